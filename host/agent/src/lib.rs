@@ -1,0 +1,1 @@
+//! The worker: measures this machine and reports it, signed.

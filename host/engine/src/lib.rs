@@ -1,0 +1,1 @@
+//! Runs policies: WebAssembly components behind the WIT interfaces.

@@ -1,0 +1,175 @@
+//! What happened, for everybody who listens: one enum, one envelope.
+
+use crate::{
+    epoch::Period,
+    id::{Digest, NodeId, PayoutId, PoolScope, RunId},
+    money::MicroUsdt,
+    node::NodeStatus,
+    payout::PayoutState,
+    policy::{PolicyKind, PolicyRef, Revision, Scope},
+    score::ScoreCenti,
+    time::TimeMs,
+};
+
+/// The envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Place in this process's stream, from 1.
+    pub seq: u64,
+    /// When.
+    pub at: TimeMs,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventKind {
+    /// A node was registered.
+    NodeRegistered { node: NodeId, name: String },
+    /// A node's status changed.
+    NodeStatusChanged { node: NodeId, from: NodeStatus, to: NodeStatus },
+    /// A node joined a pool, or left all of them.
+    NodeAssigned { node: NodeId, pool: PoolScope, pool_name: Option<String> },
+    /// A report was stored.
+    MetricsStored { node: NodeId, samples: u32, cpu_percent_centi: u32, memory_percent_centi: u32 },
+    /// An observation session was credited or refused.
+    ObservationStored { node: NodeId, accepted: bool, reason: Option<String> },
+    /// An epoch was closed.
+    EpochClosed { epoch: Period, nodes: u32, eligible: u32, root: Digest },
+    /// A node was scored.
+    ScoreComputed { node: NodeId, epoch: Period, score: ScoreCenti, observed_s: u32, eligible: bool, policy: PolicyRef },
+    /// The chain took a vote.
+    VoteAccepted { node: NodeId, epoch_start_s: i64, vote_id: String },
+    /// The chain refused a vote.
+    VoteRejected { node: NodeId, epoch_start_s: i64, reason: String },
+    /// A settlement period was booked.
+    PeriodSettled { period: Period, accruals: u32, sum: MicroUsdt },
+    /// A run was planned, approved or finished.
+    RunChanged { run: RunId, state: &'static str, payouts: u32, total: MicroUsdt },
+    /// A payout changed its state.
+    PayoutChanged { payout: PayoutId, node: NodeId, state: PayoutState, amount: MicroUsdt, txid: Option<String>, reason: Option<String> },
+    /// A policy became active.
+    PolicyActivated { kind: PolicyKind, scope: Scope, policy: PolicyRef, revision: Revision },
+    /// A bundle was refused.
+    PolicyRejected { bundle: String, reason: String },
+    /// Somebody should look.
+    Alert { about: &'static str, message: String },
+}
+
+/// A value of an event's data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A truth value.
+    Flag(bool),
+    /// Nothing to say: left out.
+    Absent,
+}
+
+impl EventKind {
+    /// `node.registered`, `score.computed`, … : stable words.
+    pub fn type_name(&self) -> String {
+        match self {
+            Self::NodeRegistered { .. } => "node.registered".into(),
+            Self::NodeStatusChanged { to, .. } => format!("node.{}", to.name()),
+            Self::NodeAssigned { .. } => "node.assigned".into(),
+            Self::MetricsStored { .. } => "metrics.stored".into(),
+            Self::ObservationStored { accepted: true, .. } => "observation.accepted".into(),
+            Self::ObservationStored { .. } => "observation.rejected".into(),
+            Self::EpochClosed { .. } => "epoch.closed".into(),
+            Self::ScoreComputed { .. } => "score.computed".into(),
+            Self::VoteAccepted { .. } => "vote.accepted".into(),
+            Self::VoteRejected { .. } => "vote.rejected".into(),
+            Self::PeriodSettled { .. } => "period.settled".into(),
+            Self::RunChanged { state, .. } => format!("run.{state}"),
+            Self::PayoutChanged { state: PayoutState::Confirmed, .. } => "payout.completed".into(),
+            Self::PayoutChanged { state, .. } => format!("payout.{}", state.name()),
+            Self::PolicyActivated { .. } => "policy.activated".into(),
+            Self::PolicyRejected { .. } => "policy.rejected".into(),
+            Self::Alert { .. } => "alert.raised".into(),
+        }
+    }
+
+    /// What it is about: a node's, payout's, epoch's id or a policy's name.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::NodeRegistered { node, .. }
+            | Self::NodeStatusChanged { node, .. }
+            | Self::NodeAssigned { node, .. }
+            | Self::MetricsStored { node, .. }
+            | Self::ObservationStored { node, .. }
+            | Self::ScoreComputed { node, .. }
+            | Self::VoteAccepted { node, .. }
+            | Self::VoteRejected { node, .. } => node.to_string(),
+            Self::EpochClosed { epoch: period, .. } | Self::PeriodSettled { period, .. } => period.to_string(),
+            Self::RunChanged { run, .. } => run.to_string(),
+            Self::PayoutChanged { payout, .. } => payout.to_string(),
+            Self::PolicyActivated { policy, .. } => policy.name.clone(),
+            Self::PolicyRejected { bundle, .. } => bundle.clone(),
+            Self::Alert { about, .. } => (*about).to_owned(),
+        }
+    }
+
+    /// The rest, by name.
+    pub fn data(&self) -> Vec<(&'static str, Value)> {
+        let text = |value: &dyn std::fmt::Display| Value::Text(value.to_string());
+        let maybe = |value: &Option<String>| value.clone().map_or(Value::Absent, Value::Text);
+        let count = |value: u32| Value::Integer(i64::from(value));
+        match self {
+            Self::NodeRegistered { node, name } => vec![("node_id", text(node)), ("name", text(name))],
+            Self::NodeStatusChanged { node, from, to } => vec![("node_id", text(node)), ("from", text(&from.name())), ("to", text(&to.name()))],
+            Self::NodeAssigned { node, pool, pool_name } => vec![("node_id", text(node)), ("pool_id", text(pool)), ("pool_name", maybe(pool_name))],
+            Self::MetricsStored { node, samples, cpu_percent_centi, memory_percent_centi } => vec![
+                ("node_id", text(node)),
+                ("samples", count(*samples)),
+                ("cpu_usage", text(&ScoreCenti(*cpu_percent_centi))),
+                ("memory_usage", text(&ScoreCenti(*memory_percent_centi))),
+            ],
+            Self::ObservationStored { node, reason, .. } => vec![("node_id", text(node)), ("reason", maybe(reason))],
+            Self::EpochClosed { epoch, nodes, eligible, root } => {
+                vec![("epoch", Value::Integer(epoch.start_s)), ("nodes", count(*nodes)), ("eligible", count(*eligible)), ("root", text(root))]
+            }
+            Self::ScoreComputed { node, epoch, score, observed_s, eligible, policy } => vec![
+                ("node_id", text(node)),
+                ("epoch", Value::Integer(epoch.start_s)),
+                ("score", text(score)),
+                ("observed_s", count(*observed_s)),
+                ("period_s", count(epoch.length.seconds())),
+                ("eligible", Value::Flag(*eligible)),
+                ("policy", text(policy)),
+            ],
+            Self::VoteAccepted { node, epoch_start_s, vote_id } => {
+                vec![("node_id", text(node)), ("epoch", Value::Integer(*epoch_start_s)), ("vote_id", text(vote_id))]
+            }
+            Self::VoteRejected { node, epoch_start_s, reason } => {
+                vec![("node_id", text(node)), ("epoch", Value::Integer(*epoch_start_s)), ("reason", text(reason))]
+            }
+            Self::PeriodSettled { period, accruals, sum } => {
+                vec![("period", Value::Integer(period.start_s)), ("accruals", count(*accruals)), ("sum_usdt", text(sum))]
+            }
+            Self::RunChanged { run, payouts, total, .. } => vec![("run_id", text(run)), ("payouts", count(*payouts)), ("total_usdt", text(total))],
+            Self::PayoutChanged { payout, node, state, amount, txid, reason } => vec![
+                ("payout_id", text(payout)),
+                ("node_id", text(node)),
+                ("state", text(&state.name())),
+                ("status", text(&state.status().name())),
+                ("amount_usdt", text(amount)),
+                ("transaction_id", maybe(txid)),
+                ("reason", maybe(reason)),
+            ],
+            Self::PolicyActivated { kind, scope, policy, revision } => vec![
+                ("kind", text(&kind.name())),
+                ("scope", text(scope)),
+                ("policy", text(policy)),
+                ("digest", text(&policy.digest)),
+                ("revision", text(&revision.0)),
+            ],
+            Self::PolicyRejected { bundle, reason } => vec![("bundle", text(bundle)), ("reason", text(reason))],
+            Self::Alert { about, message } => vec![("about", text(about)), ("message", text(message))],
+        }
+    }
+}

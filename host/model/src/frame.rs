@@ -1,0 +1,221 @@
+//! Frames: everything a calculation over one pool may depend on, fixed before it starts.
+//!
+//! A frame chunk holds every fact of at most [`CHUNK_NODES_MAX`] nodes of one pool, ordered by node id, so that
+//! chunking follows from the data and never from cores or replicas. Scores are a pure function of a frame, a
+//! policy and the rules; replay, shadow and simulation read nothing else.
+
+use crate::{
+    canonical::{Canonical, CanonicalReader},
+    epoch::{Period, PeriodLength},
+    facts::{Fact, FactRow, total_saturating},
+    id::{Digest, NodeId, PoolScope},
+    policy::{Batch, Revision},
+    score::Ppm,
+};
+
+/// Most nodes of one chunk.
+pub const CHUNK_NODES_MAX: usize = 2_000;
+
+/// One chunk of a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameChunk {
+    /// Of which epoch or settlement period.
+    pub period: Period,
+    /// Of which pool.
+    pub pool: PoolScope,
+    /// Place among the chunks of the period; pools in the order of their ids.
+    pub index: u32,
+    /// What was active.
+    pub revision: Revision,
+    /// Version of the host's arithmetic.
+    pub rules: u32,
+    /// `POOT_SCORE_MULTIPLIER`.
+    pub score_multiplier: Ppm,
+    /// Column sums over the whole pool, in the order of [`Fact::ALL`].
+    pub totals: Vec<i64>,
+    /// The rows' nodes, ascending.
+    pub nodes: Vec<NodeId>,
+    /// A column a fact, in the order of [`Fact::ALL`].
+    pub columns: Vec<Vec<i64>>,
+}
+
+/// Bytes that are not a frame chunk, or one of a later format.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a frame chunk: {problem}")]
+pub struct NotAFrame {
+    /// What is wrong.
+    pub problem: &'static str,
+}
+
+const TAG: &str = "lucid/v1/frame";
+
+/// What the chunks of one period share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameHead {
+    /// Of which epoch or settlement period.
+    pub period: Period,
+    /// What was active.
+    pub revision: Revision,
+    /// `POOT_SCORE_MULTIPLIER`.
+    pub score_multiplier: Ppm,
+}
+
+impl FrameHead {
+    /// Cuts one pool's rows into chunks, the first of them `first_index`.
+    pub fn chunks(self, pool: PoolScope, mut rows: Vec<(NodeId, FactRow)>, first_index: u32) -> Vec<FrameChunk> {
+        rows.sort_unstable_by_key(|(node, _)| *node);
+        let column = |rows: &[(NodeId, FactRow)], fact: Fact| rows.iter().map(|(_, r)| r.get(fact)).collect::<Vec<_>>();
+        let totals: Vec<_> = Fact::ALL.iter().map(|fact| total_saturating(&column(&rows, *fact))).collect();
+        (first_index..)
+            .zip(rows.chunks(CHUNK_NODES_MAX))
+            .map(|(index, rows)| FrameChunk {
+                period: self.period,
+                pool,
+                index,
+                revision: self.revision,
+                rules: crate::score::RULES_VERSION,
+                score_multiplier: self.score_multiplier,
+                totals: totals.clone(),
+                nodes: rows.iter().map(|(node, _)| *node).collect(),
+                columns: Fact::ALL.iter().map(|fact| column(rows, *fact)).collect(),
+            })
+            .collect()
+    }
+}
+
+impl FrameChunk {
+    /// The columns a policy asked for, and their totals.
+    pub fn project(&self, facts: &[Fact]) -> (Batch, Vec<i64>) {
+        let column = |fact: &Fact| self.columns.get(*fact as usize).cloned().unwrap_or_default();
+        let batch = Batch { count: u32::try_from(self.nodes.len()).unwrap_or(u32::MAX), columns: facts.iter().map(column).collect() };
+        let totals = facts.iter().map(|fact| self.totals.get(*fact as usize).copied().unwrap_or_default()).collect();
+        (batch, totals)
+    }
+
+    /// A fact of a row.
+    pub fn fact(&self, row: usize, fact: Fact) -> i64 {
+        self.columns.get(fact as usize).and_then(|c| c.get(row)).copied().unwrap_or(fact.info().default)
+    }
+
+    /// The canonical bytes, which name every fact, so that later catalogues can still read them.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Canonical::tagged(TAG)
+            .i64(self.period.start_s)
+            .u32(self.period.length.seconds())
+            .fixed(&self.pool.bytes())
+            .u32(self.index)
+            .u64(self.revision.0)
+            .u32(self.rules)
+            .u32(self.score_multiplier.0)
+            .u32(u32::try_from(Fact::ALL.len()).unwrap_or(u32::MAX))
+            .u32(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        for node in &self.nodes {
+            bytes = bytes.fixed(node.0.as_bytes());
+        }
+        for ((fact, column), total) in Fact::ALL.iter().zip(&self.columns).zip(&self.totals) {
+            bytes = bytes.text(fact.info().name).i64(*total);
+            for value in column {
+                bytes = bytes.i64(*value);
+            }
+        }
+        bytes.finish()
+    }
+
+    /// Reads [`FrameChunk::to_bytes`] back. A fact that is not there has its default, one that is unknown here
+    /// is passed over.
+    ///
+    /// # Errors
+    /// [`NotAFrame`] for anything that is truncated, of another tag or inconsistent.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotAFrame> {
+        let truncated = || NotAFrame { problem: "truncated" };
+        let rest = bytes.strip_prefix(TAG.as_bytes()).and_then(|b| b.strip_prefix(&[0])).ok_or(NotAFrame { problem: "wrong tag" })?;
+        let mut reader = CanonicalReader(rest);
+        let start_s = reader.i64().ok_or_else(truncated)?;
+        let length = PeriodLength::new(reader.u32().ok_or_else(truncated)?).map_err(|_| NotAFrame { problem: "bad period length" })?;
+        let pool = reader.fixed::<16>().map(uuid::Uuid::from_bytes).ok_or_else(truncated)?;
+        let index = reader.u32().ok_or_else(truncated)?;
+        let revision = Revision(reader.u64().ok_or_else(truncated)?);
+        let rules = reader.u32().ok_or_else(truncated)?;
+        let score_multiplier = Ppm(reader.u32().ok_or_else(truncated)?);
+        let (facts, count) = (reader.u32().ok_or_else(truncated)?, reader.u32().ok_or_else(truncated)?);
+        let count = usize::try_from(count).ok().filter(|c| *c <= CHUNK_NODES_MAX).ok_or(NotAFrame { problem: "too many nodes" })?;
+        let nodes = (0..count).map(|_| reader.fixed::<16>().map(|b| NodeId(uuid::Uuid::from_bytes(b)))).collect::<Option<Vec<_>>>();
+        let mut columns: Vec<_> = Fact::ALL.iter().map(|fact| vec![fact.info().default; count]).collect();
+        let mut totals = vec![0; Fact::ALL.len()];
+        for _ in 0..facts {
+            let fact = Fact::from_name(reader.text().ok_or_else(truncated)?);
+            let total = reader.i64().ok_or_else(truncated)?;
+            let column = (0..count).map(|_| reader.i64()).collect::<Option<Vec<_>>>().ok_or_else(truncated)?;
+            if let Some(place) = fact.map(|f| f as usize) {
+                columns.get_mut(place).into_iter().for_each(|c| c.clone_from(&column));
+                totals.get_mut(place).into_iter().for_each(|t| *t = total);
+            }
+        }
+        Ok(Self {
+            period: Period { start_s, length },
+            pool: if pool.is_nil() { PoolScope::Unassigned } else { PoolScope::Pool(crate::id::PoolId(pool)) },
+            index,
+            revision,
+            rules,
+            score_multiplier,
+            totals,
+            nodes: nodes.ok_or_else(truncated)?,
+            columns,
+        })
+    }
+
+    /// Digest of the canonical bytes.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.to_bytes())
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn example(nodes: u128) -> FrameChunk {
+    let rows = (1..=nodes)
+        .map(|i| {
+            let mut row = FactRow::default();
+            row.set(Fact::ObservedS, i64::try_from(i).unwrap() * 10);
+            (NodeId(uuid::Uuid::from_u128(i)), row)
+        })
+        .collect();
+    let period = PeriodLength::new(3600).unwrap().period_at(crate::time::TimeMs::from_unix_s(1_760_000_400));
+    let head = FrameHead { period, revision: Revision(3), score_multiplier: Ppm(1_500_000) };
+    head.chunks(PoolScope::Unassigned, rows, 0).remove(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_survives_its_bytes_and_every_truncation_is_found() {
+        let chunk = example(3);
+        let bytes = chunk.to_bytes();
+        assert_eq!(FrameChunk::from_bytes(&bytes), Ok(chunk));
+        for length in 0..bytes.len() {
+            assert!(FrameChunk::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_frame_has_the_digest_of_the_committed_vector() {
+        assert_eq!(example(3).digest().to_string(), "590a60541ec10e440c8ba6005cf1a59d0b2541d6cf7c09167ef3c3aa9ebf03ff");
+    }
+
+    #[test]
+    fn chunks_follow_from_the_nodes_and_carry_the_pools_totals() {
+        let rows: Vec<_> = (0..4_500_u128)
+            .rev()
+            .map(|i| {
+                let mut row = FactRow::default();
+                row.set(Fact::ObservedS, 2);
+                (NodeId(uuid::Uuid::from_u128(i)), row)
+            })
+            .collect();
+        let chunks = FrameHead { period: example(1).period, revision: Revision(1), score_multiplier: Ppm(1) }.chunks(PoolScope::Unassigned, rows, 7);
+        assert_eq!(chunks.iter().map(|c| (c.index, c.nodes.len())).collect::<Vec<_>>(), [(7, 2000), (8, 2000), (9, 500)]);
+        assert!(chunks.iter().all(|c| c.totals[Fact::ObservedS as usize] == 9_000));
+        assert!(chunks.windows(2).all(|w| w[0].nodes.last() < w[1].nodes.first()));
+    }
+}

@@ -1,0 +1,374 @@
+//! The ledger: insert-only, double entry. An entry's legs add up to zero; each node has a stream of its own,
+//! numbered without gaps, and every entry keeps the balances after it.
+//!
+//! Invariants: I1 legs sum to 0; I2 balances are never negative and `seq` has no gaps. A correction is another
+//! entry, never an edit.
+
+use crate::{
+    id::{NodeId, PayoutId, PoolScope},
+    money::{MicroUsdt, MoneyError},
+    pool::named_enum,
+    time::TimeMs,
+};
+
+/// An account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Account {
+    /// Where funding comes from and payments go to: the world outside.
+    Outside,
+    /// Funds not yet promised to anybody.
+    Treasury,
+    /// A pool's budget of the settlement period being accrued.
+    Budget(PoolScope),
+    /// A node's money that may be paid.
+    Available(NodeId),
+    /// A node's money that is held back.
+    Held(NodeId),
+    /// A node's money that a payout is about to pay.
+    Reserved(NodeId),
+    /// What a node owes after a reversal.
+    Receivable(NodeId),
+}
+
+impl Account {
+    /// `treasury`, `budget:{pool}`, `available:{node}`, …
+    pub fn name(self) -> String {
+        match self {
+            Self::Outside => "outside".into(),
+            Self::Treasury => "treasury".into(),
+            Self::Budget(pool) => format!("budget:{pool}"),
+            Self::Available(node) => format!("available:{node}"),
+            Self::Held(node) => format!("held:{node}"),
+            Self::Reserved(node) => format!("reserved:{node}"),
+            Self::Receivable(node) => format!("receivable:{node}"),
+        }
+    }
+    /// The account of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.split_once(':') {
+            None => match name {
+                "outside" => Some(Self::Outside),
+                "treasury" => Some(Self::Treasury),
+                _ => None,
+            },
+            Some(("budget", pool)) => pool.parse().ok().map(Self::Budget),
+            Some(("available", node)) => node.parse().ok().map(Self::Available),
+            Some(("held", node)) => node.parse().ok().map(Self::Held),
+            Some(("reserved", node)) => node.parse().ok().map(Self::Reserved),
+            Some(("receivable", node)) => node.parse().ok().map(Self::Receivable),
+            Some(_) => None,
+        }
+    }
+}
+
+/// Which sequence an entry belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stream {
+    /// The treasury's.
+    Treasury,
+    /// A node's.
+    Node(NodeId),
+}
+
+impl Stream {
+    /// `treasury` or the node's id.
+    pub fn name(self) -> String {
+        match self {
+            Self::Treasury => "treasury".into(),
+            Self::Node(node) => node.to_string(),
+        }
+    }
+    /// The stream of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        if name == "treasury" { Some(Self::Treasury) } else { name.parse().ok().map(Self::Node) }
+    }
+}
+
+named_enum! {
+    /// What an entry records.
+    EntryKind {
+        /// Money comes into the treasury.
+        Deposit = "deposit",
+        /// A pool's budget is set aside.
+        Fund = "fund",
+        /// What was not shared goes back.
+        Remainder = "remainder",
+        /// A node earned.
+        Accrue = "accrue",
+        /// A payout sets money aside.
+        Reserve = "reserve",
+        /// A payout was paid.
+        Settle = "settle",
+        /// A payout was not paid.
+        Release = "release",
+    }
+}
+
+/// One movement on one account; positive = more on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leg {
+    /// Which account.
+    pub account: Account,
+    /// By how much.
+    pub amount: MicroUsdt,
+}
+
+/// Balances of a stream after an entry. A treasury stream uses `available` alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Balances {
+    /// May be paid or promised.
+    pub available: MicroUsdt,
+    /// Held back.
+    pub held: MicroUsdt,
+    /// Set aside for a payout.
+    pub reserved: MicroUsdt,
+    /// Owed by the node.
+    pub receivable: MicroUsdt,
+}
+
+/// An entry before it has its place in the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// Deterministic, unique in the whole ledger: booking twice is one booking.
+    pub id: String,
+    /// Whose sequence.
+    pub stream: Stream,
+    /// What it records.
+    pub kind: EntryKind,
+    /// What moves.
+    pub legs: Vec<Leg>,
+    /// What caused it, for a person: a period, a payout, a root.
+    pub cause: String,
+}
+
+/// A booked entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What was booked.
+    pub draft: Draft,
+    /// Place in the stream, from 1.
+    pub seq: u64,
+    /// When.
+    pub at: TimeMs,
+    /// After it.
+    pub balances: Balances,
+}
+
+/// The end of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Head {
+    /// `seq` of the last entry; 0 = none.
+    pub seq: u64,
+    /// After it.
+    pub balances: Balances,
+}
+
+/// Why an entry cannot be booked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// I1.
+    #[error("entry {id}: the legs add up to {sum}, not to zero")]
+    Unbalanced {
+        /// The entry.
+        id: String,
+        /// Their sum.
+        sum: MicroUsdt,
+    },
+    /// I2.
+    #[error("entry {id}: {account} would be {balance}")]
+    Overdrawn {
+        /// The entry.
+        id: String,
+        /// The account.
+        account: &'static str,
+        /// What it would be.
+        balance: MicroUsdt,
+    },
+    /// A leg on an account of another node.
+    #[error("entry {id}: a leg belongs to another stream")]
+    WrongStream {
+        /// The entry.
+        id: String,
+    },
+    /// A sum is not representable.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+}
+
+impl Draft {
+    /// Money comes into the treasury. `id` names the deposit.
+    ///
+    /// # Errors
+    /// [`LedgerError::Money`] if the amount has no negative.
+    pub fn deposit(id: &str, amount: MicroUsdt, cause: String) -> Result<Self, LedgerError> {
+        Self::moved(format!("dep:{id}"), Stream::Treasury, EntryKind::Deposit, Account::Outside, Account::Treasury, amount, cause)
+    }
+    /// A pool's budget of a period is set aside.
+    ///
+    /// # Errors
+    /// [`LedgerError::Money`] if the amount has no negative.
+    pub fn fund(period_start_s: i64, pool: PoolScope, amount: MicroUsdt) -> Result<Self, LedgerError> {
+        let (id, cause) = (format!("fnd:{period_start_s}:{pool}"), format!("budget of period {period_start_s}"));
+        Self::moved(id, Stream::Treasury, EntryKind::Fund, Account::Treasury, Account::Budget(pool), amount, cause)
+    }
+    /// What was not shared goes back to the treasury.
+    ///
+    /// # Errors
+    /// [`LedgerError::Money`] if the amount has no negative.
+    pub fn remainder(period_start_s: i64, pool: PoolScope, amount: MicroUsdt) -> Result<Self, LedgerError> {
+        let (id, cause) = (format!("rem:{period_start_s}:{pool}"), format!("remainder of period {period_start_s}"));
+        Self::moved(id, Stream::Treasury, EntryKind::Remainder, Account::Budget(pool), Account::Treasury, amount, cause)
+    }
+    /// A node earned `share` in a period, `held` of it held back.
+    ///
+    /// # Errors
+    /// [`LedgerError::Money`] if `held` exceeds what can be subtracted.
+    pub fn accrue(period_start_s: i64, pool: PoolScope, node: NodeId, share: MicroUsdt, held: MicroUsdt, cause: String) -> Result<Self, LedgerError> {
+        let mut legs = vec![
+            Leg { account: Account::Budget(pool), amount: share.checked_neg()? },
+            Leg { account: Account::Available(node), amount: share.checked_sub(held)? },
+        ];
+        if held != MicroUsdt::ZERO {
+            legs.push(Leg { account: Account::Held(node), amount: held });
+        }
+        Ok(Self { id: format!("acc:{period_start_s}:{node}"), stream: Stream::Node(node), kind: EntryKind::Accrue, legs, cause })
+    }
+    /// A payout sets its amount aside.
+    ///
+    /// # Errors
+    /// [`LedgerError::Money`] if the amount has no negative.
+    pub fn reserve(payout: PayoutId, node: NodeId, amount: MicroUsdt) -> Result<Self, LedgerError> {
+        let (id, cause) = (format!("rsv:{payout}"), format!("payout {payout}"));
+        Self::moved(id, Stream::Node(node), EntryKind::Reserve, Account::Available(node), Account::Reserved(node), amount, cause)
+    }
+    /// A payout is over: paid, or its money is free again. One id for both, so that only one can ever exist (I4).
+    ///
+    /// # Errors
+    /// [`LedgerError::Money`] if the amount has no negative.
+    pub fn close(payout: PayoutId, node: NodeId, amount: MicroUsdt, paid: bool, cause: String) -> Result<Self, LedgerError> {
+        let (kind, to) = if paid { (EntryKind::Settle, Account::Outside) } else { (EntryKind::Release, Account::Available(node)) };
+        Self::moved(format!("cls:{payout}"), Stream::Node(node), kind, Account::Reserved(node), to, amount, cause)
+    }
+
+    fn moved(id: String, stream: Stream, kind: EntryKind, from: Account, to: Account, amount: MicroUsdt, cause: String) -> Result<Self, LedgerError> {
+        let legs = vec![Leg { account: from, amount: amount.checked_neg()? }, Leg { account: to, amount }];
+        Ok(Self { id, stream, kind, legs, cause })
+    }
+
+    /// Gives the entry its place after `head`.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the legs do not balance, a balance would be negative, or a leg is another node's.
+    pub fn book(self, head: Head, at: TimeMs) -> Result<Entry, LedgerError> {
+        let sum = MicroUsdt::checked_sum(self.legs.iter().map(|l| l.amount))?;
+        if sum != MicroUsdt::ZERO {
+            return Err(LedgerError::Unbalanced { id: self.id, sum });
+        }
+        let mut balances = head.balances;
+        for leg in &self.legs {
+            let slot = match (leg.account, self.stream) {
+                (Account::Outside | Account::Budget(_), _) => continue,
+                (Account::Treasury, Stream::Treasury) => &mut balances.available,
+                (Account::Available(node), Stream::Node(own)) if node == own => &mut balances.available,
+                (Account::Held(node), Stream::Node(own)) if node == own => &mut balances.held,
+                (Account::Reserved(node), Stream::Node(own)) if node == own => &mut balances.reserved,
+                (Account::Receivable(node), Stream::Node(own)) if node == own => &mut balances.receivable,
+                _ => return Err(LedgerError::WrongStream { id: self.id }),
+            };
+            *slot = slot.checked_add(leg.amount)?;
+        }
+        for (account, balance) in
+            [("available", balances.available), ("held", balances.held), ("reserved", balances.reserved), ("receivable", balances.receivable)]
+        {
+            if balance < MicroUsdt::ZERO {
+                return Err(LedgerError::Overdrawn { id: self.id, account, balance });
+            }
+        }
+        Ok(Entry { draft: self, seq: head.seq + 1, at, balances })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NODE: NodeId = NodeId(uuid::Uuid::from_u128(7));
+    const PAYOUT: PayoutId = PayoutId(uuid::Uuid::from_u128(9));
+    const PAY: MicroUsdt = MicroUsdt(60);
+
+    fn head_after(drafts: Vec<Draft>) -> Result<Head, LedgerError> {
+        drafts.into_iter().try_fold(Head::default(), |head, draft| {
+            let entry = draft.book(head, TimeMs(0))?;
+            Ok(Head { seq: entry.seq, balances: entry.balances })
+        })
+    }
+    fn accrued() -> Draft {
+        Draft::accrue(0, PoolScope::Unassigned, NODE, MicroUsdt(100), MicroUsdt(25), String::new()).unwrap()
+    }
+
+    #[test]
+    fn money_moves_from_earned_to_paid() {
+        let close = |paid| Draft::close(PAYOUT, NODE, PAY, paid, String::new()).unwrap();
+        let reserve = || Draft::reserve(PAYOUT, NODE, PAY).unwrap();
+        let paid = head_after(vec![accrued(), reserve(), close(true)]).unwrap();
+        assert_eq!((paid.seq, paid.balances.available.0, paid.balances.held.0, paid.balances.reserved.0), (3, 15, 25, 0));
+        let released = head_after(vec![accrued(), reserve(), close(false)]).unwrap();
+        assert_eq!(released.balances.available, MicroUsdt(75));
+    }
+
+    #[test]
+    fn no_account_is_overdrawn() {
+        assert!(matches!(head_after(vec![accrued(), Draft::reserve(PAYOUT, NODE, MicroUsdt(76)).unwrap()]), Err(LedgerError::Overdrawn { .. })));
+        assert!(matches!(head_after(vec![Draft::fund(0, PoolScope::Unassigned, MicroUsdt(1)).unwrap()]), Err(LedgerError::Overdrawn { .. })));
+    }
+
+    #[test]
+    fn legs_that_do_not_balance_are_refused() {
+        let mut draft = accrued();
+        draft.legs[0].amount = MicroUsdt(-99);
+        assert!(matches!(draft.book(Head::default(), TimeMs(0)), Err(LedgerError::Unbalanced { .. })));
+        let foreign = Draft { stream: Stream::Node(NodeId(uuid::Uuid::from_u128(8))), ..accrued() };
+        assert!(matches!(foreign.book(Head::default(), TimeMs(0)), Err(LedgerError::WrongStream { .. })));
+    }
+
+    #[test]
+    fn an_account_survives_its_name() {
+        for account in [
+            Account::Outside,
+            Account::Treasury,
+            Account::Budget(PoolScope::Unassigned),
+            Account::Available(NODE),
+            Account::Held(NODE),
+            Account::Reserved(NODE),
+            Account::Receivable(NODE),
+        ] {
+            assert_eq!(Account::from_name(&account.name()), Some(account));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn earned_is_always_what_is_there_or_was_paid(steps in prop::collection::vec((0_u8..4, 1_i64..1000), 1..60)) {
+            let (mut head, mut earned, mut paid) = (Head::default(), 0, 0);
+            for (step, amount) in steps {
+                let money = MicroUsdt(amount);
+                let draft = match step {
+                    0 => Draft::accrue(0, PoolScope::Unassigned, NODE, money, MicroUsdt(amount / 4), String::new()),
+                    1 => Draft::reserve(PAYOUT, NODE, money),
+                    2 => Draft::close(PAYOUT, NODE, money, true, String::new()),
+                    _ => Draft::close(PAYOUT, NODE, money, false, String::new()),
+                }.unwrap();
+                if let Ok(entry) = draft.book(head, TimeMs(0)) {
+                    prop_assert_eq!(entry.seq, head.seq + 1);
+                    head = Head { seq: entry.seq, balances: entry.balances };
+                    if step == 0 { earned += amount; }
+                    if step == 2 { paid += amount; }
+                }
+                let b = head.balances;
+                prop_assert_eq!(earned, b.available.0 + b.held.0 + b.reserved.0 + paid);
+            }
+        }
+    }
+}

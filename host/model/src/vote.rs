@@ -1,0 +1,89 @@
+//! Votes on blocks with a node's score.
+
+use crate::{
+    canonical::Canonical,
+    id::{Digest, NodeId},
+    pool::named_enum,
+    score::ScoreCenti,
+    time::TimeMs,
+};
+
+/// The block an epoch's votes refer to, as the chain names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockRef {
+    /// The chain's id of it.
+    pub id: String,
+    /// The chain's hash of it.
+    pub hash: String,
+}
+
+named_enum! {
+    /// What a vote says.
+    VoteChoice {
+        /// For the block.
+        Approve = "approve",
+        /// Neither.
+        Abstain = "abstain",
+        /// Against it.
+        Reject = "reject",
+    }
+}
+
+named_enum! {
+    /// What became of a vote.
+    VoteState {
+        /// Not yet accepted.
+        Pending = "pending",
+        /// The chain has it.
+        Accepted = "accepted",
+        /// The chain refused it.
+        Rejected = "rejected",
+        /// Too old to be sent.
+        Expired = "expired",
+    }
+}
+
+/// The vote of one eligible node in one epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vote {
+    /// Whose.
+    pub node: NodeId,
+    /// Start of the epoch, Unix seconds.
+    pub epoch_start_s: i64,
+    /// The node's score in it.
+    pub score: ScoreCenti,
+    /// On which block; none until the epoch's block is pinned.
+    pub block: Option<BlockRef>,
+    /// What it says.
+    pub choice: VoteChoice,
+    /// When the epoch was closed.
+    pub timestamp: TimeMs,
+    /// Root of the epoch's receipts.
+    pub merkle_root: Digest,
+    /// What became of it.
+    pub state: VoteState,
+    /// The chain's id of it.
+    pub vote_id: Option<String>,
+    /// The chain's last answer, for a person.
+    pub answer: Option<String>,
+    /// Times it was sent.
+    pub attempts: u32,
+    /// Not to be sent before.
+    pub next_attempt_at: TimeMs,
+}
+
+impl Vote {
+    /// What the service signs.
+    pub fn statement(&self, block: &BlockRef) -> Vec<u8> {
+        Canonical::tagged("lucid/v1/vote")
+            .fixed(self.node.0.as_bytes())
+            .i64(self.epoch_start_s)
+            .u32(self.score.0)
+            .text(&block.id)
+            .text(&block.hash)
+            .text(self.choice.name())
+            .i64(self.timestamp.0)
+            .fixed(&self.merkle_root.0)
+            .finish()
+    }
+}

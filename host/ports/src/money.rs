@@ -1,0 +1,105 @@
+use async_trait::async_trait;
+use lucid_model::{
+    audit::AuditEntry,
+    id::{NodeId, PayoutId, RunId, UserId},
+    ledger::{Account, Entry, Head, Stream},
+    money::MicroUsdt,
+    payout::{Payout, PayoutStatus, Run},
+    settlement::SettlementRecord,
+};
+
+use crate::{Page, PageRequest, StoreError};
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Booked {
+    /// It is in the ledger now.
+    Done,
+    /// It already was: an entry with this id exists.
+    Already,
+    /// Another entry took this place in the stream: read the head again.
+    SeqTaken,
+}
+
+/// The ledger: insert-only; unique are an entry's id and its (stream, seq).
+#[async_trait]
+pub trait LedgerStore: Send + Sync {
+    /// The end of a stream; empty for one that has no entries.
+    async fn head(&self, stream: Stream) -> Result<Head, StoreError>;
+    /// Inserts entries, each by itself, durable before it answers; one outcome an entry.
+    async fn book(&self, entries: Vec<Entry>) -> Result<Vec<Booked>, StoreError>;
+    /// The entry of an id.
+    async fn entry(&self, id: &str) -> Result<Option<Entry>, StoreError>;
+    /// A stream's entries from `after_seq` on, in order.
+    async fn entries(&self, stream: Stream, after_seq: u64, limit: u32) -> Result<Vec<Entry>, StoreError>;
+    /// All streams that have entries.
+    async fn streams(&self) -> Result<Vec<Stream>, StoreError>;
+    /// The sum of all legs on an account.
+    async fn account_total(&self, account: Account) -> Result<MicroUsdt, StoreError>;
+    /// The heads of all nodes' streams with something available, by node.
+    async fn heads_available(&self, at_least: MicroUsdt) -> Result<Vec<(NodeId, Head)>, StoreError>;
+}
+
+/// Settled periods.
+#[async_trait]
+pub trait SettlementStore: Send + Sync {
+    /// The record of a period.
+    async fn settlement(&self, period_start_s: i64) -> Result<Option<SettlementRecord>, StoreError>;
+    /// The last settled period.
+    async fn last_settlement(&self) -> Result<Option<SettlementRecord>, StoreError>;
+    /// Says that a period's accruals are booked; `false` if it was said before.
+    async fn record_settlement(&self, record: SettlementRecord) -> Result<bool, StoreError>;
+}
+
+/// Which payouts.
+#[derive(Debug, Clone, Default)]
+pub struct PayoutFilter {
+    /// To this node.
+    pub node: Option<NodeId>,
+    /// In this status.
+    pub status: Option<PayoutStatus>,
+    /// To this owner's nodes.
+    pub owner: Option<UserId>,
+    /// Of this run.
+    pub run: Option<RunId>,
+}
+
+/// How payouts are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayoutSort {
+    /// By plan.
+    CreatedAt,
+    /// By last change.
+    UpdatedAt,
+    /// By amount.
+    Amount,
+    /// By status.
+    Status,
+}
+
+/// Payouts and runs. Unique: a payout's id; (node, cycle, attempt); one open payout a node; (rail, external id);
+/// transaction.
+#[async_trait]
+pub trait PayoutStore: Send + Sync {
+    /// Adds a run; `false` if it exists.
+    async fn create_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError>;
+    /// One run.
+    async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError>;
+    /// Replaces a run if its version is still `run.version - 1`.
+    async fn update_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError>;
+    /// Runs that are planned or approved.
+    async fn open_runs(&self) -> Result<Vec<Run>, StoreError>;
+    /// Adds a payout; `false` if it exists or the node has one that is open (not closed).
+    async fn create_payout(&self, payout: Payout) -> Result<bool, StoreError>;
+    /// One payout.
+    async fn payout(&self, id: PayoutId) -> Result<Option<Payout>, StoreError>;
+    /// Replaces each payout whose version is still `payout.version - 1`, durable before it answers; one outcome
+    /// a payout: `false`, somebody else was first.
+    async fn update_payouts(&self, payouts: Vec<Payout>) -> Result<Vec<bool>, StoreError>;
+    /// Payouts that are not closed and may be touched by now; oldest first. The outbox.
+    async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError>;
+    /// A page of payouts.
+    async fn payouts(&self, filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, StoreError>;
+    /// How many payouts a node already had in a cycle: the next attempt.
+    async fn attempts(&self, node: NodeId, cycle: i64) -> Result<u32, StoreError>;
+}

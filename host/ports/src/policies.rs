@@ -1,0 +1,56 @@
+use async_trait::async_trait;
+use lucid_model::{
+    audit::AuditEntry,
+    id::Digest,
+    policy::{Activation, Bundle, PolicyVersion, Revision},
+};
+
+use crate::StoreError;
+
+/// A version with its bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBundle {
+    /// What is known of it.
+    pub version: PolicyVersion,
+    /// What was handed in.
+    pub bundle: Bundle,
+}
+
+/// What became of an activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activated {
+    /// It is in force, with this revision.
+    Done(Revision),
+    /// The revision it was based on is no longer the last.
+    Conflict,
+}
+
+/// A file that was applied once and is not applied again at the next start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportRecord {
+    /// Digest of its content.
+    pub digest: Digest,
+    /// What it led to.
+    pub outcome: String,
+}
+
+/// Versions and activations: the only truth of what is active.
+#[async_trait]
+pub trait PolicyStore: Send + Sync {
+    /// Keeps a version; a version that is there already stays as it is (`false`).
+    async fn add_version(&self, stored: StoredBundle, audit: AuditEntry) -> Result<bool, StoreError>;
+    /// All versions, newest first.
+    async fn versions(&self) -> Result<Vec<PolicyVersion>, StoreError>;
+    /// One version by the digest of its component, with its bundle.
+    async fn bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, StoreError>;
+    /// The last revision and the activations in force: the newest of each kind and scope.
+    async fn active(&self) -> Result<(Revision, Vec<Activation>), StoreError>;
+    /// All activations, newest first.
+    async fn activations(&self, limit: u32) -> Result<Vec<Activation>, StoreError>;
+    /// Appends activations if the last revision is still `based_on`; each gets a revision of its own.
+    async fn activate(&self, based_on: Revision, activations: Vec<Activation>, audit: Vec<AuditEntry>) -> Result<Activated, StoreError>;
+    /// What became of a file with this content, if it was imported.
+    async fn import(&self, digest: Digest) -> Result<Option<ImportRecord>, StoreError>;
+    /// Remembers an import.
+    async fn record_import(&self, record: ImportRecord) -> Result<(), StoreError>;
+}

@@ -1,0 +1,91 @@
+use async_trait::async_trait;
+use lucid_model::{audit::AuditEntry, id::FamilyId};
+
+use crate::{EpochStore, LedgerStore, NodeStore, Page, PageRequest, PayoutStore, PolicyStore, PoolStore, SettlementStore, TelemetryStore};
+
+/// Why a store could not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// It does not answer, or cannot write: try again later.
+    #[error("the store is unavailable: {detail}")]
+    Unavailable {
+        /// For the log.
+        detail: String,
+    },
+    /// It answered with something that cannot be: a fault of ours or a damaged file.
+    #[error("the store is inconsistent: {detail}")]
+    Inconsistent {
+        /// For the log.
+        detail: String,
+    },
+}
+
+/// Whether money is real.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// Payments go to the sandbox.
+    Sandbox,
+    /// Payments are real.
+    Live,
+}
+
+impl Environment {
+    /// `sandbox` or `live`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Live => "live",
+        }
+    }
+}
+
+/// What a store was made for; written at its creation, compared at every start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// Real money or not.
+    pub environment: Environment,
+    /// Which chain's network: `sandbox`, `mainnet`, …
+    pub network: String,
+    /// Which rail: its profile's name.
+    pub rail: String,
+    /// The store and all its copies.
+    pub family: FamilyId,
+}
+
+/// The stamp.
+#[async_trait]
+pub trait StampStore: Send + Sync {
+    /// The store's stamp; written now if it has none.
+    async fn stamp_or(&self, fresh: Stamp) -> Result<Stamp, StoreError>;
+}
+
+/// Which audit entries.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// By this actor.
+    pub actor: Option<String>,
+    /// With this action.
+    pub action: Option<String>,
+    /// About this subject.
+    pub subject: Option<String>,
+}
+
+/// The audit log.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// Adds an entry that belongs to no other write.
+    async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError>;
+    /// Newest first (or oldest, by the order).
+    async fn audit(&self, filter: &AuditFilter, page: PageRequest<()>) -> Result<Page<AuditEntry>, StoreError>;
+}
+
+/// Everything a backend offers.
+pub trait Store:
+    StampStore + NodeStore + PoolStore + TelemetryStore + EpochStore + LedgerStore + SettlementStore + PayoutStore + PolicyStore + AuditStore
+{
+}
+
+impl<T> Store for T where
+    T: StampStore + NodeStore + PoolStore + TelemetryStore + EpochStore + LedgerStore + SettlementStore + PayoutStore + PolicyStore + AuditStore
+{
+}

@@ -1,0 +1,91 @@
+use async_trait::async_trait;
+use lucid_model::{
+    credit::Interval,
+    id::{Digest, NodeId},
+    metric::{Sample, UsageSummary},
+    observation::Observation,
+    time::TimeMs,
+};
+
+use crate::StoreError;
+
+/// A report as it is stored: one write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Whose.
+    pub node: NodeId,
+    /// When it arrived.
+    pub arrived_at: TimeMs,
+    /// Its place in the node's sequence with the digest of its body; none for a report that was not signed.
+    pub sequence: Option<(u64, Digest)>,
+    /// What was measured; none in a heartbeat.
+    pub samples: Vec<Sample>,
+    /// The stretch of presence that it witnesses: extends the stored one that starts at the same instant.
+    pub presence: Option<Interval>,
+    /// Observation sessions: a known session of the same node grows, never shrinks.
+    pub sessions: Vec<Observation>,
+}
+
+/// What became of one session of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionOutcome {
+    /// Stored or grown.
+    Stored,
+    /// The session is another node's.
+    OfAnotherNode,
+}
+
+/// What became of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReportOutcome {
+    /// It is durable; one outcome a session.
+    Stored(Vec<SessionOutcome>),
+    /// The same report was stored before.
+    Repeated,
+    /// The node already used this number for something else, or a higher one.
+    SequenceTaken {
+        /// The highest number stored.
+        highest: u64,
+    },
+}
+
+/// What changes with every report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveState {
+    /// When the last report arrived.
+    pub last_seen: TimeMs,
+    /// The newest sample.
+    pub sample: Option<Sample>,
+}
+
+/// What was seen of a node in a stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeObserved {
+    /// The node.
+    pub node: NodeId,
+    /// Sessions that overlap it, whatever their verdict.
+    pub sessions: Vec<Observation>,
+    /// Presence that overlaps it.
+    pub presence: Vec<Interval>,
+    /// Samples in it.
+    pub usage: UsageSummary,
+}
+
+/// Samples, presence and observation sessions.
+#[async_trait]
+pub trait TelemetryStore: Send + Sync {
+    /// Stores a report: all of it or nothing.
+    async fn store_report(&self, report: Report) -> Result<ReportOutcome, StoreError>;
+    /// What is newest of each node, in the order asked.
+    async fn live_states(&self, nodes: &[NodeId]) -> Result<Vec<Option<LiveState>>, StoreError>;
+    /// Samples of one node, summed up over `[from, to)` by the nodes' own clock.
+    async fn usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, StoreError>;
+    /// Samples of the given owner's nodes (or of all), summed up, and sessions open in their newest samples.
+    async fn fleet_usage(&self, nodes: Option<&[NodeId]>, range: Interval) -> Result<(UsageSummary, u64), StoreError>;
+    /// What was seen of each node, in the order asked.
+    async fn observed(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, StoreError>;
+    /// Sessions that no policy has judged yet and that overlap the range, by session id.
+    async fn unverified(&self, range: Interval, limit: u32) -> Result<Vec<Observation>, StoreError>;
+    /// Replaces the verdicts of these sessions.
+    async fn set_verdicts(&self, sessions: Vec<Observation>) -> Result<(), StoreError>;
+}

@@ -1,0 +1,1 @@
+//! Talks to the payment service, the blockchain and the gateway.

@@ -1,0 +1,7 @@
+//! The sandbox seen over HTTP, as its clients see it.
+
+mod durability;
+mod faults;
+mod payouts;
+mod support;
+mod votes;

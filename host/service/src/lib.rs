@@ -1,0 +1,1 @@
+//! Use cases over ports: thin drivers of the model's machines.

@@ -1,0 +1,1 @@
+//! Keeps state: SQLite behind the ports.
