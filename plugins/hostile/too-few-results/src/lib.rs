@@ -1,0 +1,28 @@
+//! Answers for every row but the last.
+//!
+//! The typed interface of the SDK cannot express this, hence the bare one.
+#![cfg(target_family = "wasm")]
+
+use lucid_policy_sdk::glue::{
+    scoring::{Explanation, Guest, Scores},
+    types::{Batch, Context, Description, PolicyError},
+};
+
+struct TooFewResults;
+
+impl Guest for TooFewResults {
+    fn describe() -> Description {
+        Description { facts: vec!["observed-s".to_owned()], params: Vec::new() }
+    }
+
+    fn score(_: Context, nodes: Batch) -> Result<Scores, PolicyError> {
+        let multipliers = vec![1_000_000; nodes.count.saturating_sub(1) as usize];
+        Ok(Scores { multipliers, reasons: Vec::new(), reason_table: Vec::new() })
+    }
+
+    fn explain(_: Context, _: Batch) -> Result<Explanation, PolicyError> {
+        Ok(Explanation { names: Vec::new(), contributions: Vec::new() })
+    }
+}
+
+lucid_policy_sdk::glue::scoring::export!(TooFewResults with_types_in lucid_policy_sdk::glue::scoring);
