@@ -1,1 +1,167 @@
 //! Use cases over ports: thin drivers of the model's machines.
+//!
+//! Nothing here sleeps, spawns or reads a clock by itself: every driver is a step that the composition root
+//! calls, so that a simulation can call it too.
+
+mod actor;
+mod bus;
+mod config;
+mod epochs;
+mod error;
+mod identity;
+mod liveness;
+mod nodes;
+mod observations;
+mod payer;
+mod policies;
+mod pools;
+mod queries;
+mod reports;
+mod runs;
+mod scores;
+mod settle;
+mod votes;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use lucid_model::{
+    audit::AuditEntry,
+    credit::LastReport,
+    id::{AuditId, FamilyId, NodeId},
+    time::TimeMs,
+};
+use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Signer, Store};
+use parking_lot::Mutex;
+
+pub use actor::{Actor, Role};
+pub use bus::EventBus;
+pub use config::{Approval, NodeCaps, ServiceConfig, Trust};
+pub use error::ServiceError;
+pub use identity::{Challenge, RegistrationProof};
+pub use nodes::{NewNode, NodePatch, NodeView};
+pub use observations::{JudgedSession, NewSession};
+pub use policies::{ActivationRequest, NamedActivation, Staged};
+pub use pools::{NewPool, PoolPatch};
+pub use queries::{FleetUsage, NodeUsage};
+pub use reports::{NewSample, ReportProof, Reported};
+pub use scores::{ScoreClaim, ScoreRequest, Validated};
+
+/// What the service is built on.
+pub struct Ports {
+    /// Keeps state.
+    pub store: Arc<dyn Store>,
+    /// Runs policies.
+    pub policies: Arc<dyn PolicyRuntime>,
+    /// Takes votes; none = votes wait.
+    pub chain: Option<Arc<dyn Chain>>,
+    /// Pays; none = everything but execution works.
+    pub rail: Option<Arc<dyn PaymentRail>>,
+    /// Signs votes.
+    pub signer: Arc<dyn Signer>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// The service.
+pub struct Service {
+    ports: Ports,
+    config: ServiceConfig,
+    family: FamilyId,
+    bus: EventBus,
+    /// Last signed report of each active node; what presence grows from.
+    last_reports: Mutex<BTreeMap<NodeId, LastReport>>,
+    /// When each active node was last heard of, on the monotonic clock; what liveness is judged by.
+    last_heard_ms: Mutex<BTreeMap<NodeId, i64>>,
+    challenges: Mutex<identity::Challenges>,
+    /// No payout is sent before this instant: the rail refused us.
+    rail_paused_until: Mutex<TimeMs>,
+    /// Alerts that are raised, so that each is said once.
+    alerts: Mutex<BTreeMap<&'static str, String>>,
+}
+
+impl Service {
+    /// Puts the parts together; nothing runs yet.
+    pub fn new(ports: Ports, config: ServiceConfig, family: FamilyId) -> Arc<Self> {
+        Arc::new(Self {
+            ports,
+            config,
+            family,
+            bus: EventBus::default(),
+            last_reports: Mutex::default(),
+            last_heard_ms: Mutex::default(),
+            challenges: Mutex::default(),
+            rail_paused_until: Mutex::default(),
+            alerts: Mutex::default(),
+        })
+    }
+
+    /// What happens, as it happens.
+    pub fn bus(&self) -> &EventBus {
+        &self.bus
+    }
+
+    /// How the service is set up.
+    pub fn config(&self) -> &ServiceConfig {
+        &self.config
+    }
+
+    /// The wall clock.
+    pub fn now(&self) -> TimeMs {
+        self.ports.clock.now()
+    }
+
+    /// The service's own public key: what votes and node tokens are checked with.
+    pub fn public_key(&self) -> lucid_model::node::PublicKey {
+        self.ports.signer.public_key()
+    }
+
+    fn store(&self) -> &dyn Store {
+        self.ports.store.as_ref()
+    }
+
+    fn uuid_v7(&self) -> uuid::Uuid {
+        let ms = u64::try_from(self.now().0).unwrap_or_default();
+        let random = self.ports.entropy.random_16();
+        let (head, _) = random.split_at(10);
+        let mut ten = [0; 10];
+        ten.copy_from_slice(head);
+        uuid::Builder::from_unix_timestamp_millis(ms, &ten).into_uuid()
+    }
+
+    fn emit(&self, kind: lucid_model::event::EventKind) {
+        self.bus.publish(self.now(), kind);
+    }
+
+    /// Says that something needs a person, once for as long as it lasts.
+    fn alert(&self, about: &'static str, message: String) {
+        if self.alerts.lock().insert(about, message.clone()).as_ref() != Some(&message) {
+            tracing::warn!(about, message, "alert");
+            metrics::counter!("lucid_alerts_total", "about" => about).increment(1);
+            self.emit(lucid_model::event::EventKind::Alert { about, message });
+        }
+    }
+
+    /// The cause of an alert is gone.
+    fn clear_alert(&self, about: &'static str) {
+        self.alerts.lock().remove(about);
+    }
+
+    /// Alerts that are raised now: about what, and what is said.
+    pub fn raised_alerts(&self) -> Vec<(&'static str, String)> {
+        self.alerts.lock().iter().map(|(about, message)| (*about, message.clone())).collect()
+    }
+
+    fn audit_entry(&self, actor: &Actor, action: &str, subject: impl ToString, detail: impl Into<String>) -> AuditEntry {
+        AuditEntry {
+            id: AuditId(self.uuid_v7()),
+            at: self.now(),
+            actor: actor.subject.clone(),
+            action: action.to_owned(),
+            subject: subject.to_string(),
+            detail: detail.into(),
+            request_id: actor.request_id.clone(),
+        }
+    }
+}

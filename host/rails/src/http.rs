@@ -1,0 +1,63 @@
+//! The HTTP client for money: one request is one send. No retries, no redirects, no proxy, no idle connections
+//! whose end could be mistaken for an answer, and a cap on what is read.
+
+use std::time::Duration;
+
+use reqwest::{Client, Response, redirect};
+
+/// Most bytes of an answer that are read.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// A client that cannot be built: a fault of the configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the client for {url}: {detail}")]
+pub struct RailError {
+    /// Which service.
+    pub url: String,
+    /// Why.
+    pub detail: String,
+}
+
+/// Builds the client.
+///
+/// # Errors
+/// [`RailError`] if TLS cannot be set up.
+pub fn client(url: &str, timeout: Duration) -> Result<Client, RailError> {
+    Client::builder()
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .pool_max_idle_per_host(0)
+        .http1_only()
+        .connect_timeout(timeout)
+        .timeout(timeout)
+        .user_agent(concat!("lucid/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| RailError { url: url.to_owned(), detail: error.to_string() })
+}
+
+/// Reads an answer's body up to the cap.
+///
+/// # Errors
+/// What is wrong with it, for a log: cut, too long, timed out.
+pub async fn body(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| plain(&error))? {
+        if bytes.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(format!("the answer is longer than {BODY_BYTES_MAX} bytes"));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// An error with its causes and without the URL, which may carry ids.
+pub fn plain(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut source: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = if text.is_empty() { cause.to_string() } else { format!("{text}: {cause}") };
+        source = cause.source();
+    }
+    if text.is_empty() { error.to_string() } else { text }
+}

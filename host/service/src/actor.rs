@@ -1,0 +1,81 @@
+use lucid_model::id::{NodeId, UserId};
+
+/// What a caller may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Reads its own records.
+    OwnViewer,
+    /// Registers and manages its own nodes.
+    Owner,
+    /// Reads everything.
+    Viewer,
+    /// Manages nodes, pools and policies.
+    Operator,
+    /// Manages payouts.
+    Treasurer,
+    /// Uploads and checks policies, activates none.
+    PolicyAuthor,
+    /// Vouches for observation sessions.
+    Observer,
+    /// A node: its own telemetry and record.
+    Node,
+    /// Not counted by the general rate limit.
+    Admin,
+}
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// Whose records are its own.
+    pub user: UserId,
+    /// As the token names it.
+    pub subject: String,
+    /// What it may do.
+    pub roles: Vec<Role>,
+    /// The node, if it is one.
+    pub node: Option<NodeId>,
+    /// The request it came with.
+    pub request_id: Option<String>,
+}
+
+impl Actor {
+    /// The service itself.
+    pub fn system() -> Self {
+        Self::named("system")
+    }
+
+    /// The watched directory.
+    pub fn file() -> Self {
+        Self::named("file")
+    }
+
+    fn named(subject: &str) -> Self {
+        Self {
+            user: UserId::from_subject(subject),
+            subject: subject.to_owned(),
+            roles: vec![Role::Operator, Role::Viewer],
+            node: None,
+            request_id: None,
+        }
+    }
+
+    /// Whether it has a role.
+    pub fn is(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// Whether it sees records that are not its own.
+    pub fn sees_all(&self) -> bool {
+        self.roles.iter().any(|r| matches!(r, Role::Viewer | Role::Operator | Role::Treasurer))
+    }
+
+    /// Whether it sees the records of a node.
+    pub fn sees(&self, owner: UserId, node: NodeId) -> bool {
+        self.sees_all() || self.node == Some(node) || (self.node.is_none() && self.user == owner)
+    }
+
+    /// Whether it may change a node.
+    pub fn manages(&self, owner: UserId) -> bool {
+        self.is(Role::Operator) || (self.is(Role::Owner) && self.user == owner)
+    }
+}

@@ -1,0 +1,36 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lucid_model::{
+    event::{Event, EventKind},
+    time::TimeMs,
+};
+use tokio::sync::broadcast;
+
+/// Events a slow listener may be behind before it loses the oldest.
+const EVENTS_BUFFERED_MAX: usize = 4_096;
+
+/// Tells everybody who listens what happened.
+pub struct EventBus {
+    sender: broadcast::Sender<Event>,
+    last_seq: AtomicU64,
+}
+
+impl Default for EventBus {
+    fn default() -> Self {
+        Self { sender: broadcast::Sender::new(EVENTS_BUFFERED_MAX), last_seq: AtomicU64::new(0) }
+    }
+}
+
+impl EventBus {
+    /// Tells it to everybody who listens now.
+    pub fn publish(&self, at: TimeMs, kind: EventKind) {
+        let seq = self.last_seq.fetch_add(1, Ordering::Relaxed) + 1;
+        // No listener is no error.
+        let _ = self.sender.send(Event { seq, at, kind });
+    }
+
+    /// Everything from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.sender.subscribe()
+    }
+}

@@ -1,0 +1,85 @@
+use lucid_model::{epoch::PeriodLength, money::MicroUsdt, payout::Deadlines, score::Ppm};
+
+/// Who lets a pending node become active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approval {
+    /// The validation policy alone: the node's first signed report, or its owner, activates it.
+    Auto,
+    /// An operator.
+    Manual,
+}
+
+/// Whose sessions count as observation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// A node's own, within what the service witnessed.
+    Witnessed,
+    /// Only those of a principal with role `observer`.
+    Attested,
+}
+
+/// Most live nodes that may share something; 0 = no cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeCaps {
+    /// One owner.
+    pub per_owner: u64,
+    /// One address.
+    pub per_ip: u64,
+}
+
+/// How the service works. Times in milliseconds unless the name says otherwise.
+#[derive(Debug, Clone)]
+pub struct ServiceConfig {
+    /// `POOT_SCORE_MULTIPLIER`.
+    pub score_multiplier: Ppm,
+    /// `POOT_MIN_OBSERVATION_TIME`: credited seconds within the window that make a node eligible.
+    pub observation_min_s: u64,
+    /// `POOT_ELIGIBILITY_WINDOW_S`.
+    pub eligibility_window_s: i64,
+    /// `OBSERVATION_TRUST`.
+    pub trust: Trust,
+    /// Length of an epoch.
+    pub epoch: PeriodLength,
+    /// How long after its end an epoch is closed: reports on their way still count.
+    pub epoch_close_delay_ms: i64,
+    /// Length of a settlement period.
+    pub settlement: PeriodLength,
+    /// How long after its end a settled period may be paid.
+    pub maturity_ms: i64,
+    /// `REWARD_BUDGET_USDT`: all pools, one settlement period; none = nothing accrues.
+    pub budget: Option<MicroUsdt>,
+    /// `PAYEE_SHARE_MAX_PPM`.
+    pub share_max: Ppm,
+    /// `PAYOUT_MIN_AMOUNT_USDT`.
+    pub payout_min: MicroUsdt,
+    /// Largest run that a schedule may approve by itself; 0 = none.
+    pub auto_approve_max: MicroUsdt,
+    /// Largest sum that one cycle may pay; none = no payout leaves.
+    pub cycle_cap: Option<MicroUsdt>,
+    /// Who plans may not approve, who uploads a payout policy may not activate it.
+    pub four_eyes: bool,
+    /// How long a changed wallet is not paid; a first one is paid at once.
+    pub wallet_cooldown_ms: i64,
+    /// When a payout is tried again, asked for, and handed to a person.
+    pub deadlines: Deadlines,
+    /// How long sending stops after the rail refused us.
+    pub rail_pause_ms: i64,
+    /// Payouts on their way at once.
+    pub payouts_in_flight_max: usize,
+    /// `REGISTRATION_APPROVAL`.
+    pub approval: Approval,
+    /// Silence after which an active node is in error.
+    pub silence_ms: i64,
+    /// Caps on registrations.
+    pub caps: NodeCaps,
+    /// How long a challenge is good for.
+    pub challenge_ms: i64,
+    /// How far a signed registration's time may be from ours.
+    pub registration_skew_ms: i64,
+    /// Age at which a vote is not sent any more.
+    pub votes_age_max_ms: i64,
+    /// First wait before a vote is sent again; doubles.
+    pub vote_retry_first_ms: i64,
+    /// Votes on their way at once.
+    pub votes_in_flight_max: usize,
+}

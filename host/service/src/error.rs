@@ -1,0 +1,139 @@
+use lucid_model::{
+    epoch::NotADivisorOfTheDay, ledger::LedgerError, money::MoneyError, node::WrongNodeStatus, payout::WrongPayoutState, settlement::SettlementError,
+};
+use lucid_ports::{CallError, ChainError, PublishError, RegisterConflict, StoreError};
+
+/// Why a use case did not do what was asked. The first group is the caller's to mend, the second ours.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// There is no such thing.
+    #[error("there is no such {what}")]
+    NotFound {
+        /// `node`, `pool`, `payout`, …
+        what: &'static str,
+    },
+    /// The caller may not.
+    #[error("not allowed: {why}")]
+    Forbidden {
+        /// What is missing.
+        why: &'static str,
+    },
+    /// Who the caller is could not be proven.
+    #[error("not proven: {why}")]
+    Unproven {
+        /// What is wrong with the proof.
+        why: &'static str,
+    },
+    /// A field is wrong.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// Which.
+        field: &'static str,
+        /// What is wrong, with the limit.
+        problem: String,
+    },
+    /// The validation policy refuses.
+    #[error("the validation policy refuses: {reason}")]
+    Refused {
+        /// In the policy's words.
+        reason: String,
+    },
+    /// The node's status does not allow it.
+    #[error(transparent)]
+    WrongNodeStatus(#[from] WrongNodeStatus),
+    /// The payout's state does not allow it.
+    #[error(transparent)]
+    WrongPayoutState(#[from] WrongPayoutState),
+    /// A live node is registered with the same.
+    #[error("a live node is already registered with this {}", conflict_name(.conflict))]
+    AlreadyRegistered {
+        /// With the same what.
+        conflict: RegisterConflict,
+    },
+    /// A pool has this name.
+    #[error("a pool with this name exists")]
+    PoolExists,
+    /// The pool has no room.
+    #[error("the pool is full")]
+    PoolFull,
+    /// The record changed meanwhile.
+    #[error("the {what} was changed meanwhile: read it again")]
+    Changed {
+        /// Which record.
+        what: &'static str,
+    },
+    /// The report's number was used for another report.
+    #[error("sequence number taken: the highest stored is {highest}")]
+    SequenceTaken {
+        /// The highest number stored.
+        highest: u64,
+    },
+    /// A cap is reached.
+    #[error("{what}: the limit of {limit} is reached")]
+    CapReached {
+        /// Which cap.
+        what: &'static str,
+        /// How much it is.
+        limit: u64,
+    },
+    /// A bundle did not pass the gate.
+    #[error("the bundle was refused: {reason}")]
+    BundleRefused {
+        /// The failed check and its reason.
+        reason: String,
+    },
+
+    /// No policy is active where one is needed.
+    #[error("no {kind} policy is active")]
+    NoPolicy {
+        /// Of which kind.
+        kind: &'static str,
+    },
+    /// A policy gave no result.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// A policy could not be loaded.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The chain gave no usable answer.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// An amount is not representable.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// An entry cannot be booked.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A period cannot be settled.
+    #[error(transparent)]
+    Settlement(#[from] SettlementError),
+    /// A length is impossible.
+    #[error(transparent)]
+    Length(#[from] NotADivisorOfTheDay),
+    /// Something that cannot be.
+    #[error("internal: {detail}")]
+    Internal {
+        /// For the log.
+        detail: String,
+    },
+}
+
+fn conflict_name(conflict: &RegisterConflict) -> &'static str {
+    match conflict {
+        RegisterConflict::PublicKey => "public key",
+        RegisterConflict::Address => "ip_address and port",
+        RegisterConflict::ExternalId => "external id",
+    }
+}
+
+impl ServiceError {
+    pub(crate) fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
+        Self::Invalid { field, problem: problem.into() }
+    }
+    pub(crate) fn no(what: &'static str) -> Self {
+        Self::NotFound { what }
+    }
+}

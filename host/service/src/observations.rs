@@ -1,0 +1,122 @@
+//! Observation sessions and their judgement.
+
+use lucid_model::{
+    credit::Interval,
+    facts::OBSERVATION_FACTS,
+    id::{PoolScope, SessionId},
+    metric::Usage,
+    node::Node,
+    observation::{Observation, Observer, Verdict},
+    policy::Scope,
+    score::Ppm,
+    time::TimeMs,
+};
+
+use crate::{Service, ServiceError};
+
+/// A session as it was claimed.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Its id.
+    pub session: SessionId,
+    /// From when to when.
+    pub span: Interval,
+    /// Claimed quality.
+    pub quality: Ppm,
+    /// Claimed usage.
+    pub usage: Option<Usage>,
+}
+
+/// A session and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JudgedSession {
+    /// Its id.
+    pub session: SessionId,
+    /// What became of it.
+    pub verdict: Verdict,
+}
+
+/// Unverified sessions asked about in one call.
+const VERIFY_BATCH: u32 = 1_000;
+
+impl Service {
+    pub(crate) async fn judge_sessions(&self, node: &Node, sessions: Vec<NewSession>, by: Observer, now: TimeMs) -> Vec<Observation> {
+        let claimed = |s: NewSession| Observation {
+            session: s.session,
+            node: node.id,
+            span: s.span,
+            quality: s.quality,
+            usage: s.usage,
+            by,
+            received_at: now,
+            verdict: Verdict::Unverified,
+        };
+        let mut observations: Vec<_> = sessions.into_iter().map(claimed).collect();
+        if let Err(error) = self.judge(&mut observations, node.activated_at, PoolScope::of(node.pool)).await {
+            tracing::warn!(node = %node.id, %error, "observations stay unverified");
+        }
+        observations
+    }
+
+    /// Asks the policy; on an error every verdict stays as it was.
+    async fn judge(&self, observations: &mut [Observation], activated_at: Option<TimeMs>, pool: PoolScope) -> Result<(), ServiceError> {
+        if observations.is_empty() {
+            return Ok(());
+        }
+        let snapshot = self.ports.policies.snapshot();
+        let policy = snapshot.validation(Scope::of(pool)).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
+        let rows = observations.iter().map(|o| observation_row(o, activated_at)).collect();
+        let verdicts = policy.judge_observations(self.call_context_now(), rows).await?;
+        for (observation, verdict) in observations.iter_mut().zip(verdicts) {
+            observation.verdict = match verdict {
+                Ok(()) => Verdict::Accepted,
+                Err(reason) => Verdict::Rejected(reason),
+            };
+        }
+        Ok(())
+    }
+
+    /// Asks again about sessions that could not be judged when they came; before an epoch closes.
+    pub(crate) async fn verify_sessions(&self, range: Interval) -> Result<(), ServiceError> {
+        loop {
+            let mut waiting = self.store().unverified(range, VERIFY_BATCH).await?;
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            self.judge(&mut waiting, None, PoolScope::Unassigned).await?;
+            self.store().set_verdicts(waiting).await?;
+        }
+    }
+
+    /// What the policy says of sessions that are scored on demand: the first refusal, if any.
+    pub(crate) async fn refusal_of(&self, node: &Node, sessions: &[NewSession]) -> Result<Option<(usize, String)>, ServiceError> {
+        let observations = self.judge_sessions(node, sessions.to_vec(), Observer::Itself, self.now()).await;
+        for (place, observation) in observations.into_iter().enumerate() {
+            match observation.verdict {
+                Verdict::Accepted => {}
+                Verdict::Rejected(reason) => return Ok(Some((place, reason))),
+                Verdict::Unverified => return Err(ServiceError::NoPolicy { kind: "validation" }),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn observation_row(observation: &Observation, activated_at: Option<TimeMs>) -> Vec<i64> {
+    let usage = observation.usage.unwrap_or_default();
+    OBSERVATION_FACTS
+        .iter()
+        .map(|fact| match fact.name {
+            "start-ms" => observation.span.from.0,
+            "end-ms" => observation.span.to.0,
+            "now-ms" => observation.received_at.0,
+            "activated-ms" => activated_at.map_or(fact.default, |at| at.0),
+            "quality-ppm" => i64::from(observation.quality.0),
+            "cpu-ppm" => i64::from(usage.cpu.0),
+            "memory-ppm" => i64::from(usage.memory.0),
+            "disk-ppm" => i64::from(usage.disk.0),
+            "by-observer" => i64::from(observation.by == Observer::Observer),
+            _ => fact.default,
+        })
+        .collect()
+}

@@ -1,0 +1,139 @@
+//! The payout worker: drives [`lucid_model::payout::step`], and makes every state durable before its effects.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use futures::{StreamExt, stream};
+use lucid_model::{
+    event::EventKind,
+    id::RunId,
+    ledger::Draft,
+    payout::{Closing, Effect, Event, Payout, PayoutState, RunState, step},
+};
+use lucid_ports::PaymentRail;
+
+use crate::{Service, ServiceError};
+
+/// Payouts read in one step.
+const PAYOUTS_A_STEP: u32 = 1_000;
+
+impl Service {
+    /// What was in flight when the process ended is in doubt. Run once at start, before the first
+    /// [`Service::pay_step`]; running it again changes nothing.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn recover_payouts(&self) -> Result<u32, ServiceError> {
+        let Some(rail) = self.ports.rail.clone() else { return Ok(0) };
+        let mut recovered = 0;
+        for payout in self.store().open_payouts(u32::MAX).await? {
+            if payout.state == PayoutState::Submitting {
+                self.drive(rail.as_ref(), payout, Event::Recovered).await?;
+                recovered += 1;
+            }
+        }
+        Ok(recovered)
+    }
+
+    /// Takes every open payout one step further. Answers how many moved.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`]; what is half done goes on at the next call.
+    pub async fn pay_step(&self) -> Result<u32, ServiceError> {
+        let Some(rail) = self.ports.rail.clone() else { return Ok(0) };
+        let open = self.store().open_payouts(PAYOUTS_A_STEP).await?;
+        let approved: BTreeSet<RunId> = self.store().open_runs().await?.into_iter().filter(|r| r.state == RunState::Approved).map(|r| r.id).collect();
+        let paused = self.now() < *self.rail_paused_until.lock();
+        let due = open.into_iter().filter(|p| self.is_due(p, paused, &approved));
+        let outcomes: Vec<_> = stream::iter(due)
+            .map(|payout| self.take_further(Arc::clone(&rail), payout))
+            .buffer_unordered(self.config.payouts_in_flight_max.max(1))
+            .collect()
+            .await;
+        let mut moved = 0;
+        for outcome in outcomes {
+            moved += u32::from(outcome?);
+        }
+        Ok(moved)
+    }
+
+    fn is_due(&self, payout: &Payout, paused: bool, approved: &BTreeSet<RunId>) -> bool {
+        match payout.state {
+            PayoutState::Reserved => !paused && approved.contains(&payout.run),
+            PayoutState::Submitting => !paused && payout.next_attempt_at <= self.now(),
+            PayoutState::Manual => false,
+            state => state.is_final() || payout.next_attempt_at <= self.now(),
+        }
+    }
+
+    async fn take_further(&self, rail: Arc<dyn PaymentRail>, payout: Payout) -> Result<bool, ServiceError> {
+        let event = match payout.state {
+            PayoutState::Reserved => self.submission(rail.as_ref(), &payout).await?,
+            _ => Event::Tick,
+        };
+        self.drive(rail.as_ref(), payout, event).await
+    }
+
+    /// Before the first send the wallet must still be the planned one, and past its cool-down.
+    async fn submission(&self, rail: &dyn PaymentRail, payout: &Payout) -> Result<Event, ServiceError> {
+        let node = self.store().node(payout.node).await?;
+        let wallet = node.as_ref().and_then(|n| self.payable_wallet(n));
+        Ok(match wallet {
+            Some(wallet) if wallet.version == payout.wallet_version && wallet.address == payout.address => {
+                Event::Submit { request: rail.request(payout) }
+            }
+            _ => Event::Cancel { reason: "the wallet changed since the plan, or the node is suspended".into() },
+        })
+    }
+
+    /// Applies an event and everything that follows from it at once. `false` if somebody else was first.
+    async fn drive(&self, rail: &dyn PaymentRail, payout: Payout, event: Event) -> Result<bool, ServiceError> {
+        let (mut payout, mut next) = (payout, Some(event));
+        let mut moved = false;
+        while let Some(event) = next.take() {
+            let before = payout.clone();
+            let (after, effects) = step(&payout, event, rail.capabilities(), self.config.deadlines, self.now())?;
+            payout = after;
+            if payout != before {
+                payout.version += 1;
+                if self.store().update_payouts(vec![payout.clone()]).await?.first() != Some(&true) {
+                    return Ok(moved);
+                }
+                moved = true;
+                self.tell_of_payout(&before, &payout);
+            }
+            for effect in effects {
+                match effect {
+                    Effect::Send => {
+                        let request = payout.request.clone().unwrap_or_default();
+                        next = Some(Event::Answered(rail.send(&payout, &request).await));
+                    }
+                    Effect::Look => next = Some(Event::Looked(rail.look(&payout).await)),
+                    Effect::Close(closing) => self.close_payout(&mut payout, closing).await?,
+                    Effect::PauseRail => *self.rail_paused_until.lock() = self.now().plus_ms(self.config.rail_pause_ms),
+                    Effect::Alert => {
+                        self.alert("payout", format!("payout {} is {}: {}", payout.id, payout.state.name(), payout.reason.as_deref().unwrap_or("-")))
+                    }
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Books the closing entry; an entry that is there already is the same one (I4).
+    async fn close_payout(&self, payout: &mut Payout, closing: Closing) -> Result<(), ServiceError> {
+        let cause = payout.txid.clone().or_else(|| payout.reason.clone()).unwrap_or_default();
+        self.book_draft(Draft::close(payout.id, payout.node, payout.amount, closing == Closing::Settle, cause)?).await?;
+        payout.closed = true;
+        payout.version += 1;
+        self.store().update_payouts(vec![payout.clone()]).await?;
+        Ok(())
+    }
+
+    fn tell_of_payout(&self, before: &Payout, after: &Payout) {
+        if before.state != after.state {
+            metrics::counter!("lucid_payout_transitions_total", "state" => after.state.name()).increment(1);
+            let (payout, node, state, amount) = (after.id, after.node, after.state, after.amount);
+            self.emit(EventKind::PayoutChanged { payout, node, state, amount, txid: after.txid.clone(), reason: after.reason.clone() });
+        }
+    }
+}

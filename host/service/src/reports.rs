@@ -1,0 +1,195 @@
+//! What nodes send: heartbeats, samples, observation sessions. Presence grows from here.
+
+use lucid_model::{
+    credit::{Interval, LastReport},
+    event::EventKind,
+    id::{Digest, NodeId},
+    metric::{Sample, Usage},
+    node::{Node, NodeEvent, NodeStatus},
+    observation::{Observation, Observer, Verdict},
+    statement,
+    time::TimeMs,
+};
+use lucid_ports::{Report, ReportOutcome, SessionOutcome};
+
+use crate::{Actor, Approval, JudgedSession, NewSession, Role, Service, ServiceError};
+
+/// What a report is signed with; none for older clients, whose reports are history and never presence.
+#[derive(Debug, Clone)]
+pub struct ReportProof {
+    /// `heartbeat`, `metrics` or `observations`.
+    pub kind: &'static str,
+    /// The report's place in the node's strictly increasing sequence.
+    pub sequence: u64,
+    /// Digest of the request's body.
+    pub body: Digest,
+    /// Over [`statement::report`].
+    pub signature: Vec<u8>,
+}
+
+/// What became of a report.
+#[derive(Debug, Clone)]
+pub struct Reported {
+    /// The node as it is now.
+    pub status: NodeStatus,
+    /// When the report arrived.
+    pub at: TimeMs,
+    /// Samples or sessions taken in.
+    pub accepted: u32,
+    /// It was stored before; nothing changed.
+    pub repeated: bool,
+    /// What became of its sessions.
+    pub sessions: Vec<JudgedSession>,
+}
+
+/// A sample as the node sent it.
+#[derive(Debug, Clone, Copy)]
+pub struct NewSample {
+    /// When it was measured; none = now.
+    pub at: Option<TimeMs>,
+    /// What.
+    pub usage: Usage,
+    /// Open sessions.
+    pub active_sessions: u32,
+    /// Seconds since the machine started.
+    pub uptime_s: u64,
+}
+
+impl Service {
+    /// Takes a heartbeat or samples.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not report for the node, the signature is wrong or the number was used.
+    pub async fn report(&self, actor: &Actor, id: NodeId, proof: Option<ReportProof>, samples: Vec<NewSample>) -> Result<Reported, ServiceError> {
+        let node = self.reporting_node(actor, id, proof.as_ref()).await?;
+        let (now, count) = (self.now(), u32::try_from(samples.len()).unwrap_or(u32::MAX));
+        let stored = |s: &NewSample| Sample {
+            node: id,
+            at: s.at.unwrap_or(now),
+            arrived_at: now,
+            usage: s.usage,
+            active_sessions: s.active_sessions,
+            uptime_s: s.uptime_s,
+        };
+        let samples: Vec<_> = samples.iter().map(stored).collect();
+        let newest = samples.last().map(|s| s.usage);
+        let (outcome, node) = self.take_in(node, proof, samples, Vec::new()).await?;
+        let repeated = outcome == ReportOutcome::Repeated;
+        if let (false, Some(usage)) = (repeated, newest) {
+            metrics::counter!("lucid_samples_total").increment(u64::from(count));
+            let (cpu, memory) = (usage.cpu.0 / 100, usage.memory.0 / 100);
+            self.emit(EventKind::MetricsStored { node: id, samples: count, cpu_percent_centi: cpu, memory_percent_centi: memory });
+        }
+        Ok(Reported { status: node.status, at: now, accepted: count, repeated, sessions: Vec::new() })
+    }
+
+    /// Takes observation sessions, judged by the validation policy.
+    ///
+    /// # Errors
+    /// As [`Service::report`]. A session that the policy refuses is stored with its reason, not an error.
+    pub async fn observe(&self, actor: &Actor, id: NodeId, proof: Option<ReportProof>, sessions: Vec<NewSession>) -> Result<Reported, ServiceError> {
+        let node = self.reporting_node(actor, id, proof.as_ref()).await?;
+        let by = if actor.is(Role::Observer) { Observer::Observer } else { Observer::Itself };
+        let now = self.now();
+        let mut observations = self.judge_sessions(&node, sessions, by, now).await;
+        let (outcome, node) = self.take_in(node, proof, Vec::new(), observations.clone()).await?;
+        if let ReportOutcome::Stored(outcomes) = &outcome {
+            for (observation, outcome) in observations.iter_mut().zip(outcomes) {
+                if *outcome == SessionOutcome::OfAnotherNode {
+                    observation.verdict = Verdict::Rejected("the session belongs to another node".into());
+                }
+                self.tell_of_session(observation);
+            }
+        }
+        let accepted = observations.iter().filter(|o| o.verdict == Verdict::Accepted).count();
+        Ok(Reported {
+            status: node.status,
+            at: now,
+            accepted: u32::try_from(accepted).unwrap_or(u32::MAX),
+            repeated: outcome == ReportOutcome::Repeated,
+            sessions: observations.into_iter().map(|o| JudgedSession { session: o.session, verdict: o.verdict }).collect(),
+        })
+    }
+
+    fn tell_of_session(&self, observation: &Observation) {
+        let (accepted, reason) = match &observation.verdict {
+            Verdict::Accepted => (true, None),
+            Verdict::Rejected(reason) => (false, Some(reason.clone())),
+            Verdict::Unverified => (false, Some("not verified yet".into())),
+        };
+        self.emit(EventKind::ObservationStored { node: observation.node, accepted, reason });
+    }
+
+    async fn reporting_node(&self, actor: &Actor, id: NodeId, proof: Option<&ReportProof>) -> Result<Node, ServiceError> {
+        let node = self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
+        let allowed = actor.node == Some(id) || (actor.node.is_none() && (actor.manages(node.owner) || actor.is(Role::Observer)));
+        if !allowed {
+            return Err(ServiceError::Forbidden { why: "reports come from the node, its owner or an observer" });
+        }
+        if let Some(proof) = proof {
+            let key = node.public_key.ok_or(ServiceError::Unproven { why: "the node has no key to check the report with" })?;
+            if !statement::verify(key, &statement::report(proof.kind, id, proof.sequence, proof.body), &proof.signature) {
+                return Err(ServiceError::Unproven { why: "the report is not signed by the node's key" });
+            }
+        } else if actor.node.is_some() {
+            return Err(ServiceError::Unproven { why: "a node signs its reports" });
+        }
+        Ok(node)
+    }
+
+    /// Stores a report with the presence it witnesses, then lets it count.
+    async fn take_in(
+        &self,
+        node: Node,
+        proof: Option<ReportProof>,
+        samples: Vec<Sample>,
+        sessions: Vec<Observation>,
+    ) -> Result<(ReportOutcome, Node), ServiceError> {
+        let (now, monotonic_ms) = (self.now(), self.ports.clock.monotonic_ms());
+        let witness = proof.is_some() && node.status == NodeStatus::Active;
+        let (next, presence) = self.witness(node.id, witness, now, monotonic_ms);
+        let signed = proof.is_some();
+        let report = Report { node: node.id, arrived_at: now, sequence: proof.map(|p| (p.sequence, p.body)), samples, presence, sessions };
+        let outcome = self.store().store_report(report).await?;
+        match outcome {
+            ReportOutcome::SequenceTaken { highest } => return Err(ServiceError::SequenceTaken { highest }),
+            // A repeated report witnesses nothing: it may be a replay.
+            ReportOutcome::Repeated => return Ok((outcome, node)),
+            ReportOutcome::Stored(_) => {}
+        }
+        let node = self.wake(node, signed).await?;
+        if node.status == NodeStatus::Active {
+            self.last_heard_ms.lock().insert(node.id, monotonic_ms);
+            if let Some(next) = next {
+                self.last_reports.lock().insert(node.id, next);
+            }
+        }
+        Ok((outcome, node))
+    }
+
+    fn witness(&self, node: NodeId, counts: bool, now: TimeMs, monotonic_ms: i64) -> (Option<LastReport>, Option<Interval>) {
+        if !counts {
+            return (None, None);
+        }
+        let last = self.last_reports.lock().get(&node).copied();
+        match last {
+            None => (Some(LastReport::first(now, monotonic_ms)), None),
+            Some(last) => {
+                let (next, presence) = last.next(now, monotonic_ms);
+                (Some(next), presence)
+            }
+        }
+    }
+
+    /// A signed report brings a silent node back, and a pending one to life where the policy's word is enough.
+    async fn wake(&self, node: Node, signed: bool) -> Result<Node, ServiceError> {
+        let changed = match node.status {
+            NodeStatus::Error => self.change_by_itself(&node, NodeEvent::Return, "node.return", "reports again").await?,
+            NodeStatus::Pending if signed && self.config.approval == Approval::Auto => {
+                self.change_by_itself(&node, NodeEvent::Activate, "node.activate", "first signed report").await?
+            }
+            _ => None,
+        };
+        Ok(changed.unwrap_or(node))
+    }
+}

@@ -1,0 +1,204 @@
+//! Payout runs: who is paid how much in a cycle. Planning sets the money aside; approving lets it go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lucid_model::{
+    event::EventKind,
+    id::{NodeId, PayoutId, RunId},
+    ledger::{Account, Draft, Head},
+    money::MicroUsdt,
+    node::{Node, NodeStatus, Wallet},
+    payout::{Payout, PayoutState, Run, RunState},
+    settlement::SettlementRecord,
+};
+
+use crate::{Actor, Service, ServiceError};
+
+impl Service {
+    /// Plans the run of the last mature settlement period, once; approves it by itself where that is allowed.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if something is missing now; the next call goes on where this one stopped.
+    pub async fn plan_due_run(&self) -> Result<Option<Run>, ServiceError> {
+        let Some(period) = self.last_mature_period().await? else { return Ok(None) };
+        let cycle = period.period.start_s;
+        let id = RunId::derive(self.family, cycle);
+        let run = match self.store().run(id).await? {
+            Some(run) if run.state == RunState::Planned && run.version == 1 => run,
+            Some(run) if run.state == RunState::Planned => return self.approve_scheduled(run).await,
+            Some(_) => return Ok(None),
+            None => self.open_run(id, cycle).await?,
+        };
+        let payouts = self.plan(&run, &period).await?;
+        let total = MicroUsdt::checked_sum(payouts.iter().map(|p| p.amount))?;
+        let count = u32::try_from(payouts.len()).unwrap_or(u32::MAX);
+        let planned = Run { count, total, state: if count == 0 { RunState::Done } else { RunState::Planned }, ..run };
+        let planned = self.replace_run(planned, &Actor::system(), "run.plan").await?;
+        if count == 0 { Ok(None) } else { self.approve_scheduled(planned).await }
+    }
+
+    async fn last_mature_period(&self) -> Result<Option<SettlementRecord>, ServiceError> {
+        let Some(mut last) = self.store().last_settlement().await? else { return Ok(None) };
+        let mature = |record: &SettlementRecord| record.period.end().plus_ms(self.config.maturity_ms) <= self.now();
+        while !mature(&last) {
+            let before = self.config.settlement.period_at(last.period.start().plus_ms(-1));
+            match self.store().settlement(before.start_s).await? {
+                Some(record) => last = record,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(last))
+    }
+
+    async fn open_run(&self, id: RunId, cycle: i64) -> Result<Run, ServiceError> {
+        let now = self.now();
+        let run = Run {
+            id,
+            cycle,
+            state: RunState::Planned,
+            planner: "system".into(),
+            approver: None,
+            count: 0,
+            total: MicroUsdt::ZERO,
+            reason: None,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        let audit = self.audit_entry(&Actor::system(), "run.open", id, format!("cycle {cycle}"));
+        self.store().create_run(run.clone(), audit).await?;
+        Ok(run)
+    }
+
+    async fn replace_run(&self, mut run: Run, actor: &Actor, action: &str) -> Result<Run, ServiceError> {
+        run.version += 1;
+        run.updated_at = self.now();
+        let audit = self.audit_entry(actor, action, run.id, format!("{} payouts, {} USDT", run.count, run.total));
+        if !self.store().update_run(run.clone(), audit).await? {
+            return Err(ServiceError::Changed { what: "run" });
+        }
+        self.emit(EventKind::RunChanged { run: run.id, state: run.state.name(), payouts: run.count, total: run.total });
+        Ok(run)
+    }
+
+    /// Sets the money of everybody who can be paid aside. Doing it again finds what is there.
+    async fn plan(&self, run: &Run, mature: &SettlementRecord) -> Result<Vec<Payout>, ServiceError> {
+        let mut payouts = Vec::new();
+        let totals = self.store().totals(mature.period.start_s, mature.period.end_s()).await?;
+        let observed: BTreeMap<NodeId, u64> = totals.into_iter().map(|t| (t.node, t.observed_s)).collect();
+        for (node, head) in self.store().heads_available(MicroUsdt::ZERO).await? {
+            let attempt = self.store().attempts(node, run.cycle).await?;
+            let (first, id) = (PayoutId::derive(self.family, run.cycle, node, 0), PayoutId::derive(self.family, run.cycle, node, attempt));
+            if let Some(existing) = self.store().payout(first).await?.filter(|p| p.run == run.id) {
+                payouts.push(existing);
+                continue;
+            }
+            let Some(record) = self.store().node(node).await? else { continue };
+            let Some(wallet) = self.payable_wallet(&record) else { continue };
+            // A reservation without its payout is a crash between the two: its amount stands.
+            let amount = match self.store().entry(&format!("rsv:{id}")).await? {
+                Some(entry) => entry.draft.legs.iter().find(|l| l.account == Account::Reserved(node)).map(|l| l.amount).unwrap_or_default(),
+                None => {
+                    let amount = self.payable(node, head, mature).await?;
+                    if amount < self.config.payout_min || amount <= MicroUsdt::ZERO {
+                        continue;
+                    }
+                    self.book_draft(Draft::reserve(id, node, amount)?).await?;
+                    amount
+                }
+            };
+            let seconds = observed.get(&node).copied().unwrap_or(0);
+            let payout = Payout { attempt, observed_s: seconds, ..self.reserved_payout(id, run, &record, wallet, amount, mature) };
+            self.store().create_payout(payout.clone()).await?;
+            self.emit(EventKind::PayoutChanged { payout: id, node, state: payout.state, amount, txid: None, reason: None });
+            payouts.push(payout);
+        }
+        Ok(payouts)
+    }
+
+    /// Where a node can be paid now, if it can.
+    pub(crate) fn payable_wallet(&self, node: &Node) -> Option<Wallet> {
+        let wallet = node.wallet?;
+        let settled = wallet.version == 1 || wallet.since.plus_ms(self.config.wallet_cooldown_ms) <= self.now();
+        (settled && node.status != NodeStatus::Suspended).then_some(wallet)
+    }
+
+    /// What of a balance may be paid: not what accrued in a period that is not mature yet.
+    async fn payable(&self, node: NodeId, head: Head, mature: &SettlementRecord) -> Result<MicroUsdt, ServiceError> {
+        let (mut amount, mut period) = (head.balances.available, mature.period.next());
+        while period.start() <= self.now() {
+            if let Some(entry) = self.store().entry(&format!("acc:{}:{node}", period.start_s)).await? {
+                let fresh = entry.draft.legs.iter().find(|l| l.account == Account::Available(node)).map(|l| l.amount).unwrap_or_default();
+                amount = amount.checked_sub(fresh)?;
+            }
+            period = period.next();
+        }
+        Ok(amount)
+    }
+
+    fn reserved_payout(&self, id: PayoutId, run: &Run, node: &Node, wallet: Wallet, amount: MicroUsdt, mature: &SettlementRecord) -> Payout {
+        let now = self.now();
+        Payout {
+            id,
+            run: run.id,
+            node: node.id,
+            owner: node.owner,
+            cycle: run.cycle,
+            attempt: 0,
+            amount,
+            address: wallet.address,
+            wallet_version: wallet.version,
+            state: PayoutState::Reserved,
+            sends: 0,
+            ambiguous: false,
+            request: None,
+            external_id: None,
+            txid: None,
+            reason: None,
+            created_at: now,
+            updated_at: now,
+            submitted_at: None,
+            processed_at: None,
+            next_attempt_at: now,
+            closed: false,
+            score: node.score,
+            observed_s: 0,
+            period_start_s: mature.period.start_s,
+            period_end_s: mature.period.end_s(),
+            version: 1,
+        }
+    }
+
+    /// A scheduled run approves itself only up to the configured sum and inside the cycle's cap; else it waits.
+    async fn approve_scheduled(&self, run: Run) -> Result<Option<Run>, ServiceError> {
+        let refusal = match self.config.cycle_cap {
+            None => Some("no cap per cycle is set, so that nothing is paid".to_owned()),
+            Some(cap) if run.total > cap => Some(format!("{} USDT are above the cap per cycle of {cap} USDT", run.total)),
+            Some(_) if run.total > self.config.auto_approve_max => {
+                Some(format!("{} USDT are above what a schedule may approve ({} USDT)", run.total, self.config.auto_approve_max))
+            }
+            Some(_) => None,
+        };
+        if let Some(reason) = refusal {
+            self.alert("payout-run", format!("run {} waits for approval: {reason}", run.id));
+            return Ok(None);
+        }
+        self.clear_alert("payout-run");
+        let approved = Run { state: RunState::Approved, approver: Some("system".into()), ..run };
+        self.replace_run(approved, &Actor::system(), "run.approve").await.map(Some)
+    }
+
+    /// Closes runs whose payouts are all final.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn finish_runs(&self) -> Result<(), ServiceError> {
+        let open: BTreeSet<RunId> = self.store().open_payouts(u32::MAX).await?.into_iter().map(|p| p.run).collect();
+        for run in self.store().open_runs().await? {
+            if run.state == RunState::Approved && !open.contains(&run.id) {
+                self.replace_run(Run { state: RunState::Done, ..run }, &Actor::system(), "run.done").await?;
+            }
+        }
+        Ok(())
+    }
+}

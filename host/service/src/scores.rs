@@ -1,0 +1,285 @@
+//! Scores: a chunk of an epoch's frame, one on demand, and claims about one.
+
+use lucid_model::{
+    canonical::Canonical,
+    credit::{self, Interval},
+    facts::{Fact, FactRow},
+    frame::{FrameChunk, FrameHead},
+    id::{Digest, NodeId, OnDemandId, PoolScope},
+    metric::UsageSum,
+    node::{Node, PublicKey},
+    policy::{Batch, CallContext, Explanation, PolicyIdentity, Scope},
+    receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
+    score::{Factors, Ppm, RULES_VERSION, RawCenti, ScoreCenti, raw_score_round_half_even},
+    statement,
+    time::TimeMs,
+};
+use lucid_ports::{CallError, PolicySnapshot, ScoringPolicy};
+
+use crate::{Actor, NewSession, Service, ServiceError, epochs::registered_facts};
+
+/// Rows one call of `explain` takes.
+const EXPLAIN_ROWS_MAX: usize = 100;
+
+/// Observations to be scored on demand.
+#[derive(Debug, Clone)]
+pub struct ScoreRequest {
+    /// The node.
+    pub node: NodeId,
+    /// What was observed.
+    pub sessions: Vec<NewSession>,
+    /// Length of the period that ends with the last of them, 3600–86400 s.
+    pub period_s: u32,
+}
+
+/// A claim about a score.
+#[derive(Debug, Clone)]
+pub struct ScoreClaim {
+    /// The node.
+    pub node: NodeId,
+    /// The claimed score.
+    pub score: ScoreCenti,
+    /// As it was sent: the signature is over this text.
+    pub timestamp_text: String,
+    /// When it was computed.
+    pub timestamp: TimeMs,
+    /// Over [`statement::score_claim`], if sent.
+    pub signature: Option<Vec<u8>>,
+}
+
+/// What is true of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validated {
+    /// A receipt of that moment has this score.
+    pub score_match: bool,
+    /// Within −24 h … +120 s of our clock.
+    pub timestamp_valid: bool,
+    /// The node signed it; none if no signature was sent.
+    pub signature_valid: Option<bool>,
+    /// All of them.
+    pub valid: bool,
+}
+
+impl Service {
+    /// Scores a chunk. If the policy fails for the batch it is asked about each node alone, and the nodes that
+    /// fail alone are held.
+    pub(crate) async fn score_chunk(&self, snapshot: &dyn PolicySnapshot, frame: &FrameChunk) -> Result<ScoredChunk, ServiceError> {
+        let policy = snapshot.scoring(Scope::of(frame.pool)).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
+        let (batch, totals) = frame.project(&policy.identity().facts);
+        let context = CallContext {
+            epoch_start_s: frame.period.start_s,
+            period_s: frame.period.length.seconds(),
+            seed: CallContext::seed_of(frame.period.start_s, frame.pool),
+            totals,
+        };
+        let outcomes = score_rows(policy.as_ref(), &context, batch.clone()).await?;
+        let factors = explain_rows(policy.as_ref(), &context, &batch).await;
+        let row = |(place, (outcome, factors)): (usize, (Outcome, Factors))| score_row(frame, place, outcome, factors);
+        let identity = policy.identity();
+        Ok(ScoredChunk {
+            header: ChunkHeader {
+                period: frame.period,
+                pool: frame.pool,
+                index: frame.index,
+                rows: batch.count,
+                frame: frame.digest(),
+                policy: identity.policy.clone(),
+                params: identity.params_digest(),
+                abi: identity.abi.clone(),
+                rules: frame.rules,
+            },
+            rows: outcomes.into_iter().zip(factors).enumerate().map(row).collect(),
+        })
+    }
+
+    /// Scores what was sent. It leaves a receipt, and neither earns, votes nor changes the node.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the node is another's, the policy refuses an observation, or it cannot answer.
+    pub async fn score_on_demand(&self, actor: &Actor, request: ScoreRequest) -> Result<OnDemandReceipt, ServiceError> {
+        let node = self.store().node(request.node).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
+        if !actor.sees(node.owner, node.id) {
+            return Err(ServiceError::Forbidden { why: "the node is another's" });
+        }
+        if let Some((place, reason)) = self.refusal_of(&node, &request.sessions).await? {
+            return Err(ServiceError::Refused { reason: format!("observation_data[{place}]: {reason}") });
+        }
+        let facts = self.facts_on_demand(&node, &request);
+        let snapshot = self.ports.policies.snapshot();
+        let policy = snapshot.scoring(Scope::of(PoolScope::of(node.pool))).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
+        let period = self.config.epoch.period_at(self.now());
+        let head = FrameHead { period, revision: snapshot.revision(), score_multiplier: self.config.score_multiplier };
+        let frame = head.chunks(PoolScope::of(node.pool), vec![(node.id, facts.clone())], 0).pop().ok_or(ServiceError::no("node"))?;
+        let (batch, totals) = frame.project(&policy.identity().facts);
+        let seed = CallContext::seed_of(period.start_s, frame.pool);
+        let context = CallContext { epoch_start_s: period.start_s, period_s: request.period_s, seed, totals };
+        let scores = policy.score(context.clone(), batch.clone()).await?;
+        let multiplier = scores.multipliers.first().copied().unwrap_or_default();
+        let factors = policy.explain(context, batch).await.map(|e| factors_of(&e, 0)).unwrap_or_default();
+        let receipt = self.receipt(&node, &request, &facts, multiplier, factors, policy.identity());
+        self.store().add_on_demand(receipt.clone()).await?;
+        Ok(receipt)
+    }
+
+    fn receipt(
+        &self,
+        node: &Node,
+        request: &ScoreRequest,
+        facts: &FactRow,
+        multiplier: Ppm,
+        factors: Factors,
+        policy: &PolicyIdentity,
+    ) -> OnDemandReceipt {
+        let observed_s = u32::try_from(facts.get(Fact::ObservedS)).unwrap_or(0);
+        let raw = raw_score_round_half_even(observed_s, request.period_s, self.config.score_multiplier, multiplier);
+        let bytes = Fact::ALL.iter().fold(Canonical::tagged("lucid/v1/facts"), |bytes, fact| bytes.text(fact.info().name).i64(facts.get(*fact)));
+        OnDemandReceipt {
+            id: OnDemandId(self.uuid_v7()),
+            node: node.id,
+            calculated_at: self.now(),
+            period_s: request.period_s,
+            observations: u32::try_from(request.sessions.len()).unwrap_or(u32::MAX),
+            observed_s,
+            score: raw.clamp(),
+            raw,
+            multiplier,
+            factors,
+            policy: policy.policy.clone(),
+            params: policy.params_digest(),
+            rules: RULES_VERSION,
+            facts: Digest::of(&bytes.finish()),
+        }
+    }
+
+    /// What is known of the node, with what was sent in the place of what was witnessed.
+    fn facts_on_demand(&self, node: &Node, request: &ScoreRequest) -> FactRow {
+        let end = request.sessions.iter().map(|s| s.span.to).max().unwrap_or_default();
+        let period = Interval { from: end.plus_ms(-i64::from(request.period_s) * 1000), to: end };
+        let spans: Vec<_> = request.sessions.iter().map(|s| s.span).collect();
+        let observed_s = credit::credited_ms(spans, vec![period], period) / 1000;
+        let (mut quality, mut length, mut usage) = (0_u128, 0_u128, UsageSum::default());
+        for session in &request.sessions {
+            let part = u128::from(session.span.clip(period).length_ms().unsigned_abs());
+            quality += part * u128::from(session.quality.0);
+            length += part;
+            session.usage.into_iter().for_each(|u| usage.add(u));
+        }
+        let mut row = FactRow::default();
+        row.set(Fact::ObservedS, observed_s);
+        row.set(Fact::PresenceS, observed_s);
+        row.set(Fact::PeriodS, i64::from(request.period_s));
+        row.set(Fact::WindowObservedS, observed_s);
+        row.set(Fact::UptimePpm, i64::from(Ppm::ratio_floor(observed_s.unsigned_abs(), u64::from(request.period_s)).0));
+        if let Some(mean) = quality.checked_div(length) {
+            row.set(Fact::QualityPpm, i64::try_from(mean).unwrap_or(i64::MAX));
+        }
+        let usage = usage.finish();
+        if usage.samples > 0 {
+            row.set(Fact::CpuPpm, i64::from(usage.cpu.0));
+            row.set(Fact::MemoryPpm, i64::from(usage.memory.0));
+            row.set(Fact::DiskPpm, i64::from(usage.disk.0));
+        }
+        row.set_u64(Fact::Sessions, request.sessions.len() as u64);
+        row.set(Fact::Eligible, i64::from(observed_s.unsigned_abs() >= self.config.observation_min_s));
+        registered_facts(&mut row, node, self.now());
+        row
+    }
+
+    /// Checks a claim about a score.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if there is no such node, or it is another's.
+    pub async fn validate_score(&self, actor: &Actor, claim: ScoreClaim) -> Result<Validated, ServiceError> {
+        let node = self.store().node(claim.node).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
+        if !actor.sees(node.owner, node.id) {
+            return Err(ServiceError::Forbidden { why: "the node is another's" });
+        }
+        let score_match = self.store().scores_computed_at(claim.node, claim.timestamp).await?.contains(&claim.score);
+        let age_ms = self.now().ms_since(claim.timestamp);
+        let timestamp_valid = (-120_000..=86_400_000).contains(&age_ms);
+        let signature_valid = claim.signature.as_ref().map(|signature| claim_signed(node.public_key, &claim, signature));
+        let valid = score_match && timestamp_valid && signature_valid != Some(false);
+        Ok(Validated { score_match, timestamp_valid, signature_valid, valid })
+    }
+}
+
+fn claim_signed(key: Option<PublicKey>, claim: &ScoreClaim, signature: &[u8]) -> bool {
+    key.is_some_and(|key| statement::verify(key, &statement::score_claim(claim.node, claim.score, &claim.timestamp_text), signature))
+}
+
+/// A multiplier with the policy's reason, or why the policy failed for this node alone.
+type Outcome = Result<(Ppm, Option<String>), String>;
+
+async fn score_rows(policy: &dyn ScoringPolicy, context: &CallContext, batch: Batch) -> Result<Vec<Outcome>, ServiceError> {
+    match policy.score(context.clone(), batch.clone()).await {
+        Ok(scores) => {
+            let reasons = scores.reasons.into_iter().chain(std::iter::repeat(None));
+            return Ok(scores.multipliers.into_iter().zip(reasons).map(Ok).collect());
+        }
+        Err(error @ CallError::Host { .. }) => return Err(error.into()),
+        Err(error) => tracing::warn!(%error, nodes = batch.count, "the policy failed for a chunk: asking node by node"),
+    }
+    let mut outcomes = Vec::new();
+    for row in 0..batch.count as usize {
+        let one = Batch { count: 1, columns: batch.columns.iter().map(|c| c.get(row).copied().into_iter().collect()).collect() };
+        outcomes.push(match policy.score(context.clone(), one).await {
+            Ok(scores) => Ok((scores.multipliers.first().copied().unwrap_or_default(), scores.reasons.into_iter().next().flatten())),
+            Err(error @ CallError::Host { .. }) => return Err(error.into()),
+            Err(CallError::Policy { detail, .. }) => Err(detail),
+        });
+    }
+    Ok(outcomes)
+}
+
+/// Factors of every row; zeros where the policy cannot explain itself, which changes no score.
+async fn explain_rows(policy: &dyn ScoringPolicy, context: &CallContext, batch: &Batch) -> Vec<Factors> {
+    let count = batch.count as usize;
+    let mut factors = Vec::with_capacity(count);
+    for start in (0..count).step_by(EXPLAIN_ROWS_MAX) {
+        let end = (start + EXPLAIN_ROWS_MAX).min(count);
+        let part = |column: &Vec<i64>| column.get(start..end).map(<[i64]>::to_vec).unwrap_or_default();
+        let rows = Batch { count: u32::try_from(end - start).unwrap_or(0), columns: batch.columns.iter().map(part).collect() };
+        let explanation = policy.explain(context.clone(), rows).await.unwrap_or_default();
+        factors.extend((0..end - start).map(|row| factors_of(&explanation, row)));
+    }
+    factors
+}
+
+fn factors_of(explanation: &Explanation, row: usize) -> Factors {
+    let of = |name: &str| {
+        let column = explanation.contributions.iter().find(|(n, _)| n == name);
+        column.and_then(|(_, values)| values.get(row)).copied().unwrap_or_default()
+    };
+    Factors {
+        observation_time: of("observation-time-weight"),
+        session_quality: of("session-quality-weight"),
+        uptime: of("uptime-weight"),
+        resource_efficiency: of("resource-efficiency-weight"),
+        network_performance: of("network-performance-weight"),
+    }
+}
+
+/// The host's own arithmetic: frame, multiplier → row.
+fn score_row(frame: &FrameChunk, place: usize, outcome: Outcome, factors: Factors) -> ScoreRow {
+    let whole = |fact| u32::try_from(frame.fact(place, fact)).unwrap_or(0);
+    let observed_s = whole(Fact::ObservedS);
+    let (multiplier, reason, held) = match outcome {
+        Ok((multiplier, reason)) => (multiplier, reason, false),
+        Err(reason) => (Ppm(0), Some(reason), true),
+    };
+    let raw =
+        if held { RawCenti(0) } else { raw_score_round_half_even(observed_s, frame.period.length.seconds(), frame.score_multiplier, multiplier) };
+    ScoreRow {
+        node: frame.nodes.get(place).copied().unwrap_or(NodeId(uuid::Uuid::nil())),
+        observed_s,
+        window_observed_s: whole(Fact::WindowObservedS),
+        eligible: frame.fact(place, Fact::Eligible) == 1,
+        multiplier,
+        raw,
+        score: raw.clamp(),
+        sessions: whole(Fact::Sessions),
+        factors,
+        reason,
+        held,
+    }
+}

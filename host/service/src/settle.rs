@@ -1,0 +1,259 @@
+//! Settling a period: budgets to pools, a policy's weights to shares, shares to the ledger.
+//!
+//! Every entry has a deterministic id, so that a crash at any point is mended by doing it again. A budget that
+//! is set aside already stays what it was; a period is payable only once its record says what was booked, and
+//! that is said only after every pool's budget account is empty (I13).
+
+use std::collections::BTreeMap;
+
+use lucid_model::{
+    epoch::Period,
+    event::EventKind,
+    facts::{Fact, FactRow},
+    frame::{FrameChunk, FrameHead},
+    id::{Digest, NodeId, PoolScope},
+    ledger::{Account, Draft, Entry, Stream},
+    money::MicroUsdt,
+    node::{Node, NodeStatus},
+    policy::{CallContext, PolicyIdentity, Scope, Weights},
+    score::Ppm,
+    settlement::{PoolSettlement, SettlementRecord, settle_pool},
+    split::{Claim, split_largest_remainder},
+};
+use lucid_ports::{Booked, EpochFilter, NodeTotals, Order, PageRequest, PolicySnapshot};
+
+use crate::{Service, ServiceError, epochs::registered_facts};
+
+/// Tries to book a draft before the step gives up until later.
+const BOOK_TRIES: u32 = 8;
+/// Entries booked in one write.
+const BOOK_BATCH: usize = 1_000;
+
+impl Service {
+    /// Records that the treasury was funded; the same id twice is one deposit. `false` if it was recorded before.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the amount is not above zero or the store fails.
+    pub async fn fund_treasury(&self, id: &str, amount: MicroUsdt, cause: &str) -> Result<bool, ServiceError> {
+        if amount <= MicroUsdt::ZERO {
+            return Err(ServiceError::invalid("amount", "has to be above zero"));
+        }
+        Ok(self.book_draft(Draft::deposit(id, amount, cause.to_owned())?).await? == Booked::Done)
+    }
+
+    /// Settles the oldest period whose epochs are all closed; none if none is due.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if something is missing now: money is held, never guessed; the next call goes on.
+    pub async fn settle_due_period(&self) -> Result<Option<SettlementRecord>, ServiceError> {
+        let Some(last_epoch) = self.store().last_epoch().await? else { return Ok(None) };
+        let period = match self.store().last_settlement().await? {
+            Some(last) => {
+                let at_end = self.config.settlement.period_at(last.period.end());
+                if at_end.start() < last.period.end() { at_end.next() } else { at_end }
+            }
+            None => {
+                let first = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
+                let Some(epoch) = self.store().epochs(EpochFilter::default(), first).await?.items.pop() else { return Ok(None) };
+                self.config.settlement.period_at(epoch.epoch.start())
+            }
+        };
+        if last_epoch.epoch.end() < period.end() {
+            return Ok(None);
+        }
+        self.settle(period).await.map(Some)
+    }
+
+    async fn settle(&self, period: Period) -> Result<SettlementRecord, ServiceError> {
+        let totals = self.store().totals(period.start_s, period.end_s()).await?;
+        let mut pools: BTreeMap<PoolScope, Vec<NodeTotals>> = BTreeMap::new();
+        totals.into_iter().for_each(|t| pools.entry(t.pool).or_default().push(t));
+        let (budgets, note) = self.pool_budgets(period, &pools).await?;
+        let roots = self.roots(period).await?;
+        let snapshot = self.ports.policies.snapshot();
+        let mut record = SettlementRecord { period, count: 0, sum: MicroUsdt::ZERO, budget: MicroUsdt::ZERO, remainder: MicroUsdt::ZERO, note };
+        for (pool, members) in pools {
+            let budget = budgets.get(&pool).copied().unwrap_or_default();
+            if budget == MicroUsdt::ZERO {
+                continue;
+            }
+            let (settled, policy) = self.weigh_pool(period, pool, budget, members, snapshot.as_ref()).await?;
+            self.book_pool(&settled, &roots, &policy).await?;
+            record.count += u32::try_from(settled.accruals.len()).unwrap_or(u32::MAX);
+            record.sum = settled.accruals.iter().try_fold(record.sum, |sum, a| sum.checked_add(a.share))?;
+            record.budget = record.budget.checked_add(settled.budget)?;
+            record.remainder = record.remainder.checked_add(settled.remainder)?;
+        }
+        if self.store().record_settlement(record.clone()).await? {
+            self.emit(EventKind::PeriodSettled { period, accruals: record.count, sum: record.sum });
+        }
+        Ok(record)
+    }
+
+    /// What each pool gets to share: what was set aside already, else its part of the global budget by the
+    /// score-seconds of its nodes, at most what the treasury has.
+    async fn pool_budgets(
+        &self,
+        period: Period,
+        pools: &BTreeMap<PoolScope, Vec<NodeTotals>>,
+    ) -> Result<(BTreeMap<PoolScope, MicroUsdt>, Option<String>), ServiceError> {
+        let mut set_aside = BTreeMap::new();
+        for pool in pools.keys() {
+            if let Some(entry) = self.store().entry(&format!("fnd:{period}:{pool}")).await? {
+                let amount = entry.draft.legs.iter().find(|l| l.account == Account::Budget(*pool)).map(|l| l.amount);
+                set_aside.insert(*pool, amount.unwrap_or_default());
+            }
+        }
+        let Some(global) = self.config.budget else {
+            self.alert("budget", "no reward budget is set (REWARD_BUDGET_USDT): nothing accrues".into());
+            return Ok((set_aside, Some("no budget was set".into())));
+        };
+        let treasury = self.store().head(Stream::Treasury).await?.balances.available;
+        let taken = MicroUsdt::checked_sum(set_aside.values().copied())?;
+        let wanted = global.checked_sub(taken)?.max(MicroUsdt::ZERO);
+        let budget = wanted.min(treasury);
+        let note = (budget < wanted).then(|| format!("the treasury held {treasury} of {wanted} USDT"));
+        match &note {
+            Some(note) => self.alert("treasury", format!("accruals stop at what is funded: {note}")),
+            None => self.clear_alert("treasury"),
+        }
+        let weight = |members: &Vec<NodeTotals>| members.iter().filter(|m| m.eligible).fold(0_u64, |sum, m| sum.saturating_add(m.score_seconds));
+        let open: Vec<_> = pools.iter().filter(|(pool, _)| !set_aside.contains_key(pool)).collect();
+        // A pool takes the place of a node here: only the tie-break looks at the id.
+        let claims: Vec<_> = open
+            .iter()
+            .map(|(pool, members)| Claim { node: NodeId(uuid::Uuid::from_bytes(pool.bytes())), weight: weight(members), cap: None })
+            .collect();
+        let shares = split_largest_remainder(budget, &claims, period.start_s).map_err(lucid_model::settlement::SettlementError::from)?;
+        set_aside.extend(open.iter().map(|(pool, _)| **pool).zip(shares.shares));
+        Ok((set_aside, note))
+    }
+
+    async fn roots(&self, period: Period) -> Result<Vec<Digest>, ServiceError> {
+        let (filter, mut roots, mut page) = (EpochFilter { from_s: Some(period.start_s), to_s: Some(period.end_s()) }, Vec::new(), 1);
+        loop {
+            let epochs = self.store().epochs(filter, PageRequest { page, limit: 100, sort: (), order: Order::Ascending }).await?;
+            roots.extend(epochs.items.iter().map(|e| e.root));
+            if epochs.items.len() < 100 {
+                return Ok(roots);
+            }
+            page += 1;
+        }
+    }
+
+    /// Asks the payout policy how to share a pool's budget.
+    async fn weigh_pool(
+        &self,
+        period: Period,
+        pool: PoolScope,
+        budget: MicroUsdt,
+        members: Vec<NodeTotals>,
+        snapshot: &dyn PolicySnapshot,
+    ) -> Result<(PoolSettlement, PolicyIdentity), ServiceError> {
+        let policy = snapshot.payout(Scope::of(pool)).ok_or(ServiceError::NoPolicy { kind: "payout" })?;
+        let (mut rows, mut eligible) = (Vec::new(), BTreeMap::new());
+        for totals in members {
+            let node = self.store().node(totals.node).await?;
+            let may_earn = totals.eligible && node.as_ref().is_some_and(|n| n.status != NodeStatus::Suspended);
+            eligible.insert(totals.node, may_earn);
+            rows.push((totals.node, self.period_facts(period, &totals, node.as_ref())));
+        }
+        let head = FrameHead { period, revision: snapshot.revision(), score_multiplier: self.config.score_multiplier };
+        let (mut nodes, mut answer) = (Vec::new(), Weights::default());
+        for chunk in head.chunks(pool, rows, 0) {
+            let weights = weigh_chunk(policy.as_ref(), &chunk).await?;
+            answer.held.resize(answer.weights.len(), Ppm(0));
+            answer.caps.resize(answer.weights.len(), 0);
+            answer.weights.extend(weights.weights);
+            answer.held.extend(weights.held);
+            answer.caps.extend(weights.caps);
+            nodes.extend(chunk.nodes.iter().map(|n| (*n, eligible.get(n).copied().unwrap_or(false))));
+        }
+        Ok((settle_pool(period, pool, budget, &nodes, &answer, self.config.share_max)?, policy.identity().clone()))
+    }
+
+    fn period_facts(&self, period: Period, totals: &NodeTotals, node: Option<&Node>) -> FactRow {
+        let mut row = FactRow::default();
+        row.set(Fact::PeriodS, i64::from(period.length.seconds()));
+        row.set_u64(Fact::ObservedS, totals.observed_s);
+        row.set(Fact::Eligible, i64::from(totals.eligible));
+        row.set_u64(Fact::ScoreSeconds, totals.score_seconds);
+        row.set_u64(Fact::RawScoreCenti, totals.raw_sum_centi.checked_div(u64::from(totals.epochs)).unwrap_or(0));
+        row.set(Fact::EpochsScored, i64::from(totals.epochs));
+        if let Some(node) = node {
+            registered_facts(&mut row, node, period.end());
+        }
+        row
+    }
+
+    async fn book_pool(&self, settled: &PoolSettlement, roots: &[Digest], policy: &PolicyIdentity) -> Result<(), ServiceError> {
+        let drafts = settled.drafts(roots, policy)?;
+        let (first, rest) = drafts.split_first().ok_or(ServiceError::Internal { detail: "a settlement without entries".into() })?;
+        self.book_draft(first.clone()).await?;
+        for part in rest.chunks(BOOK_BATCH) {
+            self.book_drafts(part.to_vec()).await?;
+        }
+        let left = self.store().account_total(Account::Budget(settled.pool)).await?;
+        if left != MicroUsdt::ZERO {
+            let message =
+                format!("period {}, pool {}: {left} USDT of the budget are booked to nobody; nothing of it is paid", settled.period, settled.pool);
+            self.alert("settlement", message.clone());
+            return Err(ServiceError::Internal { detail: message });
+        }
+        self.clear_alert("settlement");
+        Ok(())
+    }
+
+    /// Books one entry at the end of its stream.
+    pub(crate) async fn book_draft(&self, draft: Draft) -> Result<Booked, ServiceError> {
+        let outcomes = self.book_drafts(vec![draft]).await?;
+        outcomes.first().copied().ok_or(ServiceError::Internal { detail: "an entry without an outcome".into() })
+    }
+
+    /// Books entries, each at the end of its stream, those of one stream in the order given; tries again where
+    /// somebody else took the place. Every outcome is `Done` or `Already`.
+    pub(crate) async fn book_drafts(&self, drafts: Vec<Draft>) -> Result<Vec<Booked>, ServiceError> {
+        let mut outcomes: Vec<Option<Booked>> = vec![None; drafts.len()];
+        for _ in 0..BOOK_TRIES {
+            let mut heads = BTreeMap::new();
+            let (mut places, mut entries): (Vec<usize>, Vec<Entry>) = (Vec::new(), Vec::new());
+            for (place, draft) in drafts.iter().enumerate() {
+                if outcomes.get(place).is_none_or(Option::is_some) {
+                    continue;
+                }
+                if self.store().entry(&draft.id).await?.is_some() {
+                    outcomes.get_mut(place).into_iter().for_each(|o| *o = Some(Booked::Already));
+                    continue;
+                }
+                let head = match heads.get(&draft.stream) {
+                    Some(head) => *head,
+                    None => self.store().head(draft.stream).await?,
+                };
+                let entry = draft.clone().book(head, self.now())?;
+                heads.insert(draft.stream, lucid_model::ledger::Head { seq: entry.seq, balances: entry.balances });
+                places.push(place);
+                entries.push(entry);
+            }
+            if entries.is_empty() {
+                break;
+            }
+            let booked = self.store().book(entries).await?;
+            for (place, outcome) in places.into_iter().zip(booked).filter(|(_, o)| *o != Booked::SeqTaken) {
+                outcomes.get_mut(place).into_iter().for_each(|o| *o = Some(outcome));
+            }
+        }
+        let missing = || ServiceError::Changed { what: "ledger stream" };
+        outcomes.into_iter().map(|o| o.ok_or_else(missing)).collect()
+    }
+}
+
+async fn weigh_chunk(policy: &dyn lucid_ports::PayoutPolicy, chunk: &FrameChunk) -> Result<Weights, ServiceError> {
+    let (batch, totals) = chunk.project(&policy.identity().facts);
+    let context = CallContext {
+        epoch_start_s: chunk.period.start_s,
+        period_s: chunk.period.length.seconds(),
+        seed: CallContext::seed_of(chunk.period.start_s, chunk.pool),
+        totals,
+    };
+    Ok(policy.weigh(context, batch).await?)
+}
