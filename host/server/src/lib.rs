@@ -1,1 +1,13 @@
-//! The HTTP API: routes, authentication, limits, errors, OpenAPI and the dashboard.
+//! The HTTP API: routes, authentication, limits, errors, OpenAPI.
+
+mod api;
+mod authenticate;
+mod errors;
+mod extract;
+mod openapi;
+mod routes;
+mod serve;
+
+pub use api::{Api, ApiLimits};
+pub use authenticate::{Authenticator, TokenError, TokenSettings, issue_token};
+pub use serve::{router, serve};

@@ -91,7 +91,7 @@ pub enum ServiceError {
     },
     /// A policy gave no result.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(Box<CallError>),
     /// A policy could not be loaded.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -126,6 +126,12 @@ fn conflict_name(conflict: &RegisterConflict) -> &'static str {
         RegisterConflict::PublicKey => "public key",
         RegisterConflict::Address => "ip_address and port",
         RegisterConflict::ExternalId => "external id",
+    }
+}
+
+impl From<CallError> for ServiceError {
+    fn from(error: CallError) -> Self {
+        Self::Call(Box::new(error))
     }
 }
 

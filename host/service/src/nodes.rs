@@ -38,15 +38,18 @@ pub struct NewNode {
     pub external_id: Option<String>,
 }
 
+/// A change of some of a node's limits.
+pub type ConfigChange = Box<dyn Fn(NodeConfig) -> NodeConfig + Send + Sync>;
+
 /// What a PUT changes; none = kept.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub struct NodePatch {
     /// New name.
     pub name: Option<String>,
     /// New description.
     pub description: Option<String>,
     /// New limits.
-    pub config: Option<NodeConfig>,
+    pub config: Option<ConfigChange>,
 }
 
 /// A node with what changes with every report.
@@ -174,7 +177,7 @@ impl Service {
         if !actor.sees(node.owner, node.id) {
             return Err(ServiceError::Forbidden { why: "the node is another's" });
         }
-        Ok(self.with_live(vec![node]).await?.pop().ok_or(ServiceError::no("node"))?)
+        self.with_live(vec![node]).await?.pop().ok_or(ServiceError::no("node"))
     }
 
     async fn with_live(&self, nodes: Vec<Node>) -> Result<Vec<NodeView>, ServiceError> {
@@ -203,7 +206,7 @@ impl Service {
         self.change_node(actor, id, "node.update", String::new(), |node, now| {
             node.name = patch.name.clone().unwrap_or_else(|| node.name.clone());
             node.description = patch.description.clone().or_else(|| node.description.clone());
-            node.config = patch.config.unwrap_or(node.config);
+            node.config = patch.config.as_ref().map_or(node.config, |change| change(node.config));
             node.updated_at = now;
             Ok(())
         })
@@ -250,7 +253,7 @@ impl Service {
             match self.store().assign_node(id, node.version, pool, audit).await? {
                 Assigned::Done(node) => {
                     self.emit(EventKind::NodeAssigned { node: id, pool: PoolScope::of(pool), pool_name: None });
-                    return Ok(self.with_live(vec![*node]).await?.pop().ok_or(ServiceError::no("node"))?);
+                    return self.with_live(vec![*node]).await?.pop().ok_or(ServiceError::no("node"));
                 }
                 Assigned::PoolFull => return Err(ServiceError::PoolFull),
                 Assigned::NoSuchPool => return Err(ServiceError::no("pool")),
@@ -284,7 +287,7 @@ impl Service {
             node.version += 1;
             if self.store().update_node(node.clone(), self.audit_entry(actor, action, id, detail.clone())).await? {
                 self.after_change(&before, &node);
-                return Ok(self.with_live(vec![node]).await?.pop().ok_or(ServiceError::no("node"))?);
+                return self.with_live(vec![node]).await?.pop().ok_or(ServiceError::no("node"));
             }
         }
         Err(ServiceError::Changed { what: "node" })

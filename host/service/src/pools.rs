@@ -23,8 +23,11 @@ pub struct NewPool {
     pub config: PoolConfig,
 }
 
+/// A change of some of a pool's configuration.
+pub type PoolConfigChange = Box<dyn Fn(PoolConfig) -> PoolConfig + Send + Sync>;
+
 /// What a PUT changes; none = kept.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub struct PoolPatch {
     /// New name.
     pub name: Option<String>,
@@ -32,8 +35,10 @@ pub struct PoolPatch {
     pub description: Option<String>,
     /// New size.
     pub max_nodes: Option<u32>,
+    /// New status.
+    pub status: Option<PoolStatus>,
     /// New configuration.
-    pub config: Option<PoolConfig>,
+    pub config: Option<PoolConfigChange>,
 }
 
 fn operator(actor: &Actor) -> Result<(), ServiceError> {
@@ -104,7 +109,8 @@ impl Service {
         pool.name = patch.name.unwrap_or(pool.name);
         pool.description = patch.description.or(pool.description);
         pool.max_nodes = patch.max_nodes.unwrap_or(pool.max_nodes);
-        pool.config = patch.config.unwrap_or(pool.config);
+        pool.status = patch.status.unwrap_or(pool.status);
+        pool.config = patch.config.map_or(pool.config, |change| change(pool.config));
         pool.updated_at = self.now();
         pool.version += 1;
         let audit = self.audit_entry(actor, "pool.update", id, "");

@@ -1,0 +1,34 @@
+use std::{sync::Arc, time::Duration};
+
+use lucid_service::Service;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::Authenticator;
+
+/// Limits of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiLimits {
+    /// Longest body, in bytes.
+    pub body_bytes_max: usize,
+    /// Longest time a request may take, event streams apart.
+    pub request_time_max: Duration,
+}
+
+/// What every route sees.
+pub struct Api {
+    /// The use cases.
+    pub service: Arc<Service>,
+    /// Who may call.
+    pub auth: Authenticator,
+    /// Limits of a request.
+    pub limits: ApiLimits,
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
+    /// Names this process's stream of events.
+    pub stream: String,
+    /// `sandbox` or `live`: shown by `/health`, so that nobody mistakes one for the other.
+    pub environment: &'static str,
+}
+
+/// How routes hold it.
+pub type Shared = Arc<Api>;

@@ -1,0 +1,154 @@
+//! From what went wrong to what the client is told: one table. Internal text goes to the log.
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use lucid_ports::StoreError;
+use lucid_service::ServiceError;
+use lucid_wire::{
+    ErrorKind, FieldError,
+    error::{DETAIL_HIGHEST_SEQUENCE, ProblemBody},
+};
+use serde_json::{Map, Value};
+
+use crate::{authenticate::TokenError, extract::RequestId};
+
+/// What a route answers when it cannot do what was asked; rendered by [`render`], which knows the request.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    kind: ErrorKind,
+    message: String,
+    details: Map<String, Value>,
+}
+
+impl ApiError {
+    /// An error of a kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), details: Map::new() }
+    }
+
+    fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// A fault of ours: the client learns only that, the log the rest.
+    pub fn internal(detail: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%detail, "internal error");
+        Self::new(ErrorKind::Internal, "something went wrong on our side; the log has the request id")
+    }
+}
+
+impl From<FieldError> for ApiError {
+    fn from(error: FieldError) -> Self {
+        Self { kind: ErrorKind::InvalidRequest, message: error.to_string(), details: error.details() }
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        Self::new(ErrorKind::NotAuthenticated, error.to_string())
+    }
+}
+
+impl From<ServiceError> for ApiError {
+    fn from(error: ServiceError) -> Self {
+        use ErrorKind as Kind;
+        let message = error.to_string();
+        match error {
+            ServiceError::NotFound { what: "node" } => Self::new(Kind::NodeNotFound, message),
+            ServiceError::NotFound { what: "pool" } => Self::new(Kind::PoolNotFound, message),
+            ServiceError::NotFound { .. } => Self::new(Kind::NotFound, message),
+            ServiceError::Forbidden { .. } => Self::new(Kind::AccessDenied, message),
+            ServiceError::Unproven { .. } => Self::new(Kind::NotAuthenticated, message),
+            ServiceError::Invalid { field: "max_nodes", .. } => Self::new(Kind::PoolTooSmall, message).with("field", "max_nodes"),
+            ServiceError::Invalid { field, problem } => FieldError::new(field, problem).into(),
+            ServiceError::Refused { reason } => Self::new(Kind::InvalidRequest, message).with("reason", reason),
+            ServiceError::WrongNodeStatus(_) => Self::new(Kind::InvalidNodeStatus, message),
+            ServiceError::WrongPayoutState(_) => Self::new(Kind::PayoutWrongState, message),
+            ServiceError::AlreadyRegistered { .. } => Self::new(Kind::NodeExists, message),
+            ServiceError::PoolExists => Self::new(Kind::PoolExists, message),
+            ServiceError::PoolFull => Self::new(Kind::PoolFull, message),
+            ServiceError::Changed { .. } => Self::new(Kind::Conflict, message),
+            ServiceError::SequenceTaken { highest } => Self::new(Kind::Conflict, message).with(DETAIL_HIGHEST_SEQUENCE, highest),
+            ServiceError::CapReached { limit, .. } => Self::new(Kind::RateLimited, message).with("limit", limit),
+            ServiceError::BundleRefused { reason } => Self::new(Kind::InvalidRequest, message).with("reason", reason),
+            ServiceError::NoPolicy { .. } | ServiceError::Call(_) | ServiceError::Chain(_) => {
+                tracing::warn!(%error, "a part is unavailable");
+                Self::new(Kind::Unavailable, message)
+            }
+            ServiceError::Store(StoreError::Unavailable { detail }) => {
+                tracing::error!(detail, "the store is unavailable");
+                Self::new(Kind::Unavailable, "the store is unavailable; nothing was changed")
+            }
+            ServiceError::Store(StoreError::Inconsistent { .. })
+            | ServiceError::Publish(_)
+            | ServiceError::Money(_)
+            | ServiceError::Ledger(_)
+            | ServiceError::Settlement(_)
+            | ServiceError::Length(_)
+            | ServiceError::Internal { .. } => Self::internal(&message),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The outermost layer: gives the request its id, and errors their body in the form the client accepts.
+pub async fn render(mut request: Request, next: Next) -> Response {
+    let id = uuid::Uuid::new_v4().to_string();
+    let wants_problem =
+        request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|accept| accept.contains("application/problem+json"));
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+    let mut response = tracing::Instrument::instrument(next.run(request), span).await;
+    let error = response.extensions_mut().remove::<ApiError>().or_else(|| bare_error(&response));
+    if let Some(error) = error {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let now = lucid_model::time::TimeMs(i64::try_from(now.as_millis()).unwrap_or_default());
+        let body = error.kind.body(error.message, error.details, &id, now);
+        let (text, form) = if wants_problem {
+            (serde_json::to_vec(&ProblemBody::new(error.kind, body.error)), "application/problem+json")
+        } else {
+            (serde_json::to_vec(&body), "application/json")
+        };
+        *response.body_mut() = Body::from(text.unwrap_or_default());
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form));
+        if response.status() == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static("60"));
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
+}
+
+/// Errors that a layer made without a body: unknown routes, methods, bodies too large, time-outs, panics.
+fn bare_error(response: &Response) -> Option<ApiError> {
+    let (kind, message) = match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => (ErrorKind::MethodNotAllowed, "this route has no such method"),
+        StatusCode::PAYLOAD_TOO_LARGE => (ErrorKind::TooLarge, "the body is too large"),
+        StatusCode::SERVICE_UNAVAILABLE if response.headers().get(header::CONTENT_TYPE).is_none() => {
+            (ErrorKind::Unavailable, "the request took too long")
+        }
+        StatusCode::INTERNAL_SERVER_ERROR => (ErrorKind::Internal, "something went wrong on our side; the log has the request id"),
+        _ => return None,
+    };
+    Some(ApiError::new(kind, message))
+}

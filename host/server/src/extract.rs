@@ -1,0 +1,133 @@
+//! What routes take out of a request, with errors that name the field.
+
+use std::sync::Arc;
+
+use axum::{
+    body::{Bytes, to_bytes},
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use lucid_model::id::Digest;
+use lucid_ports::{Order, PageRequest};
+use lucid_service::{Actor, RegistrationProof, ReportProof};
+use lucid_wire::{
+    ErrorKind, FieldError, Request as WireRequest,
+    auth::{RegistrationSignature, ReportSignature},
+    fields::parse_or_empty,
+    page::PageQuery,
+};
+
+use crate::{api::Api, errors::ApiError};
+
+/// The id that this request has in answers and logs.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Who calls; a token without any known role gets no further.
+pub struct Caller(pub Actor);
+
+impl FromRequestParts<Arc<Api>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let mut actor = api.auth.actor(authorization)?;
+        actor.request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
+        if actor.roles.is_empty() {
+            return Err(ApiError::new(ErrorKind::AccessDenied, "the token's role is not known here"));
+        }
+        if let Some(node) = actor.node {
+            api.service.token_node(node).await?;
+        }
+        Ok(Self(actor))
+    }
+}
+
+/// A JSON body, read and checked, with what a signature over it needs.
+pub struct Json<R: WireRequest> {
+    /// What it says.
+    pub value: R::Valid,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The request's path.
+    pub path: String,
+}
+
+impl<R: WireRequest> FromRequest<Arc<Api>> for Json<R> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let form = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if form.is_some_and(|form| !form.trim_start().to_ascii_lowercase().starts_with("application/json")) {
+            return Err(ApiError::new(ErrorKind::UnsupportedMediaType, "the body must be application/json"));
+        }
+        let limit = api.limits.body_bytes_max;
+        let too_large = || ApiError::new(ErrorKind::TooLarge, format!("the body is larger than {limit} bytes"));
+        let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > limit as u64) {
+            return Err(too_large());
+        }
+        let bytes = to_bytes(body, limit).await.map_err(|_| too_large())?;
+        let value = parse_or_empty::<R>(&bytes)?;
+        Ok(Self { value, bytes, headers: parts.headers, path: parts.uri.path().to_owned() })
+    }
+}
+
+impl<R: WireRequest> Json<R> {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The signature of a report, if it has one.
+    pub fn report_proof(&self, kind: &'static str) -> Result<Option<ReportProof>, ApiError> {
+        let signed = ReportSignature::read(|name| self.header(name))?;
+        Ok(signed.map(|s| ReportProof { kind, sequence: s.sequence, body: Digest::of(&self.bytes), signature: s.signature }))
+    }
+
+    /// The signature of a registration, if it has one.
+    pub fn registration_proof(&self) -> Result<Option<RegistrationProof>, ApiError> {
+        let signed = RegistrationSignature::read(|name| self.header(name))?;
+        Ok(signed.map(|s| RegistrationProof {
+            timestamp_ms: s.timestamp_ms,
+            nonce: s.nonce,
+            signature: s.signature,
+            method: "POST",
+            path: self.path.clone(),
+            body: Digest::of(&self.bytes),
+        }))
+    }
+}
+
+/// The query's parameters.
+pub struct Params(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query = axum::extract::Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
+        query.map(|q| Self(q.0)).map_err(|_| FieldError::new("query", "is not a valid query string").into())
+    }
+}
+
+impl Params {
+    /// A parameter; of one that is given twice the first.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A filter that is an id or a word.
+    pub fn parsed<T>(&self, name: &'static str, read: impl Fn(&str) -> Option<T>, problem: &str) -> Result<Option<T>, ApiError> {
+        self.get(name).map(|text| read(text).ok_or_else(|| FieldError::new(name, problem).into())).transpose()
+    }
+
+    /// Page, limit, sort, order.
+    pub fn page<S: Copy>(&self, first: (&'static str, S), others: &[(&'static str, S)]) -> Result<PageRequest<S>, ApiError> {
+        let query = PageQuery::read(|name| self.get(name), first, others)?;
+        let order = if query.descending { Order::Descending } else { Order::Ascending };
+        Ok(PageRequest { page: query.page, limit: query.limit, sort: query.sort, order })
+    }
+}

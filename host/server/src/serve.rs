@@ -1,0 +1,43 @@
+use std::{future::Future, sync::Arc};
+
+use axum::{Router, extract::Request, http::StatusCode, middleware, response::Response};
+use tokio::net::TcpListener;
+use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+
+use crate::{Api, errors, openapi, routes};
+
+/// All routes with their layers.
+pub fn router(api: Arc<Api>) -> Router {
+    let (timed, document) = openapi::document(routes::documented());
+    let timed = timed
+        .merge(routes::operations(document))
+        .with_state(Arc::clone(&api))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, api.limits.request_time_max));
+    Router::new()
+        .merge(timed)
+        .merge(routes::streams().with_state(api))
+        .fallback(routes::unknown)
+        .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn(measure))
+        .layer(middleware::from_fn(errors::render))
+}
+
+/// Counts requests by route, never by what is in a path.
+async fn measure(request: Request, next: middleware::Next) -> Response {
+    let started = std::time::Instant::now();
+    let route = request.extensions().get::<axum::extract::MatchedPath>().map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
+    let method = request.method().as_str().to_owned();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    metrics::histogram!("lucid_http_request_seconds", "route" => route.clone(), "method" => method.clone()).record(started.elapsed().as_secs_f64());
+    metrics::counter!("lucid_http_requests_total", "route" => route, "method" => method, "status" => status).increment(1);
+    response
+}
+
+/// Serves until `shutdown` is done, then finishes what it took in.
+///
+/// # Errors
+/// The listener's.
+pub async fn serve(listener: TcpListener, api: Arc<Api>, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    axum::serve(listener, router(api)).with_graceful_shutdown(shutdown).await
+}

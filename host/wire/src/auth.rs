@@ -1,0 +1,202 @@
+//! How a node proves who it is: challenges, tokens, and the headers of signed requests.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use lucid_model::{id::NodeId, node::PublicKey, tron::TronAddress};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    fields::{FieldError, Fields, Request},
+    node::public_key,
+};
+
+/// When a registration was signed: Unix milliseconds.
+pub const HEADER_TIMESTAMP: &str = "x-lucid-timestamp";
+/// A text that the node uses once.
+pub const HEADER_NONCE: &str = "x-lucid-nonce";
+/// Ed25519 signature, base64.
+pub const HEADER_SIGNATURE: &str = "x-lucid-signature";
+/// A report's place in the node's sequence.
+pub const HEADER_SEQUENCE: &str = "x-lucid-sequence";
+/// An enrolment token, in place of an owner's.
+pub const HEADER_ENROLMENT: &str = "x-lucid-enrolment-token";
+/// Names a request, so that a repeat gets the answer the first one had.
+pub const HEADER_IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The path that a registration's signature names.
+pub const REGISTRATION_PATH: &str = "/api/v1/nodes";
+/// Longest nonce.
+pub const NONCE_LENGTH_MAX: usize = 128;
+
+/// Asks for a challenge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChallengeRequest {
+    /// Which node.
+    pub node_id: String,
+}
+
+impl Request for ChallengeRequest {
+    type Valid = NodeId;
+    fn read(fields: &Fields<'_>) -> Result<NodeId, FieldError> {
+        fields.require("node_id", fields.parsed("node_id")?)
+    }
+}
+
+/// A challenge to be signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChallengeBody {
+    /// What to sign.
+    pub challenge: String,
+    /// Until when.
+    pub expires_at: String,
+}
+
+/// Asks for a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokenRequest {
+    /// Which node.
+    pub node_id: String,
+    /// What was signed.
+    pub challenge: String,
+    /// Ed25519, base64 of 64 bytes.
+    pub signature: String,
+}
+
+/// A checked request for a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedChallenge {
+    /// Which node.
+    pub node: NodeId,
+    /// What was signed.
+    pub challenge: String,
+    /// 64 bytes.
+    pub signature: Vec<u8>,
+}
+
+impl Request for TokenRequest {
+    type Valid = SignedChallenge;
+    fn read(fields: &Fields<'_>) -> Result<SignedChallenge, FieldError> {
+        Ok(SignedChallenge {
+            node: fields.require("node_id", fields.parsed("node_id")?)?,
+            challenge: fields.require("challenge", fields.text("challenge", 1..=255)?)?,
+            signature: fields.require("signature", fields.base64("signature", 64..=64)?)?,
+        })
+    }
+}
+
+/// A token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokenBody {
+    /// The token.
+    pub access_token: String,
+    /// `Bearer`.
+    pub token_type: String,
+    /// Seconds.
+    pub expires_in: u64,
+}
+
+/// A node's next key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RotateKeyRequest {
+    /// Ed25519, base64 of 32 bytes.
+    pub public_key: String,
+}
+
+impl Request for RotateKeyRequest {
+    type Valid = PublicKey;
+    fn read(fields: &Fields<'_>) -> Result<PublicKey, FieldError> {
+        fields.require("public_key", public_key(fields, "public_key")?)
+    }
+}
+
+/// Where a node's earnings go from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WalletRequest {
+    /// A TRON address.
+    pub wallet_address: String,
+}
+
+impl Request for WalletRequest {
+    type Valid = TronAddress;
+    fn read(fields: &Fields<'_>) -> Result<TronAddress, FieldError> {
+        fields.require("wallet_address", fields.parsed("wallet_address")?)
+    }
+}
+
+/// What the headers of a signed registration say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationSignature {
+    /// When it was signed, by the node's clock.
+    pub timestamp_ms: i64,
+    /// Used once.
+    pub nonce: String,
+    /// 64 bytes.
+    pub signature: Vec<u8>,
+}
+
+/// What the headers of a signed report say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportSignature {
+    /// Place in the node's sequence.
+    pub sequence: u64,
+    /// 64 bytes.
+    pub signature: Vec<u8>,
+}
+
+impl RegistrationSignature {
+    /// Reads the headers; none if the request is not signed.
+    ///
+    /// # Errors
+    /// [`FieldError`] naming the header that is missing or wrong.
+    pub fn read<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Result<Option<Self>, FieldError> {
+        let Some(signature) = signature(&header)? else { return Ok(None) };
+        let timestamp = header(HEADER_TIMESTAMP).and_then(|text| text.parse().ok());
+        let nonce = header(HEADER_NONCE).filter(|nonce| (1..=NONCE_LENGTH_MAX).contains(&nonce.len()));
+        Ok(Some(Self {
+            timestamp_ms: timestamp.ok_or_else(|| FieldError::new(HEADER_TIMESTAMP, "must be Unix milliseconds"))?,
+            nonce: nonce.ok_or_else(|| FieldError::new(HEADER_NONCE, format!("must have 1 to {NONCE_LENGTH_MAX} characters")))?.to_owned(),
+            signature,
+        }))
+    }
+}
+
+impl ReportSignature {
+    /// Reads the headers; none if the request is not signed.
+    ///
+    /// # Errors
+    /// [`FieldError`] naming the header that is missing or wrong.
+    pub fn read<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Result<Option<Self>, FieldError> {
+        let Some(signature) = signature(&header)? else { return Ok(None) };
+        // Stores keep signed 64-bit numbers.
+        let sequence = header(HEADER_SEQUENCE).and_then(|text| text.parse().ok()).filter(|n| (1..=i64::MAX.unsigned_abs()).contains(n));
+        let sequence = sequence.ok_or_else(|| FieldError::new(HEADER_SEQUENCE, format!("must be a whole number from 1 to {}", i64::MAX)))?;
+        Ok(Some(Self { sequence, signature }))
+    }
+}
+
+fn signature<'a>(header: &impl Fn(&str) -> Option<&'a str>) -> Result<Option<Vec<u8>>, FieldError> {
+    let Some(text) = header(HEADER_SIGNATURE) else { return Ok(None) };
+    let bytes = STANDARD.decode(text).ok().filter(|bytes| bytes.len() == 64);
+    bytes.map(Some).ok_or_else(|| FieldError::new(HEADER_SIGNATURE, "must be base64 of 64 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signed_report_has_a_sequence_number() {
+        let signature = STANDARD.encode([1; 64]);
+        let read = |sequence: &str| {
+            let header = |name: &str| match name {
+                HEADER_SIGNATURE => Some(signature.as_str()),
+                HEADER_SEQUENCE => Some(sequence),
+                _ => None,
+            };
+            ReportSignature::read(header).map(|s| s.map(|s| s.sequence)).map_err(|e| e.field)
+        };
+        assert_eq!(read("5"), Ok(Some(5)));
+        assert_eq!(read("0"), Err(HEADER_SEQUENCE.into()));
+        assert_eq!(read("x"), Err(HEADER_SEQUENCE.into()));
+        assert_eq!(ReportSignature::read(|_| None), Ok(None));
+    }
+}

@@ -1,0 +1,393 @@
+//! The typed client of the HTTP API.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use lucid_model::id::{NodeId, PayoutId, PoolId};
+use reqwest::{Method, RequestBuilder, header};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use crate::{
+    auth::{
+        ChallengeBody, ChallengeRequest, HEADER_IDEMPOTENCY_KEY, HEADER_NONCE, HEADER_SEQUENCE, HEADER_SIGNATURE, HEADER_TIMESTAMP,
+        RegistrationSignature, ReportSignature, TokenBody, TokenRequest,
+    },
+    error::{DETAIL_HIGHEST_SEQUENCE, DETAIL_NODE_ID, ErrorBody},
+    node::NodeBody,
+    page::{NodeList, PageParams, PayoutList, PoolList, ScoreList},
+    payout::PayoutBody,
+    pool::{CreatePoolRequest, PoolBody},
+    report::{ObservationsBody, ReportBody},
+    resources::ResourceSummaryBody,
+};
+
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Characters of an answer that is no error body of ours, kept for the message.
+const STRAY_ANSWER_LENGTH_MAX: usize = 200;
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The client cannot be made from this address.
+    #[error("cannot make a client for {base_url}: {detail}")]
+    Setup {
+        /// The address.
+        base_url: String,
+        /// Why.
+        detail: String,
+    },
+    /// No answer came; whether the request arrived is unknown.
+    #[error("no answer from the service")]
+    Transport(#[source] reqwest::Error),
+    /// The service refused.
+    #[error("{code} ({status}): {message}")]
+    Api {
+        /// The HTTP status.
+        status: u16,
+        /// `LUCID_ERR_…`; empty if the answer was not the service's.
+        code: String,
+        /// For people.
+        message: String,
+        /// What else was said, by name.
+        details: Map<String, Value>,
+        /// Seconds to wait, if the service said so.
+        retry_after_s: Option<u64>,
+    },
+    /// The answer is not what the API says.
+    #[error("the answer is not what was expected")]
+    Decode(#[source] serde_json::Error),
+}
+
+impl ClientError {
+    /// Whether the same request may succeed later: no answer came, or the service is overloaded or unwell.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Transport(_) => true,
+            Self::Api { status, .. } => matches!(status, 408 | 429) || *status >= 500,
+            Self::Setup { .. } | Self::Decode(_) => false,
+        }
+    }
+    /// The HTTP status, if the service answered.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Api { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+    /// The stable code; empty if the service did not answer.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Api { code, .. } => code,
+            _ => "",
+        }
+    }
+    /// The node that has the key already, if that is what it complained about.
+    pub fn existing_node(&self) -> Option<NodeId> {
+        match self {
+            Self::Api { status: 409, details, .. } => details.get(DETAIL_NODE_ID)?.as_str()?.parse().ok(),
+            _ => None,
+        }
+    }
+    /// The highest sequence number the service has of the node, if that is what it complained about.
+    pub fn highest_sequence(&self) -> Option<u64> {
+        match self {
+            Self::Api { status: 409, details, .. } => details.get(DETAIL_HIGHEST_SEQUENCE)?.as_u64(),
+            _ => None,
+        }
+    }
+}
+
+/// A client of one service.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base_url: String,
+    token: Option<String>,
+}
+
+impl Client {
+    /// A client of the service at `base_url`, such as `http://127.0.0.1:8095`.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] if that is no address, or TLS cannot be set up for an `https` one.
+    pub fn new(base_url: &str) -> Result<Self, ClientError> {
+        let failed = |detail: String| ClientError::Setup { base_url: base_url.to_owned(), detail };
+        let url: reqwest::Url = base_url.parse().map_err(|_| failed("not a URL".into()))?;
+        let builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT);
+        let builder = builder.redirect(reqwest::redirect::Policy::none());
+        let builder = match url.scheme() {
+            "http" => builder.tls_backend_preconfigured(no_roots().map_err(|error| failed(error.to_string()))?),
+            "https" => {
+                // Without one reqwest panics. Somebody else having installed one meanwhile is as good.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                builder
+            }
+            other => return Err(failed(format!("{other} is neither http nor https"))),
+        };
+        let http = builder.build().map_err(|error| failed(error.to_string()))?;
+        Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), token: None })
+    }
+
+    /// The same client with a bearer token.
+    #[must_use]
+    pub fn with_token(mut self, token: impl Into<String>) -> Self {
+        self.set_token(Some(token.into()));
+        self
+    }
+    /// Replaces the bearer token.
+    pub fn set_token(&mut self, token: Option<String>) {
+        self.token = token;
+    }
+    /// The service's address.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}/api/v1{path}", self.base_url)).header(header::ACCEPT, "application/json");
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Any call: `path` is under `/api/v1`, and starts with a slash.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&(impl Serialize + Sync)>) -> Result<T, ClientError> {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = with_body(request, serde_json::to_vec(body).map_err(ClientError::Decode)?);
+        }
+        decode(&answer(request).await?)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        decode(&answer(self.request(Method::GET, path)).await?)
+    }
+
+    /// Registers a node; the body's bytes are what the signature covers. A repeat with the same key and body
+    /// gets the answer that the first one had.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn register(&self, body: Vec<u8>, signature: Option<&RegistrationSignature>, key: Option<&str>) -> Result<NodeBody, ClientError> {
+        let mut request = self.request(Method::POST, "/nodes");
+        if let Some(key) = key {
+            request = request.header(HEADER_IDEMPOTENCY_KEY, key);
+        }
+        if let Some(signed) = signature {
+            request = request
+                .header(HEADER_TIMESTAMP, signed.timestamp_ms.to_string())
+                .header(HEADER_NONCE, &signed.nonce)
+                .header(HEADER_SIGNATURE, STANDARD.encode(&signed.signature));
+        }
+        decode(&answer(with_body(request, body)).await?)
+    }
+
+    /// Asks for a challenge.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn challenge(&self, node: NodeId) -> Result<ChallengeBody, ClientError> {
+        self.call(Method::POST, "/auth/challenge", Some(&ChallengeRequest { node_id: node.to_string() })).await
+    }
+
+    /// Gets a token for a signed challenge.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn token(&self, node: NodeId, challenge: &str, signature: &[u8]) -> Result<TokenBody, ClientError> {
+        let request = TokenRequest { node_id: node.to_string(), challenge: challenge.to_owned(), signature: STANDARD.encode(signature) };
+        self.call(Method::POST, "/auth/token", Some(&request)).await
+    }
+
+    async fn report<T: DeserializeOwned>(&self, node: NodeId, kind: &str, body: Vec<u8>, signed: Option<&ReportSignature>) -> Result<T, ClientError> {
+        let mut request = self.request(Method::POST, &format!("/nodes/{node}/{kind}"));
+        if let Some(signed) = signed {
+            request = request.header(HEADER_SEQUENCE, signed.sequence.to_string()).header(HEADER_SIGNATURE, STANDARD.encode(&signed.signature));
+        }
+        decode(&answer(with_body(request, body)).await?)
+    }
+
+    /// Reports samples.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn report_metrics(&self, node: NodeId, body: Vec<u8>, signed: Option<&ReportSignature>) -> Result<ReportBody, ClientError> {
+        self.report(node, "metrics", body, signed).await
+    }
+
+    /// Reports observation sessions.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn report_observations(&self, node: NodeId, body: Vec<u8>, signed: Option<&ReportSignature>) -> Result<ObservationsBody, ClientError> {
+        self.report(node, "observations", body, signed).await
+    }
+
+    /// Gives a sign of life.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn heartbeat(&self, node: NodeId, body: Vec<u8>, signed: Option<&ReportSignature>) -> Result<ReportBody, ClientError> {
+        self.report(node, "heartbeat", body, signed).await
+    }
+
+    /// One node.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn node(&self, id: NodeId) -> Result<NodeBody, ClientError> {
+        self.get(&format!("/nodes/{id}")).await
+    }
+
+    /// A page of nodes; `filters` are further query parameters, here and below.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn nodes(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<NodeList, ClientError> {
+        self.get(&with_query("/nodes", page, filters)).await
+    }
+
+    /// A node's life cycle: `activate`, `deactivate`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn node_action(&self, id: NodeId, action: &str) -> Result<NodeBody, ClientError> {
+        self.call(Method::POST, &format!("/nodes/{id}/{action}"), None::<&()>).await
+    }
+
+    /// Deregisters a node.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn delete_node(&self, id: NodeId) -> Result<(), ClientError> {
+        answer(self.request(Method::DELETE, &format!("/nodes/{id}"))).await.map(|_| ())
+    }
+
+    /// Creates a pool.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn create_pool(&self, pool: &CreatePoolRequest) -> Result<PoolBody, ClientError> {
+        self.call(Method::POST, "/pools", Some(pool)).await
+    }
+
+    /// One pool with its nodes.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn pool(&self, id: PoolId) -> Result<PoolBody, ClientError> {
+        self.get(&format!("/pools/{id}")).await
+    }
+
+    /// A page of pools.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn pools(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<PoolList, ClientError> {
+        self.get(&with_query("/pools", page, filters)).await
+    }
+
+    /// A page of scores.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn scores(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<ScoreList, ClientError> {
+        self.get(&with_query("/poot/scores", page, filters)).await
+    }
+
+    /// A page of payouts.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn payouts(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<PayoutList, ClientError> {
+        self.get(&with_query("/payouts", page, filters)).await
+    }
+
+    /// One payout.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn payout(&self, id: PayoutId) -> Result<PayoutBody, ClientError> {
+        self.get(&format!("/payouts/{id}")).await
+    }
+
+    /// Usage of the fleet.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn resource_summary(&self, time_range: &str) -> Result<ResourceSummaryBody, ClientError> {
+        self.get(&with_query("/resources/summary", &PageParams::default(), &[("time_range", time_range)])).await
+    }
+}
+
+/// TLS settings for a client that never speaks TLS: the machine's certificates, which it may not have, are not read.
+fn no_roots() -> Result<rustls::ClientConfig, rustls::Error> {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+}
+
+fn with_body(request: RequestBuilder, body: Vec<u8>) -> RequestBuilder {
+    request.header(header::CONTENT_TYPE, "application/json").body(body)
+}
+
+fn with_query(path: &str, page: &PageParams, filters: &[(&str, &str)]) -> String {
+    let (number, limit) = (page.page.map(|n| n.to_string()), page.limit.map(|n| n.to_string()));
+    let own = [("page", number.as_deref()), ("limit", limit.as_deref()), ("sort", page.sort.as_deref()), ("order", page.order.as_deref())];
+    let own = own.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    let pairs: Vec<_> = own.chain(filters.iter().copied()).map(|(key, value)| format!("{key}={}", percent_encoded(value))).collect();
+    if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
+}
+
+fn percent_encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+async fn answer(request: RequestBuilder) -> Result<Vec<u8>, ClientError> {
+    let response = request.send().await.map_err(ClientError::Transport)?;
+    let status = response.status();
+    let retry_after_s = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = response.bytes().await.map_err(ClientError::Transport)?;
+    if status.is_success() {
+        return Ok(body.to_vec());
+    }
+    let status = status.as_u16();
+    Err(match serde_json::from_slice::<ErrorBody>(&body) {
+        Ok(ErrorBody { error }) => ClientError::Api { status, code: error.code, message: error.message, details: error.details, retry_after_s },
+        Err(_) => {
+            let message = String::from_utf8_lossy(&body).chars().take(STRAY_ANSWER_LENGTH_MAX).collect();
+            ClientError::Api { status, code: String::new(), message, details: Map::new(), retry_after_s }
+        }
+    })
+}
+
+fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(body).map_err(ClientError::Decode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_for_plain_http_needs_nothing_installed() {
+        assert!(Client::new("http://127.0.0.1:8095/").is_ok_and(|client| client.base_url() == "http://127.0.0.1:8095"));
+        assert!(Client::new("ftp://127.0.0.1").is_err());
+        assert!(Client::new("worker").is_err());
+    }
+
+    #[test]
+    fn a_filter_cannot_break_out_of_its_parameter() {
+        let page = PageParams { limit: Some(5), ..PageParams::default() };
+        assert_eq!(with_query("/nodes", &page, &[("status", "a&b=c d")]), "/nodes?limit=5&status=a%26b%3Dc%20d");
+    }
+}

@@ -1,0 +1,313 @@
+//! What clients ask of nodes.
+
+use std::net::IpAddr;
+
+use lucid_model::{
+    node::{Hardware, NodeConfig, PublicKey},
+    tron::TronAddress,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    HardwareBody,
+    configuration::{NodeConfigChange, NodeConfigRequest, configuration},
+    identity::{hardware, public_key},
+};
+use crate::fields::{FieldError, Fields, Request};
+
+/// Characters of a name.
+pub const NAME_LENGTH: std::ops::RangeInclusive<usize> = 1..=255;
+/// Characters of a description.
+pub const DESCRIPTION_LENGTH: std::ops::RangeInclusive<usize> = 0..=1000;
+/// Ports a node may listen on.
+pub const PORTS: std::ops::RangeInclusive<u16> = 1024..=65_535;
+
+/// A registration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct RegisterNodeRequest {
+    /// For people.
+    #[schema(min_length = 1, max_length = 255)]
+    pub name: String,
+    /// Where the node is reached: IPv4 or IPv6.
+    pub ip_address: String,
+    /// On which port.
+    #[schema(minimum = 1024, maximum = 65535)]
+    pub port: u16,
+    /// About it.
+    #[schema(max_length = 1000)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// How it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<NodeConfigRequest>,
+    /// Its Ed25519 key, base64 of 32 bytes; the request is signed with it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// Where its earnings go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wallet_address: Option<String>,
+    /// What it is made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<HardwareBody>,
+}
+
+/// A checked registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// 1–255 characters.
+    pub name: String,
+    /// At most 1000 characters.
+    pub description: Option<String>,
+    /// Where it is reached.
+    pub ip_address: IpAddr,
+    /// On which port.
+    pub port: u16,
+    /// With every default filled in.
+    pub config: NodeConfig,
+    /// Its key.
+    pub public_key: Option<PublicKey>,
+    /// Where its earnings go.
+    pub wallet_address: Option<TronAddress>,
+    /// What it is made of.
+    pub hardware: Option<Hardware>,
+}
+
+impl Request for RegisterNodeRequest {
+    type Valid = Registration;
+    fn read(fields: &Fields<'_>) -> Result<Registration, FieldError> {
+        Ok(Registration {
+            name: fields.require("name", fields.text("name", NAME_LENGTH)?)?,
+            description: fields.text("description", DESCRIPTION_LENGTH)?,
+            ip_address: fields.require("ip_address", ip_address(fields)?)?,
+            port: fields.require("port", fields.integer("port", PORTS)?)?,
+            config: configuration(fields)?.unwrap_or_default().apply(NodeConfig::default()),
+            public_key: public_key(fields, "public_key")?,
+            wallet_address: fields.parsed("wallet_address")?,
+            hardware: hardware(fields)?,
+        })
+    }
+}
+
+/// The older registration's checked form: address and port may be missing, a name may stand for the id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegacyRegistration {
+    /// What the client calls the node.
+    pub external_id: Option<String>,
+    /// Its name, or what it is called.
+    pub name: String,
+    /// Where it is reached, if it says so.
+    pub ip_address: Option<IpAddr>,
+    /// On which port, if it says so.
+    pub port: Option<u16>,
+    /// The rest.
+    pub description: Option<String>,
+    /// With every default filled in.
+    pub config: NodeConfig,
+    /// Its key.
+    pub public_key: Option<PublicKey>,
+    /// Where its earnings go.
+    pub wallet_address: Option<TronAddress>,
+    /// What it is made of.
+    pub hardware: Option<Hardware>,
+}
+
+/// The registration of older clients.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct LegacyRegisterRequest {
+    /// What the client calls the node; a host name, often.
+    #[schema(min_length = 1, max_length = 255)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_id: Option<String>,
+    /// For people; without it the node is named by `node_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where the node is reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<String>,
+    /// On which port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+impl Request for LegacyRegisterRequest {
+    type Valid = LegacyRegistration;
+    fn read(fields: &Fields<'_>) -> Result<LegacyRegistration, FieldError> {
+        let external_id = fields.text("node_id", NAME_LENGTH)?;
+        let name = fields.text("name", NAME_LENGTH)?.or_else(|| external_id.clone());
+        Ok(LegacyRegistration {
+            name: fields.require("name", name)?,
+            external_id,
+            ip_address: ip_address(fields)?,
+            port: fields.integer("port", PORTS)?,
+            description: fields.text("description", DESCRIPTION_LENGTH)?,
+            config: configuration(fields)?.unwrap_or_default().apply(NodeConfig::default()),
+            public_key: public_key(fields, "public_key")?,
+            wallet_address: fields.parsed("wallet_address")?,
+            hardware: hardware(fields)?,
+        })
+    }
+}
+
+/// A change of a node; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct UpdateNodeRequest {
+    /// For people.
+    #[schema(min_length = 1, max_length = 255)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// About it; an empty text removes it.
+    #[schema(max_length = 1000)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// How it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<NodeConfigRequest>,
+}
+
+/// A checked change of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpdateNode {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new description; empty: none.
+    pub description: Option<String>,
+    /// What changes of its configuration.
+    pub config: Option<NodeConfigChange>,
+}
+
+impl Request for UpdateNodeRequest {
+    type Valid = UpdateNode;
+    fn read(fields: &Fields<'_>) -> Result<UpdateNode, FieldError> {
+        Ok(UpdateNode {
+            name: fields.text("name", NAME_LENGTH)?,
+            description: fields.text("description", DESCRIPTION_LENGTH)?,
+            config: configuration(fields)?,
+        })
+    }
+}
+
+/// A suspension.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct SuspendNodeRequest {
+    /// Why.
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: String,
+    /// For how long; absent: until it is lifted.
+    #[schema(minimum = 1, maximum = 8760)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_hours: Option<u32>,
+    /// Whether the owner is told.
+    #[schema(default = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notify_user: Option<bool>,
+}
+
+/// A checked suspension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspend {
+    /// Why.
+    pub reason: String,
+    /// For how long; none = until lifted.
+    pub duration_hours: Option<u32>,
+    /// Whether the owner is told.
+    pub notify_user: bool,
+}
+
+impl Request for SuspendNodeRequest {
+    type Valid = Suspend;
+    fn read(fields: &Fields<'_>) -> Result<Suspend, FieldError> {
+        Ok(Suspend {
+            reason: fields.require("reason", fields.text("reason", 1..=500)?)?,
+            duration_hours: fields.integer("duration_hours", 1..=8760)?,
+            notify_user: fields.flag("notify_user")?.unwrap_or(true),
+        })
+    }
+}
+
+fn ip_address(fields: &Fields<'_>) -> Result<Option<IpAddr>, FieldError> {
+    let Some(text) = fields.string("ip_address")? else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| fields.error("ip_address", "must be an IPv4 or IPv6 address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use lucid_model::score::Ppm;
+
+    use super::{super::configuration::ResourceLimitsRequest, *};
+    use crate::fields::parse;
+
+    fn refusal(json: &str) -> String {
+        parse::<RegisterNodeRequest>(json.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_registration_needs_a_name_an_address_and_a_port() {
+        let valid = parse::<RegisterNodeRequest>(br#"{"name":"w","ip_address":"2001:db8::1","port":1024,"extra":[1]}"#).unwrap();
+        assert_eq!((valid.port, valid.config, valid.hardware), (1024, NodeConfig::default(), None));
+        assert_eq!(refusal(r#"{"ip_address":"192.0.2.1","port":9000}"#), "name: is required");
+        assert_eq!(refusal(r#"{"name":"w","port":9000}"#), "ip_address: is required");
+        assert_eq!(refusal(r#"{"name":"w","ip_address":"worker-1","port":9000}"#), "ip_address: must be an IPv4 or IPv6 address");
+        assert_eq!(refusal(r#"{"name":"w","ip_address":"192.0.2.1","port":80}"#), "port: must be a whole number from 1024 to 65535");
+        assert_eq!(refusal("[]"), "body: must be a JSON object");
+        assert!(refusal("{").starts_with("body: is not valid JSON"));
+    }
+
+    #[test]
+    fn what_a_typed_client_sends_is_what_is_read() {
+        let request = RegisterNodeRequest {
+            name: "w".into(),
+            ip_address: "192.0.2.1".into(),
+            port: 9000,
+            configuration: Some(NodeConfigRequest {
+                max_sessions: Some(5),
+                resource_limits: Some(ResourceLimitsRequest { max_cpu_usage: Some(12.5), ..Default::default() }),
+                ..Default::default()
+            }),
+            wallet_address: Some("TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC".into()),
+            hardware: Some(HardwareBody { cpu_cores: 4, memory_bytes: 8, storage_bytes: 9 }),
+            ..Default::default()
+        };
+        let valid = parse::<RegisterNodeRequest>(&serde_json::to_vec(&request).unwrap()).unwrap();
+        assert_eq!((valid.config.max_sessions, valid.config.max_cpu, valid.config.max_disk), (5, Ppm(125_000), Ppm(900_000)));
+        assert_eq!(valid.wallet_address.unwrap().to_string(), "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC");
+        assert_eq!(valid.hardware.unwrap().cpu_cores, 4);
+    }
+
+    #[test]
+    fn a_key_is_a_point_of_the_curve() {
+        let with_key = |key: &str| refusal(&format!(r#"{{"name":"w","ip_address":"192.0.2.1","port":9000,"public_key":"{key}"}}"#));
+        assert_eq!(with_key("AAAA"), "public_key: must be base64 of 32 bytes, has 3");
+        assert_eq!(with_key("!"), "public_key: must be base64 (standard alphabet, padded)");
+        assert_eq!(with_key("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), "public_key: must be an Ed25519 public key");
+        let wallet = r#"{"name":"w","ip_address":"192.0.2.1","port":9000,"wallet_address":"TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HD"}"#;
+        assert_eq!(refusal(wallet), "wallet_address: not a TRON address: wrong characters or checksum");
+    }
+
+    #[test]
+    fn nested_hardware_is_understood_when_it_says_everything() {
+        let read = |info: &str| {
+            let body = format!(r#"{{"name":"w","ip_address":"192.0.2.1","port":9000,"hardware_info":{info}}}"#);
+            parse::<RegisterNodeRequest>(body.as_bytes()).unwrap().hardware
+        };
+        let full = read(r#"{"cpu":{"cores":8},"memory":{"total":16},"storage":{"total":32}}"#);
+        assert_eq!(full, Some(Hardware { cpu_cores: 8, memory_bytes: 16, storage_bytes: 32 }));
+        assert_eq!(read(r#"{"cpu":{"cores":8}}"#), None);
+    }
+
+    #[test]
+    fn an_update_keeps_what_it_does_not_name() {
+        let change = parse::<UpdateNodeRequest>(br#"{"configuration":{"max_sessions":3}}"#).unwrap();
+        let before = NodeConfig { auto_scaling: true, ..NodeConfig::default() };
+        assert_eq!(change.config.unwrap().apply(before), NodeConfig { max_sessions: 3, ..before });
+        assert_eq!(change.name, None);
+    }
+
+    #[test]
+    fn a_suspension_says_why() {
+        let refusal = |json: &str| parse::<SuspendNodeRequest>(json.as_bytes()).unwrap_err().field;
+        assert_eq!(refusal("{}"), "reason");
+        assert_eq!(refusal(r#"{"reason":"x","duration_hours":0}"#), "duration_hours");
+        assert!(parse::<SuspendNodeRequest>(br#"{"reason":"x"}"#).unwrap().notify_user);
+    }
+}

@@ -1,0 +1,177 @@
+//! Payouts, runs and earnings.
+
+use lucid_model::{
+    ledger::Balances,
+    payout::{Payout, Run},
+    time::TimeMs,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::number::ExactNumber;
+
+/// What payouts are made in.
+pub const CURRENCY: &str = "USDT";
+/// How payouts are made.
+pub const PAYMENT_METHOD: &str = "tron_network";
+
+/// A stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CalculationPeriodBody {
+    /// First instant.
+    pub start_date: String,
+    /// First instant after it.
+    pub end_date: String,
+}
+
+/// A payout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PayoutBody {
+    /// Its id.
+    pub payout_id: String,
+    /// To which node.
+    pub node_id: String,
+    /// The node's owner.
+    pub user_id: String,
+    /// How much, six digits after the point.
+    pub amount: ExactNumber,
+    /// `USDT`.
+    pub currency: String,
+    /// `pending`, `processing`, `completed`, `failed`, `cancelled`.
+    pub status: String,
+    /// Planned.
+    pub created_at: String,
+    /// Last change.
+    pub updated_at: String,
+    /// When it became final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processed_at: Option<String>,
+    /// The transaction, once seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<String>,
+    /// `tron_network`.
+    pub payment_method: String,
+    /// The node's score at the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poot_score: Option<ExactNumber>,
+    /// Credited seconds it pays for.
+    pub observation_time: u64,
+    /// What it pays for.
+    pub calculation_period: CalculationPeriodBody,
+    /// The run that planned it.
+    pub run_id: String,
+    /// Exactly where it is; finer than `status`.
+    pub state: String,
+    /// Counts tries of the same node and cycle.
+    pub attempt: u32,
+    /// Where the money goes.
+    pub wallet_address: String,
+    /// The rail's id of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Why it is where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl From<&Payout> for PayoutBody {
+    fn from(payout: &Payout) -> Self {
+        Self {
+            payout_id: payout.id.to_string(),
+            node_id: payout.node.to_string(),
+            user_id: payout.owner.to_string(),
+            amount: payout.amount.into(),
+            currency: CURRENCY.into(),
+            status: payout.state.status().name().into(),
+            created_at: payout.created_at.to_string(),
+            updated_at: payout.updated_at.to_string(),
+            processed_at: payout.processed_at.map(|at| at.to_string()),
+            transaction_id: payout.txid.clone(),
+            payment_method: PAYMENT_METHOD.into(),
+            poot_score: payout.score.map(Into::into),
+            observation_time: payout.observed_s,
+            calculation_period: CalculationPeriodBody {
+                start_date: TimeMs::from_unix_s(payout.period_start_s).to_string(),
+                end_date: TimeMs::from_unix_s(payout.period_end_s).to_string(),
+            },
+            run_id: payout.run.to_string(),
+            state: payout.state.name().into(),
+            attempt: payout.attempt,
+            wallet_address: payout.address.to_string(),
+            external_id: payout.external_id.clone(),
+            reason: payout.reason.clone(),
+        }
+    }
+}
+
+/// A payout run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunBody {
+    /// Its id.
+    pub run_id: String,
+    /// Start of the settlement period in which it was planned, Unix seconds.
+    pub cycle: i64,
+    /// `planned`, `approved`, `done`, `cancelled`.
+    pub state: String,
+    /// Who planned it.
+    pub planner: String,
+    /// Who approved it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approver: Option<String>,
+    /// Its payouts, counted.
+    pub payout_count: u32,
+    /// Their sum, a decimal string.
+    pub total_usdt: String,
+    /// Why it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Planned.
+    pub created_at: String,
+    /// Last change.
+    pub updated_at: String,
+}
+
+impl From<&Run> for RunBody {
+    fn from(run: &Run) -> Self {
+        Self {
+            run_id: run.id.to_string(),
+            cycle: run.cycle,
+            state: run.state.name().into(),
+            planner: run.planner.clone(),
+            approver: run.approver.clone(),
+            payout_count: run.count,
+            total_usdt: run.total.to_string(),
+            reason: run.reason.clone(),
+            created_at: run.created_at.to_string(),
+            updated_at: run.updated_at.to_string(),
+        }
+    }
+}
+
+/// What a node has earned and not been paid yet; decimal strings of USDT.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EarningsBody {
+    /// Whose.
+    pub node_id: String,
+    /// May be paid.
+    pub available_usdt: String,
+    /// Held back.
+    pub held_usdt: String,
+    /// Set aside for a payout.
+    pub reserved_usdt: String,
+    /// Owed by the node.
+    pub receivable_usdt: String,
+}
+
+impl EarningsBody {
+    /// Of a node with these balances.
+    pub fn new(node: lucid_model::id::NodeId, balances: &Balances) -> Self {
+        Self {
+            node_id: node.to_string(),
+            available_usdt: balances.available.to_string(),
+            held_usdt: balances.held.to_string(),
+            reserved_usdt: balances.reserved.to_string(),
+            receivable_usdt: balances.receivable.to_string(),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Pools.
+
+use lucid_model::pool::{LoadBalancing, Pool, PoolConfig, PoolStatus};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    fields::{FieldError, Fields, Request},
+    node::{
+        NodeBody,
+        request::{DESCRIPTION_LENGTH, NAME_LENGTH},
+    },
+};
+
+/// Nodes a pool has room for when nothing is said.
+pub const MAX_NODES_DEFAULT: u32 = 100;
+
+/// How a pool works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PoolConfigBody {
+    /// Whether new nodes may be put here by the service.
+    pub auto_assignment: bool,
+    /// `round_robin`, `least_connections`, `weighted`.
+    pub load_balancing: String,
+    /// Seconds, 30–3600.
+    pub health_check_interval: u32,
+    /// Whether the sessions of a failed node move.
+    pub failover_enabled: bool,
+}
+
+/// A pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PoolBody {
+    /// Its id.
+    pub pool_id: String,
+    /// Its name.
+    pub name: String,
+    /// About it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// `active`, `inactive`, `maintenance`.
+    pub status: String,
+    /// Its nodes.
+    pub node_count: u32,
+    /// Nodes it has room for.
+    pub max_nodes: u32,
+    /// Creation.
+    pub created_at: String,
+    /// Last change.
+    pub updated_at: String,
+    /// How it works.
+    pub configuration: PoolConfigBody,
+    /// Its nodes; only where one pool is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Vec<NodeBody>>,
+}
+
+impl From<&Pool> for PoolBody {
+    fn from(pool: &Pool) -> Self {
+        Self {
+            pool_id: pool.id.to_string(),
+            name: pool.name.clone(),
+            description: pool.description.clone(),
+            status: pool.status.name().into(),
+            node_count: pool.node_count,
+            max_nodes: pool.max_nodes,
+            created_at: pool.created_at.to_string(),
+            updated_at: pool.updated_at.to_string(),
+            configuration: PoolConfigBody {
+                auto_assignment: pool.config.auto_assignment,
+                load_balancing: pool.config.load_balancing.name().into(),
+                health_check_interval: pool.config.health_check_interval_s,
+                failover_enabled: pool.config.failover_enabled,
+            },
+            nodes: None,
+        }
+    }
+}
+
+impl PoolBody {
+    /// The same pool with its nodes.
+    #[must_use]
+    pub fn with_nodes(self, nodes: Vec<NodeBody>) -> Self {
+        Self { nodes: Some(nodes), ..self }
+    }
+}
+
+/// How a pool works; what is absent has its default (or stays, in an update).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PoolConfigRequest {
+    /// Whether new nodes may be put here by the service.
+    #[schema(default = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_assignment: Option<bool>,
+    /// `round_robin`, `least_connections`, `weighted`.
+    #[schema(default = "round_robin")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_balancing: Option<String>,
+    /// Seconds.
+    #[schema(minimum = 30, maximum = 3600, default = 300)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check_interval: Option<u32>,
+    /// Whether the sessions of a failed node move.
+    #[schema(default = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failover_enabled: Option<bool>,
+}
+
+/// A new pool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CreatePoolRequest {
+    /// For people; no other pool has it.
+    #[schema(min_length = 1, max_length = 255)]
+    pub name: String,
+    /// About it.
+    #[schema(max_length = 1000)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Nodes it has room for.
+    #[schema(minimum = 1, maximum = 1000, default = 100)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_nodes: Option<u32>,
+    /// How it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<PoolConfigRequest>,
+}
+
+/// A change of a pool; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UpdatePoolRequest {
+    /// For people; no other pool has it.
+    #[schema(min_length = 1, max_length = 255)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// About it; an empty text removes it.
+    #[schema(max_length = 1000)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Nodes it has room for.
+    #[schema(minimum = 1, maximum = 1000)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_nodes: Option<u32>,
+    /// `active`, `inactive`, `maintenance`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// How it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<PoolConfigRequest>,
+}
+
+/// What a request says of a pool's configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PoolConfigChange {
+    auto_assignment: Option<bool>,
+    load_balancing: Option<LoadBalancing>,
+    health_check_interval_s: Option<u32>,
+    failover_enabled: Option<bool>,
+}
+
+impl PoolConfigChange {
+    /// The configuration with the change in it.
+    pub fn apply(&self, to: PoolConfig) -> PoolConfig {
+        PoolConfig {
+            auto_assignment: self.auto_assignment.unwrap_or(to.auto_assignment),
+            load_balancing: self.load_balancing.unwrap_or(to.load_balancing),
+            health_check_interval_s: self.health_check_interval_s.unwrap_or(to.health_check_interval_s),
+            failover_enabled: self.failover_enabled.unwrap_or(to.failover_enabled),
+        }
+    }
+}
+
+/// A checked new pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPool {
+    /// 1–255 characters.
+    pub name: String,
+    /// At most 1000 characters.
+    pub description: Option<String>,
+    /// 1–1000.
+    pub max_nodes: u32,
+    /// With every default filled in.
+    pub config: PoolConfig,
+}
+
+/// A checked change of a pool.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpdatePool {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new description; empty: none.
+    pub description: Option<String>,
+    /// A new size.
+    pub max_nodes: Option<u32>,
+    /// A new status.
+    pub status: Option<PoolStatus>,
+    /// What changes of its configuration.
+    pub config: Option<PoolConfigChange>,
+}
+
+fn configuration(fields: &Fields<'_>) -> Result<Option<PoolConfigChange>, FieldError> {
+    let Some(config) = fields.object("configuration")? else { return Ok(None) };
+    Ok(Some(PoolConfigChange {
+        auto_assignment: config.flag("auto_assignment")?,
+        load_balancing: config.word("load_balancing", LoadBalancing::ALL, LoadBalancing::name)?,
+        health_check_interval_s: config.integer("health_check_interval", 30..=3600)?,
+        failover_enabled: config.flag("failover_enabled")?,
+    }))
+}
+
+impl Request for CreatePoolRequest {
+    type Valid = NewPool;
+    fn read(fields: &Fields<'_>) -> Result<NewPool, FieldError> {
+        Ok(NewPool {
+            name: fields.require("name", fields.text("name", NAME_LENGTH)?)?,
+            description: fields.text("description", DESCRIPTION_LENGTH)?,
+            max_nodes: fields.integer("max_nodes", 1..=1000)?.unwrap_or(MAX_NODES_DEFAULT),
+            config: configuration(fields)?.unwrap_or_default().apply(PoolConfig::default()),
+        })
+    }
+}
+
+impl Request for UpdatePoolRequest {
+    type Valid = UpdatePool;
+    fn read(fields: &Fields<'_>) -> Result<UpdatePool, FieldError> {
+        Ok(UpdatePool {
+            name: fields.text("name", NAME_LENGTH)?,
+            description: fields.text("description", DESCRIPTION_LENGTH)?,
+            max_nodes: fields.integer("max_nodes", 1..=1000)?,
+            status: fields.word("status", PoolStatus::ALL, PoolStatus::name)?,
+            config: configuration(fields)?,
+        })
+    }
+}
+
+/// Which pool a node is put into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct AssignPoolRequest {
+    /// The pool.
+    pub pool_id: String,
+}
+
+impl Request for AssignPoolRequest {
+    type Valid = lucid_model::id::PoolId;
+    fn read(fields: &Fields<'_>) -> Result<Self::Valid, FieldError> {
+        fields.require("pool_id", fields.parsed("pool_id")?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::parse;
+
+    #[test]
+    fn a_pool_has_the_defaults_of_the_contract() {
+        let pool = parse::<CreatePoolRequest>(br#"{"name":"p"}"#).unwrap();
+        assert_eq!((pool.max_nodes, pool.config), (100, PoolConfig::default()));
+        let refusal = |json: &str| parse::<CreatePoolRequest>(json.as_bytes()).unwrap_err().to_string();
+        assert_eq!(refusal(r#"{"name":"p","max_nodes":1001}"#), "max_nodes: must be a whole number from 1 to 1000");
+        assert_eq!(
+            refusal(r#"{"name":"p","configuration":{"health_check_interval":29}}"#),
+            "configuration.health_check_interval: must be a whole number from 30 to 3600"
+        );
+        assert_eq!(
+            refusal(r#"{"name":"p","configuration":{"load_balancing":"random"}}"#),
+            "configuration.load_balancing: must be one of round_robin, least_connections, weighted"
+        );
+    }
+}

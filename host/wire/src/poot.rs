@@ -1,0 +1,351 @@
+//! Scores, score claims, epochs and votes.
+
+pub mod epoch;
+
+use lucid_model::{
+    id::NodeId,
+    policy::PolicyRef,
+    receipt::{ChunkHeader, OnDemandReceipt, ScoreRow},
+    score::{Factors, ScoreCenti},
+    time::TimeMs,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    fields::{FieldError, Fields, Request},
+    number::{ExactNumber, raw_score},
+    report::{ClaimedSession, ObservationRequest},
+};
+
+/// Observations of one calculation.
+pub const OBSERVATIONS_MAX: usize = 10_000;
+/// Calculations of one batch.
+pub const CALCULATIONS_MAX: usize = 100;
+
+/// What the score's multiplier is made of: each factor's contribution, 0–1, together at most 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FactorsBody {
+    /// How much of the period was observed.
+    pub observation_time_weight: ExactNumber,
+    /// Quality of the sessions.
+    pub session_quality_weight: ExactNumber,
+    /// Share of the active time in which the node was present.
+    pub uptime_weight: ExactNumber,
+    /// Head-room of CPU, memory and disk.
+    pub resource_efficiency_weight: ExactNumber,
+    /// Traffic as observers saw it.
+    pub network_performance_weight: ExactNumber,
+}
+
+impl From<Factors> for FactorsBody {
+    fn from(factors: Factors) -> Self {
+        Self {
+            observation_time_weight: ExactNumber::ratio(factors.observation_time),
+            session_quality_weight: ExactNumber::ratio(factors.session_quality),
+            uptime_weight: ExactNumber::ratio(factors.uptime),
+            resource_efficiency_weight: ExactNumber::ratio(factors.resource_efficiency),
+            network_performance_weight: ExactNumber::ratio(factors.network_performance),
+        }
+    }
+}
+
+/// One version of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyRefBody {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its component, hex.
+    pub digest: String,
+}
+
+impl From<&PolicyRef> for PolicyRefBody {
+    fn from(policy: &PolicyRef) -> Self {
+        Self { name: policy.name.clone(), version: policy.version.to_string(), digest: policy.digest.to_string() }
+    }
+}
+
+/// A score.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ScoreBody {
+    /// Whose.
+    pub node_id: String,
+    /// 0–100, two digits after the point.
+    pub score: ExactNumber,
+    /// When it was computed.
+    pub calculated_at: String,
+    /// Sessions that counted.
+    pub observation_count: u32,
+    /// Seconds that counted.
+    pub total_observation_time: u32,
+    /// What the multiplier is made of.
+    pub factors: FactorsBody,
+    /// `{epoch}-{node}`, or the receipt's id of a score on demand.
+    pub score_id: String,
+    /// Start of the epoch, Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<i64>,
+    /// The score before it was limited to 100.
+    pub raw_score: String,
+    /// Whether the node may earn and vote.
+    pub eligible: bool,
+    /// Credited seconds in the period.
+    pub observed_seconds: u32,
+    /// Length of the period in seconds.
+    pub period_seconds: u32,
+    /// The policy that computed it.
+    pub policy: PolicyRefBody,
+    /// `epoch`, or `on_demand`: that one neither earns nor votes.
+    pub kind: String,
+    /// The policy failed for this node: it has no score this epoch.
+    pub held: bool,
+    /// The policy's reason, or why the node is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl ScoreBody {
+    /// The id of an epoch's score.
+    pub fn id_of(epoch_start_s: i64, node: NodeId) -> String {
+        format!("{epoch_start_s}-{node}")
+    }
+    /// The epoch and node of a score's id; `None` if it is no such id.
+    pub fn parse_id(text: &str) -> Option<(i64, NodeId)> {
+        let (epoch, node) = text.split_once('-')?;
+        Some((epoch.parse().ok()?, node.parse().ok()?))
+    }
+
+    /// A score of an epoch.
+    pub fn of_epoch(row: &ScoreRow, header: &ChunkHeader, calculated_at: TimeMs) -> Self {
+        Self {
+            node_id: row.node.to_string(),
+            score: row.score.into(),
+            calculated_at: calculated_at.to_string(),
+            observation_count: row.sessions,
+            total_observation_time: row.observed_s,
+            factors: row.factors.into(),
+            score_id: Self::id_of(header.period.start_s, row.node),
+            epoch: Some(header.period.start_s),
+            raw_score: raw_score(row.raw),
+            eligible: row.eligible,
+            observed_seconds: row.observed_s,
+            period_seconds: header.period.length.seconds(),
+            policy: (&header.policy).into(),
+            kind: "epoch".into(),
+            held: row.held,
+            reason: row.reason.clone(),
+        }
+    }
+
+    /// A score computed on demand.
+    pub fn on_demand(receipt: &OnDemandReceipt) -> Self {
+        Self {
+            node_id: receipt.node.to_string(),
+            score: receipt.score.into(),
+            calculated_at: receipt.calculated_at.to_string(),
+            observation_count: receipt.observations,
+            total_observation_time: receipt.observed_s,
+            factors: receipt.factors.into(),
+            score_id: receipt.id.to_string(),
+            epoch: None,
+            raw_score: raw_score(receipt.raw),
+            eligible: false,
+            observed_seconds: receipt.observed_s,
+            period_seconds: receipt.period_s,
+            policy: (&receipt.policy).into(),
+            kind: "on_demand".into(),
+            held: false,
+            reason: None,
+        }
+    }
+}
+
+/// Data to compute a score from.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct CalculateRequest {
+    /// For which node.
+    pub node_id: String,
+    /// What was observed.
+    #[schema(min_items = 1, max_items = 10000)]
+    pub observation_data: Vec<ObservationRequest>,
+    /// Seconds the score is over.
+    #[schema(minimum = 3600, maximum = 86400, default = 3600)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_period: Option<u32>,
+}
+
+/// Checked data to compute a score from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Calculation {
+    /// For which node.
+    pub node: NodeId,
+    /// What was observed.
+    pub observations: Vec<ClaimedSession>,
+    /// Seconds the score is over.
+    pub period_s: u32,
+}
+
+impl Request for CalculateRequest {
+    type Valid = Calculation;
+    fn read(fields: &Fields<'_>) -> Result<Calculation, FieldError> {
+        let node = fields.require("node_id", fields.parsed("node_id")?)?;
+        let period_s = fields.integer("time_period", 3600..=86_400)?.unwrap_or(3600);
+        let data = fields.require("observation_data", fields.list("observation_data", 1..=OBSERVATIONS_MAX)?)?;
+        let observations = data.iter().map(ObservationRequest::read).collect::<Result<_, _>>()?;
+        Ok(Calculation { node, observations, period_s })
+    }
+}
+
+/// Several calculations; each succeeds or fails by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct CalculateBatchRequest {
+    /// The calculations.
+    #[schema(min_items = 1, max_items = 100)]
+    pub calculations: Vec<CalculateRequest>,
+}
+
+/// What became of one item of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CalculateBatchItemBody {
+    /// The score, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<ScoreBody>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ItemErrorBody>,
+}
+
+/// Why one item of a batch failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ItemErrorBody {
+    /// `LUCID_ERR_…`.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+/// What became of a batch, in the order of its items.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CalculateBatchBody {
+    /// One result an item.
+    pub results: Vec<CalculateBatchItemBody>,
+}
+
+/// A score that somebody claims.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ValidateRequest {
+    /// Of which node.
+    pub node_id: String,
+    /// 0–100.
+    #[schema(minimum = 0, maximum = 100)]
+    pub score: ExactNumber,
+    /// When it was computed.
+    pub timestamp: String,
+    /// The node's Ed25519 signature over the claim, base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+}
+
+/// A checked score claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScoreClaim {
+    /// Of which node.
+    pub node: NodeId,
+    /// Which score.
+    pub score: ScoreCenti,
+    /// When it was computed.
+    pub at: TimeMs,
+    /// The same as it was sent: what is signed.
+    pub timestamp: String,
+    /// The signature.
+    pub signature: Option<Vec<u8>>,
+}
+
+impl Request for ValidateRequest {
+    type Valid = ScoreClaim;
+    fn read(fields: &Fields<'_>) -> Result<ScoreClaim, FieldError> {
+        let score = fields.decimal("score")?.map(|text| text.parse().map_err(|_| fields.error("score", "must be a number from 0 to 100")));
+        Ok(ScoreClaim {
+            node: fields.require("node_id", fields.parsed("node_id")?)?,
+            score: fields.require("score", score.transpose()?)?,
+            at: fields.require("timestamp", fields.time("timestamp")?)?,
+            timestamp: fields.string("timestamp")?.unwrap_or_default().to_owned(),
+            signature: fields.base64("signature", 64..=64)?,
+        })
+    }
+}
+
+/// What is true of a score claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ValidationBody {
+    /// Everything below.
+    pub valid: bool,
+    /// There is a receipt with this score.
+    pub score_match: bool,
+    /// It is neither old nor from the future.
+    pub timestamp_valid: bool,
+    /// The signature is the node's; absent if none was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature_valid: Option<bool>,
+}
+
+impl ValidationBody {
+    /// Valid is all that is present.
+    pub fn new(score_match: bool, timestamp_valid: bool, signature_valid: Option<bool>) -> Self {
+        Self { valid: score_match && timestamp_valid && signature_valid.unwrap_or(true), score_match, timestamp_valid, signature_valid }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lucid_model::score::Ppm;
+
+    use super::*;
+    use crate::fields::{parse, parse_items};
+
+    const NODE: &str = "0192f0c1-2b3c-7d4e-8f90-123456789abc";
+
+    fn calculation(extra: &str) -> String {
+        let session =
+            format!(r#"{{"session_id":"{NODE}","start_time":"2026-01-01T00:00:00Z","end_time":"2026-01-01T00:30:00Z","quality_score":0.95}}"#);
+        format!(r#"{{"node_id":"{NODE}","observation_data":[{session}]{extra}}}"#)
+    }
+
+    #[test]
+    fn a_calculation_is_over_an_hour_unless_it_says_otherwise() {
+        let valid = parse::<CalculateRequest>(calculation("").as_bytes()).unwrap();
+        assert_eq!((valid.period_s, valid.observations[0].quality), (3600, Ppm(950_000)));
+        let refusal = parse::<CalculateRequest>(calculation(r#","time_period":60"#).as_bytes()).unwrap_err();
+        assert_eq!(refusal.to_string(), "time_period: must be a whole number from 3600 to 86400");
+    }
+
+    #[test]
+    fn an_item_of_a_batch_fails_by_itself() {
+        let body = format!(r#"{{"calculations":[{},{{}}]}}"#, calculation(""));
+        let items = parse_items::<CalculateRequest>(body.as_bytes(), "calculations", CALCULATIONS_MAX).unwrap();
+        assert!(items[0].is_ok());
+        assert_eq!(items[1].as_ref().unwrap_err().to_string(), "calculations[1].node_id: is required");
+    }
+
+    #[test]
+    fn a_score_claim_keeps_its_digits_and_its_timestamp() {
+        let claim = |score: &str| {
+            let body = format!(r#"{{"node_id":"{NODE}","score":{score},"timestamp":"2026-01-01T00:00:00+00:00"}}"#);
+            parse::<ValidateRequest>(body.as_bytes()).map_err(|e| e.to_string())
+        };
+        let valid = claim("87.505").unwrap();
+        assert_eq!((valid.score, valid.timestamp.as_str()), (ScoreCenti(8750), "2026-01-01T00:00:00+00:00"));
+        assert_eq!(claim("100.5").unwrap_err(), "score: must be a number from 0 to 100");
+        assert_eq!(claim("\"87\"").unwrap_err(), "score: must be a number");
+    }
+
+    #[test]
+    fn a_score_is_found_by_its_id() {
+        let id = ScoreBody::id_of(1_760_000_400, NODE.parse().unwrap());
+        assert_eq!(id, format!("1760000400-{NODE}"));
+        assert_eq!(ScoreBody::parse_id(&id), Some((1_760_000_400, NODE.parse().unwrap())));
+        assert_eq!(ScoreBody::parse_id(NODE), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! Closed epochs and the votes cast for them.
+
+use lucid_model::{epoch::EpochRecord, vote::Vote};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::number::ExactNumber;
+
+/// A closed epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EpochBody {
+    /// Its start, Unix seconds: its id.
+    pub epoch: i64,
+    /// Its start.
+    pub start_date: String,
+    /// First instant after it.
+    pub end_date: String,
+    /// When it was closed.
+    pub closed_at: String,
+    /// Nodes scored.
+    pub nodes: u32,
+    /// Of them eligible.
+    pub eligible: u32,
+    /// Nodes without a score because their policy failed.
+    pub held: u32,
+    /// Root of its receipts, hex.
+    pub root: String,
+    /// Hash of its record, which the next one names.
+    pub link: String,
+    /// Hash of the record before.
+    pub previous_link: String,
+    /// Revision of the activations it was scored with.
+    pub policy_revision: u64,
+    /// Version of the service's own arithmetic.
+    pub rules: u32,
+    /// The chain's block that its votes are about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_id: Option<String>,
+}
+
+impl From<&EpochRecord> for EpochBody {
+    fn from(record: &EpochRecord) -> Self {
+        Self {
+            epoch: record.epoch.start_s,
+            start_date: record.epoch.start().to_string(),
+            end_date: record.epoch.end().to_string(),
+            closed_at: record.closed_at.to_string(),
+            nodes: record.nodes,
+            eligible: record.eligible,
+            held: record.held,
+            root: record.root.to_string(),
+            link: record.link().to_string(),
+            previous_link: record.previous_link.to_string(),
+            policy_revision: record.policy_revision.0,
+            rules: record.rules,
+            block_id: record.block.as_ref().map(|block| block.id.clone()),
+        }
+    }
+}
+
+/// A vote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VoteBody {
+    /// Whose.
+    pub node_id: String,
+    /// Start of the epoch, Unix seconds.
+    pub epoch: i64,
+    /// The node's score in it.
+    pub score: ExactNumber,
+    /// `approve`, `abstain`, `reject`.
+    pub vote: String,
+    /// `pending`, `accepted`, `rejected`, `expired`.
+    pub state: String,
+    /// When the epoch was closed.
+    pub timestamp: String,
+    /// The block it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_id: Option<String>,
+    /// Root of the epoch's receipts, hex.
+    pub merkle_root: String,
+    /// The chain's id of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vote_id: Option<String>,
+    /// The chain's last answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// Times it was sent.
+    pub attempts: u32,
+}
+
+impl From<&Vote> for VoteBody {
+    fn from(vote: &Vote) -> Self {
+        Self {
+            node_id: vote.node.to_string(),
+            epoch: vote.epoch_start_s,
+            score: vote.score.into(),
+            vote: vote.choice.name().into(),
+            state: vote.state.name().into(),
+            timestamp: vote.timestamp.to_string(),
+            block_id: vote.block.as_ref().map(|block| block.id.clone()),
+            merkle_root: vote.merkle_root.to_string(),
+            vote_id: vote.vote_id.clone(),
+            answer: vote.answer.clone(),
+            attempts: vote.attempts,
+        }
+    }
+}
