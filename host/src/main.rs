@@ -1,1 +1,21 @@
-fn main() {}
+//! `lucid`: the service, the worker's agent, the policy author's toolkit and the operator's command line.
+//!
+//! Arguments → configuration → composition → run. Exit codes: 0 done, 1 failed, 2 the arguments, the
+//! configuration or a bundle are wrong.
+
+mod builtin;
+mod cli;
+mod compose;
+mod config;
+mod import;
+mod local;
+mod ports;
+mod secrets;
+mod tasks;
+mod up;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,1 +1,218 @@
 //! The worker: measures this machine and reports it, signed.
+//!
+//! It owns one directory, which holds its key, its identity, its place in the sequence of reports and the samples
+//! that could not be sent yet. It never prints: what happens is told through a callback.
+
+mod disk;
+mod key;
+mod link;
+mod machine;
+mod registration;
+mod reporter;
+mod retry;
+mod session;
+mod spool;
+#[cfg(test)]
+mod tests;
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use lucid_model::{id::NodeId, time::TimeMs};
+use lucid_wire::{Client, ClientError};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{disk::Disk, machine::Machine, registration::Registrar, reporter::Reporter};
+
+/// Samples that may wait between measuring and reporting.
+const SAMPLES_WAITING_MAX: usize = 16;
+/// The first sample is taken this much later at most, so that a fleet started at once does not report at once.
+const FIRST_TICK_JITTER_MAX: Duration = Duration::from_secs(1);
+
+/// How an agent works.
+#[derive(Debug, Clone)]
+pub struct AgentConfig {
+    /// The service: `http://127.0.0.1:8095`.
+    pub server: String,
+    /// The node's name.
+    pub name: String,
+    /// Where others reach this node.
+    pub ip_address: IpAddr,
+    /// On which port, 1024–65535.
+    pub port: u16,
+    /// The agent's own directory.
+    pub data_dir: PathBuf,
+    /// Time between samples.
+    pub interval: Duration,
+    /// How long an observation session grows before the next one starts.
+    pub session_length: Duration,
+    /// The owner's token; needed until the node is registered.
+    pub owner_token: Option<String>,
+    /// Where the node's earnings go: a TRON address.
+    pub wallet: Option<String>,
+    /// Samples kept while the service cannot be reached; the oldest give way.
+    pub spool_samples_max: usize,
+    /// First pause after a failure; doubles with every further one.
+    pub retry_min: Duration,
+    /// Longest pause.
+    pub retry_max: Duration,
+}
+
+impl AgentConfig {
+    /// An agent with the defaults, named after its host.
+    pub fn new(server: impl Into<String>, ip_address: IpAddr, port: u16, data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            server: server.into(),
+            name: machine::host_name(),
+            ip_address,
+            port,
+            data_dir: data_dir.into(),
+            interval: Duration::from_secs(30),
+            session_length: Duration::from_secs(15 * 60),
+            owner_token: None,
+            wallet: None,
+            spool_samples_max: 10_000,
+            retry_min: Duration::from_secs(1),
+            retry_max: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What happens to an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentEvent {
+    /// The service knows this node now.
+    Registered {
+        /// As which.
+        node_id: NodeId,
+    },
+    /// The node's status is another one than before (or is known for the first time).
+    StatusChanged {
+        /// `pending`, `active`, …
+        status: String,
+    },
+    /// Samples were taken by the service.
+    Reported {
+        /// How many.
+        samples: u32,
+    },
+    /// Observation sessions were judged.
+    Observed {
+        /// Not rejected.
+        accepted: u32,
+        /// The reasons of those that were.
+        rejected: Vec<String>,
+    },
+    /// The service refused a report for what it says; it is not sent again.
+    Refused {
+        /// The service's words.
+        reason: String,
+    },
+    /// The service does not answer, or not usefully; samples are kept on disk.
+    Offline {
+        /// Since when.
+        since: TimeMs,
+        /// What is wrong.
+        reason: String,
+    },
+    /// It answers again.
+    BackOnline {
+        /// Samples that were kept and are sent now.
+        spooled: u64,
+    },
+}
+
+/// Why an agent ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// A file of the agent's directory cannot be used.
+    #[error("cannot use {path}: {problem}")]
+    Disk {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Another agent runs in this directory.
+    #[error("another agent uses {path}")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// This machine cannot be measured.
+    #[error("cannot measure this machine: {detail}")]
+    Machine {
+        /// What is wrong.
+        detail: String,
+    },
+    /// There is no randomness for a key.
+    #[error("the system gives no random bytes")]
+    Entropy,
+    /// The address of the service cannot be used.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Another node has this key or this address and port.
+    #[error("this node is registered already, by other means than this directory: {message}; deregister that node, or use another address or port")]
+    AlreadyRegistered {
+        /// The service's words.
+        message: String,
+    },
+    /// The service does not take the registration.
+    #[error("the service refused the registration: {message}")]
+    RegistrationRefused {
+        /// The service's words.
+        message: String,
+    },
+    /// The service does not know the node of this directory.
+    #[error("the service does not know node {node_id}, which {path} says this is; remove that file to register anew")]
+    UnknownNode {
+        /// Which.
+        node_id: NodeId,
+        /// The file that says so.
+        path: PathBuf,
+    },
+}
+
+/// Runs an agent until `shutdown` is cancelled, or something is wrong that waiting does not mend.
+///
+/// # Errors
+/// [`AgentError`] if the directory, the machine, the address or the registration is not usable.
+pub async fn run(config: AgentConfig, shutdown: CancellationToken, on_event: impl Fn(AgentEvent) + Send + Sync) -> Result<(), AgentError> {
+    let disk = Disk::open(config.data_dir.clone(), config.spool_samples_max).await?;
+    let client = Client::new(&config.server)?;
+    let machine = Machine::open().await?;
+    let registrar = Registrar { config: &config, disk: &disk, client: &client, hardware: machine.hardware() };
+    let Some(node) = registrar.node(&shutdown, &on_event).await? else { return Ok(()) };
+    let (sender, samples) = mpsc::channel(SAMPLES_WAITING_MAX);
+    let reporter = Reporter::new(&config, disk, client, node, &on_event);
+    tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        ended = measure(machine, config.interval, sender) => ended,
+        ended = reporter.run(samples) => ended,
+    }
+}
+
+/// Measures at instants that are whole intervals away from the first one, however long each measurement takes.
+async fn measure(mut machine: Machine, interval: Duration, sender: mpsc::Sender<machine::Measurement>) -> Result<(), AgentError> {
+    let jitter = retry::random_part(FIRST_TICK_JITTER_MAX.min(interval / 10));
+    // The CPU's mean is over the time since the last measurement: the first one needs such a time, too.
+    let mut ticks = interval_at(Instant::now() + interval.min(FIRST_TICK_JITTER_MAX) + jitter, interval.max(Duration::from_millis(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        let measurement;
+        (machine, measurement) = machine.measure().await?;
+        if sender.send(measurement).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// The wall clock.
+fn now() -> TimeMs {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    TimeMs(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,1 +1,122 @@
 //! Runs policies: WebAssembly components behind the WIT interfaces.
+//!
+//! A call never sees another call: each has a store and an instance of its own, made from a component that is
+//! compiled once. What a policy does wrong is [`CallError::Policy`] and says the same everywhere; what the host
+//! could not do is [`CallError::Host`] and is tried again.
+//!
+//! [`CallError::Policy`]: lucid_ports::CallError::Policy
+//! [`CallError::Host`]: lucid_ports::CallError::Host
+
+#![expect(clippy::result_large_err, reason = "`CallError` belongs to the ports, and no result of it is made in a loop")]
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use lucid_model::{
+    id::Digest,
+    policy::{Activation, Bundle, ParamValues, PolicyKind, Revision, Scope},
+};
+use lucid_ports::{GateReport, PolicyRuntime, PolicySnapshot, PublishError, StoredBundle};
+
+mod abi;
+mod active;
+mod answer;
+mod bundle;
+mod compiled;
+mod config;
+mod deadline;
+mod description;
+mod error;
+mod gate;
+mod golden;
+mod guest;
+mod load;
+mod loaded;
+mod manifest;
+mod program;
+mod registry;
+mod threads;
+mod wasm;
+
+pub use self::{
+    bundle::read_bundle,
+    compiled::LoadCounts,
+    config::EngineConfig,
+    error::{BundleError, EngineError},
+    loaded::{EXPLAINED_ROWS_MAX, LoadedPolicy, ROWS_MAX},
+    manifest::{Limits, Manifest, NotAManifest},
+};
+use self::{load::Programs, program::Host, registry::Snapshot, threads::GuestThreads};
+
+/// Runs policies in this process.
+pub struct PolicyEngine {
+    programs: Arc<Programs>,
+    threads: Arc<GuestThreads>,
+    snapshot: ArcSwap<Snapshot>,
+    /// One gate and one load at a time: compiling takes all cores, and two publications must not overtake each other.
+    gates: tokio::sync::Semaphore,
+    publishing: tokio::sync::Mutex<()>,
+}
+
+impl PolicyEngine {
+    /// An engine with nothing in force.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the host cannot run WebAssembly so, or the cache directory is not ours alone.
+    pub fn new(config: EngineConfig) -> Result<Arc<Self>, EngineError> {
+        let threads = Arc::new(GuestThreads::start(&config)?);
+        let programs = Arc::new(Programs::new(Host::new(config)?));
+        let (gates, publishing) = (tokio::sync::Semaphore::new(1), tokio::sync::Mutex::default());
+        Ok(Arc::new(Self { programs, threads, snapshot: ArcSwap::default(), gates, publishing }))
+    }
+
+    /// The policy in force, for calls on the caller's own thread. A guest may use up to
+    /// [`EngineConfig::stack_bytes_max`] of that thread's stack.
+    pub fn direct(&self, kind: PolicyKind, scope: Scope) -> Option<Arc<LoadedPolicy>> {
+        self.snapshot.load().find(kind, scope).map(|active| Arc::clone(&active.policy))
+    }
+
+    /// How components came to be loaded so far.
+    pub fn load_counts(&self) -> LoadCounts {
+        self.programs.host.compiled.counts()
+    }
+
+    /// Components in memory.
+    pub fn loaded_components(&self) -> usize {
+        self.programs.count()
+    }
+
+    fn stack_bytes_max(&self) -> usize {
+        self.programs.host.config.stack_bytes_max
+    }
+}
+
+#[async_trait]
+impl PolicyRuntime for PolicyEngine {
+    fn snapshot(&self) -> Arc<dyn PolicySnapshot> {
+        self.snapshot.load_full()
+    }
+
+    async fn check(&self, bundle: Arc<Bundle>, params: ParamValues) -> GateReport {
+        let programs = Arc::clone(&self.programs);
+        let _turn = self.gates.acquire().await;
+        let report = threads::run_apart("policy-gate", self.stack_bytes_max(), move || gate::check(&programs, &bundle, &params)).await;
+        report.unwrap_or_else(|problem| GateReport { policy: None, kind: None, abi: String::new(), checks: vec![("host".to_owned(), Err(problem))] })
+    }
+
+    async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError> {
+        let Some(first) = activations.first().map(|activation| activation.policy.clone()) else {
+            let _turn = self.publishing.lock().await;
+            self.snapshot.store(Arc::new(Snapshot::empty(revision)));
+            return Ok(());
+        };
+        let (programs, threads) = (Arc::clone(&self.programs), Arc::clone(&self.threads));
+        let _turn = self.publishing.lock().await;
+        let load = move || registry::load(&programs, &threads, revision, activations, &bundles);
+        let loaded = threads::run_apart("policy-load", self.stack_bytes_max(), load).await;
+        let snapshot = loaded.map_err(|detail| PublishError { policy: first, detail })??;
+        self.snapshot.store(Arc::new(snapshot));
+        Ok(())
+    }
+}

@@ -31,6 +31,13 @@ pub enum AddressError {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TronAddress([u8; 20]);
 
+impl TronAddress {
+    /// The address of 20 bytes: the last ones of a Keccak-256 hash of a public key. None for the zero address.
+    pub fn from_payload(payload: [u8; 20]) -> Option<Self> {
+        (payload != [0; 20]).then_some(Self(payload))
+    }
+}
+
 impl FromStr for TronAddress {
     type Err = AddressError;
     fn from_str(text: &str) -> Result<Self, AddressError> {

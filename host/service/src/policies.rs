@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use lucid_model::{
+    canonical::Canonical,
     event::EventKind,
     id::Digest,
     policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyRef, PolicyVersion, Revision, Scope, VersionState},
@@ -109,6 +110,29 @@ impl Service {
         let stored = StoredBundle { version: version.clone(), bundle: bundle.as_ref().clone() };
         self.store().add_version(stored, self.audit_entry(actor, "policy.upload", &policy, origin)).await?;
         Ok(Staged { report, version: Some(version) })
+    }
+
+    /// Takes a bundle in that was found in a file: once for each content, refused ones too, so that they are not
+    /// checked again at every start. None if it was taken in before.
+    ///
+    /// # Errors
+    /// As [`Service::stage`].
+    pub async fn stage_file(&self, bundle: Bundle, origin: &str) -> Result<Option<Staged>, ServiceError> {
+        let start = Canonical::tagged("lucid/v1/bundle").text(&bundle.manifest).bytes(&bundle.component);
+        let bytes = bundle.golden.iter().fold(start, |bytes, (name, case)| bytes.text(name).text(case));
+        let content = Digest::of(&bytes.finish());
+        if self.store().import(content).await?.is_some() {
+            return Ok(None);
+        }
+        let staged = self.stage(&Actor::file(), bundle, origin).await;
+        let outcome = match &staged {
+            Ok(Staged { version: Some(version), .. }) => version.policy.to_string(),
+            Ok(Staged { report, .. }) => format!("refused: {}", report.rejection().unwrap_or_default()),
+            Err(ServiceError::BundleRefused { reason }) => format!("refused: {reason}"),
+            Err(_) => return staged.map(Some),
+        };
+        self.store().record_import(ImportRecord { digest: content, outcome }).await?;
+        staged.map(Some)
     }
 
     /// Activates a version: checked once more with its params, loaded, then written down as the truth.

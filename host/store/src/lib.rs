@@ -1,1 +1,91 @@
-//! Keeps state: SQLite behind the ports.
+//! Keeps the service's state: one backend behind every port, chosen by the URL's scheme.
+//!
+//! An answer to a write means that it is durable. No backend type leaves this crate but as `dyn Store`.
+
+#[cfg(test)]
+mod conformance;
+mod sqlite;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use lucid_ports::Store;
+
+pub use sqlite::SqliteStore;
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL is not one.
+    #[error("not a store url: {url:?}; expected sqlite://DIR/")]
+    NotAUrl {
+        /// What was given.
+        url: String,
+    },
+    /// No backend has this scheme.
+    #[error("store url scheme {scheme}:// is {problem}; expected sqlite://DIR/")]
+    Scheme {
+        /// The scheme.
+        scheme: String,
+        /// `not built in yet` or `unknown`.
+        problem: &'static str,
+    },
+    /// The directory or a file in it cannot be used.
+    #[error("cannot use store directory {}", dir.display())]
+    Directory {
+        /// Which.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process, or this one, has the directory open.
+    #[error("store directory {} is in use by another process", dir.display())]
+    InUse {
+        /// Which.
+        dir: PathBuf,
+    },
+    /// A newer binary has written the file.
+    #[error("{} has schema {found}, newer than this binary's {known}: use a newer binary", file.display())]
+    NewerSchema {
+        /// Which file.
+        file: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest schema this binary knows.
+        known: i64,
+    },
+    /// SQLite refuses the file.
+    #[error("cannot open database {}", file.display())]
+    Database {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The system gives no thread.
+    #[error("cannot start the store's writer thread")]
+    Thread {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Opens the store of a URL, creating it if it is not there. It blocks: migrations run here.
+///
+/// # Errors
+/// [`OpenError`] if no backend has the scheme, or the backend cannot use what the URL names.
+pub fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    let (scheme, place) = url.split_once("://").ok_or_else(|| OpenError::NotAUrl { url: url.to_owned() })?;
+    match scheme {
+        "sqlite" if place.is_empty() => Err(OpenError::NotAUrl { url: url.to_owned() }),
+        "sqlite" => Ok(Arc::new(SqliteStore::open(Path::new(place))?)),
+        "mongodb" | "mongodb+srv" => Err(OpenError::Scheme { scheme: scheme.to_owned(), problem: "not built in yet" }),
+        _ => Err(OpenError::Scheme { scheme: scheme.to_owned(), problem: "unknown" }),
+    }
+}

@@ -1,0 +1,87 @@
+//! The way to the service: tokens and signatures.
+
+use std::time::Duration;
+
+use ed25519_dalek::{Signer, SigningKey};
+use lucid_model::{
+    id::{Digest, NodeId},
+    statement,
+};
+use lucid_wire::{
+    Client, ClientError,
+    auth::ReportSignature,
+    report::{ObservationsBody, ReportBody},
+};
+use tokio::time::Instant;
+
+use crate::disk::{Outgoing, ReportKind};
+
+/// A token is replaced when this part of its life is left.
+const TOKEN_RENEWAL_PART: u32 = 5;
+
+/// Why a report has no answer.
+pub(crate) enum LinkError {
+    /// There is no token: the report was not even looked at.
+    LogIn(ClientError),
+    /// The report itself failed.
+    Report(ClientError),
+}
+
+/// What the service said to a report.
+pub(crate) enum Answer {
+    Metrics(ReportBody),
+    Observations(ObservationsBody),
+}
+
+/// A client that proves who it is.
+pub(crate) struct Link {
+    client: Client,
+    key: SigningKey,
+    node: NodeId,
+    renew_at: Option<Instant>,
+}
+
+impl Link {
+    pub(crate) fn new(mut client: Client, key: SigningKey, node: NodeId) -> Self {
+        client.set_token(None);
+        Self { client, key, node, renew_at: None }
+    }
+
+    /// Sends a report; a token that the service no longer takes is replaced once.
+    pub(crate) async fn send(&mut self, report: &Outgoing) -> Result<Answer, LinkError> {
+        self.log_in_if_due().await.map_err(LinkError::LogIn)?;
+        let sent = match self.send_once(report).await {
+            Err(error) if error.status() == Some(401) => {
+                self.renew_at = None;
+                self.log_in_if_due().await.map_err(LinkError::LogIn)?;
+                self.send_once(report).await
+            }
+            other => other,
+        };
+        sent.map_err(LinkError::Report)
+    }
+
+    async fn log_in_if_due(&mut self) -> Result<(), ClientError> {
+        if self.renew_at.is_some_and(|at| Instant::now() < at) {
+            return Ok(());
+        }
+        self.client.set_token(None);
+        let challenge = self.client.challenge(self.node).await?.challenge;
+        let signature = self.key.sign(&statement::challenge(self.node, &challenge)).to_bytes();
+        let token = self.client.token(self.node, &challenge, &signature).await?;
+        let life = Duration::from_secs(token.expires_in);
+        self.renew_at = Instant::now().checked_add(life - life / TOKEN_RENEWAL_PART);
+        self.client.set_token(Some(token.access_token));
+        Ok(())
+    }
+
+    async fn send_once(&self, report: &Outgoing) -> Result<Answer, ClientError> {
+        let body = report.body.clone().into_bytes();
+        let statement = statement::report(report.kind.name(), self.node, report.sequence, Digest::of(&body));
+        let signed = ReportSignature { sequence: report.sequence, signature: self.key.sign(&statement).to_bytes().to_vec() };
+        match report.kind {
+            ReportKind::Metrics => self.client.report_metrics(self.node, body, Some(&signed)).await.map(Answer::Metrics),
+            ReportKind::Observations => self.client.report_observations(self.node, body, Some(&signed)).await.map(Answer::Observations),
+        }
+    }
+}

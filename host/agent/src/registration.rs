@@ -1,0 +1,93 @@
+//! Becoming a node of the service: once, signed.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ed25519_dalek::Signer;
+use lucid_model::{
+    id::{Digest, NodeId},
+    statement,
+};
+use lucid_wire::{
+    Client, ClientError,
+    auth::{REGISTRATION_PATH, RegistrationSignature},
+    node::{HardwareBody, RegisterNodeRequest},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{AgentConfig, AgentError, AgentEvent, disk::Disk, now, reporter::reason_of, retry::BackOff};
+
+/// Registers a node that is not registered yet.
+pub(crate) struct Registrar<'a> {
+    pub(crate) config: &'a AgentConfig,
+    pub(crate) disk: &'a Disk,
+    pub(crate) client: &'a Client,
+    pub(crate) hardware: Option<HardwareBody>,
+}
+
+impl Registrar<'_> {
+    /// The node of this directory, registered now if it was not; none if the agent is told to stop before.
+    pub(crate) async fn node(&self, shutdown: &CancellationToken, on_event: &impl Fn(AgentEvent)) -> Result<Option<NodeId>, AgentError> {
+        if let Some(node) = self.disk.node().await? {
+            return Ok(Some(node));
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => Ok(None),
+            node = self.register(on_event) => node.map(Some),
+        }
+    }
+
+    async fn register(&self, on_event: &impl Fn(AgentEvent)) -> Result<NodeId, AgentError> {
+        let mut client = self.client.clone();
+        client.set_token(self.config.owner_token.clone());
+        let request = RegisterNodeRequest {
+            name: self.config.name.clone(),
+            ip_address: self.config.ip_address.to_string(),
+            port: self.config.port,
+            public_key: Some(STANDARD.encode(self.disk.key.verifying_key().as_bytes())),
+            wallet_address: self.config.wallet.clone(),
+            hardware: self.hardware,
+            ..RegisterNodeRequest::default()
+        };
+        let body = serde_json::to_vec(&request).map_err(ClientError::Decode)?;
+        let mut back_off = BackOff::new(self.config.retry_min, self.config.retry_max);
+        let mut offline = false;
+        let node = loop {
+            match self.attempt(&client, &body).await? {
+                Ok(node) => break node,
+                Err(error) => {
+                    if !offline {
+                        offline = true;
+                        on_event(AgentEvent::Offline { since: now(), reason: reason_of(&error) });
+                    }
+                    tokio::time::sleep(back_off.next(None)).await;
+                }
+            }
+        };
+        self.disk.set_node(node).await?;
+        if offline {
+            on_event(AgentEvent::BackOnline { spooled: 0 });
+        }
+        on_event(AgentEvent::Registered { node_id: node });
+        Ok(node)
+    }
+
+    /// One try; the inner error is one that may pass.
+    async fn attempt(&self, client: &Client, body: &[u8]) -> Result<Result<NodeId, ClientError>, AgentError> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(|_| AgentError::Entropy)?;
+        let (nonce, timestamp_ms, digest) = (hex::encode(nonce), now().0, Digest::of(body));
+        let statement = statement::registration("POST", REGISTRATION_PATH, digest, timestamp_ms, &nonce);
+        let signature = RegistrationSignature { timestamp_ms, nonce, signature: self.disk.key.sign(&statement).to_bytes().to_vec() };
+        // The same body is the same request: an answer that was lost is given again, instead of a conflict.
+        match client.register(body.to_vec(), Some(&signature), Some(&digest.to_string())).await {
+            Ok(node) => match node.node_id.parse() {
+                Ok(node) => Ok(Ok(node)),
+                Err(_) => Err(AgentError::RegistrationRefused { message: format!("it answered with node id {}", node.node_id) }),
+            },
+            Err(error) if error.is_passing() => Ok(Err(error)),
+            // The key is ours: that node is this one. Logging in proves it.
+            Err(error) if error.existing_node().is_some() => Ok(error.existing_node().ok_or(error)),
+            Err(error) if error.status() == Some(409) => Err(AgentError::AlreadyRegistered { message: reason_of(&error) }),
+            Err(error) => Err(AgentError::RegistrationRefused { message: reason_of(&error) }),
+        }
+    }
+}

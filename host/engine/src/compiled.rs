@@ -1,0 +1,156 @@
+//! Compiled components on disk, so that a start compiles nothing it compiled before.
+
+use std::{
+    fs,
+    hash::{Hash as _, Hasher},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use lucid_model::id::Digest;
+use sha2::{Digest as _, Sha256};
+use wasmtime::{Engine, component::Component};
+
+use crate::EngineError;
+
+const OTHERS_MAY_WRITE: u32 = 0o022;
+/// Of our own files in the directory.
+const FILE_MODE: u32 = 0o600;
+const DIR_MODE: u32 = 0o700;
+
+/// How components came to be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadCounts {
+    /// Compiled here.
+    pub compiled: u64,
+    /// Read from the directory.
+    pub from_cache: u64,
+}
+
+/// The directory.
+pub struct CompiledCache {
+    dir: PathBuf,
+    /// Of everything that makes two compilations of one component differ: wasmtime's version, its settings, the processor.
+    settings: Digest,
+    compiled: AtomicU64,
+    from_cache: AtomicU64,
+    temporary: AtomicU64,
+}
+
+impl CompiledCache {
+    /// Opens it; makes it if it is not there.
+    pub fn open(dir: &Path, engine: &Engine) -> Result<Self, EngineError> {
+        let refused = |problem: String| EngineError::CacheDir { path: dir.to_owned(), problem };
+        private_dir(dir).map_err(refused)?;
+        let mut hash = SettingsHash(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut hash);
+        let zero = AtomicU64::default;
+        Ok(Self { dir: dir.to_owned(), settings: Digest(hash.0.finalize().into()), compiled: zero(), from_cache: zero(), temporary: zero() })
+    }
+
+    /// A component, compiled unless it was before. A damaged entry is compiled again; an entry that cannot be
+    /// written is logged and does without.
+    pub fn component(&self, engine: &Engine, digest: Digest, wasm: &[u8]) -> wasmtime::Result<Component> {
+        let key = Digest::of(&[digest.0, self.settings.0].concat());
+        let (image_path, digest_path) = (self.dir.join(format!("{key}.cwasm")), self.dir.join(format!("{key}.sha256")));
+        if let Some(component) = load(engine, &image_path, &digest_path) {
+            self.from_cache.fetch_add(1, Ordering::Relaxed);
+            return Ok(component);
+        }
+        let component = Component::from_binary(engine, wasm)?;
+        self.compiled.fetch_add(1, Ordering::Relaxed);
+        let image = component.serialize()?;
+        let written = self.write(&image_path, &image).and_then(|()| self.write(&digest_path, Digest::of(&image).to_string().as_bytes()));
+        if let Err(error) = written {
+            tracing::warn!(%digest, %error, dir = %self.dir.display(), "compiled policy is not cached");
+        }
+        Ok(component)
+    }
+
+    /// How components came to be loaded so far.
+    pub fn counts(&self) -> LoadCounts {
+        LoadCounts { compiled: self.compiled.load(Ordering::Relaxed), from_cache: self.from_cache.load(Ordering::Relaxed) }
+    }
+
+    /// Whole or not at all, for whoever reads at the same time.
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.dir.join(format!(".{}-{number}.tmp", std::process::id()));
+        let result = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+        if result.is_err() {
+            let _gone_already = fs::remove_file(&temporary);
+        }
+        result
+    }
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// The entry, if it is there, undamaged, and fits the engine.
+fn load(engine: &Engine, image_path: &Path, digest_path: &Path) -> Option<Component> {
+    let image = fs::read(image_path).ok()?;
+    let expected: Digest = fs::read_to_string(digest_path).ok()?.parse().ok()?;
+    if Digest::of(&image) != expected {
+        tracing::warn!(path = %image_path.display(), "compiled policy is damaged and is compiled again");
+        return None;
+    }
+    deserialize(engine, &image).inspect_err(|error| tracing::warn!(path = %image_path.display(), %error, "compiled policy does not load")).ok()
+}
+
+#[expect(unsafe_code, reason = "the bytes are machine code that only this process's user can have written, and their digest was just checked")]
+fn deserialize(engine: &Engine, image: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: wasmtime asks that the bytes come from `Component::serialize` unchanged. They lie in a directory that
+    // `private_dir` found to be ours and closed to others, are written by `CompiledCache::write` alone, whole or not at all,
+    // and equal the digest that was written after them. They are checked and loaded from the same buffer, so nothing can
+    // be put in between; wasmtime itself compares version, settings and processor.
+    unsafe { Component::deserialize(engine, image) }
+}
+
+/// Makes sure that the directory is ours and that nobody else may write to it.
+fn private_dir(dir: &Path) -> Result<(), String> {
+    let words = |error: io::Error| error.to_string();
+    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(words)?;
+    }
+    match fs::DirBuilder::new().mode(DIR_MODE).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(words(error)),
+        Ok(()) | Err(_) => {}
+    }
+    let found = fs::symlink_metadata(dir).map_err(words)?;
+    if !found.is_dir() {
+        return Err("it is not a directory".to_owned());
+    }
+    // The owner of a file we make is us; the standard library has no other way to ask who we are.
+    let probe = dir.join(format!(".{}-owner.tmp", std::process::id()));
+    write_new(&probe, &[]).map_err(words)?;
+    let ours = fs::metadata(&probe).map_err(words)?.uid();
+    fs::remove_file(&probe).map_err(words)?;
+    if found.uid() != ours {
+        return Err(format!("it belongs to user {}, not to {ours}", found.uid()));
+    }
+    let mode = found.permissions().mode();
+    if mode & OTHERS_MAY_WRITE != 0 {
+        return Err(format!("others may write to it (mode {:o})", mode & 0o7777));
+    }
+    Ok(())
+}
+
+/// Rust's own hashers may differ from one version to the next.
+struct SettingsHash(Sha256);
+
+impl Hasher for SettingsHash {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Not asked for: the digest is taken whole.
+    fn finish(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,83 @@
+use std::{io, path::PathBuf};
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The host cannot run WebAssembly with these limits.
+    #[error("wasmtime refuses the engine's settings: {source:#}")]
+    Settings {
+        /// What wasmtime says.
+        source: wasmtime::Error,
+    },
+    /// A limit is not usable.
+    #[error("engine limit {limit} is {value}, which is not usable")]
+    Limit {
+        /// Which.
+        limit: &'static str,
+        /// What it was set to.
+        value: u128,
+    },
+    /// The directory of compiled components cannot be used.
+    #[error("cannot keep compiled policies in {}: {problem}", path.display())]
+    CacheDir {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
+    /// A thread could not be started.
+    #[error("cannot start thread {name}")]
+    Thread {
+        /// Which.
+        name: String,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Why a folder is not a bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A file of every bundle is not there.
+    #[error("{} is missing", path.display())]
+    Missing {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A link leads out of the folder, or what should be a file is none.
+    #[error("{} is not a file inside the bundle", path.display())]
+    NotInside {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Too much.
+    #[error("{} is larger than {bytes_max} bytes", path.display())]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// Too many golden cases.
+    #[error("{} holds more than {files_max} files", path.display())]
+    TooMany {
+        /// Which folder.
+        path: PathBuf,
+        /// The limit.
+        files_max: usize,
+    },
+    /// A text is not UTF-8.
+    #[error("{} is not UTF-8", path.display())]
+    NotText {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,38 @@
+//! The gate: what a bundle must show before it may be activated.
+
+use lucid_model::policy::{Bundle, ParamValues};
+use lucid_ports::GateReport;
+
+use crate::{
+    golden,
+    load::{Checks, Programs},
+    loaded::LoadedPolicy,
+};
+
+mod properties;
+mod sample;
+
+/// Checks a bundle as it would be activated with these params, on this thread.
+pub fn check(programs: &Programs, bundle: &Bundle, params: &ParamValues) -> GateReport {
+    let mut checks = Checks::default();
+    let mut report = GateReport { policy: None, kind: None, abi: String::new(), checks: Vec::new() };
+    if let Some(manifest) = programs.manifest(bundle, &mut checks) {
+        report.policy = Some(manifest.policy.clone());
+        report.kind = Some(manifest.kind);
+        report.abi.clone_from(&manifest.abi);
+        if let Some(policy) = programs.load(bundle, manifest, &mut checks) {
+            let _all_held = behaviour(&policy, bundle, params, &mut checks);
+        }
+    }
+    report.checks = checks.0;
+    report
+}
+
+fn behaviour(policy: &LoadedPolicy, bundle: &Bundle, params: &ParamValues, checks: &mut Checks) -> Option<()> {
+    // The cases first: they say what the author meant, whatever params this activation has.
+    checks.step("golden", || {
+        bundle.golden.iter().try_for_each(|(name, text)| golden::run(policy, text).map_err(|reason| format!("{name}: {reason}")))
+    })?;
+    let policy = checks.step("activation params", || policy.with_params(params).map_err(|error| error.to_string()))?;
+    properties::check(&policy, checks)
+}

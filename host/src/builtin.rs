@@ -1,0 +1,29 @@
+//! The policies that come with the binary. Their digests are trusted because they are compiled in.
+
+use lucid_model::{id::Digest, policy::Bundle};
+
+macro_rules! bundle {
+    ($folder:literal) => {
+        (
+            include_str!(concat!("../../policies/", $folder, "/policy.toml")),
+            include_bytes!(concat!("../../policies/", $folder, "/policy.wasm")).as_slice(),
+        )
+    };
+}
+
+const BUNDLES: [(&str, &[u8]); 4] =
+    [bundle!("observation-weighted/1.0.0"), bundle!("observation-only/1.0.0"), bundle!("hardware-and-identity/1.0.0"), bundle!("proportional/1.0.0")];
+
+/// What is active when nobody says otherwise.
+pub const ACTIVE: &str = include_str!("../../policies/active.toml");
+
+/// The built-in bundles.
+pub fn bundles() -> Vec<Bundle> {
+    let bundle = |(manifest, component): (&str, &[u8])| Bundle { manifest: manifest.to_owned(), component: component.to_vec(), golden: Vec::new() };
+    BUNDLES.map(bundle).into()
+}
+
+/// Digests of their components.
+pub fn digests() -> Vec<Digest> {
+    BUNDLES.iter().map(|(_, component)| Digest::of(component)).collect()
+}

@@ -1,0 +1,169 @@
+//! The command line, a file for each group of commands.
+
+mod agent;
+mod health;
+mod policy;
+mod sandbox;
+mod token;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    config::{Config, ConfigError, Flags},
+    up::{self, Output},
+};
+
+/// Node management for a network of worker nodes: observation, scores, votes and payouts, with rules in WebAssembly.
+#[derive(Parser)]
+#[command(name = "lucid", version, propagate_version = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lucid up                                     everything on this machine, in the sandbox
+  lucid up --for 120s --output json            the same unattended: exit 0 if the whole path ran
+  JWT_SECRET_FILE=secret lucid serve --data /var/lib/lucid
+  lucid agent --server http://10.0.0.5:8095 --ip 10.0.0.9 --owner-token-file token
+  lucid token issue --role admin --ttl 1h
+  lucid policy check policies/observation-weighted/1.0.0";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything on this machine: service, sandbox, an agent, and a live view.
+    Up(UpArgs),
+    /// Run the service.
+    Serve(ServeArgs),
+    /// Run a worker's agent.
+    Agent(agent::AgentArgs),
+    /// Mint tokens.
+    Token(token::TokenArgs),
+    /// Check policies without a server.
+    Policy(policy::PolicyArgs),
+    /// Run the stand-in for the payment service and the chain.
+    Sandbox(sandbox::SandboxArgs),
+    /// Ask a running service whether it is ready: exit 0 or 1.
+    Health(health::HealthArgs),
+}
+
+#[derive(Args)]
+struct UpArgs {
+    /// Where state is kept.
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// Port of the API.
+    #[arg(long)]
+    port: Option<u16>,
+    /// A configuration file instead of lucid.toml.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Stop after this time (90s, 5m); exit 0 only if the whole path ran.
+    #[arg(long = "for", value_parser = duration)]
+    time: Option<Duration>,
+    /// How events are written.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    /// Where state is kept.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Port of the API.
+    #[arg(long)]
+    port: Option<u16>,
+    /// A configuration file instead of lucid.toml.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+/// Reads `90s`, `5m`, `2h` or plain seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, factor) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(digits) if text.ends_with('m') => (digits, 60),
+        Some(digits) if text.ends_with('h') => (digits, 3600),
+        Some(digits) => (digits, 1),
+        None => (text, 1),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("{text:?} is not a time such as 90s, 5m or 2h"))?;
+    number.checked_mul(factor).map(Duration::from_secs).ok_or_else(|| format!("{text:?} is too long"))
+}
+
+/// Parses the arguments, runs, and turns the outcome into an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // reqwest is built without a TLS provider of its own; ring is the one that needs no C toolchain beyond cc.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lucid: {error:#}");
+            if error.chain().any(|cause| cause.is::<ConfigError>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Up(args) => {
+            logs("warn", false);
+            let flags = Flags { file: args.config, data: Some(args.data), port: args.port };
+            let config = Config::up(&flags)?;
+            let whole = runtime(config.server.threads)?.block_on(up::run(&config, args.time, args.output))?;
+            Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Serve(args) => {
+            logs("info", true);
+            let config = Config::serve(&Flags { file: args.config, data: args.data, port: args.port })?;
+            if config.auth.jwt_secret.is_none() && config.auth.jwt_secret_file.is_none() {
+                return Err(ConfigError("JWT_SECRET (or JWT_SECRET_FILE) is not set: there is no default secret".into()).into());
+            }
+            runtime(config.server.threads)?.block_on(up::serve(&config))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Agent(args) => agent::run(args),
+        Command::Token(args) => token::run(args),
+        Command::Policy(args) => policy::run(args),
+        Command::Sandbox(args) => sandbox::run(args),
+        Command::Health(args) => health::run(args),
+    }
+}
+
+fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if threads > 0 {
+        builder.worker_threads(threads);
+    }
+    Ok(builder.enable_all().build()?)
+}
+
+/// Logs go to standard error: plain for a person at a terminal, JSON for a collector.
+fn logs(default: &str, json_unless_terminal: bool) {
+    use std::io::IsTerminal;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let terminal = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    if json_unless_terminal && !terminal { builder.json().init() } else { builder.init() }
+}
+
+/// Done when the process is asked to stop.
+pub async fn interrupted() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::error!(%error, "cannot listen for signals");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,61 @@
+use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use lucid_agent::{AgentConfig, AgentEvent};
+use tokio_util::sync::CancellationToken;
+
+use super::{duration, interrupted, logs, runtime};
+
+/// Measures this machine and reports it, signed.
+#[derive(Args)]
+pub struct AgentArgs {
+    /// The service, e.g. http://10.0.0.5:8095.
+    #[arg(long)]
+    server: String,
+    /// Where others reach this machine.
+    #[arg(long)]
+    ip: IpAddr,
+    /// On which port, 1024–65535.
+    #[arg(long, default_value_t = 9095, value_parser = clap::value_parser!(u16).range(1024..))]
+    port: u16,
+    /// The node's name; by default the host's.
+    #[arg(long)]
+    name: Option<String>,
+    /// The agent's own folder: key, identity, samples that wait.
+    #[arg(long, default_value = "agent-data")]
+    data: PathBuf,
+    /// Time between reports.
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    interval: Duration,
+    /// A file with the owner's token; needed until the node is registered.
+    #[arg(long)]
+    owner_token_file: Option<PathBuf>,
+    /// Where the node's earnings go: a TRON address.
+    #[arg(long)]
+    wallet: Option<String>,
+}
+
+pub fn run(args: AgentArgs) -> Result<ExitCode> {
+    logs("info", true);
+    let mut config = AgentConfig::new(args.server, args.ip, args.port, args.data);
+    config.interval = args.interval;
+    config.wallet = args.wallet;
+    config.name = args.name.unwrap_or(config.name);
+    if let Some(file) = args.owner_token_file {
+        let token = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        config.owner_token = Some(token.trim().to_owned());
+    }
+    let stop = CancellationToken::new();
+    let told = |event: AgentEvent| tracing::info!(?event, "agent");
+    // One thread is plenty for one machine's reports.
+    runtime(1)?.block_on(async move {
+        let by_signal = stop.clone();
+        tokio::spawn(async move {
+            interrupted().await;
+            by_signal.cancel();
+        });
+        lucid_agent::run(config, stop, told).await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

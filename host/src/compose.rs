@@ -1,0 +1,224 @@
+//! Composition: the only place that names concrete backends.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, anyhow, bail};
+use lucid_engine::{EngineConfig, PolicyEngine};
+use lucid_model::{epoch::PeriodLength, id::FamilyId, money::MicroUsdt, payout::Deadlines, score::Ppm};
+use lucid_ports::{Chain, Environment, PaymentRail, Stamp, Store};
+use lucid_rails::{ChainClient, Profile, TronPayment, TronPaymentConfig};
+use lucid_sandbox::{Sandbox, SandboxConfig};
+use lucid_server::{Api, ApiLimits, Authenticator, TokenSettings};
+use lucid_service::{Approval, NodeCaps, Ports, Service, ServiceConfig, Trust};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+
+use crate::{
+    config::{Config, ConfigError, RailKind},
+    import::Importer,
+    ports::{ServiceKey, SystemClock, SystemEntropy},
+    secrets,
+};
+
+/// Upper bounds of latency buckets, in seconds.
+const LATENCY_BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+/// From one block of the sandbox's chain to the next.
+const SANDBOX_BLOCK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Everything that was put together and runs nothing yet.
+pub struct App {
+    /// The use cases.
+    pub service: Arc<Service>,
+    /// The HTTP API.
+    pub api: Arc<Api>,
+    /// The policies folder, looked at once.
+    pub importer: Importer,
+    /// The stand-in, if it is used.
+    pub sandbox: Option<Sandbox>,
+    /// What tokens are signed with.
+    pub jwt_secret: String,
+}
+
+/// Where to listen.
+pub fn address(config: &Config) -> SocketAddr {
+    SocketAddr::new(config.server.bind, config.server.port)
+}
+
+/// Puts the service together.
+pub async fn compose(config: &Config) -> Result<App> {
+    let data = config.data_dir().to_owned();
+    // Before anything is created: a wrong secret or amount is the operator's to mend.
+    let service_config = service_config(config)?;
+    let jwt_secret = jwt_secret(config, &data)?;
+    let store = lucid_store::open(&config.store.url).map_err(anyhow::Error::from)?;
+    let sandbox = sandbox(config, data.join("sandbox"))?;
+    let (rail, environment) = rail(config, sandbox.as_ref())?;
+    let family = stamp(store.as_ref(), environment, rail.as_deref()).await?;
+    let ports = Ports {
+        store,
+        policies: engine(config, data.join("cache"))?,
+        chain: chain(config, sandbox.as_ref())?,
+        rail,
+        signer: Arc::new(ServiceKey(secrets::service_key(&data.join("secrets"))?)),
+        clock: Arc::new(SystemClock::start()),
+        entropy: Arc::new(SystemEntropy),
+    };
+    let service = Service::new(ports, service_config, family);
+    let settings = TokenSettings {
+        secret: jwt_secret.clone(),
+        audience: config.auth.jwt_audience.clone(),
+        issuer: config.auth.jwt_issuer.clone(),
+        node_token_s: config.auth.node_token_s,
+    };
+    let api = Api {
+        service: Arc::clone(&service),
+        auth: Authenticator::new(&settings).map_err(|error| ConfigError(format!("auth.jwt_secret: {error}")))?,
+        limits: ApiLimits { body_bytes_max: config.server.body_bytes_max, request_time_max: Duration::from_secs(config.server.request_time_max_s) },
+        metrics: PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
+            .install_recorder()
+            .context("cannot install the metrics recorder")?,
+        stream: uuid::Uuid::now_v7().simple().to_string(),
+        environment: environment.name(),
+    };
+    let importer = Importer::new(Arc::clone(&service), config.policies.dir.clone());
+    Ok(App { service, api: Arc::new(api), importer, sandbox, jwt_secret })
+}
+
+fn jwt_secret(config: &Config, data: &std::path::Path) -> Result<String> {
+    match (&config.auth.jwt_secret, &config.auth.jwt_secret_file) {
+        (Some(secret), _) => Ok(secret.clone()),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file).map_err(|error| ConfigError(format!("auth.jwt_secret_file {}: {error}", file.display())))?;
+            Ok(text.trim().to_owned())
+        }
+        // `lucid up` makes one; `lucid serve` checked before that there is one.
+        (None, None) => secrets::secret(&data.join("secrets"), "jwt"),
+    }
+}
+
+fn money(name: &str, text: &str) -> Result<MicroUsdt, ConfigError> {
+    text.parse().map_err(|error| ConfigError(format!("{name} {text:?}: {error}")))
+}
+
+fn maybe_money(name: &str, text: Option<&String>) -> Result<Option<MicroUsdt>, ConfigError> {
+    text.map(|text| money(name, text)).transpose()
+}
+
+fn ms(seconds: u32) -> i64 {
+    i64::from(seconds) * 1000
+}
+
+fn service_config(config: &Config) -> Result<ServiceConfig> {
+    use crate::config::{ApprovalWord, TrustWord};
+    let (scoring, payouts, chain, auth) = (&config.scoring, &config.payouts, &config.chain, &config.auth);
+    Ok(ServiceConfig {
+        score_multiplier: Ppm(scoring.score_multiplier_ppm),
+        observation_min_s: scoring.min_observation_s,
+        eligibility_window_s: i64::from(scoring.eligibility_window_s),
+        trust: match scoring.trust {
+            TrustWord::Witnessed => Trust::Witnessed,
+            TrustWord::Attested => Trust::Attested,
+        },
+        epoch: PeriodLength::new(scoring.epoch_s)?,
+        epoch_close_delay_ms: ms(scoring.close_delay_s),
+        settlement: PeriodLength::new(payouts.settlement_s)?,
+        maturity_ms: ms(payouts.maturity_s),
+        budget: maybe_money("payouts.budget_usdt", payouts.budget_usdt.as_ref())?,
+        share_max: Ppm(payouts.payee_share_max_ppm),
+        payout_min: money("payouts.min_amount_usdt", &payouts.min_amount_usdt)?,
+        auto_approve_max: money("payouts.auto_approve_max_usdt", &payouts.auto_approve_max_usdt)?,
+        cycle_cap: maybe_money("payouts.cycle_cap_usdt", payouts.cycle_cap_usdt.as_ref())?,
+        four_eyes: payouts.four_eyes,
+        wallet_cooldown_ms: ms(payouts.wallet_cooldown_s),
+        deadlines: Deadlines {
+            unknown_ms: ms(payouts.unknown_deadline_s),
+            accepted_ms: ms(payouts.accepted_deadline_s),
+            retry_first_ms: 1_000,
+            retry_max_ms: 60_000,
+            poll_ms: i64::from(payouts.poll_ms),
+        },
+        rail_pause_ms: 60_000,
+        payouts_in_flight_max: payouts.in_flight_max,
+        approval: match auth.registration_approval {
+            ApprovalWord::Auto => Approval::Auto,
+            ApprovalWord::Manual => Approval::Manual,
+        },
+        silence_ms: ms(scoring.silence_s),
+        caps: NodeCaps { per_owner: auth.nodes_per_owner_max, per_ip: auth.nodes_per_ip_max },
+        challenge_ms: 120_000,
+        registration_skew_ms: 120_000,
+        votes_age_max_ms: ms(chain.votes_age_max_s),
+        vote_retry_first_ms: 1_000,
+        votes_in_flight_max: chain.in_flight_max,
+    })
+}
+
+/// The policy engine.
+pub fn engine(config: &Config, cache: PathBuf) -> Result<Arc<PolicyEngine>> {
+    let mut engine = EngineConfig::new(cache);
+    if config.policies.threads > 0 {
+        engine.guest_threads = config.policies.threads;
+    }
+    engine.deadline = Duration::from_millis(u64::from(config.policies.deadline_ms));
+    engine.multiplier_max = Ppm(config.scoring.policy_multiplier_max_ppm);
+    Ok(PolicyEngine::new(engine)?)
+}
+
+/// Starts the stand-in, unless it is not wanted or runs somewhere else already.
+fn sandbox(config: &Config, data_dir: PathBuf) -> Result<Option<Sandbox>> {
+    if config.rail.kind != RailKind::Sandbox || config.rail.url.is_some() {
+        return Ok(None);
+    }
+    let sandbox = Sandbox::start(SandboxConfig {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        data_dir,
+        confirm_delay: Duration::from_millis(u64::from(config.rail.sandbox_confirm_ms)),
+        block_interval: SANDBOX_BLOCK_INTERVAL,
+        faults_allowed: false,
+    })?;
+    Ok(Some(sandbox))
+}
+
+fn rail(config: &Config, sandbox: Option<&Sandbox>) -> Result<(Option<Arc<dyn PaymentRail>>, Environment)> {
+    let (profile, environment) = match config.rail.kind {
+        RailKind::Sandbox => (Profile::SANDBOX, Environment::Sandbox),
+        RailKind::Auto => (Profile::LUCID, Environment::Live),
+        RailKind::None => return Ok((None, Environment::Live)),
+    };
+    let Some(base_url) = config.rail.url.clone().or_else(|| sandbox.map(Sandbox::url)) else { return Ok((None, environment)) };
+    let token = match &config.rail.token_file {
+        Some(file) => Some(
+            std::fs::read_to_string(file).map_err(|error| ConfigError(format!("rail.token_file {}: {error}", file.display())))?.trim().to_owned(),
+        ),
+        None => None,
+    };
+    let timeout = Duration::from_millis(u64::from(config.rail.timeout_ms));
+    Ok((Some(Arc::new(TronPayment::new(TronPaymentConfig { base_url, token, timeout, profile })?)), environment))
+}
+
+fn chain(config: &Config, sandbox: Option<&Sandbox>) -> Result<Option<Arc<dyn Chain>>> {
+    let shared = (config.rail.kind == RailKind::Sandbox).then(|| config.rail.url.clone()).flatten();
+    let Some(url) = config.chain.url.clone().or_else(|| sandbox.map(Sandbox::url)).or(shared) else { return Ok(None) };
+    Ok(Some(Arc::new(ChainClient::new(&url, Duration::from_millis(u64::from(config.chain.timeout_ms)))?)))
+}
+
+/// Sandbox and live never meet: what the store was made for must be what it is used for.
+async fn stamp(store: &dyn Store, environment: Environment, rail: Option<&dyn PaymentRail>) -> Result<FamilyId> {
+    let name = rail.map_or(environment.name(), PaymentRail::name).to_owned();
+    let network = if environment == Environment::Sandbox { "sandbox" } else { "mainnet" };
+    let fresh = Stamp { environment, network: network.into(), rail: name.clone(), family: FamilyId(uuid::Uuid::now_v7()) };
+    let found = store.stamp_or(fresh.clone()).await?;
+    if (found.environment, &found.network) != (fresh.environment, &fresh.network) {
+        bail!(ConfigError(format!(
+            "the store was made for {} ({}), and is now used for {} ({})",
+            found.environment.name(),
+            found.network,
+            environment.name(),
+            network
+        )));
+    }
+    if rail.is_some() && found.rail != name && found.rail != environment.name() {
+        return Err(anyhow!(ConfigError(format!("the store was made for rail {:?}, and is now used with {name:?}", found.rail))));
+    }
+    Ok(found.family)
+}

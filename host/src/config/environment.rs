@@ -1,0 +1,110 @@
+//! The environment: the network's own names, and `LUCID_<SECTION>_<KEY>` for everything.
+
+use figment::value::Value;
+
+use super::ConfigError;
+
+/// How a variable's text becomes a value.
+#[derive(Clone, Copy)]
+enum Form {
+    /// As it is.
+    Text,
+    /// A number, a truth value or a word.
+    Plain,
+    /// Hours, kept as seconds.
+    HoursToSeconds,
+    /// A decimal factor, kept in millionths.
+    FactorToPpm,
+}
+
+/// The network's names, and where each goes.
+const NAMES: [(&str, &str, Form); 26] = [
+    ("NODE_MANAGEMENT_PORT", "server.port", Form::Plain),
+    ("BLOCKCHAIN_URL", "chain.url", Form::Text),
+    ("TRON_PAYMENT_URL", "rail.url", Form::Text),
+    ("TRON_PAYMENT_TOKEN_FILE", "rail.token_file", Form::Text),
+    ("RAIL", "rail.kind", Form::Text),
+    ("API_GATEWAY_URL", "auth.gateway_url", Form::Text),
+    ("JWT_SECRET", "auth.jwt_secret", Form::Text),
+    ("JWT_SECRET_KEY", "auth.jwt_secret", Form::Text),
+    ("JWT_SECRET_FILE", "auth.jwt_secret_file", Form::Text),
+    ("JWT_AUDIENCE", "auth.jwt_audience", Form::Text),
+    ("JWT_ISSUER", "auth.jwt_issuer", Form::Text),
+    ("REGISTRATION_APPROVAL", "auth.registration_approval", Form::Text),
+    ("POOT_MIN_OBSERVATION_TIME", "scoring.min_observation_s", Form::Plain),
+    ("POOT_ELIGIBILITY_WINDOW_S", "scoring.eligibility_window_s", Form::Plain),
+    ("POOT_SCORE_MULTIPLIER", "scoring.score_multiplier_ppm", Form::FactorToPpm),
+    ("POLICY_MULTIPLIER_MAX_PPM", "scoring.policy_multiplier_max_ppm", Form::Plain),
+    ("OBSERVATION_TRUST", "scoring.trust", Form::Text),
+    ("PAYOUT_FREQUENCY_HOURS", "payouts.settlement_s", Form::HoursToSeconds),
+    ("MATURITY_HOURS", "payouts.maturity_s", Form::HoursToSeconds),
+    ("WALLET_COOLDOWN_HOURS", "payouts.wallet_cooldown_s", Form::HoursToSeconds),
+    ("REWARD_BUDGET_USDT", "payouts.budget_usdt", Form::Text),
+    ("PAYOUT_MIN_AMOUNT_USDT", "payouts.min_amount_usdt", Form::Text),
+    ("PAYEE_SHARE_MAX_PPM", "payouts.payee_share_max_ppm", Form::Plain),
+    ("PAYOUT_AUTO_APPROVE_MAX_USDT", "payouts.auto_approve_max_usdt", Form::Text),
+    ("PAYOUT_CYCLE_CAP_USDT", "payouts.cycle_cap_usdt", Form::Text),
+    ("FOUR_EYES", "payouts.four_eyes", Form::Plain),
+];
+
+/// Backends that are named by variables and not built in yet: better no start than the wrong store.
+const NOT_BUILT_IN: [&str; 3] = ["MONGODB_URI", "REDIS_URI", "REDIS_URL"];
+
+/// Variables that would lead `lucid up` to somebody's real money or chain.
+const UP_IGNORES: [&str; 5] = ["TRON_PAYMENT_URL", "TRON_PAYMENT_TOKEN_FILE", "RAIL", "BLOCKCHAIN_URL", "API_GATEWAY_URL"];
+
+/// Those of them that are set.
+pub fn ignored_by_up() -> Vec<&'static str> {
+    UP_IGNORES.into_iter().filter(|name| std::env::var_os(name).is_some()).collect()
+}
+
+/// The environment's values by configuration key.
+pub fn values(up: bool) -> Result<Vec<(String, Value)>, ConfigError> {
+    if let Some(name) = NOT_BUILT_IN.into_iter().find(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty())) {
+        return Err(ConfigError(format!("{name} is set, and this build has neither MongoDB nor Redis yet; unset it to use SQLite (store.url)")));
+    }
+    let mut values = Vec::new();
+    for (name, key, form) in NAMES {
+        if up && UP_IGNORES.contains(&name) {
+            continue;
+        }
+        if let Some(text) = std::env::var(name).ok().filter(|text| !text.is_empty()) {
+            values.push((key.to_owned(), read(name, &text, form)?));
+        }
+    }
+    for (name, text) in std::env::vars().filter(|(name, _)| name.starts_with("LUCID_")) {
+        let rest = name.trim_start_matches("LUCID_").to_ascii_lowercase();
+        let Some((section, key)) = rest.split_once('_') else {
+            return Err(ConfigError(format!("{name}: unknown; names are LUCID_<SECTION>_<KEY>")));
+        };
+        // An unknown section or key is found when the whole is read; the error names both.
+        values.push((format!("{section}.{key}"), plain(&text)));
+    }
+    Ok(values)
+}
+
+fn read(name: &str, text: &str, form: Form) -> Result<Value, ConfigError> {
+    let wrong = |what: &str| ConfigError(format!("{name}={text}: {what}"));
+    match form {
+        Form::Text => Ok(Value::from(text)),
+        Form::Plain => Ok(plain(text)),
+        Form::HoursToSeconds => {
+            let hours: u32 = text.parse().map_err(|_| wrong("must be whole hours"))?;
+            Ok(Value::from(hours.checked_mul(3600).ok_or_else(|| wrong("is too long"))?))
+        }
+        Form::FactorToPpm => {
+            // Six digits are exact: the same reading as of an amount.
+            let factor: lucid_model::money::MicroUsdt = text.parse().map_err(|_| wrong("must be a decimal with at most six digits"))?;
+            Ok(Value::from(u32::try_from(factor.0).map_err(|_| wrong("must be between 0 and 4294"))?))
+        }
+    }
+}
+
+/// A number or a truth value where the text is one, else the text. Amounts are strings in the sections, and
+/// figment turns what was read as a number back into an error: so digits with a point stay text.
+fn plain(text: &str) -> Value {
+    if let Ok(number) = text.parse::<i64>() {
+        return Value::from(number);
+    }
+    text.parse::<bool>().map_or_else(|_| Value::from(text), Value::from)
+}

@@ -1,0 +1,258 @@
+//! The sections of `lucid.toml`. Units stand last in the names.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// `[server]`: the HTTP API.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSection {
+    /// Address to listen on.
+    pub bind: std::net::IpAddr,
+    /// `NODE_MANAGEMENT_PORT`.
+    pub port: u16,
+    /// Longest request body.
+    pub body_bytes_max: usize,
+    /// Longest time a request may take.
+    pub request_time_max_s: u64,
+    /// Threads that answer requests; 0 = one a core.
+    pub threads: usize,
+}
+
+impl Default for ServerSection {
+    fn default() -> Self {
+        Self { bind: std::net::IpAddr::from([0, 0, 0, 0]), port: 8095, body_bytes_max: 1024 * 1024, request_time_max_s: 30, threads: 0 }
+    }
+}
+
+/// `[store]`: where state is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// `sqlite://FOLDER`.
+    pub url: String,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { url: "sqlite://data".into() }
+    }
+}
+
+/// `[auth]`: whose tokens count.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// `JWT_SECRET`, at least 32 bytes.
+    pub jwt_secret: Option<String>,
+    /// A file that holds it.
+    pub jwt_secret_file: Option<PathBuf>,
+    /// `JWT_AUDIENCE`: checked only if set.
+    pub jwt_audience: Option<String>,
+    /// `JWT_ISSUER`: checked only if set.
+    pub jwt_issuer: Option<String>,
+    /// `API_GATEWAY_URL`.
+    pub gateway_url: Option<String>,
+    /// How long a node's token is good for.
+    pub node_token_s: u64,
+    /// `REGISTRATION_APPROVAL`: `auto` or `manual`.
+    pub registration_approval: ApprovalWord,
+    /// Most live nodes of one owner; 0 = no cap.
+    pub nodes_per_owner_max: u64,
+    /// Most live nodes at one address; 0 = no cap.
+    pub nodes_per_ip_max: u64,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            jwt_secret: None,
+            jwt_secret_file: None,
+            jwt_audience: None,
+            jwt_issuer: None,
+            gateway_url: None,
+            node_token_s: 900,
+            registration_approval: ApprovalWord::Auto,
+            nodes_per_owner_max: 100,
+            nodes_per_ip_max: 20,
+        }
+    }
+}
+
+/// Who lets pending nodes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApprovalWord {
+    Auto,
+    Manual,
+}
+
+/// Whose sessions count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrustWord {
+    Witnessed,
+    Attested,
+}
+
+/// `[scoring]`: observation and epochs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scoring {
+    /// Length of an epoch; divides 86,400.
+    pub epoch_s: u32,
+    /// How long after its end an epoch closes.
+    pub close_delay_s: u32,
+    /// `POOT_MIN_OBSERVATION_TIME`.
+    pub min_observation_s: u64,
+    /// `POOT_ELIGIBILITY_WINDOW_S`.
+    pub eligibility_window_s: u32,
+    /// `POOT_SCORE_MULTIPLIER`, in millionths.
+    pub score_multiplier_ppm: u32,
+    /// `POLICY_MULTIPLIER_MAX_PPM`.
+    pub policy_multiplier_max_ppm: u32,
+    /// `OBSERVATION_TRUST`: `witnessed` or `attested`.
+    pub trust: TrustWord,
+    /// Silence after which a node is in error.
+    pub silence_s: u32,
+}
+
+impl Default for Scoring {
+    fn default() -> Self {
+        Self {
+            epoch_s: 3600,
+            close_delay_s: 45,
+            min_observation_s: 3600,
+            eligibility_window_s: 86_400,
+            score_multiplier_ppm: 1_500_000,
+            policy_multiplier_max_ppm: 10_000_000,
+            trust: TrustWord::Witnessed,
+            silence_s: 90,
+        }
+    }
+}
+
+/// `[payouts]`: budgets, runs, caps. Amounts are decimal strings in USDT.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Payouts {
+    /// Length of a settlement period (`PAYOUT_FREQUENCY_HOURS` × 3600).
+    pub settlement_s: u32,
+    /// `MATURITY_HOURS` × 3600.
+    pub maturity_s: u32,
+    /// `REWARD_BUDGET_USDT`; none = nothing accrues.
+    pub budget_usdt: Option<String>,
+    /// `PAYOUT_MIN_AMOUNT_USDT`.
+    pub min_amount_usdt: String,
+    /// `PAYEE_SHARE_MAX_PPM`.
+    pub payee_share_max_ppm: u32,
+    /// `PAYOUT_AUTO_APPROVE_MAX_USDT`; 0 = never.
+    pub auto_approve_max_usdt: String,
+    /// `PAYOUT_CYCLE_CAP_USDT`; none = no payout leaves.
+    pub cycle_cap_usdt: Option<String>,
+    /// `FOUR_EYES`.
+    pub four_eyes: bool,
+    /// `WALLET_COOLDOWN_HOURS` × 3600.
+    pub wallet_cooldown_s: u32,
+    /// Payouts on their way at once.
+    pub in_flight_max: usize,
+    /// Age in doubt at which a person has to look.
+    pub unknown_deadline_s: u32,
+    /// Age unconfirmed at which a person has to look.
+    pub accepted_deadline_s: u32,
+    /// Between two looks at an accepted payout.
+    pub poll_ms: u32,
+}
+
+impl Default for Payouts {
+    fn default() -> Self {
+        Self {
+            settlement_s: 86_400,
+            maturity_s: 86_400,
+            budget_usdt: None,
+            min_amount_usdt: "10".into(),
+            payee_share_max_ppm: 250_000,
+            auto_approve_max_usdt: "0".into(),
+            cycle_cap_usdt: None,
+            four_eyes: true,
+            wallet_cooldown_s: 72 * 3600,
+            in_flight_max: 16,
+            unknown_deadline_s: 6 * 3600,
+            accepted_deadline_s: 24 * 3600,
+            poll_ms: 10_000,
+        }
+    }
+}
+
+/// Which rail pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RailKind {
+    /// The payment service at `rail.url`, if that is set; else none.
+    Auto,
+    /// The stand-in; no money moves.
+    Sandbox,
+    /// None: everything but paying works.
+    None,
+}
+
+/// `[rail]`: the payment service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rail {
+    /// `RAIL`.
+    pub kind: RailKind,
+    /// `TRON_PAYMENT_URL`.
+    pub url: Option<String>,
+    /// `TRON_PAYMENT_TOKEN_FILE`.
+    pub token_file: Option<PathBuf>,
+    /// For one request.
+    pub timeout_ms: u32,
+    /// How long the sandbox takes to confirm.
+    pub sandbox_confirm_ms: u32,
+}
+
+impl Default for Rail {
+    fn default() -> Self {
+        Self { kind: RailKind::Auto, url: None, token_file: None, timeout_ms: 10_000, sandbox_confirm_ms: 2_000 }
+    }
+}
+
+/// `[chain]`: the blockchain service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Chain {
+    /// `BLOCKCHAIN_URL`; none = votes wait (the sandbox's, with that rail).
+    pub url: Option<String>,
+    /// For one request.
+    pub timeout_ms: u32,
+    /// Age at which a vote is not sent any more.
+    pub votes_age_max_s: u32,
+    /// Votes on their way at once.
+    pub in_flight_max: usize,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self { url: None, timeout_ms: 5_000, votes_age_max_s: 86_400, in_flight_max: 16 }
+    }
+}
+
+/// `[policies]`: bundles and how they run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policies {
+    /// The watched folder.
+    pub dir: PathBuf,
+    /// Threads that run policies; 0 = one a core.
+    pub threads: usize,
+    /// Longest time of one call.
+    pub deadline_ms: u32,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        Self { dir: "policies".into(), threads: 0, deadline_ms: 5_000 }
+    }
+}

@@ -1,0 +1,37 @@
+//! Secrets that live in files: made once, readable by their owner only, never printed.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+};
+
+use anyhow::{Context, Result};
+use ed25519_dalek::SigningKey;
+
+/// 32 random bytes in hex, kept in `dir/name`.
+pub fn secret(dir: &Path, name: &str) -> Result<String> {
+    let path = dir.join(name);
+    if path.exists() {
+        return Ok(fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?.trim().to_owned());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).context("the operating system has no randomness")?;
+    let text = hex::encode(bytes);
+    // Written beside and renamed, so that a crash leaves no half secret behind.
+    let draft = dir.join(format!(".{name}.new"));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&draft, &path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(text)
+}
+
+/// The service's own signing key, kept in `dir/service.key`.
+pub fn service_key(dir: &Path) -> Result<SigningKey> {
+    let mut seed = [0; 32];
+    hex::decode_to_slice(secret(dir, "service.key")?, &mut seed).with_context(|| format!("{} is damaged", dir.join("service.key").display()))?;
+    Ok(SigningKey::from_bytes(&seed))
+}

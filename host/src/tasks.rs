@@ -1,0 +1,93 @@
+//! Everything that runs by itself: each task has a name and an owner, and stops when told.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use lucid_service::Service;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::import::Importer;
+
+/// Longest wait between tries of a step that keeps failing.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// How long a task may take to stop.
+const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The running tasks.
+pub struct Tasks {
+    stop: CancellationToken,
+    running: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+impl Tasks {
+    /// Starts everything the service does by itself.
+    pub fn start(service: &Arc<Service>, importer: Importer) -> Self {
+        let mut tasks = Self { stop: CancellationToken::new(), running: Vec::new() };
+        let watch = importer.watch(tasks.stop.clone());
+        tasks.spawn("policies", async move {
+            if let Err(error) = watch.await {
+                tracing::error!(%error, "the policies folder is not watched");
+            }
+        });
+        let tick = Duration::from_millis(250);
+        tasks.every("epochs", tick, service, |s| async move { s.close_due_epoch().await.map(|closed| closed.is_some()) });
+        tasks.every("votes", tick, service, |s| async move { s.send_votes().await.map(|sent| sent > 0) });
+        tasks.every("settlement", tick, service, |s| async move { s.settle_due_period().await.map(|settled| settled.is_some()) });
+        tasks.every("runs", tick, service, |s| async move {
+            s.finish_runs().await?;
+            s.plan_due_run().await.map(|run| run.is_some())
+        });
+        tasks.every("payer", tick, service, |s| async move { s.pay_step().await.map(|moved| moved > 0) });
+        tasks.every("liveness", Duration::from_secs(1), service, |s| async move { s.sweep_silent().await.map(|_| false) });
+        tasks.every("suspensions", Duration::from_secs(5), service, |s| async move { s.lift_suspensions().await.map(|()| false) });
+        tasks
+    }
+
+    fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.running.push((name, tokio::spawn(task)));
+    }
+
+    /// Repeats a step: at once while it finds work, else at the interval; slower and slower while it fails.
+    fn every<S, F, E>(&mut self, name: &'static str, interval: Duration, service: &Arc<Service>, step: S)
+    where
+        S: Fn(Arc<Service>) -> F + Send + 'static,
+        F: Future<Output = Result<bool, E>> + Send,
+        E: std::fmt::Display + Send,
+    {
+        let (service, stop) = (Arc::clone(service), self.stop.clone());
+        self.spawn(name, async move {
+            let mut failures = 0_u32;
+            while !stop.is_cancelled() {
+                let wait = match step(Arc::clone(&service)).await {
+                    Ok(worked) => {
+                        failures = 0;
+                        if worked { Duration::ZERO } else { interval }
+                    }
+                    Err(error) => {
+                        // The first failure is worth a line, then every tenth: a store that is down is down.
+                        if failures.is_multiple_of(10) {
+                            tracing::error!(task = name, %error, failures, "a step failed and is tried again");
+                        }
+                        metrics::counter!("lucid_task_failures_total", "task" => name).increment(1);
+                        failures = failures.saturating_add(1);
+                        interval.saturating_mul(2_u32.saturating_pow(failures.min(10))).min(RETRY_MAX)
+                    }
+                };
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(wait) => {}
+                }
+            }
+        });
+    }
+
+    /// Stops all tasks, each after the step it is in.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        for (name, task) in self.running {
+            if tokio::time::timeout(STOP_TIME_MAX, task).await.is_err() {
+                tracing::warn!(task = name, "did not stop in time");
+            }
+        }
+    }
+}

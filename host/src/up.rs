@@ -1,0 +1,194 @@
+//! `lucid up`: the whole mission on this machine, with the sandbox in the place of money.
+
+mod view;
+
+use std::{
+    collections::BTreeSet,
+    io::IsTerminal,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Result, bail};
+use lucid_agent::{AgentConfig, AgentEvent};
+use lucid_model::{id::Digest, money::MicroUsdt, tron::TronAddress};
+use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, PoolFilter, PoolSort};
+use lucid_service::{Actor, NewPool, Service};
+use lucid_wire::event::EventBody;
+use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    compose::{self, App},
+    config::{Config, ignored_by_up},
+    local,
+    tasks::Tasks,
+};
+pub use view::Output;
+use view::View;
+
+/// What a whole run has to show, in its order.
+pub const PATH: [&str; 6] = ["node.registered", "node.assigned", "metrics.stored", "score.computed", "vote.accepted", "payout.completed"];
+
+/// The local agent's report interval: short, like all periods of `up`.
+const AGENT_INTERVAL: Duration = Duration::from_secs(2);
+/// Whose node the local agent is.
+const LOCAL_OWNER: &str = "local-operator";
+/// How long the admin token is good for.
+const ADMIN_TOKEN_S: u64 = 24 * 3600;
+/// What the sandbox's treasury is given.
+const SANDBOX_FUNDS: MicroUsdt = MicroUsdt(1_000_000_000_000);
+
+/// Runs until told to stop, or for a time. The answer says whether the whole path was seen.
+pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Result<bool> {
+    let mut view = View::new(output, std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    view.title();
+    for name in ignored_by_up() {
+        view.note(&format!("{name} is set and ignored: `lucid up` always uses the sandbox"));
+    }
+    let address = compose::address(config);
+    let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
+    let port = listener.local_addr()?.port();
+    let App { service, api, mut importer, sandbox, jwt_secret } = compose::compose(config).await?;
+    let mut events = service.bus().subscribe();
+    let mut seen = BTreeSet::new();
+    view.stage("store", &format!("{} (SQLite)", config.data_dir().display()));
+    view.stage(
+        "sandbox",
+        &format!("payments and chain at {}; no money moves", sandbox.as_ref().map(lucid_sandbox::Sandbox::url).unwrap_or_default()),
+    );
+    importer.start().await?;
+    for activation in service.active_policies().await?.1 {
+        view.stage("policy", &format!("{:<10} {}", activation.kind.name(), activation.policy));
+    }
+    prepare(&service, &mut view, &mut seen).await?;
+    service.watch_fleet().await?;
+    service.recover_payouts().await?;
+    let tasks = Tasks::start(&service, importer);
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let stream = api.stream.clone();
+    let server = tokio::spawn(lucid_server::serve(listener, api, async move { stopped.cancelled().await }));
+    let base = format!("http://127.0.0.1:{port}");
+    view.stage("api", &format!("{base}  (dashboard /, API /api/v1, /openapi.json, /metrics)"));
+    view.secret("admin token, good for 24 h, shown once", &token(&jwt_secret, "admin", "super_admin", ADMIN_TOKEN_S, &service)?);
+    let agent = tokio::spawn(agent(
+        config.data_dir().join("agent"),
+        base,
+        port,
+        token(&jwt_secret, LOCAL_OWNER, "node_operator", ADMIN_TOKEN_S, &service)?,
+        stop.clone(),
+    ));
+    view.stage("agent", &format!("this machine, reporting every {} s", AGENT_INTERVAL.as_secs()));
+    view.ready(&config.policies.dir);
+
+    let deadline = async {
+        match time {
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(deadline);
+    let interrupted = crate::cli::interrupted();
+    tokio::pin!(interrupted);
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Ok(event) => {
+                    let body = EventBody::new(&event, &stream);
+                    if seen.insert(body.kind.clone()) && PATH.iter().all(|step| seen.contains(*step)) {
+                        view.event(&body);
+                        view.complete();
+                        continue;
+                    }
+                    view.event(&body);
+                }
+                Err(RecvError::Lagged(lost)) => view.note(&format!("{lost} events were too many to show")),
+                Err(RecvError::Closed) => break,
+            },
+            () = &mut deadline => break,
+            () = &mut interrupted => break,
+        }
+    }
+    stop.cancel();
+    server.await??;
+    tasks.stop().await;
+    if let Ok(Err(error)) = agent.await {
+        bail!("the local agent ended: {error}");
+    }
+    if let Some(sandbox) = sandbox {
+        sandbox.shutdown().await;
+    }
+    let missing: Vec<_> = PATH.iter().filter(|step| !seen.contains(**step)).copied().collect();
+    view.end(&missing);
+    // Stopped by hand before the path was through is no failure.
+    Ok(missing.is_empty() || time.is_none())
+}
+
+/// A pool, funds, and what an earlier run left behind.
+async fn prepare(service: &Service, view: &mut View, seen: &mut BTreeSet<String>) -> Result<()> {
+    let one = |sort| PageRequest { page: 1, limit: 1, sort, order: Order::Ascending };
+    let pools = service.pools(PoolFilter::default(), PageRequest { page: 1, limit: 1, sort: PoolSort::CreatedAt, order: Order::Ascending }).await?;
+    if pools.total == 0 {
+        let pool = NewPool { name: "default".into(), description: Some("made by lucid up".into()), max_nodes: 100, config: Default::default() };
+        service.create_pool(&Actor::system(), pool).await?;
+    }
+    service.fund_treasury("sandbox", SANDBOX_FUNDS, "sandbox funds of lucid up").await?;
+    view.stage("treasury", &format!("{} USDT of the sandbox", service.treasury().await?));
+    let nodes = service.nodes(&Actor::system(), NodeFilter::default(), one(NodeSort::CreatedAt)).await?;
+    if let Some(known) = nodes.items.first() {
+        view.note(&format!("this store knows node {} already; its registration is not repeated", known.node.id));
+        seen.insert("node.registered".into());
+        if known.node.pool.is_some() {
+            seen.insert("node.assigned".into());
+        }
+    }
+    Ok(())
+}
+
+fn token(secret: &str, subject: &str, role: &str, ttl_s: u64, service: &Service) -> Result<String> {
+    Ok(lucid_server::issue_token(secret, subject, role, ttl_s, service.now())?)
+}
+
+async fn agent(dir: PathBuf, server: String, port: u16, owner_token: String, stop: CancellationToken) -> Result<()> {
+    let mut agent = AgentConfig::new(server, IpAddr::V4(Ipv4Addr::LOCALHOST), port, &dir);
+    agent.interval = AGENT_INTERVAL;
+    agent.owner_token = Some(owner_token);
+    agent.wallet = Some(sandbox_wallet(&dir).to_string());
+    let told = |event: AgentEvent| match event {
+        AgentEvent::Offline { reason, .. } => tracing::warn!(reason, "the local agent cannot report"),
+        AgentEvent::Refused { reason } => tracing::warn!(reason, "a report of the local agent was refused"),
+        other => tracing::debug!(?other, "local agent"),
+    };
+    Ok(lucid_agent::run(agent, stop, told).await?)
+}
+
+/// An address that looks like any other and that nobody has a key of: sandbox money has nowhere to go.
+fn sandbox_wallet(dir: &std::path::Path) -> TronAddress {
+    let digest = Digest::of(format!("lucid sandbox wallet {}", dir.display()).as_bytes());
+    let mut payload = [1; 20];
+    payload.iter_mut().zip(digest.0).for_each(|(to, from)| *to = from);
+    // A hash of zeros is not to be had; the fallback keeps this total.
+    TronAddress::from_payload(payload).unwrap_or_else(|| sandbox_wallet(&dir.join("x")))
+}
+
+/// Shares the listener between `up` and `serve`.
+pub async fn serve(config: &Config) -> Result<()> {
+    let address = compose::address(config);
+    let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
+    let App { service, api, mut importer, sandbox, .. } = compose::compose(config).await?;
+    importer.start().await?;
+    service.watch_fleet().await?;
+    let recovered = service.recover_payouts().await?;
+    let tasks = Tasks::start(&service, importer);
+    tracing::info!(%address, environment = api.environment, recovered, "lucid serves");
+    lucid_server::serve(listener, Arc::clone(&api), crate::cli::interrupted()).await?;
+    tasks.stop().await;
+    if let Some(sandbox) = sandbox {
+        sandbox.shutdown().await;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! What every backend does alike: one suite over `dyn Store`. A backend brings a [`Backend`] and names the suite
+//! once: `conformance_suite!(its::constructor)`.
+
+pub(crate) mod epochs;
+pub(crate) mod examples;
+pub(crate) mod ledger;
+pub(crate) mod nodes;
+pub(crate) mod payouts;
+pub(crate) mod policies;
+pub(crate) mod pools;
+pub(crate) mod scores;
+pub(crate) mod shared;
+pub(crate) mod telemetry;
+pub(crate) mod votes;
+
+use std::{future::Future, sync::Arc};
+
+use lucid_ports::{Order, PageRequest, Store};
+
+/// A store of its own for each test.
+pub(crate) trait Backend: Send {
+    /// The open store.
+    fn store(&self) -> Arc<dyn Store>;
+    /// Closes the store and opens it again; no clone of it may be left.
+    fn reopen(&mut self);
+}
+
+macro_rules! conformance_suite {
+    ($backend:path) => {
+        $crate::conformance::conformance_suite! { @ $backend;
+            shared: a_stamp_is_written_once, audit_entries_are_found_by_what_they_tell, everything_is_there_after_a_restart;
+            nodes: a_node_keeps_every_field, a_live_node_has_its_key_address_and_external_id_alone, a_node_that_is_gone_leaves_its_place,
+                an_unapproved_registration_gives_way, one_of_fifty_registrations_gets_the_address, one_of_fifty_updates_wins,
+                an_update_never_takes_back_pool_or_score, nodes_are_listed_in_every_order, the_fleet_is_walked_by_id, siblings_are_counted;
+            pools: a_pool_keeps_every_field, one_of_fifty_pools_gets_the_name, a_pool_never_holds_more_than_its_limit,
+                a_deleted_pool_leaves_no_member, pools_are_listed_in_every_order, only_pools_with_room_take_nodes;
+            policies: a_version_is_kept_once_with_its_bundle, one_of_fifty_activations_wins, the_newest_activation_of_a_scope_is_in_force,
+                an_import_is_remembered;
+            epochs: a_frame_is_written_once, an_epoch_is_closed_exactly_once, closing_an_epoch_moves_its_nodes, epochs_are_listed_by_start;
+            scores: scores_are_read_as_they_were_hashed, the_latest_scores_are_listed, a_nodes_history_is_listed,
+                scores_are_found_by_the_second, totals_count_eligible_epochs_only, a_sum_that_does_not_fit_is_an_error;
+            votes: a_block_is_pinned_once, votes_are_due_when_they_have_a_block, votes_are_listed_by_epoch;
+            ledger: an_entry_is_booked_once, one_of_fifty_entries_gets_the_place, an_entry_behind_a_refused_one_is_refused,
+                an_unbalanced_entry_is_an_error, totals_follow_from_legs, a_period_is_settled_once;
+            payouts: a_run_keeps_every_field_and_changes_by_version, a_payout_keeps_every_field, a_payout_is_unique_in_every_way,
+                one_of_fifty_sends_is_written, a_stolen_transaction_costs_only_its_own_payout, the_outbox_is_what_is_not_closed,
+                payouts_are_listed_in_every_order;
+            telemetry: a_report_is_stored_once, reports_of_one_number_are_stored_once, a_session_belongs_to_one_node,
+                a_session_grows_and_never_shrinks, presence_grows_from_its_start, usage_is_summed_over_the_range,
+                what_overlaps_is_observed, verdicts_replace_the_unverified;
+        }
+    };
+    (@ $backend:path; $($area:ident: $($test:ident),+;)+) => {
+        $(mod $area {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() {
+                $crate::conformance::$area::$test(&mut $backend()).await;
+            })+
+        })+
+    };
+}
+pub(crate) use conformance_suite;
+
+/// The first page of a hundred.
+pub(crate) fn all<S>(sort: S, order: Order) -> PageRequest<S> {
+    PageRequest { page: 1, limit: 100, sort, order }
+}
+
+/// Runs fifty of something at once.
+async fn fifty<F>(run: impl Fn(u32) -> F) -> Vec<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let running: Vec<_> = (0..50).map(|i| tokio::spawn(run(i))).collect();
+    let mut outcomes = Vec::new();
+    for one in running {
+        outcomes.push(one.await.unwrap());
+    }
+    outcomes
+}

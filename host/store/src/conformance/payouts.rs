@@ -1,0 +1,161 @@
+use lucid_model::{
+    money::MicroUsdt,
+    payout::{Payout, PayoutState, PayoutStatus, Run, RunState},
+    time::TimeMs,
+};
+use lucid_ports::{AuditFilter, Order, PageRequest, PayoutFilter, PayoutSort};
+use uuid::Uuid;
+
+use super::{Backend, all, examples::*, fifty};
+
+pub(crate) async fn a_run_keeps_every_field_and_changes_by_version(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let created = fifty(|_| {
+        let store = store.clone();
+        async move { store.create_run(run(1), audit("payout.plan")).await.unwrap() }
+    })
+    .await;
+    assert_eq!(created.into_iter().filter(|c| *c).count(), 1);
+    assert_eq!(store.run(run(1).id).await.unwrap(), Some(run(1)));
+    assert_eq!(store.open_runs().await.unwrap(), [run(1)]);
+    let approved = fifty(|i| {
+        let store = store.clone();
+        let approver = Some(format!("treasurer {i}"));
+        async move { store.update_run(Run { state: RunState::Approved, approver, version: 2, ..run(1) }, audit("payout.approve")).await.unwrap() }
+    })
+    .await;
+    let winner = approved.iter().position(|won| *won).unwrap();
+    assert_eq!(approved.into_iter().filter(|won| *won).count(), 1);
+    assert_eq!(store.open_runs().await.unwrap()[0].approver, Some(format!("treasurer {winner}")));
+    let done = Run { state: RunState::Done, approver: None, reason: None, version: 3, ..run(1) };
+    assert!(store.update_run(done.clone(), audit("payout.done")).await.unwrap());
+    assert_eq!((store.open_runs().await.unwrap(), store.run(done.id).await.unwrap()), (vec![], Some(done)));
+    assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Descending)).await.unwrap().total, 3);
+}
+
+pub(crate) async fn a_payout_keeps_every_field(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let bare = Payout {
+        request: None,
+        external_id: None,
+        txid: None,
+        reason: None,
+        submitted_at: None,
+        processed_at: None,
+        score: None,
+        state: PayoutState::Reserved,
+        ambiguous: false,
+        ..payout(2)
+    };
+    for payout in [payout(1), bare] {
+        assert!(store.create_payout(payout.clone()).await.unwrap());
+        assert_eq!(store.payout(payout.id).await.unwrap(), Some(payout));
+    }
+    let changed = Payout { version: 2, ..Payout { id: payout(2).id, node: payout(2).node, amount: payout(2).amount, score: None, ..payout(3) } };
+    assert_eq!(store.update_payouts(vec![changed.clone()]).await.unwrap(), [true]);
+    assert_eq!(store.payout(changed.id).await.unwrap(), Some(changed));
+    assert_eq!(store.payout(payout(9).id).await.unwrap(), None);
+}
+
+pub(crate) async fn a_payout_is_unique_in_every_way(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let created = fifty(|_| {
+        let store = store.clone();
+        async move { store.create_payout(payout(1)).await.unwrap() }
+    })
+    .await;
+    assert_eq!(created.into_iter().filter(|c| *c).count(), 1);
+    let other = || Payout { closed: true, ..payout(2) };
+    let taken = [
+        ("id", Payout { id: payout(1).id, ..other() }),
+        ("node, cycle and attempt", Payout { node: node_id(1), ..other() }),
+        ("one open payout", Payout { node: node_id(1), attempt: 1, closed: false, ..other() }),
+        ("external id", Payout { external_id: payout(1).external_id, ..other() }),
+        ("transaction", Payout { txid: payout(1).txid, ..other() }),
+    ];
+    for (what, payout) in taken {
+        assert!(!store.create_payout(payout).await.unwrap(), "{what}");
+    }
+    assert!(store.create_payout(Payout { node: node_id(1), attempt: 1, ..other() }).await.unwrap());
+    assert_eq!((store.attempts(node_id(1), 86_400).await.unwrap(), store.attempts(node_id(1), 0).await.unwrap()), (2, 0));
+    // Fifty payouts to one node at once: one is open.
+    let raced = fifty(|i| {
+        let store = store.clone();
+        async move { store.create_payout(Payout { node: node_id(99), attempt: i, ..payout(1_000 + i) }).await.unwrap() }
+    })
+    .await;
+    assert_eq!(raced.into_iter().filter(|c| *c).count(), 1);
+}
+
+pub(crate) async fn one_of_fifty_sends_is_written(backend: &mut dyn Backend) {
+    let store = backend.store();
+    store.create_payout(payout(1)).await.unwrap();
+    let outcomes = fifty(|i| {
+        let store = store.clone();
+        async move { store.update_payouts(vec![Payout { sends: i, version: 2, ..payout(1) }]).await.unwrap()[0] }
+    })
+    .await;
+    let winner = u32::try_from(outcomes.iter().position(|won| *won).unwrap()).unwrap();
+    assert_eq!(outcomes.into_iter().filter(|won| *won).count(), 1);
+    assert_eq!(store.payout(payout(1).id).await.unwrap().unwrap().sends, winner);
+}
+
+pub(crate) async fn a_stolen_transaction_costs_only_its_own_payout(backend: &mut dyn Backend) {
+    let store = backend.store();
+    for i in 1..=3 {
+        store.create_payout(payout(i)).await.unwrap();
+    }
+    let thief = Payout { txid: payout(1).txid, version: 2, ..payout(2) };
+    let neighbour = Payout { sends: 7, version: 2, ..payout(3) };
+    assert_eq!(store.update_payouts(vec![thief, neighbour.clone()]).await.unwrap(), [false, true]);
+    assert_eq!(store.payout(payout(2).id).await.unwrap(), Some(payout(2)));
+    assert_eq!(store.payout(payout(3).id).await.unwrap(), Some(neighbour));
+}
+
+pub(crate) async fn the_outbox_is_what_is_not_closed(backend: &mut dyn Backend) {
+    let store = backend.store();
+    for (i, next, created, closed) in [(1, 30, 1, false), (2, 10, 2, false), (3, 10, 1, false), (4, 0, 0, true)] {
+        let times = (TimeMs(next), TimeMs(created));
+        store.create_payout(Payout { next_attempt_at: times.0, created_at: times.1, closed, ..payout(i) }).await.unwrap();
+    }
+    let open = |payouts: Vec<Payout>| payouts.into_iter().map(|p| p.node).collect::<Vec<_>>();
+    assert_eq!(open(store.open_payouts(10).await.unwrap()), [node_id(3), node_id(2), node_id(1)]);
+    assert_eq!(open(store.open_payouts(1).await.unwrap()), [node_id(3)]);
+}
+
+pub(crate) async fn payouts_are_listed_in_every_order(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let states = [PayoutState::Confirmed, PayoutState::Reserved, PayoutState::Unknown];
+    for i in (0..15).rev() {
+        let (created_at, updated_at) = (TimeMs(i64::from(i / 4)), TimeMs(i64::from(20 - i / 4)));
+        let (amount, state) = (MicroUsdt(i64::from(i / 6)), states[usize::try_from(i % 3).unwrap()]);
+        let run = run(u128::from(i % 2)).id;
+        store.create_payout(Payout { created_at, updated_at, amount, state, owner: owner_id(i % 2), run, ..payout(i) }).await.unwrap();
+    }
+    for sort in [PayoutSort::CreatedAt, PayoutSort::UpdatedAt, PayoutSort::Amount, PayoutSort::Status] {
+        for order in [Order::Ascending, Order::Descending] {
+            let mut listed = Vec::new();
+            for page in 1..=4 {
+                listed.extend(store.payouts(&PayoutFilter::default(), PageRequest { page, limit: 4, sort, order }).await.unwrap().items);
+            }
+            let key = |p: &Payout| match sort {
+                PayoutSort::CreatedAt => (p.created_at.0, "", p.id),
+                PayoutSort::UpdatedAt => (p.updated_at.0, "", p.id),
+                PayoutSort::Amount => (p.amount.0, "", p.id),
+                PayoutSort::Status => (0, p.state.status().name(), p.id),
+            };
+            let mut sorted: Vec<_> = listed.iter().map(key).collect();
+            sorted.sort_unstable();
+            if order == Order::Descending {
+                sorted.reverse();
+            }
+            assert_eq!(listed.iter().map(key).collect::<Vec<_>>(), sorted, "{sort:?} {order:?}");
+            assert_eq!(listed.len(), 15);
+        }
+    }
+    let total = async |filter: PayoutFilter| store.payouts(&filter, all(PayoutSort::Amount, Order::Ascending)).await.unwrap().total;
+    assert_eq!(total(PayoutFilter { node: Some(node_id(3)), ..PayoutFilter::default() }).await, 1);
+    assert_eq!(total(PayoutFilter { run: Some(run(1).id), ..PayoutFilter::default() }).await, 7);
+    assert_eq!(total(PayoutFilter { status: Some(PayoutStatus::Processing), owner: Some(owner_id(0)), ..PayoutFilter::default() }).await, 3);
+    assert_eq!(total(PayoutFilter { run: Some(lucid_model::id::RunId(Uuid::nil())), ..PayoutFilter::default() }).await, 8);
+}

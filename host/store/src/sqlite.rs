@@ -1,0 +1,68 @@
+//! SQLite: `core.db` for nodes, policies, epochs and money, `telemetry.db` for what nodes report.
+//!
+//! Invariants: each file has one writer, and an answer to a write comes after its COMMIT; two processes never
+//! have one directory open; a file of a newer schema is never touched.
+
+mod audit;
+mod columns;
+mod database;
+mod epochs;
+mod fault;
+mod frames;
+mod ledger;
+mod migrate;
+mod node_doc;
+mod nodes;
+mod payouts;
+mod policies;
+mod pools;
+mod query;
+mod readers;
+mod reports;
+mod runs;
+mod scores;
+mod settlements;
+mod stamp;
+mod telemetry;
+mod totals;
+mod votes;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::Path,
+};
+
+use self::database::Database;
+use crate::OpenError;
+
+const CORE: &[&str] = &[include_str!("../migrations/core/0001.sql")];
+const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql")];
+
+/// A store in a directory of this machine.
+pub struct SqliteStore {
+    core: Database,
+    telemetry: Database,
+    /// Held until both writers have ended: fields are dropped in order.
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the store in `dir`, creating both if they are not there.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the directory is in use or not usable, or a file is damaged or of a newer schema.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        let unusable = |source| OpenError::Directory { dir: dir.to_owned(), source };
+        fs::create_dir_all(dir).map_err(unusable)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(unusable)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::InUse { dir: dir.to_owned() },
+            TryLockError::Error(source) => unusable(source),
+        })?;
+        Ok(Self { core: Database::open(dir, "core", CORE)?, telemetry: Database::open(dir, "telemetry", TELEMETRY)?, _lock: lock })
+    }
+}

@@ -1,0 +1,83 @@
+use std::{path::Path, time::Duration};
+
+use lucid_ports::StoreError;
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    fault::Fault,
+    migrate::migrate,
+    readers::Readers,
+    writer::{BATCH_TIME_MAX, Writer},
+};
+use crate::OpenError;
+
+/// Read-only connections a file: reads beyond wait for one.
+const READERS: usize = 4;
+/// Prepared statements kept a connection: more than the backend has, lists with their filters included.
+const STATEMENTS: usize = 512;
+/// How long SQLite waits for a lock that only a foreign process (a backup, a shell) can hold.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// One file: its writer and its readers.
+pub(crate) struct Database {
+    /// Closed first: the writer's connection, the last, then folds the log into the file.
+    readers: Readers,
+    writer: Writer,
+}
+
+impl Database {
+    pub(crate) fn open(dir: &Path, name: &'static str, migrations: &[&str]) -> Result<Self, OpenError> {
+        let file = dir.join(format!("{name}.db"));
+        let damaged = |source| OpenError::Database { file: file.clone(), source };
+        let writing =
+            Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)).map_err(damaged)?;
+        // Before anything else is said to the file: a newer one is left as it is.
+        configure(&writing).map_err(damaged)?;
+        migrate(&writing, &file, migrations)?;
+        durable(&writing).map_err(damaged)?;
+        let mut reading = Vec::with_capacity(READERS);
+        for _ in 0..READERS {
+            let connection = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(damaged)?;
+            configure(&connection).map_err(damaged)?;
+            reading.push(connection);
+        }
+        let writer = Writer::start(name, writing, BATCH_TIME_MAX).map_err(|source| OpenError::Thread { source })?;
+        Ok(Self { writer, readers: Readers::new(reading) })
+    }
+
+    /// Runs a job in the next transaction; answers once that is durable.
+    pub(crate) async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.writer.run(job).await
+    }
+
+    /// Runs a query against one snapshot: everything that was answered before is in it.
+    pub(crate) async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.readers.run(query).await
+    }
+}
+
+fn flags(mode: OpenFlags) -> OpenFlags {
+    mode | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "trusted_schema", false)
+}
+
+/// WAL lets readers run beside the writer; FULL syncs the log at every COMMIT, so that an answer is a promise.
+fn durable(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)
+}

@@ -1,0 +1,183 @@
+use async_trait::async_trait;
+use lucid_model::{
+    audit::AuditEntry,
+    id::{NodeId, PayoutId, RunId, UserId},
+    payout::{Payout, PayoutState, Run},
+    score::ScoreCenti,
+};
+use lucid_ports::{Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, StoreError};
+use rusqlite::{Connection, params, types::Value};
+
+use super::{
+    SqliteStore,
+    columns::{Columns, blob, stored},
+    fault::Fault,
+    query::{Conditions, List, Source, count, execute, first, rows},
+    runs,
+};
+
+const COLUMNS: &str = "id, run, node, owner, cycle, attempt, amount, address, wallet_version, state, sends, ambiguous, request, external_id, txid, \
+                       reason, created_at, updated_at, submitted_at, processed_at, next_attempt_at, closed, score, observed_s, period_start_s, \
+                       period_end_s, version";
+
+fn read(columns: &mut Columns<'_>) -> Result<Payout, Fault> {
+    Ok(Payout {
+        id: columns.id(PayoutId)?,
+        run: columns.id(RunId)?,
+        node: columns.id(NodeId)?,
+        owner: columns.id(UserId)?,
+        cycle: columns.take()?,
+        attempt: columns.take()?,
+        amount: columns.money()?,
+        address: columns.word(|text| text.parse().ok())?,
+        wallet_version: columns.take()?,
+        state: columns.word(PayoutState::from_name)?,
+        sends: columns.take()?,
+        ambiguous: columns.take()?,
+        request: columns.take()?,
+        external_id: columns.take()?,
+        txid: columns.take()?,
+        reason: columns.take()?,
+        created_at: columns.time()?,
+        updated_at: columns.time()?,
+        submitted_at: columns.time_or_none()?,
+        processed_at: columns.time_or_none()?,
+        next_attempt_at: columns.time()?,
+        closed: columns.take()?,
+        score: columns.take::<Option<u32>>()?.map(ScoreCenti),
+        observed_s: columns.unsigned()?,
+        period_start_s: columns.take()?,
+        period_end_s: columns.take()?,
+        version: columns.unsigned()?,
+    })
+}
+
+fn create(connection: &Connection, payout: &Payout) -> Result<bool, Fault> {
+    let sql = format!(
+        "INSERT INTO payouts ({COLUMNS}, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT DO NOTHING"
+    );
+    let values = params![
+        payout.id.0.as_bytes(),
+        payout.run.0.as_bytes(),
+        payout.node.0.as_bytes(),
+        payout.owner.0.as_bytes(),
+        payout.cycle,
+        payout.attempt,
+        payout.amount.0,
+        payout.address.to_string(),
+        payout.wallet_version,
+        payout.state.name(),
+        payout.sends,
+        payout.ambiguous,
+        payout.request,
+        payout.external_id,
+        payout.txid,
+        payout.reason,
+        payout.created_at.0,
+        payout.updated_at.0,
+        payout.submitted_at.map(|at| at.0),
+        payout.processed_at.map(|at| at.0),
+        payout.next_attempt_at.0,
+        payout.closed,
+        payout.score.map(|score| score.0),
+        stored(payout.observed_s)?,
+        payout.period_start_s,
+        payout.period_end_s,
+        stored(payout.version)?,
+        payout.state.status().name(),
+    ];
+    Ok(execute(connection, &sql, values)? == 1)
+}
+
+/// What a payout is about (payee, amount, address, cycle, …) is fixed at its plan; only what becomes of it changes.
+fn update(connection: &Connection, payout: &Payout) -> Result<bool, Fault> {
+    let sql = "UPDATE payouts SET state = ?, sends = ?, ambiguous = ?, request = ?, external_id = ?, txid = ?, reason = ?, updated_at = ?, \
+               submitted_at = ?, processed_at = ?, next_attempt_at = ?, closed = ?, version = ?, status = ? WHERE id = ? AND version = ?";
+    let values = params![
+        payout.state.name(),
+        payout.sends,
+        payout.ambiguous,
+        payout.request,
+        payout.external_id,
+        payout.txid,
+        payout.reason,
+        payout.updated_at.0,
+        payout.submitted_at.map(|at| at.0),
+        payout.processed_at.map(|at| at.0),
+        payout.next_attempt_at.0,
+        payout.closed,
+        stored(payout.version)?,
+        payout.state.status().name(),
+        payout.id.0.as_bytes(),
+        stored(payout.version.saturating_sub(1))?,
+    ];
+    match execute(connection, sql, values) {
+        // Another payout has this transaction or external id. This one's neighbours in the batch were sent
+        // too: they must not lose their answers for it.
+        Err(fault) if fault.is_taken() => {
+            tracing::error!(payout = %payout.id, %fault, "a payout claims what belongs to another payout");
+            Ok(false)
+        }
+        changed => Ok(changed? == 1),
+    }
+}
+
+/// What is due longest comes first, so that payouts that wait for their next try never keep others out.
+fn open(connection: &Connection, limit: u32) -> Result<Vec<Payout>, Fault> {
+    let sql = format!("SELECT {COLUMNS} FROM payouts WHERE closed = 0 ORDER BY next_attempt_at, created_at, id LIMIT ?");
+    rows(connection, &sql, [limit], read)
+}
+
+pub(crate) fn list(filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> List {
+    let conditions = Conditions::default()
+        .and("node = ?", filter.node.map(|node| blob(node.0)))
+        .and("run = ?", filter.run.map(|run| blob(run.0)))
+        .and("owner = ?", filter.owner.map(|owner| blob(owner.0)))
+        .and("status = ?", filter.status.map(|status| Value::Text(status.name().to_owned())));
+    let key = match page.sort {
+        PayoutSort::CreatedAt => "created_at",
+        PayoutSort::UpdatedAt => "updated_at",
+        PayoutSort::Amount => "amount",
+        PayoutSort::Status => "status",
+    };
+    List::new(&Source { columns: COLUMNS, table: "payouts", joins: "" }, conditions, &[key, "id"], &page)
+}
+
+#[async_trait]
+impl PayoutStore for SqliteStore {
+    async fn create_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
+        self.core.write(move |connection| runs::create(connection, &run, &audit)).await
+    }
+    async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
+        self.core.read(move |connection| runs::one(connection, id)).await
+    }
+    async fn update_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
+        self.core.write(move |connection| runs::update(connection, &run, &audit)).await
+    }
+    async fn open_runs(&self) -> Result<Vec<Run>, StoreError> {
+        self.core.read(runs::open).await
+    }
+    async fn create_payout(&self, payout: Payout) -> Result<bool, StoreError> {
+        self.core.write(move |connection| create(connection, &payout)).await
+    }
+    async fn payout(&self, id: PayoutId) -> Result<Option<Payout>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM payouts WHERE id = ?");
+        self.core.read(move |connection| first(connection, &sql, [id.0.as_bytes()], read)).await
+    }
+    async fn update_payouts(&self, payouts: Vec<Payout>) -> Result<Vec<bool>, StoreError> {
+        self.core.write(move |connection| payouts.iter().map(|payout| update(connection, payout)).collect()).await
+    }
+    async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError> {
+        self.core.read(move |connection| open(connection, limit)).await
+    }
+    async fn payouts(&self, filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, StoreError> {
+        let list = list(filter, page);
+        self.core.read(move |connection| list.run(connection, read)).await
+    }
+    async fn attempts(&self, node: NodeId, cycle: i64) -> Result<u32, StoreError> {
+        let sql = "SELECT count(*) FROM payouts WHERE node = ? AND cycle = ?";
+        let attempts = self.core.read(move |connection| count(connection, sql, params![node.0.as_bytes(), cycle])).await?;
+        u32::try_from(attempts).map_err(|_| StoreError::Inconsistent { detail: format!("{attempts} attempts to pay {node} in cycle {cycle}") })
+    }
+}

@@ -1,0 +1,149 @@
+use async_trait::async_trait;
+use lucid_model::{
+    audit::AuditEntry,
+    id::Digest,
+    policy::{Activation, Bundle, PolicyKind, PolicyVersion, Revision, VersionState},
+};
+use lucid_ports::{Activated, ImportRecord, PolicyStore, StoreError, StoredBundle};
+use rusqlite::{Connection, params};
+
+use super::{
+    SqliteStore, audit,
+    columns::{Columns, json, stored},
+    fault::Fault,
+    query::{count, execute, first, rows},
+};
+
+const VERSION: &str = "v.name, v.version, v.digest, v.kind, v.abi, v.state, v.reason, v.uploaded_at, v.uploaded_by";
+const ACTIVATION: &str = "revision, kind, scope, name, version, digest, params, at, actor, reason";
+
+fn state_word(state: VersionState) -> &'static str {
+    match state {
+        VersionState::Checked => "checked",
+        VersionState::Rejected => "rejected",
+    }
+}
+
+fn read_version(columns: &mut Columns<'_>) -> Result<PolicyVersion, Fault> {
+    Ok(PolicyVersion {
+        policy: columns.policy()?,
+        kind: columns.word(PolicyKind::from_name)?,
+        abi: columns.take()?,
+        state: columns.word(|word| [VersionState::Checked, VersionState::Rejected].into_iter().find(|state| state_word(*state) == word))?,
+        reason: columns.take()?,
+        uploaded_at: columns.time()?,
+        uploaded_by: columns.take()?,
+    })
+}
+
+fn read_bundle(columns: &mut Columns<'_>) -> Result<StoredBundle, Fault> {
+    let version = read_version(columns)?;
+    let bundle = Bundle { manifest: columns.take()?, component: columns.take()?, golden: columns.json()? };
+    Ok(StoredBundle { version, bundle })
+}
+
+fn read_activation(columns: &mut Columns<'_>) -> Result<Activation, Fault> {
+    Ok(Activation {
+        revision: Revision(columns.unsigned()?),
+        kind: columns.word(PolicyKind::from_name)?,
+        scope: columns.word(|word| word.parse().ok())?,
+        policy: columns.policy()?,
+        params: columns.json()?,
+        at: columns.time()?,
+        actor: columns.take()?,
+        reason: columns.take()?,
+    })
+}
+
+fn add_version(connection: &Connection, stored: &StoredBundle, entry: &AuditEntry) -> Result<bool, Fault> {
+    let (version, bundle) = (&stored.version, &stored.bundle);
+    let sql = "INSERT INTO policy_versions (name, version, digest, kind, abi, state, reason, uploaded_at, uploaded_by) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    let values = params![
+        version.policy.name,
+        version.policy.version.to_string(),
+        version.policy.digest.0,
+        version.kind.name(),
+        version.abi,
+        state_word(version.state),
+        version.reason,
+        version.uploaded_at.0,
+        version.uploaded_by,
+    ];
+    if execute(connection, sql, values)? == 0 {
+        return Ok(false);
+    }
+    let sql = "INSERT INTO policy_bundles (digest, manifest, component, golden) VALUES (?, ?, ?, ?)";
+    execute(connection, sql, params![version.policy.digest.0, bundle.manifest, bundle.component, json(&bundle.golden)?])?;
+    audit::add(connection, entry)?;
+    Ok(true)
+}
+
+fn last_revision(connection: &Connection) -> Result<Revision, Fault> {
+    count(connection, "SELECT coalesce(max(revision), 0) FROM activations", []).map(Revision)
+}
+
+fn activate(connection: &Connection, based_on: Revision, activations: &[Activation], entries: &[AuditEntry]) -> Result<Activated, Fault> {
+    if last_revision(connection)? != based_on {
+        return Ok(Activated::Conflict);
+    }
+    let mut revision = based_on;
+    let sql = format!("INSERT INTO activations ({ACTIVATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    for activation in activations {
+        revision = Revision(revision.0 + 1);
+        let values = params![
+            stored(revision.0)?,
+            activation.kind.name(),
+            activation.scope.to_string(),
+            activation.policy.name,
+            activation.policy.version.to_string(),
+            activation.policy.digest.0,
+            json(&activation.params)?,
+            activation.at.0,
+            activation.actor,
+            activation.reason,
+        ];
+        execute(connection, &sql, values)?;
+    }
+    entries.iter().try_for_each(|entry| audit::add(connection, entry))?;
+    Ok(Activated::Done(revision))
+}
+
+#[async_trait]
+impl PolicyStore for SqliteStore {
+    async fn add_version(&self, stored: StoredBundle, audit: AuditEntry) -> Result<bool, StoreError> {
+        self.core.write(move |connection| add_version(connection, &stored, &audit)).await
+    }
+    async fn versions(&self) -> Result<Vec<PolicyVersion>, StoreError> {
+        let sql = format!("SELECT {VERSION} FROM policy_versions v ORDER BY v.uploaded_at DESC, v.digest DESC");
+        self.core.read(move |connection| rows(connection, &sql, [], read_version)).await
+    }
+    async fn bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, StoreError> {
+        let sql = format!(
+            "SELECT {VERSION}, b.manifest, b.component, b.golden FROM policy_versions v JOIN policy_bundles b USING (digest) WHERE v.digest = ?"
+        );
+        self.core.read(move |connection| first(connection, &sql, [digest.0], read_bundle)).await
+    }
+    async fn active(&self) -> Result<(Revision, Vec<Activation>), StoreError> {
+        let sql = format!(
+            "SELECT {ACTIVATION} FROM activations WHERE revision IN (SELECT max(revision) FROM activations GROUP BY kind, scope) ORDER BY revision"
+        );
+        self.core.read(move |connection| Ok((last_revision(connection)?, rows(connection, &sql, [], read_activation)?))).await
+    }
+    async fn activations(&self, limit: u32) -> Result<Vec<Activation>, StoreError> {
+        let sql = format!("SELECT {ACTIVATION} FROM activations ORDER BY revision DESC LIMIT ?");
+        self.core.read(move |connection| rows(connection, &sql, [limit], read_activation)).await
+    }
+    async fn activate(&self, based_on: Revision, activations: Vec<Activation>, audit: Vec<AuditEntry>) -> Result<Activated, StoreError> {
+        self.core.write(move |connection| activate(connection, based_on, &activations, &audit)).await
+    }
+    async fn import(&self, digest: Digest) -> Result<Option<ImportRecord>, StoreError> {
+        let sql = "SELECT digest, outcome FROM imports WHERE digest = ?";
+        let read = |c: &mut Columns<'_>| Ok(ImportRecord { digest: c.digest()?, outcome: c.take()? });
+        self.core.read(move |connection| first(connection, sql, [digest.0], read)).await
+    }
+    async fn record_import(&self, record: ImportRecord) -> Result<(), StoreError> {
+        let sql = "INSERT INTO imports (digest, outcome) VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET outcome = excluded.outcome";
+        self.core.write(move |connection| execute(connection, sql, params![record.digest.0, record.outcome]).map(|_| ())).await
+    }
+}

@@ -1,0 +1,136 @@
+use async_trait::async_trait;
+use lucid_model::{
+    audit::AuditEntry,
+    id::{NodeId, PoolId},
+    pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
+};
+use lucid_ports::{Page, PageRequest, PoolFilter, PoolSort, PoolStore, StoreError};
+use rusqlite::{Connection, params, types::Value};
+
+use super::{
+    SqliteStore, audit,
+    columns::{Columns, stored},
+    fault::Fault,
+    nodes,
+    query::{Conditions, List, Source, execute, first, rows},
+};
+
+const COLUMNS: &str = "id, name, description, status, max_nodes, (SELECT count(*) FROM nodes WHERE nodes.pool = pools.id) AS node_count, created_at, \
+                       updated_at, auto_assignment, load_balancing, health_check_interval_s, failover_enabled, version";
+
+fn read(columns: &mut Columns<'_>) -> Result<Pool, Fault> {
+    Ok(Pool {
+        id: columns.id(PoolId)?,
+        name: columns.take()?,
+        description: columns.take()?,
+        status: columns.word(PoolStatus::from_name)?,
+        max_nodes: columns.take()?,
+        node_count: columns.take()?,
+        created_at: columns.time()?,
+        updated_at: columns.time()?,
+        config: PoolConfig {
+            auto_assignment: columns.take()?,
+            load_balancing: columns.word(LoadBalancing::from_name)?,
+            health_check_interval_s: columns.take()?,
+            failover_enabled: columns.take()?,
+        },
+        version: columns.unsigned()?,
+    })
+}
+
+fn create(connection: &Connection, pool: &Pool, entry: &AuditEntry) -> Result<bool, Fault> {
+    let sql = "INSERT INTO pools (id, name, description, status, max_nodes, created_at, updated_at, auto_assignment, load_balancing, \
+               health_check_interval_s, failover_enabled, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    let values = params![
+        pool.id.0.as_bytes(),
+        pool.name,
+        pool.description,
+        pool.status.name(),
+        pool.max_nodes,
+        pool.created_at.0,
+        pool.updated_at.0,
+        pool.config.auto_assignment,
+        pool.config.load_balancing.name(),
+        pool.config.health_check_interval_s,
+        pool.config.failover_enabled,
+        stored(pool.version)?,
+    ];
+    let added = execute(connection, sql, values)? == 1;
+    if added {
+        audit::add(connection, entry)?;
+    }
+    Ok(added)
+}
+
+fn update(connection: &Connection, pool: &Pool, entry: &AuditEntry) -> Result<bool, Fault> {
+    // OR IGNORE: another pool's name changes nothing, as another version does.
+    let sql = "UPDATE OR IGNORE pools SET name = ?, description = ?, status = ?, max_nodes = ?, updated_at = ?, auto_assignment = ?, \
+               load_balancing = ?, health_check_interval_s = ?, failover_enabled = ?, version = ? WHERE id = ? AND version = ?";
+    let values = params![
+        pool.name,
+        pool.description,
+        pool.status.name(),
+        pool.max_nodes,
+        pool.updated_at.0,
+        pool.config.auto_assignment,
+        pool.config.load_balancing.name(),
+        pool.config.health_check_interval_s,
+        pool.config.failover_enabled,
+        stored(pool.version)?,
+        pool.id.0.as_bytes(),
+        stored(pool.version.saturating_sub(1))?,
+    ];
+    let changed = execute(connection, sql, values)? == 1;
+    if changed {
+        audit::add(connection, entry)?;
+    }
+    Ok(changed)
+}
+
+pub(crate) fn list(filter: &PoolFilter, page: PageRequest<PoolSort>) -> List {
+    let conditions = Conditions::default().and("status = ?", filter.status.map(|status| Value::Text(status.name().to_owned())));
+    let key = match page.sort {
+        PoolSort::CreatedAt => "created_at",
+        PoolSort::UpdatedAt => "updated_at",
+        PoolSort::Name => "name",
+        PoolSort::NodeCount => "node_count",
+    };
+    List::new(&Source { columns: COLUMNS, table: "pools", joins: "" }, conditions, &[key, "id"], &page)
+}
+
+#[async_trait]
+impl PoolStore for SqliteStore {
+    async fn create_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError> {
+        self.core.write(move |connection| create(connection, &pool, &audit)).await
+    }
+    async fn pool(&self, id: PoolId) -> Result<Option<Pool>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM pools WHERE id = ?");
+        self.core.read(move |connection| first(connection, &sql, [id.0.as_bytes()], read)).await
+    }
+    async fn update_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError> {
+        self.core.write(move |connection| update(connection, &pool, &audit)).await
+    }
+    async fn delete_pool(&self, id: PoolId, audit: AuditEntry) -> Result<Option<Vec<NodeId>>, StoreError> {
+        self.core
+            .write(move |connection| {
+                if execute(connection, "DELETE FROM pools WHERE id = ?", [id.0.as_bytes()])? == 0 {
+                    return Ok(None);
+                }
+                audit::add(connection, &audit)?;
+                nodes::leave_pool(connection, id, audit.at).map(Some)
+            })
+            .await
+    }
+    async fn pools(&self, filter: &PoolFilter, page: PageRequest<PoolSort>) -> Result<Page<Pool>, StoreError> {
+        let list = list(filter, page);
+        self.core.read(move |connection| list.run(connection, read)).await
+    }
+    async fn pools_with_room(&self) -> Result<Vec<Pool>, StoreError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM pools WHERE status = 'active' AND auto_assignment AND node_count < max_nodes ORDER BY created_at, id");
+        self.core.read(move |connection| rows(connection, &sql, [], read)).await
+    }
+    async fn pool_members(&self, id: PoolId) -> Result<Vec<NodeId>, StoreError> {
+        self.core.read(move |connection| nodes::members(connection, id)).await
+    }
+}

@@ -1,0 +1,135 @@
+use lucid_model::{
+    id::{Digest, NodeId, SessionId},
+    metric::Sample,
+    observation::{Observation, Observer, Verdict},
+    time::TimeMs,
+};
+use lucid_ports::{Report, ReportOutcome, SessionOutcome};
+use rusqlite::{Connection, params};
+
+use super::{
+    columns::stored,
+    fault::Fault,
+    query::{execute, first},
+};
+
+/// Stores all of a report, or nothing if its place in the sequence is taken.
+pub(crate) fn store(connection: &Connection, report: &Report) -> Result<ReportOutcome, Fault> {
+    if let Some((sequence, digest)) = report.sequence
+        && let Some(outcome) = take_place(connection, report.node, sequence, digest)?
+    {
+        return Ok(outcome);
+    }
+    for sample in &report.samples {
+        add_sample(connection, report.node, sample)?;
+    }
+    if let Some(presence) = report.presence {
+        let sql = "INSERT INTO presence (node, from_ms, to_ms) VALUES (?, ?, ?) \
+                   ON CONFLICT (node, from_ms) DO UPDATE SET to_ms = max(to_ms, excluded.to_ms)";
+        execute(connection, sql, params![report.node.0.as_bytes(), presence.from.0, presence.to.0])?;
+    }
+    let outcomes = report.sessions.iter().map(|session| add_session(connection, session)).collect::<Result<_, _>>()?;
+    let newest = report.samples.iter().map(|sample| sample.at).max();
+    touch(connection, report.node, report.arrived_at, newest)?;
+    Ok(ReportOutcome::Stored(outcomes))
+}
+
+/// Takes the report's number; an outcome if that is not to be had.
+fn take_place(connection: &Connection, node: NodeId, sequence: u64, digest: Digest) -> Result<Option<ReportOutcome>, Fault> {
+    let sql = "SELECT highest, digest FROM sequences WHERE node = ?";
+    match first(connection, sql, [node.0.as_bytes()], |c| Ok((c.unsigned()?, c.digest()?)))? {
+        Some((highest, last)) if highest == sequence && last == digest => return Ok(Some(ReportOutcome::Repeated)),
+        Some((highest, _)) if sequence <= highest => return Ok(Some(ReportOutcome::SequenceTaken { highest })),
+        _ => {}
+    }
+    let sql = "INSERT INTO sequences (node, highest, digest) VALUES (?, ?, ?) \
+               ON CONFLICT (node) DO UPDATE SET highest = excluded.highest, digest = excluded.digest";
+    execute(connection, sql, params![node.0.as_bytes(), stored(sequence)?, digest.0])?;
+    Ok(None)
+}
+
+/// A second sample of the same instant is the same sample, sent again.
+fn add_sample(connection: &Connection, node: NodeId, sample: &Sample) -> Result<(), Fault> {
+    let sql = "INSERT INTO samples (node, at, arrived_at, cpu, memory, disk, bytes_sent, bytes_received, packets_sent, packets_received, \
+               active_sessions, uptime_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    let (usage, network) = (&sample.usage, &sample.usage.network);
+    let values = params![
+        node.0.as_bytes(),
+        sample.at.0,
+        sample.arrived_at.0,
+        usage.cpu.0,
+        usage.memory.0,
+        usage.disk.0,
+        network.bytes_sent.cast_signed(),
+        network.bytes_received.cast_signed(),
+        network.packets_sent.cast_signed(),
+        network.packets_received.cast_signed(),
+        sample.active_sessions,
+        sample.uptime_s.cast_signed(),
+    ];
+    execute(connection, sql, values)?;
+    Ok(())
+}
+
+/// A session keeps its start, and its end only moves on; what else is said of it is the newest claim. What an
+/// observer vouched for, the node's own claim does not replace: it could raise its own quality.
+fn add_session(connection: &Connection, session: &Observation) -> Result<SessionOutcome, Fault> {
+    let known = first(connection, "SELECT node FROM sessions WHERE session = ?", [session.session.0.as_bytes()], |c| c.id(NodeId))?;
+    if known.is_some_and(|node| node != session.node) {
+        return Ok(SessionOutcome::OfAnotherNode);
+    }
+    let sql = "INSERT INTO sessions (session, node, from_ms, to_ms, quality, cpu, memory, disk, bytes_sent, bytes_received, packets_sent, \
+               packets_received, by_observer, received_at, verdict, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+               ON CONFLICT (session) DO UPDATE SET to_ms = max(to_ms, excluded.to_ms), quality = excluded.quality, cpu = excluded.cpu, \
+               memory = excluded.memory, disk = excluded.disk, bytes_sent = excluded.bytes_sent, bytes_received = excluded.bytes_received, \
+               packets_sent = excluded.packets_sent, packets_received = excluded.packets_received, by_observer = excluded.by_observer, \
+               received_at = excluded.received_at, verdict = excluded.verdict, reason = excluded.reason \
+               WHERE excluded.by_observer >= by_observer";
+    let (verdict, reason) = verdict_words(&session.verdict);
+    let usage = session.usage.as_ref();
+    let counter = |read: fn(&lucid_model::metric::NetworkCounters) -> u64| usage.map(|u| read(&u.network).cast_signed());
+    let values = params![
+        session.session.0.as_bytes(),
+        session.node.0.as_bytes(),
+        session.span.from.0,
+        session.span.to.0,
+        session.quality.0,
+        usage.map(|u| u.cpu.0),
+        usage.map(|u| u.memory.0),
+        usage.map(|u| u.disk.0),
+        counter(|n| n.bytes_sent),
+        counter(|n| n.bytes_received),
+        counter(|n| n.packets_sent),
+        counter(|n| n.packets_received),
+        session.by == Observer::Observer,
+        session.received_at.0,
+        verdict,
+        reason,
+    ];
+    execute(connection, sql, values)?;
+    Ok(SessionOutcome::Stored)
+}
+
+fn touch(connection: &Connection, node: NodeId, seen: TimeMs, newest: Option<TimeMs>) -> Result<(), Fault> {
+    let sql = "INSERT INTO live (node, last_seen, sample_at) VALUES (?, ?, ?) ON CONFLICT (node) DO UPDATE SET \
+               last_seen = max(last_seen, excluded.last_seen), \
+               sample_at = coalesce(max(sample_at, excluded.sample_at), sample_at, excluded.sample_at)";
+    execute(connection, sql, params![node.0.as_bytes(), seen.0, newest.map(|at| at.0)])?;
+    Ok(())
+}
+
+/// Replaces a session's verdict.
+pub(crate) fn set_verdict(connection: &Connection, session: SessionId, node: NodeId, verdict: &Verdict) -> Result<(), Fault> {
+    let (word, reason) = verdict_words(verdict);
+    let sql = "UPDATE sessions SET verdict = ?, reason = ? WHERE session = ? AND node = ?";
+    execute(connection, sql, params![word, reason, session.0.as_bytes(), node.0.as_bytes()])?;
+    Ok(())
+}
+
+fn verdict_words(verdict: &Verdict) -> (&'static str, Option<&str>) {
+    match verdict {
+        Verdict::Accepted => ("accepted", None),
+        Verdict::Rejected(reason) => ("rejected", Some(reason)),
+        Verdict::Unverified => ("unverified", None),
+    }
+}

@@ -1,0 +1,86 @@
+use lucid_model::{
+    audit::AuditEntry,
+    id::RunId,
+    payout::{Run, RunState},
+};
+use rusqlite::{Connection, params};
+
+use super::{
+    audit,
+    columns::{Columns, stored},
+    fault::Fault,
+    query::{execute, first, rows},
+};
+
+const COLUMNS: &str = "id, cycle, state, planner, approver, payouts, total, reason, created_at, updated_at, version";
+
+fn read(columns: &mut Columns<'_>) -> Result<Run, Fault> {
+    Ok(Run {
+        id: columns.id(RunId)?,
+        cycle: columns.take()?,
+        state: columns.word(RunState::from_name)?,
+        planner: columns.take()?,
+        approver: columns.take()?,
+        count: columns.take()?,
+        total: columns.money()?,
+        reason: columns.take()?,
+        created_at: columns.time()?,
+        updated_at: columns.time()?,
+        version: columns.unsigned()?,
+    })
+}
+
+pub(crate) fn create(connection: &Connection, run: &Run, entry: &AuditEntry) -> Result<bool, Fault> {
+    let sql = format!("INSERT INTO runs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let values = params![
+        run.id.0.as_bytes(),
+        run.cycle,
+        run.state.name(),
+        run.planner,
+        run.approver,
+        run.count,
+        run.total.0,
+        run.reason,
+        run.created_at.0,
+        run.updated_at.0,
+        stored(run.version)?,
+    ];
+    let added = execute(connection, &sql, values)? == 1;
+    if added {
+        audit::add(connection, entry)?;
+    }
+    Ok(added)
+}
+
+pub(crate) fn one(connection: &Connection, id: RunId) -> Result<Option<Run>, Fault> {
+    first(connection, &format!("SELECT {COLUMNS} FROM runs WHERE id = ?"), [id.0.as_bytes()], read)
+}
+
+pub(crate) fn open(connection: &Connection) -> Result<Vec<Run>, Fault> {
+    let sql = format!("SELECT {COLUMNS} FROM runs WHERE state IN ('planned', 'approved') ORDER BY created_at, id");
+    rows(connection, &sql, [], read)
+}
+
+pub(crate) fn update(connection: &Connection, run: &Run, entry: &AuditEntry) -> Result<bool, Fault> {
+    let sql = "UPDATE runs SET cycle = ?, state = ?, planner = ?, approver = ?, payouts = ?, total = ?, reason = ?, created_at = ?, \
+               updated_at = ?, version = ? WHERE id = ? AND version = ?";
+    let values = params![
+        run.cycle,
+        run.state.name(),
+        run.planner,
+        run.approver,
+        run.count,
+        run.total.0,
+        run.reason,
+        run.created_at.0,
+        run.updated_at.0,
+        stored(run.version)?,
+        run.id.0.as_bytes(),
+        stored(run.version.saturating_sub(1))?,
+    ];
+    let changed = execute(connection, sql, values)? == 1;
+    if changed {
+        audit::add(connection, entry)?;
+    }
+    Ok(changed)
+}

@@ -1,0 +1,46 @@
+use async_trait::async_trait;
+use lucid_model::settlement::SettlementRecord;
+use lucid_ports::{SettlementStore, StoreError};
+use rusqlite::params;
+
+use super::{
+    SqliteStore,
+    columns::Columns,
+    fault::Fault,
+    query::{execute, first},
+};
+
+const COLUMNS: &str = "period_start_s, length_s, accruals, sum, budget, remainder, note";
+
+fn read(columns: &mut Columns<'_>) -> Result<SettlementRecord, Fault> {
+    Ok(SettlementRecord {
+        period: columns.period()?,
+        count: columns.take()?,
+        sum: columns.money()?,
+        budget: columns.money()?,
+        remainder: columns.money()?,
+        note: columns.take()?,
+    })
+}
+
+#[async_trait]
+impl SettlementStore for SqliteStore {
+    async fn settlement(&self, period_start_s: i64) -> Result<Option<SettlementRecord>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM settlements WHERE period_start_s = ?");
+        self.core.read(move |connection| first(connection, &sql, [period_start_s], read)).await
+    }
+    async fn last_settlement(&self) -> Result<Option<SettlementRecord>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM settlements ORDER BY period_start_s DESC LIMIT 1");
+        self.core.read(move |connection| first(connection, &sql, [], read)).await
+    }
+    async fn record_settlement(&self, record: SettlementRecord) -> Result<bool, StoreError> {
+        let sql = format!("INSERT INTO settlements ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+        self.core
+            .write(move |connection| {
+                let (start_s, length_s) = (record.period.start_s, record.period.length.seconds());
+                let values = params![start_s, length_s, record.count, record.sum.0, record.budget.0, record.remainder.0, record.note];
+                Ok(execute(connection, &sql, values)? == 1)
+            })
+            .await
+    }
+}

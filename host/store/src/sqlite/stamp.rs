@@ -1,0 +1,33 @@
+use async_trait::async_trait;
+use lucid_model::id::FamilyId;
+use lucid_ports::{Environment, Stamp, StampStore, StoreError};
+use rusqlite::params;
+
+use super::{
+    SqliteStore,
+    columns::Columns,
+    fault::Fault,
+    query::{execute, first},
+};
+
+fn environment(word: &str) -> Option<Environment> {
+    [Environment::Sandbox, Environment::Live].into_iter().find(|e| e.name() == word)
+}
+
+fn read(columns: &mut Columns<'_>) -> Result<Stamp, Fault> {
+    Ok(Stamp { environment: columns.word(environment)?, network: columns.take()?, rail: columns.take()?, family: columns.id(FamilyId)? })
+}
+
+#[async_trait]
+impl StampStore for SqliteStore {
+    async fn stamp_or(&self, fresh: Stamp) -> Result<Stamp, StoreError> {
+        self.core
+            .write(move |connection| {
+                let sql = "INSERT INTO stamp (one, environment, network, rail, family) VALUES (1, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+                execute(connection, sql, params![fresh.environment.name(), fresh.network, fresh.rail, fresh.family.0.as_bytes()])?;
+                let stamp = first(connection, "SELECT environment, network, rail, family FROM stamp", [], read)?;
+                stamp.ok_or_else(|| Fault::Bad("the stamp is missing".to_owned()))
+            })
+            .await
+    }
+}

@@ -1,0 +1,155 @@
+use async_trait::async_trait;
+use lucid_model::{
+    credit::Interval,
+    id::{NodeId, SessionId},
+    metric::{NetworkCounters, Sample, Usage, UsageSum, UsageSummary},
+    observation::{Observation, Observer, Verdict},
+    score::Ppm,
+    time::TimeMs,
+};
+use lucid_ports::{LiveState, NodeObserved, Report, ReportOutcome, StoreError, TelemetryStore};
+use rusqlite::{Connection, params};
+
+use super::{
+    SqliteStore,
+    columns::Columns,
+    fault::Fault,
+    query::{first, rows},
+    reports,
+};
+
+const SESSION: &str = "session, node, from_ms, to_ms, quality, by_observer, received_at, verdict, reason, \
+                       cpu, memory, disk, bytes_sent, bytes_received, packets_sent, packets_received";
+const USAGE: &str = "cpu, memory, disk, bytes_sent, bytes_received, packets_sent, packets_received";
+
+fn read_usage(columns: &mut Columns<'_>) -> Result<Usage, Fault> {
+    Ok(Usage {
+        cpu: columns.ppm()?,
+        memory: columns.ppm()?,
+        disk: columns.ppm()?,
+        network: NetworkCounters {
+            bytes_sent: columns.counter()?,
+            bytes_received: columns.counter()?,
+            packets_sent: columns.counter()?,
+            packets_received: columns.counter()?,
+        },
+    })
+}
+
+/// Usage that may not have been sent: then every column of it is NULL.
+fn read_usage_or_none(columns: &mut Columns<'_>) -> Result<Option<Usage>, Fault> {
+    let Some(cpu) = columns.take::<Option<u32>>()? else { return Ok(None) };
+    let (memory, disk) = (columns.ppm()?, columns.ppm()?);
+    let network = NetworkCounters {
+        bytes_sent: columns.counter()?,
+        bytes_received: columns.counter()?,
+        packets_sent: columns.counter()?,
+        packets_received: columns.counter()?,
+    };
+    Ok(Some(Usage { cpu: Ppm(cpu), memory, disk, network }))
+}
+
+fn read_session(columns: &mut Columns<'_>) -> Result<Observation, Fault> {
+    let (session, node) = (columns.id(SessionId)?, columns.id(NodeId)?);
+    let span = read_interval(columns)?;
+    let quality = columns.ppm()?;
+    let by = if columns.take()? { Observer::Observer } else { Observer::Itself };
+    let received_at = columns.time()?;
+    let (word, reason): (String, Option<String>) = (columns.take()?, columns.take()?);
+    let verdict = match word.as_str() {
+        "accepted" => Verdict::Accepted,
+        "rejected" => Verdict::Rejected(reason.unwrap_or_default()),
+        "unverified" => Verdict::Unverified,
+        other => return Err(Fault::Bad(format!("verdict {other:?}"))),
+    };
+    Ok(Observation { session, node, span, quality, usage: read_usage_or_none(columns)?, by, received_at, verdict })
+}
+
+fn read_interval(columns: &mut Columns<'_>) -> Result<Interval, Fault> {
+    Ok(Interval { from: columns.time()?, to: columns.time()? })
+}
+
+fn live_state(connection: &Connection, node: NodeId) -> Result<Option<LiveState>, Fault> {
+    let sql = "SELECT last_seen, sample_at FROM live WHERE node = ?";
+    let Some((last_seen, sample_at)) = first(connection, sql, [node.0.as_bytes()], |c| Ok((c.time()?, c.time_or_none()?)))? else {
+        return Ok(None);
+    };
+    let sample = sample_at.map(|at| sample(connection, node, at)).transpose()?.flatten();
+    Ok(Some(LiveState { last_seen, sample }))
+}
+
+fn sample(connection: &Connection, node: NodeId, at: TimeMs) -> Result<Option<Sample>, Fault> {
+    let sql = format!("SELECT arrived_at, active_sessions, uptime_s, {USAGE} FROM samples WHERE node = ? AND at = ?");
+    first(connection, &sql, params![node.0.as_bytes(), at.0], |c| {
+        let (arrived_at, active_sessions, uptime_s) = (c.time()?, c.take()?, c.counter()?);
+        Ok(Sample { node, at, arrived_at, usage: read_usage(c)?, active_sessions, uptime_s })
+    })
+}
+
+/// Sums one node's samples up in the order of their time; they are never held in memory.
+fn usage(connection: &Connection, node: NodeId, range: Interval) -> Result<UsageSum, Fault> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {USAGE} FROM samples WHERE node = ? AND at >= ? AND at < ? ORDER BY at"))?;
+    let mut cursor = statement.query(params![node.0.as_bytes(), range.from.0, range.to.0])?;
+    let mut sum = UsageSum::default();
+    while let Some(row) = cursor.next()? {
+        sum.add(read_usage(&mut Columns::of(row))?);
+    }
+    Ok(sum)
+}
+
+fn fleet_usage(connection: &Connection, nodes: Option<Vec<NodeId>>, range: Interval) -> Result<(UsageSummary, u64), Fault> {
+    let nodes = match nodes {
+        Some(nodes) => nodes,
+        None => rows(connection, "SELECT node FROM live ORDER BY node", [], |c| c.id(NodeId))?,
+    };
+    let (mut sum, mut open) = (UsageSum::default(), 0_u64);
+    for node in nodes {
+        sum.merge(&usage(connection, node, range)?);
+        let sql = "SELECT s.active_sessions FROM live l JOIN samples s ON s.node = l.node AND s.at = l.sample_at WHERE l.node = ?";
+        open = open.saturating_add(first(connection, sql, [node.0.as_bytes()], |c| c.unsigned())?.unwrap_or(0));
+    }
+    Ok((sum.finish(), open))
+}
+
+fn observed(connection: &Connection, node: NodeId, range: Interval) -> Result<NodeObserved, Fault> {
+    let sessions = format!("SELECT {SESSION} FROM sessions WHERE node = ?1 AND to_ms > ?2 AND from_ms < ?3 ORDER BY from_ms, session");
+    let presence = "SELECT from_ms, to_ms FROM presence WHERE node = ?1 AND to_ms > ?2 AND from_ms < ?3 ORDER BY from_ms";
+    let overlapping = params![node.0.as_bytes(), range.from.0, range.to.0];
+    Ok(NodeObserved {
+        node,
+        sessions: rows(connection, &sessions, overlapping, read_session)?,
+        presence: rows(connection, presence, overlapping, read_interval)?,
+        usage: usage(connection, node, range)?.finish(),
+    })
+}
+
+#[async_trait]
+impl TelemetryStore for SqliteStore {
+    async fn store_report(&self, report: Report) -> Result<ReportOutcome, StoreError> {
+        self.telemetry.write(move |connection| reports::store(connection, &report)).await
+    }
+    async fn live_states(&self, nodes: &[NodeId]) -> Result<Vec<Option<LiveState>>, StoreError> {
+        let nodes = nodes.to_vec();
+        self.telemetry.read(move |connection| nodes.into_iter().map(|node| live_state(connection, node)).collect()).await
+    }
+    async fn usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, StoreError> {
+        self.telemetry.read(move |connection| Ok(usage(connection, node, range)?.finish())).await
+    }
+    async fn fleet_usage(&self, nodes: Option<&[NodeId]>, range: Interval) -> Result<(UsageSummary, u64), StoreError> {
+        let nodes = nodes.map(<[NodeId]>::to_vec);
+        self.telemetry.read(move |connection| fleet_usage(connection, nodes, range)).await
+    }
+    async fn observed(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, StoreError> {
+        let nodes = nodes.to_vec();
+        self.telemetry.read(move |connection| nodes.into_iter().map(|node| observed(connection, node, range)).collect()).await
+    }
+    async fn unverified(&self, range: Interval, limit: u32) -> Result<Vec<Observation>, StoreError> {
+        let sql = format!("SELECT {SESSION} FROM sessions WHERE verdict = 'unverified' AND to_ms > ? AND from_ms < ? ORDER BY session LIMIT ?");
+        self.telemetry.read(move |connection| rows(connection, &sql, params![range.from.0, range.to.0, limit], read_session)).await
+    }
+    async fn set_verdicts(&self, sessions: Vec<Observation>) -> Result<(), StoreError> {
+        self.telemetry
+            .write(move |connection| sessions.iter().try_for_each(|s| reports::set_verdict(connection, s.session, s.node, &s.verdict)))
+            .await
+    }
+}

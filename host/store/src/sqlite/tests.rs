@@ -1,0 +1,38 @@
+//! The suite on SQLite, and what only SQLite can break.
+
+mod failures;
+mod opening;
+mod plans;
+
+use std::sync::Arc;
+
+use lucid_ports::Store;
+use tempfile::TempDir;
+
+use super::SqliteStore;
+use crate::conformance::{Backend, conformance_suite};
+
+struct Sqlite {
+    dir: TempDir,
+    store: Option<Arc<dyn Store>>,
+}
+
+impl Backend for Sqlite {
+    fn store(&self) -> Arc<dyn Store> {
+        self.store.clone().unwrap()
+    }
+    fn reopen(&mut self) {
+        self.store = None;
+        self.store = Some(Arc::new(SqliteStore::open(self.dir.path()).unwrap()));
+    }
+}
+
+fn sqlite() -> Sqlite {
+    let dir = tempfile::tempdir().unwrap();
+    let store = crate::open(&format!("sqlite://{}/", dir.path().display())).unwrap();
+    Sqlite { dir, store: Some(store) }
+}
+
+mod suite {
+    super::conformance_suite!(crate::sqlite::tests::sqlite);
+}

@@ -1,0 +1,97 @@
+use lucid_model::{
+    id::NodeId,
+    score::ScoreCenti,
+    time::TimeMs,
+    vote::{BlockRef, Vote, VoteChoice, VoteState},
+};
+use lucid_ports::{PageRequest, VoteFilter};
+use rusqlite::{Connection, params, types::Value};
+
+use super::{
+    columns::{Columns, blob},
+    fault::Fault,
+    query::{Conditions, List, Source, execute, rows},
+};
+
+const COLUMNS: &str = "node, epoch_start_s, score, block_id, block_hash, choice, at, merkle_root, state, vote_id, answer, attempts, next_attempt_at";
+
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Vote, Fault> {
+    Ok(Vote {
+        node: columns.id(NodeId)?,
+        epoch_start_s: columns.take()?,
+        score: ScoreCenti(columns.take()?),
+        block: read_block(columns)?,
+        choice: columns.word(VoteChoice::from_name)?,
+        timestamp: columns.time()?,
+        merkle_root: columns.digest()?,
+        state: columns.word(VoteState::from_name)?,
+        vote_id: columns.take()?,
+        answer: columns.take()?,
+        attempts: columns.take()?,
+        next_attempt_at: columns.time()?,
+    })
+}
+
+pub(crate) fn read_block(columns: &mut Columns<'_>) -> Result<Option<BlockRef>, Fault> {
+    let (id, hash): (Option<String>, Option<String>) = (columns.take()?, columns.take()?);
+    Ok(id.zip(hash).map(|(id, hash)| BlockRef { id, hash }))
+}
+
+pub(crate) fn add(connection: &Connection, vote: &Vote) -> Result<(), Fault> {
+    let sql =
+        format!("INSERT INTO votes (owner, {COLUMNS}) VALUES ((SELECT owner FROM nodes WHERE id = ?1), ?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    let values = params![
+        vote.node.0.as_bytes(),
+        vote.epoch_start_s,
+        vote.score.0,
+        vote.block.as_ref().map(|block| block.id.as_str()),
+        vote.block.as_ref().map(|block| block.hash.as_str()),
+        vote.choice.name(),
+        vote.timestamp.0,
+        vote.merkle_root.0,
+        vote.state.name(),
+        vote.vote_id,
+        vote.answer,
+        vote.attempts,
+        vote.next_attempt_at.0,
+    ];
+    execute(connection, &sql, values)?;
+    Ok(())
+}
+
+/// Keeps what became of a vote; what it says is never changed.
+pub(crate) fn update(connection: &Connection, vote: &Vote) -> Result<(), Fault> {
+    let sql = "UPDATE votes SET state = ?, vote_id = ?, answer = ?, attempts = ?, next_attempt_at = ? WHERE epoch_start_s = ? AND node = ?";
+    let key = (vote.epoch_start_s, vote.node.0.as_bytes());
+    execute(connection, sql, params![vote.state.name(), vote.vote_id, vote.answer, vote.attempts, vote.next_attempt_at.0, key.0, key.1])?;
+    Ok(())
+}
+
+/// Gives an epoch's votes their block.
+pub(crate) fn pin(connection: &Connection, epoch_start_s: i64, block: &BlockRef) -> Result<(), Fault> {
+    let sql = "UPDATE votes SET block_id = ?, block_hash = ? WHERE epoch_start_s = ? AND block_id IS NULL";
+    execute(connection, sql, params![block.id, block.hash, epoch_start_s])?;
+    Ok(())
+}
+
+pub(crate) fn due(connection: &Connection, now: TimeMs, limit: u32) -> Result<Vec<Vote>, Fault> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM votes INDEXED BY votes_due WHERE state = 'pending' AND block_id IS NOT NULL AND next_attempt_at <= ? \
+         ORDER BY epoch_start_s, node LIMIT ?"
+    );
+    rows(connection, &sql, params![now.0, limit], read)
+}
+
+pub(crate) fn epochs_without_block(connection: &Connection) -> Result<Vec<i64>, Fault> {
+    let sql = "SELECT start_s FROM epochs WHERE block_id IS NULL AND EXISTS \
+               (SELECT 1 FROM votes WHERE epoch_start_s = start_s AND state = 'pending' AND votes.block_id IS NULL) ORDER BY start_s";
+    rows(connection, sql, [], |c| c.take())
+}
+
+pub(crate) fn list(filter: &VoteFilter, page: PageRequest<()>) -> List {
+    let conditions = Conditions::default()
+        .and("node = ?", filter.node.map(|node| blob(node.0)))
+        .and("owner = ?", filter.owner.map(|owner| blob(owner.0)))
+        .and("state = ?", filter.state.map(|state| Value::Text(state.name().to_owned())));
+    List::new(&Source { columns: COLUMNS, table: "votes", joins: "" }, conditions, &["epoch_start_s", "node"], &page)
+}

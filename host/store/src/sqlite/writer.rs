@@ -1,0 +1,131 @@
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use lucid_ports::StoreError;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::fault::Fault;
+
+/// Jobs that wait for the writer; a caller beyond waits for room.
+const QUEUE: usize = 1024;
+/// Jobs of one transaction.
+const BATCH_JOBS_MAX: usize = 512;
+/// After this a transaction takes no further job.
+pub(crate) const BATCH_TIME_MAX: Duration = Duration::from_millis(20);
+
+/// Tells a caller what became of its job, once the transaction is over.
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// A job; says whether its changes stay.
+type Job = Box<dyn FnOnce(&Connection) -> (Kept, Answer) + Send>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Yes,
+    No,
+}
+
+/// The one thread that writes a file. Jobs that arrive together share a transaction and thereby one sync.
+pub(crate) struct Writer {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(crate) fn start(file: &'static str, connection: Connection, batch_time_max: Duration) -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let thread =
+            thread::Builder::new().name(format!("store-{file}")).spawn(move || work(&Batch { file, connection, time_max: batch_time_max }, queue))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    pub(crate) async fn run<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let gone = |detail: &str| StoreError::Unavailable { detail: detail.to_owned() };
+        let (sender, receiver) = oneshot::channel();
+        let boxed: Job = Box::new(move |connection| {
+            let result = catch_unwind(AssertUnwindSafe(|| job(connection))).unwrap_or_else(|_| Err(Fault::Bad("a job panicked".to_owned())));
+            let kept = if result.is_ok() { Kept::Yes } else { Kept::No };
+            let answer: Answer = Box::new(move |committed| {
+                // A caller that went away does not want the answer; the write stands all the same.
+                let _ = sender.send(result.map_err(StoreError::from).and_then(|value| committed.map(|()| value)));
+            });
+            (kept, answer)
+        });
+        self.jobs.as_ref().ok_or_else(|| gone("the writer has stopped"))?.send(boxed).await.map_err(|_| gone("the writer has stopped"))?;
+        receiver.await.map_err(|_| gone("no transaction could be begun"))?
+    }
+}
+
+impl Drop for Writer {
+    /// What was accepted is written before the directory's lock is given up.
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What every transaction of a writer has in common.
+struct Batch {
+    file: &'static str,
+    connection: Connection,
+    time_max: Duration,
+}
+
+fn work(batch: &Batch, mut queue: mpsc::Receiver<Job>) {
+    let Batch { file, connection, .. } = batch;
+    while let Some(first) = queue.blocking_recv() {
+        let mut answers = Vec::new();
+        let committed = transaction(batch, first, &mut queue, &mut answers);
+        if let Err(error) = &committed {
+            tracing::error!(file, %error, jobs = answers.len(), "a transaction was not committed");
+        }
+        if !connection.is_autocommit()
+            && let Err(error) = connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(file, %error, "a transaction could not be rolled back");
+        }
+        metrics::counter!("lucid_store_jobs_total", "file" => *file).increment(u64::try_from(answers.len()).unwrap_or(0));
+        let outcome = committed.map_err(|error| StoreError::Unavailable { detail: format!("{file}.db: {error}") });
+        answers.into_iter().for_each(|answer| answer(outcome.clone()));
+    }
+}
+
+/// Runs jobs until none waits or the transaction is full, then commits. Every job that ran has its answer in
+/// `answers`; one that did not run drops its sender, which its caller hears.
+fn transaction(batch: &Batch, first: Job, queue: &mut mpsc::Receiver<Job>, answers: &mut Vec<Answer>) -> rusqlite::Result<()> {
+    let Batch { file, connection, time_max } = batch;
+    statement(connection, "BEGIN IMMEDIATE")?;
+    let started = Instant::now();
+    let mut next = Some(first);
+    while let Some(job) = next {
+        statement(connection, "SAVEPOINT job")?;
+        let (kept, answer) = job(connection);
+        answers.push(answer);
+        // A full disk makes SQLite roll back everything at once; then this fails, and with it the whole batch.
+        if kept == Kept::No {
+            statement(connection, "ROLLBACK TO job")?;
+        }
+        statement(connection, "RELEASE job")?;
+        let room = answers.len() < BATCH_JOBS_MAX && started.elapsed() < *time_max;
+        next = if room { queue.try_recv().ok() } else { None };
+    }
+    let committing = Instant::now();
+    statement(connection, "COMMIT")?;
+    metrics::histogram!("lucid_store_commit_seconds", "file" => *file).record(committing.elapsed());
+    metrics::counter!("lucid_store_commits_total", "file" => *file).increment(1);
+    Ok(())
+}
+
+fn statement(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(|_| ())
+}
