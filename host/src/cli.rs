@@ -153,17 +153,15 @@ fn logs(default: &str, json_unless_terminal: bool) {
     if json_unless_terminal && !terminal { builder.json().init() } else { builder.init() }
 }
 
-/// Done when the process is asked to stop.
-pub async fn interrupted() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            tracing::error!(%error, "cannot listen for signals");
-            return std::future::pending().await;
+/// A future that is done when the process is asked to stop. Signals count from this call on, not from the first
+/// poll: what comes in between must not kill.
+pub fn interrupted() -> Result<impl Future<Output = ()> + Send> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+    })
 }

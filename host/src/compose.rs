@@ -11,6 +11,7 @@ use lucid_sandbox::{Sandbox, SandboxConfig};
 use lucid_server::{Api, ApiLimits, Authenticator, TokenSettings};
 use lucid_service::{Approval, NodeCaps, Ports, Service, ServiceConfig, Trust};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, ConfigError, RailKind},
@@ -78,10 +79,23 @@ pub async fn compose(config: &Config) -> Result<App> {
             .install_recorder()
             .context("cannot install the metrics recorder")?,
         stream: uuid::Uuid::now_v7().simple().to_string(),
+        stopping: CancellationToken::new(),
         environment: environment.name(),
     };
     let importer = Importer::new(Arc::clone(&service), config.policies.dir.clone());
     Ok(App { service, api: Arc::new(api), importer, sandbox, jwt_secret })
+}
+
+/// What has to be done before anything runs: policies, the sandbox's funds, what a crash left behind. Answers how
+/// many payouts were in flight when the process ended.
+pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) -> Result<u32> {
+    importer.start().await?;
+    let funds = maybe_money("payouts.sandbox_funds_usdt", config.payouts.sandbox_funds_usdt.as_ref())?;
+    if let (Some(funds), RailKind::Sandbox) = (funds, config.rail.kind) {
+        service.fund_treasury("sandbox", funds, "funds of the sandbox").await?;
+    }
+    service.watch_fleet().await?;
+    Ok(service.recover_payouts().await?)
 }
 
 fn jwt_secret(config: &Config, data: &std::path::Path) -> Result<String> {

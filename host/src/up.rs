@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use lucid_agent::{AgentConfig, AgentEvent};
-use lucid_model::{id::Digest, money::MicroUsdt, tron::TronAddress};
+use lucid_model::{id::Digest, tron::TronAddress};
 use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, PoolFilter, PoolSort};
 use lucid_service::{Actor, NewPool, Service};
 use lucid_wire::event::EventBody;
@@ -38,8 +38,6 @@ const AGENT_INTERVAL: Duration = Duration::from_secs(2);
 const LOCAL_OWNER: &str = "local-operator";
 /// How long the admin token is good for.
 const ADMIN_TOKEN_S: u64 = 24 * 3600;
-/// What the sandbox's treasury is given.
-const SANDBOX_FUNDS: MicroUsdt = MicroUsdt(1_000_000_000_000);
 
 /// Runs until told to stop, or for a time. The answer says whether the whole path was seen.
 pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Result<bool> {
@@ -48,6 +46,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     for name in ignored_by_up() {
         view.note(&format!("{name} is set and ignored: `lucid up` always uses the sandbox"));
     }
+    let interrupted = crate::cli::interrupted()?;
     let address = compose::address(config);
     let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
     let port = listener.local_addr()?.port();
@@ -59,13 +58,11 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
         "sandbox",
         &format!("payments and chain at {}; no money moves", sandbox.as_ref().map(lucid_sandbox::Sandbox::url).unwrap_or_default()),
     );
-    importer.start().await?;
+    compose::begin(config, &service, &mut importer).await?;
     for activation in service.active_policies().await?.1 {
         view.stage("policy", &format!("{:<10} {}", activation.kind.name(), activation.policy));
     }
     prepare(&service, &mut view, &mut seen).await?;
-    service.watch_fleet().await?;
-    service.recover_payouts().await?;
     let tasks = Tasks::start(&service, importer);
     let stop = CancellationToken::new();
     let stopped = stop.clone();
@@ -91,7 +88,6 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
         }
     };
     tokio::pin!(deadline);
-    let interrupted = crate::cli::interrupted();
     tokio::pin!(interrupted);
     loop {
         tokio::select! {
@@ -127,7 +123,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     Ok(missing.is_empty() || time.is_none())
 }
 
-/// A pool, funds, and what an earlier run left behind.
+/// A pool, and what an earlier run left behind.
 async fn prepare(service: &Service, view: &mut View, seen: &mut BTreeSet<String>) -> Result<()> {
     let one = |sort| PageRequest { page: 1, limit: 1, sort, order: Order::Ascending };
     let pools = service.pools(PoolFilter::default(), PageRequest { page: 1, limit: 1, sort: PoolSort::CreatedAt, order: Order::Ascending }).await?;
@@ -135,7 +131,6 @@ async fn prepare(service: &Service, view: &mut View, seen: &mut BTreeSet<String>
         let pool = NewPool { name: "default".into(), description: Some("made by lucid up".into()), max_nodes: 100, config: Default::default() };
         service.create_pool(&Actor::system(), pool).await?;
     }
-    service.fund_treasury("sandbox", SANDBOX_FUNDS, "sandbox funds of lucid up").await?;
     view.stage("treasury", &format!("{} USDT of the sandbox", service.treasury().await?));
     let nodes = service.nodes(&Actor::system(), NodeFilter::default(), one(NodeSort::CreatedAt)).await?;
     if let Some(known) = nodes.items.first() {
@@ -176,15 +171,15 @@ fn sandbox_wallet(dir: &std::path::Path) -> TronAddress {
 
 /// Shares the listener between `up` and `serve`.
 pub async fn serve(config: &Config) -> Result<()> {
+    let interrupted = crate::cli::interrupted()?;
     let address = compose::address(config);
     let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
+    let address = listener.local_addr()?;
     let App { service, api, mut importer, sandbox, .. } = compose::compose(config).await?;
-    importer.start().await?;
-    service.watch_fleet().await?;
-    let recovered = service.recover_payouts().await?;
+    let recovered = compose::begin(config, &service, &mut importer).await?;
     let tasks = Tasks::start(&service, importer);
     tracing::info!(%address, environment = api.environment, recovered, "lucid serves");
-    lucid_server::serve(listener, Arc::clone(&api), crate::cli::interrupted()).await?;
+    lucid_server::serve(listener, Arc::clone(&api), interrupted).await?;
     tasks.stop().await;
     if let Some(sandbox) = sandbox {
         sandbox.shutdown().await;

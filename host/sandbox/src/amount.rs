@@ -65,11 +65,7 @@ mod tests {
             ("9007199254.740993", 9_007_199_254_740_993),
             ("9223372036854.775807", i64::MAX),
         ] {
-            assert_eq!(
-                MicroUsdt::parse(text).map(MicroUsdt::micro),
-                Some(micro),
-                "{text}"
-            );
+            assert_eq!(MicroUsdt::parse(text).map(MicroUsdt::micro), Some(micro), "{text}");
         }
     }
 

@@ -11,11 +11,7 @@ pub(crate) fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
 
 /// The transaction id of a payout's transfer; a second transfer for the same payout has another one.
 pub(crate) fn transaction_id(payout_id: &str, copy: i64) -> String {
-    let digest = if copy == 0 {
-        sha256_hex(payout_id)
-    } else {
-        sha256_hex(format!("{payout_id}#{copy}"))
-    };
+    let digest = if copy == 0 { sha256_hex(payout_id) } else { sha256_hex(format!("{payout_id}#{copy}")) };
     format!("sandbox-{digest}")
 }
 
@@ -26,13 +22,7 @@ pub(crate) fn external_id(payout_id: &str, copy: i64) -> String {
 
 /// The identifier the service gives a vote.
 pub(crate) fn vote_id(node_id: &str, block_id: &str, copy: i64) -> String {
-    format!(
-        "vote-{}",
-        short(&format!(
-            "vote {copy} {}:{node_id} {block_id}",
-            node_id.len()
-        ))
-    )
+    format!("vote-{}", short(&format!("vote {copy} {}:{node_id} {block_id}", node_id.len())))
 }
 
 fn short(text: &str) -> String {

@@ -156,15 +156,10 @@ impl Sandbox {
         let block_interval_ms = whole_ms("block_interval", config.block_interval)?;
         if block_interval_ms == 0 {
             let value = config.block_interval;
-            return Err(SandboxError::Duration {
-                setting: "block_interval",
-                value,
-            });
+            return Err(SandboxError::Duration { setting: "block_interval", value });
         }
-        let runtime = tokio::runtime::Handle::try_current()
-            .map_err(|source| SandboxError::NoRuntime { source })?;
-        let (listener, addr) =
-            bind(listen).map_err(|source| SandboxError::Bind { listen, source })?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(|source| SandboxError::NoRuntime { source })?;
+        let (listener, addr) = bind(listen).map_err(|source| SandboxError::Bind { listen, source })?;
         let (writer, writer_thread, reader) = record::open(&config.data_dir, confirm_delay_ms)?;
         let stopping = CancellationToken::new();
         let app = Arc::new(App {
@@ -175,23 +170,15 @@ impl Sandbox {
             block_interval_ms,
             stopping: stopping.clone(),
         });
-        let service =
-            routes::router(Arc::clone(&app)).into_make_service_with_connect_info::<Breaker>();
-        let serving = axum::serve(BreakableListener(listener), service)
-            .with_graceful_shutdown(stopping.clone().cancelled_owned());
+        let service = routes::router(Arc::clone(&app)).into_make_service_with_connect_info::<Breaker>();
+        let serving = axum::serve(BreakableListener(listener), service).with_graceful_shutdown(stopping.clone().cancelled_owned());
         let server = runtime.spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "sandbox stopped serving");
             }
         });
         tracing::info!(%addr, "sandbox payment and chain service is listening: no money moves");
-        Ok(Self {
-            addr,
-            app,
-            server: Some(server),
-            writer: Some((writer, writer_thread)),
-            stopping,
-        })
+        Ok(Self { addr, app, server: Some(server), writer: Some((writer, writer_thread)), stopping })
     }
 
     /// The address it listens on.
@@ -215,8 +202,7 @@ impl Sandbox {
         if !self.app.faults_allowed {
             return Err(SandboxError::FaultsNotAllowed);
         }
-        plan.check()
-            .map_err(|message| SandboxError::FaultPlan { message })?;
+        plan.check().map_err(|message| SandboxError::FaultPlan { message })?;
         self.app.faults.set(plan);
         Ok(())
     }
@@ -225,9 +211,7 @@ impl Sandbox {
     pub async fn shutdown(mut self) {
         self.stopping.cancel();
         if let Some(mut server) = self.server.take()
-            && tokio::time::timeout(SHUTDOWN_GRACE, &mut server)
-                .await
-                .is_err()
+            && tokio::time::timeout(SHUTDOWN_GRACE, &mut server).await.is_err()
         {
             tracing::warn!("sandbox requests were still in flight at the end of the grace");
             server.abort();

@@ -72,38 +72,19 @@ pub(crate) enum RecordError {
 }
 
 /// Opens or creates the record in a folder and starts its writer thread.
-pub(crate) fn open(
-    data_dir: &Path,
-    confirm_delay_ms: i64,
-) -> Result<(Writer, WriterThread, Reader), SandboxError> {
-    std::fs::create_dir_all(data_dir).map_err(|source| SandboxError::DataDir {
-        path: data_dir.to_owned(),
-        source,
-    })?;
+pub(crate) fn open(data_dir: &Path, confirm_delay_ms: i64) -> Result<(Writer, WriterThread, Reader), SandboxError> {
+    std::fs::create_dir_all(data_dir).map_err(|source| SandboxError::DataDir { path: data_dir.to_owned(), source })?;
     let path = data_dir.join(FILE_NAME);
-    let failed = |source| SandboxError::Record {
-        path: path.clone(),
-        source,
-    };
+    let failed = |source| SandboxError::Record { path: path.clone(), source };
     let mut writing = Connection::open(&path).map_err(failed)?;
     prepare(&mut writing).map_err(failed)?;
-    let found: i64 = writing
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(failed)?;
+    let found: i64 = writing.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
     if found != FORMAT {
-        return Err(SandboxError::Format {
-            path,
-            found,
-            expected: FORMAT,
-        });
+        return Err(SandboxError::Format { path, found, expected: FORMAT });
     }
     let reading = Connection::open(&path).map_err(failed)?;
-    reading
-        .pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)
-        .map_err(failed)?;
-    reading
-        .pragma_update(None, "query_only", true)
-        .map_err(failed)?;
+    reading.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS).map_err(failed)?;
+    reading.pragma_update(None, "query_only", true).map_err(failed)?;
     reading.set_prepared_statement_cache_capacity(READ_CACHE_STATEMENTS);
     let (sender, receiver) = mpsc::channel(writer::QUEUE_JOBS_MAX);
     let thread = writer::spawn(writing, receiver, confirm_delay_ms)?;

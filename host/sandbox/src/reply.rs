@@ -33,10 +33,7 @@ impl Reply {
 
     /// A refusal with a stable code.
     pub(crate) fn error(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self::new(
-            status,
-            json!({ "error": { "code": code, "message": message.into() } }),
-        )
+        Self::new(status, json!({ "error": { "code": code, "message": message.into() } }))
     }
 
     pub(crate) fn malformed(code: &str, message: impl Into<String>) -> Self {
@@ -68,11 +65,7 @@ impl Reply {
 impl From<RecordError> for Reply {
     fn from(error: RecordError) -> Self {
         tracing::error!(%error, "sandbox record failed");
-        Self::error(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "RECORD_FAILED",
-            "the record could not be used",
-        )
+        Self::error(StatusCode::INTERNAL_SERVER_ERROR, "RECORD_FAILED", "the record could not be used")
     }
 }
 

@@ -40,15 +40,10 @@ pub(crate) struct App {
 }
 
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let faults = get(oracle::faults)
-        .put(oracle::set_faults)
-        .delete(oracle::clear_faults);
+    let faults = get(oracle::faults).put(oracle::set_faults).delete(oracle::clear_faults);
     Router::new()
         .route("/health", get(health))
-        .route(
-            "/api/v1/payouts",
-            post(payout::create).get(payout::by_reference),
-        )
+        .route("/api/v1/payouts", post(payout::create).get(payout::by_reference))
         .route("/api/v1/payouts/{id}", get(payout::by_id))
         .route("/api/v1/blocks/latest", get(block::latest))
         .route("/api/v1/consensus/vote", post(vote::create))
@@ -63,9 +58,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 async fn mark(mut response: Response) -> Response {
-    response
-        .headers_mut()
-        .insert(MARK_HEADER, HeaderValue::from_static("1"));
+    response.headers_mut().insert(MARK_HEADER, HeaderValue::from_static("1"));
     response
 }
 
@@ -83,27 +76,19 @@ async fn no_such_route() -> Reply {
 
 async fn no_such_method() -> Reply {
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    Reply::error(
-        status,
-        "NO_SUCH_METHOD",
-        "this route does not take this method",
-    )
+    Reply::error(status, "NO_SUCH_METHOD", "this route does not take this method")
 }
 
 /// A field that has to be there, and of a sensible length.
 fn required(field: &'static str, value: Option<String>) -> Result<String, Reply> {
-    optional(field, value)?
-        .ok_or_else(|| Reply::malformed("MISSING_FIELD", format!("{field} is missing")))
+    optional(field, value)?.ok_or_else(|| Reply::malformed("MISSING_FIELD", format!("{field} is missing")))
 }
 
 /// A field that may be absent, and has a sensible length if it is there.
 fn optional(field: &'static str, value: Option<String>) -> Result<Option<String>, Reply> {
     match value {
         Some(text) if text.is_empty() || text.len() > TEXT_BYTES_MAX => {
-            let message = format!(
-                "{field} has {} bytes, not 1 to {TEXT_BYTES_MAX}",
-                text.len()
-            );
+            let message = format!("{field} has {} bytes, not 1 to {TEXT_BYTES_MAX}", text.len());
             Err(Reply::invalid("INVALID_LENGTH", message))
         }
         value => Ok(value),

@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use lucid_service::Service;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::Authenticator;
 
@@ -26,6 +27,8 @@ pub struct Api {
     pub metrics: PrometheusHandle,
     /// Names this process's stream of events.
     pub stream: String,
+    /// Cancelled when the process stops: streams end then, or they would keep it alive.
+    pub stopping: CancellationToken,
     /// `sandbox` or `live`: shown by `/health`, so that nobody mistakes one for the other.
     pub environment: &'static str,
 }

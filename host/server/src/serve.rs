@@ -1,4 +1,8 @@
-use std::{future::Future, sync::Arc};
+use std::{
+    future::{Future, IntoFuture},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Router, extract::Request, http::StatusCode, middleware, response::Response};
 use tokio::net::TcpListener;
@@ -34,10 +38,30 @@ async fn measure(request: Request, next: middleware::Next) -> Response {
     response
 }
 
-/// Serves until `shutdown` is done, then finishes what it took in.
+/// How long requests in flight may take to finish at shutdown.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// Serves until `shutdown` is done, then finishes what it took in; event streams end at once.
 ///
 /// # Errors
 /// The listener's.
 pub async fn serve(listener: TcpListener, api: Arc<Api>, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-    axum::serve(listener, router(api)).with_graceful_shutdown(shutdown).await
+    let stopping = api.stopping.clone();
+    let announced = stopping.clone();
+    let told = async move {
+        shutdown.await;
+        announced.cancel();
+    };
+    let serving = axum::serve(listener, router(api)).with_graceful_shutdown(told).into_future();
+    let overdue = async move {
+        stopping.cancelled().await;
+        tokio::time::sleep(SHUTDOWN_GRACE).await;
+    };
+    tokio::select! {
+        served = serving => served,
+        () = overdue => {
+            tracing::warn!(grace_s = SHUTDOWN_GRACE.as_secs(), "requests were still open at shutdown and are cut off");
+            Ok(())
+        }
+    }
 }

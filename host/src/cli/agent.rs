@@ -50,12 +50,12 @@ pub fn run(args: AgentArgs) -> Result<ExitCode> {
     let told = |event: AgentEvent| tracing::info!(?event, "agent");
     // One thread is plenty for one machine's reports.
     runtime(1)?.block_on(async move {
-        let by_signal = stop.clone();
+        let (by_signal, interrupted) = (stop.clone(), interrupted()?);
         tokio::spawn(async move {
-            interrupted().await;
+            interrupted.await;
             by_signal.cancel();
         });
-        lucid_agent::run(config, stop, told).await
+        anyhow::Ok(lucid_agent::run(config, stop, told).await?)
     })?;
     Ok(ExitCode::SUCCESS)
 }

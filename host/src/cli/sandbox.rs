@@ -29,6 +29,7 @@ pub struct SandboxArgs {
 pub fn run(args: SandboxArgs) -> Result<ExitCode> {
     logs("warn", false);
     runtime(1)?.block_on(async move {
+        let interrupted = interrupted()?;
         let sandbox = Sandbox::start(SandboxConfig {
             listen: args.listen,
             data_dir: args.data,
@@ -37,7 +38,7 @@ pub fn run(args: SandboxArgs) -> Result<ExitCode> {
             faults_allowed: args.faults,
         })?;
         println!("sandbox: {}", sandbox.url());
-        interrupted().await;
+        interrupted.await;
         sandbox.shutdown().await;
         Ok(ExitCode::SUCCESS)
     })

@@ -151,6 +151,8 @@ pub struct Payouts {
     pub auto_approve_max_usdt: String,
     /// `PAYOUT_CYCLE_CAP_USDT`; none = no payout leaves.
     pub cycle_cap_usdt: Option<String>,
+    /// What the treasury is given once, with the sandbox only: a live treasury is funded by a person.
+    pub sandbox_funds_usdt: Option<String>,
     /// `FOUR_EYES`.
     pub four_eyes: bool,
     /// `WALLET_COOLDOWN_HOURS` × 3600.
@@ -175,6 +177,7 @@ impl Default for Payouts {
             payee_share_max_ppm: 250_000,
             auto_approve_max_usdt: "0".into(),
             cycle_cap_usdt: None,
+            sandbox_funds_usdt: None,
             four_eyes: true,
             wallet_cooldown_s: 72 * 3600,
             in_flight_max: 16,

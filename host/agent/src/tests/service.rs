@@ -185,7 +185,7 @@ async fn report(State(service): State<Service>, Path((id, kind)): Path<(String, 
                 None
             }
             Ok(answer) => Some(([("content-type", "application/json")], answer).into_response()),
-            Err(refusal) => Some(refusal),
+            Err(refusal) => Some(*refusal),
         }
     };
     match answer {
@@ -195,7 +195,7 @@ async fn report(State(service): State<Service>, Path((id, kind)): Path<(String, 
 }
 
 impl Seen {
-    fn store(&mut self, id: &str, kind: &str, headers: &HeaderMap, body: &[u8]) -> Result<String, Response> {
+    fn store(&mut self, id: &str, kind: &str, headers: &HeaderMap, body: &[u8]) -> Result<String, Box<Response>> {
         let signed = ReportSignature::read(header(headers)).unwrap().unwrap();
         let (digest, sequence) = (Digest::of(body), signed.sequence);
         let statement = statement::report(kind, NODE, sequence, digest);
@@ -211,7 +211,7 @@ impl Seen {
             None => {}
         }
         if sequence <= self.highest {
-            return Err(refuse(ErrorKind::Conflict, Map::from_iter([(DETAIL_HIGHEST_SEQUENCE.to_owned(), self.highest.into())])));
+            return Err(Box::new(refuse(ErrorKind::Conflict, Map::from_iter([(DETAIL_HIGHEST_SEQUENCE.to_owned(), self.highest.into())]))));
         }
         self.highest = sequence;
         let answer = if kind == "metrics" {

@@ -16,8 +16,7 @@ use crate::{connection::Breaker, reply::Reply};
 
 const JSON: &str = "application/json";
 const HUGE_CHUNK_BYTES: usize = 64 * 1024;
-const PAGE: &str =
-    "<!doctype html><title>Bad gateway</title><h1>502 Bad Gateway</h1><p>lucid sandbox</p>\n";
+const PAGE: &str = "<!doctype html><title>Bad gateway</title><h1>502 Bad Gateway</h1><p>lucid sandbox</p>\n";
 
 /// What the transport of one answer needs.
 #[derive(Debug)]
@@ -32,8 +31,7 @@ impl Delivery<'_> {
     pub(crate) async fn send(&self, answer: &Answer, reply: Reply) -> Response {
         match answer {
             Answer::Status { code, error_code } => {
-                let status =
-                    StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let status = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let code = error_code.as_deref().unwrap_or("FAULT");
                 Reply::error(status, code, "a planned fault").into_response()
             }
@@ -50,21 +48,13 @@ impl Delivery<'_> {
                 reply.into_response()
             }
             Answer::Cut => cut(&reply),
-            Answer::Html => (
-                StatusCode::OK,
-                [(header::CONTENT_TYPE, "text/html; charset=utf-8")],
-                PAGE,
-            )
-                .into_response(),
+            Answer::Html => (StatusCode::OK, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], PAGE).into_response(),
             Answer::Redirect => redirect(self.uri, reply),
             Answer::Drip { ms } => drip(&reply, *ms, self.stopping.clone()),
             Answer::Huge { bytes } => huge(&reply, *bytes),
-            Answer::Ok
-            | Answer::WrongAmount
-            | Answer::WrongId
-            | Answer::WrongAddress
-            | Answer::Failed
-            | Answer::AnothersReply => reply.into_response(),
+            Answer::Ok | Answer::WrongAmount | Answer::WrongId | Answer::WrongAddress | Answer::Failed | Answer::AnothersReply => {
+                reply.into_response()
+            }
         }
     }
 }
@@ -84,22 +74,13 @@ fn cut(reply: &Reply) -> Response {
             None => None,
         }
     });
-    let headers = [
-        (header::CONTENT_TYPE, JSON.to_owned()),
-        (header::CONTENT_LENGTH, length.to_string()),
-    ];
+    let headers = [(header::CONTENT_TYPE, JSON.to_owned()), (header::CONTENT_LENGTH, length.to_string())];
     (reply.status, headers, Body::from_stream(parts)).into_response()
 }
 
 fn redirect(uri: &Uri, reply: Reply) -> Response {
-    let location = uri
-        .path_and_query()
-        .map_or("/", |path| path.as_str())
-        .to_owned();
-    let reply = Reply {
-        status: StatusCode::TEMPORARY_REDIRECT,
-        ..reply
-    };
+    let location = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let reply = Reply { status: StatusCode::TEMPORARY_REDIRECT, ..reply };
     ([(header::LOCATION, location)], reply).into_response()
 }
 
@@ -122,10 +103,7 @@ fn drip(reply: &Reply, ms: u32, stopping: CancellationToken) -> Response {
             }
         }
     });
-    let headers = [
-        (header::CONTENT_TYPE, JSON.to_owned()),
-        (header::CONTENT_LENGTH, length.to_string()),
-    ];
+    let headers = [(header::CONTENT_TYPE, JSON.to_owned()), (header::CONTENT_LENGTH, length.to_string())];
     (reply.status, headers, Body::from_stream(drops)).into_response()
 }
 
@@ -140,21 +118,13 @@ fn huge(reply: &Reply, padding_bytes: u64) -> Response {
             if left == 0 {
                 return None;
             }
-            let length =
-                usize::try_from(left).map_or(HUGE_CHUNK_BYTES, |left| left.min(HUGE_CHUNK_BYTES));
+            let length = usize::try_from(left).map_or(HUGE_CHUNK_BYTES, |left| left.min(HUGE_CHUNK_BYTES));
             let sent = u64::try_from(length).unwrap_or(left);
             Some((chunk.slice(..length), left.saturating_sub(sent)))
         }
     });
-    let body = stream::StreamExt::chain(
-        stream::StreamExt::chain(stream::iter([Bytes::from(opening)]), padding),
-        stream::iter([Bytes::from_static(b"\"}")]),
-    );
+    let body =
+        stream::StreamExt::chain(stream::StreamExt::chain(stream::iter([Bytes::from(opening)]), padding), stream::iter([Bytes::from_static(b"\"}")]));
     let body = stream::StreamExt::map(body, Ok::<_, io::Error>);
-    (
-        reply.status,
-        [(header::CONTENT_TYPE, JSON)],
-        Body::from_stream(body),
-    )
-        .into_response()
+    (reply.status, [(header::CONTENT_TYPE, JSON)], Body::from_stream(body)).into_response()
 }

@@ -31,10 +31,7 @@ pub(crate) fn disguise(answer: &Answer, reply: &mut Reply) {
 
 /// Makes a reply look like another one's where no other one exists.
 pub(crate) fn deface(reply: &mut Reply) {
-    for field in ID_FIELDS
-        .into_iter()
-        .chain(["external_id", "recipient_address", "block_hash"])
-    {
+    for field in ID_FIELDS.into_iter().chain(["external_id", "recipient_address", "block_hash"]) {
         perturb(reply, field);
     }
 }

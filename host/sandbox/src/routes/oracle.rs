@@ -43,16 +43,9 @@ pub(super) async fn votes(State(app): State<Arc<App>>, page: PageQuery) -> Reply
 async fn list_transfers(app: &App, page: PageQuery) -> Result<Reply, Reply> {
     let (after, limit) = bounds(page)?;
     let transfers = app.reader.transfers(after, limit).await?;
-    let next = next_after(
-        transfers.last().map(|last| last.seq),
-        transfers.len(),
-        limit,
-    );
+    let next = next_after(transfers.last().map(|last| last.seq), transfers.len(), limit);
     let now_ms = now_ms();
-    let rows: Vec<Value> = transfers
-        .iter()
-        .map(|transfer| transfer.testimony(now_ms))
-        .collect();
+    let rows: Vec<Value> = transfers.iter().map(|transfer| transfer.testimony(now_ms)).collect();
     Ok(Reply::ok(json!({ "transfers": rows, "next_after": next })))
 }
 
@@ -66,8 +59,7 @@ async fn list_votes(app: &App, page: PageQuery) -> Result<Reply, Reply> {
 }
 
 fn bounds(page: PageQuery) -> Result<(i64, i64), Reply> {
-    let Query(page) =
-        page.map_err(|rejection| Reply::malformed("INVALID_QUERY", rejection.body_text()))?;
+    let Query(page) = page.map_err(|rejection| Reply::malformed("INVALID_QUERY", rejection.body_text()))?;
     let limit = page.limit.unwrap_or(PAGE_ROWS_DEFAULT);
     if !(1..=PAGE_ROWS_MAX).contains(&limit) {
         let message = format!("limit is not 1 to {PAGE_ROWS_MAX}");
@@ -87,10 +79,7 @@ pub(super) async fn faults(State(app): State<Arc<App>>) -> Reply {
 }
 
 /// `PUT /api/v1/sandbox/faults`
-pub(super) async fn set_faults(
-    State(app): State<Arc<App>>,
-    body: Result<Bytes, BytesRejection>,
-) -> Reply {
+pub(super) async fn set_faults(State(app): State<Arc<App>>, body: Result<Bytes, BytesRejection>) -> Reply {
     merge(replace(&app, body))
 }
 
@@ -104,13 +93,9 @@ pub(super) async fn clear_faults(State(app): State<Arc<App>>) -> Reply {
 
 fn replace(app: &App, body: Result<Bytes, BytesRejection>) -> Result<Reply, Reply> {
     allowed(app)?;
-    let body = body.map_err(|rejection| {
-        Reply::error(rejection.status(), "UNREADABLE_BODY", rejection.body_text())
-    })?;
-    let new: FaultPlan = serde_json::from_slice(&body)
-        .map_err(|error| Reply::malformed("INVALID_FAULT", error.to_string()))?;
-    new.check()
-        .map_err(|message| Reply::malformed("INVALID_FAULT", message))?;
+    let body = body.map_err(|rejection| Reply::error(rejection.status(), "UNREADABLE_BODY", rejection.body_text()))?;
+    let new: FaultPlan = serde_json::from_slice(&body).map_err(|error| Reply::malformed("INVALID_FAULT", error.to_string()))?;
+    new.check().map_err(|message| Reply::malformed("INVALID_FAULT", message))?;
     app.faults.set(new);
     Ok(plan(app))
 }
@@ -123,8 +108,5 @@ fn allowed(app: &App) -> Result<(), Reply> {
     if app.faults_allowed {
         return Ok(());
     }
-    Err(Reply::not_found(
-        "NO_SUCH_ROUTE",
-        "the sandbox has no such route",
-    ))
+    Err(Reply::not_found("NO_SUCH_ROUTE", "the sandbox has no such route"))
 }

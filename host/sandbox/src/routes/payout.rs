@@ -65,11 +65,7 @@ pub(super) async fn create(
     let outcome = accept(&app, fault.effect, &headers, body).await;
     let standing = |transfer: &Transfer| Reply::new(StatusCode::ACCEPTED, transfer.acceptance());
     let reply = untrue(&app, &fault, merge(outcome), standing).await;
-    let delivery = Delivery {
-        breaker: &breaker,
-        uri: &uri,
-        stopping: &app.stopping,
-    };
+    let delivery = Delivery { breaker: &breaker, uri: &uri, stopping: &app.stopping };
     delivery.send(&fault.answer, reply).await
 }
 
@@ -82,12 +78,7 @@ pub(super) async fn by_id(
 ) -> Response {
     let fault = app.faults.take(Route::Status);
     let outcome = match id {
-        Ok(Path(id)) => found(
-            app.reader
-                .transfer_by_id(id, now_ms())
-                .await
-                .map_err(Reply::from),
-        ),
+        Ok(Path(id)) => found(app.reader.transfer_by_id(id, now_ms()).await.map_err(Reply::from)),
         Err(rejection) => Err(Reply::malformed("INVALID_PATH", rejection.body_text())),
     };
     tell(&app, fault, merge(outcome), &breaker, &uri).await
@@ -102,9 +93,7 @@ pub(super) async fn by_reference(
 ) -> Response {
     let fault = app.faults.take(Route::Status);
     let outcome = match query {
-        Ok(Query(StatusQuery {
-            reference: Some(reference),
-        })) => {
+        Ok(Query(StatusQuery { reference: Some(reference) })) => {
             let read = app.reader.transfer_by_reference(reference, now_ms()).await;
             found(read.map_err(Reply::from))
         }
@@ -117,37 +106,19 @@ pub(super) async fn by_reference(
 fn found(read: Result<Option<Transfer>, Reply>) -> Result<Reply, Reply> {
     match read? {
         Some(transfer) => Ok(Reply::ok(transfer.standing(now_ms()))),
-        None => Err(Reply::not_found(
-            "PAYOUT_NOT_FOUND",
-            "no payout is known by this name",
-        )),
+        None => Err(Reply::not_found("PAYOUT_NOT_FOUND", "no payout is known by this name")),
     }
 }
 
-async fn tell(
-    app: &App,
-    fault: Fault,
-    reply: Reply,
-    breaker: &Breaker,
-    uri: &axum::http::Uri,
-) -> Response {
+async fn tell(app: &App, fault: Fault, reply: Reply, breaker: &Breaker, uri: &axum::http::Uri) -> Response {
     let standing = |transfer: &Transfer| Reply::ok(transfer.standing(now_ms()));
     let reply = untrue(app, &fault, reply, standing).await;
-    let delivery = Delivery {
-        breaker,
-        uri,
-        stopping: &app.stopping,
-    };
+    let delivery = Delivery { breaker, uri, stopping: &app.stopping };
     delivery.send(&fault.answer, reply).await
 }
 
 /// Applies the answers that change what a reply says.
-async fn untrue(
-    app: &App,
-    fault: &Fault,
-    mut reply: Reply,
-    render: impl Fn(&Transfer) -> Reply,
-) -> Reply {
+async fn untrue(app: &App, fault: &Fault, mut reply: Reply, render: impl Fn(&Transfer) -> Reply) -> Reply {
     if fault.answer != Answer::AnothersReply || !reply.status.is_success() {
         disguise(&fault.answer, &mut reply);
         return reply;
@@ -163,15 +134,8 @@ async fn untrue(
     }
 }
 
-async fn accept(
-    app: &App,
-    effect: Effect,
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Reply, Reply> {
-    let body = body.map_err(|rejection| {
-        Reply::error(rejection.status(), "UNREADABLE_BODY", rejection.body_text())
-    })?;
+async fn accept(app: &App, effect: Effect, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Reply, Reply> {
+    let body = body.map_err(|rejection| Reply::error(rejection.status(), "UNREADABLE_BODY", rejection.body_text()))?;
     let new = validate(key(headers)?, &body)?;
     let transfer = if effect == Effect::None {
         Transfer::pretended(new, now_ms())
@@ -189,60 +153,39 @@ async fn accept(
 
 fn key(headers: &HeaderMap) -> Result<String, Reply> {
     let Some(value) = headers.get(KEY_HEADER) else {
-        return Err(Reply::malformed(
-            "MISSING_IDEMPOTENCY_KEY",
-            "Idempotency-Key is missing",
-        ));
+        return Err(Reply::malformed("MISSING_IDEMPOTENCY_KEY", "Idempotency-Key is missing"));
     };
     match value.to_str() {
         Ok(key) if !key.is_empty() && key.len() <= TEXT_BYTES_MAX => Ok(key.to_owned()),
         _ => {
-            let message =
-                format!("Idempotency-Key is not 1 to {TEXT_BYTES_MAX} visible characters");
+            let message = format!("Idempotency-Key is not 1 to {TEXT_BYTES_MAX} visible characters");
             Err(Reply::malformed("INVALID_IDEMPOTENCY_KEY", message))
         }
     }
 }
 
 fn validate(idempotency_key: String, bytes: &Bytes) -> Result<NewTransfer, Reply> {
-    let body: PayoutBody = serde_json::from_slice(bytes)
-        .map_err(|error| Reply::malformed("INVALID_JSON", error.to_string()))?;
+    let body: PayoutBody = serde_json::from_slice(bytes).map_err(|error| Reply::malformed("INVALID_JSON", error.to_string()))?;
     let payout_id = required("payout_id", body.payout_id)?;
     let recipient_address = required("recipient_address", body.recipient_address)?;
     let currency = required("currency", body.currency)?;
     if !looks_like_an_address(&recipient_address) {
-        return Err(Reply::invalid(
-            "INVALID_ADDRESS",
-            "recipient_address is not a TRON address",
-        ));
+        return Err(Reply::invalid("INVALID_ADDRESS", "recipient_address is not a TRON address"));
     }
-    if body
-        .wallet_address
-        .is_some_and(|wallet| wallet != recipient_address)
-    {
+    if body.wallet_address.is_some_and(|wallet| wallet != recipient_address) {
         let message = "wallet_address and recipient_address differ";
         return Err(Reply::invalid("ADDRESS_MISMATCH", message));
     }
     if currency != CURRENCY {
-        return Err(Reply::invalid(
-            "INVALID_CURRENCY",
-            format!("currency is not {CURRENCY}"),
-        ));
+        return Err(Reply::invalid("INVALID_CURRENCY", format!("currency is not {CURRENCY}")));
     }
-    let amount = body
-        .amount
-        .as_ref()
-        .and_then(Value::as_str)
-        .and_then(MicroUsdt::parse);
+    let amount = body.amount.as_ref().and_then(Value::as_str).and_then(MicroUsdt::parse);
     let Some(amount) = amount else {
         let message = "amount is not a positive decimal string of at most six fraction digits";
         return Err(Reply::invalid("INVALID_AMOUNT", message));
     };
     let outer = optional("reference", body.reference)?;
-    let inner = optional(
-        "metadata.reference",
-        body.metadata.and_then(|meta| meta.reference),
-    )?;
+    let inner = optional("metadata.reference", body.metadata.and_then(|meta| meta.reference))?;
     if outer.is_some() && inner.is_some() && outer != inner {
         let message = "reference and metadata.reference differ";
         return Err(Reply::invalid("REFERENCE_MISMATCH", message));
@@ -261,7 +204,5 @@ fn validate(idempotency_key: String, bytes: &Bytes) -> Result<NewTransfer, Reply
 }
 
 fn looks_like_an_address(text: &str) -> bool {
-    text.len() == ADDRESS_CHARS
-        && text.starts_with('T')
-        && text.chars().all(|character| BASE58.contains(character))
+    text.len() == ADDRESS_CHARS && text.starts_with('T') && text.chars().all(|character| BASE58.contains(character))
 }

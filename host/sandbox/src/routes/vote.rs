@@ -49,11 +49,7 @@ pub(super) async fn create(
     } else {
         disguise(&fault.answer, &mut reply);
     }
-    let delivery = Delivery {
-        breaker: &breaker,
-        uri: &uri,
-        stopping: &app.stopping,
-    };
+    let delivery = Delivery { breaker: &breaker, uri: &uri, stopping: &app.stopping };
     delivery.send(&fault.answer, reply).await
 }
 
@@ -69,14 +65,8 @@ async fn anothers(app: &App, mut reply: Reply) -> Reply {
     }
 }
 
-async fn accept(
-    app: &App,
-    effect: Effect,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Reply, Reply> {
-    let body = body.map_err(|rejection| {
-        Reply::error(rejection.status(), "UNREADABLE_BODY", rejection.body_text())
-    })?;
+async fn accept(app: &App, effect: Effect, body: Result<Bytes, BytesRejection>) -> Result<Reply, Reply> {
+    let body = body.map_err(|rejection| Reply::error(rejection.status(), "UNREADABLE_BODY", rejection.body_text()))?;
     let new = validate(&body)?;
     let vote = if effect == Effect::None {
         Vote::pretended(new, now_ms())
@@ -93,8 +83,7 @@ async fn accept(
 }
 
 fn validate(bytes: &Bytes) -> Result<NewVote, Reply> {
-    let body: VoteBody = serde_json::from_slice(bytes)
-        .map_err(|error| Reply::malformed("INVALID_JSON", error.to_string()))?;
+    let body: VoteBody = serde_json::from_slice(bytes).map_err(|error| Reply::malformed("INVALID_JSON", error.to_string()))?;
     let node_id = required("node_id", body.node_id)?;
     let block_id = required("block_id", body.block_id)?;
     let block_hash = required("block_hash", body.block_hash)?;
@@ -104,33 +93,15 @@ fn validate(bytes: &Bytes) -> Result<NewVote, Reply> {
     let score = scalar("score", body.score)?;
     let voted_at = scalar("timestamp", body.timestamp)?;
     if !VERDICTS.contains(&vote.as_str()) {
-        return Err(Reply::invalid(
-            "INVALID_VOTE",
-            "vote is not approve, abstain or reject",
-        ));
+        return Err(Reply::invalid("INVALID_VOTE", "vote is not approve, abstain or reject"));
     }
     if !is_hex_digest(&block_hash) {
-        return Err(Reply::invalid(
-            "INVALID_BLOCK_HASH",
-            "block_hash is not 64 hex digits",
-        ));
+        return Err(Reply::invalid("INVALID_BLOCK_HASH", "block_hash is not 64 hex digits"));
     }
     if block_named(&block_id).is_some_and(|block| block.block_hash != block_hash) {
-        return Err(Reply::invalid(
-            "BLOCK_HASH_MISMATCH",
-            "block_id has another block_hash",
-        ));
+        return Err(Reply::invalid("BLOCK_HASH_MISMATCH", "block_id has another block_hash"));
     }
-    Ok(NewVote {
-        node_id,
-        block_id,
-        block_hash,
-        score,
-        vote,
-        merkle_root,
-        signature,
-        voted_at,
-    })
+    Ok(NewVote { node_id, block_id, block_hash, score, vote, merkle_root, signature, voted_at })
 }
 
 /// A number or a text, in its JSON spelling.
@@ -140,8 +111,5 @@ fn scalar(field: &'static str, value: Option<Box<RawValue>>) -> Result<String, R
     if text.len() <= TEXT_BYTES_MAX && (first == b'"' || first == b'-' || first.is_ascii_digit()) {
         return Ok(text);
     }
-    Err(Reply::invalid(
-        "INVALID_FIELD",
-        format!("{field} is neither a number nor a text"),
-    ))
+    Err(Reply::invalid("INVALID_FIELD", format!("{field} is neither a number nor a text")))
 }

@@ -28,10 +28,7 @@ async fn faults_do_not_exist_unless_allowed() -> Outcome {
     let url = format!("{}/api/v1/sandbox/faults", sandbox.url());
     for method in [Method::GET, Method::PUT, Method::DELETE] {
         let told = told(client()?.request(method, &url).body("{}")).await?;
-        assert_eq!(
-            (told.status, told.text("/error/code")),
-            (404, "NO_SUCH_ROUTE")
-        );
+        assert_eq!((told.status, told.text("/error/code")), (404, "NO_SUCH_ROUTE"));
     }
     let refused = sandbox.set_faults(FaultPlan::default());
     assert!(matches!(refused, Err(SandboxError::FaultsNotAllowed)));
@@ -52,16 +49,8 @@ async fn a_plan_that_makes_no_sense_is_refused() -> Outcome {
         json!({ "block": [{ "answer": "wrong_amount" }] }),
         json!({ "vote": [{ "effect": "fails" }] }),
     ] {
-        let told = told(
-            rig.request(Method::PUT, "/api/v1/sandbox/faults")
-                .json(&plan),
-        )
-        .await?;
-        assert_eq!(
-            (told.status, told.text("/error/code")),
-            (400, "INVALID_FAULT"),
-            "{plan}"
-        );
+        let told = told(rig.request(Method::PUT, "/api/v1/sandbox/faults").json(&plan)).await?;
+        assert_eq!((told.status, told.text("/error/code")), (400, "INVALID_FAULT"), "{plan}");
     }
     Ok(())
 }
@@ -74,18 +63,12 @@ async fn faults_are_used_up_in_order_and_can_be_cleared() -> Outcome {
     ] }))
     .await?;
     let body = payout("p-1", "1");
-    for (status, code) in [
-        (503, "FAULT"),
-        (503, "FAULT"),
-        (422, "INVALID_ADDRESS"),
-        (202, ""),
-    ] {
+    for (status, code) in [(503, "FAULT"), (503, "FAULT"), (422, "INVALID_ADDRESS"), (202, "")] {
         let told = rig.pay("k", &body).await?;
         assert_eq!((told.status, told.text("/error/code")), (status, code));
     }
     assert_eq!(rig.transfers().await?.len(), 1);
-    rig.misbehave(json!({ "payout": [{ "answer": { "status": { "code": 500 } } }] }))
-        .await?;
+    rig.misbehave(json!({ "payout": [{ "answer": { "status": { "code": 500 } } }] })).await?;
     for _ in 0..3 {
         assert_eq!(rig.pay("k", &body).await?.status, 500);
     }
@@ -96,15 +79,11 @@ async fn faults_are_used_up_in_order_and_can_be_cleared() -> Outcome {
 
 #[tokio::test]
 async fn a_lying_rail_accepts_and_does_nothing() -> Outcome {
-    let rig = rig_with(json!({ "payout": [{ "effect": "none" }], "vote": [{ "effect": "none" }] }))
-        .await?;
+    let rig = rig_with(json!({ "payout": [{ "effect": "none" }], "vote": [{ "effect": "none" }] })).await?;
     assert_eq!(rig.pay("k", &payout("p-1", "1")).await?.status, 202);
     assert_eq!(rig.vote(&vote("n-1", "b-1", "1")).await?.status, 200);
     assert_eq!(rig.get(STATUS).await?.status, 404);
-    assert_eq!(
-        (rig.transfers().await?.len(), rig.votes().await?.len()),
-        (0, 0)
-    );
+    assert_eq!((rig.transfers().await?.len(), rig.votes().await?.len()), (0, 0));
     Ok(())
 }
 
@@ -146,12 +125,8 @@ async fn a_late_rail_does_not_know_the_transfer_for_a_while() -> Outcome {
 #[tokio::test]
 async fn a_transfer_can_be_accepted_and_then_fail() -> Outcome {
     let rig = Rig::confirming_after(Duration::ZERO)?;
-    rig.misbehave(json!({ "payout": [{ "effect": "fails", "times": 1 }] }))
-        .await?;
-    assert_eq!(
-        rig.pay("k", &payout("p-1", "1")).await?.text("/status"),
-        "accepted"
-    );
+    rig.misbehave(json!({ "payout": [{ "effect": "fails", "times": 1 }] })).await?;
+    assert_eq!(rig.pay("k", &payout("p-1", "1")).await?.text("/status"), "accepted");
     let told = rig.get(STATUS).await?;
     assert_eq!(told.text("/status"), "failed");
     assert_eq!(told.body.get("transaction_id"), Some(&Value::Null));
@@ -162,15 +137,8 @@ async fn a_transfer_can_be_accepted_and_then_fail() -> Outcome {
 async fn a_hanging_answer_comes_late_and_the_transfer_at_once() -> Outcome {
     let rig = rig_with(json!({ "payout": [{ "answer": { "hang": { "ms": 300 } } }] })).await?;
     let start = Instant::now();
-    let impatient = rig
-        .paying("k", &payout("p-1", "1"))
-        .timeout(Duration::from_millis(50));
-    assert!(
-        impatient
-            .send()
-            .await
-            .is_err_and(|error| error.is_timeout())
-    );
+    let impatient = rig.paying("k", &payout("p-1", "1")).timeout(Duration::from_millis(50));
+    assert!(impatient.send().await.is_err_and(|error| error.is_timeout()));
     rig.eventually(STATUS, |told| told.status == 200).await?;
     assert_eq!(rig.pay("k", &payout("p-1", "1")).await?.status, 202);
     assert!(start.elapsed() >= Duration::from_millis(300));
@@ -183,10 +151,7 @@ async fn a_reset_leaves_no_answer_but_the_transfer() -> Outcome {
     let rig = rig_with(json!({ "payout": [{ "answer": "reset", "times": 1 }] })).await?;
     let sent = rig.paying("k", &payout("p-1", "1")).send().await;
     let error = sent.err().ok_or("a reset connection gave an answer")?;
-    assert!(
-        format!("{error:?}").contains("ConnectionReset"),
-        "{error:?}"
-    );
+    assert!(format!("{error:?}").contains("ConnectionReset"), "{error:?}");
     assert_eq!(rig.transfers().await?.len(), 1);
     assert_eq!(rig.pay("k", &payout("p-1", "1")).await?.status, 202);
     Ok(())
@@ -206,10 +171,7 @@ async fn a_cut_answer_has_a_head_and_half_a_body() -> Outcome {
             Err(_) => break true,
         }
     };
-    assert!(
-        broken && got > 0 && u64::try_from(got)? < announced,
-        "{got} of {announced}"
-    );
+    assert!(broken && got > 0 && u64::try_from(got)? < announced, "{got} of {announced}");
     Ok(())
 }
 
@@ -229,11 +191,7 @@ async fn untrue_answers_leave_the_record_true() -> Outcome {
         ("wrong_amount", "/amount", "1.000001".to_owned()),
         ("wrong_id", "/payout_id", "p-2".to_owned()),
         ("wrong_id", "/reference", "ref-p-2".to_owned()),
-        (
-            "wrong_address",
-            "/recipient_address",
-            ADDRESS.replace("j6t", "j61"),
-        ),
+        ("wrong_address", "/recipient_address", ADDRESS.replace("j6t", "j61")),
     ] {
         let rig = rig_with(always(json!(answer))).await?;
         let told = rig.pay("k", &payout("p-1", "1")).await?;
@@ -252,8 +210,7 @@ async fn untrue_answers_leave_the_record_true() -> Outcome {
 async fn a_confirmed_transfer_can_be_called_failed() -> Outcome {
     let rig = Rig::confirming_after(Duration::ZERO)?;
     rig.pay("k", &payout("p-1", "1")).await?;
-    rig.misbehave(json!({ "status": [{ "answer": "failed", "times": 1 }] }))
-        .await?;
+    rig.misbehave(json!({ "status": [{ "answer": "failed", "times": 1 }] })).await?;
     let told = rig.get(STATUS).await?;
     assert_eq!(told.text("/status"), "failed");
     assert!(told.text("/transaction_id").starts_with("sandbox-"));
@@ -275,8 +232,7 @@ async fn a_redirect_repeats_the_request_for_whoever_follows() -> Outcome {
 async fn a_dripping_answer_is_whole_in_the_end() -> Outcome {
     let rig = Rig::new()?;
     rig.pay("k", &payout("p-1", "1")).await?;
-    rig.misbehave(json!({ "status": [{ "answer": { "drip": { "ms": 1 } } }] }))
-        .await?;
+    rig.misbehave(json!({ "status": [{ "answer": { "drip": { "ms": 1 } } }] })).await?;
     let start = Instant::now();
     let told = rig.get(STATUS).await?;
     assert_eq!(told.text("/payout_id"), "p-1");
@@ -286,17 +242,11 @@ async fn a_dripping_answer_is_whole_in_the_end() -> Outcome {
 
 #[tokio::test]
 async fn a_huge_answer_is_valid_and_of_no_announced_length() -> Outcome {
-    let rig =
-        rig_with(json!({ "payout": [{ "answer": { "huge": { "bytes": 200_000 } } }] })).await?;
+    let rig = rig_with(json!({ "payout": [{ "answer": { "huge": { "bytes": 200_000 } } }] })).await?;
     let answer = rig.paying("k", &payout("p-1", "1")).send().await?;
     assert_eq!(answer.content_length(), None);
     let body: Value = serde_json::from_slice(&answer.bytes().await?)?;
-    assert_eq!(
-        body.pointer("/padding")
-            .and_then(Value::as_str)
-            .map(str::len),
-        Some(200_000)
-    );
+    assert_eq!(body.pointer("/padding").and_then(Value::as_str).map(str::len), Some(200_000));
     assert_eq!(body.pointer("/payout_id"), Some(&json!("p-1")));
     Ok(())
 }
@@ -304,17 +254,9 @@ async fn a_huge_answer_is_valid_and_of_no_announced_length() -> Outcome {
 #[tokio::test]
 async fn anothers_reply_is_about_something_else() -> Outcome {
     let rig = rig_with(always(json!("anothers_reply"))).await?;
-    assert_ne!(
-        rig.pay("p-0", &payout("p-0", "1"))
-            .await?
-            .text("/payout_id"),
-        "p-0"
-    );
+    assert_ne!(rig.pay("p-0", &payout("p-0", "1")).await?.text("/payout_id"), "p-0");
     let told = rig.pay("p-1", &payout("p-1", "7")).await?;
-    assert_eq!(
-        (told.text("/payout_id"), told.text("/amount")),
-        ("p-0", "1.000000")
-    );
+    assert_eq!((told.text("/payout_id"), told.text("/amount")), ("p-0", "1.000000"));
     assert_eq!(rig.get(STATUS).await?.text("/payout_id"), "p-0");
     Ok(())
 }
@@ -322,11 +264,7 @@ async fn anothers_reply_is_about_something_else() -> Outcome {
 #[tokio::test]
 async fn votes_and_blocks_misbehave_too() -> Outcome {
     let rig = Rig::new()?;
-    let height = |told: &Value| {
-        told.get("height")
-            .and_then(Value::as_u64)
-            .unwrap_or_default()
-    };
+    let height = |told: &Value| told.get("height").and_then(Value::as_u64).unwrap_or_default();
     let first = rig.vote(&vote("n-1", "b-1", "1")).await?;
     let block = rig.get(BLOCK).await?;
     rig.misbehave(json!({
@@ -358,18 +296,8 @@ async fn votes_and_blocks_misbehave_too() -> Outcome {
 #[tokio::test]
 async fn a_plan_can_be_set_without_http() -> Outcome {
     let rig = Rig::new()?;
-    let fault = Fault {
-        answer: Answer::Status {
-            code: 429,
-            error_code: None,
-        },
-        times: Some(1),
-        ..Fault::default()
-    };
-    rig.sandbox.set_faults(FaultPlan {
-        payout: [fault].into(),
-        ..FaultPlan::default()
-    })?;
+    let fault = Fault { answer: Answer::Status { code: 429, error_code: None }, times: Some(1), ..Fault::default() };
+    rig.sandbox.set_faults(FaultPlan { payout: [fault].into(), ..FaultPlan::default() })?;
     assert_eq!(rig.pay("k", &payout("p-1", "1")).await?.status, 429);
     assert_eq!(rig.pay("k", &payout("p-1", "1")).await?.status, 202);
     Ok(())

@@ -33,10 +33,7 @@ pub struct Told {
 
 impl Told {
     pub fn text(&self, pointer: &str) -> &str {
-        self.body
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or("")
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or("")
     }
 }
 
@@ -53,11 +50,7 @@ pub fn config(data_dir: &Path, confirm_delay: Duration) -> Fallible<SandboxConfi
 pub fn client() -> Fallible<Client> {
     // Whichever test comes first installs it; the others find it there.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    Ok(Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(DEADLINE)
-        .build()?)
+    Ok(Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(DEADLINE).build()?)
 }
 
 impl Rig {
@@ -72,11 +65,7 @@ impl Rig {
 
     pub fn on(dir: TempDir, confirm_delay: Duration) -> Fallible<Self> {
         let sandbox = Sandbox::start(config(dir.path(), confirm_delay)?)?;
-        Ok(Self {
-            sandbox,
-            client: client()?,
-            dir,
-        })
+        Ok(Self { sandbox, client: client()?, dir })
     }
 
     /// The same folder under a new instance.
@@ -86,14 +75,11 @@ impl Rig {
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client
-            .request(method, format!("{}{path}", self.sandbox.url()))
+        self.client.request(method, format!("{}{path}", self.sandbox.url()))
     }
 
     pub fn paying(&self, key: &str, body: &Value) -> RequestBuilder {
-        self.request(Method::POST, "/api/v1/payouts")
-            .header("Idempotency-Key", key)
-            .json(body)
+        self.request(Method::POST, "/api/v1/payouts").header("Idempotency-Key", key).json(body)
     }
 
     pub async fn pay(&self, key: &str, body: &Value) -> Fallible<Told> {
@@ -101,11 +87,7 @@ impl Rig {
     }
 
     pub async fn vote(&self, body: &Value) -> Fallible<Told> {
-        told(
-            self.request(Method::POST, "/api/v1/consensus/vote")
-                .json(body),
-        )
-        .await
+        told(self.request(Method::POST, "/api/v1/consensus/vote").json(body)).await
     }
 
     pub async fn get(&self, path: &str) -> Fallible<Told> {
@@ -113,23 +95,12 @@ impl Rig {
     }
 
     pub async fn misbehave(&self, plan: Value) -> Outcome {
-        let told = told(
-            self.request(Method::PUT, "/api/v1/sandbox/faults")
-                .json(&plan),
-        )
-        .await?;
-        if told.status == 200 {
-            Ok(())
-        } else {
-            Err(format!("plan refused: {told:?}").into())
-        }
+        let told = told(self.request(Method::PUT, "/api/v1/sandbox/faults").json(&plan)).await?;
+        if told.status == 200 { Ok(()) } else { Err(format!("plan refused: {told:?}").into()) }
     }
 
     pub async fn transfers(&self) -> Fallible<Vec<Value>> {
-        rows(
-            self.get("/api/v1/sandbox/transfers?limit=1000").await?,
-            "transfers",
-        )
+        rows(self.get("/api/v1/sandbox/transfers?limit=1000").await?, "transfers")
     }
 
     pub async fn votes(&self) -> Fallible<Vec<Value>> {
@@ -156,10 +127,7 @@ impl Rig {
 pub async fn told(request: RequestBuilder) -> Fallible<Told> {
     let response = request.send().await?;
     let status = response.status().as_u16();
-    let marked = response
-        .headers()
-        .get("x-lucid-sandbox")
-        .is_some_and(|mark| mark == "1");
+    let marked = response.headers().get("x-lucid-sandbox").is_some_and(|mark| mark == "1");
     let body: Value = serde_json::from_slice(&response.bytes().await?)?;
     if !marked || body.get("sandbox") != Some(&Value::Bool(true)) {
         return Err(format!("answer does not say sandbox: {status} {body}").into());
@@ -168,11 +136,7 @@ pub async fn told(request: RequestBuilder) -> Fallible<Told> {
 }
 
 fn rows(told: Told, field: &str) -> Fallible<Vec<Value>> {
-    let rows = told
-        .body
-        .get(field)
-        .and_then(Value::as_array)
-        .ok_or("no rows")?;
+    let rows = told.body.get(field).and_then(Value::as_array).ok_or("no rows")?;
     Ok(rows.clone())
 }
 

@@ -106,7 +106,11 @@ struct Listener {
 impl Listener {
     async fn next(&mut self) -> Option<SseEvent> {
         loop {
-            let event = match self.events.recv().await {
+            let next = tokio::select! {
+                next = self.events.recv() => next,
+                () = self.api.stopping.cancelled() => return None,
+            };
+            let event = match next {
                 Ok(event) => event,
                 // Too slow: the oldest are lost, and the gap in the numbers says so.
                 Err(RecvError::Lagged(_)) => continue,

@@ -1,0 +1,40 @@
+# The commands of the README. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: help run test test-deep perf bench plugins lint image
+
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: ## build, then run everything on this machine with the sandbox; ARGS="--port 8096" and so on
+	cargo build --locked
+	./target/debug/lucid up $(ARGS)
+
+lint: ## formatting, lints, frozen interfaces
+	cargo fmt --check
+	cd wit/v1 && sha256sum --quiet --check SHA256SUMS
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+test: lint ## everything that is checked on every change
+	cargo test --locked --workspace
+	cd plugins && cargo test --locked
+	scripts/check-plugins.sh target/rebuilt-policies
+	./target/debug/lucid policy check target/rebuilt-policies/policies/*/*
+
+test-deep: ## what takes longer: many kills, the perf floors
+	KILLS=40 cargo test --locked --release --test suite -- --nocapture kill
+	$(MAKE) perf
+
+perf: ## a 30 s run against the floors: registrations, PoOT, collection; exit 1 below them
+	cargo build --locked --release --bin lucid --example perf
+	./target/release/examples/perf ./target/release/lucid
+
+bench: ## measure: policy calls against plain Rust and CEL
+	cargo bench --locked
+
+plugins: ## rebuild the policies from source into policies/
+	scripts/build-plugins.sh
+
+image: ## build the container image
+	podman build --isolation=chroot -t lucid -f deploy/Dockerfile .

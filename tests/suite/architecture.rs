@@ -1,0 +1,71 @@
+//! Who may know whom.
+
+use std::collections::BTreeMap;
+
+use cargo_metadata::MetadataCommand;
+
+/// What each crate may depend on; the root package sees all.
+const MAY_KNOW: [(&str, &[&str]); 10] = [
+    ("lucid-model", &[]),
+    ("lucid-ports", &["lucid-model"]),
+    ("lucid-service", &["lucid-model", "lucid-ports"]),
+    ("lucid-engine", &["lucid-model", "lucid-ports"]),
+    ("lucid-store", &["lucid-model", "lucid-ports"]),
+    ("lucid-rails", &["lucid-model", "lucid-ports"]),
+    ("lucid-sandbox", &[]),
+    ("lucid-wire", &["lucid-model"]),
+    ("lucid-server", &["lucid-model", "lucid-ports", "lucid-service", "lucid-wire"]),
+    ("lucid-agent", &["lucid-model", "lucid-wire"]),
+];
+
+/// Libraries that belong to one room.
+const BELONGS_TO: [(&str, &[&str]); 7] = [
+    ("wasmtime", &["lucid-engine"]),
+    ("rusqlite", &["lucid-store", "lucid-sandbox", "lucid"]),
+    ("axum", &["lucid-server", "lucid-sandbox", "lucid"]),
+    ("reqwest", &["lucid-rails", "lucid-wire", "lucid"]),
+    ("sysinfo", &["lucid-agent"]),
+    ("utoipa", &["lucid-wire", "lucid-server"]),
+    ("clap", &["lucid"]),
+];
+
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let metadata = MetadataCommand::new().no_deps().exec().unwrap();
+    let normal = |p: &cargo_metadata::Package| {
+        let normal = p.dependencies.iter().filter(|d| d.kind == cargo_metadata::DependencyKind::Normal);
+        (p.name.to_string(), normal.map(|d| d.name.clone()).collect())
+    };
+    metadata.packages.iter().map(normal).collect()
+}
+
+#[test]
+fn no_crate_knows_more_than_it_may() {
+    let dependencies = dependencies();
+    let known: Vec<_> = dependencies.keys().map(String::as_str).filter(|name| *name != "lucid").collect();
+    let mut listed: Vec<_> = MAY_KNOW.iter().map(|(name, _)| *name).collect();
+    listed.sort_unstable();
+    assert_eq!(known, listed, "every crate has its line in MAY_KNOW");
+    for (name, may_know) in MAY_KNOW {
+        for dependency in dependencies[name].iter().filter(|d| d.starts_with("lucid-")) {
+            assert!(may_know.contains(&dependency.as_str()), "{name} must not know {dependency}");
+        }
+    }
+}
+
+#[test]
+fn libraries_stay_in_their_rooms() {
+    for (package, dependencies) in dependencies() {
+        for (library, rooms) in BELONGS_TO {
+            assert!(!dependencies.iter().any(|d| d == library) || rooms.contains(&package.as_str()), "{package} must not use {library}");
+        }
+    }
+}
+
+#[test]
+fn the_model_has_neither_clock_nor_randomness_nor_io() {
+    for (package, dependencies) in dependencies().into_iter().filter(|(p, _)| ["lucid-model", "lucid-service"].contains(&p.as_str())) {
+        for forbidden in ["rand", "getrandom", "reqwest", "rusqlite", "wasmtime", "axum"] {
+            assert!(!dependencies.iter().any(|d| d == forbidden), "{package} must not use {forbidden}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The integration tests: one binary, a module an area, the real `lucid` process wherever one can run.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops and says where")]
+
+mod api;
+mod architecture;
+mod bad_input;
+mod kill;
+mod main_path;
+mod policies;
+mod rails;
+mod support;
+mod up;

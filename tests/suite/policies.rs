@@ -1,0 +1,123 @@
+//! Policies swapped under a running service.
+
+use std::{fs, path::PathBuf, time::Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Lucid, copy_dir, eventually, node::TestNode, now_ms, root};
+
+/// A service that watches a folder of the test's own.
+fn watching() -> (Lucid, PathBuf, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let policies = dir.path().join("policies");
+    copy_dir(&root().join("policies"), &policies);
+    let lucid = Lucid::serve_with(&[("RAIL", "sandbox"), ("FOUR_EYES", "false"), ("LUCID_POLICIES_DIR", policies.to_str().unwrap())]);
+    (lucid, policies, dir)
+}
+
+fn scoring(lucid: &Lucid) -> Value {
+    lucid.get("/api/v1/policies/active")["active"].as_array().unwrap().iter().find(|a| a["kind"] == "scoring").unwrap().clone()
+}
+
+fn activate(policies: &std::path::Path, name: &str, version: &str) {
+    fs::write(policies.join("active.toml"), format!("[[activate]]\nkind = \"scoring\"\nname = \"{name}\"\nversion = \"{version}\"\n")).unwrap();
+}
+
+fn score_on_demand(lucid: &Lucid, node: &TestNode) -> Value {
+    let at = |minutes: i64| lucid_model::time::TimeMs(now_ms() - minutes * 60_000).to_string();
+    let session = json!({ "session_id": uuid::Uuid::now_v7().to_string(), "start_time": at(30), "end_time": at(0), "quality_score": 0.5 });
+    let request = json!({ "node_id": node.id.to_string(), "observation_data": [session] });
+    let (status, score) = lucid.call("POST", "/api/v1/poot/calculate", Some(&lucid.token("alice", "node_operator")), Some(&request));
+    assert_eq!(status, 200, "{score}");
+    score
+}
+
+#[test]
+fn a_changed_active_toml_swaps_the_policy_within_a_second() {
+    let (lucid, policies, _dir) = watching();
+    let node = TestNode::register(&lucid, "alice", 1);
+    assert_eq!(score_on_demand(&lucid, &node)["policy"]["name"], "observation-weighted");
+    let changed = Instant::now();
+    activate(&policies, "observation-only", "1.0.0");
+    eventually("the swap", || (scoring(&lucid)["policy"]["name"] == "observation-only").then_some(()));
+    assert!(changed.elapsed().as_millis() < 1_000, "took {:?}", changed.elapsed());
+    assert_eq!(score_on_demand(&lucid, &node)["policy"]["name"], "observation-only");
+}
+
+#[test]
+fn a_later_change_by_the_api_is_not_undone_at_the_next_start() {
+    let (mut lucid, _policies, _dir) = watching();
+    let admin = lucid.token("root", "admin");
+    let (status, active) =
+        lucid.call("POST", "/api/v1/policies/scoring/observation-only/1.0.0/activate", Some(&admin), Some(&json!({ "reason": "trial" })));
+    assert_eq!(status, 200, "{active}");
+    lucid.crash_and_restart();
+    assert_eq!(scoring(&lucid)["policy"]["name"], "observation-only");
+    let (status, _) = lucid.call("POST", "/api/v1/policies/scoring/rollback", Some(&admin), None);
+    assert_eq!((status, scoring(&lucid)["policy"]["name"].as_str()), (200, Some("observation-weighted")));
+}
+
+#[test]
+fn a_bad_bundle_is_refused_with_its_reason_and_the_last_good_one_stays() {
+    let (lucid, policies, _dir) = watching();
+    let node = TestNode::register(&lucid, "alice", 1);
+    let component = fs::read(policies.join("observation-only/1.0.0/policy.wasm")).unwrap();
+    let manifest = fs::read_to_string(policies.join("observation-only/1.0.0/policy.toml")).unwrap();
+    let drop_in = |version: &str, manifest: &str, component: &[u8]| {
+        let dir = policies.join("observation-only").join(version);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("policy.wasm"), component).unwrap();
+        fs::write(dir.join("policy.toml"), manifest.replace("version = \"1.0.0\"", &format!("version = \"{version}\""))).unwrap();
+        activate(&policies, "observation-only", version);
+    };
+    let digest_of = |bytes: &[u8]| lucid_model::id::Digest::of(bytes).to_string();
+    let named = digest_of(&component);
+    let cut = &component[..component.len() / 2];
+    for (version, manifest, component, reason) in [
+        ("2.0.0", manifest.replace(&named, &"0".repeat(64)), &component[..], "digest"),
+        ("2.0.1", manifest.replace(&named, &digest_of(cut)), cut, "component"),
+        ("2.0.2", format!("{manifest}\nsurprise = 1\n"), &component[..], "surprise"),
+    ] {
+        drop_in(version, &manifest, component);
+        let refused = eventually("the refusal", || {
+            lucid.process.log().lines().find(|l| l.contains("policy bundle refused") && l.contains(version)).map(str::to_owned)
+        });
+        assert!(refused.contains(reason), "{version}: {refused}");
+        assert_eq!(score_on_demand(&lucid, &node)["policy"]["name"], "observation-weighted");
+    }
+}
+
+#[test]
+fn hostile_policies_are_refused_one_by_one() {
+    let (lucid, policies, _dir) = watching();
+    let node = TestNode::register(&lucid, "alice", 1);
+    for (name, reason) in [
+        ("loop-forever", "fuel"),
+        ("memory-hog", ""),
+        ("trap", ""),
+        ("too-few-results", ""),
+        ("out-of-bounds", ""),
+        ("bad-reason", ""),
+        ("undeclared-import", "import"),
+        ("loop-late", "fuel"),
+    ] {
+        copy_dir(&root().join("plugins/hostile/bundles").join(name), &policies.join(name));
+        let refused =
+            eventually(name, || lucid.process.log().lines().find(|l| l.contains("policy bundle refused") && l.contains(name)).map(str::to_owned));
+        assert!(refused.contains(reason), "{name}: {refused}");
+        assert_eq!(score_on_demand(&lucid, &node)["policy"]["name"], "observation-weighted");
+    }
+    let versions = lucid.get("/api/v1/policies");
+    assert_eq!(versions["policies"].as_array().unwrap().len(), 4, "only the built-in ones were kept: {versions}");
+}
+
+#[test]
+fn the_gate_is_the_same_without_a_server() {
+    let check = |dir: PathBuf| crate::support::Process::start(&["policy", "check", dir.to_str().unwrap()], &[], false).output();
+    let (code, said) = check(root().join("policies/observation-weighted/1.0.0"));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("golden"), "{said}");
+    let (code, said) = check(root().join("plugins/hostile/bundles/loop-forever/1.0.0"));
+    assert_eq!(code, Some(2), "{said}");
+}

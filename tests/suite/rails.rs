@@ -1,0 +1,121 @@
+//! What each answer of a payment service is taken for, over real HTTP.
+
+use std::time::Duration;
+
+use lucid_model::{
+    id::{NodeId, PayoutId, RunId, UserId},
+    money::MicroUsdt,
+    payout::{Answer, Payout, PayoutState, Reported},
+    time::TimeMs,
+};
+use lucid_ports::PaymentRail;
+use lucid_rails::{Profile, TronPayment, TronPaymentConfig};
+use serde_json::json;
+
+use crate::support::{SandboxProcess, block_on, node::WALLET};
+
+fn payout() -> Payout {
+    let id = uuid::Uuid::now_v7();
+    Payout {
+        id: PayoutId(id),
+        run: RunId(id),
+        node: NodeId(id),
+        owner: UserId(id),
+        cycle: 0,
+        attempt: 0,
+        amount: MicroUsdt(12_500_000),
+        address: WALLET.parse().unwrap(),
+        wallet_version: 1,
+        state: PayoutState::Submitting,
+        sends: 1,
+        ambiguous: false,
+        request: None,
+        external_id: None,
+        txid: None,
+        reason: None,
+        created_at: TimeMs(0),
+        updated_at: TimeMs(0),
+        submitted_at: None,
+        processed_at: None,
+        next_attempt_at: TimeMs(0),
+        closed: false,
+        score: None,
+        observed_s: 0,
+        period_start_s: 0,
+        period_end_s: 0,
+        version: 1,
+    }
+}
+
+fn rail(url: &str) -> TronPayment {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let timeout = Duration::from_millis(700);
+    TronPayment::new(TronPaymentConfig { base_url: url.to_owned(), token: None, timeout, profile: Profile::SANDBOX }).unwrap()
+}
+
+fn send(rail: &TronPayment, payout: &Payout) -> Answer {
+    let request = rail.request(payout);
+    block_on(rail.send(payout, &request))
+}
+
+#[test]
+fn only_an_echo_is_acceptance_and_only_a_known_code_a_refusal() {
+    let sandbox = SandboxProcess::start();
+    let rail = rail(&sandbox.url);
+    let answer_to = |answer: serde_json::Value| {
+        sandbox.set_faults(&json!({ "payout": [{ "effect": "none", "answer": answer, "times": 1 }] }));
+        send(&rail, &payout())
+    };
+    assert!(matches!(answer_to(json!("ok")), Answer::Accepted { external_id: Some(_) }));
+    for code in [408, 409, 425, 429, 500, 502, 503, 400, 422] {
+        let answer = answer_to(json!({ "status": { "code": code } }));
+        assert!(matches!(answer, Answer::Ambiguous(_)), "{code}: {answer:?}");
+    }
+    for code in [401, 403, 404] {
+        let answer = answer_to(json!({ "status": { "code": code } }));
+        assert!(matches!(answer, Answer::RailRefusesUs(_)), "{code}: {answer:?}");
+    }
+    let refused = answer_to(json!({ "status": { "code": 422, "error_code": "INVALID_ADDRESS" } }));
+    assert!(matches!(refused, Answer::Rejected(_)), "{refused:?}");
+    for (what, answer) in [
+        ("hang", json!({ "hang": { "ms": 5_000 } })),
+        ("reset", json!("reset")),
+        ("cut", json!("cut")),
+        ("html", json!("html")),
+        ("wrong amount", json!("wrong_amount")),
+        ("wrong id", json!("wrong_id")),
+        ("wrong address", json!("wrong_address")),
+        ("redirect", json!("redirect")),
+        ("drip", json!({ "drip": { "ms": 300 } })),
+        ("huge", json!({ "huge": {} })),
+    ] {
+        let answer = answer_to(answer);
+        assert!(matches!(answer, Answer::Ambiguous(_)), "{what}: {answer:?}");
+    }
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert!(matches!(send(&self::rail(&format!("http://{nobody}")), &payout()), Answer::NotSent(_)));
+}
+
+#[test]
+fn a_look_believes_only_what_is_about_this_payout() {
+    let sandbox = SandboxProcess::start();
+    let rail = rail(&sandbox.url);
+    let paid = payout();
+    assert_eq!(block_on(rail.look(&paid)), Reported::NotFound);
+    assert!(matches!(send(&rail, &paid), Answer::Accepted { .. }));
+    assert!(matches!(send(&rail, &paid), Answer::Accepted { .. }), "the same key and bytes again");
+    let confirmed = crate::support::eventually("the confirmation", || match block_on(rail.look(&paid)) {
+        Reported::Confirmed { txid, .. } => Some(txid),
+        _ => None,
+    });
+    assert!(confirmed.starts_with("sandbox-"));
+    let other_amount = Payout { amount: MicroUsdt(1), ..paid.clone() };
+    assert!(matches!(block_on(rail.look(&other_amount)), Reported::Unclear(_)));
+    for answer in [json!("wrong_id"), json!("html"), json!({ "status": { "code": 404 } }), json!({ "status": { "code": 500 } })] {
+        sandbox.set_faults(&json!({ "status": [{ "answer": answer, "times": 1 }] }));
+        let seen = block_on(rail.look(&paid));
+        assert!(matches!(seen, Reported::Unclear(_)), "{answer}: {seen:?}");
+    }
+    let transfers = sandbox.get("/api/v1/sandbox/transfers");
+    assert_eq!(transfers["transfers"].as_array().unwrap().len(), 1, "{transfers}");
+}

@@ -1,0 +1,300 @@
+//! Starts the real binary, talks to it over real HTTP, and takes it down again.
+
+pub mod node;
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub const SECRET: &str = "integration tests only, 32 bytes or more";
+/// Longest wait for anything.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running process; killed when dropped.
+pub struct Process {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts `lucid` with arguments and nothing of this test's environment but a path.
+    pub fn start(args: &[&str], environment: &[(&str, &str)], stdout_is_log: bool) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lucid"));
+        command.args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(environment.iter().copied()).current_dir(root());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        if stdout_is_log {
+            collect(child.stdout.take().unwrap(), &log);
+        }
+        collect(child.stderr.take().unwrap(), &log);
+        Self { child, log }
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the log has a line that `find` makes something of.
+    pub fn wait_for<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
+        let started = Instant::now();
+        loop {
+            if let Some(found) = self.log().lines().find_map(&find) {
+                return found;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                // What it said last may come after its end.
+                thread::sleep(Duration::from_millis(50));
+                if let Some(found) = self.log().lines().find_map(&find) {
+                    return found;
+                }
+                panic!("ended with {status}: {}", self.log());
+            }
+            assert!(started.elapsed() < PATIENCE, "nothing in: {}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        self.child.wait().unwrap().code()
+    }
+
+    /// Waits for its own end.
+    pub fn output_code(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    /// Waits for its own end: exit code and standard output.
+    pub fn output(mut self) -> (Option<i32>, String) {
+        let mut text = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        (self.child.wait().unwrap().code(), text)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
+    let log = Arc::clone(log);
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let mut log = log.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+}
+
+/// The project's root.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Waits until something is there.
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A service of a test's own.
+pub struct Lucid {
+    pub process: Process,
+    pub base: String,
+    settings: Vec<(String, String)>,
+    /// Removed with the service; shared by restarts.
+    _dir: Arc<TempDir>,
+}
+
+/// What shortens a day to seconds, by configuration alone.
+pub const SHORT: [(&str, &str); 12] = [
+    ("LUCID_SCORING_EPOCH_S", "5"),
+    ("LUCID_SCORING_CLOSE_DELAY_S", "2"),
+    ("POOT_MIN_OBSERVATION_TIME", "2"),
+    ("LUCID_PAYOUTS_SETTLEMENT_S", "10"),
+    ("LUCID_PAYOUTS_MATURITY_S", "0"),
+    ("LUCID_PAYOUTS_POLL_MS", "200"),
+    ("REWARD_BUDGET_USDT", "25"),
+    ("PAYOUT_AUTO_APPROVE_MAX_USDT", "1000"),
+    ("PAYOUT_CYCLE_CAP_USDT", "1000"),
+    ("FOUR_EYES", "false"),
+    ("RAIL", "sandbox"),
+    ("LUCID_RAIL_SANDBOX_CONFIRM_MS", "300"),
+];
+
+impl Lucid {
+    /// `lucid serve` with the sandbox inside and ordinary periods.
+    pub fn serve() -> Self {
+        Self::serve_with(&[("RAIL", "sandbox")])
+    }
+
+    pub fn serve_with(settings: &[(&str, &str)]) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::start(dir, settings)
+    }
+
+    fn start(dir: Arc<TempDir>, settings: Vec<(String, String)>) -> Self {
+        let data = dir.path().join("data");
+        let mut environment = vec![("JWT_SECRET", SECRET), ("NODE_MANAGEMENT_PORT", "0"), ("LUCID_SERVER_BIND", "127.0.0.1")];
+        environment.extend(settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let mut process = Process::start(&["serve", "--data", data.to_str().unwrap()], &environment, true);
+        let base = process.wait_for(|line| {
+            let log: Value = serde_json::from_str(line).ok()?;
+            (log["fields"]["message"] == "lucid serves").then(|| format!("http://{}", log["fields"]["address"].as_str().unwrap()))
+        });
+        Self { process, base, settings, _dir: dir }
+    }
+
+    /// kill -9, then the same again on the same store.
+    pub fn crash_and_restart(&mut self) {
+        self.process.kill();
+        let again = Self::start(Arc::clone(&self._dir), self.settings.clone());
+        self.process = again.process;
+        self.base = again.base;
+    }
+
+    /// Changes a setting from the next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub fn token(&self, subject: &str, role: &str) -> String {
+        lucid_server::issue_token(SECRET, subject, role, 3600, lucid_model::time::TimeMs(now_ms())).unwrap()
+    }
+
+    /// Sends a request; status and body.
+    pub fn call(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> (u16, Value) {
+        let bytes = body.map(|b| serde_json::to_vec(b).unwrap());
+        self.send(method, path, token, bytes, &[])
+    }
+
+    pub fn send(&self, method: &str, path: &str, token: Option<&str>, body: Option<Vec<u8>>, headers: &[(&str, String)]) -> (u16, Value) {
+        let mut request = reqwest::Request::new(method.parse().unwrap(), format!("{}{path}", self.base).parse().unwrap());
+        let mut set = |name: &str, value: &str| {
+            request.headers_mut().insert(name.parse::<reqwest::header::HeaderName>().unwrap(), value.parse().unwrap());
+        };
+        if let Some(token) = token {
+            set("authorization", &format!("Bearer {token}"));
+        }
+        if body.is_some() {
+            set("content-type", "application/json");
+        }
+        headers.iter().for_each(|(name, value)| set(name, value));
+        *request.body_mut() = body.map(Into::into);
+        let (status, text) = block_on(async {
+            let response = client().execute(request).await.unwrap();
+            (response.status().as_u16(), response.text().await.unwrap())
+        });
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// A number of an answer as it is written, which a parsed one does not show.
+    pub fn digits(&self, path: &str, field: &str) -> String {
+        let token = self.token("admin", "super_admin");
+        let request = client().get(format!("{}{path}", self.base)).bearer_auth(token);
+        let text = block_on(async { request.send().await.unwrap().text().await.unwrap() });
+        let after = text.split(&format!("\"{field}\":")).nth(1).unwrap_or_else(|| panic!("no {field} in {text}"));
+        after.split([',', '}']).next().unwrap().to_owned()
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        let (status, body) = self.call("GET", path, Some(&self.token("admin", "super_admin")), None);
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// A pool.
+    pub fn create_pool(&self, name: &str) -> String {
+        let (status, pool) = self.call("POST", "/api/v1/pools", Some(&self.token("admin", "admin")), Some(&json!({ "name": name })));
+        assert_eq!(status, 201, "{pool}");
+        pool["pool_id"].as_str().unwrap().to_owned()
+    }
+}
+
+pub fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
+
+/// One runtime for all tests' requests.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
+    RUNTIME.get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()).block_on(future)
+}
+
+fn client() -> &'static reqwest::Client {
+    static CLIENT: std::sync::OnceLock<reqwest::Client> = std::sync::OnceLock::new();
+    CLIENT.get_or_init(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // A pooled connection to a process that was killed would fail the next test's request.
+        reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap()
+    })
+}
+
+/// A copy of a folder, for tests that change it.
+pub fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// The sandbox as a process of its own: it lives on while the service is killed.
+pub struct SandboxProcess {
+    _process: Process,
+    pub url: String,
+    _dir: TempDir,
+}
+
+impl SandboxProcess {
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let args = ["sandbox", "--listen", "127.0.0.1:0", "--data", dir.path().to_str().unwrap(), "--confirm-ms", "200", "--faults"];
+        let mut process = Process::start(&args, &[], true);
+        let url = process.wait_for(|line| line.strip_prefix("sandbox: ").map(str::to_owned));
+        Self { _process: process, url, _dir: dir }
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        block_on(async { client().get(format!("{}{path}", self.url)).send().await.unwrap().json().await.unwrap() })
+    }
+
+    pub fn set_faults(&self, plan: &Value) {
+        let status = block_on(async { client().put(format!("{}/api/v1/sandbox/faults", self.url)).json(plan).send().await.unwrap().status() });
+        assert!(status.is_success(), "{status}");
+    }
+}

@@ -1,0 +1,83 @@
+//! `lucid up`, as a newcomer and as a script start it.
+
+use serde_json::Value;
+
+use crate::support::Process;
+
+#[test]
+fn up_runs_the_whole_path_unattended() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let args = ["up", "--data", data.to_str().unwrap(), "--port", "0", "--for", "58s", "--output", "json"];
+    // Somebody's real payment service in the environment must not be touched.
+    let process = Process::start(&args, &[("TRON_PAYMENT_URL", "http://192.0.2.1:8085")], false);
+    let (code, out) = process.output();
+    let events: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect();
+    let place = |kind: &str| events.iter().position(|e| e["event"] == kind && e["type"] == kind).unwrap_or_else(|| panic!("no {kind} in {out}"));
+    let path = ["policy.activated", "node.registered", "node.assigned", "metrics.stored", "score.computed", "vote.accepted", "payout.completed"];
+    let places: Vec<_> = path.iter().map(|kind| place(kind)).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    assert!(events.iter().all(|e| e["id"].is_string()
+        && e["seq"].is_u64()
+        && e["time"].is_string()
+        && e["subject"].is_string()
+        && e["data"].is_object()));
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn a_run_that_ends_too_early_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(&["up", "--data", dir.path().to_str().unwrap(), "--port", "0", "--for", "1s", "--output", "json"], &[], false);
+    assert_eq!(process.output().0, Some(1));
+}
+
+#[test]
+fn a_busy_port_is_named_with_who_has_it() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = Process::start(&["up", "--data", dir.path().to_str().unwrap(), "--port", &port], &[], false);
+    let line = process.wait_for(|line| line.contains("is used by").then(|| line.to_owned()));
+    assert!(line.contains(&format!("port {port} is used by suite")) && line.contains("--port"), "{line}");
+}
+
+#[test]
+fn wrong_configuration_is_exit_code_2_and_names_the_key() {
+    for (settings, named) in [
+        (vec![], "JWT_SECRET"),
+        (vec![("JWT_SECRET", "too short")], "32 bytes"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("MONGODB_URI", "mongodb://127.0.0.1")], "MONGODB_URI"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("REDIS_URI", "redis://127.0.0.1")], "REDIS_URI"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("REDIS_URL", "redis://127.0.0.1")], "REDIS_URL"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_SCORING_EPOCH_S", "7")], "scoring.epoch_s"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_SCORING_EPOCH", "60")], "epoch"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_NONSENSE_X", "1")], "nonsense"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("REWARD_BUDGET_USDT", "ten")], "budget"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("POOT_SCORE_MULTIPLIER", "x")], "POOT_SCORE_MULTIPLIER"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let mut settings = settings;
+        settings.extend([("NODE_MANAGEMENT_PORT", "0"), ("RAIL", "sandbox")]);
+        let mut process = Process::start(&["serve", "--data", data.to_str().unwrap()], &settings, true);
+        let line = process.wait_for(|line| line.starts_with("lucid:").then(|| line.to_owned()));
+        assert!(line.contains(named), "{named}: {line}");
+        assert_eq!(process.output_code(), Some(2), "{named}");
+    }
+}
+
+#[test]
+fn a_store_for_real_money_is_never_used_with_the_sandbox() {
+    let dir = tempfile::tempdir().unwrap();
+    let serve = |rail: &str| {
+        let settings = [("JWT_SECRET", crate::support::SECRET), ("NODE_MANAGEMENT_PORT", "0"), ("LUCID_SERVER_BIND", "127.0.0.1"), ("RAIL", rail)];
+        Process::start(&["serve", "--data", dir.path().to_str().unwrap()], &settings, true)
+    };
+    let mut live = serve("none");
+    live.wait_for(|line| line.contains("lucid serves").then_some(()));
+    assert_eq!(live.stop(), Some(0));
+    let mut sandbox = serve("sandbox");
+    sandbox.wait_for(|line| line.contains("the store was made for live").then_some(()));
+    assert_eq!(sandbox.output_code(), Some(2));
+}
