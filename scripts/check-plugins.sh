@@ -4,10 +4,10 @@
 #   scripts/check-plugins.sh [DIR]
 #
 # The same toolchain must give the same bytes. Another one may not, but must give the same answers: the rebuilt
-# bundles are left in DIR (or LUCID_REBUILT_POLICIES), for the host to run their golden cases.
+# bundles are left in DIR (or REBUILT_POLICIES_DIR), for the host to run their golden cases.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-rebuilt=$(realpath -m "${1:-${LUCID_REBUILT_POLICIES:-$(mktemp -d)}}")
+rebuilt=$(realpath -m "${1:-${REBUILT_POLICIES_DIR:-$(mktemp -d)}}")
 # Its own target folder, so that nothing the ordinary build left behind is compared with itself; only std and
 # dependencies from the registry are kept from one check to the next.
 export CARGO_TARGET_DIR=$root/plugins/target/check

@@ -8,7 +8,7 @@
 # toolchain is unpacked (not installed) into the cache and its std is built once (about 75 s, 640 MB).
 set -euo pipefail
 target=wasm32-unknown-unknown
-cache=$(realpath -m "${LUCID_TOOLCHAIN_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/lucid/wasm-toolchain}")
+cache=$(realpath -m "${WASM_TOOLCHAIN_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/lucid/wasm-toolchain}")
 env_file=$cache/env.sh
 note() { printf 'wasm-toolchain: %s\n' "$*" >&2; }
 

@@ -156,3 +156,29 @@ fn the_agent_survives_the_service_being_down() {
     eventually("reports after the outage", || samples(&lucid).filter(|seen| *seen > before));
     drop(agent);
 }
+
+#[test]
+fn a_run_waits_for_a_treasurer_where_no_schedule_may_approve_it() {
+    let mut settings = SHORT.to_vec();
+    settings.extend([("PAYOUT_AUTO_APPROVE_MAX_USDT", "0"), ("FOUR_EYES", "true")]);
+    let lucid = Lucid::serve_with(&settings);
+    let deposit = |token: &str, amount: &str| {
+        lucid.call("POST", "/api/v1/payouts/treasury", Some(token), Some(&json!({ "reference": "first", "amount_usdt": amount })))
+    };
+    let treasurer = lucid.token("tina", "treasurer");
+    assert_eq!(deposit(&lucid.token("root", "admin"), "100").0, 403);
+    assert_eq!(deposit(&treasurer, "1e2").0, 400);
+    assert_eq!(deposit(&treasurer, "100"), (201, json!({ "available_usdt": "100.000000" })));
+    assert_eq!(deposit(&treasurer, "100"), (200, json!({ "available_usdt": "100.000000" })), "the same reference is the same deposit");
+    let mut node = TestNode::register(&lucid, "alice", 1);
+    let payout = work_until(&lucid, &mut node, "a planned payout", || first(&lucid.get("/api/v1/payouts"), "payouts", |p| p["status"] == "pending"));
+    let path = format!("/api/v1/payouts/runs/{}", payout["run_id"].as_str().unwrap());
+    let planned = eventually("the plan", || Some(lucid.get(&path)).filter(|run| run["payout_count"] == 1));
+    assert_eq!(planned["state"], "planned", "{planned}");
+    assert_eq!(lucid.call("POST", &format!("{path}/approve"), Some(&lucid.token("alice", "node_operator")), None).0, 403);
+    let (status, approved) = lucid.call("POST", &format!("{path}/approve"), Some(&treasurer), None);
+    assert_eq!((status, approved["state"].as_str()), (200, Some("approved")), "{approved}");
+    eventually("the payment", || {
+        Some(lucid.get(&format!("/api/v1/payouts/{}", payout["payout_id"].as_str()?))).filter(|p| p["status"] == "completed")
+    });
+}

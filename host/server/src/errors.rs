@@ -11,7 +11,7 @@ use lucid_ports::StoreError;
 use lucid_service::ServiceError;
 use lucid_wire::{
     ErrorKind, FieldError,
-    error::{DETAIL_HIGHEST_SEQUENCE, ProblemBody},
+    error::{DETAIL_HIGHEST_SEQUENCE, DETAIL_NODE_ID, ProblemBody},
 };
 use serde_json::{Map, Value};
 
@@ -70,7 +70,10 @@ impl From<ServiceError> for ApiError {
             ServiceError::Refused { reason } => Self::new(Kind::InvalidRequest, message).with("reason", reason),
             ServiceError::WrongNodeStatus(_) => Self::new(Kind::InvalidNodeStatus, message),
             ServiceError::WrongPayoutState(_) => Self::new(Kind::PayoutWrongState, message),
-            ServiceError::AlreadyRegistered { .. } => Self::new(Kind::NodeExists, message),
+            ServiceError::AlreadyRegistered { own, .. } => match own {
+                Some(node) => Self::new(Kind::NodeExists, message).with(DETAIL_NODE_ID, node.to_string()),
+                None => Self::new(Kind::NodeExists, message),
+            },
             ServiceError::PoolExists => Self::new(Kind::PoolExists, message),
             ServiceError::PoolFull => Self::new(Kind::PoolFull, message),
             ServiceError::Changed { .. } => Self::new(Kind::Conflict, message),

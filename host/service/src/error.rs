@@ -1,5 +1,6 @@
 use lucid_model::{
-    epoch::NotADivisorOfTheDay, ledger::LedgerError, money::MoneyError, node::WrongNodeStatus, payout::WrongPayoutState, settlement::SettlementError,
+    epoch::NotADivisorOfTheDay, id::NodeId, ledger::LedgerError, money::MoneyError, node::WrongNodeStatus, payout::WrongPayoutState,
+    settlement::SettlementError,
 };
 use lucid_ports::{CallError, ChainError, PublishError, RegisterConflict, StoreError};
 
@@ -49,6 +50,8 @@ pub enum ServiceError {
     AlreadyRegistered {
         /// With the same what.
         conflict: RegisterConflict,
+        /// Which node, if it is the caller's own and has this key: an answer was lost, most likely.
+        own: Option<NodeId>,
     },
     /// A pool has this name.
     #[error("a pool with this name exists")]

@@ -115,7 +115,13 @@ impl Service {
         };
         let audit = self.audit_entry(actor, "node.register", node.id, format!("{}:{}", node.ip_address, node.port));
         match self.store().register_node(node.clone(), audit).await? {
-            Registered::Conflict(conflict) => Err(ServiceError::AlreadyRegistered { conflict }),
+            Registered::Conflict(conflict) => {
+                let holder = match node.public_key {
+                    Some(key) => self.store().node_by_key(key).await?,
+                    None => None,
+                };
+                Err(ServiceError::AlreadyRegistered { conflict, own: holder.filter(|n| n.owner == actor.user).map(|n| n.id) })
+            }
             Registered::Done => {
                 metrics::counter!("lucid_registrations_total").increment(1);
                 self.emit(EventKind::NodeRegistered { node: node.id, name: node.name.clone() });

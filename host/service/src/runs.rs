@@ -12,7 +12,7 @@ use lucid_model::{
     settlement::SettlementRecord,
 };
 
-use crate::{Actor, Service, ServiceError};
+use crate::{Actor, Role, Service, ServiceError};
 
 impl Service {
     /// Plans the run of the last mature settlement period, once; approves it by itself where that is allowed.
@@ -188,6 +188,40 @@ impl Service {
         self.replace_run(approved, &Actor::system(), "run.approve").await.map(Some)
     }
 
+    /// Lets a planned run go.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, planned it, the run is above the cap, or is not waiting.
+    pub async fn approve_run(&self, actor: &Actor, id: RunId) -> Result<Run, ServiceError> {
+        treasurer(actor)?;
+        let run = self.run(id).await?;
+        if self.config.four_eyes && run.planner == actor.subject {
+            return Err(ServiceError::Forbidden { why: "who plans a run cannot approve it" });
+        }
+        if self.config.cycle_cap.is_none_or(|cap| run.total > cap) {
+            return Err(ServiceError::invalid("total", "the run is above the cap per cycle, or none is set (PAYOUT_CYCLE_CAP_USDT)"));
+        }
+        // Version 1 is still being planned.
+        if run.state != RunState::Planned || run.version == 1 {
+            return Err(ServiceError::Changed { what: "run" });
+        }
+        self.clear_alert("payout-run");
+        self.replace_run(Run { state: RunState::Approved, approver: Some(actor.subject.clone()), ..run }, actor, "run.approve").await
+    }
+
+    /// Records that money came into the treasury; the same reference twice is one deposit.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, or the amount is not above zero.
+    pub async fn deposit(&self, actor: &Actor, reference: &str, amount: MicroUsdt) -> Result<bool, ServiceError> {
+        treasurer(actor)?;
+        let recorded = self.fund_treasury(reference, amount, &format!("deposit recorded by {}", actor.subject)).await?;
+        if recorded {
+            self.store().add_audit(self.audit_entry(actor, "treasury.deposit", reference, format!("{amount} USDT"))).await?;
+        }
+        Ok(recorded)
+    }
+
     /// Closes runs whose payouts are all final.
     ///
     /// # Errors
@@ -201,4 +235,8 @@ impl Service {
         }
         Ok(())
     }
+}
+
+fn treasurer(actor: &Actor) -> Result<(), ServiceError> {
+    if actor.is(Role::Treasurer) { Ok(()) } else { Err(ServiceError::Forbidden { why: "moving money needs role treasurer" }) }
 }

@@ -2,13 +2,17 @@
 
 use lucid_model::{
     ledger::Balances,
+    money::MicroUsdt,
     payout::{Payout, Run},
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::number::ExactNumber;
+use crate::{
+    fields::{FieldError, Fields, Request},
+    number::ExactNumber,
+};
 
 /// What payouts are made in.
 pub const CURRENCY: &str = "USDT";
@@ -174,4 +178,39 @@ impl EarningsBody {
             receivable_usdt: balances.receivable.to_string(),
         }
     }
+}
+/// Money that came into the treasury.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DepositRequest {
+    /// Names the deposit: the same reference twice is one deposit. 1–100 characters.
+    #[schema(min_length = 1, max_length = 100)]
+    pub reference: String,
+    /// USDT, a decimal string above zero.
+    pub amount_usdt: String,
+}
+
+/// A checked deposit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deposit {
+    /// Names it.
+    pub reference: String,
+    /// How much.
+    pub amount: MicroUsdt,
+}
+
+impl Request for DepositRequest {
+    type Valid = Deposit;
+    fn read(fields: &Fields<'_>) -> Result<Deposit, FieldError> {
+        Ok(Deposit {
+            reference: fields.require("reference", fields.text("reference", 1..=100)?)?,
+            amount: fields.require("amount_usdt", fields.parsed("amount_usdt")?)?,
+        })
+    }
+}
+
+/// What the treasury holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TreasuryBody {
+    /// USDT not yet promised to anybody.
+    pub available_usdt: String,
 }

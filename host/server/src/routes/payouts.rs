@@ -1,9 +1,10 @@
 use axum::{
     Json as Answer,
     extract::{Path, State},
+    http::StatusCode,
 };
 use lucid_model::{
-    id::{NodeId, PayoutId},
+    id::{NodeId, PayoutId, RunId},
     payout::PayoutStatus,
 };
 use lucid_ports::{PayoutFilter, PayoutSort};
@@ -11,7 +12,7 @@ use lucid_service::ServiceError;
 use lucid_wire::{
     ErrorBody,
     page::{PageParams, Pagination, PayoutList},
-    payout::{EarningsBody, PayoutBody},
+    payout::{DepositRequest, EarningsBody, PayoutBody, RunBody, TreasuryBody},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -19,11 +20,17 @@ use super::nodes::node_id;
 use crate::{
     api::Shared,
     errors::ApiError,
-    extract::{Caller, Params},
+    extract::{Caller, Json, Params},
 };
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(earnings))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(earnings))
+        .routes(routes!(run))
+        .routes(routes!(approve))
+        .routes(routes!(treasury, deposit))
 }
 
 /// The payouts the caller may see.
@@ -61,4 +68,47 @@ async fn earnings(State(api): State<Shared>, Caller(actor): Caller, Path(id): Pa
     let id = node_id(&id)?;
     let head = api.service.earnings(&actor, id).await?;
     Ok(Answer(EarningsBody::new(id, &head.balances)))
+}
+
+fn run_id(text: &str) -> Result<RunId, ApiError> {
+    text.parse().map_err(|_| ServiceError::NotFound { what: "run" }.into())
+}
+
+/// One run.
+#[utoipa::path(get, path = "/api/v1/payouts/runs/{id}", tag = "payouts", params(("id" = String, Path)),
+    responses((status = 200, body = RunBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+async fn run(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<RunBody>, ApiError> {
+    if !actor.sees_all() {
+        return Err(ServiceError::Forbidden { why: "a run is about everybody" }.into());
+    }
+    Ok(Answer((&api.service.run(run_id(&id)?).await?).into()))
+}
+
+/// Lets a planned run go.
+#[utoipa::path(post, path = "/api/v1/payouts/runs/{id}/approve", tag = "payouts", params(("id" = String, Path)),
+    responses((status = 200, body = RunBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+async fn approve(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<RunBody>, ApiError> {
+    Ok(Answer((&api.service.approve_run(&actor, run_id(&id)?).await?).into()))
+}
+
+/// What the treasury holds.
+#[utoipa::path(get, path = "/api/v1/payouts/treasury", tag = "payouts", responses((status = 200, body = TreasuryBody), (status = 403, body = ErrorBody)))]
+async fn treasury(State(api): State<Shared>, Caller(actor): Caller) -> Result<Answer<TreasuryBody>, ApiError> {
+    if !actor.sees_all() {
+        return Err(ServiceError::Forbidden { why: "the treasury is everybody's" }.into());
+    }
+    Ok(Answer(TreasuryBody { available_usdt: api.service.treasury().await?.to_string() }))
+}
+
+/// Records money that came into the treasury: accruals stop at what is funded.
+#[utoipa::path(post, path = "/api/v1/payouts/treasury", tag = "payouts", request_body = DepositRequest,
+    responses((status = 201, body = TreasuryBody), (status = 200, body = TreasuryBody, description = "recorded before"), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody)))]
+async fn deposit(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    json: Json<DepositRequest>,
+) -> Result<(StatusCode, Answer<TreasuryBody>), ApiError> {
+    let recorded = api.service.deposit(&actor, &json.value.reference, json.value.amount).await?;
+    let status = if recorded { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Answer(TreasuryBody { available_usdt: api.service.treasury().await?.to_string() })))
 }
