@@ -1,4 +1,4 @@
-//! The watched folder of policies: bundles are checked and kept, `active.toml` is applied once for each content.
+//! The watched folder of policies: bundles are checked and kept, `active.toml` is applied when it changes.
 //! It is an importer; the store stays the truth of what is active.
 
 use std::{

@@ -43,6 +43,10 @@ fn a_changed_active_toml_swaps_the_policy_within_a_second() {
     eventually("the swap", || (scoring(&lucid)["policy"]["name"] == "observation-only").then_some(()));
     assert!(changed.elapsed().as_millis() < 1_000, "took {:?}", changed.elapsed());
     assert_eq!(score_on_demand(&lucid, &node)["policy"]["name"], "observation-only");
+    activate(&policies, "observation-weighted", "1.0.0");
+    eventually("the swap back", || (scoring(&lucid)["policy"]["name"] == "observation-weighted").then_some(()));
+    activate(&policies, "observation-only", "1.0.0");
+    eventually("the same content as before", || (scoring(&lucid)["policy"]["name"] == "observation-only").then_some(()));
 }
 
 #[test]

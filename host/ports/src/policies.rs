@@ -25,10 +25,10 @@ pub enum Activated {
     Conflict,
 }
 
-/// A file that was applied once and is not applied again at the next start.
+/// What became of an import, so that it is not done again at the next start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportRecord {
-    /// Digest of its content.
+    /// Of which content; or of a name, for the state of a file of that name.
     pub digest: Digest,
     /// What it led to.
     pub outcome: String,
@@ -51,6 +51,6 @@ pub trait PolicyStore: Send + Sync {
     async fn activate(&self, based_on: Revision, activations: Vec<Activation>, audit: Vec<AuditEntry>) -> Result<Activated, StoreError>;
     /// What became of a file with this content, if it was imported.
     async fn import(&self, digest: Digest) -> Result<Option<ImportRecord>, StoreError>;
-    /// Remembers an import.
+    /// Remembers an import; one of the same digest is replaced.
     async fn record_import(&self, record: ImportRecord) -> Result<(), StoreError>;
 }

@@ -210,8 +210,8 @@ impl Service {
         self.activate(actor, ActivationRequest { scope, digest: before.policy.digest, params: before.params, reason }).await
     }
 
-    /// Applies an `active.toml`: once for each content, so that a later change by the API is not undone at the next
-    /// start. Payout policies need a second person where four eyes are asked for, except the very first one, if
+    /// Applies an `active.toml` if its content is another than the one applied last: a later change by the API is not
+    /// undone at the next start, and changing the file back is a change. Payout policies need a second person where four eyes are asked for, except the very first one, if
     /// it is `trusted` (built in).
     ///
     /// # Errors
@@ -222,7 +222,8 @@ impl Service {
         wanted: Vec<NamedActivation>,
         trusted: &[Digest],
     ) -> Result<Option<Revision>, ServiceError> {
-        if self.store().import(content).await?.is_some() {
+        let last = self.store().import(last_active_file()).await?;
+        if last.is_some_and(|last| last.outcome == content.to_string()) {
             return Ok(None);
         }
         let (versions, (_, active)) = (self.store().versions().await?, self.store().active().await?);
@@ -252,14 +253,6 @@ impl Service {
             .record_import(ImportRecord { digest: content, outcome: revision.map_or("nothing new".into(), |r| format!("revision {}", r.0)) })
             .await?;
         Ok(revision)
-    }
-
-    /// Whether a file with this content was applied already.
-    ///
-    /// # Errors
-    /// [`ServiceError::Store`].
-    pub async fn was_imported(&self, content: Digest) -> Result<bool, ServiceError> {
-        Ok(self.store().import(content).await?.is_some())
     }
 
     /// All versions, newest first.
@@ -295,4 +288,9 @@ impl Service {
         let named = |v: &PolicyVersion| v.kind == kind && v.policy.name == name && v.policy.version.to_string() == version;
         self.store().versions().await?.into_iter().find(named).map(|v| v.policy).ok_or(ServiceError::no("policy version"))
     }
+}
+
+/// Under which name the digest of the `active.toml` applied last is kept.
+fn last_active_file() -> Digest {
+    Digest::of(b"active.toml")
 }
