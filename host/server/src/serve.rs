@@ -38,8 +38,8 @@ async fn measure(request: Request, next: middleware::Next) -> Response {
     response
 }
 
-/// How long requests in flight may take to finish at shutdown.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// How long requests in flight may take to finish at shutdown: less than the 10 s after which containers are killed.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(7);
 
 /// Serves until `shutdown` is done, then finishes what it took in; event streams end at once.
 ///

@@ -30,9 +30,11 @@ use crate::{
 /// How often a silent stream says that it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+const DASHBOARD: &str = include_str!("../../web/dashboard.html");
+
 pub fn routes(document: Arc<str>) -> Router<Shared> {
     Router::new()
-        .route("/", get(|| async { Html(include_str!("../../web/dashboard.html")) }))
+        .route("/", get(|| async { ([(header::X_FRAME_OPTIONS, "DENY")], Html(DASHBOARD)) }))
         .route("/livez", get(|| async { "ok" }))
         .route("/startupz", get(ready))
         .route("/readyz", get(ready))
@@ -130,6 +132,24 @@ impl Listener {
         match body.data.get("node_id").and_then(|id| id.as_str()).and_then(|id| id.parse().ok()) {
             Some(node) => self.api.service.node(&self.actor, node).await.is_ok(),
             None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use lucid_model::id::Digest;
+
+    use super::DASHBOARD;
+
+    #[test]
+    fn the_dashboards_policy_names_the_script_and_style_it_has() {
+        for tag in ["script", "style"] {
+            let (_, rest) = DASHBOARD.rsplit_once(&format!("<{tag}")).and_then(|(_, rest)| Some(("", rest.split_once('>')?.1))).unwrap();
+            let (content, _) = rest.split_once(&format!("</{tag}>")).unwrap();
+            let hash = STANDARD.encode(Digest::of(content.as_bytes()).0);
+            assert!(DASHBOARD.contains(&format!("sha256-{hash}")), "the {tag} changed: its hash is now sha256-{hash}");
         }
     }
 }
