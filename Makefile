@@ -23,7 +23,7 @@ test: lint ## everything that is checked on every change
 	./target/debug/lucid policy check target/rebuilt-policies/policies/*/*
 
 test-deep: ## what takes longer: many kills, the perf floors
-	KILLS=40 cargo test --locked --release --test suite -- --nocapture kill
+	KILLS=40 cargo test --locked --test suite -- --nocapture kill
 	$(MAKE) perf
 
 perf: ## a 30 s run against the floors: registrations, PoOT, collection; exit 1 below them

@@ -4,6 +4,7 @@
 //! have one directory open; a file of a newer schema is never touched.
 
 mod audit;
+mod checkpoint;
 mod columns;
 mod database;
 mod epochs;

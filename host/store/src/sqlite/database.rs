@@ -4,6 +4,7 @@ use lucid_ports::StoreError;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
+    checkpoint::Checkpointer,
     fault::Fault,
     migrate::migrate,
     readers::Readers,
@@ -22,6 +23,7 @@ const BUSY: Duration = Duration::from_secs(5);
 pub(crate) struct Database {
     /// Closed first: the writer's connection, the last, then folds the log into the file.
     readers: Readers,
+    _checkpointer: Checkpointer,
     writer: Writer,
 }
 
@@ -41,8 +43,11 @@ impl Database {
             configure(&connection).map_err(damaged)?;
             reading.push(connection);
         }
+        let folding = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_WRITE)).map_err(damaged)?;
+        configure(&folding).map_err(damaged)?;
+        let checkpointer = Checkpointer::start(name, &file, folding).map_err(|source| OpenError::Thread { source })?;
         let writer = Writer::start(name, writing, BATCH_TIME_MAX).map_err(|source| OpenError::Thread { source })?;
-        Ok(Self { writer, readers: Readers::new(reading) })
+        Ok(Self { readers: Readers::new(reading), _checkpointer: checkpointer, writer })
     }
 
     /// Runs a job in the next transaction; answers once that is durable.
@@ -79,5 +84,6 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 fn durable(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)
 }

@@ -1,0 +1,60 @@
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread::{self, JoinHandle},
+    time::{Duration, SystemTime},
+};
+
+use rusqlite::Connection;
+
+/// How often the log is folded into the file, if something was written.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Log pages at which the writer is made to wait until the log can start over: 64 MiB at 4 KiB a page.
+const LOG_PAGES_MAX: i64 = 16_384;
+
+/// Folds the write-ahead log into the file beside the writer. SQLite would do it inside a COMMIT, whose callers
+/// then wait for a sync of pages that have nothing to do with them.
+pub(crate) struct Checkpointer {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    pub(crate) fn start(name: &'static str, file: &Path, connection: Connection) -> io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let log = PathBuf::from(format!("{}-wal", file.display()));
+        let thread = thread::Builder::new().name(format!("{name}-log")).spawn(move || work(name, &log, &connection, &stopped))?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(name: &'static str, log: &Path, connection: &Connection, stopped: &mpsc::Receiver<()>) {
+    let mut folded: Option<SystemTime> = None;
+    while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        let written = std::fs::metadata(log).and_then(|log| log.modified()).ok();
+        if written == folded {
+            continue;
+        }
+        folded = written;
+        let outcome = fold(connection, "PASSIVE").and_then(|pages| if pages > LOG_PAGES_MAX { fold(connection, "RESTART") } else { Ok(pages) });
+        if let Err(error) = outcome {
+            // The log keeps everything meanwhile; it only grows.
+            tracing::warn!(file = name, %error, "the log could not be folded into the file");
+        }
+    }
+}
+
+/// Pages in the log.
+fn fold(connection: &Connection, mode: &str) -> rusqlite::Result<i64> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(1))
+}
