@@ -70,9 +70,11 @@ impl Scoring for ObservationWeighted {
         Ok(())
     }
 
+    #[inline]
     fn score(ctx: &Context<Settings, Node>, node: &Node) -> Result<Score, PolicyError> {
-        let sum = parts(&ctx.params, node).into_iter().fold(Ppm::ZERO, Ppm::saturating_add);
-        Ok(Score::new(sum))
+        let [observation_time, session_quality, uptime, resource_efficiency, network_performance] = parts(&ctx.params, node);
+        let sum = observation_time.saturating_add(session_quality).saturating_add(uptime);
+        Ok(Score::new(sum.saturating_add(resource_efficiency).saturating_add(network_performance)))
     }
 
     fn explain(ctx: &Context<Settings, Node>, node: &Node) -> Result<Vec<Contribution>, PolicyError> {
@@ -88,6 +90,7 @@ impl Scoring for ObservationWeighted {
 }
 
 /// Weight × value of each factor, in the order of the params.
+#[inline(always)]
 fn parts(settings: &Settings, node: &Node) -> [Ppm; 5] {
     [
         settings.observation_time.mul_ppm_floor(node.observed.share_floor(node.period)),
@@ -100,6 +103,7 @@ fn parts(settings: &Settings, node: &Node) -> [Ppm; 5] {
 
 /// One up to the comfortable load, then falling in a straight line to nothing at full load: a node that idles is
 /// as good as one that works, one that is about to choke is not.
+#[inline(always)]
 fn efficiency(settings: &Settings, node: &Node) -> Ppm {
     let load = Ppm::new(node.cpu.saturating_add(node.memory).saturating_add(node.disk).get() / 3);
     if load <= settings.comfortable_load {

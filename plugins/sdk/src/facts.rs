@@ -107,22 +107,25 @@ macro_rules! facts {
             const NAMES: &'static [&'static str] = &[$($fact),+];
             type Columns<'a> = [&'a [i64]; [$($fact),+].len()];
 
-            #[inline]
+            #[inline(always)]
             fn columns(
                 batch: &$crate::abi::Batch,
             ) -> ::core::result::Result<Self::Columns<'_>, $crate::PolicyError> {
-                // Cutting every column to the same length is what lets the compiler drop the bounds checks of `row`.
+                // Cutting every column to the same length, one after the other, is what lets the compiler drop the bounds
+                // checks of `row`.
                 let count = batch.count as usize;
                 let [$($field),+] = batch.columns.as_slice() else {
                     return ::core::result::Result::Err($crate::wrong_shape("columns"));
                 };
-                match ($($field.get(..count),)+) {
-                    ($(::core::option::Option::Some($field),)+) => ::core::result::Result::Ok([$($field),+]),
-                    _ => ::core::result::Result::Err($crate::wrong_shape("column lengths")),
-                }
+                $(
+                    let ::core::option::Option::Some($field) = $field.get(..count) else {
+                        return ::core::result::Result::Err($crate::wrong_shape("column lengths"));
+                    };
+                )+
+                ::core::result::Result::Ok([$($field),+])
             }
 
-            #[inline]
+            #[inline(always)]
             fn row(columns: &Self::Columns<'_>, index: usize) -> ::core::option::Option<Self> {
                 let [$($field),+] = columns;
                 ::core::option::Option::Some(Self {

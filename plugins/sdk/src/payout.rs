@@ -121,7 +121,7 @@ pub fn weigh<P: Payout>(raw: &RawContext, batch: &Batch) -> Result<Weights, Poli
         push_unless_all_zero(&mut out.caps, row, weight.cap_micro_usdt()?);
         reasons.push(row, weight.reason)?;
     }
-    (out.reasons, out.reason_table) = reasons.into_parts();
+    (out.reasons, out.reason_table) = reasons.into_parts(count);
     Ok(out)
 }
 

@@ -51,32 +51,34 @@ impl ReasonTable {
 /// A column of sentences that stays empty, and costs nothing, until a row has one.
 #[derive(Debug, Default)]
 pub(crate) struct ReasonColumn {
+    /// As far as the last row that has one.
     indexes: Vec<u32>,
     table: ReasonTable,
 }
 
 impl ReasonColumn {
-    /// Records the sentence of row `row`; rows come in order.
-    #[inline]
+    /// Records the sentence of row `row`, if it has one; rows come in order.
+    #[inline(always)]
     pub(crate) fn push(&mut self, row: usize, reason: Option<Reason>) -> Result<(), PolicyError> {
-        if reason.is_some() || !self.indexes.is_empty() {
-            self.push_index(row, reason)?;
+        match reason {
+            Some(reason) => self.push_index(row, reason),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     #[cold]
-    fn push_index(&mut self, row: usize, reason: Option<Reason>) -> Result<(), PolicyError> {
+    #[inline(never)]
+    fn push_index(&mut self, row: usize, reason: Reason) -> Result<(), PolicyError> {
         self.indexes.resize(row, 0);
-        let index = match reason {
-            Some(reason) => self.table.intern(reason)?,
-            None => 0,
-        };
-        self.indexes.push(index);
+        self.indexes.push(self.table.intern(reason)?);
         Ok(())
     }
 
-    pub(crate) fn into_parts(self) -> (Vec<u32>, Vec<String>) {
+    /// The column for `count` rows, and its table.
+    pub(crate) fn into_parts(mut self, count: usize) -> (Vec<u32>, Vec<String>) {
+        if !self.indexes.is_empty() {
+            self.indexes.resize(count, 0);
+        }
         (self.indexes, self.table.into_strings())
     }
 }
@@ -92,14 +94,14 @@ mod tests {
         column.push(1, Some("late".into())).unwrap();
         column.push(2, Some(String::from("late").into())).unwrap();
         column.push(3, None).unwrap();
-        assert_eq!(column.into_parts(), (vec![0, 1, 1, 0], vec!["late".to_owned()]));
+        assert_eq!(column.into_parts(4), (vec![0, 1, 1, 0], vec!["late".to_owned()]));
     }
 
     #[test]
     fn a_column_without_sentences_is_empty() {
         let mut column = ReasonColumn::default();
         column.push(0, None).unwrap();
-        assert_eq!(column.into_parts(), (vec![], vec![]));
+        assert_eq!(column.into_parts(1), (vec![], vec![]));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::{
     Context, Facts, Params, PolicyError, Ppm, Reason,
     abi::{Batch, Description, Explanation, RawContext, Scores},
     reason::ReasonColumn,
+    wrong_shape,
 };
 
 /// A scoring policy. Export it with [`scoring!`](crate::scoring).
@@ -75,6 +76,7 @@ pub struct Score {
 impl Score {
     /// A multiplier with nothing to say about it.
     #[must_use]
+    #[inline]
     pub const fn new(multiplier: Ppm) -> Self {
         Self { multiplier, reason: None }
     }
@@ -101,20 +103,21 @@ pub fn score<P: Scoring>(raw: &RawContext, batch: &Batch) -> Result<Scores, Poli
     P::check(&ctx.params)?;
     let columns = P::Node::columns(batch)?;
     let count = batch.count as usize;
-    let mut multipliers = Vec::with_capacity(count);
+    // Filling what is there, unlike pushing, asks nothing about capacity for each row.
+    let mut multipliers = vec![0; count];
     let mut reasons = ReasonColumn::default();
-    for row in 0..count {
+    for (row, slot) in multipliers.iter_mut().enumerate() {
         let Some(node) = P::Node::row(&columns, row) else {
-            break;
+            return Err(wrong_shape("column lengths"));
         };
         let Score { multiplier, reason } = P::score(&ctx, &node)?;
         match u32::try_from(multiplier.get()) {
-            Ok(multiplier) => multipliers.push(multiplier),
+            Ok(multiplier) => *slot = multiplier,
             Err(_) => return Err(PolicyError::range("multiplier", multiplier.get())),
         }
         reasons.push(row, reason)?;
     }
-    let (reasons, reason_table) = reasons.into_parts();
+    let (reasons, reason_table) = reasons.into_parts(count);
     Ok(Scores { multipliers, reasons, reason_table })
 }
 
