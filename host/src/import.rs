@@ -149,8 +149,11 @@ impl Importer {
     pub async fn watch(mut self, stop: CancellationToken) -> Result<()> {
         let (sender, mut changes) = mpsc::channel(1);
         // One waiting message is enough: the look that follows sees everything.
-        let mut watcher = notify::recommended_watcher(move |_| {
-            let _ = sender.try_send(());
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading is reported too, and every look reads.
+            if !event.is_ok_and(|event| event.kind.is_access()) {
+                let _ = sender.try_send(());
+            }
         })
         .context("cannot watch the policies folder")?;
         let watched = self.dir.is_dir() && watcher.watch(&self.dir, RecursiveMode::Recursive).is_ok();

@@ -249,9 +249,7 @@ impl Service {
             requests.push((version.clone(), request));
         }
         let revision = if requests.is_empty() { None } else { Some(self.activate_all(&Actor::file(), requests).await?) };
-        self.store()
-            .record_import(ImportRecord { digest: content, outcome: revision.map_or("nothing new".into(), |r| format!("revision {}", r.0)) })
-            .await?;
+        self.store().record_import(ImportRecord { digest: last_active_file(), outcome: content.to_string() }).await?;
         Ok(revision)
     }
 
