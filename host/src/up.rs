@@ -94,12 +94,12 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
             event = events.recv() => match event {
                 Ok(event) => {
                     let body = EventBody::new(&event, &stream);
-                    if seen.insert(body.kind.clone()) && PATH.iter().all(|step| seen.contains(*step)) {
-                        view.event(&body);
-                        view.complete();
-                        continue;
-                    }
                     view.event(&body);
+                    let before = whole(&seen);
+                    seen.insert(body.kind);
+                    if !before && whole(&seen) {
+                        view.complete();
+                    }
                 }
                 Err(RecvError::Lagged(lost)) => view.note(&format!("{lost} events were too many to show")),
                 Err(RecvError::Closed) => break,
@@ -121,6 +121,11 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     view.end(&missing);
     // Stopped by hand before the path was through is no failure.
     Ok(missing.is_empty() || time.is_none())
+}
+
+/// Whether every step of the path was seen.
+fn whole(seen: &BTreeSet<String>) -> bool {
+    PATH.iter().all(|step| seen.contains(*step))
 }
 
 /// A pool, and what an earlier run left behind.
