@@ -105,6 +105,7 @@ impl View {
                 )
             }
             "vote.accepted" => format!("vote {}", field("vote_id")),
+            "vote.rejected" => format!("epoch {}: {}", field("epoch"), field("reason")),
             "epoch.closed" => format!("{}, {} of {} nodes eligible", field("epoch"), field("eligible"), field("nodes")),
             "period.settled" => format!("{} accruals, {} USDT", field("accruals"), field("sum_usdt")),
             "payout.completed" => format!("{} USDT, {}", self.paint("1", &field("amount_usdt")), field("transaction_id")),
