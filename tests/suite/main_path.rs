@@ -182,3 +182,31 @@ fn a_run_waits_for_a_treasurer_where_no_schedule_may_approve_it() {
         Some(lucid.get(&format!("/api/v1/payouts/{}", payout["payout_id"].as_str()?))).filter(|p| p["status"] == "completed")
     });
 }
+
+#[test]
+fn a_payout_in_doubt_locks_no_more_of_its_nodes_money() {
+    let sandbox = SandboxProcess::start();
+    let mut settings = SHORT.to_vec();
+    settings.extend([
+        ("TRON_PAYMENT_URL", sandbox.url.as_str()),
+        ("BLOCKCHAIN_URL", sandbox.url.as_str()),
+        ("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "1000"),
+    ]);
+    let lucid = Lucid::serve_with(&settings);
+    let down = json!({ "status": { "code": 503 } });
+    sandbox.set_faults(&json!({ "payout": [{ "effect": "none", "answer": down }], "status": [{ "answer": down }] }));
+    let mut node = TestNode::register(&lucid, "alice", 1);
+    let doubtful =
+        work_until(&lucid, &mut node, "a payout in doubt", || first(&lucid.get("/api/v1/payouts"), "payouts", |p| p["state"] == "unknown"));
+    // Two more settlements accrue meanwhile; neither may be set aside for a payout that cannot be made.
+    let earnings = work_until(&lucid, &mut node, "further earnings", || {
+        let earnings = lucid.get(&format!("/api/v1/nodes/{}/earnings", node_id(&doubtful)));
+        (earnings["available_usdt"] == "50.000000" || earnings["reserved_usdt"] != "25.000000").then_some(earnings)
+    });
+    assert_eq!((earnings["available_usdt"].as_str(), earnings["reserved_usdt"].as_str()), (Some("50.000000"), Some("25.000000")), "{earnings}");
+    assert_eq!(lucid.get("/api/v1/payouts")["pagination"]["total"], 1);
+}
+
+fn node_id(payout: &Value) -> String {
+    payout["node_id"].as_str().unwrap().to_owned()
+}

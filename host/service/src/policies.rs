@@ -270,14 +270,6 @@ impl Service {
         Ok((self.ports.policies.snapshot().revision(), active))
     }
 
-    /// The newest activations.
-    ///
-    /// # Errors
-    /// [`ServiceError::Store`].
-    pub async fn activation_history(&self, limit: u32) -> Result<Vec<Activation>, ServiceError> {
-        Ok(self.store().activations(limit).await?)
-    }
-
     /// The version of a name and number.
     ///
     /// # Errors

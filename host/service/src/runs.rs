@@ -83,37 +83,69 @@ impl Service {
 
     /// Sets the money of everybody who can be paid aside. Doing it again finds what is there.
     async fn plan(&self, run: &Run, mature: &SettlementRecord) -> Result<Vec<Payout>, ServiceError> {
-        let mut payouts = Vec::new();
         let totals = self.store().totals(mature.period.start_s, mature.period.end_s()).await?;
         let observed: BTreeMap<NodeId, u64> = totals.into_iter().map(|t| (t.node, t.observed_s)).collect();
+        let open = self.store().open_payouts(u32::MAX).await?;
+        let busy: BTreeSet<NodeId> = open.into_iter().filter(|p| p.run != run.id).map(|p| p.node).collect();
+        let mut payouts = Vec::new();
         for (node, head) in self.store().heads_available(MicroUsdt::ZERO).await? {
-            let attempt = self.store().attempts(node, run.cycle).await?;
-            let (first, id) = (PayoutId::derive(self.family, run.cycle, node, 0), PayoutId::derive(self.family, run.cycle, node, attempt));
-            if let Some(existing) = self.store().payout(first).await?.filter(|p| p.run == run.id) {
-                payouts.push(existing);
-                continue;
-            }
-            let Some(record) = self.store().node(node).await? else { continue };
-            let Some(wallet) = self.payable_wallet(&record) else { continue };
-            // A reservation without its payout is a crash between the two: its amount stands.
-            let amount = match self.store().entry(&format!("rsv:{id}")).await? {
-                Some(entry) => entry.draft.legs.iter().find(|l| l.account == Account::Reserved(node)).map(|l| l.amount).unwrap_or_default(),
-                None => {
-                    let amount = self.payable(node, head, mature).await?;
-                    if amount < self.config.payout_min || amount <= MicroUsdt::ZERO {
-                        continue;
-                    }
-                    self.book_draft(Draft::reserve(id, node, amount)?).await?;
-                    amount
-                }
-            };
             let seconds = observed.get(&node).copied().unwrap_or(0);
-            let payout = Payout { attempt, observed_s: seconds, ..self.reserved_payout(id, run, &record, wallet, amount, mature) };
-            self.store().create_payout(payout.clone()).await?;
-            self.emit(EventKind::PayoutChanged { payout: id, node, state: payout.state, amount, txid: None, reason: None });
-            payouts.push(payout);
+            payouts.extend(self.plan_node(run, mature, node, head, busy.contains(&node), seconds).await?);
         }
         Ok(payouts)
+    }
+
+    /// One node's payout: none if it cannot be paid, or has one that is still open from another run (`busy`).
+    async fn plan_node(
+        &self,
+        run: &Run,
+        mature: &SettlementRecord,
+        node: NodeId,
+        head: Head,
+        busy: bool,
+        observed_s: u64,
+    ) -> Result<Option<Payout>, ServiceError> {
+        let id = PayoutId::derive(self.family, run.cycle, node, 0);
+        if let Some(existing) = self.store().payout(id).await? {
+            return Ok(Some(existing));
+        }
+        // A reservation without its payout is a crash between the two: its amount stands, unless it was given back.
+        let reserved = match self.store().entry(&format!("rsv:{id}")).await? {
+            Some(_) if self.store().entry(&format!("cls:{id}")).await?.is_some() => return Ok(None),
+            Some(entry) => Some(entry.draft.legs.iter().find(|l| l.account == Account::Reserved(node)).map(|l| l.amount).unwrap_or_default()),
+            None => None,
+        };
+        let record = self.store().node(node).await?.filter(|_| !busy);
+        let Some((record, wallet)) = record.and_then(|r| self.payable_wallet(&r).map(|w| (r, w))) else {
+            if let Some(amount) = reserved {
+                self.give_back(id, node, amount).await?;
+            }
+            return Ok(None);
+        };
+        let amount = match reserved {
+            Some(amount) => amount,
+            None => {
+                let amount = self.payable(node, head, mature).await?;
+                if amount < self.config.payout_min || amount <= MicroUsdt::ZERO {
+                    return Ok(None);
+                }
+                self.book_draft(Draft::reserve(id, node, amount)?).await?;
+                amount
+            }
+        };
+        let payout = Payout { observed_s, ..self.reserved_payout(id, run, &record, wallet, amount, mature) };
+        if !self.store().create_payout(payout.clone()).await? {
+            self.give_back(id, node, amount).await?;
+            return Ok(None);
+        }
+        self.emit(EventKind::PayoutChanged { payout: id, node, state: payout.state, amount, txid: None, reason: None });
+        Ok(Some(payout))
+    }
+
+    /// Frees a reservation that no payout was made for: nothing was ever sent.
+    async fn give_back(&self, id: PayoutId, node: NodeId, amount: MicroUsdt) -> Result<(), ServiceError> {
+        self.book_draft(Draft::close(id, node, amount, false, "no payout was made of it".into())?).await?;
+        Ok(())
     }
 
     /// Where a node can be paid now, if it can.
