@@ -132,8 +132,13 @@ pub async fn render(mut request: Request, next: Next) -> Response {
         if response.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if response.status() == StatusCode::TOO_MANY_REQUESTS {
-            response.headers_mut().entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static("60"));
+        let wait = match response.status() {
+            StatusCode::TOO_MANY_REQUESTS => Some("60"),
+            StatusCode::SERVICE_UNAVAILABLE => Some("5"),
+            _ => None,
+        };
+        if let Some(seconds) = wait {
+            response.headers_mut().entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static(seconds));
         }
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -144,7 +149,9 @@ pub async fn render(mut request: Request, next: Next) -> Response {
 
 /// Errors that a layer made without a body: unknown routes, methods, bodies too large, time-outs, panics.
 fn bare_error(response: &Response) -> Option<ApiError> {
+    let plain = || response.headers().get(header::CONTENT_TYPE).is_some_and(|form| form.as_bytes().starts_with(b"text/plain"));
     let (kind, message) = match response.status() {
+        StatusCode::BAD_REQUEST if plain() => (ErrorKind::InvalidRequest, "path: is not valid percent-encoded UTF-8"),
         StatusCode::METHOD_NOT_ALLOWED => (ErrorKind::MethodNotAllowed, "this route has no such method"),
         StatusCode::PAYLOAD_TOO_LARGE => (ErrorKind::TooLarge, "the body is too large"),
         StatusCode::SERVICE_UNAVAILABLE if response.headers().get(header::CONTENT_TYPE).is_none() => {

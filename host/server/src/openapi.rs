@@ -1,8 +1,14 @@
-//! The OpenAPI 3.1 document, generated from the routes.
+//! The OpenAPI 3.1 document: what the routes say, completed by what is true of all of them.
+
+mod completion;
 
 use std::sync::Arc;
 
 use axum::Router;
+use lucid_wire::{
+    error::{ErrorBody, ProblemBody},
+    schema,
+};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -13,18 +19,34 @@ use crate::api::Shared;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Lucid node management", description = "Nodes, pools, observation, scores, votes and payouts.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    info(
+        title = "Lucid node management",
+        description = "Nodes, pools, observation, scores, votes and payouts of the Lucid network.\n\n\
+            Times are RFC 3339; answers are in UTC. A field without a value is left out of an answer; `null` in a request is the same \
+            as leaving the field out. Unknown fields of a request are ignored. Errors carry a stable code; with \
+            `Accept: application/problem+json` they come as RFC 9457.",
+        contact(name = "Lucid node management"),
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    servers((url = "/", description = "The service that serves this document")),
     modifiers(&Bearer),
     security(("bearer" = [])),
+    components(schemas(
+        ErrorBody, ProblemBody, schema::RequestId, schema::Id, schema::SortOrder, schema::NodeSort, schema::PoolSort, schema::ScoreSort,
+        schema::PayoutSort, schema::EpochSort, schema::ListedNodeStatus, schema::PoolStatus, schema::PayoutStatus, schema::VoteState,
+        schema::TimeRange, schema::PolicyKind, schema::Scope, schema::ScoreId, schema::Signature
+    )),
     tags(
         (name = "nodes", description = "Worker nodes and their life cycle"),
         (name = "pools", description = "Pools of nodes"),
         (name = "telemetry", description = "What nodes send"),
+        (name = "events", description = "What happens, as it happens"),
         (name = "resources", description = "What nodes use"),
         (name = "poot", description = "Proof of Observation Time: scores and receipts"),
-        (name = "payouts", description = "What nodes earned and were paid"),
+        (name = "payouts", description = "What nodes earn and were paid"),
         (name = "policies", description = "WebAssembly policies: versions and what is active"),
         (name = "auth", description = "How nodes prove who they are"),
+        (name = "operations", description = "What an operator's tools ask for"),
     )
 )]
 struct Document;
@@ -33,14 +55,27 @@ struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("The gateway's token, or a node's own from `/api/v1/auth/token`."))
+            .build();
         document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
 }
 
-/// Splits documented routes into a router and the document's text.
-pub fn document(routes: OpenApiRouter<Shared>) -> (Router<Shared>, Arc<str>) {
-    let (router, document) = OpenApiRouter::with_openapi(Document::openapi()).merge(routes).split_for_parts();
-    let text = document.to_json().unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
-    (router, text.into())
+/// Splits documented routes into routers and the document's text; the second have no time limit.
+pub fn document(timed: OpenApiRouter<Shared>, streams: OpenApiRouter<Shared>) -> (Router<Shared>, Router<Shared>, Arc<str>) {
+    let (timed, mut document) = OpenApiRouter::with_openapi(Document::openapi()).merge(timed).split_for_parts();
+    let (streams, of_streams) = streams.split_for_parts();
+    document.merge(of_streams);
+    let text = serde_json::to_value(&document).map(|mut value| {
+        completion::complete(&mut value);
+        format!("{value:#}\n")
+    });
+    (timed, streams, text.unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")).into())
 }
+
+/// The document's text, as requests find it.
+#[derive(Debug, Clone)]
+pub struct Text(pub Arc<str>);

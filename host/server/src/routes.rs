@@ -1,5 +1,6 @@
 //! Routes, a file for each resource: request → use case → answer, nothing else.
 
+mod docs;
 mod identity;
 mod nodes;
 mod operations;
@@ -10,15 +11,13 @@ mod poot;
 mod resources;
 mod telemetry;
 
-use std::sync::Arc;
-
 use axum::Router;
 use lucid_wire::ErrorKind;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{api::Shared, errors::ApiError};
 
-/// Everything under `/api/v1` but the event stream.
+/// Everything that the document describes, but the event stream.
 pub fn documented() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .merge(identity::routes())
@@ -29,15 +28,17 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(poot::routes())
         .merge(payouts::routes())
         .merge(policies::routes())
+        .merge(operations::routes())
+        .merge(docs::routes())
 }
 
-/// What an operator's tools ask for.
-pub fn operations(document: Arc<str>) -> Router<Shared> {
-    operations::routes(document)
+/// Pages for people.
+pub fn pages() -> Router<Shared> {
+    operations::page().merge(docs::pages())
 }
 
 /// What never ends, and therefore has no time limit.
-pub fn streams() -> Router<Shared> {
+pub fn streams() -> OpenApiRouter<Shared> {
     operations::streams()
 }
 

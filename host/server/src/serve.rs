@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::Request, http::StatusCode, middleware, response::Response};
+use axum::{Extension, Router, extract::Request, http::StatusCode, middleware, response::Response};
 use tokio::net::TcpListener;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
@@ -12,14 +12,15 @@ use crate::{Api, errors, openapi, routes};
 
 /// All routes with their layers.
 pub fn router(api: Arc<Api>) -> Router {
-    let (timed, document) = openapi::document(routes::documented());
+    let (timed, streams, document) = openapi::document(routes::documented(), routes::streams());
     let timed = timed
-        .merge(routes::operations(document))
+        .merge(routes::pages())
+        .layer(Extension(openapi::Text(document)))
         .with_state(Arc::clone(&api))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, api.limits.request_time_max));
     Router::new()
         .merge(timed)
-        .merge(routes::streams().with_state(api))
+        .merge(streams.with_state(api))
         .fallback(routes::unknown)
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn(measure))

@@ -3,11 +3,12 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lucid_model::{id::NodeId, node::PublicKey, tron::TronAddress};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     fields::{FieldError, Fields, Request},
     node::public_key,
+    schema,
 };
 
 /// When a registration was signed: Unix milliseconds.
@@ -31,6 +32,7 @@ pub const NONCE_LENGTH_MAX: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChallengeRequest {
     /// Which node.
+    #[schema(value_type = schema::Id)]
     pub node_id: String,
 }
 
@@ -47,6 +49,7 @@ pub struct ChallengeBody {
     /// What to sign.
     pub challenge: String,
     /// Until when.
+    #[schema(value_type = schema::Timestamp)]
     pub expires_at: String,
 }
 
@@ -54,10 +57,13 @@ pub struct ChallengeBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenRequest {
     /// Which node.
+    #[schema(value_type = schema::Id)]
     pub node_id: String,
     /// What was signed.
+    #[schema(value_type = schema::Challenge)]
     pub challenge: String,
     /// Ed25519, base64 of 64 bytes.
+    #[schema(value_type = schema::Signature)]
     pub signature: String,
 }
 
@@ -98,6 +104,7 @@ pub struct TokenBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RotateKeyRequest {
     /// Ed25519, base64 of 32 bytes.
+    #[schema(value_type = schema::PublicKey)]
     pub public_key: String,
 }
 
@@ -112,6 +119,7 @@ impl Request for RotateKeyRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WalletRequest {
     /// A TRON address.
+    #[schema(value_type = schema::TronAddress)]
     pub wallet_address: String,
 }
 
@@ -120,6 +128,33 @@ impl Request for WalletRequest {
     fn read(fields: &Fields<'_>) -> Result<TronAddress, FieldError> {
         fields.require("wallet_address", fields.parsed("wallet_address")?)
     }
+}
+
+/// The headers of a signed registration, as documented; all three, or none.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct RegistrationHeaders {
+    /// When it was signed: Unix milliseconds.
+    #[param(rename = "x-lucid-timestamp")]
+    pub timestamp: Option<i64>,
+    /// A text that the node uses once.
+    #[param(rename = "x-lucid-nonce", min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
+    pub nonce: Option<String>,
+    /// Over `lucid-register-v1`, method, path, SHA-256 of the body, timestamp and nonce.
+    #[param(rename = "x-lucid-signature", value_type = Option<schema::Signature>)]
+    pub signature: Option<String>,
+}
+
+/// The headers of a signed report, as documented; both, or none.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct ReportHeaders {
+    /// The report's place in the node's sequence: each is higher than the one before.
+    #[param(rename = "x-lucid-sequence", minimum = 1, maximum = 9_223_372_036_854_775_807_u64)]
+    pub sequence: Option<u64>,
+    /// Over domain tag, node id, sequence and SHA-256 of the body.
+    #[param(rename = "x-lucid-signature", value_type = Option<schema::Signature>)]
+    pub signature: Option<String>,
 }
 
 /// What the headers of a signed registration say.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::fields::FieldError;
+use crate::{fields::FieldError, schema};
 
 /// What the service calls itself.
 pub const SERVICE: &str = "node-management";
@@ -137,7 +137,7 @@ pub struct ErrorBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorDetail {
     /// `LUCID_ERR_…`: stable.
-    #[schema(example = "LUCID_ERR_4001")]
+    #[schema(value_type = schema::ErrorCode)]
     pub code: String,
     /// For people.
     pub message: String,
@@ -146,8 +146,10 @@ pub struct ErrorDetail {
     #[schema(value_type = Object)]
     pub details: Map<String, Value>,
     /// Names the request in the service's log.
+    #[schema(value_type = schema::Id)]
     pub request_id: String,
     /// When.
+    #[schema(value_type = schema::Timestamp)]
     pub timestamp: String,
     /// `node-management`.
     pub service: String,
@@ -170,8 +172,10 @@ pub struct ProblemBody {
     /// Names the request: `urn:uuid:…`.
     pub instance: String,
     /// `LUCID_ERR_…`: stable.
+    #[schema(value_type = schema::ErrorCode)]
     pub code: String,
     /// When.
+    #[schema(value_type = schema::Timestamp)]
     pub timestamp: String,
     /// What else is known, by name.
     #[serde(default, skip_serializing_if = "Map::is_empty")]

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::schema;
+
 /// An event in its envelope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EventBody {
@@ -13,6 +15,7 @@ pub struct EventBody {
     /// Its place in the stream, from 1.
     pub seq: u64,
     /// When.
+    #[schema(value_type = schema::Timestamp)]
     pub time: String,
     /// What: `node.registered`, `score.computed`, …
     #[serde(rename = "type")]

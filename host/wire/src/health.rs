@@ -6,18 +6,20 @@ use lucid_model::time::TimeMs;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::error::SERVICE;
+use crate::{error::SERVICE, schema};
 
 /// Whether the service is well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HealthBody {
     /// `healthy`, `degraded` or `unhealthy`.
+    #[schema(value_type = schema::HealthStatus)]
     pub status: String,
     /// `node-management`.
     pub service: String,
     /// Of the program.
     pub version: String,
     /// When.
+    #[schema(value_type = schema::Timestamp)]
     pub timestamp: String,
     /// What was looked at: `ok`, or what is wrong.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

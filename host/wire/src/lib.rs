@@ -19,6 +19,7 @@ pub mod pool;
 pub mod poot;
 pub mod report;
 pub mod resources;
+pub mod schema;
 
 pub use client::{Client, ClientError};
 pub use error::{ErrorBody, ErrorKind};

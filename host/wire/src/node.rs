@@ -13,7 +13,7 @@ use lucid_model::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::number::ExactNumber;
+use crate::{number::ExactNumber, schema};
 pub use configuration::{NodeConfigChange, NodeConfigRequest, ResourceLimitsRequest};
 pub use identity::public_key;
 pub use request::{RegisterNodeRequest, Registration, Suspend, SuspendNodeRequest, UpdateNode, UpdateNodeRequest};
@@ -29,7 +29,6 @@ pub struct NodeLive {
 
 /// Traffic counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
 pub struct NetworkUsageBody {
     /// Bytes sent.
     pub bytes_sent: u64,
@@ -51,10 +50,13 @@ impl From<NetworkCounters> for NetworkUsageBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResourceUsageBody {
     /// CPU, 0–100 %.
+    #[schema(value_type = schema::Percent)]
     pub cpu_usage: ExactNumber,
     /// Memory, 0–100 %.
+    #[schema(value_type = schema::Percent)]
     pub memory_usage: ExactNumber,
     /// Disk, 0–100 %.
+    #[schema(value_type = schema::Percent)]
     pub disk_usage: ExactNumber,
     /// Network counters.
     pub network_usage: NetworkUsageBody,
@@ -75,10 +77,13 @@ impl From<Usage> for ResourceUsageBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResourceLimitsBody {
     /// Percent, 0–100.
+    #[schema(value_type = schema::Percent)]
     pub max_cpu_usage: ExactNumber,
     /// Percent, 0–100.
+    #[schema(value_type = schema::Percent)]
     pub max_memory_usage: ExactNumber,
     /// Percent, 0–100.
+    #[schema(value_type = schema::Percent)]
     pub max_disk_usage: ExactNumber,
     /// Bytes per second.
     pub max_network_bandwidth: u64,
@@ -113,15 +118,17 @@ impl From<&NodeConfig> for NodeConfigBody {
     }
 }
 
-/// What a node is made of.
+/// What a node is made of; the limits are those of the built-in validation policy, its tolerance of 10 % included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HardwareBody {
     /// Logical CPU cores.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 140)]
     pub cpu_cores: u32,
     /// Bytes of memory.
+    #[schema(minimum = 900_000_000, maximum = 1_100_000_000_000_u64)]
     pub memory_bytes: u64,
     /// Bytes of storage.
+    #[schema(minimum = 9_000_000_000_u64, maximum = 110_000_000_000_000_u64)]
     pub storage_bytes: u64,
 }
 
@@ -138,6 +145,7 @@ pub struct SuspensionBody {
     pub reason: String,
     /// When it lifts itself; absent: when somebody lifts it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Timestamp>)]
     pub until: Option<String>,
 }
 
@@ -145,8 +153,10 @@ pub struct SuspensionBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeBody {
     /// Its id.
+    #[schema(value_type = schema::Id)]
     pub node_id: String,
     /// Its owner.
+    #[schema(value_type = schema::Id)]
     pub user_id: String,
     /// The name that an older client uses as its id.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,6 +167,7 @@ pub struct NodeBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// `active`, `inactive`, `pending`, `suspended`, `error`; `deregistered` once it is gone.
+    #[schema(value_type = schema::NodeStatus)]
     pub status: String,
     /// Why it is in `error`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,20 +177,26 @@ pub struct NodeBody {
     pub suspension: Option<SuspensionBody>,
     /// Its pool.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Id>)]
     pub pool_id: Option<String>,
     /// Where it is reached.
+    #[schema(value_type = schema::IpAddress)]
     pub ip_address: String,
     /// 1024–65535.
     pub port: u16,
     /// Registration.
+    #[schema(value_type = schema::Timestamp)]
     pub created_at: String,
     /// Last change.
+    #[schema(value_type = schema::Timestamp)]
     pub updated_at: String,
     /// Last report.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Timestamp>)]
     pub last_seen: Option<String>,
     /// Score of its last epoch, 0–100.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Score>)]
     pub poot_score: Option<ExactNumber>,
     /// Credited seconds, lifetime.
     pub total_observation_time: u64,
@@ -190,9 +207,11 @@ pub struct NodeBody {
     pub configuration: NodeConfigBody,
     /// Its Ed25519 key, base64.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PublicKey>)]
     pub public_key: Option<String>,
     /// Where its earnings go.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::TronAddress>)]
     pub wallet_address: Option<String>,
     /// What it says it is made of.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,6 +220,7 @@ pub struct NodeBody {
     pub payable: bool,
     /// Why not: `no_wallet`, `suspended`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PayoutHold>)]
     pub payout_hold: Option<String>,
 }
 

@@ -12,6 +12,7 @@ use crate::{
         ScoreBody,
         epoch::{EpochBody, VoteBody},
     },
+    schema,
 };
 
 /// Most rows of a page.
@@ -24,17 +25,19 @@ pub const PAGE_LIMIT_DEFAULT: u32 = 20;
 #[into_params(parameter_in = Query)]
 pub struct PageParams {
     /// From 1.
-    #[param(minimum = 1, default = 1)]
+    #[param(minimum = 1, maximum = 4_294_967_295_u32, default = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<u64>,
     /// Rows of a page.
     #[param(minimum = 1, maximum = 100, default = 20)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    /// What to sort by.
+    /// What to sort by: each list documents its own words.
+    #[param(ignore)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort: Option<String>,
     /// `asc` or `desc` (default).
+    #[param(value_type = Option<schema::SortOrder>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<String>,
 }

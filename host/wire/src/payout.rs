@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::{
     fields::{FieldError, Fields, Request},
     number::ExactNumber,
+    schema,
 };
 
 /// What payouts are made in.
@@ -23,8 +24,10 @@ pub const PAYMENT_METHOD: &str = "tron_network";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CalculationPeriodBody {
     /// First instant.
+    #[schema(value_type = schema::Timestamp)]
     pub start_date: String,
     /// First instant after it.
+    #[schema(value_type = schema::Timestamp)]
     pub end_date: String,
 }
 
@@ -32,43 +35,57 @@ pub struct CalculationPeriodBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PayoutBody {
     /// Its id.
+    #[schema(value_type = schema::Id)]
     pub payout_id: String,
     /// To which node.
+    #[schema(value_type = schema::Id)]
     pub node_id: String,
     /// The node's owner.
+    #[schema(value_type = schema::Id)]
     pub user_id: String,
     /// How much, six digits after the point.
+    #[schema(value_type = schema::Amount)]
     pub amount: ExactNumber,
     /// `USDT`.
+    #[schema(value_type = schema::Currency)]
     pub currency: String,
     /// `pending`, `processing`, `completed`, `failed`, `cancelled`.
+    #[schema(value_type = schema::PayoutStatus)]
     pub status: String,
     /// Planned.
+    #[schema(value_type = schema::Timestamp)]
     pub created_at: String,
     /// Last change.
+    #[schema(value_type = schema::Timestamp)]
     pub updated_at: String,
     /// When it became final.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Timestamp>)]
     pub processed_at: Option<String>,
     /// The transaction, once seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<String>,
     /// `tron_network`.
+    #[schema(value_type = schema::PaymentMethod)]
     pub payment_method: String,
     /// The node's score at the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Score>)]
     pub poot_score: Option<ExactNumber>,
     /// Credited seconds it pays for.
     pub observation_time: u64,
     /// What it pays for.
     pub calculation_period: CalculationPeriodBody,
     /// The run that planned it.
+    #[schema(value_type = schema::Id)]
     pub run_id: String,
     /// Exactly where it is; finer than `status`.
+    #[schema(value_type = schema::PayoutState)]
     pub state: String,
     /// Counts tries of the same node and cycle.
     pub attempt: u32,
     /// Where the money goes.
+    #[schema(value_type = schema::TronAddress)]
     pub wallet_address: String,
     /// The rail's id of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,10 +129,12 @@ impl From<&Payout> for PayoutBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunBody {
     /// Its id.
+    #[schema(value_type = schema::Id)]
     pub run_id: String,
     /// Start of the settlement period in which it was planned, Unix seconds.
     pub cycle: i64,
     /// `planned`, `approved`, `done`, `cancelled`.
+    #[schema(value_type = schema::RunState)]
     pub state: String,
     /// Who planned it.
     pub planner: String,
@@ -125,13 +144,16 @@ pub struct RunBody {
     /// Its payouts, counted.
     pub payout_count: u32,
     /// Their sum, a decimal string.
+    #[schema(value_type = schema::Usdt)]
     pub total_usdt: String,
     /// Why it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Planned.
+    #[schema(value_type = schema::Timestamp)]
     pub created_at: String,
     /// Last change.
+    #[schema(value_type = schema::Timestamp)]
     pub updated_at: String,
 }
 
@@ -156,14 +178,19 @@ impl From<&Run> for RunBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EarningsBody {
     /// Whose.
+    #[schema(value_type = schema::Id)]
     pub node_id: String,
     /// May be paid.
+    #[schema(value_type = schema::Usdt)]
     pub available_usdt: String,
     /// Held back.
+    #[schema(value_type = schema::Usdt)]
     pub held_usdt: String,
     /// Set aside for a payout.
+    #[schema(value_type = schema::Usdt)]
     pub reserved_usdt: String,
     /// Owed by the node.
+    #[schema(value_type = schema::Usdt)]
     pub receivable_usdt: String,
 }
 
@@ -183,9 +210,10 @@ impl EarningsBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DepositRequest {
     /// Names the deposit: the same reference twice is one deposit. 1–100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = schema::Reference)]
     pub reference: String,
     /// USDT, a decimal string above zero.
+    #[schema(value_type = schema::UsdtAmount)]
     pub amount_usdt: String,
 }
 
@@ -212,5 +240,6 @@ impl Request for DepositRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TreasuryBody {
     /// USDT not yet promised to anybody.
+    #[schema(value_type = schema::Usdt)]
     pub available_usdt: String,
 }

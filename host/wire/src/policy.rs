@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::{
     fields::{FieldError, Fields, Request},
     poot::PolicyRefBody,
+    schema,
 };
 
 /// Bytes of a component.
@@ -27,15 +28,18 @@ pub struct PolicyVersionBody {
     /// Which.
     pub policy: PolicyRefBody,
     /// `scoring`, `validation`, `payout`.
+    #[schema(value_type = schema::PolicyKind)]
     pub kind: String,
     /// The interface it exports.
     pub abi: String,
     /// `checked` (passed the gate) or `rejected`.
+    #[schema(value_type = schema::PolicyState)]
     pub state: String,
     /// The gate's reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When it was handed in.
+    #[schema(value_type = schema::Timestamp)]
     pub uploaded_at: String,
     /// By whom.
     pub uploaded_by: String,
@@ -65,14 +69,17 @@ pub struct ActivationBody {
     /// The revision it made.
     pub revision: u64,
     /// `scoring`, `validation`, `payout`.
+    #[schema(value_type = schema::PolicyKind)]
     pub kind: String,
     /// `default` or a pool's id.
+    #[schema(value_type = schema::Scope)]
     pub scope: String,
     /// Which version.
     pub policy: PolicyRefBody,
     /// Params that are set.
     pub params: BTreeMap<String, i64>,
     /// When.
+    #[schema(value_type = schema::Timestamp)]
     pub activated_at: String,
     /// By whom.
     pub actor: String,
@@ -131,6 +138,7 @@ pub struct GateReportBody {
     pub policy: Option<PolicyRefBody>,
     /// What it decides, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PolicyKind>)]
     pub kind: Option<String>,
     /// The interface it exports.
     pub abi: String,
@@ -162,11 +170,14 @@ impl GateReportBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UploadPolicyRequest {
     /// Text of `policy.toml`.
+    #[schema(value_type = schema::ManifestText)]
     pub manifest: String,
-    /// `policy.wasm`, base64.
+    /// `policy.wasm`, standard base64; at most 16 MiB of it.
+    #[schema(value_type = schema::ComponentBytes)]
     pub component: String,
     /// Golden cases: file name and text.
     #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub golden: BTreeMap<String, String>,
 }
 
@@ -201,12 +212,15 @@ impl Request for UploadPolicyRequest {
 pub struct ActivatePolicyRequest {
     /// `default` (default) or a pool's id.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Scope>)]
     pub scope: Option<String>,
     /// Params to set; the others have the policy's defaults.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Option<BTreeMap<String, i64>>)]
     pub params: BTreeMap<String, i64>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::OptionalReason>)]
     pub reason: Option<String>,
 }
 

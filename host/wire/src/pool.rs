@@ -10,6 +10,7 @@ use crate::{
         NodeBody,
         request::{DESCRIPTION_LENGTH, NAME_LENGTH},
     },
+    schema,
 };
 
 /// Nodes a pool has room for when nothing is said.
@@ -21,6 +22,7 @@ pub struct PoolConfigBody {
     /// Whether new nodes may be put here by the service.
     pub auto_assignment: bool,
     /// `round_robin`, `least_connections`, `weighted`.
+    #[schema(value_type = schema::LoadBalancing)]
     pub load_balancing: String,
     /// Seconds, 30–3600.
     pub health_check_interval: u32,
@@ -32,6 +34,7 @@ pub struct PoolConfigBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PoolBody {
     /// Its id.
+    #[schema(value_type = schema::Id)]
     pub pool_id: String,
     /// Its name.
     pub name: String,
@@ -39,14 +42,17 @@ pub struct PoolBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// `active`, `inactive`, `maintenance`.
+    #[schema(value_type = schema::PoolStatus)]
     pub status: String,
     /// Its nodes.
     pub node_count: u32,
     /// Nodes it has room for.
     pub max_nodes: u32,
     /// Creation.
+    #[schema(value_type = schema::Timestamp)]
     pub created_at: String,
     /// Last change.
+    #[schema(value_type = schema::Timestamp)]
     pub updated_at: String,
     /// How it works.
     pub configuration: PoolConfigBody,
@@ -93,8 +99,8 @@ pub struct PoolConfigRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto_assignment: Option<bool>,
     /// `round_robin`, `least_connections`, `weighted`.
-    #[schema(default = "round_robin")]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::LoadBalancing>, default = "round_robin")]
     pub load_balancing: Option<String>,
     /// Seconds.
     #[schema(minimum = 30, maximum = 3600, default = 300)]
@@ -110,11 +116,11 @@ pub struct PoolConfigRequest {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CreatePoolRequest {
     /// For people; no other pool has it.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = schema::Name)]
     pub name: String,
     /// About it.
-    #[schema(max_length = 1000)]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Description>)]
     pub description: Option<String>,
     /// Nodes it has room for.
     #[schema(minimum = 1, maximum = 1000, default = 100)]
@@ -129,12 +135,12 @@ pub struct CreatePoolRequest {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UpdatePoolRequest {
     /// For people; no other pool has it.
-    #[schema(min_length = 1, max_length = 255)]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Name>)]
     pub name: Option<String>,
     /// About it; an empty text removes it.
-    #[schema(max_length = 1000)]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Description>)]
     pub description: Option<String>,
     /// Nodes it has room for.
     #[schema(minimum = 1, maximum = 1000)]
@@ -142,6 +148,7 @@ pub struct UpdatePoolRequest {
     pub max_nodes: Option<u32>,
     /// `active`, `inactive`, `maintenance`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PoolStatus>)]
     pub status: Option<String>,
     /// How it works.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -236,6 +243,7 @@ impl Request for UpdatePoolRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AssignPoolRequest {
     /// The pool.
+    #[schema(value_type = schema::Id)]
     pub pool_id: String,
 }
 

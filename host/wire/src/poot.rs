@@ -16,6 +16,7 @@ use crate::{
     fields::{FieldError, Fields, Request},
     number::{ExactNumber, raw_score},
     report::{ClaimedSession, ObservationRequest},
+    schema,
 };
 
 /// Observations of one calculation.
@@ -27,14 +28,19 @@ pub const CALCULATIONS_MAX: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FactorsBody {
     /// How much of the period was observed.
+    #[schema(value_type = schema::Ratio)]
     pub observation_time_weight: ExactNumber,
     /// Quality of the sessions.
+    #[schema(value_type = schema::Ratio)]
     pub session_quality_weight: ExactNumber,
     /// Share of the active time in which the node was present.
+    #[schema(value_type = schema::Ratio)]
     pub uptime_weight: ExactNumber,
     /// Head-room of CPU, memory and disk.
+    #[schema(value_type = schema::Ratio)]
     pub resource_efficiency_weight: ExactNumber,
     /// Traffic as observers saw it.
+    #[schema(value_type = schema::Ratio)]
     pub network_performance_weight: ExactNumber,
 }
 
@@ -58,6 +64,7 @@ pub struct PolicyRefBody {
     /// Its version.
     pub version: String,
     /// SHA-256 of its component, hex.
+    #[schema(value_type = schema::Digest)]
     pub digest: String,
 }
 
@@ -71,10 +78,13 @@ impl From<&PolicyRef> for PolicyRefBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ScoreBody {
     /// Whose.
+    #[schema(value_type = schema::Id)]
     pub node_id: String,
     /// 0–100, two digits after the point.
+    #[schema(value_type = schema::Score)]
     pub score: ExactNumber,
     /// When it was computed.
+    #[schema(value_type = schema::Timestamp)]
     pub calculated_at: String,
     /// Sessions that counted.
     pub observation_count: u32,
@@ -88,6 +98,7 @@ pub struct ScoreBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<i64>,
     /// The score before it was limited to 100.
+    #[schema(value_type = schema::RawScore)]
     pub raw_score: String,
     /// Whether the node may earn and vote.
     pub eligible: bool,
@@ -98,6 +109,7 @@ pub struct ScoreBody {
     /// The policy that computed it.
     pub policy: PolicyRefBody,
     /// `epoch`, or `on_demand`: that one neither earns nor votes.
+    #[schema(value_type = schema::ScoreKind)]
     pub kind: String,
     /// The policy failed for this node: it has no score this epoch.
     pub held: bool,
@@ -166,6 +178,7 @@ impl ScoreBody {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CalculateRequest {
     /// For which node.
+    #[schema(value_type = schema::Id)]
     pub node_id: String,
     /// What was observed.
     #[schema(min_items = 1, max_items = 10000)]
@@ -221,6 +234,7 @@ pub struct CalculateBatchItemBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ItemErrorBody {
     /// `LUCID_ERR_…`.
+    #[schema(value_type = schema::ErrorCode)]
     pub code: String,
     /// For people.
     pub message: String,
@@ -237,14 +251,17 @@ pub struct CalculateBatchBody {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ValidateRequest {
     /// Of which node.
+    #[schema(value_type = schema::Id)]
     pub node_id: String,
     /// 0–100.
-    #[schema(minimum = 0, maximum = 100)]
+    #[schema(value_type = schema::Score)]
     pub score: ExactNumber,
     /// When it was computed.
+    #[schema(value_type = schema::Timestamp)]
     pub timestamp: String,
     /// The node's Ed25519 signature over the claim, base64.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Signature>)]
     pub signature: Option<String>,
 }
 

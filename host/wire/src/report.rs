@@ -1,5 +1,7 @@
 //! What nodes report of themselves: heartbeats, samples, observation sessions.
 
+pub mod form;
+
 use lucid_model::{
     credit::Interval,
     id::SessionId,
@@ -14,6 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     fields::{FieldError, Fields, Request},
     node::NetworkUsageBody,
+    schema,
 };
 
 /// Samples of one report.
@@ -22,19 +25,16 @@ pub const SAMPLES_MAX: usize = 1000;
 pub const SESSIONS_MAX: usize = 100;
 
 /// One sample.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SampleRequest {
     /// When it was measured; absent: when it arrives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<String>,
     /// Percent.
-    #[schema(minimum = 0, maximum = 100)]
     pub cpu_usage: f64,
     /// Percent.
-    #[schema(minimum = 0, maximum = 100)]
     pub memory_usage: f64,
     /// Percent.
-    #[schema(minimum = 0, maximum = 100)]
     pub disk_usage: f64,
     /// Counters since the machine started.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,10 +93,9 @@ fn usage(fields: &Fields<'_>) -> Result<Usage, FieldError> {
 }
 
 /// One or more samples: the fields of one, or `samples`, or the older `metrics`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct MetricsRequest {
     /// Several samples.
-    #[schema(min_items = 1, max_items = 1000)]
     pub samples: Vec<SampleRequest>,
 }
 
@@ -118,17 +117,20 @@ impl Request for MetricsRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ObservationRequest {
     /// The session; sent again with a later end, it grows.
+    #[schema(value_type = schema::Id)]
     pub session_id: String,
     /// Its start.
+    #[schema(value_type = schema::Timestamp)]
     pub start_time: String,
     /// Its end, so far.
+    #[schema(value_type = schema::Timestamp)]
     pub end_time: String,
     /// 0–1.
     #[schema(minimum = 0, maximum = 1)]
     pub quality_score: f64,
     /// What the node used meanwhile: `cpu_usage`, `memory_usage`, `disk_usage`, `network_usage`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<crate::node::ResourceUsageBody>)]
+    #[schema(value_type = Option<form::UsageRequest>)]
     pub resource_usage: Option<SampleRequest>,
 }
 
@@ -163,10 +165,9 @@ impl Request for ObservationRequest {
 }
 
 /// One or more observation sessions: the fields of one, or `observations`.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ObservationsRequest {
     /// The sessions.
-    #[schema(min_items = 1, max_items = 100)]
     pub observations: Vec<ObservationRequest>,
 }
 
@@ -186,6 +187,7 @@ impl Request for ObservationsRequest {
 pub struct HeartbeatRequest {
     /// What the node thinks of itself; kept for nobody.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::ShortText>)]
     pub status: Option<String>,
 }
 
@@ -211,8 +213,10 @@ pub struct ReportBody {
     /// Whether the same report was stored before: this is the answer it had.
     pub repeated: bool,
     /// The node's status.
+    #[schema(value_type = schema::NodeStatus)]
     pub status: String,
     /// When the report arrived.
+    #[schema(value_type = schema::Timestamp)]
     pub last_heartbeat: String,
 }
 
@@ -220,8 +224,10 @@ pub struct ReportBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SessionVerdictBody {
     /// The session.
+    #[schema(value_type = schema::Id)]
     pub session_id: String,
     /// `accepted`, `rejected`, `unverified` (asked again before the epoch closes).
+    #[schema(value_type = schema::SessionVerdict)]
     pub verdict: String,
     /// Why it is rejected.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use lucid_model::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{fields::FieldError, node::NetworkUsageBody, number::ExactNumber};
+use crate::{fields::FieldError, node::NetworkUsageBody, number::ExactNumber, schema};
 
 /// How far back a question goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,17 +66,22 @@ impl TimeRange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeResourcesBody {
     /// The node.
+    #[schema(value_type = schema::Id)]
     pub node_id: String,
     /// The newest sample's time; without samples the time of the answer.
+    #[schema(value_type = schema::Timestamp)]
     pub timestamp: String,
     /// Mean, percent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
     pub cpu_usage: Option<ExactNumber>,
     /// Mean, percent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
     pub memory_usage: Option<ExactNumber>,
     /// Mean, percent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
     pub disk_usage: Option<ExactNumber>,
     /// Traffic over the range.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,16 +126,20 @@ pub struct TotalNetworkBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResourceSummaryBody {
     /// When it was summed up.
+    #[schema(value_type = schema::Timestamp)]
     pub timestamp: String,
     /// Live nodes.
     pub total_nodes: u64,
     /// Of them active.
     pub active_nodes: u64,
     /// Mean, percent.
+    #[schema(value_type = schema::Percent)]
     pub average_cpu_usage: ExactNumber,
     /// Mean, percent.
+    #[schema(value_type = schema::Percent)]
     pub average_memory_usage: ExactNumber,
     /// Mean, percent.
+    #[schema(value_type = schema::Percent)]
     pub average_disk_usage: ExactNumber,
     /// Traffic over the range.
     pub total_network_usage: TotalNetworkBody,
@@ -158,16 +167,20 @@ impl ResourceSummaryBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UsageBody {
     /// 0–100.
+    #[schema(value_type = schema::Percent)]
     pub cpu_percent: ExactNumber,
     /// 0–100.
+    #[schema(value_type = schema::Percent)]
     pub memory_percent: ExactNumber,
     /// 0–100.
+    #[schema(value_type = schema::Percent)]
     pub disk_percent: ExactNumber,
     /// Bytes received.
     pub network_in: u64,
     /// Bytes sent.
     pub network_out: u64,
     /// When it was measured.
+    #[schema(value_type = schema::Timestamp)]
     pub timestamp: String,
 }
 

@@ -1,7 +1,7 @@
 use axum::{
     Json as Answer,
     extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use lucid_model::{
@@ -12,9 +12,11 @@ use lucid_ports::{NodeFilter, NodeSort};
 use lucid_service::{Actor, ConfigChange, NewNode, NodePatch, NodeView, ServiceError};
 use lucid_wire::{
     ErrorBody,
+    auth::RegistrationHeaders,
     node::{NodeBody, NodeLive, RegisterNodeRequest, SuspendNodeRequest, UpdateNodeRequest},
     page::{NodeList, PageParams, Pagination},
     pool::AssignPoolRequest,
+    schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -48,9 +50,11 @@ pub fn body(view: &NodeView) -> NodeBody {
 }
 
 /// The nodes the caller may see.
-#[utoipa::path(get, path = "/api/v1/nodes", tag = "nodes",
-    params(PageParams, ("status" = Option<String>, Query, description = "active, inactive, pending, suspended, error"), ("pool_id" = Option<String>, Query, description = "of this pool")),
-    responses((status = 200, body = NodeList), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody)))]
+///
+/// A caller without rights over the fleet sees its own nodes only; `total` counts those.
+#[utoipa::path(get, path = "/api/v1/nodes", operation_id = "listNodes", tag = "nodes",
+    params(PageParams, ("sort" = Option<schema::NodeSort>, Query, description = "What to sort by"), ("status" = Option<schema::ListedNodeStatus>, Query, description = "Nodes with this status"), ("pool_id" = Option<schema::Id>, Query, description = "Nodes of this pool")),
+    responses((status = 200, body = NodeList, description = "A page of nodes")))]
 async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<NodeList>, ApiError> {
     let filter = NodeFilter {
         owner: None,
@@ -69,9 +73,15 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
     Ok(Answer(NodeList { nodes: nodes.items.iter().map(body).collect(), pagination: Pagination::new(page.page, page.limit, nodes.total) }))
 }
 
-/// Registers a node; with a public key the request is signed by it.
-#[utoipa::path(post, path = "/api/v1/nodes", tag = "nodes", request_body = RegisterNodeRequest,
-    responses((status = 201, body = NodeBody), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)))]
+/// Registers a node.
+///
+/// Only name, address and port are needed. With a public key the request is signed by it: the headers carry the
+/// signature, and a wallet may only come with such a proof or later. Refused with 429 when the owner, address or wallet
+/// has too many nodes.
+#[utoipa::path(post, path = "/api/v1/nodes", operation_id = "registerNode", tag = "nodes", request_body = RegisterNodeRequest,
+    params(RegistrationHeaders),
+    responses((status = 201, body = NodeBody, description = "The node, pending until it is activated", headers(("Location" = String, description = "Path of the node"))),
+        (status = 409, body = ErrorBody, description = "A node with this key, or this address and port, is registered already")))]
 async fn register(State(api): State<Shared>, Caller(actor): Caller, json: Json<RegisterNodeRequest>) -> Result<Response, ApiError> {
     let proof = json.registration_proof()?;
     let asked = json.value;
@@ -87,23 +97,28 @@ async fn register(State(api): State<Shared>, Caller(actor): Caller, json: Json<R
         external_id: None,
     };
     let node = body(&api.service.register(&actor, new, proof).await?);
-    let mut response = (StatusCode::CREATED, Answer(&node)).into_response();
-    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/nodes/{}", node.node_id)) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    let location = format!("/api/v1/nodes/{}", node.node_id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Answer(node)).into_response())
 }
 
 /// One node.
-#[utoipa::path(get, path = "/api/v1/nodes/{id}", tag = "nodes", params(("id" = String, Path)),
-    responses((status = 200, body = NodeBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+///
+/// With its newest sample and its score of the last closed epoch.
+#[utoipa::path(get, path = "/api/v1/nodes/{id}", operation_id = "getNode", tag = "nodes",
+    params(("id" = schema::Id, Path, description = "The node")),
+    responses((status = 200, body = NodeBody, description = "The node")))]
 async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeBody>, ApiError> {
     Ok(Answer(body(&api.service.node(&actor, node_id(&id)?).await?)))
 }
 
-/// Changes name, description and configuration; what is absent is kept.
-#[utoipa::path(put, path = "/api/v1/nodes/{id}", tag = "nodes", params(("id" = String, Path)), request_body = UpdateNodeRequest,
-    responses((status = 200, body = NodeBody), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+/// Changes a node.
+///
+/// Name, description and configuration; what is absent is kept, within the configuration too. An empty description
+/// removes it.
+#[utoipa::path(put, path = "/api/v1/nodes/{id}", operation_id = "updateNode", tag = "nodes", request_body = UpdateNodeRequest,
+    params(("id" = schema::Id, Path, description = "The node")),
+    responses((status = 200, body = NodeBody, description = "The node as it is now"),
+        (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 async fn update(
     State(api): State<Shared>,
     Caller(actor): Caller,
@@ -116,9 +131,13 @@ async fn update(
     Ok(Answer(body(&api.service.update_node(&actor, node_id(&id)?, patch).await?)))
 }
 
-/// Removes a node; its balance stays its owner's.
-#[utoipa::path(delete, path = "/api/v1/nodes/{id}", tag = "nodes", params(("id" = String, Path)),
-    responses((status = 204), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+/// Removes a node.
+///
+/// It leaves its pool and earns no more; its balance stays its owner's.
+#[utoipa::path(delete, path = "/api/v1/nodes/{id}", operation_id = "deleteNode", tag = "nodes",
+    params(("id" = schema::Id, Path, description = "The node")),
+    responses((status = 204, description = "It is gone"),
+        (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 async fn delete(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     api.service.transition(&actor, node_id(&id)?, NodeEvent::Deregister).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -129,22 +148,34 @@ async fn transition(api: &Api, actor: &Actor, id: &str, event: NodeEvent) -> Res
 }
 
 /// Starts a pending or inactive node.
-#[utoipa::path(post, path = "/api/v1/nodes/{id}/activate", tag = "nodes", params(("id" = String, Path)),
-    responses((status = 200, body = NodeBody), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+///
+/// A pending node is looked at by the validation policy first. A node in another status is refused with 400.
+#[utoipa::path(post, path = "/api/v1/nodes/{id}/activate", operation_id = "activateNode", tag = "nodes",
+    params(("id" = schema::Id, Path, description = "The node")),
+    responses((status = 200, body = NodeBody, description = "The node as it is now"),
+        (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 async fn activate(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeBody>, ApiError> {
     transition(&api, &actor, &id, NodeEvent::Activate).await
 }
 
 /// Pauses an active node.
-#[utoipa::path(post, path = "/api/v1/nodes/{id}/deactivate", tag = "nodes", params(("id" = String, Path)),
-    responses((status = 200, body = NodeBody), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+///
+/// It earns nothing while it is inactive; what it earned is paid. A node in another status is refused with 400.
+#[utoipa::path(post, path = "/api/v1/nodes/{id}/deactivate", operation_id = "deactivateNode", tag = "nodes",
+    params(("id" = schema::Id, Path, description = "The node")),
+    responses((status = 200, body = NodeBody, description = "The node as it is now"),
+        (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 async fn deactivate(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeBody>, ApiError> {
     transition(&api, &actor, &id, NodeEvent::Deactivate).await
 }
 
 /// Stops a node for a time, or until lifted.
-#[utoipa::path(post, path = "/api/v1/nodes/{id}/suspend", tag = "nodes", params(("id" = String, Path)), request_body = SuspendNodeRequest,
-    responses((status = 200, body = NodeBody), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+///
+/// For operators. It neither earns nor votes, and its payouts are held; at the end it returns to the status it had.
+#[utoipa::path(post, path = "/api/v1/nodes/{id}/suspend", operation_id = "suspendNode", tag = "nodes", request_body = SuspendNodeRequest,
+    params(("id" = schema::Id, Path, description = "The node")),
+    responses((status = 200, body = NodeBody, description = "The node as it is now"),
+        (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 async fn suspend(
     State(api): State<Shared>,
     Caller(actor): Caller,
@@ -156,8 +187,12 @@ async fn suspend(
 }
 
 /// Puts a node into a pool.
-#[utoipa::path(put, path = "/api/v1/nodes/{id}/pool", tag = "nodes", params(("id" = String, Path)), request_body = AssignPoolRequest,
-    responses((status = 200, body = NodeBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+///
+/// It leaves the pool it was in.
+#[utoipa::path(put, path = "/api/v1/nodes/{id}/pool", operation_id = "assignNodeToPool", tag = "nodes", request_body = AssignPoolRequest,
+    params(("id" = schema::Id, Path, description = "The node")),
+    responses((status = 200, body = NodeBody, description = "The node as it is now"),
+        (status = 409, body = ErrorBody, description = "The pool is full, or somebody else changed the node at the same time")))]
 async fn assign(
     State(api): State<Shared>,
     Caller(actor): Caller,

@@ -1,6 +1,6 @@
 //! What an operator's tools ask for: health, metrics, the API's document, events as they happen.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Json as Answer, Router,
@@ -20,6 +20,7 @@ use lucid_wire::{
     health::{Check, HealthBody},
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     api::{Api, Shared},
@@ -32,19 +33,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 const DASHBOARD: &str = include_str!("../../web/dashboard.html");
 
-pub fn routes(document: Arc<str>) -> Router<Shared> {
-    Router::new()
-        .route("/", get(|| async { ([(header::X_FRAME_OPTIONS, "DENY")], Html(DASHBOARD)) }))
-        .route("/livez", get(|| async { "ok" }))
-        .route("/startupz", get(ready))
-        .route("/readyz", get(ready))
-        .route("/health", get(health))
-        .route("/metrics", get(metrics))
-        .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], document.to_string()) }))
+/// The dashboard.
+pub fn page() -> Router<Shared> {
+    Router::new().route("/", get(|| async { ([(header::X_FRAME_OPTIONS, "DENY")], Html(DASHBOARD)) }))
 }
 
-pub fn streams() -> Router<Shared> {
-    Router::new().route("/api/v1/events", get(events))
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(live)).routes(routes!(started)).routes(routes!(ready)).routes(routes!(health)).routes(routes!(metrics))
+}
+
+pub fn streams() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(events))
 }
 
 async fn checks(api: &Api) -> Vec<Check> {
@@ -59,6 +58,11 @@ async fn checks(api: &Api) -> Vec<Check> {
     ]
 }
 
+/// Whether the service is well.
+///
+/// Unhealthy if a part that it needs is wrong, degraded if another one is; which one is named.
+#[utoipa::path(get, path = "/health", operation_id = "getHealth", tag = "operations", security(()),
+    responses((status = 200, body = HealthBody, description = "Healthy or degraded"), (status = 503, body = HealthBody, description = "Unhealthy")))]
 async fn health(State(api): State<Shared>) -> Response {
     let mut body = HealthBody::new(env!("CARGO_PKG_VERSION"), api.service.now(), checks(&api).await);
     body.checks.insert("environment".into(), api.environment.into());
@@ -66,9 +70,38 @@ async fn health(State(api): State<Shared>) -> Response {
     (status, Answer(body)).into_response()
 }
 
+/// Whether the process lives.
+///
+/// It answers: that is all that is asked. What it depends on is not looked at.
+#[utoipa::path(get, path = "/livez", operation_id = "getLiveness", tag = "operations", security(()),
+    responses((status = 200, body = String, content_type = "text/plain", description = "It lives")))]
+async fn live() -> &'static str {
+    "ok"
+}
+
+/// Whether the service has started.
+///
+/// As `/readyz`, for probes that give a start more time.
+#[utoipa::path(get, path = "/startupz", operation_id = "getStartup", tag = "operations", security(()),
+    responses((status = 200, body = String, content_type = "text/plain", description = "It has started"),
+        (status = 503, body = String, content_type = "text/plain", description = "What is missing")))]
+async fn started(State(api): State<Shared>) -> Response {
+    readiness(&api).await
+}
+
+/// Whether the service can be sent requests.
+///
+/// Its store answers, and a policy of each kind is active.
+#[utoipa::path(get, path = "/readyz", operation_id = "getReadiness", tag = "operations", security(()),
+    responses((status = 200, body = String, content_type = "text/plain", description = "It can"),
+        (status = 503, body = String, content_type = "text/plain", description = "What is missing")))]
 async fn ready(State(api): State<Shared>) -> Response {
+    readiness(&api).await
+}
+
+async fn readiness(api: &Api) -> Response {
     let missing: Vec<_> =
-        checks(&api).await.into_iter().filter(|c| c.needed).filter_map(|c| c.finding.err().map(|why| format!("{}: {why}", c.name))).collect();
+        checks(api).await.into_iter().filter(|c| c.needed).filter_map(|c| c.finding.err().map(|why| format!("{}: {why}", c.name))).collect();
     if missing.is_empty() {
         "ready".into_response()
     } else {
@@ -76,6 +109,11 @@ async fn ready(State(api): State<Shared>) -> Response {
     }
 }
 
+/// Measurements for Prometheus.
+///
+/// In its text format; names begin with `lucid_`, and no label holds a node's id.
+#[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "operations", security(()),
+    responses((status = 200, body = String, content_type = "text/plain; version=0.0.4", description = "The measurements")))]
 async fn metrics(State(api): State<Shared>) -> Response {
     if let Ok(counts) = api.service.count_by_status().await {
         for (status, count) in counts {
@@ -85,8 +123,13 @@ async fn metrics(State(api): State<Shared>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.metrics.render()).into_response()
 }
 
-/// Events as they happen; `?type=score` takes those whose type begins so. A caller without fleet rights sees
-/// those of its own nodes.
+/// Events as they happen.
+///
+/// Server-sent events: `id`, the kind as `event`, and the envelope as JSON in `data`. A caller without rights over the fleet
+/// sees those of its own nodes. A silent stream says every 15 s that it is still there.
+#[utoipa::path(get, path = "/api/v1/events", operation_id = "streamEvents", tag = "events",
+    params(("type" = Option<String>, Query, description = "Only events whose type begins so: `score` takes `score.computed`")),
+    responses((status = 200, body = EventBody, content_type = "text/event-stream", description = "The stream; it does not end by itself")))]
 async fn events(
     State(api): State<Shared>,
     Caller(actor): Caller,

@@ -13,6 +13,7 @@ use lucid_wire::{
     ErrorBody,
     page::{PageParams, Pagination, PayoutList},
     payout::{DepositRequest, EarningsBody, PayoutBody, RunBody, TreasuryBody},
+    schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -34,9 +35,11 @@ pub fn routes() -> OpenApiRouter<Shared> {
 }
 
 /// The payouts the caller may see.
-#[utoipa::path(get, path = "/api/v1/payouts", tag = "payouts",
-    params(PageParams, ("node_id" = Option<String>, Query), ("status" = Option<String>, Query, description = "pending, processing, completed, failed, cancelled")),
-    responses((status = 200, body = PayoutList), (status = 400, body = ErrorBody)))]
+///
+/// A caller without rights over the fleet sees those of its own nodes.
+#[utoipa::path(get, path = "/api/v1/payouts", operation_id = "listPayouts", tag = "payouts",
+    params(PageParams, ("sort" = Option<schema::PayoutSort>, Query, description = "What to sort by"), ("node_id" = Option<schema::Id>, Query, description = "Payouts to this node"), ("status" = Option<schema::PayoutStatus>, Query, description = "Payouts with this status")),
+    responses((status = 200, body = PayoutList, description = "A page of payouts")))]
 async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<PayoutList>, ApiError> {
     let filter = PayoutFilter {
         node: params.parsed("node_id", |text| text.parse::<NodeId>().ok(), "must be a UUID")?,
@@ -54,16 +57,22 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
 }
 
 /// One payout.
-#[utoipa::path(get, path = "/api/v1/payouts/{id}", tag = "payouts", params(("id" = String, Path)),
-    responses((status = 200, body = PayoutBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+///
+/// `status` is what the network's services know, `state` is exactly where it is.
+#[utoipa::path(get, path = "/api/v1/payouts/{id}", operation_id = "getPayout", tag = "payouts",
+    params(("id" = schema::Id, Path, description = "The payout")),
+    responses((status = 200, body = PayoutBody, description = "The payout")))]
 async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<PayoutBody>, ApiError> {
     let id: PayoutId = id.parse().map_err(|_| ServiceError::NotFound { what: "payout" })?;
     Ok(Answer((&api.service.payout(&actor, id).await?).into()))
 }
 
 /// A node's balances.
-#[utoipa::path(get, path = "/api/v1/nodes/{id}/earnings", tag = "payouts", params(("id" = String, Path)),
-    responses((status = 200, body = EarningsBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+///
+/// What it earned and was not paid yet.
+#[utoipa::path(get, path = "/api/v1/nodes/{id}/earnings", operation_id = "getNodeEarnings", tag = "payouts",
+    params(("id" = schema::Id, Path, description = "The node")),
+    responses((status = 200, body = EarningsBody, description = "The balances")))]
 async fn earnings(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<EarningsBody>, ApiError> {
     let id = node_id(&id)?;
     let head = api.service.earnings(&actor, id).await?;
@@ -74,9 +83,12 @@ fn run_id(text: &str) -> Result<RunId, ApiError> {
     text.parse().map_err(|_| ServiceError::NotFound { what: "run" }.into())
 }
 
-/// One run.
-#[utoipa::path(get, path = "/api/v1/payouts/runs/{id}", tag = "payouts", params(("id" = String, Path)),
-    responses((status = 200, body = RunBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+/// One payout run.
+///
+/// For callers who see all records.
+#[utoipa::path(get, path = "/api/v1/payouts/runs/{id}", operation_id = "getPayoutRun", tag = "payouts",
+    params(("id" = schema::Id, Path, description = "The run")),
+    responses((status = 200, body = RunBody, description = "The run")))]
 async fn run(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<RunBody>, ApiError> {
     if !actor.sees_all() {
         return Err(ServiceError::Forbidden { why: "a run is about everybody" }.into());
@@ -85,14 +97,21 @@ async fn run(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<St
 }
 
 /// Lets a planned run go.
-#[utoipa::path(post, path = "/api/v1/payouts/runs/{id}/approve", tag = "payouts", params(("id" = String, Path)),
-    responses((status = 200, body = RunBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+///
+/// For treasurers; with four eyes required not for who planned it.
+#[utoipa::path(post, path = "/api/v1/payouts/runs/{id}/approve", operation_id = "approvePayoutRun", tag = "payouts",
+    params(("id" = schema::Id, Path, description = "The run")),
+    responses((status = 200, body = RunBody, description = "The run as it is now"),
+        (status = 409, body = ErrorBody, description = "It is not planned any more, or somebody else changed it at the same time")))]
 async fn approve(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<RunBody>, ApiError> {
     Ok(Answer((&api.service.approve_run(&actor, run_id(&id)?).await?).into()))
 }
 
 /// What the treasury holds.
-#[utoipa::path(get, path = "/api/v1/payouts/treasury", tag = "payouts", responses((status = 200, body = TreasuryBody), (status = 403, body = ErrorBody)))]
+///
+/// USDT not yet promised to anybody. For callers who see all records.
+#[utoipa::path(get, path = "/api/v1/payouts/treasury", operation_id = "getTreasury", tag = "payouts",
+    responses((status = 200, body = TreasuryBody, description = "What it holds")))]
 async fn treasury(State(api): State<Shared>, Caller(actor): Caller) -> Result<Answer<TreasuryBody>, ApiError> {
     if !actor.sees_all() {
         return Err(ServiceError::Forbidden { why: "the treasury is everybody's" }.into());
@@ -100,9 +119,12 @@ async fn treasury(State(api): State<Shared>, Caller(actor): Caller) -> Result<An
     Ok(Answer(TreasuryBody { available_usdt: api.service.treasury().await?.to_string() }))
 }
 
-/// Records money that came into the treasury: accruals stop at what is funded.
-#[utoipa::path(post, path = "/api/v1/payouts/treasury", tag = "payouts", request_body = DepositRequest,
-    responses((status = 201, body = TreasuryBody), (status = 200, body = TreasuryBody, description = "recorded before"), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody)))]
+/// Records money that came into the treasury.
+///
+/// For treasurers. Accruals stop at what is funded. The same reference twice is one deposit.
+#[utoipa::path(post, path = "/api/v1/payouts/treasury", operation_id = "recordDeposit", tag = "payouts", request_body = DepositRequest,
+    responses((status = 201, body = TreasuryBody, description = "Recorded; what the treasury holds now"),
+        (status = 200, body = TreasuryBody, description = "It was recorded before; what the treasury holds now")))]
 async fn deposit(
     State(api): State<Shared>,
     Caller(actor): Caller,

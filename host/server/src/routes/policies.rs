@@ -9,6 +9,7 @@ use lucid_service::ActivationRequest;
 use lucid_wire::{
     ErrorBody, FieldError,
     policy::{ActivatePolicyRequest, ActivationBody, ActivePolicies, GateReportBody, PolicyVersionList, UploadPolicyRequest},
+    schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -26,15 +27,22 @@ fn kind(word: &str) -> Result<PolicyKind, ApiError> {
     PolicyKind::from_name(word).ok_or_else(|| FieldError::new("kind", "must be one of scoring, validation, payout").into())
 }
 
-/// All versions, newest first.
-#[utoipa::path(get, path = "/api/v1/policies", tag = "policies", responses((status = 200, body = PolicyVersionList)))]
+/// All versions of policies, newest first.
+///
+/// Rejected ones, too, with the gate's reason.
+#[utoipa::path(get, path = "/api/v1/policies", operation_id = "listPolicies", tag = "policies",
+    responses((status = 200, body = PolicyVersionList, description = "Every version that was handed in")))]
 async fn list(State(api): State<Shared>, _caller: Caller) -> Result<Answer<PolicyVersionList>, ApiError> {
     Ok(Answer(PolicyVersionList { policies: api.service.policy_versions().await?.iter().map(Into::into).collect() }))
 }
 
-/// Hands a bundle in: it is checked, and kept if it passes.
-#[utoipa::path(post, path = "/api/v1/policies", tag = "policies", request_body = UploadPolicyRequest,
-    responses((status = 201, body = GateReportBody), (status = 400, body = GateReportBody, description = "the gate refused it; the report says why"), (status = 403, body = ErrorBody)))]
+/// Hands a bundle in.
+///
+/// For policy authors and operators. It is checked as `lucid policy check` does, and kept if it passes; it is not
+/// active before somebody activates it.
+#[utoipa::path(post, path = "/api/v1/policies", operation_id = "uploadPolicy", tag = "policies", request_body = UploadPolicyRequest,
+    responses((status = 201, body = GateReportBody, description = "It passed every check and is kept"),
+        (status = 400, body = GateReportBody, description = "The gate refused it: the report says why")))]
 async fn upload(State(api): State<Shared>, Caller(actor): Caller, json: Json<UploadPolicyRequest>) -> Result<Response, ApiError> {
     let staged = api.service.stage(&actor, json.value, "upload").await?;
     let report = staged.report;
@@ -42,17 +50,23 @@ async fn upload(State(api): State<Shared>, Caller(actor): Caller, json: Json<Upl
     Ok((status, Answer(GateReportBody::new(report.policy.as_ref(), report.kind, &report.abi, &report.checks))).into_response())
 }
 
-/// What is active, and the revision that this process runs.
-#[utoipa::path(get, path = "/api/v1/policies/active", tag = "policies", responses((status = 200, body = ActivePolicies)))]
+/// What is active.
+///
+/// And the revision that this process runs.
+#[utoipa::path(get, path = "/api/v1/policies/active", operation_id = "getActivePolicies", tag = "policies",
+    responses((status = 200, body = ActivePolicies, description = "The newest activation of each kind and scope")))]
 async fn active(State(api): State<Shared>, _caller: Caller) -> Result<Answer<ActivePolicies>, ApiError> {
     let (revision, active) = api.service.active_policies().await?;
     Ok(Answer(ActivePolicies { revision: revision.0, active: active.iter().map(ActivationBody::from).collect() }))
 }
 
-/// Activates a version, by default everywhere.
-#[utoipa::path(post, path = "/api/v1/policies/{kind}/{name}/{version}/activate", tag = "policies",
-    params(("kind" = String, Path), ("name" = String, Path), ("version" = String, Path)), request_body = ActivatePolicyRequest,
-    responses((status = 200, body = ActivePolicies), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+/// Activates a version.
+///
+/// For operators. By default everywhere; calculations that have begun end with what they began with.
+#[utoipa::path(post, path = "/api/v1/policies/{kind}/{name}/{version}/activate", operation_id = "activatePolicy", tag = "policies", request_body = ActivatePolicyRequest,
+    params(("kind" = schema::PolicyKind, Path, description = "What it decides"), ("name" = String, Path, description = "Its name"), ("version" = String, Path, description = "Its version")),
+    responses((status = 200, body = ActivePolicies, description = "What is active now"),
+        (status = 409, body = ErrorBody, description = "Somebody else activated a policy at the same time")))]
 async fn activate(
     State(api): State<Shared>,
     Caller(actor): Caller,
@@ -67,9 +81,12 @@ async fn activate(
 }
 
 /// Goes back to what was active before.
-#[utoipa::path(post, path = "/api/v1/policies/{kind}/rollback", tag = "policies",
-    params(("kind" = String, Path), ("scope" = Option<String>, Query, description = "default, or a pool's id")),
-    responses((status = 200, body = ActivePolicies), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+///
+/// For operators. 404 if nothing was.
+#[utoipa::path(post, path = "/api/v1/policies/{kind}/rollback", operation_id = "rollBackPolicy", tag = "policies",
+    params(("kind" = schema::PolicyKind, Path, description = "What it decides"), ("scope" = Option<schema::Scope>, Query, description = "Where")),
+    responses((status = 200, body = ActivePolicies, description = "What is active now"),
+        (status = 409, body = ErrorBody, description = "Somebody else activated a policy at the same time")))]
 async fn roll_back(
     State(api): State<Shared>,
     Caller(actor): Caller,

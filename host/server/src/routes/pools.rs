@@ -1,7 +1,8 @@
 use axum::{
     Json as Answer,
     extract::{Path, State},
-    http::StatusCode,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
 };
 use lucid_model::{id::PoolId, pool::PoolStatus};
 use lucid_ports::{PoolFilter, PoolSort};
@@ -10,6 +11,7 @@ use lucid_wire::{
     ErrorBody,
     page::{PageParams, Pagination, PoolList},
     pool::{CreatePoolRequest, PoolBody, UpdatePoolRequest},
+    schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -30,9 +32,11 @@ fn pool_id(text: &str) -> Result<PoolId, ApiError> {
 }
 
 /// All pools.
-#[utoipa::path(get, path = "/api/v1/pools", tag = "pools",
-    params(PageParams, ("status" = Option<String>, Query, description = "active, inactive, maintenance")),
-    responses((status = 200, body = PoolList), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody)))]
+///
+/// Without their nodes: those are shown where one pool is asked for.
+#[utoipa::path(get, path = "/api/v1/pools", operation_id = "listPools", tag = "pools",
+    params(PageParams, ("sort" = Option<schema::PoolSort>, Query, description = "What to sort by"), ("status" = Option<schema::PoolStatus>, Query, description = "Pools with this status")),
+    responses((status = 200, body = PoolList, description = "A page of pools")))]
 async fn list(State(api): State<Shared>, _caller: Caller, params: Params) -> Result<Answer<PoolList>, ApiError> {
     let filter = PoolFilter { status: params.parsed("status", PoolStatus::from_name, "must be one of active, inactive, maintenance")? };
     let page = params.page(
@@ -44,17 +48,25 @@ async fn list(State(api): State<Shared>, _caller: Caller, params: Params) -> Res
 }
 
 /// Makes a pool.
-#[utoipa::path(post, path = "/api/v1/pools", tag = "pools", request_body = CreatePoolRequest,
-    responses((status = 201, body = PoolBody), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 409, body = ErrorBody)))]
-async fn create(State(api): State<Shared>, Caller(actor): Caller, json: Json<CreatePoolRequest>) -> Result<(StatusCode, Answer<PoolBody>), ApiError> {
+///
+/// For operators. Only a name is needed.
+#[utoipa::path(post, path = "/api/v1/pools", operation_id = "createPool", tag = "pools", request_body = CreatePoolRequest,
+    responses((status = 201, body = PoolBody, description = "The pool", headers(("Location" = String, description = "Path of the pool"))),
+        (status = 409, body = ErrorBody, description = "There is a pool of this name")))]
+async fn create(State(api): State<Shared>, Caller(actor): Caller, json: Json<CreatePoolRequest>) -> Result<Response, ApiError> {
     let asked = json.value;
     let new = NewPool { name: asked.name, description: asked.description, max_nodes: asked.max_nodes, config: asked.config };
-    Ok((StatusCode::CREATED, Answer((&api.service.create_pool(&actor, new).await?).into())))
+    let pool = PoolBody::from(&api.service.create_pool(&actor, new).await?);
+    let location = format!("/api/v1/pools/{}", pool.pool_id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Answer(pool)).into_response())
 }
 
 /// One pool with its nodes.
-#[utoipa::path(get, path = "/api/v1/pools/{id}", tag = "pools", params(("id" = String, Path)),
-    responses((status = 200, body = PoolBody), (status = 404, body = ErrorBody)))]
+///
+/// Of its nodes those are listed that the caller may see.
+#[utoipa::path(get, path = "/api/v1/pools/{id}", operation_id = "getPool", tag = "pools",
+    params(("id" = schema::Id, Path, description = "The pool")),
+    responses((status = 200, body = PoolBody, description = "The pool")))]
 async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<PoolBody>, ApiError> {
     let (pool, members) = api.service.pool(&actor, pool_id(&id)?).await?;
     let mut bodies = Vec::with_capacity(members.len());
@@ -67,9 +79,14 @@ async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<St
     Ok(Answer(PoolBody::from(&pool).with_nodes(bodies)))
 }
 
-/// Changes a pool; what is absent is kept.
-#[utoipa::path(put, path = "/api/v1/pools/{id}", tag = "pools", params(("id" = String, Path)), request_body = UpdatePoolRequest,
-    responses((status = 200, body = PoolBody), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+/// Changes a pool.
+///
+/// For operators. What is absent is kept, within the configuration too; an empty description removes it. `max_nodes`
+/// cannot be less than the nodes it has.
+#[utoipa::path(put, path = "/api/v1/pools/{id}", operation_id = "updatePool", tag = "pools", request_body = UpdatePoolRequest,
+    params(("id" = schema::Id, Path, description = "The pool")),
+    responses((status = 200, body = PoolBody, description = "The pool as it is now"),
+        (status = 409, body = ErrorBody, description = "There is another pool of this name, or somebody else changed it at the same time")))]
 async fn update(
     State(api): State<Shared>,
     Caller(actor): Caller,
@@ -82,9 +99,12 @@ async fn update(
     Ok(Answer((&api.service.update_pool(&actor, pool_id(&id)?, patch).await?).into()))
 }
 
-/// Removes a pool; its nodes go where there is room.
-#[utoipa::path(delete, path = "/api/v1/pools/{id}", tag = "pools", params(("id" = String, Path)),
-    responses((status = 204), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+/// Removes a pool.
+///
+/// For operators. Its nodes go where there is room; those that no pool has room for have none.
+#[utoipa::path(delete, path = "/api/v1/pools/{id}", operation_id = "deletePool", tag = "pools",
+    params(("id" = schema::Id, Path, description = "The pool")),
+    responses((status = 204, description = "It is gone")))]
 async fn delete(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     api.service.delete_pool(&actor, pool_id(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -9,10 +9,11 @@ use lucid_model::{
 use lucid_ports::{ScoreFilter, ScoreSort, VoteFilter};
 use lucid_service::{NewSession, ScoreClaim, ScoreRequest, ServiceError};
 use lucid_wire::{
-    ErrorBody, ErrorKind,
+    ErrorKind,
     page::{EpochList, PageParams, Pagination, ScoreList, VoteList},
     poot::epoch::VoteBody,
     poot::{CalculateRequest, ScoreBody, ValidateRequest, ValidationBody},
+    schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -32,9 +33,11 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(votes))
 }
 
-/// Scores what is sent; it neither earns, votes nor changes the node.
-#[utoipa::path(post, path = "/api/v1/poot/calculate", tag = "poot", request_body = CalculateRequest,
-    responses((status = 200, body = ScoreBody), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+/// Scores what is sent.
+///
+/// It neither earns, votes nor changes the node: only epochs do.
+#[utoipa::path(post, path = "/api/v1/poot/calculate", operation_id = "calculateScore", tag = "poot", request_body = CalculateRequest,
+    responses((status = 200, body = ScoreBody, description = "The score, with its receipt's id")))]
 async fn calculate(State(api): State<Shared>, Caller(actor): Caller, json: Json<CalculateRequest>) -> Result<Answer<ScoreBody>, ApiError> {
     let asked = json.value;
     let session = |s: &lucid_wire::report::ClaimedSession| NewSession { session: s.session, span: s.span, quality: s.quality, usage: s.usage };
@@ -47,8 +50,11 @@ async fn calculate(State(api): State<Shared>, Caller(actor): Caller, json: Json<
 }
 
 /// Checks a claim about a score.
-#[utoipa::path(post, path = "/api/v1/poot/validate", tag = "poot", request_body = ValidateRequest,
-    responses((status = 200, body = ValidationBody), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+///
+/// The signature is over `lucid-score-v1`, node id, score and timestamp, each on a line; `signature_valid` is left out
+/// when none was sent.
+#[utoipa::path(post, path = "/api/v1/poot/validate", operation_id = "validateScore", tag = "poot", request_body = ValidateRequest,
+    responses((status = 200, body = ValidationBody, description = "What is true of the claim")))]
 async fn validate(State(api): State<Shared>, Caller(actor): Caller, json: Json<ValidateRequest>) -> Result<Answer<ValidationBody>, ApiError> {
     let claim = json.value;
     let claim = ScoreClaim { node: claim.node, score: claim.score, timestamp_text: claim.timestamp, timestamp: claim.at, signature: claim.signature };
@@ -60,10 +66,12 @@ fn node_filter(params: &Params) -> Result<Option<NodeId>, ApiError> {
     params.parsed("node_id", |text| text.parse().ok(), "must be a UUID")
 }
 
-/// The latest score of each node; with `node_id` that node's history.
-#[utoipa::path(get, path = "/api/v1/poot/scores", tag = "poot",
-    params(PageParams, ("node_id" = Option<String>, Query), ("pool_id" = Option<String>, Query)),
-    responses((status = 200, body = ScoreList), (status = 400, body = ErrorBody)))]
+/// The latest score of each node.
+///
+/// With `node_id` that node's scores of all epochs. A caller without rights over the fleet sees its own nodes only.
+#[utoipa::path(get, path = "/api/v1/poot/scores", operation_id = "listScores", tag = "poot",
+    params(PageParams, ("sort" = Option<schema::ScoreSort>, Query, description = "What to sort by"), ("node_id" = Option<schema::Id>, Query, description = "All scores of this node"), ("pool_id" = Option<schema::Id>, Query, description = "Nodes of this pool")),
+    responses((status = 200, body = ScoreList, description = "A page of scores")))]
 async fn scores(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<ScoreList>, ApiError> {
     let pool = params.parsed("pool_id", |text| text.parse::<PoolId>().ok(), "must be a UUID")?;
     let filter = ScoreFilter { node: node_filter(&params)?, pool, owner: None };
@@ -73,9 +81,12 @@ async fn scores(State(api): State<Shared>, Caller(actor): Caller, params: Params
     Ok(Answer(ScoreList { scores: items, pagination: Pagination::new(page.page, page.limit, scores.total) }))
 }
 
-/// One score of an epoch, by `{epoch}-{node}`.
-#[utoipa::path(get, path = "/api/v1/poot/scores/{score_id}", tag = "poot", params(("score_id" = String, Path)),
-    responses((status = 200, body = ScoreBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+/// One score of an epoch.
+///
+/// As it was computed when the epoch closed.
+#[utoipa::path(get, path = "/api/v1/poot/scores/{score_id}", operation_id = "getScore", tag = "poot",
+    params(("score_id" = schema::ScoreId, Path, description = "The score")),
+    responses((status = 200, body = ScoreBody, description = "The score")))]
 async fn score(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<ScoreBody>, ApiError> {
     let (epoch, node) = ScoreBody::parse_id(&id).ok_or(ServiceError::NotFound { what: "score" })?;
     let found = api.service.score(&actor, epoch, node).await?;
@@ -83,7 +94,11 @@ async fn score(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<
 }
 
 /// Closed epochs.
-#[utoipa::path(get, path = "/api/v1/poot/epochs", tag = "poot", params(PageParams), responses((status = 200, body = EpochList), (status = 400, body = ErrorBody)))]
+///
+/// Each names the hash of the one before.
+#[utoipa::path(get, path = "/api/v1/poot/epochs", operation_id = "listEpochs", tag = "poot",
+    params(PageParams, ("sort" = Option<schema::EpochSort>, Query, description = "What to sort by")),
+    responses((status = 200, body = EpochList, description = "A page of epochs")))]
 async fn epochs(State(api): State<Shared>, _caller: Caller, params: Params) -> Result<Answer<EpochList>, ApiError> {
     let page = params.page(("epoch", ()), &[])?;
     let epochs = api.service.epochs(page).await?;
@@ -92,9 +107,11 @@ async fn epochs(State(api): State<Shared>, _caller: Caller, params: Params) -> R
 }
 
 /// Votes, with the chain's answers.
-#[utoipa::path(get, path = "/api/v1/consensus/votes", tag = "poot",
-    params(PageParams, ("node_id" = Option<String>, Query), ("state" = Option<String>, Query, description = "pending, accepted, rejected, expired")),
-    responses((status = 200, body = VoteList), (status = 400, body = ErrorBody)))]
+///
+/// A caller without rights over the fleet sees those of its own nodes.
+#[utoipa::path(get, path = "/api/v1/consensus/votes", operation_id = "listVotes", tag = "poot",
+    params(PageParams, ("sort" = Option<schema::EpochSort>, Query, description = "What to sort by"), ("node_id" = Option<schema::Id>, Query, description = "Votes of this node"), ("state" = Option<schema::VoteState>, Query, description = "Votes in this state")),
+    responses((status = 200, body = VoteList, description = "A page of votes")))]
 async fn votes(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<VoteList>, ApiError> {
     let state = params.parsed("state", VoteState::from_name, "must be one of pending, accepted, rejected, expired")?;
     let filter = VoteFilter { node: node_filter(&params)?, state, owner: None };

@@ -3,8 +3,8 @@ use axum::{
     extract::{Path, State},
 };
 use lucid_wire::{
-    ErrorBody,
     resources::{NodeResourcesBody, ResourceSummaryBody, TimeRange},
+    schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -20,9 +20,11 @@ pub fn routes() -> OpenApiRouter<Shared> {
 }
 
 /// What one node used over a range.
-#[utoipa::path(get, path = "/api/v1/resources/nodes/{id}", tag = "resources",
-    params(("id" = String, Path), ("time_range" = Option<String>, Query, description = "1h (default), 6h, 24h, 7d, 30d")),
-    responses((status = 200, body = NodeResourcesBody), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+///
+/// Without samples in the range there is only the node and the time of the answer.
+#[utoipa::path(get, path = "/api/v1/resources/nodes/{id}", operation_id = "getNodeResources", tag = "resources",
+    params(("id" = schema::Id, Path, description = "The node"), ("time_range" = Option<schema::TimeRange>, Query, description = "How far back")),
+    responses((status = 200, body = NodeResourcesBody, description = "Means and traffic over the range")))]
 async fn node(
     State(api): State<Shared>,
     Caller(actor): Caller,
@@ -35,10 +37,12 @@ async fn node(
     Ok(Answer(NodeResourcesBody::new(id, &usage.summary, newest.as_ref(), api.service.now())))
 }
 
-/// What all nodes the caller may see used over a range.
-#[utoipa::path(get, path = "/api/v1/resources/summary", tag = "resources",
-    params(("time_range" = Option<String>, Query, description = "1h (default), 6h, 24h, 7d, 30d")),
-    responses((status = 200, body = ResourceSummaryBody), (status = 400, body = ErrorBody)))]
+/// What all nodes used over a range.
+///
+/// All nodes the caller may see.
+#[utoipa::path(get, path = "/api/v1/resources/summary", operation_id = "getResourceSummary", tag = "resources",
+    params(("time_range" = Option<schema::TimeRange>, Query, description = "How far back")),
+    responses((status = 200, body = ResourceSummaryBody, description = "Means and sums over the range")))]
 async fn summary(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<ResourceSummaryBody>, ApiError> {
     let range = TimeRange::read(params.get("time_range"))?;
     let fleet = api.service.fleet_usage(&actor, range.ms()).await?;

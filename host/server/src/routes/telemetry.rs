@@ -5,7 +5,9 @@ use axum::{
 use lucid_service::{NewSample, NewSession, Reported};
 use lucid_wire::{
     ErrorBody,
+    auth::ReportHeaders,
     report::{HeartbeatRequest, MetricsRequest, ObservationsBody, ObservationsRequest, ReportBody, SessionVerdictBody},
+    schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -30,8 +32,12 @@ fn body(reported: &Reported) -> ReportBody {
 }
 
 /// Says that a node is there.
-#[utoipa::path(post, path = "/api/v1/nodes/{id}/heartbeat", tag = "telemetry", params(("id" = String, Path)), request_body = HeartbeatRequest,
-    responses((status = 200, body = ReportBody), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+///
+/// Reports of a node with a key are signed and numbered in the headers; the same report sent again has the same answer.
+#[utoipa::path(post, path = "/api/v1/nodes/{id}/heartbeat", operation_id = "sendHeartbeat", tag = "telemetry", request_body = HeartbeatRequest,
+    params(("id" = schema::Id, Path, description = "The node"), ReportHeaders),
+    responses((status = 200, body = ReportBody, description = "It was taken"),
+        (status = 409, body = ErrorBody, description = "The sequence number was used for another report; `highest_sequence` says where to go on")))]
 async fn heartbeat(
     State(api): State<Shared>,
     Caller(actor): Caller,
@@ -43,8 +49,12 @@ async fn heartbeat(
 }
 
 /// One sample, or a batch.
-#[utoipa::path(post, path = "/api/v1/nodes/{id}/metrics", tag = "telemetry", params(("id" = String, Path)), request_body = MetricsRequest,
-    responses((status = 200, body = ReportBody), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+///
+/// The fields of one sample, or up to 1,000 of them in `samples`. A report is a sign of life, too.
+#[utoipa::path(post, path = "/api/v1/nodes/{id}/metrics", operation_id = "sendMetrics", tag = "telemetry", request_body = MetricsRequest,
+    params(("id" = schema::Id, Path, description = "The node"), ReportHeaders),
+    responses((status = 200, body = ReportBody, description = "They were taken"),
+        (status = 409, body = ErrorBody, description = "The sequence number was used for another report; `highest_sequence` says where to go on")))]
 async fn metrics(
     State(api): State<Shared>,
     Caller(actor): Caller,
@@ -58,9 +68,14 @@ async fn metrics(
     Ok(Answer(body(&api.service.report(&actor, node_id(&id)?, proof, samples).await?)))
 }
 
-/// Observation sessions; a session that is sent again with a later end grows.
-#[utoipa::path(post, path = "/api/v1/nodes/{id}/observations", tag = "telemetry", params(("id" = String, Path)), request_body = ObservationsRequest,
-    responses((status = 200, body = ObservationsBody), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+/// Observation sessions.
+///
+/// The fields of one session, or up to 100 of them in `observations`. A session that is sent again with a later end
+/// grows.
+#[utoipa::path(post, path = "/api/v1/nodes/{id}/observations", operation_id = "sendObservations", tag = "telemetry", request_body = ObservationsRequest,
+    params(("id" = schema::Id, Path, description = "The node"), ReportHeaders),
+    responses((status = 200, body = ObservationsBody, description = "A verdict a session"),
+        (status = 409, body = ErrorBody, description = "The sequence number was used for another report; `highest_sequence` says where to go on")))]
 async fn observations(
     State(api): State<Shared>,
     Caller(actor): Caller,

@@ -22,7 +22,7 @@ pub struct ResourceLimitsRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_disk_usage: Option<f64>,
     /// Bytes per second.
-    #[schema(minimum = 0, default = 1_000_000_000)]
+    #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_u64, default = 1_000_000_000)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_network_bandwidth: Option<u64>,
 }

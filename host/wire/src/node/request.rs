@@ -14,7 +14,10 @@ use super::{
     configuration::{NodeConfigChange, NodeConfigRequest, configuration},
     identity::{hardware, public_key},
 };
-use crate::fields::{FieldError, Fields, Request};
+use crate::{
+    fields::{FieldError, Fields, Request},
+    schema,
+};
 
 /// Characters of a name.
 pub const NAME_LENGTH: std::ops::RangeInclusive<usize> = 1..=255;
@@ -27,25 +30,28 @@ pub const PORTS: std::ops::RangeInclusive<u16> = 1024..=65_535;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct RegisterNodeRequest {
     /// For people.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = schema::Name)]
     pub name: String,
     /// Where the node is reached: IPv4 or IPv6.
+    #[schema(value_type = schema::IpAddress)]
     pub ip_address: String,
     /// On which port.
     #[schema(minimum = 1024, maximum = 65535)]
     pub port: u16,
     /// About it.
-    #[schema(max_length = 1000)]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Description>)]
     pub description: Option<String>,
     /// How it works.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<NodeConfigRequest>,
     /// Its Ed25519 key, base64 of 32 bytes; the request is signed with it then.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PublicKey>)]
     pub public_key: Option<String>,
     /// Where its earnings go.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::TronAddress>)]
     pub wallet_address: Option<String>,
     /// What it is made of.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,14 +122,16 @@ pub struct LegacyRegistration {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct LegacyRegisterRequest {
     /// What the client calls the node; a host name, often.
-    #[schema(min_length = 1, max_length = 255)]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Name>)]
     pub node_id: Option<String>,
     /// For people; without it the node is named by `node_id`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Name>)]
     pub name: Option<String>,
     /// Where the node is reached.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::IpAddress>)]
     pub ip_address: Option<String>,
     /// On which port.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,12 +161,12 @@ impl Request for LegacyRegisterRequest {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct UpdateNodeRequest {
     /// For people.
-    #[schema(min_length = 1, max_length = 255)]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Name>)]
     pub name: Option<String>,
     /// About it; an empty text removes it.
-    #[schema(max_length = 1000)]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Description>)]
     pub description: Option<String>,
     /// How it works.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,7 +199,7 @@ impl Request for UpdateNodeRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct SuspendNodeRequest {
     /// Why.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(value_type = schema::Reason)]
     pub reason: String,
     /// For how long; absent: until it is lifted.
     #[schema(minimum = 1, maximum = 8760)]

@@ -4,7 +4,7 @@ use lucid_model::{epoch::EpochRecord, vote::Vote};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::number::ExactNumber;
+use crate::{number::ExactNumber, schema};
 
 /// A closed epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -12,10 +12,13 @@ pub struct EpochBody {
     /// Its start, Unix seconds: its id.
     pub epoch: i64,
     /// Its start.
+    #[schema(value_type = schema::Timestamp)]
     pub start_date: String,
     /// First instant after it.
+    #[schema(value_type = schema::Timestamp)]
     pub end_date: String,
     /// When it was closed.
+    #[schema(value_type = schema::Timestamp)]
     pub closed_at: String,
     /// Nodes scored.
     pub nodes: u32,
@@ -24,10 +27,13 @@ pub struct EpochBody {
     /// Nodes without a score because their policy failed.
     pub held: u32,
     /// Root of its receipts, hex.
+    #[schema(value_type = schema::Digest)]
     pub root: String,
     /// Hash of its record, which the next one names.
+    #[schema(value_type = schema::Digest)]
     pub link: String,
     /// Hash of the record before.
+    #[schema(value_type = schema::Digest)]
     pub previous_link: String,
     /// Revision of the activations it was scored with.
     pub policy_revision: u64,
@@ -62,21 +68,27 @@ impl From<&EpochRecord> for EpochBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VoteBody {
     /// Whose.
+    #[schema(value_type = schema::Id)]
     pub node_id: String,
     /// Start of the epoch, Unix seconds.
     pub epoch: i64,
     /// The node's score in it.
+    #[schema(value_type = schema::Score)]
     pub score: ExactNumber,
     /// `approve`, `abstain`, `reject`.
+    #[schema(value_type = schema::VoteChoice)]
     pub vote: String,
     /// `pending`, `accepted`, `rejected`, `expired`.
+    #[schema(value_type = schema::VoteState)]
     pub state: String,
     /// When the epoch was closed.
+    #[schema(value_type = schema::Timestamp)]
     pub timestamp: String,
     /// The block it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block_id: Option<String>,
     /// Root of the epoch's receipts, hex.
+    #[schema(value_type = schema::Digest)]
     pub merkle_root: String,
     /// The chain's id of it.
     #[serde(skip_serializing_if = "Option::is_none")]

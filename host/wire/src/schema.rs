@@ -1,0 +1,141 @@
+//! What the API's document says of single values: words from the tables they are read with, and forms.
+//!
+//! The types here have no values; fields name them (`value_type = …`) so that a word or a form is written once.
+
+use lucid_model::{
+    node::NodeStatus as Nodes,
+    payout::{PayoutState as PayoutStates, PayoutStatus as PayoutStatuses, RunState as RunStates},
+    policy::PolicyKind as PolicyKinds,
+    pool::{LoadBalancing as Balancings, PoolStatus as PoolStatuses},
+    vote::{VoteChoice as VoteChoices, VoteState as VoteStates},
+};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, SchemaFormat, Type},
+};
+
+use crate::{error::ErrorKind, policy::MANIFEST_LENGTH_MAX, resources::TimeRange as TimeRanges};
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn format(name: &str) -> Option<SchemaFormat> {
+    Some(SchemaFormat::Custom(name.into()))
+}
+
+fn number(maximum: Option<f64>) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0)).maximum(maximum)
+}
+
+macro_rules! schemas {
+    ($($name:ident = $doc:literal, $schema:expr;)*) => {$(
+        #[doc = $doc]
+        #[derive(Debug)]
+        pub enum $name {}
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                $schema.description(Some($doc)).into()
+            }
+        }
+        impl ToSchema for $name {}
+    )*};
+}
+
+macro_rules! words {
+    ($($name:ident = $doc:literal, $words:expr $(, default $default:expr)?;)*) => {
+        schemas! { $($name = $doc, text().enum_values(Some($words))$(.default(Some($default.into())))?;)* }
+    };
+}
+
+fn names<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str) -> Vec<&'static str> {
+    all.iter().copied().map(name).collect()
+}
+
+fn error_codes() -> Vec<&'static str> {
+    let mut codes = names(ErrorKind::ALL, ErrorKind::code);
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
+
+/// The statuses a list can be narrowed to: a node that is gone is in none.
+fn listed_nodes() -> Vec<&'static str> {
+    names(&Nodes::ALL, Nodes::name).into_iter().filter(|name| *name != Nodes::Deregistered.name()).collect()
+}
+
+words! {
+    NodeStatus = "Status of a node; `deregistered` once it is gone.", names(&Nodes::ALL, Nodes::name);
+    ListedNodeStatus = "Status of a node that is not gone.", listed_nodes();
+    PayoutHold = "Why a node's earnings are not paid.", ["no_wallet", "suspended"];
+    PoolStatus = "Status of a pool.", names(PoolStatuses::ALL, PoolStatuses::name);
+    LoadBalancing = "How sessions are shared among a pool's nodes.", names(Balancings::ALL, Balancings::name);
+    PayoutStatus = "Status of a payout.", names(PayoutStatuses::ALL, PayoutStatuses::name);
+    PayoutState = "Exactly where a payout is; finer than its status.", names(PayoutStates::ALL, PayoutStates::name);
+    RunState = "State of a payout run.", names(RunStates::ALL, RunStates::name);
+    Currency = "What payouts are made in.", ["USDT", "TRX"];
+    PaymentMethod = "How payouts are made.", ["tron_network", "bank_transfer", "crypto_wallet"];
+    VoteChoice = "What a vote says.", names(VoteChoices::ALL, VoteChoices::name);
+    VoteState = "State of a vote.", names(VoteStates::ALL, VoteStates::name);
+    PolicyKind = "What a policy decides.", names(PolicyKinds::ALL, PolicyKinds::name);
+    PolicyState = "Whether a version passed the gate.", ["checked", "rejected"];
+    ScoreKind = "`epoch`, or `on_demand`: that one neither earns nor votes.", ["epoch", "on_demand"];
+    SessionVerdict = "`unverified` sessions are judged again before the epoch closes.", ["accepted", "rejected", "unverified"];
+    TimeRange = "How far back a question goes.", TimeRanges::ALL.map(TimeRanges::name), default TimeRanges::default().name();
+    HealthStatus = "Whether the service is well.", ["healthy", "degraded", "unhealthy"];
+    ErrorCode = "What went wrong: stable.", error_codes();
+    SortOrder = "Direction of a list.", ["asc", "desc"], default "desc";
+    NodeSort = "What nodes are sorted by.", ["created_at", "updated_at", "poot_score", "name"], default "created_at";
+    PoolSort = "What pools are sorted by.", ["created_at", "updated_at", "name", "node_count"], default "created_at";
+    ScoreSort = "What scores are sorted by.", ["score", "calculated_at", "node_id"], default "score";
+    PayoutSort = "What payouts are sorted by.", ["created_at", "updated_at", "amount", "status"], default "created_at";
+    EpochSort = "What epochs and votes are sorted by.", ["epoch"], default "epoch";
+}
+
+/// A name: no control characters, not only white space.
+const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+/// A longer text: no control characters but tabs and line breaks.
+const PROSE: &str = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$";
+/// A longer text that is not only white space.
+const REASON: &str = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*[^\s\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$";
+/// A node of the examples.
+const EXAMPLE_ID: &str = "0192f0c1-2b3c-7d4e-8f90-123456789abc";
+
+schemas! {
+    Id = "A UUID.", text().format(format("uuid")).examples([EXAMPLE_ID]);
+    Timestamp = "An instant, RFC 3339; answers are in UTC with milliseconds.",
+        text().format(format("date-time")).examples(["2026-01-01T00:00:00.000Z"]);
+    Name = "A name: neither blank nor with control characters.", text().min_length(Some(1)).max_length(Some(255)).pattern(Some(NAME));
+    Description = "A text for people; no control characters but tabs and line breaks.", text().max_length(Some(1000)).pattern(Some(PROSE));
+    Reason = "Why: not blank, no control characters but tabs and line breaks.",
+        text().min_length(Some(1)).max_length(Some(500)).pattern(Some(REASON));
+    OptionalReason = "Why; no control characters but tabs and line breaks.", text().max_length(Some(500)).pattern(Some(PROSE));
+    ShortText = "A short text without control characters.", text().max_length(Some(255)).pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]*$"));
+    PublicKey = "An Ed25519 public key: standard base64 of 32 bytes that are a point of the curve, not a weak one.",
+        text().format(format("ed25519-public-key")).pattern(Some(r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$"))
+            .examples(["11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="]);
+    Signature = "An Ed25519 signature: standard base64 of 64 bytes.", text().format(format("ed25519-signature"))
+        .pattern(Some(r"^[A-Za-z0-9+/]{85}[AQgw]==$")).examples([format!("{}==", "A".repeat(86))]);
+    TronAddress = "A TRON address: Base58Check, the checksum is checked.", text().format(format("tron-address"))
+        .pattern(Some(r"^T[1-9A-HJ-NP-Za-km-z]{33}$")).examples(["TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC"]);
+    Usdt = "USDT as a decimal string with six digits after the point.", text().pattern(Some(r"^-?[0-9]+\.[0-9]{6}$")).examples(["25.000000"]);
+    UsdtAmount = "USDT above zero: digits, and up to six of them after a point.", text().format(format("usdt-amount")).pattern(Some(r"^[0-9]{1,13}(\.[0-9]{1,6})?$")).examples(["25.00"]);
+    Reference = "Names a deposit: not blank, no control characters.", text().min_length(Some(1)).max_length(Some(100)).pattern(Some(NAME));
+    ManifestText = "Text of a manifest.", text().min_length(Some(1)).max_length(Some(MANIFEST_LENGTH_MAX)).pattern(Some(REASON));
+    ComponentBytes = "A component: standard base64, padded.", text().min_length(Some(4)).format(format("wasm-component")).content_encoding("base64");
+    Challenge = "What was signed.", text().min_length(Some(1)).max_length(Some(255)).pattern(Some(NAME));
+    Digest = "SHA-256, hex.", text().pattern(Some("^[0-9a-f]{64}$"));
+    RawScore = "A score before it is limited to 100: two digits after the point.", text().pattern(Some(r"^[0-9]+\.[0-9]{2}$"));
+    Scope = "`default`, or a pool's id.", text().format(format("policy-scope"))
+        .pattern(Some("^(default|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})$")).examples(["default"]);
+    IpAddress = "An IPv4 or IPv6 address.", text().format(format("ip-address")).min_length(Some(2)).max_length(Some(45))
+        .pattern(Some("^([0-9]{1,3}(\\.[0-9]{1,3}){3}|[0-9a-fA-F.]*(:[0-9a-fA-F.]*){2,7})$")).examples(["192.0.2.1"]);
+    ScoreId = "`{epoch}-{node}`: the epoch's start in Unix seconds and the node's id.",
+        text().format(format("score-id")).examples([format!("1760000400-{EXAMPLE_ID}")]);
+    Score = "A score, 0–100; two digits after the point.", number(Some(100.0)).examples([87.5]);
+    Percent = "A percentage, 0–100.", number(Some(100.0));
+    Ratio = "A ratio, 0–1.", number(Some(1.0));
+    Amount = "USDT, written exactly: six digits after the point.", number(None).examples([25.0]);
+    RequestId = "Names a request in the service's log: a UUID made here.", text().format(format("uuid"));
+    FreeObject = "Values by name.", ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(utoipa::openapi::schema::AdditionalProperties::FreeForm(true)));
+}
