@@ -4,12 +4,12 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use lucid_engine::{EngineConfig, PolicyEngine};
-use lucid_model::{epoch::PeriodLength, id::FamilyId, money::MicroUsdt, payout::Deadlines, score::Ppm};
+use lucid_model::{epoch::PeriodLength, id::FamilyId, money::MicroUsdt, node::NodeCaps, payout::Deadlines, score::Ppm};
 use lucid_ports::{Chain, Environment, PaymentRail, Stamp, Store};
 use lucid_rails::{ChainClient, Profile, TronPayment, TronPaymentConfig};
 use lucid_sandbox::{Sandbox, SandboxConfig};
 use lucid_server::{Api, ApiLimits, Authenticator, TokenSettings};
-use lucid_service::{Approval, NodeCaps, Ports, Service, ServiceConfig, Trust};
+use lucid_service::{Approval, Ports, Service, ServiceConfig, Trust};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,10 @@ use crate::{
 
 /// Upper bounds of latency buckets, in seconds.
 const LATENCY_BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+/// How much longer than a request may take its idempotency key is its own.
+const REQUEST_LEASE_MARGIN_MS: i64 = 10_000;
+/// How long the answer to an idempotency key is kept: a day.
+const REQUEST_KEPT_MS: i64 = 24 * 3_600_000;
 /// From one block of the sandbox's chain to the next.
 const SANDBOX_BLOCK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -158,7 +162,15 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
             ApprovalWord::Manual => Approval::Manual,
         },
         silence_ms: ms(scoring.silence_s),
-        caps: NodeCaps { per_owner: auth.nodes_per_owner_max, per_ip: auth.nodes_per_ip_max },
+        caps: NodeCaps {
+            per_owner: auth.nodes_per_owner_max,
+            per_ipv4: auth.nodes_per_ip_max,
+            per_ipv4_24: auth.nodes_per_ipv4_24_max,
+            per_ipv6_64: auth.nodes_per_ipv6_64_max,
+            per_wallet: auth.nodes_per_wallet_max,
+        },
+        request_lease_ms: i64::try_from(config.server.request_time_max_s)?.saturating_mul(1000).saturating_add(REQUEST_LEASE_MARGIN_MS),
+        request_kept_ms: REQUEST_KEPT_MS,
         challenge_ms: 120_000,
         registration_skew_ms: 120_000,
         votes_age_max_ms: ms(chain.votes_age_max_s),

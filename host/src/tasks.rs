@@ -40,6 +40,7 @@ impl Tasks {
         tasks.every("payer", tick, service, |s| async move { s.pay_step().await.map(|moved| moved > 0) });
         tasks.every("liveness", Duration::from_secs(1), service, |s| async move { s.sweep_silent().await.map(|_| false) });
         tasks.every("suspensions", Duration::from_secs(5), service, |s| async move { s.lift_suspensions().await.map(|()| false) });
+        tasks.every("requests", Duration::from_secs(60), service, |s| async move { s.forget_requests().await });
         tasks
     }
 

@@ -31,6 +31,12 @@ pub enum EventKind {
     NodeStatusChanged { node: NodeId, from: NodeStatus, to: NodeStatus },
     /// A node joined a pool, or left all of them.
     NodeAssigned { node: NodeId, pool: PoolScope, pool_name: Option<String> },
+    /// A node was suspended; whether its owner is to be told.
+    NodeSuspended { node: NodeId, from: NodeStatus, reason: String, until: Option<TimeMs>, notify_owner: bool },
+    /// A node's earnings go somewhere else from now on.
+    WalletChanged { node: NodeId, address: String, version: u32 },
+    /// A node signs with another key from now on.
+    KeyRotated { node: NodeId },
     /// A report was stored.
     MetricsStored { node: NodeId, samples: u32, cpu_percent_centi: u32, memory_percent_centi: u32 },
     /// An observation session was credited or refused.
@@ -77,6 +83,9 @@ impl EventKind {
             Self::NodeRegistered { .. } => "node.registered".into(),
             Self::NodeStatusChanged { to, .. } => format!("node.{}", to.name()),
             Self::NodeAssigned { .. } => "node.assigned".into(),
+            Self::NodeSuspended { .. } => "node.suspended".into(),
+            Self::WalletChanged { .. } => "node.wallet_changed".into(),
+            Self::KeyRotated { .. } => "node.key_rotated".into(),
             Self::MetricsStored { .. } => "metrics.stored".into(),
             Self::ObservationStored { accepted: true, .. } => "observation.accepted".into(),
             Self::ObservationStored { .. } => "observation.rejected".into(),
@@ -100,6 +109,9 @@ impl EventKind {
             Self::NodeRegistered { node, .. }
             | Self::NodeStatusChanged { node, .. }
             | Self::NodeAssigned { node, .. }
+            | Self::NodeSuspended { node, .. }
+            | Self::WalletChanged { node, .. }
+            | Self::KeyRotated { node }
             | Self::MetricsStored { node, .. }
             | Self::ObservationStored { node, .. }
             | Self::ScoreComputed { node, .. }
@@ -123,6 +135,18 @@ impl EventKind {
             Self::NodeRegistered { node, name } => vec![("node_id", text(node)), ("name", text(name))],
             Self::NodeStatusChanged { node, from, to } => vec![("node_id", text(node)), ("from", text(&from.name())), ("to", text(&to.name()))],
             Self::NodeAssigned { node, pool, pool_name } => vec![("node_id", text(node)), ("pool_id", text(pool)), ("pool_name", maybe(pool_name))],
+            Self::NodeSuspended { node, from, reason, until, notify_owner } => vec![
+                ("node_id", text(node)),
+                ("from", text(&from.name())),
+                ("to", text(&NodeStatus::Suspended.name())),
+                ("reason", text(reason)),
+                ("until", maybe(&until.map(|at| at.to_string()))),
+                ("notify_owner", Value::Flag(*notify_owner)),
+            ],
+            Self::WalletChanged { node, address, version } => {
+                vec![("node_id", text(node)), ("wallet_address", text(address)), ("wallet_version", count(*version))]
+            }
+            Self::KeyRotated { node } => vec![("node_id", text(node))],
             Self::MetricsStored { node, samples, cpu_percent_centi, memory_percent_centi } => vec![
                 ("node_id", text(node)),
                 ("samples", count(*samples)),

@@ -56,6 +56,10 @@ uuid_ids! {
     FamilyId;
     /// An audit entry (UUIDv7).
     AuditId;
+    /// An enrolment token (UUIDv7); not the token itself.
+    EnrolmentId;
+    /// The id that what a request creates will have, fixed before it is carried out (UUIDv7).
+    IntendedId;
 }
 
 impl UserId {

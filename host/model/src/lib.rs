@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod canonical;
 pub mod credit;
+pub mod enrolment;
 pub mod epoch;
 pub mod event;
 pub mod facts;
@@ -21,6 +22,7 @@ pub mod payout;
 pub mod policy;
 pub mod pool;
 pub mod receipt;
+pub mod request;
 pub mod score;
 pub mod settlement;
 pub mod split;

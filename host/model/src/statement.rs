@@ -10,6 +10,7 @@ use crate::{
     id::{Digest, NodeId},
     node::PublicKey,
     score::ScoreCenti,
+    tron::TronAddress,
 };
 
 /// A registration: method and path of the request, digest of its body, when it was made and a nonce used once.
@@ -20,6 +21,17 @@ pub fn registration(method: &str, path: &str, body: Digest, timestamp_ms: i64, n
 /// A report: what kind (`heartbeat`, `metrics`, `observations`), whose, its place in the node's sequence, its body.
 pub fn report(kind: &str, node: NodeId, sequence: u64, body: Digest) -> Vec<u8> {
     Canonical::tagged("lucid/v1/report").text(kind).fixed(node.0.as_bytes()).u64(sequence).fixed(&body.0).finish()
+}
+
+/// A change of key, signed by the old one and by the new one: which node, its next key, when, and a nonce.
+pub fn key_rotation(node: NodeId, next: PublicKey, timestamp_ms: i64, nonce: &str) -> Vec<u8> {
+    Canonical::tagged("lucid/v1/key-rotation").fixed(node.0.as_bytes()).fixed(&next.0).i64(timestamp_ms).text(nonce).finish()
+}
+
+/// A change of wallet: which node, where its earnings go, and the version of the wallet that it replaces (0: none),
+/// so that it serves once.
+pub fn wallet(node: NodeId, address: &TronAddress, replaces_version: u32) -> Vec<u8> {
+    Canonical::tagged("lucid/v1/wallet").fixed(node.0.as_bytes()).text(&address.to_string()).u32(replaces_version).finish()
 }
 
 /// A login: the challenge the service gave out.

@@ -4,21 +4,27 @@
 //! document and unique keys, so that every backend can offer it.
 
 mod chain;
+mod enrolments;
 mod epochs;
 mod money;
 mod nodes;
 mod page;
 mod policies;
+mod requests;
 mod runtime;
 mod store;
 mod telemetry;
 
 pub use chain::{Chain, ChainError, PaymentRail, Signer, VoteAnswer};
+pub use enrolments::{EnrolmentFilter, EnrolmentStore};
 pub use epochs::{EpochFilter, EpochStore, NodeTotals, ScoreFilter, ScoreSort, ScoreView, VoteFilter};
 pub use money::{Booked, LedgerStore, PayoutFilter, PayoutSort, PayoutStore, SettlementStore};
-pub use nodes::{Assigned, NodeFilter, NodeSort, NodeStore, PoolFilter, PoolSort, PoolStore, RegisterConflict, Registered, SiblingCounts};
+pub use nodes::{
+    Assigned, Newcomer, NodeFilter, NodeSort, NodeStore, PoolFilter, PoolSort, PoolStore, RegisterConflict, Registered, Registration, RoomOrder,
+};
 pub use page::{Order, Page, PageRequest};
 pub use policies::{Activated, ImportRecord, PolicyStore, StoredBundle};
+pub use requests::{Begun, NewRequest, RequestStore};
 pub use runtime::{
     CallError, Clock, Entropy, GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, ValidationPolicy,
 };

@@ -3,9 +3,10 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
-    id::{NodeId, PoolId, UserId},
-    node::{Node, NodeStatus, PublicKey},
+    id::{EnrolmentId, NodeId, PoolId, UserId},
+    node::{CapReached, Node, NodeCaps, NodeStatus, PublicKey, SiblingCounts},
     pool::{Pool, PoolStatus},
+    tron::TronAddress,
 };
 
 use crate::{Page, PageRequest, StoreError};
@@ -45,13 +46,52 @@ pub enum RegisterConflict {
     ExternalId,
 }
 
-/// What became of a registration.
+/// What a node may share with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Newcomer {
+    /// Its owner.
+    pub owner: UserId,
+    /// Its address, if it says one.
+    pub ip: Option<IpAddr>,
+    /// Its payee address, if it has one.
+    pub wallet: Option<TronAddress>,
+}
+
+impl Newcomer {
+    /// What a node shares.
+    pub fn of(node: &Node) -> Self {
+        Self { owner: node.owner, ip: node.address.map(|a| a.ip), wallet: node.wallet.map(|w| w.address) }
+    }
+}
+
+/// A registration: one write.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// The node to be. If the pool it names has no room by then, it is registered without one.
+    pub node: Node,
+    /// Caps that are checked again with the write: two at once must not both be the last.
+    pub caps: NodeCaps,
+    /// The enrolment token that is used up by one with it.
+    pub enrolment: Option<EnrolmentId>,
+    /// Tells of the registration.
+    pub audit: AuditEntry,
+    /// Tells of the pool, if it gets the one it names.
+    pub assign_audit: Option<AuditEntry>,
+}
+
+/// What became of a registration; except for the first nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Registered {
-    /// It is new and durable.
-    Done,
-    /// It is not: nothing changed.
+    /// It is new and durable; here is its record.
+    Done(Box<Node>),
+    /// A node with this id is there: the same request was carried out before.
+    Repeated(Box<Node>),
+    /// A live node has its identity.
     Conflict(RegisterConflict),
+    /// One more is too many.
+    CapReached(CapReached),
+    /// The enrolment token is used up, expired or revoked.
+    EnrolmentSpent,
 }
 
 /// What became of an assignment to a pool.
@@ -67,20 +107,11 @@ pub enum Assigned {
     Conflict,
 }
 
-/// Live nodes that share something with a newcomer, itself not counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SiblingCounts {
-    /// Of the same owner.
-    pub same_owner: u64,
-    /// At the same address.
-    pub same_ip: u64,
-}
-
 /// Nodes. Every change carries its audit entry, written with it.
 #[async_trait]
 pub trait NodeStore: Send + Sync {
-    /// Adds a node unless a live one has its key, address or external id.
-    async fn register_node(&self, node: Node, audit: AuditEntry) -> Result<Registered, StoreError>;
+    /// Adds a node unless a live one has its key, address or external id, or a cap is reached.
+    async fn register_node(&self, registration: Registration) -> Result<Registered, StoreError>;
     /// One node, deregistered ones too.
     async fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError>;
     /// The live node of an external id.
@@ -96,8 +127,8 @@ pub trait NodeStore: Send + Sync {
     async fn nodes(&self, filter: &NodeFilter, page: PageRequest<NodeSort>) -> Result<Page<Node>, StoreError>;
     /// Live nodes by id, after `after`: for walking the fleet.
     async fn live_nodes_after(&self, after: Option<NodeId>, limit: u32) -> Result<Vec<Node>, StoreError>;
-    /// How many live nodes share owner or address.
-    async fn count_siblings(&self, owner: UserId, ip: IpAddr) -> Result<SiblingCounts, StoreError>;
+    /// How many live nodes share owner, address, network or wallet, `except` not counted.
+    async fn count_siblings(&self, newcomer: Newcomer, except: Option<NodeId>) -> Result<SiblingCounts, StoreError>;
     /// Live nodes by status.
     async fn count_by_status(&self) -> Result<Vec<(NodeStatus, u64)>, StoreError>;
 }
@@ -122,21 +153,33 @@ pub enum PoolSort {
     NodeCount,
 }
 
+/// Which pools come first when nodes are placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomOrder {
+    /// By creation.
+    Oldest,
+    /// By number of nodes, then by creation.
+    Emptiest,
+}
+
 /// Pools. `node_count` is derived from the nodes.
 #[async_trait]
 pub trait PoolStore: Send + Sync {
-    /// Adds a pool; `false` if one has this name.
+    /// Adds a pool; `false` if one has this name or id.
     async fn create_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError>;
     /// One pool.
     async fn pool(&self, id: PoolId) -> Result<Option<Pool>, StoreError>;
-    /// Replaces the record if its version is still `pool.version - 1` and no other pool has its name.
+    /// Replaces the record if its version is still `pool.version - 1`, no other pool has its name, and it has no more
+    /// nodes than it may.
     async fn update_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError>;
     /// Removes a pool and unassigns its nodes, whose ids it answers; `None` if there is no such pool.
     async fn delete_pool(&self, id: PoolId, audit: AuditEntry) -> Result<Option<Vec<NodeId>>, StoreError>;
     /// A page of pools.
     async fn pools(&self, filter: &PoolFilter, page: PageRequest<PoolSort>) -> Result<Page<Pool>, StoreError>;
-    /// Active pools that take nodes by themselves and have room, oldest first.
-    async fn pools_with_room(&self) -> Result<Vec<Pool>, StoreError>;
+    /// Active pools that take nodes by themselves and have room, at most `limit`.
+    async fn pools_with_room(&self, order: RoomOrder, limit: u32) -> Result<Vec<Pool>, StoreError>;
+    /// The pool of a name.
+    async fn pool_named(&self, name: &str) -> Result<Option<Pool>, StoreError>;
     /// The nodes of a pool, by id.
     async fn pool_members(&self, id: PoolId) -> Result<Vec<NodeId>, StoreError>;
 }

@@ -1,7 +1,10 @@
 use async_trait::async_trait;
 use lucid_model::{audit::AuditEntry, id::FamilyId};
 
-use crate::{EpochStore, LedgerStore, NodeStore, Page, PageRequest, PayoutStore, PolicyStore, PoolStore, SettlementStore, TelemetryStore};
+use crate::{
+    EnrolmentStore, EpochStore, LedgerStore, NodeStore, Page, PageRequest, PayoutStore, PolicyStore, PoolStore, RequestStore, SettlementStore,
+    TelemetryStore,
+};
 
 /// Why a store could not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -79,13 +82,15 @@ pub trait AuditStore: Send + Sync {
     async fn audit(&self, filter: &AuditFilter, page: PageRequest<()>) -> Result<Page<AuditEntry>, StoreError>;
 }
 
-/// Everything a backend offers.
-pub trait Store:
-    StampStore + NodeStore + PoolStore + TelemetryStore + EpochStore + LedgerStore + SettlementStore + PayoutStore + PolicyStore + AuditStore
-{
+macro_rules! store {
+    ($first:ident $(+ $more:ident)*) => {
+        /// Everything a backend offers.
+        pub trait Store: $first $(+ $more)* {}
+        impl<T> Store for T where T: $first $(+ $more)* {}
+    };
 }
 
-impl<T> Store for T where
-    T: StampStore + NodeStore + PoolStore + TelemetryStore + EpochStore + LedgerStore + SettlementStore + PayoutStore + PolicyStore + AuditStore
-{
+store! {
+    StampStore + NodeStore + PoolStore + EnrolmentStore + RequestStore + TelemetryStore + EpochStore + LedgerStore + SettlementStore
+        + PayoutStore + PolicyStore + AuditStore
 }

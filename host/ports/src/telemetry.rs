@@ -78,6 +78,8 @@ pub trait TelemetryStore: Send + Sync {
     async fn store_report(&self, report: Report) -> Result<ReportOutcome, StoreError>;
     /// What is newest of each node, in the order asked.
     async fn live_states(&self, nodes: &[NodeId]) -> Result<Vec<Option<LiveState>>, StoreError>;
+    /// Samples of one node in `[from, to)` by its own clock, the newest `limit` of them, oldest first.
+    async fn samples(&self, node: NodeId, range: Interval, limit: u32) -> Result<Vec<Sample>, StoreError>;
     /// Samples of one node, summed up over `[from, to)` by the nodes' own clock.
     async fn usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, StoreError>;
     /// Samples of the given owner's nodes (or of all), summed up, and sessions open in their newest samples.

@@ -150,7 +150,15 @@ fn node_actor(claims: &Map<String, Value>) -> Result<Actor, TokenError> {
     let missing = || TokenError::Invalid { why: "a claim is missing".into() };
     let node: NodeId = text(claims, "sub").and_then(|s| s.parse().ok()).ok_or_else(missing)?;
     let owner: UserId = text(claims, "owner").and_then(|s| s.parse().ok()).ok_or_else(missing)?;
-    Ok(Actor { user: owner, subject: format!("node:{node}"), roles: vec![Role::Node], node: Some(node), request_id: None })
+    Ok(Actor {
+        user: owner,
+        subject: format!("node:{node}"),
+        roles: vec![Role::Node],
+        node: Some(node),
+        enrolment: None,
+        request_id: None,
+        creates: None,
+    })
 }
 
 fn shared_actor(claims: &Map<String, Value>) -> Result<Actor, TokenError> {
@@ -162,7 +170,15 @@ fn shared_actor(claims: &Map<String, Value>) -> Result<Actor, TokenError> {
     let mut words: Vec<&str> = claims.get("roles").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     words.extend(text(claims, "role"));
     let roles = if words.is_empty() { roles_of("user") } else { words.iter().flat_map(|word| roles_of(word)).collect() };
-    Ok(Actor { user: UserId::from_subject(subject), subject: subject.to_owned(), roles, node: None, request_id: None })
+    Ok(Actor {
+        user: UserId::from_subject(subject),
+        subject: subject.to_owned(),
+        roles,
+        node: None,
+        enrolment: None,
+        request_id: None,
+        creates: None,
+    })
 }
 
 /// What the gateway's roles, and ours, mean here; an unknown one means nothing.

@@ -7,15 +7,19 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use lucid_model::request::StoredAnswer;
 use lucid_ports::StoreError;
 use lucid_service::ServiceError;
 use lucid_wire::{
     ErrorKind, FieldError,
     error::{DETAIL_HIGHEST_SEQUENCE, DETAIL_NODE_ID, ProblemBody},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{authenticate::TokenError, extract::RequestId};
+
+/// Marks an answer that was kept as an error.
+const STORED_ERROR: &str = "lucid-error";
 
 /// What a route answers when it cannot do what was asked; rendered by [`render`], which knows the request.
 #[derive(Debug, Clone)]
@@ -34,6 +38,23 @@ impl ApiError {
     fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// What is kept of an error that answers a request with an idempotency key.
+    pub fn stored(&self, status: StatusCode) -> StoredAnswer {
+        let body = json!({ "code": self.kind.code(), "message": self.message, "details": self.details });
+        StoredAnswer { status: status.as_u16(), headers: vec![(STORED_ERROR.into(), "1".into())], body: body.to_string().into_bytes() }
+    }
+
+    /// The error that was kept; none if the answer was no error.
+    pub fn restored(answer: &StoredAnswer) -> Option<Self> {
+        answer.headers.iter().find(|(name, _)| name == STORED_ERROR)?;
+        let mut body: Map<String, Value> = serde_json::from_slice(&answer.body).ok()?;
+        let code = body.get("code").and_then(Value::as_str)?;
+        let kind = ErrorKind::ALL.iter().copied().find(|kind| kind.code() == code && kind.status() == answer.status)?;
+        let message = body.get("message").and_then(Value::as_str)?.to_owned();
+        let Some(Value::Object(details)) = body.remove("details") else { return None };
+        Some(Self { kind, message, details })
     }
 
     /// A fault of ours: the client learns only that, the log the rest.
@@ -78,7 +99,11 @@ impl From<ServiceError> for ApiError {
             ServiceError::PoolFull => Self::new(Kind::PoolFull, message),
             ServiceError::Changed { .. } => Self::new(Kind::Conflict, message),
             ServiceError::SequenceTaken { highest } => Self::new(Kind::Conflict, message).with(DETAIL_HIGHEST_SEQUENCE, highest),
-            ServiceError::CapReached { limit, .. } => Self::new(Kind::RateLimited, message).with("limit", limit),
+            ServiceError::CapReached(cap) => Self::new(Kind::RateLimited, message).with("limit", cap.limit),
+            ServiceError::HardwareRefused { reason } => Self::new(Kind::InvalidResources, message).with("reason", reason),
+            ServiceError::PreconditionFailed { version, .. } => Self::new(Kind::PreconditionFailed, message).with("version", version),
+            ServiceError::KeyReused => Self::new(Kind::IdempotencyKeyReused, message),
+            ServiceError::InProgress => Self::new(Kind::Conflict, message),
             ServiceError::BundleRefused { reason } => Self::new(Kind::InvalidRequest, message).with("reason", reason),
             ServiceError::NoPolicy { .. } | ServiceError::Call(_) | ServiceError::Chain(_) => {
                 tracing::warn!(%error, "a part is unavailable");

@@ -77,7 +77,8 @@ impl<R: WireRequest> FromRequest<Arc<Api>> for Json<R> {
 }
 
 impl<R: WireRequest> Json<R> {
-    fn header(&self, name: &str) -> Option<&str> {
+    /// A header of the request.
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 

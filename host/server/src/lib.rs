@@ -3,7 +3,9 @@
 mod api;
 mod authenticate;
 mod errors;
+mod etag;
 mod extract;
+mod idempotency;
 mod openapi;
 mod routes;
 mod serve;

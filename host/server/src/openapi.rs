@@ -33,7 +33,8 @@ use crate::api::Shared;
     security(("bearer" = [])),
     components(schemas(
         ErrorBody, ProblemBody, schema::RequestId, schema::Id, schema::SortOrder, schema::NodeSort, schema::PoolSort, schema::ScoreSort,
-        schema::PayoutSort, schema::EpochSort, schema::ListedNodeStatus, schema::PoolStatus, schema::PayoutStatus, schema::VoteState,
+        schema::PayoutSort, schema::EpochSort, schema::CreatedSort,
+        schema::NodeName, schema::ListedNodeStatus, schema::PoolStatus, schema::PayoutStatus, schema::VoteState,
         schema::TimeRange, schema::PolicyKind, schema::Scope, schema::ScoreId, schema::Signature
     )),
     tags(
@@ -46,6 +47,7 @@ use crate::api::Shared;
         (name = "payouts", description = "What nodes earn and were paid"),
         (name = "policies", description = "WebAssembly policies: versions and what is active"),
         (name = "auth", description = "How nodes prove who they are"),
+        (name = "deprecated", description = "Names that older clients use"),
         (name = "operations", description = "What an operator's tools ask for"),
     )
 )]

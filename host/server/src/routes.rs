@@ -1,7 +1,10 @@
 //! Routes, a file for each resource: request → use case → answer, nothing else.
 
+mod aliases;
 mod docs;
+mod enrolments;
 mod identity;
+mod keys;
 mod nodes;
 mod operations;
 mod payouts;
@@ -22,12 +25,15 @@ pub fn documented() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .merge(identity::routes())
         .merge(nodes::routes())
+        .merge(keys::routes())
+        .merge(enrolments::routes())
         .merge(pools::routes())
         .merge(telemetry::routes())
         .merge(resources::routes())
         .merge(poot::routes())
         .merge(payouts::routes())
         .merge(policies::routes())
+        .merge(aliases::routes())
         .merge(operations::routes())
         .merge(docs::routes())
 }

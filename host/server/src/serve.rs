@@ -8,7 +8,7 @@ use axum::{Extension, Router, extract::Request, http::StatusCode, middleware, re
 use tokio::net::TcpListener;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
-use crate::{Api, errors, openapi, routes};
+use crate::{Api, errors, idempotency, openapi, routes};
 
 /// All routes with their layers.
 pub fn router(api: Arc<Api>) -> Router {
@@ -17,6 +17,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(routes::pages())
         .layer(Extension(openapi::Text(document)))
         .with_state(Arc::clone(&api))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), idempotency::once))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, api.limits.request_time_max));
     Router::new()
         .merge(timed)

@@ -1,4 +1,9 @@
-use lucid_model::id::{NodeId, UserId};
+use std::sync::Arc;
+
+use lucid_model::{
+    enrolment::Enrolment,
+    id::{IntendedId, NodeId, UserId},
+};
 
 /// What a caller may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +24,8 @@ pub enum Role {
     Observer,
     /// A node: its own telemetry and record.
     Node,
+    /// The bearer of an enrolment token: registers a node, nothing else.
+    Enrolled,
     /// Not counted by the general rate limit.
     Admin,
 }
@@ -34,8 +41,12 @@ pub struct Actor {
     pub roles: Vec<Role>,
     /// The node, if it is one.
     pub node: Option<NodeId>,
+    /// The enrolment token, if it came with one.
+    pub enrolment: Option<Arc<Enrolment>>,
     /// The request it came with.
     pub request_id: Option<String>,
+    /// The id that what the request creates will have, if the request can be told from another (idempotency key).
+    pub creates: Option<IntendedId>,
 }
 
 impl Actor {
@@ -55,7 +66,9 @@ impl Actor {
             subject: subject.to_owned(),
             roles: vec![Role::Operator, Role::Viewer],
             node: None,
+            enrolment: None,
             request_id: None,
+            creates: None,
         }
     }
 

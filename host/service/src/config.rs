@@ -1,4 +1,4 @@
-use lucid_model::{epoch::PeriodLength, money::MicroUsdt, payout::Deadlines, score::Ppm};
+use lucid_model::{epoch::PeriodLength, money::MicroUsdt, node::NodeCaps, payout::Deadlines, score::Ppm};
 
 /// Who lets a pending node become active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,15 +16,6 @@ pub enum Trust {
     Witnessed,
     /// Only those of a principal with role `observer`.
     Attested,
-}
-
-/// Most live nodes that may share something; 0 = no cap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NodeCaps {
-    /// One owner.
-    pub per_owner: u64,
-    /// One address.
-    pub per_ip: u64,
 }
 
 /// How the service works. Times in milliseconds unless the name says otherwise.
@@ -76,6 +67,11 @@ pub struct ServiceConfig {
     pub challenge_ms: i64,
     /// How far a signed registration's time may be from ours.
     pub registration_skew_ms: i64,
+    /// How long a request with an idempotency key has for itself before it is tried again: longer than any request may
+    /// take.
+    pub request_lease_ms: i64,
+    /// How long its answer is kept.
+    pub request_kept_ms: i64,
     /// Age at which a vote is not sent any more.
     pub votes_age_max_ms: i64,
     /// First wait before a vote is sent again; doubles.

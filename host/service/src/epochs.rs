@@ -163,7 +163,7 @@ impl Service {
         row.set(Fact::Eligible, i64::from(window_s >= self.config.observation_min_s && node.status != NodeStatus::Suspended));
         registered_facts(&mut row, node, epoch.end());
         row.set_u64(Fact::NodesSameOwner, siblings.owners.get(&node.owner).copied().unwrap_or(1));
-        row.set_u64(Fact::NodesSameIp, siblings.addresses.get(&node.ip_address).copied().unwrap_or(1));
+        row.set_u64(Fact::NodesSameIp, siblings.at_address(node));
         row
     }
 }
@@ -189,9 +189,16 @@ impl Siblings {
         let mut counts = Self { owners: BTreeMap::new(), addresses: BTreeMap::new() };
         for node in fleet {
             *counts.owners.entry(node.owner).or_default() += 1;
-            *counts.addresses.entry(node.ip_address).or_default() += 1;
+            if let Some(address) = node.address {
+                *counts.addresses.entry(address.ip).or_default() += 1;
+            }
         }
         counts
+    }
+
+    /// Itself counted; a node that says no address is alone.
+    fn at_address(&self, node: &Node) -> u64 {
+        node.address.and_then(|address| self.addresses.get(&address.ip)).copied().unwrap_or(1)
     }
 }
 

@@ -1,5 +1,10 @@
 use lucid_model::{
-    epoch::NotADivisorOfTheDay, id::NodeId, ledger::LedgerError, money::MoneyError, node::WrongNodeStatus, payout::WrongPayoutState,
+    epoch::NotADivisorOfTheDay,
+    id::NodeId,
+    ledger::LedgerError,
+    money::MoneyError,
+    node::{CapReached, WrongNodeStatus},
+    payout::WrongPayoutState,
     settlement::SettlementError,
 };
 use lucid_ports::{CallError, ChainError, PublishError, RegisterConflict, StoreError};
@@ -72,13 +77,28 @@ pub enum ServiceError {
         highest: u64,
     },
     /// A cap is reached.
-    #[error("{what}: the limit of {limit} is reached")]
-    CapReached {
-        /// Which cap.
-        what: &'static str,
-        /// How much it is.
-        limit: u64,
+    #[error("{}: the limit of {} is reached", .0.what, .0.limit)]
+    CapReached(CapReached),
+    /// The validation policy refuses the hardware.
+    #[error("the hardware cannot be: {reason}")]
+    HardwareRefused {
+        /// In the policy's words.
+        reason: String,
     },
+    /// What the caller read is not what is there now.
+    #[error("the {what} is at version {version} by now")]
+    PreconditionFailed {
+        /// Which record.
+        what: &'static str,
+        /// Its version.
+        version: u64,
+    },
+    /// The idempotency key names another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The same request is being carried out.
+    #[error("the same request is being carried out: try again in a moment")]
+    InProgress,
     /// A bundle did not pass the gate.
     #[error("the bundle was refused: {reason}")]
     BundleRefused {

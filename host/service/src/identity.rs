@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use lucid_model::{
+    event::EventKind,
     id::{Digest, NodeId},
-    node::{Node, NodeStatus, PublicKey},
+    node::{CapReached, Node, NodeStatus, PublicKey},
     statement,
     time::TimeMs,
 };
 
-use crate::{Service, ServiceError};
+use lucid_ports::RegisterConflict;
+
+use crate::{Actor, NodeView, Role, Service, ServiceError, nodes::Change};
 
 /// Open challenges and used registration nonces; both forget by themselves.
 #[derive(Default)]
@@ -54,6 +57,21 @@ pub struct RegistrationProof {
     pub body: Digest,
 }
 
+/// A change of key.
+#[derive(Debug, Clone)]
+pub struct KeyRotation {
+    /// The next key.
+    pub next: PublicKey,
+    /// When it was signed, Unix milliseconds.
+    pub timestamp_ms: i64,
+    /// Used once.
+    pub nonce: String,
+    /// By the key that the node has, over [`statement::key_rotation`].
+    pub signature: Vec<u8>,
+    /// By the next key, over the same.
+    pub next_signature: Vec<u8>,
+}
+
 impl Service {
     /// Gives a node something to sign.
     ///
@@ -69,7 +87,7 @@ impl Service {
             challenges.forget(now);
         }
         if challenges.open.len() >= CHALLENGES_MAX {
-            return Err(ServiceError::CapReached { what: "open challenges", limit: 100_000 });
+            return Err(ServiceError::CapReached(CapReached { what: "open challenges", limit: CHALLENGES_MAX as u64 }));
         }
         challenges.open.insert(challenge.clone(), (node, expires_at));
         Ok(Challenge { challenge, expires_at })
@@ -95,21 +113,68 @@ impl Service {
 
     /// Checks the signature of a registration and uses its nonce up.
     pub(crate) fn check_registration(&self, key: PublicKey, proof: &RegistrationProof) -> Result<(), ServiceError> {
-        let now = self.now();
-        if (proof.timestamp_ms - now.0).abs() > self.config.registration_skew_ms {
-            return Err(ServiceError::Unproven { why: "the registration's timestamp is too far from our clock" });
-        }
         let signed = statement::registration(proof.method, &proof.path, proof.body, proof.timestamp_ms, &proof.nonce);
+        self.fresh(proof.timestamp_ms)?;
         if !statement::verify(key, &signed, &proof.signature) {
             return Err(ServiceError::Unproven { why: "the registration is not signed by its public key" });
         }
+        self.use_nonce_up(key, &proof.nonce)
+    }
+
+    fn fresh(&self, timestamp_ms: i64) -> Result<(), ServiceError> {
+        if timestamp_ms.abs_diff(self.now().0) > self.config.registration_skew_ms.unsigned_abs() {
+            return Err(ServiceError::Unproven { why: "the signature's timestamp is too far from our clock" });
+        }
+        Ok(())
+    }
+
+    fn use_nonce_up(&self, key: PublicKey, nonce: &str) -> Result<(), ServiceError> {
+        let now = self.now();
         let mut challenges = self.challenges.lock();
         challenges.forget(now);
-        let until = now.plus_ms(2 * self.config.registration_skew_ms);
-        match challenges.nonces.insert((key, proof.nonce.clone()), until) {
+        match challenges.nonces.insert((key, nonce.to_owned()), now.plus_ms(2 * self.config.registration_skew_ms)) {
             None => Ok(()),
-            Some(_) => Err(ServiceError::Unproven { why: "the registration's nonce was used before" }),
+            Some(_) => Err(ServiceError::Unproven { why: "the nonce was used before" }),
         }
+    }
+
+    /// Gives a node its next key: the old one signs it away, the new one shows that somebody has it.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the node is another's or has no key, a signature is wrong, or a live node has the key.
+    pub async fn rotate_key(&self, actor: &Actor, id: NodeId, rotation: KeyRotation) -> Result<NodeView, ServiceError> {
+        let node = self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
+        if !(actor.node == Some(id) || (actor.node.is_none() && actor.manages(node.owner))) {
+            return Err(ServiceError::Forbidden { why: "the node is another's, or the role may not change nodes" });
+        }
+        let old = node.public_key.ok_or(ServiceError::Unproven { why: "the node has no key that could sign" })?;
+        let signed = statement::key_rotation(id, rotation.next, rotation.timestamp_ms, &rotation.nonce);
+        self.fresh(rotation.timestamp_ms)?;
+        if !statement::verify(old, &signed, &rotation.signature) {
+            return Err(ServiceError::Unproven { why: "the change is not signed by the node's key" });
+        }
+        if !statement::verify(rotation.next, &signed, &rotation.next_signature) {
+            return Err(ServiceError::Unproven { why: "the change is not signed by the next key" });
+        }
+        self.use_nonce_up(old, &rotation.nonce)?;
+        let holder = self.store().node_by_key(rotation.next).await?;
+        if let Some(holder) = holder {
+            let own = (holder.owner == node.owner).then_some(holder.id);
+            return Err(ServiceError::AlreadyRegistered { conflict: RegisterConflict::PublicKey, own });
+        }
+        let owner = Actor { node: None, roles: vec![Role::Owner], user: node.owner, ..actor.clone() };
+        let (_, view) = self
+            .change_node(&owner, id, Change::of("node.rotate_key"), |node, now| {
+                if node.public_key != Some(old) {
+                    return Err(ServiceError::Changed { what: "node's key" });
+                }
+                node.public_key = Some(rotation.next);
+                node.updated_at = now;
+                Ok(())
+            })
+            .await?;
+        self.emit(EventKind::KeyRotated { node: id });
+        Ok(view)
     }
 
     /// The node behind a token that was given out: still there, and still with a key.

@@ -6,21 +6,26 @@
 mod actor;
 mod bus;
 mod config;
+mod enrolments;
 mod epochs;
 mod error;
 mod identity;
 mod liveness;
+mod node_alerts;
 mod nodes;
 mod observations;
 mod payer;
 mod policies;
 mod pools;
 mod queries;
+mod registration;
 mod reports;
+mod requests;
 mod runs;
 mod scores;
 mod settle;
 mod votes;
+mod wallets;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -35,14 +40,17 @@ use parking_lot::Mutex;
 
 pub use actor::{Actor, Role};
 pub use bus::EventBus;
-pub use config::{Approval, NodeCaps, ServiceConfig, Trust};
+pub use config::{Approval, ServiceConfig, Trust};
+pub use enrolments::{GivenEnrolment, NewEnrolment};
 pub use error::ServiceError;
-pub use identity::{Challenge, RegistrationProof};
-pub use nodes::{ConfigChange, NewNode, NodePatch, NodeView};
+pub use identity::{Challenge, KeyRotation, RegistrationProof};
+pub use node_alerts::{NodeAlert, NodeAlerts};
+pub use nodes::{ConfigChange, Expected, NewSuspension, NodePatch, NodeView};
 pub use observations::{JudgedSession, NewSession};
 pub use policies::{ActivationRequest, NamedActivation, Staged};
 pub use pools::{NewPool, PoolConfigChange, PoolPatch};
 pub use queries::{FleetUsage, NodeUsage};
+pub use registration::NewNode;
 pub use reports::{NewSample, ReportProof, Reported};
 pub use scores::{ScoreClaim, ScoreRequest, Validated};
 
@@ -128,6 +136,11 @@ impl Service {
         let mut ten = [0; 10];
         ten.copy_from_slice(head);
         uuid::Builder::from_unix_timestamp_millis(ms, &ten).into_uuid()
+    }
+
+    /// The id of what a request creates: the one that was kept for it, if it carries an idempotency key.
+    fn new_id(&self, actor: &Actor) -> uuid::Uuid {
+        actor.creates.map_or_else(|| self.uuid_v7(), |id| id.0)
     }
 
     fn emit(&self, kind: lucid_model::event::EventKind) {

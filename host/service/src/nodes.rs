@@ -1,42 +1,17 @@
-//! Registering, reading, changing and leaving.
-
-use std::net::IpAddr;
+//! Reading nodes, changing them, and their life cycle.
 
 use lucid_model::{
     event::EventKind,
-    facts::{REGISTRATION_FACTS, REGISTRATION_TEXTS},
     id::{NodeId, PoolId, PoolScope},
-    node::{Hardware, Node, NodeConfig, NodeEvent, NodeStatus, PublicKey, Wallet},
-    policy::{CallContext, RegistrationClaim, Scope},
+    node::{Node, NodeConfig, NodeEvent, NodeStatus},
     time::TimeMs,
-    tron::TronAddress,
 };
-use lucid_ports::{Assigned, LiveState, NodeFilter, NodeSort, Page, PageRequest, Registered, SiblingCounts};
+use lucid_ports::{Assigned, LiveState, NodeFilter, NodeSort, Page, PageRequest};
 
-use crate::{Actor, Approval, RegistrationProof, Role, Service, ServiceError};
+use crate::{Actor, Approval, Role, Service, ServiceError};
 
-/// A registration, its fields checked for form.
-#[derive(Debug, Clone)]
-pub struct NewNode {
-    /// 1–255 characters.
-    pub name: String,
-    /// At most 1000.
-    pub description: Option<String>,
-    /// Where it can be reached.
-    pub ip_address: IpAddr,
-    /// 1024–65535.
-    pub port: u16,
-    /// Limits.
-    pub config: NodeConfig,
-    /// Identity.
-    pub public_key: Option<PublicKey>,
-    /// Payee address.
-    pub wallet: Option<TronAddress>,
-    /// What it is made of.
-    pub hardware: Option<Hardware>,
-    /// An older client's id.
-    pub external_id: Option<String>,
-}
+/// Milliseconds of an hour.
+const HOUR_MS: i64 = 3_600_000;
 
 /// A change of some of a node's limits.
 pub type ConfigChange = Box<dyn Fn(NodeConfig) -> NodeConfig + Send + Sync>;
@@ -50,6 +25,19 @@ pub struct NodePatch {
     pub description: Option<String>,
     /// New limits.
     pub config: Option<ConfigChange>,
+    /// What the caller read; none = whatever is there.
+    pub expected: Option<Expected>,
+}
+
+/// A suspension to be.
+#[derive(Debug, Clone)]
+pub struct NewSuspension {
+    /// Why; 1–500 characters.
+    pub reason: String,
+    /// For how long, 1–8760; none = until lifted.
+    pub hours: Option<u32>,
+    /// Whether the owner is told.
+    pub notify_owner: bool,
 }
 
 /// A node with what changes with every report.
@@ -61,117 +49,49 @@ pub struct NodeView {
     pub live: Option<LiveState>,
 }
 
+/// Versions of a record that the caller takes it to have; empty = any, as long as the record is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected(pub Vec<u64>);
+
+impl Expected {
+    /// Checks the version of what is there.
+    pub(crate) fn check(expected: Option<&Self>, what: &'static str, version: u64) -> Result<(), ServiceError> {
+        match expected {
+            Some(Self(versions)) if !versions.is_empty() && !versions.contains(&version) => Err(ServiceError::PreconditionFailed { what, version }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How a change of a node is told to the audit log, and what the caller read before.
+pub(crate) struct Change<'a> {
+    pub(crate) action: &'a str,
+    pub(crate) detail: String,
+    pub(crate) expected: Option<Expected>,
+}
+
+impl<'a> Change<'a> {
+    pub(crate) fn of(action: &'a str) -> Self {
+        Self { action, detail: String::new(), expected: None }
+    }
+}
+
 /// Tries of a compare-and-set before the caller is told.
 const CAS_TRIES: u32 = 5;
 
 impl Service {
-    /// Registers a node: pending, in a pool that takes it.
+    /// The node that a text names: by its id, or by what an older client calls it. Ids that are made here are UUIDv7;
+    /// whether there is such a node is asked with what is done with it.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, the proof is bad, a cap is reached, the policy refuses or cannot
-    /// answer, or a live node has the same identity. Nothing is changed then.
-    pub async fn register(&self, actor: &Actor, new: NewNode, proof: Option<RegistrationProof>) -> Result<NodeView, ServiceError> {
-        if !(actor.is(Role::Owner) || actor.is(Role::Operator)) {
-            return Err(ServiceError::Forbidden { why: "registering needs role node_operator or admin" });
+    /// [`ServiceError::NotFound`] if it names none.
+    pub async fn find_node(&self, name: &str) -> Result<NodeId, ServiceError> {
+        let id = name.parse::<NodeId>().ok();
+        if let Some(id) = id.filter(|id| id.0.get_version_num() == 7) {
+            return Ok(id);
         }
-        match (new.public_key, &proof) {
-            (Some(key), Some(proof)) => self.check_registration(key, proof)?,
-            (Some(_), None) => return Err(ServiceError::invalid("public_key", "a registration with a public key must be signed by it")),
-            (None, _) => {}
-        }
-        let siblings = self.store().count_siblings(actor.user, new.ip_address).await?;
-        let caps = self.config.caps;
-        for (what, count, limit) in
-            [("nodes of one owner", siblings.same_owner, caps.per_owner), ("nodes at one address", siblings.same_ip, caps.per_ip)]
-        {
-            if limit > 0 && count >= limit {
-                return Err(ServiceError::CapReached { what, limit });
-            }
-        }
-        self.judge_registration(&new, siblings).await?;
-        let now = self.now();
-        let node = Node {
-            id: NodeId(self.uuid_v7()),
-            owner: actor.user,
-            external_id: new.external_id,
-            name: new.name,
-            description: new.description,
-            status: NodeStatus::Pending,
-            error_reason: None,
-            pool: None,
-            ip_address: new.ip_address,
-            port: new.port,
-            created_at: now,
-            updated_at: now,
-            activated_at: None,
-            score: None,
-            observed_s: 0,
-            config: new.config,
-            public_key: new.public_key,
-            wallet: new.wallet.map(|address| Wallet { address, version: 1, since: now }),
-            hardware: new.hardware,
-            suspension: None,
-            version: 1,
-        };
-        let audit = self.audit_entry(actor, "node.register", node.id, format!("{}:{}", node.ip_address, node.port));
-        match self.store().register_node(node.clone(), audit).await? {
-            Registered::Conflict(conflict) => {
-                let holder = match node.public_key {
-                    Some(key) => self.store().node_by_key(key).await?,
-                    None => None,
-                };
-                Err(ServiceError::AlreadyRegistered { conflict, own: holder.filter(|n| n.owner == actor.user).map(|n| n.id) })
-            }
-            Registered::Done => {
-                metrics::counter!("lucid_registrations_total").increment(1);
-                self.emit(EventKind::NodeRegistered { node: node.id, name: node.name.clone() });
-                let placed = self.place(&node).await?;
-                Ok(NodeView { node: placed.unwrap_or(node), live: None })
-            }
-        }
-    }
-
-    async fn judge_registration(&self, new: &NewNode, siblings: SiblingCounts) -> Result<(), ServiceError> {
-        let snapshot = self.ports.policies.snapshot();
-        let policy = snapshot.validation(Scope::Default).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
-        let hardware = new.hardware;
-        let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let facts = REGISTRATION_FACTS
-            .iter()
-            .map(|fact| match fact.name {
-                "port" => i64::from(new.port),
-                "hardware-told" => i64::from(hardware.is_some()),
-                "cores" => hardware.map_or(fact.default, |h| i64::from(h.cpu_cores)),
-                "memory-bytes" => hardware.map_or(fact.default, |h| whole(h.memory_bytes)),
-                "storage-bytes" => hardware.map_or(fact.default, |h| whole(h.storage_bytes)),
-                "nodes-same-owner" => whole(siblings.same_owner),
-                "nodes-same-ip" => whole(siblings.same_ip),
-                _ => fact.default,
-            })
-            .collect();
-        let texts = REGISTRATION_TEXTS
-            .iter()
-            .map(|text| match *text {
-                "name" => Some(new.name.clone()),
-                "ip-address" => Some(new.ip_address.to_string()),
-                "wallet-address" => new.wallet.map(|w| w.to_string()),
-                "public-key" => new.public_key.map(|k| hex::encode(k.0)),
-                _ => None,
-            })
-            .collect();
-        let verdict = policy.judge_registration(self.call_context_now(), RegistrationClaim { facts, texts }).await?;
-        verdict.map_err(|reason| ServiceError::Refused { reason })
-    }
-
-    /// The context of a call that belongs to no epoch: the epoch that is running.
-    pub(crate) fn call_context_now(&self) -> CallContext {
-        let period = self.config.epoch.period_at(self.now());
-        CallContext {
-            epoch_start_s: period.start_s,
-            period_s: period.length.seconds(),
-            seed: CallContext::seed_of(period.start_s, PoolScope::Unassigned),
-            totals: Vec::new(),
-        }
+        let known = self.store().node_by_external_id(name).await?.map(|node| node.id);
+        known.or(id).ok_or(ServiceError::no("node"))
     }
 
     /// A node that the caller may see.
@@ -186,7 +106,7 @@ impl Service {
         self.with_live(vec![node]).await?.pop().ok_or(ServiceError::no("node"))
     }
 
-    async fn with_live(&self, nodes: Vec<Node>) -> Result<Vec<NodeView>, ServiceError> {
+    pub(crate) async fn with_live(&self, nodes: Vec<Node>) -> Result<Vec<NodeView>, ServiceError> {
         let ids: Vec<_> = nodes.iter().map(|n| n.id).collect();
         let live = self.store().live_states(&ids).await?;
         Ok(nodes.into_iter().zip(live).map(|(node, live)| NodeView { node, live }).collect())
@@ -209,14 +129,16 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if the node is gone, another's or was changed meanwhile.
     pub async fn update_node(&self, actor: &Actor, id: NodeId, patch: NodePatch) -> Result<NodeView, ServiceError> {
-        self.change_node(actor, id, "node.update", String::new(), |node, now| {
+        let change = Change { expected: patch.expected.clone(), ..Change::of("node.update") };
+        self.change_node(actor, id, change, |node, now| {
             node.name = patch.name.clone().unwrap_or_else(|| node.name.clone());
-            node.description = patch.description.clone().or_else(|| node.description.clone());
+            node.description = patch.description.clone().or_else(|| node.description.clone()).filter(|text| !text.is_empty());
             node.config = patch.config.as_ref().map_or(node.config, |change| change(node.config));
             node.updated_at = now;
             Ok(())
         })
         .await
+        .map(|(_, view)| view)
     }
 
     /// Starts, pauses or removes a node for its owner or an operator.
@@ -224,6 +146,22 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if the caller may not or the life cycle has no such transition.
     pub async fn transition(&self, actor: &Actor, id: NodeId, event: NodeEvent) -> Result<NodeView, ServiceError> {
+        Ok(self.apply(actor, id, event).await?.1)
+    }
+
+    /// Suspends a node, and tells its owner if that is wanted.
+    ///
+    /// # Errors
+    /// As [`Service::transition`].
+    pub async fn suspend(&self, actor: &Actor, id: NodeId, suspension: NewSuspension) -> Result<NodeView, ServiceError> {
+        let NewSuspension { reason, hours, notify_owner } = suspension;
+        let until = hours.map(|hours| self.now().plus_ms(i64::from(hours) * HOUR_MS));
+        let (before, view) = self.apply(actor, id, NodeEvent::Suspend { reason: reason.clone(), until }).await?;
+        self.emit(EventKind::NodeSuspended { node: id, from: before.status, reason, until, notify_owner });
+        Ok(view)
+    }
+
+    async fn apply(&self, actor: &Actor, id: NodeId, event: NodeEvent) -> Result<(Node, NodeView), ServiceError> {
         let operator = actor.is(Role::Operator);
         let action = match event {
             NodeEvent::Activate => "node.activate",
@@ -239,8 +177,9 @@ impl Service {
         }
         let approval = self.config.approval;
         let detail = if let NodeEvent::Suspend { reason, .. } = &event { reason.clone() } else { String::new() };
-        self.change_node(actor, id, action, detail, |node, now| {
-            if event == NodeEvent::Activate && node.status == NodeStatus::Pending && approval == Approval::Manual && !operator {
+        self.change_node(actor, id, Change { detail, ..Change::of(action) }, |node, now| {
+            let approved = operator || node.approved || approval == Approval::Auto;
+            if event == NodeEvent::Activate && node.status == NodeStatus::Pending && !approved {
                 return Err(ServiceError::Forbidden { why: "an operator approves new nodes here" });
             }
             Ok(node.apply(event.clone(), now)?)
@@ -269,7 +208,7 @@ impl Service {
         Err(ServiceError::Changed { what: "node" })
     }
 
-    async fn managed_node(&self, actor: &Actor, id: NodeId) -> Result<Node, ServiceError> {
+    pub(crate) async fn managed_node(&self, actor: &Actor, id: NodeId) -> Result<Node, ServiceError> {
         let node = self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
         if actor.manages(node.owner) {
             Ok(node)
@@ -278,22 +217,24 @@ impl Service {
         }
     }
 
-    async fn change_node(
+    /// Changes a node that the caller manages; the record before, and what it is now.
+    pub(crate) async fn change_node(
         &self,
         actor: &Actor,
         id: NodeId,
-        action: &str,
-        detail: String,
+        told: Change<'_>,
         change: impl Fn(&mut Node, TimeMs) -> Result<(), ServiceError> + Send + Sync,
-    ) -> Result<NodeView, ServiceError> {
+    ) -> Result<(Node, NodeView), ServiceError> {
         for _ in 0..CAS_TRIES {
             let before = self.managed_node(actor, id).await?;
+            Expected::check(told.expected.as_ref(), "node", before.version)?;
             let mut node = before.clone();
             change(&mut node, self.now())?;
             node.version += 1;
-            if self.store().update_node(node.clone(), self.audit_entry(actor, action, id, detail.clone())).await? {
+            if self.store().update_node(node.clone(), self.audit_entry(actor, told.action, id, told.detail.clone())).await? {
                 self.after_change(&before, &node);
-                return self.with_live(vec![node]).await?.pop().ok_or(ServiceError::no("node"));
+                let view = self.with_live(vec![node]).await?.pop().ok_or(ServiceError::no("node"))?;
+                return Ok((before, view));
             }
         }
         Err(ServiceError::Changed { what: "node" })
@@ -312,7 +253,10 @@ impl Service {
             heard.remove(&after.id);
         }
         drop(heard);
-        self.emit(EventKind::NodeStatusChanged { node: after.id, from: before.status, to: after.status });
+        // A suspension is told with its reason, by who suspends.
+        if after.status != NodeStatus::Suspended {
+            self.emit(EventKind::NodeStatusChanged { node: after.id, from: before.status, to: after.status });
+        }
     }
 
     /// A change the service makes by itself; gives up quietly if somebody else was first.

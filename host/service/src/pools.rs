@@ -2,13 +2,16 @@
 
 use lucid_model::{
     event::EventKind,
-    id::{NodeId, PoolId, PoolScope},
+    id::{PoolId, PoolScope},
     node::Node,
-    pool::{Pool, PoolConfig, PoolStatus},
+    pool::{Candidate, LoadBalancing, Pool, PoolConfig, PoolStatus},
 };
-use lucid_ports::{Assigned, Page, PageRequest, PoolFilter, PoolSort};
+use lucid_ports::{Assigned, NodeFilter, NodeSort, Order, Page, PageRequest, PoolFilter, PoolSort, RoomOrder};
 
-use crate::{Actor, Role, Service, ServiceError};
+use crate::{Actor, Expected, NodeView, Role, Service, ServiceError};
+
+/// Pools looked at when a node is placed.
+const CANDIDATES_MAX: u32 = 1_000;
 
 /// A pool to be, its fields checked for form.
 #[derive(Debug, Clone)]
@@ -39,6 +42,8 @@ pub struct PoolPatch {
     pub status: Option<PoolStatus>,
     /// New configuration.
     pub config: Option<PoolConfigChange>,
+    /// What the caller read; none = whatever is there.
+    pub expected: Option<Expected>,
 }
 
 fn operator(actor: &Actor) -> Result<(), ServiceError> {
@@ -54,7 +59,7 @@ impl Service {
         operator(actor)?;
         let now = self.now();
         let pool = Pool {
-            id: PoolId(self.uuid_v7()),
+            id: PoolId(self.new_id(actor)),
             name: new.name,
             description: new.description,
             status: PoolStatus::Active,
@@ -66,26 +71,25 @@ impl Service {
             version: 1,
         };
         let audit = self.audit_entry(actor, "pool.create", pool.id, pool.name.clone());
-        if self.store().create_pool(pool.clone(), audit).await? { Ok(pool) } else { Err(ServiceError::PoolExists) }
+        if self.store().create_pool(pool.clone(), audit).await? {
+            return Ok(pool);
+        }
+        // An earlier try of the same request made it: its answer was lost.
+        let made = if actor.creates.is_some() { self.store().pool(pool.id).await? } else { None };
+        made.ok_or(ServiceError::PoolExists)
     }
 
     /// One pool with its nodes, as far as the caller may see them.
     ///
     /// # Errors
     /// [`ServiceError::NotFound`].
-    pub async fn pool(&self, actor: &Actor, id: PoolId) -> Result<(Pool, Vec<NodeId>), ServiceError> {
+    pub async fn pool(&self, actor: &Actor, id: PoolId) -> Result<(Pool, Vec<NodeView>), ServiceError> {
         let pool = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
-        let mut members = self.store().pool_members(id).await?;
-        if !actor.sees_all() {
-            let mut own = Vec::new();
-            for member in members {
-                if self.store().node(member).await?.is_some_and(|n| actor.sees(n.owner, n.id)) {
-                    own.push(member);
-                }
-            }
-            members = own;
-        }
-        Ok((pool, members))
+        let owner = (!actor.sees_all()).then_some(actor.user);
+        let filter = NodeFilter { pool: Some(id), owner, status: None };
+        let all = PageRequest { page: 1, limit: pool.max_nodes, sort: NodeSort::CreatedAt, order: Order::Ascending };
+        let members = self.store().nodes(&filter, all).await?.items;
+        Ok((pool, self.with_live(members).await?))
     }
 
     /// A page of pools.
@@ -103,54 +107,60 @@ impl Service {
     pub async fn update_pool(&self, actor: &Actor, id: PoolId, patch: PoolPatch) -> Result<Pool, ServiceError> {
         operator(actor)?;
         let mut pool = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
-        if patch.max_nodes.is_some_and(|max| max < pool.node_count) {
+        Expected::check(patch.expected.as_ref(), "pool", pool.version)?;
+        let max_nodes = patch.max_nodes.unwrap_or(pool.max_nodes);
+        if max_nodes < pool.node_count {
             return Err(ServiceError::invalid("max_nodes", format!("the pool has {} nodes", pool.node_count)));
         }
+        if let Some(name) = &patch.name
+            && self.store().pool_named(name).await?.is_some_and(|namesake| namesake.id != id)
+        {
+            return Err(ServiceError::PoolExists);
+        }
         pool.name = patch.name.unwrap_or(pool.name);
-        pool.description = patch.description.or(pool.description);
-        pool.max_nodes = patch.max_nodes.unwrap_or(pool.max_nodes);
+        pool.description = patch.description.or(pool.description).filter(|text| !text.is_empty());
+        pool.max_nodes = max_nodes;
         pool.status = patch.status.unwrap_or(pool.status);
         pool.config = patch.config.map_or(pool.config, |change| change(pool.config));
         pool.updated_at = self.now();
         pool.version += 1;
         let audit = self.audit_entry(actor, "pool.update", id, "");
-        if self.store().update_pool(pool.clone(), audit).await? {
-            Ok(pool)
-        } else {
-            Err(ServiceError::Changed { what: "pool, or its name was taken" })
-        }
+        if self.store().update_pool(pool.clone(), audit).await? { Ok(pool) } else { Err(ServiceError::Changed { what: "pool" }) }
     }
 
-    /// Removes a pool; its nodes go where there is room, or to no pool.
+    /// Removes a pool; its nodes go where there is room, spread as its `load_balancing` says, or to no pool.
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, or there is no such pool.
     pub async fn delete_pool(&self, actor: &Actor, id: PoolId) -> Result<(), ServiceError> {
         operator(actor)?;
-        let audit = self.audit_entry(actor, "pool.delete", id, "");
+        let pool = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
+        let audit = self.audit_entry(actor, "pool.delete", id, pool.name);
         let members = self.store().delete_pool(id, audit).await?.ok_or(ServiceError::no("pool"))?;
-        for member in members {
-            let Some(node) = self.store().node(member).await? else { continue };
-            if self.place(&node).await?.is_none() {
+        for (turn, member) in members.into_iter().enumerate() {
+            let Some(node) = self.store().node(member).await?.filter(Node::is_live) else { continue };
+            if self.place(&node, pool.config.load_balancing, turn).await?.is_none() {
                 self.emit(EventKind::NodeAssigned { node: member, pool: PoolScope::Unassigned, pool_name: None });
             }
         }
         Ok(())
     }
 
-    /// Puts a node into the emptiest pool that takes nodes by itself; none if no pool has room, or the node
-    /// was changed meanwhile.
-    pub(crate) async fn place(&self, node: &Node) -> Result<Option<Node>, ServiceError> {
-        let mut pools = self.store().pools_with_room().await?;
-        pools.sort_by_key(|p| (p.node_count, p.created_at, p.id));
-        for pool in pools {
-            let audit = self.audit_entry(&Actor::system(), "node.assign", node.id, format!("to pool {}", pool.id));
-            match self.store().assign_node(node.id, node.version, Some(pool.id), audit).await? {
+    /// Puts a node into a pool that takes nodes by itself, chosen among those with room; none if there is none, or the
+    /// node was changed meanwhile.
+    pub(crate) async fn place(&self, node: &Node, how: LoadBalancing, turn: usize) -> Result<Option<Node>, ServiceError> {
+        let mut pools = self.store().pools_with_room(RoomOrder::Oldest, CANDIDATES_MAX).await?;
+        let of = |p: &Pool| Candidate { id: p.id, node_count: p.node_count, max_nodes: p.max_nodes };
+        while let Some(chosen) = how.choose(&pools.iter().map(of).collect::<Vec<_>>(), turn) {
+            let audit = self.audit_entry(&Actor::system(), "node.assign", node.id, format!("to pool {chosen}"));
+            match self.store().assign_node(node.id, node.version, Some(chosen), audit).await? {
                 Assigned::Done(assigned) => {
-                    self.emit(EventKind::NodeAssigned { node: node.id, pool: PoolScope::Pool(pool.id), pool_name: Some(pool.name) });
+                    let pool_name = pools.into_iter().find(|p| p.id == chosen).map(|p| p.name);
+                    self.emit(EventKind::NodeAssigned { node: node.id, pool: PoolScope::Pool(chosen), pool_name });
                     return Ok(Some(*assigned));
                 }
-                Assigned::PoolFull | Assigned::NoSuchPool => {}
+                // Filled or removed since we looked.
+                Assigned::PoolFull | Assigned::NoSuchPool => pools.retain(|p| p.id != chosen),
                 Assigned::Conflict => break,
             }
         }

@@ -5,7 +5,7 @@ use lucid_model::{
     epoch::EpochRecord,
     id::{NodeId, PayoutId, RunId},
     ledger::{Head, Stream},
-    metric::UsageSummary,
+    metric::{Sample, UsageSummary},
     money::MicroUsdt,
     node::{Node, NodeStatus},
     payout::{Payout, Run},
@@ -58,6 +58,17 @@ impl Service {
         }
         let live = self.store().live_states(&[id]).await?.pop().flatten();
         Ok(NodeUsage { live, summary: self.store().usage(id, self.last(range_ms)).await? })
+    }
+
+    /// Samples of one node over the last `range_ms`, the newest `limit` of them, oldest first.
+    ///
+    /// # Errors
+    /// As [`Service::node_usage`].
+    pub async fn node_samples(&self, actor: &Actor, id: NodeId, range_ms: i64, limit: u32) -> Result<Vec<Sample>, ServiceError> {
+        if !self.seen_node(actor, id).await?.is_live() {
+            return Err(ServiceError::no("node"));
+        }
+        Ok(self.store().samples(id, self.last(range_ms), limit).await?)
     }
 
     fn last(&self, range_ms: i64) -> Interval {

@@ -185,7 +185,7 @@ impl Service {
     async fn wake(&self, node: Node, signed: bool) -> Result<Node, ServiceError> {
         let changed = match node.status {
             NodeStatus::Error => self.change_by_itself(&node, NodeEvent::Return, "node.return", "reports again").await?,
-            NodeStatus::Pending if signed && self.config.approval == Approval::Auto => {
+            NodeStatus::Pending if signed && (self.config.approval == Approval::Auto || node.approved) => {
                 self.change_by_itself(&node, NodeEvent::Activate, "node.activate", "first signed report").await?
             }
             _ => None,

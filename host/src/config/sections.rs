@@ -60,8 +60,14 @@ pub struct Auth {
     pub registration_approval: ApprovalWord,
     /// Most live nodes of one owner; 0 = no cap.
     pub nodes_per_owner_max: u64,
-    /// Most live nodes at one address; 0 = no cap.
+    /// Most live nodes at one IPv4 address; 0 = no cap.
     pub nodes_per_ip_max: u64,
+    /// Most live nodes in one IPv4 /24; 0 = no cap.
+    pub nodes_per_ipv4_24_max: u64,
+    /// Most live nodes in one IPv6 /64; 0 = no cap.
+    pub nodes_per_ipv6_64_max: u64,
+    /// Most live nodes that are paid to one address; 0 = no cap.
+    pub nodes_per_wallet_max: u64,
 }
 
 impl Default for Auth {
@@ -76,6 +82,9 @@ impl Default for Auth {
             registration_approval: ApprovalWord::Auto,
             nodes_per_owner_max: 100,
             nodes_per_ip_max: 20,
+            nodes_per_ipv4_24_max: 200,
+            nodes_per_ipv6_64_max: 20,
+            nodes_per_wallet_max: 100,
         }
     }
 }

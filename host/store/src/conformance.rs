@@ -1,6 +1,7 @@
 //! What every backend does alike: one suite over `dyn Store`. A backend brings a [`Backend`] and names the suite
 //! once: `conformance_suite!(its::constructor)`.
 
+pub(crate) mod enrolments;
 pub(crate) mod epochs;
 pub(crate) mod examples;
 pub(crate) mod ledger;
@@ -8,6 +9,7 @@ pub(crate) mod nodes;
 pub(crate) mod payouts;
 pub(crate) mod policies;
 pub(crate) mod pools;
+pub(crate) mod requests;
 pub(crate) mod scores;
 pub(crate) mod shared;
 pub(crate) mod telemetry;
@@ -31,7 +33,12 @@ macro_rules! conformance_suite {
             shared: a_stamp_is_written_once, audit_entries_are_found_by_what_they_tell, everything_is_there_after_a_restart;
             nodes: a_node_keeps_every_field, a_live_node_has_its_key_address_and_external_id_alone, a_node_that_is_gone_leaves_its_place,
                 an_unapproved_registration_gives_way, one_of_fifty_registrations_gets_the_address, one_of_fifty_updates_wins,
-                an_update_never_takes_back_pool_or_score, nodes_are_listed_in_every_order, the_fleet_is_walked_by_id, siblings_are_counted;
+                an_update_never_takes_back_pool_or_score, nodes_are_listed_in_every_order, the_fleet_is_walked_by_id, siblings_are_counted,
+                a_cap_holds_for_fifty_at_once, a_registration_is_repeated_not_doubled, nodes_without_an_address_do_not_collide;
+            enrolments: an_enrolment_keeps_every_field, one_use_is_had_once, a_token_that_is_not_good_registers_nothing,
+                enrolments_are_listed_by_creation;
+            requests: a_request_is_carried_out_once, a_request_that_was_left_is_tried_again_with_its_id, a_key_expires,
+                one_of_fifty_requests_runs;
             pools: a_pool_keeps_every_field, one_of_fifty_pools_gets_the_name, a_pool_never_holds_more_than_its_limit,
                 a_deleted_pool_leaves_no_member, pools_are_listed_in_every_order, only_pools_with_room_take_nodes;
             policies: a_version_is_kept_once_with_its_bundle, one_of_fifty_activations_wins, the_newest_activation_of_a_scope_is_in_force,

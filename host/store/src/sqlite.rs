@@ -7,6 +7,7 @@ mod audit;
 mod checkpoint;
 mod columns;
 mod database;
+mod enrolments;
 mod epochs;
 mod fault;
 mod frames;
@@ -19,7 +20,9 @@ mod policies;
 mod pools;
 mod query;
 mod readers;
+mod registration;
 mod reports;
+mod requests;
 mod runs;
 mod scores;
 mod settlements;
@@ -40,7 +43,7 @@ use std::{
 use self::database::Database;
 use crate::OpenError;
 
-const CORE: &[&str] = &[include_str!("../migrations/core/0001.sql")];
+const CORE: &[&str] = &[include_str!("../migrations/core/0001.sql"), include_str!("../migrations/core/0003.sql")];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql")];
 
 /// A store in a directory of this machine.
@@ -64,6 +67,8 @@ impl SqliteStore {
             TryLockError::WouldBlock => OpenError::InUse { dir: dir.to_owned() },
             TryLockError::Error(source) => unusable(source),
         })?;
-        Ok(Self { core: Database::open(dir, "core", CORE)?, telemetry: Database::open(dir, "telemetry", TELEMETRY)?, _lock: lock })
+        let core = Database::open(dir, "core", CORE, |connection| requests::release_all(connection).map(drop))?;
+        let telemetry = Database::open(dir, "telemetry", TELEMETRY, |_| Ok(()))?;
+        Ok(Self { core, telemetry, _lock: lock })
     }
 }

@@ -106,12 +106,27 @@ pub struct RotateKeyRequest {
     /// Ed25519, base64 of 32 bytes.
     #[schema(value_type = schema::PublicKey)]
     pub public_key: String,
+    /// By the next key, over what the node's present key signs in the headers: somebody has it.
+    #[schema(value_type = schema::Signature)]
+    pub signature: String,
+}
+
+/// A checked next key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextKey {
+    /// The key.
+    pub key: PublicKey,
+    /// 64 bytes, by it.
+    pub signature: Vec<u8>,
 }
 
 impl Request for RotateKeyRequest {
-    type Valid = PublicKey;
-    fn read(fields: &Fields<'_>) -> Result<PublicKey, FieldError> {
-        fields.require("public_key", public_key(fields, "public_key")?)
+    type Valid = NextKey;
+    fn read(fields: &Fields<'_>) -> Result<NextKey, FieldError> {
+        Ok(NextKey {
+            key: fields.require("public_key", public_key(fields, "public_key")?)?,
+            signature: fields.require("signature", fields.base64("signature", 64..=64)?)?,
+        })
     }
 }
 
@@ -128,6 +143,15 @@ impl Request for WalletRequest {
     fn read(fields: &Fields<'_>) -> Result<TronAddress, FieldError> {
         fields.require("wallet_address", fields.parsed("wallet_address")?)
     }
+}
+
+/// The header of a signed change of wallet, as documented.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct WalletHeaders {
+    /// By the node's key, over `lucid/v1/wallet`, node id, address and the version of the wallet it replaces (0: none).
+    #[param(rename = "x-lucid-signature", value_type = Option<schema::Signature>)]
+    pub signature: Option<String>,
 }
 
 /// The headers of a signed registration, as documented; all three, or none.
@@ -208,7 +232,11 @@ impl ReportSignature {
     }
 }
 
-fn signature<'a>(header: &impl Fn(&str) -> Option<&'a str>) -> Result<Option<Vec<u8>>, FieldError> {
+/// Reads the signature of a request, if it has one.
+///
+/// # Errors
+/// [`FieldError`] if it is none.
+pub fn signature<'a>(header: &impl Fn(&str) -> Option<&'a str>) -> Result<Option<Vec<u8>>, FieldError> {
     let Some(text) = header(HEADER_SIGNATURE) else { return Ok(None) };
     let bytes = STANDARD.decode(text).ok().filter(|bytes| bytes.len() == 64);
     bytes.map(Some).ok_or_else(|| FieldError::new(HEADER_SIGNATURE, "must be base64 of 64 bytes"))

@@ -6,10 +6,12 @@
 
 pub mod auth;
 pub mod client;
+pub mod enrolment;
 pub mod error;
 pub mod event;
 pub mod fields;
 pub mod health;
+pub mod legacy;
 pub mod node;
 pub mod number;
 pub mod page;

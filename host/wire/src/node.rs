@@ -16,7 +16,9 @@ use utoipa::ToSchema;
 use crate::{number::ExactNumber, schema};
 pub use configuration::{NodeConfigChange, NodeConfigRequest, ResourceLimitsRequest};
 pub use identity::public_key;
-pub use request::{RegisterNodeRequest, Registration, Suspend, SuspendNodeRequest, UpdateNode, UpdateNodeRequest};
+pub use request::{
+    LegacyRegisterRequest, NAME_LENGTH, RegisterNodeRequest, Registration, Suspend, SuspendNodeRequest, UpdateNode, UpdateNodeRequest,
+};
 
 /// What is newest of a node: kept apart from its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,11 +181,13 @@ pub struct NodeBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     pub pool_id: Option<String>,
-    /// Where it is reached.
-    #[schema(value_type = schema::IpAddress)]
-    pub ip_address: String,
+    /// Where it is reached; an older client need not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::IpAddress>)]
+    pub ip_address: Option<String>,
     /// 1024–65535.
-    pub port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// Registration.
     #[schema(value_type = schema::Timestamp)]
     pub created_at: String,
@@ -213,6 +217,13 @@ pub struct NodeBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::TronAddress>)]
     pub wallet_address: Option<String>,
+    /// How often its wallet was set: a change is signed for the present one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wallet_version: Option<u32>,
+    /// A wallet that was asked for without the node's signature: it waits for a treasurer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::TronAddress>)]
+    pub wallet_requested: Option<String>,
     /// What it says it is made of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware: Option<HardwareBody>,
@@ -243,8 +254,8 @@ impl NodeBody {
             error_reason: node.error_reason.clone(),
             suspension: node.suspension.as_ref().map(suspension),
             pool_id: node.pool.map(|pool| pool.to_string()),
-            ip_address: node.ip_address.to_string(),
-            port: node.port,
+            ip_address: node.address.map(|address| address.ip.to_string()),
+            port: node.address.map(|address| address.port),
             created_at: node.created_at.to_string(),
             updated_at: node.updated_at.to_string(),
             last_seen: live.map(|l| l.last_seen.to_string()),
@@ -254,6 +265,8 @@ impl NodeBody {
             configuration: (&node.config).into(),
             public_key: node.public_key.map(|key| STANDARD.encode(key.0)),
             wallet_address: node.wallet.map(|wallet| wallet.address.to_string()),
+            wallet_version: node.wallet.map(|wallet| wallet.version),
+            wallet_requested: node.wallet_wish.as_ref().map(|wish| wish.address.to_string()),
             hardware: node.hardware.map(Into::into),
             payable: hold.is_none(),
             payout_hold: hold.map(Into::into),
@@ -267,6 +280,7 @@ mod tests {
 
     use lucid_model::{
         id::{NodeId, UserId},
+        node::NodeAddress,
         score::{Ppm, ScoreCenti},
     };
 
@@ -282,8 +296,7 @@ mod tests {
             status: NodeStatus::Active,
             error_reason: None,
             pool: None,
-            ip_address: IpAddr::from([192, 0, 2, 1]),
-            port: 9000,
+            address: Some(NodeAddress { ip: IpAddr::from([192, 0, 2, 1]), port: 9000 }),
             created_at: TimeMs(0),
             updated_at: TimeMs(0),
             activated_at: None,
@@ -292,8 +305,10 @@ mod tests {
             config: NodeConfig::default(),
             public_key: None,
             wallet: None,
+            wallet_wish: None,
             hardware: None,
             suspension: None,
+            approved: false,
             version: 1,
         }
     }

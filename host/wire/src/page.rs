@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    enrolment::EnrolmentBody,
     fields::FieldError,
     node::NodeBody,
     payout::PayoutBody,
@@ -124,6 +125,8 @@ lists! {
     PayoutList { payouts: PayoutBody }
     /// A page of epochs.
     EpochList { epochs: EpochBody }
+    /// A page of enrolment tokens.
+    EnrolmentList { enrolment_tokens: EnrolmentBody }
     /// A page of votes.
     VoteList { votes: VoteBody }
 }

@@ -3,6 +3,7 @@
 //! The types here have no values; fields name them (`value_type = …`) so that a word or a form is written once.
 
 use lucid_model::{
+    enrolment::EnrolmentScope as Scopes,
     node::NodeStatus as Nodes,
     payout::{PayoutState as PayoutStates, PayoutStatus as PayoutStatuses, RunState as RunStates},
     policy::PolicyKind as PolicyKinds,
@@ -89,6 +90,10 @@ words! {
     PoolSort = "What pools are sorted by.", ["created_at", "updated_at", "name", "node_count"], default "created_at";
     ScoreSort = "What scores are sorted by.", ["score", "calculated_at", "node_id"], default "score";
     PayoutSort = "What payouts are sorted by.", ["created_at", "updated_at", "amount", "status"], default "created_at";
+    CreatedSort = "What enrolment tokens are sorted by.", ["created_at"], default "created_at";
+    EnrolmentScope = "`register`: its nodes are approved as any other; `approve`: they are approved already.",
+        names(Scopes::ALL, Scopes::name), default Scopes::Register.name();
+    NodeAlertKind = "What an alert is about.", ["silent", "suspended", "no_wallet", "wallet_waits", "cpu", "memory", "disk"];
     EpochSort = "What epochs and votes are sorted by.", ["epoch"], default "epoch";
 }
 
@@ -103,6 +108,7 @@ const EXAMPLE_ID: &str = "0192f0c1-2b3c-7d4e-8f90-123456789abc";
 
 schemas! {
     Id = "A UUID.", text().format(format("uuid")).examples([EXAMPLE_ID]);
+    NodeName = "A node's id, or what an older client calls it.", text().min_length(Some(1)).max_length(Some(255)).examples([EXAMPLE_ID]);
     Timestamp = "An instant, RFC 3339; answers are in UTC with milliseconds.",
         text().format(format("date-time")).examples(["2026-01-01T00:00:00.000Z"]);
     Name = "A name: neither blank nor with control characters.", text().min_length(Some(1)).max_length(Some(255)).pattern(Some(NAME));

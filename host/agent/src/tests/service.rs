@@ -146,8 +146,8 @@ async fn register(State(service): State<Service>, headers: HeaderMap, body: Byte
     seen.registrations += 1;
     seen.key = Some(key);
     let answer = json!({
-        "node_id": NODE.to_string(), "user_id": "", "name": registration.name, "status": "pending", "ip_address": registration.ip_address,
-        "port": registration.port, "created_at": "", "updated_at": "", "total_observation_time": 0, "payable": false,
+        "node_id": NODE.to_string(), "user_id": "", "name": registration.name, "status": "pending", "ip_address": registration.address.map(|a| a.ip.to_string()),
+        "port": registration.address.map(|a| a.port), "created_at": "", "updated_at": "", "total_observation_time": 0, "payable": false,
         "configuration": {"max_sessions": 10, "auto_scaling": false, "monitoring_enabled": true, "resource_limits":
             {"max_cpu_usage": 80, "max_memory_usage": 80, "max_disk_usage": 90, "max_network_bandwidth": 1}},
     });

@@ -1,19 +1,19 @@
 use axum::{
     Json as Answer,
     extract::{Path, State},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use lucid_model::{
     id::{NodeId, PoolId},
     node::{NodeEvent, NodeStatus},
 };
-use lucid_ports::{NodeFilter, NodeSort};
-use lucid_service::{Actor, ConfigChange, NewNode, NodePatch, NodeView, ServiceError};
+use lucid_ports::{NodeFilter, NodeSort, PageRequest};
+use lucid_service::{Actor, ConfigChange, NewNode, NewSuspension, NodePatch, NodeView, RegistrationProof};
 use lucid_wire::{
     ErrorBody,
     auth::RegistrationHeaders,
-    node::{NodeBody, NodeLive, RegisterNodeRequest, SuspendNodeRequest, UpdateNodeRequest},
+    node::{NodeBody, NodeLive, RegisterNodeRequest, Registration, SuspendNodeRequest, UpdateNodeRequest},
     page::{NodeList, PageParams, Pagination},
     pool::AssignPoolRequest,
     schema,
@@ -23,11 +23,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     api::{Api, Shared},
     errors::ApiError,
+    etag,
     extract::{Caller, Json, Params},
 };
-
-/// Milliseconds of an hour.
-const HOUR_MS: i64 = 3_600_000;
 
 pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -36,17 +34,29 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(activate))
         .routes(routes!(deactivate))
         .routes(routes!(suspend))
+        .routes(routes!(lift_suspension))
         .routes(routes!(assign))
 }
 
-/// An id in a path; anything that is not one names no node.
-pub fn node_id(text: &str) -> Result<NodeId, ApiError> {
-    text.parse().map_err(|_| ServiceError::NotFound { what: "node" }.into())
+/// The node that a path names: by its id, or by what an older client calls it.
+pub async fn node_id(api: &Api, text: &str) -> Result<NodeId, ApiError> {
+    Ok(api.service.find_node(text).await?)
 }
 
 pub fn body(view: &NodeView) -> NodeBody {
     let live = view.live.map(|live| NodeLive { last_seen: live.last_seen, sample: live.sample });
     NodeBody::new(&view.node, live.as_ref())
+}
+
+/// The filter `pool_id`.
+pub fn pool_filter(params: &Params) -> Result<Option<PoolId>, ApiError> {
+    params.parsed("pool_id", |text| text.parse::<PoolId>().ok(), "must be a UUID")
+}
+
+/// Which page of nodes.
+pub fn page(params: &Params) -> Result<PageRequest<NodeSort>, ApiError> {
+    params
+        .page(("created_at", NodeSort::CreatedAt), &[("updated_at", NodeSort::UpdatedAt), ("poot_score", NodeSort::Score), ("name", NodeSort::Name)])
 }
 
 /// The nodes the caller may see.
@@ -63,12 +73,9 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
             |word| NodeStatus::from_name(word).filter(|s| *s != NodeStatus::Deregistered),
             "must be one of active, inactive, pending, suspended, error",
         )?,
-        pool: params.parsed("pool_id", |text| text.parse::<PoolId>().ok(), "must be a UUID")?,
+        pool: pool_filter(&params)?,
     };
-    let page = params.page(
-        ("created_at", NodeSort::CreatedAt),
-        &[("updated_at", NodeSort::UpdatedAt), ("poot_score", NodeSort::Score), ("name", NodeSort::Name)],
-    )?;
+    let page = page(&params)?;
     let nodes = api.service.nodes(&actor, filter, page).await?;
     Ok(Answer(NodeList { nodes: nodes.items.iter().map(body).collect(), pagination: Pagination::new(page.page, page.limit, nodes.total) }))
 }
@@ -84,21 +91,23 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
         (status = 409, body = ErrorBody, description = "A node with this key, or this address and port, is registered already")))]
 async fn register(State(api): State<Shared>, Caller(actor): Caller, json: Json<RegisterNodeRequest>) -> Result<Response, ApiError> {
     let proof = json.registration_proof()?;
-    let asked = json.value;
+    registered(&api, &actor, json.value, proof).await
+}
+
+/// Registers a node, whichever form was used.
+pub async fn registered(api: &Api, actor: &Actor, asked: Registration, proof: Option<RegistrationProof>) -> Result<Response, ApiError> {
     let new = NewNode {
         name: asked.name,
         description: asked.description,
-        ip_address: asked.ip_address,
-        port: asked.port,
+        address: asked.address,
         config: asked.config,
         public_key: asked.public_key,
         wallet: asked.wallet_address,
         hardware: asked.hardware,
-        external_id: None,
+        external_id: asked.external_id,
     };
-    let node = body(&api.service.register(&actor, new, proof).await?);
-    let location = format!("/api/v1/nodes/{}", node.node_id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Answer(node)).into_response())
+    let view = api.service.register(actor, new, proof).await?;
+    etag::created(view.node.version, &body(&view), &format!("/api/v1/nodes/{}", view.node.id))
 }
 
 /// One node.
@@ -107,8 +116,9 @@ async fn register(State(api): State<Shared>, Caller(actor): Caller, json: Json<R
 #[utoipa::path(get, path = "/api/v1/nodes/{id}", operation_id = "getNode", tag = "nodes",
     params(("id" = schema::Id, Path, description = "The node")),
     responses((status = 200, body = NodeBody, description = "The node")))]
-async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeBody>, ApiError> {
-    Ok(Answer(body(&api.service.node(&actor, node_id(&id)?).await?)))
+async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let view = api.service.node(&actor, node_id(&api, &id).await?).await?;
+    etag::tagged(&headers, view.node.version, &body(&view))
 }
 
 /// Changes a node.
@@ -124,11 +134,13 @@ async fn update(
     Caller(actor): Caller,
     Path(id): Path<String>,
     json: Json<UpdateNodeRequest>,
-) -> Result<Answer<NodeBody>, ApiError> {
+) -> Result<Response, ApiError> {
+    let expected = etag::if_match(&json.headers)?;
     let asked = json.value;
     let config = asked.config.map(|change| -> ConfigChange { Box::new(move |config| change.apply(config)) });
-    let patch = NodePatch { name: asked.name, description: asked.description, config };
-    Ok(Answer(body(&api.service.update_node(&actor, node_id(&id)?, patch).await?)))
+    let patch = NodePatch { name: asked.name, description: asked.description, config, expected };
+    let view = api.service.update_node(&actor, node_id(&api, &id).await?, patch).await?;
+    etag::changed(view.node.version, &body(&view))
 }
 
 /// Removes a node.
@@ -139,12 +151,12 @@ async fn update(
     responses((status = 204, description = "It is gone"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 async fn delete(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
-    api.service.transition(&actor, node_id(&id)?, NodeEvent::Deregister).await?;
+    api.service.transition(&actor, node_id(&api, &id).await?, NodeEvent::Deregister).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn transition(api: &Api, actor: &Actor, id: &str, event: NodeEvent) -> Result<Answer<NodeBody>, ApiError> {
-    Ok(Answer(body(&api.service.transition(actor, node_id(id)?, event).await?)))
+    Ok(Answer(body(&api.service.transition(actor, node_id(api, id).await?, event).await?)))
 }
 
 /// Starts a pending or inactive node.
@@ -182,8 +194,20 @@ async fn suspend(
     Path(id): Path<String>,
     json: Json<SuspendNodeRequest>,
 ) -> Result<Answer<NodeBody>, ApiError> {
-    let until = json.value.duration_hours.map(|hours| api.service.now().plus_ms(i64::from(hours) * HOUR_MS));
-    transition(&api, &actor, &id, NodeEvent::Suspend { reason: json.value.reason, until }).await
+    let asked = json.value;
+    let suspension = NewSuspension { reason: asked.reason, hours: asked.duration_hours, notify_owner: asked.notify_user };
+    Ok(Answer(body(&api.service.suspend(&actor, node_id(&api, &id).await?, suspension).await?)))
+}
+
+/// Ends a suspension before its time.
+///
+/// For operators. The node returns to the status that it had; one that is not suspended is refused with 400.
+#[utoipa::path(post, path = "/api/v1/nodes/{id}/lift-suspension", operation_id = "liftSuspension", tag = "nodes",
+    params(("id" = schema::Id, Path, description = "The node")),
+    responses((status = 200, body = NodeBody, description = "The node as it is now"),
+        (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
+async fn lift_suspension(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeBody>, ApiError> {
+    transition(&api, &actor, &id, NodeEvent::LiftSuspension).await
 }
 
 /// Puts a node into a pool.
@@ -199,5 +223,5 @@ async fn assign(
     Path(id): Path<String>,
     json: Json<AssignPoolRequest>,
 ) -> Result<Answer<NodeBody>, ApiError> {
-    Ok(Answer(body(&api.service.assign(&actor, node_id(&id)?, Some(json.value)).await?)))
+    Ok(Answer(body(&api.service.assign(&actor, node_id(&api, &id).await?, Some(json.value)).await?)))
 }

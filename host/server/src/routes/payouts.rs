@@ -7,7 +7,7 @@ use lucid_model::{
     id::{NodeId, PayoutId, RunId},
     payout::PayoutStatus,
 };
-use lucid_ports::{PayoutFilter, PayoutSort};
+use lucid_ports::{PageRequest, PayoutFilter, PayoutSort};
 use lucid_service::ServiceError;
 use lucid_wire::{
     ErrorBody,
@@ -34,6 +34,14 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(treasury, deposit))
 }
 
+/// Which page of payouts.
+pub fn page(params: &Params) -> Result<PageRequest<PayoutSort>, ApiError> {
+    params.page(
+        ("created_at", PayoutSort::CreatedAt),
+        &[("updated_at", PayoutSort::UpdatedAt), ("amount", PayoutSort::Amount), ("status", PayoutSort::Status)],
+    )
+}
+
 /// The payouts the caller may see.
 ///
 /// A caller without rights over the fleet sees those of its own nodes.
@@ -47,10 +55,7 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
         owner: None,
         run: None,
     };
-    let page = params.page(
-        ("created_at", PayoutSort::CreatedAt),
-        &[("updated_at", PayoutSort::UpdatedAt), ("amount", PayoutSort::Amount), ("status", PayoutSort::Status)],
-    )?;
+    let page = page(&params)?;
     let payouts = api.service.payouts(&actor, filter, page).await?;
     let items = payouts.items.iter().map(PayoutBody::from).collect();
     Ok(Answer(PayoutList { payouts: items, pagination: Pagination::new(page.page, page.limit, payouts.total) }))
@@ -74,7 +79,7 @@ async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<St
     params(("id" = schema::Id, Path, description = "The node")),
     responses((status = 200, body = EarningsBody, description = "The balances")))]
 async fn earnings(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<EarningsBody>, ApiError> {
-    let id = node_id(&id)?;
+    let id = node_id(&api, &id).await?;
     let head = api.service.earnings(&actor, id).await?;
     Ok(Answer(EarningsBody::new(id, &head.balances)))
 }

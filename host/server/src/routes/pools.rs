@@ -1,8 +1,8 @@
 use axum::{
     Json as Answer,
     extract::{Path, State},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use lucid_model::{id::PoolId, pool::PoolStatus};
 use lucid_ports::{PoolFilter, PoolSort};
@@ -19,6 +19,7 @@ use super::nodes;
 use crate::{
     api::Shared,
     errors::ApiError,
+    etag,
     extract::{Caller, Json, Params},
 };
 
@@ -56,9 +57,8 @@ async fn list(State(api): State<Shared>, _caller: Caller, params: Params) -> Res
 async fn create(State(api): State<Shared>, Caller(actor): Caller, json: Json<CreatePoolRequest>) -> Result<Response, ApiError> {
     let asked = json.value;
     let new = NewPool { name: asked.name, description: asked.description, max_nodes: asked.max_nodes, config: asked.config };
-    let pool = PoolBody::from(&api.service.create_pool(&actor, new).await?);
-    let location = format!("/api/v1/pools/{}", pool.pool_id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Answer(pool)).into_response())
+    let pool = api.service.create_pool(&actor, new).await?;
+    etag::created(pool.version, &PoolBody::from(&pool), &format!("/api/v1/pools/{}", pool.id))
 }
 
 /// One pool with its nodes.
@@ -67,16 +67,9 @@ async fn create(State(api): State<Shared>, Caller(actor): Caller, json: Json<Cre
 #[utoipa::path(get, path = "/api/v1/pools/{id}", operation_id = "getPool", tag = "pools",
     params(("id" = schema::Id, Path, description = "The pool")),
     responses((status = 200, body = PoolBody, description = "The pool")))]
-async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<PoolBody>, ApiError> {
+async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
     let (pool, members) = api.service.pool(&actor, pool_id(&id)?).await?;
-    let mut bodies = Vec::with_capacity(members.len());
-    for member in members {
-        // A node that left meanwhile is no member any more.
-        if let Ok(view) = api.service.node(&actor, member).await {
-            bodies.push(nodes::body(&view));
-        }
-    }
-    Ok(Answer(PoolBody::from(&pool).with_nodes(bodies)))
+    etag::tagged(&headers, pool.version, &PoolBody::from(&pool).with_nodes(members.iter().map(nodes::body).collect()))
 }
 
 /// Changes a pool.
@@ -92,11 +85,13 @@ async fn update(
     Caller(actor): Caller,
     Path(id): Path<String>,
     json: Json<UpdatePoolRequest>,
-) -> Result<Answer<PoolBody>, ApiError> {
+) -> Result<Response, ApiError> {
+    let expected = etag::if_match(&json.headers)?;
     let asked = json.value;
     let config = asked.config.map(|change| -> PoolConfigChange { Box::new(move |config| change.apply(config)) });
-    let patch = PoolPatch { name: asked.name, description: asked.description, max_nodes: asked.max_nodes, status: asked.status, config };
-    Ok(Answer((&api.service.update_pool(&actor, pool_id(&id)?, patch).await?).into()))
+    let patch = PoolPatch { name: asked.name, description: asked.description, max_nodes: asked.max_nodes, status: asked.status, config, expected };
+    let pool = api.service.update_pool(&actor, pool_id(&id)?, patch).await?;
+    etag::changed(pool.version, &PoolBody::from(&pool))
 }
 
 /// Removes a pool.

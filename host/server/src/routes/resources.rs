@@ -31,7 +31,7 @@ async fn node(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Answer<NodeResourcesBody>, ApiError> {
-    let (id, range) = (node_id(&id)?, TimeRange::read(params.get("time_range"))?);
+    let (id, range) = (node_id(&api, &id).await?, TimeRange::read(params.get("time_range"))?);
     let usage = api.service.node_usage(&actor, id, range.ms()).await?;
     let newest = usage.live.and_then(|live| live.sample);
     Ok(Answer(NodeResourcesBody::new(id, &usage.summary, newest.as_ref(), api.service.now())))

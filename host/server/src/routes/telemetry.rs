@@ -45,7 +45,7 @@ async fn heartbeat(
     json: Json<HeartbeatRequest>,
 ) -> Result<Answer<ReportBody>, ApiError> {
     let proof = json.report_proof("heartbeat")?;
-    Ok(Answer(body(&api.service.report(&actor, node_id(&id)?, proof, Vec::new()).await?)))
+    Ok(Answer(body(&api.service.report(&actor, node_id(&api, &id).await?, proof, Vec::new()).await?)))
 }
 
 /// One sample, or a batch.
@@ -65,7 +65,7 @@ async fn metrics(
     let sample =
         |s: &lucid_wire::report::ClaimedSample| NewSample { at: s.at, usage: s.usage, active_sessions: s.active_sessions, uptime_s: s.uptime_s };
     let samples = json.value.iter().map(sample).collect();
-    Ok(Answer(body(&api.service.report(&actor, node_id(&id)?, proof, samples).await?)))
+    Ok(Answer(body(&api.service.report(&actor, node_id(&api, &id).await?, proof, samples).await?)))
 }
 
 /// Observation sessions.
@@ -85,6 +85,6 @@ async fn observations(
     let proof = json.report_proof("observations")?;
     let session = |s: &lucid_wire::report::ClaimedSession| NewSession { session: s.session, span: s.span, quality: s.quality, usage: s.usage };
     let sessions = json.value.iter().map(session).collect();
-    let reported = api.service.observe(&actor, node_id(&id)?, proof, sessions).await?;
+    let reported = api.service.observe(&actor, node_id(&api, &id).await?, proof, sessions).await?;
     Ok(Answer(ObservationsBody { observations: reported.sessions.iter().map(|s| SessionVerdictBody::new(s.session, &s.verdict)).collect() }))
 }

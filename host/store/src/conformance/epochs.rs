@@ -34,7 +34,7 @@ pub(crate) async fn a_frame_is_written_once(backend: &mut dyn Backend) {
 
 pub(crate) async fn an_epoch_is_closed_exactly_once(backend: &mut dyn Backend) {
     let store = backend.store();
-    store.register_node(node(1), audit("node.register")).await.unwrap();
+    store.register_node(registration(node(1))).await.unwrap();
     let outcomes = fifty(|i| {
         let store = store.clone();
         let chunks = vec![chunk(1, 0, PoolScope::Unassigned, vec![row(1, i)])];
@@ -50,7 +50,7 @@ pub(crate) async fn an_epoch_is_closed_exactly_once(backend: &mut dyn Backend) {
 
 pub(crate) async fn closing_an_epoch_moves_its_nodes(backend: &mut dyn Backend) {
     let store = backend.store();
-    store.register_node(node(1), audit("node.register")).await.unwrap();
+    store.register_node(registration(node(1))).await.unwrap();
     let block = Some(BlockRef { id: "b".into(), hash: "h".into() });
     let record = EpochRecord { block, ..epoch(1) };
     store.commit_epoch(record.clone(), vec![chunk(1, 0, PoolScope::Unassigned, vec![row(1, 8_000)])], vec![]).await.unwrap();

@@ -10,7 +10,7 @@ use lucid_model::{
     ledger::{Draft, Head},
     metric::{NetworkCounters, Sample, Usage},
     money::MicroUsdt,
-    node::{Hardware, Node, NodeConfig, NodeStatus, PublicKey, Suspension, Wallet},
+    node::{Hardware, Node, NodeAddress, NodeCaps, NodeConfig, NodeStatus, PublicKey, Suspension, Wallet, WalletWish},
     observation::{Observation, Observer, Verdict},
     payout::{Payout, PayoutState, Run, RunState},
     policy::{PolicyRef, Revision},
@@ -20,7 +20,7 @@ use lucid_model::{
     time::TimeMs,
     vote::{Vote, VoteChoice, VoteState},
 };
-use lucid_ports::Report;
+use lucid_ports::{Registration, Report};
 use uuid::Uuid;
 
 pub(crate) const HOUR: i64 = 3600;
@@ -48,6 +48,15 @@ pub(crate) fn audit(action: &str) -> AuditEntry {
     }
 }
 
+pub(crate) fn at(ip: IpAddr, port: u16) -> Option<NodeAddress> {
+    Some(NodeAddress { ip, port })
+}
+
+/// A registration without caps and tokens.
+pub(crate) fn registration(node: Node) -> Registration {
+    Registration { node, caps: NodeCaps::default(), enrolment: None, audit: audit("node.register"), assign_audit: None }
+}
+
 /// A plain active node, alone at its address.
 pub(crate) fn node(i: u32) -> Node {
     let [.., high, low] = i.to_be_bytes();
@@ -60,8 +69,7 @@ pub(crate) fn node(i: u32) -> Node {
         status: NodeStatus::Active,
         error_reason: None,
         pool: None,
-        ip_address: IpAddr::from([10, 0, high, low]),
-        port: 9000,
+        address: at(IpAddr::from([10, 0, high, low]), 9000),
         created_at: TimeMs(1_000),
         updated_at: TimeMs(2_000),
         activated_at: None,
@@ -70,8 +78,10 @@ pub(crate) fn node(i: u32) -> Node {
         config: NodeConfig::default(),
         public_key: None,
         wallet: None,
+        wallet_wish: None,
         hardware: None,
         suspension: None,
+        approved: false,
         version: 1,
     }
 }
@@ -82,16 +92,17 @@ pub(crate) fn full_node(i: u32) -> Node {
         description: Some("täglich".into()),
         status: NodeStatus::Suspended,
         error_reason: Some("silent".into()),
-        ip_address: "2001:db8::7".parse().unwrap(),
-        port: 65_535,
+        address: at("2001:db8::7".parse().unwrap(), 65_535),
         activated_at: Some(TimeMs(1_500)),
         score: Some(ScoreCenti(8_750)),
         observed_s: 7_200,
         config: NodeConfig { max_sessions: 7, max_network_bandwidth: u64::MAX, auto_scaling: true, ..NodeConfig::default() },
         public_key: Some(PublicKey([7; 32])),
         wallet: Some(Wallet { address: "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC".parse().unwrap(), version: 3, since: TimeMs(1_234) }),
+        wallet_wish: Some(WalletWish { address: "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC".parse().unwrap(), at: TimeMs(1_300), by: "alice".into() }),
         hardware: Some(Hardware { cpu_cores: 8, memory_bytes: 1 << 40, storage_bytes: u64::MAX }),
         suspension: Some(Suspension { reason: "abuse".into(), until: Some(TimeMs(9_000)), earlier: NodeStatus::Active }),
+        approved: true,
         ..node(i)
     }
 }

@@ -1,15 +1,34 @@
 use lucid_model::{
     id::PoolScope,
-    node::{Node, NodeEvent, NodeStatus, PublicKey},
+    node::{CapReached, Node, NodeCaps, NodeEvent, NodeStatus, PublicKey, SiblingCounts},
+    pool::Pool,
     score::ScoreCenti,
     time::TimeMs,
 };
-use lucid_ports::{Assigned, AuditFilter, NodeFilter, NodeSort, Order, PageRequest, RegisterConflict, Registered, SiblingCounts, Store};
+use lucid_ports::{Assigned, AuditFilter, Newcomer, NodeFilter, NodeSort, Order, PageRequest, RegisterConflict, Registered, Registration, Store};
 
 use super::{Backend, all, examples::*, fifty};
 
-async fn register(store: &dyn Store, node: Node) -> Registered {
-    store.register_node(node, audit("node.register")).await.unwrap()
+/// What became of a registration, the record apart.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Done,
+    Other(Registered),
+}
+
+async fn register(store: &dyn Store, node: Node) -> Outcome {
+    let asked = node.clone();
+    match store.register_node(registration(node)).await.unwrap() {
+        Registered::Done(stored) => {
+            assert_eq!(*stored, asked);
+            Outcome::Done
+        }
+        other => Outcome::Other(other),
+    }
+}
+
+fn conflict(with: RegisterConflict) -> Outcome {
+    Outcome::Other(Registered::Conflict(with))
 }
 
 async fn audited(store: &dyn Store) -> u64 {
@@ -19,7 +38,7 @@ async fn audited(store: &dyn Store) -> u64 {
 pub(crate) async fn a_node_keeps_every_field(backend: &mut dyn Backend) {
     let store = backend.store();
     for node in [full_node(1), node(2)] {
-        assert_eq!(register(&*store, node.clone()).await, Registered::Done);
+        assert_eq!(register(&*store, node.clone()).await, Outcome::Done);
         assert_eq!(store.node(node.id).await.unwrap(), Some(node));
     }
     assert_eq!(store.node_by_external_id("ext-1").await.unwrap(), Some(full_node(1)));
@@ -34,16 +53,16 @@ pub(crate) async fn a_node_keeps_every_field(backend: &mut dyn Backend) {
 pub(crate) async fn a_live_node_has_its_key_address_and_external_id_alone(backend: &mut dyn Backend) {
     let store = backend.store();
     let first = full_node(1);
-    assert_eq!(register(&*store, first.clone()).await, Registered::Done);
+    assert_eq!(register(&*store, first.clone()).await, Outcome::Done);
     let same_key = Node { public_key: first.public_key, ..node(2) };
-    assert_eq!(register(&*store, same_key).await, Registered::Conflict(RegisterConflict::PublicKey));
-    let same_address = Node { ip_address: first.ip_address, port: first.port, ..node(2) };
-    assert_eq!(register(&*store, same_address.clone()).await, Registered::Conflict(RegisterConflict::Address));
+    assert_eq!(register(&*store, same_key).await, conflict(RegisterConflict::PublicKey));
+    let same_address = Node { address: first.address, ..node(2) };
+    assert_eq!(register(&*store, same_address.clone()).await, conflict(RegisterConflict::Address));
     let same_name = Node { external_id: first.external_id.clone(), ..node(2) };
-    assert_eq!(register(&*store, same_name).await, Registered::Conflict(RegisterConflict::ExternalId));
-    assert_eq!(register(&*store, Node { port: 9_001, ..same_address }).await, Registered::Done);
+    assert_eq!(register(&*store, same_name).await, conflict(RegisterConflict::ExternalId));
+    assert_eq!(register(&*store, Node { address: at(first.address.unwrap().ip, 9_001), ..same_address }).await, Outcome::Done);
     assert_eq!(audited(&*store).await, 2, "a conflict leaves no trace");
-    let moved = Node { ip_address: first.ip_address, port: first.port, version: 2, ..node(2) };
+    let moved = Node { address: first.address, version: 2, ..node(2) };
     assert!(!store.update_node(moved, audit("node.update")).await.unwrap(), "nor does an update take an address");
 }
 
@@ -54,7 +73,7 @@ pub(crate) async fn a_node_that_is_gone_leaves_its_place(backend: &mut dyn Backe
     gone.apply(NodeEvent::Deregister, TimeMs(9_000)).unwrap();
     gone.version += 1;
     assert!(store.update_node(gone.clone(), audit("node.deregister")).await.unwrap());
-    assert_eq!(register(&*store, Node { id: node_id(2), ..full_node(1) }).await, Registered::Done);
+    assert_eq!(register(&*store, Node { id: node_id(2), ..full_node(1) }).await, Outcome::Done);
     assert_eq!(store.node(gone.id).await.unwrap(), Some(gone));
     assert_eq!(store.nodes(&NodeFilter::default(), all(NodeSort::Name, Order::Ascending)).await.unwrap().total, 1);
     assert_eq!(store.node_by_external_id("ext-1").await.unwrap().unwrap().id, node_id(2));
@@ -63,19 +82,19 @@ pub(crate) async fn a_node_that_is_gone_leaves_its_place(backend: &mut dyn Backe
 pub(crate) async fn an_unapproved_registration_gives_way(backend: &mut dyn Backend) {
     let store = backend.store();
     let pending = |i, at_ms| {
-        let (ip_address, external_id) = (node(1).ip_address, Some("same".into()));
-        Node { status: NodeStatus::Pending, created_at: TimeMs(at_ms), ip_address, external_id, ..node(i) }
+        let (address, external_id) = (node(1).address, Some("same".into()));
+        Node { status: NodeStatus::Pending, created_at: TimeMs(at_ms), address, external_id, ..node(i) }
     };
-    assert_eq!(register(&*store, pending(1, 0)).await, Registered::Done);
+    assert_eq!(register(&*store, pending(1, 0)).await, Outcome::Done);
     let quarter = 15 * 60 * 1000;
-    assert_eq!(register(&*store, pending(2, quarter)).await, Registered::Conflict(RegisterConflict::Address));
-    assert_eq!(register(&*store, pending(2, quarter + 1)).await, Registered::Done);
+    assert_eq!(register(&*store, pending(2, quarter)).await, conflict(RegisterConflict::Address));
+    assert_eq!(register(&*store, pending(2, quarter + 1)).await, Outcome::Done);
     let given_way = store.node(node_id(1)).await.unwrap().unwrap();
     assert_eq!((given_way.status, given_way.version), (NodeStatus::Deregistered, 2));
     let keyed = Node { public_key: Some(PublicKey([9; 32])), ..pending(3, quarter + 2) };
-    assert_eq!(register(&*store, keyed).await, Registered::Done, "a key at once replaces none");
+    assert_eq!(register(&*store, keyed).await, Outcome::Done, "a key at once replaces none");
     let other_key = Node { public_key: Some(PublicKey([8; 32])), ..pending(4, quarter + 3) };
-    assert_eq!(register(&*store, other_key).await, Registered::Conflict(RegisterConflict::Address));
+    assert_eq!(register(&*store, other_key).await, conflict(RegisterConflict::Address));
 }
 
 pub(crate) async fn one_of_fifty_registrations_gets_the_address(backend: &mut dyn Backend) {
@@ -85,7 +104,7 @@ pub(crate) async fn one_of_fifty_registrations_gets_the_address(backend: &mut dy
         async move { register(&*store, Node { id: node_id(i), ..node(1) }).await }
     })
     .await;
-    assert_eq!(outcomes.iter().filter(|o| **o == Registered::Done).count(), 1);
+    assert_eq!(outcomes.iter().filter(|o| **o == Outcome::Done).count(), 1);
     assert_eq!(audited(&*store).await, 1);
 }
 
@@ -183,10 +202,60 @@ pub(crate) async fn the_fleet_is_walked_by_id(backend: &mut dyn Backend) {
 
 pub(crate) async fn siblings_are_counted(backend: &mut dyn Backend) {
     let store = backend.store();
-    for (i, owner, port) in [(1, 1, 9_000), (2, 1, 9_001), (3, 2, 9_002)] {
-        register(&*store, Node { owner: owner_id(owner), port, ip_address: node(1).ip_address, ..node(i) }).await;
+    let ip = |text: &str| text.parse().unwrap();
+    let wallet = full_node(1).wallet;
+    for (i, owner, address, wallet) in [
+        (1, 1, at(ip("192.0.2.1"), 9_000), wallet),
+        (2, 1, at(ip("192.0.2.1"), 9_001), None),
+        (3, 2, at(ip("192.0.2.200"), 9_002), wallet),
+        (4, 2, None, wallet),
+        (5, 3, at(ip("2001:db8:0:1::1"), 9_000), None),
+        (6, 3, at(ip("2001:db8:0:1:ffff::1"), 9_000), None),
+    ] {
+        register(&*store, Node { owner: owner_id(owner), address, wallet, ..node(i) }).await;
     }
-    let counts = store.count_siblings(owner_id(1), node(1).ip_address).await.unwrap();
-    assert_eq!(counts, SiblingCounts { same_owner: 2, same_ip: 3 });
-    assert_eq!(store.count_siblings(owner_id(9), node(9).ip_address).await.unwrap(), SiblingCounts::default());
+    let newcomer = |owner, ip, wallet: Option<lucid_model::node::Wallet>| Newcomer { owner: owner_id(owner), ip, wallet: wallet.map(|w| w.address) };
+    let of = |same_owner, same_ip, same_network, same_wallet| SiblingCounts { same_owner, same_ip, same_network, same_wallet };
+    for (asked, except, expected) in [
+        (newcomer(1, Some(ip("192.0.2.1")), wallet), None, of(2, 2, 3, 3)),
+        (newcomer(1, Some(ip("192.0.2.1")), wallet), Some(node_id(1)), of(1, 1, 2, 2)),
+        (newcomer(9, Some(ip("2001:db8:0:1::9")), None), None, of(0, 0, 2, 0)),
+        (newcomer(9, None, None), None, SiblingCounts::default()),
+    ] {
+        assert_eq!(store.count_siblings(asked, except).await.unwrap(), expected, "{asked:?}");
+    }
+}
+
+pub(crate) async fn a_cap_holds_for_fifty_at_once(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let caps = NodeCaps { per_owner: 7, ..NodeCaps::default() };
+    let outcomes = fifty(|i| {
+        let store = store.clone();
+        async move { store.register_node(Registration { caps, ..registration(node(i)) }).await.unwrap() }
+    })
+    .await;
+    let reached = Registered::CapReached(CapReached { what: "nodes of one owner", limit: 7 });
+    assert_eq!(outcomes.iter().filter(|o| **o == reached).count(), 43);
+    assert_eq!(audited(&*store).await, 7, "what was refused leaves no trace");
+}
+
+pub(crate) async fn a_registration_is_repeated_not_doubled(backend: &mut dyn Backend) {
+    let store = backend.store();
+    store.create_pool(Pool { max_nodes: 1, ..pool(1) }, audit("pool.create")).await.unwrap();
+    let wanted = Registration { assign_audit: Some(audit("node.assign")), ..registration(Node { pool: Some(pool_id(1)), ..node(1) }) };
+    let Registered::Done(first) = store.register_node(wanted.clone()).await.unwrap() else { panic!() };
+    assert_eq!(first.pool, Some(pool_id(1)));
+    assert_eq!(store.register_node(wanted).await.unwrap(), Registered::Repeated(first));
+    assert_eq!(audited(&*store).await, 3);
+    let late = Registration { assign_audit: Some(audit("node.assign")), ..registration(Node { pool: Some(pool_id(1)), ..node(2) }) };
+    let Registered::Done(second) = store.register_node(late).await.unwrap() else { panic!() };
+    assert_eq!((second.pool, audited(&*store).await), (None, 4), "the pool is full: registered all the same");
+}
+
+pub(crate) async fn nodes_without_an_address_do_not_collide(backend: &mut dyn Backend) {
+    let store = backend.store();
+    for i in 1..=3 {
+        assert_eq!(register(&*store, Node { address: None, ..node(i) }).await, Outcome::Done);
+        assert_eq!(store.node(node_id(i)).await.unwrap().unwrap().address, None);
+    }
 }

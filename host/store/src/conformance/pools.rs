@@ -3,7 +3,7 @@ use lucid_model::{
     pool::{Pool, PoolConfig, PoolStatus},
     time::TimeMs,
 };
-use lucid_ports::{Assigned, Order, PageRequest, PoolFilter, PoolSort, Store};
+use lucid_ports::{Assigned, Order, PageRequest, PoolFilter, PoolSort, RoomOrder, Store};
 
 use super::{Backend, all, examples::*, fifty};
 
@@ -23,6 +23,8 @@ pub(crate) async fn a_pool_keeps_every_field(backend: &mut dyn Backend) {
     assert!(create(&*store, pool(2)).await);
     assert!(!store.update_pool(Pool { name: "pool 1".into(), version: 2, ..pool(2) }, audit("pool.update")).await.unwrap());
     assert_eq!(store.pool(pool_id(9)).await.unwrap(), None);
+    assert_eq!(store.pool_named("pool 2").await.unwrap(), Some(pool(2)));
+    assert_eq!(store.pool_named("pool 3").await.unwrap(), None);
 }
 
 pub(crate) async fn one_of_fifty_pools_gets_the_name(backend: &mut dyn Backend) {
@@ -39,7 +41,7 @@ pub(crate) async fn a_pool_never_holds_more_than_its_limit(backend: &mut dyn Bac
     let store = backend.store();
     create(&*store, pool(1)).await;
     for i in 0..50 {
-        store.register_node(node(i), audit("node.register")).await.unwrap();
+        store.register_node(registration(node(i))).await.unwrap();
     }
     let outcomes = fifty(|i| {
         let store = store.clone();
@@ -55,6 +57,9 @@ pub(crate) async fn a_pool_never_holds_more_than_its_limit(backend: &mut dyn Bac
     assert_eq!((left.pool, left.version), (None, 3));
     assert_eq!(store.pool(pool_id(1)).await.unwrap().unwrap().node_count, 9);
     assert_eq!(store.assign_node(member, 3, Some(pool_id(2)), audit("node.assign")).await.unwrap(), Assigned::NoSuchPool);
+    let smaller = Pool { max_nodes: 8, version: 2, ..pool(1) };
+    assert!(!store.update_pool(smaller.clone(), audit("pool.update")).await.unwrap(), "nine are in");
+    assert!(store.update_pool(Pool { max_nodes: 9, ..smaller }, audit("pool.update")).await.unwrap());
     left.apply(NodeEvent::Deregister, TimeMs(1)).unwrap();
     left.version = 4;
     store.update_node(*left, audit("node.deregister")).await.unwrap();
@@ -65,7 +70,7 @@ pub(crate) async fn a_deleted_pool_leaves_no_member(backend: &mut dyn Backend) {
     let store = backend.store();
     create(&*store, pool(1)).await;
     for i in 0..3 {
-        store.register_node(node(i), audit("node.register")).await.unwrap();
+        store.register_node(registration(node(i))).await.unwrap();
         store.assign_node(node_id(i), 1, Some(pool_id(1)), audit("node.assign")).await.unwrap();
     }
     let members: Vec<_> = (0..3).map(node_id).collect();
@@ -81,7 +86,7 @@ pub(crate) async fn pools_are_listed_in_every_order(backend: &mut dyn Backend) {
         let (created_at, updated_at) = (TimeMs(i64::from(i / 3)), TimeMs(i64::from(9 - i / 3)));
         create(&*store, Pool { created_at, updated_at, name: format!("{}", 9 - i), ..pool(i) }).await;
         if i % 2 == 0 {
-            store.register_node(node(i), audit("node.register")).await.unwrap();
+            store.register_node(registration(node(i))).await.unwrap();
             store.assign_node(node_id(i), 1, Some(pool_id(i)), audit("node.assign")).await.unwrap();
         }
     }
@@ -117,8 +122,14 @@ pub(crate) async fn only_pools_with_room_take_nodes(backend: &mut dyn Backend) {
     create(&*store, Pool { config: PoolConfig { auto_assignment: false, ..PoolConfig::default() }, ..pool(3) }).await;
     create(&*store, Pool { created_at: TimeMs(0), ..pool(4) }).await;
     let room = |pools: Vec<Pool>| pools.into_iter().map(|p| p.id).collect::<Vec<_>>();
-    assert_eq!(room(store.pools_with_room().await.unwrap()), [pool_id(4), pool_id(1)]);
-    store.register_node(node(1), audit("node.register")).await.unwrap();
+    assert_eq!(room(store.pools_with_room(RoomOrder::Oldest, 10).await.unwrap()), [pool_id(4), pool_id(1)]);
+    assert_eq!(room(store.pools_with_room(RoomOrder::Emptiest, 1).await.unwrap()), [pool_id(4)]);
+    store.register_node(registration(node(1))).await.unwrap();
     store.assign_node(node_id(1), 1, Some(pool_id(1)), audit("node.assign")).await.unwrap();
-    assert_eq!(room(store.pools_with_room().await.unwrap()), [pool_id(4)]);
+    assert_eq!(room(store.pools_with_room(RoomOrder::Oldest, 10).await.unwrap()), [pool_id(4)]);
+    store.register_node(registration(node(2))).await.unwrap();
+    store.assign_node(node_id(2), 1, Some(pool_id(4)), audit("node.assign")).await.unwrap();
+    create(&*store, pool(5)).await;
+    assert_eq!(room(store.pools_with_room(RoomOrder::Oldest, 10).await.unwrap()), [pool_id(4), pool_id(5)]);
+    assert_eq!(room(store.pools_with_room(RoomOrder::Emptiest, 10).await.unwrap()), [pool_id(5), pool_id(4)]);
 }

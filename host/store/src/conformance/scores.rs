@@ -14,7 +14,7 @@ const POOL: fn() -> PoolScope = || PoolScope::Pool(pool_id(1));
 /// Epoch 1 scores nodes 1–3 without a pool, epoch 2 nodes 2 and 3 in one, epoch 3 holds node 3.
 async fn three_epochs(store: &dyn Store) {
     for i in 1..=3 {
-        store.register_node(Node { owner: owner_id(i % 2), ..node(i) }, audit("node.register")).await.unwrap();
+        store.register_node(registration(Node { owner: owner_id(i % 2), ..node(i) })).await.unwrap();
     }
     let first = vec![row(1, 50), row(2, 60), row(3, 60)];
     store.commit_epoch(epoch(1), vec![chunk(1, 0, PoolScope::Unassigned, first)], vec![]).await.unwrap();

@@ -65,7 +65,7 @@ pub(crate) async fn everything_is_there_after_a_restart(backend: &mut dyn Backen
 }
 
 async fn fill(store: &dyn Store) {
-    store.register_node(node(1), audit("node.register")).await.unwrap();
+    store.register_node(registration(node(1))).await.unwrap();
     store.create_pool(pool(1), audit("pool.create")).await.unwrap();
     let chunks = vec![chunk(1, 0, lucid_model::id::PoolScope::Unassigned, vec![row(1, 8_000)])];
     store.commit_epoch(epoch(1), chunks, vec![vote(1, 1)]).await.unwrap();

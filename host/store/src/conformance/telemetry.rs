@@ -101,6 +101,10 @@ pub(crate) async fn usage_is_summed_over_the_range(backend: &mut dyn Backend) {
     assert_eq!((summary.samples, summary.network.bytes_sent, summary.cpu), (4, 90, Ppm(500_000)));
     assert_eq!(store.usage(node_id(1), span(11, 40)).await.unwrap().network.bytes_sent, 30);
     assert_eq!(store.usage(node_id(9), span(0, 99)).await.unwrap(), UsageSummary::default());
+    let ats = |samples: Vec<lucid_model::metric::Sample>| samples.iter().map(|s| s.at.0).collect::<Vec<_>>();
+    assert_eq!(ats(store.samples(node_id(1), span(10, 40), 2).await.unwrap()), [20, 30], "the newest, oldest first");
+    let all = store.samples(node_id(1), span(10, 41), 10).await.unwrap();
+    assert_eq!((ats(all.clone()), all[1]), (vec![10, 20, 30, 40], sample(1, 20, 150)));
     let (fleet, open) = store.fleet_usage(None, span(0, 99)).await.unwrap();
     assert_eq!((fleet.samples, fleet.network.bytes_sent, open), (6, 94, 6));
     let (own, open) = store.fleet_usage(Some(&[node_id(2), node_id(9)]), span(0, 99)).await.unwrap();

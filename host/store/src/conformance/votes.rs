@@ -13,7 +13,7 @@ fn block(id: &str) -> BlockRef {
 
 async fn two_epochs(store: &dyn Store) {
     for i in 1..=2 {
-        store.register_node(Node { owner: owner_id(i), ..node(i) }, audit("node.register")).await.unwrap();
+        store.register_node(registration(Node { owner: owner_id(i), ..node(i) })).await.unwrap();
     }
     for i in [2, 1] {
         store.commit_epoch(epoch(i), vec![], vec![vote(i, 2), vote(i, 1)]).await.unwrap();

@@ -1,9 +1,8 @@
-use std::net::IpAddr;
-
 use lucid_model::{
     epoch::{Period, PeriodLength},
     id::{Digest, PoolId, PoolScope},
     money::MicroUsdt,
+    node::NodeAddress,
     policy::PolicyRef,
     score::Ppm,
     time::TimeMs,
@@ -68,8 +67,13 @@ impl<'r> Columns<'r> {
         let text: String = self.take()?;
         parse(&text).ok_or_else(|| self.bad(&text))
     }
-    pub(crate) fn ip(&mut self) -> Result<IpAddr, Fault> {
-        self.word(|text| text.parse().ok())
+    /// An address and a port, both or neither.
+    pub(crate) fn address(&mut self) -> Result<Option<NodeAddress>, Fault> {
+        let ip: Option<String> = self.take()?;
+        let port: Option<u16> = self.take()?;
+        let (Some(text), Some(port)) = (ip, port) else { return Ok(None) };
+        let ip = text.parse().map_err(|_| self.bad(&text))?;
+        Ok(Some(NodeAddress { ip, port }))
     }
     pub(crate) fn json<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
         let text: String = self.take()?;

@@ -28,7 +28,13 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) fn open(dir: &Path, name: &'static str, migrations: &[&str]) -> Result<Self, OpenError> {
+    /// Opens or creates a file; `prepare` is the first thing said to the migrated file.
+    pub(crate) fn open(
+        dir: &Path,
+        name: &'static str,
+        migrations: &[&str],
+        prepare: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<Self, OpenError> {
         let file = dir.join(format!("{name}.db"));
         let damaged = |source| OpenError::Database { file: file.clone(), source };
         let writing =
@@ -37,6 +43,7 @@ impl Database {
         configure(&writing).map_err(damaged)?;
         migrate(&writing, &file, migrations)?;
         durable(&writing).map_err(damaged)?;
+        prepare(&writing).map_err(damaged)?;
         let mut reading = Vec::with_capacity(READERS);
         for _ in 0..READERS {
             let connection = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(damaged)?;

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, functions::FunctionFlags};
 
 use crate::OpenError;
 
@@ -12,6 +12,9 @@ pub(crate) fn migrate(connection: &Connection, file: &Path, steps: &[&str]) -> R
     if found > known {
         return Err(OpenError::NewerSchema { file: file.to_owned(), found, known });
     }
+    if found < known {
+        functions(connection).map_err(damaged)?;
+    }
     for (version, step) in (1_i64..).zip(steps).filter(|(version, _)| *version > found) {
         let transaction = connection.unchecked_transaction().map_err(damaged)?;
         transaction.execute_batch(step).map_err(damaged)?;
@@ -19,4 +22,13 @@ pub(crate) fn migrate(connection: &Connection, file: &Path, steps: &[&str]) -> R
         transaction.commit().map_err(damaged)?;
     }
     Ok(())
+}
+
+/// What the steps' SQL calls of the model's, so that there is one way to compute it.
+fn functions(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
+    connection.create_scalar_function("network_of", 1, flags, |context| {
+        let ip: Option<String> = context.get(0)?;
+        Ok(ip.and_then(|text| text.parse().ok()).map(lucid_model::node::network_of))
+    })
 }

@@ -1,7 +1,8 @@
 use lucid_model::{
-    node::{Hardware, Node, NodeConfig, NodeStatus, Suspension, Wallet},
+    node::{Hardware, Node, NodeConfig, NodeStatus, Suspension, Wallet, WalletWish},
     score::Ppm,
     time::TimeMs,
+    tron::TronAddress,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +17,12 @@ pub(crate) struct NodeDoc {
     activated_at_ms: Option<i64>,
     config: ConfigDoc,
     wallet: Option<WalletDoc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wallet_wish: Option<WalletWishDoc>,
     hardware: Option<HardwareDoc>,
     suspension: Option<SuspensionDoc>,
+    #[serde(default)]
+    pub(crate) approved: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -36,6 +41,13 @@ struct WalletDoc {
     address: String,
     version: u32,
     since_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WalletWishDoc {
+    address: String,
+    at_ms: i64,
+    by: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,8 +87,10 @@ impl NodeDoc {
                 monitoring_enabled: c.monitoring_enabled,
             },
             wallet: node.wallet.map(|w| WalletDoc { address: w.address.to_string(), version: w.version, since_ms: w.since.0 }),
+            wallet_wish: node.wallet_wish.as_ref().map(|w| WalletWishDoc { address: w.address.to_string(), at_ms: w.at.0, by: w.by.clone() }),
             hardware: node.hardware.map(|h| HardwareDoc { cpu_cores: h.cpu_cores, memory_bytes: h.memory_bytes, storage_bytes: h.storage_bytes }),
             suspension,
+            approved: node.approved,
         }
     }
 
@@ -99,8 +113,12 @@ impl NodeDoc {
 
     pub(crate) fn wallet(&self) -> Result<Option<Wallet>, Fault> {
         let Some(wallet) = &self.wallet else { return Ok(None) };
-        let address = wallet.address.parse().map_err(|error| Fault::Bad(format!("wallet {:?}: {error}", wallet.address)))?;
-        Ok(Some(Wallet { address, version: wallet.version, since: TimeMs(wallet.since_ms) }))
+        Ok(Some(Wallet { address: address(&wallet.address)?, version: wallet.version, since: TimeMs(wallet.since_ms) }))
+    }
+
+    pub(crate) fn wallet_wish(&self) -> Result<Option<WalletWish>, Fault> {
+        let Some(wish) = &self.wallet_wish else { return Ok(None) };
+        Ok(Some(WalletWish { address: address(&wish.address)?, at: TimeMs(wish.at_ms), by: wish.by.clone() }))
     }
 
     pub(crate) fn hardware(&self) -> Option<Hardware> {
@@ -113,4 +131,8 @@ impl NodeDoc {
         let earlier = NodeStatus::from_name(&suspension.earlier).ok_or_else(|| Fault::Bad(format!("node status {:?}", suspension.earlier)))?;
         Ok(Some(Suspension { reason: suspension.reason.clone(), until: suspension.until_ms.map(TimeMs), earlier }))
     }
+}
+
+fn address(text: &str) -> Result<TronAddress, Fault> {
+    text.parse().map_err(|error| Fault::Bad(format!("wallet {text:?}: {error}")))
 }

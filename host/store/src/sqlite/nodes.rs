@@ -1,14 +1,12 @@
-use std::net::IpAddr;
-
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::{NodeId, PoolId, UserId},
-    node::{Node, NodeStatus, PublicKey},
+    node::{Node, NodeStatus, PublicKey, SiblingCounts, network_of},
     score::ScoreCenti,
     time::TimeMs,
 };
-use lucid_ports::{Assigned, NodeFilter, NodeSort, NodeStore, Page, PageRequest, RegisterConflict, Registered, SiblingCounts, StoreError};
+use lucid_ports::{Assigned, Newcomer, NodeFilter, NodeSort, NodeStore, Page, PageRequest, Registered, Registration, StoreError};
 use rusqlite::{Connection, Params, params, types::Value};
 
 use super::{
@@ -16,13 +14,12 @@ use super::{
     columns::{Columns, blob, json, stored},
     fault::Fault,
     node_doc::NodeDoc,
-    query::{Conditions, List, Source, count, execute, exists, first, rows},
+    query::{Conditions, List, Source, count, execute, first, rows},
+    registration::register,
 };
 
-/// How long a registration that nobody approved holds its address.
-const PENDING_HOLDS_MS: i64 = 15 * 60 * 1000;
-
-const COLUMNS: &str = "id, owner, external_id, name, status, pool, ip, port, created_at, updated_at, score, observed_s, public_key, version, doc";
+pub(crate) const COLUMNS: &str =
+    "id, owner, external_id, name, status, pool, ip, port, created_at, updated_at, score, observed_s, public_key, version, doc";
 
 fn read(columns: &mut Columns<'_>) -> Result<Node, Fault> {
     let id = columns.id(NodeId)?;
@@ -31,8 +28,7 @@ fn read(columns: &mut Columns<'_>) -> Result<Node, Fault> {
     let name = columns.take()?;
     let status = columns.word(NodeStatus::from_name)?;
     let pool = columns.id_or_none(PoolId)?;
-    let ip_address = columns.ip()?;
-    let port = columns.take()?;
+    let address = columns.address()?;
     let (created_at, updated_at) = (columns.time()?, columns.time()?);
     let score = columns.take::<Option<u32>>()?.map(ScoreCenti);
     let observed_s = columns.unsigned()?;
@@ -46,8 +42,7 @@ fn read(columns: &mut Columns<'_>) -> Result<Node, Fault> {
         name,
         status,
         pool,
-        ip_address,
-        port,
+        address,
         created_at,
         updated_at,
         score,
@@ -57,95 +52,38 @@ fn read(columns: &mut Columns<'_>) -> Result<Node, Fault> {
         activated_at: doc.activated_at(),
         config: doc.config(),
         wallet: doc.wallet()?,
+        wallet_wish: doc.wallet_wish()?,
         hardware: doc.hardware(),
         suspension: doc.suspension()?,
+        approved: doc.approved,
         description: doc.description,
         error_reason: doc.error_reason,
     })
 }
 
-fn one(connection: &Connection, condition: &str, params: impl Params) -> Result<Option<Node>, Fault> {
+pub(crate) fn one(connection: &Connection, condition: &str, params: impl Params) -> Result<Option<Node>, Fault> {
     first(connection, &format!("SELECT {COLUMNS} FROM nodes WHERE {condition}"), params, read)
 }
 
-fn by_id(connection: &Connection, id: NodeId) -> Result<Option<Node>, Fault> {
+pub(crate) fn by_id(connection: &Connection, id: NodeId) -> Result<Option<Node>, Fault> {
     one(connection, "id = ?", [id.0.as_bytes()])
-}
-
-fn insert(connection: &Connection, node: &Node) -> Result<(), Fault> {
-    let sql = format!("INSERT INTO nodes ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    let values = params![
-        node.id.0.as_bytes(),
-        node.owner.0.as_bytes(),
-        node.external_id,
-        node.name,
-        node.status.name(),
-        node.pool.map(|pool| pool.0.into_bytes()),
-        node.ip_address.to_string(),
-        node.port,
-        node.created_at.0,
-        node.updated_at.0,
-        node.score.map(|score| score.0),
-        stored(node.observed_s)?,
-        node.public_key.map(|key| key.0),
-        stored(node.version)?,
-        json(&NodeDoc::of(node))?,
-    ];
-    execute(connection, &sql, values)?;
-    Ok(())
-}
-
-/// A registration that nobody approved gives way once it is old, or at once to a newcomer that proves a key
-/// where the holder has none: nobody can squat on another's address.
-fn gives_way(holder: &Node, newcomer: &Node) -> bool {
-    let expired = newcomer.created_at.ms_since(holder.created_at) > PENDING_HOLDS_MS;
-    holder.status == NodeStatus::Pending && (expired || (newcomer.public_key.is_some() && holder.public_key.is_none()))
-}
-
-fn register(connection: &Connection, node: &Node, entry: &AuditEntry) -> Result<Registered, Fault> {
-    let live_key = "SELECT 1 FROM nodes WHERE public_key = ? AND status <> 'deregistered'";
-    if let Some(key) = node.public_key
-        && exists(connection, live_key, [key.0])?
-    {
-        return Ok(Registered::Conflict(RegisterConflict::PublicKey));
-    }
-    let at_address = params![node.ip_address.to_string(), node.port];
-    let holder = one(connection, "ip = ? AND port = ? AND status <> 'deregistered'", at_address)?;
-    if holder.as_ref().is_some_and(|holder| !gives_way(holder, node)) {
-        return Ok(Registered::Conflict(RegisterConflict::Address));
-    }
-    if let Some(external_id) = &node.external_id
-        && let Some(namesake) = live_external(connection, external_id)?
-        && holder.as_ref().is_none_or(|holder| holder.id != namesake.id)
-    {
-        return Ok(Registered::Conflict(RegisterConflict::ExternalId));
-    }
-    if let Some(holder) = holder {
-        let sql = "UPDATE nodes SET status = 'deregistered', pool = NULL, updated_at = ?, version = version + 1 WHERE id = ?";
-        execute(connection, sql, params![node.created_at.0, holder.id.0.as_bytes()])?;
-    }
-    insert(connection, node)?;
-    audit::add(connection, entry)?;
-    Ok(Registered::Done)
-}
-
-fn live_external(connection: &Connection, external_id: &str) -> Result<Option<Node>, Fault> {
-    one(connection, "external_id = ? AND status <> 'deregistered'", [external_id])
 }
 
 /// Score and credited seconds are the epochs' to write: a record that was read before an epoch closed must not
 /// take them back.
 fn update(connection: &Connection, node: &Node, entry: &AuditEntry) -> Result<bool, Fault> {
     let sql = "UPDATE nodes SET owner = ?, external_id = ?, name = ?, status = ?, pool = CASE WHEN ? THEN pool ELSE NULL END, ip = ?, port = ?, \
-               created_at = ?, updated_at = ?, public_key = ?, version = ?, doc = ? WHERE id = ? AND version = ?";
+               network = ?, wallet = ?, created_at = ?, updated_at = ?, public_key = ?, version = ?, doc = ? WHERE id = ? AND version = ?";
     let values = params![
         node.owner.0.as_bytes(),
         node.external_id,
         node.name,
         node.status.name(),
         node.pool.is_some(),
-        node.ip_address.to_string(),
-        node.port,
+        node.address.map(|a| a.ip.to_string()),
+        node.address.map(|a| a.port),
+        node.address.map(|a| network_of(a.ip)),
+        node.wallet.map(|w| w.address.to_string()),
         node.created_at.0,
         node.updated_at.0,
         node.public_key.map(|key| key.0),
@@ -168,18 +106,39 @@ fn update(connection: &Connection, node: &Node, entry: &AuditEntry) -> Result<bo
     Ok(true)
 }
 
+pub(crate) fn live_external(connection: &Connection, external_id: &str) -> Result<Option<Node>, Fault> {
+    one(connection, "external_id = ? AND status <> 'deregistered'", [external_id])
+}
+
+/// Whether a pool takes one more node; `None` if there is no such pool.
+pub(crate) fn has_room(connection: &Connection, pool: PoolId) -> Result<Option<bool>, Fault> {
+    first(connection, "SELECT node_count < max_nodes FROM pools WHERE id = ?", [pool.0.as_bytes()], |c| c.take())
+}
+
+pub(crate) fn siblings(connection: &Connection, newcomer: &Newcomer, except: Option<NodeId>) -> Result<SiblingCounts, Fault> {
+    let except = except.map(|id| id.0.into_bytes());
+    let of = |condition: &str, value: Option<Value>| {
+        let Some(value) = value else { return Ok(0) };
+        let sql = format!("SELECT count(*) FROM nodes WHERE {condition} = ?1 AND status <> 'deregistered' AND id IS NOT ?2");
+        count(connection, &sql, params![value, except])
+    };
+    Ok(SiblingCounts {
+        same_owner: of("owner", Some(blob(newcomer.owner.0)))?,
+        same_ip: of("ip", newcomer.ip.map(|ip| Value::Text(ip.to_string())))?,
+        same_network: of("network", newcomer.ip.map(|ip| Value::Text(network_of(ip))))?,
+        same_wallet: of("wallet", newcomer.wallet.map(|wallet| Value::Text(wallet.to_string())))?,
+    })
+}
+
 fn assign(connection: &Connection, id: NodeId, version: u64, pool: Option<PoolId>, entry: &AuditEntry) -> Result<Assigned, Fault> {
     let Some(node) = by_id(connection, id)?.filter(|node| node.is_live() && node.version == version) else {
         return Ok(Assigned::Conflict);
     };
     if let Some(pool) = pool {
-        let max_nodes = "SELECT max_nodes FROM pools WHERE id = ?";
-        let Some(max_nodes) = first(connection, max_nodes, [pool.0.as_bytes()], |c| c.unsigned())? else {
-            return Ok(Assigned::NoSuchPool);
-        };
-        let members = "SELECT count(*) FROM nodes WHERE pool = ?1 AND id <> ?2";
-        if count(connection, members, params![pool.0.as_bytes(), id.0.as_bytes()])? >= max_nodes {
-            return Ok(Assigned::PoolFull);
+        match has_room(connection, pool)? {
+            None => return Ok(Assigned::NoSuchPool),
+            Some(false) if node.pool != Some(pool) => return Ok(Assigned::PoolFull),
+            Some(_) => {}
         }
     }
     let assigned = Node { pool, updated_at: entry.at, version: version + 1, ..node };
@@ -219,8 +178,8 @@ pub(crate) fn list(filter: &NodeFilter, page: PageRequest<NodeSort>) -> List {
 
 #[async_trait]
 impl NodeStore for SqliteStore {
-    async fn register_node(&self, node: Node, audit: AuditEntry) -> Result<Registered, StoreError> {
-        self.core.write(move |connection| register(connection, &node, &audit)).await
+    async fn register_node(&self, registration: Registration) -> Result<Registered, StoreError> {
+        self.core.write(move |connection| register(connection, registration)).await
     }
     async fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError> {
         self.core.read(move |connection| by_id(connection, id)).await
@@ -248,15 +207,8 @@ impl NodeStore for SqliteStore {
         let sql = format!("SELECT {COLUMNS} FROM nodes WHERE id > ? AND status <> 'deregistered' ORDER BY id LIMIT ?");
         self.core.read(move |connection| rows(connection, &sql, params![after, limit], read)).await
     }
-    async fn count_siblings(&self, owner: UserId, ip: IpAddr) -> Result<SiblingCounts, StoreError> {
-        self.core
-            .read(move |connection| {
-                let of_owner = "SELECT count(*) FROM nodes WHERE owner = ? AND status <> 'deregistered'";
-                let at_ip = "SELECT count(*) FROM nodes WHERE ip = ? AND status <> 'deregistered'";
-                let same_owner = count(connection, of_owner, [owner.0.as_bytes()])?;
-                Ok(SiblingCounts { same_owner, same_ip: count(connection, at_ip, [ip.to_string()])? })
-            })
-            .await
+    async fn count_siblings(&self, newcomer: Newcomer, except: Option<NodeId>) -> Result<SiblingCounts, StoreError> {
+        self.core.read(move |connection| siblings(connection, &newcomer, except)).await
     }
     async fn count_by_status(&self) -> Result<Vec<(NodeStatus, u64)>, StoreError> {
         let sql = "SELECT status, count(*) FROM nodes WHERE status <> 'deregistered' GROUP BY status";

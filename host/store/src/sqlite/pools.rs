@@ -4,7 +4,7 @@ use lucid_model::{
     id::{NodeId, PoolId},
     pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
 };
-use lucid_ports::{Page, PageRequest, PoolFilter, PoolSort, PoolStore, StoreError};
+use lucid_ports::{Page, PageRequest, PoolFilter, PoolSort, PoolStore, RoomOrder, StoreError};
 use rusqlite::{Connection, params, types::Value};
 
 use super::{
@@ -15,8 +15,8 @@ use super::{
     query::{Conditions, List, Source, execute, first, rows},
 };
 
-const COLUMNS: &str = "id, name, description, status, max_nodes, (SELECT count(*) FROM nodes WHERE nodes.pool = pools.id) AS node_count, created_at, \
-                       updated_at, auto_assignment, load_balancing, health_check_interval_s, failover_enabled, version";
+const COLUMNS: &str = "id, name, description, status, max_nodes, node_count, created_at, updated_at, auto_assignment, load_balancing, \
+                       health_check_interval_s, failover_enabled, version";
 
 fn read(columns: &mut Columns<'_>) -> Result<Pool, Fault> {
     Ok(Pool {
@@ -65,7 +65,7 @@ fn create(connection: &Connection, pool: &Pool, entry: &AuditEntry) -> Result<bo
 fn update(connection: &Connection, pool: &Pool, entry: &AuditEntry) -> Result<bool, Fault> {
     // OR IGNORE: another pool's name changes nothing, as another version does.
     let sql = "UPDATE OR IGNORE pools SET name = ?, description = ?, status = ?, max_nodes = ?, updated_at = ?, auto_assignment = ?, \
-               load_balancing = ?, health_check_interval_s = ?, failover_enabled = ?, version = ? WHERE id = ? AND version = ?";
+               load_balancing = ?, health_check_interval_s = ?, failover_enabled = ?, version = ? WHERE id = ? AND version = ? AND node_count <= ?";
     let values = params![
         pool.name,
         pool.description,
@@ -79,6 +79,7 @@ fn update(connection: &Connection, pool: &Pool, entry: &AuditEntry) -> Result<bo
         stored(pool.version)?,
         pool.id.0.as_bytes(),
         stored(pool.version.saturating_sub(1))?,
+        pool.max_nodes,
     ];
     let changed = execute(connection, sql, values)? == 1;
     if changed {
@@ -125,10 +126,18 @@ impl PoolStore for SqliteStore {
         let list = list(filter, page);
         self.core.read(move |connection| list.run(connection, read)).await
     }
-    async fn pools_with_room(&self) -> Result<Vec<Pool>, StoreError> {
+    async fn pools_with_room(&self, order: RoomOrder, limit: u32) -> Result<Vec<Pool>, StoreError> {
+        let key = match order {
+            RoomOrder::Oldest => "created_at, id",
+            RoomOrder::Emptiest => "node_count, created_at, id",
+        };
         let sql =
-            format!("SELECT {COLUMNS} FROM pools WHERE status = 'active' AND auto_assignment AND node_count < max_nodes ORDER BY created_at, id");
-        self.core.read(move |connection| rows(connection, &sql, [], read)).await
+            format!("SELECT {COLUMNS} FROM pools WHERE status = 'active' AND auto_assignment AND node_count < max_nodes ORDER BY {key} LIMIT ?");
+        self.core.read(move |connection| rows(connection, &sql, [limit], read)).await
+    }
+    async fn pool_named(&self, name: &str) -> Result<Option<Pool>, StoreError> {
+        let (name, sql) = (name.to_owned(), format!("SELECT {COLUMNS} FROM pools WHERE name = ?"));
+        self.core.read(move |connection| first(connection, &sql, [name], read)).await
     }
     async fn pool_members(&self, id: PoolId) -> Result<Vec<NodeId>, StoreError> {
         self.core.read(move |connection| nodes::members(connection, id)).await

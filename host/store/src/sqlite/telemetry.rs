@@ -86,6 +86,18 @@ fn sample(connection: &Connection, node: NodeId, at: TimeMs) -> Result<Option<Sa
     })
 }
 
+fn samples(connection: &Connection, node: NodeId, range: Interval, limit: u32) -> Result<Vec<Sample>, Fault> {
+    let sql = format!(
+        "SELECT at, arrived_at, active_sessions, uptime_s, {USAGE} FROM samples WHERE node = ? AND at >= ? AND at < ? ORDER BY at DESC LIMIT ?"
+    );
+    let mut newest = rows(connection, &sql, params![node.0.as_bytes(), range.from.0, range.to.0, limit], |c| {
+        let (at, arrived_at, active_sessions, uptime_s) = (c.time()?, c.time()?, c.take()?, c.counter()?);
+        Ok(Sample { node, at, arrived_at, usage: read_usage(c)?, active_sessions, uptime_s })
+    })?;
+    newest.reverse();
+    Ok(newest)
+}
+
 /// Sums one node's samples up in the order of their time; they are never held in memory.
 fn usage(connection: &Connection, node: NodeId, range: Interval) -> Result<UsageSum, Fault> {
     let mut statement = connection.prepare_cached(&format!("SELECT {USAGE} FROM samples WHERE node = ? AND at >= ? AND at < ? ORDER BY at"))?;
@@ -131,6 +143,9 @@ impl TelemetryStore for SqliteStore {
     async fn live_states(&self, nodes: &[NodeId]) -> Result<Vec<Option<LiveState>>, StoreError> {
         let nodes = nodes.to_vec();
         self.telemetry.read(move |connection| nodes.into_iter().map(|node| live_state(connection, node)).collect()).await
+    }
+    async fn samples(&self, node: NodeId, range: Interval, limit: u32) -> Result<Vec<Sample>, StoreError> {
+        self.telemetry.read(move |connection| samples(connection, node, range, limit)).await
     }
     async fn usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, StoreError> {
         self.telemetry.read(move |connection| Ok(usage(connection, node, range)?.finish())).await

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use lucid_model::{
-    node::{Hardware, NodeConfig, PublicKey},
+    id::NodeId,
+    node::{Hardware, NodeAddress, NodeConfig, PublicKey},
     tron::TronAddress,
 };
 use serde::Serialize;
@@ -65,10 +66,10 @@ pub struct Registration {
     pub name: String,
     /// At most 1000 characters.
     pub description: Option<String>,
-    /// Where it is reached.
-    pub ip_address: IpAddr,
-    /// On which port.
-    pub port: u16,
+    /// What an older client calls the node.
+    pub external_id: Option<String>,
+    /// Where it is reached; older clients need not say.
+    pub address: Option<NodeAddress>,
     /// With every default filled in.
     pub config: NodeConfig,
     /// Its key.
@@ -77,45 +78,30 @@ pub struct Registration {
     pub wallet_address: Option<TronAddress>,
     /// What it is made of.
     pub hardware: Option<Hardware>,
+}
+
+/// What both forms of a registration have.
+fn registration(fields: &Fields<'_>, name: String, external_id: Option<String>, address: Option<NodeAddress>) -> Result<Registration, FieldError> {
+    Ok(Registration {
+        name,
+        external_id,
+        address,
+        description: fields.text("description", DESCRIPTION_LENGTH)?,
+        config: configuration(fields)?.unwrap_or_default().apply(NodeConfig::default()),
+        public_key: public_key(fields, "public_key")?,
+        wallet_address: fields.parsed("wallet_address")?,
+        hardware: hardware(fields)?,
+    })
 }
 
 impl Request for RegisterNodeRequest {
     type Valid = Registration;
     fn read(fields: &Fields<'_>) -> Result<Registration, FieldError> {
-        Ok(Registration {
-            name: fields.require("name", fields.text("name", NAME_LENGTH)?)?,
-            description: fields.text("description", DESCRIPTION_LENGTH)?,
-            ip_address: fields.require("ip_address", ip_address(fields)?)?,
-            port: fields.require("port", fields.integer("port", PORTS)?)?,
-            config: configuration(fields)?.unwrap_or_default().apply(NodeConfig::default()),
-            public_key: public_key(fields, "public_key")?,
-            wallet_address: fields.parsed("wallet_address")?,
-            hardware: hardware(fields)?,
-        })
+        let name = fields.require("name", fields.text("name", NAME_LENGTH)?)?;
+        let ip = fields.require("ip_address", ip_address(fields)?)?;
+        let port = fields.require("port", fields.integer("port", PORTS)?)?;
+        registration(fields, name, None, Some(NodeAddress { ip, port }))
     }
-}
-
-/// The older registration's checked form: address and port may be missing, a name may stand for the id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LegacyRegistration {
-    /// What the client calls the node.
-    pub external_id: Option<String>,
-    /// Its name, or what it is called.
-    pub name: String,
-    /// Where it is reached, if it says so.
-    pub ip_address: Option<IpAddr>,
-    /// On which port, if it says so.
-    pub port: Option<u16>,
-    /// The rest.
-    pub description: Option<String>,
-    /// With every default filled in.
-    pub config: NodeConfig,
-    /// Its key.
-    pub public_key: Option<PublicKey>,
-    /// Where its earnings go.
-    pub wallet_address: Option<TronAddress>,
-    /// What it is made of.
-    pub hardware: Option<Hardware>,
 }
 
 /// The registration of older clients.
@@ -139,21 +125,21 @@ pub struct LegacyRegisterRequest {
 }
 
 impl Request for LegacyRegisterRequest {
-    type Valid = LegacyRegistration;
-    fn read(fields: &Fields<'_>) -> Result<LegacyRegistration, FieldError> {
+    type Valid = Registration;
+    fn read(fields: &Fields<'_>) -> Result<Registration, FieldError> {
         let external_id = fields.text("node_id", NAME_LENGTH)?;
+        if external_id.as_deref().is_some_and(|id| id.contains('/') || id.parse::<NodeId>().is_ok_and(|id| id.0.get_version_num() == 7)) {
+            return Err(fields.error("node_id", "must be the client's own name for the node, without a slash: ids (UUIDv7) are made here"));
+        }
         let name = fields.text("name", NAME_LENGTH)?.or_else(|| external_id.clone());
-        Ok(LegacyRegistration {
-            name: fields.require("name", name)?,
-            external_id,
-            ip_address: ip_address(fields)?,
-            port: fields.integer("port", PORTS)?,
-            description: fields.text("description", DESCRIPTION_LENGTH)?,
-            config: configuration(fields)?.unwrap_or_default().apply(NodeConfig::default()),
-            public_key: public_key(fields, "public_key")?,
-            wallet_address: fields.parsed("wallet_address")?,
-            hardware: hardware(fields)?,
-        })
+        let name = fields.require("name", name)?;
+        let address = match (ip_address(fields)?, fields.integer("port", PORTS)?) {
+            (Some(ip), Some(port)) => Some(NodeAddress { ip, port }),
+            (None, None) => None,
+            (Some(_), None) => return Err(fields.error("port", "is required with ip_address")),
+            (None, Some(_)) => return Err(fields.error("ip_address", "is required with port")),
+        };
+        registration(fields, name, external_id, address)
     }
 }
 
@@ -252,7 +238,7 @@ mod tests {
     #[test]
     fn a_registration_needs_a_name_an_address_and_a_port() {
         let valid = parse::<RegisterNodeRequest>(br#"{"name":"w","ip_address":"2001:db8::1","port":1024,"extra":[1]}"#).unwrap();
-        assert_eq!((valid.port, valid.config, valid.hardware), (1024, NodeConfig::default(), None));
+        assert_eq!((valid.address.unwrap().port, valid.config, valid.hardware), (1024, NodeConfig::default(), None));
         assert_eq!(refusal(r#"{"ip_address":"192.0.2.1","port":9000}"#), "name: is required");
         assert_eq!(refusal(r#"{"name":"w","port":9000}"#), "ip_address: is required");
         assert_eq!(refusal(r#"{"name":"w","ip_address":"worker-1","port":9000}"#), "ip_address: must be an IPv4 or IPv6 address");
@@ -290,6 +276,17 @@ mod tests {
         assert_eq!(with_key("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), "public_key: must be an Ed25519 public key");
         let wallet = r#"{"name":"w","ip_address":"192.0.2.1","port":9000,"wallet_address":"TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HD"}"#;
         assert_eq!(refusal(wallet), "wallet_address: not a TRON address: wrong characters or checksum");
+    }
+
+    #[test]
+    fn an_older_registration_needs_a_name_or_an_id() {
+        let read = |json: &str| parse::<LegacyRegisterRequest>(json.as_bytes()).map_err(|error| error.to_string());
+        let by_host = read(r#"{"node_id":"worker-7.example"}"#).unwrap();
+        assert_eq!((by_host.name.as_str(), by_host.external_id.as_deref(), by_host.address), ("worker-7.example", Some("worker-7.example"), None));
+        assert_eq!(read("{}").unwrap_err(), "name: is required");
+        assert_eq!(read(r#"{"name":"w","port":9000}"#).unwrap_err(), "ip_address: is required with port");
+        assert_eq!(read(r#"{"name":"w","ip_address":"192.0.2.1"}"#).unwrap_err(), "port: is required with ip_address");
+        assert!(read(r#"{"node_id":"0192f0c1-2b3c-7d4e-8f90-123456789abc"}"#).unwrap_err().starts_with("node_id: must be"));
     }
 
     #[test]

@@ -25,14 +25,14 @@ async fn tell_writer(store: &SqliteStore, sql: &'static str) {
 async fn a_full_disk_makes_writes_unavailable_until_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(dir.path()).unwrap();
-    store.register_node(node(1), audit("node.register")).await.unwrap();
+    store.register_node(registration(node(1))).await.unwrap();
     tell_writer(&store, "PRAGMA max_page_count = 1").await;
     let mut big = audit("big");
     big.detail = "x".repeat(1 << 20);
     assert!(unavailable(store.add_audit(big).await));
     assert!(store.node(node_id(1)).await.unwrap().is_some(), "reads go on");
     tell_writer(&store, "PRAGMA max_page_count = 1000000").await;
-    store.register_node(node(2), audit("node.register")).await.unwrap();
+    store.register_node(registration(node(2))).await.unwrap();
     assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Ascending)).await.unwrap().total, 2);
 }
 
@@ -41,11 +41,11 @@ async fn a_disk_that_turned_read_only_makes_writes_unavailable() {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(dir.path()).unwrap();
     tell_writer(&store, "PRAGMA query_only = 1").await;
-    assert!(unavailable(store.register_node(node(1), audit("node.register")).await));
+    assert!(unavailable(store.register_node(registration(node(1))).await));
     assert_eq!(store.node(node_id(1)).await.unwrap(), None);
     drop(store);
     let store = SqliteStore::open(dir.path()).unwrap();
-    store.register_node(node(1), audit("node.register")).await.unwrap();
+    store.register_node(registration(node(1))).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
+use lucid_model::node::SiblingCounts;
+use lucid_ports::{Newcomer, NodeStore};
 use rusqlite::Connection;
 
-use crate::{OpenError, SqliteStore};
+use crate::{
+    OpenError, SqliteStore,
+    conformance::examples::{node_id, owner_id},
+};
 
 fn refusal(url: &str) -> String {
     crate::open(url).err().unwrap().to_string()
@@ -31,14 +36,37 @@ fn a_newer_schema_is_left_alone() {
     drop(SqliteStore::open(dir.path()).unwrap());
     for file in ["core.db", "telemetry.db"] {
         let path = dir.path().join(file);
+        let file_version = || Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap();
         let set = |version: i64| Connection::open(&path).unwrap().pragma_update(None, "user_version", version).unwrap();
+        let newest = file_version();
         set(99);
         let refused = SqliteStore::open(dir.path()).err().unwrap();
-        assert!(matches!(refused, OpenError::NewerSchema { found: 99, known: 1, .. }), "{refused}");
+        assert!(matches!(refused, OpenError::NewerSchema { found: 99, known, .. } if known == newest), "{refused}");
         assert!(refused.to_string().contains(file), "{refused}");
-        set(1);
+        set(newest);
     }
     SqliteStore::open(dir.path()).unwrap();
+}
+
+#[tokio::test]
+async fn nodes_of_the_first_schema_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = Connection::open(dir.path().join("core.db")).unwrap();
+    old.execute_batch(super::super::CORE[0]).unwrap();
+    let doc = r#"{"v":1,"description":null,"error_reason":null,"activated_at_ms":5,"config":{"max_sessions":10,"max_cpu_ppm":1,"max_memory_ppm":1,
+        "max_disk_ppm":1,"max_network_bandwidth":1,"auto_scaling":false,"monitoring_enabled":true},
+        "wallet":{"address":"TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC","version":2,"since_ms":7},"hardware":null,"suspension":null}"#;
+    let sql = "INSERT INTO nodes (id, owner, name, status, ip, port, created_at, updated_at, observed_s, version, doc) \
+               VALUES (?, ?, 'w', 'active', '2001:db8::7', 9000, 1, 2, 3, 4, ?)";
+    old.execute(sql, rusqlite::params![node_id(1).0.as_bytes(), owner_id(1).0.as_bytes(), doc]).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    drop(old);
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let node = store.node(node_id(1)).await.unwrap().unwrap();
+    assert_eq!((node.address.unwrap().to_string(), node.wallet.unwrap().version, node.version), ("[2001:db8::7]:9000".into(), 2, 4));
+    let newcomer = Newcomer { owner: owner_id(9), ip: Some("2001:db8::8".parse().unwrap()), wallet: node.wallet.map(|w| w.address) };
+    let counts = store.count_siblings(newcomer, None).await.unwrap();
+    assert_eq!(counts, SiblingCounts { same_owner: 0, same_ip: 0, same_network: 1, same_wallet: 1 });
 }
 
 #[test]

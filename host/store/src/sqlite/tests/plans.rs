@@ -1,13 +1,13 @@
 use lucid_model::{node::NodeStatus, payout::PayoutStatus, pool::PoolStatus, vote::VoteState};
 use lucid_ports::{
-    AuditFilter, EpochFilter, NodeFilter, NodeSort, Order, PageRequest, PayoutFilter, PayoutSort, PoolFilter, PoolSort, ScoreFilter, ScoreSort,
-    VoteFilter,
+    AuditFilter, EnrolmentFilter, EpochFilter, NodeFilter, NodeSort, Order, PageRequest, PayoutFilter, PayoutSort, PoolFilter, PoolSort, ScoreFilter,
+    ScoreSort, VoteFilter,
 };
 
 use crate::{
     SqliteStore,
     conformance::{all, examples::*},
-    sqlite::{audit, epochs, nodes, payouts, pools, query::List, scores, votes},
+    sqlite::{audit, enrolments, epochs, nodes, payouts, pools, query::List, scores, votes},
 };
 
 /// A list that its index sorts, or one whose filter leaves few enough rows to sort them.
@@ -27,14 +27,14 @@ fn node_lists(lists: &mut Vec<(By, String, List)>) {
         for (name, by, filter) in [
             ("nodes", By::Index, NodeFilter::default()),
             ("nodes of an owner", By::Index, owned.clone()),
-            ("active nodes", By::Sorting, NodeFilter { status: Some(NodeStatus::Active), ..NodeFilter::default() }),
+            ("active nodes", By::Index, NodeFilter { status: Some(NodeStatus::Active), ..NodeFilter::default() }),
             ("nodes of a pool", By::Sorting, NodeFilter { pool: Some(pool_id(1)), ..NodeFilter::default() }),
             ("active nodes of an owner", By::Sorting, NodeFilter { status: Some(NodeStatus::Active), ..owned }),
         ] {
             lists.push((by, format!("{name} by {:?}", page.sort), nodes::list(&filter, page)));
         }
     }
-    for page in [PoolSort::CreatedAt, PoolSort::UpdatedAt, PoolSort::Name].into_iter().flat_map(both) {
+    for page in [PoolSort::CreatedAt, PoolSort::UpdatedAt, PoolSort::Name, PoolSort::NodeCount].into_iter().flat_map(both) {
         lists.push((By::Index, format!("pools by {:?}", page.sort), pools::list(&PoolFilter::default(), page)));
         let active = PoolFilter { status: Some(PoolStatus::Active) };
         lists.push((By::Sorting, format!("active pools by {:?}", page.sort), pools::list(&active, page)));
@@ -65,6 +65,8 @@ fn score_lists(lists: &mut Vec<(By, String, List)>) {
             action: action.map(str::to_owned),
             subject: subject.map(str::to_owned),
         };
+        lists.push((By::Index, "enrolments".into(), enrolments::list(EnrolmentFilter::default(), page)));
+        lists.push((By::Index, "an owner's enrolments".into(), enrolments::list(EnrolmentFilter { owner: Some(owner_id(1)) }, page)));
         for filter in [filter(None, None, None), filter(Some("a"), None, None), filter(None, Some("a"), None), filter(None, None, Some("a"))] {
             lists.push((By::Index, format!("audit {filter:?}"), audit::list(&filter, page)));
         }

@@ -1,0 +1,51 @@
+//! Requests with idempotency keys: carried out once, answered again.
+
+use lucid_model::{
+    id::{Digest, IntendedId},
+    request::{RequestKey, StoredAnswer},
+};
+use lucid_ports::{Begun, NewRequest};
+
+use crate::{Service, ServiceError};
+
+/// Records forgotten in one go.
+const FORGOTTEN_MAX: u32 = 500;
+
+impl Service {
+    /// Claims a request.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn begin_request(&self, key: RequestKey, fingerprint: Digest) -> Result<Begun, ServiceError> {
+        let at = self.now();
+        let request = NewRequest {
+            key,
+            fingerprint,
+            creates: IntendedId(self.uuid_v7()),
+            at,
+            lease_until: at.plus_ms(self.config.request_lease_ms),
+            expires_at: at.plus_ms(self.config.request_kept_ms),
+        };
+        Ok(self.store().begin_request(request).await?)
+    }
+
+    /// Keeps the answer of a request, or gives the claim up if there is none worth keeping.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn end_request(&self, key: RequestKey, answer: Option<StoredAnswer>) -> Result<(), ServiceError> {
+        match answer {
+            Some(answer) => self.store().answer_request(key, answer).await?,
+            None => self.store().release_request(key).await?,
+        }
+        Ok(())
+    }
+
+    /// Forgets answers that were kept long enough; whether there may be more.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn forget_requests(&self) -> Result<bool, ServiceError> {
+        Ok(self.store().forget_requests(self.now(), FORGOTTEN_MAX).await? >= u64::from(FORGOTTEN_MAX))
+    }
+}
