@@ -5,6 +5,8 @@
 
 mod chain;
 mod epochs;
+mod gateway;
+mod limits;
 mod money;
 mod nodes;
 mod page;
@@ -15,6 +17,8 @@ mod telemetry;
 
 pub use chain::{Chain, ChainError, PaymentRail, Signer, VoteAnswer};
 pub use epochs::{EpochFilter, EpochStore, NodeTotals, ScoreFilter, ScoreSort, ScoreView, VoteFilter};
+pub use gateway::{GatewayError, GatewayKey, GatewayKeys, KeyMaterial};
+pub use limits::{Admission, Allowance, LimitClass, Party, RateLimiter};
 pub use money::{Booked, LedgerStore, PayoutFilter, PayoutSort, PayoutStore, SettlementStore};
 pub use nodes::{Assigned, NodeFilter, NodeSort, NodeStore, PoolFilter, PoolSort, PoolStore, RegisterConflict, Registered, SiblingCounts};
 pub use page::{Order, Page, PageRequest};

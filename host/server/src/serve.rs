@@ -8,7 +8,7 @@ use axum::{Router, extract::Request, http::StatusCode, middleware, response::Res
 use tokio::net::TcpListener;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
-use crate::{Api, errors, openapi, routes};
+use crate::{Api, errors, gatekeeper, openapi, routes};
 
 /// All routes with their layers.
 pub fn router(api: Arc<Api>) -> Router {
@@ -19,8 +19,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, api.limits.request_time_max));
     Router::new()
         .merge(timed)
-        .merge(routes::streams().with_state(api))
+        .merge(routes::streams().with_state(Arc::clone(&api)))
         .fallback(routes::unknown)
+        .layer(middleware::from_fn_with_state(api, gatekeeper::admit))
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn(measure))
         .layer(middleware::from_fn(errors::render))

@@ -19,8 +19,34 @@ pub enum Role {
     Observer,
     /// A node: its own telemetry and record.
     Node,
-    /// Not counted by the general rate limit.
+    /// Has a rate limit of its own.
     Admin,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 9] =
+        [Self::OwnViewer, Self::Owner, Self::Viewer, Self::Operator, Self::Treasurer, Self::PolicyAuthor, Self::Observer, Self::Node, Self::Admin];
+
+    /// As in the configuration and in refusals.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OwnViewer => "own-viewer",
+            Self::Owner => "owner",
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Treasurer => "treasurer",
+            Self::PolicyAuthor => "policy-author",
+            Self::Observer => "observer",
+            Self::Node => "node",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of a name, in any letter case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name().eq_ignore_ascii_case(name))
+    }
 }
 
 /// Who calls.

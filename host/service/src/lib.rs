@@ -135,7 +135,7 @@ impl Service {
     }
 
     /// Says that something needs a person, once for as long as it lasts.
-    fn alert(&self, about: &'static str, message: String) {
+    pub fn alert(&self, about: &'static str, message: String) {
         if self.alerts.lock().insert(about, message.clone()).as_ref() != Some(&message) {
             tracing::warn!(about, message, "alert");
             metrics::counter!("lucid_alerts_total", "about" => about).increment(1);
@@ -144,7 +144,7 @@ impl Service {
     }
 
     /// The cause of an alert is gone.
-    fn clear_alert(&self, about: &'static str) {
+    pub fn clear_alert(&self, about: &'static str) {
         self.alerts.lock().remove(about);
     }
 
