@@ -49,6 +49,9 @@ fn start(lucid: &Path, dir: tempfile::TempDir) -> Service {
         ("LUCID_SERVER_BIND", "127.0.0.1"),
         ("LUCID_AUTH_NODES_PER_OWNER_MAX", "0"),
         ("LUCID_AUTH_NODES_PER_IP_MAX", "0"),
+        ("LUCID_LIMITS_REGISTRATIONS_PER_MIN", "0"),
+        ("LUCID_LIMITS_POOT_PER_MIN", "0"),
+        ("LUCID_LIMITS_OTHER_PER_MIN", "0"),
     ];
     let started = Instant::now();
     let mut child =

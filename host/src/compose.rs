@@ -1,15 +1,21 @@
 //! Composition: the only place that names concrete backends.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{epoch::PeriodLength, id::FamilyId, money::MicroUsdt, node::NodeCaps, payout::Deadlines, score::Ppm};
-use lucid_ports::{Chain, Environment, PaymentRail, Stamp, Store};
-use lucid_rails::{ChainClient, Profile, TronPayment, TronPaymentConfig};
+use lucid_ports::{Chain, Environment, GatewayKeys, PaymentRail, Stamp, Store};
+use lucid_rails::{ChainClient, GatewayClient, Profile, TronPayment, TronPaymentConfig};
 use lucid_sandbox::{Sandbox, SandboxConfig};
-use lucid_server::{Api, ApiLimits, Authenticator, TokenSettings};
+use lucid_server::{Api, ApiLimits, Authenticator, KeyringSettings, RoleMap, TokenSettings};
 use lucid_service::{Approval, Ports, Service, ServiceConfig, Trust};
+use lucid_store::coord::{LocalLimiter, Quotas};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
 
@@ -39,8 +45,8 @@ pub struct App {
     pub importer: Importer,
     /// The stand-in, if it is used.
     pub sandbox: Option<Sandbox>,
-    /// What tokens are signed with.
-    pub jwt_secret: String,
+    /// What tokens are signed with, unless only the gateway signs them.
+    pub jwt_secret: Option<String>,
 }
 
 /// Where to listen.
@@ -54,6 +60,7 @@ pub async fn compose(config: &Config) -> Result<App> {
     // Before anything is created: a wrong secret or amount is the operator's to mend.
     let service_config = service_config(config)?;
     let jwt_secret = jwt_secret(config, &data)?;
+    let auth = authenticator(config, &data, jwt_secret.clone())?;
     let store = lucid_store::open(&config.store.url).map_err(anyhow::Error::from)?;
     let sandbox = sandbox(config, data.join("sandbox"))?;
     let (rail, environment) = rail(config, sandbox.as_ref())?;
@@ -68,15 +75,10 @@ pub async fn compose(config: &Config) -> Result<App> {
         entropy: Arc::new(SystemEntropy),
     };
     let service = Service::new(ports, service_config, family);
-    let settings = TokenSettings {
-        secret: jwt_secret.clone(),
-        audience: config.auth.jwt_audience.clone(),
-        issuer: config.auth.jwt_issuer.clone(),
-        node_token_s: config.auth.node_token_s,
-    };
     let api = Api {
         service: Arc::clone(&service),
-        auth: Authenticator::new(&settings).map_err(|error| ConfigError(format!("auth.jwt_secret: {error}")))?,
+        auth,
+        limiter: Arc::new(LocalLimiter::new(&quotas(config))),
         limits: ApiLimits { body_bytes_max: config.server.body_bytes_max, request_time_max: Duration::from_secs(config.server.request_time_max_s) },
         metrics: PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
@@ -102,15 +104,57 @@ pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) 
     Ok(service.recover_payouts().await?)
 }
 
-fn jwt_secret(config: &Config, data: &std::path::Path) -> Result<String> {
+fn jwt_secret(config: &Config, data: &Path) -> Result<Option<String>> {
     match (&config.auth.jwt_secret, &config.auth.jwt_secret_file) {
-        (Some(secret), _) => Ok(secret.clone()),
+        (Some(secret), _) => Ok(Some(secret.clone())),
         (None, Some(file)) => {
             let text = std::fs::read_to_string(file).map_err(|error| ConfigError(format!("auth.jwt_secret_file {}: {error}", file.display())))?;
-            Ok(text.trim().to_owned())
+            Ok(Some(text.trim().to_owned()))
         }
-        // `lucid up` makes one; `lucid serve` checked before that there is one.
-        (None, None) => secrets::secret(&data.join("secrets"), "jwt"),
+        (None, None) if config.auth.jwks().is_some() => Ok(None),
+        // `lucid up` makes one; `lucid serve` checked before that there is one, or a gateway.
+        (None, None) => secrets::secret(&data.join("secrets"), "jwt").map(Some),
+    }
+}
+
+fn authenticator(config: &Config, data: &Path, secret: Option<String>) -> Result<Authenticator> {
+    let auth = &config.auth;
+    let node_secret = match &secret {
+        Some(secret) => secret.clone(),
+        None => secrets::secret(&data.join("secrets"), "node-token")?,
+    };
+    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
+    let gateway = match auth.jwks() {
+        Some(url) => {
+            let keys: Arc<dyn GatewayKeys> = Arc::new(GatewayClient::new(&url, Duration::from_millis(u64::from(auth.jwks_timeout_ms)))?);
+            let kept =
+                KeyringSettings { refresh: seconds(auth.jwks_refresh_s), gap: seconds(auth.jwks_gap_s), age_max: seconds(auth.jwks_age_max_s) };
+            Some((keys, kept))
+        }
+        None => None,
+    };
+    let settings = TokenSettings {
+        secret,
+        node_secret,
+        audience: auth.jwt_audience.clone(),
+        issuer: auth.jwt_issuer.clone(),
+        node_token_s: auth.node_token_s,
+        roles: RoleMap::with(&auth.role_map).map_err(|error| ConfigError(format!("auth.role_map: {error}")))?,
+        gateway,
+    };
+    Ok(Authenticator::new(settings).map_err(|error| ConfigError(format!("auth.jwt_secret: {error}")))?)
+}
+
+fn quotas(config: &Config) -> Quotas {
+    let limits = &config.limits;
+    Quotas {
+        admin_per_min: limits.admin_per_min,
+        payouts_per_min: limits.payouts_per_min,
+        poot_per_min: limits.poot_per_min,
+        registrations_per_min: limits.registrations_per_min,
+        registrations_burst: limits.registrations_burst,
+        other_per_min: limits.other_per_min,
+        parties_max: limits.parties_max,
     }
 }
 

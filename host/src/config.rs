@@ -12,7 +12,7 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 pub use environment::ignored_by_up;
-pub use sections::{ApprovalWord, Auth, Chain, Payouts, Policies, Rail, RailKind, Scoring, ServerSection, Store, TrustWord};
+pub use sections::{ApprovalWord, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, ServerSection, Store, TrustWord};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -21,6 +21,7 @@ pub struct Config {
     pub server: ServerSection,
     pub store: Store,
     pub auth: Auth,
+    pub limits: Limits,
     pub scoring: Scoring,
     pub payouts: Payouts,
     pub rail: Rail,
@@ -53,6 +54,7 @@ impl Config {
         let mut config = Self::read(base, flags, true)?;
         config.rail = Rail { kind: RailKind::Sandbox, url: None, token_file: None, ..config.rail };
         config.chain.url = None;
+        (config.auth.gateway_url, config.auth.jwks_url) = (None, None);
         Ok(config)
     }
 
@@ -90,7 +92,28 @@ impl Config {
                 self.payouts.settlement_s, self.scoring.epoch_s
             ));
         }
-        Ok(())
+        self.check_access().map_err(ConfigError)
+    }
+
+    fn check_access(&self) -> Result<(), String> {
+        let (auth, limits) = (&self.auth, &self.limits);
+        for (name, url) in [("auth.gateway_url", &auth.gateway_url), ("auth.jwks_url", &auth.jwks_url)] {
+            if url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+                return Err(format!("{name}: must begin with http:// or https://"));
+            }
+        }
+        let whole_numbers = [
+            ("auth.jwks_timeout_ms", u64::from(auth.jwks_timeout_ms)),
+            ("auth.jwks_refresh_s", u64::from(auth.jwks_refresh_s)),
+            ("auth.jwks_gap_s", u64::from(auth.jwks_gap_s)),
+            ("auth.jwks_age_max_s", u64::from(auth.jwks_age_max_s)),
+            ("limits.registrations_burst", u64::from(limits.registrations_burst)),
+            ("limits.parties_max", u64::try_from(limits.parties_max).unwrap_or(u64::MAX)),
+        ];
+        match whole_numbers.into_iter().find(|(_, number)| *number == 0) {
+            Some((name, _)) => Err(format!("{name}: must be at least 1")),
+            None => Ok(()),
+        }
     }
 
     /// Where state is kept.

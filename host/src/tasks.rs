@@ -1,7 +1,8 @@
 //! Everything that runs by itself: each task has a name and an owner, and stops when told.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
+use lucid_server::Api;
 use lucid_service::Service;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,10 @@ use crate::import::Importer;
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// How long a task may take to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+/// Between two looks for parties that rate limits need not remember any more.
+const FORGET_INTERVAL: Duration = Duration::from_secs(10);
+/// What the alert about the gateway's keys is about.
+const GATEWAY_KEYS: &str = "gateway_keys";
 
 /// The running tasks.
 pub struct Tasks {
@@ -21,13 +26,26 @@ pub struct Tasks {
 
 impl Tasks {
     /// Starts everything the service does by itself.
-    pub fn start(service: &Arc<Service>, importer: Importer) -> Self {
+    pub fn start(service: &Arc<Service>, api: &Arc<Api>, importer: Importer) -> Self {
         let mut tasks = Self { stop: CancellationToken::new(), running: Vec::new() };
         let watch = importer.watch(tasks.stop.clone());
         tasks.spawn("policies", async move {
             if let Err(error) = watch.await {
                 tracing::error!(%error, "the policies folder is not watched");
             }
+        });
+        let (told, gate, stop) = (Arc::clone(service), Arc::clone(api), tasks.stop.clone());
+        tasks.spawn(GATEWAY_KEYS, async move {
+            let tell = |trouble: Option<&str>| match trouble {
+                Some(trouble) => told.alert(GATEWAY_KEYS, trouble.to_owned()),
+                None => told.clear_alert(GATEWAY_KEYS),
+            };
+            gate.auth.keep_gateway_keys(stop, tell).await;
+        });
+        tasks.every("limits", FORGET_INTERVAL, api, |a| async move {
+            let left = a.limiter.forget_idle().await;
+            metrics::gauge!("lucid_rate_limit_parties").set(u32::try_from(left).map_or(f64::MAX, f64::from));
+            Ok::<_, Infallible>(false)
         });
         let tick = Duration::from_millis(250);
         tasks.every("epochs", tick, service, |s| async move { s.close_due_epoch().await.map(|closed| closed.is_some()) });
@@ -49,17 +67,18 @@ impl Tasks {
     }
 
     /// Repeats a step: at once while it finds work, else at the interval; slower and slower while it fails.
-    fn every<S, F, E>(&mut self, name: &'static str, interval: Duration, service: &Arc<Service>, step: S)
+    fn every<T, S, F, E>(&mut self, name: &'static str, interval: Duration, part: &Arc<T>, step: S)
     where
-        S: Fn(Arc<Service>) -> F + Send + 'static,
+        T: Send + Sync + 'static,
+        S: Fn(Arc<T>) -> F + Send + 'static,
         F: Future<Output = Result<bool, E>> + Send,
         E: std::fmt::Display + Send,
     {
-        let (service, stop) = (Arc::clone(service), self.stop.clone());
+        let (part, stop) = (Arc::clone(part), self.stop.clone());
         self.spawn(name, async move {
             let mut failures = 0_u32;
             while !stop.is_cancelled() {
-                let wait = match step(Arc::clone(&service)).await {
+                let wait = match step(Arc::clone(&part)).await {
                     Ok(worked) => {
                         failures = 0;
                         if worked { Duration::ZERO } else { interval }

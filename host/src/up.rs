@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use lucid_agent::{AgentConfig, AgentEvent};
 use lucid_model::{id::Digest, tron::TronAddress};
 use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, PoolFilter, PoolSort};
@@ -51,6 +51,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
     let port = listener.local_addr()?.port();
     let App { service, api, mut importer, sandbox, jwt_secret } = compose::compose(config).await?;
+    let jwt_secret = jwt_secret.context("there is no secret to sign tokens with")?;
     let mut events = service.bus().subscribe();
     let mut seen = BTreeSet::new();
     view.stage("store", &format!("{} (SQLite)", config.data_dir().display()));
@@ -63,7 +64,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
         view.stage("policy", &format!("{:<10} {}", activation.kind.name(), activation.policy));
     }
     prepare(&service, &mut view, &mut seen).await?;
-    let tasks = Tasks::start(&service, importer);
+    let tasks = Tasks::start(&service, &api, importer);
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let stream = api.stream.clone();
@@ -182,7 +183,7 @@ pub async fn serve(config: &Config) -> Result<()> {
     let address = listener.local_addr()?;
     let App { service, api, mut importer, sandbox, .. } = compose::compose(config).await?;
     let recovered = compose::begin(config, &service, &mut importer).await?;
-    let tasks = Tasks::start(&service, importer);
+    let tasks = Tasks::start(&service, &api, importer);
     tracing::info!(%address, environment = api.environment, recovered, "lucid serves");
     lucid_server::serve(listener, Arc::clone(&api), interrupted).await?;
     tasks.stop().await;

@@ -19,7 +19,7 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
 ];
 
 /// Libraries that belong to one room.
-const BELONGS_TO: [(&str, &[&str]); 7] = [
+const BELONGS_TO: [(&str, &[&str]); 9] = [
     ("wasmtime", &["lucid-engine"]),
     ("rusqlite", &["lucid-store", "lucid-sandbox", "lucid"]),
     ("axum", &["lucid-server", "lucid-sandbox", "lucid"]),
@@ -27,6 +27,8 @@ const BELONGS_TO: [(&str, &[&str]); 7] = [
     ("sysinfo", &["lucid-agent"]),
     ("utoipa", &["lucid-wire", "lucid-server"]),
     ("clap", &["lucid"]),
+    ("governor", &["lucid-store"]),
+    ("jsonwebtoken", &["lucid-server"]),
 ];
 
 fn dependencies() -> BTreeMap<String, Vec<String>> {

@@ -99,7 +99,12 @@ fn check_money(lucid: &Lucid, nodes: &[TestNode], transfers: &[Value]) {
 
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
-    let mut lucid = Lucid::serve_with(&[("RAIL", "sandbox"), ("LUCID_AUTH_NODES_PER_IP_MAX", "0"), ("LUCID_AUTH_NODES_PER_OWNER_MAX", "0")]);
+    let mut lucid = Lucid::serve_with(&[
+        ("RAIL", "sandbox"),
+        ("LUCID_AUTH_NODES_PER_IP_MAX", "0"),
+        ("LUCID_AUTH_NODES_PER_OWNER_MAX", "0"),
+        ("LUCID_LIMITS_REGISTRATIONS_PER_MIN", "0"),
+    ]);
     let owner = lucid.token("alice", "node_operator");
     let mut acknowledged = 0;
     for round in 0..3_u16 {

@@ -1,12 +1,17 @@
 //! The integration tests: one binary, a module an area, the real `lucid` process wherever one can run.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops and says where")]
 
+mod access;
 mod api;
 mod architecture;
 mod bad_input;
+mod gateway;
+mod identity;
 mod kill;
+mod limits;
 mod main_path;
 mod policies;
 mod rails;
+mod repeats;
 mod support;
 mod up;

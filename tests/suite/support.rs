@@ -1,5 +1,6 @@
 //! Starts the real binary, talks to it over real HTTP, and takes it down again.
 
+pub mod gateway;
 pub mod node;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -198,6 +200,19 @@ impl Lucid {
     }
 
     pub fn send(&self, method: &str, path: &str, token: Option<&str>, body: Option<Vec<u8>>, headers: &[(&str, String)]) -> (u16, Value) {
+        let (status, _, body) = self.answer(method, path, token, body, headers);
+        (status, body)
+    }
+
+    /// The same with the answer's headers.
+    pub fn answer(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Vec<u8>>,
+        headers: &[(&str, String)],
+    ) -> (u16, HeaderMap, Value) {
         let mut request = reqwest::Request::new(method.parse().unwrap(), format!("{}{path}", self.base).parse().unwrap());
         let mut set = |name: &str, value: &str| {
             request.headers_mut().insert(name.parse::<reqwest::header::HeaderName>().unwrap(), value.parse().unwrap());
@@ -210,11 +225,24 @@ impl Lucid {
         }
         headers.iter().for_each(|(name, value)| set(name, value));
         *request.body_mut() = body.map(Into::into);
-        let (status, text) = block_on(async {
+        let (status, headers, text) = block_on(async {
             let response = client().execute(request).await.unwrap();
-            (response.status().as_u16(), response.text().await.unwrap())
+            (response.status().as_u16(), response.headers().clone(), response.text().await.unwrap())
         });
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        (status, headers, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// Sends a request without a body; status, headers and body.
+    pub fn ask(&self, method: &str, path: &str, token: &str, headers: &[(&str, &str)]) -> (u16, reqwest::header::HeaderMap, Value) {
+        let mut request = client().request(method.parse().unwrap(), format!("{}{path}", self.base)).bearer_auth(token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        block_on(async {
+            let response = request.send().await.unwrap();
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            (status, headers, serde_json::from_str(&response.text().await.unwrap()).unwrap_or_default())
+        })
     }
 
     /// A number of an answer as it is written, which a parsed one does not show.

@@ -46,7 +46,12 @@ fn a_busy_port_is_named_with_who_has_it() {
 fn wrong_configuration_is_exit_code_2_and_names_the_key() {
     for (settings, named) in [
         (vec![], "JWT_SECRET"),
+        (vec![], "API_GATEWAY_URL"),
         (vec![("JWT_SECRET", "too short")], "32 bytes"),
+        (vec![("API_GATEWAY_URL", "gateway:8080")], "auth.gateway_url"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("ROLE_MAP", r#"{"auditor":["emperor"]}"#)], "emperor"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("ROLE_MAP", "auditor=viewer")], "ROLE_MAP"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_LIMITS_REGISTRATIONS_BURST", "0")], "limits.registrations_burst"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("MONGODB_URI", "mongodb://127.0.0.1")], "MONGODB_URI"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("REDIS_URI", "redis://127.0.0.1")], "REDIS_URI"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("REDIS_URL", "redis://127.0.0.1")], "REDIS_URL"),

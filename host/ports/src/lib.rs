@@ -6,6 +6,8 @@
 mod chain;
 mod enrolments;
 mod epochs;
+mod gateway;
+mod limits;
 mod money;
 mod nodes;
 mod page;
@@ -18,6 +20,8 @@ mod telemetry;
 pub use chain::{Chain, ChainError, PaymentRail, Signer, VoteAnswer};
 pub use enrolments::{EnrolmentFilter, EnrolmentStore};
 pub use epochs::{EpochFilter, EpochStore, NodeTotals, ScoreFilter, ScoreSort, ScoreView, VoteFilter};
+pub use gateway::{GatewayError, GatewayKey, GatewayKeys, KeyMaterial};
+pub use limits::{Admission, Allowance, LimitClass, Party, RateLimiter};
 pub use money::{Booked, LedgerStore, PayoutFilter, PayoutSort, PayoutStore, SettlementStore};
 pub use nodes::{
     Assigned, Newcomer, NodeFilter, NodeSort, NodeStore, PoolFilter, PoolSort, PoolStore, RegisterConflict, Registered, Registration, RoomOrder,

@@ -1,11 +1,13 @@
-//! Talks to the network's other services: the payment service and the blockchain.
+//! Talks to the network's other services: the payment service, the blockchain and the gateway.
 
 mod chain;
+mod gateway;
 mod http;
 mod profile;
 mod tron_payment;
 
 pub use chain::ChainClient;
+pub use gateway::GatewayClient;
 pub use http::RailError;
 pub use profile::Profile;
 pub use tron_payment::{TronPayment, TronPaymentConfig};

@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use lucid_ports::RateLimiter;
 use lucid_service::Service;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,8 @@ pub struct Api {
     pub service: Arc<Service>,
     /// Who may call.
     pub auth: Authenticator,
+    /// How often.
+    pub limiter: Arc<dyn RateLimiter>,
     /// Limits of a request.
     pub limits: ApiLimits,
     /// Renders `/metrics`.

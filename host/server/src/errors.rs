@@ -72,7 +72,8 @@ impl From<FieldError> for ApiError {
 
 impl From<TokenError> for ApiError {
     fn from(error: TokenError) -> Self {
-        Self::new(ErrorKind::NotAuthenticated, error.to_string())
+        let kind = if error == TokenError::NoKeys { ErrorKind::Unavailable } else { ErrorKind::NotAuthenticated };
+        Self::new(kind, error.to_string())
     }
 }
 

@@ -8,7 +8,7 @@ use axum::{Extension, Router, extract::Request, http::StatusCode, middleware, re
 use tokio::net::TcpListener;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
-use crate::{Api, errors, idempotency, openapi, routes};
+use crate::{Api, errors, gatekeeper, idempotency, openapi, routes};
 
 /// All routes with their layers.
 pub fn router(api: Arc<Api>) -> Router {
@@ -21,8 +21,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, api.limits.request_time_max));
     Router::new()
         .merge(timed)
-        .merge(streams.with_state(api))
+        .merge(streams.with_state(Arc::clone(&api)))
         .fallback(routes::unknown)
+        .layer(middleware::from_fn_with_state(api, gatekeeper::admit))
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn(measure))
         .layer(middleware::from_fn(errors::render))

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use lucid_model::{
     enrolment::Enrolment,
     id::{IntendedId, NodeId, UserId},
+    node::PublicKey,
 };
 
 /// What a caller may be.
@@ -26,8 +27,35 @@ pub enum Role {
     Node,
     /// The bearer of an enrolment token: registers a node, nothing else.
     Enrolled,
-    /// Not counted by the general rate limit.
+    /// Has a rate limit of its own.
     Admin,
+}
+
+impl Role {
+    /// Every role that a bearer token can have.
+    pub const ALL: [Self; 9] =
+        [Self::OwnViewer, Self::Owner, Self::Viewer, Self::Operator, Self::Treasurer, Self::PolicyAuthor, Self::Observer, Self::Node, Self::Admin];
+
+    /// As in the configuration and in refusals.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OwnViewer => "own-viewer",
+            Self::Owner => "owner",
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Treasurer => "treasurer",
+            Self::PolicyAuthor => "policy-author",
+            Self::Observer => "observer",
+            Self::Node => "node",
+            Self::Enrolled => "enrolled",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of a name, in any letter case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name().eq_ignore_ascii_case(name))
+    }
 }
 
 /// Who calls.
@@ -41,6 +69,8 @@ pub struct Actor {
     pub roles: Vec<Role>,
     /// The node, if it is one.
     pub node: Option<NodeId>,
+    /// The key that it proved to have.
+    pub node_key: Option<PublicKey>,
     /// The enrolment token, if it came with one.
     pub enrolment: Option<Arc<Enrolment>>,
     /// The request it came with.
@@ -66,6 +96,7 @@ impl Actor {
             subject: subject.to_owned(),
             roles: vec![Role::Operator, Role::Viewer],
             node: None,
+            node_key: None,
             enrolment: None,
             request_id: None,
             creates: None,

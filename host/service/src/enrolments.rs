@@ -135,6 +135,7 @@ impl Service {
             subject: format!("enrolment:{}", enrolment.id),
             roles: vec![Role::Enrolled],
             node: None,
+            node_key: None,
             enrolment: Some(Arc::new(enrolment)),
             request_id: None,
             creates: None,

@@ -62,14 +62,21 @@ pub struct RegistrationProof {
 pub struct KeyRotation {
     /// The next key.
     pub next: PublicKey,
-    /// When it was signed, Unix milliseconds.
+    /// By the next key, over [`statement::key_rotation`].
+    pub next_signature: Vec<u8>,
+    /// By the key that the node has, over the same.
+    pub proof: Option<KeyProof>,
+}
+
+/// The proof that came with a change of key.
+#[derive(Debug, Clone)]
+pub struct KeyProof {
+    /// When it was made, Unix milliseconds.
     pub timestamp_ms: i64,
     /// Used once.
     pub nonce: String,
-    /// By the key that the node has, over [`statement::key_rotation`].
+    /// By the key that the node has.
     pub signature: Vec<u8>,
-    /// By the next key, over the same.
-    pub next_signature: Vec<u8>,
 }
 
 impl Service {
@@ -148,15 +155,16 @@ impl Service {
             return Err(ServiceError::Forbidden { why: "the node is another's, or the role may not change nodes" });
         }
         let old = node.public_key.ok_or(ServiceError::Unproven { why: "the node has no key that could sign" })?;
-        let signed = statement::key_rotation(id, rotation.next, rotation.timestamp_ms, &rotation.nonce);
-        self.fresh(rotation.timestamp_ms)?;
-        if !statement::verify(old, &signed, &rotation.signature) {
+        let proof = rotation.proof.ok_or(ServiceError::invalid("x-lucid-signature", "is required: the present key signs the next one"))?;
+        let signed = statement::key_rotation(id, rotation.next, proof.timestamp_ms, &proof.nonce);
+        self.fresh(proof.timestamp_ms)?;
+        if !statement::verify(old, &signed, &proof.signature) {
             return Err(ServiceError::Unproven { why: "the change is not signed by the node's key" });
         }
         if !statement::verify(rotation.next, &signed, &rotation.next_signature) {
             return Err(ServiceError::Unproven { why: "the change is not signed by the next key" });
         }
-        self.use_nonce_up(old, &rotation.nonce)?;
+        self.use_nonce_up(old, &proof.nonce)?;
         let holder = self.store().node_by_key(rotation.next).await?;
         if let Some(holder) = holder {
             let own = (holder.owner == node.owner).then_some(holder.id);
@@ -177,12 +185,16 @@ impl Service {
         Ok(view)
     }
 
-    /// The node behind a token that was given out: still there, and still with a key.
+    /// The node behind a token that was given out: still there, and still with the key that it proved.
     ///
     /// # Errors
     /// [`ServiceError::Unproven`] if it left meanwhile.
-    pub async fn token_node(&self, node: NodeId) -> Result<Node, ServiceError> {
-        let record = self.store().node(node).await?;
-        record.filter(|n| n.status != NodeStatus::Deregistered).ok_or(ServiceError::Unproven { why: "the token's node is gone" })
+    pub async fn token_node(&self, node: NodeId, key: Option<PublicKey>) -> Result<Node, ServiceError> {
+        let record = self.store().node(node).await?.filter(|n| n.status != NodeStatus::Deregistered);
+        let record = record.ok_or(ServiceError::Unproven { why: "the token's node is gone" })?;
+        if record.public_key != key {
+            return Err(ServiceError::Unproven { why: "the token's node has another key by now" });
+        }
+        Ok(record)
     }
 }

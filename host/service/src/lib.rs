@@ -43,7 +43,7 @@ pub use bus::EventBus;
 pub use config::{Approval, ServiceConfig, Trust};
 pub use enrolments::{GivenEnrolment, NewEnrolment};
 pub use error::ServiceError;
-pub use identity::{Challenge, KeyRotation, RegistrationProof};
+pub use identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};
 pub use node_alerts::{NodeAlert, NodeAlerts};
 pub use nodes::{ConfigChange, Expected, NewSuspension, NodePatch, NodeView};
 pub use observations::{JudgedSession, NewSession};
@@ -148,7 +148,7 @@ impl Service {
     }
 
     /// Says that something needs a person, once for as long as it lasts.
-    fn alert(&self, about: &'static str, message: String) {
+    pub fn alert(&self, about: &'static str, message: String) {
         if self.alerts.lock().insert(about, message.clone()).as_ref() != Some(&message) {
             tracing::warn!(about, message, "alert");
             metrics::counter!("lucid_alerts_total", "about" => about).increment(1);
@@ -157,7 +157,7 @@ impl Service {
     }
 
     /// The cause of an alert is gone.
-    fn clear_alert(&self, about: &'static str) {
+    pub fn clear_alert(&self, about: &'static str) {
         self.alerts.lock().remove(about);
     }
 

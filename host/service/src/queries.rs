@@ -3,7 +3,7 @@
 use lucid_model::{
     credit::Interval,
     epoch::EpochRecord,
-    id::{NodeId, PayoutId, RunId},
+    id::{NodeId, PayoutId, RunId, UserId},
     ledger::{Head, Stream},
     metric::{Sample, UsageSummary},
     money::MicroUsdt,
@@ -39,6 +39,14 @@ pub struct FleetUsage {
     pub summary: UsageSummary,
     /// Sessions open in the newest samples.
     pub active_sessions: u64,
+}
+
+/// Keeps a list to what the caller may see: its own, and of a node's token only that node's.
+fn narrow(actor: &Actor, owner: &mut Option<UserId>, node: &mut Option<NodeId>) {
+    if !actor.sees_all() {
+        *owner = Some(actor.user);
+        *node = actor.node.or(*node);
+    }
 }
 
 impl Service {
@@ -112,9 +120,8 @@ impl Service {
     pub async fn scores(&self, actor: &Actor, mut filter: ScoreFilter, page: PageRequest<ScoreSort>) -> Result<Page<ScoreView>, ServiceError> {
         if let Some(node) = filter.node {
             self.seen_node(actor, node).await?;
-        } else if !actor.sees_all() {
-            filter.owner = Some(actor.user);
         }
+        narrow(actor, &mut filter.owner, &mut filter.node);
         Ok(self.store().scores(&filter, page).await?)
     }
 
@@ -140,9 +147,10 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn votes(&self, actor: &Actor, mut filter: VoteFilter, page: PageRequest<()>) -> Result<Page<Vote>, ServiceError> {
-        if !actor.sees_all() {
-            filter.owner = Some(actor.user);
+        if actor.node.is_some() && filter.node.is_some_and(|node| actor.node != Some(node)) {
+            return Err(ServiceError::Forbidden { why: "the node is another's" });
         }
+        narrow(actor, &mut filter.owner, &mut filter.node);
         Ok(self.store().votes(&filter, page).await?)
     }
 
@@ -153,9 +161,8 @@ impl Service {
     pub async fn payouts(&self, actor: &Actor, mut filter: PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, ServiceError> {
         if let Some(node) = filter.node {
             self.seen_node(actor, node).await?;
-        } else if !actor.sees_all() {
-            filter.owner = Some(actor.user);
         }
+        narrow(actor, &mut filter.owner, &mut filter.node);
         Ok(self.store().payouts(&filter, page).await?)
     }
 

@@ -15,10 +15,12 @@ enum Form {
     HoursToSeconds,
     /// A decimal factor, kept in millionths.
     FactorToPpm,
+    /// A JSON object.
+    Json,
 }
 
 /// The network's names, and where each goes.
-const NAMES: [(&str, &str, Form); 26] = [
+const NAMES: [(&str, &str, Form); 27] = [
     ("NODE_MANAGEMENT_PORT", "server.port", Form::Plain),
     ("BLOCKCHAIN_URL", "chain.url", Form::Text),
     ("TRON_PAYMENT_URL", "rail.url", Form::Text),
@@ -30,6 +32,7 @@ const NAMES: [(&str, &str, Form); 26] = [
     ("JWT_SECRET_FILE", "auth.jwt_secret_file", Form::Text),
     ("JWT_AUDIENCE", "auth.jwt_audience", Form::Text),
     ("JWT_ISSUER", "auth.jwt_issuer", Form::Text),
+    ("ROLE_MAP", "auth.role_map", Form::Json),
     ("REGISTRATION_APPROVAL", "auth.registration_approval", Form::Text),
     ("POOT_MIN_OBSERVATION_TIME", "scoring.min_observation_s", Form::Plain),
     ("POOT_ELIGIBILITY_WINDOW_S", "scoring.eligibility_window_s", Form::Plain),
@@ -78,7 +81,11 @@ pub fn values(up: bool) -> Result<Vec<(String, Value)>, ConfigError> {
             return Err(ConfigError(format!("{name}: unknown; names are LUCID_<SECTION>_<KEY>")));
         };
         // An unknown section or key is found when the whole is read; the error names both.
-        let value = if key.ends_with("_usdt") { Value::from(text) } else { plain(&text) };
+        let value = match key {
+            key if key.ends_with("_usdt") => Value::from(text),
+            "role_map" => read(&name, &text, Form::Json)?,
+            _ => plain(&text),
+        };
         values.push((format!("{section}.{key}"), value));
     }
     Ok(values)
@@ -89,6 +96,7 @@ fn read(name: &str, text: &str, form: Form) -> Result<Value, ConfigError> {
     match form {
         Form::Text => Ok(Value::from(text)),
         Form::Plain => Ok(plain(text)),
+        Form::Json => serde_json::from_str(text).map_err(|error| wrong(&format!("must be a JSON object: {error}"))),
         Form::HoursToSeconds => {
             let hours: u32 = text.parse().map_err(|_| wrong("must be whole hours"))?;
             Ok(Value::from(hours.checked_mul(3600).ok_or_else(|| wrong("is too long"))?))

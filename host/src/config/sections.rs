@@ -1,6 +1,6 @@
 //! The sections of `lucid.toml`. Units stand last in the names.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,8 +52,20 @@ pub struct Auth {
     pub jwt_audience: Option<String>,
     /// `JWT_ISSUER`: checked only if set.
     pub jwt_issuer: Option<String>,
-    /// `API_GATEWAY_URL`.
+    /// `API_GATEWAY_URL`: its tokens count if they are signed by a key that it publishes.
     pub gateway_url: Option<String>,
+    /// Where it publishes its keys; by default `/.well-known/jwks.json` at `gateway_url`.
+    pub jwks_url: Option<String>,
+    /// For one fetch of them.
+    pub jwks_timeout_ms: u32,
+    /// Between two fetches.
+    pub jwks_refresh_s: u32,
+    /// Least time between two fetches, however many tokens with unknown keys come.
+    pub jwks_gap_s: u32,
+    /// Age at which keys that could not be renewed are not believed any more.
+    pub jwks_age_max_s: u32,
+    /// `ROLE_MAP`: changes of what the gateway's role words mean here, in any letter case.
+    pub role_map: BTreeMap<String, Vec<String>>,
     /// How long a node's token is good for.
     pub node_token_s: u64,
     /// `REGISTRATION_APPROVAL`: `auto` or `manual`.
@@ -78,6 +90,12 @@ impl Default for Auth {
             jwt_audience: None,
             jwt_issuer: None,
             gateway_url: None,
+            jwks_url: None,
+            jwks_timeout_ms: 5_000,
+            jwks_refresh_s: 300,
+            jwks_gap_s: 10,
+            jwks_age_max_s: 86_400,
+            role_map: BTreeMap::new(),
             node_token_s: 900,
             registration_approval: ApprovalWord::Auto,
             nodes_per_owner_max: 100,
@@ -85,6 +103,49 @@ impl Default for Auth {
             nodes_per_ipv4_24_max: 200,
             nodes_per_ipv6_64_max: 20,
             nodes_per_wallet_max: 100,
+        }
+    }
+}
+
+impl Auth {
+    /// Where the gateway's keys are, if there is a gateway.
+    pub fn jwks(&self) -> Option<String> {
+        let well_known = |gateway: &String| format!("{}/.well-known/jwks.json", gateway.trim_end_matches('/'));
+        self.jwks_url.clone().or_else(|| self.gateway_url.as_ref().map(well_known))
+    }
+}
+
+/// `[limits]`: requests a minute of one subject, or of one address where there is no token that counts. 0 = no limit.
+/// The first that matches counts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Everything that role admin does.
+    pub admin_per_min: u32,
+    /// Everything under /payouts.
+    pub payouts_per_min: u32,
+    /// Single PoOT calculations.
+    pub poot_per_min: u32,
+    /// Registrations.
+    pub registrations_per_min: u32,
+    /// Registrations that may come at once.
+    pub registrations_burst: u32,
+    /// All else.
+    pub other_per_min: u32,
+    /// Most subjects, and most addresses, that are told apart in a class.
+    pub parties_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            admin_per_min: 10_000,
+            payouts_per_min: 50,
+            poot_per_min: 100,
+            registrations_per_min: 60,
+            registrations_burst: 20,
+            other_per_min: 1_000,
+            parties_max: 100_000,
         }
     }
 }

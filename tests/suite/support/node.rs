@@ -54,10 +54,15 @@ impl TestNode {
         let headers = registration_headers(&key, &body, now_ms(), &uuid::Uuid::now_v7().to_string());
         let (status, node) = lucid.send("POST", "/api/v1/nodes", Some(&lucid.token(owner, "node_operator")), Some(body), &headers);
         assert_eq!((status, node["status"].as_str()), (201, Some("pending")), "{node}");
-        let id: NodeId = node["node_id"].as_str().unwrap().parse().unwrap();
-        let mut made = Self { id, key, token: String::new(), sequence: 0, session: uuid::Uuid::now_v7(), started_ms: now_ms() };
+        let mut made = Self::take_over(&node, number);
         made.prove(lucid);
         made
+    }
+
+    /// A node that was registered otherwise, with the key of a number.
+    pub fn take_over(node: &Value, number: u8) -> Self {
+        let id = node["node_id"].as_str().unwrap().parse().unwrap();
+        Self { id, key: key(number), token: String::new(), sequence: 0, session: uuid::Uuid::now_v7(), started_ms: now_ms() }
     }
 
     /// Gets a token by challenge.

@@ -32,6 +32,7 @@ async fn challenge(State(api): State<Shared>, json: Json<ChallengeRequest>) -> R
 async fn token(State(api): State<Shared>, json: Json<TokenRequest>) -> Result<Answer<TokenBody>, ApiError> {
     let signed = json.value;
     let node = api.service.prove(signed.node, &signed.challenge, &signed.signature).await?;
-    let (access_token, expires_in) = api.auth.node_token(node.id, node.owner, api.service.now())?;
+    let key = node.public_key.ok_or_else(|| ApiError::internal(&"a node without a key proved it"))?;
+    let (access_token, expires_in) = api.auth.node_token(node.id, key, node.owner, api.service.now())?;
     Ok(Answer(TokenBody { access_token, token_type: "Bearer".into(), expires_in }))
 }

@@ -3,10 +3,10 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use lucid_service::KeyRotation;
+use lucid_service::{KeyProof, KeyRotation};
 use lucid_wire::{
-    ErrorBody, FieldError,
-    auth::{self, HEADER_SIGNATURE, RegistrationHeaders, RegistrationSignature, RotateKeyRequest, WalletHeaders, WalletRequest},
+    ErrorBody,
+    auth::{self, RegistrationHeaders, RegistrationSignature, RotateKeyRequest, WalletHeaders, WalletRequest},
     node::NodeBody,
     schema,
 };
@@ -38,14 +38,8 @@ async fn rotate(
     json: Json<RotateKeyRequest>,
 ) -> Result<Answer<NodeBody>, ApiError> {
     let signed = RegistrationSignature::read(|name| json.header(name))?;
-    let signed = signed.ok_or_else(|| FieldError::new(HEADER_SIGNATURE, "is required: the present key signs the next one"))?;
-    let rotation = KeyRotation {
-        next: json.value.key,
-        timestamp_ms: signed.timestamp_ms,
-        nonce: signed.nonce,
-        signature: signed.signature,
-        next_signature: json.value.signature,
-    };
+    let proof = signed.map(|s| KeyProof { timestamp_ms: s.timestamp_ms, nonce: s.nonce, signature: s.signature });
+    let rotation = KeyRotation { next: json.value.key, next_signature: json.value.signature, proof };
     Ok(Answer(body(&api.service.rotate_key(&actor, node_id(&api, &id).await?, rotation).await?)))
 }
 

@@ -1,0 +1,266 @@
+//! Who may call what: one table. A route that is not in it is refused.
+//!
+//! The table knows methods, routes and roles. Whose records a caller may touch is the service's to judge; the table
+//! only says for which roles the question does not arise.
+
+use axum::http::Method;
+use lucid_ports::LimitClass;
+use lucid_service::Role::{self, Enrolled, Node, Observer, Operator, OwnViewer, Owner, PolicyAuthor, Treasurer, Viewer};
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Everybody; a token is not looked at.
+    Public,
+    /// Every role.
+    AnyRole,
+    /// These roles.
+    Roles(&'static [Role]),
+}
+
+impl Who {
+    /// Whether somebody with these roles may.
+    pub fn admits(self, roles: &[Role]) -> bool {
+        match self {
+            Self::Public => true,
+            Self::AnyRole => !roles.is_empty(),
+            Self::Roles(admitted) => roles.iter().any(|role| admitted.contains(role)),
+        }
+    }
+
+    /// The roles that may; of a public route all of them.
+    pub fn roles(self) -> &'static [Role] {
+        match self {
+            Self::Public | Self::AnyRole => &Role::ALL,
+            Self::Roles(roles) => roles,
+        }
+    }
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// The method; GET is HEAD as well.
+    pub method: &'static str,
+    /// As the router has it.
+    pub path: &'static str,
+    /// Who may call it.
+    pub who: Who,
+    /// Of a route about one record: the roles that may on anybody's. The others may on their own.
+    pub on_all_records: Option<&'static [Role]>,
+    /// What it counts as; none = never limited.
+    pub limit: Option<LimitClass>,
+}
+
+impl Route {
+    const fn new(method: &'static str, path: &'static str, who: Who) -> Self {
+        Self { method, path, who, on_all_records: None, limit: Some(LimitClass::Other) }
+    }
+
+    const fn own_but(self, roles: &'static [Role]) -> Self {
+        Self { on_all_records: Some(roles), ..self }
+    }
+
+    const fn limit(self, class: LimitClass) -> Self {
+        Self { limit: Some(class), ..self }
+    }
+
+    const fn unlimited(self) -> Self {
+        Self { limit: None, ..self }
+    }
+}
+
+const fn get(path: &'static str, who: Who) -> Route {
+    Route::new("GET", path, who)
+}
+const fn post(path: &'static str, who: Who) -> Route {
+    Route::new("POST", path, who)
+}
+const fn put(path: &'static str, who: Who) -> Route {
+    Route::new("PUT", path, who)
+}
+const fn delete(path: &'static str, who: Who) -> Route {
+    Route::new("DELETE", path, who)
+}
+
+const PUBLIC: Who = Who::Public;
+const ANY: Who = Who::AnyRole;
+/// A node sees its own record, not a list of its owner's.
+const PEOPLE: Who = Who::Roles(&[OwnViewer, Owner, Viewer, Operator, Treasurer, PolicyAuthor, Observer, Role::Admin]);
+const OWNERS: Who = Who::Roles(&[Owner, Operator]);
+const REGISTRANTS: Who = Who::Roles(&[Owner, Operator, Enrolled]);
+/// The node itself, or whoever may change it.
+const KEYHOLDERS: Who = Who::Roles(&[Node, Owner, Operator]);
+const REPORTERS: Who = Who::Roles(&[Node, Owner, Operator, Observer]);
+const OPERATORS: Who = Who::Roles(&[Operator]);
+const TREASURERS: Who = Who::Roles(&[Treasurer]);
+const AUTHORS: Who = Who::Roles(&[PolicyAuthor, Operator]);
+
+/// Read everybody's records.
+const FLEET: &[Role] = &[Viewer, Operator, Treasurer];
+const FLEET_ONLY: Who = Who::Roles(FLEET);
+
+use LimitClass::{Payouts, Poot, Registrations};
+
+/// The table.
+pub const ROUTES: &[Route] = &[
+    get("/", PUBLIC),
+    get("/openapi.json", PUBLIC),
+    get("/docs", PUBLIC),
+    get("/docs/", PUBLIC),
+    get("/docs/{file}", PUBLIC),
+    get("/health", PUBLIC).unlimited(),
+    get("/livez", PUBLIC).unlimited(),
+    get("/readyz", PUBLIC).unlimited(),
+    get("/startupz", PUBLIC).unlimited(),
+    get("/metrics", PUBLIC).unlimited(),
+    post("/api/v1/auth/challenge", PUBLIC),
+    post("/api/v1/auth/token", PUBLIC),
+    get("/api/v1/events", ANY),
+    get("/api/v1/nodes", PEOPLE),
+    post("/api/v1/nodes", REGISTRANTS).limit(Registrations),
+    post("/api/v1/nodes/register", REGISTRANTS).limit(Registrations),
+    get("/api/v1/nodes/available", PEOPLE),
+    get("/api/v1/nodes/{id}", ANY).own_but(FLEET),
+    put("/api/v1/nodes/{id}", OWNERS).own_but(&[Operator]),
+    delete("/api/v1/nodes/{id}", OWNERS).own_but(&[Operator]),
+    post("/api/v1/nodes/{id}/activate", OWNERS).own_but(&[Operator]),
+    post("/api/v1/nodes/{id}/deactivate", OWNERS).own_but(&[Operator]),
+    post("/api/v1/nodes/{id}/suspend", OPERATORS).own_but(&[Operator]),
+    post("/api/v1/nodes/{id}/lift-suspension", OPERATORS).own_but(&[Operator]),
+    get("/api/v1/nodes/{id}/pool", ANY).own_but(FLEET),
+    put("/api/v1/nodes/{id}/pool", OWNERS).own_but(&[Operator]),
+    delete("/api/v1/nodes/{id}/pool", OWNERS).own_but(&[Operator]),
+    post("/api/v1/nodes/{id}/keys/rotate", KEYHOLDERS).own_but(&[Operator]),
+    put("/api/v1/nodes/{id}/wallet", Who::Roles(&[Owner])).own_but(&[]),
+    post("/api/v1/nodes/{id}/wallet/approve", TREASURERS).own_but(&[Treasurer]),
+    get("/api/v1/nodes/{id}/status", ANY).own_but(FLEET),
+    post("/api/v1/nodes/{id}/start", OWNERS).own_but(&[Operator]),
+    post("/api/v1/nodes/{id}/stop", OWNERS).own_but(&[Operator]),
+    get("/api/v1/nodes/{id}/poot", ANY).own_but(FLEET),
+    get("/api/v1/nodes/{id}/payouts", ANY).own_but(FLEET).limit(Payouts),
+    get("/api/v1/nodes/{id}/usage", ANY).own_but(FLEET),
+    get("/api/v1/nodes/{id}/usage/history", ANY).own_but(FLEET),
+    get("/api/v1/nodes/{id}/alerts", ANY).own_but(FLEET),
+    get("/api/v1/nodes/{id}/earnings", ANY).own_but(FLEET),
+    post("/api/v1/nodes/{id}/heartbeat", REPORTERS).own_but(&[Operator, Observer]),
+    post("/api/v1/nodes/{id}/metrics", REPORTERS).own_but(&[Operator, Observer]),
+    post("/api/v1/nodes/{id}/observations", REPORTERS).own_but(&[Operator, Observer]),
+    get("/api/v1/enrolment-tokens", PEOPLE),
+    post("/api/v1/enrolment-tokens", OWNERS),
+    get("/api/v1/enrolment-tokens/{id}", PEOPLE).own_but(FLEET),
+    delete("/api/v1/enrolment-tokens/{id}", OWNERS).own_but(&[Operator]),
+    get("/api/v1/pools", ANY),
+    post("/api/v1/pools", OPERATORS),
+    get("/api/v1/pools/{id}", ANY),
+    put("/api/v1/pools/{id}", OPERATORS),
+    delete("/api/v1/pools/{id}", OPERATORS),
+    get("/api/v1/resources/nodes/{id}", ANY).own_but(FLEET),
+    get("/api/v1/resources/summary", PEOPLE),
+    post("/api/v1/poot/calculate", ANY).own_but(FLEET).limit(Poot),
+    post("/api/v1/poot/validate", ANY).own_but(FLEET),
+    get("/api/v1/poot/scores", ANY),
+    get("/api/v1/poot/scores/{score_id}", ANY).own_but(FLEET),
+    get("/api/v1/poot/epochs", ANY),
+    get("/api/v1/consensus/votes", ANY),
+    get("/api/v1/payouts", ANY).limit(Payouts),
+    get("/api/v1/payouts/{id}", ANY).own_but(FLEET).limit(Payouts),
+    get("/api/v1/payouts/runs/{id}", FLEET_ONLY).limit(Payouts),
+    post("/api/v1/payouts/runs/{id}/approve", TREASURERS).limit(Payouts),
+    get("/api/v1/payouts/treasury", FLEET_ONLY).limit(Payouts),
+    post("/api/v1/payouts/treasury", TREASURERS).limit(Payouts),
+    get("/api/v1/policies", ANY),
+    post("/api/v1/policies", AUTHORS),
+    get("/api/v1/policies/active", ANY),
+    post("/api/v1/policies/{kind}/{name}/{version}/activate", OPERATORS),
+    post("/api/v1/policies/{kind}/rollback", OPERATORS),
+];
+
+/// What the table says of a request.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// This.
+    Route(&'static Route),
+    /// The route is there with other methods only.
+    OtherMethods(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// Looks a request's route up by the router's template.
+pub fn find(method: &Method, template: &str) -> Found {
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    let mut others = Vec::new();
+    for route in ROUTES.iter().filter(|route| route.path == template) {
+        if route.method == method {
+            return Found::Route(route);
+        }
+        others.push(if route.method == "GET" { "GET, HEAD" } else { route.method });
+    }
+    if others.is_empty() { Found::Nothing } else { Found::OtherMethods(others.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Every path of the router, as its debug form names them: axum has no other way to ask.
+    fn paths(router: &axum::Router<crate::api::Shared>) -> BTreeSet<String> {
+        let text = format!("{router:?}");
+        let routes = text.split("fallback_router").next().unwrap();
+        let (_, listed) = routes.split_once("paths: {").unwrap();
+        let (listed, _) = listed.split_once("\"}").unwrap();
+        listed.split('"').filter(|piece| piece.starts_with('/')).map(str::to_owned).collect()
+    }
+
+    fn operations(document: &utoipa::openapi::OpenApi) -> BTreeSet<(String, String)> {
+        let paths = serde_json::to_value(&document.paths).unwrap();
+        let of = |(path, item): (&String, &serde_json::Value)| {
+            let methods = item
+                .as_object()
+                .unwrap()
+                .keys()
+                .filter(|key| ["get", "put", "post", "delete", "patch", "head", "options", "trace"].contains(&key.as_str()));
+            methods.map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
+        };
+        paths.as_object().unwrap().iter().flat_map(of).collect()
+    }
+
+    fn documented() -> utoipa_axum::router::OpenApiRouter<crate::api::Shared> {
+        crate::routes::documented().merge(crate::routes::streams())
+    }
+
+    #[test]
+    fn the_table_has_exactly_the_routes_that_there_are() {
+        let (router, document) = documented().split_for_parts();
+        let pages = paths(&crate::routes::pages());
+        assert!(pages.contains("/") && pages.contains("/docs"), "{pages:?}");
+        let there = paths(&router.merge(crate::routes::pages()));
+        assert_eq!(there, ROUTES.iter().map(|route| route.path.to_owned()).collect(), "paths of the router, and of the table");
+        let rows: BTreeSet<_> = ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+        assert_eq!(rows.len(), ROUTES.len(), "no row is there twice");
+        let mut expected = operations(&document);
+        expected.extend(pages.into_iter().map(|path| ("GET".to_owned(), path)));
+        assert_eq!(rows, expected, "rows, and methods of the document; what is not in the document is only read");
+    }
+
+    #[test]
+    fn a_route_without_a_token_in_the_document_is_public_and_no_other_is() {
+        let document = serde_json::to_value(documented().into_openapi()).unwrap();
+        for route in ROUTES.iter().filter(|route| document["paths"][route.path].is_object()) {
+            let operation = &document["paths"][route.path][route.method.to_lowercase()];
+            let open = operation["security"] == serde_json::json!([{}]);
+            assert_eq!(open, route.who == Who::Public, "{} {}: {}", route.method, route.path, operation["security"]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_not_found_in_it() {
+        assert!(matches!(find(&Method::HEAD, "/livez"), Found::Route(_)));
+        assert!(matches!(find(&Method::GET, "/api/v1/secret"), Found::Nothing));
+        let Found::OtherMethods(allowed) = find(&Method::PATCH, "/api/v1/nodes") else { panic!("PATCH is not in the table") };
+        assert_eq!(allowed, "GET, HEAD, POST");
+    }
+}

@@ -1,0 +1,85 @@
+use super::*;
+
+const SECRET: &str = "a secret of at least thirty-two bytes";
+
+fn settings(secret: &str) -> TokenSettings {
+    TokenSettings {
+        secret: Some(secret.into()),
+        node_secret: secret.into(),
+        audience: None,
+        issuer: None,
+        node_token_s: 60,
+        roles: RoleMap::default(),
+        gateway: None,
+    }
+}
+fn authenticator() -> Authenticator {
+    Authenticator::new(settings(SECRET)).unwrap_or_else(|e| panic!("{e}"))
+}
+fn now() -> TimeMs {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    TimeMs(i64::try_from(since.as_millis()).unwrap())
+}
+fn signed(claims: &Value, header: &Header, secret: &str) -> String {
+    format!("Bearer {}", encode(header, claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap())
+}
+fn hs256(claims: &Value) -> String {
+    signed(claims, &Header::new(Algorithm::HS256), SECRET)
+}
+fn exp() -> i64 {
+    now().unix_s_floor() + 60
+}
+
+#[tokio::test]
+async fn the_gateways_tokens_count_with_their_audience_and_issuer() {
+    let token = hs256(
+        &json!({ "user_id": "alice", "role": "NODE_OPERATOR", "exp": exp(), "iss": "api-gateway", "aud": "lucid-blockchain", "type": "access" }),
+    );
+    let actor = authenticator().actor(Some(&token)).await.unwrap();
+    assert_eq!((actor.user, actor.subject.as_str()), (UserId::from_subject("alice"), "alice"));
+    assert!(actor.is(Role::Owner) && !actor.sees_all());
+}
+
+#[tokio::test]
+async fn forged_expired_and_foreign_tokens_do_not_count() {
+    let auth = authenticator();
+    let claims = json!({ "sub": "alice", "role": "admin", "exp": exp() });
+    let none = format!("Bearer {}.{}.", "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0", hs256(&claims).split('.').nth(1).unwrap());
+    for (what, token) in [
+        ("another secret", signed(&claims, &Header::new(Algorithm::HS256), "another secret, also of 32 bytes..")),
+        ("another algorithm", signed(&claims, &Header::new(Algorithm::HS384), SECRET)),
+        ("no algorithm", none),
+        ("expired", hs256(&json!({ "sub": "alice", "exp": exp() - 200 }))),
+        ("not yet", hs256(&json!({ "sub": "alice", "exp": exp(), "nbf": exp() }))),
+        ("without an end", hs256(&json!({ "sub": "alice" }))),
+        ("a refresh token", hs256(&json!({ "sub": "alice", "exp": exp(), "type": "refresh" }))),
+        ("without a subject", hs256(&json!({ "exp": exp() }))),
+        ("a node's key id", signed(&claims, &Header { kid: Some(NODE_KEY_ID.into()), ..Header::new(Algorithm::HS256) }, SECRET)),
+        ("no bearer", hs256(&claims).replace("Bearer ", "Basic ")),
+    ] {
+        assert!(auth.actor(Some(&token)).await.is_err(), "{what}");
+    }
+    assert_eq!(auth.actor(None).await.err(), Some(TokenError::Missing));
+}
+
+#[tokio::test]
+async fn an_unknown_role_has_no_rights_and_no_role_is_a_user() {
+    let auth = authenticator();
+    let of = async |claims: Value| auth.actor(Some(&hs256(&claims))).await.unwrap().roles;
+    assert_eq!(of(json!({ "sub": "a", "exp": exp() })).await, [Role::OwnViewer]);
+    assert_eq!(of(json!({ "sub": "a", "exp": exp(), "role": "emperor" })).await, []);
+    assert!(of(json!({ "sub": "a", "exp": exp(), "roles": ["super_admin"] })).await.contains(&Role::Treasurer));
+}
+
+#[tokio::test]
+async fn a_nodes_token_is_the_nodes_alone() {
+    let (auth, node) = (authenticator(), NodeId(uuid::Uuid::from_u128(7)));
+    let (token, _) = auth.node_token(node, PublicKey([9; 32]), UserId(uuid::Uuid::from_u128(1)), now()).unwrap();
+    let actor = auth.actor(Some(&format!("Bearer {token}"))).await.unwrap();
+    assert_eq!((actor.node, actor.node_key, actor.roles), (Some(node), Some(PublicKey([9; 32])), vec![Role::Node]));
+}
+
+#[test]
+fn a_short_secret_is_refused() {
+    assert_eq!(Authenticator::new(settings("short")).err(), Some(TokenError::ShortSecret));
+}
