@@ -1,7 +1,9 @@
 //! The HTTP API: routes, authentication, limits, errors, OpenAPI.
 
+mod accepted;
 mod api;
 mod authenticate;
+mod client;
 mod errors;
 mod extract;
 mod openapi;
@@ -10,4 +12,4 @@ mod serve;
 
 pub use api::{Api, ApiLimits};
 pub use authenticate::{Authenticator, TokenError, TokenSettings, issue_token};
-pub use serve::{router, serve};
+pub use serve::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, TlsFiles, serve};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lucid_model::id::{NodeId, PayoutId, PoolId};
-use reqwest::{Method, RequestBuilder, header};
+use reqwest::{ClientBuilder, Method, RequestBuilder, header};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -110,25 +110,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the service at `base_url`, such as `http://127.0.0.1:8095`.
+    /// A client of the service at `base_url`, such as `http://127.0.0.1:8095`. With `ca_pem`, only what these
+    /// certificates vouch for is trusted over `https`; without, what the machine trusts.
     ///
     /// # Errors
     /// [`ClientError::Setup`] if that is no address, or TLS cannot be set up for an `https` one.
-    pub fn new(base_url: &str) -> Result<Self, ClientError> {
-        let failed = |detail: String| ClientError::Setup { base_url: base_url.to_owned(), detail };
-        let url: reqwest::Url = base_url.parse().map_err(|_| failed("not a URL".into()))?;
-        let builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT);
-        let builder = builder.redirect(reqwest::redirect::Policy::none());
-        let builder = match url.scheme() {
-            "http" => builder.tls_backend_preconfigured(no_roots().map_err(|error| failed(error.to_string()))?),
-            "https" => {
-                // Without one reqwest panics. Somebody else having installed one meanwhile is as good.
-                let _ = rustls::crypto::ring::default_provider().install_default();
-                builder
-            }
-            other => return Err(failed(format!("{other} is neither http nor https"))),
-        };
-        let http = builder.build().map_err(|error| failed(error.to_string()))?;
+    pub fn new(base_url: &str, ca_pem: Option<&[u8]>) -> Result<Self, ClientError> {
+        let builder = transport(base_url, ca_pem)?.connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT);
+        let http = builder.build().map_err(|error| setup(base_url, error.to_string()))?;
         Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), token: None })
     }
 
@@ -328,11 +317,32 @@ impl Client {
     }
 }
 
-/// TLS settings for a client that never speaks TLS: the machine's certificates, which it may not have, are not read.
-fn no_roots() -> Result<rustls::ClientConfig, rustls::Error> {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+/// How to reach a service: over plain HTTP the machine's certificates, which it may not have, are not read.
+///
+/// # Errors
+/// [`ClientError::Setup`] if that is no address, or there is no certificate in `ca_pem`.
+pub fn transport(base_url: &str, ca_pem: Option<&[u8]>) -> Result<ClientBuilder, ClientError> {
+    let failed = |detail: &str| setup(base_url, detail.to_owned());
+    let url: reqwest::Url = base_url.parse().map_err(|_| failed("not a URL"))?;
+    // Without a provider reqwest panics. Somebody else having installed one meanwhile is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    match (url.scheme(), ca_pem) {
+        ("http", _) => Ok(builder.tls_certs_only([])),
+        ("https", None) => Ok(builder),
+        ("https", Some(pem)) => {
+            let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| setup(base_url, error.to_string()))?;
+            if certificates.is_empty() {
+                return Err(failed("the CA file has no certificate in PEM form"));
+            }
+            Ok(builder.tls_certs_only(certificates))
+        }
+        (other, _) => Err(failed(&format!("{other} is neither http nor https"))),
+    }
+}
+
+fn setup(base_url: &str, detail: String) -> ClientError {
+    ClientError::Setup { base_url: base_url.to_owned(), detail }
 }
 
 fn with_body(request: RequestBuilder, body: Vec<u8>) -> RequestBuilder {
@@ -380,9 +390,15 @@ mod tests {
 
     #[test]
     fn a_client_for_plain_http_needs_nothing_installed() {
-        assert!(Client::new("http://127.0.0.1:8095/").is_ok_and(|client| client.base_url() == "http://127.0.0.1:8095"));
-        assert!(Client::new("ftp://127.0.0.1").is_err());
-        assert!(Client::new("worker").is_err());
+        assert!(Client::new("http://127.0.0.1:8095/", None).is_ok_and(|client| client.base_url() == "http://127.0.0.1:8095"));
+        assert!(Client::new("ftp://127.0.0.1", None).is_err());
+        assert!(Client::new("worker", None).is_err());
+    }
+
+    #[test]
+    fn a_ca_file_without_a_certificate_is_no_trust_in_everything() {
+        let refused = Client::new("https://127.0.0.1:8095", Some(b"not a certificate")).map(|_| ());
+        assert!(refused.is_err_and(|error| error.to_string().contains("no certificate")));
     }
 
     #[test]

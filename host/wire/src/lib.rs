@@ -10,6 +10,7 @@ pub mod error;
 pub mod event;
 pub mod fields;
 pub mod health;
+mod json;
 pub mod node;
 pub mod number;
 pub mod page;
