@@ -5,6 +5,7 @@ mod api;
 mod architecture;
 mod bad_input;
 mod kill;
+mod limits;
 mod main_path;
 mod policies;
 mod rails;

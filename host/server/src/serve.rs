@@ -7,7 +7,6 @@ mod cors;
 mod edge;
 mod forwarded;
 mod head;
-mod stall;
 mod tls;
 
 use std::{future::Future, sync::Arc};

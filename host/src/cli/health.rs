@@ -20,7 +20,7 @@ pub struct HealthArgs {
 }
 
 pub fn run(args: HealthArgs) -> Result<ExitCode> {
-    let builder = lucid_wire::client::transport(&args.server, ca_pem(args.ca_file.as_deref())?.as_deref())?;
+    let builder = lucid_wire::transport(&args.server, ca_pem(args.ca_file.as_deref())?.as_deref())?;
     let client = builder.timeout(TIMEOUT).no_proxy().build()?;
     let url = format!("{}/readyz", args.server.trim_end_matches('/'));
     let (status, text) = runtime(1)?.block_on(async {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lucid_model::id::{NodeId, PayoutId, PoolId};
-use reqwest::{ClientBuilder, Method, RequestBuilder, header};
+use reqwest::{Method, RequestBuilder, header};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -20,6 +20,7 @@ use crate::{
     pool::{CreatePoolRequest, PoolBody},
     report::{ObservationsBody, ReportBody},
     resources::ResourceSummaryBody,
+    transport::transport,
 };
 
 /// How long a connection may take.
@@ -63,6 +64,9 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    pub(crate) fn setup(base_url: &str, detail: impl Into<String>) -> Self {
+        Self::Setup { base_url: base_url.to_owned(), detail: detail.into() }
+    }
     /// Whether the same request may succeed later: no answer came, or the service is overloaded or unwell.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -117,7 +121,7 @@ impl Client {
     /// [`ClientError::Setup`] if that is no address, or TLS cannot be set up for an `https` one.
     pub fn new(base_url: &str, ca_pem: Option<&[u8]>) -> Result<Self, ClientError> {
         let builder = transport(base_url, ca_pem)?.connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT);
-        let http = builder.build().map_err(|error| setup(base_url, error.to_string()))?;
+        let http = builder.build().map_err(|error| ClientError::setup(base_url, error.to_string()))?;
         Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), token: None })
     }
 
@@ -315,34 +319,6 @@ impl Client {
     pub async fn resource_summary(&self, time_range: &str) -> Result<ResourceSummaryBody, ClientError> {
         self.get(&with_query("/resources/summary", &PageParams::default(), &[("time_range", time_range)])).await
     }
-}
-
-/// How to reach a service: over plain HTTP the machine's certificates, which it may not have, are not read.
-///
-/// # Errors
-/// [`ClientError::Setup`] if that is no address, or there is no certificate in `ca_pem`.
-pub fn transport(base_url: &str, ca_pem: Option<&[u8]>) -> Result<ClientBuilder, ClientError> {
-    let failed = |detail: &str| setup(base_url, detail.to_owned());
-    let url: reqwest::Url = base_url.parse().map_err(|_| failed("not a URL"))?;
-    // Without a provider reqwest panics. Somebody else having installed one meanwhile is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-    match (url.scheme(), ca_pem) {
-        ("http", _) => Ok(builder.tls_certs_only([])),
-        ("https", None) => Ok(builder),
-        ("https", Some(pem)) => {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| setup(base_url, error.to_string()))?;
-            if certificates.is_empty() {
-                return Err(failed("the CA file has no certificate in PEM form"));
-            }
-            Ok(builder.tls_certs_only(certificates))
-        }
-        (other, _) => Err(failed(&format!("{other} is neither http nor https"))),
-    }
-}
-
-fn setup(base_url: &str, detail: String) -> ClientError {
-    ClientError::Setup { base_url: base_url.to_owned(), detail }
 }
 
 fn with_body(request: RequestBuilder, body: Vec<u8>) -> RequestBuilder {

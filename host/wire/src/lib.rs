@@ -20,11 +20,13 @@ pub mod pool;
 pub mod poot;
 pub mod report;
 pub mod resources;
+mod transport;
 
 pub use client::{Client, ClientError};
 pub use error::{ErrorBody, ErrorKind};
 pub use fields::{FieldError, Fields, Request, parse};
 pub use number::ExactNumber;
+pub use transport::transport;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Json as Answer, Router,
+    body::Bytes,
     extract::State,
     http::{StatusCode, header},
     response::{
@@ -33,6 +34,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const DASHBOARD: &str = include_str!("../../web/dashboard.html");
 
 pub fn routes(document: Arc<str>) -> Router<Shared> {
+    // Shared by all answers, not copied into each.
+    let document = Bytes::copy_from_slice(document.as_bytes());
     Router::new()
         .route("/", get(|| async { ([(header::X_FRAME_OPTIONS, "DENY")], Html(DASHBOARD)) }))
         .route("/livez", get(|| async { "ok" }))
@@ -40,7 +43,7 @@ pub fn routes(document: Arc<str>) -> Router<Shared> {
         .route("/readyz", get(ready))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
-        .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], document.to_string()) }))
+        .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], document) }))
 }
 
 pub fn streams() -> Router<Shared> {

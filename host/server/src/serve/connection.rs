@@ -20,7 +20,6 @@ use super::{
     Edge,
     activity::{Activity, AnswerBody},
     forwarded,
-    stall::Stalling,
 };
 
 /// How much higher the HTTP library's limits of heads are than ours.
@@ -100,36 +99,37 @@ impl Connections {
             let answered = self.routes.clone().oneshot(request);
             async move { answered.await.map(|response: Response<Body>| response.map(|body| AnswerBody::new(body, open))) }
         });
-        let io = TokioIo::new(Stalling::new(io, self.edge.connections.stall_time_max));
-        let connection = self.http.serve_connection(io, service);
+        let connection = self.http.serve_connection(TokioIo::new(io), service);
         tokio::pin!(connection);
-        let (mut told, mut ending) = (false, false);
-        let check = sleep_until(Instant::now() + self.edge.connections.head_time_max);
+        let limits = self.edge.connections;
+        let mut ending = false;
+        let check = sleep_until(Instant::now() + limits.head_time_max.min(limits.stall_time_max));
         tokio::pin!(check);
         loop {
             tokio::select! {
                 // What a client does wrong is the client's business: the library has answered it if it can be.
                 _ = connection.as_mut() => return,
-                () = stopping.cancelled(), if !told => {
-                    (told, ending) = (true, true);
-                    connection.as_mut().graceful_shutdown();
-                    check.as_mut().reset(Instant::now() + ENDING_TIME_MAX);
-                }
+                () = stopping.cancelled(), if !ending => {}
                 () = check.as_mut() => {
-                    let limit = if ending { ENDING_TIME_MAX } else { self.edge.connections.head_time_max };
                     let now = Instant::now();
-                    let due = activity.quiet_since().unwrap_or(now) + limit;
-                    if due > now {
-                        check.as_mut().reset(due);
-                    } else if ending {
+                    if activity.untaken_since().is_some_and(|since| since + limits.stall_time_max <= now) {
+                        tracing::debug!(%peer, "a client takes nothing of its answer");
                         return;
-                    } else {
-                        ending = true;
-                        connection.as_mut().graceful_shutdown();
-                        check.as_mut().reset(now + ENDING_TIME_MAX);
+                    }
+                    let patience = if ending { ENDING_TIME_MAX } else { limits.head_time_max };
+                    let due = activity.quiet_since().unwrap_or(now) + patience;
+                    if due > now {
+                        check.as_mut().reset(due.min(now + limits.stall_time_max));
+                        continue;
+                    }
+                    if ending {
+                        return;
                     }
                 }
             }
+            ending = true;
+            connection.as_mut().graceful_shutdown();
+            check.as_mut().reset(Instant::now() + ENDING_TIME_MAX);
         }
     }
 }

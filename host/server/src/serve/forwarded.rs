@@ -40,7 +40,9 @@ mod tests {
 
     fn of(peer: &str, lines: &[&str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
-        lines.iter().for_each(|line| drop(headers.append(X_FORWARDED_FOR, line.parse().unwrap())));
+        for line in lines {
+            headers.append(X_FORWARDED_FOR, line.parse().unwrap());
+        }
         let trusted: Vec<IpAddr> = trusted.iter().map(|text| text.parse().unwrap()).collect();
         client(peer.parse().unwrap(), &headers, &trusted).0.to_string()
     }

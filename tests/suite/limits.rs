@@ -1,0 +1,8 @@
+//! What the service does with clients that are slow, greedy, many or unclear.
+
+mod bodies;
+mod connections;
+mod heads;
+mod negotiation;
+mod shutdown;
+mod tls;
