@@ -1,4 +1,4 @@
-//! The sections of `lucid.toml`. Units stand last in the names.
+//! The sections of `lucid.toml` but `[server]`. Units stand last in the names.
 
 use std::path::PathBuf;
 

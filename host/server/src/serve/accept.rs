@@ -3,13 +3,20 @@
 use std::{io, sync::Arc, time::Duration};
 
 use axum::Router;
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time::sleep};
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Edge, connection::Connections};
 
 /// Pause after an error that is the machine's (no file descriptors, no memory), so that it does not spin.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
+/// A full house and an error are said again after this time: who floods us does not write our log.
+const SAID_AGAIN_AFTER: Duration = Duration::from_secs(300);
 
 /// Serves until `stopping`, then finishes what was taken in, within the grace.
 pub async fn run(listener: TcpListener, routes: Router, edge: Edge, stopping: CancellationToken) {
@@ -43,7 +50,6 @@ pub async fn run(listener: TcpListener, routes: Router, edge: Edge, stopping: Ca
             trouble.full(limits.connections_max);
             continue;
         };
-        trouble.over();
         open.increment(1.0);
         let (connections, stopping, open) = (Arc::clone(&connections), stopping.clone(), open.clone());
         running.spawn(async move {
@@ -56,8 +62,11 @@ pub async fn run(listener: TcpListener, routes: Router, edge: Edge, stopping: Ca
     drop(listener);
     let finished = async { while running.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.shutdown_grace, finished).await.is_err() {
-        let requests = running.len();
-        tracing::warn!(grace_s = limits.shutdown_grace.as_secs(), connections = requests, "requests were still open at shutdown and are cut off");
+        tracing::warn!(
+            grace_s = limits.shutdown_grace.as_secs(),
+            connections = running.len(),
+            "requests were still open at shutdown and are cut off"
+        );
     }
 }
 
@@ -67,28 +76,34 @@ fn is_the_peers(error: &io::Error) -> bool {
     matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::ConnectionRefused | Kind::Interrupted)
 }
 
-/// What is in the way of new connections: counted each time, said once until it is over.
+/// What is in the way of new connections: counted each time, said now and then.
 #[derive(Default)]
 struct Trouble {
-    said: bool,
+    full_said: Option<Instant>,
+    failed_said: Option<Instant>,
 }
 
 impl Trouble {
     fn full(&mut self, connections_max: usize) {
         metrics::counter!("lucid_http_connections_refused_total").increment(1);
-        if !std::mem::replace(&mut self.said, true) {
+        if is_due(&mut self.full_said) {
             tracing::warn!(connections_max, "as many connections as server.connections_max allows are open; more are closed at once");
         }
     }
 
     fn accept_failed(&mut self, error: &io::Error) {
         metrics::counter!("lucid_http_accept_errors_total").increment(1);
-        if !std::mem::replace(&mut self.said, true) {
+        if is_due(&mut self.failed_said) {
             tracing::error!(%error, "no connection can be accepted; it is tried again");
         }
     }
+}
 
-    fn over(&mut self) {
-        self.said = false;
+/// Whether something was not said for long enough; it is said now.
+fn is_due(said: &mut Option<Instant>) -> bool {
+    let due = said.is_none_or(|at| at.elapsed() >= SAID_AGAIN_AFTER);
+    if due {
+        *said = Some(Instant::now());
     }
+    due
 }
