@@ -64,7 +64,7 @@ impl<R: WireRequest> FromRequest<Arc<Api>> for Json<R> {
         if form.is_some_and(|form| !is_json(form)) && !body.is_end_stream() {
             return Err(ApiError::new(ErrorKind::UnsupportedMediaType, "the body must be application/json"));
         }
-        let limit = api.limits.body_bytes_max;
+        let limit = api.limits.body_bytes_max.min(R::BODY_BYTES_MAX);
         let too_large = || ApiError::new(ErrorKind::TooLarge, format!("the body is larger than {limit} bytes"));
         let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
         if announced.is_some_and(|length| length > limit as u64) {

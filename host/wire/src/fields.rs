@@ -30,6 +30,9 @@ impl FieldError {
 
 /// A request body and the checked form it is read into.
 pub trait Request {
+    /// Longest body, if it is less than the service takes in general: what callers without a token send is short, so
+    /// that nobody fills the memory with it.
+    const BODY_BYTES_MAX: usize = usize::MAX;
     /// What comes out.
     type Valid;
     /// Reads and checks.

@@ -64,3 +64,15 @@ fn a_body_says_that_it_is_json_and_an_absent_one_need_not() {
     let path = format!("/api/v1/nodes/{}/activate", node["node_id"].as_str().unwrap());
     assert_eq!(lucid.send("POST", &path, Some(&owner), None, &[("content-type", "text/plain".into())]).0, 200);
 }
+
+#[test]
+fn who_has_no_token_cannot_send_much() {
+    let lucid = Lucid::serve();
+    for path in ["/api/v1/auth/challenge", "/api/v1/auth/token"] {
+        let (status, answer) = lucid.send("POST", path, None, Some(format!("{{\"x\":\"{}\"}}", "a".repeat(5_000)).into_bytes()), &[]);
+        assert_eq!((status, answer["error"]["code"].as_str()), (413, Some("LUCID_ERR_4130")), "{path}: {answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains("4096"), "{answer}");
+    }
+    let (status, _) = lucid.send("POST", "/api/v1/nodes", None, Some(vec![b' '; 500_000]), &[]);
+    assert_eq!(status, 401, "elsewhere the token is looked at first");
+}
