@@ -6,9 +6,13 @@ mod policy;
 mod sandbox;
 mod token;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -135,6 +139,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Sandbox(args) => sandbox::run(args),
         Command::Health(args) => health::run(args),
     }
+}
+
+/// The certificates of `--ca-file`.
+fn ca_pem(file: Option<&Path>) -> Result<Option<Vec<u8>>> {
+    file.map(|file| std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))).transpose()
 }
 
 fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {

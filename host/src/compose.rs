@@ -13,7 +13,9 @@ use lucid_model::{epoch::PeriodLength, id::FamilyId, money::MicroUsdt, node::Nod
 use lucid_ports::{Chain, Environment, GatewayKeys, PaymentRail, Stamp, Store};
 use lucid_rails::{ChainClient, GatewayClient, Profile, TronPayment, TronPaymentConfig};
 use lucid_sandbox::{Sandbox, SandboxConfig};
-use lucid_server::{Api, ApiLimits, Authenticator, KeyringSettings, RoleMap, TokenSettings};
+use lucid_server::{
+    Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits, KeyringSettings, RoleMap, TlsFiles, TokenSettings,
+};
 use lucid_service::{Approval, Ports, Service, ServiceConfig, Trust};
 use lucid_store::coord::{LocalLimiter, Quotas};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{Config, ConfigError, RailKind},
     import::Importer,
+    open_files,
     ports::{ServiceKey, SystemClock, SystemEntropy},
     secrets,
 };
@@ -41,6 +44,8 @@ pub struct App {
     pub service: Arc<Service>,
     /// The HTTP API.
     pub api: Arc<Api>,
+    /// How it is reached.
+    pub edge: Edge,
     /// The policies folder, looked at once.
     pub importer: Importer,
     /// The stand-in, if it is used.
@@ -59,6 +64,7 @@ pub async fn compose(config: &Config) -> Result<App> {
     let data = config.data_dir().to_owned();
     // Before anything is created: a wrong secret or amount is the operator's to mend.
     let service_config = service_config(config)?;
+    let edge = edge(config)?;
     let jwt_secret = jwt_secret(config, &data)?;
     let auth = authenticator(config, &data, jwt_secret.clone())?;
     let store = lucid_store::open(&config.store.url).map_err(anyhow::Error::from)?;
@@ -89,7 +95,7 @@ pub async fn compose(config: &Config) -> Result<App> {
         environment: environment.name(),
     };
     let importer = Importer::new(Arc::clone(&service), config.policies.dir.clone());
-    Ok(App { service, api: Arc::new(api), importer, sandbox, jwt_secret })
+    Ok(App { service, api: Arc::new(api), edge, importer, sandbox, jwt_secret })
 }
 
 /// What has to be done before anything runs: policies, the sandbox's funds, what a crash left behind. Answers how
@@ -102,6 +108,26 @@ pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) 
     }
     service.watch_fleet().await?;
     Ok(service.recover_payouts().await?)
+}
+
+/// The serving edge. The limit of open files is raised with it: connections are most of them.
+fn edge(config: &Config) -> Result<Edge> {
+    let server = &config.server;
+    let settings = EdgeSettings {
+        head: HeadLimits { url_bytes_max: server.url_bytes_max, headers_max: server.headers_max, header_bytes_max: server.header_bytes_max },
+        connections: ConnectionLimits {
+            connections_max: open_files::connections(server.connections_max, open_files::raise_limit()?),
+            head_time_max: Duration::from_secs(server.head_time_max_s),
+            stall_time_max: Duration::from_secs(server.stall_time_max_s),
+            handshake_time_max: Duration::from_secs(server.tls_handshake_time_max_s),
+            http2_streams_max: server.http2_streams_max,
+            shutdown_grace: Duration::from_secs(server.shutdown_grace_s),
+        },
+        trusted_proxies: server.trusted_proxies.clone(),
+        cors_origins: server.cors_origins.clone(),
+        tls: server.tls_cert_file.clone().zip(server.tls_key_file.clone()).map(|(cert, key)| TlsFiles { cert, key }),
+    };
+    Ok(Edge::new(settings).map_err(|error| ConfigError(error.to_string()))?)
 }
 
 fn jwt_secret(config: &Config, data: &Path) -> Result<Option<String>> {

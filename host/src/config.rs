@@ -2,6 +2,7 @@
 
 mod environment;
 mod sections;
+mod server;
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,8 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 pub use environment::ignored_by_up;
-pub use sections::{ApprovalWord, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, ServerSection, Store, TrustWord};
+pub use sections::{ApprovalWord, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, Store, TrustWord};
+pub use server::ServerSection;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -83,6 +85,7 @@ impl Config {
         if !self.store.url.starts_with("sqlite://") {
             return wrong(format!("store.url {:?}: only sqlite:// is built in yet", self.store.url));
         }
+        self.check_server()?;
         for (name, seconds) in [("scoring.epoch_s", self.scoring.epoch_s), ("payouts.settlement_s", self.payouts.settlement_s)] {
             lucid_model::epoch::PeriodLength::new(seconds).map_err(|error| ConfigError(format!("{name}: {error}")))?;
         }
@@ -113,6 +116,27 @@ impl Config {
         match whole_numbers.into_iter().find(|(_, number)| *number == 0) {
             Some((name, _)) => Err(format!("{name}: must be at least 1")),
             None => Ok(()),
+        }
+    }
+
+    fn check_server(&self) -> Result<(), ConfigError> {
+        let server = &self.server;
+        let least_one = [
+            ("request_time_max_s", server.request_time_max_s),
+            ("head_time_max_s", server.head_time_max_s),
+            ("stall_time_max_s", server.stall_time_max_s),
+            ("tls_handshake_time_max_s", server.tls_handshake_time_max_s),
+            ("connections_max", server.connections_max as u64),
+            ("headers_max", server.headers_max as u64),
+            ("http2_streams_max", u64::from(server.http2_streams_max)),
+        ];
+        if let Some((name, _)) = least_one.into_iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError(format!("server.{name} is 0, and has to be at least 1")));
+        }
+        match (&server.tls_cert_file, &server.tls_key_file) {
+            (Some(cert), None) => Err(ConfigError(format!("server.tls_cert_file {} needs server.tls_key_file, which is not set", cert.display()))),
+            (None, Some(key)) => Err(ConfigError(format!("server.tls_key_file {} needs server.tls_cert_file, which is not set", key.display()))),
+            _ => Ok(()),
         }
     }
 

@@ -9,6 +9,7 @@ mod compose;
 mod config;
 mod import;
 mod local;
+mod open_files;
 mod ports;
 mod secrets;
 mod tasks;

@@ -50,7 +50,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     let address = compose::address(config);
     let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
     let port = listener.local_addr()?.port();
-    let App { service, api, mut importer, sandbox, jwt_secret } = compose::compose(config).await?;
+    let App { service, api, edge, mut importer, sandbox, jwt_secret } = compose::compose(config).await?;
     let jwt_secret = jwt_secret.context("there is no secret to sign tokens with")?;
     let mut events = service.bus().subscribe();
     let mut seen = BTreeSet::new();
@@ -68,17 +68,12 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let stream = api.stream.clone();
-    let server = tokio::spawn(lucid_server::serve(listener, api, async move { stopped.cancelled().await }));
-    let base = format!("http://127.0.0.1:{port}");
+    let base = format!("{}://127.0.0.1:{port}", edge.scheme());
+    let server = tokio::spawn(lucid_server::serve(listener, api, edge, async move { stopped.cancelled().await }));
     view.stage("api", &format!("{base}  (dashboard /, API /api/v1, /openapi.json, /metrics)"));
     view.secret("admin token, good for 24 h, shown once", &token(&jwt_secret, "admin", "super_admin", ADMIN_TOKEN_S, &service)?);
-    let agent = tokio::spawn(agent(
-        config.data_dir().join("agent"),
-        base,
-        port,
-        token(&jwt_secret, LOCAL_OWNER, "node_operator", ADMIN_TOKEN_S, &service)?,
-        stop.clone(),
-    ));
+    let owner_token = token(&jwt_secret, LOCAL_OWNER, "node_operator", ADMIN_TOKEN_S, &service)?;
+    let agent = tokio::spawn(agent(agent_config(config, base, port, owner_token)?, stop.clone()));
     view.stage("agent", &format!("this machine, reporting every {} s", AGENT_INTERVAL.as_secs()));
     view.ready(&config.policies.dir);
 
@@ -110,7 +105,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
         }
     }
     stop.cancel();
-    server.await??;
+    server.await?;
     tasks.stop().await;
     if let Ok(Err(error)) = agent.await {
         bail!("the local agent ended: {error}");
@@ -153,17 +148,26 @@ fn token(secret: &str, subject: &str, role: &str, ttl_s: u64, service: &Service)
     Ok(lucid_server::issue_token(secret, subject, role, ttl_s, service.now())?)
 }
 
-async fn agent(dir: PathBuf, server: String, port: u16, owner_token: String, stop: CancellationToken) -> Result<()> {
-    let mut agent = AgentConfig::new(server, IpAddr::V4(Ipv4Addr::LOCALHOST), port, &dir);
+/// How the local agent works; over TLS it trusts the certificate that this process serves with.
+fn agent_config(config: &Config, server: String, port: u16, owner_token: String) -> Result<AgentConfig> {
+    let dir = config.data_dir().join("agent");
+    let wallet = sandbox_wallet(&dir).to_string();
+    let mut agent = AgentConfig::new(server, IpAddr::V4(Ipv4Addr::LOCALHOST), port, dir);
     agent.interval = AGENT_INTERVAL;
     agent.owner_token = Some(owner_token);
-    agent.wallet = Some(sandbox_wallet(&dir).to_string());
+    agent.wallet = Some(wallet);
+    let read = |file: &PathBuf| std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+    agent.ca_pem = config.server.tls_cert_file.as_ref().map(read).transpose()?;
+    Ok(agent)
+}
+
+async fn agent(config: AgentConfig, stop: CancellationToken) -> Result<()> {
     let told = |event: AgentEvent| match event {
         AgentEvent::Offline { reason, .. } => tracing::warn!(reason, "the local agent cannot report"),
         AgentEvent::Refused { reason } => tracing::warn!(reason, "a report of the local agent was refused"),
         other => tracing::debug!(?other, "local agent"),
     };
-    Ok(lucid_agent::run(agent, stop, told).await?)
+    Ok(lucid_agent::run(config, stop, told).await?)
 }
 
 /// An address that looks like any other and that nobody has a key of: sandbox money has nowhere to go.
@@ -181,11 +185,11 @@ pub async fn serve(config: &Config) -> Result<()> {
     let address = compose::address(config);
     let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
     let address = listener.local_addr()?;
-    let App { service, api, mut importer, sandbox, .. } = compose::compose(config).await?;
+    let App { service, api, edge, mut importer, sandbox, .. } = compose::compose(config).await?;
     let recovered = compose::begin(config, &service, &mut importer).await?;
     let tasks = Tasks::start(&service, &api, importer);
-    tracing::info!(%address, environment = api.environment, recovered, "lucid serves");
-    lucid_server::serve(listener, Arc::clone(&api), interrupted).await?;
+    tracing::info!(%address, url = format!("{}://{address}", edge.scheme()), environment = api.environment, recovered, "lucid serves");
+    lucid_server::serve(listener, Arc::clone(&api), edge, interrupted).await;
     tasks.stop().await;
     if let Some(sandbox) = sandbox {
         sandbox.shutdown().await;

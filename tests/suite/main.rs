@@ -12,6 +12,7 @@ mod limits;
 mod main_path;
 mod policies;
 mod rails;
+mod rates;
 mod repeats;
 mod support;
 mod up;

@@ -2,6 +2,7 @@
 
 pub mod gateway;
 pub mod node;
+pub mod raw;
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -66,6 +67,22 @@ impl Process {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Memory in use, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// SIGTERM, without waiting.
+    pub fn terminate(&self) {
+        Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -74,8 +91,7 @@ impl Process {
 
     /// SIGTERM, and the exit code.
     pub fn stop(&mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        self.terminate();
         self.child.wait().unwrap().code()
     }
 
@@ -171,7 +187,7 @@ impl Lucid {
         let mut process = Process::start(&["serve", "--data", data.to_str().unwrap()], &environment, true);
         let base = process.wait_for(|line| {
             let log: Value = serde_json::from_str(line).ok()?;
-            (log["fields"]["message"] == "lucid serves").then(|| format!("http://{}", log["fields"]["address"].as_str().unwrap()))
+            (log["fields"]["message"] == "lucid serves").then(|| log["fields"]["url"].as_str().unwrap().to_owned())
         });
         Self { process, base, settings, _dir: dir }
     }
@@ -252,6 +268,18 @@ impl Lucid {
         let text = block_on(async { request.send().await.unwrap().text().await.unwrap() });
         let after = text.split(&format!("\"{field}\":")).nth(1).unwrap_or_else(|| panic!("no {field} in {text}"));
         after.split([',', '}']).next().unwrap().to_owned()
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        self.base.split_once("://").unwrap().1
+    }
+
+    /// A figure of `/metrics`.
+    pub fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.call("GET", "/metrics", None, None);
+        let line = text.as_str().unwrap().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
     }
 
     pub fn get(&self, path: &str) -> Value {

@@ -37,6 +37,8 @@ const FIRST_TICK_JITTER_MAX: Duration = Duration::from_secs(1);
 pub struct AgentConfig {
     /// The service: `http://127.0.0.1:8095`.
     pub server: String,
+    /// Certificates, PEM, that vouch for the service over `https`; none = what the machine trusts.
+    pub ca_pem: Option<Vec<u8>>,
     /// The node's name.
     pub name: String,
     /// Where others reach this node.
@@ -66,6 +68,7 @@ impl AgentConfig {
     pub fn new(server: impl Into<String>, ip_address: IpAddr, port: u16, data_dir: impl Into<PathBuf>) -> Self {
         Self {
             server: server.into(),
+            ca_pem: None,
             name: machine::host_name(),
             ip_address,
             port,
@@ -182,7 +185,7 @@ pub enum AgentError {
 /// [`AgentError`] if the directory, the machine, the address or the registration is not usable.
 pub async fn run(config: AgentConfig, shutdown: CancellationToken, on_event: impl Fn(AgentEvent) + Send + Sync) -> Result<(), AgentError> {
     let disk = Disk::open(config.data_dir.clone(), config.spool_samples_max).await?;
-    let client = Client::new(&config.server)?;
+    let client = Client::new(&config.server, config.ca_pem.as_deref())?;
     let machine = Machine::open().await?;
     let registrar = Registrar { config: &config, disk: &disk, client: &client, hardware: machine.hardware() };
     let Some(node) = registrar.node(&shutdown, &on_event).await? else { return Ok(()) };

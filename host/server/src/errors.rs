@@ -16,7 +16,7 @@ use lucid_wire::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{authenticate::TokenError, extract::RequestId};
+use crate::{accepted, authenticate::TokenError, extract::RequestId};
 
 /// Marks an answer that was kept as an error.
 const STORED_ERROR: &str = "lucid-error";
@@ -137,8 +137,7 @@ impl IntoResponse for ApiError {
 /// The outermost layer: gives the request its id, and errors their body in the form the client accepts.
 pub async fn render(mut request: Request, next: Next) -> Response {
     let id = uuid::Uuid::new_v4().to_string();
-    let wants_problem =
-        request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|accept| accept.contains("application/problem+json"));
+    let wants_problem = accepted::wants_problem(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
     let mut response = tracing::Instrument::instrument(next.run(request), span).await;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::{
-    body::{Bytes, to_bytes},
+    body::{Bytes, HttpBody, to_bytes},
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
 };
 use lucid_model::id::Digest;
 use lucid_ports::{Order, PageRequest};
@@ -52,11 +52,11 @@ impl<R: WireRequest> FromRequest<Arc<Api>> for Json<R> {
 
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let form = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if form.is_some_and(|form| !form.trim_start().to_ascii_lowercase().starts_with("application/json")) {
+        let form = parts.headers.get(header::CONTENT_TYPE);
+        if form.is_some_and(|form| !is_json(form)) && !body.is_end_stream() {
             return Err(ApiError::new(ErrorKind::UnsupportedMediaType, "the body must be application/json"));
         }
-        let limit = api.limits.body_bytes_max;
+        let limit = api.limits.body_bytes_max.min(R::BODY_BYTES_MAX);
         let too_large = || ApiError::new(ErrorKind::TooLarge, format!("the body is larger than {limit} bytes"));
         let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
         if announced.is_some_and(|length| length > limit as u64) {
@@ -66,6 +66,11 @@ impl<R: WireRequest> FromRequest<Arc<Api>> for Json<R> {
         let value = parse_or_empty::<R>(&bytes)?;
         Ok(Self { value, bytes, headers: parts.headers, path: parts.uri.path().to_owned() })
     }
+}
+
+/// Whether a content type is JSON, whatever its parameters.
+fn is_json(form: &HeaderValue) -> bool {
+    form.to_str().is_ok_and(|form| form.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("application/json")))
 }
 
 impl<R: WireRequest> Json<R> {

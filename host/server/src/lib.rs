@@ -1,5 +1,6 @@
 //! The HTTP API: routes, authentication, limits, errors, OpenAPI.
 
+mod accepted;
 pub mod access;
 mod api;
 mod authenticate;
@@ -16,4 +17,4 @@ mod serve;
 
 pub use api::{Api, ApiLimits};
 pub use authenticate::{Authenticator, KeyringSettings, RoleMap, RoleMapError, SECRET_BYTES_MIN, TokenError, TokenSettings, issue_token};
-pub use serve::{router, serve};
+pub use serve::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, TlsFiles, serve};

@@ -1,32 +1,57 @@
-use std::{
-    future::{Future, IntoFuture},
-    sync::Arc,
-    time::Duration,
-};
+//! The way from a listening socket to the routes and back.
+
+mod accept;
+mod activity;
+mod connection;
+mod cors;
+mod edge;
+mod forwarded;
+mod head;
+mod tls;
+
+use std::{future::Future, sync::Arc};
 
 use axum::{Extension, Router, extract::Request, http::StatusCode, middleware, response::Response};
 use tokio::net::TcpListener;
-use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::{
+        CompressionLayer, Predicate,
+        predicate::{NotForContentType, SizeAbove},
+    },
+    timeout::TimeoutLayer,
+};
 
-use crate::{Api, errors, gatekeeper, idempotency, openapi, routes};
+use crate::{Api, accepted, errors, gatekeeper, idempotency, openapi, routes};
+pub use edge::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, TlsFiles};
+
+/// Answers shorter than this go out as they are: packing them costs more than it saves.
+const COMPRESSED_BYTES_MIN: u64 = 1024;
 
 /// All routes with their layers.
-pub fn router(api: Arc<Api>) -> Router {
+fn router(api: Arc<Api>, edge: &Edge) -> Router {
     let (timed, streams, document) = openapi::document(routes::documented(), routes::streams());
     let timed = timed
+        .route_layer(middleware::from_fn(accepted::json))
         .merge(routes::pages())
         .layer(Extension(openapi::Text(document)))
         .with_state(Arc::clone(&api))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), idempotency::once))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, api.limits.request_time_max));
-    Router::new()
+    let compressed = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
+    let routes = Router::new()
         .merge(timed)
         .merge(streams.with_state(Arc::clone(&api)))
         .fallback(routes::unknown)
         .layer(middleware::from_fn_with_state(api, gatekeeper::admit))
         .layer(CatchPanicLayer::new())
-        .layer(middleware::from_fn(measure))
-        .layer(middleware::from_fn(errors::render))
+        .layer(CompressionLayer::new().compress_when(compressed))
+        .layer(middleware::from_fn_with_state(edge.head, head::within_limits));
+    let routes = match &edge.cors {
+        Some(cors) => routes.layer(cors.clone()),
+        None => routes,
+    };
+    routes.layer(middleware::from_fn(measure)).layer(middleware::from_fn(errors::render))
 }
 
 /// Counts requests by route, never by what is in a path.
@@ -41,30 +66,14 @@ async fn measure(request: Request, next: middleware::Next) -> Response {
     response
 }
 
-/// How long requests in flight may take to finish at shutdown: less than the 10 s after which containers are killed.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(7);
-
 /// Serves until `shutdown` is done, then finishes what it took in; event streams end at once.
-///
-/// # Errors
-/// The listener's.
-pub async fn serve(listener: TcpListener, api: Arc<Api>, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, api: Arc<Api>, edge: Edge, shutdown: impl Future<Output = ()> + Send + 'static) {
     let stopping = api.stopping.clone();
-    let announced = stopping.clone();
+    let routes = router(api, &edge);
+    let accepting = accept::run(listener, routes, edge, stopping.clone());
     let told = async move {
         shutdown.await;
-        announced.cancel();
+        stopping.cancel();
     };
-    let serving = axum::serve(listener, router(api)).with_graceful_shutdown(told).into_future();
-    let overdue = async move {
-        stopping.cancelled().await;
-        tokio::time::sleep(SHUTDOWN_GRACE).await;
-    };
-    tokio::select! {
-        served = serving => served,
-        () = overdue => {
-            tracing::warn!(grace_s = SHUTDOWN_GRACE.as_secs(), "requests were still open at shutdown and are cut off");
-            Ok(())
-        }
-    }
+    tokio::join!(accepting, told);
 }

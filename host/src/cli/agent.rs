@@ -5,14 +5,17 @@ use clap::Args;
 use lucid_agent::{AgentConfig, AgentEvent};
 use tokio_util::sync::CancellationToken;
 
-use super::{duration, interrupted, logs, runtime};
+use super::{ca_pem, duration, interrupted, logs, runtime};
 
 /// Measures this machine and reports it, signed.
 #[derive(Args)]
 pub struct AgentArgs {
-    /// The service, e.g. http://10.0.0.5:8095.
+    /// The service, e.g. http://10.0.0.5:8095 or https://nodes.example.org.
     #[arg(long)]
     server: String,
+    /// Certificates (PEM) that vouch for an https service, in place of those that this machine trusts.
+    #[arg(long, value_name = "PEM")]
+    ca_file: Option<PathBuf>,
     /// Where others reach this machine.
     #[arg(long)]
     ip: IpAddr,
@@ -39,6 +42,7 @@ pub struct AgentArgs {
 pub fn run(args: AgentArgs) -> Result<ExitCode> {
     logs("info", true);
     let mut config = AgentConfig::new(args.server, args.ip, args.port, args.data);
+    config.ca_pem = ca_pem(args.ca_file.as_deref())?;
     config.interval = args.interval;
     config.wallet = args.wallet;
     config.name = args.name.unwrap_or(config.name);

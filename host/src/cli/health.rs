@@ -1,9 +1,9 @@
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
 
-use super::runtime;
+use super::{ca_pem, runtime};
 
 /// Longest wait for the answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -14,11 +14,13 @@ pub struct HealthArgs {
     /// The service.
     #[arg(long, default_value = "http://127.0.0.1:8095")]
     server: String,
+    /// Certificates (PEM) that vouch for an https service, in place of those that this machine trusts.
+    #[arg(long, value_name = "PEM")]
+    ca_file: Option<PathBuf>,
 }
 
 pub fn run(args: HealthArgs) -> Result<ExitCode> {
-    // A container may have no certificates, and plain HTTP to itself needs none.
-    let builder = if args.server.starts_with("http://") { reqwest::Client::builder().tls_certs_only([]) } else { reqwest::Client::builder() };
+    let builder = lucid_wire::transport(&args.server, ca_pem(args.ca_file.as_deref())?.as_deref())?;
     let client = builder.timeout(TIMEOUT).no_proxy().build()?;
     let url = format!("{}/readyz", args.server.trim_end_matches('/'));
     let (status, text) = runtime(1)?.block_on(async {

@@ -50,6 +50,9 @@ const NAMES: [(&str, &str, Form); 27] = [
     ("FOUR_EYES", "payouts.four_eyes", Form::Plain),
 ];
 
+/// Keys whose values are lists; a variable has their items with commas between them.
+const LISTS: [&str; 2] = ["server.trusted_proxies", "server.cors_origins"];
+
 /// Backends that are named by variables and not built in yet: better no start than the wrong store.
 const NOT_BUILT_IN: [&str; 3] = ["MONGODB_URI", "REDIS_URI", "REDIS_URL"];
 
@@ -81,12 +84,16 @@ pub fn values(up: bool) -> Result<Vec<(String, Value)>, ConfigError> {
             return Err(ConfigError(format!("{name}: unknown; names are LUCID_<SECTION>_<KEY>")));
         };
         // An unknown section or key is found when the whole is read; the error names both.
+        let name = format!("{section}.{key}");
         let value = match key {
+            _ if LISTS.contains(&name.as_str()) => {
+                text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect::<Vec<_>>().into()
+            }
             key if key.ends_with("_usdt") => Value::from(text),
             "role_map" => read(&name, &text, Form::Json)?,
             _ => plain(&text),
         };
-        values.push((format!("{section}.{key}"), value));
+        values.push((name, value));
     }
     Ok(values)
 }

@@ -1,30 +1,8 @@
-//! The sections of `lucid.toml`. Units stand last in the names.
+//! The sections of `lucid.toml` but `[server]`. Units stand last in the names.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
-
-/// `[server]`: the HTTP API.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ServerSection {
-    /// Address to listen on.
-    pub bind: std::net::IpAddr,
-    /// `NODE_MANAGEMENT_PORT`.
-    pub port: u16,
-    /// Longest request body.
-    pub body_bytes_max: usize,
-    /// Longest time a request may take.
-    pub request_time_max_s: u64,
-    /// Threads that answer requests; 0 = one a core.
-    pub threads: usize,
-}
-
-impl Default for ServerSection {
-    fn default() -> Self {
-        Self { bind: std::net::IpAddr::from([0, 0, 0, 0]), port: 8095, body_bytes_max: 1024 * 1024, request_time_max_s: 30, threads: 0 }
-    }
-}
 
 /// `[store]`: where state is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]

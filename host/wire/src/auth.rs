@@ -11,6 +11,8 @@ use crate::{
     schema,
 };
 
+/// Longest body of a caller who has no token yet: several times what is needed.
+const BODY_BYTES_MAX: usize = 4 * 1024;
 /// When a registration was signed: Unix milliseconds.
 pub const HEADER_TIMESTAMP: &str = "x-lucid-timestamp";
 /// A text that the node uses once.
@@ -37,6 +39,7 @@ pub struct ChallengeRequest {
 }
 
 impl Request for ChallengeRequest {
+    const BODY_BYTES_MAX: usize = BODY_BYTES_MAX;
     type Valid = NodeId;
     fn read(fields: &Fields<'_>) -> Result<NodeId, FieldError> {
         fields.require("node_id", fields.parsed("node_id")?)
@@ -79,6 +82,7 @@ pub struct SignedChallenge {
 }
 
 impl Request for TokenRequest {
+    const BODY_BYTES_MAX: usize = BODY_BYTES_MAX;
     type Valid = SignedChallenge;
     fn read(fields: &Fields<'_>) -> Result<SignedChallenge, FieldError> {
         Ok(SignedChallenge {

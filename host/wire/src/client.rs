@@ -20,6 +20,7 @@ use crate::{
     pool::{CreatePoolRequest, PoolBody},
     report::{ObservationsBody, ReportBody},
     resources::ResourceSummaryBody,
+    transport::transport,
 };
 
 /// How long a connection may take.
@@ -63,6 +64,9 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    pub(crate) fn setup(base_url: &str, detail: impl Into<String>) -> Self {
+        Self::Setup { base_url: base_url.to_owned(), detail: detail.into() }
+    }
     /// Whether the same request may succeed later: no answer came, or the service is overloaded or unwell.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -110,25 +114,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the service at `base_url`, such as `http://127.0.0.1:8095`.
+    /// A client of the service at `base_url`, such as `http://127.0.0.1:8095`. With `ca_pem`, only what these
+    /// certificates vouch for is trusted over `https`; without, what the machine trusts.
     ///
     /// # Errors
     /// [`ClientError::Setup`] if that is no address, or TLS cannot be set up for an `https` one.
-    pub fn new(base_url: &str) -> Result<Self, ClientError> {
-        let failed = |detail: String| ClientError::Setup { base_url: base_url.to_owned(), detail };
-        let url: reqwest::Url = base_url.parse().map_err(|_| failed("not a URL".into()))?;
-        let builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT);
-        let builder = builder.redirect(reqwest::redirect::Policy::none());
-        let builder = match url.scheme() {
-            "http" => builder.tls_backend_preconfigured(no_roots().map_err(|error| failed(error.to_string()))?),
-            "https" => {
-                // Without one reqwest panics. Somebody else having installed one meanwhile is as good.
-                let _ = rustls::crypto::ring::default_provider().install_default();
-                builder
-            }
-            other => return Err(failed(format!("{other} is neither http nor https"))),
-        };
-        let http = builder.build().map_err(|error| failed(error.to_string()))?;
+    pub fn new(base_url: &str, ca_pem: Option<&[u8]>) -> Result<Self, ClientError> {
+        let builder = transport(base_url, ca_pem)?.connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT);
+        let http = builder.build().map_err(|error| ClientError::setup(base_url, error.to_string()))?;
         Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), token: None })
     }
 
@@ -328,13 +321,6 @@ impl Client {
     }
 }
 
-/// TLS settings for a client that never speaks TLS: the machine's certificates, which it may not have, are not read.
-fn no_roots() -> Result<rustls::ClientConfig, rustls::Error> {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
-}
-
 fn with_body(request: RequestBuilder, body: Vec<u8>) -> RequestBuilder {
     request.header(header::CONTENT_TYPE, "application/json").body(body)
 }
@@ -380,9 +366,15 @@ mod tests {
 
     #[test]
     fn a_client_for_plain_http_needs_nothing_installed() {
-        assert!(Client::new("http://127.0.0.1:8095/").is_ok_and(|client| client.base_url() == "http://127.0.0.1:8095"));
-        assert!(Client::new("ftp://127.0.0.1").is_err());
-        assert!(Client::new("worker").is_err());
+        assert!(Client::new("http://127.0.0.1:8095/", None).is_ok_and(|client| client.base_url() == "http://127.0.0.1:8095"));
+        assert!(Client::new("ftp://127.0.0.1", None).is_err());
+        assert!(Client::new("worker", None).is_err());
+    }
+
+    #[test]
+    fn a_ca_file_without_a_certificate_is_no_trust_in_everything() {
+        let refused = Client::new("https://127.0.0.1:8095", Some(b"not a certificate")).map(|_| ());
+        assert!(refused.is_err_and(|error| error.to_string().contains("no certificate")));
     }
 
     #[test]

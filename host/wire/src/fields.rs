@@ -9,6 +9,8 @@ use lucid_model::{
 };
 use serde_json::{Map, Value};
 
+use crate::json::object;
+
 /// A value of a request that cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
@@ -28,6 +30,9 @@ impl FieldError {
 
 /// A request body and the checked form it is read into.
 pub trait Request {
+    /// Longest body, if it is less than the service takes in general: what callers without a token send is short, so
+    /// that nobody fills the memory with it.
+    const BODY_BYTES_MAX: usize = usize::MAX;
     /// What comes out.
     type Valid;
     /// Reads and checks.
@@ -40,7 +45,8 @@ pub trait Request {
 /// Reads a request's body; unknown fields are ignored, `null` is the same as absent.
 ///
 /// # Errors
-/// [`FieldError`]: `body` if the bytes are not a JSON object, else the first field that cannot be taken.
+/// [`FieldError`]: `body` if the bytes are not a JSON object, else the first field that cannot be taken, or a key that
+/// is there twice.
 pub fn parse<R: Request>(body: &[u8]) -> Result<R::Valid, FieldError> {
     R::read(&Fields::new("", &object(body)?))
 }
@@ -62,14 +68,6 @@ pub fn parse_items<R: Request>(body: &[u8], key: &str, items_max: usize) -> Resu
     let fields = Fields::new("", &map);
     let items = fields.require(key, fields.array(key, 1..=items_max)?)?;
     Ok(items.iter().enumerate().map(|(place, item)| R::read(&fields.item(key, place, item)?)).collect())
-}
-
-fn object(body: &[u8]) -> Result<Map<String, Value>, FieldError> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(FieldError::new("body", "must be a JSON object")),
-        Err(error) => Err(FieldError::new("body", format!("is not valid JSON: {error}"))),
-    }
 }
 
 /// The fields of one object, and where it is in the body.

@@ -11,6 +11,7 @@ pub mod error;
 pub mod event;
 pub mod fields;
 pub mod health;
+mod json;
 pub mod legacy;
 pub mod node;
 pub mod number;
@@ -22,11 +23,13 @@ pub mod poot;
 pub mod report;
 pub mod resources;
 pub mod schema;
+mod transport;
 
 pub use client::{Client, ClientError};
 pub use error::{ErrorBody, ErrorKind};
 pub use fields::{FieldError, Fields, Request, parse};
 pub use number::ExactNumber;
+pub use transport::transport;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,73 @@
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
+
+use serde::{Deserialize, Serialize};
+
+/// `[server]`: the HTTP API.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSection {
+    /// Address to listen on.
+    pub bind: IpAddr,
+    /// `NODE_MANAGEMENT_PORT`.
+    pub port: u16,
+    /// Longest request body.
+    pub body_bytes_max: usize,
+    /// Longest URL.
+    pub url_bytes_max: usize,
+    /// Most headers of a request.
+    pub headers_max: usize,
+    /// Longest headers of a request, all together.
+    pub header_bytes_max: usize,
+    /// Longest time a request may take, its body's arrival included.
+    pub request_time_max_s: u64,
+    /// Longest wait for a request's head: of a slow client, and of a connection that is kept open for the next one.
+    pub head_time_max_s: u64,
+    /// Longest time in which a client takes nothing of an answer that waits for it.
+    pub stall_time_max_s: u64,
+    /// Longest TLS handshake.
+    pub tls_handshake_time_max_s: u64,
+    /// How long requests in flight may take to finish at shutdown: less than the 10 s after which containers are killed.
+    pub shutdown_grace_s: u64,
+    /// Most open connections; more are closed at once. Less, if the limit of open files does not allow for it.
+    pub connections_max: usize,
+    /// Most requests that one HTTP/2 connection may have open at a time.
+    pub http2_streams_max: u32,
+    /// Proxies, by address, whose `X-Forwarded-For` says who the client is.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Web origins (`https://console.example.org`) whose pages may call the API; none = CORS is off.
+    pub cors_origins: Vec<String>,
+    /// Certificate chain, PEM; with it and the key, only HTTPS is spoken. Read again when it changes.
+    pub tls_cert_file: Option<PathBuf>,
+    /// The certificate's private key, PEM.
+    pub tls_key_file: Option<PathBuf>,
+    /// Threads that answer requests; 0 = one a core.
+    pub threads: usize,
+}
+
+impl Default for ServerSection {
+    fn default() -> Self {
+        Self {
+            bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: 8095,
+            body_bytes_max: 1024 * 1024,
+            url_bytes_max: 4 * 1024,
+            headers_max: 64,
+            header_bytes_max: 16 * 1024,
+            request_time_max_s: 30,
+            head_time_max_s: 20,
+            stall_time_max_s: 30,
+            tls_handshake_time_max_s: 10,
+            shutdown_grace_s: 7,
+            connections_max: 16_384,
+            http2_streams_max: 100,
+            trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+            tls_cert_file: None,
+            tls_key_file: None,
+            threads: 0,
+        }
+    }
+}
