@@ -72,7 +72,7 @@ impl Service {
     /// answer, or a live node has the same identity. Nothing is changed then.
     pub async fn register(&self, actor: &Actor, new: NewNode, proof: Option<RegistrationProof>) -> Result<NodeView, ServiceError> {
         if !(actor.is(Role::Owner) || actor.is(Role::Operator)) {
-            return Err(ServiceError::Forbidden { why: "registering needs role node_operator or admin" });
+            return Err(ServiceError::Forbidden { why: "this needs role owner or operator" });
         }
         match (new.public_key, &proof) {
             (Some(key), Some(proof)) => self.check_registration(key, proof)?,
@@ -235,7 +235,7 @@ impl Service {
             NodeEvent::Return => "node.return",
         };
         if matches!(event, NodeEvent::Suspend { .. } | NodeEvent::LiftSuspension) && !operator {
-            return Err(ServiceError::Forbidden { why: "suspending needs role admin" });
+            return Err(ServiceError::Forbidden { why: "this needs role operator" });
         }
         let approval = self.config.approval;
         let detail = if let NodeEvent::Suspend { reason, .. } = &event { reason.clone() } else { String::new() };
