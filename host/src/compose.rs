@@ -145,6 +145,7 @@ fn jwt_secret(config: &Config, data: &Path) -> Result<Option<String>> {
 
 fn authenticator(config: &Config, data: &Path, secret: Option<String>) -> Result<Authenticator> {
     let auth = &config.auth;
+    let roles = RoleMap::with(&auth.role_map).map_err(|error| ConfigError(format!("auth.role_map: {error}")))?;
     let node_secret = match &secret {
         Some(secret) => secret.clone(),
         None => secrets::secret(&data.join("secrets"), "node-token")?,
@@ -165,7 +166,7 @@ fn authenticator(config: &Config, data: &Path, secret: Option<String>) -> Result
         audience: auth.jwt_audience.clone(),
         issuer: auth.jwt_issuer.clone(),
         node_token_s: auth.node_token_s,
-        roles: RoleMap::with(&auth.role_map).map_err(|error| ConfigError(format!("auth.role_map: {error}")))?,
+        roles,
         gateway,
     };
     Ok(Authenticator::new(settings).map_err(|error| ConfigError(format!("auth.jwt_secret: {error}")))?)

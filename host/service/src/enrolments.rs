@@ -47,11 +47,11 @@ impl Service {
     pub async fn create_enrolment(&self, actor: &Actor, new: NewEnrolment) -> Result<GivenEnrolment, ServiceError> {
         let operator = actor.is(Role::Operator);
         if !(operator || actor.is(Role::Owner)) {
-            return Err(ServiceError::Forbidden { why: "an enrolment token needs role node_operator or admin" });
+            return Err(ServiceError::Forbidden { why: "this needs role owner or operator" });
         }
         let owner = new.owner.unwrap_or(actor.user);
         if !operator && (owner != actor.user || new.scope == EnrolmentScope::Approve) {
-            return Err(ServiceError::Forbidden { why: "for other owners, or with approval given beforehand, it needs role admin" });
+            return Err(ServiceError::Forbidden { why: "for other owners, or with approval given beforehand, this needs role operator" });
         }
         if let Some(pool) = new.pool
             && self.store().pool(pool).await?.is_none()
@@ -112,7 +112,7 @@ impl Service {
     pub async fn revoke_enrolment(&self, actor: &Actor, id: EnrolmentId) -> Result<(), ServiceError> {
         let found = self.enrolment(actor, id).await?;
         if !(actor.is(Role::Operator) || (actor.is(Role::Owner) && found.owner == actor.user)) {
-            return Err(ServiceError::Forbidden { why: "revoking needs role node_operator or admin" });
+            return Err(ServiceError::Forbidden { why: "this needs role owner or operator" });
         }
         let audit = self.audit_entry(actor, "enrolment.revoke", id, found.name);
         self.store().revoke_enrolment(id, self.now(), audit).await?;

@@ -173,7 +173,7 @@ impl Service {
             NodeEvent::Return => "node.return",
         };
         if matches!(event, NodeEvent::Suspend { .. } | NodeEvent::LiftSuspension) && !operator {
-            return Err(ServiceError::Forbidden { why: "suspending needs role admin" });
+            return Err(ServiceError::Forbidden { why: "this needs role operator" });
         }
         let approval = self.config.approval;
         let detail = if let NodeEvent::Suspend { reason, .. } = &event { reason.clone() } else { String::new() };

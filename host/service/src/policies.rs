@@ -80,7 +80,7 @@ impl Service {
     /// [`ServiceError`] if the caller may not, or another version has its name and number.
     pub async fn stage(&self, actor: &Actor, bundle: Bundle, origin: &str) -> Result<Staged, ServiceError> {
         if !(actor.is(Role::PolicyAuthor) || actor.is(Role::Operator)) {
-            return Err(ServiceError::Forbidden { why: "uploading policies needs role policy-author or admin" });
+            return Err(ServiceError::Forbidden { why: "this needs role policy-author or operator" });
         }
         let bundle = Arc::new(bundle);
         let report = self.ports.policies.check(Arc::clone(&bundle), ParamValues::new()).await;
@@ -141,7 +141,7 @@ impl Service {
     /// [`ServiceError`] if the caller may not, the gate refuses, or somebody else changed what is active.
     pub async fn activate(&self, actor: &Actor, request: ActivationRequest) -> Result<Revision, ServiceError> {
         if !actor.is(Role::Operator) {
-            return Err(ServiceError::Forbidden { why: "activating policies needs role admin" });
+            return Err(ServiceError::Forbidden { why: "this needs role operator" });
         }
         let stored = self.store().bundle(request.digest).await?.ok_or(ServiceError::no("policy version"))?;
         let version = stored.version.clone();

@@ -47,7 +47,7 @@ pub struct PoolPatch {
 }
 
 fn operator(actor: &Actor) -> Result<(), ServiceError> {
-    if actor.is(Role::Operator) { Ok(()) } else { Err(ServiceError::Forbidden { why: "changing pools needs role admin" }) }
+    if actor.is(Role::Operator) { Ok(()) } else { Err(ServiceError::Forbidden { why: "this needs role operator" }) }
 }
 
 impl Service {

@@ -46,7 +46,7 @@ impl Service {
     /// answer, or a live node has the same identity. Nothing is changed then.
     pub async fn register(&self, actor: &Actor, new: NewNode, proof: Option<RegistrationProof>) -> Result<NodeView, ServiceError> {
         if !(actor.is(Role::Owner) || actor.is(Role::Operator) || actor.is(Role::Enrolled)) {
-            return Err(ServiceError::Forbidden { why: "registering needs role node_operator or admin, or an enrolment token" });
+            return Err(ServiceError::Forbidden { why: "this needs role owner or operator, or an enrolment token" });
         }
         if let Some(known) = self.registered_before(actor).await? {
             return Ok(known);

@@ -270,5 +270,5 @@ impl Service {
 }
 
 fn treasurer(actor: &Actor) -> Result<(), ServiceError> {
-    if actor.is(Role::Treasurer) { Ok(()) } else { Err(ServiceError::Forbidden { why: "moving money needs role treasurer" }) }
+    if actor.is(Role::Treasurer) { Ok(()) } else { Err(ServiceError::Forbidden { why: "this needs role treasurer" }) }
 }

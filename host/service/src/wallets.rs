@@ -77,7 +77,7 @@ impl Service {
     /// [`ServiceError`] if the caller is no treasurer, or asked for it itself, or another address or none waits.
     pub async fn approve_wallet(&self, actor: &Actor, id: NodeId, address: TronAddress) -> Result<NodeView, ServiceError> {
         if !actor.is(Role::Treasurer) {
-            return Err(ServiceError::Forbidden { why: "approving a wallet needs role treasurer" });
+            return Err(ServiceError::Forbidden { why: "this needs role treasurer" });
         }
         let node = self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
         self.check_wallet_cap(&node, address).await?;

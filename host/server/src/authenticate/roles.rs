@@ -63,8 +63,8 @@ impl RoleMap {
             let of = |name: &String| Role::from_name(name).filter(|role| *role != Role::Node);
             let role = |name| of(name).ok_or_else(|| RoleMapError::UnknownRole { word: word.clone(), role: name.clone() });
             let roles = names.iter().map(role).collect::<Result<_, _>>()?;
-            if changed.insert(word.to_lowercase(), roles).is_some() {
-                return Err(RoleMapError::Twice { word: word.to_lowercase() });
+            if changed.insert(word.to_ascii_lowercase(), roles).is_some() {
+                return Err(RoleMapError::Twice { word: word.to_ascii_lowercase() });
             }
         }
         let mut map = Self::default();
@@ -75,7 +75,7 @@ impl RoleMap {
     /// What words mean together, each role once; an unknown word means nothing.
     pub fn roles_of<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Vec<Role> {
         let mut roles = Vec::new();
-        for role in words.into_iter().filter_map(|word| self.0.get(&word.to_lowercase())).flatten() {
+        for role in words.into_iter().filter_map(|word| self.0.get(&word.to_ascii_lowercase())).flatten() {
             if !roles.contains(role) {
                 roles.push(*role);
             }
