@@ -1,6 +1,7 @@
 //! The command line, a file for each group of commands.
 
 mod agent;
+mod audit;
 mod health;
 mod policy;
 mod sandbox;
@@ -32,7 +33,8 @@ Examples:
   JWT_SECRET_FILE=secret lucid serve --data /var/lib/lucid
   lucid agent --server http://10.0.0.5:8095 --ip 10.0.0.9 --owner-token-file token
   lucid token issue --role admin --ttl 1h
-  lucid policy check policies/observation-weighted/1.0.0";
+  lucid policy check policies/observation-weighted/1.0.0
+  lucid audit verify --data /var/lib/lucid";
 
 #[derive(Subcommand)]
 enum Command {
@@ -46,6 +48,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Check policies without a server.
     Policy(policy::PolicyArgs),
+    /// Read and verify the audit log.
+    Audit(audit::AuditArgs),
     /// Run the stand-in for the payment service and the chain.
     Sandbox(sandbox::SandboxArgs),
     /// Ask a running service whether it is ready: exit 0 or 1.
@@ -131,6 +135,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Agent(args) => agent::run(args),
         Command::Token(args) => token::run(args),
         Command::Policy(args) => policy::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Health(args) => health::run(args),
     }

@@ -9,7 +9,7 @@ use lucid_ports::{Chain, Environment, PaymentRail, Stamp, Store};
 use lucid_rails::{ChainClient, Profile, TronPayment, TronPaymentConfig};
 use lucid_sandbox::{Sandbox, SandboxConfig};
 use lucid_server::{Api, ApiLimits, Authenticator, TokenSettings};
-use lucid_service::{Approval, NodeCaps, Ports, Service, ServiceConfig, Trust};
+use lucid_service::{Actor, Approval, NodeCaps, Ports, Service, ServiceConfig, Trust};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
 
@@ -92,7 +92,7 @@ pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) 
     importer.start().await?;
     let funds = maybe_money("payouts.sandbox_funds_usdt", config.payouts.sandbox_funds_usdt.as_ref())?;
     if let (Some(funds), RailKind::Sandbox) = (funds, config.rail.kind) {
-        service.fund_treasury("sandbox", funds, "funds of the sandbox").await?;
+        service.fund_treasury(&Actor::system(), "sandbox", funds, "funds of the sandbox").await?;
     }
     service.watch_fleet().await?;
     Ok(service.recover_payouts().await?)

@@ -12,7 +12,7 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 pub use environment::ignored_by_up;
-pub use sections::{ApprovalWord, Auth, Chain, Payouts, Policies, Rail, RailKind, Scoring, ServerSection, Store, TrustWord};
+pub use sections::{ApprovalWord, Audit, Auth, Chain, Payouts, Policies, Rail, RailKind, Scoring, ServerSection, Store, TrustWord};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -26,6 +26,7 @@ pub struct Config {
     pub rail: Rail,
     pub chain: Chain,
     pub policies: Policies,
+    pub audit: Audit,
 }
 
 /// A configuration that cannot be used: exit code 2.
@@ -80,6 +81,9 @@ impl Config {
         let wrong = |text: String| Err(ConfigError(text));
         if !self.store.url.starts_with("sqlite://") {
             return wrong(format!("store.url {:?}: only sqlite:// is built in yet", self.store.url));
+        }
+        if self.audit.seal_interval_s == 0 {
+            return wrong("audit.seal_interval_s has to be at least 1".into());
         }
         for (name, seconds) in [("scoring.epoch_s", self.scoring.epoch_s), ("payouts.settlement_s", self.payouts.settlement_s)] {
             lucid_model::epoch::PeriodLength::new(seconds).map_err(|error| ConfigError(format!("{name}: {error}")))?;

@@ -63,7 +63,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
         view.stage("policy", &format!("{:<10} {}", activation.kind.name(), activation.policy));
     }
     prepare(&service, &mut view, &mut seen).await?;
-    let tasks = Tasks::start(&service, importer);
+    let tasks = Tasks::start(&service, importer, config);
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let stream = api.stream.clone();
@@ -182,7 +182,7 @@ pub async fn serve(config: &Config) -> Result<()> {
     let address = listener.local_addr()?;
     let App { service, api, mut importer, sandbox, .. } = compose::compose(config).await?;
     let recovered = compose::begin(config, &service, &mut importer).await?;
-    let tasks = Tasks::start(&service, importer);
+    let tasks = Tasks::start(&service, importer, config);
     tracing::info!(%address, environment = api.environment, recovered, "lucid serves");
     lucid_server::serve(listener, Arc::clone(&api), interrupted).await?;
     tasks.stop().await;

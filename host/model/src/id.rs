@@ -54,8 +54,10 @@ uuid_ids! {
     OnDemandId;
     /// A store and all its copies; part of every derived payout id.
     FamilyId;
-    /// An audit entry (UUIDv7).
+    /// An audit entry (UUIDv7; a UUIDv5 of another entry's for what followed from it).
     AuditId;
+    /// What writes to the audit log: a store file, later a replica (UUIDv4).
+    AuditWriterId;
 }
 
 impl UserId {

@@ -79,7 +79,8 @@ pub struct SiblingCounts {
 /// Nodes. Every change carries its audit entry, written with it.
 #[async_trait]
 pub trait NodeStore: Send + Sync {
-    /// Adds a node unless a live one has its key, address or external id.
+    /// Adds a node unless a live one has its key, address or external id. A pending one that gives way to it has an
+    /// audit entry that follows from the newcomer's.
     async fn register_node(&self, node: Node, audit: AuditEntry) -> Result<Registered, StoreError>;
     /// One node, deregistered ones too.
     async fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError>;
@@ -131,7 +132,8 @@ pub trait PoolStore: Send + Sync {
     async fn pool(&self, id: PoolId) -> Result<Option<Pool>, StoreError>;
     /// Replaces the record if its version is still `pool.version - 1` and no other pool has its name.
     async fn update_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError>;
-    /// Removes a pool and unassigns its nodes, whose ids it answers; `None` if there is no such pool.
+    /// Removes a pool and unassigns its nodes, whose ids it answers; `None` if there is no such pool. Each node has
+    /// an audit entry that follows from the pool's.
     async fn delete_pool(&self, id: PoolId, audit: AuditEntry) -> Result<Option<Vec<NodeId>>, StoreError>;
     /// A page of pools.
     async fn pools(&self, filter: &PoolFilter, page: PageRequest<PoolSort>) -> Result<Page<Pool>, StoreError>;

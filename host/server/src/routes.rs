@@ -1,5 +1,6 @@
 //! Routes, a file for each resource: request → use case → answer, nothing else.
 
+mod audit;
 mod identity;
 mod nodes;
 mod operations;
@@ -29,6 +30,7 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(poot::routes())
         .merge(payouts::routes())
         .merge(policies::routes())
+        .merge(audit::routes())
 }
 
 /// What an operator's tools ask for.

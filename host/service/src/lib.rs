@@ -4,6 +4,7 @@
 //! calls, so that a simulation can call it too.
 
 mod actor;
+mod audit;
 mod bus;
 mod config;
 mod epochs;
@@ -34,6 +35,7 @@ use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Signer, Sto
 use parking_lot::Mutex;
 
 pub use actor::{Actor, Role};
+pub use audit::{AuditProgress, AuditVerified, verify_audit};
 pub use bus::EventBus;
 pub use config::{Approval, NodeCaps, ServiceConfig, Trust};
 pub use error::ServiceError;
@@ -56,7 +58,7 @@ pub struct Ports {
     pub chain: Option<Arc<dyn Chain>>,
     /// Pays; none = everything but execution works.
     pub rail: Option<Arc<dyn PaymentRail>>,
-    /// Signs votes.
+    /// Signs votes and seals of the audit log.
     pub signer: Arc<dyn Signer>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -162,6 +164,8 @@ impl Service {
             subject: subject.to_string(),
             detail: detail.into(),
             request_id: actor.request_id.clone(),
+            before: None,
+            after: None,
         }
     }
 }

@@ -37,10 +37,11 @@ use std::{
     path::Path,
 };
 
+pub use self::audit::open_audit_log;
 use self::database::Database;
 use crate::OpenError;
 
-const CORE: &[&str] = &[include_str!("../migrations/core/0001.sql")];
+const CORE: &[&str] = &[include_str!("../migrations/core/0001.sql"), include_str!("../migrations/core/0002.sql")];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql")];
 
 /// A store in a directory of this machine.
@@ -64,6 +65,7 @@ impl SqliteStore {
             TryLockError::WouldBlock => OpenError::InUse { dir: dir.to_owned() },
             TryLockError::Error(source) => unusable(source),
         })?;
-        Ok(Self { core: Database::open(dir, "core", CORE)?, telemetry: Database::open(dir, "telemetry", TELEMETRY)?, _lock: lock })
+        let core = Database::open(dir, "core", CORE, Some(audit::close_link))?;
+        Ok(Self { core, telemetry: Database::open(dir, "telemetry", TELEMETRY, None)?, _lock: lock })
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     },
     error::{DETAIL_HIGHEST_SEQUENCE, DETAIL_NODE_ID, ErrorBody},
     node::NodeBody,
-    page::{NodeList, PageParams, PayoutList, PoolList, ScoreList},
+    page::{AuditList, NodeList, PageParams, PayoutList, PoolList, ScoreList},
     payout::PayoutBody,
     pool::{CreatePoolRequest, PoolBody},
     report::{ObservationsBody, ReportBody},
@@ -317,6 +317,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn payout(&self, id: PayoutId) -> Result<PayoutBody, ClientError> {
         self.get(&format!("/payouts/{id}")).await
+    }
+
+    /// A page of the audit log.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn audit(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<AuditList, ClientError> {
+        self.get(&with_query("/audit", page, filters)).await
     }
 
     /// Usage of the fleet.

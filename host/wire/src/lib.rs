@@ -4,6 +4,7 @@
 //! `…Request` structs (what a client serializes and OpenAPI documents); [`fields::parse`] reads a request's
 //! bytes into the checked model type, and every refusal names the field, the problem and the limit.
 
+pub mod audit;
 pub mod auth;
 pub mod client;
 pub mod error;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    audit::AuditEntryBody,
     fields::FieldError,
     node::NodeBody,
     payout::PayoutBody,
@@ -123,6 +124,8 @@ lists! {
     EpochList { epochs: EpochBody }
     /// A page of votes.
     VoteList { votes: VoteBody }
+    /// A page of the audit log.
+    AuditList { entries: AuditEntryBody }
 }
 
 #[cfg(test)]
