@@ -3,6 +3,7 @@
 
 mod api;
 mod architecture;
+mod audit;
 mod bad_input;
 mod kill;
 mod main_path;

@@ -113,7 +113,7 @@ impl Service {
             suspension: None,
             version: 1,
         };
-        let audit = self.audit_entry(actor, "node.register", node.id, format!("{}:{}", node.ip_address, node.port));
+        let audit = self.audit_entry(actor, "node.register", node.id, format!("{}:{}", node.ip_address, node.port)).creating(&node);
         match self.store().register_node(node.clone(), audit).await? {
             Registered::Conflict(conflict) => {
                 let holder = match node.public_key {
@@ -256,6 +256,7 @@ impl Service {
         for _ in 0..CAS_TRIES {
             let node = self.managed_node(actor, id).await?;
             let audit = self.audit_entry(actor, "node.assign", id, pool.map_or("to no pool".into(), |p| format!("to pool {p}")));
+            let audit = audit.changing(&node, &Node { pool, ..node.clone() });
             match self.store().assign_node(id, node.version, pool, audit).await? {
                 Assigned::Done(node) => {
                     self.emit(EventKind::NodeAssigned { node: id, pool: PoolScope::of(pool), pool_name: None });
@@ -291,7 +292,7 @@ impl Service {
             let mut node = before.clone();
             change(&mut node, self.now())?;
             node.version += 1;
-            if self.store().update_node(node.clone(), self.audit_entry(actor, action, id, detail.clone())).await? {
+            if self.store().update_node(node.clone(), self.audit_entry(actor, action, id, detail.clone()).changing(&before, &node)).await? {
                 self.after_change(&before, &node);
                 return self.with_live(vec![node]).await?.pop().ok_or(ServiceError::no("node"));
             }
@@ -322,7 +323,7 @@ impl Service {
             return Ok(None);
         }
         node.version += 1;
-        let audit = self.audit_entry(&Actor::system(), action, node.id, detail);
+        let audit = self.audit_entry(&Actor::system(), action, node.id, detail).changing(before, &node);
         if !self.store().update_node(node.clone(), audit).await? {
             return Ok(None);
         }

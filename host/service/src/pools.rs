@@ -65,7 +65,7 @@ impl Service {
             config: new.config,
             version: 1,
         };
-        let audit = self.audit_entry(actor, "pool.create", pool.id, pool.name.clone());
+        let audit = self.audit_entry(actor, "pool.create", pool.id, pool.name.clone()).creating(&pool);
         if self.store().create_pool(pool.clone(), audit).await? { Ok(pool) } else { Err(ServiceError::PoolExists) }
     }
 
@@ -102,7 +102,8 @@ impl Service {
     /// [`ServiceError`] if the caller may not, the pool is gone, the name is taken or it has more nodes.
     pub async fn update_pool(&self, actor: &Actor, id: PoolId, patch: PoolPatch) -> Result<Pool, ServiceError> {
         operator(actor)?;
-        let mut pool = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
+        let before = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
+        let mut pool = before.clone();
         if patch.max_nodes.is_some_and(|max| max < pool.node_count) {
             return Err(ServiceError::invalid("max_nodes", format!("the pool has {} nodes", pool.node_count)));
         }
@@ -113,7 +114,7 @@ impl Service {
         pool.config = patch.config.map_or(pool.config, |change| change(pool.config));
         pool.updated_at = self.now();
         pool.version += 1;
-        let audit = self.audit_entry(actor, "pool.update", id, "");
+        let audit = self.audit_entry(actor, "pool.update", id, "").changing(&before, &pool);
         if self.store().update_pool(pool.clone(), audit).await? {
             Ok(pool)
         } else {
@@ -127,7 +128,8 @@ impl Service {
     /// [`ServiceError`] if the caller may not, or there is no such pool.
     pub async fn delete_pool(&self, actor: &Actor, id: PoolId) -> Result<(), ServiceError> {
         operator(actor)?;
-        let audit = self.audit_entry(actor, "pool.delete", id, "");
+        let before = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
+        let audit = self.audit_entry(actor, "pool.delete", id, before.name.clone()).removing(&before);
         let members = self.store().delete_pool(id, audit).await?.ok_or(ServiceError::no("pool"))?;
         for member in members {
             let Some(node) = self.store().node(member).await? else { continue };
@@ -145,6 +147,7 @@ impl Service {
         pools.sort_by_key(|p| (p.node_count, p.created_at, p.id));
         for pool in pools {
             let audit = self.audit_entry(&Actor::system(), "node.assign", node.id, format!("to pool {}", pool.id));
+            let audit = audit.changing(node, &Node { pool: Some(pool.id), ..node.clone() });
             match self.store().assign_node(node.id, node.version, Some(pool.id), audit).await? {
                 Assigned::Done(assigned) => {
                     self.emit(EventKind::NodeAssigned { node: node.id, pool: PoolScope::Pool(pool.id), pool_name: Some(pool.name) });
