@@ -1,8 +1,11 @@
 //! The command line, a file for each group of commands.
 
 mod agent;
+mod audit;
+mod enrol;
 mod health;
 mod policy;
+mod remote;
 mod sandbox;
 mod token;
 
@@ -36,7 +39,9 @@ Examples:
   JWT_SECRET_FILE=secret lucid serve --data /var/lib/lucid
   lucid agent --server http://10.0.0.5:8095 --ip 10.0.0.9 --owner-token-file token
   lucid token issue --role admin --ttl 1h
-  lucid policy check policies/observation-weighted/1.0.0";
+  lucid enrol create --token-file owner.token --name rack-7 --uses 20 > rack7.token
+  lucid policy check policies/observation-weighted/1.0.0
+  lucid audit verify --data /var/lib/lucid";
 
 #[derive(Subcommand)]
 enum Command {
@@ -46,10 +51,14 @@ enum Command {
     Serve(ServeArgs),
     /// Run a worker's agent.
     Agent(agent::AgentArgs),
+    /// Make enrolment tokens, with which machines join.
+    Enrol(enrol::EnrolArgs),
     /// Mint tokens.
     Token(token::TokenArgs),
     /// Check policies without a server.
     Policy(policy::PolicyArgs),
+    /// Read and verify the audit log.
+    Audit(audit::AuditArgs),
     /// Run the stand-in for the payment service and the chain.
     Sandbox(sandbox::SandboxArgs),
     /// Ask a running service whether it is ready: exit 0 or 1.
@@ -134,8 +143,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Agent(args) => agent::run(args),
+        Command::Enrol(args) => enrol::run(args),
         Command::Token(args) => token::run(args),
         Command::Policy(args) => policy::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Health(args) => health::run(args),
     }

@@ -16,7 +16,7 @@ use lucid_sandbox::{Sandbox, SandboxConfig};
 use lucid_server::{
     Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits, KeyringSettings, RoleMap, TlsFiles, TokenSettings,
 };
-use lucid_service::{Approval, Ports, Service, ServiceConfig, Trust};
+use lucid_service::{Actor, Approval, Ports, Service, ServiceConfig, Trust};
 use lucid_store::coord::{LocalLimiter, Quotas};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
@@ -104,7 +104,7 @@ pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) 
     importer.start().await?;
     let funds = maybe_money("payouts.sandbox_funds_usdt", config.payouts.sandbox_funds_usdt.as_ref())?;
     if let (Some(funds), RailKind::Sandbox) = (funds, config.rail.kind) {
-        service.fund_treasury("sandbox", funds, "funds of the sandbox").await?;
+        service.fund_treasury(&Actor::system(), "sandbox", funds, "funds of the sandbox").await?;
     }
     service.watch_fleet().await?;
     Ok(service.recover_payouts().await?)

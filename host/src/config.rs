@@ -13,7 +13,7 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 pub use environment::ignored_by_up;
-pub use sections::{ApprovalWord, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, Store, TrustWord};
+pub use sections::{ApprovalWord, Audit, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, Store, TrustWord};
 pub use server::ServerSection;
 
 /// Everything that can be set.
@@ -29,6 +29,7 @@ pub struct Config {
     pub rail: Rail,
     pub chain: Chain,
     pub policies: Policies,
+    pub audit: Audit,
 }
 
 /// A configuration that cannot be used: exit code 2.
@@ -86,6 +87,9 @@ impl Config {
             return wrong(format!("store.url {:?}: only sqlite:// is built in yet", self.store.url));
         }
         self.check_server()?;
+        if self.audit.seal_interval_s == 0 {
+            return wrong("audit.seal_interval_s has to be at least 1".into());
+        }
         for (name, seconds) in [("scoring.epoch_s", self.scoring.epoch_s), ("payouts.settlement_s", self.payouts.settlement_s)] {
             lucid_model::epoch::PeriodLength::new(seconds).map_err(|error| ConfigError(format!("{name}: {error}")))?;
         }

@@ -7,7 +7,7 @@ use lucid_service::Service;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::import::Importer;
+use crate::{config::Config, import::Importer};
 
 /// Longest wait between tries of a step that keeps failing.
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -22,12 +22,13 @@ const GATEWAY_KEYS: &str = "gateway_keys";
 pub struct Tasks {
     stop: CancellationToken,
     running: Vec<(&'static str, JoinHandle<()>)>,
+    service: Arc<Service>,
 }
 
 impl Tasks {
     /// Starts everything the service does by itself.
-    pub fn start(service: &Arc<Service>, api: &Arc<Api>, importer: Importer) -> Self {
-        let mut tasks = Self { stop: CancellationToken::new(), running: Vec::new() };
+    pub fn start(service: &Arc<Service>, api: &Arc<Api>, importer: Importer, config: &Config) -> Self {
+        let mut tasks = Self { stop: CancellationToken::new(), running: Vec::new(), service: Arc::clone(service) };
         let watch = importer.watch(tasks.stop.clone());
         tasks.spawn("policies", async move {
             if let Err(error) = watch.await {
@@ -59,6 +60,8 @@ impl Tasks {
         tasks.every("liveness", Duration::from_secs(1), service, |s| async move { s.sweep_silent().await.map(|_| false) });
         tasks.every("suspensions", Duration::from_secs(5), service, |s| async move { s.lift_suspensions().await.map(|()| false) });
         tasks.every("requests", Duration::from_secs(60), service, |s| async move { s.forget_requests().await });
+        let sealing = Duration::from_secs(u64::from(config.audit.seal_interval_s));
+        tasks.every("audit", sealing, service, |s| async move { s.seal_audit().await.map(|_| false) });
         tasks
     }
 
@@ -101,13 +104,16 @@ impl Tasks {
         });
     }
 
-    /// Stops all tasks, each after the step it is in.
+    /// Stops all tasks, each after the step it is in, and seals what they wrote into the audit log.
     pub async fn stop(self) {
         self.stop.cancel();
         for (name, task) in self.running {
             if tokio::time::timeout(STOP_TIME_MAX, task).await.is_err() {
                 tracing::warn!(task = name, "did not stop in time");
             }
+        }
+        if let Err(error) = self.service.seal_audit().await {
+            tracing::error!(%error, "the audit log was not sealed at the end");
         }
     }
 }

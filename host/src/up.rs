@@ -16,7 +16,7 @@ use lucid_agent::{AgentConfig, AgentEvent};
 use lucid_model::{id::Digest, tron::TronAddress};
 use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, PoolFilter, PoolSort};
 use lucid_service::{Actor, NewPool, Service};
-use lucid_wire::event::EventBody;
+use lucid_wire::{Credential, event::EventBody};
 use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
 use tokio_util::sync::CancellationToken;
 
@@ -64,7 +64,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
         view.stage("policy", &format!("{:<10} {}", activation.kind.name(), activation.policy));
     }
     prepare(&service, &mut view, &mut seen).await?;
-    let tasks = Tasks::start(&service, &api, importer);
+    let tasks = Tasks::start(&service, &api, importer, config);
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let stream = api.stream.clone();
@@ -154,7 +154,7 @@ fn agent_config(config: &Config, server: String, port: u16, owner_token: String)
     let wallet = sandbox_wallet(&dir).to_string();
     let mut agent = AgentConfig::new(server, IpAddr::V4(Ipv4Addr::LOCALHOST), port, dir);
     agent.interval = AGENT_INTERVAL;
-    agent.owner_token = Some(owner_token);
+    agent.credential = Some(Credential::Bearer(owner_token));
     agent.wallet = Some(wallet);
     let read = |file: &PathBuf| std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
     agent.ca_pem = config.server.tls_cert_file.as_ref().map(read).transpose()?;
@@ -187,7 +187,7 @@ pub async fn serve(config: &Config) -> Result<()> {
     let address = listener.local_addr()?;
     let App { service, api, edge, mut importer, sandbox, .. } = compose::compose(config).await?;
     let recovered = compose::begin(config, &service, &mut importer).await?;
-    let tasks = Tasks::start(&service, &api, importer);
+    let tasks = Tasks::start(&service, &api, importer, config);
     tracing::info!(%address, url = format!("{}://{address}", edge.scheme()), environment = api.environment, recovered, "lucid serves");
     lucid_server::serve(listener, Arc::clone(&api), edge, interrupted).await;
     tasks.stop().await;

@@ -70,6 +70,8 @@ fn payout_is_not_sent_twice_after_a_crash() {
     });
     let transfers = sandbox.get("/api/v1/sandbox/transfers?limit=1000");
     check_money(&lucid, &nodes, transfers["transfers"].as_array().unwrap());
+    crate::audit::check_entries_fit_together(&lucid, &["node", "run", "payout"]);
+    assert_eq!(crate::audit::verify(&lucid, &[]).0, Some(0));
 }
 
 /// Each completed payout is one transfer of its amount, each transfer a completed payout (I6, I9), and each node's

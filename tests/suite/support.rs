@@ -200,6 +200,11 @@ impl Lucid {
         self.base = again.base;
     }
 
+    /// The folder of its store.
+    pub fn data(&self) -> PathBuf {
+        self._dir.path().join("data")
+    }
+
     /// Changes a setting from the next start on.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.push((name.to_owned(), value.to_owned()));
@@ -305,6 +310,13 @@ pub fn now_ms() -> i64 {
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
     RUNTIME.get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()).block_on(future)
+}
+
+/// Sends a request to a service that may be killed meanwhile: the body of its answer, if one came.
+pub fn attempt(method: &str, url: &str, token: &str, body: Option<&Value>) -> Option<Value> {
+    let request = client().request(method.parse().unwrap(), url).bearer_auth(token);
+    let request = body.iter().fold(request, |request, body| request.json(body));
+    block_on(async { request.send().await.ok()?.json().await.ok() })
 }
 
 fn client() -> &'static reqwest::Client {

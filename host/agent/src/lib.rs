@@ -18,7 +18,7 @@ mod tests;
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use lucid_model::{id::NodeId, time::TimeMs};
-use lucid_wire::{Client, ClientError};
+use lucid_wire::{Client, ClientError, Credential};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval_at},
@@ -51,8 +51,8 @@ pub struct AgentConfig {
     pub interval: Duration,
     /// How long an observation session grows before the next one starts.
     pub session_length: Duration,
-    /// The owner's token; needed until the node is registered.
-    pub owner_token: Option<String>,
+    /// The owner's token, or an enrolment token; needed until the node is registered.
+    pub credential: Option<Credential>,
     /// Where the node's earnings go: a TRON address.
     pub wallet: Option<String>,
     /// Samples kept while the service cannot be reached; the oldest give way.
@@ -75,7 +75,7 @@ impl AgentConfig {
             data_dir: data_dir.into(),
             interval: Duration::from_secs(30),
             session_length: Duration::from_secs(15 * 60),
-            owner_token: None,
+            credential: None,
             wallet: None,
             spool_samples_max: 10_000,
             retry_min: Duration::from_secs(1),

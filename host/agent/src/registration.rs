@@ -37,7 +37,7 @@ impl Registrar<'_> {
 
     async fn register(&self, on_event: &impl Fn(AgentEvent)) -> Result<NodeId, AgentError> {
         let mut client = self.client.clone();
-        client.set_token(self.config.owner_token.clone());
+        client.set_credential(self.config.credential.clone());
         let request = RegisterNodeRequest {
             name: self.config.name.clone(),
             ip_address: self.config.ip_address.to_string(),

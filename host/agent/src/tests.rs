@@ -5,6 +5,7 @@ mod service;
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use lucid_model::node::PublicKey;
+use lucid_wire::Credential;
 use tempfile::TempDir;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,7 @@ fn config(service: &Service, dir: &TempDir) -> AgentConfig {
     AgentConfig {
         interval: Duration::from_millis(20),
         session_length: Duration::from_millis(100),
-        owner_token: Some("owner".into()),
+        credential: Some(Credential::Bearer("owner".into())),
         retry_min: Duration::from_millis(10),
         retry_max: Duration::from_millis(50),
         ..AgentConfig::new(service.url(), IpAddr::from([192, 0, 2, 1]), 9000, dir.path())
@@ -110,7 +111,7 @@ async fn a_node_registers_once_and_its_reports_are_signed() {
     assert_eq!(accepted, 1);
     agent.reported(10).await;
     agent.stop().await;
-    let mut agent = start(AgentConfig { owner_token: None, ..config(&service, &dir) });
+    let mut agent = start(AgentConfig { credential: None, ..config(&service, &dir) });
     agent.reported(2).await;
     agent.stop().await;
     assert_every_sample_came_once(&service);
@@ -241,7 +242,7 @@ async fn an_agent_waits_for_a_service_that_is_not_there_yet() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_cannot_register_says_why() {
     let (service, dir) = (Service::start().await, tempfile::tempdir().unwrap());
-    let stranger = start(AgentConfig { owner_token: None, ..config(&service, &dir) });
+    let stranger = start(AgentConfig { credential: None, ..config(&service, &dir) });
     assert!(matches!(stranger.end().await, Err(AgentError::RegistrationRefused { message }) if message.contains("not authenticated")));
     service.seen().taken = true;
     let second = start(config(&service, &dir));

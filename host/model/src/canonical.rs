@@ -52,6 +52,14 @@ impl Canonical {
     pub fn i64(self, value: i64) -> Self {
         self.fixed(&value.to_le_bytes())
     }
+    /// Appends a zero byte, or a one and what `write` appends.
+    #[must_use]
+    pub fn maybe<T>(self, value: Option<T>, write: impl FnOnce(Self, T) -> Self) -> Self {
+        match value {
+            Some(value) => write(self.u8(1), value),
+            None => self.u8(0),
+        }
+    }
     /// The bytes.
     pub fn finish(self) -> Vec<u8> {
         self.0

@@ -54,12 +54,14 @@ uuid_ids! {
     OnDemandId;
     /// A store and all its copies; part of every derived payout id.
     FamilyId;
-    /// An audit entry (UUIDv7).
+    /// An audit entry (UUIDv7; a UUIDv5 of another entry's for what followed from it).
     AuditId;
     /// An enrolment token (UUIDv7); not the token itself.
     EnrolmentId;
     /// The id that what a request creates will have, fixed before it is carried out (UUIDv7).
     IntendedId;
+    /// What writes to the audit log: a store file, later a replica (UUIDv4).
+    AuditWriterId;
 }
 
 impl UserId {

@@ -3,6 +3,7 @@
 //! Ports are operations of the domain, not create-read-update-delete. Each needs only the atomicity of one
 //! document and unique keys, so that every backend can offer it.
 
+mod audit;
 mod chain;
 mod enrolments;
 mod epochs;
@@ -17,6 +18,7 @@ mod runtime;
 mod store;
 mod telemetry;
 
+pub use audit::{AuditFilter, AuditLog, AuditStore};
 pub use chain::{Chain, ChainError, PaymentRail, Signer, VoteAnswer};
 pub use enrolments::{EnrolmentFilter, EnrolmentStore};
 pub use epochs::{EpochFilter, EpochStore, NodeTotals, ScoreFilter, ScoreSort, ScoreView, VoteFilter};
@@ -32,5 +34,5 @@ pub use requests::{Begun, NewRequest, RequestStore};
 pub use runtime::{
     CallError, Clock, Entropy, GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, ValidationPolicy,
 };
-pub use store::{AuditFilter, AuditStore, Environment, Stamp, StampStore, Store, StoreError};
+pub use store::{Environment, Stamp, StampStore, Store, StoreError};
 pub use telemetry::{LiveState, NodeObserved, Report, ReportOutcome, SessionOutcome, TelemetryStore};

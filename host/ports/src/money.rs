@@ -28,6 +28,8 @@ pub trait LedgerStore: Send + Sync {
     async fn head(&self, stream: Stream) -> Result<Head, StoreError>;
     /// Inserts entries, each by itself, durable before it answers; one outcome an entry.
     async fn book(&self, entries: Vec<Entry>) -> Result<Vec<Booked>, StoreError>;
+    /// Inserts an entry that somebody answers for, and its audit entry with it; if it is not `Done`, neither.
+    async fn book_audited(&self, entry: Entry, audit: AuditEntry) -> Result<Booked, StoreError>;
     /// The entry of an id.
     async fn entry(&self, id: &str) -> Result<Option<Entry>, StoreError>;
     /// A stream's entries from `after_seq` on, in order.
@@ -90,12 +92,13 @@ pub trait PayoutStore: Send + Sync {
     /// Runs that are planned or approved.
     async fn open_runs(&self) -> Result<Vec<Run>, StoreError>;
     /// Adds a payout; `false` if it exists or the node has one that is open (not closed).
-    async fn create_payout(&self, payout: Payout) -> Result<bool, StoreError>;
+    async fn create_payout(&self, payout: Payout, audit: AuditEntry) -> Result<bool, StoreError>;
     /// One payout.
     async fn payout(&self, id: PayoutId) -> Result<Option<Payout>, StoreError>;
     /// Replaces each payout whose version is still `payout.version - 1`, durable before it answers; one outcome
-    /// a payout: `false`, somebody else was first.
-    async fn update_payouts(&self, payouts: Vec<Payout>) -> Result<Vec<bool>, StoreError>;
+    /// a payout: `false`, somebody else was first. An audit entry comes with each that changed in more than when
+    /// it is tried again.
+    async fn update_payouts(&self, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<bool>, StoreError>;
     /// Payouts that are not closed and may be touched by now; oldest first. The outbox.
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError>;
     /// A page of payouts.

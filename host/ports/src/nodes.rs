@@ -110,7 +110,8 @@ pub enum Assigned {
 /// Nodes. Every change carries its audit entry, written with it.
 #[async_trait]
 pub trait NodeStore: Send + Sync {
-    /// Adds a node unless a live one has its key, address or external id, or a cap is reached.
+    /// Adds a node unless a live one has its key, address or external id, or a cap is reached. A pending one that gives
+    /// way to it has an audit entry that follows from the newcomer's.
     async fn register_node(&self, registration: Registration) -> Result<Registered, StoreError>;
     /// One node, deregistered ones too.
     async fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError>;
@@ -172,7 +173,8 @@ pub trait PoolStore: Send + Sync {
     /// Replaces the record if its version is still `pool.version - 1`, no other pool has its name, and it has no more
     /// nodes than it may.
     async fn update_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError>;
-    /// Removes a pool and unassigns its nodes, whose ids it answers; `None` if there is no such pool.
+    /// Removes a pool and unassigns its nodes, whose ids it answers; `None` if there is no such pool. Each node has
+    /// an audit entry that follows from the pool's.
     async fn delete_pool(&self, id: PoolId, audit: AuditEntry) -> Result<Option<Vec<NodeId>>, StoreError>;
     /// A page of pools.
     async fn pools(&self, filter: &PoolFilter, page: PageRequest<PoolSort>) -> Result<Page<Pool>, StoreError>;

@@ -1,8 +1,8 @@
 use async_trait::async_trait;
-use lucid_model::{audit::AuditEntry, id::FamilyId};
+use lucid_model::id::FamilyId;
 
 use crate::{
-    EnrolmentStore, EpochStore, LedgerStore, NodeStore, Page, PageRequest, PayoutStore, PolicyStore, PoolStore, RequestStore, SettlementStore,
+    AuditStore, EnrolmentStore, EpochStore, LedgerStore, NodeStore, PayoutStore, PolicyStore, PoolStore, RequestStore, SettlementStore,
     TelemetryStore,
 };
 
@@ -60,26 +60,6 @@ pub struct Stamp {
 pub trait StampStore: Send + Sync {
     /// The store's stamp; written now if it has none.
     async fn stamp_or(&self, fresh: Stamp) -> Result<Stamp, StoreError>;
-}
-
-/// Which audit entries.
-#[derive(Debug, Clone, Default)]
-pub struct AuditFilter {
-    /// By this actor.
-    pub actor: Option<String>,
-    /// With this action.
-    pub action: Option<String>,
-    /// About this subject.
-    pub subject: Option<String>,
-}
-
-/// The audit log.
-#[async_trait]
-pub trait AuditStore: Send + Sync {
-    /// Adds an entry that belongs to no other write.
-    async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError>;
-    /// Newest first (or oldest, by the order).
-    async fn audit(&self, filter: &AuditFilter, page: PageRequest<()>) -> Result<Page<AuditEntry>, StoreError>;
 }
 
 macro_rules! store {

@@ -163,6 +163,8 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/poot/scores/{score_id}", ANY).own_but(FLEET),
     get("/api/v1/poot/epochs", ANY),
     get("/api/v1/consensus/votes", ANY),
+    get("/api/v1/audit", FLEET_ONLY),
+    get("/api/v1/audit/heads", FLEET_ONLY),
     get("/api/v1/payouts", ANY).limit(Payouts),
     get("/api/v1/payouts/{id}", ANY).own_but(FLEET).limit(Payouts),
     get("/api/v1/payouts/runs/{id}", FLEET_ONLY).limit(Payouts),

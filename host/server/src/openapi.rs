@@ -46,6 +46,7 @@ use crate::api::Shared;
         (name = "poot", description = "Proof of Observation Time: scores and receipts"),
         (name = "payouts", description = "What nodes earn and were paid"),
         (name = "policies", description = "WebAssembly policies: versions and what is active"),
+        (name = "audit", description = "Who did what: chained, sealed, verifiable"),
         (name = "auth", description = "How nodes prove who they are"),
         (name = "deprecated", description = "Names that older clients use"),
         (name = "operations", description = "What an operator's tools ask for"),

@@ -1,6 +1,7 @@
 //! Routes, a file for each resource: request → use case → answer, nothing else.
 
 mod aliases;
+mod audit;
 mod docs;
 mod enrolments;
 mod identity;
@@ -33,6 +34,7 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(poot::routes())
         .merge(payouts::routes())
         .merge(policies::routes())
+        .merge(audit::routes())
         .merge(aliases::routes())
         .merge(operations::routes())
         .merge(docs::routes())

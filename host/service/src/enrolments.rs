@@ -75,7 +75,7 @@ impl Service {
             created_by: actor.subject.clone(),
         };
         let told = format!("{}, {} uses, until {}", enrolment.scope.name(), enrolment.uses_max, enrolment.expires_at);
-        let audit = self.audit_entry(actor, "enrolment.create", enrolment.id, told);
+        let audit = self.audit_entry(actor, "enrolment.create", enrolment.id, told).creating(&enrolment);
         if self.store().create_enrolment(enrolment.clone(), audit).await? {
             return Ok(GivenEnrolment { enrolment, token: Some(token) });
         }
@@ -114,8 +114,10 @@ impl Service {
         if !(actor.is(Role::Operator) || (actor.is(Role::Owner) && found.owner == actor.user)) {
             return Err(ServiceError::Forbidden { why: "this needs role owner or operator" });
         }
-        let audit = self.audit_entry(actor, "enrolment.revoke", id, found.name);
-        self.store().revoke_enrolment(id, self.now(), audit).await?;
+        let now = self.now();
+        let revoked = Enrolment { revoked_at: Some(now), ..found.clone() };
+        let audit = self.audit_entry(actor, "enrolment.revoke", id, found.name.clone()).changing(&found, &revoked);
+        self.store().revoke_enrolment(id, now, audit).await?;
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! calls, so that a simulation can call it too.
 
 mod actor;
+mod audit;
 mod bus;
 mod config;
 mod enrolments;
@@ -39,6 +40,7 @@ use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Signer, Sto
 use parking_lot::Mutex;
 
 pub use actor::{Actor, Role};
+pub use audit::{AuditProgress, AuditVerified, verify_audit};
 pub use bus::EventBus;
 pub use config::{Approval, ServiceConfig, Trust};
 pub use enrolments::{GivenEnrolment, NewEnrolment};
@@ -64,7 +66,7 @@ pub struct Ports {
     pub chain: Option<Arc<dyn Chain>>,
     /// Pays; none = everything but execution works.
     pub rail: Option<Arc<dyn PaymentRail>>,
-    /// Signs votes.
+    /// Signs votes and seals of the audit log.
     pub signer: Arc<dyn Signer>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -175,6 +177,8 @@ impl Service {
             subject: subject.to_string(),
             detail: detail.into(),
             request_id: actor.request_id.clone(),
+            before: None,
+            after: None,
         }
     }
 }

@@ -82,7 +82,7 @@ impl Service {
         for action in HISTORY_ACTIONS {
             let filter = AuditFilter { subject: Some(id.to_string()), action: Some(action.to_owned()), ..AuditFilter::default() };
             let page = PageRequest { page: 1, limit: HISTORY_MAX, sort: (), order: Order::Descending };
-            history.extend(self.store().audit(&filter, page).await?.items);
+            history.extend(self.store().audit(&filter, page).await?.items.into_iter().map(|chained| chained.entry));
         }
         history.sort_by_key(|entry| std::cmp::Reverse((entry.at, entry.id)));
         history.truncate(HISTORY_MAX as usize);

@@ -195,6 +195,7 @@ impl Service {
         for _ in 0..CAS_TRIES {
             let node = self.managed_node(actor, id).await?;
             let audit = self.audit_entry(actor, "node.assign", id, pool.map_or("to no pool".into(), |p| format!("to pool {p}")));
+            let audit = audit.changing(&node, &Node { pool, ..node.clone() });
             match self.store().assign_node(id, node.version, pool, audit).await? {
                 Assigned::Done(node) => {
                     self.emit(EventKind::NodeAssigned { node: id, pool: PoolScope::of(pool), pool_name: None });
@@ -231,7 +232,8 @@ impl Service {
             let mut node = before.clone();
             change(&mut node, self.now())?;
             node.version += 1;
-            if self.store().update_node(node.clone(), self.audit_entry(actor, told.action, id, told.detail.clone())).await? {
+            let audit = self.audit_entry(actor, told.action, id, told.detail.clone()).changing(&before, &node);
+            if self.store().update_node(node.clone(), audit).await? {
                 self.after_change(&before, &node);
                 let view = self.with_live(vec![node]).await?.pop().ok_or(ServiceError::no("node"))?;
                 return Ok((before, view));
@@ -266,7 +268,7 @@ impl Service {
             return Ok(None);
         }
         node.version += 1;
-        let audit = self.audit_entry(&Actor::system(), action, node.id, detail);
+        let audit = self.audit_entry(&Actor::system(), action, node.id, detail).changing(before, &node);
         if !self.store().update_node(node.clone(), audit).await? {
             return Ok(None);
         }

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{StreamExt, stream};
 use lucid_model::{
+    audit::AuditEntry,
     event::EventKind,
     id::RunId,
     ledger::Draft,
@@ -11,7 +12,7 @@ use lucid_model::{
 };
 use lucid_ports::PaymentRail;
 
-use crate::{Service, ServiceError};
+use crate::{Actor, Service, ServiceError};
 
 /// Payouts read in one step.
 const PAYOUTS_A_STEP: u32 = 1_000;
@@ -95,7 +96,8 @@ impl Service {
             payout = after;
             if payout != before {
                 payout.version += 1;
-                if self.store().update_payouts(vec![payout.clone()]).await?.first() != Some(&true) {
+                let audit = self.audit_of_payout(&before, &payout);
+                if self.store().update_payouts(vec![(payout.clone(), audit)]).await?.first() != Some(&true) {
                     return Ok(moved);
                 }
                 moved = true;
@@ -123,10 +125,20 @@ impl Service {
     async fn close_payout(&self, payout: &mut Payout, closing: Closing) -> Result<(), ServiceError> {
         let cause = payout.txid.clone().or_else(|| payout.reason.clone()).unwrap_or_default();
         self.book_draft(Draft::close(payout.id, payout.node, payout.amount, closing == Closing::Settle, cause)?).await?;
+        let before = payout.clone();
         payout.closed = true;
         payout.version += 1;
-        self.store().update_payouts(vec![payout.clone()]).await?;
+        let audit = self.audit_of_payout(&before, payout);
+        self.store().update_payouts(vec![(payout.clone(), audit)]).await?;
         Ok(())
+    }
+
+    /// None if nothing changed but when it is looked at again.
+    fn audit_of_payout(&self, before: &Payout, after: &Payout) -> Option<AuditEntry> {
+        let state = if after.closed { "closed" } else { after.state.name() };
+        let detail = after.reason.as_ref().map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}"));
+        let entry = self.audit_entry(&Actor::system(), "payout.change", after.id, detail).changing(before, after);
+        (entry.before != entry.after).then_some(entry)
     }
 
     fn tell_of_payout(&self, before: &Payout, after: &Payout) {

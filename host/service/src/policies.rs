@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use lucid_model::{
+    audit::AuditEntry,
     canonical::Canonical,
     event::EventKind,
     id::Digest,
@@ -108,7 +109,8 @@ impl Service {
             uploaded_by: actor.subject.clone(),
         };
         let stored = StoredBundle { version: version.clone(), bundle: bundle.as_ref().clone() };
-        self.store().add_version(stored, self.audit_entry(actor, "policy.upload", &policy, origin)).await?;
+        let audit = self.audit_entry(actor, "policy.upload", &policy, origin).creating(&version);
+        self.store().add_version(stored, audit).await?;
         Ok(Staged { report, version: Some(version) })
     }
 
@@ -172,14 +174,11 @@ impl Service {
             });
         }
         let replaced = |old: &Activation| added.iter().any(|new| (new.kind, new.scope) == (old.kind, old.scope));
+        let audit = added.iter().map(|new| self.audit_of_activation(actor, &active, new)).collect();
         let next: Vec<_> = active.into_iter().filter(|old| !replaced(old)).chain(added.iter().cloned()).collect();
         // What cannot be loaded never becomes the truth.
         let bundles = self.bundles_of(&next).await?;
         let revision = added.last().map_or(based_on, |a| a.revision);
-        let audit = added
-            .iter()
-            .map(|a| self.audit_entry(actor, "policy.activate", &a.policy, format!("{} {}: {}", a.kind.name(), a.scope, a.reason)))
-            .collect();
         match self.store().activate(based_on, added.clone(), audit).await? {
             Activated::Conflict => return Err(ServiceError::Changed { what: "set of active policies" }),
             Activated::Done(_) => {}
@@ -194,6 +193,14 @@ impl Service {
             self.emit(EventKind::PolicyActivated { kind, scope, policy, revision });
         }
         Ok(revision)
+    }
+
+    fn audit_of_activation(&self, actor: &Actor, active: &[Activation], new: &Activation) -> AuditEntry {
+        let entry = self.audit_entry(actor, "policy.activate", &new.policy, format!("{} {}: {}", new.kind.name(), new.scope, new.reason));
+        match active.iter().find(|old| (old.kind, old.scope) == (new.kind, new.scope)) {
+            Some(old) => entry.changing(old, new),
+            None => entry.creating(new),
+        }
     }
 
     /// Activates the version that was active before, in one call.

@@ -70,7 +70,7 @@ impl Service {
             config: new.config,
             version: 1,
         };
-        let audit = self.audit_entry(actor, "pool.create", pool.id, pool.name.clone());
+        let audit = self.audit_entry(actor, "pool.create", pool.id, pool.name.clone()).creating(&pool);
         if self.store().create_pool(pool.clone(), audit).await? {
             return Ok(pool);
         }
@@ -106,7 +106,8 @@ impl Service {
     /// [`ServiceError`] if the caller may not, the pool is gone, the name is taken or it has more nodes.
     pub async fn update_pool(&self, actor: &Actor, id: PoolId, patch: PoolPatch) -> Result<Pool, ServiceError> {
         operator(actor)?;
-        let mut pool = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
+        let before = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
+        let mut pool = before.clone();
         Expected::check(patch.expected.as_ref(), "pool", pool.version)?;
         let max_nodes = patch.max_nodes.unwrap_or(pool.max_nodes);
         if max_nodes < pool.node_count {
@@ -124,7 +125,7 @@ impl Service {
         pool.config = patch.config.map_or(pool.config, |change| change(pool.config));
         pool.updated_at = self.now();
         pool.version += 1;
-        let audit = self.audit_entry(actor, "pool.update", id, "");
+        let audit = self.audit_entry(actor, "pool.update", id, "").changing(&before, &pool);
         if self.store().update_pool(pool.clone(), audit).await? { Ok(pool) } else { Err(ServiceError::Changed { what: "pool" }) }
     }
 
@@ -135,7 +136,7 @@ impl Service {
     pub async fn delete_pool(&self, actor: &Actor, id: PoolId) -> Result<(), ServiceError> {
         operator(actor)?;
         let pool = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
-        let audit = self.audit_entry(actor, "pool.delete", id, pool.name);
+        let audit = self.audit_entry(actor, "pool.delete", id, pool.name.clone()).removing(&pool);
         let members = self.store().delete_pool(id, audit).await?.ok_or(ServiceError::no("pool"))?;
         for (turn, member) in members.into_iter().enumerate() {
             let Some(node) = self.store().node(member).await?.filter(Node::is_live) else { continue };
@@ -153,6 +154,7 @@ impl Service {
         let of = |p: &Pool| Candidate { id: p.id, node_count: p.node_count, max_nodes: p.max_nodes };
         while let Some(chosen) = how.choose(&pools.iter().map(of).collect::<Vec<_>>(), turn) {
             let audit = self.audit_entry(&Actor::system(), "node.assign", node.id, format!("to pool {chosen}"));
+            let audit = audit.changing(node, &Node { pool: Some(chosen), ..node.clone() });
             match self.store().assign_node(node.id, node.version, Some(chosen), audit).await? {
                 Assigned::Done(assigned) => {
                     let pool_name = pools.into_iter().find(|p| p.id == chosen).map(|p| p.name);

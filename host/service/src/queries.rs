@@ -13,8 +13,7 @@ use lucid_model::{
     vote::Vote,
 };
 use lucid_ports::{
-    AuditFilter, EpochFilter, LiveState, NodeFilter, NodeSort, Order, Page, PageRequest, PayoutFilter, PayoutSort, ScoreFilter, ScoreSort, ScoreView,
-    VoteFilter,
+    EpochFilter, LiveState, NodeFilter, NodeSort, Order, Page, PageRequest, PayoutFilter, PayoutSort, ScoreFilter, ScoreSort, ScoreView, VoteFilter,
 };
 
 use crate::{Actor, Service, ServiceError};
@@ -206,14 +205,6 @@ impl Service {
     /// [`ServiceError::Store`].
     pub async fn last_settlement(&self) -> Result<Option<SettlementRecord>, ServiceError> {
         Ok(self.store().last_settlement().await?)
-    }
-
-    /// A page of the audit log.
-    ///
-    /// # Errors
-    /// [`ServiceError::Store`].
-    pub async fn audit(&self, filter: AuditFilter, page: PageRequest<()>) -> Result<Page<lucid_model::audit::AuditEntry>, ServiceError> {
-        Ok(self.store().audit(&filter, page).await?)
     }
 
     /// Whether the store answers.

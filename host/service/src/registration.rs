@@ -67,12 +67,15 @@ impl Service {
         self.judge_registration(&new, siblings).await?;
         let wanted = self.pool_for(actor).await?;
         let node = self.pending_node(actor, new, wanted.as_ref().map(|pool| pool.id));
+        let unplaced = Node { pool: None, ..node.clone() };
         let told = node.address.map_or_else(|| "without an address".to_owned(), |address| address.to_string());
         let registration = Registration {
             caps: self.config.caps,
             enrolment: actor.enrolment.as_ref().map(|e| e.id),
-            audit: self.audit_entry(actor, "node.register", node.id, told),
-            assign_audit: node.pool.map(|pool| self.audit_entry(&Actor::system(), "node.assign", node.id, format!("to pool {pool}"))),
+            audit: self.audit_entry(actor, "node.register", node.id, told).creating(&unplaced),
+            assign_audit: node
+                .pool
+                .map(|pool| self.audit_entry(&Actor::system(), "node.assign", node.id, format!("to pool {pool}")).changing(&unplaced, &node)),
             node,
         };
         let key = registration.node.public_key;

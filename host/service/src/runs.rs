@@ -32,8 +32,8 @@ impl Service {
         let payouts = self.plan(&run, &period).await?;
         let total = MicroUsdt::checked_sum(payouts.iter().map(|p| p.amount))?;
         let count = u32::try_from(payouts.len()).unwrap_or(u32::MAX);
-        let planned = Run { count, total, state: if count == 0 { RunState::Done } else { RunState::Planned }, ..run };
-        let planned = self.replace_run(planned, &Actor::system(), "run.plan").await?;
+        let planned = Run { count, total, state: if count == 0 { RunState::Done } else { RunState::Planned }, ..run.clone() };
+        let planned = self.replace_run(&run, planned, &Actor::system(), "run.plan").await?;
         if count == 0 { Ok(None) } else { self.approve_scheduled(planned).await }
     }
 
@@ -65,15 +65,15 @@ impl Service {
             updated_at: now,
             version: 1,
         };
-        let audit = self.audit_entry(&Actor::system(), "run.open", id, format!("cycle {cycle}"));
+        let audit = self.audit_entry(&Actor::system(), "run.open", id, format!("cycle {cycle}")).creating(&run);
         self.store().create_run(run.clone(), audit).await?;
         Ok(run)
     }
 
-    async fn replace_run(&self, mut run: Run, actor: &Actor, action: &str) -> Result<Run, ServiceError> {
+    async fn replace_run(&self, before: &Run, mut run: Run, actor: &Actor, action: &str) -> Result<Run, ServiceError> {
         run.version += 1;
         run.updated_at = self.now();
-        let audit = self.audit_entry(actor, action, run.id, format!("{} payouts, {} USDT", run.count, run.total));
+        let audit = self.audit_entry(actor, action, run.id, format!("{} payouts, {} USDT", run.count, run.total)).changing(before, &run);
         if !self.store().update_run(run.clone(), audit).await? {
             return Err(ServiceError::Changed { what: "run" });
         }
@@ -134,7 +134,9 @@ impl Service {
             }
         };
         let payout = Payout { observed_s, ..self.reserved_payout(id, run, &record, wallet, amount, mature) };
-        if !self.store().create_payout(payout.clone()).await? {
+        let audit =
+            self.audit_entry(&Actor::system(), "payout.create", id, format!("{amount} USDT to node {node}, run {}", run.id)).creating(&payout);
+        if !self.store().create_payout(payout.clone(), audit).await? {
             self.give_back(id, node, amount).await?;
             return Ok(None);
         }
@@ -216,8 +218,8 @@ impl Service {
             return Ok(None);
         }
         self.clear_alert("payout-run");
-        let approved = Run { state: RunState::Approved, approver: Some("system".into()), ..run };
-        self.replace_run(approved, &Actor::system(), "run.approve").await.map(Some)
+        let approved = Run { state: RunState::Approved, approver: Some("system".into()), ..run.clone() };
+        self.replace_run(&run, approved, &Actor::system(), "run.approve").await.map(Some)
     }
 
     /// Lets a planned run go.
@@ -238,7 +240,8 @@ impl Service {
             return Err(ServiceError::Changed { what: "run" });
         }
         self.clear_alert("payout-run");
-        self.replace_run(Run { state: RunState::Approved, approver: Some(actor.subject.clone()), ..run }, actor, "run.approve").await
+        let approved = Run { state: RunState::Approved, approver: Some(actor.subject.clone()), ..run.clone() };
+        self.replace_run(&run, approved, actor, "run.approve").await
     }
 
     /// Records that money came into the treasury; the same reference twice is one deposit.
@@ -247,11 +250,7 @@ impl Service {
     /// [`ServiceError`] if the caller may not, or the amount is not above zero.
     pub async fn deposit(&self, actor: &Actor, reference: &str, amount: MicroUsdt) -> Result<bool, ServiceError> {
         treasurer(actor)?;
-        let recorded = self.fund_treasury(reference, amount, &format!("deposit recorded by {}", actor.subject)).await?;
-        if recorded {
-            self.store().add_audit(self.audit_entry(actor, "treasury.deposit", reference, format!("{amount} USDT"))).await?;
-        }
-        Ok(recorded)
+        self.fund_treasury(actor, reference, amount, &format!("deposit recorded by {}", actor.subject)).await
     }
 
     /// Closes runs whose payouts are all final.
@@ -262,7 +261,7 @@ impl Service {
         let open: BTreeSet<RunId> = self.store().open_payouts(u32::MAX).await?.into_iter().map(|p| p.run).collect();
         for run in self.store().open_runs().await? {
             if run.state == RunState::Approved && !open.contains(&run.id) {
-                self.replace_run(Run { state: RunState::Done, ..run }, &Actor::system(), "run.done").await?;
+                self.replace_run(&run, Run { state: RunState::Done, ..run.clone() }, &Actor::system(), "run.done").await?;
             }
         }
         Ok(())

@@ -22,7 +22,7 @@ use lucid_model::{
 };
 use lucid_ports::{Booked, EpochFilter, NodeTotals, Order, PageRequest, PolicySnapshot};
 
-use crate::{Service, ServiceError, epochs::registered_facts};
+use crate::{Actor, Service, ServiceError, epochs::registered_facts};
 
 /// Tries to book a draft before the step gives up until later.
 const BOOK_TRIES: u32 = 8;
@@ -34,11 +34,21 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the amount is not above zero or the store fails.
-    pub async fn fund_treasury(&self, id: &str, amount: MicroUsdt, cause: &str) -> Result<bool, ServiceError> {
+    pub async fn fund_treasury(&self, actor: &Actor, id: &str, amount: MicroUsdt, cause: &str) -> Result<bool, ServiceError> {
         if amount <= MicroUsdt::ZERO {
             return Err(ServiceError::invalid("amount", "has to be above zero"));
         }
-        Ok(self.book_draft(Draft::deposit(id, amount, cause.to_owned())?).await? == Booked::Done)
+        let draft = Draft::deposit(id, amount, cause.to_owned())?;
+        let audit = self.audit_entry(actor, "treasury.deposit", id, format!("{amount} USDT")).creating(&draft);
+        for _ in 0..BOOK_TRIES {
+            let entry = draft.clone().book(self.store().head(draft.stream).await?, self.now())?;
+            match self.store().book_audited(entry, audit.clone()).await? {
+                Booked::Done => return Ok(true),
+                Booked::Already => return Ok(false),
+                Booked::SeqTaken => {}
+            }
+        }
+        Err(ServiceError::Changed { what: "ledger stream" })
     }
 
     /// Settles the oldest period whose epochs are all closed; none if none is due.

@@ -3,6 +3,7 @@ use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{Context, Result};
 use clap::Args;
 use lucid_agent::{AgentConfig, AgentEvent};
+use lucid_wire::Credential;
 use tokio_util::sync::CancellationToken;
 
 use super::{ca_pem, duration, interrupted, logs, runtime};
@@ -31,9 +32,12 @@ pub struct AgentArgs {
     /// Time between reports.
     #[arg(long, default_value = "30s", value_parser = duration)]
     interval: Duration,
-    /// A file with the owner's token; needed until the node is registered.
-    #[arg(long)]
+    /// A file with the owner's token; it or an enrolment token is needed until the node is registered.
+    #[arg(long, value_name = "FILE")]
     owner_token_file: Option<PathBuf>,
+    /// A file with an enrolment token (`lucid enrol create`), in place of the owner's.
+    #[arg(long, value_name = "FILE", conflicts_with = "owner_token_file")]
+    enrolment_token_file: Option<PathBuf>,
     /// Where the node's earnings go: a TRON address.
     #[arg(long)]
     wallet: Option<String>,
@@ -46,10 +50,15 @@ pub fn run(args: AgentArgs) -> Result<ExitCode> {
     config.interval = args.interval;
     config.wallet = args.wallet;
     config.name = args.name.unwrap_or(config.name);
-    if let Some(file) = args.owner_token_file {
+    let read = |file: PathBuf| -> Result<String> {
         let token = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        config.owner_token = Some(token.trim().to_owned());
-    }
+        Ok(token.trim().to_owned())
+    };
+    config.credential = match (args.owner_token_file, args.enrolment_token_file) {
+        (Some(file), _) => Some(Credential::Bearer(read(file)?)),
+        (None, Some(file)) => Some(Credential::Enrolment(read(file)?)),
+        (None, None) => None,
+    };
     let stop = CancellationToken::new();
     let told = |event: AgentEvent| tracing::info!(?event, "agent");
     // One thread is plenty for one machine's reports.

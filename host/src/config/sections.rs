@@ -307,3 +307,18 @@ impl Default for Policies {
         Self { dir: "policies".into(), threads: 0, deadline_ms: 5_000 }
     }
 }
+
+/// `[audit]`: the audit log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// How often the ends of its chains are signed, if something is new; what is younger than the last seal could be
+    /// cut off unnoticed.
+    pub seal_interval_s: u32,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { seal_interval_s: 60 }
+    }
+}

@@ -1,6 +1,7 @@
 //! What every backend does alike: one suite over `dyn Store`. A backend brings a [`Backend`] and names the suite
 //! once: `conformance_suite!(its::constructor)`.
 
+pub(crate) mod audit;
 pub(crate) mod enrolments;
 pub(crate) mod epochs;
 pub(crate) mod examples;
@@ -30,7 +31,10 @@ pub(crate) trait Backend: Send {
 macro_rules! conformance_suite {
     ($backend:path) => {
         $crate::conformance::conformance_suite! { @ $backend;
-            shared: a_stamp_is_written_once, audit_entries_are_found_by_what_they_tell, everything_is_there_after_a_restart;
+            shared: a_stamp_is_written_once, everything_is_there_after_a_restart;
+            audit: entries_are_found_by_what_they_tell, an_entry_keeps_every_field, every_entry_has_a_link, only_what_is_kept_is_linked,
+                a_chain_goes_on_after_a_restart, links_and_entries_are_read_in_pages, one_of_fifty_seals_is_added, a_seal_is_kept_as_it_was_signed,
+                what_follows_from_a_change_is_audited_with_it;
             nodes: a_node_keeps_every_field, a_live_node_has_its_key_address_and_external_id_alone, a_node_that_is_gone_leaves_its_place,
                 an_unapproved_registration_gives_way, one_of_fifty_registrations_gets_the_address, one_of_fifty_updates_wins,
                 an_update_never_takes_back_pool_or_score, nodes_are_listed_in_every_order, the_fleet_is_walked_by_id, siblings_are_counted,

@@ -16,7 +16,7 @@ use std::{
 
 use lucid_ports::Store;
 
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteStore, open_audit_log};
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,24 @@ pub enum OpenError {
         found: i64,
         /// The newest schema this binary knows.
         known: i64,
+    },
+    /// An older binary has written the file, and it was opened for reading only.
+    #[error("{} has schema {found}, older than this binary's {known}: start this binary's service once", file.display())]
+    OlderSchema {
+        /// Which file.
+        file: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The schema this binary reads.
+        known: i64,
+    },
+    /// What the file says cannot be.
+    #[error("{} is damaged: {detail}", file.display())]
+    Damaged {
+        /// Which file.
+        file: PathBuf,
+        /// What is wrong.
+        detail: String,
     },
     /// SQLite refuses the file.
     #[error("cannot open database {}", file.display())]

@@ -40,10 +40,12 @@ use std::{
     path::Path,
 };
 
+pub use self::audit::open_audit_log;
 use self::database::Database;
 use crate::OpenError;
 
-const CORE: &[&str] = &[include_str!("../migrations/core/0001.sql"), include_str!("../migrations/core/0003.sql")];
+const CORE: &[&str] =
+    &[include_str!("../migrations/core/0001.sql"), include_str!("../migrations/core/0002.sql"), include_str!("../migrations/core/0003.sql")];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql")];
 
 /// A store in a directory of this machine.
@@ -67,8 +69,8 @@ impl SqliteStore {
             TryLockError::WouldBlock => OpenError::InUse { dir: dir.to_owned() },
             TryLockError::Error(source) => unusable(source),
         })?;
-        let core = Database::open(dir, "core", CORE, |connection| requests::release_all(connection).map(drop))?;
-        let telemetry = Database::open(dir, "telemetry", TELEMETRY, |_| Ok(()))?;
+        let core = Database::open(dir, "core", CORE, requests::release_all, Some(audit::close_link))?;
+        let telemetry = Database::open(dir, "telemetry", TELEMETRY, |_| Ok(()), None)?;
         Ok(Self { core, telemetry, _lock: lock })
     }
 }

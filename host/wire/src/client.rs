@@ -10,12 +10,13 @@ use serde_json::{Map, Value};
 
 use crate::{
     auth::{
-        ChallengeBody, ChallengeRequest, HEADER_IDEMPOTENCY_KEY, HEADER_NONCE, HEADER_SEQUENCE, HEADER_SIGNATURE, HEADER_TIMESTAMP,
+        ChallengeBody, ChallengeRequest, HEADER_ENROLMENT, HEADER_IDEMPOTENCY_KEY, HEADER_NONCE, HEADER_SEQUENCE, HEADER_SIGNATURE, HEADER_TIMESTAMP,
         RegistrationSignature, ReportSignature, TokenBody, TokenRequest,
     },
+    enrolment::{CreateEnrolmentRequest, EnrolmentBody},
     error::{DETAIL_HIGHEST_SEQUENCE, DETAIL_NODE_ID, ErrorBody},
     node::NodeBody,
-    page::{NodeList, PageParams, PayoutList, PoolList, ScoreList},
+    page::{AuditList, EnrolmentList, NodeList, PageParams, PayoutList, PoolList, ScoreList},
     payout::PayoutBody,
     pool::{CreatePoolRequest, PoolBody},
     report::{ObservationsBody, ReportBody},
@@ -105,12 +106,21 @@ impl ClientError {
     }
 }
 
+/// As whom a client calls.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// The bearer of a token.
+    Bearer(String),
+    /// The bearer of an enrolment token: good for registrations.
+    Enrolment(String),
+}
+
 /// A client of one service.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
     base_url: String,
-    token: Option<String>,
+    credential: Option<Credential>,
 }
 
 impl Client {
@@ -122,7 +132,7 @@ impl Client {
     pub fn new(base_url: &str, ca_pem: Option<&[u8]>) -> Result<Self, ClientError> {
         let builder = transport(base_url, ca_pem)?.connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT);
         let http = builder.build().map_err(|error| ClientError::setup(base_url, error.to_string()))?;
-        Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), token: None })
+        Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), credential: None })
     }
 
     /// The same client with a bearer token.
@@ -133,7 +143,11 @@ impl Client {
     }
     /// Replaces the bearer token.
     pub fn set_token(&mut self, token: Option<String>) {
-        self.token = token;
+        self.set_credential(token.map(Credential::Bearer));
+    }
+    /// Replaces whatever the client calls with.
+    pub fn set_credential(&mut self, credential: Option<Credential>) {
+        self.credential = credential;
     }
     /// The service's address.
     pub fn base_url(&self) -> &str {
@@ -142,8 +156,9 @@ impl Client {
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}/api/v1{path}", self.base_url)).header(header::ACCEPT, "application/json");
-        match &self.token {
-            Some(token) => request.bearer_auth(token),
+        match &self.credential {
+            Some(Credential::Bearer(token)) => request.bearer_auth(token),
+            Some(Credential::Enrolment(token)) => request.header(HEADER_ENROLMENT, token),
             None => request,
         }
     }
@@ -310,6 +325,38 @@ impl Client {
     /// [`ClientError`].
     pub async fn payout(&self, id: PayoutId) -> Result<PayoutBody, ClientError> {
         self.get(&format!("/payouts/{id}")).await
+    }
+
+    /// A page of the audit log.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn audit(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<AuditList, ClientError> {
+        self.get(&with_query("/audit", page, filters)).await
+    }
+
+    /// Makes an enrolment token.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn create_enrolment(&self, request: &CreateEnrolmentRequest) -> Result<EnrolmentBody, ClientError> {
+        self.call(Method::POST, "/enrolment-tokens", Some(request)).await
+    }
+
+    /// A page of enrolment tokens.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn enrolments(&self, page: &PageParams) -> Result<EnrolmentList, ClientError> {
+        self.get(&with_query("/enrolment-tokens", page, &[])).await
+    }
+
+    /// Takes an enrolment token back.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn revoke_enrolment(&self, id: &str) -> Result<(), ClientError> {
+        answer(self.request(Method::DELETE, &format!("/enrolment-tokens/{}", percent_encoded(id)))).await.map(drop)
     }
 
     /// Usage of the fleet.

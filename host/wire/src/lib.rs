@@ -4,6 +4,7 @@
 //! `…Request` structs (what a client serializes and OpenAPI documents); [`fields::parse`] reads a request's
 //! bytes into the checked model type, and every refusal names the field, the problem and the limit.
 
+pub mod audit;
 pub mod auth;
 pub mod client;
 pub mod enrolment;
@@ -25,7 +26,7 @@ pub mod resources;
 pub mod schema;
 mod transport;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Credential};
 pub use error::{ErrorBody, ErrorKind};
 pub use fields::{FieldError, Fields, Request, parse};
 pub use number::ExactNumber;

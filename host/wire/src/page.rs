@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    audit::AuditEntryBody,
     enrolment::EnrolmentBody,
     fields::FieldError,
     node::NodeBody,
@@ -129,6 +130,8 @@ lists! {
     EnrolmentList { enrolment_tokens: EnrolmentBody }
     /// A page of votes.
     VoteList { votes: VoteBody }
+    /// A page of the audit log.
+    AuditList { entries: AuditEntryBody }
 }
 
 #[cfg(test)]

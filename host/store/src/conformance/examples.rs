@@ -45,6 +45,8 @@ pub(crate) fn audit(action: &str) -> AuditEntry {
         subject: "it".into(),
         detail: "why".into(),
         request_id: Some("r-1".into()),
+        before: Some(Digest::of(b"before")),
+        after: Some(Digest::of(b"after")),
     }
 }
 

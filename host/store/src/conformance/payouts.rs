@@ -48,11 +48,11 @@ pub(crate) async fn a_payout_keeps_every_field(backend: &mut dyn Backend) {
         ..payout(2)
     };
     for payout in [payout(1), bare] {
-        assert!(store.create_payout(payout.clone()).await.unwrap());
+        assert!(store.create_payout(payout.clone(), audit("payout.create")).await.unwrap());
         assert_eq!(store.payout(payout.id).await.unwrap(), Some(payout));
     }
     let changed = Payout { version: 2, ..Payout { id: payout(2).id, node: payout(2).node, amount: payout(2).amount, score: None, ..payout(3) } };
-    assert_eq!(store.update_payouts(vec![changed.clone()]).await.unwrap(), [true]);
+    assert_eq!(store.update_payouts(vec![(changed.clone(), Some(audit("payout.change")))]).await.unwrap(), [true]);
     assert_eq!(store.payout(changed.id).await.unwrap(), Some(changed));
     assert_eq!(store.payout(payout(9).id).await.unwrap(), None);
 }
@@ -61,7 +61,7 @@ pub(crate) async fn a_payout_is_unique_in_every_way(backend: &mut dyn Backend) {
     let store = backend.store();
     let created = fifty(|_| {
         let store = store.clone();
-        async move { store.create_payout(payout(1)).await.unwrap() }
+        async move { store.create_payout(payout(1), audit("payout.create")).await.unwrap() }
     })
     .await;
     assert_eq!(created.into_iter().filter(|c| *c).count(), 1);
@@ -74,14 +74,14 @@ pub(crate) async fn a_payout_is_unique_in_every_way(backend: &mut dyn Backend) {
         ("transaction", Payout { txid: payout(1).txid, ..other() }),
     ];
     for (what, payout) in taken {
-        assert!(!store.create_payout(payout).await.unwrap(), "{what}");
+        assert!(!store.create_payout(payout, audit("payout.create")).await.unwrap(), "{what}");
     }
-    assert!(store.create_payout(Payout { node: node_id(1), attempt: 1, ..other() }).await.unwrap());
+    assert!(store.create_payout(Payout { node: node_id(1), attempt: 1, ..other() }, audit("payout.create")).await.unwrap());
     assert_eq!((store.attempts(node_id(1), 86_400).await.unwrap(), store.attempts(node_id(1), 0).await.unwrap()), (2, 0));
     // Fifty payouts to one node at once: one is open.
     let raced = fifty(|i| {
         let store = store.clone();
-        async move { store.create_payout(Payout { node: node_id(99), attempt: i, ..payout(1_000 + i) }).await.unwrap() }
+        async move { store.create_payout(Payout { node: node_id(99), attempt: i, ..payout(1_000 + i) }, audit("payout.create")).await.unwrap() }
     })
     .await;
     assert_eq!(raced.into_iter().filter(|c| *c).count(), 1);
@@ -89,10 +89,10 @@ pub(crate) async fn a_payout_is_unique_in_every_way(backend: &mut dyn Backend) {
 
 pub(crate) async fn one_of_fifty_sends_is_written(backend: &mut dyn Backend) {
     let store = backend.store();
-    store.create_payout(payout(1)).await.unwrap();
+    store.create_payout(payout(1), audit("payout.create")).await.unwrap();
     let outcomes = fifty(|i| {
         let store = store.clone();
-        async move { store.update_payouts(vec![Payout { sends: i, version: 2, ..payout(1) }]).await.unwrap()[0] }
+        async move { store.update_payouts(vec![(Payout { sends: i, version: 2, ..payout(1) }, Some(audit("payout.change")))]).await.unwrap()[0] }
     })
     .await;
     let winner = u32::try_from(outcomes.iter().position(|won| *won).unwrap()).unwrap();
@@ -103,11 +103,11 @@ pub(crate) async fn one_of_fifty_sends_is_written(backend: &mut dyn Backend) {
 pub(crate) async fn a_stolen_transaction_costs_only_its_own_payout(backend: &mut dyn Backend) {
     let store = backend.store();
     for i in 1..=3 {
-        store.create_payout(payout(i)).await.unwrap();
+        store.create_payout(payout(i), audit("payout.create")).await.unwrap();
     }
     let thief = Payout { txid: payout(1).txid, version: 2, ..payout(2) };
     let neighbour = Payout { sends: 7, version: 2, ..payout(3) };
-    assert_eq!(store.update_payouts(vec![thief, neighbour.clone()]).await.unwrap(), [false, true]);
+    assert_eq!(store.update_payouts(vec![(thief, Some(audit("payout.change"))), (neighbour.clone(), None)]).await.unwrap(), [false, true]);
     assert_eq!(store.payout(payout(2).id).await.unwrap(), Some(payout(2)));
     assert_eq!(store.payout(payout(3).id).await.unwrap(), Some(neighbour));
 }
@@ -116,7 +116,7 @@ pub(crate) async fn the_outbox_is_what_is_not_closed(backend: &mut dyn Backend) 
     let store = backend.store();
     for (i, next, created, closed) in [(1, 30, 1, false), (2, 10, 2, false), (3, 10, 1, false), (4, 0, 0, true)] {
         let times = (TimeMs(next), TimeMs(created));
-        store.create_payout(Payout { next_attempt_at: times.0, created_at: times.1, closed, ..payout(i) }).await.unwrap();
+        store.create_payout(Payout { next_attempt_at: times.0, created_at: times.1, closed, ..payout(i) }, audit("payout.create")).await.unwrap();
     }
     let open = |payouts: Vec<Payout>| payouts.into_iter().map(|p| p.node).collect::<Vec<_>>();
     assert_eq!(open(store.open_payouts(10).await.unwrap()), [node_id(3), node_id(2), node_id(1)]);
@@ -130,7 +130,10 @@ pub(crate) async fn payouts_are_listed_in_every_order(backend: &mut dyn Backend)
         let (created_at, updated_at) = (TimeMs(i64::from(i / 4)), TimeMs(i64::from(20 - i / 4)));
         let (amount, state) = (MicroUsdt(i64::from(i / 6)), states[usize::try_from(i % 3).unwrap()]);
         let run = run(u128::from(i % 2)).id;
-        store.create_payout(Payout { created_at, updated_at, amount, state, owner: owner_id(i % 2), run, ..payout(i) }).await.unwrap();
+        store
+            .create_payout(Payout { created_at, updated_at, amount, state, owner: owner_id(i % 2), run, ..payout(i) }, audit("payout.create"))
+            .await
+            .unwrap();
     }
     for sort in [PayoutSort::CreatedAt, PayoutSort::UpdatedAt, PayoutSort::Amount, PayoutSort::Status] {
         for order in [Order::Ascending, Order::Descending] {

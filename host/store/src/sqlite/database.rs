@@ -1,4 +1,4 @@
-use std::{path::Path, time::Duration};
+use std::{cmp::Ordering, path::Path, time::Duration};
 
 use lucid_ports::StoreError;
 use rusqlite::{Connection, OpenFlags};
@@ -8,7 +8,7 @@ use super::{
     fault::Fault,
     migrate::migrate,
     readers::Readers,
-    writer::{BATCH_TIME_MAX, Writer},
+    writer::{BATCH_TIME_MAX, BeforeCommit, Writer},
 };
 use crate::OpenError;
 
@@ -28,12 +28,14 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens or creates a file; `prepare` is the first thing said to the migrated file.
+    /// Opens or creates a file. `prepare` is the first thing said to the migrated file; `before_commit` runs at the end
+    /// of every transaction, and once now, for what a migration left it.
     pub(crate) fn open(
         dir: &Path,
         name: &'static str,
         migrations: &[&str],
         prepare: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+        before_commit: Option<BeforeCommit>,
     ) -> Result<Self, OpenError> {
         let file = dir.join(format!("{name}.db"));
         let damaged = |source| OpenError::Database { file: file.clone(), source };
@@ -44,6 +46,11 @@ impl Database {
         migrate(&writing, &file, migrations)?;
         durable(&writing).map_err(damaged)?;
         prepare(&writing).map_err(damaged)?;
+        if let Some(before_commit) = before_commit {
+            let transaction = writing.unchecked_transaction().map_err(damaged)?;
+            before_commit(&transaction).map_err(|fault| OpenError::Damaged { file: file.clone(), detail: fault.to_string() })?;
+            transaction.commit().map_err(damaged)?;
+        }
         let mut reading = Vec::with_capacity(READERS);
         for _ in 0..READERS {
             let connection = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(damaged)?;
@@ -53,7 +60,7 @@ impl Database {
         let folding = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_WRITE)).map_err(damaged)?;
         configure(&folding).map_err(damaged)?;
         let checkpointer = Checkpointer::start(name, &file, folding).map_err(|source| OpenError::Thread { source })?;
-        let writer = Writer::start(name, writing, BATCH_TIME_MAX).map_err(|source| OpenError::Thread { source })?;
+        let writer = Writer::start(name, writing, BATCH_TIME_MAX, before_commit).map_err(|source| OpenError::Thread { source })?;
         Ok(Self { readers: Readers::new(reading), _checkpointer: checkpointer, writer })
     }
 
@@ -73,6 +80,25 @@ impl Database {
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
         self.readers.run(query).await
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.readers
+    }
+}
+
+/// A read-only connection to a file that another process may have open; the file is of exactly this schema.
+pub(crate) fn open_for_reading(dir: &Path, name: &str, schema: usize) -> Result<Connection, OpenError> {
+    let file = dir.join(format!("{name}.db"));
+    let damaged = |source| OpenError::Database { file: file.clone(), source };
+    let connection = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(damaged)?;
+    configure(&connection).map_err(damaged)?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(damaged)?;
+    let known = i64::try_from(schema).unwrap_or(i64::MAX);
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(connection),
+        Ordering::Greater => Err(OpenError::NewerSchema { file, found, known }),
+        Ordering::Less => Err(OpenError::OlderSchema { file, found, known }),
     }
 }
 

@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 use lucid_model::{
+    audit::AuditEntry,
     id::NodeId,
     ledger::{Account, Balances, Draft, Entry, EntryKind, Head, LedgerError, Leg, Stream},
     money::MicroUsdt,
@@ -8,7 +9,7 @@ use lucid_ports::{Booked, LedgerStore, StoreError};
 use rusqlite::{Connection, params};
 
 use super::{
-    SqliteStore,
+    SqliteStore, audit,
     columns::{Columns, stored},
     fault::Fault,
     query::{execute, exists, first, rows},
@@ -98,6 +99,17 @@ impl LedgerStore for SqliteStore {
     }
     async fn book(&self, entries: Vec<Entry>) -> Result<Vec<Booked>, StoreError> {
         self.core.write(move |connection| entries.iter().map(|entry| book(connection, entry)).collect()).await
+    }
+    async fn book_audited(&self, entry: Entry, audit: AuditEntry) -> Result<Booked, StoreError> {
+        self.core
+            .write(move |connection| {
+                let booked = book(connection, &entry)?;
+                if booked == Booked::Done {
+                    audit::add(connection, &audit)?;
+                }
+                Ok(booked)
+            })
+            .await
     }
     async fn entry(&self, id: &str) -> Result<Option<Entry>, StoreError> {
         let id = id.to_owned();

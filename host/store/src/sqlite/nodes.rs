@@ -4,7 +4,6 @@ use lucid_model::{
     id::{NodeId, PoolId, UserId},
     node::{Node, NodeStatus, PublicKey, SiblingCounts, network_of},
     score::ScoreCenti,
-    time::TimeMs,
 };
 use lucid_ports::{Assigned, Newcomer, NodeFilter, NodeSort, NodeStore, Page, PageRequest, Registered, Registration, StoreError};
 use rusqlite::{Connection, Params, params, types::Value};
@@ -149,12 +148,17 @@ fn assign(connection: &Connection, id: NodeId, version: u64, pool: Option<PoolId
     Ok(Assigned::Done(Box::new(assigned)))
 }
 
-/// Takes all nodes out of a pool; who they were.
-pub(crate) fn leave_pool(connection: &Connection, pool: PoolId, at: TimeMs) -> Result<Vec<NodeId>, Fault> {
-    let members = members(connection, pool)?;
+/// Takes all nodes out of a pool that is removed by `entry`; who they were.
+pub(crate) fn leave_pool(connection: &Connection, pool: PoolId, entry: &AuditEntry) -> Result<Vec<NodeId>, Fault> {
+    let members = rows(connection, &format!("SELECT {COLUMNS} FROM nodes WHERE pool = ? ORDER BY id"), [pool.0.as_bytes()], read)?;
     let sql = "UPDATE nodes SET pool = NULL, updated_at = ?, version = version + 1 WHERE pool = ?";
-    execute(connection, sql, params![at.0, pool.0.as_bytes()])?;
-    Ok(members)
+    execute(connection, sql, params![entry.at.0, pool.0.as_bytes()])?;
+    for member in &members {
+        let outside = Node { pool: None, ..member.clone() };
+        let following = entry.following("node.assign", member.id, format!("to no pool: pool {pool} was removed"));
+        audit::add(connection, &following.changing(member, &outside))?;
+    }
+    Ok(members.into_iter().map(|member| member.id).collect())
 }
 
 pub(crate) fn members(connection: &Connection, pool: PoolId) -> Result<Vec<NodeId>, Fault> {

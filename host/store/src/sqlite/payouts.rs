@@ -9,7 +9,7 @@ use lucid_ports::{Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, Stor
 use rusqlite::{Connection, params, types::Value};
 
 use super::{
-    SqliteStore,
+    SqliteStore, audit,
     columns::{Columns, blob, stored},
     fault::Fault,
     query::{Conditions, List, Source, count, execute, first, rows},
@@ -52,7 +52,7 @@ fn read(columns: &mut Columns<'_>) -> Result<Payout, Fault> {
     })
 }
 
-fn create(connection: &Connection, payout: &Payout) -> Result<bool, Fault> {
+fn create(connection: &Connection, payout: &Payout, entry: &AuditEntry) -> Result<bool, Fault> {
     let sql = format!(
         "INSERT INTO payouts ({COLUMNS}, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT DO NOTHING"
@@ -87,11 +87,15 @@ fn create(connection: &Connection, payout: &Payout) -> Result<bool, Fault> {
         stored(payout.version)?,
         payout.state.status().name(),
     ];
-    Ok(execute(connection, &sql, values)? == 1)
+    let created = execute(connection, &sql, values)? == 1;
+    if created {
+        audit::add(connection, entry)?;
+    }
+    Ok(created)
 }
 
 /// What a payout is about (payee, amount, address, cycle, …) is fixed at its plan; only what becomes of it changes.
-fn update(connection: &Connection, payout: &Payout) -> Result<bool, Fault> {
+fn update(connection: &Connection, payout: &Payout, entry: Option<&AuditEntry>) -> Result<bool, Fault> {
     let sql = "UPDATE payouts SET state = ?, sends = ?, ambiguous = ?, request = ?, external_id = ?, txid = ?, reason = ?, updated_at = ?, \
                submitted_at = ?, processed_at = ?, next_attempt_at = ?, closed = ?, version = ?, status = ? WHERE id = ? AND version = ?";
     let values = params![
@@ -119,7 +123,13 @@ fn update(connection: &Connection, payout: &Payout) -> Result<bool, Fault> {
             tracing::error!(payout = %payout.id, %fault, "a payout claims what belongs to another payout");
             Ok(false)
         }
-        changed => Ok(changed? == 1),
+        changed => {
+            let changed = changed? == 1;
+            if changed {
+                entry.into_iter().try_for_each(|entry| audit::add(connection, entry))?;
+            }
+            Ok(changed)
+        }
     }
 }
 
@@ -158,15 +168,15 @@ impl PayoutStore for SqliteStore {
     async fn open_runs(&self) -> Result<Vec<Run>, StoreError> {
         self.core.read(runs::open).await
     }
-    async fn create_payout(&self, payout: Payout) -> Result<bool, StoreError> {
-        self.core.write(move |connection| create(connection, &payout)).await
+    async fn create_payout(&self, payout: Payout, audit: AuditEntry) -> Result<bool, StoreError> {
+        self.core.write(move |connection| create(connection, &payout, &audit)).await
     }
     async fn payout(&self, id: PayoutId) -> Result<Option<Payout>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM payouts WHERE id = ?");
         self.core.read(move |connection| first(connection, &sql, [id.0.as_bytes()], read)).await
     }
-    async fn update_payouts(&self, payouts: Vec<Payout>) -> Result<Vec<bool>, StoreError> {
-        self.core.write(move |connection| payouts.iter().map(|payout| update(connection, payout)).collect()).await
+    async fn update_payouts(&self, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<bool>, StoreError> {
+        self.core.write(move |connection| payouts.iter().map(|(payout, entry)| update(connection, payout, entry.as_ref())).collect()).await
     }
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError> {
         self.core.read(move |connection| open(connection, limit)).await

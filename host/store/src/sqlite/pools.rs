@@ -118,7 +118,7 @@ impl PoolStore for SqliteStore {
                     return Ok(None);
                 }
                 audit::add(connection, &audit)?;
-                nodes::leave_pool(connection, id, audit.at).map(Some)
+                nodes::leave_pool(connection, id, &audit).map(Some)
             })
             .await
     }

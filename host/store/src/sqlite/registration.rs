@@ -1,6 +1,9 @@
 //! Registering a node: identity, caps, enrolment and pool are decided in the one transaction that writes it.
 
-use lucid_model::node::{Node, NodeStatus, network_of};
+use lucid_model::{
+    audit::AuditEntry,
+    node::{Node, NodeStatus, network_of},
+};
 use lucid_ports::{Newcomer, RegisterConflict, Registered, Registration};
 use rusqlite::{Connection, params};
 
@@ -50,7 +53,7 @@ fn gives_way(holder: &Node, newcomer: &Node) -> bool {
 }
 
 /// One live node of a key, one at an address, one of an external id; who gives way leaves.
-fn make_way(connection: &Connection, node: &Node) -> Result<Option<RegisterConflict>, Fault> {
+fn make_way(connection: &Connection, node: &Node, entry: &AuditEntry) -> Result<Option<RegisterConflict>, Fault> {
     let live_key = "SELECT 1 FROM nodes WHERE public_key = ? AND status <> 'deregistered'";
     if let Some(key) = node.public_key
         && exists(connection, live_key, [key.0])?
@@ -73,6 +76,9 @@ fn make_way(connection: &Connection, node: &Node) -> Result<Option<RegisterConfl
     if let Some(holder) = holder {
         let sql = "UPDATE nodes SET status = 'deregistered', pool = NULL, updated_at = ?, version = version + 1 WHERE id = ?";
         execute(connection, sql, params![node.created_at.0, holder.id.0.as_bytes()])?;
+        let gone = Node { status: NodeStatus::Deregistered, pool: None, ..holder.clone() };
+        let following = entry.following("node.deregister", holder.id, format!("gave way to node {}", node.id));
+        audit::add(connection, &following.changing(&holder, &gone))?;
     }
     Ok(None)
 }
@@ -82,7 +88,7 @@ struct Undone(Registered);
 
 fn write(connection: &Connection, registration: Registration) -> Result<Result<Registered, Undone>, Fault> {
     let Registration { mut node, caps, enrolment, audit, assign_audit } = registration;
-    if let Some(conflict) = make_way(connection, &node)? {
+    if let Some(conflict) = make_way(connection, &node, &audit)? {
         return Ok(Err(Undone(Registered::Conflict(conflict))));
     }
     let siblings = siblings(connection, &Newcomer::of(&node), None)?;
@@ -100,6 +106,7 @@ fn write(connection: &Connection, registration: Registration) -> Result<Result<R
         node.pool = None;
     }
     insert(connection, &node)?;
+    // The registration is told without the pool, whatever becomes of that.
     audit::add(connection, &audit)?;
     if let (Some(_), Some(entry)) = (node.pool, &assign_audit) {
         audit::add(connection, entry)?;

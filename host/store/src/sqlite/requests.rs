@@ -55,8 +55,8 @@ fn begin(connection: &Connection, request: &NewRequest) -> Result<Begun, Fault> 
 }
 
 /// Nobody but this process carries requests out: what it left behind when it ended may be tried again at once.
-pub(crate) fn release_all(connection: &Connection) -> rusqlite::Result<usize> {
-    connection.execute("UPDATE requests SET lease_until = 0 WHERE status IS NULL", [])
+pub(crate) fn release_all(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("UPDATE requests SET lease_until = 0 WHERE status IS NULL", []).map(drop)
 }
 
 #[async_trait]

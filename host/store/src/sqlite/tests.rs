@@ -1,5 +1,6 @@
 //! The suite on SQLite, and what only SQLite can break.
 
+mod audit;
 mod failures;
 mod opening;
 mod plans;

@@ -22,6 +22,8 @@ pub(crate) const BATCH_TIME_MAX: Duration = Duration::from_millis(20);
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// A job; says whether its changes stay.
 type Job = Box<dyn FnOnce(&Connection) -> (Kept, Answer) + Send>;
+/// Ends every transaction, after its jobs: what it says of them is committed with them, or nothing is.
+pub(crate) type BeforeCommit = fn(&Connection) -> Result<(), Fault>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kept {
@@ -36,10 +38,10 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(file: &'static str, connection: Connection, batch_time_max: Duration) -> io::Result<Self> {
+    pub(crate) fn start(file: &'static str, connection: Connection, time_max: Duration, before_commit: Option<BeforeCommit>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let thread =
-            thread::Builder::new().name(format!("store-{file}")).spawn(move || work(&Batch { file, connection, time_max: batch_time_max }, queue))?;
+        let batch = Batch { file, connection, time_max, before_commit };
+        let thread = thread::Builder::new().name(format!("store-{file}")).spawn(move || work(&batch, queue))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -79,6 +81,7 @@ struct Batch {
     file: &'static str,
     connection: Connection,
     time_max: Duration,
+    before_commit: Option<BeforeCommit>,
 }
 
 fn work(batch: &Batch, mut queue: mpsc::Receiver<Job>) {
@@ -102,8 +105,8 @@ fn work(batch: &Batch, mut queue: mpsc::Receiver<Job>) {
 
 /// Runs jobs until none waits or the transaction is full, then commits. Every job that ran has its answer in
 /// `answers`; one that did not run drops its sender, which its caller hears.
-fn transaction(batch: &Batch, first: Job, queue: &mut mpsc::Receiver<Job>, answers: &mut Vec<Answer>) -> rusqlite::Result<()> {
-    let Batch { file, connection, time_max } = batch;
+fn transaction(batch: &Batch, first: Job, queue: &mut mpsc::Receiver<Job>, answers: &mut Vec<Answer>) -> Result<(), Fault> {
+    let Batch { file, connection, time_max, before_commit } = batch;
     statement(connection, "BEGIN IMMEDIATE")?;
     let started = Instant::now();
     let mut next = Some(first);
@@ -118,6 +121,9 @@ fn transaction(batch: &Batch, first: Job, queue: &mut mpsc::Receiver<Job>, answe
         statement(connection, "RELEASE job")?;
         let room = answers.len() < BATCH_JOBS_MAX && started.elapsed() < *time_max;
         next = if room { queue.try_recv().ok() } else { None };
+    }
+    if let Some(before_commit) = before_commit {
+        before_commit(connection)?;
     }
     let committing = Instant::now();
     statement(connection, "COMMIT")?;

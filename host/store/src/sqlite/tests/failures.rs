@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use lucid_ports::{AuditFilter, AuditStore, NodeStore, Order, StoreError};
+use lucid_ports::{AuditFilter, AuditLog, AuditStore, NodeStore, Order, StoreError};
 use rusqlite::Connection;
 
 use crate::{
@@ -65,7 +65,7 @@ fn writer(dir: &tempfile::TempDir) -> (Arc<Writer>, Connection) {
     let connection = Connection::open(&file).unwrap();
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())).unwrap();
     connection.execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY) STRICT").unwrap();
-    (Arc::new(Writer::start("x", connection, Duration::from_secs(3600)).unwrap()), Connection::open(&file).unwrap())
+    (Arc::new(Writer::start("x", connection, Duration::from_secs(3600), None).unwrap()), Connection::open(&file).unwrap())
 }
 
 fn count(connection: &Connection) -> i64 {
@@ -164,7 +164,7 @@ async fn a_commit_that_fails_answers_all_of_its_jobs() {
     drop(writer);
     let connection = Connection::open(dir.path().join("x.db")).unwrap();
     connection.execute_batch(sql).unwrap();
-    let writer = Writer::start("x", connection, Duration::from_secs(3600)).unwrap();
+    let writer = Writer::start("x", connection, Duration::from_secs(3600), None).unwrap();
     let (bad, good) = tokio::join!(writer.run(fails), writer.run(insert(1)));
     assert!(unavailable(bad));
     // It shared the transaction, or came after it; either way its answer is the truth.

@@ -1,0 +1,129 @@
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::Result;
+use clap::Args;
+use lucid_model::{audit::seal::key_id, node::PublicKey};
+use lucid_service::{AuditProgress, AuditVerified, verify_audit};
+use lucid_store::OpenError;
+use lucid_wire::audit::AuditHeadBody;
+use serde_json::json;
+
+use super::super::{logs, runtime};
+use crate::{config::ConfigError, secrets, up::Output};
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  lucid audit verify                           the store of `lucid up` in ./data
+  lucid audit verify --data /var/lib/lucid --output json
+  lucid audit verify --data backup --public-key 3b6a27bc…    a copy without the service's secrets
+
+The key that seals is shown by GET /api/v1/audit/heads. Name it (several times, if it was changed) when whoever could
+write to the folder could also have replaced secrets/service.key.")]
+pub struct VerifyArgs {
+    /// The folder of the store.
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// A key that seals may be signed by, 64 hex digits; by default the one in the folder's secrets.
+    #[arg(long, value_name = "HEX", value_parser = public_key)]
+    public_key: Vec<PublicKey>,
+    /// How the outcome is written.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+fn public_key(text: &str) -> Result<PublicKey, String> {
+    let mut key = [0; 32];
+    hex::decode_to_slice(text, &mut key).map_err(|_| "a public key has 64 hex digits".to_owned())?;
+    Ok(PublicKey(key))
+}
+
+pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
+    logs("error", false);
+    if !args.data.join("core.db").is_file() {
+        return Err(ConfigError(format!("{} is not the folder of a store: it has no core.db", args.data.display())).into());
+    }
+    let (trusted, origin) = trusted(args)?;
+    let log = lucid_store::open_audit_log(&args.data).map_err(|error| match error {
+        OpenError::OlderSchema { .. } | OpenError::NewerSchema { .. } => ConfigError(error.to_string()).into(),
+        other => anyhow::Error::from(other),
+    })?;
+    let terminal = std::io::stderr().is_terminal();
+    let mut told = |progress: AuditProgress| {
+        if terminal {
+            eprint!("\r{} of {} entries, {} links, {} seals ", progress.entries, progress.entries_total, progress.links, progress.seals);
+        }
+    };
+    let found = runtime(1)?.block_on(verify_audit(log.as_ref(), &trusted, &mut told))?;
+    if terminal {
+        eprint!("\r\x1b[K");
+    }
+    let mut out = std::io::stdout().lock();
+    match args.output {
+        Output::Table => table(&mut out, &found, &origin)?,
+        Output::Json => writeln!(out, "{}", document(&found, &trusted))?,
+    }
+    Ok(if found.flaw.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The keys that count, and where they are from.
+fn trusted(args: &VerifyArgs) -> Result<(Vec<PublicKey>, String)> {
+    let secrets = args.data.join("secrets");
+    if !args.public_key.is_empty() {
+        Ok((args.public_key.clone(), "as given".into()))
+    } else if secrets.join("service.key").is_file() {
+        let key = PublicKey(secrets::service_key(&secrets)?.verifying_key().to_bytes());
+        Ok((vec![key], format!("from {}", secrets.join("service.key").display())))
+    } else {
+        Ok((Vec::new(), "not checked: name it with --public-key".into()))
+    }
+}
+
+fn table(out: &mut impl Write, found: &AuditVerified, origin: &str) -> std::io::Result<()> {
+    let progress = found.progress;
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    writeln!(
+        out,
+        "  entries  {} of {} in {} links of {} writer{}",
+        progress.entries,
+        progress.entries_total,
+        progress.links,
+        found.heads.len(),
+        plural(found.heads.len())
+    )?;
+    for head in &found.heads {
+        writeln!(out, "  writer   {}: link {}, {}", head.writer, head.seq, head.link)?;
+    }
+    match found.last_seal {
+        Some((seq, at)) => {
+            writeln!(out, "  seals    {}, the last ({seq}) of {at}; {} entries are not sealed yet", progress.seals, found.entries_unsealed)?
+        }
+        None => writeln!(out, "  seals    none: nothing shows whether the newest links were cut off")?,
+    }
+    for key in &found.keys {
+        writeln!(out, "  key      {} ({origin})", key_id(*key))?;
+    }
+    match &found.flaw {
+        None => writeln!(out, "  ✓ intact"),
+        Some(flaw) => writeln!(out, "  ✗ tampered with: {flaw}"),
+    }
+}
+
+fn document(found: &AuditVerified, trusted: &[PublicKey]) -> serde_json::Value {
+    let key = |key: &PublicKey| json!({ "kid": key_id(*key), "public_key": hex::encode(key.0), "trusted": trusted.contains(key) });
+    json!({
+        "intact": found.flaw.is_none(),
+        "flaw": found.flaw.as_ref().map(ToString::to_string),
+        "entries": found.progress.entries,
+        "entries_total": found.progress.entries_total,
+        "entries_unsealed": found.entries_unsealed,
+        "links": found.progress.links,
+        "seals": found.progress.seals,
+        "last_seal": found.last_seal.map(|(seq, at)| json!({ "seq": seq, "at": at.to_string() })),
+        "heads": found.heads.iter().map(AuditHeadBody::from).collect::<Vec<_>>(),
+        "keys": found.keys.iter().map(key).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,29 @@
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use lucid_wire::Client;
+
+use super::ca_pem;
+
+/// The service that a command talks to, and as whom.
+#[derive(Args)]
+pub struct Remote {
+    /// The service.
+    #[arg(long, default_value = "http://127.0.0.1:8095")]
+    server: String,
+    /// A file that holds the bearer token.
+    #[arg(long, value_name = "FILE")]
+    token_file: PathBuf,
+    /// Certificates (PEM) that vouch for an https service, in place of those that this machine trusts.
+    #[arg(long, value_name = "PEM")]
+    ca_file: Option<PathBuf>,
+}
+
+impl Remote {
+    /// A client with the token.
+    pub fn client(&self) -> Result<Client> {
+        let token = std::fs::read_to_string(&self.token_file).with_context(|| format!("cannot read {}", self.token_file.display()))?;
+        Ok(Client::new(&self.server, ca_pem(self.ca_file.as_deref())?.as_deref())?.with_token(token.trim()))
+    }
+}
