@@ -191,6 +191,16 @@ fn the_log_is_verified_beside_the_service_and_what_was_changed_is_named() {
     let (code, found) = verify(&lucid, &["--public-key", &"11".repeat(32)]);
     assert!(code == Some(1) && found["flaw"].as_str().unwrap().starts_with("seal 1 is signed by key"), "{found}");
     assert_eq!(verify(&lucid, &["--public-key", "zz"]).0, Some(2));
+    // A seal that was kept is found again, and missed where it never was.
+    let kept = lucid.data().join("heads.json");
+    std::fs::write(&kept, sealed.to_string()).unwrap();
+    let kept = kept.to_str().unwrap();
+    assert_eq!(verify(&lucid, &["--seal", kept]).0, Some(0));
+    let other = Lucid::serve_with(&[("RAIL", "sandbox"), ("LUCID_AUDIT_SEAL_INTERVAL_S", "1")]);
+    eventually("a seal of the other", || other.get("/api/v1/audit/heads")["last_seal"].is_object().then_some(()));
+    let (code, found) = verify(&other, &["--seal", kept]);
+    assert!(code == Some(1) && found["flaw"].as_str().unwrap().starts_with("seal "), "{found}");
+    assert_eq!(verify(&lucid, &["--seal", "/nowhere"]).0, Some(2));
     assert_eq!(Process::start(&["audit", "verify", "--data", "/nowhere"], &[], false).output().0, Some(2));
 
     lucid.create_pool("west");

@@ -106,6 +106,12 @@ pub enum Flaw {
         /// The key it names.
         key: PublicKey,
     },
+    /// A seal is not the one that was kept elsewhere.
+    #[error("seal {seq} is not the one that was kept: the log, or its end, was made anew")]
+    SealDiffers {
+        /// Which.
+        seq: u64,
+    },
     /// What was sealed is not there any more.
     #[error("seal {seal} names link {link} of writer {writer}, which is not there: links were cut off")]
     SealedLinkMissing {
@@ -201,16 +207,25 @@ impl ChainVerifier {
     }
 }
 
+/// What is known from elsewhere, so that a log cannot vouch for itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// Keys that count. Without one any key will do: then seals prove only that they fit together.
+    pub keys: Vec<PublicKey>,
+    /// Number and digest of a seal that was kept.
+    pub seal: Option<(u64, Digest)>,
+}
+
 /// Walks the seals. What they name is looked up by the caller and handed to [`SealVerifier::head`].
-pub struct SealVerifier<'k> {
-    trusted: &'k [PublicKey],
+pub struct SealVerifier<'t> {
+    trust: &'t Trust,
     last: Option<(FamilyId, u64, Digest)>,
 }
 
-impl<'k> SealVerifier<'k> {
-    /// Before the first seal. Without a `trusted` key any key will do: then seals prove only that they fit together.
-    pub fn new(trusted: &'k [PublicKey]) -> Self {
-        Self { trusted, last: None }
+impl<'t> SealVerifier<'t> {
+    /// Before the first seal.
+    pub fn new(trust: &'t Trust) -> Self {
+        Self { trust, last: None }
     }
 
     /// Takes the next seal.
@@ -227,14 +242,27 @@ impl<'k> SealVerifier<'k> {
         if !seal.is_signed() {
             return Err(Flaw::SealForged { seq, key: statement.key });
         }
-        if !self.trusted.is_empty() && !self.trusted.contains(&statement.key) {
+        if !self.trust.keys.is_empty() && !self.trust.keys.contains(&statement.key) {
             return Err(Flaw::SealKeyUnknown { seq, key: statement.key });
         }
         if statement.previous != previous || self.last.is_some_and(|(family, ..)| family != statement.family) {
             return Err(Flaw::SealBroken { seq });
         }
-        self.last = Some((statement.family, seq, seal.digest()));
+        let digest = seal.digest();
+        if self.trust.seal.is_some_and(|(kept, known)| kept == seq && known != digest) {
+            return Err(Flaw::SealDiffers { seq });
+        }
+        self.last = Some((statement.family, seq, digest));
         Ok(())
+    }
+
+    /// After the last seal.
+    ///
+    /// # Errors
+    /// [`Flaw`] if the seal that was kept did not come by.
+    pub fn finish(&self) -> Result<(), Flaw> {
+        let seq = self.last.map_or(0, |(_, seq, _)| seq) + 1;
+        if self.trust.seal.is_some_and(|(kept, _)| kept >= seq) { Err(Flaw::SealMissing { seq }) } else { Ok(()) }
     }
 
     /// Compares a head that a seal names with the link that the log has there.

@@ -4,7 +4,7 @@ use lucid_model::{
     audit::{
         chain::{ChainHead, ChainedEntry},
         seal::Seal,
-        verify::{ChainVerifier, Flaw, SealVerifier},
+        verify::{ChainVerifier, Flaw, SealVerifier, Trust},
     },
     id::AuditWriterId,
     node::PublicKey,
@@ -64,22 +64,18 @@ impl From<StoreError> for End {
 }
 
 /// Walks the whole log as it is now: every entry, link and seal. What is added meanwhile is left to the next time.
-/// Without `trusted` keys a seal's own key will do. `told` hears of every page.
+/// `told` hears of every page.
 ///
 /// # Errors
 /// [`StoreError`] if the log cannot be read.
-pub async fn verify_audit(
-    log: &dyn AuditLog,
-    trusted: &[PublicKey],
-    told: &mut (dyn FnMut(AuditProgress) + Send),
-) -> Result<AuditVerified, StoreError> {
+pub async fn verify_audit(log: &dyn AuditLog, trust: &Trust, told: &mut (dyn FnMut(AuditProgress) + Send)) -> Result<AuditVerified, StoreError> {
     // Seals first, then heads, then the count: each is at least as new as what it has to cover.
     let seals = log.last_audit_seal().await?.map_or(0, |seal| seal.statement.seq);
     let heads = log.audit_heads().await?;
     let progress = AuditProgress { entries_total: heads.iter().map(|head| head.total).sum(), ..AuditProgress::default() };
     let found = AuditVerified { progress, heads, last_seal: None, entries_unsealed: progress.entries_total, keys: Vec::new(), flaw: None };
     let mut walk = Walk { log, told, found };
-    match walk.all(trusted, seals).await {
+    match walk.all(trust, seals).await {
         Ok(()) => {}
         Err(End::Flaw(flaw)) => walk.found.flaw = Some(flaw),
         Err(End::Store(error)) => return Err(error),
@@ -94,12 +90,12 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    async fn all(&mut self, trusted: &[PublicKey], seals: u64) -> Result<(), End> {
+    async fn all(&mut self, trust: &Trust, seals: u64) -> Result<(), End> {
         for head in self.found.heads.clone() {
             self.chain(head).await?;
         }
         self.stray().await?;
-        self.seals(trusted, seals).await
+        self.seals(trust, seals).await
     }
 
     /// One writer's chain, up to the head that it had at the start.
@@ -144,8 +140,8 @@ impl Walk<'_> {
         if (self.found.progress.entries_total..=chained).contains(&found) { Ok(()) } else { Err(Flaw::StrayEntries { found, chained }.into()) }
     }
 
-    async fn seals(&mut self, trusted: &[PublicKey], to: u64) -> Result<(), End> {
-        let mut verifier = SealVerifier::new(trusted);
+    async fn seals(&mut self, trust: &Trust, to: u64) -> Result<(), End> {
+        let mut verifier = SealVerifier::new(trust);
         while self.found.progress.seals < to {
             let mut seals = self.log.audit_seals(self.found.progress.seals, PAGE).await?;
             seals.retain(|seal| seal.statement.seq <= to);
@@ -159,7 +155,7 @@ impl Walk<'_> {
             }
             (self.told)(self.found.progress);
         }
-        Ok(())
+        Ok(verifier.finish()?)
     }
 
     /// What a seal names has to be in the chains, which were walked before.

@@ -1,15 +1,22 @@
 use std::{
     io::{IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::Result;
 use clap::Args;
-use lucid_model::{audit::seal::key_id, node::PublicKey};
+use lucid_model::{
+    audit::{
+        seal::{SealStatement, key_id},
+        verify::Trust,
+    },
+    id::Digest,
+    node::PublicKey,
+};
 use lucid_service::{AuditProgress, AuditVerified, verify_audit};
 use lucid_store::OpenError;
-use lucid_wire::audit::AuditHeadBody;
+use lucid_wire::audit::{AuditHeadBody, AuditHeadsBody};
 use serde_json::json;
 
 use super::super::{logs, runtime};
@@ -20,9 +27,11 @@ use crate::{config::ConfigError, secrets, up::Output};
   lucid audit verify                           the store of `lucid up` in ./data
   lucid audit verify --data /var/lib/lucid --output json
   lucid audit verify --data backup --public-key 3b6a27bc…    a copy without the service's secrets
+  lucid audit verify --seal heads.json                       an answer of GET /api/v1/audit/heads, kept elsewhere
 
 The key that seals is shown by GET /api/v1/audit/heads. Name it (several times, if it was changed) when whoever could
-write to the folder could also have replaced secrets/service.key.")]
+write to the folder could also have read or replaced secrets/service.key. Whoever has key and folder can make the log
+anew: a seal that was kept elsewhere shows it.")]
 pub struct VerifyArgs {
     /// The folder of the store.
     #[arg(long, default_value = "data")]
@@ -30,6 +39,9 @@ pub struct VerifyArgs {
     /// A key that seals may be signed by, 64 hex digits; by default the one in the folder's secrets.
     #[arg(long, value_name = "HEX", value_parser = public_key)]
     public_key: Vec<PublicKey>,
+    /// A seal that was kept elsewhere, and has to be in the log: an answer of GET /api/v1/audit/heads.
+    #[arg(long, value_name = "FILE")]
+    seal: Option<PathBuf>,
     /// How the outcome is written.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -46,7 +58,8 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     if !args.data.join("core.db").is_file() {
         return Err(ConfigError(format!("{} is not the folder of a store: it has no core.db", args.data.display())).into());
     }
-    let (trusted, origin) = trusted(args)?;
+    let (keys, origin) = trusted(args)?;
+    let trust = Trust { keys, seal: args.seal.as_deref().map(kept_seal).transpose()? };
     let log = lucid_store::open_audit_log(&args.data).map_err(|error| match error {
         OpenError::OlderSchema { .. } | OpenError::NewerSchema { .. } => ConfigError(error.to_string()).into(),
         other => anyhow::Error::from(other),
@@ -57,14 +70,14 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
             eprint!("\r{} of {} entries, {} links, {} seals ", progress.entries, progress.entries_total, progress.links, progress.seals);
         }
     };
-    let found = runtime(1)?.block_on(verify_audit(log.as_ref(), &trusted, &mut told))?;
+    let found = runtime(1)?.block_on(verify_audit(log.as_ref(), &trust, &mut told))?;
     if terminal {
         eprint!("\r\x1b[K");
     }
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Table => table(&mut out, &found, &origin)?,
-        Output::Json => writeln!(out, "{}", document(&found, &trusted))?,
+        Output::Json => writeln!(out, "{}", document(&found, &trust.keys))?,
     }
     Ok(if found.flaw.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -80,6 +93,16 @@ fn trusted(args: &VerifyArgs) -> Result<(Vec<PublicKey>, String)> {
     } else {
         Ok((Vec::new(), "not checked: name it with --public-key".into()))
     }
+}
+
+/// Number and digest of a seal in a file.
+fn kept_seal(file: &Path) -> Result<(u64, Digest), ConfigError> {
+    let wrong = |problem: String| ConfigError(format!("--seal {}: {problem}", file.display()));
+    let text = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let heads: AuditHeadsBody = serde_json::from_slice(&text).map_err(|_| wrong("not an answer of GET /api/v1/audit/heads".into()))?;
+    let seal = heads.last_seal.ok_or_else(|| wrong("it has no seal".into()))?;
+    let statement = hex::decode(&seal.statement).ok().filter(|bytes| SealStatement::read(bytes).is_some_and(|read| read.seq == seal.seq));
+    Ok((seal.seq, Digest::of(&statement.ok_or_else(|| wrong("its statement is not that of its seal".into()))?)))
 }
 
 fn table(out: &mut impl Write, found: &AuditVerified, origin: &str) -> std::io::Result<()> {

@@ -7,6 +7,7 @@ use lucid_model::{
         chain::ChainHead,
         record::Record,
         seal::{Seal, SealStatement},
+        verify::Trust,
     },
     id::{AuditWriterId, Digest, FamilyId},
     ledger::Head,
@@ -20,7 +21,7 @@ use uuid::Uuid;
 use super::{Backend, all, examples::*, fifty};
 
 async fn verified(store: &dyn Store) -> AuditVerified {
-    verify_audit(store, &[], &mut |_| {}).await.unwrap()
+    verify_audit(store, &Trust::default(), &mut |_| {}).await.unwrap()
 }
 
 /// The verified ends of all chains.

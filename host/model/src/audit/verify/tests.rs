@@ -131,10 +131,12 @@ fn a_seal_counts_only_in_its_place_and_by_a_trusted_key() {
     let first = sealed(7, 1, Digest::default(), vec![]);
     let second = sealed(7, 2, first.digest(), vec![]);
     let key = first.statement.key;
-    let walk = |trusted: &[PublicKey], seals: &[&Seal]| {
-        let mut verifier = SealVerifier::new(trusted);
-        seals.iter().try_for_each(|seal| verifier.seal(seal))
+    let walk_with = |trust: &Trust, seals: &[&Seal]| {
+        let mut verifier = SealVerifier::new(trust);
+        seals.iter().try_for_each(|seal| verifier.seal(seal))?;
+        verifier.finish()
     };
+    let walk = |keys: &[PublicKey], seals: &[&Seal]| walk_with(&Trust { keys: keys.to_vec(), seal: None }, seals);
     assert_eq!(walk(&[key], &[&first, &second]), Ok(()));
     assert_eq!(walk(&[], &[&first, &second]), Ok(()));
     assert_eq!(walk(&[key], &[&second]), Err(Flaw::SealMissing { seq: 1 }));
@@ -142,6 +144,11 @@ fn a_seal_counts_only_in_its_place_and_by_a_trusted_key() {
     let foreign = sealed(8, 2, first.digest(), vec![]);
     assert_eq!(walk(&[key], &[&first, &foreign]), Err(Flaw::SealKeyUnknown { seq: 2, key: foreign.statement.key }));
     assert_eq!(walk(&[key, foreign.statement.key], &[&first, &foreign]), Ok(()), "a key that was changed");
+    let kept = |seq, digest| Trust { keys: vec![key], seal: Some((seq, digest)) };
+    assert_eq!(walk_with(&kept(1, first.digest()), &[&first, &second]), Ok(()));
+    assert_eq!(walk_with(&kept(2, Digest::of(b"x")), &[&first, &second]), Err(Flaw::SealDiffers { seq: 2 }));
+    assert_eq!(walk_with(&kept(2, second.digest()), &[&first]), Err(Flaw::SealMissing { seq: 2 }), "seals were cut off");
+    assert_eq!(walk_with(&kept(1, first.digest()), &[]), Err(Flaw::SealMissing { seq: 1 }), "all of them");
     let forged = Seal { signature: first.signature, ..second };
     assert_eq!(walk(&[key], &[&first, &forged]), Err(Flaw::SealForged { seq: 2, key }));
 }

@@ -7,7 +7,7 @@ use lucid_model::{
     audit::{
         chain::LinkDraft,
         seal::{Seal, SealStatement},
-        verify::Flaw,
+        verify::{Flaw, Trust},
     },
     id::{Digest, FamilyId},
     node::PublicKey,
@@ -73,7 +73,8 @@ fn tamper(dir: &Path, sql: &str) {
 
 async fn verified(dir: &Path) -> AuditVerified {
     let log = open_audit_log(dir).unwrap();
-    verify_audit(&*log, &[PublicKey(key(7).verifying_key().to_bytes())], &mut |_| {}).await.unwrap()
+    let trust = Trust { keys: vec![PublicKey(key(7).verifying_key().to_bytes())], seal: None };
+    verify_audit(&*log, &trust, &mut |_| {}).await.unwrap()
 }
 
 async fn flaw_after(sql: &str) -> Option<Flaw> {
@@ -216,8 +217,8 @@ async fn the_log_is_read_beside_its_writer() {
     let store = SqliteStore::open(dir.path()).unwrap();
     let log = open_audit_log(dir.path()).unwrap();
     store.add_audit(audit("more")).await.unwrap();
-    let mut told = |_| {};
-    let (found, ()) = tokio::join!(verify_audit(&*log, &[], &mut told), async {
+    let (trust, mut told) = (Trust::default(), |_| {});
+    let (found, ()) = tokio::join!(verify_audit(&*log, &trust, &mut told), async {
         for _ in 0..20 {
             store.add_audit(audit("meanwhile")).await.unwrap();
         }
@@ -257,7 +258,7 @@ async fn a_transaction_has_one_link_and_one_without_entries_has_none() {
     let head = log.audit_heads().await.unwrap()[0];
     assert_eq!((head.seq, head.total), (1, 2));
     writer.run(|connection| add(connection, &audit("third"))).await.unwrap();
-    assert_eq!(verify_audit(&*log, &[], &mut |_| {}).await.unwrap().progress.links, 2);
+    assert_eq!(verify_audit(&*log, &Trust::default(), &mut |_| {}).await.unwrap().progress.links, 2);
 }
 
 proptest! {
@@ -293,7 +294,7 @@ proptest! {
             }
             kept
         });
-        let found = runtime.block_on(verify_audit(&store, &[], &mut |_| {})).unwrap();
+        let found = runtime.block_on(verify_audit(&store, &Trust::default(), &mut |_| {})).unwrap();
         prop_assert_eq!((found.flaw, found.progress.entries), (None, kept));
         prop_assert!(found.progress.links <= kept / 2);
     }
