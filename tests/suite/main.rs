@@ -6,6 +6,7 @@ mod architecture;
 mod bad_input;
 mod kill;
 mod main_path;
+mod openapi;
 mod policies;
 mod rails;
 mod support;

@@ -77,8 +77,9 @@ impl<R: WireRequest> FromRequest<Arc<Api>> for Json<R> {
 }
 
 impl<R: WireRequest> Json<R> {
+    /// A header's text; of one that is not ASCII what no header's form allows, so that it is not taken for absent.
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+        self.headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"))
     }
 
     /// The signature of a report, if it has one.

@@ -189,13 +189,14 @@ impl<'a> Fields<'a> {
         T::try_from(whole).ok().filter(|number| range.contains(number)).map(Some).ok_or_else(problem)
     }
 
-    /// A whole number that may be negative.
+    /// A whole number that may be negative; `10.0` is one.
     ///
     /// # Errors
     /// [`FieldError`] if it is none.
     pub fn signed(&self, key: &str) -> Result<Option<i64>, FieldError> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        value.as_i64().map(Some).ok_or_else(|| self.error(key, "must be a whole number"))
+        let problem = || self.error(key, format!("must be a whole number from {} to {}", i64::MIN, i64::MAX));
+        value.as_i64().or_else(|| value.as_f64().and_then(signed_whole_of)).map(Some).ok_or_else(problem)
     }
 
     /// A number's decimal text, without an exponent.
@@ -294,6 +295,11 @@ fn whole_of(number: f64) -> Option<u64> {
     let exact = number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number);
     // Written and read again: `as` would hide a value that does not fit.
     if exact { format!("{number:.0}").parse().ok() } else { None }
+}
+
+fn signed_whole_of(number: f64) -> Option<i64> {
+    let magnitude = whole_of(number.abs()).and_then(|whole| i64::try_from(whole).ok())?;
+    Some(if number.is_sign_negative() { -magnitude } else { magnitude })
 }
 
 #[cfg(test)]

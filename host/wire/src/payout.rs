@@ -17,6 +17,8 @@ use crate::{
 
 /// What payouts are made in.
 pub const CURRENCY: &str = "USDT";
+/// Most of one deposit: a sum of many still is a number of the ledger.
+pub const DEPOSIT_MAX: MicroUsdt = MicroUsdt(999_999_999_999_999);
 /// How payouts are made.
 pub const PAYMENT_METHOD: &str = "tron_network";
 
@@ -231,9 +233,15 @@ impl Request for DepositRequest {
     fn read(fields: &Fields<'_>) -> Result<Deposit, FieldError> {
         Ok(Deposit {
             reference: fields.require("reference", fields.text("reference", 1..=100)?)?,
-            amount: fields.require("amount_usdt", fields.parsed("amount_usdt")?)?,
+            amount: fields.require("amount_usdt", amount(fields)?)?,
         })
     }
+}
+
+fn amount(fields: &Fields<'_>) -> Result<Option<MicroUsdt>, FieldError> {
+    let Some(amount) = fields.parsed::<MicroUsdt>("amount_usdt")? else { return Ok(None) };
+    let may_be = MicroUsdt::ZERO < amount && amount <= DEPOSIT_MAX;
+    may_be.then_some(Some(amount)).ok_or_else(|| fields.error("amount_usdt", format!("must be above zero and at most {DEPOSIT_MAX}")))
 }
 
 /// What the treasury holds.
