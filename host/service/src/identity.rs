@@ -96,7 +96,7 @@ impl Service {
     /// Checks the signature of a registration and uses its nonce up.
     pub(crate) fn check_registration(&self, key: PublicKey, proof: &RegistrationProof) -> Result<(), ServiceError> {
         let now = self.now();
-        if (proof.timestamp_ms - now.0).abs() > self.config.registration_skew_ms {
+        if proof.timestamp_ms.abs_diff(now.0) > self.config.registration_skew_ms.unsigned_abs() {
             return Err(ServiceError::Unproven { why: "the registration's timestamp is too far from our clock" });
         }
         let signed = statement::registration(proof.method, &proof.path, proof.body, proof.timestamp_ms, &proof.nonce);
