@@ -65,7 +65,7 @@ if [ -n "$API_SCHEMATHESIS" ]; then
         ( cd "$dir" && SCHEMATHESIS_HOOKS="$OLDPWD/tests/clients/schemathesis/hooks.py" "$API_SCHEMATHESIS" \
             --config-file "$OLDPWD/tests/clients/schemathesis/schemathesis.toml" run "$base/openapi.json" --header "Authorization: Bearer $bearer" \
             --checks all --no-color "$@" > "$who.log" 2>&1 ) || { cat "$dir/$who.log"; return 1; }
-        grep -E 'generated|in [0-9.]+s =' "$dir/$who.log"
+        grep -E '[0-9]+ generated,|in [0-9.]+s =' "$dir/$who.log"
     }
     if $deep; then
         fuzz admin "$admin" --max-examples 200

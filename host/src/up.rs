@@ -69,7 +69,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     let stream = api.stream.clone();
     let server = tokio::spawn(lucid_server::serve(listener, api, async move { stopped.cancelled().await }));
     let base = format!("http://127.0.0.1:{port}");
-    view.stage("api", &format!("{base}  (dashboard /, API /api/v1, /openapi.json, /metrics)"));
+    view.stage("api", &format!("{base}  (dashboard /, API /api/v1, described at /docs, /metrics)"));
     view.secret("admin token, good for 24 h, shown once", &token(&jwt_secret, "admin", "super_admin", ADMIN_TOKEN_S, &service)?);
     let agent = tokio::spawn(agent(
         config.data_dir().join("agent"),

@@ -55,7 +55,7 @@ async fn openapi(Extension(Text(document)): Extension<Text>) -> Response {
 fn file(name: &str) -> Result<Response, ApiError> {
     let none = || ApiError::new(ErrorKind::NotFound, "the page has no such file");
     let name = FILES.into_iter().find(|known| *known == name).ok_or_else(none)?;
-    let config = Config::from("/openapi.json").validator_url("none").persist_authorization(false);
+    let config = Config::from("/openapi.json").validator_url("none").use_base_layout();
     let found = utoipa_swagger_ui::serve(name, Arc::new(config)).map_err(|error| ApiError::internal(&error))?.ok_or_else(none)?;
     let headers = [
         (header::CONTENT_TYPE, found.content_type.as_str()),
