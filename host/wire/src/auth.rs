@@ -245,4 +245,16 @@ mod tests {
         assert_eq!(read("x"), Err(HEADER_SEQUENCE.into()));
         assert_eq!(ReportSignature::read(|_| None), Ok(None));
     }
+
+    #[test]
+    fn a_header_that_needs_a_signature_is_well_formed_even_without_one() {
+        let registration = |name: &'static str, value: &'static str| {
+            RegistrationSignature::read(|header| (header == name).then_some(value)).map(|s| s.is_some()).map_err(|e| e.field)
+        };
+        assert_eq!(registration(HEADER_TIMESTAMP, "0"), Ok(false));
+        assert_eq!(registration(HEADER_TIMESTAMP, "soon"), Err(HEADER_TIMESTAMP.into()));
+        assert_eq!(registration(HEADER_NONCE, "with a space"), Err(HEADER_NONCE.into()));
+        let report = |value: &'static str| ReportSignature::read(|header| (header == HEADER_SEQUENCE).then_some(value)).map_err(|e| e.field);
+        assert_eq!((report("1"), report("first")), (Ok(None), Err(HEADER_SEQUENCE.into())));
+    }
 }

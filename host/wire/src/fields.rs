@@ -337,4 +337,12 @@ mod tests {
         assert_eq!(with(r#"{"n": 1e-7}"#, |f| f.decimal("n")), Ok(Some("0.0000001".into())));
         assert_eq!(with(r#"{"n": null}"#, |f| f.percent("n")), Ok(None));
     }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let signed = |json| with(json, |f| f.signed("n").map_err(|e| e.to_string()));
+        assert_eq!((signed(r#"{"n": -5.0}"#), signed(r#"{"n": -9223372036854775808}"#)), (Ok(Some(-5)), Ok(Some(i64::MIN))));
+        let limits = "n: must be a whole number from -9223372036854775808 to 9223372036854775807";
+        assert_eq!((signed(r#"{"n": 1.5}"#), signed(r#"{"n": 9223372036854775808}"#)), (Err(limits.into()), Err(limits.into())));
+    }
 }

@@ -251,3 +251,21 @@ pub struct TreasuryBody {
     #[schema(value_type = schema::Usdt)]
     pub available_usdt: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::parse;
+
+    #[test]
+    fn a_deposit_is_above_zero_and_leaves_room_for_many_more() {
+        let read = |amount: &str| {
+            let body = format!(r#"{{"reference":"r","amount_usdt":"{amount}"}}"#);
+            parse::<DepositRequest>(body.as_bytes()).map(|deposit| deposit.amount.0).map_err(|error| error.to_string())
+        };
+        assert_eq!((read("0.000001"), read("999999999.999999")), (Ok(1), Ok(DEPOSIT_MAX.0)));
+        for amount in ["0", "-1", "1000000000"] {
+            assert_eq!(read(amount), Err("amount_usdt: must be above zero and at most 999999999.999999".into()), "{amount}");
+        }
+    }
+}

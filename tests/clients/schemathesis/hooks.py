@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import itertools
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import schemathesis
 from hypothesis import strategies as st
@@ -32,13 +32,17 @@ schemathesis.openapi.format("ed25519-public-key", st.sampled_from([base64.b64enc
 schemathesis.openapi.format("ed25519-signature", st.binary(min_size=64, max_size=64).map(lambda data: base64.b64encode(data).decode()))
 schemathesis.openapi.format("wasm-component", st.binary(min_size=1, max_size=64).map(lambda data: base64.b64encode(data).decode()))
 # RFC 3339 from 1970 on, as the schema's pattern says; by default years before are generated and thrown away.
-times = st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(timezone.utc))
-schemathesis.openapi.format("date-time", times.map(lambda at: at.isoformat().replace("+00:00", "Z")))
+instants = st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(timezone.utc))
+schemathesis.openapi.format("date-time", instants.map(lambda at: at.isoformat(timespec="milliseconds").replace("+00:00", "Z")))
 
 
 def is_valid(case) -> bool:
     """Whether the request is meant to be a valid one."""
     return case.meta is not None and case.meta.generation.mode.is_positive
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("z", "Z").replace("t", "T"))
 
 
 def order_times(value) -> None:
@@ -47,11 +51,13 @@ def order_times(value) -> None:
         for item in value:
             order_times(item)
     elif isinstance(value, dict):
-        if isinstance(value.get("start_time"), str) and isinstance(value.get("end_time"), str):
-            start, end = sorted((value["start_time"], value["end_time"]))
+        times = [value.get(name) for name in ("start_time", "end_time")]
+        if all(isinstance(time, str) for time in times):
+            start, end = sorted(times, key=instant)
+            # Below a millisecond is cut off.
+            if instant(end) - instant(start) < timedelta(milliseconds=1):
+                start, end = "2026-01-01T00:00:00Z", "2026-01-01T00:30:00Z"
             value["start_time"], value["end_time"] = start, end
-            if start == end:
-                value["start_time"], value["end_time"] = "2026-01-01T00:00:00Z", "2026-01-01T00:30:00Z"
         for item in value.values():
             order_times(item)
 
