@@ -21,9 +21,12 @@ test: lint ## everything that is checked on every change
 	cd plugins && cargo test --locked
 	scripts/check-plugins.sh target/rebuilt-policies
 	./target/debug/lucid policy check target/rebuilt-policies/policies/*/*
+	scripts/check-api.sh
 
-test-deep: ## what takes longer: many kills, the perf floors
+test-deep: ## what takes longer: many kills, many requests, the perf floors
 	KILLS=40 cargo test --locked --test suite -- --nocapture kill
+	cargo build --locked
+	scripts/check-api.sh --deep
 	$(MAKE) perf
 
 perf: ## a 30 s run against the floors: registrations, PoOT, collection; exit 1 below them

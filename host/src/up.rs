@@ -70,7 +70,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     let stream = api.stream.clone();
     let base = format!("{}://127.0.0.1:{port}", edge.scheme());
     let server = tokio::spawn(lucid_server::serve(listener, api, edge, async move { stopped.cancelled().await }));
-    view.stage("api", &format!("{base}  (dashboard /, API /api/v1, /openapi.json, /metrics)"));
+    view.stage("api", &format!("{base}  (dashboard /, API /api/v1, described at /docs, /metrics)"));
     view.secret("admin token, good for 24 h, shown once", &token(&jwt_secret, "admin", "super_admin", ADMIN_TOKEN_S, &service)?);
     let owner_token = token(&jwt_secret, LOCAL_OWNER, "node_operator", ADMIN_TOKEN_S, &service)?;
     let agent = tokio::spawn(agent(agent_config(config, base, port, owner_token)?, stop.clone()));

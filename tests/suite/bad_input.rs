@@ -124,3 +124,23 @@ fn impossible_observations_are_refused() {
     let (status, answer) = lucid.call("POST", "/api/v1/poot/calculate", Some(&lucid.token("alice", "node_operator")), Some(&calculate));
     assert_eq!((status, answer["error"]["code"].as_str()), (400, Some("LUCID_ERR_5005")), "{answer}");
 }
+
+#[test]
+fn a_signature_of_another_age_of_the_world_is_refused_and_breaks_nothing() {
+    let lucid = Lucid::serve();
+    let owner = lucid.token("alice", "node_operator");
+    let key = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let body = serde_json::to_vec(&node(json!({ "public_key": key }))).unwrap();
+    for timestamp in [i64::MIN, 0, i64::MAX] {
+        let headers = [
+            ("x-lucid-timestamp", timestamp.to_string()),
+            ("x-lucid-nonce", "once".to_owned()),
+            ("x-lucid-signature", format!("{}==", "A".repeat(86))),
+        ];
+        let (status, answer) = lucid.send("POST", "/api/v1/nodes", Some(&owner), Some(body.clone()), &headers);
+        assert_eq!((status, answer["error"]["code"].as_str()), (401, Some("LUCID_ERR_4010")), "{timestamp}: {answer}");
+    }
+    let alone = [("x-lucid-timestamp", "soon".to_owned())];
+    let (status, answer) = lucid.send("POST", "/api/v1/nodes", Some(&owner), Some(body), &alone);
+    assert_eq!((status, answer["error"]["details"]["field"].as_str()), (400, Some("x-lucid-timestamp")), "{answer}");
+}

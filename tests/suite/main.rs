@@ -11,6 +11,7 @@ mod identity;
 mod kill;
 mod limits;
 mod main_path;
+mod openapi;
 mod policies;
 mod rails;
 mod rates;

@@ -287,6 +287,15 @@ impl Lucid {
         line.map_or(0.0, |value| value.parse().unwrap())
     }
 
+    /// Status, headers and text of a page that needs no token.
+    pub fn page(&self, path: &str) -> (u16, reqwest::header::HeaderMap, String) {
+        let request = client().get(format!("{}{path}", self.base));
+        block_on(async {
+            let response = request.send().await.unwrap();
+            (response.status().as_u16(), response.headers().clone(), String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned())
+        })
+    }
+
     pub fn get(&self, path: &str) -> Value {
         let (status, body) = self.call("GET", path, Some(&self.token("admin", "super_admin")), None);
         assert_eq!(status, 200, "{path}: {body}");

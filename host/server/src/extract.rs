@@ -74,9 +74,9 @@ fn is_json(form: &HeaderValue) -> bool {
 }
 
 impl<R: WireRequest> Json<R> {
-    /// A header of the request.
+    /// A header's text; of one that is not ASCII what no header's form allows, so that it is not taken for absent.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+        self.headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"))
     }
 
     /// The signature of a report, if it has one.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use lucid_wire::{
     error::{ErrorBody, ProblemBody},
+    event::EventBody,
     schema,
 };
 use utoipa::{
@@ -32,7 +33,7 @@ use crate::api::Shared;
     modifiers(&Bearer),
     security(("bearer" = [])),
     components(schemas(
-        ErrorBody, ProblemBody, schema::RequestId, schema::Id, schema::SortOrder, schema::NodeSort, schema::PoolSort, schema::ScoreSort,
+        ErrorBody, ProblemBody, EventBody, schema::RequestId, schema::Id, schema::SortOrder, schema::NodeSort, schema::PoolSort, schema::ScoreSort,
         schema::PayoutSort, schema::EpochSort, schema::CreatedSort,
         schema::NodeName, schema::ListedNodeStatus, schema::PoolStatus, schema::PayoutStatus, schema::VoteState,
         schema::TimeRange, schema::PolicyKind, schema::Scope, schema::ScoreId, schema::Signature

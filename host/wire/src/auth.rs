@@ -206,34 +206,45 @@ pub struct ReportSignature {
 }
 
 impl RegistrationSignature {
-    /// Reads the headers; none if the request is not signed.
+    /// Reads the headers; none if the request is not signed. What is there is well formed even then.
     ///
     /// # Errors
     /// [`FieldError`] naming the header that is missing or wrong.
     pub fn read<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Result<Option<Self>, FieldError> {
+        let timestamp = match header(HEADER_TIMESTAMP) {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| FieldError::new(HEADER_TIMESTAMP, "must be Unix milliseconds"))?),
+        };
+        let nonce = header(HEADER_NONCE);
+        if nonce.is_some_and(|nonce| !(1..=NONCE_LENGTH_MAX).contains(&nonce.len()) || !nonce.bytes().all(|b| b.is_ascii_graphic())) {
+            return Err(FieldError::new(HEADER_NONCE, format!("must have 1 to {NONCE_LENGTH_MAX} visible ASCII characters")));
+        }
         let Some(signature) = signature(&header)? else { return Ok(None) };
-        let timestamp = header(HEADER_TIMESTAMP).and_then(|text| text.parse().ok());
-        let nonce = header(HEADER_NONCE).filter(|nonce| (1..=NONCE_LENGTH_MAX).contains(&nonce.len()));
         Ok(Some(Self {
-            timestamp_ms: timestamp.ok_or_else(|| FieldError::new(HEADER_TIMESTAMP, "must be Unix milliseconds"))?,
-            nonce: nonce.ok_or_else(|| FieldError::new(HEADER_NONCE, format!("must have 1 to {NONCE_LENGTH_MAX} characters")))?.to_owned(),
+            timestamp_ms: timestamp.ok_or_else(|| with_signature(HEADER_TIMESTAMP))?,
+            nonce: nonce.ok_or_else(|| with_signature(HEADER_NONCE))?.to_owned(),
             signature,
         }))
     }
 }
 
 impl ReportSignature {
-    /// Reads the headers; none if the request is not signed.
+    /// Reads the headers; none if the request is not signed. What is there is well formed even then.
     ///
     /// # Errors
     /// [`FieldError`] naming the header that is missing or wrong.
     pub fn read<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Result<Option<Self>, FieldError> {
-        let Some(signature) = signature(&header)? else { return Ok(None) };
         // Stores keep signed 64-bit numbers.
-        let sequence = header(HEADER_SEQUENCE).and_then(|text| text.parse().ok()).filter(|n| (1..=i64::MAX.unsigned_abs()).contains(n));
-        let sequence = sequence.ok_or_else(|| FieldError::new(HEADER_SEQUENCE, format!("must be a whole number from 1 to {}", i64::MAX)))?;
-        Ok(Some(Self { sequence, signature }))
+        let problem = || FieldError::new(HEADER_SEQUENCE, format!("must be a whole number from 1 to {}", i64::MAX));
+        let number = |text: &str| text.parse().ok().filter(|n| (1..=i64::MAX.unsigned_abs()).contains(n)).ok_or_else(problem);
+        let sequence = header(HEADER_SEQUENCE).map(number).transpose()?;
+        let Some(signature) = signature(&header)? else { return Ok(None) };
+        Ok(Some(Self { sequence: sequence.ok_or_else(|| with_signature(HEADER_SEQUENCE))?, signature }))
     }
+}
+
+fn with_signature(header: &str) -> FieldError {
+    FieldError::new(header, format!("is required with {HEADER_SIGNATURE}"))
 }
 
 /// Reads the signature of a request, if it has one.
@@ -265,5 +276,17 @@ mod tests {
         assert_eq!(read("0"), Err(HEADER_SEQUENCE.into()));
         assert_eq!(read("x"), Err(HEADER_SEQUENCE.into()));
         assert_eq!(ReportSignature::read(|_| None), Ok(None));
+    }
+
+    #[test]
+    fn a_header_that_needs_a_signature_is_well_formed_even_without_one() {
+        let registration = |name: &'static str, value: &'static str| {
+            RegistrationSignature::read(|header| (header == name).then_some(value)).map(|s| s.is_some()).map_err(|e| e.field)
+        };
+        assert_eq!(registration(HEADER_TIMESTAMP, "0"), Ok(false));
+        assert_eq!(registration(HEADER_TIMESTAMP, "soon"), Err(HEADER_TIMESTAMP.into()));
+        assert_eq!(registration(HEADER_NONCE, "with a space"), Err(HEADER_NONCE.into()));
+        let report = |value: &'static str| ReportSignature::read(|header| (header == HEADER_SEQUENCE).then_some(value)).map_err(|e| e.field);
+        assert_eq!((report("1"), report("first")), (Ok(None), Err(HEADER_SEQUENCE.into())));
     }
 }

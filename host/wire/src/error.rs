@@ -143,7 +143,7 @@ pub struct ErrorDetail {
     pub message: String,
     /// What else is known, by name; `field` and `problem` for a request that cannot be taken.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = schema::FreeObject, required = true)]
     pub details: Map<String, Value>,
     /// Names the request in the service's log.
     #[schema(value_type = schema::Id)]
@@ -179,7 +179,7 @@ pub struct ProblemBody {
     pub timestamp: String,
     /// What else is known, by name.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = schema::FreeObject)]
     pub details: Map<String, Value>,
 }
 

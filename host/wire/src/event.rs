@@ -25,7 +25,7 @@ pub struct EventBody {
     /// What it is about: an id or a name.
     pub subject: String,
     /// The rest.
-    #[schema(value_type = Object)]
+    #[schema(value_type = schema::FreeObject)]
     pub data: Map<String, Value>,
 }
 

@@ -187,13 +187,14 @@ impl<'a> Fields<'a> {
         T::try_from(whole).ok().filter(|number| range.contains(number)).map(Some).ok_or_else(problem)
     }
 
-    /// A whole number that may be negative.
+    /// A whole number that may be negative; `10.0` is one.
     ///
     /// # Errors
     /// [`FieldError`] if it is none.
     pub fn signed(&self, key: &str) -> Result<Option<i64>, FieldError> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        value.as_i64().map(Some).ok_or_else(|| self.error(key, "must be a whole number"))
+        let problem = || self.error(key, format!("must be a whole number from {} to {}", i64::MIN, i64::MAX));
+        value.as_i64().or_else(|| value.as_f64().and_then(signed_whole_of)).map(Some).ok_or_else(problem)
     }
 
     /// A number's decimal text, without an exponent.
@@ -294,6 +295,11 @@ fn whole_of(number: f64) -> Option<u64> {
     if exact { format!("{number:.0}").parse().ok() } else { None }
 }
 
+fn signed_whole_of(number: f64) -> Option<i64> {
+    let magnitude = whole_of(number.abs()).and_then(|whole| i64::try_from(whole).ok())?;
+    Some(if number.is_sign_negative() { -magnitude } else { magnitude })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,5 +334,13 @@ mod tests {
         assert_eq!(with(r#"{"n": 87.505}"#, |f| f.decimal("n")), Ok(Some("87.505".into())));
         assert_eq!(with(r#"{"n": 1e-7}"#, |f| f.decimal("n")), Ok(Some("0.0000001".into())));
         assert_eq!(with(r#"{"n": null}"#, |f| f.percent("n")), Ok(None));
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let signed = |json| with(json, |f| f.signed("n").map_err(|e| e.to_string()));
+        assert_eq!((signed(r#"{"n": -5.0}"#), signed(r#"{"n": -9223372036854775808}"#)), (Ok(Some(-5)), Ok(Some(i64::MIN))));
+        let limits = "n: must be a whole number from -9223372036854775808 to 9223372036854775807";
+        assert_eq!((signed(r#"{"n": 1.5}"#), signed(r#"{"n": 9223372036854775808}"#)), (Err(limits.into()), Err(limits.into())));
     }
 }

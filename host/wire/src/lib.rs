@@ -57,7 +57,8 @@ mod tests {
         let schemas = &document["components"]["schemas"];
         assert_eq!(schemas["RegisterNodeRequest"]["required"], serde_json::json!(["name", "ip_address", "port"]));
         assert_eq!(schemas["RegisterNodeRequest"]["properties"]["port"]["minimum"], 1024);
-        assert_eq!(schemas["RegisterNodeRequest"]["properties"]["name"]["maxLength"], 255);
+        assert_eq!(schemas["RegisterNodeRequest"]["properties"]["name"]["$ref"], "#/components/schemas/Name");
+        assert_eq!(schemas["Name"]["maxLength"], 255);
         assert_eq!(serde_json::to_value(crate::ExactNumber::schema()).unwrap()["type"], "number");
         assert!(schemas["PayoutBody"]["required"].as_array().unwrap().contains(&"amount".into()));
         assert!(!schemas["NodeBody"]["required"].as_array().unwrap().contains(&"pool_id".into()));

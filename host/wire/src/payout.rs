@@ -17,6 +17,8 @@ use crate::{
 
 /// What payouts are made in.
 pub const CURRENCY: &str = "USDT";
+/// Most of one deposit: a sum of many still is a number of the ledger.
+pub const DEPOSIT_MAX: MicroUsdt = MicroUsdt(999_999_999_999_999);
 /// How payouts are made.
 pub const PAYMENT_METHOD: &str = "tron_network";
 
@@ -231,9 +233,15 @@ impl Request for DepositRequest {
     fn read(fields: &Fields<'_>) -> Result<Deposit, FieldError> {
         Ok(Deposit {
             reference: fields.require("reference", fields.text("reference", 1..=100)?)?,
-            amount: fields.require("amount_usdt", fields.parsed("amount_usdt")?)?,
+            amount: fields.require("amount_usdt", amount(fields)?)?,
         })
     }
+}
+
+fn amount(fields: &Fields<'_>) -> Result<Option<MicroUsdt>, FieldError> {
+    let Some(amount) = fields.parsed::<MicroUsdt>("amount_usdt")? else { return Ok(None) };
+    let may_be = MicroUsdt::ZERO < amount && amount <= DEPOSIT_MAX;
+    may_be.then_some(Some(amount)).ok_or_else(|| fields.error("amount_usdt", format!("must be above zero and at most {DEPOSIT_MAX}")))
 }
 
 /// What the treasury holds.
@@ -242,4 +250,22 @@ pub struct TreasuryBody {
     /// USDT not yet promised to anybody.
     #[schema(value_type = schema::Usdt)]
     pub available_usdt: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::parse;
+
+    #[test]
+    fn a_deposit_is_above_zero_and_leaves_room_for_many_more() {
+        let read = |amount: &str| {
+            let body = format!(r#"{{"reference":"r","amount_usdt":"{amount}"}}"#);
+            parse::<DepositRequest>(body.as_bytes()).map(|deposit| deposit.amount.0).map_err(|error| error.to_string())
+        };
+        assert_eq!((read("0.000001"), read("999999999.999999")), (Ok(1), Ok(DEPOSIT_MAX.0)));
+        for amount in ["0", "-1", "1000000000"] {
+            assert_eq!(read(amount), Err("amount_usdt: must be above zero and at most 999999999.999999".into()), "{amount}");
+        }
+    }
 }

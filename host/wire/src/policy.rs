@@ -216,7 +216,7 @@ pub struct ActivatePolicyRequest {
     pub scope: Option<String>,
     /// Params to set; the others have the policy's defaults.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = Option<BTreeMap<String, i64>>)]
+    #[schema(value_type = Option<BTreeMap<String, schema::ParamValue>>)]
     pub params: BTreeMap<String, i64>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -19,8 +19,8 @@ use crate::{
     schema,
 };
 
-/// Observations of one calculation.
-pub const OBSERVATIONS_MAX: usize = 10_000;
+/// Observations of one calculation: what a body of ordinary length has room for.
+pub const OBSERVATIONS_MAX: usize = 4_000;
 /// Calculations of one batch.
 pub const CALCULATIONS_MAX: usize = 100;
 
@@ -181,7 +181,7 @@ pub struct CalculateRequest {
     #[schema(value_type = schema::Id)]
     pub node_id: String,
     /// What was observed.
-    #[schema(min_items = 1, max_items = 10000)]
+    #[schema(min_items = 1, max_items = 4000)]
     pub observation_data: Vec<ObservationRequest>,
     /// Seconds the score is over.
     #[schema(minimum = 3600, maximum = 86400, default = 3600)]

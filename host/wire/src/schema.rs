@@ -12,7 +12,10 @@ use lucid_model::{
 };
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, RefOr, Schema, SchemaFormat, Type},
+    openapi::{
+        ObjectBuilder, Ref, RefOr, Schema, SchemaFormat, Type,
+        schema::{AdditionalProperties, AnyOfBuilder},
+    },
 };
 
 use crate::{error::ErrorKind, policy::MANIFEST_LENGTH_MAX, resources::TimeRange as TimeRanges};
@@ -103,14 +106,19 @@ const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x
 const PROSE: &str = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$";
 /// A longer text that is not only white space.
 const REASON: &str = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*[^\s\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$";
+/// Up to nine digits and up to six after a point, not all of them zero.
+const USDT_AMOUNT: &str = concat!(
+    r"^([1-9][0-9]{0,8}(\.[0-9]{1,6})?|0\.(0{0,5}[1-9]|0{0,4}[1-9][0-9]|0{0,3}[1-9][0-9]{2}",
+    r"|0{0,2}[1-9][0-9]{3}|0?[1-9][0-9]{4}|[1-9][0-9]{5}))$"
+);
 /// A node of the examples.
 const EXAMPLE_ID: &str = "0192f0c1-2b3c-7d4e-8f90-123456789abc";
 
 schemas! {
     Id = "A UUID.", text().format(format("uuid")).examples([EXAMPLE_ID]);
     NodeName = "A node's id, or what an older client calls it.", text().min_length(Some(1)).max_length(Some(255)).examples([EXAMPLE_ID]);
-    Timestamp = "An instant, RFC 3339; answers are in UTC with milliseconds.",
-        text().format(format("date-time")).examples(["2026-01-01T00:00:00.000Z"]);
+    Timestamp = "An instant, RFC 3339, from 1970 on; answers are in UTC with milliseconds.",
+        text().format(format("date-time")).pattern(Some("^(19[7-9]|[2-9][0-9]{2})[0-9]-")).examples(["2026-01-01T00:00:00.000Z"]);
     Name = "A name: neither blank nor with control characters.", text().min_length(Some(1)).max_length(Some(255)).pattern(Some(NAME));
     Description = "A text for people; no control characters but tabs and line breaks.", text().max_length(Some(1000)).pattern(Some(PROSE));
     Reason = "Why: not blank, no control characters but tabs and line breaks.",
@@ -118,30 +126,36 @@ schemas! {
     OptionalReason = "Why; no control characters but tabs and line breaks.", text().max_length(Some(500)).pattern(Some(PROSE));
     ShortText = "A short text without control characters.", text().max_length(Some(255)).pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]*$"));
     PublicKey = "An Ed25519 public key: standard base64 of 32 bytes that are a point of the curve, not a weak one.",
-        text().format(format("ed25519-public-key")).pattern(Some(r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$"))
+        text().format(format("ed25519-public-key")).min_length(Some(44)).max_length(Some(44)).pattern(Some(r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$"))
             .examples(["11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="]);
-    Signature = "An Ed25519 signature: standard base64 of 64 bytes.", text().format(format("ed25519-signature"))
-        .pattern(Some(r"^[A-Za-z0-9+/]{85}[AQgw]==$")).examples([format!("{}==", "A".repeat(86))]);
-    TronAddress = "A TRON address: Base58Check, the checksum is checked.", text().format(format("tron-address"))
+    Signature = "An Ed25519 signature: standard base64 of 64 bytes.", text().format(format("ed25519-signature")).min_length(Some(88)).max_length(Some(88)).pattern(Some(r"^[A-Za-z0-9+/]{85}[AQgw]==$")).examples([format!("{}==", "A".repeat(86))]);
+    TronAddress = "A TRON address: Base58Check, the checksum is checked.", text().min_length(Some(34)).max_length(Some(34)).format(format("tron-address"))
         .pattern(Some(r"^T[1-9A-HJ-NP-Za-km-z]{33}$")).examples(["TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC"]);
     Usdt = "USDT as a decimal string with six digits after the point.", text().pattern(Some(r"^-?[0-9]+\.[0-9]{6}$")).examples(["25.000000"]);
-    UsdtAmount = "USDT above zero: digits, and up to six of them after a point.", text().format(format("usdt-amount")).pattern(Some(r"^[0-9]{1,13}(\.[0-9]{1,6})?$")).examples(["25.00"]);
+    UsdtAmount = "USDT, above zero and at most 999999999.999999: up to nine digits, and up to six after a point.", text()
+        .pattern(Some(USDT_AMOUNT)).examples(["25.00"]);
     Reference = "Names a deposit: not blank, no control characters.", text().min_length(Some(1)).max_length(Some(100)).pattern(Some(NAME));
     ManifestText = "Text of a manifest.", text().min_length(Some(1)).max_length(Some(MANIFEST_LENGTH_MAX)).pattern(Some(REASON));
     ComponentBytes = "A component: standard base64, padded.", text().min_length(Some(4)).format(format("wasm-component")).content_encoding("base64");
     Challenge = "What was signed.", text().min_length(Some(1)).max_length(Some(255)).pattern(Some(NAME));
     Digest = "SHA-256, hex.", text().pattern(Some("^[0-9a-f]{64}$"));
     RawScore = "A score before it is limited to 100: two digits after the point.", text().pattern(Some(r"^[0-9]+\.[0-9]{2}$"));
-    Scope = "`default`, or a pool's id.", text().format(format("policy-scope"))
-        .pattern(Some("^(default|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})$")).examples(["default"]);
-    IpAddress = "An IPv4 or IPv6 address.", text().format(format("ip-address")).min_length(Some(2)).max_length(Some(45))
-        .pattern(Some("^([0-9]{1,3}(\\.[0-9]{1,3}){3}|[0-9a-fA-F.]*(:[0-9a-fA-F.]*){2,7})$")).examples(["192.0.2.1"]);
+    Scope = "`default`, or a pool's id.",
+        text().pattern(Some("^(default|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$")).examples(["default"]);
+    IpAddress = "An IPv4 or IPv6 address.",
+        AnyOfBuilder::new().item(text().format(format("ipv4"))).item(text().format(format("ipv6"))).examples(["192.0.2.1"]);
     ScoreId = "`{epoch}-{node}`: the epoch's start in Unix seconds and the node's id.",
-        text().format(format("score-id")).examples([format!("1760000400-{EXAMPLE_ID}")]);
+        text().pattern(Some("^[0-9]{1,12}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"))
+        .examples([format!("1760000400-{EXAMPLE_ID}")]);
     Score = "A score, 0–100; two digits after the point.", number(Some(100.0)).examples([87.5]);
     Percent = "A percentage, 0–100.", number(Some(100.0));
     Ratio = "A ratio, 0–1.", number(Some(1.0));
     Amount = "USDT, written exactly: six digits after the point.", number(None).examples([25.0]);
     RequestId = "Names a request in the service's log: a UUID made here.", text().format(format("uuid"));
-    FreeObject = "Values by name.", ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(utoipa::openapi::schema::AdditionalProperties::FreeForm(true)));
+    ParamValue = "A param of a policy.",
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(i64::MIN as isize)).maximum(Some(i64::MAX as isize));
+    EventStream = "Server-sent events; the `data` of each is an event in its envelope.", text().content_media_type("text/event-stream")
+        .content_schema(Some(Ref::from_schema_name("EventBody")));
+    FreeObject = "Values by name.",
+        ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true)));
 }

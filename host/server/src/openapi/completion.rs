@@ -29,12 +29,16 @@ const ALWAYS: [u16; 3] = [431, 500, 503];
 
 /// Completes the document.
 pub fn complete(document: &mut Value) {
+    let optional = optional_bodies(document);
+    let links = links(document);
     let Some(parts) = document.as_object_mut() else { return };
     let secured = parts.get("security").cloned().unwrap_or_default();
     for (path, item) in parts.get_mut("paths").and_then(Value::as_object_mut).into_iter().flatten() {
         for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
             let open = operation.get("security").is_some_and(|own| *own != secured);
             complete_operation(operation, path.starts_with("/api/"), !open);
+            complete_body(operation, &optional);
+            add_links(operation, &links);
         }
     }
     let paths = parts.get("paths").map(Value::to_string).unwrap_or_default();
@@ -50,6 +54,48 @@ pub fn complete(document: &mut Value) {
     let headers = used("headers", headers(), &format!("{paths}{responses}"));
     components.insert("responses".into(), responses);
     components.insert("headers".into(), headers);
+}
+
+/// The requests of which no field is needed: their body may be left out altogether.
+fn optional_bodies(document: &Value) -> Vec<String> {
+    let schemas = document.pointer("/components/schemas").and_then(Value::as_object).into_iter().flatten();
+    let optional = schemas.filter(|(_, schema)| schema.get("properties").is_some() && schema.get("required").is_none());
+    optional.map(|(name, _)| format!("#/components/schemas/{name}")).collect()
+}
+
+fn complete_body(operation: &mut Map<String, Value>, optional: &[String]) {
+    let Some(body) = operation.get_mut("requestBody") else { return };
+    let schema = body.pointer("/content/application~1json/schema/$ref").and_then(Value::as_str);
+    let needed = !schema.is_some_and(|schema| optional.iter().any(|name| name == schema));
+    if let Some(body) = body.as_object_mut() {
+        body.insert("required".into(), needed.into());
+    }
+}
+
+/// What makes a thing, the field that names it, and where its id is used.
+const MAKERS: [(&str, &str, &str); 2] = [("registerNode", "node_id", "/nodes/{id}"), ("createPool", "pool_id", "/pools/{id}")];
+
+/// For each maker the links from what it made to what can be done with it.
+fn links(document: &Value) -> BTreeMap<&'static str, Value> {
+    let of = |field: &str, place: &str| -> Value {
+        let items = document.get("paths").and_then(Value::as_object).into_iter().flatten().filter(|(path, _)| path.contains(place));
+        let operations = items.flat_map(|(_, item)| item.as_object().into_iter().flat_map(Map::values));
+        let ids = operations.filter_map(|operation| operation.get("operationId").and_then(Value::as_str));
+        let link = |id: &str| {
+            let id_of_it = format!("$response.body#/{field}");
+            (id.to_owned(), json!({ "operationId": id, "parameters": { "id": id_of_it } }))
+        };
+        ids.map(link).collect()
+    };
+    MAKERS.into_iter().map(|(maker, field, place)| (maker, of(field, place))).collect()
+}
+
+fn add_links(operation: &mut Map<String, Value>, links: &BTreeMap<&'static str, Value>) {
+    let links = operation.get("operationId").and_then(Value::as_str).and_then(|id| links.get(id));
+    let made = operation.get_mut("responses").and_then(|responses| responses.get_mut("201")).and_then(Value::as_object_mut);
+    if let (Some(links), Some(made)) = (links, made) {
+        made.insert("links".into(), links.clone());
+    }
 }
 
 /// The components of a kind that a text refers to.

@@ -18,6 +18,7 @@ use lucid_service::Actor;
 use lucid_wire::{
     event::EventBody,
     health::{Check, HealthBody},
+    schema,
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -129,7 +130,7 @@ async fn metrics(State(api): State<Shared>) -> Response {
 /// sees those of its own nodes. A silent stream says every 15 s that it is still there.
 #[utoipa::path(get, path = "/api/v1/events", operation_id = "streamEvents", tag = "events",
     params(("type" = Option<String>, Query, description = "Only events whose type begins so: `score` takes `score.computed`")),
-    responses((status = 200, body = EventBody, content_type = "text/event-stream", description = "The stream; it does not end by itself")))]
+    responses((status = 200, body = schema::EventStream, content_type = "text/event-stream", description = "The stream; it does not end by itself")))]
 async fn events(
     State(api): State<Shared>,
     Caller(actor): Caller,

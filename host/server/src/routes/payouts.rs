@@ -47,7 +47,7 @@ pub fn page(params: &Params) -> Result<PageRequest<PayoutSort>, ApiError> {
 /// A caller without rights over the fleet sees those of its own nodes.
 #[utoipa::path(get, path = "/api/v1/payouts", operation_id = "listPayouts", tag = "payouts",
     params(PageParams, ("sort" = Option<schema::PayoutSort>, Query, description = "What to sort by"), ("node_id" = Option<schema::Id>, Query, description = "Payouts to this node"), ("status" = Option<schema::PayoutStatus>, Query, description = "Payouts with this status")),
-    responses((status = 200, body = PayoutList, description = "A page of payouts")))]
+    responses((status = 200, body = PayoutList, description = "A page of payouts"), (status = 404, body = ErrorBody, description = "No such node")))]
 async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<PayoutList>, ApiError> {
     let filter = PayoutFilter {
         node: params.parsed("node_id", |text| text.parse::<NodeId>().ok(), "must be a UUID")?,

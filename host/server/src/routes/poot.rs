@@ -9,7 +9,7 @@ use lucid_model::{
 use lucid_ports::{ScoreFilter, ScoreSort, VoteFilter};
 use lucid_service::{NewSession, ScoreClaim, ScoreRequest, ServiceError};
 use lucid_wire::{
-    ErrorKind,
+    ErrorBody, ErrorKind,
     page::{EpochList, PageParams, Pagination, ScoreList, VoteList},
     poot::epoch::VoteBody,
     poot::{CalculateRequest, ScoreBody, ValidateRequest, ValidationBody},
@@ -37,7 +37,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 ///
 /// It neither earns, votes nor changes the node: only epochs do.
 #[utoipa::path(post, path = "/api/v1/poot/calculate", operation_id = "calculateScore", tag = "poot", request_body = CalculateRequest,
-    responses((status = 200, body = ScoreBody, description = "The score, with its receipt's id")))]
+    responses((status = 200, body = ScoreBody, description = "The score, with its receipt's id"), (status = 404, body = ErrorBody, description = "No such node")))]
 async fn calculate(State(api): State<Shared>, Caller(actor): Caller, json: Json<CalculateRequest>) -> Result<Answer<ScoreBody>, ApiError> {
     let asked = json.value;
     let session = |s: &lucid_wire::report::ClaimedSession| NewSession { session: s.session, span: s.span, quality: s.quality, usage: s.usage };
@@ -54,7 +54,7 @@ async fn calculate(State(api): State<Shared>, Caller(actor): Caller, json: Json<
 /// The signature is over `lucid-score-v1`, node id, score and timestamp, each on a line; `signature_valid` is left out
 /// when none was sent.
 #[utoipa::path(post, path = "/api/v1/poot/validate", operation_id = "validateScore", tag = "poot", request_body = ValidateRequest,
-    responses((status = 200, body = ValidationBody, description = "What is true of the claim")))]
+    responses((status = 200, body = ValidationBody, description = "What is true of the claim"), (status = 404, body = ErrorBody, description = "No such node")))]
 async fn validate(State(api): State<Shared>, Caller(actor): Caller, json: Json<ValidateRequest>) -> Result<Answer<ValidationBody>, ApiError> {
     let claim = json.value;
     let claim = ScoreClaim { node: claim.node, score: claim.score, timestamp_text: claim.timestamp, timestamp: claim.at, signature: claim.signature };
@@ -71,7 +71,7 @@ fn node_filter(params: &Params) -> Result<Option<NodeId>, ApiError> {
 /// With `node_id` that node's scores of all epochs. A caller without rights over the fleet sees its own nodes only.
 #[utoipa::path(get, path = "/api/v1/poot/scores", operation_id = "listScores", tag = "poot",
     params(PageParams, ("sort" = Option<schema::ScoreSort>, Query, description = "What to sort by"), ("node_id" = Option<schema::Id>, Query, description = "All scores of this node"), ("pool_id" = Option<schema::Id>, Query, description = "Nodes of this pool")),
-    responses((status = 200, body = ScoreList, description = "A page of scores")))]
+    responses((status = 200, body = ScoreList, description = "A page of scores"), (status = 404, body = ErrorBody, description = "No such node")))]
 async fn scores(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<ScoreList>, ApiError> {
     let pool = params.parsed("pool_id", |text| text.parse::<PoolId>().ok(), "must be a UUID")?;
     let filter = ScoreFilter { node: node_filter(&params)?, pool, owner: None };
@@ -111,7 +111,7 @@ async fn epochs(State(api): State<Shared>, _caller: Caller, params: Params) -> R
 /// A caller without rights over the fleet sees those of its own nodes.
 #[utoipa::path(get, path = "/api/v1/consensus/votes", operation_id = "listVotes", tag = "poot",
     params(PageParams, ("sort" = Option<schema::EpochSort>, Query, description = "What to sort by"), ("node_id" = Option<schema::Id>, Query, description = "Votes of this node"), ("state" = Option<schema::VoteState>, Query, description = "Votes in this state")),
-    responses((status = 200, body = VoteList, description = "A page of votes")))]
+    responses((status = 200, body = VoteList, description = "A page of votes"), (status = 404, body = ErrorBody, description = "No such node")))]
 async fn votes(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<VoteList>, ApiError> {
     let state = params.parsed("state", VoteState::from_name, "must be one of pending, accepted, rejected, expired")?;
     let filter = VoteFilter { node: node_filter(&params)?, state, owner: None };
