@@ -4,18 +4,20 @@
 //! It also prints what is not a floor: ready time, memory, fsync rate of the disk, PoOT latency at a steady rate.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a measurement that cannot be made stops and says where")]
 
+#[path = "load/service.rs"]
+mod service;
+
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
-use lucid_model::time::TimeMs;
 use serde_json::{Value, json};
+use service::{Service, fsyncs_a_second, ms, now, percentile, start, token};
 use tokio::task::JoinSet;
 
-const SECRET: &str = "measurements only, 32 bytes or more";
 /// Clients that register at once.
 const CLIENTS: u32 = 64;
 /// How long registrations are measured.
@@ -26,82 +28,6 @@ const SCORE_FOR: Duration = Duration::from_secs(10);
 /// The agent's interval, and how far off it may be.
 const INTERVAL: Duration = Duration::from_secs(30);
 const INTERVAL_TOLERANCE: Duration = Duration::from_secs(3);
-
-struct Service {
-    child: Child,
-    base: String,
-    dir: tempfile::TempDir,
-    ready_in: Duration,
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn start(lucid: &Path, dir: tempfile::TempDir) -> Service {
-    let settings = [
-        ("JWT_SECRET", SECRET),
-        ("RAIL", "sandbox"),
-        ("NODE_MANAGEMENT_PORT", "0"),
-        ("LUCID_SERVER_BIND", "127.0.0.1"),
-        ("LUCID_AUTH_NODES_PER_OWNER_MAX", "0"),
-        ("LUCID_AUTH_NODES_PER_IP_MAX", "0"),
-        ("LUCID_LIMITS_REGISTRATIONS_PER_MIN", "0"),
-        ("LUCID_LIMITS_POOT_PER_MIN", "0"),
-        ("LUCID_LIMITS_OTHER_PER_MIN", "0"),
-    ];
-    let started = Instant::now();
-    let mut child =
-        Command::new(lucid).args(["serve", "--data"]).arg(dir.path().join("data")).env_clear().envs(settings).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let base = loop {
-        let line = lines.next().unwrap_or_else(|| panic!("the service ended")).unwrap();
-        let log: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-        if log["fields"]["message"] == "lucid serves" {
-            break format!("http://{}", log["fields"]["address"].as_str().unwrap());
-        }
-    };
-    let ready_in = started.elapsed();
-    std::thread::spawn(move || lines.for_each(drop));
-    Service { child, base, dir, ready_in }
-}
-
-fn now() -> TimeMs {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    TimeMs(i64::try_from(since.as_millis()).unwrap())
-}
-
-fn token(subject: &str, role: &str) -> String {
-    lucid_server::issue_token(SECRET, subject, role, 3600, now()).unwrap()
-}
-
-fn resident_mib(child: &Child) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let kib: f64 = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap();
-    kib / 1024.0
-}
-
-/// Appends and syncs as often as it can for a second: what one durable write at a time can do here.
-fn fsyncs_a_second(dir: &Path) -> f64 {
-    let mut file = std::fs::File::create(dir.join("fsync")).unwrap();
-    let (started, mut count) = (Instant::now(), 0_u32);
-    while started.elapsed() < Duration::from_secs(1) {
-        file.write_all(&[0; 512]).unwrap();
-        file.sync_data().unwrap();
-        count += 1;
-    }
-    f64::from(count) / started.elapsed().as_secs_f64()
-}
-
-fn percentile(sorted: &[Duration], part: f64) -> Duration {
-    let last = sorted.len().saturating_sub(1);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a list of thousands")]
-    let place = (last as f64 * part).round() as usize;
-    sorted.get(place).copied().unwrap_or_default()
-}
 
 async fn registrations(base: &str) -> (f64, Vec<Duration>, String) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -194,24 +120,14 @@ fn main() -> ExitCode {
     let cold = start(&lucid, tempfile::tempdir().unwrap());
     let ready_cold = cold.ready_in;
     // A second start of the same store: everything is in the cache.
-    let moved = tempfile::tempdir().unwrap();
-    let mut cold = cold;
-    cold.child.kill().unwrap();
-    cold.child.wait().unwrap();
-    std::fs::rename(cold.dir.path().join("data"), moved.path().join("data")).unwrap();
-    let service = start(&lucid, moved);
+    let service = cold.restart(&lucid);
     std::thread::sleep(Duration::from_secs(1));
-    let idle = resident_mib(&service.child);
+    let idle = service.resident_mib();
     let fsyncs = fsyncs_a_second(service.dir.path());
-    println!(
-        "ready {:.0} ms cold, {:.0} ms with a warm cache; idle {idle:.0} MiB; disk {fsyncs:.0} fsyncs/s",
-        ready_cold.as_secs_f64() * 1e3,
-        service.ready_in.as_secs_f64() * 1e3
-    );
+    println!("ready {:.0} ms cold, {:.0} ms with a warm cache; idle {idle:.0} MiB; disk {fsyncs:.0} fsyncs/s", ms(ready_cold), ms(service.ready_in));
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (rate, times, node) = runtime.block_on(registrations(&service.base));
-    let ms = |d: Duration| d.as_secs_f64() * 1e3;
     println!(
         "registrations: {rate:.0}/s durable from {CLIENTS} clients ({:.1} × fsync rate), p50 {:.1} ms, p99 {:.1} ms",
         rate / fsyncs,
@@ -223,7 +139,7 @@ fn main() -> ExitCode {
     println!("POST /poot/calculate at {SCORES_A_SECOND}/s, durable: p50 {:.1} ms, p99 {:.1} ms", ms(percentile(&times, 0.5)), ms(p99));
     let interval = collection(&lucid, &service);
     println!("collection: {:.2} s between two samples of an agent", interval.as_secs_f64());
-    println!("resident after the load: {:.0} MiB", resident_mib(&service.child));
+    println!("resident after the load: {:.0} MiB", service.resident_mib());
 
     let off = interval.abs_diff(INTERVAL);
     let floors = [

@@ -47,7 +47,8 @@ fn a_refusal_names_the_field_and_changes_nothing() {
     }
     let weak = node(json!({ "hardware": { "cpu_cores": 4, "memory_bytes": 1000, "storage_bytes": 100_000_000_000_u64 } }));
     let (status, answer) = lucid.call("POST", "/api/v1/nodes", Some(&owner), Some(&weak));
-    assert!(status == 400 && answer["error"]["message"].as_str().unwrap().contains("memory"), "{answer}");
+    assert_eq!((status, answer["error"]["code"].as_str()), (400, Some("LUCID_ERR_5009")), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("memory"), "{answer}");
     assert_eq!(lucid.get("/api/v1/nodes")["pagination"]["total"], 0);
 }
 

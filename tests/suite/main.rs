@@ -4,6 +4,7 @@
 mod access;
 mod api;
 mod architecture;
+mod attacks;
 mod audit;
 mod bad_input;
 mod gateway;

@@ -73,6 +73,11 @@ impl Database {
         self.writer.run(job).await
     }
 
+    /// Runs a query of a few rows by their keys; everything that was answered before is in it.
+    pub(crate) async fn lookup<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+        self.readers.lookup(query).await
+    }
+
     /// Runs a query against one snapshot: everything that was answered before is in it.
     pub(crate) async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
     where

@@ -78,10 +78,10 @@ impl EnrolmentStore for SqliteStore {
         self.core.write(move |connection| create(connection, &enrolment, &audit)).await
     }
     async fn enrolment(&self, id: EnrolmentId) -> Result<Option<Enrolment>, StoreError> {
-        self.core.read(move |connection| one(connection, "id = ?", [id.0.as_bytes()])).await
+        self.core.lookup(|connection| one(connection, "id = ?", [id.0.as_bytes()])).await
     }
     async fn enrolment_by_digest(&self, digest: Digest) -> Result<Option<Enrolment>, StoreError> {
-        self.core.read(move |connection| one(connection, "digest = ?", [digest.0])).await
+        self.core.lookup(|connection| one(connection, "digest = ?", [digest.0])).await
     }
     async fn enrolments(&self, filter: EnrolmentFilter, page: PageRequest<()>) -> Result<Page<Enrolment>, StoreError> {
         let list = list(filter, page);

@@ -170,14 +170,22 @@ pub(crate) fn list(filter: &NodeFilter, page: PageRequest<NodeSort>) -> List {
         .and("owner = ?", filter.owner.map(|owner| blob(owner.0)))
         .and("status = ?", filter.status.map(|status| Value::Text(status.name().to_owned())))
         .and("pool = ?", filter.pool.map(|pool| blob(pool.0)));
-    let key = match page.sort {
-        NodeSort::CreatedAt => "created_at",
-        NodeSort::UpdatedAt => "updated_at",
+    let (key, word) = match page.sort {
+        NodeSort::CreatedAt => ("created_at", "created"),
+        NodeSort::UpdatedAt => ("updated_at", "updated"),
         // NULL is smaller than any score.
-        NodeSort::Score => "score",
-        NodeSort::Name => "name",
+        NodeSort::Score => ("score", "score"),
+        NodeSort::Name => ("name", "name"),
     };
-    List::new(&Source { columns: COLUMNS, table: "nodes", joins: "" }, conditions, &[key, "id"], &page)
+    // Said, not left to the planner: it knows no parameter's value, and would walk a hundred thousand names for the
+    // few nodes of a pool.
+    let index = match filter {
+        NodeFilter { pool: Some(_), .. } => "nodes_pool".to_owned(),
+        NodeFilter { owner: Some(_), .. } => format!("nodes_owner_{word}"),
+        NodeFilter { status: Some(_), .. } => format!("nodes_status_{word}"),
+        _ => format!("nodes_{word}"),
+    };
+    List::new(&Source { columns: COLUMNS, table: &format!("nodes INDEXED BY {index}"), joins: "" }, conditions, &[key, "id"], &page)
 }
 
 #[async_trait]
@@ -186,14 +194,13 @@ impl NodeStore for SqliteStore {
         self.core.write(move |connection| register(connection, registration)).await
     }
     async fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError> {
-        self.core.read(move |connection| by_id(connection, id)).await
+        self.core.lookup(|connection| by_id(connection, id)).await
     }
     async fn node_by_external_id(&self, external_id: &str) -> Result<Option<Node>, StoreError> {
-        let external_id = external_id.to_owned();
-        self.core.read(move |connection| live_external(connection, &external_id)).await
+        self.core.lookup(|connection| live_external(connection, external_id)).await
     }
     async fn node_by_key(&self, key: PublicKey) -> Result<Option<Node>, StoreError> {
-        self.core.read(move |connection| one(connection, "public_key = ? AND status <> 'deregistered'", [key.0])).await
+        self.core.lookup(|connection| one(connection, "public_key = ? AND status <> 'deregistered'", [key.0])).await
     }
     async fn update_node(&self, node: Node, audit: AuditEntry) -> Result<bool, StoreError> {
         self.core.write(move |connection| update(connection, &node, &audit)).await
@@ -212,7 +219,7 @@ impl NodeStore for SqliteStore {
         self.core.read(move |connection| rows(connection, &sql, params![after, limit], read)).await
     }
     async fn count_siblings(&self, newcomer: Newcomer, except: Option<NodeId>) -> Result<SiblingCounts, StoreError> {
-        self.core.read(move |connection| siblings(connection, &newcomer, except)).await
+        self.core.lookup(|connection| siblings(connection, &newcomer, except)).await
     }
     async fn count_by_status(&self) -> Result<Vec<(NodeStatus, u64)>, StoreError> {
         let sql = "SELECT status, count(*) FROM nodes WHERE status <> 'deregistered' GROUP BY status";

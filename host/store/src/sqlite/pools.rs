@@ -106,7 +106,7 @@ impl PoolStore for SqliteStore {
     }
     async fn pool(&self, id: PoolId) -> Result<Option<Pool>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM pools WHERE id = ?");
-        self.core.read(move |connection| first(connection, &sql, [id.0.as_bytes()], read)).await
+        self.core.lookup(|connection| first(connection, &sql, [id.0.as_bytes()], read)).await
     }
     async fn update_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError> {
         self.core.write(move |connection| update(connection, &pool, &audit)).await
@@ -133,7 +133,7 @@ impl PoolStore for SqliteStore {
         };
         let sql =
             format!("SELECT {COLUMNS} FROM pools WHERE status = 'active' AND auto_assignment AND node_count < max_nodes ORDER BY {key} LIMIT ?");
-        self.core.read(move |connection| rows(connection, &sql, [limit], read)).await
+        self.core.lookup(|connection| rows(connection, &sql, [limit], read)).await
     }
     async fn pool_named(&self, name: &str) -> Result<Option<Pool>, StoreError> {
         let (name, sql) = (name.to_owned(), format!("SELECT {COLUMNS} FROM pools WHERE name = ?"));

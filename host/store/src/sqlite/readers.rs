@@ -34,6 +34,16 @@ impl Readers {
             Err(_) => Err(gone("a reader was stopped")),
         }
     }
+
+    /// Runs a query that touches a few rows by their keys, here and now: it is over sooner than another thread would
+    /// have begun it.
+    pub(crate) async fn lookup<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+        let gone = |detail: &str| StoreError::Unavailable { detail: detail.to_owned() };
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| gone("the readers are closed"))?;
+        let lent = Lent { connection: self.idle.lock().pop(), idle: Arc::clone(&self.idle), _permit: permit };
+        let connection = lent.connection.as_ref().ok_or_else(|| gone("no reader is idle"))?;
+        query(connection).map_err(StoreError::from)
+    }
 }
 
 /// A connection on loan. It comes back whatever becomes of the caller or the query.

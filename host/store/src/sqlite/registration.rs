@@ -2,7 +2,7 @@
 
 use lucid_model::{
     audit::AuditEntry,
-    node::{Node, NodeStatus, network_of},
+    node::{Node, NodeCaps, NodeStatus, network_of},
 };
 use lucid_ports::{Newcomer, RegisterConflict, Registered, Registration};
 use rusqlite::{Connection, params};
@@ -91,9 +91,11 @@ fn write(connection: &Connection, registration: Registration) -> Result<Result<R
     if let Some(conflict) = make_way(connection, &node, &audit)? {
         return Ok(Err(Undone(Registered::Conflict(conflict))));
     }
-    let siblings = siblings(connection, &Newcomer::of(&node), None)?;
-    if let Some(cap) = caps.reached(node.address.map(|a| a.ip), &siblings) {
-        return Ok(Err(Undone(Registered::CapReached(cap))));
+    if caps != NodeCaps::default() {
+        let siblings = siblings(connection, &Newcomer::of(&node), None)?;
+        if let Some(cap) = caps.reached(node.address.map(|a| a.ip), &siblings) {
+            return Ok(Err(Undone(Registered::CapReached(cap))));
+        }
     }
     if let Some(id) = enrolment
         && !enrolments::use_up(connection, id, node.created_at)?

@@ -141,6 +141,9 @@ impl TelemetryStore for SqliteStore {
         self.telemetry.write(move |connection| reports::store(connection, &report)).await
     }
     async fn live_states(&self, nodes: &[NodeId]) -> Result<Vec<Option<LiveState>>, StoreError> {
+        if let [node] = nodes {
+            return self.telemetry.lookup(|connection| Ok(vec![live_state(connection, *node)?])).await;
+        }
         let nodes = nodes.to_vec();
         self.telemetry.read(move |connection| nodes.into_iter().map(|node| live_state(connection, node)).collect()).await
     }

@@ -1,0 +1,222 @@
+//! `make bench`, the API's part: registrations, reads and lists over HTTP against the real binary and a store of
+//! 100,000 nodes, beside a bare axum route and the disk's fsync rate in the same run. Nothing is asserted but that
+//! every answer is the expected one.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a measurement that cannot be made stops and says where")]
+
+#[path = "load/service.rs"]
+mod service;
+#[path = "load/wire.rs"]
+mod wire;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use service::{Service, fsyncs_a_second, ms, percentile, start, token};
+use wire::{Wire, request};
+
+/// Connections that ask at once.
+const CONNECTIONS: u32 = 64;
+/// How long a rate is measured.
+const MEASURED_FOR: Duration = Duration::from_secs(8);
+/// Nodes of the store that is read.
+const NODES: u32 = 100_000;
+/// Nodes of one owner, and of one pool.
+const OWNERS_NODES: u32 = 100;
+const POOLS: u32 = 110;
+/// Nodes that are started, so that a filter by status leaves something out.
+const ACTIVE: usize = 10_000;
+/// Requests for each list.
+const LISTED: usize = 60;
+
+/// Rates and times of one kind of request.
+struct Measured {
+    rate: f64,
+    times: Vec<Duration>,
+}
+
+impl Measured {
+    fn told(&self) -> String {
+        format!("{:.0}/s, p50 {:.2} ms, p99 {:.2} ms", self.rate, ms(percentile(&self.times, 0.5)), ms(percentile(&self.times, 0.99)))
+    }
+}
+
+/// Lets all connections ask until told otherwise; `next` makes a connection's next request, or ends it.
+async fn measure(address: SocketAddr, connections: u32, expected: u16, next: impl Fn(u32) -> Option<Vec<u8>> + Send + Sync + 'static) -> Measured {
+    let next = Arc::new(next);
+    let mut asking = tokio::task::JoinSet::new();
+    let started = Instant::now();
+    for connection in 0..connections {
+        let next = Arc::clone(&next);
+        asking.spawn(async move {
+            let (mut wire, mut times) = (Wire::connect(address).await, Vec::new());
+            while let Some(bytes) = next(connection) {
+                let asked = Instant::now();
+                let answer = wire.ask(&bytes).await;
+                assert_eq!(answer.status, expected, "{}", String::from_utf8_lossy(answer.body));
+                times.push(asked.elapsed());
+            }
+            times
+        });
+    }
+    let mut times: Vec<_> = asking.join_all().await.into_iter().flatten().collect();
+    let rate = f64::from(u32::try_from(times.len()).unwrap()) / started.elapsed().as_secs_f64();
+    times.sort_unstable();
+    Measured { rate, times }
+}
+
+/// A process of its own that answers a constant of a node's size: the most that axum does here.
+fn serve_bare() {
+    let body = "x".repeat(900);
+    let answer = axum::Json(json!({ "node": body }));
+    let route = axum::Router::new().route("/", axum::routing::get(move || async move { answer.clone() }));
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("{}", listener.local_addr().unwrap());
+        axum::serve(listener, route).await.unwrap();
+    });
+}
+
+async fn bare() -> Measured {
+    use std::io::BufRead;
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap()).arg("--bare").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let until = Instant::now() + MEASURED_FOR;
+    let bytes = request("GET", "/", "none", "");
+    let measured = measure(line.trim().parse().unwrap(), CONNECTIONS, 200, move |_| (Instant::now() < until).then(|| bytes.clone())).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    measured
+}
+
+fn address(service: &Service) -> SocketAddr {
+    service.base.strip_prefix("http://").unwrap().parse().unwrap()
+}
+
+/// Registers `count` nodes, each owner's a hundred.
+async fn register(service: &Service, count: u32) -> Measured {
+    let tokens: Vec<_> = (0..=count / OWNERS_NODES).map(|owner| token(&format!("owner {owner}"), "node_operator")).collect();
+    let place = AtomicU32::new(0);
+    measure(address(service), CONNECTIONS, 201, move |_| {
+        let number = place.fetch_add(1, Ordering::Relaxed);
+        let [_, b, c, d] = number.to_be_bytes();
+        let body = json!({ "name": format!("worker {}", number.wrapping_mul(2_654_435_761)), "ip_address": format!("10.{b}.{c}.{d}"), "port": 9000 });
+        (number < count).then(|| request("POST", "/api/v1/nodes", &tokens[(number / OWNERS_NODES) as usize], &body.to_string()))
+    })
+    .await
+}
+
+async fn ask(service: &Service, method: &str, path: &str, body: &str) -> Value {
+    let mut wire = Wire::connect(address(service)).await;
+    let answer = wire.ask(&request(method, path, &token("admin", "super_admin"), body)).await;
+    assert!(answer.status < 300, "{path}: {}", String::from_utf8_lossy(answer.body));
+    serde_json::from_slice(answer.body).unwrap()
+}
+
+/// Ids of nodes from all over the list.
+async fn some_nodes(service: &Service, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    let pages = usize::try_from(NODES).unwrap() / 100;
+    for place in 0..count.div_ceil(100) {
+        let page = 1 + place * pages / count.div_ceil(100);
+        let list = ask(service, "GET", &format!("/api/v1/nodes?limit=100&page={page}"), "").await;
+        ids.extend(list["nodes"].as_array().unwrap().iter().map(|n| n["node_id"].as_str().unwrap().to_owned()));
+    }
+    ids.truncate(count);
+    ids
+}
+
+async fn read(service: &Service, ids: Vec<String>) -> Measured {
+    let (token, until, turn) = (token("admin", "super_admin"), Instant::now() + MEASURED_FOR, AtomicU32::new(0));
+    let requests: Vec<_> = ids.iter().map(|id| request("GET", &format!("/api/v1/nodes/{id}"), &token, "")).collect();
+    measure(address(service), CONNECTIONS, 200, move |_| {
+        let place = turn.fetch_add(1, Ordering::Relaxed) as usize % requests.len();
+        (Instant::now() < until).then(|| requests[place].clone())
+    })
+    .await
+}
+
+/// The slowest lists, one request at a time: every sort, order and filter, first and last page.
+async fn lists(service: &Service) -> Vec<(Duration, String)> {
+    let pool = ask(service, "GET", "/api/v1/pools?limit=1&sort=node_count", "").await["pools"][0]["pool_id"].as_str().unwrap().to_owned();
+    let admin = token("admin", "super_admin");
+    let mut found = Vec::new();
+    for (filter, who) in [
+        (String::new(), &admin),
+        ("&status=pending".into(), &admin),
+        ("&status=active".into(), &admin),
+        (format!("&pool_id={pool}"), &admin),
+        (format!("&pool_id={pool}&status=pending"), &admin),
+        (String::new(), &token("owner 7", "node_operator")),
+        ("&status=pending".into(), &token("owner 7", "node_operator")),
+    ] {
+        for sort in ["created_at", "updated_at", "poot_score", "name"] {
+            for order in ["asc", "desc"] {
+                for page in [1, 1_000] {
+                    let path = format!("/api/v1/nodes?limit=100&page={page}&sort={sort}&order={order}{filter}");
+                    let left = AtomicU32::new(u32::try_from(LISTED).unwrap());
+                    let bytes = request("GET", &path, who, "");
+                    let take = move |_| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).ok().map(|_| bytes.clone());
+                    let measured = measure(address(service), 1, 200, take).await;
+                    found.push((percentile(&measured.times, 0.99), path.replace(&pool, "…")));
+                }
+            }
+        }
+    }
+    found.sort();
+    found.reverse();
+    found
+}
+
+async fn run(lucid: &Path) {
+    let service = start(lucid, tempfile::tempdir().unwrap());
+    let fsyncs = fsyncs_a_second(service.dir.path());
+    println!("disk: {fsyncs:.0} fsyncs/s");
+    let bare = bare().await;
+    println!("bare axum route, {CONNECTIONS} connections: {}", bare.told());
+
+    for number in 0..POOLS {
+        let pool = json!({ "name": format!("pool {number}"), "max_nodes": 1_000 });
+        ask(&service, "POST", "/api/v1/pools", &pool.to_string()).await;
+    }
+    let registered = register(&service, NODES).await;
+    println!(
+        "registrations of {NODES} nodes into {POOLS} pools, durable: {}; {:.1} × fsync rate, {:.2} × bare axum",
+        registered.told(),
+        registered.rate / fsyncs,
+        registered.rate / bare.rate
+    );
+    println!("resident after it: {:.0} MiB", service.resident_mib());
+
+    let ids = some_nodes(&service, ACTIVE).await;
+    for id in ids.iter().take(ACTIVE / 10) {
+        ask(&service, "POST", &format!("/api/v1/nodes/{id}/activate"), "").await;
+    }
+    let fresh = service.restart(lucid);
+    println!("start with {NODES} nodes: {:.0} ms; resident {:.0} MiB", ms(fresh.ready_in), fresh.resident_mib());
+    let reads = read(&fresh, ids).await;
+    println!("reads by id: {}; {:.2} × bare axum", reads.told(), reads.rate / bare.rate);
+    let lists = lists(&fresh).await;
+    println!("lists of 100 out of {NODES}, {} kinds, p99 of {LISTED} each; the slowest:", lists.len());
+    for (time, path) in lists.iter().take(8) {
+        println!("  {:>6.2} ms  {path}", ms(*time));
+    }
+    println!("resident after reads and lists: {:.0} MiB", fresh.resident_mib());
+}
+
+fn main() {
+    if std::env::args().any(|argument| argument == "--bare") {
+        return serve_bare();
+    }
+    let lucid = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "target/release/lucid".into()));
+    // One thread: the cores are the service's.
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run(&lucid));
+}
