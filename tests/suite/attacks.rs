@@ -29,7 +29,7 @@ fn of_two_registrations_of_one_key_at_once_one_wins() {
                 let (lucid, owner) = (&lucid, &owner);
                 scope.spawn(move || {
                     let body = serde_json::to_vec(&registration(&key(1), 9100 + racer)).unwrap();
-                    let headers = registration_headers(&key(1), &body, now_ms(), &format!("nonce {racer}"));
+                    let headers = registration_headers(&key(1), &body, now_ms(), &format!("nonce-{racer}"));
                     lucid.send("POST", "/api/v1/nodes", Some(owner), Some(body), &headers)
                 })
             })
