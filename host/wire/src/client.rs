@@ -1,12 +1,14 @@
 //! The typed client of the HTTP API.
 
+mod error;
+
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lucid_model::id::{NodeId, PayoutId, PoolId};
 use reqwest::{Method, RequestBuilder, header};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use crate::{
     auth::{
@@ -14,7 +16,7 @@ use crate::{
         RegistrationSignature, ReportSignature, TokenBody, TokenRequest,
     },
     enrolment::{CreateEnrolmentRequest, EnrolmentBody},
-    error::{DETAIL_HIGHEST_SEQUENCE, DETAIL_NODE_ID, ErrorBody},
+    error::ErrorBody,
     node::NodeBody,
     page::{AuditList, EnrolmentList, NodeList, PageParams, PayoutList, PoolList, ScoreList},
     payout::PayoutBody,
@@ -24,87 +26,14 @@ use crate::{
     transport::transport,
 };
 
+pub use error::ClientError;
+
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Characters of an answer that is no error body of ours, kept for the message.
 const STRAY_ANSWER_LENGTH_MAX: usize = 200;
-
-/// Why a call has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The client cannot be made from this address.
-    #[error("cannot make a client for {base_url}: {detail}")]
-    Setup {
-        /// The address.
-        base_url: String,
-        /// Why.
-        detail: String,
-    },
-    /// No answer came; whether the request arrived is unknown.
-    #[error("no answer from the service")]
-    Transport(#[source] reqwest::Error),
-    /// The service refused.
-    #[error("{code} ({status}): {message}")]
-    Api {
-        /// The HTTP status.
-        status: u16,
-        /// `LUCID_ERR_…`; empty if the answer was not the service's.
-        code: String,
-        /// For people.
-        message: String,
-        /// What else was said, by name.
-        details: Map<String, Value>,
-        /// Seconds to wait, if the service said so.
-        retry_after_s: Option<u64>,
-    },
-    /// The answer is not what the API says.
-    #[error("the answer is not what was expected")]
-    Decode(#[source] serde_json::Error),
-}
-
-impl ClientError {
-    pub(crate) fn setup(base_url: &str, detail: impl Into<String>) -> Self {
-        Self::Setup { base_url: base_url.to_owned(), detail: detail.into() }
-    }
-    /// Whether the same request may succeed later: no answer came, or the service is overloaded or unwell.
-    pub fn is_passing(&self) -> bool {
-        match self {
-            Self::Transport(_) => true,
-            Self::Api { status, .. } => matches!(status, 408 | 429) || *status >= 500,
-            Self::Setup { .. } | Self::Decode(_) => false,
-        }
-    }
-    /// The HTTP status, if the service answered.
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            Self::Api { status, .. } => Some(*status),
-            _ => None,
-        }
-    }
-    /// The stable code; empty if the service did not answer.
-    pub fn code(&self) -> &str {
-        match self {
-            Self::Api { code, .. } => code,
-            _ => "",
-        }
-    }
-    /// The node that has the key already, if that is what it complained about.
-    pub fn existing_node(&self) -> Option<NodeId> {
-        match self {
-            Self::Api { status: 409, details, .. } => details.get(DETAIL_NODE_ID)?.as_str()?.parse().ok(),
-            _ => None,
-        }
-    }
-    /// The highest sequence number the service has of the node, if that is what it complained about.
-    pub fn highest_sequence(&self) -> Option<u64> {
-        match self {
-            Self::Api { status: 409, details, .. } => details.get(DETAIL_HIGHEST_SEQUENCE)?.as_u64(),
-            _ => None,
-        }
-    }
-}
 
 /// As whom a client calls.
 #[derive(Debug, Clone)]

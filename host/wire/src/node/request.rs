@@ -24,6 +24,8 @@ use crate::{
 pub const NAME_LENGTH: std::ops::RangeInclusive<usize> = 1..=255;
 /// Characters of a description.
 pub const DESCRIPTION_LENGTH: std::ops::RangeInclusive<usize> = 0..=1000;
+/// What stands in a path where a node's name would.
+const RESERVED_NAMES: [&str; 2] = ["register", "available"];
 /// Ports a node may listen on.
 pub const PORTS: std::ops::RangeInclusive<u16> = 1024..=65_535;
 
@@ -130,6 +132,10 @@ impl Request for LegacyRegisterRequest {
         let external_id = fields.text("node_id", NAME_LENGTH)?;
         if external_id.as_deref().is_some_and(|id| id.contains('/') || id.parse::<NodeId>().is_ok_and(|id| id.0.get_version_num() == 7)) {
             return Err(fields.error("node_id", "must be the client's own name for the node, without a slash: ids (UUIDv7) are made here"));
+        }
+        // Paths of the API: a node of this name could not be asked for.
+        if external_id.as_deref().is_some_and(|id| RESERVED_NAMES.contains(&id)) {
+            return Err(fields.error("node_id", format!("must not be one of {}", RESERVED_NAMES.join(", "))));
         }
         let name = fields.text("name", NAME_LENGTH)?.or_else(|| external_id.clone());
         let name = fields.require("name", name)?;
@@ -286,6 +292,7 @@ mod tests {
         assert_eq!(read("{}").unwrap_err(), "name: is required");
         assert_eq!(read(r#"{"name":"w","port":9000}"#).unwrap_err(), "ip_address: is required with port");
         assert_eq!(read(r#"{"name":"w","ip_address":"192.0.2.1"}"#).unwrap_err(), "port: is required with ip_address");
+        assert_eq!(read(r#"{"node_id":"available"}"#).unwrap_err(), "node_id: must not be one of register, available");
         assert!(read(r#"{"node_id":"0192f0c1-2b3c-7d4e-8f90-123456789abc"}"#).unwrap_err().starts_with("node_id: must be"));
     }
 
