@@ -135,7 +135,7 @@ async fn update(
     Path(id): Path<String>,
     json: Json<UpdateNodeRequest>,
 ) -> Result<Response, ApiError> {
-    let expected = etag::if_match(&json.headers)?;
+    let expected = etag::if_match(&json.headers);
     let asked = json.value;
     let config = asked.config.map(|change| -> ConfigChange { Box::new(move |config| change.apply(config)) });
     let patch = NodePatch { name: asked.name, description: asked.description, config, expected };

@@ -67,7 +67,7 @@ pub fn parameters() -> Map<String, Value> {
             "IfMatch",
             "If-Match",
             "Entity tags of an answer, or `*`: the record is changed only if it still has that version, else the answer is 412.",
-            json!({ "type": "string", "minLength": 1, "pattern": "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", "examples": ["\"7-0f1e2d3c4b5a6978\""] }),
+            json!({ "type": "string", "pattern": "^(\\*|((W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)?)$", "examples": ["\"7-0f1e2d3c4b5a6978\""] }),
         ),
         header(
             "IfNoneMatch",
