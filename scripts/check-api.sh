@@ -20,7 +20,8 @@ stop() {
 trap stop EXIT
 export JWT_SECRET="checks of the API only, 32 bytes or more"
 # Nothing is limited by number: thousands of requests are sent here.
-settings=(RAIL=sandbox NODE_MANAGEMENT_PORT=0 LUCID_SERVER_BIND=127.0.0.1 LUCID_AUTH_NODES_PER_OWNER_MAX=0 LUCID_AUTH_NODES_PER_IP_MAX=0)
+settings=(RAIL=sandbox NODE_MANAGEMENT_PORT=0 LUCID_SERVER_BIND=127.0.0.1
+    LUCID_LIMITS_{ADMIN,PAYOUTS,POOT,REGISTRATIONS,OTHER}_PER_MIN=0 LUCID_AUTH_NODES_PER_{OWNER,IP,IPV4_24,IPV6_64,WALLET}_MAX=0)
 env "${settings[@]}" ./target/debug/lucid serve --data "$dir/data" > "$dir/log" 2>&1 &
 service=$!
 base=

@@ -40,7 +40,7 @@ fn every_operation_is_described_and_every_reference_leads_somewhere() {
             assert!(ids.insert(id), "{id} is there twice");
             assert!(id.starts_with(|c: char| c.is_ascii_lowercase()) && id.chars().all(|c| c.is_ascii_alphanumeric()), "{id} is not camelCase");
             assert!(operation["summary"].is_string() && operation["description"].is_string(), "{id} is not described");
-            let secured = operation.get("security").is_none();
+            let secured = operation["security"] != serde_json::json!([{}]);
             for (status, response) in operation["responses"].as_object().unwrap() {
                 assert!(
                     response["description"].as_str().is_some_and(|text| !text.is_empty()) || response["$ref"].is_string(),
@@ -73,6 +73,39 @@ fn collect<'a>(value: &'a Value, references: &mut Vec<&'a str>) {
         Value::Array(items) => items.iter().for_each(|item| collect(item, references)),
         _ => {}
     }
+}
+
+#[test]
+fn what_many_operations_take_and_answer_is_said_of_each() {
+    let document: Value = serde_json::from_str(&document(&Lucid::serve())).unwrap();
+    let takes = |operation: &Value, name: &str| {
+        let reference = format!("#/components/parameters/{name}");
+        operation["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["$ref"] == reference.as_str()))
+    };
+    let mut enrolled = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let (at, answers) = (format!("{method} {path}"), &operation["responses"]);
+            let keyed = method == "post" && !path.starts_with("/api/v1/auth/");
+            assert_eq!(takes(operation, "IdempotencyKey"), keyed, "{at}");
+            assert!(!keyed || (answers["409"].is_object() && answers["422"].is_object()), "{at}");
+            let versioned = ["/api/v1/nodes/{id}", "/api/v1/pools/{id}"].contains(&path.as_str());
+            assert_eq!(takes(operation, "IfMatch"), versioned && method == "put", "{at}");
+            assert_eq!(answers["412"].is_object(), versioned && method == "put", "{at}");
+            assert_eq!(takes(operation, "IfNoneMatch"), versioned && method == "get", "{at}");
+            assert_eq!(answers["304"].is_object(), versioned && method == "get", "{at}");
+            assert!(!versioned || method == "delete" || answers["200"]["headers"]["ETag"].is_object(), "{at}");
+            let limited = path.starts_with("/api/");
+            assert!(!limited || answers["429"].is_object(), "{at}");
+            for (status, answer) in answers.as_object().unwrap().iter().filter(|(_, answer)| answer["$ref"].is_null()) {
+                assert_eq!(answer["headers"]["RateLimit"].is_object(), limited || path == "/openapi.json", "{at}: {status}");
+            }
+            if operation["security"].to_string().contains("enrolment") {
+                enrolled.push(at);
+            }
+        }
+    }
+    assert_eq!(enrolled, ["post /api/v1/nodes", "post /api/v1/nodes/register"]);
 }
 
 #[test]

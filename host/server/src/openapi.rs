@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use lucid_wire::{
+    auth::HEADER_ENROLMENT,
     error::{ErrorBody, ProblemBody},
     event::EventBody,
     schema,
 };
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use utoipa_axum::router::OpenApiRouter;
 
@@ -25,16 +26,17 @@ use crate::api::Shared;
         description = "Nodes, pools, observation, scores, votes and payouts of the Lucid network.\n\n\
             Times are RFC 3339; answers are in UTC. A field without a value is left out of an answer; `null` in a request is the same \
             as leaving the field out. Unknown fields of a request are ignored. Errors carry a stable code; with \
-            `Accept: application/problem+json` they come as RFC 9457.",
+            `Accept: application/problem+json` they come as RFC 9457. A route answers a method that it does not have with 405 and the \
+            methods it has in `Allow`.",
         contact(name = "Lucid node management"),
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/", description = "The service that serves this document")),
-    modifiers(&Bearer),
+    modifiers(&Credentials),
     security(("bearer" = [])),
     components(schemas(
         ErrorBody, ProblemBody, EventBody, schema::RequestId, schema::Id, schema::SortOrder, schema::NodeSort, schema::PoolSort, schema::ScoreSort,
-        schema::PayoutSort, schema::EpochSort, schema::CreatedSort,
+        schema::PayoutSort, schema::EpochSort, schema::CreatedSort, schema::AuditSort, schema::AuditWord, schema::Nonce,
         schema::NodeName, schema::ListedNodeStatus, schema::PoolStatus, schema::PayoutStatus, schema::VoteState,
         schema::TimeRange, schema::PolicyKind, schema::Scope, schema::ScoreId, schema::Signature
     )),
@@ -55,16 +57,20 @@ use crate::api::Shared;
 )]
 struct Document;
 
-struct Bearer;
+struct Credentials;
 
-impl Modify for Bearer {
+impl Modify for Credentials {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
             .description(Some("The gateway's token, or a node's own from `/api/v1/auth/token`."))
             .build();
-        document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let enrolment = "An enrolment token from `POST /api/v1/enrolment-tokens`, in place of a bearer token.";
+        let enrolment = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(HEADER_ENROLMENT, enrolment)));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        components.add_security_scheme("enrolment", enrolment);
     }
 }
 

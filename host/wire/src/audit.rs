@@ -10,12 +10,19 @@ use lucid_model::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::schema;
+
+/// Characters of a filter: more than any actor, action or subject has.
+pub const FILTER_LENGTH_MAX: usize = 512;
+
 /// Who did what, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntryBody {
     /// Its id.
+    #[schema(value_type = schema::Id)]
     pub entry_id: String,
     /// When.
+    #[schema(value_type = schema::Timestamp)]
     pub at: String,
     /// Who: a subject, a node, `file`, `system`.
     pub actor: String,
@@ -27,14 +34,18 @@ pub struct AuditEntryBody {
     pub detail: String,
     /// The request it came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::RequestId>)]
     pub request_id: Option<String>,
     /// SHA-256 of the record before, in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Digest>)]
     pub before: Option<String>,
     /// SHA-256 of the record after, in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Digest>)]
     pub after: Option<String>,
     /// In whose chain it is.
+    #[schema(value_type = schema::Id)]
     pub writer: String,
     /// Number of the link that covers it.
     pub link: u64,
@@ -66,14 +77,17 @@ impl From<&ChainedEntry> for AuditEntryBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditHeadBody {
     /// Whose.
+    #[schema(value_type = schema::Id)]
     pub writer: String,
     /// Number of its last link.
     pub link: u64,
     /// That link's digest, in hex.
+    #[schema(value_type = schema::Digest)]
     pub digest: String,
     /// Entries of the whole chain.
     pub entries: u64,
     /// The link's time.
+    #[schema(value_type = schema::Timestamp)]
     pub at: String,
 }
 
@@ -89,20 +103,27 @@ pub struct AuditSealBody {
     /// Its number, from 1.
     pub seq: u64,
     /// When.
+    #[schema(value_type = schema::Timestamp)]
     pub at: String,
     /// Digest of the seal before, in hex.
+    #[schema(value_type = schema::Digest)]
     pub previous: String,
     /// Its own digest, in hex: what the next seal refers to.
+    #[schema(value_type = schema::Digest)]
     pub digest: String,
     /// What it covers.
     pub heads: Vec<AuditHeadBody>,
     /// Short name of the key.
+    #[schema(value_type = schema::KeyId)]
     pub kid: String,
     /// The Ed25519 key, in hex.
+    #[schema(value_type = schema::KeyHex)]
     pub public_key: String,
     /// The bytes that are signed, in hex.
+    #[schema(value_type = schema::Hex)]
     pub statement: String,
     /// The signature, in hex.
+    #[schema(value_type = schema::SignatureHex)]
     pub signature: String,
 }
 
@@ -132,8 +153,10 @@ pub struct AuditHeadsBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seal: Option<AuditSealBody>,
     /// Short name of the key that seals now.
+    #[schema(value_type = schema::KeyId)]
     pub kid: String,
     /// That key, in hex.
+    #[schema(value_type = schema::KeyHex)]
     pub public_key: String,
 }
 

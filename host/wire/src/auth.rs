@@ -166,11 +166,26 @@ pub struct RegistrationHeaders {
     #[param(rename = "x-lucid-timestamp")]
     pub timestamp: Option<i64>,
     /// A text that the node uses once.
-    #[param(rename = "x-lucid-nonce", min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
+    #[param(rename = "x-lucid-nonce", value_type = Option<schema::Nonce>)]
     pub nonce: Option<String>,
-    /// Over `lucid-register-v1`, method, path, SHA-256 of the body, timestamp and nonce.
+    /// By the node's key, over `lucid/v1/registration`, method, path, SHA-256 of the body, timestamp and nonce.
     #[param(rename = "x-lucid-signature", value_type = Option<schema::Signature>)]
     pub signature: Option<String>,
+}
+
+/// The headers of a change of key, as documented.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct RotationHeaders {
+    /// When it was signed: Unix milliseconds.
+    #[param(rename = "x-lucid-timestamp")]
+    pub timestamp: i64,
+    /// A text that the node uses once.
+    #[param(rename = "x-lucid-nonce", value_type = schema::Nonce)]
+    pub nonce: String,
+    /// By the node's present key, over `lucid/v1/key-rotation`, node id, next key, timestamp and nonce.
+    #[param(rename = "x-lucid-signature", value_type = schema::Signature)]
+    pub signature: String,
 }
 
 /// The headers of a signed report, as documented; both, or none.
@@ -180,7 +195,7 @@ pub struct ReportHeaders {
     /// The report's place in the node's sequence: each is higher than the one before.
     #[param(rename = "x-lucid-sequence", minimum = 1, maximum = 9_223_372_036_854_775_807_u64)]
     pub sequence: Option<u64>,
-    /// Over domain tag, node id, sequence and SHA-256 of the body.
+    /// By the node's key, over `lucid/v1/report`, the route's last word, node id, sequence and SHA-256 of the body.
     #[param(rename = "x-lucid-signature", value_type = Option<schema::Signature>)]
     pub signature: Option<String>,
 }

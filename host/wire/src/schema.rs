@@ -18,7 +18,7 @@ use utoipa::{
     },
 };
 
-use crate::{error::ErrorKind, policy::MANIFEST_LENGTH_MAX, resources::TimeRange as TimeRanges};
+use crate::{audit::FILTER_LENGTH_MAX, auth::NONCE_LENGTH_MAX, error::ErrorKind, policy::MANIFEST_LENGTH_MAX, resources::TimeRange as TimeRanges};
 
 fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
@@ -97,11 +97,14 @@ words! {
     EnrolmentScope = "`register`: its nodes are approved as any other; `approve`: they are approved already.",
         names(Scopes::ALL, Scopes::name), default Scopes::Register.name();
     NodeAlertKind = "What an alert is about.", ["silent", "suspended", "no_wallet", "wallet_waits", "cpu", "memory", "disk"];
+    AuditSort = "What audit entries are sorted by.", ["at"], default "at";
     EpochSort = "What epochs and votes are sorted by.", ["epoch"], default "epoch";
 }
 
 /// A name: no control characters, not only white space.
 const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+/// The same without slashes.
+const OWN_NAME: &str = r"^[^/\x00-\x1f\x7f-\x9f]*[^/\s\x00-\x1f\x7f-\x9f][^/\x00-\x1f\x7f-\x9f]*$";
 /// A longer text: no control characters but tabs and line breaks.
 const PROSE: &str = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$";
 /// A longer text that is not only white space.
@@ -116,7 +119,8 @@ const EXAMPLE_ID: &str = "0192f0c1-2b3c-7d4e-8f90-123456789abc";
 
 schemas! {
     Id = "A UUID.", text().format(format("uuid")).examples([EXAMPLE_ID]);
-    NodeName = "A node's id, or what an older client calls it.", text().min_length(Some(1)).max_length(Some(255)).examples([EXAMPLE_ID]);
+    NodeName = "A node's id, or what an older client calls it.", text().min_length(Some(1)).max_length(Some(255)).pattern(Some("^[^/]+$"))
+            .examples([EXAMPLE_ID]);
     Timestamp = "An instant, RFC 3339, from 1970 on; answers are in UTC with milliseconds.",
         text().format(format("date-time")).pattern(Some("^(19[7-9]|[2-9][0-9]{2})[0-9]-")).examples(["2026-01-01T00:00:00.000Z"]);
     Name = "A name: neither blank nor with control characters.", text().min_length(Some(1)).max_length(Some(255)).pattern(Some(NAME));
@@ -138,7 +142,15 @@ schemas! {
     ManifestText = "Text of a manifest.", text().min_length(Some(1)).max_length(Some(MANIFEST_LENGTH_MAX)).pattern(Some(REASON));
     ComponentBytes = "A component: standard base64, padded.", text().min_length(Some(4)).format(format("wasm-component")).content_encoding("base64");
     Challenge = "What was signed.", text().min_length(Some(1)).max_length(Some(255)).pattern(Some(NAME));
+    OwnName = "What a client calls its node: neither blank nor with control characters or slashes, and no UUIDv7.",
+        text().min_length(Some(1)).max_length(Some(255)).pattern(Some(OWN_NAME));
+    Nonce = "A text that is used once.", text().min_length(Some(1)).max_length(Some(NONCE_LENGTH_MAX)).pattern(Some("^[!-~]+$"));
     Digest = "SHA-256, hex.", text().pattern(Some("^[0-9a-f]{64}$"));
+    AuditWord = "All of an actor, action or subject.", text().min_length(Some(1)).max_length(Some(FILTER_LENGTH_MAX)).examples(["node.register"]);
+    KeyId = "Short name of a key: the first 8 bytes of its SHA-256, hex.", text().pattern(Some("^[0-9a-f]{16}$"));
+    KeyHex = "An Ed25519 public key, hex.", text().pattern(Some("^[0-9a-f]{64}$"));
+    SignatureHex = "An Ed25519 signature, hex.", text().pattern(Some("^[0-9a-f]{128}$"));
+    Hex = "Bytes, hex.", text().pattern(Some("^([0-9a-f]{2})+$"));
     RawScore = "A score before it is limited to 100: two digits after the point.", text().pattern(Some(r"^[0-9]+\.[0-9]{2}$"));
     Scope = "`default`, or a pool's id.",
         text().pattern(Some("^(default|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$")).examples(["default"]);

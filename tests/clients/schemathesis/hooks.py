@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import itertools
+import uuid
 from datetime import datetime, timedelta, timezone
 
 import schemathesis
@@ -34,6 +35,9 @@ schemathesis.openapi.format("wasm-component", st.binary(min_size=1, max_size=64)
 # RFC 3339 from 1970 on, as the schema's pattern says; by default years before are generated and thrown away.
 instants = st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(timezone.utc))
 schemathesis.openapi.format("date-time", instants.map(lambda at: at.isoformat(timespec="milliseconds").replace("+00:00", "Z")))
+
+
+REGISTRATIONS = ("/api/v1/nodes", "/api/v1/nodes/register")
 
 
 def is_valid(case) -> bool:
@@ -75,14 +79,16 @@ def filter_case(context, case):
 
 # What was made on the way, by the name that paths and fields have for it: requests about it get further than
 # those about an id that nobody has.
-made = {"node": [], "pool": []}
+made = {"node": [], "pool": [], "enrolment": []}
+MAKERS = {"/api/v1/nodes": "node", "/api/v1/nodes/register": "node", "/api/v1/pools": "pool", "/api/v1/enrolment-tokens": "enrolment"}
+PLACES = {"node": "/nodes/{id}", "pool": "/pools/{id}", "enrolment": "/enrolment-tokens/{id}"}
 turns = itertools.count()
 
 
 @schemathesis.hook
 def after_call(context, case, response):
-    kind = {"/api/v1/nodes": "node", "/api/v1/pools": "pool"}.get(case.operation.path)
-    if kind and response.status_code == 201:
+    kind = MAKERS.get(case.operation.path)
+    if kind and case.method == "POST" and response.status_code == 201:
         made[kind].append(response.json()[f"{kind}_id"])
 
 
@@ -92,9 +98,10 @@ def use_what_was_made(case) -> None:
         return
     for kind, ids in made.items():
         for place in (case.path_parameters, case.query, case.body) if ids else ():
-            if isinstance(place, dict) and f"{kind}_id" in place:
+            # A registration's `node_id` is the client's own name for the node.
+            if isinstance(place, dict) and f"{kind}_id" in place and case.operation.path not in MAKERS:
                 place[f"{kind}_id"] = ids[-1]
-        if ids and f"/{kind}s/{{id}}" in case.operation.path:
+        if ids and PLACES[kind] in case.operation.path:
             case.path_parameters["id"] = ids[-1]
 
 
@@ -103,11 +110,47 @@ def before_call(context, case, kwargs):
     if is_valid(case):
         use_what_was_made(case)
         order_times(case.body)
-        # A signature comes with what it is over, or not at all.
+        order_range(case.query)
         names = {name.lower(): name for name in (case.headers or {})}
-        needed = {"x-lucid-timestamp", "x-lucid-nonce"} if case.operation.path == "/api/v1/nodes" else {"x-lucid-sequence"}
-        if not needed <= names.keys() and "x-lucid-signature" in names:
-            del case.headers[names.pop("x-lucid-signature")]
-        # A key comes with a signature by it.
-        if "x-lucid-signature" not in names and isinstance(case.body, dict):
-            case.body.pop("public_key", None)
+        # A key that was used for another request is refused; the generated client repeats one.
+        if "idempotency-key" in names:
+            case.headers[names["idempotency-key"]] = str(uuid.uuid4())
+        # Tags that no record has are refused; every other time one that any has is sent.
+        if "if-match" in names and next(turns) % 2:
+            case.headers[names["if-match"]] = "*"
+        sign_whole(case, names)
+        address_whole(case)
+
+
+def order_range(query) -> None:
+    """A time span of a list has an end after its start."""
+    times = [(query or {}).get(name) for name in ("from", "to")]
+    if all(map(instant, times)):
+        start, end = sorted(times, key=instant)
+        if instant(end) - instant(start) < timedelta(milliseconds=1):
+            start, end = "2026-01-01T00:00:00Z", "2026-01-01T00:30:00Z"
+        query["from"], query["to"] = start, end
+
+
+def sign_whole(case, names) -> None:
+    """A signature comes with what it is over, or not at all."""
+    path = case.operation.path
+    if path.endswith("/keys/rotate"):
+        return
+    if path in REGISTRATIONS:
+        needed = {"x-lucid-timestamp", "x-lucid-nonce"}
+    else:
+        needed = set() if path.endswith("/wallet") else {"x-lucid-sequence"}
+    if not needed <= names.keys() and "x-lucid-signature" in names:
+        del case.headers[names.pop("x-lucid-signature")]
+    # A key comes with a signature by it.
+    if "x-lucid-signature" not in names and isinstance(case.body, dict):
+        case.body.pop("public_key", None)
+
+
+def address_whole(case) -> None:
+    """Address and port come together, or not at all."""
+    if case.operation.path == "/api/v1/nodes/register" and isinstance(case.body, dict):
+        if (case.body.get("ip_address") is None) != (case.body.get("port") is None):
+            case.body.pop("ip_address", None)
+            case.body.pop("port", None)

@@ -35,6 +35,38 @@ assert.equal(updated.data?.description, "changed");
 assert.equal(updated.data.configuration.resource_limits.max_cpu_usage, 70);
 assert.equal(updated.data.configuration.max_sessions, 5, "what an update does not name stays");
 
+// What was sent and not answered is sent again: it is carried out once.
+const keyed = {
+  params: { header: { "Idempotency-Key": `check-${node.node_id}` } },
+  body: { name: "typed, repeated", ip_address: "198.51.100.78", port: 9078 },
+};
+const first = await client.POST("/api/v1/nodes", keyed);
+const again = await client.POST("/api/v1/nodes", keyed);
+assert.equal(first.response.status, 201, JSON.stringify(first.error));
+assert.equal(again.response.status, 201, JSON.stringify(again.error));
+assert.equal(again.data?.node_id, first.data?.node_id, "a repeat under one key has the same node");
+assert.equal(first.response.headers.get("idempotency-replayed"), null);
+assert.equal(again.response.headers.get("idempotency-replayed"), "true");
+const other = await client.POST("/api/v1/nodes", { ...keyed, body: { ...keyed.body, port: 9079 } });
+assert.equal(other.response.status, 422, "a key stands for one request");
+assert(first.data);
+await client.DELETE("/api/v1/nodes/{id}", { params: { path: { id: first.data.node_id } } });
+
+// The tag of the first reading is stale since the update above; the newest one is not.
+const stale = read.response.headers.get("etag");
+const newest = updated.response.headers.get("etag");
+assert(stale && newest && stale !== newest, "answers have tags, and a change has another one");
+const rename = (tag: string) =>
+  client.PUT("/api/v1/nodes/{id}", { params: { path, header: { "If-Match": tag } }, body: { name: "renamed" } });
+const tooLate = await rename(stale);
+assert.equal(tooLate.response.status, 412, JSON.stringify(tooLate.error));
+const inTime = await rename(newest);
+assert.equal(inTime.data?.name, "renamed", JSON.stringify(inTime.error));
+const current = inTime.response.headers.get("etag");
+assert(current);
+const unchanged = await client.GET("/api/v1/nodes/{id}", { params: { path, header: { "If-None-Match": current } } });
+assert.equal(unchanged.response.status, 304);
+
 const refused = await client.PUT("/api/v1/nodes/{id}", { params: { path }, body: { configuration: { max_sessions: 101 } } });
 assert.equal(refused.response.status, 400);
 assert(refused.error && "error" in refused.error, "an error has the contract's form");
@@ -46,4 +78,4 @@ assert.equal(deleted.response.status, 204);
 // @ts-expect-error: a status that no node has is an error of the compiler.
 const wrong = await client.GET("/api/v1/nodes", { params: { query: { status: "asleep" } } });
 assert.equal(wrong.response.status, 400);
-console.log(`client: registered, listed, read, updated, refused and deleted ${node.node_id}`);
+console.log(`client: registered, repeated, listed, read, updated, refused and deleted ${node.node_id}`);

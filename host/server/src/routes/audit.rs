@@ -2,9 +2,10 @@ use axum::{Json as Answer, extract::State};
 use lucid_model::time::TimeMs;
 use lucid_ports::AuditFilter;
 use lucid_wire::{
-    ErrorBody, FieldError,
-    audit::{AuditEntryBody, AuditHeadsBody},
+    FieldError,
+    audit::{AuditEntryBody, AuditHeadsBody, FILTER_LENGTH_MAX},
     page::{AuditList, PageParams, Pagination},
+    schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -14,28 +15,31 @@ use crate::{
     extract::{Caller, Params},
 };
 
-/// Characters of a filter: more than any actor, action or subject has.
-const FILTER_LENGTH_MAX: usize = 512;
-
 pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(heads))
 }
 
 fn text(params: &Params, name: &'static str) -> Result<Option<String>, ApiError> {
     let fits = |text: &str| (1..=FILTER_LENGTH_MAX).contains(&text.chars().count()).then(|| text.to_owned());
-    params.parsed(name, fits, "must have 1 to 512 characters")
+    params.parsed(name, fits, &format!("must have 1 to {FILTER_LENGTH_MAX} characters"))
 }
 
 fn time(params: &Params, name: &'static str) -> Result<Option<TimeMs>, ApiError> {
     params.parsed(name, |text| text.parse().ok(), "must be an RFC 3339 time such as 2026-01-31T12:00:00Z")
 }
 
-/// The audit log: who did what, when and why. For those who see everything.
-#[utoipa::path(get, path = "/api/v1/audit", tag = "audit",
+/// The audit log.
+///
+/// Who did what, when and why, newest first. For callers who see all records.
+#[utoipa::path(get, path = "/api/v1/audit", operation_id = "listAuditEntries", tag = "audit",
     params(PageParams,
-        ("actor" = Option<String>, Query), ("action" = Option<String>, Query), ("subject" = Option<String>, Query),
-        ("from" = Option<String>, Query, description = "not before, RFC 3339"), ("to" = Option<String>, Query, description = "before, RFC 3339")),
-    responses((status = 200, body = AuditList), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+        ("sort" = Option<schema::AuditSort>, Query, description = "What to sort by"),
+        ("actor" = Option<schema::AuditWord>, Query, description = "What this one did"),
+        ("action" = Option<schema::AuditWord>, Query, description = "This action"),
+        ("subject" = Option<schema::AuditWord>, Query, description = "What was done to this"),
+        ("from" = Option<schema::Timestamp>, Query, description = "Not before this time"),
+        ("to" = Option<schema::Timestamp>, Query, description = "Before this time, which is after `from`")),
+    responses((status = 200, body = AuditList, description = "A page of entries")))]
 async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<AuditList>, ApiError> {
     let filter = AuditFilter {
         actor: text(&params, "actor")?,
@@ -53,9 +57,11 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
     Ok(Answer(AuditList { entries: items, pagination: Pagination::new(page.page, page.limit, found.total) }))
 }
 
-/// Where the audit log's chains end, and up to where they are sealed. Kept elsewhere, it proves what the log was.
-#[utoipa::path(get, path = "/api/v1/audit/heads", tag = "audit",
-    responses((status = 200, body = AuditHeadsBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+/// Where the audit log's chains end.
+///
+/// And up to where they are sealed. Kept elsewhere, it proves what the log was. For callers who see all records.
+#[utoipa::path(get, path = "/api/v1/audit/heads", operation_id = "getAuditHeads", tag = "audit",
+    responses((status = 200, body = AuditHeadsBody, description = "Every chain's end, and the newest seal")))]
 async fn heads(State(api): State<Shared>, Caller(actor): Caller) -> Result<Answer<AuditHeadsBody>, ApiError> {
     let (heads, seal) = api.service.audit_heads(&actor).await?;
     Ok(Answer(AuditHeadsBody::new(&heads, seal.as_ref(), api.service.public_key())))

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use lucid_model::id::EnrolmentId;
 use lucid_service::{NewEnrolment, ServiceError};
 use lucid_wire::{
+    ErrorBody,
     enrolment::{CreateEnrolmentRequest, EnrolmentBody},
     page::{EnrolmentList, PageParams, Pagination},
     schema,
@@ -49,7 +50,8 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
 /// the header `x-lucid-enrolment-token` of a registration, in place of a bearer token. It is shown once, in this
 /// answer; a repeat under the same `Idempotency-Key` leaves it out.
 #[utoipa::path(post, path = "/api/v1/enrolment-tokens", operation_id = "createEnrolmentToken", tag = "nodes", request_body = CreateEnrolmentRequest,
-    responses((status = 201, body = EnrolmentBody, description = "The token", headers(("Location" = String, description = "Path of what is known of the token")))))]
+    responses((status = 201, body = EnrolmentBody, description = "The token", headers(("Location" = String, description = "Path of what is known of the token"))),
+        (status = 404, body = ErrorBody, description = "No such pool")))]
 async fn create(State(api): State<Shared>, Caller(actor): Caller, json: Json<CreateEnrolmentRequest>) -> Result<Response, ApiError> {
     let asked = json.value;
     let new =

@@ -6,7 +6,7 @@ use axum::{
 use lucid_service::{KeyProof, KeyRotation};
 use lucid_wire::{
     ErrorBody,
-    auth::{self, RegistrationHeaders, RegistrationSignature, RotateKeyRequest, WalletHeaders, WalletRequest},
+    auth::{self, RegistrationSignature, RotateKeyRequest, RotationHeaders, WalletHeaders, WalletRequest},
     node::NodeBody,
     schema,
 };
@@ -28,7 +28,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 /// Signed by the node's present key (the headers) and by the next one (the body), both over `lucid/v1/key-rotation`,
 /// node id, next key, timestamp and nonce. Tokens that were given for the present key do not count any more.
 #[utoipa::path(post, path = "/api/v1/nodes/{id}/keys/rotate", operation_id = "rotateNodeKey", tag = "nodes", request_body = RotateKeyRequest,
-    params(("id" = schema::Id, Path, description = "The node"), RegistrationHeaders),
+    params(("id" = schema::NodeName, Path, description = "The node"), RotationHeaders),
     responses((status = 200, body = NodeBody, description = "The node with its next key"),
         (status = 409, body = ErrorBody, description = "A live node has this key, or the node was changed at the same time")))]
 async fn rotate(
@@ -48,7 +48,7 @@ async fn rotate(
 /// For the node's owner. With the signature of the node's key it takes effect at once (a changed wallet is not paid
 /// before its cool-down is over); without, it waits until a treasurer approves it.
 #[utoipa::path(put, path = "/api/v1/nodes/{id}/wallet", operation_id = "setNodeWallet", tag = "nodes", request_body = WalletRequest,
-    params(("id" = schema::Id, Path, description = "The node"), WalletHeaders),
+    params(("id" = schema::NodeName, Path, description = "The node"), WalletHeaders),
     responses((status = 200, body = NodeBody, description = "The node with its wallet"),
         (status = 202, body = NodeBody, description = "The node; the wallet waits for a treasurer"),
         (status = 409, body = ErrorBody, description = "The node was changed at the same time")))]
@@ -68,7 +68,7 @@ async fn set_wallet(
 ///
 /// For treasurers; with four eyes not for who asked for it. The address is named, so that nothing else is approved.
 #[utoipa::path(post, path = "/api/v1/nodes/{id}/wallet/approve", operation_id = "approveNodeWallet", tag = "nodes", request_body = WalletRequest,
-    params(("id" = schema::Id, Path, description = "The node")),
+    params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeBody, description = "The node with its wallet"),
         (status = 409, body = ErrorBody, description = "Another wallet waits, or none")))]
 async fn approve_wallet(

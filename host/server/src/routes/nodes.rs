@@ -114,7 +114,7 @@ pub async fn registered(api: &Api, actor: &Actor, asked: Registration, proof: Op
 ///
 /// With its newest sample and its score of the last closed epoch.
 #[utoipa::path(get, path = "/api/v1/nodes/{id}", operation_id = "getNode", tag = "nodes",
-    params(("id" = schema::Id, Path, description = "The node")),
+    params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeBody, description = "The node")))]
 async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
     let view = api.service.node(&actor, node_id(&api, &id).await?).await?;
@@ -126,7 +126,7 @@ async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<St
 /// Name, description and configuration; what is absent is kept, within the configuration too. An empty description
 /// removes it.
 #[utoipa::path(put, path = "/api/v1/nodes/{id}", operation_id = "updateNode", tag = "nodes", request_body = UpdateNodeRequest,
-    params(("id" = schema::Id, Path, description = "The node")),
+    params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeBody, description = "The node as it is now"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 async fn update(
@@ -135,7 +135,7 @@ async fn update(
     Path(id): Path<String>,
     json: Json<UpdateNodeRequest>,
 ) -> Result<Response, ApiError> {
-    let expected = etag::if_match(&json.headers)?;
+    let expected = etag::if_match(&json.headers);
     let asked = json.value;
     let config = asked.config.map(|change| -> ConfigChange { Box::new(move |config| change.apply(config)) });
     let patch = NodePatch { name: asked.name, description: asked.description, config, expected };
@@ -147,7 +147,7 @@ async fn update(
 ///
 /// It leaves its pool and earns no more; its balance stays its owner's.
 #[utoipa::path(delete, path = "/api/v1/nodes/{id}", operation_id = "deleteNode", tag = "nodes",
-    params(("id" = schema::Id, Path, description = "The node")),
+    params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 204, description = "It is gone"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 async fn delete(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
@@ -163,7 +163,7 @@ async fn transition(api: &Api, actor: &Actor, id: &str, event: NodeEvent) -> Res
 ///
 /// A pending node is looked at by the validation policy first. A node in another status is refused with 400.
 #[utoipa::path(post, path = "/api/v1/nodes/{id}/activate", operation_id = "activateNode", tag = "nodes",
-    params(("id" = schema::Id, Path, description = "The node")),
+    params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeBody, description = "The node as it is now"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 async fn activate(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeBody>, ApiError> {
@@ -174,7 +174,7 @@ async fn activate(State(api): State<Shared>, Caller(actor): Caller, Path(id): Pa
 ///
 /// It earns nothing while it is inactive; what it earned is paid. A node in another status is refused with 400.
 #[utoipa::path(post, path = "/api/v1/nodes/{id}/deactivate", operation_id = "deactivateNode", tag = "nodes",
-    params(("id" = schema::Id, Path, description = "The node")),
+    params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeBody, description = "The node as it is now"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 async fn deactivate(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeBody>, ApiError> {
@@ -185,7 +185,7 @@ async fn deactivate(State(api): State<Shared>, Caller(actor): Caller, Path(id): 
 ///
 /// For operators. It neither earns nor votes, and its payouts are held; at the end it returns to the status it had.
 #[utoipa::path(post, path = "/api/v1/nodes/{id}/suspend", operation_id = "suspendNode", tag = "nodes", request_body = SuspendNodeRequest,
-    params(("id" = schema::Id, Path, description = "The node")),
+    params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeBody, description = "The node as it is now"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 async fn suspend(
@@ -203,7 +203,7 @@ async fn suspend(
 ///
 /// For operators. The node returns to the status that it had; one that is not suspended is refused with 400.
 #[utoipa::path(post, path = "/api/v1/nodes/{id}/lift-suspension", operation_id = "liftSuspension", tag = "nodes",
-    params(("id" = schema::Id, Path, description = "The node")),
+    params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeBody, description = "The node as it is now"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 async fn lift_suspension(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeBody>, ApiError> {
@@ -214,7 +214,7 @@ async fn lift_suspension(State(api): State<Shared>, Caller(actor): Caller, Path(
 ///
 /// It leaves the pool it was in.
 #[utoipa::path(put, path = "/api/v1/nodes/{id}/pool", operation_id = "assignNodeToPool", tag = "nodes", request_body = AssignPoolRequest,
-    params(("id" = schema::Id, Path, description = "The node")),
+    params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeBody, description = "The node as it is now"),
         (status = 409, body = ErrorBody, description = "The pool is full, or somebody else changed the node at the same time")))]
 async fn assign(

@@ -76,7 +76,7 @@ async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<St
 ///
 /// What it earned and was not paid yet.
 #[utoipa::path(get, path = "/api/v1/nodes/{id}/earnings", operation_id = "getNodeEarnings", tag = "payouts",
-    params(("id" = schema::Id, Path, description = "The node")),
+    params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = EarningsBody, description = "The balances")))]
 async fn earnings(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<EarningsBody>, ApiError> {
     let id = node_id(&api, &id).await?;

@@ -86,7 +86,7 @@ async fn update(
     Path(id): Path<String>,
     json: Json<UpdatePoolRequest>,
 ) -> Result<Response, ApiError> {
-    let expected = etag::if_match(&json.headers)?;
+    let expected = etag::if_match(&json.headers);
     let asked = json.value;
     let config = asked.config.map(|change| -> PoolConfigChange { Box::new(move |config| change.apply(config)) });
     let patch = PoolPatch { name: asked.name, description: asked.description, max_nodes: asked.max_nodes, status: asked.status, config, expected };

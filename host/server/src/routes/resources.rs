@@ -23,7 +23,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 ///
 /// Without samples in the range there is only the node and the time of the answer.
 #[utoipa::path(get, path = "/api/v1/resources/nodes/{id}", operation_id = "getNodeResources", tag = "resources",
-    params(("id" = schema::Id, Path, description = "The node"), ("time_range" = Option<schema::TimeRange>, Query, description = "How far back")),
+    params(("id" = schema::NodeName, Path, description = "The node"), ("time_range" = Option<schema::TimeRange>, Query, description = "How far back")),
     responses((status = 200, body = NodeResourcesBody, description = "Means and traffic over the range")))]
 async fn node(
     State(api): State<Shared>,

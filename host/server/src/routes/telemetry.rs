@@ -35,7 +35,7 @@ fn body(reported: &Reported) -> ReportBody {
 ///
 /// Reports of a node with a key are signed and numbered in the headers; the same report sent again has the same answer.
 #[utoipa::path(post, path = "/api/v1/nodes/{id}/heartbeat", operation_id = "sendHeartbeat", tag = "telemetry", request_body = HeartbeatRequest,
-    params(("id" = schema::Id, Path, description = "The node"), ReportHeaders),
+    params(("id" = schema::NodeName, Path, description = "The node"), ReportHeaders),
     responses((status = 200, body = ReportBody, description = "It was taken"),
         (status = 409, body = ErrorBody, description = "The sequence number was used for another report; `highest_sequence` says where to go on")))]
 async fn heartbeat(
@@ -52,7 +52,7 @@ async fn heartbeat(
 ///
 /// The fields of one sample, or up to 1,000 of them in `samples`. A report is a sign of life, too.
 #[utoipa::path(post, path = "/api/v1/nodes/{id}/metrics", operation_id = "sendMetrics", tag = "telemetry", request_body = MetricsRequest,
-    params(("id" = schema::Id, Path, description = "The node"), ReportHeaders),
+    params(("id" = schema::NodeName, Path, description = "The node"), ReportHeaders),
     responses((status = 200, body = ReportBody, description = "They were taken"),
         (status = 409, body = ErrorBody, description = "The sequence number was used for another report; `highest_sequence` says where to go on")))]
 async fn metrics(
@@ -73,7 +73,7 @@ async fn metrics(
 /// The fields of one session, or up to 100 of them in `observations`. A session that is sent again with a later end
 /// grows.
 #[utoipa::path(post, path = "/api/v1/nodes/{id}/observations", operation_id = "sendObservations", tag = "telemetry", request_body = ObservationsRequest,
-    params(("id" = schema::Id, Path, description = "The node"), ReportHeaders),
+    params(("id" = schema::NodeName, Path, description = "The node"), ReportHeaders),
     responses((status = 200, body = ObservationsBody, description = "A verdict a session"),
         (status = 409, body = ErrorBody, description = "The sequence number was used for another report; `highest_sequence` says where to go on")))]
 async fn observations(

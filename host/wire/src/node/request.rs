@@ -111,19 +111,38 @@ impl Request for RegisterNodeRequest {
 pub struct LegacyRegisterRequest {
     /// What the client calls the node; a host name, often.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<schema::Name>)]
+    #[schema(value_type = Option<schema::OwnName>)]
     pub node_id: Option<String>,
     /// For people; without it the node is named by `node_id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Name>)]
     pub name: Option<String>,
-    /// Where the node is reached.
+    /// Where the node is reached; with `port`, or not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::IpAddress>)]
     pub ip_address: Option<String>,
     /// On which port.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1024, maximum = 65535)]
     pub port: Option<u16>,
+    /// About it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Description>)]
+    pub description: Option<String>,
+    /// How it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<NodeConfigRequest>,
+    /// Its Ed25519 key, base64 of 32 bytes; the request is signed with it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PublicKey>)]
+    pub public_key: Option<String>,
+    /// Where its earnings go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::TronAddress>)]
+    pub wallet_address: Option<String>,
+    /// What it is made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<HardwareBody>,
 }
 
 impl Request for LegacyRegisterRequest {
