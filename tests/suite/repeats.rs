@@ -83,16 +83,20 @@ fn a_change_is_made_to_what_was_read() {
         let put = |name: &str, tag: &str| {
             lucid.send("PUT", &path, Some(token), Some(json!({ "name": name }).to_string().into_bytes()), &[("if-match", tag.to_owned())])
         };
-        let (status, headers, _) = lucid.ask("GET", &path, token, &[]);
+        let get = |known: Option<&String>| {
+            let known: Vec<_> = known.into_iter().map(|tag| ("if-none-match", tag.clone())).collect();
+            lucid.answer("GET", &path, Some(token), None, &known)
+        };
+        let (status, headers, _) = get(None);
         let tag = headers["etag"].to_str().unwrap().to_owned();
         assert_eq!(status, 200);
-        assert_eq!(lucid.ask("GET", &path, token, &[("if-none-match", &tag)]).0, 304);
+        assert_eq!(get(Some(&tag)).0, 304);
         assert_eq!(put("one", &tag).0, 200, "{path}");
         let (status, answer) = put("two", &tag);
         assert_eq!((status, code(&answer)), (412, "LUCID_ERR_4120"), "{path}: {answer}");
         assert_eq!(put("two", "\"999\", W/\"2-x\"").0, 412);
         assert_eq!(put("two", "*").0, 200);
-        let (_, headers, body) = lucid.ask("GET", &path, token, &[("if-none-match", &tag)]);
+        let (_, headers, body) = get(Some(&tag));
         assert_eq!(body["name"], "two");
         assert_eq!(put("three", headers["etag"].to_str().unwrap()).0, 200);
     }

@@ -253,19 +253,6 @@ impl Lucid {
         (status, headers, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    /// Sends a request without a body; status, headers and body.
-    pub fn ask(&self, method: &str, path: &str, token: &str, headers: &[(&str, &str)]) -> (u16, reqwest::header::HeaderMap, Value) {
-        let mut request = client().request(method.parse().unwrap(), format!("{}{path}", self.base)).bearer_auth(token);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        block_on(async {
-            let response = request.send().await.unwrap();
-            let (status, headers) = (response.status().as_u16(), response.headers().clone());
-            (status, headers, serde_json::from_str(&response.text().await.unwrap()).unwrap_or_default())
-        })
-    }
-
     /// A number of an answer as it is written, which a parsed one does not show.
     pub fn digits(&self, path: &str, field: &str) -> String {
         let token = self.token("admin", "super_admin");
@@ -288,12 +275,9 @@ impl Lucid {
     }
 
     /// Status, headers and text of a page that needs no token.
-    pub fn page(&self, path: &str) -> (u16, reqwest::header::HeaderMap, String) {
-        let request = client().get(format!("{}{path}", self.base));
-        block_on(async {
-            let response = request.send().await.unwrap();
-            (response.status().as_u16(), response.headers().clone(), String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned())
-        })
+    pub fn page(&self, path: &str) -> (u16, HeaderMap, String) {
+        let (status, headers, body) = self.answer("GET", path, None, None, &[]);
+        (status, headers, body.as_str().map_or_else(|| body.to_string(), str::to_owned))
     }
 
     pub fn get(&self, path: &str) -> Value {

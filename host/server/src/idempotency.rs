@@ -92,9 +92,12 @@ async fn run(api: Shared, key: RequestKey, answering: impl Future<Output = Respo
     Ok(Response::from_parts(parts, Body::from(bytes)))
 }
 
-/// Whether an answer is the last word: not if we failed, or if the caller was not let in, or came too early.
+/// Whether an answer is the last word: not if we failed, if the caller was not let in or came too early, or if it is
+/// about headers that do not tell one request from another.
 fn settles(status: StatusCode) -> bool {
-    !status.is_server_error() && !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS)
+    use StatusCode as S;
+    !status.is_server_error()
+        && !matches!(status, S::UNAUTHORIZED | S::FORBIDDEN | S::NOT_ACCEPTABLE | S::UNSUPPORTED_MEDIA_TYPE | S::TOO_MANY_REQUESTS)
 }
 
 fn headers_of(headers: &HeaderMap) -> Vec<(String, String)> {

@@ -26,7 +26,7 @@ const ERRORS: [(u16, &str, &str); 15] = [
 /// Refused before anything is counted.
 const UNCOUNTED: [u16; 1] = [431];
 /// What is kept under an idempotency key and answered again.
-const REPEATED: [u16; 6] = [400, 404, 406, 409, 413, 415];
+const REPEATED: [u16; 3] = [400, 404, 409];
 
 /// The answer of a status, with the route's own words if it has some.
 pub fn reference(status: u16, said: Option<&str>) -> Option<Value> {
