@@ -24,7 +24,7 @@ test: lint ## everything that is checked on every change
 	scripts/check-api.sh
 
 test-deep: ## what takes longer: many kills, many requests, the perf floors
-	KILLS=40 cargo test --locked --test suite -- --nocapture kill
+	KILLS=40 cargo test --locked --workspace --test suite -- --nocapture kill
 	cargo build --locked
 	scripts/check-api.sh --deep
 	$(MAKE) perf
