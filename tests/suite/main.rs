@@ -6,6 +6,7 @@ mod api;
 mod architecture;
 mod audit;
 mod bad_input;
+mod coordination;
 mod gateway;
 mod identity;
 mod kill;
