@@ -7,6 +7,7 @@ mod builtin;
 mod cli;
 mod compose;
 mod config;
+mod doctor;
 mod import;
 mod leases;
 mod local;

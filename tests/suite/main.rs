@@ -7,6 +7,7 @@ mod architecture;
 mod audit;
 mod bad_input;
 mod coordination;
+mod doctor;
 mod gateway;
 mod identity;
 mod kill;
