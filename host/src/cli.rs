@@ -2,6 +2,7 @@
 
 mod agent;
 mod audit;
+mod doctor;
 mod enrol;
 mod health;
 mod policy;
@@ -41,7 +42,8 @@ Examples:
   lucid token issue --role admin --ttl 1h
   lucid enrol create --token-file owner.token --name rack-7 --uses 20 > rack7.token
   lucid policy check policies/observation-weighted/1.0.0
-  lucid audit verify --data /var/lib/lucid";
+  lucid audit verify --data /var/lib/lucid
+  lucid doctor --data /var/lib/lucid";
 
 #[derive(Subcommand)]
 enum Command {
@@ -61,6 +63,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Run the stand-in for the payment service and the chain.
     Sandbox(sandbox::SandboxArgs),
+    /// Look for what is wrong with the configuration, the store and what the service calls.
+    Doctor(doctor::DoctorArgs),
     /// Ask a running service whether it is ready: exit 0 or 1.
     Health(health::HealthArgs),
 }
@@ -148,6 +152,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Policy(args) => policy::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Sandbox(args) => sandbox::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Health(args) => health::run(args),
     }
 }

@@ -10,14 +10,14 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{epoch::PeriodLength, id::FamilyId, money::MicroUsdt, node::NodeCaps, payout::Deadlines, score::Ppm};
-use lucid_ports::{Chain, Environment, GatewayKeys, PaymentRail, Stamp, Store};
+use lucid_ports::{Chain, Coordinator, Environment, GatewayKeys, PaymentRail, RateLimiter, Stamp, Store};
 use lucid_rails::{ChainClient, GatewayClient, Profile, TronPayment, TronPaymentConfig};
 use lucid_sandbox::{Sandbox, SandboxConfig};
 use lucid_server::{
     Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits, KeyringSettings, RoleMap, TlsFiles, TokenSettings,
 };
 use lucid_service::{Actor, Approval, Ports, Service, ServiceConfig, Trust};
-use lucid_store::coord::{LocalLimiter, Quotas};
+use lucid_store::coord::{LocalCoordinator, LocalLimiter, Quotas, RedisCoordinator, RedisSettings};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +44,8 @@ pub struct App {
     pub service: Arc<Service>,
     /// The HTTP API.
     pub api: Arc<Api>,
+    /// What it agrees on with other replicas.
+    pub coordinator: Arc<dyn Coordinator>,
     /// How it is reached.
     pub edge: Edge,
     /// The policies folder, looked at once.
@@ -81,33 +83,35 @@ pub async fn compose(config: &Config) -> Result<App> {
         entropy: Arc::new(SystemEntropy),
     };
     let service = Service::new(ports, service_config, family);
+    let stream = uuid::Uuid::now_v7().simple().to_string();
+    let (coordinator, limiter) = coordination(config, family, &stream)?;
     let api = Api {
         service: Arc::clone(&service),
         auth,
-        limiter: Arc::new(LocalLimiter::new(&quotas(config))),
+        limiter,
         limits: ApiLimits { body_bytes_max: config.server.body_bytes_max, request_time_max: Duration::from_secs(config.server.request_time_max_s) },
         metrics: PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
             .install_recorder()
             .context("cannot install the metrics recorder")?,
-        stream: uuid::Uuid::now_v7().simple().to_string(),
+        stream,
+        elsewhere: lucid_server::elsewhere(),
         stopping: CancellationToken::new(),
         environment: environment.name(),
     };
     let importer = Importer::new(Arc::clone(&service), config.policies.dir.clone());
-    Ok(App { service, api: Arc::new(api), edge, importer, sandbox, jwt_secret })
+    Ok(App { service, api: Arc::new(api), coordinator, edge, importer, sandbox, jwt_secret })
 }
 
-/// What has to be done before anything runs: policies, the sandbox's funds, what a crash left behind. Answers how
-/// many payouts were in flight when the process ended.
-pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) -> Result<u32> {
+/// What has to be done before anything runs: policies, the sandbox's funds, presence. What a crash left of payouts
+/// is taken up by whoever becomes the payer.
+pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) -> Result<()> {
     importer.start().await?;
     let funds = maybe_money("payouts.sandbox_funds_usdt", config.payouts.sandbox_funds_usdt.as_ref())?;
     if let (Some(funds), RailKind::Sandbox) = (funds, config.rail.kind) {
         service.fund_treasury(&Actor::system(), "sandbox", funds, "funds of the sandbox").await?;
     }
-    service.watch_fleet().await?;
-    Ok(service.recover_payouts().await?)
+    Ok(service.watch_fleet().await?)
 }
 
 /// The serving edge. The limit of open files is raised with it: connections are most of them.
@@ -183,6 +187,24 @@ fn quotas(config: &Config) -> Quotas {
         other_per_min: limits.other_per_min,
         parties_max: limits.parties_max,
     }
+}
+
+/// What replicas agree on by, and how requests are counted: over Redis if it is named, else in this process. The
+/// replica is called like its stream of events, and everything in Redis is named after the store.
+fn coordination(config: &Config, family: FamilyId, replica: &str) -> Result<(Arc<dyn Coordinator>, Arc<dyn RateLimiter>)> {
+    let quotas = quotas(config);
+    let Some(url) = &config.coordination.redis_url else {
+        return Ok((Arc::new(LocalCoordinator::new(replica)), Arc::new(LocalLimiter::new(&quotas))));
+    };
+    let settings = RedisSettings {
+        url: url.clone(),
+        namespace: format!("lucid:{}", family.0.simple()),
+        replica: replica.to_owned(),
+        timeout: Duration::from_millis(u64::from(config.coordination.timeout_ms)),
+    };
+    let redis = RedisCoordinator::new(settings).map_err(|error| ConfigError(format!("coordination.redis_url (REDIS_URI): {error}")))?;
+    let limiter = redis.limiter(&quotas);
+    Ok((Arc::new(redis), Arc::new(limiter)))
 }
 
 fn money(name: &str, text: &str) -> Result<MicroUsdt, ConfigError> {

@@ -1,5 +1,6 @@
 //! Configuration: flag > environment > file > default. An unknown key is an error that names it.
 
+mod coordination;
 mod environment;
 mod sections;
 mod server;
@@ -12,6 +13,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use coordination::Coordination;
 pub use environment::ignored_by_up;
 pub use sections::{ApprovalWord, Audit, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, Store, TrustWord};
 pub use server::ServerSection;
@@ -30,6 +32,7 @@ pub struct Config {
     pub chain: Chain,
     pub policies: Policies,
     pub audit: Audit,
+    pub coordination: Coordination,
 }
 
 /// A configuration that cannot be used: exit code 2.
@@ -99,6 +102,7 @@ impl Config {
                 self.payouts.settlement_s, self.scoring.epoch_s
             ));
         }
+        self.coordination.check().map_err(ConfigError)?;
         self.check_access().map_err(ConfigError)
     }
 

@@ -12,11 +12,16 @@ pub fn raise_limit() -> Result<u64> {
 
 /// How many of the connections that are wished for fit under a limit of open files.
 pub fn connections(wished: usize, open_files_max: u64) -> usize {
-    let fit = usize::try_from(open_files_max.saturating_sub(RESERVED)).unwrap_or(usize::MAX).max(1);
+    let fit = fitting(wished, open_files_max);
     if fit < wished {
         tracing::warn!(open_files_max, connections_max = fit, wished, "the limit of open files leaves fewer connections than server.connections_max");
     }
-    fit.min(wished)
+    fit
+}
+
+/// How many of the connections that are wished for fit, without a word.
+pub fn fitting(wished: usize, open_files_max: u64) -> usize {
+    usize::try_from(open_files_max.saturating_sub(RESERVED)).unwrap_or(usize::MAX).max(1).min(wished)
 }
 
 #[cfg(test)]

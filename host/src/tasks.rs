@@ -1,13 +1,22 @@
 //! Everything that runs by itself: each task has a name and an owner, and stops when told.
 
-use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use lucid_ports::Coordinator;
 use lucid_server::Api;
-use lucid_service::Service;
-use tokio::task::JoinHandle;
+use lucid_service::{Service, ServiceError};
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, import::Importer};
+use crate::{config::Config, import::Importer, leases::while_held, replicas};
 
 /// Longest wait between tries of a step that keeps failing.
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -23,12 +32,21 @@ pub struct Tasks {
     stop: CancellationToken,
     running: Vec<(&'static str, JoinHandle<()>)>,
     service: Arc<Service>,
+    coordinator: Arc<dyn Coordinator>,
+    /// How long a lease lasts that is not renewed.
+    lease: Duration,
 }
 
 impl Tasks {
     /// Starts everything the service does by itself.
-    pub fn start(service: &Arc<Service>, api: &Arc<Api>, importer: Importer, config: &Config) -> Self {
-        let mut tasks = Self { stop: CancellationToken::new(), running: Vec::new(), service: Arc::clone(service) };
+    pub fn start(service: &Arc<Service>, api: &Arc<Api>, coordinator: &Arc<dyn Coordinator>, importer: Importer, config: &Config) -> Self {
+        let mut tasks = Self {
+            stop: CancellationToken::new(),
+            running: Vec::new(),
+            service: Arc::clone(service),
+            coordinator: Arc::clone(coordinator),
+            lease: Duration::from_millis(u64::from(config.coordination.lease_ms)),
+        };
         let watch = importer.watch(tasks.stop.clone());
         tasks.spawn("policies", async move {
             if let Err(error) = watch.await {
@@ -48,59 +66,90 @@ impl Tasks {
             metrics::gauge!("lucid_rate_limit_parties").set(u32::try_from(left).map_or(f64::MAX, f64::from));
             Ok::<_, Infallible>(false)
         });
-        let tick = Duration::from_millis(250);
-        tasks.every("epochs", tick, service, |s| async move { s.close_due_epoch().await.map(|closed| closed.is_some()) });
-        tasks.every("votes", tick, service, |s| async move { s.send_votes().await.map(|sent| sent > 0) });
-        tasks.every("settlement", tick, service, |s| async move { s.settle_due_period().await.map(|settled| settled.is_some()) });
-        tasks.every("runs", tick, service, |s| async move {
-            s.finish_runs().await?;
-            s.plan_due_run().await.map(|run| run.is_some())
-        });
-        tasks.every("payer", tick, service, |s| async move { s.pay_step().await.map(|moved| moved > 0) });
+        tasks.join_replicas(api, config);
+        tasks.work_alone(config);
         tasks.every("liveness", Duration::from_secs(1), service, |s| async move { s.sweep_silent().await.map(|_| false) });
         tasks.every("suspensions", Duration::from_secs(5), service, |s| async move { s.lift_suspensions().await.map(|()| false) });
         tasks.every("requests", Duration::from_secs(60), service, |s| async move { s.forget_requests().await });
-        let sealing = Duration::from_secs(u64::from(config.audit.seal_interval_s));
-        tasks.every("audit", sealing, service, |s| async move { s.seal_audit().await.map(|_| false) });
         tasks
+    }
+
+    /// Talks with the other replicas, if there may be some, and follows what they activate.
+    fn join_replicas(&mut self, api: &Arc<Api>, config: &Config) {
+        let policies = Arc::new(Notify::new());
+        let poll = Duration::from_millis(u64::from(config.coordination.policies_poll_ms));
+        self.spawn("active-policies", replicas::follow_policies(Arc::clone(&self.service), Arc::clone(&policies), poll, self.stop.clone()));
+        if config.coordination.redis_url.is_none() {
+            return;
+        }
+        let (coordinator, service, stop) = (Arc::clone(&self.coordinator), Arc::clone(&self.service), self.stop.clone());
+        self.spawn(replicas::COORDINATION, replicas::watch(Arc::clone(&coordinator), service, stop.clone()));
+        self.spawn("replicas-told", replicas::tell(Arc::clone(&coordinator), Arc::clone(api), stop.clone()));
+        self.spawn("replicas-heard", replicas::hear(coordinator, Arc::clone(api), policies, stop));
+    }
+
+    /// What one replica does for all.
+    fn work_alone(&mut self, config: &Config) {
+        let tick = Duration::from_millis(250);
+        self.alone("epochs", tick, begin_at_once, |s| async move { s.close_due_epoch().await.map(|closed| closed.is_some()) });
+        self.alone("votes", tick, begin_at_once, |s| async move { s.send_votes().await.map(|sent| sent > 0) });
+        self.alone("settlement", tick, begin_at_once, |s| async move { s.settle_due_period().await.map(|settled| settled.is_some()) });
+        self.alone("runs", tick, begin_at_once, |s| async move {
+            s.finish_runs().await?;
+            s.plan_due_run().await.map(|run| run.is_some())
+        });
+        let recover = |s: Arc<Service>| async move {
+            let recovered = s.recover_payouts().await?;
+            if recovered > 0 {
+                tracing::warn!(recovered, "payouts were in flight when the payer before ended");
+            }
+            Ok(())
+        };
+        self.alone("payer", tick, recover, |s| async move { s.pay_step().await.map(|moved| moved > 0) });
+        let sealing = Duration::from_secs(u64::from(config.audit.seal_interval_s));
+        self.alone("audit", sealing, begin_at_once, |s| async move { s.seal_audit().await.map(|_| false) });
     }
 
     fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.running.push((name, tokio::spawn(task)));
     }
 
-    /// Repeats a step: at once while it finds work, else at the interval; slower and slower while it fails.
+    /// Repeats a step, see [`repeat`].
     fn every<T, S, F, E>(&mut self, name: &'static str, interval: Duration, part: &Arc<T>, step: S)
     where
         T: Send + Sync + 'static,
-        S: Fn(Arc<T>) -> F + Send + 'static,
+        S: Fn(Arc<T>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<bool, E>> + Send,
         E: std::fmt::Display + Send,
     {
         let (part, stop) = (Arc::clone(part), self.stop.clone());
+        self.spawn(name, async move { repeat(name, interval, &stop, || step(Arc::clone(&part))).await });
+    }
+
+    /// Repeats a step of the service while this replica holds the lease of the task's name. Each time it gets the
+    /// lease, `begin` has to succeed first.
+    fn alone<B, BF, S, SF>(&mut self, name: &'static str, interval: Duration, begin: B, step: S)
+    where
+        B: Fn(Arc<Service>) -> BF + Send + Sync + 'static,
+        BF: Future<Output = Result<(), ServiceError>> + Send,
+        S: Fn(Arc<Service>) -> SF + Send + Sync + 'static,
+        SF: Future<Output = Result<bool, ServiceError>> + Send,
+    {
+        let (service, stop) = (Arc::clone(&self.service), self.stop.clone());
+        let (coordinator, lease) = (Arc::clone(&self.coordinator), self.lease);
         self.spawn(name, async move {
-            let mut failures = 0_u32;
-            while !stop.is_cancelled() {
-                let wait = match step(Arc::clone(&part)).await {
-                    Ok(worked) => {
-                        failures = 0;
-                        if worked { Duration::ZERO } else { interval }
+            let work = || async {
+                let begun = AtomicBool::new(false);
+                let one = || async {
+                    if !begun.load(Ordering::Relaxed) {
+                        begin(Arc::clone(&service)).await?;
+                        begun.store(true, Ordering::Relaxed);
                     }
-                    Err(error) => {
-                        // The first failure is worth a line, then every tenth: a store that is down is down.
-                        if failures.is_multiple_of(10) {
-                            tracing::error!(task = name, %error, failures, "a step failed and is tried again");
-                        }
-                        metrics::counter!("lucid_task_failures_total", "task" => name).increment(1);
-                        failures = failures.saturating_add(1);
-                        interval.saturating_mul(2_u32.saturating_pow(failures.min(10))).min(RETRY_MAX)
-                    }
+                    step(Arc::clone(&service)).await
                 };
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(wait) => {}
-                }
-            }
+                repeat(name, interval, &stop, one).await;
+            };
+            while_held(coordinator, name, lease, stop.clone(), work).await;
         });
     }
 
@@ -114,6 +163,41 @@ impl Tasks {
         }
         if let Err(error) = self.service.seal_audit().await {
             tracing::error!(%error, "the audit log was not sealed at the end");
+        }
+    }
+}
+
+/// Nothing comes before the first step.
+async fn begin_at_once(_: Arc<Service>) -> Result<(), ServiceError> {
+    Ok(())
+}
+
+/// Repeats a step: at once while it finds work, else at the interval; slower and slower while it fails.
+async fn repeat<F, E>(name: &'static str, interval: Duration, stop: &CancellationToken, step: impl Fn() -> F)
+where
+    F: Future<Output = Result<bool, E>>,
+    E: std::fmt::Display,
+{
+    let mut failures = 0_u32;
+    while !stop.is_cancelled() {
+        let wait = match step().await {
+            Ok(worked) => {
+                failures = 0;
+                if worked { Duration::ZERO } else { interval }
+            }
+            Err(error) => {
+                // The first failure is worth a line, then every tenth: a store that is down is down.
+                if failures.is_multiple_of(10) {
+                    tracing::error!(task = name, %error, failures, "a step failed and is tried again");
+                }
+                metrics::counter!("lucid_task_failures_total", "task" => name).increment(1);
+                failures = failures.saturating_add(1);
+                interval.saturating_mul(2_u32.saturating_pow(failures.min(10))).min(RETRY_MAX)
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }

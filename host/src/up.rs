@@ -50,7 +50,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     let address = compose::address(config);
     let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
     let port = listener.local_addr()?.port();
-    let App { service, api, edge, mut importer, sandbox, jwt_secret } = compose::compose(config).await?;
+    let App { service, api, coordinator, edge, mut importer, sandbox, jwt_secret } = compose::compose(config).await?;
     let jwt_secret = jwt_secret.context("there is no secret to sign tokens with")?;
     let mut events = service.bus().subscribe();
     let mut seen = BTreeSet::new();
@@ -64,7 +64,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
         view.stage("policy", &format!("{:<10} {}", activation.kind.name(), activation.policy));
     }
     prepare(&service, &mut view, &mut seen).await?;
-    let tasks = Tasks::start(&service, &api, importer, config);
+    let tasks = Tasks::start(&service, &api, &coordinator, importer, config);
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let stream = api.stream.clone();
@@ -185,10 +185,10 @@ pub async fn serve(config: &Config) -> Result<()> {
     let address = compose::address(config);
     let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
     let address = listener.local_addr()?;
-    let App { service, api, edge, mut importer, sandbox, .. } = compose::compose(config).await?;
-    let recovered = compose::begin(config, &service, &mut importer).await?;
-    let tasks = Tasks::start(&service, &api, importer, config);
-    tracing::info!(%address, url = format!("{}://{address}", edge.scheme()), environment = api.environment, recovered, "lucid serves");
+    let App { service, api, coordinator, edge, mut importer, sandbox, .. } = compose::compose(config).await?;
+    compose::begin(config, &service, &mut importer).await?;
+    let tasks = Tasks::start(&service, &api, &coordinator, importer, config);
+    tracing::info!(%address, url = format!("{}://{address}", edge.scheme()), environment = api.environment, "lucid serves");
     lucid_server::serve(listener, Arc::clone(&api), edge, interrupted).await;
     tasks.stop().await;
     if let Some(sandbox) = sandbox {

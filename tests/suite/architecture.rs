@@ -19,8 +19,10 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
 ];
 
 /// Libraries that belong to one room.
-const BELONGS_TO: [(&str, &[&str]); 9] = [
+const BELONGS_TO: [(&str, &[&str]); 11] = [
     ("wasmtime", &["lucid-engine"]),
+    ("mongodb", &["lucid-store"]),
+    ("redis", &["lucid-store"]),
     ("rusqlite", &["lucid-store", "lucid-sandbox", "lucid"]),
     ("axum", &["lucid-server", "lucid-sandbox", "lucid"]),
     ("reqwest", &["lucid-rails", "lucid-wire", "lucid"]),

@@ -7,6 +7,8 @@ mod architecture;
 mod attacks;
 mod audit;
 mod bad_input;
+mod coordination;
+mod doctor;
 mod gateway;
 mod identity;
 mod kill;

@@ -3,6 +3,7 @@
 pub mod gateway;
 pub mod node;
 pub mod raw;
+pub mod redis;
 
 use std::{
     io::{BufRead, BufReader, Read},

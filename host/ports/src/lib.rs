@@ -5,6 +5,7 @@
 
 mod audit;
 mod chain;
+mod coordination;
 mod enrolments;
 mod epochs;
 mod gateway;
@@ -20,6 +21,7 @@ mod telemetry;
 
 pub use audit::{AuditFilter, AuditLog, AuditStore};
 pub use chain::{Chain, ChainError, PaymentRail, Signer, VoteAnswer};
+pub use coordination::{CoordinationError, Coordinator, Heard, Lease, Listener, Topic};
 pub use enrolments::{EnrolmentFilter, EnrolmentStore};
 pub use epochs::{EpochFilter, EpochStore, NodeTotals, ScoreFilter, ScoreSort, ScoreView, VoteFilter};
 pub use gateway::{GatewayError, GatewayKey, GatewayKeys, KeyMaterial};

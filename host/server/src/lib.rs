@@ -15,6 +15,6 @@ mod openapi;
 mod routes;
 mod serve;
 
-pub use api::{Api, ApiLimits};
+pub use api::{Api, ApiLimits, elsewhere};
 pub use authenticate::{Authenticator, KeyringSettings, RoleMap, RoleMapError, SECRET_BYTES_MIN, TokenError, TokenSettings, issue_token};
 pub use serve::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, TlsFiles, serve};

@@ -18,7 +18,7 @@ use crate::{Actor, Service, ServiceError};
 const PAYOUTS_A_STEP: u32 = 1_000;
 
 impl Service {
-    /// What was in flight when the process ended is in doubt. Run once at start, before the first
+    /// What was in flight when the payer before ended is in doubt. Run by whoever becomes the payer, before its first
     /// [`Service::pay_step`]; running it again changes nothing.
     ///
     /// # Errors

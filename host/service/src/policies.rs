@@ -63,6 +63,19 @@ impl Service {
         Ok(revision)
     }
 
+    /// Loads what is active if another replica changed it; answers the new revision, if it did.
+    ///
+    /// # Errors
+    /// As [`Service::load_policies`].
+    pub async fn follow_policies(&self) -> Result<Option<Revision>, ServiceError> {
+        let (revision, _) = self.store().active().await?;
+        // What is published here meanwhile is newer, not older.
+        if revision <= self.ports.policies.snapshot().revision() {
+            return Ok(None);
+        }
+        self.load_policies().await.map(Some)
+    }
+
     async fn bundles_of(&self, active: &[Activation]) -> Result<Vec<(Digest, Arc<StoredBundle>)>, ServiceError> {
         let mut bundles: Vec<(Digest, Arc<StoredBundle>)> = Vec::new();
         for activation in active {

@@ -20,7 +20,7 @@ enum Form {
 }
 
 /// The network's names, and where each goes.
-const NAMES: [(&str, &str, Form); 27] = [
+const NAMES: [(&str, &str, Form); 29] = [
     ("NODE_MANAGEMENT_PORT", "server.port", Form::Plain),
     ("BLOCKCHAIN_URL", "chain.url", Form::Text),
     ("TRON_PAYMENT_URL", "rail.url", Form::Text),
@@ -48,13 +48,15 @@ const NAMES: [(&str, &str, Form); 27] = [
     ("PAYOUT_AUTO_APPROVE_MAX_USDT", "payouts.auto_approve_max_usdt", Form::Text),
     ("PAYOUT_CYCLE_CAP_USDT", "payouts.cycle_cap_usdt", Form::Text),
     ("FOUR_EYES", "payouts.four_eyes", Form::Plain),
+    ("REDIS_URL", "coordination.redis_url", Form::Text),
+    ("REDIS_URI", "coordination.redis_url", Form::Text),
 ];
 
 /// Keys whose values are lists; a variable has their items with commas between them.
 const LISTS: [&str; 2] = ["server.trusted_proxies", "server.cors_origins"];
 
 /// Backends that are named by variables and not built in yet: better no start than the wrong store.
-const NOT_BUILT_IN: [&str; 3] = ["MONGODB_URI", "REDIS_URI", "REDIS_URL"];
+const NOT_BUILT_IN: [&str; 1] = ["MONGODB_URI"];
 
 /// Variables that would lead `lucid up` to somebody's real money or chain.
 const UP_IGNORES: [&str; 5] = ["TRON_PAYMENT_URL", "TRON_PAYMENT_TOKEN_FILE", "RAIL", "BLOCKCHAIN_URL", "API_GATEWAY_URL"];
@@ -67,7 +69,7 @@ pub fn ignored_by_up() -> Vec<&'static str> {
 /// The environment's values by configuration key.
 pub fn values(up: bool) -> Result<Vec<(String, Value)>, ConfigError> {
     if let Some(name) = NOT_BUILT_IN.into_iter().find(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty())) {
-        return Err(ConfigError(format!("{name} is set, and this build has neither MongoDB nor Redis yet; unset it to use SQLite (store.url)")));
+        return Err(ConfigError(format!("{name} is set, and this build has no MongoDB yet; unset it to use SQLite (store.url)")));
     }
     let mut values = Vec::new();
     for (name, key, form) in NAMES {

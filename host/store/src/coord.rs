@@ -1,5 +1,9 @@
-//! What replicas agree on: in one process for now.
+//! What replicas agree on without keeping it: leases, messages, rate limits. In one process, or over Redis.
 
+#[cfg(test)]
+mod conformance;
 mod local;
+mod redis;
 
-pub use local::{LocalLimiter, Quotas};
+pub use local::{LocalCoordinator, LocalLimiter, Quotas};
+pub use redis::{RedisCoordinator, RedisFacts, RedisLimiter, RedisSettings, RedisUrlError, probe_redis};

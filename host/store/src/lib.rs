@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod conformance;
 pub mod coord;
+mod inspection;
 mod sqlite;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 
 use lucid_ports::Store;
 
+pub use inspection::{Inspection, Integrity, StoreFile, inspect};
 pub use sqlite::{SqliteStore, open_audit_log};
 
 /// Why a store could not be opened.

@@ -11,6 +11,7 @@ mod enrolments;
 mod epochs;
 mod fault;
 mod frames;
+mod inspect;
 mod ledger;
 mod migrate;
 mod node_doc;
@@ -42,6 +43,7 @@ use std::{
 
 pub use self::audit::open_audit_log;
 use self::database::Database;
+pub(crate) use self::inspect::inspect;
 use crate::OpenError;
 
 const CORE: &[&str] =

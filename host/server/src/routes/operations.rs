@@ -137,13 +137,14 @@ async fn events(
     params: Params,
 ) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
     let prefix = params.get("type").unwrap_or_default().to_owned();
-    let listener = Listener { events: api.service.bus().subscribe(), api, actor, prefix };
+    let listener = Listener { events: api.service.bus().subscribe(), elsewhere: api.elsewhere.subscribe(), api, actor, prefix };
     let told = stream::unfold(listener, |mut listener| async move { listener.next().await.map(|event| (Ok(event), listener)) });
     Ok(Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 struct Listener {
     events: Receiver<Event>,
+    elsewhere: Receiver<EventBody>,
     api: Shared,
     actor: Actor,
     prefix: String,
@@ -153,16 +154,16 @@ impl Listener {
     async fn next(&mut self) -> Option<SseEvent> {
         loop {
             let next = tokio::select! {
-                next = self.events.recv() => next,
+                next = self.events.recv() => next.map(|event| EventBody::new(&event, &self.api.stream)),
+                next = self.elsewhere.recv() => next,
                 () = self.api.stopping.cancelled() => return None,
             };
-            let event = match next {
-                Ok(event) => event,
+            let body = match next {
+                Ok(body) => body,
                 // Too slow: the oldest are lost, and the gap in the numbers says so.
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return None,
             };
-            let body = EventBody::new(&event, &self.api.stream);
             if body.kind.starts_with(&self.prefix) && self.may_see(&body).await {
                 return SseEvent::default().id(&body.id).event(&body.kind).json_data(&body).ok();
             }

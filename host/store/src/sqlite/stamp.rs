@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use lucid_model::id::FamilyId;
 use lucid_ports::{Environment, Stamp, StampStore, StoreError};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::{
     SqliteStore,
@@ -18,6 +18,11 @@ fn read(columns: &mut Columns<'_>) -> Result<Stamp, Fault> {
     Ok(Stamp { environment: columns.word(environment)?, network: columns.take()?, rail: columns.take()?, family: columns.id(FamilyId)? })
 }
 
+/// The stamp, if the file has one.
+pub(crate) fn find(connection: &Connection) -> Result<Option<Stamp>, Fault> {
+    first(connection, "SELECT environment, network, rail, family FROM stamp", [], read)
+}
+
 #[async_trait]
 impl StampStore for SqliteStore {
     async fn stamp_or(&self, fresh: Stamp) -> Result<Stamp, StoreError> {
@@ -25,8 +30,7 @@ impl StampStore for SqliteStore {
             .write(move |connection| {
                 let sql = "INSERT INTO stamp (one, environment, network, rail, family) VALUES (1, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
                 execute(connection, sql, params![fresh.environment.name(), fresh.network, fresh.rail, fresh.family.0.as_bytes()])?;
-                let stamp = first(connection, "SELECT environment, network, rail, family FROM stamp", [], read)?;
-                stamp.ok_or_else(|| Fault::Bad("the stamp is missing".to_owned()))
+                find(connection)?.ok_or_else(|| Fault::Bad("the stamp is missing".to_owned()))
             })
             .await
     }

@@ -1,0 +1,136 @@
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+/// Why the coordinator could not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CoordinationError {
+    /// It does not answer: nobody is granted anything until it does.
+    #[error("coordination is unavailable: {detail}")]
+    Unavailable {
+        /// For the log; never a password.
+        detail: String,
+    },
+    /// A message is longer than what is passed on.
+    #[error("a message of {bytes} bytes is longer than the limit of {bytes_max}")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+}
+
+/// The right to do alone what a name stands for, for a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// What for.
+    pub name: String,
+    /// Who has it: one word a replica, made anew at each start.
+    pub holder: String,
+    /// Greater than every number given out for this name before: what a store compares to refuse a holder that
+    /// does not know yet that it is none any more.
+    pub fence: u64,
+    /// How long each renewal lasts.
+    pub ttl: Duration,
+    /// Until when the holder may act by its own clock: earlier than the coordinator gives it to somebody else.
+    pub until: Instant,
+}
+
+impl Lease {
+    /// Whether its holder may still act.
+    pub fn is_good(&self, now: Instant) -> bool {
+        now < self.until
+    }
+}
+
+/// What a message is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// An event, as clients are told it.
+    Event,
+    /// What is active changed; the store says how.
+    Policies,
+}
+
+impl Topic {
+    /// Every topic.
+    pub const ALL: [Self; 2] = [Self::Event, Self::Policies];
+
+    /// The word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Policies => "policies",
+        }
+    }
+}
+
+/// Something another replica said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A message.
+    Message {
+        /// Which replica.
+        origin: String,
+        /// What it is about.
+        topic: Topic,
+        /// What it says.
+        payload: Vec<u8>,
+    },
+    /// Messages were lost: so many of one replica, or nobody knows how many.
+    Gap {
+        /// Which replica, if it was one.
+        origin: Option<String>,
+        /// How many, if that is known.
+        lost: Option<u64>,
+    },
+}
+
+/// Listens to the other replicas.
+#[async_trait]
+pub trait Listener: Send {
+    /// The next thing; waits for it, and goes on by itself after the coordinator was away. Dropping the call loses
+    /// nothing.
+    async fn next(&mut self) -> Heard;
+}
+
+/// What the replicas of a store agree on without keeping it. Every call ends within a time of its own.
+#[async_trait]
+pub trait Coordinator: Send + Sync {
+    /// What this replica is called: the origin of what it says, the holder of its leases.
+    fn replica(&self) -> &str;
+
+    /// Takes a lease that nobody has; none if somebody has it. Who has it itself gets it anew, with another fence.
+    ///
+    /// # Errors
+    /// [`CoordinationError::Unavailable`]: nothing is granted then.
+    async fn acquire(&self, name: &str, ttl: Duration) -> Result<Option<Lease>, CoordinationError>;
+
+    /// Lengthens a lease by its time from now; none if it is lost. The fence stays.
+    ///
+    /// # Errors
+    /// [`CoordinationError::Unavailable`]: the lease is good until its time is over, and no longer.
+    async fn renew(&self, lease: &Lease) -> Result<Option<Lease>, CoordinationError>;
+
+    /// Gives a lease back; `false` if it was lost before.
+    ///
+    /// # Errors
+    /// [`CoordinationError::Unavailable`]: it runs out by itself.
+    async fn release(&self, lease: &Lease) -> Result<bool, CoordinationError>;
+
+    /// Says something to the other replicas, at most once each.
+    ///
+    /// # Errors
+    /// [`CoordinationError`]: nobody hears it.
+    async fn tell(&self, topic: Topic, payload: Vec<u8>) -> Result<(), CoordinationError>;
+
+    /// Hears what the other replicas say from now on; if the coordinator is away, from when it is back, after a gap.
+    async fn listen(&self) -> Box<dyn Listener>;
+
+    /// Whether it answers. Called again and again by one task: what is down is found to be up again here.
+    ///
+    /// # Errors
+    /// [`CoordinationError::Unavailable`].
+    async fn check(&self) -> Result<(), CoordinationError>;
+}

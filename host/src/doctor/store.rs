@@ -1,0 +1,93 @@
+//! The store, as it lies there.
+
+use std::{path::Path, time::Duration};
+
+use lucid_model::policy::PolicyKind;
+use lucid_ports::{Environment, Stamp};
+use lucid_store::{Inspection, Integrity, OpenError, StoreFile};
+
+use super::Finding;
+use crate::config::{Config, RailKind};
+
+/// Longest time for the check of one file's pages.
+const CHECK_TIME_MAX: Duration = Duration::from_secs(10);
+
+pub fn examine(config: &Config) -> Vec<Finding> {
+    let dir = config.data_dir();
+    if !dir.join("core.db").is_file() {
+        let todo = "nothing, if the service never ran here; else name its folder with --data";
+        return vec![Finding::warn("store", format!("{} holds no store yet; the first start makes one", dir.display()), todo)];
+    }
+    match lucid_store::inspect(&config.store.url, CHECK_TIME_MAX) {
+        Ok(found) => {
+            let mut findings = vec![store(dir, &found)];
+            findings.extend(found.files.iter().map(integrity));
+            findings.push(stamp(config, found.stamp.as_ref()));
+            findings.push(policies(&found.active_kinds));
+            findings
+        }
+        Err(error) => vec![Finding::fail("store", chain(&error), unreadable(&error))],
+    }
+}
+
+fn chain(error: &OpenError) -> String {
+    let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+    format!("{error}{cause}")
+}
+
+fn unreadable(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::NewerSchema { .. } => "use the newer binary that has written it",
+        OpenError::OlderSchema { .. } => "back the folder up and start this binary's service once: it migrates",
+        _ => "see that the folder is the right one and readable; else restore the last backup",
+    }
+}
+
+fn store(dir: &Path, found: &Inspection) -> Finding {
+    let missing: Vec<_> = found.files.iter().flat_map(|file| &file.missing).map(String::as_str).collect();
+    if !missing.is_empty() {
+        return Finding::fail("store", format!("missing: {}", missing.join(", ")), "somebody changed the schema by hand: restore the last backup");
+    }
+    let schemas: Vec<_> = found.files.iter().map(|file| format!("{} schema {}", name(file), file.schema)).collect();
+    Finding::ok("store", format!("{}: {}; every table and index is there", dir.display(), schemas.join(", ")))
+}
+
+fn name(file: &StoreFile) -> String {
+    file.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn integrity(file: &StoreFile) -> Finding {
+    let mib = file.bytes >> 20;
+    match &file.integrity {
+        Integrity::Intact => Finding::ok("integrity", format!("{}, {mib} MiB: sound", name(file))),
+        Integrity::NotFinished => {
+            let found = format!("{}, {mib} MiB: sound as far as it was read in {} s", name(file), CHECK_TIME_MAX.as_secs());
+            Finding::warn("integrity", found, "let `sqlite3 FILE 'PRAGMA integrity_check'` run on a copy")
+        }
+        Integrity::Damaged(what) => {
+            Finding::fail("integrity", format!("{}: {what}", name(file)), "stop the service, keep the folder, and restore the last backup")
+        }
+    }
+}
+
+fn stamp(config: &Config, stamp: Option<&Stamp>) -> Finding {
+    let configured = if config.rail.kind == RailKind::Sandbox { Environment::Sandbox } else { Environment::Live };
+    match stamp {
+        None => Finding::warn("stamp", "no service ever ran on it", "nothing: the first start writes it"),
+        Some(stamp) if stamp.environment != configured => {
+            let found = format!("the store was made for {}, and RAIL makes this {}", stamp.environment.name(), configured.name());
+            Finding::fail("stamp", found, "name the other store with --data, or mend RAIL: the two never meet")
+        }
+        Some(stamp) => Finding::ok("stamp", format!("{} ({}), rail {}", stamp.environment.name(), stamp.network, stamp.rail)),
+    }
+}
+
+fn policies(active: &[String]) -> Finding {
+    let is_active = |kind: &str| active.iter().any(|active| active == kind);
+    let missing: Vec<_> = PolicyKind::ALL.iter().map(|kind| kind.name()).filter(|kind| !is_active(kind)).collect();
+    if missing.is_empty() {
+        return Finding::ok("policies", format!("active everywhere: {}", active.join(", ")));
+    }
+    let todo = "start the service once: it activates what is built in; else POST /api/v1/policies/…/activate";
+    Finding::fail("policies", format!("no policy of kind {} is active", missing.join(", ")), todo)
+}

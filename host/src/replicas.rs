@@ -1,0 +1,121 @@
+//! What this replica and the others tell each other.
+
+use std::{sync::Arc, time::Duration};
+
+use lucid_ports::{CoordinationError, Coordinator, Heard, Topic};
+use lucid_server::Api;
+use lucid_service::Service;
+use lucid_wire::event::EventBody;
+use tokio::sync::{Notify, broadcast::error::RecvError};
+use tokio_util::sync::CancellationToken;
+
+/// Between two checks whether the coordinator answers.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// What the alert is about.
+pub const COORDINATION: &str = "coordination";
+/// What it says while Redis does not answer.
+const DEGRADED: &str = "Redis does not answer: no replica closes epochs, settles, votes, pays or seals the audit log until it does; \
+                        rate limits are counted and events are told by each replica alone";
+/// The type of events that another policy is active.
+const POLICY_ACTIVATED: &str = "policy.activated";
+
+/// Tells the other replicas what happens here.
+pub async fn tell(coordinator: Arc<dyn Coordinator>, api: Arc<Api>, stop: CancellationToken) {
+    let mut events = api.service.bus().subscribe();
+    loop {
+        let event = tokio::select! {
+            () = stop.cancelled() => return,
+            event = events.recv() => event,
+        };
+        match event {
+            Ok(event) => {
+                let body = EventBody::new(&event, &api.stream);
+                if body.kind == POLICY_ACTIVATED {
+                    count(coordinator.tell(Topic::Policies, Vec::new()).await, 1);
+                }
+                match serde_json::to_vec(&body) {
+                    Ok(payload) => count(coordinator.tell(Topic::Event, payload).await, 1),
+                    Err(error) => tracing::error!(%error, kind = body.kind, "an event cannot be written"),
+                }
+            }
+            Err(RecvError::Lagged(lost)) => count(Err(CoordinationError::Unavailable { detail: "too many events".into() }), lost),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn count(told: Result<(), CoordinationError>, events: u64) {
+    if let Err(error) = told {
+        tracing::debug!(%error, events, "the other replicas are not told");
+        metrics::counter!("lucid_replica_messages_untold_total").increment(events);
+    }
+}
+
+/// Hears what happens elsewhere: events go to the streams of this replica, a change of policies wakes who follows them.
+pub async fn hear(coordinator: Arc<dyn Coordinator>, api: Arc<Api>, policies: Arc<Notify>, stop: CancellationToken) {
+    let mut listener = coordinator.listen().await;
+    loop {
+        let heard = tokio::select! {
+            () = stop.cancelled() => return,
+            heard = listener.next() => heard,
+        };
+        match heard {
+            Heard::Message { topic: Topic::Policies, .. } => policies.notify_one(),
+            Heard::Message { topic: Topic::Event, origin, payload } => match serde_json::from_slice::<EventBody>(&payload) {
+                // No stream is no error.
+                Ok(body) => drop(api.elsewhere.send(body)),
+                Err(error) => tracing::warn!(%error, origin, "an event of another replica cannot be read"),
+            },
+            Heard::Gap { origin, lost } => {
+                tracing::warn!(origin, lost, "events of other replicas were lost");
+                metrics::counter!("lucid_replica_gaps_total").increment(1);
+                // One of them may have been about policies.
+                policies.notify_one();
+            }
+        }
+    }
+}
+
+/// Runs what the store says is active: at a hint, and every so often without one.
+pub async fn follow_policies(service: Arc<Service>, hints: Arc<Notify>, poll: Duration, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = hints.notified() => {}
+            () = tokio::time::sleep(poll) => {}
+        }
+        match service.follow_policies().await {
+            Ok(Some(revision)) => tracing::info!(revision = revision.0, "policies of another replica are active here"),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "what another replica activated cannot be loaded here"),
+        }
+    }
+}
+
+/// Says whether the coordinator answers, for as long as the process runs.
+pub async fn watch(coordinator: Arc<dyn Coordinator>, service: Arc<Service>, stop: CancellationToken) {
+    let mut was_up = true;
+    while !stop.is_cancelled() {
+        let checked = coordinator.check().await;
+        metrics::gauge!("lucid_coordination_up").set(if checked.is_ok() { 1.0 } else { 0.0 });
+        match &checked {
+            Ok(()) => {
+                service.clear_alert(COORDINATION);
+                if !was_up {
+                    tracing::info!("Redis answers again");
+                }
+            }
+            Err(error) => {
+                if was_up {
+                    tracing::warn!(%error, "Redis is lost");
+                }
+                service.alert(COORDINATION, DEGRADED.to_owned());
+            }
+        }
+        was_up = checked.is_ok();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(CHECK_INTERVAL) => {}
+        }
+    }
+}

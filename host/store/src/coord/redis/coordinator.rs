@@ -1,0 +1,171 @@
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use lucid_ports::{CoordinationError, Coordinator, Lease, Listener, Topic};
+use parking_lot::Mutex;
+use redis::Script;
+
+use super::{
+    limits::RedisLimiter,
+    link::{Link, RedisSettings, RedisUrlError},
+    listener::RedisListener,
+};
+use crate::coord::Quotas;
+
+/// Longest message that is passed on.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// Which part of a lease's time is given away for clocks that do not run equally fast.
+const MARGIN_PART: u32 = 10;
+
+/// The fence is at least the server's time in microseconds, so that it grows even if Redis forgot the last one.
+const ACQUIRE: &str = r"
+local up_s = tonumber(string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)') or '0')
+if up_s * 1000 < tonumber(ARGV[2]) + 1000 then return '' end
+local holder = redis.call('HGET', KEYS[1], 'holder')
+if holder and holder ~= ARGV[1] then return '' end
+local time = redis.call('TIME')
+local fence = math.max(time[1] * 1000000 + time[2], tonumber(redis.call('GET', KEYS[2]) or '0') + 1, tonumber(ARGV[3]) + 1)
+local text = string.format('%.0f', fence)
+redis.call('SET', KEYS[2], text)
+redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'fence', text)
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return text";
+
+const RENEW: &str = r"
+local held = redis.call('HMGET', KEYS[1], 'holder', 'fence')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[3])";
+
+const RELEASE: &str = r"
+local held = redis.call('HMGET', KEYS[1], 'holder', 'fence')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return 0 end
+return redis.call('DEL', KEYS[1])";
+
+/// Leases and messages over Redis.
+pub struct RedisCoordinator {
+    link: Arc<Link>,
+    namespace: String,
+    replica: String,
+    acquire: Script,
+    renew: Script,
+    release: Script,
+    /// The greatest fence seen of each name: a floor for a Redis that forgot it and whose clock was set back.
+    fences: Mutex<BTreeMap<String, u64>>,
+    /// The number of the last message; held while one is sent, so that they arrive in order.
+    last_seq: tokio::sync::Mutex<u64>,
+}
+
+impl RedisCoordinator {
+    /// Connects at the first command: a Redis that is away is found out by [`Coordinator::check`].
+    ///
+    /// # Errors
+    /// [`RedisUrlError`].
+    pub fn new(settings: RedisSettings) -> Result<Self, RedisUrlError> {
+        Ok(Self {
+            link: Arc::new(Link::new(&settings.url, settings.timeout)?),
+            namespace: settings.namespace,
+            replica: settings.replica,
+            acquire: Script::new(ACQUIRE),
+            renew: Script::new(RENEW),
+            release: Script::new(RELEASE),
+            fences: Mutex::default(),
+            last_seq: tokio::sync::Mutex::new(0),
+        })
+    }
+
+    /// Rate limits that all replicas share.
+    pub fn limiter(&self, quotas: &Quotas) -> RedisLimiter {
+        RedisLimiter::new(Arc::clone(&self.link), self.namespace.clone(), *quotas)
+    }
+
+    fn lease_key(&self, name: &str) -> String {
+        format!("{}:lease:{name}", self.namespace)
+    }
+
+    fn channel(&self) -> String {
+        format!("{}:said", self.namespace)
+    }
+
+    async fn publish(&self, seq: u64, word: &str, payload: &[u8]) -> Result<(), CoordinationError> {
+        let mut message = format!("{}\n{seq}\n{word}\n", self.replica).into_bytes();
+        message.extend_from_slice(payload);
+        let mut connection = self.link.connection();
+        let command = redis::cmd("PUBLISH").arg(self.channel()).arg(message).to_owned();
+        self.link.timed(command.query_async::<i64>(&mut connection)).await.map(|_| ())
+    }
+}
+
+fn ms(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Until when a holder may act, by its own clock, whose lease was asked for at an instant.
+fn until(asked_at: Instant, ttl: Duration) -> Instant {
+    asked_at + (ttl - ttl / MARGIN_PART)
+}
+
+#[async_trait]
+impl Coordinator for RedisCoordinator {
+    fn replica(&self) -> &str {
+        &self.replica
+    }
+
+    async fn acquire(&self, name: &str, ttl: Duration) -> Result<Option<Lease>, CoordinationError> {
+        let floor = self.fences.lock().get(name).copied().unwrap_or_default();
+        let mut asked = self.acquire.key(self.lease_key(name));
+        asked.key(format!("{}:fence:{name}", self.namespace)).arg(&self.replica).arg(ms(ttl)).arg(floor);
+        let mut connection = self.link.connection();
+        let asked_at = Instant::now();
+        let fence: String = self.link.timed(asked.invoke_async(&mut connection)).await?;
+        if fence.is_empty() {
+            return Ok(None);
+        }
+        let fence = fence.parse().map_err(|_| CoordinationError::Unavailable { detail: format!("{fence:?} is not a fence") })?;
+        self.fences.lock().insert(name.to_owned(), fence);
+        Ok(Some(Lease { name: name.to_owned(), holder: self.replica.clone(), fence, ttl, until: until(asked_at, ttl) }))
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<Option<Lease>, CoordinationError> {
+        let mut asked = self.renew.key(self.lease_key(&lease.name));
+        asked.arg(&lease.holder).arg(lease.fence.to_string()).arg(ms(lease.ttl));
+        let mut connection = self.link.connection();
+        let asked_at = Instant::now();
+        let renewed: i64 = self.link.timed(asked.invoke_async(&mut connection)).await?;
+        Ok((renewed == 1).then(|| Lease { until: until(asked_at, lease.ttl), ..lease.clone() }))
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<bool, CoordinationError> {
+        let mut asked = self.release.key(self.lease_key(&lease.name));
+        asked.arg(&lease.holder).arg(lease.fence.to_string());
+        let mut connection = self.link.connection();
+        let released: i64 = self.link.timed(asked.invoke_async(&mut connection)).await?;
+        Ok(released == 1)
+    }
+
+    async fn tell(&self, topic: Topic, payload: Vec<u8>) -> Result<(), CoordinationError> {
+        if payload.len() > MESSAGE_BYTES_MAX {
+            return Err(CoordinationError::TooLong { bytes: payload.len(), bytes_max: MESSAGE_BYTES_MAX });
+        }
+        let mut seq = self.last_seq.lock().await;
+        // What is not sent has a number too: that is how the others know that they missed it.
+        *seq += 1;
+        if self.link.is_believed_down() {
+            return Err(CoordinationError::Unavailable { detail: "it failed a moment ago".into() });
+        }
+        self.publish(*seq, topic.name(), &payload).await
+    }
+
+    async fn listen(&self) -> Box<dyn Listener> {
+        Box::new(RedisListener::start(Arc::clone(&self.link), self.channel(), self.replica.clone()).await)
+    }
+
+    /// Says that this replica is there, and how many messages it has sent so far.
+    async fn check(&self) -> Result<(), CoordinationError> {
+        let seq = self.last_seq.lock().await;
+        self.publish(*seq, super::listener::ALIVE, &[]).await
+    }
+}

@@ -1,0 +1,41 @@
+use std::time::Duration;
+
+use lucid_ports::CoordinationError;
+
+use super::link::{RedisUrlError, client, told};
+
+/// What a Redis says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisFacts {
+    /// Its version.
+    pub version: String,
+    /// `master`, `slave`, … : a replica cannot be written to.
+    pub role: String,
+    /// Its clock, Unix milliseconds.
+    pub now_ms: i64,
+}
+
+/// Asks a Redis who it is, and writes nothing.
+///
+/// # Errors
+/// [`CoordinationError::Unavailable`] if it does not answer in time, or the URL cannot be used.
+pub async fn probe_redis(url: &str, timeout: Duration) -> Result<RedisFacts, CoordinationError> {
+    let unavailable = |detail: String| CoordinationError::Unavailable { detail };
+    let client = client(url).map_err(|error: RedisUrlError| unavailable(error.detail))?;
+    let asked = async move {
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut questions = redis::pipe();
+        questions.cmd("INFO").arg("server").cmd("INFO").arg("replication").cmd("TIME");
+        questions.query_async::<(String, String, (i64, i64))>(&mut connection).await
+    };
+    let (server, replication, (seconds, micros)) = tokio::time::timeout(timeout, asked)
+        .await
+        .map_err(|_| unavailable(format!("no answer in {} ms", timeout.as_millis())))?
+        .map_err(|error| unavailable(told(&error)))?;
+    let field = |text: &str, name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
+    };
+    let now_ms = seconds.saturating_mul(1_000).saturating_add(micros / 1_000);
+    Ok(RedisFacts { version: field(&server, "redis_version"), role: field(&replication, "role"), now_ms })
+}
