@@ -89,3 +89,60 @@ async fn renewed(coordinator: &dyn Coordinator, lease: &Lease) -> Option<Lease> 
         next = until.min(Instant::now() + lease.ttl / RETRIES);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use lucid_store::coord::LocalCoordinator;
+
+    use super::*;
+
+    const TTL: Duration = Duration::from_millis(300);
+
+    /// Counts what was dropped.
+    struct Dropped(Arc<AtomicU32>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    async fn reaches(counter: &AtomicU32, number: u32) {
+        let reached = async {
+            while counter.load(Ordering::SeqCst) < number {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), reached).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn work_is_dropped_with_its_lease_begins_anew_with_the_next_and_ends_when_told() {
+        let coordinator: Arc<dyn Coordinator> = Arc::new(LocalCoordinator::new("replica"));
+        let (begun, dropped, stop) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)), CancellationToken::new());
+        let (counted, gone, told) = (Arc::clone(&begun), Arc::clone(&dropped), stop.clone());
+        let work = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let (guard, told) = (Dropped(Arc::clone(&gone)), told.clone());
+            async move {
+                told.cancelled().await;
+                drop(guard);
+            }
+        };
+        let running = tokio::spawn(while_held(Arc::clone(&coordinator), "payer", TTL, stop.clone(), work));
+        reaches(&begun, 1).await;
+        // Twice its time: it is renewed, or the work would begin again.
+        tokio::time::sleep(2 * TTL).await;
+        assert_eq!((begun.load(Ordering::SeqCst), dropped.load(Ordering::SeqCst)), (1, 0));
+        // Whoever gets it anew makes the lease before void.
+        let stolen = coordinator.acquire("payer", TTL).await.unwrap().unwrap();
+        reaches(&dropped, 1).await;
+        reaches(&begun, 2).await;
+        assert!(coordinator.renew(&stolen).await.unwrap().is_none());
+        stop.cancel();
+        running.await.unwrap();
+        assert_eq!((begun.load(Ordering::SeqCst), dropped.load(Ordering::SeqCst)), (2, 2));
+    }
+}
