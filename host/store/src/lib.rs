@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod conformance;
 pub mod coord;
+mod mongo;
 mod sqlite;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 
 use lucid_ports::Store;
 
+pub use mongo::MongoStore;
 pub use sqlite::{SqliteStore, open_audit_log};
 
 /// Why a store could not be opened.
@@ -86,6 +88,40 @@ pub enum OpenError {
         /// Why.
         #[source]
         source: rusqlite::Error,
+    },
+    /// What the URL says makes no connection.
+    #[error("cannot use the mongodb url")]
+    MongoUrl {
+        /// Why.
+        #[source]
+        source: mongodb::error::Error,
+    },
+    /// The server does not answer, or refuses.
+    #[error("cannot open mongodb database {database}")]
+    MongoDatabase {
+        /// Which database.
+        database: String,
+        /// Why.
+        #[source]
+        source: mongodb::error::Error,
+    },
+    /// What the database says cannot be.
+    #[error("mongodb database {database} is damaged: {detail}")]
+    MongoDamaged {
+        /// Which database.
+        database: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A newer binary has written the database.
+    #[error("mongodb database {database} has schema {found}, newer than this binary's {known}: use a newer binary")]
+    MongoNewerSchema {
+        /// Which database.
+        database: String,
+        /// Its schema.
+        found: i64,
+        /// The newest schema this binary knows.
+        known: i64,
     },
     /// The system gives no thread.
     #[error("cannot start the store's writer thread")]

@@ -1,0 +1,46 @@
+use mongodb::{
+    Database, IndexModel,
+    bson::{Bson, Document},
+    options::IndexOptions,
+};
+
+use super::fault::Fault;
+
+/// An index that has to be there before anything is written: the unique ones are what keeps records apart.
+pub(crate) struct Index {
+    pub(crate) collection: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) keys: &'static [(&'static str, i32)],
+    pub(crate) unique: bool,
+    /// Which documents it has; all if none.
+    pub(crate) partial: Option<fn() -> Document>,
+}
+
+/// The indices of all files.
+const ALL: &[&[Index]] = &[];
+
+fn all() -> impl Iterator<Item = &'static Index> {
+    ALL.iter().copied().flatten()
+}
+
+/// Creates what is missing, a collection at a time. One that is there with other keys is an error of the server's.
+pub(crate) async fn create(database: &Database) -> Result<(), Fault> {
+    let mut collections: Vec<&'static str> = all().map(|index| index.collection).collect();
+    collections.sort_unstable();
+    collections.dedup();
+    for collection in collections {
+        let models: Vec<_> = all().filter(|index| index.collection == collection).map(model).collect();
+        database.collection::<Document>(collection).create_indexes(models).await?;
+    }
+    Ok(())
+}
+
+fn model(index: &Index) -> IndexModel {
+    let keys = index.keys.iter().map(|(key, direction)| ((*key).to_owned(), Bson::Int32(*direction))).collect::<Document>();
+    let options = IndexOptions::builder()
+        .name(index.name.to_owned())
+        .unique(index.unique.then_some(true))
+        .partial_filter_expression(index.partial.map(|filter| filter()))
+        .build();
+    IndexModel::builder().keys(keys).options(options).build()
+}
