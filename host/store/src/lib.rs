@@ -24,18 +24,16 @@ pub use sqlite::{SqliteStore, open_audit_log};
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL is not one.
-    #[error("not a store url: {url:?}; expected sqlite://DIR/")]
+    #[error("not a store url: {url:?}; expected sqlite://DIR/ or mongodb://HOST/DATABASE")]
     NotAUrl {
-        /// What was given.
+        /// What was given, without a password.
         url: String,
     },
     /// No backend has this scheme.
-    #[error("store url scheme {scheme}:// is {problem}; expected sqlite://DIR/")]
+    #[error("store url scheme {scheme}:// is unknown; expected sqlite://DIR/ or mongodb://HOST/DATABASE")]
     Scheme {
         /// The scheme.
         scheme: String,
-        /// `not built in yet` or `unknown`.
-        problem: &'static str,
     },
     /// The directory or a file in it cannot be used.
     #[error("cannot use store directory {}", dir.display())]
@@ -132,16 +130,25 @@ pub enum OpenError {
     },
 }
 
-/// Opens the store of a URL, creating it if it is not there. It blocks: migrations run here.
+/// Opens the store of a URL, creating it if it is not there. With SQLite it blocks: migrations run here.
 ///
 /// # Errors
 /// [`OpenError`] if no backend has the scheme, or the backend cannot use what the URL names.
-pub fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
-    let (scheme, place) = url.split_once("://").ok_or_else(|| OpenError::NotAUrl { url: url.to_owned() })?;
+pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    let not_a_url = || OpenError::NotAUrl { url: without_password(url) };
+    let (scheme, place) = url.split_once("://").ok_or_else(not_a_url)?;
     match scheme {
-        "sqlite" if place.is_empty() => Err(OpenError::NotAUrl { url: url.to_owned() }),
+        _ if place.is_empty() => Err(not_a_url()),
         "sqlite" => Ok(Arc::new(SqliteStore::open(Path::new(place))?)),
-        "mongodb" | "mongodb+srv" => Err(OpenError::Scheme { scheme: scheme.to_owned(), problem: "not built in yet" }),
-        _ => Err(OpenError::Scheme { scheme: scheme.to_owned(), problem: "unknown" }),
+        "mongodb" | "mongodb+srv" => Ok(Arc::new(MongoStore::open(url).await?)),
+        _ => Err(OpenError::Scheme { scheme: scheme.to_owned() }),
+    }
+}
+
+/// What of a URL may be shown.
+fn without_password(url: &str) -> String {
+    match url.split_once('@') {
+        Some((_, place)) => format!("…@{place}"),
+        None => url.to_owned(),
     }
 }

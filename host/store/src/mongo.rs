@@ -3,11 +3,23 @@
 //! Invariants: every write needs the atomicity of one document and unique indices, never a transaction; an answer to
 //! a write means that a majority has it on disk; a database of a newer schema is never touched.
 
+mod audit;
+mod enrolments;
 mod fault;
 mod fields;
 mod index;
+mod nodes;
+mod other_half;
 mod page;
+mod policies;
+mod pools;
+mod requests;
 mod schema;
+mod stamp;
+mod write;
+
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -17,6 +29,10 @@ use mongodb::{
     options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
 };
 
+use self::{
+    audit::{Drain, chain::Chain},
+    fault::Fault,
+};
 use crate::OpenError;
 
 /// The database of a URL that names none.
@@ -27,6 +43,7 @@ const SELECTION_TIME_MAX: Duration = Duration::from_secs(10);
 /// A store in a database of a MongoDB server.
 pub struct MongoStore {
     database: Database,
+    drain: Drain,
 }
 
 impl MongoStore {
@@ -44,27 +61,35 @@ impl MongoStore {
         let database = client.database(&name);
         let unusable = |source| OpenError::MongoDatabase { database: name.clone(), source };
         database.run_command(doc! { "ping": 1 }).await.map_err(unusable)?;
-        let store = Self { database };
-        store.check_schema().await?;
-        index::create(&store.database).await.map_err(|fault| store.unusable(fault))?;
+        schema::check(&database).await?;
+        index::create(&database).await.map_err(|fault| unusable_by(&database, fault))?;
+        let chain = Chain::new(durable(&database, audit::LINKS), durable(&database, audit::ENTRIES));
+        let drain = Drain::start(chain, audit::AUDITED.map(|name| durable(&database, name)));
+        let store = Self { database, drain };
+        store.empty_removed_pools().await.map_err(|fault| unusable_by(&store.database, fault))?;
         Ok(store)
     }
 
     /// A collection whose writes are on a majority's disks when they are answered, and which shows nothing else.
     pub(crate) fn collection(&self, name: &'static str) -> Collection<Document> {
-        let options = CollectionOptions::builder()
-            .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
-            .read_concern(ReadConcern::majority())
-            .write_concern(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build())
-            .build();
-        self.database.collection_with_options(name, options)
+        durable(&self.database, name)
     }
+}
 
-    fn unusable(&self, fault: fault::Fault) -> OpenError {
-        let database = self.database.name().to_owned();
-        match fault {
-            fault::Fault::Driver(source) => OpenError::MongoDatabase { database, source },
-            fault::Fault::Bad(detail) => OpenError::MongoDamaged { database, detail },
-        }
+fn durable(database: &Database, name: &str) -> Collection<Document> {
+    let options = CollectionOptions::builder()
+        .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+        .read_concern(ReadConcern::majority())
+        .write_concern(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build())
+        .build();
+    database.collection_with_options(name, options)
+}
+
+/// Why a database cannot be opened.
+fn unusable_by(database: &Database, fault: Fault) -> OpenError {
+    let database = database.name().to_owned();
+    match fault {
+        Fault::Driver(source) => OpenError::MongoDatabase { database, source },
+        Fault::Bad(detail) => OpenError::MongoDamaged { database, detail },
     }
 }

@@ -64,6 +64,16 @@ impl<'d> Fields<'d> {
     pub(crate) fn id_or_none<T>(&self, name: &str, wrap: fn(Uuid) -> T) -> Result<Option<T>, Fault> {
         self.maybe(name, |value| binary(value).and_then(|bytes| Uuid::from_slice(bytes).ok()).map(wrap))
     }
+    /// The texts of a list; none if the field is not there.
+    pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>, Fault> {
+        let text = |item: &Bson| item.as_str().map(ToOwned::to_owned);
+        Ok(self.maybe(name, |value| value.as_array()?.iter().map(text).collect())?.unwrap_or_default())
+    }
+    /// The ids of a list.
+    pub(crate) fn ids<T>(&self, name: &str, wrap: fn(Uuid) -> T) -> Result<Vec<T>, Fault> {
+        let id = |item| binary(item).and_then(|bytes| Uuid::from_slice(bytes).ok()).map(wrap);
+        Self::must(name, self.maybe(name, |value| value.as_array()?.iter().map(id).collect())?)
+    }
     pub(crate) fn scope(&self, name: &str) -> Result<PoolScope, Fault> {
         Ok(PoolScope::of(self.id_or_none(name, PoolId)?))
     }

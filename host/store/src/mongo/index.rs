@@ -4,7 +4,7 @@ use mongodb::{
     options::IndexOptions,
 };
 
-use super::fault::Fault;
+use super::{audit, enrolments, fault::Fault, nodes, policies, pools, requests};
 
 /// An index that has to be there before anything is written: the unique ones are what keeps records apart.
 pub(crate) struct Index {
@@ -17,7 +17,7 @@ pub(crate) struct Index {
 }
 
 /// The indices of all files.
-const ALL: &[&[Index]] = &[];
+const ALL: &[&[Index]] = &[audit::INDICES, nodes::INDICES, pools::INDICES, enrolments::INDICES, requests::INDICES, policies::INDICES];
 
 fn all() -> impl Iterator<Item = &'static Index> {
     ALL.iter().copied().flatten()
@@ -31,6 +31,10 @@ pub(crate) async fn create(database: &Database) -> Result<(), Fault> {
     for collection in collections {
         let models: Vec<_> = all().filter(|index| index.collection == collection).map(model).collect();
         database.collection::<Document>(collection).create_indexes(models).await?;
+    }
+    for collection in audit::AUDITED {
+        let undrained = Index { collection, name: "undrained", keys: &[("audit.id", 1)], unique: false, partial: Some(audit::undrained) };
+        database.collection::<Document>(collection).create_index(model(&undrained)).await?;
     }
     Ok(())
 }
