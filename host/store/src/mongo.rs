@@ -4,18 +4,30 @@
 //! a write means that a majority has it on disk; a database of a newer schema is never touched.
 
 mod audit;
+mod buckets;
 mod enrolments;
+mod epochs;
 mod fault;
 mod fields;
+mod frames;
 mod index;
+mod ledger;
+mod live;
 mod nodes;
-mod other_half;
+mod once;
 mod page;
+mod payouts;
 mod policies;
 mod pools;
+mod reports;
 mod requests;
+mod runs;
+mod samples;
 mod schema;
+mod sessions;
+mod settlements;
 mod stamp;
+mod telemetry;
 mod write;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use lucid_ports::StoreError;
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 
 /// A unique key refused the write.
-const DUPLICATE_KEY: i32 = 11_000;
+pub(crate) const DUPLICATE_KEY: i32 = 11_000;
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]

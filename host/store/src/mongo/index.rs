@@ -4,7 +4,7 @@ use mongodb::{
     options::IndexOptions,
 };
 
-use super::{audit, enrolments, fault::Fault, nodes, policies, pools, requests};
+use super::{audit, buckets, enrolments, epochs, fault::Fault, frames, ledger, live, nodes, payouts, policies, pools, requests, runs, sessions};
 
 /// An index that has to be there before anything is written: the unique ones are what keeps records apart.
 pub(crate) struct Index {
@@ -17,7 +17,26 @@ pub(crate) struct Index {
 }
 
 /// The indices of all files.
-const ALL: &[&[Index]] = &[audit::INDICES, nodes::INDICES, pools::INDICES, enrolments::INDICES, requests::INDICES, policies::INDICES];
+const ALL: &[&[Index]] = &[
+    audit::INDICES,
+    nodes::INDICES,
+    pools::INDICES,
+    enrolments::INDICES,
+    requests::INDICES,
+    policies::INDICES,
+    buckets::INDICES,
+    epochs::RECORDS,
+    epochs::CHUNKS,
+    epochs::SCORES,
+    epochs::LATEST,
+    epochs::VOTES,
+    frames::INDICES,
+    ledger::INDICES,
+    live::INDICES,
+    payouts::INDICES,
+    runs::INDICES,
+    sessions::INDICES,
+];
 
 fn all() -> impl Iterator<Item = &'static Index> {
     ALL.iter().copied().flatten()
