@@ -69,7 +69,7 @@ pub async fn compose(config: &Config) -> Result<App> {
     let edge = edge(config)?;
     let jwt_secret = jwt_secret(config, &data)?;
     let auth = authenticator(config, &data, jwt_secret.clone())?;
-    let store = lucid_store::open(&config.store.url).map_err(anyhow::Error::from)?;
+    let store = lucid_store::open(&config.store.url).await.map_err(anyhow::Error::from)?;
     let sandbox = sandbox(config, data.join("sandbox"))?;
     let (rail, environment) = rail(config, sandbox.as_ref())?;
     let family = stamp(store.as_ref(), environment, rail.as_deref()).await?;

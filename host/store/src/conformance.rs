@@ -1,5 +1,5 @@
 //! What every backend does alike: one suite over `dyn Store`. A backend brings a [`Backend`] and names the suite
-//! once: `conformance_suite!(its::constructor)`.
+//! once: `conformance_suite!(its::constructor)`. The constructor answers none where the backend's server cannot be had.
 
 pub(crate) mod audit;
 pub(crate) mod enrolments;
@@ -65,7 +65,9 @@ macro_rules! conformance_suite {
         $(mod $area {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn $test() {
-                $crate::conformance::$area::$test(&mut $backend()).await;
+                if let Some(mut backend) = $backend() {
+                    $crate::conformance::$area::$test(&mut backend).await;
+                }
             })+
         })+
     };

@@ -7,6 +7,7 @@
 mod conformance;
 pub mod coord;
 mod inspection;
+mod mongo;
 mod sqlite;
 
 use std::{
@@ -18,24 +19,23 @@ use std::{
 use lucid_ports::Store;
 
 pub use inspection::{Inspection, Integrity, StoreFile, inspect};
+pub use mongo::MongoStore;
 pub use sqlite::{SqliteStore, open_audit_log};
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL is not one.
-    #[error("not a store url: {url:?}; expected sqlite://DIR/")]
+    #[error("not a store url: {url:?}; expected sqlite://DIR/ or mongodb://HOST/DATABASE")]
     NotAUrl {
-        /// What was given.
+        /// What was given, without a password.
         url: String,
     },
     /// No backend has this scheme.
-    #[error("store url scheme {scheme}:// is {problem}; expected sqlite://DIR/")]
+    #[error("store url scheme {scheme}:// is unknown; expected sqlite://DIR/ or mongodb://HOST/DATABASE")]
     Scheme {
         /// The scheme.
         scheme: String,
-        /// `not built in yet` or `unknown`.
-        problem: &'static str,
     },
     /// The directory or a file in it cannot be used.
     #[error("cannot use store directory {}", dir.display())]
@@ -89,6 +89,40 @@ pub enum OpenError {
         #[source]
         source: rusqlite::Error,
     },
+    /// What the URL says makes no connection.
+    #[error("cannot use the mongodb url")]
+    MongoUrl {
+        /// Why.
+        #[source]
+        source: mongodb::error::Error,
+    },
+    /// The server does not answer, or refuses.
+    #[error("cannot open mongodb database {database}")]
+    MongoDatabase {
+        /// Which database.
+        database: String,
+        /// Why.
+        #[source]
+        source: mongodb::error::Error,
+    },
+    /// What the database says cannot be.
+    #[error("mongodb database {database} is damaged: {detail}")]
+    MongoDamaged {
+        /// Which database.
+        database: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A newer binary has written the database.
+    #[error("mongodb database {database} has schema {found}, newer than this binary's {known}: use a newer binary")]
+    MongoNewerSchema {
+        /// Which database.
+        database: String,
+        /// Its schema.
+        found: i64,
+        /// The newest schema this binary knows.
+        known: i64,
+    },
     /// The system gives no thread.
     #[error("cannot start the store's writer thread")]
     Thread {
@@ -98,16 +132,25 @@ pub enum OpenError {
     },
 }
 
-/// Opens the store of a URL, creating it if it is not there. It blocks: migrations run here.
+/// Opens the store of a URL, creating it if it is not there. With SQLite it blocks: migrations run here.
 ///
 /// # Errors
 /// [`OpenError`] if no backend has the scheme, or the backend cannot use what the URL names.
-pub fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
-    let (scheme, place) = url.split_once("://").ok_or_else(|| OpenError::NotAUrl { url: url.to_owned() })?;
+pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    let not_a_url = || OpenError::NotAUrl { url: without_password(url) };
+    let (scheme, place) = url.split_once("://").ok_or_else(not_a_url)?;
     match scheme {
-        "sqlite" if place.is_empty() => Err(OpenError::NotAUrl { url: url.to_owned() }),
+        _ if place.is_empty() => Err(not_a_url()),
         "sqlite" => Ok(Arc::new(SqliteStore::open(Path::new(place))?)),
-        "mongodb" | "mongodb+srv" => Err(OpenError::Scheme { scheme: scheme.to_owned(), problem: "not built in yet" }),
-        _ => Err(OpenError::Scheme { scheme: scheme.to_owned(), problem: "unknown" }),
+        "mongodb" | "mongodb+srv" => Ok(Arc::new(MongoStore::open(url).await?)),
+        _ => Err(OpenError::Scheme { scheme: scheme.to_owned() }),
+    }
+}
+
+/// What of a URL may be shown.
+fn without_password(url: &str) -> String {
+    match url.split_once('@') {
+        Some((_, place)) => format!("…@{place}"),
+        None => url.to_owned(),
     }
 }

@@ -28,10 +28,10 @@ impl Backend for Sqlite {
     }
 }
 
-fn sqlite() -> Sqlite {
+fn sqlite() -> Option<Sqlite> {
     let dir = tempfile::tempdir().unwrap();
-    let store = crate::open(&format!("sqlite://{}/", dir.path().display())).unwrap();
-    Sqlite { dir, store: Some(store) }
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(dir.path()).unwrap());
+    Some(Sqlite { dir, store: Some(store) })
 }
 
 mod suite {

@@ -7,16 +7,20 @@ use crate::{
     conformance::examples::{node_id, owner_id},
 };
 
-fn refusal(url: &str) -> String {
-    crate::open(url).err().unwrap().to_string()
+async fn refusal(url: &str) -> String {
+    crate::open(url).await.err().unwrap().to_string()
 }
 
-#[test]
-fn a_url_names_its_backend() {
-    assert!(refusal("mongodb://localhost/x").contains("mongodb:// is not built in yet"));
-    assert!(refusal("postgres://localhost/x").contains("postgres:// is unknown"));
-    assert!(refusal("data/").contains("not a store url"));
-    assert!(refusal("sqlite://").contains("not a store url"));
+#[tokio::test]
+async fn a_url_names_its_backend() {
+    let dir = tempfile::tempdir().unwrap();
+    crate::open(&format!("sqlite://{}/", dir.path().display())).await.unwrap();
+    assert!(dir.path().join("core.db").is_file());
+    assert!(refusal("mongodb://host:notaport/x").await.contains("mongodb url"));
+    assert!(refusal("postgres://localhost/x").await.contains("postgres:// is unknown"));
+    assert!(refusal("data/").await.contains("not a store url"));
+    assert!(refusal("sqlite://").await.contains("not a store url"));
+    assert!(!refusal("user:secret@host").await.contains("secret"));
 }
 
 #[test]

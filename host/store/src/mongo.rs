@@ -1,0 +1,107 @@
+//! MongoDB: a replica set that several processes may use at once.
+//!
+//! Invariants: every write needs the atomicity of one document and unique indices, never a transaction; an answer to
+//! a write means that a majority has it on disk; a database of a newer schema is never touched.
+
+mod audit;
+mod buckets;
+mod enrolments;
+mod epochs;
+mod fault;
+mod fields;
+mod frames;
+mod index;
+mod ledger;
+mod live;
+mod nodes;
+mod once;
+mod page;
+mod payouts;
+mod policies;
+mod pools;
+mod reports;
+mod requests;
+mod runs;
+mod samples;
+mod schema;
+mod sessions;
+mod settlements;
+mod stamp;
+mod telemetry;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use mongodb::{
+    Client, Collection, Database,
+    bson::{Document, doc},
+    options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
+};
+
+use self::{
+    audit::{Drain, chain::Chain},
+    fault::Fault,
+};
+use crate::OpenError;
+
+/// The database of a URL that names none.
+const DEFAULT_DATABASE: &str = "lucid";
+/// For finding a server that may be written to, unless the URL says otherwise.
+const SELECTION_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A store in a database of a MongoDB server.
+pub struct MongoStore {
+    database: Database,
+    drain: Drain,
+}
+
+impl MongoStore {
+    /// Opens the database that `url` names (`lucid` if it names none), creating what is missing.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the URL is wrong, no server answers, or the database is of a newer schema.
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        let wrong = |source| OpenError::MongoUrl { source };
+        let mut options = ClientOptions::parse(url).await.map_err(wrong)?;
+        options.app_name.get_or_insert_with(|| "lucid".to_owned());
+        options.server_selection_timeout.get_or_insert(SELECTION_TIME_MAX);
+        let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
+        let client = Client::with_options(options).map_err(wrong)?;
+        let database = client.database(&name);
+        let unusable = |source| OpenError::MongoDatabase { database: name.clone(), source };
+        database.run_command(doc! { "ping": 1 }).await.map_err(unusable)?;
+        schema::check(&database).await?;
+        index::create(&database).await.map_err(|fault| unusable_by(&database, fault))?;
+        let chain = Chain::new(durable(&database, audit::LINKS), durable(&database, audit::ENTRIES));
+        let drain = Drain::start(chain, audit::AUDITED.map(|name| durable(&database, name)));
+        let store = Self { database, drain };
+        store.empty_removed_pools().await.map_err(|fault| unusable_by(&store.database, fault))?;
+        Ok(store)
+    }
+
+    /// A collection whose writes are on a majority's disks when they are answered, and which shows nothing else.
+    pub(crate) fn collection(&self, name: &'static str) -> Collection<Document> {
+        durable(&self.database, name)
+    }
+}
+
+fn durable(database: &Database, name: &str) -> Collection<Document> {
+    let options = CollectionOptions::builder()
+        .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+        .read_concern(ReadConcern::majority())
+        .write_concern(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build())
+        .build();
+    database.collection_with_options(name, options)
+}
+
+/// Why a database cannot be opened.
+fn unusable_by(database: &Database, fault: Fault) -> OpenError {
+    let database = database.name().to_owned();
+    match fault {
+        Fault::Driver(source) => OpenError::MongoDatabase { database, source },
+        Fault::Bad(detail) => OpenError::MongoDamaged { database, detail },
+    }
+}

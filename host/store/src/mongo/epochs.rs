@@ -1,0 +1,97 @@
+//! Epochs: a close spans many documents, and happens at one of them.
+//!
+//! 1. *Staged*: chunks with their rows and lists of votes are written under a name that only this attempt has. Nobody
+//!    reads them. A crash leaves documents that the next close of the epoch takes away.
+//! 2. *Claimed*: the epoch's document is inserted with that name, in state `closing`. Its unique `_id` decides whose
+//!    attempt it is; from here on the result is fixed.
+//! 3. *Settled*: rows, votes, latest scores and nodes are written from what is staged under the claim, by ids that
+//!    follow from epoch and node; whoever comes may do it again, in part or as a whole. A node remembers the last epoch
+//!    it counted, in the write that counts it.
+//! 4. *Closed*: the state becomes `closed`. Readers of epochs, scores and votes go by that only.
+//!
+//! After a crash in 3 the epoch is not there for readers, so that the service closes it again: that call finds the
+//! claim, settles what it says, not what the call brought, and answers that the epoch is closed already.
+
+mod chunks;
+mod latest;
+mod record;
+mod scores;
+mod settle;
+mod totals;
+mod votes;
+
+use async_trait::async_trait;
+use lucid_model::{
+    epoch::{EpochRecord, Period},
+    frame::FrameChunk,
+    id::NodeId,
+    receipt::{OnDemandReceipt, ScoredChunk},
+    score::ScoreCenti,
+    time::TimeMs,
+    vote::{BlockRef, Vote},
+};
+use lucid_ports::{EpochFilter, EpochStore, NodeTotals, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView, StoreError, VoteFilter};
+
+use super::MongoStore;
+
+pub(crate) use self::{
+    chunks::INDICES as CHUNKS, latest::INDICES as LATEST, record::INDICES as RECORDS, scores::INDICES as SCORES, votes::INDICES as VOTES,
+};
+
+#[async_trait]
+impl EpochStore for MongoStore {
+    async fn write_frame(&self, period: Period, chunks: Vec<FrameChunk>) -> Result<Vec<FrameChunk>, StoreError> {
+        Ok(self.keep_frame(period, &chunks).await?)
+    }
+    async fn commit_epoch(&self, record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Result<bool, StoreError> {
+        Ok(self.close(&record, &chunks, &votes).await?)
+    }
+    async fn last_epoch(&self) -> Result<Option<EpochRecord>, StoreError> {
+        Ok(self.last_closed().await?)
+    }
+    async fn epochs(&self, filter: EpochFilter, page: PageRequest<()>) -> Result<Page<EpochRecord>, StoreError> {
+        Ok(self.closed_epochs(filter, &page).await?)
+    }
+    async fn pin_block(&self, epoch_start_s: i64, block: BlockRef) -> Result<(), StoreError> {
+        Ok(self.pin(epoch_start_s, &block).await?)
+    }
+    async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError> {
+        Ok(self.stored_frame(epoch_start_s).await?.unwrap_or_default())
+    }
+    async fn scored(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, StoreError> {
+        Ok(self.scored_chunks(epoch_start_s).await?)
+    }
+    async fn scores(&self, filter: &ScoreFilter, page: PageRequest<ScoreSort>) -> Result<Page<ScoreView>, StoreError> {
+        Ok(match filter.node {
+            Some(node) => self.score_history(node, filter, &page).await?,
+            None => self.latest_scores(filter, &page).await?,
+        })
+    }
+    async fn score(&self, epoch_start_s: i64, node: NodeId) -> Result<Option<ScoreView>, StoreError> {
+        Ok(self.one_score(epoch_start_s, node).await?)
+    }
+    async fn scores_computed_at(&self, node: NodeId, at: TimeMs) -> Result<Vec<ScoreCenti>, StoreError> {
+        Ok(self.scores_of_second(node, at).await?)
+    }
+    async fn observed_seconds(&self, from_s: i64, to_s: i64) -> Result<Vec<(NodeId, u64)>, StoreError> {
+        Ok(self.sum_observed(from_s, to_s).await?)
+    }
+    async fn totals(&self, from_s: i64, to_s: i64) -> Result<Vec<NodeTotals>, StoreError> {
+        Ok(self.sum_totals(from_s, to_s).await?)
+    }
+    async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError> {
+        Ok(self.keep_on_demand(&receipt).await?)
+    }
+    async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError> {
+        Ok(self.votes_due(now, limit).await?)
+    }
+    async fn epochs_without_block(&self) -> Result<Vec<i64>, StoreError> {
+        Ok(self.starts_without_block().await?)
+    }
+    async fn update_votes(&self, votes: Vec<Vote>) -> Result<(), StoreError> {
+        Ok(self.keep_answers(&votes).await?)
+    }
+    async fn votes(&self, filter: &VoteFilter, page: PageRequest<()>) -> Result<Page<Vote>, StoreError> {
+        Ok(self.list_votes(filter, &page).await?)
+    }
+}

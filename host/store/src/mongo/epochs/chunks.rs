@@ -1,0 +1,141 @@
+use lucid_model::{
+    id::NodeId,
+    receipt::{ChunkHeader, ScoreRow, ScoredChunk},
+    score::{Factors, RawCenti, ScoreCenti},
+};
+use mongodb::{
+    Cursor,
+    bson::{Document, doc, oid::ObjectId},
+};
+
+use crate::mongo::{
+    MongoStore,
+    fault::Fault,
+    fields::{Fields, digest, id},
+    index::Index,
+    page::collect,
+};
+
+pub(super) const CHUNKS: &str = "chunks";
+
+pub(crate) const INDICES: &[Index] =
+    &[Index { collection: CHUNKS, name: "chunks_staged", keys: &[("epoch_start_s", 1), ("staged", 1), ("idx", 1)], unique: true, partial: None }];
+
+/// The `_id` of a chunk.
+pub(super) fn key(staged: ObjectId, index: u32) -> String {
+    format!("{staged}/{index}")
+}
+
+/// A chunk with its rows in the order they were hashed: two thousand rows of a few hundred bytes at most.
+pub(super) fn document(staged: ObjectId, chunk: &ScoredChunk) -> Document {
+    let header = &chunk.header;
+    doc! {
+        "_id": key(staged, header.index),
+        "v": 1,
+        "epoch_start_s": header.period.start_s,
+        "staged": staged,
+        "idx": header.index,
+        "length_s": header.period.length.seconds(),
+        "pool": header.pool.pool().map(|pool| id(pool.0)),
+        "row_count": header.rows,
+        "frame": digest(header.frame),
+        "policy": {
+            "name": &header.policy.name,
+            "version": header.policy.version.to_string(),
+            "digest": digest(header.policy.digest),
+        },
+        "params": digest(header.params),
+        "abi": &header.abi,
+        "rules": header.rules,
+        "rows": chunk.rows.iter().map(row_document).collect::<Vec<_>>(),
+    }
+}
+
+pub(super) fn row_document(row: &ScoreRow) -> Document {
+    let factors = &row.factors;
+    doc! {
+        "node": id(row.node.0),
+        "observed_s": row.observed_s,
+        "window_observed_s": row.window_observed_s,
+        "eligible": row.eligible,
+        "multiplier": row.multiplier.0,
+        "raw": row.raw.0,
+        "score": row.score.0,
+        "sessions": row.sessions,
+        "factors": {
+            "observation": factors.observation_time.0,
+            "quality": factors.session_quality.0,
+            "uptime": factors.uptime.0,
+            "resources": factors.resource_efficiency.0,
+            "network": factors.network_performance.0,
+        },
+        "reason": row.reason.as_deref(),
+        "held": row.held,
+    }
+}
+
+pub(super) fn read_row(fields: Fields<'_>) -> Result<ScoreRow, Fault> {
+    let factors = fields.document("factors")?;
+    Ok(ScoreRow {
+        node: fields.id("node", NodeId)?,
+        observed_s: fields.number("observed_s")?,
+        window_observed_s: fields.number("window_observed_s")?,
+        eligible: fields.truth("eligible")?,
+        multiplier: fields.ppm("multiplier")?,
+        raw: RawCenti(fields.number("raw")?),
+        score: ScoreCenti(fields.number("score")?),
+        sessions: fields.number("sessions")?,
+        factors: Factors {
+            observation_time: factors.ppm("observation")?,
+            session_quality: factors.ppm("quality")?,
+            uptime: factors.ppm("uptime")?,
+            resource_efficiency: factors.ppm("resources")?,
+            network_performance: factors.ppm("network")?,
+        },
+        reason: fields.text_or_none("reason")?,
+        held: fields.truth("held")?,
+    })
+}
+
+pub(super) fn read_header(fields: Fields<'_>) -> Result<ChunkHeader, Fault> {
+    Ok(ChunkHeader {
+        period: fields.period("epoch_start_s", "length_s")?,
+        pool: fields.scope("pool")?,
+        index: fields.number("idx")?,
+        rows: fields.number("row_count")?,
+        frame: fields.digest("frame")?,
+        policy: fields.policy("policy")?,
+        params: fields.digest("params")?,
+        abi: fields.text("abi")?,
+        rules: fields.number("rules")?,
+    })
+}
+
+pub(super) fn read(fields: Fields<'_>) -> Result<ScoredChunk, Fault> {
+    let rows = fields.documents("rows")?.into_iter().map(read_row).collect::<Result<_, _>>()?;
+    Ok(ScoredChunk { header: read_header(fields)?, rows })
+}
+
+impl MongoStore {
+    /// Writes an attempt's chunks, one at a time: one is as much as a message should hold.
+    pub(super) async fn stage_chunks(&self, staged: ObjectId, chunks: &[ScoredChunk]) -> Result<(), Fault> {
+        for chunk in chunks {
+            self.collection(CHUNKS).insert_one(document(staged, chunk)).await?;
+        }
+        Ok(())
+    }
+
+    /// The chunks that are staged under a name, in order.
+    pub(super) async fn staged_chunks(&self, epoch_start_s: i64, staged: ObjectId) -> Result<Cursor<Document>, Fault> {
+        let filter = doc! { "epoch_start_s": epoch_start_s, "staged": staged };
+        Ok(self.collection(CHUNKS).find(filter).sort(doc! { "idx": 1 }).await?)
+    }
+
+    /// The scored chunks of an epoch, with their rows in the order they were hashed.
+    pub(super) async fn scored_chunks(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, Fault> {
+        match self.claim_of(epoch_start_s).await? {
+            Some(claim) if claim.closed => collect(self.staged_chunks(epoch_start_s, claim.staged).await?, read).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+use std::collections::HashMap;
+
+use lucid_model::{
+    id::NodeId,
+    receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
+    score::ScoreCenti,
+    time::TimeMs,
+};
+use lucid_ports::{Page, PageRequest, ScoreFilter, ScoreSort, ScoreView};
+use mongodb::bson::{Bson, Document, doc};
+
+use super::{
+    chunks::{self, CHUNKS, read_row, row_document},
+    record::Claim,
+};
+use crate::mongo::{
+    MongoStore,
+    fault::Fault,
+    fields::{Fields, digest, id},
+    index::Index,
+    nodes::NODES,
+    once,
+    page::{collect, page},
+};
+
+pub(super) const SCORES: &str = "scores";
+const ON_DEMAND: &str = "on_demand";
+
+pub(crate) const INDICES: &[Index] = &[
+    Index {
+        collection: SCORES,
+        name: "scores_history",
+        keys: &[("node", 1), ("calculated_at", 1), ("epoch_start_s", 1)],
+        unique: false,
+        partial: None,
+    },
+    Index { collection: ON_DEMAND, name: "on_demand_history", keys: &[("node", 1), ("calculated_at", 1)], unique: false, partial: None },
+];
+
+/// A row as it is found by its node; the chunk's header is looked up by `chunk`.
+pub(super) struct Found {
+    pub(super) key: String,
+    row: ScoreRow,
+    calculated_at: TimeMs,
+    chunk: String,
+}
+
+/// The `_id` of a score.
+pub(super) fn key(epoch_start_s: i64, node: NodeId) -> String {
+    format!("{epoch_start_s}-{node}")
+}
+
+fn read(fields: Fields<'_>) -> Result<Found, Fault> {
+    Ok(Found { key: fields.text("_id")?, row: read_row(fields)?, calculated_at: fields.time("calculated_at")?, chunk: fields.text("chunk")? })
+}
+
+impl MongoStore {
+    /// The rows of a chunk, each as a document: a node's history is read by node.
+    pub(super) async fn add_scores(&self, claim: &Claim, chunk: &ScoredChunk) -> Result<(), Fault> {
+        let start_s = claim.record.epoch.start_s;
+        let rows = chunk.rows.iter().map(|row| {
+            let mut document = doc! {
+                "_id": key(start_s, row.node),
+                "v": 1,
+                "epoch_start_s": start_s,
+                "calculated_at": claim.record.closed_at.0,
+                "chunk": chunks::key(claim.staged, chunk.header.index),
+                "pool": chunk.header.pool.pool().map(|pool| id(pool.0)),
+            };
+            document.extend(row_document(row));
+            document
+        });
+        once::insert_each(&self.collection(SCORES), &rows.collect::<Vec<_>>()).await
+    }
+
+    /// Rows with their chunks' headers, in the order given.
+    async fn views(&self, found: Vec<Found>) -> Result<Vec<ScoreView>, Fault> {
+        let keys: Vec<_> = found.iter().map(|score| score.chunk.as_str()).collect();
+        let chunks = self.collection(CHUNKS).find(doc! { "_id": { "$in": keys } }).projection(doc! { "rows": 0 }).await?;
+        let headers: HashMap<String, ChunkHeader> =
+            collect(chunks, |fields| Ok((fields.text("_id")?, chunks::read_header(fields)?))).await?.into_iter().collect();
+        let view = |score: Found| {
+            let header = headers.get(&score.chunk).cloned().ok_or_else(|| Fault::Bad(format!("score {} has no chunk", score.key)))?;
+            Ok(ScoreView { row: score.row, header, calculated_at: score.calculated_at })
+        };
+        found.into_iter().map(view).collect()
+    }
+
+    /// The scores of these keys, in their order.
+    pub(super) async fn views_of(&self, keys: &[String]) -> Result<Vec<ScoreView>, Fault> {
+        let found = collect(self.collection(SCORES).find(doc! { "_id": { "$in": keys } }).await?, read).await?;
+        let mut found: HashMap<_, _> = found.into_iter().map(|score| (score.key.clone(), score)).collect();
+        self.views(keys.iter().filter_map(|key| found.remove(key)).collect()).await
+    }
+
+    pub(super) async fn one_score(&self, epoch_start_s: i64, node: NodeId) -> Result<Option<ScoreView>, Fault> {
+        match self.claim_of(epoch_start_s).await? {
+            Some(claim) if claim.closed => Ok(self.views_of(&[key(epoch_start_s, node)]).await?.pop()),
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) async fn score_history(&self, node: NodeId, filter: &ScoreFilter, request: &PageRequest<ScoreSort>) -> Result<Page<ScoreView>, Fault> {
+        if let Some(owner) = filter.owner {
+            if self.collection(NODES).find_one(doc! { "_id": id(node.0), "owner": id(owner.0) }).await?.is_none() {
+                return Ok(Page { items: Vec::new(), total: 0 });
+            }
+        }
+        let mut conditions = doc! { "node": id(node.0), "epoch_start_s": self.seen_epochs().await? };
+        if let Some(pool) = filter.pool {
+            conditions.insert("pool", id(pool.0));
+        }
+        let keys: &[&str] = match request.sort {
+            ScoreSort::Score => &["score", "epoch_start_s"],
+            ScoreSort::CalculatedAt | ScoreSort::NodeId => &["calculated_at", "epoch_start_s"],
+        };
+        let found = page(&self.collection(SCORES), conditions, keys, request, read).await?;
+        Ok(Page { items: self.views(found.items).await?, total: found.total })
+    }
+
+    pub(super) async fn scores_of_second(&self, node: NodeId, at: TimeMs) -> Result<Vec<ScoreCenti>, Fault> {
+        let second = TimeMs::from_unix_s(at.unix_s_floor());
+        let of_second = doc! { "node": id(node.0), "calculated_at": { "$gte": second.0, "$lt": second.plus_ms(1000).0 } };
+        let mut of_epochs = of_second.clone();
+        of_epochs.insert("held", false);
+        of_epochs.insert("epoch_start_s", self.seen_epochs().await?);
+        let score = |fields: Fields<'_>| Ok(ScoreCenti(fields.number("score")?));
+        let mut scores = collect(self.collection(SCORES).find(of_epochs).await?, score).await?;
+        scores.extend(collect(self.collection(ON_DEMAND).find(of_second).await?, score).await?);
+        Ok(scores)
+    }
+
+    /// One that is there already is the same.
+    pub(super) async fn keep_on_demand(&self, receipt: &OnDemandReceipt) -> Result<(), Fault> {
+        let factors = &receipt.factors;
+        let factors =
+            [factors.observation_time.0, factors.session_quality.0, factors.uptime.0, factors.resource_efficiency.0, factors.network_performance.0];
+        let document: Document = doc! {
+            "_id": id(receipt.id.0),
+            "v": 1,
+            "node": id(receipt.node.0),
+            "calculated_at": receipt.calculated_at.0,
+            "score": receipt.score.0,
+            "period_s": receipt.period_s,
+            "observations": receipt.observations,
+            "observed_s": receipt.observed_s,
+            "raw": receipt.raw.0,
+            "multiplier": receipt.multiplier.0,
+            "factors": factors.map(|factor| Bson::Int64(i64::from(factor))).to_vec(),
+            "policy": {
+                "name": &receipt.policy.name,
+                "version": receipt.policy.version.to_string(),
+                "digest": digest(receipt.policy.digest),
+            },
+            "params": digest(receipt.params),
+            "rules": receipt.rules,
+            "facts": digest(receipt.facts),
+        };
+        once::insert_each(&self.collection(ON_DEMAND), &[document]).await
+    }
+}

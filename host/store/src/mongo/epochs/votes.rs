@@ -1,0 +1,177 @@
+use std::collections::HashMap;
+
+use lucid_model::{
+    id::NodeId,
+    score::ScoreCenti,
+    time::TimeMs,
+    vote::{BlockRef, Vote, VoteChoice, VoteState},
+};
+use lucid_ports::{Page, PageRequest, VoteFilter};
+use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
+
+use super::{
+    record::{block_document, read_block},
+    scores,
+};
+use crate::mongo::{
+    MongoStore,
+    fault::Fault,
+    fields::{Fields, digest, id},
+    index::Index,
+    nodes::NODES,
+    once::{self, Statement},
+    page::{collect, page},
+};
+
+const VOTES: &str = "votes";
+const VOTE_LISTS: &str = "vote_lists";
+/// Votes of one staged list.
+const LIST_VOTES_MAX: usize = 2_000;
+
+const fn by(name: &'static str, keys: &'static [(&'static str, i32)]) -> Index {
+    Index { collection: VOTES, name, keys, unique: false, partial: None }
+}
+
+pub(crate) const INDICES: &[Index] = &[
+    by("votes_epoch", &[("epoch_start_s", 1), ("node", 1)]),
+    by("votes_node", &[("node", 1), ("epoch_start_s", 1)]),
+    by("votes_owner", &[("owner", 1), ("epoch_start_s", 1), ("node", 1)]),
+    by("votes_state", &[("state", 1), ("epoch_start_s", 1), ("node", 1)]),
+    Index { collection: VOTE_LISTS, name: "vote_lists_epoch", keys: &[("epoch_start_s", 1), ("staged", 1)], unique: false, partial: None },
+];
+
+fn document(vote: &Vote) -> Document {
+    let mut document = doc! {
+        "_id": scores::key(vote.epoch_start_s, vote.node),
+        "v": 1,
+        "node": id(vote.node.0),
+        "epoch_start_s": vote.epoch_start_s,
+        "score": vote.score.0,
+        "block": vote.block.as_ref().map(block_document),
+        "choice": vote.choice.name(),
+        "at": vote.timestamp.0,
+        "merkle_root": digest(vote.merkle_root),
+    };
+    document.extend(course(vote));
+    document
+}
+
+/// What becomes of a vote; what it says is never changed.
+fn course(vote: &Vote) -> Document {
+    doc! {
+        "state": vote.state.name(),
+        "vote_id": vote.vote_id.as_deref(),
+        "answer": vote.answer.as_deref(),
+        "attempts": vote.attempts,
+        "next_attempt_at": vote.next_attempt_at.0,
+    }
+}
+
+fn read(fields: Fields<'_>) -> Result<Vote, Fault> {
+    Ok(Vote {
+        node: fields.id("node", NodeId)?,
+        epoch_start_s: fields.number("epoch_start_s")?,
+        score: ScoreCenti(fields.number("score")?),
+        block: read_block(fields)?,
+        choice: fields.word("choice", VoteChoice::from_name)?,
+        timestamp: fields.time("at")?,
+        merkle_root: fields.digest("merkle_root")?,
+        state: fields.word("state", VoteState::from_name)?,
+        vote_id: fields.text_or_none("vote_id")?,
+        answer: fields.text_or_none("answer")?,
+        attempts: fields.number("attempts")?,
+        next_attempt_at: fields.time("next_attempt_at")?,
+    })
+}
+
+/// A vote that has no block of its own has its epoch's.
+fn give_blocks(votes: &mut [Vote], blocks: &HashMap<i64, BlockRef>) {
+    for vote in votes.iter_mut().filter(|vote| vote.block.is_none()) {
+        vote.block = blocks.get(&vote.epoch_start_s).cloned();
+    }
+}
+
+impl MongoStore {
+    pub(super) async fn stage_votes(&self, epoch_start_s: i64, staged: ObjectId, votes: &[Vote]) -> Result<(), Fault> {
+        for votes in votes.chunks(LIST_VOTES_MAX) {
+            let votes: Vec<_> = votes.iter().map(document).collect();
+            let list = doc! { "v": 1, "epoch_start_s": epoch_start_s, "staged": staged, "votes": votes };
+            self.collection(VOTE_LISTS).insert_one(list).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds the staged votes, with their nodes' owners of now.
+    pub(super) async fn add_votes(&self, epoch_start_s: i64, staged: ObjectId) -> Result<(), Fault> {
+        let mut lists = self.collection(VOTE_LISTS).find(doc! { "epoch_start_s": epoch_start_s, "staged": staged }).await?;
+        while lists.advance().await? {
+            let list = lists.deserialize_current()?;
+            let mut votes: Vec<Document> = list.get_array("votes").into_iter().flatten().filter_map(Bson::as_document).cloned().collect();
+            let nodes: Vec<_> = votes.iter().filter_map(|vote| vote.get("node").cloned()).collect();
+            let nodes = self.collection(NODES).find(doc! { "_id": { "$in": nodes } }).projection(doc! { "owner": 1 }).await?;
+            let owners = collect(nodes, |fields| Ok((fields.id("_id", NodeId)?, fields.get("owner").cloned()))).await?;
+            let owners: HashMap<_, _> = owners.into_iter().collect();
+            for vote in &mut votes {
+                let node = Fields::of(vote).id("node", NodeId)?;
+                vote.insert("owner", owners.get(&node).cloned().flatten());
+            }
+            once::insert_each(&self.collection(VOTES), &votes).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes away the staged votes of an epoch that is closed: all, since each vote is a document now.
+    pub(super) async fn unstage_votes(&self, epoch_start_s: i64) -> Result<(), Fault> {
+        self.collection(VOTE_LISTS).delete_many(doc! { "epoch_start_s": epoch_start_s }).await?;
+        Ok(())
+    }
+
+    async fn pending_starts(&self, filter: Document) -> Result<Vec<Bson>, Fault> {
+        let mut pending = doc! { "state": VoteState::Pending.name() };
+        pending.extend(filter);
+        Ok(self.collection(VOTES).distinct("epoch_start_s", pending).await?)
+    }
+
+    pub(super) async fn votes_due(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, Fault> {
+        let due = doc! { "next_attempt_at": { "$lte": now.0 } };
+        let closed = self.closed_of(self.pending_starts(due.clone()).await?).await?;
+        let all: Vec<_> = closed.iter().map(|record| record.epoch.start_s).collect();
+        let blocks: HashMap<_, _> = closed.into_iter().filter_map(|record| Some((record.epoch.start_s, record.block?))).collect();
+        let pinned: Vec<_> = all.iter().copied().filter(|start_s| blocks.contains_key(start_s)).collect();
+        let mut filter = doc! { "state": VoteState::Pending.name(), "epoch_start_s": { "$in": all } };
+        filter.extend(due);
+        filter.insert("$or", vec![doc! { "epoch_start_s": { "$in": pinned } }, doc! { "block": { "$ne": Bson::Null } }]);
+        let cursor = self.collection(VOTES).find(filter).sort(doc! { "epoch_start_s": 1, "node": 1 }).limit(i64::from(limit)).await?;
+        let mut votes = collect(cursor, read).await?;
+        give_blocks(&mut votes, &blocks);
+        Ok(votes)
+    }
+
+    pub(super) async fn starts_without_block(&self) -> Result<Vec<i64>, Fault> {
+        let closed = self.closed_of(self.pending_starts(doc! { "block": Bson::Null }).await?).await?;
+        Ok(closed.into_iter().filter(|record| record.block.is_none()).map(|record| record.epoch.start_s).collect())
+    }
+
+    pub(super) async fn keep_answers(&self, votes: &[Vote]) -> Result<(), Fault> {
+        let statements = votes.iter().map(|vote| Statement {
+            filter: doc! { "_id": scores::key(vote.epoch_start_s, vote.node) },
+            update: doc! { "$set": course(vote) },
+            upsert: false,
+        });
+        once::update_each(self, VOTES, statements.collect()).await
+    }
+
+    pub(super) async fn list_votes(&self, filter: &VoteFilter, request: &PageRequest<()>) -> Result<Page<Vote>, Fault> {
+        let mut conditions = doc! { "epoch_start_s": self.seen_epochs().await? };
+        let ids = [("node", filter.node.map(|node| node.0)), ("owner", filter.owner.map(|owner| owner.0))];
+        conditions.extend(ids.into_iter().filter_map(|(name, value)| Some((name.to_owned(), id(value?)))));
+        if let Some(state) = filter.state {
+            conditions.insert("state", state.name());
+        }
+        let mut votes = page(&self.collection(VOTES), conditions, &["epoch_start_s", "node"], request, read).await?;
+        let starts = votes.items.iter().map(|vote| Bson::Int64(vote.epoch_start_s)).collect();
+        let blocks = self.closed_of(starts).await?.into_iter().filter_map(|record| Some((record.epoch.start_s, record.block?)));
+        give_blocks(&mut votes.items, &blocks.collect());
+        Ok(votes)
+    }
+}

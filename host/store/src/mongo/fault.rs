@@ -1,0 +1,65 @@
+use lucid_ports::StoreError;
+use mongodb::error::{Error, ErrorKind, WriteFailure};
+
+/// A unique key refused the write.
+pub(crate) const DUPLICATE_KEY: i32 = 11_000;
+
+/// Why an operation failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The driver or the server says so.
+    #[error("{}", .0.kind)]
+    Driver(#[from] Error),
+    /// What is stored, or was to be stored, cannot be.
+    #[error("{0}")]
+    Bad(String),
+}
+
+impl Fault {
+    /// Whether a unique key refused the write. The holder may be the write itself, whose first answer was lost.
+    pub(crate) fn is_duplicate(&self) -> bool {
+        match self {
+            Self::Bad(_) => false,
+            Self::Driver(error) => match error.kind.as_ref() {
+                ErrorKind::Write(WriteFailure::WriteError(error)) => error.code == DUPLICATE_KEY,
+                ErrorKind::Command(error) => error.code == DUPLICATE_KEY,
+                ErrorKind::InsertMany(many) => {
+                    many.write_concern_error.is_none()
+                        && many.write_errors.as_ref().is_some_and(|errors| errors.iter().all(|error| error.code == DUPLICATE_KEY))
+                }
+                _ => false,
+            },
+        }
+    }
+
+    /// Whether the write may have been done all the same: it was sent, and no answer or no final one came.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        match self {
+            Self::Bad(_) => false,
+            Self::Driver(error) => {
+                matches!(
+                    error.kind.as_ref(),
+                    ErrorKind::Io(_)
+                        | ErrorKind::ConnectionPoolCleared { .. }
+                        | ErrorKind::InvalidResponse { .. }
+                        | ErrorKind::Write(WriteFailure::WriteConcernError(_))
+                ) || error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
+            }
+        }
+    }
+}
+
+impl From<Fault> for StoreError {
+    /// A server that is away, changes its primary or refuses us may recover; what it holds that cannot be does not.
+    fn from(fault: Fault) -> Self {
+        let detail = fault.to_string();
+        let lasting = match &fault {
+            Fault::Bad(_) => true,
+            Fault::Driver(error) => {
+                matches!(error.kind.as_ref(), ErrorKind::Bson(_) | ErrorKind::InvalidArgument { .. } | ErrorKind::Internal { .. })
+                    || fault.is_duplicate()
+            }
+        };
+        if lasting { Self::Inconsistent { detail } } else { Self::Unavailable { detail } }
+    }
+}

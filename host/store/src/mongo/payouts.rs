@@ -1,0 +1,234 @@
+//! Payouts: one document each, with everything that may exist once under a unique index. The outbox is a query over
+//! them, so that a payout and what has to be done about it are one write.
+
+use async_trait::async_trait;
+use lucid_model::{
+    audit::AuditEntry,
+    id::{NodeId, PayoutId, RunId, UserId},
+    payout::{Payout, PayoutState, Run},
+    score::ScoreCenti,
+};
+use lucid_ports::{Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, StoreError};
+use mongodb::{
+    Collection,
+    bson::{Document, doc},
+};
+use tokio::task::JoinSet;
+
+use super::{
+    MongoStore,
+    fault::Fault,
+    fields::{Fields, bytes, id, stored},
+    index::Index,
+    once,
+    page::{collect, page},
+    runs::{self, RUNS},
+};
+
+const PAYOUTS: &str = "payouts";
+/// Payouts of one call that are written at the same time.
+const WRITES_AT_ONCE_MAX: usize = 32;
+
+const fn plain(name: &'static str, keys: &'static [(&'static str, i32)]) -> Index {
+    Index { collection: PAYOUTS, name, keys, unique: false, partial: None }
+}
+const fn unique(name: &'static str, keys: &'static [(&'static str, i32)], partial: Option<fn() -> Document>) -> Index {
+    Index { collection: PAYOUTS, name, keys, unique: true, partial }
+}
+
+pub(crate) const INDICES: &[Index] = &[
+    unique("payouts_attempt", &[("node", 1), ("cycle", 1), ("attempt", 1)], None),
+    unique("payouts_one_open", &[("node", 1)], Some(|| doc! { "closed": false })),
+    unique("payouts_external", &[("external_id", 1)], Some(|| doc! { "external_id": { "$type": "string" } })),
+    unique("payouts_txid", &[("txid", 1)], Some(|| doc! { "txid": { "$type": "string" } })),
+    plain("payouts_outbox", &[("closed", 1), ("next_attempt_at", 1), ("created_at", 1), ("_id", 1)]),
+    plain("payouts_created", &[("created_at", 1), ("_id", 1)]),
+    plain("payouts_updated", &[("updated_at", 1), ("_id", 1)]),
+    plain("payouts_amount", &[("amount", 1), ("_id", 1)]),
+    plain("payouts_status", &[("status", 1), ("_id", 1)]),
+    plain("payouts_node", &[("node", 1), ("created_at", 1), ("_id", 1)]),
+    plain("payouts_owner_created", &[("owner", 1), ("created_at", 1), ("_id", 1)]),
+    plain("payouts_owner_updated", &[("owner", 1), ("updated_at", 1), ("_id", 1)]),
+    plain("payouts_owner_amount", &[("owner", 1), ("amount", 1), ("_id", 1)]),
+    plain("payouts_owner_status", &[("owner", 1), ("status", 1), ("_id", 1)]),
+    plain("payouts_run", &[("run", 1), ("created_at", 1), ("_id", 1)]),
+    plain("payouts_status_created", &[("status", 1), ("created_at", 1), ("_id", 1)]),
+];
+
+/// What becomes of a payout: all that an update changes.
+fn course(payout: &Payout) -> Document {
+    doc! {
+        "state": payout.state.name(),
+        // The contract's coarser word, derived from the state; kept because lists sort and filter by it.
+        "status": payout.state.status().name(),
+        "sends": payout.sends,
+        "ambiguous": payout.ambiguous,
+        "request": payout.request.as_deref().map(bytes),
+        "external_id": payout.external_id.as_deref(),
+        "txid": payout.txid.as_deref(),
+        "reason": payout.reason.as_deref(),
+        "updated_at": payout.updated_at.0,
+        "submitted_at": payout.submitted_at.map(|at| at.0),
+        "processed_at": payout.processed_at.map(|at| at.0),
+        "next_attempt_at": payout.next_attempt_at.0,
+        "closed": payout.closed,
+    }
+}
+
+/// What a payout is about (payee, amount, address, cycle, …): fixed at its plan.
+fn document(payout: &Payout) -> Result<Document, Fault> {
+    let mut document = doc! {
+        "_id": id(payout.id.0),
+        "v": 1,
+        "run": id(payout.run.0),
+        "node": id(payout.node.0),
+        "owner": id(payout.owner.0),
+        "cycle": payout.cycle,
+        "attempt": payout.attempt,
+        "amount": payout.amount.0,
+        "address": payout.address.to_string(),
+        "wallet_version": payout.wallet_version,
+        "created_at": payout.created_at.0,
+        "score": payout.score.map(|score| score.0),
+        "observed_s": stored(payout.observed_s)?,
+        "period_start_s": payout.period_start_s,
+        "period_end_s": payout.period_end_s,
+        "version": stored(payout.version)?,
+    };
+    document.extend(course(payout));
+    Ok(document)
+}
+
+fn read(fields: Fields<'_>) -> Result<Payout, Fault> {
+    Ok(Payout {
+        id: fields.id("_id", PayoutId)?,
+        run: fields.id("run", RunId)?,
+        node: fields.id("node", NodeId)?,
+        owner: fields.id("owner", UserId)?,
+        cycle: fields.number("cycle")?,
+        attempt: fields.number("attempt")?,
+        amount: fields.money("amount")?,
+        address: fields.word("address", |text| text.parse().ok())?,
+        wallet_version: fields.number("wallet_version")?,
+        state: fields.word("state", PayoutState::from_name)?,
+        sends: fields.number("sends")?,
+        ambiguous: fields.truth("ambiguous")?,
+        request: fields.bytes_or_none("request")?,
+        external_id: fields.text_or_none("external_id")?,
+        txid: fields.text_or_none("txid")?,
+        reason: fields.text_or_none("reason")?,
+        created_at: fields.time("created_at")?,
+        updated_at: fields.time("updated_at")?,
+        submitted_at: fields.time_or_none("submitted_at")?,
+        processed_at: fields.time_or_none("processed_at")?,
+        next_attempt_at: fields.time("next_attempt_at")?,
+        closed: fields.truth("closed")?,
+        score: fields.number_or_none("score")?.map(ScoreCenti),
+        observed_s: fields.number("observed_s")?,
+        period_start_s: fields.number("period_start_s")?,
+        period_end_s: fields.number("period_end_s")?,
+        version: fields.number("version")?,
+    })
+}
+
+async fn update(payouts: &Collection<Document>, payout: &Payout, entry: Option<&AuditEntry>) -> Result<bool, Fault> {
+    match once::change(payouts, id(payout.id.0), stored(payout.version)?, course(payout), entry.map_or(&[], std::slice::from_ref)).await {
+        // Another payout has this transaction or external id. This one's neighbours in the batch were sent
+        // too: they must not lose their answers for it.
+        Err(fault) if fault.is_duplicate() => {
+            tracing::error!(payout = %payout.id, %fault, "a payout claims what belongs to another payout");
+            Ok(false)
+        }
+        changed => changed,
+    }
+}
+
+/// Each payout is a document and a write of its own; what is refused stops no other. All are tried before an error
+/// is answered: which of them were written is read back by whoever comes again.
+async fn update_all(store: &MongoStore, changes: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<bool>, Fault> {
+    let payouts = store.collection(PAYOUTS);
+    let mut outcomes = Vec::with_capacity(changes.len());
+    let mut waiting = changes.into_iter().enumerate();
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() < WRITES_AT_ONCE_MAX
+            && let Some((place, (payout, entry))) = waiting.next()
+        {
+            let payouts = payouts.clone();
+            running.spawn(async move { (place, update(&payouts, &payout, entry.as_ref()).await, entry) });
+        }
+        let Some(ended) = running.join_next().await else { break };
+        let (place, outcome, entry) = ended.map_err(|error| Fault::Bad(format!("a write of payouts ended early: {error}")))?;
+        if let (Ok(true), Some(entry)) = (&outcome, entry) {
+            store.drain.left(PAYOUTS, &[entry]);
+        }
+        outcomes.push((place, outcome));
+    }
+    outcomes.sort_unstable_by_key(|(place, _)| *place);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// What is due longest comes first, so that payouts that wait for their next try never keep others out.
+async fn open(payouts: &Collection<Document>, limit: u32) -> Result<Vec<Payout>, Fault> {
+    let order = doc! { "next_attempt_at": 1, "created_at": 1, "_id": 1 };
+    collect(payouts.find(doc! { "closed": false }).sort(order).limit(i64::from(limit)).await?, read).await
+}
+
+async fn list(payouts: &Collection<Document>, filter: &PayoutFilter, request: &PageRequest<PayoutSort>) -> Result<Page<Payout>, Fault> {
+    let ids = [("node", filter.node.map(|node| node.0)), ("run", filter.run.map(|run| run.0)), ("owner", filter.owner.map(|owner| owner.0))];
+    let mut conditions: Document = ids.into_iter().filter_map(|(name, value)| Some((name.to_owned(), id(value?)))).collect();
+    if let Some(status) = filter.status {
+        conditions.insert("status", status.name());
+    }
+    let key = match request.sort {
+        PayoutSort::CreatedAt => "created_at",
+        PayoutSort::UpdatedAt => "updated_at",
+        PayoutSort::Amount => "amount",
+        PayoutSort::Status => "status",
+    };
+    page(payouts, conditions, &[key, "_id"], request, read).await
+}
+
+async fn attempts(payouts: &Collection<Document>, node: NodeId, cycle: i64) -> Result<u32, Fault> {
+    let attempts = payouts.count_documents(doc! { "node": id(node.0), "cycle": cycle }).await?;
+    u32::try_from(attempts).map_err(|_| Fault::Bad(format!("{attempts} attempts to pay {node} in cycle {cycle}")))
+}
+
+async fn one(payouts: &Collection<Document>, payout: PayoutId) -> Result<Option<Payout>, Fault> {
+    let found = payouts.find_one(doc! { "_id": id(payout.0) }).await?;
+    found.map(|found| read(Fields::of(&found))).transpose()
+}
+
+#[async_trait]
+impl PayoutStore for MongoStore {
+    async fn create_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
+        Ok(runs::create(self, &run, audit).await?)
+    }
+    async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
+        Ok(runs::one(&self.collection(RUNS), id).await?)
+    }
+    async fn update_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
+        Ok(runs::update(self, &run, audit).await?)
+    }
+    async fn open_runs(&self) -> Result<Vec<Run>, StoreError> {
+        Ok(runs::open(&self.collection(RUNS)).await?)
+    }
+    async fn create_payout(&self, payout: Payout, audit: AuditEntry) -> Result<bool, StoreError> {
+        Ok(self.insert_audited(PAYOUTS, document(&payout).map_err(StoreError::from)?, &[audit]).await?)
+    }
+    async fn payout(&self, id: PayoutId) -> Result<Option<Payout>, StoreError> {
+        Ok(one(&self.collection(PAYOUTS), id).await?)
+    }
+    async fn update_payouts(&self, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<bool>, StoreError> {
+        Ok(update_all(self, payouts).await?)
+    }
+    async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError> {
+        Ok(open(&self.collection(PAYOUTS), limit).await?)
+    }
+    async fn payouts(&self, filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, StoreError> {
+        Ok(list(&self.collection(PAYOUTS), filter, &page).await?)
+    }
+    async fn attempts(&self, node: NodeId, cycle: i64) -> Result<u32, StoreError> {
+        Ok(attempts(&self.collection(PAYOUTS), node, cycle).await?)
+    }
+}

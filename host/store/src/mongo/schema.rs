@@ -1,0 +1,33 @@
+//! Which documents the database may hold: a number that grows when older binaries could misread what is written.
+
+use mongodb::{Database, bson::doc};
+
+use super::{durable, fault::Fault, fields::Fields, unusable_by};
+use crate::OpenError;
+
+/// The schema this binary reads and writes.
+pub(super) const SCHEMA: i64 = 1;
+pub(super) const META: &str = "meta";
+
+/// Writes the schema's number into a new database; refuses one that is newer.
+pub(super) async fn check(database: &Database) -> Result<(), OpenError> {
+    let found = schema(database).await.map_err(|fault| unusable_by(database, fault))?;
+    if found > SCHEMA {
+        return Err(OpenError::MongoNewerSchema { database: database.name().to_owned(), found, known: SCHEMA });
+    }
+    Ok(())
+}
+
+async fn schema(database: &Database) -> Result<i64, Fault> {
+    let meta = durable(database, META);
+    // Replicas may start at once: the number is written once, whoever is first.
+    let written = meta.update_one(doc! { "_id": "schema" }, doc! { "$setOnInsert": { "v": 1, "schema": SCHEMA } }).upsert(true).await;
+    match written.map_err(Fault::from) {
+        Ok(_) => {}
+        Err(fault) if fault.is_duplicate() => {}
+        Err(fault) => return Err(fault),
+    }
+    let document = meta.find_one(doc! { "_id": "schema" }).await?;
+    let document = document.ok_or_else(|| Fault::Bad("the schema document is missing".to_owned()))?;
+    Fields::of(&document).number("schema")
+}

@@ -1,0 +1,176 @@
+//! Observation sessions: one document each, by their id, so that a session is one node's.
+//!
+//! A report's sessions are first durable as a *claim* in the node's live document, in the one write that stores the
+//! report; then they are folded into the sessions' documents, and the claim is taken away. A crash between leaves the
+//! claim: whoever reads or adds sessions folds it first. Folding again changes nothing, since a session keeps the
+//! number of the claim it last grew by.
+
+use lucid_model::{
+    credit::Interval,
+    id::{NodeId, SessionId},
+    metric::{NetworkCounters, Usage},
+    observation::{Observation, Observer, Verdict},
+};
+use lucid_ports::SessionOutcome;
+use mongodb::bson::{Bson, Document, doc};
+
+use super::{
+    MongoStore,
+    fault::Fault,
+    fields::{Fields, id, wide},
+    index::Index,
+    live::{self, Claim, LIVE},
+    page::collect,
+};
+
+pub(crate) const SESSIONS: &str = "sessions";
+
+pub(crate) const INDICES: &[Index] = &[
+    Index { collection: SESSIONS, name: "sessions_end", keys: &[("node", 1), ("to_ms", 1), ("from_ms", 1)], unique: false, partial: None },
+    Index {
+        collection: SESSIONS,
+        name: "sessions_unverified",
+        keys: &[("_id", 1)],
+        unique: false,
+        partial: Some(|| doc! { "verdict": "unverified" }),
+    },
+];
+
+fn verdict_fields(verdict: &Verdict) -> Document {
+    match verdict {
+        Verdict::Accepted => doc! { "verdict": "accepted", "reason": Bson::Null },
+        Verdict::Rejected(reason) => doc! { "verdict": "rejected", "reason": reason },
+        Verdict::Unverified => doc! { "verdict": "unverified", "reason": Bson::Null },
+    }
+}
+
+/// What a newer claim says anew.
+fn claimed(session: &Observation) -> Document {
+    let usage = session.usage.as_ref().map(|usage| {
+        doc! {
+            "cpu": usage.cpu.0,
+            "memory": usage.memory.0,
+            "disk": usage.disk.0,
+            "bytes_sent": wide(usage.network.bytes_sent),
+            "bytes_received": wide(usage.network.bytes_received),
+            "packets_sent": wide(usage.network.packets_sent),
+            "packets_received": wide(usage.network.packets_received),
+        }
+    });
+    let mut claimed = doc! {
+        "quality": session.quality.0,
+        "usage": usage,
+        "by_observer": session.by == Observer::Observer,
+        "received_at": session.received_at.0,
+    };
+    claimed.extend(verdict_fields(&session.verdict));
+    claimed
+}
+
+/// The session as a document of its own, and as an element of a claim.
+pub(crate) fn document(session: &Observation) -> Document {
+    let (from, to) = (session.span.from.0, session.span.to.0);
+    let mut document = doc! { "_id": id(session.session.0), "v": 1, "node": id(session.node.0), "from_ms": from, "to_ms": to };
+    document.extend(claimed(session));
+    document
+}
+
+fn read_usage(fields: Fields<'_>) -> Result<Usage, Fault> {
+    let network = NetworkCounters {
+        bytes_sent: fields.wide("bytes_sent")?,
+        bytes_received: fields.wide("bytes_received")?,
+        packets_sent: fields.wide("packets_sent")?,
+        packets_received: fields.wide("packets_received")?,
+    };
+    Ok(Usage { cpu: fields.ppm("cpu")?, memory: fields.ppm("memory")?, disk: fields.ppm("disk")?, network })
+}
+
+pub(crate) fn read(fields: Fields<'_>) -> Result<Observation, Fault> {
+    let reason = fields.text_or_none("reason")?;
+    let verdict = fields.word("verdict", |word| match word {
+        "accepted" => Some(Verdict::Accepted),
+        "rejected" => Some(Verdict::Rejected(reason.unwrap_or_default())),
+        "unverified" => Some(Verdict::Unverified),
+        _ => None,
+    })?;
+    Ok(Observation {
+        session: fields.id("_id", SessionId)?,
+        node: fields.id("node", NodeId)?,
+        span: Interval { from: fields.time("from_ms")?, to: fields.time("to_ms")? },
+        quality: fields.ppm("quality")?,
+        usage: fields.document_or_none("usage")?.map(read_usage).transpose()?,
+        by: if fields.truth("by_observer")? { Observer::Observer } else { Observer::Itself },
+        received_at: fields.time("received_at")?,
+        verdict,
+    })
+}
+
+impl MongoStore {
+    /// Folds what earlier reports claimed and a crash left: of these nodes, or of all.
+    pub(crate) async fn fold_claims(&self, nodes: Option<&[NodeId]>) -> Result<(), Fault> {
+        for live in live::with_claims(&self.collection(LIVE), nodes).await? {
+            for claim in &live.claims {
+                self.fold(live.node, claim).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Grows the sessions of a claim and takes the claim away; one outcome a session.
+    pub(crate) async fn fold(&self, node: NodeId, claim: &Claim) -> Result<Vec<SessionOutcome>, Fault> {
+        let mut outcomes = Vec::with_capacity(claim.sessions.len());
+        for session in &claim.sessions {
+            outcomes.push(self.grow(session, claim.number).await?);
+        }
+        let taken = doc! { "$pull": { "claims": { "claim": claim.number } } };
+        self.collection(LIVE).update_one(doc! { "_id": id(node.0) }, taken).await?;
+        Ok(outcomes)
+    }
+
+    /// A session keeps its start, and its end only moves on; what else is said of it is the newest claim. What an
+    /// observer vouched for, the node's own claim does not replace: it could raise its own quality.
+    async fn grow(&self, session: &Observation, claim: i64) -> Result<SessionOutcome, Fault> {
+        let sessions = self.collection(SESSIONS);
+        let mut fresh = document(session);
+        fresh.insert("claim", claim);
+        match sessions.insert_one(fresh).await.map_err(Fault::from) {
+            Ok(_) => return Ok(SessionOutcome::Stored),
+            Err(fault) if fault.is_duplicate() => {}
+            Err(fault) => return Err(fault),
+        }
+        let mut older = doc! { "_id": id(session.session.0), "node": id(session.node.0), "claim": { "$lt": claim } };
+        if session.by == Observer::Itself {
+            older.insert("by_observer", false);
+        }
+        let mut said = claimed(session);
+        said.insert("claim", claim);
+        let grown = sessions.update_one(older, doc! { "$set": said, "$max": { "to_ms": session.span.to.0 } }).await?;
+        if grown.matched_count == 1 {
+            return Ok(SessionOutcome::Stored);
+        }
+        let own = doc! { "_id": id(session.session.0), "node": id(session.node.0) };
+        let own = sessions.find_one(own).projection(doc! { "_id": 1 }).await?;
+        Ok(if own.is_some() { SessionOutcome::Stored } else { SessionOutcome::OfAnotherNode })
+    }
+
+    /// Sessions of these nodes that overlap the range, by node, start and id.
+    pub(crate) async fn overlapping(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<Observation>, Fault> {
+        self.fold_claims(Some(nodes)).await?;
+        let nodes: Vec<_> = nodes.iter().map(|node| id(node.0)).collect();
+        let filter = doc! { "node": { "$in": nodes }, "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };
+        collect(self.collection(SESSIONS).find(filter).sort(doc! { "node": 1, "from_ms": 1, "_id": 1 }).await?, read).await
+    }
+
+    pub(crate) async fn unverified_sessions(&self, range: Interval, limit: u32) -> Result<Vec<Observation>, Fault> {
+        self.fold_claims(None).await?;
+        let filter = doc! { "verdict": "unverified", "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };
+        collect(self.collection(SESSIONS).find(filter).sort(doc! { "_id": 1 }).limit(i64::from(limit)).await?, read).await
+    }
+
+    /// Replaces a session's verdict; doing so again changes nothing.
+    pub(crate) async fn set_verdict(&self, session: &Observation) -> Result<(), Fault> {
+        let own = doc! { "_id": id(session.session.0), "node": id(session.node.0) };
+        self.collection(SESSIONS).update_one(own, doc! { "$set": verdict_fields(&session.verdict) }).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+use async_trait::async_trait;
+use lucid_model::id::FamilyId;
+use lucid_ports::{Environment, Stamp, StampStore, StoreError};
+use mongodb::bson::doc;
+
+use super::{
+    MongoStore,
+    fault::Fault,
+    fields::{self, Fields},
+    schema::META,
+};
+
+fn environment(word: &str) -> Option<Environment> {
+    [Environment::Sandbox, Environment::Live].into_iter().find(|environment| environment.name() == word)
+}
+
+fn read(fields: Fields<'_>) -> Result<Stamp, Fault> {
+    Ok(Stamp {
+        environment: fields.word("environment", environment)?,
+        network: fields.text("network")?,
+        rail: fields.text("rail")?,
+        family: fields.id("family", FamilyId)?,
+    })
+}
+
+impl MongoStore {
+    async fn stamp(&self, fresh: &Stamp) -> Result<Stamp, Fault> {
+        let meta = self.collection(META);
+        let document = doc! {
+            "_id": "stamp", "v": 1, "environment": fresh.environment.name(), "network": &fresh.network, "rail": &fresh.rail,
+            "family": fields::id(fresh.family.0),
+        };
+        match meta.insert_one(document).await.map_err(Fault::from) {
+            Ok(_) => {}
+            // What is there by now counts, whoever wrote it.
+            Err(fault) if fault.is_duplicate() || fault.is_ambiguous() => {}
+            Err(fault) => return Err(fault),
+        }
+        let stamp = meta.find_one(doc! { "_id": "stamp" }).await?;
+        read(Fields::of(&stamp.ok_or_else(|| Fault::Bad("the stamp is missing".to_owned()))?))
+    }
+}
+
+#[async_trait]
+impl StampStore for MongoStore {
+    async fn stamp_or(&self, fresh: Stamp) -> Result<Stamp, StoreError> {
+        Ok(self.stamp(&fresh).await?)
+    }
+}

@@ -1,0 +1,107 @@
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use lucid_model::{
+    credit::Interval,
+    id::NodeId,
+    metric::{Sample, UsageSum, UsageSummary},
+    observation::Observation,
+};
+use lucid_ports::{LiveState, NodeObserved, Report, ReportOutcome, StoreError, TelemetryStore};
+
+use super::{
+    MongoStore,
+    buckets::Seen,
+    fault::Fault,
+    live::{self, LIVE},
+};
+
+/// Nodes whose samples are in memory at once.
+const NODES_AT_ONCE_MAX: usize = 100;
+
+fn usage(seen: Option<&Seen>) -> UsageSum {
+    let mut sum = UsageSum::default();
+    for sample in seen.iter().flat_map(|seen| seen.samples.values()) {
+        sum.add(sample.usage);
+    }
+    sum
+}
+
+impl MongoStore {
+    async fn newest_samples(&self, node: NodeId, range: Interval, limit: u32) -> Result<Vec<Sample>, Fault> {
+        let seen = self.seen(&[node], range).await?.remove(&node).unwrap_or_default();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut newest: Vec<_> = seen.samples.into_values().rev().take(limit).collect();
+        newest.reverse();
+        Ok(newest)
+    }
+
+    async fn node_usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, Fault> {
+        Ok(usage(self.seen(&[node], range).await?.get(&node)).finish())
+    }
+
+    async fn usage_of_all(&self, nodes: Option<&[NodeId]>, range: Interval) -> Result<(UsageSummary, u64), Fault> {
+        let all = match nodes {
+            Some(nodes) => nodes.to_vec(),
+            None => live::nodes(&self.collection(LIVE)).await?,
+        };
+        let (mut sum, mut open) = (UsageSum::default(), 0_u64);
+        for nodes in all.chunks(NODES_AT_ONCE_MAX) {
+            let seen = self.seen(nodes, range).await?;
+            nodes.iter().for_each(|node| sum.merge(&usage(seen.get(node))));
+            for state in live::states(&self.collection(LIVE), nodes).await?.into_iter().flatten() {
+                open = open.saturating_add(state.sample.map_or(0, |sample| u64::from(sample.active_sessions)));
+            }
+        }
+        Ok((sum.finish(), open))
+    }
+
+    async fn observed_of(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, Fault> {
+        let mut observed = Vec::with_capacity(nodes.len());
+        for nodes in nodes.chunks(NODES_AT_ONCE_MAX) {
+            let mut sessions = HashMap::<NodeId, Vec<Observation>>::new();
+            for session in self.overlapping(nodes, range).await? {
+                sessions.entry(session.node).or_default().push(session);
+            }
+            let mut seen = self.seen(nodes, range).await?;
+            for node in nodes {
+                let usage = usage(seen.get(node)).finish();
+                let presence = seen.remove(node).unwrap_or_default().presence;
+                let presence = presence.into_iter().map(|(from, to)| Interval { from, to }).collect();
+                observed.push(NodeObserved { node: *node, sessions: sessions.remove(node).unwrap_or_default(), presence, usage });
+            }
+        }
+        Ok(observed)
+    }
+}
+
+#[async_trait]
+impl TelemetryStore for MongoStore {
+    async fn store_report(&self, report: Report) -> Result<ReportOutcome, StoreError> {
+        Ok(self.keep_report(&report).await?)
+    }
+    async fn live_states(&self, nodes: &[NodeId]) -> Result<Vec<Option<LiveState>>, StoreError> {
+        Ok(live::states(&self.collection(LIVE), nodes).await?)
+    }
+    async fn samples(&self, node: NodeId, range: Interval, limit: u32) -> Result<Vec<Sample>, StoreError> {
+        Ok(self.newest_samples(node, range, limit).await?)
+    }
+    async fn usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, StoreError> {
+        Ok(self.node_usage(node, range).await?)
+    }
+    async fn fleet_usage(&self, nodes: Option<&[NodeId]>, range: Interval) -> Result<(UsageSummary, u64), StoreError> {
+        Ok(self.usage_of_all(nodes, range).await?)
+    }
+    async fn observed(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, StoreError> {
+        Ok(self.observed_of(nodes, range).await?)
+    }
+    async fn unverified(&self, range: Interval, limit: u32) -> Result<Vec<Observation>, StoreError> {
+        Ok(self.unverified_sessions(range, limit).await?)
+    }
+    async fn set_verdicts(&self, sessions: Vec<Observation>) -> Result<(), StoreError> {
+        for session in &sessions {
+            self.set_verdict(session).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! The suite on a MongoDB server, and what only several processes can break.
+
+mod drain;
+mod opening;
+mod server;
+
+use std::sync::Arc;
+
+use lucid_ports::Store;
+use tokio::{runtime::Handle, task::block_in_place};
+use uuid::Uuid;
+
+use super::MongoStore;
+use crate::conformance::{Backend, conformance_suite};
+
+/// A database of its own for each test.
+struct Mongo {
+    url: String,
+    store: Option<Arc<dyn Store>>,
+}
+
+impl Backend for Mongo {
+    fn store(&self) -> Arc<dyn Store> {
+        self.store.clone().unwrap()
+    }
+    fn reopen(&mut self) {
+        self.store = None;
+        self.store = Some(Arc::new(open(&self.url)));
+    }
+}
+
+impl Drop for Mongo {
+    /// Somebody else's server is left as it was.
+    fn drop(&mut self) {
+        if std::env::var_os("MONGODB_URI").is_some() {
+            let dropped = block_in_place(|| Handle::current().block_on(async { MongoStore::open(&self.url).await.unwrap().database.drop().await }));
+            dropped.unwrap();
+        }
+    }
+}
+
+fn open(url: &str) -> MongoStore {
+    block_in_place(|| Handle::current().block_on(MongoStore::open(url))).unwrap()
+}
+
+/// The URL of a database that nobody has used; none where no server can be had.
+fn fresh() -> Option<String> {
+    Some(server::with_database(server::uri()?, &format!("lucid-test-{}", Uuid::now_v7().simple())))
+}
+
+fn mongo() -> Option<Mongo> {
+    let url = fresh()?;
+    let store: Arc<dyn Store> = Arc::new(open(&url));
+    Some(Mongo { url, store: Some(store) })
+}
+
+mod suite {
+    super::conformance_suite!(crate::mongo::tests::mongo);
+}
