@@ -40,6 +40,9 @@ const DEFAULT_DATABASE: &str = "lucid";
 /// For finding a server that may be written to, unless the URL says otherwise.
 const SELECTION_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// Connections of this process, unless the URL says otherwise; an operation beyond waits for one.
+const CONNECTIONS_MAX: u32 = 64;
+
 /// A store in a database of a MongoDB server.
 pub struct MongoStore {
     database: Database,
@@ -56,6 +59,7 @@ impl MongoStore {
         let mut options = ClientOptions::parse(url).await.map_err(wrong)?;
         options.app_name.get_or_insert_with(|| "lucid".to_owned());
         options.server_selection_timeout.get_or_insert(SELECTION_TIME_MAX);
+        options.max_pool_size.get_or_insert(CONNECTIONS_MAX);
         let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
         let client = Client::with_options(options).map_err(wrong)?;
         let database = client.database(&name);
