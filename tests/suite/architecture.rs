@@ -19,7 +19,7 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
 ];
 
 /// Libraries that belong to one room.
-const BELONGS_TO: [(&str, &[&str]); 9] = [
+const BELONGS_TO: [(&str, &[&str]); 11] = [
     ("wasmtime", &["lucid-engine"]),
     ("rusqlite", &["lucid-store", "lucid-sandbox", "lucid"]),
     ("axum", &["lucid-server", "lucid-sandbox", "lucid"]),
@@ -29,6 +29,8 @@ const BELONGS_TO: [(&str, &[&str]); 9] = [
     ("clap", &["lucid"]),
     ("governor", &["lucid-store"]),
     ("jsonwebtoken", &["lucid-server"]),
+    ("mongodb", &["lucid-store"]),
+    ("redis", &["lucid-store"]),
 ];
 
 fn dependencies() -> BTreeMap<String, Vec<String>> {
