@@ -17,7 +17,10 @@ use lucid_server::{
     Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits, KeyringSettings, RoleMap, TlsFiles, TokenSettings,
 };
 use lucid_service::{Actor, Approval, Ports, Service, ServiceConfig, Trust};
-use lucid_store::coord::{LocalCoordinator, LocalLimiter, Quotas, RedisCoordinator, RedisSettings};
+use lucid_store::{
+    OpenError,
+    coord::{LocalCoordinator, LocalLimiter, Quotas, RedisCoordinator, RedisSettings},
+};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
 
@@ -69,7 +72,7 @@ pub async fn compose(config: &Config) -> Result<App> {
     let edge = edge(config)?;
     let jwt_secret = jwt_secret(config, &data)?;
     let auth = authenticator(config, &data, jwt_secret.clone())?;
-    let store = lucid_store::open(&config.store.url).await.map_err(anyhow::Error::from)?;
+    let store = lucid_store::open(&config.store.url).await.map_err(unusable)?;
     let sandbox = sandbox(config, data.join("sandbox"))?;
     let (rail, environment) = rail(config, sandbox.as_ref())?;
     let family = stamp(store.as_ref(), environment, rail.as_deref()).await?;
@@ -112,6 +115,20 @@ pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) 
         service.fund_treasury(&Actor::system(), "sandbox", funds, "funds of the sandbox").await?;
     }
     Ok(service.watch_fleet().await?)
+}
+
+/// A URL that is wrong, or a store that a newer binary has written, is the operator's to mend.
+fn unusable(error: OpenError) -> anyhow::Error {
+    let wrong = matches!(
+        error,
+        OpenError::NotAUrl { .. }
+            | OpenError::Scheme { .. }
+            | OpenError::MongoUrl { .. }
+            | OpenError::NewerSchema { .. }
+            | OpenError::MongoNewerSchema { .. }
+    );
+    let error = anyhow::Error::from(error);
+    if wrong { ConfigError(format!("{error:#}")).into() } else { error }
 }
 
 /// The serving edge. The limit of open files is raised with it: connections are most of them.

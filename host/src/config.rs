@@ -77,7 +77,11 @@ impl Config {
         }
         let mut config: Self = figment.extract().map_err(|error| ConfigError(error.to_string().replace('\n', " ")))?;
         if let Some(data) = &flags.data {
-            config.store.url = format!("sqlite://{}", data.display());
+            config.store.data_dir.clone_from(data);
+            // A server that is named stays the store; the folder is then for files alone.
+            if config.folder().is_some() {
+                config.store.url = format!("sqlite://{}", data.display());
+            }
         }
         config.server.port = flags.port.unwrap_or(config.server.port);
         config.check()?;
@@ -86,8 +90,9 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let wrong = |text: String| Err(ConfigError(text));
-        if !self.store.url.starts_with("sqlite://") {
-            return wrong(format!("store.url {:?}: only sqlite:// is built in yet", self.store.url));
+        // The URL itself may have a password in it.
+        if !["sqlite://", "mongodb://", "mongodb+srv://"].iter().any(|scheme| self.store.url.starts_with(scheme)) {
+            return wrong("store.url (MONGODB_URI): must begin with sqlite://, mongodb:// or mongodb+srv://".into());
         }
         self.check_server()?;
         if self.audit.seal_interval_s == 0 {
@@ -148,9 +153,19 @@ impl Config {
         }
     }
 
-    /// Where state is kept.
+    /// Where files are kept: the store's folder if it is one.
     pub fn data_dir(&self) -> &Path {
-        Path::new(self.store.url.strip_prefix("sqlite://").unwrap_or(&self.store.url))
+        self.folder().unwrap_or(&self.store.data_dir)
+    }
+
+    /// Where state is kept, for people.
+    pub fn store_shown(&self) -> String {
+        self.folder().map_or_else(|| "MongoDB".to_owned(), |folder| format!("{} (SQLite)", folder.display()))
+    }
+
+    /// The store's folder, if it is one.
+    fn folder(&self) -> Option<&Path> {
+        self.store.url.strip_prefix("sqlite://").map(Path::new)
     }
 }
 

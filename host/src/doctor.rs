@@ -30,7 +30,7 @@ pub async fn examine(flags: &Flags) -> Vec<Finding> {
         }
     };
     let mut findings = vec![configuration(&config), machine::open_files(&config)];
-    findings.extend(store::examine(&config));
+    findings.extend(store::examine(&config).await);
     findings.extend(machine::disk(config.data_dir()));
     let mut clocks = Clocks::default();
     findings.push(redis::examine(&config, &mut clocks).await);

@@ -54,7 +54,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     let jwt_secret = jwt_secret.context("there is no secret to sign tokens with")?;
     let mut events = service.bus().subscribe();
     let mut seen = BTreeSet::new();
-    view.stage("store", &format!("{} (SQLite)", config.data_dir().display()));
+    view.stage("store", &config.store_shown());
     view.stage(
         "sandbox",
         &format!("payments and chain at {}; no money moves", sandbox.as_ref().map(lucid_sandbox::Sandbox::url).unwrap_or_default()),

@@ -52,7 +52,8 @@ fn wrong_configuration_is_exit_code_2_and_names_the_key() {
         (vec![("JWT_SECRET", crate::support::SECRET), ("ROLE_MAP", r#"{"auditor":["emperor"]}"#)], "emperor"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("ROLE_MAP", "auditor=viewer")], "ROLE_MAP"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_LIMITS_REGISTRATIONS_BURST", "0")], "limits.registrations_burst"),
-        (vec![("JWT_SECRET", crate::support::SECRET), ("MONGODB_URI", "mongodb://127.0.0.1")], "MONGODB_URI"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("MONGODB_URI", "postgres://me:secret@127.0.0.1")], "MONGODB_URI"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("MONGODB_URI", "mongodb://127.0.0.1:port/")], "mongodb url"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("REDIS_URI", "rediss://127.0.0.1")], "REDIS_URI"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("REDIS_URL", "127.0.0.1:6379")], "coordination.redis_url"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_SCORING_EPOCH_S", "7")], "scoring.epoch_s"),
@@ -70,6 +71,19 @@ fn wrong_configuration_is_exit_code_2_and_names_the_key() {
         assert!(line.contains(named), "{named}: {line}");
         assert_eq!(process.output_code(), Some(2), "{named}");
     }
+}
+
+#[test]
+fn a_mongodb_that_does_not_answer_is_named_and_nothing_else_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let uri = format!("mongodb://me:hidden@{nobody}/nodes?serverSelectionTimeoutMS=200");
+    let settings = [("JWT_SECRET", crate::support::SECRET), ("NODE_MANAGEMENT_PORT", "0"), ("RAIL", "sandbox"), ("MONGODB_URI", uri.as_str())];
+    let mut process = Process::start(&["serve", "--data", dir.path().to_str().unwrap()], &settings, true);
+    let line = process.wait_for(|line| line.starts_with("lucid:").then(|| line.to_owned()));
+    assert!(line.contains("cannot open mongodb database nodes") && !line.contains("hidden"), "{line}");
+    assert_eq!(process.output_code(), Some(1));
+    assert!(!dir.path().join("core.db").exists());
 }
 
 #[test]

@@ -20,8 +20,9 @@ enum Form {
 }
 
 /// The network's names, and where each goes.
-const NAMES: [(&str, &str, Form); 29] = [
+const NAMES: [(&str, &str, Form); 30] = [
     ("NODE_MANAGEMENT_PORT", "server.port", Form::Plain),
+    ("MONGODB_URI", "store.url", Form::Text),
     ("BLOCKCHAIN_URL", "chain.url", Form::Text),
     ("TRON_PAYMENT_URL", "rail.url", Form::Text),
     ("TRON_PAYMENT_TOKEN_FILE", "rail.token_file", Form::Text),
@@ -55,11 +56,8 @@ const NAMES: [(&str, &str, Form); 29] = [
 /// Keys whose values are lists; a variable has their items with commas between them.
 const LISTS: [&str; 2] = ["server.trusted_proxies", "server.cors_origins"];
 
-/// Backends that are named by variables and not built in yet: better no start than the wrong store.
-const NOT_BUILT_IN: [&str; 1] = ["MONGODB_URI"];
-
-/// Variables that would lead `lucid up` to somebody's real money or chain.
-const UP_IGNORES: [&str; 5] = ["TRON_PAYMENT_URL", "TRON_PAYMENT_TOKEN_FILE", "RAIL", "BLOCKCHAIN_URL", "API_GATEWAY_URL"];
+/// Variables that would lead `lucid up` to somebody's real money, chain or records.
+const UP_IGNORES: [&str; 6] = ["MONGODB_URI", "TRON_PAYMENT_URL", "TRON_PAYMENT_TOKEN_FILE", "RAIL", "BLOCKCHAIN_URL", "API_GATEWAY_URL"];
 
 /// Those of them that are set.
 pub fn ignored_by_up() -> Vec<&'static str> {
@@ -68,9 +66,6 @@ pub fn ignored_by_up() -> Vec<&'static str> {
 
 /// The environment's values by configuration key.
 pub fn values(up: bool) -> Result<Vec<(String, Value)>, ConfigError> {
-    if let Some(name) = NOT_BUILT_IN.into_iter().find(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty())) {
-        return Err(ConfigError(format!("{name} is set, and this build has no MongoDB yet; unset it to use SQLite (store.url)")));
-    }
     let mut values = Vec::new();
     for (name, key, form) in NAMES {
         if up && UP_IGNORES.contains(&name) {

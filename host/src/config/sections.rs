@@ -8,13 +8,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// `sqlite://FOLDER`.
+    /// `MONGODB_URI`: `sqlite://FOLDER`, `mongodb://…` or `mongodb+srv://…`.
     pub url: String,
+    /// Where files go (secrets, caches) if the store is not a folder itself.
+    pub data_dir: PathBuf,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { url: "sqlite://data".into() }
+        Self { url: "sqlite://data".into(), data_dir: "data".into() }
     }
 }
 

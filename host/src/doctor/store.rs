@@ -12,7 +12,10 @@ use crate::config::{Config, RailKind};
 /// Longest time for the check of one file's pages.
 const CHECK_TIME_MAX: Duration = Duration::from_secs(10);
 
-pub fn examine(config: &Config) -> Vec<Finding> {
+pub async fn examine(config: &Config) -> Vec<Finding> {
+    if config.store.url.starts_with("mongodb") {
+        return vec![mongo(&config.store.url).await];
+    }
     let dir = config.data_dir();
     if !dir.join("core.db").is_file() {
         let todo = "nothing, if the service never ran here; else name its folder with --data";
@@ -27,6 +30,14 @@ pub fn examine(config: &Config) -> Vec<Finding> {
             findings
         }
         Err(error) => vec![Finding::fail("store", chain(&error), unreadable(&error))],
+    }
+}
+
+async fn mongo(url: &str) -> Finding {
+    match lucid_store::look_at_mongo(url).await {
+        Ok((version, database)) => Finding::ok("store", format!("MongoDB {version} answers; database {database}")),
+        Err(error @ OpenError::MongoNewerSchema { .. }) => Finding::fail("store", chain(&error), "use the newer binary that has written it"),
+        Err(error) => Finding::fail("store", chain(&error), "see that MONGODB_URI is right and the server's replica set has a primary"),
     }
 }
 

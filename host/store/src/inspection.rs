@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use lucid_ports::Stamp;
 
-use crate::{OpenError, sqlite};
+use crate::{OpenError, mongo, sqlite};
 
 /// What was found in a store that was only looked at.
 #[derive(Debug, Clone)]
@@ -48,7 +48,15 @@ pub enum Integrity {
 pub fn inspect(url: &str, check_time_max: std::time::Duration) -> Result<Inspection, OpenError> {
     match url.split_once("://") {
         Some(("sqlite", place)) if !place.is_empty() => sqlite::inspect(Path::new(place), check_time_max),
-        Some((scheme, _)) => Err(OpenError::Scheme { scheme: scheme.to_owned(), problem: "not one that can be inspected" }),
+        Some((scheme, _)) => Err(OpenError::Scheme { scheme: scheme.to_owned() }),
         None => Err(OpenError::NotAUrl { url: url.to_owned() }),
     }
+}
+
+/// Looks at a MongoDB database without opening it for use: the server's version and the database's name.
+///
+/// # Errors
+/// [`OpenError`] if the URL is wrong, no server answers, or the database is of a newer schema.
+pub async fn look_at_mongo(url: &str) -> Result<(String, String), OpenError> {
+    mongo::look(url).await
 }

@@ -18,7 +18,7 @@ use std::{
 
 use lucid_ports::Store;
 
-pub use inspection::{Inspection, Integrity, StoreFile, inspect};
+pub use inspection::{Inspection, Integrity, StoreFile, inspect, look_at_mongo};
 pub use mongo::MongoStore;
 pub use sqlite::{SqliteStore, open_audit_log};
 

@@ -52,10 +52,35 @@ const DEFAULT_DATABASE: &str = "lucid";
 /// For finding a server that may be written to, unless the URL says otherwise.
 const SELECTION_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// Connections of this process, unless the URL says otherwise; an operation beyond waits for one.
+const CONNECTIONS_MAX: u32 = 64;
+
 /// A store in a database of a MongoDB server.
 pub struct MongoStore {
     database: Database,
     drain: Drain,
+}
+
+/// Connects to the database that `url` names, and pings it; nothing is created.
+async fn connect(url: &str) -> Result<Database, OpenError> {
+    let wrong = |source| OpenError::MongoUrl { source };
+    let mut options = ClientOptions::parse(url).await.map_err(wrong)?;
+    options.app_name.get_or_insert_with(|| "lucid".to_owned());
+    options.server_selection_timeout.get_or_insert(SELECTION_TIME_MAX);
+    options.max_pool_size.get_or_insert(CONNECTIONS_MAX);
+    let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
+    let database = Client::with_options(options).map_err(wrong)?.database(&name);
+    database.run_command(doc! { "ping": 1 }).await.map_err(|source| OpenError::MongoDatabase { database: name, source })?;
+    Ok(database)
+}
+
+/// The server's version and the database's name, for who looks from outside; nothing is created.
+pub(crate) async fn look(url: &str) -> Result<(String, String), OpenError> {
+    let database = connect(url).await?;
+    schema::check_only(&database).await?;
+    let unusable = |source| OpenError::MongoDatabase { database: database.name().to_owned(), source };
+    let server = database.run_command(doc! { "buildInfo": 1 }).await.map_err(unusable)?;
+    Ok((server.get_str("version").unwrap_or("of unknown version").to_owned(), database.name().to_owned()))
 }
 
 impl MongoStore {
@@ -64,15 +89,7 @@ impl MongoStore {
     /// # Errors
     /// [`OpenError`] if the URL is wrong, no server answers, or the database is of a newer schema.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
-        let wrong = |source| OpenError::MongoUrl { source };
-        let mut options = ClientOptions::parse(url).await.map_err(wrong)?;
-        options.app_name.get_or_insert_with(|| "lucid".to_owned());
-        options.server_selection_timeout.get_or_insert(SELECTION_TIME_MAX);
-        let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
-        let client = Client::with_options(options).map_err(wrong)?;
-        let database = client.database(&name);
-        let unusable = |source| OpenError::MongoDatabase { database: name.clone(), source };
-        database.run_command(doc! { "ping": 1 }).await.map_err(unusable)?;
+        let database = connect(url).await?;
         schema::check(&database).await?;
         index::create(&database).await.map_err(|fault| unusable_by(&database, fault))?;
         let chain = Chain::new(durable(&database, audit::LINKS), durable(&database, audit::ENTRIES));

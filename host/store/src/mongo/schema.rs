@@ -12,6 +12,17 @@ pub(super) const META: &str = "meta";
 /// Writes the schema's number into a new database; refuses one that is newer.
 pub(super) async fn check(database: &Database) -> Result<(), OpenError> {
     let found = schema(database).await.map_err(|fault| unusable_by(database, fault))?;
+    known(database, found)
+}
+
+/// The same for who only looks: a database without a number is one that no service ever used.
+pub(super) async fn check_only(database: &Database) -> Result<(), OpenError> {
+    let read = async { durable(database, META).find_one(doc! { "_id": "schema" }).await?.map(|d| Fields::of(&d).number("schema")).transpose() };
+    let found: Result<Option<i64>, Fault> = read.await;
+    known(database, found.map_err(|fault| unusable_by(database, fault))?.unwrap_or(SCHEMA))
+}
+
+fn known(database: &Database, found: i64) -> Result<(), OpenError> {
     if found > SCHEMA {
         return Err(OpenError::MongoNewerSchema { database: database.name().to_owned(), found, known: SCHEMA });
     }

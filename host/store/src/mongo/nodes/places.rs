@@ -26,7 +26,10 @@ struct Shared {
     key: String,
 }
 
-fn shared(node: &Node) -> [(Option<Shared>, fn(&NodeCaps, bool) -> u64); 4] {
+/// Which cap counts; the address is IPv4 or not.
+type Limit = fn(&NodeCaps, bool) -> u64;
+
+fn shared(node: &Node) -> [(Option<Shared>, Limit); 4] {
     let text = |field: &'static str, value: String| Shared { field, key: format!("{field}:{value}:"), value: Bson::String(value) };
     let owner = Shared { field: "owner", value: fields::id(node.owner.0), key: format!("owner:{}:", node.owner) };
     [

@@ -83,7 +83,8 @@ impl MongoStore {
             for ((node, from), to) in beyond.into_iter().zip((0..pool.max_nodes).filter(|slot| !slots.contains(slot))) {
                 self.move_slot(pool.id, node, from, to).await?;
             }
-            self.unblock_stale(pool).await?;
+            // Not those of others who are about to write the same version.
+            self.unblock_stale(&Pool { version: pool.version.saturating_sub(1), ..pool.clone() }).await?;
         }
         self.unblock(pool.id, block).await?;
         Err(Fault::Bad(format!("pool {} was filled as fast as it was made smaller", pool.id)))
