@@ -17,6 +17,7 @@ lint: ## formatting, lints, frozen interfaces
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 test: lint ## everything that is checked on every change
+	scripts/test-servers.sh
 	cargo test --locked --workspace
 	cd plugins && cargo test --locked
 	scripts/check-plugins.sh target/rebuilt-policies

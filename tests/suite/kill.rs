@@ -9,7 +9,7 @@ use std::{
 use lucid_model::money::MicroUsdt;
 use serde_json::{Value, json};
 
-use crate::support::{Lucid, SHORT, SandboxProcess, eventually, node::TestNode};
+use crate::support::{Lucid, SHORT, SandboxProcess, eventually, mongo::MongoServer, node::TestNode};
 
 /// How many times the service is killed; `make test-deep` sets more.
 fn kills() -> u32 {
@@ -35,6 +35,18 @@ fn micro(amount: &Value) -> i64 {
 
 #[test]
 fn payout_is_not_sent_twice_after_a_crash() {
+    let lucid = payouts_survive(&[], kills());
+    assert_eq!(crate::audit::verify(&lucid, &[]).0, Some(0));
+}
+
+#[test]
+fn payout_is_not_sent_twice_after_a_crash_over_mongodb() {
+    let Some(server) = MongoServer::start() else { return };
+    payouts_survive(&[("MONGODB_URI", &server.database())], kills().div_ceil(2));
+}
+
+/// Kills the service in the middle of settlement cycles, so often; then everything is paid, once.
+fn payouts_survive(store: &[(&str, &str)], kills: u32) -> Lucid {
     let sandbox = SandboxProcess::start();
     let mut settings = SHORT.to_vec();
     settings.extend([
@@ -42,12 +54,13 @@ fn payout_is_not_sent_twice_after_a_crash() {
         ("BLOCKCHAIN_URL", sandbox.url.as_str()),
         ("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "100000"),
     ]);
+    settings.extend(store);
     // Slow answers, so that a kill often finds a request in flight.
     sandbox.set_faults(&json!({ "payout": [{ "effect": "once", "answer": { "drip": { "ms": 15 } } }] }));
     let mut lucid = Lucid::serve_with(&settings);
     let mut nodes: Vec<TestNode> = (1..=4).map(|number| TestNode::register(&lucid, "alice", number)).collect();
     let started = Instant::now();
-    for kill in 0..kills() {
+    for kill in 0..kills {
         // A different moment of the settlement cycle each time, spread by a step that does not divide it.
         let until = started + Duration::from_millis(3_300) * (kill + 1);
         while Instant::now() < until {
@@ -71,7 +84,7 @@ fn payout_is_not_sent_twice_after_a_crash() {
     let transfers = sandbox.get("/api/v1/sandbox/transfers?limit=1000");
     check_money(&lucid, &nodes, transfers["transfers"].as_array().unwrap());
     crate::audit::check_entries_fit_together(&lucid, &["node", "run", "payout"]);
-    assert_eq!(crate::audit::verify(&lucid, &[]).0, Some(0));
+    lucid
 }
 
 /// Each completed payout is one transfer of its amount, each transfer a completed payout (I6, I9), and each node's
@@ -101,12 +114,24 @@ fn check_money(lucid: &Lucid, nodes: &[TestNode], transfers: &[Value]) {
 
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
-    let mut lucid = Lucid::serve_with(&[
+    registrations_survive(&[]);
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_kill_over_mongodb() {
+    let Some(server) = MongoServer::start() else { return };
+    registrations_survive(&[("MONGODB_URI", &server.database())]);
+}
+
+fn registrations_survive(store: &[(&str, &str)]) {
+    let mut settings = vec![
         ("RAIL", "sandbox"),
         ("LUCID_AUTH_NODES_PER_IP_MAX", "0"),
         ("LUCID_AUTH_NODES_PER_OWNER_MAX", "0"),
         ("LUCID_LIMITS_REGISTRATIONS_PER_MIN", "0"),
-    ]);
+    ];
+    settings.extend(store);
+    let mut lucid = Lucid::serve_with(&settings);
     let owner = lucid.token("alice", "node_operator");
     let mut acknowledged = 0;
     for round in 0..3_u16 {

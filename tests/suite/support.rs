@@ -1,6 +1,7 @@
 //! Starts the real binary, talks to it over real HTTP, and takes it down again.
 
 pub mod gateway;
+pub mod mongo;
 pub mod node;
 pub mod raw;
 pub mod redis;
