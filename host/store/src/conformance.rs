@@ -58,7 +58,7 @@ macro_rules! conformance_suite {
                 payouts_are_listed_in_every_order;
             telemetry: a_report_is_stored_once, reports_of_one_number_are_stored_once, a_session_belongs_to_one_node,
                 a_session_grows_and_never_shrinks, presence_grows_from_its_start, usage_is_summed_over_the_range,
-                what_overlaps_is_observed, verdicts_replace_the_unverified;
+                many_reports_are_kept_in_order, what_overlaps_is_observed, verdicts_replace_the_unverified;
         }
     };
     (@ $backend:path; $($area:ident: $($test:ident),+;)+) => {

@@ -23,6 +23,7 @@ impl MongoServer {
             return Some(Self { uri: line.trim().to_owned(), input, script });
         }
         println!("skipped: a test over MongoDB; {}", line.trim());
+        script.wait().unwrap();
         None
     }
 

@@ -112,6 +112,38 @@ pub(crate) async fn usage_is_summed_over_the_range(backend: &mut dyn Backend) {
     assert_eq!(store.fleet_usage(Some(&[]), span(0, 99)).await.unwrap(), (UsageSummary::default(), 0));
 }
 
+/// A day of a node and more: however a backend packs what is old, it is all there, in order and once.
+pub(crate) async fn many_reports_are_kept_in_order(backend: &mut dyn Backend) {
+    let store = backend.store();
+    for i in 0..500_i64 {
+        let at = 10 * i;
+        let sequence = Some((i.unsigned_abs() + 1, Digest::of(&i.to_le_bytes())));
+        let sessions = if i % 50 == 0 { vec![session(u128::from(i.unsigned_abs()), 1, at, at + 5)] } else { Vec::new() };
+        let samples = vec![sample(1, at, i.unsigned_abs())];
+        let sent = Report { sequence, samples, presence: Some(span(0, at)), sessions: sessions.clone(), ..report(1, at) };
+        assert_eq!(store_report(&*store, sent).await, stored(sessions.len()), "{i}");
+    }
+    let again = Report { sequence: Some((500, Digest::of(&499_i64.to_le_bytes()))), ..report(1, 9_999) };
+    assert_eq!(store_report(&*store, again).await, ReportOutcome::Repeated);
+    let late = Report { samples: vec![sample(1, 1_005, 7)], ..report(1, 5_000) };
+    assert_eq!(store_report(&*store, late).await, stored(0), "a sample of long ago");
+    drop(store);
+    backend.reopen();
+    let store = backend.store();
+    let found = store.samples(node_id(1), span(0, 5_000), 1_000).await.unwrap();
+    let mut expected: Vec<_> = (0..500_i64).map(|i| sample(1, 10 * i, i.unsigned_abs())).collect();
+    expected.insert(101, sample(1, 1_005, 7));
+    assert_eq!(found.len(), 501);
+    assert_eq!(found, expected);
+    let newest = store.samples(node_id(1), span(0, 5_000), 3).await.unwrap();
+    assert_eq!(newest, expected[498..], "the newest, oldest first");
+    assert_eq!(store.usage(node_id(1), span(0, 5_000)).await.unwrap().samples, 501);
+    assert_eq!(store.usage(node_id(1), span(1_000, 1_011)).await.unwrap().samples, 3);
+    let observed = store.observed(&[node_id(1)], span(0, 5_000)).await.unwrap().remove(0);
+    assert_eq!((observed.sessions.len(), observed.presence.as_slice(), observed.usage.samples), (10, &[span(0, 4_990)][..], 501));
+    assert_eq!(store.live_states(&[node_id(1)]).await.unwrap()[0].unwrap().sample.unwrap().at, TimeMs(4_990));
+}
+
 pub(crate) async fn what_overlaps_is_observed(backend: &mut dyn Backend) {
     let store = backend.store();
     let rejected = Observation { verdict: Verdict::Rejected("too long".into()), ..session(3, 1, 150, 250) };

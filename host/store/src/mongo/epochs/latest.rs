@@ -47,7 +47,7 @@ impl MongoStore {
         let mut conditions = Document::new();
         if let Some(owner) = filter.owner {
             let own = self.collection(NODES).find(doc! { "owner": id(owner.0) }).projection(doc! { "_id": 1 }).await?;
-            let own = collect(own, |fields| fields.id("_id", |node| id(node))).await?;
+            let own = collect(own, |fields| fields.id("_id", id)).await?;
             conditions.insert("_id", doc! { "$in": own });
         }
         if let Some(pool) = filter.pool {

@@ -101,10 +101,10 @@ impl MongoStore {
     }
 
     pub(super) async fn score_history(&self, node: NodeId, filter: &ScoreFilter, request: &PageRequest<ScoreSort>) -> Result<Page<ScoreView>, Fault> {
-        if let Some(owner) = filter.owner {
-            if self.collection(NODES).find_one(doc! { "_id": id(node.0), "owner": id(owner.0) }).await?.is_none() {
-                return Ok(Page { items: Vec::new(), total: 0 });
-            }
+        if let Some(owner) = filter.owner
+            && self.collection(NODES).find_one(doc! { "_id": id(node.0), "owner": id(owner.0) }).await?.is_none()
+        {
+            return Ok(Page { items: Vec::new(), total: 0 });
         }
         let mut conditions = doc! { "node": id(node.0), "epoch_start_s": self.seen_epochs().await? };
         if let Some(pool) = filter.pool {
