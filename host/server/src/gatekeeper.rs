@@ -35,7 +35,7 @@ pub async fn admit(State(api): State<Shared>, mut request: Request, next: Next) 
         Some(Found::Route(route)) if route.who == Who::Public => limited(&api, route.limit, address, next.run(request)).await,
         Some(Found::Route(route)) => {
             let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
-            let caller = caller(&api, route, request.headers().clone()).await;
+            let caller = caller(&api, route, request.headers()).await;
             let class = if caller.as_ref().is_ok_and(|actor| actor.is(Role::Admin)) { Some(LimitClass::Admin) } else { route.limit };
             let party = caller.as_ref().map_or(address, party);
             let answer = async {
@@ -58,7 +58,7 @@ pub async fn admit(State(api): State<Shared>, mut request: Request, next: Next) 
 }
 
 /// Who calls: the bearer of a token, or, where a node may be registered, of an enrolment token.
-async fn caller(api: &Api, route: &Route, headers: HeaderMap) -> Result<Actor, ApiError> {
+async fn caller(api: &Api, route: &Route, headers: &HeaderMap) -> Result<Actor, ApiError> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let authorization = text(header::AUTHORIZATION.as_str());
     match text(HEADER_ENROLMENT) {
