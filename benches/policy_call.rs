@@ -91,10 +91,10 @@ fn policy(cache: &Path) -> Arc<LoadedPolicy> {
     };
     let (digest, revision) = (policy.digest, Revision(1));
     let (actor, reason) = ("bench".into(), String::new());
-    let activation = Activation { revision, kind, scope: Scope::Default, policy, params: ParamValues::new(), at, actor, reason };
+    let activation = Activation { revision, kind, scope: Scope::Default, policy, params: ParamValues::new(), from_s: 0, at, actor, reason };
     let stored = Arc::new(StoredBundle { version, bundle });
     blocking(engine.publish(revision, vec![activation], vec![(digest, stored)])).expect("the policy loads");
-    engine.direct(kind, Scope::Default).expect("the policy is in force")
+    engine.direct(kind, Scope::Default, 0).expect("the policy is in force")
 }
 
 fn blocking<T>(future: impl Future<Output = T>) -> T {

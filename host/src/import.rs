@@ -14,7 +14,7 @@ use lucid_model::{
     id::Digest,
     policy::{ParamValues, PolicyKind},
 };
-use lucid_service::{NamedActivation, Service, ServiceError};
+use lucid_service::{NamedActivation, Service, ServiceError, Start};
 use notify::{RecursiveMode, Watcher};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -44,6 +44,8 @@ struct ActiveEntry {
     scope: String,
     #[serde(default)]
     params: ParamValues,
+    #[serde(default)]
+    start: Option<String>,
 }
 
 fn default_scope() -> String {
@@ -57,6 +59,7 @@ fn parse_active(text: &str) -> Result<Vec<NamedActivation>> {
         Ok(NamedActivation {
             kind: PolicyKind::from_name(&entry.kind).ok_or_else(|| anyhow!("kind {:?}: must be scoring, validation or payout", entry.kind))?,
             scope: entry.scope.parse().map_err(|_| anyhow!("scope {:?}: must be default or a pool's id", entry.scope))?,
+            start: entry.start.as_deref().map_or(Some(Start::Now), Start::from_name).ok_or_else(|| anyhow!("start: must be now or next_period"))?,
             name: entry.name,
             version: entry.version,
             params: entry.params,

@@ -16,6 +16,7 @@ mod limits;
 mod main_path;
 mod openapi;
 mod policies;
+mod policy_life;
 mod rails;
 mod rates;
 mod repeats;

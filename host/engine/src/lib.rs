@@ -71,10 +71,10 @@ impl PolicyEngine {
         Ok(Arc::new(Self { programs, threads, snapshot: ArcSwap::default(), gates, publishing }))
     }
 
-    /// The policy in force, for calls on the caller's own thread. A guest may use up to
+    /// The policy in force for a period that starts at `at_s`, for calls on the caller's own thread. A guest may use up to
     /// [`EngineConfig::stack_bytes_max`] of that thread's stack.
-    pub fn direct(&self, kind: PolicyKind, scope: Scope) -> Option<Arc<LoadedPolicy>> {
-        self.snapshot.load().find(kind, scope).map(|active| Arc::clone(&active.policy))
+    pub fn direct(&self, kind: PolicyKind, scope: Scope, at_s: i64) -> Option<Arc<LoadedPolicy>> {
+        self.snapshot.load().find(kind, scope, at_s).map(|active| Arc::clone(&active.policy))
     }
 
     /// How components came to be loaded so far.

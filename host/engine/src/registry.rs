@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use lucid_model::{
     id::Digest,
-    policy::{Activation, PolicyKind, Revision, Scope},
+    policy::{Activation, PolicyKind, Revision, Scope, applicable},
 };
 use lucid_ports::{PayoutPolicy, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
 
@@ -19,7 +19,8 @@ use crate::{
 #[derive(Default)]
 pub struct Snapshot {
     revision: Revision,
-    policies: HashMap<(PolicyKind, Scope), Arc<ActivePolicy>>,
+    /// From when on each is in force, by time.
+    policies: HashMap<(PolicyKind, Scope), Vec<(i64, Arc<ActivePolicy>)>>,
 }
 
 impl Snapshot {
@@ -28,9 +29,13 @@ impl Snapshot {
         Self { revision, policies: HashMap::new() }
     }
 
-    /// The policy of a scope, else the default one.
-    pub fn find(&self, kind: PolicyKind, scope: Scope) -> Option<Arc<ActivePolicy>> {
-        self.policies.get(&(kind, scope)).or_else(|| self.policies.get(&(kind, Scope::Default))).cloned()
+    /// The policy of a scope, else the default one, for a period that starts at `at_s`.
+    pub fn find(&self, kind: PolicyKind, scope: Scope, at_s: i64) -> Option<Arc<ActivePolicy>> {
+        let of = |scope| {
+            let timeline = self.policies.get(&(kind, scope))?;
+            timeline.iter().rev().find(|(from_s, _)| *from_s <= at_s).map(|(_, policy)| Arc::clone(policy))
+        };
+        of(scope).or_else(|| of(Scope::Default))
     }
 }
 
@@ -39,16 +44,16 @@ impl PolicySnapshot for Snapshot {
         self.revision
     }
 
-    fn scoring(&self, scope: Scope) -> Option<Arc<dyn ScoringPolicy>> {
-        self.find(PolicyKind::Scoring, scope).map(|policy| policy as _)
+    fn scoring(&self, scope: Scope, at_s: i64) -> Option<Arc<dyn ScoringPolicy>> {
+        self.find(PolicyKind::Scoring, scope, at_s).map(|policy| policy as _)
     }
 
-    fn validation(&self, scope: Scope) -> Option<Arc<dyn ValidationPolicy>> {
-        self.find(PolicyKind::Validation, scope).map(|policy| policy as _)
+    fn validation(&self, scope: Scope, at_s: i64) -> Option<Arc<dyn ValidationPolicy>> {
+        self.find(PolicyKind::Validation, scope, at_s).map(|policy| policy as _)
     }
 
-    fn payout(&self, scope: Scope) -> Option<Arc<dyn PayoutPolicy>> {
-        self.find(PolicyKind::Payout, scope).map(|policy| policy as _)
+    fn payout(&self, scope: Scope, at_s: i64) -> Option<Arc<dyn PayoutPolicy>> {
+        self.find(PolicyKind::Payout, scope, at_s).map(|policy| policy as _)
     }
 }
 
@@ -57,16 +62,15 @@ pub fn load(
     programs: &Programs,
     threads: &Arc<GuestThreads>,
     revision: Revision,
-    mut activations: Vec<Activation>,
+    activations: Vec<Activation>,
     bundles: &[(Digest, Arc<StoredBundle>)],
 ) -> Result<Snapshot, PublishError> {
-    // In order of revision, so that the newest of a kind and scope is the one that stays.
-    activations.sort_by_key(|activation| activation.revision);
-    let newest: HashMap<_, _> = activations.iter().map(|activation| ((activation.kind, activation.scope), activation)).collect();
-    let mut policies = HashMap::with_capacity(newest.len());
-    for (place, activation) in newest {
-        let policy = load_one(programs, activation, bundles).map_err(|detail| PublishError { policy: activation.policy.clone(), detail })?;
-        policies.insert(place, Arc::new(ActivePolicy { policy: Arc::new(policy), threads: Arc::clone(threads) }));
+    let mut policies: HashMap<_, Vec<_>> = HashMap::new();
+    // By revision, which is by time: what a later decision replaces is left out.
+    for activation in applicable(activations, i64::MIN) {
+        let policy = load_one(programs, &activation, bundles).map_err(|detail| PublishError { policy: activation.policy.clone(), detail })?;
+        let active = Arc::new(ActivePolicy { policy: Arc::new(policy), threads: Arc::clone(threads) });
+        policies.entry((activation.kind, activation.scope)).or_default().push((activation.from_s, active));
     }
     Ok(Snapshot { revision, policies })
 }

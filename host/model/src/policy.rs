@@ -10,8 +10,11 @@ use crate::{
     id::{Digest, NotAnId, PoolScope},
     pool::named_enum,
     score::Ppm,
-    time::TimeMs,
 };
+
+mod life;
+
+pub use life::{Activation, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Standing, VersionState, applicable};
 
 named_enum! {
     /// What a policy decides.
@@ -81,27 +84,6 @@ impl FromStr for Scope {
 /// Params an operator set, by name; what is not set has the policy's default.
 pub type ParamValues = BTreeMap<String, i64>;
 
-/// A decision to use one version with one set of params, from one revision on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Activation {
-    /// The revision it made.
-    pub revision: Revision,
-    /// For which kind of calculation.
-    pub kind: PolicyKind,
-    /// Where.
-    pub scope: Scope,
-    /// What.
-    pub policy: PolicyRef,
-    /// With which params.
-    pub params: ParamValues,
-    /// When.
-    pub at: TimeMs,
-    /// Who: a subject, or `file` for the watched directory.
-    pub actor: String,
-    /// Why, or what it came from.
-    pub reason: String,
-}
-
 /// A bundle as it was handed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {
@@ -111,34 +93,6 @@ pub struct Bundle {
     pub component: Vec<u8>,
     /// Golden cases: file name and text.
     pub golden: Vec<(String, String)>,
-}
-
-/// Where a version is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VersionState {
-    /// Passed the gate.
-    Checked,
-    /// Failed it.
-    Rejected,
-}
-
-/// A version the store keeps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyVersion {
-    /// Its name.
-    pub policy: PolicyRef,
-    /// What it decides.
-    pub kind: PolicyKind,
-    /// The interface it exports.
-    pub abi: String,
-    /// Gate passed or not.
-    pub state: VersionState,
-    /// The gate's reason, if rejected.
-    pub reason: Option<String>,
-    /// When it was handed in.
-    pub uploaded_at: TimeMs,
-    /// By whom.
-    pub uploaded_by: String,
 }
 
 /// A param as the policy declares it.

@@ -18,6 +18,8 @@ pub struct AuditFilter {
     pub actor: Option<String>,
     /// With this action.
     pub action: Option<String>,
+    /// With an action of this area: `policy` finds `policy.upload` and `policy.activate`.
+    pub area: Option<String>,
     /// About this subject.
     pub subject: Option<String>,
     /// Not before.

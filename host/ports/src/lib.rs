@@ -31,7 +31,7 @@ pub use nodes::{
     Assigned, Newcomer, NodeFilter, NodeSort, NodeStore, PoolFilter, PoolSort, PoolStore, RegisterConflict, Registered, Registration, RoomOrder,
 };
 pub use page::{Order, Page, PageRequest};
-pub use policies::{Activated, ImportRecord, PolicyStore, StoredBundle};
+pub use policies::{Activated, ImportRecord, PolicyStore, REPORTS_KEPT, StoredBundle};
 pub use requests::{Begun, NewRequest, RequestStore};
 pub use runtime::{
     CallError, Clock, Entropy, GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, ValidationPolicy,

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::Digest,
-    policy::{Activation, Bundle, PolicyVersion, Revision},
+    policy::{Activation, Bundle, PolicyReport, PolicyVersion, Revision},
 };
 
 use crate::StoreError;
@@ -34,6 +34,9 @@ pub struct ImportRecord {
     pub outcome: String,
 }
 
+/// Reports of the gate that a store keeps.
+pub const REPORTS_KEPT: u32 = 1_000;
+
 /// Versions and activations: the only truth of what is active.
 #[async_trait]
 pub trait PolicyStore: Send + Sync {
@@ -43,7 +46,14 @@ pub trait PolicyStore: Send + Sync {
     async fn versions(&self) -> Result<Vec<PolicyVersion>, StoreError>;
     /// One version by the digest of its component, with its bundle.
     async fn bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, StoreError>;
-    /// The last revision and the activations in force: the newest of each kind and scope.
+    /// Marks a version as retired, for a reason; `false` if it is not there or was retired before.
+    async fn retire_version(&self, digest: Digest, reason: String, audit: AuditEntry) -> Result<bool, StoreError>;
+    /// Keeps what the gate found; of all reports the newest [`REPORTS_KEPT`] stay.
+    async fn add_report(&self, report: PolicyReport) -> Result<(), StoreError>;
+    /// Reports, newest first; with a digest, those of one component.
+    async fn reports(&self, digest: Option<Digest>, limit: u32) -> Result<Vec<PolicyReport>, StoreError>;
+    /// The last revision and what is in force, by revision: of each kind and scope the newest activation that applies
+    /// at once, and what was scheduled after it.
     async fn active(&self) -> Result<(Revision, Vec<Activation>), StoreError>;
     /// All activations, newest first.
     async fn activations(&self, limit: u32) -> Result<Vec<Activation>, StoreError>;

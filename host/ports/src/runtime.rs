@@ -91,12 +91,12 @@ pub trait PayoutPolicy: Send + Sync {
 pub trait PolicySnapshot: Send + Sync {
     /// Of which revision.
     fn revision(&self) -> Revision;
-    /// The scoring policy of a scope, else the default one.
-    fn scoring(&self, scope: Scope) -> Option<Arc<dyn ScoringPolicy>>;
-    /// The validation policy of a scope, else the default one.
-    fn validation(&self, scope: Scope) -> Option<Arc<dyn ValidationPolicy>>;
-    /// The payout policy of a scope, else the default one.
-    fn payout(&self, scope: Scope) -> Option<Arc<dyn PayoutPolicy>>;
+    /// The scoring policy of a scope, else the default one, for a period that starts at `at_s` (Unix seconds).
+    fn scoring(&self, scope: Scope, at_s: i64) -> Option<Arc<dyn ScoringPolicy>>;
+    /// The validation policy of a scope, else the default one, for what is claimed at `at_s`.
+    fn validation(&self, scope: Scope, at_s: i64) -> Option<Arc<dyn ValidationPolicy>>;
+    /// The payout policy of a scope, else the default one, for a period that starts at `at_s`.
+    fn payout(&self, scope: Scope, at_s: i64) -> Option<Arc<dyn PayoutPolicy>>;
 }
 
 /// What the gate found.
@@ -136,7 +136,7 @@ pub trait PolicyRuntime: Send + Sync {
     fn snapshot(&self) -> Arc<dyn PolicySnapshot>;
     /// Checks a bundle as it would be activated with these params; never fails, never blocks the caller's thread.
     async fn check(&self, bundle: Arc<Bundle>, params: lucid_model::policy::ParamValues) -> GateReport;
-    /// Makes these activations the snapshot in force; on an error the old one stays. `bundles` holds each
-    /// activation's bundle, by digest.
+    /// Makes these activations the snapshot in force; on an error the old one stays. Of two of one kind and scope that
+    /// apply to a period, the later one decides. `bundles` holds each activation's bundle, by digest.
     async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError>;
 }

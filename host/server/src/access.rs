@@ -174,7 +174,14 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/policies", ANY),
     post("/api/v1/policies", AUTHORS),
     get("/api/v1/policies/active", ANY),
+    get("/api/v1/policies/activations", FLEET_ONLY),
+    get("/api/v1/policies/reports", FLEET_ONLY),
+    get("/api/v1/policies/audit", FLEET_ONLY),
+    get("/api/v1/policies/{kind}/{name}/{version}", ANY),
+    get("/api/v1/policies/{kind}/{name}/{version}/reports", FLEET_ONLY),
+    post("/api/v1/policies/{kind}/{name}/{version}/check", AUTHORS),
     post("/api/v1/policies/{kind}/{name}/{version}/activate", OPERATORS),
+    post("/api/v1/policies/{kind}/{name}/{version}/retire", OPERATORS),
     post("/api/v1/policies/{kind}/rollback", OPERATORS),
 ];
 

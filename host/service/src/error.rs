@@ -5,6 +5,7 @@ use lucid_model::{
     money::MoneyError,
     node::{CapReached, WrongNodeStatus},
     payout::WrongPayoutState,
+    policy::PolicyRef,
     settlement::SettlementError,
 };
 use lucid_ports::{CallError, ChainError, PublishError, RegisterConflict, StoreError};
@@ -99,6 +100,20 @@ pub enum ServiceError {
     /// The same request is being carried out.
     #[error("the same request is being carried out: try again in a moment")]
     InProgress,
+    /// The version is needed where it is.
+    #[error("{reason}")]
+    VersionInUse {
+        /// Where, and what to do first.
+        reason: String,
+    },
+    /// The version was withdrawn.
+    #[error("{policy} is retired: {reason}")]
+    Retired {
+        /// Which.
+        policy: PolicyRef,
+        /// Why.
+        reason: String,
+    },
     /// A bundle did not pass the gate.
     #[error("the bundle was refused: {reason}")]
     BundleRefused {

@@ -64,7 +64,7 @@ impl Service {
             return Ok(());
         }
         let snapshot = self.ports.policies.snapshot();
-        let policy = snapshot.validation(Scope::of(pool)).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
+        let policy = snapshot.validation(Scope::of(pool), self.now().unix_s_floor()).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
         let rows = observations.iter().map(|o| observation_row(o, activated_at)).collect();
         let verdicts = policy.judge_observations(self.call_context_now(), rows).await?;
         for (observation, verdict) in observations.iter_mut().zip(verdicts) {

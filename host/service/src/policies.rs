@@ -1,54 +1,46 @@
-//! Policies: taking bundles in, activating versions, rolling back. The store is the only truth of what is active;
-//! the runtime is told after the store was changed.
+//! Policies: what versions there are, what is in force, what the gate found. The store is the only truth of what is
+//! active; the runtime is told after the store was changed.
+
+mod activate;
+mod file;
+mod retire;
+mod stage;
 
 use std::sync::Arc;
 
 use lucid_model::{
-    audit::AuditEntry,
-    canonical::Canonical,
-    event::EventKind,
     id::Digest,
-    policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyRef, PolicyVersion, Revision, Scope, VersionState},
+    policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Revision, Standing, applicable},
 };
-use lucid_ports::{Activated, GateReport, ImportRecord, StoredBundle};
+use lucid_ports::{GateReport, StoredBundle};
 
+pub use self::{
+    activate::{ActivationRequest, Start},
+    file::NamedActivation,
+    stage::Staged,
+};
 use crate::{Actor, Role, Service, ServiceError};
 
-/// A bundle that went through the gate.
+/// A version, where it stands, and its activations that still count.
 #[derive(Debug, Clone)]
-pub struct Staged {
-    /// What the gate found.
-    pub report: GateReport,
-    /// The version, if it passed.
-    pub version: Option<PolicyVersion>,
+pub struct VersionStanding {
+    /// It.
+    pub version: PolicyVersion,
+    /// In force, scheduled, …
+    pub standing: Standing,
+    /// Where it is or will be in force.
+    pub activations: Vec<Activation>,
 }
 
-/// A version to be activated.
-#[derive(Debug, Clone)]
-pub struct ActivationRequest {
-    /// Where.
-    pub scope: Scope,
-    /// Digest of its component.
-    pub digest: Digest,
-    /// Params.
-    pub params: ParamValues,
-    /// Why.
-    pub reason: String,
-}
-
-/// An activation as `active.toml` names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedActivation {
-    /// Of which kind.
-    pub kind: PolicyKind,
-    /// Name of the policy.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Where.
-    pub scope: Scope,
-    /// Params.
-    pub params: ParamValues,
+/// Which versions.
+#[derive(Debug, Clone, Default)]
+pub struct VersionFilter {
+    /// Of this kind.
+    pub kind: Option<PolicyKind>,
+    /// Of this name.
+    pub name: Option<String>,
+    /// That stand there.
+    pub standing: Option<Standing>,
 }
 
 impl Service {
@@ -57,7 +49,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Publish`] if a version cannot be loaded: the snapshot before stays.
     pub async fn load_policies(&self) -> Result<Revision, ServiceError> {
-        let (revision, active) = self.store().active().await?;
+        let (revision, active) = self.applicable().await?;
         let bundles = self.bundles_of(&active).await?;
         self.ports.policies.publish(revision, active, bundles).await?;
         Ok(revision)
@@ -76,6 +68,19 @@ impl Service {
         self.load_policies().await.map(Some)
     }
 
+    /// The store's last revision, and every activation that may still decide about something.
+    async fn applicable(&self) -> Result<(Revision, Vec<Activation>), ServiceError> {
+        let (revision, active) = self.store().active().await?;
+        Ok((revision, applicable(active, self.oldest_open_s().await?)))
+    }
+
+    /// The start of the oldest epoch or settlement period that is not calculated yet, Unix seconds.
+    async fn oldest_open_s(&self) -> Result<i64, ServiceError> {
+        let epoch = self.store().last_epoch().await?.map(|last| last.epoch.end_s());
+        let settled = self.store().last_settlement().await?.map(|last| last.period.end_s());
+        Ok(epoch.zip(settled).map_or(i64::MIN, |(epoch, settled)| epoch.min(settled)))
+    }
+
     async fn bundles_of(&self, active: &[Activation]) -> Result<Vec<(Digest, Arc<StoredBundle>)>, ServiceError> {
         let mut bundles: Vec<(Digest, Arc<StoredBundle>)> = Vec::new();
         for activation in active {
@@ -88,219 +93,105 @@ impl Service {
         Ok(bundles)
     }
 
-    /// Checks a bundle and keeps what passes. A refused one is reported, and changes nothing.
-    ///
-    /// # Errors
-    /// [`ServiceError`] if the caller may not, or another version has its name and number.
-    pub async fn stage(&self, actor: &Actor, bundle: Bundle, origin: &str) -> Result<Staged, ServiceError> {
-        if !(actor.is(Role::PolicyAuthor) || actor.is(Role::Operator)) {
-            return Err(ServiceError::Forbidden { why: "this needs role policy-author or operator" });
-        }
-        let bundle = Arc::new(bundle);
-        let report = self.ports.policies.check(Arc::clone(&bundle), ParamValues::new()).await;
-        if let Some(reason) = report.rejection() {
-            let name = report.policy.as_ref().map_or_else(|| origin.to_owned(), ToString::to_string);
-            tracing::warn!(bundle = origin, reason, "policy bundle refused");
-            self.store().add_audit(self.audit_entry(actor, "policy.reject", &name, reason.clone())).await?;
-            self.emit(EventKind::PolicyRejected { bundle: name, reason });
-            return Ok(Staged { report, version: None });
-        }
-        let (Some(policy), Some(kind)) = (report.policy.clone(), report.kind) else {
-            return Err(ServiceError::Internal { detail: "a bundle passed the gate without a name".into() });
-        };
-        let known = self.store().versions().await?;
-        if known.iter().any(|v| v.policy.name == policy.name && v.policy.version == policy.version && v.policy.digest != policy.digest) {
-            return Err(ServiceError::BundleRefused { reason: format!("version: {policy} exists with another content; give it a new version") });
-        }
-        let version = PolicyVersion {
-            policy: policy.clone(),
-            kind,
-            abi: report.abi.clone(),
-            state: VersionState::Checked,
-            reason: None,
-            uploaded_at: self.now(),
-            uploaded_by: actor.subject.clone(),
-        };
-        let stored = StoredBundle { version: version.clone(), bundle: bundle.as_ref().clone() };
-        let audit = self.audit_entry(actor, "policy.upload", &policy, origin).creating(&version);
-        self.store().add_version(stored, audit).await?;
-        Ok(Staged { report, version: Some(version) })
-    }
-
-    /// Takes a bundle in that was found in a file: once for each content, refused ones too, so that they are not
-    /// checked again at every start. None if it was taken in before.
-    ///
-    /// # Errors
-    /// As [`Service::stage`].
-    pub async fn stage_file(&self, bundle: Bundle, origin: &str) -> Result<Option<Staged>, ServiceError> {
-        let start = Canonical::tagged("lucid/v1/bundle").text(&bundle.manifest).bytes(&bundle.component);
-        let bytes = bundle.golden.iter().fold(start, |bytes, (name, case)| bytes.text(name).text(case));
-        let content = Digest::of(&bytes.finish());
-        if self.store().import(content).await?.is_some() {
-            return Ok(None);
-        }
-        let staged = self.stage(&Actor::file(), bundle, origin).await;
-        let outcome = match &staged {
-            Ok(Staged { version: Some(version), .. }) => version.policy.to_string(),
-            Ok(Staged { report, .. }) => format!("refused: {}", report.rejection().unwrap_or_default()),
-            Err(ServiceError::BundleRefused { reason }) => format!("refused: {reason}"),
-            Err(_) => return staged.map(Some),
-        };
-        self.store().record_import(ImportRecord { digest: content, outcome }).await?;
-        staged.map(Some)
-    }
-
-    /// Activates a version: checked once more with its params, loaded, then written down as the truth.
-    ///
-    /// # Errors
-    /// [`ServiceError`] if the caller may not, the gate refuses, or somebody else changed what is active.
-    pub async fn activate(&self, actor: &Actor, request: ActivationRequest) -> Result<Revision, ServiceError> {
-        if !actor.is(Role::Operator) {
-            return Err(ServiceError::Forbidden { why: "this needs role operator" });
-        }
-        let stored = self.store().bundle(request.digest).await?.ok_or(ServiceError::no("policy version"))?;
-        let version = stored.version.clone();
-        if version.kind == PolicyKind::Payout && self.config.four_eyes && version.uploaded_by == actor.subject {
-            return Err(ServiceError::Forbidden { why: "who uploads a payout policy cannot alone activate it" });
-        }
-        self.activate_all(actor, vec![(version, request)]).await
-    }
-
-    async fn activate_all(&self, actor: &Actor, requests: Vec<(PolicyVersion, ActivationRequest)>) -> Result<Revision, ServiceError> {
-        let (based_on, active) = self.store().active().await?;
-        let mut added = Vec::new();
-        for ((version, request), number) in requests.into_iter().zip(based_on.0 + 1..) {
-            let stored = self.store().bundle(version.policy.digest).await?.ok_or(ServiceError::no("policy version"))?;
-            let report = self.ports.policies.check(Arc::new(stored.bundle), request.params.clone()).await;
-            if let Some(reason) = report.rejection() {
-                return Err(ServiceError::BundleRefused { reason });
-            }
-            added.push(Activation {
-                revision: Revision(number),
-                kind: version.kind,
-                scope: request.scope,
-                policy: version.policy,
-                params: request.params,
-                at: self.now(),
-                actor: actor.subject.clone(),
-                reason: request.reason,
-            });
-        }
-        let replaced = |old: &Activation| added.iter().any(|new| (new.kind, new.scope) == (old.kind, old.scope));
-        let audit = added.iter().map(|new| self.audit_of_activation(actor, &active, new)).collect();
-        let next: Vec<_> = active.into_iter().filter(|old| !replaced(old)).chain(added.iter().cloned()).collect();
-        // What cannot be loaded never becomes the truth.
-        let bundles = self.bundles_of(&next).await?;
-        let revision = added.last().map_or(based_on, |a| a.revision);
-        match self.store().activate(based_on, added.clone(), audit).await? {
-            Activated::Conflict => return Err(ServiceError::Changed { what: "set of active policies" }),
-            Activated::Done(_) => {}
-        }
-        if let Err(error) = self.ports.policies.publish(revision, next, bundles).await {
-            self.alert("policies", format!("revision {} is active in the store and could not be loaded here: {error}", revision.0));
-            return Err(error.into());
-        }
-        for activation in added {
-            let (kind, scope, policy, revision) = (activation.kind, activation.scope, activation.policy, activation.revision);
-            tracing::info!(%policy, kind = kind.name(), %scope, revision = revision.0, "policy activated");
-            self.emit(EventKind::PolicyActivated { kind, scope, policy, revision });
-        }
-        Ok(revision)
-    }
-
-    fn audit_of_activation(&self, actor: &Actor, active: &[Activation], new: &Activation) -> AuditEntry {
-        let entry = self.audit_entry(actor, "policy.activate", &new.policy, format!("{} {}: {}", new.kind.name(), new.scope, new.reason));
-        match active.iter().find(|old| (old.kind, old.scope) == (new.kind, new.scope)) {
-            Some(old) => entry.changing(old, new),
-            None => entry.creating(new),
-        }
-    }
-
-    /// Activates the version that was active before, in one call.
-    ///
-    /// # Errors
-    /// [`ServiceError::NotFound`] if there was none.
-    pub async fn roll_back(&self, actor: &Actor, kind: PolicyKind, scope: Scope) -> Result<Revision, ServiceError> {
-        let all = self.store().activations(u32::MAX).await?;
-        let mut of_scope = all.into_iter().filter(|a| a.kind == kind && a.scope == scope);
-        let current = of_scope.next().ok_or(ServiceError::no("activation"))?;
-        let differs = |a: &Activation| (a.policy.digest, &a.params) != (current.policy.digest, &current.params);
-        let before = of_scope.find(differs).ok_or(ServiceError::no("activation before the current one"))?;
-        let reason = format!("roll back from {}", current.policy);
-        self.activate(actor, ActivationRequest { scope, digest: before.policy.digest, params: before.params, reason }).await
-    }
-
-    /// Applies an `active.toml` if its content is another than the one applied last: a later change by the API is not
-    /// undone at the next start, and changing the file back is a change. Payout policies need a second person where four eyes are asked for, except the very first one, if
-    /// it is `trusted` (built in).
-    ///
-    /// # Errors
-    /// [`ServiceError`] if a version is not there or is refused: nothing of the file is applied then.
-    pub async fn apply_active_file(
+    /// Puts a bundle through the gate and keeps what it found.
+    async fn examine(
         &self,
-        content: Digest,
-        wanted: Vec<NamedActivation>,
-        trusted: &[Digest],
-    ) -> Result<Option<Revision>, ServiceError> {
-        let last = self.store().import(last_active_file()).await?;
-        if last.is_some_and(|last| last.outcome == content.to_string()) {
-            return Ok(None);
-        }
-        let (versions, (_, active)) = (self.store().versions().await?, self.store().active().await?);
-        let mut requests = Vec::new();
-        for activation in wanted {
-            let named = |v: &&PolicyVersion| {
-                v.kind == activation.kind && v.policy.name == activation.name && v.policy.version.to_string() == activation.version
-            };
-            let version = versions.iter().find(named).ok_or_else(|| ServiceError::BundleRefused {
-                reason: format!("active.toml: no checked bundle {}@{} of kind {}", activation.name, activation.version, activation.kind.name()),
-            })?;
-            let current = active.iter().find(|a| (a.kind, a.scope) == (activation.kind, activation.scope));
-            if current.is_some_and(|a| a.policy == version.policy && a.params == activation.params) {
-                continue;
-            }
-            let first = current.is_none() && trusted.contains(&version.policy.digest);
-            if version.kind == PolicyKind::Payout && self.config.four_eyes && !first {
-                self.alert("payout-policy", format!("active.toml names payout policy {}: it needs a person to activate it", version.policy));
-                continue;
-            }
-            let request =
-                ActivationRequest { scope: activation.scope, digest: version.policy.digest, params: activation.params, reason: "active.toml".into() };
-            requests.push((version.clone(), request));
-        }
-        let revision = if requests.is_empty() { None } else { Some(self.activate_all(&Actor::file(), requests).await?) };
-        self.store().record_import(ImportRecord { digest: last_active_file(), outcome: content.to_string() }).await?;
-        Ok(revision)
+        actor: &Actor,
+        bundle: Arc<Bundle>,
+        params: &ParamValues,
+        (cause, origin): (ReportCause, &str),
+    ) -> Result<GateReport, ServiceError> {
+        let report = self.ports.policies.check(bundle, params.clone()).await;
+        let checks = report.checks.iter().map(|(name, finding)| ReportedCheck { name: name.clone(), failure: finding.clone().err() });
+        let kept = PolicyReport {
+            id: self.uuid_v7(),
+            at: self.now(),
+            actor: actor.subject.clone(),
+            cause,
+            origin: origin.to_owned(),
+            policy: report.policy.clone(),
+            kind: report.kind,
+            params: params.clone(),
+            checks: checks.collect(),
+        };
+        self.store().add_report(kept).await?;
+        Ok(report)
     }
 
-    /// All versions, newest first.
+    /// Puts a version that is kept through the gate once more, with params of the caller's.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, or there is no such version.
+    pub async fn check_version(&self, actor: &Actor, digest: Digest, params: &ParamValues) -> Result<GateReport, ServiceError> {
+        needs_author(actor)?;
+        let stored = self.store().bundle(digest).await?.ok_or(ServiceError::no("policy version"))?;
+        self.examine(actor, Arc::new(stored.bundle), params, (ReportCause::Check, "store")).await
+    }
+
+    /// What the gate found, newest first; with a digest, of one component.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn policy_versions(&self) -> Result<Vec<PolicyVersion>, ServiceError> {
-        Ok(self.store().versions().await?)
+    pub async fn policy_reports(&self, digest: Option<Digest>, limit: u32) -> Result<Vec<PolicyReport>, ServiceError> {
+        Ok(self.store().reports(digest, limit).await?)
     }
 
-    /// What is active, as the store says, with the revision that this process runs.
+    /// Versions and where they stand, newest first.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn active_policies(&self) -> Result<(Revision, Vec<Activation>), ServiceError> {
-        let (_, active) = self.store().active().await?;
-        Ok((self.ports.policies.snapshot().revision(), active))
+    pub async fn policy_versions(&self, filter: &VersionFilter) -> Result<Vec<VersionStanding>, ServiceError> {
+        let (_, active) = self.applicable().await?;
+        let now_s = self.now().unix_s_floor();
+        let stand = |version: PolicyVersion| {
+            let of = |activation: &&Activation| activation.policy.digest == version.policy.digest && activation.kind == version.kind;
+            let activations = active.iter().filter(of).cloned().collect();
+            VersionStanding { standing: version.standing(&active, now_s), activations, version }
+        };
+        let wanted = |found: &VersionStanding| {
+            filter.kind.is_none_or(|kind| kind == found.version.kind)
+                && filter.name.as_ref().is_none_or(|name| *name == found.version.policy.name)
+                && filter.standing.is_none_or(|standing| standing == found.standing)
+        };
+        Ok(self.store().versions().await?.into_iter().map(stand).filter(wanted).collect())
     }
 
     /// The version of a name and number.
     ///
     /// # Errors
     /// [`ServiceError::NotFound`].
-    pub async fn policy_version(&self, kind: PolicyKind, name: &str, version: &str) -> Result<PolicyRef, ServiceError> {
-        let named = |v: &PolicyVersion| v.kind == kind && v.policy.name == name && v.policy.version.to_string() == version;
-        self.store().versions().await?.into_iter().find(named).map(|v| v.policy).ok_or(ServiceError::no("policy version"))
+    pub async fn policy_version(&self, kind: PolicyKind, name: &str, version: &str) -> Result<VersionStanding, ServiceError> {
+        let filter = VersionFilter { kind: Some(kind), name: Some(name.to_owned()), standing: None };
+        let found = self.policy_versions(&filter).await?.into_iter().find(|found| found.version.policy.version.to_string() == version);
+        found.ok_or(ServiceError::no("policy version"))
+    }
+
+    /// What is in force or scheduled, as the store says, with the revision that this process runs.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn active_policies(&self) -> Result<(Revision, Vec<Activation>), ServiceError> {
+        let (_, active) = self.applicable().await?;
+        Ok((self.ports.policies.snapshot().revision(), active))
+    }
+
+    /// All activations, newest first.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn policy_activations(&self, limit: u32) -> Result<Vec<Activation>, ServiceError> {
+        Ok(self.store().activations(limit).await?)
     }
 }
 
-/// Under which name the digest of the `active.toml` applied last is kept.
-fn last_active_file() -> Digest {
-    Digest::of(b"active.toml")
+fn needs_author(actor: &Actor) -> Result<(), ServiceError> {
+    if actor.is(Role::PolicyAuthor) || actor.is(Role::Operator) {
+        Ok(())
+    } else {
+        Err(ServiceError::Forbidden { why: "this needs role policy-author or operator" })
+    }
+}
+
+fn needs_operator(actor: &Actor) -> Result<(), ServiceError> {
+    if actor.is(Role::Operator) { Ok(()) } else { Err(ServiceError::Forbidden { why: "this needs role operator" }) }
 }

@@ -219,7 +219,8 @@ impl Service {
     pub fn policies_loaded(&self) -> bool {
         use lucid_model::policy::Scope::Default;
         let snapshot = self.ports.policies.snapshot();
-        snapshot.scoring(Default).is_some() && snapshot.validation(Default).is_some() && snapshot.payout(Default).is_some()
+        let now_s = self.now().unix_s_floor();
+        snapshot.scoring(Default, now_s).is_some() && snapshot.validation(Default, now_s).is_some() && snapshot.payout(Default, now_s).is_some()
     }
 
     /// Nodes by status.

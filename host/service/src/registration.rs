@@ -160,7 +160,7 @@ impl Service {
 
     async fn judge_registration(&self, new: &NewNode, siblings: SiblingCounts) -> Result<(), ServiceError> {
         let snapshot = self.ports.policies.snapshot();
-        let policy = snapshot.validation(Scope::Default).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
+        let policy = snapshot.validation(Scope::Default, self.now().unix_s_floor()).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
         let hardware = new.hardware;
         let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let facts = REGISTRATION_FACTS

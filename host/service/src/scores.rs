@@ -64,7 +64,7 @@ impl Service {
     /// Scores a chunk. If the policy fails for the batch it is asked about each node alone, and the nodes that
     /// fail alone are held.
     pub(crate) async fn score_chunk(&self, snapshot: &dyn PolicySnapshot, frame: &FrameChunk) -> Result<ScoredChunk, ServiceError> {
-        let policy = snapshot.scoring(Scope::of(frame.pool)).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
+        let policy = snapshot.scoring(Scope::of(frame.pool), frame.period.start_s).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
         let (batch, totals) = frame.project(&policy.identity().facts);
         let context = CallContext {
             epoch_start_s: frame.period.start_s,
@@ -106,8 +106,9 @@ impl Service {
         }
         let facts = self.facts_on_demand(&node, &request);
         let snapshot = self.ports.policies.snapshot();
-        let policy = snapshot.scoring(Scope::of(PoolScope::of(node.pool))).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
         let period = self.config.epoch.period_at(self.now());
+        let scope = Scope::of(PoolScope::of(node.pool));
+        let policy = snapshot.scoring(scope, period.start_s).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
         let head = FrameHead { period, revision: snapshot.revision(), score_multiplier: self.config.score_multiplier };
         let frame = head.chunks(PoolScope::of(node.pool), vec![(node.id, facts.clone())], 0).pop().ok_or(ServiceError::no("node"))?;
         let (batch, totals) = frame.project(&policy.identity().facts);

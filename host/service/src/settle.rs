@@ -160,7 +160,7 @@ impl Service {
         members: Vec<NodeTotals>,
         snapshot: &dyn PolicySnapshot,
     ) -> Result<(PoolSettlement, PolicyIdentity), ServiceError> {
-        let policy = snapshot.payout(Scope::of(pool)).ok_or(ServiceError::NoPolicy { kind: "payout" })?;
+        let policy = snapshot.payout(Scope::of(pool), period.start_s).ok_or(ServiceError::NoPolicy { kind: "payout" })?;
         let (mut rows, mut eligible) = (Vec::new(), BTreeMap::new());
         for totals in members {
             let node = self.store().node(totals.node).await?;

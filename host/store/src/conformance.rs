@@ -46,6 +46,7 @@ macro_rules! conformance_suite {
             pools: a_pool_keeps_every_field, one_of_fifty_pools_gets_the_name, a_pool_never_holds_more_than_its_limit,
                 a_deleted_pool_leaves_no_member, pools_are_listed_in_every_order, only_pools_with_room_take_nodes;
             policies: a_version_is_kept_once_with_its_bundle, one_of_fifty_activations_wins, the_newest_activation_of_a_scope_is_in_force,
+                what_is_scheduled_stands_beside_what_is_in_force, a_version_is_retired_once, the_newest_reports_of_the_gate_are_kept,
                 an_import_is_remembered;
             epochs: a_frame_is_written_once, an_epoch_is_closed_exactly_once, closing_an_epoch_moves_its_nodes, epochs_are_listed_by_start;
             scores: scores_are_read_as_they_were_hashed, the_latest_scores_are_listed, a_nodes_history_is_listed,

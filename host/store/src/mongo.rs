@@ -10,6 +10,7 @@ mod epochs;
 mod fault;
 mod fields;
 mod frames;
+mod gate_reports;
 mod index;
 mod ledger;
 mod live;

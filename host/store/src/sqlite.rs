@@ -11,6 +11,7 @@ mod enrolments;
 mod epochs;
 mod fault;
 mod frames;
+mod gate_reports;
 mod inspect;
 mod ledger;
 mod migrate;
@@ -46,8 +47,12 @@ use self::database::Database;
 pub(crate) use self::inspect::inspect;
 use crate::OpenError;
 
-const CORE: &[&str] =
-    &[include_str!("../migrations/core/0001.sql"), include_str!("../migrations/core/0002.sql"), include_str!("../migrations/core/0003.sql")];
+const CORE: &[&str] = &[
+    include_str!("../migrations/core/0001.sql"),
+    include_str!("../migrations/core/0002.sql"),
+    include_str!("../migrations/core/0003.sql"),
+    include_str!("../migrations/core/0005.sql"),
+];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql")];
 
 /// A store in a directory of this machine.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use lucid_model::policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyRef, PolicyVersion, Scope, VersionState};
+use lucid_model::policy::{Bundle, PolicyKind, PolicyRef};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,110 +13,19 @@ use crate::{
     schema,
 };
 
+mod life;
+
+pub use life::{
+    ActivatePolicy, ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies, CheckPolicyRequest, InForceBody, PolicyReportBody,
+    PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest,
+};
+
 /// Bytes of a component.
 pub const COMPONENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Characters of a manifest.
 pub const MANIFEST_LENGTH_MAX: usize = 64 * 1024;
 /// Golden cases of a bundle.
 pub const GOLDEN_MAX: usize = 100;
-/// Params of an activation.
-pub const PARAMS_MAX: usize = 64;
-
-/// A version that was handed in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PolicyVersionBody {
-    /// Which.
-    pub policy: PolicyRefBody,
-    /// `scoring`, `validation`, `payout`.
-    #[schema(value_type = schema::PolicyKind)]
-    pub kind: String,
-    /// The interface it exports.
-    pub abi: String,
-    /// `checked` (passed the gate) or `rejected`.
-    #[schema(value_type = schema::PolicyState)]
-    pub state: String,
-    /// The gate's reason.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// When it was handed in.
-    #[schema(value_type = schema::Timestamp)]
-    pub uploaded_at: String,
-    /// By whom.
-    pub uploaded_by: String,
-}
-
-impl From<&PolicyVersion> for PolicyVersionBody {
-    fn from(version: &PolicyVersion) -> Self {
-        let state = match version.state {
-            VersionState::Checked => "checked",
-            VersionState::Rejected => "rejected",
-        };
-        Self {
-            policy: (&version.policy).into(),
-            kind: version.kind.name().into(),
-            abi: version.abi.clone(),
-            state: state.into(),
-            reason: version.reason.clone(),
-            uploaded_at: version.uploaded_at.to_string(),
-            uploaded_by: version.uploaded_by.clone(),
-        }
-    }
-}
-
-/// An activation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ActivationBody {
-    /// The revision it made.
-    pub revision: u64,
-    /// `scoring`, `validation`, `payout`.
-    #[schema(value_type = schema::PolicyKind)]
-    pub kind: String,
-    /// `default` or a pool's id.
-    #[schema(value_type = schema::Scope)]
-    pub scope: String,
-    /// Which version.
-    pub policy: PolicyRefBody,
-    /// Params that are set.
-    pub params: BTreeMap<String, i64>,
-    /// When.
-    #[schema(value_type = schema::Timestamp)]
-    pub activated_at: String,
-    /// By whom.
-    pub actor: String,
-    /// Why.
-    pub reason: String,
-}
-
-impl From<&Activation> for ActivationBody {
-    fn from(activation: &Activation) -> Self {
-        Self {
-            revision: activation.revision.0,
-            kind: activation.kind.name().into(),
-            scope: activation.scope.to_string(),
-            policy: (&activation.policy).into(),
-            params: activation.params.clone(),
-            activated_at: activation.at.to_string(),
-            actor: activation.actor.clone(),
-            reason: activation.reason.clone(),
-        }
-    }
-}
-
-/// All versions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PolicyVersionList {
-    /// Newest first.
-    pub policies: Vec<PolicyVersionBody>,
-}
-
-/// What is active.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ActivePolicies {
-    /// The last revision.
-    pub revision: u64,
-    /// The newest activation of each kind and scope.
-    pub active: Vec<ActivationBody>,
-}
 
 /// One check of the gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -204,53 +113,5 @@ impl Request for UploadPolicyRequest {
             component: fields.require("component", fields.base64("component", 1..=COMPONENT_BYTES_MAX)?)?,
             golden,
         })
-    }
-}
-
-/// Makes a version active.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ActivatePolicyRequest {
-    /// `default` (default) or a pool's id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<schema::Scope>)]
-    pub scope: Option<String>,
-    /// Params to set; the others have the policy's defaults.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = Option<BTreeMap<String, schema::ParamValue>>)]
-    pub params: BTreeMap<String, i64>,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<schema::OptionalReason>)]
-    pub reason: Option<String>,
-}
-
-/// A checked activation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActivatePolicy {
-    /// Where.
-    pub scope: Scope,
-    /// With which params.
-    pub params: ParamValues,
-    /// Why.
-    pub reason: Option<String>,
-}
-
-impl Request for ActivatePolicyRequest {
-    type Valid = ActivatePolicy;
-    fn read(fields: &Fields<'_>) -> Result<ActivatePolicy, FieldError> {
-        let mut params = ParamValues::new();
-        if let Some(values) = fields.object("params")? {
-            for (name, _) in values.entries().take(PARAMS_MAX + 1) {
-                params.insert(name.to_owned(), values.require(name, values.signed(name)?)?);
-            }
-        }
-        if params.len() > PARAMS_MAX {
-            return Err(fields.error("params", format!("must have at most {PARAMS_MAX} entries")));
-        }
-        let scope = match fields.string("scope")? {
-            None => Scope::Default,
-            Some(text) => text.parse().map_err(|_| fields.error("scope", "must be default or a pool's id"))?,
-        };
-        Ok(ActivatePolicy { scope, params, reason: fields.text("reason", 0..=500)? })
     }
 }

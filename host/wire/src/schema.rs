@@ -6,7 +6,7 @@ use lucid_model::{
     enrolment::EnrolmentScope as Scopes,
     node::NodeStatus as Nodes,
     payout::{PayoutState as PayoutStates, PayoutStatus as PayoutStatuses, RunState as RunStates},
-    policy::PolicyKind as PolicyKinds,
+    policy::{PolicyKind as PolicyKinds, ReportCause as ReportCauses, Standing as Standings},
     pool::{LoadBalancing as Balancings, PoolStatus as PoolStatuses},
     vote::{VoteChoice as VoteChoices, VoteState as VoteStates},
 };
@@ -82,7 +82,9 @@ words! {
     VoteChoice = "What a vote says.", names(VoteChoices::ALL, VoteChoices::name);
     VoteState = "State of a vote.", names(VoteStates::ALL, VoteStates::name);
     PolicyKind = "What a policy decides.", names(PolicyKinds::ALL, PolicyKinds::name);
-    PolicyState = "Whether a version passed the gate.", ["checked", "rejected"];
+    PolicyState = "Where a version stands: `checked` versions passed the gate and are in force nowhere.", names(Standings::ALL, Standings::name);
+    ReportCause = "Why a version was put through the gate.", names(ReportCauses::ALL, ReportCauses::name);
+    ActivationStart = "When an activation begins to apply.", ["now", "next_period"], default "now";
     ScoreKind = "`epoch`, or `on_demand`: that one neither earns nor votes.", ["epoch", "on_demand"];
     SessionVerdict = "`unverified` sessions are judged again before the epoch closes.", ["accepted", "rejected", "unverified"];
     TimeRange = "How far back a question goes.", TimeRanges::ALL.map(TimeRanges::name), default TimeRanges::default().name();
@@ -159,6 +161,7 @@ schemas! {
     ScoreId = "`{epoch}-{node}`: the epoch's start in Unix seconds and the node's id.",
         text().pattern(Some("^[0-9]{1,12}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"))
         .examples([format!("1760000400-{EXAMPLE_ID}")]);
+    ListLimit = "How many of a list.", ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(100)).default(Some(20.into()));
     Score = "A score, 0–100; two digits after the point.", number(Some(100.0)).examples([87.5]);
     Percent = "A percentage, 0–100.", number(Some(100.0));
     Ratio = "A ratio, 0–1.", number(Some(1.0));

@@ -9,7 +9,7 @@ use crate::support::{built_in, call, publish, rig};
 async fn load(config: &EngineConfig) -> LoadCounts {
     let engine = PolicyEngine::new(config.clone()).unwrap();
     publish(&engine, 1, &[(&built_in("observation-only"), Scope::Default)]).await.unwrap();
-    let policy = engine.direct(PolicyKind::Scoring, Scope::Default).unwrap();
+    let policy = engine.direct(PolicyKind::Scoring, Scope::Default, 0).unwrap();
     let (context, batch) = call(policy.identity(), 1);
     assert_eq!(policy.score(&context, &batch).unwrap().multipliers.len(), 1);
     engine.load_counts()

@@ -28,7 +28,7 @@ async fn each_hostile_policy_fails_alone() {
     let snapshot = rig.engine.snapshot();
     let kind_words = ["fuel", "fuel", "unreachable", "trap", "answered 7 multipliers for 8 rows", "larger than 10000000", "is not in its table"];
     for (number, words) in (1..).zip(kind_words) {
-        let (bad, good) = (snapshot.scoring(pool(number)).unwrap(), snapshot.scoring(Scope::Default).unwrap());
+        let (bad, good) = (snapshot.scoring(pool(number), 0).unwrap(), snapshot.scoring(Scope::Default, 0).unwrap());
         let ((bad_context, bad_batch), (good_context, good_batch)) = (call(bad.identity(), 8), call(good.identity(), 8));
         let (failed, scored) = tokio::join!(bad.score(bad_context.clone(), bad_batch.clone()), good.score(good_context, good_batch));
         let failed = failed.unwrap_err();
@@ -50,7 +50,7 @@ async fn a_deadline_is_the_hosts_failure_and_leaves_room_for_others() {
     let good = built_in("observation-only");
     publish(&engine, 1, &[(&good, Scope::Default), (&slow, pool(1))]).await.unwrap();
     let snapshot = engine.snapshot();
-    let (slow, good) = (snapshot.scoring(pool(1)).unwrap(), snapshot.scoring(Scope::Default).unwrap());
+    let (slow, good) = (snapshot.scoring(pool(1), 0).unwrap(), snapshot.scoring(Scope::Default, 0).unwrap());
     let (context, batch) = call(slow.identity(), 1);
     let stuck: Vec<_> = (0..3)
         .map(|_| {
@@ -74,20 +74,20 @@ async fn policies_of_every_kind_answer() {
     let bundles = ["observation-weighted", "proportional", "hardware-and-identity"].map(built_in);
     publish(&rig.engine, 3, &bundles.each_ref().map(|bundle| (bundle, Scope::Default))).await.unwrap();
     let snapshot = rig.engine.snapshot();
-    let scoring = snapshot.scoring(pool(1)).expect("a pool without its own has the default");
+    let scoring = snapshot.scoring(pool(1), 0).expect("a pool without its own has the default");
     let (about, batch) = call(scoring.identity(), 3);
     let scores = scoring.score(about.clone(), batch.clone()).await.unwrap();
     let explained = scoring.explain(about, batch).await.unwrap();
     let sum: u32 = explained.contributions.iter().map(|(_, column)| column[2].0).sum();
     assert_eq!((scores.multipliers[2].0, scores.reasons.len(), explained.contributions.len()), (sum, 3, 5));
 
-    let payout = snapshot.payout(Scope::Default).unwrap();
+    let payout = snapshot.payout(Scope::Default, 0).unwrap();
     let facts = payout.identity().facts.clone();
     let columns = facts.iter().map(|fact| vec![if fact.info().name == "eligible" { 1 } else { 5 }; 2]).collect();
     let weights = payout.weigh(context(vec![10; facts.len()]), Batch { count: 2, columns }).await.unwrap();
     assert_eq!((weights.weights, weights.held, weights.caps), (vec![5, 5], vec![Ppm(0); 2], vec![0; 2]));
 
-    let validation = snapshot.validation(Scope::Default).unwrap();
+    let validation = snapshot.validation(Scope::Default, 0).unwrap();
     let claim = RegistrationClaim { facts: REGISTRATION_FACTS.iter().map(|fact| fact.default).collect(), texts: vec![None; 4] };
     assert_eq!(validation.judge_registration(context(Vec::new()), claim.clone()).await, Ok(Ok(())));
     let mistyped = RegistrationClaim { texts: vec![None, None, Some("TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HD".into()), None], ..claim };
@@ -105,7 +105,7 @@ async fn policies_of_every_kind_answer() {
 async fn what_the_caller_gets_wrong_is_no_fault_of_the_policy() {
     let rig = rig();
     publish(&rig.engine, 1, &[(&built_in("observation-weighted"), Scope::Default)]).await.unwrap();
-    let policy = rig.engine.direct(PolicyKind::Scoring, Scope::Default).unwrap();
+    let policy = rig.engine.direct(PolicyKind::Scoring, Scope::Default, 0).unwrap();
     let (about, batch) = call(policy.identity(), 2);
     let mut short = batch.clone();
     short.columns[1].pop();

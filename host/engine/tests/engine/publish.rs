@@ -22,8 +22,8 @@ async fn a_publication_that_fails_leaves_the_old_snapshot() {
     assert!(error.detail.starts_with("imports: the component imports hostile:env/secrets"), "{error}");
     let snapshot = rig.engine.snapshot();
     assert_eq!(snapshot.revision(), Revision(4));
-    assert_eq!(snapshot.scoring(pool(1)).unwrap().identity().policy, policy_of(&good));
-    assert!(snapshot.payout(Scope::Default).is_none());
+    assert_eq!(snapshot.scoring(pool(1), 0).unwrap().identity().policy, policy_of(&good));
+    assert!(snapshot.payout(Scope::Default, 0).is_none());
 }
 
 #[tokio::test]
@@ -47,11 +47,11 @@ async fn the_newest_activation_of_a_scope_counts_and_an_empty_publication_clears
     let older = activation(&bundle, 1, Scope::Default, &[("comfortable-load", 1)]);
     let newer = activation(&bundle, 2, Scope::Default, &[("comfortable-load", 2)]);
     rig.engine.publish(Revision(2), vec![newer, older], vec![stored(&bundle)]).await.unwrap();
-    let identity = rig.engine.direct(PolicyKind::Scoring, Scope::Default).unwrap().identity().clone();
+    let identity = rig.engine.direct(PolicyKind::Scoring, Scope::Default, 0).unwrap().identity().clone();
     assert!(identity.params.contains(&("comfortable-load".to_owned(), 2)));
     assert_eq!(rig.engine.loaded_components(), 1);
     rig.engine.publish(Revision(3), Vec::new(), Vec::new()).await.unwrap();
-    assert!(rig.engine.snapshot().scoring(Scope::Default).is_none());
+    assert!(rig.engine.snapshot().scoring(Scope::Default, 0).is_none());
     assert_eq!(rig.engine.loaded_components(), 0, "a component that nobody uses is dropped");
 }
 
@@ -82,7 +82,7 @@ async fn every_result_during_swaps_belongs_to_one_version() {
                 let mut seen = BTreeSet::new();
                 while !stop.load(Ordering::Relaxed) {
                     let snapshot = engine.snapshot();
-                    let policy = snapshot.scoring(Scope::Default).unwrap();
+                    let policy = snapshot.scoring(Scope::Default, 0).unwrap();
                     let (context, batch) = call(policy.identity(), 500);
                     let scores = policy.score(context, batch).await.expect("no call fails because of a swap");
                     let expected = u32::try_from(snapshot.revision().0).unwrap() * 500;

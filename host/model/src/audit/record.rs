@@ -10,7 +10,7 @@ use crate::{
     ledger::Draft,
     node::Node,
     payout::{Payout, Run},
-    policy::{Activation, PolicyRef, PolicyVersion, VersionState},
+    policy::{Activation, PolicyRef, PolicyVersion},
     pool::Pool,
 };
 
@@ -95,14 +95,10 @@ impl Record for Enrolment {
 
 impl Record for PolicyVersion {
     fn digest(&self) -> Digest {
-        let state = match self.state {
-            VersionState::Checked => "checked",
-            VersionState::Rejected => "rejected",
-        };
         let bytes = policy(Canonical::tagged("lucid/v1/audit-policy-version"), &self.policy)
             .text(self.kind.name())
             .text(&self.abi)
-            .text(state)
+            .text(self.state.name())
             .maybe(self.reason.as_deref(), Canonical::text)
             .i64(self.uploaded_at.0)
             .text(&self.uploaded_by);
@@ -115,7 +111,10 @@ impl Record for Activation {
         let start = Canonical::tagged("lucid/v1/audit-activation").u64(self.revision.0).text(self.kind.name()).text(&self.scope.to_string());
         let params = policy(start, &self.policy).u64(self.params.len() as u64);
         let bytes = self.params.iter().fold(params, |bytes, (name, value)| bytes.text(name).i64(*value));
-        Digest::of(&bytes.i64(self.at.0).text(&self.actor).text(&self.reason).finish())
+        let bytes = bytes.i64(self.at.0).text(&self.actor).text(&self.reason);
+        // Activations were recorded before there were any for a later period: theirs stay what they were.
+        let bytes = if self.from_s == 0 { bytes } else { bytes.i64(self.from_s) };
+        Digest::of(&bytes.finish())
     }
 }
 

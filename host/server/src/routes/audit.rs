@@ -44,6 +44,7 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
     let filter = AuditFilter {
         actor: text(&params, "actor")?,
         action: text(&params, "action")?,
+        area: None,
         subject: text(&params, "subject")?,
         from: time(&params, "from")?,
         to: time(&params, "to")?,

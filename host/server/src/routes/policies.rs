@@ -4,11 +4,17 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use lucid_model::policy::{PolicyKind, Scope};
-use lucid_service::ActivationRequest;
+use lucid_model::policy::{PolicyKind, Scope, Standing};
+use lucid_ports::{AuditFilter, GateReport};
+use lucid_service::{ActivationRequest, Start, VersionFilter, VersionStanding};
 use lucid_wire::{
     ErrorBody, FieldError,
-    policy::{ActivatePolicyRequest, ActivationBody, ActivePolicies, GateReportBody, PolicyVersionList, UploadPolicyRequest},
+    audit::AuditEntryBody,
+    page::{AuditList, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PageParams, Pagination},
+    policy::{
+        ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies, CheckPolicyRequest, GateReportBody, PolicyReportBody,
+        PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest, UploadPolicyRequest,
+    },
     schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -20,20 +26,60 @@ use crate::{
 };
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(list, upload)).routes(routes!(active)).routes(routes!(activate)).routes(routes!(roll_back))
+    OpenApiRouter::new()
+        .routes(routes!(list, upload))
+        .routes(routes!(active))
+        .routes(routes!(activations))
+        .routes(routes!(reports))
+        .routes(routes!(audit))
+        .routes(routes!(version))
+        .routes(routes!(version_reports))
+        .routes(routes!(check))
+        .routes(routes!(activate))
+        .routes(routes!(retire))
+        .routes(routes!(roll_back))
 }
+
+/// Kind, name and version, as a path names them.
+type Named = Path<(String, String, String)>;
 
 fn kind(word: &str) -> Result<PolicyKind, ApiError> {
     PolicyKind::from_name(word).ok_or_else(|| FieldError::new("kind", "must be one of scoring, validation, payout").into())
 }
 
-/// All versions of policies, newest first.
+async fn find(api: &Shared, Path((word, name, version)): &Named) -> Result<VersionStanding, ApiError> {
+    Ok(api.service.policy_version(kind(word)?, name, version).await?)
+}
+
+fn newest(params: &Params) -> Result<u32, ApiError> {
+    let fits = |text: &str| text.parse().ok().filter(|limit| (1..=PAGE_LIMIT_MAX).contains(limit));
+    let limit = params.parsed("limit", fits, &format!("must be a whole number from 1 to {PAGE_LIMIT_MAX}"))?;
+    Ok(limit.unwrap_or(PAGE_LIMIT_DEFAULT))
+}
+
+fn body(found: &VersionStanding) -> PolicyVersionBody {
+    PolicyVersionBody::new(&found.version, found.standing, &found.activations)
+}
+
+fn report_body(report: &GateReport) -> GateReportBody {
+    GateReportBody::new(report.policy.as_ref(), report.kind, &report.abi, &report.checks)
+}
+
+/// Versions of policies, newest first.
 ///
-/// Rejected ones, too, with the gate's reason.
+/// With where each stands. What the gate refused is not among them: it is in the reports.
 #[utoipa::path(get, path = "/api/v1/policies", operation_id = "listPolicies", tag = "policies",
-    responses((status = 200, body = PolicyVersionList, description = "Every version that was handed in")))]
-async fn list(State(api): State<Shared>, _caller: Caller) -> Result<Answer<PolicyVersionList>, ApiError> {
-    Ok(Answer(PolicyVersionList { policies: api.service.policy_versions().await?.iter().map(Into::into).collect() }))
+    params(("kind" = Option<schema::PolicyKind>, Query, description = "Of this kind"),
+        ("name" = Option<schema::ShortText>, Query, description = "Of this name"),
+        ("state" = Option<schema::PolicyState>, Query, description = "That stand there")),
+    responses((status = 200, body = PolicyVersionList, description = "The versions")))]
+async fn list(State(api): State<Shared>, _caller: Caller, params: Params) -> Result<Answer<PolicyVersionList>, ApiError> {
+    let filter = VersionFilter {
+        kind: params.get("kind").map(kind).transpose()?,
+        name: params.get("name").map(ToOwned::to_owned),
+        standing: params.parsed("state", Standing::from_name, "must be one of checked, scheduled, active, retired")?,
+    };
+    Ok(Answer(PolicyVersionList { policies: api.service.policy_versions(&filter).await?.iter().map(body).collect() }))
 }
 
 /// Hands a bundle in.
@@ -45,44 +91,137 @@ async fn list(State(api): State<Shared>, _caller: Caller) -> Result<Answer<Polic
         (status = 400, body = GateReportBody, description = "The gate refused it: the report says why")))]
 async fn upload(State(api): State<Shared>, Caller(actor): Caller, json: Json<UploadPolicyRequest>) -> Result<Response, ApiError> {
     let staged = api.service.stage(&actor, json.value, "upload").await?;
-    let report = staged.report;
     let status = if staged.version.is_some() { StatusCode::CREATED } else { StatusCode::BAD_REQUEST };
-    Ok((status, Answer(GateReportBody::new(report.policy.as_ref(), report.kind, &report.abi, &report.checks))).into_response())
+    Ok((status, Answer(report_body(&staged.report))).into_response())
 }
 
 /// What is active.
 ///
 /// And the revision that this process runs.
 #[utoipa::path(get, path = "/api/v1/policies/active", operation_id = "getActivePolicies", tag = "policies",
-    responses((status = 200, body = ActivePolicies, description = "The newest activation of each kind and scope")))]
+    responses((status = 200, body = ActivePolicies, description = "What is in force for each kind and scope, and what will follow it")))]
 async fn active(State(api): State<Shared>, _caller: Caller) -> Result<Answer<ActivePolicies>, ApiError> {
     let (revision, active) = api.service.active_policies().await?;
     Ok(Answer(ActivePolicies { revision: revision.0, active: active.iter().map(ActivationBody::from).collect() }))
 }
 
+/// All activations, newest first.
+///
+/// Who made what active, when, from when on and why. For callers who see all records.
+#[utoipa::path(get, path = "/api/v1/policies/activations", operation_id = "listPolicyActivations", tag = "policies",
+    params(("limit" = Option<schema::ListLimit>, Query, description = "How many")),
+    responses((status = 200, body = ActivationList, description = "The newest activations")))]
+async fn activations(State(api): State<Shared>, _caller: Caller, params: Params) -> Result<Answer<ActivationList>, ApiError> {
+    let found = api.service.policy_activations(newest(&params)?).await?;
+    Ok(Answer(ActivationList { activations: found.iter().map(ActivationBody::from).collect() }))
+}
+
+/// What the gate found, newest first.
+///
+/// Of every bundle that was handed in, checked or to be activated, the refused ones included; the newest 1,000 are
+/// kept. For callers who see all records.
+#[utoipa::path(get, path = "/api/v1/policies/reports", operation_id = "listPolicyReports", tag = "policies",
+    params(("limit" = Option<schema::ListLimit>, Query, description = "How many")),
+    responses((status = 200, body = PolicyReportList, description = "The newest reports")))]
+async fn reports(State(api): State<Shared>, _caller: Caller, params: Params) -> Result<Answer<PolicyReportList>, ApiError> {
+    let found = api.service.policy_reports(None, newest(&params)?).await?;
+    Ok(Answer(PolicyReportList { reports: found.iter().map(PolicyReportBody::from).collect() }))
+}
+
+/// What was done to policies, newest first.
+///
+/// The audit log's entries about them. For callers who see all records.
+#[utoipa::path(get, path = "/api/v1/policies/audit", operation_id = "listPolicyAuditEntries", tag = "policies",
+    params(PageParams, ("sort" = Option<schema::AuditSort>, Query, description = "What to sort by")),
+    responses((status = 200, body = AuditList, description = "A page of entries")))]
+async fn audit(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<AuditList>, ApiError> {
+    let page = params.page(("at", ()), &[])?;
+    let found = api.service.audit(&actor, AuditFilter { area: Some("policy".to_owned()), ..AuditFilter::default() }, page).await?;
+    let entries = found.items.iter().map(AuditEntryBody::from).collect();
+    Ok(Answer(AuditList { entries, pagination: Pagination::new(page.page, page.limit, found.total) }))
+}
+
+/// One version.
+///
+/// And where it stands.
+#[utoipa::path(get, path = "/api/v1/policies/{kind}/{name}/{version}", operation_id = "getPolicy", tag = "policies",
+    params(("kind" = schema::PolicyKind, Path, description = "What it decides"), ("name" = String, Path, description = "Its name"), ("version" = String, Path, description = "Its version")),
+    responses((status = 200, body = PolicyVersionBody, description = "The version")))]
+async fn version(State(api): State<Shared>, _caller: Caller, named: Named) -> Result<Answer<PolicyVersionBody>, ApiError> {
+    Ok(Answer(body(&find(&api, &named).await?)))
+}
+
+/// What the gate found of one version, newest first.
+///
+/// For callers who see all records.
+#[utoipa::path(get, path = "/api/v1/policies/{kind}/{name}/{version}/reports", operation_id = "listReportsOfPolicy", tag = "policies",
+    params(("kind" = schema::PolicyKind, Path, description = "What it decides"), ("name" = String, Path, description = "Its name"), ("version" = String, Path, description = "Its version"),
+        ("limit" = Option<schema::ListLimit>, Query, description = "How many")),
+    responses((status = 200, body = PolicyReportList, description = "The newest reports")))]
+async fn version_reports(State(api): State<Shared>, _caller: Caller, named: Named, params: Params) -> Result<Answer<PolicyReportList>, ApiError> {
+    let digest = find(&api, &named).await?.version.policy.digest;
+    let found = api.service.policy_reports(Some(digest), newest(&params)?).await?;
+    Ok(Answer(PolicyReportList { reports: found.iter().map(PolicyReportBody::from).collect() }))
+}
+
+/// Puts a version through the gate once more.
+///
+/// For policy authors and operators. As it would be activated with these params; nothing becomes active.
+#[utoipa::path(post, path = "/api/v1/policies/{kind}/{name}/{version}/check", operation_id = "checkPolicy", tag = "policies", request_body = CheckPolicyRequest,
+    params(("kind" = schema::PolicyKind, Path, description = "What it decides"), ("name" = String, Path, description = "Its name"), ("version" = String, Path, description = "Its version")),
+    responses((status = 200, body = GateReportBody, description = "What the gate found, good or bad")))]
+async fn check(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    named: Named,
+    json: Json<CheckPolicyRequest>,
+) -> Result<Answer<GateReportBody>, ApiError> {
+    let digest = find(&api, &named).await?.version.policy.digest;
+    Ok(Answer(report_body(&api.service.check_version(&actor, digest, &json.value).await?)))
+}
+
 /// Activates a version.
 ///
-/// For operators. By default everywhere; calculations that have begun end with what they began with.
+/// For operators. By default everywhere and at once; calculations that have begun end with what they began with.
 #[utoipa::path(post, path = "/api/v1/policies/{kind}/{name}/{version}/activate", operation_id = "activatePolicy", tag = "policies", request_body = ActivatePolicyRequest,
     params(("kind" = schema::PolicyKind, Path, description = "What it decides"), ("name" = String, Path, description = "Its name"), ("version" = String, Path, description = "Its version")),
     responses((status = 200, body = ActivePolicies, description = "What is active now"),
-        (status = 409, body = ErrorBody, description = "Somebody else activated a policy at the same time")))]
+        (status = 409, body = ErrorBody, description = "It is retired, or somebody else activated a policy at the same time")))]
 async fn activate(
     State(api): State<Shared>,
     Caller(actor): Caller,
-    Path((word, name, version)): Path<(String, String, String)>,
+    named: Named,
     json: Json<ActivatePolicyRequest>,
 ) -> Result<Answer<ActivePolicies>, ApiError> {
-    let policy = api.service.policy_version(kind(&word)?, &name, &version).await?;
+    let digest = find(&api, &named).await?.version.policy.digest;
     let asked = json.value;
+    let start = if asked.next_period { Start::NextPeriod } else { Start::Now };
     let reason = asked.reason.unwrap_or_default();
-    api.service.activate(&actor, ActivationRequest { scope: asked.scope, digest: policy.digest, params: asked.params, reason }).await?;
+    api.service.activate(&actor, ActivationRequest { scope: asked.scope, digest, params: asked.params, start, reason }).await?;
     active(State(api), Caller(actor)).await
+}
+
+/// Withdraws a version for good.
+///
+/// For operators. It is kept, so that what it decided can be recomputed, and is never activated again. A version that
+/// is in force or scheduled is not retired: 409 says where it is.
+#[utoipa::path(post, path = "/api/v1/policies/{kind}/{name}/{version}/retire", operation_id = "retirePolicy", tag = "policies", request_body = RetirePolicyRequest,
+    params(("kind" = schema::PolicyKind, Path, description = "What it decides"), ("name" = String, Path, description = "Its name"), ("version" = String, Path, description = "Its version")),
+    responses((status = 200, body = PolicyVersionBody, description = "The version; one that was retired before keeps its first reason"),
+        (status = 409, body = ErrorBody, description = "It is in force or scheduled")))]
+async fn retire(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    named: Named,
+    json: Json<RetirePolicyRequest>,
+) -> Result<Answer<PolicyVersionBody>, ApiError> {
+    let version = api.service.retire(&actor, find(&api, &named).await?, json.value).await?;
+    Ok(Answer(PolicyVersionBody::new(&version, Standing::Retired, &[])))
 }
 
 /// Goes back to what was active before.
 ///
-/// For operators. 404 if nothing was.
+/// For operators. At once; what was scheduled is taken back. 404 if nothing was active before.
 #[utoipa::path(post, path = "/api/v1/policies/{kind}/rollback", operation_id = "rollBackPolicy", tag = "policies",
     params(("kind" = schema::PolicyKind, Path, description = "What it decides"), ("scope" = Option<schema::Scope>, Query, description = "Where")),
     responses((status = 200, body = ActivePolicies, description = "What is active now"),

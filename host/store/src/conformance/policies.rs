@@ -1,9 +1,9 @@
 use lucid_model::{
     id::Digest,
-    policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyVersion, Revision, Scope, VersionState},
+    policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Revision, Scope, VersionState},
     time::TimeMs,
 };
-use lucid_ports::{Activated, AuditFilter, ImportRecord, Order, StoredBundle};
+use lucid_ports::{Activated, AuditFilter, ImportRecord, Order, REPORTS_KEPT, StoredBundle};
 
 use super::{Backend, all, examples::*, fifty};
 
@@ -13,8 +13,8 @@ fn bundle(name: &str, at: i64) -> StoredBundle {
             policy: policy(name),
             kind: PolicyKind::Scoring,
             abi: "lucid:policy/scoring@1.0.0".into(),
-            state: VersionState::Rejected,
-            reason: Some("golden: case 1".into()),
+            state: VersionState::Checked,
+            reason: None,
             uploaded_at: TimeMs(at),
             uploaded_by: "alice".into(),
         },
@@ -28,7 +28,8 @@ fn activation(name: &str, scope: Scope) -> Activation {
         kind: PolicyKind::Scoring,
         scope,
         policy: policy(name),
-        params: ParamValues::from([("weight".into(), -7)]),
+        params: ParamValues::from([("weight".into(), -7), ("a.b".into(), i64::MAX)]),
+        from_s: 0,
         at: TimeMs(5),
         actor: "alice".into(),
         reason: "better".into(),
@@ -39,9 +40,7 @@ pub(crate) async fn a_version_is_kept_once_with_its_bundle(backend: &mut dyn Bac
     let store = backend.store();
     let first = bundle("a", 1);
     assert!(store.add_version(first.clone(), audit("policy.add")).await.unwrap());
-    let mut again = bundle("a", 9);
-    again.version.state = VersionState::Checked;
-    assert!(!store.add_version(again, audit("policy.add")).await.unwrap());
+    assert!(!store.add_version(bundle("a", 9), audit("policy.add")).await.unwrap());
     assert_eq!(store.bundle(first.version.policy.digest).await.unwrap(), Some(first.clone()));
     assert_eq!(store.bundle(Digest::default()).await.unwrap(), None);
     assert!(store.add_version(bundle("b", 2), audit("policy.add")).await.unwrap());
@@ -75,6 +74,73 @@ pub(crate) async fn the_newest_activation_of_a_scope_is_in_force(backend: &mut d
     assert_eq!(store.active().await.unwrap(), (Revision(3), in_force));
     let newest: Vec<_> = store.activations(2).await.unwrap().into_iter().map(|a| a.revision.0).collect();
     assert_eq!(newest, [3, 2]);
+}
+
+pub(crate) async fn what_is_scheduled_stands_beside_what_is_in_force(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let later = |name, from_s| Activation { from_s, ..activation(name, Scope::Default) };
+    store.activate(Revision(0), vec![later("early", 60)], vec![]).await.unwrap();
+    store.activate(Revision(1), vec![later("now", 0), later("noon", 7_200), later("night", 3_600)], vec![]).await.unwrap();
+    let (revision, in_force) = store.active().await.unwrap();
+    let told: Vec<_> = in_force.iter().map(|a| (a.revision.0, a.policy.name.as_str(), a.from_s)).collect();
+    assert_eq!((revision, told), (Revision(4), vec![(2, "now", 0), (3, "noon", 7_200), (4, "night", 3_600)]));
+    store.activate(Revision(4), vec![later("back", 0)], vec![]).await.unwrap();
+    let (_, in_force) = store.active().await.unwrap();
+    assert_eq!(in_force.iter().map(|a| a.policy.name.as_str()).collect::<Vec<_>>(), ["back"]);
+}
+
+pub(crate) async fn a_version_is_retired_once(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let kept = bundle("a", 1);
+    let digest = kept.version.policy.digest;
+    assert!(!store.retire_version(digest, "none is there".into(), audit("policy.retire")).await.unwrap());
+    store.add_version(kept.clone(), audit("policy.add")).await.unwrap();
+    let outcomes = fifty(|i| {
+        let store = store.clone();
+        async move { store.retire_version(digest, format!("reason {i}"), audit("policy.retire")).await.unwrap() }
+    })
+    .await;
+    assert_eq!(outcomes.iter().filter(|retired| **retired).count(), 1);
+    let winner = outcomes.iter().position(|retired| *retired).unwrap();
+    let found = store.bundle(digest).await.unwrap().unwrap();
+    assert_eq!((found.version.state, found.version.reason), (VersionState::Retired, Some(format!("reason {winner}"))));
+    assert_eq!(found.bundle, kept.bundle, "it is kept for replays");
+    assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Descending)).await.unwrap().total, 2);
+}
+
+fn report(number: u32, name: Option<&str>) -> PolicyReport {
+    PolicyReport {
+        id: uuid::Uuid::from_u128(u128::from(number)),
+        at: TimeMs(i64::from(number)),
+        actor: "alice".into(),
+        cause: ReportCause::Activation,
+        origin: "upload".into(),
+        policy: name.map(policy),
+        kind: name.map(|_| PolicyKind::Payout),
+        params: ParamValues::from([("a.b".into(), 3)]),
+        checks: vec![
+            ReportedCheck { name: "manifest".into(), failure: None },
+            ReportedCheck { name: "digest".into(), failure: Some("is another".into()) },
+        ],
+    }
+}
+
+pub(crate) async fn the_newest_reports_of_the_gate_are_kept(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let named = report(1, Some("a"));
+    store.add_report(named.clone()).await.unwrap();
+    store.add_report(report(2, None)).await.unwrap();
+    assert_eq!(store.reports(None, 10).await.unwrap(), [report(2, None), named.clone()]);
+    assert_eq!(store.reports(Some(policy("a").digest), 10).await.unwrap(), [named]);
+    assert_eq!(store.reports(None, 1).await.unwrap(), [report(2, None)]);
+    assert_eq!(store.reports(Some(Digest::default()), 10).await.unwrap(), []);
+    let more: Vec<_> = (3..=REPORTS_KEPT + 2).map(|number| store.add_report(report(number, None))).collect();
+    for added in futures::future::join_all(more).await {
+        added.unwrap();
+    }
+    let kept = store.reports(None, REPORTS_KEPT * 2).await.unwrap();
+    let numbers: Vec<_> = kept.iter().map(|report| report.at.0).collect();
+    assert_eq!((numbers.len(), numbers.first(), numbers.last()), (1_000, Some(&1_002), Some(&3)));
 }
 
 pub(crate) async fn an_import_is_remembered(backend: &mut dyn Backend) {

@@ -4,7 +4,9 @@ use mongodb::{
     options::IndexOptions,
 };
 
-use super::{audit, buckets, enrolments, epochs, fault::Fault, frames, ledger, live, nodes, payouts, policies, pools, requests, runs, sessions};
+use super::{
+    audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, live, nodes, payouts, policies, pools, requests, runs, sessions,
+};
 
 /// An index that has to be there before anything is written: the unique ones are what keeps records apart.
 pub(crate) struct Index {
@@ -24,6 +26,7 @@ const ALL: &[&[Index]] = &[
     enrolments::INDICES,
     requests::INDICES,
     policies::INDICES,
+    gate_reports::INDICES,
     buckets::INDICES,
     epochs::RECORDS,
     epochs::CHUNKS,

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::Digest,
-    policy::{Activation, Bundle, PolicyKind, PolicyRef, PolicyVersion, Revision, VersionState},
+    policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyRef, PolicyReport, PolicyVersion, Revision, VersionState},
 };
 use lucid_ports::{Activated, ImportRecord, PolicyStore, StoreError, StoredBundle};
 use mongodb::bson::{Bson, Document, doc};
@@ -40,14 +40,7 @@ pub(crate) const INDICES: &[Index] = &[
     Index { collection: ACTIVATIONS, name: "last", keys: &[("last", 1)], unique: true, partial: None },
 ];
 
-fn state_word(state: VersionState) -> &'static str {
-    match state {
-        VersionState::Checked => "checked",
-        VersionState::Rejected => "rejected",
-    }
-}
-
-fn policy(policy: &PolicyRef) -> Document {
+pub(crate) fn policy(policy: &PolicyRef) -> Document {
     doc! { "name": &policy.name, "version": policy.version.to_string(), "digest": fields::digest(policy.digest) }
 }
 
@@ -56,7 +49,7 @@ fn version_document(stored: &StoredBundle) -> Document {
     let golden: Vec<_> = bundle.golden.iter().map(|(name, text)| doc! { "name": name, "text": text }).collect();
     doc! {
         "_id": fields::digest(version.policy.digest), "v": 1, "policy": policy(&version.policy), "kind": version.kind.name(), "abi": &version.abi,
-        "state": state_word(version.state), "reason": &version.reason, "uploaded_at": version.uploaded_at.0, "uploaded_by": &version.uploaded_by,
+        "state": version.state.name(), "reason": &version.reason, "uploaded_at": version.uploaded_at.0, "uploaded_by": &version.uploaded_by,
         "manifest": &bundle.manifest, "golden": golden, "component_bytes": i64::try_from(bundle.component.len()).unwrap_or(i64::MAX),
     }
 }
@@ -66,30 +59,38 @@ fn read_version(fields: Fields<'_>) -> Result<PolicyVersion, Fault> {
         policy: fields.policy("policy")?,
         kind: fields.word("kind", PolicyKind::from_name)?,
         abi: fields.text("abi")?,
-        state: fields.word("state", |word| [VersionState::Checked, VersionState::Rejected].into_iter().find(|state| state_word(*state) == word))?,
+        state: fields.word("state", VersionState::from_name)?,
         reason: fields.text_or_none("reason")?,
         uploaded_at: fields.time("uploaded_at")?,
         uploaded_by: fields.text("uploaded_by")?,
     })
 }
 
+/// As a list: a parameter's name may have a dot in it.
+pub(crate) fn params(params: &ParamValues) -> Vec<Document> {
+    params.iter().map(|(name, value)| doc! { "name": name, "value": *value }).collect()
+}
+
+pub(crate) fn read_params(fields: Fields<'_>) -> Result<ParamValues, Fault> {
+    fields.documents("params")?.into_iter().map(|param| Ok((param.text("name")?, param.number("value")?))).collect()
+}
+
 fn activation_document(activation: &Activation) -> Document {
-    // As a list: a parameter's name may have a dot in it.
-    let params: Vec<_> = activation.params.iter().map(|(name, value)| doc! { "name": name, "value": *value }).collect();
     doc! {
-        "kind": activation.kind.name(), "scope": activation.scope.to_string(), "policy": policy(&activation.policy), "params": params,
-        "at": activation.at.0, "actor": &activation.actor, "reason": &activation.reason,
+        "kind": activation.kind.name(), "scope": activation.scope.to_string(), "policy": policy(&activation.policy), "params": params(&activation.params),
+        "from_s": activation.from_s, "at": activation.at.0, "actor": &activation.actor, "reason": &activation.reason,
     }
 }
 
 fn read_activation(fields: Fields<'_>, revision: u64) -> Result<Activation, Fault> {
-    let params = fields.documents("params")?.into_iter().map(|param| Ok((param.text("name")?, param.number("value")?)));
     Ok(Activation {
         revision: Revision(revision),
         kind: fields.word("kind", PolicyKind::from_name)?,
         scope: fields.word("scope", |word| word.parse().ok())?,
         policy: fields.policy("policy")?,
-        params: params.collect::<Result<_, Fault>>()?,
+        params: read_params(fields)?,
+        // There was none before there were activations for a later period.
+        from_s: fields.number_or_none("from_s")?.unwrap_or(0),
         at: fields.time("at")?,
         actor: fields.text("actor")?,
         reason: fields.text("reason")?,
@@ -174,13 +175,26 @@ impl MongoStore {
         Ok(Activated::Done(last))
     }
 
-    /// The newest of each kind and scope, by revision.
+    async fn retire(&self, digest: Digest, reason: &str, entry: &AuditEntry) -> Result<bool, Fault> {
+        let state = VersionState::Retired.name();
+        let filter = doc! { "_id": fields::digest(digest), "state": { "$ne": state } };
+        self.update_audited(VERSIONS, filter, doc! { "$set": { "state": state, "reason": reason } }, std::slice::from_ref(entry)).await
+    }
+
+    /// Of each kind and scope the newest that applies at once, and what was scheduled after it, by revision.
     async fn in_force(&self) -> Result<(Revision, Vec<Activation>), Fault> {
         let calls = self.collection(ACTIVATIONS).find(doc! {}).sort(doc! { "_id": 1 }).await?;
         let all: Vec<_> = collect(calls, read_activations).await?.into_iter().flatten().collect();
         let last = all.last().map_or(Revision(0), |activation| activation.revision);
-        let newest: BTreeMap<_, _> = all.into_iter().map(|activation| ((activation.kind.name(), activation.scope), activation)).collect();
-        let mut in_force: Vec<_> = newest.into_values().collect();
+        let mut in_force: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for activation in all {
+            let timeline = in_force.entry((activation.kind.name(), activation.scope)).or_default();
+            if activation.from_s == 0 {
+                timeline.clear();
+            }
+            timeline.push(activation);
+        }
+        let mut in_force: Vec<_> = in_force.into_values().flatten().collect();
         in_force.sort_unstable_by_key(|activation| activation.revision);
         Ok((last, in_force))
     }
@@ -206,6 +220,15 @@ impl PolicyStore for MongoStore {
     }
     async fn bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, StoreError> {
         Ok(self.kept_bundle(digest).await?)
+    }
+    async fn retire_version(&self, digest: Digest, reason: String, audit: AuditEntry) -> Result<bool, StoreError> {
+        Ok(self.retire(digest, &reason, &audit).await?)
+    }
+    async fn add_report(&self, report: PolicyReport) -> Result<(), StoreError> {
+        Ok(self.keep_gate_report(&report).await?)
+    }
+    async fn reports(&self, digest: Option<Digest>, limit: u32) -> Result<Vec<PolicyReport>, StoreError> {
+        Ok(self.newest_gate_reports(digest, limit).await?)
     }
     async fn active(&self) -> Result<(Revision, Vec<Activation>), StoreError> {
         Ok(self.in_force().await?)

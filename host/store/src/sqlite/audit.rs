@@ -46,6 +46,9 @@ pub(crate) fn list(filter: &AuditFilter, page: PageRequest<()>) -> List {
         .and("subject = ?", text(&filter.subject))
         .and("actor = ?", text(&filter.actor))
         .and("action = ?", text(&filter.action))
+        .and("action >= ?", filter.area.as_ref().map(|area| Value::Text(format!("{area}."))))
+        // The character after the point.
+        .and("action < ?", filter.area.as_ref().map(|area| Value::Text(format!("{area}/"))))
         .and("at >= ?", filter.from.map(|at| Value::Integer(at.0)))
         .and("at < ?", filter.to.map(|at| Value::Integer(at.0)));
     List::new(&Source { columns: ENTRY, table: "audit", joins: "" }, conditions, &["at", "id"], &page)

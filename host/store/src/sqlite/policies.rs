@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::Digest,
-    policy::{Activation, Bundle, PolicyKind, PolicyVersion, Revision, VersionState},
+    policy::{Activation, Bundle, PolicyKind, PolicyReport, PolicyVersion, Revision, VersionState},
 };
 use lucid_ports::{Activated, ImportRecord, PolicyStore, StoreError, StoredBundle};
 use rusqlite::{Connection, params};
@@ -11,25 +11,19 @@ use super::{
     SqliteStore, audit,
     columns::{Columns, json, stored},
     fault::Fault,
+    gate_reports,
     query::{count, execute, first, rows},
 };
 
 const VERSION: &str = "v.name, v.version, v.digest, v.kind, v.abi, v.state, v.reason, v.uploaded_at, v.uploaded_by";
-const ACTIVATION: &str = "revision, kind, scope, name, version, digest, params, at, actor, reason";
-
-fn state_word(state: VersionState) -> &'static str {
-    match state {
-        VersionState::Checked => "checked",
-        VersionState::Rejected => "rejected",
-    }
-}
+const ACTIVATION: &str = "revision, kind, scope, name, version, digest, params, from_s, at, actor, reason";
 
 fn read_version(columns: &mut Columns<'_>) -> Result<PolicyVersion, Fault> {
     Ok(PolicyVersion {
         policy: columns.policy()?,
         kind: columns.word(PolicyKind::from_name)?,
         abi: columns.take()?,
-        state: columns.word(|word| [VersionState::Checked, VersionState::Rejected].into_iter().find(|state| state_word(*state) == word))?,
+        state: columns.word(VersionState::from_name)?,
         reason: columns.take()?,
         uploaded_at: columns.time()?,
         uploaded_by: columns.take()?,
@@ -49,6 +43,7 @@ fn read_activation(columns: &mut Columns<'_>) -> Result<Activation, Fault> {
         scope: columns.word(|word| word.parse().ok())?,
         policy: columns.policy()?,
         params: columns.json()?,
+        from_s: columns.take()?,
         at: columns.time()?,
         actor: columns.take()?,
         reason: columns.take()?,
@@ -65,7 +60,7 @@ fn add_version(connection: &Connection, stored: &StoredBundle, entry: &AuditEntr
         version.policy.digest.0,
         version.kind.name(),
         version.abi,
-        state_word(version.state),
+        version.state.name(),
         version.reason,
         version.uploaded_at.0,
         version.uploaded_by,
@@ -79,6 +74,15 @@ fn add_version(connection: &Connection, stored: &StoredBundle, entry: &AuditEntr
     Ok(true)
 }
 
+fn retire(connection: &Connection, digest: Digest, reason: &str, entry: &AuditEntry) -> Result<bool, Fault> {
+    let sql = "UPDATE policy_versions SET state = ?, reason = ? WHERE digest = ? AND state <> ?1";
+    if execute(connection, sql, params![VersionState::Retired.name(), reason, digest.0])? == 0 {
+        return Ok(false);
+    }
+    audit::add(connection, entry)?;
+    Ok(true)
+}
+
 fn last_revision(connection: &Connection) -> Result<Revision, Fault> {
     count(connection, "SELECT coalesce(max(revision), 0) FROM activations", []).map(Revision)
 }
@@ -88,7 +92,7 @@ fn activate(connection: &Connection, based_on: Revision, activations: &[Activati
         return Ok(Activated::Conflict);
     }
     let mut revision = based_on;
-    let sql = format!("INSERT INTO activations ({ACTIVATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    let sql = format!("INSERT INTO activations ({ACTIVATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     for activation in activations {
         revision = Revision(revision.0 + 1);
         let values = params![
@@ -99,6 +103,7 @@ fn activate(connection: &Connection, based_on: Revision, activations: &[Activati
             activation.policy.version.to_string(),
             activation.policy.digest.0,
             json(&activation.params)?,
+            activation.from_s,
             activation.at.0,
             activation.actor,
             activation.reason,
@@ -124,9 +129,19 @@ impl PolicyStore for SqliteStore {
         );
         self.core.read(move |connection| first(connection, &sql, [digest.0], read_bundle)).await
     }
+    async fn retire_version(&self, digest: Digest, reason: String, audit: AuditEntry) -> Result<bool, StoreError> {
+        self.core.write(move |connection| retire(connection, digest, &reason, &audit)).await
+    }
+    async fn add_report(&self, report: PolicyReport) -> Result<(), StoreError> {
+        self.core.write(move |connection| gate_reports::add(connection, &report)).await
+    }
+    async fn reports(&self, digest: Option<Digest>, limit: u32) -> Result<Vec<PolicyReport>, StoreError> {
+        self.core.read(move |connection| gate_reports::newest(connection, digest, limit)).await
+    }
     async fn active(&self) -> Result<(Revision, Vec<Activation>), StoreError> {
         let sql = format!(
-            "SELECT {ACTIVATION} FROM activations WHERE revision IN (SELECT max(revision) FROM activations GROUP BY kind, scope) ORDER BY revision"
+            "WITH at_once AS (SELECT kind, scope, max(revision) FILTER (WHERE from_s = 0) AS last FROM activations GROUP BY kind, scope) \
+             SELECT {ACTIVATION} FROM activations JOIN at_once USING (kind, scope) WHERE revision >= coalesce(last, 0) ORDER BY revision"
         );
         self.core.read(move |connection| Ok((last_revision(connection)?, rows(connection, &sql, [], read_activation)?))).await
     }

@@ -9,7 +9,7 @@ use crate::{
     money::MicroUsdt,
     node::{Hardware, NodeAddress, NodeConfig, NodeStatus, PublicKey, Suspension, Wallet, WalletWish},
     payout::{PayoutState, RunState},
-    policy::{ParamValues, PolicyKind, Revision, Scope},
+    policy::{ParamValues, PolicyKind, Revision, Scope, VersionState},
     pool::{LoadBalancing, PoolConfig, PoolStatus},
     score::{Ppm, ScoreCenti},
     time::TimeMs,
@@ -84,6 +84,7 @@ fn activation() -> Activation {
         scope: Scope::Default,
         policy: policy_ref(),
         params: ParamValues::from([("w".into(), -7)]),
+        from_s: 0,
         at: TimeMs(5),
         actor: "alice".into(),
         reason: "better".into(),
@@ -206,4 +207,5 @@ fn what_was_decided_changes_the_digest() {
     assert_ne!(Payout { sends: 2, ..payout() }.digest(), payout().digest());
     assert_ne!(Payout { closed: true, ..payout() }.digest(), payout().digest());
     assert_ne!(Activation { params: ParamValues::new(), ..activation() }.digest(), activation().digest());
+    assert_ne!(Activation { from_s: 3_600, ..activation() }.digest(), activation().digest());
 }

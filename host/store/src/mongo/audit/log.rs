@@ -76,6 +76,10 @@ fn read_seal(fields: Fields<'_>) -> Result<Seal, Fault> {
 fn filtered(filter: &AuditFilter) -> Document {
     let texts = [("subject", &filter.subject), ("actor", &filter.actor), ("action", &filter.action)];
     let mut conditions: Document = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Bson::String(text.clone()?)))).collect();
+    if let (Some(area), None) = (&filter.area, &filter.action) {
+        // Up to the character after the point.
+        conditions.insert("action", doc! { "$gte": format!("{area}."), "$lt": format!("{area}/") });
+    }
     let bounds = [("$gte", filter.from), ("$lt", filter.to)];
     let bounds: Document = bounds.into_iter().filter_map(|(name, at)| Some((name.to_owned(), Bson::Int64(at?.0)))).collect();
     if !bounds.is_empty() {

@@ -1,0 +1,160 @@
+use std::sync::Arc;
+
+use lucid_model::{
+    audit::AuditEntry,
+    event::EventKind,
+    id::Digest,
+    policy::{Activation, ParamValues, PolicyKind, PolicyVersion, ReportCause, Revision, Scope, VersionState, applicable},
+    pool::PoolStatus,
+};
+use lucid_ports::Activated;
+
+use super::needs_operator;
+use crate::{Actor, Service, ServiceError};
+
+/// When an activation begins to apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// With the next calculation.
+    #[default]
+    Now,
+    /// With the next epoch; a payout policy with the next settlement period.
+    NextPeriod,
+}
+
+impl Start {
+    /// The start of a word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "now" => Some(Self::Now),
+            "next_period" => Some(Self::NextPeriod),
+            _ => None,
+        }
+    }
+}
+
+/// A version to be activated.
+#[derive(Debug, Clone)]
+pub struct ActivationRequest {
+    /// Where.
+    pub scope: Scope,
+    /// Digest of its component.
+    pub digest: Digest,
+    /// Params.
+    pub params: ParamValues,
+    /// From when on.
+    pub start: Start,
+    /// Why.
+    pub reason: String,
+}
+
+impl Service {
+    /// Activates a version: checked once more with its params, loaded, then written down as the truth.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, the gate refuses, or somebody else changed what is active.
+    pub async fn activate(&self, actor: &Actor, request: ActivationRequest) -> Result<Revision, ServiceError> {
+        needs_operator(actor)?;
+        let version = self.store().bundle(request.digest).await?.ok_or(ServiceError::no("policy version"))?.version;
+        if version.kind == PolicyKind::Payout && self.config.four_eyes && version.uploaded_by == actor.subject {
+            return Err(ServiceError::Forbidden { why: "who uploads a payout policy cannot alone activate it" });
+        }
+        self.activate_all(actor, vec![(version, request)]).await
+    }
+
+    pub(super) async fn activate_all(&self, actor: &Actor, requests: Vec<(PolicyVersion, ActivationRequest)>) -> Result<Revision, ServiceError> {
+        let (based_on, active) = self.applicable().await?;
+        let mut added = Vec::new();
+        for ((version, request), number) in requests.into_iter().zip(based_on.0 + 1..) {
+            added.push(self.examined(actor, version, request, Revision(number)).await?);
+        }
+        let audit = added.iter().map(|new| self.audit_of_activation(actor, &active, new)).collect();
+        let next = applicable(active.into_iter().chain(added.iter().cloned()).collect(), self.oldest_open_s().await?);
+        // What cannot be found never becomes the truth.
+        let bundles = self.bundles_of(&next).await?;
+        let revision = added.last().map_or(based_on, |a| a.revision);
+        match self.store().activate(based_on, added.clone(), audit).await? {
+            Activated::Conflict => return Err(ServiceError::Changed { what: "set of active policies" }),
+            Activated::Done(_) => {}
+        }
+        if let Err(error) = self.ports.policies.publish(revision, next, bundles).await {
+            self.alert("policies", format!("revision {} is active in the store and could not be loaded here: {error}", revision.0));
+            return Err(error.into());
+        }
+        for activation in added {
+            let (kind, scope, policy, revision) = (activation.kind, activation.scope, activation.policy, activation.revision);
+            tracing::info!(%policy, kind = kind.name(), %scope, revision = revision.0, from_s = activation.from_s, "policy activated");
+            self.emit(EventKind::PolicyActivated { kind, scope, policy, revision });
+        }
+        Ok(revision)
+    }
+
+    /// The activation that a request makes, if nothing is against it.
+    async fn examined(
+        &self,
+        actor: &Actor,
+        version: PolicyVersion,
+        request: ActivationRequest,
+        revision: Revision,
+    ) -> Result<Activation, ServiceError> {
+        if version.state == VersionState::Retired {
+            return Err(ServiceError::Retired { policy: version.policy, reason: version.reason.unwrap_or_default() });
+        }
+        if let Scope::Pool(id) = request.scope {
+            self.store().pool(id).await?.filter(|pool| pool.status != PoolStatus::Inactive).ok_or(ServiceError::no("pool"))?;
+        }
+        let stored = self.store().bundle(version.policy.digest).await?.ok_or(ServiceError::no("policy version"))?;
+        let report = self.examine(actor, Arc::new(stored.bundle), &request.params, (ReportCause::Activation, "store")).await?;
+        if let Some(reason) = report.rejection() {
+            return Err(ServiceError::BundleRefused { reason });
+        }
+        Ok(Activation {
+            revision,
+            kind: version.kind,
+            scope: request.scope,
+            policy: version.policy,
+            params: request.params,
+            from_s: self.from_s(version.kind, request.start),
+            at: self.now(),
+            actor: actor.subject.clone(),
+            reason: request.reason,
+        })
+    }
+
+    fn from_s(&self, kind: PolicyKind, start: Start) -> i64 {
+        let length = if kind == PolicyKind::Payout { self.config.settlement } else { self.config.epoch };
+        match start {
+            Start::Now => 0,
+            Start::NextPeriod => length.period_at(self.now()).end_s(),
+        }
+    }
+
+    fn audit_of_activation(&self, actor: &Actor, active: &[Activation], new: &Activation) -> AuditEntry {
+        let entry = self.audit_entry(actor, "policy.activate", &new.policy, format!("{} {}: {}", new.kind.name(), new.scope, new.reason));
+        match active.iter().rev().find(|old| (old.kind, old.scope) == (new.kind, new.scope)) {
+            Some(old) => entry.changing(old, new),
+            None => entry.creating(new),
+        }
+    }
+
+    /// Activates the version that was activated before the last one, in one call; what is scheduled counts as the last one, so
+    /// that rolling back takes it back. Four eyes saw the version when it was activated first.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`] if there was none.
+    pub async fn roll_back(&self, actor: &Actor, kind: PolicyKind, scope: Scope) -> Result<Revision, ServiceError> {
+        needs_operator(actor)?;
+        let all = self.store().activations(u32::MAX).await?;
+        let mut of_scope = all.into_iter().filter(|a| a.kind == kind && a.scope == scope);
+        let current = of_scope.next().ok_or(ServiceError::no("activation"))?;
+        let reason = format!("roll back from {}", current.policy);
+        for before in of_scope.filter(|a| (a.policy.digest, &a.params) != (current.policy.digest, &current.params)) {
+            let version = self.store().bundle(before.policy.digest).await?.ok_or(ServiceError::no("policy version"))?.version;
+            if version.state == VersionState::Checked {
+                let request = ActivationRequest { scope, digest: version.policy.digest, params: before.params, start: Start::Now, reason };
+                return self.activate_all(actor, vec![(version, request)]).await;
+            }
+        }
+        Err(ServiceError::no("activation before the current one"))
+    }
+}

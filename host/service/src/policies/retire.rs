@@ -1,0 +1,30 @@
+use lucid_model::policy::{PolicyVersion, Standing, VersionState};
+
+use super::{VersionStanding, needs_operator};
+use crate::{Actor, Service, ServiceError};
+
+impl Service {
+    /// Withdraws a version for good: it is kept for replays and can never be activated again.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, or the version is in force or scheduled somewhere.
+    pub async fn retire(&self, actor: &Actor, found: VersionStanding, reason: String) -> Result<PolicyVersion, ServiceError> {
+        needs_operator(actor)?;
+        if matches!(found.standing, Standing::Active | Standing::Scheduled) {
+            let scopes: Vec<_> = found.activations.iter().map(|activation| activation.scope.to_string()).collect();
+            let reason =
+                format!("{} is {} for {}: activate another version there first", found.version.policy, found.standing.name(), scopes.join(", "));
+            return Err(ServiceError::VersionInUse { reason });
+        }
+        let before = found.version;
+        let after = PolicyVersion { state: VersionState::Retired, reason: Some(reason.clone()), ..before.clone() };
+        let audit = self.audit_entry(actor, "policy.retire", &before.policy, reason.clone()).changing(&before, &after);
+        if self.store().retire_version(before.policy.digest, reason, audit).await? {
+            tracing::info!(policy = %before.policy, "policy version retired");
+            return Ok(after);
+        }
+        // Somebody else was quicker, and their reason stays.
+        let stored = self.store().bundle(before.policy.digest).await?.ok_or(ServiceError::no("policy version"))?;
+        Ok(stored.version)
+    }
+}

@@ -1,0 +1,102 @@
+use std::sync::Arc;
+
+use lucid_model::{
+    canonical::Canonical,
+    event::EventKind,
+    id::Digest,
+    policy::{Bundle, ParamValues, PolicyRef, PolicyVersion, ReportCause, VersionState},
+};
+use lucid_ports::{GateReport, ImportRecord, StoredBundle};
+
+use super::needs_author;
+use crate::{Actor, Service, ServiceError};
+
+/// A bundle that went through the gate.
+#[derive(Debug, Clone)]
+pub struct Staged {
+    /// What the gate found.
+    pub report: GateReport,
+    /// The version, if it passed.
+    pub version: Option<PolicyVersion>,
+}
+
+impl Service {
+    /// Checks a bundle and keeps what passes. A refused one is reported, and changes nothing.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, or another version has its name and number.
+    pub async fn stage(&self, actor: &Actor, bundle: Bundle, origin: &str) -> Result<Staged, ServiceError> {
+        needs_author(actor)?;
+        let bundle = Arc::new(bundle);
+        let report = self.examine(actor, Arc::clone(&bundle), &ParamValues::new(), (ReportCause::Upload, origin)).await?;
+        if let Some(reason) = report.rejection() {
+            let name = report.policy.as_ref().map_or_else(|| origin.to_owned(), ToString::to_string);
+            tracing::warn!(bundle = origin, reason, "policy bundle refused");
+            self.store().add_audit(self.audit_entry(actor, "policy.reject", &name, reason.clone())).await?;
+            self.emit(EventKind::PolicyRejected { bundle: name, reason });
+            return Ok(Staged { report, version: None });
+        }
+        let (Some(policy), Some(kind)) = (report.policy.clone(), report.kind) else {
+            return Err(ServiceError::Internal { detail: "a bundle passed the gate without a name".into() });
+        };
+        if let Some(known) = self.known(&policy, &bundle).await? {
+            return Ok(Staged { report, version: Some(known) });
+        }
+        let version = PolicyVersion {
+            policy: policy.clone(),
+            kind,
+            abi: report.abi.clone(),
+            state: VersionState::Checked,
+            reason: None,
+            uploaded_at: self.now(),
+            uploaded_by: actor.subject.clone(),
+        };
+        let stored = StoredBundle { version: version.clone(), bundle: bundle.as_ref().clone() };
+        let audit = self.audit_entry(actor, "policy.upload", &policy, origin).creating(&version);
+        self.store().add_version(stored, audit).await?;
+        Ok(Staged { report, version: Some(version) })
+    }
+
+    /// The version that this bundle is, if it was handed in before. A version's content never changes, and a component is
+    /// one version's: two names for what decides alike would hide that it does.
+    async fn known(&self, policy: &PolicyRef, bundle: &Bundle) -> Result<Option<PolicyVersion>, ServiceError> {
+        let refused = |reason| Err(ServiceError::BundleRefused { reason });
+        let versions = self.store().versions().await?;
+        if let Some(known) = versions.iter().find(|v| v.policy.name == policy.name && v.policy.version == policy.version) {
+            let stored = self.store().bundle(known.policy.digest).await?;
+            // Golden cases are evidence, not behaviour: others may be shown for the same version.
+            let same = |stored: &StoredBundle| (&stored.bundle.manifest, &stored.bundle.component) == (&bundle.manifest, &bundle.component);
+            return match stored.filter(same) {
+                Some(stored) => Ok(Some(stored.version)),
+                None => refused(format!("version: {policy} exists with another content; give it a new version")),
+            };
+        }
+        match versions.iter().find(|v| v.policy.digest == policy.digest) {
+            Some(same) => refused(format!("version: policy.wasm is that of {}; params are set when it is activated", same.policy)),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes a bundle in that was found in a file: once for each content, refused ones too, so that they are not
+    /// checked again at every start. None if it was taken in before.
+    ///
+    /// # Errors
+    /// As [`Service::stage`].
+    pub async fn stage_file(&self, bundle: Bundle, origin: &str) -> Result<Option<Staged>, ServiceError> {
+        let start = Canonical::tagged("lucid/v1/bundle").text(&bundle.manifest).bytes(&bundle.component);
+        let bytes = bundle.golden.iter().fold(start, |bytes, (name, case)| bytes.text(name).text(case));
+        let content = Digest::of(&bytes.finish());
+        if self.store().import(content).await?.is_some() {
+            return Ok(None);
+        }
+        let staged = self.stage(&Actor::file(), bundle, origin).await;
+        let outcome = match &staged {
+            Ok(Staged { version: Some(version), .. }) => version.policy.to_string(),
+            Ok(Staged { report, .. }) => format!("refused: {}", report.rejection().unwrap_or_default()),
+            Err(ServiceError::BundleRefused { reason }) => format!("refused: {reason}"),
+            Err(_) => return staged.map(Some),
+        };
+        self.store().record_import(ImportRecord { digest: content, outcome }).await?;
+        staged.map(Some)
+    }
+}
