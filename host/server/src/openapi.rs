@@ -36,7 +36,7 @@ use crate::api::Shared;
     security(("bearer" = [])),
     components(schemas(
         ErrorBody, ProblemBody, EventBody, schema::RequestId, schema::Id, schema::SortOrder, schema::NodeSort, schema::PoolSort, schema::ScoreSort,
-        schema::PayoutSort, schema::EpochSort, schema::CreatedSort, schema::AuditSort, schema::AuditWord, schema::Nonce,
+        schema::PayoutSort, schema::EpochSort, schema::CreatedSort, schema::AuditSort, schema::AuditWord, schema::ListLimit, schema::Nonce,
         schema::NodeName, schema::ListedNodeStatus, schema::PoolStatus, schema::PayoutStatus, schema::VoteState,
         schema::TimeRange, schema::PolicyKind, schema::Scope, schema::ScoreId, schema::Signature
     )),
