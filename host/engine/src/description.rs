@@ -57,10 +57,11 @@ impl Reads {
 
 fn node_fact(name: &str, kind: PolicyKind) -> Result<Fact, String> {
     let fact = Fact::from_name(name).ok_or_else(|| format!("fact {name:?} is not in the catalogue"))?;
-    if fact.info().used_by == Use::Payout && kind != PolicyKind::Payout {
-        return Err(format!("fact {name} is known to payout policies only"));
+    match (fact.info().used_by, kind) {
+        (Use::Payout, PolicyKind::Scoring) => Err(format!("fact {name} is known to payout policies only")),
+        (Use::Scoring, PolicyKind::Payout) => Err(format!("fact {name} is known to scoring policies only")),
+        _ => Ok(fact),
     }
-    Ok(fact)
 }
 
 fn names(catalogue: &[ClaimFact]) -> Vec<&'static str> {

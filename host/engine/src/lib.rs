@@ -34,6 +34,7 @@ mod guest;
 mod load;
 mod loaded;
 mod manifest;
+mod passed;
 mod program;
 mod registry;
 mod threads;
@@ -47,7 +48,7 @@ pub use self::{
     loaded::{EXPLAINED_ROWS_MAX, LoadedPolicy, ROWS_MAX},
     manifest::{Limits, Manifest, NotAManifest},
 };
-use self::{load::Programs, program::Host, registry::Snapshot, threads::GuestThreads};
+use self::{load::Programs, passed::Passed, program::Host, registry::Snapshot, threads::GuestThreads};
 
 /// Runs policies in this process.
 pub struct PolicyEngine {
@@ -57,6 +58,7 @@ pub struct PolicyEngine {
     /// One gate and one load at a time: compiling takes all cores, and two publications must not overtake each other.
     gates: tokio::sync::Semaphore,
     publishing: tokio::sync::Mutex<()>,
+    passed: Passed,
 }
 
 impl PolicyEngine {
@@ -67,8 +69,8 @@ impl PolicyEngine {
     pub fn new(config: EngineConfig) -> Result<Arc<Self>, EngineError> {
         let threads = Arc::new(GuestThreads::start(&config)?);
         let programs = Arc::new(Programs::new(Host::new(config)?));
-        let (gates, publishing) = (tokio::sync::Semaphore::new(1), tokio::sync::Mutex::default());
-        Ok(Arc::new(Self { programs, threads, snapshot: ArcSwap::default(), gates, publishing }))
+        let (gates, publishing, passed) = (tokio::sync::Semaphore::new(1), tokio::sync::Mutex::default(), Passed::default());
+        Ok(Arc::new(Self { programs, threads, snapshot: ArcSwap::default(), gates, publishing, passed }))
     }
 
     /// The policy in force for a period that starts at `at_s`, for calls on the caller's own thread. A guest may use up to
@@ -99,10 +101,19 @@ impl PolicyRuntime for PolicyEngine {
     }
 
     async fn check(&self, bundle: Arc<Bundle>, params: ParamValues) -> GateReport {
+        let key = Passed::key(&bundle, &params);
+        if let Some(report) = self.passed.find(key) {
+            return report;
+        }
         let programs = Arc::clone(&self.programs);
         let _turn = self.gates.acquire().await;
         let report = threads::run_apart("policy-gate", self.stack_bytes_max(), move || gate::check(&programs, &bundle, &params)).await;
-        report.unwrap_or_else(|problem| GateReport { policy: None, kind: None, abi: String::new(), checks: vec![("host".to_owned(), Err(problem))] })
+        report.inspect(|report| self.passed.keep(key, report)).unwrap_or_else(|problem| GateReport {
+            policy: None,
+            kind: None,
+            abi: String::new(),
+            checks: vec![("host".to_owned(), Err(problem))],
+        })
     }
 
     async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError> {

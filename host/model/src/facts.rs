@@ -6,6 +6,8 @@
 pub enum Use {
     /// Scoring and payout policies.
     Both,
+    /// Scoring policies only: known of an epoch, not of a settlement period.
+    Scoring,
     /// Payout policies only: known of a settlement period, not of an epoch.
     Payout,
 }
@@ -29,7 +31,7 @@ pub struct FactInfo {
 
 macro_rules! facts {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $unit:literal, $used_by:ident, $min:literal ..= $max:literal, $default:literal;)*) => {
-        /// A fact of a node.
+        /// A fact of a node. New ones are added at the end, so that the places of the others stay.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum Fact { $($(#[$doc])* $variant,)* }
@@ -97,6 +99,12 @@ facts! {
     ScoreSeconds = "score-seconds", "centi·s", Payout, 0..=9_000_000_000_000, 0;
     /// Epochs the node was scored in.
     EpochsScored = "epochs-scored", "count", Payout, 0..=86_400, 0;
+    /// Live nodes in the address's /24, or /64 of IPv6.
+    NodesSameSubnet = "nodes-same-subnet", "count", Both, 1..=1_000_000, 1;
+    /// Live nodes that are paid to the wallet.
+    NodesSameWallet = "nodes-same-wallet", "count", Both, 1..=1_000_000, 1;
+    /// Closed epochs in a row, up to the one before, in which the node was eligible.
+    StreakEpochs = "streak-epochs", "count", Scoring, 0..=1_000_000, 0;
 }
 
 /// How many facts there are.
@@ -199,7 +207,11 @@ mod tests {
             .iter()
             .map(|fact| {
                 let info = fact.info();
-                let kinds = if info.used_by == Use::Payout { "payout" } else { "scoring payout" };
+                let kinds = match info.used_by {
+                    Use::Both => "scoring payout",
+                    Use::Scoring => "scoring",
+                    Use::Payout => "payout",
+                };
                 format!("{} {} {kinds} {}–{} {}", info.name, info.unit, info.min, info.max, info.default)
             })
             .collect();

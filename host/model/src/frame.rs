@@ -31,12 +31,22 @@ pub struct FrameChunk {
     pub rules: u32,
     /// `POOT_SCORE_MULTIPLIER`.
     pub score_multiplier: Ppm,
-    /// Column sums over the whole pool, in the order of [`Fact::ALL`].
-    pub totals: Vec<i64>,
     /// The rows' nodes, ascending.
     pub nodes: Vec<NodeId>,
-    /// A column a fact, in the order of [`Fact::ALL`].
-    pub columns: Vec<Vec<i64>>,
+    /// A column each of the facts that the catalogue had when the frame was made: a fact that was added to it since, or
+    /// is of a later host, changes no frame's digest.
+    pub columns: Vec<FactColumn>,
+}
+
+/// One fact of all rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactColumn {
+    /// Name of the fact.
+    pub name: String,
+    /// Its sum over the whole pool, saturating.
+    pub total: i64,
+    /// A value a row.
+    pub values: Vec<i64>,
 }
 
 /// Bytes that are not a frame chunk, or one of a later format.
@@ -75,26 +85,35 @@ impl FrameHead {
                 revision: self.revision,
                 rules: crate::score::RULES_VERSION,
                 score_multiplier: self.score_multiplier,
-                totals: totals.clone(),
                 nodes: rows.iter().map(|(node, _)| *node).collect(),
-                columns: Fact::ALL.iter().map(|fact| column(rows, *fact)).collect(),
+                columns: Fact::ALL
+                    .iter()
+                    .zip(&totals)
+                    .map(|(fact, total)| FactColumn { name: fact.info().name.to_owned(), total: *total, values: column(rows, *fact) })
+                    .collect(),
             })
             .collect()
     }
 }
 
 impl FrameChunk {
-    /// The columns a policy asked for, and their totals.
+    fn column(&self, fact: Fact) -> Option<&FactColumn> {
+        let named = |column: &&FactColumn| column.name == fact.info().name;
+        // Catalogues only grow at their end, so that its place is right but for frames of other hosts.
+        self.columns.get(fact as usize).filter(named).or_else(|| self.columns.iter().find(named))
+    }
+
+    /// The columns a policy asked for, and their totals. A fact that the frame does not have has its default in every
+    /// row, and a total of 0: how many rows the pool has is not said here.
     pub fn project(&self, facts: &[Fact]) -> (Batch, Vec<i64>) {
-        let column = |fact: &Fact| self.columns.get(*fact as usize).cloned().unwrap_or_default();
-        let batch = Batch { count: u32::try_from(self.nodes.len()).unwrap_or(u32::MAX), columns: facts.iter().map(column).collect() };
-        let totals = facts.iter().map(|fact| self.totals.get(*fact as usize).copied().unwrap_or_default()).collect();
-        (batch, totals)
+        let values = |fact: &Fact| self.column(*fact).map_or_else(|| vec![fact.info().default; self.nodes.len()], |column| column.values.clone());
+        let batch = Batch { count: u32::try_from(self.nodes.len()).unwrap_or(u32::MAX), columns: facts.iter().map(values).collect() };
+        (batch, facts.iter().map(|fact| self.column(*fact).map_or(0, |column| column.total)).collect())
     }
 
     /// A fact of a row.
     pub fn fact(&self, row: usize, fact: Fact) -> i64 {
-        self.columns.get(fact as usize).and_then(|c| c.get(row)).copied().unwrap_or(fact.info().default)
+        self.column(fact).and_then(|column| column.values.get(row)).copied().unwrap_or(fact.info().default)
     }
 
     /// The canonical bytes, which name every fact, so that later catalogues can still read them.
@@ -107,22 +126,21 @@ impl FrameChunk {
             .u64(self.revision.0)
             .u32(self.rules)
             .u32(self.score_multiplier.0)
-            .u32(u32::try_from(Fact::ALL.len()).unwrap_or(u32::MAX))
+            .u32(u32::try_from(self.columns.len()).unwrap_or(u32::MAX))
             .u32(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         for node in &self.nodes {
             bytes = bytes.fixed(node.0.as_bytes());
         }
-        for ((fact, column), total) in Fact::ALL.iter().zip(&self.columns).zip(&self.totals) {
-            bytes = bytes.text(fact.info().name).i64(*total);
-            for value in column {
+        for column in &self.columns {
+            bytes = bytes.text(&column.name).i64(column.total);
+            for value in &column.values {
                 bytes = bytes.i64(*value);
             }
         }
         bytes.finish()
     }
 
-    /// Reads [`FrameChunk::to_bytes`] back. A fact that is not there has its default, one that is unknown here
-    /// is passed over.
+    /// Reads [`FrameChunk::to_bytes`] back.
     ///
     /// # Errors
     /// [`NotAFrame`] for anything that is truncated, of another tag or inconsistent.
@@ -140,16 +158,12 @@ impl FrameChunk {
         let (facts, count) = (reader.u32().ok_or_else(truncated)?, reader.u32().ok_or_else(truncated)?);
         let count = usize::try_from(count).ok().filter(|c| *c <= CHUNK_NODES_MAX).ok_or(NotAFrame { problem: "too many nodes" })?;
         let nodes = (0..count).map(|_| reader.fixed::<16>().map(|b| NodeId(uuid::Uuid::from_bytes(b)))).collect::<Option<Vec<_>>>();
-        let mut columns: Vec<_> = Fact::ALL.iter().map(|fact| vec![fact.info().default; count]).collect();
-        let mut totals = vec![0; Fact::ALL.len()];
+        let mut columns = Vec::new();
         for _ in 0..facts {
-            let fact = Fact::from_name(reader.text().ok_or_else(truncated)?);
+            let name = reader.text().ok_or_else(truncated)?.to_owned();
             let total = reader.i64().ok_or_else(truncated)?;
-            let column = (0..count).map(|_| reader.i64()).collect::<Option<Vec<_>>>().ok_or_else(truncated)?;
-            if let Some(place) = fact.map(|f| f as usize) {
-                columns.get_mut(place).into_iter().for_each(|c| c.clone_from(&column));
-                totals.get_mut(place).into_iter().for_each(|t| *t = total);
-            }
+            let values = (0..count).map(|_| reader.i64()).collect::<Option<Vec<_>>>().ok_or_else(truncated)?;
+            columns.push(FactColumn { name, total, values });
         }
         Ok(Self {
             period: Period { start_s, length },
@@ -158,7 +172,6 @@ impl FrameChunk {
             revision,
             rules,
             score_multiplier,
-            totals,
             nodes: nodes.ok_or_else(truncated)?,
             columns,
         })
@@ -204,6 +217,22 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_of_another_catalogue_keeps_its_digest_and_is_read_with_defaults() {
+        let mut old = example(3);
+        old.columns.truncate(Fact::EpochsScored as usize + 1);
+        assert_eq!(old.digest().to_string(), "590a60541ec10e440c8ba6005cf1a59d0b2541d6cf7c09167ef3c3aa9ebf03ff");
+        let mut other = old.clone();
+        other.columns.insert(0, FactColumn { name: "luck".into(), total: 3, values: vec![1, 1, 1] });
+        for frame in [old, other] {
+            let read = FrameChunk::from_bytes(&frame.to_bytes()).unwrap();
+            assert_eq!(read.digest(), frame.digest());
+            let (batch, totals) = read.project(&[Fact::NodesSameWallet, Fact::ObservedS]);
+            assert_eq!((batch.columns, totals), (vec![vec![1, 1, 1], vec![10, 20, 30]], vec![0, 60]));
+            assert_eq!((read.fact(2, Fact::NodesSameWallet), read.fact(2, Fact::ObservedS)), (1, 30));
+        }
+    }
+
+    #[test]
     fn chunks_follow_from_the_nodes_and_carry_the_pools_totals() {
         let rows: Vec<_> = (0..4_500_u128)
             .rev()
@@ -215,7 +244,7 @@ mod tests {
             .collect();
         let chunks = FrameHead { period: example(1).period, revision: Revision(1), score_multiplier: Ppm(1) }.chunks(PoolScope::Unassigned, rows, 7);
         assert_eq!(chunks.iter().map(|c| (c.index, c.nodes.len())).collect::<Vec<_>>(), [(7, 2000), (8, 2000), (9, 500)]);
-        assert!(chunks.iter().all(|c| c.totals[Fact::ObservedS as usize] == 9_000));
+        assert!(chunks.iter().all(|c| c.columns[Fact::ObservedS as usize].total == 9_000));
         assert!(chunks.windows(2).all(|w| w[0].nodes.last() < w[1].nodes.first()));
     }
 }

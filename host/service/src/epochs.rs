@@ -18,7 +18,7 @@ use lucid_model::{
 };
 use lucid_ports::{NodeFilter, NodeObserved, NodeSort, Order, PageRequest, PolicySnapshot};
 
-use crate::{Service, ServiceError, Trust, liveness::WALK_BATCH};
+use crate::{Service, ServiceError, Trust, liveness::WALK_BATCH, siblings::Siblings};
 
 impl Service {
     /// Closes the oldest epoch that is due; none if none is.
@@ -108,12 +108,14 @@ impl Service {
         let window_from = epoch.end_s() - self.config.eligibility_window_s;
         let earlier: BTreeMap<NodeId, u64> = self.store().observed_seconds(window_from, epoch.start_s).await?.into_iter().collect();
         let siblings = Siblings::count(&fleet);
+        let streaks = self.streaks().await?;
         let mut pools: BTreeMap<PoolScope, Vec<(NodeId, FactRow)>> = BTreeMap::new();
         for part in fleet.chunks(usize::try_from(WALK_BATCH).unwrap_or(1_000)) {
             let ids: Vec<_> = part.iter().map(|n| n.id).collect();
             let observed = self.store().observed(&ids, epoch.interval()).await?;
             for (node, observed) in part.iter().zip(observed) {
-                let facts = self.facts(epoch, node, &observed, earlier.get(&node.id).copied().unwrap_or(0), &siblings);
+                let mut facts = self.facts(epoch, node, &observed, earlier.get(&node.id).copied().unwrap_or(0), &siblings);
+                facts.set(Fact::StreakEpochs, streaks.get(&node.id).copied().unwrap_or(0));
                 pools.entry(PoolScope::of(node.pool)).or_default().push((node.id, facts));
             }
         }
@@ -126,7 +128,20 @@ impl Service {
         Ok(chunks)
     }
 
-    async fn fleet(&self, epoch: Period) -> Result<Vec<Node>, ServiceError> {
+    /// Epochs in a row in which each node was eligible, the last closed one included; nodes that were not are left out.
+    async fn streaks(&self) -> Result<BTreeMap<NodeId, i64>, ServiceError> {
+        let Some(last) = self.store().last_epoch().await? else { return Ok(BTreeMap::new()) };
+        let mut streaks = BTreeMap::new();
+        for chunk in self.store().frame(last.epoch.start_s).await? {
+            let eligible = |row: &(usize, &NodeId)| chunk.fact(row.0, Fact::Eligible) == 1;
+            let streak = |(row, node): (usize, &NodeId)| (*node, chunk.fact(row, Fact::StreakEpochs).saturating_add(1));
+            streaks.extend(chunk.nodes.iter().enumerate().filter(eligible).map(streak));
+        }
+        Ok(streaks)
+    }
+
+    /// Nodes that were registered before the period's end, but for those that nobody approved.
+    pub(crate) async fn fleet(&self, epoch: Period) -> Result<Vec<Node>, ServiceError> {
         let (mut fleet, mut after) = (Vec::new(), None);
         loop {
             let nodes = self.store().live_nodes_after(after, WALK_BATCH).await?;
@@ -162,8 +177,7 @@ impl Service {
         row.set_u64(Fact::Sessions, session_count as u64);
         row.set(Fact::Eligible, i64::from(window_s >= self.config.observation_min_s && node.status != NodeStatus::Suspended));
         registered_facts(&mut row, node, epoch.end());
-        row.set_u64(Fact::NodesSameOwner, siblings.owners.get(&node.owner).copied().unwrap_or(1));
-        row.set_u64(Fact::NodesSameIp, siblings.at_address(node));
+        siblings.facts(node, &mut row);
         row
     }
 }
@@ -176,29 +190,6 @@ pub(crate) fn registered_facts(row: &mut FactRow, node: &Node, at: TimeMs) {
         row.set(Fact::Cores, i64::from(hardware.cpu_cores));
         row.set_u64(Fact::MemoryBytes, hardware.memory_bytes);
         row.set_u64(Fact::StorageBytes, hardware.storage_bytes);
-    }
-}
-
-struct Siblings {
-    owners: BTreeMap<lucid_model::id::UserId, u64>,
-    addresses: BTreeMap<std::net::IpAddr, u64>,
-}
-
-impl Siblings {
-    fn count(fleet: &[Node]) -> Self {
-        let mut counts = Self { owners: BTreeMap::new(), addresses: BTreeMap::new() };
-        for node in fleet {
-            *counts.owners.entry(node.owner).or_default() += 1;
-            if let Some(address) = node.address {
-                *counts.addresses.entry(address.ip).or_default() += 1;
-            }
-        }
-        counts
-    }
-
-    /// Itself counted; a node that says no address is alone.
-    fn at_address(&self, node: &Node) -> u64 {
-        node.address.and_then(|address| self.addresses.get(&address.ip)).copied().unwrap_or(1)
     }
 }
 

@@ -25,6 +25,7 @@ mod requests;
 mod runs;
 mod scores;
 mod settle;
+mod siblings;
 mod votes;
 mod wallets;
 

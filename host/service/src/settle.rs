@@ -22,7 +22,7 @@ use lucid_model::{
 };
 use lucid_ports::{Booked, EpochFilter, NodeTotals, Order, PageRequest, PolicySnapshot};
 
-use crate::{Actor, Service, ServiceError, epochs::registered_facts};
+use crate::{Actor, Service, ServiceError, epochs::registered_facts, siblings::Siblings};
 
 /// Tries to book a draft before the step gives up until later.
 const BOOK_TRIES: u32 = 8;
@@ -81,13 +81,14 @@ impl Service {
         let (budgets, note) = self.pool_budgets(period, &pools).await?;
         let roots = self.roots(period).await?;
         let snapshot = self.ports.policies.snapshot();
+        let siblings = Siblings::count(&self.fleet(period).await?);
         let mut record = SettlementRecord { period, count: 0, sum: MicroUsdt::ZERO, budget: MicroUsdt::ZERO, remainder: MicroUsdt::ZERO, note };
         for (pool, members) in pools {
             let budget = budgets.get(&pool).copied().unwrap_or_default();
             if budget == MicroUsdt::ZERO {
                 continue;
             }
-            let (settled, policy) = self.weigh_pool(period, pool, budget, members, snapshot.as_ref()).await?;
+            let (settled, policy) = self.weigh_pool(period, pool, budget, (members, &siblings), snapshot.as_ref()).await?;
             self.book_pool(&settled, &roots, &policy).await?;
             record.count += u32::try_from(settled.accruals.len()).unwrap_or(u32::MAX);
             record.sum = settled.accruals.iter().try_fold(record.sum, |sum, a| sum.checked_add(a.share))?;
@@ -157,7 +158,7 @@ impl Service {
         period: Period,
         pool: PoolScope,
         budget: MicroUsdt,
-        members: Vec<NodeTotals>,
+        (members, siblings): (Vec<NodeTotals>, &Siblings),
         snapshot: &dyn PolicySnapshot,
     ) -> Result<(PoolSettlement, PolicyIdentity), ServiceError> {
         let policy = snapshot.payout(Scope::of(pool), period.start_s).ok_or(ServiceError::NoPolicy { kind: "payout" })?;
@@ -166,7 +167,9 @@ impl Service {
             let node = self.store().node(totals.node).await?;
             let may_earn = totals.eligible && node.as_ref().is_some_and(|n| n.status != NodeStatus::Suspended);
             eligible.insert(totals.node, may_earn);
-            rows.push((totals.node, self.period_facts(period, &totals, node.as_ref())));
+            let mut facts = self.period_facts(period, &totals, node.as_ref());
+            node.iter().for_each(|node| siblings.facts(node, &mut facts));
+            rows.push((totals.node, facts));
         }
         let head = FrameHead { period, revision: snapshot.revision(), score_multiplier: self.config.score_multiplier };
         let (mut nodes, mut answer) = (Vec::new(), Weights::default());
