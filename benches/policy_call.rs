@@ -10,7 +10,7 @@ use lucid_engine::{EngineConfig, LoadedPolicy, PolicyEngine, read_bundle};
 use lucid_model::{
     epoch::PeriodLength,
     facts::{Fact, FactRow, total_saturating},
-    frame::{FrameChunk, FrameHead},
+    frame::{FactColumn, FrameChunk, FrameHead},
     id::{NodeId, PoolScope},
     policy::{Activation, CallContext, ParamValues, PolicyKind, PolicyVersion, Revision, Scope, VersionState},
     score::Ppm,
@@ -60,15 +60,16 @@ fn chunk(nodes: u32) -> FrameChunk {
         row
     };
     let rows: Vec<_> = (0..nodes).map(row).collect();
-    let column = |fact: &Fact| rows.iter().map(|row| row.get(*fact)).collect::<Vec<_>>();
-    let columns: Vec<_> = Fact::ALL.iter().map(column).collect();
+    let column = |fact: &Fact| {
+        let values: Vec<_> = rows.iter().map(|row| row.get(*fact)).collect();
+        FactColumn { name: fact.info().name.to_owned(), total: total_saturating(&values), values }
+    };
     let period = PeriodLength::new(PERIOD_S).expect("an hour is a period").period_at(TimeMs::from_unix_s(EPOCH_START_S));
     let head = FrameHead { period, revision: Revision(1), score_multiplier: Ppm(1_000_000) };
     let id: NodeId = "00000000-0000-7000-8000-000000000000".parse().expect("an id");
     let mut chunk = head.chunks(PoolScope::Unassigned, vec![(id, FactRow::default())], 0).remove(0);
-    chunk.totals = columns.iter().map(|column| total_saturating(column)).collect();
     chunk.nodes = vec![id; rows.len()];
-    chunk.columns = columns;
+    chunk.columns = Fact::ALL.iter().map(column).collect();
     chunk
 }
 
