@@ -15,6 +15,7 @@ mod kill;
 mod limits;
 mod main_path;
 mod openapi;
+mod payers;
 mod policies;
 mod rails;
 mod rates;

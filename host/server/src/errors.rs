@@ -120,6 +120,7 @@ impl From<ServiceError> for ApiError {
             | ServiceError::Ledger(_)
             | ServiceError::Settlement(_)
             | ServiceError::Length(_)
+            | ServiceError::PayerReplaced { .. }
             | ServiceError::Internal { .. } => Self::internal(&message),
         }
     }

@@ -54,7 +54,8 @@ macro_rules! conformance_suite {
             ledger: an_entry_is_booked_once, one_of_fifty_entries_gets_the_place, an_entry_behind_a_refused_one_is_refused,
                 an_unbalanced_entry_is_an_error, totals_follow_from_legs, a_period_is_settled_once;
             payouts: a_run_keeps_every_field_and_changes_by_version, a_payout_keeps_every_field, a_payout_is_unique_in_every_way,
-                one_of_fifty_sends_is_written, a_stolen_transaction_costs_only_its_own_payout, the_outbox_is_what_is_not_closed,
+                one_of_fifty_sends_is_written, a_payer_that_was_replaced_changes_nothing,
+                no_payer_changes_anything_once_a_later_one_has_begun, a_stolen_transaction_costs_only_its_own_payout, the_outbox_is_what_is_not_closed,
                 payouts_are_listed_in_every_order;
             telemetry: a_report_is_stored_once, reports_of_one_number_are_stored_once, a_session_belongs_to_one_node,
                 a_session_grows_and_never_shrinks, presence_grows_from_its_start, usage_is_summed_over_the_range,

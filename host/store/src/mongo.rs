@@ -16,6 +16,7 @@ mod live;
 mod nodes;
 mod once;
 mod page;
+mod payer;
 mod payouts;
 mod policies;
 mod pools;

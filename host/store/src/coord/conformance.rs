@@ -7,7 +7,7 @@ use std::{
 };
 
 use lucid_model::id::UserId;
-use lucid_ports::{Admission, Coordinator, Heard, Lease, LimitClass, Party, RateLimiter, Topic};
+use lucid_ports::{Admission, Coordinator, Fence, Heard, Lease, LimitClass, Party, RateLimiter, Topic};
 
 use super::Quotas;
 
@@ -75,7 +75,7 @@ pub(super) async fn one_of_fifty_gets_the_lease(replicas: &dyn Replicas) {
 }
 
 pub(super) async fn fences_grow_from_holder_to_holder(replicas: &dyn Replicas) {
-    let mut last = 0;
+    let mut last = Fence::default();
     for round in 0..20 {
         // A new name each time: what a replica is after it was started again.
         let replica = replicas.replica(&format!("start-{round}"));
@@ -90,6 +90,18 @@ pub(super) async fn fences_grow_from_holder_to_holder(replicas: &dyn Replicas) {
         }
         // The tenth is left to run out.
     }
+}
+
+pub(super) async fn a_fence_that_a_store_has_seen_is_passed(replicas: &dyn Replicas) {
+    let replica = replicas.replica("first");
+    let first = taken(&replica, "payer").await;
+    // As if a clock had been set back since.
+    let seen = Fence(first.fence.0 + 1_000_000_000_000);
+    replica.seen("payer", seen);
+    replica.seen("payer", first.fence);
+    let next = taken(&replica, "payer").await;
+    assert!(next.fence > seen, "{} after {seen}", next.fence);
+    assert!(taken(&replica, "runs").await.fence < seen, "other names do not mind");
 }
 
 pub(super) async fn a_lease_is_over_for_its_holder_before_another_has_it(replicas: &dyn Replicas) {
@@ -121,7 +133,7 @@ pub(super) async fn only_its_holder_gives_a_lease_back(replicas: &dyn Replicas) 
     let (first, second) = (replicas.replica("first"), replicas.replica("second"));
     let lease = eventually("a long lease", || async { first.acquire("payer", LONG).await.unwrap() }).await;
     let stolen = Lease { holder: "second".into(), ..lease.clone() };
-    let guessed = Lease { fence: lease.fence + 1, ..lease.clone() };
+    let guessed = Lease { fence: Fence(lease.fence.0 + 1), ..lease.clone() };
     assert!(!second.release(&stolen).await.unwrap());
     assert!(!first.release(&guessed).await.unwrap());
     assert!(second.renew(&stolen).await.unwrap().is_none());
@@ -181,7 +193,7 @@ pub(super) async fn a_quota_is_shared_and_told(replicas: &dyn Replicas) {
 macro_rules! coordination_suite {
     ($replicas:path) => {
         $crate::coord::conformance::coordination_suite! { @ $replicas;
-            one_of_fifty_gets_the_lease, fences_grow_from_holder_to_holder, a_lease_is_over_for_its_holder_before_another_has_it,
+            one_of_fifty_gets_the_lease, fences_grow_from_holder_to_holder, a_fence_that_a_store_has_seen_is_passed, a_lease_is_over_for_its_holder_before_another_has_it,
             a_renewed_lease_outlives_its_time, only_its_holder_gives_a_lease_back, what_one_says_the_others_hear, a_quota_is_shared_and_told
         }
     };
