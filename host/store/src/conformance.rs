@@ -2,6 +2,8 @@
 //! once: `conformance_suite!(its::constructor)`. The constructor answers none where the backend's server cannot be had.
 
 pub(crate) mod audit;
+pub(crate) mod contention;
+pub(crate) mod covered;
 pub(crate) mod enrolments;
 pub(crate) mod epochs;
 pub(crate) mod examples;
@@ -32,6 +34,9 @@ macro_rules! conformance_suite {
     ($backend:path) => {
         $crate::conformance::conformance_suite! { @ $backend;
             shared: a_stamp_is_written_once, everything_is_there_after_a_restart;
+            contention: one_of_fifty_has_the_key_and_the_external_id, one_of_fifty_moves_of_a_node_wins, one_of_fifty_changes_of_a_pool_wins,
+                one_of_fifty_tokens_has_the_id, one_of_fifty_payouts_has_the_transaction, one_of_fifty_frames_versions_and_blocks_is_kept,
+                every_list_is_read_page_by_page;
             audit: entries_are_found_by_what_they_tell, an_entry_keeps_every_field, every_entry_has_a_link, only_what_is_kept_is_linked,
                 a_chain_goes_on_after_a_restart, links_and_entries_are_read_in_pages, one_of_fifty_seals_is_added, a_seal_is_kept_as_it_was_signed,
                 what_follows_from_a_change_is_audited_with_it;
@@ -67,10 +72,17 @@ macro_rules! conformance_suite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn $test() {
                 if let Some(mut backend) = $backend() {
-                    $crate::conformance::$area::$test(&mut backend).await;
+                    let mut watched = $crate::conformance::covered::Watched::new(&mut backend);
+                    $crate::conformance::$area::$test(&mut watched).await;
+                    watched.check(stringify!($test));
                 }
             })+
         })+
+
+        #[test]
+        fn every_method_is_proven_by_a_case() {
+            $crate::conformance::covered::check_proofs(&[$($(stringify!($test)),+),+]);
+        }
     };
 }
 pub(crate) use conformance_suite;
