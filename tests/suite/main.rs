@@ -14,6 +14,7 @@ mod identity;
 mod kill;
 mod limits;
 mod main_path;
+mod memory;
 mod openapi;
 mod payers;
 mod policies;
