@@ -95,7 +95,7 @@ fn a_mongodb_that_is_killed_under_load_costs_time_and_nothing_else() {
     let lucid = Lucid::serve_with(&settings);
     let owner = lucid.token("alice", "node_operator");
     let mut load = Load::new(&lucid);
-    for kill in 0..kills().div_ceil(2) {
+    for kill in 0..kills().div_ceil(3) {
         let until = Instant::now() + LOAD_TIME;
         while Instant::now() < until {
             load.go_on(&lucid, &owner);
