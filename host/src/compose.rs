@@ -72,6 +72,9 @@ pub async fn compose(config: &Config) -> Result<App> {
     let edge = edge(config)?;
     let jwt_secret = jwt_secret(config, &data)?;
     let auth = authenticator(config, &data, jwt_secret.clone())?;
+    if config.is_in_memory() && config.rail.kind != RailKind::Sandbox {
+        bail!(ConfigError("store.url: what is in memory is gone when the process ends: memory:// is for RAIL=sandbox only".into()));
+    }
     let store = lucid_store::open(&config.store.url).await.map_err(unusable)?;
     let sandbox = sandbox(config, data.join("sandbox"))?;
     let (rail, environment) = rail(config, sandbox.as_ref())?;

@@ -91,8 +91,8 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let wrong = |text: String| Err(ConfigError(text));
         // The URL itself may have a password in it.
-        if !["sqlite://", "mongodb://", "mongodb+srv://"].iter().any(|scheme| self.store.url.starts_with(scheme)) {
-            return wrong("store.url (MONGODB_URI): must begin with sqlite://, mongodb:// or mongodb+srv://".into());
+        if !["sqlite://", "mongodb://", "mongodb+srv://", "memory://"].iter().any(|scheme| self.store.url.starts_with(scheme)) {
+            return wrong("store.url (MONGODB_URI): must begin with sqlite://, mongodb:// or mongodb+srv://, or be memory://".into());
         }
         self.check_server()?;
         if self.audit.seal_interval_s == 0 {
@@ -160,7 +160,16 @@ impl Config {
 
     /// Where state is kept, for people.
     pub fn store_shown(&self) -> String {
-        self.folder().map_or_else(|| "MongoDB".to_owned(), |folder| format!("{} (SQLite)", folder.display()))
+        match self.folder() {
+            Some(folder) => format!("{} (SQLite)", folder.display()),
+            None if self.is_in_memory() => "memory, and gone at the end".to_owned(),
+            None => "MongoDB".to_owned(),
+        }
+    }
+
+    /// Whether nothing is kept.
+    pub fn is_in_memory(&self) -> bool {
+        self.store.url.starts_with("memory://")
     }
 
     /// The store's folder, if it is one.

@@ -2,8 +2,11 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use lucid_ports::{Coordinator, Lease};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use lucid_ports::{Coordinator, Fence, Lease, Tenure};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Renewals in the life of a lease.
@@ -13,24 +16,48 @@ const RETRIES: u32 = 10;
 /// Longest time for giving a lease back at the end.
 const RELEASE_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Does `work` whenever this replica holds the lease, and ends when told to stop. Work is dropped where it waits when
-/// the lease is over: to the records that is a crash, which they are made for. Each time it begins anew.
-pub async fn while_held<F>(coordinator: Arc<dyn Coordinator>, name: &'static str, ttl: Duration, stop: CancellationToken, work: impl Fn() -> F)
+/// Why work ended before its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to: the process stops.
+    Told,
+    /// Somebody else does it by now: the store has seen this fence, if any.
+    Replaced(Option<Fence>),
+}
+
+/// Does `work` whenever this replica holds the lease, until it ends. Work is dropped where it waits when the lease is
+/// over: to the records that is a crash, which they are made for. Each time it begins anew. After it was replaced the
+/// lease is given back, and a while is left to others.
+pub async fn while_held<F>(
+    coordinator: Arc<dyn Coordinator>,
+    name: &'static str,
+    ttl: Duration,
+    stop: CancellationToken,
+    work: impl Fn(Tenure) -> F,
+) -> Ended
 where
-    F: Future<Output = ()>,
+    F: Future<Output = Ended>,
 {
     let held = metrics::gauge!("lucid_lease_held", "name" => name);
     held.set(0.0);
     while !stop.is_cancelled() {
         let wait = match coordinator.acquire(name, ttl).await {
             Ok(Some(lease)) => {
-                tracing::info!(task = name, fence = lease.fence, "this replica does it from now on");
+                tracing::info!(task = name, fence = lease.fence.0, "this replica does it from now on");
                 held.set(1.0);
-                let over = do_while_good(coordinator.as_ref(), lease, work()).await;
+                let over = do_while_good(coordinator.as_ref(), lease, &work).await;
                 held.set(0.0);
                 match over {
-                    Over::Done => return,
-                    Over::Lost => tracing::warn!(task = name, "the lease is lost: this replica does not do it any more"),
+                    Some(Ended::Told) => return Ended::Told,
+                    Some(Ended::Replaced(by)) => {
+                        by.into_iter().for_each(|by| coordinator.seen(name, by));
+                        tokio::select! {
+                            () = stop.cancelled() => {}
+                            () = sleep(ttl / RENEWALS) => {}
+                        }
+                        return Ended::Replaced(by);
+                    }
+                    None => tracing::warn!(task = name, "the lease is lost: this replica does not do it any more"),
                 }
                 ttl / RETRIES
             }
@@ -45,28 +72,25 @@ where
             () = sleep(wait) => {}
         }
     }
+    Ended::Told
 }
 
-enum Over {
-    /// The work ended by itself: the process stops.
-    Done,
-    /// The lease is gone, or its time is over.
-    Lost,
-}
-
-async fn do_while_good(coordinator: &dyn Coordinator, lease: Lease, work: impl Future<Output = ()>) -> Over {
+/// Works until the work ends; none if the lease is gone before, or its time is over.
+async fn do_while_good<F: Future<Output = Ended>>(coordinator: &dyn Coordinator, lease: Lease, work: impl Fn(Tenure) -> F) -> Option<Ended> {
     let mut lease = lease;
+    let (until, seen_until) = watch::channel(lease.until);
+    let work = work(Tenure::new(lease.fence, move || std::time::Instant::now() < *seen_until.borrow()));
     tokio::pin!(work);
     loop {
         tokio::select! {
-            () = &mut work => {
+            ended = &mut work => {
                 // If it cannot be given back it runs out.
                 let _ = tokio::time::timeout(RELEASE_TIME_MAX, coordinator.release(&lease)).await;
-                return Over::Done;
+                return Some(ended);
             }
-            renewed = renewed(coordinator, &lease) => match renewed {
-                Some(renewed) => lease = renewed,
-                None => return Over::Lost,
+            renewed = renewed(coordinator, &lease) => {
+                lease = renewed?;
+                until.send_replace(lease.until);
             }
         }
     }
@@ -92,7 +116,10 @@ async fn renewed(coordinator: &dyn Coordinator, lease: &Lease) -> Option<Lease> 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    };
 
     use lucid_store::coord::LocalCoordinator;
 
@@ -123,12 +150,13 @@ mod tests {
         let coordinator: Arc<dyn Coordinator> = Arc::new(LocalCoordinator::new("replica"));
         let (begun, dropped, stop) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)), CancellationToken::new());
         let (counted, gone, told) = (Arc::clone(&begun), Arc::clone(&dropped), stop.clone());
-        let work = move || {
+        let work = move |_: Tenure| {
             counted.fetch_add(1, Ordering::SeqCst);
             let (guard, told) = (Dropped(Arc::clone(&gone)), told.clone());
             async move {
                 told.cancelled().await;
                 drop(guard);
+                Ended::Told
             }
         };
         let running = tokio::spawn(while_held(Arc::clone(&coordinator), "payer", TTL, stop.clone(), work));
@@ -142,7 +170,25 @@ mod tests {
         reaches(&begun, 2).await;
         assert!(coordinator.renew(&stolen).await.unwrap().is_none());
         stop.cancel();
-        running.await.unwrap();
+        assert_eq!(running.await.unwrap(), Ended::Told);
         assert_eq!((begun.load(Ordering::SeqCst), dropped.load(Ordering::SeqCst)), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn work_that_was_replaced_gives_its_lease_back_and_never_gets_a_fence_below_the_other_s() {
+        let coordinator: Arc<dyn Coordinator> = Arc::new(LocalCoordinator::new("replica"));
+        let (later, tenures) = (Fence(u64::MAX / 2), Arc::new(Mutex::new(Vec::<Tenure>::new())));
+        let kept = Arc::clone(&tenures);
+        let work = move |tenure: Tenure| {
+            assert!(tenure.is_good());
+            kept.lock().unwrap().push(tenure);
+            async move { Ended::Replaced(Some(later)) }
+        };
+        for _ in 0..2 {
+            let ended = while_held(Arc::clone(&coordinator), "payer", TTL, CancellationToken::new(), &work).await;
+            assert_eq!(ended, Ended::Replaced(Some(later)));
+        }
+        let tenures = tenures.lock().unwrap();
+        assert!(tenures[0].fence() < later && tenures[1].fence() > later);
     }
 }

@@ -4,19 +4,24 @@ use std::{
     convert::Infallible,
     future::Future,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use lucid_ports::Coordinator;
+use lucid_ports::{Coordinator, Tenure};
 use lucid_server::Api;
-use lucid_service::{Service, ServiceError};
+use lucid_service::{PAYER, Service, ServiceError};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, import::Importer, leases::while_held, replicas};
+use crate::{
+    config::Config,
+    import::Importer,
+    leases::{Ended, while_held},
+    replicas,
+};
 
 /// Longest wait between tries of a step that keeps failing.
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -91,23 +96,23 @@ impl Tasks {
     /// What one replica does for all.
     fn work_alone(&mut self, config: &Config) {
         let tick = Duration::from_millis(250);
-        self.alone("epochs", tick, begin_at_once, |s| async move { s.close_due_epoch().await.map(|closed| closed.is_some()) });
-        self.alone("votes", tick, begin_at_once, |s| async move { s.send_votes().await.map(|sent| sent > 0) });
-        self.alone("settlement", tick, begin_at_once, |s| async move { s.settle_due_period().await.map(|settled| settled.is_some()) });
-        self.alone("runs", tick, begin_at_once, |s| async move {
+        self.alone("epochs", tick, begin_at_once, |s, _| async move { s.close_due_epoch().await.map(|closed| closed.is_some()) });
+        self.alone("votes", tick, begin_at_once, |s, _| async move { s.send_votes().await.map(|sent| sent > 0) });
+        self.alone("settlement", tick, begin_at_once, |s, _| async move { s.settle_due_period().await.map(|settled| settled.is_some()) });
+        self.alone("runs", tick, begin_at_once, |s, _| async move {
             s.finish_runs().await?;
             s.plan_due_run().await.map(|run| run.is_some())
         });
-        let recover = |s: Arc<Service>| async move {
-            let recovered = s.recover_payouts().await?;
+        let recover = |s: Arc<Service>, tenure: Tenure| async move {
+            let recovered = s.recover_payouts(&tenure).await?;
             if recovered > 0 {
                 tracing::warn!(recovered, "payouts were in flight when the payer before ended");
             }
             Ok(())
         };
-        self.alone("payer", tick, recover, |s| async move { s.pay_step().await.map(|moved| moved > 0) });
+        self.alone(PAYER, tick, recover, |s, tenure| async move { s.pay_step(&tenure).await.map(|moved| moved > 0) });
         let sealing = Duration::from_secs(u64::from(config.audit.seal_interval_s));
-        self.alone("audit", sealing, begin_at_once, |s| async move { s.seal_audit().await.map(|_| false) });
+        self.alone("audit", sealing, begin_at_once, |s, _| async move { s.seal_audit().await.map(|_| false) });
     }
 
     fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
@@ -127,29 +132,41 @@ impl Tasks {
     }
 
     /// Repeats a step of the service while this replica holds the lease of the task's name. Each time it gets the
-    /// lease, `begin` has to succeed first.
+    /// lease, `begin` has to succeed first. Who is replaced leaves the task to others for a while.
     fn alone<B, BF, S, SF>(&mut self, name: &'static str, interval: Duration, begin: B, step: S)
     where
-        B: Fn(Arc<Service>) -> BF + Send + Sync + 'static,
+        B: Fn(Arc<Service>, Tenure) -> BF + Send + Sync + 'static,
         BF: Future<Output = Result<(), ServiceError>> + Send,
-        S: Fn(Arc<Service>) -> SF + Send + Sync + 'static,
+        S: Fn(Arc<Service>, Tenure) -> SF + Send + Sync + 'static,
         SF: Future<Output = Result<bool, ServiceError>> + Send,
     {
         let (service, stop) = (Arc::clone(&self.service), self.stop.clone());
         let (coordinator, lease) = (Arc::clone(&self.coordinator), self.lease);
         self.spawn(name, async move {
-            let work = || async {
-                let begun = AtomicBool::new(false);
+            let work = async |tenure: Tenure| {
+                let (begun, ended, over) = (AtomicBool::new(false), OnceLock::new(), stop.child_token());
                 let one = || async {
                     if !begun.load(Ordering::Relaxed) {
-                        begin(Arc::clone(&service)).await?;
+                        begin(Arc::clone(&service), tenure.clone()).await?;
                         begun.store(true, Ordering::Relaxed);
                     }
-                    step(Arc::clone(&service)).await
+                    step(Arc::clone(&service), tenure.clone()).await
                 };
-                repeat(name, interval, &stop, one).await;
+                let one = || async {
+                    let stepped = one().await;
+                    if let Err(ServiceError::PayerReplaced { by }) = &stepped {
+                        let _ = ended.set(Ended::Replaced(*by));
+                        over.cancel();
+                    }
+                    stepped
+                };
+                repeat(name, interval, &over, one).await;
+                ended.into_inner().unwrap_or(Ended::Told)
             };
-            while_held(coordinator, name, lease, stop.clone(), work).await;
+            while while_held(Arc::clone(&coordinator), name, lease, stop.clone(), &work).await != Ended::Told {
+                // Whoever replaced this replica pays by now, or it asks for the lease again.
+                service.clear_alert(PAYER);
+            }
         });
     }
 
@@ -168,7 +185,7 @@ impl Tasks {
 }
 
 /// Nothing comes before the first step.
-async fn begin_at_once(_: Arc<Service>) -> Result<(), ServiceError> {
+async fn begin_at_once(_: Arc<Service>, _: Tenure) -> Result<(), ServiceError> {
     Ok(())
 }
 

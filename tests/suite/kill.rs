@@ -1,5 +1,7 @@
 //! kill -9 in the middle, then the same store again: nothing acknowledged is lost, nothing is paid twice.
 
+mod database;
+
 use std::{
     collections::BTreeMap,
     thread,

@@ -1,4 +1,8 @@
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 
@@ -21,6 +25,41 @@ pub enum CoordinationError {
     },
 }
 
+/// A lease's number: greater than every number given out for its name before. A store that has seen a greater one refuses
+/// the holder of a smaller one, who does not know yet that it is none any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Fence(pub u64);
+
+impl fmt::Display for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A lease as the work done under it sees it: its fence, and whether it is good at this moment.
+#[derive(Clone)]
+pub struct Tenure {
+    fence: Fence,
+    is_good: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Tenure {
+    /// A tenure that is good for as long as `is_good` says so, which reads the holder's clock each time.
+    pub fn new(fence: Fence, is_good: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { fence, is_good: Arc::new(is_good) }
+    }
+
+    /// What a store compares.
+    pub fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    /// Whether its holder may still act.
+    pub fn is_good(&self) -> bool {
+        (self.is_good)()
+    }
+}
+
 /// The right to do alone what a name stands for, for a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
@@ -28,9 +67,8 @@ pub struct Lease {
     pub name: String,
     /// Who has it: one word a replica, made anew at each start.
     pub holder: String,
-    /// Greater than every number given out for this name before: what a store compares to refuse a holder that
-    /// does not know yet that it is none any more.
-    pub fence: u64,
+    /// Its number.
+    pub fence: Fence,
     /// How long each renewal lasts.
     pub ttl: Duration,
     /// Until when the holder may act by its own clock: earlier than the coordinator gives it to somebody else.
@@ -118,6 +156,9 @@ pub trait Coordinator: Send + Sync {
     /// # Errors
     /// [`CoordinationError::Unavailable`]: it runs out by itself.
     async fn release(&self, lease: &Lease) -> Result<bool, CoordinationError>;
+
+    /// A store has seen this fence of a name: those that are given out here from now on are greater.
+    fn seen(&self, name: &str, fence: Fence);
 
     /// Says something to the other replicas, at most once each.
     ///

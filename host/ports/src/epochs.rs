@@ -88,9 +88,10 @@ pub struct VoteFilter {
 pub trait EpochStore: Send + Sync {
     /// Writes an epoch's frame once; answers the frame that is stored (an earlier one if there was one).
     async fn write_frame(&self, period: Period, chunks: Vec<FrameChunk>) -> Result<Vec<FrameChunk>, StoreError>;
-    /// Closes an epoch: record, scores and votes, each node's `score` and credited seconds; exactly once.
-    /// `false`: it is closed already, nothing changed.
-    async fn commit_epoch(&self, record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Result<bool, StoreError>;
+    /// Closes an epoch: record, scores and votes, each node's `score` and credited seconds; exactly once. Answers the
+    /// record that counts to the one call that closed it: its own, or that of an attempt that ended before it was done,
+    /// whose scores count then. `None`: it was closed already, nothing changed.
+    async fn commit_epoch(&self, record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Result<Option<EpochRecord>, StoreError>;
     /// The last closed epoch.
     async fn last_epoch(&self) -> Result<Option<EpochRecord>, StoreError>;
     /// Closed epochs; sorted by start.

@@ -21,12 +21,12 @@ mod telemetry;
 
 pub use audit::{AuditFilter, AuditLog, AuditStore};
 pub use chain::{Chain, ChainError, PaymentRail, Signer, VoteAnswer};
-pub use coordination::{CoordinationError, Coordinator, Heard, Lease, Listener, Topic};
+pub use coordination::{CoordinationError, Coordinator, Fence, Heard, Lease, Listener, Tenure, Topic};
 pub use enrolments::{EnrolmentFilter, EnrolmentStore};
 pub use epochs::{EpochFilter, EpochStore, NodeTotals, ScoreFilter, ScoreSort, ScoreView, VoteFilter};
 pub use gateway::{GatewayError, GatewayKey, GatewayKeys, KeyMaterial};
 pub use limits::{Admission, Allowance, LimitClass, Party, RateLimiter};
-pub use money::{Booked, LedgerStore, PayoutFilter, PayoutSort, PayoutStore, SettlementStore};
+pub use money::{Booked, LedgerStore, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, SettlementStore};
 pub use nodes::{
     Assigned, Newcomer, NodeFilter, NodeSort, NodeStore, PoolFilter, PoolSort, PoolStore, RegisterConflict, Registered, Registration, RoomOrder,
 };

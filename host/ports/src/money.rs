@@ -8,7 +8,7 @@ use lucid_model::{
     settlement::SettlementRecord,
 };
 
-use crate::{Page, PageRequest, StoreError};
+use crate::{Fence, Page, PageRequest, StoreError};
 
 /// What became of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,20 @@ pub enum PayoutSort {
     Status,
 }
 
+/// What became of a payout's change; except for the first nothing changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayoutUpdate {
+    /// It is durable.
+    Done,
+    /// Somebody else was first, or what it claims belongs to another payout.
+    Conflict,
+    /// The store has seen a later payer: whoever asked pays no more.
+    FencedOff {
+        /// The greatest fence seen.
+        by: Fence,
+    },
+}
+
 /// Payouts and runs. Unique: a payout's id; (node, cycle, attempt); one open payout a node; (rail, external id);
 /// transaction.
 #[async_trait]
@@ -95,10 +109,13 @@ pub trait PayoutStore: Send + Sync {
     async fn create_payout(&self, payout: Payout, audit: AuditEntry) -> Result<bool, StoreError>;
     /// One payout.
     async fn payout(&self, id: PayoutId) -> Result<Option<Payout>, StoreError>;
-    /// Replaces each payout whose version is still `payout.version - 1`, durable before it answers; one outcome
-    /// a payout: `false`, somebody else was first. An audit entry comes with each that changed in more than when
-    /// it is tried again.
-    async fn update_payouts(&self, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<bool>, StoreError>;
+    /// Says that the payer with this fence begins. Answers the greatest fence seen: its own, or that of a later payer.
+    /// Once its own is answered no payer with a smaller one changes any payout.
+    async fn begin_paying(&self, fence: Fence) -> Result<Fence, StoreError>;
+    /// Replaces each payout whose version is still `payout.version - 1`, unless the store has seen a greater fence than
+    /// the payer's, both decided with the write; durable before it answers, one outcome a payout. An audit entry comes
+    /// with each that changed in more than when it is tried again.
+    async fn update_payouts(&self, fence: Fence, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<PayoutUpdate>, StoreError>;
     /// Payouts that are not closed and may be touched by now; oldest first. The outbox.
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError>;
     /// A page of payouts.

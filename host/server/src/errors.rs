@@ -112,7 +112,7 @@ impl From<ServiceError> for ApiError {
             }
             ServiceError::Store(StoreError::Unavailable { detail }) => {
                 tracing::error!(detail, "the store is unavailable");
-                Self::new(Kind::Unavailable, "the store is unavailable; nothing was changed")
+                Self::new(Kind::Unavailable, "the store is unavailable; what was asked may have been done: ask again")
             }
             ServiceError::Store(StoreError::Inconsistent { .. })
             | ServiceError::Publish(_)
@@ -120,6 +120,7 @@ impl From<ServiceError> for ApiError {
             | ServiceError::Ledger(_)
             | ServiceError::Settlement(_)
             | ServiceError::Length(_)
+            | ServiceError::PayerReplaced { .. }
             | ServiceError::Internal { .. } => Self::internal(&message),
         }
     }

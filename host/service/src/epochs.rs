@@ -76,8 +76,15 @@ impl Service {
             block,
         };
         let votes = votes_of(&record, &chunks);
-        if self.store().commit_epoch(record.clone(), chunks.clone(), votes).await? {
-            self.tell_of_epoch(&record, &chunks);
+        match self.store().commit_epoch(record.clone(), chunks.clone(), votes).await? {
+            Some(closed) if closed == record => self.tell_of_epoch(&record, &chunks),
+            // What an attempt before this one had fixed when it ended counts, and nobody was told of it.
+            Some(closed) => {
+                let chunks = self.store().scored(epoch.start_s).await?;
+                self.tell_of_epoch(&closed, &chunks);
+                return Ok(closed);
+            }
+            None => {}
         }
         Ok(record)
     }

@@ -8,7 +8,7 @@ use lucid_model::{
     policy::PolicyRef,
     settlement::SettlementError,
 };
-use lucid_ports::{CallError, ChainError, PublishError, RegisterConflict, StoreError};
+use lucid_ports::{CallError, ChainError, Fence, PublishError, RegisterConflict, StoreError};
 
 /// Why a use case did not do what was asked. The first group is the caller's to mend, the second ours.
 #[derive(Debug, thiserror::Error)]
@@ -151,6 +151,12 @@ pub enum ServiceError {
     /// A length is impossible.
     #[error(transparent)]
     Length(#[from] NotADivisorOfTheDay),
+    /// A later payer has begun, or the lease is over: this one sends nothing any more.
+    #[error("this payer's time is over{}", .by.map_or_else(String::new, |by| format!(": the store has seen fence {by}")))]
+    PayerReplaced {
+        /// The later payer's fence, if the store has seen one.
+        by: Option<Fence>,
+    },
     /// Something that cannot be.
     #[error("internal: {detail}")]
     Internal {

@@ -50,6 +50,7 @@ pub use identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};
 pub use node_alerts::{NodeAlert, NodeAlerts};
 pub use nodes::{ConfigChange, Expected, NewSuspension, NodePatch, NodeView};
 pub use observations::{JudgedSession, NewSession};
+pub use payer::PAYER;
 pub use policies::{ActivationRequest, NamedActivation, Staged, Start, VersionFilter, VersionStanding};
 pub use pools::{NewPool, PoolConfigChange, PoolPatch};
 pub use queries::{FleetUsage, NodeUsage};

@@ -10,25 +10,32 @@ use lucid_model::{
     ledger::Draft,
     payout::{Closing, Effect, Event, Payout, PayoutState, RunState, step},
 };
-use lucid_ports::PaymentRail;
+use lucid_ports::{Fence, PaymentRail, PayoutUpdate, Tenure};
 
 use crate::{Actor, Service, ServiceError};
 
 /// Payouts read in one step.
 const PAYOUTS_A_STEP: u32 = 1_000;
+/// What the alert about a payer that was replaced is about.
+pub const PAYER: &str = "payer";
 
 impl Service {
-    /// What was in flight when the payer before ended is in doubt. Run by whoever becomes the payer, before its first
-    /// [`Service::pay_step`]; running it again changes nothing.
+    /// Shuts out every payer before this one; what was in flight when it ended is in doubt. Run by whoever becomes the
+    /// payer, before its first [`Service::pay_step`]; running it again changes nothing.
     ///
     /// # Errors
-    /// [`ServiceError::Store`].
-    pub async fn recover_payouts(&self) -> Result<u32, ServiceError> {
+    /// [`ServiceError::Store`], [`ServiceError::PayerReplaced`].
+    pub async fn recover_payouts(&self, tenure: &Tenure) -> Result<u32, ServiceError> {
         let Some(rail) = self.ports.rail.clone() else { return Ok(0) };
+        let greatest = self.store().begin_paying(tenure.fence()).await?;
+        if greatest != tenure.fence() {
+            return Err(self.replaced(tenure, Some(greatest)));
+        }
+        self.clear_alert(PAYER);
         let mut recovered = 0;
         for payout in self.store().open_payouts(u32::MAX).await? {
             if payout.state == PayoutState::Submitting {
-                self.drive(rail.as_ref(), payout, Event::Recovered).await?;
+                self.drive(tenure, rail.as_ref(), payout, Event::Recovered).await?;
                 recovered += 1;
             }
         }
@@ -38,15 +45,16 @@ impl Service {
     /// Takes every open payout one step further. Answers how many moved.
     ///
     /// # Errors
-    /// [`ServiceError::Store`]; what is half done goes on at the next call.
-    pub async fn pay_step(&self) -> Result<u32, ServiceError> {
+    /// [`ServiceError::Store`]; what is half done goes on at the next call. [`ServiceError::PayerReplaced`]: another payer
+    /// goes on with it, and this one must not call again with this tenure.
+    pub async fn pay_step(&self, tenure: &Tenure) -> Result<u32, ServiceError> {
         let Some(rail) = self.ports.rail.clone() else { return Ok(0) };
         let open = self.store().open_payouts(PAYOUTS_A_STEP).await?;
         let approved: BTreeSet<RunId> = self.store().open_runs().await?.into_iter().filter(|r| r.state == RunState::Approved).map(|r| r.id).collect();
         let paused = self.now() < *self.rail_paused_until.lock();
         let due = open.into_iter().filter(|p| self.is_due(p, paused, &approved));
         let outcomes: Vec<_> = stream::iter(due)
-            .map(|payout| self.take_further(Arc::clone(&rail), payout))
+            .map(|payout| self.take_further(tenure, Arc::clone(&rail), payout))
             .buffer_unordered(self.config.payouts_in_flight_max.max(1))
             .collect()
             .await;
@@ -66,12 +74,12 @@ impl Service {
         }
     }
 
-    async fn take_further(&self, rail: Arc<dyn PaymentRail>, payout: Payout) -> Result<bool, ServiceError> {
+    async fn take_further(&self, tenure: &Tenure, rail: Arc<dyn PaymentRail>, payout: Payout) -> Result<bool, ServiceError> {
         let event = match payout.state {
             PayoutState::Reserved => self.submission(rail.as_ref(), &payout).await?,
             _ => Event::Tick,
         };
-        self.drive(rail.as_ref(), payout, event).await
+        self.drive(tenure, rail.as_ref(), payout, event).await
     }
 
     /// Before the first send the wallet must still be the planned one, and past its cool-down.
@@ -87,7 +95,7 @@ impl Service {
     }
 
     /// Applies an event and everything that follows from it at once. `false` if somebody else was first.
-    async fn drive(&self, rail: &dyn PaymentRail, payout: Payout, event: Event) -> Result<bool, ServiceError> {
+    async fn drive(&self, tenure: &Tenure, rail: &dyn PaymentRail, payout: Payout, event: Event) -> Result<bool, ServiceError> {
         let (mut payout, mut next) = (payout, Some(event));
         let mut moved = false;
         while let Some(event) = next.take() {
@@ -97,7 +105,7 @@ impl Service {
             if payout != before {
                 payout.version += 1;
                 let audit = self.audit_of_payout(&before, &payout);
-                if self.store().update_payouts(vec![(payout.clone(), audit)]).await?.first() != Some(&true) {
+                if !self.keep_payout(tenure, payout.clone(), audit).await? {
                     return Ok(moved);
                 }
                 moved = true;
@@ -105,12 +113,14 @@ impl Service {
             }
             for effect in effects {
                 match effect {
+                    // Between the write and here the process may have been stopped for longer than its lease.
+                    Effect::Send if !tenure.is_good() => return Err(self.replaced(tenure, None)),
                     Effect::Send => {
                         let request = payout.request.clone().unwrap_or_default();
                         next = Some(Event::Answered(rail.send(&payout, &request).await));
                     }
                     Effect::Look => next = Some(Event::Looked(rail.look(&payout).await)),
-                    Effect::Close(closing) => self.close_payout(&mut payout, closing).await?,
+                    Effect::Close(closing) => self.close_payout(tenure, &mut payout, closing).await?,
                     Effect::PauseRail => *self.rail_paused_until.lock() = self.now().plus_ms(self.config.rail_pause_ms),
                     Effect::Alert => {
                         self.alert("payout", format!("payout {} is {}: {}", payout.id, payout.state.name(), payout.reason.as_deref().unwrap_or("-")))
@@ -121,15 +131,30 @@ impl Service {
         Ok(moved)
     }
 
+    /// Makes a change durable under the payer's fence. `false` if somebody else was first.
+    async fn keep_payout(&self, tenure: &Tenure, payout: Payout, audit: Option<AuditEntry>) -> Result<bool, ServiceError> {
+        match self.store().update_payouts(tenure.fence(), vec![(payout, audit)]).await?.first() {
+            Some(PayoutUpdate::Done) => Ok(true),
+            Some(PayoutUpdate::FencedOff { by }) => Err(self.replaced(tenure, Some(*by))),
+            Some(PayoutUpdate::Conflict) | None => Ok(false),
+        }
+    }
+
+    fn replaced(&self, tenure: &Tenure, by: Option<Fence>) -> ServiceError {
+        let error = ServiceError::PayerReplaced { by };
+        self.alert(PAYER, format!("{error}; its own fence was {}", tenure.fence()));
+        error
+    }
+
     /// Books the closing entry; an entry that is there already is the same one (I4).
-    async fn close_payout(&self, payout: &mut Payout, closing: Closing) -> Result<(), ServiceError> {
+    async fn close_payout(&self, tenure: &Tenure, payout: &mut Payout, closing: Closing) -> Result<(), ServiceError> {
         let cause = payout.txid.clone().or_else(|| payout.reason.clone()).unwrap_or_default();
         self.book_draft(Draft::close(payout.id, payout.node, payout.amount, closing == Closing::Settle, cause)?).await?;
         let before = payout.clone();
         payout.closed = true;
         payout.version += 1;
         let audit = self.audit_of_payout(&before, payout);
-        self.store().update_payouts(vec![(payout.clone(), audit)]).await?;
+        self.keep_payout(tenure, payout.clone(), audit).await?;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// `MONGODB_URI`: `sqlite://FOLDER`, `mongodb://…` or `mongodb+srv://…`.
+    /// `MONGODB_URI`: `sqlite://FOLDER`, `mongodb://…`, `mongodb+srv://…`, or `memory://` for a trial with the sandbox.
     pub url: String,
     /// Where files go (secrets, caches) if the store is not a folder itself.
     pub data_dir: PathBuf,

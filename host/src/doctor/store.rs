@@ -16,6 +16,13 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     if config.store.url.starts_with("mongodb") {
         return vec![mongo(&config.store.url).await];
     }
+    if config.is_in_memory() {
+        return vec![Finding::warn(
+            "store",
+            "nothing is kept: store.url is memory://",
+            "name a folder with --data, or MONGODB_URI, to keep anything",
+        )];
+    }
     let dir = config.data_dir();
     if !dir.join("core.db").is_file() {
         let todo = "nothing, if the service never ran here; else name its folder with --data";

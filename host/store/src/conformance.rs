@@ -2,6 +2,8 @@
 //! once: `conformance_suite!(its::constructor)`. The constructor answers none where the backend's server cannot be had.
 
 pub(crate) mod audit;
+pub(crate) mod contention;
+pub(crate) mod covered;
 pub(crate) mod enrolments;
 pub(crate) mod epochs;
 pub(crate) mod examples;
@@ -32,6 +34,9 @@ macro_rules! conformance_suite {
     ($backend:path) => {
         $crate::conformance::conformance_suite! { @ $backend;
             shared: a_stamp_is_written_once, everything_is_there_after_a_restart;
+            contention: one_of_fifty_has_the_key_and_the_external_id, one_of_fifty_moves_of_a_node_wins, one_of_fifty_changes_of_a_pool_wins,
+                one_of_fifty_tokens_has_the_id, one_of_fifty_payouts_has_the_transaction, one_of_fifty_frames_versions_and_blocks_is_kept,
+                every_list_is_read_page_by_page;
             audit: entries_are_found_by_what_they_tell, an_entry_keeps_every_field, every_entry_has_a_link, only_what_is_kept_is_linked,
                 a_chain_goes_on_after_a_restart, links_and_entries_are_read_in_pages, one_of_fifty_seals_is_added, a_seal_is_kept_as_it_was_signed,
                 what_follows_from_a_change_is_audited_with_it;
@@ -55,7 +60,8 @@ macro_rules! conformance_suite {
             ledger: an_entry_is_booked_once, one_of_fifty_entries_gets_the_place, an_entry_behind_a_refused_one_is_refused,
                 an_unbalanced_entry_is_an_error, totals_follow_from_legs, a_period_is_settled_once;
             payouts: a_run_keeps_every_field_and_changes_by_version, a_payout_keeps_every_field, a_payout_is_unique_in_every_way,
-                one_of_fifty_sends_is_written, a_stolen_transaction_costs_only_its_own_payout, the_outbox_is_what_is_not_closed,
+                one_of_fifty_sends_is_written, a_payer_that_was_replaced_changes_nothing,
+                no_payer_changes_anything_once_a_later_one_has_begun, a_stolen_transaction_costs_only_its_own_payout, the_outbox_is_what_is_not_closed,
                 payouts_are_listed_in_every_order;
             telemetry: a_report_is_stored_once, reports_of_one_number_are_stored_once, a_session_belongs_to_one_node,
                 a_session_grows_and_never_shrinks, presence_grows_from_its_start, usage_is_summed_over_the_range,
@@ -67,10 +73,17 @@ macro_rules! conformance_suite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn $test() {
                 if let Some(mut backend) = $backend() {
-                    $crate::conformance::$area::$test(&mut backend).await;
+                    let mut watched = $crate::conformance::covered::Watched::new(&mut backend);
+                    $crate::conformance::$area::$test(&mut watched).await;
+                    watched.check(stringify!($test));
                 }
             })+
         })+
+
+        #[test]
+        fn every_method_is_proven_by_a_case() {
+            $crate::conformance::covered::check_proofs(&[$($(stringify!($test)),+),+]);
+        }
     };
 }
 pub(crate) use conformance_suite;

@@ -20,19 +20,19 @@ use lucid_ports::Store;
 
 pub use inspection::{Inspection, Integrity, StoreFile, inspect, look_at_mongo};
 pub use mongo::MongoStore;
-pub use sqlite::{SqliteStore, open_audit_log};
+pub use sqlite::{Memory, SqliteStore, open_audit_log};
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL is not one.
-    #[error("not a store url: {url:?}; expected sqlite://DIR/ or mongodb://HOST/DATABASE")]
+    #[error("not a store url: {url:?}; expected sqlite://DIR/, mongodb://HOST/DATABASE or memory://")]
     NotAUrl {
         /// What was given, without a password.
         url: String,
     },
     /// No backend has this scheme.
-    #[error("store url scheme {scheme}:// is unknown; expected sqlite://DIR/ or mongodb://HOST/DATABASE")]
+    #[error("store url scheme {scheme}:// is unknown; expected sqlite://DIR/, mongodb://HOST/DATABASE or memory://")]
     Scheme {
         /// The scheme.
         scheme: String,
@@ -132,7 +132,8 @@ pub enum OpenError {
     },
 }
 
-/// Opens the store of a URL, creating it if it is not there. With SQLite it blocks: migrations run here.
+/// Opens the store of a URL, creating it if it is not there; `memory://` is another one each time, gone with its last
+/// handle. With SQLite it blocks: migrations run here.
 ///
 /// # Errors
 /// [`OpenError`] if no backend has the scheme, or the backend cannot use what the URL names.
@@ -140,6 +141,8 @@ pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     let not_a_url = || OpenError::NotAUrl { url: without_password(url) };
     let (scheme, place) = url.split_once("://").ok_or_else(not_a_url)?;
     match scheme {
+        "memory" if place.is_empty() => Ok(Arc::new(Memory::new()?.open()?)),
+        "memory" => Err(not_a_url()),
         _ if place.is_empty() => Err(not_a_url()),
         "sqlite" => Ok(Arc::new(SqliteStore::open(Path::new(place))?)),
         "mongodb" | "mongodb+srv" => Ok(Arc::new(MongoStore::open(url).await?)),

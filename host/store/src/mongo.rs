@@ -17,6 +17,7 @@ mod live;
 mod nodes;
 mod once;
 mod page;
+mod payer;
 mod payouts;
 mod policies;
 mod pools;
@@ -93,6 +94,11 @@ impl MongoStore {
         let database = connect(url).await?;
         schema::check(&database).await?;
         index::create(&database).await.map_err(|fault| unusable_by(&database, fault))?;
+        Self::over(database).await
+    }
+
+    /// A store over a database that has everything it needs; ends what a crash cut off.
+    async fn over(database: Database) -> Result<Self, OpenError> {
         let chain = Chain::new(durable(&database, audit::LINKS), durable(&database, audit::ENTRIES));
         let drain = Drain::start(chain, audit::AUDITED.map(|name| durable(&database, name)));
         let store = Self { database, drain };

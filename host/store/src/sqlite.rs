@@ -1,7 +1,7 @@
 //! SQLite: `core.db` for nodes, policies, epochs and money, `telemetry.db` for what nodes report.
 //!
 //! Invariants: each file has one writer, and an answer to a write comes after its COMMIT; two processes never
-//! have one directory open; a file of a newer schema is never touched.
+//! have one directory open; a file of a newer schema is never touched. In memory the same runs on one connection.
 
 mod audit;
 mod checkpoint;
@@ -14,6 +14,7 @@ mod frames;
 mod gate_reports;
 mod inspect;
 mod ledger;
+mod memory;
 mod migrate;
 mod node_doc;
 mod nodes;
@@ -42,25 +43,26 @@ use std::{
     path::Path,
 };
 
-pub use self::audit::open_audit_log;
 use self::database::Database;
 pub(crate) use self::inspect::inspect;
+pub use self::{audit::open_audit_log, memory::Memory};
 use crate::OpenError;
 
 const CORE: &[&str] = &[
     include_str!("../migrations/core/0001.sql"),
     include_str!("../migrations/core/0002.sql"),
     include_str!("../migrations/core/0003.sql"),
+    include_str!("../migrations/core/0004.sql"),
     include_str!("../migrations/core/0005.sql"),
 ];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql")];
 
-/// A store in a directory of this machine.
+/// A store in a directory of this machine, or in memory.
 pub struct SqliteStore {
     core: Database,
     telemetry: Database,
-    /// Held until both writers have ended: fields are dropped in order.
-    _lock: File,
+    /// Held until both writers have ended: fields are dropped in order. None in memory.
+    _lock: Option<File>,
 }
 
 impl SqliteStore {
@@ -78,6 +80,6 @@ impl SqliteStore {
         })?;
         let core = Database::open(dir, "core", CORE, requests::release_all, Some(audit::close_link))?;
         let telemetry = Database::open(dir, "telemetry", TELEMETRY, |_| Ok(()), None)?;
-        Ok(Self { core, telemetry, _lock: lock })
+        Ok(Self { core, telemetry, _lock: Some(lock) })
     }
 }

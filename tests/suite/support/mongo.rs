@@ -1,14 +1,15 @@
 //! A MongoDB server of a test's own, and a database in it.
 
 use std::{
-    io::{BufRead, BufReader},
-    process::{Child, ChildStdin, Command, Stdio},
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 /// Ends with the test: the script ends its server when its standard input does.
 pub struct MongoServer {
     uri: String,
     input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
     script: Child,
 }
 
@@ -17,14 +18,41 @@ impl MongoServer {
     pub fn start() -> Option<Self> {
         let mut script = Command::new(super::root().join("scripts/mongo-server.sh")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(script.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut output = BufReader::new(script.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
         let input = script.stdin.take();
         if line.starts_with("mongodb") {
-            return Some(Self { uri: line.trim().to_owned(), input, script });
+            return Some(Self { uri: line.trim().to_owned(), input, output, script });
         }
         println!("skipped: a test over MongoDB; {}", line.trim());
         script.wait().unwrap();
         None
+    }
+
+    /// Starts one that may be killed: not somebody else's.
+    pub fn start_own() -> Option<Self> {
+        if std::env::var_os("MONGODB_URI").is_some() {
+            println!("skipped: a test that kills its MongoDB server; MONGODB_URI names somebody else's");
+            return None;
+        }
+        Self::start()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.tell("kill", "killed");
+    }
+
+    /// The same over the same data; answers once it is listened to.
+    pub fn start_again(&mut self) {
+        self.tell("start", "started");
+    }
+
+    fn tell(&mut self, command: &str, answer: &str) {
+        writeln!(self.input.as_mut().unwrap(), "{command}").unwrap();
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), answer);
     }
 
     /// The URL of a database that nobody has used.

@@ -93,14 +93,21 @@ impl TestNode {
 
     /// A sample and the observation session so far.
     pub fn work(&mut self, lucid: &Lucid) {
+        let (number, sample) = self.next_sample();
+        let (status, answer) = self.report_as(lucid, "metrics", number, &sample);
+        assert_eq!(status, 200, "{answer}");
+        let (status, answer) = self.report(lucid, "observations", &json!({ "observations": [self.session_until(now_ms())] }));
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// A sample as a report that may have to be sent again, byte for byte: its number and its body.
+    pub fn next_sample(&mut self) -> (u64, Value) {
+        self.sequence += 1;
         let sample = json!({
             "cpu_usage": 25.5, "memory_usage": 40, "disk_usage": 10, "active_sessions": 1, "uptime": 1000,
             "network_usage": { "bytes_sent": 10 * self.sequence, "bytes_received": 5, "packets_sent": 1, "packets_received": 1 },
         });
-        let (status, answer) = self.report(lucid, "metrics", &sample);
-        assert_eq!(status, 200, "{answer}");
-        let (status, answer) = self.report(lucid, "observations", &json!({ "observations": [self.session_until(now_ms())] }));
-        assert_eq!(status, 200, "{answer}");
+        (self.sequence, sample)
     }
 
     /// The session from the node's start to an end.

@@ -3,7 +3,10 @@ use lucid_model::{
     payout::{Payout, PayoutState, PayoutStatus, Run, RunState},
     time::TimeMs,
 };
-use lucid_ports::{AuditFilter, Order, PageRequest, PayoutFilter, PayoutSort};
+use lucid_ports::{
+    AuditFilter, Fence, Order, PageRequest, PayoutFilter, PayoutSort,
+    PayoutUpdate::{self, Conflict, Done, FencedOff},
+};
 use uuid::Uuid;
 
 use super::{Backend, all, examples::*, fifty};
@@ -52,7 +55,7 @@ pub(crate) async fn a_payout_keeps_every_field(backend: &mut dyn Backend) {
         assert_eq!(store.payout(payout.id).await.unwrap(), Some(payout));
     }
     let changed = Payout { version: 2, ..Payout { id: payout(2).id, node: payout(2).node, amount: payout(2).amount, score: None, ..payout(3) } };
-    assert_eq!(store.update_payouts(vec![(changed.clone(), Some(audit("payout.change")))]).await.unwrap(), [true]);
+    assert_eq!(store.update_payouts(Fence(1), vec![(changed.clone(), Some(audit("payout.change")))]).await.unwrap(), [Done]);
     assert_eq!(store.payout(changed.id).await.unwrap(), Some(changed));
     assert_eq!(store.payout(payout(9).id).await.unwrap(), None);
 }
@@ -92,12 +95,64 @@ pub(crate) async fn one_of_fifty_sends_is_written(backend: &mut dyn Backend) {
     store.create_payout(payout(1), audit("payout.create")).await.unwrap();
     let outcomes = fifty(|i| {
         let store = store.clone();
-        async move { store.update_payouts(vec![(Payout { sends: i, version: 2, ..payout(1) }, Some(audit("payout.change")))]).await.unwrap()[0] }
+        let change = (Payout { sends: i, version: 2, ..payout(1) }, Some(audit("payout.change")));
+        async move { store.update_payouts(Fence(1), vec![change]).await.unwrap()[0] == Done }
     })
     .await;
     let winner = u32::try_from(outcomes.iter().position(|won| *won).unwrap()).unwrap();
     assert_eq!(outcomes.into_iter().filter(|won| *won).count(), 1);
     assert_eq!(store.payout(payout(1).id).await.unwrap().unwrap().sends, winner);
+}
+
+pub(crate) async fn a_payer_that_was_replaced_changes_nothing(backend: &mut dyn Backend) {
+    let store = backend.store();
+    for i in 1..=2 {
+        store.create_payout(payout(i), audit("payout.create")).await.unwrap();
+    }
+    let change = |i: u32, version| vec![(Payout { sends: 9, version, ..payout(i) }, None)];
+    assert_eq!(store.begin_paying(Fence(10)).await.unwrap(), Fence(10));
+    assert_eq!(store.update_payouts(Fence(10), change(1, 2)).await.unwrap(), [Done]);
+    // It has read payout 2, and is stopped. Another begins.
+    assert_eq!(store.begin_paying(Fence(20)).await.unwrap(), Fence(20));
+    assert_eq!(store.begin_paying(Fence(20)).await.unwrap(), Fence(20), "again is the same");
+    assert_eq!(store.begin_paying(Fence(10)).await.unwrap(), Fence(20), "nobody goes back");
+    store.create_payout(payout(3), audit("payout.create")).await.unwrap();
+    let both = [change(2, 2), change(3, 2)].concat();
+    assert_eq!(store.update_payouts(Fence(10), both).await.unwrap(), [FencedOff { by: Fence(20) }; 2]);
+    assert_eq!(store.payout(payout(2).id).await.unwrap(), Some(payout(2)));
+    assert_eq!(store.payout(payout(3).id).await.unwrap(), Some(payout(3)));
+    // A lost race is another thing, and who comes without having begun begins with it.
+    assert_eq!(store.update_payouts(Fence(20), [change(1, 2), change(2, 2)].concat()).await.unwrap(), [Conflict, Done]);
+    assert_eq!(store.update_payouts(Fence(30), change(3, 2)).await.unwrap(), [Done]);
+    drop(store);
+    backend.reopen();
+    let store = backend.store();
+    assert_eq!(store.update_payouts(Fence(20), change(2, 3)).await.unwrap(), [FencedOff { by: Fence(30) }], "after a restart too");
+}
+
+pub(crate) async fn no_payer_changes_anything_once_a_later_one_has_begun(backend: &mut dyn Backend) {
+    let store = backend.store();
+    for i in 0..50 {
+        store.create_payout(payout(i), audit("payout.create")).await.unwrap();
+    }
+    // Forty-nine payers, each with its own payout, and the last in the middle of them.
+    let outcomes = fifty(|i| {
+        let store = store.clone();
+        async move {
+            if i == 25 {
+                assert_eq!(store.begin_paying(Fence(100)).await.unwrap(), Fence(100));
+                let open = store.open_payouts(u32::MAX).await.unwrap();
+                (Done, open.iter().filter(|p| p.version == 2).count())
+            } else {
+                (store.update_payouts(Fence(u64::from(i)), vec![(Payout { version: 2, ..payout(i) }, None)]).await.unwrap()[0], 0)
+            }
+        }
+    })
+    .await;
+    let seen = outcomes[25].1;
+    let done = outcomes.iter().enumerate().filter(|(i, (outcome, _))| *i != 25 && *outcome == Done).count();
+    assert_eq!(done, seen, "what was not changed when the last one had begun was never changed: {outcomes:?}");
+    assert!(outcomes.iter().all(|(outcome, _)| !matches!(outcome, PayoutUpdate::Conflict)), "{outcomes:?}");
 }
 
 pub(crate) async fn a_stolen_transaction_costs_only_its_own_payout(backend: &mut dyn Backend) {
@@ -107,7 +162,8 @@ pub(crate) async fn a_stolen_transaction_costs_only_its_own_payout(backend: &mut
     }
     let thief = Payout { txid: payout(1).txid, version: 2, ..payout(2) };
     let neighbour = Payout { sends: 7, version: 2, ..payout(3) };
-    assert_eq!(store.update_payouts(vec![(thief, Some(audit("payout.change"))), (neighbour.clone(), None)]).await.unwrap(), [false, true]);
+    let changes = vec![(thief, Some(audit("payout.change"))), (neighbour.clone(), None)];
+    assert_eq!(store.update_payouts(Fence(1), changes).await.unwrap(), [Conflict, Done]);
     assert_eq!(store.payout(payout(2).id).await.unwrap(), Some(payout(2)));
     assert_eq!(store.payout(payout(3).id).await.unwrap(), Some(neighbour));
 }

@@ -7,7 +7,7 @@ use lucid_ports::{Activated, AuditFilter, ImportRecord, Order, REPORTS_KEPT, Sto
 
 use super::{Backend, all, examples::*, fifty};
 
-fn bundle(name: &str, at: i64) -> StoredBundle {
+pub(crate) fn bundle(name: &str, at: i64) -> StoredBundle {
     StoredBundle {
         version: PolicyVersion {
             policy: policy(name),

@@ -3,10 +3,10 @@ use lucid_model::{
     ledger::{Head, Stream},
     time::TimeMs,
 };
-use lucid_ports::{AuditFilter, Environment, Order, Stamp, Store};
+use lucid_ports::{AuditFilter, Environment, Order, Stamp, Store, VoteFilter};
 use uuid::Uuid;
 
-use super::{Backend, all, examples::*, fifty};
+use super::{Backend, all, enrolments::enrolment, epochs::frame, examples::*, fifty, policies::bundle};
 
 pub(crate) async fn a_stamp_is_written_once(backend: &mut dyn Backend) {
     let store = backend.store();
@@ -31,7 +31,14 @@ pub(crate) async fn everything_is_there_after_a_restart(backend: &mut dyn Backen
     assert_eq!(store.head(Stream::Node(node_id(1))).await.unwrap().seq, 1);
     assert_eq!(store.payout(payout(1).id).await.unwrap().unwrap(), payout(1));
     assert_eq!(store.live_states(&[node_id(1)]).await.unwrap()[0].unwrap().last_seen, TimeMs(9));
-    assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Descending)).await.unwrap().total, 3);
+    assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Descending)).await.unwrap().total, 6);
+    assert_eq!(store.enrolment(enrolment(1).id).await.unwrap(), Some(enrolment(1)));
+    assert_eq!(store.run(run(1).id).await.unwrap(), Some(run(1)));
+    assert_eq!(store.bundle(bundle("a", 1).version.policy.digest).await.unwrap(), Some(bundle("a", 1)));
+    assert_eq!(store.frame(HOUR).await.unwrap(), frame(10));
+    assert_eq!(store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap().items, [vote(1, 1)]);
+    let seconds = store.observed_seconds(0, 2 * HOUR).await.unwrap();
+    assert_eq!(seconds, [(node_id(1), 1_800)]);
 }
 
 async fn fill(store: &dyn Store) {
@@ -42,4 +49,8 @@ async fn fill(store: &dyn Store) {
     store.book(vec![booked_at(accrual(1, 1, 100), Head::default())]).await.unwrap();
     store.create_payout(payout(1), audit("payout.create")).await.unwrap();
     store.store_report(report(1, 9)).await.unwrap();
+    store.create_enrolment(enrolment(1), audit("enrolment.create")).await.unwrap();
+    store.create_run(run(1), audit("run.open")).await.unwrap();
+    store.add_version(bundle("a", 1), audit("policy.add")).await.unwrap();
+    store.write_frame(period(1), frame(10)).await.unwrap();
 }

@@ -1,5 +1,7 @@
 //! What every coordinator does alike: one suite over `dyn Coordinator`.
 
+pub(super) mod covered;
+
 use std::{
     future::Future,
     sync::Arc,
@@ -7,7 +9,7 @@ use std::{
 };
 
 use lucid_model::id::UserId;
-use lucid_ports::{Admission, Coordinator, Heard, Lease, LimitClass, Party, RateLimiter, Topic};
+use lucid_ports::{Admission, Coordinator, Fence, Heard, Lease, LimitClass, Party, RateLimiter, Topic};
 
 use super::Quotas;
 
@@ -75,7 +77,7 @@ pub(super) async fn one_of_fifty_gets_the_lease(replicas: &dyn Replicas) {
 }
 
 pub(super) async fn fences_grow_from_holder_to_holder(replicas: &dyn Replicas) {
-    let mut last = 0;
+    let mut last = Fence::default();
     for round in 0..20 {
         // A new name each time: what a replica is after it was started again.
         let replica = replicas.replica(&format!("start-{round}"));
@@ -90,6 +92,18 @@ pub(super) async fn fences_grow_from_holder_to_holder(replicas: &dyn Replicas) {
         }
         // The tenth is left to run out.
     }
+}
+
+pub(super) async fn a_fence_that_a_store_has_seen_is_passed(replicas: &dyn Replicas) {
+    let replica = replicas.replica("first");
+    let first = taken(&replica, "payer").await;
+    // As if a clock had been set back since.
+    let seen = Fence(first.fence.0 + 1_000_000_000_000);
+    replica.seen("payer", seen);
+    replica.seen("payer", first.fence);
+    let next = taken(&replica, "payer").await;
+    assert!(next.fence > seen, "{} after {seen}", next.fence);
+    assert!(taken(&replica, "runs").await.fence < seen, "other names do not mind");
 }
 
 pub(super) async fn a_lease_is_over_for_its_holder_before_another_has_it(replicas: &dyn Replicas) {
@@ -121,7 +135,7 @@ pub(super) async fn only_its_holder_gives_a_lease_back(replicas: &dyn Replicas) 
     let (first, second) = (replicas.replica("first"), replicas.replica("second"));
     let lease = eventually("a long lease", || async { first.acquire("payer", LONG).await.unwrap() }).await;
     let stolen = Lease { holder: "second".into(), ..lease.clone() };
-    let guessed = Lease { fence: lease.fence + 1, ..lease.clone() };
+    let guessed = Lease { fence: Fence(lease.fence.0 + 1), ..lease.clone() };
     assert!(!second.release(&stolen).await.unwrap());
     assert!(!first.release(&guessed).await.unwrap());
     assert!(second.renew(&stolen).await.unwrap().is_none());
@@ -178,19 +192,46 @@ pub(super) async fn a_quota_is_shared_and_told(replicas: &dyn Replicas) {
     }
 }
 
+pub(super) async fn a_coordinator_answers_and_has_a_name(replicas: &dyn Replicas) {
+    let replica = replicas.replica("first");
+    eventually("an answer", || async { replica.check().await.ok() }).await;
+    assert_eq!(replica.replica(), "first");
+    assert_eq!(taken(&replica, "payer").await.holder, "first");
+}
+
+pub(super) async fn what_is_forgotten_is_no_quota_that_is_used(replicas: &dyn Replicas) {
+    let limiter = replicas.limiter();
+    let mut left = Vec::new();
+    for _ in 0..20 {
+        let Admission::Admitted(allowance) = limiter.admit(LimitClass::Payouts, user(7)).await else { panic!("there are fifty") };
+        left.push(allowance.remaining);
+        limiter.forget_idle().await;
+    }
+    // Forgotten, each would find the quota whole. One more for every 1.2 s that the machine takes.
+    assert!(left.iter().min().is_some_and(|least| *least < 45), "{left:?}");
+}
+
 macro_rules! coordination_suite {
     ($replicas:path) => {
         $crate::coord::conformance::coordination_suite! { @ $replicas;
-            one_of_fifty_gets_the_lease, fences_grow_from_holder_to_holder, a_lease_is_over_for_its_holder_before_another_has_it,
-            a_renewed_lease_outlives_its_time, only_its_holder_gives_a_lease_back, what_one_says_the_others_hear, a_quota_is_shared_and_told
+            one_of_fifty_gets_the_lease, fences_grow_from_holder_to_holder, a_fence_that_a_store_has_seen_is_passed, a_lease_is_over_for_its_holder_before_another_has_it,
+            a_renewed_lease_outlives_its_time, only_its_holder_gives_a_lease_back, what_one_says_the_others_hear, a_quota_is_shared_and_told,
+            a_coordinator_answers_and_has_a_name, what_is_forgotten_is_no_quota_that_is_used
         }
     };
     (@ $replicas:path; $($test:ident),+) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $test() {
             let Some(replicas) = $replicas() else { return };
-            $crate::coord::conformance::$test(&replicas).await;
+            let watched = $crate::coord::conformance::covered::Watched::new(&replicas);
+            $crate::coord::conformance::$test(&watched).await;
+            watched.check(stringify!($test));
         })+
+
+        #[test]
+        fn every_method_is_proven_by_a_case() {
+            $crate::coord::conformance::covered::check_proofs(&[$(stringify!($test)),+]);
+        }
     };
 }
 pub(super) use coordination_suite;

@@ -10,7 +10,8 @@
 //! 4. *Closed*: the state becomes `closed`. Readers of epochs, scores and votes go by that only.
 //!
 //! After a crash in 3 the epoch is not there for readers, so that the service closes it again: that call finds the
-//! claim, settles what it says, not what the call brought, and answers that the epoch is closed already.
+//! claim, settles what it says, not what the call brought, and answers the claim's record. Of all calls that settle an
+//! epoch the one whose write closed it answers a record, so that it is told of once.
 
 mod chunks;
 mod latest;
@@ -43,7 +44,7 @@ impl EpochStore for MongoStore {
     async fn write_frame(&self, period: Period, chunks: Vec<FrameChunk>) -> Result<Vec<FrameChunk>, StoreError> {
         Ok(self.keep_frame(period, &chunks).await?)
     }
-    async fn commit_epoch(&self, record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Result<bool, StoreError> {
+    async fn commit_epoch(&self, record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Result<Option<EpochRecord>, StoreError> {
         Ok(self.close(&record, &chunks, &votes).await?)
     }
     async fn last_epoch(&self) -> Result<Option<EpochRecord>, StoreError> {

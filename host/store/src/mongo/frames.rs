@@ -25,7 +25,7 @@ pub(crate) const INDICES: &[Index] =
 
 fn document(staged: ObjectId, chunk: &FrameChunk) -> Result<Document, Fault> {
     let packed = zstd::bulk::compress(&chunk.to_bytes(), LEVEL).map_err(|error| Fault::Bad(format!("frame chunk {}: {error}", chunk.index)))?;
-    Ok(doc! { "v": 1, "staged": staged, "idx": chunk.index, "zstd": bytes(&packed) })
+    Ok(doc! { "_id": format!("{staged}/{}", chunk.index), "v": 1, "staged": staged, "idx": chunk.index, "zstd": bytes(&packed) })
 }
 
 fn unpack(fields: Fields<'_>) -> Result<FrameChunk, Fault> {
@@ -42,7 +42,7 @@ impl MongoStore {
         let staged = ObjectId::new();
         // One at a time: a chunk may take most of what one message should hold.
         for chunk in chunks {
-            self.collection(FRAME_CHUNKS).insert_one(document(staged, chunk)?).await?;
+            once::insert_each(&self.collection(FRAME_CHUNKS), &[document(staged, chunk)?]).await?;
         }
         let frame = doc! { "_id": period.start_s, "v": 1, "length_s": period.length.seconds(), "staged": staged };
         if !once::insert(&self.collection(FRAMES), frame).await? {

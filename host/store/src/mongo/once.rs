@@ -34,12 +34,13 @@ pub(crate) async fn insert(collection: &Collection<Document>, mut document: Docu
     if fault.is_duplicate() { Ok(false) } else { Err(fault) }
 }
 
-/// Sets fields of the document that has `id` if its version is still the one before `version`, and adds what is to be
-/// audited. `false`: somebody else was first, or there is none.
+/// Sets fields of the document that has `id` if its version is still the one before `version` and it is as `condition`
+/// says, and adds what is to be audited. `false`: it is not so, or there is none.
 pub(crate) async fn change(
     collection: &Collection<Document>,
     id: Bson,
     version: i64,
+    condition: Document,
     mut fields: Document,
     audit: &[AuditEntry],
 ) -> Result<bool, Fault> {
@@ -50,7 +51,8 @@ pub(crate) async fn change(
     if !audit.is_empty() {
         update.insert("$push", doc! { "audit": { "$each": intents(audit) } });
     }
-    let before = doc! { "_id": id.clone(), "version": version.saturating_sub(1) };
+    let mut before = doc! { "_id": id.clone(), "version": version.saturating_sub(1) };
+    before.extend(condition);
     let lost = match collection.update_one(before, update).await.map_err(Fault::from) {
         Ok(result) if result.matched_count == 1 => return Ok(true),
         Ok(_) => None,

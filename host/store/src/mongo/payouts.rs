@@ -8,7 +8,7 @@ use lucid_model::{
     payout::{Payout, PayoutState, Run},
     score::ScoreCenti,
 };
-use lucid_ports::{Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, StoreError};
+use lucid_ports::{Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError};
 use mongodb::{
     Collection,
     bson::{Document, doc},
@@ -25,7 +25,7 @@ use super::{
     runs::{self, RUNS},
 };
 
-const PAYOUTS: &str = "payouts";
+pub(super) const PAYOUTS: &str = "payouts";
 /// Payouts of one call that are written at the same time.
 const WRITES_AT_ONCE_MAX: usize = 32;
 
@@ -131,21 +131,37 @@ fn read(fields: Fields<'_>) -> Result<Payout, Fault> {
     })
 }
 
-async fn update(payouts: &Collection<Document>, payout: &Payout, entry: Option<&AuditEntry>) -> Result<bool, Fault> {
-    match once::change(payouts, id(payout.id.0), stored(payout.version)?, course(payout), entry.map_or(&[], std::slice::from_ref)).await {
+/// One write, with the payer's fence in its filter: see [`super::payer`].
+async fn update(payouts: &Collection<Document>, fence: Fence, payout: &Payout, entry: Option<&AuditEntry>) -> Result<PayoutUpdate, Fault> {
+    let number = stored(fence.0)?;
+    let not_later = doc! { "fence": { "$not": { "$gt": number } } };
+    let mut fields = course(payout);
+    fields.insert("fence", number);
+    let entries = entry.map_or(&[] as &[_], std::slice::from_ref);
+    match once::change(payouts, id(payout.id.0), stored(payout.version)?, not_later, fields, entries).await {
         // Another payout has this transaction or external id. This one's neighbours in the batch were sent
         // too: they must not lose their answers for it.
         Err(fault) if fault.is_duplicate() => {
             tracing::error!(payout = %payout.id, %fault, "a payout claims what belongs to another payout");
-            Ok(false)
+            Ok(PayoutUpdate::Conflict)
         }
-        changed => changed,
+        Err(fault) => Err(fault),
+        Ok(true) => Ok(PayoutUpdate::Done),
+        Ok(false) => {
+            let found = payouts.find_one(doc! { "_id": id(payout.id.0) }).projection(doc! { "fence": 1 }).await?;
+            let by = found.map(|found| Fields::of(&found).number_or_none("fence")).transpose()?.flatten().map(Fence);
+            Ok(by.filter(|by| *by > fence).map_or(PayoutUpdate::Conflict, |by| PayoutUpdate::FencedOff { by }))
+        }
     }
 }
 
 /// Each payout is a document and a write of its own; what is refused stops no other. All are tried before an error
 /// is answered: which of them were written is read back by whoever comes again.
-async fn update_all(store: &MongoStore, changes: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<bool>, Fault> {
+async fn update_all(store: &MongoStore, fence: Fence, changes: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<PayoutUpdate>, Fault> {
+    let greatest = store.fence_in_force(fence).await?;
+    if greatest > fence {
+        return Ok(vec![PayoutUpdate::FencedOff { by: greatest }; changes.len()]);
+    }
     let payouts = store.collection(PAYOUTS);
     let mut outcomes = Vec::with_capacity(changes.len());
     let mut waiting = changes.into_iter().enumerate();
@@ -155,11 +171,11 @@ async fn update_all(store: &MongoStore, changes: Vec<(Payout, Option<AuditEntry>
             && let Some((place, (payout, entry))) = waiting.next()
         {
             let payouts = payouts.clone();
-            running.spawn(async move { (place, update(&payouts, &payout, entry.as_ref()).await, entry) });
+            running.spawn(async move { (place, update(&payouts, fence, &payout, entry.as_ref()).await, entry) });
         }
         let Some(ended) = running.join_next().await else { break };
         let (place, outcome, entry) = ended.map_err(|error| Fault::Bad(format!("a write of payouts ended early: {error}")))?;
-        if let (Ok(true), Some(entry)) = (&outcome, entry) {
+        if let (Ok(PayoutUpdate::Done), Some(entry)) = (&outcome, entry) {
             store.drain.left(PAYOUTS, &[entry]);
         }
         outcomes.push((place, outcome));
@@ -219,8 +235,11 @@ impl PayoutStore for MongoStore {
     async fn payout(&self, id: PayoutId) -> Result<Option<Payout>, StoreError> {
         Ok(one(&self.collection(PAYOUTS), id).await?)
     }
-    async fn update_payouts(&self, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<bool>, StoreError> {
-        Ok(update_all(self, payouts).await?)
+    async fn begin_paying(&self, fence: Fence) -> Result<Fence, StoreError> {
+        Ok(self.raise_fence(fence).await?)
+    }
+    async fn update_payouts(&self, fence: Fence, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<PayoutUpdate>, StoreError> {
+        Ok(update_all(self, fence, payouts).await?)
     }
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError> {
         Ok(open(&self.collection(PAYOUTS), limit).await?)

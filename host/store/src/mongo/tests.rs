@@ -1,8 +1,10 @@
 //! The suite on a MongoDB server, and what only several processes can break.
 
+mod cuts;
 mod drain;
 mod opening;
 mod server;
+mod wire;
 
 use std::sync::Arc;
 

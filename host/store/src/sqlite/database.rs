@@ -1,4 +1,4 @@
-use std::{cmp::Ordering, path::Path, time::Duration};
+use std::{cmp::Ordering, path::Path, sync::Arc, time::Duration};
 
 use lucid_ports::StoreError;
 use rusqlite::{Connection, OpenFlags};
@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::{
     checkpoint::Checkpointer,
     fault::Fault,
+    memory::Shared,
     migrate::migrate,
     readers::Readers,
     writer::{BATCH_TIME_MAX, BeforeCommit, Writer},
@@ -19,11 +20,12 @@ const STATEMENTS: usize = 512;
 /// How long SQLite waits for a lock that only a foreign process (a backup, a shell) can hold.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// One file: its writer and its readers.
+/// One database: its writer and its readers.
 pub(crate) struct Database {
     /// Closed first: the writer's connection, the last, then folds the log into the file.
     readers: Readers,
-    _checkpointer: Checkpointer,
+    /// None in memory.
+    _checkpointer: Option<Checkpointer>,
     writer: Writer,
 }
 
@@ -61,7 +63,12 @@ impl Database {
         configure(&folding).map_err(damaged)?;
         let checkpointer = Checkpointer::start(name, &file, folding).map_err(|source| OpenError::Thread { source })?;
         let writer = Writer::start(name, writing, BATCH_TIME_MAX, before_commit).map_err(|source| OpenError::Thread { source })?;
-        Ok(Self { readers: Readers::new(reading), _checkpointer: checkpointer, writer })
+        Ok(Self { readers: Readers::new(reading), _checkpointer: Some(checkpointer), writer })
+    }
+
+    /// One connection for readers and writer.
+    pub(crate) fn in_memory(shared: &Arc<Shared>) -> Self {
+        Self { readers: Readers::One(Arc::clone(shared)), _checkpointer: None, writer: Writer::Here(Arc::clone(shared)) }
     }
 
     /// Runs a job in the next transaction; answers once that is durable.
@@ -111,7 +118,7 @@ fn flags(mode: OpenFlags) -> OpenFlags {
     mode | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "cache_size", -16_384)?;

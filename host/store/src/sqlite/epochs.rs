@@ -81,8 +81,8 @@ impl EpochStore for SqliteStore {
     async fn write_frame(&self, period: Period, chunks: Vec<FrameChunk>) -> Result<Vec<FrameChunk>, StoreError> {
         self.core.write(move |connection| frames::write(connection, period, &chunks)).await
     }
-    async fn commit_epoch(&self, record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Result<bool, StoreError> {
-        self.core.write(move |connection| commit(connection, &record, &chunks, &votes)).await
+    async fn commit_epoch(&self, record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Result<Option<EpochRecord>, StoreError> {
+        self.core.write(move |connection| Ok(commit(connection, &record, &chunks, &votes)?.then_some(record))).await
     }
     async fn last_epoch(&self) -> Result<Option<EpochRecord>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM epochs ORDER BY start_s DESC LIMIT 1");

@@ -5,7 +5,7 @@ use lucid_model::{
     payout::{Payout, PayoutState, Run},
     score::ScoreCenti,
 };
-use lucid_ports::{Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, StoreError};
+use lucid_ports::{Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError};
 use rusqlite::{Connection, params, types::Value};
 
 use super::{
@@ -94,6 +94,24 @@ fn create(connection: &Connection, payout: &Payout, entry: &AuditEntry) -> Resul
     Ok(created)
 }
 
+/// Keeps the greatest fence, and answers it.
+fn raise(connection: &Connection, fence: Fence) -> Result<Fence, Fault> {
+    let sql = "INSERT INTO payer (one, fence) VALUES (1, ?) ON CONFLICT DO UPDATE SET fence = excluded.fence WHERE excluded.fence > fence";
+    execute(connection, sql, [stored(fence.0)?])?;
+    let greatest = first(connection, "SELECT fence FROM payer", [], |columns| columns.unsigned())?;
+    greatest.map(Fence).ok_or_else(|| Fault::Bad("the payer's fence is missing".to_owned()))
+}
+
+/// The fence is compared in the transaction that changes payouts: nobody raises it in between.
+fn update_all(connection: &Connection, fence: Fence, payouts: &[(Payout, Option<AuditEntry>)]) -> Result<Vec<PayoutUpdate>, Fault> {
+    let greatest = raise(connection, fence)?;
+    if greatest > fence {
+        return Ok(vec![PayoutUpdate::FencedOff { by: greatest }; payouts.len()]);
+    }
+    let outcome = |done| if done { PayoutUpdate::Done } else { PayoutUpdate::Conflict };
+    payouts.iter().map(|(payout, entry)| update(connection, payout, entry.as_ref()).map(outcome)).collect()
+}
+
 /// What a payout is about (payee, amount, address, cycle, …) is fixed at its plan; only what becomes of it changes.
 fn update(connection: &Connection, payout: &Payout, entry: Option<&AuditEntry>) -> Result<bool, Fault> {
     let sql = "UPDATE payouts SET state = ?, sends = ?, ambiguous = ?, request = ?, external_id = ?, txid = ?, reason = ?, updated_at = ?, \
@@ -175,8 +193,11 @@ impl PayoutStore for SqliteStore {
         let sql = format!("SELECT {COLUMNS} FROM payouts WHERE id = ?");
         self.core.read(move |connection| first(connection, &sql, [id.0.as_bytes()], read)).await
     }
-    async fn update_payouts(&self, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<bool>, StoreError> {
-        self.core.write(move |connection| payouts.iter().map(|(payout, entry)| update(connection, payout, entry.as_ref())).collect()).await
+    async fn begin_paying(&self, fence: Fence) -> Result<Fence, StoreError> {
+        self.core.write(move |connection| raise(connection, fence)).await
+    }
+    async fn update_payouts(&self, fence: Fence, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<PayoutUpdate>, StoreError> {
+        self.core.write(move |connection| update_all(connection, fence, &payouts)).await
     }
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError> {
         self.core.read(move |connection| open(connection, limit)).await

@@ -2,6 +2,7 @@
 
 mod audit;
 mod failures;
+mod memory;
 mod opening;
 mod plans;
 

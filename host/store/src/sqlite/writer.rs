@@ -1,6 +1,7 @@
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -9,7 +10,7 @@ use lucid_ports::StoreError;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::fault::Fault;
+use super::{fault::Fault, memory::Shared};
 
 /// Jobs that wait for the writer; a caller beyond waits for room.
 const QUEUE: usize = 1024;
@@ -19,22 +20,29 @@ const BATCH_JOBS_MAX: usize = 512;
 pub(crate) const BATCH_TIME_MAX: Duration = Duration::from_millis(20);
 
 /// Tells a caller what became of its job, once the transaction is over.
-type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+pub(crate) type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// A job; says whether its changes stay.
-type Job = Box<dyn FnOnce(&Connection) -> (Kept, Answer) + Send>;
+pub(crate) type Job = Box<dyn FnOnce(&Connection) -> (Kept, Answer) + Send>;
 /// Ends every transaction, after its jobs: what it says of them is committed with them, or nothing is.
 pub(crate) type BeforeCommit = fn(&Connection) -> Result<(), Fault>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kept {
+pub(crate) enum Kept {
     Yes,
     No,
 }
 
-/// The one thread that writes a file. Jobs that arrive together share a transaction and thereby one sync.
-pub(crate) struct Writer {
-    jobs: Option<mpsc::Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
+/// What writes a database.
+pub(crate) enum Writer {
+    /// The one thread that writes a file. Jobs that arrive together share a transaction and thereby one sync.
+    Thread {
+        /// Where jobs wait; none once it shall end.
+        jobs: Option<mpsc::Sender<Job>>,
+        /// Waited for at the end.
+        thread: Option<JoinHandle<()>>,
+    },
+    /// Each caller, one at a time.
+    Here(Arc<Shared>),
 }
 
 impl Writer {
@@ -42,7 +50,7 @@ impl Writer {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let batch = Batch { file, connection, time_max, before_commit };
         let thread = thread::Builder::new().name(format!("store-{file}")).spawn(move || work(&batch, queue))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self::Thread { jobs: Some(jobs), thread: Some(thread) })
     }
 
     pub(crate) async fn run<T, F>(&self, job: F) -> Result<T, StoreError>
@@ -50,6 +58,10 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
+        let jobs = match self {
+            Self::Thread { jobs, .. } => jobs,
+            Self::Here(shared) => return shared.write(job),
+        };
         let gone = |detail: &str| StoreError::Unavailable { detail: detail.to_owned() };
         let (sender, receiver) = oneshot::channel();
         let boxed: Job = Box::new(move |connection| {
@@ -61,7 +73,7 @@ impl Writer {
             });
             (kept, answer)
         });
-        self.jobs.as_ref().ok_or_else(|| gone("the writer has stopped"))?.send(boxed).await.map_err(|_| gone("the writer has stopped"))?;
+        jobs.as_ref().ok_or_else(|| gone("the writer has stopped"))?.send(boxed).await.map_err(|_| gone("the writer has stopped"))?;
         receiver.await.map_err(|_| gone("no transaction could be begun"))?
     }
 }
@@ -69,9 +81,11 @@ impl Writer {
 impl Drop for Writer {
     /// What was accepted is written before the directory's lock is given up.
     fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if let Self::Thread { jobs, thread } = self {
+            drop(jobs.take());
+            if let Some(thread) = thread.take() {
+                let _ = thread.join();
+            }
         }
     }
 }

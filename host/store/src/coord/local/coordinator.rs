@@ -5,7 +5,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use lucid_ports::{CoordinationError, Coordinator, Heard, Lease, Listener, Topic};
+use lucid_ports::{CoordinationError, Coordinator, Fence, Heard, Lease, Listener, Topic};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -21,6 +21,8 @@ struct Said {
 
 struct Exchange {
     leases: Mutex<HashMap<String, Lease>>,
+    /// The greatest fence of each name that a store has seen, given out by whomever.
+    seen: Mutex<HashMap<String, Fence>>,
     said: broadcast::Sender<Said>,
 }
 
@@ -33,7 +35,7 @@ pub struct LocalCoordinator {
 impl LocalCoordinator {
     /// A coordinator that knows nobody else.
     pub fn new(replica: &str) -> Self {
-        let exchange = Exchange { leases: Mutex::default(), said: broadcast::Sender::new(MESSAGES_BUFFERED_MAX) };
+        let exchange = Exchange { leases: Mutex::default(), seen: Mutex::default(), said: broadcast::Sender::new(MESSAGES_BUFFERED_MAX) };
         Self { exchange: Arc::new(exchange), replica: replica.to_owned() }
     }
 
@@ -45,10 +47,10 @@ impl LocalCoordinator {
 }
 
 /// Greater than the last one, and than those of processes before this one.
-fn next_fence(last: Option<u64>) -> u64 {
+fn next_fence(last: Option<Fence>) -> Fence {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
-    last.map_or(now_us, |last| now_us.max(last.saturating_add(1)))
+    Fence(last.map_or(now_us, |last| now_us.max(last.0.saturating_add(1))))
 }
 
 #[async_trait]
@@ -64,7 +66,7 @@ impl Coordinator for LocalCoordinator {
         if last.is_some_and(|last| last.holder != self.replica && last.is_good(now)) {
             return Ok(None);
         }
-        let fence = next_fence(last.map(|last| last.fence));
+        let fence = next_fence(last.map(|last| last.fence).max(self.exchange.seen.lock().get(name).copied()));
         let lease = Lease { name: name.to_owned(), holder: self.replica.clone(), fence, ttl, until: now + ttl };
         leases.insert(name.to_owned(), lease.clone());
         Ok(Some(lease))
@@ -86,6 +88,12 @@ impl Coordinator for LocalCoordinator {
         let held = leases.get_mut(&lease.name).filter(|held| (&held.holder, held.fence) == (&lease.holder, lease.fence) && held.is_good(now));
         // The fence is kept, so that the next one is greater.
         Ok(held.map(|held| held.until = now).is_some())
+    }
+
+    fn seen(&self, name: &str, fence: Fence) {
+        let mut seen = self.exchange.seen.lock();
+        let known = seen.entry(name.to_owned()).or_default();
+        *known = fence.max(*known);
     }
 
     async fn tell(&self, topic: Topic, payload: Vec<u8>) -> Result<(), CoordinationError> {

@@ -5,7 +5,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use lucid_ports::{CoordinationError, Coordinator, Lease, Listener, Topic};
+use lucid_ports::{CoordinationError, Coordinator, Fence, Lease, Listener, Topic};
 use parking_lot::Mutex;
 use redis::Script;
 
@@ -54,7 +54,7 @@ pub struct RedisCoordinator {
     renew: Script,
     release: Script,
     /// The greatest fence seen of each name: a floor for a Redis that forgot it and whose clock was set back.
-    fences: Mutex<BTreeMap<String, u64>>,
+    fences: Mutex<BTreeMap<String, Fence>>,
     /// The number of the last message; held while one is sent, so that they arrive in order.
     last_seq: tokio::sync::Mutex<u64>,
 }
@@ -117,15 +117,15 @@ impl Coordinator for RedisCoordinator {
     async fn acquire(&self, name: &str, ttl: Duration) -> Result<Option<Lease>, CoordinationError> {
         let floor = self.fences.lock().get(name).copied().unwrap_or_default();
         let mut asked = self.acquire.key(self.lease_key(name));
-        asked.key(format!("{}:fence:{name}", self.namespace)).arg(&self.replica).arg(ms(ttl)).arg(floor);
+        asked.key(format!("{}:fence:{name}", self.namespace)).arg(&self.replica).arg(ms(ttl)).arg(floor.0);
         let mut connection = self.link.connection();
         let asked_at = Instant::now();
         let fence: String = self.link.timed(asked.invoke_async(&mut connection)).await?;
         if fence.is_empty() {
             return Ok(None);
         }
-        let fence = fence.parse().map_err(|_| CoordinationError::Unavailable { detail: format!("{fence:?} is not a fence") })?;
-        self.fences.lock().insert(name.to_owned(), fence);
+        let fence = fence.parse().map(Fence).map_err(|_| CoordinationError::Unavailable { detail: format!("{fence:?} is not a fence") })?;
+        self.seen(name, fence);
         Ok(Some(Lease { name: name.to_owned(), holder: self.replica.clone(), fence, ttl, until: until(asked_at, ttl) }))
     }
 
@@ -144,6 +144,12 @@ impl Coordinator for RedisCoordinator {
         let mut connection = self.link.connection();
         let released: i64 = self.link.timed(asked.invoke_async(&mut connection)).await?;
         Ok(released == 1)
+    }
+
+    fn seen(&self, name: &str, fence: Fence) {
+        let mut fences = self.fences.lock();
+        let known = fences.entry(name.to_owned()).or_default();
+        *known = fence.max(*known);
     }
 
     async fn tell(&self, topic: Topic, payload: Vec<u8>) -> Result<(), CoordinationError> {

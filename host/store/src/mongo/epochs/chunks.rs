@@ -13,6 +13,7 @@ use crate::mongo::{
     fault::Fault,
     fields::{Fields, digest, id},
     index::Index,
+    once,
     page::collect,
 };
 
@@ -120,7 +121,7 @@ impl MongoStore {
     /// Writes an attempt's chunks, one at a time: one is as much as a message should hold.
     pub(super) async fn stage_chunks(&self, staged: ObjectId, chunks: &[ScoredChunk]) -> Result<(), Fault> {
         for chunk in chunks {
-            self.collection(CHUNKS).insert_one(document(staged, chunk)).await?;
+            once::insert_each(&self.collection(CHUNKS), &[document(staged, chunk)]).await?;
         }
         Ok(())
     }

@@ -84,11 +84,22 @@ impl MongoStore {
         found.map(|found| Fields::of(&found).number("_id")).transpose()
     }
 
-    /// The write at which an epoch is closed for its readers.
-    pub(super) async fn show(&self, claim: &Claim) -> Result<(), Fault> {
-        let start_s = claim.record.epoch.start_s;
-        self.collection(EPOCHS).update_one(doc! { "_id": start_s, "state": CLOSING }, doc! { "$set": { "state": CLOSED } }).await?;
-        Ok(())
+    /// The write at which an epoch is closed for its readers. `false`: another call's was first.
+    pub(super) async fn show(&self, claim: &Claim) -> Result<bool, Fault> {
+        let (epochs, start_s, closed_by) = (self.collection(EPOCHS), claim.record.epoch.start_s, ObjectId::new());
+        let close = doc! { "$set": { "state": CLOSED, "closed_by": closed_by } };
+        let lost = match epochs.update_one(doc! { "_id": start_s, "state": CLOSING }, close).await.map_err(Fault::from) {
+            Ok(result) if result.matched_count == 1 => return Ok(true),
+            Ok(_) => None,
+            Err(fault) if fault.is_ambiguous() => Some(fault),
+            Err(fault) => return Err(fault),
+        };
+        // The driver repeats a write whose answer was lost: then it was closed by the first.
+        let ours = epochs.find_one(doc! { "_id": start_s, "closed_by": closed_by }).projection(doc! { "_id": 1 }).await?.is_some();
+        match lost {
+            Some(fault) if !ours => Err(fault),
+            _ => Ok(ours),
+        }
     }
 
     pub(super) async fn last_closed(&self) -> Result<Option<EpochRecord>, Fault> {

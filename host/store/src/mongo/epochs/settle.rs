@@ -18,15 +18,14 @@ use crate::mongo::{
 };
 
 impl MongoStore {
-    /// Closes an epoch, or ends a close that a crash left. `false`: it is another call's.
-    pub(super) async fn close(&self, record: &EpochRecord, chunks: &[ScoredChunk], votes: &[Vote]) -> Result<bool, Fault> {
+    /// Closes an epoch, or ends a close that a crash left: the record that counts. `None`: another call closed it.
+    pub(super) async fn close(&self, record: &EpochRecord, chunks: &[ScoredChunk], votes: &[Vote]) -> Result<Option<EpochRecord>, Fault> {
         let start_s = record.epoch.start_s;
         if let Some(chunk) = chunks.iter().find(|chunk| chunk.header.period != record.epoch) {
             return Err(Fault::Bad(format!("chunk {} of epoch {} in epoch {}", chunk.header.index, chunk.header.period, record.epoch)));
         }
         if let Some(claim) = self.claim_of(start_s).await? {
-            self.settle(&claim).await?;
-            return Ok(false);
+            return self.settle(claim).await;
         }
         // A node counts an epoch only after the ones before it: one that came late would be lost without a word.
         if !chunks.is_empty() && self.newest_start().await?.is_some_and(|newest_s| newest_s > start_s) {
@@ -35,28 +34,39 @@ impl MongoStore {
         let staged = ObjectId::new();
         self.stage_chunks(staged, chunks).await?;
         self.stage_votes(start_s, staged, votes).await?;
-        let ours = once::insert(&self.collection(EPOCHS), record::claim(record, staged)?).await?;
+        // Whose claim it is, it is settled here and now.
+        once::insert(&self.collection(EPOCHS), record::claim(record, staged)?).await?;
         let claim = self.claim_of(start_s).await?;
         let claim = claim.ok_or_else(|| Fault::Bad(format!("epoch {} is missing after its claim", record.epoch)))?;
-        self.settle(&claim).await?;
-        Ok(ours)
+        self.settle(claim).await
     }
 
     /// Writes what follows from a claim, and closes the epoch. Each step may be repeated, by anybody, at any time.
-    async fn settle(&self, claim: &Claim) -> Result<(), Fault> {
+    /// Its record, if this call closed it.
+    async fn settle(&self, claim: Claim) -> Result<Option<EpochRecord>, Fault> {
         let start_s = claim.record.epoch.start_s;
+        let mut ours = false;
         if !claim.closed {
             let mut chunks = self.staged_chunks(start_s, claim.staged).await?;
             while chunks.advance().await? {
                 let chunk = chunks::read(Fields::of(&chunks.deserialize_current()?))?;
-                self.add_scores(claim, &chunk).await?;
-                self.move_latest(claim, &chunk).await?;
+                self.add_scores(&claim, &chunk).await?;
+                self.move_latest(&claim, &chunk).await?;
                 self.count_in_nodes(start_s, &chunk.rows).await?;
             }
             self.add_votes(start_s, claim.staged).await?;
-            self.show(claim).await?;
+            ours = self.show(&claim).await?;
         }
-        // What other attempts staged: they have lost, whether they know it or not.
+        if let Err(fault) = self.take_left_overs_away(&claim).await {
+            // Nobody reads them, and the epoch is closed: whoever closed it has to say so.
+            tracing::warn!(epoch = %claim.record.epoch, %fault, "what other attempts to close an epoch left is still there");
+        }
+        Ok(ours.then_some(claim.record))
+    }
+
+    /// What other attempts staged: they have lost, whether they know it or not.
+    async fn take_left_overs_away(&self, claim: &Claim) -> Result<(), Fault> {
+        let start_s = claim.record.epoch.start_s;
         self.unstage_votes(start_s).await?;
         self.collection(CHUNKS).delete_many(doc! { "epoch_start_s": start_s, "staged": { "$ne": claim.staged } }).await?;
         Ok(())

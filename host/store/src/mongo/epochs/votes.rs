@@ -93,10 +93,10 @@ fn give_blocks(votes: &mut [Vote], blocks: &HashMap<i64, BlockRef>) {
 
 impl MongoStore {
     pub(super) async fn stage_votes(&self, epoch_start_s: i64, staged: ObjectId, votes: &[Vote]) -> Result<(), Fault> {
-        for votes in votes.chunks(LIST_VOTES_MAX) {
+        for (place, votes) in votes.chunks(LIST_VOTES_MAX).enumerate() {
             let votes: Vec<_> = votes.iter().map(document).collect();
-            let list = doc! { "v": 1, "epoch_start_s": epoch_start_s, "staged": staged, "votes": votes };
-            self.collection(VOTE_LISTS).insert_one(list).await?;
+            let list = doc! { "_id": format!("{staged}/{place}"), "v": 1, "epoch_start_s": epoch_start_s, "staged": staged, "votes": votes };
+            once::insert_each(&self.collection(VOTE_LISTS), &[list]).await?;
         }
         Ok(())
     }

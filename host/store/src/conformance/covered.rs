@@ -1,0 +1,312 @@
+//! What each method of the store's ports promises, and which cases prove it. The suite talks to every backend through
+//! [`Covered`], which implements the ports: a method of a port without a line here does not compile, a line without a case
+//! neither, and a case that does not call what it is said to prove fails.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+use lucid_model::{
+    audit::{
+        AuditEntry,
+        chain::{ChainHead, ChainedEntry, Link},
+        seal::Seal,
+    },
+    credit::Interval,
+    enrolment::Enrolment,
+    epoch::{EpochRecord, Period},
+    frame::FrameChunk,
+    id::{AuditWriterId, Digest, EnrolmentId, NodeId, PayoutId, PoolId, RunId},
+    ledger::{Account, Entry, Head, Stream},
+    metric::{Sample, UsageSummary},
+    money::MicroUsdt,
+    node::{Node, NodeStatus, PublicKey, SiblingCounts},
+    observation::Observation,
+    payout::{Payout, Run},
+    policy::{Activation, PolicyReport, PolicyVersion, Revision},
+    pool::Pool,
+    receipt::{OnDemandReceipt, ScoredChunk},
+    request::{RequestKey, StoredAnswer},
+    score::ScoreCenti,
+    settlement::SettlementRecord,
+    time::TimeMs,
+    vote::{BlockRef, Vote},
+};
+use lucid_ports::*;
+use parking_lot::Mutex;
+
+use super::Backend;
+
+/// A store that remembers which of its methods were called.
+struct Covered {
+    inner: Arc<dyn Store>,
+    called: Arc<Mutex<BTreeSet<&'static str>>>,
+}
+
+/// Any backend, with its stores [`Covered`].
+pub(crate) struct Watched<'a> {
+    backend: &'a mut dyn Backend,
+    called: Arc<Mutex<BTreeSet<&'static str>>>,
+}
+
+impl Backend for Watched<'_> {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(Covered { inner: self.backend.store(), called: Arc::clone(&self.called) })
+    }
+    fn reopen(&mut self) {
+        self.backend.reopen();
+    }
+}
+
+impl<'a> Watched<'a> {
+    pub(crate) fn new(backend: &'a mut dyn Backend) -> Self {
+        Self { backend, called: Arc::default() }
+    }
+
+    /// Fails unless the case called every method that it is said to prove.
+    pub(crate) fn check(&self, case: &str) {
+        let called = self.called.lock();
+        let proven = PROOFS.iter().filter(|(_, cases)| cases.contains(&case)).map(|(method, _)| method);
+        let missing: Vec<_> = proven.filter(|method| !called.contains(*method)).collect();
+        assert!(missing.is_empty(), "{case} never calls {missing:?}");
+    }
+}
+
+/// Fails if a method is said to be proven by a case that is none.
+pub(crate) fn check_proofs(cases: &[&str]) {
+    for (method, proofs) in PROOFS {
+        let missing: Vec<_> = proofs.iter().filter(|proof| !cases.contains(proof)).collect();
+        assert!(missing.is_empty(), "{method} is proven by {missing:?}, which are no cases");
+    }
+}
+
+macro_rules! proven {
+    ($($port:ident { $($method:ident($($name:ident: $type:ty),*) -> $answer:ty => $($case:ident),+;)+ })+) => {
+        $(#[async_trait]
+        impl $port for Covered {
+            $(async fn $method(&self, $($name: $type),*) -> Result<$answer, StoreError> {
+                self.called.lock().insert(stringify!($method));
+                self.inner.$method($($name),*).await
+            })+
+        })+
+
+        /// Methods with the cases that prove them; no two ports have methods of the same name.
+        const PROOFS: &[(&str, &[&str])] = &[$($((stringify!($method), &[$(stringify!($case)),+]),)+)+];
+    };
+}
+
+proven! {
+    StampStore {
+        stamp_or(fresh: Stamp) -> Stamp =>
+            a_stamp_is_written_once;
+    }
+    NodeStore {
+        register_node(registration: Registration) -> Registered =>
+            one_of_fifty_registrations_gets_the_address, a_cap_holds_for_fifty_at_once, a_registration_is_repeated_not_doubled;
+        node(id: NodeId) -> Option<Node> =>
+            a_node_keeps_every_field;
+        node_by_external_id(external_id: &str) -> Option<Node> =>
+            a_node_keeps_every_field, a_node_that_is_gone_leaves_its_place;
+        node_by_key(key: PublicKey) -> Option<Node> =>
+            a_node_keeps_every_field;
+        update_node(node: Node, audit: AuditEntry) -> bool =>
+            one_of_fifty_updates_wins, an_update_never_takes_back_pool_or_score;
+        assign_node(id: NodeId, version: u64, pool: Option<PoolId>, audit: AuditEntry) -> Assigned =>
+            a_pool_never_holds_more_than_its_limit;
+        nodes(filter: &NodeFilter, page: PageRequest<NodeSort>) -> Page<Node> =>
+            nodes_are_listed_in_every_order;
+        live_nodes_after(after: Option<NodeId>, limit: u32) -> Vec<Node> =>
+            the_fleet_is_walked_by_id;
+        count_siblings(newcomer: Newcomer, except: Option<NodeId>) -> SiblingCounts =>
+            siblings_are_counted;
+        count_by_status() -> Vec<(NodeStatus, u64)> =>
+            nodes_are_listed_in_every_order;
+    }
+    PoolStore {
+        create_pool(pool: Pool, audit: AuditEntry) -> bool =>
+            one_of_fifty_pools_gets_the_name, a_pool_keeps_every_field;
+        pool(id: PoolId) -> Option<Pool> =>
+            a_pool_keeps_every_field;
+        update_pool(pool: Pool, audit: AuditEntry) -> bool =>
+            a_pool_never_holds_more_than_its_limit, one_of_fifty_changes_of_a_pool_wins;
+        delete_pool(id: PoolId, audit: AuditEntry) -> Option<Vec<NodeId>> =>
+            a_deleted_pool_leaves_no_member;
+        pools(filter: &PoolFilter, page: PageRequest<PoolSort>) -> Page<Pool> =>
+            pools_are_listed_in_every_order;
+        pools_with_room(order: RoomOrder, limit: u32) -> Vec<Pool> =>
+            only_pools_with_room_take_nodes;
+        pool_named(name: &str) -> Option<Pool> =>
+            a_pool_keeps_every_field;
+        pool_members(id: PoolId) -> Vec<NodeId> =>
+            a_deleted_pool_leaves_no_member;
+    }
+    EnrolmentStore {
+        create_enrolment(enrolment: Enrolment, audit: AuditEntry) -> bool =>
+            an_enrolment_keeps_every_field, one_of_fifty_tokens_has_the_id;
+        enrolment(id: EnrolmentId) -> Option<Enrolment> =>
+            an_enrolment_keeps_every_field;
+        enrolment_by_digest(digest: Digest) -> Option<Enrolment> =>
+            an_enrolment_keeps_every_field;
+        enrolments(filter: EnrolmentFilter, page: PageRequest<()>) -> Page<Enrolment> =>
+            enrolments_are_listed_by_creation;
+        revoke_enrolment(id: EnrolmentId, at: TimeMs, audit: AuditEntry) -> bool =>
+            a_token_that_is_not_good_registers_nothing, one_of_fifty_tokens_has_the_id;
+    }
+    RequestStore {
+        begin_request(request: NewRequest) -> Begun =>
+            one_of_fifty_requests_runs, a_request_is_carried_out_once;
+        answer_request(key: RequestKey, answer: StoredAnswer) -> () =>
+            a_request_is_carried_out_once;
+        release_request(key: RequestKey) -> () =>
+            a_request_that_was_left_is_tried_again_with_its_id;
+        forget_requests(now: TimeMs, limit: u32) -> u64 =>
+            a_key_expires;
+    }
+    TelemetryStore {
+        store_report(report: Report) -> ReportOutcome =>
+            a_report_is_stored_once, reports_of_one_number_are_stored_once;
+        live_states(nodes: &[NodeId]) -> Vec<Option<LiveState>> =>
+            many_reports_are_kept_in_order;
+        samples(node: NodeId, range: Interval, limit: u32) -> Vec<Sample> =>
+            many_reports_are_kept_in_order;
+        usage(node: NodeId, range: Interval) -> UsageSummary =>
+            usage_is_summed_over_the_range;
+        fleet_usage(nodes: Option<&[NodeId]>, range: Interval) -> (UsageSummary, u64) =>
+            usage_is_summed_over_the_range;
+        observed(nodes: &[NodeId], range: Interval) -> Vec<NodeObserved> =>
+            what_overlaps_is_observed;
+        unverified(range: Interval, limit: u32) -> Vec<Observation> =>
+            verdicts_replace_the_unverified;
+        set_verdicts(sessions: Vec<Observation>) -> () =>
+            verdicts_replace_the_unverified;
+    }
+    EpochStore {
+        write_frame(period: Period, chunks: Vec<FrameChunk>) -> Vec<FrameChunk> =>
+            a_frame_is_written_once;
+        commit_epoch(record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Option<EpochRecord> =>
+            an_epoch_is_closed_exactly_once;
+        last_epoch() -> Option<EpochRecord> =>
+            an_epoch_is_closed_exactly_once;
+        epochs(filter: EpochFilter, page: PageRequest<()>) -> Page<EpochRecord> =>
+            epochs_are_listed_by_start;
+        pin_block(epoch_start_s: i64, block: BlockRef) -> () =>
+            a_block_is_pinned_once;
+        frame(epoch_start_s: i64) -> Vec<FrameChunk> =>
+            a_frame_is_written_once;
+        scored(epoch_start_s: i64) -> Vec<ScoredChunk> =>
+            scores_are_read_as_they_were_hashed;
+        scores(filter: &ScoreFilter, page: PageRequest<ScoreSort>) -> Page<ScoreView> =>
+            a_nodes_history_is_listed, the_latest_scores_are_listed;
+        score(epoch_start_s: i64, node: NodeId) -> Option<ScoreView> =>
+            scores_are_read_as_they_were_hashed;
+        scores_computed_at(node: NodeId, at: TimeMs) -> Vec<ScoreCenti> =>
+            scores_are_found_by_the_second;
+        observed_seconds(from_s: i64, to_s: i64) -> Vec<(NodeId, u64)> =>
+            totals_count_eligible_epochs_only;
+        totals(from_s: i64, to_s: i64) -> Vec<NodeTotals> =>
+            totals_count_eligible_epochs_only;
+        add_on_demand(receipt: OnDemandReceipt) -> () =>
+            scores_are_found_by_the_second;
+        due_votes(now: TimeMs, limit: u32) -> Vec<Vote> =>
+            votes_are_due_when_they_have_a_block;
+        epochs_without_block() -> Vec<i64> =>
+            a_block_is_pinned_once;
+        update_votes(votes: Vec<Vote>) -> () =>
+            votes_are_due_when_they_have_a_block;
+        votes(filter: &VoteFilter, page: PageRequest<()>) -> Page<Vote> =>
+            votes_are_listed_by_epoch;
+    }
+    LedgerStore {
+        head(stream: Stream) -> Head =>
+            an_entry_is_booked_once;
+        book(entries: Vec<Entry>) -> Vec<Booked> =>
+            one_of_fifty_entries_gets_the_place, an_entry_is_booked_once;
+        book_audited(entry: Entry, audit: AuditEntry) -> Booked =>
+            only_what_is_kept_is_linked;
+        entry(id: &str) -> Option<Entry> =>
+            an_entry_is_booked_once;
+        entries(stream: Stream, after_seq: u64, limit: u32) -> Vec<Entry> =>
+            an_entry_is_booked_once;
+        streams() -> Vec<Stream> =>
+            totals_follow_from_legs;
+        account_total(account: Account) -> MicroUsdt =>
+            totals_follow_from_legs;
+        heads_available(at_least: MicroUsdt) -> Vec<(NodeId, Head)> =>
+            totals_follow_from_legs;
+    }
+    SettlementStore {
+        settlement(period_start_s: i64) -> Option<SettlementRecord> =>
+            a_period_is_settled_once;
+        last_settlement() -> Option<SettlementRecord> =>
+            a_period_is_settled_once;
+        record_settlement(record: SettlementRecord) -> bool =>
+            a_period_is_settled_once;
+    }
+    PayoutStore {
+        create_run(run: Run, audit: AuditEntry) -> bool =>
+            a_run_keeps_every_field_and_changes_by_version;
+        run(id: RunId) -> Option<Run> =>
+            a_run_keeps_every_field_and_changes_by_version;
+        update_run(run: Run, audit: AuditEntry) -> bool =>
+            a_run_keeps_every_field_and_changes_by_version;
+        open_runs() -> Vec<Run> =>
+            a_run_keeps_every_field_and_changes_by_version;
+        create_payout(payout: Payout, audit: AuditEntry) -> bool =>
+            a_payout_is_unique_in_every_way;
+        payout(id: PayoutId) -> Option<Payout> =>
+            a_payout_keeps_every_field;
+        begin_paying(fence: Fence) -> Fence =>
+            a_payer_that_was_replaced_changes_nothing, no_payer_changes_anything_once_a_later_one_has_begun;
+        update_payouts(fence: Fence, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Vec<PayoutUpdate> =>
+            one_of_fifty_sends_is_written, a_payer_that_was_replaced_changes_nothing;
+        open_payouts(limit: u32) -> Vec<Payout> =>
+            the_outbox_is_what_is_not_closed;
+        payouts(filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Page<Payout> =>
+            payouts_are_listed_in_every_order;
+        attempts(node: NodeId, cycle: i64) -> u32 =>
+            a_payout_is_unique_in_every_way;
+    }
+    PolicyStore {
+        add_version(stored: StoredBundle, audit: AuditEntry) -> bool =>
+            a_version_is_kept_once_with_its_bundle;
+        versions() -> Vec<PolicyVersion> =>
+            a_version_is_kept_once_with_its_bundle;
+        bundle(digest: Digest) -> Option<StoredBundle> =>
+            a_version_is_kept_once_with_its_bundle;
+        retire_version(digest: Digest, reason: String, audit: AuditEntry) -> bool =>
+            a_version_is_retired_once;
+        add_report(report: PolicyReport) -> () =>
+            the_newest_reports_of_the_gate_are_kept;
+        reports(digest: Option<Digest>, limit: u32) -> Vec<PolicyReport> =>
+            the_newest_reports_of_the_gate_are_kept;
+        active() -> (Revision, Vec<Activation>) =>
+            the_newest_activation_of_a_scope_is_in_force, what_is_scheduled_stands_beside_what_is_in_force;
+        activations(limit: u32) -> Vec<Activation> =>
+            the_newest_activation_of_a_scope_is_in_force;
+        activate(based_on: Revision, activations: Vec<Activation>, audit: Vec<AuditEntry>) -> Activated =>
+            one_of_fifty_activations_wins;
+        import(digest: Digest) -> Option<ImportRecord> =>
+            an_import_is_remembered;
+        record_import(record: ImportRecord) -> () =>
+            an_import_is_remembered;
+    }
+    AuditLog {
+        audit(filter: &AuditFilter, page: PageRequest<()>) -> Page<ChainedEntry> =>
+            entries_are_found_by_what_they_tell;
+        audit_heads() -> Vec<ChainHead> =>
+            every_entry_has_a_link;
+        audit_links(writer: AuditWriterId, after_seq: u64, limit: u32) -> Vec<Link> =>
+            links_and_entries_are_read_in_pages;
+        audit_entries(writer: AuditWriterId, after_place: u64, limit: u32) -> Vec<ChainedEntry> =>
+            an_entry_keeps_every_field, links_and_entries_are_read_in_pages;
+        audit_seals(after_seq: u64, limit: u32) -> Vec<Seal> =>
+            a_seal_is_kept_as_it_was_signed;
+        last_audit_seal() -> Option<Seal> =>
+            a_seal_is_kept_as_it_was_signed;
+    }
+    AuditStore {
+        add_audit(entry: AuditEntry) -> () =>
+            every_entry_has_a_link, a_chain_goes_on_after_a_restart;
+        add_audit_seal(seal: Seal) -> bool =>
+            one_of_fifty_seals_is_added;
+    }
+}

@@ -1,0 +1,339 @@
+//! Two payers over one store: the older one was stopped at the worst moment and does not know that it is none any more.
+
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ed25519_dalek::{Signer as _, SigningKey};
+use lucid_engine::{EngineConfig, PolicyEngine};
+use lucid_model::{
+    audit::AuditEntry,
+    epoch::PeriodLength,
+    id::{AuditId, FamilyId, NodeId, PayoutId, PoolScope, RunId, UserId},
+    ledger::{Draft, Head},
+    money::MicroUsdt,
+    node::{Node, NodeCaps, NodeConfig, NodeStatus, PublicKey, Wallet},
+    payout::{Answer, Capabilities, Deadlines, Payout, PayoutState, Reported, Run, RunState},
+    score::Ppm,
+    time::TimeMs,
+};
+use lucid_ports::{Clock, Entropy, Fence, PaymentRail, PayoutFilter, PayoutSort, Registration, Signer, Store, Tenure};
+use lucid_rails::{Profile, TronPayment, TronPaymentConfig};
+use lucid_service::{Approval, PAYER, Ports, Service, ServiceConfig, ServiceError, Trust};
+use uuid::Uuid;
+
+use crate::support::{PATIENCE, SandboxProcess, block_on, mongo::MongoServer, node::WALLET, now_ms};
+
+const AMOUNT: MicroUsdt = MicroUsdt(10_000_000);
+const FAMILY: FamilyId = FamilyId(Uuid::from_u128(7));
+
+/// The real rail, with a place to be stopped at: what a payer has read by then it has not written yet.
+struct Rail {
+    real: TronPayment,
+    stop: Option<(mpsc::SyncSender<()>, parking::Gate)>,
+}
+
+/// Holds whoever comes until it is opened.
+mod parking {
+    use std::sync::{Condvar, Mutex};
+
+    #[derive(Default)]
+    struct State {
+        open: Mutex<bool>,
+        changed: Condvar,
+    }
+
+    #[derive(Clone, Default)]
+    pub struct Gate(std::sync::Arc<State>);
+
+    impl Gate {
+        pub fn pass(&self) {
+            let mut open = self.0.open.lock().unwrap();
+            while !*open {
+                open = self.0.changed.wait(open).unwrap();
+            }
+        }
+        pub fn open(&self) {
+            *self.0.open.lock().unwrap() = true;
+            self.0.changed.notify_all();
+        }
+    }
+}
+
+#[async_trait]
+impl PaymentRail for Rail {
+    fn name(&self) -> &str {
+        self.real.name()
+    }
+    fn capabilities(&self) -> Capabilities {
+        self.real.capabilities()
+    }
+    fn request(&self, payout: &Payout) -> Vec<u8> {
+        if let Some((stopped, gate)) = &self.stop {
+            stopped.send(()).unwrap();
+            gate.pass();
+        }
+        self.real.request(payout)
+    }
+    async fn send(&self, payout: &Payout, request: &[u8]) -> Answer {
+        self.real.send(payout, request).await
+    }
+    async fn look(&self, payout: &Payout) -> Reported {
+        self.real.look(payout).await
+    }
+}
+
+struct Machine(SigningKey);
+
+impl Clock for Machine {
+    fn now(&self) -> TimeMs {
+        TimeMs(now_ms())
+    }
+    fn monotonic_ms(&self) -> i64 {
+        now_ms()
+    }
+}
+impl Entropy for Machine {
+    fn random_16(&self) -> [u8; 16] {
+        *Uuid::new_v4().as_bytes()
+    }
+}
+impl Signer for Machine {
+    fn public_key(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+    fn sign(&self, statement: &[u8]) -> [u8; 64] {
+        self.0.sign(statement).to_bytes()
+    }
+}
+
+fn config() -> ServiceConfig {
+    let hour = PeriodLength::new(3600).unwrap();
+    ServiceConfig {
+        score_multiplier: Ppm(1_000_000),
+        observation_min_s: 0,
+        eligibility_window_s: 3600,
+        trust: Trust::Witnessed,
+        epoch: hour,
+        epoch_close_delay_ms: 0,
+        settlement: hour,
+        maturity_ms: 0,
+        budget: None,
+        share_max: Ppm(1_000_000),
+        payout_min: MicroUsdt(1),
+        auto_approve_max: MicroUsdt(0),
+        cycle_cap: None,
+        four_eyes: false,
+        wallet_cooldown_ms: 0,
+        deadlines: Deadlines { unknown_ms: 600_000, accepted_ms: 600_000, retry_first_ms: 1, retry_max_ms: 1, poll_ms: 1 },
+        rail_pause_ms: 1,
+        payouts_in_flight_max: 4,
+        approval: Approval::Auto,
+        silence_ms: 600_000,
+        caps: NodeCaps::default(),
+        challenge_ms: 1_000,
+        registration_skew_ms: 1_000,
+        request_lease_ms: 1_000,
+        request_kept_ms: 1_000,
+        votes_age_max_ms: 1_000,
+        vote_retry_first_ms: 1_000,
+        votes_in_flight_max: 1,
+    }
+}
+
+fn payer(
+    store: &Arc<dyn Store>,
+    sandbox: &SandboxProcess,
+    cache: &std::path::Path,
+    stop: Option<(mpsc::SyncSender<()>, parking::Gate)>,
+) -> Arc<Service> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let rail = TronPaymentConfig { base_url: sandbox.url.clone(), token: None, timeout: Duration::from_secs(10), profile: Profile::SANDBOX };
+    let machine = || Machine(SigningKey::from_bytes(&[5; 32]));
+    let engine = EngineConfig { guest_threads: 1, ..EngineConfig::new(cache) };
+    let ports = Ports {
+        store: Arc::clone(store),
+        policies: PolicyEngine::new(engine).unwrap(),
+        chain: None,
+        rail: Some(Arc::new(Rail { real: TronPayment::new(rail).unwrap(), stop })),
+        signer: Arc::new(machine()),
+        clock: Arc::new(machine()),
+        entropy: Arc::new(machine()),
+    };
+    Service::new(ports, config(), FAMILY)
+}
+
+fn audit(action: &str) -> AuditEntry {
+    AuditEntry {
+        id: AuditId(Uuid::now_v7()),
+        at: TimeMs(now_ms()),
+        actor: "test".into(),
+        action: action.into(),
+        subject: "it".into(),
+        detail: String::new(),
+        request_id: None,
+        before: None,
+        after: None,
+    }
+}
+
+/// A node that has earned, and a payout of it that may be sent.
+async fn a_payout_to_send(store: &dyn Store, number: u128) -> Payout {
+    let (now, id, owner) = (TimeMs(now_ms()), NodeId(Uuid::from_u128(number)), UserId(Uuid::from_u128(1)));
+    let wallet = Wallet { address: WALLET.parse().unwrap(), version: 1, since: now };
+    let node = Node {
+        id,
+        owner,
+        external_id: None,
+        name: "n".into(),
+        description: None,
+        status: NodeStatus::Active,
+        error_reason: None,
+        pool: None,
+        address: None,
+        created_at: now,
+        updated_at: now,
+        activated_at: None,
+        score: None,
+        observed_s: 0,
+        config: NodeConfig::default(),
+        public_key: None,
+        wallet: Some(wallet),
+        wallet_wish: None,
+        hardware: None,
+        suspension: None,
+        approved: true,
+        version: 1,
+    };
+    store
+        .register_node(Registration { node, caps: NodeCaps::default(), enrolment: None, audit: audit("node.register"), assign_audit: None })
+        .await
+        .unwrap();
+    let run = RunId(Uuid::from_u128(1));
+    let approved = Run {
+        id: run,
+        cycle: 0,
+        state: RunState::Approved,
+        planner: "system".into(),
+        approver: None,
+        count: 1,
+        total: AMOUNT,
+        reason: None,
+        created_at: now,
+        updated_at: now,
+        version: 2,
+    };
+    store.create_run(approved, audit("run.open")).await.unwrap();
+    let payout = PayoutId::derive(FAMILY, 0, id, 0);
+    let accrued = Draft::accrue(0, PoolScope::Unassigned, id, AMOUNT, MicroUsdt::ZERO, "root".into()).unwrap().book(Head::default(), now).unwrap();
+    let head = Head { seq: accrued.seq, balances: accrued.balances };
+    let reserved = Draft::reserve(payout, id, AMOUNT).unwrap().book(head, now).unwrap();
+    for entry in [accrued, reserved] {
+        store.book(vec![entry]).await.unwrap();
+    }
+    let payout = Payout {
+        id: payout,
+        run,
+        node: id,
+        owner,
+        cycle: 0,
+        attempt: 0,
+        amount: AMOUNT,
+        address: wallet.address,
+        wallet_version: 1,
+        state: PayoutState::Reserved,
+        sends: 0,
+        ambiguous: false,
+        request: None,
+        external_id: None,
+        txid: None,
+        reason: None,
+        created_at: now,
+        updated_at: now,
+        submitted_at: None,
+        processed_at: None,
+        next_attempt_at: now,
+        closed: false,
+        score: None,
+        observed_s: 0,
+        period_start_s: 0,
+        period_end_s: 3600,
+        version: 1,
+    };
+    assert!(store.create_payout(payout.clone(), audit("payout.create")).await.unwrap());
+    payout
+}
+
+fn good(fence: u64) -> Tenure {
+    Tenure::new(Fence(fence), || true)
+}
+
+fn transfers(sandbox: &SandboxProcess) -> usize {
+    let list = tokio::task::block_in_place(|| sandbox.get("/api/v1/sandbox/transfers?limit=100"));
+    list["transfers"].as_array().unwrap().len()
+}
+
+async fn pays_all(store: &dyn Store, payer: &Service, tenure: &Tenure) {
+    let began = std::time::Instant::now();
+    while !store.open_payouts(10).await.unwrap().is_empty() {
+        payer.pay_step(tenure).await.unwrap();
+        assert!(began.elapsed() < PATIENCE, "{:?}", store.open_payouts(10).await.unwrap());
+    }
+    let all = lucid_ports::PageRequest { page: 1, limit: 100, sort: PayoutSort::CreatedAt, order: lucid_ports::Order::Ascending };
+    let paid = store.payouts(&PayoutFilter::default(), all).await.unwrap().items;
+    assert!(paid.iter().all(|payout| payout.state == PayoutState::Confirmed), "{paid:?}");
+}
+
+async fn an_older_payer_is_shut_out(url: &str, sandbox: &SandboxProcess) {
+    let dir = tempfile::tempdir().unwrap();
+    let old_store = lucid_store::open(url).await.unwrap();
+    // A folder is open once; a server's database as often as there are replicas.
+    let store = if url.starts_with("mongodb") { lucid_store::open(url).await.unwrap() } else { Arc::clone(&old_store) };
+    let payout = a_payout_to_send(store.as_ref(), 1).await;
+    let ((stopped, stops), gate) = (mpsc::sync_channel(1), parking::Gate::default());
+    let old = payer(&old_store, sandbox, &dir.path().join("old"), Some((stopped, gate.clone())));
+    let new = payer(&store, sandbox, &dir.path().join("new"), None);
+    old.recover_payouts(&good(1)).await.unwrap();
+    let paying = tokio::spawn({
+        let old = Arc::clone(&old);
+        async move { old.pay_step(&good(1)).await }
+    });
+    // It has read, and has not written.
+    tokio::task::spawn_blocking(move || stops.recv_timeout(PATIENCE).unwrap()).await.unwrap();
+    new.recover_payouts(&good(2)).await.unwrap();
+    gate.open();
+    let refused = paying.await.unwrap().unwrap_err();
+    assert!(matches!(refused, ServiceError::PayerReplaced { by: Some(Fence(2)) }), "{refused}");
+    assert!(old.raised_alerts().iter().any(|(about, message)| *about == PAYER && message.contains('2')), "{:?}", old.raised_alerts());
+    assert_eq!(store.payout(payout.id).await.unwrap().unwrap(), payout, "nothing was written");
+    assert!(matches!(old.recover_payouts(&good(1)).await.unwrap_err(), ServiceError::PayerReplaced { by: Some(Fence(2)) }));
+    let before = transfers(sandbox);
+    pays_all(store.as_ref(), &new, &good(2)).await;
+    assert_eq!(transfers(sandbox), before + 1);
+
+    // It was stopped after the write, for longer than its lease: it does not send either.
+    let payout = a_payout_to_send(store.as_ref(), 2).await;
+    let over = Tenure::new(Fence(2), || false);
+    assert!(matches!(new.pay_step(&over).await.unwrap_err(), ServiceError::PayerReplaced { by: None }));
+    assert_eq!(store.payout(payout.id).await.unwrap().unwrap().state, PayoutState::Submitting);
+    assert_eq!(transfers(sandbox), before + 1);
+    let last = payer(&store, sandbox, &dir.path().join("last"), None);
+    assert_eq!(last.recover_payouts(&good(3)).await.unwrap(), 1);
+    pays_all(store.as_ref(), &last, &good(3)).await;
+    assert_eq!(transfers(sandbox), before + 2);
+}
+
+#[test]
+fn a_payer_that_was_replaced_while_it_was_stopped_sends_nothing() {
+    let (sandbox, dir) = (SandboxProcess::start(), tempfile::tempdir().unwrap());
+    block_on(an_older_payer_is_shut_out(&format!("sqlite://{}", dir.path().display()), &sandbox));
+}
+
+#[test]
+fn a_payer_that_was_replaced_while_it_was_stopped_sends_nothing_over_mongodb() {
+    let Some(server) = MongoServer::start() else { return };
+    let sandbox = SandboxProcess::start();
+    block_on(an_older_payer_is_shut_out(&server.database(), &sandbox));
+}
