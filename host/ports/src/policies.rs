@@ -35,7 +35,7 @@ pub struct ImportRecord {
 }
 
 /// Reports of the gate that a store keeps.
-pub const REPORTS_KEPT: u32 = 1_000;
+pub const REPORTS_KEPT: u32 = 256;
 
 /// Versions and activations: the only truth of what is active.
 #[async_trait]

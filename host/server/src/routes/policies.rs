@@ -118,7 +118,7 @@ async fn activations(State(api): State<Shared>, _caller: Caller, params: Params)
 
 /// What the gate found, newest first.
 ///
-/// Of every bundle that was handed in, checked or to be activated, the refused ones included; the newest 1,000 are
+/// Of every bundle that was handed in, checked or to be activated, the refused ones included; the newest 256 are
 /// kept. For callers who see all records.
 #[utoipa::path(get, path = "/api/v1/policies/reports", operation_id = "listPolicyReports", tag = "policies",
     params(("limit" = Option<schema::ListLimit>, Query, description = "How many")),

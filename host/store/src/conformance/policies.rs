@@ -140,7 +140,8 @@ pub(crate) async fn the_newest_reports_of_the_gate_are_kept(backend: &mut dyn Ba
     }
     let kept = store.reports(None, REPORTS_KEPT * 2).await.unwrap();
     let numbers: Vec<_> = kept.iter().map(|report| report.at.0).collect();
-    assert_eq!((numbers.len(), numbers.first(), numbers.last()), (1_000, Some(&1_002), Some(&3)));
+    let (newest, oldest) = (i64::from(REPORTS_KEPT) + 2, 3);
+    assert_eq!((numbers.len(), numbers.first(), numbers.last()), (REPORTS_KEPT as usize, Some(&newest), Some(&oldest)));
 }
 
 pub(crate) async fn an_import_is_remembered(backend: &mut dyn Backend) {
