@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Backend, all, examples::*, fifty};
 
-fn enrolment(i: u32) -> Enrolment {
+pub(crate) fn enrolment(i: u32) -> Enrolment {
     Enrolment {
         id: EnrolmentId(Uuid::from_u128(u128::from(i))),
         digest: Digest::of(&i.to_le_bytes()),

@@ -12,7 +12,7 @@ use lucid_ports::{EpochFilter, Order};
 
 use super::{Backend, all, examples::*, fifty};
 
-fn frame(observed_s: i64) -> Vec<lucid_model::frame::FrameChunk> {
+pub(crate) fn frame(observed_s: i64) -> Vec<lucid_model::frame::FrameChunk> {
     let rows = (0..2_500).map(|i| {
         let mut row = FactRow::default();
         row.set(Fact::ObservedS, observed_s);

@@ -7,7 +7,7 @@ use lucid_ports::{Activated, AuditFilter, ImportRecord, Order, StoredBundle};
 
 use super::{Backend, all, examples::*, fifty};
 
-fn bundle(name: &str, at: i64) -> StoredBundle {
+pub(crate) fn bundle(name: &str, at: i64) -> StoredBundle {
     StoredBundle {
         version: PolicyVersion {
             policy: policy(name),
@@ -22,7 +22,7 @@ fn bundle(name: &str, at: i64) -> StoredBundle {
     }
 }
 
-fn activation(name: &str, scope: Scope) -> Activation {
+pub(crate) fn activation(name: &str, scope: Scope) -> Activation {
     Activation {
         revision: Revision(0),
         kind: PolicyKind::Scoring,

@@ -12,13 +12,13 @@
 //! After a crash in 3 the epoch is not there for readers, so that the service closes it again: that call finds the
 //! claim, settles what it says, not what the call brought, and answers that the epoch is closed already.
 
-mod chunks;
-mod latest;
-mod record;
-mod scores;
+pub(crate) mod chunks;
+pub(crate) mod latest;
+pub(crate) mod record;
+pub(crate) mod scores;
 mod settle;
 mod totals;
-mod votes;
+pub(crate) mod votes;
 
 use async_trait::async_trait;
 use lucid_model::{

@@ -43,7 +43,7 @@ impl MongoStore {
     }
 
     /// Writes what follows from a claim, and closes the epoch. Each step may be repeated, by anybody, at any time.
-    async fn settle(&self, claim: &Claim) -> Result<(), Fault> {
+    pub(crate) async fn settle(&self, claim: &Claim) -> Result<(), Fault> {
         let start_s = claim.record.epoch.start_s;
         if !claim.closed {
             let mut chunks = self.staged_chunks(start_s, claim.staged).await?;
