@@ -34,10 +34,11 @@ perf: ## a 30 s run against the floors: registrations, PoOT, collection; exit 1 
 	cargo build --locked --release --bin lucid --example perf
 	./target/release/examples/perf ./target/release/lucid
 
-bench: ## measure: policy calls against plain Rust and CEL, the API against bare axum and the disk
+bench: ## measure: policy calls against plain Rust and CEL, the API against bare axum and the disk, the copy of a store
 	cargo bench --locked
-	cargo build --locked --release --bin lucid --example api
+	cargo build --locked --release --bin lucid --example api --example store_copy
 	./target/release/examples/api ./target/release/lucid
+	./target/release/examples/store_copy
 
 plugins: ## rebuild the policies from source into policies/
 	scripts/build-plugins.sh

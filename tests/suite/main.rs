@@ -19,5 +19,6 @@ mod policies;
 mod rails;
 mod rates;
 mod repeats;
+mod store;
 mod support;
 mod up;

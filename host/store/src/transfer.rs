@@ -131,7 +131,7 @@ pub enum CopyError {
         /// The source's.
         from: Box<Stamp>,
         /// The target's.
-        to: Option<Box<Stamp>>,
+        to: Box<Stamp>,
     },
     /// The target has another record under this key.
     #[error("{} {key}: the target has another record, or what is this one's alone is another's there", kind.name())]

@@ -15,6 +15,8 @@ use super::{
     progress::Progress,
 };
 
+type Pages = mpsc::Receiver<Result<Page, lucid_ports::StoreError>>;
+
 /// What is known of the source, because it was just copied.
 pub(crate) struct Copied<'a> {
     pub(crate) progress: &'a Progress,
@@ -49,9 +51,15 @@ pub(crate) async fn run(ends: &Ends, copied: Option<&Copied<'_>>, told: Told<'_>
 
 /// Reads all of a kind; what the ledger adds up to goes into `books`.
 pub(crate) async fn read_all(end: &End, kind: Kind, limits: &Limits, books: &mut Books, told: Told<'_>) -> Result<Sum, CopyError> {
+    let mut readers = JoinSet::new();
+    let pages = read_ahead(&mut readers, Arc::clone(&end.store), kind, None, limits.of(kind));
+    let outcome = sum_up(end, kind, pages, books, told).await;
+    readers.shutdown().await;
+    outcome
+}
+
+async fn sum_up(end: &End, kind: Kind, mut pages: Pages, books: &mut Books, told: Told<'_>) -> Result<Sum, CopyError> {
     let units_total = units_total(end, kind).await?;
-    let mut tasks = JoinSet::new();
-    let mut pages = read_ahead(&mut tasks, Arc::clone(&end.store), kind, None, limits.of(kind));
     let (mut sum, mut units) = (Sum::default(), 0);
     while let Some(page) = pages.recv().await {
         let page = page.map_err(end.failed(format!("reading {}", kind.name())))?;
@@ -102,16 +110,16 @@ async fn epoch_and_audit_misfits(from: &End, to: &End) -> Result<Vec<String>, Co
 
 /// Goes through a kind on one side, record by record.
 struct Walk {
-    pages: mpsc::Receiver<Result<Page, lucid_ports::StoreError>>,
+    pages: Pages,
     told: std::vec::IntoIter<(Key, Digest)>,
-    _tasks: JoinSet<()>,
+    readers: JoinSet<()>,
 }
 
 impl Walk {
     fn new(end: &End, kind: Kind, limits: &Limits) -> Self {
-        let mut tasks = JoinSet::new();
-        let pages = read_ahead(&mut tasks, Arc::clone(&end.store), kind, None, limits.of(kind));
-        Self { pages, told: Vec::new().into_iter(), _tasks: tasks }
+        let mut readers = JoinSet::new();
+        let pages = read_ahead(&mut readers, Arc::clone(&end.store), kind, None, limits.of(kind));
+        Self { pages, told: Vec::new().into_iter(), readers }
     }
     async fn next(&mut self) -> Result<Option<(Key, Digest)>, lucid_ports::StoreError> {
         loop {
@@ -127,8 +135,15 @@ impl Walk {
 }
 
 async fn first_difference(from: &End, to: &End, kind: Kind, limits: &Limits) -> Result<Option<String>, CopyError> {
-    let what = || format!("reading {}", kind.name());
     let (mut here, mut there) = (Walk::new(from, kind, limits), Walk::new(to, kind, limits));
+    let outcome = differing(from, to, kind, (&mut here, &mut there)).await;
+    here.readers.shutdown().await;
+    there.readers.shutdown().await;
+    outcome
+}
+
+async fn differing(from: &End, to: &End, kind: Kind, (here, there): (&mut Walk, &mut Walk)) -> Result<Option<String>, CopyError> {
+    let what = || format!("reading {}", kind.name());
     loop {
         let pair = (here.next().await.map_err(from.failed(what()))?, there.next().await.map_err(to.failed(what()))?);
         match pair {

@@ -10,7 +10,10 @@ use std::{
 use futures::{StreamExt, stream::FuturesOrdered};
 use lucid_model::id::Digest;
 use lucid_ports::StoreError;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+};
 
 use super::{
     Books, CopyError, CopyProgress, CopyReport, Key, Kind, Record, Step, Sum, Told, Transfer, comparing,
@@ -125,30 +128,30 @@ pub(crate) async fn run(ends: &Ends, limits: &Limits, told: Told<'_>) -> Result<
     Ok(report)
 }
 
-/// Marks the target, or finds the mark of this copy.
+/// Marks the target, or finds the mark of this copy; then both have one stamp.
 async fn begin(ends: &Ends) -> Result<(Progress, bool), CopyError> {
     let Ends { from, to, stamp } = ends;
     let mark = to.store.read_mark().await.map_err(to.failed("reading the mark"))?;
-    let there = to.store.read_stamp().await.map_err(to.failed("reading the stamp"))?;
-    let Some(mark) = mark else {
-        let progress = Progress::new(from.place.clone());
-        save(to, &progress).await?;
-        let written = to.store.stamp_or(stamp.clone()).await.map_err(to.failed("writing the stamp"))?;
-        debug_assert_eq!(written, *stamp, "an empty store has no stamp");
-        return Ok((progress, false));
+    let resumed = mark.is_some();
+    let progress = match mark {
+        Some(mark) => {
+            let unreadable = |error: serde_json::Error| CopyError::Mark { place: to.place.clone(), detail: error.to_string() };
+            serde_json::from_str(&mark).map_err(unreadable)?
+        }
+        None => {
+            let progress = Progress::new(from.place.clone());
+            save(to, &progress).await?;
+            progress
+        }
     };
-    let unreadable = |error: serde_json::Error| CopyError::Mark { place: to.place.clone(), detail: error.to_string() };
-    let progress: Progress = serde_json::from_str(&mark).map_err(unreadable)?;
     if progress.from != from.place {
         return Err(CopyError::OtherCopy { place: to.place.clone(), begun: progress.from, from: from.place.clone() });
     }
-    match there {
-        Some(there) if there == *stamp => {}
-        // The copy ended between the mark and the stamp.
-        None => drop(to.store.stamp_or(stamp.clone()).await.map_err(to.failed("writing the stamp"))?),
-        Some(there) => return Err(CopyError::OtherStamp { from: Box::new(stamp.clone()), to: Some(Box::new(there)) }),
+    let there = to.store.stamp_or(stamp.clone()).await.map_err(to.failed("writing the stamp"))?;
+    if there != *stamp {
+        return Err(CopyError::OtherStamp { from: Box::new(stamp.clone()), to: Box::new(there) });
     }
-    Ok((progress, true))
+    Ok((progress, resumed))
 }
 
 async fn save(to: &End, progress: &Progress) -> Result<(), CopyError> {
@@ -157,17 +160,33 @@ async fn save(to: &End, progress: &Progress) -> Result<(), CopyError> {
     to.store.write_mark(Some(mark)).await.map_err(to.failed("writing the mark"))
 }
 
+/// A page on its way, and what became of it.
+type Sent = JoinHandle<Result<(Page, Option<Key>), StoreError>>;
+
+/// Whatever comes of it, nobody reads or writes any more when it answers.
 async fn copy_kind(ends: &Ends, kind: Kind, limit: u32, progress: &mut Progress, told: Told<'_>) -> Result<(), CopyError> {
+    let (mut readers, mut sent) = (JoinSet::new(), FuturesOrdered::new());
+    let outcome = copy_pages(ends, (kind, limit), progress, told, (&mut readers, &mut sent)).await;
+    readers.shutdown().await;
+    while sent.next().await.is_some() {}
+    outcome
+}
+
+async fn copy_pages(
+    ends: &Ends,
+    (kind, limit): (Kind, u32),
+    progress: &mut Progress,
+    told: Told<'_>,
+    (readers, sent): (&mut JoinSet<()>, &mut FuturesOrdered<Sent>),
+) -> Result<(), CopyError> {
     let Ends { from, to, .. } = ends;
     let units_total = units_total(from, kind).await?;
     let (mut units, mut saved) = (0, Instant::now());
-    let mut tasks = JoinSet::new();
     let mut after = progress.of(kind).after.clone();
-    let mut pages = read_ahead(&mut tasks, Arc::clone(&from.store), kind, after.clone(), limit);
-    let mut on_their_way = FuturesOrdered::new();
+    let mut pages = read_ahead(readers, Arc::clone(&from.store), kind, after.clone(), limit);
     let mut more = true;
     loop {
-        while more && on_their_way.len() < kind.pages_at_once() {
+        while more && sent.len() < kind.pages_at_once() {
             let Some(page) = pages.recv().await else {
                 more = false;
                 break;
@@ -176,10 +195,9 @@ async fn copy_kind(ends: &Ends, kind: Kind, limit: u32, progress: &mut Progress,
             let before = std::mem::replace(&mut after, page.last().cloned());
             let store = Arc::clone(&to.store);
             // A task of its own: encoding is work for the other cores.
-            let put = tokio::spawn(async move { put(store.as_ref(), kind, before, page).await });
-            on_their_way.push_back(AbortOnDrop(put));
+            sent.push_back(tokio::spawn(async move { put(store.as_ref(), kind, before, page).await }));
         }
-        let Some(done) = on_their_way.next().await else { break };
+        let Some(done) = sent.next().await else { break };
         let lost = || StoreError::Unavailable { detail: "a write ended early".to_owned() };
         let (page, conflict) = done.unwrap_or_else(|_| Err(lost())).map_err(to.failed(format!("writing {}", kind.name())))?;
         if let Some(key) = conflict {
@@ -201,23 +219,6 @@ async fn copy_kind(ends: &Ends, kind: Kind, limit: u32, progress: &mut Progress,
     }
     progress.of(kind).done = true;
     save(to, progress).await
-}
-
-/// A write that nobody waits for any more is not begun.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl<T> Future for AbortOnDrop<T> {
-    type Output = Result<T, tokio::task::JoinError>;
-
-    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.0).poll(context)
-    }
 }
 
 /// Writes a page; the key of the first record that is not in the store as it should be, if some were refused.

@@ -126,7 +126,7 @@ pub(crate) async fn open_to_compare(from: &str, to: &str) -> Result<Ends, CopyEr
     let stamp = stamp_of(&from).await?;
     let other = stamp_of(&to).await?;
     if stamp != other {
-        return Err(CopyError::OtherStamp { from: Box::new(stamp), to: Some(Box::new(other)) });
+        return Err(CopyError::OtherStamp { from: Box::new(stamp), to: Box::new(other) });
     }
     for end in [&from, &to] {
         end.store.settle_down().await.map_err(end.failed("ending what a crash left"))?;

@@ -170,7 +170,7 @@ pub(super) async fn goes_on(store: &dyn Store) {
     assert!(matches!(store.register_node(joining(20)).await.unwrap(), Registered::Done(_)));
     assert!(matches!(store.register_node(joining(21)).await.unwrap(), Registered::Done(_)));
     assert!(matches!(store.register_node(joining(22)).await.unwrap(), Registered::EnrolmentSpent), "of three uses one was before the copy");
-    let rest = Registration { caps: NodeCaps { per_owner: 8, ..NodeCaps::default() }, ..registration(node(23)) };
+    let rest = Registration { caps: NodeCaps { per_owner: 9, ..NodeCaps::default() }, ..registration(node(23)) };
     assert!(matches!(store.register_node(rest.clone()).await.unwrap(), Registered::Done(_)));
     let beyond = Registration { node: node(24), ..rest };
     assert!(matches!(store.register_node(beyond).await.unwrap(), Registered::CapReached(_)));
