@@ -1,9 +1,9 @@
 //! Makes a SQLite store of many nodes with a day of history, by way of the ports, and measures how long it takes to copy
-//! it into MongoDB and to read it back: `make bench`, or `store_copy NODES SAMPLES_A_DAY [MONGODB_URL]`.
+//! it into MongoDB and to read it back: `make bench`, or `store_copy NODES SAMPLES_A_DAY` (the server is the tests').
 //!
 //! A day of a node: 24 scores and 24 votes, an accrual, three audited changes, an observation session each six hours, two
 //! stretches of presence, and so many samples.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that cannot be made stops and says where")]
+#![expect(clippy::unwrap_used, reason = "a measurement that cannot be made stops and says where")]
 
 use std::{
     io::{BufRead, BufReader},

@@ -99,8 +99,8 @@ fn a_service_goes_on_in_the_store_that_its_own_was_copied_into() {
         &[("MONGODB_URI", &to), ("RAIL", "sandbox"), ("JWT_SECRET", crate::support::SECRET), ("NODE_MANAGEMENT_PORT", "0")],
         true,
     );
+    refused.wait_for(|line| line.contains("is not finished").then_some(()));
     assert_eq!(refused.output_code(), Some(2));
-    assert!(refused.log().contains("is not finished"), "{}", refused.log());
     let (code, report) = copy(&[&from, &to]);
     assert_eq!((code, &report["equal"], &report["resumed"]), (Some(0), &json!(true), &json!(true)), "{report}");
     let (code, report) = copy(&["--verify-only", &from, &to]);

@@ -99,7 +99,7 @@ pub enum CopyError {
         place: String,
         /// Why.
         #[source]
-        source: OpenError,
+        source: Box<OpenError>,
     },
     /// There is nothing that could be copied.
     #[error("{place} is not a store that a service has used")]
@@ -178,7 +178,7 @@ impl CopyError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::SameStore { .. } => true,
-            Self::Open { source, .. } => matches!(source, OpenError::NotAUrl { .. } | OpenError::Scheme { .. } | OpenError::MongoUrl { .. }),
+            Self::Open { source, .. } => matches!(**source, OpenError::NotAUrl { .. } | OpenError::Scheme { .. } | OpenError::MongoUrl { .. }),
             _ => false,
         }
     }

@@ -39,7 +39,7 @@ enum Place {
 
 impl Place {
     async fn of(url: &str) -> Result<Self, CopyError> {
-        let wrong = |source| CopyError::Open { place: without_password(url), source };
+        let wrong = |source| CopyError::Open { place: without_password(url), source: Box::new(source) };
         match url.split_once("://") {
             None | Some((_, "")) => Err(wrong(OpenError::NotAUrl { url: without_password(url) })),
             Some(("sqlite", dir)) => Ok(Self::Sqlite(absolute(Path::new(dir)).map_err(wrong)?)),
@@ -65,7 +65,7 @@ fn absolute(dir: &Path) -> Result<PathBuf, OpenError> {
 /// Opens a store that is there.
 async fn open(place: &Place) -> Result<End, CopyError> {
     let name = place.name();
-    let cannot = |source| CopyError::Open { place: name.clone(), source };
+    let cannot = |source| CopyError::Open { place: name.clone(), source: Box::new(source) };
     let store: Arc<dyn Transfer> = match place {
         Place::Sqlite(dir) if dir.join("core.db").is_file() => Arc::new(SqliteStore::open(dir).map_err(cannot)?),
         Place::Mongo { url, .. } if mongo::occupied(url).await.map_err(cannot)?.is_some() => Arc::new(MongoStore::open(url).await.map_err(cannot)?),
@@ -77,7 +77,7 @@ async fn open(place: &Place) -> Result<End, CopyError> {
 /// Opens a store that is to be filled: it is new, or has the mark of a copy.
 async fn open_target(place: &Place) -> Result<End, CopyError> {
     let name = place.name();
-    let cannot = |source| CopyError::Open { place: name.clone(), source };
+    let cannot = |source| CopyError::Open { place: name.clone(), source: Box::new(source) };
     let occupied = match place {
         Place::Sqlite(dir) => sqlite::occupied(dir).map_err(cannot)?,
         Place::Mongo { url, .. } => mongo::occupied(url).await.map_err(cannot)?,

@@ -155,11 +155,8 @@ async fn a_copy_that_is_stopped_after_every_page_comes_to_the_same_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn pages_that_come_again_change_nothing() {
     let from = filled().await;
-    let mut targets = vec![];
     let dir = tempfile::tempdir().unwrap();
-    targets.push(url(dir.path()));
-    targets.extend(fresh());
-    for to in targets {
+    for to in [Some(url(dir.path())), fresh()].into_iter().flatten() {
         let ends = ends::open_to_copy(&url(from.path()), &to).await.unwrap();
         let limits = copying::Limits { page_records: Some(3) };
         let mut seen = Kind::Pools;
@@ -187,7 +184,7 @@ async fn a_half_copied_store_is_not_served_and_not_copied_from() {
         assert!(matches!(crate::open(&to).await, Err(OpenError::HalfCopied)));
         let third = tempfile::tempdir().unwrap();
         let refused = copy(&to, &url(third.path()), &mut on).await;
-        assert!(matches!(refused, Err(CopyError::Open { source: OpenError::HalfCopied, .. })));
+        assert!(matches!(refused, Err(CopyError::Open { source, .. }) if matches!(*source, OpenError::HalfCopied)));
         let refused = copy(&url(other.path()), &to, &mut on).await;
         assert!(matches!(refused, Err(CopyError::OtherCopy { .. })), "it is half of another store's copy");
         assert_equal(&copy(&url(from.path()), &to, &mut on).await.unwrap());
@@ -212,7 +209,8 @@ async fn what_cannot_be_copied_is_refused_before_anything_is_written() {
         assert!(matches!(refused(&from_url, &url(full.path())).await, CopyError::NotEmpty { .. }));
     }
     let used = SqliteStore::open(from.path()).unwrap();
-    assert!(matches!(refused(&from_url, &url(empty.path())).await, CopyError::Open { source: OpenError::InUse { .. }, .. }));
+    let refused_now = refused(&from_url, &url(empty.path())).await;
+    assert!(matches!(refused_now, CopyError::Open { source, .. } if matches!(*source, OpenError::InUse { .. })));
     drop(used);
     if let Some(to) = fresh() {
         let store = MongoStore::open(&to).await.unwrap();
