@@ -8,6 +8,7 @@ mod health;
 mod policy;
 mod remote;
 mod sandbox;
+mod store;
 mod token;
 
 use std::{
@@ -43,6 +44,7 @@ Examples:
   lucid enrol create --token-file owner.token --name rack-7 --uses 20 > rack7.token
   lucid policy check policies/observation-weighted/1.0.0
   lucid audit verify --data /var/lib/lucid
+  lucid store copy sqlite:///var/lib/lucid/ mongodb://db1/lucid
   lucid doctor --data /var/lib/lucid";
 
 #[derive(Subcommand)]
@@ -61,6 +63,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// Read and verify the audit log.
     Audit(audit::AuditArgs),
+    /// Copy what the service keeps into another store, and compare two.
+    Store(store::StoreArgs),
     /// Run the stand-in for the payment service and the chain.
     Sandbox(sandbox::SandboxArgs),
     /// Look for what is wrong with the configuration, the store and what the service calls.
@@ -151,6 +155,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Token(args) => token::run(args),
         Command::Policy(args) => policy::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Store(args) => store::run(&args),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Health(args) => health::run(args),

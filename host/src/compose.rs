@@ -129,6 +129,7 @@ fn unusable(error: OpenError) -> anyhow::Error {
             | OpenError::MongoUrl { .. }
             | OpenError::NewerSchema { .. }
             | OpenError::MongoNewerSchema { .. }
+            | OpenError::HalfCopied
     );
     let error = anyhow::Error::from(error);
     if wrong { ConfigError(format!("{error:#}")).into() } else { error }

@@ -22,5 +22,6 @@ mod policy_life;
 mod rails;
 mod rates;
 mod repeats;
+mod store;
 mod support;
 mod up;

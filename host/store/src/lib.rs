@@ -9,6 +9,7 @@ pub mod coord;
 mod inspection;
 mod mongo;
 mod sqlite;
+mod transfer;
 
 use std::{
     io,
@@ -21,6 +22,7 @@ use lucid_ports::Store;
 pub use inspection::{Inspection, Integrity, StoreFile, inspect, look_at_mongo};
 pub use mongo::MongoStore;
 pub use sqlite::{Memory, SqliteStore, open_audit_log};
+pub use transfer::{CopyError, CopyProgress, CopyReport, Kind, KindReport, Step, Sum, compare, copy};
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +125,9 @@ pub enum OpenError {
         /// The newest schema this binary knows.
         known: i64,
     },
+    /// A copy into the store was begun and not ended.
+    #[error("the copy into this store is not finished: run `lucid store copy` with the same arguments again, or remove what is there")]
+    HalfCopied,
     /// The system gives no thread.
     #[error("cannot start the store's writer thread")]
     Thread {

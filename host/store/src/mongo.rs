@@ -30,10 +30,11 @@ mod sessions;
 mod settlements;
 mod stamp;
 mod telemetry;
+pub(crate) mod transfer;
 mod write;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ use mongodb::{
     options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
 };
 
+pub(crate) use self::transfer::{is_marked, occupied};
 use self::{
     audit::{Drain, chain::Chain},
     fault::Fault,
@@ -61,6 +63,8 @@ const CONNECTIONS_MAX: u32 = 64;
 pub struct MongoStore {
     database: Database,
     drain: Drain,
+    /// What nodes that are copied into the database share; nobody else needs it.
+    ranks: tokio::sync::Mutex<Option<transfer::Ranks>>,
 }
 
 /// Connects to the database that `url` names, and pings it; nothing is created.
@@ -76,6 +80,14 @@ async fn connect(url: &str) -> Result<Database, OpenError> {
     Ok(database)
 }
 
+/// Where a URL's database is, without credentials and options: the same for the same hosts in any order.
+pub(crate) async fn place_of(url: &str) -> Result<String, OpenError> {
+    let options = ClientOptions::parse(url).await.map_err(|source| OpenError::MongoUrl { source })?;
+    let mut hosts: Vec<_> = options.hosts.iter().map(ToString::to_string).collect();
+    hosts.sort_unstable();
+    Ok(format!("mongodb://{}/{}", hosts.join(","), options.default_database.as_deref().unwrap_or(DEFAULT_DATABASE)))
+}
+
 /// The server's version and the database's name, for who looks from outside; nothing is created.
 pub(crate) async fn look(url: &str) -> Result<(String, String), OpenError> {
     let database = connect(url).await?;
@@ -89,9 +101,22 @@ impl MongoStore {
     /// Opens the database that `url` names (`lucid` if it names none), creating what is missing.
     ///
     /// # Errors
-    /// [`OpenError`] if the URL is wrong, no server answers, or the database is of a newer schema.
+    /// [`OpenError`] if the URL is wrong, no server answers, the database is of a newer schema, or a copy into it is not
+    /// finished.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
         let database = connect(url).await?;
+        if transfer::mark(&database).await.map_err(|fault| unusable_by(&database, fault))?.is_some() {
+            return Err(OpenError::HalfCopied);
+        }
+        Self::of(database).await
+    }
+
+    /// Opens it for whoever copies into it.
+    pub(crate) async fn open_marked(url: &str) -> Result<Self, OpenError> {
+        Self::of(connect(url).await?).await
+    }
+
+    async fn of(database: Database) -> Result<Self, OpenError> {
         schema::check(&database).await?;
         index::create(&database).await.map_err(|fault| unusable_by(&database, fault))?;
         Self::over(database).await
@@ -101,7 +126,7 @@ impl MongoStore {
     async fn over(database: Database) -> Result<Self, OpenError> {
         let chain = Chain::new(durable(&database, audit::LINKS), durable(&database, audit::ENTRIES));
         let drain = Drain::start(chain, audit::AUDITED.map(|name| durable(&database, name)));
-        let store = Self { database, drain };
+        let store = Self { database, drain, ranks: tokio::sync::Mutex::new(None) };
         store.empty_removed_pools().await.map_err(|fault| unusable_by(&store.database, fault))?;
         Ok(store)
     }

@@ -32,6 +32,7 @@ mod settlements;
 mod stamp;
 mod telemetry;
 mod totals;
+mod transfer;
 mod votes;
 mod writer;
 
@@ -44,8 +45,11 @@ use std::{
 };
 
 use self::database::Database;
-pub(crate) use self::inspect::inspect;
 pub use self::{audit::open_audit_log, memory::Memory};
+pub(crate) use self::{
+    inspect::inspect,
+    transfer::{is_marked, occupied},
+};
 use crate::OpenError;
 
 const CORE: &[&str] = &[
@@ -54,6 +58,7 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0003.sql"),
     include_str!("../migrations/core/0004.sql"),
     include_str!("../migrations/core/0005.sql"),
+    include_str!("../migrations/core/0006.sql"),
 ];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql")];
 
@@ -69,8 +74,15 @@ impl SqliteStore {
     /// Opens the store in `dir`, creating both if they are not there.
     ///
     /// # Errors
-    /// [`OpenError`] if the directory is in use or not usable, or a file is damaged or of a newer schema.
+    /// [`OpenError`] if the directory is in use or not usable, a file is damaged or of a newer schema, or a copy into
+    /// the store is not finished.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        let store = Self::open_marked(dir)?;
+        if is_marked(dir)? { Err(OpenError::HalfCopied) } else { Ok(store) }
+    }
+
+    /// Opens it for whoever copies into it.
+    pub(crate) fn open_marked(dir: &Path) -> Result<Self, OpenError> {
         let unusable = |source| OpenError::Directory { dir: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(unusable)?;
         let lock = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(unusable)?;

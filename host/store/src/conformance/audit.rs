@@ -155,7 +155,7 @@ pub(crate) async fn links_and_entries_are_read_in_pages(backend: &mut dyn Backen
     assert_eq!((store.audit_links(nobody, 0, 9).await.unwrap(), store.audit_entries(nobody, 0, 9).await.unwrap()), (vec![], vec![]));
 }
 
-fn seal(seq: u64, previous: Digest, at: i64, heads: Vec<ChainHead>) -> Seal {
+pub(crate) fn seal(seq: u64, previous: Digest, at: i64, heads: Vec<ChainHead>) -> Seal {
     let key = SigningKey::from_bytes(&[7; 32]);
     let family = FamilyId(Uuid::from_u128(3));
     let statement = SealStatement { family, seq, previous, at: TimeMs(at), key: PublicKey(key.verifying_key().to_bytes()), heads };

@@ -22,7 +22,7 @@ pub(crate) fn bundle(name: &str, at: i64) -> StoredBundle {
     }
 }
 
-fn activation(name: &str, scope: Scope) -> Activation {
+pub(crate) fn activation(name: &str, scope: Scope) -> Activation {
     Activation {
         revision: Revision(0),
         kind: PolicyKind::Scoring,
@@ -108,7 +108,7 @@ pub(crate) async fn a_version_is_retired_once(backend: &mut dyn Backend) {
     assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Descending)).await.unwrap().total, 2);
 }
 
-fn report(number: u32, name: Option<&str>) -> PolicyReport {
+pub(crate) fn report(number: u32, name: Option<&str>) -> PolicyReport {
     PolicyReport {
         id: uuid::Uuid::from_u128(u128::from(number)),
         at: TimeMs(i64::from(number)),

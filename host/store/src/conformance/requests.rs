@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::{Backend, fifty};
 
-fn key(name: &str) -> RequestKey {
+pub(crate) fn key(name: &str) -> RequestKey {
     RequestKey { subject: "alice".into(), key: name.into() }
 }
 
-fn request(name: &str, creates: u128, at: i64) -> NewRequest {
+pub(crate) fn request(name: &str, creates: u128, at: i64) -> NewRequest {
     NewRequest {
         key: key(name),
         fingerprint: Digest::of(b"POST /nodes"),
@@ -27,7 +27,7 @@ fn run(id: u128) -> Begun {
     Begun::Run(IntendedId(Uuid::from_u128(id)))
 }
 
-fn answer() -> StoredAnswer {
+pub(crate) fn answer() -> StoredAnswer {
     StoredAnswer { status: 201, headers: vec![("location".into(), "/api/v1/nodes/7".into())], body: b"{}\xff".to_vec() }
 }
 

@@ -6,8 +6,8 @@
 
 pub(crate) mod chain;
 mod drain;
-mod entry;
-mod log;
+pub(crate) mod entry;
+pub(crate) mod log;
 
 use lucid_model::{audit::AuditEntry, id::AuditId};
 use mongodb::bson::{Bson, Document, doc};

@@ -21,8 +21,8 @@ use super::{
     samples,
 };
 
-const BUCKETS: &str = "samples";
-const PRESENCE: &str = "presence";
+pub(crate) const BUCKETS: &str = "samples";
+pub(crate) const PRESENCE: &str = "presence";
 
 pub(crate) const INDICES: &[Index] = &[
     Index { collection: BUCKETS, name: "samples_end", keys: &[("node", 1), ("last_at", 1), ("first_at", 1)], unique: false, partial: None },

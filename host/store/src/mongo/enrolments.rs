@@ -1,5 +1,6 @@
 //! Enrolment tokens. A use is a number in the node that was registered with it, unique for the token: it is used up by
-//! the insert of the node, and how many are used is counted.
+//! the insert of the node, and how many are used is counted. A token that was copied says how many were used before: no
+//! node here has their numbers.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,7 +24,7 @@ use super::{
     page::{collect, page},
 };
 
-const ENROLMENTS: &str = "enrolments";
+pub(crate) const ENROLMENTS: &str = "enrolments";
 
 pub(crate) const INDICES: &[Index] = &[
     Index { collection: ENROLMENTS, name: "digest", keys: &[("digest", 1)], unique: true, partial: None },
@@ -31,7 +32,7 @@ pub(crate) const INDICES: &[Index] = &[
     Index { collection: ENROLMENTS, name: "owner", keys: &[("owner", 1), ("created_at", 1), ("_id", 1)], unique: false, partial: None },
 ];
 
-fn document(enrolment: &Enrolment) -> Document {
+pub(crate) fn document(enrolment: &Enrolment) -> Document {
     let mut document = doc! {
         "_id": fields::id(enrolment.id.0), "v": 1, "digest": fields::digest(enrolment.digest), "owner": fields::id(enrolment.owner.0),
         "name": &enrolment.name, "scope": enrolment.scope.name(), "uses_max": i64::from(enrolment.uses_max),
@@ -43,10 +44,14 @@ fn document(enrolment: &Enrolment) -> Document {
     if let Some(at) = enrolment.revoked_at {
         document.insert("revoked_at", at.0);
     }
+    if enrolment.uses > 0 {
+        document.insert("used_before", i64::from(enrolment.uses));
+    }
     document
 }
 
-fn read(fields: Fields<'_>) -> Result<Enrolment, Fault> {
+/// A token with the uses from before it was copied here; those since are counted.
+pub(crate) fn read(fields: Fields<'_>) -> Result<Enrolment, Fault> {
     Ok(Enrolment {
         id: fields.id("_id", EnrolmentId)?,
         digest: fields.digest("digest")?,
@@ -55,7 +60,7 @@ fn read(fields: Fields<'_>) -> Result<Enrolment, Fault> {
         scope: fields.word("scope", EnrolmentScope::from_name)?,
         pool: fields.id_or_none("pool", PoolId)?,
         uses_max: fields.number("uses_max")?,
-        uses: 0,
+        uses: fields.number_or_none("used_before")?.unwrap_or(0),
         expires_at: fields.time("expires_at")?,
         revoked_at: fields.time_or_none("revoked_at")?,
         created_at: fields.time("created_at")?,
@@ -70,11 +75,18 @@ impl MongoStore {
         self.count_nodes_by(used, "enrolment", |fields| fields.id("_id", EnrolmentId)).await
     }
 
+    /// Adds the uses since to those from before.
+    pub(crate) async fn with_uses(&self, tokens: Vec<Enrolment>) -> Result<Vec<Enrolment>, Fault> {
+        let uses = self.uses(&tokens.iter().map(|token| token.id).collect::<Vec<_>>()).await?;
+        let used = |token: Enrolment| Enrolment { uses: token.uses.saturating_add(uses.get(&token.id).copied().unwrap_or(0)), ..token };
+        Ok(tokens.into_iter().map(used).collect())
+    }
+
     async fn find_enrolment(&self, filter: Document) -> Result<Option<Enrolment>, Fault> {
         let Some(document) = self.collection(ENROLMENTS).find_one(filter).await? else { return Ok(None) };
         let enrolment = read(Fields::of(&document))?;
-        let uses = self.uses(&[enrolment.id]).await?.get(&enrolment.id).copied().unwrap_or(0);
-        Ok(Some(Enrolment { uses, ..enrolment }))
+        let mut counted = self.with_uses(vec![enrolment]).await?;
+        Ok(counted.pop())
     }
 
     /// A use of a token that is good for the node's registration; `None` if there is none.
@@ -85,7 +97,11 @@ impl MongoStore {
         let nodes = self.collection(NODES);
         let used = nodes.find(doc! { "enrolment": fields::id(id.0), "enrolment_use": { "$exists": true } });
         let used = collect(used.projection(doc! { "enrolment_use": 1 }).await?, |fields| fields.number("enrolment_use")).await?;
-        Ok(free_place(&used.into_iter().collect::<HashSet<u32>>(), token.uses_max, node))
+        let mut used: HashSet<u32> = used.into_iter().collect();
+        // As many numbers, from the first on, as were used before the token was copied here.
+        let before = token.uses.saturating_sub(u32::try_from(used.len()).unwrap_or(u32::MAX));
+        used.extend(0..before);
+        Ok(free_place(&used, token.uses_max, node))
     }
 
     async fn list_enrolments(&self, filter: EnrolmentFilter, request: &PageRequest<()>) -> Result<Page<Enrolment>, Fault> {
@@ -94,9 +110,7 @@ impl MongoStore {
             conditions.insert("owner", fields::id(owner.0));
         }
         let page = page(&self.collection(ENROLMENTS), conditions, &["created_at", "_id"], request, read).await?;
-        let uses = self.uses(&page.items.iter().map(|token| token.id).collect::<Vec<_>>()).await?;
-        let used = |token: Enrolment| Enrolment { uses: uses.get(&token.id).copied().unwrap_or(0), ..token };
-        Ok(Page { items: page.items.into_iter().map(used).collect(), total: page.total })
+        Ok(Page { items: self.with_uses(page.items).await?, total: page.total })
     }
 }
 

@@ -13,13 +13,13 @@
 //! claim, settles what it says, not what the call brought, and answers the claim's record. Of all calls that settle an
 //! epoch the one whose write closed it answers a record, so that it is told of once.
 
-mod chunks;
-mod latest;
-mod record;
-mod scores;
+pub(crate) mod chunks;
+pub(crate) mod latest;
+pub(crate) mod record;
+pub(crate) mod scores;
 mod settle;
 mod totals;
-mod votes;
+pub(crate) mod votes;
 
 use async_trait::async_trait;
 use lucid_model::{

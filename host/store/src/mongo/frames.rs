@@ -13,8 +13,8 @@ use super::{
     page::collect,
 };
 
-const FRAMES: &str = "frames";
-const FRAME_CHUNKS: &str = "frame_chunks";
+pub(crate) const FRAMES: &str = "frames";
+pub(crate) const FRAME_CHUNKS: &str = "frame_chunks";
 /// Columns of small numbers shrink to a tenth at any level; 3 costs the least time.
 const LEVEL: i32 = 3;
 /// More than ten times what a chunk of all today's facts takes: the buffer it is unpacked into.

@@ -17,12 +17,12 @@ use super::{
     policies::{params, policy, read_params},
 };
 
-const REPORTS: &str = "policy_reports";
+pub(crate) const REPORTS: &str = "policy_reports";
 
 pub(crate) const INDICES: &[Index] =
     &[Index { collection: REPORTS, name: "digest", keys: &[("policy.digest", 1), ("_id", 1)], unique: false, partial: None }];
 
-fn document(report: &PolicyReport) -> Document {
+pub(crate) fn document(report: &PolicyReport) -> Document {
     let checks: Vec<_> = report.checks.iter().map(|check| doc! { "name": &check.name, "failure": &check.failure }).collect();
     doc! {
         "_id": fields::id(report.id), "v": 1, "at": report.at.0, "actor": &report.actor, "cause": report.cause.name(), "origin": &report.origin,
@@ -30,7 +30,7 @@ fn document(report: &PolicyReport) -> Document {
     }
 }
 
-fn read(fields: Fields<'_>) -> Result<PolicyReport, Fault> {
+pub(crate) fn read(fields: Fields<'_>) -> Result<PolicyReport, Fault> {
     let checks = fields.documents("checks")?.into_iter();
     let checks = checks.map(|check| Ok(ReportedCheck { name: check.text("name")?, failure: check.text_or_none("failure")? }));
     Ok(PolicyReport {

@@ -27,14 +27,14 @@ use super::{
     page::collect,
 };
 
-const LEDGER: &str = "ledger";
+pub(crate) const LEDGER: &str = "ledger";
 
 pub(crate) const INDICES: &[Index] = &[
     Index { collection: LEDGER, name: "ledger_stream", keys: &[("stream", 1), ("seq", -1)], unique: true, partial: None },
     Index { collection: LEDGER, name: "ledger_account", keys: &[("legs.account", 1)], unique: false, partial: None },
 ];
 
-fn document(entry: &Entry) -> Result<Document, Fault> {
+pub(crate) fn document(entry: &Entry) -> Result<Document, Fault> {
     let (draft, balances) = (&entry.draft, &entry.balances);
     let legs: Vec<Bson> = draft.legs.iter().map(|leg| doc! { "account": leg.account.name(), "amount": leg.amount.0 }.into()).collect();
     Ok(doc! {
@@ -63,7 +63,7 @@ fn read_head(fields: Fields<'_>) -> Result<Head, Fault> {
     Ok(Head { seq: fields.number("seq")?, balances })
 }
 
-fn read(fields: Fields<'_>) -> Result<Entry, Fault> {
+pub(crate) fn read(fields: Fields<'_>) -> Result<Entry, Fault> {
     let legs = fields.documents("legs")?;
     let legs = legs.into_iter().map(|leg| Ok(Leg { account: leg.word("account", Account::from_name)?, amount: leg.money("amount")? }));
     let draft = Draft {

@@ -1,8 +1,8 @@
 //! Nodes: one document each, with what is unique among live ones in partial indices.
 
 mod assign;
-mod document;
-mod places;
+pub(crate) mod document;
+pub(crate) mod places;
 mod register;
 
 use std::collections::HashMap;

@@ -25,7 +25,7 @@ use super::{
     runs::{self, RUNS},
 };
 
-pub(super) const PAYOUTS: &str = "payouts";
+pub(crate) const PAYOUTS: &str = "payouts";
 /// Payouts of one call that are written at the same time.
 const WRITES_AT_ONCE_MAX: usize = 32;
 
@@ -76,7 +76,7 @@ fn course(payout: &Payout) -> Document {
 }
 
 /// What a payout is about (payee, amount, address, cycle, …): fixed at its plan.
-fn document(payout: &Payout) -> Result<Document, Fault> {
+pub(crate) fn document(payout: &Payout) -> Result<Document, Fault> {
     let mut document = doc! {
         "_id": id(payout.id.0),
         "v": 1,
@@ -99,7 +99,7 @@ fn document(payout: &Payout) -> Result<Document, Fault> {
     Ok(document)
 }
 
-fn read(fields: Fields<'_>) -> Result<Payout, Fault> {
+pub(crate) fn read(fields: Fields<'_>) -> Result<Payout, Fault> {
     Ok(Payout {
         id: fields.id("_id", PayoutId)?,
         run: fields.id("run", RunId)?,

@@ -27,10 +27,10 @@ use super::{
     page::collect,
 };
 
-const VERSIONS: &str = "policy_versions";
+pub(crate) const VERSIONS: &str = "policy_versions";
 const CHUNKS: &str = "policy_chunks";
-const ACTIVATIONS: &str = "activations";
-const IMPORTS: &str = "imports";
+pub(crate) const ACTIVATIONS: &str = "activations";
+pub(crate) const IMPORTS: &str = "imports";
 /// Bytes of a component in one document.
 const CHUNK_BYTES_MAX: usize = 8 << 20;
 
@@ -44,7 +44,7 @@ pub(crate) fn policy(policy: &PolicyRef) -> Document {
     doc! { "name": &policy.name, "version": policy.version.to_string(), "digest": fields::digest(policy.digest) }
 }
 
-fn version_document(stored: &StoredBundle) -> Document {
+pub(crate) fn version_document(stored: &StoredBundle) -> Document {
     let StoredBundle { version, bundle } = stored;
     let golden: Vec<_> = bundle.golden.iter().map(|(name, text)| doc! { "name": name, "text": text }).collect();
     doc! {
@@ -54,7 +54,7 @@ fn version_document(stored: &StoredBundle) -> Document {
     }
 }
 
-fn read_version(fields: Fields<'_>) -> Result<PolicyVersion, Fault> {
+pub(crate) fn read_version(fields: Fields<'_>) -> Result<PolicyVersion, Fault> {
     Ok(PolicyVersion {
         policy: fields.policy("policy")?,
         kind: fields.word("kind", PolicyKind::from_name)?,
@@ -75,7 +75,7 @@ pub(crate) fn read_params(fields: Fields<'_>) -> Result<ParamValues, Fault> {
     fields.documents("params")?.into_iter().map(|param| Ok((param.text("name")?, param.number("value")?))).collect()
 }
 
-fn activation_document(activation: &Activation) -> Document {
+pub(crate) fn activation_document(activation: &Activation) -> Document {
     doc! {
         "kind": activation.kind.name(), "scope": activation.scope.to_string(), "policy": policy(&activation.policy), "params": params(&activation.params),
         "from_s": activation.from_s, "at": activation.at.0, "actor": &activation.actor, "reason": &activation.reason,
@@ -98,7 +98,7 @@ fn read_activation(fields: Fields<'_>, revision: u64) -> Result<Activation, Faul
 }
 
 /// The activations of one call, in order.
-fn read_activations(fields: Fields<'_>) -> Result<Vec<Activation>, Fault> {
+pub(crate) fn read_activations(fields: Fields<'_>) -> Result<Vec<Activation>, Fault> {
     let based_on: u64 = fields.number("_id")?;
     (based_on + 1..).zip(fields.documents("activations")?).map(|(revision, activation)| read_activation(activation, revision)).collect()
 }
@@ -113,6 +113,13 @@ impl MongoStore {
         if self.collection(VERSIONS).find_one(doc! { "_id": fields::digest(digest) }).await?.is_some() {
             return Ok(false);
         }
+        self.keep_component(stored).await?;
+        self.insert_audited(VERSIONS, version_document(stored), std::slice::from_ref(entry)).await
+    }
+
+    /// Writes the chunks of a component; those that are there are the same.
+    pub(crate) async fn keep_component(&self, stored: &StoredBundle) -> Result<(), Fault> {
+        let digest = stored.version.policy.digest;
         for (place, chunk) in (0_i64..).zip(stored.bundle.component.chunks(CHUNK_BYTES_MAX)) {
             let set = doc! { "$set": { "v": 1, "bytes": fields::bytes(chunk) } };
             match self.collection(CHUNKS).update_one(doc! { "_id": chunk_id(digest, place) }, set).upsert(true).await.map_err(Fault::from) {
@@ -120,10 +127,10 @@ impl MongoStore {
                 _ => {}
             }
         }
-        self.insert_audited(VERSIONS, version_document(stored), std::slice::from_ref(entry)).await
+        Ok(())
     }
 
-    async fn kept_bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, Fault> {
+    pub(crate) async fn kept_bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, Fault> {
         let Some(document) = self.collection(VERSIONS).find_one(doc! { "_id": fields::digest(digest) }).await? else { return Ok(None) };
         let fields = Fields::of(&document);
         let golden = fields.documents("golden")?.into_iter().map(|case| Ok((case.text("name")?, case.text("text")?)));
@@ -141,7 +148,7 @@ impl MongoStore {
         Ok(Some(StoredBundle { version: read_version(fields)?, bundle }))
     }
 
-    async fn last_revision(&self) -> Result<Revision, Fault> {
+    pub(super) async fn last_revision(&self) -> Result<Revision, Fault> {
         let last = self.collection(ACTIVATIONS).find_one(doc! {}).sort(doc! { "last": -1 }).projection(doc! { "last": 1 }).await?;
         Ok(Revision(last.map(|document| Fields::of(&document).number("last")).transpose()?.unwrap_or(0)))
     }

@@ -39,7 +39,8 @@ pub(crate) const INDICES: &[Index] = &[
 /// Nodes of each pool that has some.
 type Counts = HashMap<PoolId, u32>;
 
-fn document(pool: &Pool) -> Result<Document, Fault> {
+/// What a change of a pool sets.
+fn changed(pool: &Pool) -> Result<Document, Fault> {
     let config = &pool.config;
     Ok(doc! {
         "v": 1, "live": true, "name": &pool.name, "description": &pool.description, "status": pool.status.name(),
@@ -49,7 +50,14 @@ fn document(pool: &Pool) -> Result<Document, Fault> {
     })
 }
 
-fn read(fields: Fields<'_>) -> Result<Pool, Fault> {
+/// A pool that was not there.
+pub(crate) fn document(pool: &Pool) -> Result<Document, Fault> {
+    let mut document = changed(pool)?;
+    document.extend(doc! { "_id": fields::id(pool.id.0), "created_at": pool.created_at.0 });
+    Ok(document)
+}
+
+pub(crate) fn read(fields: Fields<'_>) -> Result<Pool, Fault> {
     Ok(Pool {
         id: fields.id("_id", PoolId)?,
         name: fields.text("name")?,
@@ -96,9 +104,7 @@ impl MongoStore {
     }
 
     async fn create(&self, pool: &Pool, entry: &AuditEntry) -> Result<bool, Fault> {
-        let mut document = document(pool)?;
-        document.extend(doc! { "_id": fields::id(pool.id.0), "created_at": pool.created_at.0 });
-        self.insert_audited(POOLS, document, std::slice::from_ref(entry)).await
+        self.insert_audited(POOLS, document(pool)?, std::slice::from_ref(entry)).await
     }
 
     async fn change(&self, pool: &Pool, entry: &AuditEntry) -> Result<bool, Fault> {
@@ -109,7 +115,7 @@ impl MongoStore {
             None => return Ok(false),
         };
         let filter = doc! { "_id": fields::id(pool.id.0), "version": stored(before)?, "live": true };
-        let changed = self.update_audited(POOLS, filter, doc! { "$set": document(pool)? }, std::slice::from_ref(entry)).await?;
+        let changed = self.update_audited(POOLS, filter, doc! { "$set": changed(pool)? }, std::slice::from_ref(entry)).await?;
         if changed {
             self.unblock_stale(pool).await?;
         } else {

@@ -18,26 +18,26 @@ use super::{
     page::collect,
 };
 
-const REQUESTS: &str = "requests";
+pub(crate) const REQUESTS: &str = "requests";
 /// Looks at one request. Each that fails lost its claim to another caller, whose claim the next look sees.
 const TRIES_MAX: u32 = 64;
 
 pub(crate) const INDICES: &[Index] = &[Index { collection: REQUESTS, name: "expiry", keys: &[("expires_at", 1)], unique: false, partial: None }];
 
-struct Record {
+pub(crate) struct Record {
     claim: Uuid,
-    fingerprint: Digest,
-    creates: IntendedId,
-    lease_until: TimeMs,
-    expires_at: TimeMs,
-    answer: Option<StoredAnswer>,
+    pub(crate) fingerprint: Digest,
+    pub(crate) creates: IntendedId,
+    pub(crate) lease_until: TimeMs,
+    pub(crate) expires_at: TimeMs,
+    pub(crate) answer: Option<StoredAnswer>,
 }
 
-fn id_of(key: &RequestKey) -> Bson {
+pub(crate) fn id_of(key: &RequestKey) -> Bson {
     Bson::Document(doc! { "subject": &key.subject, "key": &key.key })
 }
 
-fn read(fields: Fields<'_>) -> Result<Record, Fault> {
+pub(crate) fn read(fields: Fields<'_>) -> Result<Record, Fault> {
     Ok(Record {
         claim: fields.id("claim", |id| id)?,
         fingerprint: fields.digest("fingerprint")?,
@@ -53,7 +53,7 @@ fn read_answer(fields: Fields<'_>) -> Result<StoredAnswer, Fault> {
     Ok(StoredAnswer { status: fields.number("status")?, headers: headers.collect::<Result<_, Fault>>()?, body: fields.bytes("body")? })
 }
 
-fn answered(answer: &StoredAnswer) -> Document {
+pub(crate) fn answered(answer: &StoredAnswer) -> Document {
     let headers: Vec<_> = answer.headers.iter().map(|(name, value)| doc! { "name": name, "value": value }).collect();
     doc! { "status": i32::from(answer.status), "headers": headers, "body": fields::bytes(&answer.body) }
 }

@@ -35,7 +35,7 @@ fn fields_of(run: &Run) -> Document {
     }
 }
 
-fn read(fields: Fields<'_>) -> Result<Run, Fault> {
+pub(crate) fn read(fields: Fields<'_>) -> Result<Run, Fault> {
     Ok(Run {
         id: fields.id("_id", RunId)?,
         cycle: fields.number("cycle")?,
@@ -51,10 +51,14 @@ fn read(fields: Fields<'_>) -> Result<Run, Fault> {
     })
 }
 
-pub(crate) async fn create(store: &MongoStore, run: &Run, entry: AuditEntry) -> Result<bool, Fault> {
+pub(crate) fn document(run: &Run) -> Result<Document, Fault> {
     let mut document = doc! { "_id": id(run.id.0), "v": 1, "version": stored(run.version)? };
     document.extend(fields_of(run));
-    store.insert_audited(RUNS, document, &[entry]).await
+    Ok(document)
+}
+
+pub(crate) async fn create(store: &MongoStore, run: &Run, entry: AuditEntry) -> Result<bool, Fault> {
+    store.insert_audited(RUNS, document(run)?, &[entry]).await
 }
 
 pub(crate) async fn one(runs: &Collection<Document>, run: RunId) -> Result<Option<Run>, Fault> {

@@ -6,7 +6,8 @@ use super::{durable, fault::Fault, fields::Fields, unusable_by};
 use crate::OpenError;
 
 /// The schema this binary reads and writes.
-pub(super) const SCHEMA: i64 = 1;
+/// 2: enrolment tokens say how many uses were copied with them, and a database may have the mark of a copy.
+pub(super) const SCHEMA: i64 = 2;
 pub(super) const META: &str = "meta";
 
 /// Writes the schema's number into a new database; refuses one that is newer.

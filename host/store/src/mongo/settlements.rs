@@ -7,9 +7,9 @@ use mongodb::bson::{Document, doc};
 
 use super::{MongoStore, fault::Fault, fields::Fields, once};
 
-const SETTLEMENTS: &str = "settlements";
+pub(crate) const SETTLEMENTS: &str = "settlements";
 
-fn document(record: &SettlementRecord) -> Document {
+pub(crate) fn document(record: &SettlementRecord) -> Document {
     doc! {
         "_id": record.period.start_s,
         "v": 1,
@@ -22,7 +22,7 @@ fn document(record: &SettlementRecord) -> Document {
     }
 }
 
-fn read(fields: Fields<'_>) -> Result<SettlementRecord, Fault> {
+pub(crate) fn read(fields: Fields<'_>) -> Result<SettlementRecord, Fault> {
     Ok(SettlementRecord {
         period: fields.period("_id", "length_s")?,
         count: fields.number("accruals")?,

@@ -1,10 +1,10 @@
 use async_trait::async_trait;
 use lucid_model::id::FamilyId;
 use lucid_ports::{Environment, Stamp, StampStore, StoreError};
-use mongodb::bson::doc;
+use mongodb::{Database, bson::doc};
 
 use super::{
-    MongoStore,
+    MongoStore, durable,
     fault::Fault,
     fields::{self, Fields},
     schema::META,
@@ -36,9 +36,14 @@ impl MongoStore {
             Err(fault) if fault.is_duplicate() || fault.is_ambiguous() => {}
             Err(fault) => return Err(fault),
         }
-        let stamp = meta.find_one(doc! { "_id": "stamp" }).await?;
-        read(Fields::of(&stamp.ok_or_else(|| Fault::Bad("the stamp is missing".to_owned()))?))
+        find(&self.database).await?.ok_or_else(|| Fault::Bad("the stamp is missing".to_owned()))
     }
+}
+
+/// The stamp, if the database has one.
+pub(super) async fn find(database: &Database) -> Result<Option<Stamp>, Fault> {
+    let stamp = durable(database, META).find_one(doc! { "_id": "stamp" }).await?;
+    stamp.map(|stamp| read(Fields::of(&stamp))).transpose()
 }
 
 #[async_trait]

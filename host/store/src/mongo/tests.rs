@@ -46,7 +46,7 @@ fn open(url: &str) -> MongoStore {
 }
 
 /// The URL of a database that nobody has used; none where no server can be had.
-fn fresh() -> Option<String> {
+pub(crate) fn fresh() -> Option<String> {
     Some(server::with_database(server::uri()?, &format!("lucid-test-{}", Uuid::now_v7().simple())))
 }
 

@@ -1,6 +1,6 @@
 //! The audit log in `core.db`: entries, the chain's links, seals. All insert-only; the file is one writer's.
 
-mod chain;
+pub(crate) mod chain;
 mod reader;
 
 use async_trait::async_trait;
@@ -25,19 +25,40 @@ use super::{
     readers::Readers,
 };
 
-const ENTRY: &str =
-    "number, link, (SELECT id FROM audit_writer WHERE one = 1) AS writer, id, at, actor, action, subject, detail, request_id, before, after";
-const SEAL: &str = "seq, statement, signature";
+pub(crate) const ENTRY: &str = "number & 1099511627775, link, \
+                     coalesce((SELECT w.id FROM audit_copied_writers w WHERE w.chain = number >> 40), \
+                              (SELECT w.id FROM audit_writer w WHERE w.one = 1)) AS writer, \
+                     id, at, actor, action, subject, detail, request_id, before, after";
+pub(crate) const SEAL: &str = "seq, statement, signature";
 
 /// Adds an entry in the transaction of the change it tells of; an entry that is there already is the same entry.
 /// It belongs to the link that the transaction will end with.
 pub(crate) fn add(connection: &Connection, entry: &AuditEntry) -> Result<(), Fault> {
     let AuditEntry { id, at, actor, action, subject, detail, request_id, before, after } = entry;
-    let sql = "INSERT INTO audit (link, at, id, actor, action, subject, detail, request_id, before, after) \
-               VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM audit_links), ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (at, id) DO NOTHING";
+    let sql = "INSERT INTO audit (number, link, at, id, actor, action, subject, detail, request_id, before, after) \
+               VALUES ((SELECT coalesce(max(number), 0) + 1 FROM audit WHERE number < 1 << 40), \
+                       (SELECT coalesce(max(seq), 0) + 1 FROM audit_links WHERE seq < 1 << 40), \
+                       ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (at, id) DO NOTHING";
     let digests = (before.map(|digest| digest.0), after.map(|digest| digest.0));
     execute(connection, sql, params![at.0, id.0.as_bytes(), actor, action, subject, detail, request_id, digests.0, digests.1])?;
     Ok(())
+}
+
+/// Adds an entry of a copied chain at its place; `false` if it is there.
+pub(crate) fn insert_chained(connection: &Connection, chain: i64, chained: &ChainedEntry) -> Result<bool, Fault> {
+    let ChainedEntry { entry: AuditEntry { id, at, actor, action, subject, detail, request_id, before, after }, writer: _, link, place } = chained;
+    let sql = "INSERT INTO audit (number, link, at, id, actor, action, subject, detail, request_id, before, after) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    let (number, link) = (chain::numbered(chain, *place)?, stored(*link)?);
+    let digests = (before.map(|digest| digest.0), after.map(|digest| digest.0));
+    let values = params![number, link, at.0, id.0.as_bytes(), actor, action, subject, detail, request_id, digests.0, digests.1];
+    Ok(execute(connection, sql, values)? == 1)
+}
+
+/// Adds a seal as it is; `false` if its number is there.
+pub(crate) fn insert_seal(connection: &Connection, seal: &Seal) -> Result<bool, Fault> {
+    let sql = "INSERT INTO audit_seals (seq, statement, signature) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    Ok(execute(connection, sql, params![stored(seal.statement.seq)?, seal.statement.bytes(), seal.signature])? == 1)
 }
 
 pub(crate) fn list(filter: &AuditFilter, page: PageRequest<()>) -> List {
@@ -54,7 +75,7 @@ pub(crate) fn list(filter: &AuditFilter, page: PageRequest<()>) -> List {
     List::new(&Source { columns: ENTRY, table: "audit", joins: "" }, conditions, &["at", "id"], &page)
 }
 
-fn read(columns: &mut Columns<'_>) -> Result<ChainedEntry, Fault> {
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<ChainedEntry, Fault> {
     // Numbers that only a hand can have written still have to be readable, so that the walk can name them.
     let (place, link, writer) = (columns.counter()?, columns.counter()?, columns.id(AuditWriterId)?);
     let entry = AuditEntry {
@@ -71,13 +92,14 @@ fn read(columns: &mut Columns<'_>) -> Result<ChainedEntry, Fault> {
     Ok(ChainedEntry { entry, writer, link, place })
 }
 
-/// A writer's entries after a place; none of a writer that is not this file's.
+/// A writer's entries after a place; none of a writer whose chain is not in this file.
 fn entries(connection: &Connection, writer: AuditWriterId, after: u64, limit: u32) -> Result<Vec<ChainedEntry>, Fault> {
-    let sql = format!("SELECT {ENTRY} FROM audit WHERE number > ? AND ? = (SELECT id FROM audit_writer WHERE one = 1) ORDER BY number LIMIT ?");
-    rows(connection, &sql, params![stored(after)?, writer.0.as_bytes(), limit], read)
+    let Some(chain) = chain::number_of(connection, writer)? else { return Ok(Vec::new()) };
+    let sql = format!("SELECT {ENTRY} FROM audit WHERE number > ? AND number < ? ORDER BY number LIMIT ?");
+    rows(connection, &sql, params![chain::numbered(chain, after)?, chain::numbered(chain + 1, 0)?, limit], read)
 }
 
-fn read_seal(columns: &mut Columns<'_>) -> Result<Seal, Fault> {
+pub(crate) fn read_seal(columns: &mut Columns<'_>) -> Result<Seal, Fault> {
     let (seq, statement) = (columns.unsigned()?, columns.take::<Vec<u8>>()?);
     let statement = SealStatement::read(&statement).filter(|statement| statement.seq == seq);
     let statement = statement.ok_or_else(|| Fault::Bad(format!("audit seal {seq} is not a seal's statement")))?;
@@ -93,9 +115,7 @@ fn add_seal(connection: &Connection, seal: &Seal) -> Result<bool, Fault> {
     if seal.statement.seq != last + 1 {
         return Ok(false);
     }
-    let sql = "INSERT INTO audit_seals (seq, statement, signature) VALUES (?, ?, ?)";
-    execute(connection, sql, params![stored(seal.statement.seq)?, seal.statement.bytes(), seal.signature])?;
-    Ok(true)
+    insert_seal(connection, seal)
 }
 
 /// What a store and a reader of a store that is somebody else's have in common.
@@ -106,7 +126,7 @@ impl AuditLog for Readers {
         self.run(move |connection| list.run(connection, read)).await
     }
     async fn audit_heads(&self) -> Result<Vec<ChainHead>, StoreError> {
-        self.run(|connection| Ok(chain::last_link(connection)?.map(|link| link.head()).into_iter().collect())).await
+        self.run(chain::heads).await
     }
     async fn audit_links(&self, writer: AuditWriterId, after_seq: u64, limit: u32) -> Result<Vec<Link>, StoreError> {
         self.run(move |connection| chain::links(connection, writer, after_seq, limit)).await

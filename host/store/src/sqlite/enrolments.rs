@@ -15,9 +15,9 @@ use super::{
     query::{Conditions, List, Source, execute, first},
 };
 
-const COLUMNS: &str = "id, digest, owner, name, scope, pool, uses_max, uses, expires_at, revoked_at, created_at, created_by";
+pub(crate) const COLUMNS: &str = "id, digest, owner, name, scope, pool, uses_max, uses, expires_at, revoked_at, created_at, created_by";
 
-fn read(columns: &mut Columns<'_>) -> Result<Enrolment, Fault> {
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Enrolment, Fault> {
     Ok(Enrolment {
         id: columns.id(EnrolmentId)?,
         digest: columns.digest()?,
@@ -38,7 +38,8 @@ fn one(connection: &Connection, condition: &str, params: impl Params) -> Result<
     first(connection, &format!("SELECT {COLUMNS} FROM enrolments WHERE {condition}"), params, read)
 }
 
-fn create(connection: &Connection, enrolment: &Enrolment, entry: &AuditEntry) -> Result<bool, Fault> {
+/// Adds a token; `false` if it is there.
+pub(crate) fn insert(connection: &Connection, enrolment: &Enrolment) -> Result<bool, Fault> {
     let sql = format!("INSERT INTO enrolments ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING");
     let values = params![
         enrolment.id.0.as_bytes(),
@@ -54,7 +55,11 @@ fn create(connection: &Connection, enrolment: &Enrolment, entry: &AuditEntry) ->
         enrolment.created_at.0,
         enrolment.created_by,
     ];
-    let added = execute(connection, &sql, values)? == 1;
+    Ok(execute(connection, &sql, values)? == 1)
+}
+
+fn create(connection: &Connection, enrolment: &Enrolment, entry: &AuditEntry) -> Result<bool, Fault> {
+    let added = insert(connection, enrolment)?;
     if added {
         audit::add(connection, entry)?;
     }

@@ -21,9 +21,9 @@ use super::{
     scores, totals, votes,
 };
 
-const COLUMNS: &str = "start_s, length_s, closed_at, revision, rules, nodes, eligible, held, root, previous_link, block_id, block_hash";
+pub(crate) const COLUMNS: &str = "start_s, length_s, closed_at, revision, rules, nodes, eligible, held, root, previous_link, block_id, block_hash";
 
-fn read(columns: &mut Columns<'_>) -> Result<EpochRecord, Fault> {
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<EpochRecord, Fault> {
     Ok(EpochRecord {
         epoch: columns.period()?,
         closed_at: columns.time()?,
@@ -38,8 +38,8 @@ fn read(columns: &mut Columns<'_>) -> Result<EpochRecord, Fault> {
     })
 }
 
-/// Record, scores and votes in one transaction: an epoch is closed or it is not.
-fn commit(connection: &Connection, record: &EpochRecord, chunks: &[ScoredChunk], votes: &[Vote]) -> Result<bool, Fault> {
+/// Adds an epoch's record; `false` if it is there.
+pub(crate) fn insert(connection: &Connection, record: &EpochRecord) -> Result<bool, Fault> {
     let sql = format!("INSERT INTO epochs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
     let values = params![
         record.epoch.start_s,
@@ -55,7 +55,12 @@ fn commit(connection: &Connection, record: &EpochRecord, chunks: &[ScoredChunk],
         record.block.as_ref().map(|block| block.id.as_str()),
         record.block.as_ref().map(|block| block.hash.as_str()),
     ];
-    if execute(connection, &sql, values)? == 0 {
+    Ok(execute(connection, &sql, values)? == 1)
+}
+
+/// Record, scores and votes in one transaction: an epoch is closed or it is not.
+fn commit(connection: &Connection, record: &EpochRecord, chunks: &[ScoredChunk], votes: &[Vote]) -> Result<bool, Fault> {
+    if !insert(connection, record)? {
         return Ok(false);
     }
     chunks.iter().try_for_each(|chunk| scores::add_chunk(connection, record, chunk))?;
@@ -118,7 +123,7 @@ impl EpochStore for SqliteStore {
         self.core.read(move |connection| totals::totals(connection, from_s, to_s)).await
     }
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError> {
-        self.core.write(move |connection| scores::add_on_demand(connection, &receipt)).await
+        self.core.write(move |connection| scores::add_on_demand(connection, &receipt).map(drop)).await
     }
     async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError> {
         self.core.read(move |connection| votes::due(connection, now, limit)).await

@@ -12,16 +12,26 @@ const LEVEL: i32 = 3;
 /// More than ten times what a chunk of all today's facts takes: the buffer it is unpacked into.
 const CHUNK_BYTES_MAX: usize = 4 << 20;
 
+/// Adds a frame without chunks; `false` if it is there.
+pub(crate) fn insert(connection: &Connection, period: Period) -> Result<bool, Fault> {
+    let sql = "INSERT INTO frames (epoch_start_s, length_s) VALUES (?, ?) ON CONFLICT DO NOTHING";
+    Ok(execute(connection, sql, params![period.start_s, period.length.seconds()])? == 1)
+}
+
+/// Adds a chunk that is packed; `false` if it is there.
+pub(crate) fn insert_chunk(connection: &Connection, epoch_start_s: i64, index: u32, packed: &[u8]) -> Result<bool, Fault> {
+    let sql = "INSERT INTO frame_chunks (epoch_start_s, idx, zstd) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    Ok(execute(connection, sql, params![epoch_start_s, index, packed])? == 1)
+}
+
 /// Writes a frame unless the epoch has one; answers the one that is stored.
 pub(crate) fn write(connection: &Connection, period: Period, chunks: &[FrameChunk]) -> Result<Vec<FrameChunk>, Fault> {
-    let sql = "INSERT INTO frames (epoch_start_s, length_s) VALUES (?, ?) ON CONFLICT DO NOTHING";
-    if execute(connection, sql, params![period.start_s, period.length.seconds()])? == 0 {
+    if !insert(connection, period)? {
         return read(connection, period.start_s);
     }
     for chunk in chunks {
         let packed = zstd::bulk::compress(&chunk.to_bytes(), LEVEL).map_err(|error| Fault::Bad(format!("frame chunk {}: {error}", chunk.index)))?;
-        let sql = "INSERT INTO frame_chunks (epoch_start_s, idx, zstd) VALUES (?, ?, ?)";
-        execute(connection, sql, params![period.start_s, chunk.index, packed])?;
+        insert_chunk(connection, period.start_s, chunk.index, &packed)?;
     }
     read(connection, period.start_s)
 }

@@ -13,13 +13,20 @@ use super::{
     query::{execute, rows},
 };
 
-const REPORT: &str = "id, at, actor, cause, origin, kind, params, checks, name, version, digest";
+pub(crate) const REPORT: &str = "id, at, actor, cause, origin, kind, params, checks, name, version, digest";
 
 /// Keeps a report, and lets go of those that are too many.
 pub(crate) fn add(connection: &Connection, report: &PolicyReport) -> Result<(), Fault> {
+    insert(connection, report)?;
+    let sql = "DELETE FROM policy_reports WHERE id <= (SELECT id FROM policy_reports ORDER BY id DESC LIMIT 1 OFFSET ?)";
+    execute(connection, sql, [REPORTS_KEPT]).map(|_| ())
+}
+
+/// Adds a report; `false` if it is there.
+pub(crate) fn insert(connection: &Connection, report: &PolicyReport) -> Result<bool, Fault> {
     let checks: Vec<_> = report.checks.iter().map(|check| (&check.name, &check.failure)).collect();
     let policy = report.policy.as_ref();
-    let sql = format!("INSERT INTO policy_reports ({REPORT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    let sql = format!("INSERT INTO policy_reports ({REPORT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
     let values = params![
         report.id.as_bytes(),
         report.at.0,
@@ -33,9 +40,7 @@ pub(crate) fn add(connection: &Connection, report: &PolicyReport) -> Result<(), 
         policy.map(|policy| policy.version.to_string()),
         policy.map(|policy| policy.digest.0),
     ];
-    execute(connection, &sql, values)?;
-    let sql = "DELETE FROM policy_reports WHERE id <= (SELECT id FROM policy_reports ORDER BY id DESC LIMIT 1 OFFSET ?)";
-    execute(connection, sql, [REPORTS_KEPT]).map(|_| ())
+    Ok(execute(connection, &sql, values)? == 1)
 }
 
 /// Reports, newest first.
@@ -49,7 +54,7 @@ pub(crate) fn newest(connection: &Connection, digest: Option<Digest>, limit: u32
     }
 }
 
-fn read(columns: &mut Columns<'_>) -> Result<PolicyReport, Fault> {
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<PolicyReport, Fault> {
     let mut report = PolicyReport {
         id: columns.id(|id| id)?,
         at: columns.time()?,

@@ -15,7 +15,7 @@ use super::{
     query::{execute, exists, first, rows},
 };
 
-const ENTRY: &str = "number, id, stream, seq, kind, cause, at, available, held, reserved, receivable";
+pub(crate) const ENTRY: &str = "number, id, stream, seq, kind, cause, at, available, held, reserved, receivable";
 const HEAD: &str = "seq, available, held, reserved, receivable";
 
 fn read_balances(columns: &mut Columns<'_>) -> Result<Balances, Fault> {
@@ -27,7 +27,7 @@ fn read_head(columns: &mut Columns<'_>) -> Result<Head, Fault> {
 }
 
 /// An entry without its legs, and the number they are found by.
-fn read_entry(columns: &mut Columns<'_>) -> Result<(i64, Entry), Fault> {
+pub(crate) fn read_entry(columns: &mut Columns<'_>) -> Result<(i64, Entry), Fault> {
     let (number, id) = (columns.take()?, columns.take()?);
     let stream = columns.word(Stream::from_name)?;
     let seq = columns.unsigned()?;
@@ -36,7 +36,7 @@ fn read_entry(columns: &mut Columns<'_>) -> Result<(i64, Entry), Fault> {
     Ok((number, Entry { draft: Draft { id, stream, kind, legs: Vec::new(), cause }, seq, at, balances: read_balances(columns)? }))
 }
 
-fn with_legs(connection: &Connection, (number, mut entry): (i64, Entry)) -> Result<Entry, Fault> {
+pub(crate) fn with_legs(connection: &Connection, (number, mut entry): (i64, Entry)) -> Result<Entry, Fault> {
     let sql = "SELECT account, amount FROM legs WHERE entry = ? ORDER BY place";
     entry.draft.legs = rows(connection, sql, [number], |c| Ok(Leg { account: c.word(Account::from_name)?, amount: c.money()? }))?;
     Ok(entry)
@@ -61,17 +61,23 @@ fn book(connection: &Connection, entry: &Entry) -> Result<Booked, Fault> {
         Ok(_) | Err(LedgerError::Overdrawn { .. } | LedgerError::Money(_)) => return Ok(Booked::SeqTaken),
         Err(error @ (LedgerError::Unbalanced { .. } | LedgerError::WrongStream { .. })) => return Err(Fault::Bad(error.to_string())),
     }
-    insert(connection, entry)?;
+    if !insert(connection, entry)? {
+        return Err(Fault::Bad(format!("ledger entry {} has the place of another", draft.id)));
+    }
     Ok(Booked::Done)
 }
 
-fn insert(connection: &Connection, entry: &Entry) -> Result<(), Fault> {
+/// Adds an entry as it is; `false` if it or its place in the stream is there.
+pub(crate) fn insert(connection: &Connection, entry: &Entry) -> Result<bool, Fault> {
     let (draft, balances) = (&entry.draft, &entry.balances);
     let (stream, seq) = (draft.stream.name(), stored(entry.seq)?);
     let (available, held, reserved, receivable) = (balances.available.0, balances.held.0, balances.reserved.0, balances.receivable.0);
-    let sql = "INSERT INTO ledger (id, stream, seq, kind, cause, at, available, held, reserved, receivable) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let sql = "INSERT INTO ledger (id, stream, seq, kind, cause, at, available, held, reserved, receivable) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+               ON CONFLICT DO NOTHING";
     let values = params![draft.id, stream, seq, draft.kind.name(), draft.cause, entry.at.0, available, held, reserved, receivable];
-    execute(connection, sql, values)?;
+    if execute(connection, sql, values)? == 0 {
+        return Ok(false);
+    }
     let number = connection.last_insert_rowid();
     for (place, leg) in (0_u32..).zip(&draft.legs) {
         let sql = "INSERT INTO legs (entry, place, account, amount) VALUES (?, ?, ?, ?)";
@@ -79,9 +85,9 @@ fn insert(connection: &Connection, entry: &Entry) -> Result<(), Fault> {
     }
     let sql = "INSERT INTO heads (stream, seq, available, held, reserved, receivable) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stream) \
                DO UPDATE SET seq = excluded.seq, available = excluded.available, held = excluded.held, reserved = excluded.reserved, \
-               receivable = excluded.receivable";
+               receivable = excluded.receivable WHERE excluded.seq > seq";
     execute(connection, sql, params![stream, seq, available, held, reserved, receivable])?;
-    Ok(())
+    Ok(true)
 }
 
 fn read_node_head(columns: &mut Columns<'_>) -> Result<(NodeId, Head), Fault> {

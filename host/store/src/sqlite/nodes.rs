@@ -20,7 +20,7 @@ use super::{
 pub(crate) const COLUMNS: &str =
     "id, owner, external_id, name, status, pool, ip, port, created_at, updated_at, score, observed_s, public_key, version, doc";
 
-fn read(columns: &mut Columns<'_>) -> Result<Node, Fault> {
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Node, Fault> {
     let id = columns.id(NodeId)?;
     let owner = columns.id(UserId)?;
     let external_id = columns.take()?;

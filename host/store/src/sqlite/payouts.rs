@@ -16,11 +16,11 @@ use super::{
     runs,
 };
 
-const COLUMNS: &str = "id, run, node, owner, cycle, attempt, amount, address, wallet_version, state, sends, ambiguous, request, external_id, txid, \
+pub(crate) const COLUMNS: &str = "id, run, node, owner, cycle, attempt, amount, address, wallet_version, state, sends, ambiguous, request, external_id, txid, \
                        reason, created_at, updated_at, submitted_at, processed_at, next_attempt_at, closed, score, observed_s, period_start_s, \
                        period_end_s, version";
 
-fn read(columns: &mut Columns<'_>) -> Result<Payout, Fault> {
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Payout, Fault> {
     Ok(Payout {
         id: columns.id(PayoutId)?,
         run: columns.id(RunId)?,
@@ -52,7 +52,8 @@ fn read(columns: &mut Columns<'_>) -> Result<Payout, Fault> {
     })
 }
 
-fn create(connection: &Connection, payout: &Payout, entry: &AuditEntry) -> Result<bool, Fault> {
+/// Adds a payout; `false` if something that is its own alone is there.
+pub(crate) fn insert(connection: &Connection, payout: &Payout) -> Result<bool, Fault> {
     let sql = format!(
         "INSERT INTO payouts ({COLUMNS}, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT DO NOTHING"
@@ -87,7 +88,11 @@ fn create(connection: &Connection, payout: &Payout, entry: &AuditEntry) -> Resul
         stored(payout.version)?,
         payout.state.status().name(),
     ];
-    let created = execute(connection, &sql, values)? == 1;
+    Ok(execute(connection, &sql, values)? == 1)
+}
+
+fn create(connection: &Connection, payout: &Payout, entry: &AuditEntry) -> Result<bool, Fault> {
+    let created = insert(connection, payout)?;
     if created {
         audit::add(connection, entry)?;
     }

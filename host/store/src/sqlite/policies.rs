@@ -15,8 +15,8 @@ use super::{
     query::{count, execute, first, rows},
 };
 
-const VERSION: &str = "v.name, v.version, v.digest, v.kind, v.abi, v.state, v.reason, v.uploaded_at, v.uploaded_by";
-const ACTIVATION: &str = "revision, kind, scope, name, version, digest, params, from_s, at, actor, reason";
+pub(crate) const VERSION: &str = "v.name, v.version, v.digest, v.kind, v.abi, v.state, v.reason, v.uploaded_at, v.uploaded_by";
+pub(crate) const ACTIVATION: &str = "revision, kind, scope, name, version, digest, params, from_s, at, actor, reason";
 
 fn read_version(columns: &mut Columns<'_>) -> Result<PolicyVersion, Fault> {
     Ok(PolicyVersion {
@@ -30,13 +30,13 @@ fn read_version(columns: &mut Columns<'_>) -> Result<PolicyVersion, Fault> {
     })
 }
 
-fn read_bundle(columns: &mut Columns<'_>) -> Result<StoredBundle, Fault> {
+pub(crate) fn read_bundle(columns: &mut Columns<'_>) -> Result<StoredBundle, Fault> {
     let version = read_version(columns)?;
     let bundle = Bundle { manifest: columns.take()?, component: columns.take()?, golden: columns.json()? };
     Ok(StoredBundle { version, bundle })
 }
 
-fn read_activation(columns: &mut Columns<'_>) -> Result<Activation, Fault> {
+pub(crate) fn read_activation(columns: &mut Columns<'_>) -> Result<Activation, Fault> {
     Ok(Activation {
         revision: Revision(columns.unsigned()?),
         kind: columns.word(PolicyKind::from_name)?,
@@ -50,7 +50,8 @@ fn read_activation(columns: &mut Columns<'_>) -> Result<Activation, Fault> {
     })
 }
 
-fn add_version(connection: &Connection, stored: &StoredBundle, entry: &AuditEntry) -> Result<bool, Fault> {
+/// Adds a version with its bundle; `false` if it is there.
+pub(crate) fn insert_version(connection: &Connection, stored: &StoredBundle) -> Result<bool, Fault> {
     let (version, bundle) = (&stored.version, &stored.bundle);
     let sql = "INSERT INTO policy_versions (name, version, digest, kind, abi, state, reason, uploaded_at, uploaded_by) \
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
@@ -70,8 +71,15 @@ fn add_version(connection: &Connection, stored: &StoredBundle, entry: &AuditEntr
     }
     let sql = "INSERT INTO policy_bundles (digest, manifest, component, golden) VALUES (?, ?, ?, ?)";
     execute(connection, sql, params![version.policy.digest.0, bundle.manifest, bundle.component, json(&bundle.golden)?])?;
-    audit::add(connection, entry)?;
     Ok(true)
+}
+
+fn add_version(connection: &Connection, stored: &StoredBundle, entry: &AuditEntry) -> Result<bool, Fault> {
+    let added = insert_version(connection, stored)?;
+    if added {
+        audit::add(connection, entry)?;
+    }
+    Ok(added)
 }
 
 fn retire(connection: &Connection, digest: Digest, reason: &str, entry: &AuditEntry) -> Result<bool, Fault> {
@@ -87,28 +95,35 @@ fn last_revision(connection: &Connection) -> Result<Revision, Fault> {
     count(connection, "SELECT coalesce(max(revision), 0) FROM activations", []).map(Revision)
 }
 
+/// Adds an activation as this revision; `false` if that is there.
+pub(crate) fn insert_activation(connection: &Connection, revision: Revision, activation: &Activation) -> Result<bool, Fault> {
+    let sql = format!("INSERT INTO activations ({ACTIVATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let values = params![
+        stored(revision.0)?,
+        activation.kind.name(),
+        activation.scope.to_string(),
+        activation.policy.name,
+        activation.policy.version.to_string(),
+        activation.policy.digest.0,
+        json(&activation.params)?,
+        activation.from_s,
+        activation.at.0,
+        activation.actor,
+        activation.reason,
+    ];
+    Ok(execute(connection, &sql, values)? == 1)
+}
+
 fn activate(connection: &Connection, based_on: Revision, activations: &[Activation], entries: &[AuditEntry]) -> Result<Activated, Fault> {
     if last_revision(connection)? != based_on {
         return Ok(Activated::Conflict);
     }
     let mut revision = based_on;
-    let sql = format!("INSERT INTO activations ({ACTIVATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     for activation in activations {
         revision = Revision(revision.0 + 1);
-        let values = params![
-            stored(revision.0)?,
-            activation.kind.name(),
-            activation.scope.to_string(),
-            activation.policy.name,
-            activation.policy.version.to_string(),
-            activation.policy.digest.0,
-            json(&activation.params)?,
-            activation.from_s,
-            activation.at.0,
-            activation.actor,
-            activation.reason,
-        ];
-        execute(connection, &sql, values)?;
+        if !insert_activation(connection, revision, activation)? {
+            return Err(Fault::Bad(format!("revision {} is there already", revision.0)));
+        }
     }
     entries.iter().try_for_each(|entry| audit::add(connection, entry))?;
     Ok(Activated::Done(revision))

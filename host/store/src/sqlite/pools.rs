@@ -15,10 +15,10 @@ use super::{
     query::{Conditions, List, Source, execute, first, rows},
 };
 
-const COLUMNS: &str = "id, name, description, status, max_nodes, node_count, created_at, updated_at, auto_assignment, load_balancing, \
+pub(crate) const COLUMNS: &str = "id, name, description, status, max_nodes, node_count, created_at, updated_at, auto_assignment, load_balancing, \
                        health_check_interval_s, failover_enabled, version";
 
-fn read(columns: &mut Columns<'_>) -> Result<Pool, Fault> {
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Pool, Fault> {
     Ok(Pool {
         id: columns.id(PoolId)?,
         name: columns.take()?,
@@ -38,7 +38,8 @@ fn read(columns: &mut Columns<'_>) -> Result<Pool, Fault> {
     })
 }
 
-fn create(connection: &Connection, pool: &Pool, entry: &AuditEntry) -> Result<bool, Fault> {
+/// Adds a pool without nodes; `false` if it or its name is there.
+pub(crate) fn insert(connection: &Connection, pool: &Pool) -> Result<bool, Fault> {
     let sql = "INSERT INTO pools (id, name, description, status, max_nodes, created_at, updated_at, auto_assignment, load_balancing, \
                health_check_interval_s, failover_enabled, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
     let values = params![
@@ -55,7 +56,11 @@ fn create(connection: &Connection, pool: &Pool, entry: &AuditEntry) -> Result<bo
         pool.config.failover_enabled,
         stored(pool.version)?,
     ];
-    let added = execute(connection, sql, values)? == 1;
+    Ok(execute(connection, sql, values)? == 1)
+}
+
+fn create(connection: &Connection, pool: &Pool, entry: &AuditEntry) -> Result<bool, Fault> {
+    let added = insert(connection, pool)?;
     if added {
         audit::add(connection, entry)?;
     }

@@ -20,8 +20,10 @@ use super::{
 /// How long a registration that nobody approved holds its address.
 const PENDING_HOLDS_MS: i64 = 15 * 60 * 1000;
 
-fn insert(connection: &Connection, node: &Node) -> Result<(), Fault> {
-    let sql = format!("INSERT INTO nodes ({COLUMNS}, network, wallet) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+/// Adds a node as it is; `false` if something that is its own alone is there.
+pub(crate) fn insert(connection: &Connection, node: &Node) -> Result<bool, Fault> {
+    let sql =
+        format!("INSERT INTO nodes ({COLUMNS}, network, wallet) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
     let values = params![
         node.id.0.as_bytes(),
         node.owner.0.as_bytes(),
@@ -41,8 +43,7 @@ fn insert(connection: &Connection, node: &Node) -> Result<(), Fault> {
         node.address.map(|a| network_of(a.ip)),
         node.wallet.map(|w| w.address.to_string()),
     ];
-    execute(connection, &sql, values)?;
-    Ok(())
+    Ok(execute(connection, &sql, values)? == 1)
 }
 
 /// A registration that nobody approved gives way once it is old, or at once to a newcomer that proves a key
@@ -107,7 +108,9 @@ fn write(connection: &Connection, registration: Registration) -> Result<Result<R
     {
         node.pool = None;
     }
-    insert(connection, &node)?;
+    if !insert(connection, &node)? {
+        return Err(Fault::Bad(format!("node {} has what another node has", node.id)));
+    }
     // The registration is told without the pool, whatever becomes of that.
     audit::add(connection, &audit)?;
     if let (Some(_), Some(entry)) = (node.pool, &assign_audit) {

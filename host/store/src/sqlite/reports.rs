@@ -49,7 +49,7 @@ fn take_place(connection: &Connection, node: NodeId, sequence: u64, digest: Dige
 }
 
 /// A second sample of the same instant is the same sample, sent again.
-fn add_sample(connection: &Connection, node: NodeId, sample: &Sample) -> Result<(), Fault> {
+pub(crate) fn add_sample(connection: &Connection, node: NodeId, sample: &Sample) -> Result<bool, Fault> {
     let sql = "INSERT INTO samples (node, at, arrived_at, cpu, memory, disk, bytes_sent, bytes_received, packets_sent, packets_received, \
                active_sessions, uptime_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
     let (usage, network) = (&sample.usage, &sample.usage.network);
@@ -67,8 +67,7 @@ fn add_sample(connection: &Connection, node: NodeId, sample: &Sample) -> Result<
         sample.active_sessions,
         sample.uptime_s.cast_signed(),
     ];
-    execute(connection, sql, values)?;
-    Ok(())
+    Ok(execute(connection, sql, values)? == 1)
 }
 
 /// A session keeps its start, and its end only moves on; what else is said of it is the newest claim. What an
@@ -78,13 +77,21 @@ fn add_session(connection: &Connection, session: &Observation) -> Result<Session
     if known.is_some_and(|node| node != session.node) {
         return Ok(SessionOutcome::OfAnotherNode);
     }
-    let sql = "INSERT INTO sessions (session, node, from_ms, to_ms, quality, cpu, memory, disk, bytes_sent, bytes_received, packets_sent, \
-               packets_received, by_observer, received_at, verdict, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-               ON CONFLICT (session) DO UPDATE SET to_ms = max(to_ms, excluded.to_ms), quality = excluded.quality, cpu = excluded.cpu, \
+    let grown = "ON CONFLICT (session) DO UPDATE SET to_ms = max(to_ms, excluded.to_ms), quality = excluded.quality, cpu = excluded.cpu, \
                memory = excluded.memory, disk = excluded.disk, bytes_sent = excluded.bytes_sent, bytes_received = excluded.bytes_received, \
                packets_sent = excluded.packets_sent, packets_received = excluded.packets_received, by_observer = excluded.by_observer, \
                received_at = excluded.received_at, verdict = excluded.verdict, reason = excluded.reason \
                WHERE excluded.by_observer >= by_observer";
+    insert_session(connection, session, grown)?;
+    Ok(SessionOutcome::Stored)
+}
+
+/// Adds a session as it is; what becomes of one that is there says `otherwise`.
+pub(crate) fn insert_session(connection: &Connection, session: &Observation, otherwise: &str) -> Result<bool, Fault> {
+    let sql = format!(
+        "INSERT INTO sessions (session, node, from_ms, to_ms, quality, cpu, memory, disk, bytes_sent, bytes_received, packets_sent, \
+         packets_received, by_observer, received_at, verdict, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {otherwise}"
+    );
     let (verdict, reason) = verdict_words(&session.verdict);
     let usage = session.usage.as_ref();
     let counter = |read: fn(&lucid_model::metric::NetworkCounters) -> u64| usage.map(|u| read(&u.network).cast_signed());
@@ -106,8 +113,7 @@ fn add_session(connection: &Connection, session: &Observation) -> Result<Session
         verdict,
         reason,
     ];
-    execute(connection, sql, values)?;
-    Ok(SessionOutcome::Stored)
+    Ok(execute(connection, &sql, values)? == 1)
 }
 
 fn touch(connection: &Connection, node: NodeId, seen: TimeMs, newest: Option<TimeMs>) -> Result<(), Fault> {

@@ -14,15 +14,15 @@ use super::{
     query::{execute, first},
 };
 
-struct Record {
-    fingerprint: Digest,
-    creates: IntendedId,
-    lease_until: TimeMs,
-    expires_at: TimeMs,
-    answer: Option<StoredAnswer>,
+pub(crate) struct Record {
+    pub(crate) fingerprint: Digest,
+    pub(crate) creates: IntendedId,
+    pub(crate) lease_until: TimeMs,
+    pub(crate) expires_at: TimeMs,
+    pub(crate) answer: Option<StoredAnswer>,
 }
 
-fn read(columns: &mut Columns<'_>) -> Result<Record, Fault> {
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Record, Fault> {
     let (fingerprint, creates) = (columns.digest()?, columns.id(IntendedId)?);
     let (lease_until, expires_at) = (columns.time()?, columns.time()?);
     let status: Option<u16> = columns.take()?;

@@ -12,9 +12,9 @@ use super::{
     query::{execute, first, rows},
 };
 
-const COLUMNS: &str = "id, cycle, state, planner, approver, payouts, total, reason, created_at, updated_at, version";
+pub(crate) const COLUMNS: &str = "id, cycle, state, planner, approver, payouts, total, reason, created_at, updated_at, version";
 
-fn read(columns: &mut Columns<'_>) -> Result<Run, Fault> {
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Run, Fault> {
     Ok(Run {
         id: columns.id(RunId)?,
         cycle: columns.take()?,
@@ -30,7 +30,8 @@ fn read(columns: &mut Columns<'_>) -> Result<Run, Fault> {
     })
 }
 
-pub(crate) fn create(connection: &Connection, run: &Run, entry: &AuditEntry) -> Result<bool, Fault> {
+/// Adds a run; `false` if it is there.
+pub(crate) fn insert(connection: &Connection, run: &Run) -> Result<bool, Fault> {
     let sql = format!("INSERT INTO runs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
     let values = params![
         run.id.0.as_bytes(),
@@ -45,7 +46,11 @@ pub(crate) fn create(connection: &Connection, run: &Run, entry: &AuditEntry) -> 
         run.updated_at.0,
         stored(run.version)?,
     ];
-    let added = execute(connection, &sql, values)? == 1;
+    Ok(execute(connection, &sql, values)? == 1)
+}
+
+pub(crate) fn create(connection: &Connection, run: &Run, entry: &AuditEntry) -> Result<bool, Fault> {
+    let added = insert(connection, run)?;
     if added {
         audit::add(connection, entry)?;
     }

@@ -1,13 +1,14 @@
 use lucid_model::{
     epoch::EpochRecord,
-    id::NodeId,
+    id::{NodeId, OnDemandId},
+    policy::PolicyRef,
     receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
-    score::{Factors, RawCenti, ScoreCenti},
+    score::{Factors, Ppm, RawCenti, ScoreCenti},
     time::TimeMs,
 };
 use lucid_ports::{PageRequest, ScoreFilter, ScoreSort, ScoreView};
 use rusqlite::{Connection, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     columns::{Columns, blob, json},
@@ -17,7 +18,7 @@ use super::{
 
 const ROW: &str = "s.node, s.observed_s, s.window_observed_s, s.eligible, s.multiplier, s.raw, s.score, s.sessions, s.factor_observation, \
                    s.factor_quality, s.factor_uptime, s.factor_resources, s.factor_network, s.reason, s.held";
-const HEADER: &str = "c.epoch_start_s, c.length_s, c.pool, c.idx, c.row_count, c.frame, c.policy_name, c.policy_version, c.policy_digest, \
+pub(crate) const HEADER: &str = "c.epoch_start_s, c.length_s, c.pool, c.idx, c.row_count, c.frame, c.policy_name, c.policy_version, c.policy_digest, \
                       c.params, c.abi, c.rules";
 const VIEW: &str = "s.calculated_at, s.node, s.observed_s, s.window_observed_s, s.eligible, s.multiplier, s.raw, s.score, s.sessions, \
                     s.factor_observation, s.factor_quality, s.factor_uptime, s.factor_resources, s.factor_network, s.reason, s.held, \
@@ -48,7 +49,7 @@ fn read_row(columns: &mut Columns<'_>) -> Result<ScoreRow, Fault> {
     })
 }
 
-fn read_header(columns: &mut Columns<'_>) -> Result<ChunkHeader, Fault> {
+pub(crate) fn read_header(columns: &mut Columns<'_>) -> Result<ChunkHeader, Fault> {
     Ok(ChunkHeader {
         period: columns.period()?,
         pool: columns.scope()?,
@@ -73,8 +74,17 @@ pub(crate) fn add_chunk(connection: &Connection, record: &EpochRecord, chunk: &S
     if header.period != record.epoch {
         return Err(Fault::Bad(format!("chunk {} of epoch {} in epoch {}", header.index, header.period, record.epoch)));
     }
+    if !insert_chunk(connection, record.closed_at, chunk)? {
+        return Err(Fault::Bad(format!("chunk {} of epoch {} is there already", header.index, record.epoch)));
+    }
+    chunk.rows.iter().try_for_each(|row| settle_node(connection, record, header, row))
+}
+
+/// Adds a chunk's header and rows; `false` if the header is there.
+pub(crate) fn insert_chunk(connection: &Connection, closed_at: TimeMs, chunk: &ScoredChunk) -> Result<bool, Fault> {
+    let header = &chunk.header;
     let sql = "INSERT INTO chunks (epoch_start_s, idx, length_s, pool, row_count, frame, policy_name, policy_version, policy_digest, params, \
-               abi, rules) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               abi, rules) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
     let values = params![
         header.period.start_s,
         header.index,
@@ -89,15 +99,14 @@ pub(crate) fn add_chunk(connection: &Connection, record: &EpochRecord, chunk: &S
         header.abi,
         header.rules,
     ];
-    execute(connection, sql, values)?;
-    for (place, row) in (0_u32..).zip(&chunk.rows) {
-        add_row(connection, record, header, place, row)?;
-        settle_node(connection, record, header, row)?;
+    let added = execute(connection, sql, values)? == 1;
+    if added {
+        (0_u32..).zip(&chunk.rows).try_for_each(|(place, row)| add_row(connection, closed_at, header, place, row))?;
     }
-    Ok(())
+    Ok(added)
 }
 
-fn add_row(connection: &Connection, record: &EpochRecord, header: &ChunkHeader, place: u32, row: &ScoreRow) -> Result<(), Fault> {
+fn add_row(connection: &Connection, closed_at: TimeMs, header: &ChunkHeader, place: u32, row: &ScoreRow) -> Result<(), Fault> {
     let sql = "INSERT INTO scores (epoch_start_s, node, chunk, place, calculated_at, observed_s, window_observed_s, eligible, multiplier, raw, \
                score, sessions, factor_observation, factor_quality, factor_uptime, factor_resources, factor_network, reason, held) \
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -106,7 +115,7 @@ fn add_row(connection: &Connection, record: &EpochRecord, header: &ChunkHeader, 
         row.node.0.as_bytes(),
         header.index,
         place,
-        record.closed_at.0,
+        closed_at.0,
         row.observed_s,
         row.window_observed_s,
         row.eligible,
@@ -146,9 +155,15 @@ fn settle_node(connection: &Connection, record: &EpochRecord, header: &ChunkHead
 /// The scored chunks of an epoch, with their rows in the order they were hashed.
 pub(crate) fn chunks(connection: &Connection, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, Fault> {
     let headers = format!("SELECT {HEADER} FROM chunks c WHERE c.epoch_start_s = ? ORDER BY c.idx");
-    let headers = rows(connection, &headers, [epoch_start_s], read_header)?;
-    let scores = format!("SELECT s.chunk, {ROW} FROM scores s WHERE s.epoch_start_s = ? ORDER BY s.chunk, s.place");
-    let scores = rows(connection, &scores, [epoch_start_s], |c| Ok((c.take::<u32>()?, read_row(c)?)))?;
+    with_rows(connection, epoch_start_s, rows(connection, &headers, [epoch_start_s], read_header)?)
+}
+
+/// Chunks of an epoch, by their headers in order, with their rows.
+pub(crate) fn with_rows(connection: &Connection, epoch_start_s: i64, headers: Vec<ChunkHeader>) -> Result<Vec<ScoredChunk>, Fault> {
+    let (Some(first), Some(last)) = (headers.first(), headers.last()) else { return Ok(Vec::new()) };
+    // The rows lie by node: an epoch is gone through once for all chunks.
+    let scores = format!("SELECT s.chunk, {ROW} FROM scores s WHERE s.epoch_start_s = ? AND s.chunk >= ? AND s.chunk <= ? ORDER BY s.chunk, s.place");
+    let scores = rows(connection, &scores, params![epoch_start_s, first.index, last.index], |c| Ok((c.take::<u32>()?, read_row(c)?)))?;
     let mut scores = scores.into_iter().peekable();
     let mut chunks = Vec::with_capacity(headers.len());
     for header in headers {
@@ -196,8 +211,8 @@ pub(crate) fn computed_at(connection: &Connection, node: NodeId, at: TimeMs) -> 
 }
 
 /// What of an on-demand receipt is only ever shown.
-#[derive(Serialize)]
-struct OnDemandDoc {
+#[derive(Serialize, Deserialize)]
+pub(crate) struct OnDemandDoc {
     v: u8,
     period_s: u32,
     observations: u32,
@@ -213,7 +228,37 @@ struct OnDemandDoc {
     facts: String,
 }
 
-pub(crate) fn add_on_demand(connection: &Connection, receipt: &OnDemandReceipt) -> Result<(), Fault> {
+impl OnDemandDoc {
+    /// The receipt that was stored with these columns.
+    pub(crate) fn receipt(self, id: OnDemandId, node: NodeId, calculated_at: TimeMs, score: ScoreCenti) -> Result<OnDemandReceipt, Fault> {
+        let bad = |what: &str| Fault::Bad(format!("on-demand receipt {id} holds no {what}"));
+        let digest = |text: &str, what: &str| text.parse().map_err(|_| bad(what));
+        let [observation_time, session_quality, uptime, resource_efficiency, network_performance] = self.factors_ppm.map(Ppm);
+        Ok(OnDemandReceipt {
+            id,
+            node,
+            calculated_at,
+            period_s: self.period_s,
+            observations: self.observations,
+            observed_s: self.observed_s,
+            score,
+            raw: RawCenti(self.raw_centi),
+            multiplier: Ppm(self.multiplier_ppm),
+            factors: Factors { observation_time, session_quality, uptime, resource_efficiency, network_performance },
+            policy: PolicyRef {
+                name: self.policy,
+                version: self.policy_version.parse().map_err(|_| bad("version"))?,
+                digest: digest(&self.policy_digest, "digest of a policy")?,
+            },
+            params: digest(&self.params, "digest of parameters")?,
+            rules: self.rules,
+            facts: digest(&self.facts, "digest of facts")?,
+        })
+    }
+}
+
+/// Adds a receipt; `false` if it is there.
+pub(crate) fn add_on_demand(connection: &Connection, receipt: &OnDemandReceipt) -> Result<bool, Fault> {
     let factors = &receipt.factors;
     let doc = OnDemandDoc {
         v: 1,
@@ -238,6 +283,5 @@ pub(crate) fn add_on_demand(connection: &Connection, receipt: &OnDemandReceipt) 
     };
     let sql = "INSERT INTO on_demand (id, node, calculated_at, score, doc) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
     let values = params![receipt.id.0.as_bytes(), receipt.node.0.as_bytes(), receipt.calculated_at.0, receipt.score.0, json(&doc)?];
-    execute(connection, sql, values)?;
-    Ok(())
+    Ok(execute(connection, sql, values)? == 1)
 }

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use lucid_model::settlement::SettlementRecord;
 use lucid_ports::{SettlementStore, StoreError};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::{
     SqliteStore,
@@ -10,9 +10,9 @@ use super::{
     query::{execute, first},
 };
 
-const COLUMNS: &str = "period_start_s, length_s, accruals, sum, budget, remainder, note";
+pub(crate) const COLUMNS: &str = "period_start_s, length_s, accruals, sum, budget, remainder, note";
 
-fn read(columns: &mut Columns<'_>) -> Result<SettlementRecord, Fault> {
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<SettlementRecord, Fault> {
     Ok(SettlementRecord {
         period: columns.period()?,
         count: columns.take()?,
@@ -21,6 +21,14 @@ fn read(columns: &mut Columns<'_>) -> Result<SettlementRecord, Fault> {
         remainder: columns.money()?,
         note: columns.take()?,
     })
+}
+
+/// Adds a period's settlement; `false` if it is there.
+pub(crate) fn insert(connection: &Connection, record: &SettlementRecord) -> Result<bool, Fault> {
+    let sql = format!("INSERT INTO settlements ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let (start_s, length_s) = (record.period.start_s, record.period.length.seconds());
+    let values = params![start_s, length_s, record.count, record.sum.0, record.budget.0, record.remainder.0, record.note];
+    Ok(execute(connection, &sql, values)? == 1)
 }
 
 #[async_trait]
@@ -34,13 +42,6 @@ impl SettlementStore for SqliteStore {
         self.core.read(move |connection| first(connection, &sql, [], read)).await
     }
     async fn record_settlement(&self, record: SettlementRecord) -> Result<bool, StoreError> {
-        let sql = format!("INSERT INTO settlements ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
-        self.core
-            .write(move |connection| {
-                let (start_s, length_s) = (record.period.start_s, record.period.length.seconds());
-                let values = params![start_s, length_s, record.count, record.sum.0, record.budget.0, record.remainder.0, record.note];
-                Ok(execute(connection, &sql, values)? == 1)
-            })
-            .await
+        self.core.write(move |connection| insert(connection, &record)).await
     }
 }

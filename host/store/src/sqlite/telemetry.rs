@@ -18,11 +18,11 @@ use super::{
     reports,
 };
 
-const SESSION: &str = "session, node, from_ms, to_ms, quality, by_observer, received_at, verdict, reason, \
+pub(crate) const SESSION: &str = "session, node, from_ms, to_ms, quality, by_observer, received_at, verdict, reason, \
                        cpu, memory, disk, bytes_sent, bytes_received, packets_sent, packets_received";
-const USAGE: &str = "cpu, memory, disk, bytes_sent, bytes_received, packets_sent, packets_received";
+pub(crate) const USAGE: &str = "cpu, memory, disk, bytes_sent, bytes_received, packets_sent, packets_received";
 
-fn read_usage(columns: &mut Columns<'_>) -> Result<Usage, Fault> {
+pub(crate) fn read_usage(columns: &mut Columns<'_>) -> Result<Usage, Fault> {
     Ok(Usage {
         cpu: columns.ppm()?,
         memory: columns.ppm()?,
@@ -49,7 +49,7 @@ fn read_usage_or_none(columns: &mut Columns<'_>) -> Result<Option<Usage>, Fault>
     Ok(Some(Usage { cpu: Ppm(cpu), memory, disk, network }))
 }
 
-fn read_session(columns: &mut Columns<'_>) -> Result<Observation, Fault> {
+pub(crate) fn read_session(columns: &mut Columns<'_>) -> Result<Observation, Fault> {
     let (session, node) = (columns.id(SessionId)?, columns.id(NodeId)?);
     let span = read_interval(columns)?;
     let quality = columns.ppm()?;
@@ -78,7 +78,7 @@ fn live_state(connection: &Connection, node: NodeId) -> Result<Option<LiveState>
     Ok(Some(LiveState { last_seen, sample }))
 }
 
-fn sample(connection: &Connection, node: NodeId, at: TimeMs) -> Result<Option<Sample>, Fault> {
+pub(crate) fn sample(connection: &Connection, node: NodeId, at: TimeMs) -> Result<Option<Sample>, Fault> {
     let sql = format!("SELECT arrived_at, active_sessions, uptime_s, {USAGE} FROM samples WHERE node = ? AND at = ?");
     first(connection, &sql, params![node.0.as_bytes(), at.0], |c| {
         let (arrived_at, active_sessions, uptime_s) = (c.time()?, c.take()?, c.counter()?);

@@ -1,5 +1,5 @@
 use lucid_model::{
-    id::NodeId,
+    id::{NodeId, UserId},
     score::ScoreCenti,
     time::TimeMs,
     vote::{BlockRef, Vote, VoteChoice, VoteState},
@@ -10,10 +10,11 @@ use rusqlite::{Connection, params, types::Value};
 use super::{
     columns::{Columns, blob},
     fault::Fault,
-    query::{Conditions, List, Source, execute, rows},
+    query::{Conditions, List, Source, execute, first, rows},
 };
 
-const COLUMNS: &str = "node, epoch_start_s, score, block_id, block_hash, choice, at, merkle_root, state, vote_id, answer, attempts, next_attempt_at";
+pub(crate) const COLUMNS: &str =
+    "node, epoch_start_s, score, block_id, block_hash, choice, at, merkle_root, state, vote_id, answer, attempts, next_attempt_at";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Vote, Fault> {
     Ok(Vote {
@@ -37,10 +38,20 @@ pub(crate) fn read_block(columns: &mut Columns<'_>) -> Result<Option<BlockRef>, 
     Ok(id.zip(hash).map(|(id, hash)| BlockRef { id, hash }))
 }
 
+/// Adds a vote of a node that has its owner now.
 pub(crate) fn add(connection: &Connection, vote: &Vote) -> Result<(), Fault> {
-    let sql =
-        format!("INSERT INTO votes (owner, {COLUMNS}) VALUES ((SELECT owner FROM nodes WHERE id = ?1), ?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    let owner = first(connection, "SELECT owner FROM nodes WHERE id = ?", [vote.node.0.as_bytes()], |columns| columns.id(UserId))?;
+    if !insert(connection, owner, vote)? {
+        return Err(Fault::Bad(format!("the vote of node {} in epoch {} is there already", vote.node, vote.epoch_start_s)));
+    }
+    Ok(())
+}
+
+/// Adds a vote; `false` if it is there.
+pub(crate) fn insert(connection: &Connection, owner: Option<UserId>, vote: &Vote) -> Result<bool, Fault> {
+    let sql = format!("INSERT INTO votes (owner, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
     let values = params![
+        owner.map(|owner| owner.0.into_bytes()),
         vote.node.0.as_bytes(),
         vote.epoch_start_s,
         vote.score.0,
@@ -55,8 +66,7 @@ pub(crate) fn add(connection: &Connection, vote: &Vote) -> Result<(), Fault> {
         vote.attempts,
         vote.next_attempt_at.0,
     ];
-    execute(connection, &sql, values)?;
-    Ok(())
+    Ok(execute(connection, &sql, values)? == 1)
 }
 
 /// Keeps what became of a vote; what it says is never changed.

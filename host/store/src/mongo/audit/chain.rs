@@ -26,7 +26,7 @@ use super::{
 /// Tries to add a link. Each that fails has found out why: somebody linked an entry, or our own answer was lost.
 const LINK_TRIES_MAX: u32 = 16;
 
-pub(super) fn read_link(fields: Fields<'_>) -> Result<Link, Fault> {
+pub(crate) fn read_link(fields: Fields<'_>) -> Result<Link, Fault> {
     Ok(Link {
         writer: fields.id("writer", AuditWriterId)?,
         seq: fields.number("seq")?,
@@ -42,14 +42,21 @@ fn link_id(link: &Link) -> Result<Bson, Fault> {
     Ok(Bson::Document(doc! { "writer": fields::id(link.writer.0), "seq": stored(link.seq)? }))
 }
 
-/// A link with its entries, which are one write.
-fn link_document(link: &Link, entries: &[AuditEntry]) -> Result<Document, Fault> {
+/// A link without the entries that wait: `ids` says which it has.
+pub(crate) fn listed_link(link: &Link, ids: &[Bson]) -> Result<Document, Fault> {
     Ok(doc! {
         "_id": link_id(link)?, "v": 1, "writer": fields::id(link.writer.0), "seq": stored(link.seq)?, "previous": fields::digest(link.previous),
         "entries": fields::digest(link.entries), "count": stored(link.count)?, "total": stored(link.total)?, "at": link.at.0,
-        "ids": entries.iter().map(|entry| fields::id(entry.id.0)).collect::<Vec<_>>(),
-        "waiting": entries.iter().map(intent).collect::<Vec<_>>(), "unlisted": true,
+        "ids": ids,
     })
+}
+
+/// A link with its entries, which are one write.
+fn link_document(link: &Link, entries: &[AuditEntry]) -> Result<Document, Fault> {
+    let ids: Vec<_> = entries.iter().map(|entry| fields::id(entry.id.0)).collect();
+    let mut document = listed_link(link, &ids)?;
+    document.extend(doc! { "waiting": entries.iter().map(intent).collect::<Vec<_>>(), "unlisted": true });
+    Ok(document)
 }
 
 /// The chain of this process: nobody else adds to it.

@@ -23,7 +23,7 @@ use super::{
 
 impl MongoStore {
     /// What was written before the call is in a link, and what is in a link is in the list.
-    async fn complete_audit(&self) -> Result<(), StoreError> {
+    pub(crate) async fn complete_audit(&self) -> Result<(), StoreError> {
         self.drain.sweep().await?;
         Ok(chain::list_waiting(&self.collection(LINKS), &self.collection(ENTRIES)).await?)
     }
@@ -49,10 +49,7 @@ impl MongoStore {
             return Ok(false);
         }
         let seq = stored(seal.statement.seq)?;
-        let document = doc! {
-            "_id": seq, "v": 1, "statement": fields::bytes(&seal.statement.bytes()), "signature": fields::bytes(&seal.signature),
-        };
-        match self.collection(SEALS).insert_one(document).await.map_err(Fault::from) {
+        match self.collection(SEALS).insert_one(seal_document(seal)?).await.map_err(Fault::from) {
             Ok(_) => Ok(true),
             Err(fault) if fault.is_duplicate() || fault.is_ambiguous() => {
                 // Somebody else's, or our own, whose answer was lost.
@@ -66,7 +63,12 @@ impl MongoStore {
     }
 }
 
-fn read_seal(fields: Fields<'_>) -> Result<Seal, Fault> {
+pub(crate) fn seal_document(seal: &Seal) -> Result<Document, Fault> {
+    let seq = stored(seal.statement.seq)?;
+    Ok(doc! { "_id": seq, "v": 1, "statement": fields::bytes(&seal.statement.bytes()), "signature": fields::bytes(&seal.signature) })
+}
+
+pub(crate) fn read_seal(fields: Fields<'_>) -> Result<Seal, Fault> {
     let seq: u64 = fields.number("_id")?;
     let statement = SealStatement::read(&fields.bytes("statement")?).filter(|statement| statement.seq == seq);
     let statement = statement.ok_or_else(|| Fault::Bad(format!("audit seal {seq} is not a seal's statement")))?;

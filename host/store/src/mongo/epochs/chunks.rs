@@ -17,7 +17,7 @@ use crate::mongo::{
     page::collect,
 };
 
-pub(super) const CHUNKS: &str = "chunks";
+pub(crate) const CHUNKS: &str = "chunks";
 
 pub(crate) const INDICES: &[Index] =
     &[Index { collection: CHUNKS, name: "chunks_staged", keys: &[("epoch_start_s", 1), ("staged", 1), ("idx", 1)], unique: true, partial: None }];
@@ -28,7 +28,7 @@ pub(super) fn key(staged: ObjectId, index: u32) -> String {
 }
 
 /// A chunk with its rows in the order they were hashed: two thousand rows of a few hundred bytes at most.
-pub(super) fn document(staged: ObjectId, chunk: &ScoredChunk) -> Document {
+pub(crate) fn document(staged: ObjectId, chunk: &ScoredChunk) -> Document {
     let header = &chunk.header;
     doc! {
         "_id": key(staged, header.index),
@@ -112,7 +112,7 @@ pub(super) fn read_header(fields: Fields<'_>) -> Result<ChunkHeader, Fault> {
     })
 }
 
-pub(super) fn read(fields: Fields<'_>) -> Result<ScoredChunk, Fault> {
+pub(crate) fn read(fields: Fields<'_>) -> Result<ScoredChunk, Fault> {
     let rows = fields.documents("rows")?.into_iter().map(read_row).collect::<Result<_, _>>()?;
     Ok(ScoredChunk { header: read_header(fields)?, rows })
 }
@@ -127,7 +127,7 @@ impl MongoStore {
     }
 
     /// The chunks that are staged under a name, in order.
-    pub(super) async fn staged_chunks(&self, epoch_start_s: i64, staged: ObjectId) -> Result<Cursor<Document>, Fault> {
+    pub(crate) async fn staged_chunks(&self, epoch_start_s: i64, staged: ObjectId) -> Result<Cursor<Document>, Fault> {
         let filter = doc! { "epoch_start_s": epoch_start_s, "staged": staged };
         Ok(self.collection(CHUNKS).find(filter).sort(doc! { "idx": 1 }).await?)
     }

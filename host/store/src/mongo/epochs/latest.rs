@@ -13,7 +13,7 @@ use crate::mongo::{
     page::{collect, page},
 };
 
-const LATEST: &str = "latest_scores";
+pub(crate) const LATEST: &str = "latest_scores";
 
 const fn by(name: &'static str, keys: &'static [(&'static str, i32)]) -> Index {
     Index { collection: LATEST, name, keys, unique: false, partial: None }

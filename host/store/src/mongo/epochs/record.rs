@@ -10,22 +10,22 @@ use crate::mongo::{
     page::{collect, page},
 };
 
-pub(super) const EPOCHS: &str = "epochs";
+pub(crate) const EPOCHS: &str = "epochs";
 const CLOSING: &str = "closing";
-const CLOSED: &str = "closed";
+pub(crate) const CLOSED: &str = "closed";
 
 pub(crate) const INDICES: &[Index] =
     &[Index { collection: EPOCHS, name: "epochs_state", keys: &[("state", 1), ("_id", 1)], unique: false, partial: None }];
 
 /// An epoch's document, whatever its state.
-pub(super) struct Claim {
-    pub(super) record: EpochRecord,
+pub(crate) struct Claim {
+    pub(crate) record: EpochRecord,
     /// The name under which its content is staged.
-    pub(super) staged: ObjectId,
-    pub(super) closed: bool,
+    pub(crate) staged: ObjectId,
+    pub(crate) closed: bool,
 }
 
-pub(super) fn claim(record: &EpochRecord, staged: ObjectId) -> Result<Document, Fault> {
+pub(crate) fn claim(record: &EpochRecord, staged: ObjectId) -> Result<Document, Fault> {
     Ok(doc! {
         "_id": record.epoch.start_s,
         "v": 1,
@@ -52,7 +52,7 @@ pub(super) fn read_block(fields: Fields<'_>) -> Result<Option<BlockRef>, Fault> 
     fields.document_or_none("block")?.map(|block| Ok(BlockRef { id: block.text("id")?, hash: block.text("hash")? })).transpose()
 }
 
-fn read(fields: Fields<'_>) -> Result<EpochRecord, Fault> {
+pub(crate) fn read(fields: Fields<'_>) -> Result<EpochRecord, Fault> {
     Ok(EpochRecord {
         epoch: fields.period("_id", "length_s")?,
         closed_at: fields.time("closed_at")?,
@@ -67,13 +67,13 @@ fn read(fields: Fields<'_>) -> Result<EpochRecord, Fault> {
     })
 }
 
-fn read_claim(fields: Fields<'_>) -> Result<Claim, Fault> {
+pub(crate) fn read_claim(fields: Fields<'_>) -> Result<Claim, Fault> {
     let staged = fields.get("staged").and_then(Bson::as_object_id).ok_or_else(|| Fault::Bad("field staged is missing".to_owned()))?;
     Ok(Claim { record: read(fields)?, staged, closed: fields.text("state")? == CLOSED })
 }
 
 impl MongoStore {
-    pub(super) async fn claim_of(&self, epoch_start_s: i64) -> Result<Option<Claim>, Fault> {
+    pub(crate) async fn claim_of(&self, epoch_start_s: i64) -> Result<Option<Claim>, Fault> {
         let found = self.collection(EPOCHS).find_one(doc! { "_id": epoch_start_s }).await?;
         found.map(|found| read_claim(Fields::of(&found))).transpose()
     }
@@ -119,13 +119,13 @@ impl MongoStore {
     }
 
     /// Closed epochs that start in `[from_s, to_s)`, with the names of their contents.
-    pub(super) async fn closed_between(&self, from_s: i64, to_s: i64) -> Result<Vec<Claim>, Fault> {
+    pub(crate) async fn closed_between(&self, from_s: i64, to_s: i64) -> Result<Vec<Claim>, Fault> {
         let filter = doc! { "state": CLOSED, "_id": { "$gte": from_s, "$lt": to_s } };
         collect(self.collection(EPOCHS).find(filter).sort(doc! { "_id": 1 }).await?, read_claim).await
     }
 
     /// Those of these epochs that are closed, oldest first.
-    pub(super) async fn closed_of(&self, starts_s: Vec<Bson>) -> Result<Vec<EpochRecord>, Fault> {
+    pub(crate) async fn closed_of(&self, starts_s: Vec<Bson>) -> Result<Vec<EpochRecord>, Fault> {
         let filter = doc! { "state": CLOSED, "_id": { "$in": starts_s } };
         collect(self.collection(EPOCHS).find(filter).sort(doc! { "_id": 1 }).await?, read).await
     }

@@ -1,13 +1,13 @@
 use std::collections::HashMap;
 
 use lucid_model::{
-    id::NodeId,
+    id::{NodeId, OnDemandId},
     receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
-    score::ScoreCenti,
+    score::{Factors, Ppm, RawCenti, ScoreCenti},
     time::TimeMs,
 };
 use lucid_ports::{Page, PageRequest, ScoreFilter, ScoreSort, ScoreView};
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
 use super::{
     chunks::{self, CHUNKS, read_row, row_document},
@@ -23,8 +23,8 @@ use crate::mongo::{
     page::{collect, page},
 };
 
-pub(super) const SCORES: &str = "scores";
-const ON_DEMAND: &str = "on_demand";
+pub(crate) const SCORES: &str = "scores";
+pub(crate) const ON_DEMAND: &str = "on_demand";
 
 pub(crate) const INDICES: &[Index] = &[
     Index {
@@ -54,23 +54,28 @@ fn read(fields: Fields<'_>) -> Result<Found, Fault> {
     Ok(Found { key: fields.text("_id")?, row: read_row(fields)?, calculated_at: fields.time("calculated_at")?, chunk: fields.text("chunk")? })
 }
 
+/// The documents of a chunk's rows.
+pub(crate) fn row_documents(closed_at: TimeMs, staged: ObjectId, chunk: &ScoredChunk) -> Vec<Document> {
+    let start_s = chunk.header.period.start_s;
+    let rows = chunk.rows.iter().map(|row| {
+        let mut document = doc! {
+            "_id": key(start_s, row.node),
+            "v": 1,
+            "epoch_start_s": start_s,
+            "calculated_at": closed_at.0,
+            "chunk": chunks::key(staged, chunk.header.index),
+            "pool": chunk.header.pool.pool().map(|pool| id(pool.0)),
+        };
+        document.extend(row_document(row));
+        document
+    });
+    rows.collect()
+}
+
 impl MongoStore {
     /// The rows of a chunk, each as a document: a node's history is read by node.
-    pub(super) async fn add_scores(&self, claim: &Claim, chunk: &ScoredChunk) -> Result<(), Fault> {
-        let start_s = claim.record.epoch.start_s;
-        let rows = chunk.rows.iter().map(|row| {
-            let mut document = doc! {
-                "_id": key(start_s, row.node),
-                "v": 1,
-                "epoch_start_s": start_s,
-                "calculated_at": claim.record.closed_at.0,
-                "chunk": chunks::key(claim.staged, chunk.header.index),
-                "pool": chunk.header.pool.pool().map(|pool| id(pool.0)),
-            };
-            document.extend(row_document(row));
-            document
-        });
-        once::insert_each(&self.collection(SCORES), &rows.collect::<Vec<_>>()).await
+    pub(crate) async fn add_scores(&self, claim: &Claim, chunk: &ScoredChunk) -> Result<(), Fault> {
+        once::insert_each(&self.collection(SCORES), &row_documents(claim.record.closed_at, claim.staged, chunk)).await
     }
 
     /// Rows with their chunks' headers, in the order given.
@@ -132,30 +137,57 @@ impl MongoStore {
 
     /// One that is there already is the same.
     pub(super) async fn keep_on_demand(&self, receipt: &OnDemandReceipt) -> Result<(), Fault> {
-        let factors = &receipt.factors;
-        let factors =
-            [factors.observation_time.0, factors.session_quality.0, factors.uptime.0, factors.resource_efficiency.0, factors.network_performance.0];
-        let document: Document = doc! {
-            "_id": id(receipt.id.0),
-            "v": 1,
-            "node": id(receipt.node.0),
-            "calculated_at": receipt.calculated_at.0,
-            "score": receipt.score.0,
-            "period_s": receipt.period_s,
-            "observations": receipt.observations,
-            "observed_s": receipt.observed_s,
-            "raw": receipt.raw.0,
-            "multiplier": receipt.multiplier.0,
-            "factors": factors.map(|factor| Bson::Int64(i64::from(factor))).to_vec(),
-            "policy": {
-                "name": &receipt.policy.name,
-                "version": receipt.policy.version.to_string(),
-                "digest": digest(receipt.policy.digest),
-            },
-            "params": digest(receipt.params),
-            "rules": receipt.rules,
-            "facts": digest(receipt.facts),
-        };
-        once::insert_each(&self.collection(ON_DEMAND), &[document]).await
+        once::insert_each(&self.collection(ON_DEMAND), &[on_demand_document(receipt)]).await
     }
+}
+
+/// What [`read_on_demand`] reads.
+pub(crate) fn on_demand_document(receipt: &OnDemandReceipt) -> Document {
+    let factors = &receipt.factors;
+    let factors =
+        [factors.observation_time.0, factors.session_quality.0, factors.uptime.0, factors.resource_efficiency.0, factors.network_performance.0];
+    doc! {
+        "_id": id(receipt.id.0),
+        "v": 1,
+        "node": id(receipt.node.0),
+        "calculated_at": receipt.calculated_at.0,
+        "score": receipt.score.0,
+        "period_s": receipt.period_s,
+        "observations": receipt.observations,
+        "observed_s": receipt.observed_s,
+        "raw": receipt.raw.0,
+        "multiplier": receipt.multiplier.0,
+        "factors": factors.map(|factor| Bson::Int64(i64::from(factor))).to_vec(),
+        "policy": {
+            "name": &receipt.policy.name,
+            "version": receipt.policy.version.to_string(),
+            "digest": digest(receipt.policy.digest),
+        },
+        "params": digest(receipt.params),
+        "rules": receipt.rules,
+        "facts": digest(receipt.facts),
+    }
+}
+
+pub(crate) fn read_on_demand(fields: Fields<'_>) -> Result<OnDemandReceipt, Fault> {
+    let bad = || Fault::Bad("field factors of an on-demand receipt".to_owned());
+    let factors: Vec<_> = fields.get("factors").and_then(Bson::as_array).ok_or_else(bad)?.iter().filter_map(Bson::as_i64).collect();
+    let factors: Vec<_> = factors.into_iter().filter_map(|factor| u32::try_from(factor).ok()).map(Ppm).collect();
+    let [observation_time, session_quality, uptime, resource_efficiency, network_performance] = factors.try_into().map_err(|_| bad())?;
+    Ok(OnDemandReceipt {
+        id: fields.id("_id", OnDemandId)?,
+        node: fields.id("node", NodeId)?,
+        calculated_at: fields.time("calculated_at")?,
+        period_s: fields.number("period_s")?,
+        observations: fields.number("observations")?,
+        observed_s: fields.number("observed_s")?,
+        score: ScoreCenti(fields.number("score")?),
+        raw: RawCenti(fields.number("raw")?),
+        multiplier: fields.ppm("multiplier")?,
+        factors: Factors { observation_time, session_quality, uptime, resource_efficiency, network_performance },
+        policy: fields.policy("policy")?,
+        params: fields.digest("params")?,
+        rules: fields.number("rules")?,
+        facts: fields.digest("facts")?,
+    })
 }

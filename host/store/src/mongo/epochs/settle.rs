@@ -43,7 +43,7 @@ impl MongoStore {
 
     /// Writes what follows from a claim, and closes the epoch. Each step may be repeated, by anybody, at any time.
     /// Its record, if this call closed it.
-    async fn settle(&self, claim: Claim) -> Result<Option<EpochRecord>, Fault> {
+    pub(crate) async fn settle(&self, claim: Claim) -> Result<Option<EpochRecord>, Fault> {
         let start_s = claim.record.epoch.start_s;
         let mut ours = false;
         if !claim.closed {

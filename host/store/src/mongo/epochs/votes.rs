@@ -23,8 +23,8 @@ use crate::mongo::{
     page::{collect, page},
 };
 
-const VOTES: &str = "votes";
-const VOTE_LISTS: &str = "vote_lists";
+pub(crate) const VOTES: &str = "votes";
+pub(crate) const VOTE_LISTS: &str = "vote_lists";
 /// Votes of one staged list.
 const LIST_VOTES_MAX: usize = 2_000;
 
@@ -40,7 +40,7 @@ pub(crate) const INDICES: &[Index] = &[
     Index { collection: VOTE_LISTS, name: "vote_lists_epoch", keys: &[("epoch_start_s", 1), ("staged", 1)], unique: false, partial: None },
 ];
 
-fn document(vote: &Vote) -> Document {
+pub(crate) fn document(vote: &Vote) -> Document {
     let mut document = doc! {
         "_id": scores::key(vote.epoch_start_s, vote.node),
         "v": 1,
@@ -67,7 +67,7 @@ fn course(vote: &Vote) -> Document {
     }
 }
 
-fn read(fields: Fields<'_>) -> Result<Vote, Fault> {
+pub(crate) fn read(fields: Fields<'_>) -> Result<Vote, Fault> {
     Ok(Vote {
         node: fields.id("node", NodeId)?,
         epoch_start_s: fields.number("epoch_start_s")?,
@@ -85,7 +85,7 @@ fn read(fields: Fields<'_>) -> Result<Vote, Fault> {
 }
 
 /// A vote that has no block of its own has its epoch's.
-fn give_blocks(votes: &mut [Vote], blocks: &HashMap<i64, BlockRef>) {
+pub(crate) fn give_blocks(votes: &mut [Vote], blocks: &HashMap<i64, BlockRef>) {
     for vote in votes.iter_mut().filter(|vote| vote.block.is_none()) {
         vote.block = blocks.get(&vote.epoch_start_s).cloned();
     }

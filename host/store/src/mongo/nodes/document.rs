@@ -70,7 +70,7 @@ pub(super) fn replacing(node: &Node) -> Result<(Document, Document), Fault> {
 }
 
 /// A node that was not there, in no pool yet.
-pub(super) fn new(node: &Node) -> Result<Document, Fault> {
+pub(crate) fn new(node: &Node) -> Result<Document, Fault> {
     let (mut document, _) = replacing(node)?;
     document.extend(doc! { "_id": fields::id(node.id.0), "observed_s": stored(node.observed_s)? });
     if let Some(score) = node.score {
@@ -79,7 +79,7 @@ pub(super) fn new(node: &Node) -> Result<Document, Fault> {
     Ok(document)
 }
 
-pub(super) fn read(fields: Fields<'_>) -> Result<Node, Fault> {
+pub(crate) fn read(fields: Fields<'_>) -> Result<Node, Fault> {
     Ok(Node {
         id: fields.id("_id", NodeId)?,
         owner: fields.id("owner", UserId)?,

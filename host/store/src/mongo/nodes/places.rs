@@ -40,6 +40,11 @@ fn shared(node: &Node) -> [(Option<Shared>, Limit); 4] {
     ]
 }
 
+/// What the places of a node are called, up to their numbers: one for each thing that a cap counts.
+pub(crate) fn place_names(node: &Node) -> impl Iterator<Item = String> {
+    shared(node).into_iter().filter_map(|(shared, _)| shared).map(|shared| shared.key)
+}
+
 /// Whether a place is one for what the node still shares.
 pub(super) fn still_held(place: &str, node: &Node) -> bool {
     shared(node).into_iter().filter_map(|(shared, _)| shared).any(|shared| place.starts_with(&shared.key))

@@ -1,0 +1,26 @@
+mod copy;
+mod progress;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+/// Moves what the service keeps.
+#[derive(Args)]
+pub struct StoreArgs {
+    #[command(subcommand)]
+    command: StoreCommand,
+}
+
+#[derive(Subcommand)]
+enum StoreCommand {
+    /// Copy everything of a store into an empty one and read it back, or compare two: exit 0 equal, 1 not, 2 wrong use.
+    Copy(copy::CopyArgs),
+}
+
+pub fn run(args: &StoreArgs) -> Result<ExitCode> {
+    match &args.command {
+        StoreCommand::Copy(args) => copy::run(args),
+    }
+}

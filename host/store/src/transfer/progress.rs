@@ -1,0 +1,36 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{kind::Kind, record::Key, sum::Sum};
+
+/// How far a copy has come; kept in the store that is filled, which nobody may serve meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    v: u8,
+    /// Where it is copied from, without credentials.
+    pub(crate) from: String,
+    kinds: BTreeMap<Kind, KindProgress>,
+}
+
+/// How far one kind has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KindProgress {
+    /// The last record that is durable.
+    pub(crate) after: Option<Key>,
+    /// Over all records of the source up to there.
+    pub(crate) sum: Sum,
+    pub(crate) done: bool,
+}
+
+impl Progress {
+    pub(crate) fn new(from: String) -> Self {
+        Self { v: 1, from, kinds: BTreeMap::new() }
+    }
+    pub(crate) fn of(&mut self, kind: Kind) -> &mut KindProgress {
+        self.kinds.entry(kind).or_default()
+    }
+    pub(crate) fn sum(&self, kind: Kind) -> Sum {
+        self.kinds.get(&kind).map(|part| part.sum).unwrap_or_default()
+    }
+}
