@@ -34,10 +34,11 @@ perf: ## a 30 s run against the floors: registrations, PoOT, collection; exit 1 
 	cargo build --locked --release --bin lucid --example perf
 	./target/release/examples/perf ./target/release/lucid
 
-bench: ## measure: policy calls against plain Rust and CEL, the API against bare axum and the disk
+bench: ## measure: policy calls against plain Rust and CEL, the API against bare axum and the disk, MongoDB against its bare driver
 	cargo bench --locked
-	cargo build --locked --release --bin lucid --example api
+	cargo build --locked --release --bin lucid --example api --example mongo
 	./target/release/examples/api ./target/release/lucid
+	./target/release/examples/mongo ./target/release/lucid
 
 plugins: ## rebuild the policies from source into policies/
 	scripts/build-plugins.sh

@@ -18,9 +18,9 @@ use std::{
 
 use lucid_ports::Store;
 
-pub use inspection::{Inspection, Integrity, StoreFile, inspect, look_at_mongo};
+pub use inspection::{ActiveBundle, Inspection, Integrity, MongoInspection, Room, StoreFile, inspect, inspect_mongo, open_audit_log};
 pub use mongo::MongoStore;
-pub use sqlite::{SqliteStore, open_audit_log};
+pub use sqlite::SqliteStore;
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]

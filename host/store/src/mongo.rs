@@ -11,6 +11,7 @@ mod fault;
 mod fields;
 mod frames;
 mod index;
+mod inspect;
 mod ledger;
 mod live;
 mod nodes;
@@ -33,17 +34,24 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use lucid_ports::AuditLog;
 use mongodb::{
     Client, Collection, Database,
     bson::{Document, doc},
     options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
 };
 
+use parking_lot::Mutex;
+
+pub(crate) use self::inspect::inspect;
 use self::{
-    audit::{Drain, chain::Chain},
+    audit::{AuditReader, Drain, chain::Chain},
     fault::Fault,
+    nodes::Together,
+    policies::InForce,
+    pools::Room,
 };
 use crate::OpenError;
 
@@ -59,6 +67,10 @@ const CONNECTIONS_MAX: u32 = 64;
 pub struct MongoStore {
     database: Database,
     drain: Drain,
+    together: Together,
+    room: Room,
+    /// What was active when it was last looked at.
+    in_force: Mutex<InForce>,
 }
 
 /// Connects to the database that `url` names, and pings it; nothing is created.
@@ -74,13 +86,14 @@ async fn connect(url: &str) -> Result<Database, OpenError> {
     Ok(database)
 }
 
-/// The server's version and the database's name, for who looks from outside; nothing is created.
-pub(crate) async fn look(url: &str) -> Result<(String, String), OpenError> {
+/// Opens the audit log of a database for reading, also while services use it: nothing is written.
+///
+/// # Errors
+/// [`OpenError`] if the URL is wrong, no server answers, or the database is of a newer schema.
+pub(crate) async fn open_audit_log(url: &str) -> Result<Arc<dyn AuditLog>, OpenError> {
     let database = connect(url).await?;
     schema::check_only(&database).await?;
-    let unusable = |source| OpenError::MongoDatabase { database: database.name().to_owned(), source };
-    let server = database.run_command(doc! { "buildInfo": 1 }).await.map_err(unusable)?;
-    Ok((server.get_str("version").unwrap_or("of unknown version").to_owned(), database.name().to_owned()))
+    Ok(Arc::new(AuditReader::new(database)))
 }
 
 impl MongoStore {
@@ -94,7 +107,8 @@ impl MongoStore {
         index::create(&database).await.map_err(|fault| unusable_by(&database, fault))?;
         let chain = Chain::new(durable(&database, audit::LINKS), durable(&database, audit::ENTRIES));
         let drain = Drain::start(chain, audit::AUDITED.map(|name| durable(&database, name)));
-        let store = Self { database, drain };
+        let together = Together::start(durable(&database, nodes::NODES), durable(&database, pools::POOLS));
+        let store = Self { database, drain, together, room: Room::default(), in_force: Mutex::default() };
         store.empty_removed_pools().await.map_err(|fault| unusable_by(&store.database, fault))?;
         Ok(store)
     }

@@ -41,7 +41,7 @@ use std::{
     path::Path,
 };
 
-pub use self::audit::open_audit_log;
+pub(crate) use self::audit::open_audit_log;
 use self::database::Database;
 pub(crate) use self::inspect::inspect;
 use crate::OpenError;

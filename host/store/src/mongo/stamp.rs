@@ -1,7 +1,10 @@
 use async_trait::async_trait;
 use lucid_model::id::FamilyId;
 use lucid_ports::{Environment, Stamp, StampStore, StoreError};
-use mongodb::bson::doc;
+use mongodb::{
+    Collection,
+    bson::{Document, doc},
+};
 
 use super::{
     MongoStore,
@@ -23,6 +26,11 @@ fn read(fields: Fields<'_>) -> Result<Stamp, Fault> {
     })
 }
 
+/// The stamp, if the database has one.
+pub(super) async fn find(meta: &Collection<Document>) -> Result<Option<Stamp>, Fault> {
+    meta.find_one(doc! { "_id": "stamp" }).await?.map(|document| read(Fields::of(&document))).transpose()
+}
+
 impl MongoStore {
     async fn stamp(&self, fresh: &Stamp) -> Result<Stamp, Fault> {
         let meta = self.collection(META);
@@ -36,8 +44,7 @@ impl MongoStore {
             Err(fault) if fault.is_duplicate() || fault.is_ambiguous() => {}
             Err(fault) => return Err(fault),
         }
-        let stamp = meta.find_one(doc! { "_id": "stamp" }).await?;
-        read(Fields::of(&stamp.ok_or_else(|| Fault::Bad("the stamp is missing".to_owned()))?))
+        find(&meta).await?.ok_or_else(|| Fault::Bad("the stamp is missing".to_owned()))
     }
 }
 

@@ -1,7 +1,9 @@
 //! The suite on a MongoDB server, and what only several processes can break.
 
+mod catalogue;
 mod drain;
 mod opening;
+mod plans;
 mod server;
 
 use std::sync::Arc;

@@ -3,12 +3,13 @@
 
 use std::collections::HashSet;
 
+use futures::future::try_join_all;
 use lucid_model::node::{Node, NodeCaps, network_of};
-use mongodb::bson::{Bson, doc};
+use mongodb::bson::{Document, doc};
 
 use super::{
     super::{MongoStore, fault::Fault, fields, page::collect},
-    NODES,
+    NODES, at_ip,
 };
 
 /// One of the free places below `limit`. Which one differs from node to node, so that those that come at once seldom
@@ -21,8 +22,7 @@ pub(crate) fn free_place(taken: &HashSet<u32>, limit: u32, node: &Node) -> Optio
 
 /// What a place is counted by: `owner:…`, `ip:…`, …
 struct Shared {
-    field: &'static str,
-    value: Bson,
+    by: Document,
     key: String,
 }
 
@@ -30,13 +30,17 @@ struct Shared {
 type Limit = fn(&NodeCaps, bool) -> u64;
 
 fn shared(node: &Node) -> [(Option<Shared>, Limit); 4] {
-    let text = |field: &'static str, value: String| Shared { field, key: format!("{field}:{value}:"), value: Bson::String(value) };
-    let owner = Shared { field: "owner", value: fields::id(node.owner.0), key: format!("owner:{}:", node.owner) };
+    let owner = Shared { by: doc! { "owner": fields::id(node.owner.0) }, key: format!("owner:{}:", node.owner) };
+    let ip = node.address.map(|at| Shared { by: at_ip(at.ip), key: format!("ip:{}:", at.ip) });
+    let network = node.address.map(|at| network_of(at.ip));
+    let network = network.map(|network| Shared { key: format!("network:{network}:"), by: doc! { "network": network } });
+    let wallet = node.wallet.map(|wallet| wallet.address.to_string());
+    let wallet = wallet.map(|wallet| Shared { key: format!("wallet_address:{wallet}:"), by: doc! { "wallet_address": wallet } });
     [
         (Some(owner), |caps, _| caps.per_owner),
-        (node.address.map(|at| text("ip", at.ip.to_string())), |caps, v4| if v4 { caps.per_ipv4 } else { 0 }),
-        (node.address.map(|at| text("network", network_of(at.ip))), |caps, v4| if v4 { caps.per_ipv4_24 } else { caps.per_ipv6_64 }),
-        (node.wallet.map(|wallet| text("wallet_address", wallet.address.to_string())), |caps, _| caps.per_wallet),
+        (ip, |caps, v4| if v4 { caps.per_ipv4 } else { 0 }),
+        (network, |caps, v4| if v4 { caps.per_ipv4_24 } else { caps.per_ipv6_64 }),
+        (wallet, |caps, _| caps.per_wallet),
     ]
 }
 
@@ -49,18 +53,23 @@ impl MongoStore {
     /// A free place under each cap; `None` if one was full in the meantime.
     pub(super) async fn free_places(&self, node: &Node, caps: &NodeCaps) -> Result<Option<Vec<String>>, Fault> {
         let v4 = node.address.is_some_and(|at| at.ip.to_canonical().is_ipv4());
-        let mut places = Vec::new();
-        for (shared, limit) in shared(node) {
-            let (Some(Shared { field, value, key }), Ok(limit)) = (shared, u32::try_from(limit(caps, v4))) else { continue };
-            if limit == 0 {
-                continue;
-            }
-            let held = self.collection(NODES).find(doc! { "live": true, field: value }).projection(doc! { "places": 1 }).await?;
+        let nodes = self.collection(NODES);
+        let looked = shared(node).into_iter().filter_map(|(shared, limit)| {
+            let limit = u32::try_from(limit(caps, v4)).ok().filter(|limit| *limit > 0)?;
+            Some((shared?, limit))
+        });
+        let nodes = &nodes;
+        let looked = looked.map(|(Shared { mut by, key }, limit)| async move {
+            by.insert("live", true);
+            let held = nodes.find(by).projection(doc! { "places": 1 }).await?;
             let held = collect(held, |fields| fields.texts("places")).await?;
-            let taken = held.iter().flatten().filter_map(|place| place.strip_prefix(&key)?.parse().ok()).collect();
-            let Some(free) = free_place(&taken, limit, node) else { return Ok(None) };
-            places.push(format!("{key}{free}"));
-        }
-        Ok(Some(places))
+            // Those that were registered before there was a cap have no place, and count all the same.
+            if held.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+                return Ok::<_, Fault>(None);
+            }
+            let taken: HashSet<u32> = held.iter().flatten().filter_map(|place| place.strip_prefix(&key)?.parse().ok()).collect();
+            Ok(free_place(&taken, limit, node).map(|free| format!("{key}{free}")))
+        });
+        Ok(try_join_all(looked).await?.into_iter().collect())
     }
 }
