@@ -289,13 +289,20 @@ fn the_log_of_a_mongodb_store_is_verified_beside_two_writers_and_what_was_change
     lucid.create_pool("east");
     lucid.crash_and_restart();
     lucid.create_pool("west");
-    let last = |name: &str| lucid.get("/api/v1/audit/heads")[name].clone();
-    let (code, found) = eventually("a seal of everything", || {
-        let (code, found) = verify_store(&lucid, &[]);
-        (found["entries_unsealed"] == 0).then_some((code, found))
-    });
+    let sealed = || {
+        // Reading the log drains what documents carry; from then on it is there for who only looks.
+        let total = lucid.get("/api/v1/audit")["pagination"]["total"].as_u64();
+        eventually("a seal of everything", || {
+            let (code, found) = verify_store(&lucid, &[]);
+            (found["entries_unsealed"] == 0 && found["entries"].as_u64() >= total).then_some((code, found))
+        })
+    };
+    sealed();
+    lucid.create_pool("north");
+    let (code, found) = sealed();
     // The chain of the process that was killed does not move any more, and is not named again.
-    assert_eq!((last("heads").as_array().map(Vec::len), last("last_seal")["heads"].as_array().map(Vec::len)), (Some(2), Some(1)));
+    let heads = lucid.get("/api/v1/audit/heads");
+    assert_eq!((heads["heads"].as_array().map(Vec::len), heads["last_seal"]["heads"].as_array().map(Vec::len)), (Some(2), Some(1)), "{heads}");
     assert_eq!((code, &found["intact"], found["heads"].as_array().map(Vec::len)), (Some(0), &json!(true), Some(2)), "{found}");
     assert_eq!(found["entries"], lucid.get("/api/v1/audit")["pagination"]["total"]);
     // While registrations come in, it is intact at each look.
@@ -319,11 +326,9 @@ fn the_log_of_a_mongodb_store_is_verified_beside_two_writers_and_what_was_change
     };
     let (code, text) = shown(&[]);
     let entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(
-        (code, entries.len(), &entries[1]["subject"]),
-        (Some(0), 2, &lucid.get("/api/v1/pools?sort=created_at")["pools"][0]["pool_id"]),
-        "{text}"
-    );
+    let pools = lucid.get("/api/v1/pools?limit=100");
+    let is_pool = |entry: &Value| pools["pools"].as_array().unwrap().iter().any(|pool| pool["pool_id"] == entry["subject"]);
+    assert!(code == Some(0) && entries.len() == 3 && entries.iter().all(is_pool), "{text}");
     assert_eq!(shown(&["--from", "yesterday"]).0, Some(2));
     assert_eq!(Process::start(&["audit", "verify", "--store", "nothing://x"], &[], false).output().0, Some(2));
 

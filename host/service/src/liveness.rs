@@ -45,7 +45,7 @@ impl Service {
             // Other replicas may have heard them: the store has the last report, whoever took it.
             let last = self.store().live_states(some).await?;
             let elsewhere = some.iter().zip(last).filter_map(|(id, live)| Some((*id, now.ms_since(live?.last_seen))));
-            let elsewhere: BTreeMap<_, _> = elsewhere.filter(|(_, ago_ms)| *ago_ms < self.config.silence_ms).collect();
+            let elsewhere: BTreeMap<_, _> = elsewhere.filter(|(_, ago_ms)| ago_ms.abs() < self.config.silence_ms).collect();
             gone += self.silence(some.iter().copied().filter(|id| !elsewhere.contains_key(id)).collect()).await?;
             let mut heard = self.last_heard_ms.lock();
             for (id, ago_ms) in elsewhere {

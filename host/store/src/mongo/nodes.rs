@@ -156,13 +156,25 @@ impl MongoStore {
             }
             Ok(nodes.count_documents(filter).await?)
         };
-        let (same_owner, same_ip, same_network, same_wallet) = try_join!(
+        let (same_owner, (same_ip, same_network), same_wallet) = try_join!(
             of(Some(doc! { "owner": fields::id(newcomer.owner.0) })),
-            of(newcomer.ip.map(at_ip)),
-            of(newcomer.ip.map(|ip| doc! { "network": network_of(ip) })),
+            self.neighbours(newcomer.ip, except),
             of(newcomer.wallet.map(|wallet| doc! { "wallet_address": wallet.to_string() })),
         )?;
         Ok(SiblingCounts { same_owner, same_ip, same_network, same_wallet })
+    }
+
+    /// Live nodes at an address, and in its network: read by the network, whose index every server uses.
+    async fn neighbours(&self, ip: Option<IpAddr>, except: Option<NodeId>) -> Result<(u64, u64), Fault> {
+        let Some(ip) = ip else { return Ok((0, 0)) };
+        let found = self.collection(NODES).find(doc! { "live": true, "network": network_of(ip) }).projection(doc! { "ip": 1 }).await?;
+        let found = collect(found, |fields| Ok((fields.id("_id", NodeId)?, fields.text("ip")?))).await?;
+        let (mut at_ip, mut in_network) = (0, 0);
+        for (_, other) in found.iter().filter(|(id, _)| Some(*id) != except) {
+            in_network += 1;
+            at_ip += u64::from(*other == ip.to_string());
+        }
+        Ok((at_ip, in_network))
     }
 
     /// How many live nodes have each value of a field.

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 
 use futures::future::try_join_all;
 use lucid_model::node::{Node, NodeCaps, network_of};
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     super::{MongoStore, fault::Fault, fields, page::collect},
-    NODES, at_ip,
+    NODES,
 };
 
 /// One of the free places below `limit`. Which one differs from node to node, so that those that come at once seldom
@@ -23,6 +23,8 @@ pub(crate) fn free_place(taken: &HashSet<u32>, limit: u32, node: &Node) -> Optio
 /// What a place is counted by: `owner:…`, `ip:…`, …
 struct Shared {
     by: Document,
+    /// Of what is found by that, only this address.
+    ip: Option<String>,
     key: String,
 }
 
@@ -30,12 +32,15 @@ struct Shared {
 type Limit = fn(&NodeCaps, bool) -> u64;
 
 fn shared(node: &Node) -> [(Option<Shared>, Limit); 4] {
-    let owner = Shared { by: doc! { "owner": fields::id(node.owner.0) }, key: format!("owner:{}:", node.owner) };
-    let ip = node.address.map(|at| Shared { by: at_ip(at.ip), key: format!("ip:{}:", at.ip) });
-    let network = node.address.map(|at| network_of(at.ip));
-    let network = network.map(|network| Shared { key: format!("network:{network}:"), by: doc! { "network": network } });
-    let wallet = node.wallet.map(|wallet| wallet.address.to_string());
-    let wallet = wallet.map(|wallet| Shared { key: format!("wallet_address:{wallet}:"), by: doc! { "wallet_address": wallet } });
+    let shared = |field: &str, value: Bson, key: String| Shared { by: doc! { field: value }, ip: None, key };
+    let owner = shared("owner", fields::id(node.owner.0), format!("owner:{}:", node.owner));
+    let text = |field: &str, value: String| shared(field, Bson::String(value.clone()), format!("{field}:{value}:"));
+    let network = node.address.map(|at| text("network", network_of(at.ip)));
+    let ip = node.address.map(|at| {
+        let by = doc! { "network": network_of(at.ip) };
+        Shared { by, ip: Some(at.ip.to_string()), key: format!("ip:{}:", at.ip) }
+    });
+    let wallet = node.wallet.map(|wallet| text("wallet_address", wallet.address.to_string()));
     [
         (Some(owner), |caps, _| caps.per_owner),
         (ip, |caps, v4| if v4 { caps.per_ipv4 } else { 0 }),
@@ -59,15 +64,16 @@ impl MongoStore {
             Some((shared?, limit))
         });
         let nodes = &nodes;
-        let looked = looked.map(|(Shared { mut by, key }, limit)| async move {
+        let looked = looked.map(|(Shared { mut by, ip, key }, limit)| async move {
             by.insert("live", true);
-            let held = nodes.find(by).projection(doc! { "places": 1 }).await?;
-            let held = collect(held, |fields| fields.texts("places")).await?;
+            let held = nodes.find(by).projection(doc! { "places": 1, "ip": 1 }).await?;
+            let mut held = collect(held, |fields| Ok((fields.text_or_none("ip")?, fields.texts("places")?))).await?;
+            held.retain(|(held_ip, _)| ip.is_none() || *held_ip == ip);
             // Those that were registered before there was a cap have no place, and count all the same.
             if held.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
                 return Ok::<_, Fault>(None);
             }
-            let taken: HashSet<u32> = held.iter().flatten().filter_map(|place| place.strip_prefix(&key)?.parse().ok()).collect();
+            let taken: HashSet<u32> = held.iter().flat_map(|(_, places)| places).filter_map(|place| place.strip_prefix(&key)?.parse().ok()).collect();
             Ok(free_place(&taken, limit, node).map(|free| format!("{key}{free}")))
         });
         Ok(try_join_all(looked).await?.into_iter().collect())
