@@ -34,12 +34,13 @@ perf: ## a 30 s run against the floors: registrations, PoOT, collection; exit 1 
 	cargo build --locked --release --bin lucid --example perf
 	./target/release/examples/perf ./target/release/lucid
 
-bench: ## measure: policy calls against plain Rust and CEL, the API against bare axum and the disk, swaps under load, the copy of a store
+bench: ## measure: policies against plain Rust and CEL, the API against bare axum and the disk, swaps, copies, MongoDB against its driver
 	cargo bench --locked
-	cargo build --locked --release --bin lucid --example api --example swap --example store_copy
+	cargo build --locked --release --bin lucid --example api --example swap --example store_copy --example mongo
 	./target/release/examples/api ./target/release/lucid
 	./target/release/examples/swap ./target/release/lucid
 	./target/release/examples/store_copy
+	./target/release/examples/mongo ./target/release/lucid
 
 plugins: ## rebuild the policies from source into policies/
 	scripts/build-plugins.sh

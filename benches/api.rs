@@ -19,7 +19,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use service::{Service, fsyncs_a_second, ms, percentile, start, token};
+use service::{Service, fsyncs_a_second, ms, percentile, start_with, token};
 use wire::{Wire, request};
 
 /// Connections that ask at once.
@@ -177,7 +177,7 @@ async fn lists(service: &Service) -> Vec<(Duration, String)> {
 }
 
 async fn run(lucid: &Path) {
-    let service = start(lucid, tempfile::tempdir().unwrap());
+    let service = start_with(lucid, tempfile::tempdir().unwrap(), &[]);
     let fsyncs = fsyncs_a_second(service.dir.path());
     println!("disk: {fsyncs:.0} fsyncs/s");
     let bare = bare().await;

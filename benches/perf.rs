@@ -15,7 +15,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use service::{Service, fsyncs_a_second, ms, now, percentile, start, token};
+use service::{Service, fsyncs_a_second, ms, now, percentile, start_with, token};
 use tokio::task::JoinSet;
 
 /// Clients that register at once.
@@ -117,7 +117,7 @@ fn collection(lucid: &Path, service: &Service) -> Duration {
 fn main() -> ExitCode {
     let lucid = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "target/release/lucid".into()));
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cold = start(&lucid, tempfile::tempdir().unwrap());
+    let cold = start_with(&lucid, tempfile::tempdir().unwrap(), &[]);
     let ready_cold = cold.ready_in;
     // A second start of the same store: everything is in the cache.
     let service = cold.restart(&lucid);

@@ -21,7 +21,7 @@ use std::{
 
 use lucid_model::time::TimeMs;
 use serde_json::{Value, json};
-use service::{fsyncs_a_second, ms, now, percentile, start, token};
+use service::{fsyncs_a_second, ms, now, percentile, start_with, token};
 use wire::{Wire, request};
 
 /// Connections that score at once.
@@ -122,7 +122,7 @@ fn told(what: &str, scored: &[Scored]) -> Duration {
 }
 
 async fn run(lucid: &Path) {
-    let service = start(lucid, tempfile::tempdir().unwrap());
+    let service = start_with(lucid, tempfile::tempdir().unwrap(), &[]);
     println!("disk: {:.0} fsyncs/s", fsyncs_a_second(service.dir.path()));
     let address: SocketAddr = service.base.strip_prefix("http://").unwrap().parse().unwrap();
     let mut operator = Operator { wire: Wire::connect(address).await, admin: token("admin", "super_admin") };

@@ -27,13 +27,13 @@ impl Drop for Service {
 }
 
 /// Starts the service with every limit and cap off.
-pub fn start(lucid: &Path, dir: tempfile::TempDir) -> Service {
+pub fn start_with(lucid: &Path, dir: tempfile::TempDir, more: &[(&str, &str)]) -> Service {
     let off = ["OWNER", "IP", "IPV4_24", "IPV6_64", "WALLET"].map(|what| format!("LUCID_AUTH_NODES_PER_{what}_MAX"));
     let unlimited = ["ADMIN", "PAYOUTS", "POOT", "REGISTRATIONS", "OTHER"].map(|class| format!("LUCID_LIMITS_{class}_PER_MIN"));
     let settings = [("JWT_SECRET", SECRET), ("RAIL", "sandbox"), ("NODE_MANAGEMENT_PORT", "0"), ("LUCID_SERVER_BIND", "127.0.0.1")];
     let started = Instant::now();
     let mut command = Command::new(lucid);
-    command.args(["serve", "--data"]).arg(dir.path().join("data")).env_clear().envs(settings);
+    command.args(["serve", "--data"]).arg(dir.path().join("data")).env_clear().envs(settings).envs(more.iter().copied());
     command.envs(off.iter().chain(&unlimited).map(|name| (name.as_str(), "0")));
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -56,7 +56,7 @@ impl Service {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         std::fs::rename(self.dir.path().join("data"), moved.path().join("data")).unwrap();
-        start(lucid, moved)
+        start_with(lucid, moved, &[])
     }
 
     pub fn resident_mib(&self) -> f64 {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{epoch::PeriodLength, id::FamilyId, money::MicroUsdt, node::NodeCaps, payout::Deadlines, score::Ppm};
 use lucid_ports::{Chain, Coordinator, Environment, GatewayKeys, PaymentRail, RateLimiter, Stamp, Store};
@@ -29,7 +29,7 @@ use crate::{
     import::Importer,
     open_files,
     ports::{ServiceKey, SystemClock, SystemEntropy},
-    secrets,
+    secrets, stamp,
 };
 
 /// Upper bounds of latency buckets, in seconds.
@@ -78,7 +78,7 @@ pub async fn compose(config: &Config) -> Result<App> {
     let store = lucid_store::open(&config.store.url).await.map_err(unusable)?;
     let sandbox = sandbox(config, data.join("sandbox"))?;
     let (rail, environment) = rail(config, sandbox.as_ref())?;
-    let family = stamp(store.as_ref(), environment, rail.as_deref()).await?;
+    let family = stamped(store.as_ref(), environment, rail.as_deref()).await?;
     let ports = Ports {
         store,
         policies: engine(config, data.join("cache"))?,
@@ -343,22 +343,17 @@ fn chain(config: &Config, sandbox: Option<&Sandbox>) -> Result<Option<Arc<dyn Ch
 }
 
 /// Sandbox and live never meet: what the store was made for must be what it is used for.
-async fn stamp(store: &dyn Store, environment: Environment, rail: Option<&dyn PaymentRail>) -> Result<FamilyId> {
-    let name = rail.map_or(environment.name(), PaymentRail::name).to_owned();
-    let network = if environment == Environment::Sandbox { "sandbox" } else { "mainnet" };
-    let fresh = Stamp { environment, network: network.into(), rail: name.clone(), family: FamilyId(uuid::Uuid::now_v7()) };
-    let found = store.stamp_or(fresh.clone()).await?;
-    if (found.environment, &found.network) != (fresh.environment, &fresh.network) {
-        bail!(ConfigError(format!(
-            "the store was made for {} ({}), and is now used for {} ({})",
-            found.environment.name(),
-            found.network,
-            environment.name(),
-            network
-        )));
+async fn stamped(store: &dyn Store, environment: Environment, rail: Option<&dyn PaymentRail>) -> Result<FamilyId> {
+    let rail = rail.map(PaymentRail::name);
+    let fresh = Stamp {
+        environment,
+        network: stamp::network(environment).into(),
+        rail: rail.unwrap_or(environment.name()).to_owned(),
+        family: FamilyId(uuid::Uuid::now_v7()),
+    };
+    let found = store.stamp_or(fresh).await?;
+    match stamp::misfit(&found, environment, rail) {
+        Some(misfit) => Err(ConfigError(misfit).into()),
+        None => Ok(found.family),
     }
-    if rail.is_some() && found.rail != name && found.rail != environment.name() {
-        return Err(anyhow!(ConfigError(format!("the store was made for rail {:?}, and is now used with {name:?}", found.rail))));
-    }
-    Ok(found.family)
 }

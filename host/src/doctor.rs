@@ -1,8 +1,9 @@
-//! What may be wrong before or while the service runs, looked at from outside: nothing is changed, and a store in use
-//! is left alone.
+//! What may be wrong before or while the service runs, looked at from outside: nothing of the service's is changed, and
+//! a store in use is left alone.
 
 mod finding;
 mod machine;
+mod mongo;
 mod neighbours;
 mod redis;
 mod store;
@@ -30,10 +31,14 @@ pub async fn examine(flags: &Flags) -> Vec<Finding> {
         }
     };
     let mut findings = vec![configuration(&config), machine::open_files(&config)];
-    findings.extend(store::examine(&config).await);
-    findings.extend(machine::disk(config.data_dir()));
     let mut clocks = Clocks::default();
-    findings.push(redis::examine(&config, &mut clocks).await);
+    if config.store.url.starts_with("mongodb") {
+        findings.extend(mongo::examine(&config, &mut clocks).await);
+    } else {
+        findings.extend(store::examine(&config));
+    }
+    findings.extend(machine::disk(config.data_dir()));
+    findings.extend(redis::examine(&config, &mut clocks).await);
     findings.extend(neighbours::examine(&config, &mut clocks).await);
     findings.push(skew(&clocks));
     findings

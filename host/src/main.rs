@@ -15,6 +15,7 @@ mod open_files;
 mod ports;
 mod replicas;
 mod secrets;
+mod stamp;
 mod tasks;
 mod up;
 

@@ -29,6 +29,8 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
 /// Between two looks for parties that rate limits need not remember any more.
 const FORGET_INTERVAL: Duration = Duration::from_secs(10);
+/// Between two looks for nodes that other replicas brought to life: if those end, somebody has to notice silence.
+const FLEET_INTERVAL: Duration = Duration::from_secs(60);
 /// What the alert about the gateway's keys is about.
 const GATEWAY_KEYS: &str = "gateway_keys";
 
@@ -87,7 +89,9 @@ impl Tasks {
         if config.coordination.redis_url.is_none() {
             return;
         }
-        let (coordinator, service, stop) = (Arc::clone(&self.coordinator), Arc::clone(&self.service), self.stop.clone());
+        let service = Arc::clone(&self.service);
+        self.every("fleet", FLEET_INTERVAL, &service, |s| async move { s.watch_fleet().await.map(|()| false) });
+        let (coordinator, stop) = (Arc::clone(&self.coordinator), self.stop.clone());
         self.spawn(replicas::COORDINATION, replicas::watch(Arc::clone(&coordinator), service, stop.clone()));
         self.spawn("replicas-told", replicas::tell(Arc::clone(&coordinator), Arc::clone(api), stop.clone()));
         self.spawn("replicas-heard", replicas::hear(coordinator, Arc::clone(api), policies, stop));

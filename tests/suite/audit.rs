@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Lucid, Process, eventually, node::TestNode, now_ms};
+use crate::support::{Lucid, Process, eventually, mongo::MongoServer, node::TestNode, now_ms};
 
 /// The whole log, in the order of its chain. Pages are by time, so that an entry that comes in between can move
 /// another one from page to page: then it is read again.
@@ -62,6 +62,14 @@ pub fn verify(lucid: &Lucid, more: &[&str]) -> (Option<i32>, Value) {
     let data = lucid.data();
     let args = [&["audit", "verify", "--data", data.to_str().unwrap(), "--output", "json"], more].concat();
     let (code, text) = Process::start(&args, &[], false).output();
+    (code, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// The same of the store that a service was told of.
+pub fn verify_store(lucid: &Lucid, more: &[&str]) -> (Option<i32>, Value) {
+    let (data, store) = (lucid.data(), lucid.setting("MONGODB_URI"));
+    let args = [&["audit", "verify", "--data", data.to_str().unwrap(), "--output", "json"], more].concat();
+    let (code, text) = Process::start(&args, &[("MONGODB_URI", &store)], false).output();
     (code, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
@@ -270,4 +278,63 @@ fn a_kill_leaves_a_chain_that_verifies() {
         assert!(code == Some(0) && again["entries"].as_u64() >= found["entries"].as_u64(), "{again}");
     }
     check_entries_fit_together(&lucid, &["node"]);
+}
+
+#[test]
+fn the_log_of_a_mongodb_store_is_verified_beside_two_writers_and_what_was_changed_is_named() {
+    let Some(server) = MongoServer::start() else { return };
+    let database = server.database();
+    let settings = [("RAIL", "sandbox"), ("LUCID_AUDIT_SEAL_INTERVAL_S", "1"), ("MONGODB_URI", database.as_str())];
+    let mut lucid = Lucid::serve_with(&settings);
+    lucid.create_pool("east");
+    lucid.crash_and_restart();
+    lucid.create_pool("west");
+    let sealed = || {
+        // Reading the log drains what documents carry; from then on it is there for who only looks.
+        let total = lucid.get("/api/v1/audit")["pagination"]["total"].as_u64();
+        eventually("a seal of everything", || {
+            let (code, found) = verify_store(&lucid, &[]);
+            (found["entries_unsealed"] == 0 && found["entries"].as_u64() >= total).then_some((code, found))
+        })
+    };
+    sealed();
+    lucid.create_pool("north");
+    let (code, found) = sealed();
+    // The chain of the process that was killed does not move any more, and is not named again.
+    let heads = lucid.get("/api/v1/audit/heads");
+    assert_eq!((heads["heads"].as_array().map(Vec::len), heads["last_seal"]["heads"].as_array().map(Vec::len)), (Some(2), Some(1)), "{heads}");
+    assert_eq!((code, &found["intact"], found["heads"].as_array().map(Vec::len)), (Some(0), &json!(true), Some(2)), "{found}");
+    assert_eq!(found["entries"], lucid.get("/api/v1/audit")["pagination"]["total"]);
+    // While registrations come in, it is intact at each look.
+    let owner = lucid.token("alice", "node_operator");
+    thread::scope(|scope| {
+        let (base, owner) = (&lucid.base, &owner);
+        scope.spawn(move || {
+            for port in 0..15 {
+                let answer = crate::support::attempt("POST", &format!("{base}/api/v1/nodes"), owner, Some(&plain_node(9_000 + port)));
+                assert!(answer.is_some());
+            }
+        });
+        for _ in 0..3 {
+            let (code, found) = verify_store(&lucid, &[]);
+            assert_eq!((code, &found["intact"]), (Some(0), &json!(true)), "{found}");
+        }
+    });
+    let shown = |more: &[&str]| {
+        let args = [&["audit", "list", "--store", database.as_str(), "--action", "pool.create", "--order", "asc", "--output", "json"], more].concat();
+        Process::start(&args, &[], false).output()
+    };
+    let (code, text) = shown(&[]);
+    let entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let pools = lucid.get("/api/v1/pools?limit=100");
+    let is_pool = |entry: &Value| pools["pools"].as_array().unwrap().iter().any(|pool| pool["pool_id"] == entry["subject"]);
+    assert!(code == Some(0) && entries.len() == 3 && entries.iter().all(is_pool), "{text}");
+    assert_eq!(shown(&["--from", "yesterday"]).0, Some(2));
+    assert_eq!(Process::start(&["audit", "verify", "--store", "nothing://x"], &[], false).output().0, Some(2));
+
+    let place = server.change(&database, "audit", &json!({ "action": "pool.create" }), &json!({ "$set": { "actor": "nobody" } }));
+    assert_eq!(place, 1);
+    let (code, found) = verify_store(&lucid, &[]);
+    let flaw = found["flaw"].as_str().unwrap_or_default();
+    assert!(code == Some(1) && flaw.contains("are not those it was made over"), "{found}");
 }

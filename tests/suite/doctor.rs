@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Lucid, Process, SECRET, redis::RedisServer};
+use crate::support::{Lucid, Process, SECRET, mongo::MongoServer, redis::RedisServer};
 
 /// Exit code and findings.
 fn doctor(data: &Path, settings: &[(&str, &str)]) -> (Option<i32>, Vec<Value>) {
@@ -45,6 +45,43 @@ fn a_stamp_that_does_not_fit_is_a_failure() {
     assert_eq!((code, level(&findings, "stamp")), (Some(1), "fail"), "{findings:?}");
     assert!(finding(&findings, "stamp")["found"].as_str().unwrap().contains("made for sandbox"), "{findings:?}");
     assert!(finding(&findings, "stamp")["todo"].is_string());
+}
+
+#[test]
+fn a_mongodb_store_in_use_is_examined_and_what_somebody_changed_by_hand_is_named() {
+    let (Some(server), Some(redis)) = (MongoServer::start(), RedisServer::start()) else { return };
+    let (database, redis) = (server.database(), redis.url());
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [("MONGODB_URI", database.as_str()), ("REDIS_URI", redis.as_str())];
+    let (code, findings) = doctor(dir.path(), &settings);
+    assert_eq!((code, level(&findings, "indices"), level(&findings, "durable writes")), (Some(0), "warn", "ok"), "before: {findings:?}");
+    assert!(server.collections(&database).is_empty(), "nothing is left behind");
+
+    let lucid = Lucid::serve_with(&[("RAIL", "sandbox"), settings[0], settings[1]]);
+    let (code, findings) = doctor(&lucid.data(), &settings);
+    assert_eq!(code, Some(0), "{findings:?}");
+    let fine = ["durable writes", "database space", "indices", "stamp", "policies", "bundles", "redis", "redis latency", "redis memory", "clock"];
+    for check in fine {
+        assert_eq!(level(&findings, check), "ok", "{findings:?}");
+    }
+    // One server is a warning, unless it is of a replica set.
+    assert_ne!(level(&findings, "store"), "fail", "{findings:?}");
+    assert!(finding(&findings, "stamp")["found"].as_str().unwrap().contains("sandbox (sandbox), rail sandbox, family "), "{findings:?}");
+    let (code, findings) = doctor(&lucid.data(), &[settings[0], ("RAIL", "none")]);
+    assert_eq!((code, level(&findings, "stamp")), (Some(1), "fail"), "{findings:?}");
+
+    server.drop_index(&database, "nodes", "live_key");
+    let (code, findings) = doctor(&lucid.data(), &settings);
+    let found = finding(&findings, "indices")["found"].as_str().unwrap();
+    assert_eq!((code, level(&findings, "indices")), (Some(1), "fail"), "{findings:?}");
+    assert!(found.contains("nodes.live_key is missing (one live node a key)") && finding(&findings, "indices")["todo"].is_string(), "{found}");
+    assert_eq!(server.change(&database, "meta", &json!({ "_id": "stamp" }), &json!({ "$set": { "network": "elsewhere" } })), 1);
+    let (scoring, emptied) = (json!({ "policy.name": "observation-weighted" }), json!({ "$set": { "component_bytes": 0 } }));
+    assert_eq!(server.change(&database, "policy_versions", &scoring, &emptied), 1);
+    let (code, findings) = doctor(&lucid.data(), &settings);
+    assert_eq!((code, level(&findings, "stamp")), (Some(1), "fail"), "{findings:?}");
+    let found = finding(&findings, "bundles")["found"].as_str().unwrap();
+    assert!(level(&findings, "bundles") == "fail" && found.contains("observation-weighted@1.0.0: its component has digest"), "{found}");
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn payouts_survive(store: &[(&str, &str)], kills: u32) -> Lucid {
 
 /// Each completed payout is one transfer of its amount, each transfer a completed payout (I6, I9), and each node's
 /// books add up (I3).
-fn check_money(lucid: &Lucid, nodes: &[TestNode], transfers: &[Value]) {
+pub fn check_money(lucid: &Lucid, nodes: &[TestNode], transfers: &[Value]) {
     let mut paid: BTreeMap<String, i64> = BTreeMap::new();
     for transfer in transfers {
         let id = transfer["payout_id"].as_str().unwrap().to_owned();

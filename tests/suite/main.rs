@@ -22,6 +22,7 @@ mod policy_life;
 mod rails;
 mod rates;
 mod repeats;
+mod replicas;
 mod store;
 mod support;
 mod up;

@@ -207,6 +207,11 @@ impl Lucid {
         self._dir.path().join("data")
     }
 
+    /// A setting that it was started with.
+    pub fn setting(&self, name: &str) -> String {
+        self.settings.iter().find(|(set, _)| set == name).unwrap().1.clone()
+    }
+
     /// Changes a setting from the next start on.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.push((name.to_owned(), value.to_owned()));

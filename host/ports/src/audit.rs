@@ -12,7 +12,7 @@ use lucid_model::{
 use crate::{Page, PageRequest, StoreError};
 
 /// Which audit entries.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditFilter {
     /// By this actor.
     pub actor: Option<String>,

@@ -2,17 +2,36 @@
 
 mod verify;
 
+use std::collections::BTreeMap;
+
 use lucid_model::{
     audit::{
         chain::{ChainHead, ChainedEntry},
         seal::{Seal, SealStatement},
     },
-    id::Digest,
+    id::{AuditWriterId, Digest},
 };
 use lucid_ports::{AuditFilter, Page, PageRequest};
 
 pub use self::verify::{AuditProgress, AuditVerified, verify_audit};
 use crate::{Actor, Service, ServiceError};
+
+/// Every so many seals one names all chains, so that no more than these have to be read at a start.
+const SEALS_BETWEEN: u64 = 1_024;
+/// Seals read at once.
+const SEALS_AT_ONCE: u32 = 256;
+
+/// Whether a seal names the chains that did not move as well.
+fn names_all(seq: u64) -> bool {
+    seq % SEALS_BETWEEN == 1
+}
+
+/// What the seals up to one of them name: the newest end of each chain.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sealed {
+    seq: u64,
+    heads: BTreeMap<AuditWriterId, ChainHead>,
+}
 
 fn reader(actor: &Actor) -> Result<(), ServiceError> {
     if actor.sees_all() { Ok(()) } else { Err(ServiceError::Forbidden { why: "the audit log is about everybody" }) }
@@ -39,26 +58,47 @@ impl Service {
         Ok((self.store().audit_heads().await?, seal))
     }
 
-    /// Signs the ends of all chains, if one has moved since the last seal. `false` if none has, or another replica
-    /// was first.
+    /// Signs the ends of the chains that moved since the last seal. `false` if none has, or another replica was first.
+    /// What earlier seals name stays sealed: each seal has the digest of the one before.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn seal_audit(&self) -> Result<bool, ServiceError> {
         let last = self.store().last_audit_seal().await?;
+        let seq = last.as_ref().map_or(0, |seal| seal.statement.seq) + 1;
+        let sealed = self.sealed_heads(seq - 1).await?;
         let heads = self.store().audit_heads().await?;
-        if last.as_ref().map_or(heads.is_empty(), |seal| seal.statement.heads == heads) {
+        let mut named = heads.clone();
+        named.retain(|head| sealed.get(&head.writer) != Some(head));
+        if named.is_empty() {
             return Ok(false);
         }
         let statement = SealStatement {
             family: self.family,
-            seq: last.as_ref().map_or(0, |seal| seal.statement.seq) + 1,
+            seq,
             previous: last.as_ref().map_or(Digest::default(), Seal::digest),
             at: self.now(),
             key: self.public_key(),
-            heads,
+            heads: if names_all(seq) { heads } else { named },
         };
         let signature = self.ports.signer.sign(&statement.bytes());
         Ok(self.store().add_audit_seal(Seal { statement, signature }).await?)
+    }
+
+    /// The ends of chains as the seals up to `last` have them. What was read before is remembered.
+    async fn sealed_heads(&self, last: u64) -> Result<BTreeMap<AuditWriterId, ChainHead>, ServiceError> {
+        let mut sealed = self.sealed.lock().clone();
+        let all_named = last.saturating_sub(1) / SEALS_BETWEEN * SEALS_BETWEEN;
+        if sealed.seq < all_named || sealed.seq > last {
+            sealed = Sealed { seq: all_named, heads: BTreeMap::new() };
+        }
+        while sealed.seq < last {
+            let seals = self.store().audit_seals(sealed.seq, SEALS_AT_ONCE).await?;
+            let Some(newest) = seals.last() else { break };
+            sealed.seq = newest.statement.seq;
+            sealed.heads.extend(seals.iter().flat_map(|seal| &seal.statement.heads).map(|head| (head.writer, *head)));
+        }
+        self.sealed.lock().clone_from(&sealed);
+        Ok(sealed.heads)
     }
 }

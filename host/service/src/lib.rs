@@ -87,6 +87,8 @@ pub struct Service {
     /// When each active node was last heard of, on the monotonic clock; what liveness is judged by.
     last_heard_ms: Mutex<BTreeMap<NodeId, i64>>,
     challenges: Mutex<identity::Challenges>,
+    /// What the audit log's seals name, as far as they were read.
+    sealed: Mutex<audit::Sealed>,
     /// No payout is sent before this instant: the rail refused us.
     rail_paused_until: Mutex<TimeMs>,
     /// Alerts that are raised, so that each is said once.
@@ -104,6 +106,7 @@ impl Service {
             last_reports: Mutex::default(),
             last_heard_ms: Mutex::default(),
             challenges: Mutex::default(),
+            sealed: Mutex::default(),
             rail_paused_until: Mutex::default(),
             alerts: Mutex::default(),
         })

@@ -1,6 +1,11 @@
 //! Nodes that fall silent, and suspensions that end.
 
-use lucid_model::node::{Node, NodeEvent, NodeStatus};
+use std::collections::BTreeMap;
+
+use lucid_model::{
+    id::NodeId,
+    node::{Node, NodeEvent, NodeStatus},
+};
 use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest};
 
 use crate::{Service, ServiceError};
@@ -32,8 +37,26 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn sweep_silent(&self) -> Result<u32, ServiceError> {
-        let deadline = self.ports.clock.monotonic_ms() - self.config.silence_ms;
-        let silent: Vec<_> = self.last_heard_ms.lock().iter().filter(|(_, at)| **at <= deadline).map(|(node, _)| *node).collect();
+        let (now_ms, now) = (self.ports.clock.monotonic_ms(), self.now());
+        let deadline = now_ms - self.config.silence_ms;
+        let unheard: Vec<_> = self.last_heard_ms.lock().iter().filter(|(_, at)| **at <= deadline).map(|(node, _)| *node).collect();
+        let mut gone = 0;
+        for some in unheard.chunks(WALK_BATCH as usize) {
+            // Other replicas may have heard them: the store has the last report, whoever took it.
+            let last = self.store().live_states(some).await?;
+            let elsewhere = some.iter().zip(last).filter_map(|(id, live)| Some((*id, now.ms_since(live?.last_seen))));
+            let elsewhere: BTreeMap<_, _> = elsewhere.filter(|(_, ago_ms)| ago_ms.abs() < self.config.silence_ms).collect();
+            gone += self.silence(some.iter().copied().filter(|id| !elsewhere.contains_key(id)).collect()).await?;
+            let mut heard = self.last_heard_ms.lock();
+            for (id, ago_ms) in elsewhere {
+                // A clock that is ahead of ours makes nobody heard in the future.
+                heard.entry(id).and_modify(|at| *at = now_ms.saturating_sub(ago_ms.max(0)).max(*at));
+            }
+        }
+        Ok(gone)
+    }
+
+    async fn silence(&self, silent: Vec<NodeId>) -> Result<u32, ServiceError> {
         let mut gone = 0;
         for id in silent {
             let node = self.store().node(id).await?;

@@ -146,6 +146,10 @@ impl Service {
         sessions: Vec<Observation>,
     ) -> Result<(ReportOutcome, Node), ServiceError> {
         let (now, monotonic_ms) = (self.now(), self.ports.clock.monotonic_ms());
+        if node.status != NodeStatus::Active {
+            // It may have been another replica that ended its presence.
+            self.last_reports.lock().remove(&node.id);
+        }
         let witness = proof.is_some() && node.status == NodeStatus::Active;
         let (next, presence) = self.witness(node.id, witness, now, monotonic_ms);
         let signed = proof.is_some();

@@ -1,4 +1,5 @@
 mod list;
+mod place;
 mod verify;
 
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ pub struct AuditArgs {
 enum AuditCommand {
     /// Walk every entry, link and seal of a store, also while the service runs: exit 0 intact, 1 tampered with, 2 wrong use.
     Verify(verify::VerifyArgs),
-    /// List entries over the API.
+    /// List entries, over the API or of a store.
     List(list::ListArgs),
 }
 

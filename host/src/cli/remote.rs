@@ -5,6 +5,7 @@ use clap::Args;
 use lucid_wire::Client;
 
 use super::ca_pem;
+use crate::config::ConfigError;
 
 /// The service that a command talks to, and as whom.
 #[derive(Args)]
@@ -14,7 +15,7 @@ pub struct Remote {
     server: String,
     /// A file that holds the bearer token.
     #[arg(long, value_name = "FILE")]
-    token_file: PathBuf,
+    token_file: Option<PathBuf>,
     /// Certificates (PEM) that vouch for an https service, in place of those that this machine trusts.
     #[arg(long, value_name = "PEM")]
     ca_file: Option<PathBuf>,
@@ -23,7 +24,8 @@ pub struct Remote {
 impl Remote {
     /// A client with the token.
     pub fn client(&self) -> Result<Client> {
-        let token = std::fs::read_to_string(&self.token_file).with_context(|| format!("cannot read {}", self.token_file.display()))?;
+        let file = self.token_file.as_ref().ok_or_else(|| ConfigError("name the file of a token with --token-file".into()))?;
+        let token = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(Client::new(&self.server, ca_pem(self.ca_file.as_deref())?.as_deref())?.with_token(token.trim()))
     }
 }

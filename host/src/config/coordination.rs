@@ -19,7 +19,7 @@ pub struct Coordination {
 
 impl Default for Coordination {
     fn default() -> Self {
-        Self { redis_url: None, lease_ms: 15_000, timeout_ms: 500, policies_poll_ms: 10_000 }
+        Self { redis_url: None, lease_ms: 6_000, timeout_ms: 500, policies_poll_ms: 500 }
     }
 }
 

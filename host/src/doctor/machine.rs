@@ -11,9 +11,9 @@ use super::Finding;
 use crate::{config::Config, open_files};
 
 /// Free disk below which there is something to do soon.
-const FREE_BYTES_WARN: u64 = 2 << 30;
+pub const FREE_BYTES_WARN: u64 = 2 << 30;
 /// Free disk below which writes may fail today.
-const FREE_BYTES_MIN: u64 = 256 << 20;
+pub const FREE_BYTES_MIN: u64 = 256 << 20;
 /// Writes that are timed; the middle one counts.
 const SYNCS: usize = 9;
 /// What each of them writes.

@@ -1,21 +1,22 @@
-//! The store, as it lies there.
+//! The store, if it is a folder: as it lies there.
 
 use std::{path::Path, time::Duration};
 
 use lucid_model::policy::PolicyKind;
-use lucid_ports::{Environment, Stamp};
+use lucid_ports::Stamp;
 use lucid_store::{Inspection, Integrity, OpenError, StoreFile};
 
 use super::Finding;
-use crate::config::{Config, RailKind};
+use crate::{
+    config::Config,
+    stamp::{configured, misfit},
+};
 
 /// Longest time for the check of one file's pages.
 const CHECK_TIME_MAX: Duration = Duration::from_secs(10);
 
-pub async fn examine(config: &Config) -> Vec<Finding> {
-    if config.store.url.starts_with("mongodb") {
-        return vec![mongo(&config.store.url).await];
-    }
+/// A folder, or nothing but memory.
+pub fn examine(config: &Config) -> Vec<Finding> {
     if config.is_in_memory() {
         return vec![Finding::warn(
             "store",
@@ -40,15 +41,7 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     }
 }
 
-async fn mongo(url: &str) -> Finding {
-    match lucid_store::look_at_mongo(url).await {
-        Ok((version, database)) => Finding::ok("store", format!("MongoDB {version} answers; database {database}")),
-        Err(error @ OpenError::MongoNewerSchema { .. }) => Finding::fail("store", chain(&error), "use the newer binary that has written it"),
-        Err(error) => Finding::fail("store", chain(&error), "see that MONGODB_URI is right and the server's replica set has a primary"),
-    }
-}
-
-fn chain(error: &OpenError) -> String {
+pub fn chain(error: &OpenError) -> String {
     let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
     format!("{error}{cause}")
 }
@@ -88,19 +81,21 @@ fn integrity(file: &StoreFile) -> Finding {
     }
 }
 
-fn stamp(config: &Config, stamp: Option<&Stamp>) -> Finding {
-    let configured = if config.rail.kind == RailKind::Sandbox { Environment::Sandbox } else { Environment::Live };
+pub fn stamp(config: &Config, stamp: Option<&Stamp>) -> Finding {
+    let (environment, rail) = configured(config);
     match stamp {
         None => Finding::warn("stamp", "no service ever ran on it", "nothing: the first start writes it"),
-        Some(stamp) if stamp.environment != configured => {
-            let found = format!("the store was made for {}, and RAIL makes this {}", stamp.environment.name(), configured.name());
-            Finding::fail("stamp", found, "name the other store with --data, or mend RAIL: the two never meet")
-        }
-        Some(stamp) => Finding::ok("stamp", format!("{} ({}), rail {}", stamp.environment.name(), stamp.network, stamp.rail)),
+        Some(stamp) => match misfit(stamp, environment, rail) {
+            Some(misfit) => Finding::fail("stamp", misfit, "name the other store (--data, MONGODB_URI), or mend RAIL: the two never meet"),
+            None => {
+                let Stamp { environment, network, rail, family } = stamp;
+                Finding::ok("stamp", format!("{} ({network}), rail {rail}, family {}", environment.name(), family.0.simple()))
+            }
+        },
     }
 }
 
-fn policies(active: &[String]) -> Finding {
+pub fn policies(active: &[String]) -> Finding {
     let is_active = |kind: &str| active.iter().any(|active| active == kind);
     let missing: Vec<_> = PolicyKind::ALL.iter().map(|kind| kind.name()).filter(|kind| !is_active(kind)).collect();
     if missing.is_empty() {

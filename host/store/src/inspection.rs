@@ -1,6 +1,11 @@
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use lucid_ports::Stamp;
+use lucid_model::policy::{PolicyKind, PolicyRef, Scope};
+use lucid_ports::{AuditLog, Stamp};
 
 use crate::{OpenError, mongo, sqlite};
 
@@ -45,7 +50,7 @@ pub enum Integrity {
 ///
 /// # Errors
 /// [`OpenError`] if the URL is none that can be looked at, there is no store, or it is of another schema.
-pub fn inspect(url: &str, check_time_max: std::time::Duration) -> Result<Inspection, OpenError> {
+pub fn inspect(url: &str, check_time_max: Duration) -> Result<Inspection, OpenError> {
     match url.split_once("://") {
         Some(("sqlite", place)) if !place.is_empty() => sqlite::inspect(Path::new(place), check_time_max),
         Some((scheme, _)) => Err(OpenError::Scheme { scheme: scheme.to_owned() }),
@@ -53,10 +58,75 @@ pub fn inspect(url: &str, check_time_max: std::time::Duration) -> Result<Inspect
     }
 }
 
-/// Looks at a MongoDB database without opening it for use: the server's version and the database's name.
+/// What was found in a MongoDB database that was only looked at.
+#[derive(Debug, Clone)]
+pub struct MongoInspection {
+    /// The server's version.
+    pub version: String,
+    /// The database's name.
+    pub database: String,
+    /// Whether it is part of a replica set, so that a majority is more than this one server.
+    pub replicated: bool,
+    /// Whether a service ever used it.
+    pub used: bool,
+    /// Number of its schema: this binary's.
+    pub schema: i64,
+    /// How far the server's clock is ahead of this machine's, if it tells.
+    pub ahead_ms: Option<i64>,
+    /// Indices there have to be.
+    pub indices: usize,
+    /// Those that are not there, or are otherwise, each with what it is for.
+    pub wrong_indices: Vec<String>,
+    /// What it was made for; none if no service ever ran on it.
+    pub stamp: Option<Stamp>,
+    /// Every policy that is active.
+    pub active: Vec<ActiveBundle>,
+    /// Time until a write is on a majority's disks, or why there is none.
+    pub durable_write: Result<Duration, String>,
+    /// Its size, if the server tells.
+    pub room: Option<Room>,
+}
+
+/// A policy that is active.
+#[derive(Debug, Clone)]
+pub struct ActiveBundle {
+    /// For what.
+    pub kind: PolicyKind,
+    /// Where.
+    pub scope: Scope,
+    /// Which.
+    pub policy: PolicyRef,
+    /// What is wrong with what the store keeps of it.
+    pub flaw: Option<String>,
+}
+
+/// How much a database takes, and what is left on its disk.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Taken on disk.
+    pub stored_bytes: u64,
+    /// Left on the disk, if the server tells.
+    pub free_bytes: Option<u64>,
+}
+
+/// Looks at a MongoDB database without opening it for use. Of the service's collections none is written to; a scratch
+/// collection is made and removed, to see that writes are durable.
 ///
 /// # Errors
 /// [`OpenError`] if the URL is wrong, no server answers, or the database is of a newer schema.
-pub async fn look_at_mongo(url: &str) -> Result<(String, String), OpenError> {
-    mongo::look(url).await
+pub async fn inspect_mongo(url: &str) -> Result<MongoInspection, OpenError> {
+    mongo::inspect(url).await
+}
+
+/// Opens the audit log of a store for reading, also while services use it: nothing is written.
+///
+/// # Errors
+/// [`OpenError`] if the URL is wrong, there is no store, or it is of a schema that this binary does not read.
+pub async fn open_audit_log(url: &str) -> Result<Arc<dyn AuditLog>, OpenError> {
+    match url.split_once("://") {
+        Some(("sqlite", place)) if !place.is_empty() => sqlite::open_audit_log(Path::new(place)),
+        Some(("mongodb" | "mongodb+srv", _)) => mongo::open_audit_log(url).await,
+        Some((scheme, _)) => Err(OpenError::Scheme { scheme: scheme.to_owned() }),
+        None => Err(OpenError::NotAUrl { url: url.to_owned() }),
+    }
 }

@@ -19,9 +19,9 @@ use std::{
 
 use lucid_ports::Store;
 
-pub use inspection::{Inspection, Integrity, StoreFile, inspect, look_at_mongo};
+pub use inspection::{ActiveBundle, Inspection, Integrity, MongoInspection, Room, StoreFile, inspect, inspect_mongo, open_audit_log};
 pub use mongo::MongoStore;
-pub use sqlite::{Memory, SqliteStore, open_audit_log};
+pub use sqlite::{Memory, SqliteStore};
 pub use transfer::{CopyError, CopyProgress, CopyReport, Kind, KindReport, Step, Sum, compare, copy};
 
 /// Why a store could not be opened.

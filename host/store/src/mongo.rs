@@ -12,6 +12,7 @@ mod fields;
 mod frames;
 mod gate_reports;
 mod index;
+mod inspect;
 mod ledger;
 mod live;
 mod nodes;
@@ -36,18 +37,27 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use lucid_ports::AuditLog;
 use mongodb::{
     Client, Collection, Database,
     bson::{Document, doc},
     options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
 };
 
-pub(crate) use self::transfer::{is_marked, occupied};
+use parking_lot::Mutex;
+
 use self::{
-    audit::{Drain, chain::Chain},
+    audit::{AuditReader, Drain, chain::Chain},
     fault::Fault,
+    nodes::Together,
+    policies::InForce,
+    pools::Room,
+};
+pub(crate) use self::{
+    inspect::inspect,
+    transfer::{is_marked, occupied},
 };
 use crate::OpenError;
 
@@ -65,6 +75,10 @@ pub struct MongoStore {
     drain: Drain,
     /// What nodes that are copied into the database share; nobody else needs it.
     ranks: tokio::sync::Mutex<Option<transfer::Ranks>>,
+    together: Together,
+    room: Room,
+    /// What was active when it was last looked at.
+    in_force: Mutex<InForce>,
 }
 
 /// Connects to the database that `url` names, and pings it; nothing is created.
@@ -88,13 +102,14 @@ pub(crate) async fn place_of(url: &str) -> Result<String, OpenError> {
     Ok(format!("mongodb://{}/{}", hosts.join(","), options.default_database.as_deref().unwrap_or(DEFAULT_DATABASE)))
 }
 
-/// The server's version and the database's name, for who looks from outside; nothing is created.
-pub(crate) async fn look(url: &str) -> Result<(String, String), OpenError> {
+/// Opens the audit log of a database for reading, also while services use it: nothing is written.
+///
+/// # Errors
+/// [`OpenError`] if the URL is wrong, no server answers, or the database is of a newer schema.
+pub(crate) async fn open_audit_log(url: &str) -> Result<Arc<dyn AuditLog>, OpenError> {
     let database = connect(url).await?;
     schema::check_only(&database).await?;
-    let unusable = |source| OpenError::MongoDatabase { database: database.name().to_owned(), source };
-    let server = database.run_command(doc! { "buildInfo": 1 }).await.map_err(unusable)?;
-    Ok((server.get_str("version").unwrap_or("of unknown version").to_owned(), database.name().to_owned()))
+    Ok(Arc::new(AuditReader::new(database)))
 }
 
 impl MongoStore {
@@ -126,7 +141,8 @@ impl MongoStore {
     async fn over(database: Database) -> Result<Self, OpenError> {
         let chain = Chain::new(durable(&database, audit::LINKS), durable(&database, audit::ENTRIES));
         let drain = Drain::start(chain, audit::AUDITED.map(|name| durable(&database, name)));
-        let store = Self { database, drain, ranks: tokio::sync::Mutex::new(None) };
+        let together = Together::start(durable(&database, nodes::NODES), durable(&database, pools::POOLS));
+        let store = Self { database, drain, ranks: tokio::sync::Mutex::new(None), together, room: Room::default(), in_force: Mutex::default() };
         store.empty_removed_pools().await.map_err(|fault| unusable_by(&store.database, fault))?;
         Ok(store)
     }

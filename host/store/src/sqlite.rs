@@ -45,8 +45,9 @@ use std::{
 };
 
 use self::database::Database;
-pub use self::{audit::open_audit_log, memory::Memory};
+pub use self::memory::Memory;
 pub(crate) use self::{
+    audit::open_audit_log,
     inspect::inspect,
     transfer::{is_marked, occupied},
 };

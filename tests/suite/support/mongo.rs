@@ -5,6 +5,12 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
+use mongodb::{
+    Client, Database,
+    bson::{Document, serialize_to_document},
+};
+use serde_json::Value;
+
 /// Ends with the test: the script ends its server when its standard input does.
 pub struct MongoServer {
     uri: String,
@@ -61,6 +67,29 @@ impl MongoServer {
         let (scheme, rest) = place.split_once("://").unwrap();
         format!("{scheme}://{}/lucid-suite-{}{options}", rest.split('/').next().unwrap(), uuid::Uuid::now_v7().simple())
     }
+}
+
+/// What somebody with access to a database may do by hand.
+impl MongoServer {
+    /// Changes one document: how many.
+    pub fn change(&self, database: &str, collection: &str, filter: &Value, update: &Value) -> u64 {
+        let (filter, update) = (serialize_to_document(filter).unwrap(), serialize_to_document(update).unwrap());
+        super::block_on(async { open(database).await.collection::<Document>(collection).update_one(filter, update).await.unwrap().modified_count })
+    }
+
+    /// Drops an index.
+    pub fn drop_index(&self, database: &str, collection: &str, name: &str) {
+        super::block_on(async { open(database).await.collection::<Document>(collection).drop_index(name).await.unwrap() });
+    }
+
+    /// Names of its collections.
+    pub fn collections(&self, database: &str) -> Vec<String> {
+        super::block_on(async { open(database).await.list_collection_names().await.unwrap() })
+    }
+}
+
+async fn open(url: &str) -> Database {
+    Client::with_uri_str(url).await.unwrap().default_database().unwrap()
 }
 
 impl Drop for MongoServer {

@@ -1,4 +1,5 @@
-//! Seals: the ends of all chains, signed by the service. What a seal names cannot be cut off or replaced unnoticed.
+//! Seals: the ends of chains, signed by the service. What a seal names cannot be cut off or replaced unnoticed, and each
+//! seal has the digest of the one before: a chain that did not move need not be named again.
 
 use super::chain::ChainHead;
 use crate::{
@@ -24,7 +25,7 @@ pub struct SealStatement {
     pub at: TimeMs,
     /// Whose signature it has.
     pub key: PublicKey,
-    /// The end of every writer's chain, by writer.
+    /// The ends of chains that moved since the seal before, and perhaps of others, by writer.
     pub heads: Vec<ChainHead>,
 }
 

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use lucid_model::{
     audit::{
@@ -74,7 +74,7 @@ pub async fn verify_audit(log: &dyn AuditLog, trust: &Trust, told: &mut (dyn FnM
     let heads = log.audit_heads().await?;
     let progress = AuditProgress { entries_total: heads.iter().map(|head| head.total).sum(), ..AuditProgress::default() };
     let found = AuditVerified { progress, heads, last_seal: None, entries_unsealed: progress.entries_total, keys: Vec::new(), flaw: None };
-    let mut walk = Walk { log, told, found };
+    let mut walk = Walk { log, told, found, sealed: BTreeMap::new() };
     match walk.all(trust, seals).await {
         Ok(()) => {}
         Err(End::Flaw(flaw)) => walk.found.flaw = Some(flaw),
@@ -87,6 +87,8 @@ struct Walk<'a> {
     log: &'a dyn AuditLog,
     told: &'a mut (dyn FnMut(AuditProgress) + Send),
     found: AuditVerified,
+    /// Entries of each chain that are sealed.
+    sealed: BTreeMap<AuditWriterId, u64>,
 }
 
 impl Walk<'_> {
@@ -127,11 +129,16 @@ impl Walk<'_> {
 
     /// Entries that no chain has: behind a chain's end, or where no walk comes by.
     async fn stray(&self) -> Result<(), End> {
+        let mut newest = BTreeMap::new();
         for head in &self.found.heads {
-            let newest = self.log.audit_entries(head.writer, head.total, PAGE).await?;
-            let now = self.log.audit_heads().await?.into_iter().find(|now| now.writer == head.writer).map_or(0, |now| now.total);
-            if let Some(entry) = newest.iter().find(|entry| entry.place > now) {
-                return Err(Flaw::EntryUnlinked { writer: head.writer, place: entry.place }.into());
+            let behind = self.log.audit_entries(head.writer, head.total, PAGE).await?;
+            newest.extend(behind.last().map(|entry| (head.writer, entry.place)));
+        }
+        // Afterwards, and once: what was seen has a link by now.
+        let ends: BTreeMap<_, _> = self.log.audit_heads().await?.into_iter().map(|now| (now.writer, now.total)).collect();
+        for (writer, place) in newest {
+            if ends.get(&writer).is_none_or(|total| place > *total) {
+                return Err(Flaw::EntryUnlinked { writer, place }.into());
             }
         }
         let one = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
@@ -168,7 +175,9 @@ impl Walk<'_> {
             };
             SealVerifier::head(seal, named, found.first().filter(|link| link.seq == named.seq))?;
         }
-        let sealed: u64 = statement.heads.iter().map(|head| head.total).sum();
+        // Chains that did not move are as an earlier seal has them.
+        self.sealed.extend(statement.heads.iter().map(|head| (head.writer, head.total)));
+        let sealed: u64 = self.sealed.values().sum();
         self.found.entries_unsealed = self.found.progress.entries_total.saturating_sub(sealed);
         self.found.last_seal = Some((statement.seq, statement.at));
         if !self.found.keys.contains(&statement.key) {

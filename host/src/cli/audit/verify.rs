@@ -15,28 +15,30 @@ use lucid_model::{
     node::PublicKey,
 };
 use lucid_service::{AuditProgress, AuditVerified, verify_audit};
-use lucid_store::OpenError;
 use lucid_wire::audit::{AuditHeadBody, AuditHeadsBody};
 use serde_json::json;
 
-use super::super::{logs, runtime};
+use super::{
+    super::{logs, runtime},
+    place::{Place, open},
+};
 use crate::{config::ConfigError, secrets, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
-  lucid audit verify                           the store of `lucid up` in ./data
+  lucid audit verify                           the store that is configured (MONGODB_URI, lucid.toml), else ./data
   lucid audit verify --data /var/lib/lucid --output json
+  lucid audit verify --store mongodb://db1,db2,db3/lucid?replicaSet=rs --public-key 3b6a27bc…
   lucid audit verify --data backup --public-key 3b6a27bc…    a copy without the service's secrets
   lucid audit verify --seal heads.json                       an answer of GET /api/v1/audit/heads, kept elsewhere
 
 The key that seals is shown by GET /api/v1/audit/heads. Name it (several times, if it was changed) when whoever could
-write to the folder could also have read or replaced secrets/service.key. Whoever has key and folder can make the log
-anew: a seal that was kept elsewhere shows it.")]
+write to the store could also have read or replaced secrets/service.key, and for each replica that has a key of its own.
+Whoever has key and store can make the log anew: a seal that was kept elsewhere shows it.")]
 pub struct VerifyArgs {
-    /// The folder of the store.
-    #[arg(long, default_value = "data")]
-    data: PathBuf,
-    /// A key that seals may be signed by, 64 hex digits; by default the one in the folder's secrets.
+    #[command(flatten)]
+    place: Place,
+    /// A key that seals may be signed by, 64 hex digits; by default the one in the secrets of --data.
     #[arg(long, value_name = "HEX", value_parser = public_key)]
     public_key: Vec<PublicKey>,
     /// A seal that was kept elsewhere, and has to be in the log: an answer of GET /api/v1/audit/heads.
@@ -55,22 +57,19 @@ fn public_key(text: &str) -> Result<PublicKey, String> {
 
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     logs("error", false);
-    if !args.data.join("core.db").is_file() {
-        return Err(ConfigError(format!("{} is not the folder of a store: it has no core.db", args.data.display())).into());
-    }
-    let (keys, origin) = trusted(args)?;
+    let (url, secrets) = args.place.find()?;
+    let (keys, origin) = trusted(args, &secrets)?;
     let trust = Trust { keys, seal: args.seal.as_deref().map(kept_seal).transpose()? };
-    let log = lucid_store::open_audit_log(&args.data).map_err(|error| match error {
-        OpenError::OlderSchema { .. } | OpenError::NewerSchema { .. } => ConfigError(error.to_string()).into(),
-        other => anyhow::Error::from(other),
-    })?;
     let terminal = std::io::stderr().is_terminal();
     let mut told = |progress: AuditProgress| {
         if terminal {
             eprint!("\r{} of {} entries, {} links, {} seals ", progress.entries, progress.entries_total, progress.links, progress.seals);
         }
     };
-    let found = runtime(1)?.block_on(verify_audit(log.as_ref(), &trust, &mut told))?;
+    let found = runtime(1)?.block_on(async {
+        let log = open(&url).await?;
+        Ok::<_, anyhow::Error>(verify_audit(log.as_ref(), &trust, &mut told).await?)
+    })?;
     if terminal {
         eprint!("\r\x1b[K");
     }
@@ -83,12 +82,11 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
 }
 
 /// The keys that count, and where they are from.
-fn trusted(args: &VerifyArgs) -> Result<(Vec<PublicKey>, String)> {
-    let secrets = args.data.join("secrets");
+fn trusted(args: &VerifyArgs, secrets: &Path) -> Result<(Vec<PublicKey>, String)> {
     if !args.public_key.is_empty() {
         Ok((args.public_key.clone(), "as given".into()))
     } else if secrets.join("service.key").is_file() {
-        let key = PublicKey(secrets::service_key(&secrets)?.verifying_key().to_bytes());
+        let key = PublicKey(secrets::service_key(secrets)?.verifying_key().to_bytes());
         Ok((vec![key], format!("from {}", secrets.join("service.key").display())))
     } else {
         Ok((Vec::new(), "not checked: name it with --public-key".into()))

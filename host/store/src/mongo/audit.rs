@@ -8,6 +8,7 @@ pub(crate) mod chain;
 mod drain;
 pub(crate) mod entry;
 pub(crate) mod log;
+mod reader;
 
 use lucid_model::{audit::AuditEntry, id::AuditId};
 use mongodb::bson::{Bson, Document, doc};
@@ -15,6 +16,7 @@ use mongodb::bson::{Bson, Document, doc};
 pub(crate) use self::{
     drain::Drain,
     entry::{intent, read as read_intent},
+    reader::AuditReader,
 };
 use super::{MongoStore, fault::Fault, fields, index::Index};
 
@@ -28,19 +30,73 @@ pub(crate) const SEALS: &str = "audit_seals";
 pub(crate) const AUDITED: [&str; 8] = ["nodes", "pools", "enrolments", "policy_versions", "activations", "ledger", "runs", "payouts"];
 
 pub(crate) const INDICES: &[Index] = &[
-    Index { collection: LINKS, name: "chain", keys: &[("writer", 1), ("seq", 1)], unique: true, partial: None },
-    Index { collection: LINKS, name: "entries", keys: &[("ids", 1)], unique: true, partial: None },
-    Index { collection: LINKS, name: "unlisted", keys: &[("unlisted", 1)], unique: false, partial: Some(unlisted) },
-    Index { collection: ENTRIES, name: "place", keys: &[("writer", 1), ("place", 1)], unique: true, partial: None },
-    Index { collection: ENTRIES, name: "at", keys: &[("at", 1), ("_id", 1)], unique: false, partial: None },
-    Index { collection: ENTRIES, name: "actor", keys: &[("actor", 1), ("at", 1), ("_id", 1)], unique: false, partial: None },
-    Index { collection: ENTRIES, name: "action", keys: &[("action", 1), ("at", 1), ("_id", 1)], unique: false, partial: None },
-    Index { collection: ENTRIES, name: "subject", keys: &[("subject", 1), ("at", 1), ("_id", 1)], unique: false, partial: None },
+    Index {
+        collection: LINKS,
+        name: "chain",
+        keys: &[("writer", 1), ("seq", 1)],
+        unique: true,
+        partial: None,
+        why: "one link a place of a writer's chain; the end of each chain",
+    },
+    Index { collection: LINKS, name: "entries", keys: &[("ids", 1)], unique: true, partial: None, why: "one link an entry, whoever drains it" },
+    Index {
+        collection: LINKS,
+        name: "unlisted",
+        keys: &[("unlisted", 1)],
+        unique: false,
+        partial: Some(unlisted),
+        why: "links whose entries are not in the list yet",
+    },
+    Index {
+        collection: ENTRIES,
+        name: "place",
+        keys: &[("writer", 1), ("place", 1)],
+        unique: true,
+        partial: None,
+        why: "one entry a place; a writer's entries in order",
+    },
+    Index { collection: ENTRIES, name: "at", keys: &[("at", 1), ("_id", 1)], unique: false, partial: None, why: "the log by time" },
+    Index {
+        collection: ENTRIES,
+        name: "actor",
+        keys: &[("actor", 1), ("at", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "the log of an actor",
+    },
+    Index {
+        collection: ENTRIES,
+        name: "action",
+        keys: &[("action", 1), ("at", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "the log of an action",
+    },
+    Index {
+        collection: ENTRIES,
+        name: "subject",
+        keys: &[("subject", 1), ("at", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "the log of a subject",
+    },
 ];
 
 /// Links whose entries are not in the list yet.
 pub(crate) fn unlisted() -> Document {
     doc! { "unlisted": true }
+}
+
+/// The index of what a collection's documents carry.
+pub(crate) fn carried_by(collection: &'static str) -> Index {
+    Index {
+        collection,
+        name: "undrained",
+        keys: &[("audit.id", 1)],
+        unique: false,
+        partial: Some(undrained),
+        why: "audit entries that no link has yet",
+    }
 }
 
 /// Documents with entries that no link may have yet.

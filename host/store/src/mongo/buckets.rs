@@ -25,8 +25,22 @@ pub(crate) const BUCKETS: &str = "samples";
 pub(crate) const PRESENCE: &str = "presence";
 
 pub(crate) const INDICES: &[Index] = &[
-    Index { collection: BUCKETS, name: "samples_end", keys: &[("node", 1), ("last_at", 1), ("first_at", 1)], unique: false, partial: None },
-    Index { collection: PRESENCE, name: "presence_end", keys: &[("node", 1), ("to_ms", 1), ("from_ms", 1)], unique: false, partial: None },
+    Index {
+        collection: BUCKETS,
+        name: "samples_end",
+        keys: &[("node", 1), ("last_at", 1), ("first_at", 1)],
+        unique: false,
+        partial: None,
+        why: "a node's buckets that overlap a range",
+    },
+    Index {
+        collection: PRESENCE,
+        name: "presence_end",
+        keys: &[("node", 1), ("to_ms", 1), ("from_ms", 1)],
+        unique: false,
+        partial: None,
+        why: "a node's presence that overlaps a range",
+    },
 ];
 
 /// What was measured and seen of a node: samples by their time, presence by its start.

@@ -27,9 +27,23 @@ use super::{
 pub(crate) const ENROLMENTS: &str = "enrolments";
 
 pub(crate) const INDICES: &[Index] = &[
-    Index { collection: ENROLMENTS, name: "digest", keys: &[("digest", 1)], unique: true, partial: None },
-    Index { collection: ENROLMENTS, name: "created", keys: &[("created_at", 1), ("_id", 1)], unique: false, partial: None },
-    Index { collection: ENROLMENTS, name: "owner", keys: &[("owner", 1), ("created_at", 1), ("_id", 1)], unique: false, partial: None },
+    Index { collection: ENROLMENTS, name: "digest", keys: &[("digest", 1)], unique: true, partial: None, why: "one enrolment a token" },
+    Index {
+        collection: ENROLMENTS,
+        name: "created",
+        keys: &[("created_at", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "enrolments by creation",
+    },
+    Index {
+        collection: ENROLMENTS,
+        name: "owner",
+        keys: &[("owner", 1), ("created_at", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "an owner's enrolments by creation",
+    },
 ];
 
 pub(crate) fn document(enrolment: &Enrolment) -> Document {

@@ -43,7 +43,8 @@ impl Fault {
                         | ErrorKind::ConnectionPoolCleared { .. }
                         | ErrorKind::InvalidResponse { .. }
                         | ErrorKind::Write(WriteFailure::WriteConcernError(_))
-                ) || error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
+                ) || matches!(error.kind.as_ref(), ErrorKind::InsertMany(many) if many.write_concern_error.is_some())
+                    || error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
             }
         }
     }

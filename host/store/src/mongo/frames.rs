@@ -20,8 +20,14 @@ const LEVEL: i32 = 3;
 /// More than ten times what a chunk of all today's facts takes: the buffer it is unpacked into.
 const CHUNK_BYTES_MAX: usize = 4 << 20;
 
-pub(crate) const INDICES: &[Index] =
-    &[Index { collection: FRAME_CHUNKS, name: "frame_chunks_staged", keys: &[("staged", 1), ("idx", 1)], unique: true, partial: None }];
+pub(crate) const INDICES: &[Index] = &[Index {
+    collection: FRAME_CHUNKS,
+    name: "frame_chunks_staged",
+    keys: &[("staged", 1), ("idx", 1)],
+    unique: true,
+    partial: None,
+    why: "one chunk a place of a frame",
+}];
 
 fn document(staged: ObjectId, chunk: &FrameChunk) -> Result<Document, Fault> {
     let packed = zstd::bulk::compress(&chunk.to_bytes(), LEVEL).map_err(|error| Fault::Bad(format!("frame chunk {}: {error}", chunk.index)))?;

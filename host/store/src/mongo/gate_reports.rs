@@ -19,8 +19,14 @@ use super::{
 
 pub(crate) const REPORTS: &str = "policy_reports";
 
-pub(crate) const INDICES: &[Index] =
-    &[Index { collection: REPORTS, name: "digest", keys: &[("policy.digest", 1), ("_id", 1)], unique: false, partial: None }];
+pub(crate) const INDICES: &[Index] = &[Index {
+    collection: REPORTS,
+    name: "digest",
+    keys: &[("policy.digest", 1), ("_id", 1)],
+    unique: false,
+    partial: None,
+    why: "what the gate found of a component",
+}];
 
 pub(crate) fn document(report: &PolicyReport) -> Document {
     let checks: Vec<_> = report.checks.iter().map(|check| doc! { "name": &check.name, "failure": &check.failure }).collect();

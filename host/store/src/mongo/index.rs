@@ -9,6 +9,7 @@ use super::{
 };
 
 /// An index that has to be there before anything is written: the unique ones are what keeps records apart.
+#[derive(Clone, Copy)]
 pub(crate) struct Index {
     pub(crate) collection: &'static str,
     pub(crate) name: &'static str,
@@ -16,9 +17,11 @@ pub(crate) struct Index {
     pub(crate) unique: bool,
     /// Which documents it has; all if none.
     pub(crate) partial: Option<fn() -> Document>,
+    /// What it keeps apart, or which reading it serves.
+    pub(crate) why: &'static str,
 }
 
-/// The indices of all files.
+/// The indices of all files but those that every audited collection has.
 const ALL: &[&[Index]] = &[
     audit::INDICES,
     nodes::INDICES,
@@ -41,8 +44,9 @@ const ALL: &[&[Index]] = &[
     sessions::INDICES,
 ];
 
-fn all() -> impl Iterator<Item = &'static Index> {
-    ALL.iter().copied().flatten()
+/// Every index there has to be: what is created at the start, what `lucid doctor` looks for, what is documented.
+pub(crate) fn all() -> impl Iterator<Item = Index> {
+    ALL.iter().copied().flatten().copied().chain(audit::AUDITED.into_iter().map(audit::carried_by))
 }
 
 /// Creates what is missing, a collection at a time. One that is there with other keys is an error of the server's.
@@ -51,22 +55,24 @@ pub(crate) async fn create(database: &Database) -> Result<(), Fault> {
     collections.sort_unstable();
     collections.dedup();
     for collection in collections {
-        let models: Vec<_> = all().filter(|index| index.collection == collection).map(model).collect();
+        let models: Vec<_> = all().filter(|index| index.collection == collection).map(|index| index.model()).collect();
         database.collection::<Document>(collection).create_indexes(models).await?;
-    }
-    for collection in audit::AUDITED {
-        let undrained = Index { collection, name: "undrained", keys: &[("audit.id", 1)], unique: false, partial: Some(audit::undrained) };
-        database.collection::<Document>(collection).create_index(model(&undrained)).await?;
     }
     Ok(())
 }
 
-fn model(index: &Index) -> IndexModel {
-    let keys = index.keys.iter().map(|(key, direction)| ((*key).to_owned(), Bson::Int32(*direction))).collect::<Document>();
-    let options = IndexOptions::builder()
-        .name(index.name.to_owned())
-        .unique(index.unique.then_some(true))
-        .partial_filter_expression(index.partial.map(|filter| filter()))
-        .build();
-    IndexModel::builder().keys(keys).options(options).build()
+impl Index {
+    /// Keys as the server is told them.
+    pub(crate) fn key_document(&self) -> Document {
+        self.keys.iter().map(|(key, direction)| ((*key).to_owned(), Bson::Int32(*direction))).collect()
+    }
+
+    fn model(&self) -> IndexModel {
+        let options = IndexOptions::builder()
+            .name(self.name.to_owned())
+            .unique(self.unique.then_some(true))
+            .partial_filter_expression(self.partial.map(|filter| filter()))
+            .build();
+        IndexModel::builder().keys(self.key_document()).options(options).build()
+    }
 }

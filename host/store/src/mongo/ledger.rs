@@ -30,8 +30,15 @@ use super::{
 pub(crate) const LEDGER: &str = "ledger";
 
 pub(crate) const INDICES: &[Index] = &[
-    Index { collection: LEDGER, name: "ledger_stream", keys: &[("stream", 1), ("seq", -1)], unique: true, partial: None },
-    Index { collection: LEDGER, name: "ledger_account", keys: &[("legs.account", 1)], unique: false, partial: None },
+    Index {
+        collection: LEDGER,
+        name: "ledger_stream",
+        keys: &[("stream", 1), ("seq", -1)],
+        unique: true,
+        partial: None,
+        why: "one entry a place of a stream; heads and streams",
+    },
+    Index { collection: LEDGER, name: "ledger_account", keys: &[("legs.account", 1)], unique: false, partial: None, why: "the sum of an account" },
 ];
 
 pub(crate) fn document(entry: &Entry) -> Result<Document, Fault> {
@@ -145,7 +152,7 @@ impl LedgerStore for MongoStore {
     async fn book_audited(&self, entry: Entry, audit: AuditEntry) -> Result<Booked, StoreError> {
         let booked = booking::book_one(&self.collection(LEDGER), &entry, &audit).await?;
         if booked == Booked::Done {
-            self.drain.left(LEDGER, &[audit]);
+            self.drain.left(LEDGER, &Bson::String(entry.draft.id), &[audit]);
         }
         Ok(booked)
     }

@@ -24,6 +24,7 @@ pub(crate) const INDICES: &[Index] = &[Index {
     keys: &[("claims.claim", 1)],
     unique: false,
     partial: Some(|| doc! { "claims.claim": { "$exists": true } }),
+    why: "sessions that are not yet documents of their own",
 }];
 
 /// Sessions of a report that is stored but not yet folded into the sessions' documents.

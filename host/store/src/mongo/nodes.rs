@@ -4,10 +4,12 @@ mod assign;
 pub(crate) mod document;
 pub(crate) mod places;
 mod register;
+mod together;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use async_trait::async_trait;
+use futures::try_join;
 use lucid_model::{
     audit::AuditEntry,
     id::{NodeId, PoolId},
@@ -16,8 +18,8 @@ use lucid_model::{
 use lucid_ports::{Assigned, Newcomer, NodeFilter, NodeSort, NodeStore, Page, PageRequest, Registered, Registration, StoreError};
 use mongodb::bson::{Bson, Document, doc};
 
-pub(crate) use self::places::free_place;
 use self::{document::read, places::still_held};
+pub(crate) use self::{places::free_place, together::Together};
 use super::{
     MongoStore,
     fault::Fault,
@@ -28,19 +30,45 @@ use super::{
 
 pub(crate) const NODES: &str = "nodes";
 
+/// Nodes at an address. Its network goes with it, so that a server finds them by either index.
+fn at_ip(ip: IpAddr) -> Document {
+    doc! { "network": network_of(ip), "ip": ip.to_string() }
+}
+
 fn live_with(name: &'static str) -> Document {
     doc! { "live": true, name: { "$exists": true } }
 }
 
-const fn listed(name: &'static str, keys: &'static [(&'static str, i32)]) -> Index {
-    Index { collection: NODES, name, keys, unique: false, partial: Some(|| doc! { "live": true }) }
+const fn listed(name: &'static str, keys: &'static [(&'static str, i32)], why: &'static str) -> Index {
+    Index { collection: NODES, name, keys, unique: false, partial: Some(|| doc! { "live": true }), why }
 }
 
 /// What may exist once exists once among live nodes; history keeps the rest. One index for each list that may be long.
 pub(crate) const INDICES: &[Index] = &[
-    Index { collection: NODES, name: "live_key", keys: &[("public_key", 1)], unique: true, partial: Some(|| live_with("public_key")) },
-    Index { collection: NODES, name: "live_address", keys: &[("ip", 1), ("port", 1)], unique: true, partial: Some(|| live_with("ip")) },
-    Index { collection: NODES, name: "live_external", keys: &[("external_id", 1)], unique: true, partial: Some(|| live_with("external_id")) },
+    Index {
+        collection: NODES,
+        name: "live_key",
+        keys: &[("public_key", 1)],
+        unique: true,
+        partial: Some(|| live_with("public_key")),
+        why: "one live node a key",
+    },
+    Index {
+        collection: NODES,
+        name: "live_address",
+        keys: &[("ip", 1), ("port", 1)],
+        unique: true,
+        partial: Some(|| live_with("ip")),
+        why: "one live node an address and port; nodes of an address",
+    },
+    Index {
+        collection: NODES,
+        name: "live_external",
+        keys: &[("external_id", 1)],
+        unique: true,
+        partial: Some(|| live_with("external_id")),
+        why: "one live node an external id",
+    },
     // A pool has as many members as it has slots. Slots that are blocked are in the index too: see `pools::slots`.
     Index {
         collection: NODES,
@@ -48,30 +76,48 @@ pub(crate) const INDICES: &[Index] = &[
         keys: &[("pool", 1), ("slot", 1)],
         unique: true,
         partial: Some(|| doc! { "slot": { "$exists": true } }),
+        why: "one node a slot of a pool: never more than the pool may have",
     },
-    Index { collection: NODES, name: "live_places", keys: &[("places", 1)], unique: true, partial: Some(|| live_with("places")) },
+    Index {
+        collection: NODES,
+        name: "live_places",
+        keys: &[("places", 1)],
+        unique: true,
+        partial: Some(|| live_with("places")),
+        why: "one live node a numbered place under a cap",
+    },
     Index {
         collection: NODES,
         name: "enrolment_use",
         keys: &[("enrolment", 1), ("enrolment_use", 1)],
         unique: true,
         partial: Some(|| doc! { "enrolment_use": { "$exists": true } }),
+        why: "one node a use of an enrolment token",
     },
-    listed("network", &[("network", 1)]),
-    listed("wallet", &[("wallet_address", 1)]),
-    listed("walk", &[("_id", 1)]),
-    listed("created", &[("created_at", 1), ("_id", 1)]),
-    listed("updated", &[("updated_at", 1), ("_id", 1)]),
-    listed("score", &[("score", 1), ("_id", 1)]),
-    listed("name", &[("name", 1), ("_id", 1)]),
-    listed("owner_created", &[("owner", 1), ("created_at", 1), ("_id", 1)]),
-    listed("owner_updated", &[("owner", 1), ("updated_at", 1), ("_id", 1)]),
-    listed("owner_score", &[("owner", 1), ("score", 1), ("_id", 1)]),
-    listed("owner_name", &[("owner", 1), ("name", 1), ("_id", 1)]),
-    listed("status_created", &[("status", 1), ("created_at", 1), ("_id", 1)]),
-    listed("status_updated", &[("status", 1), ("updated_at", 1), ("_id", 1)]),
-    listed("status_score", &[("status", 1), ("score", 1), ("_id", 1)]),
-    listed("status_name", &[("status", 1), ("name", 1), ("_id", 1)]),
+    listed("network", &[("network", 1)], "nodes of a network are counted"),
+    listed("wallet", &[("wallet_address", 1)], "nodes of a payee address are counted"),
+    listed("pool", &[("pool", 1), ("_id", 1)], "a pool's nodes, and how many each has"),
+    listed("walk", &[("_id", 1)], "the fleet by id"),
+    listed("created", &[("created_at", 1), ("_id", 1)], "nodes by registration"),
+    listed("updated", &[("updated_at", 1), ("_id", 1)], "nodes by last change"),
+    listed("score", &[("score", 1), ("_id", 1)], "nodes by score"),
+    listed("name", &[("name", 1), ("_id", 1)], "nodes by name"),
+    // Of those that are gone too: scores outlive their nodes.
+    Index {
+        collection: NODES,
+        name: "owner_created",
+        keys: &[("owner", 1), ("created_at", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "an owner's nodes by registration, gone ones too",
+    },
+    listed("owner_updated", &[("owner", 1), ("updated_at", 1), ("_id", 1)], "an owner's nodes by last change"),
+    listed("owner_score", &[("owner", 1), ("score", 1), ("_id", 1)], "an owner's nodes by score"),
+    listed("owner_name", &[("owner", 1), ("name", 1), ("_id", 1)], "an owner's nodes by name"),
+    listed("status_created", &[("status", 1), ("created_at", 1), ("_id", 1)], "nodes of a status by registration; nodes by status are counted"),
+    listed("status_updated", &[("status", 1), ("updated_at", 1), ("_id", 1)], "nodes of a status by last change"),
+    listed("status_score", &[("status", 1), ("score", 1), ("_id", 1)], "nodes of a status by score"),
+    listed("status_name", &[("status", 1), ("name", 1), ("_id", 1)], "nodes of a status by name"),
 ];
 
 impl MongoStore {
@@ -93,25 +139,42 @@ impl MongoStore {
             set.insert("places", held.iter().filter(|place| place.as_str().is_some_and(|place| still_held(place, node))).cloned().collect::<Bson>());
         }
         let filter = doc! { "_id": fields::id(node.id.0), "version": version };
-        self.update_audited(NODES, filter, doc! { "$set": set, "$unset": unset }, std::slice::from_ref(entry)).await
+        let changed = self.update_audited(NODES, filter, doc! { "$set": set, "$unset": unset }, std::slice::from_ref(entry)).await;
+        if node.pool.is_none() {
+            self.room.forget();
+        }
+        changed
     }
 
     pub(crate) async fn siblings(&self, newcomer: &Newcomer, except: Option<NodeId>) -> Result<SiblingCounts, Fault> {
         let nodes = self.collection(NODES);
-        let of = async |name: &str, value: Option<Bson>| -> Result<u64, Fault> {
-            let Some(value) = value else { return Ok(0) };
-            let mut filter = doc! { "live": true, name: value };
+        let of = async |shared: Option<Document>| -> Result<u64, Fault> {
+            let Some(mut filter) = shared else { return Ok(0) };
+            filter.insert("live", true);
             if let Some(except) = except {
                 filter.insert("_id", doc! { "$ne": fields::id(except.0) });
             }
             Ok(nodes.count_documents(filter).await?)
         };
-        Ok(SiblingCounts {
-            same_owner: of("owner", Some(fields::id(newcomer.owner.0))).await?,
-            same_ip: of("ip", newcomer.ip.map(|ip| Bson::String(ip.to_string()))).await?,
-            same_network: of("network", newcomer.ip.map(|ip| Bson::String(network_of(ip)))).await?,
-            same_wallet: of("wallet_address", newcomer.wallet.map(|wallet| Bson::String(wallet.to_string()))).await?,
-        })
+        let (same_owner, (same_ip, same_network), same_wallet) = try_join!(
+            of(Some(doc! { "owner": fields::id(newcomer.owner.0) })),
+            self.neighbours(newcomer.ip, except),
+            of(newcomer.wallet.map(|wallet| doc! { "wallet_address": wallet.to_string() })),
+        )?;
+        Ok(SiblingCounts { same_owner, same_ip, same_network, same_wallet })
+    }
+
+    /// Live nodes at an address, and in its network: read by the network, whose index every server uses.
+    async fn neighbours(&self, ip: Option<IpAddr>, except: Option<NodeId>) -> Result<(u64, u64), Fault> {
+        let Some(ip) = ip else { return Ok((0, 0)) };
+        let found = self.collection(NODES).find(doc! { "live": true, "network": network_of(ip) }).projection(doc! { "ip": 1 }).await?;
+        let found = collect(found, |fields| Ok((fields.id("_id", NodeId)?, fields.text("ip")?))).await?;
+        let (mut at_ip, mut in_network) = (0, 0);
+        for (_, other) in found.iter().filter(|(id, _)| Some(*id) != except) {
+            in_network += 1;
+            at_ip += u64::from(*other == ip.to_string());
+        }
+        Ok((at_ip, in_network))
     }
 
     /// How many live nodes have each value of a field.
@@ -134,7 +197,7 @@ impl MongoStore {
     }
 }
 
-fn filtered(filter: &NodeFilter) -> Document {
+pub(crate) fn filtered(filter: &NodeFilter) -> Document {
     let mut conditions = doc! { "live": true };
     let values = [
         ("owner", filter.owner.map(|owner| fields::id(owner.0))),

@@ -29,30 +29,35 @@ pub(crate) const PAYOUTS: &str = "payouts";
 /// Payouts of one call that are written at the same time.
 const WRITES_AT_ONCE_MAX: usize = 32;
 
-const fn plain(name: &'static str, keys: &'static [(&'static str, i32)]) -> Index {
-    Index { collection: PAYOUTS, name, keys, unique: false, partial: None }
+const fn plain(name: &'static str, keys: &'static [(&'static str, i32)], why: &'static str) -> Index {
+    Index { collection: PAYOUTS, name, keys, unique: false, partial: None, why }
 }
-const fn unique(name: &'static str, keys: &'static [(&'static str, i32)], partial: Option<fn() -> Document>) -> Index {
-    Index { collection: PAYOUTS, name, keys, unique: true, partial }
+const fn unique(name: &'static str, keys: &'static [(&'static str, i32)], partial: Option<fn() -> Document>, why: &'static str) -> Index {
+    Index { collection: PAYOUTS, name, keys, unique: true, partial, why }
 }
 
 pub(crate) const INDICES: &[Index] = &[
-    unique("payouts_attempt", &[("node", 1), ("cycle", 1), ("attempt", 1)], None),
-    unique("payouts_one_open", &[("node", 1)], Some(|| doc! { "closed": false })),
-    unique("payouts_external", &[("external_id", 1)], Some(|| doc! { "external_id": { "$type": "string" } })),
-    unique("payouts_txid", &[("txid", 1)], Some(|| doc! { "txid": { "$type": "string" } })),
-    plain("payouts_outbox", &[("closed", 1), ("next_attempt_at", 1), ("created_at", 1), ("_id", 1)]),
-    plain("payouts_created", &[("created_at", 1), ("_id", 1)]),
-    plain("payouts_updated", &[("updated_at", 1), ("_id", 1)]),
-    plain("payouts_amount", &[("amount", 1), ("_id", 1)]),
-    plain("payouts_status", &[("status", 1), ("_id", 1)]),
-    plain("payouts_node", &[("node", 1), ("created_at", 1), ("_id", 1)]),
-    plain("payouts_owner_created", &[("owner", 1), ("created_at", 1), ("_id", 1)]),
-    plain("payouts_owner_updated", &[("owner", 1), ("updated_at", 1), ("_id", 1)]),
-    plain("payouts_owner_amount", &[("owner", 1), ("amount", 1), ("_id", 1)]),
-    plain("payouts_owner_status", &[("owner", 1), ("status", 1), ("_id", 1)]),
-    plain("payouts_run", &[("run", 1), ("created_at", 1), ("_id", 1)]),
-    plain("payouts_status_created", &[("status", 1), ("created_at", 1), ("_id", 1)]),
+    unique("payouts_attempt", &[("node", 1), ("cycle", 1), ("attempt", 1)], None, "one payout an attempt at a node's cycle"),
+    unique("payouts_one_open", &[("node", 1)], Some(|| doc! { "closed": false }), "one open payout a node"),
+    unique(
+        "payouts_external",
+        &[("external_id", 1)],
+        Some(|| doc! { "external_id": { "$type": "string" } }),
+        "one payout an id of the payment service",
+    ),
+    unique("payouts_txid", &[("txid", 1)], Some(|| doc! { "txid": { "$type": "string" } }), "one payout a transaction"),
+    plain("payouts_outbox", &[("closed", 1), ("next_attempt_at", 1), ("created_at", 1), ("_id", 1)], "payouts that may be touched by now"),
+    plain("payouts_created", &[("created_at", 1), ("_id", 1)], "payouts by plan"),
+    plain("payouts_updated", &[("updated_at", 1), ("_id", 1)], "payouts by last change"),
+    plain("payouts_amount", &[("amount", 1), ("_id", 1)], "payouts by amount"),
+    plain("payouts_status", &[("status", 1), ("_id", 1)], "payouts by status"),
+    plain("payouts_node", &[("node", 1), ("created_at", 1), ("_id", 1)], "a node's payouts"),
+    plain("payouts_owner_created", &[("owner", 1), ("created_at", 1), ("_id", 1)], "an owner's payouts by plan"),
+    plain("payouts_owner_updated", &[("owner", 1), ("updated_at", 1), ("_id", 1)], "an owner's payouts by last change"),
+    plain("payouts_owner_amount", &[("owner", 1), ("amount", 1), ("_id", 1)], "an owner's payouts by amount"),
+    plain("payouts_owner_status", &[("owner", 1), ("status", 1), ("_id", 1)], "an owner's payouts by status"),
+    plain("payouts_run", &[("run", 1), ("created_at", 1), ("_id", 1)], "payouts of a run"),
+    plain("payouts_status_created", &[("status", 1), ("created_at", 1), ("_id", 1)], "payouts of a status by plan"),
 ];
 
 /// What becomes of a payout: all that an update changes.
@@ -171,12 +176,12 @@ async fn update_all(store: &MongoStore, fence: Fence, changes: Vec<(Payout, Opti
             && let Some((place, (payout, entry))) = waiting.next()
         {
             let payouts = payouts.clone();
-            running.spawn(async move { (place, update(&payouts, fence, &payout, entry.as_ref()).await, entry) });
+            running.spawn(async move { (place, update(&payouts, fence, &payout, entry.as_ref()).await, payout.id, entry) });
         }
         let Some(ended) = running.join_next().await else { break };
-        let (place, outcome, entry) = ended.map_err(|error| Fault::Bad(format!("a write of payouts ended early: {error}")))?;
+        let (place, outcome, payout, entry) = ended.map_err(|error| Fault::Bad(format!("a write of payouts ended early: {error}")))?;
         if let (Ok(PayoutUpdate::Done), Some(entry)) = (&outcome, entry) {
-            store.drain.left(PAYOUTS, &[entry]);
+            store.drain.left(PAYOUTS, &id(payout.0), &[entry]);
         }
         outcomes.push((place, outcome));
     }

@@ -12,15 +12,19 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::Digest,
-    policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyRef, PolicyReport, PolicyVersion, Revision, VersionState},
+    policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyRef, PolicyReport, PolicyVersion, Revision, Scope, VersionState},
 };
 use lucid_ports::{Activated, ImportRecord, PolicyStore, StoreError, StoredBundle};
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::{
+    Database,
+    bson::{Bson, Document, doc},
+};
 use uuid::Uuid;
 
 use super::{
     MongoStore,
     audit::intents,
+    durable,
     fault::Fault,
     fields::{self, Fields, stored},
     index::Index,
@@ -35,9 +39,30 @@ pub(crate) const IMPORTS: &str = "imports";
 const CHUNK_BYTES_MAX: usize = 8 << 20;
 
 pub(crate) const INDICES: &[Index] = &[
-    Index { collection: VERSIONS, name: "name_version", keys: &[("policy.name", 1), ("policy.version", 1)], unique: true, partial: None },
-    Index { collection: VERSIONS, name: "uploaded", keys: &[("uploaded_at", 1), ("_id", 1)], unique: false, partial: None },
-    Index { collection: ACTIVATIONS, name: "last", keys: &[("last", 1)], unique: true, partial: None },
+    Index {
+        collection: VERSIONS,
+        name: "name_version",
+        keys: &[("policy.name", 1), ("policy.version", 1)],
+        unique: true,
+        partial: None,
+        why: "one bundle a name and version",
+    },
+    Index {
+        collection: VERSIONS,
+        name: "uploaded",
+        keys: &[("uploaded_at", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "versions by upload",
+    },
+    Index {
+        collection: ACTIVATIONS,
+        name: "last",
+        keys: &[("last", 1)],
+        unique: true,
+        partial: None,
+        why: "one call a revision; the newest revision",
+    },
 ];
 
 pub(crate) fn policy(policy: &PolicyRef) -> Document {
@@ -107,6 +132,56 @@ fn chunk_id(digest: Digest, place: i64) -> Bson {
     Bson::Document(doc! { "digest": fields::digest(digest), "place": place })
 }
 
+/// What is active: of each kind and scope the newest activation that applies at once, and what was scheduled after it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct InForce {
+    pub(crate) last: Revision,
+    timelines: BTreeMap<(&'static str, Scope), Vec<Activation>>,
+}
+
+impl InForce {
+    /// By revision.
+    pub(crate) fn activations(self) -> Vec<Activation> {
+        let mut in_force: Vec<_> = self.timelines.into_values().flatten().collect();
+        in_force.sort_unstable_by_key(|activation| activation.revision);
+        in_force
+    }
+}
+
+/// What is active, if `known` was up to its revision.
+pub(crate) async fn read_in_force(database: &Database, mut known: InForce) -> Result<InForce, Fault> {
+    let newer = doc! { "_id": { "$gte": stored(known.last.0)? } };
+    let calls = durable(database, ACTIVATIONS).find(newer).sort(doc! { "_id": 1 }).await?;
+    for activation in collect(calls, read_activations).await?.into_iter().flatten() {
+        known.last = activation.revision;
+        let timeline = known.timelines.entry((activation.kind.name(), activation.scope)).or_default();
+        if activation.from_s == 0 {
+            timeline.clear();
+        }
+        timeline.push(activation);
+    }
+    Ok(known)
+}
+
+/// The bundle of a digest, its component put together again.
+pub(crate) async fn kept_bundle(database: &Database, digest: Digest) -> Result<Option<StoredBundle>, Fault> {
+    let Some(document) = durable(database, VERSIONS).find_one(doc! { "_id": fields::digest(digest) }).await? else { return Ok(None) };
+    let fields = Fields::of(&document);
+    let golden = fields.documents("golden")?.into_iter().map(|case| Ok((case.text("name")?, case.text("text")?)));
+    let golden = golden.collect::<Result<_, Fault>>()?;
+    let (bytes, mut component): (usize, _) = (fields.number::<i64>("component_bytes")?.try_into().unwrap_or(usize::MAX), Vec::new());
+    for place in 0_i64.. {
+        if component.len() >= bytes {
+            break;
+        }
+        let chunk = durable(database, CHUNKS).find_one(doc! { "_id": chunk_id(digest, place) }).await?;
+        let chunk = chunk.ok_or_else(|| Fault::Bad(format!("chunk {place} of component {digest} is missing")))?;
+        component.extend(Fields::of(&chunk).bytes("bytes")?);
+    }
+    let bundle = Bundle { manifest: fields.text("manifest")?, component, golden };
+    Ok(Some(StoredBundle { version: read_version(fields)?, bundle }))
+}
+
 impl MongoStore {
     async fn keep_version(&self, stored: &StoredBundle, entry: &AuditEntry) -> Result<bool, Fault> {
         let digest = stored.version.policy.digest;
@@ -130,22 +205,15 @@ impl MongoStore {
         Ok(())
     }
 
-    pub(crate) async fn kept_bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, Fault> {
-        let Some(document) = self.collection(VERSIONS).find_one(doc! { "_id": fields::digest(digest) }).await? else { return Ok(None) };
-        let fields = Fields::of(&document);
-        let golden = fields.documents("golden")?.into_iter().map(|case| Ok((case.text("name")?, case.text("text")?)));
-        let golden = golden.collect::<Result<_, Fault>>()?;
-        let (bytes, mut component): (usize, _) = (fields.number::<i64>("component_bytes")?.try_into().unwrap_or(usize::MAX), Vec::new());
-        for place in 0_i64.. {
-            if component.len() >= bytes {
-                break;
-            }
-            let chunk = self.collection(CHUNKS).find_one(doc! { "_id": chunk_id(digest, place) }).await?;
-            let chunk = chunk.ok_or_else(|| Fault::Bad(format!("chunk {place} of component {digest} is missing")))?;
-            component.extend(Fields::of(&chunk).bytes("bytes")?);
+    /// What has been activated since `known` was read is read; all else is known. Activations are never changed.
+    async fn in_force(&self) -> Result<InForce, Fault> {
+        let known = self.in_force.lock().clone();
+        let now = read_in_force(&self.database, known).await?;
+        let mut known = self.in_force.lock();
+        if now.last > known.last {
+            known.clone_from(&now);
         }
-        let bundle = Bundle { manifest: fields.text("manifest")?, component, golden };
-        Ok(Some(StoredBundle { version: read_version(fields)?, bundle }))
+        Ok(now)
     }
 
     pub(super) async fn last_revision(&self) -> Result<Revision, Fault> {
@@ -178,7 +246,7 @@ impl MongoStore {
             }
             Err(fault) => return Err(fault),
         }
-        self.drain.left(ACTIVATIONS, entries);
+        self.drain.left(ACTIVATIONS, &Bson::Int64(id), entries);
         Ok(Activated::Done(last))
     }
 
@@ -186,24 +254,6 @@ impl MongoStore {
         let state = VersionState::Retired.name();
         let filter = doc! { "_id": fields::digest(digest), "state": { "$ne": state } };
         self.update_audited(VERSIONS, filter, doc! { "$set": { "state": state, "reason": reason } }, std::slice::from_ref(entry)).await
-    }
-
-    /// Of each kind and scope the newest that applies at once, and what was scheduled after it, by revision.
-    async fn in_force(&self) -> Result<(Revision, Vec<Activation>), Fault> {
-        let calls = self.collection(ACTIVATIONS).find(doc! {}).sort(doc! { "_id": 1 }).await?;
-        let all: Vec<_> = collect(calls, read_activations).await?.into_iter().flatten().collect();
-        let last = all.last().map_or(Revision(0), |activation| activation.revision);
-        let mut in_force: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for activation in all {
-            let timeline = in_force.entry((activation.kind.name(), activation.scope)).or_default();
-            if activation.from_s == 0 {
-                timeline.clear();
-            }
-            timeline.push(activation);
-        }
-        let mut in_force: Vec<_> = in_force.into_values().flatten().collect();
-        in_force.sort_unstable_by_key(|activation| activation.revision);
-        Ok((last, in_force))
     }
 
     async fn newest_activations(&self, limit: u32) -> Result<Vec<Activation>, Fault> {
@@ -226,7 +276,7 @@ impl PolicyStore for MongoStore {
         Ok(collect(found.await.map_err(Fault::from)?, read_version).await?)
     }
     async fn bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, StoreError> {
-        Ok(self.kept_bundle(digest).await?)
+        Ok(kept_bundle(&self.database, digest).await?)
     }
     async fn retire_version(&self, digest: Digest, reason: String, audit: AuditEntry) -> Result<bool, StoreError> {
         Ok(self.retire(digest, &reason, &audit).await?)
@@ -238,7 +288,8 @@ impl PolicyStore for MongoStore {
         Ok(self.newest_gate_reports(digest, limit).await?)
     }
     async fn active(&self) -> Result<(Revision, Vec<Activation>), StoreError> {
-        Ok(self.in_force().await?)
+        let now = self.in_force().await?;
+        Ok((now.last, now.activations()))
     }
     async fn activations(&self, limit: u32) -> Result<Vec<Activation>, StoreError> {
         Ok(self.newest_activations(limit).await?)

@@ -1,5 +1,6 @@
 //! Pools. Who is in one is said by the nodes (`pool`, `slot`); counts are derived from them.
 
+mod room;
 mod slots;
 
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use lucid_model::{
 use lucid_ports::{Order, Page, PageRequest, PoolFilter, PoolSort, PoolStore, RoomOrder, StoreError};
 use mongodb::bson::{Bson, Document, doc};
 
-pub(crate) use self::slots::Slot;
+pub(crate) use self::{room::Room, slots::Slot};
 use super::{
     MongoStore,
     audit::{intent, read_intent},
@@ -25,15 +26,15 @@ use super::{
 
 pub(crate) const POOLS: &str = "pools";
 
-const fn live(name: &'static str, keys: &'static [(&'static str, i32)], unique: bool) -> Index {
-    Index { collection: POOLS, name, keys, unique, partial: Some(|| doc! { "live": true }) }
+const fn live(name: &'static str, keys: &'static [(&'static str, i32)], unique: bool, why: &'static str) -> Index {
+    Index { collection: POOLS, name, keys, unique, partial: Some(|| doc! { "live": true }), why }
 }
 
 pub(crate) const INDICES: &[Index] = &[
-    live("live_name", &[("name", 1)], true),
-    live("created", &[("created_at", 1), ("_id", 1)], false),
-    live("updated", &[("updated_at", 1), ("_id", 1)], false),
-    live("status", &[("status", 1), ("created_at", 1), ("_id", 1)], false),
+    live("live_name", &[("name", 1)], true, "one live pool a name"),
+    live("created", &[("created_at", 1), ("_id", 1)], false, "pools by creation"),
+    live("updated", &[("updated_at", 1), ("_id", 1)], false, "pools by last change"),
+    live("status", &[("status", 1), ("created_at", 1), ("_id", 1)], false, "pools of a status by creation"),
 ];
 
 /// Nodes of each pool that has some.
@@ -104,7 +105,9 @@ impl MongoStore {
     }
 
     async fn create(&self, pool: &Pool, entry: &AuditEntry) -> Result<bool, Fault> {
-        self.insert_audited(POOLS, document(pool)?, std::slice::from_ref(entry)).await
+        let created = self.insert_audited(POOLS, document(pool)?, std::slice::from_ref(entry)).await;
+        self.room.forget();
+        created
     }
 
     async fn change(&self, pool: &Pool, entry: &AuditEntry) -> Result<bool, Fault> {
@@ -115,7 +118,10 @@ impl MongoStore {
             None => return Ok(false),
         };
         let filter = doc! { "_id": fields::id(pool.id.0), "version": stored(before)?, "live": true };
-        let changed = self.update_audited(POOLS, filter, doc! { "$set": changed(pool)? }, std::slice::from_ref(entry)).await?;
+        let changed = self.update_audited(POOLS, filter, doc! { "$set": changed(pool)? }, std::slice::from_ref(entry)).await;
+        self.room.forget();
+        self.room.forget_slots(pool.id);
+        let changed = changed?;
         if changed {
             self.unblock_stale(pool).await?;
         } else {
@@ -133,6 +139,7 @@ impl MongoStore {
             self.leave_if_removed(id).await?;
             return Ok(None);
         }
+        self.room.forget();
         self.leave_pool(id, entry).await.map(Some)
     }
 
@@ -190,7 +197,20 @@ impl MongoStore {
 
     async fn with_room(&self, order: RoomOrder, limit: u32) -> Result<Vec<Pool>, Fault> {
         let taking = doc! { "live": true, "status": PoolStatus::Active.name(), "auto_assignment": Bson::Boolean(true) };
-        let mut pools = self.all_counted(taking, sorted(&["created_at", "_id"], Order::Ascending)).await?;
+        let mut pools = match self.room.recent() {
+            (Some(pools), _) => pools,
+            (None, _) => {
+                let _reading = self.room.reading.lock().await;
+                match self.room.recent() {
+                    (Some(pools), _) => pools,
+                    (None, changes) => {
+                        let pools = self.all_counted(taking, sorted(&["created_at", "_id"], Order::Ascending)).await?;
+                        self.room.remember(&pools, changes);
+                        pools
+                    }
+                }
+            }
+        };
         pools.retain(|pool| pool.node_count < pool.max_nodes);
         if order == RoomOrder::Emptiest {
             pools.sort_by_key(|pool| pool.node_count);

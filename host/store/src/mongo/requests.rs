@@ -22,7 +22,14 @@ pub(crate) const REQUESTS: &str = "requests";
 /// Looks at one request. Each that fails lost its claim to another caller, whose claim the next look sees.
 const TRIES_MAX: u32 = 64;
 
-pub(crate) const INDICES: &[Index] = &[Index { collection: REQUESTS, name: "expiry", keys: &[("expires_at", 1)], unique: false, partial: None }];
+pub(crate) const INDICES: &[Index] = &[Index {
+    collection: REQUESTS,
+    name: "expiry",
+    keys: &[("expires_at", 1)],
+    unique: false,
+    partial: None,
+    why: "requests that may be forgotten",
+}];
 
 pub(crate) struct Record {
     claim: Uuid,

@@ -18,8 +18,14 @@ use super::{
 
 pub(crate) const RUNS: &str = "runs";
 
-pub(crate) const INDICES: &[Index] =
-    &[Index { collection: RUNS, name: "runs_state", keys: &[("state", 1), ("created_at", 1), ("_id", 1)], unique: false, partial: None }];
+pub(crate) const INDICES: &[Index] = &[Index {
+    collection: RUNS,
+    name: "runs_state",
+    keys: &[("state", 1), ("created_at", 1), ("_id", 1)],
+    unique: false,
+    partial: None,
+    why: "runs that are planned or approved",
+}];
 
 fn fields_of(run: &Run) -> Document {
     doc! {

@@ -16,11 +16,13 @@ pub(super) async fn check(database: &Database) -> Result<(), OpenError> {
     known(database, found)
 }
 
-/// The same for who only looks: a database without a number is one that no service ever used.
-pub(super) async fn check_only(database: &Database) -> Result<(), OpenError> {
+/// The same for who only looks. `false`: the database has no number, because no service ever used it.
+pub(super) async fn check_only(database: &Database) -> Result<bool, OpenError> {
     let read = async { durable(database, META).find_one(doc! { "_id": "schema" }).await?.map(|d| Fields::of(&d).number("schema")).transpose() };
     let found: Result<Option<i64>, Fault> = read.await;
-    known(database, found.map_err(|fault| unusable_by(database, fault))?.unwrap_or(SCHEMA))
+    let found = found.map_err(|fault| unusable_by(database, fault))?;
+    known(database, found.unwrap_or(SCHEMA))?;
+    Ok(found.is_some())
 }
 
 fn known(database: &Database, found: i64) -> Result<(), OpenError> {

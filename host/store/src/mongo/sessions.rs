@@ -26,13 +26,21 @@ use super::{
 pub(crate) const SESSIONS: &str = "sessions";
 
 pub(crate) const INDICES: &[Index] = &[
-    Index { collection: SESSIONS, name: "sessions_end", keys: &[("node", 1), ("to_ms", 1), ("from_ms", 1)], unique: false, partial: None },
+    Index {
+        collection: SESSIONS,
+        name: "sessions_end",
+        keys: &[("node", 1), ("to_ms", 1), ("from_ms", 1)],
+        unique: false,
+        partial: None,
+        why: "a node's sessions that overlap a range",
+    },
     Index {
         collection: SESSIONS,
         name: "sessions_unverified",
         keys: &[("_id", 1)],
         unique: false,
         partial: Some(|| doc! { "verdict": "unverified" }),
+        why: "sessions that no policy has judged yet",
     },
 ];
 

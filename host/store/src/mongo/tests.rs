@@ -1,8 +1,10 @@
 //! The suite on a MongoDB server, and what only several processes can break.
 
+mod catalogue;
 mod cuts;
 mod drain;
 mod opening;
+mod plans;
 mod server;
 mod wire;
 

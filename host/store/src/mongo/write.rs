@@ -31,10 +31,16 @@ impl MongoStore {
 
     /// A write that seems refused, or whose answer was lost, may be done: the driver tries again by itself. Its first
     /// entry, whose id no other write has, tells.
-    async fn conclude(&self, collection: &'static str, id: &Bson, entries: &[AuditEntry], written: Result<bool, Fault>) -> Result<bool, Fault> {
+    pub(crate) async fn conclude(
+        &self,
+        collection: &'static str,
+        id: &Bson,
+        entries: &[AuditEntry],
+        written: Result<bool, Fault>,
+    ) -> Result<bool, Fault> {
         let refused = match written {
             Ok(true) => {
-                self.drain.left(collection, entries);
+                self.drain.left(collection, id, entries);
                 return Ok(true);
             }
             Ok(false) => None,
@@ -48,7 +54,7 @@ impl MongoStore {
         };
         match refused {
             _ if done => {
-                self.drain.left(collection, entries);
+                self.drain.left(collection, id, entries);
                 Ok(true)
             }
             // It may still be done after this: whoever asks again finds it.

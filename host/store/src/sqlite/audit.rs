@@ -16,7 +16,7 @@ use lucid_ports::{AuditFilter, AuditLog, AuditStore, Page, PageRequest, StoreErr
 use rusqlite::{Connection, params, types::Value};
 
 pub(crate) use self::chain::close_link;
-pub use self::reader::open_audit_log;
+pub(crate) use self::reader::open_audit_log;
 use super::{
     SqliteStore,
     columns::{Columns, stored},

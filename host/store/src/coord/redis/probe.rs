@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lucid_ports::CoordinationError;
 
@@ -13,6 +13,10 @@ pub struct RedisFacts {
     pub role: String,
     /// Its clock, Unix milliseconds.
     pub now_ms: i64,
+    /// Time of one question and its answer.
+    pub latency: Duration,
+    /// What it does when its memory is full: `maxmemory-policy`.
+    pub eviction: String,
 }
 
 /// Asks a Redis who it is, and writes nothing.
@@ -25,10 +29,13 @@ pub async fn probe_redis(url: &str, timeout: Duration) -> Result<RedisFacts, Coo
     let asked = async move {
         let mut connection = client.get_multiplexed_async_connection().await?;
         let mut questions = redis::pipe();
-        questions.cmd("INFO").arg("server").cmd("INFO").arg("replication").cmd("TIME");
-        questions.query_async::<(String, String, (i64, i64))>(&mut connection).await
+        questions.cmd("INFO").arg("server").cmd("INFO").arg("replication").cmd("INFO").arg("memory").cmd("TIME");
+        let answers = questions.query_async::<(String, String, String, (i64, i64))>(&mut connection).await?;
+        let asked = Instant::now();
+        redis::cmd("PING").query_async::<String>(&mut connection).await?;
+        Ok::<_, redis::RedisError>((answers, asked.elapsed()))
     };
-    let (server, replication, (seconds, micros)) = tokio::time::timeout(timeout, asked)
+    let ((server, replication, memory, (seconds, micros)), latency) = tokio::time::timeout(timeout, asked)
         .await
         .map_err(|_| unavailable(format!("no answer in {} ms", timeout.as_millis())))?
         .map_err(|error| unavailable(told(&error)))?;
@@ -37,5 +44,6 @@ pub async fn probe_redis(url: &str, timeout: Duration) -> Result<RedisFacts, Coo
         line.map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
     };
     let now_ms = seconds.saturating_mul(1_000).saturating_add(micros / 1_000);
-    Ok(RedisFacts { version: field(&server, "redis_version"), role: field(&replication, "role"), now_ms })
+    let (version, role, eviction) = (field(&server, "redis_version"), field(&replication, "role"), field(&memory, "maxmemory_policy"));
+    Ok(RedisFacts { version, role, now_ms, latency, eviction })
 }

@@ -125,9 +125,7 @@ impl Chain {
 
 /// Puts a link's entries into the list; what is there already is the same.
 async fn list(links: &Collection<Document>, list: &Collection<Document>, link: &Link, entries: &[AuditEntry]) -> Result<(), Fault> {
-    let first = link.total - link.count + 1;
-    let chained = (first..).zip(entries).map(|(place, entry)| ChainedEntry { entry: entry.clone(), writer: link.writer, link: link.seq, place });
-    let documents = chained.map(|entry| listed(&entry)).collect::<Result<Vec<_>, _>>()?;
+    let documents = placed(link, entries).map(|entry| listed(&entry)).collect::<Result<Vec<_>, _>>()?;
     match list.insert_many(documents).ordered(false).await.map_err(Fault::from) {
         Ok(_) => {}
         Err(fault) if fault.is_duplicate() => {}
@@ -137,15 +135,25 @@ async fn list(links: &Collection<Document>, list: &Collection<Document>, link: &
     Ok(())
 }
 
-/// Completes the list: what a process left between its link and the list.
-pub(super) async fn list_waiting(links: &Collection<Document>, entries: &Collection<Document>) -> Result<(), Fault> {
-    let waiting = links.find(unlisted()).await?;
+/// Links whose entries are not in the list yet, with those entries.
+pub(super) async fn waiting(links: &Collection<Document>) -> Result<Vec<(Link, Vec<AuditEntry>)>, Fault> {
     let read = |fields: Fields<'_>| {
         let entries = fields.documents("waiting")?.into_iter().map(|entry| read(entry, "id")).collect::<Result<Vec<_>, _>>()?;
         Ok((read_link(fields)?, entries))
     };
-    for (link, waiting) in collect(waiting, read).await? {
+    collect(links.find(unlisted()).await?, read).await
+}
+
+/// Completes the list: what a process left between its link and the list.
+pub(super) async fn list_waiting(links: &Collection<Document>, entries: &Collection<Document>) -> Result<(), Fault> {
+    for (link, waiting) in waiting(links).await? {
         list(links, entries, &link, &waiting).await?;
     }
     Ok(())
+}
+
+/// A link's entries with their places.
+pub(super) fn placed(link: &Link, entries: &[AuditEntry]) -> impl Iterator<Item = ChainedEntry> {
+    let first = link.total.saturating_sub(link.count).saturating_add(1);
+    (first..).zip(entries).map(|(place, entry)| ChainedEntry { entry: entry.clone(), writer: link.writer, link: link.seq, place })
 }

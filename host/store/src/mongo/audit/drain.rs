@@ -4,7 +4,7 @@ use lucid_model::audit::AuditEntry;
 use lucid_ports::StoreError;
 use mongodb::{
     Collection,
-    bson::{Document, doc},
+    bson::{Bson, Document, doc},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,9 +26,12 @@ const SWEEP_DOCUMENTS_MAX: i64 = 256;
 
 type Done = oneshot::Sender<Result<(), StoreError>>;
 
+/// A document that carries entries: its collection and its id.
+type Carrier = (&'static str, Bson);
+
 enum Job {
-    /// Entries that are durable in a document of the collection.
-    Left(&'static str, Vec<AuditEntry>),
+    /// Entries that are durable in the document of an id.
+    Left(Carrier, Vec<AuditEntry>),
     /// An entry that is in no document.
     Alone(Box<AuditEntry>, Done),
     /// Everything that any process left in its documents.
@@ -49,8 +52,8 @@ impl Drain {
     }
 
     /// Entries that a write just left in a document. If the queue is full they stay there until they are swept.
-    pub(crate) fn left(&self, collection: &'static str, entries: &[AuditEntry]) {
-        let _ = self.jobs.try_send(Job::Left(collection, entries.to_vec()));
+    pub(crate) fn left(&self, collection: &'static str, document: &Bson, entries: &[AuditEntry]) {
+        let _ = self.jobs.try_send(Job::Left((collection, document.clone()), entries.to_vec()));
     }
     /// Adds an entry that belongs to no other write.
     pub(crate) async fn alone(&self, entry: AuditEntry) -> Result<(), StoreError> {
@@ -79,7 +82,7 @@ struct Task {
 struct Batch {
     entries: Vec<AuditEntry>,
     text_bytes: usize,
-    collections: Vec<&'static str>,
+    carriers: Vec<Carrier>,
     alone: Vec<Done>,
     sweeps: Vec<Done>,
 }
@@ -87,8 +90,8 @@ struct Batch {
 impl Batch {
     fn take(&mut self, job: Job) {
         match job {
-            Job::Left(collection, entries) => {
-                self.collections.push(collection);
+            Job::Left(carrier, entries) => {
+                self.carriers.push(carrier);
                 entries.into_iter().for_each(|entry| self.add(entry));
             }
             Job::Alone(entry, done) => {
@@ -115,8 +118,8 @@ async fn work(mut task: Task, mut queue: mpsc::Receiver<Job>) {
             batch.take(job);
             next = if batch.has_room() { queue.try_recv().ok() } else { None };
         }
-        let Batch { entries, collections, alone, sweeps, .. } = batch;
-        let linked = task.link(entries, &collections).await;
+        let Batch { entries, carriers, alone, sweeps, .. } = batch;
+        let linked = task.link(entries, &carriers).await;
         if let Err(error) = &linked {
             tracing::warn!(%error, "audit entries stay in their documents until the next sweep");
         }
@@ -130,15 +133,18 @@ async fn work(mut task: Task, mut queue: mpsc::Receiver<Job>) {
 
 impl Task {
     /// Links entries, then takes them out of the documents that carry them.
-    async fn link(&mut self, entries: Vec<AuditEntry>, collections: &[&'static str]) -> Result<(), StoreError> {
+    async fn link(&mut self, entries: Vec<AuditEntry>, carriers: &[Carrier]) -> Result<(), StoreError> {
         if entries.is_empty() {
             return Ok(());
         }
         let ids: Vec<_> = entries.iter().map(|entry| fields::id(entry.id.0)).collect();
         self.chain.add(entries).await?;
-        for carrier in self.audited.iter().filter(|carrier| collections.contains(&carrier.name())) {
-            let (carrying, taken) = (doc! { "audit.id": { "$in": &ids } }, doc! { "$pull": { "audit": { "id": { "$in": &ids } } } });
-            carrier.update_many(carrying, taken).await.map_err(Fault::from)?;
+        for collection in &self.audited {
+            let documents: Vec<_> = carriers.iter().filter(|(name, _)| *name == collection.name()).map(|(_, id)| id.clone()).collect();
+            if !documents.is_empty() {
+                let (carrying, taken) = (doc! { "_id": { "$in": documents } }, doc! { "$pull": { "audit": { "id": { "$in": &ids } } } });
+                collection.update_many(carrying, taken).await.map_err(Fault::from)?;
+            }
         }
         Ok(())
     }
@@ -149,14 +155,17 @@ impl Task {
             loop {
                 let left = carrier.find(undrained()).projection(doc! { "audit": 1 }).limit(SWEEP_DOCUMENTS_MAX).await?;
                 let left = collect(left, |fields| {
-                    fields.documents("audit")?.into_iter().map(|intent| entry::read(intent, "id")).collect::<Result<Vec<_>, _>>()
+                    let entries = fields.documents("audit")?.into_iter().map(|intent| entry::read(intent, "id")).collect::<Result<Vec<_>, _>>()?;
+                    Ok((fields.get("_id").cloned().unwrap_or(Bson::Null), entries))
                 });
-                let left: Vec<_> = left.await?.into_iter().flatten().collect();
+                let left = left.await?;
                 if left.is_empty() {
                     break;
                 }
-                for entries in left.chunks(LINK_ENTRIES_MAX) {
-                    self.link(entries.to_vec(), &[name]).await.map_err(|error| Fault::Bad(error.to_string()))?;
+                let carriers: Vec<Carrier> = left.iter().map(|(id, _)| (name, id.clone())).collect();
+                let entries: Vec<_> = left.into_iter().flat_map(|(_, entries)| entries).collect();
+                for entries in entries.chunks(LINK_ENTRIES_MAX) {
+                    self.link(entries.to_vec(), &carriers).await.map_err(|error| Fault::Bad(error.to_string()))?;
                 }
             }
         }

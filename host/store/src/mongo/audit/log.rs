@@ -8,7 +8,10 @@ use lucid_model::{
     id::AuditWriterId,
 };
 use lucid_ports::{AuditFilter, AuditLog, AuditStore, Page, PageRequest, StoreError};
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::{
+    Collection,
+    bson::{Bson, Document, doc},
+};
 
 use super::{
     super::{
@@ -28,20 +31,8 @@ impl MongoStore {
         Ok(chain::list_waiting(&self.collection(LINKS), &self.collection(ENTRIES)).await?)
     }
 
-    async fn heads(&self) -> Result<Vec<ChainHead>, Fault> {
-        let links = self.collection(LINKS);
-        let mut heads = Vec::new();
-        for writer in links.distinct("writer", doc! {}).await? {
-            let last = links.find_one(doc! { "writer": writer }).sort(doc! { "seq": -1 }).await?;
-            heads.extend(last.map(|document| chain::read_link(Fields::of(&document))).transpose()?.map(|link| link.head()));
-        }
-        heads.sort_unstable_by_key(|head| head.writer);
-        Ok(heads)
-    }
-
     async fn last_seal(&self) -> Result<Option<Seal>, Fault> {
-        let last = self.collection(SEALS).find_one(doc! {}).sort(doc! { "_id": -1 }).await?;
-        last.map(|document| read_seal(Fields::of(&document))).transpose()
+        last_seal(&self.collection(SEALS)).await
     }
 
     async fn add_seal(&self, seal: &Seal) -> Result<bool, Fault> {
@@ -90,6 +81,46 @@ fn filtered(filter: &AuditFilter) -> Document {
     conditions
 }
 
+/// The ends of all chains that have links.
+pub(super) async fn heads(links: &Collection<Document>) -> Result<Vec<ChainHead>, Fault> {
+    let mut heads = Vec::new();
+    for writer in links.distinct("writer", doc! {}).await? {
+        let last = links.find_one(doc! { "writer": writer }).sort(doc! { "seq": -1 }).await?;
+        heads.extend(last.map(|document| chain::read_link(Fields::of(&document))).transpose()?.map(|link| link.head()));
+    }
+    heads.sort_unstable_by_key(|head| head.writer);
+    Ok(heads)
+}
+
+pub(super) async fn last_seal(seals: &Collection<Document>) -> Result<Option<Seal>, Fault> {
+    let last = seals.find_one(doc! {}).sort(doc! { "_id": -1 }).await?;
+    last.map(|document| read_seal(Fields::of(&document))).transpose()
+}
+
+pub(super) async fn links_after(links: &Collection<Document>, writer: AuditWriterId, after_seq: u64, limit: u32) -> Result<Vec<Link>, Fault> {
+    let found = links.find(after(writer, "seq", after_seq)?).sort(doc! { "seq": 1 }).limit(i64::from(limit));
+    collect(found.projection(doc! { "ids": 0, "waiting": 0, "unlisted": 0 }).await?, chain::read_link).await
+}
+
+pub(super) async fn entries_after(
+    entries: &Collection<Document>,
+    writer: AuditWriterId,
+    after_place: u64,
+    limit: u32,
+) -> Result<Vec<ChainedEntry>, Fault> {
+    let found = entries.find(after(writer, "place", after_place)?).sort(doc! { "place": 1 }).limit(i64::from(limit));
+    collect(found.await?, read_listed).await
+}
+
+pub(super) async fn seals_after(seals: &Collection<Document>, after_seq: u64, limit: u32) -> Result<Vec<Seal>, Fault> {
+    let found = seals.find(doc! { "_id": { "$gt": stored(after_seq)? } }).sort(doc! { "_id": 1 }).limit(i64::from(limit));
+    collect(found.await?, read_seal).await
+}
+
+pub(super) async fn listed(entries: &Collection<Document>, filter: &AuditFilter, request: &PageRequest<()>) -> Result<Page<ChainedEntry>, Fault> {
+    page(entries, filtered(filter), &["at", "_id"], request, read_listed).await
+}
+
 /// A writer's own, after a number.
 fn after(writer: AuditWriterId, number: &str, after: u64) -> Result<Document, Fault> {
     Ok(doc! { "writer": fields::id(writer.0), number: { "$gt": stored(after)? } })
@@ -99,28 +130,20 @@ fn after(writer: AuditWriterId, number: &str, after: u64) -> Result<Document, Fa
 impl AuditLog for MongoStore {
     async fn audit(&self, filter: &AuditFilter, request: PageRequest<()>) -> Result<Page<ChainedEntry>, StoreError> {
         self.complete_audit().await?;
-        Ok(page(&self.collection(ENTRIES), filtered(filter), &["at", "_id"], &request, read_listed).await?)
+        Ok(listed(&self.collection(ENTRIES), filter, &request).await?)
     }
     async fn audit_heads(&self) -> Result<Vec<ChainHead>, StoreError> {
         self.complete_audit().await?;
-        Ok(self.heads().await?)
+        Ok(heads(&self.collection(LINKS)).await?)
     }
     async fn audit_links(&self, writer: AuditWriterId, after_seq: u64, limit: u32) -> Result<Vec<Link>, StoreError> {
-        let links = self.collection(LINKS);
-        let found = links.find(after(writer, "seq", after_seq)?).sort(doc! { "seq": 1 }).limit(i64::from(limit));
-        let found = found.projection(doc! { "ids": 0, "waiting": 0, "unlisted": 0 }).await.map_err(Fault::from)?;
-        Ok(collect(found, chain::read_link).await?)
+        Ok(links_after(&self.collection(LINKS), writer, after_seq, limit).await?)
     }
     async fn audit_entries(&self, writer: AuditWriterId, after_place: u64, limit: u32) -> Result<Vec<ChainedEntry>, StoreError> {
-        let entries = self.collection(ENTRIES);
-        let found = entries.find(after(writer, "place", after_place)?).sort(doc! { "place": 1 }).limit(i64::from(limit));
-        Ok(collect(found.await.map_err(Fault::from)?, read_listed).await?)
+        Ok(entries_after(&self.collection(ENTRIES), writer, after_place, limit).await?)
     }
     async fn audit_seals(&self, after_seq: u64, limit: u32) -> Result<Vec<Seal>, StoreError> {
-        let after = doc! { "_id": { "$gt": stored(after_seq)? } };
-        let seals = self.collection(SEALS);
-        let found = seals.find(after).sort(doc! { "_id": 1 }).limit(i64::from(limit));
-        Ok(collect(found.await.map_err(Fault::from)?, read_seal).await?)
+        Ok(seals_after(&self.collection(SEALS), after_seq, limit).await?)
     }
     async fn last_audit_seal(&self) -> Result<Option<Seal>, StoreError> {
         Ok(self.last_seal().await?)

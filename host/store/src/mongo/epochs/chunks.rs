@@ -19,8 +19,14 @@ use crate::mongo::{
 
 pub(crate) const CHUNKS: &str = "chunks";
 
-pub(crate) const INDICES: &[Index] =
-    &[Index { collection: CHUNKS, name: "chunks_staged", keys: &[("epoch_start_s", 1), ("staged", 1), ("idx", 1)], unique: true, partial: None }];
+pub(crate) const INDICES: &[Index] = &[Index {
+    collection: CHUNKS,
+    name: "chunks_staged",
+    keys: &[("epoch_start_s", 1), ("staged", 1), ("idx", 1)],
+    unique: true,
+    partial: None,
+    why: "one chunk a place of an attempt at an epoch",
+}];
 
 /// The `_id` of a chunk.
 pub(super) fn key(staged: ObjectId, index: u32) -> String {

@@ -15,14 +15,14 @@ use crate::mongo::{
 
 pub(crate) const LATEST: &str = "latest_scores";
 
-const fn by(name: &'static str, keys: &'static [(&'static str, i32)]) -> Index {
-    Index { collection: LATEST, name, keys, unique: false, partial: None }
+const fn by(name: &'static str, keys: &'static [(&'static str, i32)], why: &'static str) -> Index {
+    Index { collection: LATEST, name, keys, unique: false, partial: None, why }
 }
 
 pub(crate) const INDICES: &[Index] = &[
-    by("latest_score", &[("score", 1), ("_id", 1)]),
-    by("latest_calculated", &[("calculated_at", 1), ("_id", 1)]),
-    by("latest_pool", &[("pool", 1), ("_id", 1)]),
+    by("latest_score", &[("score", 1), ("_id", 1)], "latest scores by score"),
+    by("latest_calculated", &[("calculated_at", 1), ("_id", 1)], "latest scores by time"),
+    by("latest_pool", &[("pool", 1), ("_id", 1)], "latest scores of a pool"),
 ];
 
 impl MongoStore {

@@ -14,8 +14,14 @@ pub(crate) const EPOCHS: &str = "epochs";
 const CLOSING: &str = "closing";
 pub(crate) const CLOSED: &str = "closed";
 
-pub(crate) const INDICES: &[Index] =
-    &[Index { collection: EPOCHS, name: "epochs_state", keys: &[("state", 1), ("_id", 1)], unique: false, partial: None }];
+pub(crate) const INDICES: &[Index] = &[Index {
+    collection: EPOCHS,
+    name: "epochs_state",
+    keys: &[("state", 1), ("_id", 1)],
+    unique: false,
+    partial: None,
+    why: "epochs that are closed, by start; those being closed",
+}];
 
 /// An epoch's document, whatever its state.
 pub(crate) struct Claim {

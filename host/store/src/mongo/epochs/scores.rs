@@ -33,8 +33,16 @@ pub(crate) const INDICES: &[Index] = &[
         keys: &[("node", 1), ("calculated_at", 1), ("epoch_start_s", 1)],
         unique: false,
         partial: None,
+        why: "a node's scores by time",
     },
-    Index { collection: ON_DEMAND, name: "on_demand_history", keys: &[("node", 1), ("calculated_at", 1)], unique: false, partial: None },
+    Index {
+        collection: ON_DEMAND,
+        name: "on_demand_history",
+        keys: &[("node", 1), ("calculated_at", 1)],
+        unique: false,
+        partial: None,
+        why: "a node's scores on demand by time",
+    },
 ];
 
 /// A row as it is found by its node; the chunk's header is looked up by `chunk`.

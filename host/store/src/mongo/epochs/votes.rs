@@ -28,16 +28,23 @@ pub(crate) const VOTE_LISTS: &str = "vote_lists";
 /// Votes of one staged list.
 const LIST_VOTES_MAX: usize = 2_000;
 
-const fn by(name: &'static str, keys: &'static [(&'static str, i32)]) -> Index {
-    Index { collection: VOTES, name, keys, unique: false, partial: None }
+const fn by(name: &'static str, keys: &'static [(&'static str, i32)], why: &'static str) -> Index {
+    Index { collection: VOTES, name, keys, unique: false, partial: None, why }
 }
 
 pub(crate) const INDICES: &[Index] = &[
-    by("votes_epoch", &[("epoch_start_s", 1), ("node", 1)]),
-    by("votes_node", &[("node", 1), ("epoch_start_s", 1)]),
-    by("votes_owner", &[("owner", 1), ("epoch_start_s", 1), ("node", 1)]),
-    by("votes_state", &[("state", 1), ("epoch_start_s", 1), ("node", 1)]),
-    Index { collection: VOTE_LISTS, name: "vote_lists_epoch", keys: &[("epoch_start_s", 1), ("staged", 1)], unique: false, partial: None },
+    by("votes_epoch", &[("epoch_start_s", 1), ("node", 1)], "votes of an epoch"),
+    by("votes_node", &[("node", 1), ("epoch_start_s", 1)], "a node's votes"),
+    by("votes_owner", &[("owner", 1), ("epoch_start_s", 1), ("node", 1)], "an owner's votes"),
+    by("votes_state", &[("state", 1), ("epoch_start_s", 1), ("node", 1)], "votes of a state; those that are due"),
+    Index {
+        collection: VOTE_LISTS,
+        name: "vote_lists_epoch",
+        keys: &[("epoch_start_s", 1), ("staged", 1)],
+        unique: false,
+        partial: None,
+        why: "staged votes of an epoch",
+    },
 ];
 
 pub(crate) fn document(vote: &Vote) -> Document {

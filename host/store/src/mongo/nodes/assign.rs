@@ -57,7 +57,9 @@ impl MongoStore {
             }
         }
         let filter: Document = doc! { "_id": fields::id(node.id.0), "version": stored(node.version)?, "live": true };
-        self.update_audited(NODES, filter, update, std::slice::from_ref(entry)).await
+        let placed = self.update_audited(NODES, filter, update, std::slice::from_ref(entry)).await;
+        self.room.forget();
+        placed
     }
 
     /// Takes all nodes out of a pool that was removed by `entry`; who they were. Doing it again does nothing twice: a

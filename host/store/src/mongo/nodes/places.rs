@@ -3,8 +3,9 @@
 
 use std::collections::HashSet;
 
+use futures::future::try_join_all;
 use lucid_model::node::{Node, NodeCaps, network_of};
-use mongodb::bson::{Bson, doc};
+use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     super::{MongoStore, fault::Fault, fields, page::collect},
@@ -21,8 +22,9 @@ pub(crate) fn free_place(taken: &HashSet<u32>, limit: u32, node: &Node) -> Optio
 
 /// What a place is counted by: `owner:…`, `ip:…`, …
 struct Shared {
-    field: &'static str,
-    value: Bson,
+    by: Document,
+    /// Of what is found by that, only this address.
+    ip: Option<String>,
     key: String,
 }
 
@@ -30,13 +32,20 @@ struct Shared {
 type Limit = fn(&NodeCaps, bool) -> u64;
 
 fn shared(node: &Node) -> [(Option<Shared>, Limit); 4] {
-    let text = |field: &'static str, value: String| Shared { field, key: format!("{field}:{value}:"), value: Bson::String(value) };
-    let owner = Shared { field: "owner", value: fields::id(node.owner.0), key: format!("owner:{}:", node.owner) };
+    let shared = |field: &str, value: Bson, key: String| Shared { by: doc! { field: value }, ip: None, key };
+    let owner = shared("owner", fields::id(node.owner.0), format!("owner:{}:", node.owner));
+    let text = |field: &str, value: String| shared(field, Bson::String(value.clone()), format!("{field}:{value}:"));
+    let network = node.address.map(|at| text("network", network_of(at.ip)));
+    let ip = node.address.map(|at| {
+        let by = doc! { "network": network_of(at.ip) };
+        Shared { by, ip: Some(at.ip.to_string()), key: format!("ip:{}:", at.ip) }
+    });
+    let wallet = node.wallet.map(|wallet| text("wallet_address", wallet.address.to_string()));
     [
         (Some(owner), |caps, _| caps.per_owner),
-        (node.address.map(|at| text("ip", at.ip.to_string())), |caps, v4| if v4 { caps.per_ipv4 } else { 0 }),
-        (node.address.map(|at| text("network", network_of(at.ip))), |caps, v4| if v4 { caps.per_ipv4_24 } else { caps.per_ipv6_64 }),
-        (node.wallet.map(|wallet| text("wallet_address", wallet.address.to_string())), |caps, _| caps.per_wallet),
+        (ip, |caps, v4| if v4 { caps.per_ipv4 } else { 0 }),
+        (network, |caps, v4| if v4 { caps.per_ipv4_24 } else { caps.per_ipv6_64 }),
+        (wallet, |caps, _| caps.per_wallet),
     ]
 }
 
@@ -54,18 +63,24 @@ impl MongoStore {
     /// A free place under each cap; `None` if one was full in the meantime.
     pub(super) async fn free_places(&self, node: &Node, caps: &NodeCaps) -> Result<Option<Vec<String>>, Fault> {
         let v4 = node.address.is_some_and(|at| at.ip.to_canonical().is_ipv4());
-        let mut places = Vec::new();
-        for (shared, limit) in shared(node) {
-            let (Some(Shared { field, value, key }), Ok(limit)) = (shared, u32::try_from(limit(caps, v4))) else { continue };
-            if limit == 0 {
-                continue;
+        let nodes = self.collection(NODES);
+        let looked = shared(node).into_iter().filter_map(|(shared, limit)| {
+            let limit = u32::try_from(limit(caps, v4)).ok().filter(|limit| *limit > 0)?;
+            Some((shared?, limit))
+        });
+        let nodes = &nodes;
+        let looked = looked.map(|(Shared { mut by, ip, key }, limit)| async move {
+            by.insert("live", true);
+            let held = nodes.find(by).projection(doc! { "places": 1, "ip": 1 }).await?;
+            let mut held = collect(held, |fields| Ok((fields.text_or_none("ip")?, fields.texts("places")?))).await?;
+            held.retain(|(held_ip, _)| ip.is_none() || *held_ip == ip);
+            // Those that were registered before there was a cap have no place, and count all the same.
+            if held.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+                return Ok::<_, Fault>(None);
             }
-            let held = self.collection(NODES).find(doc! { "live": true, field: value }).projection(doc! { "places": 1 }).await?;
-            let held = collect(held, |fields| fields.texts("places")).await?;
-            let taken = held.iter().flatten().filter_map(|place| place.strip_prefix(&key)?.parse().ok()).collect();
-            let Some(free) = free_place(&taken, limit, node) else { return Ok(None) };
-            places.push(format!("{key}{free}"));
-        }
-        Ok(Some(places))
+            let taken: HashSet<u32> = held.iter().flat_map(|(_, places)| places).filter_map(|place| place.strip_prefix(&key)?.parse().ok()).collect();
+            Ok(free_place(&taken, limit, node).map(|free| format!("{key}{free}")))
+        });
+        Ok(try_join_all(looked).await?.into_iter().collect())
     }
 }

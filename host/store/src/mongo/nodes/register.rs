@@ -4,18 +4,21 @@
 
 use lucid_model::{
     audit::AuditEntry,
+    id::EnrolmentId,
     node::{Node, NodeStatus},
 };
 use lucid_ports::{Newcomer, RegisterConflict, Registered, Registration};
-use mongodb::bson::{Bson, doc};
+use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     super::{
         MongoStore,
+        audit::intents,
         fault::Fault,
         fields::{self, stored},
+        pools::Slot,
     },
-    NODES, document,
+    NODES, at_ip, document,
 };
 
 /// How long a registration that nobody approved holds its address.
@@ -33,6 +36,9 @@ fn gives_way(holder: &Node, newcomer: &Node) -> bool {
 impl MongoStore {
     /// Registers, or changes nothing.
     pub(super) async fn register(&self, registration: Registration) -> Result<Registered, Fault> {
+        if let Some(node) = self.register_at_once(&registration).await? {
+            return Ok(Registered::Done(Box::new(node)));
+        }
         for _ in 0..TRIES_MAX {
             if let Some(outcome) = self.try_register(&registration).await? {
                 return Ok(outcome);
@@ -57,37 +63,78 @@ impl MongoStore {
         }
         let Some(places) = self.free_places(node, caps).await? else { return Ok(None) };
         let mut node = node.clone();
-        let mut document = document::new(&node)?;
-        if !places.is_empty() {
-            document.insert("places", places);
-        }
-        if let Some(enrolment) = enrolment {
-            let Some(place) = self.free_use(*enrolment, &node).await? else { return Ok(Some(Registered::EnrolmentSpent)) };
-            document.extend(doc! { "enrolment": fields::id(enrolment.0), "enrolment_use": i64::from(place) });
-        }
         let slot = match node.pool {
             Some(pool) => self.free_slot(pool, &node).await?.unwrap_or_default(),
             None => None,
         };
-        match (node.pool, slot) {
-            (Some(pool), Some(slot)) => document.extend(doc! { "pool": fields::id(pool.0), "slot": i64::from(slot) }),
-            _ => node.pool = None,
-        }
+        let Some(document) = self.document_of(&mut node, places, slot, *enrolment).await? else { return Ok(Some(Registered::EnrolmentSpent)) };
         if let Some(holder) = holder
             && !self.give_way(&holder, &node, audit).await?
         {
             return Ok(None);
         }
-        // The registration is told without the pool, whatever becomes of that.
+        Ok(self.insert_node(&node, document, audit, assign_audit.as_ref()).await?.then(|| Registered::Done(Box::new(node))))
+    }
+
+    /// The way of nearly all: nobody is asked who is in the way, since the unique indices tell. `None`: somebody is, or
+    /// there is no room where it was wanted, and it has to be looked into; nothing changed.
+    async fn register_at_once(&self, registration: &Registration) -> Result<Option<Node>, Fault> {
+        let Registration { node, caps, enrolment, audit, assign_audit } = registration;
+        let Some(places) = self.free_places(node, caps).await? else { return Ok(None) };
+        let mut node = node.clone();
+        let slot = match node.pool {
+            Some(pool) => match self.recently_free_slot(pool).await? {
+                Some(slot) => Some(slot),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let Some(document) = self.document_of(&mut node, places, slot, *enrolment).await? else { return Ok(None) };
+        let done = self.insert_node(&node, document, audit, assign_audit.as_ref()).await?;
+        if let (false, Some(pool)) = (done, node.pool) {
+            self.room.forget_slots(pool);
+        }
+        Ok(done.then_some(node))
+    }
+
+    /// The document of a node that is new; without a slot it is in no pool. `None`: the enrolment token is spent.
+    async fn document_of(
+        &self,
+        node: &mut Node,
+        places: Vec<String>,
+        slot: Option<Slot>,
+        enrolment: Option<EnrolmentId>,
+    ) -> Result<Option<Document>, Fault> {
+        let mut document = document::new(node)?;
+        if !places.is_empty() {
+            document.insert("places", places);
+        }
+        if let Some(enrolment) = enrolment {
+            let Some(place) = self.free_use(enrolment, node).await? else { return Ok(None) };
+            document.extend(doc! { "enrolment": fields::id(enrolment.0), "enrolment_use": i64::from(place) });
+        }
+        match (node.pool, slot) {
+            (Some(pool), Some(slot)) => document.extend(doc! { "pool": fields::id(pool.0), "slot": i64::from(slot) }),
+            _ => node.pool = None,
+        }
+        Ok(Some(document))
+    }
+
+    /// The insert, with those of others. The registration is told without the pool, whatever becomes of that.
+    async fn insert_node(&self, node: &Node, mut document: Document, audit: &AuditEntry, assigned: Option<&AuditEntry>) -> Result<bool, Fault> {
         let mut entries = vec![audit.clone()];
-        entries.extend(assign_audit.clone().filter(|_| node.pool.is_some()));
-        if !self.insert_audited(NODES, document, &entries).await? {
-            return Ok(None);
+        entries.extend(assigned.cloned().filter(|_| node.pool.is_some()));
+        document.insert("audit", intents(&entries));
+        let written = self.together.insert(document, node.pool).await;
+        let look = written.as_ref().map_or(true, |inserted| inserted.pool_is_removed);
+        let done = self.conclude(NODES, &fields::id(node.id.0), &entries, written.map(|inserted| inserted.done)).await?;
+        if let (true, Some(pool)) = (done, node.pool) {
+            self.room.add_member(pool);
+            if look {
+                self.leave_if_removed(pool).await?;
+            }
         }
-        if let Some(pool) = node.pool {
-            self.leave_if_removed(pool).await?;
-        }
-        Ok(Some(Registered::Done(Box::new(node))))
+        Ok(done)
     }
 
     /// Who has to give way for the newcomer, if somebody has; or what is in its way.
@@ -98,7 +145,11 @@ impl MongoStore {
             return Ok(Err(RegisterConflict::PublicKey));
         }
         let holder = match node.address {
-            Some(at) => self.find_node(doc! { "live": true, "ip": at.ip.to_string(), "port": i32::from(at.port) }).await?,
+            Some(at) => {
+                let mut there = at_ip(at.ip);
+                there.extend(doc! { "live": true, "port": i32::from(at.port) });
+                self.find_node(there).await?
+            }
             None => None,
         };
         if holder.as_ref().is_some_and(|holder| !gives_way(holder, node)) {
@@ -123,6 +174,8 @@ impl MongoStore {
             "$set": { "status": gone.status.name(), "updated_at": newcomer.created_at.0, "version": stored(holder.version + 1)? },
             "$unset": { "live": Bson::Int32(1), "pool": 1, "slot": 1 },
         };
-        self.update_audited(NODES, filter, update, &[following]).await
+        let gone = self.update_audited(NODES, filter, update, &[following]).await;
+        self.room.forget();
+        gone
     }
 }

@@ -64,6 +64,17 @@ impl MongoStore {
         }
     }
 
+    /// A slot that was free a moment ago: `None` if the pool has none, or is not there.
+    pub(crate) async fn recently_free_slot(&self, id: PoolId) -> Result<Option<Slot>, Fault> {
+        if let Some(slot) = self.room.take_slot(id) {
+            return Ok(Some(slot));
+        }
+        let Some(pool) = self.live_pool(id).await? else { return Ok(None) };
+        let taken: HashSet<Slot> = self.taken_slots(id).await?.into_iter().map(|taken| taken.slot).collect();
+        self.room.put_slots(id, (0..pool.max_nodes).filter(|slot| !taken.contains(slot)).collect());
+        Ok(self.room.take_slot(id))
+    }
+
     /// Makes sure that nobody is, or comes, beyond the size the pool shall have. `None`: more are in.
     pub(super) async fn block_slots(&self, pool: &Pool, size_before: u32) -> Result<Option<Block>, Fault> {
         let block = Block(Uuid::new_v4());

@@ -89,7 +89,7 @@ impl MongoStore {
         let digests: Vec<Digest> = by_id(&self.collection(policies::VERSIONS), doc! {}, one(after), limit, |f| f.digest("_id")).await?;
         let mut records = Vec::with_capacity(digests.len());
         for digest in digests {
-            let stored: Option<StoredBundle> = self.kept_bundle(digest).await?;
+            let stored: Option<StoredBundle> = policies::kept_bundle(&self.database, digest).await?;
             records.extend(stored.map(|stored| Record::Policy(Box::new(stored))));
         }
         Ok(records)

@@ -10,7 +10,7 @@ use crate::OpenError;
 ///
 /// # Errors
 /// [`OpenError`] if there is no store, or it is of another schema than this binary's.
-pub fn open_audit_log(dir: &Path) -> Result<Arc<dyn AuditLog>, OpenError> {
+pub(crate) fn open_audit_log(dir: &Path) -> Result<Arc<dyn AuditLog>, OpenError> {
     let connection = database::open_for_reading(dir, "core", CORE.len())?;
     Ok(Arc::new(Readers::new(vec![connection])))
 }

@@ -22,11 +22,11 @@ use tempfile::TempDir;
 use crate::{
     OpenError, SqliteStore,
     conformance::examples::*,
-    open_audit_log,
     sqlite::{
         CORE,
         audit::{add, close_link},
         fault::Fault,
+        open_audit_log,
         writer::Writer,
     },
 };
