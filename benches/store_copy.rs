@@ -283,6 +283,7 @@ fn main() {
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
     if !line.starts_with("mongodb") {
         println!("{}", line.trim());
+        server.wait().unwrap();
         return;
     }
     let to = line.trim().replacen("/?", &format!("/bench-{}?", Uuid::now_v7().simple()), 1);
