@@ -4,11 +4,19 @@
 use std::collections::HashSet;
 
 use futures::future::try_join_all;
-use lucid_model::node::{Node, NodeCaps, network_of};
+use lucid_model::{
+    id::NodeId,
+    node::{Node, NodeCaps, network_of},
+};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{
-    super::{MongoStore, fault::Fault, fields, page::collect},
+    super::{
+        MongoStore,
+        fault::Fault,
+        fields::{self, Fields},
+        page::collect,
+    },
     NODES,
 };
 
@@ -61,7 +69,7 @@ pub(super) fn still_held(place: &str, node: &Node) -> bool {
 
 impl MongoStore {
     /// A free place under each cap; `None` if one was full in the meantime.
-    pub(super) async fn free_places(&self, node: &Node, caps: &NodeCaps) -> Result<Option<Vec<String>>, Fault> {
+    pub(super) async fn free_places(&self, node: &Node, caps: &NodeCaps, gives_way: Option<NodeId>) -> Result<Option<Vec<String>>, Fault> {
         let v4 = node.address.is_some_and(|at| at.ip.to_canonical().is_ipv4());
         let nodes = self.collection(NODES);
         let looked = shared(node).into_iter().filter_map(|(shared, limit)| {
@@ -72,13 +80,15 @@ impl MongoStore {
         let looked = looked.map(|(Shared { mut by, ip, key }, limit)| async move {
             by.insert("live", true);
             let held = nodes.find(by).projection(doc! { "places": 1, "ip": 1 }).await?;
-            let mut held = collect(held, |fields| Ok((fields.text_or_none("ip")?, fields.texts("places")?))).await?;
-            held.retain(|(held_ip, _)| ip.is_none() || *held_ip == ip);
+            let read = |fields: Fields<'_>| Ok((fields.id("_id", NodeId)?, fields.text_or_none("ip")?, fields.texts("places")?));
+            let mut held = collect(held, read).await?;
+            held.retain(|(id, held_ip, _)| gives_way != Some(*id) && (ip.is_none() || *held_ip == ip));
             // Those that were registered before there was a cap have no place, and count all the same.
             if held.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
                 return Ok::<_, Fault>(None);
             }
-            let taken: HashSet<u32> = held.iter().flat_map(|(_, places)| places).filter_map(|place| place.strip_prefix(&key)?.parse().ok()).collect();
+            let taken: HashSet<u32> =
+                held.iter().flat_map(|(_, _, places)| places).filter_map(|place| place.strip_prefix(&key)?.parse().ok()).collect();
             Ok(free_place(&taken, limit, node).map(|free| format!("{key}{free}")))
         });
         Ok(try_join_all(looked).await?.into_iter().collect())

@@ -61,7 +61,7 @@ impl MongoStore {
         if let Some(cap) = caps.reached(node.address.map(|at| at.ip), &siblings) {
             return Ok(Some(Registered::CapReached(cap)));
         }
-        let Some(places) = self.free_places(node, caps).await? else { return Ok(None) };
+        let Some(places) = self.free_places(node, caps, holder.as_ref().map(|holder| holder.id)).await? else { return Ok(None) };
         let mut node = node.clone();
         let slot = match node.pool {
             Some(pool) => self.free_slot(pool, &node).await?.unwrap_or_default(),
@@ -80,7 +80,7 @@ impl MongoStore {
     /// there is no room where it was wanted, and it has to be looked into; nothing changed.
     async fn register_at_once(&self, registration: &Registration) -> Result<Option<Node>, Fault> {
         let Registration { node, caps, enrolment, audit, assign_audit } = registration;
-        let Some(places) = self.free_places(node, caps).await? else { return Ok(None) };
+        let Some(places) = self.free_places(node, caps, None).await? else { return Ok(None) };
         let mut node = node.clone();
         let slot = match node.pool {
             Some(pool) => match self.recently_free_slot(pool).await? {

@@ -16,7 +16,10 @@ const fn holding(collection: &'static str, holds: &'static str) -> Holding {
 
 /// All collections, by what they are about.
 const COLLECTIONS: &[Holding] = &[
-    holding("meta", "the schema's number; what the store was made for (the stamp)"),
+    holding(
+        "meta",
+        "the schema's number; what the store was made for (the stamp); the greatest fence of a payer; the mark of a copy that is not finished",
+    ),
     holding("nodes", "a node each, live or gone, with its places under caps and its slot in a pool; blocks of slots"),
     holding("pools", "a pool each; removed ones stay without a name that counts"),
     holding("enrolments", "an enrolment token each, by its digest"),
@@ -24,6 +27,7 @@ const COLLECTIONS: &[Holding] = &[
     holding("policy_versions", "a bundle each, without its component"),
     holding("policy_chunks", "components in pieces of 8 MiB, by digest and place"),
     holding("activations", "the activations of one call each, by the revision they are based on"),
+    holding("policy_reports", "what the gate found, the newest 256, by id, which grows with time"),
     holding("imports", "files of the watched folder that were looked at, by digest"),
     holding("live", "what is newest of a node, and what is not yet in buckets or sessions; one each"),
     holding("samples", "buckets of samples, packed"),
