@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use lucid_model::{
     id::Digest,
-    policy::{Activation, PolicyKind, Revision, Scope},
+    policy::{Activation, ParamValues, PolicyKind, PolicyRef, Revision, Scope},
 };
 use lucid_ports::{PayoutPolicy, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
 
@@ -65,21 +65,40 @@ pub fn load(
     let newest: HashMap<_, _> = activations.iter().map(|activation| ((activation.kind, activation.scope), activation)).collect();
     let mut policies = HashMap::with_capacity(newest.len());
     for (place, activation) in newest {
-        let policy = load_one(programs, activation, bundles).map_err(|detail| PublishError { policy: activation.policy.clone(), detail })?;
+        let failed = |detail| PublishError { policy: activation.policy.clone(), detail };
+        let stored = bundles.iter().find(|(digest, _)| *digest == activation.policy.digest).map(|(_, stored)| stored);
+        let stored = stored.ok_or_else(|| failed(format!("its bundle {} is not there", activation.policy.digest)))?;
+        let policy = load_one(programs, (activation.kind, &activation.policy, &activation.params), stored).map_err(failed)?;
         policies.insert(place, Arc::new(ActivePolicy { policy: Arc::new(policy), threads: Arc::clone(threads) }));
     }
     Ok(Snapshot { revision, policies })
 }
 
-fn load_one(programs: &Programs, activation: &Activation, bundles: &[(Digest, Arc<StoredBundle>)]) -> Result<LoadedPolicy, String> {
-    let stored = bundles.iter().find(|(digest, _)| *digest == activation.policy.digest).map(|(_, stored)| stored);
-    let bundle = &stored.ok_or_else(|| format!("its bundle {} is not there", activation.policy.digest))?.bundle;
+/// Loads a version that the store keeps, on this thread.
+pub fn load_stored(
+    programs: &Programs,
+    threads: &Arc<GuestThreads>,
+    kind: PolicyKind,
+    stored: &StoredBundle,
+    params: &ParamValues,
+) -> Result<ActivePolicy, PublishError> {
+    let wanted = &stored.version.policy;
+    let policy = load_one(programs, (kind, wanted, params), stored).map_err(|detail| PublishError { policy: wanted.clone(), detail })?;
+    Ok(ActivePolicy { policy: Arc::new(policy), threads: Arc::clone(threads) })
+}
+
+fn load_one(
+    programs: &Programs,
+    (kind, wanted, params): (PolicyKind, &PolicyRef, &ParamValues),
+    stored: &StoredBundle,
+) -> Result<LoadedPolicy, String> {
+    let bundle = &stored.bundle;
     let mut checks = Checks::default();
     let Some(manifest) = programs.manifest(bundle, &mut checks) else { return Err(checks.failure()) };
-    if manifest.policy != activation.policy || manifest.kind != activation.kind {
-        let (found, wanted) = (manifest.kind.name(), activation.kind.name());
-        return Err(format!("the bundle is {found} policy {}, the activation asks for {wanted} policy {}", manifest.policy, activation.policy));
+    if manifest.policy != *wanted || manifest.kind != kind {
+        let (found, asked) = (manifest.kind.name(), kind.name());
+        return Err(format!("the bundle is {found} policy {}, what is asked for is {asked} policy {wanted}", manifest.policy));
     }
     let policy = programs.load(bundle, manifest, &mut checks).ok_or_else(|| checks.failure())?;
-    policy.with_params(&activation.params).map_err(|error| error.to_string())
+    policy.with_params(params).map_err(|error| error.to_string())
 }
