@@ -108,7 +108,10 @@ impl Service {
         let active = snapshot.validation(scope).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
         let (context, row) = (self.call_context_now(), observation_row(session, activated_at));
         let failure = match active.judge_observations(context.clone(), vec![row.clone()]).await {
-            Ok(verdicts) => return Ok(verdicts.into_iter().for_each(|verdict| session.verdict = verdict_of(verdict))),
+            Ok(verdicts) => {
+                verdicts.into_iter().for_each(|verdict| session.verdict = verdict_of(verdict));
+                return Ok(());
+            }
             Err(error @ CallError::Host { .. }) => return Err(error.into()),
             Err(error) => error,
         };
@@ -119,7 +122,8 @@ impl Service {
                     let by = &policy.identity().policy;
                     tracing::warn!(session = %session.session, node = %session.node, error = %failure, %by, "judged by the last good version");
                     metrics::counter!("lucid_policy_replaced_total", "kind" => "validation").increment(1);
-                    return Ok(verdicts.into_iter().for_each(|verdict| session.verdict = verdict_of(verdict)));
+                    verdicts.into_iter().for_each(|verdict| session.verdict = verdict_of(verdict));
+                    return Ok(());
                 }
                 Err(error @ CallError::Host { .. }) => return Err(error.into()),
                 Err(CallError::Policy { .. }) => {}

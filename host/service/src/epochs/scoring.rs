@@ -62,7 +62,10 @@ impl Service {
         let scope = Scope::of(first.pool);
         let active = snapshot.scoring(scope).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
         let Failed(failure) = match attempt(active.as_ref(), pool).await? {
-            Ok(chunks) => return Ok(scored.chunks.extend(chunks)),
+            Ok(chunks) => {
+                scored.chunks.extend(chunks);
+                return Ok(());
+            }
             Err(failed) => failed,
         };
         tracing::warn!(pool = %first.pool, epoch = %first.period, error = %failure, "the policy failed: its pool is scored by the last good version");
@@ -74,7 +77,8 @@ impl Service {
                     metrics::counter!("lucid_policy_replaced_total", "kind" => "scoring").increment(1);
                     let failed = active.identity().policy.clone();
                     scored.replaced.push(Replaced { pool: first.pool, failed, by, reason: failure.to_string() });
-                    return Ok(scored.chunks.extend(chunks));
+                    scored.chunks.extend(chunks);
+                    return Ok(());
                 }
                 Err(Failed(error)) => tracing::warn!(pool = %first.pool, epoch = %first.period, %error, "a version before it fails too"),
             }
