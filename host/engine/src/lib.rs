@@ -37,8 +37,10 @@ mod manifest;
 mod program;
 mod registry;
 mod threads;
+mod wasi;
 mod wasm;
 
+use self::{active::ActivePolicy, load::Programs, program::Host, registry::Snapshot, threads::GuestThreads};
 pub use self::{
     bundle::read_bundle,
     compiled::LoadCounts,
@@ -47,7 +49,6 @@ pub use self::{
     loaded::{EXPLAINED_ROWS_MAX, LoadedPolicy, ROWS_MAX},
     manifest::{Limits, Manifest, NotAManifest},
 };
-use self::{active::ActivePolicy, load::Programs, program::Host, registry::Snapshot, threads::GuestThreads};
 
 /// Runs policies in this process.
 pub struct PolicyEngine {

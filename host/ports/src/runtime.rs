@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use lucid_model::{
     id::Digest,
     policy::{
-        Activation, Batch, Bundle, CallContext, Explanation, ParamValues, PolicyIdentity, PolicyKind, PolicyRef, PolicyVerdict, RegistrationClaim, Revision,
-        Scope, Scores, Weights,
+        Activation, Batch, Bundle, CallContext, Explanation, ParamValues, PolicyIdentity, PolicyKind, PolicyRef, PolicyVerdict, RegistrationClaim,
+        Revision, Scope, Scores, Weights,
     },
     time::TimeMs,
 };
