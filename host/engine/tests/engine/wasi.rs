@@ -115,27 +115,26 @@ async fn what_is_not_of_an_empty_world_is_named_and_refused() {
 }
 
 /// Where `scripts/build-samples.sh` leaves what it could build.
-fn sample(language: &str) -> Option<PathBuf> {
-    let cache =
-        std::env::var_os("XDG_CACHE_HOME").map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"), PathBuf::from);
-    Some(cache.join("lucid/samples").join(language).join("policy.wasm")).filter(|path| path.is_file())
+fn samples() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"));
+    cache.join("lucid/samples")
 }
 
 #[tokio::test]
 async fn a_policy_in_another_language_passes_the_gate_and_scores() {
-    let Some(path) = sample("python") else {
+    let Ok(component) = std::fs::read(samples().join("python/policy.wasm")) else {
         println!("skipped: no Python sample; scripts/build-samples.sh builds it");
         return;
     };
-    let mut bundle = bundle_of("python", std::fs::read(path).unwrap());
+    let mut bundle = bundle_of("python", component);
     for (from, to) in
         [("16777216", "67108864"), ("fuel_base = 20000000", "fuel_base = 4000000000"), ("fuel_per_node = 20000", "fuel_per_node = 4000000")]
     {
         bundle.manifest = bundle.manifest.replace(from, to);
     }
-    let dir = tempfile::tempdir().unwrap();
-    // An interpreter is slow where nothing is optimised and others want the processor too.
-    let config = lucid_engine::EngineConfig { deadline: std::time::Duration::from_secs(60), cache_dir: dir.path().join("cache"), ..rig().config };
+    // An interpreter is slow where nothing is optimised and others want the processor too; it is compiled once for all runs.
+    let config = lucid_engine::EngineConfig { deadline: std::time::Duration::from_secs(60), cache_dir: samples().join("compiled"), ..rig().config };
     let engine = lucid_engine::PolicyEngine::new(config).unwrap();
     let report = engine.check(Arc::new(bundle.clone()), params_of(&[])).await;
     assert_eq!(report.rejection(), None);
