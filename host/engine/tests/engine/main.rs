@@ -6,6 +6,7 @@ mod cache;
 mod calls;
 mod gate;
 mod hostile;
+mod log;
 mod publish;
 mod support;
 mod untrusted;
