@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use lucid_model::policy::{PolicyKind, Scope};
-use lucid_ports::CallError;
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -49,8 +48,9 @@ async fn of_a_flood_a_hundred_lines_are_kept_and_the_rest_is_counted() {
     let policy = rig.engine.direct(PolicyKind::Scoring, Scope::Default).unwrap();
     let (context, batch) = call(policy.identity(), 1);
     let lines = Lines::default();
-    let result = tracing::subscriber::with_default(lines.clone(), || policy.score(&context, &batch));
-    assert!(matches!(result, Err(CallError::Policy { .. })), "every line takes fuel, so that a flood ends");
+    let result = tracing::subscriber::with_default(lines.clone(), || policy.score(&context, &batch).map_err(|error| error.to_string()));
+    let failure = result.unwrap_err();
+    assert!(failure.contains("used up its fuel"), "every line takes fuel, so that a flood ends: {failure}");
     let lines = lines.0.lock().unwrap();
     let (kept, rest): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.contains("message=policy log ") && line.contains("line="));
     assert_eq!((kept.len(), rest.len()), (100, 1), "{rest:?}");
