@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help run test test-deep perf bench plugins lint image
+.PHONY: help run test test-deep perf bench plugins lint image fuzz
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -18,6 +18,7 @@ lint: ## formatting, lints, frozen interfaces
 
 test: lint ## everything that is checked on every change
 	scripts/test-servers.sh
+	scripts/build-samples.sh
 	cargo test --locked --workspace
 	cd plugins && cargo test --locked
 	scripts/check-plugins.sh target/rebuilt-policies
@@ -29,6 +30,11 @@ test-deep: ## what takes longer: many kills, many requests, the perf floors
 	cargo build --locked
 	scripts/check-api.sh --deep
 	$(MAKE) perf
+
+TARGET ?= component
+SECONDS ?= 60
+fuzz: ## mutate what nobody vouches for; TARGET=manifest|component|golden|answer SECONDS=60
+	FUZZ_SECONDS=$(SECONDS) cargo test --locked -p lucid-engine --test engine untrusted::$(TARGET) -- --exact --nocapture
 
 perf: ## a 30 s run against the floors: registrations, PoOT, collection; exit 1 below them
 	cargo build --locked --release --bin lucid --example perf

@@ -290,6 +290,7 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         votes_age_max_ms: ms(chain.votes_age_max_s),
         vote_retry_first_ms: 1_000,
         votes_in_flight_max: chain.in_flight_max,
+        built_in: crate::builtin::digests(),
     })
 }
 

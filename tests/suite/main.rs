@@ -9,6 +9,7 @@ mod audit;
 mod bad_input;
 mod coordination;
 mod doctor;
+mod failures;
 mod gateway;
 mod identity;
 mod kill;

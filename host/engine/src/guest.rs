@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use wasmtime::{ResourceLimiter, StoreContextMut, Trap};
 
+use crate::wasi::{Moment, Random};
+
 /// Lines of a call that are kept.
 const LOG_LINES_MAX: u32 = 100;
 /// Bytes of a line that are kept.
@@ -26,6 +28,10 @@ pub struct GuestState {
     pub denied: bool,
     policy: Arc<str>,
     log_lines: u32,
+    /// What a clock shows.
+    pub moment: Moment,
+    /// What randomness a guest gets.
+    pub random: Random,
 }
 
 /// How loud a guest's line is.
@@ -46,18 +52,23 @@ pub struct NoHostMemory;
 
 impl GuestState {
     /// For a call of `policy`.
-    pub fn new(policy: Arc<str>, memory_bytes_max: usize, table_elements_max: usize) -> Self {
-        Self { memory_bytes: 0, memory_bytes_max, table_elements_max, denied: false, policy, log_lines: 0 }
+    pub fn new(policy: Arc<str>, memory_bytes_max: usize, table_elements_max: usize, moment: Moment) -> Self {
+        let random = Random(moment.seed);
+        Self { memory_bytes: 0, memory_bytes_max, table_elements_max, denied: false, policy, log_lines: 0, moment, random }
     }
 
-    /// Takes a line, for fuel, so that logging in a loop ends as any other loop does.
-    pub fn write_log(mut store: StoreContextMut<'_, Self>, level: LogLevel, message: &str) -> wasmtime::Result<()> {
-        let cost = LOG_LINE_FUEL.saturating_add(u64::try_from(message.len()).unwrap_or(u64::MAX));
+    /// Takes fuel for what the host does in the guest's place.
+    pub fn charge(store: &mut StoreContextMut<'_, Self>, cost: u64) -> wasmtime::Result<()> {
         let Some(fuel) = store.get_fuel()?.checked_sub(cost) else {
             store.set_fuel(0)?;
             return Err(Trap::OutOfFuel.into());
         };
-        store.set_fuel(fuel)?;
+        store.set_fuel(fuel)
+    }
+
+    /// Takes a line, for fuel, so that logging in a loop ends as any other loop does.
+    pub fn write_log(mut store: StoreContextMut<'_, Self>, level: LogLevel, message: &str) -> wasmtime::Result<()> {
+        Self::charge(&mut store, LOG_LINE_FUEL.saturating_add(u64::try_from(message.len()).unwrap_or(u64::MAX)))?;
         let state = store.data_mut();
         if state.log_lines < LOG_LINES_MAX {
             let line = message.get(..message.floor_char_boundary(LOG_LINE_BYTES_MAX)).unwrap_or_default();
@@ -125,7 +136,7 @@ mod tests {
 
     #[test]
     fn all_memories_share_one_allowance() {
-        let mut state = GuestState::new("policy".into(), 100, 10);
+        let mut state = GuestState::new("policy".into(), 100, 10, Moment::default());
         assert!(state.memory_growing(0, 60, None).unwrap());
         assert!(!state.memory_growing(0, 50, None).unwrap(), "a second memory");
         assert!(!state.memory_growing(60, 90, Some(80)).unwrap(), "beyond its own maximum");
@@ -135,7 +146,7 @@ mod tests {
 
     #[test]
     fn memory_that_the_system_refuses_is_the_hosts_failure() {
-        let mut state = GuestState::new("policy".into(), 100, 10);
+        let mut state = GuestState::new("policy".into(), 100, 10, Moment::default());
         let failed = state.memory_grow_failed(std::io::Error::from(std::io::ErrorKind::OutOfMemory).into());
         assert!(failed.unwrap_err().is::<NoHostMemory>());
         assert!(state.memory_grow_failed(wasmtime::format_err!("memory growth exceeds memory type's limits")).is_ok());

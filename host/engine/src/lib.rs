@@ -17,7 +17,7 @@ use lucid_model::{
     id::Digest,
     policy::{Activation, Bundle, ParamValues, PolicyKind, Revision, Scope},
 };
-use lucid_ports::{GateReport, PolicyRuntime, PolicySnapshot, PublishError, StoredBundle};
+use lucid_ports::{GateReport, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
 
 mod abi;
 mod active;
@@ -38,8 +38,10 @@ mod passed;
 mod program;
 mod registry;
 mod threads;
+mod wasi;
 mod wasm;
 
+use self::{active::ActivePolicy, load::Programs, passed::Passed, program::Host, registry::Snapshot, threads::GuestThreads};
 pub use self::{
     bundle::read_bundle,
     compiled::LoadCounts,
@@ -48,7 +50,6 @@ pub use self::{
     loaded::{EXPLAINED_ROWS_MAX, LoadedPolicy, ROWS_MAX},
     manifest::{Limits, Manifest, NotAManifest},
 };
-use self::{load::Programs, passed::Passed, program::Host, registry::Snapshot, threads::GuestThreads};
 
 /// Runs policies in this process.
 pub struct PolicyEngine {
@@ -87,6 +88,14 @@ impl PolicyEngine {
     /// Components in memory.
     pub fn loaded_components(&self) -> usize {
         self.programs.count()
+    }
+
+    async fn load(&self, kind: PolicyKind, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<ActivePolicy>, PublishError> {
+        let wanted = stored.version.policy.clone();
+        let (programs, threads) = (Arc::clone(&self.programs), Arc::clone(&self.threads));
+        let load = move || registry::load_stored(&programs, &threads, kind, &stored, &params);
+        let loaded = threads::run_apart("policy-load", self.stack_bytes_max(), load).await;
+        Ok(Arc::new(loaded.map_err(|detail| PublishError { policy: wanted, detail })??))
     }
 
     fn stack_bytes_max(&self) -> usize {
@@ -129,5 +138,13 @@ impl PolicyRuntime for PolicyEngine {
         let snapshot = loaded.map_err(|detail| PublishError { policy: first, detail })??;
         self.snapshot.store(Arc::new(snapshot));
         Ok(())
+    }
+
+    async fn load_scoring(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ScoringPolicy>, PublishError> {
+        Ok(self.load(PolicyKind::Scoring, stored, params).await?)
+    }
+
+    async fn load_validation(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ValidationPolicy>, PublishError> {
+        Ok(self.load(PolicyKind::Validation, stored, params).await?)
     }
 }

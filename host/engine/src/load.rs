@@ -18,6 +18,7 @@ use crate::{
     loaded::LoadedPolicy,
     manifest::Manifest,
     program::{Budget, Host, Program, check_exports, check_imports},
+    wasi::Moment,
 };
 
 /// Checks in their order; the first failure is the last.
@@ -101,7 +102,7 @@ impl Programs {
         checks.step("interface", || check_exports(engine, &component, manifest.interface, manifest.kind))?;
         checks.step("imports", || {
             check_imports(engine, &component, manifest.interface)?;
-            let program = Program::new(Arc::clone(&self.host), &component, manifest.kind, &manifest.policy)?;
+            let program = Program::new(Arc::clone(&self.host), &component, manifest.interface, manifest.kind, &manifest.policy)?;
             Ok(self.keep(manifest, program))
         })
     }
@@ -132,7 +133,7 @@ fn digest(bundle: &Bundle, manifest: &Manifest) -> Result<(), String> {
 /// What a policy says of itself; it says so within the fuel of a call without rows.
 pub fn describe(program: &Program, manifest: &Manifest) -> Result<(Description, Reads), String> {
     let budget = Budget { fuel: manifest.limits.fuel(0), memory_bytes_max: manifest.limits.memory_bytes_max };
-    let described = program.run(budget, |guest| guest.describe()).result.map_err(|fault| fault.to_string())?;
+    let described = program.run(budget, Moment::default(), |guest| guest.describe()).result.map_err(|fault| fault.to_string())?;
     let reads = Reads::of(described.facts.clone(), manifest.kind)?;
     Ok((described, reads))
 }

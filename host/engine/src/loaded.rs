@@ -12,10 +12,11 @@ use lucid_model::{
 use lucid_ports::CallError;
 
 use crate::{
-    abi::{Circumstances, Failure, Rows, v1},
+    abi::{Circumstances, Failure, Guest, Rows},
     description::Reads,
     manifest::Manifest,
     program::{Budget, Fault, Program, Spent},
+    wasi::Moment,
 };
 
 /// Rows of a call.
@@ -93,7 +94,7 @@ impl LoadedPolicy {
         if batch.count == 0 {
             return Ok(Explanation::default());
         }
-        let call = |rows: Rows<'_>| self.call(rows.count, |guest| guest.explain(self.about(context), rows));
+        let call = |rows: Rows<'_>| self.call(context, rows.count, |guest| guest.explain(self.about(context), rows));
         self.seen(self.on_batch(context, batch, EXPLAINED_ROWS_MAX, call))
     }
 
@@ -135,12 +136,12 @@ impl LoadedPolicy {
     /// [`LoadedPolicy::score`] with its fuel.
     pub(crate) fn score_rows(&self, context: &CallContext, rows: Rows<'_>) -> Spent<Scores> {
         let multiplier_max = self.program.host().config.multiplier_max;
-        self.call(rows.count, |guest| guest.score(self.about(context), rows, multiplier_max))
+        self.call(context, rows.count, |guest| guest.score(self.about(context), rows, multiplier_max))
     }
 
     /// [`LoadedPolicy::weigh`] with its fuel.
     pub(crate) fn weigh_rows(&self, context: &CallContext, rows: Rows<'_>) -> Spent<Weights> {
-        self.call(rows.count, |guest| guest.weigh(self.about(context), rows))
+        self.call(context, rows.count, |guest| guest.weigh(self.about(context), rows))
     }
 
     /// [`LoadedPolicy::judge_registration`] with its fuel.
@@ -150,28 +151,29 @@ impl LoadedPolicy {
             facts = registration.iter().map(|place| claim_value(&claim.facts, *place, &REGISTRATION_FACTS)).collect();
             texts = wanted.iter().map(|place| claim.texts.get(*place).and_then(Option::as_deref)).collect();
         }
-        self.call(1, |guest| guest.judge_registration(self.about(context), &facts, &texts))
+        self.call(context, 1, |guest| guest.judge_registration(self.about(context), &facts, &texts))
     }
 
     /// [`LoadedPolicy::judge_observations`] with its fuel.
     pub(crate) fn observations(&self, context: &CallContext, rows: &[Vec<i64>]) -> Spent<Vec<PolicyVerdict>> {
         let wanted = if let Reads::Claims { observation, .. } = &*self.reads { observation.as_slice() } else { &[] };
-        self.on_claims(rows, wanted, &OBSERVATION_FACTS, |guest, rows| guest.judge_observations(self.about(context), rows))
+        self.on_claims(context, rows, wanted, &OBSERVATION_FACTS, |guest, rows| guest.judge_observations(self.about(context), rows))
     }
 
     /// [`LoadedPolicy::judge_score_claims`] with its fuel.
     pub(crate) fn score_claims(&self, context: &CallContext, rows: &[Vec<i64>]) -> Spent<Vec<PolicyVerdict>> {
         let wanted = if let Reads::Claims { score_claim, .. } = &*self.reads { score_claim.as_slice() } else { &[] };
-        self.on_claims(rows, wanted, &SCORE_CLAIM_FACTS, |guest, rows| guest.judge_score_claims(self.about(context), rows))
+        self.on_claims(context, rows, wanted, &SCORE_CLAIM_FACTS, |guest, rows| guest.judge_score_claims(self.about(context), rows))
     }
 
     /// Turns rows into the columns the policy asked for.
     fn on_claims(
         &self,
+        context: &CallContext,
         rows: &[Vec<i64>],
         wanted: &[usize],
         catalogue: &[ClaimFact],
-        call: impl FnOnce(v1::Guest<'_>, Rows<'_>) -> Result<Vec<PolicyVerdict>, Failure>,
+        call: impl FnOnce(Guest<'_>, Rows<'_>) -> Result<Vec<PolicyVerdict>, Failure>,
     ) -> Spent<Vec<PolicyVerdict>> {
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         if count == 0 {
@@ -182,7 +184,7 @@ impl LoadedPolicy {
         }
         let columns: Vec<Vec<i64>> = wanted.iter().map(|place| rows.iter().map(|row| claim_value(row, *place, catalogue)).collect()).collect();
         let columns: Vec<&[i64]> = columns.iter().map(Vec::as_slice).collect();
-        self.call(count, |guest| call(guest, Rows { count, columns: &columns }))
+        self.call(context, count, |guest| call(guest, Rows { count, columns: &columns }))
     }
 
     /// Checks what the caller hands in: a mistake there is the host's and must never be recorded as the policy's.
@@ -202,9 +204,10 @@ impl LoadedPolicy {
         call(Rows { count, columns: &columns }).result
     }
 
-    fn call<T>(&self, rows: u32, call: impl FnOnce(v1::Guest<'_>) -> Result<T, Failure>) -> Spent<T> {
+    fn call<T>(&self, context: &CallContext, rows: u32, call: impl FnOnce(Guest<'_>) -> Result<T, Failure>) -> Spent<T> {
         let limits = &self.manifest.limits;
-        self.program.run(Budget { fuel: limits.fuel(rows), memory_bytes_max: limits.memory_bytes_max }, call)
+        let moment = Moment { unix_s: context.epoch_start_s, seed: context.seed };
+        self.program.run(Budget { fuel: limits.fuel(rows), memory_bytes_max: limits.memory_bytes_max }, moment, call)
     }
 
     fn about<'a>(&'a self, context: &'a CallContext) -> Circumstances<'a> {

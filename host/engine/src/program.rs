@@ -11,12 +11,13 @@ use wasmtime::{
 
 use crate::{
     EngineError,
-    abi::{Abi, Failure, v1},
+    abi::{Abi, Failure, Functions, Guest, v1},
     compiled::CompiledCache,
     config::EngineConfig,
     deadline::Deadline,
     guest::{GuestState, NoHostMemory},
     threads::Bulkhead,
+    wasi::{self, Moment},
     wasm,
 };
 
@@ -102,7 +103,7 @@ pub struct Program {
     host: Arc<Host>,
     name: Arc<str>,
     pre: InstancePre<GuestState>,
-    functions: v1::Functions,
+    functions: Functions,
     /// Its share of the guest threads.
     pub share: Bulkhead,
 }
@@ -112,9 +113,10 @@ impl Program {
     ///
     /// # Errors
     /// What the component lacks or asks for.
-    pub fn new(host: Arc<Host>, component: &Component, kind: PolicyKind, policy: &PolicyRef) -> Result<Self, String> {
-        let functions = v1::Functions::find(component, kind)?;
-        let pre = host.linker.instantiate_pre(component).map_err(|error| format!("{error:#}"))?;
+    pub fn new(host: Arc<Host>, component: &Component, abi: Abi, kind: PolicyKind, policy: &PolicyRef) -> Result<Self, String> {
+        let functions = Functions::find(abi, component, kind)?;
+        let linked = wasi::linker_for(&host.linker, component).and_then(|linker| linker.instantiate_pre(component));
+        let pre = linked.map_err(|error| format!("{error:#}"))?;
         let share = Bulkhead::new(host.config.guest_threads, host.config.queued_calls_per_policy_max);
         Ok(Self { host, name: policy.to_string().into(), pre, functions, share })
     }
@@ -125,9 +127,9 @@ impl Program {
     }
 
     /// Runs `call` on a fresh instance, on this thread.
-    pub fn run<T>(&self, budget: Budget, call: impl FnOnce(v1::Guest<'_>) -> Result<T, Failure>) -> Spent<T> {
+    pub fn run<T>(&self, budget: Budget, moment: Moment, call: impl FnOnce(Guest<'_>) -> Result<T, Failure>) -> Spent<T> {
         let config = &self.host.config;
-        let state = GuestState::new(Arc::clone(&self.name), budget.memory_bytes_max, config.table_elements_max);
+        let state = GuestState::new(Arc::clone(&self.name), budget.memory_bytes_max, config.table_elements_max, moment);
         let mut store = Store::new(&self.host.engine, state);
         store.limiter(|state| state);
         store.set_hostcall_fuel(config.answer_bytes_max);
@@ -138,7 +140,7 @@ impl Program {
         let result = match self.pre.instantiate(&mut store) {
             Err(error) => Err(self.unstarted(&error, store.data().denied, budget)),
             Ok(instance) => {
-                let guest = v1::Guest { functions: &self.functions, store: &mut store, instance: &instance };
+                let guest = Guest { functions: &self.functions, store: &mut store, instance: &instance };
                 call(guest).map_err(|failure| self.fault(failure, budget))
             }
         };
@@ -182,7 +184,7 @@ impl Program {
     }
 }
 
-/// That a component exports its kind's interface and nothing else.
+/// That a component exports its kind's interface and no other.
 ///
 /// # Errors
 /// What it lacks, or what it has too much.
@@ -193,6 +195,8 @@ pub fn check_exports(engine: &Engine, component: &Component, abi: Abi, kind: Pol
     for (name, item) in component_type.exports(engine) {
         match item.ty {
             ComponentItem::ComponentInstance(_) if name == interface => found = true,
+            // What belongs to no package is a tool's own, which nobody calls.
+            ComponentItem::ComponentInstance(_) if !name.contains(':') => {}
             ComponentItem::Type(_) => {}
             _ => return Err(format!("the component exports {name}, which is not {interface}")),
         }
@@ -208,13 +212,19 @@ pub fn check_imports(engine: &Engine, component: &Component, abi: Abi) -> Result
     for (name, item) in component.component_type().imports(engine) {
         let offered = match &item.ty {
             ComponentItem::ComponentInstance(instance) => {
-                abi.imports().contains(&name) || instance.exports(engine).all(|(_, item)| matches!(item.ty, ComponentItem::Type(_)))
+                abi.imports().contains(&name)
+                    || wasi::is_offered(name)
+                    || instance.exports(engine).all(|(_, item)| matches!(item.ty, ComponentItem::Type(_)))
             }
             ComponentItem::Type(_) => true,
             _ => false,
         };
         if !offered {
-            return Err(format!("the component imports {name}, which no host offers; a policy may import {}", abi.imports().join(", ")));
+            return Err(format!(
+                "the component imports {name}, which no host offers; a policy may import {} and {}",
+                abi.imports().join(", "),
+                wasi::OFFERED
+            ));
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use lucid_model::{
     id::Digest,
-    policy::{Activation, PolicyKind, Revision, Scope, applicable},
+    policy::{Activation, ParamValues, PolicyKind, PolicyRef, Revision, Scope, applicable},
 };
 use lucid_ports::{PayoutPolicy, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
 
@@ -68,22 +68,41 @@ pub fn load(
     let mut policies: HashMap<_, Vec<_>> = HashMap::new();
     // By revision, which is by time: what a later decision replaces is left out.
     for activation in applicable(activations, i64::MIN) {
-        let policy = load_one(programs, &activation, bundles).map_err(|detail| PublishError { policy: activation.policy.clone(), detail })?;
+        let failed = |detail| PublishError { policy: activation.policy.clone(), detail };
+        let stored = bundles.iter().find(|(digest, _)| *digest == activation.policy.digest).map(|(_, stored)| stored);
+        let stored = stored.ok_or_else(|| failed(format!("its bundle {} is not there", activation.policy.digest)))?;
+        let policy = load_one(programs, (activation.kind, &activation.policy, &activation.params), stored).map_err(failed)?;
         let active = Arc::new(ActivePolicy { policy: Arc::new(policy), threads: Arc::clone(threads) });
         policies.entry((activation.kind, activation.scope)).or_default().push((activation.from_s, active));
     }
     Ok(Snapshot { revision, policies })
 }
 
-fn load_one(programs: &Programs, activation: &Activation, bundles: &[(Digest, Arc<StoredBundle>)]) -> Result<LoadedPolicy, String> {
-    let stored = bundles.iter().find(|(digest, _)| *digest == activation.policy.digest).map(|(_, stored)| stored);
-    let bundle = &stored.ok_or_else(|| format!("its bundle {} is not there", activation.policy.digest))?.bundle;
+/// Loads a version that the store keeps, on this thread.
+pub fn load_stored(
+    programs: &Programs,
+    threads: &Arc<GuestThreads>,
+    kind: PolicyKind,
+    stored: &StoredBundle,
+    params: &ParamValues,
+) -> Result<ActivePolicy, PublishError> {
+    let wanted = &stored.version.policy;
+    let policy = load_one(programs, (kind, wanted, params), stored).map_err(|detail| PublishError { policy: wanted.clone(), detail })?;
+    Ok(ActivePolicy { policy: Arc::new(policy), threads: Arc::clone(threads) })
+}
+
+fn load_one(
+    programs: &Programs,
+    (kind, wanted, params): (PolicyKind, &PolicyRef, &ParamValues),
+    stored: &StoredBundle,
+) -> Result<LoadedPolicy, String> {
+    let bundle = &stored.bundle;
     let mut checks = Checks::default();
     let Some(manifest) = programs.manifest(bundle, &mut checks) else { return Err(checks.failure()) };
-    if manifest.policy != activation.policy || manifest.kind != activation.kind {
-        let (found, wanted) = (manifest.kind.name(), activation.kind.name());
-        return Err(format!("the bundle is {found} policy {}, the activation asks for {wanted} policy {}", manifest.policy, activation.policy));
+    if manifest.policy != *wanted || manifest.kind != kind {
+        let (found, asked) = (manifest.kind.name(), kind.name());
+        return Err(format!("the bundle is {found} policy {}, what is asked for is {asked} policy {wanted}", manifest.policy));
     }
     let policy = programs.load(bundle, manifest, &mut checks).ok_or_else(|| checks.failure())?;
-    policy.with_params(&activation.params).map_err(|error| error.to_string())
+    policy.with_params(params).map_err(|error| error.to_string())
 }

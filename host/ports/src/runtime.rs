@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use lucid_model::{
     id::Digest,
     policy::{
-        Activation, Batch, Bundle, CallContext, Explanation, PolicyIdentity, PolicyKind, PolicyRef, PolicyVerdict, RegistrationClaim, Revision,
-        Scope, Scores, Weights,
+        Activation, Batch, Bundle, CallContext, Explanation, ParamValues, PolicyIdentity, PolicyKind, PolicyRef, PolicyVerdict, RegistrationClaim,
+        Revision, Scope, Scores, Weights,
     },
     time::TimeMs,
 };
@@ -135,8 +135,12 @@ pub trait PolicyRuntime: Send + Sync {
     /// The snapshot in force.
     fn snapshot(&self) -> Arc<dyn PolicySnapshot>;
     /// Checks a bundle as it would be activated with these params; never fails, never blocks the caller's thread.
-    async fn check(&self, bundle: Arc<Bundle>, params: lucid_model::policy::ParamValues) -> GateReport;
+    async fn check(&self, bundle: Arc<Bundle>, params: ParamValues) -> GateReport;
     /// Makes these activations the snapshot in force; on an error the old one stays. Of two of one kind and scope that
     /// apply to a period, the later one decides. `bundles` holds each activation's bundle, by digest.
     async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError>;
+    /// Loads a scoring policy beside what is in force.
+    async fn load_scoring(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ScoringPolicy>, PublishError>;
+    /// Loads a validation policy beside what is in force.
+    async fn load_validation(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ValidationPolicy>, PublishError>;
 }

@@ -1,4 +1,4 @@
-use lucid_model::{epoch::PeriodLength, money::MicroUsdt, node::NodeCaps, payout::Deadlines, score::Ppm};
+use lucid_model::{epoch::PeriodLength, id::Digest, money::MicroUsdt, node::NodeCaps, payout::Deadlines, score::Ppm};
 
 /// Who lets a pending node become active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,4 +78,6 @@ pub struct ServiceConfig {
     pub vote_retry_first_ms: i64,
     /// Votes on their way at once.
     pub votes_in_flight_max: usize,
+    /// Components that come with the binary, the first of a kind being the one to trust when everything else fails.
+    pub built_in: Vec<Digest>,
 }

@@ -18,7 +18,10 @@ use lucid_model::{
 };
 use lucid_ports::{NodeFilter, NodeObserved, NodeSort, Order, PageRequest, PolicySnapshot};
 
+use self::scoring::{Replaced, Scored};
 use crate::{Service, ServiceError, Trust, liveness::WALK_BATCH, siblings::Siblings};
+
+mod scoring;
 
 impl Service {
     /// Closes the oldest epoch that is due; none if none is.
@@ -47,14 +50,13 @@ impl Service {
     }
 
     async fn close(&self, epoch: Period, previous_link: Digest) -> Result<EpochRecord, ServiceError> {
-        self.verify_sessions(epoch.interval()).await?;
+        let verified = self.verify_sessions(epoch.interval()).await;
+        self.unless_it_waits(epoch, verified)?;
         let snapshot = self.ports.policies.snapshot();
         let frame = self.frame(epoch, snapshot.as_ref()).await?;
         let frame = self.store().write_frame(epoch, frame).await?;
-        let mut chunks = Vec::with_capacity(frame.len());
-        for chunk in &frame {
-            chunks.push(self.score_chunk(snapshot.as_ref(), chunk).await?);
-        }
+        let scored = self.score_frame(snapshot.as_ref(), &frame).await;
+        let Scored { chunks, replaced } = self.unless_it_waits(epoch, scored)?;
         let root = epoch_root(&chunks);
         let closed_at = self.now();
         let block = match &self.ports.chain {
@@ -77,7 +79,10 @@ impl Service {
         };
         let votes = votes_of(&record, &chunks);
         match self.store().commit_epoch(record.clone(), chunks.clone(), votes).await? {
-            Some(closed) if closed == record => self.tell_of_epoch(&record, &chunks),
+            Some(closed) if closed == record => {
+                self.tell_of_epoch(&record, &chunks);
+                self.tell_of_replaced(epoch, &replaced);
+            }
             // What an attempt before this one had fixed when it ended counts, and nobody was told of it.
             Some(closed) => {
                 let chunks = self.store().scored(epoch.start_s).await?;
@@ -107,6 +112,25 @@ impl Service {
         } else {
             self.clear_alert("held-nodes");
         }
+    }
+
+    /// An epoch whose policy cannot answer waits, and a person is told: nothing is guessed.
+    fn unless_it_waits<T>(&self, epoch: Period, result: Result<T, ServiceError>) -> Result<T, ServiceError> {
+        match &result {
+            Ok(_) => self.clear_alert("epoch"),
+            Err(error @ (ServiceError::Call(_) | ServiceError::NoPolicy { .. })) => self.alert("epoch", format!("epoch {epoch} waits: {error}")),
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn tell_of_replaced(&self, epoch: Period, replaced: &[Replaced]) {
+        if replaced.is_empty() {
+            return self.clear_alert("policy-replaced");
+        }
+        let words = |r: &Replaced| format!("pool {} by {} in the place of {}: {}", r.pool, r.by, r.failed, r.reason);
+        let pools: Vec<_> = replaced.iter().map(words).collect();
+        self.alert("policy-replaced", format!("epoch {epoch} was scored by the last good version: {}", pools.join("; ")));
     }
 
     /// Everything that is known of every live node in the epoch, by pool.

@@ -11,6 +11,7 @@ mod enrolments;
 mod epochs;
 mod error;
 mod identity;
+mod last_good;
 mod liveness;
 mod node_alerts;
 mod nodes;
@@ -56,7 +57,7 @@ pub use pools::{NewPool, PoolConfigChange, PoolPatch};
 pub use queries::{FleetUsage, NodeUsage};
 pub use registration::NewNode;
 pub use reports::{NewSample, ReportProof, Reported};
-pub use scores::{ScoreClaim, ScoreRequest, Validated};
+pub use scores::{OnDemand, ScoreClaim, ScoreRequest, Validated};
 
 /// What the service is built on.
 pub struct Ports {

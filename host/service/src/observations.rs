@@ -1,16 +1,19 @@
 //! Observation sessions and their judgement.
 
+use std::collections::BTreeMap;
+
 use lucid_model::{
     credit::Interval,
     facts::OBSERVATION_FACTS,
-    id::{PoolScope, SessionId},
+    id::{NodeId, PoolScope, SessionId},
     metric::Usage,
     node::Node,
     observation::{Observation, Observer, Verdict},
-    policy::Scope,
+    policy::{PolicyVerdict, Scope},
     score::Ppm,
     time::TimeMs,
 };
+use lucid_ports::CallError;
 
 use crate::{Service, ServiceError};
 
@@ -67,12 +70,7 @@ impl Service {
         let policy = snapshot.validation(Scope::of(pool), self.now().unix_s_floor()).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
         let rows = observations.iter().map(|o| observation_row(o, activated_at)).collect();
         let verdicts = policy.judge_observations(self.call_context_now(), rows).await?;
-        for (observation, verdict) in observations.iter_mut().zip(verdicts) {
-            observation.verdict = match verdict {
-                Ok(()) => Verdict::Accepted,
-                Err(reason) => Verdict::Rejected(reason),
-            };
-        }
+        observations.iter_mut().zip(verdicts).for_each(|(observation, verdict)| observation.verdict = verdict_of(verdict));
         Ok(())
     }
 
@@ -83,9 +81,55 @@ impl Service {
             if waiting.is_empty() {
                 return Ok(());
             }
-            self.judge(&mut waiting, None, PoolScope::Unassigned).await?;
-            self.store().set_verdicts(waiting).await?;
+            let mut of_nodes: BTreeMap<NodeId, Vec<Observation>> = BTreeMap::new();
+            waiting.drain(..).for_each(|observation| of_nodes.entry(observation.node).or_default().push(observation));
+            for (node, mut sessions) in of_nodes {
+                // Sessions of a node that is gone are judged all the same: none may stay unverified.
+                let node = self.store().node(node).await?;
+                let (activated_at, pool) = node.map_or((None, PoolScope::Unassigned), |node| (node.activated_at, PoolScope::of(node.pool)));
+                match self.judge(&mut sessions, activated_at, pool).await {
+                    Err(ServiceError::Call(error)) if matches!(*error, CallError::Policy { .. }) => {
+                        for session in &mut sessions {
+                            self.judge_alone(session, activated_at, pool).await?;
+                        }
+                    }
+                    judged => judged?,
+                }
+                self.store().set_verdicts(sessions).await?;
+            }
         }
+    }
+
+    /// Asks about one session, by the last good version if the active one fails for it: a session that some policy cannot
+    /// bear must not hold up the epoch of everybody, and is not guessed either.
+    async fn judge_alone(&self, session: &mut Observation, activated_at: Option<TimeMs>, pool: PoolScope) -> Result<(), ServiceError> {
+        let snapshot = self.ports.policies.snapshot();
+        let scope = Scope::of(pool);
+        let active = snapshot.validation(scope, self.now().unix_s_floor()).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
+        let (context, row) = (self.call_context_now(), observation_row(session, activated_at));
+        let failure = match active.judge_observations(context.clone(), vec![row.clone()]).await {
+            Ok(verdicts) => {
+                verdicts.into_iter().for_each(|verdict| session.verdict = verdict_of(verdict));
+                return Ok(());
+            }
+            Err(error @ CallError::Host { .. }) => return Err(error.into()),
+            Err(error) => error,
+        };
+        let mut last_good = self.last_good(active.identity(), scope, snapshot.revision()).await?;
+        while let Some(policy) = last_good.validation().await? {
+            match policy.judge_observations(context.clone(), vec![row.clone()]).await {
+                Ok(verdicts) => {
+                    let by = &policy.identity().policy;
+                    tracing::warn!(session = %session.session, node = %session.node, error = %failure, %by, "judged by the last good version");
+                    metrics::counter!("lucid_policy_replaced_total", "kind" => "validation").increment(1);
+                    verdicts.into_iter().for_each(|verdict| session.verdict = verdict_of(verdict));
+                    return Ok(());
+                }
+                Err(error @ CallError::Host { .. }) => return Err(error.into()),
+                Err(CallError::Policy { .. }) => {}
+            }
+        }
+        Err(failure.into())
     }
 
     /// What the policy says of sessions that are scored on demand: the first refusal, if any.
@@ -100,6 +144,10 @@ impl Service {
         }
         Ok(None)
     }
+}
+
+fn verdict_of(verdict: PolicyVerdict) -> Verdict {
+    verdict.map_or_else(Verdict::Rejected, |()| Verdict::Accepted)
 }
 
 fn observation_row(observation: &Observation, activated_at: Option<TimeMs>) -> Vec<i64> {

@@ -1,4 +1,6 @@
-//! Scores: a chunk of an epoch's frame, one on demand, and claims about one.
+//! Scores on demand, and claims about a score.
+
+use std::sync::Arc;
 
 use lucid_model::{
     canonical::Canonical,
@@ -8,18 +10,15 @@ use lucid_model::{
     id::{Digest, NodeId, OnDemandId, PoolScope},
     metric::UsageSum,
     node::{Node, PublicKey},
-    policy::{Batch, CallContext, Explanation, PolicyIdentity, Scope},
-    receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
-    score::{Factors, Ppm, RULES_VERSION, RawCenti, ScoreCenti, raw_score_round_half_even},
+    policy::{CallContext, Explanation, PolicyIdentity, Scope},
+    receipt::OnDemandReceipt,
+    score::{Factors, Ppm, RULES_VERSION, ScoreCenti, raw_score_round_half_even},
     statement,
     time::TimeMs,
 };
-use lucid_ports::{CallError, PolicySnapshot, ScoringPolicy};
+use lucid_ports::{CallError, ScoringPolicy};
 
-use crate::{Actor, NewSession, Service, ServiceError, epochs::registered_facts};
-
-/// Rows one call of `explain` takes.
-const EXPLAIN_ROWS_MAX: usize = 100;
+use crate::{Actor, NewSession, Service, ServiceError, epochs::registered_facts, last_good::LastGood};
 
 /// Observations to be scored on demand.
 #[derive(Debug, Clone)]
@@ -30,6 +29,15 @@ pub struct ScoreRequest {
     pub sessions: Vec<NewSession>,
     /// Length of the period that ends with the last of them, 3600–86400 s.
     pub period_s: u32,
+}
+
+/// A score on demand.
+#[derive(Debug, Clone)]
+pub struct OnDemand {
+    /// Its receipt, which names the policy that was used.
+    pub receipt: OnDemandReceipt,
+    /// How the active policy failed, if another was used.
+    pub failed: Option<CallError>,
 }
 
 /// A claim about a score.
@@ -61,42 +69,11 @@ pub struct Validated {
 }
 
 impl Service {
-    /// Scores a chunk. If the policy fails for the batch it is asked about each node alone, and the nodes that
-    /// fail alone are held.
-    pub(crate) async fn score_chunk(&self, snapshot: &dyn PolicySnapshot, frame: &FrameChunk) -> Result<ScoredChunk, ServiceError> {
-        let policy = snapshot.scoring(Scope::of(frame.pool), frame.period.start_s).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
-        let (batch, totals) = frame.project(&policy.identity().facts);
-        let context = CallContext {
-            epoch_start_s: frame.period.start_s,
-            period_s: frame.period.length.seconds(),
-            seed: CallContext::seed_of(frame.period.start_s, frame.pool),
-            totals,
-        };
-        let outcomes = score_rows(policy.as_ref(), &context, batch.clone()).await?;
-        let factors = explain_rows(policy.as_ref(), &context, &batch).await;
-        let row = |(place, (outcome, factors)): (usize, (Outcome, Factors))| score_row(frame, place, outcome, factors);
-        let identity = policy.identity();
-        Ok(ScoredChunk {
-            header: ChunkHeader {
-                period: frame.period,
-                pool: frame.pool,
-                index: frame.index,
-                rows: batch.count,
-                frame: frame.digest(),
-                policy: identity.policy.clone(),
-                params: identity.params_digest(),
-                abi: identity.abi.clone(),
-                rules: frame.rules,
-            },
-            rows: outcomes.into_iter().zip(factors).enumerate().map(row).collect(),
-        })
-    }
-
     /// Scores what was sent. It leaves a receipt, and neither earns, votes nor changes the node.
     ///
     /// # Errors
-    /// [`ServiceError`] if the node is another's, the policy refuses an observation, or it cannot answer.
-    pub async fn score_on_demand(&self, actor: &Actor, request: ScoreRequest) -> Result<OnDemandReceipt, ServiceError> {
+    /// [`ServiceError`] if the node is another's, the policy refuses an observation, or no version can answer.
+    pub async fn score_on_demand(&self, actor: &Actor, request: ScoreRequest) -> Result<OnDemand, ServiceError> {
         let node = self.store().node(request.node).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
         if !actor.sees(node.owner, node.id) {
             return Err(ServiceError::Forbidden { why: "the node is another's" });
@@ -108,18 +85,22 @@ impl Service {
         let snapshot = self.ports.policies.snapshot();
         let period = self.config.epoch.period_at(self.now());
         let scope = Scope::of(PoolScope::of(node.pool));
-        let policy = snapshot.scoring(scope, period.start_s).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
+        let active = snapshot.scoring(scope, period.start_s).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
         let head = FrameHead { period, revision: snapshot.revision(), score_multiplier: self.config.score_multiplier };
         let frame = head.chunks(PoolScope::of(node.pool), vec![(node.id, facts.clone())], 0).pop().ok_or(ServiceError::no("node"))?;
-        let (batch, totals) = frame.project(&policy.identity().facts);
-        let seed = CallContext::seed_of(period.start_s, frame.pool);
-        let context = CallContext { epoch_start_s: period.start_s, period_s: request.period_s, seed, totals };
-        let scores = policy.score(context.clone(), batch.clone()).await?;
-        let multiplier = scores.multipliers.first().copied().unwrap_or_default();
-        let factors = policy.explain(context, batch).await.map(|e| factors_of(&e, 0)).unwrap_or_default();
-        let receipt = self.receipt(&node, &request, &facts, multiplier, factors, policy.identity());
+        let (found, policy, failed) = match score_one(active.as_ref(), &frame, request.period_s).await {
+            Ok(found) => (found, active, None),
+            Err(error @ CallError::Host { .. }) => return Err(error.into()),
+            Err(error @ CallError::Policy { .. }) => {
+                let mut last_good = self.last_good(active.identity(), scope, snapshot.revision()).await?;
+                let (found, policy) = score_by_another(&mut last_good, &frame, request.period_s, error.clone()).await?;
+                metrics::counter!("lucid_policy_replaced_total", "kind" => "on_demand").increment(1);
+                (found, policy, Some(error))
+            }
+        };
+        let receipt = self.receipt(&node, &request, &facts, found, policy.identity());
         self.store().add_on_demand(receipt.clone()).await?;
-        Ok(receipt)
+        Ok(OnDemand { receipt, failed })
     }
 
     fn receipt(
@@ -127,8 +108,7 @@ impl Service {
         node: &Node,
         request: &ScoreRequest,
         facts: &FactRow,
-        multiplier: Ppm,
-        factors: Factors,
+        (multiplier, factors): (Ppm, Factors),
         policy: &PolicyIdentity,
     ) -> OnDemandReceipt {
         let observed_s = u32::try_from(facts.get(Fact::ObservedS)).unwrap_or(0);
@@ -208,45 +188,34 @@ fn claim_signed(key: Option<PublicKey>, claim: &ScoreClaim, signature: &[u8]) ->
     key.is_some_and(|key| statement::verify(key, &statement::score_claim(claim.node, claim.score, &claim.timestamp_text), signature))
 }
 
-/// A multiplier with the policy's reason, or why the policy failed for this node alone.
-type Outcome = Result<(Ppm, Option<String>), String>;
+/// A multiplier and what it is made of.
+async fn score_one(policy: &dyn ScoringPolicy, frame: &FrameChunk, period_s: u32) -> Result<(Ppm, Factors), CallError> {
+    let (batch, totals) = frame.project(&policy.identity().facts);
+    let seed = CallContext::seed_of(frame.period.start_s, frame.pool);
+    let context = CallContext { epoch_start_s: frame.period.start_s, period_s, seed, totals };
+    let scores = policy.score(context.clone(), batch.clone()).await?;
+    let factors = policy.explain(context, batch).await.map(|e| factors_of(&e, 0)).unwrap_or_default();
+    Ok((scores.multipliers.first().copied().unwrap_or_default(), factors))
+}
 
-async fn score_rows(policy: &dyn ScoringPolicy, context: &CallContext, batch: Batch) -> Result<Vec<Outcome>, ServiceError> {
-    match policy.score(context.clone(), batch.clone()).await {
-        Ok(scores) => {
-            let reasons = scores.reasons.into_iter().chain(std::iter::repeat(None));
-            return Ok(scores.multipliers.into_iter().zip(reasons).map(Ok).collect());
-        }
-        Err(error @ CallError::Host { .. }) => return Err(error.into()),
-        Err(error) => tracing::warn!(%error, nodes = batch.count, "the policy failed for a chunk: asking node by node"),
-    }
-    let mut outcomes = Vec::new();
-    for row in 0..batch.count as usize {
-        let one = Batch { count: 1, columns: batch.columns.iter().map(|c| c.get(row).copied().into_iter().collect()).collect() };
-        outcomes.push(match policy.score(context.clone(), one).await {
-            Ok(scores) => Ok((scores.multipliers.first().copied().unwrap_or_default(), scores.reasons.into_iter().next().flatten())),
+async fn score_by_another(
+    last_good: &mut LastGood<'_>,
+    frame: &FrameChunk,
+    period_s: u32,
+    error: CallError,
+) -> Result<((Ppm, Factors), Arc<dyn ScoringPolicy>), ServiceError> {
+    while let Some(policy) = last_good.scoring().await? {
+        match score_one(policy.as_ref(), frame, period_s).await {
+            Ok(found) => return Ok((found, policy)),
             Err(error @ CallError::Host { .. }) => return Err(error.into()),
-            Err(CallError::Policy { detail, .. }) => Err(detail),
-        });
+            Err(CallError::Policy { .. }) => {}
+        }
     }
-    Ok(outcomes)
+    Err(error.into())
 }
 
-/// Factors of every row; zeros where the policy cannot explain itself, which changes no score.
-async fn explain_rows(policy: &dyn ScoringPolicy, context: &CallContext, batch: &Batch) -> Vec<Factors> {
-    let count = batch.count as usize;
-    let mut factors = Vec::with_capacity(count);
-    for start in (0..count).step_by(EXPLAIN_ROWS_MAX) {
-        let end = (start + EXPLAIN_ROWS_MAX).min(count);
-        let part = |column: &Vec<i64>| column.get(start..end).map(<[i64]>::to_vec).unwrap_or_default();
-        let rows = Batch { count: u32::try_from(end - start).unwrap_or(0), columns: batch.columns.iter().map(part).collect() };
-        let explanation = policy.explain(context.clone(), rows).await.unwrap_or_default();
-        factors.extend((0..end - start).map(|row| factors_of(&explanation, row)));
-    }
-    factors
-}
-
-fn factors_of(explanation: &Explanation, row: usize) -> Factors {
+/// What the API shows a multiplier to be made of.
+pub(crate) fn factors_of(explanation: &Explanation, row: usize) -> Factors {
     let of = |name: &str| {
         let column = explanation.contributions.iter().find(|(n, _)| n == name);
         column.and_then(|(_, values)| values.get(row)).copied().unwrap_or_default()
@@ -257,30 +226,5 @@ fn factors_of(explanation: &Explanation, row: usize) -> Factors {
         uptime: of("uptime-weight"),
         resource_efficiency: of("resource-efficiency-weight"),
         network_performance: of("network-performance-weight"),
-    }
-}
-
-/// The host's own arithmetic: frame, multiplier → row.
-fn score_row(frame: &FrameChunk, place: usize, outcome: Outcome, factors: Factors) -> ScoreRow {
-    let whole = |fact| u32::try_from(frame.fact(place, fact)).unwrap_or(0);
-    let observed_s = whole(Fact::ObservedS);
-    let (multiplier, reason, held) = match outcome {
-        Ok((multiplier, reason)) => (multiplier, reason, false),
-        Err(reason) => (Ppm(0), Some(reason), true),
-    };
-    let raw =
-        if held { RawCenti(0) } else { raw_score_round_half_even(observed_s, frame.period.length.seconds(), frame.score_multiplier, multiplier) };
-    ScoreRow {
-        node: frame.nodes.get(place).copied().unwrap_or(NodeId(uuid::Uuid::nil())),
-        observed_s,
-        window_observed_s: whole(Fact::WindowObservedS),
-        eligible: frame.fact(place, Fact::Eligible) == 1,
-        multiplier,
-        raw,
-        score: raw.clamp(),
-        sessions: whole(Fact::Sessions),
-        factors,
-        reason,
-        held,
     }
 }

@@ -88,7 +88,8 @@ impl Service {
             if budget == MicroUsdt::ZERO {
                 continue;
             }
-            let (settled, policy) = self.weigh_pool(period, pool, budget, (members, &siblings), snapshot.as_ref()).await?;
+            let weighed = self.weigh_pool(period, pool, budget, (members, &siblings), snapshot.as_ref()).await;
+            let (settled, policy) = self.unless_it_is_held(period, pool, weighed)?;
             self.book_pool(&settled, &roots, &policy).await?;
             record.count += u32::try_from(settled.accruals.len()).unwrap_or(u32::MAX);
             record.sum = settled.accruals.iter().try_fold(record.sum, |sum, a| sum.checked_add(a.share))?;
@@ -99,6 +100,18 @@ impl Service {
             self.emit(EventKind::PeriodSettled { period, accruals: record.count, sum: record.sum });
         }
         Ok(record)
+    }
+
+    /// Money that no policy can share is held, and a person is told: a version that was not chosen never decides about it.
+    fn unless_it_is_held<T>(&self, period: Period, pool: PoolScope, weighed: Result<T, ServiceError>) -> Result<T, ServiceError> {
+        match &weighed {
+            Ok(_) => self.clear_alert("payout-policy-failure"),
+            Err(error @ (ServiceError::Call(_) | ServiceError::NoPolicy { .. })) => {
+                self.alert("payout-policy-failure", format!("period {period} of pool {pool} is held: {error}"));
+            }
+            Err(_) => {}
+        }
+        weighed
     }
 
     /// What each pool gets to share: what was set aside already, else its part of the global budget by the

@@ -108,6 +108,9 @@ pub struct ScoreBody {
     pub period_seconds: u32,
     /// The policy that computed it.
     pub policy: PolicyRefBody,
+    /// How the active policy failed, where the last good version answered in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_failure: Option<String>,
     /// `epoch`, or `on_demand`: that one neither earns nor votes.
     #[schema(value_type = schema::ScoreKind)]
     pub kind: String,
@@ -145,14 +148,15 @@ impl ScoreBody {
             observed_seconds: row.observed_s,
             period_seconds: header.period.length.seconds(),
             policy: (&header.policy).into(),
+            policy_failure: None,
             kind: "epoch".into(),
             held: row.held,
             reason: row.reason.clone(),
         }
     }
 
-    /// A score computed on demand.
-    pub fn on_demand(receipt: &OnDemandReceipt) -> Self {
+    /// A score computed on demand; `failure` is that of the active policy, if another answered in its place.
+    pub fn on_demand(receipt: &OnDemandReceipt, failure: Option<String>) -> Self {
         Self {
             node_id: receipt.node.to_string(),
             score: receipt.score.into(),
@@ -167,6 +171,7 @@ impl ScoreBody {
             observed_seconds: receipt.observed_s,
             period_seconds: receipt.period_s,
             policy: (&receipt.policy).into(),
+            policy_failure: failure,
             kind: "on_demand".into(),
             held: false,
             reason: None,

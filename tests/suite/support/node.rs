@@ -49,8 +49,15 @@ pub fn registration_headers(key: &SigningKey, body: &[u8], timestamp_ms: i64, no
 impl TestNode {
     /// Registers a node for `owner` and proves its key.
     pub fn register(lucid: &Lucid, owner: &str, number: u8) -> Self {
+        Self::register_with(lucid, owner, number, |_| {})
+    }
+
+    /// The same with another body.
+    pub fn register_with(lucid: &Lucid, owner: &str, number: u8, edit: impl FnOnce(&mut Value)) -> Self {
         let key = key(number);
-        let body = serde_json::to_vec(&registration(&key, 9000 + u16::from(number))).unwrap();
+        let mut body = registration(&key, 9000 + u16::from(number));
+        edit(&mut body);
+        let body = serde_json::to_vec(&body).unwrap();
         let headers = registration_headers(&key, &body, now_ms(), &uuid::Uuid::now_v7().to_string());
         let (status, node) = lucid.send("POST", "/api/v1/nodes", Some(&lucid.token(owner, "node_operator")), Some(body), &headers);
         assert_eq!((status, node["status"].as_str()), (201, Some("pending")), "{node}");

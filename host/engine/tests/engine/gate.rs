@@ -3,7 +3,7 @@ use std::sync::Arc;
 use lucid_model::{id::Digest, policy::Bundle};
 use lucid_ports::{GateReport, PolicyRuntime};
 
-use crate::support::{BUILT_IN, Rig, built_in, hostile, params_of, rig};
+use crate::support::{BUILT_IN, Rig, built_in, hostile, legacy_bundles, params_of, rig};
 
 async fn report(rig: &Rig, bundle: Bundle, params: &[(&str, i64)]) -> GateReport {
     rig.engine.check(Arc::new(bundle), params_of(params)).await
@@ -41,6 +41,17 @@ async fn every_built_in_policy_passes_and_its_golden_cases_hold() {
         ];
         assert_eq!(names, all, "{name}");
         assert_eq!(report.policy.unwrap().name, name);
+    }
+}
+
+#[tokio::test]
+async fn policies_built_long_ago_still_answer_as_they_did() {
+    let rig = rig();
+    let legacy = legacy_bundles();
+    assert!(legacy.len() >= 4);
+    for (place, bundle) in legacy {
+        assert!(bundle.golden.len() >= 4, "{place}");
+        assert_eq!(report(&rig, bundle, &[]).await.rejection(), None, "{place}");
     }
 }
 

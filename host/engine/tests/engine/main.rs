@@ -1,9 +1,14 @@
 //! The engine with the built-in policies and with hostile ones.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail where they cannot go on")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail where they cannot go on")]
 
 mod bundles;
 mod cache;
 mod calls;
 mod gate;
+mod hostile;
+mod log;
 mod publish;
 mod support;
+mod untrusted;
+mod wasi;
+mod wat;

@@ -35,7 +35,7 @@ async fn a_publication_names_what_does_not_fit() {
     assert!(attempt(fitting(), Vec::new()).await.ends_with("is not there"));
     let mut other_kind = fitting();
     other_kind.kind = PolicyKind::Payout;
-    assert!(attempt(other_kind, vec![stored(&bundle)]).await.contains("the activation asks for payout policy"));
+    assert!(attempt(other_kind, vec![stored(&bundle)]).await.contains("what is asked for is payout policy"));
     let unknown_param = activation(&bundle, 1, Scope::Default, &[("luck", 1)]);
     assert_eq!(attempt(unknown_param, vec![stored(&bundle)]).await, "param luck: the policy has no such param");
 }

@@ -1,6 +1,7 @@
 //! Engines, bundles and calls for tests.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -46,6 +47,20 @@ pub fn built_in(name: &str) -> Bundle {
 
 pub fn hostile(name: &str) -> Bundle {
     read_bundle(&root().join("plugins/hostile/bundles").join(name).join("1.0.0")).unwrap()
+}
+
+/// Of all hostile policies that are committed.
+pub fn hostile_names() -> BTreeSet<String> {
+    let folders = std::fs::read_dir(root().join("plugins/hostile/bundles")).unwrap();
+    folders.map(|folder| folder.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// Bundles of earlier hosts, each with its place.
+pub fn legacy_bundles() -> Vec<(String, Bundle)> {
+    let folders = |dir: PathBuf| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect::<Vec<_>>();
+    let hosts = folders(root().join("plugins/legacy"));
+    let versions = hosts.into_iter().flat_map(folders).flat_map(folders);
+    versions.map(|dir| (dir.display().to_string(), read_bundle(&dir).unwrap())).collect()
 }
 
 /// The value of a key of a manifest.

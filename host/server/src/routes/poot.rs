@@ -43,7 +43,7 @@ async fn calculate(State(api): State<Shared>, Caller(actor): Caller, json: Json<
     let session = |s: &lucid_wire::report::ClaimedSession| NewSession { session: s.session, span: s.span, quality: s.quality, usage: s.usage };
     let request = ScoreRequest { node: asked.node, sessions: asked.observations.iter().map(session).collect(), period_s: asked.period_s };
     match api.service.score_on_demand(&actor, request).await {
-        Ok(receipt) => Ok(Answer(ScoreBody::on_demand(&receipt))),
+        Ok(scored) => Ok(Answer(ScoreBody::on_demand(&scored.receipt, scored.failed.map(|failed| failed.to_string())))),
         Err(ServiceError::Refused { reason }) => Err(ApiError::new(ErrorKind::PootInvalid, reason)),
         Err(error) => Err(error.into()),
     }

@@ -1,0 +1,96 @@
+//! Which version takes the place of one that failed.
+//!
+//! The one that was active before in the same scope, else the default's, else the one that comes with the binary. Never
+//! one that was activated later than what failed, so that the same failure finds the same version everywhere.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use lucid_model::{
+    id::Digest,
+    policy::{ParamValues, PolicyIdentity, PolicyKind, Revision, Scope},
+};
+use lucid_ports::{PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
+
+use crate::{Service, ServiceError};
+
+/// Versions that are loaded in the place of one.
+const LOADED_MAX: usize = 4;
+/// Activations that are looked through.
+const HISTORY_MAX: u32 = 10_000;
+
+/// Versions that may take the place of one, the best first; each is asked for when the one before failed too.
+pub(crate) struct LastGood<'a> {
+    service: &'a Service,
+    kind: PolicyKind,
+    wanted: VecDeque<(Digest, ParamValues)>,
+    /// Component and params of what was handed out, the failing one first.
+    tried: Vec<(Digest, Digest)>,
+}
+
+impl Service {
+    /// What may take the place of `failing`, which was to be used in `scope` when `revision` was active.
+    pub(crate) async fn last_good(&self, failing: &PolicyIdentity, scope: Scope, revision: Revision) -> Result<LastGood<'_>, ServiceError> {
+        let mut history = self.store().activations(HISTORY_MAX).await?;
+        // What is only scheduled has never been good.
+        let now_s = self.now().unix_s_floor();
+        history.retain(|a| a.kind == failing.kind && a.revision <= revision && a.from_s <= now_s);
+        let of = |scope: Scope| history.iter().filter(move |a| a.scope == scope).map(|a| (a.policy.digest, a.params.clone()));
+        let mut wanted: VecDeque<_> = of(scope).collect();
+        if scope != Scope::Default {
+            wanted.extend(of(Scope::Default));
+        }
+        wanted.extend(self.config.built_in.iter().map(|digest| (*digest, ParamValues::new())));
+        Ok(LastGood { service: self, kind: failing.kind, wanted, tried: vec![(failing.policy.digest, failing.params_digest())] })
+    }
+}
+
+impl LastGood<'_> {
+    /// The next scoring policy.
+    pub(crate) async fn scoring(&mut self) -> Result<Option<Arc<dyn ScoringPolicy>>, ServiceError> {
+        while let Some((stored, params)) = self.next().await? {
+            let loaded = self.service.ports.policies.load_scoring(stored, params).await;
+            if let Some(policy) = usable(loaded).filter(|policy| self.is_other(policy.identity())) {
+                return Ok(Some(policy));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next validation policy.
+    pub(crate) async fn validation(&mut self) -> Result<Option<Arc<dyn ValidationPolicy>>, ServiceError> {
+        while let Some((stored, params)) = self.next().await? {
+            let loaded = self.service.ports.policies.load_validation(stored, params).await;
+            if let Some(policy) = usable(loaded).filter(|policy| self.is_other(policy.identity())) {
+                return Ok(Some(policy));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn next(&mut self) -> Result<Option<(Arc<StoredBundle>, ParamValues)>, ServiceError> {
+        while self.tried.len() <= LOADED_MAX
+            && let Some((digest, params)) = self.wanted.pop_front()
+        {
+            let stored = self.service.store().bundle(digest).await?;
+            if let Some(stored) = stored.filter(|stored| stored.version.kind == self.kind) {
+                return Ok(Some((Arc::new(stored), params)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Only what is loaded says which params it has: those that were not set have the version's defaults.
+    fn is_other(&mut self, identity: &PolicyIdentity) -> bool {
+        let this = (identity.policy.digest, identity.params_digest());
+        let other = !self.tried.contains(&this);
+        if other {
+            self.tried.push(this);
+        }
+        other
+    }
+}
+
+/// A version of long ago may not load any more; the one after it may.
+fn usable<T>(loaded: Result<T, PublishError>) -> Option<T> {
+    loaded.inspect_err(|error| tracing::warn!(%error, "cannot take the place of a policy that failed")).ok()
+}
