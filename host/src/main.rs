@@ -16,6 +16,7 @@ mod ports;
 mod replicas;
 mod secrets;
 mod tasks;
+mod trust;
 mod up;
 
 use std::process::ExitCode;

@@ -19,5 +19,6 @@ mod policies;
 mod rails;
 mod rates;
 mod repeats;
+mod signatures;
 mod support;
 mod up;

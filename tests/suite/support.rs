@@ -184,7 +184,13 @@ impl Lucid {
 
     fn start(dir: Arc<TempDir>, settings: Vec<(String, String)>) -> Self {
         let data = dir.path().join("data");
-        let mut environment = vec![("JWT_SECRET", SECRET), ("NODE_MANAGEMENT_PORT", "0"), ("LUCID_SERVER_BIND", "127.0.0.1")];
+        let mut environment = vec![
+            ("JWT_SECRET", SECRET),
+            ("NODE_MANAGEMENT_PORT", "0"),
+            ("LUCID_SERVER_BIND", "127.0.0.1"),
+            // Tests hand in what nobody signed, unless signatures are what they are about.
+            ("REQUIRE_SIGNED", "false"),
+        ];
         environment.extend(settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let mut process = Process::start(&["serve", "--data", data.to_str().unwrap()], &environment, true);
         let base = process.wait_for(|line| {

@@ -4,9 +4,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lucid_model::policy::Bundle;
+use lucid_model::policy::{Bundle, BundleSignature};
 
-use crate::BundleError;
+use crate::{
+    BundleError,
+    signatures::{self, SIGNATURES_BYTES_MAX, SIGNATURES_FILE},
+};
 
 /// Largest `policy.toml`.
 pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
@@ -17,7 +20,7 @@ pub const GOLDEN_BYTES_MAX: usize = 256 * 1024;
 /// Most golden cases.
 pub const GOLDEN_FILES_MAX: usize = 256;
 
-/// Reads a bundle from its folder: `policy.toml`, `policy.wasm` and, if there are any, `golden/*.json` by name.
+/// Reads a bundle from its folder: `policy.toml`, `policy.wasm` and, if there are any, `golden/*.json` by name and `policy.sig`.
 ///
 /// # Errors
 /// [`BundleError`] for a file that is missing, too large, unreadable, or a link that leads out of the folder.
@@ -32,7 +35,16 @@ pub fn read_bundle(dir: &Path) -> Result<Bundle, BundleError> {
             Ok((name, text(&root, path, GOLDEN_BYTES_MAX)?))
         })
         .collect::<Result<_, BundleError>>()?;
-    Ok(Bundle { manifest, component, golden })
+    let signatures = read_signatures(&root, dir.join(SIGNATURES_FILE))?;
+    Ok(Bundle { manifest, component, golden, signatures })
+}
+
+fn read_signatures(root: &Path, path: PathBuf) -> Result<Vec<BundleSignature>, BundleError> {
+    match text(root, path.clone(), SIGNATURES_BYTES_MAX) {
+        Ok(text) => signatures::read(&text).map_err(|problem| BundleError::Signatures { path, problem }),
+        Err(BundleError::Missing { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The cases' paths by name, so that a gate's report does not depend on the file system's order.

@@ -72,6 +72,14 @@ pub enum BundleError {
         /// Which.
         path: PathBuf,
     },
+    /// `policy.sig` is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    Signatures {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong, with its place.
+        problem: String,
+    },
     /// The system refused.
     #[error("cannot read {}", path.display())]
     Unreadable {

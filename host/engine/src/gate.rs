@@ -15,16 +15,23 @@ mod sample;
 /// Checks a bundle as it would be activated with these params, on this thread.
 pub fn check(programs: &Programs, bundle: &Bundle, params: &ParamValues) -> GateReport {
     let mut checks = Checks::default();
-    let mut report = GateReport { policy: None, kind: None, abi: String::new(), checks: Vec::new() };
+    let mut report = GateReport::default();
     if let Some(manifest) = programs.manifest(bundle, &mut checks) {
         report.policy = Some(manifest.policy.clone());
         report.kind = Some(manifest.kind);
         report.abi.clone_from(&manifest.abi);
-        if let Some(policy) = programs.load(bundle, manifest, &mut checks) {
+        let signers = programs.signers(bundle, &mut checks);
+        if let Some(signers) = &signers {
+            report.signed_by.clone_from(&signers.trusted);
+            report.notes.extend(signers.unknown.iter().map(|key| format!("key {key} signed it too, and is not trusted here")));
+        }
+        if signers.is_some()
+            && let Some(policy) = programs.load(bundle, manifest, &mut checks)
+        {
             let _all_held = behaviour(&policy, bundle, params, &mut checks);
         }
     }
-    report.checks = checks.0;
+    (report.checks, report.costs) = (checks.findings, checks.costs);
     report
 }
 

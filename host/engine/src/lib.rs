@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use lucid_model::{
     id::Digest,
-    policy::{Activation, Bundle, ParamValues, PolicyKind, Revision, Scope},
+    policy::{Activation, Bundle, ParamValues, PolicyKind, Revision, Scope, SignatureError, Signers},
 };
 use lucid_ports::{GateReport, PolicyRuntime, PolicySnapshot, PublishError, StoredBundle};
 
@@ -34,8 +34,11 @@ mod guest;
 mod load;
 mod loaded;
 mod manifest;
+mod problem;
 mod program;
 mod registry;
+mod signatures;
+mod table;
 mod threads;
 mod wasm;
 
@@ -46,6 +49,7 @@ pub use self::{
     error::{BundleError, EngineError},
     loaded::{EXPLAINED_ROWS_MAX, LoadedPolicy, ROWS_MAX},
     manifest::{Limits, Manifest, NotAManifest},
+    signatures::write as signatures_text,
 };
 use self::{load::Programs, program::Host, registry::Snapshot, threads::GuestThreads};
 
@@ -102,7 +106,11 @@ impl PolicyRuntime for PolicyEngine {
         let programs = Arc::clone(&self.programs);
         let _turn = self.gates.acquire().await;
         let report = threads::run_apart("policy-gate", self.stack_bytes_max(), move || gate::check(&programs, &bundle, &params)).await;
-        report.unwrap_or_else(|problem| GateReport { policy: None, kind: None, abi: String::new(), checks: vec![("host".to_owned(), Err(problem))] })
+        report.unwrap_or_else(|problem| GateReport { checks: vec![("host".to_owned(), Err(problem))], ..GateReport::default() })
+    }
+
+    fn signers(&self, bundle: &Bundle) -> Result<Signers, SignatureError> {
+        self.programs.host.config.trust.judge(bundle)
     }
 
     async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError> {

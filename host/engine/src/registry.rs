@@ -80,6 +80,10 @@ fn load_one(programs: &Programs, activation: &Activation, bundles: &[(Digest, Ar
         let (found, wanted) = (manifest.kind.name(), activation.kind.name());
         return Err(format!("the bundle is {found} policy {}, the activation asks for {wanted} policy {}", manifest.policy, activation.policy));
     }
+    // Once more: the keys that are trusted may have changed since it was handed in.
+    if programs.signers(bundle, &mut checks).is_none() {
+        return Err(checks.failure());
+    }
     let policy = programs.load(bundle, manifest, &mut checks).ok_or_else(|| checks.failure())?;
     policy.with_params(&activation.params).map_err(|error| error.to_string())
 }

@@ -1,5 +1,7 @@
 //! Policies as the service knows them: what they are called, what is active, what a call takes and gives.
 
+mod signature;
+
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use semver::Version;
@@ -12,6 +14,8 @@ use crate::{
     score::Ppm,
     time::TimeMs,
 };
+
+pub use self::signature::{BundleSignature, KeyId, NotAKeyId, SIGNATURES_MAX, SignatureError, Signers, TrustList, TrustedKey};
 
 named_enum! {
     /// What a policy decides.
@@ -111,6 +115,8 @@ pub struct Bundle {
     pub component: Vec<u8>,
     /// Golden cases: file name and text.
     pub golden: Vec<(String, String)>,
+    /// Who stands for it, by key; no part of what is signed.
+    pub signatures: Vec<BundleSignature>,
 }
 
 /// Where a version is in its life.
@@ -139,6 +145,8 @@ pub struct PolicyVersion {
     pub uploaded_at: TimeMs,
     /// By whom.
     pub uploaded_by: String,
+    /// Names of the trusted keys that had signed it when it was last handed in.
+    pub signed_by: Vec<String>,
 }
 
 /// A param as the policy declares it.

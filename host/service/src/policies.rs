@@ -120,11 +120,35 @@ impl Service {
             reason: None,
             uploaded_at: self.now(),
             uploaded_by: actor.subject.clone(),
+            signed_by: report.signed_by.clone(),
         };
+        if known.iter().any(|v| v.policy == policy) {
+            let version = self.add_signatures(actor, version, &bundle).await?;
+            return Ok(Staged { report, version: Some(version) });
+        }
         let stored = StoredBundle { version: version.clone(), bundle: bundle.as_ref().clone() };
         let audit = self.audit_entry(actor, "policy.upload", &policy, origin).creating(&version);
         self.store().add_version(stored, audit).await?;
         Ok(Staged { report, version: Some(version) })
+    }
+
+    /// A version that is known already gets the signatures it is handed in with on top of those it has, if the whole
+    /// bundle is the same.
+    async fn add_signatures(&self, actor: &Actor, handed_in: PolicyVersion, bundle: &Bundle) -> Result<PolicyVersion, ServiceError> {
+        let policy = &handed_in.policy;
+        let Some(StoredBundle { version, bundle: mut kept }) = self.store().bundle(policy.digest).await? else { return Ok(handed_in) };
+        let before = kept.signatures.clone();
+        if kept.content_digest() == bundle.content_digest() {
+            kept.add_signatures(&bundle.signatures);
+        }
+        if kept.signatures == before {
+            return Ok(version);
+        }
+        let signers = self.ports.policies.signers(&kept).map_err(|error| ServiceError::BundleRefused { reason: error.to_string() })?;
+        let signed = PolicyVersion { signed_by: signers.trusted, ..version.clone() };
+        let audit = self.audit_entry(actor, "policy.sign", policy, signed.signed_by.join(", ")).changing(&version, &signed);
+        self.store().sign_version(policy.digest, kept.signatures, signed.signed_by.clone(), audit).await?;
+        Ok(signed)
     }
 
     /// Takes a bundle in that was found in a file: once for each content, refused ones too, so that they are not
@@ -133,9 +157,9 @@ impl Service {
     /// # Errors
     /// As [`Service::stage`].
     pub async fn stage_file(&self, bundle: Bundle, origin: &str) -> Result<Option<Staged>, ServiceError> {
-        let start = Canonical::tagged("lucid/v1/bundle").text(&bundle.manifest).bytes(&bundle.component);
-        let bytes = bundle.golden.iter().fold(start, |bytes, (name, case)| bytes.text(name).text(case));
-        let content = Digest::of(&bytes.finish());
+        // With its signatures: what was refused without them is looked at again once it has them.
+        let start = Canonical::tagged("lucid/v1/bundle-file").fixed(&bundle.content_digest().0);
+        let content = Digest::of(&bundle.signatures.iter().fold(start, |bytes, signed| bytes.fixed(&signed.key.0).fixed(&signed.signature)).finish());
         if self.store().import(content).await?.is_some() {
             return Ok(None);
         }
@@ -232,7 +256,7 @@ impl Service {
 
     /// Applies an `active.toml` if its content is another than the one applied last: a later change by the API is not
     /// undone at the next start, and changing the file back is a change. Payout policies need a second person where four eyes are asked for, except the very first one, if
-    /// it is `trusted` (built in).
+    /// it is `trusted` (built in), and those that two trusted keys have signed.
     ///
     /// # Errors
     /// [`ServiceError`] if a version is not there or is refused: nothing of the file is applied then.
@@ -260,8 +284,9 @@ impl Service {
                 continue;
             }
             let first = current.is_none() && trusted.contains(&version.policy.digest);
-            if version.kind == PolicyKind::Payout && self.config.four_eyes && !first {
-                self.alert("payout-policy", format!("active.toml names payout policy {}: it needs a person to activate it", version.policy));
+            if version.kind == PolicyKind::Payout && self.config.four_eyes && !first && !self.two_signed(version).await? {
+                let text = "it needs a person to activate it, or the signatures of two whose keys are trusted";
+                self.alert("payout-policy", format!("active.toml names payout policy {}: {text}", version.policy));
                 continue;
             }
             let request =
@@ -271,6 +296,12 @@ impl Service {
         let revision = if requests.is_empty() { None } else { Some(self.activate_all(&Actor::file(), requests).await?) };
         self.store().record_import(ImportRecord { digest: last_active_file(), outcome: content.to_string() }).await?;
         Ok(revision)
+    }
+
+    /// Whether two people stand for a version, by the keys that are trusted now.
+    async fn two_signed(&self, version: &PolicyVersion) -> Result<bool, ServiceError> {
+        let Some(stored) = self.store().bundle(version.policy.digest).await? else { return Ok(false) };
+        Ok(self.ports.policies.signers(&stored.bundle).is_ok_and(|signers| signers.trusted.len() >= 2))
     }
 
     /// All versions, newest first.

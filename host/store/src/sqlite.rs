@@ -46,8 +46,12 @@ use self::database::Database;
 pub(crate) use self::inspect::inspect;
 use crate::OpenError;
 
-const CORE: &[&str] =
-    &[include_str!("../migrations/core/0001.sql"), include_str!("../migrations/core/0002.sql"), include_str!("../migrations/core/0003.sql")];
+const CORE: &[&str] = &[
+    include_str!("../migrations/core/0001.sql"),
+    include_str!("../migrations/core/0002.sql"),
+    include_str!("../migrations/core/0003.sql"),
+    include_str!("../migrations/core/0006.sql"),
+];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql")];
 
 /// A store in a directory of this machine.

@@ -24,6 +24,7 @@ async fn every_built_in_policy_passes_and_its_golden_cases_hold() {
         let names: Vec<_> = report.checks.iter().map(|(check, _)| check.as_str()).collect();
         let all = [
             "manifest",
+            "signature",
             "digest",
             "component",
             "interface",

@@ -6,4 +6,5 @@ mod cache;
 mod calls;
 mod gate;
 mod publish;
+mod signatures;
 mod support;

@@ -47,7 +47,8 @@ async fn upload(State(api): State<Shared>, Caller(actor): Caller, json: Json<Upl
     let staged = api.service.stage(&actor, json.value, "upload").await?;
     let report = staged.report;
     let status = if staged.version.is_some() { StatusCode::CREATED } else { StatusCode::BAD_REQUEST };
-    Ok((status, Answer(GateReportBody::new(report.policy.as_ref(), report.kind, &report.abi, &report.checks))).into_response())
+    let body = GateReportBody::new(report.policy.as_ref(), report.kind, &report.abi, &report.checks).with(report.signed_by, report.notes);
+    Ok((status, Answer(body)).into_response())
 }
 
 /// What is active.
