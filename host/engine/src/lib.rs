@@ -43,7 +43,7 @@ mod threads;
 mod wasm;
 
 pub use self::{
-    bundle::read_bundle,
+    bundle::{ARCHIVE_BYTES_MAX, NotAnArchive, pack, put as put_file, read_bundle, unpack, write as write_bundle, write_signatures},
     compiled::LoadCounts,
     config::EngineConfig,
     error::{BundleError, EngineError},
@@ -107,6 +107,10 @@ impl PolicyRuntime for PolicyEngine {
         let _turn = self.gates.acquire().await;
         let report = threads::run_apart("policy-gate", self.stack_bytes_max(), move || gate::check(&programs, &bundle, &params)).await;
         report.unwrap_or_else(|problem| GateReport { checks: vec![("host".to_owned(), Err(problem))], ..GateReport::default() })
+    }
+
+    fn unpack(&self, archive: &[u8]) -> Result<Bundle, String> {
+        unpack(archive).map_err(|error| error.to_string())
     }
 
     fn signers(&self, bundle: &Bundle) -> Result<Signers, SignatureError> {

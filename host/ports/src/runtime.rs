@@ -151,6 +151,8 @@ pub trait PolicyRuntime: Send + Sync {
     fn snapshot(&self) -> Arc<dyn PolicySnapshot>;
     /// Checks a bundle as it would be activated with these params; never fails, never blocks the caller's thread.
     async fn check(&self, bundle: Arc<Bundle>, params: lucid_model::policy::ParamValues) -> GateReport;
+    /// The bundle of an archive; the reason if it is none.
+    fn unpack(&self, archive: &[u8]) -> Result<Bundle, String>;
     /// Who of those that are trusted here signed a bundle; the reason if its signatures are not enough.
     fn signers(&self, bundle: &Bundle) -> Result<Signers, SignatureError>;
     /// Makes these activations the snapshot in force; on an error the old one stays. `bundles` holds each

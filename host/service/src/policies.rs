@@ -88,6 +88,14 @@ impl Service {
         Ok(bundles)
     }
 
+    /// The bundle of an archive.
+    ///
+    /// # Errors
+    /// [`ServiceError::BundleRefused`] if it is none.
+    pub fn unpack_bundle(&self, archive: &[u8]) -> Result<Bundle, ServiceError> {
+        self.ports.policies.unpack(archive).map_err(|reason| ServiceError::BundleRefused { reason })
+    }
+
     /// Checks a bundle and keeps what passes. A refused one is reported, and changes nothing.
     ///
     /// # Errors

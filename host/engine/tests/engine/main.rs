@@ -1,6 +1,7 @@
 //! The engine with the built-in policies and with hostile ones.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail where they cannot go on")]
 
+mod archives;
 mod bundles;
 mod cache;
 mod calls;
