@@ -12,6 +12,11 @@ use crate::{
 mod properties;
 mod sample;
 
+pub use self::{
+    properties::context as sample_context,
+    sample::{Call, EPOCH_S},
+};
+
 /// Checks a bundle as it would be activated with these params, on this thread.
 pub fn check(programs: &Programs, bundle: &Bundle, params: &ParamValues) -> GateReport {
     let mut checks = Checks::default();
@@ -37,9 +42,7 @@ pub fn check(programs: &Programs, bundle: &Bundle, params: &ParamValues) -> Gate
 
 fn behaviour(policy: &LoadedPolicy, bundle: &Bundle, params: &ParamValues, checks: &mut Checks) -> Option<()> {
     // The cases first: they say what the author meant, whatever params this activation has.
-    checks.step("golden", || {
-        bundle.golden.iter().try_for_each(|(name, text)| golden::run(policy, text).map_err(|reason| format!("{name}: {reason}")))
-    })?;
+    checks.step("golden", || golden::check(policy, bundle))?;
     let policy = checks.step("activation params", || policy.with_params(params).map_err(|error| error.to_string()))?;
     properties::check(&policy, checks)
 }

@@ -22,7 +22,9 @@ use lucid_ports::{GateReport, PolicyRuntime, PolicySnapshot, PublishError, Store
 mod abi;
 mod active;
 mod answer;
+mod bench;
 mod bundle;
+mod case;
 mod compiled;
 mod config;
 mod deadline;
@@ -41,15 +43,20 @@ mod signatures;
 mod table;
 mod threads;
 mod wasm;
+mod workbench;
 
 pub use self::{
+    bench::Figure,
     bundle::{ARCHIVE_BYTES_MAX, NotAnArchive, pack, put as put_file, read_bundle, unpack, write as write_bundle, write_signatures},
+    case::Case,
     compiled::LoadCounts,
     config::EngineConfig,
     error::{BundleError, EngineError},
+    golden::Answer,
     loaded::{EXPLAINED_ROWS_MAX, LoadedPolicy, ROWS_MAX},
     manifest::{Limits, Manifest, NotAManifest},
     signatures::write as signatures_text,
+    workbench::{FactRead, Surface},
 };
 use self::{load::Programs, program::Host, registry::Snapshot, threads::GuestThreads};
 

@@ -111,7 +111,7 @@ impl Programs {
         let engine = &self.host.engine;
         let component: Component = checks.step("component", || {
             let compiled = self.host.compiled.component(engine, manifest.policy.digest, &bundle.component);
-            compiled.map_err(|error| format!("{error:#}"))
+            compiled.map_err(|error| format!("policy.wasm: {error:#}"))
         })?;
         checks.step("interface", || check_exports(engine, &component, manifest.interface, manifest.kind))?;
         checks.step("imports", || {
