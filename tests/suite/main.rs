@@ -6,6 +6,7 @@ mod api;
 mod architecture;
 mod attacks;
 mod audit;
+mod authoring;
 mod bad_input;
 mod coordination;
 mod doctor;

@@ -54,7 +54,7 @@ pub use self::{
     error::{BundleError, EngineError},
     golden::Answer,
     loaded::{EXPLAINED_ROWS_MAX, LoadedPolicy, ROWS_MAX},
-    manifest::{Limits, Manifest, NotAManifest},
+    manifest::{Limits, Manifest, NotAManifest, abi_of, is_kebab},
     signatures::write as signatures_text,
     workbench::{FactRead, Surface},
 };

@@ -145,6 +145,11 @@ fn like_kebab(text: &str) -> String {
     if is_kebab(&name) { format!(", such as {name}") } else { String::new() }
 }
 
+/// The newest interface that a policy of a kind exports.
+pub fn abi_of(kind: PolicyKind) -> &'static str {
+    Abi::V1.interface(kind)
+}
+
 /// `a-b2`: lower-case words and digits with single hyphens between.
 pub fn is_kebab(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX && name.split('-').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
