@@ -24,7 +24,7 @@ fn archive(entries: &[(&str, EntryType, &[u8], u64)]) -> Vec<u8> {
     for (name, kind, content, size) in entries {
         let mut header = Header::new_ustar();
         // Past the library's own care about names.
-        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.as_mut_bytes().iter_mut().zip(name.bytes()).for_each(|(to, byte)| *to = byte);
         header.set_entry_type(*kind);
         header.set_size(*size);
         header.set_mode(0o644);
