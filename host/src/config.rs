@@ -181,3 +181,23 @@ fn default_file() -> Option<PathBuf> {
     let file = PathBuf::from("lucid.toml");
     file.exists().then_some(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trusted_keys_beside_the_configuration_file_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, keys) = (dir.path().join("lucid.toml"), dir.path().join(trust::FILE));
+        std::fs::write(&file, "[policies]\nthreads = 1\n").unwrap();
+        let read = || Config::serve(&Flags { file: Some(file.clone()), ..Flags::default() });
+        assert_eq!(read().unwrap().policies.trusted_keys_file, None);
+        std::fs::create_dir(keys.parent().unwrap()).unwrap();
+        std::fs::write(&keys, "[trusted_keys]\n").unwrap();
+        let policies = read().unwrap().policies;
+        assert_eq!((policies.trusted_keys_file, policies.require_signed), (Some(keys.clone()), true));
+        std::fs::write(&keys, "[trusted_keys]\nalice = 7\n").unwrap();
+        assert!(read().unwrap_err().to_string().contains("trusted-keys.toml"));
+    }
+}

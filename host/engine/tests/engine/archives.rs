@@ -161,6 +161,25 @@ fn an_archive_is_whole_and_nothing_follows_it() {
 }
 
 #[test]
+fn no_damage_makes_another_bundle_of_it_or_a_panic() {
+    let mut bundle = small();
+    bundle.signatures.clear();
+    let bytes = pack(&bundle).unwrap();
+    for place in 0..bytes.len() {
+        for bit in [1, 128] {
+            let mut damaged = bytes.clone();
+            if let Some(byte) = damaged.get_mut(place) {
+                *byte ^= bit;
+            }
+            // What is read at all has the names of a bundle, and differs where a file's own bytes were hit.
+            if let Ok(read) = unpack(&damaged) {
+                assert_eq!(read.golden.len(), 2, "{place}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_name_that_does_not_fit_is_not_packed() {
     let mut bundle = small();
     bundle.golden[0].0 = format!("{}.json", "x".repeat(200));
