@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Follows plugins/TUTORIAL.md: runs its shell blocks in order, in an empty folder, with the debug build:
+# Follows plugins/TUTORIAL.md: runs its shell blocks in order, in an empty folder, with the debug build. Then the other
+# kinds of new policies are built and checked as they are:
 #
 #   scripts/check-tutorial.sh
 #
@@ -21,6 +22,11 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
     # A service that is still there when a step fails must not outlive it.
     echo 'trap "kill %1 2> /dev/null || true; wait" EXIT'
     sed -n '/^```sh$/,/^```$/{/^```/!p}' "$root/plugins/TUTORIAL.md" | sed "s/8095/$port/g"
+    echo 'cd ..'
+    for kind in validation payout; do
+        echo "lucid policy new $kind new-$kind"
+        echo "( cd new-$kind; cargo test; lucid policy build; lucid policy check bundles/*/* )"
+    done
 } > "$dir/steps.sh"
 mkdir "$dir/work"
 cd "$dir/work"
