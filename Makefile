@@ -23,6 +23,7 @@ test: lint ## everything that is checked on every change
 	cd plugins && cargo test --locked
 	scripts/check-plugins.sh target/rebuilt-policies
 	./target/debug/lucid policy check target/rebuilt-policies/policies/*/*
+	scripts/check-tutorial.sh
 	scripts/check-api.sh
 
 test-deep: ## what takes longer: many kills, many requests, the perf floors

@@ -89,6 +89,7 @@ fn policy(cache: &Path) -> Arc<LoadedPolicy> {
         reason: None,
         uploaded_at: at,
         uploaded_by: "bench".into(),
+        signed_by: Vec::new(),
     };
     let (digest, revision) = (policy.digest, Revision(1));
     let (actor, reason) = ("bench".into(), String::new());

@@ -19,8 +19,18 @@ pub const ACTIVE: &str = include_str!("../../policies/active.toml");
 
 /// The built-in bundles.
 pub fn bundles() -> Vec<Bundle> {
-    let bundle = |(manifest, component): (&str, &[u8])| Bundle { manifest: manifest.to_owned(), component: component.to_vec(), golden: Vec::new() };
+    let bundle = |(manifest, component): (&str, &[u8])| Bundle {
+        manifest: manifest.to_owned(),
+        component: component.to_vec(),
+        golden: Vec::new(),
+        signatures: Vec::new(),
+    };
     BUNDLES.map(bundle).into()
+}
+
+/// Digests of their manifests.
+pub fn manifest_digests() -> Vec<Digest> {
+    BUNDLES.iter().map(|(manifest, _)| Digest::of(manifest.as_bytes())).collect()
 }
 
 /// Digests of their components.

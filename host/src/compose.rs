@@ -29,7 +29,7 @@ use crate::{
     import::Importer,
     open_files,
     ports::{ServiceKey, SystemClock, SystemEntropy},
-    secrets, stamp,
+    secrets, stamp, trust,
 };
 
 /// Upper bounds of latency buckets, in seconds.
@@ -301,6 +301,7 @@ pub fn engine(config: &Config, cache: PathBuf) -> Result<Arc<PolicyEngine>> {
         engine.guest_threads = config.policies.threads;
     }
     engine.deadline = Duration::from_millis(u64::from(config.policies.deadline_ms));
+    engine.trust = trust::list(&config.policies)?;
     engine.multiplier_max = Ppm(config.scoring.policy_multiplier_max_ppm);
     Ok(PolicyEngine::new(engine)?)
 }

@@ -18,6 +18,8 @@ pub use environment::ignored_by_up;
 pub use sections::{ApprovalWord, Audit, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, Store, TrustWord};
 pub use server::ServerSection;
 
+use crate::trust;
+
 /// Everything that can be set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -66,7 +68,8 @@ impl Config {
 
     fn read(base: Figment, flags: &Flags, up: bool) -> Result<Self, ConfigError> {
         let mut figment = base;
-        if let Some(file) = flags.file.clone().or_else(default_file) {
+        let file = flags.file.clone().or_else(default_file);
+        if let Some(file) = &file {
             if !file.exists() {
                 return Err(ConfigError(format!("{} is not there", file.display())));
             }
@@ -82,6 +85,10 @@ impl Config {
             if config.folder().is_some() {
                 config.store.url = format!("sqlite://{}", data.display());
             }
+        }
+        let beside = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(trust::FILE);
+        if config.policies.trusted_keys_file.is_none() && beside.exists() {
+            config.policies.trusted_keys_file = Some(beside);
         }
         config.server.port = flags.port.unwrap_or(config.server.port);
         config.check()?;
@@ -108,6 +115,7 @@ impl Config {
             ));
         }
         self.coordination.check().map_err(ConfigError)?;
+        trust::list(&self.policies)?;
         self.check_access().map_err(ConfigError)
     }
 
@@ -181,4 +189,24 @@ impl Config {
 fn default_file() -> Option<PathBuf> {
     let file = PathBuf::from("lucid.toml");
     file.exists().then_some(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trusted_keys_beside_the_configuration_file_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, keys) = (dir.path().join("lucid.toml"), dir.path().join(trust::FILE));
+        std::fs::write(&file, "[policies]\nthreads = 1\n").unwrap();
+        let read = || Config::serve(&Flags { file: Some(file.clone()), ..Flags::default() });
+        assert_eq!(read().unwrap().policies.trusted_keys_file, None);
+        std::fs::create_dir(keys.parent().unwrap()).unwrap();
+        std::fs::write(&keys, "[trusted_keys]\n").unwrap();
+        let policies = read().unwrap().policies;
+        assert_eq!((policies.trusted_keys_file, policies.require_signed), (Some(keys.clone()), true));
+        std::fs::write(&keys, "[trusted_keys]\nalice = 7\n").unwrap();
+        assert!(read().unwrap_err().to_string().contains("trusted-keys.toml"));
+    }
 }

@@ -96,7 +96,7 @@ impl Importer {
 
     /// Looks at everything once. Only a failing store is an error: a bad file is reported and passed over.
     pub async fn look(&mut self) -> Result<()> {
-        for dir in bundle_dirs(&self.dir) {
+        for dir in bundles(&self.dir) {
             let read = {
                 let dir = dir.clone();
                 tokio::task::spawn_blocking(move || lucid_engine::read_bundle(&dir)).await?
@@ -179,13 +179,17 @@ impl Importer {
     }
 }
 
-/// `<name>/<version>` folders that have a manifest; links are not followed out of the folder.
-fn bundle_dirs(root: &Path) -> Vec<PathBuf> {
+/// Archives, and `<name>/<version>` folders that have a manifest; links are not followed out of the folder.
+fn bundles(root: &Path) -> Vec<PathBuf> {
     let folders = |dir: &Path| {
         let entries = fs::read_dir(dir).into_iter().flatten().flatten();
         let mut dirs: Vec<_> = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect();
         dirs.sort();
         dirs
     };
-    folders(root).iter().flat_map(|name| folders(name)).filter(|version| version.join("policy.toml").exists()).collect()
+    let archive = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|t| t.is_file()) && entry.path().extension().is_some_and(|end| end == "tar");
+    let mut found: Vec<_> = fs::read_dir(root).into_iter().flatten().flatten().filter(archive).map(|entry| entry.path()).collect();
+    found.sort();
+    found.extend(folders(root).iter().flat_map(|name| folders(name)).filter(|version| version.join("policy.toml").exists()));
+    found
 }

@@ -17,6 +17,7 @@ mod replicas;
 mod secrets;
 mod stamp;
 mod tasks;
+mod trust;
 mod up;
 
 use std::process::ExitCode;

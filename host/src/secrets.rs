@@ -16,7 +16,8 @@ pub fn secret(dir: &Path, name: &str) -> Result<String> {
     if path.exists() {
         return Ok(fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?.trim().to_owned());
     }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let folder = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| format!("cannot create {}", dir.display()))?;
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).context("the operating system has no randomness")?;
     let text = hex::encode(bytes);
@@ -31,7 +32,14 @@ pub fn secret(dir: &Path, name: &str) -> Result<String> {
 
 /// The service's own signing key, kept in `dir/service.key`.
 pub fn service_key(dir: &Path) -> Result<SigningKey> {
+    signing_key(&dir.join("service.key"))
+}
+
+/// A signing key, kept in a file.
+pub fn signing_key(file: &Path) -> Result<SigningKey> {
+    let name = file.file_name().and_then(|name| name.to_str()).with_context(|| format!("{} names no file", file.display()))?;
     let mut seed = [0; 32];
-    hex::decode_to_slice(secret(dir, "service.key")?, &mut seed).with_context(|| format!("{} is damaged", dir.join("service.key").display()))?;
+    let text = secret(file.parent().unwrap_or(Path::new("")), name)?;
+    hex::decode_to_slice(text, &mut seed).with_context(|| format!("{} is damaged: a key is 64 hex digits", file.display()))?;
     Ok(SigningKey::from_bytes(&seed))
 }

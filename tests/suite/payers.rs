@@ -112,6 +112,7 @@ impl Signer for Machine {
 fn config() -> ServiceConfig {
     let hour = PeriodLength::new(3600).unwrap();
     ServiceConfig {
+        built_in: Vec::new(),
         score_multiplier: Ppm(1_000_000),
         observation_min_s: 0,
         eligibility_window_s: 3600,

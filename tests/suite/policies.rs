@@ -128,3 +128,44 @@ fn the_gate_is_the_same_without_a_server() {
     let (code, said) = check(root().join("plugins/hostile/bundles/loop-forever/1.0.0"));
     assert_eq!(code, Some(2), "{said}");
 }
+
+/// `observation-only` under another version.
+fn second_version() -> lucid_model::policy::Bundle {
+    let mut bundle = lucid_engine::read_bundle(&root().join("policies/observation-only/1.0.0")).unwrap();
+    bundle.manifest = bundle.manifest.replace("version = \"1.0.0\"", "version = \"1.1.0\"").replace("Lucid Network", "Somebody else");
+    let before = lucid_model::id::Digest::of(&bundle.component).to_string();
+    bundle.component.extend([0, 2, 1, b'x']);
+    bundle.manifest = bundle.manifest.replace(&before, &lucid_model::id::Digest::of(&bundle.component).to_string());
+    bundle
+}
+
+#[test]
+fn a_bundle_is_uploaded_as_an_archive() {
+    let lucid = Lucid::serve();
+    let admin = lucid.token("root", "admin");
+    let form = [("content-type", "application/x-tar".to_owned())];
+    let send = |archive: Vec<u8>| lucid.send("POST", "/api/v1/policies", Some(&admin), Some(archive), &form);
+    let archive = lucid_engine::pack(&second_version()).unwrap();
+    let (status, error) = send(archive[..archive.len() - 1024].to_vec());
+    assert_eq!(status, 400, "{error}");
+    assert!(error.to_string().contains("the archive is cut off"), "{error}");
+    let (status, report) = send(archive);
+    assert_eq!((status, &report["passed"]), (201, &json!(true)), "{report}");
+    let (status, active) = lucid.call("POST", "/api/v1/policies/scoring/observation-only/1.1.0/activate", Some(&admin), Some(&json!({})));
+    assert_eq!(status, 200, "{active}");
+    assert_eq!(scoring(&lucid)["policy"]["version"], "1.1.0");
+}
+
+#[test]
+fn an_archive_in_the_watched_folder_is_taken_in() {
+    let (lucid, policies, _dir) = watching();
+    let put = |name: &str, content: &[u8]| {
+        fs::write(policies.join("half"), content).unwrap();
+        fs::rename(policies.join("half"), policies.join(name)).unwrap();
+    };
+    put("broken-1.0.0.tar", b"not an archive");
+    eventually("the complaint", || lucid.process.log().lines().find(|line| line.contains("broken-1.0.0.tar") && line.contains("cut off")).map(drop));
+    put("observation-only-1.1.0.tar", &lucid_engine::pack(&second_version()).unwrap());
+    activate(&policies, "observation-only", "1.1.0");
+    eventually("the swap", || (scoring(&lucid)["policy"]["version"] == "1.1.0").then_some(()));
+}

@@ -27,6 +27,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
+    /// Those that read what it says.
+    readers: Vec<thread::JoinHandle<()>>,
 }
 
 impl Process {
@@ -38,11 +40,11 @@ impl Process {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
+        let mut readers = vec![collect(child.stderr.take().unwrap(), &log)];
         if stdout_is_log {
-            collect(child.stdout.take().unwrap(), &log);
+            readers.push(collect(child.stdout.take().unwrap(), &log));
         }
-        collect(child.stderr.take().unwrap(), &log);
-        Self { child, log }
+        Self { child, log, readers }
     }
 
     pub fn log(&self) -> String {
@@ -57,8 +59,8 @@ impl Process {
                 return found;
             }
             if let Some(status) = self.child.try_wait().unwrap() {
-                // What it said last may come after its end.
-                thread::sleep(Duration::from_millis(50));
+                // What it said last may be read after its end.
+                self.readers.drain(..).for_each(|reader| reader.join().unwrap());
                 if let Some(found) = self.log().lines().find_map(&find) {
                     return found;
                 }
@@ -117,7 +119,7 @@ impl Drop for Process {
     }
 }
 
-fn collect(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
+fn collect(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) -> thread::JoinHandle<()> {
     let log = Arc::clone(log);
     thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
@@ -125,7 +127,7 @@ fn collect(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
             log.push_str(&line);
             log.push('\n');
         }
-    });
+    })
 }
 
 /// The project's root.
@@ -184,7 +186,13 @@ impl Lucid {
 
     fn start(dir: Arc<TempDir>, settings: Vec<(String, String)>) -> Self {
         let data = dir.path().join("data");
-        let mut environment = vec![("JWT_SECRET", SECRET), ("NODE_MANAGEMENT_PORT", "0"), ("LUCID_SERVER_BIND", "127.0.0.1")];
+        let mut environment = vec![
+            ("JWT_SECRET", SECRET),
+            ("NODE_MANAGEMENT_PORT", "0"),
+            ("LUCID_SERVER_BIND", "127.0.0.1"),
+            // Tests hand in what nobody signed, unless signatures are what they are about.
+            ("REQUIRE_SIGNED", "false"),
+        ];
         environment.extend(settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let mut process = Process::start(&["serve", "--data", data.to_str().unwrap()], &environment, true);
         let base = process.wait_for(|line| {

@@ -1,13 +1,26 @@
-use std::{
-    fs, io,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+//! Bundles: what is in one, and how much of it there may be. A folder and an archive are two forms of the same.
+
+mod archive;
+mod folder;
+mod format;
+
+use std::path::Path;
 
 use lucid_model::policy::Bundle;
 
+pub use self::{
+    archive::{pack, unpack},
+    folder::{put, write, write_signatures},
+    format::NotAnArchive,
+};
 use crate::BundleError;
 
+/// Says what the bundle is and promises.
+pub const MANIFEST_FILE: &str = "policy.toml";
+/// The component.
+pub const COMPONENT_FILE: &str = "policy.wasm";
+/// Holds the golden cases.
+pub const GOLDEN_DIR: &str = "golden";
 /// Largest `policy.toml`.
 pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 /// Largest `policy.wasm`.
@@ -16,73 +29,19 @@ pub const COMPONENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const GOLDEN_BYTES_MAX: usize = 256 * 1024;
 /// Most golden cases.
 pub const GOLDEN_FILES_MAX: usize = 256;
+/// Longest name of a golden case: what an archive has place for.
+pub const GOLDEN_NAME_BYTES_MAX: usize = 100;
+/// Largest archive.
+pub const ARCHIVE_BYTES_MAX: usize = 48 * 1024 * 1024;
 
-/// Reads a bundle from its folder: `policy.toml`, `policy.wasm` and, if there are any, `golden/*.json` by name.
+/// Reads a bundle: a folder, or an archive of one (`NAME-VERSION.tar`).
 ///
 /// # Errors
-/// [`BundleError`] for a file that is missing, too large, unreadable, or a link that leads out of the folder.
-pub fn read_bundle(dir: &Path) -> Result<Bundle, BundleError> {
-    let root = dir.canonicalize().map_err(|source| unreadable(dir, source))?;
-    let manifest = text(&root, dir.join("policy.toml"), MANIFEST_BYTES_MAX)?;
-    let component = bytes(&root, &dir.join("policy.wasm"), COMPONENT_BYTES_MAX)?;
-    let golden = golden_files(&dir.join("golden"))?
-        .into_iter()
-        .map(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Ok((name, text(&root, path, GOLDEN_BYTES_MAX)?))
-        })
-        .collect::<Result<_, BundleError>>()?;
-    Ok(Bundle { manifest, component, golden })
-}
-
-/// The cases' paths by name, so that a gate's report does not depend on the file system's order.
-fn golden_files(dir: &Path) -> Result<Vec<PathBuf>, BundleError> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(unreadable(dir, source)),
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|source| unreadable(dir, source))?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            paths.push(path);
-        }
-        if paths.len() > GOLDEN_FILES_MAX {
-            return Err(BundleError::TooMany { path: dir.to_owned(), files_max: GOLDEN_FILES_MAX });
-        }
+/// [`BundleError`] for a file that is missing, too large, unreadable, or not what a bundle consists of.
+pub fn read_bundle(path: &Path) -> Result<Bundle, BundleError> {
+    if !path.is_file() {
+        return folder::read(path);
     }
-    paths.sort();
-    Ok(paths)
-}
-
-fn text(root: &Path, path: PathBuf, bytes_max: usize) -> Result<String, BundleError> {
-    String::from_utf8(bytes(root, &path, bytes_max)?).map_err(|_| BundleError::NotText { path })
-}
-
-/// Reads at most `bytes_max`, whatever the file's length was said to be when it was looked at.
-fn bytes(root: &Path, path: &Path, bytes_max: usize) -> Result<Vec<u8>, BundleError> {
-    let real = path.canonicalize().map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => BundleError::Missing { path: path.to_owned() },
-        _ => unreadable(path, source),
-    })?;
-    if !real.starts_with(root) || !real.is_file() {
-        return Err(BundleError::NotInside { path: path.to_owned() });
-    }
-    let file = fs::File::open(&real).map_err(|source| unreadable(path, source))?;
-    let mut content = Vec::new();
-    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(limit).read_to_end(&mut content).map_err(|source| unreadable(path, source))?;
-    if content.len() > bytes_max {
-        return Err(BundleError::TooLarge { path: path.to_owned(), bytes_max });
-    }
-    Ok(content)
-}
-
-fn unreadable(path: &Path, source: io::Error) -> BundleError {
-    if source.kind() == io::ErrorKind::NotFound {
-        BundleError::Missing { path: path.to_owned() }
-    } else {
-        BundleError::Unreadable { path: path.to_owned(), source }
-    }
+    let archive = folder::whole(path, path, ARCHIVE_BYTES_MAX)?;
+    unpack(&archive).map_err(|source| BundleError::Archive { path: path.to_owned(), source: Box::new(source) })
 }

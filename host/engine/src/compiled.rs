@@ -86,6 +86,11 @@ impl CompiledCache {
     }
 }
 
+/// A component that is compiled and not kept.
+pub fn compile(engine: &Engine, wasm: &[u8]) -> Result<Component, String> {
+    Component::from_binary(engine, wasm).map_err(|error| format!("policy.wasm: {error:#}"))
+}
+
 fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
     file.write_all(content)?;

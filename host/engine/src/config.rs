@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use lucid_model::score::Ppm;
+use lucid_model::{policy::TrustList, score::Ppm};
 
 /// Limits and places of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,10 +33,12 @@ pub struct EngineConfig {
     pub multiplier_max: Ppm,
     /// Bytes of manifest, component and golden cases together.
     pub bundle_bytes_max: usize,
+    /// Whose bundles are taken.
+    pub trust: TrustList,
 }
 
 impl EngineConfig {
-    /// The usual limits, with a thread a core.
+    /// The usual limits, with a thread a core; unsigned bundles are taken.
     pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
         Self {
             cache_dir: cache_dir.into(),
@@ -53,6 +55,7 @@ impl EngineConfig {
             fuel_per_node_max: 10_000_000,
             multiplier_max: Ppm(10_000_000),
             bundle_bytes_max: 32 * MIB,
+            trust: TrustList::default(),
         }
     }
 }

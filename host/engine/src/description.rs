@@ -10,6 +10,7 @@ use lucid_model::{
 use crate::{
     abi::{Description, FactNames},
     manifest::is_kebab,
+    problem::meant,
 };
 
 const FACTS_MAX: usize = 64;
@@ -56,7 +57,8 @@ impl Reads {
 }
 
 fn node_fact(name: &str, kind: PolicyKind) -> Result<Fact, String> {
-    let fact = Fact::from_name(name).ok_or_else(|| format!("fact {name:?} is not in the catalogue"))?;
+    let known = || Fact::ALL.iter().map(|fact| fact.info().name);
+    let fact = Fact::from_name(name).ok_or_else(|| format!("fact {name:?} is not in the catalogue{}", meant(name, known())))?;
     match (fact.info().used_by, kind) {
         (Use::Payout, PolicyKind::Scoring) => Err(format!("fact {name} is known to payout policies only")),
         (Use::Scoring, PolicyKind::Payout) => Err(format!("fact {name} is known to scoring policies only")),
@@ -72,7 +74,12 @@ fn places(what: &str, wanted: &[String], catalogue: &[&str]) -> Result<Vec<usize
     limited(what, wanted)?;
     wanted
         .iter()
-        .map(|name| catalogue.iter().position(|known| known == name).ok_or_else(|| format!("{what} {name:?} is not in the catalogue")))
+        .map(|name| {
+            catalogue
+                .iter()
+                .position(|known| known == name)
+                .ok_or_else(|| format!("{what} {name:?} is not in the catalogue{}", meant(name, catalogue.iter().copied())))
+        })
         .collect()
 }
 
@@ -111,7 +118,8 @@ pub fn params(description: &Description, defaults: &BTreeMap<String, i64>) -> Re
     }
     for (name, value) in defaults {
         let Some(spec) = specs.iter_mut().find(|spec| spec.name == *name) else {
-            return Err(format!("the manifest sets param {name}, which the policy does not have"));
+            let near = meant(name, description.params.iter().map(|spec| spec.name.as_str()));
+            return Err(format!("the manifest sets param {name}, which the policy does not have{near}"));
         };
         if !(spec.min..=spec.max).contains(value) {
             return Err(format!("the manifest sets param {name} to {value}, which is not within {}..={}", spec.min, spec.max));

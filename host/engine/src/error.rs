@@ -1,5 +1,7 @@
 use std::{io, path::PathBuf};
 
+use crate::bundle::NotAnArchive;
+
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -35,7 +37,7 @@ pub enum EngineError {
     },
 }
 
-/// Why a folder is not a bundle.
+/// Why a folder or a file is not a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// A file of every bundle is not there.
@@ -71,6 +73,30 @@ pub enum BundleError {
     NotText {
         /// Which.
         path: PathBuf,
+    },
+    /// `policy.sig` is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    Signatures {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong, with its place.
+        problem: String,
+    },
+    /// An archive is none of a bundle.
+    #[error("{}: {source}", path.display())]
+    Archive {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: Box<NotAnArchive>,
+    },
+    /// The system refused to write.
+    #[error("cannot write {}", path.display())]
+    Unwritable {
+        /// Which.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
     },
     /// The system refused.
     #[error("cannot read {}", path.display())]

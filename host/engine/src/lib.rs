@@ -15,14 +15,16 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use lucid_model::{
     id::Digest,
-    policy::{Activation, Bundle, ParamValues, PolicyKind, Revision, Scope},
+    policy::{Activation, Bundle, ParamValues, PolicyKind, Revision, Scope, SignatureError, Signers},
 };
 use lucid_ports::{GateReport, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
 
 mod abi;
 mod active;
 mod answer;
+mod bench;
 mod bundle;
+mod case;
 mod compiled;
 mod config;
 mod deadline;
@@ -35,20 +37,29 @@ mod load;
 mod loaded;
 mod manifest;
 mod passed;
+mod problem;
 mod program;
 mod registry;
+mod signatures;
+mod table;
 mod threads;
 mod wasi;
 mod wasm;
+mod workbench;
 
 use self::{active::ActivePolicy, load::Programs, passed::Passed, program::Host, registry::Snapshot, threads::GuestThreads};
 pub use self::{
-    bundle::read_bundle,
+    bench::Figure,
+    bundle::{ARCHIVE_BYTES_MAX, NotAnArchive, pack, put as put_file, read_bundle, unpack, write as write_bundle, write_signatures},
+    case::Case,
     compiled::LoadCounts,
     config::EngineConfig,
     error::{BundleError, EngineError},
+    golden::Answer,
     loaded::{EXPLAINED_ROWS_MAX, LoadedPolicy, ROWS_MAX},
-    manifest::{Limits, Manifest, NotAManifest},
+    manifest::{Limits, Manifest, NotAManifest, abi_of, is_kebab},
+    signatures::write as signatures_text,
+    workbench::{FactRead, Surface},
 };
 
 /// Runs policies in this process.
@@ -117,12 +128,17 @@ impl PolicyRuntime for PolicyEngine {
         let programs = Arc::clone(&self.programs);
         let _turn = self.gates.acquire().await;
         let report = threads::run_apart("policy-gate", self.stack_bytes_max(), move || gate::check(&programs, &bundle, &params)).await;
-        report.inspect(|report| self.passed.keep(key, report)).unwrap_or_else(|problem| GateReport {
-            policy: None,
-            kind: None,
-            abi: String::new(),
-            checks: vec![("host".to_owned(), Err(problem))],
-        })
+        report
+            .inspect(|report| self.passed.keep(key, report))
+            .unwrap_or_else(|problem| GateReport { checks: vec![("host".to_owned(), Err(problem))], ..GateReport::default() })
+    }
+
+    fn unpack(&self, archive: &[u8]) -> Result<Bundle, String> {
+        unpack(archive).map_err(|error| error.to_string())
+    }
+
+    fn signers(&self, bundle: &Bundle) -> Result<Signers, SignatureError> {
+        self.programs.host.config.trust.judge(bundle)
     }
 
     async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError> {

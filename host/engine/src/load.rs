@@ -3,12 +3,14 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
+    time::Instant,
 };
 
 use lucid_model::{
     id::Digest,
-    policy::{Bundle, PolicyKind},
+    policy::{Bundle, PolicyKind, Signers},
 };
+use lucid_ports::CheckCost;
 use parking_lot::Mutex;
 use wasmtime::component::Component;
 
@@ -17,29 +19,37 @@ use crate::{
     description::{self, Reads},
     loaded::LoadedPolicy,
     manifest::Manifest,
-    program::{Budget, Host, Program, check_exports, check_imports},
+    program::{Budget, Host, Program, check_exports, check_imports, fuel_of_this_thread},
     wasi::Moment,
 };
 
 /// Checks in their order; the first failure is the last.
 #[derive(Debug, Default)]
-pub struct Checks(pub Vec<(String, Result<(), String>)>);
+pub struct Checks {
+    /// Each check with its finding.
+    pub findings: Vec<(String, Result<(), String>)>,
+    /// What each took.
+    pub costs: Vec<CheckCost>,
+}
 
 impl Checks {
     /// Makes a check and notes its finding.
     pub fn step<T>(&mut self, name: &str, check: impl FnOnce() -> Result<T, String>) -> Option<T> {
+        let (started, fuel_before) = (Instant::now(), fuel_of_this_thread());
         let (finding, value) = match check() {
             Ok(value) => (Ok(()), Some(value)),
             Err(reason) => (Err(reason), None),
         };
-        self.0.push((name.to_owned(), finding));
+        self.findings.push((name.to_owned(), finding));
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.costs.push(CheckCost { micros, fuel: fuel_of_this_thread().saturating_sub(fuel_before) });
         value
     }
 
     /// The failure: `check: reason`.
     pub fn failure(&self) -> String {
         let failed = |(name, finding): &(String, Result<(), String>)| finding.as_ref().err().map(|reason| format!("{name}: {reason}"));
-        self.0.iter().find_map(failed).unwrap_or_default()
+        self.findings.iter().find_map(failed).unwrap_or_default()
     }
 }
 
@@ -78,6 +88,11 @@ impl Programs {
         program
     }
 
+    /// Who stands for a bundle; nothing of it is compiled before that is settled.
+    pub fn signers(&self, bundle: &Bundle, checks: &mut Checks) -> Option<Signers> {
+        checks.step("signature", || self.host.config.trust.judge(bundle).map_err(|error| error.to_string()))
+    }
+
     /// Loads a bundle with all params at their defaults; `None` if a check failed.
     pub fn load(&self, bundle: &Bundle, manifest: Manifest, checks: &mut Checks) -> Option<LoadedPolicy> {
         checks.step("digest", || digest(bundle, &manifest))?;
@@ -97,7 +112,7 @@ impl Programs {
         let engine = &self.host.engine;
         let component: Component = checks.step("component", || {
             let compiled = self.host.compiled.component(engine, manifest.policy.digest, &bundle.component);
-            compiled.map_err(|error| format!("{error:#}"))
+            compiled.map_err(|error| format!("policy.wasm: {error:#}"))
         })?;
         checks.step("interface", || check_exports(engine, &component, manifest.interface, manifest.kind))?;
         checks.step("imports", || {

@@ -5,9 +5,14 @@ use lucid_model::{
     policy::{PolicyKind, PolicyRef},
 };
 use semver::Version;
-use serde::Deserialize;
 
-use crate::{abi::Abi, bundle::MANIFEST_BYTES_MAX, config::EngineConfig};
+use crate::{
+    abi::Abi,
+    bundle::{MANIFEST_BYTES_MAX, MANIFEST_FILE},
+    config::EngineConfig,
+    problem::{Problem, meant, shown},
+    table::{self, Problems, Table, list},
+};
 
 const NAME_BYTES_MAX: usize = 64;
 
@@ -22,6 +27,12 @@ pub struct Manifest {
     pub abi: String,
     /// The same, understood.
     pub(crate) interface: Abi,
+    /// Who wrote it.
+    pub author: String,
+    /// What it does, for people.
+    pub description: String,
+    /// What built its component.
+    pub compiler: String,
     /// What it promises to stay within.
     pub limits: Limits,
     /// Defaults that take the place of the component's own.
@@ -29,8 +40,7 @@ pub struct Manifest {
 }
 
 /// What a policy promises to stay within.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Linear memory.
     pub memory_bytes_max: usize,
@@ -47,7 +57,7 @@ impl Limits {
     }
 }
 
-/// Why a text is not a manifest.
+/// Why a text is not a manifest: every problem, with file, line and column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotAManifest(String);
 
@@ -57,77 +67,87 @@ impl fmt::Display for NotAManifest {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: String,
-    version: Version,
-    kind: Kind,
-    abi: String,
-    sha256: String,
-    #[serde(rename = "author")]
-    _author: String,
-    #[serde(rename = "description")]
-    _description: String,
-    #[serde(rename = "build")]
-    _build: Build,
-    limits: Limits,
-    #[serde(default)]
-    params: BTreeMap<String, i64>,
-}
+impl std::error::Error for NotAManifest {}
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    Scoring,
-    Validation,
-    Payout,
-}
-
+const KEYS: [&str; 10] = ["name", "version", "kind", "abi", "sha256", "author", "description", "build", "limits", "params"];
 /// For whoever builds the component again; not every language has a linker or binding generator to name.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Build {
-    #[serde(rename = "compiler")]
-    _compiler: String,
-    #[serde(rename = "linker")]
-    _linker: Option<String>,
-    #[serde(rename = "wit_bindgen")]
-    _wit_bindgen: Option<String>,
-}
+const BUILD_KEYS: [&str; 3] = ["compiler", "linker", "wit_bindgen"];
+const LIMIT_KEYS: [&str; 3] = ["memory_bytes_max", "fuel_base", "fuel_per_node"];
 
 impl Manifest {
     /// Reads `policy.toml`.
     ///
     /// # Errors
-    /// [`NotAManifest`] with the line and what was expected there.
+    /// [`NotAManifest`] with every line that is wrong and what was expected there.
     pub fn parse(text: &str, config: &EngineConfig) -> Result<Self, NotAManifest> {
         if text.len() > MANIFEST_BYTES_MAX {
-            return Err(NotAManifest(format!("larger than {MANIFEST_BYTES_MAX} bytes")));
+            return Err(NotAManifest(format!("{MANIFEST_FILE}: larger than {MANIFEST_BYTES_MAX} bytes")));
         }
-        let file: File = toml::from_str(text).map_err(|error| NotAManifest(error.to_string().trim_end().to_owned()))?;
-        if !is_kebab(&file.name) {
-            return Err(NotAManifest(format!("name {:?} is not kebab-case of 1 to {NAME_BYTES_MAX} characters", file.name)));
+        let problems = Problems::default();
+        let root = table::parse(text, &problems);
+        let read = read(&Table::root(&root, &KEYS, &problems), &problems, config);
+        match (read, problems.into_inner()) {
+            (Some(manifest), problems) if problems.is_empty() => Ok(manifest),
+            (_, problems) => Err(NotAManifest(shown(MANIFEST_FILE, text, problems))),
         }
-        let digest = file.sha256.parse::<Digest>().map_err(|_| NotAManifest(format!("sha256 {:?} is not 64 hex digits", file.sha256)))?;
-        let kind = match file.kind {
-            Kind::Scoring => PolicyKind::Scoring,
-            Kind::Validation => PolicyKind::Validation,
-            Kind::Payout => PolicyKind::Payout,
-        };
-        let interface = Abi::of(&file.abi, kind).ok_or_else(|| {
-            NotAManifest(format!("abi {:?} is not served for kind {:?}; this host serves {:?}", file.abi, kind.name(), Abi::V1.interface(kind)))
-        })?;
-        within("memory_bytes_max", file.limits.memory_bytes_max, config.memory_bytes_max)?;
-        within("fuel_base", file.limits.fuel_base, config.fuel_base_max)?;
-        within("fuel_per_node", file.limits.fuel_per_node, config.fuel_per_node_max)?;
-        let policy = PolicyRef { name: file.name, version: file.version, digest };
-        Ok(Self { policy, kind, abi: file.abi, interface, limits: file.limits, params: file.params })
     }
 }
 
-fn within<N: PartialOrd + fmt::Display>(limit: &str, value: N, max: N) -> Result<(), NotAManifest> {
-    if value <= max { Ok(()) } else { Err(NotAManifest(format!("limits.{limit} is {value}; this host allows at most {max}"))) }
+/// Reads every key, whatever became of those before it; none if one that is needed could not be read.
+fn read(root: &Table<'_, '_>, problems: &Problems, config: &EngineConfig) -> Option<Manifest> {
+    let name = root.parsed("name", "name = \"fair-share\"", |text| {
+        if is_kebab(text) { Ok(text.to_owned()) } else { Err(format!("expected kebab-case of 1 to {NAME_BYTES_MAX} characters{}", like_kebab(text))) }
+    });
+    let version = root.parsed("version", "version = \"1.0.0\"", |text| {
+        text.parse::<Version>().map_err(|error| format!("expected a version such as 1.0.0: {error}"))
+    });
+    let kind = root.parsed("kind", "kind = \"scoring\"", |text| {
+        let words: Vec<_> = PolicyKind::ALL.iter().map(|kind| kind.name()).collect();
+        PolicyKind::from_name(text).ok_or_else(|| format!("expected {}{}", list(&words), meant(text, words.iter().copied())))
+    });
+    let abi = root.text("abi", "abi = \"lucid:policy/scoring@1.0.0\"");
+    let interface = abi.as_ref().zip(kind.as_ref()).and_then(|(abi, kind)| {
+        let served = Abi::of(abi.value, kind.value);
+        if served.is_none() {
+            let what = format!("{:?} is not served for kind {:?}", abi.value, kind.value.name());
+            problems.add(Problem::at(abi.span.clone(), what, format!("this host serves {:?}", Abi::V1.interface(kind.value))));
+        }
+        served
+    });
+    let digest = root.parsed("sha256", "sha256 = \"(64 hex digits)\"", |text| {
+        text.parse::<Digest>().map_err(|_| "expected 64 hex digits: sha256sum policy.wasm".to_owned())
+    });
+    let author = root.text("author", "author = \"Your name\"");
+    let description = root.text("description", "description = \"What it rewards.\"");
+    let compiler = root.table("build", &BUILD_KEYS, "[build] with compiler = \"rustc 1.95.0\"").and_then(|build| {
+        build.text_or_none("linker");
+        build.text_or_none("wit_bindgen");
+        build.text("compiler", "compiler = \"rustc 1.95.0\"")
+    });
+    let limits = root.table("limits", &LIMIT_KEYS, "[limits] with memory_bytes_max, fuel_base and fuel_per_node").and_then(|limits| {
+        let memory_bytes_max = limits.number("memory_bytes_max", "memory_bytes_max = 16777216", config.memory_bytes_max as u64);
+        let fuel_base = limits.number("fuel_base", "fuel_base = 2000000", config.fuel_base_max);
+        let fuel_per_node = limits.number("fuel_per_node", "fuel_per_node = 20000", config.fuel_per_node_max);
+        Some(Limits { memory_bytes_max: usize::try_from(memory_bytes_max?).ok()?, fuel_base: fuel_base?, fuel_per_node: fuel_per_node? })
+    });
+    let params = root.numbers("params").into_iter().map(|(name, value, _)| (name, value)).collect();
+    let (kind, abi) = (kind?.value, abi?.value.to_owned());
+    let policy = PolicyRef { name: name?.value, version: version?.value, digest: digest?.value };
+    let (author, description) = (author?.value.to_owned(), description?.value.to_owned());
+    let build = compiler?.value.to_owned();
+    Some(Manifest { policy, kind, abi, interface: interface?, author, description, compiler: build, limits: limits?, params })
+}
+
+/// The same name as it might be spelt.
+fn like_kebab(text: &str) -> String {
+    let words: Vec<_> = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    let name = words.join("-");
+    if is_kebab(&name) { format!(", such as {name}") } else { String::new() }
+}
+
+/// The newest interface that a policy of a kind exports.
+pub fn abi_of(kind: PolicyKind) -> &'static str {
+    Abi::V1.interface(kind)
 }
 
 /// `a-b2`: lower-case words and digits with single hyphens between.
@@ -169,22 +189,27 @@ floor = 7
     }
 
     #[test]
-    fn an_unknown_key_is_an_error_that_shows_the_line() {
-        let error = parse(&TEXT.replace("fuel_base = 10", "fuel_base = 10\nfuel_bas = 3")).unwrap_err();
-        assert!(error.contains("line 14") && error.contains("unknown field `fuel_bas`") && error.contains("fuel_base"), "{error}");
+    fn what_no_host_serves_is_shown_where_it_stands() {
+        let text = TEXT.replace("payout@1.0.0", "payout@2.0.0").replace("name = \"fair\"", "name = \"Fair Share\"").replace("4989", "zzzz");
+        insta::assert_snapshot!(parse(&text.replace("65536", "1000000000000")).unwrap_err());
     }
 
     #[test]
-    fn what_no_host_serves_is_named() {
-        for (from, to, named) in [
-            ("payout@1.0.0", "payout@2.0.0", "payout@2.0.0"),
-            ("kind = \"payout\"", "kind = \"scoring\"", "scoring"),
-            ("name = \"fair\"", "name = \"Fair Share\"", "kebab-case"),
-            ("65536", "1000000000000", "limits.memory_bytes_max"),
-            ("4989", "zzzz", "64 hex digits"),
-        ] {
-            let error = parse(&TEXT.replace(from, to)).unwrap_err();
-            assert!(error.contains(named), "{error}");
-        }
+    fn every_wrong_line_is_told_at_once_with_what_was_meant() {
+        let text = TEXT
+            .replace("fuel_base = 10", "fuel_bas = 10\nfuel_per_node = \"many\"")
+            .replace("fuel_per_node = 3\n", "")
+            .replace("kind = \"payout\"", "kind = \"payouts\"")
+            .replace("author = \"A\"", "autor = \"A\"\nsurprise = true")
+            .replace("\"1.2.3\"", "1.2")
+            .replace("floor = 7", "floor = \"seven\"");
+        insta::assert_snapshot!(parse(&text).unwrap_err());
+    }
+
+    #[test]
+    fn a_text_that_is_no_toml_is_shown_where_it_stops_being() {
+        insta::assert_snapshot!(parse(&TEXT.replace("name = \"fair\"", "name = \"fair")).unwrap_err());
+        insta::assert_snapshot!(parse(&TEXT.replace("fuel_base = 10", "fuel_base = 10\nfuel_base = 11")).unwrap_err());
+        insta::assert_snapshot!(parse("").unwrap_err());
     }
 }

@@ -19,9 +19,9 @@ pub struct Passed(Mutex<VecDeque<(Digest, GateReport)>>);
 impl Passed {
     /// The name of everything the gate looks at.
     pub fn key(bundle: &Bundle, params: &ParamValues) -> Digest {
-        let start = Canonical::tagged("lucid/v1/gate").text(&bundle.manifest).fixed(&Digest::of(&bundle.component).0);
-        let golden = bundle.golden.iter().fold(start.u64(bundle.golden.len() as u64), |bytes, (name, case)| bytes.text(name).text(case));
-        Digest::of(&params.iter().fold(golden, |bytes, (name, value)| bytes.text(name).i64(*value)).finish())
+        let start = Canonical::tagged("lucid/v1/gate").fixed(&bundle.content_digest().0).u64(bundle.signatures.len() as u64);
+        let signed = bundle.signatures.iter().fold(start, |bytes, signed| bytes.fixed(&signed.key.0).fixed(&signed.signature));
+        Digest::of(&params.iter().fold(signed, |bytes, (name, value)| bytes.text(name).i64(*value)).finish())
     }
 
     /// The report, if it is remembered.

@@ -1,6 +1,6 @@
 //! A component that is ready to be called: each call has a store and an instance of its own.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use lucid_model::policy::{PolicyKind, PolicyRef};
 use lucid_ports::CallError;
@@ -98,6 +98,16 @@ pub struct Spent<T> {
     pub fuel: u64,
 }
 
+thread_local! {
+    /// What this thread's calls took so far.
+    static FUEL: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What this thread's calls took so far, for whoever compares before and after.
+pub fn fuel_of_this_thread() -> u64 {
+    FUEL.get()
+}
+
 /// A component that is ready to be called.
 pub struct Program {
     host: Arc<Host>,
@@ -144,8 +154,9 @@ impl Program {
                 call(guest).map_err(|failure| self.fault(failure, budget))
             }
         };
-        let left = store.get_fuel().unwrap_or_default();
-        Spent { result, fuel: budget.fuel.saturating_sub(left) }
+        let fuel = budget.fuel.saturating_sub(store.get_fuel().unwrap_or_default());
+        FUEL.set(FUEL.get().saturating_add(fuel));
+        Spent { result, fuel }
     }
 
     /// A component that was instantiated when it was checked does not fail to be later, but for the host.

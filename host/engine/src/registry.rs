@@ -103,6 +103,10 @@ fn load_one(
         let (found, asked) = (manifest.kind.name(), kind.name());
         return Err(format!("the bundle is {found} policy {}, what is asked for is {asked} policy {wanted}", manifest.policy));
     }
+    // Once more: the keys that are trusted may have changed since it was handed in.
+    if programs.signers(bundle, &mut checks).is_none() {
+        return Err(checks.failure());
+    }
     let policy = programs.load(bundle, manifest, &mut checks).ok_or_else(|| checks.failure())?;
     policy.with_params(params).map_err(|error| error.to_string())
 }

@@ -1,5 +1,7 @@
 //! Policies as the service knows them: what they are called, what is active, what a call takes and gives.
 
+mod signature;
+
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use semver::Version;
@@ -14,7 +16,8 @@ use crate::{
 
 mod life;
 
-pub use life::{Activation, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Standing, VersionState, applicable};
+pub use self::life::{Activation, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Standing, VersionState, applicable};
+pub use self::signature::{BundleSignature, KeyId, NotAKeyId, SIGNATURES_MAX, SignatureError, Signers, TrustList, TrustedKey};
 
 named_enum! {
     /// What a policy decides.
@@ -93,6 +96,8 @@ pub struct Bundle {
     pub component: Vec<u8>,
     /// Golden cases: file name and text.
     pub golden: Vec<(String, String)>,
+    /// Who stands for it, by key; no part of what is signed.
+    pub signatures: Vec<BundleSignature>,
 }
 
 /// A param as the policy declares it.

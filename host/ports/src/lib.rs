@@ -34,7 +34,7 @@ pub use page::{Order, Page, PageRequest};
 pub use policies::{Activated, ImportRecord, PolicyStore, REPORTS_KEPT, StoredBundle};
 pub use requests::{Begun, NewRequest, RequestStore};
 pub use runtime::{
-    CallError, Clock, Entropy, GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, ValidationPolicy,
+    CallError, CheckCost, Clock, Entropy, GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, ValidationPolicy,
 };
 pub use store::{Environment, Stamp, StampStore, Store, StoreError};
 pub use telemetry::{LiveState, NodeObserved, Report, ReportOutcome, SessionOutcome, TelemetryStore};

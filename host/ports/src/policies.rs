@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::Digest,
-    policy::{Activation, Bundle, PolicyReport, PolicyVersion, Revision},
+    policy::{Activation, Bundle, BundleSignature, PolicyReport, PolicyVersion, Revision},
 };
 
 use crate::StoreError;
@@ -42,6 +42,14 @@ pub const REPORTS_KEPT: u32 = 256;
 pub trait PolicyStore: Send + Sync {
     /// Keeps a version; a version that is there already stays as it is (`false`).
     async fn add_version(&self, stored: StoredBundle, audit: AuditEntry) -> Result<bool, StoreError>;
+    /// Replaces a version's signatures, and with them who is said to stand for it; `false` if there is no such version.
+    async fn sign_version(
+        &self,
+        digest: Digest,
+        signatures: Vec<BundleSignature>,
+        signed_by: Vec<String>,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError>;
     /// All versions, newest first.
     async fn versions(&self) -> Result<Vec<PolicyVersion>, StoreError>;
     /// One version by the digest of its component, with its bundle.

@@ -5,7 +5,7 @@ use lucid_model::{
     id::Digest,
     policy::{
         Activation, Batch, Bundle, CallContext, Explanation, ParamValues, PolicyIdentity, PolicyKind, PolicyRef, PolicyVerdict, RegistrationClaim,
-        Revision, Scope, Scores, Weights,
+        Revision, Scope, Scores, SignatureError, Signers, Weights,
     },
     time::TimeMs,
 };
@@ -100,7 +100,7 @@ pub trait PolicySnapshot: Send + Sync {
 }
 
 /// What the gate found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GateReport {
     /// Name, version and digest, if the manifest could be read.
     pub policy: Option<PolicyRef>,
@@ -110,6 +110,21 @@ pub struct GateReport {
     pub abi: String,
     /// Each check with its finding; the first failure ends the list.
     pub checks: Vec<(String, Result<(), String>)>,
+    /// What each check took, in their order.
+    pub costs: Vec<CheckCost>,
+    /// Names of the trusted keys that signed it.
+    pub signed_by: Vec<String>,
+    /// What is no failure, and worth knowing.
+    pub notes: Vec<String>,
+}
+
+/// What a check took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CheckCost {
+    /// Time on this machine.
+    pub micros: u64,
+    /// Fuel of its calls; the same everywhere.
+    pub fuel: u64,
 }
 
 impl GateReport {
@@ -136,6 +151,10 @@ pub trait PolicyRuntime: Send + Sync {
     fn snapshot(&self) -> Arc<dyn PolicySnapshot>;
     /// Checks a bundle as it would be activated with these params; never fails, never blocks the caller's thread.
     async fn check(&self, bundle: Arc<Bundle>, params: ParamValues) -> GateReport;
+    /// The bundle of an archive; the reason if it is none.
+    fn unpack(&self, archive: &[u8]) -> Result<Bundle, String>;
+    /// Who of those that are trusted here signed a bundle; the reason if its signatures are not enough.
+    fn signers(&self, bundle: &Bundle) -> Result<Signers, SignatureError>;
     /// Makes these activations the snapshot in force; on an error the old one stays. Of two of one kind and scope that
     /// apply to a period, the later one decides. `bundles` holds each activation's bundle, by digest.
     async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError>;

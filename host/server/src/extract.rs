@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::{
-    body::{Bytes, HttpBody, to_bytes},
+    body::{Body, Bytes, HttpBody, to_bytes},
     extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
-use lucid_model::id::Digest;
+use lucid_model::{id::Digest, policy::Bundle};
 use lucid_ports::{Order, PageRequest};
 use lucid_service::{Actor, RegistrationProof, ReportProof};
 use lucid_wire::{
@@ -15,9 +15,13 @@ use lucid_wire::{
     auth::{RegistrationSignature, ReportSignature},
     fields::parse_or_empty,
     page::PageQuery,
+    policy::UploadPolicyRequest,
 };
 
 use crate::{api::Api, errors::ApiError};
+
+/// Content type of a bundle that is an archive.
+const ARCHIVE: &str = "application/x-tar";
 
 /// The id that this request has in answers and logs.
 #[derive(Debug, Clone)]
@@ -53,24 +57,44 @@ impl<R: WireRequest> FromRequest<Arc<Api>> for Json<R> {
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let form = parts.headers.get(header::CONTENT_TYPE);
-        if form.is_some_and(|form| !is_json(form)) && !body.is_end_stream() {
+        if form.is_some_and(|form| !is(form, "application/json")) && !body.is_end_stream() {
             return Err(ApiError::new(ErrorKind::UnsupportedMediaType, "the body must be application/json"));
         }
-        let limit = api.limits.body_bytes_max.min(R::BODY_BYTES_MAX);
-        let too_large = || ApiError::new(ErrorKind::TooLarge, format!("the body is larger than {limit} bytes"));
-        let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > limit as u64) {
-            return Err(too_large());
-        }
-        let bytes = to_bytes(body, limit).await.map_err(|_| too_large())?;
+        let bytes = whole(&parts.headers, body, api.limits.body_bytes_max.min(R::BODY_BYTES_MAX)).await?;
         let value = parse_or_empty::<R>(&bytes)?;
         Ok(Self { value, bytes, headers: parts.headers, path: parts.uri.path().to_owned() })
     }
 }
 
-/// Whether a content type is JSON, whatever its parameters.
-fn is_json(form: &HeaderValue) -> bool {
-    form.to_str().is_ok_and(|form| form.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("application/json")))
+/// Whether a content type is this one, whatever its parameters.
+fn is(form: &HeaderValue, media: &str) -> bool {
+    form.to_str().is_ok_and(|form| form.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(media)))
+}
+
+/// All of a body, which has a limit.
+async fn whole(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    let too_large = || ApiError::new(ErrorKind::TooLarge, format!("the body is larger than {limit} bytes"));
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large());
+    }
+    to_bytes(body, limit).await.map_err(|_| too_large())
+}
+
+/// A policy's bundle, as JSON or as an archive.
+pub struct HandedIn(pub Bundle);
+
+impl FromRequest<Arc<Api>> for HandedIn {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
+        if !request.headers().get(header::CONTENT_TYPE).is_some_and(|form| is(form, ARCHIVE)) {
+            return Json::<UploadPolicyRequest>::from_request(request, api).await.map(|json| Self(json.value));
+        }
+        let (parts, body) = request.into_parts();
+        let archive = whole(&parts.headers, body, api.limits.body_bytes_max).await?;
+        Ok(Self(api.service.unpack_bundle(&archive)?))
+    }
 }
 
 impl<R: WireRequest> Json<R> {

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use lucid_model::{
     id::Digest,
-    policy::{ParamValues, PolicyIdentity, PolicyKind, Revision, Scope},
+    policy::{ParamValues, PolicyIdentity, PolicyKind, Revision, Scope, VersionState},
 };
 use lucid_ports::{PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
 
@@ -72,7 +72,8 @@ impl LastGood<'_> {
             && let Some((digest, params)) = self.wanted.pop_front()
         {
             let stored = self.service.store().bundle(digest).await?;
-            if let Some(stored) = stored.filter(|stored| stored.version.kind == self.kind) {
+            let fits = |stored: &StoredBundle| stored.version.kind == self.kind && stored.version.state == VersionState::Checked;
+            if let Some(stored) = stored.filter(fits) {
                 return Ok(Some((Arc::new(stored), params)));
             }
         }

@@ -93,6 +93,14 @@ impl Service {
         Ok(bundles)
     }
 
+    /// The bundle of an archive.
+    ///
+    /// # Errors
+    /// [`ServiceError::BundleRefused`] if it is none.
+    pub fn unpack_bundle(&self, archive: &[u8]) -> Result<Bundle, ServiceError> {
+        self.ports.policies.unpack(archive).map_err(|reason| ServiceError::BundleRefused { reason })
+    }
+
     /// Puts a bundle through the gate and keeps what it found.
     async fn examine(
         &self,

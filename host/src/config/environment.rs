@@ -20,7 +20,7 @@ enum Form {
 }
 
 /// The network's names, and where each goes.
-const NAMES: [(&str, &str, Form); 30] = [
+const NAMES: [(&str, &str, Form); 31] = [
     ("NODE_MANAGEMENT_PORT", "server.port", Form::Plain),
     ("MONGODB_URI", "store.url", Form::Text),
     ("BLOCKCHAIN_URL", "chain.url", Form::Text),
@@ -49,6 +49,7 @@ const NAMES: [(&str, &str, Form); 30] = [
     ("PAYOUT_AUTO_APPROVE_MAX_USDT", "payouts.auto_approve_max_usdt", Form::Text),
     ("PAYOUT_CYCLE_CAP_USDT", "payouts.cycle_cap_usdt", Form::Text),
     ("FOUR_EYES", "payouts.four_eyes", Form::Plain),
+    ("REQUIRE_SIGNED", "policies.require_signed", Form::Plain),
     ("REDIS_URL", "coordination.redis_url", Form::Text),
     ("REDIS_URI", "coordination.redis_url", Form::Text),
 ];
@@ -87,7 +88,7 @@ pub fn values(up: bool) -> Result<Vec<(String, Value)>, ConfigError> {
                 text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect::<Vec<_>>().into()
             }
             key if key.ends_with("_usdt") => Value::from(text),
-            "role_map" => read(&name, &text, Form::Json)?,
+            "role_map" | "trusted_keys" => read(&name, &text, Form::Json)?,
             _ => plain(&text),
         };
         values.push((name, value));

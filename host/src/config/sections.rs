@@ -302,11 +302,17 @@ pub struct Policies {
     pub threads: usize,
     /// Longest time of one call.
     pub deadline_ms: u32,
+    /// `REQUIRE_SIGNED`: whether a bundle needs a signature of a trusted key; those that are built in need none.
+    pub require_signed: bool,
+    /// Whose signatures count: Ed25519 public keys in hex, by the name of who has them.
+    pub trusted_keys: BTreeMap<String, String>,
+    /// More of them; by default `policies/trusted-keys.toml` beside the configuration file, if that is there.
+    pub trusted_keys_file: Option<PathBuf>,
 }
 
 impl Default for Policies {
     fn default() -> Self {
-        Self { dir: "policies".into(), threads: 0, deadline_ms: 5_000 }
+        Self { dir: "policies".into(), threads: 0, deadline_ms: 5_000, require_signed: true, trusted_keys: BTreeMap::new(), trusted_keys_file: None }
     }
 }
 

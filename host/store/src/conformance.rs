@@ -50,7 +50,7 @@ macro_rules! conformance_suite {
                 one_of_fifty_requests_runs;
             pools: a_pool_keeps_every_field, one_of_fifty_pools_gets_the_name, a_pool_never_holds_more_than_its_limit,
                 a_deleted_pool_leaves_no_member, pools_are_listed_in_every_order, only_pools_with_room_take_nodes;
-            policies: a_version_is_kept_once_with_its_bundle, one_of_fifty_activations_wins, the_newest_activation_of_a_scope_is_in_force,
+            policies: a_version_is_kept_once_with_its_bundle, a_versions_signatures_are_replaced, one_of_fifty_activations_wins, the_newest_activation_of_a_scope_is_in_force,
                 what_is_scheduled_stands_beside_what_is_in_force, a_version_is_retired_once, the_newest_reports_of_the_gate_are_kept,
                 an_import_is_remembered;
             epochs: a_frame_is_written_once, an_epoch_is_closed_exactly_once, closing_an_epoch_moves_its_nodes, epochs_are_listed_by_start;

@@ -60,6 +60,7 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0004.sql"),
     include_str!("../migrations/core/0005.sql"),
     include_str!("../migrations/core/0006.sql"),
+    include_str!("../migrations/core/0007.sql"),
 ];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql")];
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use lucid_model::policy::{Bundle, PolicyKind, PolicyRef};
+use lucid_model::policy::{Bundle, BundleSignature, PolicyKind, PolicyRef, SIGNATURES_MAX};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -55,6 +55,10 @@ pub struct GateReportBody {
     pub passed: bool,
     /// The checks; the first failure ends the list.
     pub checks: Vec<GateCheckBody>,
+    /// Names of the trusted keys that signed it.
+    pub signed_by: Vec<String>,
+    /// What is no failure, and worth knowing.
+    pub notes: Vec<String>,
 }
 
 impl GateReportBody {
@@ -71,7 +75,15 @@ impl GateReportBody {
             abi: abi.into(),
             passed: checks.iter().all(|(_, finding)| finding.is_ok()),
             checks: checks.iter().map(check).collect(),
+            signed_by: Vec::new(),
+            notes: Vec::new(),
         }
+    }
+
+    /// With who signed it, and what else is worth knowing.
+    #[must_use]
+    pub fn with(self, signed_by: Vec<String>, notes: Vec<String>) -> Self {
+        Self { signed_by, notes, ..self }
     }
 }
 
@@ -88,11 +100,41 @@ pub struct UploadPolicyRequest {
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub golden: BTreeMap<String, String>,
+    /// Who stands for it: as in `policy.sig`.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<BundleSignatureBody>>)]
+    pub signatures: Vec<BundleSignatureBody>,
+}
+
+/// A signature over a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BundleSignatureBody {
+    /// Whose.
+    #[schema(value_type = schema::KeyId)]
+    pub key: String,
+    /// Ed25519, hex.
+    #[schema(value_type = schema::SignatureHex)]
+    pub signature: String,
+}
+
+fn read_signature(fields: &Fields<'_>) -> Result<BundleSignature, FieldError> {
+    let key = fields.require("key", fields.parsed("key")?)?;
+    let text = fields.require("signature", fields.string("signature")?)?;
+    let mut signature = [0; 64];
+    hex::decode_to_slice(text, &mut signature).map_err(|_| fields.error("signature", "must be 128 hex digits"))?;
+    Ok(BundleSignature { key, signature })
 }
 
 impl From<&Bundle> for UploadPolicyRequest {
     fn from(bundle: &Bundle) -> Self {
-        Self { manifest: bundle.manifest.clone(), component: STANDARD.encode(&bundle.component), golden: bundle.golden.iter().cloned().collect() }
+        let body = |signed: &BundleSignature| BundleSignatureBody { key: signed.key.to_string(), signature: hex::encode(signed.signature) };
+        let signatures = bundle.signatures.iter().map(body).collect();
+        Self {
+            manifest: bundle.manifest.clone(),
+            component: STANDARD.encode(&bundle.component),
+            golden: bundle.golden.iter().cloned().collect(),
+            signatures,
+        }
     }
 }
 
@@ -112,6 +154,7 @@ impl Request for UploadPolicyRequest {
             manifest: fields.require("manifest", fields.text("manifest", 1..=MANIFEST_LENGTH_MAX)?)?,
             component: fields.require("component", fields.base64("component", 1..=COMPONENT_BYTES_MAX)?)?,
             golden,
+            signatures: fields.list("signatures", 0..=SIGNATURES_MAX)?.unwrap_or_default().iter().map(read_signature).collect::<Result<_, _>>()?,
         })
     }
 }

@@ -143,6 +143,7 @@ schemas! {
     Reference = "Names a deposit: not blank, no control characters.", text().min_length(Some(1)).max_length(Some(100)).pattern(Some(NAME));
     ManifestText = "Text of a manifest.", text().min_length(Some(1)).max_length(Some(MANIFEST_LENGTH_MAX)).pattern(Some(REASON));
     ComponentBytes = "A component: standard base64, padded.", text().min_length(Some(4)).format(format("wasm-component")).content_encoding("base64");
+    BundleArchive = "A bundle's files as an uncompressed tar.", text().content_media_type("application/x-tar");
     Challenge = "What was signed.", text().min_length(Some(1)).max_length(Some(255)).pattern(Some(NAME));
     OwnName = "What a client calls its node: neither blank nor with control characters or slashes, and no UUIDv7.",
         text().min_length(Some(1)).max_length(Some(255)).pattern(Some(OWN_NAME));

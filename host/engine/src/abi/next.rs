@@ -131,7 +131,7 @@ mod tests {
             "name = \"half\"\nversion = \"1.0.0\"\nkind = \"scoring\"\nabi = \"lucid:policy/scoring@2.0.0\"\nsha256 = \"{sha256}\"\nauthor = \"A\"\n\
              description = \"D\"\n[build]\ncompiler = \"wat\"\n[limits]\nmemory_bytes_max = 1048576\nfuel_base = 1000000\nfuel_per_node = 1000\n"
         );
-        Bundle { manifest, component, golden: Vec::new() }
+        Bundle { manifest, component, golden: Vec::new(), signatures: Vec::new() }
     }
 
     #[tokio::test]

@@ -47,7 +47,7 @@ pub fn check(policy: &LoadedPolicy, checks: &mut Checks) -> Option<()> {
 
 /// What a call says of one row, whichever call it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Outcome {
+pub struct Outcome {
     number: u64,
     held: u32,
     cap: u64,
@@ -130,7 +130,8 @@ impl<'a> Trial<'a> {
     }
 }
 
-fn context(policy: &LoadedPolicy, call: Call, rows: &[Vec<i64>]) -> CallContext {
+/// The context of a call with made-up rows.
+pub fn context(policy: &LoadedPolicy, call: Call, rows: &[Vec<i64>]) -> CallContext {
     // Validation has no totals, and no facts by which to sum them.
     let totals = (0..policy.identity().facts.len()).map(|column| total_saturating(&of_column(rows, column))).collect();
     CallContext { epoch_start_s: EPOCH_S, period_s: call.period_s(), seed: 0, totals }
@@ -138,6 +139,13 @@ fn context(policy: &LoadedPolicy, call: Call, rows: &[Vec<i64>]) -> CallContext 
 
 fn of_column(rows: &[Vec<i64>], column: usize) -> Vec<i64> {
     rows.iter().filter_map(|row| row.get(column).copied()).collect()
+}
+
+impl Call {
+    /// Asks with rows in the order the call takes them; answers and the fuel they took.
+    pub fn ask(self, policy: &LoadedPolicy, context: &CallContext, rows: &[Vec<i64>]) -> Result<(Vec<Outcome>, u64), Fault> {
+        ask(policy, self, context, rows)
+    }
 }
 
 fn ask(policy: &LoadedPolicy, call: Call, context: &CallContext, rows: &[Vec<i64>]) -> Result<(Vec<Outcome>, u64), Fault> {

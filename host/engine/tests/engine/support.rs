@@ -108,6 +108,7 @@ pub fn stored(bundle: &Bundle) -> (Digest, Arc<StoredBundle>) {
         reason: None,
         uploaded_at: TimeMs::from_unix_s(1_760_000_000),
         uploaded_by: "test".into(),
+        signed_by: Vec::new(),
     };
     (digest, Arc::new(StoredBundle { version, bundle: bundle.clone() }))
 }

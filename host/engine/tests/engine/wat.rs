@@ -198,5 +198,5 @@ fuel_per_node = 20000
 [params]
 "#
     );
-    Bundle { manifest, component, golden: Vec::new() }
+    Bundle { manifest, component, golden: Vec::new(), signatures: Vec::new() }
 }

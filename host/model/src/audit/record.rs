@@ -102,7 +102,8 @@ impl Record for PolicyVersion {
             .maybe(self.reason.as_deref(), Canonical::text)
             .i64(self.uploaded_at.0)
             .text(&self.uploaded_by);
-        Digest::of(&bytes.finish())
+        // An unsigned version's bytes are those of before there were signatures.
+        Digest::of(&self.signed_by.iter().fold(bytes, |bytes, name| bytes.text(name)).finish())
     }
 }
 

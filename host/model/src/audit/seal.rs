@@ -6,6 +6,7 @@ use crate::{
     canonical::{Canonical, CanonicalReader},
     id::{AuditWriterId, Digest, FamilyId},
     node::PublicKey,
+    policy::KeyId,
     statement,
     time::TimeMs,
 };
@@ -75,8 +76,7 @@ impl Seal {
 
 /// The short name of a key: the first eight bytes of its digest, in hex.
 pub fn key_id(key: PublicKey) -> String {
-    let [a, b, c, d, e, f, g, h, ..] = Digest::of(&key.0).0;
-    hex::encode([a, b, c, d, e, f, g, h])
+    KeyId::of(key).to_string()
 }
 
 #[cfg(test)]

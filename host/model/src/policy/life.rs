@@ -90,6 +90,8 @@ pub struct PolicyVersion {
     pub uploaded_at: TimeMs,
     /// By whom.
     pub uploaded_by: String,
+    /// Names of the trusted keys that had signed it when it was last handed in.
+    pub signed_by: Vec<String>,
 }
 
 impl PolicyVersion {
@@ -213,6 +215,7 @@ mod tests {
             reason: None,
             uploaded_at: TimeMs(0),
             uploaded_by: "alice".into(),
+            signed_by: Vec::new(),
         };
         let active = [now.clone(), later.clone()];
         assert_eq!(version(&now, VersionState::Checked).standing(&active, 100), Standing::Active);

@@ -22,7 +22,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     api::Shared,
     errors::ApiError,
-    extract::{Caller, Json, Params},
+    extract::{Caller, HandedIn, Json, Params},
 };
 
 pub fn routes() -> OpenApiRouter<Shared> {
@@ -61,8 +61,8 @@ fn body(found: &VersionStanding) -> PolicyVersionBody {
     PolicyVersionBody::new(&found.version, found.standing, &found.activations)
 }
 
-fn report_body(report: &GateReport) -> GateReportBody {
-    GateReportBody::new(report.policy.as_ref(), report.kind, &report.abi, &report.checks)
+fn report_body(report: GateReport) -> GateReportBody {
+    GateReportBody::new(report.policy.as_ref(), report.kind, &report.abi, &report.checks).with(report.signed_by, report.notes)
 }
 
 /// Versions of policies, newest first.
@@ -86,13 +86,15 @@ async fn list(State(api): State<Shared>, _caller: Caller, params: Params) -> Res
 ///
 /// For policy authors and operators. It is checked as `lucid policy check` does, and kept if it passes; it is not
 /// active before somebody activates it.
-#[utoipa::path(post, path = "/api/v1/policies", operation_id = "uploadPolicy", tag = "policies", request_body = UploadPolicyRequest,
+#[utoipa::path(post, path = "/api/v1/policies", operation_id = "uploadPolicy", tag = "policies",
+    request_body(description = "The bundle: its files as JSON, or as an uncompressed tar of policy.toml, policy.wasm, policy.sig and golden/*.json, as `lucid policy pack` makes it",
+        content((UploadPolicyRequest = "application/json"), (schema::BundleArchive = "application/x-tar"))),
     responses((status = 201, body = GateReportBody, description = "It passed every check and is kept"),
         (status = 400, body = GateReportBody, description = "The gate refused it: the report says why")))]
-async fn upload(State(api): State<Shared>, Caller(actor): Caller, json: Json<UploadPolicyRequest>) -> Result<Response, ApiError> {
-    let staged = api.service.stage(&actor, json.value, "upload").await?;
+async fn upload(State(api): State<Shared>, Caller(actor): Caller, HandedIn(bundle): HandedIn) -> Result<Response, ApiError> {
+    let staged = api.service.stage(&actor, bundle, "upload").await?;
     let status = if staged.version.is_some() { StatusCode::CREATED } else { StatusCode::BAD_REQUEST };
-    Ok((status, Answer(report_body(&staged.report))).into_response())
+    Ok((status, Answer(report_body(staged.report))).into_response())
 }
 
 /// What is active.
@@ -177,7 +179,7 @@ async fn check(
     json: Json<CheckPolicyRequest>,
 ) -> Result<Answer<GateReportBody>, ApiError> {
     let digest = find(&api, &named).await?.version.policy.digest;
-    Ok(Answer(report_body(&api.service.check_version(&actor, digest, &json.value).await?)))
+    Ok(Answer(report_body(api.service.check_version(&actor, digest, &json.value).await?)))
 }
 
 /// Activates a version.

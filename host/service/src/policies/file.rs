@@ -27,7 +27,8 @@ pub struct NamedActivation {
 impl Service {
     /// Applies an `active.toml` if its content is another than the one applied last: a later change by the API is not
     /// undone at the next start, and changing the file back is a change. Payout policies need a second person where
-    /// four eyes are asked for, except the very first one, if it is `trusted` (built in).
+    /// four eyes are asked for, except the very first one, if it is `trusted` (built in), and
+    /// those that two trusted keys have signed.
     ///
     /// # Errors
     /// [`ServiceError`] if a version is not there or is refused: nothing of the file is applied then.
@@ -55,8 +56,9 @@ impl Service {
                 continue;
             }
             let first = current.is_none() && trusted.contains(&version.policy.digest);
-            if version.kind == PolicyKind::Payout && self.config.four_eyes && !first {
-                self.alert("payout-policy", format!("active.toml names payout policy {}: it needs a person to activate it", version.policy));
+            if version.kind == PolicyKind::Payout && self.config.four_eyes && !first && !self.two_signed(version).await? {
+                let text = "it needs a person to activate it, or the signatures of two whose keys are trusted";
+                self.alert("payout-policy", format!("active.toml names payout policy {}: {text}", version.policy));
                 continue;
             }
             let (scope, digest, params) = (activation.scope, version.policy.digest, activation.params);
@@ -66,6 +68,12 @@ impl Service {
         let revision = if requests.is_empty() { None } else { Some(self.activate_all(&Actor::file(), requests).await?) };
         self.store().record_import(ImportRecord { digest: last_active_file(), outcome: content.to_string() }).await?;
         Ok(revision)
+    }
+
+    /// Whether two people stand for a version, by the keys that are trusted now.
+    async fn two_signed(&self, version: &PolicyVersion) -> Result<bool, ServiceError> {
+        let Some(stored) = self.store().bundle(version.policy.digest).await? else { return Ok(false) };
+        Ok(self.ports.policies.signers(&stored.bundle).is_ok_and(|signers| signers.trusted.len() >= 2))
     }
 }
 

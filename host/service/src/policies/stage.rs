@@ -40,7 +40,8 @@ impl Service {
             return Err(ServiceError::Internal { detail: "a bundle passed the gate without a name".into() });
         };
         if let Some(known) = self.known(&policy, &bundle).await? {
-            return Ok(Staged { report, version: Some(known) });
+            let version = self.add_signatures(actor, known, &bundle).await?;
+            return Ok(Staged { report, version: Some(version) });
         }
         let version = PolicyVersion {
             policy: policy.clone(),
@@ -50,6 +51,7 @@ impl Service {
             reason: None,
             uploaded_at: self.now(),
             uploaded_by: actor.subject.clone(),
+            signed_by: report.signed_by.clone(),
         };
         let stored = StoredBundle { version: version.clone(), bundle: bundle.as_ref().clone() };
         let audit = self.audit_entry(actor, "policy.upload", &policy, origin).creating(&version);
@@ -57,9 +59,27 @@ impl Service {
         Ok(Staged { report, version: Some(version) })
     }
 
+    /// A version that is known already gets the signatures it is handed in with on top of those it has, if the whole
+    /// bundle is the same.
+    async fn add_signatures(&self, actor: &Actor, known: StoredBundle, bundle: &Bundle) -> Result<PolicyVersion, ServiceError> {
+        let StoredBundle { version, bundle: mut kept } = known;
+        let before = kept.signatures.clone();
+        if kept.content_digest() == bundle.content_digest() {
+            kept.add_signatures(&bundle.signatures);
+        }
+        if kept.signatures == before {
+            return Ok(version);
+        }
+        let signers = self.ports.policies.signers(&kept).map_err(|error| ServiceError::BundleRefused { reason: error.to_string() })?;
+        let signed = PolicyVersion { signed_by: signers.trusted, ..version.clone() };
+        let audit = self.audit_entry(actor, "policy.sign", &version.policy, signed.signed_by.join(", ")).changing(&version, &signed);
+        self.store().sign_version(version.policy.digest, kept.signatures, signed.signed_by.clone(), audit).await?;
+        Ok(signed)
+    }
+
     /// The version that this bundle is, if it was handed in before. A version's content never changes, and a component is
     /// one version's: two names for what decides alike would hide that it does.
-    async fn known(&self, policy: &PolicyRef, bundle: &Bundle) -> Result<Option<PolicyVersion>, ServiceError> {
+    async fn known(&self, policy: &PolicyRef, bundle: &Bundle) -> Result<Option<StoredBundle>, ServiceError> {
         let refused = |reason| Err(ServiceError::BundleRefused { reason });
         let versions = self.store().versions().await?;
         if let Some(known) = versions.iter().find(|v| v.policy.name == policy.name && v.policy.version == policy.version) {
@@ -67,7 +87,7 @@ impl Service {
             // Golden cases are evidence, not behaviour: others may be shown for the same version.
             let same = |stored: &StoredBundle| (&stored.bundle.manifest, &stored.bundle.component) == (&bundle.manifest, &bundle.component);
             return match stored.filter(same) {
-                Some(stored) => Ok(Some(stored.version)),
+                Some(stored) => Ok(Some(stored)),
                 None => refused(format!("version: {policy} exists with another content; give it a new version")),
             };
         }
@@ -83,9 +103,9 @@ impl Service {
     /// # Errors
     /// As [`Service::stage`].
     pub async fn stage_file(&self, bundle: Bundle, origin: &str) -> Result<Option<Staged>, ServiceError> {
-        let start = Canonical::tagged("lucid/v1/bundle").text(&bundle.manifest).bytes(&bundle.component);
-        let bytes = bundle.golden.iter().fold(start, |bytes, (name, case)| bytes.text(name).text(case));
-        let content = Digest::of(&bytes.finish());
+        // With its signatures: what was refused without them is looked at again once it has them.
+        let start = Canonical::tagged("lucid/v1/bundle-file").fixed(&bundle.content_digest().0);
+        let content = Digest::of(&bundle.signatures.iter().fold(start, |bytes, signed| bytes.fixed(&signed.key.0).fixed(&signed.signature)).finish());
         if self.store().import(content).await?.is_some() {
             return Ok(None);
         }

@@ -22,7 +22,7 @@ use lucid_model::{
     node::{Node, NodeStatus, PublicKey, SiblingCounts},
     observation::Observation,
     payout::{Payout, Run},
-    policy::{Activation, PolicyReport, PolicyVersion, Revision},
+    policy::{Activation, BundleSignature, PolicyReport, PolicyVersion, Revision},
     pool::Pool,
     receipt::{OnDemandReceipt, ScoredChunk},
     request::{RequestKey, StoredAnswer},
@@ -272,6 +272,8 @@ proven! {
             a_version_is_kept_once_with_its_bundle;
         bundle(digest: Digest) -> Option<StoredBundle> =>
             a_version_is_kept_once_with_its_bundle;
+        sign_version(digest: Digest, signatures: Vec<BundleSignature>, signed_by: Vec<String>, audit: AuditEntry) -> bool =>
+            a_versions_signatures_are_replaced;
         retire_version(digest: Digest, reason: String, audit: AuditEntry) -> bool =>
             a_version_is_retired_once;
         add_report(report: PolicyReport) -> () =>

@@ -1,6 +1,9 @@
 use lucid_model::{
     id::Digest,
-    policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Revision, Scope, VersionState},
+    policy::{
+        Activation, Bundle, BundleSignature, KeyId, ParamValues, PolicyKind, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Revision,
+        Scope, VersionState,
+    },
     time::TimeMs,
 };
 use lucid_ports::{Activated, AuditFilter, ImportRecord, Order, REPORTS_KEPT, StoredBundle};
@@ -17,8 +20,14 @@ pub(crate) fn bundle(name: &str, at: i64) -> StoredBundle {
             reason: None,
             uploaded_at: TimeMs(at),
             uploaded_by: "alice".into(),
+            signed_by: vec!["alice".into()],
         },
-        bundle: Bundle { manifest: "name = 'x'".into(), component: vec![0, 97, 115, 109, 255], golden: vec![("a.json".into(), "{}".into())] },
+        bundle: Bundle {
+            manifest: "name = 'x'".into(),
+            component: vec![0, 97, 115, 109, 255],
+            golden: vec![("a.json".into(), "{}".into())],
+            signatures: vec![BundleSignature { key: KeyId([1; 8]), signature: [7; 64] }],
+        },
     }
 }
 
@@ -45,6 +54,22 @@ pub(crate) async fn a_version_is_kept_once_with_its_bundle(backend: &mut dyn Bac
     assert_eq!(store.bundle(Digest::default()).await.unwrap(), None);
     assert!(store.add_version(bundle("b", 2), audit("policy.add")).await.unwrap());
     assert_eq!(store.versions().await.unwrap(), [bundle("b", 2).version, first.version]);
+    assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Descending)).await.unwrap().total, 2);
+}
+
+pub(crate) async fn a_versions_signatures_are_replaced(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let mut kept = bundle("a", 1);
+    let digest = kept.version.policy.digest;
+    let signatures = vec![BundleSignature { key: KeyId([2; 8]), signature: [255; 64] }, BundleSignature { key: KeyId([3; 8]), signature: [0; 64] }];
+    let signed_by = vec!["bob".to_owned(), "carol".to_owned()];
+    let sign = || store.sign_version(digest, signatures.clone(), signed_by.clone(), audit("policy.sign"));
+    assert!(!sign().await.unwrap(), "there is no such version");
+    assert!(store.add_version(kept.clone(), audit("policy.add")).await.unwrap());
+    assert!(sign().await.unwrap());
+    (kept.bundle.signatures, kept.version.signed_by) = (signatures.clone(), signed_by.clone());
+    assert_eq!(store.bundle(digest).await.unwrap(), Some(kept.clone()));
+    assert_eq!(store.versions().await.unwrap(), [kept.version]);
     assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Descending)).await.unwrap().total, 2);
 }
 

@@ -12,7 +12,9 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::Digest,
-    policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyRef, PolicyReport, PolicyVersion, Revision, Scope, VersionState},
+    policy::{
+        Activation, Bundle, BundleSignature, KeyId, ParamValues, PolicyKind, PolicyRef, PolicyReport, PolicyVersion, Revision, Scope, VersionState,
+    },
 };
 use lucid_ports::{Activated, ImportRecord, PolicyStore, StoreError, StoredBundle};
 use mongodb::{
@@ -69,13 +71,18 @@ pub(crate) fn policy(policy: &PolicyRef) -> Document {
     doc! { "name": &policy.name, "version": policy.version.to_string(), "digest": fields::digest(policy.digest) }
 }
 
+fn signatures(signatures: &[BundleSignature]) -> Vec<Document> {
+    signatures.iter().map(|signed| doc! { "key": fields::bytes(&signed.key.0), "signature": fields::bytes(&signed.signature) }).collect()
+}
+
 pub(crate) fn version_document(stored: &StoredBundle) -> Document {
     let StoredBundle { version, bundle } = stored;
     let golden: Vec<_> = bundle.golden.iter().map(|(name, text)| doc! { "name": name, "text": text }).collect();
     doc! {
         "_id": fields::digest(version.policy.digest), "v": 1, "policy": policy(&version.policy), "kind": version.kind.name(), "abi": &version.abi,
         "state": version.state.name(), "reason": &version.reason, "uploaded_at": version.uploaded_at.0, "uploaded_by": &version.uploaded_by,
-        "manifest": &bundle.manifest, "golden": golden, "component_bytes": i64::try_from(bundle.component.len()).unwrap_or(i64::MAX),
+        "signed_by": &version.signed_by, "signatures": signatures(&bundle.signatures), "manifest": &bundle.manifest, "golden": golden,
+        "component_bytes": i64::try_from(bundle.component.len()).unwrap_or(i64::MAX),
     }
 }
 
@@ -88,6 +95,7 @@ pub(crate) fn read_version(fields: Fields<'_>) -> Result<PolicyVersion, Fault> {
         reason: fields.text_or_none("reason")?,
         uploaded_at: fields.time("uploaded_at")?,
         uploaded_by: fields.text("uploaded_by")?,
+        signed_by: fields.texts("signed_by")?,
     })
 }
 
@@ -178,7 +186,9 @@ pub(crate) async fn kept_bundle(database: &Database, digest: Digest) -> Result<O
         let chunk = chunk.ok_or_else(|| Fault::Bad(format!("chunk {place} of component {digest} is missing")))?;
         component.extend(Fields::of(&chunk).bytes("bytes")?);
     }
-    let bundle = Bundle { manifest: fields.text("manifest")?, component, golden };
+    let signed = |one: Fields<'_>| Ok(BundleSignature { key: KeyId(one.array("key")?), signature: one.array("signature")? });
+    let signatures = fields.documents("signatures")?.into_iter().map(signed).collect::<Result<_, Fault>>()?;
+    let bundle = Bundle { manifest: fields.text("manifest")?, component, golden, signatures };
     Ok(Some(StoredBundle { version: read_version(fields)?, bundle }))
 }
 
@@ -270,9 +280,20 @@ impl PolicyStore for MongoStore {
     async fn add_version(&self, stored: StoredBundle, audit: AuditEntry) -> Result<bool, StoreError> {
         Ok(self.keep_version(&stored, &audit).await?)
     }
+    async fn sign_version(
+        &self,
+        digest: Digest,
+        signed: Vec<BundleSignature>,
+        signed_by: Vec<String>,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let set = doc! { "$set": { "signatures": signatures(&signed), "signed_by": signed_by } };
+        Ok(self.update_audited(VERSIONS, doc! { "_id": fields::digest(digest) }, set, &[audit]).await?)
+    }
     async fn versions(&self) -> Result<Vec<PolicyVersion>, StoreError> {
         let versions = self.collection(VERSIONS);
-        let found = versions.find(doc! {}).sort(doc! { "uploaded_at": -1, "_id": -1 }).projection(doc! { "manifest": 0, "golden": 0 });
+        let found =
+            versions.find(doc! {}).sort(doc! { "uploaded_at": -1, "_id": -1 }).projection(doc! { "manifest": 0, "golden": 0, "signatures": 0 });
         Ok(collect(found.await.map_err(Fault::from)?, read_version).await?)
     }
     async fn bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, StoreError> {

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::Digest,
-    policy::{Activation, Bundle, PolicyKind, PolicyReport, PolicyVersion, Revision, VersionState},
+    policy::{Activation, Bundle, BundleSignature, PolicyKind, PolicyReport, PolicyVersion, Revision, VersionState},
 };
 use lucid_ports::{Activated, ImportRecord, PolicyStore, StoreError, StoredBundle};
 use rusqlite::{Connection, params};
@@ -15,7 +15,7 @@ use super::{
     query::{count, execute, first, rows},
 };
 
-pub(crate) const VERSION: &str = "v.name, v.version, v.digest, v.kind, v.abi, v.state, v.reason, v.uploaded_at, v.uploaded_by";
+pub(crate) const VERSION: &str = "v.name, v.version, v.digest, v.kind, v.abi, v.state, v.reason, v.uploaded_at, v.uploaded_by, v.signed_by";
 pub(crate) const ACTIVATION: &str = "revision, kind, scope, name, version, digest, params, from_s, at, actor, reason";
 
 fn read_version(columns: &mut Columns<'_>) -> Result<PolicyVersion, Fault> {
@@ -27,12 +27,28 @@ fn read_version(columns: &mut Columns<'_>) -> Result<PolicyVersion, Fault> {
         reason: columns.take()?,
         uploaded_at: columns.time()?,
         uploaded_by: columns.take()?,
+        signed_by: columns.json()?,
     })
+}
+
+/// Signatures as they are kept: a list of key and signature, in hex.
+fn signatures_text(signatures: &[BundleSignature]) -> Result<String, Fault> {
+    json(&signatures.iter().map(|signed| (signed.key.to_string(), hex::encode(signed.signature))).collect::<Vec<_>>())
+}
+
+fn signatures(text: &str) -> Option<Vec<BundleSignature>> {
+    let read = |(key, text): (String, String)| {
+        let mut signature = [0; 64];
+        hex::decode_to_slice(text, &mut signature).ok()?;
+        Some(BundleSignature { key: key.parse().ok()?, signature })
+    };
+    serde_json::from_str::<Vec<(String, String)>>(text).ok()?.into_iter().map(read).collect()
 }
 
 pub(crate) fn read_bundle(columns: &mut Columns<'_>) -> Result<StoredBundle, Fault> {
     let version = read_version(columns)?;
-    let bundle = Bundle { manifest: columns.take()?, component: columns.take()?, golden: columns.json()? };
+    let (manifest, component, golden) = (columns.take()?, columns.take()?, columns.json()?);
+    let bundle = Bundle { manifest, component, golden, signatures: columns.word(signatures)? };
     Ok(StoredBundle { version, bundle })
 }
 
@@ -53,8 +69,8 @@ pub(crate) fn read_activation(columns: &mut Columns<'_>) -> Result<Activation, F
 /// Adds a version with its bundle; `false` if it is there.
 pub(crate) fn insert_version(connection: &Connection, stored: &StoredBundle) -> Result<bool, Fault> {
     let (version, bundle) = (&stored.version, &stored.bundle);
-    let sql = "INSERT INTO policy_versions (name, version, digest, kind, abi, state, reason, uploaded_at, uploaded_by) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO policy_versions (name, version, digest, kind, abi, state, reason, uploaded_at, uploaded_by, signed_by) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
     let values = params![
         version.policy.name,
         version.policy.version.to_string(),
@@ -65,12 +81,14 @@ pub(crate) fn insert_version(connection: &Connection, stored: &StoredBundle) -> 
         version.reason,
         version.uploaded_at.0,
         version.uploaded_by,
+        json(&version.signed_by)?,
     ];
     if execute(connection, sql, values)? == 0 {
         return Ok(false);
     }
-    let sql = "INSERT INTO policy_bundles (digest, manifest, component, golden) VALUES (?, ?, ?, ?)";
-    execute(connection, sql, params![version.policy.digest.0, bundle.manifest, bundle.component, json(&bundle.golden)?])?;
+    let sql = "INSERT INTO policy_bundles (digest, manifest, component, golden, signatures) VALUES (?, ?, ?, ?, ?)";
+    let values = params![version.policy.digest.0, bundle.manifest, bundle.component, json(&bundle.golden)?, signatures_text(&bundle.signatures)?];
+    execute(connection, sql, values)?;
     Ok(true)
 }
 
@@ -80,6 +98,21 @@ fn add_version(connection: &Connection, stored: &StoredBundle, entry: &AuditEntr
         audit::add(connection, entry)?;
     }
     Ok(added)
+}
+
+fn sign_version(
+    connection: &Connection,
+    digest: Digest,
+    signatures: &[BundleSignature],
+    signed_by: &[String],
+    entry: &AuditEntry,
+) -> Result<bool, Fault> {
+    if execute(connection, "UPDATE policy_versions SET signed_by = ? WHERE digest = ?", params![json(&signed_by)?, digest.0])? == 0 {
+        return Ok(false);
+    }
+    execute(connection, "UPDATE policy_bundles SET signatures = ? WHERE digest = ?", params![signatures_text(signatures)?, digest.0])?;
+    audit::add(connection, entry)?;
+    Ok(true)
 }
 
 fn retire(connection: &Connection, digest: Digest, reason: &str, entry: &AuditEntry) -> Result<bool, Fault> {
@@ -134,13 +167,22 @@ impl PolicyStore for SqliteStore {
     async fn add_version(&self, stored: StoredBundle, audit: AuditEntry) -> Result<bool, StoreError> {
         self.core.write(move |connection| add_version(connection, &stored, &audit)).await
     }
+    async fn sign_version(
+        &self,
+        digest: Digest,
+        signatures: Vec<BundleSignature>,
+        signed_by: Vec<String>,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
+        self.core.write(move |connection| sign_version(connection, digest, &signatures, &signed_by, &audit)).await
+    }
     async fn versions(&self) -> Result<Vec<PolicyVersion>, StoreError> {
         let sql = format!("SELECT {VERSION} FROM policy_versions v ORDER BY v.uploaded_at DESC, v.digest DESC");
         self.core.read(move |connection| rows(connection, &sql, [], read_version)).await
     }
     async fn bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, StoreError> {
         let sql = format!(
-            "SELECT {VERSION}, b.manifest, b.component, b.golden FROM policy_versions v JOIN policy_bundles b USING (digest) WHERE v.digest = ?"
+            "SELECT {VERSION}, b.manifest, b.component, b.golden, b.signatures FROM policy_versions v JOIN policy_bundles b USING (digest) WHERE v.digest = ?"
         );
         self.core.read(move |connection| first(connection, &sql, [digest.0], read_bundle)).await
     }

@@ -175,7 +175,7 @@ impl Record {
             // What is long and of bytes is hashed as it is.
             Self::Policy(stored) => {
                 let StoredBundle { version, bundle } = stored.as_ref();
-                write!(buffer, "{version:?} {:?} {:?} {}", bundle.manifest, bundle.golden, Digest::of(&bundle.component))
+                write!(buffer, "{version:?} {:?} {:?} {:?} {}", bundle.manifest, bundle.golden, bundle.signatures, Digest::of(&bundle.component))
             }
             Self::FrameChunk { epoch_start_s, index, zstd } => {
                 let head = write!(buffer, "{epoch_start_s}/{index} ");

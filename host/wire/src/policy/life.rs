@@ -42,6 +42,8 @@ pub struct PolicyVersionBody {
     pub uploaded_at: String,
     /// By whom.
     pub uploaded_by: String,
+    /// Names of the trusted keys that signed it.
+    pub signed_by: Vec<String>,
 }
 
 impl PolicyVersionBody {
@@ -56,6 +58,7 @@ impl PolicyVersionBody {
             in_force: activations.iter().map(InForceBody::from).collect(),
             uploaded_at: version.uploaded_at.to_string(),
             uploaded_by: version.uploaded_by.clone(),
+            signed_by: version.signed_by.clone(),
         }
     }
 }

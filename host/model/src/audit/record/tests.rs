@@ -74,6 +74,7 @@ fn version() -> PolicyVersion {
         reason: None,
         uploaded_at: TimeMs(1),
         uploaded_by: "alice".into(),
+        signed_by: Vec::new(),
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) fn page(connection: &Connection, kind: Kind, after: Option<&Key>, lim
         Kind::Enrolments => walk(enrolments::COLUMNS, "enrolments", &["id"], |c| enrolments::read(c).map(Record::Enrolment)),
         Kind::Nodes => walk(nodes::COLUMNS, "nodes", &["id"], |c| Ok(Record::Node(Box::new(nodes::read(c)?)))),
         Kind::Policies => {
-            let columns = format!("{}, b.manifest, b.component, b.golden", policies::VERSION);
+            let columns = format!("{}, b.manifest, b.component, b.golden, b.signatures", policies::VERSION);
             let from = "policy_versions v JOIN policy_bundles b ON b.digest = v.digest";
             walk(&columns, from, &["v.digest"], |c| Ok(Record::Policy(Box::new(policies::read_bundle(c)?))))
         }
