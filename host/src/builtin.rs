@@ -14,6 +14,16 @@ macro_rules! bundle {
 const BUNDLES: [(&str, &[u8]); 4] =
     [bundle!("observation-weighted/1.0.0"), bundle!("observation-only/1.0.0"), bundle!("hardware-and-identity/1.0.0"), bundle!("proportional/1.0.0")];
 
+/// Manifests of bundles that come in the folder beside the binary, for whoever wants them: trusted as the built-in ones.
+const SHIPPED: [&str; 6] = [
+    include_str!("../../policies/capacity-tier/1.0.0/policy.toml"),
+    include_str!("../../policies/capped-tiers/1.0.0/policy.toml"),
+    include_str!("../../policies/held-amount/1.0.0/policy.toml"),
+    include_str!("../../policies/new-node-ramp/1.0.0/policy.toml"),
+    include_str!("../../policies/sybil-damping/1.0.0/policy.toml"),
+    include_str!("../../policies/uptime-streak/1.0.0/policy.toml"),
+];
+
 /// What is active when nobody says otherwise.
 pub const ACTIVE: &str = include_str!("../../policies/active.toml");
 
@@ -28,9 +38,9 @@ pub fn bundles() -> Vec<Bundle> {
     BUNDLES.map(bundle).into()
 }
 
-/// Digests of their manifests.
+/// Digests of their manifests, and of those that are shipped.
 pub fn manifest_digests() -> Vec<Digest> {
-    BUNDLES.iter().map(|(manifest, _)| Digest::of(manifest.as_bytes())).collect()
+    BUNDLES.iter().map(|(manifest, _)| *manifest).chain(SHIPPED).map(|manifest| Digest::of(manifest.as_bytes())).collect()
 }
 
 /// Digests of their components.

@@ -186,7 +186,11 @@ impl Lucid {
 
     fn start(dir: Arc<TempDir>, settings: Vec<(String, String)>) -> Self {
         let data = dir.path().join("data");
+        // Nothing to take in but what is built in, unless policies are what a test is about.
+        let policies = dir.path().join("policies");
+        std::fs::create_dir_all(&policies).unwrap();
         let mut environment = vec![
+            ("LUCID_POLICIES_DIR", policies.to_str().unwrap()),
             ("JWT_SECRET", SECRET),
             ("NODE_MANAGEMENT_PORT", "0"),
             ("LUCID_SERVER_BIND", "127.0.0.1"),
