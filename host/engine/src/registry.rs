@@ -15,12 +15,14 @@ use crate::{
     threads::GuestThreads,
 };
 
+/// From when on each is in force, by time.
+type Timeline = Vec<(i64, Arc<ActivePolicy>)>;
+
 /// What is in force at one moment.
 #[derive(Default)]
 pub struct Snapshot {
     revision: Revision,
-    /// From when on each is in force, by time.
-    policies: HashMap<(PolicyKind, Scope), Vec<(i64, Arc<ActivePolicy>)>>,
+    policies: HashMap<(PolicyKind, Scope), Timeline>,
 }
 
 impl Snapshot {
@@ -65,7 +67,7 @@ pub fn load(
     activations: Vec<Activation>,
     bundles: &[(Digest, Arc<StoredBundle>)],
 ) -> Result<Snapshot, PublishError> {
-    let mut policies: HashMap<_, Vec<_>> = HashMap::new();
+    let mut policies: HashMap<_, Timeline> = HashMap::new();
     // By revision, which is by time: what a later decision replaces is left out.
     for activation in applicable(activations, i64::MIN) {
         let failed = |detail| PublishError { policy: activation.policy.clone(), detail };

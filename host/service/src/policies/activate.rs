@@ -114,14 +114,14 @@ impl Service {
             scope: request.scope,
             policy: version.policy,
             params: request.params,
-            from_s: self.from_s(version.kind, request.start),
+            from_s: self.begin_s(version.kind, request.start),
             at: self.now(),
             actor: actor.subject.clone(),
             reason: request.reason,
         })
     }
 
-    fn from_s(&self, kind: PolicyKind, start: Start) -> i64 {
+    fn begin_s(&self, kind: PolicyKind, start: Start) -> i64 {
         let length = if kind == PolicyKind::Payout { self.config.settlement } else { self.config.epoch };
         match start {
             Start::Now => 0,
