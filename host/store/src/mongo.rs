@@ -167,6 +167,6 @@ fn unusable_by(database: &Database, fault: Fault) -> OpenError {
     let database = database.name().to_owned();
     match fault {
         Fault::Driver(source) => OpenError::MongoDatabase { database, source },
-        Fault::Bad(detail) => OpenError::MongoDamaged { database, detail },
+        Fault::Bad(detail) | Fault::Contended(detail) => OpenError::MongoDamaged { database, detail },
     }
 }

@@ -57,6 +57,24 @@ pub(crate) async fn reports_of_one_number_are_stored_once(backend: &mut dyn Back
     assert_eq!(store.usage(node_id(1), span(0, 100)).await.unwrap().samples, 1);
 }
 
+pub(crate) async fn fifty_first_reports_of_a_node_are_all_stored(backend: &mut dyn Backend) {
+    let store = backend.store();
+    // Several nodes: their documents are made while the others' are.
+    for first in (1..=8).map(|node| node * 4) {
+        let outcomes = fifty(|i| {
+            let (store, node) = (store.clone(), first + i % 4);
+            async move { store.store_report(Report { samples: vec![sample(node, i64::from(i), 1)], ..report(node, 5) }).await }
+        })
+        .await;
+        for outcome in outcomes {
+            assert_eq!(outcome.unwrap(), stored(0));
+        }
+        for (node, samples) in [(0, 13), (1, 13), (2, 12), (3, 12)] {
+            assert_eq!(store.usage(node_id(first + node), span(0, 100)).await.unwrap().samples, samples);
+        }
+    }
+}
+
 pub(crate) async fn a_session_belongs_to_one_node(backend: &mut dyn Backend) {
     let store = backend.store();
     assert_eq!(store_report(&*store, Report { sessions: vec![session(1, 1, 0, 10)], ..report(1, 10) }).await, stored(1));

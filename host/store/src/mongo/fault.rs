@@ -13,13 +13,16 @@ pub(crate) enum Fault {
     /// What is stored, or was to be stored, cannot be.
     #[error("{0}")]
     Bad(String),
+    /// Others were faster each time; nothing changed, and whoever asks again may be first.
+    #[error("{0}")]
+    Contended(String),
 }
 
 impl Fault {
     /// Whether a unique key refused the write. The holder may be the write itself, whose first answer was lost.
     pub(crate) fn is_duplicate(&self) -> bool {
         match self {
-            Self::Bad(_) => false,
+            Self::Bad(_) | Self::Contended(_) => false,
             Self::Driver(error) => match error.kind.as_ref() {
                 ErrorKind::Write(WriteFailure::WriteError(error)) => error.code == DUPLICATE_KEY,
                 ErrorKind::Command(error) => error.code == DUPLICATE_KEY,
@@ -35,7 +38,7 @@ impl Fault {
     /// Whether the write may have been done all the same: it was sent, and no answer or no final one came.
     pub(crate) fn is_ambiguous(&self) -> bool {
         match self {
-            Self::Bad(_) => false,
+            Self::Bad(_) | Self::Contended(_) => false,
             Self::Driver(error) => {
                 matches!(
                     error.kind.as_ref(),
@@ -51,16 +54,29 @@ impl Fault {
 }
 
 impl From<Fault> for StoreError {
-    /// A server that is away, changes its primary or refuses us may recover; what it holds that cannot be does not.
+    /// A server that is away, changes its primary or refuses us may recover, and contention ends; what it holds that
+    /// cannot be does not.
     fn from(fault: Fault) -> Self {
         let detail = fault.to_string();
         let lasting = match &fault {
             Fault::Bad(_) => true,
+            Fault::Contended(_) => false,
             Fault::Driver(error) => {
                 matches!(error.kind.as_ref(), ErrorKind::Bson(_) | ErrorKind::InvalidArgument { .. } | ErrorKind::Internal { .. })
                     || fault.is_duplicate()
             }
         };
         if lasting { Self::Inconsistent { detail } } else { Self::Unavailable { detail } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contention_is_told_as_something_that_passes() {
+        let told = StoreError::from(Fault::Contended("others were faster".into()));
+        assert!(matches!(told, StoreError::Unavailable { .. }), "{told}");
     }
 }

@@ -4,6 +4,8 @@
 //! stretches of presence. When it is full, its samples are sealed into a bucket (see [`super::buckets`]). Sessions are
 //! in it as a claim until they are folded (see [`super::sessions`]).
 
+use std::time::Duration;
+
 use lucid_model::id::NodeId;
 use lucid_ports::{Report, ReportOutcome};
 use mongodb::{
@@ -25,8 +27,11 @@ const LIVE_WEIGHT_MAX: i64 = 120;
 /// Samples of one bucket: far below what a document may hold.
 pub(crate) const BUCKET_SAMPLES_MAX: usize = 2_000;
 /// Others may make a node's live document, or take the number of its next claim, at the same time: each try that is
-/// refused is one that somebody else has won.
+/// refused is one that somebody else has won. What refuses it may be seen only once it is on the disk, so that those who
+/// come at once wait before they try again: four seconds in all.
 const TRIES_MAX: usize = 20;
+const PAUSE_FIRST: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(300);
 
 impl MongoStore {
     /// Stores all of a report, or nothing if its place in the sequence is taken.
@@ -37,7 +42,7 @@ impl MongoStore {
         }
         let live = self.collection(LIVE);
         let write = ObjectId::new();
-        let mut tries = 0;
+        let (mut tries, mut pause) = (0, PAUSE_FIRST);
         let after = loop {
             tries += 1;
             match store(&live, report, write).await {
@@ -46,7 +51,13 @@ impl MongoStore {
                     Place::Taken(outcome) => return Ok(outcome),
                     Place::Ours(after) => break after,
                     // Without an answer it may still come to be written: only a refused one is sent again.
-                    Place::Free if fault.is_duplicate() && tries < TRIES_MAX => {}
+                    Place::Free if fault.is_duplicate() && tries < TRIES_MAX => {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(PAUSE_MAX);
+                    }
+                    Place::Free if fault.is_duplicate() => {
+                        return Err(Fault::Contended(format!("a report of node {} lost its place to others {TRIES_MAX} times", report.node)));
+                    }
                     Place::Free => return Err(fault),
                 },
                 Err(fault) => return Err(fault),

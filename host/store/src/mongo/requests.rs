@@ -73,7 +73,7 @@ impl MongoStore {
                 return Ok(begun);
             }
         }
-        Err(Fault::Bad(format!("the claim of a request was lost {TRIES_MAX} times")))
+        Err(Fault::Contended(format!("the claim of a request was lost {TRIES_MAX} times")))
     }
 
     /// `None`: the record changed, perhaps by us; whose it is says its claim.

@@ -112,7 +112,7 @@ impl Chain {
                 Err(fault) => return Err(fault),
             }
         }
-        Err(Fault::Bad(format!("no audit link could be made in {LINK_TRIES_MAX} tries")))
+        Err(Fault::Contended(format!("no audit link could be made in {LINK_TRIES_MAX} tries")))
     }
 
     async fn linked(&self, entries: &[AuditEntry]) -> Result<HashSet<AuditId>, Fault> {

@@ -125,7 +125,7 @@ async fn work(mut task: Task, mut queue: mpsc::Receiver<Job>) {
         }
         alone.into_iter().for_each(|done| drop(done.send(linked.clone())));
         if !sweeps.is_empty() {
-            let swept = task.sweep().await.map_err(StoreError::from);
+            let swept = task.sweep().await;
             sweeps.into_iter().for_each(|done| drop(done.send(swept.clone())));
         }
     }
@@ -149,11 +149,11 @@ impl Task {
         Ok(())
     }
 
-    async fn sweep(&mut self) -> Result<(), Fault> {
+    async fn sweep(&mut self) -> Result<(), StoreError> {
         for carrier in self.audited.clone() {
             let Some(name) = AUDITED.into_iter().find(|name| *name == carrier.name()) else { continue };
             loop {
-                let left = carrier.find(undrained()).projection(doc! { "audit": 1 }).limit(SWEEP_DOCUMENTS_MAX).await?;
+                let left = carrier.find(undrained()).projection(doc! { "audit": 1 }).limit(SWEEP_DOCUMENTS_MAX).await.map_err(Fault::from)?;
                 let left = collect(left, |fields| {
                     let entries = fields.documents("audit")?.into_iter().map(|intent| entry::read(intent, "id")).collect::<Result<Vec<_>, _>>()?;
                     Ok((fields.get("_id").cloned().unwrap_or(Bson::Null), entries))
@@ -165,7 +165,7 @@ impl Task {
                 let carriers: Vec<Carrier> = left.iter().map(|(id, _)| (name, id.clone())).collect();
                 let entries: Vec<_> = left.into_iter().flat_map(|(_, entries)| entries).collect();
                 for entries in entries.chunks(LINK_ENTRIES_MAX) {
-                    self.link(entries.to_vec(), &carriers).await.map_err(|error| Fault::Bad(error.to_string()))?;
+                    self.link(entries.to_vec(), &carriers).await?;
                 }
             }
         }

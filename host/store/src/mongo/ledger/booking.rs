@@ -92,7 +92,7 @@ async fn insert(ledger: &Collection<Document>, documents: &[Document]) -> Result
 fn refused_only(fault: &Fault) -> bool {
     match fault {
         Fault::Driver(error) => matches!(error.kind.as_ref(), ErrorKind::InsertMany(many) if many.write_concern_error.is_none()),
-        Fault::Bad(_) => false,
+        Fault::Bad(_) | Fault::Contended(_) => false,
     }
 }
 

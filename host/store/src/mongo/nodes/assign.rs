@@ -42,7 +42,7 @@ impl MongoStore {
                 return Ok(Assigned::Done(Box::new(Node { pool, updated_at: entry.at, version: version + 1, ..node })));
             }
         }
-        Err(Fault::Bad(format!("node {id} lost its slot to others {TRIES_MAX} times")))
+        Err(Fault::Contended(format!("node {id} lost its slot to others {TRIES_MAX} times")))
     }
 
     /// Puts a node where it shall be. `false`: it changed, or the slot is taken.

@@ -44,7 +44,7 @@ impl MongoStore {
                 return Ok(outcome);
             }
         }
-        Err(Fault::Bad(format!("node {} lost its place to others {TRIES_MAX} times", registration.node.id)))
+        Err(Fault::Contended(format!("node {} lost its place to others {TRIES_MAX} times", registration.node.id)))
     }
 
     /// `None`: somebody else took what was free a moment ago.

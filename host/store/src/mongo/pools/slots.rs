@@ -98,7 +98,7 @@ impl MongoStore {
             self.unblock_stale(&Pool { version: pool.version.saturating_sub(1), ..pool.clone() }).await?;
         }
         self.unblock(pool.id, block).await?;
-        Err(Fault::Bad(format!("pool {} was filled as fast as it was made smaller", pool.id)))
+        Err(Fault::Contended(format!("pool {} was filled as fast as it was made smaller", pool.id)))
     }
 
     async fn block(&self, pool: &Pool, slots: &[Slot], block: Block) -> Result<(), Fault> {

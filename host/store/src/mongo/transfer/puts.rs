@@ -82,7 +82,7 @@ impl MongoStore {
                     ErrorKind::InsertMany(many) => many.write_errors.as_ref().map_or(documents.len(), Vec::len),
                     _ => documents.len(),
                 },
-                Fault::Bad(_) => return Err(fault),
+                Fault::Bad(_) | Fault::Contended(_) => return Err(fault),
             },
             Err(fault) => return Err(fault),
         };
