@@ -45,22 +45,26 @@ impl MongoStore {
         let (mut tries, mut pause) = (0, PAUSE_FIRST);
         let after = loop {
             tries += 1;
-            match store(&live, report, write).await {
-                Ok(after) => break after,
-                Err(fault) if fault.is_duplicate() || fault.is_ambiguous() => match place(&live, report, write).await? {
-                    Place::Taken(outcome) => return Ok(outcome),
-                    Place::Ours(after) => break after,
-                    // Without an answer it may still come to be written: only a refused one is sent again.
-                    Place::Free if fault.is_duplicate() && tries < TRIES_MAX => {
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(PAUSE_MAX);
-                    }
-                    Place::Free if fault.is_duplicate() => {
-                        return Err(Fault::Contended(format!("a report of node {} lost its place to others {TRIES_MAX} times", report.node)));
-                    }
-                    Place::Free => return Err(fault),
-                },
+            let unanswered = match store(&live, report, write).await {
+                Ok(Some(after)) => break after,
+                // A server may answer with no document when another made it at the same time.
+                Ok(None) => None,
+                Err(fault) if fault.is_duplicate() => None,
+                Err(fault) if fault.is_ambiguous() => Some(fault),
                 Err(fault) => return Err(fault),
+            };
+            match (place(&live, report, write).await?, unanswered) {
+                (Place::Taken(outcome), _) => return Ok(outcome),
+                (Place::Ours(after), _) => break after,
+                // Without an answer it may still come to be written: only a refused one is sent again.
+                (Place::Free, Some(fault)) => return Err(fault),
+                (Place::Free, None) if tries < TRIES_MAX => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                (Place::Free, None) => {
+                    return Err(Fault::Contended(format!("a report of node {} lost its place to others {TRIES_MAX} times", report.node)));
+                }
             }
         };
         let claim = Claim { number: Fields::of(&after).number_or_none("claimed")?.unwrap_or_default(), sessions: report.sessions.clone() };
@@ -81,7 +85,7 @@ fn shown() -> Document {
 
 /// The one write. The unique `_id` refuses it if the document is there with this number or a higher one: the filter
 /// does not match it, and the upsert would make a second.
-async fn store(live: &Collection<Document>, report: &Report, write: ObjectId) -> Result<Document, Fault> {
+async fn store(live: &Collection<Document>, report: &Report, write: ObjectId) -> Result<Option<Document>, Fault> {
     let mut filter = doc! { "_id": id(report.node.0) };
     let mut set = doc! { "v": 1, "write": write };
     if let Some((sequence, body)) = report.sequence {
@@ -116,8 +120,7 @@ async fn store(live: &Collection<Document>, report: &Report, write: ObjectId) ->
     if !pushed.is_empty() {
         update.insert("$push", pushed);
     }
-    let stored = live.find_one_and_update(filter, update).upsert(true).return_document(ReturnDocument::After).projection(shown()).await?;
-    stored.ok_or_else(|| Fault::Bad(format!("no live document of node {} after it was written", report.node)))
+    Ok(live.find_one_and_update(filter, update).upsert(true).return_document(ReturnDocument::After).projection(shown()).await?)
 }
 
 /// The number of the node's next claim; the write is refused if another takes it first.
