@@ -35,6 +35,8 @@ pub(crate) mod transfer;
 mod write;
 
 #[cfg(test)]
+pub(crate) use self::epochs::votes::VOTES;
+#[cfg(test)]
 pub(crate) mod tests;
 
 use std::{sync::Arc, time::Duration};

@@ -38,6 +38,10 @@ pub(crate) async fn run(ends: &Ends, copied: Option<&Copied<'_>>, told: Told<'_>
             Some(copied) if kind != Kind::Ledger => copied.progress.sum(kind),
             _ => read_all(from, kind, limits, &mut expected, told).await?,
         };
+        if kind == Kind::Votes {
+            misfits.extend(votes_of_no_epoch(from, &here).await?);
+            misfits.extend(votes_of_no_epoch(to, &there).await?);
+        }
         let first_difference = if here == there { None } else { first_difference(from, to, kind, limits).await? };
         kinds.push(KindReport { kind, from: here, to: there, first_difference, copied_in: Duration::ZERO, verified_in: started.elapsed() });
     }
@@ -47,6 +51,12 @@ pub(crate) async fn run(ends: &Ends, copied: Option<&Copied<'_>>, told: Told<'_>
     let (ledger, ledger_turnover) = ((books.accounts.len(), books.heads.len()), books.turnover());
     misfits.extend(to.store.misfits(&Expected { score_rows, books: expected }).await.map_err(to.failed("checking what was made anew"))?);
     Ok(CopyReport { from: from.place.clone(), to: to.place.clone(), stamp: stamp.clone(), resumed: false, kinds, misfits, ledger, ledger_turnover })
+}
+
+/// A store may find votes by their epochs: one whose epoch is not there would be neither copied nor compared.
+async fn votes_of_no_epoch(end: &End, read: &Sum) -> Result<Option<String>, CopyError> {
+    let count = units_total(end, Kind::Votes).await?;
+    Ok((count != read.count).then(|| format!("votes in {}: {count} are there, {} were read by their epochs", end.place, read.count)))
 }
 
 /// Reads all of a kind; what the ledger adds up to goes into `books`.

@@ -236,6 +236,25 @@ async fn a_record_that_differs_is_named() {
     assert_eq!(report.misfits.len(), 1, "{:?}", report.misfits);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_vote_that_no_epoch_leads_to_is_told_of_on_either_side() {
+    let Some(there) = fresh() else { return };
+    let (from, back) = (filled().await, tempfile::tempdir().unwrap());
+    assert_equal(&copy(&url(from.path()), &there, &mut on).await.unwrap());
+    {
+        let store = MongoStore::open(&there).await.unwrap();
+        let votes = store.collection(crate::mongo::VOTES);
+        let mut stray = votes.find_one(mongodb::bson::doc! {}).await.unwrap().unwrap();
+        stray.insert("_id", "stray");
+        stray.insert("epoch_start_s", 1_i64);
+        votes.insert_one(stray).await.unwrap();
+    }
+    for report in [compare(&url(from.path()), &there, &mut on).await.unwrap(), copy(&there, &url(back.path()), &mut on).await.unwrap()] {
+        assert!(!report.is_equal());
+        assert_eq!(report.misfits.iter().filter(|misfit| misfit.starts_with("votes in mongodb://")).count(), 1, "{:?}", report.misfits);
+    }
+}
+
 /// Another record under a key that the copy needs, as only a hand could put it there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_conflict_names_kind_and_key() {

@@ -8,7 +8,7 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{ImportRecord, StoredBundle};
-use mongodb::bson::{Bson, doc, oid::ObjectId};
+use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
 use super::{
     super::{
@@ -181,13 +181,33 @@ impl MongoStore {
         found.map(|found| record::read_claim(Fields::of(&found))).transpose()
     }
 
+    /// The rest of the epoch that was begun, then one epoch after another: each is one range of an index on every server.
+    /// All that is beyond an epoch would be sorted whole for each page where a server takes no index for that.
     async fn votes_after(&self, after: Option<&Key>, limit: u32) -> Result<Vec<Record>, Fault> {
+        let (mut from_s, mut found) = (i64::MIN, Vec::new());
+        if let (Some(start_s), Some((_, node))) = (number(after, 0), two(after)) {
+            found = self.votes_of(start_s, doc! { "epoch_start_s": start_s, "node": { "$gt": node } }, limit).await?;
+            from_s = start_s.saturating_add(1);
+        }
+        loop {
+            let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
+            if left == 0 {
+                return Ok(found);
+            }
+            let Some(Claim { record, .. }) = self.closed_from(from_s).await? else { return Ok(found) };
+            let start_s = record.epoch.start_s;
+            found.extend(self.votes_of(start_s, doc! { "epoch_start_s": start_s }, left).await?);
+            from_s = start_s.saturating_add(1);
+        }
+    }
+
+    async fn votes_of(&self, start_s: i64, filter: Document, limit: u32) -> Result<Vec<Record>, Fault> {
         let read = |f: Fields<'_>| Ok((f.id_or_none("owner", UserId)?, votes::read(f)?));
-        let found = by_two(&self.collection(votes::VOTES), ("epoch_start_s", "node"), two(after), limit, read).await?;
+        let all = self.collection(votes::VOTES);
+        let found = all.find(filter).sort(doc! { "epoch_start_s": 1, "node": 1 }).limit(i64::from(limit)).batch_size(limit);
+        let found = collect(found.await?, read).await?;
         let (owners, mut votes): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        let mut starts: Vec<_> = votes.iter().map(|vote| vote.epoch_start_s).collect();
-        starts.dedup();
-        let closed = self.closed_of(starts.into_iter().map(Bson::Int64).collect()).await?;
+        let closed = self.closed_of(vec![Bson::Int64(start_s)]).await?;
         let blocks: HashMap<_, _> = closed.into_iter().filter_map(|record| Some((record.epoch.start_s, record.block?))).collect();
         votes::give_blocks(&mut votes, &blocks);
         Ok(owners.into_iter().zip(votes).map(|(owner, vote)| Record::Vote { owner, vote }).collect())
