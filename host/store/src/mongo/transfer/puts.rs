@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use lucid_model::{
     audit::chain::Link,
     id::{AuditWriterId, NodeId},
@@ -30,9 +29,6 @@ use super::{
 };
 use crate::transfer::{Kind, LatestRecord, Record, RequestRecord};
 
-/// Commands that bring a page's parts at once: a chunk's rows are one command, and a page has many chunks.
-const PARTS_AT_ONCE: usize = 4;
-
 /// The name under which what was copied of an epoch is found; no attempt to close one has it.
 fn staged(epoch_start_s: i64) -> ObjectId {
     let mut name = [0; 12];
@@ -60,19 +56,17 @@ impl MongoStore {
 
     /// What has to be there before the records that it belongs to.
     async fn put_parts(&self, records: &[Record]) -> Result<(), Fault> {
-        let parts: Vec<_> = records.iter().filter(|record| has_parts(record)).map(|record| self.put_part(record)).collect();
-        stream::iter(parts).buffer_unordered(PARTS_AT_ONCE).try_collect().await
-    }
-
-    async fn put_part(&self, record: &Record) -> Result<(), Fault> {
-        match record {
-            Record::Policy(stored) => self.keep_component(stored).await,
-            Record::Scores { closed_at, chunk } => {
-                let rows = row_documents(*closed_at, staged(chunk.header.period.start_s), chunk);
-                once::insert_each(&self.collection(SCORES), &rows).await
+        for record in records {
+            match record {
+                Record::Policy(stored) => self.keep_component(stored).await?,
+                Record::Scores { closed_at, chunk } => {
+                    let rows = row_documents(*closed_at, staged(chunk.header.period.start_s), chunk);
+                    once::insert_each(&self.collection(SCORES), &rows).await?;
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// Inserts what can be; how many that were.
@@ -117,10 +111,6 @@ impl MongoStore {
         let found = collect(found, |fields: Fields<'_>| Ok((fields.number("place")?, fields.get("_id").cloned().unwrap_or(Bson::Null)))).await?;
         Ok(found.into_iter().collect())
     }
-}
-
-fn has_parts(record: &Record) -> bool {
-    matches!(record, Record::Policy(_) | Record::Scores { .. })
 }
 
 fn document(record: &Record) -> Result<Document, Fault> {
