@@ -177,6 +177,8 @@ fn what_the_gate_found_is_kept() {
     assert!(reports.iter().any(|report| report["cause"] == "activation" && report["passed"] == true), "{reports:?}");
     let (status, refusal) = lucid.call("GET", "/api/v1/policies/reports?limit=0", Some(&operator.token), None);
     assert_eq!((status, refusal["error"]["details"]["field"].as_str()), (400, Some("limit")));
+    let (status, refusal) = lucid.call("GET", "/api/v1/policies?name=%C2%84", Some(&operator.token), None);
+    assert_eq!((status, refusal["error"]["details"]["field"].as_str()), (400, Some("name")));
 }
 
 fn drop_in(policies: &Path, folder: &str, version: &str) -> std::path::PathBuf {

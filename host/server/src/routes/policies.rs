@@ -47,6 +47,10 @@ fn kind(word: &str) -> Result<PolicyKind, ApiError> {
     PolicyKind::from_name(word).ok_or_else(|| FieldError::new("kind", "must be one of scoring, validation, payout").into())
 }
 
+fn short_text(text: &str) -> Option<String> {
+    (text.chars().count() <= 255 && !text.chars().any(char::is_control)).then(|| text.to_owned())
+}
+
 async fn find(api: &Shared, Path((word, name, version)): &Named) -> Result<VersionStanding, ApiError> {
     Ok(api.service.policy_version(kind(word)?, name, version).await?)
 }
@@ -76,7 +80,7 @@ fn report_body(report: GateReport) -> GateReportBody {
 async fn list(State(api): State<Shared>, _caller: Caller, params: Params) -> Result<Answer<PolicyVersionList>, ApiError> {
     let filter = VersionFilter {
         kind: params.get("kind").map(kind).transpose()?,
-        name: params.get("name").map(ToOwned::to_owned),
+        name: params.parsed("name", short_text, "must have at most 255 characters, none of them a control character")?,
         standing: params.parsed("state", Standing::from_name, "must be one of checked, scheduled, active, retired")?,
     };
     Ok(Answer(PolicyVersionList { policies: api.service.policy_versions(&filter).await?.iter().map(body).collect() }))
