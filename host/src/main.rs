@@ -3,6 +3,7 @@
 //! Arguments → configuration → composition → run. Exit codes: 0 done, 1 failed, 2 the arguments, the
 //! configuration or a bundle are wrong.
 
+mod announcements;
 mod builtin;
 mod cli;
 mod compose;

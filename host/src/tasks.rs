@@ -17,13 +17,19 @@ use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    announcements::{Announced, announce},
     config::Config,
     import::Importer,
     leases::{Ended, while_held},
     replicas,
 };
 
-/// Longest wait between tries of a step that keeps failing.
+/// Between two looks for work that nobody announced: its time came, or the replica that would have said so ended.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The same for payments, whose next tries and looks at the rail are closer together.
+const PAYER_INTERVAL: Duration = Duration::from_millis(250);
+/// Half the first wait between tries of a step that keeps failing, and the longest.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// How long a task may take to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
@@ -38,6 +44,8 @@ const GATEWAY_KEYS: &str = "gateway_keys";
 pub struct Tasks {
     stop: CancellationToken,
     running: Vec<(&'static str, JoinHandle<()>)>,
+    /// What wakes tasks before their next look.
+    awaited: Vec<Announced>,
     service: Arc<Service>,
     coordinator: Arc<dyn Coordinator>,
     /// How long a lease lasts that is not renewed.
@@ -50,6 +58,7 @@ impl Tasks {
         let mut tasks = Self {
             stop: CancellationToken::new(),
             running: Vec::new(),
+            awaited: Vec::new(),
             service: Arc::clone(service),
             coordinator: Arc::clone(coordinator),
             lease: Duration::from_millis(u64::from(config.coordination.lease_ms)),
@@ -75,6 +84,8 @@ impl Tasks {
         });
         tasks.join_replicas(api, config);
         tasks.work_alone(config);
+        let awaited = std::mem::take(&mut tasks.awaited);
+        tasks.spawn("announcements", announce(Arc::clone(api), awaited, tasks.stop.clone()));
         tasks.every("liveness", Duration::from_secs(1), service, |s| async move { s.sweep_silent().await.map(|_| false) });
         tasks.every("suspensions", Duration::from_secs(5), service, |s| async move { s.lift_suspensions().await.map(|()| false) });
         tasks.every("requests", Duration::from_secs(60), service, |s| async move { s.forget_requests().await });
@@ -99,11 +110,16 @@ impl Tasks {
 
     /// What one replica does for all.
     fn work_alone(&mut self, config: &Config) {
-        let tick = Duration::from_millis(250);
-        self.alone("epochs", tick, begin_at_once, |s, _| async move { s.close_due_epoch().await.map(|closed| closed.is_some()) });
-        self.alone("votes", tick, begin_at_once, |s, _| async move { s.send_votes().await.map(|sent| sent > 0) });
-        self.alone("settlement", tick, begin_at_once, |s, _| async move { s.settle_due_period().await.map(|settled| settled.is_some()) });
-        self.alone("runs", tick, begin_at_once, |s, _| async move {
+        let closed = self.announced(&["epoch.closed"]);
+        let settled = self.announced(&["period.settled"]);
+        let approved = self.announced(&["run.approved"]);
+        let unannounced = || Arc::new(Notify::new());
+        let look = LOOK_INTERVAL;
+        self.alone("epochs", (look, unannounced()), begin_at_once, |s, _| async move { s.close_due_epoch().await.map(|closed| closed.is_some()) });
+        self.alone("votes", (look, closed), begin_at_once, |s, _| async move { s.send_votes().await.map(|sent| sent > 0) });
+        let closed = self.announced(&["epoch.closed"]);
+        self.alone("settlement", (look, closed), begin_at_once, |s, _| async move { s.settle_due_period().await.map(|settled| settled.is_some()) });
+        self.alone("runs", (look, settled), begin_at_once, |s, _| async move {
             s.finish_runs().await?;
             s.plan_due_run().await.map(|run| run.is_some())
         });
@@ -114,9 +130,9 @@ impl Tasks {
             }
             Ok(())
         };
-        self.alone(PAYER, tick, recover, |s, tenure| async move { s.pay_step(&tenure).await.map(|moved| moved > 0) });
+        self.alone(PAYER, (PAYER_INTERVAL, approved), recover, |s, tenure| async move { s.pay_step(&tenure).await.map(|moved| moved > 0) });
         let sealing = Duration::from_secs(u64::from(config.audit.seal_interval_s));
-        self.alone("audit", sealing, begin_at_once, |s, _| async move { s.seal_audit().await.map(|_| false) });
+        self.alone("audit", (sealing, unannounced()), begin_at_once, |s, _| async move { s.seal_audit().await.map(|_| false) });
     }
 
     fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
@@ -132,12 +148,20 @@ impl Tasks {
         E: std::fmt::Display + Send,
     {
         let (part, stop) = (Arc::clone(part), self.stop.clone());
-        self.spawn(name, async move { repeat(name, interval, &stop, || step(Arc::clone(&part))).await });
+        self.spawn(name, async move { repeat(name, (interval, Arc::default()), &stop, || step(Arc::clone(&part))).await });
+    }
+
+    /// Is notified when one of these events happens here or on another replica.
+    fn announced(&mut self, events: &'static [&'static str]) -> Arc<Notify> {
+        let announced = Announced::new(events);
+        let woken = Arc::clone(&announced.notify);
+        self.awaited.push(announced);
+        woken
     }
 
     /// Repeats a step of the service while this replica holds the lease of the task's name. Each time it gets the
     /// lease, `begin` has to succeed first. Who is replaced leaves the task to others for a while.
-    fn alone<B, BF, S, SF>(&mut self, name: &'static str, interval: Duration, begin: B, step: S)
+    fn alone<B, BF, S, SF>(&mut self, name: &'static str, when: (Duration, Arc<Notify>), begin: B, step: S)
     where
         B: Fn(Arc<Service>, Tenure) -> BF + Send + Sync + 'static,
         BF: Future<Output = Result<(), ServiceError>> + Send,
@@ -164,7 +188,7 @@ impl Tasks {
                     }
                     stepped
                 };
-                repeat(name, interval, &over, one).await;
+                repeat(name, when.clone(), &over, one).await;
                 ended.into_inner().unwrap_or(Ended::Told)
             };
             while while_held(Arc::clone(&coordinator), name, lease, stop.clone(), &work).await != Ended::Told {
@@ -193,8 +217,8 @@ async fn begin_at_once(_: Arc<Service>, _: Tenure) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// Repeats a step: at once while it finds work, else at the interval; slower and slower while it fails.
-async fn repeat<F, E>(name: &'static str, interval: Duration, stop: &CancellationToken, step: impl Fn() -> F)
+/// Repeats a step: at once while it finds work, else at the interval or when it is woken; slower and slower while it fails.
+async fn repeat<F, E>(name: &'static str, (interval, woken): (Duration, Arc<Notify>), stop: &CancellationToken, step: impl Fn() -> F)
 where
     F: Future<Output = Result<bool, E>>,
     E: std::fmt::Display,
@@ -213,11 +237,12 @@ where
                 }
                 metrics::counter!("lucid_task_failures_total", "task" => name).increment(1);
                 failures = failures.saturating_add(1);
-                interval.saturating_mul(2_u32.saturating_pow(failures.min(10))).min(RETRY_MAX)
+                interval.min(RETRY_FIRST).saturating_mul(2_u32.saturating_pow(failures.min(10))).min(RETRY_MAX)
             }
         };
         tokio::select! {
             () = stop.cancelled() => {}
+            () = woken.notified(), if failures == 0 => {}
             () = tokio::time::sleep(wait) => {}
         }
     }

@@ -153,7 +153,9 @@ fn a_node_that_a_policy_fails_for_alone_is_held_with_the_reason() {
     let scored = rig.scores(&nodes[100], activated_ms).pop().unwrap();
     assert_eq!((scored["policy"]["name"].as_str(), scored["held"].as_bool()), (Some("bomb-on-a-fact"), Some(false)), "{scored}");
     rig.alert("held-nodes");
-    assert!(!rig.lucid.process.log().contains("policy-replaced"));
+    // Epochs before it may have closed while most of the nodes were still being registered: there one is more than one in a hundred.
+    let replaced = format!("epoch {} was scored by the last good version", held["epoch"]);
+    assert!(!rig.lucid.process.log().contains(&replaced), "{}", rig.lucid.process.log());
 }
 
 #[test]

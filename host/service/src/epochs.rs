@@ -29,9 +29,14 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if something is missing now: nothing half done counts, the next call goes on.
     pub async fn close_due_epoch(&self) -> Result<Option<EpochRecord>, ServiceError> {
+        if self.now() < *self.no_epoch_before.lock() {
+            return Ok(None);
+        }
         let last = self.store().last_epoch().await?;
         let Some(epoch) = self.next_epoch(last.as_ref()).await? else { return Ok(None) };
-        if self.now() < epoch.end().plus_ms(self.config.epoch_close_delay_ms) {
+        let due = epoch.end().plus_ms(self.config.epoch_close_delay_ms);
+        *self.no_epoch_before.lock() = due;
+        if self.now() < due {
             return Ok(None);
         }
         self.close(epoch, last.map_or_else(Digest::default, |l| l.link())).await.map(Some)

@@ -90,6 +90,8 @@ pub struct Service {
     challenges: Mutex<identity::Challenges>,
     /// What the audit log's seals name, as far as they were read.
     sealed: Mutex<audit::Sealed>,
+    /// No epoch is due before this instant: the store knew none when it was last asked, and epochs are only ever added.
+    no_epoch_before: Mutex<TimeMs>,
     /// No payout is sent before this instant: the rail refused us.
     rail_paused_until: Mutex<TimeMs>,
     /// Alerts that are raised, so that each is said once.
@@ -108,6 +110,7 @@ impl Service {
             last_heard_ms: Mutex::default(),
             challenges: Mutex::default(),
             sealed: Mutex::default(),
+            no_epoch_before: Mutex::default(),
             rail_paused_until: Mutex::default(),
             alerts: Mutex::default(),
         })

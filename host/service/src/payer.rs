@@ -50,6 +50,9 @@ impl Service {
     pub async fn pay_step(&self, tenure: &Tenure) -> Result<u32, ServiceError> {
         let Some(rail) = self.ports.rail.clone() else { return Ok(0) };
         let open = self.store().open_payouts(PAYOUTS_A_STEP).await?;
+        if open.is_empty() {
+            return Ok(0);
+        }
         let approved: BTreeSet<RunId> = self.store().open_runs().await?.into_iter().filter(|r| r.state == RunState::Approved).map(|r| r.id).collect();
         let paused = self.now() < *self.rail_paused_until.lock();
         let due = open.into_iter().filter(|p| self.is_due(p, paused, &approved));

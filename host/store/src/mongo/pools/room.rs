@@ -14,6 +14,8 @@ use super::Slot;
 
 /// How long counts are followed that other replicas may have changed. What this one changes counts at once.
 const AGE_MAX: Duration = Duration::from_secs(2);
+/// How long a slot that was given is not given again, although a reading may not show it taken yet.
+const GIVEN_FOR: Duration = Duration::from_secs(10);
 
 /// Hints of one process.
 #[derive(Default)]
@@ -21,6 +23,8 @@ pub(crate) struct Room {
     known: Mutex<Known>,
     /// Held by who reads the pools: the others wait for what it finds.
     pub(super) reading: tokio::sync::Mutex<()>,
+    /// The same for the slots of a pool.
+    pub(super) reading_slots: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -29,7 +33,13 @@ struct Known {
     changes: u64,
     /// Active pools that take nodes by themselves, oldest first, and when they were read.
     pools: Option<(Instant, Vec<Pool>)>,
-    free: HashMap<PoolId, Vec<Slot>>,
+    slots: HashMap<PoolId, Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    free: Vec<Slot>,
+    given: HashMap<Slot, Instant>,
 }
 
 impl Room {
@@ -66,20 +76,30 @@ impl Room {
 
     /// A slot that was free.
     pub(crate) fn take_slot(&self, pool: PoolId) -> Option<Slot> {
-        self.known.lock().free.get_mut(&pool)?.pop()
+        let mut known = self.known.lock();
+        let Slots { free, given } = known.slots.get_mut(&pool)?;
+        let slot = free.pop()?;
+        given.insert(slot, Instant::now());
+        Some(slot)
     }
 
-    /// Slots that are free. They are taken from a place of this process's own, so that two seldom want the same.
+    /// Slots that are free. They are taken from a place of this process's own, so that two processes seldom want the same.
     pub(crate) fn put_slots(&self, pool: PoolId, mut free: Vec<Slot>) {
+        let mut known = self.known.lock();
+        let slots = known.slots.entry(pool).or_default();
+        slots.given.retain(|_, at| at.elapsed() < GIVEN_FOR);
+        free.retain(|slot| !slots.given.contains_key(slot));
         if let Some(length) = u128::try_from(free.len()).ok().filter(|length| *length > 0) {
             free.rotate_left(usize::try_from(Uuid::new_v4().as_u128() % length).unwrap_or(0));
         }
-        self.known.lock().free.insert(pool, free);
+        slots.free = free;
     }
 
-    /// One of them was taken: the others are to be looked at again.
+    /// One of them was taken by somebody else: the others are to be looked at again.
     pub(crate) fn forget_slots(&self, pool: PoolId) {
-        self.known.lock().free.remove(&pool);
+        if let Some(slots) = self.known.lock().slots.get_mut(&pool) {
+            slots.free.clear();
+        }
     }
 }
 
@@ -110,5 +130,8 @@ mod tests {
         let mut taken: Vec<_> = std::iter::from_fn(|| room.take_slot(pool_id(1))).collect();
         taken.sort_unstable();
         assert_eq!(taken, (0..50).collect::<Vec<_>>());
+        // Who read before they were taken does not bring them back.
+        room.put_slots(pool_id(1), (0..51).collect());
+        assert_eq!(std::iter::from_fn(|| room.take_slot(pool_id(1))).collect::<Vec<_>>(), [50]);
     }
 }

@@ -69,6 +69,10 @@ impl MongoStore {
         if let Some(slot) = self.room.take_slot(id) {
             return Ok(Some(slot));
         }
+        let _reading = self.room.reading_slots.lock().await;
+        if let Some(slot) = self.room.take_slot(id) {
+            return Ok(Some(slot));
+        }
         let Some(pool) = self.live_pool(id).await? else { return Ok(None) };
         let taken: HashSet<Slot> = self.taken_slots(id).await?.into_iter().map(|taken| taken.slot).collect();
         self.room.put_slots(id, (0..pool.max_nodes).filter(|slot| !taken.contains(slot)).collect());
