@@ -149,8 +149,21 @@ fn calls(criterion: &mut Criterion) {
         group.bench_function("wasm", |bencher| bencher.iter(|| score(&policy, black_box(&chunk))));
         group.bench_function("native", |bencher| bencher.iter(|| native_columns(black_box(&chunk), &policy.identity().facts)));
         group.bench_function("cel", |bencher| bencher.iter(|| black_box(&rows).iter().map(|row| with_cel(&program, &env, row)).sum::<i64>()));
+        group.throughput(Throughput::Elements(2 * u64::from(nodes)));
+        group.bench_function("wasm on two cores", |bencher| bencher.iter_custom(|calls| on_two_cores(&policy, &chunk, calls)));
         group.finish();
     }
+}
+
+/// How long two threads take that make as many calls each.
+fn on_two_cores(policy: &LoadedPolicy, chunk: &FrameChunk, calls: u64) -> std::time::Duration {
+    let work = || (0..calls).for_each(|_| drop(black_box(score(policy, black_box(chunk)))));
+    let started = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        work();
+    });
+    started.elapsed()
 }
 
 criterion_group!(benches, calls);

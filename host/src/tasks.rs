@@ -26,8 +26,9 @@ use crate::{
 
 /// Between two looks for work that nobody announced: its time came, or the replica that would have said so ended.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// The same for payments, whose next tries and looks at the rail are closer together.
-const PAYER_INTERVAL: Duration = Duration::from_millis(250);
+/// The same for payments, whose next tries and looks at the rail are closer together, and for epochs, which the store is
+/// not asked for before one can be due.
+const SHORT_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Half the first wait between tries of a step that keeps failing, and the longest.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -114,8 +115,13 @@ impl Tasks {
         let settled = self.announced(&["period.settled"]);
         let approved = self.announced(&["run.approved"]);
         let unannounced = || Arc::new(Notify::new());
-        let look = LOOK_INTERVAL;
-        self.alone("epochs", (look, unannounced()), begin_at_once, |s, _| async move { s.close_due_epoch().await.map(|closed| closed.is_some()) });
+        let (short_look, look) = (SHORT_LOOK_INTERVAL, LOOK_INTERVAL);
+        self.alone(
+            "epochs",
+            (short_look, unannounced()),
+            begin_at_once,
+            |s, _| async move { s.close_due_epoch().await.map(|closed| closed.is_some()) },
+        );
         self.alone("votes", (look, closed), begin_at_once, |s, _| async move { s.send_votes().await.map(|sent| sent > 0) });
         let closed = self.announced(&["epoch.closed"]);
         self.alone("settlement", (look, closed), begin_at_once, |s, _| async move { s.settle_due_period().await.map(|settled| settled.is_some()) });
@@ -130,7 +136,7 @@ impl Tasks {
             }
             Ok(())
         };
-        self.alone(PAYER, (PAYER_INTERVAL, approved), recover, |s, tenure| async move { s.pay_step(&tenure).await.map(|moved| moved > 0) });
+        self.alone(PAYER, (short_look, approved), recover, |s, tenure| async move { s.pay_step(&tenure).await.map(|moved| moved > 0) });
         let sealing = Duration::from_secs(u64::from(config.audit.seal_interval_s));
         self.alone("audit", (sealing, unannounced()), begin_at_once, |s, _| async move { s.seal_audit().await.map(|_| false) });
     }
