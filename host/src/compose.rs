@@ -276,6 +276,7 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
             ApprovalWord::Manual => Approval::Manual,
         },
         silence_ms: ms(scoring.silence_s),
+        mass_outage_percent: scoring.mass_outage_percent,
         caps: NodeCaps {
             per_owner: auth.nodes_per_owner_max,
             per_ipv4: auth.nodes_per_ip_max,

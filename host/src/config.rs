@@ -114,6 +114,9 @@ impl Config {
                 self.payouts.settlement_s, self.scoring.epoch_s
             ));
         }
+        if self.scoring.mass_outage_percent > 100 {
+            return wrong(format!("scoring.mass_outage_percent: {} is more than 100", self.scoring.mass_outage_percent));
+        }
         self.coordination.check().map_err(ConfigError)?;
         trust::list(&self.policies)?;
         self.check_access().map_err(ConfigError)

@@ -133,6 +133,7 @@ fn config() -> ServiceConfig {
         payouts_in_flight_max: 4,
         approval: Approval::Auto,
         silence_ms: 600_000,
+        mass_outage_percent: 50,
         caps: NodeCaps::default(),
         challenge_ms: 1_000,
         registration_skew_ms: 1_000,

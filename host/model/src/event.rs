@@ -61,6 +61,8 @@ pub enum EventKind {
     PolicyRejected { bundle: String, reason: String },
     /// Somebody should look.
     Alert { about: &'static str, message: String },
+    /// The cause of an alert is gone.
+    AlertCleared { about: &'static str },
 }
 
 /// A value of an event's data.
@@ -100,6 +102,7 @@ impl EventKind {
             Self::PolicyActivated { .. } => "policy.activated".into(),
             Self::PolicyRejected { .. } => "policy.rejected".into(),
             Self::Alert { .. } => "alert.raised".into(),
+            Self::AlertCleared { .. } => "alert.cleared".into(),
         }
     }
 
@@ -122,7 +125,7 @@ impl EventKind {
             Self::PayoutChanged { payout, .. } => payout.to_string(),
             Self::PolicyActivated { policy, .. } => policy.name.clone(),
             Self::PolicyRejected { bundle, .. } => bundle.clone(),
-            Self::Alert { about, .. } => (*about).to_owned(),
+            Self::Alert { about, .. } | Self::AlertCleared { about } => (*about).to_owned(),
         }
     }
 
@@ -194,6 +197,7 @@ impl EventKind {
             ],
             Self::PolicyRejected { bundle, reason } => vec![("bundle", text(bundle)), ("reason", text(reason))],
             Self::Alert { about, message } => vec![("about", text(about)), ("message", text(message))],
+            Self::AlertCleared { about } => vec![("about", text(about))],
         }
     }
 }

@@ -92,6 +92,8 @@ const REGISTRANTS: Who = Who::Roles(&[Owner, Operator, Enrolled]);
 /// The node itself, or whoever may change it.
 const KEYHOLDERS: Who = Who::Roles(&[Node, Owner, Operator]);
 const REPORTERS: Who = Who::Roles(&[Node, Owner, Operator, Observer]);
+/// Bring what nodes report.
+const CARRIERS: Who = Who::Roles(&[Owner, Operator, Observer]);
 const OPERATORS: Who = Who::Roles(&[Operator]);
 const TREASURERS: Who = Who::Roles(&[Treasurer]);
 const AUTHORS: Who = Who::Roles(&[PolicyAuthor, Operator]);
@@ -145,6 +147,8 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/nodes/{id}/earnings", ANY).own_but(FLEET),
     post("/api/v1/nodes/{id}/heartbeat", REPORTERS).own_but(&[Operator, Observer]),
     post("/api/v1/nodes/{id}/metrics", REPORTERS).own_but(&[Operator, Observer]),
+    // Each report is judged by itself: nobody is refused as a whole.
+    post("/api/v1/metrics:batch", CARRIERS),
     post("/api/v1/nodes/{id}/observations", REPORTERS).own_but(&[Operator, Observer]),
     get("/api/v1/enrolment-tokens", PEOPLE),
     post("/api/v1/enrolment-tokens", OWNERS),

@@ -12,7 +12,7 @@ use lucid_ports::StoreError;
 use lucid_service::ServiceError;
 use lucid_wire::{
     ErrorKind, FieldError,
-    error::{DETAIL_HIGHEST_SEQUENCE, DETAIL_NODE_ID, ProblemBody},
+    error::{DETAIL_HIGHEST_SEQUENCE, DETAIL_NODE_ID, ItemErrorBody, ProblemBody},
 };
 use serde_json::{Map, Value, json};
 
@@ -38,6 +38,11 @@ impl ApiError {
     fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// As one of many of a batch.
+    pub fn of_item(self) -> ItemErrorBody {
+        ItemErrorBody { status: self.kind.status(), code: self.kind.code().to_owned(), message: self.message, details: self.details }
     }
 
     /// What is kept of an error that answers a request with an idempotency key.

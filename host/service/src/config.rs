@@ -61,6 +61,8 @@ pub struct ServiceConfig {
     pub approval: Approval,
     /// Silence after which an active node is in error.
     pub silence_ms: i64,
+    /// Percent of the fleet beyond which silence at once is no node's fault; 0 = every node is judged by itself.
+    pub mass_outage_percent: u32,
     /// Caps on registrations.
     pub caps: NodeCaps,
     /// How long a challenge is good for.

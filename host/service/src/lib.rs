@@ -6,6 +6,7 @@
 mod actor;
 mod audit;
 mod bus;
+mod carried;
 mod config;
 mod enrolments;
 mod epochs;
@@ -44,6 +45,7 @@ use parking_lot::Mutex;
 pub use actor::{Actor, Role};
 pub use audit::{AuditProgress, AuditVerified, verify_audit};
 pub use bus::EventBus;
+pub use carried::Carried;
 pub use config::{Approval, ServiceConfig, Trust};
 pub use enrolments::{GivenEnrolment, NewEnrolment};
 pub use error::ServiceError;
@@ -87,6 +89,8 @@ pub struct Service {
     last_reports: Mutex<BTreeMap<NodeId, LastReport>>,
     /// When each active node was last heard of, on the monotonic clock; what liveness is judged by.
     last_heard_ms: Mutex<BTreeMap<NodeId, i64>>,
+    /// Until then nobody is judged silent: most of the fleet was.
+    no_sweep_before_ms: Mutex<i64>,
     challenges: Mutex<identity::Challenges>,
     /// What the audit log's seals name, as far as they were read.
     sealed: Mutex<audit::Sealed>,
@@ -108,6 +112,7 @@ impl Service {
             bus: EventBus::default(),
             last_reports: Mutex::default(),
             last_heard_ms: Mutex::default(),
+            no_sweep_before_ms: Mutex::default(),
             challenges: Mutex::default(),
             sealed: Mutex::default(),
             no_epoch_before: Mutex::default(),
@@ -169,7 +174,10 @@ impl Service {
 
     /// The cause of an alert is gone.
     pub fn clear_alert(&self, about: &'static str) {
-        self.alerts.lock().remove(about);
+        if self.alerts.lock().remove(about).is_some() {
+            tracing::info!(about, "alert cleared");
+            self.emit(lucid_model::event::EventKind::AlertCleared { about });
+        }
     }
 
     /// Alerts that are raised now: about what, and what is said.

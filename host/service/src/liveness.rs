@@ -1,7 +1,5 @@
 //! Nodes that fall silent, and suspensions that end.
 
-use std::collections::BTreeMap;
-
 use lucid_model::{
     id::NodeId,
     node::{Node, NodeEvent, NodeStatus},
@@ -12,6 +10,10 @@ use crate::{Service, ServiceError};
 
 /// Nodes read at once when the fleet is walked.
 pub(crate) const WALK_BATCH: u32 = 1_000;
+/// Fleets of fewer nodes have no mass outage: a few nodes fail together for reasons of their own.
+const MASS_OUTAGE_NODES_MIN: usize = 10;
+/// Between two looks at a fleet that is silent.
+const MASS_OUTAGE_LOOK_MS: i64 = 5_000;
 
 impl Service {
     /// Starts to watch every node that is active: from now, since nobody knows what was missed while we were away.
@@ -32,28 +34,56 @@ impl Service {
         }
     }
 
-    /// Puts nodes that were silent for too long into error.
+    /// Puts nodes that were silent for too long into error, unless so many are silent at once that it is probably us.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn sweep_silent(&self) -> Result<u32, ServiceError> {
-        let (now_ms, now) = (self.ports.clock.monotonic_ms(), self.now());
-        let deadline = now_ms - self.config.silence_ms;
-        let unheard: Vec<_> = self.last_heard_ms.lock().iter().filter(|(_, at)| **at <= deadline).map(|(node, _)| *node).collect();
-        let mut gone = 0;
+        let now_ms = self.ports.clock.monotonic_ms();
+        if now_ms < *self.no_sweep_before_ms.lock() || self.unheard(now_ms - self.config.silence_ms).is_empty() {
+            return Ok(0);
+        }
+        // When the first node of an outage has been silent for too long, the others are on their way there.
+        let overdue_since = now_ms - self.config.silence_ms / 2;
+        self.hear_from_others(self.unheard(overdue_since), now_ms).await?;
+        let (overdue, watched) = (self.unheard(overdue_since).len(), self.last_heard_ms.lock().len());
+        if self.is_mass_outage(overdue, watched) {
+            *self.no_sweep_before_ms.lock() = now_ms + MASS_OUTAGE_LOOK_MS;
+            self.alert(
+                "mass-outage",
+                format!("{overdue} of {watched} nodes are silent at once: none is put in error, the fault is probably on our side"),
+            );
+            return Ok(0);
+        }
+        self.clear_alert("mass-outage");
+        self.silence(self.unheard(now_ms - self.config.silence_ms)).await
+    }
+
+    /// Nodes that this process has not heard since a moment.
+    fn unheard(&self, since_ms: i64) -> Vec<NodeId> {
+        self.last_heard_ms.lock().iter().filter(|(_, at)| **at <= since_ms).map(|(node, _)| *node).collect()
+    }
+
+    fn is_mass_outage(&self, overdue: usize, watched: usize) -> bool {
+        let most = watched.saturating_mul(usize::try_from(self.config.mass_outage_percent).unwrap_or(usize::MAX));
+        self.config.mass_outage_percent > 0 && watched >= MASS_OUTAGE_NODES_MIN && overdue.saturating_mul(100) > most
+    }
+
+    /// Other replicas may have heard them: the store has the last report, whoever took it.
+    async fn hear_from_others(&self, unheard: Vec<NodeId>, now_ms: i64) -> Result<(), ServiceError> {
+        let now = self.now();
         for some in unheard.chunks(WALK_BATCH as usize) {
-            // Other replicas may have heard them: the store has the last report, whoever took it.
             let last = self.store().live_states(some).await?;
-            let elsewhere = some.iter().zip(last).filter_map(|(id, live)| Some((*id, now.ms_since(live?.last_seen))));
-            let elsewhere: BTreeMap<_, _> = elsewhere.filter(|(_, ago_ms)| ago_ms.abs() < self.config.silence_ms).collect();
-            gone += self.silence(some.iter().copied().filter(|id| !elsewhere.contains_key(id)).collect()).await?;
             let mut heard = self.last_heard_ms.lock();
-            for (id, ago_ms) in elsewhere {
+            for (id, live) in some.iter().zip(last).filter_map(|(id, live)| Some((*id, live?))) {
                 // A clock that is ahead of ours makes nobody heard in the future.
-                heard.entry(id).and_modify(|at| *at = now_ms.saturating_sub(ago_ms.max(0)).max(*at));
+                let heard_ms = now_ms.saturating_sub(now.ms_since(live.last_seen).max(0));
+                if let Some(at) = heard.get_mut(&id) {
+                    *at = heard_ms.max(*at);
+                }
             }
         }
-        Ok(gone)
+        Ok(())
     }
 
     async fn silence(&self, silent: Vec<NodeId>) -> Result<u32, ServiceError> {

@@ -166,6 +166,8 @@ pub struct Scoring {
     pub trust: TrustWord,
     /// Silence after which a node is in error.
     pub silence_s: u32,
+    /// Percent of the nodes beyond which silence at once puts none in error and raises an alert instead; 0 = never.
+    pub mass_outage_percent: u32,
 }
 
 impl Default for Scoring {
@@ -179,6 +181,7 @@ impl Default for Scoring {
             policy_multiplier_max_ppm: 10_000_000,
             trust: TrustWord::Witnessed,
             silence_s: 90,
+            mass_outage_percent: 50,
         }
     }
 }

@@ -112,6 +112,7 @@ impl View {
             "policy.activated" => format!("{} for {} (revision {})", field("policy"), field("kind"), field("revision")),
             "policy.rejected" => format!("{}: {}", field("bundle"), field("reason")),
             "alert.raised" => format!("{}: {}", field("about"), field("message")),
+            "alert.cleared" => field("about"),
             kind if kind.starts_with("node.") => format!("was {}", field("from")),
             _ => serde_json::to_string(&event.data).unwrap_or_default(),
         };

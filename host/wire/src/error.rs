@@ -133,6 +133,23 @@ pub struct ErrorBody {
     pub error: ErrorDetail,
 }
 
+/// Why one item of a batch failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ItemErrorBody {
+    /// What the answer's status would be if it had been asked for alone.
+    #[schema(minimum = 400, maximum = 599)]
+    pub status: u16,
+    /// `LUCID_ERR_…`.
+    #[schema(value_type = schema::ErrorCode)]
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// What else is known, as in an error that stands alone.
+    #[serde(default)]
+    #[schema(value_type = schema::FreeObject, required = true)]
+    pub details: Map<String, Value>,
+}
+
 /// What is said of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorDetail {

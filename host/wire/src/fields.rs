@@ -59,17 +59,6 @@ pub fn parse_or_empty<R: Request>(body: &[u8]) -> Result<R::Valid, FieldError> {
     if body.is_empty() { R::read(&Fields::new("", &Map::new())) } else { parse::<R>(body) }
 }
 
-/// Reads a body's list into one result an item, for batches whose items succeed or fail by themselves.
-///
-/// # Errors
-/// [`FieldError`] if the list itself is missing, empty or too long.
-pub fn parse_items<R: Request>(body: &[u8], key: &str, items_max: usize) -> Result<Vec<Result<R::Valid, FieldError>>, FieldError> {
-    let map = object(body)?;
-    let fields = Fields::new("", &map);
-    let items = fields.require(key, fields.array(key, 1..=items_max)?)?;
-    Ok(items.iter().enumerate().map(|(place, item)| R::read(&fields.item(key, place, item)?)).collect())
-}
-
 /// The fields of one object, and where it is in the body.
 pub struct Fields<'a> {
     path: String,
@@ -276,6 +265,15 @@ impl<'a> Fields<'a> {
             Some(map) => Ok(Fields { path, map }),
             None => Err(FieldError::new(path, "must be an object")),
         }
+    }
+
+    /// A list whose items are right or wrong by themselves.
+    ///
+    /// # Errors
+    /// [`FieldError`] if the list itself is missing, no list, or of the wrong length.
+    pub fn items<R: Request>(&self, key: &str, length: RangeInclusive<usize>) -> Result<Vec<Result<R::Valid, FieldError>>, FieldError> {
+        let items = self.require(key, self.array(key, length)?)?;
+        Ok(items.iter().enumerate().map(|(place, item)| R::read(&self.item(key, place, item)?)).collect())
     }
 
     /// A list of objects inside this one.

@@ -21,8 +21,6 @@ use crate::{
 
 /// Observations of one calculation: what a body of ordinary length has room for.
 pub const OBSERVATIONS_MAX: usize = 4_000;
-/// Calculations of one batch.
-pub const CALCULATIONS_MAX: usize = 100;
 
 /// What the score's multiplier is made of: each factor's contribution, 0–1, together at most 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -216,42 +214,6 @@ impl Request for CalculateRequest {
     }
 }
 
-/// Several calculations; each succeeds or fails by itself.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct CalculateBatchRequest {
-    /// The calculations.
-    #[schema(min_items = 1, max_items = 100)]
-    pub calculations: Vec<CalculateRequest>,
-}
-
-/// What became of one item of a batch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct CalculateBatchItemBody {
-    /// The score, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub score: Option<ScoreBody>,
-    /// Why there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<ItemErrorBody>,
-}
-
-/// Why one item of a batch failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ItemErrorBody {
-    /// `LUCID_ERR_…`.
-    #[schema(value_type = schema::ErrorCode)]
-    pub code: String,
-    /// For people.
-    pub message: String,
-}
-
-/// What became of a batch, in the order of its items.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct CalculateBatchBody {
-    /// One result an item.
-    pub results: Vec<CalculateBatchItemBody>,
-}
-
 /// A score that somebody claims.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ValidateRequest {
@@ -325,7 +287,7 @@ mod tests {
     use lucid_model::score::Ppm;
 
     use super::*;
-    use crate::fields::{parse, parse_items};
+    use crate::fields::parse;
 
     const NODE: &str = "0192f0c1-2b3c-7d4e-8f90-123456789abc";
 
@@ -341,14 +303,6 @@ mod tests {
         assert_eq!((valid.period_s, valid.observations[0].quality), (3600, Ppm(950_000)));
         let refusal = parse::<CalculateRequest>(calculation(r#","time_period":60"#).as_bytes()).unwrap_err();
         assert_eq!(refusal.to_string(), "time_period: must be a whole number from 3600 to 86400");
-    }
-
-    #[test]
-    fn an_item_of_a_batch_fails_by_itself() {
-        let body = format!(r#"{{"calculations":[{},{{}}]}}"#, calculation(""));
-        let items = parse_items::<CalculateRequest>(body.as_bytes(), "calculations", CALCULATIONS_MAX).unwrap();
-        assert!(items[0].is_ok());
-        assert_eq!(items[1].as_ref().unwrap_err().to_string(), "calculations[1].node_id: is required");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What nodes report of themselves: heartbeats, samples, observation sessions.
 
+pub mod carried;
 pub mod form;
 
 use lucid_model::{

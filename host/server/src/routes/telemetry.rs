@@ -2,10 +2,13 @@ use axum::{
     Json as Answer,
     extract::{Path, State},
 };
-use lucid_service::{NewSample, NewSession, Reported};
+use lucid_model::id::Digest;
+use lucid_service::{Carried, NewSample, NewSession, ReportProof, Reported};
 use lucid_wire::{
-    ErrorBody,
+    ErrorBody, ErrorKind,
     auth::ReportHeaders,
+    report::ClaimedSample,
+    report::carried::{CarriedReport, CarriedReportsRequest, CarriedResultBody, CarriedResultsBody},
     report::{HeartbeatRequest, MetricsRequest, ObservationsBody, ObservationsRequest, ReportBody, SessionVerdictBody},
     schema,
 };
@@ -19,7 +22,7 @@ use crate::{
 };
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(heartbeat)).routes(routes!(metrics)).routes(routes!(observations))
+    OpenApiRouter::new().routes(routes!(heartbeat)).routes(routes!(metrics)).routes(routes!(carried)).routes(routes!(observations))
 }
 
 fn body(reported: &Reported) -> ReportBody {
@@ -62,10 +65,56 @@ async fn metrics(
     json: Json<MetricsRequest>,
 ) -> Result<Answer<ReportBody>, ApiError> {
     let proof = json.report_proof("metrics")?;
-    let sample =
-        |s: &lucid_wire::report::ClaimedSample| NewSample { at: s.at, usage: s.usage, active_sessions: s.active_sessions, uptime_s: s.uptime_s };
-    let samples = json.value.iter().map(sample).collect();
+    let samples = json.value.iter().map(new_sample).collect();
     Ok(Answer(body(&api.service.report(&actor, node_id(&api, &id).await?, proof, samples).await?)))
+}
+
+fn new_sample(claimed: &ClaimedSample) -> NewSample {
+    NewSample { at: claimed.at, usage: claimed.usage, active_sessions: claimed.active_sessions, uptime_s: claimed.uptime_s }
+}
+
+fn carried_by(report: CarriedReport) -> Carried {
+    let body = Digest::of(report.report.as_bytes());
+    let proof = report.signature.map(|s| ReportProof { kind: "metrics", sequence: s.sequence, body, signature: s.signature });
+    Carried { node: report.node, proof, samples: report.samples.iter().map(new_sample).collect() }
+}
+
+/// Samples of many nodes, carried by a gateway.
+///
+/// Up to 1,000 reports, each with what its node signed; each is taken or refused by itself and has a result at its
+/// place. A result with a status of 429 or from 500 on is to be sent again, the others not. 400 if not one report can be
+/// read.
+#[utoipa::path(post, path = "/api/v1/metrics:batch", operation_id = "sendCarriedMetrics", tag = "telemetry", request_body = CarriedReportsRequest,
+    responses((status = 200, body = CarriedResultsBody, description = "One result a report")))]
+async fn carried(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    json: Json<CarriedReportsRequest>,
+) -> Result<Answer<CarriedResultsBody>, ApiError> {
+    let mut refused = Vec::new();
+    let mut reports = Vec::new();
+    for (place, read) in json.value.into_iter().enumerate() {
+        match read {
+            Ok(report) => reports.push((place, carried_by(report))),
+            Err(error) => refused.push((place, error)),
+        }
+    }
+    if reports.is_empty() {
+        let why = refused.into_iter().next().map_or_else(String::new, |(_, error)| error.to_string());
+        return Err(ApiError::new(ErrorKind::BatchInvalid, format!("not one of the reports can be read; the first: {why}")));
+    }
+    let failed = |error: ApiError| CarriedResultBody { report: None, error: Some(error.of_item()) };
+    let mut results: Vec<_> = refused.into_iter().map(|(place, error)| (place, failed(error.into()))).collect();
+    let (places, reports): (Vec<_>, Vec<_>) = reports.into_iter().unzip();
+    let outcomes = api.service.report_carried(&actor, reports).await;
+    results.extend(places.into_iter().zip(outcomes).map(|(place, outcome)| match outcome {
+        Ok(reported) => (place, CarriedResultBody { report: Some(body(&reported)), error: None }),
+        Err(error) => (place, failed(error.into())),
+    }));
+    results.sort_by_key(|(place, _)| *place);
+    let results: Vec<_> = results.into_iter().map(|(_, result)| result).collect();
+    let count = |taken: bool| u32::try_from(results.iter().filter(|r| r.report.is_some() == taken).count()).unwrap_or(u32::MAX);
+    Ok(Answer(CarriedResultsBody { accepted: count(true), rejected: count(false), results }))
 }
 
 /// Observation sessions.

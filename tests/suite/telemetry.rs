@@ -1,0 +1,55 @@
+//! What nodes report, and what somebody carries for them.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ed25519_dalek::Signer as _;
+use lucid_model::{id::Digest, statement};
+use serde_json::{Value, json};
+
+use crate::support::{Lucid, node::TestNode};
+
+/// A report as a gateway carries it.
+fn carried(node: &TestNode, number: u64, sample: &Value) -> Value {
+    let report = sample.to_string();
+    let signature = node.key.sign(&statement::report("metrics", node.id, number, Digest::of(report.as_bytes())));
+    json!({ "node_id": node.id.to_string(), "report": report, "sequence": number, "signature": STANDARD.encode(signature.to_bytes()) })
+}
+
+#[test]
+fn a_gateway_brings_reports_of_many_nodes_and_each_stands_by_itself() {
+    let lucid = Lucid::serve();
+    let mut nodes: Vec<_> = (1..=3).map(|number| TestNode::register(&lucid, "alice", number)).collect();
+    let first: Vec<_> = nodes.iter_mut().map(|node| node.next_sample()).collect();
+    let second: Vec<_> = nodes.iter_mut().map(|node| node.next_sample()).collect();
+    let mut reports: Vec<Value> = nodes.iter().zip(&first).map(|(node, (number, sample))| carried(node, *number, sample)).collect();
+    // The second of the first node in the same batch, one that was changed on its way, one of nobody, one that is no report.
+    reports.push(carried(&nodes[0], second[0].0, &second[0].1));
+    let mut changed = carried(&nodes[1], second[1].0, &second[1].1);
+    changed["report"] = changed["report"].as_str().unwrap().replace("25.5", "99.9").into();
+    reports.push(changed);
+    reports.push(json!({ "node_id": "0192f0c1-2b3c-7d4e-8f90-123456789abc", "report": "{\"cpu_usage\":1}" }));
+    reports.push(json!({ "node_id": nodes[2].id.to_string(), "report": "{\"cpu_usage\":101}" }));
+    let batch = json!({ "reports": reports });
+
+    let gateway = lucid.token("gateway", "super_admin");
+    let (status, answer) = lucid.call("POST", "/api/v1/metrics:batch", Some(&gateway), Some(&batch));
+    assert_eq!((status, &answer["accepted"], &answer["rejected"]), (200, &json!(4), &json!(3)), "{answer}");
+    let errors: Vec<_> = answer["results"].as_array().unwrap().iter().map(|result| result["error"]["status"].as_u64()).collect();
+    assert_eq!(errors, [None, None, None, None, Some(401), Some(404), Some(400)], "{answer}");
+    assert!(answer["results"][6]["error"]["message"].as_str().unwrap().starts_with("reports[6].report: "), "{answer}");
+    for node in &nodes {
+        let seen = lucid.get(&format!("/api/v1/nodes/{}", node.id));
+        assert_eq!((seen["status"].as_str(), &seen["resource_usage"]["cpu_usage"]), (Some("active"), &json!(25.5)), "{seen}");
+    }
+
+    // The same batch again is the same answer, and nothing is stored twice.
+    let (status, again) = lucid.call("POST", "/api/v1/metrics:batch", Some(&gateway), Some(&batch));
+    assert_eq!((status, &again["results"][3]["report"]["repeated"]), (200, &json!(true)), "{again}");
+
+    // Who owns other nodes brings nothing for these; whose reports cannot be read at all has made a mistake.
+    let (status, answer) = lucid.call("POST", "/api/v1/metrics:batch", Some(&lucid.token("bob", "node_operator")), Some(&batch));
+    assert_eq!((status, &answer["results"][0]["error"]["status"]), (200, &json!(403)), "{answer}");
+    let (status, answer) = lucid.call("POST", "/api/v1/metrics:batch", Some(&gateway), Some(&json!({ "reports": [{}] })));
+    assert_eq!((status, answer["error"]["code"].as_str()), (400, Some("LUCID_ERR_5010")), "{answer}");
+    let (status, _) = lucid.call("POST", "/api/v1/metrics:batch", Some(&nodes[0].token), Some(&batch));
+    assert_eq!(status, 403, "a node reports for itself, and signs the request");
+}
