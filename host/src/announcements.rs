@@ -29,15 +29,17 @@ impl Announced {
 
 /// Notifies those who wait, until it is stopped. Who hears nothing looks by itself a little later.
 pub async fn announce(api: Arc<Api>, awaited: Vec<Announced>, stop: CancellationToken) {
-    let (mut here, mut elsewhere) = (api.service.bus().subscribe(), api.elsewhere.subscribe());
+    let mut events = api.feed.listen(None).next;
     loop {
         let heard = tokio::select! {
             () = stop.cancelled() => return,
-            event = here.recv() => event.map(|event| event.kind.type_name()),
-            event = elsewhere.recv() => event.map(|event| event.kind),
+            event = events.recv() => event,
         };
         match heard {
-            Ok(event) => awaited.iter().for_each(|announced| announced.tell(&event)),
+            Ok(event) => {
+                let kind = event.kind();
+                awaited.iter().for_each(|announced| announced.tell(&kind));
+            }
             // One of those that were lost may have been awaited.
             Err(RecvError::Lagged(_)) => awaited.iter().for_each(|announced| announced.notify.notify_one()),
             Err(RecvError::Closed) => return,

@@ -100,8 +100,8 @@ pub async fn compose(config: &Config) -> Result<App> {
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
             .install_recorder()
             .context("cannot install the metrics recorder")?,
+        feed: lucid_server::Feed::new(&stream),
         stream,
-        elsewhere: lucid_server::elsewhere(),
         stopping: CancellationToken::new(),
         environment: environment.name(),
     };

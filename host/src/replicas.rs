@@ -62,8 +62,7 @@ pub async fn hear(coordinator: Arc<dyn Coordinator>, api: Arc<Api>, policies: Ar
         match heard {
             Heard::Message { topic: Topic::Policies, .. } => policies.notify_one(),
             Heard::Message { topic: Topic::Event, origin, payload } => match serde_json::from_slice::<EventBody>(&payload) {
-                // No stream is no error.
-                Ok(body) => drop(api.elsewhere.send(body)),
+                Ok(body) => api.feed.elsewhere(body),
                 Err(error) => tracing::warn!(%error, origin, "an event of another replica cannot be read"),
             },
             Heard::Gap { origin, lost } => {

@@ -83,6 +83,8 @@ impl Tasks {
             metrics::gauge!("lucid_rate_limit_parties").set(u32::try_from(left).map_or(f64::MAX, f64::from));
             Ok::<_, Infallible>(false)
         });
+        let (feed, stop) = (Arc::clone(api), tasks.stop.clone());
+        tasks.spawn("events", async move { feed.feed.follow(feed.service.bus(), stop).await });
         tasks.join_replicas(api, config);
         tasks.work_alone(config);
         let awaited = std::mem::take(&mut tasks.awaited);

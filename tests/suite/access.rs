@@ -80,7 +80,7 @@ impl Walk {
             ("{kind}", "observation-weighted".to_owned()),
             ("{name}", "1.0.0".to_owned()),
         ];
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+        let client = crate::support::http().timeout(Duration::from_secs(10)).build().unwrap();
         Self { lucid, client, records, body, own, foreign }
     }
 

@@ -175,7 +175,7 @@ fn operators_tools_get_what_they_ask_for() {
 #[test]
 fn events_are_streamed_and_end_with_the_service() {
     let mut lucid = Lucid::serve();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::http().build().unwrap();
     let url = format!("{}/api/v1/events?type=node.registered", lucid.base);
     let token = lucid.token("root", "admin");
     let mut stream = crate::support::block_on(async { client.get(url).bearer_auth(token).send().await.unwrap() });

@@ -10,6 +10,7 @@ mod authoring;
 mod bad_input;
 mod coordination;
 mod doctor;
+mod events;
 mod failures;
 mod gateway;
 mod identity;

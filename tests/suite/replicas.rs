@@ -79,7 +79,7 @@ fn what_one_replica_does_the_other_knows_with_redis_and_without() {
     let Some(mut pair) = Pair::start(&[("RAIL", "sandbox"), ("FOUR_EYES", "false"), ("LUCID_LIMITS_PAYOUTS_PER_MIN", "8")]) else { return };
     let (first, second) = (&pair.first, &pair.second);
     let url = format!("{}/api/v1/events", second.base);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::http().build().unwrap();
     let mut stream = block_on(async { client.get(url).bearer_auth(second.token("root", "admin")).send().await.unwrap() });
 
     // A registration, a node's token, a report.

@@ -318,6 +318,13 @@ pub fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap()
 }
 
+/// A client of a test's own.
+pub fn http() -> reqwest::ClientBuilder {
+    // Whoever is first does it for the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
+}
+
 /// One runtime for all tests' requests.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
@@ -334,9 +341,8 @@ pub fn attempt(method: &str, url: &str, token: &str, body: Option<&Value>) -> Op
 fn client() -> &'static reqwest::Client {
     static CLIENT: std::sync::OnceLock<reqwest::Client> = std::sync::OnceLock::new();
     CLIENT.get_or_init(|| {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         // A pooled connection to a process that was killed would fail the next test's request.
-        reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap()
+        http().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap()
     })
 }
 

@@ -2,15 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use lucid_ports::RateLimiter;
 use lucid_service::Service;
-use lucid_wire::event::EventBody;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use crate::Authenticator;
-
-/// Events of other replicas that a slow stream may be behind before it loses the oldest.
-const ELSEWHERE_BUFFERED_MAX: usize = 4_096;
+use crate::{Authenticator, Feed};
 
 /// Limits of a request.
 #[derive(Debug, Clone, Copy)]
@@ -35,17 +30,12 @@ pub struct Api {
     pub metrics: PrometheusHandle,
     /// Names this process's stream of events.
     pub stream: String,
-    /// Events of other replicas, for the streams of this one; made by [`elsewhere`].
-    pub elsewhere: broadcast::Sender<EventBody>,
+    /// Events of this process and of other replicas, for the streams of this one.
+    pub feed: Feed,
     /// Cancelled when the process stops: streams end then, or they would keep it alive.
     pub stopping: CancellationToken,
     /// `sandbox` or `live`: shown by `/health`, so that nobody mistakes one for the other.
     pub environment: &'static str,
-}
-
-/// Where events of other replicas are put.
-pub fn elsewhere() -> broadcast::Sender<EventBody> {
-    broadcast::Sender::new(ELSEWHERE_BUFFERED_MAX)
 }
 
 /// How routes hold it.

@@ -8,6 +8,7 @@ mod client;
 mod errors;
 mod etag;
 mod extract;
+mod feed;
 mod gatekeeper;
 mod idempotency;
 mod limits;
@@ -15,6 +16,7 @@ mod openapi;
 mod routes;
 mod serve;
 
-pub use api::{Api, ApiLimits, elsewhere};
+pub use api::{Api, ApiLimits};
 pub use authenticate::{Authenticator, KeyringSettings, RoleMap, RoleMapError, SECRET_BYTES_MIN, TokenError, TokenSettings, issue_token};
+pub use feed::{Feed, Listening, Told};
 pub use serve::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, TlsFiles, serve};

@@ -4,6 +4,7 @@ mod aliases;
 mod audit;
 mod docs;
 mod enrolments;
+mod events;
 mod identity;
 mod keys;
 mod nodes;
@@ -47,7 +48,7 @@ pub fn pages() -> Router<Shared> {
 
 /// What never ends, and therefore has no time limit.
 pub fn streams() -> OpenApiRouter<Shared> {
-    operations::streams()
+    events::routes()
 }
 
 /// What is not here.

@@ -82,7 +82,7 @@ fn a_url_has_a_limit_that_the_answer_names() {
 #[test]
 fn http2_without_tls_has_the_same_answers_and_limits() {
     let lucid = Lucid::serve();
-    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).http2_prior_knowledge().build().unwrap();
+    let client = crate::support::http().tls_certs_only([]).http2_prior_knowledge().build().unwrap();
     let get = |path: &str, header: Option<String>| {
         let mut request = client.get(format!("{}{path}", lucid.base));
         if let Some(value) = header {

@@ -1,36 +1,16 @@
-//! What an operator's tools ask for: health, metrics, the API's document, events as they happen.
-
-use std::{convert::Infallible, time::Duration};
+//! What an operator's tools ask for: health and metrics.
 
 use axum::{
     Json as Answer, Router,
     extract::State,
     http::{StatusCode, header},
-    response::{
-        Html, IntoResponse, Response,
-        sse::{Event as SseEvent, KeepAlive, Sse},
-    },
+    response::{Html, IntoResponse, Response},
     routing::get,
 };
-use futures::{Stream, stream};
-use lucid_model::event::Event;
-use lucid_service::Actor;
-use lucid_wire::{
-    event::EventBody,
-    health::{Check, HealthBody},
-    schema,
-};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use lucid_wire::health::{Check, HealthBody};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    api::{Api, Shared},
-    errors::ApiError,
-    extract::{Caller, Params},
-};
-
-/// How often a silent stream says that it is still there.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+use crate::api::{Api, Shared};
 
 const DASHBOARD: &str = include_str!("../../web/dashboard.html");
 
@@ -41,10 +21,6 @@ pub fn page() -> Router<Shared> {
 
 pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(live)).routes(routes!(started)).routes(routes!(ready)).routes(routes!(health)).routes(routes!(metrics))
-}
-
-pub fn streams() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(events))
 }
 
 async fn checks(api: &Api) -> Vec<Check> {
@@ -122,63 +98,6 @@ async fn metrics(State(api): State<Shared>) -> Response {
         }
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.metrics.render()).into_response()
-}
-
-/// Events as they happen.
-///
-/// Server-sent events: `id`, the kind as `event`, and the envelope as JSON in `data`. A caller without rights over the fleet
-/// sees those of its own nodes. A silent stream says every 15 s that it is still there.
-#[utoipa::path(get, path = "/api/v1/events", operation_id = "streamEvents", tag = "events",
-    params(("type" = Option<String>, Query, description = "Only events whose type begins so: `score` takes `score.computed`")),
-    responses((status = 200, body = schema::EventStream, content_type = "text/event-stream", description = "The stream; it does not end by itself")))]
-async fn events(
-    State(api): State<Shared>,
-    Caller(actor): Caller,
-    params: Params,
-) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
-    let prefix = params.get("type").unwrap_or_default().to_owned();
-    let listener = Listener { events: api.service.bus().subscribe(), elsewhere: api.elsewhere.subscribe(), api, actor, prefix };
-    let told = stream::unfold(listener, |mut listener| async move { listener.next().await.map(|event| (Ok(event), listener)) });
-    Ok(Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
-}
-
-struct Listener {
-    events: Receiver<Event>,
-    elsewhere: Receiver<EventBody>,
-    api: Shared,
-    actor: Actor,
-    prefix: String,
-}
-
-impl Listener {
-    async fn next(&mut self) -> Option<SseEvent> {
-        loop {
-            let next = tokio::select! {
-                next = self.events.recv() => next.map(|event| EventBody::new(&event, &self.api.stream)),
-                next = self.elsewhere.recv() => next,
-                () = self.api.stopping.cancelled() => return None,
-            };
-            let body = match next {
-                Ok(body) => body,
-                // Too slow: the oldest are lost, and the gap in the numbers says so.
-                Err(RecvError::Lagged(_)) => continue,
-                Err(RecvError::Closed) => return None,
-            };
-            if body.kind.starts_with(&self.prefix) && self.may_see(&body).await {
-                return SseEvent::default().id(&body.id).event(&body.kind).json_data(&body).ok();
-            }
-        }
-    }
-
-    async fn may_see(&self, body: &EventBody) -> bool {
-        if self.actor.sees_all() {
-            return true;
-        }
-        match body.data.get("node_id").and_then(|id| id.as_str()).and_then(|id| id.parse().ok()) {
-            Some(node) => self.api.service.node(&self.actor, node).await.is_ok(),
-            None => false,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,135 @@
+//! Events as they happen.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    extract::State,
+    http::HeaderMap,
+    response::sse::{Event as SseEvent, KeepAlive, Sse},
+};
+use futures::{Stream, stream};
+use lucid_model::id::NodeId;
+use lucid_service::Actor;
+use lucid_wire::{ErrorBody, schema};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    Told,
+    api::Shared,
+    errors::ApiError,
+    extract::{Caller, Params},
+};
+
+/// How often a silent stream says that it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Nodes of which a stream remembers whether its reader may see them.
+const NODES_REMEMBERED_MAX: usize = 10_000;
+/// The type of what says that events are lost.
+const GAP: &str = "stream.gap";
+
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(events))
+}
+
+/// Events as they happen.
+///
+/// Server-sent events: `id`, the kind as `event`, and the envelope as JSON in `data`. A caller without rights over the fleet
+/// sees those of its own nodes. A silent stream says every 15 s that it is still there. With `Last-Event-ID`, as browsers send it
+/// when they connect again, a stream goes on after that event; if it is not among the last 4,096 of this process, or a
+/// reader is too slow, `stream.gap` says that events are lost.
+#[utoipa::path(get, path = "/api/v1/events", operation_id = "streamEvents", tag = "events",
+    params(("type" = Option<String>, Query, description = "Only events whose type begins with one of these, with commas between: `score,payout.completed`"),
+        ("node_id" = Option<schema::Id>, Query, description = "Only events about this node"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen")),
+    responses((status = 200, body = schema::EventStream, content_type = "text/event-stream", description = "The stream; it does not end by itself"),
+        (status = 400, body = ErrorBody, description = "A parameter is wrong")))]
+async fn events(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
+    let kinds = params.get("type").map(|types| types.split(',').map(|kind| kind.trim().to_owned()).collect()).unwrap_or_default();
+    let node = params.parsed("node_id", |text| text.parse::<NodeId>().ok(), "must be a UUID")?;
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    let listening = api.feed.listen(last);
+    let gap = listening.missed.is_none();
+    let missed = listening.missed.unwrap_or_default().into();
+    let listener = Listener { gap, missed, next: listening.next, api, actor, kinds, node, seen: HashMap::new() };
+    let told = stream::unfold(listener, |mut listener| async move { listener.next().await.map(|event| (Ok(event), listener)) });
+    Ok(Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+struct Listener {
+    /// Whether it is to be said that events are lost.
+    gap: bool,
+    missed: VecDeque<Arc<Told>>,
+    next: Receiver<Arc<Told>>,
+    api: Shared,
+    actor: Actor,
+    kinds: Vec<String>,
+    node: Option<NodeId>,
+    /// Whose nodes were looked up: a node never changes its owner.
+    seen: HashMap<NodeId, bool>,
+}
+
+impl Listener {
+    async fn next(&mut self) -> Option<SseEvent> {
+        loop {
+            if std::mem::take(&mut self.gap) {
+                return Some(SseEvent::default().event(GAP).data(format!("{{\"type\":\"{GAP}\"}}")));
+            }
+            let told = match self.missed.pop_front() {
+                Some(told) => told,
+                None => {
+                    let next = tokio::select! {
+                        next = self.next.recv() => next,
+                        () = self.api.stopping.cancelled() => return None,
+                    };
+                    match next {
+                        Ok(told) => told,
+                        Err(RecvError::Lagged(_)) => {
+                            self.gap = true;
+                            continue;
+                        }
+                        Err(RecvError::Closed) => return None,
+                    }
+                }
+            };
+            if self.wants(&told).await {
+                let body = told.body();
+                return Some(SseEvent::default().id(&body.id).event(&body.kind).data(told.json()));
+            }
+        }
+    }
+
+    async fn wants(&mut self, told: &Told) -> bool {
+        let kind = told.kind();
+        if !self.kinds.is_empty() && !self.kinds.iter().any(|wanted| kind.starts_with(wanted.as_str())) {
+            return false;
+        }
+        let about = || told.body().data.get("node_id").and_then(|id| id.as_str()).and_then(|id| id.parse::<NodeId>().ok());
+        if self.node.is_some() && about() != self.node {
+            return false;
+        }
+        if self.actor.sees_all() {
+            return true;
+        }
+        let Some(node) = about() else { return false };
+        if let Some(seen) = self.seen.get(&node) {
+            return *seen;
+        }
+        let seen = self.api.service.node(&self.actor, node).await.is_ok();
+        if self.seen.len() >= NODES_REMEMBERED_MAX {
+            self.seen.clear();
+        }
+        self.seen.insert(node, seen);
+        seen
+    }
+}
