@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use lucid_model::{
     id::Digest,
-    policy::{Activation, Bundle, ParamValues, PolicyKind, Revision, Scope, SignatureError, Signers},
+    policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyProfile, Revision, Scope, SignatureError, Signers},
 };
 use lucid_ports::{GateReport, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
 
@@ -59,7 +59,7 @@ pub use self::{
     loaded::{EXPLAINED_ROWS_MAX, LoadedPolicy, ROWS_MAX},
     manifest::{Limits, Manifest, NotAManifest, abi_of, is_kebab},
     signatures::write as signatures_text,
-    workbench::{FactRead, Surface},
+    workbench::Surface,
 };
 
 /// Runs policies in this process.
@@ -139,6 +139,17 @@ impl PolicyRuntime for PolicyEngine {
 
     fn signers(&self, bundle: &Bundle) -> Result<Signers, SignatureError> {
         self.programs.host.config.trust.judge(bundle)
+    }
+
+    async fn profile(&self, stored: Arc<StoredBundle>) -> Result<PolicyProfile, PublishError> {
+        let (wanted, programs) = (stored.version.policy.clone(), Arc::clone(&self.programs));
+        let read = move || {
+            let policy = registry::load_version(&programs, stored.version.kind, &stored, &ParamValues::new())?;
+            Ok(policy.profile(&stored.bundle))
+        };
+        let _turn = self.gates.acquire().await;
+        let profile = threads::run_apart("policy-load", self.stack_bytes_max(), read).await;
+        profile.map_err(|detail| PublishError { policy: wanted, detail })?
     }
 
     async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError> {

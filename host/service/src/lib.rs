@@ -52,7 +52,7 @@ pub use node_alerts::{NodeAlert, NodeAlerts};
 pub use nodes::{ConfigChange, Expected, NewSuspension, NodePatch, NodeView};
 pub use observations::{JudgedSession, NewSession};
 pub use payer::PAYER;
-pub use policies::{ActivationRequest, NamedActivation, Staged, Start, VersionFilter, VersionStanding};
+pub use policies::{ActivationRequest, Comparison, NamedActivation, Staged, Start, VersionFilter, VersionStanding};
 pub use pools::{NewPool, PoolConfigChange, PoolPatch};
 pub use queries::{FleetUsage, NodeUsage};
 pub use registration::NewNode;
