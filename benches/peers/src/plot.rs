@@ -36,7 +36,11 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, Shift>, tables: &[(usize, Vec<Figure>
 
 fn bars(panel: &DrawingArea<SVGBackend<'_>, Shift>, nodes: usize, figures: &[Figure]) -> Drawn {
     let most = figures.iter().map(|figure| figure.ratio).fold(1.0, f64::max);
-    let caption = if nodes == 1 { "One node in a call".to_owned() } else { format!("{nodes} nodes in a call") };
+    let caption = if nodes == 1 {
+        "One node in a call: Lucid makes a fresh instance for it, the others reuse theirs".to_owned()
+    } else {
+        format!("{nodes} nodes in a call")
+    };
     let mut chart = ChartBuilder::on(panel)
         .caption(caption, (FONT, 16))
         .margin(8)
