@@ -5,6 +5,10 @@ use lucid_model::policy::{PolicyDifferences, PolicyProfile, PolicyRef, PolicyVer
 use super::VersionStanding;
 use crate::{Service, ServiceError};
 
+/// What versions said of themselves that is remembered: a version is what it was when it came, and to load one takes the whole
+/// component and a turn among those who check bundles, which not everybody who may read should have for every question.
+const PROFILES_MAX: usize = 256;
+
 /// Two versions, and how they differ.
 #[derive(Debug, Clone)]
 pub struct Comparison {
@@ -28,7 +32,7 @@ impl Service {
             None => self.in_force(after).await?,
         };
         let (before, after) = (self.profile(&before.version).await?, self.profile(after).await?);
-        Ok(Comparison { differences: before.differences(&after), before: before.policy, after: after.policy })
+        Ok(Comparison { differences: before.differences(&after), before: before.policy.clone(), after: after.policy.clone() })
     }
 
     async fn in_force(&self, like: &PolicyVersion) -> Result<VersionStanding, ServiceError> {
@@ -40,8 +44,19 @@ impl Service {
         self.policy_version(like.kind, &policy.name, &policy.version.to_string()).await
     }
 
-    async fn profile(&self, version: &PolicyVersion) -> Result<PolicyProfile, ServiceError> {
-        let stored = self.store().bundle(version.policy.digest).await?.ok_or(ServiceError::no("policy version"))?;
-        self.ports.policies.profile(Arc::new(stored)).await.map_err(ServiceError::NotLoadable)
+    async fn profile(&self, version: &PolicyVersion) -> Result<Arc<PolicyProfile>, ServiceError> {
+        let digest = version.policy.digest;
+        let known = self.profiles.lock().iter().find(|known| known.policy.digest == digest).cloned();
+        if let Some(profile) = known {
+            return Ok(profile);
+        }
+        let stored = self.store().bundle(digest).await?.ok_or(ServiceError::no("policy version"))?;
+        let profile = Arc::new(self.ports.policies.profile(Arc::new(stored)).await.map_err(ServiceError::NotLoadable)?);
+        let mut profiles = self.profiles.lock();
+        if profiles.len() == PROFILES_MAX {
+            profiles.pop_front();
+        }
+        profiles.push_back(Arc::clone(&profile));
+        Ok(profile)
     }
 }
