@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help run test test-deep perf bench plugins lint image fuzz
+.PHONY: help run test test-deep perf bench bench-peers plugins lint image fuzz
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -15,6 +15,7 @@ lint: ## formatting, lints, frozen interfaces
 	cargo fmt --check
 	cd wit/v1 && sha256sum --quiet --check SHA256SUMS
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cd benches/peers && cargo fmt --check
 
 test: lint ## everything that is checked on every change
 	scripts/test-servers.sh
@@ -34,20 +35,23 @@ test-deep: ## what takes longer: many kills, many requests, the perf floors
 
 TARGET ?= component
 SECONDS ?= 60
-fuzz: ## mutate what nobody vouches for; TARGET=manifest|component|golden|answer SECONDS=60
+fuzz: ## mutate what nobody vouches for; TARGET=manifest|component|golden|archive|answer SECONDS=60
 	FUZZ_SECONDS=$(SECONDS) cargo test --locked -p lucid-engine --test engine untrusted::$(TARGET) -- --exact --nocapture
 
 perf: ## a 30 s run against the floors: registrations, PoOT, collection; exit 1 below them
 	cargo build --locked --release --bin lucid --example perf
 	./target/release/examples/perf ./target/release/lucid
 
-bench: ## measure: policies against plain Rust and CEL, the API against bare axum and the disk, swaps, copies, MongoDB against its driver
+bench: ## measure: policies against plain Rust, the API against bare axum and the disk, swaps, copies, MongoDB against its driver
 	cargo bench --locked
 	cargo build --locked --release --bin lucid --example api --example swap --example store_copy --example mongo
 	./target/release/examples/api ./target/release/lucid
 	./target/release/examples/swap ./target/release/lucid
 	./target/release/examples/store_copy
 	./target/release/examples/mongo ./target/release/lucid
+
+bench-peers: ## measure: the default policy's formula in plain Rust, Lucid, LuaJIT, CEL, Rhai and Rego; writes docs/peers.svg and docs/peers.json
+	cargo run --locked --release --manifest-path benches/peers/Cargo.toml
 
 plugins: ## rebuild the policies from source into policies/
 	scripts/build-plugins.sh

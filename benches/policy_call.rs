@@ -1,10 +1,9 @@
 //! What a call of a policy costs: gathering columns from a frame, a fresh instance, the call, the checked answer.
-//! Beside it the same formula in plain Rust and in CEL.
+//! Beside it the same formula in plain Rust; in other engines it is measured by `peers`.
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark that cannot be set up stops and says why")]
 
 use std::{hint::black_box, path::Path, sync::Arc};
 
-use cel::{Context, Env, Program};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lucid_engine::{EngineConfig, LoadedPolicy, PolicyEngine, read_bundle};
 use lucid_model::{
@@ -36,14 +35,6 @@ fn native(facts: &[i64; 8]) -> u32 {
         + weighted(100_000, share(network, 1_000_000_000));
     u32::try_from(sum).unwrap_or(u32::MAX)
 }
-
-const CEL: &str = "
-    400000 * (observed >= period ? 1000000 : observed * 1000000 / period) / 1000000
-    + 200000 * quality / 1000000
-    + 200000 * uptime / 1000000
-    + 100000 * ((cpu + memory + disk) / 3 <= 800000 ? 1000000 : (1000000 - (cpu + memory + disk) / 3) * 1000000 / 200000) / 1000000
-    + 100000 * (network >= 1000000000 ? 1000000 : network * 1000000 / 1000000000) / 1000000";
-const CEL_VARIABLES: [&str; 8] = ["observed", "period", "quality", "uptime", "cpu", "memory", "disk", "network"];
 
 /// One chunk of any size, which a real frame would cut.
 fn chunk(nodes: u32) -> FrameChunk {
@@ -122,33 +113,18 @@ fn native_columns(chunk: &FrameChunk, facts: &[Fact]) -> Vec<Ppm> {
     values.map(|(((((((a, b), c), d), e), f), g), h)| Ppm(native(&[*a, *b, *c, *d, *e, *f, *g, *h]))).collect()
 }
 
-fn with_cel(program: &Program, env: &Arc<Env>, facts: &[i64; 8]) -> i64 {
-    let mut context = Context::with_env(Arc::clone(env));
-    for (name, value) in CEL_VARIABLES.into_iter().zip(facts) {
-        context.add_variable_from_value(name, *value);
-    }
-    match program.execute(&context) {
-        Ok(cel::Value::Int(value)) => value,
-        other => unreachable!("{other:?}"),
-    }
-}
-
 fn calls(criterion: &mut Criterion) {
     let cache = tempfile::tempdir().expect("a directory");
     let policy = policy(cache.path());
-    let env = Arc::new(Env::stdlib());
-    let program = env.compile(CEL).expect("the formula");
     for nodes in [1, 1_000, 10_000] {
         let chunk = chunk(nodes);
         let rows = rows(&policy, &chunk);
         let expected: Vec<_> = rows.iter().map(|row| Ppm(native(row))).collect();
         assert_eq!(score(&policy, &chunk), expected, "the formulas are the same");
-        assert!(rows.iter().zip(&expected).all(|(row, ppm)| with_cel(&program, &env, row) == i64::from(ppm.0)), "the formulas are the same");
         let mut group = criterion.benchmark_group(format!("policy_call/{nodes}"));
         group.throughput(Throughput::Elements(nodes.into()));
         group.bench_function("wasm", |bencher| bencher.iter(|| score(&policy, black_box(&chunk))));
         group.bench_function("native", |bencher| bencher.iter(|| native_columns(black_box(&chunk), &policy.identity().facts)));
-        group.bench_function("cel", |bencher| bencher.iter(|| black_box(&rows).iter().map(|row| with_cel(&program, &env, row)).sum::<i64>()));
         group.throughput(Throughput::Elements(2 * u64::from(nodes)));
         group.bench_function("wasm on two cores", |bencher| bencher.iter_custom(|calls| on_two_cores(&policy, &chunk, calls)));
         group.finish();

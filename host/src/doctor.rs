@@ -5,6 +5,7 @@ mod finding;
 mod machine;
 mod mongo;
 mod neighbours;
+mod policies;
 mod redis;
 mod store;
 
@@ -30,7 +31,7 @@ pub async fn examine(flags: &Flags) -> Vec<Finding> {
             return vec![Finding::fail("configuration", problem, "mend the setting that is named; nothing else was looked at")];
         }
     };
-    let mut findings = vec![configuration(&config), machine::open_files(&config)];
+    let mut findings = vec![configuration(&config), policies::trusted(&config), machine::open_files(&config)];
     let mut clocks = Clocks::default();
     if config.store.url.starts_with("mongodb") {
         findings.extend(mongo::examine(&config, &mut clocks).await);

@@ -40,6 +40,21 @@ pub fn list(policies: &Policies) -> Result<TrustList, ConfigError> {
     Ok(TrustList { keys, required: policies.require_signed, built_in: builtin::manifest_digests() })
 }
 
+/// How many keys stand where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// In the configuration itself.
+    pub configured: usize,
+    /// In the file beside it.
+    pub in_file: usize,
+}
+
+/// Where the keys of the list come from.
+pub fn count(policies: &Policies) -> Result<Counted, ConfigError> {
+    let (all, configured) = (list(policies)?.keys.len(), policies.trusted_keys.len());
+    Ok(Counted { configured, in_file: all.saturating_sub(configured) })
+}
+
 /// The names and keys of a file.
 fn read(file: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     let wrong = |problem: String| ConfigError(format!("policies.trusted_keys_file {}: {problem}", file.display()));

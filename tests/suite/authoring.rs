@@ -109,6 +109,11 @@ fn a_bundle_is_looked_at_and_compared() {
     let (code, out, _) = policy(dir.path(), &["diff", &built_in("observation-weighted"), &built_in("observation-only")]);
     assert_eq!(code, Some(1));
     assert!(out.contains("param uptime-weight") && out.contains("reads uptime-ppm of a node") && out.contains("multipliers[0]"), "{out}");
+    let (code, out, _) = policy(dir.path(), &["diff", &built_in("observation-only"), &built_in("observation-weighted"), "--output", "json"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, told["manifest"][0]["field"].as_str(), told["component"]["before"]["bytes"].is_u64()), (Some(1), Some("name"), true), "{out}");
+    let new = |what: &Value| what.as_array().unwrap().iter().any(|one| one["name"] == "uptime-weight" && one.get("before").is_none());
+    assert!(new(&told["params"]) && told["facts"]["added"].to_string().contains("uptime-ppm") && told["answers"][0]["before"].is_string(), "{out}");
     let out = done(dir.path(), &["bench", &built_in("observation-only"), "--output", "json"]);
     let figures: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(figures["calls"].as_array().unwrap().len(), 4, "{out}");

@@ -2,12 +2,22 @@
 
 use std::path::Path;
 
+use ed25519_dalek::Signer as _;
+use lucid_model::{
+    node::PublicKey,
+    policy::{BundleSignature, KeyId},
+};
 use serde_json::{Value, json};
 
-use crate::support::{Lucid, Process, SECRET, mongo::MongoServer, redis::RedisServer};
+use crate::support::{
+    Lucid, Process, SECRET,
+    bundle::{as_json, other_version},
+    mongo::MongoServer,
+    redis::RedisServer,
+};
 
 /// Exit code and findings.
-fn doctor(data: &Path, settings: &[(&str, &str)]) -> (Option<i32>, Vec<Value>) {
+pub fn doctor(data: &Path, settings: &[(&str, &str)]) -> (Option<i32>, Vec<Value>) {
     let mut environment = vec![("JWT_SECRET", SECRET), ("RAIL", "sandbox")];
     environment.extend_from_slice(settings);
     let (code, out) = Process::start(&["doctor", "--data", data.to_str().unwrap(), "--output", "json"], &environment, false).output();
@@ -15,7 +25,7 @@ fn doctor(data: &Path, settings: &[(&str, &str)]) -> (Option<i32>, Vec<Value>) {
     (code, document["findings"].as_array().unwrap().clone())
 }
 
-fn finding<'a>(findings: &'a [Value], check: &str) -> &'a Value {
+pub fn finding<'a>(findings: &'a [Value], check: &str) -> &'a Value {
     findings.iter().find(|f| f["check"] == check).unwrap_or_else(|| panic!("no {check} in {findings:?}"))
 }
 
@@ -29,13 +39,67 @@ fn a_store_in_use_is_examined_beside_its_service() {
     let before = lucid.get("/api/v1/audit")["pagination"]["total"].clone();
     let (code, findings) = doctor(&lucid.data(), &[]);
     assert_eq!(code, Some(0), "{findings:?}");
-    for check in ["configuration", "store", "integrity", "stamp", "policies", "redis", "payment service", "gateway"] {
+    for check in ["configuration", "store", "integrity", "stamp", "policies", "bundles", "signatures", "redis", "payment service", "gateway"] {
         assert_eq!(level(&findings, check), "ok", "{findings:?}");
     }
     assert_eq!(findings.iter().filter(|f| f["check"] == "integrity").count(), 2, "both files");
     assert_eq!(lucid.get("/api/v1/audit")["pagination"]["total"], before, "nothing is written");
     assert_eq!(lucid.process.stop(), Some(0));
     assert_eq!(doctor(&lucid.data(), &[]).0, Some(0), "and after it");
+}
+
+#[test]
+fn the_trust_list_is_named_and_so_is_what_nobody_on_it_has_signed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keys.toml");
+    let key = |seed: u8| ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
+    std::fs::write(&file, format!("[trusted_keys]\nalice = \"{}\"\n", hex::encode(key(1).verifying_key().to_bytes()))).unwrap();
+    let bob = json!({ "bob": hex::encode(key(2).verifying_key().to_bytes()) }).to_string();
+    let settings = [("LUCID_POLICIES_TRUSTED_KEYS_FILE", file.to_str().unwrap()), ("LUCID_POLICIES_TRUSTED_KEYS", &bob)];
+    let (_, findings) = doctor(dir.path(), &settings);
+    let found = finding(&findings, "trust list")["found"].as_str().unwrap();
+    assert_eq!(level(&findings, "trust list"), "ok", "{found}");
+    assert!(found.starts_with("2 keys trusted: 1 in the configuration, 1 in ") && found.contains("keys.toml"), "{found}");
+    let (code, findings) = doctor(dir.path(), &[]);
+    assert_eq!((code, level(&findings, "trust list")), (Some(0), "warn"), "signatures are asked for and nobody is trusted: {findings:?}");
+    assert!(finding(&findings, "trust list")["found"].as_str().unwrap().contains("REQUIRE_SIGNED is on"), "{findings:?}");
+    let (_, findings) = doctor(dir.path(), &[("REQUIRE_SIGNED", "false"), settings[0]]);
+    assert_eq!(level(&findings, "trust list"), "warn", "{findings:?}");
+
+    // Active by alice's signature; then alice is off the list.
+    let required = [("RAIL", "sandbox"), ("REQUIRE_SIGNED", "true"), settings[0]];
+    let lucid = Lucid::serve_with(&required);
+    let mut bundle = other_version("observation-only", "1.1.0");
+    let id = KeyId::of(PublicKey(key(1).verifying_key().to_bytes()));
+    bundle.add_signatures(&[BundleSignature { key: id, signature: key(1).sign(&bundle.statement()).to_bytes() }]);
+    let admin = lucid.token("root", "admin");
+    assert_eq!(lucid.call("POST", "/api/v1/policies", Some(&admin), Some(&as_json(&bundle))).0, 201);
+    let path = "/api/v1/policies/scoring/observation-only/1.1.0/activate";
+    assert_eq!(lucid.call("POST", path, Some(&admin), Some(&json!({}))).0, 200);
+    let (code, findings) = doctor(&lucid.data(), &settings);
+    assert_eq!((code, level(&findings, "signatures")), (Some(0), "ok"), "{findings:?}");
+    let (code, findings) = doctor(&lucid.data(), &[settings[1]]);
+    let found = finding(&findings, "signatures")["found"].as_str().unwrap();
+    assert_eq!((code, level(&findings, "signatures")), (Some(1), "fail"), "{found}");
+    assert!(found.contains("observation-only@1.1.0 (scoring, default)") && found.contains(&id.to_string()) && found.contains("bob"), "{found}");
+    let (code, findings) = doctor(&lucid.data(), &[("REQUIRE_SIGNED", "false"), settings[1]]);
+    assert_eq!((code, level(&findings, "signatures")), (Some(0), "ok"), "no signature is asked for: {findings:?}");
+}
+
+#[test]
+fn a_half_copied_store_is_named_with_the_command_that_goes_on() {
+    let mut lucid = Lucid::serve();
+    assert_eq!(lucid.process.stop(), Some(0));
+    // As a copy leaves it that is stopped before its first record.
+    let mark = json!({ "v": 1, "from": "mongodb://db1/lucid", "kinds": {} }).to_string();
+    let store = rusqlite::Connection::open(lucid.data().join("core.db")).unwrap();
+    store.execute("INSERT INTO copying (one, doc) VALUES (1, ?)", [mark]).unwrap();
+    drop(store);
+    let (code, findings) = doctor(&lucid.data(), &[]);
+    assert_eq!((code, level(&findings, "copy"), level(&findings, "integrity")), (Some(1), "fail", "ok"), "{findings:?}");
+    let todo = finding(&findings, "copy")["todo"].as_str().unwrap();
+    assert!(todo.contains(&format!("`lucid store copy mongodb://db1/lucid sqlite://{}`", lucid.data().display())), "{todo}");
+    assert!(findings.iter().all(|found| found["check"] != "policies"), "what is missing says nothing: {findings:?}");
 }
 
 #[test]

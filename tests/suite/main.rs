@@ -22,6 +22,7 @@ mod memory;
 mod openapi;
 mod payers;
 mod policies;
+mod policy_diff;
 mod policy_life;
 mod rails;
 mod rates;

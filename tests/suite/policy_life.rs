@@ -3,23 +3,18 @@
 use std::{fs, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use lucid_model::id::Digest;
 use serde_json::{Value, json};
 
-use crate::support::{Lucid, copy_dir, eventually, root};
+use crate::support::{
+    Lucid,
+    bundle::{as_json, other_version},
+    copy_dir, eventually, root,
+};
 
 const BY_HAND: &[(&str, &str)] = &[("RAIL", "sandbox"), ("FOUR_EYES", "true"), ("REQUIRE_SIGNED", "false")];
 
-/// A bundle of the repository as another version. Its component is another one, too: a section that says nothing is added.
 fn bundle(name: &str, version: &str) -> Value {
-    let dir = root().join("policies").join(name).join("1.0.0");
-    let mut component = fs::read(dir.join("policy.wasm")).unwrap();
-    let was = Digest::of(&component).to_string();
-    component.extend([0, u8::try_from(version.len() + 1).unwrap(), u8::try_from(version.len()).unwrap()]);
-    component.extend(version.as_bytes());
-    let manifest = fs::read_to_string(dir.join("policy.toml")).unwrap();
-    let manifest = manifest.replace("version = \"1.0.0\"", &format!("version = \"{version}\"")).replace(&was, &Digest::of(&component).to_string());
-    json!({ "manifest": manifest, "component": STANDARD.encode(&component) })
+    as_json(&other_version(name, version))
 }
 
 struct Operator<'l> {

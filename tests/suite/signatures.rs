@@ -12,7 +12,11 @@ use lucid_model::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Lucid, Process, copy_dir, eventually, root};
+use crate::support::{
+    Lucid, Process,
+    bundle::{as_json, other_version},
+    copy_dir, eventually, root,
+};
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
@@ -22,17 +26,6 @@ fn public(seed: u8) -> String {
     hex::encode(key(seed).verifying_key().to_bytes())
 }
 
-/// A built-in policy under another version, which nobody compiled in.
-fn other_version(name: &str, version: &str) -> Bundle {
-    let mut bundle = lucid_engine::read_bundle(&root().join("policies").join(name).join("1.0.0")).unwrap();
-    bundle.manifest = bundle.manifest.replace("version = \"1.0.0\"", &format!("version = \"{version}\""));
-    // A component of its own, as another version has: a custom section changes nothing but the digest.
-    let before = lucid_model::id::Digest::of(&bundle.component).to_string();
-    bundle.component.extend([0, 2, 1, version.as_bytes()[0]]);
-    bundle.manifest = bundle.manifest.replace(&before, &lucid_model::id::Digest::of(&bundle.component).to_string());
-    bundle
-}
-
 fn sign(bundle: &mut Bundle, seed: u8) {
     let id = KeyId::of(PublicKey(key(seed).verifying_key().to_bytes()));
     let signature = key(seed).sign(&bundle.statement()).to_bytes();
@@ -40,8 +33,7 @@ fn sign(bundle: &mut Bundle, seed: u8) {
 }
 
 fn upload(lucid: &Lucid, bundle: &Bundle) -> (u16, Value) {
-    let body = serde_json::to_value(lucid_wire::policy::UploadPolicyRequest::from(bundle)).unwrap();
-    lucid.call("POST", "/api/v1/policies", Some(&lucid.token("author", "policy-author")), Some(&body))
+    lucid.call("POST", "/api/v1/policies", Some(&lucid.token("author", "policy-author")), Some(&as_json(bundle)))
 }
 
 fn signed_by(lucid: &Lucid, version: &str) -> Value {

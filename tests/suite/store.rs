@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::doctor::{doctor, finding};
 use crate::support::{Lucid, Process, SHORT, SandboxProcess, eventually, mongo::MongoServer, node::TestNode};
 
 fn sqlite(dir: &Path) -> String {
@@ -101,6 +102,10 @@ fn a_service_goes_on_in_the_store_that_its_own_was_copied_into() {
     );
     refused.wait_for(|line| line.contains("is not finished").then_some(()));
     assert_eq!(refused.output_code(), Some(2));
+    let (code, findings) = doctor(&data, &[("MONGODB_URI", &to)]);
+    let told = finding(&findings, "copy");
+    assert_eq!((code, told["level"].as_str()), (Some(1), Some("fail")), "{findings:?}");
+    assert!(told["todo"].as_str().unwrap().contains(&format!("lucid store copy {} mongodb://", from.trim_end_matches('/'))), "{told}");
     let (code, report) = copy(&[&from, &to]);
     assert_eq!((code, &report["equal"], &report["resumed"]), (Some(0), &json!(true), &json!(true)), "{report}");
     let (code, report) = copy(&["--verify-only", &from, &to]);

@@ -1,5 +1,6 @@
 //! Starts the real binary, talks to it over real HTTP, and takes it down again.
 
+pub mod bundle;
 pub mod gateway;
 pub mod mongo;
 pub mod node;

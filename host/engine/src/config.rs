@@ -13,6 +13,8 @@ pub struct EngineConfig {
     pub queued_calls_max: usize,
     /// Calls of one policy that may wait for its share of the threads.
     pub queued_calls_per_policy_max: usize,
+    /// Bundles that are compiled and tried at a time, each on one thread; the others wait.
+    pub gates_max: usize,
     /// Longest a call may take.
     pub deadline: Duration,
     /// Most linear memory a policy may promise itself.
@@ -45,6 +47,7 @@ impl EngineConfig {
             guest_threads: std::thread::available_parallelism().map_or(1, usize::from),
             queued_calls_max: 4_096,
             queued_calls_per_policy_max: 1_024,
+            gates_max: std::thread::available_parallelism().map_or(GATES_MIN, usize::from).clamp(GATES_MIN, GATES_MOST),
             deadline: Duration::from_secs(2),
             memory_bytes_max: 64 * MIB,
             resident_bytes: 2 * MIB,
@@ -60,4 +63,8 @@ impl EngineConfig {
     }
 }
 
+/// Two, so that one that compiles slowly holds nobody up.
+const GATES_MIN: usize = 2;
+/// A compilation takes a core, and many times the memory of its component.
+const GATES_MOST: usize = 4;
 const MIB: usize = 1024 * 1024;

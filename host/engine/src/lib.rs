@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use lucid_model::{
     id::Digest,
-    policy::{Activation, Bundle, ParamValues, PolicyKind, Revision, Scope, SignatureError, Signers},
+    policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyProfile, Revision, Scope, SignatureError, Signers},
 };
 use lucid_ports::{GateReport, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
 
@@ -59,7 +59,7 @@ pub use self::{
     loaded::{EXPLAINED_ROWS_MAX, LoadedPolicy, ROWS_MAX},
     manifest::{Limits, Manifest, NotAManifest, abi_of, is_kebab},
     signatures::write as signatures_text,
-    workbench::{FactRead, Surface},
+    workbench::Surface,
 };
 
 /// Runs policies in this process.
@@ -67,8 +67,9 @@ pub struct PolicyEngine {
     programs: Arc<Programs>,
     threads: Arc<GuestThreads>,
     snapshot: ArcSwap<Snapshot>,
-    /// One gate and one load at a time: compiling takes all cores, and two publications must not overtake each other.
-    gates: tokio::sync::Semaphore,
+    /// Who may compile and try a bundle now; the others wait in the order they came.
+    turns: Arc<tokio::sync::Semaphore>,
+    /// Two publications must not overtake each other.
     publishing: tokio::sync::Mutex<()>,
     passed: Passed,
 }
@@ -80,9 +81,10 @@ impl PolicyEngine {
     /// [`EngineError`] if the host cannot run WebAssembly so, or the cache directory is not ours alone.
     pub fn new(config: EngineConfig) -> Result<Arc<Self>, EngineError> {
         let threads = Arc::new(GuestThreads::start(&config)?);
+        let turns = Arc::new(tokio::sync::Semaphore::new(config.gates_max));
         let programs = Arc::new(Programs::new(Host::new(config)?));
-        let (gates, publishing, passed) = (tokio::sync::Semaphore::new(1), tokio::sync::Mutex::default(), Passed::default());
-        Ok(Arc::new(Self { programs, threads, snapshot: ArcSwap::default(), gates, publishing, passed }))
+        let (publishing, passed) = (tokio::sync::Mutex::default(), Passed::default());
+        Ok(Arc::new(Self { programs, threads, snapshot: ArcSwap::default(), turns, publishing, passed }))
     }
 
     /// The policy in force for a period that starts at `at_s`, for calls on the caller's own thread. A guest may use up to
@@ -109,6 +111,17 @@ impl PolicyEngine {
         Ok(Arc::new(loaded.map_err(|detail| PublishError { policy: wanted, detail })??))
     }
 
+    /// Runs long work on a thread of its own when it is its turn. The turn lasts as long as the work: a compilation cannot be
+    /// stopped, and whoever asks for one and goes away must not make room for the next.
+    async fn in_turn<T: Send + 'static>(&self, name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|error| error.to_string())?;
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
+        threads::run_apart(name, self.stack_bytes_max(), work).await
+    }
+
     fn stack_bytes_max(&self) -> usize {
         self.programs.host.config.stack_bytes_max
     }
@@ -126,8 +139,7 @@ impl PolicyRuntime for PolicyEngine {
             return report;
         }
         let programs = Arc::clone(&self.programs);
-        let _turn = self.gates.acquire().await;
-        let report = threads::run_apart("policy-gate", self.stack_bytes_max(), move || gate::check(&programs, &bundle, &params)).await;
+        let report = self.in_turn("policy-gate", move || gate::check(&programs, &bundle, &params)).await;
         report
             .inspect(|report| self.passed.keep(key, report))
             .unwrap_or_else(|problem| GateReport { checks: vec![("host".to_owned(), Err(problem))], ..GateReport::default() })
@@ -139,6 +151,15 @@ impl PolicyRuntime for PolicyEngine {
 
     fn signers(&self, bundle: &Bundle) -> Result<Signers, SignatureError> {
         self.programs.host.config.trust.judge(bundle)
+    }
+
+    async fn profile(&self, stored: Arc<StoredBundle>) -> Result<PolicyProfile, PublishError> {
+        let (wanted, programs) = (stored.version.policy.clone(), Arc::clone(&self.programs));
+        let read = move || {
+            let policy = registry::load_version(&programs, stored.version.kind, &stored, &ParamValues::new())?;
+            Ok(policy.profile(&stored.bundle))
+        };
+        self.in_turn("policy-load", read).await.map_err(|detail| PublishError { policy: wanted, detail })?
     }
 
     async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError> {

@@ -114,6 +114,8 @@ pub struct Program {
     name: Arc<str>,
     pre: InstancePre<GuestState>,
     functions: Functions,
+    /// What it needs, by name.
+    pub imports: Vec<String>,
     /// Its share of the guest threads.
     pub share: Bulkhead,
 }
@@ -128,7 +130,8 @@ impl Program {
         let linked = wasi::linker_for(&host.linker, component).and_then(|linker| linker.instantiate_pre(component));
         let pre = linked.map_err(|error| format!("{error:#}"))?;
         let share = Bulkhead::new(host.config.guest_threads, host.config.queued_calls_per_policy_max);
-        Ok(Self { host, name: policy.to_string().into(), pre, functions, share })
+        let imports = imports(&host.engine, component);
+        Ok(Self { host, name: policy.to_string().into(), pre, functions, imports, share })
     }
 
     /// Shared by all programs.
@@ -213,6 +216,11 @@ pub fn check_exports(engine: &Engine, component: &Component, abi: Abi, kind: Pol
         }
     }
     if found { Ok(()) } else { Err(format!("the component does not export {interface}")) }
+}
+
+/// What a component needs, by name.
+pub fn imports(engine: &Engine, component: &Component) -> Vec<String> {
+    component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// That a component imports only what is offered; interfaces of nothing but types are no imports.

@@ -80,7 +80,7 @@ pub fn load(
     Ok(Snapshot { revision, policies })
 }
 
-/// Loads a version that the store keeps, on this thread.
+/// Loads a version that the store keeps to be called on guest threads, on this thread.
 pub fn load_stored(
     programs: &Programs,
     threads: &Arc<GuestThreads>,
@@ -88,9 +88,14 @@ pub fn load_stored(
     stored: &StoredBundle,
     params: &ParamValues,
 ) -> Result<ActivePolicy, PublishError> {
-    let wanted = &stored.version.policy;
-    let policy = load_one(programs, (kind, wanted, params), stored).map_err(|detail| PublishError { policy: wanted.clone(), detail })?;
+    let policy = load_version(programs, kind, stored, params)?;
     Ok(ActivePolicy { policy: Arc::new(policy), threads: Arc::clone(threads) })
+}
+
+/// Loads a version that the store keeps, on this thread.
+pub fn load_version(programs: &Programs, kind: PolicyKind, stored: &StoredBundle, params: &ParamValues) -> Result<LoadedPolicy, PublishError> {
+    let wanted = &stored.version.policy;
+    load_one(programs, (kind, wanted, params), stored).map_err(|detail| PublishError { policy: wanted.clone(), detail })
 }
 
 fn load_one(

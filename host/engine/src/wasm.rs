@@ -27,6 +27,9 @@ pub fn engine(config: &EngineConfig) -> Result<Engine, EngineError> {
         .max_wasm_stack(config.stack_bytes_max)
         .consume_fuel(true)
         .epoch_interruption(true)
+        // A component is compiled on the thread of its gate: in the pool that all compilations of a process would share, a small
+        // one begins only when a large one has no function left to hand out, and a large one takes every core from the guests.
+        .parallel_compilation(false)
         // A guest's back-trace is of no use to whoever reads an outcome, and collecting it costs on every trap.
         .wasm_backtrace_max_frames(None);
     Engine::new(&settings).map_err(|source| EngineError::Settings { source })
@@ -58,6 +61,7 @@ fn pool(config: &EngineConfig) -> PoolingAllocationConfig {
 fn usable(config: &EngineConfig) -> Result<(), EngineError> {
     let positive = [
         ("guest_threads", config.guest_threads),
+        ("gates_max", config.gates_max),
         ("queued_calls_max", config.queued_calls_max),
         ("queued_calls_per_policy_max", config.queued_calls_per_policy_max),
         ("memory_bytes_max", config.memory_bytes_max),

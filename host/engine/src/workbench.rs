@@ -2,7 +2,7 @@
 
 use lucid_model::{
     facts::{Fact, OBSERVATION_FACTS, REGISTRATION_FACTS, REGISTRATION_TEXTS, SCORE_CLAIM_FACTS},
-    policy::Bundle,
+    policy::{Bundle, FactRead, PolicyProfile},
 };
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     load::Checks,
     loaded::LoadedPolicy,
     manifest::Manifest,
+    program::imports,
 };
 
 /// What a component shows to the outside, by name.
@@ -23,19 +24,6 @@ pub struct Surface {
     pub imports: Vec<String>,
     /// What it offers.
     pub exports: Vec<String>,
-}
-
-/// A fact that a policy reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FactRead {
-    /// Of what: a node, a registration, an observation, a score claim.
-    pub of: &'static str,
-    /// Its name.
-    pub name: &'static str,
-    /// Its unit; none for facts of claims, whose catalogue says it.
-    pub unit: Option<&'static str>,
-    /// What it is when nothing is known.
-    pub default: Option<i64>,
 }
 
 impl PolicyEngine {
@@ -65,12 +53,8 @@ impl PolicyEngine {
     pub fn surface(&self, bundle: &Bundle) -> Result<Surface, String> {
         let engine = &self.programs.host.engine;
         let component = crate::compiled::compile(engine, &bundle.component)?;
-        let component_type = component.component_type();
-        let names = |name: &str| name.to_owned();
-        Ok(Surface {
-            imports: component_type.imports(engine).map(|(name, _)| names(name)).collect(),
-            exports: component_type.exports(engine).map(|(name, _)| names(name)).collect(),
-        })
+        let exports = component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
+        Ok(Surface { imports: imports(engine, &component), exports })
     }
 }
 
@@ -125,6 +109,27 @@ impl LoadedPolicy {
     /// What it promises.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Everything it says of itself and needs; `bundle` is what it was loaded from.
+    pub fn profile(&self, bundle: &Bundle) -> PolicyProfile {
+        let (manifest, limits) = (&self.manifest, &self.manifest.limits);
+        let count = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        PolicyProfile {
+            policy: manifest.policy.clone(),
+            kind: manifest.kind,
+            abi: manifest.abi.clone(),
+            author: manifest.author.clone(),
+            description: manifest.description.clone(),
+            compiler: manifest.compiler.clone(),
+            component_bytes: count(bundle.component.len()),
+            imports: self.program.imports.clone(),
+            memory_bytes_max: count(limits.memory_bytes_max),
+            fuel_base: limits.fuel_base,
+            fuel_per_node: limits.fuel_per_node,
+            facts: self.facts_read(),
+            params: self.specs().to_vec(),
+        }
     }
 
     /// The facts it reads.

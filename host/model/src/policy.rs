@@ -15,8 +15,10 @@ use crate::{
 };
 
 mod life;
+mod profile;
 
 pub use self::life::{Activation, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Standing, VersionState, applicable};
+pub use self::profile::{Changed, ChangedParam, ComponentSize, FactRead, Moved, PolicyDifferences, PolicyProfile};
 pub use self::signature::{BundleSignature, KeyId, NotAKeyId, SIGNATURES_MAX, SignatureError, Signers, TrustList, TrustedKey};
 
 named_enum! {

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use lucid_model::{
     id::Digest,
     policy::{
-        Activation, Batch, Bundle, CallContext, Explanation, ParamValues, PolicyIdentity, PolicyKind, PolicyRef, PolicyVerdict, RegistrationClaim,
-        Revision, Scope, Scores, SignatureError, Signers, Weights,
+        Activation, Batch, Bundle, CallContext, Explanation, ParamValues, PolicyIdentity, PolicyKind, PolicyProfile, PolicyRef, PolicyVerdict,
+        RegistrationClaim, Revision, Scope, Scores, SignatureError, Signers, Weights,
     },
     time::TimeMs,
 };
@@ -155,6 +155,8 @@ pub trait PolicyRuntime: Send + Sync {
     fn unpack(&self, archive: &[u8]) -> Result<Bundle, String>;
     /// Who of those that are trusted here signed a bundle; the reason if its signatures are not enough.
     fn signers(&self, bundle: &Bundle) -> Result<Signers, SignatureError>;
+    /// What a version says of itself; loaded for that if it is not in memory.
+    async fn profile(&self, stored: Arc<StoredBundle>) -> Result<PolicyProfile, PublishError>;
     /// Makes these activations the snapshot in force; on an error the old one stays. Of two of one kind and scope that
     /// apply to a period, the later one decides. `bundles` holds each activation's bundle, by digest.
     async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError>;

@@ -182,6 +182,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/policies/reports", FLEET_ONLY),
     get("/api/v1/policies/audit", FLEET_ONLY),
     get("/api/v1/policies/{kind}/{name}/{version}", ANY),
+    get("/api/v1/policies/{kind}/{name}/{version}/diff", ANY),
     get("/api/v1/policies/{kind}/{name}/{version}/reports", FLEET_ONLY),
     post("/api/v1/policies/{kind}/{name}/{version}/check", AUTHORS),
     post("/api/v1/policies/{kind}/{name}/{version}/activate", OPERATORS),

@@ -114,6 +114,9 @@ pub enum ServiceError {
         /// Why.
         reason: String,
     },
+    /// The version is kept and cannot be loaded here, perhaps because nobody trusts its signatures any more.
+    #[error(transparent)]
+    NotLoadable(PublishError),
     /// A bundle did not pass the gate.
     #[error("the bundle was refused: {reason}")]
     BundleRefused {

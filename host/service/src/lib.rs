@@ -31,12 +31,16 @@ mod siblings;
 mod votes;
 mod wallets;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use lucid_model::{
     audit::AuditEntry,
     credit::LastReport,
     id::{AuditId, FamilyId, NodeId},
+    policy::PolicyProfile,
     time::TimeMs,
 };
 use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Signer, Store};
@@ -54,7 +58,7 @@ pub use node_alerts::{NodeAlert, NodeAlerts};
 pub use nodes::{ConfigChange, Expected, NewSuspension, NodePatch, NodeView};
 pub use observations::{JudgedSession, NewSession};
 pub use payer::PAYER;
-pub use policies::{ActivationRequest, NamedActivation, Staged, Start, VersionFilter, VersionStanding};
+pub use policies::{ActivationRequest, Comparison, NamedActivation, Staged, Start, VersionFilter, VersionStanding};
 pub use pools::{NewPool, PoolConfigChange, PoolPatch};
 pub use queries::{FleetUsage, NodeUsage};
 pub use registration::NewNode;
@@ -94,6 +98,8 @@ pub struct Service {
     challenges: Mutex<identity::Challenges>,
     /// What the audit log's seals name, as far as they were read.
     sealed: Mutex<audit::Sealed>,
+    /// What policies said of themselves lately.
+    profiles: Mutex<VecDeque<Arc<PolicyProfile>>>,
     /// No epoch is due before this instant: the store knew none when it was last asked, and epochs are only ever added.
     no_epoch_before: Mutex<TimeMs>,
     /// No payout is sent before this instant: the rail refused us.
@@ -115,6 +121,7 @@ impl Service {
             no_sweep_before_ms: Mutex::default(),
             challenges: Mutex::default(),
             sealed: Mutex::default(),
+            profiles: Mutex::default(),
             no_epoch_before: Mutex::default(),
             rail_paused_until: Mutex::default(),
             alerts: Mutex::default(),

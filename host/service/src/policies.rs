@@ -2,6 +2,7 @@
 //! active; the runtime is told after the store was changed.
 
 mod activate;
+mod compare;
 mod file;
 mod retire;
 mod stage;
@@ -16,6 +17,7 @@ use lucid_ports::{GateReport, StoredBundle};
 
 pub use self::{
     activate::{ActivationRequest, Start},
+    compare::Comparison,
     file::NamedActivation,
     stage::Staged,
 };

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use lucid_store::{ActiveBundle, MongoInspection, OpenError, Room};
+use lucid_store::{MongoInspection, OpenError, Room};
 
 use super::{
     Finding,
     machine::{FREE_BYTES_MIN, FREE_BYTES_WARN},
     neighbours::Clocks,
-    store::{chain, policies, stamp},
+    policies,
+    store::{chain, half_copied, stamp},
 };
 use crate::config::Config;
 
@@ -43,10 +44,12 @@ fn judged(config: &Config, found: &MongoInspection) -> Vec<Finding> {
         return findings;
     }
     findings.push(indices(found));
+    if let Some(copying) = &found.copying {
+        findings.push(half_copied(copying));
+        return findings;
+    }
     findings.push(stamp(config, found.stamp.as_ref()));
-    let everywhere = found.active.iter().filter(|active| active.scope == lucid_model::policy::Scope::Default);
-    findings.push(policies(&everywhere.map(|active| active.kind.name().to_owned()).collect::<Vec<_>>()));
-    findings.push(bundles(&found.active));
+    findings.extend(policies::examine(config, &found.active));
     findings
 }
 
@@ -103,15 +106,6 @@ fn indices(found: &MongoInspection) -> Finding {
     let todo = "start the service again, which makes what is missing; drop one that is otherwise first. If it then does not start, records \
                 that must be unique are there twice: restore the last backup";
     Finding::fail("indices", format!("{}{more}", named.join("; ")), todo)
-}
-
-fn bundles(active: &[ActiveBundle]) -> Finding {
-    let flawed: Vec<_> = active.iter().filter_map(|active| Some(format!("{}: {}", active.policy, active.flaw.as_ref()?))).collect();
-    if flawed.is_empty() {
-        return Finding::ok("bundles", format!("{} active, each with the component that was activated", active.len()));
-    }
-    let todo = "somebody changed the store by hand: restore the last backup, or activate another version; the next start fails with this one";
-    Finding::fail("bundles", flawed.join("; "), todo)
 }
 
 #[cfg(test)]

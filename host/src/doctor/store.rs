@@ -2,11 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use lucid_model::policy::PolicyKind;
 use lucid_ports::Stamp;
-use lucid_store::{Inspection, Integrity, OpenError, StoreFile};
+use lucid_store::{Inspection, Integrity, OpenError, StoreFile, UnfinishedCopy};
 
-use super::Finding;
+use super::{Finding, policies};
 use crate::{
     config::Config,
     stamp::{configured, misfit},
@@ -33,8 +32,12 @@ pub fn examine(config: &Config) -> Vec<Finding> {
         Ok(found) => {
             let mut findings = vec![store(dir, &found)];
             findings.extend(found.files.iter().map(integrity));
+            if let Some(copying) = &found.copying {
+                findings.push(half_copied(copying));
+                return findings;
+            }
             findings.push(stamp(config, found.stamp.as_ref()));
-            findings.push(policies(&found.active_kinds));
+            findings.extend(policies::examine(config, &found.active));
             findings
         }
         Err(error) => vec![Finding::fail("store", chain(&error), unreadable(&error))],
@@ -61,6 +64,15 @@ fn store(dir: &Path, found: &Inspection) -> Finding {
     }
     let schemas: Vec<_> = found.files.iter().map(|file| format!("{} schema {}", name(file), file.schema)).collect();
     Finding::ok("store", format!("{}: {}; every table and index is there", dir.display(), schemas.join(", ")))
+}
+
+/// A store that no service starts on; what is missing there says nothing.
+pub fn half_copied(copy: &UnfinishedCopy) -> Finding {
+    let UnfinishedCopy { from, to } = copy;
+    let todo = format!(
+        "run `lucid store copy {from} {to}` again (with credentials, where there are some): it goes on; no service starts before it has ended"
+    );
+    Finding::fail("copy", format!("the copy of {from} into {to} is not finished"), todo)
 }
 
 fn name(file: &StoreFile) -> String {
@@ -93,14 +105,4 @@ pub fn stamp(config: &Config, stamp: Option<&Stamp>) -> Finding {
             }
         },
     }
-}
-
-pub fn policies(active: &[String]) -> Finding {
-    let is_active = |kind: &str| active.iter().any(|active| active == kind);
-    let missing: Vec<_> = PolicyKind::ALL.iter().map(|kind| kind.name()).filter(|kind| !is_active(kind)).collect();
-    if missing.is_empty() {
-        return Finding::ok("policies", format!("active everywhere: {}", active.join(", ")));
-    }
-    let todo = "start the service once: it activates what is built in; else POST /api/v1/policies/…/activate";
-    Finding::fail("policies", format!("no policy of kind {} is active", missing.join(", ")), todo)
 }

@@ -4,8 +4,11 @@ use std::{
     time::Duration,
 };
 
-use lucid_model::policy::{PolicyKind, PolicyRef, Scope};
-use lucid_ports::{AuditLog, Stamp};
+use lucid_model::{
+    id::Digest,
+    policy::{Activation, Bundle, PolicyKind, PolicyRef, Scope},
+};
+use lucid_ports::{AuditLog, Stamp, StoredBundle};
 
 use crate::{OpenError, mongo, sqlite};
 
@@ -14,8 +17,10 @@ use crate::{OpenError, mongo, sqlite};
 pub struct Inspection {
     /// What it was made for; none if no service ever ran on it.
     pub stamp: Option<Stamp>,
-    /// Kinds of policy that are active everywhere.
-    pub active_kinds: Vec<String>,
+    /// The copy into it that was not finished.
+    pub copying: Option<UnfinishedCopy>,
+    /// Every policy that is active.
+    pub active: Vec<ActiveBundle>,
     /// Its files.
     pub files: Vec<StoreFile>,
 }
@@ -79,6 +84,8 @@ pub struct MongoInspection {
     pub wrong_indices: Vec<String>,
     /// What it was made for; none if no service ever ran on it.
     pub stamp: Option<Stamp>,
+    /// The copy into it that was not finished.
+    pub copying: Option<UnfinishedCopy>,
     /// Every policy that is active.
     pub active: Vec<ActiveBundle>,
     /// Time until a write is on a majority's disks, or why there is none.
@@ -96,8 +103,33 @@ pub struct ActiveBundle {
     pub scope: Scope,
     /// Which.
     pub policy: PolicyRef,
-    /// What is wrong with what the store keeps of it.
-    pub flaw: Option<String>,
+    /// What the store keeps of it, or what is wrong with that.
+    pub bundle: Result<Bundle, String>,
+}
+
+impl ActiveBundle {
+    /// An activation with what is kept of its version.
+    pub(crate) fn new(activation: Activation, kept: Result<Option<StoredBundle>, String>) -> Self {
+        let Activation { kind, scope, policy, .. } = activation;
+        let bundle = match kept {
+            Err(detail) => Err(detail),
+            Ok(None) => Err("it is not in the store".to_owned()),
+            Ok(Some(stored)) => {
+                let found = Digest::of(&stored.bundle.component);
+                if found == policy.digest { Ok(stored.bundle) } else { Err(format!("its component has digest {found}, not {}", policy.digest)) }
+            }
+        };
+        Self { kind, scope, policy, bundle }
+    }
+}
+
+/// A copy that was begun and not ended; both places are without credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnfinishedCopy {
+    /// Where it is copied from.
+    pub from: String,
+    /// Where it is copied to: the store that was looked at.
+    pub to: String,
 }
 
 /// How much a database takes, and what is left on its disk.

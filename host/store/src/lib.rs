@@ -19,7 +19,7 @@ use std::{
 
 use lucid_ports::Store;
 
-pub use inspection::{ActiveBundle, Inspection, Integrity, MongoInspection, Room, StoreFile, inspect, inspect_mongo, open_audit_log};
+pub use inspection::{ActiveBundle, Inspection, Integrity, MongoInspection, Room, StoreFile, UnfinishedCopy, inspect, inspect_mongo, open_audit_log};
 pub use mongo::MongoStore;
 pub use sqlite::{Memory, SqliteStore};
 pub use transfer::{CopyError, CopyProgress, CopyReport, Kind, KindReport, Step, Sum, compare, copy};

@@ -13,8 +13,10 @@ use crate::{
     schema,
 };
 
+mod diff;
 mod life;
 
+pub use diff::{ChangedParamBody, ParamSpecBody, PolicyDiffBody};
 pub use life::{
     ActivatePolicy, ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies, CheckPolicyRequest, InForceBody, PolicyReportBody,
     PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest,
@@ -24,8 +26,16 @@ pub use life::{
 pub const COMPONENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Characters of a manifest.
 pub const MANIFEST_LENGTH_MAX: usize = 64 * 1024;
+/// Characters of a version.
+pub const VERSION_LENGTH_MAX: usize = 128;
 /// Golden cases of a bundle.
 pub const GOLDEN_MAX: usize = 100;
+
+/// A version as a query names it.
+pub fn version(text: &str) -> Option<String> {
+    let fits = text.len() <= VERSION_LENGTH_MAX;
+    text.parse::<semver::Version>().ok().filter(|_| fits).map(|version| version.to_string())
+}
 
 /// One check of the gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -18,7 +18,13 @@ use utoipa::{
     },
 };
 
-use crate::{audit::FILTER_LENGTH_MAX, auth::NONCE_LENGTH_MAX, error::ErrorKind, policy::MANIFEST_LENGTH_MAX, resources::TimeRange as TimeRanges};
+use crate::{
+    audit::FILTER_LENGTH_MAX,
+    auth::NONCE_LENGTH_MAX,
+    error::ErrorKind,
+    policy::{MANIFEST_LENGTH_MAX, VERSION_LENGTH_MAX},
+    resources::TimeRange as TimeRanges,
+};
 
 fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
@@ -116,6 +122,12 @@ const USDT_AMOUNT: &str = concat!(
     r"^([1-9][0-9]{0,8}(\.[0-9]{1,6})?|0\.(0{0,5}[1-9]|0{0,4}[1-9][0-9]|0{0,3}[1-9][0-9]{2}",
     r"|0{0,2}[1-9][0-9]{3}|0?[1-9][0-9]{4}|[1-9][0-9]{5}))$"
 );
+/// Semantic versions whose numbers fit into 64 bits.
+const VERSION: &str = concat!(
+    r"^(0|[1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,18})",
+    r"(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?",
+    r"(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$"
+);
 /// A node of the examples.
 const EXAMPLE_ID: &str = "0192f0c1-2b3c-7d4e-8f90-123456789abc";
 
@@ -144,6 +156,8 @@ schemas! {
     ManifestText = "Text of a manifest.", text().min_length(Some(1)).max_length(Some(MANIFEST_LENGTH_MAX)).pattern(Some(REASON));
     ComponentBytes = "A component: standard base64, padded.", text().min_length(Some(4)).format(format("wasm-component")).content_encoding("base64");
     BundleArchive = "A bundle's files as an uncompressed tar.", text().content_media_type("application/x-tar");
+    Version = "A version: three numbers, perhaps a pre-release and a build.", text().min_length(Some(5)).max_length(Some(VERSION_LENGTH_MAX)).pattern(Some(VERSION))
+            .examples(["1.0.0"]);
     Challenge = "What was signed.", text().min_length(Some(1)).max_length(Some(255)).pattern(Some(NAME));
     OwnName = "What a client calls its node: neither blank nor with control characters or slashes, and no UUIDv7.",
         text().min_length(Some(1)).max_length(Some(255)).pattern(Some(OWN_NAME));

@@ -88,7 +88,8 @@ impl Place {
 
 fn name(entry: &Entry<'_, Cursor<&[u8]>>) -> Result<String, NotAnArchive> {
     let bytes = entry.path_bytes();
-    std::str::from_utf8(&bytes).map(str::to_owned).map_err(|_| NotAnArchive::NotText(String::from_utf8_lossy(&bytes).into_owned()))
+    let text = std::str::from_utf8(&bytes).ok().filter(|text| !text.contains('\0'));
+    text.map(str::to_owned).ok_or_else(|| NotAnArchive::NotText(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// What an entry is; none for the folders that some tools put in.

@@ -28,8 +28,8 @@ pub enum NotAnArchive {
         /// How many.
         bytes: usize,
     },
-    /// A name that is no UTF-8.
-    #[error("an entry's name is not UTF-8: {0:?}")]
+    /// A name that is no UTF-8, or has a NUL, which only a pax record can give it.
+    #[error("an entry's name is no text: {0:?}")]
     NotText(String),
     /// Leads out of the archive.
     #[error("entry {0:?} has an absolute path")]

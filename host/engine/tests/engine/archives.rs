@@ -9,7 +9,7 @@ use tar::{Builder, EntryType, Header};
 
 use crate::support::{BUILT_IN, built_in, built_in_dir};
 
-fn small() -> Bundle {
+pub fn small() -> Bundle {
     Bundle {
         manifest: "name = \"x\"".into(),
         component: vec![0, 97],
@@ -19,7 +19,7 @@ fn small() -> Bundle {
 }
 
 /// An archive of entries: name, type, content, and the size that the header says.
-fn archive(entries: &[(&str, EntryType, &[u8], u64)]) -> Vec<u8> {
+pub fn archive(entries: &[(&str, EntryType, &[u8], u64)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, kind, content, size) in entries {
         let mut header = Header::new_ustar();
@@ -118,6 +118,17 @@ fn sparse_files_are_refused_however_they_are_written() {
     header.set_size(2);
     newer.append_data(&mut header, "policy.wasm", [0, 1].as_slice()).unwrap();
     assert!(problem(&newer.into_inner().unwrap()).contains("is a sparse file"));
+}
+
+#[test]
+fn a_name_that_no_file_can_have_is_refused() {
+    let mut archive = Builder::new(Vec::new());
+    archive.append_pax_extensions([("path", b"golden/a\0b.json".as_slice())]).unwrap();
+    let mut header = Header::new_ustar();
+    header.set_size(2);
+    archive.append_data(&mut header, "golden/c.json", b"{}".as_slice()).unwrap();
+    let said = problem(&archive.into_inner().unwrap());
+    assert_eq!(said, "an entry's name is no text: \"golden/a\\0b.json\"");
 }
 
 #[test]

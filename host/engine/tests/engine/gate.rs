@@ -1,9 +1,12 @@
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use lucid_model::{id::Digest, policy::Bundle};
 use lucid_ports::{GateReport, PolicyRuntime};
 
-use crate::support::{BUILT_IN, Rig, built_in, hostile, legacy_bundles, params_of, rig};
+use crate::{
+    support::{BUILT_IN, Rig, built_in, hostile, legacy_bundles, params_of, rig, rig_with},
+    wat::bundle_of,
+};
 
 async fn report(rig: &Rig, bundle: Bundle, params: &[(&str, i64)]) -> GateReport {
     rig.engine.check(Arc::new(bundle), params_of(params)).await
@@ -138,4 +141,37 @@ async fn each_hostile_policy_is_rejected_for_what_it_does() {
         let reason = report(&rig, hostile(name), &[]).await.rejection().expect(name);
         assert!(reason.starts_with(start), "{name}: {reason}");
     }
+}
+
+/// A component that is no policy, and takes a while to find that out: everything is compiled first.
+fn slow_to_compile() -> Bundle {
+    let step = "(local.set $x (i64.add (i64.mul (local.get $x) (i64.const 7)) (i64.rotl (local.get $x) (local.get $x))))";
+    let function = format!("(func (param $x i64) (result i64) {} (local.get $x))", step.repeat(600));
+    let text = format!("(component (core module {}))", function.repeat(300));
+    bundle_of("slow", wat::parse_str(text).unwrap())
+}
+
+#[tokio::test]
+async fn a_component_that_compiles_slowly_holds_up_no_other() {
+    let (rig, ended) = (rig(), RefCell::new(Vec::new()));
+    let check = async |bundle: Bundle, name| {
+        let rejection = report(&rig, bundle, &[]).await.rejection();
+        ended.borrow_mut().push((name, rejection.is_none()));
+    };
+    tokio::join!(check(slow_to_compile(), "slow"), check(built_in("observation-only"), "good"));
+    assert_eq!(ended.into_inner(), [("good", true), ("slow", false)]);
+}
+
+#[tokio::test]
+async fn who_goes_away_while_a_component_is_compiled_makes_no_room_for_another() {
+    let rig = rig_with(|config| config.gates_max = 1);
+    // Polled once, which starts it, and given up.
+    let slow = report(&rig, slow_to_compile(), &[]);
+    tokio::select! {
+        biased;
+        _ = slow => panic!("it takes longer than one look"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(report(&rig, built_in("observation-only"), &[]).await.rejection(), None);
+    assert_eq!(rig.engine.load_counts().compiled, 2, "the slow one was done first");
 }

@@ -28,8 +28,14 @@ pub struct Rig {
 }
 
 pub fn rig() -> Rig {
+    rig_with(|_| {})
+}
+
+/// With other limits.
+pub fn rig_with(change: impl FnOnce(&mut EngineConfig)) -> Rig {
     let dir = tempfile::tempdir().unwrap();
-    let config = EngineConfig { guest_threads: 2, ..EngineConfig::new(dir.path().join("cache")) };
+    let mut config = EngineConfig { guest_threads: 2, ..EngineConfig::new(dir.path().join("cache")) };
+    change(&mut config);
     Rig { engine: PolicyEngine::new(config.clone()).unwrap(), config, _dir: dir }
 }
 

@@ -1,4 +1,4 @@
-//! Bytes that nobody vouches for: manifests, components, golden cases, and what a guest answers.
+//! Bytes that nobody vouches for: manifests, components, golden cases, archives, and what a guest answers.
 //!
 //! Each target first replays its corpus (`tests/corpus/<target>`), then tries mutations of it and of what is good, from
 //! a seed that is printed. `make fuzz TARGET=component SECONDS=600` goes on for longer; what makes a target fail is
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lucid_engine::{EngineConfig, LoadedPolicy, Manifest, PolicyEngine};
+use lucid_engine::{ARCHIVE_BYTES_MAX, EngineConfig, LoadedPolicy, Manifest, PolicyEngine, pack, unpack};
 use lucid_model::{
     id::Digest,
     policy::{Batch, Bundle, PolicyKind, Scope},
@@ -20,6 +20,7 @@ use lucid_model::{
 use lucid_ports::{CallError, PolicyRuntime};
 
 use crate::{
+    archives,
     support::{BUILT_IN, built_in, context, hostile, hostile_names, params_of, publish, rig},
     wat::{Wat, bundle_of},
 };
@@ -157,6 +158,60 @@ fn golden() {
     hammer("golden", seeds, |input| {
         let case = ("case.json".to_owned(), String::from_utf8_lossy(input).into_owned());
         gate(&rig.engine, Bundle { golden: vec![case], ..bundle.clone() });
+    });
+}
+
+/// Bytes of a tar's block, and where its header keeps what is looked at here.
+const BLOCK: usize = 512;
+const CHECKSUM: std::ops::Range<usize> = 148..156;
+const MAGIC: std::ops::Range<usize> = 257..262;
+
+/// With the right checksum in every header: without it hardly a change of one would get past the first look.
+fn with_checksums(archive: &[u8]) -> Vec<u8> {
+    let mut bytes = archive.to_vec();
+    for header in bytes.chunks_exact_mut(BLOCK).filter(|block| &block[MAGIC] == b"ustar") {
+        header[CHECKSUM].fill(b' ');
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[CHECKSUM].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    }
+    bytes
+}
+
+/// What is taken is a bundle as it is packed here, whatever form it came in.
+fn unpacked(archive: &[u8]) {
+    match unpack(archive) {
+        Ok(bundle) => {
+            assert!(bundle.golden.iter().all(|(name, _)| !name.contains(['/', '\0']) && name.ends_with(".json")), "{:?}", bundle.golden);
+            let again = pack(&bundle).unwrap();
+            assert!(again.len() <= ARCHIVE_BYTES_MAX);
+            let back = unpack(&again).unwrap();
+            assert_eq!((back.content_digest(), &back.signatures), (bundle.content_digest(), &bundle.signatures));
+        }
+        Err(reason) => assert!(!reason.to_string().is_empty()),
+    }
+}
+
+#[test]
+fn archive() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut seeds = vec![pack(&archives::small()).unwrap(), pack(&built_in("observation-only")).unwrap()];
+    lucid_engine::write_bundle(&archives::small(), &dir.path().join("bundle")).unwrap();
+    for format in ["gnu", "ustar", "posix"] {
+        let file = dir.path().join(format!("{format}.tar"));
+        let mut tar = std::process::Command::new("tar");
+        tar.arg(format!("--format={format}")).arg("-cf").arg(&file).arg("-C").arg(dir.path().join("bundle")).arg(".");
+        assert!(tar.status().unwrap().success());
+        seeds.push(fs::read(&file).unwrap());
+    }
+    use tar::EntryType as Kind;
+    for (kind, content) in
+        [(Kind::XHeader, b"30 path=policy.toml\n".as_slice()), (Kind::GNULongName, b"policy.wasm\0"), (Kind::GNUSparse, b""), (Kind::Symlink, b"")]
+    {
+        seeds.push(archives::archive(&[("entry", kind, content, content.len() as u64), ("policy.toml", Kind::Regular, b"name = 1", 8)]));
+    }
+    hammer("archive", seeds, |input| {
+        unpacked(input);
+        unpacked(&with_checksums(input));
     });
 }
 

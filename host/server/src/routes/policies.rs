@@ -12,8 +12,8 @@ use lucid_wire::{
     audit::AuditEntryBody,
     page::{AuditList, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PageParams, Pagination},
     policy::{
-        ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies, CheckPolicyRequest, GateReportBody, PolicyReportBody,
-        PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest, UploadPolicyRequest,
+        self, ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies, CheckPolicyRequest, GateReportBody, PolicyDiffBody,
+        PolicyReportBody, PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest, UploadPolicyRequest,
     },
     schema,
 };
@@ -33,6 +33,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(reports))
         .routes(routes!(audit))
         .routes(routes!(version))
+        .routes(routes!(diff))
         .routes(routes!(version_reports))
         .routes(routes!(check))
         .routes(routes!(activate))
@@ -155,6 +156,21 @@ async fn audit(State(api): State<Shared>, Caller(actor): Caller, params: Params)
     responses((status = 200, body = PolicyVersionBody, description = "The version")))]
 async fn version(State(api): State<Shared>, _caller: Caller, named: Named) -> Result<Answer<PolicyVersionBody>, ApiError> {
     Ok(Answer(body(&find(&api, &named).await?)))
+}
+
+/// What is another in a version.
+///
+/// Than in the one of the same name and number `against`; without that, than in what is in force now for its kind in the
+/// default scope, whatever that is called: what activating it would change.
+#[utoipa::path(get, path = "/api/v1/policies/{kind}/{name}/{version}/diff", operation_id = "comparePolicy", tag = "policies",
+    params(("kind" = schema::PolicyKind, Path, description = "What it decides"), ("name" = String, Path, description = "Its name"), ("version" = String, Path, description = "Its version"),
+        ("against" = Option<schema::Version>, Query, description = "Another version of the same name")),
+    responses((status = 200, body = PolicyDiffBody, description = "What is another; what is alike is not in it"),
+        (status = 409, body = ErrorBody, description = "One of them cannot be loaded here: nobody trusts its signatures any more, for example")))]
+async fn diff(State(api): State<Shared>, _caller: Caller, named: Named, params: Params) -> Result<Answer<PolicyDiffBody>, ApiError> {
+    let against = params.parsed("against", policy::version, "must be a version such as 1.0.0")?;
+    let found = api.service.compare_policies(&find(&api, &named).await?.version, against.as_deref()).await?;
+    Ok(Answer(PolicyDiffBody::new(&found.before, &found.after, &found.differences)))
 }
 
 /// What the gate found of one version, newest first.

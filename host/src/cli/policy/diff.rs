@@ -1,9 +1,10 @@
-use std::{collections::BTreeMap, io::Write, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, fmt::Write as _, io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
-use lucid_engine::{Case, LoadedPolicy, PolicyEngine};
-use lucid_model::policy::Bundle;
+use lucid_engine::{Case, LoadedPolicy};
+use lucid_model::policy::{Bundle, Changed, ChangedParam, ComponentSize, Moved, ParamSpec, PolicyDifferences};
+use lucid_wire::policy::PolicyDiffBody;
 use serde_json::{Value, json};
 
 use super::workshop::{Workshop, bundle, grouped, wrong};
@@ -32,71 +33,84 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode> {
     let (old, new) = (bundle(&args.old)?, bundle(&args.new)?);
     let workshop = Workshop::open()?;
     let (before, after) = (workshop.load(&old)?, workshop.load(&new)?);
-    let said = [said(&workshop.engine, &old, &before)?, said(&workshop.engine, &new, &after)?];
-    let [ours, theirs] = &said;
-    let keys: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
-    let differs: Vec<_> =
-        keys.into_iter().filter(|key| ours.get(*key) != theirs.get(*key)).map(|key| (key, ours.get(key), theirs.get(key))).collect();
+    let differences = before.profile(&old).differences(&after.profile(&new));
     let answers = answers(&[&old, &new], &before, &after)?;
-    let mut out = std::io::stdout().lock();
-    if args.output == Output::Json {
-        let differs: Vec<_> = differs.iter().map(|(key, old, new)| json!({ "what": key, "old": old, "new": new })).collect();
-        let rows: Vec<_> = answers
-            .iter()
-            .flat_map(|(case, rows)| rows.iter().map(move |row| json!({ "case": case, "what": row.0, "old": row.1, "new": row.2 })))
-            .collect();
-        writeln!(out, "{}", json!({ "differences": differs, "answers": rows }))?;
-    } else {
-        writeln!(out, "{} → {}", before.identity().policy, after.identity().policy)?;
-        let shown = |value: &Option<&String>| value.map_or_else(|| "–".to_owned(), Clone::clone);
-        for (key, old, new) in &differs {
-            writeln!(out, "  {key:<28} {} → {}", shown(old), shown(new))?;
-        }
-        for (case, rows) in &answers {
-            writeln!(out, "  {case}")?;
-            for (what, old, new) in rows.iter().take(ROWS_SHOWN_MAX) {
-                writeln!(out, "    {what:<26} {old} → {new}")?;
-            }
-            if rows.len() > ROWS_SHOWN_MAX {
-                writeln!(out, "    and {} more", rows.len() - ROWS_SHOWN_MAX)?;
-            }
-        }
-        let verdict = if answers.is_empty() { "both answer alike to the inputs of their golden cases" } else { "they answer differently" };
-        writeln!(out, "{verdict}")?;
-    }
+    let text = match args.output {
+        Output::Json => as_json(&PolicyDiffBody::new(&before.identity().policy, &after.identity().policy, &differences), &answers)?,
+        Output::Table => format!("{} → {}\n{}", before.identity().policy, after.identity().policy, table(&differences, &answers)),
+    };
+    writeln!(std::io::stdout(), "{}", text.trim_end())?;
     Ok(if answers.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Everything a bundle says of itself, by what it is about.
-fn said(engine: &PolicyEngine, bundle: &Bundle, policy: &LoadedPolicy) -> Result<BTreeMap<String, String>> {
-    let manifest = policy.manifest();
-    let surface = engine.surface(bundle).map_err(wrong)?;
-    let limits = &manifest.limits;
-    let mut said: BTreeMap<String, String> = [
-        ("name", manifest.policy.name.clone()),
-        ("version", manifest.policy.version.to_string()),
-        ("kind", manifest.kind.name().to_owned()),
-        ("abi", manifest.abi.clone()),
-        ("digest", manifest.policy.digest.to_string()),
-        ("author", manifest.author.clone()),
-        ("description", manifest.description.clone()),
-        ("compiler", manifest.compiler.clone()),
-        ("component bytes", bundle.component.len().to_string()),
-        ("imports", surface.imports.join(", ")),
-        ("limits.memory_bytes_max", limits.memory_bytes_max.to_string()),
-        ("limits.fuel_base", grouped(limits.fuel_base)),
-        ("limits.fuel_per_node", grouped(limits.fuel_per_node)),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value))
-    .collect();
-    for fact in policy.facts_read() {
-        said.insert(format!("reads {} of a {}", fact.name, fact.of), "yes".to_owned());
+/// What the API answers, and what only this command asks.
+fn as_json(body: &PolicyDiffBody, answers: &[(String, Rows)]) -> Result<String> {
+    let of_case = |(case, rows): &(String, Rows)| {
+        let row = |(what, old, new): &(String, String, String)| json!({ "case": case, "what": what, "before": old, "after": new });
+        rows.iter().map(row).collect::<Vec<_>>()
+    };
+    let mut document = serde_json::to_value(body)?;
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("answers".to_owned(), answers.iter().flat_map(of_case).collect());
     }
-    for spec in policy.specs() {
-        said.insert(format!("param {}", spec.name), format!("{} {} in {}..={}", spec.default, spec.unit, spec.min, spec.max));
+    Ok(document.to_string())
+}
+
+fn table(differences: &PolicyDifferences, answers: &[(String, Rows)]) -> String {
+    let nothing = "–".to_owned();
+    let mut text = String::new();
+    for (what, old, new) in lines(differences) {
+        let _ = writeln!(text, "  {what:<28} {} → {}", old.as_ref().unwrap_or(&nothing), new.as_ref().unwrap_or(&nothing));
     }
-    Ok(said)
+    for (case, rows) in answers {
+        let _ = writeln!(text, "  {case}");
+        for (what, old, new) in rows.iter().take(ROWS_SHOWN_MAX) {
+            let _ = writeln!(text, "    {what:<26} {old} → {new}");
+        }
+        if rows.len() > ROWS_SHOWN_MAX {
+            let _ = writeln!(text, "    and {} more", rows.len() - ROWS_SHOWN_MAX);
+        }
+    }
+    text + if answers.is_empty() { "both answer alike to the inputs of their golden cases" } else { "they answer differently" }
+}
+
+/// Each difference: what, as it was, as it is.
+fn lines(found: &PolicyDifferences) -> Vec<(String, Option<String>, Option<String>)> {
+    let mut lines = Vec::new();
+    let mut line = |what: String, before: Option<String>, after: Option<String>| lines.push((what, before, after));
+    for changed in &found.manifest {
+        line(changed.what.to_owned(), Some(changed.before.clone()), Some(changed.after.clone()));
+    }
+    if let Some(Changed { what, before, after }) = &found.component {
+        let size = |component: &ComponentSize| Some(format!("{} ({} bytes)", component.digest, grouped(component.bytes)));
+        line((*what).to_owned(), size(before), size(after));
+    }
+    for changed in &found.limits {
+        line(format!("limits.{}", changed.what), Some(grouped(changed.before)), Some(grouped(changed.after)));
+    }
+    for (name, there) in gone_and_new(&found.imports) {
+        line(format!("imports {name}"), there.0, there.1);
+    }
+    for (fact, there) in gone_and_new(&found.facts) {
+        line(format!("reads {} of a {}", fact.name, fact.of), there.0, there.1);
+    }
+    for ChangedParam { name, before, after } in &found.params {
+        let doc = before.as_ref().map(|spec| &spec.doc) != after.as_ref().map(|spec| &spec.doc);
+        let spec = |spec: &ParamSpec| {
+            let doc = if doc { format!(": {}", spec.doc.replace('\n', " ").trim()) } else { String::new() };
+            format!("{} {} in {}..={}{doc}", spec.default, spec.unit, spec.min, spec.max)
+        };
+        line(format!("param {name}"), before.as_ref().map(spec), after.as_ref().map(spec));
+    }
+    lines
+}
+
+type OnEachSide = (Option<String>, Option<String>);
+
+fn gone_and_new<T>(moved: &Moved<T>) -> impl Iterator<Item = (&T, OnEachSide)> {
+    let yes = || Some("yes".to_owned());
+    let gone = moved.removed.iter().map(move |one| (one, (yes(), None)));
+    gone.chain(moved.added.iter().map(move |one| (one, (None, yes()))))
 }
 
 type Rows = Vec<(String, String, String)>;

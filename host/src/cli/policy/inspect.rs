@@ -88,7 +88,7 @@ fn table(bundle: &Bundle, manifest: &Manifest, surface: &Surface, policy: &Resul
         Err(problem) => text.push_str(&format!("\nno host would run it: {problem}\n")),
         Ok(policy) => {
             let optional = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
-            let fact = |f: &lucid_engine::FactRead| {
+            let fact = |f: &lucid_model::policy::FactRead| {
                 vec![f.name.to_owned(), f.of.to_owned(), optional(f.unit.map(str::to_owned)), optional(f.default.map(|d| d.to_string()))]
             };
             let facts: Vec<_> = policy.facts_read().iter().map(fact).collect();

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use lucid_model::id::Digest;
 use mongodb::{
     Database,
     bson::{Bson, Document, doc, oid::ObjectId},
@@ -17,12 +16,16 @@ use super::{
     fault::Fault,
     fields::Fields,
     index::{self, Index},
+    place_of,
     policies::{self, InForce},
-    schema, stamp, unusable_by,
+    schema, stamp,
+    transfer::mark,
+    unusable_by,
 };
 use crate::{
     OpenError,
-    inspection::{ActiveBundle, MongoInspection, Room},
+    inspection::{ActiveBundle, MongoInspection, Room, UnfinishedCopy},
+    transfer::source_of_copy,
 };
 
 /// Where writes are tried.
@@ -34,7 +37,13 @@ const WRITES: usize = 5;
 pub(crate) async fn inspect(url: &str) -> Result<MongoInspection, OpenError> {
     let database = connect(url).await?;
     let used = schema::check_only(&database).await?;
-    look(&database, used).await.map_err(|fault| unusable_by(&database, fault))
+    let found = look(&database, used).await.map_err(|fault| unusable_by(&database, fault))?;
+    let mark = mark(&database).await.map_err(|fault| unusable_by(&database, fault))?;
+    let copying = match mark {
+        Some(mark) => Some(UnfinishedCopy { from: source_of_copy(&mark), to: place_of(url).await? }),
+        None => None,
+    };
+    Ok(MongoInspection { copying, ..found })
 }
 
 async fn look(database: &Database, used: bool) -> Result<MongoInspection, Fault> {
@@ -55,6 +64,7 @@ async fn look(database: &Database, used: bool) -> Result<MongoInspection, Fault>
         indices: index::all().count(),
         wrong_indices: if used { wrong_indices(database).await? } else { Vec::new() },
         stamp: stamp::find(database).await?,
+        copying: None,
         active: active(database).await?,
         durable_write: durable_write(database).await.map_err(|fault| fault.to_string()),
         room: room(database).await,
@@ -120,21 +130,15 @@ fn same_value(a: &Bson, b: &Bson) -> bool {
     }
 }
 
-/// Every policy that is active, and whether its component is the one that was activated.
+/// Every policy that is active, with what is kept of it.
 async fn active(database: &Database) -> Result<Vec<ActiveBundle>, Fault> {
     let mut bundles = Vec::new();
     for activation in policies::read_in_force(database, InForce::default()).await?.activations() {
-        let policy = &activation.policy;
-        let flaw = match policies::kept_bundle(database, policy.digest).await {
-            Ok(None) => Some("it is not in the store".to_owned()),
-            Ok(Some(stored)) => {
-                let found = Digest::of(&stored.bundle.component);
-                (found != policy.digest).then(|| format!("its component has digest {found}, not {}", policy.digest))
-            }
-            Err(Fault::Bad(detail)) => Some(detail),
-            Err(fault) => return Err(fault),
+        let kept = match policies::kept_bundle(database, activation.policy.digest).await {
+            Err(Fault::Bad(detail)) => Err(detail),
+            kept => Ok(kept?),
         };
-        bundles.push(ActiveBundle { kind: activation.kind, scope: activation.scope, policy: activation.policy, flaw });
+        bundles.push(ActiveBundle::new(activation, kept));
     }
     Ok(bundles)
 }

@@ -9,8 +9,8 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::{CORE, TELEMETRY, database::open_for_reading, migrate::migrate, stamp};
-use crate::{Inspection, Integrity, OpenError, StoreFile};
+use super::{CORE, TELEMETRY, database::open_for_reading, migrate::migrate, policies, stamp};
+use crate::{ActiveBundle, Inspection, Integrity, OpenError, StoreFile, UnfinishedCopy, transfer::source_of_copy};
 
 /// Looks at the store of a directory, also while a service has it open: neither the directory's lock is taken nor
 /// anything written. The check of each file's pages ends after `check_time_max`, finished or not.
@@ -23,9 +23,15 @@ pub(crate) fn inspect(dir: &Path, check_time_max: Duration) -> Result<Inspection
     let unreadable = |source| OpenError::Database { file: dir.join("core.db"), source };
     let damaged = |fault: super::fault::Fault| OpenError::Damaged { file: dir.join("core.db"), detail: fault.to_string() };
     let stamp = stamp::find(&core).map_err(damaged)?;
-    let active_kinds = words(&core, "SELECT DISTINCT kind FROM activations WHERE scope = 'default' ORDER BY kind").map_err(unreadable)?;
+    let mark = words(&core, "SELECT doc FROM copying").map_err(unreadable)?.pop();
+    let copying = mark.map(|mark| UnfinishedCopy { from: source_of_copy(&mark), to: format!("sqlite://{}", dir.display()) });
+    let mut active = Vec::new();
+    for activation in policies::in_force(&core).map_err(damaged)? {
+        let kept = policies::kept_bundle(&core, activation.policy.digest).map_err(|fault| fault.to_string());
+        active.push(ActiveBundle::new(activation, kept));
+    }
     let files = vec![look(dir, "core", CORE, core, check_time_max)?, look(dir, "telemetry", TELEMETRY, telemetry, check_time_max)?];
-    Ok(Inspection { stamp, active_kinds, files })
+    Ok(Inspection { stamp, copying, active, files })
 }
 
 fn look(dir: &Path, name: &str, steps: &[&str], connection: Connection, check_time_max: Duration) -> Result<StoreFile, OpenError> {
@@ -86,7 +92,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(dir.path()).unwrap();
         let found = inspect(dir.path(), Duration::from_secs(60)).unwrap();
-        assert_eq!((found.stamp, found.active_kinds.len(), found.files.len()), (None, 0, 2));
+        assert_eq!((found.stamp, found.active.len(), found.files.len()), (None, 0, 2));
         assert!(found.files.iter().all(|file| file.missing.is_empty() && file.integrity == Integrity::Intact && file.bytes > 0));
         drop(store);
         let file = Connection::open(dir.path().join("core.db")).unwrap();

@@ -66,6 +66,23 @@ pub(crate) fn read_activation(columns: &mut Columns<'_>) -> Result<Activation, F
     })
 }
 
+/// A version with its bundle.
+pub(crate) fn kept_bundle(connection: &Connection, digest: Digest) -> Result<Option<StoredBundle>, Fault> {
+    let sql = format!(
+        "SELECT {VERSION}, b.manifest, b.component, b.golden, b.signatures FROM policy_versions v JOIN policy_bundles b USING (digest) WHERE v.digest = ?"
+    );
+    first(connection, &sql, [digest.0], read_bundle)
+}
+
+/// Of each kind and scope the newest activation that applies at once, and what was scheduled after it, by revision.
+pub(crate) fn in_force(connection: &Connection) -> Result<Vec<Activation>, Fault> {
+    let sql = format!(
+        "WITH at_once AS (SELECT kind, scope, max(revision) FILTER (WHERE from_s = 0) AS last FROM activations GROUP BY kind, scope) \
+         SELECT {ACTIVATION} FROM activations JOIN at_once USING (kind, scope) WHERE revision >= coalesce(last, 0) ORDER BY revision"
+    );
+    rows(connection, &sql, [], read_activation)
+}
+
 /// Adds a version with its bundle; `false` if it is there.
 pub(crate) fn insert_version(connection: &Connection, stored: &StoredBundle) -> Result<bool, Fault> {
     let (version, bundle) = (&stored.version, &stored.bundle);
@@ -181,10 +198,7 @@ impl PolicyStore for SqliteStore {
         self.core.read(move |connection| rows(connection, &sql, [], read_version)).await
     }
     async fn bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, StoreError> {
-        let sql = format!(
-            "SELECT {VERSION}, b.manifest, b.component, b.golden, b.signatures FROM policy_versions v JOIN policy_bundles b USING (digest) WHERE v.digest = ?"
-        );
-        self.core.read(move |connection| first(connection, &sql, [digest.0], read_bundle)).await
+        self.core.read(move |connection| kept_bundle(connection, digest)).await
     }
     async fn retire_version(&self, digest: Digest, reason: String, audit: AuditEntry) -> Result<bool, StoreError> {
         self.core.write(move |connection| retire(connection, digest, &reason, &audit)).await
@@ -196,11 +210,7 @@ impl PolicyStore for SqliteStore {
         self.core.read(move |connection| gate_reports::newest(connection, digest, limit)).await
     }
     async fn active(&self) -> Result<(Revision, Vec<Activation>), StoreError> {
-        let sql = format!(
-            "WITH at_once AS (SELECT kind, scope, max(revision) FILTER (WHERE from_s = 0) AS last FROM activations GROUP BY kind, scope) \
-             SELECT {ACTIVATION} FROM activations JOIN at_once USING (kind, scope) WHERE revision >= coalesce(last, 0) ORDER BY revision"
-        );
-        self.core.read(move |connection| Ok((last_revision(connection)?, rows(connection, &sql, [], read_activation)?))).await
+        self.core.read(|connection| Ok((last_revision(connection)?, in_force(connection)?))).await
     }
     async fn activations(&self, limit: u32) -> Result<Vec<Activation>, StoreError> {
         let sql = format!("SELECT {ACTIVATION} FROM activations ORDER BY revision DESC LIMIT ?");
