@@ -186,7 +186,7 @@ pub enum AgentError {
 pub async fn run(config: AgentConfig, shutdown: CancellationToken, on_event: impl Fn(AgentEvent) + Send + Sync) -> Result<(), AgentError> {
     let disk = Disk::open(config.data_dir.clone(), config.spool_samples_max).await?;
     let client = Client::new(&config.server, config.ca_pem.as_deref())?;
-    let machine = Machine::open().await?;
+    let machine = Machine::open(config.data_dir.clone()).await?;
     let registrar = Registrar { config: &config, disk: &disk, client: &client, hardware: machine.hardware() };
     let Some(node) = registrar.node(&shutdown, &on_event).await? else { return Ok(()) };
     let (sender, samples) = mpsc::channel(SAMPLES_WAITING_MAX);
