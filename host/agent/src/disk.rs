@@ -68,6 +68,14 @@ pub(crate) struct Outgoing {
     kept: bool,
 }
 
+impl Outgoing {
+    /// When its first sample was taken.
+    fn oldest_at(&self) -> Option<String> {
+        let body: serde_json::Value = serde_json::from_str(&self.body).ok()?;
+        body.get("samples")?.get(0)?.get("timestamp")?.as_str().map(str::to_owned)
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct State {
     v: u32,
@@ -83,6 +91,8 @@ struct Inner {
     next_sequence: u64,
     spool: Spool,
     status: AgentStatus,
+    /// Samples of the report that is under way and not in the spool any more, and when the first was taken.
+    under_way: Option<(u64, Option<String>)>,
     /// Why the report under way could not be written, if that is so.
     trouble: Option<String>,
     /// Held as long as the agent runs.
@@ -109,12 +119,14 @@ impl Disk {
             }
             let status = status.after(AgentStatus::read(&dir).unwrap_or_default());
             let mut spool = Spool::open(dir.join("spool"), limits, status.dropped_samples, now())?;
+            let pending = read_json::<Outgoing>(&dir.join(PENDING_FILE))?;
             // Killed between the two steps of making a report from a segment.
-            if let Some(segment) = read_json::<Outgoing>(&dir.join(PENDING_FILE))?.and_then(|pending| pending.segment) {
+            if let Some(segment) = pending.as_ref().and_then(|pending| pending.segment) {
                 spool.remove(segment);
             }
+            let under_way = pending.map(|report| (u64::from(report.samples), report.oldest_at()));
             let next_sequence = state.reserved_to.saturating_add(1);
-            let mut inner = Inner { dir, state, next_sequence, spool, status, trouble: None, _lock: lock };
+            let mut inner = Inner { dir, state, next_sequence, spool, status, under_way, trouble: None, _lock: lock };
             inner.write_status();
             Ok(Self { inner: Arc::new(Mutex::new(inner)), key })
         })
@@ -176,6 +188,7 @@ impl Disk {
     pub(crate) async fn settle(&self, report: &Outgoing) -> Result<(), AgentError> {
         let (kept, segment) = (report.kept, report.segment);
         self.with(move |inner| {
+            inner.under_way = None;
             if kept {
                 inner.trouble = remove(&inner.dir.join(PENDING_FILE)).err().map(|error| error.to_string());
             } else if let Some(segment) = segment {
@@ -259,6 +272,8 @@ impl Inner {
     fn keep(&mut self, report: Outgoing) -> Outgoing {
         let written = write_json(&self.dir.join(PENDING_FILE), &report);
         let kept = written.is_ok();
+        let is_in_spool = !kept && report.segment.is_some();
+        self.under_way = (!is_in_spool).then(|| (u64::from(report.samples), report.oldest_at()));
         self.trouble = written.err().map(|error| error.to_string());
         Outgoing { kept, ..report }
     }
@@ -267,7 +282,9 @@ impl Inner {
     }
     fn write_status(&mut self) {
         let spool = &self.spool;
-        self.status.spool = SpoolStatus { samples: spool.len(), bytes: spool.bytes(), oldest_at: spool.oldest_at().map(|at: TimeMs| at.to_string()) };
+        let (under_way, sent_first) = self.under_way.clone().unwrap_or_default();
+        let oldest_at = sent_first.or_else(|| spool.oldest_at().map(|at: TimeMs| at.to_string()));
+        self.status.spool = SpoolStatus { samples: spool.len().saturating_add(under_way), bytes: spool.bytes(), oldest_at };
         self.status.dropped_samples = spool.dropped();
         self.status.disk_trouble = self.trouble();
         self.status.updated_at = now().to_string();

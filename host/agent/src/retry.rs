@@ -74,6 +74,18 @@ mod tests {
     }
 
     #[test]
+    fn ten_thousand_agents_come_back_over_a_minute() {
+        let mut arrivals = [0_u32; 60];
+        for _ in 0..10_000 {
+            let mut back_off = BackOff::new(SECOND, 60 * SECOND);
+            (0..6).for_each(|_| drop(back_off.next(None)));
+            arrivals[usize::try_from(back_off.next(None).as_secs()).unwrap()] += 1;
+        }
+        // 167 a second are even; five deviations are 65.
+        assert!(arrivals.iter().all(|count| (100..=235).contains(count)), "{arrivals:?}");
+    }
+
+    #[test]
     fn a_slow_service_gets_a_backlog_more_slowly() {
         for _ in 0..100 {
             assert!((SECOND * 5 / 2..SECOND * 15 / 2).contains(&backlog_pause(5 * SECOND, 60 * SECOND, SECOND / 10)));

@@ -79,9 +79,9 @@ pub struct AcceptedReport {
 /// What waits to be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpoolStatus {
-    /// Samples.
+    /// Samples, with those of a report whose answer did not come.
     pub samples: u64,
-    /// Bytes on disk.
+    /// Bytes on disk, without that report.
     pub bytes: u64,
     /// When the oldest was taken.
     #[serde(skip_serializing_if = "Option::is_none")]
