@@ -85,7 +85,8 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             back_off: BackOff::new(config.retry_min, config.retry_max),
             retry_at: None,
             pause: config.backlog_pause,
-            pause_max: config.retry_max,
+            // Rarer than a sample each interval, and the node would look absent while it is catching up.
+            pause_max: config.interval / 2,
             disk_trouble: None,
             on_event,
         }
