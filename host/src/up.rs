@@ -164,6 +164,7 @@ fn agent_config(config: &Config, server: String, port: u16, owner_token: String)
 async fn agent(config: AgentConfig, stop: CancellationToken) -> Result<()> {
     let told = |event: AgentEvent| match event {
         AgentEvent::Offline { reason, .. } => tracing::warn!(reason, "the local agent cannot report"),
+        AgentEvent::DiskFailing { reason } => tracing::warn!(reason, "the local agent's disk does not keep what it should"),
         AgentEvent::Refused { reason } => tracing::warn!(reason, "a report of the local agent was refused"),
         other => tracing::debug!(?other, "local agent"),
     };

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops and says where")]
 
 mod access;
+mod agent;
 mod api;
 mod architecture;
 mod attacks;

@@ -1,7 +1,8 @@
-//! The agent's directory: identity, place in the sequence, the report that is under way, the spool.
+//! The agent's directory: identity, place in the sequence, the report that is under way, the spool, the status.
 //!
 //! Invariant: a sequence number is in a block that is on disk before the number is used, and a new run starts
-//! after the last block, so that no number ever stands for two bodies.
+//! after the last block, so that no number ever stands for two bodies. Everything else may fail to be written without
+//! stopping the agent: a full disk is told of, and what it was to keep is kept in memory.
 
 use std::{
     fmt::Display,
@@ -12,11 +13,15 @@ use std::{
 };
 
 use ed25519_dalek::SigningKey;
-use lucid_model::id::NodeId;
+use lucid_model::{id::NodeId, time::TimeMs};
 use lucid_wire::report::{MetricsRequest, SampleRequest};
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentError, key, spool::Spool};
+use crate::{
+    AgentError, key, now,
+    spool::{Spool, SpoolLimits},
+    status::{AgentStatus, SpoolStatus},
+};
 
 /// Numbers reserved at once: one write of the state file a block.
 const SEQUENCE_BLOCK: u64 = 1000;
@@ -27,6 +32,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 const STATE_FILE: &str = "agent.json";
 /// Holds the report that may have been taken already.
 const PENDING_FILE: &str = "pending.json";
+/// Held by the agent that runs.
+const LOCK_FILE: &str = "agent.lock";
 
 /// What a report is about; also the last part of its path and the kind in what is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,12 +60,20 @@ pub(crate) struct Outgoing {
     pub(crate) body: String,
     /// Samples in it.
     pub(crate) samples: u32,
-    /// The spool's segment it was made from, which is in the way of nothing once this is on disk.
+    /// The spool's segment it was made from, which is there until this is on disk or was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     segment: Option<u64>,
     /// Whether it is on disk.
     #[serde(skip)]
     kept: bool,
+}
+
+impl Outgoing {
+    /// When its first sample was taken.
+    fn oldest_at(&self) -> Option<String> {
+        let body: serde_json::Value = serde_json::from_str(&self.body).ok()?;
+        body.get("samples")?.get(0)?.get("timestamp")?.as_str().map(str::to_owned)
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +90,11 @@ struct Inner {
     state: State,
     next_sequence: u64,
     spool: Spool,
+    status: AgentStatus,
+    /// Samples of the report that is under way and not in the spool any more, and when the first was taken.
+    under_way: Option<(u64, Option<String>)>,
+    /// Why the report under way could not be written, if that is so.
+    trouble: Option<String>,
     /// Held as long as the agent runs.
     _lock: fs::File,
 }
@@ -87,7 +107,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    pub(crate) async fn open(dir: PathBuf, spool_samples_max: usize) -> Result<Self, AgentError> {
+    pub(crate) async fn open(dir: PathBuf, limits: SpoolLimits, status: AgentStatus) -> Result<Self, AgentError> {
         blocking(move || {
             fs::create_dir_all(&dir).map_err(|error| failed(&dir, error))?;
             let lock = lock(&dir)?;
@@ -97,13 +117,18 @@ impl Disk {
             if state.v != 1 {
                 return Err(failed(&path, format!("written by a newer agent (format {})", state.v)));
             }
-            let mut spool = Spool::open(dir.join("spool"), spool_samples_max)?;
+            let status = status.after(AgentStatus::read(&dir).unwrap_or_default());
+            let mut spool = Spool::open(dir.join("spool"), limits, status.dropped_samples, now())?;
+            let pending = read_json::<Outgoing>(&dir.join(PENDING_FILE))?;
             // Killed between the two steps of making a report from a segment.
-            if let Some(segment) = read_json::<Outgoing>(&dir.join(PENDING_FILE))?.and_then(|pending| pending.segment) {
-                spool.remove(segment)?;
+            if let Some(segment) = pending.as_ref().and_then(|pending| pending.segment) {
+                spool.remove(segment);
             }
+            let under_way = pending.map(|report| (u64::from(report.samples), report.oldest_at()));
             let next_sequence = state.reserved_to.saturating_add(1);
-            Ok(Self { inner: Arc::new(Mutex::new(Inner { dir, state, next_sequence, spool, _lock: lock })), key })
+            let mut inner = Inner { dir, state, next_sequence, spool, status, under_way, trouble: None, _lock: lock };
+            inner.write_status();
+            Ok(Self { inner: Arc::new(Mutex::new(inner)), key })
         })
         .await
     }
@@ -146,7 +171,7 @@ impl Disk {
         self.with(move |inner| {
             inner.next_sequence = inner.next_sequence.max(highest.saturating_add(1));
             let report = Outgoing { sequence: inner.take_sequence()?, ..report };
-            if report.kept { inner.keep(report) } else { Ok(report) }
+            Ok(if report.kept { inner.keep(report) } else { report })
         })
         .await
     }
@@ -156,15 +181,22 @@ impl Disk {
         if report.kept {
             return Ok(report);
         }
-        self.with(move |inner| inner.keep(report)).await
+        self.with(move |inner| Ok(inner.keep(report))).await
     }
 
     /// The fate of a report is known.
     pub(crate) async fn settle(&self, report: &Outgoing) -> Result<(), AgentError> {
-        if !report.kept {
-            return Ok(());
-        }
-        self.with(|inner| remove(&inner.dir.join(PENDING_FILE))).await
+        let (kept, segment) = (report.kept, report.segment);
+        self.with(move |inner| {
+            inner.under_way = None;
+            if kept {
+                inner.trouble = remove(&inner.dir.join(PENDING_FILE)).err().map(|error| error.to_string());
+            } else if let Some(segment) = segment {
+                inner.spool.remove(segment);
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// The report whose fate is unknown, if there is one.
@@ -172,32 +204,51 @@ impl Disk {
         self.with(|inner| Ok(read_json::<Outgoing>(&inner.dir.join(PENDING_FILE))?.map(|report| Outgoing { kept: true, ..report }))).await
     }
 
-    /// Keeps a sample for later.
+    /// Takes a sample in.
     pub(crate) async fn spool(&self, sample: SampleRequest) -> Result<(), AgentError> {
-        self.with(move |inner| inner.spool.append(&sample)).await
+        self.with(move |inner| {
+            inner.spool.append(sample, now());
+            Ok(())
+        })
+        .await
     }
 
-    /// Samples kept for later.
+    /// Samples that were not sent yet.
     pub(crate) async fn spooled(&self) -> Result<u64, AgentError> {
         self.with(|inner| Ok(inner.spool.len())).await
     }
 
-    /// Makes the oldest part of the spool a report, which is on disk in its place.
+    /// Why the disk does not keep what it should, if that is so.
+    pub(crate) async fn trouble(&self) -> Result<Option<String>, AgentError> {
+        self.with(|inner| Ok(inner.trouble())).await
+    }
+
+    /// Makes the oldest part of the spool a report, which is on disk in its place if it can be.
     pub(crate) async fn unspool(&self) -> Result<Option<Outgoing>, AgentError> {
         self.with(|inner| {
-            let Some((segment, samples)) = inner.spool.oldest()? else { return Ok(None) };
-            let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
-            if count == 0 {
-                // Nothing of it was readable.
-                inner.spool.remove(segment)?;
+            if inner.spool.len() == 0 {
                 return Ok(None);
             }
-            let body = serde_json::to_string(&MetricsRequest { samples }).map_err(|error| failed(&inner.dir, error))?;
+            // First what may fail: samples may be in memory alone.
             let sequence = inner.take_sequence()?;
-            let report = Outgoing { kind: ReportKind::Metrics, sequence, body, samples: count, segment: Some(segment), kept: false };
-            let report = inner.keep(report)?;
-            inner.spool.remove(segment)?;
+            let Some((segment, samples)) = inner.spool.take_oldest() else { return Ok(None) };
+            let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
+            let body = serde_json::to_string(&MetricsRequest { samples }).map_err(|error| failed(&inner.dir, error))?;
+            let report = inner.keep(Outgoing { kind: ReportKind::Metrics, sequence, body, samples: count, segment, kept: false });
+            if let (true, Some(segment)) = (report.kept, segment) {
+                inner.spool.remove(segment);
+            }
             Ok(Some(report))
+        })
+        .await
+    }
+
+    /// Changes what `lucid agent status` says. It is for people: one that cannot be written is written next time.
+    pub(crate) async fn note(&self, change: impl FnOnce(&mut AgentStatus) + Send + 'static) -> Result<(), AgentError> {
+        self.with(move |inner| {
+            change(&mut inner.status);
+            inner.write_status();
+            Ok(())
         })
         .await
     }
@@ -216,9 +267,28 @@ impl Inner {
     fn write_state(&self) -> Result<(), AgentError> {
         write_json(&self.dir.join(STATE_FILE), &self.state)
     }
-    fn keep(&self, report: Outgoing) -> Result<Outgoing, AgentError> {
-        write_json(&self.dir.join(PENDING_FILE), &report)?;
-        Ok(Outgoing { kept: true, ..report })
+    /// One that cannot be written is sent all the same: only a crash before its fate is known would send its samples
+    /// again under another number.
+    fn keep(&mut self, report: Outgoing) -> Outgoing {
+        let written = write_json(&self.dir.join(PENDING_FILE), &report);
+        let kept = written.is_ok();
+        let is_in_spool = !kept && report.segment.is_some();
+        self.under_way = (!is_in_spool).then(|| (u64::from(report.samples), report.oldest_at()));
+        self.trouble = written.err().map(|error| error.to_string());
+        Outgoing { kept, ..report }
+    }
+    fn trouble(&self) -> Option<String> {
+        self.trouble.clone().or_else(|| self.spool.trouble().map(str::to_owned))
+    }
+    fn write_status(&mut self) {
+        let spool = &self.spool;
+        let (under_way, sent_first) = self.under_way.clone().unwrap_or_default();
+        let oldest_at = sent_first.or_else(|| spool.oldest_at().map(|at: TimeMs| at.to_string()));
+        self.status.spool = SpoolStatus { samples: spool.len().saturating_add(under_way), bytes: spool.bytes(), oldest_at };
+        self.status.dropped_samples = spool.dropped();
+        self.status.disk_trouble = self.trouble();
+        self.status.updated_at = now().to_string();
+        self.status.write(&self.dir);
     }
 }
 
@@ -234,8 +304,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, AgentError
     }
 }
 
+/// Whether an agent runs in a directory.
+pub(crate) fn is_in_use(dir: &Path) -> bool {
+    // Who asks holds the lock for a moment, which an agent that starts waits for.
+    fs::File::open(dir.join(LOCK_FILE)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+}
+
 fn lock(dir: &Path) -> Result<fs::File, AgentError> {
-    let path = dir.join("agent.lock");
+    let path = dir.join(LOCK_FILE);
     let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(|error| failed(&path, error))?;
     for pause in [LOCK_PAUSE; LOCK_TRIES] {
         match file.try_lock() {
@@ -281,70 +357,13 @@ fn sync_directory(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a file that may be gone already, durably.
+/// Removes a file that may be gone already. What power that fails brings back is known to whoever reads it.
 pub(crate) fn remove(path: &Path) -> Result<(), AgentError> {
-    match fs::remove_file(path).and_then(|()| sync_directory(path)) {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(path, error)),
         _ => Ok(()),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample(uptime: u64) -> SampleRequest {
-        SampleRequest { uptime: Some(uptime), ..SampleRequest::default() }
-    }
-
-    async fn open(dir: &tempfile::TempDir) -> Disk {
-        Disk::open(dir.path().to_owned(), 100).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_sequence_number_is_never_used_by_two_runs() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut used = Vec::new();
-        for _ in 0..3 {
-            let disk = open(&dir).await;
-            for _ in 0..3 {
-                used.push(disk.number(ReportKind::Metrics, "{}".into(), 1).await.unwrap().sequence);
-            }
-        }
-        assert_eq!(used, [1, 2, 3, 1001, 1002, 1003, 2001, 2002, 2003]);
-    }
-
-    #[tokio::test]
-    async fn a_number_the_service_has_is_skipped_for_good() {
-        let dir = tempfile::tempdir().unwrap();
-        let disk = open(&dir).await;
-        let report = disk.number(ReportKind::Metrics, "{}".into(), 1).await.unwrap();
-        assert_eq!(disk.renumber(report, 5000).await.unwrap().sequence, 5001);
-        drop(disk);
-        assert_eq!(open(&dir).await.number(ReportKind::Metrics, "{}".into(), 1).await.unwrap().sequence, 6001);
-    }
-
-    #[tokio::test]
-    async fn a_kept_report_is_the_same_after_a_restart_and_its_samples_are_not_spooled_twice() {
-        let dir = tempfile::tempdir().unwrap();
-        let disk = open(&dir).await;
-        disk.spool(sample(1)).await.unwrap();
-        disk.spool(sample(2)).await.unwrap();
-        let report = disk.unspool().await.unwrap().unwrap();
-        assert_eq!((report.samples, disk.spooled().await.unwrap()), (2, 0));
-        drop(disk);
-        let disk = open(&dir).await;
-        assert_eq!(disk.pending().await.unwrap(), Some(report.clone()));
-        disk.settle(&report).await.unwrap();
-        assert_eq!(disk.pending().await.unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn one_directory_serves_one_agent() {
-        let dir = tempfile::tempdir().unwrap();
-        let disk = open(&dir).await;
-        assert!(matches!(Disk::open(dir.path().to_owned(), 1).await, Err(AgentError::InUse { .. })));
-        drop(disk);
-        open(&dir).await;
-    }
-}
+mod tests;

@@ -10,8 +10,10 @@ mod machine;
 mod registration;
 mod reporter;
 mod retry;
+mod schedule;
 mod session;
 mod spool;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -21,16 +23,16 @@ use lucid_model::{id::NodeId, time::TimeMs};
 use lucid_wire::{Client, ClientError, Credential};
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval_at},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{disk::Disk, machine::Machine, registration::Registrar, reporter::Reporter};
+use crate::{disk::Disk, machine::Machine, registration::Registrar, reporter::Reporter, schedule::Schedule, spool::SpoolLimits};
+
+pub use status::{AcceptedReport, AgentStatus, Failure, Health, SpoolStatus, status};
 
 /// Samples that may wait between measuring and reporting.
 const SAMPLES_WAITING_MAX: usize = 16;
-/// The first sample is taken this much later at most, so that a fleet started at once does not report at once.
-const FIRST_TICK_JITTER_MAX: Duration = Duration::from_secs(1);
 
 /// How an agent works.
 #[derive(Debug, Clone)]
@@ -55,8 +57,12 @@ pub struct AgentConfig {
     pub credential: Option<Credential>,
     /// Where the node's earnings go: a TRON address.
     pub wallet: Option<String>,
-    /// Samples kept while the service cannot be reached; the oldest give way.
-    pub spool_samples_max: usize,
+    /// Bytes of samples kept on disk while the service cannot be reached; the oldest give way.
+    pub spool_bytes_max: u64,
+    /// Samples that are older give way, too.
+    pub spool_age_max: Duration,
+    /// Between two reports of what was kept, about; longer while the service is slow to answer.
+    pub backlog_pause: Duration,
     /// First pause after a failure; doubles with every further one.
     pub retry_min: Duration,
     /// Longest pause.
@@ -77,7 +83,9 @@ impl AgentConfig {
             session_length: Duration::from_secs(15 * 60),
             credential: None,
             wallet: None,
-            spool_samples_max: 10_000,
+            spool_bytes_max: 16 << 20,
+            spool_age_max: Duration::from_secs(7 * 24 * 3600),
+            backlog_pause: Duration::from_secs(5),
             retry_min: Duration::from_secs(1),
             retry_max: Duration::from_secs(60),
         }
@@ -121,6 +129,13 @@ pub enum AgentEvent {
         /// What is wrong.
         reason: String,
     },
+    /// The disk does not keep what it should; samples are kept in memory, and the oldest give way.
+    DiskFailing {
+        /// What is wrong.
+        reason: String,
+    },
+    /// It does again.
+    DiskRecovered,
     /// It answers again.
     BackOnline {
         /// Samples that were kept and are sent now.
@@ -184,28 +199,26 @@ pub enum AgentError {
 /// # Errors
 /// [`AgentError`] if the directory, the machine, the address or the registration is not usable.
 pub async fn run(config: AgentConfig, shutdown: CancellationToken, on_event: impl Fn(AgentEvent) + Send + Sync) -> Result<(), AgentError> {
-    let disk = Disk::open(config.data_dir.clone(), config.spool_samples_max).await?;
+    let limits = SpoolLimits { bytes_max: config.spool_bytes_max, age_max: config.spool_age_max };
+    let disk = Disk::open(config.data_dir.clone(), limits, AgentStatus::starting(&config.server, config.interval, now())).await?;
     let client = Client::new(&config.server, config.ca_pem.as_deref())?;
-    let machine = Machine::open().await?;
+    let machine = Machine::open(config.data_dir.clone()).await?;
     let registrar = Registrar { config: &config, disk: &disk, client: &client, hardware: machine.hardware() };
     let Some(node) = registrar.node(&shutdown, &on_event).await? else { return Ok(()) };
     let (sender, samples) = mpsc::channel(SAMPLES_WAITING_MAX);
+    let (start, schedule) = (Instant::now(), Schedule::new(node, config.interval));
+    let begin = start + schedule.first();
     let reporter = Reporter::new(&config, disk, client, node, &on_event);
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
-        ended = measure(machine, config.interval, sender) => ended,
-        ended = reporter.run(samples) => ended,
+        ended = measure(machine, start, schedule, sender) => ended,
+        ended = reporter.run(samples, begin) => ended,
     }
 }
 
-/// Measures at instants that are whole intervals away from the first one, however long each measurement takes.
-async fn measure(mut machine: Machine, interval: Duration, sender: mpsc::Sender<machine::Measurement>) -> Result<(), AgentError> {
-    let jitter = retry::random_part(FIRST_TICK_JITTER_MAX.min(interval / 10));
-    // The CPU's mean is over the time since the last measurement: the first one needs such a time, too.
-    let mut ticks = interval_at(Instant::now() + interval.min(FIRST_TICK_JITTER_MAX) + jitter, interval.max(Duration::from_millis(1)));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+async fn measure(mut machine: Machine, start: Instant, mut schedule: Schedule, sender: mpsc::Sender<machine::Measurement>) -> Result<(), AgentError> {
     loop {
-        ticks.tick().await;
+        sleep_until(start + schedule.due(start.elapsed())).await;
         let measurement;
         (machine, measurement) = machine.measure().await?;
         if sender.send(measurement).await.is_err() {

@@ -6,6 +6,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use lucid_model::{
     id::{Digest, NodeId},
     statement,
+    time::TimeMs,
 };
 use lucid_wire::{
     Client, ClientError,
@@ -14,7 +15,10 @@ use lucid_wire::{
 };
 use tokio::time::Instant;
 
-use crate::disk::{Outgoing, ReportKind};
+use crate::{
+    disk::{Outgoing, ReportKind},
+    now,
+};
 
 /// A token is replaced when this part of its life is left.
 const TOKEN_RENEWAL_PART: u32 = 5;
@@ -39,12 +43,14 @@ pub(crate) struct Link {
     key: SigningKey,
     node: NodeId,
     renew_at: Option<Instant>,
+    /// How far the service's clock is ahead of ours, as its last answer said.
+    pub(crate) clock_offset_ms: Option<i64>,
 }
 
 impl Link {
     pub(crate) fn new(mut client: Client, key: SigningKey, node: NodeId) -> Self {
         client.set_token(None);
-        Self { client, key, node, renew_at: None }
+        Self { client, key, node, renew_at: None, clock_offset_ms: None }
     }
 
     /// Sends a report; a token that the service no longer takes is replaced once.
@@ -75,13 +81,24 @@ impl Link {
         Ok(())
     }
 
-    async fn send_once(&self, report: &Outgoing) -> Result<Answer, ClientError> {
+    async fn send_once(&mut self, report: &Outgoing) -> Result<Answer, ClientError> {
         let body = report.body.clone().into_bytes();
         let statement = statement::report(report.kind.name(), self.node, report.sequence, Digest::of(&body));
         let signed = ReportSignature { sequence: report.sequence, signature: self.key.sign(&statement).to_bytes().to_vec() };
         match report.kind {
-            ReportKind::Metrics => self.client.report_metrics(self.node, body, Some(&signed)).await.map(Answer::Metrics),
+            ReportKind::Metrics => {
+                let asked_at = now();
+                let answer = self.client.report_metrics(self.node, body, Some(&signed)).await?;
+                self.clock_offset_ms = offset_ms(asked_at, now(), &answer).or(self.clock_offset_ms);
+                Ok(Answer::Metrics(answer))
+            }
             ReportKind::Observations => self.client.report_observations(self.node, body, Some(&signed)).await.map(Answer::Observations),
         }
     }
+}
+
+/// Where the service's clock stood when the report arrived, halfway between asking and answer.
+fn offset_ms(asked_at: TimeMs, answered_at: TimeMs, answer: &ReportBody) -> Option<i64> {
+    let arrived_at: TimeMs = answer.last_heartbeat.parse().ok()?;
+    Some(arrived_at.ms_since(asked_at.plus_ms(answered_at.ms_since(asked_at) / 2)))
 }

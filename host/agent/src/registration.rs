@@ -13,7 +13,7 @@ use lucid_wire::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{AgentConfig, AgentError, AgentEvent, disk::Disk, now, reporter::reason_of, retry::BackOff};
+use crate::{AgentConfig, AgentError, AgentEvent, disk::Disk, now, reporter::reason_of, retry::BackOff, status::Failure};
 
 /// Registers a node that is not registered yet.
 pub(crate) struct Registrar<'a> {
@@ -54,15 +54,20 @@ impl Registrar<'_> {
             match self.attempt(&client, &body).await? {
                 Ok(node) => break node,
                 Err(error) => {
+                    let (at, reason) = (now().to_string(), reason_of(&error));
                     if !offline {
                         offline = true;
-                        on_event(AgentEvent::Offline { since: now(), reason: reason_of(&error) });
+                        on_event(AgentEvent::Offline { since: now(), reason: reason.clone() });
+                        let since = at.clone();
+                        self.disk.note(|status| status.offline_since = Some(since)).await?;
                     }
-                    tokio::time::sleep(back_off.next(None)).await;
+                    self.disk.note(|status| status.last_error = Some(Failure { at, reason })).await?;
+                    tokio::time::sleep(back_off.next(error.retry_after())).await;
                 }
             }
         };
         self.disk.set_node(node).await?;
+        self.disk.note(|status| status.offline_since = None).await?;
         if offline {
             on_event(AgentEvent::BackOnline { spooled: 0 });
         }

@@ -1,11 +1,11 @@
-//! Brings samples to the service, in order, each once: now if it answers, from the spool when it does again.
+//! Brings samples from the spool to the service, in order, each once: at once while it answers, else when it does again.
 
 use std::time::Duration;
 
 use lucid_model::{id::NodeId, time::TimeMs};
 use lucid_wire::{
     Client, ClientError, ErrorKind,
-    report::{MetricsRequest, ObservationsBody, ReportBody},
+    report::{ObservationsBody, ReportBody},
 };
 use tokio::{
     sync::mpsc,
@@ -18,8 +18,9 @@ use crate::{
     link::{Answer, Link, LinkError},
     machine::Measurement,
     now,
-    retry::BackOff,
+    retry::{BackOff, backlog_pause},
     session::Sessions,
+    status::{AcceptedReport, Failure},
 };
 
 /// Times a report gets another number before it is given up.
@@ -35,7 +36,11 @@ enum Stop {
 
 impl From<AgentError> for Stop {
     fn from(error: AgentError) -> Self {
-        Self::Fatal(error)
+        match error {
+            // A disk may be full, or mounted for reading only, for a while: samples stay in memory meanwhile.
+            AgentError::Disk { .. } => Self::Passing { reason: error.to_string(), asked: None },
+            error => Self::Fatal(error),
+        }
     }
 }
 
@@ -58,7 +63,12 @@ pub(crate) struct Reporter<'a, F> {
     /// Set while the service does not answer.
     offline_since: Option<TimeMs>,
     back_off: BackOff,
+    /// Set while samples wait: when the next are sent.
     retry_at: Option<Instant>,
+    /// Between two reports of what waited.
+    pause: Duration,
+    pause_max: Duration,
+    disk_trouble: Option<String>,
     on_event: &'a F,
 }
 
@@ -74,16 +84,23 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             offline_since: None,
             back_off: BackOff::new(config.retry_min, config.retry_max),
             retry_at: None,
+            pause: config.backlog_pause,
+            // Rarer than a sample each interval, and the node would look absent while it is catching up.
+            pause_max: config.interval / 2,
+            disk_trouble: None,
             on_event,
         }
     }
 
-    /// Runs until there are no more samples.
-    pub(crate) async fn run(mut self, mut samples: mpsc::Receiver<Measurement>) -> Result<(), AgentError> {
+    /// Runs until there are no more samples. What an earlier run left is sent from `begin` on, so that a fleet that
+    /// starts at once does not send it at once.
+    pub(crate) async fn run(mut self, mut samples: mpsc::Receiver<Measurement>, begin: Instant) -> Result<(), AgentError> {
         self.pending = self.disk.pending().await?;
         if self.pending.is_some() || self.disk.spooled().await? > 0 {
-            self.retry_at = Some(Instant::now());
+            self.retry_at = Some(begin);
         }
+        let node = self.node.to_string();
+        self.disk.note(move |status| status.node_id = Some(node)).await?;
         loop {
             let retry_at = self.retry_at;
             tokio::select! {
@@ -92,43 +109,66 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
                     Some(measurement) => self.take(measurement).await?,
                 },
                 () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => {
-                    let done = self.catch_up().await;
+                    let done = self.send_oldest().await;
                     self.after(done).await?;
                 }
             }
+            self.note().await?;
         }
     }
 
+    /// A sample is on disk before it is sent: whatever happens then, it is sent once.
     async fn take(&mut self, measurement: Measurement) -> Result<(), AgentError> {
         let Measurement { at, mut sample } = measurement;
         self.sessions.advance(at, self.status.as_deref() == Some("active"));
         sample.active_sessions = Some(self.sessions.active());
+        self.disk.spool(sample).await?;
+        self.disk.note(move |status| status.last_sample_at = Some(at.to_string())).await?;
         if self.retry_at.is_some() {
-            return self.disk.spool(sample).await;
+            return Ok(());
         }
-        let body = text(&MetricsRequest { samples: vec![sample] })?;
-        let report = self.disk.number(ReportKind::Metrics, body, 1).await?;
-        let mut done = self.deliver(report).await;
-        if done.is_ok() {
-            done = self.report_sessions().await;
-        }
+        let done = self.send_oldest().await;
         self.after(done).await
     }
 
-    /// One step on the way back: the report of unknown fate, else the next part of the spool.
-    async fn catch_up(&mut self) -> Result<(), Stop> {
+    /// Sends the report of unknown fate, else the oldest part of the spool: what was measured first comes first.
+    async fn send_oldest(&mut self) -> Result<(), Stop> {
         let report = match self.pending.take() {
             Some(report) => Some(report),
             None => self.disk.unspool().await?,
         };
+        let began = Instant::now();
         if let Some(report) = report {
             self.deliver(report).await?;
         }
-        if self.pending.is_none() && self.disk.spooled().await? == 0 {
+        self.retry_at = if self.disk.spooled().await? > 0 {
+            began.checked_add(began.elapsed() + backlog_pause(self.pause, self.pause_max, began.elapsed()))
+        } else {
             self.report_sessions().await?;
-            self.retry_at = None;
-        }
+            None
+        };
         Ok(())
+    }
+
+    /// Says in the directory how things are, and what changed about the disk.
+    async fn note(&mut self) -> Result<(), AgentError> {
+        let trouble = self.disk.trouble().await?;
+        if trouble != self.disk_trouble {
+            (self.on_event)(trouble.clone().map_or(AgentEvent::DiskRecovered, |reason| AgentEvent::DiskFailing { reason }));
+            self.disk_trouble = trouble;
+        }
+        let (offline_since, node_status, clock_offset_ms) = (self.offline_since, self.status.clone(), self.link.clock_offset_ms);
+        let change = move |status: &mut crate::AgentStatus| {
+            status.offline_since = offline_since.map(|since| since.to_string());
+            status.node_status = node_status;
+            status.clock_offset_ms = clock_offset_ms;
+        };
+        self.disk.note(change).await
+    }
+
+    async fn failed(&self, reason: String) -> Result<(), AgentError> {
+        let failure = Failure { at: now().to_string(), reason };
+        self.disk.note(|status| status.last_error = Some(failure)).await
     }
 
     async fn after(&mut self, done: Result<(), Stop>) -> Result<(), AgentError> {
@@ -136,6 +176,7 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             Ok(()) => Ok(()),
             Err(Stop::Fatal(error)) => Err(error),
             Err(Stop::Passing { reason, asked }) => {
+                self.failed(reason.clone()).await?;
                 if self.offline_since.is_none() {
                     let since = now();
                     self.offline_since = Some(since);
@@ -163,7 +204,7 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
                 Ok(answer) => {
                     self.disk.settle(&report).await?;
                     self.online(&report).await?;
-                    self.tell(answer);
+                    self.tell(&report, answer).await?;
                     return Ok(());
                 }
                 Err(error) => error,
@@ -175,7 +216,13 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             match error {
                 LinkError::LogIn(error) => return self.wait(report, &error).await,
                 LinkError::Report(error) => match error.highest_sequence() {
-                    Some(highest) => report = self.disk.renumber(report, highest).await?,
+                    Some(highest) => match self.disk.renumber(report.clone(), highest).await {
+                        Ok(renumbered) => report = renumbered,
+                        Err(error) => {
+                            self.pending = Some(report);
+                            return Err(error.into());
+                        }
+                    },
                     // 401 and 403 are about who asks, and a 404 that is not ours about the way: not about what was sent.
                     None if error.is_passing() || matches!(error.status(), Some(401 | 403 | 404)) => return self.wait(report, &error).await,
                     None => return self.give_up(&report, &error).await,
@@ -193,12 +240,8 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
     }
 
     async fn wait(&mut self, report: Outgoing, error: &ClientError) -> Result<(), Stop> {
-        let asked = match error {
-            ClientError::Api { retry_after_s, .. } => retry_after_s.map(Duration::from_secs),
-            _ => None,
-        };
         self.pending = Some(self.disk.keep(report).await?);
-        Err(Stop::Passing { reason: reason_of(error), asked })
+        Err(Stop::Passing { reason: reason_of(error), asked: error.retry_after() })
     }
 
     async fn give_up(&mut self, report: &Outgoing, error: &ClientError) -> Result<(), Stop> {
@@ -208,7 +251,9 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             // Which one it is now, the next report that is taken will say.
             self.status = None;
         }
-        (self.on_event)(AgentEvent::Refused { reason: reason_of(error) });
+        let reason = reason_of(error);
+        (self.on_event)(AgentEvent::Refused { reason: reason.clone() });
+        self.failed(reason).await?;
         Ok(())
     }
 
@@ -219,15 +264,14 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             let waiting = self.disk.spooled().await?.saturating_add(u64::from(report.samples));
             (self.on_event)(AgentEvent::BackOnline { spooled: waiting });
         }
-        if self.retry_at.is_some() {
-            self.retry_at = Some(Instant::now());
-        }
         Ok(())
     }
 
-    fn tell(&mut self, answer: Answer) {
+    async fn tell(&mut self, report: &Outgoing, answer: Answer) -> Result<(), AgentError> {
         match answer {
-            Answer::Metrics(ReportBody { accepted, status, .. }) => {
+            Answer::Metrics(ReportBody { accepted, late, status, .. }) => {
+                let taken = AcceptedReport { at: now().to_string(), sequence: report.sequence, samples: accepted, late };
+                self.disk.note(|status| status.last_accepted = Some(taken)).await?;
                 (self.on_event)(AgentEvent::Reported { samples: accepted });
                 if self.status.as_ref() != Some(&status) {
                     self.status = Some(status.clone());
@@ -242,6 +286,7 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
                 });
             }
         }
+        Ok(())
     }
 }
 

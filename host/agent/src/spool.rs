@@ -1,12 +1,17 @@
 //! Samples on disk, in segments: the oldest segment is what is sent next, and what gives way when there are too many.
+//!
+//! While nothing can be written samples stay in memory, and are written when that works again. What had to be dropped is
+//! counted.
 
 use std::{
     collections::VecDeque,
     fs,
     io::{self, Write},
     path::PathBuf,
+    time::Duration,
 };
 
+use lucid_model::time::TimeMs;
 use lucid_wire::report::{SAMPLES_MAX, SampleRequest};
 
 use crate::{
@@ -17,11 +22,34 @@ use crate::{
 /// Samples of a segment, and so of a report made from one.
 const SEGMENT_SAMPLES_MAX: usize = 250;
 const _: () = assert!(SEGMENT_SAMPLES_MAX <= SAMPLES_MAX, "a segment becomes one report");
+/// A segment is at most this part of the spool, so that what gives way is little.
+const SEGMENT_PARTS: u64 = 8;
+/// Samples in memory while nothing can be written: two hours at the default interval.
+const UNWRITTEN_MAX: usize = SEGMENT_SAMPLES_MAX;
 
-#[derive(Debug)]
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SpoolLimits {
+    pub(crate) bytes_max: u64,
+    pub(crate) age_max: Duration,
+}
+
+#[derive(Debug, Default)]
 struct Segment {
     id: u64,
     samples: usize,
+    bytes: u64,
+    oldest: Option<TimeMs>,
+    newest: Option<TimeMs>,
+}
+
+impl Segment {
+    fn grow(&mut self, sample: &SampleRequest, bytes: usize) {
+        self.samples += 1;
+        self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.newest = time_of(sample).or(self.newest);
+        self.oldest = self.oldest.or(self.newest);
+    }
 }
 
 /// The spool.
@@ -29,15 +57,21 @@ struct Segment {
 pub(crate) struct Spool {
     dir: PathBuf,
     segments: VecDeque<Segment>,
-    samples_max: usize,
-    segment_max: usize,
+    limits: SpoolLimits,
     next_id: u64,
     /// The segment that is added to, made by this run: an earlier run's last line may be cut off.
     growing: Option<u64>,
+    /// Newer than everything on disk.
+    unwritten: VecDeque<SampleRequest>,
+    /// A write that failed may have left a part of a line.
+    torn: bool,
+    dropped: u64,
+    trouble: Option<String>,
 }
 
 impl Spool {
-    pub(crate) fn open(dir: PathBuf, samples_max: usize) -> Result<Self, AgentError> {
+    /// Opens the spool of a directory, from which `dropped` samples were dropped before.
+    pub(crate) fn open(dir: PathBuf, limits: SpoolLimits, dropped: u64, now: TimeMs) -> Result<Self, AgentError> {
         fs::create_dir_all(&dir).map_err(|error| failed(&dir, error))?;
         let mut ids = Vec::new();
         for entry in fs::read_dir(&dir).map_err(|error| failed(&dir, error))? {
@@ -45,125 +79,165 @@ impl Spool {
             ids.extend(name.to_str().and_then(|name| name.strip_suffix(".jsonl")?.parse::<u64>().ok()));
         }
         ids.sort_unstable();
-        let samples_max = samples_max.max(1);
-        let segment_max = (samples_max / 8).clamp(1, SEGMENT_SAMPLES_MAX);
         let next_id = ids.last().map_or(1, |last| last + 1);
-        let mut spool = Self { dir, segments: VecDeque::new(), samples_max, segment_max, next_id, growing: None };
+        let (segments, growing, unwritten, torn, trouble) = Default::default();
+        let mut spool = Self { dir, segments, limits, next_id, growing, unwritten, torn, dropped, trouble };
         for id in ids {
-            let samples = spool.read(id)?.len();
-            spool.segments.push_back(Segment { id, samples });
+            let mut segment = Segment { id, ..Segment::default() };
+            spool.read(id)?.iter().for_each(|(sample, bytes)| segment.grow(sample, *bytes));
+            match segment.samples {
+                0 => spool.remove(id),
+                _ => spool.segments.push_back(segment),
+            }
         }
-        spool.make_room()?;
+        spool.make_room(now);
         Ok(spool)
     }
 
     /// Samples kept.
     pub(crate) fn len(&self) -> u64 {
-        self.segments.iter().map(|segment| u64::try_from(segment.samples).unwrap_or(u64::MAX)).sum()
+        let written: usize = self.segments.iter().map(|segment| segment.samples).sum();
+        u64::try_from(written + self.unwritten.len()).unwrap_or(u64::MAX)
     }
 
-    /// Adds one, durably.
-    pub(crate) fn append(&mut self, sample: &SampleRequest) -> Result<(), AgentError> {
-        let id = match self.segments.back() {
-            Some(last) if last.samples < self.segment_max && self.growing == Some(last.id) => last.id,
-            _ => {
-                let id = self.next_id;
-                self.next_id += 1;
-                self.growing = Some(id);
-                self.segments.push_back(Segment { id, samples: 0 });
-                id
+    /// Bytes on disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// When the oldest sample was taken.
+    pub(crate) fn oldest_at(&self) -> Option<TimeMs> {
+        self.segments.front().and_then(|segment| segment.oldest).or_else(|| self.unwritten.front().and_then(time_of))
+    }
+
+    /// Samples that gave way, ever.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Why nothing can be written, if that is so.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// Adds one: durably, if anything can be.
+    pub(crate) fn append(&mut self, sample: SampleRequest, now: TimeMs) {
+        self.unwritten.push_back(sample);
+        self.flush();
+        while self.unwritten.len() > UNWRITTEN_MAX {
+            // The room of the oldest segment may be what is missing.
+            if self.drop_oldest() {
+                self.flush();
+            } else {
+                self.unwritten.pop_front();
+                self.dropped = self.dropped.saturating_add(1);
             }
-        };
+        }
+        self.make_room(now);
+    }
+
+    fn flush(&mut self) {
+        while let Some(sample) = self.unwritten.pop_front() {
+            match self.write(&sample) {
+                Ok(()) => self.trouble = None,
+                Err(error) => {
+                    self.trouble = Some(error.to_string());
+                    self.torn = true;
+                    self.unwritten.push_front(sample);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, sample: &SampleRequest) -> Result<(), AgentError> {
+        let bytes_max = self.limits.bytes_max / SEGMENT_PARTS;
+        let has_room = |last: &Segment| last.samples < SEGMENT_SAMPLES_MAX && last.bytes < bytes_max;
+        let growing = self.segments.back().filter(|last| self.growing == Some(last.id) && has_room(last)).map(|last| last.id);
+        let id = growing.unwrap_or(self.next_id);
         let path = self.path(id);
-        let mut line = serde_json::to_vec(sample).map_err(|error| failed(&path, error))?;
+        let mut line = if self.torn { vec![b'\n'] } else { Vec::new() };
+        serde_json::to_writer(&mut line, sample).map_err(|error| failed(&path, error))?;
         line.push(b'\n');
         let written = fs::OpenOptions::new().create(true).append(true).open(&path).and_then(|mut file| {
             file.write_all(&line)?;
             file.sync_data()
         });
         written.map_err(|error| failed(&path, error))?;
+        self.torn = false;
+        if growing.is_none() {
+            self.segments.push_back(Segment { id, ..Segment::default() });
+            self.growing = Some(id);
+            self.next_id += 1;
+        }
         if let Some(last) = self.segments.back_mut() {
-            last.samples += 1;
+            last.grow(sample, line.len());
         }
-        self.make_room()
+        Ok(())
     }
 
-    /// The oldest segment and what can be read of it.
-    pub(crate) fn oldest(&self) -> Result<Option<(u64, Vec<SampleRequest>)>, AgentError> {
-        self.segments.front().map(|segment| Ok((segment.id, self.read(segment.id)?))).transpose()
+    /// The oldest samples, as many as make one report, and the segment that they are in; none if they are in memory
+    /// alone, which they leave with this.
+    pub(crate) fn take_oldest(&mut self) -> Option<(Option<u64>, Vec<SampleRequest>)> {
+        while let Some(id) = self.segments.front().map(|segment| segment.id) {
+            // What comes now is not of the report any more.
+            self.growing = self.growing.filter(|growing| *growing != id);
+            match self.read(id) {
+                Ok(samples) if !samples.is_empty() => return Some((Some(id), samples.into_iter().map(|(sample, _)| sample).collect())),
+                Ok(_) => self.remove(id),
+                Err(error) => {
+                    self.drop_oldest();
+                    self.trouble = Some(error.to_string());
+                }
+            }
+        }
+        let count = self.unwritten.len().min(SEGMENT_SAMPLES_MAX);
+        (count > 0).then(|| (None, self.unwritten.drain(..count).collect()))
     }
 
-    /// Removes a segment.
-    pub(crate) fn remove(&mut self, id: u64) -> Result<(), AgentError> {
-        remove(&self.path(id))?;
+    /// Removes a segment. Power that fails at once may bring it back: its samples are then sent again.
+    pub(crate) fn remove(&mut self, id: u64) {
+        if let Err(error) = remove(&self.path(id)) {
+            self.trouble = Some(error.to_string());
+        }
         self.segments.retain(|segment| segment.id != id);
-        Ok(())
     }
 
-    fn make_room(&mut self) -> Result<(), AgentError> {
-        let most = u64::try_from(self.samples_max).unwrap_or(u64::MAX);
-        while self.len() > most {
-            let Some(oldest) = self.segments.front().map(|segment| segment.id) else { break };
-            self.remove(oldest)?;
+    fn drop_oldest(&mut self) -> bool {
+        let Some((id, samples)) = self.segments.front().map(|segment| (segment.id, segment.samples)) else { return false };
+        self.remove(id);
+        self.dropped = self.dropped.saturating_add(u64::try_from(samples).unwrap_or(u64::MAX));
+        true
+    }
+
+    fn make_room(&mut self, now: TimeMs) {
+        let age_max_ms = i64::try_from(self.limits.age_max.as_millis()).unwrap_or(i64::MAX);
+        let too_old = |segment: &Segment| segment.newest.is_some_and(|newest| now.ms_since(newest) > age_max_ms);
+        while self.bytes() > self.limits.bytes_max || self.segments.front().is_some_and(too_old) {
+            self.drop_oldest();
         }
-        Ok(())
     }
 
     fn path(&self, id: u64) -> PathBuf {
         self.dir.join(format!("{id:020}.jsonl"))
     }
 
-    /// What can be read of a segment: a line that a crash cut off is lost.
-    fn read(&self, id: u64) -> Result<Vec<SampleRequest>, AgentError> {
+    /// What can be read of a segment, with the bytes of each: a line that a crash cut off is lost.
+    fn read(&self, id: u64) -> Result<Vec<(SampleRequest, usize)>, AgentError> {
         let path = self.path(id);
         match fs::read(&path) {
-            Ok(bytes) => Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()),
+            Ok(bytes) => {
+                Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| Some((serde_json::from_slice(line).ok()?, line.len() + 1))).collect())
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(failed(&path, error)),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample(uptime: u64) -> SampleRequest {
-        SampleRequest { uptime: Some(uptime), ..SampleRequest::default() }
-    }
-
-    fn drain(spool: &mut Spool) -> Vec<u64> {
-        let mut uptimes = Vec::new();
-        while let Some((id, samples)) = spool.oldest().unwrap() {
-            uptimes.extend(samples.into_iter().filter_map(|s| s.uptime));
-            spool.remove(id).unwrap();
-        }
-        uptimes
-    }
-
-    #[test]
-    fn the_newest_samples_survive_a_restart_and_the_oldest_give_way() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(dir.path().to_owned(), 16).unwrap();
-        (1..=21).for_each(|uptime| spool.append(&sample(uptime)).unwrap());
-        assert_eq!(spool.len(), 15);
-        drop(spool);
-        let mut spool = Spool::open(dir.path().to_owned(), 16).unwrap();
-        spool.append(&sample(22)).unwrap();
-        assert_eq!(drain(&mut spool), (7..=22).collect::<Vec<_>>());
-        assert_eq!(spool.len(), 0);
-    }
-
-    #[test]
-    fn a_line_that_a_crash_cut_off_costs_only_itself() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(dir.path().to_owned(), 100).unwrap();
-        spool.append(&sample(1)).unwrap();
-        let path = spool.path(1);
-        drop(spool);
-        fs::OpenOptions::new().append(true).open(path).unwrap().write_all(b"{\"cpu_us").unwrap();
-        let mut spool = Spool::open(dir.path().to_owned(), 100).unwrap();
-        spool.append(&sample(2)).unwrap();
-        assert_eq!(drain(&mut spool), [1, 2]);
-    }
+fn time_of(sample: &SampleRequest) -> Option<TimeMs> {
+    sample.timestamp.as_deref()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

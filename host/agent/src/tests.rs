@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use self::service::{NODE, Service};
-use crate::{AgentConfig, AgentError, AgentEvent, run};
+use crate::{AgentConfig, AgentError, AgentEvent, AgentStatus, Health, run, status};
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,6 +29,7 @@ fn config(service: &Service, dir: &TempDir) -> AgentConfig {
         credential: Some(Credential::Bearer("owner".into())),
         retry_min: Duration::from_millis(10),
         retry_max: Duration::from_millis(50),
+        backlog_pause: Duration::from_millis(10),
         ..AgentConfig::new(service.url(), IpAddr::from([192, 0, 2, 1]), 9000, dir.path())
     }
 }
@@ -259,6 +260,90 @@ async fn an_agent_with_another_key_does_not_lose_its_samples() {
     agent.offline().await;
     service.seen().key = key;
     assert!(agent.back_online().await > 0);
+    agent.stop().await;
+    assert_every_sample_came_once(&service);
+}
+
+/// Waits until the status of the agent's directory says something.
+async fn status_says(dir: &TempDir, what: impl Fn(&AgentStatus) -> bool) -> AgentStatus {
+    let found = async {
+        loop {
+            if let Ok((status, _)) = status(dir.path())
+                && what(&status)
+            {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.expect("the status never said so")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_follows_what_happens_and_stays_when_the_agent_is_gone() {
+    let (service, dir) = (Service::start().await, tempfile::tempdir().unwrap());
+    let mut agent = start(config(&service, &dir));
+    agent.reported(3).await;
+    let fine = status_says(&dir, |status| status.node_status.is_some() && status.last_accepted.is_some()).await;
+    assert_eq!((fine.node_id.as_deref(), fine.node_status.as_deref()), (Some(NODE.to_string().as_str()), Some("active")));
+    // The stand-in's clock is ten minutes ahead.
+    assert!(fine.clock_offset_ms.is_some_and(|offset| (599_000..=601_000).contains(&offset)), "{fine:?}");
+    service.set_up(false);
+    agent.offline().await;
+    let offline = status_says(&dir, |status| status.offline_since.is_some() && status.spool.samples >= 3).await;
+    assert!(offline.spool.oldest_at.is_some() && offline.spool.bytes > 0 && offline.last_error.is_some());
+    assert!(status(dir.path()).unwrap().1, "it runs");
+    agent.kill().await;
+    // What a task that was aborted had begun on the disk, it ends.
+    while status(dir.path()).unwrap().1 {
+        tokio::task::yield_now().await;
+    }
+    let (left, is_running) = status(dir.path()).unwrap();
+    assert!(left.spool.samples >= 3);
+    assert_eq!(left.health(is_running, crate::now()), Health::NotRunning);
+    service.set_up(true);
+    let mut agent = start(config(&service, &dir));
+    agent.reported(left.spool.samples).await;
+    status_says(&dir, |status| status.offline_since.is_none() && status.spool.samples == 0).await;
+    agent.stop().await;
+    assert_every_sample_came_once(&service);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_asks_for_patience_gets_it_and_then_everything() {
+    let (service, dir) = (Service::start().await, tempfile::tempdir().unwrap());
+    let mut agent = start(config(&service, &dir));
+    agent.reported(2).await;
+    service.seen().busy = true;
+    agent.offline().await;
+    let asked = std::time::Instant::now();
+    service.seen().busy = false;
+    spooled(&dir, 3).await;
+    agent.back_online().await;
+    assert!(asked.elapsed() > Duration::from_millis(900), "{:?} of one second", asked.elapsed());
+    agent.reported(3).await;
+    agent.stop().await;
+    assert_every_sample_came_once(&service);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_of_and_stops_neither_measuring_nor_reporting() {
+    let (service, dir) = (Service::start().await, tempfile::tempdir().unwrap());
+    let mut agent = start(config(&service, &dir));
+    agent.reported(2).await;
+    // The kernel's own full disk, in the place of the file that a report is written to before it is sent.
+    let full = dir.path().join("pending.json.new");
+    while std::os::unix::fs::symlink("/dev/full", &full).is_err() {
+        tokio::task::yield_now().await;
+    }
+    let reason = agent.wait(|event| if let AgentEvent::DiskFailing { reason } = event { Some(reason.clone()) } else { None }).await;
+    assert!(reason.contains("No space left"), "{reason}");
+    agent.reported(3).await;
+    assert!(status_says(&dir, |status| status.disk_trouble.is_some()).await.dropped_samples == 0);
+    std::fs::remove_file(&full).unwrap();
+    agent.wait(|event| (*event == AgentEvent::DiskRecovered).then_some(())).await;
+    agent.reported(2).await;
     agent.stop().await;
     assert_every_sample_came_once(&service);
 }

@@ -1,7 +1,7 @@
 //! What nodes send: heartbeats, samples, observation sessions. Presence grows from here.
 
 use lucid_model::{
-    credit::{Interval, LastReport},
+    credit::{Interval, LastReport, PRESENCE_GAP_MS_MAX},
     event::EventKind,
     id::{Digest, NodeId},
     metric::{Sample, Usage},
@@ -36,6 +36,8 @@ pub struct Reported {
     pub at: TimeMs,
     /// Samples or sessions taken in.
     pub accepted: u32,
+    /// Samples of them that arrived so long after they were measured that a report of then would have been missed.
+    pub late: u32,
     /// It was stored before; nothing changed.
     pub repeated: bool,
     /// What became of its sessions.
@@ -73,14 +75,17 @@ impl Service {
         };
         let samples: Vec<_> = samples.iter().map(stored).collect();
         let newest = samples.last().map(|s| s.usage);
+        let late = samples.iter().filter(|s| s.arrived_at.ms_since(s.at) > PRESENCE_GAP_MS_MAX).count();
+        let late = u32::try_from(late).unwrap_or(u32::MAX);
         let (outcome, node) = self.take_in(node, proof, samples, Vec::new()).await?;
         let repeated = outcome == ReportOutcome::Repeated;
         if let (false, Some(usage)) = (repeated, newest) {
             metrics::counter!("lucid_samples_total").increment(u64::from(count));
+            metrics::counter!("lucid_samples_late_total").increment(u64::from(late));
             let (cpu, memory) = (usage.cpu.0 / 100, usage.memory.0 / 100);
             self.emit(EventKind::MetricsStored { node: id, samples: count, cpu_percent_centi: cpu, memory_percent_centi: memory });
         }
-        Ok(Reported { status: node.status, at: now, accepted: count, repeated, sessions: Vec::new() })
+        Ok(Reported { status: node.status, at: now, accepted: count, late, repeated, sessions: Vec::new() })
     }
 
     /// Takes observation sessions, judged by the validation policy.
@@ -106,6 +111,7 @@ impl Service {
             status: node.status,
             at: now,
             accepted: u32::try_from(accepted).unwrap_or(u32::MAX),
+            late: 0,
             repeated: outcome == ReportOutcome::Repeated,
             sessions: observations.into_iter().map(|o| JudgedSession { session: o.session, verdict: o.verdict }).collect(),
         })

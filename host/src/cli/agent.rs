@@ -1,16 +1,39 @@
+mod status;
+
 use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, Subcommand};
 use lucid_agent::{AgentConfig, AgentEvent};
 use lucid_wire::Credential;
 use tokio_util::sync::CancellationToken;
 
-use super::{ca_pem, duration, interrupted, logs, runtime};
+use super::{ca_pem, duration, interrupted, logs};
+use crate::config::ConfigError;
 
 /// Measures this machine and reports it, signed.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = EXAMPLES)]
 pub struct AgentArgs {
+    #[command(subcommand)]
+    command: Option<AgentCommand>,
+    #[command(flatten)]
+    run: Option<RunArgs>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lucid agent --server https://nodes.example.org --ip 203.0.113.9 --enrolment-token-file rack7.token --data /var/lib/lucid-agent
+  lucid agent status --data /var/lib/lucid-agent";
+
+#[derive(Subcommand)]
+enum AgentCommand {
+    /// Say how the agent of a folder is, whether it runs or not: exit 0 fine, 1 late or failing, 2 not running.
+    Status(status::StatusArgs),
+}
+
+#[derive(Args)]
+struct RunArgs {
     /// The service, e.g. http://10.0.0.5:8095 or https://nodes.example.org.
     #[arg(long)]
     server: String,
@@ -29,6 +52,12 @@ pub struct AgentArgs {
     /// The agent's own folder: key, identity, samples that wait.
     #[arg(long, default_value = "agent-data")]
     data: PathBuf,
+    /// Megabytes of samples that are kept while the service cannot be reached, 1–1024; the oldest give way.
+    #[arg(long, value_name = "MB", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    spool_mb: u64,
+    /// Samples that are older than this (90s, 5m, 2h) give way, too.
+    #[arg(long, value_name = "TIME", default_value = "168h", value_parser = duration)]
+    spool_age: Duration,
     /// Time between reports.
     #[arg(long, default_value = "30s", value_parser = duration)]
     interval: Duration,
@@ -44,10 +73,20 @@ pub struct AgentArgs {
 }
 
 pub fn run(args: AgentArgs) -> Result<ExitCode> {
+    match (args.command, args.run) {
+        (Some(AgentCommand::Status(args)), _) => status::run(&args),
+        (None, Some(args)) => work(args),
+        (None, None) => Err(ConfigError("name the service with --server and this machine's address with --ip".into()).into()),
+    }
+}
+
+fn work(args: RunArgs) -> Result<ExitCode> {
     logs("info", true);
     let mut config = AgentConfig::new(args.server, args.ip, args.port, args.data);
     config.ca_pem = ca_pem(args.ca_file.as_deref())?;
     config.interval = args.interval;
+    config.spool_bytes_max = args.spool_mb << 20;
+    config.spool_age_max = args.spool_age;
     config.wallet = args.wallet;
     config.name = args.name.unwrap_or(config.name);
     let read = |file: PathBuf| -> Result<String> {
@@ -62,7 +101,7 @@ pub fn run(args: AgentArgs) -> Result<ExitCode> {
     let stop = CancellationToken::new();
     let told = |event: AgentEvent| tracing::info!(?event, "agent");
     // One thread is plenty for one machine's reports.
-    runtime(1)?.block_on(async move {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async move {
         let (by_signal, interrupted) = (stop.clone(), interrupted()?);
         tokio::spawn(async move {
             interrupted.await;

@@ -211,6 +211,9 @@ impl Request for HeartbeatRequest {
 pub struct ReportBody {
     /// Samples stored.
     pub accepted: u32,
+    /// Those of them that were measured more than 90 s before they arrived: they are kept, and witness nothing of then.
+    #[serde(default)]
+    pub late: u32,
     /// Whether the same report was stored before: this is the answer it had.
     pub repeated: bool,
     /// The node's status.

@@ -55,6 +55,8 @@ pub(super) struct Seen {
     pub(super) violations: Vec<String>,
     /// The next report is stored, and its answer never comes.
     pub(super) swallow: bool,
+    /// Reports are not taken for a second.
+    pub(super) busy: bool,
 }
 
 #[derive(Clone)]
@@ -178,6 +180,11 @@ async fn report(State(service): State<Service>, Path((id, kind)): Path<(String, 
         if !header(&headers)("authorization").is_some_and(|value| seen.tokens.contains(value)) {
             return refuse(ErrorKind::NotAuthenticated, Map::new());
         }
+        if seen.busy {
+            let mut refusal = refuse(ErrorKind::RateLimited, Map::new());
+            refusal.headers_mut().insert("retry-after", "1".parse().unwrap());
+            return refusal;
+        }
         match seen.store(&id, &kind, &headers, &body) {
             Ok(_) if seen.swallow => {
                 seen.swallow = false;
@@ -217,7 +224,7 @@ impl Seen {
         let answer = if kind == "metrics" {
             let samples = parse::<MetricsRequest>(body).unwrap();
             self.samples.extend(samples.iter().filter_map(|sample| sample.at));
-            json!({"accepted": samples.len(), "repeated": false, "status": self.status, "last_heartbeat": ""})
+            json!({"accepted": samples.len(), "repeated": false, "status": self.status, "last_heartbeat": crate::now().plus_ms(600_000).to_string()})
         } else {
             let sessions = parse::<ObservationsRequest>(body).unwrap();
             self.sessions.extend(sessions.iter().map(|claimed| (claimed.session.to_string(), claimed.span.to)));

@@ -28,6 +28,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 fn body(reported: &Reported) -> ReportBody {
     ReportBody {
         accepted: reported.accepted,
+        late: reported.late,
         repeated: reported.repeated,
         status: reported.status.name().into(),
         last_heartbeat: reported.at.to_string(),

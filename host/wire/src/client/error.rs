@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use lucid_model::id::NodeId;
 use serde_json::{Map, Value};
 
@@ -46,6 +48,13 @@ impl ClientError {
             Self::Transport(_) => true,
             Self::Api { status, .. } => matches!(status, 408 | 429) || *status >= 500,
             Self::Setup { .. } | Self::Decode(_) => false,
+        }
+    }
+    /// How long the service asked to wait, if it did.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Api { retry_after_s, .. } => retry_after_s.map(Duration::from_secs),
+            _ => None,
         }
     }
     /// The HTTP status, if the service answered.
