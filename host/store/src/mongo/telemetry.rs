@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use lucid_model::{
     credit::Interval,
     id::NodeId,
-    metric::{Sample, UsageSum, UsageSummary},
+    metric::{Rollup, Sample, UsageSum, UsageSummary, merge_all},
     observation::Observation,
 };
 use lucid_ports::{LiveState, NodeObserved, Report, ReportOutcome, StoreError, TelemetryStore};
@@ -19,12 +19,15 @@ use super::{
 /// Nodes whose samples are in memory at once.
 const NODES_AT_ONCE_MAX: usize = 100;
 
-fn usage(seen: Option<&Seen>) -> UsageSum {
+/// What was measured of a node, rolled up.
+fn usage(seen: Option<&Seen>) -> Option<Rollup> {
+    merge_all(seen.iter().flat_map(|seen| seen.samples.values()).map(Rollup::of))
+}
+
+fn summed<'r>(rollups: impl IntoIterator<Item = &'r Rollup>, range: Interval) -> UsageSummary {
     let mut sum = UsageSum::default();
-    for sample in seen.iter().flat_map(|seen| seen.samples.values()) {
-        sum.add(sample.usage);
-    }
-    sum
+    rollups.into_iter().for_each(|rollup| sum.add_node(rollup, range));
+    sum.finish()
 }
 
 impl MongoStore {
@@ -37,7 +40,7 @@ impl MongoStore {
     }
 
     async fn node_usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, Fault> {
-        Ok(usage(self.seen(&[node], range).await?.get(&node)).finish())
+        Ok(summed(&usage(self.seen(&[node], range).await?.get(&node)), range))
     }
 
     async fn usage_of_all(&self, nodes: Option<&[NodeId]>, range: Interval) -> Result<(UsageSummary, u64), Fault> {
@@ -48,7 +51,7 @@ impl MongoStore {
         let (mut sum, mut open) = (UsageSum::default(), 0_u64);
         for nodes in all.chunks(NODES_AT_ONCE_MAX) {
             let seen = self.seen(nodes, range).await?;
-            nodes.iter().for_each(|node| sum.merge(&usage(seen.get(node))));
+            nodes.iter().filter_map(|node| usage(seen.get(node))).for_each(|rollup| sum.add_node(&rollup, range));
             for state in live::states(&self.collection(LIVE), nodes).await?.into_iter().flatten() {
                 open = open.saturating_add(state.sample.map_or(0, |sample| u64::from(sample.active_sessions)));
             }
@@ -65,7 +68,7 @@ impl MongoStore {
             }
             let mut seen = self.seen(nodes, range).await?;
             for node in nodes {
-                let usage = usage(seen.get(node)).finish();
+                let usage = summed(&usage(seen.get(node)), range);
                 let presence = seen.remove(node).unwrap_or_default().presence;
                 let presence = presence.into_iter().map(|(from, to)| Interval { from, to }).collect();
                 observed.push(NodeObserved { node: *node, sessions: sessions.remove(node).unwrap_or_default(), presence, usage });

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::{
     credit::Interval,
     id::{NodeId, SessionId},
-    metric::{NetworkCounters, Sample, Usage, UsageSum, UsageSummary},
+    metric::{NetworkCounters, Rollup, Sample, Usage, UsageSum, UsageSummary, merge_all},
     observation::{Observation, Observer, Verdict},
     score::Ppm,
     time::TimeMs,
@@ -98,15 +98,19 @@ fn samples(connection: &Connection, node: NodeId, range: Interval, limit: u32) -
     Ok(newest)
 }
 
-/// Sums one node's samples up in the order of their time; they are never held in memory.
-fn usage(connection: &Connection, node: NodeId, range: Interval) -> Result<UsageSum, Fault> {
-    let mut statement = connection.prepare_cached(&format!("SELECT {USAGE} FROM samples WHERE node = ? AND at >= ? AND at < ? ORDER BY at"))?;
-    let mut cursor = statement.query(params![node.0.as_bytes(), range.from.0, range.to.0])?;
-    let mut sum = UsageSum::default();
-    while let Some(row) = cursor.next()? {
-        sum.add(read_usage(&mut Columns::of(row))?);
+/// One node's samples, rolled up in the order of their time; they are never held in memory.
+fn usage(connection: &Connection, node: NodeId, range: Interval) -> Result<Option<Rollup>, Fault> {
+    let mut all: Option<Rollup> = None;
+    for sample in samples(connection, node, range, u32::MAX)? {
+        all = merge_all(all.into_iter().chain([Rollup::of(&sample)]));
     }
-    Ok(sum)
+    Ok(all)
+}
+
+fn summed<'r>(rollups: impl IntoIterator<Item = &'r Rollup>, range: Interval) -> UsageSummary {
+    let mut sum = UsageSum::default();
+    rollups.into_iter().for_each(|rollup| sum.add_node(rollup, range));
+    sum.finish()
 }
 
 fn fleet_usage(connection: &Connection, nodes: Option<Vec<NodeId>>, range: Interval) -> Result<(UsageSummary, u64), Fault> {
@@ -116,7 +120,9 @@ fn fleet_usage(connection: &Connection, nodes: Option<Vec<NodeId>>, range: Inter
     };
     let (mut sum, mut open) = (UsageSum::default(), 0_u64);
     for node in nodes {
-        sum.merge(&usage(connection, node, range)?);
+        if let Some(rollup) = usage(connection, node, range)? {
+            sum.add_node(&rollup, range);
+        }
         let sql = "SELECT s.active_sessions FROM live l JOIN samples s ON s.node = l.node AND s.at = l.sample_at WHERE l.node = ?";
         open = open.saturating_add(first(connection, sql, [node.0.as_bytes()], |c| c.unsigned())?.unwrap_or(0));
     }
@@ -131,7 +137,7 @@ fn observed(connection: &Connection, node: NodeId, range: Interval) -> Result<No
         node,
         sessions: rows(connection, &sessions, overlapping, read_session)?,
         presence: rows(connection, presence, overlapping, read_interval)?,
-        usage: usage(connection, node, range)?.finish(),
+        usage: summed(&usage(connection, node, range)?, range),
     })
 }
 
@@ -151,7 +157,7 @@ impl TelemetryStore for SqliteStore {
         self.telemetry.read(move |connection| samples(connection, node, range, limit)).await
     }
     async fn usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, StoreError> {
-        self.telemetry.read(move |connection| Ok(usage(connection, node, range)?.finish())).await
+        self.telemetry.read(move |connection| Ok(summed(&usage(connection, node, range)?, range))).await
     }
     async fn fleet_usage(&self, nodes: Option<&[NodeId]>, range: Interval) -> Result<(UsageSummary, u64), StoreError> {
         let nodes = nodes.map(<[NodeId]>::to_vec);
