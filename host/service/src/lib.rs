@@ -10,6 +10,7 @@ mod config;
 mod enrolments;
 mod epochs;
 mod error;
+mod history;
 mod identity;
 mod last_good;
 mod liveness;
@@ -47,6 +48,7 @@ pub use bus::EventBus;
 pub use config::{Approval, ServiceConfig, Trust};
 pub use enrolments::{GivenEnrolment, NewEnrolment};
 pub use error::ServiceError;
+pub use history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges};
 pub use identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};
 pub use node_alerts::{NodeAlert, NodeAlerts};
 pub use nodes::{ConfigChange, Expected, NewSuspension, NodePatch, NodeView};
@@ -94,6 +96,8 @@ pub struct Service {
     no_epoch_before: Mutex<TimeMs>,
     /// No payout is sent before this instant: the rail refused us.
     rail_paused_until: Mutex<TimeMs>,
+    /// How far rolling up and forgetting have come with the nodes.
+    walks: Mutex<history::Walks>,
     /// Alerts that are raised, so that each is said once.
     alerts: Mutex<BTreeMap<&'static str, String>>,
 }
@@ -112,6 +116,7 @@ impl Service {
             sealed: Mutex::default(),
             no_epoch_before: Mutex::default(),
             rail_paused_until: Mutex::default(),
+            walks: Mutex::default(),
             alerts: Mutex::default(),
         })
     }

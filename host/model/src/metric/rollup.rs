@@ -32,7 +32,7 @@ impl Resolution {
     pub const ALL: [Self; 3] = [Self::Minute, Self::FiveMinutes, Self::Hour];
 
     /// Its length.
-    pub fn ms(self) -> i64 {
+    pub const fn ms(self) -> i64 {
         match self {
             Self::Minute => 60_000,
             Self::FiveMinutes => 300_000,
