@@ -12,6 +12,7 @@ mod coordination;
 mod doctor;
 mod failures;
 mod gateway;
+mod history;
 mod identity;
 mod kill;
 mod limits;
