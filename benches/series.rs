@@ -1,6 +1,6 @@
 //! Fills a SQLite store with a week of samples of many nodes, rolls them up, and measures what a chart of one node takes and
 //! what a sample takes on the disk: `make bench`, or `series NODES`.
-#![expect(clippy::unwrap_used, reason = "a measurement that cannot be made stops and says where")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that cannot be made stops and says where")]
 
 use std::{
     path::Path,
@@ -137,11 +137,9 @@ fn main() {
     runtime.block_on(run(std::env::args().nth(1).map_or(NODES, |text| text.parse().unwrap())));
 }
 
-#[expect(clippy::indexing_slicing, reason = "there are as many as were measured")]
 async fn run(nodes: u32) {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().display());
-    let file = dir.path().join("telemetry.db");
     let store = lucid_store::open(&url).await.unwrap();
     let samples = u64::from(nodes) * u64::try_from(DAYS * DAY_MS / 30_000).unwrap();
     let end = TimeMs(START_MS + DAYS * DAY_MS);
@@ -151,18 +149,26 @@ async fn run(nodes: u32) {
     println!("{nodes} nodes, {DAYS} days, {samples} samples: stored in {:.1} s", started.elapsed().as_secs_f64());
 
     let started = Instant::now();
-    // The last hours stay as they arrived, as they do while the service runs.
+    // The last hour stays as it arrived, as it does while the service runs.
     let hours = rounds(async |after| store.roll_up(after, end.plus_ms(-300_000), 200).await.unwrap()).await;
     println!("{hours} hours of nodes rolled up and packed in {:.1} s", started.elapsed().as_secs_f64());
 
+    charts(&store, nodes, end).await;
+    drop(store);
+    on_the_disk(&dir.path().join("telemetry.db"), samples, hours);
+    forgetting(&lucid_store::open(&url).await.unwrap(), end).await;
+}
+
+/// What charts of a node and sums of the fleet take.
+async fn charts(store: &Arc<dyn Store>, nodes: u32, end: TimeMs) {
     let mut chance = Chance(77);
-    let (mut charts, mut fleets) = (Vec::new(), Vec::new());
+    let mut charts = Vec::new();
     for _ in 0..CHARTS {
         let node = node_id(u32::try_from(chance.below(u64::from(nodes))).unwrap());
         let to = end.plus_ms(-i64::try_from(chance.below(6 * 86_400)).unwrap() * 1000);
+        let range = Interval { from: Resolution::FiveMinutes.floor(to.plus_ms(-DAY_MS)), to };
         let started = Instant::now();
-        let points =
-            store.series(node, Interval { from: Resolution::FiveMinutes.floor(to.plus_ms(-DAY_MS)), to }, Resolution::FiveMinutes).await.unwrap();
+        let points = store.series(node, range, Resolution::FiveMinutes).await.unwrap();
         charts.push(started.elapsed());
         assert!((288..=290).contains(&points.len()), "{} points", points.len());
     }
@@ -171,36 +177,35 @@ async fn run(nodes: u32) {
     for days in [1, 7] {
         let started = Instant::now();
         let (summary, _) = store.fleet_usage(None, Interval { from: end.plus_ms(-days * DAY_MS), to: end }).await.unwrap();
-        fleets.push(started.elapsed());
+        println!("the fleet's usage over {days} days: {:?}", started.elapsed());
         assert_eq!(summary.samples, u64::from(nodes) * u64::try_from(days * DAY_MS / 30_000).unwrap());
     }
-    println!("the fleet's usage over a day {:?}, over a week {:?}", fleets[0], fleets[1]);
-    drop(store);
+}
 
-    let packed = rusqlite::Connection::open(&file).unwrap();
-    let left = packed.query_row("SELECT count(*) FROM samples", [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs();
-    drop(packed);
-    let per = |bytes: u64, many: u64| bytes * 10 / many.max(1);
-    let shown = |tenths: u64| format!("{}.{}", tenths / 10, tenths % 10);
-    println!("on the disk: {} bytes a packed sample", shown(per(bytes(&file, &["packed_samples"]), samples - left)));
-    println!("             {} bytes a sample that is not packed yet ({left} of them)", shown(per(bytes(&file, &["samples"]), left)));
-    println!(
-        "             {} bytes an hour of a node at 5 min, {} at 1 h",
-        per(bytes(&file, &["rollups_5m"]), hours) / 10,
-        per(bytes(&file, &["rollups_1h"]), hours) / 10
-    );
+fn on_the_disk(file: &Path, samples: u64, hours: u64) {
+    let connection = rusqlite::Connection::open(file).unwrap();
+    let left = connection.query_row("SELECT count(*) FROM samples", [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs();
+    drop(connection);
+    let each = |table: &str, many: u64| {
+        let tenths = bytes(file, &[table]) * 10 / many.max(1);
+        format!("{}.{} bytes", tenths / 10, tenths % 10)
+    };
+    println!("on the disk: a packed sample {}, one that is not packed yet {}", each("packed_samples", samples - left), each("samples", left));
+    println!("             an hour of a node at 5 min {}, at 1 h {}", each("rollups_5m", hours), each("rollups_1h", hours));
+}
 
-    let store = lucid_store::open(&url).await.unwrap();
+/// How long writes wait while a week is forgotten.
+async fn forgetting(store: &Arc<dyn Store>, end: TimeMs) {
     let started = Instant::now();
     let kept = SeriesKept { samples_from: end, five_minutes_from: TimeMs(START_MS), hours_from: TimeMs(START_MS) };
-    let mut slowest = Duration::ZERO;
-    let forgetting = async {
+    let (over, mut heard) = tokio::sync::oneshot::channel::<()>();
+    let forgotten = async {
         let removed = rounds(async |after| store.forget_series(after, kept, 200).await.unwrap()).await;
         println!("{removed} packed windows forgotten in {:.1} s", started.elapsed().as_secs_f64());
+        let _ = over.send(());
     };
-    let (over, mut heard) = tokio::sync::oneshot::channel::<()>();
     let beside = async {
-        let mut at = end;
+        let (mut at, mut slowest) = (end, Duration::ZERO);
         while heard.try_recv().is_err() {
             at = at.plus_ms(30_000);
             let asked = Instant::now();
@@ -208,11 +213,7 @@ async fn run(nodes: u32) {
             store.store_report(report).await.unwrap();
             slowest = slowest.max(asked.elapsed());
         }
+        println!("the slowest heartbeat beside it: {slowest:?}");
     };
-    let ended = async {
-        forgetting.await;
-        let _ = over.send(());
-    };
-    tokio::join!(beside, ended);
-    println!("the slowest heartbeat beside it: {slowest:?}");
+    tokio::join!(forgotten, beside);
 }
