@@ -47,7 +47,7 @@ impl Chance {
 
 /// What a node measures in a week: load and traffic that wander, clocks and networks that jitter.
 fn week(number: u32) -> Vec<Sample> {
-    let mut chance = Chance(u64::from(number) * 0x9e37_79b9_7f4a_7c15 + 1);
+    let mut chance = Chance(u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut network = NetworkCounters::default();
     let (mut cpu, mut memory, disk) = (200_000_u64, 400_000_u64, 350_000_u64);
     (0..DAYS * DAY_MS / 30_000)
