@@ -16,7 +16,7 @@ use lucid_sandbox::{Sandbox, SandboxConfig};
 use lucid_server::{
     Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits, KeyringSettings, RoleMap, TlsFiles, TokenSettings,
 };
-use lucid_service::{Actor, Approval, Ports, Service, ServiceConfig, Trust};
+use lucid_service::{Actor, Approval, Ports, SeriesAges, Service, ServiceConfig, Trust};
 use lucid_store::{
     OpenError,
     coord::{LocalCoordinator, LocalLimiter, Quotas, RedisCoordinator, RedisSettings},
@@ -240,6 +240,10 @@ fn ms(seconds: u32) -> i64 {
     i64::from(seconds) * 1000
 }
 
+fn days(days: u32) -> i64 {
+    i64::from(days) * 86_400_000
+}
+
 fn service_config(config: &Config) -> Result<ServiceConfig> {
     use crate::config::{ApprovalWord, TrustWord};
     let (scoring, payouts, chain, auth) = (&config.scoring, &config.payouts, &config.chain, &config.auth);
@@ -291,6 +295,11 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         votes_age_max_ms: ms(chain.votes_age_max_s),
         vote_retry_first_ms: 1_000,
         votes_in_flight_max: chain.in_flight_max,
+        series: SeriesAges {
+            samples_ms: days(config.telemetry.raw_days),
+            five_minutes_ms: days(config.telemetry.rollup_5m_days),
+            hours_ms: days(config.telemetry.rollup_1h_days),
+        },
         built_in: crate::builtin::digests(),
     })
 }

@@ -4,6 +4,7 @@ mod coordination;
 mod environment;
 mod sections;
 mod server;
+mod telemetry;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ pub use coordination::Coordination;
 pub use environment::ignored_by_up;
 pub use sections::{ApprovalWord, Audit, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, Store, TrustWord};
 pub use server::ServerSection;
+pub use telemetry::Telemetry;
 
 use crate::trust;
 
@@ -35,6 +37,7 @@ pub struct Config {
     pub policies: Policies,
     pub audit: Audit,
     pub coordination: Coordination,
+    pub telemetry: Telemetry,
 }
 
 /// A configuration that cannot be used: exit code 2.
@@ -118,6 +121,7 @@ impl Config {
             return wrong(format!("scoring.mass_outage_percent: {} is more than 100", self.scoring.mass_outage_percent));
         }
         self.coordination.check().map_err(ConfigError)?;
+        self.telemetry.check().map_err(ConfigError)?;
         trust::list(&self.policies)?;
         self.check_access().map_err(ConfigError)
     }

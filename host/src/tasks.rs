@@ -38,6 +38,9 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(10);
 const FORGET_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two looks for nodes that other replicas brought to life: if those end, somebody has to notice silence.
 const FLEET_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two looks for hours that are to be rolled up, and for what is too old to be kept.
+const ROLL_UP_INTERVAL: Duration = Duration::from_secs(30);
+const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
 /// What the alert about the gateway's keys is about.
 const GATEWAY_KEYS: &str = "gateway_keys";
 
@@ -139,6 +142,8 @@ impl Tasks {
             Ok(())
         };
         self.alone(PAYER, (short_look, approved), recover, |s, tenure| async move { s.pay_step(&tenure).await.map(|moved| moved > 0) });
+        self.alone("rollups", (ROLL_UP_INTERVAL, unannounced()), begin_at_once, |s, _| async move { s.roll_up_due().await });
+        self.alone("retention", (RETENTION_INTERVAL, unannounced()), begin_at_once, |s, _| async move { s.forget_due_series().await });
         let sealing = Duration::from_secs(u64::from(config.audit.seal_interval_s));
         self.alone("audit", (sealing, unannounced()), begin_at_once, |s, _| async move { s.seal_audit().await.map(|_| false) });
     }

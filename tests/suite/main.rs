@@ -14,6 +14,7 @@ mod doctor;
 mod events;
 mod failures;
 mod gateway;
+mod history;
 mod identity;
 mod kill;
 mod limits;

@@ -1,6 +1,9 @@
 //! What a node measures of itself.
 
-use crate::{id::NodeId, score::Ppm, time::TimeMs};
+mod rollup;
+
+pub use self::rollup::{REPORT_INTERVAL_MS, Reading, Resolution, Rollup, Spread, coarsen, merge_all, roll_up, samples_expected};
+use crate::{credit::Interval, id::NodeId, score::Ppm, time::TimeMs};
 
 /// Counters of a node's network interfaces, monotonic until the machine restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,10 +19,10 @@ pub struct NetworkCounters {
 }
 
 impl NetworkCounters {
-    /// What was counted between two readings; a counter that went back restarted from zero.
+    /// What was counted between two readings, the machine having restarted between them or not.
     #[must_use]
-    pub fn since(self, earlier: Self) -> Self {
-        let step = |now: u64, before: u64| if now >= before { now - before } else { now };
+    pub fn since(self, earlier: Self, restarted: bool) -> Self {
+        let step = |now, before| counted(now, before, restarted);
         Self {
             bytes_sent: step(self.bytes_sent, earlier.bytes_sent),
             bytes_received: step(self.bytes_received, earlier.bytes_received),
@@ -37,6 +40,15 @@ impl NetworkCounters {
             packets_received: self.packets_received.saturating_add(other.packets_received),
         }
     }
+}
+
+/// What a counter counted between two readings. One that fell has begun anew if the machine did, or if going round would
+/// mean more than half of what a counter of its width counts; otherwise it went round.
+fn counted(now: u64, before: u64, restarted: bool) -> u64 {
+    let Some(fall) = before.checked_sub(now).filter(|fall| *fall > 0) else { return now - before };
+    let width_max = if before <= u64::from(u32::MAX) { u64::from(u32::MAX) } else { u64::MAX };
+    let round = width_max - fall + 1;
+    if restarted || round > width_max / 2 { now } else { round }
 }
 
 /// Usage of a machine at an instant; ratios of 0–1,000,000.
@@ -74,52 +86,56 @@ pub struct Sample {
 pub struct UsageSummary {
     /// Samples in the range.
     pub samples: u64,
+    /// The same, but of no node more than were expected of it.
+    pub samples_expected: u64,
     /// Mean CPU usage.
     pub cpu: Ppm,
     /// Mean memory usage.
     pub memory: Ppm,
     /// Mean disk usage.
     pub disk: Ppm,
-    /// Reset-corrected difference over the range.
+    /// Difference over the range, corrected for counters that went round or began anew.
     pub network: NetworkCounters,
 }
 
-/// Sums samples of one node up, in the order of their time.
+/// Sums usage up, of one node or of several.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UsageSum {
     samples: u64,
+    samples_expected: u64,
     cpu: u64,
     memory: u64,
     disk: u64,
     network: NetworkCounters,
-    last: Option<NetworkCounters>,
 }
 
 impl UsageSum {
-    /// Takes the next sample.
+    /// Takes usage that stands for itself: its counters have nothing to be compared with.
     pub fn add(&mut self, usage: Usage) {
         self.samples += 1;
         self.cpu += u64::from(usage.cpu.0);
         self.memory += u64::from(usage.memory.0);
         self.disk += u64::from(usage.disk.0);
-        if let Some(last) = self.last {
-            self.network = self.network.plus(usage.network.since(last));
-        }
-        self.last = Some(usage.network);
     }
-    /// Takes another node's sum in: means over all samples, network added.
-    pub fn merge(&mut self, other: &Self) {
-        self.samples += other.samples;
-        self.cpu += other.cpu;
-        self.memory += other.memory;
-        self.disk += other.disk;
-        self.network = self.network.plus(other.network);
+    /// Takes in all of a node in a range: means over all samples, network added.
+    pub fn add_node(&mut self, rollup: &Rollup, range: Interval) {
+        self.samples += rollup.samples;
+        self.samples_expected += rollup.samples.min(samples_expected(range));
+        self.cpu = self.cpu.saturating_add(rollup.cpu.sum);
+        self.memory = self.memory.saturating_add(rollup.memory.sum);
+        self.disk = self.disk.saturating_add(rollup.disk.sum);
+        self.network = self.network.plus(rollup.network);
     }
     /// Means, rounded down.
     pub fn finish(&self) -> UsageSummary {
-        let mean = |sum: u64| Ppm(sum.checked_div(self.samples).and_then(|m| u32::try_from(m).ok()).unwrap_or(0));
-        UsageSummary { samples: self.samples, cpu: mean(self.cpu), memory: mean(self.memory), disk: mean(self.disk), network: self.network }
+        let mean = |sum| mean_floor(sum, self.samples);
+        let (cpu, memory, disk) = (mean(self.cpu), mean(self.memory), mean(self.disk));
+        UsageSummary { samples: self.samples, samples_expected: self.samples_expected, cpu, memory, disk, network: self.network }
     }
+}
+
+fn mean_floor(sum: u64, samples: u64) -> Ppm {
+    Ppm(sum.checked_div(samples).and_then(|mean| u32::try_from(mean).ok()).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -127,12 +143,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_counter_that_restarts_loses_nothing_after_the_restart() {
-        let mut sum = UsageSum::default();
-        for bytes_sent in [100, 150, 30, 40] {
-            sum.add(Usage { cpu: Ppm(500_000), network: NetworkCounters { bytes_sent, ..Default::default() }, ..Default::default() });
-        }
-        let summary = sum.finish();
-        assert_eq!((summary.network.bytes_sent, summary.cpu, summary.samples), (90, Ppm(500_000), 4));
+    fn a_counter_that_fell_went_round_or_began_anew() {
+        assert_eq!(counted(150, 100, false), 50);
+        assert_eq!(counted(30, 150, false), 30, "going round would have been four billion");
+        assert_eq!(counted(7, u64::MAX, false), 8, "64 bits went round");
+        assert_eq!(counted(4, u64::from(u32::MAX) - 5, false), 10, "32 bits went round");
+        assert_eq!(counted(4, u64::from(u32::MAX) - 5, true), 4, "the machine began anew");
+        assert_eq!(counted(4, 1 << 33, false), 4, "more than 32 bits, and far from going round");
+        assert_eq!(counted(0, 1 << 31, false), 0, "exactly half is too much");
+        assert_eq!(counted(160, 100, true), 60, "a counter that did not fall is of another clock than the uptime");
     }
 }

@@ -37,4 +37,4 @@ pub use runtime::{
     CallError, CheckCost, Clock, Entropy, GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, ValidationPolicy,
 };
 pub use store::{Environment, Stamp, StampStore, Store, StoreError};
-pub use telemetry::{LiveState, NodeObserved, Report, ReportOutcome, SessionOutcome, TelemetryStore};
+pub use telemetry::{LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, SessionOutcome, TelemetryStore, Walked};

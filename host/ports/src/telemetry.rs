@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::{
     credit::Interval,
     id::{Digest, NodeId},
-    metric::{Sample, UsageSummary},
+    metric::{Resolution, Rollup, Sample, UsageSummary},
     observation::Observation,
     time::TimeMs,
 };
@@ -71,6 +71,26 @@ pub struct NodeObserved {
     pub usage: UsageSummary,
 }
 
+/// How a step through the nodes went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walked {
+    /// Parts of the work that were done.
+    pub done: u64,
+    /// The last node that was looked at; none: there are no more.
+    pub next: Option<NodeId>,
+}
+
+/// From when on what was measured is kept, by the nodes' clock; whole days, the day of each instant included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeriesKept {
+    /// Samples.
+    pub samples_from: TimeMs,
+    /// Rollups of five minutes.
+    pub five_minutes_from: TimeMs,
+    /// Rollups of an hour.
+    pub hours_from: TimeMs,
+}
+
 /// Samples, presence and observation sessions.
 #[async_trait]
 pub trait TelemetryStore: Send + Sync {
@@ -80,10 +100,19 @@ pub trait TelemetryStore: Send + Sync {
     async fn live_states(&self, nodes: &[NodeId]) -> Result<Vec<Option<LiveState>>, StoreError>;
     /// Samples of one node in `[from, to)` by its own clock, the newest `limit` of them, oldest first.
     async fn samples(&self, node: NodeId, range: Interval, limit: u32) -> Result<Vec<Sample>, StoreError>;
-    /// Samples of one node, summed up over `[from, to)` by the nodes' own clock.
+    /// Rollups of one node whose intervals begin in `[from, to)`, by its own clock, in the order of time. Samples that are
+    /// in no stored rollup yet are in them.
+    async fn series(&self, node: NodeId, range: Interval, resolution: Resolution) -> Result<Vec<Rollup>, StoreError>;
+    /// Samples of one node, summed up over `[from, to)` by the nodes' own clock; beyond six hours the ends of the range
+    /// are cut at five minutes.
     async fn usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, StoreError>;
     /// Samples of the given owner's nodes (or of all), summed up, and sessions open in their newest samples.
     async fn fleet_usage(&self, nodes: Option<&[NodeId]>, range: Interval) -> Result<(UsageSummary, u64), StoreError>;
+    /// Rolls up and packs what is not yet, of up to `limit` nodes after this one and of hours that ended by `before`. May
+    /// end at any moment: what was not done is found again.
+    async fn roll_up(&self, after: Option<NodeId>, before: TimeMs, limit: u32) -> Result<Walked, StoreError>;
+    /// Forgets what is not kept any more, of up to `limit` nodes after this one; nothing that is not rolled up yet.
+    async fn forget_series(&self, after: Option<NodeId>, kept: SeriesKept, limit: u32) -> Result<Walked, StoreError>;
     /// What was seen of each node, in the order asked.
     async fn observed(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, StoreError>;
     /// Sessions that no policy has judged yet and that overlap the range, by session id.

@@ -160,6 +160,7 @@ pub const ROUTES: &[Route] = &[
     put("/api/v1/pools/{id}", OPERATORS),
     delete("/api/v1/pools/{id}", OPERATORS),
     get("/api/v1/resources/nodes/{id}", ANY).own_but(FLEET),
+    get("/api/v1/resources/nodes/{id}/history", ANY).own_but(FLEET),
     get("/api/v1/resources/summary", PEOPLE),
     post("/api/v1/poot/calculate", ANY).own_but(FLEET).limit(Poot),
     post("/api/v1/poot/validate", ANY).own_but(FLEET),

@@ -1,5 +1,7 @@
 use lucid_model::{epoch::PeriodLength, id::Digest, money::MicroUsdt, node::NodeCaps, payout::Deadlines, score::Ppm};
 
+use crate::SeriesAges;
+
 /// Who lets a pending node become active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Approval {
@@ -80,6 +82,8 @@ pub struct ServiceConfig {
     pub vote_retry_first_ms: i64,
     /// Votes on their way at once.
     pub votes_in_flight_max: usize,
+    /// How long what nodes measured is kept.
+    pub series: SeriesAges,
     /// Components that come with the binary, the first of a kind being the one to trust when everything else fails.
     pub built_in: Vec<Digest>,
 }

@@ -44,7 +44,7 @@ impl Service {
 
     /// The epoch after the last closed one; the first begins with the first node. A new length starts at its
     /// next boundary.
-    async fn next_epoch(&self, last: Option<&EpochRecord>) -> Result<Option<Period>, ServiceError> {
+    pub(crate) async fn next_epoch(&self, last: Option<&EpochRecord>) -> Result<Option<Period>, ServiceError> {
         if let Some(last) = last {
             let at_end = self.config.epoch.period_at(last.epoch.end());
             return Ok(Some(if at_end.start() < last.epoch.end() { at_end.next() } else { at_end }));

@@ -11,6 +11,7 @@ mod config;
 mod enrolments;
 mod epochs;
 mod error;
+mod history;
 mod identity;
 mod last_good;
 mod liveness;
@@ -53,6 +54,7 @@ pub use carried::Carried;
 pub use config::{Approval, ServiceConfig, Trust};
 pub use enrolments::{GivenEnrolment, NewEnrolment};
 pub use error::ServiceError;
+pub use history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges};
 pub use identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};
 pub use node_alerts::{NodeAlert, NodeAlerts};
 pub use nodes::{ConfigChange, Expected, NewSuspension, NodePatch, NodeView};
@@ -104,6 +106,8 @@ pub struct Service {
     no_epoch_before: Mutex<TimeMs>,
     /// No payout is sent before this instant: the rail refused us.
     rail_paused_until: Mutex<TimeMs>,
+    /// How far rolling up and forgetting have come with the nodes.
+    walks: Mutex<history::Walks>,
     /// Alerts that are raised, so that each is said once.
     alerts: Mutex<BTreeMap<&'static str, String>>,
 }
@@ -124,6 +128,7 @@ impl Service {
             profiles: Mutex::default(),
             no_epoch_before: Mutex::default(),
             rail_paused_until: Mutex::default(),
+            walks: Mutex::default(),
             alerts: Mutex::default(),
         })
     }

@@ -5,10 +5,11 @@ use lucid_model::{
     epoch::EpochRecord,
     id::{NodeId, PayoutId, RunId, UserId},
     ledger::{Head, Stream},
-    metric::{Sample, UsageSummary},
+    metric::{Sample, UsageSummary, samples_expected},
     money::MicroUsdt,
     node::{Node, NodeStatus},
     payout::{Payout, Run},
+    score::Ppm,
     settlement::SettlementRecord,
     vote::Vote,
 };
@@ -25,6 +26,8 @@ pub struct NodeUsage {
     pub live: Option<LiveState>,
     /// Means and differences.
     pub summary: UsageSummary,
+    /// Samples of those that were expected.
+    pub completeness: Ppm,
 }
 
 /// Usage of the nodes a caller sees.
@@ -38,6 +41,13 @@ pub struct FleetUsage {
     pub summary: UsageSummary,
     /// Sessions open in the newest samples.
     pub active_sessions: u64,
+    /// Samples of those that were expected of the live nodes.
+    pub completeness: Ppm,
+}
+
+/// How many of the samples are there that so many nodes should have sent.
+fn completeness(summary: &UsageSummary, nodes: u64, range: Interval) -> Ppm {
+    Ppm::ratio_floor(summary.samples_expected, samples_expected(range).saturating_mul(nodes))
 }
 
 /// Keeps a list to what the caller may see: its own, and of a node's token only that node's.
@@ -49,7 +59,7 @@ fn narrow(actor: &Actor, owner: &mut Option<UserId>, node: &mut Option<NodeId>) 
 }
 
 impl Service {
-    async fn seen_node(&self, actor: &Actor, id: NodeId) -> Result<Node, ServiceError> {
+    pub(crate) async fn seen_node(&self, actor: &Actor, id: NodeId) -> Result<Node, ServiceError> {
         let node = self.store().node(id).await?.ok_or(ServiceError::no("node"))?;
         if actor.sees(node.owner, id) { Ok(node) } else { Err(ServiceError::Forbidden { why: "the node is another's" }) }
     }
@@ -64,7 +74,9 @@ impl Service {
             return Err(ServiceError::no("node"));
         }
         let live = self.store().live_states(&[id]).await?.pop().flatten();
-        Ok(NodeUsage { live, summary: self.store().usage(id, self.last(range_ms)).await? })
+        let range = self.last(range_ms);
+        let summary = self.store().usage(id, range).await?;
+        Ok(NodeUsage { live, summary, completeness: completeness(&summary, 1, range) })
     }
 
     /// Samples of one node over the last `range_ms`, the newest `limit` of them, oldest first.
@@ -93,8 +105,11 @@ impl Service {
             let of = |wanted: Option<NodeStatus>| {
                 by_status.iter().filter(|(s, _)| *s != NodeStatus::Deregistered && wanted.is_none_or(|w| w == *s)).map(|(_, n)| n).sum()
             };
-            let (summary, active_sessions) = self.store().fleet_usage(None, self.last(range_ms)).await?;
-            return Ok(FleetUsage { total_nodes: of(None), active_nodes: of(Some(NodeStatus::Active)), summary, active_sessions });
+            let range = self.last(range_ms);
+            let (summary, active_sessions) = self.store().fleet_usage(None, range).await?;
+            let (total_nodes, active_nodes) = (of(None), of(Some(NodeStatus::Active)));
+            let completeness = completeness(&summary, total_nodes, range);
+            return Ok(FleetUsage { total_nodes, active_nodes, summary, active_sessions, completeness });
         }
         let filter = NodeFilter { owner: Some(actor.user), ..NodeFilter::default() };
         let (mut own, mut page) = (Vec::new(), 1);
@@ -107,9 +122,11 @@ impl Service {
             page += 1;
         }
         let ids: Vec<_> = own.iter().map(|(id, _)| *id).collect();
-        let (summary, active_sessions) = self.store().fleet_usage(Some(&ids), self.last(range_ms)).await?;
-        let active = own.iter().filter(|(_, status)| *status == NodeStatus::Active).count();
-        Ok(FleetUsage { total_nodes: ids.len() as u64, active_nodes: active as u64, summary, active_sessions })
+        let range = self.last(range_ms);
+        let (summary, active_sessions) = self.store().fleet_usage(Some(&ids), range).await?;
+        let (total_nodes, active) = (ids.len() as u64, own.iter().filter(|(_, status)| *status == NodeStatus::Active).count());
+        let completeness = completeness(&summary, total_nodes, range);
+        Ok(FleetUsage { total_nodes, active_nodes: active as u64, summary, active_sessions, completeness })
     }
 
     /// A page of scores.

@@ -8,6 +8,8 @@ mod conformance;
 pub mod coord;
 mod inspection;
 mod mongo;
+mod packing;
+mod series;
 mod sqlite;
 mod transfer;
 

@@ -26,8 +26,11 @@ mod readers;
 mod registration;
 mod reports;
 mod requests;
+mod rolling;
 mod runs;
+mod samples;
 mod scores;
+mod series;
 mod settlements;
 mod stamp;
 mod telemetry;
@@ -62,7 +65,7 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0006.sql"),
     include_str!("../migrations/core/0007.sql"),
 ];
-const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql")];
+const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql"), include_str!("../migrations/telemetry/0002.sql")];
 
 /// A store in a directory of this machine, or in memory.
 pub struct SqliteStore {

@@ -28,7 +28,7 @@ use lucid_model::{
 use lucid_ports::{Stamp, Store, StoreError};
 
 pub(crate) use self::progress::source_of_copy;
-pub(crate) use self::record::{BLOCK_SAMPLES, Key, LatestRecord, LiveRecord, Part, Record, RequestRecord, blocks};
+pub(crate) use self::record::{Key, LatestRecord, LiveRecord, Part, Record, RequestRecord, RollupsRecord, blocks};
 pub use self::{kind::Kind, sum::Sum};
 use crate::OpenError;
 

@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod fields;
 pub mod health;
+pub mod history;
 mod json;
 pub mod legacy;
 pub mod node;

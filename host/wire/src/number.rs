@@ -29,6 +29,10 @@ impl ExactNumber {
     pub fn percent(ratio: Ppm) -> Self {
         Self::shortest(ratio.0, 4)
     }
+    /// A ratio as percent, rounded down: 0–100 with up to two digits after the point.
+    pub fn percent_floor(ratio: Ppm) -> Self {
+        Self::shortest(ratio.0 / 100, 2)
+    }
     /// A ratio as it is: 0–1 with up to six digits after the point.
     pub fn ratio(ratio: Ppm) -> Self {
         Self::shortest(ratio.0, 6)

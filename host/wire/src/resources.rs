@@ -3,6 +3,7 @@
 use lucid_model::{
     id::NodeId,
     metric::{Sample, UsageSummary},
+    score::Ppm,
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};
@@ -92,11 +93,15 @@ pub struct NodeResourcesBody {
     /// Seconds since the machine started, in the newest sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime: Option<u64>,
+    /// Samples of those that were expected in the range, one each half minute: percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
+    pub completeness: Option<ExactNumber>,
 }
 
 impl NodeResourcesBody {
     /// Of a node whose samples in the range sum up to `usage`; `newest` is its newest sample, whenever it was.
-    pub fn new(node: NodeId, usage: &UsageSummary, newest: Option<&Sample>, now: TimeMs) -> Self {
+    pub fn new(node: NodeId, usage: &UsageSummary, newest: Option<&Sample>, completeness: Ppm, now: TimeMs) -> Self {
         let any = usage.samples > 0;
         let percent = |ratio| any.then(|| ExactNumber::percent(ratio));
         let newest = newest.filter(|_| any);
@@ -109,6 +114,7 @@ impl NodeResourcesBody {
             network_usage: any.then(|| usage.network.into()),
             active_sessions: newest.map(|sample| sample.active_sessions),
             uptime: newest.map(|sample| sample.uptime_s),
+            completeness: any.then(|| ExactNumber::percent_floor(completeness)),
         }
     }
 }
@@ -145,11 +151,14 @@ pub struct ResourceSummaryBody {
     pub total_network_usage: TotalNetworkBody,
     /// Sessions open in the newest samples.
     pub total_active_sessions: u64,
+    /// Samples of those that were expected of all live nodes, one each half minute: percent.
+    #[schema(value_type = schema::Percent)]
+    pub completeness: ExactNumber,
 }
 
 impl ResourceSummaryBody {
-    /// Of a fleet.
-    pub fn new(now: TimeMs, total_nodes: u64, active_nodes: u64, usage: &UsageSummary, total_active_sessions: u64) -> Self {
+    /// Of a fleet, with how many nodes it has and how many of them are active.
+    pub fn new(now: TimeMs, (total_nodes, active_nodes): (u64, u64), usage: &UsageSummary, total_active_sessions: u64, completeness: Ppm) -> Self {
         Self {
             timestamp: now.to_string(),
             total_nodes,
@@ -159,6 +168,7 @@ impl ResourceSummaryBody {
             average_disk_usage: ExactNumber::percent(usage.disk),
             total_network_usage: TotalNetworkBody { bytes_sent: usage.network.bytes_sent, bytes_received: usage.network.bytes_received },
             total_active_sessions,
+            completeness: ExactNumber::percent_floor(completeness),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     audit::FILTER_LENGTH_MAX,
     auth::NONCE_LENGTH_MAX,
     error::ErrorKind,
+    history::Metric as Metrics,
     policy::{MANIFEST_LENGTH_MAX, VERSION_LENGTH_MAX},
     resources::TimeRange as TimeRanges,
 };
@@ -94,6 +95,10 @@ words! {
     ScoreKind = "`epoch`, or `on_demand`: that one neither earns nor votes.", ["epoch", "on_demand"];
     SessionVerdict = "`unverified` sessions are judged again before the epoch closes.", ["accepted", "rejected", "unverified"];
     TimeRange = "How far back a question goes.", TimeRanges::ALL.map(TimeRanges::name), default TimeRanges::default().name();
+    HistoryMetric = "What a history tells of.", names(&Metrics::ALL, Metrics::name), default "all";
+    HistoryGrain = "How finely a history is told.", ["raw", "1m", "5m", "1h"];
+    HistoryResolution = "How finely a history is told; `auto` is the finest that gives at most 1,000 points and is still kept.",
+        ["raw", "1m", "5m", "1h", "auto"], default "auto";
     HealthStatus = "Whether the service is well.", ["healthy", "degraded", "unhealthy"];
     ErrorCode = "What went wrong: stable.", error_codes();
     SortOrder = "Direction of a list.", ["asc", "desc"], default "desc";

@@ -17,7 +17,7 @@ use lucid_model::{
     frame::FrameChunk,
     id::{AuditWriterId, Digest, EnrolmentId, NodeId, PayoutId, PoolId, RunId},
     ledger::{Account, Entry, Head, Stream},
-    metric::{Sample, UsageSummary},
+    metric::{Resolution, Rollup, Sample, UsageSummary},
     money::MicroUsdt,
     node::{Node, NodeStatus, PublicKey, SiblingCounts},
     observation::Observation,
@@ -168,8 +168,14 @@ proven! {
             many_reports_are_kept_in_order;
         samples(node: NodeId, range: Interval, limit: u32) -> Vec<Sample> =>
             many_reports_are_kept_in_order;
+        series(node: NodeId, range: Interval, resolution: Resolution) -> Vec<Rollup> =>
+            rollups_say_what_the_samples_say, a_late_sample_is_in_its_rollup;
         usage(node: NodeId, range: Interval) -> UsageSummary =>
-            usage_is_summed_over_the_range;
+            usage_is_summed_over_the_range, rollups_say_what_the_samples_say;
+        roll_up(after: Option<NodeId>, before: TimeMs, limit: u32) -> Walked =>
+            rollups_say_what_the_samples_say, a_late_sample_is_in_its_rollup;
+        forget_series(after: Option<NodeId>, kept: SeriesKept, limit: u32) -> Walked =>
+            what_is_forgotten_is_rolled_up;
         fleet_usage(nodes: Option<&[NodeId]>, range: Interval) -> (UsageSummary, u64) =>
             usage_is_summed_over_the_range;
         observed(nodes: &[NodeId], range: Interval) -> Vec<NodeObserved> =>

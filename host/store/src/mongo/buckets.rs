@@ -18,8 +18,8 @@ use super::{
     live::{self, LIVE, Live},
     page::collect,
     reports::BUCKET_SAMPLES_MAX,
-    samples,
 };
+use crate::packing;
 
 pub(crate) const BUCKETS: &str = "samples";
 pub(crate) const PRESENCE: &str = "presence";
@@ -32,6 +32,14 @@ pub(crate) const INDICES: &[Index] = &[
         unique: false,
         partial: None,
         why: "a node's buckets that overlap a range",
+    },
+    Index {
+        collection: BUCKETS,
+        name: "samples_rolled",
+        keys: &[("node", 1), ("rolled", 1)],
+        unique: false,
+        partial: None,
+        why: "a node's buckets that are in no rollup yet",
     },
     Index {
         collection: PRESENCE,
@@ -72,8 +80,8 @@ struct Sealed {
 }
 
 fn read_sealed(node: NodeId, fields: Fields<'_>) -> Result<Sealed, Fault> {
-    let unpacked = samples::unpack(node, &fields.bytes("zstd")?)?;
-    Ok(Sealed { number: fields.number("number")?, samples: unpacked.iter().map(samples::to_bytes).collect() })
+    let unpacked = packing::unpack(node, &fields.bytes("zstd")?)?;
+    Ok(Sealed { number: fields.number("number")?, samples: unpacked.iter().map(packing::to_bytes).collect() })
 }
 
 impl MongoStore {
@@ -102,7 +110,7 @@ impl MongoStore {
         let times = live.samples().take(BUCKET_SAMPLES_MAX).map(|sample| sample.map(|sample| sample.at.0)).collect::<Result<BTreeSet<_>, _>>()?;
         let (Some(first_at), Some(last_at)) = (times.first(), times.last()) else { return Ok(Sealed { number, samples }) };
         let key = format!("{}/{number}", live.node);
-        let packed = bytes(&samples::pack(&samples)?);
+        let packed = bytes(&packing::pack(&samples)?);
         let bucket =
             doc! { "_id": &key, "v": 1, "node": id(live.node.0), "number": number, "first_at": *first_at, "last_at": *last_at, "zstd": packed };
         match self.collection(BUCKETS).insert_one(bucket).await.map_err(Fault::from) {
@@ -154,7 +162,7 @@ impl MongoStore {
         let mut seen = HashMap::<NodeId, Seen>::new();
         let filter = doc! { "node": { "$in": &ids }, "last_at": { "$gte": range.from.0 }, "first_at": { "$lt": range.to.0 } };
         let buckets = self.collection(BUCKETS).find(filter).sort(doc! { "node": 1, "number": 1 }).await?;
-        let buckets = collect(buckets, |fields| samples::unpack(fields.id("node", NodeId)?, &fields.bytes("zstd")?));
+        let buckets = collect(buckets, |fields| Ok(packing::unpack(fields.id("node", NodeId)?, &fields.bytes("zstd")?)?));
         for sample in buckets.await?.into_iter().flatten() {
             seen.entry(sample.node).or_default().add_sample(sample, range);
         }

@@ -1,6 +1,8 @@
 use lucid_ports::StoreError;
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 
+use crate::packing::Unreadable;
+
 /// A unique key refused the write.
 pub(crate) const DUPLICATE_KEY: i32 = 11_000;
 
@@ -50,6 +52,12 @@ impl Fault {
                     || error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
             }
         }
+    }
+}
+
+impl From<Unreadable> for Fault {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Bad(unreadable.to_string())
     }
 }
 

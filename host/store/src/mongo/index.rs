@@ -5,7 +5,8 @@ use mongodb::{
 };
 
 use super::{
-    audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, live, nodes, payouts, policies, pools, requests, runs, sessions,
+    audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, live, nodes, payouts, policies, pools, requests, rolling, runs,
+    sessions,
 };
 
 /// An index that has to be there before anything is written: the unique ones are what keeps records apart.
@@ -40,6 +41,7 @@ const ALL: &[&[Index]] = &[
     ledger::INDICES,
     live::INDICES,
     payouts::INDICES,
+    rolling::INDICES,
     runs::INDICES,
     sessions::INDICES,
 ];

@@ -12,8 +12,9 @@ use super::{
     fields::{Fields, id},
     index::Index,
     page::collect,
-    samples, sessions,
+    sessions,
 };
+use crate::packing;
 
 pub(crate) const LIVE: &str = "live";
 
@@ -48,7 +49,7 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn samples(&self) -> impl Iterator<Item = Result<Sample, Fault>> {
-        self.samples.iter().map(|bytes| samples::from_bytes(self.node, bytes))
+        self.samples.iter().map(|bytes| Ok(packing::from_bytes(self.node, bytes)?))
     }
 }
 
@@ -84,7 +85,7 @@ pub(crate) async fn states(live: &Collection<Document>, nodes: &[NodeId]) -> Res
     let cursor = live.find(doc! { "_id": { "$in": ids } }).projection(doc! { "last_seen": 1, "newest": 1 }).await?;
     let states = collect(cursor, |fields| {
         let node = fields.id("_id", NodeId)?;
-        let sample = fields.bytes_or_none("newest")?.map(|bytes| samples::from_bytes(node, &bytes)).transpose()?;
+        let sample = fields.bytes_or_none("newest")?.map(|bytes| packing::from_bytes(node, &bytes)).transpose()?;
         Ok((node, LiveState { last_seen: fields.time("last_seen")?, sample }))
     });
     let states: HashMap<_, _> = states.await?.into_iter().collect();

@@ -19,8 +19,9 @@ use super::{
     fault::Fault,
     fields::{Fields, bytes, digest, id, stored},
     live::{Claim, LIVE},
-    samples, sessions,
+    sessions,
 };
+use crate::packing;
 
 /// Weight at which a live document is sealed: an hour of a report each half minute.
 const LIVE_WEIGHT_MAX: i64 = 120;
@@ -93,7 +94,7 @@ async fn store(live: &Collection<Document>, report: &Report, write: ObjectId) ->
         set.insert("highest", stored(sequence)?);
         set.insert("digest", digest(body));
     }
-    let samples: Vec<_> = report.samples.iter().map(samples::to_bytes).collect();
+    let samples: Vec<_> = report.samples.iter().map(packing::to_bytes).collect();
     let mut most = doc! { "last_seen": report.arrived_at.0 };
     if let Some(newest) = samples.iter().max() {
         most.insert("newest", bytes(newest));

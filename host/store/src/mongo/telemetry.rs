@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use lucid_model::{
     credit::Interval,
     id::NodeId,
-    metric::{Sample, UsageSum, UsageSummary},
+    metric::{Resolution, Rollup, Sample, UsageSum, UsageSummary, merge_all},
     observation::Observation,
+    time::TimeMs,
 };
-use lucid_ports::{LiveState, NodeObserved, Report, ReportOutcome, StoreError, TelemetryStore};
+use lucid_ports::{LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, StoreError, TelemetryStore, Walked};
 
 use super::{
     MongoStore,
@@ -15,17 +16,10 @@ use super::{
     fault::Fault,
     live::{self, LIVE},
 };
+use crate::series::summary;
 
 /// Nodes whose samples are in memory at once.
 const NODES_AT_ONCE_MAX: usize = 100;
-
-fn usage(seen: Option<&Seen>) -> UsageSum {
-    let mut sum = UsageSum::default();
-    for sample in seen.iter().flat_map(|seen| seen.samples.values()) {
-        sum.add(sample.usage);
-    }
-    sum
-}
 
 impl MongoStore {
     async fn newest_samples(&self, node: NodeId, range: Interval, limit: u32) -> Result<Vec<Sample>, Fault> {
@@ -37,7 +31,7 @@ impl MongoStore {
     }
 
     async fn node_usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, Fault> {
-        Ok(usage(self.seen(&[node], range).await?.get(&node)).finish())
+        Ok(summary(self.rolled_usage(&[node], range).await?.remove(&node), range))
     }
 
     async fn usage_of_all(&self, nodes: Option<&[NodeId]>, range: Interval) -> Result<(UsageSummary, u64), Fault> {
@@ -47,8 +41,7 @@ impl MongoStore {
         };
         let (mut sum, mut open) = (UsageSum::default(), 0_u64);
         for nodes in all.chunks(NODES_AT_ONCE_MAX) {
-            let seen = self.seen(nodes, range).await?;
-            nodes.iter().for_each(|node| sum.merge(&usage(seen.get(node))));
+            self.rolled_usage(nodes, range).await?.values().for_each(|rollup| sum.add_node(rollup, range));
             for state in live::states(&self.collection(LIVE), nodes).await?.into_iter().flatten() {
                 open = open.saturating_add(state.sample.map_or(0, |sample| u64::from(sample.active_sessions)));
             }
@@ -65,8 +58,8 @@ impl MongoStore {
             }
             let mut seen = self.seen(nodes, range).await?;
             for node in nodes {
-                let usage = usage(seen.get(node)).finish();
-                let presence = seen.remove(node).unwrap_or_default().presence;
+                let Seen { samples, presence } = seen.remove(node).unwrap_or_default();
+                let usage = summary(merge_all(samples.values().map(Rollup::of)), range);
                 let presence = presence.into_iter().map(|(from, to)| Interval { from, to }).collect();
                 observed.push(NodeObserved { node: *node, sessions: sessions.remove(node).unwrap_or_default(), presence, usage });
             }
@@ -85,6 +78,15 @@ impl TelemetryStore for MongoStore {
     }
     async fn samples(&self, node: NodeId, range: Interval, limit: u32) -> Result<Vec<Sample>, StoreError> {
         Ok(self.newest_samples(node, range, limit).await?)
+    }
+    async fn series(&self, node: NodeId, range: Interval, resolution: Resolution) -> Result<Vec<Rollup>, StoreError> {
+        Ok(self.points(node, range, resolution).await?)
+    }
+    async fn roll_up(&self, after: Option<NodeId>, before: TimeMs, limit: u32) -> Result<Walked, StoreError> {
+        Ok(self.roll_nodes_up(after, before, limit).await?)
+    }
+    async fn forget_series(&self, after: Option<NodeId>, kept: SeriesKept, limit: u32) -> Result<Walked, StoreError> {
+        Ok(self.forget_of_nodes(after, kept, limit).await?)
     }
     async fn usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, StoreError> {
         Ok(self.node_usage(node, range).await?)

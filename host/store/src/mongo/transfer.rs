@@ -35,6 +35,7 @@ use super::{
     policies::{ACTIVATIONS, IMPORTS, VERSIONS},
     pools::POOLS,
     requests::REQUESTS,
+    rolling::ROLLUPS,
     runs::RUNS,
     schema::{self, META},
     sessions::SESSIONS,
@@ -79,6 +80,7 @@ fn collection(kind: Kind) -> &'static str {
         Kind::Presence => PRESENCE,
         Kind::Sessions => SESSIONS,
         Kind::Samples => BUCKETS,
+        Kind::Rollups => ROLLUPS,
     }
 }
 

@@ -1,6 +1,8 @@
 use lucid_ports::StoreError;
 use rusqlite::ErrorCode;
 
+use crate::packing::Unreadable;
+
 /// Why a query or a job failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -18,6 +20,12 @@ impl Fault {
         matches!(self, Self::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
             && error.sqlite_error().is_some_and(|e| matches!(e.extended_code,
                 rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY)))
+    }
+}
+
+impl From<Unreadable> for Fault {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Bad(unreadable.to_string())
     }
 }
 

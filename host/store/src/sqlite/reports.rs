@@ -12,6 +12,7 @@ use super::{
     fault::Fault,
     query::{execute, first},
 };
+use crate::packing;
 
 /// Stores all of a report, or nothing if its place in the sequence is taken.
 pub(crate) fn store(connection: &Connection, report: &Report) -> Result<ReportOutcome, Fault> {
@@ -29,8 +30,7 @@ pub(crate) fn store(connection: &Connection, report: &Report) -> Result<ReportOu
         execute(connection, sql, params![report.node.0.as_bytes(), presence.from.0, presence.to.0])?;
     }
     let outcomes = report.sessions.iter().map(|session| add_session(connection, session)).collect::<Result<_, _>>()?;
-    let newest = report.samples.iter().map(|sample| sample.at).max();
-    touch(connection, report.node, report.arrived_at, newest)?;
+    touch(connection, report.node, report.arrived_at, report.samples.iter().map(packing::to_bytes).max())?;
     Ok(ReportOutcome::Stored(outcomes))
 }
 
@@ -116,11 +116,12 @@ pub(crate) fn insert_session(connection: &Connection, session: &Observation, oth
     Ok(execute(connection, &sql, values)? == 1)
 }
 
-fn touch(connection: &Connection, node: NodeId, seen: TimeMs, newest: Option<TimeMs>) -> Result<(), Fault> {
-    let sql = "INSERT INTO live (node, last_seen, sample_at) VALUES (?, ?, ?) ON CONFLICT (node) DO UPDATE SET \
+/// The newest sample as bytes, which sort by its time.
+fn touch(connection: &Connection, node: NodeId, seen: TimeMs, newest: Option<Vec<u8>>) -> Result<(), Fault> {
+    let sql = "INSERT INTO live (node, last_seen, newest) VALUES (?, ?, ?) ON CONFLICT (node) DO UPDATE SET \
                last_seen = max(last_seen, excluded.last_seen), \
-               sample_at = coalesce(max(sample_at, excluded.sample_at), sample_at, excluded.sample_at)";
-    execute(connection, sql, params![node.0.as_bytes(), seen.0, newest.map(|at| at.0)])?;
+               newest = coalesce(max(newest, excluded.newest), newest, excluded.newest)";
+    execute(connection, sql, params![node.0.as_bytes(), seen.0, newest])?;
     Ok(())
 }
 

@@ -2,12 +2,12 @@ use async_trait::async_trait;
 use lucid_model::{
     credit::Interval,
     id::{NodeId, SessionId},
-    metric::{NetworkCounters, Sample, Usage, UsageSum, UsageSummary},
+    metric::{NetworkCounters, Resolution, Rollup, Sample, Usage, UsageSum, UsageSummary},
     observation::{Observation, Observer, Verdict},
     score::Ppm,
     time::TimeMs,
 };
-use lucid_ports::{LiveState, NodeObserved, Report, ReportOutcome, StoreError, TelemetryStore};
+use lucid_ports::{LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, StoreError, TelemetryStore, Walked};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -15,8 +15,9 @@ use super::{
     columns::Columns,
     fault::Fault,
     query::{first, rows},
-    reports,
+    reports, samples, series,
 };
+use crate::{packing, series::summary};
 
 pub(crate) const SESSION: &str = "session, node, from_ms, to_ms, quality, by_observer, received_at, verdict, reason, \
                        cpu, memory, disk, bytes_sent, bytes_received, packets_sent, packets_received";
@@ -70,43 +71,14 @@ fn read_interval(columns: &mut Columns<'_>) -> Result<Interval, Fault> {
 }
 
 fn live_state(connection: &Connection, node: NodeId) -> Result<Option<LiveState>, Fault> {
-    let sql = "SELECT last_seen, sample_at FROM live WHERE node = ?";
-    let Some((last_seen, sample_at)) = first(connection, sql, [node.0.as_bytes()], |c| Ok((c.time()?, c.time_or_none()?)))? else {
-        return Ok(None);
-    };
-    let sample = sample_at.map(|at| sample(connection, node, at)).transpose()?.flatten();
-    Ok(Some(LiveState { last_seen, sample }))
+    let sql = "SELECT last_seen, newest FROM live WHERE node = ?";
+    first(connection, sql, [node.0.as_bytes()], |c| Ok(LiveState { last_seen: c.time()?, sample: newest_sample(c, node)? }))
 }
 
-pub(crate) fn sample(connection: &Connection, node: NodeId, at: TimeMs) -> Result<Option<Sample>, Fault> {
-    let sql = format!("SELECT arrived_at, active_sessions, uptime_s, {USAGE} FROM samples WHERE node = ? AND at = ?");
-    first(connection, &sql, params![node.0.as_bytes(), at.0], |c| {
-        let (arrived_at, active_sessions, uptime_s) = (c.time()?, c.take()?, c.counter()?);
-        Ok(Sample { node, at, arrived_at, usage: read_usage(c)?, active_sessions, uptime_s })
-    })
-}
-
-fn samples(connection: &Connection, node: NodeId, range: Interval, limit: u32) -> Result<Vec<Sample>, Fault> {
-    let sql = format!(
-        "SELECT at, arrived_at, active_sessions, uptime_s, {USAGE} FROM samples WHERE node = ? AND at >= ? AND at < ? ORDER BY at DESC LIMIT ?"
-    );
-    let mut newest = rows(connection, &sql, params![node.0.as_bytes(), range.from.0, range.to.0, limit], |c| {
-        let (at, arrived_at, active_sessions, uptime_s) = (c.time()?, c.time()?, c.take()?, c.counter()?);
-        Ok(Sample { node, at, arrived_at, usage: read_usage(c)?, active_sessions, uptime_s })
-    })?;
-    newest.reverse();
-    Ok(newest)
-}
-
-/// Sums one node's samples up in the order of their time; they are never held in memory.
-fn usage(connection: &Connection, node: NodeId, range: Interval) -> Result<UsageSum, Fault> {
-    let mut statement = connection.prepare_cached(&format!("SELECT {USAGE} FROM samples WHERE node = ? AND at >= ? AND at < ? ORDER BY at"))?;
-    let mut cursor = statement.query(params![node.0.as_bytes(), range.from.0, range.to.0])?;
-    let mut sum = UsageSum::default();
-    while let Some(row) = cursor.next()? {
-        sum.add(read_usage(&mut Columns::of(row))?);
-    }
-    Ok(sum)
+/// The newest sample, as a live state has it.
+pub(crate) fn newest_sample(columns: &mut Columns<'_>, node: NodeId) -> Result<Option<Sample>, Fault> {
+    let bytes: Option<Vec<u8>> = columns.take()?;
+    Ok(bytes.map(|bytes| packing::from_bytes(node, &bytes)).transpose()?)
 }
 
 fn fleet_usage(connection: &Connection, nodes: Option<Vec<NodeId>>, range: Interval) -> Result<(UsageSummary, u64), Fault> {
@@ -116,9 +88,11 @@ fn fleet_usage(connection: &Connection, nodes: Option<Vec<NodeId>>, range: Inter
     };
     let (mut sum, mut open) = (UsageSum::default(), 0_u64);
     for node in nodes {
-        sum.merge(&usage(connection, node, range)?);
-        let sql = "SELECT s.active_sessions FROM live l JOIN samples s ON s.node = l.node AND s.at = l.sample_at WHERE l.node = ?";
-        open = open.saturating_add(first(connection, sql, [node.0.as_bytes()], |c| c.unsigned())?.unwrap_or(0));
+        if let Some(rollup) = series::usage(connection, node, range)? {
+            sum.add_node(&rollup, range);
+        }
+        let newest = live_state(connection, node)?.and_then(|live| live.sample);
+        open = open.saturating_add(newest.map_or(0, |sample| u64::from(sample.active_sessions)));
     }
     Ok((sum.finish(), open))
 }
@@ -131,7 +105,7 @@ fn observed(connection: &Connection, node: NodeId, range: Interval) -> Result<No
         node,
         sessions: rows(connection, &sessions, overlapping, read_session)?,
         presence: rows(connection, presence, overlapping, read_interval)?,
-        usage: usage(connection, node, range)?.finish(),
+        usage: summary(series::usage(connection, node, range)?, range),
     })
 }
 
@@ -148,10 +122,19 @@ impl TelemetryStore for SqliteStore {
         self.telemetry.read(move |connection| nodes.into_iter().map(|node| live_state(connection, node)).collect()).await
     }
     async fn samples(&self, node: NodeId, range: Interval, limit: u32) -> Result<Vec<Sample>, StoreError> {
-        self.telemetry.read(move |connection| samples(connection, node, range, limit)).await
+        self.telemetry.read(move |connection| samples::newest(connection, node, range, limit)).await
+    }
+    async fn series(&self, node: NodeId, range: Interval, resolution: Resolution) -> Result<Vec<Rollup>, StoreError> {
+        self.telemetry.read(move |connection| series::points(connection, node, range, resolution)).await
+    }
+    async fn roll_up(&self, after: Option<NodeId>, before: TimeMs, limit: u32) -> Result<Walked, StoreError> {
+        self.roll_nodes_up(after, before, limit).await
+    }
+    async fn forget_series(&self, after: Option<NodeId>, kept: SeriesKept, limit: u32) -> Result<Walked, StoreError> {
+        self.forget_of_nodes(after, kept, limit).await
     }
     async fn usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, StoreError> {
-        self.telemetry.read(move |connection| Ok(usage(connection, node, range)?.finish())).await
+        self.telemetry.read(move |connection| Ok(summary(series::usage(connection, node, range)?, range))).await
     }
     async fn fleet_usage(&self, nodes: Option<&[NodeId]>, range: Interval) -> Result<(UsageSummary, u64), StoreError> {
         let nodes = nodes.map(<[NodeId]>::to_vec);

@@ -50,7 +50,8 @@ fn tables(kind: Kind) -> &'static [&'static str] {
         Kind::Live => &["live", "sequences"],
         Kind::Presence => &["presence"],
         Kind::Sessions => &["sessions"],
-        Kind::Samples => &["samples"],
+        Kind::Samples => &["samples", "packed_samples"],
+        Kind::Rollups => &["rollups_1h", "rollups_5m"],
     }
 }
 
@@ -84,7 +85,7 @@ pub(crate) fn is_marked(dir: &Path) -> Result<bool, OpenError> {
 impl SqliteStore {
     fn file_of(&self, kind: Kind) -> &Database {
         match kind {
-            Kind::Live | Kind::Presence | Kind::Sessions | Kind::Samples => &self.telemetry,
+            Kind::Live | Kind::Presence | Kind::Sessions | Kind::Samples | Kind::Rollups => &self.telemetry,
             _ => &self.core,
         }
     }

@@ -56,11 +56,13 @@ pub enum Kind {
     Sessions,
     /// Samples, in blocks of one node.
     Samples,
+    /// Rollups of samples, an hour of a node each.
+    Rollups,
 }
 
 impl Kind {
     /// All, in the order in which they are copied.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Pools,
         Self::Enrolments,
         Self::Nodes,
@@ -87,6 +89,7 @@ impl Kind {
         Self::Presence,
         Self::Sessions,
         Self::Samples,
+        Self::Rollups,
     ];
 
     /// Its name in reports.
@@ -118,6 +121,7 @@ impl Kind {
             Self::Presence => "presence",
             Self::Sessions => "sessions",
             Self::Samples => "samples",
+            Self::Rollups => "rollups",
         }
     }
 

@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 /// Samples of one block: four hours at a report each half minute. Blocks are counted from a node's first sample, so that
 /// every store has the same.
-pub(crate) const BLOCK_SAMPLES: usize = 480;
+const BLOCK_SAMPLES: usize = 480;
 
 /// A request with its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,16 @@ pub(crate) struct LiveRecord {
     pub(crate) sequence: Option<(u64, Digest)>,
 }
 
+/// What is kept of an hour of a node when its samples are gone, as it was packed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RollupsRecord {
+    pub(crate) node: NodeId,
+    pub(crate) hour: TimeMs,
+    pub(crate) of_hour: Vec<u8>,
+    /// None once those of five minutes are forgotten.
+    pub(crate) of_fives: Option<Vec<u8>>,
+}
+
 /// A record as no store in particular has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Record {
@@ -92,6 +102,7 @@ pub(crate) enum Record {
     Presence { node: NodeId, span: Interval },
     Session(Box<Observation>),
     Samples { node: NodeId, samples: Vec<Sample> },
+    Rollups(Box<RollupsRecord>),
 }
 
 /// One part of a key.
@@ -161,6 +172,7 @@ impl Record {
             Self::Live(live) => vec![id(live.node.0)],
             Self::Presence { node, span } => vec![id(node.0), Part::Number(span.from.0)],
             Self::Session(session) => vec![id(session.session.0)],
+            Self::Rollups(rollups) => vec![id(rollups.node.0), Part::Number(rollups.hour.0)],
             // The last one's time: the next block begins after it.
             Self::Samples { node, samples } => vec![id(node.0), Part::Number(samples.last().map_or(i64::MIN, |sample| sample.at.0))],
         })

@@ -31,6 +31,7 @@ const COLLECTIONS: &[Holding] = &[
     holding("imports", "files of the watched folder that were looked at, by digest"),
     holding("live", "what is newest of a node, and what is not yet in buckets or sessions; one each"),
     holding("samples", "buckets of samples, packed"),
+    holding("rollups", "an hour of a node each: rolled up as a whole, and in five minutes until those are forgotten"),
     holding("presence", "stretches in which a node was witnessed"),
     holding("sessions", "an observation session each"),
     holding("frames", "the name of an epoch's frame: what was known when it was scored"),

@@ -77,6 +77,7 @@ impl MongoStore {
             Kind::Presence => self.presence_after(after, limit).await,
             Kind::Sessions => self.walk(kind, after, limit, |f| Ok(Record::Session(Box::new(super::super::sessions::read(f)?)))).await,
             Kind::Samples => self.samples_after(after, limit).await,
+            Kind::Rollups => self.walk_two(kind, ("node", "hour"), after, limit, super::telemetry::read_rollups).await,
         }
     }
 

@@ -163,6 +163,7 @@ fn document(record: &Record) -> Result<Document, Fault> {
             Ok(document)
         }
         Record::Samples { node, samples } => telemetry::bucket(*node, samples),
+        Record::Rollups(record) => Ok(telemetry::rollups_document(record)),
         Record::Node(_) | Record::AuditLink(_) => Err(Fault::Bad("a record among those of another kind".to_owned())),
     }
 }

@@ -9,10 +9,13 @@ use super::super::{
     fault::Fault,
     fields::{Fields, bytes, digest, id, stored},
     live::LIVE,
-    samples,
+    rolling,
 };
 use super::walk::{bson, by_id};
-use crate::transfer::{Key, LiveRecord, Part, Record, blocks};
+use crate::{
+    packing,
+    transfer::{Key, LiveRecord, Part, Record, RollupsRecord, blocks},
+};
 
 /// Nodes whose samples are in memory at once.
 const NODES_AT_ONCE_MAX: u32 = 50;
@@ -21,7 +24,7 @@ const EVER: Interval = Interval { from: TimeMs(i64::MIN), to: TimeMs(i64::MAX) }
 
 pub(super) fn read_live(fields: Fields<'_>) -> Result<Record, Fault> {
     let node = fields.id("_id", NodeId)?;
-    let newest = fields.bytes_or_none("newest")?.map(|bytes| samples::from_bytes(node, &bytes)).transpose()?;
+    let newest = fields.bytes_or_none("newest")?.map(|bytes| packing::from_bytes(node, &bytes)).transpose()?;
     let sequence = match fields.number_or_none("highest")? {
         Some(highest) => Some((highest, fields.digest("digest")?)),
         None => None,
@@ -33,7 +36,7 @@ pub(super) fn live_document(live: &LiveRecord) -> Result<Document, Fault> {
     let LiveRecord { node, last_seen, newest, sequence } = live;
     let mut document = doc! { "_id": id(node.0), "v": 1, "last_seen": last_seen.0, "weight": 0_i64 };
     if let Some(newest) = newest {
-        document.insert("newest", bytes(&samples::to_bytes(newest)));
+        document.insert("newest", bytes(&packing::to_bytes(newest)));
     }
     if let Some((highest, body)) = sequence {
         document.insert("highest", stored(*highest)?);
@@ -45,10 +48,25 @@ pub(super) fn live_document(live: &LiveRecord) -> Result<Document, Fault> {
 /// A bucket of its own: those that are sealed later are numbered, and come after it.
 pub(super) fn bucket(node: NodeId, block: &[Sample]) -> Result<Document, Fault> {
     let (first, last) = block.first().zip(block.last()).ok_or_else(|| Fault::Bad(format!("an empty block of samples of node {node}")))?;
-    let packed = samples::pack(&block.iter().map(samples::to_bytes).collect::<Vec<_>>())?;
+    let packed = packing::pack(&block.iter().map(packing::to_bytes).collect::<Vec<_>>())?;
     Ok(doc! {
         "_id": format!("{node}/at/{}", first.at.0), "v": 1, "node": id(node.0), "first_at": first.at.0, "last_at": last.at.0, "zstd": bytes(&packed),
     })
+}
+
+pub(super) fn read_rollups(fields: Fields<'_>) -> Result<Record, Fault> {
+    let (node, hour) = (fields.id("node", NodeId)?, fields.time("hour")?);
+    let (of_hour, of_fives) = (fields.bytes("of_hour")?, fields.bytes_or_none("of_fives")?);
+    Ok(Record::Rollups(Box::new(RollupsRecord { node, hour, of_hour, of_fives })))
+}
+
+pub(super) fn rollups_document(record: &RollupsRecord) -> Document {
+    let RollupsRecord { node, hour, of_hour, of_fives } = record;
+    let mut document = doc! { "_id": rolling::key(*node, *hour), "v": 1, "node": id(node.0), "hour": hour.0, "of_hour": bytes(of_hour) };
+    if let Some(of_fives) = of_fives {
+        document.insert("of_fives", bytes(of_fives));
+    }
+    document
 }
 
 /// The node and the time that a walk through nodes has come to.

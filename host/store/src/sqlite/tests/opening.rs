@@ -1,10 +1,14 @@
-use lucid_model::node::SiblingCounts;
-use lucid_ports::{Newcomer, NodeStore};
+use lucid_model::{
+    metric::{Resolution, roll_up},
+    node::SiblingCounts,
+    time::TimeMs,
+};
+use lucid_ports::{LiveState, Newcomer, NodeStore, Report, TelemetryStore, Walked};
 use rusqlite::Connection;
 
 use crate::{
     OpenError, SqliteStore,
-    conformance::examples::{node_id, owner_id},
+    conformance::examples::{node_id, owner_id, report, sample, span},
 };
 
 async fn refusal(url: &str) -> String {
@@ -71,6 +75,53 @@ async fn nodes_of_the_first_schema_are_kept() {
     let newcomer = Newcomer { owner: owner_id(9), ip: Some("2001:db8::8".parse().unwrap()), wallet: node.wallet.map(|w| w.address) };
     let counts = store.count_siblings(newcomer, None).await.unwrap();
     assert_eq!(counts, SiblingCounts { same_owner: 0, same_ip: 0, same_network: 1, same_wallet: 1 });
+}
+
+#[tokio::test]
+async fn samples_of_the_first_schema_are_kept_and_rolled_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = Connection::open(dir.path().join("telemetry.db")).unwrap();
+    old.execute_batch(super::super::TELEMETRY[0]).unwrap();
+    let samples = [sample(1, 30_000, 5), sample(1, 60_000, u64::MAX)];
+    for sample in &samples {
+        crate::sqlite::reports::add_sample(&old, node_id(1), sample).unwrap();
+    }
+    let live = "INSERT INTO live (node, last_seen, sample_at) VALUES (?1, 70000, 60000), (?2, 80000, NULL)";
+    old.execute(live, [node_id(1).0.as_bytes(), node_id(2).0.as_bytes()]).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    drop(old);
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let live = store.live_states(&[node_id(1), node_id(2)]).await.unwrap();
+    let state = |last_seen, sample| Some(LiveState { last_seen: TimeMs(last_seen), sample });
+    assert_eq!(live, [state(70_000, Some(samples[1])), state(80_000, None)]);
+    assert_eq!(store.roll_up(None, TimeMs(3_600_000), 10).await.unwrap(), Walked { done: 1, next: Some(node_id(2)) });
+    assert_eq!(store.samples(node_id(1), span(0, i64::MAX), 10).await.unwrap(), samples);
+}
+
+/// A transaction is the rows or what was made of them: the directory as a crash leaves it at any commit.
+#[tokio::test]
+async fn rolling_up_that_was_cut_off_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let samples: Vec<_> = (0..1_500).map(|i| sample(1, 10_000 * i, i.unsigned_abs())).collect();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    store.store_report(Report { samples: samples.clone(), ..report(1, 0) }).await.unwrap();
+    let expected = roll_up(&samples, Resolution::FiveMinutes);
+    let mut steps = 0;
+    loop {
+        // What is on the disk now, without what the process would still do.
+        let left = tempfile::tempdir().unwrap();
+        for file in ["core.db", "telemetry.db", "telemetry.db-wal"] {
+            std::fs::copy(dir.path().join(file), left.path().join(file)).unwrap();
+        }
+        let found = SqliteStore::open(left.path()).unwrap();
+        assert_eq!(found.series(node_id(1), span(0, i64::MAX), Resolution::FiveMinutes).await.unwrap(), expected, "after {steps} steps");
+        assert_eq!(found.samples(node_id(1), span(0, i64::MAX), 2_000).await.unwrap(), samples, "after {steps} steps");
+        if store.roll_up(None, TimeMs(20_000_000), 10).await.unwrap().done == 0 {
+            break;
+        }
+        steps += 1;
+    }
+    assert_eq!(steps, 3, "a thousand rows a step, and no more than a window");
 }
 
 #[test]

@@ -106,6 +106,7 @@ pub(super) fn page(connection: &Connection, kind: Kind, after: Option<&Key>, lim
         Kind::Presence => telemetry::presence(connection, after, limit),
         Kind::Sessions => telemetry::sessions(connection, after, limit),
         Kind::Samples => telemetry::samples(connection, after, limit),
+        Kind::Rollups => telemetry::rollups(connection, after, limit),
     }
 }
 

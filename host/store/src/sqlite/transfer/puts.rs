@@ -63,6 +63,7 @@ fn insert(connection: &Connection, record: &Record, chains: &mut HashMap<AuditWr
         Record::Presence { node, span } => telemetry::insert_presence(connection, *node, *span),
         Record::Session(session) => telemetry::insert_session(connection, session),
         Record::Samples { node, samples } => telemetry::insert_samples(connection, *node, samples),
+        Record::Rollups(record) => telemetry::insert_rollups(connection, record),
     }
 }
 

@@ -1,37 +1,44 @@
-use lucid_model::{credit::Interval, id::NodeId, metric::Sample, observation::Observation, time::TimeMs};
+use lucid_model::{
+    credit::Interval,
+    id::NodeId,
+    metric::{Resolution, Sample},
+    observation::Observation,
+    time::TimeMs,
+};
 use rusqlite::{Connection, params};
 
 use super::{
     super::{
         columns::stored,
         fault::Fault,
-        query::execute,
+        query::{execute, exists, first},
         reports,
-        telemetry::{SESSION, USAGE, read_session, read_usage, sample},
+        samples::all,
+        series,
+        telemetry::{SESSION, newest_sample, read_session},
     },
     pages::Walk,
 };
-use crate::transfer::{BLOCK_SAMPLES, Key, LiveRecord, Record, blocks};
+use crate::{
+    packing,
+    transfer::{Key, LiveRecord, Part, Record, RollupsRecord, blocks},
+};
 
 pub(super) fn live(connection: &Connection, after: Option<&Key>, limit: u32) -> Result<Vec<Record>, Fault> {
     let walk = Walk {
-        columns: "live.node, live.last_seen, live.sample_at, s.highest, s.digest",
+        columns: "live.node, live.last_seen, live.newest, s.highest, s.digest",
         from: "live LEFT JOIN sequences s ON s.node = live.node",
         keys: &["live.node"],
     };
-    let found = walk.next(connection, after, limit, |c| {
-        let (node, last_seen, sample_at) = (c.id(NodeId)?, c.time()?, c.time_or_none()?);
+    walk.next(connection, after, limit, |c| {
+        let (node, last_seen) = (c.id(NodeId)?, c.time()?);
+        let newest = newest_sample(c, node)?;
         let sequence = match c.take::<Option<i64>>()? {
             Some(highest) => Some((highest.cast_unsigned(), c.digest()?)),
             None => None,
         };
-        Ok((LiveRecord { node, last_seen, newest: None, sequence }, sample_at))
-    })?;
-    let newest = |(live, sample_at): (LiveRecord, Option<TimeMs>)| {
-        let newest = sample_at.map(|at| sample(connection, live.node, at)).transpose()?.flatten();
-        Ok(Record::Live(Box::new(LiveRecord { newest, ..live })))
-    };
-    found.into_iter().map(newest).collect()
+        Ok(Record::Live(Box::new(LiveRecord { node, last_seen, newest, sequence })))
+    })
 }
 
 pub(super) fn presence(connection: &Connection, after: Option<&Key>, limit: u32) -> Result<Vec<Record>, Fault> {
@@ -44,26 +51,50 @@ pub(super) fn sessions(connection: &Connection, after: Option<&Key>, limit: u32)
         .next(connection, after, limit, |c| Ok(Record::Session(Box::new(read_session(c)?))))
 }
 
-/// Whole blocks: one that the page cuts off is left for the next, if it is not all there is.
+/// Whole nodes: a page may be longer than was asked for.
 pub(super) fn samples(connection: &Connection, after: Option<&Key>, limit: u32) -> Result<Vec<Record>, Fault> {
-    let columns = format!("node, at, arrived_at, active_sessions, uptime_s, {USAGE}");
-    let rows_max = u32::try_from(BLOCK_SAMPLES).unwrap_or(u32::MAX).saturating_mul(limit.max(1)).saturating_add(1);
-    let found = Walk { columns: &columns, from: "samples", keys: &["node", "at"] }.next(connection, after, rows_max, |c| {
-        let (node, at, arrived_at) = (c.id(NodeId)?, c.time()?, c.time()?);
-        let (active_sessions, uptime_s) = (c.take()?, c.counter()?);
-        Ok(Sample { node, at, arrived_at, usage: read_usage(c)?, active_sessions, uptime_s })
-    })?;
-    let is_all = found.len() < usize::try_from(rows_max).unwrap_or(usize::MAX);
     let mut records = Vec::new();
-    for of_node in found.chunk_by(|left, right| left.node == right.node) {
-        if let Some(first) = of_node.first() {
-            records.extend(blocks(first.node, of_node));
+    let begun = match after.map(|key| key.0.as_slice()) {
+        Some([Part::Bytes(node), Part::Number(at)]) => Some((node.clone(), at.saturating_add(1))),
+        _ => None,
+    };
+    let mut from = begun.as_ref().map(|(node, _)| node.clone()).unwrap_or_default();
+    let mut sql = "SELECT node FROM live WHERE node >= ? ORDER BY node LIMIT 1";
+    while let Some(node) = first(connection, sql, [&from], |c| c.id(NodeId))? {
+        let since = begun.as_ref().filter(|(begun, _)| begun == node.0.as_bytes()).map_or(i64::MIN, |(_, at)| *at);
+        let all = all(connection, node, Interval { from: TimeMs(since), to: TimeMs(i64::MAX) })?;
+        records.extend(blocks(node, &all));
+        if records.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+            break;
         }
-    }
-    if !is_all {
-        records.pop();
+        from = node.0.as_bytes().to_vec();
+        sql = "SELECT node FROM live WHERE node > ? ORDER BY node LIMIT 1";
     }
     Ok(records)
+}
+
+/// What is kept of hours that were rolled up.
+pub(super) fn rollups(connection: &Connection, after: Option<&Key>, limit: u32) -> Result<Vec<Record>, Fault> {
+    let walk = Walk {
+        columns: "h.node, h.hour, h.rollups, f.rollups",
+        from: "rollups_1h h LEFT JOIN rollups_5m f ON f.node = h.node AND f.hour = h.hour",
+        keys: &["h.node", "h.hour"],
+    };
+    walk.next(connection, after, limit, |c| {
+        Ok(Record::Rollups(Box::new(RollupsRecord { node: c.id(NodeId)?, hour: c.time()?, of_hour: c.take()?, of_fives: c.take()? })))
+    })
+}
+
+pub(super) fn insert_rollups(connection: &Connection, record: &RollupsRecord) -> Result<bool, Fault> {
+    let RollupsRecord { node, hour, of_hour, of_fives } = record;
+    let known = exists(connection, "SELECT 1 FROM rollups_1h WHERE node = ? AND hour = ?", params![node.0.as_bytes(), hour.0])?;
+    if !known {
+        series::put(connection, *node, *hour, Resolution::Hour, of_hour)?;
+        if let Some(of_fives) = of_fives {
+            series::put(connection, *node, *hour, Resolution::FiveMinutes, of_fives)?;
+        }
+    }
+    Ok(!known)
 }
 
 pub(super) fn insert_live(connection: &Connection, live: &LiveRecord) -> Result<bool, Fault> {
@@ -72,12 +103,8 @@ pub(super) fn insert_live(connection: &Connection, live: &LiveRecord) -> Result<
         let sql = "INSERT INTO sequences (node, highest, digest) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
         execute(connection, sql, params![node.0.as_bytes(), stored(*highest)?, digest.0])?;
     }
-    // The newest sample is one of the node's, and found there. Its block comes later.
-    if let Some(newest) = newest {
-        reports::add_sample(connection, *node, newest)?;
-    }
-    let sql = "INSERT INTO live (node, last_seen, sample_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
-    Ok(execute(connection, sql, params![node.0.as_bytes(), last_seen.0, newest.map(|sample| sample.at.0)])? == 1)
+    let sql = "INSERT INTO live (node, last_seen, newest) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    Ok(execute(connection, sql, params![node.0.as_bytes(), last_seen.0, newest.as_ref().map(packing::to_bytes)])? == 1)
 }
 
 pub(super) fn insert_presence(connection: &Connection, node: NodeId, span: Interval) -> Result<bool, Fault> {
@@ -93,7 +120,8 @@ pub(super) fn insert_session(connection: &Connection, session: &Observation) -> 
 pub(super) fn insert_samples(connection: &Connection, node: NodeId, samples: &[Sample]) -> Result<bool, Fault> {
     let mut equal = true;
     for added in samples {
-        equal &= reports::add_sample(connection, node, added)? || sample(connection, node, added.at)?.as_ref() == Some(added);
+        let there = || all(connection, node, Interval { from: added.at, to: added.at.plus_ms(1) });
+        equal &= reports::add_sample(connection, node, added)? || there()?.first() == Some(added);
     }
     Ok(equal)
 }

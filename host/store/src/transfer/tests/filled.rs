@@ -163,6 +163,10 @@ async fn telemetry(store: &dyn Store) {
         }
         store.store_report(Report { sessions: vec![told], ..report(node, 70_000) }).await.unwrap();
     }
+    // Some hours are rolled up, and the last ones are not.
+    for _ in 0..10 {
+        store.roll_up(None, TimeMs(20_000_000), 10).await.unwrap();
+    }
 }
 
 /// What was copied goes on where it was: nothing is taken twice, nothing is lost.

@@ -1,5 +1,7 @@
 //! Samples as they are stored: each a fixed number of bytes, sorted by time as bytes; many of them packed together.
 
+mod rollups;
+
 use lucid_model::{
     id::NodeId,
     metric::{NetworkCounters, Sample, Usage},
@@ -7,14 +9,21 @@ use lucid_model::{
     time::TimeMs,
 };
 
-use super::fault::Fault;
+pub(crate) use self::rollups::{pack as pack_rollups, unpack as unpack_rollups};
 
 /// Two times, four numbers of 32 bits, five counters of 64.
 const SAMPLE_BYTES: usize = 72;
 /// Neighbouring samples differ little; 3 costs the least time.
 const LEVEL: i32 = 3;
-/// Far more than a bucket of [`super::reports::BUCKET_SAMPLES_MAX`]: the buffer it is unpacked into.
-const BUCKET_BYTES_MAX: usize = 1 << 20;
+/// Samples that are packed together at most.
+pub(crate) const PACKED_SAMPLES_MAX: usize = 8_000;
+/// More than those have: the buffer they are unpacked into.
+const PACKED_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes that are not what they should be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unreadable(String);
 
 /// A sample as bytes that sort by its time. Of two of one instant the one that arrived first sorts last, so that the
 /// server's `$max` keeps the one that counts.
@@ -33,7 +42,7 @@ pub(crate) fn to_bytes(sample: &Sample) -> Vec<u8> {
 }
 
 /// What [`to_bytes`] made.
-pub(crate) fn from_bytes(node: NodeId, bytes: &[u8]) -> Result<Sample, Fault> {
+pub(crate) fn from_bytes(node: NodeId, bytes: &[u8]) -> Result<Sample, Unreadable> {
     let mut rest = Rest { bytes };
     let at = TimeMs(i64::from_be_bytes(rest.take()?) ^ i64::MIN);
     let arrived_at = TimeMs(!i64::from_be_bytes(rest.take()?) ^ i64::MIN);
@@ -43,7 +52,7 @@ pub(crate) fn from_bytes(node: NodeId, bytes: &[u8]) -> Result<Sample, Fault> {
     let network = NetworkCounters { bytes_sent: counter()?, bytes_received: counter()?, packets_sent: counter()?, packets_received: counter()? };
     let uptime_s = counter()?;
     if !rest.bytes.is_empty() {
-        return Err(Fault::Bad(format!("a sample of {} bytes", bytes.len())));
+        return Err(Unreadable(format!("a sample of {} bytes", bytes.len())));
     }
     Ok(Sample { node, at, arrived_at, usage: Usage { cpu, memory, disk, network }, active_sessions, uptime_s })
 }
@@ -53,8 +62,8 @@ struct Rest<'b> {
 }
 
 impl Rest<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
-        let (first, rest) = self.bytes.split_first_chunk().ok_or_else(|| Fault::Bad("a sample is cut off".to_owned()))?;
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
+        let (first, rest) = self.bytes.split_first_chunk().ok_or_else(|| Unreadable("a sample is cut off".to_owned()))?;
         self.bytes = rest;
         Ok(*first)
     }
@@ -62,14 +71,14 @@ impl Rest<'_> {
 
 /// Packs samples: first all their first bytes, then all their second ones, and so on, since it is the same byte of
 /// the next sample that is alike.
-pub(crate) fn pack(samples: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
+pub(crate) fn pack(samples: &[Vec<u8>]) -> Result<Vec<u8>, Unreadable> {
     let columns: Vec<u8> = (0..SAMPLE_BYTES).flat_map(|place| samples.iter().filter_map(move |sample| sample.get(place).copied())).collect();
-    zstd::bulk::compress(&columns, LEVEL).map_err(|error| Fault::Bad(format!("a bucket of samples: {error}")))
+    zstd::bulk::compress(&columns, LEVEL).map_err(|error| Unreadable(format!("packed samples: {error}")))
 }
 
 /// What [`pack`] packed.
-pub(crate) fn unpack(node: NodeId, packed: &[u8]) -> Result<Vec<Sample>, Fault> {
-    let columns = zstd::bulk::decompress(packed, BUCKET_BYTES_MAX).map_err(|error| Fault::Bad(format!("a bucket of samples: {error}")))?;
+pub(crate) fn unpack(node: NodeId, packed: &[u8]) -> Result<Vec<Sample>, Unreadable> {
+    let columns = zstd::bulk::decompress(packed, PACKED_BYTES_MAX).map_err(|error| Unreadable(format!("packed samples: {error}")))?;
     let count = columns.len() / SAMPLE_BYTES;
     let sample = |place| columns.iter().skip(place).step_by(count.max(1)).copied().collect::<Vec<u8>>();
     (0..count).map(|place| from_bytes(node, &sample(place))).collect()

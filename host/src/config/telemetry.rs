@@ -1,0 +1,49 @@
+use serde::{Deserialize, Serialize};
+
+/// `[telemetry]`: how long what nodes measured is kept, in whole days of UTC.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// Samples; 1 to 366.
+    pub raw_days: u32,
+    /// Rollups of five minutes; from `raw_days` to 3,660.
+    pub rollup_5m_days: u32,
+    /// Rollups of an hour; from `rollup_5m_days` to 36,600.
+    pub rollup_1h_days: u32,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { raw_days: 7, rollup_5m_days: 90, rollup_1h_days: 365 }
+    }
+}
+
+impl Telemetry {
+    /// What is coarser has to outlive what it is made of.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { raw_days, rollup_5m_days, rollup_1h_days } = *self;
+        let ranges = [
+            ("raw_days", raw_days, 1..=366),
+            ("rollup_5m_days", rollup_5m_days, raw_days..=3_660),
+            ("rollup_1h_days", rollup_1h_days, rollup_5m_days..=36_600),
+        ];
+        match ranges.into_iter().find(|(_, days, range)| !range.contains(days)) {
+            Some((name, days, range)) => Err(format!("telemetry.{name} is {days}, and has to be from {} to {}", range.start(), range.end())),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_coarser_outlives_what_it_is_made_of() {
+        assert_eq!(Telemetry::default().check(), Ok(()));
+        let short = Telemetry { rollup_5m_days: 6, ..Telemetry::default() };
+        assert_eq!(short.check(), Err("telemetry.rollup_5m_days is 6, and has to be from 7 to 3660".into()));
+        assert!(Telemetry { raw_days: 0, ..Telemetry::default() }.check().is_err());
+        assert!(Telemetry { rollup_1h_days: 89, ..Telemetry::default() }.check().is_err());
+    }
+}
