@@ -158,7 +158,10 @@ mod tests {
     use super::*;
 
     fn chunk() -> ScoredChunk {
-        let frame = crate::frame::example(2);
+        chunk_of(&crate::frame::example(2))
+    }
+
+    fn chunk_of(frame: &crate::frame::FrameChunk) -> ScoredChunk {
         let row = |node: &NodeId| ScoreRow {
             node: *node,
             observed_s: 1800,
@@ -190,7 +193,9 @@ mod tests {
 
     #[test]
     fn a_receipt_has_the_root_of_the_committed_vector() {
-        assert_eq!(epoch_root(&[chunk()]).to_string(), "a06bdb097d2e12a1d02ebcce79005e83087398162596ef402a18683b718f8091");
+        let first = chunk_of(&crate::frame::example_of_the_first_catalogue(2));
+        assert_eq!(epoch_root(&[first]).to_string(), "a06bdb097d2e12a1d02ebcce79005e83087398162596ef402a18683b718f8091");
+        assert_eq!(epoch_root(&[chunk()]).to_string(), "7d79ba2113c7804a615b2730ebf733bd083d5cef0b68535ea4123588197e5deb");
     }
 
     #[test]
