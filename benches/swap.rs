@@ -3,6 +3,8 @@
 //! policy's; nothing else is asserted.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a measurement that cannot be made stops and says where")]
 
+#[path = "load/large.rs"]
+mod large;
 #[path = "load/service.rs"]
 mod service;
 #[path = "load/wire.rs"]
@@ -122,7 +124,7 @@ fn told(what: &str, scored: &[Scored]) -> Duration {
 }
 
 async fn run(lucid: &Path) {
-    let service = start_with(lucid, tempfile::tempdir().unwrap(), &[]);
+    let service = start_with(lucid, tempfile::tempdir().unwrap(), &[("REQUIRE_SIGNED", "false")]);
     println!("disk: {:.0} fsyncs/s", fsyncs_a_second(service.dir.path()));
     let address: SocketAddr = service.base.strip_prefix("http://").unwrap().parse().unwrap();
     let mut operator = Operator { wire: Wire::connect(address).await, admin: token("admin", "super_admin") };
@@ -144,8 +146,28 @@ async fn run(lucid: &Path) {
     }
     let before = told("without swaps", &quiet(address, &nodes).await);
     let resident_before = service.resident_mib();
+    for (what, pace) in [("with a swap every 50 ms", Duration::from_millis(50)), ("with one swap after the other", Duration::ZERO)] {
+        let during = swaps(&mut operator, (address, &nodes), (what, pace), &expected).await;
+        println!("    p99 {:.2} × that without swaps", during.as_secs_f64() / before.as_secs_f64());
+        let after = told("    afterwards", &quiet(address, &nodes).await);
+        println!("    p99 {:.2} × that afterwards", during.as_secs_f64() / after.as_secs_f64());
+    }
+    let resident = service.resident_mib();
+    println!("resident: {resident_before:.1} MiB before, {resident:.1} MiB after: {:.2} ×", resident / resident_before);
+    new_large_policy(&mut operator).await;
+    visible(&mut operator, &nodes[0]).await;
+    let again = service.restart(lucid);
+    println!("start with {} activations: {:.0} ms", 2 * SWAPS + SWAPS / 10 + 103, ms(again.ready_in));
+}
 
-    let (stop, scoring_nodes) = (Arc::new(AtomicBool::new(false)), nodes.clone());
+/// Swaps beside scorings at the pace; the scorings' p99.
+async fn swaps(
+    operator: &mut Operator,
+    (address, nodes): (SocketAddr, &[String]),
+    (what, pace): (&str, Duration),
+    expected: &BTreeMap<String, String>,
+) -> Duration {
+    let (stop, scoring_nodes) = (Arc::new(AtomicBool::new(false)), nodes.to_vec());
     let scoring = tokio::spawn({
         let stop = Arc::clone(&stop);
         async move { score(address, &scoring_nodes, stop).await }
@@ -154,6 +176,7 @@ async fn run(lucid: &Path) {
     let mut active = vec![(POLICIES[1], Instant::now(), Instant::now())];
     let swapping = Instant::now();
     for swap in 0..SWAPS {
+        tokio::time::sleep_until((swapping + pace * u32::try_from(swap).unwrap()).into()).await;
         let (name, asked) = (POLICIES[swap % 2], Instant::now());
         operator.activate(name, "1.0.0").await;
         active.last_mut().unwrap().2 = Instant::now();
@@ -163,25 +186,26 @@ async fn run(lucid: &Path) {
     stop.store(true, Ordering::Relaxed);
     let scored = scoring.await.unwrap();
     active.last_mut().unwrap().2 = Instant::now();
-    let during = told("with swaps", &scored);
+    let during = told(what, &scored);
     let mixed = scored.iter().filter(|s| {
         let was_active = active.iter().any(|(name, from, to)| *name == s.policy && *from <= s.answered && s.asked <= *to);
-        !was_active || expected[&s.policy] != s.score
+        !was_active || expected.get(&s.policy) != Some(&s.score)
     });
     let mixed = mixed.count();
-    println!(
-        "{SWAPS} swaps in {:.1} s ({:.1} ms each): {mixed} mixed, p99 {:.2} × that without swaps",
-        took.as_secs_f64(),
-        ms(took) / SWAPS as f64,
-        during.as_secs_f64() / before.as_secs_f64()
-    );
+    println!("    {SWAPS} swaps in {:.1} s: {mixed} mixed", took.as_secs_f64());
     assert_eq!(mixed, 0, "a score names a policy that was not active, or is not that policy's");
-    told("afterwards", &quiet(address, &nodes).await);
-    let resident = service.resident_mib();
-    println!("resident: {resident_before:.1} MiB before, {resident:.1} MiB after: {:.2} ×", resident / resident_before);
-    visible(&mut operator, &nodes[0]).await;
-    let again = service.restart(lucid);
-    println!("start with {} activations: {:.0} ms", SWAPS + SWAPS / 10 + 102, ms(again.ready_in));
+    during
+}
+
+/// From the upload of a new component to its activation.
+async fn new_large_policy(operator: &mut Operator) {
+    let (bytes, upload) = large::upload(Path::new("policies/observation-weighted/1.0.0"), "2.0.0", 200_000);
+    let upload = upload.to_string();
+    let started = Instant::now();
+    operator.ask("POST", "/api/v1/policies", &upload).await;
+    let gated = started.elapsed();
+    operator.activate("observation-weighted", "2.0.0").await;
+    println!("a new component of {bytes} bytes: gated after {:.0} ms, active after {:.0} ms", ms(gated), ms(started.elapsed()));
 }
 
 /// From the answer to an activation to the first score by it.
