@@ -36,7 +36,7 @@ impl Reader {
                     None => continue,
                 }
             }
-            let chunk = block_on(async { self.answer.chunk().await.unwrap().expect("the stream goes on") });
+            let chunk = block_on(async { self.answer.chunk().await.unwrap().unwrap() });
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
