@@ -45,8 +45,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 /// reader is too slow, `stream.gap` says that events are lost.
 #[utoipa::path(get, path = "/api/v1/events", operation_id = "streamEvents", tag = "events",
     params(("type" = Option<String>, Query, description = "Only events whose type begins with one of these, with commas between: `score,payout.completed`"),
-        ("node_id" = Option<schema::Id>, Query, description = "Only events about this node"),
-        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen")),
+        ("node_id" = Option<schema::Id>, Query, description = "Only events about this node")),
     responses((status = 200, body = schema::EventStream, content_type = "text/event-stream", description = "The stream; it does not end by itself"),
         (status = 400, body = ErrorBody, description = "A parameter is wrong")))]
 async fn events(
