@@ -33,13 +33,10 @@ pub async fn announce(api: Arc<Api>, awaited: Vec<Announced>, stop: Cancellation
     loop {
         let heard = tokio::select! {
             () = stop.cancelled() => return,
-            event = events.recv() => event,
+            slice = events.recv() => slice,
         };
         match heard {
-            Ok(event) => {
-                let kind = event.kind();
-                awaited.iter().for_each(|announced| announced.tell(&kind));
-            }
+            Ok(slice) => slice.iter().for_each(|told| awaited.iter().for_each(|announced| announced.tell(told.kind()))),
             // One of those that were lost may have been awaited.
             Err(RecvError::Lagged(_)) => awaited.iter().for_each(|announced| announced.notify.notify_one()),
             Err(RecvError::Closed) => return,

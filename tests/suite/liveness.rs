@@ -19,6 +19,10 @@ fn heartbeat(lucid: &Lucid, nodes: &mut [TestNode]) {
     }
 }
 
+fn alert_ended(lucid: &Lucid) -> bool {
+    lucid.process.log().lines().any(|line| line.contains("alert cleared") && line.contains("\"mass-outage\""))
+}
+
 #[test]
 fn a_fleet_that_falls_silent_at_once_is_left_as_it_is_and_a_few_nodes_are_not() {
     let mut settings = SHORT.to_vec();
@@ -41,13 +45,18 @@ fn a_fleet_that_falls_silent_at_once_is_left_as_it_is_and_a_few_nodes_are_not() 
     assert!(alert.contains(&format!("of {NODES} nodes are silent at once")), "{alert}");
     assert!(nodes.iter().all(|node| status(&lucid, node) == "active"), "nobody is put in error");
 
-    // Most of them are back: the others are gone by themselves.
+    // All are back: nothing is wrong any more.
+    eventually("the end of the alert", || {
+        heartbeat(&lucid, &mut nodes);
+        alert_ended(&lucid).then_some(())
+    });
+
+    // Most of them go on: the others are gone by themselves.
     let (gone, back) = nodes.split_at_mut(GONE);
     eventually("the ones that stay away are in error", || {
         heartbeat(&lucid, back);
         gone.iter().all(|node| status(&lucid, node) == "error").then_some(())
     });
-    assert!(lucid.process.log().lines().any(|line| line.contains("alert cleared") && line.contains("\"mass-outage\"")));
     assert!(back.iter().all(|node| status(&lucid, node) == "active"));
     let alerts = lucid.get(&format!("/api/v1/nodes/{}/alerts", gone[0].id));
     assert_eq!(alerts["active_alerts"][0]["about"], "silent", "{alerts}");

@@ -106,6 +106,31 @@ impl EventKind {
         }
     }
 
+    /// The node that it is about.
+    pub fn node(&self) -> Option<NodeId> {
+        match self {
+            Self::NodeRegistered { node, .. }
+            | Self::NodeStatusChanged { node, .. }
+            | Self::NodeAssigned { node, .. }
+            | Self::NodeSuspended { node, .. }
+            | Self::WalletChanged { node, .. }
+            | Self::KeyRotated { node }
+            | Self::MetricsStored { node, .. }
+            | Self::ObservationStored { node, .. }
+            | Self::ScoreComputed { node, .. }
+            | Self::VoteAccepted { node, .. }
+            | Self::VoteRejected { node, .. }
+            | Self::PayoutChanged { node, .. } => Some(*node),
+            Self::EpochClosed { .. }
+            | Self::PeriodSettled { .. }
+            | Self::RunChanged { .. }
+            | Self::PolicyActivated { .. }
+            | Self::PolicyRejected { .. }
+            | Self::Alert { .. }
+            | Self::AlertCleared { .. } => None,
+        }
+    }
+
     /// What it is about: a node's, payout's, epoch's id or a policy's name.
     pub fn subject(&self) -> String {
         match self {

@@ -18,5 +18,5 @@ mod serve;
 
 pub use api::{Api, ApiLimits};
 pub use authenticate::{Authenticator, KeyringSettings, RoleMap, RoleMapError, SECRET_BYTES_MIN, TokenError, TokenSettings, issue_token};
-pub use feed::{Feed, Listening, Told};
+pub use feed::{Feed, Listening, Slice, Told};
 pub use serve::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, TlsFiles, serve};

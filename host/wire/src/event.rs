@@ -1,6 +1,9 @@
 //! Events as `/events` and webhooks send them.
 
-use lucid_model::event::{Event, Value as EventValue};
+use lucid_model::{
+    event::{Event, Value as EventValue},
+    id::NodeId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -50,6 +53,11 @@ impl EventBody {
         }
     }
 
+    /// The node that it is about.
+    pub fn node(&self) -> Option<NodeId> {
+        self.data.get("node_id")?.as_str()?.parse().ok()
+    }
+
     /// Stream and place of an event's id, for resuming.
     pub fn parse_id(id: &str) -> Option<(&str, u64)> {
         let (stream, seq) = id.rsplit_once('-')?;
@@ -59,7 +67,7 @@ impl EventBody {
 
 #[cfg(test)]
 mod tests {
-    use lucid_model::{event::EventKind, id::NodeId, time::TimeMs};
+    use lucid_model::{event::EventKind, time::TimeMs};
 
     use super::*;
 
@@ -75,5 +83,6 @@ mod tests {
             )
         );
         assert_eq!(EventBody::parse_id(&body.id), Some(("boot", 5)));
+        assert_eq!(body.node(), Some(NodeId(uuid::Uuid::nil())));
     }
 }

@@ -1,11 +1,6 @@
 //! Events as they happen.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    convert::Infallible,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, convert::Infallible, time::Duration};
 
 use axum::{
     extract::State,
@@ -20,7 +15,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Told,
+    Slice, Told,
     api::Shared,
     errors::ApiError,
     extract::{Caller, Params},
@@ -59,8 +54,8 @@ async fn events(
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let listening = api.feed.listen(last);
     let gap = listening.missed.is_none();
-    let missed = listening.missed.unwrap_or_default().into();
-    let listener = Listener { gap, missed, next: listening.next, api, actor, kinds, node, seen: HashMap::new() };
+    let slice = listening.missed.unwrap_or_default();
+    let listener = Listener { gap, slice, place: 0, next: listening.next, api, actor, kinds, node, seen: HashMap::new() };
     let told = stream::unfold(listener, |mut listener| async move { listener.next().await.map(|event| (Ok(event), listener)) });
     Ok(Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
@@ -68,8 +63,10 @@ async fn events(
 struct Listener {
     /// Whether it is to be said that events are lost.
     gap: bool,
-    missed: VecDeque<Arc<Told>>,
-    next: Receiver<Arc<Told>>,
+    /// What is being gone through, and how far that is.
+    slice: Slice,
+    place: usize,
+    next: Receiver<Slice>,
     api: Shared,
     actor: Actor,
     kinds: Vec<String>,
@@ -84,43 +81,36 @@ impl Listener {
             if std::mem::take(&mut self.gap) {
                 return Some(SseEvent::default().event(GAP).data(format!("{{\"type\":\"{GAP}\"}}")));
             }
-            let told = match self.missed.pop_front() {
-                Some(told) => told,
-                None => {
-                    let next = tokio::select! {
-                        next = self.next.recv() => next,
-                        () = self.api.stopping.cancelled() => return None,
-                    };
-                    match next {
-                        Ok(told) => told,
-                        Err(RecvError::Lagged(_)) => {
-                            self.gap = true;
-                            continue;
-                        }
-                        Err(RecvError::Closed) => return None,
-                    }
+            let slice = Slice::clone(&self.slice);
+            while let Some(told) = slice.get(self.place) {
+                self.place += 1;
+                if self.asked_for(told) && self.may_see(told).await {
+                    let body = told.body();
+                    return Some(SseEvent::default().id(&body.id).event(&body.kind).data(told.json()));
                 }
+            }
+            let next = tokio::select! {
+                next = self.next.recv() => next,
+                () = self.api.stopping.cancelled() => return None,
             };
-            if self.wants(&told).await {
-                let body = told.body();
-                return Some(SseEvent::default().id(&body.id).event(&body.kind).data(told.json()));
+            match next {
+                Ok(slice) => (self.slice, self.place) = (slice, 0),
+                Err(RecvError::Lagged(_)) => self.gap = true,
+                Err(RecvError::Closed) => return None,
             }
         }
     }
 
-    async fn wants(&mut self, told: &Told) -> bool {
-        let kind = told.kind();
-        if !self.kinds.is_empty() && !self.kinds.iter().any(|wanted| kind.starts_with(wanted.as_str())) {
-            return false;
-        }
-        let about = || told.body().data.get("node_id").and_then(|id| id.as_str()).and_then(|id| id.parse::<NodeId>().ok());
-        if self.node.is_some() && about() != self.node {
-            return false;
-        }
+    fn asked_for(&self, told: &Told) -> bool {
+        (self.node.is_none() || told.node() == self.node)
+            && (self.kinds.is_empty() || self.kinds.iter().any(|wanted| told.kind().starts_with(wanted.as_str())))
+    }
+
+    async fn may_see(&mut self, told: &Told) -> bool {
         if self.actor.sees_all() {
             return true;
         }
-        let Some(node) = about() else { return false };
+        let Some(node) = told.node() else { return false };
         if let Some(seen) = self.seen.get(&node) {
             return *seen;
         }

@@ -5,7 +5,7 @@ use axum::{
 use lucid_model::id::Digest;
 use lucid_service::{Carried, NewSample, NewSession, ReportProof, Reported};
 use lucid_wire::{
-    ErrorBody, ErrorKind,
+    ErrorBody, ErrorKind, FieldError,
     auth::ReportHeaders,
     report::ClaimedSample,
     report::carried::{CarriedReport, CarriedReportsRequest, CarriedResultBody, CarriedResultsBody},
@@ -92,28 +92,28 @@ async fn carried(
     Caller(actor): Caller,
     json: Json<CarriedReportsRequest>,
 ) -> Result<Answer<CarriedResultsBody>, ApiError> {
-    let mut refused = Vec::new();
-    let mut reports = Vec::new();
-    for (place, read) in json.value.into_iter().enumerate() {
-        match read {
-            Ok(report) => reports.push((place, carried_by(report))),
-            Err(error) => refused.push((place, error)),
-        }
+    let (mut reports, mut refusals) = (Vec::new(), Vec::new());
+    for read in json.value {
+        // At the place of each report: why it could not be read, if it could not.
+        refusals.push(read.map(|report| reports.push(carried_by(report))).err());
     }
     if reports.is_empty() {
-        let why = refused.into_iter().next().map_or_else(String::new, |(_, error)| error.to_string());
+        let why = refusals.into_iter().flatten().next().map_or_else(String::new, |error| error.to_string());
         return Err(ApiError::new(ErrorKind::BatchInvalid, format!("not one of the reports can be read; the first: {why}")));
     }
-    let failed = |error: ApiError| CarriedResultBody { report: None, error: Some(error.of_item()) };
-    let mut results: Vec<_> = refused.into_iter().map(|(place, error)| (place, failed(error.into()))).collect();
-    let (places, reports): (Vec<_>, Vec<_>) = reports.into_iter().unzip();
-    let outcomes = api.service.report_carried(&actor, reports).await;
-    results.extend(places.into_iter().zip(outcomes).map(|(place, outcome)| match outcome {
-        Ok(reported) => (place, CarriedResultBody { report: Some(body(&reported)), error: None }),
-        Err(error) => (place, failed(error.into())),
-    }));
-    results.sort_by_key(|(place, _)| *place);
-    let results: Vec<_> = results.into_iter().map(|(_, result)| result).collect();
+    let mut outcomes = api.service.report_carried(&actor, reports).await.into_iter();
+    let outcome = |refusal: Option<FieldError>| match refusal {
+        Some(error) => Some(Err(ApiError::from(error))),
+        None => outcomes.next().map(|outcome| outcome.map_err(ApiError::from)),
+    };
+    let results: Vec<_> = refusals
+        .into_iter()
+        .filter_map(outcome)
+        .map(|outcome| match outcome {
+            Ok(reported) => CarriedResultBody { report: Some(body(&reported)), error: None },
+            Err(error) => CarriedResultBody { report: None, error: Some(error.of_item()) },
+        })
+        .collect();
     let count = |taken: bool| u32::try_from(results.iter().filter(|r| r.report.is_some() == taken).count()).unwrap_or(u32::MAX);
     Ok(Answer(CarriedResultsBody { accepted: count(true), rejected: count(false), results }))
 }
