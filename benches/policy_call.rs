@@ -53,7 +53,7 @@ fn chunk(nodes: u32) -> FrameChunk {
     let rows: Vec<_> = (0..nodes).map(row).collect();
     let column = |fact: &Fact| {
         let values: Vec<_> = rows.iter().map(|row| row.get(*fact)).collect();
-        FactColumn { name: fact.info().name.to_owned(), total: total_saturating(&values), values }
+        FactColumn { name: fact.info().name.to_owned(), total: total_saturating(&values), values: values.into() }
     };
     let period = PeriodLength::new(PERIOD_S).expect("an hour is a period").period_at(TimeMs::from_unix_s(EPOCH_START_S));
     let head = FrameHead { period, revision: Revision(1), score_multiplier: Ppm(1_000_000) };

@@ -193,14 +193,14 @@ impl LoadedPolicy {
         if count > rows_max {
             return Err(Fault::Host(too_many(count, rows_max)));
         }
-        let whole = |column: &Vec<i64>| u32::try_from(column.len()) == Ok(count);
+        let whole = |column: &Arc<[i64]>| u32::try_from(column.len()) == Ok(count);
         if batch.columns.len() != facts || context.totals.len() != facts || !batch.columns.iter().all(whole) {
             let (columns, totals) = (batch.columns.len(), context.totals.len());
             return Err(Fault::Host(format!(
                 "was given {columns} columns and {totals} totals for {facts} facts, or a column that has not {count} rows"
             )));
         }
-        let columns: Vec<&[i64]> = batch.columns.iter().map(Vec::as_slice).collect();
+        let columns: Vec<&[i64]> = batch.columns.iter().map(AsRef::as_ref).collect();
         call(Rows { count, columns: &columns }).result
     }
 

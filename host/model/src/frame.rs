@@ -4,6 +4,8 @@
 //! chunking follows from the data and never from cores or replicas. Scores are a pure function of a frame, a
 //! policy and the rules; replay, shadow and simulation read nothing else.
 
+use std::sync::Arc;
+
 use crate::{
     canonical::{Canonical, CanonicalReader},
     epoch::{Period, PeriodLength},
@@ -45,8 +47,8 @@ pub struct FactColumn {
     pub name: String,
     /// Its sum over the whole pool, saturating.
     pub total: i64,
-    /// A value a row.
-    pub values: Vec<i64>,
+    /// A value a row; shared with the batches that are projected from it.
+    pub values: Arc<[i64]>,
 }
 
 /// Bytes that are not a frame chunk, or one of a later format.
@@ -74,7 +76,7 @@ impl FrameHead {
     /// Cuts one pool's rows into chunks, the first of them `first_index`.
     pub fn chunks(self, pool: PoolScope, mut rows: Vec<(NodeId, FactRow)>, first_index: u32) -> Vec<FrameChunk> {
         rows.sort_unstable_by_key(|(node, _)| *node);
-        let column = |rows: &[(NodeId, FactRow)], fact: Fact| rows.iter().map(|(_, r)| r.get(fact)).collect::<Vec<_>>();
+        let column = |rows: &[(NodeId, FactRow)], fact: Fact| rows.iter().map(|(_, r)| r.get(fact)).collect::<Arc<[i64]>>();
         let totals: Vec<_> = Fact::ALL.iter().map(|fact| total_saturating(&column(&rows, *fact))).collect();
         (first_index..)
             .zip(rows.chunks(CHUNK_NODES_MAX))
@@ -106,7 +108,10 @@ impl FrameChunk {
     /// The columns a policy asked for, and their totals. A fact that the frame does not have has its default in every
     /// row, and a total of 0: how many rows the pool has is not said here.
     pub fn project(&self, facts: &[Fact]) -> (Batch, Vec<i64>) {
-        let values = |fact: &Fact| self.column(*fact).map_or_else(|| vec![fact.info().default; self.nodes.len()], |column| column.values.clone());
+        let values = |fact: &Fact| {
+            self.column(*fact)
+                .map_or_else(|| std::iter::repeat_n(fact.info().default, self.nodes.len()).collect(), |column| Arc::clone(&column.values))
+        };
         let batch = Batch { count: u32::try_from(self.nodes.len()).unwrap_or(u32::MAX), columns: facts.iter().map(values).collect() };
         (batch, facts.iter().map(|fact| self.column(*fact).map_or(0, |column| column.total)).collect())
     }
@@ -133,7 +138,7 @@ impl FrameChunk {
         }
         for column in &self.columns {
             bytes = bytes.text(&column.name).i64(column.total);
-            for value in &column.values {
+            for value in column.values.iter() {
                 bytes = bytes.i64(*value);
             }
         }
@@ -162,7 +167,7 @@ impl FrameChunk {
         for _ in 0..facts {
             let name = reader.text().ok_or_else(truncated)?.to_owned();
             let total = reader.i64().ok_or_else(truncated)?;
-            let values = (0..count).map(|_| reader.i64()).collect::<Option<Vec<_>>>().ok_or_else(truncated)?;
+            let values = (0..count).map(|_| reader.i64()).collect::<Option<Arc<[i64]>>>().ok_or_else(truncated)?;
             columns.push(FactColumn { name, total, values });
         }
         Ok(Self {
@@ -231,12 +236,12 @@ mod tests {
     fn a_frame_of_another_catalogue_keeps_its_digest_and_is_read_with_defaults() {
         let old = example_of_the_first_catalogue(3);
         let mut other = old.clone();
-        other.columns.insert(0, FactColumn { name: "luck".into(), total: 3, values: vec![1, 1, 1] });
+        other.columns.insert(0, FactColumn { name: "luck".into(), total: 3, values: [1, 1, 1].into() });
         for frame in [old, other] {
             let read = FrameChunk::from_bytes(&frame.to_bytes()).unwrap();
             assert_eq!(read.digest(), frame.digest());
             let (batch, totals) = read.project(&[Fact::NodesSameWallet, Fact::ObservedS]);
-            assert_eq!((batch.columns, totals), (vec![vec![1, 1, 1], vec![10, 20, 30]], vec![0, 60]));
+            assert_eq!((batch.columns, totals), (vec![Arc::from([1, 1, 1]), Arc::from([10, 20, 30])], vec![0, 60]));
             assert_eq!((read.fact(2, Fact::NodesSameWallet), read.fact(2, Fact::ObservedS)), (1, 30));
         }
     }

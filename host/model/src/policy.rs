@@ -2,7 +2,7 @@
 
 mod signature;
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use semver::Version;
 
@@ -214,7 +214,7 @@ pub struct Batch {
     /// Rows.
     pub count: u32,
     /// Columns in the order of the policy's facts, each `count` long.
-    pub columns: Vec<Vec<i64>>,
+    pub columns: Vec<Arc<[i64]>>,
 }
 
 /// What a scoring policy answered; one entry a row.

@@ -40,7 +40,11 @@ impl Service {
     /// [`ServiceError::Store`].
     pub async fn sweep_silent(&self) -> Result<u32, ServiceError> {
         let now_ms = self.ports.clock.monotonic_ms();
-        if now_ms < *self.no_sweep_before_ms.lock() || self.unheard(now_ms - self.config.silence_ms).is_empty() {
+        if now_ms < *self.no_sweep_before_ms.lock() {
+            return Ok(0);
+        }
+        if self.unheard(now_ms - self.config.silence_ms).is_empty() {
+            self.clear_alert("mass-outage");
             return Ok(0);
         }
         // When the first node of an outage has been silent for too long, the others are on their way there.

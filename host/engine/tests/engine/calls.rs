@@ -83,7 +83,7 @@ async fn policies_of_every_kind_answer() {
 
     let payout = snapshot.payout(Scope::Default, 0).unwrap();
     let facts = payout.identity().facts.clone();
-    let columns = facts.iter().map(|fact| vec![if fact.info().name == "eligible" { 1 } else { 5 }; 2]).collect();
+    let columns = facts.iter().map(|fact| [if fact.info().name == "eligible" { 1 } else { 5 }; 2].into()).collect();
     let weights = payout.weigh(context(vec![10; facts.len()]), Batch { count: 2, columns }).await.unwrap();
     assert_eq!((weights.weights, weights.held, weights.caps), (vec![5, 5], vec![Ppm(0); 2], vec![0; 2]));
 
@@ -108,7 +108,7 @@ async fn what_the_caller_gets_wrong_is_no_fault_of_the_policy() {
     let policy = rig.engine.direct(PolicyKind::Scoring, Scope::Default, 0).unwrap();
     let (about, batch) = call(policy.identity(), 2);
     let mut short = batch.clone();
-    short.columns[1].pop();
+    short.columns[1] = [].into();
     let mut many = batch.clone();
     many.count = 10_001;
     for (about, batch) in [(about.clone(), short), (about.clone(), many), (context(Vec::new()), batch.clone())] {

@@ -237,7 +237,7 @@ fn answer() {
     ];
     hammer("answer", seeds, |input| {
         let column: Vec<i64> = input.chunks_exact(8).take(512).map(|eight| i64::from_le_bytes(eight.try_into().unwrap())).collect();
-        let batch = Batch { count: u32::try_from(column.len()).unwrap(), columns: vec![column] };
+        let batch = Batch { count: u32::try_from(column.len()).unwrap(), columns: vec![column.into()] };
         match policy.score(&context(vec![0]), &batch) {
             Ok(scores) => {
                 assert_eq!((scores.multipliers.len(), scores.reasons.len()), (batch.count as usize, batch.count as usize));

@@ -65,7 +65,7 @@ async fn multipliers(wat: &Wat, epoch_start_s: i64, seed: u64) -> Result<Vec<u32
     publish(&rig.engine, 1, &[(&wat.bundle("worldly"), Scope::Default)]).await.unwrap();
     let policy = rig.engine.snapshot().scoring(Scope::Default, 0).unwrap();
     let context = CallContext { epoch_start_s, seed, ..context(vec![2]) };
-    let scores = policy.score(context, Batch { count: 2, columns: vec![vec![1, 1]] }).await?;
+    let scores = policy.score(context, Batch { count: 2, columns: vec![[1, 1].into()] }).await?;
     Ok(scores.multipliers.iter().map(|multiplier| multiplier.0).collect())
 }
 

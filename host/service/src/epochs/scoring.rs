@@ -4,6 +4,8 @@
 //! they are more than one in a hundred of the pool, all of the pool is scored again by the last good version: no epoch
 //! of a pool mixes versions.
 
+use std::sync::Arc;
+
 use lucid_model::{
     facts::Fact,
     frame::FrameChunk,
@@ -168,7 +170,7 @@ async fn explain_rows(policy: &dyn ScoringPolicy, context: &CallContext, batch: 
     let mut factors = Vec::with_capacity(count);
     for start in (0..count).step_by(EXPLAIN_ROWS_MAX) {
         let end = (start + EXPLAIN_ROWS_MAX).min(count);
-        let part = |column: &Vec<i64>| column.get(start..end).map(<[i64]>::to_vec).unwrap_or_default();
+        let part = |column: &Arc<[i64]>| column.get(start..end).map(Arc::from).unwrap_or_default();
         let rows = Batch { count: u32::try_from(end - start).unwrap_or(0), columns: batch.columns.iter().map(part).collect() };
         let explanation = policy.explain(context.clone(), rows).await.unwrap_or_default();
         factors.extend((0..end - start).map(|row| factors_of(&explanation, row)));
