@@ -3,29 +3,24 @@
 //! every answer is the expected one.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a measurement that cannot be made stops and says where")]
 
+#[path = "load/rate.rs"]
+mod rate;
 #[path = "load/service.rs"]
 mod service;
 #[path = "load/wire.rs"]
 mod wire;
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
+use rate::{CONNECTIONS, MEASURED_FOR, Measured, bare, measure, serve_bare};
 use serde_json::{Value, json};
 use service::{Service, fsyncs_a_second, ms, percentile, start_with, token};
-use wire::{Wire, request};
+use wire::{Wire, address, request};
 
-/// Connections that ask at once.
-const CONNECTIONS: u32 = 64;
-/// How long a rate is measured.
-const MEASURED_FOR: Duration = Duration::from_secs(8);
 /// Nodes of the store that is read.
 const NODES: u32 = 100_000;
 /// Nodes of one owner, and of one pool.
@@ -36,76 +31,11 @@ const ACTIVE: usize = 10_000;
 /// Requests for each list.
 const LISTED: usize = 60;
 
-/// Rates and times of one kind of request.
-struct Measured {
-    rate: f64,
-    times: Vec<Duration>,
-}
-
-impl Measured {
-    fn told(&self) -> String {
-        format!("{:.0}/s, p50 {:.2} ms, p99 {:.2} ms", self.rate, ms(percentile(&self.times, 0.5)), ms(percentile(&self.times, 0.99)))
-    }
-}
-
-/// Lets all connections ask until told otherwise; `next` makes a connection's next request, or ends it.
-async fn measure(address: SocketAddr, connections: u32, expected: u16, next: impl Fn(u32) -> Option<Vec<u8>> + Send + Sync + 'static) -> Measured {
-    let next = Arc::new(next);
-    let mut asking = tokio::task::JoinSet::new();
-    let started = Instant::now();
-    for connection in 0..connections {
-        let next = Arc::clone(&next);
-        asking.spawn(async move {
-            let (mut wire, mut times) = (Wire::connect(address).await, Vec::new());
-            while let Some(bytes) = next(connection) {
-                let asked = Instant::now();
-                let answer = wire.ask(&bytes).await;
-                assert_eq!(answer.status, expected, "{}", String::from_utf8_lossy(answer.body));
-                times.push(asked.elapsed());
-            }
-            times
-        });
-    }
-    let mut times: Vec<_> = asking.join_all().await.into_iter().flatten().collect();
-    let rate = f64::from(u32::try_from(times.len()).unwrap()) / started.elapsed().as_secs_f64();
-    times.sort_unstable();
-    Measured { rate, times }
-}
-
-/// A process of its own that answers a constant of a node's size: the most that axum does here.
-fn serve_bare() {
-    let body = "x".repeat(900);
-    let answer = axum::Json(json!({ "node": body }));
-    let route = axum::Router::new().route("/", axum::routing::get(move || async move { answer.clone() }));
-    tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        println!("{}", listener.local_addr().unwrap());
-        axum::serve(listener, route).await.unwrap();
-    });
-}
-
-async fn bare() -> Measured {
-    use std::io::BufRead;
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap()).arg("--bare").stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let until = Instant::now() + MEASURED_FOR;
-    let bytes = request("GET", "/", "none", "");
-    let measured = measure(line.trim().parse().unwrap(), CONNECTIONS, 200, move |_| (Instant::now() < until).then(|| bytes.clone())).await;
-    child.kill().unwrap();
-    child.wait().unwrap();
-    measured
-}
-
-fn address(service: &Service) -> SocketAddr {
-    service.base.strip_prefix("http://").unwrap().parse().unwrap()
-}
-
 /// Registers `count` nodes, each owner's a hundred.
 async fn register(service: &Service, count: u32) -> Measured {
     let tokens: Vec<_> = (0..=count / OWNERS_NODES).map(|owner| token(&format!("owner {owner}"), "node_operator")).collect();
     let place = AtomicU32::new(0);
-    measure(address(service), CONNECTIONS, 201, move |_| {
+    measure(address(&service.base), CONNECTIONS, 201, move |_| {
         let number = place.fetch_add(1, Ordering::Relaxed);
         let [_, b, c, d] = number.to_be_bytes();
         let body = json!({ "name": format!("worker {}", number.wrapping_mul(2_654_435_761)), "ip_address": format!("10.{b}.{c}.{d}"), "port": 9000 });
@@ -115,7 +45,7 @@ async fn register(service: &Service, count: u32) -> Measured {
 }
 
 async fn ask(service: &Service, method: &str, path: &str, body: &str) -> Value {
-    let mut wire = Wire::connect(address(service)).await;
+    let mut wire = Wire::connect(address(&service.base)).await;
     let answer = wire.ask(&request(method, path, &token("admin", "super_admin"), body)).await;
     assert!(answer.status < 300, "{path}: {}", String::from_utf8_lossy(answer.body));
     serde_json::from_slice(answer.body).unwrap()
@@ -137,7 +67,7 @@ async fn some_nodes(service: &Service, count: usize) -> Vec<String> {
 async fn read(service: &Service, ids: Vec<String>) -> Measured {
     let (token, until, turn) = (token("admin", "super_admin"), Instant::now() + MEASURED_FOR, AtomicU32::new(0));
     let requests: Vec<_> = ids.iter().map(|id| request("GET", &format!("/api/v1/nodes/{id}"), &token, "")).collect();
-    measure(address(service), CONNECTIONS, 200, move |_| {
+    measure(address(&service.base), CONNECTIONS, 200, move |_| {
         let place = turn.fetch_add(1, Ordering::Relaxed) as usize % requests.len();
         (Instant::now() < until).then(|| requests[place].clone())
     })
@@ -165,7 +95,7 @@ async fn lists(service: &Service) -> Vec<(Duration, String)> {
                     let left = AtomicU32::new(u32::try_from(LISTED).unwrap());
                     let bytes = request("GET", &path, who, "");
                     let take = move |_| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).ok().map(|_| bytes.clone());
-                    let measured = measure(address(service), 1, 200, take).await;
+                    let measured = measure(address(&service.base), 1, 200, take).await;
                     found.push((percentile(&measured.times, 0.99), path.replace(&pool, "…")));
                 }
             }

@@ -34,7 +34,7 @@ use mongodb::{
 use serde_json::{Value, json};
 use service::{Service, fsyncs_a_second, ms, now, percentile, start_with, token};
 use tokio::task::JoinSet;
-use wire::{Wire, request};
+use wire::{Wire, address, request};
 
 /// Connections that ask at once.
 const CONNECTIONS: u32 = 64;
@@ -59,7 +59,7 @@ async fn ask_all(
     expected: u16,
     next: impl Fn(u32) -> Option<Vec<u8>> + Send + Sync + 'static,
 ) -> (f64, Vec<Duration>, Vec<Value>) {
-    let (address, next) = (service.base.strip_prefix("http://").unwrap().parse().unwrap(), Arc::new(next));
+    let (address, next) = (address(&service.base), Arc::new(next));
     let (mut asking, started) = (JoinSet::new(), Instant::now());
     for connection in 0..CONNECTIONS {
         let next = Arc::clone(&next);
@@ -81,7 +81,7 @@ async fn ask_all(
 }
 
 async fn ask(service: &Service, method: &str, path: &str, body: &Value) -> Value {
-    let mut wire = Wire::connect(service.base.strip_prefix("http://").unwrap().parse().unwrap()).await;
+    let mut wire = Wire::connect(address(&service.base)).await;
     let answer = wire.ask(&request(method, path, &token("admin", "super_admin"), &body.to_string())).await;
     assert!(answer.status < 300, "{path}: {}", String::from_utf8_lossy(answer.body));
     serde_json::from_slice(answer.body).unwrap()

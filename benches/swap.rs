@@ -126,7 +126,7 @@ fn told(what: &str, scored: &[Scored]) -> Duration {
 async fn run(lucid: &Path) {
     let service = start_with(lucid, tempfile::tempdir().unwrap(), &[("REQUIRE_SIGNED", "false")]);
     println!("disk: {:.0} fsyncs/s", fsyncs_a_second(service.dir.path()));
-    let address: SocketAddr = service.base.strip_prefix("http://").unwrap().parse().unwrap();
+    let address = wire::address(&service.base);
     let mut operator = Operator { wire: Wire::connect(address).await, admin: token("admin", "super_admin") };
     let mut nodes = Vec::new();
     for number in 0..CONNECTIONS {

@@ -7,6 +7,11 @@ use tokio::{
     net::TcpStream,
 };
 
+/// Where a service listens.
+pub fn address(base: &str) -> SocketAddr {
+    base.strip_prefix("http://").unwrap().parse().unwrap()
+}
+
 /// One connection.
 pub struct Wire {
     stream: TcpStream,
@@ -22,15 +27,25 @@ pub struct Answer<'a> {
 
 /// A request's bytes.
 pub fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<u8> {
+    request_with(method, path, token, body, "")
+}
+
+/// The same with further headers, each with its end of line.
+pub fn request_with(method: &str, path: &str, token: &str, body: &str, headers: &str) -> Vec<u8> {
     let length = if body.is_empty() { String::new() } else { format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()) };
-    format!("{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n{length}\r\n{body}").into_bytes()
+    format!("{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n{headers}{length}\r\n{body}").into_bytes()
 }
 
 impl Wire {
     pub async fn connect(address: SocketAddr) -> Self {
+        Self::connect_with(address, 256 * 1024).await
+    }
+
+    /// For answers of at most so many bytes, heads included.
+    pub async fn connect_with(address: SocketAddr, answer_bytes_max: usize) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: vec![0; 256 * 1024], filled: 0 }
+        Self { stream, buffer: vec![0; answer_bytes_max], filled: 0 }
     }
 
     /// Sends a request and takes its answer.
