@@ -48,12 +48,11 @@ const LISTENERS: usize = 1_000;
 async fn flood(service: &Service, requests: Vec<Vec<u8>>) -> Measured {
     let (until, place) = (Instant::now() + MEASURED_FOR, AtomicUsize::new(0));
     let most = requests.len();
-    let measured = measure(address(&service.base), CONNECTIONS, 200, move |_| {
+    measure(address(&service.base), CONNECTIONS, 200, move |_| {
         let place = place.fetch_add(1, Ordering::Relaxed);
         (Instant::now() < until).then(|| requests.get(place).unwrap_or_else(|| panic!("{most} requests were not enough")).clone())
     })
-    .await;
-    measured
+    .await
 }
 
 /// A report each, of one node after the other.
