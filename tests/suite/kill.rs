@@ -1,6 +1,7 @@
 //! kill -9 in the middle, then the same store again: nothing acknowledged is lost, nothing is paid twice.
 
 mod database;
+mod reports;
 
 use std::{
     collections::BTreeMap,

@@ -9,7 +9,7 @@ use lucid_model::{
 };
 use serde_json::{Value, json};
 
-use super::{Lucid, now_ms};
+use super::{Lucid, block_on, client, now_ms};
 
 pub const WALLET: &str = "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC";
 
@@ -92,10 +92,27 @@ impl TestNode {
 
     /// Sends a signed report with a number.
     pub fn report_as(&self, lucid: &Lucid, kind: &str, sequence: u64, body: &Value) -> (u16, Value) {
+        let (bytes, headers) = self.signed(kind, sequence, body);
+        lucid.send("POST", &format!("/api/v1/nodes/{}/{kind}", self.id), Some(&self.token), Some(bytes), &headers)
+    }
+
+    /// Sends a signed report of samples to a service that may be killed meanwhile: the status, if an answer came.
+    pub fn try_report(&self, lucid: &Lucid, sequence: u64, body: &Value) -> Option<u16> {
+        let (bytes, headers) = self.signed("metrics", sequence, body);
+        let request = client().post(format!("{}/api/v1/nodes/{}/metrics", lucid.base, self.id)).bearer_auth(&self.token);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let request = request.header("content-type", "application/json").body(bytes);
+        block_on(async {
+            let answer = request.send().await.ok()?;
+            let status = answer.status().as_u16();
+            answer.bytes().await.ok().map(|_| status)
+        })
+    }
+
+    fn signed(&self, kind: &str, sequence: u64, body: &Value) -> (Vec<u8>, [(&'static str, String); 2]) {
         let bytes = serde_json::to_vec(body).unwrap();
         let signature = self.key.sign(&statement::report(kind, self.id, sequence, Digest::of(&bytes)));
-        let headers = [("x-lucid-sequence", sequence.to_string()), ("x-lucid-signature", STANDARD.encode(signature.to_bytes()))];
-        lucid.send("POST", &format!("/api/v1/nodes/{}/{kind}", self.id), Some(&self.token), Some(bytes), &headers)
+        (bytes, [("x-lucid-sequence", sequence.to_string()), ("x-lucid-signature", STANDARD.encode(signature.to_bytes()))])
     }
 
     /// A sample and the observation session so far.
