@@ -38,7 +38,9 @@ const WATCHED_S: u64 = 60;
 const BATCH: usize = 100;
 /// More than are sent in the time, so that none runs out.
 const SINGLE_MOST: usize = 160_000;
-const BATCHES_MOST: usize = 12_000;
+const BATCHES_MOST: usize = 30_000;
+/// Files besides the agents' connections.
+const OTHER_FILES: u32 = 500;
 /// How often an agent reports.
 const INTERVAL: Duration = Duration::from_secs(30);
 /// Streams that listen while reports come.
@@ -139,7 +141,7 @@ async fn agents(service: &Service, nodes: Vec<Node>, watched: Duration) -> Vec<N
 
 async fn run(lucid: &Path, count: u32, watched: Duration) {
     let dir = tempfile::tempdir().unwrap();
-    let connections = (count + 4_000).to_string();
+    let connections = (count + OTHER_FILES).to_string();
     let service = start_with(lucid, dir, &[("LUCID_SERVER_CONNECTIONS_MAX", &connections)]);
     let fsyncs = fsyncs_a_second(service.dir.path());
     println!("disk: {fsyncs:.0} fsyncs/s");
@@ -165,7 +167,7 @@ async fn run(lucid: &Path, count: u32, watched: Duration) {
     drop(listening);
     listeners::latency(&service, &mut nodes).await;
     told("samples in a node's batches of 100", &flood(&service, backlogs(&mut nodes, BATCHES_MOST)).await, BATCH);
-    told("reports in a gateway's batches of 100, each signed by its node", &flood(&service, carried(&mut nodes, BATCHES_MOST / 2)).await, BATCH);
+    told("reports in a gateway's batches of 100, each signed by its node", &flood(&service, carried(&mut nodes, BATCHES_MOST / 5)).await, BATCH);
     println!("resident at the end: {:.0} MiB", service.resident_mib());
     let again = service.restart(lucid);
     println!("start after a kill: {:.0} ms; resident {:.0} MiB", ms(again.ready_in), again.resident_mib());
@@ -179,7 +181,12 @@ fn main() {
     let lucid = PathBuf::from(arguments.next().unwrap_or_else(|| "target/release/lucid".into()));
     let count = arguments.next().map_or(NODES, |text| text.parse().unwrap());
     let watched = Duration::from_secs(arguments.next().map_or(WATCHED_S, |text| text.parse().unwrap()));
-    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    // The service, a process of its own, has the same limit for a connection an agent and for its files.
+    let possible = u32::try_from(rlimit::increase_nofile_limit(u64::MAX).unwrap()).unwrap_or(u32::MAX).saturating_sub(OTHER_FILES);
+    if possible < count {
+        println!("the limit of open files allows {possible} agents, not {count}");
+    }
+    let count = count.min(possible);
     // One thread: the cores are the service's.
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run(&lucid, count, watched));
 }

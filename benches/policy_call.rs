@@ -109,7 +109,7 @@ fn rows(policy: &LoadedPolicy, chunk: &FrameChunk) -> Vec<[i64; 8]> {
 fn native_columns(chunk: &FrameChunk, facts: &[Fact]) -> Vec<Ppm> {
     let (batch, _) = chunk.project(facts);
     let [a, b, c, d, e, f, g, h] = batch.columns.as_slice() else { unreachable!("eight facts") };
-    let values = a.iter().zip(b).zip(c).zip(d).zip(e).zip(f).zip(g).zip(h);
+    let values = a.iter().zip(&**b).zip(&**c).zip(&**d).zip(&**e).zip(&**f).zip(&**g).zip(&**h);
     values.map(|(((((((a, b), c), d), e), f), g), h)| Ppm(native(&[*a, *b, *c, *d, *e, *f, *g, *h]))).collect()
 }
 

@@ -143,6 +143,7 @@ fn edge(config: &Config) -> Result<Edge> {
         connections: ConnectionLimits {
             connections_max: open_files::connections(server.connections_max, open_files::raise_limit()?),
             head_time_max: Duration::from_secs(server.head_time_max_s),
+            idle_time_max: Duration::from_secs(server.idle_time_max_s),
             stall_time_max: Duration::from_secs(server.stall_time_max_s),
             handshake_time_max: Duration::from_secs(server.tls_handshake_time_max_s),
             http2_streams_max: server.http2_streams_max,

@@ -152,6 +152,7 @@ impl Config {
         let least_one = [
             ("request_time_max_s", server.request_time_max_s),
             ("head_time_max_s", server.head_time_max_s),
+            ("idle_time_max_s", server.idle_time_max_s),
             ("stall_time_max_s", server.stall_time_max_s),
             ("tls_handshake_time_max_s", server.tls_handshake_time_max_s),
             ("connections_max", server.connections_max as u64),

@@ -23,6 +23,10 @@ mod up;
 
 use std::process::ExitCode;
 
+/// A report allocates a hundred times on one thread and frees on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::main()
 }

@@ -23,8 +23,11 @@ pub struct ServerSection {
     pub header_bytes_max: usize,
     /// Longest time a request may take, its body's arrival included.
     pub request_time_max_s: u64,
-    /// Longest wait for a request's head: of a slow client, and of a connection that is kept open for the next one.
+    /// Longest wait for the head of a connection's first request.
     pub head_time_max_s: u64,
+    /// Longest wait for the next request, its head included, on a connection that is kept open: more than twice the 30 s
+    /// after which agents report again.
+    pub idle_time_max_s: u64,
     /// Longest time in which a client takes nothing of an answer that waits for it.
     pub stall_time_max_s: u64,
     /// Longest TLS handshake.
@@ -58,6 +61,7 @@ impl Default for ServerSection {
             header_bytes_max: 16 * 1024,
             request_time_max_s: 30,
             head_time_max_s: 20,
+            idle_time_max_s: 75,
             stall_time_max_s: 30,
             tls_handshake_time_max_s: 10,
             shutdown_grace_s: 7,

@@ -47,13 +47,13 @@ use std::{
     path::Path,
 };
 
-use self::database::Database;
 pub use self::memory::Memory;
 pub(crate) use self::{
     audit::open_audit_log,
     inspect::inspect,
     transfer::{is_marked, occupied},
 };
+use self::{database::Database, writer::Pace};
 use crate::OpenError;
 
 const CORE: &[&str] = &[
@@ -95,8 +95,8 @@ impl SqliteStore {
             TryLockError::WouldBlock => OpenError::InUse { dir: dir.to_owned() },
             TryLockError::Error(source) => unusable(source),
         })?;
-        let core = Database::open(dir, "core", CORE, requests::release_all, Some(audit::close_link))?;
-        let telemetry = Database::open(dir, "telemetry", TELEMETRY, |_| Ok(()), None)?;
+        let core = Database::open(dir, "core", CORE, Pace::AT_ONCE, requests::release_all, Some(audit::close_link))?;
+        let telemetry = Database::open(dir, "telemetry", TELEMETRY, Pace::GATHERED, |_| Ok(()), None)?;
         Ok(Self { core, telemetry, _lock: Some(lock) })
     }
 }

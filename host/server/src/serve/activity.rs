@@ -39,6 +39,11 @@ impl Activity {
         (state.open == 0).then_some(state.quiet_since)
     }
 
+    /// Whether there ever was one.
+    pub fn had_requests(&self) -> bool {
+        self.0.lock().requests > 0
+    }
+
     /// Since when a client has not taken what it was offered; of several the longest.
     pub fn untaken_since(&self) -> Option<Instant> {
         self.0.lock().untaken.values().min().copied()

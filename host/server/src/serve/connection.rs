@@ -116,7 +116,11 @@ impl Connections {
                         tracing::debug!(%peer, "a client takes nothing of its answer");
                         return;
                     }
-                    let patience = if ending { ENDING_TIME_MAX } else { limits.head_time_max };
+                    let patience = match (ending, activity.had_requests()) {
+                        (true, _) => ENDING_TIME_MAX,
+                        (false, true) => limits.idle_time_max,
+                        (false, false) => limits.head_time_max,
+                    };
                     let due = activity.quiet_since().unwrap_or(now) + patience;
                     if due > now {
                         check.as_mut().reset(due.min(now + limits.stall_time_max));

@@ -37,6 +37,8 @@ pub struct ConnectionLimits {
     pub connections_max: usize,
     /// Longest wait for a request's head: from the connection's begin, or from the end of the answer before.
     pub head_time_max: Duration,
+    /// Longest wait for the next request on a connection that had one.
+    pub idle_time_max: Duration,
     /// Longest time in which a client takes nothing of an answer that is waiting for it.
     pub stall_time_max: Duration,
     /// Longest TLS handshake.

@@ -9,7 +9,7 @@ use super::{
     memory::Shared,
     migrate::migrate,
     readers::Readers,
-    writer::{BATCH_TIME_MAX, BeforeCommit, Writer},
+    writer::{BeforeCommit, Pace, Writer},
 };
 use crate::OpenError;
 
@@ -36,6 +36,7 @@ impl Database {
         dir: &Path,
         name: &'static str,
         migrations: &[&str],
+        pace: Pace,
         prepare: impl FnOnce(&Connection) -> rusqlite::Result<()>,
         before_commit: Option<BeforeCommit>,
     ) -> Result<Self, OpenError> {
@@ -62,7 +63,7 @@ impl Database {
         let folding = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_WRITE)).map_err(damaged)?;
         configure(&folding).map_err(damaged)?;
         let checkpointer = Checkpointer::start(name, &file, folding).map_err(|source| OpenError::Thread { source })?;
-        let writer = Writer::start(name, writing, BATCH_TIME_MAX, before_commit).map_err(|source| OpenError::Thread { source })?;
+        let writer = Writer::start(name, writing, pace, before_commit).map_err(|source| OpenError::Thread { source })?;
         Ok(Self { readers: Readers::new(reading), _checkpointer: Some(checkpointer), writer })
     }
 

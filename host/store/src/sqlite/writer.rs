@@ -16,8 +16,24 @@ use super::{fault::Fault, memory::Shared};
 const QUEUE: usize = 1024;
 /// Jobs of one transaction.
 const BATCH_JOBS_MAX: usize = 512;
-/// After this a transaction takes no further job.
-pub(crate) const BATCH_TIME_MAX: Duration = Duration::from_millis(20);
+/// Jobs that are worth a transaction however soon it follows the one before.
+const BATCH_JOBS_ENOUGH: usize = 32;
+
+/// When transactions begin and end.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    /// After this a transaction takes no further job.
+    pub(crate) time_max: Duration,
+    /// Transactions of few jobs begin at least so far apart: a sync costs a processor as much as ten jobs do.
+    pub(crate) apart: Duration,
+}
+
+impl Pace {
+    /// A job waits for nothing but the transaction before it.
+    pub(crate) const AT_ONCE: Self = Self { time_max: Duration::from_millis(20), apart: Duration::ZERO };
+    /// For jobs that come all the time from everywhere, none of which anybody waits for in a row.
+    pub(crate) const GATHERED: Self = Self { apart: Duration::from_millis(5), ..Self::AT_ONCE };
+}
 
 /// Tells a caller what became of its job, once the transaction is over.
 pub(crate) type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
@@ -46,9 +62,9 @@ pub(crate) enum Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(file: &'static str, connection: Connection, time_max: Duration, before_commit: Option<BeforeCommit>) -> io::Result<Self> {
+    pub(crate) fn start(file: &'static str, connection: Connection, pace: Pace, before_commit: Option<BeforeCommit>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let batch = Batch { file, connection, time_max, before_commit };
+        let batch = Batch { file, connection, pace, before_commit };
         let thread = thread::Builder::new().name(format!("store-{file}")).spawn(move || work(&batch, queue))?;
         Ok(Self::Thread { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -94,13 +110,20 @@ impl Drop for Writer {
 struct Batch {
     file: &'static str,
     connection: Connection,
-    time_max: Duration,
+    pace: Pace,
     before_commit: Option<BeforeCommit>,
 }
 
 fn work(batch: &Batch, mut queue: mpsc::Receiver<Job>) {
     let Batch { file, connection, .. } = batch;
+    let mut begun: Option<Instant> = None;
     while let Some(first) = queue.blocking_recv() {
+        if let Some(begun) = begun
+            && queue.len() < BATCH_JOBS_ENOUGH
+        {
+            thread::sleep(batch.pace.apart.saturating_sub(begun.elapsed()));
+        }
+        begun = Some(Instant::now());
         let mut answers = Vec::new();
         let committed = transaction(batch, first, &mut queue, &mut answers);
         if let Err(error) = &committed {
@@ -120,7 +143,7 @@ fn work(batch: &Batch, mut queue: mpsc::Receiver<Job>) {
 /// Runs jobs until none waits or the transaction is full, then commits. Every job that ran has its answer in
 /// `answers`; one that did not run drops its sender, which its caller hears.
 fn transaction(batch: &Batch, first: Job, queue: &mut mpsc::Receiver<Job>, answers: &mut Vec<Answer>) -> Result<(), Fault> {
-    let Batch { file, connection, time_max, before_commit } = batch;
+    let Batch { file, connection, pace, before_commit } = batch;
     statement(connection, "BEGIN IMMEDIATE")?;
     let started = Instant::now();
     let mut next = Some(first);
@@ -133,7 +156,7 @@ fn transaction(batch: &Batch, first: Job, queue: &mut mpsc::Receiver<Job>, answe
             statement(connection, "ROLLBACK TO job")?;
         }
         statement(connection, "RELEASE job")?;
-        let room = answers.len() < BATCH_JOBS_MAX && started.elapsed() < *time_max;
+        let room = answers.len() < BATCH_JOBS_MAX && started.elapsed() < pace.time_max;
         next = if room { queue.try_recv().ok() } else { None };
     }
     if let Some(before_commit) = before_commit {

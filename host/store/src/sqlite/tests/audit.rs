@@ -27,7 +27,7 @@ use crate::{
         audit::{add, close_link},
         fault::Fault,
         open_audit_log,
-        writer::Writer,
+        writer::{Pace, Writer},
     },
 };
 
@@ -234,7 +234,7 @@ async fn a_transaction_has_one_link_and_one_without_entries_has_none() {
     drop(SqliteStore::open(dir.path()).unwrap());
     let connection = Connection::open(dir.path().join("core.db")).unwrap();
     // Time is not what ends this transaction.
-    let writer = Writer::start("core", connection, Duration::from_secs(3600), Some(close_link)).unwrap();
+    let writer = Writer::start("core", connection, Pace { time_max: Duration::from_secs(3600), ..Pace::AT_ONCE }, Some(close_link)).unwrap();
     let (all_wait, go) = std::sync::mpsc::channel();
     let mut first = Box::pin(writer.run(move |connection| {
         go.recv().map_err(|error| Fault::Bad(error.to_string()))?;

@@ -9,7 +9,11 @@ use rusqlite::Connection;
 use crate::{
     SqliteStore,
     conformance::{all, examples::*},
-    sqlite::{fault::Fault, query::execute, writer::Writer},
+    sqlite::{
+        fault::Fault,
+        query::execute,
+        writer::{Pace, Writer},
+    },
 };
 
 fn unavailable<T>(result: Result<T, StoreError>) -> bool {
@@ -65,7 +69,10 @@ fn writer(dir: &tempfile::TempDir) -> (Arc<Writer>, Connection) {
     let connection = Connection::open(&file).unwrap();
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())).unwrap();
     connection.execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY) STRICT").unwrap();
-    (Arc::new(Writer::start("x", connection, Duration::from_secs(3600), None).unwrap()), Connection::open(&file).unwrap())
+    (
+        Arc::new(Writer::start("x", connection, Pace { time_max: Duration::from_secs(3600), ..Pace::AT_ONCE }, None).unwrap()),
+        Connection::open(&file).unwrap(),
+    )
 }
 
 fn count(connection: &Connection) -> i64 {
@@ -164,7 +171,7 @@ async fn a_commit_that_fails_answers_all_of_its_jobs() {
     drop(writer);
     let connection = Connection::open(dir.path().join("x.db")).unwrap();
     connection.execute_batch(sql).unwrap();
-    let writer = Writer::start("x", connection, Duration::from_secs(3600), None).unwrap();
+    let writer = Writer::start("x", connection, Pace { time_max: Duration::from_secs(3600), ..Pace::AT_ONCE }, None).unwrap();
     let (bad, good) = tokio::join!(writer.run(fails), writer.run(insert(1)));
     assert!(unavailable(bad));
     // It shared the transaction, or came after it; either way its answer is the truth.
