@@ -32,6 +32,8 @@ const CONNECTIONS: u32 = 64;
 const SCORINGS_PER_S: u32 = 2_000;
 /// How long scorings are measured without swaps, before and after.
 const QUIET_FOR: Duration = Duration::from_secs(10);
+/// How long before that they go on unmeasured, until the store's caches are as large as scorings alone make them.
+const WARM_UP_FOR: Duration = Duration::from_secs(60);
 /// Swaps.
 const SWAPS: usize = 1_000;
 /// What the service swaps between.
@@ -95,12 +97,12 @@ async fn score(address: SocketAddr, nodes: &[String], stop: Arc<AtomicBool>) -> 
 }
 
 /// Scores for a while without swaps.
-async fn quiet(address: SocketAddr, nodes: &[String]) -> Vec<Scored> {
+async fn quiet(address: SocketAddr, nodes: &[String], how_long: Duration) -> Vec<Scored> {
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
     let ((), scored) = tokio::join!(
         async move {
-            tokio::time::sleep(QUIET_FOR).await;
+            tokio::time::sleep(how_long).await;
             told.store(true, Ordering::Relaxed);
         },
         score(address, nodes, stop)
@@ -144,13 +146,14 @@ async fn run(lucid: &Path) {
     for swap in 0..SWAPS / 10 {
         operator.activate(POLICIES[swap % 2], "1.0.0").await;
     }
-    let before = told("without swaps", &quiet(address, &nodes).await);
+    quiet(address, &nodes, WARM_UP_FOR).await;
+    let before = told("without swaps", &quiet(address, &nodes, QUIET_FOR).await);
     let resident_before = service.resident_mib();
     for (what, pace) in [("with a swap every 50 ms", Duration::from_millis(50)), ("with one swap after the other", Duration::ZERO)] {
         let during = swaps(&mut operator, (address, &nodes), (what, pace), &expected).await;
         println!("    p99 {:.2} × that without swaps", during.as_secs_f64() / before.as_secs_f64());
-        let after = told("    afterwards", &quiet(address, &nodes).await);
-        println!("    p99 {:.2} × that afterwards", during.as_secs_f64() / after.as_secs_f64());
+        let after = told("    afterwards", &quiet(address, &nodes, QUIET_FOR).await);
+        println!("    p99 {:.2} × that afterwards; resident {:.1} MiB", during.as_secs_f64() / after.as_secs_f64(), service.resident_mib());
     }
     let resident = service.resident_mib();
     println!("resident: {resident_before:.1} MiB before, {resident:.1} MiB after: {:.2} ×", resident / resident_before);
