@@ -296,6 +296,7 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         votes_age_max_ms: ms(chain.votes_age_max_s),
         vote_retry_first_ms: 1_000,
         votes_in_flight_max: chain.in_flight_max,
+        reports_waiting_max: config.telemetry.reports_waiting_max,
         series: SeriesAges {
             samples_ms: days(config.telemetry.raw_days),
             five_minutes_ms: days(config.telemetry.rollup_5m_days),

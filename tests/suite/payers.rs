@@ -143,6 +143,7 @@ fn config() -> ServiceConfig {
         votes_age_max_ms: 1_000,
         vote_retry_first_ms: 1_000,
         votes_in_flight_max: 1,
+        reports_waiting_max: 64,
     }
 }
 

@@ -1,5 +1,7 @@
 //! What nodes report, and what somebody carries for them.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::Signer as _;
 use lucid_model::{id::Digest, statement};
@@ -12,6 +14,43 @@ fn carried(node: &TestNode, number: u64, sample: &Value) -> Value {
     let report = sample.to_string();
     let signature = node.key.sign(&statement::report("metrics", node.id, number, Digest::of(report.as_bytes())));
     json!({ "node_id": node.id.to_string(), "report": report, "sequence": number, "signature": STANDARD.encode(signature.to_bytes()) })
+}
+
+#[test]
+fn more_reports_than_may_wait_are_asked_to_come_again_and_none_is_lost() {
+    let lucid = Lucid::serve_with(&[("RAIL", "sandbox"), ("LUCID_TELEMETRY_REPORTS_WAITING_MAX", "1"), ("LUCID_LIMITS_OTHER_PER_MIN", "0")]);
+    let mut nodes: Vec<_> = (1..=8).map(|number| TestNode::register(&lucid, "alice", number)).collect();
+    let refused = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for node in &mut nodes {
+            scope.spawn(|| {
+                // As long as nobody was ever refused: each report until it is taken.
+                while node.sequence < 5 || (refused.load(Ordering::Relaxed) == 0 && node.sequence < 500) {
+                    let (number, sample) = node.next_sample();
+                    loop {
+                        let (bytes, headers) = node.signed("metrics", number, &sample);
+                        let path = format!("/api/v1/nodes/{}/metrics", node.id);
+                        let (status, answer_headers, answer) = lucid.answer("POST", &path, Some(&node.token), Some(bytes), &headers);
+                        if status == 200 {
+                            break;
+                        }
+                        assert_eq!((status, answer["error"]["code"].as_str()), (429, Some("LUCID_ERR_4291")), "{answer}");
+                        assert_eq!(
+                            (&answer["error"]["details"]["limit"], answer_headers["retry-after"].to_str().unwrap()),
+                            (&json!(1), "1"),
+                            "{answer}"
+                        );
+                        refused.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert!(refused.load(Ordering::Relaxed) > 0, "eight at once, of which one may wait");
+    for node in &nodes {
+        let history = lucid.get(&format!("/api/v1/resources/nodes/{}/history?metric=cpu&resolution=raw", node.id));
+        assert_eq!(history["points"].as_array().map(Vec::len), usize::try_from(node.sequence).ok(), "{history}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Result, ensure};
 
 use crate::peers::Peer;
+use crate::rows::Column;
 
 /// Rounds.
 const ROUNDS: usize = 15;
@@ -25,8 +26,8 @@ pub struct Figure {
 }
 
 /// Lets each engine score the same columns in turn.
-pub fn measure(peers: &mut [Box<dyn Peer>], columns: &[Vec<i64>]) -> Result<Vec<Figure>> {
-    let nodes = columns.first().map_or(0, Vec::len);
+pub fn measure(peers: &mut [Box<dyn Peer>], columns: &[Column]) -> Result<Vec<Figure>> {
+    let nodes = columns.first().map_or(0, |column| column.len());
     let mut expected = None;
     let mut repeats = Vec::new();
     for peer in peers.iter_mut() {
@@ -57,7 +58,7 @@ pub fn measure(peers: &mut [Box<dyn Peer>], columns: &[Vec<i64>]) -> Result<Vec<
 }
 
 /// Seconds of one call, on average over a turn.
-fn turn(peer: &mut dyn Peer, columns: &[Vec<i64>], repeats: u32) -> Result<f64> {
+fn turn(peer: &mut dyn Peer, columns: &[Column], repeats: u32) -> Result<f64> {
     let began = Instant::now();
     for _ in 0..repeats {
         black_box(peer.score(black_box(columns))?);

@@ -10,6 +10,7 @@ mod wasm;
 
 use std::path::Path;
 
+use crate::rows::Column;
 use anyhow::Result;
 
 /// Something that can score.
@@ -17,7 +18,7 @@ pub trait Peer {
     /// What it is called.
     fn name(&self) -> &'static str;
     /// One multiplier a row, in parts of a million.
-    fn score(&mut self, columns: &[Vec<i64>]) -> Result<Vec<u32>>;
+    fn score(&mut self, columns: &[Column]) -> Result<Vec<u32>>;
 }
 
 /// All of them, plain Rust first.

@@ -81,6 +81,13 @@ pub struct Sample {
     pub uptime_s: u64,
 }
 
+impl Sample {
+    /// How far the node's clock is ahead of ours, less the time that the report took.
+    pub fn clock_offset_ms(&self) -> i64 {
+        self.at.ms_since(self.arrived_at)
+    }
+}
+
 /// Samples of a range, summed up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UsageSummary {

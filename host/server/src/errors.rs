@@ -20,6 +20,10 @@ use crate::{accepted, authenticate::TokenError, extract::RequestId};
 
 /// Marks an answer that was kept as an error.
 const STORED_ERROR: &str = "lucid-error";
+/// A detail that is also said by `Retry-After`, for what is worth another try sooner or later than usual.
+const RETRY_AFTER_S: &str = "retry_after_s";
+/// What waits for the store is written within moments.
+const BUSY_RETRY_AFTER_S: u64 = 1;
 
 /// What a route answers when it cannot do what was asked; rendered by [`render`], which knows the request.
 #[derive(Debug, Clone)]
@@ -106,6 +110,9 @@ impl From<ServiceError> for ApiError {
             ServiceError::Changed { .. } => Self::new(Kind::Conflict, message),
             ServiceError::SequenceTaken { highest } => Self::new(Kind::Conflict, message).with(DETAIL_HIGHEST_SEQUENCE, highest),
             ServiceError::CapReached(cap) => Self::new(Kind::RateLimited, message).with("limit", cap.limit),
+            ServiceError::Busy { waiting_max } => {
+                Self::new(Kind::RateLimited, message).with("limit", waiting_max).with(RETRY_AFTER_S, BUSY_RETRY_AFTER_S)
+            }
             ServiceError::HardwareRefused { reason } => Self::new(Kind::InvalidResources, message).with("reason", reason),
             ServiceError::PreconditionFailed { version, .. } => Self::new(Kind::PreconditionFailed, message).with("version", version),
             ServiceError::KeyReused => Self::new(Kind::IdempotencyKeyReused, message),
@@ -137,6 +144,9 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
+        if let Some(seconds) = self.details.get(RETRY_AFTER_S).and_then(Value::as_u64) {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response.extensions_mut().insert(self);
         response
     }

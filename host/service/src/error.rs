@@ -80,6 +80,12 @@ pub enum ServiceError {
     /// A cap is reached.
     #[error("{}: the limit of {} is reached", .0.what, .0.limit)]
     CapReached(CapReached),
+    /// More reports wait for the store than may.
+    #[error("{waiting_max} reports wait for the store already: send it again a little later")]
+    Busy {
+        /// The limit.
+        waiting_max: usize,
+    },
     /// The validation policy refuses the hardware.
     #[error("the hardware cannot be: {reason}")]
     HardwareRefused {

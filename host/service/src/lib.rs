@@ -34,7 +34,7 @@ mod wallets;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
 };
 
 use lucid_model::{
@@ -93,6 +93,8 @@ pub struct Service {
     bus: EventBus,
     /// Last signed report of each active node; what presence grows from.
     last_reports: Mutex<BTreeMap<NodeId, LastReport>>,
+    /// Reports that wait for the store.
+    reports_waiting: AtomicUsize,
     /// When each active node was last heard of, on the monotonic clock; what liveness is judged by.
     last_heard_ms: Mutex<BTreeMap<NodeId, i64>>,
     /// Until then nobody is judged silent: most of the fleet was.
@@ -121,6 +123,7 @@ impl Service {
             family,
             bus: EventBus::default(),
             last_reports: Mutex::default(),
+            reports_waiting: AtomicUsize::default(),
             last_heard_ms: Mutex::default(),
             no_sweep_before_ms: Mutex::default(),
             challenges: Mutex::default(),

@@ -1,5 +1,7 @@
 //! What nodes send: heartbeats, samples, observation sessions. Presence grows from here.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use lucid_model::{
     credit::{Interval, LastReport, PRESENCE_GAP_MS_MAX},
     event::EventKind,
@@ -57,6 +59,27 @@ pub struct NewSample {
     pub uptime_s: u64,
 }
 
+/// A report that waits for the store, also if its sender does not wait any more.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn of(waiting: &'a AtomicUsize, waiting_max: usize) -> Result<Self, ServiceError> {
+        let before = waiting.fetch_add(1, Ordering::Relaxed);
+        let waits = Self(waiting);
+        if before < waiting_max {
+            return Ok(waits);
+        }
+        metrics::counter!("lucid_reports_refused_total").increment(1);
+        Err(ServiceError::Busy { waiting_max })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Service {
     /// Takes a heartbeat or samples.
     ///
@@ -74,12 +97,14 @@ impl Service {
             uptime_s: s.uptime_s,
         };
         let samples: Vec<_> = samples.iter().map(stored).collect();
-        let newest = samples.last().map(|s| s.usage);
+        let newest = samples.last().copied();
         let late = samples.iter().filter(|s| s.arrived_at.ms_since(s.at) > PRESENCE_GAP_MS_MAX).count();
         let late = u32::try_from(late).unwrap_or(u32::MAX);
         let (outcome, node) = self.take_in(node, proof, samples, Vec::new()).await?;
         let repeated = outcome == ReportOutcome::Repeated;
-        if let (false, Some(usage)) = (repeated, newest) {
+        if let (false, Some(newest)) = (repeated, newest) {
+            let (usage, offset_ms) = (newest.usage, newest.clock_offset_ms().unsigned_abs());
+            metrics::histogram!("lucid_node_clock_offset_seconds").record(std::time::Duration::from_millis(offset_ms));
             metrics::counter!("lucid_samples_total").increment(u64::from(count));
             metrics::counter!("lucid_samples_late_total").increment(u64::from(late));
             let (cpu, memory) = (usage.cpu.0 / 100, usage.memory.0 / 100);
@@ -160,7 +185,10 @@ impl Service {
         let (next, presence) = self.witness(node.id, witness, now, monotonic_ms);
         let signed = proof.is_some();
         let report = Report { node: node.id, arrived_at: now, sequence: proof.map(|p| (p.sequence, p.body)), samples, presence, sessions };
-        let outcome = self.store().store_report(report).await?;
+        let outcome = {
+            let _waits = Waiting::of(&self.reports_waiting, self.config.reports_waiting_max)?;
+            self.store().store_report(report).await?
+        };
         match outcome {
             ReportOutcome::SequenceTaken { highest } => return Err(ServiceError::SequenceTaken { highest }),
             // A repeated report witnesses nothing: it may be a replay.

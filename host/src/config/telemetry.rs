@@ -1,9 +1,11 @@
 use serde::{Deserialize, Serialize};
 
-/// `[telemetry]`: how long what nodes measured is kept, in whole days of UTC.
+/// `[telemetry]`: how many reports may wait, and how long what nodes measured is kept, in whole days of UTC.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
+    /// Reports that may wait for the store at once, at least 1; beyond, the answer is 429 and the report is to be sent again.
+    pub reports_waiting_max: usize,
     /// Samples; 1 to 366.
     pub raw_days: u32,
     /// Rollups of five minutes; from `raw_days` to 3,660.
@@ -14,14 +16,17 @@ pub struct Telemetry {
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { raw_days: 7, rollup_5m_days: 90, rollup_1h_days: 365 }
+        Self { reports_waiting_max: 4_096, raw_days: 7, rollup_5m_days: 90, rollup_1h_days: 365 }
     }
 }
 
 impl Telemetry {
     /// What is coarser has to outlive what it is made of.
     pub fn check(&self) -> Result<(), String> {
-        let Self { raw_days, rollup_5m_days, rollup_1h_days } = *self;
+        let Self { raw_days, rollup_5m_days, rollup_1h_days, reports_waiting_max } = *self;
+        if reports_waiting_max == 0 {
+            return Err("telemetry.reports_waiting_max is 0, and has to be at least 1".into());
+        }
         let ranges = [
             ("raw_days", raw_days, 1..=366),
             ("rollup_5m_days", rollup_5m_days, raw_days..=3_660),
@@ -43,6 +48,7 @@ mod tests {
         assert_eq!(Telemetry::default().check(), Ok(()));
         let short = Telemetry { rollup_5m_days: 6, ..Telemetry::default() };
         assert_eq!(short.check(), Err("telemetry.rollup_5m_days is 6, and has to be from 7 to 3660".into()));
+        assert!(Telemetry { reports_waiting_max: 0, ..Telemetry::default() }.check().is_err());
         assert!(Telemetry { raw_days: 0, ..Telemetry::default() }.check().is_err());
         assert!(Telemetry { rollup_1h_days: 89, ..Telemetry::default() }.check().is_err());
     }

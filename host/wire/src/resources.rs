@@ -93,6 +93,10 @@ pub struct NodeResourcesBody {
     /// Seconds since the machine started, in the newest sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime: Option<u64>,
+    /// The node's clock less ours, by its newest sample's time and arrival: how far it is ahead, less the time that its report
+    /// took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_offset_ms: Option<i64>,
     /// Samples of those that were expected in the range, one each half minute: percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Percent>)]
@@ -114,6 +118,7 @@ impl NodeResourcesBody {
             network_usage: any.then(|| usage.network.into()),
             active_sessions: newest.map(|sample| sample.active_sessions),
             uptime: newest.map(|sample| sample.uptime_s),
+            clock_offset_ms: newest.map(Sample::clock_offset_ms),
             completeness: any.then(|| ExactNumber::percent_floor(completeness)),
         }
     }

@@ -109,7 +109,8 @@ impl TestNode {
         })
     }
 
-    fn signed(&self, kind: &str, sequence: u64, body: &Value) -> (Vec<u8>, [(&'static str, String); 2]) {
+    /// A report's bytes, and the headers that sign it.
+    pub fn signed(&self, kind: &str, sequence: u64, body: &Value) -> (Vec<u8>, [(&'static str, String); 2]) {
         let bytes = serde_json::to_vec(body).unwrap();
         let signature = self.key.sign(&statement::report(kind, self.id, sequence, Digest::of(&bytes)));
         (bytes, [("x-lucid-sequence", sequence.to_string()), ("x-lucid-signature", STANDARD.encode(signature.to_bytes()))])

@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow, bail};
 use cel::{Context, Env, Program, Value};
 
 use super::Peer;
-use crate::rows::{NAMES, rows};
+use crate::rows::{Column, NAMES, rows};
 
 const FORMULA: &str = "
     400000 * (observed >= period ? 1000000 : observed * 1000000 / period) / 1000000
@@ -32,7 +32,7 @@ impl Peer for Cel {
         "CEL"
     }
 
-    fn score(&mut self, columns: &[Vec<i64>]) -> Result<Vec<u32>> {
+    fn score(&mut self, columns: &[Column]) -> Result<Vec<u32>> {
         let one = |row: [i64; 8]| {
             let mut context = Context::with_env(Arc::clone(&self.env));
             for (name, value) in NAMES.into_iter().zip(row) {

@@ -2,7 +2,7 @@ use anyhow::{Result, anyhow};
 use mlua::{Function, Lua};
 
 use super::Peer;
-use crate::rows::rows;
+use crate::rows::{Column, rows};
 
 /// Numbers are doubles in LuaJIT: every product here is below 2^53, so that rounding down is exact.
 const FORMULA: &str = "
@@ -57,7 +57,7 @@ impl Peer for Batch {
         "LuaJIT, one call"
     }
 
-    fn score(&mut self, columns: &[Vec<i64>]) -> Result<Vec<u32>> {
+    fn score(&mut self, columns: &[Column]) -> Result<Vec<u32>> {
         let mut tables = mlua::Variadic::new();
         for column in columns {
             tables.push(self.lua.create_sequence_from(column.iter().copied()).map_err(told)?);
@@ -84,7 +84,7 @@ impl Peer for RowByRow {
         "LuaJIT, a call a node"
     }
 
-    fn score(&mut self, columns: &[Vec<i64>]) -> Result<Vec<u32>> {
+    fn score(&mut self, columns: &[Column]) -> Result<Vec<u32>> {
         let call = |[a, b, c, d, e, f, g, h]: [i64; 8]| self.function.call::<u32>((a, b, c, d, e, f, g, h)).map_err(told);
         rows(columns).map(call).collect()
     }

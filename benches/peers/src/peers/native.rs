@@ -1,6 +1,7 @@
 use anyhow::Result;
 
 use super::Peer;
+use crate::rows::Column;
 
 /// Plain Rust.
 pub struct Native;
@@ -24,9 +25,9 @@ impl Peer for Native {
         "plain Rust"
     }
 
-    fn score(&mut self, columns: &[Vec<i64>]) -> Result<Vec<u32>> {
+    fn score(&mut self, columns: &[Column]) -> Result<Vec<u32>> {
         let [a, b, c, d, e, f, g, h] = columns else { anyhow::bail!("eight columns") };
-        let values = a.iter().zip(b).zip(c).zip(d).zip(e).zip(f).zip(g).zip(h);
+        let values = a.iter().zip(&**b).zip(&**c).zip(&**d).zip(&**e).zip(&**f).zip(&**g).zip(&**h);
         Ok(values.map(|(((((((a, b), c), d), e), f), g), h)| multiplier([*a, *b, *c, *d, *e, *f, *g, *h])).collect())
     }
 }

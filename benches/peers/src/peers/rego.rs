@@ -2,7 +2,7 @@ use anyhow::{Context as _, Result, anyhow};
 use regorus::{Engine, Value, languages::rego::compiler::Compiler, rvm::vm::RegoVM};
 
 use super::Peer;
-use crate::rows::{NAMES, rows};
+use crate::rows::{Column, NAMES, rows};
 
 const ENTRY: &str = "data.lucid.multiplier";
 /// Division gives fractions: every one is rounded down.
@@ -43,7 +43,7 @@ impl Peer for Rego {
         "Rego (regorus)"
     }
 
-    fn score(&mut self, columns: &[Vec<i64>]) -> Result<Vec<u32>> {
+    fn score(&mut self, columns: &[Column]) -> Result<Vec<u32>> {
         let one = |row: [i64; 8]| {
             let mut input = Value::new_object();
             let fields = input.as_object_mut()?;

@@ -2,7 +2,7 @@ use anyhow::{Result, anyhow};
 use rhai::{AST, Engine, Scope};
 
 use super::Peer;
-use crate::rows::rows;
+use crate::rows::{Column, rows};
 
 const FORMULA: &str = "
 fn share(part, whole) { if part >= whole { 1000000 } else { part * 1000000 / whole } }
@@ -34,7 +34,7 @@ impl Peer for Rhai {
         "Rhai"
     }
 
-    fn score(&mut self, columns: &[Vec<i64>]) -> Result<Vec<u32>> {
+    fn score(&mut self, columns: &[Column]) -> Result<Vec<u32>> {
         let mut scope = Scope::new();
         let one = |[a, b, c, d, e, f, g, h]: [i64; 8]| {
             let answer = self.engine.call_fn::<i64>(&mut scope, &self.script, "multiplier", (a, b, c, d, e, f, g, h));

@@ -6,6 +6,7 @@ use lucid_model::policy::{Batch, CallContext};
 use tempfile::TempDir;
 
 use super::Peer;
+use crate::rows::Column;
 
 const BUNDLE: &str = "policies/observation-weighted/1.0.0";
 const EPOCH_START_S: i64 = 1_760_000_400;
@@ -32,8 +33,8 @@ impl Peer for Wasm {
         "Lucid (WebAssembly)"
     }
 
-    fn score(&mut self, columns: &[Vec<i64>]) -> Result<Vec<u32>> {
-        let count = u32::try_from(columns.first().map_or(0, Vec::len))?;
+    fn score(&mut self, columns: &[Column]) -> Result<Vec<u32>> {
+        let count = u32::try_from(columns.first().map_or(0, |column| column.len()))?;
         let totals = columns.iter().map(|column| column.iter().sum()).collect();
         let context = CallContext { epoch_start_s: EPOCH_START_S, period_s: PERIOD_S, seed: 1, totals };
         // The engine takes its columns as they are gathered from a frame: owned.
