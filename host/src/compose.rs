@@ -41,6 +41,9 @@ const REQUEST_KEPT_MS: i64 = 24 * 3_600_000;
 /// From one block of the sandbox's chain to the next.
 const SANDBOX_BLOCK_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Events that what listens inside this process may be behind.
+const EVENTS_BUFFERED_MAX: usize = 4_096;
+
 /// Everything that was put together and runs nothing yet.
 pub struct App {
     /// The use cases.
@@ -296,6 +299,7 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         votes_age_max_ms: ms(chain.votes_age_max_s),
         vote_retry_first_ms: 1_000,
         votes_in_flight_max: chain.in_flight_max,
+        events_buffered_max: EVENTS_BUFFERED_MAX,
         reports_waiting_max: config.telemetry.reports_waiting_max,
         series: SeriesAges {
             samples_ms: days(config.telemetry.raw_days),

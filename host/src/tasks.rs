@@ -117,8 +117,7 @@ impl Tasks {
     /// What one replica does for all.
     fn work_alone(&mut self, config: &Config) {
         let closed = self.announced(&["epoch.closed"]);
-        let settled = self.announced(&["period.settled"]);
-        let approved = self.announced(&["run.approved"]);
+        let to_pay = self.announced(&["period.settled", "run.approved"]);
         let unannounced = || Arc::new(Notify::new());
         let (short_look, look) = (SHORT_LOOK_INTERVAL, LOOK_INTERVAL);
         self.alone(
@@ -130,10 +129,6 @@ impl Tasks {
         self.alone("votes", (look, closed), begin_at_once, |s, _| async move { s.send_votes().await.map(|sent| sent > 0) });
         let closed = self.announced(&["epoch.closed"]);
         self.alone("settlement", (look, closed), begin_at_once, |s, _| async move { s.settle_due_period().await.map(|settled| settled.is_some()) });
-        self.alone("runs", (look, settled), begin_at_once, |s, _| async move {
-            s.finish_runs().await?;
-            s.plan_due_run().await.map(|run| run.is_some())
-        });
         let recover = |s: Arc<Service>, tenure: Tenure| async move {
             let recovered = s.recover_payouts(&tenure).await?;
             if recovered > 0 {
@@ -141,7 +136,11 @@ impl Tasks {
             }
             Ok(())
         };
-        self.alone(PAYER, (short_look, approved), recover, |s, tenure| async move { s.pay_step(&tenure).await.map(|moved| moved > 0) });
+        self.alone(PAYER, (short_look, to_pay), recover, |s, tenure| async move {
+            let moved = s.pay_step(&tenure).await?;
+            s.finish_runs().await?;
+            s.plan_due_run(&tenure).await.map(|planned| planned.is_some() || moved > 0)
+        });
         self.alone("rollups", (ROLL_UP_INTERVAL, unannounced()), begin_at_once, |s, _| async move { s.roll_up_due().await });
         self.alone("retention", (RETENTION_INTERVAL, unannounced()), begin_at_once, |s, _| async move { s.forget_due_series().await });
         let sealing = Duration::from_secs(u64::from(config.audit.seal_interval_s));

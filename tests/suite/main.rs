@@ -31,6 +31,7 @@ mod rates;
 mod repeats;
 mod replicas;
 mod signatures;
+mod simulation;
 mod store;
 mod support;
 mod telemetry;

@@ -9,22 +9,19 @@ use async_trait::async_trait;
 use ed25519_dalek::{Signer as _, SigningKey};
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{
-    audit::AuditEntry,
-    epoch::PeriodLength,
-    id::{AuditId, FamilyId, NodeId, PayoutId, PoolScope, RunId, UserId},
+    id::{FamilyId, NodeId, PayoutId, PoolScope, RunId, UserId},
     ledger::{Draft, Head},
     money::MicroUsdt,
-    node::{Node, NodeCaps, NodeConfig, NodeStatus, PublicKey, Wallet},
-    payout::{Answer, Capabilities, Deadlines, Payout, PayoutState, Reported, Run, RunState},
-    score::Ppm,
+    node::{NodeCaps, PublicKey, Wallet},
+    payout::{Answer, Capabilities, Payout, PayoutState, Reported, Run, RunState},
     time::TimeMs,
 };
 use lucid_ports::{Clock, Entropy, Fence, PaymentRail, PayoutFilter, PayoutSort, Registration, Signer, Store, Tenure};
 use lucid_rails::{Profile, TronPayment, TronPaymentConfig};
-use lucid_service::{Approval, PAYER, Ports, Service, ServiceConfig, ServiceError, Trust};
+use lucid_service::{PAYER, Ports, Service, ServiceError};
 use uuid::Uuid;
 
-use crate::support::{PATIENCE, SandboxProcess, block_on, mongo::MongoServer, node::WALLET, now_ms};
+use crate::support::{PATIENCE, SandboxProcess, block_on, money, mongo::MongoServer, node::WALLET, now_ms};
 
 const AMOUNT: MicroUsdt = MicroUsdt(10_000_000);
 const FAMILY: FamilyId = FamilyId(Uuid::from_u128(7));
@@ -109,44 +106,6 @@ impl Signer for Machine {
     }
 }
 
-fn config() -> ServiceConfig {
-    let hour = PeriodLength::new(3600).unwrap();
-    ServiceConfig {
-        series: lucid_service::SeriesAges { samples_ms: 604_800_000, five_minutes_ms: 7_776_000_000, hours_ms: 31_536_000_000 },
-        built_in: Vec::new(),
-        score_multiplier: Ppm(1_000_000),
-        observation_min_s: 0,
-        eligibility_window_s: 3600,
-        trust: Trust::Witnessed,
-        epoch: hour,
-        epoch_close_delay_ms: 0,
-        settlement: hour,
-        maturity_ms: 0,
-        budget: None,
-        share_max: Ppm(1_000_000),
-        payout_min: MicroUsdt(1),
-        auto_approve_max: MicroUsdt(0),
-        cycle_cap: None,
-        four_eyes: false,
-        wallet_cooldown_ms: 0,
-        deadlines: Deadlines { unknown_ms: 600_000, accepted_ms: 600_000, retry_first_ms: 1, retry_max_ms: 1, poll_ms: 1 },
-        rail_pause_ms: 1,
-        payouts_in_flight_max: 4,
-        approval: Approval::Auto,
-        silence_ms: 600_000,
-        mass_outage_percent: 50,
-        caps: NodeCaps::default(),
-        challenge_ms: 1_000,
-        registration_skew_ms: 1_000,
-        request_lease_ms: 1_000,
-        request_kept_ms: 1_000,
-        votes_age_max_ms: 1_000,
-        vote_retry_first_ms: 1_000,
-        votes_in_flight_max: 1,
-        reports_waiting_max: 64,
-    }
-}
-
 fn payer(
     store: &Arc<dyn Store>,
     sandbox: &SandboxProcess,
@@ -166,53 +125,16 @@ fn payer(
         clock: Arc::new(machine()),
         entropy: Arc::new(machine()),
     };
-    Service::new(ports, config(), FAMILY)
-}
-
-fn audit(action: &str) -> AuditEntry {
-    AuditEntry {
-        id: AuditId(Uuid::now_v7()),
-        at: TimeMs(now_ms()),
-        actor: "test".into(),
-        action: action.into(),
-        subject: "it".into(),
-        detail: String::new(),
-        request_id: None,
-        before: None,
-        after: None,
-    }
+    Service::new(ports, money::config(), FAMILY)
 }
 
 /// A node that has earned, and a payout of it that may be sent.
 async fn a_payout_to_send(store: &dyn Store, number: u128) -> Payout {
     let (now, id, owner) = (TimeMs(now_ms()), NodeId(Uuid::from_u128(number)), UserId(Uuid::from_u128(1)));
     let wallet = Wallet { address: WALLET.parse().unwrap(), version: 1, since: now };
-    let node = Node {
-        id,
-        owner,
-        external_id: None,
-        name: "n".into(),
-        description: None,
-        status: NodeStatus::Active,
-        error_reason: None,
-        pool: None,
-        address: None,
-        created_at: now,
-        updated_at: now,
-        activated_at: None,
-        score: None,
-        observed_s: 0,
-        config: NodeConfig::default(),
-        public_key: None,
-        wallet: Some(wallet),
-        wallet_wish: None,
-        hardware: None,
-        suspension: None,
-        approved: true,
-        version: 1,
-    };
+    let node = money::node(id, owner, wallet, now);
     store
-        .register_node(Registration { node, caps: NodeCaps::default(), enrolment: None, audit: audit("node.register"), assign_audit: None })
+        .register_node(Registration { node, caps: NodeCaps::default(), enrolment: None, audit: money::audit("node.register"), assign_audit: None })
         .await
         .unwrap();
     let run = RunId(Uuid::from_u128(1));
@@ -227,9 +149,10 @@ async fn a_payout_to_send(store: &dyn Store, number: u128) -> Payout {
         reason: None,
         created_at: now,
         updated_at: now,
+        plan: 1,
         version: 2,
     };
-    store.create_run(approved, audit("run.open")).await.unwrap();
+    store.create_run(approved, money::audit("run.open")).await.unwrap();
     let payout = PayoutId::derive(FAMILY, 0, id, 0);
     let accrued = Draft::accrue(0, PoolScope::Unassigned, id, AMOUNT, MicroUsdt::ZERO, "root".into()).unwrap().book(Head::default(), now).unwrap();
     let head = Head { seq: accrued.seq, balances: accrued.balances };
@@ -264,9 +187,10 @@ async fn a_payout_to_send(store: &dyn Store, number: u128) -> Payout {
         observed_s: 0,
         period_start_s: 0,
         period_end_s: 3600,
+        plan: 1,
         version: 1,
     };
-    assert!(store.create_payout(payout.clone(), audit("payout.create")).await.unwrap());
+    assert!(store.create_payout(payout.clone(), money::audit("payout.create")).await.unwrap());
     payout
 }
 

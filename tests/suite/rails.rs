@@ -43,6 +43,7 @@ fn payout() -> Payout {
         observed_s: 0,
         period_start_s: 0,
         period_end_s: 0,
+        plan: 1,
         version: 1,
     }
 }

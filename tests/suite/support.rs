@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod gateway;
+pub mod money;
 pub mod mongo;
 pub mod node;
 pub mod raw;

@@ -125,6 +125,8 @@ pub struct Payout {
     pub period_start_s: i64,
     /// First second after.
     pub period_end_s: i64,
+    /// The planning of its run that it belongs to.
+    pub plan: u64,
     /// Counts changes; compared and swapped.
     pub version: u64,
 }
@@ -166,6 +168,15 @@ pub struct Run {
     pub created_at: TimeMs,
     /// Last change.
     pub updated_at: TimeMs,
+    /// The planning that it ended with; 0 while it is being planned. Its payouts name it, and no other is sent.
+    pub plan: u64,
     /// Counts changes; compared and swapped.
     pub version: u64,
+}
+
+impl Run {
+    /// Whether it is not known yet what is in it.
+    pub fn is_being_planned(&self) -> bool {
+        self.plan == 0
+    }
 }

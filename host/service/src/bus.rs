@@ -6,22 +6,18 @@ use lucid_model::{
 };
 use tokio::sync::broadcast;
 
-/// Events a slow listener may be behind before it loses the oldest.
-const EVENTS_BUFFERED_MAX: usize = 4_096;
-
 /// Tells everybody who listens what happened.
 pub struct EventBus {
     sender: broadcast::Sender<Event>,
     last_seq: AtomicU64,
 }
 
-impl Default for EventBus {
-    fn default() -> Self {
-        Self { sender: broadcast::Sender::new(EVENTS_BUFFERED_MAX), last_seq: AtomicU64::new(0) }
-    }
-}
-
 impl EventBus {
+    /// With room for so many events that a slow listener may be behind before it loses the oldest.
+    pub fn new(events_buffered_max: usize) -> Self {
+        Self { sender: broadcast::Sender::new(events_buffered_max.max(1)), last_seq: AtomicU64::new(0) }
+    }
+
     /// Tells it to everybody who listens now.
     pub fn publish(&self, at: TimeMs, kind: EventKind) {
         let seq = self.last_seq.fetch_add(1, Ordering::Relaxed) + 1;

@@ -82,6 +82,8 @@ pub struct ServiceConfig {
     pub vote_retry_first_ms: i64,
     /// Votes on their way at once.
     pub votes_in_flight_max: usize,
+    /// Events that a listener in this process may be behind before it loses the oldest.
+    pub events_buffered_max: usize,
     /// Reports that may wait for the store at once; who comes beyond is asked to come again.
     pub reports_waiting_max: usize,
     /// How long what nodes measured is kept.

@@ -119,9 +119,9 @@ impl Service {
     pub fn new(ports: Ports, config: ServiceConfig, family: FamilyId) -> Arc<Self> {
         Arc::new(Self {
             ports,
+            bus: EventBus::new(config.events_buffered_max),
             config,
             family,
-            bus: EventBus::default(),
             last_reports: Mutex::default(),
             reports_waiting: AtomicUsize::default(),
             last_heard_ms: Mutex::default(),

@@ -1,6 +1,6 @@
 //! The payout worker: drives [`lucid_model::payout::step`], and makes every state durable before its effects.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt, stream};
 use lucid_model::{
@@ -8,7 +8,7 @@ use lucid_model::{
     event::EventKind,
     id::RunId,
     ledger::Draft,
-    payout::{Closing, Effect, Event, Payout, PayoutState, RunState, step},
+    payout::{Closing, Effect, Event, Payout, PayoutState, Run, RunState, step},
 };
 use lucid_ports::{Fence, PaymentRail, PayoutUpdate, Tenure};
 
@@ -16,6 +16,9 @@ use crate::{Actor, Service, ServiceError};
 
 /// Payouts read in one step.
 const PAYOUTS_A_STEP: u32 = 1_000;
+/// How long after it was decided a payout is sent at most, if writing the decision took so long: what was true of the rail
+/// then may not be any more.
+const DECIDED_MS_MAX: i64 = 20_000;
 /// What the alert about a payer that was replaced is about.
 pub const PAYER: &str = "payer";
 
@@ -53,11 +56,11 @@ impl Service {
         if open.is_empty() {
             return Ok(0);
         }
-        let approved: BTreeSet<RunId> = self.store().open_runs().await?.into_iter().filter(|r| r.state == RunState::Approved).map(|r| r.id).collect();
+        let runs = self.runs_of(&open).await?;
         let paused = self.now() < *self.rail_paused_until.lock();
-        let due = open.into_iter().filter(|p| self.is_due(p, paused, &approved));
+        let due = open.into_iter().filter(|p| self.is_due(p, paused, runs.get(&p.run)));
         let outcomes: Vec<_> = stream::iter(due)
-            .map(|payout| self.take_further(tenure, Arc::clone(&rail), payout))
+            .map(|payout| self.take_further(tenure, Arc::clone(&rail), payout, &runs))
             .buffer_unordered(self.config.payouts_in_flight_max.max(1))
             .collect()
             .await;
@@ -68,17 +71,39 @@ impl Service {
         Ok(moved)
     }
 
-    fn is_due(&self, payout: &Payout, paused: bool, approved: &BTreeSet<RunId>) -> bool {
+    /// The runs of payouts that were not sent yet.
+    async fn runs_of(&self, open: &[Payout]) -> Result<BTreeMap<RunId, Run>, ServiceError> {
+        let mut runs: BTreeMap<_, _> = self.store().open_runs().await?.into_iter().map(|run| (run.id, run)).collect();
+        for payout in open.iter().filter(|payout| payout.state == PayoutState::Reserved) {
+            if !runs.contains_key(&payout.run)
+                && let Some(ended) = self.store().run(payout.run).await?
+            {
+                runs.insert(ended.id, ended);
+            }
+        }
+        Ok(runs)
+    }
+
+    fn is_due(&self, payout: &Payout, paused: bool, run: Option<&Run>) -> bool {
         match payout.state {
-            PayoutState::Reserved => !paused && approved.contains(&payout.run),
+            PayoutState::Reserved => run.is_some_and(|run| (run.state == RunState::Approved && !paused) || is_of_another_plan(payout, run)),
             PayoutState::Submitting => !paused && payout.next_attempt_at <= self.now(),
             PayoutState::Manual => false,
             state => state.is_final() || payout.next_attempt_at <= self.now(),
         }
     }
 
-    async fn take_further(&self, tenure: &Tenure, rail: Arc<dyn PaymentRail>, payout: Payout) -> Result<bool, ServiceError> {
+    async fn take_further(
+        &self,
+        tenure: &Tenure,
+        rail: Arc<dyn PaymentRail>,
+        payout: Payout,
+        runs: &BTreeMap<RunId, Run>,
+    ) -> Result<bool, ServiceError> {
         let event = match payout.state {
+            PayoutState::Reserved if runs.get(&payout.run).is_none_or(|run| is_of_another_plan(&payout, run)) => {
+                Event::Cancel { reason: "it was not in the plan that its run ended with".into() }
+            }
             PayoutState::Reserved => self.submission(rail.as_ref(), &payout).await?,
             _ => Event::Tick,
         };
@@ -118,6 +143,8 @@ impl Service {
                 match effect {
                     // Between the write and here the process may have been stopped for longer than its lease.
                     Effect::Send if !tenure.is_good() => return Err(self.replaced(tenure, None)),
+                    // It is `Submitting` and stays so: whether it may be sent is decided again when it is due.
+                    Effect::Send if self.now().ms_since(payout.updated_at) > DECIDED_MS_MAX => return Ok(moved),
                     Effect::Send => {
                         let request = payout.request.clone().unwrap_or_default();
                         next = Some(Event::Answered(rail.send(&payout, &request).await));
@@ -143,7 +170,7 @@ impl Service {
         }
     }
 
-    fn replaced(&self, tenure: &Tenure, by: Option<Fence>) -> ServiceError {
+    pub(crate) fn replaced(&self, tenure: &Tenure, by: Option<Fence>) -> ServiceError {
         let error = ServiceError::PayerReplaced { by };
         self.alert(PAYER, format!("{error}; its own fence was {}", tenure.fence()));
         error
@@ -176,4 +203,9 @@ impl Service {
             self.emit(EventKind::PayoutChanged { payout, node, state, amount, txid: after.txid.clone(), reason: after.reason.clone() });
         }
     }
+}
+
+/// A payout that a planner which was replaced added to a run when that had ended already: nobody approved it.
+fn is_of_another_plan(payout: &Payout, run: &Run) -> bool {
+    !run.is_being_planned() && payout.plan != run.plan
 }

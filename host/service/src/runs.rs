@@ -5,36 +5,97 @@ use std::collections::{BTreeMap, BTreeSet};
 use lucid_model::{
     event::EventKind,
     id::{NodeId, PayoutId, RunId},
-    ledger::{Account, Draft, Head},
+    ledger::{Account, Draft, Entry, Head, LedgerError, Leg, Stream},
     money::MicroUsdt,
     node::{Node, NodeStatus, Wallet},
     payout::{Payout, PayoutState, Run, RunState},
     settlement::SettlementRecord,
+    time::TimeMs,
 };
+use lucid_ports::{Booked, Order, PageRequest, PayoutFilter, PayoutSort, PayoutUpdate, Tenure};
 
 use crate::{Actor, Role, Service, ServiceError};
 
+/// Payouts of a run read at once.
+const PAYOUTS_A_PAGE: u32 = 1_000;
+/// Settlement periods before an entry in which the reservation may have been planned that it stands for.
+const PERIODS_BACK_MAX: u32 = 400;
+/// Entries of a stream read at once.
+const ENTRIES_A_PAGE: u32 = 1_000;
+
 impl Service {
-    /// Plans the run of the last mature settlement period, once; approves it by itself where that is allowed.
+    /// Plans the run of the last mature settlement period, once; approves it by itself where that is allowed. What was
+    /// begun for an earlier period is ended first, since it has set money aside. Planning is the payer's: what another one
+    /// that does not know yet that it was replaced adds to the run belongs to an earlier planning, and is never sent.
     ///
     /// # Errors
     /// [`ServiceError`] if something is missing now; the next call goes on where this one stopped.
-    pub async fn plan_due_run(&self) -> Result<Option<Run>, ServiceError> {
+    pub async fn plan_due_run(&self, tenure: &Tenure) -> Result<Option<Run>, ServiceError> {
+        for run in self.store().open_runs().await?.into_iter().filter(|run| run.state == RunState::Planned) {
+            if !run.is_being_planned() && self.refusal(&run).is_none() {
+                return self.approve_scheduled(run).await;
+            }
+            if run.is_being_planned()
+                && let Some(period) = self.store().settlement(run.cycle).await?
+            {
+                let taken_over = self.replace_run(&run, run.clone(), &Actor::system(), "run.plan_again").await?;
+                return self.finish_plan(tenure, taken_over, &period).await;
+            }
+        }
         let Some(period) = self.last_mature_period().await? else { return Ok(None) };
         let cycle = period.period.start_s;
         let id = RunId::derive(self.family, cycle);
-        let run = match self.store().run(id).await? {
-            Some(run) if run.state == RunState::Planned && run.version == 1 => run,
-            Some(run) if run.state == RunState::Planned => return self.approve_scheduled(run).await,
-            Some(_) => return Ok(None),
-            None => self.open_run(id, cycle).await?,
-        };
-        let payouts = self.plan(&run, &period).await?;
+        match self.store().run(id).await? {
+            Some(run) if run.state == RunState::Planned && !run.is_being_planned() => self.approve_scheduled(run).await,
+            Some(_) => Ok(None),
+            None => {
+                let run = self.open_run(id, cycle).await?;
+                self.finish_plan(tenure, run, &period).await
+            }
+        }
+    }
+
+    async fn finish_plan(&self, tenure: &Tenure, run: Run, period: &SettlementRecord) -> Result<Option<Run>, ServiceError> {
+        self.plan(&run, period).await?;
+        let payouts = self.planned(tenure, &run).await?;
         let total = MicroUsdt::checked_sum(payouts.iter().map(|p| p.amount))?;
         let count = u32::try_from(payouts.len()).unwrap_or(u32::MAX);
-        let planned = Run { count, total, state: if count == 0 { RunState::Done } else { RunState::Planned }, ..run.clone() };
+        let state = if count == 0 { RunState::Done } else { RunState::Planned };
+        let planned = Run { count, total, state, plan: run.version, ..run.clone() };
         let planned = self.replace_run(&run, planned, &Actor::system(), "run.plan").await?;
         if count == 0 { Ok(None) } else { self.approve_scheduled(planned).await }
+    }
+
+    /// What is in a run now; what an earlier planning made of it becomes this one's.
+    async fn planned(&self, tenure: &Tenure, run: &Run) -> Result<Vec<Payout>, ServiceError> {
+        let (filter, mut payouts, mut page) = (PayoutFilter { run: Some(run.id), ..PayoutFilter::default() }, Vec::new(), 1);
+        loop {
+            let request = PageRequest { page, limit: PAYOUTS_A_PAGE, sort: PayoutSort::CreatedAt, order: Order::Ascending };
+            let items = self.store().payouts(&filter, request).await?.items;
+            let last = items.len() < PAYOUTS_A_PAGE as usize;
+            payouts.extend(items.into_iter().filter(|payout| payout.state != PayoutState::Cancelled));
+            if last {
+                break;
+            }
+            page += 1;
+        }
+        let earlier = payouts.iter_mut().filter(|payout| payout.plan != run.version);
+        let adopted: Vec<_> = earlier
+            .map(|payout| {
+                (payout.plan, payout.version) = (run.version, payout.version + 1);
+                (payout.clone(), None)
+            })
+            .collect();
+        if !adopted.is_empty() {
+            for outcome in self.store().update_payouts(tenure.fence(), adopted).await? {
+                match outcome {
+                    PayoutUpdate::Done => {}
+                    PayoutUpdate::Conflict => return Err(ServiceError::Changed { what: "payout" }),
+                    PayoutUpdate::FencedOff { by } => return Err(self.replaced(tenure, Some(by))),
+                }
+            }
+        }
+        Ok(payouts)
     }
 
     async fn last_mature_period(&self) -> Result<Option<SettlementRecord>, ServiceError> {
@@ -63,6 +124,7 @@ impl Service {
             reason: None,
             created_at: now,
             updated_at: now,
+            plan: 0,
             version: 1,
         };
         let audit = self.audit_entry(&Actor::system(), "run.open", id, format!("cycle {cycle}")).creating(&run);
@@ -82,20 +144,67 @@ impl Service {
     }
 
     /// Sets the money of everybody who can be paid aside. Doing it again finds what is there.
-    async fn plan(&self, run: &Run, mature: &SettlementRecord) -> Result<Vec<Payout>, ServiceError> {
+    async fn plan(&self, run: &Run, mature: &SettlementRecord) -> Result<(), ServiceError> {
         let totals = self.store().totals(mature.period.start_s, mature.period.end_s()).await?;
         let observed: BTreeMap<NodeId, u64> = totals.into_iter().map(|t| (t.node, t.observed_s)).collect();
-        let open = self.store().open_payouts(u32::MAX).await?;
-        let busy: BTreeSet<NodeId> = open.into_iter().filter(|p| p.run != run.id).map(|p| p.node).collect();
-        let mut payouts = Vec::new();
+        // Of a node with an open payout: which run it is of.
+        let open: BTreeMap<NodeId, RunId> = self.store().open_payouts(u32::MAX).await?.into_iter().map(|p| (p.node, p.run)).collect();
         for (node, head) in self.store().heads_available(MicroUsdt::ZERO).await? {
-            let seconds = observed.get(&node).copied().unwrap_or(0);
-            payouts.extend(self.plan_node(run, mature, node, head, busy.contains(&node), seconds).await?);
+            let (seconds, of_run) = (observed.get(&node).copied().unwrap_or(0), open.get(&node));
+            self.plan_node(run, mature, node, head, of_run.is_some_and(|of| *of != run.id), seconds).await?;
+            if head.balances.reserved > MicroUsdt::ZERO && of_run.is_none() {
+                self.take_back_forgotten(run, mature, node).await?;
+            }
         }
-        Ok(payouts)
+        Ok(())
     }
 
-    /// One node's payout: none if it cannot be paid, or has one that is still open from another run (`busy`).
+    /// Reservations of a node that a planner which was stopped or replaced made no payout of.
+    async fn take_back_forgotten(&self, run: &Run, mature: &SettlementRecord, node: NodeId) -> Result<(), ServiceError> {
+        let Some((record, wallet)) = self.store().node(node).await?.and_then(|node| node.wallet.map(|wallet| (node, wallet))) else { return Ok(()) };
+        let (mut reserved, mut closed, mut after) = (BTreeMap::new(), BTreeSet::new(), 0);
+        loop {
+            let entries = self.store().entries(Stream::Node(node), after, ENTRIES_A_PAGE).await?;
+            let Some(last) = entries.last() else { break };
+            after = last.seq;
+            for entry in entries {
+                match entry.draft.id.split_once(':') {
+                    Some(("rsv", payout)) => {
+                        let amount = set_aside_by(&entry);
+                        reserved.insert(payout.to_owned(), (entry.at, amount));
+                    }
+                    Some(("cls", payout)) => {
+                        closed.insert(payout.to_owned());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for (payout, (at, amount)) in reserved.into_iter().filter(|(payout, _)| !closed.contains(payout)) {
+            let Some((id, cycle)) = self.cycle_of(&payout, node, at) else { continue };
+            // One of this run has been looked at already.
+            if cycle != run.cycle && self.store().payout(id).await?.is_none() {
+                let earlier = Run { id: RunId::derive(self.family, cycle), cycle, ..run.clone() };
+                self.take_back(self.reserved_payout(id, &earlier, &record, wallet, amount, mature)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The payout that a reservation names, and the cycle from which its id follows.
+    fn cycle_of(&self, payout: &str, node: NodeId, reserved_at: TimeMs) -> Option<(PayoutId, i64)> {
+        let mut period = self.config.settlement.period_at(reserved_at);
+        for _ in 0..PERIODS_BACK_MAX {
+            let id = PayoutId::derive(self.family, period.start_s, node, 0);
+            if id.to_string() == payout {
+                return Some((id, period.start_s));
+            }
+            period = self.config.settlement.period_at(period.start().plus_ms(-1));
+        }
+        None
+    }
+
+    /// Makes one node's payout; none if it cannot be paid, or has one that is still open from another run (`busy`).
     async fn plan_node(
         &self,
         run: &Run,
@@ -104,49 +213,79 @@ impl Service {
         head: Head,
         busy: bool,
         observed_s: u64,
-    ) -> Result<Option<Payout>, ServiceError> {
+    ) -> Result<(), ServiceError> {
         let id = PayoutId::derive(self.family, run.cycle, node, 0);
         if let Some(existing) = self.store().payout(id).await? {
-            return Ok(Some(existing));
+            return self.planned_before(existing).await;
         }
         // A reservation without its payout is a crash between the two: its amount stands, unless it was given back.
         let reserved = match self.store().entry(&format!("rsv:{id}")).await? {
-            Some(_) if self.store().entry(&format!("cls:{id}")).await?.is_some() => return Ok(None),
-            Some(entry) => Some(entry.draft.legs.iter().find(|l| l.account == Account::Reserved(node)).map(|l| l.amount).unwrap_or_default()),
+            Some(_) if self.store().entry(&format!("cls:{id}")).await?.is_some() => return Ok(()),
+            Some(entry) => Some(set_aside_by(&entry)),
             None => None,
         };
-        let record = self.store().node(node).await?.filter(|_| !busy);
-        let Some((record, wallet)) = record.and_then(|r| self.payable_wallet(&r).map(|w| (r, w))) else {
-            if let Some(amount) = reserved {
-                self.give_back(id, node, amount).await?;
-            }
-            return Ok(None);
-        };
+        let Some((record, wallet)) = self.store().node(node).await?.and_then(|node| node.wallet.map(|wallet| (node, wallet))) else { return Ok(()) };
+        let payable = !busy && self.payable_wallet(&record).is_some();
         let amount = match reserved {
             Some(amount) => amount,
+            None if !payable => return Ok(()),
             None => {
                 let amount = self.payable(node, head, mature).await?;
                 if amount < self.config.payout_min || amount <= MicroUsdt::ZERO {
-                    return Ok(None);
+                    return Ok(());
                 }
-                self.book_draft(Draft::reserve(id, node, amount)?).await?;
-                amount
+                self.set_aside(Draft::reserve(id, node, amount)?, amount).await?
             }
         };
         let payout = Payout { observed_s, ..self.reserved_payout(id, run, &record, wallet, amount, mature) };
+        if !payable {
+            return self.take_back(payout).await;
+        }
         let audit =
             self.audit_entry(&Actor::system(), "payout.create", id, format!("{amount} USDT to node {node}, run {}", run.id)).creating(&payout);
         if !self.store().create_payout(payout.clone(), audit).await? {
-            self.give_back(id, node, amount).await?;
-            return Ok(None);
+            return self.take_back(payout).await;
         }
         self.emit(EventKind::PayoutChanged { payout: id, node, state: payout.state, amount, txid: None, reason: None });
-        Ok(Some(payout))
+        Ok(())
     }
 
-    /// Frees a reservation that no payout was made for: nothing was ever sent.
-    async fn give_back(&self, id: PayoutId, node: NodeId, amount: MicroUsdt) -> Result<(), ServiceError> {
-        self.book_draft(Draft::close(id, node, amount, false, "no payout was made of it".into())?).await?;
+    /// Books a reservation; how much is set aside. Another planner may have booked it since the balance was read, with what
+    /// was there then, or have set aside what is not there any more.
+    async fn set_aside(&self, reservation: Draft, amount: MicroUsdt) -> Result<MicroUsdt, ServiceError> {
+        let id = reservation.id.clone();
+        match self.book_draft(reservation).await {
+            Ok(Booked::Already) => {
+                let booked = self.store().entry(&id).await?.ok_or(ServiceError::Changed { what: "reservation" })?;
+                Ok(set_aside_by(&booked))
+            }
+            Ok(_) => Ok(amount),
+            Err(ServiceError::Ledger(LedgerError::Overdrawn { .. })) => Err(ServiceError::Changed { what: "balance" }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A reservation of which nothing is to be paid. A payout that is never sent takes the place of the one that would have
+    /// been: only who fills that place may free the money, so that no other planner makes a payout of it.
+    async fn take_back(&self, payout: Payout) -> Result<(), ServiceError> {
+        let (id, reason) = (payout.id, Some("nothing was to be paid any more when it was planned".to_owned()));
+        let never_sent = Payout { state: PayoutState::Cancelled, reason, processed_at: Some(self.now()), closed: true, ..payout };
+        let audit = self.audit_entry(&Actor::system(), "payout.create", id, format!("cancelled, {} USDT", never_sent.amount)).creating(&never_sent);
+        self.store().create_payout(never_sent, audit).await?;
+        match self.store().payout(id).await? {
+            Some(there) => self.planned_before(there).await,
+            None => Err(ServiceError::Changed { what: "payout" }),
+        }
+    }
+
+    /// What an earlier planner made of a reservation, or another one just now. The money of what is never sent is freed, if
+    /// that planner did not come so far.
+    async fn planned_before(&self, payout: Payout) -> Result<(), ServiceError> {
+        if payout.state != PayoutState::Cancelled {
+            return Ok(());
+        }
+        let cause = payout.reason.unwrap_or_default();
+        self.book_draft(Draft::close(payout.id, payout.node, payout.amount, false, cause)?).await?;
         Ok(())
     }
 
@@ -199,27 +338,32 @@ impl Service {
             observed_s: 0,
             period_start_s: mature.period.start_s,
             period_end_s: mature.period.end_s(),
+            plan: run.version,
             version: 1,
         }
     }
 
     /// A scheduled run approves itself only up to the configured sum and inside the cycle's cap; else it waits.
     async fn approve_scheduled(&self, run: Run) -> Result<Option<Run>, ServiceError> {
-        let refusal = match self.config.cycle_cap {
-            None => Some("no cap per cycle is set, so that nothing is paid".to_owned()),
-            Some(cap) if run.total > cap => Some(format!("{} USDT are above the cap per cycle of {cap} USDT", run.total)),
-            Some(_) if run.total > self.config.auto_approve_max => {
-                Some(format!("{} USDT are above what a schedule may approve ({} USDT)", run.total, self.config.auto_approve_max))
-            }
-            Some(_) => None,
-        };
-        if let Some(reason) = refusal {
+        if let Some(reason) = self.refusal(&run) {
             self.alert("payout-run", format!("run {} waits for approval: {reason}", run.id));
             return Ok(None);
         }
         self.clear_alert("payout-run");
         let approved = Run { state: RunState::Approved, approver: Some("system".into()), ..run.clone() };
         self.replace_run(&run, approved, &Actor::system(), "run.approve").await.map(Some)
+    }
+
+    /// Why a planned run waits for a person.
+    fn refusal(&self, run: &Run) -> Option<String> {
+        match self.config.cycle_cap {
+            None => Some("no cap per cycle is set, so that nothing is paid".to_owned()),
+            Some(cap) if run.total > cap => Some(format!("{} USDT are above the cap per cycle of {cap} USDT", run.total)),
+            Some(_) if run.total > self.config.auto_approve_max => {
+                Some(format!("{} USDT are above what a schedule may approve ({} USDT)", run.total, self.config.auto_approve_max))
+            }
+            Some(_) => None,
+        }
     }
 
     /// Lets a planned run go.
@@ -235,8 +379,7 @@ impl Service {
         if self.config.cycle_cap.is_none_or(|cap| run.total > cap) {
             return Err(ServiceError::invalid("total", "the run is above the cap per cycle, or none is set (PAYOUT_CYCLE_CAP_USDT)"));
         }
-        // Version 1 is still being planned.
-        if run.state != RunState::Planned || run.version == 1 {
+        if run.state != RunState::Planned || run.is_being_planned() {
             return Err(ServiceError::Changed { what: "run" });
         }
         self.clear_alert("payout-run");
@@ -266,6 +409,12 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// What a reservation set aside.
+fn set_aside_by(reservation: &Entry) -> MicroUsdt {
+    let reserved = |leg: &&Leg| matches!(leg.account, Account::Reserved(_));
+    reservation.draft.legs.iter().find(reserved).map(|leg| leg.amount).unwrap_or_default()
 }
 
 fn treasurer(actor: &Actor) -> Result<(), ServiceError> {

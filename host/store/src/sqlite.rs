@@ -47,7 +47,7 @@ use std::{
     path::Path,
 };
 
-pub use self::memory::Memory;
+pub use self::memory::{Memory, Pause};
 pub(crate) use self::{
     audit::open_audit_log,
     inspect::inspect,
@@ -64,6 +64,7 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0005.sql"),
     include_str!("../migrations/core/0006.sql"),
     include_str!("../migrations/core/0007.sql"),
+    include_str!("../migrations/core/0008.sql"),
 ];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql"), include_str!("../migrations/telemetry/0002.sql")];
 

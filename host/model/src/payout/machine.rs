@@ -7,6 +7,10 @@
 use super::{Payout, PayoutState};
 use crate::time::TimeMs;
 
+/// How long before a rail forgets a key nothing is sent with it any more: time for the request to be given up or to arrive,
+/// and for clocks to differ.
+const RETENTION_MARGIN_MS: i64 = 60_000;
+
 /// What a rail promises; nothing is assumed that is not declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
@@ -337,8 +341,10 @@ impl Machine {
         }
     }
 
+    /// Whether the rail will still know the key when a request that is decided now arrives.
     fn in_retention(&self) -> bool {
-        self.payout.submitted_at.is_none_or(|at| self.now.ms_since(at) < self.can.key_retention_ms)
+        let safe_ms = self.can.key_retention_ms.saturating_sub(RETENTION_MARGIN_MS);
+        self.payout.submitted_at.is_none_or(|at| self.now.ms_since(at) < safe_ms)
     }
 
     fn hand_over(&mut self, reason: &str) -> Vec<Effect> {

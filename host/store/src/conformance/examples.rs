@@ -223,6 +223,7 @@ pub(crate) fn run(i: u128) -> Run {
         reason: Some("waits".into()),
         created_at: TimeMs(1_000),
         updated_at: TimeMs(2_000),
+        plan: 1,
         version: 1,
     }
 }
@@ -256,6 +257,7 @@ pub(crate) fn payout(i: u32) -> Payout {
         observed_s: 7_200,
         period_start_s: 86_400,
         period_end_s: 172_800,
+        plan: 1,
         version: 1,
     }
 }

@@ -61,8 +61,8 @@ pub(crate) const INDICES: &[Index] = &[
 ];
 
 /// What becomes of a payout: all that an update changes.
-fn course(payout: &Payout) -> Document {
-    doc! {
+fn course(payout: &Payout) -> Result<Document, Fault> {
+    Ok(doc! {
         "state": payout.state.name(),
         // The contract's coarser word, derived from the state; kept because lists sort and filter by it.
         "status": payout.state.status().name(),
@@ -77,7 +77,8 @@ fn course(payout: &Payout) -> Document {
         "processed_at": payout.processed_at.map(|at| at.0),
         "next_attempt_at": payout.next_attempt_at.0,
         "closed": payout.closed,
-    }
+        "plan": stored(payout.plan)?,
+    })
 }
 
 /// What a payout is about (payee, amount, address, cycle, …): fixed at its plan.
@@ -100,7 +101,7 @@ pub(crate) fn document(payout: &Payout) -> Result<Document, Fault> {
         "period_end_s": payout.period_end_s,
         "version": stored(payout.version)?,
     };
-    document.extend(course(payout));
+    document.extend(course(payout)?);
     Ok(document)
 }
 
@@ -132,6 +133,7 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Payout, Fault> {
         observed_s: fields.number("observed_s")?,
         period_start_s: fields.number("period_start_s")?,
         period_end_s: fields.number("period_end_s")?,
+        plan: fields.number_or_none("plan")?.unwrap_or(1),
         version: fields.number("version")?,
     })
 }
@@ -140,7 +142,7 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Payout, Fault> {
 async fn update(payouts: &Collection<Document>, fence: Fence, payout: &Payout, entry: Option<&AuditEntry>) -> Result<PayoutUpdate, Fault> {
     let number = stored(fence.0)?;
     let not_later = doc! { "fence": { "$not": { "$gt": number } } };
-    let mut fields = course(payout);
+    let mut fields = course(payout)?;
     fields.insert("fence", number);
     let entries = entry.map_or(&[] as &[_], std::slice::from_ref);
     match once::change(payouts, id(payout.id.0), stored(payout.version)?, not_later, fields, entries).await {

@@ -27,8 +27,8 @@ pub(crate) const INDICES: &[Index] = &[Index {
     why: "runs that are planned or approved",
 }];
 
-fn fields_of(run: &Run) -> Document {
-    doc! {
+fn fields_of(run: &Run) -> Result<Document, Fault> {
+    Ok(doc! {
         "cycle": run.cycle,
         "state": run.state.name(),
         "planner": &run.planner,
@@ -38,14 +38,18 @@ fn fields_of(run: &Run) -> Document {
         "reason": run.reason.as_deref(),
         "created_at": run.created_at.0,
         "updated_at": run.updated_at.0,
-    }
+        "plan": stored(run.plan)?,
+    })
 }
 
 pub(crate) fn read(fields: Fields<'_>) -> Result<Run, Fault> {
+    let (state, version) = (fields.word("state", RunState::from_name)?, fields.number("version")?);
+    // What was written before runs said so: only a run that nobody changed since it was begun was still being planned.
+    let before = u64::from(state != RunState::Planned || version > 1);
     Ok(Run {
         id: fields.id("_id", RunId)?,
         cycle: fields.number("cycle")?,
-        state: fields.word("state", RunState::from_name)?,
+        state,
         planner: fields.text("planner")?,
         approver: fields.text_or_none("approver")?,
         count: fields.number("payouts")?,
@@ -53,13 +57,14 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Run, Fault> {
         reason: fields.text_or_none("reason")?,
         created_at: fields.time("created_at")?,
         updated_at: fields.time("updated_at")?,
-        version: fields.number("version")?,
+        plan: fields.number_or_none("plan")?.unwrap_or(before),
+        version,
     })
 }
 
 pub(crate) fn document(run: &Run) -> Result<Document, Fault> {
     let mut document = doc! { "_id": id(run.id.0), "v": 1, "version": stored(run.version)? };
-    document.extend(fields_of(run));
+    document.extend(fields_of(run)?);
     Ok(document)
 }
 
@@ -79,7 +84,7 @@ pub(crate) async fn open(runs: &Collection<Document>) -> Result<Vec<Run>, Fault>
 
 pub(crate) async fn update(store: &MongoStore, run: &Run, entry: AuditEntry) -> Result<bool, Fault> {
     let before = doc! { "_id": id(run.id.0), "version": stored(run.version.saturating_sub(1))? };
-    let mut set = fields_of(run);
+    let mut set = fields_of(run)?;
     set.insert("version", stored(run.version)?);
     store.update_audited(RUNS, before, doc! { "$set": set }, &[entry]).await
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::{
     checkpoint::Checkpointer,
     fault::Fault,
-    memory::Shared,
+    memory::{Pause, Shared},
     migrate::migrate,
     readers::Readers,
     writer::{BeforeCommit, Pace, Writer},
@@ -68,8 +68,8 @@ impl Database {
     }
 
     /// One connection for readers and writer.
-    pub(crate) fn in_memory(shared: &Arc<Shared>) -> Self {
-        Self { readers: Readers::One(Arc::clone(shared)), _checkpointer: None, writer: Writer::Here(Arc::clone(shared)) }
+    pub(crate) fn in_memory(shared: &Arc<Shared>, pause: Option<Pause>) -> Self {
+        Self { readers: Readers::One(Arc::clone(shared)), _checkpointer: None, writer: Writer::Here { shared: Arc::clone(shared), pause } }
     }
 
     /// Runs a job in the next transaction; answers once that is durable.

@@ -6,6 +6,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
+    pin::Pin,
     sync::Arc,
 };
 
@@ -22,6 +23,9 @@ use super::{
     writer::BeforeCommit,
 };
 use crate::OpenError;
+
+/// What a writer waits for before each write: where a simulation lets others go first, or ends the process.
+pub type Pause = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// One connection, used by one caller at a time.
 pub(crate) struct Shared {
@@ -74,8 +78,21 @@ impl Memory {
     /// # Errors
     /// [`OpenError::Database`].
     pub fn open(&self) -> Result<SqliteStore, OpenError> {
+        self.open_with(None)
+    }
+
+    /// The same for a process that pauses before each of its writes.
+    ///
+    /// # Errors
+    /// [`OpenError::Database`].
+    pub fn open_pausing(&self, pause: Pause) -> Result<SqliteStore, OpenError> {
+        self.open_with(Some(pause))
+    }
+
+    fn open_with(&self, pause: Option<Pause>) -> Result<SqliteStore, OpenError> {
         requests::release_all(&self.core.connection.lock()).map_err(|source| unusable("core", source))?;
-        Ok(SqliteStore { core: Database::in_memory(&self.core), telemetry: Database::in_memory(&self.telemetry), _lock: None })
+        let [core, telemetry] = [&self.core, &self.telemetry].map(|shared| Database::in_memory(shared, pause.clone()));
+        Ok(SqliteStore { core, telemetry, _lock: None })
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 
 pub(crate) const COLUMNS: &str = "id, run, node, owner, cycle, attempt, amount, address, wallet_version, state, sends, ambiguous, request, external_id, txid, \
                        reason, created_at, updated_at, submitted_at, processed_at, next_attempt_at, closed, score, observed_s, period_start_s, \
-                       period_end_s, version";
+                       period_end_s, plan, version";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Payout, Fault> {
     Ok(Payout {
@@ -48,6 +48,7 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Payout, Fault> {
         observed_s: columns.unsigned()?,
         period_start_s: columns.take()?,
         period_end_s: columns.take()?,
+        plan: columns.unsigned()?,
         version: columns.unsigned()?,
     })
 }
@@ -55,7 +56,7 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Payout, Fault> {
 /// Adds a payout; `false` if something that is its own alone is there.
 pub(crate) fn insert(connection: &Connection, payout: &Payout) -> Result<bool, Fault> {
     let sql = format!(
-        "INSERT INTO payouts ({COLUMNS}, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+        "INSERT INTO payouts ({COLUMNS}, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT DO NOTHING"
     );
     let values = params![
@@ -85,6 +86,7 @@ pub(crate) fn insert(connection: &Connection, payout: &Payout) -> Result<bool, F
         stored(payout.observed_s)?,
         payout.period_start_s,
         payout.period_end_s,
+        stored(payout.plan)?,
         stored(payout.version)?,
         payout.state.status().name(),
     ];
@@ -120,7 +122,7 @@ fn update_all(connection: &Connection, fence: Fence, payouts: &[(Payout, Option<
 /// What a payout is about (payee, amount, address, cycle, …) is fixed at its plan; only what becomes of it changes.
 fn update(connection: &Connection, payout: &Payout, entry: Option<&AuditEntry>) -> Result<bool, Fault> {
     let sql = "UPDATE payouts SET state = ?, sends = ?, ambiguous = ?, request = ?, external_id = ?, txid = ?, reason = ?, updated_at = ?, \
-               submitted_at = ?, processed_at = ?, next_attempt_at = ?, closed = ?, version = ?, status = ? WHERE id = ? AND version = ?";
+               submitted_at = ?, processed_at = ?, next_attempt_at = ?, closed = ?, plan = ?, version = ?, status = ? WHERE id = ? AND version = ?";
     let values = params![
         payout.state.name(),
         payout.sends,
@@ -134,6 +136,7 @@ fn update(connection: &Connection, payout: &Payout, entry: Option<&AuditEntry>) 
         payout.processed_at.map(|at| at.0),
         payout.next_attempt_at.0,
         payout.closed,
+        stored(payout.plan)?,
         stored(payout.version)?,
         payout.state.status().name(),
         payout.id.0.as_bytes(),

@@ -12,7 +12,7 @@ use super::{
     query::{execute, first, rows},
 };
 
-pub(crate) const COLUMNS: &str = "id, cycle, state, planner, approver, payouts, total, reason, created_at, updated_at, version";
+pub(crate) const COLUMNS: &str = "id, cycle, state, planner, approver, payouts, total, reason, created_at, updated_at, plan, version";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Run, Fault> {
     Ok(Run {
@@ -26,13 +26,14 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Run, Fault> {
         reason: columns.take()?,
         created_at: columns.time()?,
         updated_at: columns.time()?,
+        plan: columns.unsigned()?,
         version: columns.unsigned()?,
     })
 }
 
 /// Adds a run; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, run: &Run) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO runs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!("INSERT INTO runs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
     let values = params![
         run.id.0.as_bytes(),
         run.cycle,
@@ -44,6 +45,7 @@ pub(crate) fn insert(connection: &Connection, run: &Run) -> Result<bool, Fault> 
         run.reason,
         run.created_at.0,
         run.updated_at.0,
+        stored(run.plan)?,
         stored(run.version)?,
     ];
     Ok(execute(connection, &sql, values)? == 1)
@@ -68,7 +70,7 @@ pub(crate) fn open(connection: &Connection) -> Result<Vec<Run>, Fault> {
 
 pub(crate) fn update(connection: &Connection, run: &Run, entry: &AuditEntry) -> Result<bool, Fault> {
     let sql = "UPDATE runs SET cycle = ?, state = ?, planner = ?, approver = ?, payouts = ?, total = ?, reason = ?, created_at = ?, \
-               updated_at = ?, version = ? WHERE id = ? AND version = ?";
+               updated_at = ?, plan = ?, version = ? WHERE id = ? AND version = ?";
     let values = params![
         run.cycle,
         run.state.name(),
@@ -79,6 +81,7 @@ pub(crate) fn update(connection: &Connection, run: &Run, entry: &AuditEntry) -> 
         run.reason,
         run.created_at.0,
         run.updated_at.0,
+        stored(run.plan)?,
         stored(run.version)?,
         run.id.0.as_bytes(),
         stored(run.version.saturating_sub(1))?,

@@ -10,7 +10,10 @@ use lucid_ports::StoreError;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{fault::Fault, memory::Shared};
+use super::{
+    fault::Fault,
+    memory::{Pause, Shared},
+};
 
 /// Jobs that wait for the writer; a caller beyond waits for room.
 const QUEUE: usize = 1024;
@@ -58,7 +61,12 @@ pub(crate) enum Writer {
         thread: Option<JoinHandle<()>>,
     },
     /// Each caller, one at a time.
-    Here(Arc<Shared>),
+    Here {
+        /// What is written.
+        shared: Arc<Shared>,
+        /// What each write waits for first.
+        pause: Option<Pause>,
+    },
 }
 
 impl Writer {
@@ -76,7 +84,12 @@ impl Writer {
     {
         let jobs = match self {
             Self::Thread { jobs, .. } => jobs,
-            Self::Here(shared) => return shared.write(job),
+            Self::Here { shared, pause } => {
+                if let Some(pause) = pause {
+                    pause().await;
+                }
+                return shared.write(job);
+            }
         };
         let gone = |detail: &str| StoreError::Unavailable { detail: detail.to_owned() };
         let (sender, receiver) = oneshot::channel();

@@ -104,6 +104,7 @@ fn run() -> Run {
         reason: None,
         created_at: TimeMs(1),
         updated_at: TimeMs(2),
+        plan: 1,
         version: 2,
     }
 }
@@ -136,6 +137,7 @@ fn payout() -> Payout {
         observed_s: 7,
         period_start_s: 0,
         period_end_s: 86_400,
+        plan: 1,
         version: 2,
     }
 }

@@ -40,6 +40,7 @@ fn reserved() -> Payout {
         observed_s: 0,
         period_start_s: 0,
         period_end_s: 0,
+        plan: 1,
         version: 0,
     }
 }

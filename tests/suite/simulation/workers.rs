@@ -1,0 +1,402 @@
+//! Two processes over one store, stepped in an order that chance gives, killed and replaced at any moment.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, OnceLock},
+    task::{Context, Poll, Waker},
+};
+
+use lucid_engine::{EngineConfig, PolicyEngine};
+use lucid_model::{
+    epoch::PeriodLength,
+    id::{FamilyId, NodeId, PoolScope, UserId},
+    ledger::{Draft, Stream},
+    money::MicroUsdt,
+    node::{Node, NodeCaps, NodeStatus, Wallet},
+    payout::{Deadlines, PayoutState},
+    settlement::SettlementRecord,
+    time::TimeMs,
+    tron::TronAddress,
+};
+use lucid_ports::{Fence, PolicyRuntime, Registration, Store, Tenure};
+use lucid_service::{Ports, Service, ServiceConfig, ServiceError};
+use lucid_store::{Memory, Pause};
+use uuid::Uuid;
+
+use super::{
+    check,
+    rail::{Rail, Turn},
+    world::{Machine, SharedWorld, World},
+};
+use crate::support::money;
+
+const FAMILY: FamilyId = FamilyId(Uuid::from_u128(7));
+const OWNER: UserId = UserId(Uuid::from_u128(1));
+/// Steps of a world before it calms down.
+const STEPS: u32 = 600;
+/// Rounds after that, each as long as the longest wait between two tries: longer than every deadline.
+const CALM_ROUNDS: u32 = 100;
+const CALM_ROUND_MS: i64 = 60_000;
+/// Polls in which a step of a worker ends if nothing goes wrong.
+const POLLS_MAX: u32 = 10_000;
+/// When everything that the rail will ever do is done.
+const LONG_AFTER_MS: i64 = 172_800_000;
+/// Periods that accrue in a world.
+const PERIODS_MAX: u64 = 3;
+pub const DEADLINES: Deadlines =
+    Deadlines { unknown_ms: 600_000, accepted_ms: 1_800_000, retry_first_ms: 1_000, retry_max_ms: 60_000, poll_ms: 5_000 };
+
+type Step = Pin<Box<dyn Future<Output = Result<(), ServiceError>> + Send>>;
+
+/// What a worker does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Work {
+    Recover,
+    Pay,
+    Plan,
+    Finish,
+}
+
+struct Worker {
+    service: Arc<Service>,
+    step: Option<(Work, Step)>,
+    /// The lease that it last began to pay with.
+    fence: u64,
+    recovered: bool,
+}
+
+/// A world with its processes.
+pub struct Scene {
+    world: SharedWorld,
+    memory: Memory,
+    /// What is durable, as the test reads and writes it.
+    pub store: Arc<dyn Store>,
+    workers: Mutex<Vec<Worker>>,
+}
+
+fn policies() -> Arc<dyn PolicyRuntime> {
+    static ENGINE: OnceLock<(Arc<PolicyEngine>, tempfile::TempDir)> = OnceLock::new();
+    let (engine, _) = ENGINE.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        (PolicyEngine::new(EngineConfig { guest_threads: 1, ..EngineConfig::new(dir.path().join("cache")) }).unwrap(), dir)
+    });
+    Arc::clone(engine) as Arc<dyn PolicyRuntime>
+}
+
+fn config() -> ServiceConfig {
+    let huge = MicroUsdt(1_000_000_000_000);
+    ServiceConfig {
+        payout_min: MicroUsdt(1_000_000),
+        auto_approve_max: huge,
+        cycle_cap: Some(huge),
+        wallet_cooldown_ms: 3_600_000,
+        deadlines: DEADLINES,
+        rail_pause_ms: 2_000,
+        payouts_in_flight_max: 2,
+        ..money::config()
+    }
+}
+
+fn node_id(number: u64) -> NodeId {
+    NodeId(Uuid::from_u128(0x0192_f0c1_2b3c_7d4e_8f90_0000_0000_0000 + u128::from(number)))
+}
+
+/// Runs something that waits for nobody.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("the test's own store waits for nobody"),
+    }
+}
+
+impl Scene {
+    pub fn new(seed: u64, accidents_max: u32) -> Self {
+        let world: SharedWorld = Arc::new(Mutex::new(World::new(seed, accidents_max)));
+        let memory = Memory::new().unwrap();
+        let store: Arc<dyn Store> = Arc::new(memory.open().unwrap());
+        let scene = Self { world, memory, store, workers: Mutex::default() };
+        let workers = [0, 1].map(|worker| scene.begin(worker)).into();
+        *scene.workers.lock().unwrap() = workers;
+        scene
+    }
+
+    pub fn world(&self) -> SharedWorld {
+        Arc::clone(&self.world)
+    }
+
+    fn begin(&self, worker: usize) -> Worker {
+        let pause: Pause = Arc::new(|| Box::pin(Turn::default()));
+        let machine = || Machine(Arc::clone(&self.world));
+        let rail = Rail { world: Arc::clone(&self.world), worker, store: Arc::clone(&self.store) };
+        let ports = Ports {
+            store: Arc::new(self.memory.open_pausing(pause).unwrap()),
+            policies: policies(),
+            chain: None,
+            rail: Some(Arc::new(rail)),
+            signer: Arc::new(machine()),
+            clock: Arc::new(machine()),
+            entropy: Arc::new(machine()),
+        };
+        Worker { service: Service::new(ports, config(), FAMILY), step: None, fence: 0, recovered: false }
+    }
+
+    /// Lets the world run to its end.
+    ///
+    /// # Errors
+    /// What was wrong.
+    pub fn play(&self) -> Result<(), String> {
+        for number in 1..=3 {
+            self.register(number);
+        }
+        self.accrue(0);
+        let mut periods = 1;
+        for _ in 0..STEPS {
+            if self.world.lock().unwrap().chance.is_calm() {
+                break;
+            }
+            self.go_on(&mut periods)?;
+        }
+        self.world.lock().unwrap().chance.calm_down();
+        self.world.lock().unwrap().note("nothing goes wrong from here on");
+        self.calm()?;
+        self.world.lock().unwrap().pass(LONG_AFTER_MS);
+        if let Some(broken) = self.world.lock().unwrap().broken.clone() {
+            return Err(broken);
+        }
+        at_once(check::all(self))?;
+        self.recovers_to_the_same()
+    }
+
+    fn go_on(&self, periods: &mut u64) -> Result<(), String> {
+        let (choice, worker, ms) = {
+            let chance = &mut self.world.lock().unwrap().chance;
+            (chance.below(100), chance.below(2) as usize, chance.ms(20_000))
+        };
+        match choice {
+            0..72 => self.poll(worker).map(|_| ())?,
+            72..78 => self.kill(worker),
+            78..82 => self.move_lease(),
+            82..94 => self.world.lock().unwrap().pass(ms),
+            94..96 => self.world.lock().unwrap().pass(ms * 30),
+            96..97 if *periods < PERIODS_MAX => {
+                self.accrue(*periods);
+                *periods += 1;
+            }
+            96..98 => self.change_wallet(1 + u64::try_from(ms).unwrap() % 3),
+            _ => self.suspend_or_lift(1 + u64::try_from(ms).unwrap() % 3),
+        }
+        Ok(())
+    }
+
+    /// Nothing goes wrong: everything ends, or waits for a person.
+    fn calm(&self) -> Result<(), String> {
+        for round in 0..CALM_ROUNDS {
+            for worker in [0, 1] {
+                // What it is in the middle of, then one step of each kind.
+                for _ in 0..5 {
+                    let mut polls = 0;
+                    while self.poll(worker)? {
+                        polls += 1;
+                        if polls > POLLS_MAX {
+                            return Err("a step does not end".into());
+                        }
+                    }
+                }
+            }
+            let open = at_once(self.store.open_payouts(u32::MAX)).unwrap();
+            if round > 3 && open.iter().all(|payout| payout.state == PayoutState::Manual) {
+                return Ok(());
+            }
+            self.world.lock().unwrap().pass(CALM_ROUND_MS);
+        }
+        let open = at_once(self.store.open_payouts(u32::MAX)).unwrap();
+        Err(format!("I11: still open: {:?}", open.iter().map(|payout| (payout.id, payout.state)).collect::<Vec<_>>()))
+    }
+
+    /// Takes a worker a little further. `false` if its step ended.
+    fn poll(&self, number: usize) -> Result<bool, String> {
+        let mut workers = self.workers.lock().unwrap();
+        let worker = &mut workers[number];
+        let (work, mut step) = worker.step.take().unwrap_or_else(|| self.next_step(number, worker));
+        match step.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => {
+                worker.step = Some((work, step));
+                return Ok(true);
+            }
+            Poll::Ready(Ok(())) => worker.recovered |= work == Work::Recover,
+            // Somebody else pays by now, or was first with a record.
+            Poll::Ready(Err(ServiceError::PayerReplaced { .. })) => worker.recovered = false,
+            Poll::Ready(Err(ServiceError::Changed { .. })) => {}
+            Poll::Ready(Err(error)) => return Err(format!("{work:?} of worker {number} failed: {error}")),
+        }
+        Ok(false)
+    }
+
+    fn next_step(&self, number: usize, worker: &mut Worker) -> (Work, Step) {
+        let (service, world) = (Arc::clone(&worker.service), self.world());
+        let (pays, fence, choice) = {
+            let mut state = world.lock().unwrap();
+            (state.payer == number, state.fence, state.chance.below(8))
+        };
+        if pays && worker.fence != fence {
+            (worker.fence, worker.recovered) = (fence, false);
+        }
+        let own = worker.fence;
+        let tenure = Tenure::new(Fence(own), move || {
+            let state = world.lock().unwrap();
+            state.payer == number && state.fence == own
+        });
+        let work = match choice {
+            _ if !pays => Work::Finish,
+            0 => Work::Finish,
+            1 | 2 if worker.recovered => Work::Plan,
+            _ if worker.recovered => Work::Pay,
+            _ => Work::Recover,
+        };
+        let step: Step = Box::pin(async move {
+            match work {
+                Work::Recover => service.recover_payouts(&tenure).await.map(|_| ()),
+                Work::Pay => service.pay_step(&tenure).await.map(|_| ()),
+                Work::Plan => service.plan_due_run(&tenure).await.map(|_| ()),
+                Work::Finish => service.finish_runs().await,
+            }
+        });
+        (work, step)
+    }
+
+    /// kill -9, and another process in its place.
+    fn kill(&self, number: usize) {
+        let mut workers = self.workers.lock().unwrap();
+        let mut world = self.world.lock().unwrap();
+        if !world.chance.accident(1) {
+            return;
+        }
+        if std::mem::take(&mut world.sending[number]) {
+            world.see("killed while sending");
+        } else if workers[number].step.is_some() {
+            world.see("killed while writing");
+        }
+        let doing = workers[number].step.as_ref().map(|(work, _)| *work);
+        world.note(format!("worker {number} is killed, doing {doing:?}"));
+        if world.payer == number {
+            world.fence += 1;
+        }
+        drop(world);
+        workers[number] = self.begin(number);
+    }
+
+    /// Its lease is over, whatever it is in the middle of.
+    fn move_lease(&self) {
+        let mut world = self.world.lock().unwrap();
+        if world.chance.accident(1) {
+            (world.payer, world.fence) = (1 - world.payer, world.fence + 1);
+            let (payer, fence) = (world.payer, world.fence);
+            world.note(format!("worker {payer} is the payer, lease {fence}"));
+            world.see("lease moved");
+        }
+    }
+
+    fn now(&self) -> TimeMs {
+        TimeMs(self.world.lock().unwrap().now_ms)
+    }
+
+    fn register(&self, number: u64) {
+        let now = self.now();
+        let wallet = Wallet { address: address(number, 1), version: 1, since: now };
+        let node = money::node(node_id(number), OWNER, wallet, now);
+        let registration =
+            Registration { node, caps: NodeCaps::default(), enrolment: None, audit: money::audit("node.register"), assign_audit: None };
+        at_once(self.store.register_node(registration)).unwrap();
+    }
+
+    /// Settles an hour: each node earns something, one of them too little to be paid at once.
+    fn accrue(&self, place: u64) {
+        let hour = PeriodLength::new(3600).unwrap();
+        let mut world = self.world.lock().unwrap();
+        if place > 0 {
+            world.pass(3_600_000);
+        }
+        let period = hour.period_at(TimeMs(world.now_ms - 3_600_000));
+        world.note(format!("period {} is settled", period.start_s));
+        drop(world);
+        let (mut sum, mut count) = (0, 0);
+        for number in 1..=3_u64 {
+            let share = MicroUsdt(i64::try_from(number * 700_001 + place * 13).unwrap());
+            let draft = Draft::accrue(period.start_s, PoolScope::Unassigned, node_id(number), share, MicroUsdt::ZERO, "root".into()).unwrap();
+            let booked = self.book(draft);
+            (sum, count) = (sum + share.0, count + u32::from(booked));
+        }
+        let record = SettlementRecord { period, count, sum: MicroUsdt(sum), budget: MicroUsdt(sum), remainder: MicroUsdt::ZERO, note: None };
+        at_once(self.store.record_settlement(record)).unwrap();
+    }
+
+    fn book(&self, draft: Draft) -> bool {
+        let head = at_once(self.store.head(draft.stream)).unwrap();
+        if matches!(draft.stream, Stream::Node(_)) && head.seq > 0 && head.balances.available.0 > 0 {
+            self.world.lock().unwrap().see("carried over");
+        }
+        let entry = draft.book(head, self.now()).unwrap();
+        at_once(self.store.book(vec![entry])).unwrap()[0] == lucid_ports::Booked::Done
+    }
+
+    fn change_node(&self, number: u64, change: impl FnOnce(&mut Node)) {
+        let mut node = at_once(self.store.node(node_id(number))).unwrap().unwrap();
+        change(&mut node);
+        node.version += 1;
+        assert!(at_once(self.store.update_node(node, money::audit("node.update"))).unwrap());
+    }
+
+    fn change_wallet(&self, number: u64) {
+        let now = self.now();
+        self.change_node(number, |node| {
+            let version = node.wallet.map_or(1, |wallet| wallet.version + 1);
+            node.wallet = Some(Wallet { address: address(number, u64::from(version)), version, since: now });
+        });
+        let mut world = self.world.lock().unwrap();
+        world.note(format!("the wallet of node {number} changes"));
+        world.see("wallet changed");
+    }
+
+    fn suspend_or_lift(&self, number: u64) {
+        self.change_node(number, |node| {
+            node.status = if node.status == NodeStatus::Suspended { NodeStatus::Active } else { NodeStatus::Suspended };
+        });
+        let mut world = self.world.lock().unwrap();
+        world.note(format!("node {number} is suspended, or not any more"));
+        world.see("suspended");
+    }
+
+    /// I12: taking up what a crash left, again and again, changes nothing.
+    fn recovers_to_the_same(&self) -> Result<(), String> {
+        let before = at_once(self.store.open_payouts(u32::MAX)).unwrap();
+        for _ in 0..2 {
+            {
+                let mut world = self.world.lock().unwrap();
+                world.fence += 1;
+            }
+            let (payer, fence) = {
+                let world = self.world.lock().unwrap();
+                (world.payer, world.fence)
+            };
+            let service = self.begin(payer).service;
+            let mut step = Box::pin(async move { service.recover_payouts(&Tenure::new(Fence(fence), || true)).await });
+            let recovered = loop {
+                if let Poll::Ready(done) = step.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    break done.map_err(|error| error.to_string())?;
+                }
+            };
+            if recovered != 0 || at_once(self.store.open_payouts(u32::MAX)).unwrap() != before {
+                return Err(format!("I12: recovery changes what was at rest: {recovered} payouts"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The address of a node's wallet.
+fn address(number: u64, version: u64) -> TronAddress {
+    let mut payload = [0; 20];
+    payload[..8].copy_from_slice(&(number << 32 | version).to_be_bytes());
+    TronAddress::from_payload(payload).unwrap()
+}
