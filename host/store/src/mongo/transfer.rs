@@ -139,6 +139,9 @@ impl MongoStore {
                 self.settle(claim).await?;
             }
         }
+        // What attempts at epochs stored that nobody closes.
+        let known = self.collection(EPOCHS).distinct("_id", doc! {}).await?;
+        self.collection(CHUNKS).delete_many(doc! { "epoch_start_s": { "$nin": known } }).await?;
         Ok(())
     }
 

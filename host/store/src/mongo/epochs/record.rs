@@ -1,4 +1,4 @@
-use lucid_model::{epoch::EpochRecord, policy::Revision, vote::BlockRef};
+use lucid_model::{epoch::EpochRecord, policy::Revision, score::Ppm, vote::BlockRef};
 use lucid_ports::{EpochFilter, Page, PageRequest};
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
@@ -29,6 +29,8 @@ pub(crate) struct Claim {
     /// The name under which its content is staged.
     pub(crate) staged: ObjectId,
     pub(crate) closed: bool,
+    /// Its votes follow from its rows: no lists of them are staged.
+    pub(crate) votes_follow: bool,
 }
 
 pub(crate) fn claim(record: &EpochRecord, staged: ObjectId) -> Result<Document, Fault> {
@@ -46,6 +48,7 @@ pub(crate) fn claim(record: &EpochRecord, staged: ObjectId) -> Result<Document, 
         "held": record.held,
         "root": digest(record.root),
         "previous_link": digest(record.previous_link),
+        "completeness": record.completeness.map(|share| share.0),
         "block": record.block.as_ref().map(block_document),
     })
 }
@@ -69,13 +72,15 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<EpochRecord, Fault> {
         held: fields.number("held")?,
         root: fields.digest("root")?,
         previous_link: fields.digest("previous_link")?,
+        completeness: fields.number_or_none("completeness")?.map(Ppm),
         block: read_block(fields)?,
     })
 }
 
 pub(crate) fn read_claim(fields: Fields<'_>) -> Result<Claim, Fault> {
     let staged = fields.get("staged").and_then(Bson::as_object_id).ok_or_else(|| Fault::Bad("field staged is missing".to_owned()))?;
-    Ok(Claim { record: read(fields)?, staged, closed: fields.text("state")? == CLOSED })
+    let votes_follow = fields.get("votes_follow").and_then(Bson::as_bool).unwrap_or(false);
+    Ok(Claim { record: read(fields)?, staged, closed: fields.text("state")? == CLOSED, votes_follow })
 }
 
 impl MongoStore {

@@ -113,18 +113,23 @@ impl MongoStore {
         let mut lists = self.collection(VOTE_LISTS).find(doc! { "epoch_start_s": epoch_start_s, "staged": staged }).await?;
         while lists.advance().await? {
             let list = lists.deserialize_current()?;
-            let mut votes: Vec<Document> = list.get_array("votes").into_iter().flatten().filter_map(Bson::as_document).cloned().collect();
-            let nodes: Vec<_> = votes.iter().filter_map(|vote| vote.get("node").cloned()).collect();
-            let nodes = self.collection(NODES).find(doc! { "_id": { "$in": nodes } }).projection(doc! { "owner": 1 }).await?;
-            let owners = collect(nodes, |fields| Ok((fields.id("_id", NodeId)?, fields.get("owner").cloned()))).await?;
-            let owners: HashMap<_, _> = owners.into_iter().collect();
-            for vote in &mut votes {
-                let node = Fields::of(vote).id("node", NodeId)?;
-                vote.insert("owner", owners.get(&node).cloned().flatten());
-            }
-            once::insert_each(&self.collection(VOTES), &votes).await?;
+            let votes = list.get_array("votes").into_iter().flatten().filter_map(Bson::as_document).cloned().collect();
+            self.add_vote_documents(votes).await?;
         }
         Ok(())
+    }
+
+    /// Adds votes, with their nodes' owners of now.
+    pub(super) async fn add_vote_documents(&self, mut votes: Vec<Document>) -> Result<(), Fault> {
+        let nodes: Vec<_> = votes.iter().filter_map(|vote| vote.get("node").cloned()).collect();
+        let nodes = self.collection(NODES).find(doc! { "_id": { "$in": nodes } }).projection(doc! { "owner": 1 }).await?;
+        let owners = collect(nodes, |fields| Ok((fields.id("_id", NodeId)?, fields.get("owner").cloned()))).await?;
+        let owners: HashMap<_, _> = owners.into_iter().collect();
+        for vote in &mut votes {
+            let node = Fields::of(vote).id("node", NodeId)?;
+            vote.insert("owner", owners.get(&node).cloned().flatten());
+        }
+        once::insert_each(&self.collection(VOTES), &votes).await
     }
 
     /// Takes away the staged votes of an epoch that is closed: all, since each vote is a document now.
