@@ -248,7 +248,8 @@ impl Signer for Still {
     }
 }
 
-fn config(chunks_at_once: usize) -> ServiceConfig {
+/// Epochs of an hour that wait for nobody.
+pub fn config(chunks_at_once: usize) -> ServiceConfig {
     ServiceConfig {
         series: SeriesAges { samples_ms: 604_800_000, five_minutes_ms: 7_776_000_000, hours_ms: 31_536_000_000 },
         built_in: Vec::new(),
@@ -289,7 +290,12 @@ fn config(chunks_at_once: usize) -> ServiceConfig {
 
 /// A service as the `i`th epoch is due, with what the store says is active; all epochs before are due too.
 pub async fn service(store: &Arc<dyn Store>, cache: &Path, i: u32, chunks_at_once: usize, guest_threads: usize) -> Arc<Service> {
-    let still = || Still(epoch(i).end().plus_ms(45_000));
+    service_at(store, cache, epoch(i).end().plus_ms(45_000), guest_threads, config(chunks_at_once)).await
+}
+
+/// A service at a moment.
+pub async fn service_at(store: &Arc<dyn Store>, cache: &Path, now: TimeMs, guest_threads: usize, config: ServiceConfig) -> Arc<Service> {
+    let still = || Still(now);
     let ports = Ports {
         store: Arc::clone(store),
         policies: PolicyEngine::new(EngineConfig { guest_threads, ..EngineConfig::new(cache) }).unwrap(),
@@ -299,7 +305,7 @@ pub async fn service(store: &Arc<dyn Store>, cache: &Path, i: u32, chunks_at_onc
         clock: Arc::new(still()),
         entropy: Arc::new(still()),
     };
-    let service = Service::new(ports, config(chunks_at_once), FamilyId(Uuid::from_u128(7)));
+    let service = Service::new(ports, config, FamilyId(Uuid::from_u128(7)));
     service.load_policies().await.unwrap();
     service
 }

@@ -15,9 +15,11 @@ use lucid_model::{
     id::NodeId,
     policy::Revision,
     receipt::epoch_root,
+    score::Ppm,
+    time::TimeMs,
 };
 use lucid_ports::{EpochFilter, Order, PageRequest, Store, VoteFilter};
-use lucid_service::Service;
+use lucid_service::{Service, ServiceConfig};
 
 use crate::{
     fleet,
@@ -93,6 +95,7 @@ async fn check(store: &dyn Store, service: &Service, nodes: u32) {
         let node = store.node(fleet::node_id(number)).await.unwrap().unwrap();
         assert_eq!(Some(&node.observed_s), observed.get(&node.id), "{} counted each epoch once", node.id);
     }
+    while store.make_votes(TimeMs(0)).await.unwrap() {}
     let one = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
     assert_eq!(store.votes(&VoteFilter::default(), one).await.unwrap().total, eligible, "a vote for each eligible node");
 }
@@ -181,6 +184,35 @@ fn kills_while_epochs_are_closed_score_nobody_twice_over_mongodb() {
     let url = server.database();
     block_on(async { fill(&lucid_store::open(&url).await.unwrap(), NODES_OF_MONGODB).await });
     closed_across_kills(&url, NODES_OF_MONGODB);
+}
+
+/// Nodes send a sample an hour here, of the hundred and twenty that are expected.
+#[test]
+fn an_epoch_waits_for_reports_until_its_deadline() {
+    block_on(async {
+        let store: Arc<dyn Store> = Arc::new(lucid_store::Memory::new().unwrap().open().unwrap());
+        fill(&store, 3).await;
+        let cache = tempfile::tempdir().unwrap();
+        let at = |after_ms: i64, least_ppm: u32| {
+            let config = ServiceConfig { epoch_completeness_min: Ppm(least_ppm), epoch_deadline_ms: 180_000, ..fleet::config(1) };
+            fleet::service_at(&store, cache.path(), fleet::epoch(1).end().plus_ms(after_ms), 1, config)
+        };
+        let early = at(179_999, 900_000).await;
+        assert_eq!(early.close_due_epoch().await.unwrap(), None, "reports may still come");
+        let closing = early.closing().unwrap();
+        assert_eq!((closing.epoch, closing.stage.name(), closing.completeness), (fleet::epoch(1), "waiting", Some(Ppm(8_333))));
+        assert_eq!(store.frame_parts(fleet::epoch(1).start_s).await.unwrap(), None, "nothing is fixed yet");
+        let closed = at(180_000, 900_000).await.close_due_epoch().await.unwrap().unwrap();
+        assert_eq!((closed.epoch, closed.nodes, closed.completeness), (fleet::epoch(1), 3, Some(Ppm(8_333))));
+        let enough = fleet::service_at(
+            &store,
+            cache.path(),
+            fleet::epoch(2).end().plus_ms(45_000),
+            1,
+            ServiceConfig { epoch_completeness_min: Ppm(8_333), epoch_deadline_ms: 180_000, ..fleet::config(1) },
+        );
+        assert_eq!(enough.await.close_due_epoch().await.unwrap().unwrap().epoch, fleet::epoch(2), "nobody waits for more than enough");
+    });
 }
 
 /// What the API and the commands say of a score.

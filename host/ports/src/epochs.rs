@@ -95,7 +95,7 @@ pub struct FramePart {
     pub nodes: u32,
 }
 
-/// Names one attempt at closing an epoch; later ones are greater.
+/// Names one attempt at closing one epoch; later ones are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(pub [u8; 12]);
 
@@ -143,9 +143,9 @@ pub trait EpochStore: Send + Sync {
     /// Keeps scored chunks of one pool under the name of an attempt, for [`EpochStore::close_staged`]. One that is there
     /// stays as it is; once somebody closes the epoch nothing is added.
     async fn stage_chunks(&self, period: Period, attempt: Attempt, chunks: Vec<ScoredChunk>) -> Result<(), StoreError>;
-    /// Closes an epoch with what an attempt stored, which must have the record's root: record, scores, the votes that
-    /// follow from them, each node's `score` and credited seconds, in parts of bounded size, exactly once. Answers like
-    /// [`EpochStore::commit_epoch`]; whoever calls it again goes on where the last call ended.
+    /// Closes an epoch with what an attempt stored, which must have the record's root: record, scores, each node's `score`
+    /// and credited seconds, in parts of bounded size, exactly once. Answers like [`EpochStore::commit_epoch`]; whoever
+    /// calls it again goes on where the last call ended. Its votes are made by [`EpochStore::make_votes`].
     async fn close_staged(&self, record: EpochRecord, attempt: Attempt) -> Result<Option<EpochRecord>, StoreError>;
     /// Closes an epoch whose scores are all at hand: record, scores and votes, each node's `score` and credited seconds; exactly once. Answers the
     /// record that counts to the one call that closed it: its own, or that of an attempt that ended before it was done,
@@ -175,6 +175,10 @@ pub trait EpochStore: Send + Sync {
     async fn totals(&self, from_s: i64, to_s: i64) -> Result<Vec<NodeTotals>, StoreError>;
     /// Keeps the receipt of a score computed on demand.
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError>;
+    /// Makes the votes that follow from the scores of the oldest closed epoch that lacks some, of a part of bounded size;
+    /// none of epochs that were closed before `closed_from`, which nobody would send any more. `false`: there was nothing
+    /// to do.
+    async fn make_votes(&self, closed_from: TimeMs) -> Result<bool, StoreError>;
     /// Votes that wait, may be sent by now and have a block; oldest epoch first.
     async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError>;
     /// Epochs whose votes wait for a block.

@@ -106,10 +106,13 @@ fn compare_headers(replay: &mut Replay, stored: &ChunkHeader, again: &ChunkHeade
     replay.compare(None, index, "rules", stored.rules, again.rules);
 }
 
+/// A field of a row by its name.
+type Field = (&'static str, fn(&ScoreRow) -> u32);
+
 fn compare_rows(replay: &mut Replay, index: Option<u32>, stored: &ScoreRow, again: &ScoreRow) {
     let node = Some(stored.node);
     replay.compare(node, index, "node", stored.node, again.node);
-    let fields: [(&'static str, fn(&ScoreRow) -> u32); 8] = [
+    let fields: [Field; 8] = [
         ("observed_s", |row| row.observed_s),
         ("window_observed_s", |row| row.window_observed_s),
         ("eligible", |row| u32::from(row.eligible)),

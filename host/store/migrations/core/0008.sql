@@ -46,8 +46,11 @@ CREATE TABLE score_stretches (
 ALTER TABLE epochs ADD COLUMN attempt BLOB CHECK (length(attempt) = 12);
 -- While an epoch is being closed: the place of the first chunk whose nodes do not know of it. Null once it is closed.
 ALTER TABLE epochs ADD COLUMN settled INTEGER;
+-- The place of the first chunk whose votes are not made. Null once all are.
+ALTER TABLE epochs ADD COLUMN votes_from INTEGER;
 ALTER TABLE epochs ADD COLUMN completeness INTEGER;
 CREATE INDEX epochs_closed ON epochs (closed_at);
 CREATE INDEX epochs_closing ON epochs (start_s) WHERE settled IS NOT NULL;
+CREATE INDEX epochs_without_votes ON epochs (start_s) WHERE votes_from IS NOT NULL;
 
 -- What is in `chunks` and `scores` is packed when the file is opened, an epoch a transaction.

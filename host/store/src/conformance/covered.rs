@@ -224,6 +224,8 @@ proven! {
             totals_count_eligible_epochs_only;
         add_on_demand(receipt: OnDemandReceipt) -> () =>
             scores_are_found_by_the_second;
+        make_votes(closed_from: TimeMs) -> bool =>
+            an_attempt_is_gone_on_with_and_closed, one_of_fifty_closes_what_is_staged;
         due_votes(now: TimeMs, limit: u32) -> Vec<Vote> =>
             votes_are_due_when_they_have_a_block;
         epochs_without_block() -> Vec<i64> =>

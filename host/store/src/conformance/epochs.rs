@@ -4,7 +4,7 @@ use lucid_model::{
     frame::FrameHead,
     id::PoolScope,
     policy::Revision,
-    receipt::{ScoreRow, ScoredChunk, epoch_root},
+    receipt::{ChunkHeader, ScoreRow, ScoredChunk, epoch_root},
     score::{Ppm, ScoreCenti},
     vote::{BlockRef, Vote},
 };
@@ -81,13 +81,24 @@ pub(crate) async fn an_attempt_is_gone_on_with_and_closed(backend: &mut dyn Back
     assert_eq!((store.last_epoch().await.unwrap(), store.scored(HOUR).await.unwrap()), (Some(record.clone()), scored(20)));
     assert_eq!(store.scored_chunk(HOUR, 1).await.unwrap(), Some(scored(20).remove(1)));
     assert_eq!(store.scored_chunk(HOUR, 2).await.unwrap(), None);
-    let votes = store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap();
+    let listed = async || store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap();
+    assert_eq!((listed().await.total, store.epochs_without_block().await.unwrap()), (0, vec![HOUR]), "votes are made when they are wanted");
+    while store.make_votes(record.closed_at).await.unwrap() {}
+    let votes = listed().await;
     let follow: Vec<_> = scored(20).iter().flat_map(|chunk| &chunk.rows).filter_map(|row| Vote::of_score(&record, row)).collect();
     assert_eq!((votes.total, votes.items), (2, follow), "votes follow from the rows");
     for (i, score) in [(1, Some(20)), (2, Some(20)), (3, None)] {
         let node = store.node(node_id(i)).await.unwrap().unwrap();
         assert_eq!((node.score, node.observed_s), (score.map(ScoreCenti), 1_800));
     }
+    let next = ScoredChunk { header: ChunkHeader { period: period(2), ..scored(20)[1].header.clone() }, ..scored(20).remove(1) };
+    let next = ScoredChunk { header: ChunkHeader { index: 0, ..next.header }, ..next };
+    let record = EpochRecord { root: epoch_root(std::slice::from_ref(&next)), ..epoch(2) };
+    let of_next = Attempt([3; 12]);
+    store.stage_chunks(period(2), of_next, vec![next]).await.unwrap();
+    assert!(store.close_staged(record.clone(), of_next).await.unwrap().is_some());
+    while store.make_votes(record.closed_at.plus_ms(1)).await.unwrap() {}
+    assert_eq!(listed().await.total, 2, "nobody sends votes of long ago");
 }
 
 pub(crate) async fn one_of_fifty_closes_what_is_staged(backend: &mut dyn Backend) {
@@ -112,6 +123,13 @@ pub(crate) async fn one_of_fifty_closes_what_is_staged(backend: &mut dyn Backend
     assert_eq!((store.last_epoch().await.unwrap().as_ref(), epoch_root(&stored)), (told.first(), told[0].root));
     let node = store.node(node_id(1)).await.unwrap().unwrap();
     assert_eq!((node.score, node.observed_s), (Some(stored[0].rows[0].score), 1_800), "and its nodes were counted once");
+    let made = fifty(|_| {
+        let store = store.clone();
+        async move { store.make_votes(epoch(1).closed_at).await.unwrap() }
+    })
+    .await;
+    assert!(made.contains(&true));
+    while store.make_votes(epoch(1).closed_at).await.unwrap() {}
     assert_eq!(store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap().total, 2);
 }
 

@@ -38,13 +38,13 @@ fn unpack(fields: Fields<'_>) -> Result<FrameChunk, Fault> {
 
 impl MongoStore {
     /// Writes a frame unless the epoch has one.
-    pub(crate) async fn keep_frame(&self, period: Period, mut chunks: FrameChunks) -> Result<(), Fault> {
+    pub(crate) async fn keep_frame(&self, period: Period, chunks: FrameChunks) -> Result<(), Fault> {
         if self.frame_name(period.start_s).await?.is_some() {
             return Ok(());
         }
         let staged = ObjectId::new();
         // One at a time: a chunk may take most of what one message should hold.
-        while let Some(chunk) = chunks.next() {
+        for chunk in chunks {
             let document = document(staged, &chunk)?;
             once::insert_each(&self.collection(FRAME_CHUNKS), &[document]).await?;
         }

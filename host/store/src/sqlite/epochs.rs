@@ -21,7 +21,7 @@ use super::{
     columns::{Columns, stored},
     fault::Fault,
     frames,
-    query::{Conditions, List, Source, execute, first},
+    query::{Conditions, List, Source, execute, exists, first},
     scores, totals, votes,
 };
 use crate::packing;
@@ -164,6 +164,13 @@ impl EpochStore for SqliteStore {
     }
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError> {
         self.core.write(move |connection| scores::add_on_demand(connection, &receipt).map(drop)).await
+    }
+    async fn make_votes(&self, closed_from: TimeMs) -> Result<bool, StoreError> {
+        let to_do = "SELECT 1 FROM epochs WHERE votes_from IS NOT NULL AND settled IS NULL";
+        if !self.core.lookup(|connection| exists(connection, to_do, [])).await? {
+            return Ok(false);
+        }
+        self.core.write(move |connection| closing::make_votes(connection, closed_from)).await
     }
     async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError> {
         self.core.read(move |connection| votes::due(connection, now, limit)).await

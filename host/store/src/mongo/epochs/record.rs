@@ -14,14 +14,24 @@ pub(crate) const EPOCHS: &str = "epochs";
 const CLOSING: &str = "closing";
 pub(crate) const CLOSED: &str = "closed";
 
-pub(crate) const INDICES: &[Index] = &[Index {
-    collection: EPOCHS,
-    name: "epochs_state",
-    keys: &[("state", 1), ("_id", 1)],
-    unique: false,
-    partial: None,
-    why: "epochs that are closed, by start; those being closed",
-}];
+pub(crate) const INDICES: &[Index] = &[
+    Index {
+        collection: EPOCHS,
+        name: "epochs_state",
+        keys: &[("state", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "epochs that are closed, by start; those being closed",
+    },
+    Index {
+        collection: EPOCHS,
+        name: "epochs_votes",
+        keys: &[("votes_from", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "epochs whose votes are not all made",
+    },
+];
 
 /// An epoch's document, whatever its state.
 pub(crate) struct Claim {
@@ -29,8 +39,6 @@ pub(crate) struct Claim {
     /// The name under which its content is staged.
     pub(crate) staged: ObjectId,
     pub(crate) closed: bool,
-    /// Its votes follow from its rows: no lists of them are staged.
-    pub(crate) votes_follow: bool,
 }
 
 pub(crate) fn claim(record: &EpochRecord, staged: ObjectId) -> Result<Document, Fault> {
@@ -79,8 +87,7 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<EpochRecord, Fault> {
 
 pub(crate) fn read_claim(fields: Fields<'_>) -> Result<Claim, Fault> {
     let staged = fields.get("staged").and_then(Bson::as_object_id).ok_or_else(|| Fault::Bad("field staged is missing".to_owned()))?;
-    let votes_follow = fields.get("votes_follow").and_then(Bson::as_bool).unwrap_or(false);
-    Ok(Claim { record: read(fields)?, staged, closed: fields.text("state")? == CLOSED, votes_follow })
+    Ok(Claim { record: read(fields)?, staged, closed: fields.text("state")? == CLOSED })
 }
 
 impl MongoStore {
@@ -113,7 +120,7 @@ impl MongoStore {
         }
     }
 
-    pub(super) async fn last_closed(&self) -> Result<Option<EpochRecord>, Fault> {
+    pub(crate) async fn last_closed(&self) -> Result<Option<EpochRecord>, Fault> {
         let found = self.collection(EPOCHS).find_one(doc! { "state": CLOSED }).sort(doc! { "_id": -1 }).await?;
         found.map(|found| read(Fields::of(&found))).transpose()
     }

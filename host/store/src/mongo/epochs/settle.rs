@@ -9,7 +9,6 @@ use mongodb::bson::{Document, doc, oid::ObjectId};
 use super::{
     chunks::{self, CHUNKS},
     record::{self, Claim, EPOCHS},
-    votes,
 };
 use crate::mongo::{
     MongoStore,
@@ -53,7 +52,8 @@ impl MongoStore {
             return Err(Fault::Bad(format!("the chunks that are stored for epoch {start_s} have another root than its record")));
         }
         let mut claim = record::claim(record, staged)?;
-        claim.insert("votes_follow", true);
+        // The place of the first chunk whose votes are not made.
+        claim.insert("votes_from", 0_i64);
         self.claim(record, claim).await
     }
 
@@ -78,10 +78,6 @@ impl MongoStore {
                 self.add_scores(&claim, &chunk).await?;
                 self.move_latest(&claim, &chunk).await?;
                 self.count_in_nodes(start_s, &chunk.rows).await?;
-                if claim.votes_follow {
-                    let votes: Vec<_> = chunk.rows.iter().filter_map(|row| Vote::of_score(&claim.record, row)).collect();
-                    self.add_vote_documents(votes.iter().map(votes::document).collect()).await?;
-                }
             }
             self.add_votes(start_s, claim.staged).await?;
             ours = self.show(&claim).await?;
