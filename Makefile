@@ -30,6 +30,7 @@ test: lint ## everything that is checked on every change
 test-deep: ## what takes longer: many kills, many requests, the perf floors
 	KILLS=40 cargo test --locked --workspace --test suite -- --nocapture kill
 	SEEDS=10000 cargo test --locked --workspace --test suite -- --nocapture simulation
+	KILLS=200 cargo test --locked --test suite -- --nocapture epochs::kills
 	cargo build --locked
 	scripts/check-api.sh --deep
 	$(MAKE) perf
@@ -43,14 +44,15 @@ perf: ## a 30 s run against the floors: registrations, PoOT, collection; exit 1 
 	cargo build --locked --release --bin lucid --example perf
 	./target/release/examples/perf ./target/release/lucid
 
-bench: ## measure: policies against plain Rust, the API against bare axum and the disk, swaps, copies, time series, MongoDB against its driver
+bench: ## measure: policies against plain Rust, the API against bare axum and the disk, swaps, copies, time series, epochs, MongoDB against its driver
 	cargo bench --locked
-	cargo build --locked --release --bin lucid --example api --example swap --example store_copy --example mongo --example series --example ingest
+	cargo build --locked --release --bin lucid --example api --example swap --example store_copy --example mongo --example series --example ingest --example epoch
 	./target/release/examples/api ./target/release/lucid
 	./target/release/examples/swap ./target/release/lucid
 	./target/release/examples/store_copy
 	./target/release/examples/series
 	./target/release/examples/ingest ./target/release/lucid
+	./target/release/examples/epoch
 	./target/release/examples/mongo ./target/release/lucid
 
 bench-peers: ## measure: the default policy's formula in plain Rust, Lucid, LuaJIT, CEL, Rhai and Rego; writes docs/peers.svg and docs/peers.json

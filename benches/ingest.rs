@@ -4,14 +4,14 @@
 //! `ingest LUCID NODES SECONDS`: how large the fleet is, and how long it is watched.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a measurement that cannot be made stops and says where")]
 
-#[path = "load/fleet.rs"]
-mod fleet;
 #[path = "load/listeners.rs"]
 mod listeners;
 #[path = "load/rate.rs"]
 mod rate;
 #[path = "load/service.rs"]
 mod service;
+#[path = "load/signed.rs"]
+mod signed;
 #[path = "load/wire.rs"]
 mod wire;
 
@@ -24,11 +24,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fleet::{Node, sample};
 use lucid_model::time::TimeMs;
 use rate::{CONNECTIONS, MEASURED_FOR, Measured, bare, measure, serve_bare};
 use serde_json::json;
 use service::{Service, fsyncs_a_second, ms, now, percentile, start_with};
+use signed::{Node, sample};
 use wire::{Wire, address};
 
 /// Nodes of the fleet, and how long it is watched, unless told otherwise.
@@ -85,7 +85,7 @@ fn carried(nodes: &mut [Node], count: usize) -> Vec<Vec<u8>> {
         for part in nodes.chunks_mut(BATCH) {
             let turn = batches.len() as u64;
             let reports: Vec<_> = part.iter_mut().map(|node| node.carried(&sample(turn).to_string())).collect();
-            batches.push(fleet::batch(&reports));
+            batches.push(signed::batch(&reports));
         }
     }
     batches
@@ -148,7 +148,7 @@ async fn run(lucid: &Path, count: u32, watched: Duration) {
     let bare = bare().await;
     println!("bare axum route, {CONNECTIONS} connections: {}", bare.told());
     let begun = Instant::now();
-    let mut nodes = fleet::fleet(&service, count).await;
+    let mut nodes = signed::fleet(&service, count).await;
     println!("{count} nodes registered, proven and active in {:.1} s; {:.0} MiB", begun.elapsed().as_secs_f64(), service.resident_mib());
 
     let nodes_again = agents(&service, nodes, watched).await;

@@ -193,6 +193,7 @@ async fn epochs(store: &dyn Store, nodes: u32) {
             held: 0,
             root: Digest::of(b"root"),
             previous_link: Digest::of(b"link"),
+            completeness: None,
             block: None,
         };
         let votes = (0..nodes).map(|number| vote(period.start_s, number)).collect();

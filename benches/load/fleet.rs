@@ -1,122 +1,313 @@
-//! Nodes with keys of their own, registered and proven, and their signed reports.
+//! A fleet in a store, with an epoch of reports, and a service over it: for measuring and trying how epochs are closed.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
+use std::{net::IpAddr, path::Path, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use ed25519_dalek::{Signer as _, SigningKey};
+use lucid_engine::{EngineConfig, PolicyEngine, read_bundle};
 use lucid_model::{
-    id::{Digest, NodeId},
-    statement,
+    audit::AuditEntry,
+    credit::Interval,
+    epoch::{EpochRecord, Period, PeriodLength},
+    id::{AuditId, Digest, FamilyId, NodeId, SessionId, UserId},
+    metric::{NetworkCounters, Sample, Usage},
+    money::MicroUsdt,
+    node::{Node, NodeAddress, NodeCaps, NodeConfig, NodeStatus, PublicKey},
+    observation::{Observation, Observer, Verdict},
+    payout::Deadlines,
+    policy::{Activation, ParamValues, PolicyKind, PolicyRef, PolicyVersion, Revision, Scope, VersionState},
+    score::Ppm,
+    time::TimeMs,
 };
-use serde_json::{Value, json};
+use lucid_ports::{Activated, Clock, Entropy, Registration, Report, Signer, Store, StoredBundle};
+use lucid_service::{Approval, Ports, SeriesAges, Service, ServiceConfig, Trust};
 use uuid::Uuid;
 
-use crate::{
-    rate::CONNECTIONS,
-    service::{Service, now, token},
-    wire::{Wire, address, request, request_with},
-};
+const FIRST_S: i64 = 20_000 * 86_400;
+/// Calls that are on their way at once.
+const AT_ONCE: usize = 256;
 
-/// Whose all nodes are.
-const OWNER: &str = "fleet";
-
-/// A node as its agent knows it.
-pub struct Node {
-    pub id: NodeId,
-    key: SigningKey,
-    token: String,
-    sequence: u64,
+/// The `i`th epoch; nodes work from the first one on.
+pub fn epoch(i: u32) -> Period {
+    let length = PeriodLength::new(3_600).unwrap();
+    length.period_at(TimeMs::from_unix_s(FIRST_S + i64::from(i) * 3_600))
 }
 
-/// One sample as a node writes it.
-pub fn sample(number: u64) -> Value {
-    json!({
-        "cpu_usage": 20 + number % 50, "memory_usage": 41.25, "disk_usage": 10.5, "active_sessions": 1, "uptime": 30 * number,
-        "network_usage": { "bytes_sent": 1_500 * number, "bytes_received": 9_000 * number, "packets_sent": 3 * number, "packets_received": 8 * number },
+/// Numbers that look like chance and are the same in each run.
+pub struct Chance(u64);
+
+impl Chance {
+    pub fn of(seed: u64) -> Self {
+        let mut chance = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        // The first ones of neighbouring seeds are alike.
+        for _ in 0..8 {
+            chance.next();
+        }
+        chance
+    }
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+    pub fn below(&mut self, limit: u64) -> u64 {
+        (self.next() >> 16) % limit
+    }
+}
+
+/// As UUIDv7 are: a time that grows, then chance.
+pub fn node_id(number: u32) -> NodeId {
+    let mut chance = Chance::of(u64::from(number) + 1);
+    let time = (0x0190_0000_0000_u64 + u64::from(number) * 40 + chance.below(40)) << 16;
+    NodeId(Uuid::from_u64_pair(time | 0x7000 | chance.below(0x1000), 1 << 63 | chance.next() >> 2))
+}
+
+fn audit(action: &str, subject: String) -> AuditEntry {
+    AuditEntry {
+        id: AuditId(Uuid::now_v7()),
+        at: TimeMs::from_unix_s(FIRST_S),
+        actor: "test".into(),
+        action: action.into(),
+        subject,
+        detail: String::new(),
+        request_id: None,
+        before: None,
+        after: None,
+    }
+}
+
+fn node(number: u32) -> Node {
+    let [_, high, middle, low] = number.to_be_bytes();
+    Node {
+        id: node_id(number),
+        owner: UserId(Uuid::from_u128(u128::from(number / 20))),
+        external_id: None,
+        name: format!("worker {number}"),
+        description: None,
+        status: NodeStatus::Active,
+        error_reason: None,
+        pool: None,
+        address: Some(NodeAddress { ip: IpAddr::from([10, high, middle, low]), port: 9000 }),
+        created_at: TimeMs::from_unix_s(FIRST_S - i64::from(number % 100_000) * 61),
+        updated_at: TimeMs::from_unix_s(FIRST_S),
+        activated_at: Some(TimeMs::from_unix_s(FIRST_S)),
+        score: None,
+        observed_s: 0,
+        config: NodeConfig::default(),
+        public_key: Some(PublicKey(Digest::of(&number.to_le_bytes()).0)),
+        wallet: None,
+        wallet_wish: None,
+        hardware: None,
+        suspension: None,
+        approved: true,
+        version: 1,
+    }
+}
+
+/// Runs something for each number, many at once.
+pub async fn each<F: Future<Output = ()> + Send + 'static>(count: u32, run: impl Fn(u32) -> F) {
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0..count {
+        if running.len() >= AT_ONCE {
+            running.join_next().await.unwrap().unwrap();
+        }
+        running.spawn(run(number));
+    }
+    while let Some(done) = running.join_next().await {
+        done.unwrap();
+    }
+}
+
+/// Registers active nodes. Nobody was there in the epoch before the first one that they work in.
+pub async fn register(store: &Arc<dyn Store>, nodes: u32) {
+    let before = EpochRecord {
+        epoch: epoch(0),
+        closed_at: epoch(0).end(),
+        policy_revision: Revision(0),
+        rules: 1,
+        nodes: 0,
+        eligible: 0,
+        held: 0,
+        root: Digest::of(&[]),
+        previous_link: Digest::default(),
+        block: None,
+        completeness: None,
+    };
+    assert!(store.commit_epoch(before, Vec::new(), Vec::new()).await.unwrap().is_some());
+    each(nodes, |number| {
+        let store = Arc::clone(store);
+        async move {
+            let node = node(number);
+            let audit = audit("node.register", node.id.to_string());
+            store.register_node(Registration { node, caps: NodeCaps::default(), enrolment: None, audit, assign_audit: None }).await.unwrap();
+        }
     })
+    .await;
 }
 
-impl Node {
-    /// The next report's number, and its signature in base64.
-    fn signed(&mut self, body: &str) -> (u64, String) {
-        self.sequence += 1;
-        let statement = statement::report("metrics", self.id, self.sequence, Digest::of(body.as_bytes()));
-        (self.sequence, STANDARD.encode(self.key.sign(&statement).to_bytes()))
+/// An epoch of a node: a session and presence of most of it, a sample that says how busy it was.
+fn report(number: u32, i: u32) -> Report {
+    let (period, node) = (epoch(i), node_id(number));
+    let mut chance = Chance::of(u64::from(number) << 20 | u64::from(i));
+    let milliseconds = |value: u64| i64::try_from(value).unwrap();
+    let presence = Interval {
+        from: period.start().plus_ms(milliseconds(chance.below(200_000))),
+        to: period.end().plus_ms(-milliseconds(chance.below(400_000))),
+    };
+    let span =
+        Interval { from: presence.from.plus_ms(milliseconds(chance.below(9_000))), to: presence.to.plus_ms(-milliseconds(chance.below(90_000))) };
+    let mut ratio = |limit| Ppm(u32::try_from(chance.below(limit)).unwrap());
+    let usage = Usage { cpu: ratio(1_000_000), memory: ratio(1_000_000), disk: ratio(1_000_000), network: NetworkCounters::default() };
+    let quality = ratio(1_000_000);
+    let at = period.start().plus_ms(1_800_000);
+    Report {
+        node,
+        arrived_at: at,
+        sequence: None,
+        samples: vec![Sample { node, at, arrived_at: at, usage, active_sessions: 1, uptime_s: 7 }],
+        presence: Some(presence),
+        sessions: vec![Observation {
+            session: SessionId(Uuid::from_u128(u128::from(i) << 64 | u128::from(number) | 7 << 76 | 2 << 62)),
+            node,
+            span,
+            quality,
+            usage: None,
+            by: Observer::Observer,
+            received_at: at,
+            verdict: Verdict::Accepted,
+        }],
     }
+}
 
-    /// A report as a request.
-    pub fn report(&mut self, body: &str) -> Vec<u8> {
-        let (sequence, signature) = self.signed(body);
-        let headers = format!("x-lucid-sequence: {sequence}\r\nx-lucid-signature: {signature}\r\n");
-        request_with("POST", &format!("/api/v1/nodes/{}/metrics", self.id), &self.token, body, &headers)
+/// Reports of an epoch.
+pub async fn work(store: &Arc<dyn Store>, nodes: u32, i: u32) {
+    each(nodes, |number| {
+        let store = Arc::clone(store);
+        async move {
+            store.store_report(report(number, i)).await.unwrap();
+        }
+    })
+    .await;
+}
+
+/// Activates a scoring policy of the repository.
+pub async fn activate(store: &dyn Store, bundle: &Path, based_on: Revision) {
+    let bundle = read_bundle(bundle).unwrap();
+    let line = |name: &str| {
+        let line = bundle.manifest.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('=')).unwrap();
+        line.trim().trim_matches('"').to_owned()
+    };
+    let policy = PolicyRef { name: line("name"), version: line("version").parse().unwrap(), digest: Digest::of(&bundle.component) };
+    let version = PolicyVersion {
+        policy: policy.clone(),
+        kind: PolicyKind::Scoring,
+        abi: "lucid:policy/scoring@1.0.0".into(),
+        state: VersionState::Checked,
+        reason: None,
+        uploaded_at: TimeMs::from_unix_s(FIRST_S),
+        uploaded_by: "test".into(),
+        signed_by: Vec::new(),
+    };
+    store.add_version(StoredBundle { version, bundle }, audit("policy.add", policy.to_string())).await.unwrap();
+    let activation = Activation {
+        revision: Revision(0),
+        kind: PolicyKind::Scoring,
+        scope: Scope::Default,
+        policy: policy.clone(),
+        params: ParamValues::new(),
+        from_s: 0,
+        at: TimeMs::from_unix_s(FIRST_S),
+        actor: "test".into(),
+        reason: "test".into(),
+    };
+    let activated = store.activate(based_on, vec![activation], vec![audit("policy.activate", policy.to_string())]).await.unwrap();
+    assert!(matches!(activated, Activated::Done(_)), "{activated:?}");
+}
+
+/// A clock that stands still, and the same key and chance for everybody.
+struct Still(TimeMs);
+
+impl Clock for Still {
+    fn now(&self) -> TimeMs {
+        self.0
     }
-
-    /// A report as a gateway carries it.
-    pub fn carried(&mut self, body: &str) -> Value {
-        let (sequence, signature) = self.signed(body);
-        json!({ "node_id": self.id.to_string(), "report": body, "sequence": sequence, "signature": signature })
+    fn monotonic_ms(&self) -> i64 {
+        self.0.0
+    }
+}
+impl Entropy for Still {
+    fn random_16(&self) -> [u8; 16] {
+        *Uuid::new_v4().as_bytes()
+    }
+}
+impl Signer for Still {
+    fn public_key(&self) -> PublicKey {
+        PublicKey([7; 32])
+    }
+    fn sign(&self, _: &[u8]) -> [u8; 64] {
+        [7; 64]
     }
 }
 
-/// What a gateway sends.
-pub fn batch(reports: &[Value]) -> Vec<u8> {
-    request("POST", "/api/v1/metrics:batch", &token(OWNER, "node_operator"), &json!({ "reports": reports }).to_string())
-}
-
-async fn ask(wire: &mut Wire, path: &str, token: &str, body: &Value) -> Value {
-    let answer = wire.ask(&request("POST", path, token, &body.to_string())).await;
-    assert!(answer.status < 300, "{path}: {} {}", answer.status, String::from_utf8_lossy(answer.body));
-    serde_json::from_slice(answer.body).unwrap()
-}
-
-/// Registers a node, and proves its key.
-async fn register(wire: &mut Wire, owner: &str, number: u32) -> Node {
-    let mut seed = [7; 32];
-    seed[..4].copy_from_slice(&number.to_le_bytes());
-    let key = SigningKey::from_bytes(&seed);
-    let [_, b, c, d] = number.to_be_bytes();
-    let public_key = STANDARD.encode(key.verifying_key().to_bytes());
-    let body =
-        json!({ "name": format!("worker {number}"), "ip_address": format!("10.{b}.{c}.{d}"), "port": 9000, "public_key": public_key }).to_string();
-    let (nonce, timestamp) = (Uuid::now_v7().to_string(), now().0);
-    let signed = statement::registration("POST", "/api/v1/nodes", Digest::of(body.as_bytes()), timestamp, &nonce);
-    let signature = STANDARD.encode(key.sign(&signed).to_bytes());
-    let headers = format!("x-lucid-timestamp: {timestamp}\r\nx-lucid-nonce: {nonce}\r\nx-lucid-signature: {signature}\r\n");
-    let answer = wire.ask(&request_with("POST", "/api/v1/nodes", owner, &body, &headers)).await;
-    assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(answer.body));
-    let node: Value = serde_json::from_slice(answer.body).unwrap();
-    let id: NodeId = node["node_id"].as_str().unwrap().parse().unwrap();
-
-    let given = ask(wire, "/api/v1/auth/challenge", owner, &json!({ "node_id": id.to_string() })).await;
-    let challenge = given["challenge"].as_str().unwrap();
-    let signature = STANDARD.encode(key.sign(&statement::challenge(id, challenge)).to_bytes());
-    let proof = json!({ "node_id": id.to_string(), "challenge": challenge, "signature": signature });
-    let token = ask(wire, "/api/v1/auth/token", owner, &proof).await["access_token"].as_str().unwrap().to_owned();
-    Node { id, key, token, sequence: 0 }
-}
-
-/// A fleet of so many nodes, each of which has reported once and is active.
-pub async fn fleet(service: &Service, count: u32) -> Vec<Node> {
-    let (owner, address, next) = (token(OWNER, "node_operator"), address(&service.base), Arc::new(AtomicU32::new(0)));
-    let mut registering = tokio::task::JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        let (owner, next) = (owner.clone(), Arc::clone(&next));
-        registering.spawn(async move {
-            let (mut wire, mut nodes) = (Wire::connect(address).await, Vec::new());
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= count {
-                    return nodes;
-                }
-                let mut node = register(&mut wire, &owner, number).await;
-                let first = node.report(&sample(0).to_string());
-                assert_eq!(wire.ask(&first).await.status, 200);
-                nodes.push(node);
-            }
-        });
+/// Epochs of an hour that wait for nobody.
+pub fn config(chunks_at_once: usize) -> ServiceConfig {
+    ServiceConfig {
+        series: SeriesAges { samples_ms: 604_800_000, five_minutes_ms: 7_776_000_000, hours_ms: 31_536_000_000 },
+        built_in: Vec::new(),
+        score_multiplier: Ppm(1_500_000),
+        observation_min_s: 3_600,
+        eligibility_window_s: 86_400,
+        trust: Trust::Witnessed,
+        epoch: epoch(0).length,
+        epoch_close_delay_ms: 45_000,
+        epoch_completeness_min: Ppm(0),
+        epoch_deadline_ms: 0,
+        chunks_at_once,
+        settlement: epoch(0).length,
+        maturity_ms: 0,
+        budget: None,
+        share_max: Ppm(1_000_000),
+        payout_min: MicroUsdt(1),
+        auto_approve_max: MicroUsdt(0),
+        cycle_cap: None,
+        four_eyes: false,
+        wallet_cooldown_ms: 0,
+        deadlines: Deadlines { unknown_ms: 600_000, accepted_ms: 600_000, retry_first_ms: 1, retry_max_ms: 1, poll_ms: 1 },
+        rail_pause_ms: 1,
+        payouts_in_flight_max: 4,
+        approval: Approval::Auto,
+        silence_ms: 600_000,
+        mass_outage_percent: 50,
+        caps: NodeCaps::default(),
+        challenge_ms: 1_000,
+        registration_skew_ms: 1_000,
+        request_lease_ms: 1_000,
+        request_kept_ms: 1_000,
+        votes_age_max_ms: 1_000,
+        vote_retry_first_ms: 1_000,
+        votes_in_flight_max: 1,
+        reports_waiting_max: 1_024,
+        events_buffered_max: 4_096,
     }
-    registering.join_all().await.into_iter().flatten().collect()
+}
+
+/// A service as the `i`th epoch is due, with what the store says is active; all epochs before are due too.
+pub async fn service(store: &Arc<dyn Store>, cache: &Path, i: u32, chunks_at_once: usize, guest_threads: usize) -> Arc<Service> {
+    service_at(store, cache, epoch(i).end().plus_ms(45_000), guest_threads, config(chunks_at_once)).await
+}
+
+/// A service at a moment.
+pub async fn service_at(store: &Arc<dyn Store>, cache: &Path, now: TimeMs, guest_threads: usize, config: ServiceConfig) -> Arc<Service> {
+    let still = || Still(now);
+    let ports = Ports {
+        store: Arc::clone(store),
+        policies: PolicyEngine::new(EngineConfig { guest_threads, ..EngineConfig::new(cache) }).unwrap(),
+        chain: None,
+        rail: None,
+        signer: Arc::new(still()),
+        clock: Arc::new(still()),
+        entropy: Arc::new(still()),
+    };
+    let service = Service::new(ports, config, FamilyId(Uuid::from_u128(7)));
+    service.load_policies().await.unwrap();
+    service
 }

@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    fleet::{Node, sample},
     service::{Service, ms, percentile, token},
+    signed::{Node, sample},
     wire::{Wire, address, request},
 };
 

@@ -4,9 +4,11 @@ mod agent;
 mod audit;
 mod doctor;
 mod enrol;
+mod epoch;
 mod health;
 mod policy;
 mod remote;
+mod replay;
 mod sandbox;
 mod store;
 mod token;
@@ -44,6 +46,8 @@ Examples:
   lucid enrol create --token-file owner.token --name rack-7 --uses 20 > rack7.token
   lucid policy check policies/observation-weighted/1.0.0
   lucid audit verify --data /var/lib/lucid
+  lucid epoch export 1760000400 epoch.lucid --token-file operator.token
+  lucid replay epoch.lucid
   lucid store copy sqlite:///var/lib/lucid/ mongodb://db1/lucid
   lucid doctor --data /var/lib/lucid";
 
@@ -63,6 +67,10 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// Read and verify the audit log.
     Audit(audit::AuditArgs),
+    /// Take closed epochs out of a running service.
+    Epoch(epoch::EpochArgs),
+    /// Compute scores again and compare: a file of an epoch anywhere, or epochs of a running service.
+    Replay(replay::ReplayArgs),
     /// Copy what the service keeps into another store, and compare two.
     Store(store::StoreArgs),
     /// Run the stand-in for the payment service and the chain.
@@ -155,6 +163,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Token(args) => token::run(args),
         Command::Policy(args) => policy::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Epoch(args) => epoch::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Doctor(args) => doctor::run(args),

@@ -261,6 +261,10 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         },
         epoch: PeriodLength::new(scoring.epoch_s)?,
         epoch_close_delay_ms: ms(scoring.close_delay_s),
+        epoch_completeness_min: Ppm(scoring.completeness_min_ppm),
+        epoch_deadline_ms: ms(scoring.close_deadline_s),
+        // One is scored while the next one is read.
+        chunks_at_once: 2 * std::thread::available_parallelism().map_or(1, usize::from),
         settlement: PeriodLength::new(payouts.settlement_s)?,
         maturity_ms: ms(payouts.maturity_s),
         budget: maybe_money("payouts.budget_usdt", payouts.budget_usdt.as_ref())?,

@@ -11,8 +11,11 @@ mod authoring;
 mod bad_input;
 mod coordination;
 mod doctor;
+mod epochs;
 mod events;
 mod failures;
+#[path = "../../benches/load/fleet.rs"]
+mod fleet;
 mod gateway;
 mod history;
 mod identity;

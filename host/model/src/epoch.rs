@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{canonical::Canonical, credit::Interval, id::Digest, policy::Revision, time::TimeMs, vote::BlockRef};
+use crate::{canonical::Canonical, credit::Interval, id::Digest, policy::Revision, score::Ppm, time::TimeMs, vote::BlockRef};
 
 /// Seconds of a day.
 pub const DAY_S: u32 = 86_400;
@@ -97,6 +97,9 @@ pub struct EpochRecord {
     pub previous_link: Digest,
     /// The block the votes refer to, pinned once; none until the chain could be asked.
     pub block: Option<BlockRef>,
+    /// Share of the reports expected of the nodes that had arrived when the frame was made; none of epochs closed before
+    /// it was counted. Not part of the link: it is said beside the result and changes none.
+    pub completeness: Option<Ppm>,
 }
 
 impl EpochRecord {

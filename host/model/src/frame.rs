@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::{
     canonical::{Canonical, CanonicalReader},
     epoch::{Period, PeriodLength},
-    facts::{Fact, FactRow, total_saturating},
+    facts::{Fact, FactRow},
     id::{Digest, NodeId, PoolScope},
     policy::{Batch, Revision},
     score::Ppm,
@@ -74,13 +74,25 @@ pub struct FrameHead {
 
 impl FrameHead {
     /// Cuts one pool's rows into chunks, the first of them `first_index`.
-    pub fn chunks(self, pool: PoolScope, mut rows: Vec<(NodeId, FactRow)>, first_index: u32) -> Vec<FrameChunk> {
+    pub fn chunks(self, pool: PoolScope, rows: Vec<(NodeId, FactRow)>, first_index: u32) -> Vec<FrameChunk> {
+        self.each_chunk(pool, rows, first_index).collect()
+    }
+
+    /// The same, one chunk after the other: a pool of a million nodes is never there twice.
+    pub fn each_chunk(self, pool: PoolScope, mut rows: Vec<(NodeId, FactRow)>, first_index: u32) -> impl Iterator<Item = FrameChunk> + Send + use<> {
         rows.sort_unstable_by_key(|(node, _)| *node);
-        let column = |rows: &[(NodeId, FactRow)], fact: Fact| rows.iter().map(|(_, r)| r.get(fact)).collect::<Arc<[i64]>>();
-        let totals: Vec<_> = Fact::ALL.iter().map(|fact| total_saturating(&column(&rows, *fact))).collect();
-        (first_index..)
-            .zip(rows.chunks(CHUNK_NODES_MAX))
-            .map(|(index, rows)| FrameChunk {
+        let total = |fact: &Fact| rows.iter().fold(0_i64, |sum, (_, row)| sum.saturating_add(row.get(*fact)));
+        let totals: Vec<i64> = Fact::ALL.iter().map(total).collect();
+        let count = rows.len().div_ceil(CHUNK_NODES_MAX);
+        (first_index..).zip(0..count).map(move |(index, place)| {
+            let from = place * CHUNK_NODES_MAX;
+            let rows = rows.get(from..rows.len().min(from + CHUNK_NODES_MAX)).unwrap_or_default();
+            let column = |(fact, total): (&Fact, &i64)| FactColumn {
+                name: fact.info().name.to_owned(),
+                total: *total,
+                values: rows.iter().map(|(_, row)| row.get(*fact)).collect(),
+            };
+            FrameChunk {
                 period: self.period,
                 pool,
                 index,
@@ -88,13 +100,9 @@ impl FrameHead {
                 rules: crate::score::RULES_VERSION,
                 score_multiplier: self.score_multiplier,
                 nodes: rows.iter().map(|(node, _)| *node).collect(),
-                columns: Fact::ALL
-                    .iter()
-                    .zip(&totals)
-                    .map(|(fact, total)| FactColumn { name: fact.info().name.to_owned(), total: *total, values: column(rows, *fact) })
-                    .collect(),
-            })
-            .collect()
+                columns: Fact::ALL.iter().zip(&totals).map(column).collect(),
+            }
+        })
     }
 }
 

@@ -8,6 +8,7 @@ pub mod canonical;
 pub mod credit;
 pub mod enrolment;
 pub mod epoch;
+pub mod epoch_file;
 pub mod event;
 pub mod facts;
 pub mod frame;

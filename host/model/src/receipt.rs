@@ -63,21 +63,23 @@ pub struct ScoreRow {
 }
 
 impl ScoreRow {
+    /// The canonical bytes: what is hashed of a row.
+    pub fn canonical(&self) -> Vec<u8> {
+        Canonical::default()
+            .fixed(self.node.0.as_bytes())
+            .u32(self.observed_s)
+            .u32(self.window_observed_s)
+            .u8(u8::from(self.eligible))
+            .u8(u8::from(self.held))
+            .u32(self.multiplier.0)
+            .u32(self.raw.0)
+            .u32(self.score.0)
+            .u32(self.sessions)
+            .finish()
+    }
     /// The leaf of the receipt's tree.
     pub fn leaf(&self) -> Digest {
-        merkle::leaf(
-            &Canonical::default()
-                .fixed(self.node.0.as_bytes())
-                .u32(self.observed_s)
-                .u32(self.window_observed_s)
-                .u8(u8::from(self.eligible))
-                .u8(u8::from(self.held))
-                .u32(self.multiplier.0)
-                .u32(self.raw.0)
-                .u32(self.score.0)
-                .u32(self.sessions)
-                .finish(),
-        )
+        merkle::leaf(&self.canonical())
     }
 }
 
@@ -93,8 +95,20 @@ pub struct ScoredChunk {
 impl ScoredChunk {
     /// Root of the chunk: the header's leaf first, then the rows'.
     pub fn root(&self) -> Digest {
-        let header = &self.header;
-        let first = merkle::leaf(
+        merkle::root(&self.leaves())
+    }
+
+    /// The leaves of the chunk's tree.
+    pub fn leaves(&self) -> Vec<Digest> {
+        std::iter::once(self.header.leaf()).chain(self.rows.iter().map(ScoreRow::leaf)).collect()
+    }
+}
+
+impl ChunkHeader {
+    /// The first leaf of a chunk's tree.
+    pub fn leaf(&self) -> Digest {
+        let header = self;
+        merkle::leaf(
             &Canonical::tagged("lucid/v1/chunk")
                 .i64(header.period.start_s)
                 .u32(header.period.length.seconds())
@@ -109,9 +123,7 @@ impl ScoredChunk {
                 .text(&header.abi)
                 .u32(header.rules)
                 .finish(),
-        );
-        let leaves: Vec<_> = std::iter::once(first).chain(self.rows.iter().map(ScoreRow::leaf)).collect();
-        merkle::root(&leaves)
+        )
     }
 }
 
@@ -154,46 +166,47 @@ pub struct OnDemandReceipt {
 }
 
 #[cfg(test)]
+pub(crate) fn example(frame: &crate::frame::FrameChunk) -> ScoredChunk {
+    let row = |node: &NodeId| ScoreRow {
+        node: *node,
+        observed_s: 1800,
+        window_observed_s: 3600,
+        eligible: true,
+        multiplier: Ppm(900_000),
+        raw: RawCenti(6750),
+        score: ScoreCenti(6750),
+        sessions: 1,
+        factors: Factors::default(),
+        reason: None,
+        held: false,
+    };
+    ScoredChunk {
+        header: ChunkHeader {
+            period: frame.period,
+            pool: frame.pool,
+            index: 0,
+            rows: 2,
+            frame: frame.digest(),
+            params: Digest::default(),
+            rules: 1,
+            policy: PolicyRef { name: "p".into(), version: semver::Version::new(1, 0, 0), digest: Digest::default() },
+            abi: "lucid:policy/scoring@1.0.0".into(),
+        },
+        rows: frame.nodes.iter().map(row).collect(),
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn chunk() -> ScoredChunk {
-        chunk_of(&crate::frame::example(2))
-    }
-
-    fn chunk_of(frame: &crate::frame::FrameChunk) -> ScoredChunk {
-        let row = |node: &NodeId| ScoreRow {
-            node: *node,
-            observed_s: 1800,
-            window_observed_s: 3600,
-            eligible: true,
-            multiplier: Ppm(900_000),
-            raw: RawCenti(6750),
-            score: ScoreCenti(6750),
-            sessions: 1,
-            factors: Factors::default(),
-            reason: None,
-            held: false,
-        };
-        ScoredChunk {
-            header: ChunkHeader {
-                period: frame.period,
-                pool: frame.pool,
-                index: 0,
-                rows: 2,
-                frame: frame.digest(),
-                params: Digest::default(),
-                rules: 1,
-                policy: PolicyRef { name: "p".into(), version: semver::Version::new(1, 0, 0), digest: Digest::default() },
-                abi: "lucid:policy/scoring@1.0.0".into(),
-            },
-            rows: frame.nodes.iter().map(row).collect(),
-        }
+        example(&crate::frame::example(2))
     }
 
     #[test]
     fn a_receipt_has_the_root_of_the_committed_vector() {
-        let first = chunk_of(&crate::frame::example_of_the_first_catalogue(2));
+        let first = example(&crate::frame::example_of_the_first_catalogue(2));
         assert_eq!(epoch_root(&[first]).to_string(), "a06bdb097d2e12a1d02ebcce79005e83087398162596ef402a18683b718f8091");
         assert_eq!(epoch_root(&[chunk()]).to_string(), "7d79ba2113c7804a615b2730ebf733bd083d5cef0b68535ea4123588197e5deb");
     }

@@ -2,8 +2,10 @@
 
 use crate::{
     canonical::Canonical,
+    epoch::EpochRecord,
     id::{Digest, NodeId},
     pool::named_enum,
+    receipt::ScoreRow,
     score::ScoreCenti,
     time::TimeMs,
 };
@@ -73,6 +75,24 @@ pub struct Vote {
 }
 
 impl Vote {
+    /// The vote that follows from a score of an epoch; none of a node that is not eligible or is held.
+    pub fn of_score(record: &EpochRecord, row: &ScoreRow) -> Option<Self> {
+        (row.eligible && !row.held).then(|| Self {
+            node: row.node,
+            epoch_start_s: record.epoch.start_s,
+            score: row.score,
+            block: record.block.clone(),
+            choice: if row.score.0 > 0 { VoteChoice::Approve } else { VoteChoice::Abstain },
+            timestamp: record.closed_at,
+            merkle_root: record.root,
+            state: VoteState::Pending,
+            vote_id: None,
+            answer: None,
+            attempts: 0,
+            next_attempt_at: record.closed_at,
+        })
+    }
+
     /// What the service signs.
     pub fn statement(&self, block: &BlockRef) -> Vec<u8> {
         Canonical::tagged("lucid/v1/vote")

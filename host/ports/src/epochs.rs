@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::{
     epoch::{EpochRecord, Period},
     frame::FrameChunk,
-    id::{NodeId, PoolId, PoolScope, UserId},
+    id::{Digest, NodeId, PoolId, PoolScope, UserId},
     receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
     score::ScoreCenti,
     time::TimeMs,
@@ -83,12 +83,71 @@ pub struct VoteFilter {
     pub owner: Option<UserId>,
 }
 
+/// The chunks of a frame, made one after the other while they are stored.
+pub type FrameChunks = Box<dyn Iterator<Item = FrameChunk> + Send>;
+
+/// What a frame's chunk is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FramePart {
+    /// Of which pool.
+    pub pool: PoolScope,
+    /// How many nodes.
+    pub nodes: u32,
+}
+
+/// Names one attempt at closing one epoch; later ones are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt(pub [u8; 12]);
+
+/// A scored chunk that is stored, and not yet counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedChunk {
+    /// What its rows share.
+    pub header: ChunkHeader,
+    /// Its root.
+    pub root: Digest,
+    /// Rows that are eligible.
+    pub eligible: u32,
+    /// Rows that are held.
+    pub held: u32,
+}
+
+impl StagedChunk {
+    /// What is remembered of a chunk.
+    pub fn of(chunk: &ScoredChunk) -> Self {
+        let count = |of: fn(&ScoreRow) -> bool| u32::try_from(chunk.rows.iter().filter(|row| of(row)).count()).unwrap_or(u32::MAX);
+        Self { header: chunk.header.clone(), root: chunk.root(), eligible: count(|row| row.eligible), held: count(|row| row.held) }
+    }
+}
+
+/// What an attempt has stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staged {
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// In the order of the frame; some may be missing.
+    pub chunks: Vec<StagedChunk>,
+}
+
 /// Frames, scores, receipts and votes.
 #[async_trait]
 pub trait EpochStore: Send + Sync {
-    /// Writes an epoch's frame once; answers the frame that is stored (an earlier one if there was one).
-    async fn write_frame(&self, period: Period, chunks: Vec<FrameChunk>) -> Result<Vec<FrameChunk>, StoreError>;
-    /// Closes an epoch: record, scores and votes, each node's `score` and credited seconds; exactly once. Answers the
+    /// Writes an epoch's frame, as a whole and once: if the epoch has one, that one stays.
+    async fn write_frame(&self, period: Period, chunks: FrameChunks) -> Result<(), StoreError>;
+    /// What the epoch's frame is made of, in the order of its chunks; none if it has no frame.
+    async fn frame_parts(&self, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, StoreError>;
+    /// One chunk of an epoch's frame.
+    async fn frame_chunk(&self, epoch_start_s: i64, index: u32) -> Result<Option<FrameChunk>, StoreError>;
+    /// What the newest attempt at an epoch that is not closed has stored; none if none has stored anything.
+    async fn staged(&self, epoch_start_s: i64) -> Result<Option<Staged>, StoreError>;
+    /// Keeps scored chunks of one pool under the name of an attempt, for [`EpochStore::close_staged`]. One that is there
+    /// stays as it is; once somebody closes the epoch nothing is added.
+    async fn stage_chunks(&self, period: Period, attempt: Attempt, chunks: Vec<ScoredChunk>) -> Result<(), StoreError>;
+    /// Closes an epoch with what an attempt stored, which must have the record's root: record, scores, each node's `score`
+    /// and credited seconds, in parts of bounded size, exactly once. Answers like [`EpochStore::commit_epoch`]; whoever
+    /// calls it again goes on where the last call ended. Its votes are made by [`EpochStore::make_votes`].
+    async fn close_staged(&self, record: EpochRecord, attempt: Attempt) -> Result<Option<EpochRecord>, StoreError>;
+    /// Closes an epoch whose scores are all at hand: record, scores and votes, each node's `score` and credited seconds; exactly once. Answers the
     /// record that counts to the one call that closed it: its own, or that of an attempt that ended before it was done,
     /// whose scores count then. `None`: it was closed already, nothing changed.
     async fn commit_epoch(&self, record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Result<Option<EpochRecord>, StoreError>;
@@ -100,6 +159,8 @@ pub trait EpochStore: Send + Sync {
     async fn pin_block(&self, epoch_start_s: i64, block: BlockRef) -> Result<(), StoreError>;
     /// The stored frame of an epoch.
     async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError>;
+    /// One scored chunk of a closed epoch.
+    async fn scored_chunk(&self, epoch_start_s: i64, index: u32) -> Result<Option<ScoredChunk>, StoreError>;
     /// The scored chunks of an epoch.
     async fn scored(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, StoreError>;
     /// A page of scores.
@@ -114,6 +175,10 @@ pub trait EpochStore: Send + Sync {
     async fn totals(&self, from_s: i64, to_s: i64) -> Result<Vec<NodeTotals>, StoreError>;
     /// Keeps the receipt of a score computed on demand.
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError>;
+    /// Makes the votes that follow from the scores of the oldest closed epoch that lacks some, of a part of bounded size;
+    /// none of epochs that were closed before `closed_from`, which nobody would send any more. `false`: there was nothing
+    /// to do.
+    async fn make_votes(&self, closed_from: TimeMs) -> Result<bool, StoreError>;
     /// Votes that wait, may be sent by now and have a block; oldest epoch first.
     async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError>;
     /// Epochs whose votes wait for a block.

@@ -23,7 +23,9 @@ pub use audit::{AuditFilter, AuditLog, AuditStore};
 pub use chain::{Chain, ChainError, PaymentRail, Signer, VoteAnswer};
 pub use coordination::{CoordinationError, Coordinator, Fence, Heard, Lease, Listener, Tenure, Topic};
 pub use enrolments::{EnrolmentFilter, EnrolmentStore};
-pub use epochs::{EpochFilter, EpochStore, NodeTotals, ScoreFilter, ScoreSort, ScoreView, VoteFilter};
+pub use epochs::{
+    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, NodeTotals, ScoreFilter, ScoreSort, ScoreView, Staged, StagedChunk, VoteFilter,
+};
 pub use gateway::{GatewayError, GatewayKey, GatewayKeys, KeyMaterial};
 pub use limits::{Admission, Allowance, LimitClass, Party, RateLimiter};
 pub use money::{Booked, LedgerStore, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, SettlementStore};

@@ -13,6 +13,7 @@ mod payouts;
 mod policies;
 mod pools;
 mod poot;
+mod receipts;
 mod resources;
 mod telemetry;
 
@@ -33,6 +34,7 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(telemetry::routes())
         .merge(resources::routes())
         .merge(poot::routes())
+        .merge(receipts::routes())
         .merge(payouts::routes())
         .merge(policies::routes())
         .merge(audit::routes())

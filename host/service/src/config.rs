@@ -35,6 +35,12 @@ pub struct ServiceConfig {
     pub epoch: PeriodLength,
     /// How long after its end an epoch is closed: reports on their way still count.
     pub epoch_close_delay_ms: i64,
+    /// Share of the expected reports at which an epoch is closed without waiting for more.
+    pub epoch_completeness_min: Ppm,
+    /// How long after its end an epoch is closed whatever has arrived; never before the delay is over.
+    pub epoch_deadline_ms: i64,
+    /// Chunks, and pools, that are scored side by side. What comes out does not depend on it.
+    pub chunks_at_once: usize,
     /// Length of a settlement period.
     pub settlement: PeriodLength,
     /// How long after its end a settled period may be paid.

@@ -1,27 +1,35 @@
-//! Closing an epoch: frame, scores, votes, in that order, each durable before the next.
-
-use std::collections::BTreeMap;
+//! Closing an epoch: facts, frame, scores, then the record with its votes, in that order, each durable before the next.
+//!
+//! Whoever comes after a crash goes on with what is stored: a frame is not made again, a pool that is scored is not
+//! scored again, and what is fixed as the epoch's result stays.
 
 use lucid_model::{
-    credit::{self, Interval},
     epoch::{EpochRecord, Period},
     event::EventKind,
-    facts::{Fact, FactRow},
-    frame::{FrameChunk, FrameHead},
-    id::{Digest, NodeId, PoolScope},
-    node::{Node, NodeStatus},
-    observation::{Observation, Observer, Verdict, mean_observed_quality},
-    receipt::{ScoredChunk, epoch_root},
-    score::{Ppm, RULES_VERSION},
-    time::TimeMs,
-    vote::{Vote, VoteChoice, VoteState},
+    frame::FrameHead,
+    id::Digest,
+    merkle,
+    score::{PPM, Ppm, RULES_VERSION},
 };
-use lucid_ports::{NodeFilter, NodeObserved, NodeSort, Order, PageRequest, PolicySnapshot};
+use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, StagedChunk};
 
+pub(crate) use self::framing::registered_facts;
 use self::scoring::{Replaced, Scored};
-use crate::{Service, ServiceError, Trust, liveness::WALK_BATCH, siblings::Siblings};
+pub use self::{
+    closing::{Closing, Stage},
+    replay::{DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay, replay_chunk},
+};
+use crate::{Service, ServiceError};
 
+mod closing;
+mod framing;
+mod replay;
 mod scoring;
+
+/// Between two looks whether enough reports have arrived.
+const LATE_LOOK_MS: i64 = 10_000;
+/// Nodes of an epoch up to which each score is an event; beyond, the epoch is, and its scores are asked for.
+const SCORE_EVENTS_MAX: u32 = 2_000;
 
 impl Service {
     /// Closes the oldest epoch that is due; none if none is.
@@ -39,7 +47,11 @@ impl Service {
         if self.now() < due {
             return Ok(None);
         }
-        self.close(epoch, last.map_or_else(Digest::default, |l| l.link())).await.map(Some)
+        let closed = self.close(epoch, last.map_or_else(Digest::default, |l| l.link())).await;
+        if !matches!(closed, Ok(None)) {
+            self.closing_ended();
+        }
+        closed
     }
 
     /// The epoch after the last closed one; the first begins with the first node. A new length starts at its
@@ -54,69 +66,92 @@ impl Service {
         Ok(first.map(|node| self.config.epoch.period_at(node.created_at)))
     }
 
-    async fn close(&self, epoch: Period, previous_link: Digest) -> Result<EpochRecord, ServiceError> {
+    async fn close(&self, epoch: Period, previous_link: Digest) -> Result<Option<EpochRecord>, ServiceError> {
         let verified = self.verify_sessions(epoch.interval()).await;
         self.unless_it_waits(epoch, verified)?;
         let snapshot = self.ports.policies.snapshot();
-        let frame = self.frame(epoch, snapshot.as_ref()).await?;
-        let frame = self.store().write_frame(epoch, frame).await?;
-        let scored = self.score_frame(snapshot.as_ref(), &frame).await;
-        let Scored { chunks, replaced } = self.unless_it_waits(epoch, scored)?;
-        let root = epoch_root(&chunks);
-        let closed_at = self.now();
+        let facts = self.fleet_facts(epoch).await?;
+        let completeness = facts.completeness();
+        self.is_complete_by(completeness);
+        let framed = self.store().frame_parts(epoch.start_s).await?.is_some();
+        if !framed {
+            if self.is_to_wait(epoch, completeness) {
+                return Ok(None);
+            }
+            let head = FrameHead { period: epoch, revision: snapshot.revision(), score_multiplier: self.config.score_multiplier };
+            self.store().write_frame(epoch, facts.chunks(head)).await?;
+        }
+        let scored = self.score_frame(snapshot.as_ref(), epoch).await;
+        let Scored { attempt, chunks, replaced } = self.unless_it_waits(epoch, scored)?;
         let block = match &self.ports.chain {
             Some(chain) => chain.latest_block().await.inspect_err(|error| tracing::warn!(%error, "the epoch's block is pinned later")).ok(),
             None => None,
         };
-        let rows = || chunks.iter().flat_map(|c| &c.rows);
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let sum = |of: fn(&StagedChunk) -> u32| chunks.iter().map(of).fold(0, u32::saturating_add);
         let record = EpochRecord {
             epoch,
-            closed_at,
+            closed_at: self.now(),
             policy_revision: snapshot.revision(),
             rules: RULES_VERSION,
-            nodes: count(rows().count()),
-            eligible: count(rows().filter(|r| r.eligible).count()),
-            held: count(rows().filter(|r| r.held).count()),
-            root,
+            nodes: sum(|chunk| chunk.header.rows),
+            eligible: sum(|chunk| chunk.eligible),
+            held: sum(|chunk| chunk.held),
+            root: merkle::root(&chunks.iter().map(|chunk| chunk.root).collect::<Vec<_>>()),
             previous_link,
             block,
+            completeness: Some(completeness),
         };
-        let votes = votes_of(&record, &chunks);
-        match self.store().commit_epoch(record.clone(), chunks.clone(), votes).await? {
-            Some(closed) if closed == record => {
-                self.tell_of_epoch(&record, &chunks);
-                self.tell_of_replaced(epoch, &replaced);
-            }
+        let nodes = u64::from(record.nodes);
+        self.progressed(epoch, Stage::Storing, 0, Some(nodes));
+        match self.store().close_staged(record.clone(), attempt).await? {
             // What an attempt before this one had fixed when it ended counts, and nobody was told of it.
             Some(closed) => {
-                let chunks = self.store().scored(epoch.start_s).await?;
-                self.tell_of_epoch(&closed, &chunks);
-                return Ok(closed);
+                self.tell_of_epoch(&closed, chunks.len()).await?;
+                if closed == record {
+                    self.tell_of_replaced(epoch, &replaced);
+                }
+                Ok(Some(closed))
             }
-            None => {}
+            None => Ok(Some(record)),
         }
-        Ok(record)
     }
 
-    fn tell_of_epoch(&self, record: &EpochRecord, chunks: &[ScoredChunk]) {
+    /// Whether reports are still on their way, and there is time to wait for them.
+    fn is_to_wait(&self, epoch: Period, completeness: Ppm) -> bool {
+        let deadline = epoch.end().plus_ms(self.config.epoch_close_delay_ms.max(self.config.epoch_deadline_ms));
+        if completeness >= self.config.epoch_completeness_min || self.now() >= deadline {
+            return false;
+        }
+        tracing::info!(%epoch, completeness_ppm = completeness.0, %deadline, "an epoch waits for reports");
+        self.progressed(epoch, Stage::Waiting, 0, None);
+        *self.no_epoch_before.lock() = self.now().plus_ms(LATE_LOOK_MS).min(deadline);
+        true
+    }
+
+    async fn tell_of_epoch(&self, record: &EpochRecord, chunks: usize) -> Result<(), ServiceError> {
         metrics::counter!("lucid_epochs_total").increment(1);
         metrics::counter!("lucid_scores_total").increment(u64::from(record.nodes));
         let lateness = record.closed_at.ms_since(record.epoch.end());
         metrics::gauge!("lucid_epoch_close_lateness_seconds").set(std::time::Duration::from_millis(lateness.unsigned_abs()).as_secs_f64());
+        metrics::gauge!("lucid_epoch_completeness_ratio").set(f64::from(record.completeness.map_or(PPM, |share| share.0)) / f64::from(PPM));
         self.emit(EventKind::EpochClosed { epoch: record.epoch, nodes: record.nodes, eligible: record.eligible, root: record.root });
-        for chunk in chunks {
+        if record.held > 0 {
+            self.alert("held-nodes", format!("{} nodes of epoch {} have no score: their policy failed for them", record.held, record.epoch));
+        } else {
+            self.clear_alert("held-nodes");
+        }
+        if record.nodes > SCORE_EVENTS_MAX {
+            return Ok(());
+        }
+        for index in 0..u32::try_from(chunks).unwrap_or(u32::MAX) {
+            let Some(chunk) = self.store().scored_chunk(record.epoch.start_s, index).await? else { return Ok(()) };
             for row in chunk.rows.iter().filter(|r| !r.held) {
                 let (score, observed_s, eligible) = (row.score, row.observed_s, row.eligible);
                 let policy = chunk.header.policy.clone();
                 self.emit(EventKind::ScoreComputed { node: row.node, epoch: record.epoch, score, observed_s, eligible, policy });
             }
         }
-        if record.held > 0 {
-            self.alert("held-nodes", format!("{} nodes of epoch {} have no score: their policy failed for them", record.held, record.epoch));
-        } else {
-            self.clear_alert("held-nodes");
-        }
+        Ok(())
     }
 
     /// An epoch whose policy cannot answer waits, and a person is told: nothing is guessed.
@@ -137,113 +172,4 @@ impl Service {
         let pools: Vec<_> = replaced.iter().map(words).collect();
         self.alert("policy-replaced", format!("epoch {epoch} was scored by the last good version: {}", pools.join("; ")));
     }
-
-    /// Everything that is known of every live node in the epoch, by pool.
-    async fn frame(&self, epoch: Period, snapshot: &dyn PolicySnapshot) -> Result<Vec<FrameChunk>, ServiceError> {
-        let fleet = self.fleet(epoch).await?;
-        let window_from = epoch.end_s() - self.config.eligibility_window_s;
-        let earlier: BTreeMap<NodeId, u64> = self.store().observed_seconds(window_from, epoch.start_s).await?.into_iter().collect();
-        let siblings = Siblings::count(&fleet);
-        let streaks = self.streaks().await?;
-        let mut pools: BTreeMap<PoolScope, Vec<(NodeId, FactRow)>> = BTreeMap::new();
-        for part in fleet.chunks(usize::try_from(WALK_BATCH).unwrap_or(1_000)) {
-            let ids: Vec<_> = part.iter().map(|n| n.id).collect();
-            let observed = self.store().observed(&ids, epoch.interval()).await?;
-            for (node, observed) in part.iter().zip(observed) {
-                let mut facts = self.facts(epoch, node, &observed, earlier.get(&node.id).copied().unwrap_or(0), &siblings);
-                facts.set(Fact::StreakEpochs, streaks.get(&node.id).copied().unwrap_or(0));
-                pools.entry(PoolScope::of(node.pool)).or_default().push((node.id, facts));
-            }
-        }
-        let head = FrameHead { period: epoch, revision: snapshot.revision(), score_multiplier: self.config.score_multiplier };
-        let mut chunks = Vec::new();
-        for (pool, rows) in pools {
-            let first = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
-            chunks.extend(head.chunks(pool, rows, first));
-        }
-        Ok(chunks)
-    }
-
-    /// Epochs in a row in which each node was eligible, the last closed one included; nodes that were not are left out.
-    async fn streaks(&self) -> Result<BTreeMap<NodeId, i64>, ServiceError> {
-        let Some(last) = self.store().last_epoch().await? else { return Ok(BTreeMap::new()) };
-        let mut streaks = BTreeMap::new();
-        for chunk in self.store().frame(last.epoch.start_s).await? {
-            let eligible = |row: &(usize, &NodeId)| chunk.fact(row.0, Fact::Eligible) == 1;
-            let streak = |(row, node): (usize, &NodeId)| (*node, chunk.fact(row, Fact::StreakEpochs).saturating_add(1));
-            streaks.extend(chunk.nodes.iter().enumerate().filter(eligible).map(streak));
-        }
-        Ok(streaks)
-    }
-
-    /// Nodes that were registered before the period's end, but for those that nobody approved.
-    pub(crate) async fn fleet(&self, epoch: Period) -> Result<Vec<Node>, ServiceError> {
-        let (mut fleet, mut after) = (Vec::new(), None);
-        loop {
-            let nodes = self.store().live_nodes_after(after, WALK_BATCH).await?;
-            let Some(last) = nodes.last() else { return Ok(fleet) };
-            after = Some(last.id);
-            fleet.extend(nodes.into_iter().filter(|n| n.created_at < epoch.end() && n.status != NodeStatus::Pending));
-        }
-    }
-
-    fn facts(&self, epoch: Period, node: &Node, observed: &NodeObserved, earlier_s: u64, siblings: &Siblings) -> FactRow {
-        let counts = |o: &&Observation| o.verdict == Verdict::Accepted && (self.config.trust == Trust::Witnessed || o.by == Observer::Observer);
-        let sessions: Vec<Interval> = observed.sessions.iter().filter(counts).map(|o| o.span).collect();
-        let session_count = sessions.iter().filter(|s| s.clip(epoch.interval()).length_ms() > 0).count();
-        let presence = credit::union(observed.presence.iter().map(|p| p.clip(epoch.interval())).collect());
-        let presence_ms = credit::total_ms(&presence);
-        let credited_s = credit::credited_ms(sessions, presence, epoch.interval()) / 1000;
-        let window_s = earlier_s.saturating_add(credited_s.unsigned_abs());
-        let active_ms = node.activated_at.map_or(0, |at| Interval { from: at, to: epoch.end() }.clip(epoch.interval()).length_ms());
-        let mut row = FactRow::default();
-        row.set(Fact::ObservedS, credited_s);
-        row.set(Fact::PresenceS, presence_ms / 1000);
-        row.set(Fact::PeriodS, i64::from(epoch.length.seconds()));
-        row.set_u64(Fact::WindowObservedS, window_s);
-        row.set(Fact::UptimePpm, i64::from(Ppm::ratio_floor(presence_ms.unsigned_abs(), active_ms.unsigned_abs()).0));
-        if let Some(quality) = mean_observed_quality(&observed.sessions, epoch.interval()) {
-            row.set(Fact::QualityPpm, i64::from(quality.0));
-        }
-        if observed.usage.samples > 0 {
-            row.set(Fact::CpuPpm, i64::from(observed.usage.cpu.0));
-            row.set(Fact::MemoryPpm, i64::from(observed.usage.memory.0));
-            row.set(Fact::DiskPpm, i64::from(observed.usage.disk.0));
-        }
-        row.set_u64(Fact::Sessions, session_count as u64);
-        row.set(Fact::Eligible, i64::from(window_s >= self.config.observation_min_s && node.status != NodeStatus::Suspended));
-        registered_facts(&mut row, node, epoch.end());
-        siblings.facts(node, &mut row);
-        row
-    }
-}
-
-/// What follows from the record of a node alone.
-pub(crate) fn registered_facts(row: &mut FactRow, node: &Node, at: TimeMs) {
-    row.set(Fact::AgeS, at.ms_since(node.created_at) / 1000);
-    row.set(Fact::PreviousScoreCenti, node.score.map_or(0, |s| i64::from(s.0)));
-    if let Some(hardware) = node.hardware {
-        row.set(Fact::Cores, i64::from(hardware.cpu_cores));
-        row.set_u64(Fact::MemoryBytes, hardware.memory_bytes);
-        row.set_u64(Fact::StorageBytes, hardware.storage_bytes);
-    }
-}
-
-/// One vote for each node that is eligible and has a score.
-fn votes_of(record: &EpochRecord, chunks: &[ScoredChunk]) -> Vec<Vote> {
-    let vote = |row: &lucid_model::receipt::ScoreRow| Vote {
-        node: row.node,
-        epoch_start_s: record.epoch.start_s,
-        score: row.score,
-        block: record.block.clone(),
-        choice: if row.score.0 > 0 { VoteChoice::Approve } else { VoteChoice::Abstain },
-        timestamp: record.closed_at,
-        merkle_root: record.root,
-        state: VoteState::Pending,
-        vote_id: None,
-        answer: None,
-        attempts: 0,
-        next_attempt_at: record.closed_at,
-    };
-    chunks.iter().flat_map(|c| &c.rows).filter(|r| r.eligible && !r.held).map(vote).collect()
 }

@@ -53,6 +53,7 @@ pub use bus::EventBus;
 pub use carried::Carried;
 pub use config::{Approval, ServiceConfig, Trust};
 pub use enrolments::{GivenEnrolment, NewEnrolment};
+pub use epochs::{Closing, DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay, Stage, replay_chunk};
 pub use error::ServiceError;
 pub use history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges};
 pub use identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};
@@ -106,6 +107,8 @@ pub struct Service {
     profiles: Mutex<VecDeque<Arc<PolicyProfile>>>,
     /// No epoch is due before this instant: the store knew none when it was last asked, and epochs are only ever added.
     no_epoch_before: Mutex<TimeMs>,
+    /// The epoch that is being closed, and how far it is.
+    closing: Mutex<Option<epochs::Closing>>,
     /// No payout is sent before this instant: the rail refused us.
     rail_paused_until: Mutex<TimeMs>,
     /// How far rolling up and forgetting have come with the nodes.
@@ -130,6 +133,7 @@ impl Service {
             sealed: Mutex::default(),
             profiles: Mutex::default(),
             no_epoch_before: Mutex::default(),
+            closing: Mutex::default(),
             rail_paused_until: Mutex::default(),
             walks: Mutex::default(),
             alerts: Mutex::default(),

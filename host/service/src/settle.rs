@@ -22,7 +22,11 @@ use lucid_model::{
 };
 use lucid_ports::{Booked, EpochFilter, NodeTotals, Order, PageRequest, PolicySnapshot};
 
-use crate::{Actor, Service, ServiceError, epochs::registered_facts, siblings::Siblings};
+use crate::{
+    Actor, Service, ServiceError,
+    epochs::registered_facts,
+    siblings::{Kin, Siblings},
+};
 
 /// Tries to book a draft before the step gives up until later.
 const BOOK_TRIES: u32 = 8;
@@ -181,7 +185,7 @@ impl Service {
             let may_earn = totals.eligible && node.as_ref().is_some_and(|n| n.status != NodeStatus::Suspended);
             eligible.insert(totals.node, may_earn);
             let mut facts = self.period_facts(period, &totals, node.as_ref());
-            node.iter().for_each(|node| siblings.facts(node, &mut facts));
+            node.iter().for_each(|node| siblings.facts(&Kin::of(node), &mut facts));
             rows.push((totals.node, facts));
         }
         let head = FrameHead { period, revision: snapshot.revision(), score_multiplier: self.config.score_multiplier };

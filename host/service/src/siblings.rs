@@ -4,7 +4,22 @@ use lucid_model::{
     facts::{Fact, FactRow},
     id::UserId,
     node::{Node, network_of},
+    tron::TronAddress,
 };
+
+/// What a node may share with others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kin {
+    owner: UserId,
+    ip: Option<IpAddr>,
+    wallet: Option<TronAddress>,
+}
+
+impl Kin {
+    pub(crate) fn of(node: &Node) -> Self {
+        Self { owner: node.owner, ip: node.address.map(|address| address.ip), wallet: node.wallet.as_ref().map(|wallet| wallet.address) }
+    }
+}
 
 /// How many live nodes share an owner, an address, a network, a wallet.
 #[derive(Default)]
@@ -12,33 +27,34 @@ pub(crate) struct Siblings {
     owners: HashMap<UserId, u64>,
     addresses: HashMap<IpAddr, u64>,
     networks: HashMap<String, u64>,
-    wallets: HashMap<String, u64>,
+    wallets: HashMap<TronAddress, u64>,
 }
 
 impl Siblings {
     pub(crate) fn count(fleet: &[Node]) -> Self {
         let mut counts = Self::default();
-        for node in fleet {
-            *counts.owners.entry(node.owner).or_default() += 1;
-            if let Some(address) = node.address {
-                *counts.addresses.entry(address.ip.to_canonical()).or_default() += 1;
-                *counts.networks.entry(network_of(address.ip)).or_default() += 1;
-            }
-            if let Some(wallet) = &node.wallet {
-                *counts.wallets.entry(wallet.address.to_string()).or_default() += 1;
-            }
-        }
+        fleet.iter().for_each(|node| counts.add(&Kin::of(node)));
         counts
     }
 
+    pub(crate) fn add(&mut self, kin: &Kin) {
+        *self.owners.entry(kin.owner).or_default() += 1;
+        if let Some(ip) = kin.ip {
+            *self.addresses.entry(ip.to_canonical()).or_default() += 1;
+            *self.networks.entry(network_of(ip)).or_default() += 1;
+        }
+        if let Some(wallet) = kin.wallet {
+            *self.wallets.entry(wallet).or_default() += 1;
+        }
+    }
+
     /// Each counts the node itself; one that says no address or has no wallet is alone.
-    pub(crate) fn facts(&self, node: &Node, row: &mut FactRow) {
-        let ip = node.address.map(|address| address.ip);
+    pub(crate) fn facts(&self, kin: &Kin, row: &mut FactRow) {
         let found = [
-            (Fact::NodesSameOwner, self.owners.get(&node.owner)),
-            (Fact::NodesSameIp, ip.and_then(|ip| self.addresses.get(&ip.to_canonical()))),
-            (Fact::NodesSameSubnet, ip.and_then(|ip| self.networks.get(&network_of(ip)))),
-            (Fact::NodesSameWallet, node.wallet.as_ref().and_then(|wallet| self.wallets.get(&wallet.address.to_string()))),
+            (Fact::NodesSameOwner, self.owners.get(&kin.owner)),
+            (Fact::NodesSameIp, kin.ip.and_then(|ip| self.addresses.get(&ip.to_canonical()))),
+            (Fact::NodesSameSubnet, kin.ip.and_then(|ip| self.networks.get(&network_of(ip)))),
+            (Fact::NodesSameWallet, kin.wallet.and_then(|wallet| self.wallets.get(&wallet))),
         ];
         for (fact, count) in found {
             row.set_u64(fact, count.copied().unwrap_or(1));

@@ -15,12 +15,14 @@ const VOTES_A_STEP: u32 = 500;
 const DOUBLINGS_MAX: u32 = 6;
 
 impl Service {
-    /// Pins blocks that could not be asked for, then sends what is due. Answers how many were accepted.
+    /// Makes votes of epochs that were closed, pins blocks that could not be asked for, then sends what is due. Answers how
+    /// many were accepted; at least one, if there are more to make.
     ///
     /// # Errors
     /// [`ServiceError`] if the store or the chain does not answer; votes wait then.
     pub async fn send_votes(&self) -> Result<u32, ServiceError> {
         let Some(chain) = &self.ports.chain else { return Ok(0) };
+        let made = self.store().make_votes(self.now().plus_ms(-self.config.votes_age_max_ms)).await?;
         for epoch in self.store().epochs_without_block().await? {
             let block = chain.latest_block().await?;
             self.store().pin_block(epoch, block).await?;
@@ -36,7 +38,7 @@ impl Service {
             self.store().update_votes(sent.clone()).await?;
             sent.iter().for_each(|vote| self.tell_of_vote(vote));
         }
-        Ok(u32::try_from(accepted).unwrap_or(u32::MAX))
+        Ok(u32::try_from(accepted).unwrap_or(u32::MAX).max(u32::from(made)))
     }
 
     async fn send_vote(&self, chain: &dyn Chain, mut vote: Vote) -> Vote {

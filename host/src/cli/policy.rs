@@ -11,7 +11,7 @@ mod pack;
 mod run;
 mod sign;
 mod test;
-mod workshop;
+pub mod workshop;
 
 use std::process::ExitCode;
 

@@ -154,6 +154,10 @@ pub struct Scoring {
     pub epoch_s: u32,
     /// How long after its end an epoch closes.
     pub close_delay_s: u32,
+    /// Share of the expected reports, in millionths, at which it is not waited for more of them.
+    pub completeness_min_ppm: u32,
+    /// How long after its end an epoch closes whatever has arrived; never before the delay is over.
+    pub close_deadline_s: u32,
     /// `POOT_MIN_OBSERVATION_TIME`.
     pub min_observation_s: u64,
     /// `POOT_ELIGIBILITY_WINDOW_S`.
@@ -175,6 +179,8 @@ impl Default for Scoring {
         Self {
             epoch_s: 3600,
             close_delay_s: 45,
+            completeness_min_ppm: 900_000,
+            close_deadline_s: 180,
             min_observation_s: 3600,
             eligibility_window_s: 86_400,
             score_multiplier_ppm: 1_500_000,

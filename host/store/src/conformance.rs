@@ -54,7 +54,8 @@ macro_rules! conformance_suite {
             policies: a_version_is_kept_once_with_its_bundle, a_versions_signatures_are_replaced, one_of_fifty_activations_wins, the_newest_activation_of_a_scope_is_in_force,
                 what_is_scheduled_stands_beside_what_is_in_force, a_version_is_retired_once, the_newest_reports_of_the_gate_are_kept,
                 an_import_is_remembered;
-            epochs: a_frame_is_written_once, an_epoch_is_closed_exactly_once, closing_an_epoch_moves_its_nodes, epochs_are_listed_by_start;
+            epochs: a_frame_is_written_once, a_frame_is_read_chunk_by_chunk, an_attempt_is_gone_on_with_and_closed,
+                one_of_fifty_closes_what_is_staged, an_epoch_is_closed_exactly_once, closing_an_epoch_moves_its_nodes, epochs_are_listed_by_start;
             scores: scores_are_read_as_they_were_hashed, the_latest_scores_are_listed, a_nodes_history_is_listed,
                 scores_are_found_by_the_second, totals_count_eligible_epochs_only, a_sum_that_does_not_fit_is_an_error;
             votes: a_block_is_pinned_once, votes_are_due_when_they_have_a_block, votes_are_listed_by_epoch;

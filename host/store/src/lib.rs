@@ -11,6 +11,7 @@ mod mongo;
 mod packing;
 mod series;
 mod sqlite;
+mod sums;
 mod transfer;
 
 use std::{

@@ -1,6 +1,9 @@
 //! Samples as they are stored: each a fixed number of bytes, sorted by time as bytes; many of them packed together.
 
+mod columns;
+mod frames;
 mod rollups;
+mod rows;
 
 use lucid_model::{
     id::NodeId,
@@ -9,7 +12,11 @@ use lucid_model::{
     time::TimeMs,
 };
 
-pub(crate) use self::rollups::{pack as pack_rollups, unpack as unpack_rollups};
+pub(crate) use self::{
+    frames::{pack as pack_frame, part as frame_part, unpack as unpack_frame},
+    rollups::{pack as pack_rollups, unpack as unpack_rollups},
+    rows::{pack as pack_rows, unpack as unpack_rows},
+};
 
 /// Two times, four numbers of 32 bits, five counters of 64.
 const SAMPLE_BYTES: usize = 72;
@@ -24,6 +31,12 @@ const PACKED_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Unreadable(String);
+
+impl Unreadable {
+    pub(crate) fn new(problem: impl Into<String>) -> Self {
+        Self(problem.into())
+    }
+}
 
 /// A sample as bytes that sort by its time. Of two of one instant the one that arrived first sorts last, so that the
 /// server's `$max` keeps the one that counts.

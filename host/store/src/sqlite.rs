@@ -5,6 +5,7 @@
 
 mod audit;
 mod checkpoint;
+mod closing;
 mod columns;
 mod database;
 mod enrolments;
@@ -24,6 +25,7 @@ mod pools;
 mod query;
 mod readers;
 mod registration;
+mod repack;
 mod reports;
 mod requests;
 mod rolling;
@@ -33,6 +35,7 @@ mod scores;
 mod series;
 mod settlements;
 mod stamp;
+mod stretches;
 mod telemetry;
 mod totals;
 mod transfer;
@@ -47,13 +50,15 @@ use std::{
     path::Path,
 };
 
+use rusqlite::Connection;
+
 pub use self::memory::{Memory, Pause};
 pub(crate) use self::{
     audit::open_audit_log,
     inspect::inspect,
     transfer::{is_marked, occupied},
 };
-use self::{database::Database, writer::Pace};
+use self::{database::Database, fault::Fault, writer::Pace};
 use crate::OpenError;
 
 const CORE: &[&str] = &[
@@ -65,6 +70,7 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0006.sql"),
     include_str!("../migrations/core/0007.sql"),
     include_str!("../migrations/core/0008.sql"),
+    include_str!("../migrations/core/0009.sql"),
 ];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql"), include_str!("../migrations/telemetry/0002.sql")];
 
@@ -96,8 +102,14 @@ impl SqliteStore {
             TryLockError::WouldBlock => OpenError::InUse { dir: dir.to_owned() },
             TryLockError::Error(source) => unusable(source),
         })?;
-        let core = Database::open(dir, "core", CORE, Pace::AT_ONCE, requests::release_all, Some(audit::close_link))?;
+        let core = Database::open(dir, "core", CORE, Pace::AT_ONCE, prepare, Some(audit::close_link))?;
         let telemetry = Database::open(dir, "telemetry", TELEMETRY, Pace::GATHERED, |_| Ok(()), None)?;
         Ok(Self { core, telemetry, _lock: Some(lock) })
     }
+}
+
+/// What is said to the file before it is used.
+fn prepare(core: &Connection) -> Result<(), Fault> {
+    requests::release_all(core)?;
+    repack::old_scores(core)
 }

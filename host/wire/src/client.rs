@@ -18,9 +18,10 @@ use crate::{
     enrolment::{CreateEnrolmentRequest, EnrolmentBody},
     error::ErrorBody,
     node::NodeBody,
-    page::{AuditList, EnrolmentList, NodeList, PageParams, PayoutList, PoolList, ScoreList},
+    page::{AuditList, EnrolmentList, EpochList, NodeList, PageParams, PayoutList, PoolList, ScoreList},
     payout::PayoutBody,
     pool::{CreatePoolRequest, PoolBody},
+    poot::replay::ReplayBody,
     report::{ObservationsBody, ReportBody},
     resources::ResourceSummaryBody,
     transport::transport,
@@ -102,6 +103,40 @@ impl Client {
             request = with_body(request, serde_json::to_vec(body).map_err(ClientError::Decode)?);
         }
         decode(&answer(request).await?)
+    }
+
+    /// A closed epoch as a file.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn epoch_file(&self, epoch: i64) -> Result<Vec<u8>, ClientError> {
+        answer(self.request(Method::GET, &format!("/poot/epochs/{epoch}/export"))).await
+    }
+
+    /// Has a closed epoch computed again.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn replay_epoch(&self, epoch: i64) -> Result<ReplayBody, ClientError> {
+        self.call(Method::POST, &format!("/poot/epochs/{epoch}/replay"), None::<&()>).await
+    }
+
+    /// Starts of the closed epochs of a range, oldest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn epoch_starts(&self, from_s: i64, to_s: i64) -> Result<Vec<i64>, ClientError> {
+        let (mut starts, mut page) = (Vec::new(), 1);
+        loop {
+            let list: EpochList = self.get(&format!("/poot/epochs?limit=100&page={page}")).await?;
+            let oldest = list.epochs.last().map(|epoch| epoch.epoch);
+            starts.extend(list.epochs.into_iter().map(|epoch| epoch.epoch).filter(|start_s| (from_s..to_s).contains(start_s)));
+            if oldest.is_none_or(|oldest| oldest <= from_s) {
+                starts.reverse();
+                return Ok(starts);
+            }
+            page += 1;
+        }
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

@@ -1,6 +1,7 @@
 //! Scores, score claims, epochs and votes.
 
 pub mod epoch;
+pub mod replay;
 
 use lucid_model::{
     id::NodeId,

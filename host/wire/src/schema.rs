@@ -181,6 +181,7 @@ schemas! {
     ScoreId = "`{epoch}-{node}`: the epoch's start in Unix seconds and the node's id.",
         text().pattern(Some("^[0-9]{1,12}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"))
         .examples([format!("1760000400-{EXAMPLE_ID}")]);
+    EpochStart = "An epoch's start in Unix seconds.", text().pattern(Some("^[0-9]{1,12}$")).examples(["1760000400"]);
     ListLimit = "How many of a list.", ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(100)).default(Some(20.into()));
     Score = "A score, 0–100; two digits after the point.", number(Some(100.0)).examples([87.5]);
     Percent = "A percentage, 0–100.", number(Some(100.0));

@@ -3,19 +3,26 @@
 //! A chunk the policy fails for is asked about node by node, and nodes it fails for alone are held with the reason. If
 //! they are more than one in a hundred of the pool, all of the pool is scored again by the last good version: no epoch
 //! of a pool mixes versions.
+//!
+//! Pools, and the chunks of a pool, are scored side by side. What comes out depends on none of that: each chunk by
+//! itself, the held ones counted in the order of the frame. A pool is stored when all of it is scored, and one that is
+//! stored is not scored again, whoever goes on after a crash.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lucid_model::{
+    epoch::Period,
     facts::Fact,
     frame::FrameChunk,
     id::{NodeId, PoolScope},
-    policy::{Batch, CallContext, PolicyRef, Scope},
+    policy::{Batch, CallContext, PolicyRef, Revision, Scope},
     receipt::{ChunkHeader, ScoreRow, ScoredChunk},
     score::{Factors, PPM, Ppm, RawCenti, raw_score_round_half_even},
 };
-use lucid_ports::{CallError, PolicySnapshot, ScoringPolicy};
+use lucid_ports::{Attempt, CallError, FramePart, PolicySnapshot, ScoringPolicy, Staged, StagedChunk};
 
+use super::closing::Stage;
 use crate::{Service, ServiceError, scores::factors_of};
 
 /// Rows one call of `explain` takes.
@@ -23,10 +30,11 @@ const EXPLAIN_ROWS_MAX: usize = 100;
 /// Part of a pool's nodes that a policy may fail for and still be the pool's.
 const HELD_MAX_PPM: u64 = 10_000;
 
-/// Pools of an epoch, scored.
+/// An epoch, scored and stored, not yet closed.
 pub(super) struct Scored {
+    pub(super) attempt: Attempt,
     /// In the order of the frame.
-    pub(super) chunks: Vec<ScoredChunk>,
+    pub(super) chunks: Vec<StagedChunk>,
     /// Pools that the active version failed for.
     pub(super) replaced: Vec<Replaced>,
 }
@@ -49,81 +57,200 @@ struct Failed(CallError);
 /// A multiplier with the policy's reason, or why the policy failed for this node alone.
 type Outcome = Result<(Ppm, Option<String>), String>;
 
+/// One pool of a frame.
+struct PoolPart {
+    epoch: Period,
+    pool: PoolScope,
+    /// Its chunks.
+    chunks: Range<u32>,
+    nodes: u64,
+}
+
+impl PoolPart {
+    fn all(epoch: Period, parts: &[FramePart]) -> Vec<Self> {
+        let mut next = 0;
+        let pool = |parts: &[FramePart]| {
+            let first = next;
+            next += u32::try_from(parts.len()).unwrap_or(u32::MAX);
+            let nodes = parts.iter().map(|part| u64::from(part.nodes)).sum();
+            parts.first().map(|part| Self { epoch, pool: part.pool, chunks: first..next, nodes })
+        };
+        parts.chunk_by(|a, b| a.pool == b.pool).filter_map(pool).collect()
+    }
+
+    fn held_max(&self) -> u64 {
+        self.nodes.saturating_mul(HELD_MAX_PPM) / u64::from(PPM)
+    }
+
+    /// What is stored of it, if that is all of it.
+    fn stored<'s>(&self, staged: &'s [StagedChunk]) -> Option<&'s [StagedChunk]> {
+        let from = staged.partition_point(|chunk| chunk.header.index < self.chunks.start);
+        let found = staged.get(from..from + self.chunks.len())?;
+        found.iter().map(|chunk| chunk.header.index).eq(self.chunks.clone()).then_some(found)
+    }
+}
+
+/// What may be kept of what an attempt before this one stored: pools that are all there, of one version each. None, if
+/// anything else is there, or the activations are not those of the frame any more: then it is begun anew.
+fn kept(staged: Option<Staged>, pools: &[PoolPart], frame: Option<Revision>, now: Revision) -> Option<Staged> {
+    let staged = staged.filter(|_| frame == Some(now))?;
+    let version = |chunk: &StagedChunk| (chunk.header.policy.digest, chunk.header.params);
+    let of_pools = pools.iter().filter_map(|pool| pool.stored(&staged.chunks));
+    let of_one = |chunks: &&[StagedChunk]| chunks.windows(2).all(|two| matches!(two, [a, b] if version(a) == version(b)));
+    let whole: usize = of_pools.filter(of_one).map(<[StagedChunk]>::len).sum();
+    (whole == staged.chunks.len()).then_some(staged)
+}
+
 impl Service {
-    /// Scores the chunks of a frame, which are in the order of pools.
-    pub(super) async fn score_frame(&self, snapshot: &dyn PolicySnapshot, frame: &[FrameChunk]) -> Result<Scored, ServiceError> {
-        let mut scored = Scored { chunks: Vec::with_capacity(frame.len()), replaced: Vec::new() };
-        for pool in frame.chunk_by(|a, b| a.pool == b.pool) {
-            self.score_pool(snapshot, pool, &mut scored).await?;
+    /// Scores the stored frame of an epoch, and stores what comes out.
+    pub(super) async fn score_frame(&self, snapshot: &dyn PolicySnapshot, epoch: Period) -> Result<Scored, ServiceError> {
+        let parts = self.store().frame_parts(epoch.start_s).await?.ok_or(ServiceError::no("frame"))?;
+        let pools = PoolPart::all(epoch, &parts);
+        let nodes = pools.iter().map(|pool| pool.nodes).sum();
+        let framed = self.store().frame_chunk(epoch.start_s, 0).await?.map(|chunk| chunk.revision);
+        let staged = kept(self.store().staged(epoch.start_s).await?, &pools, framed, snapshot.revision());
+        let Staged { attempt, chunks: stored } = staged.unwrap_or_else(|| Staged { attempt: self.new_attempt(), chunks: Vec::new() });
+        if !stored.is_empty() {
+            tracing::info!(%epoch, chunks = stored.len(), "going on with an epoch that was being closed");
+        }
+        let mut scored = Scored { attempt, chunks: Vec::with_capacity(parts.len()), replaced: Vec::new() };
+        let mut done = 0;
+        self.progressed(epoch, Stage::Scoring, done, Some(nodes));
+        // Boxed: the compiler cannot see that a closure's futures may be sent to another thread.
+        let pools: Vec<_> = pools.iter().map(|pool| self.pool_scored(snapshot, pool, pool.stored(&stored), attempt).boxed()).collect();
+        let mut pools = stream::iter(pools).buffered(self.config.chunks_at_once.max(1));
+        while let Some((nodes_done, (chunks, replaced))) = pools.try_next().await? {
+            scored.chunks.extend(chunks);
+            scored.replaced.extend(replaced);
+            done += nodes_done;
+            self.progressed(epoch, Stage::Scoring, done, Some(nodes));
         }
         Ok(scored)
     }
 
-    async fn score_pool(&self, snapshot: &dyn PolicySnapshot, pool: &[FrameChunk], scored: &mut Scored) -> Result<(), ServiceError> {
-        let Some(first) = pool.first() else { return Ok(()) };
-        let scope = Scope::of(first.pool);
-        let active = snapshot.scoring(scope, first.period.start_s).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
-        let Failed(failure) = match attempt(active.as_ref(), pool).await? {
-            Ok(chunks) => {
-                scored.chunks.extend(chunks);
-                return Ok(());
-            }
+    /// How many nodes a pool has, its scored chunks, and what took the active version's place.
+    async fn pool_scored(
+        &self,
+        snapshot: &dyn PolicySnapshot,
+        pool: &PoolPart,
+        stored: Option<&[StagedChunk]>,
+        attempt: Attempt,
+    ) -> Result<(u64, (Vec<StagedChunk>, Option<Replaced>)), ServiceError> {
+        let found = match stored {
+            Some(chunks) => (chunks.to_vec(), None),
+            None => self.score_pool(snapshot, pool, attempt).await?,
+        };
+        Ok((pool.nodes, found))
+    }
+
+    /// Later ones are greater.
+    fn new_attempt(&self) -> Attempt {
+        let mut name = [0; 12];
+        name.iter_mut().zip(self.uuid_v7().as_bytes()).for_each(|(to, from)| *to = *from);
+        Attempt(name)
+    }
+
+    async fn score_pool(
+        &self,
+        snapshot: &dyn PolicySnapshot,
+        pool: &PoolPart,
+        attempt: Attempt,
+    ) -> Result<(Vec<StagedChunk>, Option<Replaced>), ServiceError> {
+        let scope = Scope::of(pool.pool);
+        let active = snapshot.scoring(scope, pool.epoch.start_s).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
+        let Failed(failure) = match self.try_policy(active.as_ref(), pool).await? {
+            Ok(chunks) => return Ok((self.keep(pool, attempt, chunks).await?, None)),
             Err(failed) => failed,
         };
-        tracing::warn!(pool = %first.pool, epoch = %first.period, error = %failure, "the policy failed: its pool is scored by the last good version");
+        tracing::warn!(pool = %pool.pool, epoch = %pool.epoch, error = %failure, "the policy failed: its pool is scored by the last good version");
         let mut last_good = self.last_good(active.identity(), scope, snapshot.revision()).await?;
         while let Some(policy) = last_good.scoring().await? {
             let by = policy.identity().policy.clone();
-            match attempt(policy.as_ref(), pool).await? {
+            match self.try_policy(policy.as_ref(), pool).await? {
                 Ok(chunks) => {
                     metrics::counter!("lucid_policy_replaced_total", "kind" => "scoring").increment(1);
                     let failed = active.identity().policy.clone();
-                    scored.replaced.push(Replaced { pool: first.pool, failed, by, reason: failure.to_string() });
-                    scored.chunks.extend(chunks);
-                    return Ok(());
+                    let replaced = Replaced { pool: pool.pool, failed, by, reason: failure.to_string() };
+                    return Ok((self.keep(pool, attempt, chunks).await?, Some(replaced)));
                 }
-                Err(Failed(error)) => tracing::warn!(pool = %first.pool, epoch = %first.period, %error, "a version before it fails too"),
+                Err(Failed(error)) => tracing::warn!(pool = %pool.pool, epoch = %pool.epoch, %error, "a version before it fails too"),
             }
         }
         Err(failure.into())
     }
-}
 
-/// Scores all chunks of a pool with one version, or says that it is not fit to.
-async fn attempt(policy: &dyn ScoringPolicy, pool: &[FrameChunk]) -> Result<Result<Vec<ScoredChunk>, Failed>, CallError> {
-    let nodes: u64 = pool.iter().map(|chunk| chunk.nodes.len() as u64).sum();
-    let mut may_be_held = nodes.saturating_mul(HELD_MAX_PPM) / u64::from(PPM);
-    let mut chunks = Vec::with_capacity(pool.len());
-    for frame in pool {
-        match score_chunk(policy, frame, &mut may_be_held).await? {
-            Ok(chunk) => chunks.push(chunk),
-            Err(failed) => return Ok(Err(failed)),
-        }
+    async fn keep(&self, pool: &PoolPart, attempt: Attempt, chunks: Vec<ScoredChunk>) -> Result<Vec<StagedChunk>, ServiceError> {
+        let staged = chunks.iter().map(StagedChunk::of).collect();
+        self.store().stage_chunks(pool.epoch, attempt, chunks).await?;
+        Ok(staged)
     }
-    Ok(Ok(chunks))
+
+    async fn chunk_scored(
+        &self,
+        policy: &dyn ScoringPolicy,
+        epoch: Period,
+        index: u32,
+        held_max: u64,
+    ) -> Result<Result<ScoredBy, Failed>, ServiceError> {
+        let frame = self.store().frame_chunk(epoch.start_s, index).await?.ok_or(ServiceError::no("frame"))?;
+        Ok(score_chunk(policy, &frame, held_max).await?)
+    }
+
+    /// Scores all chunks of a pool with one version, or says that it is not fit to.
+    async fn try_policy(&self, policy: &dyn ScoringPolicy, pool: &PoolPart) -> Result<Result<Vec<ScoredChunk>, Failed>, ServiceError> {
+        let held_max = pool.held_max();
+        let chunks: Vec<_> = pool.chunks.clone().map(|index| self.chunk_scored(policy, pool.epoch, index, held_max).boxed()).collect();
+        let mut results = stream::iter(chunks).buffered(self.config.chunks_at_once.max(1));
+        let (mut chunks, mut held) = (Vec::with_capacity(pool.chunks.len()), 0);
+        while let Some(result) = results.try_next().await? {
+            match result {
+                Ok((chunk, last)) => {
+                    held += chunk.rows.iter().filter(|row| row.held).count() as u64;
+                    if let Some(last) = last.filter(|_| held > held_max) {
+                        return Ok(Err(Failed(last)));
+                    }
+                    chunks.push(chunk);
+                }
+                Err(failed) => return Ok(Err(failed)),
+            }
+        }
+        Ok(Ok(chunks))
+    }
 }
 
-async fn score_chunk(policy: &dyn ScoringPolicy, frame: &FrameChunk, may_be_held: &mut u64) -> Result<Result<ScoredChunk, Failed>, CallError> {
-    let (batch, totals) = frame.project(&policy.identity().facts);
-    let context = CallContext {
+/// What a policy is told beside the rows of a chunk.
+fn context_of(frame: &FrameChunk, totals: Vec<i64>) -> CallContext {
+    CallContext {
         epoch_start_s: frame.period.start_s,
         period_s: frame.period.length.seconds(),
         seed: CallContext::seed_of(frame.period.start_s, frame.pool),
         totals,
-    };
-    let outcomes = match score_rows(policy, &context, batch.clone(), may_be_held).await? {
+    }
+}
+
+/// A chunk's rows, and how the policy failed for the last of those that are held.
+type ScoredBy = (ScoredChunk, Option<CallError>);
+
+async fn score_chunk(policy: &dyn ScoringPolicy, frame: &FrameChunk, held_max: u64) -> Result<Result<ScoredBy, Failed>, CallError> {
+    let (batch, totals) = frame.project(&policy.identity().facts);
+    let context = context_of(frame, totals);
+    let (outcomes, last) = match score_rows(policy, &context, batch.clone(), held_max).await? {
         Ok(outcomes) => outcomes,
         Err(failed) => return Ok(Err(failed)),
     };
     let factors = explain_rows(policy, &context, &batch).await;
+    Ok(Ok((scored_chunk(policy, frame, outcomes, factors), last)))
+}
+
+fn scored_chunk(policy: &dyn ScoringPolicy, frame: &FrameChunk, outcomes: Vec<Outcome>, factors: Vec<Factors>) -> ScoredChunk {
     let row = |(place, (outcome, factors)): (usize, (Outcome, Factors))| score_row(frame, place, outcome, factors);
     let identity = policy.identity();
-    Ok(Ok(ScoredChunk {
+    ScoredChunk {
         header: ChunkHeader {
             period: frame.period,
             pool: frame.pool,
             index: frame.index,
-            rows: batch.count,
+            rows: u32::try_from(frame.nodes.len()).unwrap_or(u32::MAX),
             frame: frame.digest(),
             policy: identity.policy.clone(),
             params: identity.params_digest(),
@@ -131,37 +258,57 @@ async fn score_chunk(policy: &dyn ScoringPolicy, frame: &FrameChunk, may_be_held
             rules: frame.rules,
         },
         rows: outcomes.into_iter().zip(factors).enumerate().map(row).collect(),
-    }))
+    }
+}
+
+/// Scores a chunk as it was scored when its epoch closed, but for what only shows.
+pub(super) async fn score_again(policy: &dyn ScoringPolicy, frame: &FrameChunk) -> Result<ScoredChunk, CallError> {
+    let (batch, totals) = frame.project(&policy.identity().facts);
+    let rows = frame.nodes.len();
+    match score_rows(policy, &context_of(frame, totals), batch, rows as u64).await? {
+        Ok((outcomes, _)) => Ok(scored_chunk(policy, frame, outcomes, vec![Factors::default(); rows])),
+        Err(Failed(error)) => Err(error),
+    }
+}
+
+/// What the multiplier of a row is made of, as the policy names it.
+pub(super) async fn explain_one(policy: &dyn ScoringPolicy, frame: &FrameChunk, place: usize) -> Result<Vec<(String, u32)>, CallError> {
+    let (batch, totals) = frame.project(&policy.identity().facts);
+    let one = Batch { count: 1, columns: batch.columns.iter().map(|c| c.get(place).copied().into_iter().collect()).collect() };
+    let explanation = policy.explain(context_of(frame, totals), one).await?;
+    Ok(explanation.contributions.into_iter().map(|(name, values)| (name, values.first().map_or(0, |value| value.0))).collect())
 }
 
 async fn score_rows(
     policy: &dyn ScoringPolicy,
     context: &CallContext,
     batch: Batch,
-    may_be_held: &mut u64,
-) -> Result<Result<Vec<Outcome>, Failed>, CallError> {
+    held_max: u64,
+) -> Result<Result<(Vec<Outcome>, Option<CallError>), Failed>, CallError> {
     match policy.score(context.clone(), batch.clone()).await {
         Ok(scores) => {
             let reasons = scores.reasons.into_iter().chain(std::iter::repeat(None));
-            return Ok(Ok(scores.multipliers.into_iter().zip(reasons).map(Ok).collect()));
+            return Ok(Ok((scores.multipliers.into_iter().zip(reasons).map(Ok).collect(), None)));
         }
         Err(error @ CallError::Host { .. }) => return Err(error),
         Err(error) => tracing::warn!(%error, nodes = batch.count, "the policy failed for a chunk: asking node by node"),
     }
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut held, mut last) = (Vec::new(), 0, None);
     for row in 0..batch.count as usize {
         let one = Batch { count: 1, columns: batch.columns.iter().map(|c| c.get(row).copied().into_iter().collect()).collect() };
         outcomes.push(match policy.score(context.clone(), one).await {
             Ok(scores) => Ok((scores.multipliers.first().copied().unwrap_or_default(), scores.reasons.into_iter().next().flatten())),
             Err(error @ CallError::Host { .. }) => return Err(error),
-            Err(error @ CallError::Policy { .. }) if *may_be_held == 0 => return Ok(Err(Failed(error))),
-            Err(CallError::Policy { detail, .. }) => {
-                *may_be_held -= 1;
+            Err(error @ CallError::Policy { .. }) if held == held_max => return Ok(Err(Failed(error))),
+            Err(error @ CallError::Policy { .. }) => {
+                held += 1;
+                let detail = if let CallError::Policy { detail, .. } = &error { detail.clone() } else { String::new() };
+                last = Some(error);
                 Err(detail)
             }
         });
     }
-    Ok(Ok(outcomes))
+    Ok(Ok((outcomes, last)))
 }
 
 /// Factors of every row; zeros where the policy cannot explain itself, which changes no score.

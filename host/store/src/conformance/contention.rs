@@ -124,11 +124,14 @@ pub(crate) async fn one_of_fifty_frames_versions_and_blocks_is_kept(backend: &mu
     let store = backend.store();
     let frames = fifty(|i| {
         let store = store.clone();
-        async move { store.write_frame(period(1), frame(i64::from(i))).await.unwrap() }
+        async move {
+            store.write_frame(period(1), Box::new(frame(i64::from(i)).into_iter())).await.unwrap();
+            store.frame(HOUR).await.unwrap()
+        }
     })
     .await;
     assert!(frames.iter().all(|frame| *frame == frames[0]), "all see the one that is kept");
-    assert_eq!(store.frame(HOUR).await.unwrap(), frames[0]);
+    assert!((0..50).any(|i| frame(i) == frames[0]), "it is one of them, whole");
     let added = fifty(|i| {
         let store = store.clone();
         async move { store.add_version(bundle("a", i64::from(i)), audit("policy.add")).await.unwrap() }

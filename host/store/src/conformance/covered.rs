@@ -186,8 +186,18 @@ proven! {
             verdicts_replace_the_unverified;
     }
     EpochStore {
-        write_frame(period: Period, chunks: Vec<FrameChunk>) -> Vec<FrameChunk> =>
-            a_frame_is_written_once;
+        write_frame(period: Period, chunks: FrameChunks) -> () =>
+            a_frame_is_written_once, one_of_fifty_frames_versions_and_blocks_is_kept;
+        frame_parts(epoch_start_s: i64) -> Option<Vec<FramePart>> =>
+            a_frame_is_read_chunk_by_chunk;
+        frame_chunk(epoch_start_s: i64, index: u32) -> Option<FrameChunk> =>
+            a_frame_is_read_chunk_by_chunk;
+        staged(epoch_start_s: i64) -> Option<Staged> =>
+            an_attempt_is_gone_on_with_and_closed;
+        stage_chunks(period: Period, attempt: Attempt, chunks: Vec<ScoredChunk>) -> () =>
+            an_attempt_is_gone_on_with_and_closed;
+        close_staged(record: EpochRecord, attempt: Attempt) -> Option<EpochRecord> =>
+            an_attempt_is_gone_on_with_and_closed, one_of_fifty_closes_what_is_staged;
         commit_epoch(record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Option<EpochRecord> =>
             an_epoch_is_closed_exactly_once;
         last_epoch() -> Option<EpochRecord> =>
@@ -198,6 +208,8 @@ proven! {
             a_block_is_pinned_once;
         frame(epoch_start_s: i64) -> Vec<FrameChunk> =>
             a_frame_is_written_once;
+        scored_chunk(epoch_start_s: i64, index: u32) -> Option<ScoredChunk> =>
+            an_attempt_is_gone_on_with_and_closed;
         scored(epoch_start_s: i64) -> Vec<ScoredChunk> =>
             scores_are_read_as_they_were_hashed;
         scores(filter: &ScoreFilter, page: PageRequest<ScoreSort>) -> Page<ScoreView> =>
@@ -212,6 +224,8 @@ proven! {
             totals_count_eligible_epochs_only;
         add_on_demand(receipt: OnDemandReceipt) -> () =>
             scores_are_found_by_the_second;
+        make_votes(closed_from: TimeMs) -> bool =>
+            an_attempt_is_gone_on_with_and_closed, one_of_fifty_closes_what_is_staged;
         due_votes(now: TimeMs, limit: u32) -> Vec<Vote> =>
             votes_are_due_when_they_have_a_block;
         epochs_without_block() -> Vec<i64> =>

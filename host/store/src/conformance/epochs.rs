@@ -4,11 +4,11 @@ use lucid_model::{
     frame::FrameHead,
     id::PoolScope,
     policy::Revision,
-    receipt::ScoreRow,
+    receipt::{ChunkHeader, ScoreRow, ScoredChunk, epoch_root},
     score::{Ppm, ScoreCenti},
-    vote::BlockRef,
+    vote::{BlockRef, Vote},
 };
-use lucid_ports::{EpochFilter, Order};
+use lucid_ports::{Attempt, EpochFilter, FramePart, Order, Staged, StagedChunk, VoteFilter};
 
 use super::{Backend, all, examples::*, fifty};
 
@@ -24,12 +24,113 @@ pub(crate) fn frame(observed_s: i64) -> Vec<lucid_model::frame::FrameChunk> {
 pub(crate) async fn a_frame_is_written_once(backend: &mut dyn Backend) {
     let store = backend.store();
     assert_eq!(store.frame(HOUR).await.unwrap(), []);
-    assert_eq!(store.write_frame(period(1), frame(10)).await.unwrap(), frame(10));
-    assert_eq!(store.write_frame(period(1), frame(20)).await.unwrap(), frame(10));
-    assert_eq!(store.frame(HOUR).await.unwrap(), frame(10));
-    assert_eq!(store.write_frame(period(2), vec![]).await.unwrap(), []);
-    let late = frame(10).into_iter().map(|chunk| lucid_model::frame::FrameChunk { period: period(2), ..chunk }).collect();
-    assert_eq!(store.write_frame(period(2), late).await.unwrap(), [], "an empty frame is a frame");
+    assert_eq!(store.frame_parts(HOUR).await.unwrap(), None);
+    for observed_s in [10, 20] {
+        store.write_frame(period(1), Box::new(frame(observed_s).into_iter())).await.unwrap();
+        assert_eq!(store.frame(HOUR).await.unwrap(), frame(10), "the first one stays");
+    }
+    store.write_frame(period(2), Box::new(std::iter::empty())).await.unwrap();
+    let late = frame(10).into_iter().map(|chunk| lucid_model::frame::FrameChunk { period: period(2), ..chunk });
+    store.write_frame(period(2), Box::new(late)).await.unwrap();
+    assert_eq!(store.frame(2 * HOUR).await.unwrap(), []);
+    assert_eq!(store.frame_parts(2 * HOUR).await.unwrap(), Some(vec![]), "an empty frame is a frame");
+}
+
+pub(crate) async fn a_frame_is_read_chunk_by_chunk(backend: &mut dyn Backend) {
+    let store = backend.store();
+    store.write_frame(period(1), Box::new(frame(10).into_iter())).await.unwrap();
+    let part = |nodes| FramePart { pool: PoolScope::Pool(pool_id(1)), nodes };
+    assert_eq!(store.frame_parts(HOUR).await.unwrap(), Some(vec![part(2_000), part(500)]));
+    for (index, chunk) in (0..).zip(frame(10)) {
+        let stored = store.frame_chunk(HOUR, index).await.unwrap().unwrap();
+        assert_eq!((stored.digest(), stored), (chunk.digest(), chunk));
+    }
+    assert_eq!(store.frame_chunk(HOUR, 2).await.unwrap(), None);
+    assert_eq!(store.frame_chunk(2 * HOUR, 0).await.unwrap(), None);
+}
+
+const EARLIER: Attempt = Attempt([1; 12]);
+const LATER: Attempt = Attempt([2; 12]);
+
+/// Two pools of one node each, scored with so much.
+fn scored(score: u32) -> Vec<ScoredChunk> {
+    let held = ScoreRow { held: true, eligible: false, ..row(3, 0) };
+    vec![chunk(1, 0, PoolScope::Unassigned, vec![row(1, score), held]), chunk(1, 1, PoolScope::Pool(pool_id(1)), vec![row(2, score)])]
+}
+
+pub(crate) async fn an_attempt_is_gone_on_with_and_closed(backend: &mut dyn Backend) {
+    let store = backend.store();
+    for i in 1..=3 {
+        store.register_node(registration(node(i))).await.unwrap();
+    }
+    assert_eq!(store.staged(HOUR).await.unwrap(), None);
+    store.stage_chunks(period(1), EARLIER, vec![scored(10).remove(0)]).await.unwrap();
+    store.stage_chunks(period(1), LATER, vec![scored(20).remove(0)]).await.unwrap();
+    store.stage_chunks(period(1), LATER, vec![scored(30).remove(0)]).await.unwrap();
+    let staged = Staged { attempt: LATER, chunks: vec![StagedChunk::of(&scored(20)[0])] };
+    assert_eq!(store.staged(HOUR).await.unwrap(), Some(staged), "what an attempt stored first stays");
+    let record = EpochRecord { root: epoch_root(&scored(20)), ..epoch(1) };
+    assert!(store.close_staged(record.clone(), LATER).await.is_err(), "one chunk is missing");
+    assert_eq!((store.last_epoch().await.unwrap(), store.scored(HOUR).await.unwrap()), (None, vec![]), "nothing is closed");
+    store.stage_chunks(period(1), LATER, vec![scored(20).remove(1)]).await.unwrap();
+    assert_eq!(store.close_staged(record.clone(), LATER).await.unwrap(), Some(record.clone()));
+    let late = EpochRecord { root: epoch_root(&scored(10)), ..epoch(1) };
+    assert_eq!(store.close_staged(late, EARLIER).await.unwrap(), None, "it is closed");
+    store.stage_chunks(period(1), EARLIER, scored(10)).await.unwrap();
+    assert_eq!(store.staged(HOUR).await.unwrap(), None, "nothing is on its way");
+    assert_eq!((store.last_epoch().await.unwrap(), store.scored(HOUR).await.unwrap()), (Some(record.clone()), scored(20)));
+    assert_eq!(store.scored_chunk(HOUR, 1).await.unwrap(), Some(scored(20).remove(1)));
+    assert_eq!(store.scored_chunk(HOUR, 2).await.unwrap(), None);
+    let listed = async || store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap();
+    assert_eq!((listed().await.total, store.epochs_without_block().await.unwrap()), (0, vec![HOUR]), "votes are made when they are wanted");
+    while store.make_votes(record.closed_at).await.unwrap() {}
+    let votes = listed().await;
+    let follow: Vec<_> = scored(20).iter().flat_map(|chunk| &chunk.rows).filter_map(|row| Vote::of_score(&record, row)).collect();
+    assert_eq!((votes.total, votes.items), (2, follow), "votes follow from the rows");
+    for (i, score) in [(1, Some(20)), (2, Some(20)), (3, None)] {
+        let node = store.node(node_id(i)).await.unwrap().unwrap();
+        assert_eq!((node.score, node.observed_s), (score.map(ScoreCenti), 1_800));
+    }
+    let next = ScoredChunk { header: ChunkHeader { period: period(2), ..scored(20)[1].header.clone() }, ..scored(20).remove(1) };
+    let next = ScoredChunk { header: ChunkHeader { index: 0, ..next.header }, ..next };
+    let record = EpochRecord { root: epoch_root(std::slice::from_ref(&next)), ..epoch(2) };
+    let of_next = Attempt([3; 12]);
+    store.stage_chunks(period(2), of_next, vec![next]).await.unwrap();
+    assert!(store.close_staged(record.clone(), of_next).await.unwrap().is_some());
+    while store.make_votes(record.closed_at.plus_ms(1)).await.unwrap() {}
+    assert_eq!(listed().await.total, 2, "nobody sends votes of long ago");
+}
+
+pub(crate) async fn one_of_fifty_closes_what_is_staged(backend: &mut dyn Backend) {
+    let store = backend.store();
+    for i in 1..=3 {
+        store.register_node(registration(node(i))).await.unwrap();
+    }
+    let staged = |score: u32| (Attempt([u8::try_from(score).unwrap(); 12]), scored(score));
+    for (attempt, chunks) in [staged(10), staged(20)] {
+        store.stage_chunks(period(1), attempt, chunks).await.unwrap();
+    }
+    let outcomes = fifty(|i| {
+        let store = store.clone();
+        let (attempt, chunks) = staged(if i % 2 == 0 { 10 } else { 20 });
+        let record = EpochRecord { root: epoch_root(&chunks), ..epoch(1) };
+        async move { store.close_staged(record, attempt).await.unwrap() }
+    })
+    .await;
+    let told: Vec<_> = outcomes.into_iter().flatten().collect();
+    assert_eq!(told.len(), 1, "one call closed it");
+    let stored = store.scored(HOUR).await.unwrap();
+    assert_eq!((store.last_epoch().await.unwrap().as_ref(), epoch_root(&stored)), (told.first(), told[0].root));
+    let node = store.node(node_id(1)).await.unwrap().unwrap();
+    assert_eq!((node.score, node.observed_s), (Some(stored[0].rows[0].score), 1_800), "and its nodes were counted once");
+    let made = fifty(|_| {
+        let store = store.clone();
+        async move { store.make_votes(epoch(1).closed_at).await.unwrap() }
+    })
+    .await;
+    assert!(made.contains(&true));
+    while store.make_votes(epoch(1).closed_at).await.unwrap() {}
+    assert_eq!(store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap().total, 2);
 }
 
 pub(crate) async fn an_epoch_is_closed_exactly_once(backend: &mut dyn Backend) {

@@ -145,6 +145,7 @@ pub(crate) fn epoch(i: i64) -> EpochRecord {
         root: Digest::of(b"root"),
         previous_link: Digest::of(b"link"),
         block: None,
+        completeness: Some(Ppm(990_000)),
     }
 }
 

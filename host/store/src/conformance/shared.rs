@@ -52,5 +52,5 @@ async fn fill(store: &dyn Store) {
     store.create_enrolment(enrolment(1), audit("enrolment.create")).await.unwrap();
     store.create_run(run(1), audit("run.open")).await.unwrap();
     store.add_version(bundle("a", 1), audit("policy.add")).await.unwrap();
-    store.write_frame(period(1), frame(10)).await.unwrap();
+    store.write_frame(period(1), Box::new(frame(10).into_iter())).await.unwrap();
 }

@@ -9,6 +9,9 @@
 //!    it counted, in the write that counts it.
 //! 4. *Closed*: the state becomes `closed`. Readers of epochs, scores and votes go by that only.
 //!
+//! An attempt that stages pool by pool names itself, so that it is gone on with after a crash in 1; its chunks have to
+//! have the record's root, and its votes are made of its rows when there is somebody to send them.
+//!
 //! After a crash in 3 the epoch is not there for readers, so that the service closes it again: that call finds the
 //! claim, settles what it says, not what the call brought, and answers the claim's record. Of all calls that settle an
 //! epoch the one whose write closed it answers a record, so that it is told of once.
@@ -31,9 +34,13 @@ use lucid_model::{
     time::TimeMs,
     vote::{BlockRef, Vote},
 };
-use lucid_ports::{EpochFilter, EpochStore, NodeTotals, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView, StoreError, VoteFilter};
+use lucid_ports::{
+    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, NodeTotals, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView, Staged, StoreError,
+    VoteFilter,
+};
+use mongodb::bson::oid::ObjectId;
 
-use super::MongoStore;
+use super::{MongoStore, fault::Fault};
 
 pub(crate) use self::{
     chunks::INDICES as CHUNKS, latest::INDICES as LATEST, record::INDICES as RECORDS, scores::INDICES as SCORES, votes::INDICES as VOTES,
@@ -41,8 +48,29 @@ pub(crate) use self::{
 
 #[async_trait]
 impl EpochStore for MongoStore {
-    async fn write_frame(&self, period: Period, chunks: Vec<FrameChunk>) -> Result<Vec<FrameChunk>, StoreError> {
-        Ok(self.keep_frame(period, &chunks).await?)
+    async fn write_frame(&self, period: Period, chunks: FrameChunks) -> Result<(), StoreError> {
+        Ok(self.keep_frame(period, chunks).await?)
+    }
+    async fn frame_parts(&self, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, StoreError> {
+        Ok(self.stored_parts(epoch_start_s).await?)
+    }
+    async fn frame_chunk(&self, epoch_start_s: i64, index: u32) -> Result<Option<FrameChunk>, StoreError> {
+        Ok(self.stored_frame_chunk(epoch_start_s, index).await?)
+    }
+    async fn staged(&self, epoch_start_s: i64) -> Result<Option<Staged>, StoreError> {
+        Ok(self.staged_by_newest(epoch_start_s).await?)
+    }
+    async fn stage_chunks(&self, period: Period, attempt: Attempt, chunks: Vec<ScoredChunk>) -> Result<(), StoreError> {
+        if let Some(chunk) = chunks.iter().find(|chunk| chunk.header.period != period) {
+            return Err(Fault::Bad(format!("chunk {} of epoch {} in epoch {period}", chunk.header.index, chunk.header.period)).into());
+        }
+        if self.claim_of(period.start_s).await?.is_some() {
+            return Ok(());
+        }
+        Ok(self.stage_chunks_as(ObjectId::from_bytes(attempt.0), &chunks).await?)
+    }
+    async fn close_staged(&self, record: EpochRecord, attempt: Attempt) -> Result<Option<EpochRecord>, StoreError> {
+        Ok(self.close_attempt(&record, ObjectId::from_bytes(attempt.0)).await?)
     }
     async fn commit_epoch(&self, record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Result<Option<EpochRecord>, StoreError> {
         Ok(self.close(&record, &chunks, &votes).await?)
@@ -58,6 +86,9 @@ impl EpochStore for MongoStore {
     }
     async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError> {
         Ok(self.stored_frame(epoch_start_s).await?.unwrap_or_default())
+    }
+    async fn scored_chunk(&self, epoch_start_s: i64, index: u32) -> Result<Option<ScoredChunk>, StoreError> {
+        Ok(self.one_scored_chunk(epoch_start_s, index).await?)
     }
     async fn scored(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, StoreError> {
         Ok(self.scored_chunks(epoch_start_s).await?)
@@ -82,6 +113,9 @@ impl EpochStore for MongoStore {
     }
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError> {
         Ok(self.keep_on_demand(&receipt).await?)
+    }
+    async fn make_votes(&self, closed_from: TimeMs) -> Result<bool, StoreError> {
+        Ok(self.make_some_votes(closed_from).await?)
     }
     async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError> {
         Ok(self.votes_due(now, limit).await?)

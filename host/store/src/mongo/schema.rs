@@ -7,7 +7,8 @@ use crate::OpenError;
 
 /// The schema this binary reads and writes.
 /// 2: enrolment tokens say how many uses were copied with them, and a database may have the mark of a copy.
-pub(super) const SCHEMA: i64 = 2;
+/// 3: scored chunks are packed, and an epoch's votes may follow from its rows.
+pub(super) const SCHEMA: i64 = 3;
 pub(super) const META: &str = "meta";
 
 /// Writes the schema's number into a new database; refuses one that is newer.
@@ -34,8 +35,9 @@ fn known(database: &Database, found: i64) -> Result<(), OpenError> {
 
 async fn schema(database: &Database) -> Result<i64, Fault> {
     let meta = durable(database, META);
-    // Replicas may start at once: the number is written once, whoever is first.
-    let written = meta.update_one(doc! { "_id": "schema" }, doc! { "$setOnInsert": { "v": 1, "schema": SCHEMA } }).upsert(true).await;
+    // Replicas may start at once: the number is written once, whoever is first, and only ever grows. What an older one
+    // wrote is read; older binaries could not read what is written from here on.
+    let written = meta.update_one(doc! { "_id": "schema" }, doc! { "$setOnInsert": { "v": 1 }, "$max": { "schema": SCHEMA } }).upsert(true).await;
     match written.map_err(Fault::from) {
         Ok(_) => {}
         Err(fault) if fault.is_duplicate() => {}

@@ -96,6 +96,9 @@ fn counted(kind: Kind) -> Document {
     }
 }
 
+/// Votes of epochs that were closed so long before the newest one are not sent any more.
+const SENT_WITHIN_MS: i64 = 172_800_000;
+
 /// Something that is in the database: a collection that has a document. The number of the schema does not count.
 pub(crate) async fn occupied(url: &str) -> Result<Option<String>, OpenError> {
     let database = connect(url).await?;
@@ -139,6 +142,12 @@ impl MongoStore {
                 self.settle(claim).await?;
             }
         }
+        if let Some(newest) = self.last_closed().await? {
+            while self.make_some_votes(newest.closed_at.plus_ms(-SENT_WITHIN_MS)).await? {}
+        }
+        // What attempts at epochs stored that nobody closes.
+        let known = self.collection(EPOCHS).distinct("_id", doc! {}).await?;
+        self.collection(CHUNKS).delete_many(doc! { "epoch_start_s": { "$nin": known } }).await?;
         Ok(())
     }
 

@@ -37,7 +37,7 @@ impl Database {
         name: &'static str,
         migrations: &[&str],
         pace: Pace,
-        prepare: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+        prepare: impl FnOnce(&Connection) -> Result<(), Fault>,
         before_commit: Option<BeforeCommit>,
     ) -> Result<Self, OpenError> {
         let file = dir.join(format!("{name}.db"));
@@ -48,7 +48,7 @@ impl Database {
         configure(&writing).map_err(damaged)?;
         migrate(&writing, &file, migrations)?;
         durable(&writing).map_err(damaged)?;
-        prepare(&writing).map_err(damaged)?;
+        prepare(&writing).map_err(|fault| OpenError::Damaged { file: file.clone(), detail: fault.to_string() })?;
         if let Some(before_commit) = before_commit {
             let transaction = writing.unchecked_transaction().map_err(damaged)?;
             before_commit(&transaction).map_err(|fault| OpenError::Damaged { file: file.clone(), detail: fault.to_string() })?;

@@ -5,23 +5,29 @@ use lucid_model::{
     id::NodeId,
     policy::Revision,
     receipt::{OnDemandReceipt, ScoredChunk},
-    score::ScoreCenti,
+    score::{Ppm, ScoreCenti},
     time::TimeMs,
     vote::{BlockRef, Vote},
 };
-use lucid_ports::{EpochFilter, EpochStore, NodeTotals, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView, StoreError, VoteFilter};
+use lucid_ports::{
+    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, NodeTotals, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView, Staged, StoreError,
+    VoteFilter,
+};
 use rusqlite::{Connection, params, types::Value};
 
 use super::{
     SqliteStore,
+    closing::{self, Standing},
     columns::{Columns, stored},
     fault::Fault,
     frames,
-    query::{Conditions, List, Source, execute, first},
+    query::{Conditions, List, Source, execute, exists, first},
     scores, totals, votes,
 };
+use crate::packing;
 
-pub(crate) const COLUMNS: &str = "start_s, length_s, closed_at, revision, rules, nodes, eligible, held, root, previous_link, block_id, block_hash";
+pub(crate) const COLUMNS: &str = "start_s, length_s, closed_at, revision, rules, nodes, eligible, held, root, previous_link, completeness, \
+                                  block_id, block_hash";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<EpochRecord, Fault> {
     Ok(EpochRecord {
@@ -34,13 +40,14 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<EpochRecord, Fault> {
         held: columns.take()?,
         root: columns.digest()?,
         previous_link: columns.digest()?,
+        completeness: columns.take::<Option<u32>>()?.map(Ppm),
         block: votes::read_block(columns)?,
     })
 }
 
-/// Adds an epoch's record; `false` if it is there.
-pub(crate) fn insert(connection: &Connection, record: &EpochRecord) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO epochs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+/// Adds the record of a closed epoch, with the attempt whose chunks count; `false` if it is there.
+pub(crate) fn insert(connection: &Connection, record: &EpochRecord, attempt: Attempt) -> Result<bool, Fault> {
+    let sql = format!("INSERT INTO epochs ({COLUMNS}, attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
     let values = params![
         record.epoch.start_s,
         record.epoch.length.seconds(),
@@ -52,24 +59,16 @@ pub(crate) fn insert(connection: &Connection, record: &EpochRecord) -> Result<bo
         record.held,
         record.root.0,
         record.previous_link.0,
+        record.completeness.map(|share| share.0),
         record.block.as_ref().map(|block| block.id.as_str()),
         record.block.as_ref().map(|block| block.hash.as_str()),
+        attempt.0,
     ];
     Ok(execute(connection, &sql, values)? == 1)
 }
 
-/// Record, scores and votes in one transaction: an epoch is closed or it is not.
-fn commit(connection: &Connection, record: &EpochRecord, chunks: &[ScoredChunk], votes: &[Vote]) -> Result<bool, Fault> {
-    if !insert(connection, record)? {
-        return Ok(false);
-    }
-    chunks.iter().try_for_each(|chunk| scores::add_chunk(connection, record, chunk))?;
-    votes.iter().try_for_each(|vote| votes::add(connection, vote))?;
-    Ok(true)
-}
-
 fn pin(connection: &Connection, epoch_start_s: i64, block: &BlockRef) -> Result<(), Fault> {
-    let sql = "UPDATE epochs SET block_id = ?, block_hash = ? WHERE start_s = ? AND block_id IS NULL";
+    let sql = "UPDATE epochs SET block_id = ?, block_hash = ? WHERE start_s = ? AND block_id IS NULL AND settled IS NULL";
     if execute(connection, sql, params![block.id, block.hash, epoch_start_s])? == 1 {
         votes::pin(connection, epoch_start_s, block)?;
     }
@@ -77,20 +76,58 @@ fn pin(connection: &Connection, epoch_start_s: i64, block: &BlockRef) -> Result<
 }
 
 pub(crate) fn list(filter: EpochFilter, page: PageRequest<()>) -> List {
-    let conditions = Conditions::default().and("start_s >= ?", filter.from_s.map(Value::Integer)).and("start_s < ?", filter.to_s.map(Value::Integer));
+    let conditions =
+        Conditions::of("settled IS NULL").and("start_s >= ?", filter.from_s.map(Value::Integer)).and("start_s < ?", filter.to_s.map(Value::Integer));
     List::new(&Source { columns: COLUMNS, table: "epochs", joins: "" }, conditions, &["start_s"], &page)
+}
+
+/// Packing takes a processor for a while: tasks that wait for answers go on meanwhile.
+async fn off_the_tasks<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(StoreError::from),
+        Err(_) => Err(StoreError::Unavailable { detail: "packing was stopped".to_owned() }),
+    }
 }
 
 #[async_trait]
 impl EpochStore for SqliteStore {
-    async fn write_frame(&self, period: Period, chunks: Vec<FrameChunk>) -> Result<Vec<FrameChunk>, StoreError> {
-        self.core.write(move |connection| frames::write(connection, period, &chunks)).await
+    async fn write_frame(&self, period: Period, chunks: FrameChunks) -> Result<(), StoreError> {
+        if self.core.lookup(|connection| frames::is_there(connection, period.start_s)).await? {
+            return Ok(());
+        }
+        let packed =
+            off_the_tasks(move || chunks.map(|chunk| Ok((chunk.index, packing::pack_frame(&chunk)?))).collect::<Result<Vec<_>, Fault>>()).await?;
+        self.core.write(move |connection| frames::write(connection, period, &packed)).await
+    }
+    async fn frame_parts(&self, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, StoreError> {
+        self.core.read(move |connection| frames::parts(connection, epoch_start_s)).await
+    }
+    async fn frame_chunk(&self, epoch_start_s: i64, index: u32) -> Result<Option<FrameChunk>, StoreError> {
+        self.core.read(move |connection| frames::one(connection, epoch_start_s, index)).await
+    }
+    async fn staged(&self, epoch_start_s: i64) -> Result<Option<Staged>, StoreError> {
+        self.core.read(move |connection| scores::staged(connection, epoch_start_s)).await
+    }
+    async fn stage_chunks(&self, period: Period, attempt: Attempt, chunks: Vec<ScoredChunk>) -> Result<(), StoreError> {
+        if let Some(chunk) = chunks.iter().find(|chunk| chunk.header.period != period) {
+            return Err(Fault::Bad(format!("chunk {} of epoch {} in epoch {period}", chunk.header.index, chunk.header.period)).into());
+        }
+        let packed = off_the_tasks(move || chunks.iter().map(scores::pack).collect::<Result<Vec<_>, _>>()).await?;
+        self.core
+            .write(move |connection| match closing::standing(connection, period.start_s)? {
+                Standing::Open => packed.iter().try_for_each(|chunk| scores::insert_chunk(connection, attempt, chunk).map(drop)),
+                Standing::Closing | Standing::Closed => Ok(()),
+            })
+            .await
+    }
+    async fn close_staged(&self, record: EpochRecord, attempt: Attempt) -> Result<Option<EpochRecord>, StoreError> {
+        self.close_attempt(record, attempt).await
     }
     async fn commit_epoch(&self, record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Result<Option<EpochRecord>, StoreError> {
-        self.core.write(move |connection| Ok(commit(connection, &record, &chunks, &votes)?.then_some(record))).await
+        self.close(record, chunks, votes).await
     }
     async fn last_epoch(&self) -> Result<Option<EpochRecord>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM epochs ORDER BY start_s DESC LIMIT 1");
+        let sql = format!("SELECT {COLUMNS} FROM epochs WHERE settled IS NULL ORDER BY start_s DESC LIMIT 1");
         self.core.read(move |connection| first(connection, &sql, [], read)).await
     }
     async fn epochs(&self, filter: EpochFilter, page: PageRequest<()>) -> Result<Page<EpochRecord>, StoreError> {
@@ -103,12 +140,15 @@ impl EpochStore for SqliteStore {
     async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError> {
         self.core.read(move |connection| frames::read(connection, epoch_start_s)).await
     }
+    async fn scored_chunk(&self, epoch_start_s: i64, index: u32) -> Result<Option<ScoredChunk>, StoreError> {
+        self.core.read(move |connection| scores::chunk(connection, epoch_start_s, index)).await
+    }
     async fn scored(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, StoreError> {
         self.core.read(move |connection| scores::chunks(connection, epoch_start_s)).await
     }
     async fn scores(&self, filter: &ScoreFilter, page: PageRequest<ScoreSort>) -> Result<Page<ScoreView>, StoreError> {
-        let list = scores::list(filter, page);
-        self.core.read(move |connection| list.run(connection, scores::read_view)).await
+        let filter = filter.clone();
+        self.core.read(move |connection| scores::page(connection, &filter, &page)).await
     }
     async fn score(&self, epoch_start_s: i64, node: NodeId) -> Result<Option<ScoreView>, StoreError> {
         self.core.read(move |connection| scores::one(connection, epoch_start_s, node)).await
@@ -124,6 +164,13 @@ impl EpochStore for SqliteStore {
     }
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError> {
         self.core.write(move |connection| scores::add_on_demand(connection, &receipt).map(drop)).await
+    }
+    async fn make_votes(&self, closed_from: TimeMs) -> Result<bool, StoreError> {
+        let to_do = "SELECT 1 FROM epochs WHERE votes_from IS NOT NULL AND settled IS NULL";
+        if !self.core.lookup(|connection| exists(connection, to_do, [])).await? {
+            return Ok(false);
+        }
+        self.core.write(move |connection| closing::make_votes(connection, closed_from)).await
     }
     async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError> {
         self.core.read(move |connection| votes::due(connection, now, limit)).await

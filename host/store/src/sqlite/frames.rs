@@ -1,16 +1,13 @@
 use lucid_model::{epoch::Period, frame::FrameChunk};
+use lucid_ports::FramePart;
 use rusqlite::{Connection, params};
 
 use super::{
     columns::Columns,
     fault::Fault,
-    query::{execute, rows},
+    query::{execute, exists, first, rows},
 };
-
-/// Columns of small numbers shrink to a tenth at any level; 3 costs the least time.
-const LEVEL: i32 = 3;
-/// More than ten times what a chunk of all today's facts takes: the buffer it is unpacked into.
-const CHUNK_BYTES_MAX: usize = 4 << 20;
+use crate::packing;
 
 /// Adds a frame without chunks; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, period: Period) -> Result<bool, Fault> {
@@ -24,16 +21,18 @@ pub(crate) fn insert_chunk(connection: &Connection, epoch_start_s: i64, index: u
     Ok(execute(connection, sql, params![epoch_start_s, index, packed])? == 1)
 }
 
-/// Writes a frame unless the epoch has one; answers the one that is stored.
-pub(crate) fn write(connection: &Connection, period: Period, chunks: &[FrameChunk]) -> Result<Vec<FrameChunk>, Fault> {
-    if !insert(connection, period)? {
-        return read(connection, period.start_s);
+pub(crate) fn is_there(connection: &Connection, epoch_start_s: i64) -> Result<bool, Fault> {
+    exists(connection, "SELECT 1 FROM frames WHERE epoch_start_s = ?", [epoch_start_s])
+}
+
+/// Writes a frame unless the epoch has one.
+pub(crate) fn write(connection: &Connection, period: Period, chunks: &[(u32, Vec<u8>)]) -> Result<(), Fault> {
+    if insert(connection, period)? {
+        for (index, packed) in chunks {
+            insert_chunk(connection, period.start_s, *index, packed)?;
+        }
     }
-    for chunk in chunks {
-        let packed = zstd::bulk::compress(&chunk.to_bytes(), LEVEL).map_err(|error| Fault::Bad(format!("frame chunk {}: {error}", chunk.index)))?;
-        insert_chunk(connection, period.start_s, chunk.index, &packed)?;
-    }
-    read(connection, period.start_s)
+    Ok(())
 }
 
 /// The stored frame, in the order of its chunks.
@@ -41,8 +40,18 @@ pub(crate) fn read(connection: &Connection, epoch_start_s: i64) -> Result<Vec<Fr
     rows(connection, "SELECT zstd FROM frame_chunks WHERE epoch_start_s = ? ORDER BY idx", [epoch_start_s], unpack)
 }
 
+pub(crate) fn one(connection: &Connection, epoch_start_s: i64, index: u32) -> Result<Option<FrameChunk>, Fault> {
+    first(connection, "SELECT zstd FROM frame_chunks WHERE epoch_start_s = ? AND idx = ?", params![epoch_start_s, index], unpack)
+}
+
+pub(crate) fn parts(connection: &Connection, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, Fault> {
+    if !is_there(connection, epoch_start_s)? {
+        return Ok(None);
+    }
+    let part = |columns: &mut Columns<'_>| Ok(packing::frame_part(&columns.take::<Vec<u8>>()?)?);
+    rows(connection, "SELECT zstd FROM frame_chunks WHERE epoch_start_s = ? ORDER BY idx", [epoch_start_s], part).map(Some)
+}
+
 fn unpack(columns: &mut Columns<'_>) -> Result<FrameChunk, Fault> {
-    let packed: Vec<u8> = columns.take()?;
-    let bytes = zstd::bulk::decompress(&packed, CHUNK_BYTES_MAX).map_err(|error| Fault::Bad(format!("frame chunk: {error}")))?;
-    FrameChunk::from_bytes(&bytes).map_err(|error| Fault::Bad(error.to_string()))
+    Ok(packing::unpack_frame(&columns.take::<Vec<u8>>()?)?)
 }

@@ -1,53 +1,31 @@
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use lucid_model::{
     epoch::EpochRecord,
-    id::{NodeId, OnDemandId},
+    id::{NodeId, OnDemandId, PoolScope},
     policy::PolicyRef,
     receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
     score::{Factors, Ppm, RawCenti, ScoreCenti},
     time::TimeMs,
 };
-use lucid_ports::{PageRequest, ScoreFilter, ScoreSort, ScoreView};
+use lucid_ports::{Attempt, Order, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView, Staged, StagedChunk};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use super::{
     columns::{Columns, blob, json},
     fault::Fault,
-    query::{Conditions, List, Source, execute, first, rows},
+    query::{Conditions, List, Source, execute, exists, first, rows},
+    stretches::{self, Between, History},
 };
+use crate::packing;
 
-const ROW: &str = "s.node, s.observed_s, s.window_observed_s, s.eligible, s.multiplier, s.raw, s.score, s.sessions, s.factor_observation, \
-                   s.factor_quality, s.factor_uptime, s.factor_resources, s.factor_network, s.reason, s.held";
 pub(crate) const HEADER: &str = "c.epoch_start_s, c.length_s, c.pool, c.idx, c.row_count, c.frame, c.policy_name, c.policy_version, c.policy_digest, \
                       c.params, c.abi, c.rules";
-const VIEW: &str = "s.calculated_at, s.node, s.observed_s, s.window_observed_s, s.eligible, s.multiplier, s.raw, s.score, s.sessions, \
-                    s.factor_observation, s.factor_quality, s.factor_uptime, s.factor_resources, s.factor_network, s.reason, s.held, \
-                    c.epoch_start_s, c.length_s, c.pool, c.idx, c.row_count, c.frame, c.policy_name, c.policy_version, c.policy_digest, \
-                    c.params, c.abi, c.rules";
-/// CROSS keeps the order of the joins: the first table is walked in the order of its index.
-const CHUNK: &str = " CROSS JOIN chunks c ON c.epoch_start_s = s.epoch_start_s AND c.idx = s.chunk";
-
-fn read_row(columns: &mut Columns<'_>) -> Result<ScoreRow, Fault> {
-    Ok(ScoreRow {
-        node: columns.id(NodeId)?,
-        observed_s: columns.take()?,
-        window_observed_s: columns.take()?,
-        eligible: columns.take()?,
-        multiplier: columns.ppm()?,
-        raw: RawCenti(columns.take()?),
-        score: ScoreCenti(columns.take()?),
-        sessions: columns.take()?,
-        factors: Factors {
-            observation_time: columns.ppm()?,
-            session_quality: columns.ppm()?,
-            uptime: columns.ppm()?,
-            resource_efficiency: columns.ppm()?,
-            network_performance: columns.ppm()?,
-        },
-        reason: columns.take()?,
-        held: columns.take()?,
-    })
-}
+/// The rows of a chunk.
+pub(crate) const PACKED: &str = " JOIN scored_rows r ON r.epoch_start_s = c.epoch_start_s AND r.attempt = c.attempt AND r.idx = c.idx";
+/// Whose chunks count.
+const COUNTS: &str = " JOIN epochs e ON e.start_s = c.epoch_start_s AND e.attempt = c.attempt";
 
 pub(crate) fn read_header(columns: &mut Columns<'_>) -> Result<ChunkHeader, Fault> {
     Ok(ChunkHeader {
@@ -63,30 +41,34 @@ pub(crate) fn read_header(columns: &mut Columns<'_>) -> Result<ChunkHeader, Faul
     })
 }
 
-pub(crate) fn read_view(columns: &mut Columns<'_>) -> Result<ScoreView, Fault> {
-    let calculated_at = columns.time()?;
-    Ok(ScoreView { row: read_row(columns)?, header: read_header(columns)?, calculated_at })
+/// A header, then its rows.
+pub(crate) fn read_chunk(columns: &mut Columns<'_>) -> Result<ScoredChunk, Fault> {
+    let header = read_header(columns)?;
+    Ok(ScoredChunk { header, rows: packing::unpack_rows(&columns.take::<Vec<u8>>()?)? })
 }
 
-/// Adds a chunk's header and rows, and what the rows change of their nodes.
-pub(crate) fn add_chunk(connection: &Connection, record: &EpochRecord, chunk: &ScoredChunk) -> Result<(), Fault> {
-    let header = &chunk.header;
-    if header.period != record.epoch {
-        return Err(Fault::Bad(format!("chunk {} of epoch {} in epoch {}", header.index, header.period, record.epoch)));
-    }
-    if !insert_chunk(connection, record.closed_at, chunk)? {
-        return Err(Fault::Bad(format!("chunk {} of epoch {} is there already", header.index, record.epoch)));
-    }
-    chunk.rows.iter().try_for_each(|row| settle_node(connection, record, header, row))
+/// A chunk as it is stored.
+pub(crate) struct PackedChunk {
+    staged: StagedChunk,
+    nodes: Option<(NodeId, NodeId)>,
+    rows: Vec<u8>,
 }
 
-/// Adds a chunk's header and rows; `false` if the header is there.
-pub(crate) fn insert_chunk(connection: &Connection, closed_at: TimeMs, chunk: &ScoredChunk) -> Result<bool, Fault> {
-    let header = &chunk.header;
-    let sql = "INSERT INTO chunks (epoch_start_s, idx, length_s, pool, row_count, frame, policy_name, policy_version, policy_digest, params, \
-               abi, rules) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+/// Packs a chunk; of two thousand rows it takes a millisecond or two.
+pub(crate) fn pack(chunk: &ScoredChunk) -> Result<PackedChunk, Fault> {
+    let nodes = || chunk.rows.iter().map(|row| row.node);
+    Ok(PackedChunk { staged: StagedChunk::of(chunk), nodes: nodes().min().zip(nodes().max()), rows: packing::pack_rows(&chunk.rows)? })
+}
+
+/// Adds a chunk under the name of an attempt; `false` if it is there.
+pub(crate) fn insert_chunk(connection: &Connection, attempt: Attempt, chunk: &PackedChunk) -> Result<bool, Fault> {
+    let StagedChunk { header, root, eligible, held } = &chunk.staged;
+    let sql = "INSERT INTO scored (epoch_start_s, attempt, idx, length_s, pool, row_count, frame, policy_name, policy_version, policy_digest, params, \
+               abi, rules, root, eligible, held, node_min, node_max) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+               ON CONFLICT DO NOTHING";
     let values = params![
         header.period.start_s,
+        attempt.0,
         header.index,
         header.period.length.seconds(),
         header.pool.pool().map(|pool| pool.0.into_bytes()),
@@ -98,48 +80,39 @@ pub(crate) fn insert_chunk(connection: &Connection, closed_at: TimeMs, chunk: &S
         header.params.0,
         header.abi,
         header.rules,
+        root.0,
+        eligible,
+        held,
+        chunk.nodes.map(|(min, _)| min.0.into_bytes()),
+        chunk.nodes.map(|(_, max)| max.0.into_bytes()),
     ];
     let added = execute(connection, sql, values)? == 1;
     if added {
-        (0_u32..).zip(&chunk.rows).try_for_each(|(place, row)| add_row(connection, closed_at, header, place, row))?;
+        let sql = "INSERT INTO scored_rows (epoch_start_s, attempt, idx, packed) VALUES (?, ?, ?, ?)";
+        execute(connection, sql, params![header.period.start_s, attempt.0, header.index, chunk.rows])?;
     }
     Ok(added)
 }
 
-fn add_row(connection: &Connection, closed_at: TimeMs, header: &ChunkHeader, place: u32, row: &ScoreRow) -> Result<(), Fault> {
-    let sql = "INSERT INTO scores (epoch_start_s, node, chunk, place, calculated_at, observed_s, window_observed_s, eligible, multiplier, raw, \
-               score, sessions, factor_observation, factor_quality, factor_uptime, factor_resources, factor_network, reason, held) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let values = params![
-        header.period.start_s,
-        row.node.0.as_bytes(),
-        header.index,
-        place,
-        closed_at.0,
-        row.observed_s,
-        row.window_observed_s,
-        row.eligible,
-        row.multiplier.0,
-        row.raw.0,
-        row.score.0,
-        row.sessions,
-        row.factors.observation_time.0,
-        row.factors.session_quality.0,
-        row.factors.uptime.0,
-        row.factors.resource_efficiency.0,
-        row.factors.network_performance.0,
-        row.reason,
-        row.held,
-    ];
-    execute(connection, sql, values)?;
-    Ok(())
+/// What a chunk of an epoch changes of its nodes.
+pub(crate) fn settle(connection: &Connection, record: &EpochRecord, chunk: &ScoredChunk) -> Result<(), Fault> {
+    let between = Between::of(connection, record.epoch.start_s)?;
+    chunk.rows.iter().try_for_each(|row| {
+        stretches::add(connection, row.node, chunk.header.pool, between)?;
+        settle_node(connection, record, &chunk.header, row)
+    })
 }
 
 /// The node's own score, lifetime and place among the latest scores. A node that is held has no score this
 /// epoch: its last one stands.
 fn settle_node(connection: &Connection, record: &EpochRecord, header: &ChunkHeader, row: &ScoreRow) -> Result<(), Fault> {
-    let sql = "UPDATE nodes SET score = CASE WHEN ?1 THEN score ELSE ?2 END, observed_s = observed_s + ?3 WHERE id = ?4";
-    execute(connection, sql, params![row.held, row.score.0, row.observed_s, row.node.0.as_bytes()])?;
+    let node = row.node.0.as_bytes();
+    // Three indices have the score: where it is as it was, none is touched.
+    let same = "UPDATE nodes SET observed_s = observed_s + ?1 WHERE id = ?2 AND (?3 OR score IS ?4)";
+    if execute(connection, same, params![row.observed_s, node, row.held, row.score.0])? == 0 {
+        let sql = "UPDATE nodes SET score = ?1, observed_s = observed_s + ?2 WHERE id = ?3";
+        execute(connection, sql, params![row.score.0, row.observed_s, node])?;
+    }
     if row.held {
         return Ok(());
     }
@@ -148,66 +121,135 @@ fn settle_node(connection: &Connection, record: &EpochRecord, header: &ChunkHead
                epoch_start_s = excluded.epoch_start_s, calculated_at = excluded.calculated_at, score = excluded.score, \
                pool = excluded.pool, owner = excluded.owner WHERE excluded.epoch_start_s > epoch_start_s";
     let pool = header.pool.pool().map(|pool| pool.0.into_bytes());
-    execute(connection, sql, params![row.node.0.as_bytes(), header.period.start_s, record.closed_at.0, row.score.0, pool])?;
+    execute(connection, sql, params![node, header.period.start_s, record.closed_at.0, row.score.0, pool])?;
     Ok(())
 }
 
-/// The scored chunks of an epoch, with their rows in the order they were hashed.
+/// The scored chunks of a closed epoch, with their rows in the order they were hashed.
 pub(crate) fn chunks(connection: &Connection, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, Fault> {
-    let headers = format!("SELECT {HEADER} FROM chunks c WHERE c.epoch_start_s = ? ORDER BY c.idx");
-    with_rows(connection, epoch_start_s, rows(connection, &headers, [epoch_start_s], read_header)?)
+    let sql = format!("SELECT {HEADER}, r.packed FROM scored c{COUNTS}{PACKED} WHERE c.epoch_start_s = ? AND e.settled IS NULL ORDER BY c.idx");
+    rows(connection, &sql, [epoch_start_s], read_chunk)
 }
 
-/// Chunks of an epoch, by their headers in order, with their rows.
-pub(crate) fn with_rows(connection: &Connection, epoch_start_s: i64, headers: Vec<ChunkHeader>) -> Result<Vec<ScoredChunk>, Fault> {
-    let (Some(first), Some(last)) = (headers.first(), headers.last()) else { return Ok(Vec::new()) };
-    // The rows lie by node: an epoch is gone through once for all chunks.
-    let scores = format!("SELECT s.chunk, {ROW} FROM scores s WHERE s.epoch_start_s = ? AND s.chunk >= ? AND s.chunk <= ? ORDER BY s.chunk, s.place");
-    let scores = rows(connection, &scores, params![epoch_start_s, first.index, last.index], |c| Ok((c.take::<u32>()?, read_row(c)?)))?;
-    let mut scores = scores.into_iter().peekable();
-    let mut chunks = Vec::with_capacity(headers.len());
-    for header in headers {
-        let mut rows = Vec::new();
-        while let Some((_, row)) = scores.next_if(|(chunk, _)| *chunk == header.index) {
-            rows.push(row);
+/// One of them.
+pub(crate) fn chunk(connection: &Connection, epoch_start_s: i64, index: u32) -> Result<Option<ScoredChunk>, Fault> {
+    let sql = format!("SELECT {HEADER}, r.packed FROM scored c{COUNTS}{PACKED} WHERE c.epoch_start_s = ? AND c.idx = ? AND e.settled IS NULL");
+    first(connection, &sql, params![epoch_start_s, index], read_chunk)
+}
+
+/// The newest attempt at an epoch that has stored something.
+pub(crate) fn staged(connection: &Connection, epoch_start_s: i64) -> Result<Option<Staged>, Fault> {
+    let newest = "SELECT max(attempt) FROM scored WHERE epoch_start_s = ?1 AND NOT EXISTS (SELECT 1 FROM epochs WHERE start_s = ?1)";
+    let Some(attempt) = first(connection, newest, [epoch_start_s], |c| c.take::<Option<[u8; 12]>>())?.flatten() else { return Ok(None) };
+    let sql = format!("SELECT {HEADER}, c.root, c.eligible, c.held FROM scored c WHERE c.epoch_start_s = ? AND c.attempt = ? ORDER BY c.idx");
+    let chunk = |c: &mut Columns<'_>| Ok(StagedChunk { header: read_header(c)?, root: c.digest()?, eligible: c.take()?, held: c.take()? });
+    Ok(Some(Staged { attempt: Attempt(attempt), chunks: rows(connection, &sql, params![epoch_start_s, attempt], chunk)? }))
+}
+
+/// Chunks that were unpacked already: nodes of a page are often of few.
+#[derive(Default)]
+struct Unpacked(BTreeMap<(i64, u32), ScoredChunk>);
+
+impl Unpacked {
+    /// The row of a node that was scored in an epoch in a pool.
+    fn view(&mut self, connection: &Connection, epoch_start_s: i64, pool: PoolScope, node: NodeId) -> Result<Option<ScoreView>, Fault> {
+        let of_pool = |pool: PoolScope| pool.pool().map(|pool| pool.0.into_bytes());
+        let sql = format!(
+            "SELECT e.closed_at, c.idx FROM scored c{COUNTS} WHERE c.epoch_start_s = ?1 AND c.pool IS ?2 AND c.node_min <= ?3 AND c.node_max >= ?3"
+        );
+        let candidates = rows(connection, &sql, params![epoch_start_s, of_pool(pool), node.0.as_bytes()], |c| Ok((c.time()?, c.take::<u32>()?)))?;
+        for (calculated_at, index) in candidates {
+            let chunk = match self.0.entry((epoch_start_s, index)) {
+                Entry::Occupied(found) => found.into_mut(),
+                Entry::Vacant(place) => {
+                    let sql = format!("SELECT {HEADER}, r.packed FROM scored c{COUNTS}{PACKED} WHERE c.epoch_start_s = ? AND c.idx = ?");
+                    let chunk = first(connection, &sql, params![epoch_start_s, index], read_chunk)?;
+                    place.insert(chunk.ok_or_else(|| Fault::Bad(format!("chunk {index} of epoch {epoch_start_s} has no rows")))?)
+                }
+            };
+            if let Some(row) = chunk.rows.iter().find(|row| row.node == node) {
+                return Ok(Some(ScoreView { row: row.clone(), header: chunk.header.clone(), calculated_at }));
+            }
         }
-        chunks.push(ScoredChunk { header, rows });
+        Ok(None)
     }
-    Ok(chunks)
+
+    fn must_view(&mut self, connection: &Connection, epoch_start_s: i64, pool: PoolScope, node: NodeId) -> Result<ScoreView, Fault> {
+        let view = self.view(connection, epoch_start_s, pool, node)?;
+        view.ok_or_else(|| Fault::Bad(format!("node {node} has no row in epoch {epoch_start_s}")))
+    }
 }
 
 pub(crate) fn one(connection: &Connection, epoch_start_s: i64, node: NodeId) -> Result<Option<ScoreView>, Fault> {
-    let sql = format!("SELECT {VIEW} FROM scores s{CHUNK} WHERE s.epoch_start_s = ? AND s.node = ?");
-    first(connection, &sql, params![epoch_start_s, node.0.as_bytes()], read_view)
+    if !exists(connection, "SELECT 1 FROM epochs WHERE start_s = ? AND settled IS NULL", [epoch_start_s])? {
+        return Ok(None);
+    }
+    match stretches::pool_at(connection, node, epoch_start_s)? {
+        Some(pool) => Unpacked::default().view(connection, epoch_start_s, pool, node),
+        None => Ok(None),
+    }
 }
 
-pub(crate) fn list(filter: &ScoreFilter, page: PageRequest<ScoreSort>) -> List {
+/// Of each node: which score is its latest.
+pub(crate) fn latest_list(filter: &ScoreFilter, page: &PageRequest<ScoreSort>) -> List {
     let (pool, owner) = (filter.pool.map(|pool| blob(pool.0)), filter.owner.map(|owner| blob(owner.0)));
-    if let Some(node) = filter.node {
-        let in_pool = "EXISTS (SELECT 1 FROM chunks p WHERE p.epoch_start_s = s.epoch_start_s AND p.idx = s.chunk AND p.pool = ?)";
-        let of_owner = "EXISTS (SELECT 1 FROM nodes n WHERE n.id = s.node AND n.owner = ?)";
-        let conditions = Conditions::default().and("s.node = ?", Some(blob(node.0))).and(in_pool, pool).and(of_owner, owner);
-        let keys: &[&str] = match page.sort {
-            ScoreSort::Score => &["s.score", "s.epoch_start_s"],
-            ScoreSort::CalculatedAt | ScoreSort::NodeId => &["s.calculated_at", "s.epoch_start_s"],
-        };
-        return List::new(&Source { columns: VIEW, table: "scores s", joins: CHUNK }, conditions, keys, &page);
-    }
     let conditions = Conditions::default().and("l.owner = ?", owner).and("l.pool = ?", pool);
     let keys: &[&str] = match page.sort {
         ScoreSort::Score => &["l.score", "l.node"],
         ScoreSort::CalculatedAt => &["l.calculated_at", "l.node"],
         ScoreSort::NodeId => &["l.node"],
     };
-    let joins = format!(" CROSS JOIN scores s ON s.epoch_start_s = l.epoch_start_s AND s.node = l.node{CHUNK}");
-    List::new(&Source { columns: VIEW, table: "latest_scores l", joins: &joins }, conditions, keys, &page)
+    List::new(&Source { columns: "l.epoch_start_s, l.pool, l.node", table: "latest_scores l", joins: "" }, conditions, keys, page)
+}
+
+pub(crate) fn page(connection: &Connection, filter: &ScoreFilter, page: &PageRequest<ScoreSort>) -> Result<Page<ScoreView>, Fault> {
+    let mut unpacked = Unpacked::default();
+    if let Some(node) = filter.node {
+        return history(connection, node, filter, page);
+    }
+    let found = latest_list(filter, page).run(connection, |c| Ok((c.take::<i64>()?, c.scope()?, c.id(NodeId)?)))?;
+    let view = |(start_s, pool, node)| unpacked.must_view(connection, start_s, pool, node);
+    Ok(Page { items: found.items.into_iter().map(view).collect::<Result<_, _>>()?, total: found.total })
+}
+
+fn history(connection: &Connection, node: NodeId, filter: &ScoreFilter, page: &PageRequest<ScoreSort>) -> Result<Page<ScoreView>, Fault> {
+    if let Some(owner) = filter.owner
+        && !exists(connection, "SELECT 1 FROM nodes WHERE id = ? AND owner = ?", params![node.0.as_bytes(), owner.0.as_bytes()])?
+    {
+        return Ok(Page { items: Vec::new(), total: 0 });
+    }
+    let history = History::of(node, filter.pool);
+    let total = history.count(connection)?;
+    let (limit, offset) = (i64::from(page.limit), i64::try_from(page.offset()).unwrap_or(i64::MAX));
+    let direction = if page.order == Order::Ascending { "ASC" } else { "DESC" };
+    let views = |starts: Vec<(i64, PoolScope)>| {
+        // Each epoch has its own chunk: none is kept.
+        let view = |(start_s, pool)| Unpacked::default().must_view(connection, start_s, pool, node);
+        starts.into_iter().map(view).collect::<Result<Vec<_>, _>>()
+    };
+    if page.sort != ScoreSort::Score {
+        return Ok(Page { items: views(history.starts(connection, direction, limit, offset)?)?, total });
+    }
+    let mut all = views(history.starts(connection, direction, -1, 0)?)?;
+    all.sort_by_key(|view| (view.row.score, view.header.period.start_s));
+    if page.order == Order::Descending {
+        all.reverse();
+    }
+    let (skip, take) = (usize::try_from(page.offset()).unwrap_or(usize::MAX), usize::try_from(page.limit).unwrap_or(usize::MAX));
+    Ok(Page { items: all.into_iter().skip(skip).take(take).collect(), total })
 }
 
 pub(crate) fn computed_at(connection: &Connection, node: NodeId, at: TimeMs) -> Result<Vec<ScoreCenti>, Fault> {
-    let sql = "SELECT score FROM scores WHERE node = ?1 AND calculated_at >= ?2 AND calculated_at < ?3 AND NOT held \
-               UNION ALL SELECT score FROM on_demand WHERE node = ?1 AND calculated_at >= ?2 AND calculated_at < ?3";
     let second = TimeMs::from_unix_s(at.unix_s_floor());
-    rows(connection, sql, params![node.0.as_bytes(), second.0, second.plus_ms(1000).0], |c| Ok(ScoreCenti(c.take()?)))
+    let of_second = (second.0, second.plus_ms(1000).0);
+    let closed = "SELECT start_s FROM epochs WHERE closed_at >= ? AND closed_at < ?";
+    let mut found = Vec::new();
+    for start_s in rows(connection, closed, of_second, |c| c.take::<i64>())? {
+        found.extend(one(connection, start_s, node)?.filter(|view| !view.row.held).map(|view| view.row.score));
+    }
+    let sql = "SELECT score FROM on_demand WHERE node = ?1 AND calculated_at >= ?2 AND calculated_at < ?3";
+    found.extend(rows(connection, sql, params![node.0.as_bytes(), of_second.0, of_second.1], |c| Ok(ScoreCenti(c.take()?)))?);
+    Ok(found)
 }
 
 /// What of an on-demand receipt is only ever shown.

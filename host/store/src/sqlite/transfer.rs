@@ -36,7 +36,7 @@ fn tables(kind: Kind) -> &'static [&'static str] {
         Kind::Frames => &["frames"],
         Kind::FrameChunks => &["frame_chunks"],
         Kind::Epochs => &["epochs"],
-        Kind::Scores => &["chunks", "scores"],
+        Kind::Scores => &["scored", "scored_rows"],
         Kind::LatestScores => &["latest_scores"],
         Kind::OnDemand => &["on_demand"],
         Kind::Votes => &["votes"],
@@ -96,7 +96,7 @@ fn misfits(connection: &Connection, score_rows: i64, streams: i64) -> Result<Vec
     let ends = "SELECT count(*) FROM heads h JOIN ledger l ON l.stream = h.stream AND l.seq = h.seq AND l.available = h.available \
                 AND l.held = h.held AND l.reserved = h.reserved AND l.receivable = h.receivable";
     let checks = [
-        ("rows of scores", "SELECT count(*) FROM scores", score_rows),
+        ("rows of scores", "SELECT coalesce(sum(row_count), 0) FROM scored", score_rows),
         ("ends of ledger streams", ends, streams),
         ("ends of ledger streams", "SELECT count(*) FROM heads", streams),
         (
@@ -117,9 +117,9 @@ fn misfits(connection: &Connection, score_rows: i64, streams: i64) -> Result<Vec
 
 #[async_trait]
 impl Transfer for SqliteStore {
-    /// A transaction is whole, or was never there.
+    /// A transaction is whole, or was never there; an epoch may be on its way.
     async fn settle_down(&self) -> Result<(), StoreError> {
-        Ok(())
+        self.close_what_is_fixed().await
     }
     async fn read_stamp(&self) -> Result<Option<Stamp>, StoreError> {
         self.core.read(stamp::find).await
@@ -168,6 +168,9 @@ mod tests {
     const DERIVED: &[(&str, &str)] = &[
         ("stamp", "written when a copy begins"),
         ("heads", "the last entry of each stream, made with the ledger"),
+        ("score_stretches", "made with the scores"),
+        ("chunks", "packed into scored when the file was opened"),
+        ("scores", "packed into scored_rows when the file was opened"),
         ("audit_writer", "the file's own chain begins with its first entry: nobody goes on with another's"),
         ("audit_copied_writers", "the writers of copied links"),
         ("copying", "the mark of a copy"),

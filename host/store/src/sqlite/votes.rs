@@ -93,8 +93,8 @@ pub(crate) fn due(connection: &Connection, now: TimeMs, limit: u32) -> Result<Ve
 }
 
 pub(crate) fn epochs_without_block(connection: &Connection) -> Result<Vec<i64>, Fault> {
-    let sql = "SELECT start_s FROM epochs WHERE block_id IS NULL AND EXISTS \
-               (SELECT 1 FROM votes WHERE epoch_start_s = start_s AND state = 'pending' AND votes.block_id IS NULL) ORDER BY start_s";
+    let sql = "SELECT start_s FROM epochs WHERE block_id IS NULL AND settled IS NULL AND (votes_from IS NOT NULL OR EXISTS \
+               (SELECT 1 FROM votes WHERE epoch_start_s = start_s AND state = 'pending' AND votes.block_id IS NULL)) ORDER BY start_s";
     rows(connection, sql, [], |c| c.take())
 }
 

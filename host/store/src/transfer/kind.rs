@@ -129,8 +129,8 @@ impl Kind {
     pub(crate) fn page_records(self) -> u32 {
         match self {
             Self::Policies => 1,
-            // An epoch of a hundred thousand nodes: its rows are read in one go.
-            Self::Scores => 64,
+            // Two thousand rows each.
+            Self::Scores => 16,
             Self::FrameChunks => 16,
             Self::Samples => 400,
             Self::Requests => 500,

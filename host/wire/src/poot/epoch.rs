@@ -42,6 +42,45 @@ pub struct EpochBody {
     /// The chain's block that its votes are about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block_id: Option<String>,
+    /// Share of the reports expected of active nodes that had arrived when it was closed, 0–1.
+    #[schema(value_type = Option<schema::Ratio>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completeness: Option<ExactNumber>,
+}
+
+/// One epoch, closed or on its way there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EpochStandingBody {
+    /// Its start, Unix seconds: its id.
+    pub epoch: i64,
+    /// `closed`, or what is being done: `waiting` for reports, `gathering` facts, `scoring`, `storing`.
+    pub state: String,
+    /// Nodes it is done for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes_done: Option<u64>,
+    /// Of so many, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes_total: Option<u64>,
+    /// Share of the reports expected of active nodes that have arrived, 0–1.
+    #[schema(value_type = Option<schema::Ratio>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completeness: Option<ExactNumber>,
+    /// The record of a closed epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<EpochBody>,
+    /// Nodes without a score, for callers with rights over the fleet: the first hundred.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_nodes: Vec<HeldNodeBody>,
+}
+
+/// A node whose policy failed for it alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeldNodeBody {
+    /// Which.
+    #[schema(value_type = schema::Id)]
+    pub node_id: String,
+    /// How its policy failed.
+    pub reason: String,
 }
 
 impl From<&EpochRecord> for EpochBody {
@@ -60,6 +99,7 @@ impl From<&EpochRecord> for EpochBody {
             policy_revision: record.policy_revision.0,
             rules: record.rules,
             block_id: record.block.as_ref().map(|block| block.id.clone()),
+            completeness: record.completeness.map(ExactNumber::ratio),
         }
     }
 }

@@ -3,18 +3,22 @@ use lucid_model::{
     receipt::{ChunkHeader, ScoreRow, ScoredChunk},
     score::{Factors, RawCenti, ScoreCenti},
 };
+use lucid_ports::{Attempt, Staged, StagedChunk};
 use mongodb::{
     Cursor,
-    bson::{Document, doc, oid::ObjectId},
+    bson::{Bson, Document, doc, oid::ObjectId},
 };
 
-use crate::mongo::{
-    MongoStore,
-    fault::Fault,
-    fields::{Fields, digest, id},
-    index::Index,
-    once,
-    page::collect,
+use crate::{
+    mongo::{
+        MongoStore,
+        fault::Fault,
+        fields::{Fields, bytes, digest, id},
+        index::Index,
+        once,
+        page::collect,
+    },
+    packing,
 };
 
 pub(crate) const CHUNKS: &str = "chunks";
@@ -33,12 +37,12 @@ pub(super) fn key(staged: ObjectId, index: u32) -> String {
     format!("{staged}/{index}")
 }
 
-/// A chunk with its rows in the order they were hashed: two thousand rows of a few hundred bytes at most.
-pub(crate) fn document(staged: ObjectId, chunk: &ScoredChunk) -> Document {
-    let header = &chunk.header;
-    doc! {
+/// A chunk with its rows in the order they were hashed, packed.
+pub(crate) fn document(staged: ObjectId, chunk: &ScoredChunk) -> Result<Document, Fault> {
+    let StagedChunk { header, root, eligible, held } = StagedChunk::of(chunk);
+    Ok(doc! {
         "_id": key(staged, header.index),
-        "v": 1,
+        "v": 2,
         "epoch_start_s": header.period.start_s,
         "staged": staged,
         "idx": header.index,
@@ -54,8 +58,11 @@ pub(crate) fn document(staged: ObjectId, chunk: &ScoredChunk) -> Document {
         "params": digest(header.params),
         "abi": &header.abi,
         "rules": header.rules,
-        "rows": chunk.rows.iter().map(row_document).collect::<Vec<_>>(),
-    }
+        "root": digest(root),
+        "eligible": eligible,
+        "held": held,
+        "packed": bytes(&packing::pack_rows(&chunk.rows)?),
+    })
 }
 
 pub(super) fn row_document(row: &ScoreRow) -> Document {
@@ -119,17 +126,50 @@ pub(super) fn read_header(fields: Fields<'_>) -> Result<ChunkHeader, Fault> {
 }
 
 pub(crate) fn read(fields: Fields<'_>) -> Result<ScoredChunk, Fault> {
-    let rows = fields.documents("rows")?.into_iter().map(read_row).collect::<Result<_, _>>()?;
+    let rows = match fields.bytes_or_none("packed")? {
+        Some(packed) => packing::unpack_rows(&packed)?,
+        // A document each, as older versions wrote them.
+        None => fields.documents("rows")?.into_iter().map(read_row).collect::<Result<_, _>>()?,
+    };
     Ok(ScoredChunk { header: read_header(fields)?, rows })
 }
 
 impl MongoStore {
     /// Writes an attempt's chunks, one at a time: one is as much as a message should hold.
-    pub(super) async fn stage_chunks(&self, staged: ObjectId, chunks: &[ScoredChunk]) -> Result<(), Fault> {
+    pub(super) async fn stage_chunks_as(&self, staged: ObjectId, chunks: &[ScoredChunk]) -> Result<(), Fault> {
         for chunk in chunks {
-            once::insert_each(&self.collection(CHUNKS), &[document(staged, chunk)]).await?;
+            once::insert_each(&self.collection(CHUNKS), &[document(staged, chunk)?]).await?;
         }
         Ok(())
+    }
+
+    /// The newest attempt at an epoch that has stored something, if nobody closes the epoch.
+    pub(super) async fn staged_by_newest(&self, epoch_start_s: i64) -> Result<Option<Staged>, Fault> {
+        if self.claim_of(epoch_start_s).await?.is_some() {
+            return Ok(None);
+        }
+        // Older versions left none that could be gone on with.
+        let any = doc! { "epoch_start_s": epoch_start_s, "root": { "$exists": true } };
+        let newest = self.collection(CHUNKS).find_one(any).projection(doc! { "staged": 1 }).sort(doc! { "epoch_start_s": -1, "staged": -1 }).await?;
+        let Some(name) = newest.as_ref().and_then(|chunk| chunk.get("staged")).and_then(Bson::as_object_id) else { return Ok(None) };
+        Ok(Some(Staged { attempt: Attempt(name.bytes()), chunks: self.staged_heads(epoch_start_s, name).await? }))
+    }
+
+    /// What is remembered of the chunks that are staged under a name, in order.
+    pub(super) async fn staged_heads(&self, epoch_start_s: i64, staged: ObjectId) -> Result<Vec<StagedChunk>, Fault> {
+        let filter = doc! { "epoch_start_s": epoch_start_s, "staged": staged };
+        let heads = self.collection(CHUNKS).find(filter).projection(doc! { "packed": 0 }).sort(doc! { "idx": 1 }).await?;
+        let head = |fields: Fields<'_>| {
+            let (root, eligible, held) = (fields.digest("root")?, fields.number("eligible")?, fields.number("held")?);
+            Ok(StagedChunk { header: read_header(fields)?, root, eligible, held })
+        };
+        collect(heads, head).await
+    }
+
+    pub(super) async fn one_scored_chunk(&self, epoch_start_s: i64, index: u32) -> Result<Option<ScoredChunk>, Fault> {
+        let Some(claim) = self.claim_of(epoch_start_s).await?.filter(|claim| claim.closed) else { return Ok(None) };
+        let found = self.collection(CHUNKS).find_one(doc! { "epoch_start_s": epoch_start_s, "staged": claim.staged, "idx": index }).await?;
+        found.map(|found| read(Fields::of(&found))).transpose()
     }
 
     /// The chunks that are staged under a name, in order.

@@ -1,4 +1,4 @@
-use lucid_model::{epoch::EpochRecord, policy::Revision, vote::BlockRef};
+use lucid_model::{epoch::EpochRecord, policy::Revision, score::Ppm, vote::BlockRef};
 use lucid_ports::{EpochFilter, Page, PageRequest};
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
@@ -14,14 +14,24 @@ pub(crate) const EPOCHS: &str = "epochs";
 const CLOSING: &str = "closing";
 pub(crate) const CLOSED: &str = "closed";
 
-pub(crate) const INDICES: &[Index] = &[Index {
-    collection: EPOCHS,
-    name: "epochs_state",
-    keys: &[("state", 1), ("_id", 1)],
-    unique: false,
-    partial: None,
-    why: "epochs that are closed, by start; those being closed",
-}];
+pub(crate) const INDICES: &[Index] = &[
+    Index {
+        collection: EPOCHS,
+        name: "epochs_state",
+        keys: &[("state", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "epochs that are closed, by start; those being closed",
+    },
+    Index {
+        collection: EPOCHS,
+        name: "epochs_votes",
+        keys: &[("votes_from", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "epochs whose votes are not all made",
+    },
+];
 
 /// An epoch's document, whatever its state.
 pub(crate) struct Claim {
@@ -46,6 +56,7 @@ pub(crate) fn claim(record: &EpochRecord, staged: ObjectId) -> Result<Document, 
         "held": record.held,
         "root": digest(record.root),
         "previous_link": digest(record.previous_link),
+        "completeness": record.completeness.map(|share| share.0),
         "block": record.block.as_ref().map(block_document),
     })
 }
@@ -69,6 +80,7 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<EpochRecord, Fault> {
         held: fields.number("held")?,
         root: fields.digest("root")?,
         previous_link: fields.digest("previous_link")?,
+        completeness: fields.number_or_none("completeness")?.map(Ppm),
         block: read_block(fields)?,
     })
 }
@@ -108,7 +120,7 @@ impl MongoStore {
         }
     }
 
-    pub(super) async fn last_closed(&self) -> Result<Option<EpochRecord>, Fault> {
+    pub(crate) async fn last_closed(&self) -> Result<Option<EpochRecord>, Fault> {
         let found = self.collection(EPOCHS).find_one(doc! { "state": CLOSED }).sort(doc! { "_id": -1 }).await?;
         found.map(|found| read(Fields::of(&found))).transpose()
     }

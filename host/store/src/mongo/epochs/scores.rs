@@ -89,7 +89,7 @@ impl MongoStore {
     /// Rows with their chunks' headers, in the order given.
     async fn views(&self, found: Vec<Found>) -> Result<Vec<ScoreView>, Fault> {
         let keys: Vec<_> = found.iter().map(|score| score.chunk.as_str()).collect();
-        let chunks = self.collection(CHUNKS).find(doc! { "_id": { "$in": keys } }).projection(doc! { "rows": 0 }).await?;
+        let chunks = self.collection(CHUNKS).find(doc! { "_id": { "$in": keys } }).projection(doc! { "rows": 0, "packed": 0 }).await?;
         let headers: HashMap<String, ChunkHeader> =
             collect(chunks, |fields| Ok((fields.text("_id")?, chunks::read_header(fields)?))).await?.into_iter().collect();
         let view = |score: Found| {

@@ -1,9 +1,10 @@
 use lucid_model::{
     epoch::EpochRecord,
+    merkle,
     receipt::{ScoreRow, ScoredChunk},
     vote::Vote,
 };
-use mongodb::bson::{doc, oid::ObjectId};
+use mongodb::bson::{Document, doc, oid::ObjectId};
 
 use super::{
     chunks::{self, CHUNKS},
@@ -32,10 +33,34 @@ impl MongoStore {
             return Err(Fault::Bad(format!("epoch {} is scored after a later one", record.epoch)));
         }
         let staged = ObjectId::new();
-        self.stage_chunks(staged, chunks).await?;
+        self.stage_chunks_as(staged, chunks).await?;
         self.stage_votes(start_s, staged, votes).await?;
-        // Whose claim it is, it is settled here and now.
-        once::insert(&self.collection(EPOCHS), record::claim(record, staged)?).await?;
+        self.claim(record, record::claim(record, staged)?).await
+    }
+
+    /// The same, with what an attempt staged.
+    pub(super) async fn close_attempt(&self, record: &EpochRecord, staged: ObjectId) -> Result<Option<EpochRecord>, Fault> {
+        let start_s = record.epoch.start_s;
+        if let Some(claim) = self.claim_of(start_s).await? {
+            return self.settle(claim).await;
+        }
+        if self.newest_start().await?.is_some_and(|newest_s| newest_s > start_s) {
+            return Err(Fault::Bad(format!("epoch {} is scored after a later one", record.epoch)));
+        }
+        let roots: Vec<_> = self.staged_heads(start_s, staged).await?.iter().map(|chunk| chunk.root).collect();
+        if merkle::root(&roots) != record.root {
+            return Err(Fault::Bad(format!("the chunks that are stored for epoch {start_s} have another root than its record")));
+        }
+        let mut claim = record::claim(record, staged)?;
+        // The place of the first chunk whose votes are not made.
+        claim.insert("votes_from", 0_i64);
+        self.claim(record, claim).await
+    }
+
+    /// Whose claim it is, it is settled here and now.
+    async fn claim(&self, record: &EpochRecord, document: Document) -> Result<Option<EpochRecord>, Fault> {
+        let start_s = record.epoch.start_s;
+        once::insert(&self.collection(EPOCHS), document).await?;
         let claim = self.claim_of(start_s).await?;
         let claim = claim.ok_or_else(|| Fault::Bad(format!("epoch {} is missing after its claim", record.epoch)))?;
         self.settle(claim).await

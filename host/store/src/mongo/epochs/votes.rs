@@ -10,7 +10,8 @@ use lucid_ports::{Page, PageRequest, VoteFilter};
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
 use super::{
-    record::{block_document, read_block},
+    chunks::{self, CHUNKS},
+    record::{CLOSED, EPOCHS, block_document, read_block, read_claim},
     scores,
 };
 use crate::mongo::{
@@ -113,24 +114,54 @@ impl MongoStore {
         let mut lists = self.collection(VOTE_LISTS).find(doc! { "epoch_start_s": epoch_start_s, "staged": staged }).await?;
         while lists.advance().await? {
             let list = lists.deserialize_current()?;
-            let mut votes: Vec<Document> = list.get_array("votes").into_iter().flatten().filter_map(Bson::as_document).cloned().collect();
-            let nodes: Vec<_> = votes.iter().filter_map(|vote| vote.get("node").cloned()).collect();
-            let nodes = self.collection(NODES).find(doc! { "_id": { "$in": nodes } }).projection(doc! { "owner": 1 }).await?;
-            let owners = collect(nodes, |fields| Ok((fields.id("_id", NodeId)?, fields.get("owner").cloned()))).await?;
-            let owners: HashMap<_, _> = owners.into_iter().collect();
-            for vote in &mut votes {
-                let node = Fields::of(vote).id("node", NodeId)?;
-                vote.insert("owner", owners.get(&node).cloned().flatten());
-            }
-            once::insert_each(&self.collection(VOTES), &votes).await?;
+            let votes = list.get_array("votes").into_iter().flatten().filter_map(Bson::as_document).cloned().collect();
+            self.add_vote_documents(votes).await?;
         }
         Ok(())
+    }
+
+    /// Adds votes, with their nodes' owners of now.
+    pub(super) async fn add_vote_documents(&self, mut votes: Vec<Document>) -> Result<(), Fault> {
+        let nodes: Vec<_> = votes.iter().filter_map(|vote| vote.get("node").cloned()).collect();
+        let nodes = self.collection(NODES).find(doc! { "_id": { "$in": nodes } }).projection(doc! { "owner": 1 }).await?;
+        let owners = collect(nodes, |fields| Ok((fields.id("_id", NodeId)?, fields.get("owner").cloned()))).await?;
+        let owners: HashMap<_, _> = owners.into_iter().collect();
+        for vote in &mut votes {
+            let node = Fields::of(vote).id("node", NodeId)?;
+            vote.insert("owner", owners.get(&node).cloned().flatten());
+        }
+        once::insert_each(&self.collection(VOTES), &votes).await
     }
 
     /// Takes away the staged votes of an epoch that is closed: all, since each vote is a document now.
     pub(super) async fn unstage_votes(&self, epoch_start_s: i64) -> Result<(), Fault> {
         self.collection(VOTE_LISTS).delete_many(doc! { "epoch_start_s": epoch_start_s }).await?;
         Ok(())
+    }
+
+    /// Makes the votes of a chunk of the oldest epoch that lacks some. Whoever else does the same makes the same.
+    pub(crate) async fn make_some_votes(&self, closed_from: TimeMs) -> Result<bool, Fault> {
+        let lacking = doc! { "votes_from": { "$gte": 0_i64 }, "state": CLOSED };
+        let Some(found) = self.collection(EPOCHS).find_one(lacking).sort(doc! { "_id": 1 }).await? else { return Ok(false) };
+        let (claim, from): (_, i64) = (read_claim(Fields::of(&found))?, Fields::of(&found).number("votes_from")?);
+        let start_s = claim.record.epoch.start_s;
+        let next = doc! { "epoch_start_s": start_s, "staged": claim.staged, "idx": { "$gte": from } };
+        let found = if claim.record.closed_at < closed_from {
+            None
+        } else {
+            self.collection(CHUNKS).find_one(next).sort(doc! { "epoch_start_s": 1, "staged": 1, "idx": 1 }).await?
+        };
+        let mut next = Bson::Null;
+        if let Some(found) = found {
+            let chunk = chunks::read(Fields::of(&found))?;
+            let votes = chunk.rows.iter().filter_map(|row| Vote::of_score(&claim.record, row));
+            // The block is the epoch's, whenever it is pinned.
+            let votes = votes.map(|vote| document(&Vote { block: None, ..vote })).collect();
+            self.add_vote_documents(votes).await?;
+            next = Bson::Int64(i64::from(chunk.header.index) + 1);
+        }
+        self.collection(EPOCHS).update_one(doc! { "_id": start_s, "votes_from": from }, doc! { "$set": { "votes_from": next } }).await?;
+        Ok(true)
     }
 
     async fn pending_starts(&self, filter: Document) -> Result<Vec<Bson>, Fault> {
@@ -155,7 +186,9 @@ impl MongoStore {
     }
 
     pub(super) async fn starts_without_block(&self) -> Result<Vec<i64>, Fault> {
-        let closed = self.closed_of(self.pending_starts(doc! { "block": Bson::Null }).await?).await?;
+        let mut starts = self.pending_starts(doc! { "block": Bson::Null }).await?;
+        starts.extend(self.collection(EPOCHS).distinct("_id", doc! { "votes_from": { "$gte": 0_i64 } }).await?);
+        let closed = self.closed_of(starts).await?;
         Ok(closed.into_iter().filter(|record| record.block.is_none()).map(|record| record.epoch.start_s).collect())
     }
 

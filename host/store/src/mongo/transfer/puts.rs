@@ -133,7 +133,7 @@ fn document(record: &Record) -> Result<Document, Fault> {
             document.insert("state", CLOSED);
             Ok(document)
         }
-        Record::Scores { chunk, .. } => Ok(chunks::document(staged(chunk.header.period.start_s), chunk)),
+        Record::Scores { chunk, .. } => chunks::document(staged(chunk.header.period.start_s), chunk),
         Record::Latest(latest) => Ok(latest_document(latest)),
         Record::OnDemand(receipt) => Ok(on_demand_document(receipt)),
         Record::Vote { owner, vote } => {

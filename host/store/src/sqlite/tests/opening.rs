@@ -1,14 +1,19 @@
 use lucid_model::{
+    id::PoolScope,
     metric::{Resolution, roll_up},
     node::SiblingCounts,
+    receipt::{ScoreRow, ScoredChunk},
     time::TimeMs,
 };
-use lucid_ports::{LiveState, Newcomer, NodeStore, Report, TelemetryStore, Walked};
+use lucid_ports::{EpochStore, LiveState, Newcomer, NodeStore, Order, Report, ScoreFilter, ScoreSort, TelemetryStore, Walked};
 use rusqlite::Connection;
 
 use crate::{
     OpenError, SqliteStore,
-    conformance::examples::{node_id, owner_id, report, sample, span},
+    conformance::{
+        all,
+        examples::{HOUR, chunk, epoch, node_id, owner_id, pool_id, report, row, sample, span},
+    },
 };
 
 async fn refusal(url: &str) -> String {
@@ -96,6 +101,75 @@ async fn samples_of_the_first_schema_are_kept_and_rolled_up() {
     assert_eq!(live, [state(70_000, Some(samples[1])), state(80_000, None)]);
     assert_eq!(store.roll_up(None, TimeMs(3_600_000), 10).await.unwrap(), Walked { done: 1, next: Some(node_id(2)) });
     assert_eq!(store.samples(node_id(1), span(0, i64::MAX), 10).await.unwrap(), samples);
+}
+
+/// Scores were a row each: what was hashed, found and counted stays as it was.
+#[tokio::test]
+async fn scores_of_an_older_schema_are_packed() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = Connection::open(dir.path().join("core.db")).unwrap();
+    crate::sqlite::migrate::migrate(&old, &dir.path().join("core.db"), &super::super::CORE[..7]).unwrap();
+    let held = ScoreRow { held: true, eligible: false, reason: None, ..row(3, 0) };
+    let chunks =
+        |e| vec![chunk(e, 0, PoolScope::Unassigned, vec![row(2, 70), row(1, 60)]), chunk(e, 1, PoolScope::Pool(pool_id(1)), vec![held.clone()])];
+    for e in 1..=3 {
+        old.execute(
+            "INSERT INTO epochs (start_s, length_s, closed_at, revision, rules, nodes, eligible, held, root, previous_link) VALUES (?, 3600, ?, 3, 1, 2, 1, 0, ?, ?)",
+            rusqlite::params![e * HOUR, epoch(e).closed_at.0, epoch(e).root.0, epoch(e).previous_link.0],
+        )
+        .unwrap();
+        for ScoredChunk { header, rows } in chunks(e) {
+            let sql = "INSERT INTO chunks VALUES (?, ?, 3600, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            let pool = header.pool.pool().map(|pool| pool.0.into_bytes());
+            let policy = &header.policy;
+            let values = rusqlite::params![
+                e * HOUR,
+                header.index,
+                pool,
+                header.rows,
+                header.frame.0,
+                policy.name,
+                policy.version.to_string(),
+                policy.digest.0,
+                header.params.0,
+                header.abi,
+                header.rules
+            ];
+            old.execute(sql, values).unwrap();
+            for (place, row) in (0_u32..).zip(&rows) {
+                let sql = "INSERT INTO scores VALUES (?, ?, ?, ?, ?, 1800, 3600, ?, 900000, ?, ?, 2, 1, 2, 3, 4, 5, ?, ?)";
+                let values = rusqlite::params![
+                    e * HOUR,
+                    row.node.0.as_bytes(),
+                    header.index,
+                    place,
+                    epoch(e).closed_at.0,
+                    row.eligible,
+                    row.raw.0,
+                    row.score.0,
+                    row.reason,
+                    row.held
+                ];
+                old.execute(sql, values).unwrap();
+            }
+        }
+    }
+    drop(old);
+    for _ in 0..2 {
+        let store = SqliteStore::open(dir.path()).unwrap();
+        for e in 1..=3 {
+            assert_eq!(store.scored(e * HOUR).await.unwrap(), chunks(e));
+            assert_eq!(store.score(e * HOUR, node_id(3)).await.unwrap().unwrap().row, held);
+        }
+        let history = ScoreFilter { node: Some(node_id(1)), ..ScoreFilter::default() };
+        let page = store.scores(&history, all(ScoreSort::Score, Order::Descending)).await.unwrap();
+        assert_eq!((page.total, page.items.iter().map(|view| view.header.period.start_s).collect::<Vec<_>>()), (3, vec![3 * HOUR, 2 * HOUR, HOUR]));
+        assert_eq!(store.totals(0, 9 * HOUR).await.unwrap()[0].epochs, 3);
+    }
+    let file = Connection::open(dir.path().join("core.db")).unwrap();
+    let left: i64 = file.query_row("SELECT (SELECT count(*) FROM scores) + (SELECT count(*) FROM chunks)", [], |row| row.get(0)).unwrap();
+    let stretches: i64 = file.query_row("SELECT count(*) FROM score_stretches", [], |row| row.get(0)).unwrap();
+    assert_eq!((left, stretches), (0, 3), "nothing is there twice");
 }
 
 /// A transaction is the rows or what was made of them: the directory as a crash leaves it at any commit.

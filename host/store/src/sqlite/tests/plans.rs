@@ -43,14 +43,12 @@ fn node_lists(lists: &mut Vec<(By, String, List)>) {
 
 fn score_lists(lists: &mut Vec<(By, String, List)>) {
     for page in [ScoreSort::Score, ScoreSort::CalculatedAt, ScoreSort::NodeId].into_iter().flat_map(both) {
-        let history = if page.sort == ScoreSort::Score { By::Sorting } else { By::Index };
         for (name, by, filter) in [
             ("scores", By::Index, ScoreFilter::default()),
             ("scores of an owner", By::Index, ScoreFilter { owner: Some(owner_id(1)), ..ScoreFilter::default() }),
             ("scores of a pool", By::Sorting, ScoreFilter { pool: Some(pool_id(1)), ..ScoreFilter::default() }),
-            ("scores of a node", history, ScoreFilter { node: Some(node_id(1)), ..ScoreFilter::default() }),
         ] {
-            lists.push((by, format!("{name} by {:?}", page.sort), scores::list(&filter, page)));
+            lists.push((by, format!("{name} by {:?}", page.sort), scores::latest_list(&filter, &page)));
         }
     }
     for page in both(()) {

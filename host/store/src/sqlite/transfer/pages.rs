@@ -136,15 +136,12 @@ fn read_on_demand(columns: &mut Columns<'_>) -> Result<Record, Fault> {
     Ok(Record::OnDemand(Box::new(receipt)))
 }
 
-/// Chunks of one epoch with their rows.
+/// Chunks with their rows, of closed epochs.
 fn scored(connection: &Connection, after: Option<&Key>, limit: u32) -> Result<Vec<Record>, Fault> {
-    let columns = format!("e.closed_at, {}", scores::HEADER);
-    let walk = Walk { columns: &columns, from: "chunks c JOIN epochs e ON e.start_s = c.epoch_start_s", keys: &["c.epoch_start_s", "c.idx"] };
-    let headers = walk.next(connection, after, limit, |c| Ok((c.time()?, scores::read_header(c)?)))?;
-    let Some((closed_at, start_s)) = headers.first().map(|(closed_at, header)| (*closed_at, header.period.start_s)) else { return Ok(Vec::new()) };
-    let headers = headers.into_iter().map(|(_, header)| header).take_while(|header| header.period.start_s == start_s).collect();
-    let chunks = scores::with_rows(connection, start_s, headers)?;
-    Ok(chunks.into_iter().map(|chunk| Record::Scores { closed_at, chunk }).collect())
+    let columns = format!("e.closed_at, {}, r.packed", scores::HEADER);
+    let from = format!("scored c JOIN epochs e ON e.start_s = c.epoch_start_s AND e.attempt = c.attempt{}", scores::PACKED);
+    let walk = Walk { columns: &columns, from: &from, keys: &["c.epoch_start_s", "c.idx"] };
+    walk.next(connection, after, limit, |c| Ok(Record::Scores { closed_at: c.time()?, chunk: scores::read_chunk(c)? }))
 }
 
 /// The next records of the audit chains, by the id of their writer: chain by chain.

@@ -1,12 +1,20 @@
 use std::collections::HashMap;
 
-use lucid_model::id::AuditWriterId;
+use lucid_model::{id::AuditWriterId, receipt::ScoredChunk};
 use rusqlite::{Connection, params};
 
 use super::{
     super::{
-        audit, columns::json, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, payouts, policies, pools, query::execute, registration,
-        runs, scores, settlements, votes,
+        audit,
+        closing::AT_ONCE,
+        columns::json,
+        enrolments, epochs,
+        fault::Fault,
+        frames, gate_reports, ledger, payouts, policies, pools,
+        query::execute,
+        registration, runs, scores, settlements,
+        stretches::{self, Between},
+        votes,
     },
     telemetry,
 };
@@ -47,8 +55,8 @@ fn insert(connection: &Connection, record: &Record, chains: &mut HashMap<AuditWr
         Record::Request(request) => insert_request(connection, request),
         Record::Frame(period) => frames::insert(connection, *period),
         Record::FrameChunk { epoch_start_s, index, zstd } => frames::insert_chunk(connection, *epoch_start_s, *index, zstd),
-        Record::Epoch(record) => epochs::insert(connection, record),
-        Record::Scores { closed_at, chunk } => scores::insert_chunk(connection, *closed_at, chunk),
+        Record::Epoch(record) => epochs::insert(connection, record, AT_ONCE),
+        Record::Scores { chunk, .. } => insert_scores(connection, chunk),
         Record::Latest(latest) => insert_latest(connection, latest),
         Record::OnDemand(receipt) => scores::add_on_demand(connection, receipt),
         Record::Vote { owner, vote } => votes::insert(connection, *owner, vote),
@@ -83,6 +91,16 @@ fn insert_request(connection: &Connection, request: &RequestRecord) -> Result<bo
         answer.as_ref().map(|answer| &answer.body),
     ];
     Ok(execute(connection, sql, values)? == 1)
+}
+
+/// Where a node's rows are follows from them.
+fn insert_scores(connection: &Connection, chunk: &ScoredChunk) -> Result<bool, Fault> {
+    let added = scores::insert_chunk(connection, AT_ONCE, &scores::pack(chunk)?)?;
+    if added {
+        let between = Between::of(connection, chunk.header.period.start_s)?;
+        chunk.rows.iter().try_for_each(|row| stretches::add(connection, row.node, chunk.header.pool, between))?;
+    }
+    Ok(added)
 }
 
 /// The owner is the node's, as it is at the next close.

@@ -81,8 +81,8 @@ async fn rules(store: &dyn Store) {
 }
 
 async fn epochs(store: &dyn Store) {
-    store.write_frame(period(1), frame(10)).await.unwrap();
-    store.write_frame(period(2), vec![]).await.unwrap();
+    store.write_frame(period(1), Box::new(frame(10).into_iter())).await.unwrap();
+    store.write_frame(period(2), Box::new(std::iter::empty())).await.unwrap();
     let owned = ScoreRow { reason: None, ..row(2, 8_100) };
     let chunks = vec![
         chunk(1, 0, PoolScope::Unassigned, vec![row(1, 8_000), row(9, 7_000)]),
