@@ -295,6 +295,7 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         votes_age_max_ms: ms(chain.votes_age_max_s),
         vote_retry_first_ms: 1_000,
         votes_in_flight_max: chain.in_flight_max,
+        alerts_kept_ms: days(config.telemetry.alerts_days),
         series: SeriesAges {
             samples_ms: days(config.telemetry.raw_days),
             five_minutes_ms: days(config.telemetry.rollup_5m_days),

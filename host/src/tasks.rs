@@ -41,6 +41,8 @@ const FLEET_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two looks for hours that are to be rolled up, and for what is too old to be kept.
 const ROLL_UP_INTERVAL: Duration = Duration::from_secs(30);
 const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
+/// Between two looks at what pools say of alerts about their members, and at who those are.
+const THRESHOLDS_INTERVAL: Duration = Duration::from_secs(10);
 /// What the alert about the gateway's keys is about.
 const GATEWAY_KEYS: &str = "gateway_keys";
 
@@ -93,6 +95,7 @@ impl Tasks {
         let awaited = std::mem::take(&mut tasks.awaited);
         tasks.spawn("announcements", announce(Arc::clone(api), awaited, tasks.stop.clone()));
         tasks.every("liveness", Duration::from_secs(1), service, |s| async move { s.sweep_silent().await.map(|_| false) });
+        tasks.every("thresholds", THRESHOLDS_INTERVAL, service, |s| async move { s.learn_thresholds().await.map(|()| false) });
         tasks.every("suspensions", Duration::from_secs(5), service, |s| async move { s.lift_suspensions().await.map(|()| false) });
         tasks.every("requests", Duration::from_secs(60), service, |s| async move { s.forget_requests().await });
         tasks
@@ -143,7 +146,9 @@ impl Tasks {
         };
         self.alone(PAYER, (short_look, approved), recover, |s, tenure| async move { s.pay_step(&tenure).await.map(|moved| moved > 0) });
         self.alone("rollups", (ROLL_UP_INTERVAL, unannounced()), begin_at_once, |s, _| async move { s.roll_up_due().await });
-        self.alone("retention", (RETENTION_INTERVAL, unannounced()), begin_at_once, |s, _| async move { s.forget_due_series().await });
+        self.alone("retention", (RETENTION_INTERVAL, unannounced()), begin_at_once, |s, _| async move {
+            Ok(s.forget_alerts().await? | s.forget_due_series().await?)
+        });
         let sealing = Duration::from_secs(u64::from(config.audit.seal_interval_s));
         self.alone("audit", (sealing, unannounced()), begin_at_once, |s, _| async move { s.seal_audit().await.map(|_| false) });
     }

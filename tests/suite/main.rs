@@ -3,6 +3,7 @@
 
 mod access;
 mod agent;
+mod alerts;
 mod api;
 mod architecture;
 mod attacks;

@@ -112,6 +112,7 @@ impl Signer for Machine {
 fn config() -> ServiceConfig {
     let hour = PeriodLength::new(3600).unwrap();
     ServiceConfig {
+        alerts_kept_ms: 86_400_000,
         series: lucid_service::SeriesAges { samples_ms: 604_800_000, five_minutes_ms: 7_776_000_000, hours_ms: 31_536_000_000 },
         built_in: Vec::new(),
         score_multiplier: Ppm(1_000_000),

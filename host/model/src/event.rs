@@ -1,6 +1,7 @@
 //! What happened, for everybody who listens: one enum, one envelope.
 
 use crate::{
+    alert::{AlertKind, Measured},
     epoch::Period,
     id::{Digest, NodeId, PayoutId, PoolScope, RunId},
     money::MicroUsdt,
@@ -37,6 +38,10 @@ pub enum EventKind {
     WalletChanged { node: NodeId, address: String, version: u32 },
     /// A node signs with another key from now on.
     KeyRotated { node: NodeId },
+    /// An alert about a node was raised.
+    NodeAlertRaised { node: NodeId, about: AlertKind, message: String, measured: Option<Measured> },
+    /// It is over.
+    NodeAlertCleared { node: NodeId, about: AlertKind, message: String, measured: Option<Measured> },
     /// A report was stored.
     MetricsStored { node: NodeId, samples: u32, cpu_percent_centi: u32, memory_percent_centi: u32 },
     /// An observation session was credited or refused.
@@ -88,6 +93,8 @@ impl EventKind {
             Self::NodeSuspended { .. } => "node.suspended".into(),
             Self::WalletChanged { .. } => "node.wallet_changed".into(),
             Self::KeyRotated { .. } => "node.key_rotated".into(),
+            Self::NodeAlertRaised { .. } => "node.alert_raised".into(),
+            Self::NodeAlertCleared { .. } => "node.alert_cleared".into(),
             Self::MetricsStored { .. } => "metrics.stored".into(),
             Self::ObservationStored { accepted: true, .. } => "observation.accepted".into(),
             Self::ObservationStored { .. } => "observation.rejected".into(),
@@ -115,6 +122,8 @@ impl EventKind {
             | Self::NodeSuspended { node, .. }
             | Self::WalletChanged { node, .. }
             | Self::KeyRotated { node }
+            | Self::NodeAlertRaised { node, .. }
+            | Self::NodeAlertCleared { node, .. }
             | Self::MetricsStored { node, .. }
             | Self::ObservationStored { node, .. }
             | Self::ScoreComputed { node, .. }
@@ -150,6 +159,16 @@ impl EventKind {
                 vec![("node_id", text(node)), ("wallet_address", text(address)), ("wallet_version", count(*version))]
             }
             Self::KeyRotated { node } => vec![("node_id", text(node))],
+            Self::NodeAlertRaised { node, about, message, measured } | Self::NodeAlertCleared { node, about, message, measured } => {
+                let shown = |number: fn(&Measured) -> u32| measured.as_ref().map_or(Value::Absent, |m| Value::Text(about.shown(number(m))));
+                vec![
+                    ("node_id", text(node)),
+                    ("about", text(&about.name())),
+                    ("message", text(message)),
+                    ("value", shown(|m| m.value)),
+                    ("limit", shown(|m| m.limit)),
+                ]
+            }
             Self::MetricsStored { node, samples, cpu_percent_centi, memory_percent_centi } => vec![
                 ("node_id", text(node)),
                 ("samples", count(*samples)),

@@ -60,6 +60,8 @@ uuid_ids! {
     EnrolmentId;
     /// The id that what a request creates will have, fixed before it is carried out (UUIDv7).
     IntendedId;
+    /// An alert about a node (UUIDv7).
+    AlertId;
     /// What writes to the audit log: a store file, later a replica (UUIDv4).
     AuditWriterId;
 }

@@ -3,6 +3,7 @@
 //! Ports are operations of the domain, not create-read-update-delete. Each needs only the atomicity of one
 //! document and unique keys, so that every backend can offer it.
 
+mod alerts;
 mod audit;
 mod chain;
 mod coordination;
@@ -19,6 +20,7 @@ mod runtime;
 mod store;
 mod telemetry;
 
+pub use alerts::AlertStore;
 pub use audit::{AuditFilter, AuditLog, AuditStore};
 pub use chain::{Chain, ChainError, PaymentRail, Signer, VoteAnswer};
 pub use coordination::{CoordinationError, Coordinator, Fence, Heard, Lease, Listener, Tenure, Topic};

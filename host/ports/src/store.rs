@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::id::FamilyId;
 
 use crate::{
-    AuditStore, EnrolmentStore, EpochStore, LedgerStore, NodeStore, PayoutStore, PolicyStore, PoolStore, RequestStore, SettlementStore,
+    AlertStore, AuditStore, EnrolmentStore, EpochStore, LedgerStore, NodeStore, PayoutStore, PolicyStore, PoolStore, RequestStore, SettlementStore,
     TelemetryStore,
 };
 
@@ -72,5 +72,5 @@ macro_rules! store {
 
 store! {
     StampStore + NodeStore + PoolStore + EnrolmentStore + RequestStore + TelemetryStore + EpochStore + LedgerStore + SettlementStore
-        + PayoutStore + PolicyStore + AuditStore
+        + PayoutStore + PolicyStore + AuditStore + AlertStore
 }

@@ -82,6 +82,8 @@ pub struct ServiceConfig {
     pub vote_retry_first_ms: i64,
     /// Votes on their way at once.
     pub votes_in_flight_max: usize,
+    /// How long an alert about a node is kept once it is over.
+    pub alerts_kept_ms: i64,
     /// How long what nodes measured is kept.
     pub series: SeriesAges,
     /// Components that come with the binary, the first of a kind being the one to trust when everything else fails.

@@ -4,6 +4,7 @@
 //! calls, so that a simulation can call it too.
 
 mod actor;
+mod alerts;
 mod audit;
 mod bus;
 mod carried;
@@ -38,9 +39,10 @@ use std::{
 };
 
 use lucid_model::{
+    alert::{AlertThresholds, UsageWatch},
     audit::AuditEntry,
     credit::LastReport,
-    id::{AuditId, FamilyId, NodeId},
+    id::{AuditId, FamilyId, NodeId, PoolId},
     policy::PolicyProfile,
     time::TimeMs,
 };
@@ -108,7 +110,13 @@ pub struct Service {
     rail_paused_until: Mutex<TimeMs>,
     /// How far rolling up and forgetting have come with the nodes.
     walks: Mutex<history::Walks>,
-    /// Alerts that are raised, so that each is said once.
+    /// What nodes measured lately, held against their limits.
+    usage_watches: Mutex<BTreeMap<NodeId, UsageWatch>>,
+    /// What pools say of their members' alerts, as far as they say anything.
+    thresholds: Mutex<BTreeMap<PoolId, AlertThresholds>>,
+    /// After how long members of pools that say so are silent.
+    silences_ms: Mutex<BTreeMap<NodeId, i64>>,
+    /// Alerts of the service itself that are raised, so that each is said once.
     alerts: Mutex<BTreeMap<&'static str, String>>,
 }
 
@@ -129,6 +137,9 @@ impl Service {
             no_epoch_before: Mutex::default(),
             rail_paused_until: Mutex::default(),
             walks: Mutex::default(),
+            usage_watches: Mutex::default(),
+            thresholds: Mutex::default(),
+            silences_ms: Mutex::default(),
             alerts: Mutex::default(),
         })
     }

@@ -77,8 +77,11 @@ impl Service {
         let newest = samples.last().map(|s| s.usage);
         let late = samples.iter().filter(|s| s.arrived_at.ms_since(s.at) > PRESENCE_GAP_MS_MAX).count();
         let late = u32::try_from(late).unwrap_or(u32::MAX);
-        let (outcome, node) = self.take_in(node, proof, samples, Vec::new()).await?;
+        let (outcome, node) = self.take_in(node, proof, samples.clone(), Vec::new()).await?;
         let repeated = outcome == ReportOutcome::Repeated;
+        if !repeated {
+            self.watch_usage(&node, &samples).await;
+        }
         if let (false, Some(usage)) = (repeated, newest) {
             metrics::counter!("lucid_samples_total").increment(u64::from(count));
             metrics::counter!("lucid_samples_late_total").increment(u64::from(late));

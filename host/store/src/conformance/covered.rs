@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use lucid_model::{
+    alert::{Alert, AlertKind},
     audit::{
         AuditEntry,
         chain::{ChainHead, ChainedEntry, Link},
@@ -15,7 +16,7 @@ use lucid_model::{
     enrolment::Enrolment,
     epoch::{EpochRecord, Period},
     frame::FrameChunk,
-    id::{AuditWriterId, Digest, EnrolmentId, NodeId, PayoutId, PoolId, RunId},
+    id::{AlertId, AuditWriterId, Digest, EnrolmentId, NodeId, PayoutId, PoolId, RunId},
     ledger::{Account, Entry, Head, Stream},
     metric::{Resolution, Rollup, Sample, UsageSummary},
     money::MicroUsdt,
@@ -296,6 +297,20 @@ proven! {
             an_import_is_remembered;
         record_import(record: ImportRecord) -> () =>
             an_import_is_remembered;
+    }
+    AlertStore {
+        raise_alert(alert: Alert) -> bool =>
+            an_alert_keeps_every_field, one_of_fifty_alerts_of_a_node_and_kind_is_active;
+        clear_alert(node: NodeId, kind: AlertKind, at: TimeMs) -> Option<Alert> =>
+            an_alert_keeps_every_field, one_of_fifty_alerts_of_a_node_and_kind_is_active;
+        active_alerts_after(after: Option<AlertId>, limit: u32) -> Vec<Alert> =>
+            alerts_are_walked_and_forgotten_once_they_are_over;
+        active_alerts(node: NodeId) -> Vec<Alert> =>
+            an_alert_keeps_every_field;
+        alerts(node: NodeId, page: PageRequest<()>) -> Page<Alert> =>
+            an_alert_keeps_every_field;
+        forget_alerts(before: TimeMs, limit: u32) -> u64 =>
+            alerts_are_walked_and_forgotten_once_they_are_over;
     }
     AuditLog {
         audit(filter: &AuditFilter, page: PageRequest<()>) -> Page<ChainedEntry> =>

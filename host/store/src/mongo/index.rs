@@ -5,8 +5,8 @@ use mongodb::{
 };
 
 use super::{
-    audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, live, nodes, payouts, policies, pools, requests, rolling, runs,
-    sessions,
+    alerts, audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, live, nodes, payouts, policies, pools, requests, rolling,
+    runs, sessions,
 };
 
 /// An index that has to be there before anything is written: the unique ones are what keeps records apart.
@@ -24,6 +24,7 @@ pub(crate) struct Index {
 
 /// The indices of all files but those that every audited collection has.
 const ALL: &[&[Index]] = &[
+    alerts::INDICES,
     audit::INDICES,
     nodes::INDICES,
     pools::INDICES,

@@ -15,7 +15,9 @@ use mongodb::{
 
 pub(crate) use self::ranks::Ranks;
 use super::{
-    MongoStore, audit, connect, durable,
+    MongoStore,
+    alerts::ALERTS,
+    audit, connect, durable,
     enrolments::ENROLMENTS,
     epochs::{
         chunks::CHUNKS,
@@ -73,6 +75,7 @@ fn collection(kind: Kind) -> &'static str {
         Kind::Settlements => SETTLEMENTS,
         Kind::Runs => RUNS,
         Kind::Payouts => PAYOUTS,
+        Kind::Alerts => ALERTS,
         Kind::Audit => audit::ENTRIES,
         Kind::AuditLinks => audit::LINKS,
         Kind::AuditSeals => audit::SEALS,

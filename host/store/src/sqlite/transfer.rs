@@ -44,6 +44,7 @@ fn tables(kind: Kind) -> &'static [&'static str] {
         Kind::Settlements => &["settlements"],
         Kind::Runs => &["runs"],
         Kind::Payouts => &["payouts"],
+        Kind::Alerts => &["alerts"],
         Kind::Audit => &["audit"],
         Kind::AuditLinks => &["audit_links"],
         Kind::AuditSeals => &["audit_seals"],

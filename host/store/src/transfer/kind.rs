@@ -42,6 +42,8 @@ pub enum Kind {
     Runs,
     /// Payouts.
     Payouts,
+    /// Alerts about nodes.
+    Alerts,
     /// Audit entries with their places.
     Audit,
     /// Links of the audit chains.
@@ -62,7 +64,7 @@ pub enum Kind {
 
 impl Kind {
     /// All, in the order in which they are copied.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Pools,
         Self::Enrolments,
         Self::Nodes,
@@ -82,6 +84,7 @@ impl Kind {
         Self::Settlements,
         Self::Runs,
         Self::Payouts,
+        Self::Alerts,
         Self::Audit,
         Self::AuditLinks,
         Self::AuditSeals,
@@ -114,6 +117,7 @@ impl Kind {
             Self::Settlements => "settlements",
             Self::Runs => "runs",
             Self::Payouts => "payouts",
+            Self::Alerts => "alerts",
             Self::Audit => "audit entries",
             Self::AuditLinks => "audit links",
             Self::AuditSeals => "audit seals",

@@ -47,6 +47,7 @@ const COLLECTIONS: &[Holding] = &[
     holding("settlements", "a settled period each"),
     holding("runs", "a payout run each"),
     holding("payouts", "a payout each"),
+    holding("alerts", "an alert about a node each, active or over; those that are over for a while"),
     holding("audit", "the audit log's entries with their places"),
     holding("audit_links", "the links of the audit log's chains"),
     holding("audit_seals", "the audit log's seals"),

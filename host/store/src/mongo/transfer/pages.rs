@@ -12,7 +12,7 @@ use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
 use super::{
     super::{
-        MongoStore, audit, enrolments,
+        MongoStore, alerts, audit, enrolments,
         epochs::{
             chunks,
             record::{self, CLOSED, Claim, EPOCHS},
@@ -67,6 +67,7 @@ impl MongoStore {
             Kind::Settlements => self.walk(kind, after, limit, |f| settlements::read(f).map(Record::Settlement)).await,
             Kind::Runs => self.walk(kind, after, limit, |f| runs::read(f).map(Record::Run)).await,
             Kind::Payouts => self.walk(kind, after, limit, |f| Ok(Record::Payout(Box::new(payouts::read(f)?)))).await,
+            Kind::Alerts => self.walk(kind, after, limit, |f| alerts::read(f).map(Record::Alert)).await,
             Kind::Audit => {
                 let read: Read = |f| Ok(Record::Audit(Box::new(audit::entry::read_listed(f)?)));
                 self.walk_two(kind, ("writer", "place"), after, limit, read).await

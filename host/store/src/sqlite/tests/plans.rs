@@ -7,7 +7,7 @@ use lucid_ports::{
 use crate::{
     SqliteStore,
     conformance::{all, examples::*},
-    sqlite::{audit, enrolments, epochs, nodes, payouts, pools, query::List, scores, votes},
+    sqlite::{alerts, audit, enrolments, epochs, nodes, payouts, pools, query::List, scores, votes},
 };
 
 /// A list that its index sorts, or one whose filter leaves few enough rows to sort them.
@@ -60,6 +60,7 @@ fn score_lists(lists: &mut Vec<(By, String, List)>) {
         lists.push((By::Index, "an owner's votes".into(), votes::list(&VoteFilter { owner: Some(owner_id(1)), ..VoteFilter::default() }, page)));
         let pending = VoteFilter { state: Some(VoteState::Pending), ..VoteFilter::default() };
         lists.push((By::Index, "pending votes".into(), votes::list(&pending, page)));
+        lists.push((By::Index, "a node's alerts".into(), alerts::list(node_id(1), page)));
         lists.push((By::Index, "enrolments".into(), enrolments::list(EnrolmentFilter::default(), page)));
         lists.push((By::Index, "an owner's enrolments".into(), enrolments::list(EnrolmentFilter { owner: Some(owner_id(1)) }, page)));
         let text = || Some("a".to_owned());

@@ -5,8 +5,8 @@ use rusqlite::{Connection, params};
 
 use super::{
     super::{
-        audit, columns::json, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, payouts, policies, pools, query::execute, registration,
-        runs, scores, settlements, votes,
+        alerts, audit, columns::json, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, payouts, policies, pools, query::execute,
+        registration, runs, scores, settlements, votes,
     },
     telemetry,
 };
@@ -56,6 +56,7 @@ fn insert(connection: &Connection, record: &Record, chains: &mut HashMap<AuditWr
         Record::Settlement(record) => settlements::insert(connection, record),
         Record::Run(run) => runs::insert(connection, run),
         Record::Payout(payout) => payouts::insert(connection, payout),
+        Record::Alert(alert) => alerts::insert(connection, alert),
         Record::Audit(entry) => audit::insert_chained(connection, chain_of(connection, entry.writer, chains)?, entry),
         Record::AuditLink(link) => audit::chain::insert_link(connection, chain_of(connection, link.writer, chains)?, link),
         Record::AuditSeal(seal) => audit::insert_seal(connection, seal),

@@ -1,4 +1,5 @@
 use lucid_model::{
+    alert::AlertKind,
     audit::chain::ChainHead,
     id::{Digest, FamilyId, OnDemandId, PoolScope},
     ledger::{Head, Stream},
@@ -16,6 +17,7 @@ use lucid_ports::{Environment, ImportRecord, Registered, Registration, Report, R
 use uuid::Uuid;
 
 use crate::conformance::{
+    alerts::alert,
     audit::seal,
     enrolments::enrolment,
     epochs::frame,
@@ -33,6 +35,7 @@ pub(super) async fn fill(store: &dyn Store) {
     epochs(store).await;
     money(store).await;
     telemetry(store).await;
+    alerts(store).await;
     store.add_audit(audit("alone")).await.unwrap();
     let heads: Vec<ChainHead> = store.audit_heads().await.unwrap();
     assert!(store.add_audit_seal(seal(1, Digest::default(), 5, heads)).await.unwrap());
@@ -142,6 +145,13 @@ async fn money(store: &dyn Store) {
     for i in 1..=3 {
         assert!(store.create_payout(payout(i), audit("payout.create")).await.unwrap());
     }
+}
+
+async fn alerts(store: &dyn Store) {
+    for (i, kind) in [(1, AlertKind::Cpu), (2, AlertKind::Silent), (3, AlertKind::Suspended)] {
+        assert!(store.raise_alert(alert(i, 1, kind)).await.unwrap());
+    }
+    store.clear_alert(node_id(1), AlertKind::Silent, TimeMs(5_000)).await.unwrap();
 }
 
 async fn telemetry(store: &dyn Store) {
