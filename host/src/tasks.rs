@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     import::Importer,
     leases::{Ended, while_held},
-    replicas,
+    replicas, webhooks,
 };
 
 /// Between two looks for work that nobody announced: its time came, or the replica that would have said so ended.
@@ -91,6 +91,10 @@ impl Tasks {
         let (feed, stop) = (Arc::clone(api), tasks.stop.clone());
         tasks.spawn("events", async move { feed.feed.follow(feed.service.bus(), stop).await });
         tasks.join_replicas(api, config);
+        let queued = Arc::new(Notify::new());
+        let queue = webhooks::queue(Arc::clone(service), api.stream.clone(), service.bus().subscribe(), Arc::clone(&queued), tasks.stop.clone());
+        tasks.spawn("webhook-outbox", queue);
+        tasks.alone("webhooks", (SHORT_LOOK_INTERVAL, queued), begin_at_once, |s, _| async move { s.send_webhooks().await });
         tasks.work_alone(config);
         let awaited = std::mem::take(&mut tasks.awaited);
         tasks.spawn("announcements", announce(Arc::clone(api), awaited, tasks.stop.clone()));
@@ -147,7 +151,7 @@ impl Tasks {
         self.alone(PAYER, (short_look, approved), recover, |s, tenure| async move { s.pay_step(&tenure).await.map(|moved| moved > 0) });
         self.alone("rollups", (ROLL_UP_INTERVAL, unannounced()), begin_at_once, |s, _| async move { s.roll_up_due().await });
         self.alone("retention", (RETENTION_INTERVAL, unannounced()), begin_at_once, |s, _| async move {
-            Ok(s.forget_alerts().await? | s.forget_due_series().await?)
+            Ok(s.forget_alerts().await? | s.forget_deliveries().await? | s.forget_due_series().await?)
         });
         let sealing = Duration::from_secs(u64::from(config.audit.seal_interval_s));
         self.alone("audit", (sealing, unannounced()), begin_at_once, |s, _| async move { s.seal_audit().await.map(|_| false) });

@@ -36,3 +36,4 @@ mod store;
 mod support;
 mod telemetry;
 mod up;
+mod webhooks;

@@ -113,6 +113,14 @@ fn config() -> ServiceConfig {
     let hour = PeriodLength::new(3600).unwrap();
     ServiceConfig {
         alerts_kept_ms: 86_400_000,
+        webhooks: lucid_service::WebhookSettings {
+            endpoints_max: 0,
+            undelivered_max: 1,
+            retry_first_ms: 1_000,
+            retry_max_ms: 1_000,
+            give_up_ms: 1_000,
+            kept_ms: 1_000,
+        },
         series: lucid_service::SeriesAges { samples_ms: 604_800_000, five_minutes_ms: 7_776_000_000, hours_ms: 31_536_000_000 },
         built_in: Vec::new(),
         score_multiplier: Ppm(1_000_000),
@@ -162,6 +170,7 @@ fn payer(
         policies: PolicyEngine::new(engine).unwrap(),
         chain: None,
         rail: Some(Arc::new(Rail { real: TronPayment::new(rail).unwrap(), stop })),
+        webhooks: Arc::new(lucid_rails::WebhookClient::new(Duration::from_secs(1), false)),
         signer: Arc::new(machine()),
         clock: Arc::new(machine()),
         entropy: Arc::new(machine()),

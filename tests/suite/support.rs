@@ -5,6 +5,7 @@ pub mod gateway;
 pub mod mongo;
 pub mod node;
 pub mod raw;
+pub mod receiver;
 pub mod redis;
 
 use std::{

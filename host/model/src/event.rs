@@ -3,7 +3,7 @@
 use crate::{
     alert::{AlertKind, Measured},
     epoch::Period,
-    id::{Digest, NodeId, PayoutId, PoolScope, RunId},
+    id::{Digest, NodeId, PayoutId, PoolScope, RunId, WebhookId},
     money::MicroUsdt,
     node::NodeStatus,
     payout::PayoutState,
@@ -64,6 +64,10 @@ pub enum EventKind {
     PolicyActivated { kind: PolicyKind, scope: Scope, policy: PolicyRef, revision: Revision },
     /// A bundle was refused.
     PolicyRejected { bundle: String, reason: String },
+    /// A webhook is tried out.
+    WebhookTest { webhook: WebhookId },
+    /// Too many deliveries waited for a webhook: the oldest are not sent.
+    WebhookDropped { webhook: WebhookId, dropped: u32 },
     /// Somebody should look.
     Alert { about: &'static str, message: String },
     /// The cause of an alert is gone.
@@ -108,6 +112,8 @@ impl EventKind {
             Self::PayoutChanged { state, .. } => format!("payout.{}", state.name()),
             Self::PolicyActivated { .. } => "policy.activated".into(),
             Self::PolicyRejected { .. } => "policy.rejected".into(),
+            Self::WebhookTest { .. } => crate::webhook::TEST.into(),
+            Self::WebhookDropped { .. } => "webhook.dropped".into(),
             Self::Alert { .. } => "alert.raised".into(),
             Self::AlertCleared { .. } => "alert.cleared".into(),
         }
@@ -134,6 +140,7 @@ impl EventKind {
             Self::PayoutChanged { payout, .. } => payout.to_string(),
             Self::PolicyActivated { policy, .. } => policy.name.clone(),
             Self::PolicyRejected { bundle, .. } => bundle.clone(),
+            Self::WebhookTest { webhook } | Self::WebhookDropped { webhook, .. } => webhook.to_string(),
             Self::Alert { about, .. } | Self::AlertCleared { about } => (*about).to_owned(),
         }
     }
@@ -215,6 +222,8 @@ impl EventKind {
                 ("revision", text(&revision.0)),
             ],
             Self::PolicyRejected { bundle, reason } => vec![("bundle", text(bundle)), ("reason", text(reason))],
+            Self::WebhookTest { webhook } => vec![("webhook_id", text(webhook))],
+            Self::WebhookDropped { webhook, dropped } => vec![("webhook_id", text(webhook)), ("dropped", count(*dropped))],
             Self::Alert { about, message } => vec![("about", text(about)), ("message", text(message))],
             Self::AlertCleared { about } => vec![("about", text(about))],
         }

@@ -62,6 +62,10 @@ uuid_ids! {
     IntendedId;
     /// An alert about a node (UUIDv7).
     AlertId;
+    /// A webhook (UUIDv7).
+    WebhookId;
+    /// A delivery to a webhook (UUIDv5 of the webhook and the event).
+    DeliveryId;
     /// What writes to the audit log: a store file, later a replica (UUIDv4).
     AuditWriterId;
 }

@@ -31,3 +31,4 @@ pub mod statement;
 pub mod time;
 pub mod tron;
 pub mod vote;
+pub mod webhook;

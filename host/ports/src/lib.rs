@@ -19,6 +19,7 @@ mod requests;
 mod runtime;
 mod store;
 mod telemetry;
+mod webhooks;
 
 pub use alerts::AlertStore;
 pub use audit::{AuditFilter, AuditLog, AuditStore};
@@ -40,3 +41,4 @@ pub use runtime::{
 };
 pub use store::{Environment, Stamp, StampStore, Store, StoreError};
 pub use telemetry::{LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, SessionOutcome, TelemetryStore, Walked};
+pub use webhooks::{DeliveryFilter, WebhookError, WebhookSender, WebhookStore};

@@ -3,7 +3,7 @@ use lucid_model::id::FamilyId;
 
 use crate::{
     AlertStore, AuditStore, EnrolmentStore, EpochStore, LedgerStore, NodeStore, PayoutStore, PolicyStore, PoolStore, RequestStore, SettlementStore,
-    TelemetryStore,
+    TelemetryStore, WebhookStore,
 };
 
 /// Why a store could not do what was asked.
@@ -72,5 +72,5 @@ macro_rules! store {
 
 store! {
     StampStore + NodeStore + PoolStore + EnrolmentStore + RequestStore + TelemetryStore + EpochStore + LedgerStore + SettlementStore
-        + PayoutStore + PolicyStore + AuditStore + AlertStore
+        + PayoutStore + PolicyStore + AuditStore + AlertStore + WebhookStore
 }

@@ -15,6 +15,7 @@ mod pools;
 mod poot;
 mod resources;
 mod telemetry;
+mod webhooks;
 
 use axum::Router;
 use lucid_wire::ErrorKind;
@@ -35,6 +36,7 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(poot::routes())
         .merge(payouts::routes())
         .merge(policies::routes())
+        .merge(webhooks::routes())
         .merge(audit::routes())
         .merge(aliases::routes())
         .merge(operations::routes())

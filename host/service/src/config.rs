@@ -1,6 +1,6 @@
 use lucid_model::{epoch::PeriodLength, id::Digest, money::MicroUsdt, node::NodeCaps, payout::Deadlines, score::Ppm};
 
-use crate::SeriesAges;
+use crate::{SeriesAges, WebhookSettings};
 
 /// Who lets a pending node become active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub struct ServiceConfig {
     pub vote_retry_first_ms: i64,
     /// Votes on their way at once.
     pub votes_in_flight_max: usize,
+    /// How webhooks are sent.
+    pub webhooks: WebhookSettings,
     /// How long an alert about a node is kept once it is over.
     pub alerts_kept_ms: i64,
     /// How long what nodes measured is kept.

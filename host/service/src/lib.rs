@@ -32,6 +32,7 @@ mod settle;
 mod siblings;
 mod votes;
 mod wallets;
+mod webhooks;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -42,11 +43,11 @@ use lucid_model::{
     alert::{AlertThresholds, UsageWatch},
     audit::AuditEntry,
     credit::LastReport,
-    id::{AuditId, FamilyId, NodeId, PoolId},
+    id::{AuditId, FamilyId, NodeId, PoolId, WebhookId},
     policy::PolicyProfile,
     time::TimeMs,
 };
-use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Signer, Store};
+use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Signer, Store, WebhookSender};
 use parking_lot::Mutex;
 
 pub use actor::{Actor, Role};
@@ -68,6 +69,7 @@ pub use queries::{FleetUsage, NodeUsage};
 pub use registration::NewNode;
 pub use reports::{NewSample, ReportProof, Reported};
 pub use scores::{OnDemand, ScoreClaim, ScoreRequest, Validated};
+pub use webhooks::{GivenWebhook, NewWebhook, Told, WebhookPatch, WebhookSettings};
 
 /// What the service is built on.
 pub struct Ports {
@@ -79,6 +81,8 @@ pub struct Ports {
     pub chain: Option<Arc<dyn Chain>>,
     /// Pays; none = everything but execution works.
     pub rail: Option<Arc<dyn PaymentRail>>,
+    /// Sends to webhooks.
+    pub webhooks: Arc<dyn WebhookSender>,
     /// Signs votes and seals of the audit log.
     pub signer: Arc<dyn Signer>,
     /// Time.
@@ -116,6 +120,8 @@ pub struct Service {
     thresholds: Mutex<BTreeMap<PoolId, AlertThresholds>>,
     /// After how long members of pools that say so are silent.
     silences_ms: Mutex<BTreeMap<NodeId, i64>>,
+    /// Endpoints that took nothing lately: how often in a row, and until when they are left alone.
+    webhooks_paused: Mutex<BTreeMap<WebhookId, (u32, TimeMs)>>,
     /// Alerts of the service itself that are raised, so that each is said once.
     alerts: Mutex<BTreeMap<&'static str, String>>,
 }
@@ -140,6 +146,7 @@ impl Service {
             usage_watches: Mutex::default(),
             thresholds: Mutex::default(),
             silences_ms: Mutex::default(),
+            webhooks_paused: Mutex::default(),
             alerts: Mutex::default(),
         })
     }

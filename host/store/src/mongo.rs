@@ -34,6 +34,7 @@ mod settlements;
 mod stamp;
 mod telemetry;
 pub(crate) mod transfer;
+mod webhooks;
 mod write;
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ mod telemetry;
 mod totals;
 mod transfer;
 mod votes;
+mod webhooks;
 mod writer;
 
 #[cfg(test)]
@@ -66,6 +67,7 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0006.sql"),
     include_str!("../migrations/core/0007.sql"),
     include_str!("../migrations/core/0008.sql"),
+    include_str!("../migrations/core/0009.sql"),
 ];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql"), include_str!("../migrations/telemetry/0002.sql")];
 

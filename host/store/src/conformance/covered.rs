@@ -16,7 +16,7 @@ use lucid_model::{
     enrolment::Enrolment,
     epoch::{EpochRecord, Period},
     frame::FrameChunk,
-    id::{AlertId, AuditWriterId, Digest, EnrolmentId, NodeId, PayoutId, PoolId, RunId},
+    id::{AlertId, AuditWriterId, Digest, EnrolmentId, NodeId, PayoutId, PoolId, RunId, WebhookId},
     ledger::{Account, Entry, Head, Stream},
     metric::{Resolution, Rollup, Sample, UsageSummary},
     money::MicroUsdt,
@@ -31,6 +31,7 @@ use lucid_model::{
     settlement::SettlementRecord,
     time::TimeMs,
     vote::{BlockRef, Vote},
+    webhook::{Delivery, Webhook},
 };
 use lucid_ports::*;
 use parking_lot::Mutex;
@@ -311,6 +312,26 @@ proven! {
             an_alert_keeps_every_field;
         forget_alerts(before: TimeMs, limit: u32) -> u64 =>
             alerts_are_walked_and_forgotten_once_they_are_over;
+    }
+    WebhookStore {
+        add_webhook(webhook: Webhook, audit: AuditEntry) -> bool =>
+            a_webhook_keeps_every_field_and_changes_by_version;
+        webhooks() -> Vec<Webhook> =>
+            a_webhook_keeps_every_field_and_changes_by_version;
+        update_webhook(webhook: Webhook, audit: AuditEntry) -> bool =>
+            a_webhook_keeps_every_field_and_changes_by_version;
+        remove_webhook(id: WebhookId, audit: AuditEntry) -> bool =>
+            a_webhook_keeps_every_field_and_changes_by_version;
+        add_deliveries(deliveries: Vec<Delivery>) -> () =>
+            a_delivery_is_due_until_it_arrived;
+        due_deliveries(webhook: WebhookId, now: TimeMs, limit: u32) -> Vec<Delivery> =>
+            a_delivery_is_due_until_it_arrived;
+        update_deliveries(deliveries: Vec<Delivery>) -> () =>
+            a_delivery_is_due_until_it_arrived;
+        deliveries(filter: DeliveryFilter, page: PageRequest<()>) -> Page<Delivery> =>
+            deliveries_are_listed_by_creation_and_forgotten;
+        forget_deliveries(before: TimeMs, limit: u32) -> u64 =>
+            deliveries_are_listed_by_creation_and_forgotten;
     }
     AuditLog {
         audit(filter: &AuditFilter, page: PageRequest<()>) -> Page<ChainedEntry> =>

@@ -6,7 +6,7 @@ use mongodb::{
 
 use super::{
     alerts, audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, live, nodes, payouts, policies, pools, requests, rolling,
-    runs, sessions,
+    runs, sessions, webhooks,
 };
 
 /// An index that has to be there before anything is written: the unique ones are what keeps records apart.
@@ -45,6 +45,7 @@ const ALL: &[&[Index]] = &[
     rolling::INDICES,
     runs::INDICES,
     sessions::INDICES,
+    webhooks::INDICES,
 ];
 
 /// Every index there has to be: what is created at the start, what `lucid doctor` looks for, what is documented.

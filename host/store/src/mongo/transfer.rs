@@ -43,6 +43,7 @@ use super::{
     sessions::SESSIONS,
     settlements::SETTLEMENTS,
     stamp, unusable_by,
+    webhooks::{DELIVERIES, WEBHOOKS},
 };
 use crate::{
     OpenError,
@@ -76,6 +77,8 @@ fn collection(kind: Kind) -> &'static str {
         Kind::Runs => RUNS,
         Kind::Payouts => PAYOUTS,
         Kind::Alerts => ALERTS,
+        Kind::Webhooks => WEBHOOKS,
+        Kind::Deliveries => DELIVERIES,
         Kind::Audit => audit::ENTRIES,
         Kind::AuditLinks => audit::LINKS,
         Kind::AuditSeals => audit::SEALS,
@@ -91,7 +94,7 @@ fn collection(kind: Kind) -> &'static str {
 fn counted(kind: Kind) -> Document {
     match kind {
         // A removed pool is kept for nodes that are still to leave it; none is.
-        Kind::Pools => doc! { "live": true },
+        Kind::Pools | Kind::Webhooks => doc! { "live": true },
         // Slots that are blocked for a pool that gets smaller.
         Kind::Nodes => doc! { "blocks": { "$exists": false } },
         Kind::Epochs => doc! { "state": CLOSED },

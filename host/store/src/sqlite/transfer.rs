@@ -45,6 +45,8 @@ fn tables(kind: Kind) -> &'static [&'static str] {
         Kind::Runs => &["runs"],
         Kind::Payouts => &["payouts"],
         Kind::Alerts => &["alerts"],
+        Kind::Webhooks => &["webhooks"],
+        Kind::Deliveries => &["deliveries"],
         Kind::Audit => &["audit"],
         Kind::AuditLinks => &["audit_links"],
         Kind::AuditSeals => &["audit_seals"],

@@ -44,6 +44,10 @@ pub enum Kind {
     Payouts,
     /// Alerts about nodes.
     Alerts,
+    /// Webhooks.
+    Webhooks,
+    /// What is on its way to webhooks, or was.
+    Deliveries,
     /// Audit entries with their places.
     Audit,
     /// Links of the audit chains.
@@ -64,7 +68,7 @@ pub enum Kind {
 
 impl Kind {
     /// All, in the order in which they are copied.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Pools,
         Self::Enrolments,
         Self::Nodes,
@@ -85,6 +89,8 @@ impl Kind {
         Self::Runs,
         Self::Payouts,
         Self::Alerts,
+        Self::Webhooks,
+        Self::Deliveries,
         Self::Audit,
         Self::AuditLinks,
         Self::AuditSeals,
@@ -118,6 +124,8 @@ impl Kind {
             Self::Runs => "runs",
             Self::Payouts => "payouts",
             Self::Alerts => "alerts",
+            Self::Webhooks => "webhooks",
+            Self::Deliveries => "webhook deliveries",
             Self::Audit => "audit entries",
             Self::AuditLinks => "audit links",
             Self::AuditSeals => "audit seals",

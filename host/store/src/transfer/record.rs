@@ -23,6 +23,7 @@ use lucid_model::{
     settlement::SettlementRecord,
     time::TimeMs,
     vote::Vote,
+    webhook::{Delivery, Webhook},
 };
 use lucid_ports::{ImportRecord, StoredBundle};
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,8 @@ pub(crate) enum Record {
     Run(Run),
     Payout(Box<Payout>),
     Alert(Alert),
+    Webhook(Box<Webhook>),
+    Delivery(Box<Delivery>),
     Audit(Box<ChainedEntry>),
     AuditLink(Link),
     AuditSeal(Seal),
@@ -169,6 +172,8 @@ impl Record {
             Self::Run(run) => vec![id(run.id.0)],
             Self::Payout(payout) => vec![id(payout.id.0)],
             Self::Alert(alert) => vec![id(alert.id.0)],
+            Self::Webhook(webhook) => vec![id(webhook.id.0)],
+            Self::Delivery(delivery) => vec![id(delivery.id.0)],
             Self::Audit(entry) => vec![id(entry.writer.0), number(entry.place)],
             Self::AuditLink(link) => vec![id(link.writer.0), number(link.seq)],
             Self::AuditSeal(seal) => vec![number(seal.statement.seq)],

@@ -48,6 +48,8 @@ const COLLECTIONS: &[Holding] = &[
     holding("runs", "a payout run each"),
     holding("payouts", "a payout each"),
     holding("alerts", "an alert about a node each, active or over; those that are over for a while"),
+    holding("webhooks", "an endpoint each; removed ones stay without address and secret"),
+    holding("deliveries", "an event on its way to a webhook each, and what became of it; for a week"),
     holding("audit", "the audit log's entries with their places"),
     holding("audit_links", "the links of the audit log's chains"),
     holding("audit_seals", "the audit log's seals"),

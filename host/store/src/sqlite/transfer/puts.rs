@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::{
     super::{
         alerts, audit, columns::json, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, payouts, policies, pools, query::execute,
-        registration, runs, scores, settlements, votes,
+        registration, runs, scores, settlements, votes, webhooks,
     },
     telemetry,
 };
@@ -57,6 +57,8 @@ fn insert(connection: &Connection, record: &Record, chains: &mut HashMap<AuditWr
         Record::Run(run) => runs::insert(connection, run),
         Record::Payout(payout) => payouts::insert(connection, payout),
         Record::Alert(alert) => alerts::insert(connection, alert),
+        Record::Webhook(webhook) => webhooks::insert(connection, webhook),
+        Record::Delivery(delivery) => webhooks::insert_delivery(connection, delivery),
         Record::Audit(entry) => audit::insert_chained(connection, chain_of(connection, entry.writer, chains)?, entry),
         Record::AuditLink(link) => audit::chain::insert_link(connection, chain_of(connection, link.writer, chains)?, link),
         Record::AuditSeal(seal) => audit::insert_seal(connection, seal),

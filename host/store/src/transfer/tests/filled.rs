@@ -24,6 +24,7 @@ use crate::conformance::{
     examples::*,
     policies::{self, activation, bundle},
     requests::{answer, key, request},
+    webhooks::{delivery, webhook},
 };
 
 /// At least one record of every kind, by way of the ports.
@@ -148,6 +149,11 @@ async fn money(store: &dyn Store) {
 }
 
 async fn alerts(store: &dyn Store) {
+    for i in [1, 2] {
+        assert!(store.add_webhook(webhook(i), audit("webhook.create")).await.unwrap());
+    }
+    assert!(store.remove_webhook(webhook(2).id, audit("webhook.delete")).await.unwrap());
+    store.add_deliveries(vec![delivery(1, 1), delivery(2, 2)]).await.unwrap();
     for (i, kind) in [(1, AlertKind::Cpu), (2, AlertKind::Silent), (3, AlertKind::Suspended)] {
         assert!(store.raise_alert(alert(i, 1, kind)).await.unwrap());
     }
