@@ -285,6 +285,15 @@ pub fn config(chunks_at_once: usize) -> ServiceConfig {
         votes_age_max_ms: 1_000,
         vote_retry_first_ms: 1_000,
         votes_in_flight_max: 1,
+        alerts_kept_ms: 86_400_000,
+        webhooks: lucid_service::WebhookSettings {
+            endpoints_max: 0,
+            undelivered_max: 1,
+            retry_first_ms: 1_000,
+            retry_max_ms: 1_000,
+            give_up_ms: 1_000,
+            kept_ms: 1_000,
+        },
         reports_waiting_max: 1_024,
         events_buffered_max: 4_096,
     }
@@ -302,6 +311,7 @@ pub async fn service_at(store: &Arc<dyn Store>, cache: &Path, now: TimeMs, guest
         store: Arc::clone(store),
         policies: PolicyEngine::new(EngineConfig { guest_threads, ..EngineConfig::new(cache) }).unwrap(),
         chain: None,
+        webhooks: Arc::new(lucid_rails::WebhookClient::new(std::time::Duration::from_secs(1), false)),
         rail: None,
         signer: Arc::new(still()),
         clock: Arc::new(still()),

@@ -11,12 +11,12 @@ use anyhow::{Context, Result, bail};
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{epoch::PeriodLength, id::FamilyId, money::MicroUsdt, node::NodeCaps, payout::Deadlines, score::Ppm};
 use lucid_ports::{Chain, Coordinator, Environment, GatewayKeys, PaymentRail, RateLimiter, Stamp, Store};
-use lucid_rails::{ChainClient, GatewayClient, Profile, TronPayment, TronPaymentConfig};
+use lucid_rails::{ChainClient, GatewayClient, Profile, TronPayment, TronPaymentConfig, WebhookClient};
 use lucid_sandbox::{Sandbox, SandboxConfig};
 use lucid_server::{
     Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits, KeyringSettings, RoleMap, TlsFiles, TokenSettings,
 };
-use lucid_service::{Actor, Approval, Ports, SeriesAges, Service, ServiceConfig, Trust};
+use lucid_service::{Actor, Approval, Ports, SeriesAges, Service, ServiceConfig, Trust, WebhookSettings};
 use lucid_store::{
     OpenError,
     coord::{LocalCoordinator, LocalLimiter, Quotas, RedisCoordinator, RedisSettings},
@@ -87,6 +87,7 @@ pub async fn compose(config: &Config) -> Result<App> {
         policies: engine(config, data.join("cache"))?,
         chain: chain(config, sandbox.as_ref())?,
         rail,
+        webhooks: Arc::new(WebhookClient::new(Duration::from_millis(u64::from(config.webhooks.timeout_ms)), config.webhooks.inside)),
         signer: Arc::new(ServiceKey(secrets::service_key(&data.join("secrets"))?)),
         clock: Arc::new(SystemClock::start()),
         entropy: Arc::new(SystemEntropy),
@@ -305,6 +306,15 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         votes_in_flight_max: chain.in_flight_max,
         events_buffered_max: EVENTS_BUFFERED_MAX,
         reports_waiting_max: config.telemetry.reports_waiting_max,
+        webhooks: WebhookSettings {
+            endpoints_max: config.webhooks.endpoints_max,
+            undelivered_max: u64::from(config.webhooks.undelivered_max),
+            retry_first_ms: i64::from(config.webhooks.retry_first_ms),
+            retry_max_ms: ms(config.webhooks.retry_max_s),
+            give_up_ms: ms(config.webhooks.give_up_s),
+            kept_ms: days(config.webhooks.kept_days),
+        },
+        alerts_kept_ms: days(config.telemetry.alerts_days),
         series: SeriesAges {
             samples_ms: days(config.telemetry.raw_days),
             five_minutes_ms: days(config.telemetry.rollup_5m_days),

@@ -5,6 +5,7 @@ mod environment;
 mod sections;
 mod server;
 mod telemetry;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ pub use environment::ignored_by_up;
 pub use sections::{ApprovalWord, Audit, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, Store, TrustWord};
 pub use server::ServerSection;
 pub use telemetry::Telemetry;
+pub use webhooks::Webhooks;
 
 use crate::trust;
 
@@ -38,6 +40,7 @@ pub struct Config {
     pub audit: Audit,
     pub coordination: Coordination,
     pub telemetry: Telemetry,
+    pub webhooks: Webhooks,
 }
 
 /// A configuration that cannot be used: exit code 2.
@@ -122,6 +125,7 @@ impl Config {
         }
         self.coordination.check().map_err(ConfigError)?;
         self.telemetry.check().map_err(ConfigError)?;
+        self.webhooks.check().map_err(ConfigError)?;
         trust::list(&self.policies)?;
         self.check_access().map_err(ConfigError)
     }

@@ -20,6 +20,7 @@ mod stamp;
 mod tasks;
 mod trust;
 mod up;
+mod webhooks;
 
 use std::process::ExitCode;
 

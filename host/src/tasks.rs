@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     import::Importer,
     leases::{Ended, while_held},
-    replicas,
+    replicas, webhooks,
 };
 
 /// Between two looks for work that nobody announced: its time came, or the replica that would have said so ended.
@@ -41,6 +41,8 @@ const FLEET_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two looks for hours that are to be rolled up, and for what is too old to be kept.
 const ROLL_UP_INTERVAL: Duration = Duration::from_secs(30);
 const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
+/// Between two looks at what pools say of alerts about their members, and at who those are.
+const THRESHOLDS_INTERVAL: Duration = Duration::from_secs(10);
 /// What the alert about the gateway's keys is about.
 const GATEWAY_KEYS: &str = "gateway_keys";
 
@@ -89,10 +91,15 @@ impl Tasks {
         let (feed, stop) = (Arc::clone(api), tasks.stop.clone());
         tasks.spawn("events", async move { feed.feed.follow(feed.service.bus(), stop).await });
         tasks.join_replicas(api, config);
+        let queued = Arc::new(Notify::new());
+        let queue = webhooks::queue(Arc::clone(service), api.stream.clone(), service.bus().subscribe(), Arc::clone(&queued), tasks.stop.clone());
+        tasks.spawn("webhook-outbox", queue);
+        tasks.alone("webhooks", (SHORT_LOOK_INTERVAL, queued), begin_at_once, |s, _| async move { s.send_webhooks().await });
         tasks.work_alone(config);
         let awaited = std::mem::take(&mut tasks.awaited);
         tasks.spawn("announcements", announce(Arc::clone(api), awaited, tasks.stop.clone()));
         tasks.every("liveness", Duration::from_secs(1), service, |s| async move { s.sweep_silent().await.map(|_| false) });
+        tasks.every("thresholds", THRESHOLDS_INTERVAL, service, |s| async move { s.learn_thresholds().await.map(|()| false) });
         tasks.every("suspensions", Duration::from_secs(5), service, |s| async move { s.lift_suspensions().await.map(|()| false) });
         tasks.every("requests", Duration::from_secs(60), service, |s| async move { s.forget_requests().await });
         tasks
@@ -142,7 +149,9 @@ impl Tasks {
             s.plan_due_run(&tenure).await.map(|planned| planned.is_some() || moved > 0)
         });
         self.alone("rollups", (ROLL_UP_INTERVAL, unannounced()), begin_at_once, |s, _| async move { s.roll_up_due().await });
-        self.alone("retention", (RETENTION_INTERVAL, unannounced()), begin_at_once, |s, _| async move { s.forget_due_series().await });
+        self.alone("retention", (RETENTION_INTERVAL, unannounced()), begin_at_once, |s, _| async move {
+            Ok(s.forget_alerts().await? | s.forget_deliveries().await? | s.forget_due_series().await?)
+        });
         let sealing = Duration::from_secs(u64::from(config.audit.seal_interval_s));
         self.alone("audit", (sealing, unannounced()), begin_at_once, |s, _| async move { s.seal_audit().await.map(|_| false) });
     }

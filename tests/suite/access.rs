@@ -69,7 +69,15 @@ impl Walk {
         let (status, enrolment) =
             lucid.call("POST", "/api/v1/enrolment-tokens", Some(&lucid.token("alice", "node_operator")), Some(&json!({ "name": "walked" })));
         assert_eq!(status, 201, "{enrolment}");
+        let (status, webhook) = lucid.call(
+            "POST",
+            "/api/v1/webhooks",
+            Some(&lucid.token("root", "super_admin")),
+            Some(&json!({ "url": "https://hooks.example.org/", "enabled": false })),
+        );
+        assert_eq!(status, 201, "{webhook}");
         let records = vec![
+            ("webhooks", webhook["webhook_id"].as_str().unwrap().to_owned()),
             ("nodes", own.id.to_string()),
             ("enrolment-tokens", enrolment["enrolment_id"].as_str().unwrap().to_owned()),
             ("pools", pool),

@@ -165,10 +165,14 @@ fn older_clients_find_their_node_by_the_name_they_gave_it() {
     assert!(reported["status"] == "active" && reported["last_heartbeat"].is_string(), "{reported}");
     let sample = json!({ "metrics": { "cpu_usage": 91.5, "memory_usage": 40, "disk_usage": 10,
         "network_usage": { "bytes_sent": 7, "bytes_received": 5, "packets_sent": 1, "packets_received": 1 } } });
-    assert_eq!(ask("POST", "/worker-7.example/metrics", Some(sample)).0, 200);
+    assert_eq!(ask("POST", "/worker-7.example/metrics", Some(sample.clone())).0, 200);
     let (_, usage) = ask("GET", "/worker-7.example/usage", None);
     assert_eq!((&usage["cpu_percent"], &usage["network_in"], &usage["network_out"]), (&json!(91.5), &json!(5), &json!(7)), "{usage}");
     assert_eq!(ask("GET", "/worker-7.example/usage/history?time_range=1h", None).1["usage_history"], json!([usage]));
+    // One sample over the limit is no alert; three in a row are.
+    for _ in 0..2 {
+        assert_eq!(ask("POST", "/worker-7.example/metrics", Some(sample.clone())).0, 200);
+    }
     let (_, alerts) = ask("GET", "/worker-7.example/alerts", None);
     let about: Vec<_> = alerts["active_alerts"].as_array().unwrap().iter().map(|a| a["about"].as_str().unwrap()).collect();
     assert_eq!(about, ["no_wallet", "cpu"], "{alerts}");

@@ -3,6 +3,7 @@
 
 mod access;
 mod agent;
+mod alerts;
 mod api;
 mod architecture;
 mod attacks;
@@ -39,3 +40,4 @@ mod store;
 mod support;
 mod telemetry;
 mod up;
+mod webhooks;

@@ -121,6 +121,7 @@ fn payer(
         policies: PolicyEngine::new(engine).unwrap(),
         chain: None,
         rail: Some(Arc::new(Rail { real: TronPayment::new(rail).unwrap(), stop })),
+        webhooks: Arc::new(lucid_rails::WebhookClient::new(Duration::from_secs(1), false)),
         signer: Arc::new(machine()),
         clock: Arc::new(machine()),
         entropy: Arc::new(machine()),

@@ -6,6 +6,7 @@ pub mod money;
 pub mod mongo;
 pub mod node;
 pub mod raw;
+pub mod receiver;
 pub mod redis;
 
 use std::{

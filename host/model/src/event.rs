@@ -1,8 +1,9 @@
 //! What happened, for everybody who listens: one enum, one envelope.
 
 use crate::{
+    alert::{AlertKind, Measured},
     epoch::Period,
-    id::{Digest, NodeId, PayoutId, PoolScope, RunId},
+    id::{Digest, NodeId, PayoutId, PoolScope, RunId, WebhookId},
     money::MicroUsdt,
     node::NodeStatus,
     payout::PayoutState,
@@ -37,6 +38,10 @@ pub enum EventKind {
     WalletChanged { node: NodeId, address: String, version: u32 },
     /// A node signs with another key from now on.
     KeyRotated { node: NodeId },
+    /// An alert about a node was raised.
+    NodeAlertRaised { node: NodeId, about: AlertKind, message: String, measured: Option<Measured> },
+    /// It is over.
+    NodeAlertCleared { node: NodeId, about: AlertKind, message: String, measured: Option<Measured> },
     /// A report was stored.
     MetricsStored { node: NodeId, samples: u32, cpu_percent_centi: u32, memory_percent_centi: u32 },
     /// An observation session was credited or refused.
@@ -59,6 +64,10 @@ pub enum EventKind {
     PolicyActivated { kind: PolicyKind, scope: Scope, policy: PolicyRef, revision: Revision },
     /// A bundle was refused.
     PolicyRejected { bundle: String, reason: String },
+    /// A webhook is tried out.
+    WebhookTest { webhook: WebhookId },
+    /// Too many deliveries waited for a webhook: the oldest are not sent.
+    WebhookDropped { webhook: WebhookId, dropped: u32 },
     /// Somebody should look.
     Alert { about: &'static str, message: String },
     /// The cause of an alert is gone.
@@ -88,6 +97,8 @@ impl EventKind {
             Self::NodeSuspended { .. } => "node.suspended".into(),
             Self::WalletChanged { .. } => "node.wallet_changed".into(),
             Self::KeyRotated { .. } => "node.key_rotated".into(),
+            Self::NodeAlertRaised { .. } => "node.alert_raised".into(),
+            Self::NodeAlertCleared { .. } => "node.alert_cleared".into(),
             Self::MetricsStored { .. } => "metrics.stored".into(),
             Self::ObservationStored { accepted: true, .. } => "observation.accepted".into(),
             Self::ObservationStored { .. } => "observation.rejected".into(),
@@ -101,6 +112,8 @@ impl EventKind {
             Self::PayoutChanged { state, .. } => format!("payout.{}", state.name()),
             Self::PolicyActivated { .. } => "policy.activated".into(),
             Self::PolicyRejected { .. } => "policy.rejected".into(),
+            Self::WebhookTest { .. } => crate::webhook::TEST.into(),
+            Self::WebhookDropped { .. } => "webhook.dropped".into(),
             Self::Alert { .. } => "alert.raised".into(),
             Self::AlertCleared { .. } => "alert.cleared".into(),
         }
@@ -120,13 +133,17 @@ impl EventKind {
             | Self::ScoreComputed { node, .. }
             | Self::VoteAccepted { node, .. }
             | Self::VoteRejected { node, .. }
-            | Self::PayoutChanged { node, .. } => Some(*node),
+            | Self::PayoutChanged { node, .. }
+            | Self::NodeAlertRaised { node, .. }
+            | Self::NodeAlertCleared { node, .. } => Some(*node),
             Self::EpochClosed { .. }
             | Self::PeriodSettled { .. }
             | Self::RunChanged { .. }
             | Self::PolicyActivated { .. }
             | Self::PolicyRejected { .. }
             | Self::Alert { .. }
+            | Self::WebhookTest { .. }
+            | Self::WebhookDropped { .. }
             | Self::AlertCleared { .. } => None,
         }
     }
@@ -140,6 +157,8 @@ impl EventKind {
             | Self::NodeSuspended { node, .. }
             | Self::WalletChanged { node, .. }
             | Self::KeyRotated { node }
+            | Self::NodeAlertRaised { node, .. }
+            | Self::NodeAlertCleared { node, .. }
             | Self::MetricsStored { node, .. }
             | Self::ObservationStored { node, .. }
             | Self::ScoreComputed { node, .. }
@@ -150,6 +169,7 @@ impl EventKind {
             Self::PayoutChanged { payout, .. } => payout.to_string(),
             Self::PolicyActivated { policy, .. } => policy.name.clone(),
             Self::PolicyRejected { bundle, .. } => bundle.clone(),
+            Self::WebhookTest { webhook } | Self::WebhookDropped { webhook, .. } => webhook.to_string(),
             Self::Alert { about, .. } | Self::AlertCleared { about } => (*about).to_owned(),
         }
     }
@@ -175,6 +195,16 @@ impl EventKind {
                 vec![("node_id", text(node)), ("wallet_address", text(address)), ("wallet_version", count(*version))]
             }
             Self::KeyRotated { node } => vec![("node_id", text(node))],
+            Self::NodeAlertRaised { node, about, message, measured } | Self::NodeAlertCleared { node, about, message, measured } => {
+                let shown = |number: fn(&Measured) -> u32| measured.as_ref().map_or(Value::Absent, |m| Value::Text(about.shown(number(m))));
+                vec![
+                    ("node_id", text(node)),
+                    ("about", text(&about.name())),
+                    ("message", text(message)),
+                    ("value", shown(|m| m.value)),
+                    ("limit", shown(|m| m.limit)),
+                ]
+            }
             Self::MetricsStored { node, samples, cpu_percent_centi, memory_percent_centi } => vec![
                 ("node_id", text(node)),
                 ("samples", count(*samples)),
@@ -221,6 +251,8 @@ impl EventKind {
                 ("revision", text(&revision.0)),
             ],
             Self::PolicyRejected { bundle, reason } => vec![("bundle", text(bundle)), ("reason", text(reason))],
+            Self::WebhookTest { webhook } => vec![("webhook_id", text(webhook))],
+            Self::WebhookDropped { webhook, dropped } => vec![("webhook_id", text(webhook)), ("dropped", count(*dropped))],
             Self::Alert { about, message } => vec![("about", text(about)), ("message", text(message))],
             Self::AlertCleared { about } => vec![("about", text(about))],
         }

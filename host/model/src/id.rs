@@ -60,6 +60,12 @@ uuid_ids! {
     EnrolmentId;
     /// The id that what a request creates will have, fixed before it is carried out (UUIDv7).
     IntendedId;
+    /// An alert about a node (UUIDv7).
+    AlertId;
+    /// A webhook (UUIDv7).
+    WebhookId;
+    /// A delivery to a webhook (UUIDv5 of the webhook and the event).
+    DeliveryId;
     /// What writes to the audit log: a store file, later a replica (UUIDv4).
     AuditWriterId;
 }

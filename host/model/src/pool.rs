@@ -1,6 +1,6 @@
 //! Pools of nodes.
 
-use crate::{id::PoolId, time::TimeMs};
+use crate::{alert::AlertThresholds, id::PoolId, time::TimeMs};
 
 macro_rules! named_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
@@ -90,12 +90,20 @@ pub struct PoolConfig {
     pub health_check_interval_s: u32,
     /// Whether the sessions of a failed node move.
     pub failover_enabled: bool,
+    /// When alerts about its members are raised.
+    pub thresholds: AlertThresholds,
 }
 
 impl Default for PoolConfig {
     /// The contract's defaults.
     fn default() -> Self {
-        Self { auto_assignment: true, load_balancing: LoadBalancing::RoundRobin, health_check_interval_s: 300, failover_enabled: true }
+        Self {
+            auto_assignment: true,
+            load_balancing: LoadBalancing::RoundRobin,
+            health_check_interval_s: 300,
+            failover_enabled: true,
+            thresholds: AlertThresholds::default(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Ports are operations of the domain, not create-read-update-delete. Each needs only the atomicity of one
 //! document and unique keys, so that every backend can offer it.
 
+mod alerts;
 mod audit;
 mod chain;
 mod coordination;
@@ -18,7 +19,9 @@ mod requests;
 mod runtime;
 mod store;
 mod telemetry;
+mod webhooks;
 
+pub use alerts::AlertStore;
 pub use audit::{AuditFilter, AuditLog, AuditStore};
 pub use chain::{Chain, ChainError, PaymentRail, Signer, VoteAnswer};
 pub use coordination::{CoordinationError, Coordinator, Fence, Heard, Lease, Listener, Tenure, Topic};
@@ -40,3 +43,4 @@ pub use runtime::{
 };
 pub use store::{Environment, Stamp, StampStore, Store, StoreError};
 pub use telemetry::{LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, SessionOutcome, TelemetryStore, Walked};
+pub use webhooks::{DeliveryFilter, WebhookError, WebhookSender, WebhookStore};

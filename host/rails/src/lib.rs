@@ -5,9 +5,11 @@ mod gateway;
 mod http;
 mod profile;
 mod tron_payment;
+mod webhook;
 
 pub use chain::ChainClient;
 pub use gateway::GatewayClient;
 pub use http::RailError;
 pub use profile::Profile;
 pub use tron_payment::{TronPayment, TronPaymentConfig};
+pub use webhook::WebhookClient;

@@ -16,6 +16,7 @@ mod poot;
 mod receipts;
 mod resources;
 mod telemetry;
+mod webhooks;
 
 use axum::Router;
 use lucid_wire::ErrorKind;
@@ -37,6 +38,7 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(receipts::routes())
         .merge(payouts::routes())
         .merge(policies::routes())
+        .merge(webhooks::routes())
         .merge(audit::routes())
         .merge(aliases::routes())
         .merge(operations::routes())

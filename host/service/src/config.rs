@@ -1,6 +1,6 @@
 use lucid_model::{epoch::PeriodLength, id::Digest, money::MicroUsdt, node::NodeCaps, payout::Deadlines, score::Ppm};
 
-use crate::SeriesAges;
+use crate::{SeriesAges, WebhookSettings};
 
 /// Who lets a pending node become active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,10 @@ pub struct ServiceConfig {
     pub events_buffered_max: usize,
     /// Reports that may wait for the store at once; who comes beyond is asked to come again.
     pub reports_waiting_max: usize,
+    /// How webhooks are sent.
+    pub webhooks: WebhookSettings,
+    /// How long an alert about a node is kept once it is over.
+    pub alerts_kept_ms: i64,
     /// How long what nodes measured is kept.
     pub series: SeriesAges,
     /// Components that come with the binary, the first of a kind being the one to trust when everything else fails.

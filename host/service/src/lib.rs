@@ -4,6 +4,7 @@
 //! calls, so that a simulation can call it too.
 
 mod actor;
+mod alerts;
 mod audit;
 mod bus;
 mod carried;
@@ -31,6 +32,7 @@ mod settle;
 mod siblings;
 mod votes;
 mod wallets;
+mod webhooks;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -38,13 +40,14 @@ use std::{
 };
 
 use lucid_model::{
+    alert::{AlertThresholds, UsageWatch},
     audit::AuditEntry,
     credit::LastReport,
-    id::{AuditId, FamilyId, NodeId},
+    id::{AuditId, FamilyId, NodeId, PoolId, WebhookId},
     policy::PolicyProfile,
     time::TimeMs,
 };
-use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Signer, Store};
+use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Signer, Store, WebhookSender};
 use parking_lot::Mutex;
 
 pub use actor::{Actor, Role};
@@ -67,6 +70,7 @@ pub use queries::{FleetUsage, NodeUsage};
 pub use registration::NewNode;
 pub use reports::{NewSample, ReportProof, Reported};
 pub use scores::{OnDemand, ScoreClaim, ScoreRequest, Validated};
+pub use webhooks::{GivenWebhook, NewWebhook, Told, WebhookPatch, WebhookSettings};
 
 /// What the service is built on.
 pub struct Ports {
@@ -78,6 +82,8 @@ pub struct Ports {
     pub chain: Option<Arc<dyn Chain>>,
     /// Pays; none = everything but execution works.
     pub rail: Option<Arc<dyn PaymentRail>>,
+    /// Sends to webhooks.
+    pub webhooks: Arc<dyn WebhookSender>,
     /// Signs votes and seals of the audit log.
     pub signer: Arc<dyn Signer>,
     /// Time.
@@ -113,7 +119,15 @@ pub struct Service {
     rail_paused_until: Mutex<TimeMs>,
     /// How far rolling up and forgetting have come with the nodes.
     walks: Mutex<history::Walks>,
-    /// Alerts that are raised, so that each is said once.
+    /// What nodes measured lately, held against their limits.
+    usage_watches: Mutex<BTreeMap<NodeId, UsageWatch>>,
+    /// What pools say of their members' alerts, as far as they say anything.
+    thresholds: Mutex<BTreeMap<PoolId, AlertThresholds>>,
+    /// After how long members of pools that say so are silent.
+    silences_ms: Mutex<BTreeMap<NodeId, i64>>,
+    /// Endpoints that took nothing lately: how often in a row, and until when they are left alone.
+    webhooks_paused: Mutex<BTreeMap<WebhookId, (u32, TimeMs)>>,
+    /// Alerts of the service itself that are raised, so that each is said once.
     alerts: Mutex<BTreeMap<&'static str, String>>,
 }
 
@@ -136,6 +150,10 @@ impl Service {
             closing: Mutex::default(),
             rail_paused_until: Mutex::default(),
             walks: Mutex::default(),
+            usage_watches: Mutex::default(),
+            thresholds: Mutex::default(),
+            silences_ms: Mutex::default(),
+            webhooks_paused: Mutex::default(),
             alerts: Mutex::default(),
         })
     }

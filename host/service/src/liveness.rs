@@ -1,6 +1,7 @@
 //! Nodes that fall silent, and suspensions that end.
 
 use lucid_model::{
+    alert::{AlertKind, Measured},
     id::NodeId,
     node::{Node, NodeEvent, NodeStatus},
 };
@@ -24,7 +25,7 @@ impl Service {
         let mut after = None;
         loop {
             let nodes = self.store().live_nodes_after(after, WALK_BATCH).await?;
-            let Some(last) = nodes.last() else { return Ok(()) };
+            let Some(last) = nodes.last() else { break };
             after = Some(last.id);
             let started = self.ports.clock.monotonic_ms();
             let mut heard = self.last_heard_ms.lock();
@@ -32,6 +33,8 @@ impl Service {
                 heard.entry(node.id).or_insert(started);
             }
         }
+        self.learn_thresholds().await?;
+        self.know_active_alerts().await
     }
 
     /// Puts nodes that were silent for too long into error, unless so many are silent at once that it is probably us.
@@ -43,14 +46,15 @@ impl Service {
         if now_ms < *self.no_sweep_before_ms.lock() {
             return Ok(0);
         }
-        if self.unheard(now_ms - self.config.silence_ms).is_empty() {
+        if self.unheard(now_ms, |silence_ms| silence_ms).is_empty() {
             self.clear_alert("mass-outage");
             return Ok(0);
         }
-        // When the first node of an outage has been silent for too long, the others are on their way there.
-        let overdue_since = now_ms - self.config.silence_ms / 2;
-        self.hear_from_others(self.unheard(overdue_since), now_ms).await?;
-        let (overdue, watched) = (self.unheard(overdue_since).len(), self.last_heard_ms.lock().len());
+        // When the first node of an outage has been silent for too long, the others are on their way there: also those
+        // of pools that wait for longer, which report as often as the others do.
+        let on_its_way_ms = |silence_ms: i64| silence_ms.min(self.config.silence_ms) / 2;
+        self.hear_from_others(self.unheard(now_ms, on_its_way_ms), now_ms).await?;
+        let (overdue, watched) = (self.unheard(now_ms, on_its_way_ms).len(), self.last_heard_ms.lock().len());
         if self.is_mass_outage(overdue, watched) {
             *self.no_sweep_before_ms.lock() = now_ms + MASS_OUTAGE_LOOK_MS;
             self.alert(
@@ -60,12 +64,14 @@ impl Service {
             return Ok(0);
         }
         self.clear_alert("mass-outage");
-        self.silence(self.unheard(now_ms - self.config.silence_ms)).await
+        self.silence(self.unheard(now_ms, |silence_ms| silence_ms), now_ms).await
     }
 
-    /// Nodes that this process has not heard since a moment.
-    fn unheard(&self, since_ms: i64) -> Vec<NodeId> {
-        self.last_heard_ms.lock().iter().filter(|(_, at)| **at <= since_ms).map(|(node, _)| *node).collect()
+    /// Nodes that this process has not heard for as long as `wait_ms` makes of the silence that each is allowed.
+    fn unheard(&self, now_ms: i64, wait_ms: impl Fn(i64) -> i64) -> Vec<NodeId> {
+        let silences_ms = self.silences_ms.lock();
+        let waited = |node: &NodeId| wait_ms(silences_ms.get(node).copied().unwrap_or(self.config.silence_ms));
+        self.last_heard_ms.lock().iter().filter(|(node, at)| now_ms - **at >= waited(node)).map(|(node, _)| *node).collect()
     }
 
     fn is_mass_outage(&self, overdue: usize, watched: usize) -> bool {
@@ -90,14 +96,18 @@ impl Service {
         Ok(())
     }
 
-    async fn silence(&self, silent: Vec<NodeId>) -> Result<u32, ServiceError> {
+    async fn silence(&self, silent: Vec<NodeId>, now_ms: i64) -> Result<u32, ServiceError> {
         let mut gone = 0;
         for id in silent {
             let node = self.store().node(id).await?;
             match node.filter(Node::is_live) {
                 Some(node) if node.status == NodeStatus::Active => {
+                    let measured = self.silence_of(id, now_ms);
                     let changed = self.change_by_itself(&node, NodeEvent::GoSilent, "node.go_silent", "no report within the liveness window").await?;
-                    gone += u32::from(changed.is_some());
+                    if let Some(changed) = changed {
+                        gone += 1;
+                        self.raise_node_alert(id, AlertKind::Silent, changed.error_reason.unwrap_or_default(), Some(measured)).await?;
+                    }
                 }
                 _ => {
                     self.last_heard_ms.lock().remove(&id);
@@ -105,6 +115,14 @@ impl Service {
             }
         }
         Ok(gone)
+    }
+
+    /// For how long a node has been silent, and for how long it may be, in seconds.
+    fn silence_of(&self, node: NodeId, now_ms: i64) -> Measured {
+        let seconds = |ms: i64| u32::try_from(ms / 1_000).unwrap_or_default();
+        let heard_ms = self.last_heard_ms.lock().get(&node).copied().unwrap_or(now_ms);
+        let limit_ms = self.silences_ms.lock().get(&node).copied().unwrap_or(self.config.silence_ms);
+        Measured { value: seconds(now_ms - heard_ms), limit: seconds(limit_ms) }
     }
 
     /// Lifts suspensions whose time is over.

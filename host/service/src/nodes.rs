@@ -235,6 +235,7 @@ impl Service {
             let audit = self.audit_entry(actor, told.action, id, told.detail.clone()).changing(&before, &node);
             if self.store().update_node(node.clone(), audit).await? {
                 self.after_change(&before, &node);
+                self.follow_with_alerts(&before, &node).await;
                 let view = self.with_live(vec![node]).await?.pop().ok_or(ServiceError::no("node"))?;
                 return Ok((before, view));
             }
@@ -273,6 +274,7 @@ impl Service {
             return Ok(None);
         }
         self.after_change(before, &node);
+        self.follow_with_alerts(before, &node).await;
         Ok(Some(node))
     }
 }

@@ -72,6 +72,7 @@ impl Service {
         };
         let audit = self.audit_entry(actor, "pool.create", pool.id, pool.name.clone()).creating(&pool);
         if self.store().create_pool(pool.clone(), audit).await? {
+            self.take_thresholds(&pool);
             return Ok(pool);
         }
         // An earlier try of the same request made it: its answer was lost.
@@ -126,7 +127,11 @@ impl Service {
         pool.updated_at = self.now();
         pool.version += 1;
         let audit = self.audit_entry(actor, "pool.update", id, "").changing(&before, &pool);
-        if self.store().update_pool(pool.clone(), audit).await? { Ok(pool) } else { Err(ServiceError::Changed { what: "pool" }) }
+        if !self.store().update_pool(pool.clone(), audit).await? {
+            return Err(ServiceError::Changed { what: "pool" });
+        }
+        self.take_thresholds(&pool);
+        Ok(pool)
     }
 
     /// Removes a pool; its nodes go where there is room, spread as its `load_balancing` says, or to no pool.

@@ -100,8 +100,11 @@ impl Service {
         let newest = samples.last().copied();
         let late = samples.iter().filter(|s| s.arrived_at.ms_since(s.at) > PRESENCE_GAP_MS_MAX).count();
         let late = u32::try_from(late).unwrap_or(u32::MAX);
-        let (outcome, node) = self.take_in(node, proof, samples, Vec::new()).await?;
+        let (outcome, node) = self.take_in(node, proof, samples.clone(), Vec::new()).await?;
         let repeated = outcome == ReportOutcome::Repeated;
+        if !repeated {
+            self.watch_usage(&node, &samples).await;
+        }
         if let (false, Some(newest)) = (repeated, newest) {
             let (usage, offset_ms) = (newest.usage, newest.clock_offset_ms().unsigned_abs());
             metrics::histogram!("lucid_node_clock_offset_seconds").record(std::time::Duration::from_millis(offset_ms));

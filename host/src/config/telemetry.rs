@@ -12,18 +12,20 @@ pub struct Telemetry {
     pub rollup_5m_days: u32,
     /// Rollups of an hour; from `rollup_5m_days` to 36,600.
     pub rollup_1h_days: u32,
+    /// Alerts about nodes, from when they were over; 1 to 3,660.
+    pub alerts_days: u32,
 }
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { reports_waiting_max: 4_096, raw_days: 7, rollup_5m_days: 90, rollup_1h_days: 365 }
+        Self { reports_waiting_max: 4_096, raw_days: 7, rollup_5m_days: 90, rollup_1h_days: 365, alerts_days: 90 }
     }
 }
 
 impl Telemetry {
     /// What is coarser has to outlive what it is made of.
     pub fn check(&self) -> Result<(), String> {
-        let Self { raw_days, rollup_5m_days, rollup_1h_days, reports_waiting_max } = *self;
+        let Self { raw_days, rollup_5m_days, rollup_1h_days, alerts_days, reports_waiting_max } = *self;
         if reports_waiting_max == 0 {
             return Err("telemetry.reports_waiting_max is 0, and has to be at least 1".into());
         }
@@ -31,6 +33,7 @@ impl Telemetry {
             ("raw_days", raw_days, 1..=366),
             ("rollup_5m_days", rollup_5m_days, raw_days..=3_660),
             ("rollup_1h_days", rollup_1h_days, rollup_5m_days..=36_600),
+            ("alerts_days", alerts_days, 1..=3_660),
         ];
         match ranges.into_iter().find(|(_, days, range)| !range.contains(days)) {
             Some((name, days, range)) => Err(format!("telemetry.{name} is {days}, and has to be from {} to {}", range.start(), range.end())),
@@ -51,5 +54,6 @@ mod tests {
         assert!(Telemetry { reports_waiting_max: 0, ..Telemetry::default() }.check().is_err());
         assert!(Telemetry { raw_days: 0, ..Telemetry::default() }.check().is_err());
         assert!(Telemetry { rollup_1h_days: 89, ..Telemetry::default() }.check().is_err());
+        assert!(Telemetry { alerts_days: 0, ..Telemetry::default() }.check().is_err());
     }
 }

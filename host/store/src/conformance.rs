@@ -1,6 +1,7 @@
 //! What every backend does alike: one suite over `dyn Store`. A backend brings a [`Backend`] and names the suite
 //! once: `conformance_suite!(its::constructor)`. The constructor answers none where the backend's server cannot be had.
 
+pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod contention;
 pub(crate) mod covered;
@@ -18,6 +19,7 @@ pub(crate) mod series;
 pub(crate) mod shared;
 pub(crate) mod telemetry;
 pub(crate) mod votes;
+pub(crate) mod webhooks;
 
 use std::{future::Future, sync::Arc};
 
@@ -38,6 +40,9 @@ macro_rules! conformance_suite {
             contention: one_of_fifty_has_the_key_and_the_external_id, one_of_fifty_moves_of_a_node_wins, one_of_fifty_changes_of_a_pool_wins,
                 one_of_fifty_tokens_has_the_id, one_of_fifty_payouts_has_the_transaction, one_of_fifty_frames_versions_and_blocks_is_kept,
                 every_list_is_read_page_by_page;
+            alerts: an_alert_keeps_every_field, one_of_fifty_alerts_of_a_node_and_kind_is_active, alerts_are_walked_and_forgotten_once_they_are_over;
+            webhooks: a_webhook_keeps_every_field_and_changes_by_version, a_delivery_is_due_until_it_arrived,
+                deliveries_are_listed_by_creation_and_forgotten;
             audit: entries_are_found_by_what_they_tell, an_entry_keeps_every_field, every_entry_has_a_link, only_what_is_kept_is_linked,
                 a_chain_goes_on_after_a_restart, links_and_entries_are_read_in_pages, one_of_fifty_seals_is_added, a_seal_is_kept_as_it_was_signed,
                 what_follows_from_a_change_is_audited_with_it;

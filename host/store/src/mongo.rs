@@ -3,6 +3,7 @@
 //! Invariants: every write needs the atomicity of one document and unique indices, never a transaction; an answer to
 //! a write means that a majority has it on disk; a database of a newer schema is never touched.
 
+mod alerts;
 mod audit;
 mod buckets;
 mod enrolments;
@@ -33,6 +34,7 @@ mod settlements;
 mod stamp;
 mod telemetry;
 pub(crate) mod transfer;
+mod webhooks;
 mod write;
 
 #[cfg(test)]

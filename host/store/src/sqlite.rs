@@ -3,6 +3,7 @@
 //! Invariants: each file has one writer, and an answer to a write comes after its COMMIT; two processes never
 //! have one directory open; a file of a newer schema is never touched. In memory the same runs on one connection.
 
+mod alerts;
 mod audit;
 mod checkpoint;
 mod closing;
@@ -40,6 +41,7 @@ mod telemetry;
 mod totals;
 mod transfer;
 mod votes;
+mod webhooks;
 mod writer;
 
 #[cfg(test)]
@@ -71,6 +73,8 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0007.sql"),
     include_str!("../migrations/core/0008.sql"),
     include_str!("../migrations/core/0009.sql"),
+    include_str!("../migrations/core/0010.sql"),
+    include_str!("../migrations/core/0011.sql"),
 ];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql"), include_str!("../migrations/telemetry/0002.sql")];
 

@@ -267,6 +267,20 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A list of texts without control characters.
+    ///
+    /// # Errors
+    /// [`FieldError`] if it is something else, or it or one of them has the wrong length.
+    pub fn texts(&self, key: &str, count: RangeInclusive<usize>, length: RangeInclusive<usize>) -> Result<Option<Vec<String>>, FieldError> {
+        let Some(items) = self.array(key, count)? else { return Ok(None) };
+        let problem = format!("must be a string of {} to {} characters", length.start(), length.end());
+        let one = |(place, item): (usize, &Value)| {
+            let text = item.as_str().filter(|text| length.contains(&text.chars().count()) && !text.chars().any(char::is_control));
+            text.map(str::to_owned).ok_or_else(|| FieldError::new(format!("{}[{place}]", self.name(key)), problem.clone()))
+        };
+        items.iter().enumerate().map(one).collect::<Result<_, _>>().map(Some)
+    }
+
     /// A list whose items are right or wrong by themselves.
     ///
     /// # Errors

@@ -1,10 +1,15 @@
 //! Answers that only the deprecated routes give.
 
-use lucid_model::{audit::AuditEntry, node::Node, time::TimeMs};
+use lucid_model::{
+    alert::{Alert, AlertKind, Measured},
+    node::Node,
+    score::Ppm,
+    time::TimeMs,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::schema;
+use crate::{number::ExactNumber, schema};
 
 /// Where a node is in its life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -64,23 +69,69 @@ pub struct NodeAlertBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Timestamp>)]
     pub since: Option<String>,
+    /// What was measured when it was raised: percent of usage, or seconds of silence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<ExactNumber>,
+    /// What it may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<ExactNumber>,
 }
 
-/// Something that happened to a node.
+/// An alert of a node, active or over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeAlertEntryBody {
-    /// When.
+    /// Its id.
+    #[schema(value_type = schema::Id)]
+    pub alert_id: String,
+    /// What it is about.
+    #[schema(value_type = schema::NodeAlertKind)]
+    pub about: String,
+    /// When it was raised.
+    #[schema(value_type = schema::Timestamp)]
+    pub raised_at: String,
+    /// When it was over; not there while it is active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Timestamp>)]
+    pub cleared_at: Option<String>,
+    /// When that happened which `action` names.
     #[schema(value_type = schema::Timestamp)]
     pub timestamp: String,
-    /// What: `node.go_silent`, `node.return`, `node.suspend`, `node.lift_suspension`.
+    /// What happened last: `node.alert_raised`, `node.alert_cleared`.
     pub action: String,
     /// For people.
     pub message: String,
+    /// What was measured when it was raised: percent of usage, or seconds of silence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<ExactNumber>,
+    /// What it may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<ExactNumber>,
 }
 
-impl From<&AuditEntry> for NodeAlertEntryBody {
-    fn from(entry: &AuditEntry) -> Self {
-        Self { timestamp: entry.at.to_string(), action: entry.action.clone(), message: entry.detail.clone() }
+/// A number of an alert as its kind counts: hundredths of a percent, or seconds.
+fn number(kind: AlertKind, number: u32) -> ExactNumber {
+    if AlertKind::USAGE.contains(&kind) { ExactNumber::percent_floor(Ppm(number.saturating_mul(100))) } else { ExactNumber::whole(number) }
+}
+
+/// Value and limit of an alert.
+pub fn measured(kind: AlertKind, measured: Option<Measured>) -> (Option<ExactNumber>, Option<ExactNumber>) {
+    measured.map(|m| (number(kind, m.value), number(kind, m.limit))).unzip()
+}
+
+impl From<&Alert> for NodeAlertEntryBody {
+    fn from(alert: &Alert) -> Self {
+        let (value, limit) = measured(alert.kind, alert.measured);
+        Self {
+            alert_id: alert.id.to_string(),
+            about: alert.kind.name().into(),
+            raised_at: alert.raised_at.to_string(),
+            cleared_at: alert.cleared_at.map(|at| at.to_string()),
+            timestamp: alert.cleared_at.unwrap_or(alert.raised_at).to_string(),
+            action: if alert.cleared_at.is_some() { "node.alert_cleared" } else { "node.alert_raised" }.into(),
+            message: alert.message.clone(),
+            value,
+            limit,
+        }
     }
 }
 

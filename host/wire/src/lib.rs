@@ -26,6 +26,7 @@ pub mod report;
 pub mod resources;
 pub mod schema;
 mod transport;
+pub mod webhook;
 
 pub use client::{Client, ClientError, Credential};
 pub use error::{ErrorBody, ErrorKind};

@@ -37,6 +37,10 @@ impl ExactNumber {
     pub fn ratio(ratio: Ppm) -> Self {
         Self::shortest(ratio.0, 6)
     }
+    /// A whole number.
+    pub fn whole(number: u32) -> Self {
+        Self(number.to_string())
+    }
     /// Its digits.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -15,6 +15,7 @@ use crate::{
         epoch::{EpochBody, VoteBody},
     },
     schema,
+    webhook::{DeliveryBody, WebhookBody},
 };
 
 /// Most rows of a page.
@@ -128,6 +129,10 @@ lists! {
     EpochList { epochs: EpochBody }
     /// A page of enrolment tokens.
     EnrolmentList { enrolment_tokens: EnrolmentBody }
+    /// A page of webhooks.
+    WebhookList { webhooks: WebhookBody }
+    /// A page of deliveries to a webhook.
+    DeliveryList { deliveries: DeliveryBody }
     /// A page of votes.
     VoteList { votes: VoteBody }
     /// A page of the audit log.

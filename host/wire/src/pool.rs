@@ -1,6 +1,9 @@
 //! Pools.
 
-use lucid_model::pool::{LoadBalancing, Pool, PoolConfig, PoolStatus};
+use lucid_model::{
+    alert::{AlertThresholds, MISSED_HEARTBEAT_S},
+    pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,6 +13,7 @@ use crate::{
         NodeBody,
         request::{DESCRIPTION_LENGTH, NAME_LENGTH},
     },
+    number::ExactNumber,
     schema,
 };
 
@@ -28,6 +32,38 @@ pub struct PoolConfigBody {
     pub health_check_interval: u32,
     /// Whether the sessions of a failed node move.
     pub failover_enabled: bool,
+    /// When alerts about its members are raised, where it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_thresholds: Option<AlertThresholdsBody>,
+}
+
+/// When alerts about a pool's members are raised: for members whose own limit is the default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AlertThresholdsBody {
+    /// CPU usage, 0-100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
+    pub cpu_usage: Option<ExactNumber>,
+    /// Memory usage, 0-100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
+    pub memory_usage: Option<ExactNumber>,
+    /// Disk usage, 0-100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
+    pub disk_usage: Option<ExactNumber>,
+    /// Seconds without a report after which a member is in error, in place of the service's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed_heartbeat_s: Option<u32>,
+}
+
+impl AlertThresholdsBody {
+    /// None if they say nothing.
+    fn of(thresholds: AlertThresholds) -> Option<Self> {
+        let AlertThresholds { cpu, memory, disk, missed_heartbeat_s } = thresholds;
+        let [cpu_usage, memory_usage, disk_usage] = [cpu, memory, disk].map(|limit| limit.map(ExactNumber::percent));
+        (!thresholds.is_empty()).then_some(Self { cpu_usage, memory_usage, disk_usage, missed_heartbeat_s })
+    }
 }
 
 /// A pool.
@@ -77,6 +113,7 @@ impl From<&Pool> for PoolBody {
                 load_balancing: pool.config.load_balancing.name().into(),
                 health_check_interval: pool.config.health_check_interval_s,
                 failover_enabled: pool.config.failover_enabled,
+                alert_thresholds: AlertThresholdsBody::of(pool.config.thresholds),
             },
             nodes: None,
         }
@@ -110,6 +147,30 @@ pub struct PoolConfigRequest {
     #[schema(default = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failover_enabled: Option<bool>,
+    /// When alerts about its members are raised; they replace those before as a whole, an empty object removes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_thresholds: Option<AlertThresholdsRequest>,
+}
+
+/// When alerts about a pool's members are raised; what is absent is not the pool's to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct AlertThresholdsRequest {
+    /// CPU usage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
+    pub cpu_usage: Option<ExactNumber>,
+    /// Memory usage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
+    pub memory_usage: Option<ExactNumber>,
+    /// Disk usage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
+    pub disk_usage: Option<ExactNumber>,
+    /// Seconds without a report after which a member is in error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 30, maximum = 86_400)]
+    pub missed_heartbeat_s: Option<u32>,
 }
 
 /// A new pool.
@@ -162,6 +223,7 @@ pub struct PoolConfigChange {
     load_balancing: Option<LoadBalancing>,
     health_check_interval_s: Option<u32>,
     failover_enabled: Option<bool>,
+    thresholds: Option<AlertThresholds>,
 }
 
 impl PoolConfigChange {
@@ -172,6 +234,7 @@ impl PoolConfigChange {
             load_balancing: self.load_balancing.unwrap_or(to.load_balancing),
             health_check_interval_s: self.health_check_interval_s.unwrap_or(to.health_check_interval_s),
             failover_enabled: self.failover_enabled.unwrap_or(to.failover_enabled),
+            thresholds: self.thresholds.unwrap_or(to.thresholds),
         }
     }
 }
@@ -211,7 +274,17 @@ fn configuration(fields: &Fields<'_>) -> Result<Option<PoolConfigChange>, FieldE
         load_balancing: config.word("load_balancing", LoadBalancing::ALL, LoadBalancing::name)?,
         health_check_interval_s: config.integer("health_check_interval", 30..=3600)?,
         failover_enabled: config.flag("failover_enabled")?,
+        thresholds: config.object("alert_thresholds")?.map(|limits| thresholds(&limits)).transpose()?,
     }))
+}
+
+fn thresholds(limits: &Fields<'_>) -> Result<AlertThresholds, FieldError> {
+    Ok(AlertThresholds {
+        cpu: limits.percent("cpu_usage")?,
+        memory: limits.percent("memory_usage")?,
+        disk: limits.percent("disk_usage")?,
+        missed_heartbeat_s: limits.integer("missed_heartbeat_s", MISSED_HEARTBEAT_S)?,
+    })
 }
 
 impl Request for CreatePoolRequest {
@@ -273,5 +346,26 @@ mod tests {
             refusal(r#"{"name":"p","configuration":{"load_balancing":"random"}}"#),
             "configuration.load_balancing: must be one of round_robin, least_connections, weighted"
         );
+    }
+
+    #[test]
+    fn a_pool_without_thresholds_has_no_field_for_them_and_an_update_replaces_them() {
+        let of = |json: &str| parse::<CreatePoolRequest>(format!(r#"{{"name":"p","configuration":{{"alert_thresholds":{json}}}}}"#).as_bytes());
+        let shown = |thresholds| serde_json::to_value(AlertThresholdsBody::of(thresholds)).unwrap();
+        assert_eq!(shown(of("{}").unwrap().config.thresholds), serde_json::Value::Null);
+        let thresholds = of(r#"{"cpu_usage":70.5,"missed_heartbeat_s":86400}"#).unwrap().config.thresholds;
+        assert_eq!(shown(thresholds), serde_json::json!({ "cpu_usage": 70.5, "missed_heartbeat_s": 86_400 }));
+        let change = |json: &str| parse::<UpdatePoolRequest>(json.as_bytes()).unwrap().config.unwrap();
+        let before = PoolConfig { thresholds, ..PoolConfig::default() };
+        assert_eq!(change(r#"{"configuration":{}}"#).apply(before), before);
+        assert_eq!(change(r#"{"configuration":{"alert_thresholds":{}}}"#).apply(before), PoolConfig::default());
+        for (json, told) in [
+            (r#"{"cpu_usage":101}"#, "configuration.alert_thresholds.cpu_usage: must be a number from 0 to 100"),
+            (r#"{"disk_usage":-1}"#, "configuration.alert_thresholds.disk_usage: must be a number from 0 to 100"),
+            (r#"{"missed_heartbeat_s":29}"#, "configuration.alert_thresholds.missed_heartbeat_s: must be a whole number from 30 to 86400"),
+            (r#"7"#, "configuration.alert_thresholds: must be an object"),
+        ] {
+            assert_eq!(of(json).unwrap_err().to_string(), told);
+        }
     }
 }

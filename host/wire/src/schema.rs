@@ -9,6 +9,7 @@ use lucid_model::{
     policy::{PolicyKind as PolicyKinds, ReportCause as ReportCauses, Standing as Standings},
     pool::{LoadBalancing as Balancings, PoolStatus as PoolStatuses},
     vote::{VoteChoice as VoteChoices, VoteState as VoteStates},
+    webhook::DeliveryState as DeliveryStates,
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -88,6 +89,7 @@ words! {
     PaymentMethod = "How payouts are made.", ["tron_network", "bank_transfer", "crypto_wallet"];
     VoteChoice = "What a vote says.", names(VoteChoices::ALL, VoteChoices::name);
     VoteState = "State of a vote.", names(VoteStates::ALL, VoteStates::name);
+    DeliveryState = "What became of a delivery.", names(DeliveryStates::ALL, DeliveryStates::name);
     PolicyKind = "What a policy decides.", names(PolicyKinds::ALL, PolicyKinds::name);
     PolicyState = "Where a version stands: `checked` versions passed the gate and are in force nowhere.", names(Standings::ALL, Standings::name);
     ReportCause = "Why a version was put through the gate.", names(ReportCauses::ALL, ReportCauses::name);
@@ -190,6 +192,7 @@ schemas! {
     RequestId = "Names a request in the service's log: a UUID made here.", text().format(format("uuid"));
     ParamValue = "A param of a policy.",
         ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(i64::MIN as isize)).maximum(Some(i64::MAX as isize));
+    EventFilter = "What the types of events begin with.", text().min_length(Some(1)).max_length(Some(64)).examples(["node.alert_", "payout.completed"]);
     EventStream = "Server-sent events; the `data` of each is an event in its envelope.", text().content_media_type("text/event-stream")
         .content_schema(Some(Ref::from_schema_name("EventBody")));
     FreeObject = "Values by name.",

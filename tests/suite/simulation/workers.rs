@@ -4,6 +4,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, OnceLock},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use lucid_engine::{EngineConfig, PolicyEngine};
@@ -18,7 +19,8 @@ use lucid_model::{
     time::TimeMs,
     tron::TronAddress,
 };
-use lucid_ports::{Fence, PolicyRuntime, Registration, Store, Tenure};
+use lucid_ports::{Fence, PolicyRuntime, Registration, Store, Tenure, WebhookSender};
+use lucid_rails::WebhookClient;
 use lucid_service::{Ports, Service, ServiceConfig, ServiceError};
 use lucid_store::{Memory, Pause};
 use uuid::Uuid;
@@ -83,6 +85,15 @@ fn policies() -> Arc<dyn PolicyRuntime> {
     Arc::clone(engine) as Arc<dyn PolicyRuntime>
 }
 
+/// Nobody is sent anything here.
+fn webhooks() -> Arc<dyn WebhookSender> {
+    static CLIENT: OnceLock<Arc<WebhookClient>> = OnceLock::new();
+    Arc::clone(CLIENT.get_or_init(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Arc::new(WebhookClient::new(Duration::from_secs(1), false))
+    })) as Arc<dyn WebhookSender>
+}
+
 fn config() -> ServiceConfig {
     let huge = MicroUsdt(1_000_000_000_000);
     ServiceConfig {
@@ -133,6 +144,7 @@ impl Scene {
             store: Arc::new(self.memory.open_pausing(pause).unwrap()),
             policies: policies(),
             chain: None,
+            webhooks: webhooks(),
             rail: Some(Arc::new(rail)),
             signer: Arc::new(machine()),
             clock: Arc::new(machine()),

@@ -53,6 +53,15 @@ pub fn config() -> ServiceConfig {
         votes_age_max_ms: 1_000,
         vote_retry_first_ms: 1_000,
         votes_in_flight_max: 1,
+        alerts_kept_ms: 86_400_000,
+        webhooks: lucid_service::WebhookSettings {
+            endpoints_max: 0,
+            undelivered_max: 1,
+            retry_first_ms: 1_000,
+            retry_max_ms: 1_000,
+            give_up_ms: 1_000,
+            kept_ms: 1_000,
+        },
         reports_waiting_max: 64,
         events_buffered_max: 16,
     }

@@ -71,6 +71,15 @@ impl Record for Pool {
             .text(self.config.load_balancing.name())
             .u32(self.config.health_check_interval_s)
             .u8(u8::from(self.config.failover_enabled));
+        // A pool without thresholds has the bytes of before there were any.
+        let thresholds = self.config.thresholds;
+        let bytes = if thresholds.is_empty() {
+            bytes
+        } else {
+            let usage = [thresholds.cpu, thresholds.memory, thresholds.disk];
+            let bytes = usage.into_iter().fold(bytes, |bytes, limit| bytes.maybe(limit, |bytes, limit| bytes.u32(limit.0)));
+            bytes.maybe(thresholds.missed_heartbeat_s, Canonical::u32)
+        };
         Digest::of(&bytes.finish())
     }
 }

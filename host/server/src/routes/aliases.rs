@@ -12,7 +12,7 @@ use lucid_service::ServiceError;
 use lucid_wire::{
     ErrorBody,
     auth::RegistrationHeaders,
-    legacy::{NodeAlertBody, NodeAlertsBody, NodeStatusBody},
+    legacy::{NodeAlertBody, NodeAlertsBody, NodeStatusBody, measured},
     node::{LegacyRegisterRequest, NodeBody},
     page::{NodeList, PageParams, Pagination, PayoutList},
     payout::PayoutBody,
@@ -211,16 +211,17 @@ async fn usage_history(
 
 /// What is wrong with a node, and what was.
 ///
-/// Silence, suspension, a missing wallet, and usage above the node's own limits.
+/// Silence, suspension, a missing wallet, and usage above its limits: the node's own, else its pool's, else the contract's defaults.
+/// Usage counts once three samples in a row are over the limit, and is over once as many are five points under it. The history
+/// has the newest 100 alerts, active ones too.
 #[utoipa::path(get, path = "/api/v1/nodes/{id}/alerts", operation_id = "getNodeAlerts", tag = "nodes",
     params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeAlertsBody, description = "Alerts, those of now and those of the past")))]
 async fn alerts(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeAlertsBody>, ApiError> {
     let found = api.service.node_alerts(&actor, node_id(&api, &id).await?).await?;
-    let body = |alert: &lucid_service::NodeAlert| NodeAlertBody {
-        about: alert.about.to_owned(),
-        message: alert.message.clone(),
-        since: alert.since.map(|at| at.to_string()),
+    let body = |alert: &lucid_service::NodeAlert| {
+        let (value, limit) = alert.measured.map_or((None, None), |(kind, numbers)| measured(kind, Some(numbers)));
+        NodeAlertBody { about: alert.about.to_owned(), message: alert.message.clone(), since: alert.since.map(|at| at.to_string()), value, limit }
     };
     Ok(Answer(NodeAlertsBody {
         active_alerts: found.active.iter().map(body).collect(),

@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use lucid_model::{
+    alert::{Alert, AlertKind},
     audit::{
         AuditEntry,
         chain::{ChainHead, ChainedEntry, Link},
@@ -15,7 +16,7 @@ use lucid_model::{
     enrolment::Enrolment,
     epoch::{EpochRecord, Period},
     frame::FrameChunk,
-    id::{AuditWriterId, Digest, EnrolmentId, NodeId, PayoutId, PoolId, RunId},
+    id::{AlertId, AuditWriterId, Digest, EnrolmentId, NodeId, PayoutId, PoolId, RunId, WebhookId},
     ledger::{Account, Entry, Head, Stream},
     metric::{Resolution, Rollup, Sample, UsageSummary},
     money::MicroUsdt,
@@ -30,6 +31,7 @@ use lucid_model::{
     settlement::SettlementRecord,
     time::TimeMs,
     vote::{BlockRef, Vote},
+    webhook::{Delivery, Webhook},
 };
 use lucid_ports::*;
 use parking_lot::Mutex;
@@ -310,6 +312,40 @@ proven! {
             an_import_is_remembered;
         record_import(record: ImportRecord) -> () =>
             an_import_is_remembered;
+    }
+    AlertStore {
+        raise_alert(alert: Alert) -> bool =>
+            an_alert_keeps_every_field, one_of_fifty_alerts_of_a_node_and_kind_is_active;
+        clear_alert(node: NodeId, kind: AlertKind, at: TimeMs) -> Option<Alert> =>
+            an_alert_keeps_every_field, one_of_fifty_alerts_of_a_node_and_kind_is_active;
+        active_alerts_after(after: Option<AlertId>, limit: u32) -> Vec<Alert> =>
+            alerts_are_walked_and_forgotten_once_they_are_over;
+        active_alerts(node: NodeId) -> Vec<Alert> =>
+            an_alert_keeps_every_field;
+        alerts(node: NodeId, page: PageRequest<()>) -> Page<Alert> =>
+            an_alert_keeps_every_field;
+        forget_alerts(before: TimeMs, limit: u32) -> u64 =>
+            alerts_are_walked_and_forgotten_once_they_are_over;
+    }
+    WebhookStore {
+        add_webhook(webhook: Webhook, audit: AuditEntry) -> bool =>
+            a_webhook_keeps_every_field_and_changes_by_version;
+        webhooks() -> Vec<Webhook> =>
+            a_webhook_keeps_every_field_and_changes_by_version;
+        update_webhook(webhook: Webhook, audit: AuditEntry) -> bool =>
+            a_webhook_keeps_every_field_and_changes_by_version;
+        remove_webhook(id: WebhookId, audit: AuditEntry) -> bool =>
+            a_webhook_keeps_every_field_and_changes_by_version;
+        add_deliveries(deliveries: Vec<Delivery>) -> () =>
+            a_delivery_is_due_until_it_arrived;
+        due_deliveries(webhook: WebhookId, now: TimeMs, limit: u32) -> Vec<Delivery> =>
+            a_delivery_is_due_until_it_arrived;
+        update_deliveries(deliveries: Vec<Delivery>) -> () =>
+            a_delivery_is_due_until_it_arrived;
+        deliveries(filter: DeliveryFilter, page: PageRequest<()>) -> Page<Delivery> =>
+            deliveries_are_listed_by_creation_and_forgotten;
+        forget_deliveries(before: TimeMs, limit: u32) -> u64 =>
+            deliveries_are_listed_by_creation_and_forgotten;
     }
     AuditLog {
         audit(filter: &AuditFilter, page: PageRequest<()>) -> Page<ChainedEntry> =>

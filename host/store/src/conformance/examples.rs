@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use lucid_model::{
+    alert::AlertThresholds,
     audit::AuditEntry,
     credit::Interval,
     epoch::{EpochRecord, Period, PeriodLength},
@@ -119,7 +120,13 @@ pub(crate) fn pool(i: u32) -> Pool {
         node_count: 0,
         created_at: TimeMs(1_000),
         updated_at: TimeMs(2_000),
-        config: PoolConfig { auto_assignment: true, load_balancing: LoadBalancing::Weighted, health_check_interval_s: 60, failover_enabled: false },
+        config: PoolConfig {
+            auto_assignment: true,
+            load_balancing: LoadBalancing::Weighted,
+            health_check_interval_s: 60,
+            failover_enabled: false,
+            thresholds: AlertThresholds { cpu: Some(Ppm(500_000)), missed_heartbeat_s: Some(120), ..AlertThresholds::default() },
+        },
         version: 1,
     }
 }

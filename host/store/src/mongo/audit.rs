@@ -27,7 +27,7 @@ pub(crate) const ENTRIES: &str = "audit";
 /// Seals.
 pub(crate) const SEALS: &str = "audit_seals";
 /// Collections whose documents carry entries.
-pub(crate) const AUDITED: [&str; 8] = ["nodes", "pools", "enrolments", "policy_versions", "activations", "ledger", "runs", "payouts"];
+pub(crate) const AUDITED: [&str; 9] = ["nodes", "pools", "enrolments", "policy_versions", "activations", "ledger", "runs", "payouts", "webhooks"];
 
 pub(crate) const INDICES: &[Index] = &[
     Index {

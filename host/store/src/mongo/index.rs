@@ -5,8 +5,8 @@ use mongodb::{
 };
 
 use super::{
-    audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, live, nodes, payouts, policies, pools, requests, rolling, runs,
-    sessions,
+    alerts, audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, live, nodes, payouts, policies, pools, requests, rolling,
+    runs, sessions, webhooks,
 };
 
 /// An index that has to be there before anything is written: the unique ones are what keeps records apart.
@@ -24,6 +24,7 @@ pub(crate) struct Index {
 
 /// The indices of all files but those that every audited collection has.
 const ALL: &[&[Index]] = &[
+    alerts::INDICES,
     audit::INDICES,
     nodes::INDICES,
     pools::INDICES,
@@ -44,6 +45,7 @@ const ALL: &[&[Index]] = &[
     rolling::INDICES,
     runs::INDICES,
     sessions::INDICES,
+    webhooks::INDICES,
 ];
 
 /// Every index there has to be: what is created at the start, what `lucid doctor` looks for, what is documented.

@@ -7,9 +7,11 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use lucid_model::{
+    alert::AlertThresholds,
     audit::AuditEntry,
     id::{NodeId, PoolId},
     pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
+    score::Ppm,
 };
 use lucid_ports::{Order, Page, PageRequest, PoolFilter, PoolSort, PoolStore, RoomOrder, StoreError};
 use mongodb::bson::{Bson, Document, doc};
@@ -43,11 +45,14 @@ type Counts = HashMap<PoolId, u32>;
 /// What a change of a pool sets.
 fn changed(pool: &Pool) -> Result<Document, Fault> {
     let config = &pool.config;
+    let AlertThresholds { cpu, memory, disk, missed_heartbeat_s } = config.thresholds;
+    let limit = |limit: Option<Ppm>| limit.map(|limit| i64::from(limit.0));
     Ok(doc! {
         "v": 1, "live": true, "name": &pool.name, "description": &pool.description, "status": pool.status.name(),
         "max_nodes": i64::from(pool.max_nodes), "updated_at": pool.updated_at.0, "auto_assignment": config.auto_assignment,
         "load_balancing": config.load_balancing.name(), "health_check_interval_s": i64::from(config.health_check_interval_s),
-        "failover_enabled": config.failover_enabled, "version": stored(pool.version)?,
+        "failover_enabled": config.failover_enabled, "alert_cpu": limit(cpu), "alert_memory": limit(memory), "alert_disk": limit(disk),
+        "alert_missed_heartbeat_s": missed_heartbeat_s.map(i64::from), "version": stored(pool.version)?,
     })
 }
 
@@ -73,6 +78,12 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Pool, Fault> {
             load_balancing: fields.word("load_balancing", LoadBalancing::from_name)?,
             health_check_interval_s: fields.number("health_check_interval_s")?,
             failover_enabled: fields.truth("failover_enabled")?,
+            thresholds: AlertThresholds {
+                cpu: fields.number_or_none("alert_cpu")?.map(Ppm),
+                memory: fields.number_or_none("alert_memory")?.map(Ppm),
+                disk: fields.number_or_none("alert_disk")?.map(Ppm),
+                missed_heartbeat_s: fields.number_or_none("alert_missed_heartbeat_s")?,
+            },
         },
         version: fields.number("version")?,
     })

@@ -15,7 +15,9 @@ use mongodb::{
 
 pub(crate) use self::ranks::Ranks;
 use super::{
-    MongoStore, audit, connect, durable,
+    MongoStore,
+    alerts::ALERTS,
+    audit, connect, durable,
     enrolments::ENROLMENTS,
     epochs::{
         chunks::CHUNKS,
@@ -41,6 +43,7 @@ use super::{
     sessions::SESSIONS,
     settlements::SETTLEMENTS,
     stamp, unusable_by,
+    webhooks::{DELIVERIES, WEBHOOKS},
 };
 use crate::{
     OpenError,
@@ -73,6 +76,9 @@ fn collection(kind: Kind) -> &'static str {
         Kind::Settlements => SETTLEMENTS,
         Kind::Runs => RUNS,
         Kind::Payouts => PAYOUTS,
+        Kind::Alerts => ALERTS,
+        Kind::Webhooks => WEBHOOKS,
+        Kind::Deliveries => DELIVERIES,
         Kind::Audit => audit::ENTRIES,
         Kind::AuditLinks => audit::LINKS,
         Kind::AuditSeals => audit::SEALS,
@@ -88,7 +94,7 @@ fn collection(kind: Kind) -> &'static str {
 fn counted(kind: Kind) -> Document {
     match kind {
         // A removed pool is kept for nodes that are still to leave it; none is.
-        Kind::Pools => doc! { "live": true },
+        Kind::Pools | Kind::Webhooks => doc! { "live": true },
         // Slots that are blocked for a pool that gets smaller.
         Kind::Nodes => doc! { "blocks": { "$exists": false } },
         Kind::Epochs => doc! { "state": CLOSED },

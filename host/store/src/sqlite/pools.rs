@@ -1,8 +1,10 @@
 use async_trait::async_trait;
 use lucid_model::{
+    alert::AlertThresholds,
     audit::AuditEntry,
     id::{NodeId, PoolId},
     pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
+    score::Ppm,
 };
 use lucid_ports::{Page, PageRequest, PoolFilter, PoolSort, PoolStore, RoomOrder, StoreError};
 use rusqlite::{Connection, params, types::Value};
@@ -16,7 +18,7 @@ use super::{
 };
 
 pub(crate) const COLUMNS: &str = "id, name, description, status, max_nodes, node_count, created_at, updated_at, auto_assignment, load_balancing, \
-                       health_check_interval_s, failover_enabled, version";
+                       health_check_interval_s, failover_enabled, alert_cpu, alert_memory, alert_disk, alert_missed_heartbeat_s, version";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Pool, Fault> {
     Ok(Pool {
@@ -33,15 +35,22 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Pool, Fault> {
             load_balancing: columns.word(LoadBalancing::from_name)?,
             health_check_interval_s: columns.take()?,
             failover_enabled: columns.take()?,
+            thresholds: read_thresholds(columns)?,
         },
         version: columns.unsigned()?,
     })
 }
 
+fn read_thresholds(columns: &mut Columns<'_>) -> Result<AlertThresholds, Fault> {
+    let limit = |columns: &mut Columns<'_>| -> Result<Option<Ppm>, Fault> { Ok(columns.take::<Option<u32>>()?.map(Ppm)) };
+    Ok(AlertThresholds { cpu: limit(columns)?, memory: limit(columns)?, disk: limit(columns)?, missed_heartbeat_s: columns.take()? })
+}
+
 /// Adds a pool without nodes; `false` if it or its name is there.
 pub(crate) fn insert(connection: &Connection, pool: &Pool) -> Result<bool, Fault> {
     let sql = "INSERT INTO pools (id, name, description, status, max_nodes, created_at, updated_at, auto_assignment, load_balancing, \
-               health_check_interval_s, failover_enabled, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+               health_check_interval_s, failover_enabled, alert_cpu, alert_memory, alert_disk, alert_missed_heartbeat_s, version) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
     let values = params![
         pool.id.0.as_bytes(),
         pool.name,
@@ -54,6 +63,10 @@ pub(crate) fn insert(connection: &Connection, pool: &Pool) -> Result<bool, Fault
         pool.config.load_balancing.name(),
         pool.config.health_check_interval_s,
         pool.config.failover_enabled,
+        pool.config.thresholds.cpu.map(|limit| limit.0),
+        pool.config.thresholds.memory.map(|limit| limit.0),
+        pool.config.thresholds.disk.map(|limit| limit.0),
+        pool.config.thresholds.missed_heartbeat_s,
         stored(pool.version)?,
     ];
     Ok(execute(connection, sql, values)? == 1)
@@ -70,7 +83,8 @@ fn create(connection: &Connection, pool: &Pool, entry: &AuditEntry) -> Result<bo
 fn update(connection: &Connection, pool: &Pool, entry: &AuditEntry) -> Result<bool, Fault> {
     // OR IGNORE: another pool's name changes nothing, as another version does.
     let sql = "UPDATE OR IGNORE pools SET name = ?, description = ?, status = ?, max_nodes = ?, updated_at = ?, auto_assignment = ?, \
-               load_balancing = ?, health_check_interval_s = ?, failover_enabled = ?, version = ? WHERE id = ? AND version = ? AND node_count <= ?";
+               load_balancing = ?, health_check_interval_s = ?, failover_enabled = ?, alert_cpu = ?, alert_memory = ?, \
+               alert_disk = ?, alert_missed_heartbeat_s = ?, version = ? WHERE id = ? AND version = ? AND node_count <= ?";
     let values = params![
         pool.name,
         pool.description,
@@ -81,6 +95,10 @@ fn update(connection: &Connection, pool: &Pool, entry: &AuditEntry) -> Result<bo
         pool.config.load_balancing.name(),
         pool.config.health_check_interval_s,
         pool.config.failover_enabled,
+        pool.config.thresholds.cpu.map(|limit| limit.0),
+        pool.config.thresholds.memory.map(|limit| limit.0),
+        pool.config.thresholds.disk.map(|limit| limit.0),
+        pool.config.thresholds.missed_heartbeat_s,
         stored(pool.version)?,
         pool.id.0.as_bytes(),
         stored(pool.version.saturating_sub(1))?,

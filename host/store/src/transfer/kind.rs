@@ -42,6 +42,12 @@ pub enum Kind {
     Runs,
     /// Payouts.
     Payouts,
+    /// Alerts about nodes.
+    Alerts,
+    /// Webhooks.
+    Webhooks,
+    /// What is on its way to webhooks, or was.
+    Deliveries,
     /// Audit entries with their places.
     Audit,
     /// Links of the audit chains.
@@ -62,7 +68,7 @@ pub enum Kind {
 
 impl Kind {
     /// All, in the order in which they are copied.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::Pools,
         Self::Enrolments,
         Self::Nodes,
@@ -82,6 +88,9 @@ impl Kind {
         Self::Settlements,
         Self::Runs,
         Self::Payouts,
+        Self::Alerts,
+        Self::Webhooks,
+        Self::Deliveries,
         Self::Audit,
         Self::AuditLinks,
         Self::AuditSeals,
@@ -114,6 +123,9 @@ impl Kind {
             Self::Settlements => "settlements",
             Self::Runs => "runs",
             Self::Payouts => "payouts",
+            Self::Alerts => "alerts",
+            Self::Webhooks => "webhooks",
+            Self::Deliveries => "webhook deliveries",
             Self::Audit => "audit entries",
             Self::AuditLinks => "audit links",
             Self::AuditSeals => "audit seals",

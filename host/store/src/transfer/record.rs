@@ -1,6 +1,7 @@
 use std::fmt;
 
 use lucid_model::{
+    alert::Alert,
     audit::{
         chain::{ChainedEntry, Link},
         seal::Seal,
@@ -22,6 +23,7 @@ use lucid_model::{
     settlement::SettlementRecord,
     time::TimeMs,
     vote::Vote,
+    webhook::{Delivery, Webhook},
 };
 use lucid_ports::{ImportRecord, StoredBundle};
 use serde::{Deserialize, Serialize};
@@ -95,6 +97,9 @@ pub(crate) enum Record {
     Settlement(SettlementRecord),
     Run(Run),
     Payout(Box<Payout>),
+    Alert(Alert),
+    Webhook(Box<Webhook>),
+    Delivery(Box<Delivery>),
     Audit(Box<ChainedEntry>),
     AuditLink(Link),
     AuditSeal(Seal),
@@ -166,6 +171,9 @@ impl Record {
             Self::Settlement(record) => vec![Part::Number(record.period.start_s)],
             Self::Run(run) => vec![id(run.id.0)],
             Self::Payout(payout) => vec![id(payout.id.0)],
+            Self::Alert(alert) => vec![id(alert.id.0)],
+            Self::Webhook(webhook) => vec![id(webhook.id.0)],
+            Self::Delivery(delivery) => vec![id(delivery.id.0)],
             Self::Audit(entry) => vec![id(entry.writer.0), number(entry.place)],
             Self::AuditLink(link) => vec![id(link.writer.0), number(link.seq)],
             Self::AuditSeal(seal) => vec![number(seal.statement.seq)],

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    alert::AlertThresholds,
     enrolment::EnrolmentScope,
     id::{EnrolmentId, NodeId, PayoutId, PoolId, RunId, UserId},
     money::MicroUsdt,
@@ -56,7 +57,13 @@ fn pool() -> Pool {
         node_count: 3,
         created_at: TimeMs(1),
         updated_at: TimeMs(2),
-        config: PoolConfig { auto_assignment: true, load_balancing: LoadBalancing::Weighted, health_check_interval_s: 60, failover_enabled: false },
+        config: PoolConfig {
+            auto_assignment: true,
+            load_balancing: LoadBalancing::Weighted,
+            health_check_interval_s: 60,
+            failover_enabled: false,
+            thresholds: AlertThresholds::default(),
+        },
         version: 1,
     }
 }
@@ -206,6 +213,10 @@ fn what_was_decided_changes_the_digest() {
     }
     assert_ne!(Enrolment { revoked_at: Some(TimeMs(5)), ..enrolment() }.digest(), enrolment().digest());
     assert_ne!(Pool { max_nodes: 11, ..pool() }.digest(), pool().digest());
+    let limited = |thresholds| Pool { config: PoolConfig { thresholds, ..pool().config }, ..pool() }.digest();
+    let cpu = limited(AlertThresholds { cpu: Some(Ppm(5)), ..AlertThresholds::default() });
+    assert_ne!(cpu, pool().digest());
+    assert_ne!(cpu, limited(AlertThresholds { memory: Some(Ppm(5)), ..AlertThresholds::default() }));
     assert_ne!(Run { state: RunState::Done, ..run() }.digest(), run().digest());
     assert_ne!(Payout { sends: 2, ..payout() }.digest(), payout().digest());
     assert_ne!(Payout { closed: true, ..payout() }.digest(), payout().digest());

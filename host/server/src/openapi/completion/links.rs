@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 /// What makes a thing, the field that names it, and where its id is used.
-const MAKERS: [(&str, &str, &str); 4] = [
+const MAKERS: [(&str, &str, &str); 5] = [
     ("registerNode", "node_id", "/nodes/{id}"),
     ("registerNodeLegacy", "node_id", "/nodes/{id}"),
     ("createPool", "pool_id", "/pools/{id}"),
     ("createEnrolmentToken", "enrolment_id", "/enrolment-tokens/{id}"),
+    ("createWebhook", "webhook_id", "/webhooks/{id}"),
 ];
 
 /// For each maker the links from what it made to what can be done with it.

@@ -12,7 +12,7 @@ use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
 use super::{
     super::{
-        MongoStore, audit, enrolments,
+        MongoStore, alerts, audit, enrolments,
         epochs::{
             chunks,
             record::{self, CLOSED, Claim, EPOCHS},
@@ -24,7 +24,7 @@ use super::{
         frames::{FRAME_CHUNKS, FRAMES},
         gate_reports, ledger, nodes,
         page::collect,
-        payouts, policies, pools, requests, runs, settlements,
+        payouts, policies, pools, requests, runs, settlements, webhooks,
     },
     collection, counted,
     walk::{by_id, by_two, one, two},
@@ -67,6 +67,9 @@ impl MongoStore {
             Kind::Settlements => self.walk(kind, after, limit, |f| settlements::read(f).map(Record::Settlement)).await,
             Kind::Runs => self.walk(kind, after, limit, |f| runs::read(f).map(Record::Run)).await,
             Kind::Payouts => self.walk(kind, after, limit, |f| Ok(Record::Payout(Box::new(payouts::read(f)?)))).await,
+            Kind::Alerts => self.walk(kind, after, limit, |f| alerts::read(f).map(Record::Alert)).await,
+            Kind::Webhooks => self.walk(kind, after, limit, |f| Ok(Record::Webhook(Box::new(webhooks::read(f)?)))).await,
+            Kind::Deliveries => self.walk(kind, after, limit, |f| Ok(Record::Delivery(Box::new(webhooks::read_delivery(f)?)))).await,
             Kind::Audit => {
                 let read: Read = |f| Ok(Record::Audit(Box::new(audit::entry::read_listed(f)?)));
                 self.walk_two(kind, ("writer", "place"), after, limit, read).await

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        MongoStore, audit, enrolments,
+        MongoStore, alerts, audit, enrolments,
         epochs::{
             chunks,
             record::{self, CLOSED},
@@ -23,7 +23,7 @@ use super::{
         fields::{self, Fields, bytes, digest, id, stored},
         gate_reports, ledger, once,
         page::collect,
-        payouts, policies, pools, requests, runs, sessions, settlements,
+        payouts, policies, pools, requests, runs, sessions, settlements, webhooks,
     },
     collection, telemetry,
 };
@@ -150,6 +150,9 @@ fn document(record: &Record) -> Result<Document, Fault> {
         Record::Settlement(record) => Ok(settlements::document(record)),
         Record::Run(run) => runs::document(run),
         Record::Payout(payout) => payouts::document(payout),
+        Record::Alert(alert) => Ok(alerts::document(alert)),
+        Record::Webhook(webhook) => webhooks::document(webhook),
+        Record::Delivery(delivery) => Ok(webhooks::delivery_document(delivery)),
         Record::Audit(entry) => audit::entry::listed(entry),
         Record::AuditSeal(seal) => audit::log::seal_document(seal),
         Record::Live(live) => telemetry::live_document(live),

@@ -1,13 +1,13 @@
-use lucid_model::{node::NodeStatus, payout::PayoutStatus, pool::PoolStatus, time::TimeMs, vote::VoteState};
+use lucid_model::{id::WebhookId, node::NodeStatus, payout::PayoutStatus, pool::PoolStatus, time::TimeMs, vote::VoteState, webhook::DeliveryState};
 use lucid_ports::{
-    AuditFilter, EnrolmentFilter, EpochFilter, NodeFilter, NodeSort, Order, PageRequest, PayoutFilter, PayoutSort, PoolFilter, PoolSort, ScoreFilter,
-    ScoreSort, VoteFilter,
+    AuditFilter, DeliveryFilter, EnrolmentFilter, EpochFilter, NodeFilter, NodeSort, Order, PageRequest, PayoutFilter, PayoutSort, PoolFilter,
+    PoolSort, ScoreFilter, ScoreSort, VoteFilter,
 };
 
 use crate::{
     SqliteStore,
     conformance::{all, examples::*},
-    sqlite::{audit, enrolments, epochs, nodes, payouts, pools, query::List, scores, votes},
+    sqlite::{alerts, audit, enrolments, epochs, nodes, payouts, pools, query::List, scores, votes, webhooks},
 };
 
 /// A list that its index sorts, or one whose filter leaves few enough rows to sort them.
@@ -58,6 +58,11 @@ fn score_lists(lists: &mut Vec<(By, String, List)>) {
         lists.push((By::Index, "an owner's votes".into(), votes::list(&VoteFilter { owner: Some(owner_id(1)), ..VoteFilter::default() }, page)));
         let pending = VoteFilter { state: Some(VoteState::Pending), ..VoteFilter::default() };
         lists.push((By::Index, "pending votes".into(), votes::list(&pending, page)));
+        for state in [None, Some(DeliveryState::Pending)] {
+            let filter = DeliveryFilter { webhook: WebhookId(owner_id(1).0), state };
+            lists.push((By::Index, format!("deliveries {state:?}"), webhooks::list(filter, page)));
+        }
+        lists.push((By::Index, "a node's alerts".into(), alerts::list(node_id(1), page)));
         lists.push((By::Index, "enrolments".into(), enrolments::list(EnrolmentFilter::default(), page)));
         lists.push((By::Index, "an owner's enrolments".into(), enrolments::list(EnrolmentFilter { owner: Some(owner_id(1)) }, page)));
         let text = || Some("a".to_owned());

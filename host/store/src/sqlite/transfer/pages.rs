@@ -11,8 +11,8 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 
 use super::{
     super::{
-        audit, columns::Columns, enrolments, epochs, fault::Fault, gate_reports, ledger, nodes, payouts, policies, pools, query::rows, requests,
-        runs, scores, settlements, votes,
+        alerts, audit, columns::Columns, enrolments, epochs, fault::Fault, gate_reports, ledger, nodes, payouts, policies, pools, query::rows,
+        requests, runs, scores, settlements, votes, webhooks,
     },
     telemetry,
 };
@@ -94,6 +94,9 @@ pub(super) fn page(connection: &Connection, kind: Kind, after: Option<&Key>, lim
         Kind::Settlements => walk(settlements::COLUMNS, "settlements", &["period_start_s"], |c| settlements::read(c).map(Record::Settlement)),
         Kind::Runs => walk(runs::COLUMNS, "runs", &["id"], |c| runs::read(c).map(Record::Run)),
         Kind::Payouts => walk(payouts::COLUMNS, "payouts", &["id"], |c| Ok(Record::Payout(Box::new(payouts::read(c)?)))),
+        Kind::Alerts => walk(alerts::COLUMNS, "alerts", &["id"], |c| alerts::read(c).map(Record::Alert)),
+        Kind::Webhooks => walk(webhooks::COLUMNS, "webhooks", &["id"], |c| Ok(Record::Webhook(Box::new(webhooks::read(c)?)))),
+        Kind::Deliveries => walk(webhooks::DELIVERY, "deliveries", &["id"], |c| Ok(Record::Delivery(Box::new(webhooks::read_delivery(c)?)))),
         Kind::Audit => chained(connection, after, limit, &format!("SELECT {} FROM audit WHERE number", audit::ENTRY), "number", |c| {
             Ok(Record::Audit(Box::new(audit::read(c)?)))
         }),

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     super::{
-        audit,
+        alerts, audit,
         closing::AT_ONCE,
         columns::json,
         enrolments, epochs,
@@ -14,7 +14,7 @@ use super::{
         query::execute,
         registration, runs, scores, settlements,
         stretches::{self, Between},
-        votes,
+        votes, webhooks,
     },
     telemetry,
 };
@@ -64,6 +64,9 @@ fn insert(connection: &Connection, record: &Record, chains: &mut HashMap<AuditWr
         Record::Settlement(record) => settlements::insert(connection, record),
         Record::Run(run) => runs::insert(connection, run),
         Record::Payout(payout) => payouts::insert(connection, payout),
+        Record::Alert(alert) => alerts::insert(connection, alert),
+        Record::Webhook(webhook) => webhooks::insert(connection, webhook),
+        Record::Delivery(delivery) => webhooks::insert_delivery(connection, delivery),
         Record::Audit(entry) => audit::insert_chained(connection, chain_of(connection, entry.writer, chains)?, entry),
         Record::AuditLink(link) => audit::chain::insert_link(connection, chain_of(connection, link.writer, chains)?, link),
         Record::AuditSeal(seal) => audit::insert_seal(connection, seal),

@@ -1,4 +1,5 @@
 use lucid_model::{
+    alert::AlertKind,
     audit::chain::ChainHead,
     id::{Digest, FamilyId, OnDemandId, PoolScope},
     ledger::{Head, Stream},
@@ -16,12 +17,14 @@ use lucid_ports::{Environment, ImportRecord, Registered, Registration, Report, R
 use uuid::Uuid;
 
 use crate::conformance::{
+    alerts::alert,
     audit::seal,
     enrolments::enrolment,
     epochs::frame,
     examples::*,
     policies::{self, activation, bundle},
     requests::{answer, key, request},
+    webhooks::{delivery, webhook},
 };
 
 /// At least one record of every kind, by way of the ports.
@@ -33,6 +36,7 @@ pub(super) async fn fill(store: &dyn Store) {
     epochs(store).await;
     money(store).await;
     telemetry(store).await;
+    alerts(store).await;
     store.add_audit(audit("alone")).await.unwrap();
     let heads: Vec<ChainHead> = store.audit_heads().await.unwrap();
     assert!(store.add_audit_seal(seal(1, Digest::default(), 5, heads)).await.unwrap());
@@ -142,6 +146,18 @@ async fn money(store: &dyn Store) {
     for i in 1..=3 {
         assert!(store.create_payout(payout(i), audit("payout.create")).await.unwrap());
     }
+}
+
+async fn alerts(store: &dyn Store) {
+    for i in [1, 2] {
+        assert!(store.add_webhook(webhook(i), audit("webhook.create")).await.unwrap());
+    }
+    assert!(store.remove_webhook(webhook(2).id, audit("webhook.delete")).await.unwrap());
+    store.add_deliveries(vec![delivery(1, 1), delivery(2, 2)]).await.unwrap();
+    for (i, kind) in [(1, AlertKind::Cpu), (2, AlertKind::Silent), (3, AlertKind::Suspended)] {
+        assert!(store.raise_alert(alert(i, 1, kind)).await.unwrap());
+    }
+    store.clear_alert(node_id(1), AlertKind::Silent, TimeMs(5_000)).await.unwrap();
 }
 
 async fn telemetry(store: &dyn Store) {
