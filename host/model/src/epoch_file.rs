@@ -120,7 +120,7 @@ impl SectionHead {
     /// # Errors
     /// [`NotASection`].
     pub fn read(self, content: &[u8]) -> Result<Section, NotASection> {
-        if digest_of(self.kind, content) != self.digest {
+        if content.len() != self.length || digest_of(self.kind, content) != self.digest {
             return Err(NotASection::Changed { length: content.len() });
         }
         let unreadable = |what| move || NotASection::Unreadable { what };

@@ -7,7 +7,7 @@ use crate::{
 };
 
 const DEADLINES: Deadlines = Deadlines { unknown_ms: 10_000, accepted_ms: 20_000, retry_first_ms: 100, retry_max_ms: 1_000, poll_ms: 100 };
-const FULL: Capabilities = Capabilities { dedupes_by_key: true, queries_by_key: true, key_retention_ms: 5_000, failed_is_final: true };
+const FULL: Capabilities = Capabilities { dedupes_by_key: true, queries_by_key: true, key_retention_ms: 65_000, failed_is_final: true };
 const NONE: Capabilities = Capabilities { dedupes_by_key: false, queries_by_key: false, key_retention_ms: 0, failed_is_final: false };
 const QUERY_ONLY: Capabilities = Capabilities { queries_by_key: true, ..NONE };
 
@@ -160,7 +160,7 @@ proptest! {
         events in prop::collection::vec((any_event(), 0_i64..3_000), 1..30),
         (dedupes_by_key, queries_by_key, failed_is_final) in any::<(bool, bool, bool)>(),
     ) {
-        let can = Capabilities { dedupes_by_key, queries_by_key, key_retention_ms: 5_000, failed_is_final };
+        let can = Capabilities { dedupes_by_key, queries_by_key, key_retention_ms: 65_000, failed_is_final };
         let (mut payout, mut now, mut bytes, mut in_doubt, mut txid_seen, mut sends) = (reserved(), TimeMs(0), None, false, false, 0);
         for (event, wait) in events {
             now = now.plus_ms(wait);
