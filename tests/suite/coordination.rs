@@ -38,7 +38,7 @@ fn a_redis_that_is_killed_degrades_the_service_and_stops_who_needs_a_lease_until
     eventually("the alert", || is_degraded(&lucid).then_some(()));
     assert_eq!(lucid.metric("lucid_coordination_up"), 0.0);
     eventually("every lease to be over", || {
-        let names = ["epochs", "votes", "settlement", "runs", "payer", "audit"];
+        let names = ["epochs", "votes", "settlement", "payer", "audit"];
         names.iter().all(|name| lucid.metric(&format!("lucid_lease_held{{name=\"{name}\"}}")) == 0.0).then_some(())
     });
     let closed = epochs(&lucid);
