@@ -124,6 +124,14 @@ pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) 
     Ok(service.watch_fleet().await?)
 }
 
+/// A store that is there already.
+pub async fn existing(url: &str) -> Result<Arc<dyn Store>> {
+    if !url.starts_with("mongodb") {
+        lucid_store::inspect(url, Duration::ZERO).map_err(unusable)?;
+    }
+    lucid_store::open(url).await.map_err(unusable)
+}
+
 /// A URL that is wrong, or a store that a newer binary has written, is the operator's to mend.
 fn unusable(error: OpenError) -> anyhow::Error {
     let wrong = matches!(

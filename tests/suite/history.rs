@@ -3,11 +3,46 @@
 use lucid_model::time::TimeMs;
 use serde_json::{Value, json};
 
-use crate::support::{Lucid, now_ms};
+use crate::support::{Lucid, Process, eventually, now_ms};
 
 const HOUR_MS: i64 = 3_600_000;
 /// Samples of a report at most.
 const BATCH: usize = 1_000;
+
+#[test]
+fn rollups_that_were_lost_are_made_again_from_samples() {
+    let mut lucid = Lucid::serve();
+    let owner = lucid.token("alice", "node_operator");
+    let body = json!({ "name": "measured", "ip_address": "198.51.100.7", "port": 9001 });
+    let (_, node) = lucid.call("POST", "/api/v1/nodes", Some(&owner), Some(&body));
+    let id = node["node_id"].as_str().unwrap().to_owned();
+    let start = (now_ms() / HOUR_MS - 8) * HOUR_MS;
+    let measured: Vec<Value> =
+        (0..4 * 120_i64).map(|i| json!({ "timestamp": TimeMs(start + i * 30_000).to_string(), "cpu_usage": i % 100 })).collect();
+    let (status, answer) = lucid.call("POST", &format!("/api/v1/nodes/{id}/metrics"), Some(&owner), Some(&json!({ "samples": measured })));
+    assert_eq!(status, 200, "{answer}");
+    let question = format!("from={}&to={}&resolution=1h", TimeMs(start), TimeMs(start + 4 * HOUR_MS));
+    let ask = |lucid: &Lucid| lucid.get(&format!("/api/v1/resources/nodes/{id}/history?{question}"));
+    let before = ask(&lucid);
+    assert_eq!(before["points"].as_array().unwrap().len(), 4, "{before}");
+    let file = lucid.data().join("telemetry.db");
+    let lost = eventually("every hour to be rolled up", || {
+        let telemetry = rusqlite::Connection::open(&file).unwrap();
+        let unrolled: i64 = telemetry.query_row("SELECT count(*) FROM samples", [], |row| row.get(0)).unwrap();
+        (unrolled == 0).then_some(telemetry)
+    });
+    let store = format!("sqlite://{}/", lucid.data().display());
+    let rollups = || Process::start(&["store", "rollups", &store, "--output", "json"], &[], false).output();
+    assert_eq!(rollups().0, Some(1), "the service uses it");
+    assert_eq!(lucid.process.stop(), Some(0));
+    lost.execute_batch("DELETE FROM rollups_1h; DELETE FROM rollups_5m;").unwrap();
+    drop(lost);
+    assert_eq!(rollups(), (Some(0), "{\"hours\":4}\n".into()));
+    lucid.crash_and_restart();
+    assert_eq!(ask(&lucid), before);
+    let nowhere = Process::start(&["store", "rollups", "sqlite:///nowhere/"], &[], false).output();
+    assert_eq!(nowhere.0, Some(1), "{nowhere:?}");
+}
 
 #[test]
 fn a_history_tells_what_was_measured_and_how_much_of_it_is_there() {

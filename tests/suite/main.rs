@@ -30,6 +30,7 @@ mod payers;
 mod policies;
 mod policy_diff;
 mod policy_life;
+mod pools;
 mod rails;
 mod rates;
 mod repeats;

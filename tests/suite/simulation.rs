@@ -6,8 +6,8 @@
 mod chance;
 mod check;
 mod rail;
-mod workers;
-mod world;
+pub mod workers;
+pub mod world;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

@@ -3,11 +3,12 @@
 use crate::{
     alert::{AlertKind, Measured},
     epoch::Period,
-    id::{Digest, NodeId, PayoutId, PoolScope, RunId, WebhookId},
+    id::{Digest, NodeId, PayoutId, PoolId, PoolScope, RunId, WebhookId},
     money::MicroUsdt,
     node::NodeStatus,
     payout::PayoutState,
     policy::{PolicyKind, PolicyRef, Revision, Scope},
+    pool::health::{Health, Members},
     score::ScoreCenti,
     time::TimeMs,
 };
@@ -32,6 +33,8 @@ pub enum EventKind {
     NodeStatusChanged { node: NodeId, from: NodeStatus, to: NodeStatus },
     /// A node joined a pool, or left all of them.
     NodeAssigned { node: NodeId, pool: PoolScope, pool_name: Option<String> },
+    /// A pool's health changed.
+    PoolHealthChanged { pool: PoolId, name: String, from: Health, to: Health, members: Members },
     /// A node was suspended; whether its owner is to be told.
     NodeSuspended { node: NodeId, from: NodeStatus, reason: String, until: Option<TimeMs>, notify_owner: bool },
     /// A node's earnings go somewhere else from now on.
@@ -94,6 +97,7 @@ impl EventKind {
             Self::NodeRegistered { .. } => "node.registered".into(),
             Self::NodeStatusChanged { to, .. } => format!("node.{}", to.name()),
             Self::NodeAssigned { .. } => "node.assigned".into(),
+            Self::PoolHealthChanged { to, .. } => format!("pool.{}", to.name()),
             Self::NodeSuspended { .. } => "node.suspended".into(),
             Self::WalletChanged { .. } => "node.wallet_changed".into(),
             Self::KeyRotated { .. } => "node.key_rotated".into(),
@@ -144,11 +148,17 @@ impl EventKind {
             | Self::Alert { .. }
             | Self::WebhookTest { .. }
             | Self::WebhookDropped { .. }
+            | Self::PoolHealthChanged { .. }
             | Self::AlertCleared { .. } => None,
         }
     }
 
-    /// What it is about: a node's, payout's, epoch's id or a policy's name.
+    /// The pool that it is about, if it is about one and not about a node.
+    pub fn pool(&self) -> Option<PoolId> {
+        if let Self::PoolHealthChanged { pool, .. } = self { Some(*pool) } else { None }
+    }
+
+    /// What it is about: a node's, pool's, payout's, epoch's id or a policy's name.
     pub fn subject(&self) -> String {
         match self {
             Self::NodeRegistered { node, .. }
@@ -164,6 +174,7 @@ impl EventKind {
             | Self::ScoreComputed { node, .. }
             | Self::VoteAccepted { node, .. }
             | Self::VoteRejected { node, .. } => node.to_string(),
+            Self::PoolHealthChanged { pool, .. } => pool.to_string(),
             Self::EpochClosed { epoch: period, .. } | Self::PeriodSettled { period, .. } => period.to_string(),
             Self::RunChanged { run, .. } => run.to_string(),
             Self::PayoutChanged { payout, .. } => payout.to_string(),
@@ -183,6 +194,14 @@ impl EventKind {
             Self::NodeRegistered { node, name } => vec![("node_id", text(node)), ("name", text(name))],
             Self::NodeStatusChanged { node, from, to } => vec![("node_id", text(node)), ("from", text(&from.name())), ("to", text(&to.name()))],
             Self::NodeAssigned { node, pool, pool_name } => vec![("node_id", text(node)), ("pool_id", text(pool)), ("pool_name", maybe(pool_name))],
+            Self::PoolHealthChanged { pool, name, from, to, members } => vec![
+                ("pool_id", text(pool)),
+                ("name", text(name)),
+                ("from", text(&from.name())),
+                ("to", text(&to.name())),
+                ("working", count(members.working)),
+                ("failed", count(members.failed)),
+            ],
             Self::NodeSuspended { node, from, reason, until, notify_owner } => vec![
                 ("node_id", text(node)),
                 ("from", text(&from.name())),

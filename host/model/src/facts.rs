@@ -105,6 +105,10 @@ facts! {
     NodesSameWallet = "nodes-same-wallet", "count", Both, 1..=1_000_000, 1;
     /// Closed epochs in a row, up to the one before, in which the node was eligible.
     StreakEpochs = "streak-epochs", "count", Scoring, 0..=1_000_000, 0;
+    /// Samples of the period that arrived.
+    Samples = "samples", "count", Scoring, 0..=1_000_000, 0;
+    /// Seconds of the period in which the node was active.
+    ActiveS = "active-s", "s", Scoring, 0..=86_400, 0;
 }
 
 /// How many facts there are.

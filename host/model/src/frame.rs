@@ -210,11 +210,11 @@ pub(crate) fn example(nodes: u128) -> FrameChunk {
     head.chunks(PoolScope::Unassigned, rows, 0).remove(0)
 }
 
-/// The same, made when the catalogue was shorter: what was computed from such frames has to stay as it is for ever.
+/// The same, made when the catalogue ended with `last`: what was computed from such frames has to stay as it is for ever.
 #[cfg(test)]
-pub(crate) fn example_of_the_first_catalogue(nodes: u128) -> FrameChunk {
+pub(crate) fn example_up_to(last: Fact, nodes: u128) -> FrameChunk {
     let mut frame = example(nodes);
-    frame.columns.truncate(Fact::EpochsScored as usize + 1);
+    frame.columns.truncate(last as usize + 1);
     frame
 }
 
@@ -234,15 +234,19 @@ mod tests {
 
     #[test]
     fn a_frame_has_the_digest_of_the_committed_vector() {
-        let first = example_of_the_first_catalogue(3);
-        assert_eq!(first.digest().to_string(), "590a60541ec10e440c8ba6005cf1a59d0b2541d6cf7c09167ef3c3aa9ebf03ff");
-        // A frame names its facts: with a new one, new frames have another digest.
-        assert_eq!(example(3).digest().to_string(), "fa0bb9c4b29db9f6f1bfcbf72e844ceb36ea06298172af6113503e0e7da68f9f");
+        // A frame names its facts: with a new one, new frames have another digest, and old ones keep theirs.
+        for (last, digest) in [
+            (Fact::EpochsScored, "590a60541ec10e440c8ba6005cf1a59d0b2541d6cf7c09167ef3c3aa9ebf03ff"),
+            (Fact::StreakEpochs, "fa0bb9c4b29db9f6f1bfcbf72e844ceb36ea06298172af6113503e0e7da68f9f"),
+            (Fact::ActiveS, "6d88e9e08f9aeff834f8ec73d40509b6daf4a2d0d06f7b65daa2a4a44a2b0f47"),
+        ] {
+            assert_eq!(example_up_to(last, 3).digest().to_string(), digest, "{last:?}");
+        }
     }
 
     #[test]
     fn a_frame_of_another_catalogue_keeps_its_digest_and_is_read_with_defaults() {
-        let old = example_of_the_first_catalogue(3);
+        let old = example_up_to(Fact::EpochsScored, 3);
         let mut other = old.clone();
         other.columns.insert(0, FactColumn { name: "luck".into(), total: 3, values: [1, 1, 1].into() });
         for frame in [old, other] {

@@ -1,5 +1,8 @@
 //! Pools of nodes.
 
+pub mod health;
+pub mod performance;
+
 use crate::{alert::AlertThresholds, id::PoolId, time::TimeMs};
 
 macro_rules! named_enum {
@@ -88,7 +91,7 @@ pub struct PoolConfig {
     pub load_balancing: LoadBalancing,
     /// Seconds between health checks, 30–3600.
     pub health_check_interval_s: u32,
-    /// Whether the sessions of a failed node move.
+    /// Whether a member that fails for long gives its place to a node that has none.
     pub failover_enabled: bool,
     /// When alerts about its members are raised.
     pub thresholds: AlertThresholds,

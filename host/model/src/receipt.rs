@@ -199,6 +199,7 @@ pub(crate) fn example(frame: &crate::frame::FrameChunk) -> ScoredChunk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Fact;
 
     fn chunk() -> ScoredChunk {
         example(&crate::frame::example(2))
@@ -206,9 +207,14 @@ mod tests {
 
     #[test]
     fn a_receipt_has_the_root_of_the_committed_vector() {
-        let first = example(&crate::frame::example_of_the_first_catalogue(2));
-        assert_eq!(epoch_root(&[first]).to_string(), "a06bdb097d2e12a1d02ebcce79005e83087398162596ef402a18683b718f8091");
-        assert_eq!(epoch_root(&[chunk()]).to_string(), "7d79ba2113c7804a615b2730ebf733bd083d5cef0b68535ea4123588197e5deb");
+        for (last, root) in [
+            (Fact::EpochsScored, "a06bdb097d2e12a1d02ebcce79005e83087398162596ef402a18683b718f8091"),
+            (Fact::StreakEpochs, "7d79ba2113c7804a615b2730ebf733bd083d5cef0b68535ea4123588197e5deb"),
+            (Fact::ActiveS, "91dc60c517efae91d00aa894f399d2660b026bb3133213223324aab22707aa22"),
+        ] {
+            let chunk = example(&crate::frame::example_up_to(last, 2));
+            assert_eq!(epoch_root(&[chunk]).to_string(), root, "{last:?}");
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
+    credit::Interval,
     id::{NodeId, PayoutId, RunId, UserId},
     ledger::{Account, Entry, Head, Stream},
     money::MicroUsdt,
     payout::{Payout, PayoutStatus, Run},
     settlement::SettlementRecord,
+    time::TimeMs,
 };
 
 use crate::{Fence, Page, PageRequest, StoreError};
@@ -120,6 +122,8 @@ pub trait PayoutStore: Send + Sync {
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError>;
     /// A page of payouts.
     async fn payouts(&self, filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, StoreError>;
+    /// Payouts to these nodes that were completed in `[from, to)`: to whom, when, how much.
+    async fn payments(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, StoreError>;
     /// How many payouts a node already had in a cycle: the next attempt.
     async fn attempts(&self, node: NodeId, cycle: i64) -> Result<u32, StoreError>;
 }

@@ -5,7 +5,7 @@ use lucid_model::{
     audit::AuditEntry,
     id::{EnrolmentId, NodeId, PoolId, UserId},
     node::{CapReached, Node, NodeCaps, NodeStatus, PublicKey, SiblingCounts},
-    pool::{Pool, PoolStatus},
+    pool::{Pool, PoolStatus, health::Standing},
     tron::TronAddress,
 };
 
@@ -128,6 +128,8 @@ pub trait NodeStore: Send + Sync {
     async fn nodes(&self, filter: &NodeFilter, page: PageRequest<NodeSort>) -> Result<Page<Node>, StoreError>;
     /// Live nodes by id, after `after`: for walking the fleet.
     async fn live_nodes_after(&self, after: Option<NodeId>, limit: u32) -> Result<Vec<Node>, StoreError>;
+    /// Active nodes that are in no pool, by id: the longest registered first.
+    async fn standby_nodes(&self, limit: u32) -> Result<Vec<Node>, StoreError>;
     /// How many live nodes share owner, address, network or wallet, `except` not counted.
     async fn count_siblings(&self, newcomer: Newcomer, except: Option<NodeId>) -> Result<SiblingCounts, StoreError>;
     /// Live nodes by status.
@@ -184,4 +186,10 @@ pub trait PoolStore: Send + Sync {
     async fn pool_named(&self, name: &str) -> Result<Option<Pool>, StoreError>;
     /// The nodes of a pool, by id.
     async fn pool_members(&self, id: PoolId) -> Result<Vec<NodeId>, StoreError>;
+    /// What checks found of each pool that was checked and is still there, by pool.
+    async fn pool_standings(&self) -> Result<Vec<Standing>, StoreError>;
+    /// The same of one pool.
+    async fn pool_standing(&self, id: PoolId) -> Result<Option<Standing>, StoreError>;
+    /// Keeps what a check found if the version before is still `standing.version - 1`, 0 being that of none.
+    async fn keep_standing(&self, standing: Standing) -> Result<bool, StoreError>;
 }

@@ -111,6 +111,9 @@ pub trait TelemetryStore: Send + Sync {
     /// Rolls up and packs what is not yet, of up to `limit` nodes after this one and of hours that ended by `before`. May
     /// end at any moment: what was not done is found again.
     async fn roll_up(&self, after: Option<NodeId>, before: TimeMs, limit: u32) -> Result<Walked, StoreError>;
+    /// Rolls up once more what is packed, of up to `limit` nodes after this one: for rollups that were lost. A rollup that is
+    /// there is replaced only by one of at least as many samples.
+    async fn roll_up_again(&self, after: Option<NodeId>, limit: u32) -> Result<Walked, StoreError>;
     /// Forgets what is not kept any more, of up to `limit` nodes after this one; nothing that is not rolled up yet.
     async fn forget_series(&self, after: Option<NodeId>, kept: SeriesKept, limit: u32) -> Result<Walked, StoreError>;
     /// What was seen of each node, in the order asked.

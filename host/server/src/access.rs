@@ -157,6 +157,8 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/pools", ANY),
     post("/api/v1/pools", OPERATORS),
     get("/api/v1/pools/{id}", ANY),
+    get("/api/v1/pools/{id}/health", ANY),
+    get("/api/v1/pools/{id}/performance", ANY),
     put("/api/v1/pools/{id}", OPERATORS),
     delete("/api/v1/pools/{id}", OPERATORS),
     get("/api/v1/webhooks", OPERATORS),

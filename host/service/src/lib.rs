@@ -20,7 +20,9 @@ mod node_alerts;
 mod nodes;
 mod observations;
 mod payer;
+mod performance;
 mod policies;
+mod pool_health;
 mod pools;
 mod queries;
 mod registration;
@@ -64,7 +66,9 @@ pub use node_alerts::{NodeAlert, NodeAlerts};
 pub use nodes::{ConfigChange, Expected, NewSuspension, NodePatch, NodeView};
 pub use observations::{JudgedSession, NewSession};
 pub use payer::PAYER;
+pub use performance::{EPOCHS_MAX, PoolGrain, PoolHistory, PoolPoint};
 pub use policies::{ActivationRequest, Comparison, NamedActivation, Staged, Start, VersionFilter, VersionStanding};
+pub use pool_health::PoolHealth;
 pub use pools::{NewPool, PoolConfigChange, PoolPatch};
 pub use queries::{FleetUsage, NodeUsage};
 pub use registration::NewNode;
@@ -113,6 +117,8 @@ pub struct Service {
     profiles: Mutex<VecDeque<Arc<PolicyProfile>>>,
     /// No epoch is due before this instant: the store knew none when it was last asked, and epochs are only ever added.
     no_epoch_before: Mutex<TimeMs>,
+    /// No pool is due for a check before this instant, nor were pools looked for.
+    no_pool_check_before: Mutex<TimeMs>,
     /// The epoch that is being closed, and how far it is.
     closing: Mutex<Option<epochs::Closing>>,
     /// No payout is sent before this instant: the rail refused us.
@@ -147,6 +153,7 @@ impl Service {
             sealed: Mutex::default(),
             profiles: Mutex::default(),
             no_epoch_before: Mutex::default(),
+            no_pool_check_before: Mutex::default(),
             closing: Mutex::default(),
             rail_paused_until: Mutex::default(),
             walks: Mutex::default(),

@@ -6,7 +6,7 @@ use lucid_model::{
     node::Node,
     pool::{Candidate, LoadBalancing, Pool, PoolConfig, PoolStatus},
 };
-use lucid_ports::{Assigned, NodeFilter, NodeSort, Order, Page, PageRequest, PoolFilter, PoolSort, RoomOrder};
+use lucid_ports::{Assigned, Page, PageRequest, PoolFilter, PoolSort, RoomOrder};
 
 use crate::{Actor, Expected, NodeView, Role, Service, ServiceError};
 
@@ -86,10 +86,8 @@ impl Service {
     /// [`ServiceError::NotFound`].
     pub async fn pool(&self, actor: &Actor, id: PoolId) -> Result<(Pool, Vec<NodeView>), ServiceError> {
         let pool = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
-        let owner = (!actor.sees_all()).then_some(actor.user);
-        let filter = NodeFilter { pool: Some(id), owner, status: None };
-        let all = PageRequest { page: 1, limit: pool.max_nodes, sort: NodeSort::CreatedAt, order: Order::Ascending };
-        let members = self.store().nodes(&filter, all).await?.items;
+        let mut members = self.members_of(&pool).await?;
+        members.retain(|node| actor.sees_all() || node.owner == actor.user);
         Ok((pool, self.with_live(members).await?))
     }
 

@@ -1,5 +1,6 @@
 mod copy;
 mod progress;
+mod rollups;
 
 use std::process::ExitCode;
 
@@ -17,10 +18,13 @@ pub struct StoreArgs {
 enum StoreCommand {
     /// Copy everything of a store into an empty one and read it back, or compare two: exit 0 equal, 1 not, 2 wrong use.
     Copy(copy::CopyArgs),
+    /// Make rollups that were lost from the samples that are kept.
+    Rollups(rollups::RollupsArgs),
 }
 
 pub fn run(args: &StoreArgs) -> Result<ExitCode> {
     match &args.command {
         StoreCommand::Copy(args) => copy::run(args),
+        StoreCommand::Rollups(args) => rollups::run(args),
     }
 }

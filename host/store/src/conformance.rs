@@ -55,7 +55,8 @@ macro_rules! conformance_suite {
             requests: a_request_is_carried_out_once, a_request_that_was_left_is_tried_again_with_its_id, a_key_expires,
                 one_of_fifty_requests_runs;
             pools: a_pool_keeps_every_field, one_of_fifty_pools_gets_the_name, a_pool_never_holds_more_than_its_limit,
-                a_deleted_pool_leaves_no_member, pools_are_listed_in_every_order, only_pools_with_room_take_nodes;
+                a_deleted_pool_leaves_no_member, pools_are_listed_in_every_order, only_pools_with_room_take_nodes,
+                a_standing_is_kept_by_version_as_long_as_its_pool, active_nodes_without_a_pool_stand_by;
             policies: a_version_is_kept_once_with_its_bundle, a_versions_signatures_are_replaced, one_of_fifty_activations_wins, the_newest_activation_of_a_scope_is_in_force,
                 what_is_scheduled_stands_beside_what_is_in_force, a_version_is_retired_once, the_newest_reports_of_the_gate_are_kept,
                 an_import_is_remembered;
@@ -69,11 +70,11 @@ macro_rules! conformance_suite {
             payouts: a_run_keeps_every_field_and_changes_by_version, a_payout_keeps_every_field, a_payout_is_unique_in_every_way,
                 one_of_fifty_sends_is_written, a_payer_that_was_replaced_changes_nothing,
                 no_payer_changes_anything_once_a_later_one_has_begun, a_stolen_transaction_costs_only_its_own_payout, the_outbox_is_what_is_not_closed,
-                payouts_are_listed_in_every_order;
+                payouts_are_listed_in_every_order, payments_are_completed_payouts;
             telemetry: a_report_is_stored_once, reports_of_one_number_are_stored_once, fifty_first_reports_of_a_node_are_all_stored, a_session_belongs_to_one_node,
                 a_session_grows_and_never_shrinks, presence_grows_from_its_start, usage_is_summed_over_the_range,
                 many_reports_are_kept_in_order, what_overlaps_is_observed, verdicts_replace_the_unverified;
-            series: rollups_say_what_the_samples_say, a_late_sample_is_in_its_rollup, what_is_forgotten_is_rolled_up;
+            series: rollups_say_what_the_samples_say, a_late_sample_is_in_its_rollup, what_is_forgotten_is_rolled_up, lost_rollups_are_made_again;
         }
     };
     (@ $backend:path; $($area:ident: $($test:ident),+;)+) => {

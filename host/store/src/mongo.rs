@@ -32,6 +32,7 @@ mod series;
 mod sessions;
 mod settlements;
 mod stamp;
+mod standings;
 mod telemetry;
 pub(crate) mod transfer;
 mod webhooks;

@@ -36,6 +36,7 @@ mod scores;
 mod series;
 mod settlements;
 mod stamp;
+mod standings;
 mod stretches;
 mod telemetry;
 mod totals;
@@ -75,6 +76,7 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0009.sql"),
     include_str!("../migrations/core/0010.sql"),
     include_str!("../migrations/core/0011.sql"),
+    include_str!("../migrations/core/0012.sql"),
 ];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql"), include_str!("../migrations/telemetry/0002.sql")];
 

@@ -19,8 +19,9 @@ pub struct ExactNumber(String);
 
 impl ExactNumber {
     /// `part ÷ 10^digits`, without trailing zeros.
-    fn shortest(part: u32, digits: u32) -> Self {
-        let whole = 10_u32.saturating_pow(digits).max(1);
+    fn shortest(part: impl Into<u64>, digits: u32) -> Self {
+        let part = part.into();
+        let whole = 10_u64.saturating_pow(digits).max(1);
         let width = usize::try_from(digits).unwrap_or(0);
         let text = format!("{}.{:0width$}", part / whole, part % whole);
         Self(text.trim_end_matches('0').trim_end_matches('.').to_owned())
@@ -36,6 +37,10 @@ impl ExactNumber {
     /// A ratio as it is: 0–1 with up to six digits after the point.
     pub fn ratio(ratio: Ppm) -> Self {
         Self::shortest(ratio.0, 6)
+    }
+    /// Seconds as hours, rounded down: up to two digits after the point.
+    pub fn hours_floor(seconds: u64) -> Self {
+        Self::shortest(seconds / 36, 2)
     }
     /// A whole number.
     pub fn whole(number: u32) -> Self {

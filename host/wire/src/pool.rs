@@ -1,5 +1,7 @@
 //! Pools.
 
+mod state;
+
 use lucid_model::{
     alert::{AlertThresholds, MISSED_HEARTBEAT_S},
     pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
@@ -7,6 +9,7 @@ use lucid_model::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::state::{CapacityBody, PoolHealthBody, PoolPerformanceBody, PoolPerformancePoint, ReplacedBody, UtilisationBody};
 use crate::{
     fields::{FieldError, Fields, Request},
     node::{
@@ -30,7 +33,7 @@ pub struct PoolConfigBody {
     pub load_balancing: String,
     /// Seconds, 30–3600.
     pub health_check_interval: u32,
-    /// Whether the sessions of a failed node move.
+    /// Whether a member that fails for long gives its place to an active node that has none.
     pub failover_enabled: bool,
     /// When alerts about its members are raised, where it says so.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,7 +146,7 @@ pub struct PoolConfigRequest {
     #[schema(minimum = 30, maximum = 3600, default = 300)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check_interval: Option<u32>,
-    /// Whether the sessions of a failed node move.
+    /// Whether a member that fails for long gives its place to an active node that has none.
     #[schema(default = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failover_enabled: Option<bool>,

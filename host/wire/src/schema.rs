@@ -7,7 +7,7 @@ use lucid_model::{
     node::NodeStatus as Nodes,
     payout::{PayoutState as PayoutStates, PayoutStatus as PayoutStatuses, RunState as RunStates},
     policy::{PolicyKind as PolicyKinds, ReportCause as ReportCauses, Standing as Standings},
-    pool::{LoadBalancing as Balancings, PoolStatus as PoolStatuses},
+    pool::{LoadBalancing as Balancings, PoolStatus as PoolStatuses, health::Health as Healths},
     vote::{VoteChoice as VoteChoices, VoteState as VoteStates},
     webhook::DeliveryState as DeliveryStates,
 };
@@ -81,6 +81,10 @@ words! {
     ListedNodeStatus = "Status of a node that is not gone.", listed_nodes();
     PayoutHold = "Why a node's earnings are not paid.", ["no_wallet", "suspended"];
     PoolStatus = "Status of a pool.", names(PoolStatuses::ALL, PoolStatuses::name);
+    PoolHealth = "How well a pool is.", names(Healths::ALL, Healths::name);
+    PoolGrain = "How finely a pool's performance is told.", ["epoch", "1h", "1d"];
+    PoolResolution = "How finely a pool's performance is told; `auto` is the finest that gives at most 200 points.",
+        ["epoch", "1h", "1d", "auto"], default "auto";
     LoadBalancing = "How sessions are shared among a pool's nodes.", names(Balancings::ALL, Balancings::name);
     PayoutStatus = "Status of a payout.", names(PayoutStatuses::ALL, PayoutStatuses::name);
     PayoutState = "Exactly where a payout is; finer than its status.", names(PayoutStates::ALL, PayoutStates::name);

@@ -76,7 +76,7 @@ pub struct Scene {
     workers: Mutex<Vec<Worker>>,
 }
 
-fn policies() -> Arc<dyn PolicyRuntime> {
+pub fn policies() -> Arc<dyn PolicyRuntime> {
     static ENGINE: OnceLock<(Arc<PolicyEngine>, tempfile::TempDir)> = OnceLock::new();
     let (engine, _) = ENGINE.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
@@ -86,7 +86,7 @@ fn policies() -> Arc<dyn PolicyRuntime> {
 }
 
 /// Nobody is sent anything here.
-fn webhooks() -> Arc<dyn WebhookSender> {
+pub fn webhooks() -> Arc<dyn WebhookSender> {
     static CLIENT: OnceLock<Arc<WebhookClient>> = OnceLock::new();
     Arc::clone(CLIENT.get_or_init(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -113,7 +113,7 @@ fn node_id(number: u64) -> NodeId {
 }
 
 /// Runs something that waits for nobody.
-fn at_once<T>(future: impl Future<Output = T>) -> T {
+pub fn at_once<T>(future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,

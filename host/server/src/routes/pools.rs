@@ -6,16 +6,16 @@ use axum::{
 };
 use lucid_model::{id::PoolId, pool::PoolStatus};
 use lucid_ports::{PoolFilter, PoolSort};
-use lucid_service::{NewPool, PoolConfigChange, PoolPatch, ServiceError};
+use lucid_service::{NewPool, PoolConfigChange, PoolGrain, PoolPatch, ServiceError};
 use lucid_wire::{
     ErrorBody,
     page::{PageParams, Pagination, PoolList},
-    pool::{CreatePoolRequest, PoolBody, UpdatePoolRequest},
+    pool::{CreatePoolRequest, PoolBody, PoolHealthBody, PoolPerformanceBody, PoolPerformancePoint, UpdatePoolRequest},
     schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::nodes;
+use super::{nodes, resources::range};
 use crate::{
     api::Shared,
     errors::ApiError,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete)).routes(routes!(health)).routes(routes!(performance))
 }
 
 /// An id in a path; anything that is not one names no pool.
@@ -103,4 +103,44 @@ async fn update(
 async fn delete(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     api.service.delete_pool(&actor, pool_id(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// How a pool is.
+///
+/// What its last check found, room, what its nodes have, and members whose place was given away. A pool is checked each
+/// `health_check_interval`: it is `degraded` when a member has failed, `unhealthy` when at least half of those that should
+/// work have. It is worse at once, and better once two checks in a row say so. Where `failover_enabled`, a member that has
+/// failed for a whole interval gives its place to an active node that is in no pool, if there is one: one place in ten
+/// at a check, at least one. It comes back when it works again and there is room, within a week.
+#[utoipa::path(get, path = "/api/v1/pools/{id}/health", operation_id = "getPoolHealth", tag = "pools",
+    params(("id" = schema::Id, Path, description = "The pool")),
+    responses((status = 200, body = PoolHealthBody, description = "How it is")))]
+async fn health(State(api): State<Shared>, _caller: Caller, Path(id): Path<String>) -> Result<Answer<PoolHealthBody>, ApiError> {
+    let found = api.service.pool_health(pool_id(&id)?).await?;
+    Ok(Answer(PoolHealthBody::new(&found.pool, found.standing.as_ref(), &found.members)))
+}
+
+/// What a pool did over time.
+///
+/// From its closed epochs: of those that begin in the range, at most 2,500. Without `from` the range is the day before
+/// `to`, without `to` it ends now. Of a past epoch it says what was so then, whoever is a member now.
+#[utoipa::path(get, path = "/api/v1/pools/{id}/performance", operation_id = "getPoolPerformance", tag = "pools",
+    params(("id" = schema::Id, Path, description = "The pool"),
+        ("from" = Option<schema::Timestamp>, Query, description = "Epochs that begin at this time or later"),
+        ("to" = Option<schema::Timestamp>, Query, description = "Epochs that begin before this time, which is after `from`"),
+        ("resolution" = Option<schema::PoolResolution>, Query, description = "How finely")),
+    responses((status = 200, body = PoolPerformanceBody, description = "The points, oldest first, and their total")))]
+async fn performance(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Answer<PoolPerformanceBody>, ApiError> {
+    let word = |text: &str| (text == "auto").then_some(None).or_else(|| PoolGrain::ALL.into_iter().find(|g| g.name() == text).map(Some));
+    let grain = params.parsed("resolution", word, "must be one of epoch, 1h, 1d, auto")?.flatten();
+    let range = range(&params, &api)?;
+    let told = api.service.pool_performance(&actor, pool_id(&id)?, range, grain).await?;
+    let points: Vec<_> = told.points.iter().map(|p| PoolPerformancePoint::new(p.interval.from.to_string(), &p.performance, p.paid)).collect();
+    let total = PoolPerformancePoint::new(range.from.to_string(), &told.total, told.paid);
+    Ok(Answer(PoolPerformanceBody::new(&told.pool, told.grain.name(), range, total, points)))
 }

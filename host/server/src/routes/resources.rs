@@ -49,6 +49,16 @@ fn time(params: &Params, name: &'static str) -> Result<Option<TimeMs>, ApiError>
     params.parsed(name, |text| text.parse().ok(), "must be an RFC 3339 time such as 2026-01-31T12:00:00Z")
 }
 
+/// What `from` and `to` say: without them the last day.
+pub(super) fn range(params: &Params, api: &Shared) -> Result<Interval, ApiError> {
+    let to = time(params, "to")?.unwrap_or_else(|| api.service.now().plus_ms(1));
+    let from = time(params, "from")?.unwrap_or_else(|| to.plus_ms(-HISTORY_MS));
+    if from >= to {
+        return Err(FieldError::new("to", "must be after from").into());
+    }
+    Ok(Interval { from, to })
+}
+
 fn grain_name(grain: Grain) -> &'static str {
     match grain {
         Grain::Raw => "raw",
@@ -79,12 +89,8 @@ async fn history(
     let metric = params.parsed("metric", word, "must be one of cpu, memory, disk, network, sessions, all")?.unwrap_or(Metric::All);
     let grain = |text: &str| (text == "auto").then_some(None).or_else(|| Grain::ALL.into_iter().find(|g| grain_name(*g) == text).map(Some));
     let grain = params.parsed("resolution", grain, "must be one of raw, 1m, 5m, 1h, auto")?.flatten();
-    let to = time(&params, "to")?.unwrap_or_else(|| api.service.now().plus_ms(1));
-    let from = time(&params, "from")?.unwrap_or_else(|| to.plus_ms(-HISTORY_MS));
-    if from >= to {
-        return Err(FieldError::new("to", "must be after from").into());
-    }
-    let told = api.service.node_history(&actor, id, Interval { from, to }, grain).await?;
+    let range = range(&params, &api)?;
+    let told = api.service.node_history(&actor, id, range, grain).await?;
     let point = |p: &HistoryPoint| HistoryPointBody::new(metric, p.at, &p.rollup, p.network.into(), p.completeness);
     Ok(Answer(NodeHistoryBody {
         node_id: id.to_string(),

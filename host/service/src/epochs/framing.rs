@@ -147,6 +147,8 @@ impl Service {
         let mut row = FactRow::default();
         row.set(Fact::ObservedS, credited_s);
         row.set(Fact::PresenceS, presence_ms / 1000);
+        row.set(Fact::ActiveS, active_ms / 1000);
+        row.set_u64(Fact::Samples, observed.usage.samples);
         row.set(Fact::PeriodS, i64::from(epoch.length.seconds()));
         row.set_u64(Fact::WindowObservedS, window_s);
         row.set(Fact::UptimePpm, i64::from(Ppm::ratio_floor(presence_ms.unsigned_abs(), active_ms.unsigned_abs()).0));

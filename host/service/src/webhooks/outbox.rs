@@ -84,7 +84,7 @@ impl Service {
             let (kind, node) = (told.event.kind.type_name(), node_of(&told.event));
             let pool = match node {
                 Some(node) if pools_matter => self.pool_of(node, &mut pools).await?,
-                _ => None,
+                _ => told.event.kind.pool(),
             };
             let wanting = webhooks.iter().filter(|webhook| match &told.event.kind {
                 EventKind::WebhookTest { webhook: tried } => webhook.id == *tried,

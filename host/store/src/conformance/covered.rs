@@ -24,7 +24,7 @@ use lucid_model::{
     observation::Observation,
     payout::{Payout, Run},
     policy::{Activation, BundleSignature, PolicyReport, PolicyVersion, Revision},
-    pool::Pool,
+    pool::{Pool, health::Standing},
     receipt::{OnDemandReceipt, ScoredChunk},
     request::{RequestKey, StoredAnswer},
     score::ScoreCenti,
@@ -116,6 +116,8 @@ proven! {
             a_pool_never_holds_more_than_its_limit;
         nodes(filter: &NodeFilter, page: PageRequest<NodeSort>) -> Page<Node> =>
             nodes_are_listed_in_every_order;
+        standby_nodes(limit: u32) -> Vec<Node> =>
+            active_nodes_without_a_pool_stand_by;
         live_nodes_after(after: Option<NodeId>, limit: u32) -> Vec<Node> =>
             the_fleet_is_walked_by_id;
         count_siblings(newcomer: Newcomer, except: Option<NodeId>) -> SiblingCounts =>
@@ -140,6 +142,12 @@ proven! {
             a_pool_keeps_every_field;
         pool_members(id: PoolId) -> Vec<NodeId> =>
             a_deleted_pool_leaves_no_member;
+        pool_standings() -> Vec<Standing> =>
+            a_standing_is_kept_by_version_as_long_as_its_pool;
+        pool_standing(id: PoolId) -> Option<Standing> =>
+            a_standing_is_kept_by_version_as_long_as_its_pool;
+        keep_standing(standing: Standing) -> bool =>
+            a_standing_is_kept_by_version_as_long_as_its_pool;
     }
     EnrolmentStore {
         create_enrolment(enrolment: Enrolment, audit: AuditEntry) -> bool =>
@@ -176,6 +184,8 @@ proven! {
             usage_is_summed_over_the_range, rollups_say_what_the_samples_say;
         roll_up(after: Option<NodeId>, before: TimeMs, limit: u32) -> Walked =>
             rollups_say_what_the_samples_say, a_late_sample_is_in_its_rollup;
+        roll_up_again(after: Option<NodeId>, limit: u32) -> Walked =>
+            lost_rollups_are_made_again;
         forget_series(after: Option<NodeId>, kept: SeriesKept, limit: u32) -> Walked =>
             what_is_forgotten_is_rolled_up;
         fleet_usage(nodes: Option<&[NodeId]>, range: Interval) -> (UsageSummary, u64) =>
@@ -284,6 +294,8 @@ proven! {
             the_outbox_is_what_is_not_closed;
         payouts(filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Page<Payout> =>
             payouts_are_listed_in_every_order;
+        payments(nodes: &[NodeId], range: Interval) -> Vec<(NodeId, TimeMs, MicroUsdt)> =>
+            payments_are_completed_payouts;
         attempts(node: NodeId, cycle: i64) -> u32 =>
             a_payout_is_unique_in_every_way;
     }

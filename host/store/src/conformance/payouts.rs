@@ -1,4 +1,5 @@
 use lucid_model::{
+    id::PayoutId,
     money::MicroUsdt,
     payout::{Payout, PayoutState, PayoutStatus, Run, RunState},
     time::TimeMs,
@@ -217,4 +218,26 @@ pub(crate) async fn payouts_are_listed_in_every_order(backend: &mut dyn Backend)
     assert_eq!(total(PayoutFilter { run: Some(run(1).id), ..PayoutFilter::default() }).await, 7);
     assert_eq!(total(PayoutFilter { status: Some(PayoutStatus::Processing), owner: Some(owner_id(0)), ..PayoutFilter::default() }).await, 3);
     assert_eq!(total(PayoutFilter { run: Some(lucid_model::id::RunId(Uuid::nil())), ..PayoutFilter::default() }).await, 8);
+}
+
+pub(crate) async fn payments_are_completed_payouts(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let completed = |i: u32, cycle: i64, at: i64| Payout {
+        id: PayoutId(Uuid::from_u128(u128::from(i) << 64 | cycle.unsigned_abs() as u128)),
+        cycle,
+        state: PayoutState::Confirmed,
+        processed_at: Some(TimeMs(at)),
+        closed: true,
+        external_id: None,
+        txid: Some(format!("{i}-{cycle}")),
+        ..payout(i)
+    };
+    for payout in [completed(1, 1, 10), completed(1, 2, 20), completed(1, 3, 30), completed(2, 1, 20), completed(3, 1, 20)] {
+        assert!(store.create_payout(payout, audit("payout.create")).await.unwrap());
+    }
+    let failed = Payout { state: PayoutState::Failed, ..completed(2, 2, 20) };
+    assert!(store.create_payout(failed, audit("payout.create")).await.unwrap());
+    let paid = store.payments(&[node_id(1), node_id(2), node_id(9)], span(10, 30)).await.unwrap();
+    let amount = |i: u32| payout(i).amount;
+    assert_eq!(paid, [(node_id(1), TimeMs(10), amount(1)), (node_id(1), TimeMs(20), amount(1)), (node_id(2), TimeMs(20), amount(2))]);
 }

@@ -1,6 +1,9 @@
 use lucid_model::{
-    node::NodeEvent,
-    pool::{Pool, PoolConfig, PoolStatus},
+    node::{Node, NodeEvent, NodeStatus},
+    pool::{
+        Pool, PoolConfig, PoolStatus,
+        health::{Health, Members, Replaced, Standing},
+    },
     time::TimeMs,
 };
 use lucid_ports::{Assigned, Order, PageRequest, PoolFilter, PoolSort, RoomOrder, Store};
@@ -132,4 +135,48 @@ pub(crate) async fn only_pools_with_room_take_nodes(backend: &mut dyn Backend) {
     create(&*store, pool(5)).await;
     assert_eq!(room(store.pools_with_room(RoomOrder::Oldest, 10).await.unwrap()), [pool_id(4), pool_id(5)]);
     assert_eq!(room(store.pools_with_room(RoomOrder::Emptiest, 10).await.unwrap()), [pool_id(5), pool_id(4)]);
+}
+
+pub(crate) async fn a_standing_is_kept_by_version_as_long_as_its_pool(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let first = Standing::first(pool_id(1), Members { working: 3, failed: 3 }, TimeMs(10));
+    assert!(!store.keep_standing(first.clone()).await.unwrap(), "there is no such pool");
+    for i in 1..=2 {
+        create(&*store, pool(i)).await;
+    }
+    let kept = fifty(|i| {
+        let (store, first) = (store.clone(), first.clone());
+        async move { store.keep_standing(Standing { checked_at: TimeMs(i64::from(i)), ..first }).await.unwrap() }
+    })
+    .await;
+    assert_eq!(kept.into_iter().filter(|kept| *kept).count(), 1);
+    let replaced = vec![Replaced { node: node_id(1), at: TimeMs(7) }, Replaced { node: node_id(2), at: TimeMs(8) }];
+    let next = Standing { better: Some(Health::Degraded), replaced, version: 2, ..first.clone() };
+    assert!(store.keep_standing(next.clone()).await.unwrap());
+    assert!(!store.keep_standing(next.clone()).await.unwrap(), "the version is used up");
+    let other = Standing::first(pool_id(2), Members::default(), TimeMs(11));
+    assert!(store.keep_standing(other.clone()).await.unwrap());
+    drop(store);
+    backend.reopen();
+    let store = backend.store();
+    assert_eq!(store.pool_standing(pool_id(1)).await.unwrap(), Some(next.clone()));
+    assert_eq!(store.pool_standing(pool_id(3)).await.unwrap(), None);
+    assert_eq!(store.pool_standings().await.unwrap(), [next, other.clone()]);
+    store.delete_pool(pool_id(1), audit("pool.delete")).await.unwrap();
+    assert_eq!(store.pool_standings().await.unwrap(), [other]);
+}
+
+pub(crate) async fn active_nodes_without_a_pool_stand_by(backend: &mut dyn Backend) {
+    let store = backend.store();
+    create(&*store, pool(1)).await;
+    for i in 0..5 {
+        let status = if i == 1 { NodeStatus::Error } else { NodeStatus::Active };
+        store.register_node(registration(Node { status, ..node(i) })).await.unwrap();
+    }
+    store.assign_node(node_id(2), 1, Some(pool_id(1)), audit("node.assign")).await.unwrap();
+    let ids = |nodes: Vec<Node>| nodes.into_iter().map(|node| node.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.standby_nodes(10).await.unwrap()), [node_id(0), node_id(3), node_id(4)]);
+    assert_eq!(ids(store.standby_nodes(1).await.unwrap()), [node_id(0)]);
+    store.assign_node(node_id(2), 2, None, audit("node.assign")).await.unwrap();
+    assert_eq!(store.standby_nodes(10).await.unwrap().len(), 4);
 }

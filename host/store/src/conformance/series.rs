@@ -153,3 +153,29 @@ pub(crate) async fn what_is_forgotten_is_rolled_up(backend: &mut dyn Backend) {
     assert!(forget(kept(later, later, later)).await > 0);
     assert_eq!(store.usage(node_id(1), range).await.unwrap().samples, 0);
 }
+
+pub(crate) async fn lost_rollups_are_made_again(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let of = |node| (0..600).map(|i| measured(node, i)).collect::<Vec<_>>();
+    for node in 1..=3 {
+        report_all(&*store, node, &of(node)).await;
+    }
+    roll_all_up(&*store, START + DAY).await;
+    let later = TimeMs(START + 5 * DAY);
+    let lost = SeriesKept { samples_from: TimeMs(0), five_minutes_from: later, hours_from: later };
+    assert!(store.forget_series(None, lost, 10).await.unwrap().done > 0);
+    assert_eq!(store.series(node_id(1), span(0, i64::MAX), Resolution::Hour).await.unwrap(), [], "they are lost");
+    let first = store.roll_up_again(None, 2).await.unwrap();
+    assert!(first.done > 0 && first.next == Some(node_id(2)), "{first:?}");
+    store.roll_up_again(first.next, 2).await.unwrap();
+    for node in 1..=3 {
+        says_what_the_samples_say(&*store, node_id(node), &of(node)).await;
+    }
+    // Again, with nothing lost, and with less packed than what the rollups are of.
+    store.roll_up_again(None, 10).await.unwrap();
+    says_what_the_samples_say(&*store, node_id(1), &of(1)).await;
+    let samples_gone = SeriesKept { samples_from: later, five_minutes_from: TimeMs(0), hours_from: TimeMs(0) };
+    store.forget_series(None, samples_gone, 10).await.unwrap();
+    store.roll_up_again(None, 10).await.unwrap();
+    assert_eq!(store.series(node_id(1), span(0, i64::MAX), Resolution::Hour).await.unwrap(), points(&of(1), span(0, i64::MAX), Resolution::Hour));
+}

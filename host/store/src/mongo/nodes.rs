@@ -247,6 +247,11 @@ impl NodeStore for MongoStore {
         let found = nodes.find(filter).sort(doc! { "_id": 1 }).limit(i64::from(limit)).await.map_err(Fault::from)?;
         Ok(collect(found, read).await?)
     }
+    async fn standby_nodes(&self, limit: u32) -> Result<Vec<Node>, StoreError> {
+        let waiting = doc! { "live": true, "status": NodeStatus::Active.name(), "pool": Bson::Null };
+        let found = self.collection(NODES).find(waiting).sort(doc! { "_id": 1 }).limit(i64::from(limit)).await.map_err(Fault::from)?;
+        Ok(collect(found, read).await?)
+    }
     async fn count_siblings(&self, newcomer: Newcomer, except: Option<NodeId>) -> Result<SiblingCounts, StoreError> {
         Ok(self.siblings(&newcomer, except).await?)
     }

@@ -4,9 +4,12 @@
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
+    credit::Interval,
     id::{NodeId, PayoutId, RunId, UserId},
+    money::MicroUsdt,
     payout::{Payout, PayoutState, Run},
     score::ScoreCenti,
+    time::TimeMs,
 };
 use lucid_ports::{Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError};
 use mongodb::{
@@ -217,6 +220,16 @@ async fn attempts(payouts: &Collection<Document>, node: NodeId, cycle: i64) -> R
     u32::try_from(attempts).map_err(|_| Fault::Bad(format!("{attempts} attempts to pay {node} in cycle {cycle}")))
 }
 
+async fn payments(payouts: &Collection<Document>, nodes: &[NodeId], range: Interval) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, Fault> {
+    let nodes: Vec<_> = nodes.iter().map(|node| id(node.0)).collect();
+    let in_range = doc! { "$gte": range.from.0, "$lt": range.to.0 };
+    let completed = doc! { "node": { "$in": nodes }, "state": PayoutState::Confirmed.name(), "processed_at": in_range };
+    collect(payouts.find(completed).sort(doc! { "node": 1, "processed_at": 1 }).await?, |f| {
+        Ok((f.id("node", NodeId)?, f.time("processed_at")?, f.money("amount")?))
+    })
+    .await
+}
+
 async fn one(payouts: &Collection<Document>, payout: PayoutId) -> Result<Option<Payout>, Fault> {
     let found = payouts.find_one(doc! { "_id": id(payout.0) }).await?;
     found.map(|found| read(Fields::of(&found))).transpose()
@@ -253,6 +266,9 @@ impl PayoutStore for MongoStore {
     }
     async fn payouts(&self, filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, StoreError> {
         Ok(list(&self.collection(PAYOUTS), filter, &page).await?)
+    }
+    async fn payments(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, StoreError> {
+        Ok(payments(&self.collection(PAYOUTS), nodes, range).await?)
     }
     async fn attempts(&self, node: NodeId, cycle: i64) -> Result<u32, StoreError> {
         Ok(attempts(&self.collection(PAYOUTS), node, cycle).await?)

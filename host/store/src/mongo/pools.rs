@@ -10,7 +10,7 @@ use lucid_model::{
     alert::AlertThresholds,
     audit::AuditEntry,
     id::{NodeId, PoolId},
-    pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
+    pool::{LoadBalancing, Pool, PoolConfig, PoolStatus, health::Standing},
     score::Ppm,
 };
 use lucid_ports::{Order, Page, PageRequest, PoolFilter, PoolSort, PoolStore, RoomOrder, StoreError};
@@ -151,6 +151,7 @@ impl MongoStore {
             return Ok(None);
         }
         self.room.forget();
+        self.forget_standing(id).await?;
         self.leave_pool(id, entry).await.map(Some)
     }
 
@@ -256,5 +257,14 @@ impl PoolStore for MongoStore {
     }
     async fn pool_members(&self, id: PoolId) -> Result<Vec<NodeId>, StoreError> {
         Ok(self.members(id).await?)
+    }
+    async fn pool_standings(&self) -> Result<Vec<Standing>, StoreError> {
+        Ok(self.standings().await?)
+    }
+    async fn pool_standing(&self, id: PoolId) -> Result<Option<Standing>, StoreError> {
+        Ok(self.standing(id).await?)
+    }
+    async fn keep_standing(&self, standing: Standing) -> Result<bool, StoreError> {
+        Ok(self.keep(&standing).await?)
     }
 }

@@ -109,6 +109,15 @@ impl MongoStore {
         Ok(Walked { done, next: nodes.last().map(|last| last.node) })
     }
 
+    /// A bucket that is not marked is in no rollup: so are all of them again.
+    pub(crate) async fn roll_nodes_up_again(&self, after: Option<NodeId>, limit: u32) -> Result<Walked, Fault> {
+        let nodes = self.reporting_after(after, limit).await?;
+        let ids: Vec<_> = nodes.iter().map(|node| id(node.node.0)).collect();
+        let rolled = doc! { "node": { "$in": ids }, "rolled": true };
+        self.collection(BUCKETS).update_many(rolled, doc! { "$unset": { "rolled": "" } }).await?;
+        self.roll_nodes_up(after, TimeMs(i64::MIN), limit).await
+    }
+
     /// From all that there is of the hour, in buckets or not.
     async fn roll_hour_up(&self, node: NodeId, hour: TimeMs) -> Result<(), Fault> {
         let seen = self.seen(&[node], Resolution::Hour.from(hour)).await?.remove(&node).unwrap_or_default();

@@ -85,6 +85,9 @@ impl TelemetryStore for MongoStore {
     async fn roll_up(&self, after: Option<NodeId>, before: TimeMs, limit: u32) -> Result<Walked, StoreError> {
         Ok(self.roll_nodes_up(after, before, limit).await?)
     }
+    async fn roll_up_again(&self, after: Option<NodeId>, limit: u32) -> Result<Walked, StoreError> {
+        Ok(self.roll_nodes_up_again(after, limit).await?)
+    }
     async fn forget_series(&self, after: Option<NodeId>, kept: SeriesKept, limit: u32) -> Result<Walked, StoreError> {
         Ok(self.forget_of_nodes(after, kept, limit).await?)
     }

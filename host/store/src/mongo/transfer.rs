@@ -42,7 +42,9 @@ use super::{
     schema::{self, META},
     sessions::SESSIONS,
     settlements::SETTLEMENTS,
-    stamp, unusable_by,
+    stamp,
+    standings::STANDINGS,
+    unusable_by,
     webhooks::{DELIVERIES, WEBHOOKS},
 };
 use crate::{
@@ -58,6 +60,7 @@ const MARK: &str = "copying";
 fn collection(kind: Kind) -> &'static str {
     match kind {
         Kind::Pools => POOLS,
+        Kind::PoolStandings => STANDINGS,
         Kind::Enrolments => ENROLMENTS,
         Kind::Nodes => NODES,
         Kind::Policies => VERSIONS,

@@ -67,6 +67,10 @@ impl<'r> Columns<'r> {
         let text: String = self.take()?;
         parse(&text).ok_or_else(|| self.bad(&text))
     }
+    pub(crate) fn word_or_none<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Fault> {
+        let Some(text) = self.take::<Option<String>>()? else { return Ok(None) };
+        parse(&text).map(Some).ok_or_else(|| self.bad(&text))
+    }
     /// An address and a port, both or neither.
     pub(crate) fn address(&mut self) -> Result<Option<NodeAddress>, Fault> {
         let ip: Option<String> = self.take()?;

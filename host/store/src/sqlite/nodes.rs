@@ -165,6 +165,11 @@ pub(crate) fn members(connection: &Connection, pool: PoolId) -> Result<Vec<NodeI
     rows(connection, "SELECT id FROM nodes WHERE pool = ? ORDER BY id", [pool.0.as_bytes()], |columns| columns.id(NodeId))
 }
 
+/// Active nodes in no pool.
+pub(crate) fn standby_sql() -> String {
+    format!("SELECT {COLUMNS} FROM nodes INDEXED BY nodes_standby WHERE status = 'active' AND pool IS NULL ORDER BY id LIMIT ?")
+}
+
 pub(crate) fn list(filter: &NodeFilter, page: PageRequest<NodeSort>) -> List {
     let conditions = Conditions::of("status <> 'deregistered'")
         .and("owner = ?", filter.owner.map(|owner| blob(owner.0)))
@@ -217,6 +222,9 @@ impl NodeStore for SqliteStore {
         let after = after.map(|id| id.0.as_bytes().to_vec()).unwrap_or_default();
         let sql = format!("SELECT {COLUMNS} FROM nodes WHERE id > ? AND status <> 'deregistered' ORDER BY id LIMIT ?");
         self.core.read(move |connection| rows(connection, &sql, params![after, limit], read)).await
+    }
+    async fn standby_nodes(&self, limit: u32) -> Result<Vec<Node>, StoreError> {
+        self.core.read(move |connection| rows(connection, &standby_sql(), [limit], read)).await
     }
     async fn count_siblings(&self, newcomer: Newcomer, except: Option<NodeId>) -> Result<SiblingCounts, StoreError> {
         self.core.lookup(|connection| siblings(connection, &newcomer, except)).await

@@ -1,9 +1,12 @@
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
+    credit::Interval,
     id::{NodeId, PayoutId, RunId, UserId},
+    money::MicroUsdt,
     payout::{Payout, PayoutState, Run},
     score::ScoreCenti,
+    time::TimeMs,
 };
 use lucid_ports::{Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError};
 use rusqlite::{Connection, params, types::Value};
@@ -180,6 +183,16 @@ pub(crate) fn list(filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> List
     List::new(&Source { columns: COLUMNS, table: "payouts", joins: "" }, conditions, &[key, "id"], &page)
 }
 
+fn payments(connection: &Connection, nodes: &[NodeId], range: Interval) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, Fault> {
+    let sql = "SELECT processed_at, amount FROM payouts WHERE node = ? AND status = 'completed' AND processed_at >= ? AND processed_at < ? \
+               ORDER BY processed_at";
+    let mut paid = Vec::new();
+    for node in nodes {
+        paid.extend(rows(connection, sql, params![node.0.as_bytes(), range.from.0, range.to.0], |c| Ok((*node, c.time()?, c.money()?)))?);
+    }
+    Ok(paid)
+}
+
 #[async_trait]
 impl PayoutStore for SqliteStore {
     async fn create_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
@@ -213,6 +226,10 @@ impl PayoutStore for SqliteStore {
     async fn payouts(&self, filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, StoreError> {
         let list = list(filter, page);
         self.core.read(move |connection| list.run(connection, read)).await
+    }
+    async fn payments(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, StoreError> {
+        let nodes = nodes.to_vec();
+        self.core.read(move |connection| payments(connection, &nodes, range)).await
     }
     async fn attempts(&self, node: NodeId, cycle: i64) -> Result<u32, StoreError> {
         let sql = "SELECT count(*) FROM payouts WHERE node = ? AND cycle = ?";

@@ -3,7 +3,7 @@ use lucid_model::{
     alert::AlertThresholds,
     audit::AuditEntry,
     id::{NodeId, PoolId},
-    pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
+    pool::{LoadBalancing, Pool, PoolConfig, PoolStatus, health::Standing},
     score::Ppm,
 };
 use lucid_ports::{Page, PageRequest, PoolFilter, PoolSort, PoolStore, RoomOrder, StoreError};
@@ -15,6 +15,7 @@ use super::{
     fault::Fault,
     nodes,
     query::{Conditions, List, Source, execute, first, rows},
+    standings,
 };
 
 pub(crate) const COLUMNS: &str = "id, name, description, status, max_nodes, node_count, created_at, updated_at, auto_assignment, load_balancing, \
@@ -141,6 +142,7 @@ impl PoolStore for SqliteStore {
                     return Ok(None);
                 }
                 audit::add(connection, &audit)?;
+                standings::forget(connection, id)?;
                 nodes::leave_pool(connection, id, &audit).map(Some)
             })
             .await
@@ -164,5 +166,14 @@ impl PoolStore for SqliteStore {
     }
     async fn pool_members(&self, id: PoolId) -> Result<Vec<NodeId>, StoreError> {
         self.core.read(move |connection| nodes::members(connection, id)).await
+    }
+    async fn pool_standings(&self) -> Result<Vec<Standing>, StoreError> {
+        self.core.read(standings::all).await
+    }
+    async fn pool_standing(&self, id: PoolId) -> Result<Option<Standing>, StoreError> {
+        self.core.lookup(|connection| standings::one(connection, id)).await
+    }
+    async fn keep_standing(&self, standing: Standing) -> Result<bool, StoreError> {
+        self.core.write(move |connection| standings::keep(connection, &standing)).await
     }
 }

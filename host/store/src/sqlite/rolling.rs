@@ -60,12 +60,25 @@ fn roll_up(connection: &Connection, node: NodeId, before: TimeMs) -> Result<u64,
     all.extend(samples::packed(connection, node, window)?.into_iter().map(|sample| (sample.at, sample)));
     let all: Vec<_> = all.into_values().collect();
     samples::pack(connection, node, window, &all)?;
-    for hour in &hours {
-        let of_hour: Vec<_> = all.iter().filter(|sample| Resolution::Hour.floor(sample.at) == *hour).copied().collect();
+    renew_hours(connection, node, &hours, &all)?;
+    execute(connection, "DELETE FROM samples WHERE node = ? AND at >= ? AND at < ?", params![node.0.as_bytes(), rows.from.0, rows.to.0])?;
+    Ok(u64::try_from(hours.len()).unwrap_or(u64::MAX))
+}
+
+fn renew_hours(connection: &Connection, node: NodeId, hours: &BTreeSet<TimeMs>, samples: &[Sample]) -> Result<(), Fault> {
+    for hour in hours {
+        let of_hour: Vec<_> = samples.iter().filter(|sample| Resolution::Hour.floor(sample.at) == *hour).copied().collect();
         let kept = series::kept_hour(connection, node, *hour)?;
         series::keep(connection, node, *hour, &renew(&of_hour, &kept.fives, kept.hour))?;
     }
-    execute(connection, "DELETE FROM samples WHERE node = ? AND at >= ? AND at < ?", params![node.0.as_bytes(), rows.from.0, rows.to.0])?;
+    Ok(())
+}
+
+/// Rolls up what is packed of a window; how many hours that is.
+fn roll_up_packed(connection: &Connection, node: NodeId, window: TimeMs) -> Result<u64, Fault> {
+    let packed = samples::packed(connection, node, window)?;
+    let hours: BTreeSet<_> = packed.iter().map(|sample| Resolution::Hour.floor(sample.at)).collect();
+    renew_hours(connection, node, &hours, &packed)?;
     Ok(u64::try_from(hours.len()).unwrap_or(u64::MAX))
 }
 
@@ -97,6 +110,22 @@ impl SqliteStore {
                 self.telemetry.write(move |connection| roll_up(connection, node, before))
             });
             done = try_join_all(jobs).await?.into_iter().fold(done, u64::saturating_add);
+        }
+        Ok(Walked { done, next })
+    }
+
+    pub(crate) async fn roll_nodes_up_again(&self, after: Option<NodeId>, limit: u32) -> Result<Walked, StoreError> {
+        let nodes = self.telemetry.read(move |connection| nodes_after(connection, after, limit)).await?;
+        let (next, mut done) = (nodes.last().copied(), 0_u64);
+        for node in nodes {
+            let windows = self.telemetry.read(move |connection| samples::packed_windows(connection, node)).await?;
+            for some in windows.chunks(JOBS_MAX) {
+                let jobs = some.iter().map(|window| {
+                    let window = *window;
+                    self.telemetry.write(move |connection| roll_up_packed(connection, node, window))
+                });
+                done = try_join_all(jobs).await?.into_iter().fold(done, u64::saturating_add);
+            }
         }
         Ok(Walked { done, next })
     }

@@ -48,6 +48,12 @@ pub(crate) fn packed(connection: &Connection, node: NodeId, window: TimeMs) -> R
     Ok(samples)
 }
 
+/// Windows of a node of which something is packed, in the order of time.
+pub(crate) fn packed_windows(connection: &Connection, node: NodeId) -> Result<Vec<TimeMs>, Fault> {
+    let sql = "SELECT DISTINCT window FROM packed_samples WHERE node = ? ORDER BY window";
+    rows(connection, sql, [node.0.as_bytes()], |c| c.time())
+}
+
 /// Replaces what is packed of a window.
 pub(crate) fn pack(connection: &Connection, node: NodeId, window: TimeMs, samples: &[Sample]) -> Result<(), Fault> {
     execute(connection, "DELETE FROM packed_samples WHERE node = ? AND window = ?", params![node.0.as_bytes(), window.0])?;

@@ -27,6 +27,7 @@ fn tables(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Pools => &["pools"],
         Kind::Enrolments => &["enrolments"],
+        Kind::PoolStandings => &["pool_standings"],
         Kind::Nodes => &["nodes"],
         Kind::Policies => &["policy_versions", "policy_bundles"],
         Kind::Activations => &["activations"],

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 pub enum Kind {
     /// Pools, without the number of their nodes.
     Pools,
+    /// What checks found of pools.
+    PoolStandings,
     /// Enrolment tokens.
     Enrolments,
     /// Nodes, those that are gone included.
@@ -68,8 +70,9 @@ pub enum Kind {
 
 impl Kind {
     /// All, in the order in which they are copied.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Pools,
+        Self::PoolStandings,
         Self::Enrolments,
         Self::Nodes,
         Self::Policies,
@@ -105,6 +108,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Pools => "pools",
+            Self::PoolStandings => "pool standings",
             Self::Enrolments => "enrolments",
             Self::Nodes => "nodes",
             Self::Policies => "policies",

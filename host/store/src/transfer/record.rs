@@ -16,7 +16,7 @@ use lucid_model::{
     observation::Observation,
     payout::{Payout, Run},
     policy::{Activation, PolicyReport},
-    pool::Pool,
+    pool::{Pool, health::Standing},
     receipt::{OnDemandReceipt, ScoredChunk},
     request::{RequestKey, StoredAnswer},
     score::ScoreCenti,
@@ -83,6 +83,7 @@ pub(crate) enum Record {
     Node(Box<Node>),
     Policy(Box<StoredBundle>),
     Activation(Activation),
+    PoolStanding(Standing),
     PolicyReport(PolicyReport),
     Import(ImportRecord),
     Request(RequestRecord),
@@ -153,6 +154,7 @@ impl Record {
     pub(crate) fn key(&self) -> Key {
         Key(match self {
             Self::Pool(pool) => vec![id(pool.id.0)],
+            Self::PoolStanding(standing) => vec![id(standing.pool.0)],
             Self::Enrolment(enrolment) => vec![id(enrolment.id.0)],
             Self::Node(node) => vec![id(node.id.0)],
             Self::Policy(stored) => vec![Part::Bytes(stored.version.policy.digest.0.to_vec())],

@@ -23,7 +23,7 @@ use super::{
         fields::{self, Fields, bytes, digest, id, stored},
         gate_reports, ledger, once,
         page::collect,
-        payouts, policies, pools, requests, runs, sessions, settlements, webhooks,
+        payouts, policies, pools, requests, runs, sessions, settlements, standings, webhooks,
     },
     collection, telemetry,
 };
@@ -150,6 +150,7 @@ fn document(record: &Record) -> Result<Document, Fault> {
         Record::Settlement(record) => Ok(settlements::document(record)),
         Record::Run(run) => runs::document(run),
         Record::Payout(payout) => payouts::document(payout),
+        Record::PoolStanding(standing) => standings::document(standing),
         Record::Alert(alert) => Ok(alerts::document(alert)),
         Record::Webhook(webhook) => webhooks::document(webhook),
         Record::Delivery(delivery) => Ok(webhooks::delivery_document(delivery)),

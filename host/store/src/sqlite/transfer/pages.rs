@@ -12,7 +12,7 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 use super::{
     super::{
         alerts, audit, columns::Columns, enrolments, epochs, fault::Fault, gate_reports, ledger, nodes, payouts, policies, pools, query::rows,
-        requests, runs, scores, settlements, votes, webhooks,
+        requests, runs, scores, settlements, standings, votes, webhooks,
     },
     telemetry,
 };
@@ -59,6 +59,7 @@ pub(super) fn page(connection: &Connection, kind: Kind, after: Option<&Key>, lim
     };
     match kind {
         Kind::Pools => walk(pools::COLUMNS, "pools", &["id"], |c| Ok(Record::Pool(Pool { node_count: 0, ..pools::read(c)? }))),
+        Kind::PoolStandings => walk(standings::COLUMNS, "pool_standings", &["pool"], |c| standings::read(c).map(Record::PoolStanding)),
         Kind::Enrolments => walk(enrolments::COLUMNS, "enrolments", &["id"], |c| enrolments::read(c).map(Record::Enrolment)),
         Kind::Nodes => walk(nodes::COLUMNS, "nodes", &["id"], |c| Ok(Record::Node(Box::new(nodes::read(c)?)))),
         Kind::Policies => {

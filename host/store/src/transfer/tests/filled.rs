@@ -7,6 +7,7 @@ use lucid_model::{
     node::{Node, NodeCaps, NodeStatus},
     observation::Verdict,
     policy::{Activation, Revision, Scope},
+    pool::health::{Health, Members, Replaced, Standing},
     receipt::{OnDemandReceipt, ScoreRow},
     score::{Factors, Ppm, RawCenti, ScoreCenti},
     settlement::SettlementRecord,
@@ -47,6 +48,10 @@ async fn fleet(store: &dyn Store) {
         assert!(store.create_pool(pool(i), audit("pool.create")).await.unwrap());
     }
     store.delete_pool(pool_id(2), audit("pool.delete")).await.unwrap();
+    let first = Standing::first(pool_id(1), Members { working: 3, failed: 3 }, TimeMs(10));
+    assert!(store.keep_standing(first.clone()).await.unwrap());
+    let replaced = vec![Replaced { node: node_id(1), at: TimeMs(7) }];
+    assert!(store.keep_standing(Standing { better: Some(Health::Degraded), replaced, version: 2, ..first }).await.unwrap());
     assert!(store.create_enrolment(enrolment(1), audit("enrolment.create")).await.unwrap());
     let caps = NodeCaps { per_owner: 50, per_ipv4: 50, ..NodeCaps::default() };
     let with = |node: Node| Registration { caps, ..registration(node) };
