@@ -79,15 +79,15 @@ fn asked_of_the_rest() -> Vec<Asked> {
         find("a node's active alerts", "alerts", doc! { "node": &node, "active": true }, doc! { "raised_at": 1, "_id": 1 }),
         find("a node's alerts", "alerts", doc! { "node": &node }, doc! { "raised_at": 1, "_id": 1 }),
         find("alerts to forget", "alerts", doc! { "cleared_at": { "$lt": 9_i64 } }, doc! { "cleared_at": 1 }),
-        find(
+        by_mongod(find(
             "deliveries that are due",
             "deliveries",
             doc! { "webhook": &node, "state": "pending", "next_attempt_at": { "$lte": 9_i64 } },
             doc! { "next_attempt_at": 1, "_id": 1 },
-        ),
+        )),
         find("a webhook's deliveries", "deliveries", doc! { "webhook": &node }, doc! { "created_at": 1, "_id": 1 }),
         find("deliveries to forget", "deliveries", doc! { "created_at": { "$lt": 9_i64 } }, doc! { "created_at": 1 }),
-        find("buckets to roll up", "samples", doc! { "node": { "$in": [node.clone()] }, "rolled": Bson::Null }, doc! {}),
+        by_mongod(find("buckets to roll up", "samples", doc! { "node": { "$in": [node.clone()] }, "rolled": Bson::Null }, doc! {})),
         find("rollups of nodes", "rollups", doc! { "node": { "$in": [node.clone()] }, "hour": { "$gte": 0_i64, "$lt": 9_i64 } }, doc! {}),
         by_mongod(find(
             "buckets to forget",
