@@ -88,7 +88,7 @@ fn asked_of_the_rest() -> Vec<Asked> {
         find("a webhook's deliveries", "deliveries", doc! { "webhook": &node }, doc! { "created_at": 1, "_id": 1 }),
         find("deliveries to forget", "deliveries", doc! { "created_at": { "$lt": 9_i64 } }, doc! { "created_at": 1 }),
         by_mongod(find("buckets to roll up", "samples", doc! { "node": { "$in": [node.clone()] }, "rolled": Bson::Null }, doc! {})),
-        find("rollups of nodes", "rollups", doc! { "node": { "$in": [node.clone()] }, "hour": { "$gte": 0_i64, "$lt": 9_i64 } }, doc! {}),
+        by_mongod(find("rollups of nodes", "rollups", doc! { "node": { "$in": [node.clone()] }, "hour": { "$gte": 0_i64, "$lt": 9_i64 } }, doc! {})),
         by_mongod(find(
             "buckets to forget",
             "samples",
