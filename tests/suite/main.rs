@@ -33,6 +33,7 @@ mod policy_life;
 mod pools;
 mod rails;
 mod rates;
+mod recorded;
 mod repeats;
 mod replicas;
 mod signatures;

@@ -27,6 +27,7 @@ pub mod receipt;
 pub mod request;
 pub mod score;
 pub mod settlement;
+pub mod simulation;
 pub mod split;
 pub mod statement;
 pub mod time;

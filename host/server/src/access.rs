@@ -200,6 +200,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/policies/{kind}/{name}/{version}/diff", ANY),
     get("/api/v1/policies/{kind}/{name}/{version}/reports", FLEET_ONLY),
     post("/api/v1/policies/{kind}/{name}/{version}/check", AUTHORS),
+    post("/api/v1/policies/{kind}/{name}/{version}/simulate", AUTHORS),
     post("/api/v1/policies/{kind}/{name}/{version}/activate", OPERATORS),
     post("/api/v1/policies/{kind}/{name}/{version}/retire", OPERATORS),
     post("/api/v1/policies/{kind}/rollback", OPERATORS),

@@ -18,6 +18,7 @@ use self::scoring::{Replaced, Scored};
 pub use self::{
     closing::{Closing, Stage},
     replay::{DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay, replay_chunk},
+    simulation::SIMULATED_ROWS_MAX,
 };
 use crate::{Service, ServiceError};
 
@@ -25,6 +26,7 @@ mod closing;
 mod framing;
 mod replay;
 mod scoring;
+mod simulation;
 
 /// Between two looks whether enough reports have arrived.
 const LATE_LOOK_MS: i64 = 10_000;

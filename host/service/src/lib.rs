@@ -58,7 +58,7 @@ pub use bus::EventBus;
 pub use carried::Carried;
 pub use config::{Approval, ServiceConfig, Trust};
 pub use enrolments::{GivenEnrolment, NewEnrolment};
-pub use epochs::{Closing, DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay, Stage, replay_chunk};
+pub use epochs::{Closing, DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, SIMULATED_ROWS_MAX, ScoreReplay, Stage, replay_chunk};
 pub use error::ServiceError;
 pub use history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges};
 pub use identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};

@@ -124,7 +124,8 @@ impl Service {
         Ok(PoolHistory { pool, grain, points, total, paid: all_paid })
     }
 
-    async fn epochs_in(&self, range: Interval) -> Result<Vec<Period>, ServiceError> {
+    /// Closed epochs that begin in a range, at most [`EPOCHS_MAX`].
+    pub(crate) async fn epochs_in(&self, range: Interval) -> Result<Vec<Period>, ServiceError> {
         let ceil_s = |at: TimeMs| at.0.div_euclid(1_000) + i64::from(at.0.rem_euclid(1_000) > 0);
         let filter = EpochFilter { from_s: Some(ceil_s(range.from)), to_s: Some(ceil_s(range.to)) };
         let all = PageRequest { page: 1, limit: EPOCHS_MAX, sort: (), order: Order::Ascending };

@@ -194,7 +194,7 @@ impl Service {
     }
 }
 
-fn needs_author(actor: &Actor) -> Result<(), ServiceError> {
+pub(crate) fn needs_author(actor: &Actor) -> Result<(), ServiceError> {
     if actor.is(Role::PolicyAuthor) || actor.is(Role::Operator) {
         Ok(())
     } else {

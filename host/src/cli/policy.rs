@@ -1,4 +1,4 @@
-//! Work on policies without a server, a file a command.
+//! Work on policies, a file a command; all but `simulate` without a server.
 
 mod bench;
 mod build;
@@ -10,6 +10,7 @@ mod new;
 mod pack;
 mod run;
 mod sign;
+mod simulate;
 mod test;
 pub mod workshop;
 
@@ -20,7 +21,7 @@ use clap::{Args, Subcommand};
 
 use super::logs;
 
-/// Works on policies without a server.
+/// Works on policies; only `simulate` needs a server.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PolicyArgs {
@@ -58,6 +59,8 @@ enum PolicyCommand {
     Inspect(inspect::InspectArgs),
     /// Compare two bundles and what they answer: exit 0 if they answer alike, 1 if not.
     Diff(diff::DiffArgs),
+    /// Ask a version that a service keeps how it would have scored epochs that are over.
+    Simulate(simulate::SimulateArgs),
     /// Make an archive of a bundle's folder.
     Pack(pack::PackArgs),
     /// Make a key to sign with.
@@ -77,6 +80,7 @@ pub fn run(args: PolicyArgs) -> Result<ExitCode> {
         PolicyCommand::Bench(args) => bench::run(&args),
         PolicyCommand::Inspect(args) => inspect::run(&args),
         PolicyCommand::Diff(args) => diff::run(&args),
+        PolicyCommand::Simulate(args) => simulate::run(&args),
         PolicyCommand::Pack(args) => pack::run(&args),
         PolicyCommand::Keygen(args) => keygen::run(&args),
         PolicyCommand::Sign(args) => sign::run(&args),

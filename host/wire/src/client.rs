@@ -20,6 +20,7 @@ use crate::{
     node::NodeBody,
     page::{AuditList, EnrolmentList, EpochList, NodeList, PageParams, PayoutList, PoolList, ScoreList},
     payout::PayoutBody,
+    policy::SimulatePolicyRequest,
     pool::{CreatePoolRequest, PoolBody},
     poot::replay::ReplayBody,
     report::{ObservationsBody, ReportBody},
@@ -119,6 +120,16 @@ impl Client {
     /// [`ClientError`].
     pub async fn replay_epoch(&self, epoch: i64) -> Result<ReplayBody, ClientError> {
         self.call(Method::POST, &format!("/poot/epochs/{epoch}/replay"), None::<&()>).await
+    }
+
+    /// Has a version asked about closed epochs: the answer's bytes, JSON or a line a node.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn simulate(&self, (name, version): (&str, &str), asked: &SimulatePolicyRequest, csv: bool) -> Result<Vec<u8>, ClientError> {
+        let format = if csv { "csv" } else { "json" };
+        let path = format!("/policies/scoring/{name}/{version}/simulate?format={format}");
+        answer(with_body(self.request(Method::POST, &path), serde_json::to_vec(asked).map_err(ClientError::Decode)?)).await
     }
 
     /// Starts of the closed epochs of a range, oldest first.

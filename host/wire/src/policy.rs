@@ -15,12 +15,15 @@ use crate::{
 
 mod diff;
 mod life;
+mod simulation;
 
 pub use diff::{ChangedParamBody, ParamSpecBody, PolicyDiffBody};
 pub use life::{
     ActivatePolicy, ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies, CheckPolicyRequest, InForceBody, PolicyReportBody,
     PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest,
 };
+
+pub use simulation::{EXTREMES_MAX, NewSimulation, SimulatePolicyRequest, SimulatedNodeBody, SimulatedSideBody, SimulationBody};
 
 /// Bytes of a component.
 pub const COMPONENT_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -81,6 +81,7 @@ words! {
     ListedNodeStatus = "Status of a node that is not gone.", listed_nodes();
     PayoutHold = "Why a node's earnings are not paid.", ["no_wallet", "suspended"];
     PoolStatus = "Status of a pool.", names(PoolStatuses::ALL, PoolStatuses::name);
+    SimulationFormat = "How a simulation is told.", ["json", "csv"], default "json";
     PoolHealth = "How well a pool is.", names(Healths::ALL, Healths::name);
     PoolGrain = "How finely a pool's performance is told.", ["epoch", "1h", "1d"];
     PoolResolution = "How finely a pool's performance is told; `auto` is the finest that gives at most 200 points.",

@@ -1,10 +1,13 @@
 use axum::{
     Json as Answer,
     extract::{Path, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use lucid_model::policy::{PolicyKind, Scope, Standing};
+use lucid_model::{
+    credit::Interval,
+    policy::{PolicyKind, Scope, Standing},
+};
 use lucid_ports::{AuditFilter, GateReport};
 use lucid_service::{ActivationRequest, Start, VersionFilter, VersionStanding};
 use lucid_wire::{
@@ -13,7 +16,8 @@ use lucid_wire::{
     page::{AuditList, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PageParams, Pagination},
     policy::{
         self, ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies, CheckPolicyRequest, GateReportBody, PolicyDiffBody,
-        PolicyReportBody, PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest, UploadPolicyRequest,
+        PolicyReportBody, PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest, SimulatePolicyRequest, SimulationBody,
+        UploadPolicyRequest,
     },
     schema,
 };
@@ -36,10 +40,14 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(diff))
         .routes(routes!(version_reports))
         .routes(routes!(check))
+        .routes(routes!(simulate))
         .routes(routes!(activate))
         .routes(routes!(retire))
         .routes(routes!(roll_back))
 }
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
 
 /// Kind, name and version, as a path names them.
 type Named = Path<(String, String, String)>;
@@ -200,6 +208,38 @@ async fn check(
 ) -> Result<Answer<GateReportBody>, ApiError> {
     let digest = find(&api, &named).await?.version.policy.digest;
     Ok(Answer(report_body(api.service.check_version(&actor, digest, &json.value).await?)))
+}
+
+/// Asks a version about epochs that are over.
+///
+/// For policy authors and operators; of scoring policies. From the frames of closed epochs, as if it had been active then: what
+/// each node had and would have had. From its second epoch on it sees its own scores as those of the epoch before.
+/// Nothing is changed. At most 2,500 epochs and 5,000,000 scores. `format=csv` answers a line a node.
+#[utoipa::path(post, path = "/api/v1/policies/{kind}/{name}/{version}/simulate", operation_id = "simulatePolicy", tag = "policies", request_body = SimulatePolicyRequest,
+    params(("kind" = schema::PolicyKind, Path, description = "What it decides"), ("name" = String, Path, description = "Its name"), ("version" = String, Path, description = "Its version"),
+        ("format" = Option<schema::SimulationFormat>, Query, description = "The totals with those who gain and lose most, or every node")),
+    responses((status = 200, description = "What came out", content((SimulationBody = "application/json"), (String = "text/csv")))))]
+async fn simulate(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    named: Named,
+    params: Params,
+    json: Json<SimulatePolicyRequest>,
+) -> Result<Response, ApiError> {
+    let csv = params.parsed("format", |text| ["json", "csv"].contains(&text).then_some(text == "csv"), "must be one of json, csv")?;
+    let (version, asked) = (find(&api, &named).await?.version, json.value);
+    let to = asked.to.unwrap_or_else(|| api.service.now());
+    let range = Interval { from: asked.from.unwrap_or_else(|| to.plus_ms(-DAY_MS)), to };
+    if range.from >= range.to {
+        return Err(FieldError::new("from", "must be before to").into());
+    }
+    let (identity, simulation) = api.service.simulate(&actor, &version, &asked.params, (range, asked.pool)).await?;
+    if csv != Some(true) {
+        return Ok(Answer(SimulationBody::new(&identity, &simulation)).into_response());
+    }
+    let name = format!("attachment; filename=\"{}-{}.csv\"", identity.policy.name, identity.policy.version);
+    let headers = [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];
+    Ok((headers, simulation.csv()).into_response())
 }
 
 /// Activates a version.

@@ -262,7 +262,7 @@ impl Request for ActivatePolicyRequest {
     }
 }
 
-fn params(fields: &Fields<'_>) -> Result<ParamValues, FieldError> {
+pub(super) fn params(fields: &Fields<'_>) -> Result<ParamValues, FieldError> {
     let mut params = ParamValues::new();
     if let Some(values) = fields.object("params")? {
         for (name, _) in values.entries().take(PARAMS_MAX + 1) {
