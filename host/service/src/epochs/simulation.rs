@@ -13,7 +13,7 @@ use lucid_model::{
     policy::{ParamValues, PolicyIdentity, PolicyKind, PolicyVersion},
     simulation::Simulation,
 };
-use lucid_ports::{FramePart, ScoringPolicy};
+use lucid_ports::{FramePart, PublishError, ScoringPolicy};
 
 use super::scoring::score_again;
 use crate::{Actor, Service, ServiceError, policies::needs_author};
@@ -42,7 +42,12 @@ impl Service {
             return Err(ServiceError::invalid("kind", "only scoring policies are asked about recorded frames"));
         }
         let stored = self.store().bundle(version.policy.digest).await?.ok_or(ServiceError::no("policy version"))?;
-        let policy = self.ports.policies.load_scoring(Arc::new(stored), params.clone()).await?;
+        // It passed the gate with its defaults: what is wrong now are the params.
+        let unloadable = |error: PublishError| match params.is_empty() {
+            true => ServiceError::NotLoadable(error),
+            false => ServiceError::invalid("params", error.detail),
+        };
+        let policy = self.ports.policies.load_scoring(Arc::new(stored), params.clone()).await.map_err(unloadable)?;
         let epochs = self.epochs_in(range).await?;
         let asked = self.asked_about(&epochs, pool).await?;
         let (mut simulation, mut previous) = (Simulation::default(), Scores::new());
