@@ -108,7 +108,7 @@ impl SqliteStore {
             TryLockError::WouldBlock => OpenError::InUse { dir: dir.to_owned() },
             TryLockError::Error(source) => unusable(source),
         })?;
-        let core = Database::open(dir, "core", CORE, Pace::AT_ONCE, prepare, Some(audit::close_link))?;
+        let core = Database::open(dir, "core", CORE, Pace::WIDE, prepare, Some(audit::close_link))?;
         let telemetry = Database::open(dir, "telemetry", TELEMETRY, Pace::GATHERED, |_| Ok(()), None)?;
         Ok(Self { core, telemetry, _lock: Some(lock) })
     }

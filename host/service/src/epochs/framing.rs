@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::{future::try_join_all, try_join};
 use lucid_model::{
     credit::{self, Interval},
     epoch::Period,
@@ -77,15 +78,17 @@ impl Service {
         let streaks = ByNode::of(self.streaks().await?);
         let mut siblings = Siblings::default();
         let mut fleet = FleetFacts { pools: BTreeMap::new(), arrived: 0, expected: 0 };
-        let (mut after, mut count) = (None, 0);
-        loop {
-            let mut nodes = self.store().live_nodes_after(after, WALK_BATCH).await?;
-            let Some(last) = nodes.last() else { break };
-            after = Some(last.id);
+        let (mut next, mut count) = (self.store().live_nodes_after(None, WALK_BATCH).await?, 0);
+        while let Some(last) = next.last() {
+            let after = Some(last.id);
+            let mut nodes = next;
             nodes.retain(|node| counts(epoch, node));
             let ids: Vec<_> = nodes.iter().map(|n| n.id).collect();
-            let observed = self.store().observed(&ids, epoch.interval()).await?;
-            for (node, observed) in nodes.iter().zip(&observed) {
+            // The next nodes are read while this is what is looked up of these, by two readers.
+            let halves = ids.chunks(ids.len().div_ceil(2).max(1)).map(|half| self.store().observed(half, epoch.interval()));
+            let (observed, following) = try_join!(try_join_all(halves), self.store().live_nodes_after(after, WALK_BATCH))?;
+            next = following;
+            for (node, observed) in nodes.iter().zip(observed.iter().flatten()) {
                 let mut facts = self.facts(epoch, node, observed, earlier.get(node.id));
                 facts.set(Fact::StreakEpochs, streaks.get(node.id));
                 let kin = Kin::of(node);

@@ -25,6 +25,10 @@ use super::{
 pub(crate) const AT_ONCE: Attempt = Attempt([0; 12]);
 /// After so many rows a part ends: others write between two parts.
 const PART_ROWS: usize = 2_000;
+/// Rows of a part at most.
+const PART_ROWS_MAX: usize = 16_000;
+/// Parts of a large epoch: each writes every page of the score's indices that it touches, which is soon all of them.
+const PARTS: usize = 64;
 
 /// Votes of epochs that were closed so long before the newest one are not sent any more.
 const SENT_WITHIN_MS: i64 = 172_800_000;
@@ -104,8 +108,9 @@ fn settle_part(connection: &Connection, epoch_start_s: i64) -> Result<Part, Faul
     let sql = format!("SELECT {}, settled, attempt FROM epochs WHERE start_s = ?", epochs::COLUMNS);
     let found = first(connection, &sql, [epoch_start_s], |c| Ok((epochs::read(c)?, c.take::<Option<i64>>()?, c.take::<Option<[u8; 12]>>()?)))?;
     let Some((record, Some(mut settled), Some(attempt))) = found else { return Ok(Part::WasClosed) };
+    let part_rows = (usize::try_from(record.nodes).unwrap_or(usize::MAX) / PARTS).clamp(PART_ROWS, PART_ROWS_MAX);
     let mut count = 0;
-    while count < PART_ROWS {
+    while count < part_rows {
         let Some(chunk) = chunk_from(connection, epoch_start_s, attempt, settled)? else { break };
         scores::settle(connection, &record, &chunk)?;
         settled = i64::from(chunk.header.index) + 1;
@@ -117,6 +122,8 @@ fn settle_part(connection: &Connection, epoch_start_s: i64) -> Result<Part, Faul
         return Ok(Part::Done);
     }
     execute(connection, "UPDATE epochs SET settled = NULL WHERE start_s = ?", [epoch_start_s])?;
+    // Pages that were held for a fleet's indices are nobody's until the next close.
+    connection.execute_batch("PRAGMA shrink_memory")?;
     for table in ["scored_rows", "scored"] {
         execute(connection, &format!("DELETE FROM {table} WHERE epoch_start_s = ? AND attempt <> ?"), params![epoch_start_s, attempt])?;
     }

@@ -48,6 +48,7 @@ impl Database {
         configure(&writing).map_err(damaged)?;
         migrate(&writing, &file, migrations)?;
         durable(&writing).map_err(damaged)?;
+        writing.pragma_update(None, "cache_size", -pace.cache_kib).map_err(damaged)?;
         prepare(&writing).map_err(|fault| OpenError::Damaged { file: file.clone(), detail: fault.to_string() })?;
         if let Some(before_commit) = before_commit {
             let transaction = writing.unchecked_transaction().map_err(damaged)?;

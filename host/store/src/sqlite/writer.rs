@@ -29,13 +29,17 @@ pub(crate) struct Pace {
     pub(crate) time_max: Duration,
     /// Transactions of few jobs begin at least so far apart: a sync costs a processor as much as ten jobs do.
     pub(crate) apart: Duration,
+    /// Memory for pages, KiB.
+    pub(crate) cache_kib: i64,
 }
 
 impl Pace {
     /// A job waits for nothing but the transaction before it.
-    pub(crate) const AT_ONCE: Self = Self { time_max: Duration::from_millis(20), apart: Duration::ZERO };
+    pub(crate) const AT_ONCE: Self = Self { time_max: Duration::from_millis(20), apart: Duration::ZERO, cache_kib: 16_384 };
     /// For jobs that come all the time from everywhere, none of which anybody waits for in a row.
     pub(crate) const GATHERED: Self = Self { apart: Duration::from_millis(5), ..Self::AT_ONCE };
+    /// With room for the indices of a large fleet, all of which the end of an epoch touches.
+    pub(crate) const WIDE: Self = Self { cache_kib: 196_608, ..Self::AT_ONCE };
 }
 
 /// Tells a caller what became of its job, once the transaction is over.
