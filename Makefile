@@ -29,7 +29,7 @@ test: lint ## everything that is checked on every change
 
 test-deep: ## what takes longer: many kills, many requests, the perf floors
 	KILLS=40 cargo test --locked --workspace --test suite -- --nocapture kill
-	SEEDS=10000 cargo test --locked --workspace --test suite -- --nocapture simulation
+	SEEDS=100000 cargo test --locked --workspace --test suite -- --nocapture simulation
 	KILLS=200 cargo test --locked --test suite -- --nocapture epochs::kills
 	cargo build --locked
 	scripts/check-api.sh --deep

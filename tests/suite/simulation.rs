@@ -17,7 +17,7 @@ use std::{
 use self::{workers::Scene, world::World};
 
 /// Worlds of one run of the tests.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 10_000;
 /// Things that go wrong in one world at most.
 const ACCIDENTS_MAX: u32 = 60;
 

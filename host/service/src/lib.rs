@@ -121,6 +121,8 @@ pub struct Service {
     no_pool_check_before: Mutex<TimeMs>,
     /// The epoch that is being closed, and how far it is.
     closing: Mutex<Option<epochs::Closing>>,
+    /// Reservations that nobody made a payout of are not looked for before this instant.
+    no_reservation_sweep_before: Mutex<TimeMs>,
     /// No payout is sent before this instant: the rail refused us.
     rail_paused_until: Mutex<TimeMs>,
     /// How far rolling up and forgetting have come with the nodes.
@@ -155,6 +157,7 @@ impl Service {
             no_epoch_before: Mutex::default(),
             no_pool_check_before: Mutex::default(),
             closing: Mutex::default(),
+            no_reservation_sweep_before: Mutex::default(),
             rail_paused_until: Mutex::default(),
             walks: Mutex::default(),
             usage_watches: Mutex::default(),

@@ -20,6 +20,8 @@ use crate::{Actor, Role, Service, ServiceError};
 const PAYOUTS_A_PAGE: u32 = 1_000;
 /// Settlement periods before an entry in which the reservation may have been planned that it stands for.
 const PERIODS_BACK_MAX: u32 = 400;
+/// Between two looks for money that was set aside for no payout.
+const SWEEP_MS: i64 = 3_600_000;
 /// Entries of a stream read at once.
 const ENTRIES_A_PAGE: u32 = 1_000;
 
@@ -47,7 +49,7 @@ impl Service {
         let id = RunId::derive(self.family, cycle);
         match self.store().run(id).await? {
             Some(run) if run.state == RunState::Planned && !run.is_being_planned() => self.approve_scheduled(run).await,
-            Some(_) => Ok(None),
+            Some(_) => self.sweep_reservations(&period).await.map(|()| None),
             None => {
                 let run = self.open_run(id, cycle).await?;
                 self.finish_plan(tenure, run, &period).await
@@ -153,15 +155,46 @@ impl Service {
             let (seconds, of_run) = (observed.get(&node).copied().unwrap_or(0), open.get(&node));
             self.plan_node(run, mature, node, head, of_run.is_some_and(|of| *of != run.id), seconds).await?;
             if head.balances.reserved > MicroUsdt::ZERO && of_run.is_none() {
-                self.take_back_forgotten(run, mature, node).await?;
+                // One of this run has been looked at already.
+                for forgotten in self.forgotten(node).await?.into_iter().filter(|forgotten| forgotten.cycle != run.cycle) {
+                    self.take_back_forgotten(run, mature, node, &forgotten).await?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Reservations of a node that a planner which was stopped or replaced made no payout of.
-    async fn take_back_forgotten(&self, run: &Run, mature: &SettlementRecord, node: NodeId) -> Result<(), ServiceError> {
+    /// Gives back, once an hour, what planners set aside that were stopped or replaced, after their run was planned by another:
+    /// without it that would wait for the next run.
+    async fn sweep_reservations(&self, mature: &SettlementRecord) -> Result<(), ServiceError> {
+        let now = self.now();
+        if now < *self.no_reservation_sweep_before.lock() {
+            return Ok(());
+        }
+        *self.no_reservation_sweep_before.lock() = now.plus_ms(SWEEP_MS);
+        let open: BTreeSet<NodeId> = self.store().open_payouts(u32::MAX).await?.into_iter().map(|p| p.node).collect();
+        let set_aside = self.store().heads_available(MicroUsdt::ZERO).await?.into_iter().filter(|(_, head)| head.balances.reserved > MicroUsdt::ZERO);
+        for (node, _) in set_aside.filter(|(node, _)| !open.contains(node)) {
+            for forgotten in self.forgotten(node).await? {
+                let run = self.store().run(RunId::derive(self.family, forgotten.cycle)).await?;
+                // Whoever plans it looks at it.
+                if let Some(run) = run.filter(|run| !run.is_being_planned()) {
+                    tracing::warn!(%node, run = %run.id, amount = %forgotten.amount, "a planner that was stopped had set money aside: it is given back");
+                    self.take_back_forgotten(&run, mature, node, &forgotten).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_back_forgotten(&self, run: &Run, mature: &SettlementRecord, node: NodeId, forgotten: &Forgotten) -> Result<(), ServiceError> {
         let Some((record, wallet)) = self.store().node(node).await?.and_then(|node| node.wallet.map(|wallet| (node, wallet))) else { return Ok(()) };
+        let earlier = Run { id: RunId::derive(self.family, forgotten.cycle), cycle: forgotten.cycle, ..run.clone() };
+        self.take_back(self.reserved_payout(forgotten.payout, &earlier, &record, wallet, forgotten.amount, mature)).await
+    }
+
+    /// Reservations of a node that a planner which was stopped or replaced made no payout of.
+    async fn forgotten(&self, node: NodeId) -> Result<Vec<Forgotten>, ServiceError> {
         let (mut reserved, mut closed, mut after) = (BTreeMap::new(), BTreeSet::new(), 0);
         loop {
             let entries = self.store().entries(Stream::Node(node), after, ENTRIES_A_PAGE).await?;
@@ -180,15 +213,14 @@ impl Service {
                 }
             }
         }
-        for (payout, (at, amount)) in reserved.into_iter().filter(|(payout, _)| !closed.contains(payout)) {
-            let Some((id, cycle)) = self.cycle_of(&payout, node, at) else { continue };
-            // One of this run has been looked at already.
-            if cycle != run.cycle && self.store().payout(id).await?.is_none() {
-                let earlier = Run { id: RunId::derive(self.family, cycle), cycle, ..run.clone() };
-                self.take_back(self.reserved_payout(id, &earlier, &record, wallet, amount, mature)).await?;
+        let mut forgotten = Vec::new();
+        for (named, (at, amount)) in reserved.into_iter().filter(|(payout, _)| !closed.contains(payout)) {
+            let Some((payout, cycle)) = self.cycle_of(&named, node, at) else { continue };
+            if self.store().payout(payout).await?.is_none() {
+                forgotten.push(Forgotten { payout, cycle, amount });
             }
         }
-        Ok(())
+        Ok(forgotten)
     }
 
     /// The payout that a reservation names, and the cycle from which its id follows.
@@ -409,6 +441,13 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// A reservation without its payout.
+struct Forgotten {
+    payout: PayoutId,
+    cycle: i64,
+    amount: MicroUsdt,
 }
 
 /// What a reservation set aside.
