@@ -262,6 +262,23 @@ fn a_score_is_explained_replayed_exported_and_verified_elsewhere() {
     assert!(code == Some(0) && said.contains("all as they were") && said.contains(record["record"]["link"].as_str().unwrap()), "{said}");
     let (code, said) = run(&["replay", &epoch.to_string(), "--server", &lucid.base, "--token-file", token]);
     assert!(code == Some(0) && said.contains("1 epochs"), "{said}");
+    // A range, with the policy from elsewhere, and with another policy than the receipts name.
+    let next = eventually("the epoch after it", || {
+        let closed = lucid.get("/api/v1/poot/epochs?limit=1")["epochs"][0]["epoch"].as_i64()?;
+        (closed > epoch).then_some(closed)
+    });
+    let to = (next + 1).to_string();
+    let (code, said) = run(&["replay", &epoch.to_string(), "--to", &to, "--server", &lucid.base, "--token-file", token]);
+    let count = (next - epoch) / 5 + 1;
+    assert!(code == Some(0) && said.contains(&format!("{count} epochs")) && said.contains("all as they were"), "{said}");
+    let own = policies();
+    let (code, said) = run(&["replay", path, "--policy", own.to_str().unwrap()]);
+    assert!(code == Some(0) && said.contains("all as they were"), "{said}");
+    let other = own.join("../../observation-only/1.0.0");
+    let (code, said) = run(&["replay", path, "--policy", other.to_str().unwrap()]);
+    assert!(code == Some(1) && !said.contains("all as they were"), "{said}");
+    let (code, said) = run(&["replay", &epoch.to_string(), "--policy", own.to_str().unwrap(), "--server", &lucid.base, "--token-file", token]);
+    assert!(code == Some(2) && said.contains("--policy is for files"), "{said}");
 
     let whole = std::fs::read(&file).unwrap();
     for place in [MAGIC.len(), MAGIC.len() + SECTION_HEAD_BYTES, whole.len() / 2, whole.len() - SECTION_HEAD_BYTES - 5, whole.len() - 1] {
