@@ -130,8 +130,8 @@ fn child_that_closes_epochs() {
 }
 
 /// Kills whoever closes the epochs, at moments spread over the close, until one is let finish.
-fn closed_across_kills(url: &str, nodes: u32) {
-    let mut chance = fleet::Chance::of(url.len() as u64 + 11);
+fn closed_across_kills(url: &str, nodes: u32, kills: u64) -> u64 {
+    let mut chance = fleet::Chance::of(kills + 11);
     let mut killed = 0;
     for round in 0.. {
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -143,24 +143,24 @@ fn closed_across_kills(url: &str, nodes: u32) {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         assert!(lines.any(|line| line == "child is closing"), "the child cannot close epochs");
-        if round < kills() {
-            let wait_ms = chance.below(450);
-            thread::sleep(Duration::from_millis(wait_ms));
+        if round < kills {
+            // Early ones and late ones alike, however fast the machine is.
+            let longest_ms = 1 << chance.below(9);
+            thread::sleep(Duration::from_millis(chance.below(longest_ms)));
             child.kill().unwrap();
-            killed += 1;
         }
         let done = lines.any(|line| line == "child is done");
         child.wait().unwrap();
         if done {
             break;
         }
+        killed += 1;
     }
     block_on(async {
         let store = lucid_store::open(url).await.unwrap();
         let cache = tempfile::tempdir().unwrap();
         let service = fleet::service(&store, cache.path(), EPOCHS, 2, 1).await;
         check(store.as_ref(), &service, nodes).await;
-        println!("{killed} kills while {EPOCHS} epochs of {nodes} nodes were closed");
         // Somebody who was never killed finds the same.
         let memory: Arc<dyn Store> = Arc::new(lucid_store::Memory::new().unwrap().open().unwrap());
         fill(&memory, nodes).await;
@@ -168,22 +168,32 @@ fn closed_across_kills(url: &str, nodes: u32) {
         close_all(&undisturbed).await;
         assert_eq!(roots(store.as_ref()).await, roots(memory.as_ref()).await);
     });
+    killed
+}
+
+/// The same in as many stores as it takes for all the kills: few fit into one close.
+fn closed_across_all_kills(nodes: u32, url: impl Fn() -> String) {
+    let (mut killed, mut stores) = (0, 0);
+    while killed < kills() {
+        let url = url();
+        block_on(async { fill(&lucid_store::open(&url).await.unwrap(), nodes).await });
+        killed += closed_across_kills(&url, nodes, kills() - killed);
+        stores += 1;
+        assert!(stores < 10 + 2 * kills(), "{killed} kills in {stores} stores");
+    }
+    println!("{killed} kills in {stores} stores while {EPOCHS} epochs of {nodes} nodes were closed");
 }
 
 #[test]
 fn kills_while_epochs_are_closed_score_nobody_twice() {
     let dir = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}", dir.path().display());
-    block_on(async { fill(&lucid_store::open(&url).await.unwrap(), NODES).await });
-    closed_across_kills(&url, NODES);
+    closed_across_all_kills(NODES, || format!("sqlite://{}/{}", dir.path().display(), uuid::Uuid::now_v7().simple()));
 }
 
 #[test]
 fn kills_while_epochs_are_closed_score_nobody_twice_over_mongodb() {
     let Some(server) = MongoServer::start() else { return };
-    let url = server.database();
-    block_on(async { fill(&lucid_store::open(&url).await.unwrap(), NODES_OF_MONGODB).await });
-    closed_across_kills(&url, NODES_OF_MONGODB);
+    closed_across_all_kills(NODES_OF_MONGODB, || server.database());
 }
 
 /// Nodes send a sample an hour here, of the hundred and twenty that are expected.
