@@ -130,8 +130,8 @@ impl Service {
             version: 1,
         };
         let audit = self.audit_entry(&Actor::system(), "run.open", id, format!("cycle {cycle}")).creating(&run);
-        self.store().create_run(run.clone(), audit).await?;
-        Ok(run)
+        // Who opened it before us may still be planning it: with the same number, what it adds would count as ours.
+        if self.store().create_run(run.clone(), audit).await? { Ok(run) } else { Err(ServiceError::Changed { what: "run" }) }
     }
 
     async fn replace_run(&self, before: &Run, mut run: Run, actor: &Actor, action: &str) -> Result<Run, ServiceError> {

@@ -223,7 +223,11 @@ impl Scene {
             self.world.lock().unwrap().pass(CALM_ROUND_MS);
         }
         let open = at_once(self.store.open_payouts(u32::MAX)).unwrap();
-        Err(format!("I11: still open: {:?}", open.iter().map(|payout| (payout.id, payout.state)).collect::<Vec<_>>()))
+        let told = open.iter().map(|payout| {
+            let run = at_once(self.store.run(payout.run)).unwrap().map(|run| (run.state, run.plan, run.version));
+            (payout.id, payout.state, payout.plan, run)
+        });
+        Err(format!("I11: still open: {:?}", told.collect::<Vec<_>>()))
     }
 
     /// Takes a worker a little further. `false` if its step ended.
