@@ -216,7 +216,8 @@ impl Service {
         let mut forgotten = Vec::new();
         for (named, (at, amount)) in reserved.into_iter().filter(|(payout, _)| !closed.contains(payout)) {
             let Some((payout, cycle)) = self.cycle_of(&named, node, at) else { continue };
-            if self.store().payout(payout).await?.is_none() {
+            // A payout that was cancelled to take its place, by somebody who was stopped before the money was free, is none either.
+            if self.store().payout(payout).await?.is_none_or(|there| there.state == PayoutState::Cancelled) {
                 forgotten.push(Forgotten { payout, cycle, amount });
             }
         }
@@ -443,7 +444,7 @@ impl Service {
     }
 }
 
-/// A reservation without its payout.
+/// A reservation without a payout that is to be paid.
 struct Forgotten {
     payout: PayoutId,
     cycle: i64,
