@@ -19,14 +19,14 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{Registration, Store};
-use lucid_service::{ActivationRequest, Actor, NewSample, NewSession, Ports, ReportProof, Reported, Role, Service, ServiceError, Start};
+use lucid_service::{ActivationRequest, Actor, NewSample, NewSession, ReportProof, Reported, Role, Service, ServiceError, Start};
 use lucid_store::Memory;
 use uuid::Uuid;
 
 use crate::{
     simulation::{
-        workers::webhooks,
-        world::{Machine, SharedWorld, World},
+        workers::ports,
+        world::{SharedWorld, World},
     },
     support::{
         block_on, money,
@@ -60,19 +60,10 @@ impl Scene {
     fn new() -> Self {
         let world: SharedWorld = Arc::new(Mutex::new(World::new(0, 0)));
         let store: Arc<dyn Store> = Arc::new(Memory::new().unwrap().open().unwrap());
-        let (cache, machine) = (tempfile::tempdir().unwrap(), || Machine(Arc::clone(&world)));
-        let ports = Ports {
-            store: Arc::clone(&store),
-            // One of the scene's own: what is active is the engine's.
-            policies: PolicyEngine::new(EngineConfig { guest_threads: 1, ..EngineConfig::new(cache.path()) }).unwrap(),
-            chain: None,
-            webhooks: webhooks(),
-            rail: None,
-            signer: Arc::new(machine()),
-            clock: Arc::new(machine()),
-            entropy: Arc::new(machine()),
-        };
-        let service = Service::new(ports, money::config(), FamilyId(Uuid::from_u128(7)));
+        // One of the scene's own: what is active is the engine's.
+        let cache = tempfile::tempdir().unwrap();
+        let engine = PolicyEngine::new(EngineConfig { guest_threads: 1, ..EngineConfig::new(cache.path()) }).unwrap();
+        let service = Service::new(ports(&world, Arc::clone(&store), engine), money::config(), FamilyId(Uuid::from_u128(7)));
         for policy in ["observation-only", "hardware-and-identity"] {
             let bundle = read_bundle(&root().join(format!("policies/{policy}/1.0.0"))).unwrap();
             let staged = block_on(service.stage(&Actor::system(), bundle, "test")).unwrap();

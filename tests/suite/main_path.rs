@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Lucid, SHORT, SandboxProcess, eventually, node::TestNode, now_ms};
+use crate::support::{
+    Lucid, SHORT, SandboxProcess, eventually,
+    node::{TestNode, work_until},
+    now_ms,
+};
 
 #[test]
 fn registration_to_pool_to_monitoring() {
@@ -23,18 +27,6 @@ fn registration_to_pool_to_monitoring() {
     assert_eq!((summary["total_nodes"].as_u64(), summary["active_nodes"].as_u64()), (Some(1), Some(1)), "{summary}");
     let members = lucid.get(&format!("/api/v1/pools/{pool}"));
     assert_eq!((members["node_count"].as_u64(), members["nodes"][0]["node_id"].as_str()), (Some(1), Some(node.id.to_string().as_str())));
-}
-
-/// Reports until something is there.
-fn work_until<T>(lucid: &Lucid, node: &mut TestNode, what: &str, look: impl Fn() -> Option<T>) -> T {
-    let mut next = std::time::Instant::now();
-    eventually(what, || {
-        if std::time::Instant::now() >= next {
-            node.work(lucid);
-            next += std::time::Duration::from_millis(500);
-        }
-        look()
-    })
 }
 
 fn first(list: &Value, name: &str, wanted: impl Fn(&Value) -> bool) -> Option<Value> {

@@ -1,10 +1,6 @@
 //! How pools are, whose place is given to whom, and what they did.
 
-use std::{
-    sync::{Arc, Mutex},
-    thread,
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use lucid_model::{
     id::{FamilyId, NodeId, PoolId, UserId},
@@ -12,17 +8,20 @@ use lucid_model::{
     pool::{Pool, PoolConfig, health::Health},
 };
 use lucid_ports::{Assigned, Registration, Store};
-use lucid_service::{Actor, NewPool, Ports, Service};
+use lucid_service::{Actor, NewPool, Service};
 use lucid_store::Memory;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     simulation::{
-        workers::{at_once, policies, webhooks},
-        world::{Machine, SharedWorld, World},
+        workers::{at_once, policies, ports},
+        world::{SharedWorld, World},
     },
-    support::{Lucid, SHORT, eventually, money, node::TestNode},
+    support::{
+        Lucid, SHORT, money,
+        node::{TestNode, work_until},
+    },
 };
 
 const MINUTE_MS: i64 = 60_000;
@@ -45,18 +44,7 @@ impl Scene {
         let world: SharedWorld = Arc::new(Mutex::new(World::new(0, 0)));
         let memory = Memory::new().unwrap();
         let store: Arc<dyn Store> = Arc::new(memory.open().unwrap());
-        let machine = || Machine(Arc::clone(&world));
-        let ports = Ports {
-            store: Arc::clone(&store),
-            policies: policies(),
-            chain: None,
-            webhooks: webhooks(),
-            rail: None,
-            signer: Arc::new(machine()),
-            clock: Arc::new(machine()),
-            entropy: Arc::new(machine()),
-        };
-        let service = Service::new(ports, money::config(), FamilyId(Uuid::from_u128(7)));
+        let service = Service::new(ports(&world, Arc::clone(&store), policies()), money::config(), FamilyId(Uuid::from_u128(7)));
         let new = NewPool { name: "east".into(), description: None, max_nodes, config };
         let pool = at_once(service.create_pool(&Actor::system(), new)).unwrap().id;
         let scene = Self { world, store, service, pool };
@@ -197,12 +185,6 @@ fn it_is_said_when_no_pool_has_room_and_again_when_one_has() {
     assert!(!scene.is_raised("pool-capacity"));
 }
 
-/// As often as a hurried node may.
-fn work(lucid: &Lucid, node: &mut TestNode) {
-    node.work(lucid);
-    thread::sleep(Duration::from_millis(500));
-}
-
 #[test]
 fn what_a_pool_did_is_told_from_its_epochs_and_what_it_has_from_its_members() {
     let mut settings = SHORT.to_vec();
@@ -211,16 +193,14 @@ fn what_a_pool_did_is_told_from_its_epochs_and_what_it_has_from_its_members() {
     let pool = lucid.create_pool("east");
     let mut node = TestNode::register(&lucid, "alice", 1);
     let path = |what: &str| format!("/api/v1/pools/{pool}/{what}");
-    let health = eventually("a first check", || {
-        work(&lucid, &mut node);
+    let health = work_until(&lucid, &mut node, "a first check", || {
         let health = lucid.get(&path("health"));
         (health["nodes_working"] == 1).then_some(health)
     });
     assert_eq!((&health["health"], &health["node_count"], &health["places_free"]), (&json!("healthy"), &json!(1), &json!(99)), "{health}");
     assert_eq!(health["capacity"], json!({ "cpu_cores": 4, "memory_bytes": 8_000_000_000_u64, "storage_bytes": 100_000_000_000_u64 }));
 
-    let told = eventually("a payment in the pool's performance", || {
-        work(&lucid, &mut node);
+    let told = work_until(&lucid, &mut node, "a payment in the pool's performance", || {
         let told = lucid.get(&path("performance?resolution=epoch"));
         (told["total"]["paid_usdt"] != "0.000000" && !told["points"].as_array().unwrap().is_empty()).then_some(told)
     });

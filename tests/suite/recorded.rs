@@ -1,6 +1,6 @@
 //! What another version would have made of epochs that are over.
 
-use std::{process::Command, sync::Arc, thread, time::Duration};
+use std::{process::Command, sync::Arc};
 
 use lucid_model::{
     credit::Interval,
@@ -14,7 +14,11 @@ use serde_json::json;
 
 use crate::{
     fleet,
-    support::{Lucid, SHORT, block_on, eventually, node::TestNode, root},
+    support::{
+        Lucid, SHORT, block_on,
+        node::{TestNode, work_until},
+        root,
+    },
 };
 
 /// More than one chunk.
@@ -69,9 +73,7 @@ fn an_author_simulates_over_http_and_by_command() {
     let mut node = TestNode::register(&lucid, "alice", 1);
     let author = lucid.token("bob", "policy-author");
     let path = "/api/v1/policies/scoring/observation-only/1.0.0/simulate";
-    let told = eventually("a simulation of two epochs", || {
-        node.work(&lucid);
-        thread::sleep(Duration::from_millis(500));
+    let told = work_until(&lucid, &mut node, "a simulation of two epochs", || {
         let (status, told) = lucid.call("POST", path, Some(&author), Some(&json!({})));
         assert_eq!(status, 200, "{told}");
         (told["epochs"].as_u64() >= Some(2) && told["before"]["score_seconds"].as_u64() > Some(0)).then_some(told)

@@ -18,7 +18,6 @@ use self::scoring::{Replaced, Scored};
 pub use self::{
     closing::{Closing, Stage},
     replay::{DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay, replay_chunk},
-    simulation::SIMULATED_ROWS_MAX,
 };
 use crate::{Service, ServiceError};
 

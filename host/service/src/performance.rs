@@ -17,7 +17,7 @@ use lucid_ports::{EpochFilter, Order, PageRequest};
 use crate::{Actor, Service, ServiceError};
 
 /// Most epochs that one answer tells of.
-pub const EPOCHS_MAX: u32 = 2_500;
+pub(crate) const EPOCHS_MAX: u32 = 2_500;
 /// Points that an answer has at most where the caller leaves the resolution to us.
 const POINTS_AUTO_MAX: i64 = 200;
 /// Epochs read at once.
@@ -106,7 +106,9 @@ impl Service {
             let Interval { from, to } = grain.interval(epoch);
             let bucket = buckets.entry((from, to)).or_insert_with(|| Bucket { performance: Performance::default(), members: Vec::new() });
             bucket.performance = bucket.performance.plus(performance);
-            bucket.members.extend(members);
+            if actor.sees_all() {
+                bucket.members.extend(members);
+            }
         }
         for bucket in buckets.values_mut() {
             bucket.members.sort_unstable();

@@ -3,7 +3,7 @@
 //! A check reads the pool's members, says how well it is and keeps that. Who is replaced is written down before it
 //! leaves, so that nobody is forgotten by a crash: at a later check it comes back once it works again and there is room.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lucid_model::{
     event::EventKind,
@@ -63,14 +63,14 @@ impl Service {
         if now < *self.no_pool_check_before.lock() {
             return Ok(0);
         }
-        let standings = self.store().pool_standings().await?;
+        let standings: BTreeMap<_, _> = self.store().pool_standings().await?.into_iter().map(|standing| (standing.pool, standing)).collect();
         let (mut checked, mut next, mut page) = (0, now.plus_ms(LOOK_MS), 1);
         let (mut unhealthy, mut taking, mut with_room) = (Vec::new(), 0_u32, 0_u32);
         loop {
             let request = PageRequest { page, limit: POOLS_A_PAGE, sort: PoolSort::CreatedAt, order: Order::Ascending };
             let pools = self.store().pools(&PoolFilter::default(), request).await?.items;
             for pool in &pools {
-                let known = standings.iter().find(|standing| standing.pool == pool.id);
+                let known = standings.get(&pool.id);
                 let (health, due) = if due_at(pool, known) <= now {
                     checked += 1;
                     (self.check_pool(pool, known.cloned(), now).await?, now.plus_ms(interval_ms(pool)))

@@ -1,16 +1,17 @@
 //! Payout runs: who is paid how much in a cycle. Planning sets the money aside; approving lets it go.
 
+mod forgotten;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use lucid_model::{
     event::EventKind,
     id::{NodeId, PayoutId, RunId},
-    ledger::{Account, Draft, Entry, Head, LedgerError, Leg, Stream},
+    ledger::{Account, Draft, Entry, Head, LedgerError, Leg},
     money::MicroUsdt,
     node::{Node, NodeStatus, Wallet},
     payout::{Payout, PayoutState, Run, RunState},
     settlement::SettlementRecord,
-    time::TimeMs,
 };
 use lucid_ports::{Booked, Order, PageRequest, PayoutFilter, PayoutSort, PayoutUpdate, Tenure};
 
@@ -18,12 +19,6 @@ use crate::{Actor, Role, Service, ServiceError};
 
 /// Payouts of a run read at once.
 const PAYOUTS_A_PAGE: u32 = 1_000;
-/// Settlement periods before an entry in which the reservation may have been planned that it stands for.
-const PERIODS_BACK_MAX: u32 = 400;
-/// Between two looks for money that was set aside for no payout.
-const SWEEP_MS: i64 = 3_600_000;
-/// Entries of a stream read at once.
-const ENTRIES_A_PAGE: u32 = 1_000;
 
 impl Service {
     /// Plans the run of the last mature settlement period, once; approves it by itself where that is allowed. What was
@@ -162,79 +157,6 @@ impl Service {
             }
         }
         Ok(())
-    }
-
-    /// Gives back, once an hour, what planners set aside that were stopped or replaced, after their run was planned by another:
-    /// without it that would wait for the next run.
-    async fn sweep_reservations(&self, mature: &SettlementRecord) -> Result<(), ServiceError> {
-        let now = self.now();
-        if now < *self.no_reservation_sweep_before.lock() {
-            return Ok(());
-        }
-        *self.no_reservation_sweep_before.lock() = now.plus_ms(SWEEP_MS);
-        let open: BTreeSet<NodeId> = self.store().open_payouts(u32::MAX).await?.into_iter().map(|p| p.node).collect();
-        let set_aside = self.store().heads_available(MicroUsdt::ZERO).await?.into_iter().filter(|(_, head)| head.balances.reserved > MicroUsdt::ZERO);
-        for (node, _) in set_aside.filter(|(node, _)| !open.contains(node)) {
-            for forgotten in self.forgotten(node).await? {
-                let run = self.store().run(RunId::derive(self.family, forgotten.cycle)).await?;
-                // Whoever plans it looks at it.
-                if let Some(run) = run.filter(|run| !run.is_being_planned()) {
-                    tracing::warn!(%node, run = %run.id, amount = %forgotten.amount, "a planner that was stopped had set money aside: it is given back");
-                    self.take_back_forgotten(&run, mature, node, &forgotten).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn take_back_forgotten(&self, run: &Run, mature: &SettlementRecord, node: NodeId, forgotten: &Forgotten) -> Result<(), ServiceError> {
-        let Some((record, wallet)) = self.store().node(node).await?.and_then(|node| node.wallet.map(|wallet| (node, wallet))) else { return Ok(()) };
-        let earlier = Run { id: RunId::derive(self.family, forgotten.cycle), cycle: forgotten.cycle, ..run.clone() };
-        self.take_back(self.reserved_payout(forgotten.payout, &earlier, &record, wallet, forgotten.amount, mature)).await
-    }
-
-    /// Reservations of a node that a planner which was stopped or replaced made no payout of.
-    async fn forgotten(&self, node: NodeId) -> Result<Vec<Forgotten>, ServiceError> {
-        let (mut reserved, mut closed, mut after) = (BTreeMap::new(), BTreeSet::new(), 0);
-        loop {
-            let entries = self.store().entries(Stream::Node(node), after, ENTRIES_A_PAGE).await?;
-            let Some(last) = entries.last() else { break };
-            after = last.seq;
-            for entry in entries {
-                match entry.draft.id.split_once(':') {
-                    Some(("rsv", payout)) => {
-                        let amount = set_aside_by(&entry);
-                        reserved.insert(payout.to_owned(), (entry.at, amount));
-                    }
-                    Some(("cls", payout)) => {
-                        closed.insert(payout.to_owned());
-                    }
-                    _ => {}
-                }
-            }
-        }
-        let mut forgotten = Vec::new();
-        for (named, (at, amount)) in reserved.into_iter().filter(|(payout, _)| !closed.contains(payout)) {
-            let Some((payout, cycle)) = self.cycle_of(&named, node, at) else { continue };
-            // A payout that was cancelled to take its place, by somebody who was stopped before the money was free, is none either.
-            if self.store().payout(payout).await?.is_none_or(|there| there.state == PayoutState::Cancelled) {
-                forgotten.push(Forgotten { payout, cycle, amount });
-            }
-        }
-        Ok(forgotten)
-    }
-
-    /// The payout that a reservation names, and the cycle from which its id follows.
-    fn cycle_of(&self, payout: &str, node: NodeId, reserved_at: TimeMs) -> Option<(PayoutId, i64)> {
-        let mut period = self.config.settlement.period_at(reserved_at);
-        for _ in 0..PERIODS_BACK_MAX {
-            let id = PayoutId::derive(self.family, period.start_s, node, 0);
-            if id.to_string() == payout {
-                return Some((id, period.start_s));
-            }
-            period = self.config.settlement.period_at(period.start().plus_ms(-1));
-        }
-        None
     }
 
     /// Makes one node's payout; none if it cannot be paid, or has one that is still open from another run (`busy`).
@@ -442,13 +364,6 @@ impl Service {
         }
         Ok(())
     }
-}
-
-/// A reservation without a payout that is to be paid.
-struct Forgotten {
-    payout: PayoutId,
-    cycle: i64,
-    amount: MicroUsdt,
 }
 
 /// What a reservation set aside.

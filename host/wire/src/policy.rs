@@ -23,7 +23,7 @@ pub use life::{
     PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest,
 };
 
-pub use simulation::{EXTREMES_MAX, NewSimulation, SimulatePolicyRequest, SimulatedNodeBody, SimulatedSideBody, SimulationBody};
+pub use simulation::{NewSimulation, SimulatePolicyRequest, SimulatedNodeBody, SimulatedSideBody, SimulationBody};
 
 /// Bytes of a component.
 pub const COMPONENT_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -85,8 +85,23 @@ pub fn policies() -> Arc<dyn PolicyRuntime> {
     Arc::clone(engine) as Arc<dyn PolicyRuntime>
 }
 
+/// What a service of a world is built on, without chain and rail.
+pub fn ports(world: &SharedWorld, store: Arc<dyn Store>, policies: Arc<dyn PolicyRuntime>) -> Ports {
+    let machine = || Machine(Arc::clone(world));
+    Ports {
+        store,
+        policies,
+        chain: None,
+        webhooks: webhooks(),
+        rail: None,
+        signer: Arc::new(machine()),
+        clock: Arc::new(machine()),
+        entropy: Arc::new(machine()),
+    }
+}
+
 /// Nobody is sent anything here.
-pub fn webhooks() -> Arc<dyn WebhookSender> {
+fn webhooks() -> Arc<dyn WebhookSender> {
     static CLIENT: OnceLock<Arc<WebhookClient>> = OnceLock::new();
     Arc::clone(CLIENT.get_or_init(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -138,18 +153,9 @@ impl Scene {
 
     fn begin(&self, worker: usize) -> Worker {
         let pause: Pause = Arc::new(|| Box::pin(Turn::default()));
-        let machine = || Machine(Arc::clone(&self.world));
         let rail = Rail { world: Arc::clone(&self.world), worker, store: Arc::clone(&self.store) };
-        let ports = Ports {
-            store: Arc::new(self.memory.open_pausing(pause).unwrap()),
-            policies: policies(),
-            chain: None,
-            webhooks: webhooks(),
-            rail: Some(Arc::new(rail)),
-            signer: Arc::new(machine()),
-            clock: Arc::new(machine()),
-            entropy: Arc::new(machine()),
-        };
+        let store = Arc::new(self.memory.open_pausing(pause).unwrap());
+        let ports = Ports { rail: Some(Arc::new(rail)), ..ports(&self.world, store, policies()) };
         Worker { service: Service::new(ports, config(), FAMILY), step: None, fence: 0, recovered: false }
     }
 

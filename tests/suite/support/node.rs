@@ -9,7 +9,7 @@ use lucid_model::{
 };
 use serde_json::{Value, json};
 
-use super::{Lucid, block_on, client, now_ms};
+use super::{Lucid, block_on, client, eventually, now_ms};
 
 pub const WALLET: &str = "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC";
 
@@ -142,4 +142,16 @@ impl TestNode {
             "end_time": TimeMs(end_ms).to_string(), "quality_score": 0.9,
         })
     }
+}
+
+/// Reports, as often as a hurried node may, until something is there.
+pub fn work_until<T>(lucid: &Lucid, node: &mut TestNode, what: &str, look: impl Fn() -> Option<T>) -> T {
+    let mut next = std::time::Instant::now();
+    eventually(what, || {
+        if std::time::Instant::now() >= next {
+            node.work(lucid);
+            next += std::time::Duration::from_millis(500);
+        }
+        look()
+    })
 }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use futures::future::try_join_all;
 use lucid_model::{
     epoch::EpochRecord,
     facts::Fact,
@@ -209,18 +208,11 @@ impl Service {
         let mut known = Known::default();
         let (mut replay, mut roots) = (Replay::default(), Vec::new());
         let parts = self.store().frame_parts(epoch_start_s).await?.unwrap_or_default();
-        let indices: Vec<u32> = (0..).zip(&parts).map(|(index, _)| index).collect();
-        // Side by side: while one chunk is read another is asked about, and a third one hashed.
-        for some in indices.chunks(self.config.chunks_at_once.max(1)) {
-            let receipts = try_join_all(some.iter().map(|index| self.receipt_of(epoch_start_s, *index))).await?;
-            let mut asked = Vec::with_capacity(receipts.len());
-            for (frame, stored) in receipts {
-                asked.push((self.policy_of(&stored.header, &mut known).await?, frame, stored));
-            }
-            for part in try_join_all(asked.iter().map(|(policy, frame, stored)| replay_chunk(policy.as_ref(), frame, stored))).await? {
-                replay.add(part);
-            }
-            roots.extend(asked.iter().map(|(_, _, stored)| stored.root()));
+        for (index, _) in (0..).zip(&parts) {
+            let (frame, stored) = self.receipt_of(epoch_start_s, index).await?;
+            let policy = self.policy_of(&stored.header, &mut known).await?;
+            replay.add(replay_chunk(policy.as_ref(), &frame, &stored).await?);
+            roots.push(stored.root());
         }
         replay.compare(None, None, "root", record.root, merkle::root(&roots));
         replay.compare(None, None, "nodes", record.nodes, replay.rows);

@@ -19,7 +19,7 @@ use super::scoring::score_again;
 use crate::{Actor, Service, ServiceError, policies::needs_author};
 
 /// Most rows that one simulation asks about.
-pub const SIMULATED_ROWS_MAX: u64 = 5_000_000;
+const ROWS_MAX: u64 = 5_000_000;
 
 /// Simulated scores of the epoch before, by node, hundredths.
 type Scores = HashMap<NodeId, i64>;
@@ -65,8 +65,8 @@ impl Service {
             let parts = self.store().frame_parts(epoch.start_s).await?.unwrap_or_default();
             let parts: Vec<(u32, FramePart)> = (0..).zip(parts).filter(|(_, part)| pool.is_none_or(|pool| part.pool == pool)).collect();
             rows += parts.iter().map(|(_, part)| u64::from(part.nodes)).sum::<u64>();
-            if rows > SIMULATED_ROWS_MAX {
-                return Err(ServiceError::invalid("from", format!("the range has more than {SIMULATED_ROWS_MAX} scores, which is the most")));
+            if rows > ROWS_MAX {
+                return Err(ServiceError::invalid("from", format!("the range has more than {ROWS_MAX} scores, which is the most")));
             }
             let of_pool = |group: &[(u32, FramePart)]| group.iter().map(|(index, _)| *index).collect();
             asked.push((*epoch, parts.chunk_by(|one, next| one.1.pool == next.1.pool).map(of_pool).collect()));

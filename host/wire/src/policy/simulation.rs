@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Nodes that gain or lose most, of each.
-pub const EXTREMES_MAX: usize = 20;
+const EXTREMES_MAX: usize = 20;
 
 /// Which epochs a version is asked about, and with what.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
