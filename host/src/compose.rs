@@ -39,7 +39,7 @@ const REQUEST_LEASE_MARGIN_MS: i64 = 10_000;
 /// How long the answer to an idempotency key is kept: a day.
 const REQUEST_KEPT_MS: i64 = 24 * 3_600_000;
 /// From one block of the sandbox's chain to the next.
-const SANDBOX_BLOCK_INTERVAL: Duration = Duration::from_secs(5);
+const SANDBOX_BLOCK_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Events that what listens inside this process may be behind.
 const EVENTS_BUFFERED_MAX: usize = 4_096;

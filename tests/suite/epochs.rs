@@ -95,7 +95,7 @@ async fn check(store: &dyn Store, service: &Service, nodes: u32) {
         let node = store.node(fleet::node_id(number)).await.unwrap().unwrap();
         assert_eq!(Some(&node.observed_s), observed.get(&node.id), "{} counted each epoch once", node.id);
     }
-    while store.make_votes(TimeMs(0)).await.unwrap() {}
+    while store.make_votes(TimeMs(0)).await.unwrap().worked {}
     let one = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
     assert_eq!(store.votes(&VoteFilter::default(), one).await.unwrap().total, eligible, "a vote for each eligible node");
 }

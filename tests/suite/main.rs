@@ -11,6 +11,7 @@ mod audit;
 mod authoring;
 mod bad_input;
 mod cheats;
+mod consensus;
 mod coordination;
 mod doctor;
 mod epochs;

@@ -67,7 +67,20 @@ fn score_to_consensus_vote() {
         Some(&admin),
         Some(&json!({ "node_id": id, "score": 0.01, "timestamp": score["calculated_at"] })),
     );
-    assert_eq!(wrong["valid"], false);
+    assert_eq!((&wrong["valid"], &wrong["reason"]), (&json!(false), &json!("the claimed score is not the receipt's")), "{wrong}");
+
+    // The chain takes its time to decide: it is asked again, and nothing is sent twice.
+    sandbox.set_faults(&json!({ "vote": [{ "effect": { "late": { "ms": 1_500 } }, "times": 1 }] }));
+    let undecided = work_until(&lucid, &mut node, "an undecided vote", || {
+        first(&lucid.get("/api/v1/consensus/votes"), "votes", |v| v["state"] == "pending" && v["answer"] == "pending")
+    });
+    let decided = work_until(&lucid, &mut node, "the chain's decision", || {
+        first(&lucid.get("/api/v1/consensus/votes"), "votes", |v| v["state"] == "accepted" && v["vote_id"] == undecided["vote_id"])
+    });
+    assert!(decided["attempts"].as_u64() > Some(1), "{decided}");
+    let told = lucid.get(&format!("/api/v1/consensus/participation?node_id={id}"));
+    let of_epoch = first(&told, "participation", |p| p["epoch"] == decided["epoch"]).unwrap_or_else(|| panic!("{told}"));
+    assert_eq!((&of_epoch["eligible"], &of_epoch["accepted"], &of_epoch["participation"]), (&json!(1), &json!(1), &json!(1)), "{of_epoch}");
 }
 
 #[test]

@@ -34,7 +34,7 @@ named_enum! {
 named_enum! {
     /// What became of a vote.
     VoteState {
-        /// Not yet accepted.
+        /// The chain does not have it, or has it and has not decided.
         Pending = "pending",
         /// The chain has it.
         Accepted = "accepted",
@@ -42,6 +42,32 @@ named_enum! {
         Rejected = "rejected",
         /// Too old to be sent.
         Expired = "expired",
+    }
+}
+
+/// How many votes became what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VoteTally {
+    /// The chain does not have them, or has not decided.
+    pub pending: u64,
+    /// The chain has them.
+    pub accepted: u64,
+    /// The chain refused them.
+    pub rejected: u64,
+    /// They were too old.
+    pub expired: u64,
+}
+
+impl VoteTally {
+    /// Counts some votes of a state.
+    pub fn add(&mut self, state: VoteState, count: u64) {
+        let counted = match state {
+            VoteState::Pending => &mut self.pending,
+            VoteState::Accepted => &mut self.accepted,
+            VoteState::Rejected => &mut self.rejected,
+            VoteState::Expired => &mut self.expired,
+        };
+        *counted = counted.saturating_add(count);
     }
 }
 
@@ -75,6 +101,12 @@ pub struct Vote {
 }
 
 impl Vote {
+    /// Whether two votes of a node in an epoch say the same, whatever became of them.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let said = |vote: &Self| (vote.node, vote.epoch_start_s, vote.score, vote.choice, vote.timestamp, vote.merkle_root);
+        said(self) == said(other)
+    }
+
     /// The vote that follows from a score of an epoch; none of a node that is not eligible or is held.
     pub fn of_score(record: &EpochRecord, row: &ScoreRow) -> Option<Self> {
         (row.eligible && !row.held).then(|| Self {

@@ -23,9 +23,21 @@ pub enum VoteAnswer {
         /// The chain's word for its state.
         status: String,
     },
+    /// It has it and has not decided: it is to be asked again.
+    Undecided {
+        /// The chain's id of it.
+        vote_id: String,
+        /// The chain's word for its state.
+        status: String,
+    },
     /// It refuses it for good.
     Rejected {
         /// Why.
+        reason: String,
+    },
+    /// It refuses it because it has another vote of the node on this block.
+    Contradicted {
+        /// What it says.
         reason: String,
     },
 }
@@ -37,6 +49,8 @@ pub trait Chain: Send + Sync {
     async fn latest_block(&self) -> Result<BlockRef, ChainError>;
     /// Hands a vote in; the same vote again is the same vote.
     async fn vote(&self, vote: &Vote, block: &BlockRef, signature: [u8; 64]) -> Result<VoteAnswer, ChainError>;
+    /// What became of a vote that it has; `None`: it has none of this id.
+    async fn look(&self, vote_id: &str) -> Result<Option<VoteAnswer>, ChainError>;
 }
 
 /// What pays.

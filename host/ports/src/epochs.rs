@@ -6,7 +6,7 @@ use lucid_model::{
     receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
     score::ScoreCenti,
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteState},
+    vote::{BlockRef, Vote, VoteState, VoteTally},
 };
 
 use crate::{Page, PageRequest, StoreError};
@@ -81,6 +81,15 @@ pub struct VoteFilter {
     pub state: Option<VoteState>,
     /// Of this owner's nodes.
     pub owner: Option<UserId>,
+}
+
+/// What a call made of the votes that were lacking.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MadeVotes {
+    /// Whether there was something to do, and may be more.
+    pub worked: bool,
+    /// Votes that say something else than one that is there already, which stays: nobody can have made both.
+    pub contradicted: Vec<Vote>,
 }
 
 /// The chunks of a frame, made one after the other while they are stored.
@@ -176,13 +185,19 @@ pub trait EpochStore: Send + Sync {
     /// Keeps the receipt of a score computed on demand.
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError>;
     /// Makes the votes that follow from the scores of the oldest closed epoch that lacks some, of a part of bounded size;
-    /// none of epochs that were closed before `closed_from`, which nobody would send any more. `false`: there was nothing
-    /// to do.
-    async fn make_votes(&self, closed_from: TimeMs) -> Result<bool, StoreError>;
-    /// Votes that wait, may be sent by now and have a block; oldest epoch first.
+    /// none of epochs that were closed before `closed_from`, which nobody would send any more.
+    async fn make_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, StoreError>;
+    /// Votes that wait, may be sent or asked about by now and have a block, oldest epoch first: none of a node of which
+    /// an earlier one waits that the chain does not have.
     async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError>;
     /// Epochs whose votes wait for a block.
     async fn epochs_without_block(&self) -> Result<Vec<i64>, StoreError>;
+    /// The block of the newest epoch that has one.
+    async fn newest_block(&self) -> Result<Option<BlockRef>, StoreError>;
+    /// Votes that wait and are of epochs that were closed before a moment are expired, so many at most. Answers how many.
+    async fn expire_votes(&self, closed_before: TimeMs, limit: u32) -> Result<u64, StoreError>;
+    /// What became of the votes of epochs that start in `[from_s, to_s)`: of all nodes, or of one.
+    async fn tally_votes(&self, from_s: i64, to_s: i64, node: Option<NodeId>) -> Result<Vec<(i64, VoteTally)>, StoreError>;
     /// Keeps what became of votes: state, answer, attempts.
     async fn update_votes(&self, votes: Vec<Vote>) -> Result<(), StoreError>;
     /// A page of votes, by epoch.

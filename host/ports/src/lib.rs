@@ -27,7 +27,8 @@ pub use chain::{Chain, ChainError, PaymentRail, Signer, VoteAnswer};
 pub use coordination::{CoordinationError, Coordinator, Fence, Heard, Lease, Listener, Tenure, Topic};
 pub use enrolments::{EnrolmentFilter, EnrolmentStore};
 pub use epochs::{
-    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, NodeTotals, ScoreFilter, ScoreSort, ScoreView, Staged, StagedChunk, VoteFilter,
+    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, MadeVotes, NodeTotals, ScoreFilter, ScoreSort, ScoreView, Staged, StagedChunk,
+    VoteFilter,
 };
 pub use gateway::{GatewayError, GatewayKey, GatewayKeys, KeyMaterial};
 pub use limits::{Admission, Allowance, LimitClass, Party, RateLimiter};

@@ -5,11 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lucid_model::vote::{BlockRef, Vote};
 use lucid_ports::{Chain, ChainError, VoteAnswer};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::http::{self, RailError, plain};
+
+/// Longest id that the chain may give a vote.
+const VOTE_ID_BYTES_MAX: usize = 200;
 
 /// The blockchain service over HTTP.
 pub struct ChainClient {
@@ -90,15 +93,70 @@ impl Chain for ChainClient {
         let status = response.status();
         let body = http::body(response).await.map_err(unusable)?;
         match status {
-            status if status.is_success() => {
-                let reply: VoteReply = serde_json::from_slice(&body).map_err(|error| unusable(format!("the answer to a vote: {error}")))?;
-                Ok(VoteAnswer::Accepted { vote_id: reply.vote_id, status: reply.status })
-            }
-            StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
-                let text: String = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(300).collect();
-                Ok(VoteAnswer::Rejected { reason: format!("{status}: {text}") })
-            }
+            status if status.is_success() => answer(&body, None),
+            StatusCode::CONFLICT => Ok(VoteAnswer::Contradicted { reason: in_words(status, &body) }),
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Ok(VoteAnswer::Rejected { reason: in_words(status, &body) }),
             status => Err(unusable(format!("the chain answers {status} to a vote"))),
+        }
+    }
+
+    async fn look(&self, vote_id: &str) -> Result<Option<VoteAnswer>, ChainError> {
+        let mut url = Url::parse(&format!("{}/api/v1/consensus/vote", self.base_url)).map_err(|error| unusable(error.to_string()))?;
+        // As a segment of its own: the id is what the chain once sent, and may be anything.
+        url.path_segments_mut().map_err(|()| unusable("the chain's address has no path"))?.push(vote_id);
+        let response = self.client.get(url).send().await.map_err(|error| unusable(plain(&error)))?;
+        let status = response.status();
+        let body = http::body(response).await.map_err(unusable)?;
+        match status {
+            StatusCode::OK => answer(&body, Some(vote_id)).map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
+            status => Err(unusable(format!("the chain answers {status} when it is asked about a vote"))),
+        }
+    }
+}
+
+fn in_words(status: StatusCode, body: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).take(300).collect();
+    format!("{status}: {text}")
+}
+
+/// What the chain says of a vote that it has; `asked` is the id it has to be about.
+fn answer(body: &[u8], asked: Option<&str>) -> Result<VoteAnswer, ChainError> {
+    let VoteReply { vote_id, status } = serde_json::from_slice(body).map_err(|error| unusable(format!("the answer to a vote: {error}")))?;
+    if vote_id.is_empty() || vote_id.len() > VOTE_ID_BYTES_MAX {
+        return Err(unusable("the answer to a vote has no usable vote_id"));
+    }
+    if asked.is_some_and(|asked| asked != vote_id) {
+        return Err(unusable(format!("the chain was asked about vote {} and answers about another", asked.unwrap_or_default())));
+    }
+    // A word that nobody knows promises nothing: the chain is asked again.
+    Ok(match status.to_ascii_lowercase().as_str() {
+        "" | "accepted" | "ok" | "success" | "recorded" | "counted" | "included" | "confirmed" | "final" | "finalized" => {
+            VoteAnswer::Accepted { vote_id, status }
+        }
+        "rejected" | "refused" | "invalid" | "failed" | "error" => VoteAnswer::Rejected { reason: format!("the chain says {status}") },
+        _ => VoteAnswer::Undecided { vote_id, status: status.chars().filter(|c| !c.is_control()).take(100).collect() },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_known_word_decides_a_vote() {
+        let of = |status: &str| answer(format!(r#"{{"vote_id":"v-1","status":"{status}"}}"#).as_bytes(), Some("v-1")).unwrap();
+        assert!(matches!(of("Accepted"), VoteAnswer::Accepted { .. }));
+        assert!(matches!(of("rejected"), VoteAnswer::Rejected { .. }));
+        assert!(matches!(of("pending"), VoteAnswer::Undecided { .. }));
+        assert!(matches!(of("what is this"), VoteAnswer::Undecided { .. }));
+        assert!(matches!(answer(br#"{"vote_id":"v-1"}"#, None), Ok(VoteAnswer::Accepted { .. })));
+    }
+
+    #[test]
+    fn an_answer_about_another_vote_or_about_none_decides_nothing() {
+        for body in [r#"{"vote_id":"v-2","status":"accepted"}"#, r#"{"vote_id":"","status":"accepted"}"#, "<html>", "{}"] {
+            assert!(answer(body.as_bytes(), Some("v-1")).is_err(), "{body}");
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum Effect {
     Once,
     /// Two records, even when the key is known already.
     Twice,
-    /// Recorded, but unknown to queries for a while.
+    /// Recorded, but unknown to queries for a while; a vote is undecided for so long.
     Late {
         /// How long queries do not know it.
         ms: u32,

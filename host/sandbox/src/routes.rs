@@ -47,6 +47,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/payouts/{id}", get(payout::by_id))
         .route("/api/v1/blocks/latest", get(block::latest))
         .route("/api/v1/consensus/vote", post(vote::create))
+        .route("/api/v1/consensus/vote/{vote_id}", get(vote::by_id))
         .route("/api/v1/sandbox/transfers", get(oracle::transfers))
         .route("/api/v1/sandbox/votes", get(oracle::votes))
         .route("/api/v1/sandbox/faults", faults)

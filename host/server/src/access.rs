@@ -182,6 +182,7 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/poot/epochs/{epoch}/replay", OPERATORS),
     get("/api/v1/poot/epochs/{epoch}/export", FLEET_ONLY),
     get("/api/v1/consensus/votes", ANY),
+    get("/api/v1/consensus/participation", ANY),
     get("/api/v1/audit", FLEET_ONLY),
     get("/api/v1/audit/heads", FLEET_ONLY),
     get("/api/v1/payouts", ANY).limit(Payouts),

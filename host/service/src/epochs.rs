@@ -84,10 +84,7 @@ impl Service {
         }
         let scored = self.score_frame(snapshot.as_ref(), epoch).await;
         let Scored { attempt, chunks, replaced } = self.unless_it_waits(epoch, scored)?;
-        let block = match &self.ports.chain {
-            Some(chain) => chain.latest_block().await.inspect_err(|error| tracing::warn!(%error, "the epoch's block is pinned later")).ok(),
-            None => None,
-        };
+        let block = self.block_at_close().await?;
         let sum = |of: fn(&StagedChunk) -> u32| chunks.iter().map(of).fold(0, u32::saturating_add);
         let record = EpochRecord {
             epoch,

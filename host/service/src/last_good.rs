@@ -7,9 +7,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use lucid_model::{
     id::Digest,
-    policy::{ParamValues, PolicyIdentity, PolicyKind, Revision, Scope, VersionState},
+    policy::{ParamValues, PolicyIdentity, PolicyKind, PolicyRef, Revision, Scope, VersionState},
 };
-use lucid_ports::{PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
+use lucid_ports::{CallError, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
 
 use crate::{Service, ServiceError};
 
@@ -41,6 +41,43 @@ impl Service {
         }
         wanted.extend(self.config.built_in.iter().map(|digest| (*digest, ParamValues::new())));
         Ok(LastGood { service: self, kind: failing.kind, wanted, tried: vec![(failing.policy.digest, failing.params_digest())] })
+    }
+}
+
+/// Which version answered in the place of the active one, and how that failed.
+pub(crate) type ReplacedBy = Option<(PolicyRef, CallError)>;
+
+impl Service {
+    /// Asks the validation policy of a scope, and the last good version if that fails.
+    pub(crate) async fn ask_validation<T, F>(
+        &self,
+        scope: Scope,
+        ask: impl Fn(Arc<dyn ValidationPolicy>) -> F + Send + Sync,
+    ) -> Result<(T, ReplacedBy), ServiceError>
+    where
+        T: Send,
+        F: Future<Output = Result<T, CallError>> + Send,
+    {
+        let snapshot = self.ports.policies.snapshot();
+        let active = snapshot.validation(scope, self.now().unix_s_floor()).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
+        let failure = match ask(Arc::clone(&active)).await {
+            Ok(answer) => return Ok((answer, None)),
+            Err(error @ CallError::Host { .. }) => return Err(error.into()),
+            Err(error) => error,
+        };
+        let mut last_good = self.last_good(active.identity(), scope, snapshot.revision()).await?;
+        while let Some(policy) = last_good.validation().await? {
+            let by = policy.identity().policy.clone();
+            match ask(policy).await {
+                Ok(answer) => {
+                    metrics::counter!("lucid_policy_replaced_total", "kind" => "validation").increment(1);
+                    return Ok((answer, Some((by, failure))));
+                }
+                Err(error @ CallError::Host { .. }) => return Err(error.into()),
+                Err(CallError::Policy { .. }) => {}
+            }
+        }
+        Err(failure.into())
     }
 }
 

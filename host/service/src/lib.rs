@@ -19,6 +19,7 @@ mod liveness;
 mod node_alerts;
 mod nodes;
 mod observations;
+mod participation;
 mod payer;
 mod performance;
 mod policies;
@@ -65,6 +66,7 @@ pub use identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};
 pub use node_alerts::{NodeAlert, NodeAlerts};
 pub use nodes::{ConfigChange, Expected, NewSuspension, NodePatch, NodeView};
 pub use observations::{JudgedSession, NewSession};
+pub use participation::Participation;
 pub use payer::PAYER;
 pub use performance::{PoolGrain, PoolHistory, PoolPoint};
 pub use policies::{ActivationRequest, Comparison, NamedActivation, Staged, Start, VersionFilter, VersionStanding};
@@ -121,6 +123,7 @@ pub struct Service {
     no_pool_check_before: Mutex<TimeMs>,
     /// The epoch that is being closed, and how far it is.
     closing: Mutex<Option<epochs::Closing>>,
+    chain_pace: Mutex<votes::ChainPace>,
     /// Reservations that nobody made a payout of are not looked for before this instant.
     no_reservation_sweep_before: Mutex<TimeMs>,
     /// No payout is sent before this instant: the rail refused us.
@@ -157,6 +160,7 @@ impl Service {
             no_epoch_before: Mutex::default(),
             no_pool_check_before: Mutex::default(),
             closing: Mutex::default(),
+            chain_pace: Mutex::default(),
             no_reservation_sweep_before: Mutex::default(),
             rail_paused_until: Mutex::default(),
             walks: Mutex::default(),

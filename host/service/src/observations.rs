@@ -1,6 +1,6 @@
 //! Observation sessions and their judgement.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use lucid_model::{
     credit::Interval,
@@ -13,7 +13,7 @@ use lucid_model::{
     score::Ppm,
     time::TimeMs,
 };
-use lucid_ports::CallError;
+use lucid_ports::{CallError, ValidationPolicy};
 
 use crate::{Service, ServiceError};
 
@@ -103,33 +103,17 @@ impl Service {
     /// Asks about one session, by the last good version if the active one fails for it: a session that some policy cannot
     /// bear must not hold up the epoch of everybody, and is not guessed either.
     async fn judge_alone(&self, session: &mut Observation, activated_at: Option<TimeMs>, pool: PoolScope) -> Result<(), ServiceError> {
-        let snapshot = self.ports.policies.snapshot();
-        let scope = Scope::of(pool);
-        let active = snapshot.validation(scope, self.now().unix_s_floor()).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
         let (context, row) = (self.call_context_now(), observation_row(session, activated_at));
-        let failure = match active.judge_observations(context.clone(), vec![row.clone()]).await {
-            Ok(verdicts) => {
-                verdicts.into_iter().for_each(|verdict| session.verdict = verdict_of(verdict));
-                return Ok(());
-            }
-            Err(error @ CallError::Host { .. }) => return Err(error.into()),
-            Err(error) => error,
+        let ask = |policy: Arc<dyn ValidationPolicy>| {
+            let (context, row) = (context.clone(), row.clone());
+            async move { policy.judge_observations(context, vec![row]).await }
         };
-        let mut last_good = self.last_good(active.identity(), scope, snapshot.revision()).await?;
-        while let Some(policy) = last_good.validation().await? {
-            match policy.judge_observations(context.clone(), vec![row.clone()]).await {
-                Ok(verdicts) => {
-                    let by = &policy.identity().policy;
-                    tracing::warn!(session = %session.session, node = %session.node, error = %failure, %by, "judged by the last good version");
-                    metrics::counter!("lucid_policy_replaced_total", "kind" => "validation").increment(1);
-                    verdicts.into_iter().for_each(|verdict| session.verdict = verdict_of(verdict));
-                    return Ok(());
-                }
-                Err(error @ CallError::Host { .. }) => return Err(error.into()),
-                Err(CallError::Policy { .. }) => {}
-            }
+        let (verdicts, replaced) = self.ask_validation(Scope::of(pool), ask).await?;
+        verdicts.into_iter().for_each(|verdict| session.verdict = verdict_of(verdict));
+        if let Some((by, failure)) = replaced {
+            tracing::warn!(session = %session.session, node = %session.node, error = %failure, %by, "judged by the last good version");
         }
-        Err(failure.into())
+        Ok(())
     }
 
     /// What the policy says of sessions that are scored on demand: the first refusal, if any.

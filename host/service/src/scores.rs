@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lucid_model::{
     canonical::Canonical,
     credit::{self, Interval},
-    facts::{Fact, FactRow},
+    facts::{Fact, FactRow, SCORE_CLAIM_FACTS},
     frame::{FrameChunk, FrameHead},
     id::{Digest, NodeId, OnDemandId, PoolScope},
     metric::UsageSum,
@@ -16,7 +16,7 @@ use lucid_model::{
     statement,
     time::TimeMs,
 };
-use lucid_ports::{CallError, ScoringPolicy};
+use lucid_ports::{CallError, ScoringPolicy, ValidationPolicy};
 
 use crate::{Actor, NewSession, Service, ServiceError, epochs::registered_facts, last_good::LastGood};
 
@@ -56,7 +56,7 @@ pub struct ScoreClaim {
 }
 
 /// What is true of a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validated {
     /// A receipt of that moment has this score.
     pub score_match: bool,
@@ -64,8 +64,8 @@ pub struct Validated {
     pub timestamp_valid: bool,
     /// The node signed it; none if no signature was sent.
     pub signature_valid: Option<bool>,
-    /// All of them.
-    pub valid: bool,
+    /// Why the validation policy of the node's pool refuses it, if it does.
+    pub refused: Option<String>,
 }
 
 impl Service {
@@ -166,22 +166,44 @@ impl Service {
         row
     }
 
-    /// Checks a claim about a score.
+    /// Checks a claim about a score, and asks the validation policy about it.
     ///
     /// # Errors
-    /// [`ServiceError`] if there is no such node, or it is another's.
+    /// [`ServiceError`] if there is no such node, it is another's, or no version of the policy can answer.
     pub async fn validate_score(&self, actor: &Actor, claim: ScoreClaim) -> Result<Validated, ServiceError> {
         let node = self.store().node(claim.node).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
         if !actor.sees(node.owner, node.id) {
             return Err(ServiceError::Forbidden { why: "the node is another's" });
         }
-        let score_match = self.store().scores_computed_at(claim.node, claim.timestamp).await?.contains(&claim.score);
+        let receipts = self.store().scores_computed_at(claim.node, claim.timestamp).await?;
+        let score_match = receipts.contains(&claim.score);
         let age_ms = self.now().ms_since(claim.timestamp);
         let timestamp_valid = (-120_000..=86_400_000).contains(&age_ms);
         let signature_valid = claim.signature.as_ref().map(|signature| claim_signed(node.public_key, &claim, signature));
-        let valid = score_match && timestamp_valid && signature_valid != Some(false);
-        Ok(Validated { score_match, timestamp_valid, signature_valid, valid })
+        let receipt = if score_match { Some(claim.score) } else { receipts.first().copied() };
+        let row = claim_row(&claim, receipt, age_ms, signature_valid);
+        let (context, row) = (self.call_context_now(), &row);
+        let ask = |policy: Arc<dyn ValidationPolicy>| {
+            let (context, row) = (context.clone(), row.clone());
+            async move { policy.judge_score_claims(context, vec![row]).await }
+        };
+        let (verdicts, _) = self.ask_validation(Scope::of(PoolScope::of(node.pool)), ask).await?;
+        Ok(Validated { score_match, timestamp_valid, signature_valid, refused: verdicts.into_iter().find_map(Result::err) })
     }
+}
+
+/// What a policy reads of a claim.
+fn claim_row(claim: &ScoreClaim, receipt: Option<ScoreCenti>, age_ms: i64, signature_valid: Option<bool>) -> Vec<i64> {
+    SCORE_CLAIM_FACTS
+        .iter()
+        .map(|fact| match fact.name {
+            "claimed-centi" => i64::from(claim.score.0),
+            "receipt-centi" => receipt.map_or(fact.default, |score| i64::from(score.0)),
+            "age-ms" => age_ms,
+            "signature-ok" => signature_valid.map_or(fact.default, i64::from),
+            _ => fact.default,
+        })
+        .collect()
 }
 
 fn claim_signed(key: Option<PublicKey>, claim: &ScoreClaim, signature: &[u8]) -> bool {

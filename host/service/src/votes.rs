@@ -1,11 +1,18 @@
 //! Votes: one for each eligible node and epoch, on the block that was newest when the epoch closed.
+//!
+//! They follow from closed epochs, a part at a time. A node's votes reach the chain in the order of their epochs. While the
+//! chain does not answer nothing is sent: it is asked for its newest block, less and less often, and when it answers the
+//! votes that waited are sent, so many at once as ever.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::{StreamExt, stream};
 use lucid_model::{
     event::EventKind,
-    vote::{Vote, VoteState},
+    time::TimeMs,
+    vote::{BlockRef, Vote, VoteState},
 };
-use lucid_ports::{Chain, VoteAnswer};
+use lucid_ports::{Chain, ChainError, VoteAnswer};
 
 use crate::{Service, ServiceError};
 
@@ -14,62 +21,206 @@ const VOTES_A_STEP: u32 = 500;
 /// Doublings of the wait between two tries: 2^6 first waits at most.
 const DOUBLINGS_MAX: u32 = 6;
 
+/// How the chain answered lately.
+#[derive(Debug, Default)]
+pub(crate) struct ChainPace {
+    /// Tries in a row that brought nothing.
+    failures: u32,
+    /// It is not asked before.
+    not_before: TimeMs,
+    /// The first of them, and what came of it.
+    silent: Option<(TimeMs, String)>,
+    /// The newest epoch of which votes were rejected, and how many.
+    rejected: Option<(i64, usize)>,
+}
+
+/// What became of one try with one vote.
+enum Tried {
+    /// There was none.
+    Not,
+    /// The chain said something.
+    Answered(Vote),
+    /// It did not.
+    Silent(Vote, ChainError),
+}
+
 impl Service {
-    /// Makes votes of epochs that were closed, pins blocks that could not be asked for, then sends what is due. Answers how
-    /// many were accepted; at least one, if there are more to make.
+    /// Makes votes of epochs that were closed, pins blocks that could not be asked for, then sends what is due and asks about
+    /// what the chain has not decided. Answers how many votes were settled; at least one, if there are more to make.
     ///
     /// # Errors
-    /// [`ServiceError`] if the store or the chain does not answer; votes wait then.
+    /// [`ServiceError`] if the store does not answer. Votes wait for a chain that does not.
     pub async fn send_votes(&self) -> Result<u32, ServiceError> {
         let Some(chain) = &self.ports.chain else { return Ok(0) };
-        let made = self.store().make_votes(self.now().plus_ms(-self.config.votes_age_max_ms)).await?;
-        for epoch in self.store().epochs_without_block().await? {
-            let block = chain.latest_block().await?;
-            self.store().pin_block(epoch, block).await?;
+        let too_old = self.now().plus_ms(-self.config.votes_age_max_ms);
+        let made = self.store().make_votes(too_old).await?;
+        made.contradicted.iter().for_each(|vote| self.contradicted(vote, "another score is stored for the same node and epoch"));
+        let expired = self.store().expire_votes(too_old, VOTES_A_STEP).await?;
+        metrics::counter!("lucid_votes_total", "state" => VoteState::Expired.name()).increment(expired);
+        let (before, silent) = {
+            let pace = self.chain_pace.lock();
+            (pace.not_before, pace.silent.is_some())
+        };
+        let worked = u32::from(made.worked || expired > 0);
+        if self.now() < before {
+            return Ok(worked);
         }
-        let due = self.store().due_votes(self.now(), VOTES_A_STEP).await?;
-        let sent: Vec<Vote> = stream::iter(due)
-            .map(|vote| self.send_vote(chain.as_ref(), vote))
-            .buffer_unordered(self.config.votes_in_flight_max.max(1))
-            .collect()
-            .await;
-        let accepted = sent.iter().filter(|v| v.state == VoteState::Accepted).count();
-        if !sent.is_empty() {
-            self.store().update_votes(sent.clone()).await?;
-            sent.iter().for_each(|vote| self.tell_of_vote(vote));
+        if silent && let Err(error) = chain.latest_block().await {
+            self.chain_was_silent(&error);
+            return Ok(worked);
         }
-        Ok(u32::try_from(accepted).unwrap_or(u32::MAX).max(u32::from(made)))
+        if let Err(error) = self.pin_blocks(chain.as_ref()).await? {
+            self.chain_was_silent(&error);
+            return Ok(worked);
+        }
+        let settled = self.send_due(chain.as_ref()).await?;
+        Ok(settled.max(worked))
     }
 
-    async fn send_vote(&self, chain: &dyn Chain, mut vote: Vote) -> Vote {
-        let Some(block) = vote.block.clone() else { return vote };
-        if self.now().ms_since(vote.timestamp) > self.config.votes_age_max_ms {
-            vote.state = VoteState::Expired;
-            return vote;
+    /// The newest block, for an epoch that is being closed: none while earlier epochs wait for one, none that another epoch
+    /// has. A node has one vote on a block, so no two epochs may share one.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`]. A chain that does not answer gives none.
+    pub async fn block_at_close(&self) -> Result<Option<BlockRef>, ServiceError> {
+        let Some(chain) = &self.ports.chain else { return Ok(None) };
+        if !self.store().epochs_without_block().await?.is_empty() {
+            return Ok(None);
+        }
+        let Ok(block) = chain.latest_block().await.inspect_err(|error| tracing::warn!(%error, "the epoch's block is pinned later")) else {
+            return Ok(None);
+        };
+        let taken = self.store().newest_block().await?;
+        Ok(Some(block).filter(|block| taken.as_ref() != Some(block)))
+    }
+
+    /// Gives epochs that have none a block, oldest first and a block each: what is left waits for the next block.
+    async fn pin_blocks(&self, chain: &dyn Chain) -> Result<Result<(), ChainError>, ServiceError> {
+        for epoch in self.store().epochs_without_block().await? {
+            let block = match chain.latest_block().await {
+                Ok(block) => block,
+                Err(error) => return Ok(Err(error)),
+            };
+            if self.store().newest_block().await?.as_ref() == Some(&block) {
+                break;
+            }
+            self.store().pin_block(epoch, block).await?;
+        }
+        Ok(Ok(()))
+    }
+
+    async fn send_due(&self, chain: &dyn Chain) -> Result<u32, ServiceError> {
+        let due = self.store().due_votes(self.now(), VOTES_A_STEP).await?;
+        let (in_flight_max, in_a_row) = (self.config.votes_in_flight_max.max(1), AtomicUsize::new(0));
+        let tried: Vec<Tried> =
+            stream::iter(due).map(|vote| self.try_vote(chain, vote, &in_a_row, in_flight_max)).buffer_unordered(in_flight_max).collect().await;
+        let (mut votes, mut answered, mut last) = (Vec::with_capacity(tried.len()), false, None);
+        for tried in tried {
+            match tried {
+                Tried::Not => {}
+                Tried::Answered(vote) => {
+                    answered = true;
+                    votes.push(vote);
+                }
+                Tried::Silent(vote, error) => {
+                    last = Some(error);
+                    votes.push(vote);
+                }
+            }
+        }
+        if votes.is_empty() {
+            return Ok(0);
+        }
+        self.store().update_votes(votes.clone()).await?;
+        votes.iter().for_each(|vote| self.tell_of_vote(vote));
+        self.tell_of_rejected(&votes);
+        match last {
+            Some(error) if !answered || in_a_row.load(Ordering::Relaxed) >= in_flight_max => self.chain_was_silent(&error),
+            _ => self.chain_answered(),
+        }
+        let settled = votes.iter().filter(|vote| vote.state != VoteState::Pending).count();
+        Ok(u32::try_from(settled).unwrap_or(u32::MAX))
+    }
+
+    /// Sends a vote, or asks about one that the chain has; not after as many silent tries in a row as are on their way at once.
+    async fn try_vote(&self, chain: &dyn Chain, mut vote: Vote, in_a_row: &AtomicUsize, in_a_row_max: usize) -> Tried {
+        let Some(block) = vote.block.clone() else { return Tried::Not };
+        if in_a_row.load(Ordering::Relaxed) >= in_a_row_max {
+            return Tried::Not;
         }
         vote.attempts += 1;
-        let signature = self.ports.signer.sign(&vote.statement(&block));
-        match chain.vote(&vote, &block, signature).await {
-            Ok(VoteAnswer::Accepted { vote_id, status }) => {
-                vote.state = VoteState::Accepted;
-                vote.vote_id = Some(vote_id);
-                vote.answer = Some(status);
+        let answer = match &vote.vote_id {
+            Some(vote_id) => chain.look(vote_id).await,
+            None => chain.vote(&vote, &block, self.ports.signer.sign(&vote.statement(&block))).await.map(Some),
+        };
+        let wait = self.config.vote_retry_first_ms << vote.attempts.saturating_sub(1).min(DOUBLINGS_MAX);
+        match answer {
+            Ok(Some(VoteAnswer::Accepted { vote_id, status })) => {
+                (vote.state, vote.vote_id, vote.answer) = (VoteState::Accepted, Some(vote_id), Some(status));
             }
-            Ok(VoteAnswer::Rejected { reason }) => {
-                vote.state = VoteState::Rejected;
-                vote.answer = Some(reason);
+            Ok(Some(VoteAnswer::Undecided { vote_id, status })) => {
+                (vote.vote_id, vote.answer, vote.next_attempt_at) = (Some(vote_id), Some(status), self.now().plus_ms(wait));
             }
+            Ok(Some(VoteAnswer::Rejected { reason })) => (vote.state, vote.answer) = (VoteState::Rejected, Some(reason)),
+            Ok(Some(VoteAnswer::Contradicted { reason })) => {
+                self.contradicted(&vote, &reason);
+                (vote.state, vote.answer) = (VoteState::Rejected, Some(reason));
+            }
+            // It lost it: the same vote is sent again.
+            Ok(None) => (vote.vote_id, vote.next_attempt_at) = (None, self.now()),
             Err(error) => {
-                vote.answer = Some(error.to_string());
-                let wait = self.config.vote_retry_first_ms << vote.attempts.saturating_sub(1).min(DOUBLINGS_MAX);
-                vote.next_attempt_at = self.now().plus_ms(wait);
+                in_a_row.fetch_add(1, Ordering::Relaxed);
+                (vote.answer, vote.next_attempt_at) = (Some(error.to_string()), self.now().plus_ms(wait));
+                return Tried::Silent(vote, error);
             }
         }
-        vote
+        in_a_row.store(0, Ordering::Relaxed);
+        Tried::Answered(vote)
+    }
+
+    fn chain_was_silent(&self, error: &ChainError) {
+        let mut pace = self.chain_pace.lock();
+        pace.not_before = self.now().plus_ms(self.config.vote_retry_first_ms << pace.failures.min(DOUBLINGS_MAX));
+        pace.failures = pace.failures.saturating_add(1);
+        let (since, detail) = pace.silent.get_or_insert_with(|| (self.now(), error.detail.clone()));
+        let message = format!("the blockchain service gives no usable answer since {since}: {detail}; votes wait");
+        drop(pace);
+        self.alert("chain", message);
+    }
+
+    fn chain_answered(&self) {
+        let mut pace = self.chain_pace.lock();
+        (pace.failures, pace.not_before, pace.silent) = (0, TimeMs(0), None);
+        drop(pace);
+        self.clear_alert("chain");
+    }
+
+    /// Two scores of one node for one epoch or block: somebody else signs with our key, or a record was changed. It stays
+    /// for a person to see.
+    fn contradicted(&self, vote: &Vote, how: &str) {
+        let message = format!("node {}, epoch {}, score {}: {how}", vote.node, vote.epoch_start_s, vote.score);
+        tracing::error!(message, "two votes contradict each other");
+        self.alert("vote-contradicted", message);
+    }
+
+    /// An alert as long as the newest epoch has rejected votes.
+    fn tell_of_rejected(&self, votes: &[Vote]) {
+        let newest = |state: VoteState| votes.iter().filter(move |vote| vote.state == state).map(|vote| vote.epoch_start_s).max();
+        let known = self.chain_pace.lock().rejected;
+        if let Some(epoch_s) = newest(VoteState::Rejected).filter(|epoch_s| known.is_none_or(|(known_s, _)| known_s <= *epoch_s)) {
+            let of_epoch = votes.iter().filter(|vote| vote.state == VoteState::Rejected && vote.epoch_start_s == epoch_s);
+            let before = known.filter(|(known_s, _)| *known_s == epoch_s).map_or(0, |(_, count)| count);
+            let count = before + of_epoch.clone().count();
+            let reason = of_epoch.max_by_key(|vote| vote.node).and_then(|vote| vote.answer.clone()).unwrap_or_default();
+            self.chain_pace.lock().rejected = Some((epoch_s, count));
+            self.alert("votes-rejected", format!("{count} votes of epoch {epoch_s} were rejected, for example: {reason}"));
+        } else if known.zip(newest(VoteState::Accepted)).is_some_and(|((known_s, _), accepted_s)| accepted_s > known_s) {
+            self.chain_pace.lock().rejected = None;
+            self.clear_alert("votes-rejected");
+        }
     }
 
     fn tell_of_vote(&self, vote: &Vote) {
-        metrics::counter!("lucid_votes_total", "state" => vote.state.name()).increment(1);
         let (node, epoch_start_s) = (vote.node, vote.epoch_start_s);
         match vote.state {
             VoteState::Accepted => {
@@ -80,7 +231,8 @@ impl Service {
                 let reason = vote.answer.clone().unwrap_or_default();
                 self.emit(EventKind::VoteRejected { node, epoch_start_s, reason });
             }
-            VoteState::Pending | VoteState::Expired => {}
+            VoteState::Pending | VoteState::Expired => return,
         }
+        metrics::counter!("lucid_votes_total", "state" => vote.state.name()).increment(1);
     }
 }

@@ -20,10 +20,11 @@ enum Form {
 }
 
 /// The network's names, and where each goes.
-const NAMES: [(&str, &str, Form); 31] = [
+const NAMES: [(&str, &str, Form); 32] = [
     ("NODE_MANAGEMENT_PORT", "server.port", Form::Plain),
     ("MONGODB_URI", "store.url", Form::Text),
     ("BLOCKCHAIN_URL", "chain.url", Form::Text),
+    ("VOTES_MAX_AGE", "chain.votes_age_max_s", Form::Plain),
     ("TRON_PAYMENT_URL", "rail.url", Form::Text),
     ("TRON_PAYMENT_TOKEN_FILE", "rail.token_file", Form::Text),
     ("RAIL", "rail.kind", Form::Text),

@@ -289,7 +289,7 @@ pub struct Chain {
     pub url: Option<String>,
     /// For one request.
     pub timeout_ms: u32,
-    /// Age at which a vote is not sent any more.
+    /// `VOTES_MAX_AGE`, seconds: a vote that is older is not sent any more.
     pub votes_age_max_s: u32,
     /// Votes on their way at once.
     pub in_flight_max: usize,

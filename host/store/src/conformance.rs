@@ -64,7 +64,8 @@ macro_rules! conformance_suite {
                 one_of_fifty_closes_what_is_staged, an_epoch_is_closed_exactly_once, closing_an_epoch_moves_its_nodes, epochs_are_listed_by_start;
             scores: scores_are_read_as_they_were_hashed, the_latest_scores_are_listed, a_nodes_history_is_listed,
                 scores_are_found_by_the_second, totals_count_eligible_epochs_only, a_sum_that_does_not_fit_is_an_error;
-            votes: a_block_is_pinned_once, votes_are_due_when_they_have_a_block, votes_are_listed_by_epoch;
+            votes: a_block_is_pinned_once, votes_are_due_when_they_have_a_block, a_node_votes_in_the_order_of_its_epochs,
+                old_votes_expire_and_votes_are_counted, a_vote_that_contradicts_another_is_named, votes_are_listed_by_epoch;
             ledger: an_entry_is_booked_once, one_of_fifty_entries_gets_the_place, an_entry_behind_a_refused_one_is_refused,
                 an_unbalanced_entry_is_an_error, totals_follow_from_legs, a_period_is_settled_once;
             payouts: a_run_keeps_every_field_and_changes_by_version, a_payout_keeps_every_field, a_payout_is_unique_in_every_way,

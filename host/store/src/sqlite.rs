@@ -77,6 +77,7 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0010.sql"),
     include_str!("../migrations/core/0011.sql"),
     include_str!("../migrations/core/0012.sql"),
+    include_str!("../migrations/core/0013.sql"),
 ];
 const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql"), include_str!("../migrations/telemetry/0002.sql")];
 

@@ -1,10 +1,11 @@
-//! What nodes earned over closed epochs, summed up row by row; sums as wide as every backend keeps them.
+//! What nodes earned over closed epochs, summed up row by row; sums as wide as every backend keeps them. What became of votes.
 
 use std::collections::HashMap;
 
 use lucid_model::{
     id::{NodeId, PoolScope},
     receipt::ScoreRow,
+    vote::{VoteState, VoteTally},
 };
 use lucid_ports::NodeTotals;
 
@@ -89,4 +90,20 @@ impl Observed {
         observed.sort_unstable_by_key(|(node, _)| *node);
         observed
     }
+}
+
+/// What became of the votes of each epoch; of counts by epoch and state, by epoch.
+pub(crate) fn tallies(counted: Vec<(i64, VoteState, u64)>) -> Vec<(i64, VoteTally)> {
+    let mut tallies: Vec<(i64, VoteTally)> = Vec::new();
+    for (epoch_start_s, state, count) in counted {
+        match tallies.last_mut().filter(|(start_s, _)| *start_s == epoch_start_s) {
+            Some((_, tally)) => tally.add(state, count),
+            None => {
+                let mut tally = VoteTally::default();
+                tally.add(state, count);
+                tallies.push((epoch_start_s, tally));
+            }
+        }
+    }
+    tallies
 }

@@ -13,6 +13,7 @@ use crate::{
     poot::{
         ScoreBody,
         epoch::{EpochBody, VoteBody},
+        participation::ParticipationBody,
     },
     schema,
     webhook::{DeliveryBody, WebhookBody},
@@ -135,6 +136,8 @@ lists! {
     DeliveryList { deliveries: DeliveryBody }
     /// A page of votes.
     VoteList { votes: VoteBody }
+    /// A page of epochs with who voted in them.
+    ParticipationList { participation: ParticipationBody }
     /// A page of the audit log.
     AuditList { entries: AuditEntryBody }
 }

@@ -1,6 +1,7 @@
 //! Scores, score claims, epochs and votes.
 
 pub mod epoch;
+pub mod participation;
 pub mod replay;
 
 use lucid_model::{
@@ -263,9 +264,9 @@ impl Request for ValidateRequest {
 }
 
 /// What is true of a score claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ValidationBody {
-    /// Everything below.
+    /// All that is told below, and no reason against it.
     pub valid: bool,
     /// There is a receipt with this score.
     pub score_match: bool,
@@ -274,12 +275,16 @@ pub struct ValidationBody {
     /// The signature is the node's; absent if none was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature_valid: Option<bool>,
+    /// Why the validation policy refuses the claim; absent if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl ValidationBody {
-    /// Valid is all that is present.
-    pub fn new(score_match: bool, timestamp_valid: bool, signature_valid: Option<bool>) -> Self {
-        Self { valid: score_match && timestamp_valid && signature_valid.unwrap_or(true), score_match, timestamp_valid, signature_valid }
+    /// Valid is what nothing speaks against.
+    pub fn new(score_match: bool, timestamp_valid: bool, signature_valid: Option<bool>, reason: Option<String>) -> Self {
+        let valid = score_match && timestamp_valid && signature_valid.unwrap_or(true) && reason.is_none();
+        Self { valid, score_match, timestamp_valid, signature_valid, reason }
     }
 }
 

@@ -47,10 +47,19 @@ impl Reader {
         .await
     }
 
+    /// The vote with this id.
+    pub(crate) async fn vote_by_id(&self, vote_id: String) -> Result<Option<Vote>, RecordError> {
+        self.one_vote("vote_id = ?1", vote_id).await
+    }
+
     /// The latest vote with another vote id.
     pub(crate) async fn vote_of_another(&self, vote_id: String) -> Result<Option<Vote>, RecordError> {
+        self.one_vote("vote_id <> ?1", vote_id).await
+    }
+
+    async fn one_vote(&self, condition: &'static str, vote_id: String) -> Result<Option<Vote>, RecordError> {
         self.read(move |connection| {
-            let sql = format!("SELECT {VOTE_COLUMNS} FROM votes WHERE vote_id <> ?1 ORDER BY seq DESC LIMIT 1");
+            let sql = format!("SELECT {VOTE_COLUMNS} FROM votes WHERE {condition} ORDER BY seq DESC LIMIT 1");
             connection.prepare_cached(&sql)?.query_row(params![vote_id], Vote::from_row).optional()
         })
         .await

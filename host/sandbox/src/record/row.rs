@@ -194,8 +194,10 @@ impl Vote {
         key(&self.new) == key(other)
     }
 
-    pub(crate) fn acceptance(&self) -> Value {
-        json!({ "vote_id": self.vote_id, "status": "accepted" })
+    /// What is said of it: one that queries are to know later is not decided until then.
+    pub(crate) fn acceptance(&self, now_ms: i64) -> Value {
+        let status = if now_ms < self.accepted_at_ms { "pending" } else { "accepted" };
+        json!({ "vote_id": self.vote_id, "status": status })
     }
 
     /// Everything known, for tests that check what really happened.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{ConnectInfo, OriginalUri, State, rejection::BytesRejection},
+    extract::{ConnectInfo, OriginalUri, Path, State, rejection::BytesRejection},
     response::Response,
 };
 use bytes::Bytes;
@@ -56,7 +56,7 @@ pub(super) async fn create(
 async fn anothers(app: &App, mut reply: Reply) -> Reply {
     let vote_id = reply.text("vote_id").unwrap_or_default().to_owned();
     match app.reader.vote_of_another(vote_id).await {
-        Ok(Some(another)) => Reply::ok(another.acceptance()),
+        Ok(Some(another)) => Reply::ok(another.acceptance(now_ms())),
         Ok(None) => {
             deface(&mut reply);
             reply
@@ -79,7 +79,16 @@ async fn accept(app: &App, effect: Effect, body: Result<Bytes, BytesRejection>) 
             }
         }
     };
-    Ok(Reply::ok(vote.acceptance()))
+    Ok(Reply::ok(vote.acceptance(now_ms())))
+}
+
+/// `GET /api/v1/consensus/vote/{vote_id}`
+pub(super) async fn by_id(State(app): State<Arc<App>>, Path(vote_id): Path<String>) -> Reply {
+    match app.reader.vote_by_id(vote_id).await {
+        Ok(Some(vote)) => Reply::ok(vote.acceptance(now_ms())),
+        Ok(None) => Reply::not_found("NO_SUCH_VOTE", "there is no such vote"),
+        Err(error) => error.into(),
+    }
 }
 
 fn validate(bytes: &Bytes) -> Result<NewVote, Reply> {

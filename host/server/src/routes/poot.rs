@@ -10,9 +10,9 @@ use lucid_ports::{ScoreFilter, ScoreSort, VoteFilter};
 use lucid_service::{NewSession, ScoreClaim, ScoreRequest, ServiceError};
 use lucid_wire::{
     ErrorBody, ErrorKind,
-    page::{EpochList, PageParams, Pagination, ScoreList, VoteList},
-    poot::epoch::VoteBody,
+    page::{EpochList, PageParams, Pagination, ParticipationList, ScoreList, VoteList},
     poot::{CalculateRequest, ScoreBody, ValidateRequest, ValidationBody},
+    poot::{epoch::VoteBody, participation::ParticipationBody},
     schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -31,6 +31,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(score))
         .routes(routes!(epochs))
         .routes(routes!(votes))
+        .routes(routes!(participation))
 }
 
 /// Scores what is sent.
@@ -59,7 +60,7 @@ async fn validate(State(api): State<Shared>, Caller(actor): Caller, json: Json<V
     let claim = json.value;
     let claim = ScoreClaim { node: claim.node, score: claim.score, timestamp_text: claim.timestamp, timestamp: claim.at, signature: claim.signature };
     let found = api.service.validate_score(&actor, claim).await?;
-    Ok(Answer(ValidationBody::new(found.score_match, found.timestamp_valid, found.signature_valid)))
+    Ok(Answer(ValidationBody::new(found.score_match, found.timestamp_valid, found.signature_valid, found.refused)))
 }
 
 fn node_filter(params: &Params) -> Result<Option<NodeId>, ApiError> {
@@ -119,4 +120,18 @@ async fn votes(State(api): State<Shared>, Caller(actor): Caller, params: Params)
     let votes = api.service.votes(&actor, filter, page).await?;
     let items = votes.items.iter().map(VoteBody::from).collect();
     Ok(Answer(VoteList { votes: items, pagination: Pagination::new(page.page, page.limit, votes.total) }))
+}
+
+/// Who voted in which epoch.
+///
+/// Of each closed epoch, the newest first: how many nodes were eligible, and what became of their votes. With `node_id` of that node alone.
+#[utoipa::path(get, path = "/api/v1/consensus/participation", operation_id = "listParticipation", tag = "poot",
+    params(PageParams, ("sort" = Option<schema::EpochSort>, Query, description = "What to sort by"), ("node_id" = Option<schema::Id>, Query, description = "Of this node")),
+    responses((status = 200, body = ParticipationList, description = "A page of epochs"), (status = 404, body = ErrorBody, description = "No such node")))]
+async fn participation(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<ParticipationList>, ApiError> {
+    let node = node_filter(&params)?;
+    let page = params.page(("epoch", ()), &[])?;
+    let epochs = api.service.participation(&actor, node, page).await?;
+    let items = epochs.items.iter().map(|p| ParticipationBody::new(&p.record, p.eligible, p.votes)).collect();
+    Ok(Answer(ParticipationList { participation: items, pagination: Pagination::new(page.page, page.limit, epochs.total) }))
 }

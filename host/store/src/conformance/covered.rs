@@ -30,7 +30,7 @@ use lucid_model::{
     score::ScoreCenti,
     settlement::SettlementRecord,
     time::TimeMs,
-    vote::{BlockRef, Vote},
+    vote::{BlockRef, Vote, VoteTally},
     webhook::{Delivery, Webhook},
 };
 use lucid_ports::*;
@@ -236,12 +236,18 @@ proven! {
             totals_count_eligible_epochs_only;
         add_on_demand(receipt: OnDemandReceipt) -> () =>
             scores_are_found_by_the_second;
-        make_votes(closed_from: TimeMs) -> bool =>
-            an_attempt_is_gone_on_with_and_closed, one_of_fifty_closes_what_is_staged;
+        make_votes(closed_from: TimeMs) -> MadeVotes =>
+            an_attempt_is_gone_on_with_and_closed, one_of_fifty_closes_what_is_staged, a_vote_that_contradicts_another_is_named;
         due_votes(now: TimeMs, limit: u32) -> Vec<Vote> =>
-            votes_are_due_when_they_have_a_block;
+            votes_are_due_when_they_have_a_block, a_node_votes_in_the_order_of_its_epochs;
         epochs_without_block() -> Vec<i64> =>
             a_block_is_pinned_once;
+        newest_block() -> Option<BlockRef> =>
+            a_block_is_pinned_once;
+        expire_votes(closed_before: TimeMs, limit: u32) -> u64 =>
+            old_votes_expire_and_votes_are_counted;
+        tally_votes(from_s: i64, to_s: i64, node: Option<NodeId>) -> Vec<(i64, VoteTally)> =>
+            old_votes_expire_and_votes_are_counted;
         update_votes(votes: Vec<Vote>) -> () =>
             votes_are_due_when_they_have_a_block;
         votes(filter: &VoteFilter, page: PageRequest<()>) -> Page<Vote> =>

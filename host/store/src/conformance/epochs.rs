@@ -83,7 +83,7 @@ pub(crate) async fn an_attempt_is_gone_on_with_and_closed(backend: &mut dyn Back
     assert_eq!(store.scored_chunk(HOUR, 2).await.unwrap(), None);
     let listed = async || store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap();
     assert_eq!((listed().await.total, store.epochs_without_block().await.unwrap()), (0, vec![HOUR]), "votes are made when they are wanted");
-    while store.make_votes(record.closed_at).await.unwrap() {}
+    while store.make_votes(record.closed_at).await.unwrap().worked {}
     let votes = listed().await;
     let follow: Vec<_> = scored(20).iter().flat_map(|chunk| &chunk.rows).filter_map(|row| Vote::of_score(&record, row)).collect();
     assert_eq!((votes.total, votes.items), (2, follow), "votes follow from the rows");
@@ -97,7 +97,7 @@ pub(crate) async fn an_attempt_is_gone_on_with_and_closed(backend: &mut dyn Back
     let of_next = Attempt([3; 12]);
     store.stage_chunks(period(2), of_next, vec![next]).await.unwrap();
     assert!(store.close_staged(record.clone(), of_next).await.unwrap().is_some());
-    while store.make_votes(record.closed_at.plus_ms(1)).await.unwrap() {}
+    while store.make_votes(record.closed_at.plus_ms(1)).await.unwrap().worked {}
     assert_eq!(listed().await.total, 2, "nobody sends votes of long ago");
 }
 
@@ -128,8 +128,8 @@ pub(crate) async fn one_of_fifty_closes_what_is_staged(backend: &mut dyn Backend
         async move { store.make_votes(epoch(1).closed_at).await.unwrap() }
     })
     .await;
-    assert!(made.contains(&true));
-    while store.make_votes(epoch(1).closed_at).await.unwrap() {}
+    assert!(made.iter().any(|made| made.worked));
+    while store.make_votes(epoch(1).closed_at).await.unwrap().worked {}
     assert_eq!(store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap().total, 2);
 }
 

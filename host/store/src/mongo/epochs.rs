@@ -32,11 +32,11 @@ use lucid_model::{
     receipt::{OnDemandReceipt, ScoredChunk},
     score::ScoreCenti,
     time::TimeMs,
-    vote::{BlockRef, Vote},
+    vote::{BlockRef, Vote, VoteTally},
 };
 use lucid_ports::{
-    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, NodeTotals, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView, Staged, StoreError,
-    VoteFilter,
+    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, MadeVotes, NodeTotals, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView, Staged,
+    StoreError, VoteFilter,
 };
 use mongodb::bson::oid::ObjectId;
 
@@ -114,7 +114,7 @@ impl EpochStore for MongoStore {
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError> {
         Ok(self.keep_on_demand(&receipt).await?)
     }
-    async fn make_votes(&self, closed_from: TimeMs) -> Result<bool, StoreError> {
+    async fn make_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, StoreError> {
         Ok(self.make_some_votes(closed_from).await?)
     }
     async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError> {
@@ -122,6 +122,15 @@ impl EpochStore for MongoStore {
     }
     async fn epochs_without_block(&self) -> Result<Vec<i64>, StoreError> {
         Ok(self.starts_without_block().await?)
+    }
+    async fn newest_block(&self) -> Result<Option<BlockRef>, StoreError> {
+        Ok(self.newest_pinned().await?)
+    }
+    async fn expire_votes(&self, closed_before: TimeMs, limit: u32) -> Result<u64, StoreError> {
+        Ok(self.expire(closed_before, limit).await?)
+    }
+    async fn tally_votes(&self, from_s: i64, to_s: i64, node: Option<NodeId>) -> Result<Vec<(i64, VoteTally)>, StoreError> {
+        Ok(self.tally(from_s, to_s, node).await?)
     }
     async fn update_votes(&self, votes: Vec<Vote>) -> Result<(), StoreError> {
         Ok(self.keep_answers(&votes).await?)

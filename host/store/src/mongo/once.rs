@@ -101,13 +101,13 @@ pub(crate) async fn update_each(store: &MongoStore, collection: &str, statements
     Ok(())
 }
 
-/// Inserts documents whose ids say what they are: those that are there already are the same.
-pub(crate) async fn insert_each(collection: &Collection<Document>, documents: &[Document]) -> Result<(), Fault> {
+/// Inserts documents whose ids say what they are: those that are there already are the same. `false`: some were there.
+pub(crate) async fn insert_each(collection: &Collection<Document>, documents: &[Document]) -> Result<bool, Fault> {
     if documents.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     match collection.insert_many(documents).ordered(false).await.map_err(Fault::from) {
-        Err(fault) if fault.is_duplicate() => Ok(()),
-        inserted => inserted.map(|_| ()),
+        Err(fault) if fault.is_duplicate() => Ok(false),
+        inserted => inserted.map(|_| true),
     }
 }

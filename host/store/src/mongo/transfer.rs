@@ -152,7 +152,7 @@ impl MongoStore {
             }
         }
         if let Some(newest) = self.last_closed().await? {
-            while self.make_some_votes(newest.closed_at.plus_ms(-SENT_WITHIN_MS)).await? {}
+            while self.make_some_votes(newest.closed_at.plus_ms(-SENT_WITHIN_MS)).await?.worked {}
         }
         // What attempts at epochs stored that nobody closes.
         let known = self.collection(EPOCHS).distinct("_id", doc! {}).await?;

@@ -141,7 +141,7 @@ impl WebhookStore for MongoStore {
     }
     async fn add_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
         let documents: Vec<_> = deliveries.iter().map(delivery_document).collect();
-        Ok(once::insert_each(&self.collection(DELIVERIES), &documents).await?)
+        Ok(once::insert_each(&self.collection(DELIVERIES), &documents).await.map(drop)?)
     }
     async fn due_deliveries(&self, webhook: WebhookId, now: TimeMs, limit: u32) -> Result<Vec<Delivery>, StoreError> {
         let due = doc! { "webhook": fields::id(webhook.0), "state": "pending", "next_attempt_at": { "$lte": now.0 } };

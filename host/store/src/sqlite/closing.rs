@@ -10,7 +10,7 @@
 //! After a crash in 2 whoever closes the epoch again goes on there, with the record that is fixed.
 
 use lucid_model::{epoch::EpochRecord, merkle, receipt::ScoredChunk, time::TimeMs, vote::Vote};
-use lucid_ports::{Attempt, StoreError};
+use lucid_ports::{Attempt, MadeVotes, StoreError};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -74,7 +74,11 @@ pub(crate) fn at_once(
         }
         scores::settle(connection, record, chunk)?;
     }
-    votes.iter().try_for_each(|vote| votes::add(connection, vote))?;
+    for vote in votes {
+        if !votes::add(connection, vote)? {
+            return Err(Fault::Bad(format!("the vote of node {} in epoch {} is there already", vote.node, vote.epoch_start_s)));
+        }
+    }
     Ok(standing)
 }
 
@@ -137,21 +141,24 @@ fn chunk_from(connection: &Connection, epoch_start_s: i64, attempt: [u8; 12], fr
     first(connection, &next, params![epoch_start_s, attempt, from], scores::read_chunk)
 }
 
-/// Makes the votes of a chunk. `false`: all are made.
-pub(crate) fn make_votes(connection: &Connection, closed_from: TimeMs) -> Result<bool, Fault> {
+/// Makes the votes of a chunk.
+pub(crate) fn make_votes(connection: &Connection, closed_from: TimeMs) -> Result<MadeVotes, Fault> {
     let sql = format!(
         "SELECT {}, votes_from, attempt FROM epochs WHERE votes_from IS NOT NULL AND settled IS NULL ORDER BY start_s LIMIT 1",
         epochs::COLUMNS
     );
     let found = first(connection, &sql, [], |c| Ok((epochs::read(c)?, c.take::<i64>()?, c.take::<[u8; 12]>()?)))?;
-    let Some((record, from, attempt)) = found else { return Ok(false) };
+    let Some((record, from, attempt)) = found else { return Ok(MadeVotes::default()) };
     let start_s = record.epoch.start_s;
     let chunk = if record.closed_at < closed_from { None } else { chunk_from(connection, start_s, attempt, from)? };
     let next = chunk.as_ref().map(|chunk| i64::from(chunk.header.index) + 1);
-    let rows = chunk.iter().flat_map(|chunk| &chunk.rows);
-    rows.filter_map(|row| Vote::of_score(&record, row)).try_for_each(|vote| votes::add(connection, &vote))?;
+    let mut made = MadeVotes { worked: true, contradicted: Vec::new() };
+    for vote in chunk.iter().flat_map(|chunk| &chunk.rows).filter_map(|row| Vote::of_score(&record, row)) {
+        let there = if votes::add(connection, &vote)? { None } else { votes::one(connection, start_s, vote.node)? };
+        made.contradicted.extend(there.is_some_and(|there| !there.says_the_same(&vote)).then_some(vote));
+    }
     execute(connection, "UPDATE epochs SET votes_from = ? WHERE start_s = ?", params![next, start_s])?;
-    Ok(true)
+    Ok(made)
 }
 
 impl SqliteStore {
@@ -184,7 +191,7 @@ impl SqliteStore {
         let newest = "SELECT max(closed_at) FROM epochs WHERE settled IS NULL";
         let newest = self.core.read(move |connection| first(connection, newest, [], |c| c.time_or_none())).await?.flatten();
         if let Some(newest) = newest {
-            while self.core.write(move |connection| make_votes(connection, newest.plus_ms(-SENT_WITHIN_MS))).await? {}
+            while self.core.write(move |connection| make_votes(connection, newest.plus_ms(-SENT_WITHIN_MS))).await?.worked {}
         }
         let forget = |connection: &Connection| {
             for table in ["scored_rows", "scored"] {

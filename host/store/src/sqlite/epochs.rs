@@ -7,11 +7,11 @@ use lucid_model::{
     receipt::{OnDemandReceipt, ScoredChunk},
     score::{Ppm, ScoreCenti},
     time::TimeMs,
-    vote::{BlockRef, Vote},
+    vote::{BlockRef, Vote, VoteTally},
 };
 use lucid_ports::{
-    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, NodeTotals, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView, Staged, StoreError,
-    VoteFilter,
+    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, MadeVotes, NodeTotals, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView, Staged,
+    StoreError, VoteFilter,
 };
 use rusqlite::{Connection, params, types::Value};
 
@@ -165,10 +165,10 @@ impl EpochStore for SqliteStore {
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError> {
         self.core.write(move |connection| scores::add_on_demand(connection, &receipt).map(drop)).await
     }
-    async fn make_votes(&self, closed_from: TimeMs) -> Result<bool, StoreError> {
+    async fn make_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, StoreError> {
         let to_do = "SELECT 1 FROM epochs WHERE votes_from IS NOT NULL AND settled IS NULL";
         if !self.core.lookup(|connection| exists(connection, to_do, [])).await? {
-            return Ok(false);
+            return Ok(MadeVotes::default());
         }
         self.core.write(move |connection| closing::make_votes(connection, closed_from)).await
     }
@@ -177,6 +177,16 @@ impl EpochStore for SqliteStore {
     }
     async fn epochs_without_block(&self) -> Result<Vec<i64>, StoreError> {
         self.core.read(votes::epochs_without_block).await
+    }
+    async fn newest_block(&self) -> Result<Option<BlockRef>, StoreError> {
+        let sql = "SELECT block_id, block_hash FROM epochs WHERE block_id IS NOT NULL AND settled IS NULL ORDER BY start_s DESC LIMIT 1";
+        Ok(self.core.read(move |connection| first(connection, sql, [], votes::read_block)).await?.flatten())
+    }
+    async fn expire_votes(&self, closed_before: TimeMs, limit: u32) -> Result<u64, StoreError> {
+        self.core.write(move |connection| votes::expire(connection, closed_before, limit)).await
+    }
+    async fn tally_votes(&self, from_s: i64, to_s: i64, node: Option<NodeId>) -> Result<Vec<(i64, VoteTally)>, StoreError> {
+        self.core.read(move |connection| votes::tally(connection, (from_s, to_s), node)).await
     }
     async fn update_votes(&self, votes: Vec<Vote>) -> Result<(), StoreError> {
         self.core.write(move |connection| votes.iter().try_for_each(|vote| votes::update(connection, vote))).await

@@ -2,7 +2,7 @@ use lucid_model::{
     id::{NodeId, UserId},
     score::ScoreCenti,
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteChoice, VoteState},
+    vote::{BlockRef, Vote, VoteChoice, VoteState, VoteTally},
 };
 use lucid_ports::{PageRequest, VoteFilter};
 use rusqlite::{Connection, params, types::Value};
@@ -12,6 +12,7 @@ use super::{
     fault::Fault,
     query::{Conditions, List, Source, execute, first, rows},
 };
+use crate::sums;
 
 pub(crate) const COLUMNS: &str =
     "node, epoch_start_s, score, block_id, block_hash, choice, at, merkle_root, state, vote_id, answer, attempts, next_attempt_at";
@@ -38,13 +39,10 @@ pub(crate) fn read_block(columns: &mut Columns<'_>) -> Result<Option<BlockRef>, 
     Ok(id.zip(hash).map(|(id, hash)| BlockRef { id, hash }))
 }
 
-/// Adds a vote of a node that has its owner now.
-pub(crate) fn add(connection: &Connection, vote: &Vote) -> Result<(), Fault> {
+/// Adds a vote of a node that has its owner now; `false` if the node has one in the epoch.
+pub(crate) fn add(connection: &Connection, vote: &Vote) -> Result<bool, Fault> {
     let owner = first(connection, "SELECT owner FROM nodes WHERE id = ?", [vote.node.0.as_bytes()], |columns| columns.id(UserId))?;
-    if !insert(connection, owner, vote)? {
-        return Err(Fault::Bad(format!("the vote of node {} in epoch {} is there already", vote.node, vote.epoch_start_s)));
-    }
-    Ok(())
+    insert(connection, owner, vote)
 }
 
 /// Adds a vote; `false` if it is there.
@@ -86,10 +84,33 @@ pub(crate) fn pin(connection: &Connection, epoch_start_s: i64, block: &BlockRef)
 
 pub(crate) fn due(connection: &Connection, now: TimeMs, limit: u32) -> Result<Vec<Vote>, Fault> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM votes INDEXED BY votes_due WHERE state = 'pending' AND block_id IS NOT NULL AND next_attempt_at <= ? \
-         ORDER BY epoch_start_s, node LIMIT ?"
+        "SELECT {COLUMNS} FROM votes AS due INDEXED BY votes_due WHERE state = 'pending' AND block_id IS NOT NULL AND next_attempt_at <= ? \
+         AND NOT EXISTS (SELECT 1 FROM votes AS earlier INDEXED BY votes_unsent WHERE earlier.state = 'pending' AND earlier.vote_id IS NULL \
+         AND earlier.node = due.node AND earlier.epoch_start_s < due.epoch_start_s) ORDER BY epoch_start_s, node LIMIT ?"
     );
     rows(connection, &sql, params![now.0, limit], read)
+}
+
+/// The vote of a node in an epoch.
+pub(crate) fn one(connection: &Connection, epoch_start_s: i64, node: NodeId) -> Result<Option<Vote>, Fault> {
+    let sql = format!("SELECT {COLUMNS} FROM votes WHERE epoch_start_s = ? AND node = ?");
+    first(connection, &sql, params![epoch_start_s, node.0.as_bytes()], read)
+}
+
+pub(crate) fn expire(connection: &Connection, closed_before: TimeMs, limit: u32) -> Result<u64, Fault> {
+    let sql = "UPDATE votes SET state = 'expired' WHERE (epoch_start_s, node) IN \
+               (SELECT epoch_start_s, node FROM votes INDEXED BY votes_state WHERE state = 'pending' AND at < ? LIMIT ?)";
+    Ok(execute(connection, sql, params![closed_before.0, limit])? as u64)
+}
+
+pub(crate) fn tally(connection: &Connection, (from_s, to_s): (i64, i64), node: Option<NodeId>) -> Result<Vec<(i64, VoteTally)>, Fault> {
+    let (of, group) = ("SELECT epoch_start_s, state, count(*) FROM votes WHERE epoch_start_s >= ? AND epoch_start_s < ?", "GROUP BY 1, 2 ORDER BY 1");
+    let read = |c: &mut Columns<'_>| Ok((c.take::<i64>()?, c.word(VoteState::from_name)?, c.take::<i64>()?.unsigned_abs()));
+    let counted = match node {
+        None => rows(connection, &format!("{of} {group}"), params![from_s, to_s], read)?,
+        Some(node) => rows(connection, &format!("{of} AND node = ? {group}"), params![from_s, to_s, node.0.as_bytes()], read)?,
+    };
+    Ok(sums::tallies(counted))
 }
 
 pub(crate) fn epochs_without_block(connection: &Connection) -> Result<Vec<i64>, Fault> {

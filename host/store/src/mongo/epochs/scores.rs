@@ -83,7 +83,7 @@ pub(crate) fn row_documents(closed_at: TimeMs, staged: ObjectId, chunk: &ScoredC
 impl MongoStore {
     /// The rows of a chunk, each as a document: a node's history is read by node.
     pub(crate) async fn add_scores(&self, claim: &Claim, chunk: &ScoredChunk) -> Result<(), Fault> {
-        once::insert_each(&self.collection(SCORES), &row_documents(claim.record.closed_at, claim.staged, chunk)).await
+        once::insert_each(&self.collection(SCORES), &row_documents(claim.record.closed_at, claim.staged, chunk)).await.map(drop)
     }
 
     /// Rows with their chunks' headers, in the order given.
@@ -145,7 +145,7 @@ impl MongoStore {
 
     /// One that is there already is the same.
     pub(super) async fn keep_on_demand(&self, receipt: &OnDemandReceipt) -> Result<(), Fault> {
-        once::insert_each(&self.collection(ON_DEMAND), &[on_demand_document(receipt)]).await
+        once::insert_each(&self.collection(ON_DEMAND), &[on_demand_document(receipt)]).await.map(drop)
     }
 }
 

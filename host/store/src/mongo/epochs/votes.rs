@@ -4,9 +4,9 @@ use lucid_model::{
     id::NodeId,
     score::ScoreCenti,
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteChoice, VoteState},
+    vote::{BlockRef, Vote, VoteChoice, VoteState, VoteTally},
 };
-use lucid_ports::{Page, PageRequest, VoteFilter};
+use lucid_ports::{MadeVotes, Page, PageRequest, VoteFilter};
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
 use super::{
@@ -14,14 +14,17 @@ use super::{
     record::{CLOSED, EPOCHS, block_document, read_block, read_claim},
     scores,
 };
-use crate::mongo::{
-    MongoStore,
-    fault::Fault,
-    fields::{Fields, digest, id},
-    index::Index,
-    nodes::NODES,
-    once::{self, Statement},
-    page::{collect, page},
+use crate::{
+    mongo::{
+        MongoStore,
+        fault::Fault,
+        fields::{Fields, digest, id},
+        index::Index,
+        nodes::NODES,
+        once::{self, Statement},
+        page::{collect, page},
+    },
+    sums,
 };
 
 pub(crate) const VOTES: &str = "votes";
@@ -120,8 +123,8 @@ impl MongoStore {
         Ok(())
     }
 
-    /// Adds votes, with their nodes' owners of now.
-    pub(super) async fn add_vote_documents(&self, mut votes: Vec<Document>) -> Result<(), Fault> {
+    /// Adds votes, with their nodes' owners of now. `false`: some were there.
+    pub(super) async fn add_vote_documents(&self, mut votes: Vec<Document>) -> Result<bool, Fault> {
         let nodes: Vec<_> = votes.iter().filter_map(|vote| vote.get("node").cloned()).collect();
         let nodes = self.collection(NODES).find(doc! { "_id": { "$in": nodes } }).projection(doc! { "owner": 1 }).await?;
         let owners = collect(nodes, |fields| Ok((fields.id("_id", NodeId)?, fields.get("owner").cloned()))).await?;
@@ -140,9 +143,9 @@ impl MongoStore {
     }
 
     /// Makes the votes of a chunk of the oldest epoch that lacks some. Whoever else does the same makes the same.
-    pub(crate) async fn make_some_votes(&self, closed_from: TimeMs) -> Result<bool, Fault> {
+    pub(crate) async fn make_some_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, Fault> {
         let lacking = doc! { "votes_from": { "$gte": 0_i64 }, "state": CLOSED };
-        let Some(found) = self.collection(EPOCHS).find_one(lacking).sort(doc! { "_id": 1 }).await? else { return Ok(false) };
+        let Some(found) = self.collection(EPOCHS).find_one(lacking).sort(doc! { "_id": 1 }).await? else { return Ok(MadeVotes::default()) };
         let (claim, from): (_, i64) = (read_claim(Fields::of(&found))?, Fields::of(&found).number("votes_from")?);
         let start_s = claim.record.epoch.start_s;
         let next = doc! { "epoch_start_s": start_s, "staged": claim.staged, "idx": { "$gte": from } };
@@ -151,17 +154,27 @@ impl MongoStore {
         } else {
             self.collection(CHUNKS).find_one(next).sort(doc! { "epoch_start_s": 1, "staged": 1, "idx": 1 }).await?
         };
-        let mut next = Bson::Null;
+        let (mut next, mut made) = (Bson::Null, MadeVotes { worked: true, contradicted: Vec::new() });
         if let Some(found) = found {
             let chunk = chunks::read(Fields::of(&found))?;
-            let votes = chunk.rows.iter().filter_map(|row| Vote::of_score(&claim.record, row));
+            let votes: Vec<_> = chunk.rows.iter().filter_map(|row| Vote::of_score(&claim.record, row)).collect();
             // The block is the epoch's, whenever it is pinned.
-            let votes = votes.map(|vote| document(&Vote { block: None, ..vote })).collect();
-            self.add_vote_documents(votes).await?;
+            let documents = votes.iter().map(|vote| document(&Vote { block: None, ..vote.clone() })).collect();
+            if !self.add_vote_documents(documents).await? {
+                made.contradicted = self.contradicted(votes).await?;
+            }
             next = Bson::Int64(i64::from(chunk.header.index) + 1);
         }
         self.collection(EPOCHS).update_one(doc! { "_id": start_s, "votes_from": from }, doc! { "$set": { "votes_from": next } }).await?;
-        Ok(true)
+        Ok(made)
+    }
+
+    /// Those that say something else than the one that is there.
+    async fn contradicted(&self, votes: Vec<Vote>) -> Result<Vec<Vote>, Fault> {
+        let keys: Vec<_> = votes.iter().map(|vote| scores::key(vote.epoch_start_s, vote.node)).collect();
+        let there = collect(self.collection(VOTES).find(doc! { "_id": { "$in": keys } }).await?, read).await?;
+        let there: HashMap<_, _> = there.into_iter().map(|vote| (vote.node, vote)).collect();
+        Ok(votes.into_iter().filter(|vote| there.get(&vote.node).is_some_and(|there| !there.says_the_same(vote))).collect())
     }
 
     async fn pending_starts(&self, filter: Document) -> Result<Vec<Bson>, Fault> {
@@ -179,10 +192,65 @@ impl MongoStore {
         let mut filter = doc! { "state": VoteState::Pending.name(), "epoch_start_s": { "$in": all } };
         filter.extend(due);
         filter.insert("$or", vec![doc! { "epoch_start_s": { "$in": pinned } }, doc! { "block": { "$ne": Bson::Null } }]);
-        let cursor = self.collection(VOTES).find(filter).sort(doc! { "epoch_start_s": 1, "node": 1 }).limit(i64::from(limit)).await?;
-        let mut votes = collect(cursor, read).await?;
+        let mut found = self.collection(VOTES).find(filter).sort(doc! { "epoch_start_s": 1, "node": 1 }).await?;
+        let (mut votes, mut some, limit) = (Vec::new(), Vec::new(), limit as usize);
+        while votes.len() < limit && found.advance().await? {
+            some.push(read(Fields::of(&found.deserialize_current()?))?);
+            if some.len() == limit {
+                votes.extend(self.first_of_their_nodes(std::mem::take(&mut some)).await?);
+            }
+        }
+        if votes.len() < limit {
+            votes.extend(self.first_of_their_nodes(some).await?);
+        }
+        votes.truncate(limit);
         give_blocks(&mut votes, &blocks);
         Ok(votes)
+    }
+
+    /// Without those of nodes of which an earlier one waits that the chain does not have.
+    async fn first_of_their_nodes(&self, mut votes: Vec<Vote>) -> Result<Vec<Vote>, Fault> {
+        let Some(last_s) = votes.iter().map(|vote| vote.epoch_start_s).max() else { return Ok(votes) };
+        let nodes: Vec<_> = votes.iter().map(|vote| id(vote.node.0)).collect();
+        let unsent = doc! { "state": VoteState::Pending.name(), "epoch_start_s": { "$lt": last_s }, "node": { "$in": nodes }, "vote_id": Bson::Null };
+        let unsent = self.collection(VOTES).find(unsent).projection(doc! { "_id": 0, "node": 1, "epoch_start_s": 1 }).await?;
+        let unsent = collect(unsent, |fields| Ok((fields.id("node", NodeId)?, fields.number::<i64>("epoch_start_s")?))).await?;
+        let mut first: HashMap<NodeId, i64> = HashMap::new();
+        for (node, start_s) in unsent {
+            first.entry(node).and_modify(|known| *known = start_s.min(*known)).or_insert(start_s);
+        }
+        votes.retain(|vote| first.get(&vote.node).is_none_or(|first_s| *first_s >= vote.epoch_start_s));
+        Ok(votes)
+    }
+
+    pub(super) async fn newest_pinned(&self) -> Result<Option<BlockRef>, Fault> {
+        let pinned = doc! { "state": CLOSED, "block": { "$ne": Bson::Null } };
+        let found = self.collection(EPOCHS).find_one(pinned).sort(doc! { "_id": -1 }).await?;
+        Ok(found.map(|found| read_block(Fields::of(&found))).transpose()?.flatten())
+    }
+
+    pub(super) async fn expire(&self, closed_before: TimeMs, limit: u32) -> Result<u64, Fault> {
+        let votes = self.collection(VOTES);
+        let old = doc! { "state": VoteState::Pending.name(), "at": { "$lt": closed_before.0 } };
+        let old = votes.find(old).projection(doc! { "_id": 1 }).limit(i64::from(limit)).await?;
+        let old = collect(old, |fields| Ok(fields.get("_id").cloned())).await?;
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let pending = doc! { "_id": { "$in": old }, "state": VoteState::Pending.name() };
+        Ok(votes.update_many(pending, doc! { "$set": { "state": VoteState::Expired.name() } }).await?.modified_count)
+    }
+
+    pub(super) async fn tally(&self, from_s: i64, to_s: i64, node: Option<NodeId>) -> Result<Vec<(i64, VoteTally)>, Fault> {
+        let mut of = doc! { "epoch_start_s": { "$gte": from_s, "$lt": to_s } };
+        of.extend(node.map(|node| ("node".to_owned(), id(node.0))));
+        let group = doc! { "_id": { "epoch": "$epoch_start_s", "state": "$state" }, "count": { "$sum": 1_i64 } };
+        let stages = vec![doc! { "$match": of }, doc! { "$group": group }, doc! { "$sort": { "_id": 1 } }];
+        let read = |fields: Fields<'_>| {
+            let of = fields.document("_id")?;
+            Ok((of.number::<i64>("epoch")?, of.word("state", VoteState::from_name)?, fields.number::<u64>("count")?))
+        };
+        Ok(sums::tallies(collect(self.collection(VOTES).aggregate(stages).await?, read).await?))
     }
 
     pub(super) async fn starts_without_block(&self) -> Result<Vec<i64>, Fault> {
