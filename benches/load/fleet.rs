@@ -306,8 +306,20 @@ pub async fn service(store: &Arc<dyn Store>, cache: &Path, i: u32, chunks_at_onc
 
 /// A service at a moment.
 pub async fn service_at(store: &Arc<dyn Store>, cache: &Path, now: TimeMs, guest_threads: usize, config: ServiceConfig) -> Arc<Service> {
+    service_on(ports(store, cache, now, guest_threads), config).await
+}
+
+/// A service with what the store says is active.
+pub async fn service_on(ports: Ports, config: ServiceConfig) -> Arc<Service> {
+    let service = Service::new(ports, config, FamilyId(Uuid::from_u128(7)));
+    service.load_policies().await.unwrap();
+    service
+}
+
+/// What a service at a moment is built on, without chain and rail.
+pub fn ports(store: &Arc<dyn Store>, cache: &Path, now: TimeMs, guest_threads: usize) -> Ports {
     let still = || Still(now);
-    let ports = Ports {
+    Ports {
         store: Arc::clone(store),
         policies: PolicyEngine::new(EngineConfig { guest_threads, ..EngineConfig::new(cache) }).unwrap(),
         chain: None,
@@ -316,8 +328,5 @@ pub async fn service_at(store: &Arc<dyn Store>, cache: &Path, now: TimeMs, guest
         signer: Arc::new(still()),
         clock: Arc::new(still()),
         entropy: Arc::new(still()),
-    };
-    let service = Service::new(ports, config, FamilyId(Uuid::from_u128(7)));
-    service.load_policies().await.unwrap();
-    service
+    }
 }

@@ -49,6 +49,8 @@ pub enum EventKind {
     MetricsStored { node: NodeId, samples: u32, cpu_percent_centi: u32, memory_percent_centi: u32 },
     /// An observation session was credited or refused.
     ObservationStored { node: NodeId, accepted: bool, reason: Option<String> },
+    /// The close of an epoch got further: what is done now, for how many nodes, of how many if that is known.
+    EpochClosing { epoch: Period, stage: &'static str, done: u64, nodes: Option<u64> },
     /// An epoch was closed.
     EpochClosed { epoch: Period, nodes: u32, eligible: u32, root: Digest },
     /// A node was scored.
@@ -106,6 +108,7 @@ impl EventKind {
             Self::MetricsStored { .. } => "metrics.stored".into(),
             Self::ObservationStored { accepted: true, .. } => "observation.accepted".into(),
             Self::ObservationStored { .. } => "observation.rejected".into(),
+            Self::EpochClosing { .. } => "epoch.closing".into(),
             Self::EpochClosed { .. } => "epoch.closed".into(),
             Self::ScoreComputed { .. } => "score.computed".into(),
             Self::VoteAccepted { .. } => "vote.accepted".into(),
@@ -140,7 +143,8 @@ impl EventKind {
             | Self::PayoutChanged { node, .. }
             | Self::NodeAlertRaised { node, .. }
             | Self::NodeAlertCleared { node, .. } => Some(*node),
-            Self::EpochClosed { .. }
+            Self::EpochClosing { .. }
+            | Self::EpochClosed { .. }
             | Self::PeriodSettled { .. }
             | Self::RunChanged { .. }
             | Self::PolicyActivated { .. }
@@ -175,7 +179,9 @@ impl EventKind {
             | Self::VoteAccepted { node, .. }
             | Self::VoteRejected { node, .. } => node.to_string(),
             Self::PoolHealthChanged { pool, .. } => pool.to_string(),
-            Self::EpochClosed { epoch: period, .. } | Self::PeriodSettled { period, .. } => period.to_string(),
+            Self::EpochClosing { epoch: period, .. } | Self::EpochClosed { epoch: period, .. } | Self::PeriodSettled { period, .. } => {
+                period.to_string()
+            }
             Self::RunChanged { run, .. } => run.to_string(),
             Self::PayoutChanged { payout, .. } => payout.to_string(),
             Self::PolicyActivated { policy, .. } => policy.name.clone(),
@@ -231,6 +237,15 @@ impl EventKind {
                 ("memory_usage", text(&ScoreCenti(*memory_percent_centi))),
             ],
             Self::ObservationStored { node, reason, .. } => vec![("node_id", text(node)), ("reason", maybe(reason))],
+            Self::EpochClosing { epoch, stage, done, nodes } => {
+                let whole = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+                vec![
+                    ("epoch", Value::Integer(epoch.start_s)),
+                    ("stage", text(stage)),
+                    ("nodes_done", whole(*done)),
+                    ("nodes_total", nodes.map_or(Value::Absent, whole)),
+                ]
+            }
             Self::EpochClosed { epoch, nodes, eligible, root } => {
                 vec![("epoch", Value::Integer(epoch.start_s)), ("nodes", count(*nodes)), ("eligible", count(*eligible)), ("root", text(root))]
             }

@@ -91,7 +91,14 @@ impl View {
                 }
                 format!("CPU {} %, memory {} %", field("cpu_usage"), field("memory_usage"))
             }
-            "observation.accepted" | "payout.reserved" | "payout.submitting" | "payout.accepted" | "run.planned" | "run.approved" | "run.done" => {
+            "observation.accepted"
+            | "epoch.closing"
+            | "payout.reserved"
+            | "payout.submitting"
+            | "payout.accepted"
+            | "run.planned"
+            | "run.approved"
+            | "run.done" => {
                 return;
             }
             "score.computed" => {

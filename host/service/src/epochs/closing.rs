@@ -1,6 +1,6 @@
 //! How far the close of an epoch is, for whoever asks.
 
-use lucid_model::{epoch::Period, score::Ppm};
+use lucid_model::{epoch::Period, event::EventKind, score::Ppm};
 
 use crate::Service;
 
@@ -50,13 +50,20 @@ impl Service {
         *self.closing.lock()
     }
 
+    /// Whoever listens is told of each stage, and of each tenth of one.
     pub(super) fn progressed(&self, epoch: Period, stage: Stage, done: u64, nodes: Option<u64>) {
         let mut closing = self.closing.lock();
         let before = closing.filter(|before| before.epoch == epoch);
-        if before.is_none_or(|before| before.stage != stage) {
+        let of_stage = before.filter(|before| before.stage == stage);
+        *closing = Some(Closing { epoch, stage, done, nodes, completeness: before.and_then(|before| before.completeness) });
+        drop(closing);
+        if of_stage.is_none() {
             tracing::info!(%epoch, stage = stage.name(), "closing an epoch");
         }
-        *closing = Some(Closing { epoch, stage, done, nodes, completeness: before.and_then(|before| before.completeness) });
+        let tenths = |done: u64| nodes.map_or(0, |nodes| done.saturating_mul(10) / nodes.max(1));
+        if of_stage.is_none_or(|before| tenths(before.done) < tenths(done)) {
+            self.emit(EventKind::EpochClosing { epoch, stage: stage.name(), done, nodes });
+        }
     }
 
     pub(super) fn is_complete_by(&self, completeness: Ppm) {

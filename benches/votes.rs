@@ -1,0 +1,92 @@
+//! Measures how fast votes that waited for a chain are sent: 10,000 nodes, four epochs, a store on the disk, and the sandbox's chain
+//! as a process of its own, which makes every vote durable before it answers: `make bench`, or `votes LUCID [NODES]`.
+#![expect(clippy::unwrap_used, reason = "a measurement that cannot be made stops and says where")]
+
+#[path = "load/fleet.rs"]
+#[expect(dead_code, reason = "its services have no chain")]
+mod fleet;
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use lucid_model::{policy::Revision, vote::VoteState};
+use lucid_ports::{Order, PageRequest, VoteFilter};
+use lucid_service::{Ports, ServiceConfig};
+
+const NODES: u32 = 10_000;
+const EPOCHS: u32 = 4;
+const DAYS_MS: i64 = 10 * 86_400_000;
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let lucid = args.next().unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let nodes = args.next().map_or(NODES, |text| text.parse().unwrap());
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(run(&lucid, nodes));
+}
+
+/// A process that ends with the measurement, however that ends.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The sandbox and its address.
+fn sandbox(lucid: &str, data: &Path) -> (Ended, String) {
+    let args = ["sandbox", "--listen", "127.0.0.1:0", "--block-ms", "100", "--data"];
+    let mut child = Command::new(lucid).args(args).arg(data).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().trim_end_matches([',', ';']).to_owned();
+    (Ended(child), url)
+}
+
+async fn run(lucid: &str, nodes: u32) {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", dir.path().display());
+    let store = lucid_store::open(&url).await.unwrap();
+    fleet::register(&store, nodes).await;
+    fleet::activate(store.as_ref(), Path::new("policies/observation-weighted/1.0.0"), Revision(0)).await;
+    for epoch in 1..=EPOCHS {
+        fleet::work(&store, nodes, epoch).await;
+    }
+    let (_process, chain) = sandbox(lucid, &dir.path().join("sandbox"));
+    let chain = lucid_rails::ChainClient::new(&chain, Duration::from_secs(5)).unwrap();
+    let now = fleet::epoch(EPOCHS).end().plus_ms(45_000);
+    let config = ServiceConfig { votes_age_max_ms: DAYS_MS, votes_in_flight_max: 16, ..fleet::config(2) };
+    let ports = Ports { chain: Some(Arc::new(chain)), ..fleet::ports(&store, &dir.path().join("cache"), now, 2) };
+    let service = fleet::service_on(ports, config).await;
+    while service.close_due_epoch().await.unwrap().is_some() {}
+    let count = async |state| {
+        let filter = VoteFilter { state, ..VoteFilter::default() };
+        store.votes(&filter, PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending }).await.unwrap().total
+    };
+    let started = Instant::now();
+    let mut idle = 0;
+    while idle < 20 {
+        if service.send_votes().await.unwrap() > 0 {
+            idle = 0;
+        } else {
+            idle += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let took = started.elapsed() - Duration::from_millis(20 * 20);
+    let (all, accepted) = (count(None).await, count(Some(VoteState::Accepted)).await);
+    assert_eq!((all > 0, accepted), (true, all), "every vote is accepted");
+    println!("{accepted} votes of {nodes} nodes and {EPOCHS} epochs in {:.1} s: {:.0} votes/s", took.as_secs_f64(), rate(accepted, took));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn rate(count: u64, took: Duration) -> f64 {
+    count as f64 / took.as_secs_f64()
+}
