@@ -39,6 +39,8 @@ const IN_FLIGHT_MAX: usize = 16;
 #[derive(Default)]
 struct Ledger {
     away: bool,
+    /// It goes away when so many votes have arrived.
+    away_after: Option<usize>,
     blocks_asked: u32,
     /// Whose votes it does not answer.
     silent_about: BTreeSet<NodeId>,
@@ -72,6 +74,7 @@ impl Chain for TestChain {
     async fn vote(&self, vote: &Vote, block: &BlockRef, _: [u8; 64]) -> Result<VoteAnswer, ChainError> {
         let mut ledger = self.ledger.lock().unwrap();
         ledger.tries += 1;
+        ledger.away |= ledger.away_after.is_some_and(|votes| votes <= ledger.arrived.len());
         if ledger.away || ledger.silent_about.contains(&vote.node) {
             return Err(silence());
         }
@@ -217,6 +220,22 @@ fn four_hours_without_the_chain_lose_no_vote_and_end_without_a_storm() {
 }
 
 #[test]
+fn a_chain_that_goes_away_in_the_middle_is_tried_as_often_as_votes_may_be_on_their_way() {
+    let scene = Scene::new(100);
+    scene.ledger().away_after = Some(30);
+    scene.close(1);
+    scene.pass(1);
+    assert_eq!((scene.votes(VoteState::Accepted).len(), scene.ledger().tries), (30, 30 + IN_FLIGHT_MAX));
+    assert!(scene.alert("chain").is_some());
+    scene.pass(60);
+    assert_eq!(scene.ledger().tries, 30 + IN_FLIGHT_MAX, "no vote is tried while it names no block");
+    scene.ledger().away_after = None;
+    scene.ledger().away = false;
+    scene.pass(70);
+    assert_eq!((scene.votes(VoteState::Accepted).len(), scene.ledger().arrived.len(), scene.alert("chain")), (100, 100, None));
+}
+
+#[test]
 fn votes_of_a_chain_that_is_away_for_longer_than_they_last_expire() {
     let scene = Scene::new(10);
     scene.ledger().away = true;
@@ -225,7 +244,10 @@ fn votes_of_a_chain_that_is_away_for_longer_than_they_last_expire() {
     scene.world.lock().unwrap().pass(DAY_MS);
     scene.pass(1);
     assert_eq!((scene.votes(VoteState::Pending).len(), scene.votes(VoteState::Expired).len()), (0, 10));
+    assert!(scene.alert("chain").is_some());
     scene.ledger().away = false;
+    scene.pass(70);
+    assert_eq!(scene.alert("chain"), None, "it is back, though nothing waits for it");
     scene.close(25);
     scene.pass(120);
     assert_eq!((scene.votes(VoteState::Accepted).len(), scene.ledger().arrived.len()), (10, 10));

@@ -12,6 +12,7 @@ use std::{
 use lucid_model::{
     epoch::EpochRecord,
     epoch_file::{MAGIC, SECTION_HEAD_BYTES},
+    event::EventKind,
     id::NodeId,
     policy::Revision,
     receipt::epoch_root,
@@ -212,7 +213,18 @@ fn an_epoch_waits_for_reports_until_its_deadline() {
         let closing = early.closing().unwrap();
         assert_eq!((closing.epoch, closing.stage.name(), closing.completeness), (fleet::epoch(1), "waiting", Some(Ppm(8_333))));
         assert_eq!(store.frame_parts(fleet::epoch(1).start_s).await.unwrap(), None, "nothing is fixed yet");
-        let closed = at(180_000, 900_000).await.close_due_epoch().await.unwrap().unwrap();
+        let late = at(180_000, 900_000).await;
+        let mut events = late.bus().subscribe();
+        let closed = late.close_due_epoch().await.unwrap().unwrap();
+        let mut told = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            if let EventKind::EpochClosing { epoch, stage, done, nodes } = event.kind {
+                assert_eq!((epoch, nodes.unwrap_or(3)), (fleet::epoch(1), 3));
+                told.push((stage, done));
+            }
+        }
+        let gathered = told.iter().filter(|(stage, _)| *stage == "gathering").count();
+        assert!(gathered > 0 && told[gathered..] == [("scoring", 0), ("scoring", 3), ("storing", 0)], "{told:?}");
         assert_eq!((closed.epoch, closed.nodes, closed.completeness), (fleet::epoch(1), 3, Some(Ppm(8_333))));
         let enough = fleet::service_at(
             &store,

@@ -28,10 +28,18 @@ pub(crate) struct ChainPace {
     failures: u32,
     /// It is not asked before.
     not_before: TimeMs,
-    /// The first of them, and what came of it.
-    silent: Option<(TimeMs, String)>,
+    silence: Option<Silence>,
     /// The newest epoch of which votes were rejected, and how many.
     rejected: Option<(i64, usize)>,
+}
+
+/// A chain that does not answer.
+#[derive(Debug)]
+struct Silence {
+    since: TimeMs,
+    detail: String,
+    /// Whether votes were not answered: a block that it names does not end that.
+    of_votes: bool,
 }
 
 /// What became of one try with one vote.
@@ -57,21 +65,22 @@ impl Service {
         made.contradicted.iter().for_each(|vote| self.contradicted(vote, "another score is stored for the same node and epoch"));
         let expired = self.store().expire_votes(too_old, VOTES_A_STEP).await?;
         metrics::counter!("lucid_votes_total", "state" => VoteState::Expired.name()).increment(expired);
-        let (before, silent) = {
-            let pace = self.chain_pace.lock();
-            (pace.not_before, pace.silent.is_some())
-        };
         let worked = u32::from(made.worked || expired > 0);
+        let (before, away) = {
+            let pace = self.chain_pace.lock();
+            (pace.not_before, pace.silence.as_ref().map(|silence| silence.of_votes))
+        };
         if self.now() < before {
             return Ok(worked);
         }
-        if silent && let Err(error) = chain.latest_block().await {
-            self.chain_was_silent(&error);
-            return Ok(worked);
-        }
-        if let Err(error) = self.pin_blocks(chain.as_ref()).await? {
-            self.chain_was_silent(&error);
-            return Ok(worked);
+        match self.ask_for_blocks(chain.as_ref(), away.is_some()).await {
+            Ok(()) if away == Some(false) => self.chain_answered(),
+            Ok(()) => {}
+            Err(ServiceError::Chain(error)) => {
+                self.chain_was_silent(&error, false);
+                return Ok(worked);
+            }
+            Err(error) => return Err(error),
         }
         let settled = self.send_due(chain.as_ref()).await?;
         Ok(settled.max(worked))
@@ -94,19 +103,21 @@ impl Service {
         Ok(Some(block).filter(|block| taken.as_ref() != Some(block)))
     }
 
-    /// Gives epochs that have none a block, oldest first and a block each: what is left waits for the next block.
-    async fn pin_blocks(&self, chain: &dyn Chain) -> Result<Result<(), ChainError>, ServiceError> {
-        for epoch in self.store().epochs_without_block().await? {
-            let block = match chain.latest_block().await {
-                Ok(block) => block,
-                Err(error) => return Ok(Err(error)),
-            };
+    /// Gives epochs that have none a block, oldest first and a block each: what is left waits for the next block. A chain that
+    /// was away is asked for one in any case.
+    async fn ask_for_blocks(&self, chain: &dyn Chain, was_away: bool) -> Result<(), ServiceError> {
+        let without = self.store().epochs_without_block().await?;
+        if was_away && without.is_empty() {
+            chain.latest_block().await?;
+        }
+        for epoch in without {
+            let block = chain.latest_block().await?;
             if self.store().newest_block().await?.as_ref() == Some(&block) {
                 break;
             }
             self.store().pin_block(epoch, block).await?;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     async fn send_due(&self, chain: &dyn Chain) -> Result<u32, ServiceError> {
@@ -135,7 +146,7 @@ impl Service {
         votes.iter().for_each(|vote| self.tell_of_vote(vote));
         self.tell_of_rejected(&votes);
         match last {
-            Some(error) if !answered || in_a_row.load(Ordering::Relaxed) >= in_flight_max => self.chain_was_silent(&error),
+            Some(error) if !answered || in_a_row.load(Ordering::Relaxed) >= in_flight_max => self.chain_was_silent(&error, true),
             _ => self.chain_answered(),
         }
         let settled = votes.iter().filter(|vote| vote.state != VoteState::Pending).count();
@@ -178,19 +189,20 @@ impl Service {
         Tried::Answered(vote)
     }
 
-    fn chain_was_silent(&self, error: &ChainError) {
+    fn chain_was_silent(&self, error: &ChainError, of_votes: bool) {
         let mut pace = self.chain_pace.lock();
         pace.not_before = self.now().plus_ms(self.config.vote_retry_first_ms << pace.failures.min(DOUBLINGS_MAX));
         pace.failures = pace.failures.saturating_add(1);
-        let (since, detail) = pace.silent.get_or_insert_with(|| (self.now(), error.detail.clone()));
-        let message = format!("the blockchain service gives no usable answer since {since}: {detail}; votes wait");
+        let silence = pace.silence.get_or_insert_with(|| Silence { since: self.now(), detail: error.detail.clone(), of_votes });
+        silence.of_votes |= of_votes;
+        let message = format!("the blockchain service gives no usable answer since {}: {}; votes wait", silence.since, silence.detail);
         drop(pace);
         self.alert("chain", message);
     }
 
     fn chain_answered(&self) {
         let mut pace = self.chain_pace.lock();
-        (pace.failures, pace.not_before, pace.silent) = (0, TimeMs(0), None);
+        (pace.failures, pace.not_before, pace.silence) = (0, TimeMs(0), None);
         drop(pace);
         self.clear_alert("chain");
     }

@@ -19,7 +19,7 @@ pub struct SandboxArgs {
     #[arg(long, default_value_t = 2_000)]
     confirm_ms: u64,
     /// Milliseconds from one block to the next.
-    #[arg(long, default_value_t = 5_000)]
+    #[arg(long, default_value_t = 3_000)]
     block_ms: u64,
     /// Let it be told to misbehave.
     #[arg(long)]

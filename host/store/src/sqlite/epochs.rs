@@ -183,6 +183,9 @@ impl EpochStore for SqliteStore {
         Ok(self.core.read(move |connection| first(connection, sql, [], votes::read_block)).await?.flatten())
     }
     async fn expire_votes(&self, closed_before: TimeMs, limit: u32) -> Result<u64, StoreError> {
+        if !self.core.lookup(move |connection| votes::has_old(connection, closed_before)).await? {
+            return Ok(0);
+        }
         self.core.write(move |connection| votes::expire(connection, closed_before, limit)).await
     }
     async fn tally_votes(&self, from_s: i64, to_s: i64, node: Option<NodeId>) -> Result<Vec<(i64, VoteTally)>, StoreError> {

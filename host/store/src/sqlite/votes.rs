@@ -10,7 +10,7 @@ use rusqlite::{Connection, params, types::Value};
 use super::{
     columns::{Columns, blob},
     fault::Fault,
-    query::{Conditions, List, Source, execute, first, rows},
+    query::{Conditions, List, Source, execute, exists, first, rows},
 };
 use crate::sums;
 
@@ -95,6 +95,11 @@ pub(crate) fn due(connection: &Connection, now: TimeMs, limit: u32) -> Result<Ve
 pub(crate) fn one(connection: &Connection, epoch_start_s: i64, node: NodeId) -> Result<Option<Vote>, Fault> {
     let sql = format!("SELECT {COLUMNS} FROM votes WHERE epoch_start_s = ? AND node = ?");
     first(connection, &sql, params![epoch_start_s, node.0.as_bytes()], read)
+}
+
+/// Whether votes that wait are of an epoch that was closed before a moment: asked each second, where nothing is to be written.
+pub(crate) fn has_old(connection: &Connection, closed_before: TimeMs) -> Result<bool, Fault> {
+    exists(connection, "SELECT 1 FROM votes INDEXED BY votes_state WHERE state = 'pending' AND at < ?", [closed_before.0])
 }
 
 pub(crate) fn expire(connection: &Connection, closed_before: TimeMs, limit: u32) -> Result<u64, Fault> {

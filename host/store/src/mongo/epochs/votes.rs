@@ -192,7 +192,7 @@ impl MongoStore {
         let mut filter = doc! { "state": VoteState::Pending.name(), "epoch_start_s": { "$in": all } };
         filter.extend(due);
         filter.insert("$or", vec![doc! { "epoch_start_s": { "$in": pinned } }, doc! { "block": { "$ne": Bson::Null } }]);
-        let mut found = self.collection(VOTES).find(filter).sort(doc! { "epoch_start_s": 1, "node": 1 }).await?;
+        let mut found = self.collection(VOTES).find(filter).sort(doc! { "epoch_start_s": 1, "node": 1 }).batch_size(limit).await?;
         let (mut votes, mut some, limit) = (Vec::new(), Vec::new(), limit as usize);
         while votes.len() < limit && found.advance().await? {
             some.push(read(Fields::of(&found.deserialize_current()?))?);
