@@ -148,6 +148,8 @@ impl Tasks {
             s.finish_runs().await?;
             s.plan_due_run(&tenure).await.map(|planned| planned.is_some() || moved > 0)
         });
+        let decided = self.announced(&["epoch.closed", "period.settled"]);
+        self.alone("shadows", (look, decided), begin_at_once, |s, _| async move { s.ask_shadows().await });
         self.alone("pools", (look, unannounced()), begin_at_once, |s, _| async move { s.check_due_pools().await.map(|_| false) });
         self.alone("rollups", (ROLL_UP_INTERVAL, unannounced()), begin_at_once, |s, _| async move { s.roll_up_due().await });
         self.alone("retention", (RETENTION_INTERVAL, unannounced()), begin_at_once, |s, _| async move {

@@ -19,7 +19,7 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{Registration, Store};
-use lucid_service::{ActivationRequest, Actor, NewSample, NewSession, ReportProof, Reported, Role, Service, ServiceError, Start};
+use lucid_service::{ActivationRequest, Actor, NewSample, NewSession, ReportProof, Reported, Role, Service, ServiceConfig, ServiceError, Start};
 use lucid_store::Memory;
 use uuid::Uuid;
 
@@ -38,33 +38,40 @@ use crate::{
 const REPORT_MS: i64 = 30_000;
 const HOUR_S: u32 = 3_600;
 
-struct Scene {
+/// Nodes of the test's own, in an hour of its own.
+pub struct Scene {
     world: SharedWorld,
-    store: Arc<dyn Store>,
-    service: Arc<Service>,
-    epoch: Period,
+    pub store: Arc<dyn Store>,
+    pub service: Arc<Service>,
+    /// The first epoch.
+    pub epoch: Period,
     sequences: Mutex<BTreeMap<u8, u64>>,
     _cache: tempfile::TempDir,
 }
 
-fn id(number: u8) -> NodeId {
+pub fn id(number: u8) -> NodeId {
     NodeId(Uuid::from_u128(0x0192_f0c1_2b3c_7d4e_8f90_0000_0000_0000 + u128::from(number)))
 }
 
-fn session(number: u64) -> SessionId {
+pub fn session(number: u64) -> SessionId {
     SessionId(Uuid::from_u128(u128::from(number) + 1))
 }
 
 impl Scene {
     /// Two nodes that have been active since before the epoch that begins now.
     fn new() -> Self {
+        Self::with(&["observation-only", "hardware-and-identity"], money::config())
+    }
+
+    /// The same with other policies active.
+    pub fn with(policies: &[&str], config: ServiceConfig) -> Self {
         let world: SharedWorld = Arc::new(Mutex::new(World::new(0, 0)));
         let store: Arc<dyn Store> = Arc::new(Memory::new().unwrap().open().unwrap());
         // One of the scene's own: what is active is the engine's.
         let cache = tempfile::tempdir().unwrap();
         let engine = PolicyEngine::new(EngineConfig { guest_threads: 1, ..EngineConfig::new(cache.path()) }).unwrap();
-        let service = Service::new(ports(&world, Arc::clone(&store), engine), money::config(), FamilyId(Uuid::from_u128(7)));
-        for policy in ["observation-only", "hardware-and-identity"] {
+        let service = Service::new(ports(&world, Arc::clone(&store), engine), config, FamilyId(Uuid::from_u128(7)));
+        for policy in policies {
             let bundle = read_bundle(&root().join(format!("policies/{policy}/1.0.0"))).unwrap();
             let staged = block_on(service.stage(&Actor::system(), bundle, "test")).unwrap();
             let digest = staged.version.unwrap().policy.digest;
@@ -90,7 +97,7 @@ impl Scene {
         scene
     }
 
-    fn pass(&self, ms: i64) {
+    pub fn pass(&self, ms: i64) {
         self.world.lock().unwrap().pass(ms);
     }
 
@@ -117,13 +124,13 @@ impl Scene {
         block_on(self.service.report(&Self::actor(number), id(number), Some(proof), samples)).map_err(Box::new)
     }
 
-    fn report(&self, number: u8) {
+    pub fn report(&self, number: u8) {
         let sequence = self.next(number);
         self.report_as(number, sequence, Vec::new()).unwrap();
     }
 
     /// Reports as it should, from now on for so long.
-    fn work(&self, number: u8, ms: i64) {
+    pub fn work(&self, number: u8, ms: i64) {
         self.report(number);
         for _ in 0..ms / REPORT_MS {
             self.pass(REPORT_MS);
@@ -131,13 +138,13 @@ impl Scene {
         }
     }
 
-    fn observe(&self, number: u8, session: SessionId, span: Interval) -> Reported {
+    pub fn observe(&self, number: u8, session: SessionId, span: Interval) -> Reported {
         let proof = Self::proof(number, "observations", self.next(number));
         let new = NewSession { session, span, quality: Ppm(900_000), usage: None };
         block_on(self.service.observe(&Self::actor(number), id(number), Some(proof), vec![new])).unwrap()
     }
 
-    fn since_start(&self, from_ms: i64, to_ms: i64) -> Interval {
+    pub fn since_start(&self, from_ms: i64, to_ms: i64) -> Interval {
         Interval { from: self.epoch.start().plus_ms(from_ms), to: self.epoch.start().plus_ms(to_ms) }
     }
 

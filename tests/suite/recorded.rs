@@ -6,10 +6,10 @@ use lucid_model::{
     credit::Interval,
     id::PoolScope,
     policy::{ParamValues, PolicyKind, Revision},
-    simulation::Simulation,
+    simulation::{Change, Simulation},
 };
 use lucid_ports::Store;
-use lucid_service::{Actor, Service};
+use lucid_service::{Actor, Service, Simulated};
 use serde_json::json;
 
 use crate::{
@@ -37,10 +37,13 @@ async fn closed_with(policy: &str, cache: &std::path::Path) -> (Arc<dyn Store>, 
     (store, service)
 }
 
-async fn simulated(service: &Service, policy: &str, pool: Option<PoolScope>) -> Simulation {
+async fn simulated(service: &Service, policy: &str, pool: Option<PoolScope>) -> Simulation<Change> {
     let version = service.policy_version(PolicyKind::Scoring, policy, "1.0.0").await.unwrap().version;
     let range = Interval { from: fleet::epoch(0).start(), to: fleet::epoch(EPOCHS + 1).end() };
-    service.simulate(&Actor::system(), &version, &ParamValues::new(), (range, pool)).await.unwrap().1
+    let (_, Simulated::Scores(simulation)) = service.simulate(&Actor::system(), &version, &ParamValues::new(), (range, pool)).await.unwrap() else {
+        panic!("a scoring policy is compared by scores")
+    };
+    simulation
 }
 
 #[test]
@@ -52,18 +55,18 @@ fn a_simulated_version_answers_as_it_does_when_it_is_active() {
         assert_eq!((same.nodes.len(), same.changed()), (2_300, 0), "what was active changes nothing");
         fleet::activate(store.as_ref(), &root().join("policies/observation-only/1.0.0"), Revision(1)).await;
         let other = simulated(&service, "observation-only", None).await;
-        assert!(other.changed() > 0 && other.epochs == same.epochs);
+        assert!(other.changed() > 0 && other.periods == same.periods);
         let [winners, losers] = other.extremes(20);
         assert!(winners.len() + losers.len() >= 20, "{} {}", winners.len(), losers.len());
 
         let (_, active) = closed_with("observation-only", cache.path()).await;
         let as_it_is = simulated(&active, "observation-only", None).await;
-        let of = |simulation: &Simulation, before: bool| {
+        let of = |simulation: &Simulation<Change>, before: bool| {
             simulation.nodes.iter().map(|(node, (_, change))| (*node, if before { change.before } else { change.after })).collect::<Vec<_>>()
         };
         assert_eq!(of(&other, false), of(&as_it_is, true));
         let nobody = simulated(&service, "observation-only", Some(PoolScope::Pool(lucid_model::id::PoolId(uuid::Uuid::now_v7())))).await;
-        assert_eq!((nobody.nodes.len(), nobody.epochs), (0, 0), "a pool that had no nodes");
+        assert_eq!((nobody.nodes.len(), nobody.periods), (0, 0), "a pool that had no nodes");
     });
 }
 
@@ -94,8 +97,8 @@ fn an_author_simulates_over_http_and_by_command() {
         assert_eq!(status, 400, "{refusal}");
         assert!(refusal["error"].to_string().contains(field), "{field}: {refusal}");
     }
-    let payout = "/api/v1/policies/payout/proportional/1.0.0/simulate";
-    assert_eq!(lucid.call("POST", payout, Some(&author), Some(&json!({}))).0, 400);
+    let validation = "/api/v1/policies/validation/hardware-and-identity/1.0.0/simulate";
+    assert_eq!(lucid.call("POST", validation, Some(&author), Some(&json!({}))).0, 400);
     assert_eq!(lucid.call("POST", path, Some(&lucid.token("alice", "node_operator")), Some(&json!({}))).0, 403);
 
     let dir = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ use lucid_model::{
     id::Digest,
     policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyProfile, Revision, Scope, SignatureError, Signers},
 };
-use lucid_ports::{GateReport, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
+use lucid_ports::{GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
 
 mod abi;
 mod active;
@@ -179,6 +179,10 @@ impl PolicyRuntime for PolicyEngine {
 
     async fn load_scoring(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ScoringPolicy>, PublishError> {
         Ok(self.load(PolicyKind::Scoring, stored, params).await?)
+    }
+
+    async fn load_payout(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn PayoutPolicy>, PublishError> {
+        Ok(self.load(PolicyKind::Payout, stored, params).await?)
     }
 
     async fn load_validation(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ValidationPolicy>, PublishError> {

@@ -3,13 +3,14 @@
 use crate::{
     alert::{AlertKind, Measured},
     epoch::Period,
-    id::{Digest, NodeId, PayoutId, PoolId, PoolScope, RunId, WebhookId},
+    id::{Digest, NodeId, PayoutId, PoolId, PoolScope, RunId, ShadowId, WebhookId},
     money::MicroUsdt,
     node::NodeStatus,
     payout::PayoutState,
-    policy::{PolicyKind, PolicyRef, Revision, Scope},
+    policy::{Findings, PolicyKind, PolicyRef, Revision, Scope},
     pool::health::{Health, Members},
     score::ScoreCenti,
+    simulation::Compared,
     time::TimeMs,
 };
 
@@ -67,6 +68,8 @@ pub enum EventKind {
     PayoutChanged { payout: PayoutId, node: NodeId, state: PayoutState, amount: MicroUsdt, txid: Option<String>, reason: Option<String> },
     /// A policy became active.
     PolicyActivated { kind: PolicyKind, scope: Scope, policy: PolicyRef, revision: Revision },
+    /// A shadow was asked about a period.
+    ShadowAsked { shadow: ShadowId, policy: PolicyRef, period: Period, findings: Box<Findings> },
     /// A bundle was refused.
     PolicyRejected { bundle: String, reason: String },
     /// A webhook is tried out.
@@ -118,6 +121,7 @@ impl EventKind {
             Self::PayoutChanged { state: PayoutState::Confirmed, .. } => "payout.completed".into(),
             Self::PayoutChanged { state, .. } => format!("payout.{}", state.name()),
             Self::PolicyActivated { .. } => "policy.activated".into(),
+            Self::ShadowAsked { .. } => "policy.shadowed".into(),
             Self::PolicyRejected { .. } => "policy.rejected".into(),
             Self::WebhookTest { .. } => crate::webhook::TEST.into(),
             Self::WebhookDropped { .. } => "webhook.dropped".into(),
@@ -148,6 +152,7 @@ impl EventKind {
             | Self::PeriodSettled { .. }
             | Self::RunChanged { .. }
             | Self::PolicyActivated { .. }
+            | Self::ShadowAsked { .. }
             | Self::PolicyRejected { .. }
             | Self::Alert { .. }
             | Self::WebhookTest { .. }
@@ -184,7 +189,7 @@ impl EventKind {
             }
             Self::RunChanged { run, .. } => run.to_string(),
             Self::PayoutChanged { payout, .. } => payout.to_string(),
-            Self::PolicyActivated { policy, .. } => policy.name.clone(),
+            Self::PolicyActivated { policy, .. } | Self::ShadowAsked { policy, .. } => policy.name.clone(),
             Self::PolicyRejected { bundle, .. } => bundle.clone(),
             Self::WebhookTest { webhook } | Self::WebhookDropped { webhook, .. } => webhook.to_string(),
             Self::Alert { about, .. } | Self::AlertCleared { about } => (*about).to_owned(),
@@ -284,6 +289,25 @@ impl EventKind {
                 ("digest", text(&policy.digest)),
                 ("revision", text(&revision.0)),
             ],
+            Self::ShadowAsked { shadow, policy, period, findings } => {
+                let whole = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+                let mut data = vec![("shadow_id", text(shadow)), ("policy", text(policy)), ("period", Value::Integer(period.start_s))];
+                match findings.as_ref() {
+                    Findings::Scores(found) => data.extend([
+                        ("nodes", whole(found.nodes)),
+                        ("nodes_changed", whole(found.changed)),
+                        ("score_seconds_difference", text(&found.total.difference())),
+                    ]),
+                    Findings::Money(found) => data.extend([
+                        ("nodes", whole(found.nodes)),
+                        ("nodes_changed", whole(found.changed)),
+                        ("usdt_before", text(&found.total.before)),
+                        ("usdt_after", text(&found.total.after)),
+                    ]),
+                    Findings::Failed(reason) => data.push(("failure", text(reason))),
+                }
+                data
+            }
             Self::PolicyRejected { bundle, reason } => vec![("bundle", text(bundle)), ("reason", text(reason))],
             Self::WebhookTest { webhook } => vec![("webhook_id", text(webhook))],
             Self::WebhookDropped { webhook, dropped } => vec![("webhook_id", text(webhook)), ("dropped", count(*dropped))],

@@ -66,6 +66,12 @@ uuid_ids! {
     WebhookId;
     /// A delivery to a webhook (UUIDv5 of the webhook and the event).
     DeliveryId;
+    /// A receipt that adjusts a score (UUIDv5 of node, epoch and number).
+    AdjustmentId;
+    /// What a shadow said about a period (UUIDv5 of the shadow and the period).
+    ShadowResultId;
+    /// A policy version that runs beside the active one (UUIDv7).
+    ShadowId;
     /// What writes to the audit log: a store file, later a replica (UUIDv4).
     AuditWriterId;
 }

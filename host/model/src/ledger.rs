@@ -28,6 +28,10 @@ pub enum Account {
     Reserved(NodeId),
     /// What a node owes after a reversal.
     Receivable(NodeId),
+    /// What was taken back from nodes, on its way to the treasury.
+    Reversals,
+    /// The other side of what nodes owe: not there yet.
+    Owed,
 }
 
 impl Account {
@@ -41,6 +45,8 @@ impl Account {
             Self::Held(node) => format!("held:{node}"),
             Self::Reserved(node) => format!("reserved:{node}"),
             Self::Receivable(node) => format!("receivable:{node}"),
+            Self::Reversals => "reversals".into(),
+            Self::Owed => "owed".into(),
         }
     }
     /// The account of a name.
@@ -49,6 +55,8 @@ impl Account {
             None => match name {
                 "outside" => Some(Self::Outside),
                 "treasury" => Some(Self::Treasury),
+                "reversals" => Some(Self::Reversals),
+                "owed" => Some(Self::Owed),
                 _ => None,
             },
             Some(("budget", pool)) => pool.parse().ok().map(Self::Budget),
@@ -101,6 +109,12 @@ named_enum! {
         Settle = "settle",
         /// A payout was not paid.
         Release = "release",
+        /// Part of what a node earned is taken back.
+        Reverse = "reverse",
+        /// A node pays back what it owes, from what it earns.
+        Offset = "offset",
+        /// What was taken back comes into the treasury.
+        Recover = "recover",
     }
 }
 
@@ -250,6 +264,61 @@ impl Draft {
         Self::moved(format!("cls:{payout}"), Stream::Node(node), kind, Account::Reserved(node), to, amount, cause)
     }
 
+    /// Part of an accrual is taken back: from what is available and then what is held; what is gone already is owed from now
+    /// on. `number` counts the reversals of one accrual from 1.
+    ///
+    /// # Errors
+    /// [`LedgerError::Money`] if a sum is not representable.
+    pub fn reverse(accrual: &str, number: u32, node: NodeId, amount: MicroUsdt, head: &Balances, cause: String) -> Result<Self, LedgerError> {
+        let available = amount.min(head.available);
+        let rest = amount.checked_sub(available)?;
+        let held = rest.min(head.held);
+        let owed = rest.checked_sub(held)?;
+        let moves = [
+            (Account::Available(node), available.checked_neg()?),
+            (Account::Held(node), held.checked_neg()?),
+            (Account::Reversals, available.checked_add(held)?),
+            (Account::Receivable(node), owed),
+            (Account::Owed, owed.checked_neg()?),
+        ];
+        let legs = moves.into_iter().filter(|(_, amount)| *amount != MicroUsdt::ZERO).map(|(account, amount)| Leg { account, amount }).collect();
+        Ok(Self { id: Self::reversal_id(accrual, number), stream: Stream::Node(node), kind: EntryKind::Reverse, legs, cause })
+    }
+
+    /// The id of a reversal.
+    pub fn reversal_id(accrual: &str, number: u32) -> String {
+        if number == 1 { format!("rev:{accrual}") } else { format!("rev:{accrual}:{number}") }
+    }
+
+    /// A node pays back what it owes with an accrual, of which at most half is taken; none if it owes nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError::Money`] if a sum is not representable.
+    pub fn offset(accrual: &Self, head: &Balances) -> Result<Option<Self>, LedgerError> {
+        let Stream::Node(node) = accrual.stream else { return Ok(None) };
+        let came = accrual.legs.iter().find(|leg| leg.account == Account::Available(node)).map_or(0, |leg| leg.amount.0);
+        let amount = MicroUsdt(came / 2).min(head.receivable).min(head.available);
+        if amount <= MicroUsdt::ZERO {
+            return Ok(None);
+        }
+        let back = amount.checked_neg()?;
+        let moves = [(Account::Available(node), back), (Account::Reversals, amount), (Account::Receivable(node), back), (Account::Owed, amount)];
+        let legs = moves.into_iter().map(|(account, amount)| Leg { account, amount }).collect();
+        let cause = format!("pays back what it owes from {}", accrual.id);
+        Ok(Some(Self { id: format!("off:{}", accrual.id), stream: accrual.stream, kind: EntryKind::Offset, legs, cause }))
+    }
+
+    /// What a reversal or an offset took back comes into the treasury; none if that was nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError::Money`] if the amount has no negative.
+    pub fn recover(taken: &Self) -> Result<Option<Self>, LedgerError> {
+        let Some(leg) = taken.legs.iter().find(|leg| leg.account == Account::Reversals) else { return Ok(None) };
+        let id = format!("rec:{}", taken.id);
+        let recovered = Self::moved(id, Stream::Treasury, EntryKind::Recover, Account::Reversals, Account::Treasury, leg.amount, taken.cause.clone());
+        recovered.map(Some)
+    }
+
     fn moved(id: String, stream: Stream, kind: EntryKind, from: Account, to: Account, amount: MicroUsdt, cause: String) -> Result<Self, LedgerError> {
         let legs = vec![Leg { account: from, amount: amount.checked_neg()? }, Leg { account: to, amount }];
         Ok(Self { id, stream, kind, legs, cause })
@@ -267,7 +336,7 @@ impl Draft {
         let mut balances = head.balances;
         for leg in &self.legs {
             let slot = match (leg.account, self.stream) {
-                (Account::Outside | Account::Budget(_), _) => continue,
+                (Account::Outside | Account::Budget(_) | Account::Reversals | Account::Owed, _) => continue,
                 (Account::Treasury, Stream::Treasury) => &mut balances.available,
                 (Account::Available(node), Stream::Node(own)) if node == own => &mut balances.available,
                 (Account::Held(node), Stream::Node(own)) if node == own => &mut balances.held,
@@ -334,6 +403,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_back_is_what_is_there_and_the_rest_is_owed() {
+        let reserve = Draft::reserve(PAYOUT, NODE, PAY).unwrap();
+        let paid = head_after(vec![accrued(), reserve, Draft::close(PAYOUT, NODE, PAY, true, String::new()).unwrap()]).unwrap();
+        // 15 available, 25 held, 60 gone.
+        let reversal = Draft::reverse("acc:0:n", 1, NODE, MicroUsdt(70), &paid.balances, "void".into()).unwrap();
+        assert_eq!(reversal.id, "rev:acc:0:n");
+        assert_eq!(Draft::recover(&reversal).unwrap().unwrap().legs[1].amount, MicroUsdt(40), "what comes into the treasury");
+        let entry = reversal.book(paid, TimeMs(0)).unwrap();
+        let Balances { available, held, receivable, .. } = entry.balances;
+        assert_eq!((available.0, held.0, receivable.0), (0, 0, 30));
+        // The next accrual pays back, but keeps half.
+        let next = Draft::accrue(1, PoolScope::Unassigned, NODE, MicroUsdt(50), MicroUsdt(10), String::new()).unwrap();
+        let entry = next.clone().book(Head { seq: entry.seq, balances: entry.balances }, TimeMs(0)).unwrap();
+        let offset = Draft::offset(&next, &entry.balances).unwrap().unwrap();
+        assert_eq!(
+            (offset.id.as_str(), Draft::recover(&offset).unwrap().unwrap().legs[1].amount),
+            ("off:acc:1:00000000-0000-0000-0000-000000000007", MicroUsdt(20))
+        );
+        let entry = offset.book(Head { seq: entry.seq, balances: entry.balances }, TimeMs(0)).unwrap();
+        assert_eq!((entry.balances.available.0, entry.balances.receivable.0), (20, 10));
+        assert_eq!(Draft::offset(&next, &Balances { receivable: MicroUsdt(4), ..entry.balances }).unwrap().unwrap().legs[1].amount, MicroUsdt(4));
+        assert_eq!(Draft::offset(&next, &Balances { receivable: MicroUsdt::ZERO, ..entry.balances }).unwrap(), None);
+        let nothing_there = Draft::reverse("acc:0:n", 2, NODE, MicroUsdt(5), &Balances::default(), String::new()).unwrap();
+        assert_eq!((Draft::recover(&nothing_there).unwrap(), nothing_there.id.as_str()), (None, "rev:acc:0:n:2"));
+    }
+
+    #[test]
     fn an_account_survives_its_name() {
         for account in [
             Account::Outside,
@@ -343,6 +439,8 @@ mod tests {
             Account::Held(NODE),
             Account::Reserved(NODE),
             Account::Receivable(NODE),
+            Account::Reversals,
+            Account::Owed,
         ] {
             assert_eq!(Account::from_name(&account.name()), Some(account));
         }

@@ -3,6 +3,7 @@
 //! No float touches money or a score. Everything that is hashed or signed has one canonical
 //! little-endian encoding ([`canonical`]); everything that is expensive to change later lives here.
 
+pub mod adjustment;
 pub mod alert;
 pub mod audit;
 pub mod canonical;

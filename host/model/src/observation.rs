@@ -17,13 +17,15 @@ pub enum Observer {
     Observer,
 }
 
-/// What the validation policy said.
+/// What the validation policy said, or an operator after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Counts.
     Accepted,
     /// Does not count, for a reason.
     Rejected(String),
+    /// An operator took it back, for a reason: it does not count, and whatever is claimed of it later changes nothing.
+    Voided(String),
     /// The policy could not answer; it is asked again before the epoch closes.
     Unverified,
 }

@@ -16,9 +16,11 @@ use crate::{
 
 mod life;
 mod profile;
+mod shadow;
 
 pub use self::life::{Activation, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Standing, VersionState, applicable};
 pub use self::profile::{Changed, ChangedParam, ComponentSize, FactRead, Moved, PolicyDifferences, PolicyProfile};
+pub use self::shadow::{Findings, Shadow, ShadowEnd, ShadowResult};
 pub use self::signature::{BundleSignature, KeyId, NotAKeyId, SIGNATURES_MAX, SignatureError, Signers, TrustList, TrustedKey};
 
 named_enum! {

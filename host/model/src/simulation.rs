@@ -1,11 +1,12 @@
-//! How another version of a scoring policy would have scored epochs that are over: what each node had, and what it would
-//! have had.
+//! How another version of a policy would have decided about what is over: what each node had, and what it would have had.
+//! A scoring policy is compared by scores, a payout policy by USDT.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::{
     frame::FrameChunk,
     id::{NodeId, PoolScope},
+    money::MicroUsdt,
     receipt::{ScoreRow, ScoredChunk},
     score::ScoreCenti,
 };
@@ -60,46 +61,90 @@ impl Change {
         let mean = side.score_centi.saturating_add(self.epochs / 2).checked_div(self.epochs).unwrap_or(0);
         ScoreCenti(u32::try_from(mean).unwrap_or(u32::MAX))
     }
+}
 
-    /// Score-seconds more, or less.
-    pub fn difference(&self) -> i128 {
+/// What two versions decided about a node, or about all of them.
+pub trait Compared: Copy + Default + PartialEq {
+    /// More, or less, of what counts: score-seconds or micro-USDT.
+    fn difference(&self) -> i128;
+    /// Whether anything is another.
+    fn is_changed(&self) -> bool;
+    /// Both together.
+    #[must_use]
+    fn plus(self, other: Self) -> Self;
+}
+
+impl Compared for Change {
+    fn difference(&self) -> i128 {
         i128::from(self.after.score_seconds) - i128::from(self.before.score_seconds)
     }
-
-    /// Whether anything is another.
-    pub fn is_changed(&self) -> bool {
+    fn is_changed(&self) -> bool {
         self.before != self.after
+    }
+    fn plus(self, other: Self) -> Self {
+        Self { epochs: self.epochs + other.epochs, before: self.before.plus(other.before), after: self.after.plus(other.after) }
     }
 }
 
-/// A version's answers to frames that others had been asked about.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Simulation {
-    /// Epochs.
-    pub epochs: u64,
-    /// Each node, with the pool that it was in last.
-    pub nodes: BTreeMap<NodeId, (PoolScope, Change)>,
+/// What a node accrued, or all of them, on both sides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Earned {
+    /// As it was booked.
+    pub before: MicroUsdt,
+    /// As it would have been.
+    pub after: MicroUsdt,
 }
 
-impl Simulation {
-    /// Adds a chunk: as it was scored, and as it would have been.
-    pub fn add(&mut self, frame: &FrameChunk, before: &ScoredChunk, after: &ScoredChunk) {
-        for (before, after) in before.rows.iter().zip(&after.rows) {
-            let (pool, change) = self.nodes.entry(before.node).or_insert((frame.pool, Change::default()));
-            *pool = frame.pool;
-            change.epochs += 1;
-            change.before.add(before);
-            change.after.add(after);
-        }
+impl Compared for Earned {
+    fn difference(&self) -> i128 {
+        i128::from(self.after.0) - i128::from(self.before.0)
+    }
+    fn is_changed(&self) -> bool {
+        self.before != self.after
+    }
+    fn plus(self, other: Self) -> Self {
+        let sum = |one: MicroUsdt, two: MicroUsdt| MicroUsdt(one.0.saturating_add(two.0));
+        Self { before: sum(self.before, other.before), after: sum(self.after, other.after) }
+    }
+}
+
+/// A node with the pool that it was in last, and what two versions decided about it.
+pub type Of<C> = (NodeId, PoolScope, C);
+
+/// What is told of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary<C> {
+    /// Nodes that were compared.
+    pub nodes: u64,
+    /// Nodes of which anything is another.
+    pub changed: u64,
+    /// All together.
+    pub total: C,
+    /// Who gains most.
+    pub winners: Vec<Of<C>>,
+    /// Who loses most.
+    pub losers: Vec<Of<C>>,
+}
+
+/// A version's answers to what others had been asked about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Simulation<C> {
+    /// Epochs, or settlement periods.
+    pub periods: u64,
+    /// Each node, with the pool that it was in last.
+    pub nodes: BTreeMap<NodeId, (PoolScope, C)>,
+}
+
+impl<C: Compared> Simulation<C> {
+    /// Adds what was decided about a node.
+    pub fn put(&mut self, node: NodeId, pool: PoolScope, change: C) {
+        let entry = self.nodes.entry(node).or_insert((pool, C::default()));
+        *entry = (pool, entry.1.plus(change));
     }
 
     /// All nodes together.
-    pub fn total(&self) -> Change {
-        self.nodes.values().fold(Change::default(), |sum, (_, one)| Change {
-            epochs: sum.epochs + one.epochs,
-            before: sum.before.plus(one.before),
-            after: sum.after.plus(one.after),
-        })
+    pub fn total(&self) -> C {
+        self.nodes.values().fold(C::default(), |sum, (_, one)| sum.plus(*one))
     }
 
     /// Nodes of which anything would have been another.
@@ -108,12 +153,43 @@ impl Simulation {
     }
 
     /// Nodes that would have gained most, and those that would have lost most: at most so many of each.
-    pub fn extremes(&self, most: usize) -> [Vec<(NodeId, PoolScope, Change)>; 2] {
+    pub fn extremes(&self, most: usize) -> [Vec<Of<C>>; 2] {
         let mut all: Vec<_> = self.nodes.iter().filter(|(_, (_, c))| c.difference() != 0).map(|(node, (pool, c))| (*node, *pool, *c)).collect();
         all.sort_by_key(|(node, _, change)| (change.difference(), *node));
         let losers = all.iter().filter(|(_, _, c)| c.difference() < 0).take(most).copied().collect();
         let winners = all.iter().rev().filter(|(_, _, c)| c.difference() > 0).take(most).copied().collect();
         [winners, losers]
+    }
+
+    /// What is told of it.
+    pub fn summary(&self, most: usize) -> Summary<C> {
+        let [winners, losers] = self.extremes(most);
+        Summary { nodes: self.nodes.len() as u64, changed: self.changed(), total: self.total(), winners, losers }
+    }
+}
+
+impl Simulation<Earned> {
+    /// Every node as a line of comma-separated values, below one with the names. No value can be taken for a formula.
+    pub fn csv(&self) -> String {
+        let mut csv = String::from("node_id,pool_id,usdt_before,usdt_after,difference\n");
+        for (node, (pool, earned)) in &self.nodes {
+            let difference = MicroUsdt(earned.after.0.saturating_sub(earned.before.0));
+            // Writing into a text does not fail.
+            let _ = writeln!(csv, "{node},{pool},{},{},{difference}", earned.before, earned.after);
+        }
+        csv
+    }
+}
+
+impl Simulation<Change> {
+    /// Adds a chunk: as it was scored, and as it would have been.
+    pub fn add(&mut self, frame: &FrameChunk, before: &ScoredChunk, after: &ScoredChunk) {
+        for (before, after) in before.rows.iter().zip(&after.rows) {
+            let mut change = Change { epochs: 1, ..Change::default() };
+            change.before.add(before);
+            change.after.add(after);
+            self.put(before.node, frame.pool, change);
+        }
     }
 
     /// Every node as a line of comma-separated values, below one with the names. No value can be taken for a formula.

@@ -17,6 +17,7 @@ mod page;
 mod policies;
 mod requests;
 mod runtime;
+mod shadows;
 mod store;
 mod telemetry;
 mod webhooks;
@@ -42,6 +43,7 @@ pub use requests::{Begun, NewRequest, RequestStore};
 pub use runtime::{
     CallError, CheckCost, Clock, Entropy, GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, ValidationPolicy,
 };
+pub use shadows::{AdjustmentStore, ShadowStore};
 pub use store::{Environment, Stamp, StampStore, Store, StoreError};
 pub use telemetry::{LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, SessionOutcome, TelemetryStore, Walked};
 pub use webhooks::{DeliveryFilter, WebhookError, WebhookSender, WebhookStore};

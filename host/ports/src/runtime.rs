@@ -162,6 +162,8 @@ pub trait PolicyRuntime: Send + Sync {
     async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError>;
     /// Loads a scoring policy beside what is in force.
     async fn load_scoring(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ScoringPolicy>, PublishError>;
+    /// Loads a payout policy beside what is in force.
+    async fn load_payout(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn PayoutPolicy>, PublishError>;
     /// Loads a validation policy beside what is in force.
     async fn load_validation(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ValidationPolicy>, PublishError>;
 }

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use lucid_model::{
     credit::Interval,
-    id::{Digest, NodeId},
+    id::{Digest, NodeId, SessionId},
     metric::{Resolution, Rollup, Sample, UsageSummary},
     observation::Observation,
     time::TimeMs,
@@ -22,7 +22,7 @@ pub struct Report {
     pub samples: Vec<Sample>,
     /// The stretch of presence that it witnesses: extends the stored one that starts at the same instant.
     pub presence: Option<Interval>,
-    /// Observation sessions: a known session of the same node grows, never shrinks.
+    /// Observation sessions: a known session of the same node grows, never shrinks; one that was voided stays as it is.
     pub sessions: Vec<Observation>,
 }
 
@@ -120,6 +120,8 @@ pub trait TelemetryStore: Send + Sync {
     async fn observed(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, StoreError>;
     /// Sessions that no policy has judged yet and that overlap the range, by session id.
     async fn unverified(&self, range: Interval, limit: u32) -> Result<Vec<Observation>, StoreError>;
+    /// One session.
+    async fn session(&self, id: SessionId) -> Result<Option<Observation>, StoreError>;
     /// Replaces the verdicts of these sessions.
     async fn set_verdicts(&self, sessions: Vec<Observation>) -> Result<(), StoreError>;
 }

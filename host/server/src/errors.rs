@@ -116,9 +116,13 @@ impl From<ServiceError> for ApiError {
             ServiceError::HardwareRefused { reason } => Self::new(Kind::InvalidResources, message).with("reason", reason),
             ServiceError::PreconditionFailed { version, .. } => Self::new(Kind::PreconditionFailed, message).with("version", version),
             ServiceError::KeyReused => Self::new(Kind::IdempotencyKeyReused, message),
-            ServiceError::InProgress | ServiceError::VersionInUse { .. } | ServiceError::Retired { .. } | ServiceError::NotLoadable(_) => {
-                Self::new(Kind::Conflict, message)
-            }
+            ServiceError::InProgress
+            | ServiceError::VersionInUse { .. }
+            | ServiceError::Retired { .. }
+            | ServiceError::NotLoadable(_)
+            | ServiceError::EpochClosing { .. }
+            | ServiceError::TooManyShadows { .. }
+            | ServiceError::IsShadow { .. } => Self::new(Kind::Conflict, message),
             ServiceError::BundleRefused { reason } => Self::new(Kind::InvalidRequest, message).with("reason", reason),
             ServiceError::NoPolicy { .. } | ServiceError::Call(_) | ServiceError::Chain(_) => {
                 tracing::warn!(%error, "a part is unavailable");

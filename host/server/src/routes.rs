@@ -15,6 +15,7 @@ mod pools;
 mod poot;
 mod receipts;
 mod resources;
+mod shadows;
 mod telemetry;
 mod webhooks;
 
@@ -38,6 +39,7 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(receipts::routes())
         .merge(payouts::routes())
         .merge(policies::routes())
+        .merge(shadows::routes())
         .merge(webhooks::routes())
         .merge(audit::routes())
         .merge(aliases::routes())

@@ -13,12 +13,13 @@ use lucid_model::{
 };
 use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, StagedChunk};
 
-pub(crate) use self::framing::registered_facts;
 use self::scoring::{Replaced, Scored};
 pub use self::{
     closing::{Closing, Stage},
     replay::{DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay, replay_chunk},
+    simulation::Simulated,
 };
+pub(crate) use self::{framing::registered_facts, replay::Known, scoring::score_with_factors};
 use crate::{Service, ServiceError};
 
 mod closing;

@@ -1,6 +1,6 @@
 use lucid_model::{
-    epoch::NotADivisorOfTheDay,
-    id::NodeId,
+    epoch::{NotADivisorOfTheDay, Period},
+    id::{NodeId, ShadowId},
     ledger::LedgerError,
     money::MoneyError,
     node::{CapReached, WrongNodeStatus},
@@ -30,6 +30,26 @@ pub enum ServiceError {
     Unproven {
         /// What is wrong with the proof.
         why: &'static str,
+    },
+    /// The epoch is over and its receipts are being made.
+    #[error("the observation is voided; epoch {epoch}, which it is in, is being closed: void it again when that is done")]
+    EpochClosing {
+        /// Which.
+        epoch: Period,
+    },
+    /// As many shadows run as may.
+    #[error("{running} shadows run, which is the most: end one first")]
+    TooManyShadows {
+        /// The limit.
+        running: usize,
+    },
+    /// It runs beside what is active already.
+    #[error("{policy} runs as a shadow there already, with these params: {shadow}")]
+    IsShadow {
+        /// Which version.
+        policy: PolicyRef,
+        /// Its shadow.
+        shadow: ShadowId,
     },
     /// A field is wrong.
     #[error("{field}: {problem}")]

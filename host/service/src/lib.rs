@@ -4,6 +4,7 @@
 //! calls, so that a simulation can call it too.
 
 mod actor;
+mod adjustments;
 mod alerts;
 mod audit;
 mod bus;
@@ -32,6 +33,7 @@ mod requests;
 mod runs;
 mod scores;
 mod settle;
+mod shadows;
 mod siblings;
 mod votes;
 mod wallets;
@@ -54,11 +56,13 @@ use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Signer, Sto
 use parking_lot::Mutex;
 
 pub use actor::{Actor, Role};
+pub use adjustments::{ScoreSeen, Voided};
 pub use audit::{AuditProgress, AuditVerified, verify_audit};
 pub use bus::EventBus;
 pub use carried::Carried;
 pub use config::{Approval, ServiceConfig, Trust};
 pub use enrolments::{GivenEnrolment, NewEnrolment};
+pub use epochs::Simulated;
 pub use epochs::{Closing, DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay, Stage, replay_chunk};
 pub use error::ServiceError;
 pub use history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges};
@@ -76,6 +80,7 @@ pub use queries::{FleetUsage, NodeUsage};
 pub use registration::NewNode;
 pub use reports::{NewSample, ReportProof, Reported};
 pub use scores::{OnDemand, ScoreClaim, ScoreRequest, Validated};
+pub use shadows::NewShadow;
 pub use webhooks::{GivenWebhook, NewWebhook, Told, WebhookPatch, WebhookSettings};
 
 /// What the service is built on.
@@ -124,6 +129,8 @@ pub struct Service {
     /// The epoch that is being closed, and how far it is.
     closing: Mutex<Option<epochs::Closing>>,
     chain_pace: Mutex<votes::ChainPace>,
+    /// Held while scores are adjusted, and while a period is settled: neither happens in the middle of the other.
+    adjusting: futures::lock::Mutex<()>,
     /// Reservations that nobody made a payout of are not looked for before this instant.
     no_reservation_sweep_before: Mutex<TimeMs>,
     /// No payout is sent before this instant: the rail refused us.
@@ -161,6 +168,7 @@ impl Service {
             no_pool_check_before: Mutex::default(),
             closing: Mutex::default(),
             chain_pace: Mutex::default(),
+            adjusting: futures::lock::Mutex::default(),
             no_reservation_sweep_before: Mutex::default(),
             rail_paused_until: Mutex::default(),
             walks: Mutex::default(),

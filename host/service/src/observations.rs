@@ -122,7 +122,7 @@ impl Service {
         for (place, observation) in observations.into_iter().enumerate() {
             match observation.verdict {
                 Verdict::Accepted => {}
-                Verdict::Rejected(reason) => return Ok(Some((place, reason))),
+                Verdict::Rejected(reason) | Verdict::Voided(reason) => return Ok(Some((place, reason))),
                 Verdict::Unverified => return Err(ServiceError::NoPolicy { kind: "validation" }),
             }
         }

@@ -148,7 +148,7 @@ impl Service {
     fn tell_of_session(&self, observation: &Observation) {
         let (accepted, reason) = match &observation.verdict {
             Verdict::Accepted => (true, None),
-            Verdict::Rejected(reason) => (false, Some(reason.clone())),
+            Verdict::Rejected(reason) | Verdict::Voided(reason) => (false, Some(reason.clone())),
             Verdict::Unverified => (false, Some("not verified yet".into())),
         };
         self.emit(EventKind::ObservationStored { node: observation.node, accepted, reason });

@@ -142,8 +142,8 @@ impl Service {
 
     /// Sets the money of everybody who can be paid aside. Doing it again finds what is there.
     async fn plan(&self, run: &Run, mature: &SettlementRecord) -> Result<(), ServiceError> {
-        let totals = self.store().totals(mature.period.start_s, mature.period.end_s()).await?;
-        let observed: BTreeMap<NodeId, u64> = totals.into_iter().map(|t| (t.node, t.observed_s)).collect();
+        let totals = self.earned_in(mature.period).await?.into_values().flatten();
+        let observed: BTreeMap<NodeId, u64> = totals.map(|t| (t.node, t.observed_s)).collect();
         // Of a node with an open payout: which run it is of.
         let open: BTreeMap<NodeId, RunId> = self.store().open_payouts(u32::MAX).await?.into_iter().map(|p| (p.node, p.run)).collect();
         for (node, head) in self.store().heads_available(MicroUsdt::ZERO).await? {

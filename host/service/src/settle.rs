@@ -4,6 +4,8 @@
 //! is set aside already stays what it was; a period is payable only once its record says what was booked, and
 //! that is said only after every pool's budget account is empty (I13).
 
+mod comparison;
+
 use std::collections::BTreeMap;
 
 use lucid_model::{
@@ -15,18 +17,30 @@ use lucid_model::{
     ledger::{Account, Draft, Entry, Stream},
     money::MicroUsdt,
     node::{Node, NodeStatus},
-    policy::{CallContext, PolicyIdentity, Scope, Weights},
+    policy::{CallContext, PolicyIdentity, Revision, Scope, Weights},
     score::Ppm,
     settlement::{PoolSettlement, SettlementRecord, settle_pool},
     split::{Claim, split_largest_remainder},
 };
-use lucid_ports::{Booked, EpochFilter, NodeTotals, Order, PageRequest, PolicySnapshot};
+use lucid_ports::{Booked, EpochFilter, NodeTotals, Order, PageRequest, PayoutPolicy};
 
 use crate::{
     Actor, Service, ServiceError,
     epochs::registered_facts,
     siblings::{Kin, Siblings},
 };
+
+/// A pool whose budget of a period is to be shared.
+struct PoolToShare<'a> {
+    period: Period,
+    pool: PoolScope,
+    budget: MicroUsdt,
+    members: Vec<NodeTotals>,
+    siblings: &'a Siblings,
+    revision: Revision,
+    /// Whether a node that is eligible by its epochs gets anything at all, whatever the policy says.
+    may_earn: &'a (dyn Fn(NodeId, Option<&Node>) -> bool + Sync),
+}
 
 /// Tries to book a draft before the step gives up until later.
 const BOOK_TRIES: u32 = 8;
@@ -66,11 +80,10 @@ impl Service {
                 let at_end = self.config.settlement.period_at(last.period.end());
                 if at_end.start() < last.period.end() { at_end.next() } else { at_end }
             }
-            None => {
-                let first = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
-                let Some(epoch) = self.store().epochs(EpochFilter::default(), first).await?.items.pop() else { return Ok(None) };
-                self.config.settlement.period_at(epoch.epoch.start())
-            }
+            None => match self.first_epoch().await? {
+                Some(first) => self.config.settlement.period_at(first.start()),
+                None => return Ok(None),
+            },
         };
         if last_epoch.epoch.end() < period.end() {
             return Ok(None);
@@ -78,10 +91,16 @@ impl Service {
         self.settle(period).await.map(Some)
     }
 
+    /// The first epoch that was closed.
+    async fn first_epoch(&self) -> Result<Option<Period>, ServiceError> {
+        let first = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
+        Ok(self.store().epochs(EpochFilter::default(), first).await?.items.pop().map(|record| record.epoch))
+    }
+
     async fn settle(&self, period: Period) -> Result<SettlementRecord, ServiceError> {
-        let totals = self.store().totals(period.start_s, period.end_s()).await?;
-        let mut pools: BTreeMap<PoolScope, Vec<NodeTotals>> = BTreeMap::new();
-        totals.into_iter().for_each(|t| pools.entry(t.pool).or_default().push(t));
+        // Nothing is adjusted in the middle of it: what is adjusted later is reversed.
+        let _no_adjustment = self.adjusting.lock().await;
+        let pools = self.earned_in(period).await?;
         let (budgets, note) = self.pool_budgets(period, &pools).await?;
         let roots = self.roots(period).await?;
         let snapshot = self.ports.policies.snapshot();
@@ -92,7 +111,13 @@ impl Service {
             if budget == MicroUsdt::ZERO {
                 continue;
             }
-            let weighed = self.weigh_pool(period, pool, budget, (members, &siblings), snapshot.as_ref()).await;
+            let policy = snapshot.payout(Scope::of(pool), period.start_s).ok_or(ServiceError::NoPolicy { kind: "payout" });
+            let may_earn = |_: NodeId, node: Option<&Node>| node.is_some_and(|n| n.status != NodeStatus::Suspended);
+            let shared = PoolToShare { period, pool, budget, members, siblings: &siblings, revision: snapshot.revision(), may_earn: &may_earn };
+            let weighed = match policy {
+                Ok(policy) => self.weigh_pool(policy.as_ref(), shared).await.map(|settled| (settled, policy.identity().clone())),
+                Err(error) => Err(error),
+            };
             let (settled, policy) = self.unless_it_is_held(period, pool, weighed)?;
             self.book_pool(&settled, &roots, &policy).await?;
             record.count += u32::try_from(settled.accruals.len()).unwrap_or(u32::MAX);
@@ -100,6 +125,7 @@ impl Service {
             record.budget = record.budget.checked_add(settled.budget)?;
             record.remainder = record.remainder.checked_add(settled.remainder)?;
         }
+        self.reverse_adjusted(period).await?;
         if self.store().record_settlement(record.clone()).await? {
             self.emit(EventKind::PeriodSettled { period, accruals: record.count, sum: record.sum });
         }
@@ -169,29 +195,21 @@ impl Service {
         }
     }
 
-    /// Asks the payout policy how to share a pool's budget.
-    async fn weigh_pool(
-        &self,
-        period: Period,
-        pool: PoolScope,
-        budget: MicroUsdt,
-        (members, siblings): (Vec<NodeTotals>, &Siblings),
-        snapshot: &dyn PolicySnapshot,
-    ) -> Result<(PoolSettlement, PolicyIdentity), ServiceError> {
-        let policy = snapshot.payout(Scope::of(pool), period.start_s).ok_or(ServiceError::NoPolicy { kind: "payout" })?;
+    /// Asks a payout policy how to share a pool's budget.
+    async fn weigh_pool(&self, policy: &dyn PayoutPolicy, shared: PoolToShare<'_>) -> Result<PoolSettlement, ServiceError> {
+        let PoolToShare { period, pool, budget, members, siblings, revision, may_earn } = shared;
         let (mut rows, mut eligible) = (Vec::new(), BTreeMap::new());
         for totals in members {
             let node = self.store().node(totals.node).await?;
-            let may_earn = totals.eligible && node.as_ref().is_some_and(|n| n.status != NodeStatus::Suspended);
-            eligible.insert(totals.node, may_earn);
+            eligible.insert(totals.node, totals.eligible && may_earn(totals.node, node.as_ref()));
             let mut facts = self.period_facts(period, &totals, node.as_ref());
             node.iter().for_each(|node| siblings.facts(&Kin::of(node), &mut facts));
             rows.push((totals.node, facts));
         }
-        let head = FrameHead { period, revision: snapshot.revision(), score_multiplier: self.config.score_multiplier };
+        let head = FrameHead { period, revision, score_multiplier: self.config.score_multiplier };
         let (mut nodes, mut answer) = (Vec::new(), Weights::default());
         for chunk in head.chunks(pool, rows, 0) {
-            let weights = weigh_chunk(policy.as_ref(), &chunk).await?;
+            let weights = weigh_chunk(policy, &chunk).await?;
             answer.held.resize(answer.weights.len(), Ppm(0));
             answer.caps.resize(answer.weights.len(), 0);
             answer.weights.extend(weights.weights);
@@ -199,7 +217,7 @@ impl Service {
             answer.caps.extend(weights.caps);
             nodes.extend(chunk.nodes.iter().map(|n| (*n, eligible.get(n).copied().unwrap_or(false))));
         }
-        Ok((settle_pool(period, pool, budget, &nodes, &answer, self.config.share_max)?, policy.identity().clone()))
+        Ok(settle_pool(period, pool, budget, &nodes, &answer, self.config.share_max)?)
     }
 
     fn period_facts(&self, period: Period, totals: &NodeTotals, node: Option<&Node>) -> FactRow {
@@ -222,6 +240,7 @@ impl Service {
         self.book_draft(first.clone()).await?;
         for part in rest.chunks(BOOK_BATCH) {
             self.book_drafts(part.to_vec()).await?;
+            self.offset_debts(part).await?;
         }
         let left = self.store().account_total(Account::Budget(settled.pool)).await?;
         if left != MicroUsdt::ZERO {
@@ -231,6 +250,30 @@ impl Service {
             return Err(ServiceError::Internal { detail: message });
         }
         self.clear_alert("settlement");
+        Ok(())
+    }
+
+    /// Nodes that owe pay back from what they just earned.
+    async fn offset_debts(&self, accruals: &[Draft]) -> Result<(), ServiceError> {
+        if self.store().account_total(Account::Owed).await? == MicroUsdt::ZERO {
+            return Ok(());
+        }
+        for accrual in accruals {
+            let head = self.store().head(accrual.stream).await?;
+            if let Some(offset) = Draft::offset(accrual, &head.balances)? {
+                self.take_back_from_node(offset).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Books what takes money back from a node, and lets it come into the treasury; what is there already is done again.
+    pub(crate) async fn take_back_from_node(&self, taken: Draft) -> Result<(), ServiceError> {
+        self.book_draft(taken.clone()).await?;
+        let booked = self.store().entry(&taken.id).await?.map_or(taken, |entry| entry.draft);
+        if let Some(recovered) = Draft::recover(&booked)? {
+            self.book_draft(recovered).await?;
+        }
         Ok(())
     }
 
@@ -277,7 +320,7 @@ impl Service {
     }
 }
 
-async fn weigh_chunk(policy: &dyn lucid_ports::PayoutPolicy, chunk: &FrameChunk) -> Result<Weights, ServiceError> {
+async fn weigh_chunk(policy: &dyn PayoutPolicy, chunk: &FrameChunk) -> Result<Weights, ServiceError> {
     let (batch, totals) = chunk.project(&policy.identity().facts);
     let context = CallContext {
         epoch_start_s: chunk.period.start_s,

@@ -16,6 +16,7 @@ pub(crate) mod pools;
 pub(crate) mod requests;
 pub(crate) mod scores;
 pub(crate) mod series;
+pub(crate) mod shadows;
 pub(crate) mod shared;
 pub(crate) mod telemetry;
 pub(crate) mod votes;
@@ -74,7 +75,8 @@ macro_rules! conformance_suite {
                 payouts_are_listed_in_every_order, payments_are_completed_payouts;
             telemetry: a_report_is_stored_once, reports_of_one_number_are_stored_once, fifty_first_reports_of_a_node_are_all_stored, a_session_belongs_to_one_node,
                 a_session_grows_and_never_shrinks, presence_grows_from_its_start, usage_is_summed_over_the_range,
-                many_reports_are_kept_in_order, what_overlaps_is_observed, verdicts_replace_the_unverified;
+                many_reports_are_kept_in_order, what_overlaps_is_observed, verdicts_replace_the_unverified, a_voided_session_stays_voided;
+            shadows: a_shadow_keeps_every_field_and_is_ended_once, a_shadow_speaks_of_a_period_once, adjustments_are_kept_once;
             series: rollups_say_what_the_samples_say, a_late_sample_is_in_its_rollup, what_is_forgotten_is_rolled_up, lost_rollups_are_made_again;
         }
     };

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod conformance;
 pub mod coord;
+mod documents;
 mod inspection;
 mod mongo;
 mod packing;

@@ -3,6 +3,7 @@
 //! Invariants: every write needs the atomicity of one document and unique indices, never a transaction; an answer to
 //! a write means that a majority has it on disk; a database of a newer schema is never touched.
 
+mod adjustments;
 mod alerts;
 mod audit;
 mod buckets;
@@ -31,6 +32,7 @@ mod schema;
 mod series;
 mod sessions;
 mod settlements;
+mod shadows;
 mod stamp;
 mod standings;
 mod telemetry;

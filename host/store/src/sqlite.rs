@@ -3,6 +3,7 @@
 //! Invariants: each file has one writer, and an answer to a write comes after its COMMIT; two processes never
 //! have one directory open; a file of a newer schema is never touched. In memory the same runs on one connection.
 
+mod adjustments;
 mod alerts;
 mod audit;
 mod checkpoint;
@@ -35,6 +36,7 @@ mod samples;
 mod scores;
 mod series;
 mod settlements;
+mod shadows;
 mod stamp;
 mod standings;
 mod stretches;
@@ -78,8 +80,13 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0011.sql"),
     include_str!("../migrations/core/0012.sql"),
     include_str!("../migrations/core/0013.sql"),
+    include_str!("../migrations/core/0014.sql"),
 ];
-const TELEMETRY: &[&str] = &[include_str!("../migrations/telemetry/0001.sql"), include_str!("../migrations/telemetry/0002.sql")];
+const TELEMETRY: &[&str] = &[
+    include_str!("../migrations/telemetry/0001.sql"),
+    include_str!("../migrations/telemetry/0002.sql"),
+    include_str!("../migrations/telemetry/0003.sql"),
+];
 
 /// A store in a directory of this machine, or in memory.
 pub struct SqliteStore {

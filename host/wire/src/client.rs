@@ -126,9 +126,14 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn simulate(&self, (name, version): (&str, &str), asked: &SimulatePolicyRequest, csv: bool) -> Result<Vec<u8>, ClientError> {
+    pub async fn simulate(
+        &self,
+        (kind, name, version): (&str, &str, &str),
+        asked: &SimulatePolicyRequest,
+        csv: bool,
+    ) -> Result<Vec<u8>, ClientError> {
         let format = if csv { "csv" } else { "json" };
-        let path = format!("/policies/scoring/{name}/{version}/simulate?format={format}");
+        let path = format!("/policies/{kind}/{name}/{version}/simulate?format={format}");
         answer(with_body(self.request(Method::POST, &path), serde_json::to_vec(asked).map_err(ClientError::Decode)?)).await
     }
 

@@ -9,6 +9,7 @@ use crate::{
     fields::FieldError,
     node::NodeBody,
     payout::PayoutBody,
+    policy::ShadowBody,
     pool::PoolBody,
     poot::{
         ScoreBody,
@@ -130,6 +131,8 @@ lists! {
     EpochList { epochs: EpochBody }
     /// A page of enrolment tokens.
     EnrolmentList { enrolment_tokens: EnrolmentBody }
+    /// A page of shadows.
+    ShadowList { shadows: ShadowBody }
     /// A page of webhooks.
     WebhookList { webhooks: WebhookBody }
     /// A page of deliveries to a webhook.

@@ -15,6 +15,7 @@ use crate::{
 
 mod diff;
 mod life;
+mod shadow;
 mod simulation;
 
 pub use diff::{ChangedParamBody, ParamSpecBody, PolicyDiffBody};
@@ -23,6 +24,10 @@ pub use life::{
     PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest,
 };
 
+pub use shadow::{
+    BeginShadow, BeginShadowRequest, EarningNodeBody, MoneyComparedBody, PayoutSimulationBody, ScoresComparedBody, ShadowBody, ShadowResultBody,
+    ShadowResultList, SimulatedBody, results_csv,
+};
 pub use simulation::{NewSimulation, SimulatePolicyRequest, SimulatedNodeBody, SimulatedSideBody, SimulationBody};
 
 /// Bytes of a component.

@@ -5,6 +5,7 @@ pub mod participation;
 pub mod replay;
 
 use lucid_model::{
+    adjustment::Adjustment,
     id::NodeId,
     policy::PolicyRef,
     receipt::{ChunkHeader, OnDemandReceipt, ScoreRow},
@@ -119,6 +120,67 @@ pub struct ScoreBody {
     /// The policy's reason, or why the node is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What adjusted it since its epoch was closed, in order: an observation was voided. What is said above counts now; the
+    /// epoch's own receipt is as it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adjustments: Vec<AdjustmentBody>,
+}
+
+/// A receipt that adjusts a score of a closed epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdjustmentBody {
+    /// Counts the adjustments of this score, from 1.
+    pub number: u32,
+    /// The session that was voided.
+    #[schema(value_type = schema::Id)]
+    pub session_id: String,
+    /// When.
+    #[schema(value_type = schema::Timestamp)]
+    pub adjusted_at: String,
+    /// By whom.
+    pub adjusted_by: String,
+    /// Why.
+    pub reason: String,
+    /// What counted before.
+    pub before: AdjustedSideBody,
+    /// What counts since.
+    pub after: AdjustedSideBody,
+    /// SHA-256 of the adjusting receipt, hex.
+    #[schema(value_type = schema::Digest)]
+    pub digest: String,
+}
+
+/// One side of an adjustment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdjustedSideBody {
+    /// The score.
+    #[schema(value_type = schema::Score)]
+    pub score: ExactNumber,
+    /// Credited seconds.
+    pub observed_seconds: u32,
+    /// Whether the node may earn.
+    pub eligible: bool,
+}
+
+impl From<&ScoreRow> for AdjustedSideBody {
+    fn from(row: &ScoreRow) -> Self {
+        Self { score: row.score.into(), observed_seconds: row.observed_s, eligible: row.eligible }
+    }
+}
+
+impl From<&Adjustment> for AdjustmentBody {
+    fn from(adjustment: &Adjustment) -> Self {
+        Self {
+            number: adjustment.number,
+            session_id: adjustment.session.to_string(),
+            adjusted_at: adjustment.at.to_string(),
+            adjusted_by: adjustment.actor.clone(),
+            reason: adjustment.reason.clone(),
+            before: (&adjustment.before).into(),
+            after: (&adjustment.after).into(),
+            digest: adjustment.digest().to_string(),
+        }
+    }
 }
 
 impl ScoreBody {
@@ -152,6 +214,7 @@ impl ScoreBody {
             kind: "epoch".into(),
             held: row.held,
             reason: row.reason.clone(),
+            adjustments: Vec::new(),
         }
     }
 
@@ -175,7 +238,15 @@ impl ScoreBody {
             kind: "on_demand".into(),
             held: false,
             reason: None,
+            adjustments: Vec::new(),
         }
+    }
+
+    /// With what adjusted it.
+    #[must_use]
+    pub fn adjusted_by(mut self, adjustments: &[Adjustment]) -> Self {
+        self.adjustments = adjustments.iter().map(Into::into).collect();
+        self
     }
 }
 

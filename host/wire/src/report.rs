@@ -4,6 +4,7 @@ pub mod carried;
 pub mod form;
 
 use lucid_model::{
+    adjustment::Adjustment,
     credit::Interval,
     id::SessionId,
     metric::{NetworkCounters, Usage},
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 use crate::{
     fields::{FieldError, Fields, Request},
     node::NetworkUsageBody,
+    poot::{AdjustmentBody, ScoreBody},
     schema,
 };
 
@@ -230,10 +232,10 @@ pub struct SessionVerdictBody {
     /// The session.
     #[schema(value_type = schema::Id)]
     pub session_id: String,
-    /// `accepted`, `rejected`, `unverified` (asked again before the epoch closes).
+    /// `accepted`, `rejected`, `voided` (an operator took it back), `unverified` (asked again before the epoch closes).
     #[schema(value_type = schema::SessionVerdict)]
     pub verdict: String,
-    /// Why it is rejected.
+    /// Why it is rejected or voided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -244,6 +246,7 @@ impl SessionVerdictBody {
         let (word, reason) = match verdict {
             Verdict::Accepted => ("accepted", None),
             Verdict::Rejected(reason) => ("rejected", Some(reason.clone())),
+            Verdict::Voided(reason) => ("voided", Some(reason.clone())),
             Verdict::Unverified => ("unverified", None),
         };
         Self { session_id: session.to_string(), verdict: word.into(), reason }
@@ -255,6 +258,49 @@ impl SessionVerdictBody {
 pub struct ObservationsBody {
     /// One verdict a session, in the order they were sent.
     pub observations: Vec<SessionVerdictBody>,
+}
+
+/// Why an observation is taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct VoidObservationRequest {
+    /// Why.
+    #[schema(value_type = schema::Reason)]
+    pub reason: String,
+}
+
+impl Request for VoidObservationRequest {
+    type Valid = String;
+    fn read(fields: &Fields<'_>) -> Result<String, FieldError> {
+        fields.require("reason", fields.text("reason", 1..=500)?)
+    }
+}
+
+/// An observation that was taken back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct VoidedObservationBody {
+    /// Its verdict now.
+    pub observation: SessionVerdictBody,
+    /// Scores of closed epochs that are adjusted by this.
+    pub scores: Vec<AdjustedScoreBody>,
+    /// What the node loses of what it had accrued, USDT.
+    #[schema(value_type = schema::Usdt)]
+    pub reversed: String,
+}
+
+/// A score that is adjusted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AdjustedScoreBody {
+    /// `{epoch}-{node}`.
+    #[schema(value_type = schema::ScoreId)]
+    pub score_id: String,
+    /// The adjusting receipt.
+    pub adjustment: AdjustmentBody,
+}
+
+impl From<&Adjustment> for AdjustedScoreBody {
+    fn from(adjustment: &Adjustment) -> Self {
+        Self { score_id: ScoreBody::id_of(adjustment.epoch_start_s, adjustment.node), adjustment: adjustment.into() }
+    }
 }
 
 #[cfg(test)]

@@ -100,7 +100,9 @@ words! {
     ReportCause = "Why a version was put through the gate.", names(ReportCauses::ALL, ReportCauses::name);
     ActivationStart = "When an activation begins to apply.", ["now", "next_period"], default "now";
     ScoreKind = "`epoch`, or `on_demand`: that one neither earns nor votes.", ["epoch", "on_demand"];
-    SessionVerdict = "`unverified` sessions are judged again before the epoch closes.", ["accepted", "rejected", "unverified"];
+    SessionVerdict = "`unverified` sessions are judged again before the epoch closes; `voided` ones an operator took back.",
+        ["accepted", "rejected", "voided", "unverified"];
+    ShadowState = "Whether a shadow is still asked.", ["running", "ended"];
     TimeRange = "How far back a question goes.", TimeRanges::ALL.map(TimeRanges::name), default TimeRanges::default().name();
     HistoryMetric = "What a history tells of.", names(&Metrics::ALL, Metrics::name), default "all";
     HistoryGrain = "How finely a history is told.", ["raw", "1m", "5m", "1h"];

@@ -183,7 +183,10 @@ impl Entropy for Machine {
     fn random_16(&self) -> [u8; 16] {
         let mut world = self.0.lock().unwrap();
         world.random += 1;
-        u128::from(world.random).to_be_bytes().map(|byte| byte.rotate_left(3))
+        // Where neither the version's nor the variant's bits of a UUID are: each one's is another.
+        let mut bytes = [0; 16];
+        bytes[2..10].copy_from_slice(&world.random.to_be_bytes());
+        bytes
     }
 }
 

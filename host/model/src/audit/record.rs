@@ -4,13 +4,14 @@
 //! tallies, when to try again) is left out, so that the digest after one entry is the digest before the next.
 
 use crate::{
+    adjustment::Adjustment,
     canonical::Canonical,
     enrolment::Enrolment,
     id::Digest,
     ledger::Draft,
     node::Node,
     payout::{Payout, Run},
-    policy::{Activation, PolicyRef, PolicyVersion},
+    policy::{Activation, PolicyRef, PolicyVersion, Shadow},
     pool::Pool,
 };
 
@@ -125,6 +126,28 @@ impl Record for Activation {
         // Activations were recorded before there were any for a later period: theirs stay what they were.
         let bytes = if self.from_s == 0 { bytes } else { bytes.i64(self.from_s) };
         Digest::of(&bytes.finish())
+    }
+}
+
+impl Record for Shadow {
+    fn digest(&self) -> Digest {
+        let start = Canonical::tagged("lucid/v1/audit-shadow").fixed(self.id.0.as_bytes()).text(self.kind.name());
+        let params = policy(start, &self.policy).u64(self.params.len() as u64);
+        let bytes = self.params.iter().fold(params, |bytes, (name, value)| bytes.text(name).i64(*value));
+        let bytes = bytes
+            .maybe(self.pool, |bytes, pool| bytes.fixed(&pool.bytes()))
+            .i64(self.from_s)
+            .i64(self.started_at.0)
+            .text(&self.actor)
+            .text(&self.reason)
+            .maybe(self.ended.as_ref(), |bytes, end| bytes.i64(end.at.0).text(&end.by).text(&end.reason));
+        Digest::of(&bytes.finish())
+    }
+}
+
+impl Record for Adjustment {
+    fn digest(&self) -> Digest {
+        Self::digest(self)
     }
 }
 

@@ -64,6 +64,8 @@ named_enum! {
     Standing {
         /// Passed the gate, in force nowhere.
         Checked = "checked",
+        /// In force nowhere, and asked beside what is.
+        Shadow = "shadow",
         /// Will be in force from a later period on.
         Scheduled = "scheduled",
         /// In force somewhere.
@@ -95,9 +97,13 @@ pub struct PolicyVersion {
 }
 
 impl PolicyVersion {
-    /// Where it stands at `now_s`, given what is applicable.
-    pub fn standing(&self, applicable: &[Activation], now_s: i64) -> Standing {
-        let mut standing = if self.state == VersionState::Retired { Standing::Retired } else { Standing::Checked };
+    /// Where it stands at `now_s`, given what is applicable, and whether it is asked beside that.
+    pub fn standing(&self, applicable: &[Activation], is_shadow: bool, now_s: i64) -> Standing {
+        let mut standing = match self.state {
+            VersionState::Retired => Standing::Retired,
+            VersionState::Checked if is_shadow => Standing::Shadow,
+            VersionState::Checked => Standing::Checked,
+        };
         for activation in applicable.iter().filter(|activation| activation.policy.digest == self.policy.digest && activation.kind == self.kind) {
             if activation.from_s <= now_s {
                 return Standing::Active;
@@ -218,10 +224,13 @@ mod tests {
             signed_by: Vec::new(),
         };
         let active = [now.clone(), later.clone()];
-        assert_eq!(version(&now, VersionState::Checked).standing(&active, 100), Standing::Active);
-        assert_eq!(version(&later, VersionState::Checked).standing(&active, 100), Standing::Scheduled);
-        assert_eq!(version(&later, VersionState::Checked).standing(&active, 3_600), Standing::Active);
-        assert_eq!(version(&activation(3, 0), VersionState::Checked).standing(&active, 100), Standing::Checked);
-        assert_eq!(version(&activation(3, 0), VersionState::Retired).standing(&active, 100), Standing::Retired);
+        assert_eq!(version(&now, VersionState::Checked).standing(&active, false, 100), Standing::Active);
+        assert_eq!(version(&later, VersionState::Checked).standing(&active, false, 100), Standing::Scheduled);
+        assert_eq!(version(&later, VersionState::Checked).standing(&active, false, 3_600), Standing::Active);
+        assert_eq!(version(&activation(3, 0), VersionState::Checked).standing(&active, false, 100), Standing::Checked);
+        assert_eq!(version(&activation(3, 0), VersionState::Checked).standing(&active, true, 100), Standing::Shadow);
+        assert_eq!(version(&now, VersionState::Checked).standing(&active, true, 100), Standing::Active, "whatever else it is");
+        assert_eq!(version(&activation(3, 0), VersionState::Retired).standing(&active, true, 100), Standing::Retired);
+        assert_eq!(version(&activation(3, 0), VersionState::Retired).standing(&active, false, 100), Standing::Retired);
     }
 }

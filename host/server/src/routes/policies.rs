@@ -9,15 +9,15 @@ use lucid_model::{
     policy::{PolicyKind, Scope, Standing},
 };
 use lucid_ports::{AuditFilter, GateReport};
-use lucid_service::{ActivationRequest, Start, VersionFilter, VersionStanding};
+use lucid_service::{ActivationRequest, Simulated, Start, VersionFilter, VersionStanding};
 use lucid_wire::{
     ErrorBody, FieldError,
     audit::AuditEntryBody,
     page::{AuditList, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PageParams, Pagination},
     policy::{
-        self, ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies, CheckPolicyRequest, GateReportBody, PolicyDiffBody,
-        PolicyReportBody, PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest, SimulatePolicyRequest, SimulationBody,
-        UploadPolicyRequest,
+        self, ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies, CheckPolicyRequest, GateReportBody, PayoutSimulationBody,
+        PolicyDiffBody, PolicyReportBody, PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest, SimulatePolicyRequest,
+        SimulatedBody, SimulationBody, UploadPolicyRequest,
     },
     schema,
 };
@@ -50,7 +50,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 const DAY_MS: i64 = 86_400_000;
 
 /// Kind, name and version, as a path names them.
-type Named = Path<(String, String, String)>;
+pub(super) type Named = Path<(String, String, String)>;
 
 fn kind(word: &str) -> Result<PolicyKind, ApiError> {
     PolicyKind::from_name(word).ok_or_else(|| FieldError::new("kind", "must be one of scoring, validation, payout").into())
@@ -60,8 +60,13 @@ fn short_text(text: &str) -> Option<String> {
     (text.chars().count() <= 255 && !text.chars().any(char::is_control)).then(|| text.to_owned())
 }
 
-async fn find(api: &Shared, Path((word, name, version)): &Named) -> Result<VersionStanding, ApiError> {
+pub(super) async fn find(api: &Shared, Path((word, name, version)): &Named) -> Result<VersionStanding, ApiError> {
     Ok(api.service.policy_version(kind(word)?, name, version).await?)
+}
+
+pub(super) fn is_csv(params: &Params) -> Result<bool, ApiError> {
+    let csv = params.parsed("format", |text| ["json", "csv"].contains(&text).then_some(text == "csv"), "must be one of json, csv")?;
+    Ok(csv.unwrap_or(false))
 }
 
 fn newest(params: &Params) -> Result<u32, ApiError> {
@@ -90,7 +95,7 @@ async fn list(State(api): State<Shared>, _caller: Caller, params: Params) -> Res
     let filter = VersionFilter {
         kind: params.get("kind").map(kind).transpose()?,
         name: params.parsed("name", short_text, "must have at most 255 characters, none of them a control character")?,
-        standing: params.parsed("state", Standing::from_name, "must be one of checked, scheduled, active, retired")?,
+        standing: params.parsed("state", Standing::from_name, "must be one of checked, shadow, scheduled, active, retired")?,
     };
     Ok(Answer(PolicyVersionList { policies: api.service.policy_versions(&filter).await?.iter().map(body).collect() }))
 }
@@ -210,15 +215,16 @@ async fn check(
     Ok(Answer(report_body(api.service.check_version(&actor, digest, &json.value).await?)))
 }
 
-/// Asks a version about epochs that are over.
+/// Asks a version about what is over.
 ///
-/// For policy authors and operators; of scoring policies. From the frames of closed epochs, as if it had been active then: what
-/// each node had and would have had. From its second epoch on it sees its own scores as those of the epoch before.
-/// Nothing is changed. At most 2,500 epochs and 5,000,000 scores. `format=csv` answers a line a node.
+/// For policy authors and operators. A scoring policy from the frames of closed epochs, as if it had been active then: what
+/// each node had and would have had; from its second epoch on it sees its own scores as those of the epoch before. At most 2,500
+/// epochs and 5,000,000 scores. A payout policy about settled periods, in USDT: at most 400. Nothing is changed. `format=csv`
+/// answers a line a node.
 #[utoipa::path(post, path = "/api/v1/policies/{kind}/{name}/{version}/simulate", operation_id = "simulatePolicy", tag = "policies", request_body = SimulatePolicyRequest,
     params(("kind" = schema::PolicyKind, Path, description = "What it decides"), ("name" = String, Path, description = "Its name"), ("version" = String, Path, description = "Its version"),
         ("format" = Option<schema::SimulationFormat>, Query, description = "The totals with those who gain and lose most, or every node")),
-    responses((status = 200, description = "What came out", content((SimulationBody = "application/json"), (String = "text/csv")))))]
+    responses((status = 200, description = "What came out", content((SimulatedBody = "application/json"), (String = "text/csv")))))]
 async fn simulate(
     State(api): State<Shared>,
     Caller(actor): Caller,
@@ -226,20 +232,29 @@ async fn simulate(
     params: Params,
     json: Json<SimulatePolicyRequest>,
 ) -> Result<Response, ApiError> {
-    let csv = params.parsed("format", |text| ["json", "csv"].contains(&text).then_some(text == "csv"), "must be one of json, csv")?;
+    let csv = is_csv(&params)?;
     let (version, asked) = (find(&api, &named).await?.version, json.value);
     let to = asked.to.unwrap_or_else(|| api.service.now());
-    let range = Interval { from: asked.from.unwrap_or_else(|| to.plus_ms(-DAY_MS)), to };
+    let usual_days = if version.kind == PolicyKind::Payout { 7 } else { 1 };
+    let range = Interval { from: asked.from.unwrap_or_else(|| to.plus_ms(-usual_days * DAY_MS)), to };
     if range.from >= range.to {
         return Err(FieldError::new("from", "must be before to").into());
     }
-    let (identity, simulation) = api.service.simulate(&actor, &version, &asked.params, (range, asked.pool)).await?;
-    if csv != Some(true) {
-        return Ok(Answer(SimulationBody::new(&identity, &simulation)).into_response());
+    let (identity, simulated) = api.service.simulate(&actor, &version, &asked.params, (range, asked.pool)).await?;
+    if !csv {
+        let body = match &simulated {
+            Simulated::Scores(simulation) => SimulatedBody::Scores(SimulationBody::new(&identity, simulation)),
+            Simulated::Money(simulation) => SimulatedBody::Money(PayoutSimulationBody::new(&identity, simulation)),
+        };
+        return Ok(Answer(body).into_response());
     }
+    let lines = match &simulated {
+        Simulated::Scores(simulation) => simulation.csv(),
+        Simulated::Money(simulation) => simulation.csv(),
+    };
     let name = format!("attachment; filename=\"{}-{}.csv\"", identity.policy.name, identity.policy.version);
     let headers = [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];
-    Ok((headers, simulation.csv()).into_response())
+    Ok((headers, lines).into_response())
 }
 
 /// Activates a version.

@@ -7,7 +7,7 @@ use lucid_model::{
     vote::VoteState,
 };
 use lucid_ports::{ScoreFilter, ScoreSort, VoteFilter};
-use lucid_service::{NewSession, ScoreClaim, ScoreRequest, ServiceError};
+use lucid_service::{NewSession, ScoreClaim, ScoreRequest, ScoreSeen, ServiceError};
 use lucid_wire::{
     ErrorBody, ErrorKind,
     page::{EpochList, PageParams, Pagination, ParticipationList, ScoreList, VoteList},
@@ -77,21 +77,24 @@ async fn scores(State(api): State<Shared>, Caller(actor): Caller, params: Params
     let pool = params.parsed("pool_id", |text| text.parse::<PoolId>().ok(), "must be a UUID")?;
     let filter = ScoreFilter { node: node_filter(&params)?, pool, owner: None };
     let page = params.page(("score", ScoreSort::Score), &[("calculated_at", ScoreSort::CalculatedAt), ("node_id", ScoreSort::NodeId)])?;
-    let scores = api.service.scores(&actor, filter, page).await?;
-    let items = scores.items.iter().map(|s| ScoreBody::of_epoch(&s.row, &s.header, s.calculated_at)).collect();
+    let scores = api.service.scores_seen(&actor, filter, page).await?;
+    let items = scores.items.iter().map(score_body).collect();
     Ok(Answer(ScoreList { scores: items, pagination: Pagination::new(page.page, page.limit, scores.total) }))
+}
+
+fn score_body(seen: &ScoreSeen) -> ScoreBody {
+    ScoreBody::of_epoch(&seen.counts(), &seen.view.header, seen.view.calculated_at).adjusted_by(&seen.adjustments)
 }
 
 /// One score of an epoch.
 ///
-/// As it was computed when the epoch closed.
+/// As it was computed when the epoch closed, or adjusted since.
 #[utoipa::path(get, path = "/api/v1/poot/scores/{score_id}", operation_id = "getScore", tag = "poot",
     params(("score_id" = schema::ScoreId, Path, description = "The score")),
     responses((status = 200, body = ScoreBody, description = "The score")))]
 async fn score(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<ScoreBody>, ApiError> {
     let (epoch, node) = ScoreBody::parse_id(&id).ok_or(ServiceError::NotFound { what: "score" })?;
-    let found = api.service.score(&actor, epoch, node).await?;
-    Ok(Answer(ScoreBody::of_epoch(&found.row, &found.header, found.calculated_at)))
+    Ok(Answer(score_body(&api.service.score_seen(&actor, epoch, node).await?)))
 }
 
 /// Closed epochs.

@@ -3,13 +3,16 @@ use axum::{
     extract::{Path, State},
 };
 use lucid_model::id::Digest;
-use lucid_service::{Carried, NewSample, NewSession, ReportProof, Reported};
+use lucid_service::{Carried, NewSample, NewSession, ReportProof, Reported, ServiceError};
 use lucid_wire::{
     ErrorBody, ErrorKind, FieldError,
     auth::ReportHeaders,
     report::ClaimedSample,
     report::carried::{CarriedReport, CarriedReportsRequest, CarriedResultBody, CarriedResultsBody},
-    report::{HeartbeatRequest, MetricsRequest, ObservationsBody, ObservationsRequest, ReportBody, SessionVerdictBody},
+    report::{
+        HeartbeatRequest, MetricsRequest, ObservationsBody, ObservationsRequest, ReportBody, SessionVerdictBody, VoidObservationRequest,
+        VoidedObservationBody,
+    },
     schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -22,7 +25,12 @@ use crate::{
 };
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(heartbeat)).routes(routes!(metrics)).routes(routes!(carried)).routes(routes!(observations))
+    OpenApiRouter::new()
+        .routes(routes!(heartbeat))
+        .routes(routes!(metrics))
+        .routes(routes!(carried))
+        .routes(routes!(observations))
+        .routes(routes!(void))
 }
 
 fn body(reported: &Reported) -> ReportBody {
@@ -137,4 +145,27 @@ async fn observations(
     let sessions = json.value.iter().map(session).collect();
     let reported = api.service.observe(&actor, node_id(&api, &id).await?, proof, sessions).await?;
     Ok(Answer(ObservationsBody { observations: reported.sessions.iter().map(|s| SessionVerdictBody::new(s.session, &s.verdict)).collect() }))
+}
+
+/// Takes an observation back.
+///
+/// For operators. It does not count any more. Scores of closed epochs that rest on it are adjusted by receipts beside the epochs', which stay; what
+/// the node accrued with them is reversed. Asked again, it does what is left to be done.
+#[utoipa::path(post, path = "/api/v1/nodes/{id}/observations/{session_id}/void", operation_id = "voidObservation", tag = "telemetry", request_body = VoidObservationRequest,
+    params(("id" = schema::NodeName, Path, description = "The node"), ("session_id" = schema::Id, Path, description = "The session")),
+    responses((status = 200, body = VoidedObservationBody, description = "It is voided; what follows from that"),
+        (status = 409, body = ErrorBody, description = "It is voided, and an epoch that it is in is being closed: ask again when that is done")))]
+async fn void(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path((id, session)): Path<(String, String)>,
+    json: Json<VoidObservationRequest>,
+) -> Result<Answer<VoidedObservationBody>, ApiError> {
+    let session = session.parse().map_err(|_| ServiceError::NotFound { what: "observation" })?;
+    let voided = api.service.void_observation(&actor, node_id(&api, &id).await?, session, json.value).await?;
+    Ok(Answer(VoidedObservationBody {
+        observation: SessionVerdictBody::new(voided.observation.session, &voided.observation.verdict),
+        scores: voided.adjustments.iter().map(Into::into).collect(),
+        reversed: voided.reversed.to_string(),
+    }))
 }

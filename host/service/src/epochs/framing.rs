@@ -74,7 +74,12 @@ impl Service {
     /// Gathers the facts of the fleet, a batch of nodes after the other.
     pub(super) async fn fleet_facts(&self, epoch: Period) -> Result<FleetFacts, ServiceError> {
         let window_from = epoch.end_s() - self.config.eligibility_window_s;
-        let earlier = ByNode::of(self.store().observed_seconds(window_from, epoch.start_s).await?);
+        let taken_back = self.taken_back_s(window_from, epoch.start_s).await?;
+        let mut earlier = self.store().observed_seconds(window_from, epoch.start_s).await?;
+        if !taken_back.is_empty() {
+            earlier.iter_mut().for_each(|(node, seconds)| *seconds = seconds.saturating_sub(taken_back.get(node).copied().unwrap_or(0)));
+        }
+        let earlier = ByNode::of(earlier);
         let streaks = ByNode::of(self.streaks().await?);
         let mut siblings = Siblings::default();
         let mut fleet = FleetFacts { pools: BTreeMap::new(), arrived: 0, expected: 0 };

@@ -14,6 +14,9 @@ use lucid_model::{
 };
 use lucid_ports::{CallError, EpochFilter, Order, PageRequest, ScoreView, ScoringPolicy, StoredBundle};
 
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use parking_lot::Mutex;
+
 use super::scoring::{explain_one, score_again};
 use crate::{Actor, Service, ServiceError};
 
@@ -82,10 +85,14 @@ impl Replay {
 /// # Errors
 /// [`CallError`] if the policy cannot be asked: that says nothing about the receipt.
 pub async fn replay_chunk(policy: &dyn ScoringPolicy, frame: &FrameChunk, stored: &ScoredChunk) -> Result<Replay, CallError> {
+    replay_from(policy, frame, stored, stored.root()).await
+}
+
+async fn replay_from(policy: &dyn ScoringPolicy, frame: &FrameChunk, stored: &ScoredChunk, root: Digest) -> Result<Replay, CallError> {
     let again = score_again(policy, frame).await?;
     let mut replay = Replay { chunks: 1, rows: again.rows.len() as u64, ..Replay::default() };
     // Almost always nothing differs: then one root says so.
-    if again.root() == stored.root() {
+    if again.root() == root {
         return Ok(replay);
     }
     compare_headers(&mut replay, &stored.header, &again.header);
@@ -205,14 +212,15 @@ impl Service {
     /// [`ServiceError`] if there is no such epoch, or a version cannot be loaded any more.
     pub async fn replay_epoch(&self, epoch_start_s: i64) -> Result<Replay, ServiceError> {
         let record = self.epoch(epoch_start_s).await?;
-        let mut known = Known::default();
+        let known = Known::default();
         let (mut replay, mut roots) = (Replay::default(), Vec::new());
         let parts = self.store().frame_parts(epoch_start_s).await?.unwrap_or_default();
-        for (index, _) in (0..).zip(&parts) {
-            let (frame, stored) = self.receipt_of(epoch_start_s, index).await?;
-            let policy = self.policy_of(&stored.header, &mut known).await?;
-            replay.add(replay_chunk(policy.as_ref(), &frame, &stored).await?);
-            roots.push(stored.root());
+        // While a guest computes one chunk the next ones are read. Boxed: see `score_frame`.
+        let chunks: Vec<_> = (0..).zip(&parts).map(|(index, _)| self.chunk_replayed(epoch_start_s, index, &known).boxed()).collect();
+        let mut chunks = stream::iter(chunks).buffered(self.config.chunks_at_once.max(1));
+        while let Some((part, root)) = chunks.try_next().await? {
+            replay.add(part);
+            roots.push(root);
         }
         replay.compare(None, None, "root", record.root, merkle::root(&roots));
         replay.compare(None, None, "nodes", record.nodes, replay.rows);
@@ -220,6 +228,14 @@ impl Service {
             replay.compare(None, None, "previous_link", record.previous_link, before.link());
         }
         Ok(replay)
+    }
+
+    /// What differs in a chunk, and its stored root.
+    async fn chunk_replayed(&self, epoch_start_s: i64, index: u32, known: &Known) -> Result<(Replay, Digest), ServiceError> {
+        let (frame, stored) = self.receipt_of(epoch_start_s, index).await?;
+        let policy = self.policy_of(&stored.header, known).await?;
+        let root = stored.root();
+        Ok((replay_from(policy.as_ref(), &frame, &stored, root).await?, root))
     }
 
     async fn epoch_before(&self, epoch_start_s: i64) -> Result<Option<EpochRecord>, ServiceError> {
@@ -236,7 +252,7 @@ impl Service {
         let view = self.score(actor, epoch_start_s, node).await?;
         let record = self.epoch(epoch_start_s).await?;
         let (frame, stored) = self.receipt_of(epoch_start_s, view.header.index).await?;
-        let policy = self.policy_of(&stored.header, &mut Known::default()).await?;
+        let policy = self.policy_of(&stored.header, &Known::default()).await?;
         let mut replay = replay_chunk(policy.as_ref(), &frame, &stored).await?;
         let mut roots = Vec::new();
         for index in 0.. {
@@ -265,7 +281,7 @@ impl Service {
     pub async fn explain_score(&self, actor: &Actor, epoch_start_s: i64, node: NodeId) -> Result<Explained, ServiceError> {
         let view = self.score(actor, epoch_start_s, node).await?;
         let (frame, stored) = self.receipt_of(epoch_start_s, view.header.index).await?;
-        let policy = self.policy_of(&stored.header, &mut Known::default()).await?;
+        let policy = self.policy_of(&stored.header, &Known::default()).await?;
         let place = frame.nodes.iter().position(|other| *other == node).ok_or(ServiceError::no("score"))?;
         let facts: Vec<_> = policy.identity().facts.iter().map(|fact| (fact.info().name, fact.info().unit, frame.fact(place, *fact))).collect();
         let contributions = explain_one(policy.as_ref(), &frame, place).await?;
@@ -279,13 +295,13 @@ impl Service {
     /// [`ServiceError`] if there is no such epoch, or a version cannot be loaded any more.
     pub async fn epoch_parts(&self, epoch_start_s: i64) -> Result<EpochParts, ServiceError> {
         let record = self.epoch(epoch_start_s).await?;
-        let mut known = Known::default();
+        let known = Known::default();
         let mut chunks = 0;
         while let Some(chunk) = self.store().scored_chunk(epoch_start_s, chunks).await? {
-            self.policy_of(&chunk.header, &mut known).await?;
+            self.policy_of(&chunk.header, &known).await?;
             chunks += 1;
         }
-        let policies = known.0.into_iter().map(|known| (known.stored, known.params, known.policy.identity().clone())).collect();
+        let policies = known.0.into_inner().into_iter().map(|known| (known.stored, known.params, known.policy.identity().clone())).collect();
         Ok(EpochParts { record, chunks, policies })
     }
 
@@ -300,7 +316,7 @@ impl Service {
     }
 
     /// The version that a receipt names, with the params that it names.
-    async fn policy_of(&self, header: &ChunkHeader, known: &mut Known) -> Result<Arc<dyn ScoringPolicy>, ServiceError> {
+    pub(crate) async fn policy_of(&self, header: &ChunkHeader, known: &Known) -> Result<Arc<dyn ScoringPolicy>, ServiceError> {
         if let Some(policy) = known.find(header) {
             return Ok(policy);
         }
@@ -314,7 +330,7 @@ impl Service {
             }
             let policy = self.ports.policies.load_scoring(Arc::clone(&stored), params.clone()).await?;
             if policy.identity().params_digest() == header.params {
-                known.0.push(KnownPolicy { stored, params, policy: Arc::clone(&policy) });
+                known.0.lock().push(KnownPolicy { stored, params, policy: Arc::clone(&policy) });
                 return Ok(policy);
             }
             tried.push(params);
@@ -332,12 +348,12 @@ struct KnownPolicy {
 
 /// Versions that were loaded: an epoch is scored by few.
 #[derive(Default)]
-struct Known(Vec<KnownPolicy>);
+pub(crate) struct Known(Mutex<Vec<KnownPolicy>>);
 
 impl Known {
     fn find(&self, header: &ChunkHeader) -> Option<Arc<dyn ScoringPolicy>> {
         let is = |identity: &PolicyIdentity| identity.policy.digest == header.policy.digest && identity.params_digest() == header.params;
-        self.0.iter().find(|known| is(known.policy.identity())).map(|known| Arc::clone(&known.policy))
+        self.0.lock().iter().find(|known| is(known.policy.identity())).map(|known| Arc::clone(&known.policy))
     }
 }
 

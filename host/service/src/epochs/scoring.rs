@@ -271,6 +271,15 @@ pub(super) async fn score_again(policy: &dyn ScoringPolicy, frame: &FrameChunk) 
     }
 }
 
+/// The same, with what only shows.
+pub(crate) async fn score_with_factors(policy: &dyn ScoringPolicy, frame: &FrameChunk) -> Result<ScoredChunk, CallError> {
+    let mut scored = score_again(policy, frame).await?;
+    let (batch, totals) = frame.project(&policy.identity().facts);
+    let factors = explain_rows(policy, &context_of(frame, totals), &batch).await;
+    scored.rows.iter_mut().zip(factors).for_each(|(row, factors)| row.factors = factors);
+    Ok(scored)
+}
+
 /// What the multiplier of a row is made of, as the policy names it.
 pub(super) async fn explain_one(policy: &dyn ScoringPolicy, frame: &FrameChunk, place: usize) -> Result<Vec<(String, u32)>, CallError> {
     let (batch, totals) = frame.project(&policy.identity().facts);

@@ -11,7 +11,7 @@ use lucid_model::{
     frame::{FactColumn, FrameChunk},
     id::{NodeId, PoolScope},
     policy::{ParamValues, PolicyIdentity, PolicyKind, PolicyVersion},
-    simulation::Simulation,
+    simulation::{Change, Earned, Simulation},
 };
 use lucid_ports::{FramePart, PublishError, ScoringPolicy};
 
@@ -24,38 +24,78 @@ const ROWS_MAX: u64 = 5_000_000;
 /// Simulated scores of the epoch before, by node, hundredths.
 type Scores = HashMap<NodeId, i64>;
 
+/// What a version would have decided.
+#[derive(Debug, Clone)]
+pub enum Simulated {
+    /// Of a scoring policy.
+    Scores(Simulation<Change>),
+    /// Of a payout policy.
+    Money(Simulation<Earned>),
+}
+
+/// What a scoring policy answered to frames as they were recorded, or with what it would have said itself in the place of
+/// earlier scores.
+#[derive(Default)]
+struct Answers {
+    /// Compared with what was answered then.
+    simulation: Simulation<Change>,
+    /// Of the epoch before; empty: what was recorded stays.
+    previous: Scores,
+}
+
 impl Service {
-    /// How a version would have scored the closed epochs that begin in a range: of one pool, or of all.
+    /// How a version would have scored the closed epochs that begin in a range, or shared the budgets of its settled periods: of
+    /// one pool, or of all.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, the version is none for scoring or cannot be loaded with these params, it fails for a whole chunk,
-    /// or the range has too many epochs or rows.
+    /// [`ServiceError`] if the caller may not, the version is one for validation or cannot be loaded with these params, it fails for a whole
+    /// chunk, or the range has too many epochs or rows.
     pub async fn simulate(
         &self,
         actor: &Actor,
         version: &PolicyVersion,
         params: &ParamValues,
         (range, pool): (Interval, Option<PoolScope>),
-    ) -> Result<(PolicyIdentity, Simulation), ServiceError> {
+    ) -> Result<(PolicyIdentity, Simulated), ServiceError> {
         needs_author(actor)?;
-        if version.kind != PolicyKind::Scoring {
-            return Err(ServiceError::invalid("kind", "only scoring policies are asked about recorded frames"));
-        }
-        let stored = self.store().bundle(version.policy.digest).await?.ok_or(ServiceError::no("policy version"))?;
+        let stored = Arc::new(self.store().bundle(version.policy.digest).await?.ok_or(ServiceError::no("policy version"))?);
         // It passed the gate with its defaults: what is wrong now are the params.
         let unloadable = |error: PublishError| match params.is_empty() {
             true => ServiceError::NotLoadable(error),
             false => ServiceError::invalid("params", error.detail),
         };
-        let policy = self.ports.policies.load_scoring(Arc::new(stored), params.clone()).await.map_err(unloadable)?;
-        let epochs = self.epochs_in(range).await?;
-        let asked = self.asked_about(&epochs, pool).await?;
-        let (mut simulation, mut previous) = (Simulation::default(), Scores::new());
-        for (epoch, parts) in asked {
-            previous = self.simulate_epoch(policy.as_ref(), epoch, &parts, &previous, &mut simulation).await?;
-            simulation.epochs += u64::from(!parts.is_empty());
+        match version.kind {
+            PolicyKind::Validation => Err(ServiceError::invalid("kind", "only scoring and payout policies are asked about what is over")),
+            PolicyKind::Payout => {
+                let policy = self.ports.policies.load_payout(stored, params.clone()).await.map_err(unloadable)?;
+                let simulation = self.simulate_payouts(policy.as_ref(), range, pool).await?;
+                Ok((policy.identity().clone(), Simulated::Money(simulation)))
+            }
+            PolicyKind::Scoring => {
+                let policy = self.ports.policies.load_scoring(stored, params.clone()).await.map_err(unloadable)?;
+                let epochs = self.epochs_in(range).await?;
+                let asked = self.asked_about(&epochs, pool).await?;
+                let mut answers = Answers::default();
+                for (epoch, parts) in asked {
+                    answers.previous = self.simulate_epoch(policy.as_ref(), epoch, &parts, &mut answers).await?;
+                }
+                Ok((policy.identity().clone(), Simulated::Scores(answers.simulation)))
+            }
         }
-        Ok((policy.identity().clone(), simulation))
+    }
+
+    /// What a version answers to the frame of one epoch, as it was recorded.
+    pub(crate) async fn simulate_one(
+        &self,
+        policy: &dyn ScoringPolicy,
+        epoch: Period,
+        pool: Option<PoolScope>,
+    ) -> Result<Simulation<Change>, ServiceError> {
+        let mut answers = Answers::default();
+        for (epoch, parts) in self.asked_about(&[epoch], pool).await? {
+            self.simulate_epoch(policy, epoch, &parts, &mut answers).await?;
+        }
+        Ok(answers.simulation)
     }
 
     /// The chunks of each epoch, pool by pool.
@@ -79,8 +119,7 @@ impl Service {
         policy: &dyn ScoringPolicy,
         epoch: Period,
         pools: &[Vec<u32>],
-        previous: &Scores,
-        simulation: &mut Simulation,
+        answers: &mut Answers,
     ) -> Result<Scores, ServiceError> {
         let (mut scores, at_once) = (Scores::new(), self.config.chunks_at_once.max(1));
         for chunks in pools {
@@ -91,15 +130,16 @@ impl Service {
                     stored.push(scored);
                 }
             }
-            put_in(&mut frames, previous);
+            put_in(&mut frames, &answers.previous);
             for some in frames.chunks(at_once) {
                 again.extend(try_join_all(some.iter().map(|frame| score_again(policy, frame))).await?);
             }
             for ((frame, before), after) in frames.iter().zip(&stored).zip(&again) {
-                simulation.add(frame, before, after);
+                answers.simulation.add(frame, before, after);
                 scores.extend(after.rows.iter().filter(|row| !row.held).map(|row| (row.node, i64::from(row.score.0))));
             }
         }
+        answers.simulation.periods += u64::from(!pools.is_empty());
         Ok(scores)
     }
 }

@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use lucid_model::{
+    adjustment::Adjustment,
     alert::{Alert, AlertKind},
     audit::{
         AuditEntry,
@@ -16,14 +17,14 @@ use lucid_model::{
     enrolment::Enrolment,
     epoch::{EpochRecord, Period},
     frame::FrameChunk,
-    id::{AlertId, AuditWriterId, Digest, EnrolmentId, NodeId, PayoutId, PoolId, RunId, WebhookId},
+    id::{AlertId, AuditWriterId, Digest, EnrolmentId, NodeId, PayoutId, PoolId, RunId, SessionId, ShadowId, WebhookId},
     ledger::{Account, Entry, Head, Stream},
     metric::{Resolution, Rollup, Sample, UsageSummary},
     money::MicroUsdt,
     node::{Node, NodeStatus, PublicKey, SiblingCounts},
     observation::Observation,
     payout::{Payout, Run},
-    policy::{Activation, BundleSignature, PolicyReport, PolicyVersion, Revision},
+    policy::{Activation, BundleSignature, PolicyReport, PolicyVersion, Revision, Shadow, ShadowEnd, ShadowResult},
     pool::{Pool, health::Standing},
     receipt::{OnDemandReceipt, ScoredChunk},
     request::{RequestKey, StoredAnswer},
@@ -194,8 +195,32 @@ proven! {
             what_overlaps_is_observed;
         unverified(range: Interval, limit: u32) -> Vec<Observation> =>
             verdicts_replace_the_unverified;
+        session(id: SessionId) -> Option<Observation> =>
+            a_voided_session_stays_voided;
         set_verdicts(sessions: Vec<Observation>) -> () =>
-            verdicts_replace_the_unverified;
+            verdicts_replace_the_unverified, a_voided_session_stays_voided;
+    }
+    ShadowStore {
+        add_shadow(shadow: Shadow, audit: AuditEntry) -> bool =>
+            a_shadow_keeps_every_field_and_is_ended_once;
+        end_shadow(id: ShadowId, end: ShadowEnd, audit: AuditEntry) -> bool =>
+            a_shadow_keeps_every_field_and_is_ended_once;
+        shadow(id: ShadowId) -> Option<Shadow> =>
+            a_shadow_keeps_every_field_and_is_ended_once;
+        running_shadows() -> Vec<Shadow> =>
+            a_shadow_keeps_every_field_and_is_ended_once;
+        shadows(page: PageRequest<()>) -> Page<Shadow> =>
+            a_shadow_keeps_every_field_and_is_ended_once;
+        add_shadow_result(result: ShadowResult) -> bool =>
+            a_shadow_speaks_of_a_period_once;
+        shadow_results(id: ShadowId, page: PageRequest<()>) -> Page<ShadowResult> =>
+            a_shadow_speaks_of_a_period_once;
+    }
+    AdjustmentStore {
+        add_adjustment(adjustment: Adjustment, audit: AuditEntry) -> bool =>
+            adjustments_are_kept_once;
+        adjustments(node: Option<NodeId>, from_s: i64, to_s: i64) -> Vec<Adjustment> =>
+            adjustments_are_kept_once;
     }
     EpochStore {
         write_frame(period: Period, chunks: FrameChunks) -> () =>

@@ -187,3 +187,15 @@ pub(crate) async fn verdicts_replace_the_unverified(backend: &mut dyn Backend) {
     assert_eq!(store.unverified(span(50, 60), 10).await.unwrap(), []);
     assert_eq!(sessions(&*store, 1).await, [judged, session(2, 1, 0, 100), session(3, 1, 0, 100)]);
 }
+
+pub(crate) async fn a_voided_session_stays_voided(backend: &mut dyn Backend) {
+    let store = backend.store();
+    store_report(&*store, Report { sessions: vec![session(1, 1, 0, 100), session(2, 1, 0, 100)], ..report(1, 100) }).await;
+    let voided = Observation { verdict: Verdict::Voided("made up".into()), ..session(1, 1, 0, 100) };
+    store.set_verdicts(vec![voided.clone()]).await.unwrap();
+    let grown = vec![session(1, 1, 0, 200), session(2, 1, 0, 200)];
+    store_report(&*store, Report { sequence: None, sessions: grown, ..report(1, 200) }).await;
+    assert_eq!(sessions(&*store, 1).await, [voided.clone(), session(2, 1, 0, 200)]);
+    assert_eq!(store.session(voided.session).await.unwrap(), Some(voided));
+    assert_eq!(store.session(session(3, 1, 0, 1).session).await.unwrap(), None);
+}

@@ -27,7 +27,8 @@ pub(crate) const ENTRIES: &str = "audit";
 /// Seals.
 pub(crate) const SEALS: &str = "audit_seals";
 /// Collections whose documents carry entries.
-pub(crate) const AUDITED: [&str; 9] = ["nodes", "pools", "enrolments", "policy_versions", "activations", "ledger", "runs", "payouts", "webhooks"];
+pub(crate) const AUDITED: [&str; 11] =
+    ["nodes", "pools", "enrolments", "policy_versions", "activations", "ledger", "runs", "payouts", "webhooks", "shadows", "adjustments"];
 
 pub(crate) const INDICES: &[Index] = &[
     Index {

@@ -1,7 +1,7 @@
 use lucid_ports::StoreError;
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 
-use crate::packing::Unreadable;
+use crate::{documents::DocumentError, packing::Unreadable};
 
 /// A unique key refused the write.
 pub(crate) const DUPLICATE_KEY: i32 = 11_000;
@@ -52,6 +52,12 @@ impl Fault {
                     || error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
             }
         }
+    }
+}
+
+impl From<DocumentError> for Fault {
+    fn from(error: DocumentError) -> Self {
+        Self::Bad(error.to_string())
     }
 }
 

@@ -5,8 +5,8 @@ use mongodb::{
 };
 
 use super::{
-    alerts, audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, live, nodes, payouts, policies, pools, requests, rolling,
-    runs, sessions, webhooks,
+    adjustments, alerts, audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, live, nodes, payouts, policies, pools,
+    requests, rolling, runs, sessions, shadows, webhooks,
 };
 
 /// An index that has to be there before anything is written: the unique ones are what keeps records apart.
@@ -24,6 +24,7 @@ pub(crate) struct Index {
 
 /// The indices of all files but those that every audited collection has.
 const ALL: &[&[Index]] = &[
+    adjustments::INDICES,
     alerts::INDICES,
     audit::INDICES,
     nodes::INDICES,
@@ -45,6 +46,7 @@ const ALL: &[&[Index]] = &[
     rolling::INDICES,
     runs::INDICES,
     sessions::INDICES,
+    shadows::INDICES,
     webhooks::INDICES,
 ];
 

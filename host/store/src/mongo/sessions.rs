@@ -48,6 +48,7 @@ fn verdict_fields(verdict: &Verdict) -> Document {
     match verdict {
         Verdict::Accepted => doc! { "verdict": "accepted", "reason": Bson::Null },
         Verdict::Rejected(reason) => doc! { "verdict": "rejected", "reason": reason },
+        Verdict::Voided(reason) => doc! { "verdict": "voided", "reason": reason },
         Verdict::Unverified => doc! { "verdict": "unverified", "reason": Bson::Null },
     }
 }
@@ -98,6 +99,7 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Observation, Fault> {
     let verdict = fields.word("verdict", |word| match word {
         "accepted" => Some(Verdict::Accepted),
         "rejected" => Some(Verdict::Rejected(reason.unwrap_or_default())),
+        "voided" => Some(Verdict::Voided(reason.unwrap_or_default())),
         "unverified" => Some(Verdict::Unverified),
         _ => None,
     })?;
@@ -136,7 +138,7 @@ impl MongoStore {
     }
 
     /// A session keeps its start, and its end only moves on; what else is said of it is the newest claim. What an
-    /// observer vouched for, the node's own claim does not replace: it could raise its own quality.
+    /// observer vouched for, the node's own claim does not replace: it could raise its own quality. A voided one stays.
     async fn grow(&self, session: &Observation, claim: i64) -> Result<SessionOutcome, Fault> {
         let sessions = self.collection(SESSIONS);
         let mut fresh = document(session);
@@ -146,7 +148,7 @@ impl MongoStore {
             Err(fault) if fault.is_duplicate() => {}
             Err(fault) => return Err(fault),
         }
-        let mut older = doc! { "_id": id(session.session.0), "node": id(session.node.0), "claim": { "$lt": claim } };
+        let mut older = doc! { "_id": id(session.session.0), "node": id(session.node.0), "claim": { "$lt": claim }, "verdict": { "$ne": "voided" } };
         if session.by == Observer::Itself {
             older.insert("by_observer", false);
         }
@@ -173,6 +175,13 @@ impl MongoStore {
         self.fold_claims(None).await?;
         let filter = doc! { "verdict": "unverified", "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };
         collect(self.collection(SESSIONS).find(filter).sort(doc! { "_id": 1 }).limit(i64::from(limit)).await?, read).await
+    }
+
+    /// One session.
+    pub(crate) async fn one_session(&self, session: SessionId) -> Result<Option<Observation>, Fault> {
+        self.fold_claims(None).await?;
+        let found = self.collection(SESSIONS).find_one(doc! { "_id": id(session.0) }).await?;
+        found.map(|found| read(Fields::of(&found))).transpose()
     }
 
     /// Replaces a session's verdict; doing so again changes nothing.

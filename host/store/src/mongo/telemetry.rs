@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use lucid_model::{
     credit::Interval,
-    id::NodeId,
+    id::{NodeId, SessionId},
     metric::{Resolution, Rollup, Sample, UsageSum, UsageSummary, merge_all},
     observation::Observation,
     time::TimeMs,
@@ -102,6 +102,9 @@ impl TelemetryStore for MongoStore {
     }
     async fn unverified(&self, range: Interval, limit: u32) -> Result<Vec<Observation>, StoreError> {
         Ok(self.unverified_sessions(range, limit).await?)
+    }
+    async fn session(&self, id: SessionId) -> Result<Option<Observation>, StoreError> {
+        Ok(self.one_session(id).await?)
     }
     async fn set_verdicts(&self, sessions: Vec<Observation>) -> Result<(), StoreError> {
         for session in &sessions {

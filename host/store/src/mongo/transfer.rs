@@ -16,6 +16,7 @@ use mongodb::{
 pub(crate) use self::ranks::Ranks;
 use super::{
     MongoStore,
+    adjustments::ADJUSTMENTS,
     alerts::ALERTS,
     audit, connect, durable,
     enrolments::ENROLMENTS,
@@ -42,6 +43,7 @@ use super::{
     schema::{self, META},
     sessions::SESSIONS,
     settlements::SETTLEMENTS,
+    shadows::{RESULTS, SHADOWS},
     stamp,
     standings::STANDINGS,
     unusable_by,
@@ -76,6 +78,9 @@ fn collection(kind: Kind) -> &'static str {
         Kind::OnDemand => ON_DEMAND,
         Kind::Votes => VOTES,
         Kind::Ledger => LEDGER,
+        Kind::Adjustments => ADJUSTMENTS,
+        Kind::Shadows => SHADOWS,
+        Kind::ShadowResults => RESULTS,
         Kind::Settlements => SETTLEMENTS,
         Kind::Runs => RUNS,
         Kind::Payouts => PAYOUTS,

@@ -1,7 +1,7 @@
 use lucid_ports::StoreError;
 use rusqlite::ErrorCode;
 
-use crate::packing::Unreadable;
+use crate::{documents::DocumentError, packing::Unreadable};
 
 /// Why a query or a job failed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,12 @@ impl Fault {
         matches!(self, Self::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
             && error.sqlite_error().is_some_and(|e| matches!(e.extended_code,
                 rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY)))
+    }
+}
+
+impl From<DocumentError> for Fault {
+    fn from(error: DocumentError) -> Self {
+        Self::Bad(error.to_string())
     }
 }
 

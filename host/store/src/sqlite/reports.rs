@@ -71,7 +71,7 @@ pub(crate) fn add_sample(connection: &Connection, node: NodeId, sample: &Sample)
 }
 
 /// A session keeps its start, and its end only moves on; what else is said of it is the newest claim. What an
-/// observer vouched for, the node's own claim does not replace: it could raise its own quality.
+/// observer vouched for, the node's own claim does not replace: it could raise its own quality. A voided one stays.
 fn add_session(connection: &Connection, session: &Observation) -> Result<SessionOutcome, Fault> {
     let known = first(connection, "SELECT node FROM sessions WHERE session = ?", [session.session.0.as_bytes()], |c| c.id(NodeId))?;
     if known.is_some_and(|node| node != session.node) {
@@ -81,7 +81,7 @@ fn add_session(connection: &Connection, session: &Observation) -> Result<Session
                memory = excluded.memory, disk = excluded.disk, bytes_sent = excluded.bytes_sent, bytes_received = excluded.bytes_received, \
                packets_sent = excluded.packets_sent, packets_received = excluded.packets_received, by_observer = excluded.by_observer, \
                received_at = excluded.received_at, verdict = excluded.verdict, reason = excluded.reason \
-               WHERE excluded.by_observer >= by_observer";
+               WHERE excluded.by_observer >= by_observer AND NOT voided";
     insert_session(connection, session, grown)?;
     Ok(SessionOutcome::Stored)
 }
@@ -90,9 +90,9 @@ fn add_session(connection: &Connection, session: &Observation) -> Result<Session
 pub(crate) fn insert_session(connection: &Connection, session: &Observation, otherwise: &str) -> Result<bool, Fault> {
     let sql = format!(
         "INSERT INTO sessions (session, node, from_ms, to_ms, quality, cpu, memory, disk, bytes_sent, bytes_received, packets_sent, \
-         packets_received, by_observer, received_at, verdict, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {otherwise}"
+         packets_received, by_observer, received_at, verdict, voided, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {otherwise}"
     );
-    let (verdict, reason) = verdict_words(&session.verdict);
+    let (verdict, voided, reason) = verdict_words(&session.verdict);
     let usage = session.usage.as_ref();
     let counter = |read: fn(&lucid_model::metric::NetworkCounters) -> u64| usage.map(|u| read(&u.network).cast_signed());
     let values = params![
@@ -111,6 +111,7 @@ pub(crate) fn insert_session(connection: &Connection, session: &Observation, oth
         session.by == Observer::Observer,
         session.received_at.0,
         verdict,
+        voided,
         reason,
     ];
     Ok(execute(connection, &sql, values)? == 1)
@@ -127,16 +128,17 @@ fn touch(connection: &Connection, node: NodeId, seen: TimeMs, newest: Option<Vec
 
 /// Replaces a session's verdict.
 pub(crate) fn set_verdict(connection: &Connection, session: SessionId, node: NodeId, verdict: &Verdict) -> Result<(), Fault> {
-    let (word, reason) = verdict_words(verdict);
-    let sql = "UPDATE sessions SET verdict = ?, reason = ? WHERE session = ? AND node = ?";
-    execute(connection, sql, params![word, reason, session.0.as_bytes(), node.0.as_bytes()])?;
+    let (word, voided, reason) = verdict_words(verdict);
+    let sql = "UPDATE sessions SET verdict = ?, voided = ?, reason = ? WHERE session = ? AND node = ?";
+    execute(connection, sql, params![word, voided, reason, session.0.as_bytes(), node.0.as_bytes()])?;
     Ok(())
 }
 
-fn verdict_words(verdict: &Verdict) -> (&'static str, Option<&str>) {
+fn verdict_words(verdict: &Verdict) -> (&'static str, bool, Option<&str>) {
     match verdict {
-        Verdict::Accepted => ("accepted", None),
-        Verdict::Rejected(reason) => ("rejected", Some(reason)),
-        Verdict::Unverified => ("unverified", None),
+        Verdict::Accepted => ("accepted", false, None),
+        Verdict::Rejected(reason) => ("rejected", false, Some(reason)),
+        Verdict::Voided(reason) => ("rejected", true, Some(reason)),
+        Verdict::Unverified => ("unverified", false, None),
     }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{packing, series::summary};
 
-pub(crate) const SESSION: &str = "session, node, from_ms, to_ms, quality, by_observer, received_at, verdict, reason, \
+pub(crate) const SESSION: &str = "session, node, from_ms, to_ms, quality, by_observer, received_at, verdict, voided, reason, \
                        cpu, memory, disk, bytes_sent, bytes_received, packets_sent, packets_received";
 pub(crate) const USAGE: &str = "cpu, memory, disk, bytes_sent, bytes_received, packets_sent, packets_received";
 
@@ -56,8 +56,9 @@ pub(crate) fn read_session(columns: &mut Columns<'_>) -> Result<Observation, Fau
     let quality = columns.ppm()?;
     let by = if columns.take()? { Observer::Observer } else { Observer::Itself };
     let received_at = columns.time()?;
-    let (word, reason): (String, Option<String>) = (columns.take()?, columns.take()?);
+    let (word, voided, reason): (String, bool, Option<String>) = (columns.take()?, columns.take()?, columns.take()?);
     let verdict = match word.as_str() {
+        "rejected" if voided => Verdict::Voided(reason.unwrap_or_default()),
         "accepted" => Verdict::Accepted,
         "rejected" => Verdict::Rejected(reason.unwrap_or_default()),
         "unverified" => Verdict::Unverified,
@@ -150,6 +151,10 @@ impl TelemetryStore for SqliteStore {
     async fn unverified(&self, range: Interval, limit: u32) -> Result<Vec<Observation>, StoreError> {
         let sql = format!("SELECT {SESSION} FROM sessions WHERE verdict = 'unverified' AND to_ms > ? AND from_ms < ? ORDER BY session LIMIT ?");
         self.telemetry.read(move |connection| rows(connection, &sql, params![range.from.0, range.to.0, limit], read_session)).await
+    }
+    async fn session(&self, id: SessionId) -> Result<Option<Observation>, StoreError> {
+        let sql = format!("SELECT {SESSION} FROM sessions WHERE session = ?");
+        self.telemetry.lookup(|connection| first(connection, &sql, [id.0.as_bytes()], read_session)).await
     }
     async fn set_verdicts(&self, sessions: Vec<Observation>) -> Result<(), StoreError> {
         self.telemetry

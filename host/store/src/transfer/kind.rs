@@ -38,6 +38,12 @@ pub enum Kind {
     Votes,
     /// Ledger entries with their legs.
     Ledger,
+    /// Receipts that adjust scores.
+    Adjustments,
+    /// Policy versions that run beside the active ones.
+    Shadows,
+    /// What they said.
+    ShadowResults,
     /// Settled periods.
     Settlements,
     /// Payout runs.
@@ -70,7 +76,7 @@ pub enum Kind {
 
 impl Kind {
     /// All, in the order in which they are copied.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 34] = [
         Self::Pools,
         Self::PoolStandings,
         Self::Enrolments,
@@ -88,6 +94,9 @@ impl Kind {
         Self::OnDemand,
         Self::Votes,
         Self::Ledger,
+        Self::Adjustments,
+        Self::Shadows,
+        Self::ShadowResults,
         Self::Settlements,
         Self::Runs,
         Self::Payouts,
@@ -124,6 +133,9 @@ impl Kind {
             Self::OnDemand => "on-demand scores",
             Self::Votes => "votes",
             Self::Ledger => "ledger",
+            Self::Adjustments => "adjustments",
+            Self::Shadows => "shadows",
+            Self::ShadowResults => "shadow results",
             Self::Settlements => "settlements",
             Self::Runs => "runs",
             Self::Payouts => "payouts",

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use lucid_model::{
+    adjustment::Adjustment,
     alert::Alert,
     audit::{
         chain::{ChainedEntry, Link},
@@ -15,7 +16,7 @@ use lucid_model::{
     node::Node,
     observation::Observation,
     payout::{Payout, Run},
-    policy::{Activation, PolicyReport},
+    policy::{Activation, PolicyReport, Shadow, ShadowResult},
     pool::{Pool, health::Standing},
     receipt::{OnDemandReceipt, ScoredChunk},
     request::{RequestKey, StoredAnswer},
@@ -95,6 +96,9 @@ pub(crate) enum Record {
     OnDemand(Box<OnDemandReceipt>),
     Vote { owner: Option<UserId>, vote: Vote },
     Ledger(Entry),
+    Adjustment(Box<Adjustment>),
+    Shadow(Box<Shadow>),
+    ShadowResult(Box<ShadowResult>),
     Settlement(SettlementRecord),
     Run(Run),
     Payout(Box<Payout>),
@@ -170,6 +174,9 @@ impl Record {
             Self::OnDemand(receipt) => vec![id(receipt.id.0)],
             Self::Vote { vote, .. } => vec![Part::Number(vote.epoch_start_s), id(vote.node.0)],
             Self::Ledger(entry) => vec![Part::Text(entry.draft.id.clone())],
+            Self::Adjustment(adjustment) => vec![id(adjustment.id().0)],
+            Self::Shadow(shadow) => vec![id(shadow.id.0)],
+            Self::ShadowResult(result) => vec![id(result.id().0)],
             Self::Settlement(record) => vec![Part::Number(record.period.start_s)],
             Self::Run(run) => vec![id(run.id.0)],
             Self::Payout(payout) => vec![id(payout.id.0)],

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use lucid_model::{
-    id::{NodeId, PoolScope},
+    id::PoolScope,
     policy::{ParamValues, PolicyIdentity},
-    simulation::{Change, Side, Simulation},
+    simulation::{Change, Compared as _, Of, Side, Simulation},
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Nodes that gain or lose most, of each.
-const EXTREMES_MAX: usize = 20;
+pub(super) const EXTREMES_MAX: usize = 20;
 
 /// Which epochs a version is asked about, and with what.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -80,7 +80,7 @@ pub struct SimulatedSideBody {
 }
 
 impl SimulatedSideBody {
-    fn of(change: &Change, side: &Side) -> Self {
+    pub(super) fn of(change: &Change, side: &Side) -> Self {
         Self { mean_score: change.mean(side).into(), score_seconds: side.score_seconds, clamped: side.clamped, held: side.held }
     }
 }
@@ -104,7 +104,7 @@ pub struct SimulatedNodeBody {
 }
 
 impl SimulatedNodeBody {
-    fn of((node, pool, change): &(NodeId, PoolScope, Change)) -> Self {
+    pub(super) fn of((node, pool, change): &Of<Change>) -> Self {
         Self {
             node_id: node.to_string(),
             pool_id: pool.to_string(),
@@ -116,7 +116,7 @@ impl SimulatedNodeBody {
     }
 }
 
-fn narrow(difference: i128) -> i64 {
+pub(super) fn narrow(difference: i128) -> i64 {
     i64::try_from(difference).unwrap_or(if difference < 0 { i64::MIN } else { i64::MAX })
 }
 
@@ -151,13 +151,13 @@ pub struct SimulationBody {
 
 impl SimulationBody {
     /// What came out.
-    pub fn new(identity: &PolicyIdentity, simulation: &Simulation) -> Self {
+    pub fn new(identity: &PolicyIdentity, simulation: &Simulation<Change>) -> Self {
         let total = simulation.total();
         let [winners, losers] = simulation.extremes(EXTREMES_MAX);
         Self {
             policy: (&identity.policy).into(),
             params: identity.params.iter().map(|(name, value)| (name.clone(), *value)).collect(),
-            epochs: simulation.epochs,
+            epochs: simulation.periods,
             nodes: simulation.nodes.len() as u64,
             nodes_changed: simulation.changed(),
             scores: total.epochs,

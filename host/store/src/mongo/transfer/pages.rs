@@ -12,7 +12,7 @@ use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
 use super::{
     super::{
-        MongoStore, alerts, audit, enrolments,
+        MongoStore, adjustments, alerts, audit, enrolments,
         epochs::{
             chunks,
             record::{self, CLOSED, Claim, EPOCHS},
@@ -24,7 +24,7 @@ use super::{
         frames::{FRAME_CHUNKS, FRAMES},
         gate_reports, ledger, nodes,
         page::collect,
-        payouts, policies, pools, requests, runs, settlements, standings, webhooks,
+        payouts, policies, pools, requests, runs, settlements, shadows, standings, webhooks,
     },
     collection, counted,
     walk::{by_id, by_two, one, two},
@@ -64,6 +64,9 @@ impl MongoStore {
             Kind::OnDemand => self.walk(kind, after, limit, |f| Ok(Record::OnDemand(Box::new(read_on_demand(f)?)))).await,
             Kind::Votes => self.votes_after(after, limit).await,
             Kind::Ledger => self.walk(kind, after, limit, |f| ledger::read(f).map(Record::Ledger)).await,
+            Kind::Adjustments => self.walk(kind, after, limit, |f| Ok(Record::Adjustment(Box::new(adjustments::read(f)?)))).await,
+            Kind::Shadows => self.walk(kind, after, limit, |f| Ok(Record::Shadow(Box::new(shadows::read(f)?)))).await,
+            Kind::ShadowResults => self.walk(kind, after, limit, |f| Ok(Record::ShadowResult(Box::new(shadows::read_result(f)?)))).await,
             Kind::Settlements => self.walk(kind, after, limit, |f| settlements::read(f).map(Record::Settlement)).await,
             Kind::Runs => self.walk(kind, after, limit, |f| runs::read(f).map(Record::Run)).await,
             Kind::Payouts => self.walk(kind, after, limit, |f| Ok(Record::Payout(Box::new(payouts::read(f)?)))).await,

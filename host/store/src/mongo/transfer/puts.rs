@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        MongoStore, alerts, audit, enrolments,
+        MongoStore, adjustments, alerts, audit, enrolments,
         epochs::{
             chunks,
             record::{self, CLOSED},
@@ -23,7 +23,7 @@ use super::{
         fields::{self, Fields, bytes, digest, id, stored},
         gate_reports, ledger, once,
         page::collect,
-        payouts, policies, pools, requests, runs, sessions, settlements, standings, webhooks,
+        payouts, policies, pools, requests, runs, sessions, settlements, shadows, standings, webhooks,
     },
     collection, telemetry,
 };
@@ -147,6 +147,9 @@ fn document(record: &Record) -> Result<Document, Fault> {
             document.insert("write", ObjectId::from_bytes([0; 12]));
             Ok(document)
         }
+        Record::Adjustment(adjustment) => adjustments::document(adjustment),
+        Record::Shadow(shadow) => Ok(shadows::document(shadow)),
+        Record::ShadowResult(result) => shadows::result_document(result),
         Record::Settlement(record) => Ok(settlements::document(record)),
         Record::Run(run) => runs::document(run),
         Record::Payout(payout) => payouts::document(payout),

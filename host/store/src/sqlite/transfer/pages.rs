@@ -11,8 +11,8 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 
 use super::{
     super::{
-        alerts, audit, columns::Columns, enrolments, epochs, fault::Fault, gate_reports, ledger, nodes, payouts, policies, pools, query::rows,
-        requests, runs, scores, settlements, standings, votes, webhooks,
+        adjustments, alerts, audit, columns::Columns, enrolments, epochs, fault::Fault, gate_reports, ledger, nodes, payouts, policies, pools,
+        query::rows, requests, runs, scores, settlements, shadows, standings, votes, webhooks,
     },
     telemetry,
 };
@@ -92,6 +92,9 @@ pub(super) fn page(connection: &Connection, kind: Kind, after: Option<&Key>, lim
             let entries = Walk { columns: ledger::ENTRY, from: "ledger", keys: &["id"] }.next(connection, after, limit, ledger::read_entry)?;
             entries.into_iter().map(|entry| ledger::with_legs(connection, entry).map(Record::Ledger)).collect()
         }
+        Kind::Adjustments => walk(adjustments::COLUMNS, "adjustments", &["id"], |c| Ok(Record::Adjustment(Box::new(adjustments::read(c)?)))),
+        Kind::Shadows => walk(shadows::COLUMNS, "shadows", &["id"], |c| Ok(Record::Shadow(Box::new(shadows::read(c)?)))),
+        Kind::ShadowResults => walk(shadows::RESULT, "shadow_results", &["id"], |c| Ok(Record::ShadowResult(Box::new(shadows::read_result(c)?)))),
         Kind::Settlements => walk(settlements::COLUMNS, "settlements", &["period_start_s"], |c| settlements::read(c).map(Record::Settlement)),
         Kind::Runs => walk(runs::COLUMNS, "runs", &["id"], |c| runs::read(c).map(Record::Run)),
         Kind::Payouts => walk(payouts::COLUMNS, "payouts", &["id"], |c| Ok(Record::Payout(Box::new(payouts::read(c)?)))),

@@ -5,14 +5,14 @@ use rusqlite::{Connection, params};
 
 use super::{
     super::{
-        alerts, audit,
+        adjustments, alerts, audit,
         closing::AT_ONCE,
         columns::json,
         enrolments, epochs,
         fault::Fault,
         frames, gate_reports, ledger, payouts, policies, pools,
         query::execute,
-        registration, runs, scores, settlements, standings,
+        registration, runs, scores, settlements, shadows, standings,
         stretches::{self, Between},
         votes, webhooks,
     },
@@ -61,6 +61,9 @@ fn insert(connection: &Connection, record: &Record, chains: &mut HashMap<AuditWr
         Record::OnDemand(receipt) => scores::add_on_demand(connection, receipt),
         Record::Vote { owner, vote } => votes::insert(connection, *owner, vote),
         Record::Ledger(entry) => ledger::insert(connection, entry),
+        Record::Adjustment(adjustment) => adjustments::insert(connection, adjustment),
+        Record::Shadow(shadow) => shadows::insert(connection, shadow),
+        Record::ShadowResult(result) => shadows::insert_result(connection, result),
         Record::Settlement(record) => settlements::insert(connection, record),
         Record::Run(run) => runs::insert(connection, run),
         Record::Payout(payout) => payouts::insert(connection, payout),

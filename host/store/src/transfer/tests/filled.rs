@@ -6,7 +6,7 @@ use lucid_model::{
     money::MicroUsdt,
     node::{Node, NodeCaps, NodeStatus},
     observation::Verdict,
-    policy::{Activation, Revision, Scope},
+    policy::{Activation, Findings, Revision, Scope},
     pool::health::{Health, Members, Replaced, Standing},
     receipt::{OnDemandReceipt, ScoreRow},
     score::{Factors, Ppm, RawCenti, ScoreCenti},
@@ -25,6 +25,7 @@ use crate::conformance::{
     examples::*,
     policies::{self, activation, bundle},
     requests::{answer, key, request},
+    shadows::{adjustment, end, result, scores, shadow},
     webhooks::{delivery, webhook},
 };
 
@@ -38,9 +39,21 @@ pub(super) async fn fill(store: &dyn Store) {
     money(store).await;
     telemetry(store).await;
     alerts(store).await;
+    shadows(store).await;
     store.add_audit(audit("alone")).await.unwrap();
     let heads: Vec<ChainHead> = store.audit_heads().await.unwrap();
     assert!(store.add_audit_seal(seal(1, Digest::default(), 5, heads)).await.unwrap());
+}
+
+async fn shadows(store: &dyn Store) {
+    for begun in [shadow(1), shadow(2)] {
+        assert!(store.add_shadow(begun, audit("policy.shadow")).await.unwrap());
+    }
+    assert!(store.end_shadow(shadow(2).id, end(), audit("policy.shadow_end")).await.unwrap());
+    assert!(store.add_shadow_result(result(1, 1, scores())).await.unwrap());
+    assert!(store.add_shadow_result(result(1, 2, Findings::Failed("out of fuel".into()))).await.unwrap());
+    assert!(store.add_adjustment(adjustment(1, 1, 1), audit("score.adjust")).await.unwrap());
+    assert!(store.add_adjustment(adjustment(1, 1, 2), audit("score.adjust")).await.unwrap());
 }
 
 async fn fleet(store: &dyn Store) {
