@@ -6,10 +6,14 @@ mod doctor;
 mod enrol;
 mod epoch;
 mod health;
+mod ledger;
+mod payout;
+mod place;
 mod policy;
 mod remote;
 mod replay;
 mod sandbox;
+mod status;
 mod store;
 mod token;
 
@@ -46,6 +50,9 @@ Examples:
   lucid enrol create --token-file owner.token --name rack-7 --uses 20 > rack7.token
   lucid policy check policies/observation-weighted/1.0.0
   lucid audit verify --data /var/lib/lucid
+  lucid status --token-file operator.token
+  lucid payout freeze --reason 'a breach' --token-file treasurer.token
+  lucid ledger verify --data /var/lib/lucid
   lucid epoch export 1760000400 epoch.lucid --token-file operator.token
   lucid replay epoch.lucid
   lucid store copy sqlite:///var/lib/lucid/ mongodb://db1/lucid
@@ -67,6 +74,12 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// Read and verify the audit log.
     Audit(audit::AuditArgs),
+    /// Say whether money is safe: exit 0 safe, 1 a person should look, 2 stopped.
+    Status(status::StatusArgs),
+    /// Freeze, approve, resolve, verify payouts of a running service; write statements.
+    Payout(payout::PayoutArgs),
+    /// Verify the ledger.
+    Ledger(ledger::LedgerArgs),
     /// Take closed epochs out of a running service.
     Epoch(epoch::EpochArgs),
     /// Compute scores again and compare: a file of an epoch anywhere, or epochs of a running service.
@@ -163,6 +176,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Token(args) => token::run(args),
         Command::Policy(args) => policy::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Status(args) => status::run(&args),
+        Command::Payout(args) => payout::run(&args),
+        Command::Ledger(args) => ledger::run(args),
         Command::Epoch(args) => epoch::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Store(args) => store::run(&args),

@@ -41,6 +41,9 @@ const FLEET_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two looks for hours that are to be rolled up, and for what is too old to be kept.
 const ROLL_UP_INTERVAL: Duration = Duration::from_secs(30);
 const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
+/// Between two comparisons of what ended with the payment service, and between two verifications of all books.
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(15);
+const VERIFY_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Between two looks at what pools say of alerts about their members, and at who those are.
 const THRESHOLDS_INTERVAL: Duration = Duration::from_secs(10);
 /// What the alert about the gateway's keys is about.
@@ -148,6 +151,8 @@ impl Tasks {
             s.finish_runs().await?;
             s.plan_due_run(&tenure).await.map(|planned| planned.is_some() || moved > 0)
         });
+        self.alone("reconciliation", (RECONCILE_INTERVAL, unannounced()), begin_at_once, |s, _| async move { s.reconcile_step().await });
+        self.alone("books", (VERIFY_INTERVAL, unannounced()), begin_at_once, |s, _| async move { s.verify_own_books().await.map(|_| false) });
         let decided = self.announced(&["epoch.closed", "period.settled"]);
         self.alone("shadows", (look, decided), begin_at_once, |s, _| async move { s.ask_shadows().await });
         self.alone("pools", (look, unannounced()), begin_at_once, |s, _| async move { s.check_due_pools().await.map(|_| false) });

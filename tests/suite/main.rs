@@ -29,6 +29,7 @@ mod main_path;
 mod memory;
 mod openapi;
 mod payers;
+mod payments;
 mod policies;
 mod policy_diff;
 mod policy_life;

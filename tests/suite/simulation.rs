@@ -102,6 +102,8 @@ fn worlds_are_as_eventful_as_they_are_meant_to_be() {
         "failed, then paid",
         "transaction seen, then failed",
         "carried over",
+        "taken back",
+        "frozen",
     ] {
         assert!(seen.contains(what), "never seen: {what}; seen: {seen:?}");
     }

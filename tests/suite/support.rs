@@ -217,6 +217,15 @@ impl Lucid {
         self.base = again.base;
     }
 
+    /// Stops it, does something to what it left, and starts it again.
+    pub fn stop_for_a_while(&mut self, meanwhile: impl FnOnce()) {
+        self.process.stop();
+        meanwhile();
+        let again = Self::start(Arc::clone(&self._dir), self.settings.clone());
+        self.process = again.process;
+        self.base = again.base;
+    }
+
     /// The folder of its store.
     pub fn data(&self) -> PathBuf {
         self._dir.path().join("data")

@@ -66,6 +66,8 @@ pub enum EventKind {
     RunChanged { run: RunId, state: &'static str, payouts: u32, total: MicroUsdt },
     /// A payout changed its state.
     PayoutChanged { payout: PayoutId, node: NodeId, state: PayoutState, amount: MicroUsdt, txid: Option<String>, reason: Option<String> },
+    /// Payments were frozen, or let go again.
+    PaymentsSwitched { frozen: bool, by: String, reason: String },
     /// A policy became active.
     PolicyActivated { kind: PolicyKind, scope: Scope, policy: PolicyRef, revision: Revision },
     /// A shadow was asked about a period.
@@ -120,6 +122,8 @@ impl EventKind {
             Self::RunChanged { state, .. } => format!("run.{state}"),
             Self::PayoutChanged { state: PayoutState::Confirmed, .. } => "payout.completed".into(),
             Self::PayoutChanged { state, .. } => format!("payout.{}", state.name()),
+            Self::PaymentsSwitched { frozen: true, .. } => "payouts.frozen".into(),
+            Self::PaymentsSwitched { .. } => "payouts.resumed".into(),
             Self::PolicyActivated { .. } => "policy.activated".into(),
             Self::ShadowAsked { .. } => "policy.shadowed".into(),
             Self::PolicyRejected { .. } => "policy.rejected".into(),
@@ -151,6 +155,7 @@ impl EventKind {
             | Self::EpochClosed { .. }
             | Self::PeriodSettled { .. }
             | Self::RunChanged { .. }
+            | Self::PaymentsSwitched { .. }
             | Self::PolicyActivated { .. }
             | Self::ShadowAsked { .. }
             | Self::PolicyRejected { .. }
@@ -189,6 +194,7 @@ impl EventKind {
             }
             Self::RunChanged { run, .. } => run.to_string(),
             Self::PayoutChanged { payout, .. } => payout.to_string(),
+            Self::PaymentsSwitched { .. } => "payments".to_owned(),
             Self::PolicyActivated { policy, .. } | Self::ShadowAsked { policy, .. } => policy.name.clone(),
             Self::PolicyRejected { bundle, .. } => bundle.clone(),
             Self::WebhookTest { webhook } | Self::WebhookDropped { webhook, .. } => webhook.to_string(),
@@ -282,6 +288,7 @@ impl EventKind {
                 ("transaction_id", maybe(txid)),
                 ("reason", maybe(reason)),
             ],
+            Self::PaymentsSwitched { by, reason, .. } => vec![("by", text(by)), ("reason", text(reason))],
             Self::PolicyActivated { kind, scope, policy, revision } => vec![
                 ("kind", text(&kind.name())),
                 ("scope", text(scope)),

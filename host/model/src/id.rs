@@ -70,6 +70,8 @@ uuid_ids! {
     AdjustmentId;
     /// What a shadow said about a period (UUIDv5 of the shadow and the period).
     ShadowResultId;
+    /// What a treasurer says became of a payout (UUIDv7).
+    ProposalId;
     /// A policy version that runs beside the active one (UUIDv7).
     ShadowId;
     /// What writes to the audit log: a store file, later a replica (UUIDv4).

@@ -4,6 +4,8 @@
 //! Invariants: I1 legs sum to 0; I2 balances are never negative and `seq` has no gaps. A correction is another
 //! entry, never an edit.
 
+pub mod verify;
+
 use crate::{
     id::{NodeId, PayoutId, PoolScope},
     money::{MicroUsdt, MoneyError},
@@ -329,11 +331,20 @@ impl Draft {
     /// # Errors
     /// [`LedgerError`] if the legs do not balance, a balance would be negative, or a leg is another node's.
     pub fn book(self, head: Head, at: TimeMs) -> Result<Entry, LedgerError> {
+        let balances = self.balances_after(head.balances)?;
+        Ok(Entry { draft: self, seq: head.seq + 1, at, balances })
+    }
+
+    /// The balances of its stream after it.
+    ///
+    /// # Errors
+    /// As [`Draft::book`].
+    pub fn balances_after(&self, before: Balances) -> Result<Balances, LedgerError> {
         let sum = MicroUsdt::checked_sum(self.legs.iter().map(|l| l.amount))?;
         if sum != MicroUsdt::ZERO {
-            return Err(LedgerError::Unbalanced { id: self.id, sum });
+            return Err(LedgerError::Unbalanced { id: self.id.clone(), sum });
         }
-        let mut balances = head.balances;
+        let mut balances = before;
         for leg in &self.legs {
             let slot = match (leg.account, self.stream) {
                 (Account::Outside | Account::Budget(_) | Account::Reversals | Account::Owed, _) => continue,
@@ -342,7 +353,7 @@ impl Draft {
                 (Account::Held(node), Stream::Node(own)) if node == own => &mut balances.held,
                 (Account::Reserved(node), Stream::Node(own)) if node == own => &mut balances.reserved,
                 (Account::Receivable(node), Stream::Node(own)) if node == own => &mut balances.receivable,
-                _ => return Err(LedgerError::WrongStream { id: self.id }),
+                _ => return Err(LedgerError::WrongStream { id: self.id.clone() }),
             };
             *slot = slot.checked_add(leg.amount)?;
         }
@@ -350,10 +361,10 @@ impl Draft {
             [("available", balances.available), ("held", balances.held), ("reserved", balances.reserved), ("receivable", balances.receivable)]
         {
             if balance < MicroUsdt::ZERO {
-                return Err(LedgerError::Overdrawn { id: self.id, account, balance });
+                return Err(LedgerError::Overdrawn { id: self.id.clone(), account, balance });
             }
         }
-        Ok(Entry { draft: self, seq: head.seq + 1, at, balances })
+        Ok(balances)
     }
 }
 

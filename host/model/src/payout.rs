@@ -2,8 +2,10 @@
 //!
 //! The machine itself is [`step`]: pure, total, and the only code that changes a payout's state.
 
+mod control;
 mod machine;
 
+pub use control::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal};
 pub use machine::{Answer, Capabilities, Closing, Deadlines, Effect, Event, Reported, WrongPayoutState, step};
 
 use crate::{

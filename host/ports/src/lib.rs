@@ -5,8 +5,10 @@
 
 mod alerts;
 mod audit;
+mod books;
 mod chain;
 mod coordination;
+mod decisions;
 mod enrolments;
 mod epochs;
 mod gateway;
@@ -24,8 +26,10 @@ mod webhooks;
 
 pub use alerts::AlertStore;
 pub use audit::{AuditFilter, AuditLog, AuditStore};
+pub use books::Books;
 pub use chain::{Chain, ChainError, PaymentRail, Signer, VoteAnswer};
 pub use coordination::{CoordinationError, Coordinator, Fence, Heard, Lease, Listener, Tenure, Topic};
+pub use decisions::DecisionStore;
 pub use enrolments::{EnrolmentFilter, EnrolmentStore};
 pub use epochs::{
     Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, MadeVotes, NodeTotals, ScoreFilter, ScoreSort, ScoreView, Staged, StagedChunk,

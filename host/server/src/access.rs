@@ -96,6 +96,8 @@ const REPORTERS: Who = Who::Roles(&[Node, Owner, Operator, Observer]);
 const CARRIERS: Who = Who::Roles(&[Owner, Operator, Observer]);
 const OPERATORS: Who = Who::Roles(&[Operator]);
 const TREASURERS: Who = Who::Roles(&[Treasurer]);
+/// Whoever sees the fire may stop payments.
+const STOPPERS: Who = Who::Roles(&[Treasurer, Operator]);
 const AUTHORS: Who = Who::Roles(&[PolicyAuthor, Operator]);
 
 /// Read everybody's records.
@@ -145,6 +147,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/nodes/{id}/usage/history", ANY).own_but(FLEET),
     get("/api/v1/nodes/{id}/alerts", ANY).own_but(FLEET),
     get("/api/v1/nodes/{id}/earnings", ANY).own_but(FLEET),
+    get("/api/v1/nodes/{id}/statement", ANY).own_but(FLEET).limit(Payouts),
     post("/api/v1/nodes/{id}/heartbeat", REPORTERS).own_but(&[Operator, Observer]),
     post("/api/v1/nodes/{id}/metrics", REPORTERS).own_but(&[Operator, Observer]),
     // Each report is judged by itself: nobody is refused as a whole.
@@ -187,6 +190,16 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/audit", FLEET_ONLY),
     get("/api/v1/audit/heads", FLEET_ONLY),
     get("/api/v1/payouts", ANY).limit(Payouts),
+    get("/api/v1/payouts/status", FLEET_ONLY).limit(Payouts),
+    post("/api/v1/payouts/freeze", STOPPERS).limit(Payouts),
+    post("/api/v1/payouts/resume", TREASURERS).limit(Payouts),
+    post("/api/v1/payouts/verify", STOPPERS).limit(Payouts),
+    get("/api/v1/payouts/statement", PEOPLE).limit(Payouts),
+    get("/api/v1/payouts/proposals", FLEET_ONLY).limit(Payouts),
+    post("/api/v1/payouts/proposals/{proposal_id}/accept", TREASURERS).limit(Payouts),
+    post("/api/v1/payouts/proposals/{proposal_id}/refuse", TREASURERS).limit(Payouts),
+    post("/api/v1/payouts/{id}/cancel", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
+    post("/api/v1/payouts/{id}/resolve", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
     get("/api/v1/payouts/{id}", ANY).own_but(FLEET).limit(Payouts),
     get("/api/v1/payouts/runs/{id}", FLEET_ONLY).limit(Payouts),
     post("/api/v1/payouts/runs/{id}/approve", TREASURERS).limit(Payouts),

@@ -39,7 +39,7 @@ use crate::api::Shared;
         schema::PayoutSort, schema::EpochSort, schema::CreatedSort, schema::AuditSort, schema::AuditWord, schema::ListLimit, schema::Nonce,
         schema::NodeName, schema::ListedNodeStatus, schema::PoolStatus, schema::PayoutStatus, schema::VoteState,
         schema::TimeRange, schema::HistoryMetric, schema::HistoryGrain, schema::HistoryResolution, schema::SimulationFormat, schema::PoolGrain, schema::PoolResolution, schema::PoolHealth, schema::PolicyKind, schema::Scope, schema::ScoreId, schema::EpochStart,
-        schema::Signature, schema::Version, schema::ShadowState, schema::SessionVerdict
+        schema::Signature, schema::Version, schema::ShadowState, schema::SessionVerdict, schema::Year
     )),
     tags(
         (name = "nodes", description = "Worker nodes and their life cycle"),

@@ -9,6 +9,7 @@ mod identity;
 mod keys;
 mod nodes;
 mod operations;
+mod payments;
 mod payouts;
 mod policies;
 mod pools;
@@ -38,6 +39,7 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(poot::routes())
         .merge(receipts::routes())
         .merge(payouts::routes())
+        .merge(payments::routes())
         .merge(policies::routes())
         .merge(shadows::routes())
         .merge(webhooks::routes())

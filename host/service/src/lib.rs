@@ -7,9 +7,11 @@ mod actor;
 mod adjustments;
 mod alerts;
 mod audit;
+mod books;
 mod bus;
 mod carried;
 mod config;
+mod decisions;
 mod enrolments;
 mod epochs;
 mod error;
@@ -27,6 +29,7 @@ mod policies;
 mod pool_health;
 mod pools;
 mod queries;
+mod reconciliation;
 mod registration;
 mod reports;
 mod requests;
@@ -35,6 +38,8 @@ mod scores;
 mod settle;
 mod shadows;
 mod siblings;
+mod standing;
+mod statements;
 mod votes;
 mod wallets;
 mod webhooks;
@@ -58,9 +63,11 @@ use parking_lot::Mutex;
 pub use actor::{Actor, Role};
 pub use adjustments::{ScoreSeen, Voided};
 pub use audit::{AuditProgress, AuditVerified, verify_audit};
+pub use books::{BooksProgress, BooksVerified, verify_books};
 pub use bus::EventBus;
 pub use carried::Carried;
 pub use config::{Approval, ServiceConfig, Trust};
+pub use decisions::Resolved;
 pub use enrolments::{GivenEnrolment, NewEnrolment};
 pub use epochs::Simulated;
 pub use epochs::{Closing, DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay, Stage, replay_chunk};
@@ -77,10 +84,13 @@ pub use policies::{ActivationRequest, Comparison, NamedActivation, Staged, Start
 pub use pool_health::PoolHealth;
 pub use pools::{NewPool, PoolConfigChange, PoolPatch};
 pub use queries::{FleetUsage, NodeUsage};
+pub use reconciliation::LastVerified;
 pub use registration::NewNode;
 pub use reports::{NewSample, ReportProof, Reported};
 pub use scores::{OnDemand, ScoreClaim, ScoreRequest, Validated};
 pub use shadows::NewShadow;
+pub use standing::{OpenPayouts, Safety, Standing};
+pub use statements::{Statement, StatementLine};
 pub use webhooks::{GivenWebhook, NewWebhook, Told, WebhookPatch, WebhookSettings};
 
 /// What the service is built on.
@@ -129,6 +139,10 @@ pub struct Service {
     /// The epoch that is being closed, and how far it is.
     closing: Mutex<Option<epochs::Closing>>,
     chain_pace: Mutex<votes::ChainPace>,
+    /// How far payouts were compared with the payment service.
+    compared: Mutex<reconciliation::Compared>,
+    /// What the last verification of the books found.
+    last_verified: Mutex<Option<LastVerified>>,
     /// Held while scores are adjusted, and while a period is settled: neither happens in the middle of the other.
     adjusting: futures::lock::Mutex<()>,
     /// Reservations that nobody made a payout of are not looked for before this instant.
@@ -168,6 +182,8 @@ impl Service {
             no_pool_check_before: Mutex::default(),
             closing: Mutex::default(),
             chain_pace: Mutex::default(),
+            compared: Mutex::default(),
+            last_verified: Mutex::default(),
             adjusting: futures::lock::Mutex::default(),
             no_reservation_sweep_before: Mutex::default(),
             rail_paused_until: Mutex::default(),

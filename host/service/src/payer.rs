@@ -57,7 +57,8 @@ impl Service {
             return Ok(0);
         }
         let runs = self.runs_of(&open).await?;
-        let paused = self.now() < *self.rail_paused_until.lock();
+        let frozen = self.tell_of_switch(&self.store().payments_switch().await?);
+        let paused = frozen || self.now() < *self.rail_paused_until.lock();
         let due = open.into_iter().filter(|p| self.is_due(p, paused, runs.get(&p.run)));
         let outcomes: Vec<_> = stream::iter(due)
             .map(|payout| self.take_further(tenure, Arc::clone(&rail), payout, &runs))
@@ -189,14 +190,14 @@ impl Service {
     }
 
     /// None if nothing changed but when it is looked at again.
-    fn audit_of_payout(&self, before: &Payout, after: &Payout) -> Option<AuditEntry> {
+    pub(crate) fn audit_of_payout(&self, before: &Payout, after: &Payout) -> Option<AuditEntry> {
         let state = if after.closed { "closed" } else { after.state.name() };
         let detail = after.reason.as_ref().map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}"));
         let entry = self.audit_entry(&Actor::system(), "payout.change", after.id, detail).changing(before, after);
         (entry.before != entry.after).then_some(entry)
     }
 
-    fn tell_of_payout(&self, before: &Payout, after: &Payout) {
+    pub(crate) fn tell_of_payout(&self, before: &Payout, after: &Payout) {
         if before.state != after.state {
             metrics::counter!("lucid_payout_transitions_total", "state" => after.state.name()).increment(1);
             let (payout, node, state, amount) = (after.id, after.node, after.state, after.amount);

@@ -372,6 +372,6 @@ fn set_aside_by(reservation: &Entry) -> MicroUsdt {
     reservation.draft.legs.iter().find(reserved).map(|leg| leg.amount).unwrap_or_default()
 }
 
-fn treasurer(actor: &Actor) -> Result<(), ServiceError> {
+pub(crate) fn treasurer(actor: &Actor) -> Result<(), ServiceError> {
     if actor.is(Role::Treasurer) { Ok(()) } else { Err(ServiceError::Forbidden { why: "this needs role treasurer" }) }
 }

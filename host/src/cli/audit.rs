@@ -1,5 +1,4 @@
 mod list;
-mod place;
 mod verify;
 
 use std::process::ExitCode;

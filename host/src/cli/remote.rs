@@ -11,13 +11,13 @@ use crate::config::ConfigError;
 #[derive(Args)]
 pub struct Remote {
     /// The service.
-    #[arg(long, default_value = "http://127.0.0.1:8095")]
+    #[arg(long, default_value = "http://127.0.0.1:8095", global = true)]
     server: String,
     /// A file that holds the bearer token.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
     /// Certificates (PEM) that vouch for an https service, in place of those that this machine trusts.
-    #[arg(long, value_name = "PEM")]
+    #[arg(long, value_name = "PEM", global = true)]
     ca_file: Option<PathBuf>,
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod contention;
 pub(crate) mod covered;
+pub(crate) mod decisions;
 pub(crate) mod enrolments;
 pub(crate) mod epochs;
 pub(crate) mod examples;
@@ -68,11 +69,12 @@ macro_rules! conformance_suite {
             votes: a_block_is_pinned_once, votes_are_due_when_they_have_a_block, a_node_votes_in_the_order_of_its_epochs,
                 old_votes_expire_and_votes_are_counted, a_vote_that_contradicts_another_is_named, votes_are_listed_by_epoch;
             ledger: an_entry_is_booked_once, one_of_fifty_entries_gets_the_place, an_entry_behind_a_refused_one_is_refused,
-                an_unbalanced_entry_is_an_error, totals_follow_from_legs, a_period_is_settled_once;
+                an_unbalanced_entry_is_an_error, totals_follow_from_legs, a_period_is_settled_once, books_are_read_from_one_end_to_the_other;
             payouts: a_run_keeps_every_field_and_changes_by_version, a_payout_keeps_every_field, a_payout_is_unique_in_every_way,
                 one_of_fifty_sends_is_written, a_payer_that_was_replaced_changes_nothing,
                 no_payer_changes_anything_once_a_later_one_has_begun, a_stolen_transaction_costs_only_its_own_payout, the_outbox_is_what_is_not_closed,
                 payouts_are_listed_in_every_order, payments_are_completed_payouts;
+            decisions: payments_are_switched_by_version, a_proposal_is_decided_once;
             telemetry: a_report_is_stored_once, reports_of_one_number_are_stored_once, fifty_first_reports_of_a_node_are_all_stored, a_session_belongs_to_one_node,
                 a_session_grows_and_never_shrinks, presence_grows_from_its_start, usage_is_summed_over_the_range,
                 many_reports_are_kept_in_order, what_overlaps_is_observed, verdicts_replace_the_unverified, a_voided_session_stays_voided;

@@ -8,7 +8,7 @@ use lucid_model::{
     id::Digest,
     policy::{Activation, Bundle, PolicyKind, PolicyRef, Scope},
 };
-use lucid_ports::{AuditLog, Stamp, StoredBundle};
+use lucid_ports::{AuditLog, Books, Stamp, StoredBundle};
 
 use crate::{OpenError, mongo, sqlite};
 
@@ -158,6 +158,19 @@ pub async fn open_audit_log(url: &str) -> Result<Arc<dyn AuditLog>, OpenError> {
     match url.split_once("://") {
         Some(("sqlite", place)) if !place.is_empty() => sqlite::open_audit_log(Path::new(place)),
         Some(("mongodb" | "mongodb+srv", _)) => mongo::open_audit_log(url).await,
+        Some((scheme, _)) => Err(OpenError::Scheme { scheme: scheme.to_owned() }),
+        None => Err(OpenError::NotAUrl { url: url.to_owned() }),
+    }
+}
+
+/// Opens the books of a store for reading, also while services use it.
+///
+/// # Errors
+/// [`OpenError`] if the URL is wrong, there is no store, or it is of a schema that this binary does not read.
+pub async fn open_books(url: &str) -> Result<Arc<dyn Books>, OpenError> {
+    match url.split_once("://") {
+        Some(("sqlite", place)) if !place.is_empty() => sqlite::open_books(Path::new(place)),
+        Some(("mongodb" | "mongodb+srv", _)) => mongo::open_books(url).await,
         Some((scheme, _)) => Err(OpenError::Scheme { scheme: scheme.to_owned() }),
         None => Err(OpenError::NotAUrl { url: url.to_owned() }),
     }

@@ -23,7 +23,9 @@ use std::{
 
 use lucid_ports::Store;
 
-pub use inspection::{ActiveBundle, Inspection, Integrity, MongoInspection, Room, StoreFile, UnfinishedCopy, inspect, inspect_mongo, open_audit_log};
+pub use inspection::{
+    ActiveBundle, Inspection, Integrity, MongoInspection, Room, StoreFile, UnfinishedCopy, inspect, inspect_mongo, open_audit_log, open_books,
+};
 pub use mongo::MongoStore;
 pub use sqlite::{Memory, Pause, SqliteStore};
 pub use transfer::{CopyError, CopyProgress, CopyReport, Kind, KindReport, Step, Sum, compare, copy};

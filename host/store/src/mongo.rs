@@ -6,7 +6,9 @@
 mod adjustments;
 mod alerts;
 mod audit;
+mod books;
 mod buckets;
+mod decisions;
 mod enrolments;
 mod epochs;
 mod fault;
@@ -47,7 +49,7 @@ pub(crate) mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use lucid_ports::AuditLog;
+use lucid_ports::{AuditLog, Books};
 use mongodb::{
     Client, Collection, Database,
     bson::{Document, doc},
@@ -58,6 +60,7 @@ use parking_lot::Mutex;
 
 use self::{
     audit::{AuditReader, Drain, chain::Chain},
+    books::BooksReader,
     fault::Fault,
     nodes::Together,
     policies::InForce,
@@ -118,6 +121,16 @@ pub(crate) async fn open_audit_log(url: &str) -> Result<Arc<dyn AuditLog>, OpenE
     let database = connect(url).await?;
     schema::check_only(&database).await?;
     Ok(Arc::new(AuditReader::new(database)))
+}
+
+/// Opens the books of a database for reading.
+///
+/// # Errors
+/// [`OpenError`] if no server answers, or the database is of a newer schema.
+pub(crate) async fn open_books(url: &str) -> Result<Arc<dyn Books>, OpenError> {
+    let database = connect(url).await?;
+    schema::check_only(&database).await?;
+    Ok(Arc::new(BooksReader::new(database)))
 }
 
 impl MongoStore {

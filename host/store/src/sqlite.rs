@@ -6,10 +6,12 @@
 mod adjustments;
 mod alerts;
 mod audit;
+mod books;
 mod checkpoint;
 mod closing;
 mod columns;
 mod database;
+mod decisions;
 mod enrolments;
 mod epochs;
 mod fault;
@@ -60,6 +62,7 @@ use rusqlite::Connection;
 pub use self::memory::{Memory, Pause};
 pub(crate) use self::{
     audit::open_audit_log,
+    books::open_books,
     inspect::inspect,
     transfer::{is_marked, occupied},
 };
@@ -81,6 +84,7 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0012.sql"),
     include_str!("../migrations/core/0013.sql"),
     include_str!("../migrations/core/0014.sql"),
+    include_str!("../migrations/core/0015.sql"),
 ];
 const TELEMETRY: &[&str] = &[
     include_str!("../migrations/telemetry/0001.sql"),

@@ -106,6 +106,14 @@ impl Client {
         decode(&answer(request).await?)
     }
 
+    /// What a path answers, as it is: `path` is under `/api/v1`, and starts with a slash.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn bytes(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+        answer(self.request(Method::GET, path)).await
+    }
+
     /// A closed epoch as a file.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ pub mod legacy;
 pub mod node;
 pub mod number;
 pub mod page;
+pub mod payments;
 pub mod payout;
 pub mod policy;
 pub mod pool;
@@ -25,6 +26,7 @@ pub mod poot;
 pub mod report;
 pub mod resources;
 pub mod schema;
+pub mod statement;
 mod transport;
 pub mod webhook;
 

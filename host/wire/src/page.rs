@@ -8,6 +8,7 @@ use crate::{
     enrolment::EnrolmentBody,
     fields::FieldError,
     node::NodeBody,
+    payments::ProposalBody,
     payout::PayoutBody,
     policy::ShadowBody,
     pool::PoolBody,
@@ -131,6 +132,8 @@ lists! {
     EpochList { epochs: EpochBody }
     /// A page of enrolment tokens.
     EnrolmentList { enrolment_tokens: EnrolmentBody }
+    /// A page of what treasurers said became of payouts.
+    ProposalList { proposals: ProposalBody }
     /// A page of shadows.
     ShadowList { shadows: ShadowBody }
     /// A page of webhooks.

@@ -4,6 +4,7 @@
 
 use lucid_model::{
     enrolment::EnrolmentScope as Scopes,
+    ledger::EntryKind as EntryKinds,
     node::NodeStatus as Nodes,
     payout::{PayoutState as PayoutStates, PayoutStatus as PayoutStatuses, RunState as RunStates},
     policy::{PolicyKind as PolicyKinds, ReportCause as ReportCauses, Standing as Standings},
@@ -89,6 +90,10 @@ words! {
     LoadBalancing = "How sessions are shared among a pool's nodes.", names(Balancings::ALL, Balancings::name);
     PayoutStatus = "Status of a payout.", names(PayoutStatuses::ALL, PayoutStatuses::name);
     PayoutState = "Exactly where a payout is; finer than its status.", names(PayoutStates::ALL, PayoutStates::name);
+    PayoutOutcome = "What became of a payout.", ["paid", "not_paid"];
+    ProposalState = "Where a proposal is.", ["open", "accepted", "refused"];
+    Safety = "How it stands with money.", ["safe", "attention", "stopped"];
+    EntryKind = "What a ledger entry records.", names(EntryKinds::ALL, EntryKinds::name);
     RunState = "State of a payout run.", names(RunStates::ALL, RunStates::name);
     Currency = "What payouts are made in.", ["USDT", "TRX"];
     PaymentMethod = "How payouts are made.", ["tron_network", "bank_transfer", "crypto_wallet"];
@@ -163,6 +168,7 @@ schemas! {
     Signature = "An Ed25519 signature: standard base64 of 64 bytes.", text().format(format("ed25519-signature")).min_length(Some(88)).max_length(Some(88)).pattern(Some(r"^[A-Za-z0-9+/]{85}[AQgw]==$")).examples([format!("{}==", "A".repeat(86))]);
     TronAddress = "A TRON address: Base58Check, the checksum is checked.", text().min_length(Some(34)).max_length(Some(34)).format(format("tron-address"))
         .pattern(Some(r"^T[1-9A-HJ-NP-Za-km-z]{33}$")).examples(["TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC"]);
+    Year = "A year.", ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(2000)).maximum(Some(9998)).examples([2026]);
     Usdt = "USDT as a decimal string with six digits after the point.", text().pattern(Some(r"^-?[0-9]+\.[0-9]{6}$")).examples(["25.000000"]);
     UsdtAmount = "USDT, above zero and at most 999999999.999999: up to nine digits, and up to six after a point.", text()
         .pattern(Some(USDT_AMOUNT)).examples(["25.00"]);

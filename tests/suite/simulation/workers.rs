@@ -14,14 +14,14 @@ use lucid_model::{
     ledger::{Draft, Stream},
     money::MicroUsdt,
     node::{Node, NodeCaps, NodeStatus, Wallet},
-    payout::{Deadlines, PayoutState},
+    payout::{Deadlines, Outcome, PayoutState},
     settlement::SettlementRecord,
     time::TimeMs,
     tron::TronAddress,
 };
 use lucid_ports::{Fence, PolicyRuntime, Registration, Store, Tenure, WebhookSender};
 use lucid_rails::WebhookClient;
-use lucid_service::{Ports, Service, ServiceConfig, ServiceError};
+use lucid_service::{Actor, Ports, Role, Service, ServiceConfig, ServiceError, verify_books};
 use lucid_store::{Memory, Pause};
 use uuid::Uuid;
 
@@ -73,6 +73,8 @@ pub struct Scene {
     memory: Memory,
     /// What is durable, as the test reads and writes it.
     pub store: Arc<dyn Store>,
+    /// Where treasurers work: it waits for nobody.
+    office: Arc<Service>,
     workers: Mutex<Vec<Worker>>,
 }
 
@@ -136,12 +138,25 @@ pub fn at_once<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// Runs something that may pause, and goes on each time.
+fn patiently<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return value;
+        }
+    }
+}
+
 impl Scene {
     pub fn new(seed: u64, accidents_max: u32) -> Self {
         let world: SharedWorld = Arc::new(Mutex::new(World::new(seed, accidents_max)));
         let memory = Memory::new().unwrap();
         let store: Arc<dyn Store> = Arc::new(memory.open().unwrap());
-        let scene = Self { world, memory, store, workers: Mutex::default() };
+        let desk = Rail { world: Arc::clone(&world), worker: 0, store: Arc::clone(&store) };
+        let office = Ports { rail: Some(Arc::new(desk)), ..ports(&world, Arc::clone(&store), policies()) };
+        let office = Service::new(office, config(), FAMILY);
+        let scene = Self { world, memory, store, office, workers: Mutex::default() };
         let workers = [0, 1].map(|worker| scene.begin(worker)).into();
         *scene.workers.lock().unwrap() = workers;
         scene
@@ -177,13 +192,77 @@ impl Scene {
         }
         self.world.lock().unwrap().chance.calm_down();
         self.world.lock().unwrap().note("nothing goes wrong from here on");
+        if at_once(self.store.payments_switch()).unwrap().frozen.is_some() {
+            self.freeze_or_resume();
+        }
         self.calm()?;
+        while patiently(self.office.reconcile_step()).map_err(|error| error.to_string())? {}
         self.world.lock().unwrap().pass(LONG_AFTER_MS);
         if let Some(broken) = self.world.lock().unwrap().broken.clone() {
             return Err(broken);
         }
         at_once(check::all(self))?;
-        self.recovers_to_the_same()
+        self.recovers_to_the_same()?;
+        self.treasurers_end_it()?;
+        at_once(check::all(self))?;
+        self.is_reconciled()
+    }
+
+    /// Treasurers say what became of what nobody could tell: they look at the chain.
+    fn treasurers_end_it(&self) -> Result<(), String> {
+        for payout in at_once(self.store.open_payouts(u32::MAX)).unwrap() {
+            let txid = self.world.lock().unwrap().transfers.iter().find(|transfer| transfer.payout == payout.id).map(|t| t.txid.clone());
+            let outcome = txid.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid });
+            self.world.lock().unwrap().note(format!("treasurers say that {} ended: {outcome:?}", payout.id));
+            let resolved = at_once(self.office.resolve_payout(&treasurer(), payout.id, outcome, "the chain".into()));
+            resolved.map_err(|error| format!("{} cannot be resolved: {error}", payout.id))?;
+        }
+        let open = at_once(self.store.open_payouts(u32::MAX)).unwrap();
+        if open.is_empty() { Ok(()) } else { Err(format!("still open: {open:?}")) }
+    }
+
+    /// The books add up, and the payment service tells nothing else.
+    fn is_reconciled(&self) -> Result<(), String> {
+        let books = at_once(verify_books(self.store.as_ref(), &mut |_| {})).unwrap();
+        if let Some(flaw) = books.flaw {
+            return Err(format!("the books are not in order: {flaw}"));
+        }
+        let switch = at_once(self.store.payments_switch()).unwrap();
+        match switch.frozen {
+            Some(freeze) if freeze.by == "system" => Err(format!("payments were stopped: {}", freeze.reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A treasurer takes a payout back, if it can still be.
+    fn cancel(&self, place: u64) -> Result<(), String> {
+        let open = at_once(self.store.open_payouts(u32::MAX)).unwrap();
+        let Some(payout) = open.get(usize::try_from(place).unwrap() % open.len().max(1)) else { return Ok(()) };
+        match at_once(self.office.cancel_payout(&treasurer(), payout.id, "taken back".into())) {
+            Ok(_) => {
+                let mut world = self.world.lock().unwrap();
+                world.note(format!("a treasurer takes {} back", payout.id));
+                world.see("taken back");
+                Ok(())
+            }
+            Err(ServiceError::WrongPayoutState(_) | ServiceError::Changed { .. }) => Ok(()),
+            Err(error) => Err(format!("{} cannot be taken back: {error}", payout.id)),
+        }
+    }
+
+    /// An operator stops payments, or lets them go again.
+    fn freeze_or_resume(&self) {
+        let frozen = at_once(self.store.payments_switch()).unwrap().frozen.is_some();
+        let office = &self.office;
+        let switched = if frozen {
+            at_once(office.resume_payments(&treasurer(), "on".into()))
+        } else {
+            at_once(office.freeze_payments(&treasurer(), "stop".into()))
+        };
+        switched.unwrap();
+        let mut world = self.world.lock().unwrap();
+        world.note(if frozen { "payments go on" } else { "payments are frozen" });
+        world.see("frozen");
     }
 
     fn go_on(&self, periods: &mut u64) -> Result<(), String> {
@@ -195,7 +274,9 @@ impl Scene {
             0..72 => self.poll(worker).map(|_| ())?,
             72..78 => self.kill(worker),
             78..82 => self.move_lease(),
-            82..94 => self.world.lock().unwrap().pass(ms),
+            82..92 => self.world.lock().unwrap().pass(ms),
+            92..93 => self.cancel(u64::try_from(ms).unwrap())?,
+            93..94 => self.freeze_or_resume(),
             94..96 => self.world.lock().unwrap().pass(ms * 30),
             96..97 if *periods < PERIODS_MAX => {
                 self.accrue(*periods);
@@ -342,9 +423,13 @@ impl Scene {
         let period = hour.period_at(TimeMs(world.now_ms - 3_600_000));
         world.note(format!("period {} is settled", period.start_s));
         drop(world);
+        let share_of = |number: u64| MicroUsdt(i64::try_from(number * 700_001 + place * 13).unwrap());
+        let budget = MicroUsdt((1..=3).map(|number| share_of(number).0).sum());
+        self.book(Draft::deposit(&format!("for {place}"), budget, "test".into()).unwrap());
+        self.book(Draft::fund(period.start_s, PoolScope::Unassigned, budget).unwrap());
         let (mut sum, mut count) = (0, 0);
         for number in 1..=3_u64 {
-            let share = MicroUsdt(i64::try_from(number * 700_001 + place * 13).unwrap());
+            let share = share_of(number);
             let draft = Draft::accrue(period.start_s, PoolScope::Unassigned, node_id(number), share, MicroUsdt::ZERO, "root".into()).unwrap();
             let booked = self.book(draft);
             (sum, count) = (sum + share.0, count + u32::from(booked));
@@ -402,18 +487,18 @@ impl Scene {
                 (world.payer, world.fence)
             };
             let service = self.begin(payer).service;
-            let mut step = Box::pin(async move { service.recover_payouts(&Tenure::new(Fence(fence), || true)).await });
-            let recovered = loop {
-                if let Poll::Ready(done) = step.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                    break done.map_err(|error| error.to_string())?;
-                }
-            };
+            let step = async move { service.recover_payouts(&Tenure::new(Fence(fence), || true)).await };
+            let recovered = patiently(step).map_err(|error| error.to_string())?;
             if recovered != 0 || at_once(self.store.open_payouts(u32::MAX)).unwrap() != before {
                 return Err(format!("I12: recovery changes what was at rest: {recovered} payouts"));
             }
         }
         Ok(())
     }
+}
+
+fn treasurer() -> Actor {
+    Actor { subject: "carol".into(), roles: vec![Role::Treasurer], ..Actor::system() }
 }
 
 /// The address of a node's wallet.

@@ -10,7 +10,7 @@ use crate::{
     id::Digest,
     ledger::Draft,
     node::Node,
-    payout::{Payout, Run},
+    payout::{Outcome, Payout, Proposal, Run},
     policy::{Activation, PolicyRef, PolicyVersion, Shadow},
     pool::Pool,
 };
@@ -148,6 +148,22 @@ impl Record for Shadow {
 impl Record for Adjustment {
     fn digest(&self) -> Digest {
         Self::digest(self)
+    }
+}
+
+impl Record for Proposal {
+    fn digest(&self) -> Digest {
+        let bytes = Canonical::tagged("lucid/v1/audit-proposal").fixed(self.id.0.as_bytes()).fixed(self.payout.0.as_bytes());
+        let bytes = match &self.outcome {
+            Outcome::Paid { txid } => bytes.u8(1).text(txid),
+            Outcome::NotPaid => bytes.u8(0),
+        };
+        let bytes = bytes
+            .text(&self.evidence)
+            .text(&self.by)
+            .i64(self.at.0)
+            .maybe(self.decided.as_ref(), |bytes, d| bytes.i64(d.at.0).text(&d.by).u8(u8::from(d.accepted)));
+        Digest::of(&bytes.finish())
     }
 }
 

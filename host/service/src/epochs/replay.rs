@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lucid_model::{
     epoch::EpochRecord,
     facts::Fact,
@@ -14,7 +15,6 @@ use lucid_model::{
 };
 use lucid_ports::{CallError, EpochFilter, Order, PageRequest, ScoreView, ScoringPolicy, StoredBundle};
 
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 
 use super::scoring::{explain_one, score_again};
@@ -85,21 +85,23 @@ impl Replay {
 /// # Errors
 /// [`CallError`] if the policy cannot be asked: that says nothing about the receipt.
 pub async fn replay_chunk(policy: &dyn ScoringPolicy, frame: &FrameChunk, stored: &ScoredChunk) -> Result<Replay, CallError> {
-    replay_from(policy, frame, stored, stored.root()).await
+    Ok(replay_with_root(policy, frame, stored).await?.0)
 }
 
-async fn replay_from(policy: &dyn ScoringPolicy, frame: &FrameChunk, stored: &ScoredChunk, root: Digest) -> Result<Replay, CallError> {
+/// The same, with the stored chunk's root.
+async fn replay_with_root(policy: &dyn ScoringPolicy, frame: &FrameChunk, stored: &ScoredChunk) -> Result<(Replay, Digest), CallError> {
     let again = score_again(policy, frame).await?;
     let mut replay = Replay { chunks: 1, rows: again.rows.len() as u64, ..Replay::default() };
-    // Almost always nothing differs: then one root says so.
-    if again.root() == root {
-        return Ok(replay);
+    // Almost always nothing differs: then what both are is hashed once.
+    let alike = |(one, other): (&ScoreRow, &ScoreRow)| one.node == other.node && FIELDS.iter().all(|(_, of)| of(one) == of(other));
+    if stored.header == again.header && stored.rows.len() == again.rows.len() && stored.rows.iter().zip(&again.rows).all(alike) {
+        return Ok((replay, again.root()));
     }
     compare_headers(&mut replay, &stored.header, &again.header);
     let index = Some(stored.header.index);
     replay.compare(None, index, "rows", stored.rows.len(), again.rows.len());
     stored.rows.iter().zip(&again.rows).for_each(|(stored, again)| compare_rows(&mut replay, index, stored, again));
-    Ok(replay)
+    Ok((replay, stored.root()))
 }
 
 fn compare_headers(replay: &mut Replay, stored: &ChunkHeader, again: &ChunkHeader) {
@@ -111,25 +113,31 @@ fn compare_headers(replay: &mut Replay, stored: &ChunkHeader, again: &ChunkHeade
     replay.compare(None, index, "policy", stored.policy.digest, again.policy.digest);
     replay.compare(None, index, "params", stored.params, again.params);
     replay.compare(None, index, "rules", stored.rules, again.rules);
+    replay.compare(None, index, "policy_name", &stored.policy, &again.policy);
+    replay.compare(None, index, "abi", &stored.abi, &again.abi);
+    replay.compare(None, index, "period_s", stored.period.length.seconds(), again.period.length.seconds());
+    replay.compare(None, index, "row_count", stored.rows, again.rows);
 }
 
 /// A field of a row by its name.
 type Field = (&'static str, fn(&ScoreRow) -> u32);
 
+/// What is hashed of a row, beside its node.
+const FIELDS: [Field; 8] = [
+    ("observed_s", |row| row.observed_s),
+    ("window_observed_s", |row| row.window_observed_s),
+    ("eligible", |row| u32::from(row.eligible)),
+    ("held", |row| u32::from(row.held)),
+    ("multiplier", |row| row.multiplier.0),
+    ("raw", |row| row.raw.0),
+    ("score", |row| row.score.0),
+    ("sessions", |row| row.sessions),
+];
+
 fn compare_rows(replay: &mut Replay, index: Option<u32>, stored: &ScoreRow, again: &ScoreRow) {
     let node = Some(stored.node);
     replay.compare(node, index, "node", stored.node, again.node);
-    let fields: [Field; 8] = [
-        ("observed_s", |row| row.observed_s),
-        ("window_observed_s", |row| row.window_observed_s),
-        ("eligible", |row| u32::from(row.eligible)),
-        ("held", |row| u32::from(row.held)),
-        ("multiplier", |row| row.multiplier.0),
-        ("raw", |row| row.raw.0),
-        ("score", |row| row.score.0),
-        ("sessions", |row| row.sessions),
-    ];
-    for (field, of) in fields {
+    for (field, of) in FIELDS {
         replay.compare(node, index, field, of(stored), of(again));
     }
 }
@@ -234,8 +242,7 @@ impl Service {
     async fn chunk_replayed(&self, epoch_start_s: i64, index: u32, known: &Known) -> Result<(Replay, Digest), ServiceError> {
         let (frame, stored) = self.receipt_of(epoch_start_s, index).await?;
         let policy = self.policy_of(&stored.header, known).await?;
-        let root = stored.root();
-        Ok((replay_from(policy.as_ref(), &frame, &stored, root).await?, root))
+        Ok(replay_with_root(policy.as_ref(), &frame, &stored).await?)
     }
 
     async fn epoch_before(&self, epoch_start_s: i64) -> Result<Option<EpochRecord>, ServiceError> {

@@ -9,10 +9,7 @@ use lucid_wire::{
     page::{AuditList, PageParams, Pagination},
 };
 
-use super::{
-    super::{logs, remote::Remote, runtime},
-    place::open,
-};
+use super::super::{logs, place::opened, remote::Remote, runtime};
 use crate::{config::ConfigError, up::Output};
 
 #[derive(Args)]
@@ -109,7 +106,7 @@ async fn of_store(args: &ListArgs, store: &str) -> Result<AuditList> {
         to: time("to", &args.to)?,
     };
     let order = if args.order == Order::Asc { lucid_ports::Order::Ascending } else { lucid_ports::Order::Descending };
-    let log = open(store).await?;
+    let log = opened(lucid_store::open_audit_log(store).await)?;
     let found = log.audit(&filter, PageRequest { page: args.page, limit: args.limit, sort: (), order }).await?;
     let entries = found.items.iter().map(AuditEntryBody::from).collect();
     Ok(AuditList { entries, pagination: Pagination::new(args.page, args.limit, found.total) })

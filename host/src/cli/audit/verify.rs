@@ -18,9 +18,10 @@ use lucid_service::{AuditProgress, AuditVerified, verify_audit};
 use lucid_wire::audit::{AuditHeadBody, AuditHeadsBody};
 use serde_json::json;
 
-use super::{
-    super::{logs, runtime},
-    place::{Place, open},
+use super::super::{
+    logs,
+    place::{Place, opened},
+    runtime,
 };
 use crate::{config::ConfigError, secrets, up::Output};
 
@@ -67,7 +68,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         }
     };
     let found = runtime(1)?.block_on(async {
-        let log = open(&url).await?;
+        let log = opened(lucid_store::open_audit_log(&url).await)?;
         Ok::<_, anyhow::Error>(verify_audit(log.as_ref(), &trust, &mut told).await?)
     })?;
     if terminal {

@@ -17,13 +17,13 @@ use lucid_model::{
     enrolment::Enrolment,
     epoch::{EpochRecord, Period},
     frame::FrameChunk,
-    id::{AlertId, AuditWriterId, Digest, EnrolmentId, NodeId, PayoutId, PoolId, RunId, SessionId, ShadowId, WebhookId},
+    id::{AlertId, AuditWriterId, Digest, EnrolmentId, NodeId, PayoutId, PoolId, ProposalId, RunId, SessionId, ShadowId, WebhookId},
     ledger::{Account, Entry, Head, Stream},
     metric::{Resolution, Rollup, Sample, UsageSummary},
     money::MicroUsdt,
     node::{Node, NodeStatus, PublicKey, SiblingCounts},
     observation::Observation,
-    payout::{Payout, Run},
+    payout::{Decision, PaymentsSwitch, Payout, Proposal, Run},
     policy::{Activation, BundleSignature, PolicyReport, PolicyVersion, Revision, Shadow, ShadowEnd, ShadowResult},
     pool::{Pool, health::Standing},
     receipt::{OnDemandReceipt, ScoredChunk},
@@ -200,6 +200,20 @@ proven! {
         set_verdicts(sessions: Vec<Observation>) -> () =>
             verdicts_replace_the_unverified, a_voided_session_stays_voided;
     }
+    DecisionStore {
+        payments_switch() -> PaymentsSwitch =>
+            payments_are_switched_by_version;
+        set_payments_switch(switch: PaymentsSwitch, audit: AuditEntry) -> bool =>
+            payments_are_switched_by_version;
+        add_proposal(proposal: Proposal, audit: AuditEntry) -> bool =>
+            a_proposal_is_decided_once;
+        proposal(id: ProposalId) -> Option<Proposal> =>
+            a_proposal_is_decided_once;
+        proposals(page: PageRequest<()>) -> Page<Proposal> =>
+            a_proposal_is_decided_once;
+        decide_proposal(id: ProposalId, decision: Decision, audit: AuditEntry) -> bool =>
+            a_proposal_is_decided_once;
+    }
     ShadowStore {
         add_shadow(shadow: Shadow, audit: AuditEntry) -> bool =>
             a_shadow_keeps_every_field_and_is_ended_once;
@@ -295,6 +309,14 @@ proven! {
             totals_follow_from_legs;
         heads_available(at_least: MicroUsdt) -> Vec<(NodeId, Head)> =>
             totals_follow_from_legs;
+    }
+    Books {
+        ledger_after(after: Option<(Stream, u64)>, limit: u32) -> Vec<Entry> =>
+            books_are_read_from_one_end_to_the_other;
+        settlements_after(start_s: Option<i64>, limit: u32) -> Vec<SettlementRecord> =>
+            books_are_read_from_one_end_to_the_other;
+        payouts_after(after: Option<PayoutId>, limit: u32) -> Vec<Payout> =>
+            books_are_read_from_one_end_to_the_other;
     }
     SettlementStore {
         settlement(period_start_s: i64) -> Option<SettlementRecord> =>

@@ -113,3 +113,41 @@ pub(crate) async fn a_period_is_settled_once(backend: &mut dyn Backend) {
     assert_eq!(store.last_settlement().await.unwrap().unwrap().period, period(3));
     assert_eq!(store.settlement(9 * HOUR).await.unwrap(), None);
 }
+
+pub(crate) async fn books_are_read_from_one_end_to_the_other(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let deposit = booked_at(Draft::deposit("d", MicroUsdt(1_000), "test".into()).unwrap(), Head::default());
+    let mut expected = Vec::new();
+    for node in [2, 1] {
+        let first = booked_at(accrual(0, node, 100), Head::default());
+        let second = booked_at(accrual(1, node, 10), Head { seq: 1, balances: first.balances });
+        expected.push([first, second]);
+    }
+    expected.sort_by_key(|[first, _]| first.draft.stream);
+    let expected: Vec<Entry> = expected.into_iter().flatten().chain([deposit]).collect();
+    store.book(expected.iter().rev().filter(|entry| entry.seq == 1).cloned().collect()).await.unwrap();
+    store.book(expected.iter().filter(|entry| entry.seq == 2).cloned().collect()).await.unwrap();
+    for limit in [1, 2, 3, 100] {
+        let (mut read, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.ledger_after(after, limit).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some((last.draft.stream, last.seq));
+            assert!(page.len() <= limit as usize);
+            read.extend(page);
+        }
+        assert_eq!(read, expected, "{limit} at a time");
+    }
+
+    let record = |i| SettlementRecord { period: period(i), count: 1, sum: MicroUsdt(1), budget: MicroUsdt(2), remainder: MicroUsdt(1), note: None };
+    for i in [2, 1, 3] {
+        assert!(store.record_settlement(record(i)).await.unwrap());
+    }
+    assert_eq!(store.settlements_after(None, 2).await.unwrap(), [record(1), record(2)]);
+    assert_eq!(store.settlements_after(Some(period(2).start_s), 2).await.unwrap(), [record(3)]);
+    for i in [2, 1] {
+        assert!(store.create_payout(payout(i), audit("payout.create")).await.unwrap());
+    }
+    assert_eq!(store.payouts_after(None, 10).await.unwrap(), [payout(1), payout(2)]);
+    assert_eq!(store.payouts_after(Some(payout(1).id), 10).await.unwrap(), [payout(2)]);
+}

@@ -27,8 +27,21 @@ pub(crate) const ENTRIES: &str = "audit";
 /// Seals.
 pub(crate) const SEALS: &str = "audit_seals";
 /// Collections whose documents carry entries.
-pub(crate) const AUDITED: [&str; 11] =
-    ["nodes", "pools", "enrolments", "policy_versions", "activations", "ledger", "runs", "payouts", "webhooks", "shadows", "adjustments"];
+pub(crate) const AUDITED: [&str; 13] = [
+    "nodes",
+    "pools",
+    "enrolments",
+    "policy_versions",
+    "activations",
+    "ledger",
+    "runs",
+    "payouts",
+    "webhooks",
+    "shadows",
+    "adjustments",
+    "proposals",
+    "payments_switch",
+];
 
 pub(crate) const INDICES: &[Index] = &[
     Index {

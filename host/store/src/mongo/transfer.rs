@@ -18,7 +18,9 @@ use super::{
     MongoStore,
     adjustments::ADJUSTMENTS,
     alerts::ALERTS,
-    audit, connect, durable,
+    audit, connect,
+    decisions::PROPOSALS,
+    durable,
     enrolments::ENROLMENTS,
     epochs::{
         chunks::CHUNKS,
@@ -84,6 +86,7 @@ fn collection(kind: Kind) -> &'static str {
         Kind::Settlements => SETTLEMENTS,
         Kind::Runs => RUNS,
         Kind::Payouts => PAYOUTS,
+        Kind::Proposals => PROPOSALS,
         Kind::Alerts => ALERTS,
         Kind::Webhooks => WEBHOOKS,
         Kind::Deliveries => DELIVERIES,

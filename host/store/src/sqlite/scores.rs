@@ -116,11 +116,16 @@ fn settle_node(connection: &Connection, record: &EpochRecord, header: &ChunkHead
     if row.held {
         return Ok(());
     }
+    // Owner and pool have indices of their own, which are rewritten whenever they are set: of almost all nodes both are as they were.
+    let pool = header.pool.pool().map(|pool| pool.0.into_bytes());
+    let there = "UPDATE latest_scores SET epoch_start_s = ?1, calculated_at = ?2, score = ?3 WHERE node = ?4 AND epoch_start_s < ?1 AND pool IS ?5";
+    if execute(connection, there, params![header.period.start_s, record.closed_at.0, row.score.0, node, pool])? == 1 {
+        return Ok(());
+    }
     let sql = "INSERT INTO latest_scores (node, epoch_start_s, calculated_at, score, pool, owner) \
                VALUES (?1, ?2, ?3, ?4, ?5, (SELECT owner FROM nodes WHERE id = ?1)) ON CONFLICT (node) DO UPDATE SET \
                epoch_start_s = excluded.epoch_start_s, calculated_at = excluded.calculated_at, score = excluded.score, \
                pool = excluded.pool, owner = excluded.owner WHERE excluded.epoch_start_s > epoch_start_s";
-    let pool = header.pool.pool().map(|pool| pool.0.into_bytes());
     execute(connection, sql, params![node, header.period.start_s, record.closed_at.0, row.score.0, pool])?;
     Ok(())
 }

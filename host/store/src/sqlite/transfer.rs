@@ -48,6 +48,7 @@ fn tables(kind: Kind) -> &'static [&'static str] {
         Kind::Settlements => &["settlements"],
         Kind::Runs => &["runs"],
         Kind::Payouts => &["payouts"],
+        Kind::Proposals => &["proposals"],
         Kind::Alerts => &["alerts"],
         Kind::Webhooks => &["webhooks"],
         Kind::Deliveries => &["deliveries"],

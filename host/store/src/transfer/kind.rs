@@ -50,6 +50,8 @@ pub enum Kind {
     Runs,
     /// Payouts.
     Payouts,
+    /// What treasurers said became of payouts.
+    Proposals,
     /// Alerts about nodes.
     Alerts,
     /// Webhooks.
@@ -76,7 +78,7 @@ pub enum Kind {
 
 impl Kind {
     /// All, in the order in which they are copied.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Pools,
         Self::PoolStandings,
         Self::Enrolments,
@@ -100,6 +102,7 @@ impl Kind {
         Self::Settlements,
         Self::Runs,
         Self::Payouts,
+        Self::Proposals,
         Self::Alerts,
         Self::Webhooks,
         Self::Deliveries,
@@ -139,6 +142,7 @@ impl Kind {
             Self::Settlements => "settlements",
             Self::Runs => "runs",
             Self::Payouts => "payouts",
+            Self::Proposals => "proposals",
             Self::Alerts => "alerts",
             Self::Webhooks => "webhooks",
             Self::Deliveries => "webhook deliveries",

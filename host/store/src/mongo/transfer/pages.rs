@@ -12,7 +12,7 @@ use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
 use super::{
     super::{
-        MongoStore, adjustments, alerts, audit, enrolments,
+        MongoStore, adjustments, alerts, audit, decisions, enrolments,
         epochs::{
             chunks,
             record::{self, CLOSED, Claim, EPOCHS},
@@ -71,6 +71,7 @@ impl MongoStore {
             Kind::Runs => self.walk(kind, after, limit, |f| runs::read(f).map(Record::Run)).await,
             Kind::Payouts => self.walk(kind, after, limit, |f| Ok(Record::Payout(Box::new(payouts::read(f)?)))).await,
             Kind::PoolStandings => self.walk(kind, after, limit, |f| standings::read(f).map(Record::PoolStanding)).await,
+            Kind::Proposals => self.walk(kind, after, limit, |f| Ok(Record::Proposal(Box::new(decisions::read(f)?)))).await,
             Kind::Alerts => self.walk(kind, after, limit, |f| alerts::read(f).map(Record::Alert)).await,
             Kind::Webhooks => self.walk(kind, after, limit, |f| Ok(Record::Webhook(Box::new(webhooks::read(f)?)))).await,
             Kind::Deliveries => self.walk(kind, after, limit, |f| Ok(Record::Delivery(Box::new(webhooks::read_delivery(f)?)))).await,

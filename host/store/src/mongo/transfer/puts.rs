@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        MongoStore, adjustments, alerts, audit, enrolments,
+        MongoStore, adjustments, alerts, audit, decisions, enrolments,
         epochs::{
             chunks,
             record::{self, CLOSED},
@@ -154,6 +154,7 @@ fn document(record: &Record) -> Result<Document, Fault> {
         Record::Run(run) => runs::document(run),
         Record::Payout(payout) => payouts::document(payout),
         Record::PoolStanding(standing) => standings::document(standing),
+        Record::Proposal(proposal) => Ok(decisions::document(proposal)),
         Record::Alert(alert) => Ok(alerts::document(alert)),
         Record::Webhook(webhook) => webhooks::document(webhook),
         Record::Delivery(delivery) => Ok(webhooks::delivery_document(delivery)),

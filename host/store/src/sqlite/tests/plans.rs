@@ -26,7 +26,7 @@ fn node_lists(lists: &mut Vec<(By, String, List)>) {
         let owned = NodeFilter { owner: Some(owner_id(1)), ..NodeFilter::default() };
         for (name, by, filter) in [
             ("nodes", By::Index, NodeFilter::default()),
-            ("nodes of an owner", By::Index, owned.clone()),
+            ("nodes of an owner", if page.sort == NodeSort::Score { By::Sorting } else { By::Index }, owned.clone()),
             ("active nodes", By::Index, NodeFilter { status: Some(NodeStatus::Active), ..NodeFilter::default() }),
             ("nodes of a pool", By::Sorting, NodeFilter { pool: Some(pool_id(1)), ..NodeFilter::default() }),
             ("active nodes of an owner", By::Sorting, NodeFilter { status: Some(NodeStatus::Active), ..owned }),
@@ -45,7 +45,11 @@ fn score_lists(lists: &mut Vec<(By, String, List)>) {
     for page in [ScoreSort::Score, ScoreSort::CalculatedAt, ScoreSort::NodeId].into_iter().flat_map(both) {
         for (name, by, filter) in [
             ("scores", By::Index, ScoreFilter::default()),
-            ("scores of an owner", By::Index, ScoreFilter { owner: Some(owner_id(1)), ..ScoreFilter::default() }),
+            (
+                "scores of an owner",
+                if page.sort == ScoreSort::NodeId { By::Index } else { By::Sorting },
+                ScoreFilter { owner: Some(owner_id(1)), ..ScoreFilter::default() },
+            ),
             ("scores of a pool", By::Sorting, ScoreFilter { pool: Some(pool_id(1)), ..ScoreFilter::default() }),
         ] {
             lists.push((by, format!("{name} by {:?}", page.sort), scores::latest_list(&filter, &page)));

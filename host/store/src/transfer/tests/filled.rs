@@ -6,6 +6,7 @@ use lucid_model::{
     money::MicroUsdt,
     node::{Node, NodeCaps, NodeStatus},
     observation::Verdict,
+    payout::{Outcome, Proposal},
     policy::{Activation, Findings, Revision, Scope},
     pool::health::{Health, Members, Replaced, Standing},
     receipt::{OnDemandReceipt, ScoreRow},
@@ -20,6 +21,7 @@ use uuid::Uuid;
 use crate::conformance::{
     alerts::alert,
     audit::seal,
+    decisions::{decision, proposal},
     enrolments::enrolment,
     epochs::frame,
     examples::*,
@@ -50,6 +52,9 @@ async fn shadows(store: &dyn Store) {
         assert!(store.add_shadow(begun, audit("policy.shadow")).await.unwrap());
     }
     assert!(store.end_shadow(shadow(2).id, end(), audit("policy.shadow_end")).await.unwrap());
+    assert!(store.add_proposal(proposal(1), audit("payout.propose")).await.unwrap());
+    assert!(store.add_proposal(Proposal { outcome: Outcome::NotPaid, ..proposal(2) }, audit("payout.propose")).await.unwrap());
+    assert!(store.decide_proposal(proposal(2).id, decision(true), audit("payout.decide")).await.unwrap());
     assert!(store.add_shadow_result(result(1, 1, scores())).await.unwrap());
     assert!(store.add_shadow_result(result(1, 2, Findings::Failed("out of fuel".into()))).await.unwrap());
     assert!(store.add_adjustment(adjustment(1, 1, 1), audit("score.adjust")).await.unwrap());

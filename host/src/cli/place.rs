@@ -1,8 +1,9 @@
-use std::{path::PathBuf, sync::Arc};
+//! Which store a command reads.
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use lucid_ports::AuditLog;
 use lucid_store::OpenError;
 
 use crate::config::{Config, ConfigError, Flags};
@@ -38,9 +39,9 @@ impl Place {
     }
 }
 
-/// Opens a log; a URL or a schema that cannot be read is the operator's to mend.
-pub async fn open(url: &str) -> Result<Arc<dyn AuditLog>> {
-    lucid_store::open_audit_log(url).await.map_err(|error| match error {
+/// What is opened; a URL or a schema that cannot be read is the operator's to mend.
+pub fn opened<T>(found: Result<T, OpenError>) -> Result<T> {
+    found.map_err(|error| match error {
         OpenError::OlderSchema { .. }
         | OpenError::NewerSchema { .. }
         | OpenError::MongoNewerSchema { .. }

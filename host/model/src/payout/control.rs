@@ -1,0 +1,68 @@
+//! What people decide about payments: whether any are sent, and what became of one that nobody can tell.
+
+use crate::{
+    id::{PayoutId, ProposalId},
+    time::TimeMs,
+};
+
+/// Whether payments may be sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PaymentsSwitch {
+    /// Nothing is sent; what was sent is still looked after.
+    pub frozen: Option<Freeze>,
+    /// Counts changes; compared and swapped. 0: nobody ever changed it.
+    pub version: u64,
+}
+
+/// Why nothing is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freeze {
+    /// Since when.
+    pub at: TimeMs,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What became of a payout that a person has to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was paid, by this transaction.
+    Paid {
+        /// The transaction.
+        txid: String,
+    },
+    /// It was not paid, and never will be.
+    NotPaid,
+}
+
+/// What one treasurer says became of a payout, for another one to confirm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// Its id.
+    pub id: ProposalId,
+    /// About which payout.
+    pub payout: PayoutId,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How that is known: an extract, a ticket, a letter of the payment service.
+    pub evidence: String,
+    /// Who says so.
+    pub by: String,
+    /// When.
+    pub at: TimeMs,
+    /// What was decided.
+    pub decided: Option<Decision>,
+}
+
+/// What was decided about a proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// When.
+    pub at: TimeMs,
+    /// By whom.
+    pub by: String,
+    /// Whether it is so.
+    pub accepted: bool,
+}

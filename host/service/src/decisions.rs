@@ -1,0 +1,237 @@
+//! What people decide about payments: freezing them, taking a payout back before it is sent, and saying what became of one
+//! that nobody can tell.
+
+use lucid_model::{
+    audit::AuditEntry,
+    event::EventKind,
+    id::{PayoutId, ProposalId},
+    ledger::Draft,
+    payout::{Capabilities, Closing, Decision, Effect, Event, Freeze, Outcome, PaymentsSwitch, Payout, PayoutState, Proposal, step},
+};
+use lucid_ports::{Fence, Page, PageRequest, PayoutUpdate};
+
+use crate::{Actor, Role, Service, ServiceError, runs::treasurer};
+
+/// What the alert about frozen payments is about.
+const FROZEN: &str = "payouts-frozen";
+
+/// What became of a treasurer's word about a payout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolved {
+    /// It is so.
+    Done(Box<Payout>),
+    /// Another treasurer has to confirm it.
+    Proposed(Box<Proposal>),
+}
+
+impl Service {
+    /// Whether payments may be sent.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn payments_switch(&self) -> Result<PaymentsSwitch, ServiceError> {
+        Ok(self.store().payments_switch().await?)
+    }
+
+    /// Stops every payment that is not on its way yet; what is, is looked after. Scores and accruals go on.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, or somebody else switched at the same time.
+    pub async fn freeze_payments(&self, actor: &Actor, reason: String) -> Result<PaymentsSwitch, ServiceError> {
+        treasurer_or_operator(actor)?;
+        let before = self.store().payments_switch().await?;
+        if before.frozen.is_some() {
+            return Ok(before);
+        }
+        let frozen = Freeze { at: self.now(), by: actor.subject.clone(), reason };
+        self.switch(actor, PaymentsSwitch { frozen: Some(frozen.clone()), version: before.version + 1 }, "payouts.freeze", &frozen.reason).await
+    }
+
+    /// Lets payments be sent again.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, or somebody else switched at the same time.
+    pub async fn resume_payments(&self, actor: &Actor, reason: String) -> Result<PaymentsSwitch, ServiceError> {
+        treasurer(actor)?;
+        let before = self.store().payments_switch().await?;
+        if before.frozen.is_none() {
+            return Ok(before);
+        }
+        self.switch(actor, PaymentsSwitch { frozen: None, version: before.version + 1 }, "payouts.resume", &reason).await
+    }
+
+    async fn switch(&self, actor: &Actor, switch: PaymentsSwitch, action: &str, reason: &str) -> Result<PaymentsSwitch, ServiceError> {
+        let audit = self.audit_entry(actor, action, "payments", reason.to_owned());
+        if !self.store().set_payments_switch(switch.clone(), audit).await? {
+            return Err(ServiceError::Changed { what: "payments switch" });
+        }
+        self.emit(EventKind::PaymentsSwitched { frozen: switch.frozen.is_some(), by: actor.subject.clone(), reason: reason.to_owned() });
+        self.tell_of_switch(&switch);
+        Ok(switch)
+    }
+
+    /// Raises the alert while payments are frozen. Whether they are.
+    pub(crate) fn tell_of_switch(&self, switch: &PaymentsSwitch) -> bool {
+        match &switch.frozen {
+            Some(freeze) => self.alert(FROZEN, format!("no payment is sent since {}, by {}: {}", freeze.at, freeze.by, freeze.reason)),
+            None => self.clear_alert(FROZEN),
+        }
+        switch.frozen.is_some()
+    }
+
+    /// Takes a payout back that was not sent: its money is the node's again.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, there is no such payout, or it was sent or is being changed.
+    pub async fn cancel_payout(&self, actor: &Actor, id: PayoutId, reason: String) -> Result<Payout, ServiceError> {
+        treasurer(actor)?;
+        let payout = self.store().payout(id).await?.ok_or(ServiceError::no("payout"))?;
+        if payout.state == PayoutState::Cancelled {
+            return self.close_decided(payout, Closing::Release).await;
+        }
+        self.decide(actor, payout, Event::Cancel { reason }, "payout.cancel").await
+    }
+
+    /// Says what became of a payout that a person has to look at. Where four eyes are required another treasurer has to say the same.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, there is no such payout, or nobody has to look at it.
+    pub async fn resolve_payout(&self, actor: &Actor, id: PayoutId, outcome: Outcome, evidence: String) -> Result<Resolved, ServiceError> {
+        treasurer(actor)?;
+        let payout = self.store().payout(id).await?.ok_or(ServiceError::no("payout"))?;
+        // Refused now, not when another one looks at it.
+        self.stepped(&payout, event(&outcome, &evidence))?;
+        let (by, at) = (actor.subject.clone(), self.now());
+        let proposal = Proposal { id: ProposalId(self.new_id(actor)), payout: id, outcome, evidence, by, at, decided: None };
+        let audit = self.audit_entry(actor, "payout.propose", id, told(&proposal)).creating(&proposal);
+        if !self.store().add_proposal(proposal.clone(), audit).await? {
+            return Err(ServiceError::Changed { what: "proposal" });
+        }
+        if self.config.four_eyes {
+            self.alert("payout-proposal", format!("payout {id}: {} has to be confirmed by another treasurer", told(&proposal)));
+            return Ok(Resolved::Proposed(Box::new(proposal)));
+        }
+        self.accepted(actor, proposal).await.map(|payout| Resolved::Done(Box::new(payout)))
+    }
+
+    /// Confirms what another treasurer says became of a payout, or refuses it; the payout as it is now.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not or is who says so, there is no such proposal, it was decided before, or the payout is another by now.
+    pub async fn decide_proposal(&self, actor: &Actor, id: ProposalId, accepted: bool) -> Result<Payout, ServiceError> {
+        treasurer(actor)?;
+        let proposal = self.store().proposal(id).await?.ok_or(ServiceError::no("proposal"))?;
+        if proposal.decided.is_some() {
+            return Err(ServiceError::Changed { what: "proposal" });
+        }
+        if self.config.four_eyes && accepted && proposal.by == actor.subject {
+            return Err(ServiceError::Forbidden { why: "who says what became of a payout cannot confirm it" });
+        }
+        self.clear_alert("payout-proposal");
+        if accepted {
+            return self.accepted(actor, proposal).await;
+        }
+        self.decided(actor, &proposal, false).await?;
+        self.store().payout(proposal.payout).await?.ok_or(ServiceError::no("payout"))
+    }
+
+    /// The payout first, then the proposal: who ends between the two finds it still open, and confirming it again finds it done.
+    async fn accepted(&self, actor: &Actor, proposal: Proposal) -> Result<Payout, ServiceError> {
+        let payout = self.store().payout(proposal.payout).await?.ok_or(ServiceError::no("payout"))?;
+        let (is, closing) = match proposal.outcome {
+            Outcome::Paid { .. } => (PayoutState::Confirmed, Closing::Settle),
+            Outcome::NotPaid => (PayoutState::Failed, Closing::Release),
+        };
+        let payout = if payout.state == is {
+            self.close_decided(payout, closing).await?
+        } else {
+            self.decide(actor, payout, event(&proposal.outcome, &proposal.evidence), "payout.resolve").await?
+        };
+        self.decided(actor, &proposal, true).await?;
+        Ok(payout)
+    }
+
+    async fn decided(&self, actor: &Actor, proposal: &Proposal, accepted: bool) -> Result<(), ServiceError> {
+        let decision = Decision { at: self.now(), by: actor.subject.clone(), accepted };
+        let after = Proposal { decided: Some(decision.clone()), ..proposal.clone() };
+        let audit = self.audit_entry(actor, "payout.decide", proposal.payout, told(&after)).changing(proposal, &after);
+        if self.store().decide_proposal(proposal.id, decision, audit).await? { Ok(()) } else { Err(ServiceError::Changed { what: "proposal" }) }
+    }
+
+    /// What treasurers said became of payouts, by when they did.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn proposals(&self, page: PageRequest<()>) -> Result<Page<Proposal>, ServiceError> {
+        Ok(self.store().proposals(page).await?)
+    }
+
+    fn stepped(&self, payout: &Payout, event: Event) -> Result<(Payout, Vec<Effect>), ServiceError> {
+        // What a rail can do decides nothing here: these events send nothing and ask nobody.
+        let nothing = Capabilities { dedupes_by_key: false, queries_by_key: false, key_retention_ms: 0, failed_is_final: false };
+        Ok(step(payout, event, nothing, self.config.deadlines, self.now())?)
+    }
+
+    /// Applies a person's word to a payout. The payer does not touch payouts that wait for a person, and of one that it is about to send only one of
+    /// the two writes counts.
+    async fn decide(&self, actor: &Actor, before: Payout, event: Event, action: &str) -> Result<Payout, ServiceError> {
+        let (mut after, effects) = self.stepped(&before, event)?;
+        after.version += 1;
+        let audit = self.audit_entry(actor, action, after.id, after.reason.clone().or_else(|| after.txid.clone()).unwrap_or_default());
+        self.keep_decided(after.clone(), Some(audit.changing(&before, &after))).await?;
+        self.tell_of_payout(&before, &after);
+        for effect in effects {
+            if let Effect::Close(closing) = effect {
+                after = self.close_decided(after, closing).await?;
+            }
+        }
+        Ok(after)
+    }
+
+    /// Books the closing entry, if it is not booked, and says so.
+    async fn close_decided(&self, payout: Payout, closing: Closing) -> Result<Payout, ServiceError> {
+        if payout.closed {
+            return Ok(payout);
+        }
+        let cause = payout.txid.clone().or_else(|| payout.reason.clone()).unwrap_or_default();
+        self.book_draft(Draft::close(payout.id, payout.node, payout.amount, closing == Closing::Settle, cause)?).await?;
+        let closed = Payout { closed: true, version: payout.version + 1, ..payout.clone() };
+        let audit = self.audit_of_payout(&payout, &closed);
+        self.keep_decided(closed.clone(), audit).await?;
+        Ok(closed)
+    }
+
+    /// Makes a change durable that is nobody's payer's. Whoever pays meanwhile wins: the caller reads again.
+    async fn keep_decided(&self, payout: Payout, audit: Option<AuditEntry>) -> Result<(), ServiceError> {
+        let fence = self.store().begin_paying(Fence(0)).await?;
+        match self.store().update_payouts(fence, vec![(payout, audit)]).await?.first() {
+            Some(PayoutUpdate::Done) => Ok(()),
+            Some(PayoutUpdate::Conflict | PayoutUpdate::FencedOff { .. }) | None => Err(ServiceError::Changed { what: "payout" }),
+        }
+    }
+}
+
+fn event(outcome: &Outcome, evidence: &str) -> Event {
+    match outcome {
+        Outcome::Paid { txid } => Event::ResolvePaid { txid: txid.clone() },
+        Outcome::NotPaid => Event::ResolveNotPaid { evidence: evidence.to_owned() },
+    }
+}
+
+fn told(proposal: &Proposal) -> String {
+    let outcome = match &proposal.outcome {
+        Outcome::Paid { txid } => format!("paid by {txid}"),
+        Outcome::NotPaid => "not paid".to_owned(),
+    };
+    let decided = proposal.decided.as_ref().map_or("", |decision| if decision.accepted { "confirmed: " } else { "refused: " });
+    format!("{decided}{outcome} ({})", proposal.evidence)
+}
+
+/// Whoever sees the fire may stop it.
+fn treasurer_or_operator(actor: &Actor) -> Result<(), ServiceError> {
+    if actor.is(Role::Treasurer) || actor.is(Role::Operator) {
+        Ok(())
+    } else {
+        Err(ServiceError::Forbidden { why: "this needs role treasurer or operator" })
+    }
+}

@@ -1,0 +1,178 @@
+//! Whether the books, the payouts and the payment service say the same. Where they do not, nothing more is sent until a
+//! treasurer has looked.
+
+use std::collections::BTreeSet;
+
+use lucid_model::{
+    id::PayoutId,
+    payout::{Capabilities, Freeze, PaymentsSwitch, Payout, PayoutState, Proposal, Reported},
+    time::TimeMs,
+};
+use lucid_ports::{Order, PageRequest, PayoutFilter, PayoutSort};
+
+use crate::{Actor, BooksVerified, Service, ServiceError, verify_books};
+
+/// Payouts that the payment service is asked about in one step.
+const LOOKS_A_STEP: usize = 50;
+/// Payouts read at once.
+const PAGE: u32 = 200;
+/// What ended longer ago is not compared any more: it was, or the payment service may have forgotten it.
+const COMPARED_MS: i64 = 86_400_000;
+/// What the alert about books that do not add up is about.
+const LEDGER: &str = "ledger";
+/// What the alert about payouts that the payment service tells otherwise of is about.
+const RECONCILIATION: &str = "reconciliation";
+
+/// How far payouts were compared with the payment service.
+#[derive(Debug, Default)]
+pub(crate) struct Compared {
+    /// Everything that changed last before this moment was compared.
+    until: TimeMs,
+    /// What was compared of what changed later.
+    since: BTreeSet<PayoutId>,
+}
+
+/// The last verification of the books in this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastVerified {
+    /// When it ended.
+    pub at: TimeMs,
+    /// What it found.
+    pub found: BooksVerified,
+}
+
+impl Service {
+    /// Verifies the books. If something is wrong, payments are frozen.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`]: that says nothing about the books.
+    pub async fn verify_own_books(&self) -> Result<LastVerified, ServiceError> {
+        let found = verify_books(self.ports.store.as_ref(), &mut |_| {}).await?;
+        match &found.flaw {
+            Some(flaw) => self.stop_payments(LEDGER, format!("the books are not in order: {flaw}")).await?,
+            None => self.clear_alert(LEDGER),
+        }
+        let verified = LastVerified { at: self.now(), found };
+        *self.last_verified.lock() = Some(verified.clone());
+        Ok(verified)
+    }
+
+    /// What the last verification in this process found.
+    pub fn last_verified(&self) -> Option<LastVerified> {
+        self.last_verified.lock().clone()
+    }
+
+    /// Asks the payment service about payouts that ended since the last time, some of them; whether there may be more. If it tells
+    /// otherwise of one, payments are frozen.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn reconcile_step(&self) -> Result<bool, ServiceError> {
+        let Some(rail) = self.ports.rail.clone() else { return Ok(false) };
+        let ended = self.ended_payouts().await?;
+        let more = ended.len() > LOOKS_A_STEP;
+        for payout in ended.into_iter().take(LOOKS_A_STEP) {
+            match verdict(&payout, &rail.look(&payout).await, self.may_be_unknown(&payout, rail.capabilities())) {
+                Verdict::Same => {}
+                Verdict::Other(_) if self.was_resolved(payout.id).await? => {}
+                // It is asked again with the next step.
+                Verdict::Unclear => continue,
+                Verdict::Other(told) => {
+                    let told = format!("payout {} is {}, and the payment service says: {told}", payout.id, payout.state.name());
+                    self.stop_payments(RECONCILIATION, told).await?;
+                    // Looked at until somebody has mended it.
+                    continue;
+                }
+            }
+            self.compared.lock().since.insert(payout.id);
+        }
+        Ok(more)
+    }
+
+    /// Whether it means nothing that the payment service does not know a payout.
+    fn may_be_unknown(&self, payout: &Payout, can: Capabilities) -> bool {
+        let can_be_found = can.queries_by_key || payout.external_id.is_some();
+        !can_be_found || payout.submitted_at.is_none_or(|at| self.now().ms_since(at) >= can.key_retention_ms)
+    }
+
+    /// Whether treasurers said what became of it: they knew what the payment service did not.
+    async fn was_resolved(&self, id: PayoutId) -> Result<bool, ServiceError> {
+        let newest = PageRequest { page: 1, limit: PAGE, sort: (), order: Order::Descending };
+        let accepted = |proposal: &Proposal| proposal.payout == id && proposal.decided.as_ref().is_some_and(|decision| decision.accepted);
+        Ok(self.store().proposals(newest).await?.items.iter().any(accepted))
+    }
+
+    /// Payouts that ended and were not compared, the oldest first.
+    async fn ended_payouts(&self) -> Result<Vec<Payout>, ServiceError> {
+        let (until, since) = {
+            let compared = self.compared.lock();
+            (compared.until.max(self.now().plus_ms(-COMPARED_MS)), compared.since.clone())
+        };
+        let (mut found, mut newest, mut open, mut page) = (Vec::new(), until, false, 1);
+        'pages: loop {
+            let request = PageRequest { page, limit: PAGE, sort: PayoutSort::UpdatedAt, order: Order::Descending };
+            let items = self.store().payouts(&PayoutFilter::default(), request).await?.items;
+            let last = items.len() < PAGE as usize;
+            for payout in items {
+                if payout.updated_at < until {
+                    break 'pages;
+                }
+                newest = newest.max(payout.updated_at);
+                open |= !payout.closed;
+                if payout.closed && payout.sends > 0 && !since.contains(&payout.id) {
+                    found.push(payout);
+                }
+            }
+            if last {
+                break;
+            }
+            page += 1;
+        }
+        if found.is_empty() && !open {
+            // All there is was compared: what changes from here on has a later moment.
+            *self.compared.lock() = Compared { until: newest.plus_ms(1), since: BTreeSet::new() };
+        }
+        found.reverse();
+        Ok(found)
+    }
+
+    /// Nothing more is sent, and a person is told why.
+    async fn stop_payments(&self, about: &'static str, message: String) -> Result<(), ServiceError> {
+        tracing::error!(about, message, "payments are stopped");
+        self.alert(about, message.clone());
+        let before = self.store().payments_switch().await?;
+        if before.frozen.is_none() {
+            let freeze = Freeze { at: self.now(), by: Actor::system().subject, reason: message };
+            let audit = self.audit_entry(&Actor::system(), "payouts.freeze", "payments", freeze.reason.clone());
+            let switch = PaymentsSwitch { frozen: Some(freeze), version: before.version + 1 };
+            // Somebody else may have been quicker, either way: the next step looks again.
+            if self.store().set_payments_switch(switch.clone(), audit).await? {
+                self.tell_of_switch(&switch);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the payment service's word means beside ours.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Same,
+    /// It cannot tell now.
+    Unclear,
+    Other(String),
+}
+
+fn verdict(payout: &Payout, reported: &Reported, may_be_unknown: bool) -> Verdict {
+    let paid = payout.state == PayoutState::Confirmed;
+    match reported {
+        Reported::Confirmed { txid, .. } if paid && payout.txid.as_ref() == Some(txid) => Verdict::Same,
+        Reported::Confirmed { txid, .. } => Verdict::Other(format!("paid by {txid}")),
+        Reported::Accepted { txid: Some(txid), .. } if !paid => Verdict::Other(format!("on its way with {txid}")),
+        Reported::NotFound if !paid || may_be_unknown => Verdict::Same,
+        Reported::Failed { .. } if !paid => Verdict::Same,
+        Reported::Failed { reason, .. } => Verdict::Other(format!("failed: {reason}")),
+        Reported::NotFound => Verdict::Other("unknown".into()),
+        Reported::Accepted { .. } | Reported::Unclear(_) => Verdict::Unclear,
+    }
+}

@@ -1,0 +1,157 @@
+//! Is money safe? What an operator is told first.
+
+use std::collections::BTreeMap;
+
+use lucid_model::{
+    epoch::EpochRecord,
+    money::MicroUsdt,
+    payout::{PaymentsSwitch, PayoutState},
+    settlement::SettlementRecord,
+    time::TimeMs,
+};
+use lucid_ports::{Order, PageRequest};
+
+use crate::{LastVerified, Service, ServiceError};
+
+/// Open payouts in one state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenPayouts {
+    /// The state.
+    pub state: PayoutState,
+    /// How many.
+    pub count: u64,
+    /// How much.
+    pub total: MicroUsdt,
+    /// When the oldest was planned.
+    pub oldest: TimeMs,
+}
+
+/// What is to be known of money at a glance.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// When this was.
+    pub at: TimeMs,
+    /// Whether payments are frozen.
+    pub switch: PaymentsSwitch,
+    /// The payment service's name; none: nothing is paid.
+    pub rail: Option<String>,
+    /// It refuses us until then, at least.
+    pub paused_until: Option<TimeMs>,
+    /// Payouts that are not over, by state.
+    pub open: Vec<OpenPayouts>,
+    /// What is not promised to anybody.
+    pub treasury: MicroUsdt,
+    /// The last verification of the books.
+    pub verified: Option<LastVerified>,
+    /// The last epoch that was closed.
+    pub epoch: Option<EpochRecord>,
+    /// Since when the next epoch should be closed, if it should.
+    pub epoch_due: Option<TimeMs>,
+    /// The last period that was settled.
+    pub period: Option<SettlementRecord>,
+    /// What treasurers have to confirm.
+    pub proposals_open: u64,
+    /// Alerts of the service itself that are raised: about what, and why.
+    pub alerts: Vec<(&'static str, String)>,
+}
+
+/// How it stands with money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Safety {
+    /// Nothing to do.
+    Safe,
+    /// Nothing is lost, and a person should look.
+    Attention,
+    /// Nothing is paid, or something is wrong with the books.
+    Stopped,
+}
+
+impl Safety {
+    /// `safe`, `attention`, `stopped`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Safe => "safe",
+            Self::Attention => "attention",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl Standing {
+    /// How it stands, and why it is no better.
+    pub fn safety(&self) -> (Safety, Vec<String>) {
+        let (mut stopped, mut attention) = (Vec::new(), Vec::new());
+        if let Some(freeze) = &self.switch.frozen {
+            stopped.push(format!("payments are frozen since {} by {}: {}", freeze.at, freeze.by, freeze.reason));
+        }
+        if let Some(flaw) = self.verified.as_ref().and_then(|verified| verified.found.flaw.as_ref()) {
+            stopped.push(format!("the books are not in order: {flaw}"));
+        }
+        for open in &self.open {
+            let words = format!("{} payouts of {} USDT are {}", open.count, open.total, open.state.name());
+            match open.state {
+                PayoutState::Manual => attention.push(format!("{words}: a treasurer has to say what became of them")),
+                PayoutState::Unknown => attention.push(format!("{words}, the oldest planned at {}", open.oldest)),
+                _ => {}
+            }
+        }
+        if self.proposals_open > 0 {
+            attention.push(format!("{} proposals wait for another treasurer", self.proposals_open));
+        }
+        if let Some(until) = self.paused_until {
+            attention.push(format!("the payment service refuses us, until {until} at least"));
+        }
+        if let Some(due) = self.epoch_due {
+            attention.push(format!("an epoch waits to be closed since {due}"));
+        }
+        attention.extend(self.alerts.iter().map(|(about, message)| format!("alert {about}: {message}")));
+        let safety = match (stopped.is_empty(), attention.is_empty()) {
+            (false, _) => Safety::Stopped,
+            (true, false) => Safety::Attention,
+            (true, true) => Safety::Safe,
+        };
+        stopped.extend(attention);
+        (safety, stopped)
+    }
+}
+
+impl Service {
+    /// What is to be known of money.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn standing(&self) -> Result<Standing, ServiceError> {
+        let now = self.now();
+        let mut by_state: BTreeMap<&'static str, OpenPayouts> = BTreeMap::new();
+        for payout in self.store().open_payouts(u32::MAX).await? {
+            let (state, oldest) = (payout.state, payout.created_at);
+            let sum = by_state.entry(state.name()).or_insert(OpenPayouts { state, count: 0, total: MicroUsdt::ZERO, oldest });
+            sum.count += 1;
+            sum.total = sum.total.checked_add(payout.amount)?;
+            sum.oldest = sum.oldest.min(payout.created_at);
+        }
+        let epoch = self.store().last_epoch().await?;
+        let late = self.config.epoch_close_delay_ms.max(self.config.epoch_deadline_ms) + 60_000;
+        let due = self.next_epoch(epoch.as_ref()).await?.map(|next| next.end().plus_ms(late)).filter(|due| *due < now);
+        let newest = PageRequest { page: 1, limit: 100, sort: (), order: Order::Descending };
+        let proposals = self.store().proposals(newest).await?.items;
+        let paused = *self.rail_paused_until.lock();
+        // What is said by fields of its own is no alert here.
+        let told = ["payouts-frozen", "ledger", "payout-proposal"];
+        let alerts = self.alerts.lock().iter().filter(|(about, _)| !told.contains(about)).map(|(about, message)| (*about, message.clone())).collect();
+        Ok(Standing {
+            at: now,
+            switch: self.store().payments_switch().await?,
+            rail: self.ports.rail.as_ref().map(|rail| rail.name().to_owned()),
+            paused_until: Some(paused).filter(|until| *until > now),
+            open: by_state.into_values().collect(),
+            treasury: self.treasury().await?,
+            verified: self.last_verified(),
+            epoch,
+            epoch_due: due,
+            period: self.store().last_settlement().await?,
+            proposals_open: proposals.iter().filter(|proposal| proposal.decided.is_none()).count() as u64,
+            alerts,
+        })
+    }
+}

@@ -1,0 +1,196 @@
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand, ValueEnum};
+use lucid_wire::{
+    payments::{BooksVerifiedBody, PaymentsSwitchBody, ReasonRequest, ResolvePayoutRequest, ResolvedBody},
+    payout::{PayoutBody, RunBody},
+};
+use reqwest::Method;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{remote::Remote, runtime};
+
+/// Works on payouts of a running service.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  lucid payout freeze --reason 'wallet provider reports a breach' --token-file treasurer.token
+  lucid payout resume --reason 'cleared, ticket 4711' --token-file treasurer.token
+  lucid payout run 01a203b6-… --token-file treasurer.token
+  lucid payout approve 01a203b6-… --token-file treasurer.token
+  lucid payout cancel 5f0c… --reason 'wrong wallet' --token-file treasurer.token
+  lucid payout resolve 5f0c… --paid 9a4e… --evidence 'TronScan, ticket 4711' --token-file alice.token
+  lucid payout accept 01a203b7-… --token-file bob.token
+  lucid payout audit --token-file treasurer.token
+  lucid payout statement --year 2026 --format csv --file 2026.csv --token-file owner.token
+
+Exit codes: 0 done, 1 failed or refused, 2 wrong use. Answers are JSON.")]
+pub struct PayoutArgs {
+    #[command(subcommand)]
+    command: PayoutCommand,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Subcommand)]
+enum PayoutCommand {
+    /// Stop every payment that is not on its way yet.
+    Freeze(Why),
+    /// Let payments go again.
+    Resume(Why),
+    /// Show a run.
+    Run(Which),
+    /// Let a planned run go.
+    Approve(Which),
+    /// Show a payout.
+    Show(Which),
+    /// Take a payout back that was not sent.
+    Cancel(Cancel),
+    /// Say what became of a payout that the payment service does not tell.
+    Resolve(Resolve),
+    /// Confirm what another treasurer says became of a payout.
+    Accept(Which),
+    /// Refuse what a treasurer says became of a payout.
+    Refuse(Which),
+    /// Have the service recompute all books now: exit 1 if they are not in order.
+    Audit,
+    /// Write a statement: of a node, or of all of an owner's nodes.
+    Statement(Statement),
+}
+
+#[derive(Args)]
+struct Why {
+    /// Why; it is in the audit log.
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Args)]
+struct Which {
+    /// Its id.
+    id: String,
+}
+
+#[derive(Args)]
+struct Cancel {
+    /// The payout.
+    id: String,
+    /// Why; it is in the audit log.
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Args)]
+struct Resolve {
+    /// The payout.
+    id: String,
+    /// It was paid, by this transaction.
+    #[arg(long, value_name = "TRANSACTION", required_unless_present = "not_paid", conflicts_with = "not_paid")]
+    paid: Option<String>,
+    /// It was not paid, and never will be.
+    #[arg(long)]
+    not_paid: bool,
+    /// How that is known: an extract, a ticket, a letter of the payment service.
+    #[arg(long)]
+    evidence: String,
+}
+
+#[derive(Args)]
+struct Statement {
+    /// Of this node; without it, of all of an owner's nodes.
+    #[arg(long)]
+    node: Option<String>,
+    /// Of this owner, for who sees all records; without it, the caller's own.
+    #[arg(long, conflicts_with = "node")]
+    user: Option<String>,
+    /// All of this year.
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    year: Option<u32>,
+    /// Not before.
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Before.
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t = Format::Csv)]
+    format: Format,
+    /// Where to; standard output, if nothing is said.
+    #[arg(long)]
+    file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// For spreadsheets.
+    Csv,
+    /// With sums and balances.
+    Json,
+}
+
+pub fn run(args: &PayoutArgs) -> Result<ExitCode> {
+    let ask = Ask { remote: &args.remote };
+    match &args.command {
+        PayoutCommand::Freeze(why) => {
+            ask.tell::<PaymentsSwitchBody>(Method::POST, "/payouts/freeze", Some(&ReasonRequest { reason: why.reason.clone() }))
+        }
+        PayoutCommand::Resume(why) => {
+            ask.tell::<PaymentsSwitchBody>(Method::POST, "/payouts/resume", Some(&ReasonRequest { reason: why.reason.clone() }))
+        }
+        PayoutCommand::Run(which) => ask.tell::<RunBody>(Method::GET, &format!("/payouts/runs/{}", which.id), NOTHING),
+        PayoutCommand::Approve(which) => ask.tell::<RunBody>(Method::POST, &format!("/payouts/runs/{}/approve", which.id), NOTHING),
+        PayoutCommand::Show(which) => ask.tell::<PayoutBody>(Method::GET, &format!("/payouts/{}", which.id), NOTHING),
+        PayoutCommand::Cancel(cancel) => {
+            let body = ReasonRequest { reason: cancel.reason.clone() };
+            ask.tell::<PayoutBody>(Method::POST, &format!("/payouts/{}/cancel", cancel.id), Some(&body))
+        }
+        PayoutCommand::Resolve(resolve) => {
+            let outcome = if resolve.not_paid { "not_paid" } else { "paid" }.to_owned();
+            let body = ResolvePayoutRequest { outcome, transaction_id: resolve.paid.clone(), evidence: resolve.evidence.clone() };
+            ask.tell::<ResolvedBody>(Method::POST, &format!("/payouts/{}/resolve", resolve.id), Some(&body))
+        }
+        PayoutCommand::Accept(which) => ask.tell::<PayoutBody>(Method::POST, &format!("/payouts/proposals/{}/accept", which.id), NOTHING),
+        PayoutCommand::Refuse(which) => ask.tell::<PayoutBody>(Method::POST, &format!("/payouts/proposals/{}/refuse", which.id), NOTHING),
+        PayoutCommand::Audit => {
+            let found: BooksVerifiedBody = ask.ask(Method::POST, "/payouts/verify", NOTHING)?;
+            println!("{}", serde_json::to_string(&found)?);
+            Ok(if found.in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        PayoutCommand::Statement(statement) => ask.statement(statement),
+    }
+}
+
+/// A request without a body.
+const NOTHING: Option<&()> = None;
+
+struct Ask<'a> {
+    remote: &'a Remote,
+}
+
+impl Ask<'_> {
+    fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&(impl Serialize + Sync)>) -> Result<T> {
+        let client = self.remote.client()?;
+        Ok(runtime(1)?.block_on(client.call(method, path, body))?)
+    }
+
+    fn tell<T: DeserializeOwned + Serialize>(&self, method: Method, path: &str, body: Option<&(impl Serialize + Sync)>) -> Result<ExitCode> {
+        println!("{}", serde_json::to_string(&self.ask::<T>(method, path, body)?)?);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn statement(&self, asked: &Statement) -> Result<ExitCode> {
+        let mut query = vec![format!("format={}", if matches!(asked.format, Format::Csv) { "csv" } else { "json" })];
+        query.extend(asked.year.map(|year| format!("year={year}")));
+        query.extend(asked.from.as_ref().map(|from| format!("from={from}")));
+        query.extend(asked.to.as_ref().map(|to| format!("to={to}")));
+        query.extend(asked.user.as_ref().map(|user| format!("user_id={user}")));
+        let path = asked.node.as_ref().map_or_else(|| "/payouts/statement".to_owned(), |node| format!("/nodes/{node}/statement"));
+        let client = self.remote.client()?;
+        let bytes = runtime(1)?.block_on(client.bytes(&format!("{path}?{}", query.join("&"))))?;
+        match &asked.file {
+            Some(file) => std::fs::write(file, &bytes).with_context(|| format!("cannot write {}", file.display()))?,
+            None => std::io::stdout().lock().write_all(&bytes)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,102 @@
+//! What people decide about payments: one document for the switch, one a proposal.
+
+use async_trait::async_trait;
+use lucid_model::{
+    audit::AuditEntry,
+    id::{PayoutId, ProposalId},
+    payout::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal},
+};
+use lucid_ports::{DecisionStore, Page, PageRequest, StoreError};
+use mongodb::bson::{Bson, Document, doc};
+
+use super::{
+    MongoStore,
+    fault::Fault,
+    fields::{Fields, id, stored},
+    page::page,
+};
+
+pub(crate) const PROPOSALS: &str = "proposals";
+/// One document, which says whether payments may be sent.
+pub(crate) const SWITCH: &str = "payments_switch";
+/// Its `_id`.
+const PAYMENTS: &str = "payments";
+
+fn decision_fields(decision: &Decision) -> Document {
+    doc! { "decided": { "at": decision.at.0, "by": &decision.by, "accepted": decision.accepted } }
+}
+
+pub(crate) fn document(proposal: &Proposal) -> Document {
+    let txid = if let Outcome::Paid { txid } = &proposal.outcome { Some(txid.as_str()) } else { None };
+    let mut document = doc! {
+        "_id": id(proposal.id.0), "v": 1, "payout": id(proposal.payout.0), "txid": txid, "evidence": &proposal.evidence, "actor": &proposal.by,
+        "at": proposal.at.0,
+    };
+    document.extend(proposal.decided.as_ref().map(decision_fields).unwrap_or_default());
+    document
+}
+
+pub(crate) fn read(fields: Fields<'_>) -> Result<Proposal, Fault> {
+    let decision = |d: Fields<'_>| Ok::<_, Fault>(Decision { at: d.time("at")?, by: d.text("by")?, accepted: d.truth("accepted")? });
+    Ok(Proposal {
+        id: fields.id("_id", ProposalId)?,
+        payout: fields.id("payout", PayoutId)?,
+        outcome: fields.text_or_none("txid")?.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid }),
+        evidence: fields.text("evidence")?,
+        by: fields.text("actor")?,
+        at: fields.time("at")?,
+        decided: fields.document_or_none("decided")?.map(decision).transpose()?,
+    })
+}
+
+fn switch_fields(switch: &PaymentsSwitch) -> Result<Document, Fault> {
+    let frozen = switch.frozen.as_ref().map(|f| doc! { "at": f.at.0, "by": &f.by, "reason": &f.reason });
+    Ok(doc! { "frozen": frozen.map_or(Bson::Null, Bson::Document), "version": stored(switch.version)? })
+}
+
+fn read_switch(fields: Fields<'_>) -> Result<PaymentsSwitch, Fault> {
+    let freeze = |f: Fields<'_>| Ok::<_, Fault>(Freeze { at: f.time("at")?, by: f.text("by")?, reason: f.text("reason")? });
+    Ok(PaymentsSwitch { frozen: fields.document_or_none("frozen")?.map(freeze).transpose()?, version: fields.number("version")? })
+}
+
+impl MongoStore {
+    async fn switch(&self) -> Result<PaymentsSwitch, Fault> {
+        let found = self.collection(SWITCH).find_one(doc! { "_id": PAYMENTS }).await?;
+        found.map_or_else(|| Ok(PaymentsSwitch::default()), |found| read_switch(Fields::of(&found)))
+    }
+
+    async fn set_switch(&self, switch: &PaymentsSwitch, audit: AuditEntry) -> Result<bool, Fault> {
+        let fields = switch_fields(switch)?;
+        if switch.version == 1 {
+            let mut first = doc! { "_id": PAYMENTS, "v": 1 };
+            first.extend(fields);
+            return self.insert_audited(SWITCH, first, &[audit]).await;
+        }
+        let before = doc! { "_id": PAYMENTS, "version": stored(switch.version.saturating_sub(1))? };
+        self.update_audited(SWITCH, before, doc! { "$set": fields }, &[audit]).await
+    }
+}
+
+#[async_trait]
+impl DecisionStore for MongoStore {
+    async fn payments_switch(&self) -> Result<PaymentsSwitch, StoreError> {
+        Ok(self.switch().await?)
+    }
+    async fn set_payments_switch(&self, switch: PaymentsSwitch, audit: AuditEntry) -> Result<bool, StoreError> {
+        Ok(self.set_switch(&switch, audit).await?)
+    }
+    async fn add_proposal(&self, proposal: Proposal, audit: AuditEntry) -> Result<bool, StoreError> {
+        Ok(self.insert_audited(PROPOSALS, document(&proposal), &[audit]).await?)
+    }
+    async fn proposal(&self, proposal: ProposalId) -> Result<Option<Proposal>, StoreError> {
+        let found = self.collection(PROPOSALS).find_one(doc! { "_id": id(proposal.0) }).await.map_err(Fault::from)?;
+        Ok(found.map(|found| read(Fields::of(&found))).transpose()?)
+    }
+    async fn proposals(&self, request: PageRequest<()>) -> Result<Page<Proposal>, StoreError> {
+        Ok(page(&self.collection(PROPOSALS), doc! {}, &["_id"], &request, read).await?)
+    }
+    async fn decide_proposal(&self, proposal: ProposalId, decision: Decision, audit: AuditEntry) -> Result<bool, StoreError> {
+        let open = doc! { "_id": id(proposal.0), "decided": { "$exists": false } };
+        Ok(self.update_audited(PROPOSALS, open, doc! { "$set": decision_fields(&decision) }, &[audit]).await?)
+    }
+}

@@ -1,0 +1,119 @@
+use async_trait::async_trait;
+use lucid_model::{
+    audit::AuditEntry,
+    id::{PayoutId, ProposalId},
+    payout::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal},
+};
+use lucid_ports::{DecisionStore, Page, PageRequest, StoreError};
+use rusqlite::{Connection, params};
+
+use super::{
+    SqliteStore, audit,
+    columns::{Columns, stored},
+    fault::Fault,
+    query::{Conditions, List, Source, execute, first},
+};
+
+pub(crate) const COLUMNS: &str = "id, payout, txid, evidence, actor, at, decided_at, decided_by, accepted";
+
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Proposal, Fault> {
+    let (id, payout) = (columns.id(ProposalId)?, columns.id(PayoutId)?);
+    let outcome = columns.take::<Option<String>>()?.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid });
+    let (evidence, by, at) = (columns.take()?, columns.take()?, columns.time()?);
+    let (decided, decided_by, accepted): (_, Option<String>, Option<bool>) = (columns.time_or_none()?, columns.take()?, columns.take()?);
+    let decision = decided.map(|at| Decision { at, by: decided_by.unwrap_or_default(), accepted: accepted.unwrap_or(false) });
+    Ok(Proposal { id, payout, outcome, evidence, by, at, decided: decision })
+}
+
+/// Adds a proposal; `false` if it is there.
+pub(crate) fn insert(connection: &Connection, proposal: &Proposal) -> Result<bool, Fault> {
+    let sql = format!("INSERT INTO proposals ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let txid = if let Outcome::Paid { txid } = &proposal.outcome { Some(txid) } else { None };
+    let decision = proposal.decided.as_ref();
+    let values = params![
+        proposal.id.0.as_bytes(),
+        proposal.payout.0.as_bytes(),
+        txid,
+        proposal.evidence,
+        proposal.by,
+        proposal.at.0,
+        decision.map(|decision| decision.at.0),
+        decision.map(|decision| &decision.by),
+        decision.map(|decision| decision.accepted),
+    ];
+    Ok(execute(connection, &sql, values)? == 1)
+}
+
+pub(crate) fn list(page: &PageRequest<()>) -> List {
+    List::new(&Source { columns: COLUMNS, table: "proposals", joins: "" }, Conditions::default(), &["id"], page)
+}
+
+/// Whether payments may be sent.
+fn switch(connection: &Connection) -> Result<PaymentsSwitch, Fault> {
+    let sql = "SELECT frozen_at, frozen_by, frozen_reason, version FROM payments_switch";
+    let read = |columns: &mut Columns<'_>| {
+        let (at, by, reason): (_, Option<String>, Option<String>) = (columns.time_or_none()?, columns.take()?, columns.take()?);
+        let frozen = at.map(|at| Freeze { at, by: by.unwrap_or_default(), reason: reason.unwrap_or_default() });
+        Ok(PaymentsSwitch { frozen, version: columns.unsigned()? })
+    };
+    Ok(first(connection, sql, [], read)?.unwrap_or_default())
+}
+
+/// Replaces that, if it is as it was; whoever sets it first makes it.
+pub(crate) fn set(connection: &Connection, switch: &PaymentsSwitch) -> Result<bool, Fault> {
+    let sql = "INSERT INTO payments_switch (one, frozen_at, frozen_by, frozen_reason, version) SELECT 1, ?1, ?2, ?3, ?4 \
+               WHERE ?4 = 1 OR EXISTS (SELECT 1 FROM payments_switch) ON CONFLICT (one) DO UPDATE SET frozen_at = excluded.frozen_at, \
+               frozen_by = excluded.frozen_by, frozen_reason = excluded.frozen_reason, version = excluded.version WHERE version = excluded.version - 1";
+    let frozen = switch.frozen.as_ref();
+    let values = params![frozen.map(|f| f.at.0), frozen.map(|f| &f.by), frozen.map(|f| &f.reason), stored(switch.version)?];
+    Ok(execute(connection, sql, values)? == 1)
+}
+
+#[async_trait]
+impl DecisionStore for SqliteStore {
+    async fn payments_switch(&self) -> Result<PaymentsSwitch, StoreError> {
+        self.core.lookup(switch).await
+    }
+    async fn set_payments_switch(&self, switch: PaymentsSwitch, audit: AuditEntry) -> Result<bool, StoreError> {
+        self.core
+            .write(move |connection| {
+                let set = set(connection, &switch)?;
+                if set {
+                    audit::add(connection, &audit)?;
+                }
+                Ok(set)
+            })
+            .await
+    }
+    async fn add_proposal(&self, proposal: Proposal, audit: AuditEntry) -> Result<bool, StoreError> {
+        self.core
+            .write(move |connection| {
+                let added = insert(connection, &proposal)?;
+                if added {
+                    audit::add(connection, &audit)?;
+                }
+                Ok(added)
+            })
+            .await
+    }
+    async fn proposal(&self, id: ProposalId) -> Result<Option<Proposal>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM proposals WHERE id = ?");
+        self.core.lookup(|connection| first(connection, &sql, [id.0.as_bytes()], read)).await
+    }
+    async fn proposals(&self, page: PageRequest<()>) -> Result<Page<Proposal>, StoreError> {
+        let list = list(&page);
+        self.core.read(move |connection| list.run(connection, read)).await
+    }
+    async fn decide_proposal(&self, id: ProposalId, decision: Decision, audit: AuditEntry) -> Result<bool, StoreError> {
+        self.core
+            .write(move |connection| {
+                let sql = "UPDATE proposals SET decided_at = ?, decided_by = ?, accepted = ? WHERE id = ? AND decided_at IS NULL";
+                let decided = execute(connection, sql, params![decision.at.0, decision.by, decision.accepted, id.0.as_bytes()])? == 1;
+                if decided {
+                    audit::add(connection, &audit)?;
+                }
+                Ok(decided)
+            })
+            .await
+    }
+}

@@ -1,0 +1,247 @@
+//! What people decide about payments, and how it stands with money.
+
+use lucid_model::{
+    money::MicroUsdt,
+    payout::{Outcome, PaymentsSwitch, Proposal},
+    time::TimeMs,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    fields::{FieldError, Fields, Request},
+    payout::PayoutBody,
+    schema,
+};
+
+/// Why something is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ReasonRequest {
+    /// Why.
+    #[schema(value_type = schema::Reason)]
+    pub reason: String,
+}
+
+impl Request for ReasonRequest {
+    type Valid = String;
+    fn read(fields: &Fields<'_>) -> Result<String, FieldError> {
+        fields.require("reason", fields.text("reason", 1..=500)?)
+    }
+}
+
+/// Whether payments are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PaymentsSwitchBody {
+    /// Nothing is sent; what was sent is looked after.
+    pub frozen: bool,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Timestamp>)]
+    pub frozen_at: Option<String>,
+    /// By whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen_by: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl From<&PaymentsSwitch> for PaymentsSwitchBody {
+    fn from(switch: &PaymentsSwitch) -> Self {
+        let frozen = switch.frozen.as_ref();
+        Self {
+            frozen: frozen.is_some(),
+            frozen_at: frozen.map(|f| f.at.to_string()),
+            frozen_by: frozen.map(|f| f.by.clone()),
+            reason: frozen.map(|f| f.reason.clone()),
+        }
+    }
+}
+
+/// What became of a payout that a person has to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ResolvePayoutRequest {
+    /// Whether it was paid.
+    #[schema(value_type = schema::PayoutOutcome)]
+    pub outcome: String,
+    /// The transaction that paid it; needed if it was, not allowed if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::ShortText>)]
+    pub transaction_id: Option<String>,
+    /// How that is known: an extract, a ticket, a letter of the payment service.
+    #[schema(value_type = schema::Reason)]
+    pub evidence: String,
+}
+
+/// A checked word about a payout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvePayout {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How that is known.
+    pub evidence: String,
+}
+
+impl Request for ResolvePayoutRequest {
+    type Valid = ResolvePayout;
+    fn read(fields: &Fields<'_>) -> Result<ResolvePayout, FieldError> {
+        let txid = fields.text("transaction_id", 1..=255)?;
+        let outcome = match (fields.require("outcome", fields.string("outcome")?)?, txid) {
+            ("paid", Some(txid)) => Outcome::Paid { txid },
+            ("paid", None) => return Err(fields.error("transaction_id", "is required of a payout that was paid")),
+            ("not_paid", None) => Outcome::NotPaid,
+            ("not_paid", Some(_)) => return Err(fields.error("transaction_id", "is of a payout that was paid")),
+            _ => return Err(fields.error("outcome", "must be one of paid, not_paid")),
+        };
+        Ok(ResolvePayout { outcome, evidence: fields.require("evidence", fields.text("evidence", 1..=500)?)? })
+    }
+}
+
+/// What one treasurer says became of a payout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProposalBody {
+    /// Its id.
+    #[schema(value_type = schema::Id)]
+    pub proposal_id: String,
+    /// About which payout.
+    #[schema(value_type = schema::Id)]
+    pub payout_id: String,
+    /// What became of it.
+    #[schema(value_type = schema::PayoutOutcome)]
+    pub outcome: String,
+    /// The transaction that paid it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<String>,
+    /// How that is known.
+    pub evidence: String,
+    /// Who says so.
+    pub proposed_by: String,
+    /// When.
+    #[schema(value_type = schema::Timestamp)]
+    pub proposed_at: String,
+    /// `open`, `accepted`, `refused`.
+    #[schema(value_type = schema::ProposalState)]
+    pub state: String,
+    /// Who decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Timestamp>)]
+    pub decided_at: Option<String>,
+}
+
+impl From<&Proposal> for ProposalBody {
+    fn from(proposal: &Proposal) -> Self {
+        let (outcome, transaction_id) = match &proposal.outcome {
+            Outcome::Paid { txid } => ("paid", Some(txid.clone())),
+            Outcome::NotPaid => ("not_paid", None),
+        };
+        let decision = proposal.decided.as_ref();
+        let state = decision.map_or("open", |decision| if decision.accepted { "accepted" } else { "refused" });
+        Self {
+            proposal_id: proposal.id.to_string(),
+            payout_id: proposal.payout.to_string(),
+            outcome: outcome.into(),
+            transaction_id,
+            evidence: proposal.evidence.clone(),
+            proposed_by: proposal.by.clone(),
+            proposed_at: proposal.at.to_string(),
+            state: state.into(),
+            decided_by: decision.map(|decision| decision.by.clone()),
+            decided_at: decision.map(|decision| decision.at.to_string()),
+        }
+    }
+}
+
+/// What came of a treasurer's word about a payout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResolvedBody {
+    /// The payout, if it is resolved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payout: Option<PayoutBody>,
+    /// What another treasurer has to confirm, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<ProposalBody>,
+}
+
+/// Open payouts in one state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OpenPayoutsBody {
+    /// The state.
+    #[schema(value_type = schema::PayoutState)]
+    pub state: String,
+    /// How many.
+    pub count: u64,
+    /// How much.
+    #[schema(value_type = schema::Usdt)]
+    pub total_usdt: String,
+    /// When the oldest was planned.
+    #[schema(value_type = schema::Timestamp)]
+    pub oldest_at: String,
+}
+
+impl OpenPayoutsBody {
+    /// Payouts in a state.
+    pub fn new(state: &str, count: u64, total: MicroUsdt, oldest: TimeMs) -> Self {
+        Self { state: state.into(), count, total_usdt: total.to_string(), oldest_at: oldest.to_string() }
+    }
+}
+
+/// What the last verification of all books found; each replica that verifies tells of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BooksVerifiedBody {
+    /// When it ended.
+    #[schema(value_type = schema::Timestamp)]
+    pub verified_at: String,
+    /// Whether everything adds up.
+    pub in_order: bool,
+    /// The first thing that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flaw: Option<String>,
+    /// Entries that were recomputed.
+    pub entries: u64,
+    /// Payouts that were compared.
+    pub payouts: u64,
+}
+
+/// How it stands with money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StandingBody {
+    /// `safe`, `attention` (nothing is lost, a person should look), `stopped` (nothing is paid, or the books are not in order).
+    #[schema(value_type = schema::Safety)]
+    pub safety: String,
+    /// Why it is no better, what stops payments first.
+    pub reasons: Vec<String>,
+    /// When this was.
+    #[schema(value_type = schema::Timestamp)]
+    pub at: String,
+    /// Whether payments are sent.
+    pub payments: PaymentsSwitchBody,
+    /// The payment service; absent: nothing is paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rail: Option<String>,
+    /// It refuses us until then at least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Timestamp>)]
+    pub rail_paused_until: Option<String>,
+    /// Payouts that are not over, by state.
+    pub open_payouts: Vec<OpenPayoutsBody>,
+    /// Proposals that wait for another treasurer.
+    pub proposals_open: u64,
+    /// What is not promised to anybody.
+    #[schema(value_type = schema::Usdt)]
+    pub treasury_usdt: String,
+    /// The last verification of the books.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub books: Option<BooksVerifiedBody>,
+    /// Start of the last epoch that was closed, Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_epoch: Option<i64>,
+    /// How long after its end it was closed, seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_epoch_lateness_seconds: Option<i64>,
+    /// Start of the last period that was settled, Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_period: Option<i64>,
+}
