@@ -46,7 +46,7 @@ perf: ## a 30 s run against the floors: registrations, PoOT, collection; exit 1 
 
 bench: ## measure: policies against plain Rust, the API against bare axum and the disk, swaps, copies, time series, epochs, MongoDB against its driver
 	cargo bench --locked
-	cargo build --locked --release --bin lucid --example api --example swap --example store_copy --example mongo --example series --example ingest --example epoch --example votes
+	cargo build --locked --release --bin lucid --example api --example swap --example store_copy --example mongo --example series --example ingest --example epoch --example votes --example money
 	./target/release/examples/api ./target/release/lucid
 	./target/release/examples/swap ./target/release/lucid
 	./target/release/examples/store_copy
@@ -54,6 +54,7 @@ bench: ## measure: policies against plain Rust, the API against bare axum and th
 	./target/release/examples/ingest ./target/release/lucid
 	./target/release/examples/epoch
 	./target/release/examples/votes ./target/release/lucid
+	./target/release/examples/money ./target/release/lucid
 	./target/release/examples/mongo ./target/release/lucid
 
 bench-peers: ## measure: the default policy's formula in plain Rust, Lucid, LuaJIT, CEL, Rhai and Rego; writes docs/peers.svg and docs/peers.json

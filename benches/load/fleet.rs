@@ -119,6 +119,11 @@ pub async fn each<F: Future<Output = ()> + Send + 'static>(count: u32, run: impl
 
 /// Registers active nodes. Nobody was there in the epoch before the first one that they work in.
 pub async fn register(store: &Arc<dyn Store>, nodes: u32) {
+    register_with(store, nodes, |_| {}).await;
+}
+
+/// The same nodes, with something of their own.
+pub async fn register_with(store: &Arc<dyn Store>, nodes: u32, edit: impl Fn(&mut Node) + Clone + Send + Sync + 'static) {
     let before = EpochRecord {
         epoch: epoch(0),
         closed_at: epoch(0).end(),
@@ -134,9 +139,10 @@ pub async fn register(store: &Arc<dyn Store>, nodes: u32) {
     };
     assert!(store.commit_epoch(before, Vec::new(), Vec::new()).await.unwrap().is_some());
     each(nodes, |number| {
-        let store = Arc::clone(store);
+        let (store, edit) = (Arc::clone(store), edit.clone());
         async move {
-            let node = node(number);
+            let mut node = node(number);
+            edit(&mut node);
             let audit = audit("node.register", node.id.to_string());
             store.register_node(Registration { node, caps: NodeCaps::default(), enrolment: None, audit, assign_audit: None }).await.unwrap();
         }
@@ -189,7 +195,7 @@ pub async fn work(store: &Arc<dyn Store>, nodes: u32, i: u32) {
     .await;
 }
 
-/// Activates a scoring policy of the repository.
+/// Activates a policy of the repository.
 pub async fn activate(store: &dyn Store, bundle: &Path, based_on: Revision) {
     let bundle = read_bundle(bundle).unwrap();
     let line = |name: &str| {
@@ -197,10 +203,11 @@ pub async fn activate(store: &dyn Store, bundle: &Path, based_on: Revision) {
         line.trim().trim_matches('"').to_owned()
     };
     let policy = PolicyRef { name: line("name"), version: line("version").parse().unwrap(), digest: Digest::of(&bundle.component) };
+    let kind = PolicyKind::from_name(&line("kind")).unwrap();
     let version = PolicyVersion {
         policy: policy.clone(),
-        kind: PolicyKind::Scoring,
-        abi: "lucid:policy/scoring@1.0.0".into(),
+        kind,
+        abi: format!("lucid:policy/{}@1.0.0", kind.name()),
         state: VersionState::Checked,
         reason: None,
         uploaded_at: TimeMs::from_unix_s(FIRST_S),
@@ -210,7 +217,7 @@ pub async fn activate(store: &dyn Store, bundle: &Path, based_on: Revision) {
     store.add_version(StoredBundle { version, bundle }, audit("policy.add", policy.to_string())).await.unwrap();
     let activation = Activation {
         revision: Revision(0),
-        kind: PolicyKind::Scoring,
+        kind,
         scope: Scope::Default,
         policy: policy.clone(),
         params: ParamValues::new(),

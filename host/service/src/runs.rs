@@ -4,6 +4,7 @@ mod forgotten;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lucid_model::{
     event::EventKind,
     id::{NodeId, PayoutId, RunId},
@@ -17,6 +18,8 @@ use lucid_ports::{Booked, Order, PageRequest, PayoutFilter, PayoutSort, PayoutUp
 
 use crate::{Actor, Role, Service, ServiceError};
 
+/// Nodes that are planned at the same time.
+const PLANNED_AT_ONCE: usize = 512;
 /// Payouts of a run read at once.
 const PAYOUTS_A_PAGE: u32 = 1_000;
 
@@ -146,14 +149,31 @@ impl Service {
         let observed: BTreeMap<NodeId, u64> = totals.map(|t| (t.node, t.observed_s)).collect();
         // Of a node with an open payout: which run it is of.
         let open: BTreeMap<NodeId, RunId> = self.store().open_payouts(u32::MAX).await?.into_iter().map(|p| (p.node, p.run)).collect();
-        for (node, head) in self.store().heads_available(MicroUsdt::ZERO).await? {
-            let (seconds, of_run) = (observed.get(&node).copied().unwrap_or(0), open.get(&node));
-            self.plan_node(run, mature, node, head, of_run.is_some_and(|of| *of != run.id), seconds).await?;
-            if head.balances.reserved > MicroUsdt::ZERO && of_run.is_none() {
-                // One of this run has been looked at already.
-                for forgotten in self.forgotten(node).await?.into_iter().filter(|forgotten| forgotten.cycle != run.cycle) {
-                    self.take_back_forgotten(run, mature, node, &forgotten).await?;
-                }
+        // Each node by itself, many at once, so that what they set aside is made durable together. Boxed: see `score_frame`; in parts, so that
+        // a large fleet's futures are not all there.
+        let nodes = self.store().heads_available(MicroUsdt::ZERO).await?;
+        for part in nodes.chunks(PLANNED_AT_ONCE * 4) {
+            let of = |node: &NodeId| (open.get(node).copied(), observed.get(node).copied().unwrap_or(0));
+            let planned: Vec<_> = part.iter().map(|(node, head)| self.plan_one(run, mature, (*node, *head), of(node)).boxed()).collect();
+            let mut planned = stream::iter(planned).buffer_unordered(PLANNED_AT_ONCE);
+            while planned.try_next().await?.is_some() {}
+        }
+        Ok(())
+    }
+
+    /// Plans a node, and gives back what was set aside for it and forgotten. `of_run`: which run its open payout is of.
+    async fn plan_one(
+        &self,
+        run: &Run,
+        mature: &SettlementRecord,
+        (node, head): (NodeId, Head),
+        (of_run, observed_s): (Option<RunId>, u64),
+    ) -> Result<(), ServiceError> {
+        self.plan_node(run, mature, node, head, of_run.is_some_and(|of| of != run.id), observed_s).await?;
+        if head.balances.reserved > MicroUsdt::ZERO && of_run.is_none() {
+            // One of this run has been looked at already.
+            for forgotten in self.forgotten(node).await?.into_iter().filter(|forgotten| forgotten.cycle != run.cycle) {
+                self.take_back_forgotten(run, mature, node, &forgotten).await?;
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ mod comparison;
 
 use std::collections::BTreeMap;
 
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lucid_model::{
     epoch::Period,
     event::EventKind,
@@ -44,6 +45,8 @@ struct PoolToShare<'a> {
 
 /// Tries to book a draft before the step gives up until later.
 const BOOK_TRIES: u32 = 8;
+/// Writes of entries that are on their way at once.
+const BOOKED_AT_ONCE: usize = 4;
 /// Entries booked in one write.
 const BOOK_BATCH: usize = 1_000;
 
@@ -238,10 +241,11 @@ impl Service {
         let drafts = settled.drafts(roots, policy)?;
         let (first, rest) = drafts.split_first().ok_or(ServiceError::Internal { detail: "a settlement without entries".into() })?;
         self.book_draft(first.clone()).await?;
-        for part in rest.chunks(BOOK_BATCH) {
-            self.book_drafts(part.to_vec()).await?;
-            self.offset_debts(part).await?;
-        }
+        // Each node's entry is in a stream of its own: while one part is written the next ones are read. Boxed: see `score_frame`.
+        let parts: Vec<_> = rest.chunks(BOOK_BATCH).map(|part| self.book_drafts(part.to_vec()).boxed()).collect();
+        let mut parts = stream::iter(parts).buffer_unordered(BOOKED_AT_ONCE);
+        while parts.try_next().await?.is_some() {}
+        self.offset_debts(rest).await?;
         let left = self.store().account_total(Account::Budget(settled.pool)).await?;
         if left != MicroUsdt::ZERO {
             let message =

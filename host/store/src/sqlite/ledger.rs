@@ -101,7 +101,7 @@ fn read_node_head(columns: &mut Columns<'_>) -> Result<(NodeId, Head), Fault> {
 #[async_trait]
 impl LedgerStore for SqliteStore {
     async fn head(&self, stream: Stream) -> Result<Head, StoreError> {
-        self.core.read(move |connection| head(connection, stream)).await
+        self.core.lookup(|connection| head(connection, stream)).await
     }
     async fn book(&self, entries: Vec<Entry>) -> Result<Vec<Booked>, StoreError> {
         self.core.write(move |connection| entries.iter().map(|entry| book(connection, entry)).collect()).await
@@ -118,10 +118,9 @@ impl LedgerStore for SqliteStore {
             .await
     }
     async fn entry(&self, id: &str) -> Result<Option<Entry>, StoreError> {
-        let id = id.to_owned();
         let sql = format!("SELECT {ENTRY} FROM ledger WHERE id = ?");
         self.core
-            .read(move |connection| {
+            .lookup(|connection| {
                 let found = first(connection, &sql, [id], read_entry)?;
                 found.map(|entry| with_legs(connection, entry)).transpose()
             })

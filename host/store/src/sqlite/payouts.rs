@@ -199,7 +199,7 @@ impl PayoutStore for SqliteStore {
         self.core.write(move |connection| runs::create(connection, &run, &audit)).await
     }
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
-        self.core.read(move |connection| runs::one(connection, id)).await
+        self.core.lookup(|connection| runs::one(connection, id)).await
     }
     async fn update_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
         self.core.write(move |connection| runs::update(connection, &run, &audit)).await
@@ -212,7 +212,7 @@ impl PayoutStore for SqliteStore {
     }
     async fn payout(&self, id: PayoutId) -> Result<Option<Payout>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM payouts WHERE id = ?");
-        self.core.read(move |connection| first(connection, &sql, [id.0.as_bytes()], read)).await
+        self.core.lookup(|connection| first(connection, &sql, [id.0.as_bytes()], read)).await
     }
     async fn begin_paying(&self, fence: Fence) -> Result<Fence, StoreError> {
         self.core.write(move |connection| raise(connection, fence)).await

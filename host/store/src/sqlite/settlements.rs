@@ -35,11 +35,11 @@ pub(crate) fn insert(connection: &Connection, record: &SettlementRecord) -> Resu
 impl SettlementStore for SqliteStore {
     async fn settlement(&self, period_start_s: i64) -> Result<Option<SettlementRecord>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM settlements WHERE period_start_s = ?");
-        self.core.read(move |connection| first(connection, &sql, [period_start_s], read)).await
+        self.core.lookup(|connection| first(connection, &sql, [period_start_s], read)).await
     }
     async fn last_settlement(&self) -> Result<Option<SettlementRecord>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM settlements ORDER BY period_start_s DESC LIMIT 1");
-        self.core.read(move |connection| first(connection, &sql, [], read)).await
+        self.core.lookup(|connection| first(connection, &sql, [], read)).await
     }
     async fn record_settlement(&self, record: SettlementRecord) -> Result<bool, StoreError> {
         self.core.write(move |connection| insert(connection, &record)).await
