@@ -166,16 +166,11 @@ fn what_nobody_can_tell_two_treasurers_say() {
     let standing = service.get("/api/v1/payouts/status");
     assert!(standing["safety"] == "attention" && standing["reasons"].to_string().contains("manual"), "{standing}");
     let (carol, dave) = (service.token("carol", "super_admin"), service.token("dave", "super_admin"));
-    let resolve = |token: &str, body: Value| service.call("POST", &format!("{path}/resolve"), Some(token), Some(&body));
-    for wrong in [
-        json!({ "outcome": "paid", "evidence": "x" }),
-        json!({ "outcome": "not_paid", "transaction_id": "t", "evidence": "x" }),
-        json!({ "outcome": "lost", "evidence": "x" }),
-        json!({ "outcome": "not_paid" }),
-    ] {
-        assert_eq!(resolve(&carol, wrong.clone()).0, 400, "{wrong}");
-    }
-    let (status, proposed) = resolve(&carol, json!({ "outcome": "paid", "transaction_id": "t-1", "evidence": "ticket 7" }));
+    let resolve = |how: &str, token: &str, body: Value| service.call("POST", &format!("{path}/resolve/{how}"), Some(token), Some(&body));
+    assert_eq!(resolve("paid", &carol, json!({ "evidence": "x" })).0, 400, "by which transaction?");
+    assert_eq!(resolve("not-paid", &carol, json!({})).0, 400, "how is that known?");
+    assert_eq!(resolve("lost", &carol, json!({ "evidence": "x" })).0, 404);
+    let (status, proposed) = resolve("paid", &carol, json!({ "transaction_id": "t-1", "evidence": "ticket 7" }));
     assert_eq!(status, 202, "{proposed}");
     let proposal = format!("/api/v1/payouts/proposals/{}", proposed["proposal"]["proposal_id"].as_str().unwrap());
     assert_eq!(service.get(&path)["state"], "manual", "one alone moves nothing");
@@ -184,14 +179,14 @@ fn what_nobody_can_tell_two_treasurers_say() {
     assert_eq!(service.call("POST", &format!("{proposal}/accept"), Some(&dave), None).0, 409, "it was refused");
     assert_eq!(service.get(&path)["state"], "manual");
 
-    let (_, proposed) = resolve(&carol, json!({ "outcome": "not_paid", "evidence": "letter of the service" }));
+    let (_, proposed) = resolve("not-paid", &carol, json!({ "evidence": "letter of the service" }));
     let proposal = format!("/api/v1/payouts/proposals/{}", proposed["proposal"]["proposal_id"].as_str().unwrap());
     let before = service.get(&format!("/api/v1/nodes/{}/earnings", node.id));
     let (status, payout) = service.call("POST", &format!("{proposal}/accept"), Some(&dave), None);
     assert_eq!((status, &payout["state"]), (200, &json!("failed")), "{payout}");
     let after = service.get(&format!("/api/v1/nodes/{}/earnings", node.id));
     assert!(micro(&after["reserved_usdt"]) < micro(&before["reserved_usdt"]), "the money is the node's again: {before} {after}");
-    assert_eq!(resolve(&carol, json!({ "outcome": "not_paid", "evidence": "x" })).0, 409, "it is over");
+    assert_eq!(resolve("not-paid", &carol, json!({ "evidence": "x" })).0, 409, "it is over");
     let listed = service.get("/api/v1/payouts/proposals");
     let states: Vec<_> = listed["proposals"].as_array().unwrap().iter().map(|proposal| proposal["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["accepted", "refused"], "{listed}");

@@ -3,7 +3,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use lucid_wire::{
-    payments::{BooksVerifiedBody, PaymentsSwitchBody, ReasonRequest, ResolvePayoutRequest, ResolvedBody},
+    payments::{BooksVerifiedBody, NotPaidRequest, PaidRequest, PaymentsSwitchBody, ReasonRequest, ResolvedBody},
     payout::{PayoutBody, RunBody},
 };
 use reqwest::Method;
@@ -145,9 +145,13 @@ pub fn run(args: &PayoutArgs) -> Result<ExitCode> {
             ask.tell::<PayoutBody>(Method::POST, &format!("/payouts/{}/cancel", cancel.id), Some(&body))
         }
         PayoutCommand::Resolve(resolve) => {
-            let outcome = if resolve.not_paid { "not_paid" } else { "paid" }.to_owned();
-            let body = ResolvePayoutRequest { outcome, transaction_id: resolve.paid.clone(), evidence: resolve.evidence.clone() };
-            ask.tell::<ResolvedBody>(Method::POST, &format!("/payouts/{}/resolve", resolve.id), Some(&body))
+            let (path, evidence) = (format!("/payouts/{}/resolve", resolve.id), resolve.evidence.clone());
+            match &resolve.paid {
+                Some(txid) => {
+                    ask.tell::<ResolvedBody>(Method::POST, &format!("{path}/paid"), Some(&PaidRequest { transaction_id: txid.clone(), evidence }))
+                }
+                None => ask.tell::<ResolvedBody>(Method::POST, &format!("{path}/not-paid"), Some(&NotPaidRequest { evidence })),
+            }
         }
         PayoutCommand::Accept(which) => ask.tell::<PayoutBody>(Method::POST, &format!("/payouts/proposals/{}/accept", which.id), NOTHING),
         PayoutCommand::Refuse(which) => ask.tell::<PayoutBody>(Method::POST, &format!("/payouts/proposals/{}/refuse", which.id), NOTHING),

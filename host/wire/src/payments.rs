@@ -58,16 +58,20 @@ impl From<&PaymentsSwitch> for PaymentsSwitchBody {
     }
 }
 
-/// What became of a payout that a person has to look at.
+/// A payout was paid, though the payment service does not tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ResolvePayoutRequest {
-    /// Whether it was paid.
-    #[schema(value_type = schema::PayoutOutcome)]
-    pub outcome: String,
-    /// The transaction that paid it; needed if it was, not allowed if it was not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<schema::ShortText>)]
-    pub transaction_id: Option<String>,
+pub struct PaidRequest {
+    /// The transaction that paid it.
+    #[schema(value_type = schema::TransactionId)]
+    pub transaction_id: String,
+    /// How that is known: an extract, a ticket, a letter of the payment service.
+    #[schema(value_type = schema::Reason)]
+    pub evidence: String,
+}
+
+/// A payout was not paid, and never will be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct NotPaidRequest {
     /// How that is known: an extract, a ticket, a letter of the payment service.
     #[schema(value_type = schema::Reason)]
     pub evidence: String,
@@ -82,18 +86,22 @@ pub struct ResolvePayout {
     pub evidence: String,
 }
 
-impl Request for ResolvePayoutRequest {
+fn evidence(fields: &Fields<'_>) -> Result<String, FieldError> {
+    fields.require("evidence", fields.text("evidence", 1..=500)?)
+}
+
+impl Request for PaidRequest {
     type Valid = ResolvePayout;
     fn read(fields: &Fields<'_>) -> Result<ResolvePayout, FieldError> {
-        let txid = fields.text("transaction_id", 1..=255)?;
-        let outcome = match (fields.require("outcome", fields.string("outcome")?)?, txid) {
-            ("paid", Some(txid)) => Outcome::Paid { txid },
-            ("paid", None) => return Err(fields.error("transaction_id", "is required of a payout that was paid")),
-            ("not_paid", None) => Outcome::NotPaid,
-            ("not_paid", Some(_)) => return Err(fields.error("transaction_id", "is of a payout that was paid")),
-            _ => return Err(fields.error("outcome", "must be one of paid, not_paid")),
-        };
-        Ok(ResolvePayout { outcome, evidence: fields.require("evidence", fields.text("evidence", 1..=500)?)? })
+        let txid = fields.require("transaction_id", fields.text("transaction_id", 1..=128)?)?;
+        Ok(ResolvePayout { outcome: Outcome::Paid { txid }, evidence: evidence(fields)? })
+    }
+}
+
+impl Request for NotPaidRequest {
+    type Valid = ResolvePayout;
+    fn read(fields: &Fields<'_>) -> Result<ResolvePayout, FieldError> {
+        Ok(ResolvePayout { outcome: Outcome::NotPaid, evidence: evidence(fields)? })
     }
 }
 

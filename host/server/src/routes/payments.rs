@@ -12,11 +12,13 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::PageRequest;
-use lucid_service::{Resolved, ServiceError, Standing, Statement};
+use lucid_service::{Actor, Resolved, ServiceError, Standing, Statement};
 use lucid_wire::{
     ErrorBody, FieldError,
     page::{PageParams, Pagination, ProposalList},
-    payments::{BooksVerifiedBody, OpenPayoutsBody, PaymentsSwitchBody, ReasonRequest, ResolvePayoutRequest, ResolvedBody, StandingBody},
+    payments::{
+        BooksVerifiedBody, NotPaidRequest, OpenPayoutsBody, PaidRequest, PaymentsSwitchBody, ReasonRequest, ResolvePayout, ResolvedBody, StandingBody,
+    },
     payout::PayoutBody,
     schema,
     statement::{StatementBody, StatementLineBody},
@@ -36,7 +38,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(freeze))
         .routes(routes!(resume))
         .routes(routes!(cancel))
-        .routes(routes!(resolve))
+        .routes(routes!(paid))
+        .routes(routes!(not_paid))
         .routes(routes!(proposals))
         .routes(routes!(accept))
         .routes(routes!(refuse))
@@ -127,25 +130,44 @@ async fn cancel(
     Ok(Answer((&api.service.cancel_payout(&actor, payout_id(&id)?, json.value).await?).into()))
 }
 
-/// Says what became of a payout.
-///
-/// For treasurers; of one in state `manual`, that the payment service does not tell. Where four eyes are required it is a proposal, which another treasurer
-/// has to accept.
-#[utoipa::path(post, path = "/api/v1/payouts/{id}/resolve", operation_id = "resolvePayout", tag = "payouts", request_body = ResolvePayoutRequest,
-    params(("id" = schema::Id, Path, description = "The payout")),
-    responses((status = 200, body = ResolvedBody, description = "It is resolved"), (status = 202, body = ResolvedBody, description = "Another treasurer has to accept it"),
-        (status = 409, body = ErrorBody, description = "Nobody has to look at it, or it is being changed")))]
-async fn resolve(
-    State(api): State<Shared>,
-    Caller(actor): Caller,
-    Path(id): Path<String>,
-    json: Json<ResolvePayoutRequest>,
-) -> Result<(StatusCode, Answer<ResolvedBody>), ApiError> {
-    let asked = json.value;
-    Ok(match api.service.resolve_payout(&actor, payout_id(&id)?, asked.outcome, asked.evidence).await? {
+async fn resolve(api: &Shared, actor: &Actor, id: &str, said: ResolvePayout) -> Result<(StatusCode, Answer<ResolvedBody>), ApiError> {
+    Ok(match api.service.resolve_payout(actor, payout_id(id)?, said.outcome, said.evidence).await? {
         Resolved::Done(payout) => (StatusCode::OK, Answer(ResolvedBody { payout: Some((&*payout).into()), proposal: None })),
         Resolved::Proposed(proposal) => (StatusCode::ACCEPTED, Answer(ResolvedBody { payout: None, proposal: Some((&*proposal).into()) })),
     })
+}
+
+/// Says that a payout was paid.
+///
+/// For treasurers; of one in state `manual`, that the payment service does not tell. Where four eyes are required it is a proposal, which another treasurer
+/// has to accept.
+#[utoipa::path(post, path = "/api/v1/payouts/{id}/resolve/paid", operation_id = "resolvePayoutAsPaid", tag = "payouts", request_body = PaidRequest,
+    params(("id" = schema::Id, Path, description = "The payout")),
+    responses((status = 200, body = ResolvedBody, description = "It is resolved"), (status = 202, body = ResolvedBody, description = "Another treasurer has to accept it"),
+        (status = 409, body = ErrorBody, description = "Nobody has to look at it, or it is being changed")))]
+async fn paid(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    json: Json<PaidRequest>,
+) -> Result<(StatusCode, Answer<ResolvedBody>), ApiError> {
+    resolve(&api, &actor, &id, json.value).await
+}
+
+/// Says that a payout was not paid, and never will be.
+///
+/// For treasurers; of one in state `manual`. Its money is the node's again. Where four eyes are required it is a proposal, which another treasurer has to accept.
+#[utoipa::path(post, path = "/api/v1/payouts/{id}/resolve/not-paid", operation_id = "resolvePayoutAsNotPaid", tag = "payouts", request_body = NotPaidRequest,
+    params(("id" = schema::Id, Path, description = "The payout")),
+    responses((status = 200, body = ResolvedBody, description = "It is resolved"), (status = 202, body = ResolvedBody, description = "Another treasurer has to accept it"),
+        (status = 409, body = ErrorBody, description = "Nobody has to look at it, or it is being changed")))]
+async fn not_paid(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    json: Json<NotPaidRequest>,
+) -> Result<(StatusCode, Answer<ResolvedBody>), ApiError> {
+    resolve(&api, &actor, &id, json.value).await
 }
 
 /// What treasurers said became of payouts.

@@ -29,6 +29,7 @@ pub struct BeginShadowRequest {
     pub params: BTreeMap<String, i64>,
     /// Only this pool's nodes; `unassigned`: those in no pool. All nodes, if nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PoolScope>)]
     pub pool_id: Option<String>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -38,6 +38,7 @@ pub struct SimulatePolicyRequest {
     pub to: Option<String>,
     /// Only this pool's nodes; `unassigned`: those in no pool.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PoolScope>)]
     pub pool_id: Option<String>,
 }
 
