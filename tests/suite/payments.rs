@@ -1,13 +1,30 @@
 //! Freezing payments, taking them back, saying what became of one, statements, and whether the books are in order.
 
-use std::process::Command;
+use std::{
+    process::Command,
+    sync::{Arc, Mutex},
+};
 
-use lucid_model::money::MicroUsdt;
+use lucid_model::{
+    id::{NodeId, PayoutId, PoolScope},
+    ledger::{Draft, Entry, Stream},
+    money::MicroUsdt,
+    payout::{Payout, PayoutState},
+    settlement::SettlementRecord,
+    time::TimeMs,
+};
+use lucid_ports::{Booked, Books, Fence, PayoutUpdate, Store, StoreError};
+use lucid_service::verify_books;
+use lucid_store::Memory;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::support::{
-    Lucid, SHORT, SandboxProcess, eventually,
-    node::{TestNode, work_until},
+use crate::{
+    rails,
+    support::{
+        Lucid, SHORT, SandboxProcess, block_on, eventually, money,
+        node::{TestNode, work_until},
+    },
 };
 
 fn lucid(args: &[&str]) -> (Option<i32>, String) {
@@ -211,4 +228,65 @@ fn a_changed_entry_is_named_and_payments_stop() {
         (standing["safety"] == "stopped").then_some(standing)
     });
     assert!(standing["payments"]["frozen_by"] == "system" && standing["books"]["in_order"] == false, "{standing}");
+}
+
+/// A store in which something happens after the payouts were read and before the ledger is.
+struct Meanwhile {
+    store: Arc<dyn Store>,
+    happens: Mutex<Option<Payout>>,
+}
+
+#[async_trait::async_trait]
+impl Books for Meanwhile {
+    async fn ledger_after(&self, after: Option<(Stream, u64)>, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        let ends = self.happens.lock().unwrap().take();
+        if let Some(payout) = ends {
+            let ended = Payout { state: PayoutState::Confirmed, txid: Some("t".into()), version: payout.version + 1, ..payout };
+            book(&self.store, Draft::close(ended.id, ended.node, ended.amount, true, "t".into()).unwrap()).await;
+            assert_eq!(self.store.update_payouts(Fence(1), vec![(ended, None)]).await.unwrap(), [PayoutUpdate::Done]);
+        }
+        self.store.ledger_after(after, limit).await
+    }
+    async fn settlements_after(&self, start_s: Option<i64>, limit: u32) -> Result<Vec<SettlementRecord>, StoreError> {
+        self.store.settlements_after(start_s, limit).await
+    }
+    async fn payouts_after(&self, after: Option<PayoutId>, limit: u32) -> Result<Vec<Payout>, StoreError> {
+        self.store.payouts_after(after, limit).await
+    }
+}
+
+async fn book(store: &Arc<dyn Store>, draft: Draft) {
+    let entry = draft.clone().book(store.head(draft.stream).await.unwrap(), TimeMs(5)).unwrap();
+    assert_eq!(store.book(vec![entry]).await.unwrap(), [Booked::Done]);
+}
+
+#[test]
+fn a_payout_that_ends_while_books_are_read_is_no_flaw() {
+    block_on(async {
+        let store: Arc<dyn Store> = Arc::new(Memory::new().unwrap().open().unwrap());
+        let payout = |number: u128| Payout {
+            id: PayoutId(Uuid::from_u128(number)),
+            node: NodeId(Uuid::from_u128(number)),
+            state: PayoutState::Accepted,
+            sends: 1,
+            ..rails::payout()
+        };
+        for number in [1, 2] {
+            let payout = payout(number);
+            book(&store, Draft::accrue(0, PoolScope::Unassigned, payout.node, payout.amount, MicroUsdt::ZERO, "root".into()).unwrap()).await;
+            book(&store, Draft::reserve(payout.id, payout.node, payout.amount).unwrap()).await;
+        }
+        assert!(store.create_payout(payout(1), money::audit("payout.create")).await.unwrap());
+        // Made as one that is never sent; its money is about to be freed.
+        let never = Payout { state: PayoutState::Cancelled, closed: true, sends: 0, ..payout(2) };
+        assert!(store.create_payout(never, money::audit("payout.create")).await.unwrap());
+        let books = Meanwhile { store: Arc::clone(&store), happens: Mutex::new(Some(payout(1))) };
+        let found = verify_books(&books, &mut |_| {}).await.unwrap();
+        assert_eq!((found.flaw, found.progress.payouts), (None, 2));
+        // One whose money moved while it says that it is open is one.
+        let again = Payout { state: PayoutState::Accepted, version: 3, ..payout(1) };
+        assert_eq!(store.update_payouts(Fence(1), vec![(again, None)]).await.unwrap(), [PayoutUpdate::Done]);
+        let found = verify_books(store.as_ref(), &mut |_| {}).await.unwrap();
+        assert!(found.flaw.is_some_and(|flaw| flaw.to_string().contains("its money was moved on already")));
+    });
 }

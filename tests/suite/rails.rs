@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::support::{SandboxProcess, block_on, node::WALLET};
 
-fn payout() -> Payout {
+pub fn payout() -> Payout {
     let id = uuid::Uuid::now_v7();
     Payout {
         id: PayoutId(id),

@@ -118,7 +118,8 @@ impl Service {
                     break 'pages;
                 }
                 newest = newest.max(payout.updated_at);
-                open |= !payout.closed;
+                // What is not final yet has a later moment when it is.
+                open |= payout.state.is_final() && !payout.closed;
                 if payout.closed && payout.sends > 0 && !since.contains(&payout.id) {
                     found.push(payout);
                 }
