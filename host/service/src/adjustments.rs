@@ -218,7 +218,6 @@ impl Service {
     /// Reverses what was adjusted too late for a period's accruals.
     pub(crate) async fn reverse_adjusted(&self, period: Period) -> Result<(), ServiceError> {
         let mut nodes: Vec<_> = self.store().adjustments(None, period.start_s, period.end_s()).await?.iter().map(|a| a.node).collect();
-        nodes.dedup();
         nodes.sort_unstable();
         nodes.dedup();
         for node in nodes {

@@ -39,6 +39,10 @@ impl Service {
     /// [`ServiceError`] if the caller may not, or somebody else switched at the same time.
     pub async fn freeze_payments(&self, actor: &Actor, reason: String) -> Result<PaymentsSwitch, ServiceError> {
         treasurer_or_operator(actor)?;
+        self.freeze_as(actor, reason).await
+    }
+
+    pub(crate) async fn freeze_as(&self, actor: &Actor, reason: String) -> Result<PaymentsSwitch, ServiceError> {
         let before = self.store().payments_switch().await?;
         if before.frozen.is_some() {
             return Ok(before);

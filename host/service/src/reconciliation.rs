@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use lucid_model::{
     id::PayoutId,
-    payout::{Capabilities, Freeze, PaymentsSwitch, Payout, PayoutState, Proposal, Reported},
+    payout::{Capabilities, Payout, PayoutState, Proposal, Reported},
     time::TimeMs,
 };
 use lucid_ports::{Order, PageRequest, PayoutFilter, PayoutSort};
@@ -141,17 +141,11 @@ impl Service {
     async fn stop_payments(&self, about: &'static str, message: String) -> Result<(), ServiceError> {
         tracing::error!(about, message, "payments are stopped");
         self.alert(about, message.clone());
-        let before = self.store().payments_switch().await?;
-        if before.frozen.is_none() {
-            let freeze = Freeze { at: self.now(), by: Actor::system().subject, reason: message };
-            let audit = self.audit_entry(&Actor::system(), "payouts.freeze", "payments", freeze.reason.clone());
-            let switch = PaymentsSwitch { frozen: Some(freeze), version: before.version + 1 };
-            // Somebody else may have been quicker, either way: the next step looks again.
-            if self.store().set_payments_switch(switch.clone(), audit).await? {
-                self.tell_of_switch(&switch);
-            }
+        // Somebody else may have been quicker, either way: the next step looks again.
+        match self.freeze_as(&Actor::system(), message).await {
+            Ok(_) | Err(ServiceError::Changed { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 }
 
