@@ -21,6 +21,7 @@ mod tests;
 use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use async_trait::async_trait;
+use lucid_model::payout::PaymentsSwitch;
 use lucid_model::{
     ledger::{Account, Head, Stream},
     money::MicroUsdt,
@@ -48,6 +49,8 @@ pub(crate) trait Transfer: Store {
     async fn misfits(&self, expected: &Expected) -> Result<Vec<String>, StoreError>;
     async fn read_mark(&self) -> Result<Option<String>, StoreError>;
     async fn write_mark(&self, mark: Option<String>) -> Result<(), StoreError>;
+    /// Says whether payments may be sent, as another store says it: what is frozen stays so.
+    async fn carry_switch(&self, switch: PaymentsSwitch) -> Result<(), StoreError>;
 }
 
 /// What follows from the records, for whoever has to check what was made from them.

@@ -65,6 +65,17 @@ impl MongoStore {
         found.map_or_else(|| Ok(PaymentsSwitch::default()), |found| read_switch(Fields::of(&found)))
     }
 
+    /// Says it as another store does.
+    pub(crate) async fn put_switch(&self, switch: &PaymentsSwitch) -> Result<(), Fault> {
+        self.collection(SWITCH).delete_many(doc! {}).await?;
+        if switch.version > 0 {
+            let mut document = doc! { "_id": PAYMENTS, "v": 1 };
+            document.extend(switch_fields(switch)?);
+            self.collection(SWITCH).insert_one(document).await?;
+        }
+        Ok(())
+    }
+
     async fn set_switch(&self, switch: &PaymentsSwitch, audit: AuditEntry) -> Result<bool, Fault> {
         let fields = switch_fields(switch)?;
         if switch.version == 1 {

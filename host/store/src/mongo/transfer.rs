@@ -7,6 +7,7 @@ mod telemetry;
 mod walk;
 
 use async_trait::async_trait;
+use lucid_model::payout::PaymentsSwitch;
 use lucid_ports::{Stamp, StoreError};
 use mongodb::{
     Database,
@@ -220,6 +221,9 @@ impl Transfer for MongoStore {
     async fn read_mark(&self) -> Result<Option<String>, StoreError> {
         Ok(mark(&self.database).await?)
     }
+    async fn carry_switch(&self, switch: PaymentsSwitch) -> Result<(), StoreError> {
+        Ok(self.put_switch(&switch).await?)
+    }
     async fn write_mark(&self, mark: Option<String>) -> Result<(), StoreError> {
         Ok(self.write_or_remove_mark(mark).await?)
     }
@@ -228,10 +232,11 @@ impl Transfer for MongoStore {
 #[cfg(test)]
 pub(crate) mod coverage {
     use super::*;
-    use crate::mongo::epochs::votes::VOTE_LISTS;
+    use crate::mongo::{decisions::SWITCH, epochs::votes::VOTE_LISTS};
 
     /// Collections that no kind is read from, and why.
-    const DERIVED: [(&str, &str); 4] = [
+    const DERIVED: [(&str, &str); 5] = [
+        (SWITCH, "carried over when a copy ends"),
         (META, "the schema's number, the stamp, the mark of a copy"),
         (SCORES, "the rows of chunks, each by itself, made with them"),
         (VOTE_LISTS, "votes of an epoch that is being closed: none is"),

@@ -69,6 +69,17 @@ pub(crate) fn set(connection: &Connection, switch: &PaymentsSwitch) -> Result<bo
     Ok(execute(connection, sql, values)? == 1)
 }
 
+/// Says it as another store does.
+pub(crate) fn put(connection: &Connection, switch: &PaymentsSwitch) -> Result<(), Fault> {
+    execute(connection, "DELETE FROM payments_switch", [])?;
+    let sql = "INSERT INTO payments_switch (one, frozen_at, frozen_by, frozen_reason, version) VALUES (1, ?, ?, ?, ?)";
+    let frozen = switch.frozen.as_ref();
+    if switch.version > 0 {
+        execute(connection, sql, params![frozen.map(|f| f.at.0), frozen.map(|f| &f.by), frozen.map(|f| &f.reason), stored(switch.version)?])?;
+    }
+    Ok(())
+}
+
 #[async_trait]
 impl DecisionStore for SqliteStore {
     async fn payments_switch(&self) -> Result<PaymentsSwitch, StoreError> {

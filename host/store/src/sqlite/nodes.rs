@@ -186,6 +186,8 @@ pub(crate) fn list(filter: &NodeFilter, page: PageRequest<NodeSort>) -> List {
     // few nodes of a pool.
     let index = match filter {
         NodeFilter { pool: Some(_), .. } => "nodes_pool".to_owned(),
+        // An owner's nodes are few enough to be sorted by score.
+        NodeFilter { owner: Some(_), .. } if page.sort == NodeSort::Score => "nodes_owner_created".to_owned(),
         NodeFilter { owner: Some(_), .. } => format!("nodes_owner_{word}"),
         NodeFilter { status: Some(_), .. } => format!("nodes_status_{word}"),
         _ => format!("nodes_{word}"),

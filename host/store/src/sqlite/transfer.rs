@@ -7,6 +7,7 @@ mod telemetry;
 use std::path::Path;
 
 use async_trait::async_trait;
+use lucid_model::payout::PaymentsSwitch;
 use lucid_ports::{Stamp, StoreError};
 use rusqlite::{Connection, params};
 
@@ -150,6 +151,9 @@ impl Transfer for SqliteStore {
     async fn read_mark(&self) -> Result<Option<String>, StoreError> {
         self.core.read(|connection| first(connection, "SELECT doc FROM copying", [], |columns| columns.take())).await
     }
+    async fn carry_switch(&self, switch: PaymentsSwitch) -> Result<(), StoreError> {
+        self.core.write(move |connection| super::decisions::put(connection, &switch)).await
+    }
     async fn write_mark(&self, mark: Option<String>) -> Result<(), StoreError> {
         self.core
             .write(move |connection| {
@@ -182,6 +186,7 @@ mod tests {
         ("audit_writer", "the file's own chain begins with its first entry: nobody goes on with another's"),
         ("audit_copied_writers", "the writers of copied links"),
         ("copying", "the mark of a copy"),
+        ("payments_switch", "carried over when a copy ends"),
         ("payer", "the lease that its fence is of does not go on in another store"),
     ];
 

@@ -123,6 +123,8 @@ pub(crate) async fn run(ends: &Ends, limits: &Limits, told: Told<'_>) -> Result<
         kind.copied_in = took.get(&kind.kind).copied().unwrap_or_default();
     }
     if report.is_equal() {
+        let switch = from.store.payments_switch().await.map_err(from.failed("reading whether payments are frozen"))?;
+        to.store.carry_switch(switch).await.map_err(to.failed("saying whether payments are frozen"))?;
         to.store.write_mark(None).await.map_err(to.failed("removing the mark"))?;
     }
     Ok(report)
