@@ -5,11 +5,11 @@
 #[path = "load/fleet.rs"]
 #[expect(dead_code, reason = "its services have no rail")]
 mod fleet;
+#[path = "load/sandbox.rs"]
+mod sandbox;
 
 use std::{
-    io::{BufRead as _, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -40,26 +40,6 @@ fn main() {
         planned(nodes).await;
         paid(&lucid, payouts).await;
     });
-}
-
-/// A process that ends with the measurement, however that ends.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The sandbox and its address.
-fn sandbox(lucid: &str, data: &Path) -> (Ended, String) {
-    let args = ["sandbox", "--listen", "127.0.0.1:0", "--confirm-ms", "0", "--data"];
-    let mut child = Command::new(lucid).args(args).arg(data).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let url = line.trim().strip_prefix("sandbox: ").unwrap().to_owned();
-    (Ended(child), url)
 }
 
 fn config(nodes: u32) -> ServiceConfig {
@@ -117,7 +97,7 @@ async fn planned(nodes: u32) {
 async fn paid(lucid: &str, payouts: u32) {
     let dir = tempfile::tempdir().unwrap();
     let store = lucid_store::open(&format!("sqlite://{}", dir.path().display())).await.unwrap();
-    let (_process, url) = sandbox(lucid, &dir.path().join("sandbox"));
+    let (_process, url) = sandbox::start(lucid, &dir.path().join("sandbox"), &["--confirm-ms", "0"]);
     let timeout = Duration::from_secs(10);
     let rail = TronPayment::new(TronPaymentConfig { base_url: url, token: None, timeout, profile: Profile::SANDBOX }).unwrap();
     let service = fleet_of(&store, payouts, dir.path(), Some(Arc::new(rail))).await;

@@ -5,11 +5,11 @@
 #[path = "load/fleet.rs"]
 #[expect(dead_code, reason = "its services have no chain")]
 mod fleet;
+#[path = "load/sandbox.rs"]
+mod sandbox;
 
 use std::{
-    io::{BufRead as _, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -30,26 +30,6 @@ fn main() {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(run(&lucid, nodes));
 }
 
-/// A process that ends with the measurement, however that ends.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The sandbox and its address.
-fn sandbox(lucid: &str, data: &Path) -> (Ended, String) {
-    let args = ["sandbox", "--listen", "127.0.0.1:0", "--block-ms", "100", "--data"];
-    let mut child = Command::new(lucid).args(args).arg(data).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let url = line.trim().strip_prefix("sandbox: ").unwrap().to_owned();
-    (Ended(child), url)
-}
-
 async fn run(lucid: &str, nodes: u32) {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().display());
@@ -59,7 +39,7 @@ async fn run(lucid: &str, nodes: u32) {
     for epoch in 1..=EPOCHS {
         fleet::work(&store, nodes, epoch).await;
     }
-    let (_process, chain) = sandbox(lucid, &dir.path().join("sandbox"));
+    let (_process, chain) = sandbox::start(lucid, &dir.path().join("sandbox"), &["--block-ms", "100"]);
     let chain = lucid_rails::ChainClient::new(&chain, Duration::from_secs(5)).unwrap();
     let now = fleet::epoch(EPOCHS).end().plus_ms(45_000);
     let config = ServiceConfig { votes_age_max_ms: DAYS_MS, votes_in_flight_max: 16, ..fleet::config(2) };

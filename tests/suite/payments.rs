@@ -6,7 +6,7 @@ use std::{
 };
 
 use lucid_model::{
-    id::{NodeId, PayoutId, PoolScope},
+    id::{FamilyId, NodeId, PayoutId, PoolScope},
     ledger::{Draft, Entry, Stream},
     money::MicroUsdt,
     payout::{Payout, PayoutState},
@@ -14,13 +14,17 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{Booked, Books, Fence, PayoutUpdate, Store, StoreError};
-use lucid_service::verify_books;
+use lucid_service::{Ports, Safety, Service, verify_books};
 use lucid_store::Memory;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
     rails,
+    simulation::{
+        workers::{policies, ports},
+        world::World,
+    },
     support::{
         Lucid, SHORT, SandboxProcess, block_on, eventually, money,
         node::{TestNode, work_until},
@@ -82,7 +86,9 @@ fn frozen_payments_wait_and_go_on_and_the_books_add_up() {
     assert_eq!(planned["state"], "reserved");
     let (code, told) = status(&[]);
     assert!(code == Some(2) && told.contains("payments are frozen") && told.contains("a drill") && told.contains("reserved"), "{told}");
-    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    // The payer looks several times a second: an epoch later it has looked often.
+    let epoch = service.get("/api/v1/payouts/status")["last_epoch"].clone();
+    eventually("another epoch", || (service.get("/api/v1/payouts/status")["last_epoch"] != epoch).then_some(()));
     let payout = planned["payout_id"].as_str().unwrap();
     let path = format!("/api/v1/payouts/{payout}");
     assert_eq!(service.get(&path)["state"], "reserved", "nothing is sent");
@@ -288,5 +294,40 @@ fn a_payout_that_ends_while_books_are_read_is_no_flaw() {
         assert_eq!(store.update_payouts(Fence(1), vec![(again, None)]).await.unwrap(), [PayoutUpdate::Done]);
         let found = verify_books(store.as_ref(), &mut |_| {}).await.unwrap();
         assert!(found.flaw.is_some_and(|flaw| flaw.to_string().contains("its money was moved on already")));
+    });
+}
+
+#[test]
+fn a_payout_that_the_payment_service_does_not_know_stops_payments() {
+    let sandbox = SandboxProcess::start();
+    let world = Arc::new(Mutex::new(World::new(0, 0)));
+    let store: Arc<dyn Store> = Arc::new(Memory::new().unwrap().open().unwrap());
+    let rail = Arc::new(rails::rail(&sandbox.url));
+    let ports = Ports { rail: Some(rail), ..ports(&world, Arc::clone(&store), policies()) };
+    let service = Service::new(ports, money::config(), FamilyId(Uuid::from_u128(7)));
+    block_on(async {
+        let now = service.now();
+        let ended = |number: u128, state| Payout {
+            id: PayoutId(Uuid::from_u128(number)),
+            node: NodeId(Uuid::from_u128(number)),
+            cycle: number.try_into().unwrap(),
+            state,
+            closed: true,
+            sends: 1,
+            submitted_at: Some(now),
+            updated_at: now,
+            ..rails::payout()
+        };
+        let not_paid = ended(1, PayoutState::Failed);
+        assert!(store.create_payout(not_paid, money::audit("payout.create")).await.unwrap());
+        while service.reconcile_step().await.unwrap() {}
+        assert_eq!(service.payments_switch().await.unwrap().frozen, None, "neither of them paid");
+        let paid = Payout { txid: Some("t-1".into()), ..ended(2, PayoutState::Confirmed) };
+        assert!(store.create_payout(paid.clone(), money::audit("payout.create")).await.unwrap());
+        while service.reconcile_step().await.unwrap() {}
+        let freeze = service.payments_switch().await.unwrap().frozen.unwrap();
+        assert!(freeze.by == "system" && freeze.reason.contains(&paid.id.to_string()), "{freeze:?}");
+        let standing = service.standing().await.unwrap();
+        assert_eq!(standing.safety().0, Safety::Stopped);
     });
 }

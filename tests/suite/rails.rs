@@ -48,7 +48,7 @@ pub fn payout() -> Payout {
     }
 }
 
-fn rail(url: &str) -> TronPayment {
+pub fn rail(url: &str) -> TronPayment {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let timeout = Duration::from_millis(700);
     TronPayment::new(TronPaymentConfig { base_url: url.to_owned(), token: None, timeout, profile: Profile::SANDBOX }).unwrap()

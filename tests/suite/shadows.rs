@@ -3,6 +3,7 @@
 use lucid_engine::read_bundle;
 use lucid_model::{
     credit::Interval,
+    id::ShadowId,
     money::MicroUsdt,
     policy::{Findings, ParamValues, PolicyKind, PolicyVersion, Shadow, ShadowResult, Standing},
     simulation::Compared as _,
@@ -10,6 +11,7 @@ use lucid_model::{
 use lucid_ports::{Order, PageRequest};
 use lucid_service::{Actor, NewShadow, Role, ServiceConfig, ServiceError, Simulated, VersionFilter};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::{
     cheats::{Scene, id, session},
@@ -158,6 +160,21 @@ fn what_cannot_run_as_a_shadow_is_refused_with_its_reason() {
     let over = block_on(scene.service.shadow(shadow.id)).unwrap();
     assert_eq!((over.ended.unwrap().by.as_str(), said(&scene, &shadow).len()), ("system", 0));
     assert!(matches!(begin_with(&Actor::system(), &[]), Err(refused) if matches!(*refused, ServiceError::Retired { .. })));
+}
+
+#[test]
+fn a_shadow_that_cannot_be_loaded_says_so_and_holds_up_no_other() {
+    let scene = scene();
+    let sound = begin(&scene, "observation-weighted").unwrap();
+    // As one would be whose version this process does not load any more. Asked before the other.
+    let params = ParamValues::from([("nonsense".to_owned(), 1)]);
+    let broken = Shadow { id: ShadowId(Uuid::from_u128(1)), params, ..sound.clone() };
+    assert!(block_on(scene.store.add_shadow(broken.clone(), money::audit("policy.shadow"))).unwrap());
+    epoch(&scene, 1);
+    ask(&scene);
+    let [told] = said(&scene, &broken).try_into().unwrap();
+    assert!(matches!(&told.findings, Findings::Failed(reason) if reason.contains("nonsense")), "{told:?}");
+    assert!(matches!(said(&scene, &sound)[0].findings, Findings::Scores(_)));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use lucid_model::{
     credit::Interval,
     epoch::{Period, PeriodLength},
-    id::{NodeId, PayoutId},
+    id::{NodeId, PayoutId, PoolScope},
     ledger::{Account, Balances, Draft, Stream},
     money::MicroUsdt,
     observation::Verdict,
@@ -171,10 +171,8 @@ fn what_is_paid_already_is_owed_and_paid_back_from_half_of_what_comes() {
     settle(&scene);
     let payout = PayoutId(Uuid::from_u128(1));
     let paid = MicroUsdt(4_000_000);
-    for draft in [Draft::reserve(payout, id(1), paid).unwrap(), Draft::close(payout, id(1), paid, true, "paid".into()).unwrap()] {
-        let entry = draft.book(block_on(scene.store.head(Stream::Node(id(1)))).unwrap(), scene.service.now()).unwrap();
-        assert_eq!(block_on(scene.store.book(vec![entry])).unwrap(), [Booked::Done]);
-    }
+    book(&scene, Draft::reserve(payout, id(1), paid).unwrap());
+    book(&scene, Draft::close(payout, id(1), paid, true, "paid".into()).unwrap());
     assert_eq!(void(&scene, 1, 11).reversed.0, 2_250_000);
     let owing = balances(&scene, 1);
     assert_eq!((owing.available.0, owing.receivable.0, treasury(&scene)), (0, 1_750_000, 91_500_000));
@@ -188,6 +186,37 @@ fn what_is_paid_already_is_owed_and_paid_back_from_half_of_what_comes() {
         (treasury(&scene), block_on(scene.store.account_total(Account::Owed)).unwrap()),
         (91_500_000 - 9_000_000 + 1_750_000, MicroUsdt::ZERO)
     );
+}
+
+#[test]
+fn what_was_taken_before_a_crash_comes_into_the_treasury_after_it() {
+    let scene = scene(config());
+    work_epoch(&scene, 1);
+    work_epoch(&scene, 2);
+    settle(&scene);
+    let payout = PayoutId(Uuid::from_u128(1));
+    let paid = MicroUsdt(4_500_000);
+    book(&scene, Draft::reserve(payout, id(1), paid).unwrap());
+    book(&scene, Draft::close(payout, id(1), paid, true, "paid".into()).unwrap());
+    void(&scene, 1, 11);
+    work_epoch(&scene, 3);
+    work_epoch(&scene, 4);
+    // Whoever settled came as far as the offset, which leaves nobody owing.
+    let period = settlement_start(&scene).next();
+    let accrual = Draft::accrue(period.start_s, PoolScope::Unassigned, id(1), paid, MicroUsdt::ZERO, "root".into()).unwrap();
+    book(&scene, Draft::fund(period.start_s, PoolScope::Unassigned, BUDGET).unwrap());
+    book(&scene, accrual.clone());
+    let offset = Draft::offset(&accrual, &balances(&scene, 1)).unwrap().unwrap();
+    book(&scene, offset);
+    assert_eq!(block_on(scene.store.account_total(Account::Owed)).unwrap(), MicroUsdt::ZERO);
+    assert_eq!(block_on(scene.store.account_total(Account::Reversals)).unwrap(), MicroUsdt(2_250_000));
+    settle(&scene);
+    assert_eq!(treasury(&scene), 91_000_000 - 9_000_000 + 2_250_000);
+}
+
+fn book(scene: &Scene, draft: Draft) {
+    let entry = draft.clone().book(block_on(scene.store.head(draft.stream)).unwrap(), scene.service.now()).unwrap();
+    assert_eq!(block_on(scene.store.book(vec![entry])).unwrap(), [Booked::Done]);
 }
 
 #[test]

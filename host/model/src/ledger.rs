@@ -307,7 +307,12 @@ impl Draft {
         let moves = [(Account::Available(node), back), (Account::Reversals, amount), (Account::Receivable(node), back), (Account::Owed, amount)];
         let legs = moves.into_iter().map(|(account, amount)| Leg { account, amount }).collect();
         let cause = format!("pays back what it owes from {}", accrual.id);
-        Ok(Some(Self { id: format!("off:{}", accrual.id), stream: accrual.stream, kind: EntryKind::Offset, legs, cause }))
+        Ok(Some(Self { id: Self::offset_id(accrual), stream: accrual.stream, kind: EntryKind::Offset, legs, cause }))
+    }
+
+    /// The id of an accrual's offset.
+    pub fn offset_id(accrual: &Self) -> String {
+        format!("off:{}", accrual.id)
     }
 
     /// What a reversal or an offset took back comes into the treasury; none if that was nothing.

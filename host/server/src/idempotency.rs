@@ -11,9 +11,9 @@ use axum::{
 use lucid_model::request::{RequestKey, StoredAnswer, fingerprint};
 use lucid_ports::Begun;
 use lucid_service::{Actor, ServiceError};
-use lucid_wire::{ErrorKind, FieldError, auth::HEADER_IDEMPOTENCY_KEY};
+use lucid_wire::{FieldError, auth::HEADER_IDEMPOTENCY_KEY};
 
-use crate::{api::Shared, errors::ApiError};
+use crate::{api::Shared, errors::ApiError, extract::whole};
 
 /// Longest key.
 const KEY_LENGTH_MAX: usize = 255;
@@ -54,8 +54,7 @@ async fn keyed(api: Shared, key: String, request: Request, next: Next) -> Result
     // A public route changes nothing that could be changed twice.
     let Some(actor) = request.extensions().get::<Actor>().cloned() else { return Ok(next.run(request).await) };
     let (mut parts, body) = request.into_parts();
-    let limit = api.limits.body_bytes_max;
-    let bytes = to_bytes(body, limit).await.map_err(|_| ApiError::new(ErrorKind::TooLarge, format!("the body is larger than {limit} bytes")))?;
+    let bytes = whole(&parts.headers, body, api.limits.body_bytes_max).await?;
     let path = parts.uri.path_and_query().map_or_else(|| parts.uri.path().to_owned(), ToString::to_string);
     let asked = fingerprint(parts.method.as_str(), &path, &bytes);
     let key = RequestKey { subject: actor.subject.clone(), key };

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use lucid_model::{
     adjustment::{Adjustment, effective},
-    credit::{self, Interval},
+    credit::Interval,
     epoch::Period,
     event::EventKind,
     facts::Fact,
@@ -16,14 +16,14 @@ use lucid_model::{
     id::{NodeId, PoolScope, SessionId},
     ledger::{Account, Draft, Entry, Stream},
     money::MicroUsdt,
-    observation::{Observation, Observer, Verdict, mean_observed_quality},
+    observation::{Observation, Verdict},
     receipt::ScoreRow,
     time::TimeMs,
 };
 use lucid_ports::{EpochFilter, NodeTotals, Order, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView};
 
 use crate::{
-    Actor, Role, Service, ServiceError, Trust,
+    Actor, Role, Service, ServiceError,
     epochs::{Known, score_with_factors},
 };
 
@@ -148,12 +148,10 @@ impl Service {
     async fn observed_without_voided(&self, node: NodeId, epoch: Period) -> Result<(u32, u32, Option<i64>), ServiceError> {
         let observed = self.store().observed(&[node], epoch.interval()).await?;
         let Some(observed) = observed.first() else { return Ok((0, 0, None)) };
-        let counts = |o: &&Observation| o.verdict == Verdict::Accepted && (self.config.trust == Trust::Witnessed || o.by == Observer::Observer);
-        let sessions: Vec<Interval> = observed.sessions.iter().filter(counts).map(|o| o.span).collect();
-        let count = sessions.iter().filter(|s| s.clip(epoch.interval()).length_ms() > 0).count();
-        let credited_s = credit::credited_ms(sessions, observed.presence.clone(), epoch.interval()) / 1000;
-        let quality = mean_observed_quality(&observed.sessions, epoch.interval()).map(|quality| i64::from(quality.0));
-        Ok((u32::try_from(credited_s).unwrap_or(u32::MAX), u32::try_from(count).unwrap_or(u32::MAX), quality))
+        let credit = self.credit(epoch, observed);
+        let credited_s = u32::try_from(credit.credited_s).unwrap_or(u32::MAX);
+        let sessions = u32::try_from(credit.sessions).unwrap_or(u32::MAX);
+        Ok((credited_s, sessions, credit.quality.map(|quality| i64::from(quality.0))))
     }
 
     /// Scores a node once more, from the frame with the facts that are wanted, and keeps what comes out.

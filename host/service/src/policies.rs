@@ -7,7 +7,7 @@ mod file;
 mod retire;
 mod stage;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use lucid_model::{
     id::Digest,
@@ -153,16 +153,12 @@ impl Service {
     pub async fn policy_versions(&self, filter: &VersionFilter) -> Result<Vec<VersionStanding>, ServiceError> {
         let (_, active) = self.applicable().await?;
         let now_s = self.now().unix_s_floor();
-        let shadows: BTreeSet<_> =
-            self.store().running_shadows().await?.into_iter().map(|shadow| (shadow.policy.digest, shadow.kind.name())).collect();
+        let shadows: HashSet<_> = self.store().running_shadows().await?.into_iter().map(|shadow| (shadow.policy.digest, shadow.kind)).collect();
         let stand = |version: PolicyVersion| {
             let of = |activation: &&Activation| activation.policy.digest == version.policy.digest && activation.kind == version.kind;
             let activations = active.iter().filter(of).cloned().collect();
-            VersionStanding {
-                standing: version.standing(&active, shadows.contains(&(version.policy.digest, version.kind.name())), now_s),
-                activations,
-                version,
-            }
+            let is_shadow = shadows.contains(&(version.policy.digest, version.kind));
+            VersionStanding { standing: version.standing(&active, is_shadow, now_s), activations, version }
         };
         let wanted = |found: &VersionStanding| {
             filter.kind.is_none_or(|kind| kind == found.version.kind)

@@ -62,15 +62,15 @@ impl Service {
         self.last_verified.lock().clone()
     }
 
-    /// Asks the payment service about payouts that ended since the last time, some of them; whether there may be more. If it tells
-    /// otherwise of one, payments are frozen.
+    /// Asks the payment service about payouts that ended since the last time, some of them; whether it got further and there are more. If it
+    /// tells otherwise of one, payments are frozen.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn reconcile_step(&self) -> Result<bool, ServiceError> {
         let Some(rail) = self.ports.rail.clone() else { return Ok(false) };
         let ended = self.ended_payouts().await?;
-        let more = ended.len() > LOOKS_A_STEP;
+        let (more, mut compared) = (ended.len() > LOOKS_A_STEP, false);
         for payout in ended.into_iter().take(LOOKS_A_STEP) {
             match verdict(&payout, &rail.look(&payout).await, self.may_be_unknown(&payout, rail.capabilities())) {
                 Verdict::Same => {}
@@ -84,9 +84,10 @@ impl Service {
                     continue;
                 }
             }
-            self.compared.lock().since.insert(payout.id);
+            compared |= self.compared.lock().since.insert(payout.id);
         }
-        Ok(more)
+        // A service that cannot tell now is left alone until the next look.
+        Ok(more && compared)
     }
 
     /// Whether it means nothing that the payment service does not know a payout.

@@ -114,12 +114,11 @@ impl Service {
             if budget == MicroUsdt::ZERO {
                 continue;
             }
-            let policy = snapshot.payout(Scope::of(pool), period.start_s).ok_or(ServiceError::NoPolicy { kind: "payout" });
             let may_earn = |_: NodeId, node: Option<&Node>| node.is_some_and(|n| n.status != NodeStatus::Suspended);
             let shared = PoolToShare { period, pool, budget, members, siblings: &siblings, revision: snapshot.revision(), may_earn: &may_earn };
-            let weighed = match policy {
-                Ok(policy) => self.weigh_pool(policy.as_ref(), shared).await.map(|settled| (settled, policy.identity().clone())),
-                Err(error) => Err(error),
+            let weighed = match snapshot.payout(Scope::of(pool), period.start_s) {
+                Some(policy) => self.weigh_pool(policy.as_ref(), shared).await.map(|settled| (settled, policy.identity().clone())),
+                None => Err(ServiceError::NoPolicy { kind: "payout" }),
             };
             let (settled, policy) = self.unless_it_is_held(period, pool, weighed)?;
             self.book_pool(&settled, &roots, &policy).await?;
@@ -156,9 +155,8 @@ impl Service {
     ) -> Result<(BTreeMap<PoolScope, MicroUsdt>, Option<String>), ServiceError> {
         let mut set_aside = BTreeMap::new();
         for pool in pools.keys() {
-            if let Some(entry) = self.store().entry(&format!("fnd:{period}:{pool}")).await? {
-                let amount = entry.draft.legs.iter().find(|l| l.account == Account::Budget(*pool)).map(|l| l.amount);
-                set_aside.insert(*pool, amount.unwrap_or_default());
+            if let Some(amount) = self.budget_set_aside(period, *pool).await? {
+                set_aside.insert(*pool, amount);
             }
         }
         let Some(global) = self.config.budget else {
@@ -184,6 +182,14 @@ impl Service {
         let shares = split_largest_remainder(budget, &claims, period.start_s).map_err(lucid_model::settlement::SettlementError::from)?;
         set_aside.extend(open.iter().map(|(pool, _)| **pool).zip(shares.shares));
         Ok((set_aside, note))
+    }
+
+    /// What was set aside for a pool in a period, if it was.
+    async fn budget_set_aside(&self, period: Period, pool: PoolScope) -> Result<Option<MicroUsdt>, ServiceError> {
+        let entry = self.store().entry(&format!("fnd:{period}:{pool}")).await?;
+        let amount =
+            |entry: Entry| entry.draft.legs.iter().find(|leg| leg.account == Account::Budget(pool)).map(|leg| leg.amount).unwrap_or_default();
+        Ok(entry.map(amount))
     }
 
     async fn roots(&self, period: Period) -> Result<Vec<Digest>, ServiceError> {
@@ -257,15 +263,19 @@ impl Service {
         Ok(())
     }
 
-    /// Nodes that owe pay back from what they just earned.
+    /// Nodes that owe pay back from what they just earned. What was taken and did not come into the treasury, because whoever took it ended, comes now.
     async fn offset_debts(&self, accruals: &[Draft]) -> Result<(), ServiceError> {
-        if self.store().account_total(Account::Owed).await? == MicroUsdt::ZERO {
+        let nobody_owes = self.store().account_total(Account::Owed).await? == MicroUsdt::ZERO;
+        if nobody_owes && self.store().account_total(Account::Reversals).await? == MicroUsdt::ZERO {
             return Ok(());
         }
         for accrual in accruals {
-            let head = self.store().head(accrual.stream).await?;
-            if let Some(offset) = Draft::offset(accrual, &head.balances)? {
-                self.take_back_from_node(offset).await?;
+            let taken = match self.store().entry(&Draft::offset_id(accrual)).await? {
+                Some(before) => Some(before.draft),
+                None => Draft::offset(accrual, &self.store().head(accrual.stream).await?.balances)?,
+            };
+            if let Some(taken) = taken {
+                self.take_back_from_node(taken).await?;
             }
         }
         Ok(())

@@ -20,7 +20,7 @@ use lucid_ports::{CallError, EpochFilter, Order, Page, PageRequest, StoredBundle
 use crate::{Actor, Service, ServiceError, policies::needs_author};
 
 /// Shadows that run at once: each costs as much as scoring does.
-pub const SHADOWS_MAX: usize = 8;
+const SHADOWS_MAX: usize = 8;
 /// Nodes that gain most, and that lose most, kept of each period.
 const EXTREMES_KEPT: usize = 20;
 
@@ -137,13 +137,17 @@ impl Service {
     /// Asks each shadow about the next period that it was not asked about; whether there was one.
     ///
     /// # Errors
-    /// [`ServiceError`] if something is missing now; the next call goes on.
+    /// The first [`ServiceError`], if something is missing now; the others were asked all the same, and the next call goes on.
     pub async fn ask_shadows(&self) -> Result<bool, ServiceError> {
-        let mut asked = false;
+        let mut outcome = Ok(false);
         for shadow in self.store().running_shadows().await? {
-            asked |= self.ask_shadow(shadow).await?;
+            match (self.ask_shadow(shadow).await, &mut outcome) {
+                (Ok(asked), Ok(any)) => *any |= asked,
+                (Err(error), Ok(_)) => outcome = Err(error),
+                (_, Err(_)) => {}
+            }
         }
-        Ok(asked)
+        outcome
     }
 
     async fn ask_shadow(&self, shadow: Shadow) -> Result<bool, ServiceError> {
@@ -158,7 +162,7 @@ impl Service {
         }
         let findings = match self.findings(&shadow, Arc::new(stored), period).await {
             Ok(findings) => findings,
-            Err(ServiceError::NotLoadable(error)) => Findings::Failed(error.to_string()),
+            Err(ServiceError::Publish(error)) => Findings::Failed(error.to_string()),
             Err(ServiceError::Call(error)) if matches!(*error, CallError::Policy { .. }) => Findings::Failed(error.to_string()),
             Err(error) => return Err(error),
         };

@@ -3,8 +3,9 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use lucid_wire::{
-    payments::{BooksVerifiedBody, NotPaidRequest, PaidRequest, PaymentsSwitchBody, ReasonRequest, ResolvedBody},
+    payments::{BooksVerifiedBody, NotPaidRequest, PaidRequest, PaymentsSwitchBody, ResolvedBody},
     payout::{PayoutBody, RunBody},
+    reason::ReasonRequest,
 };
 use reqwest::Method;
 use serde::{Serialize, de::DeserializeOwned};

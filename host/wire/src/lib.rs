@@ -23,6 +23,7 @@ pub mod payout;
 pub mod policy;
 pub mod pool;
 pub mod poot;
+pub mod reason;
 pub mod report;
 pub mod resources;
 pub mod schema;

@@ -21,7 +21,7 @@ mod simulation;
 pub use diff::{ChangedParamBody, ParamSpecBody, PolicyDiffBody};
 pub use life::{
     ActivatePolicy, ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies, CheckPolicyRequest, InForceBody, PolicyReportBody,
-    PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest,
+    PolicyReportList, PolicyVersionBody, PolicyVersionList,
 };
 
 pub use shadow::{

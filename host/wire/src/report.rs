@@ -260,21 +260,6 @@ pub struct ObservationsBody {
     pub observations: Vec<SessionVerdictBody>,
 }
 
-/// Why an observation is taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct VoidObservationRequest {
-    /// Why.
-    #[schema(value_type = schema::Reason)]
-    pub reason: String,
-}
-
-impl Request for VoidObservationRequest {
-    type Valid = String;
-    fn read(fields: &Fields<'_>) -> Result<String, FieldError> {
-        fields.require("reason", fields.text("reason", 1..=500)?)
-    }
-}
-
 /// An observation that was taken back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VoidedObservationBody {

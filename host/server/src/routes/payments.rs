@@ -16,10 +16,9 @@ use lucid_service::{Actor, Resolved, ServiceError, Standing, Statement};
 use lucid_wire::{
     ErrorBody, FieldError,
     page::{PageParams, Pagination, ProposalList},
-    payments::{
-        BooksVerifiedBody, NotPaidRequest, OpenPayoutsBody, PaidRequest, PaymentsSwitchBody, ReasonRequest, ResolvePayout, ResolvedBody, StandingBody,
-    },
+    payments::{BooksVerifiedBody, NotPaidRequest, OpenPayoutsBody, PaidRequest, PaymentsSwitchBody, ResolvePayout, ResolvedBody, StandingBody},
     payout::PayoutBody,
+    reason::ReasonRequest,
     schema,
     statement::{StatementBody, StatementLineBody},
 };

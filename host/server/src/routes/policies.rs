@@ -16,9 +16,10 @@ use lucid_wire::{
     page::{AuditList, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PageParams, Pagination},
     policy::{
         self, ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies, CheckPolicyRequest, GateReportBody, PayoutSimulationBody,
-        PolicyDiffBody, PolicyReportBody, PolicyReportList, PolicyVersionBody, PolicyVersionList, RetirePolicyRequest, SimulatePolicyRequest,
-        SimulatedBody, SimulationBody, UploadPolicyRequest,
+        PolicyDiffBody, PolicyReportBody, PolicyReportList, PolicyVersionBody, PolicyVersionList, SimulatePolicyRequest, SimulatedBody,
+        SimulationBody, UploadPolicyRequest,
     },
+    reason::ReasonRequest,
     schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -282,7 +283,7 @@ async fn activate(
 ///
 /// For operators. It is kept, so that what it decided can be recomputed, and is never activated again. A version that
 /// is in force or scheduled is not retired: 409 says where it is.
-#[utoipa::path(post, path = "/api/v1/policies/{kind}/{name}/{version}/retire", operation_id = "retirePolicy", tag = "policies", request_body = RetirePolicyRequest,
+#[utoipa::path(post, path = "/api/v1/policies/{kind}/{name}/{version}/retire", operation_id = "retirePolicy", tag = "policies", request_body = ReasonRequest,
     params(("kind" = schema::PolicyKind, Path, description = "What it decides"), ("name" = String, Path, description = "Its name"), ("version" = String, Path, description = "Its version")),
     responses((status = 200, body = PolicyVersionBody, description = "The version; one that was retired before keeps its first reason"),
         (status = 409, body = ErrorBody, description = "It is in force or scheduled")))]
@@ -290,7 +291,7 @@ async fn retire(
     State(api): State<Shared>,
     Caller(actor): Caller,
     named: Named,
-    json: Json<RetirePolicyRequest>,
+    json: Json<ReasonRequest>,
 ) -> Result<Answer<PolicyVersionBody>, ApiError> {
     let version = api.service.retire(&actor, find(&api, &named).await?, json.value).await?;
     Ok(Answer(PolicyVersionBody::new(&version, Standing::Retired, &[])))

@@ -12,7 +12,8 @@ use lucid_service::{NewShadow, ServiceError};
 use lucid_wire::{
     ErrorBody,
     page::{PageParams, Pagination, ShadowList},
-    policy::{BeginShadowRequest, RetirePolicyRequest, ShadowBody, ShadowResultList, results_csv},
+    policy::{BeginShadowRequest, ShadowBody, ShadowResultList, results_csv},
+    reason::ReasonRequest,
     schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -97,14 +98,14 @@ async fn results(State(api): State<Shared>, _caller: Caller, Path(id): Path<Stri
 /// Ends a shadow.
 ///
 /// For policy authors and operators. What it said stays.
-#[utoipa::path(post, path = "/api/v1/policies/shadows/{shadow_id}/end", operation_id = "endShadow", tag = "policies", request_body = RetirePolicyRequest,
+#[utoipa::path(post, path = "/api/v1/policies/shadows/{shadow_id}/end", operation_id = "endShadow", tag = "policies", request_body = ReasonRequest,
     params(("shadow_id" = schema::Id, Path, description = "The shadow")),
     responses((status = 200, body = ShadowBody, description = "The shadow; one that was ended before keeps its first reason")))]
 async fn end(
     State(api): State<Shared>,
     Caller(actor): Caller,
     Path(id): Path<String>,
-    json: Json<RetirePolicyRequest>,
+    json: Json<ReasonRequest>,
 ) -> Result<Answer<ShadowBody>, ApiError> {
     Ok(Answer((&api.service.end_shadow(&actor, shadow_id(&id)?, json.value).await?).into()))
 }

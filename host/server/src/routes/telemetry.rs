@@ -7,12 +7,10 @@ use lucid_service::{Carried, NewSample, NewSession, ReportProof, Reported, Servi
 use lucid_wire::{
     ErrorBody, ErrorKind, FieldError,
     auth::ReportHeaders,
+    reason::ReasonRequest,
     report::ClaimedSample,
     report::carried::{CarriedReport, CarriedReportsRequest, CarriedResultBody, CarriedResultsBody},
-    report::{
-        HeartbeatRequest, MetricsRequest, ObservationsBody, ObservationsRequest, ReportBody, SessionVerdictBody, VoidObservationRequest,
-        VoidedObservationBody,
-    },
+    report::{HeartbeatRequest, MetricsRequest, ObservationsBody, ObservationsRequest, ReportBody, SessionVerdictBody, VoidedObservationBody},
     schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -151,7 +149,7 @@ async fn observations(
 ///
 /// For operators. It does not count any more. Scores of closed epochs that rest on it are adjusted by receipts beside the epochs', which stay; what
 /// the node accrued with them is reversed. Asked again, it does what is left to be done.
-#[utoipa::path(post, path = "/api/v1/nodes/{id}/observations/{session_id}/void", operation_id = "voidObservation", tag = "telemetry", request_body = VoidObservationRequest,
+#[utoipa::path(post, path = "/api/v1/nodes/{id}/observations/{session_id}/void", operation_id = "voidObservation", tag = "telemetry", request_body = ReasonRequest,
     params(("id" = schema::NodeName, Path, description = "The node"), ("session_id" = schema::Id, Path, description = "The session")),
     responses((status = 200, body = VoidedObservationBody, description = "It is voided; what follows from that"),
         (status = 409, body = ErrorBody, description = "It is voided, and an epoch that it is in is being closed: ask again when that is done")))]
@@ -159,7 +157,7 @@ async fn void(
     State(api): State<Shared>,
     Caller(actor): Caller,
     Path((id, session)): Path<(String, String)>,
-    json: Json<VoidObservationRequest>,
+    json: Json<ReasonRequest>,
 ) -> Result<Answer<VoidedObservationBody>, ApiError> {
     let session = session.parse().map_err(|_| ServiceError::NotFound { what: "observation" })?;
     let voided = api.service.void_observation(&actor, node_id(&api, &id).await?, session, json.value).await?;

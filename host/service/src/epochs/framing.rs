@@ -32,6 +32,17 @@ struct PoolFacts {
     kin: Vec<Kin>,
 }
 
+/// What a node is credited with in an epoch.
+pub(crate) struct Credit {
+    /// Union of its sessions that count ∩ presence.
+    pub(crate) credited_s: i64,
+    presence_ms: i64,
+    /// Sessions that count.
+    pub(crate) sessions: usize,
+    /// What observers vouch for, if any did.
+    pub(crate) quality: Option<Ppm>,
+}
+
 /// Everything that is known of every live node in an epoch.
 pub(super) struct FleetFacts {
     pools: BTreeMap<PoolScope, PoolFacts>,
@@ -143,13 +154,19 @@ impl Service {
         }
     }
 
-    fn facts(&self, epoch: Period, node: &Node, observed: &NodeObserved, earlier_s: u64) -> FactRow {
+    /// What counts of what was seen of a node in an epoch.
+    pub(crate) fn credit(&self, epoch: Period, observed: &NodeObserved) -> Credit {
         let counts = |o: &&Observation| o.verdict == Verdict::Accepted && (self.config.trust == Trust::Witnessed || o.by == Observer::Observer);
         let sessions: Vec<Interval> = observed.sessions.iter().filter(counts).map(|o| o.span).collect();
         let session_count = sessions.iter().filter(|s| s.clip(epoch.interval()).length_ms() > 0).count();
         let presence = credit::union(observed.presence.iter().map(|p| p.clip(epoch.interval())).collect());
         let presence_ms = credit::total_ms(&presence);
         let credited_s = credit::credited_ms(sessions, presence, epoch.interval()) / 1000;
+        Credit { credited_s, presence_ms, sessions: session_count, quality: mean_observed_quality(&observed.sessions, epoch.interval()) }
+    }
+
+    fn facts(&self, epoch: Period, node: &Node, observed: &NodeObserved, earlier_s: u64) -> FactRow {
+        let Credit { credited_s, presence_ms, sessions, quality } = self.credit(epoch, observed);
         let window_s = earlier_s.saturating_add(credited_s.unsigned_abs());
         let active_ms = active_in(epoch, node).length_ms();
         let mut row = FactRow::default();
@@ -160,7 +177,7 @@ impl Service {
         row.set(Fact::PeriodS, i64::from(epoch.length.seconds()));
         row.set_u64(Fact::WindowObservedS, window_s);
         row.set(Fact::UptimePpm, i64::from(Ppm::ratio_floor(presence_ms.unsigned_abs(), active_ms.unsigned_abs()).0));
-        if let Some(quality) = mean_observed_quality(&observed.sessions, epoch.interval()) {
+        if let Some(quality) = quality {
             row.set(Fact::QualityPpm, i64::from(quality.0));
         }
         if observed.usage.samples > 0 {
@@ -168,7 +185,7 @@ impl Service {
             row.set(Fact::MemoryPpm, i64::from(observed.usage.memory.0));
             row.set(Fact::DiskPpm, i64::from(observed.usage.disk.0));
         }
-        row.set_u64(Fact::Sessions, session_count as u64);
+        row.set_u64(Fact::Sessions, sessions as u64);
         row.set(Fact::Eligible, i64::from(window_s >= self.config.observation_min_s && node.status != NodeStatus::Suspended));
         registered_facts(&mut row, node, epoch.end());
         row

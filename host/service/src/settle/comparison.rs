@@ -6,7 +6,6 @@ use lucid_model::{
     credit::Interval,
     epoch::Period,
     id::{NodeId, PoolScope},
-    ledger::Account,
     money::MicroUsdt,
     node::{Node, NodeStatus},
     simulation::{Earned, Simulation},
@@ -67,8 +66,7 @@ impl Service {
         let revision = self.ports.policies.snapshot().revision();
         let mut compared = Simulation { periods: 1, ..Simulation::default() };
         for (pool, members) in self.earned_in(period).await?.into_iter().filter(|(pool, _)| only.is_none_or(|only| only == *pool)) {
-            let Some(budget) = self.store().entry(&format!("fnd:{period}:{pool}")).await? else { continue };
-            let budget = budget.draft.legs.iter().find(|leg| leg.account == Account::Budget(pool)).map(|leg| leg.amount).unwrap_or_default();
+            let Some(budget) = self.budget_set_aside(period, pool).await? else { continue };
             let before = self.booked_to(period, &members).await?;
             let may_earn = |id: NodeId, node: Option<&Node>| before.contains_key(&id) || node.is_some_and(|n| n.status != NodeStatus::Suspended);
             let ids: Vec<_> = members.iter().map(|of| of.node).collect();

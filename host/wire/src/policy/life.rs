@@ -290,18 +290,3 @@ impl Request for CheckPolicyRequest {
         params(fields)
     }
 }
-
-/// Withdraws a version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RetirePolicyRequest {
-    /// Why.
-    #[schema(value_type = schema::Reason)]
-    pub reason: String,
-}
-
-impl Request for RetirePolicyRequest {
-    type Valid = String;
-    fn read(fields: &Fields<'_>) -> Result<String, FieldError> {
-        fields.require("reason", fields.text("reason", 1..=500)?)
-    }
-}
