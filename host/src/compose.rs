@@ -260,6 +260,7 @@ fn days(days: u32) -> i64 {
 fn service_config(config: &Config) -> Result<ServiceConfig> {
     use crate::config::{ApprovalWord, TrustWord};
     let (scoring, payouts, chain, auth) = (&config.scoring, &config.payouts, &config.chain, &config.auth);
+    let cycle_cap = maybe_money("payouts.cycle_cap_usdt", payouts.cycle_cap_usdt.as_ref())?;
     Ok(ServiceConfig {
         score_multiplier: Ppm(scoring.score_multiplier_ppm),
         observation_min_s: scoring.min_observation_s,
@@ -279,8 +280,11 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         budget: maybe_money("payouts.budget_usdt", payouts.budget_usdt.as_ref())?,
         share_max: Ppm(payouts.payee_share_max_ppm),
         payout_min: money("payouts.min_amount_usdt", &payouts.min_amount_usdt)?,
+        payout_final_min: money("payouts.final_min_usdt", &payouts.final_min_usdt)?,
+        auto_approve_jump_max: Some(payouts.auto_approve_jump_max).filter(|times| *times > 0),
+        unknown_max: maybe_money("payouts.unknown_max_usdt", payouts.unknown_max_usdt.as_ref())?.or(cycle_cap.map(|cap| MicroUsdt(cap.0 / 10))),
         auto_approve_max: money("payouts.auto_approve_max_usdt", &payouts.auto_approve_max_usdt)?,
-        cycle_cap: maybe_money("payouts.cycle_cap_usdt", payouts.cycle_cap_usdt.as_ref())?,
+        cycle_cap,
         four_eyes: payouts.four_eyes,
         wallet_cooldown_ms: ms(payouts.wallet_cooldown_s),
         deadlines: Deadlines {

@@ -145,6 +145,8 @@ async fn a_payout_to_send(store: &dyn Store, number: u128) -> Payout {
         state: RunState::Approved,
         planner: "system".into(),
         approver: None,
+        executor: Some("system".into()),
+        nodes: Vec::new(),
         count: 1,
         total: AMOUNT,
         reason: None,

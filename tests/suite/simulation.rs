@@ -104,6 +104,12 @@ fn worlds_are_as_eventful_as_they_are_meant_to_be() {
         "carried over",
         "taken back",
         "frozen",
+        "run of a treasurer",
+        "run approved",
+        "run executed",
+        "run taken back",
+        "tried again",
+        "too much in doubt",
     ] {
         assert!(seen.contains(what), "never seen: {what}; seen: {seen:?}");
     }

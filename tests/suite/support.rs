@@ -160,7 +160,7 @@ pub struct Lucid {
 }
 
 /// What shortens a day to seconds, by configuration alone.
-pub const SHORT: [(&str, &str); 12] = [
+pub const SHORT: [(&str, &str); 13] = [
     ("LUCID_SCORING_EPOCH_S", "5"),
     ("LUCID_SCORING_CLOSE_DELAY_S", "2"),
     ("POOT_MIN_OBSERVATION_TIME", "2"),
@@ -170,6 +170,7 @@ pub const SHORT: [(&str, &str); 12] = [
     ("REWARD_BUDGET_USDT", "25"),
     ("PAYOUT_AUTO_APPROVE_MAX_USDT", "1000"),
     ("PAYOUT_CYCLE_CAP_USDT", "1000"),
+    ("LUCID_PAYOUTS_AUTO_APPROVE_JUMP_MAX", "0"),
     ("FOUR_EYES", "false"),
     ("RAIL", "sandbox"),
     ("LUCID_RAIL_SANDBOX_CONFIRM_MS", "300"),

@@ -147,6 +147,37 @@ named_enum! {
     }
 }
 
+/// Who plans the runs that nobody asked for.
+pub const SCHEDULE: &str = "system";
+
+/// Payouts of a run that are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunPart {
+    /// Their planning.
+    pub plan: u64,
+    /// Where they are.
+    pub state: PayoutState,
+    /// Whether their closing entries are booked.
+    pub closed: bool,
+    /// How many.
+    pub count: u32,
+    /// Their sum.
+    pub total: MicroUsdt,
+}
+
+/// Payouts that are not over, in one state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenPart {
+    /// The state.
+    pub state: PayoutState,
+    /// How many.
+    pub count: u64,
+    /// Their sum.
+    pub total: MicroUsdt,
+    /// When the oldest was planned.
+    pub oldest: TimeMs,
+}
+
 /// A payout run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -160,6 +191,10 @@ pub struct Run {
     pub planner: String,
     /// Who approved it.
     pub approver: Option<String>,
+    /// Who let its payouts go; nothing is sent before.
+    pub executor: Option<String>,
+    /// The nodes it was planned for; empty: everybody who can be paid.
+    pub nodes: Vec<NodeId>,
     /// Payouts.
     pub count: u32,
     /// Their sum.
@@ -179,6 +214,14 @@ pub struct Run {
 impl Run {
     /// Whether it is not known yet what is in it.
     pub fn is_being_planned(&self) -> bool {
-        self.plan == 0
+        self.plan == 0 && self.state == RunState::Planned
+    }
+    /// Whether its payouts may be sent.
+    pub fn is_executed(&self) -> bool {
+        self.state == RunState::Approved && self.executor.is_some()
+    }
+    /// Whether the schedule planned it, and not a person.
+    pub fn is_scheduled(&self) -> bool {
+        self.planner == SCHEDULE
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
@@ -5,7 +7,7 @@ use lucid_model::{
     id::{NodeId, PayoutId, RunId, UserId},
     ledger::{Account, Entry, Head, Stream},
     money::MicroUsdt,
-    payout::{Payout, PayoutStatus, Run},
+    payout::{OpenPart, Payout, PayoutStatus, Run, RunPart},
     settlement::SettlementRecord,
     time::TimeMs,
 };
@@ -40,6 +42,8 @@ pub trait LedgerStore: Send + Sync {
     async fn streams(&self) -> Result<Vec<Stream>, StoreError>;
     /// The sum of all legs on an account.
     async fn account_total(&self, account: Account) -> Result<MicroUsdt, StoreError>;
+    /// What nodes may be paid of their accruals in a period: what came to `available`.
+    async fn accrued(&self, period_start_s: i64) -> Result<BTreeMap<NodeId, MicroUsdt>, StoreError>;
     /// The heads of all nodes' streams with something available, by node.
     async fn heads_available(&self, at_least: MicroUsdt) -> Result<Vec<(NodeId, Head)>, StoreError>;
 }
@@ -107,8 +111,16 @@ pub trait PayoutStore: Send + Sync {
     async fn update_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError>;
     /// Runs that are planned or approved.
     async fn open_runs(&self) -> Result<Vec<Run>, StoreError>;
-    /// Adds a payout; `false` if it exists or the node has one that is open (not closed).
-    async fn create_payout(&self, payout: Payout, audit: AuditEntry) -> Result<bool, StoreError>;
+    /// All runs, or those of a cycle, by when they were planned.
+    async fn runs(&self, cycle: Option<i64>, page: PageRequest<()>) -> Result<Page<Run>, StoreError>;
+    /// What a run's payouts are, in sum.
+    async fn run_parts(&self, run: RunId) -> Result<Vec<RunPart>, StoreError>;
+    /// Adds payouts, each by itself; `false` of one that exists, or whose node has one that is open (not closed).
+    async fn create_payouts(&self, payouts: Vec<(Payout, AuditEntry)>) -> Result<Vec<bool>, StoreError>;
+    /// Adds one payout, likewise.
+    async fn create_payout(&self, payout: Payout, audit: AuditEntry) -> Result<bool, StoreError> {
+        Ok(self.create_payouts(vec![(payout, audit)]).await?.first() == Some(&true))
+    }
     /// One payout.
     async fn payout(&self, id: PayoutId) -> Result<Option<Payout>, StoreError>;
     /// Says that the payer with this fence begins. Answers the greatest fence seen: its own, or that of a later payer.
@@ -118,8 +130,12 @@ pub trait PayoutStore: Send + Sync {
     /// the payer's, both decided with the write; durable before it answers, one outcome a payout. An audit entry comes
     /// with each that changed in more than when it is tried again.
     async fn update_payouts(&self, fence: Fence, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<PayoutUpdate>, StoreError>;
-    /// Payouts that are not closed and may be touched by now; oldest first. The outbox.
+    /// Payouts that are not closed; what is due longest comes first.
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError>;
+    /// The outbox: those of them that wait neither for a person nor, not sent yet, for one of these runs.
+    async fn due_payouts(&self, waiting: Vec<RunId>, limit: u32) -> Result<Vec<Payout>, StoreError>;
+    /// Payouts that are not closed, in sum, by state.
+    async fn open_parts(&self) -> Result<Vec<OpenPart>, StoreError>;
     /// A page of payouts.
     async fn payouts(&self, filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, StoreError>;
     /// Payouts to these nodes that were completed in `[from, to)`: to whom, when, how much.

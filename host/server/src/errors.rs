@@ -100,7 +100,9 @@ impl From<ServiceError> for ApiError {
             ServiceError::Invalid { field, problem } => FieldError::new(field, problem).into(),
             ServiceError::Refused { reason } => Self::new(Kind::InvalidRequest, message).with("reason", reason),
             ServiceError::WrongNodeStatus(_) => Self::new(Kind::InvalidNodeStatus, message),
-            ServiceError::WrongPayoutState(_) => Self::new(Kind::PayoutWrongState, message),
+            ServiceError::WrongPayoutState(_) | ServiceError::NotGivenBack { .. } | ServiceError::RunIs { .. } | ServiceError::NothingMature => {
+                Self::new(Kind::PayoutWrongState, message)
+            }
             ServiceError::AlreadyRegistered { own, .. } => match own {
                 Some(node) => Self::new(Kind::NodeExists, message).with(DETAIL_NODE_ID, node.to_string()),
                 None => Self::new(Kind::NodeExists, message),
@@ -124,7 +126,7 @@ impl From<ServiceError> for ApiError {
             | ServiceError::TooManyShadows { .. }
             | ServiceError::IsShadow { .. } => Self::new(Kind::Conflict, message),
             ServiceError::BundleRefused { reason } => Self::new(Kind::InvalidRequest, message).with("reason", reason),
-            ServiceError::NoPolicy { .. } | ServiceError::Call(_) | ServiceError::Chain(_) => {
+            ServiceError::NoRail | ServiceError::NoPolicy { .. } | ServiceError::Call(_) | ServiceError::Chain(_) => {
                 tracing::warn!(%error, "a part is unavailable");
                 Self::new(Kind::Unavailable, message)
             }

@@ -16,6 +16,7 @@ mod pools;
 mod poot;
 mod receipts;
 mod resources;
+mod runs;
 mod shadows;
 mod telemetry;
 mod webhooks;
@@ -40,6 +41,7 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(receipts::routes())
         .merge(payouts::routes())
         .merge(payments::routes())
+        .merge(runs::routes())
         .merge(policies::routes())
         .merge(shadows::routes())
         .merge(webhooks::routes())

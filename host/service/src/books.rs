@@ -104,15 +104,17 @@ impl Walk<'_> {
     }
 
     async fn entries(&mut self) -> Result<(), End> {
-        let mut after = None;
-        loop {
-            let page: Vec<Entry> = self.books.ledger_after(after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some((last.draft.stream, last.seq));
-            page.iter().try_for_each(|entry| self.verifier.take(entry))?;
+        let mut page: Vec<Entry> = self.books.ledger_after(None, PAGE).await?;
+        while let Some(last) = page.last() {
+            let next = self.books.ledger_after(Some((last.draft.stream, last.seq)), PAGE);
+            // The next page is read while this one is verified.
+            let (next, found) = futures::join!(next, async { page.iter().try_for_each(|entry| self.verifier.take(entry)) });
+            found?;
+            page = next?;
             (self.progress.entries, self.progress.streams) = (self.verifier.entries(), self.verifier.streams());
             (self.told)(self.progress);
         }
+        Ok(())
     }
 
     async fn settlements(&mut self) -> Result<Vec<SettlementRecord>, StoreError> {

@@ -51,10 +51,16 @@ pub struct ServiceConfig {
     pub share_max: Ppm,
     /// `PAYOUT_MIN_AMOUNT_USDT`.
     pub payout_min: MicroUsdt,
+    /// `PAYOUT_FINAL_MIN_USDT`: the least that a deregistered node is paid.
+    pub payout_final_min: MicroUsdt,
+    /// How many times its usual accrual a payee may get before a scheduled run waits for a person; none: it does not matter.
+    pub auto_approve_jump_max: Option<u32>,
     /// Largest run that a schedule may approve by itself; 0 = none.
     pub auto_approve_max: MicroUsdt,
     /// Largest sum that one cycle may pay; none = no payout leaves.
     pub cycle_cap: Option<MicroUsdt>,
+    /// Nothing more is sent while so much is in doubt, or waits for a person to say what became of it; none: it does not matter.
+    pub unknown_max: Option<MicroUsdt>,
     /// Who plans may not approve, who uploads a payout policy may not activate it.
     pub four_eyes: bool,
     /// How long a changed wallet is not paid; a first one is paid at once.

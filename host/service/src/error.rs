@@ -71,6 +71,26 @@ pub enum ServiceError {
     /// The payout's state does not allow it.
     #[error(transparent)]
     WrongPayoutState(#[from] WrongPayoutState),
+    /// It was paid, or is not over yet.
+    #[error("it is {state}: only what failed or was cancelled, and is closed, is tried again")]
+    NotGivenBack {
+        /// Where it is.
+        state: &'static str,
+    },
+    /// The run's state does not allow it.
+    #[error("the run is {state}: it cannot {to} any more, or yet")]
+    RunIs {
+        /// Where it is.
+        state: &'static str,
+        /// What was asked.
+        to: &'static str,
+    },
+    /// Nothing is there that may be paid yet.
+    #[error("no settlement period is mature yet: there is nothing to pay")]
+    NothingMature,
+    /// No payment service is configured.
+    #[error("no payment service is configured (RAIL): nothing can be paid")]
+    NoRail,
     /// A live node is registered with the same.
     #[error("a live node is already registered with this {}", conflict_name(.conflict))]
     AlreadyRegistered {

@@ -54,6 +54,7 @@ use lucid_model::{
     audit::AuditEntry,
     credit::LastReport,
     id::{AuditId, FamilyId, NodeId, PoolId, WebhookId},
+    money::MicroUsdt,
     policy::PolicyProfile,
     time::TimeMs,
 };
@@ -86,9 +87,10 @@ pub use queries::{FleetUsage, NodeUsage};
 pub use reconciliation::LastVerified;
 pub use registration::NewNode;
 pub use reports::{NewSample, ReportProof, Reported};
+pub use runs::{LeftOut, NotPaid, RunLine, RunReport};
 pub use scores::{OnDemand, ScoreClaim, ScoreRequest, Validated};
 pub use shadows::NewShadow;
-pub use standing::{OpenPayouts, Safety, Standing};
+pub use standing::{Safety, Standing};
 pub use statements::{Statement, StatementLine};
 pub use webhooks::{GivenWebhook, NewWebhook, Told, WebhookPatch, WebhookSettings};
 
@@ -146,6 +148,8 @@ pub struct Service {
     adjusting: futures::lock::Mutex<()>,
     /// Reservations that nobody made a payout of are not looked for before this instant.
     no_reservation_sweep_before: Mutex<TimeMs>,
+    /// How much is in doubt, as far as this payer knows.
+    in_doubt: Mutex<MicroUsdt>,
     /// No payout is sent before this instant: the rail refused us.
     rail_paused_until: Mutex<TimeMs>,
     /// How far rolling up and forgetting have come with the nodes.
@@ -185,6 +189,7 @@ impl Service {
             last_verified: Mutex::default(),
             adjusting: futures::lock::Mutex::default(),
             no_reservation_sweep_before: Mutex::default(),
+            in_doubt: Mutex::default(),
             rail_paused_until: Mutex::default(),
             walks: Mutex::default(),
             usage_watches: Mutex::default(),

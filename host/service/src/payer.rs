@@ -8,6 +8,7 @@ use lucid_model::{
     event::EventKind,
     id::RunId,
     ledger::Draft,
+    money::MicroUsdt,
     payout::{Closing, Effect, Event, Payout, PayoutState, Run, RunState, step},
 };
 use lucid_ports::{Fence, PaymentRail, PayoutUpdate, Tenure};
@@ -19,6 +20,8 @@ const PAYOUTS_A_STEP: u32 = 1_000;
 /// How long after it was decided a payout is sent at most, if writing the decision took so long: what was true of the rail
 /// then may not be any more.
 const DECIDED_MS_MAX: i64 = 20_000;
+/// What the alert about too much that is in doubt is about.
+const DOUBT: &str = "payouts-in-doubt";
 /// What the alert about a payer that was replaced is about.
 pub const PAYER: &str = "payer";
 
@@ -52,14 +55,16 @@ impl Service {
     /// goes on with it, and this one must not call again with this tenure.
     pub async fn pay_step(&self, tenure: &Tenure) -> Result<u32, ServiceError> {
         let Some(rail) = self.ports.rail.clone() else { return Ok(0) };
-        let open = self.store().open_payouts(PAYOUTS_A_STEP).await?;
-        if open.is_empty() {
+        let frozen = self.tell_of_switch(&self.store().payments_switch().await?);
+        let open_runs = self.store().open_runs().await?;
+        let paused = frozen || self.now() < *self.rail_paused_until.lock() || self.too_much_is_in_doubt().await?;
+        let waiting = open_runs.iter().filter(|run| paused || !run.is_executed()).map(|run| run.id).collect();
+        let found = self.store().due_payouts(waiting, PAYOUTS_A_STEP).await?;
+        if found.is_empty() {
             return Ok(0);
         }
-        let runs = self.runs_of(&open).await?;
-        let frozen = self.tell_of_switch(&self.store().payments_switch().await?);
-        let paused = frozen || self.now() < *self.rail_paused_until.lock();
-        let due = open.into_iter().filter(|p| self.is_due(p, paused, runs.get(&p.run)));
+        let runs = self.runs_of(open_runs, &found).await?;
+        let due = found.into_iter().filter(|p| self.is_due(p, paused, runs.get(&p.run)));
         let outcomes: Vec<_> = stream::iter(due)
             .map(|payout| self.take_further(tenure, Arc::clone(&rail), payout, &runs))
             .buffer_unordered(self.config.payouts_in_flight_max.max(1))
@@ -73,9 +78,9 @@ impl Service {
     }
 
     /// The runs of payouts that were not sent yet.
-    async fn runs_of(&self, open: &[Payout]) -> Result<BTreeMap<RunId, Run>, ServiceError> {
-        let mut runs: BTreeMap<_, _> = self.store().open_runs().await?.into_iter().map(|run| (run.id, run)).collect();
-        for payout in open.iter().filter(|payout| payout.state == PayoutState::Reserved) {
+    async fn runs_of(&self, open_runs: Vec<Run>, due: &[Payout]) -> Result<BTreeMap<RunId, Run>, ServiceError> {
+        let mut runs: BTreeMap<_, _> = open_runs.into_iter().map(|run| (run.id, run)).collect();
+        for payout in due.iter().filter(|payout| payout.state == PayoutState::Reserved) {
             if !runs.contains_key(&payout.run)
                 && let Some(ended) = self.store().run(payout.run).await?
             {
@@ -85,9 +90,27 @@ impl Service {
         Ok(runs)
     }
 
+    /// Whether so much is in doubt that nothing more is sent.
+    async fn too_much_is_in_doubt(&self) -> Result<bool, ServiceError> {
+        let Some(most) = self.config.unknown_max else { return Ok(false) };
+        let open = self.store().open_parts().await?;
+        let in_doubt = open.iter().filter(|part| matches!(part.state, PayoutState::Unknown | PayoutState::Manual)).map(|part| part.total);
+        let in_doubt = MicroUsdt::checked_sum(in_doubt)?;
+        *self.in_doubt.lock() = in_doubt;
+        if in_doubt > most {
+            self.alert(
+                DOUBT,
+                format!("{in_doubt} USDT are in doubt, which is more than {most} USDT: nothing more is sent until it is known what became of them"),
+            );
+        } else {
+            self.clear_alert(DOUBT);
+        }
+        Ok(in_doubt > most)
+    }
+
     fn is_due(&self, payout: &Payout, paused: bool, run: Option<&Run>) -> bool {
         match payout.state {
-            PayoutState::Reserved => run.is_some_and(|run| (run.state == RunState::Approved && !paused) || is_of_another_plan(payout, run)),
+            PayoutState::Reserved => run.is_some_and(|run| (run.is_executed() && !paused) || is_never_sent(payout, run).is_some()),
             PayoutState::Submitting => !paused && payout.next_attempt_at <= self.now(),
             PayoutState::Manual => false,
             state => state.is_final() || payout.next_attempt_at <= self.now(),
@@ -101,11 +124,12 @@ impl Service {
         payout: Payout,
         runs: &BTreeMap<RunId, Run>,
     ) -> Result<bool, ServiceError> {
-        let event = match payout.state {
-            PayoutState::Reserved if runs.get(&payout.run).is_none_or(|run| is_of_another_plan(&payout, run)) => {
-                Event::Cancel { reason: "it was not in the plan that its run ended with".into() }
-            }
-            PayoutState::Reserved => self.submission(rail.as_ref(), &payout).await?,
+        let never = runs.get(&payout.run).map_or(Some("its run is not there"), |run| is_never_sent(&payout, run));
+        let event = match (payout.state, never) {
+            (PayoutState::Reserved, Some(why)) => Event::Cancel { reason: why.into() },
+            // Others that went out with it may be in doubt by now.
+            (PayoutState::Reserved, None) if self.config.unknown_max.is_some_and(|most| *self.in_doubt.lock() > most) => return Ok(false),
+            (PayoutState::Reserved, None) => self.submission(rail.as_ref(), &payout).await?,
             _ => Event::Tick,
         };
         self.drive(tenure, rail.as_ref(), payout, event).await
@@ -138,6 +162,10 @@ impl Service {
                     return Ok(moved);
                 }
                 moved = true;
+                if payout.state == PayoutState::Unknown && before.state != PayoutState::Unknown {
+                    let mut in_doubt = self.in_doubt.lock();
+                    *in_doubt = in_doubt.checked_add(payout.amount)?;
+                }
                 self.tell_of_payout(&before, &payout);
             }
             for effect in effects {
@@ -206,7 +234,11 @@ impl Service {
     }
 }
 
-/// A payout that a planner which was replaced added to a run when that had ended already: nobody approved it.
-fn is_of_another_plan(payout: &Payout, run: &Run) -> bool {
-    !run.is_being_planned() && payout.plan != run.plan
+/// Why a payout is never sent, if it is not: its run was taken back, or a planner that was replaced added it when its run's planning
+/// had ended already, so that nobody approved it.
+fn is_never_sent(payout: &Payout, run: &Run) -> Option<&'static str> {
+    if run.state == RunState::Cancelled {
+        return Some("its run was cancelled");
+    }
+    (!run.is_being_planned() && payout.plan != run.plan).then_some("it was not in the plan that its run ended with")
 }

@@ -1,30 +1,15 @@
 //! Is money safe? What an operator is told first.
 
-use std::collections::BTreeMap;
-
 use lucid_model::{
     epoch::EpochRecord,
     money::MicroUsdt,
-    payout::{PaymentsSwitch, PayoutState},
+    payout::{OpenPart, PaymentsSwitch, PayoutState},
     settlement::SettlementRecord,
     time::TimeMs,
 };
 use lucid_ports::{Order, PageRequest};
 
 use crate::{LastVerified, Service, ServiceError};
-
-/// Open payouts in one state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OpenPayouts {
-    /// The state.
-    pub state: PayoutState,
-    /// How many.
-    pub count: u64,
-    /// How much.
-    pub total: MicroUsdt,
-    /// When the oldest was planned.
-    pub oldest: TimeMs,
-}
 
 /// What is to be known of money at a glance.
 #[derive(Debug, Clone)]
@@ -38,7 +23,7 @@ pub struct Standing {
     /// It refuses us until then, at least.
     pub paused_until: Option<TimeMs>,
     /// Payouts that are not over, by state.
-    pub open: Vec<OpenPayouts>,
+    pub open: Vec<OpenPart>,
     /// What is not promised to anybody.
     pub treasury: MicroUsdt,
     /// The last verification of the books.
@@ -122,14 +107,6 @@ impl Service {
     /// [`ServiceError::Store`].
     pub async fn standing(&self) -> Result<Standing, ServiceError> {
         let now = self.now();
-        let mut by_state: BTreeMap<&'static str, OpenPayouts> = BTreeMap::new();
-        for payout in self.store().open_payouts(u32::MAX).await? {
-            let (state, oldest) = (payout.state, payout.created_at);
-            let sum = by_state.entry(state.name()).or_insert(OpenPayouts { state, count: 0, total: MicroUsdt::ZERO, oldest });
-            sum.count += 1;
-            sum.total = sum.total.checked_add(payout.amount)?;
-            sum.oldest = sum.oldest.min(payout.created_at);
-        }
         let epoch = self.store().last_epoch().await?;
         let late = self.config.epoch_close_delay_ms.max(self.config.epoch_deadline_ms) + 60_000;
         let due = self.next_epoch(epoch.as_ref()).await?.map(|next| next.end().plus_ms(late)).filter(|due| *due < now);
@@ -144,7 +121,7 @@ impl Service {
             switch: self.store().payments_switch().await?,
             rail: self.ports.rail.as_ref().map(|rail| rail.name().to_owned()),
             paused_until: Some(paused).filter(|until| *until > now),
-            open: by_state.into_values().collect(),
+            open: self.store().open_parts().await?,
             treasury: self.treasury().await?,
             verified: self.last_verified(),
             epoch,

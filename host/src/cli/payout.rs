@@ -1,11 +1,21 @@
-use std::{io::Write, path::PathBuf, process::ExitCode};
+//! Payouts of a running service, as treasurers and operators work on them.
+
+mod runs;
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use lucid_wire::{
+    page::RunList,
     payments::{BooksVerifiedBody, NotPaidRequest, PaidRequest, PaymentsSwitchBody, ResolvedBody},
-    payout::{PayoutBody, RunBody},
+    payout::PayoutBody,
     reason::ReasonRequest,
+    run::RunBody,
 };
 use reqwest::Method;
 use serde::{Serialize, de::DeserializeOwned};
@@ -17,15 +27,19 @@ use super::{remote::Remote, runtime};
 #[command(after_help = "Examples:
   lucid payout freeze --reason 'wallet provider reports a breach' --token-file treasurer.token
   lucid payout resume --reason 'cleared, ticket 4711' --token-file treasurer.token
-  lucid payout run 01a203b6-… --token-file treasurer.token
-  lucid payout approve 01a203b6-… --token-file treasurer.token
+  lucid payout plan --token-file alice.token
+  lucid payout plan --node 0192f0c1-… --node 0192f0c2-… --token-file alice.token
+  lucid payout report 01a203b6-… --output csv --file run.csv --token-file bob.token
+  lucid payout approve 01a203b6-… --token-file bob.token
+  lucid payout execute 01a203b6-… --token-file alice.token
+  lucid payout retry 5f0c… --token-file alice.token
   lucid payout cancel 5f0c… --reason 'wrong wallet' --token-file treasurer.token
   lucid payout resolve 5f0c… --paid 9a4e… --evidence 'TronScan, ticket 4711' --token-file alice.token
   lucid payout accept 01a203b7-… --token-file bob.token
   lucid payout audit --token-file treasurer.token
   lucid payout statement --year 2026 --format csv --file 2026.csv --token-file owner.token
 
-Exit codes: 0 done, 1 failed or refused, 2 wrong use. Answers are JSON.")]
+Exit codes: 0 done, 1 failed or refused, 2 wrong use. Answers are JSON, if nothing else is said; progress goes to standard error.")]
 pub struct PayoutArgs {
     #[command(subcommand)]
     command: PayoutCommand,
@@ -39,10 +53,22 @@ enum PayoutCommand {
     Freeze(Why),
     /// Let payments go again.
     Resume(Why),
+    /// List runs, the newest first.
+    Runs,
+    /// Plan a run: for everybody who can be paid, or for chosen nodes. Waits until it is planned, and tells what is in it.
+    Plan(runs::Plan),
     /// Show a run.
     Run(Which),
-    /// Let a planned run go.
+    /// Tell what is in a run, who is left out and why, and what is different from the run before.
+    Report(runs::Report),
+    /// Approve a planned run, which another person planned. A scheduled one goes at once.
     Approve(Which),
+    /// Let an approved run go, and follow it to its end.
+    Execute(runs::Execute),
+    /// Take a run back: what was not sent is cancelled.
+    CancelRun(Cancel),
+    /// Plan a payout again that failed or was cancelled: a run of its node alone.
+    Retry(Which),
     /// Show a payout.
     Show(Which),
     /// Take a payout back that was not sent.
@@ -74,7 +100,7 @@ struct Which {
 
 #[derive(Args)]
 struct Cancel {
-    /// The payout.
+    /// The payout, or the run.
     id: String,
     /// Why; it is in the audit log.
     #[arg(long)]
@@ -138,6 +164,15 @@ pub fn run(args: &PayoutArgs) -> Result<ExitCode> {
         PayoutCommand::Resume(why) => {
             ask.tell::<PaymentsSwitchBody>(Method::POST, "/payouts/resume", Some(&ReasonRequest { reason: why.reason.clone() }))
         }
+        PayoutCommand::Runs => ask.tell::<RunList>(Method::GET, "/payouts/runs", NOTHING),
+        PayoutCommand::Plan(plan) => runs::plan(&ask, plan),
+        PayoutCommand::Report(report) => runs::report(&ask, report),
+        PayoutCommand::Execute(execute) => runs::execute(&ask, execute),
+        PayoutCommand::CancelRun(cancel) => {
+            let body = ReasonRequest { reason: cancel.reason.clone() };
+            ask.tell::<RunBody>(Method::POST, &format!("/payouts/runs/{}/cancel", cancel.id), Some(&body))
+        }
+        PayoutCommand::Retry(which) => ask.tell::<RunBody>(Method::POST, &format!("/payouts/{}/retry", which.id), NOTHING),
         PayoutCommand::Run(which) => ask.tell::<RunBody>(Method::GET, &format!("/payouts/runs/{}", which.id), NOTHING),
         PayoutCommand::Approve(which) => ask.tell::<RunBody>(Method::POST, &format!("/payouts/runs/{}/approve", which.id), NOTHING),
         PayoutCommand::Show(which) => ask.tell::<PayoutBody>(Method::GET, &format!("/payouts/{}", which.id), NOTHING),
@@ -190,9 +225,14 @@ impl Ask<'_> {
         query.extend(asked.to.as_ref().map(|to| format!("to={to}")));
         query.extend(asked.user.as_ref().map(|user| format!("user_id={user}")));
         let path = asked.node.as_ref().map_or_else(|| "/payouts/statement".to_owned(), |node| format!("/nodes/{node}/statement"));
+        self.save(&format!("{path}?{}", query.join("&")), asked.file.as_deref())
+    }
+
+    /// Writes an answer as it is: into a file, or to standard output.
+    fn save(&self, path: &str, file: Option<&Path>) -> Result<ExitCode> {
         let client = self.remote.client()?;
-        let bytes = runtime(1)?.block_on(client.bytes(&format!("{path}?{}", query.join("&"))))?;
-        match &asked.file {
+        let bytes = runtime(1)?.block_on(client.bytes(path))?;
+        match file {
             Some(file) => std::fs::write(file, &bytes).with_context(|| format!("cannot write {}", file.display()))?,
             None => std::io::stdout().lock().write_all(&bytes)?,
         }

@@ -20,7 +20,7 @@ enum Form {
 }
 
 /// The network's names, and where each goes.
-const NAMES: [(&str, &str, Form); 32] = [
+const NAMES: [(&str, &str, Form); 34] = [
     ("NODE_MANAGEMENT_PORT", "server.port", Form::Plain),
     ("MONGODB_URI", "store.url", Form::Text),
     ("BLOCKCHAIN_URL", "chain.url", Form::Text),
@@ -46,9 +46,11 @@ const NAMES: [(&str, &str, Form); 32] = [
     ("WALLET_COOLDOWN_HOURS", "payouts.wallet_cooldown_s", Form::HoursToSeconds),
     ("REWARD_BUDGET_USDT", "payouts.budget_usdt", Form::Text),
     ("PAYOUT_MIN_AMOUNT_USDT", "payouts.min_amount_usdt", Form::Text),
+    ("PAYOUT_FINAL_MIN_USDT", "payouts.final_min_usdt", Form::Text),
     ("PAYEE_SHARE_MAX_PPM", "payouts.payee_share_max_ppm", Form::Plain),
     ("PAYOUT_AUTO_APPROVE_MAX_USDT", "payouts.auto_approve_max_usdt", Form::Text),
     ("PAYOUT_CYCLE_CAP_USDT", "payouts.cycle_cap_usdt", Form::Text),
+    ("PAYOUT_UNKNOWN_MAX_USDT", "payouts.unknown_max_usdt", Form::Text),
     ("FOUR_EYES", "payouts.four_eyes", Form::Plain),
     ("REQUIRE_SIGNED", "policies.require_signed", Form::Plain),
     ("REDIS_URL", "coordination.redis_url", Form::Text),

@@ -204,12 +204,18 @@ pub struct Payouts {
     pub budget_usdt: Option<String>,
     /// `PAYOUT_MIN_AMOUNT_USDT`.
     pub min_amount_usdt: String,
+    /// `PAYOUT_FINAL_MIN_USDT`: the least that a deregistered node is paid.
+    pub final_min_usdt: String,
     /// `PAYEE_SHARE_MAX_PPM`.
     pub payee_share_max_ppm: u32,
     /// `PAYOUT_AUTO_APPROVE_MAX_USDT`; 0 = never.
     pub auto_approve_max_usdt: String,
+    /// How many times the median of its last seven accruals a payee may get before a scheduled run waits for a person; 0 = any.
+    pub auto_approve_jump_max: u32,
     /// `PAYOUT_CYCLE_CAP_USDT`; none = no payout leaves.
     pub cycle_cap_usdt: Option<String>,
+    /// `PAYOUT_UNKNOWN_MAX_USDT`: nothing more is sent while so much is in doubt; none = a tenth of the cycle's cap.
+    pub unknown_max_usdt: Option<String>,
     /// What the treasury is given once, with the sandbox only: a live treasury is funded by a person.
     pub sandbox_funds_usdt: Option<String>,
     /// `FOUR_EYES`.
@@ -233,9 +239,12 @@ impl Default for Payouts {
             maturity_s: 86_400,
             budget_usdt: None,
             min_amount_usdt: "10".into(),
+            final_min_usdt: "1".into(),
             payee_share_max_ppm: 250_000,
             auto_approve_max_usdt: "0".into(),
+            auto_approve_jump_max: 3,
             cycle_cap_usdt: None,
+            unknown_max_usdt: None,
             sandbox_funds_usdt: None,
             four_eyes: true,
             wallet_cooldown_s: 72 * 3600,

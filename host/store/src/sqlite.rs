@@ -85,6 +85,7 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0013.sql"),
     include_str!("../migrations/core/0014.sql"),
     include_str!("../migrations/core/0015.sql"),
+    include_str!("../migrations/core/0016.sql"),
 ];
 const TELEMETRY: &[&str] = &[
     include_str!("../migrations/telemetry/0001.sql"),

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod auth;
 pub mod client;
+mod csv;
 pub mod enrolment;
 pub mod error;
 pub mod event;
@@ -26,6 +27,7 @@ pub mod poot;
 pub mod reason;
 pub mod report;
 pub mod resources;
+pub mod run;
 pub mod schema;
 pub mod statement;
 mod transport;

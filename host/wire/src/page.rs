@@ -17,6 +17,7 @@ use crate::{
         epoch::{EpochBody, VoteBody},
         participation::ParticipationBody,
     },
+    run::RunBody,
     schema,
     webhook::{DeliveryBody, WebhookBody},
 };
@@ -134,6 +135,8 @@ lists! {
     EnrolmentList { enrolment_tokens: EnrolmentBody }
     /// A page of what treasurers said became of payouts.
     ProposalList { proposals: ProposalBody }
+    /// A page of payout runs.
+    RunList { runs: RunBody }
     /// A page of shadows.
     ShadowList { shadows: ShadowBody }
     /// A page of webhooks.

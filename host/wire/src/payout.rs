@@ -1,11 +1,6 @@
-//! Payouts, runs and earnings.
+//! Payouts and earnings.
 
-use lucid_model::{
-    ledger::Balances,
-    money::MicroUsdt,
-    payout::{Payout, Run},
-    time::TimeMs,
-};
+use lucid_model::{ledger::Balances, money::MicroUsdt, payout::Payout, time::TimeMs};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -123,55 +118,6 @@ impl From<&Payout> for PayoutBody {
             wallet_address: payout.address.to_string(),
             external_id: payout.external_id.clone(),
             reason: payout.reason.clone(),
-        }
-    }
-}
-
-/// A payout run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RunBody {
-    /// Its id.
-    #[schema(value_type = schema::Id)]
-    pub run_id: String,
-    /// Start of the settlement period in which it was planned, Unix seconds.
-    pub cycle: i64,
-    /// `planned`, `approved`, `done`, `cancelled`.
-    #[schema(value_type = schema::RunState)]
-    pub state: String,
-    /// Who planned it.
-    pub planner: String,
-    /// Who approved it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub approver: Option<String>,
-    /// Its payouts, counted.
-    pub payout_count: u32,
-    /// Their sum, a decimal string.
-    #[schema(value_type = schema::Usdt)]
-    pub total_usdt: String,
-    /// Why it waits.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Planned.
-    #[schema(value_type = schema::Timestamp)]
-    pub created_at: String,
-    /// Last change.
-    #[schema(value_type = schema::Timestamp)]
-    pub updated_at: String,
-}
-
-impl From<&Run> for RunBody {
-    fn from(run: &Run) -> Self {
-        Self {
-            run_id: run.id.to_string(),
-            cycle: run.cycle,
-            state: run.state.name().into(),
-            planner: run.planner.clone(),
-            approver: run.approver.clone(),
-            payout_count: run.count,
-            total_usdt: run.total.to_string(),
-            reason: run.reason.clone(),
-            created_at: run.created_at.to_string(),
-            updated_at: run.updated_at.to_string(),
         }
     }
 }

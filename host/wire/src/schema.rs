@@ -82,6 +82,7 @@ words! {
     ListedNodeStatus = "Status of a node that is not gone.", listed_nodes();
     PayoutHold = "Why a node's earnings are not paid.", ["no_wallet", "suspended"];
     PoolStatus = "Status of a pool.", names(PoolStatuses::ALL, PoolStatuses::name);
+    LeftOut = "Why a node that has something is not paid by a run.", ["below_minimum", "not_mature", "no_wallet", "wallet_cooling_down", "suspended", "open_payout", "not_planned"];
     SimulationFormat = "How a simulation is told.", ["json", "csv"], default "json";
     PoolHealth = "How well a pool is.", names(Healths::ALL, Healths::name);
     PoolGrain = "How finely a pool's performance is told.", ["epoch", "1h", "1d"];

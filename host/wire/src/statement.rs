@@ -10,7 +10,7 @@ use lucid_model::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{payout::CURRENCY, schema};
+use crate::{csv::cell, payout::CURRENCY, schema};
 
 /// One line of a statement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -104,32 +104,5 @@ impl StatementBody {
             let _ = writeln!(csv, "{},{},{},{}", cells.join(","), line.amount_usdt, cell(txid), cell(&line.cause));
         }
         csv
-    }
-}
-
-/// A text as a cell that no spreadsheet takes for a formula (OWASP, CSV injection): such a text begins with an apostrophe.
-fn cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_text_is_a_formula_and_none_breaks_its_cell() {
-        for (text, expected) in [
-            ("plain", "plain"),
-            ("=HYPERLINK(\"x\")", "\"'=HYPERLINK(\"\"x\"\")\""),
-            ("+1", "'+1"),
-            ("-1", "'-1"),
-            ("@sum", "'@sum"),
-            ("a,b", "\"a,b\""),
-            ("two\nlines", "\"two\nlines\""),
-        ] {
-            assert_eq!(cell(text), expected);
-        }
     }
 }

@@ -23,6 +23,9 @@ pub async fn all(scene: &Scene) -> Result<(), String> {
     {
         let mut world = world.lock().unwrap();
         for payout in &payouts {
+            if payout.attempt > 0 {
+                world.see("tried again");
+            }
             match payout.state {
                 PayoutState::Confirmed => world.see("confirmed"),
                 PayoutState::Failed => world.see("failed"),

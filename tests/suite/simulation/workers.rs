@@ -14,7 +14,7 @@ use lucid_model::{
     ledger::{Draft, Stream},
     money::MicroUsdt,
     node::{Node, NodeCaps, NodeStatus, Wallet},
-    payout::{Deadlines, Outcome, PayoutState},
+    payout::{Deadlines, Outcome, Payout, PayoutState, Run, RunState},
     settlement::SettlementRecord,
     time::TimeMs,
     tron::TronAddress,
@@ -36,6 +36,8 @@ const FAMILY: FamilyId = FamilyId(Uuid::from_u128(7));
 const OWNER: UserId = UserId(Uuid::from_u128(1));
 /// Steps of a world before it calms down.
 const STEPS: u32 = 600;
+/// Nothing more is sent while so much is in doubt.
+const DOUBT_MAX: MicroUsdt = MicroUsdt(3_000_000);
 /// Rounds after that, each as long as the longest wait between two tries: longer than every deadline.
 const CALM_ROUNDS: u32 = 100;
 const CALM_ROUND_MS: i64 = 60_000;
@@ -117,6 +119,7 @@ fn config() -> ServiceConfig {
         payout_min: MicroUsdt(1_000_000),
         auto_approve_max: huge,
         cycle_cap: Some(huge),
+        unknown_max: Some(DOUBT_MAX),
         wallet_cooldown_ms: 3_600_000,
         deadlines: DEADLINES,
         rail_pause_ms: 2_000,
@@ -205,20 +208,70 @@ impl Scene {
         self.recovers_to_the_same()?;
         self.treasurers_end_it()?;
         at_once(check::all(self))?;
+        // What waited for that is sent now.
+        self.calm()?;
+        self.world.lock().unwrap().pass(LONG_AFTER_MS);
+        at_once(check::all(self))?;
+        self.treasurers_end_it()?;
+        at_once(check::all(self))?;
+        let open = at_once(self.store.open_payouts(u32::MAX)).unwrap();
+        if !open.is_empty() {
+            return Err(format!("still open: {open:?}"));
+        }
         self.is_reconciled()
     }
 
     /// Treasurers say what became of what nobody could tell: they look at the chain.
     fn treasurers_end_it(&self) -> Result<(), String> {
-        for payout in at_once(self.store.open_payouts(u32::MAX)).unwrap() {
+        for payout in at_once(self.store.open_payouts(u32::MAX)).unwrap().into_iter().filter(|payout| payout.state == PayoutState::Manual) {
             let txid = self.world.lock().unwrap().transfers.iter().find(|transfer| transfer.payout == payout.id).map(|t| t.txid.clone());
             let outcome = txid.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid });
             self.world.lock().unwrap().note(format!("treasurers say that {} ended: {outcome:?}", payout.id));
             let resolved = at_once(self.office.resolve_payout(&treasurer(), payout.id, outcome, "the chain".into()));
             resolved.map_err(|error| format!("{} cannot be resolved: {error}", payout.id))?;
         }
-        let open = at_once(self.store.open_payouts(u32::MAX)).unwrap();
-        if open.is_empty() { Ok(()) } else { Err(format!("still open: {open:?}")) }
+        Ok(())
+    }
+
+    /// Treasurers' runs that nobody let go yet.
+    fn waiting_runs(&self) -> Vec<Run> {
+        at_once(self.store.open_runs()).unwrap().into_iter().filter(|run| !run.is_scheduled() && !run.is_executed()).collect()
+    }
+
+    /// Treasurers plan a run, or go on with one.
+    fn work_on_runs(&self, place: u64) -> Result<(), String> {
+        let runs = self.waiting_runs();
+        let run = runs.get(usize::try_from(place).unwrap() % runs.len().max(1)).filter(|_| !place.is_multiple_of(4));
+        let nodes = (1..=3).filter(|number| (place >> number) & 1 == 1).map(node_id).collect();
+        match run {
+            Some(run) => self.work_on_run(run, place.is_multiple_of(13)),
+            None => self.told_of_run(at_once(self.office.plan_run(&treasurer(), nodes)), "is to be planned", "run of a treasurer"),
+        }
+    }
+
+    /// Takes a treasurers' run a step further, or back.
+    fn work_on_run(&self, run: &Run, back: bool) -> Result<(), String> {
+        let (office, dave) = (&self.office, Actor { subject: "dave".into(), ..treasurer() });
+        let (done, what, seen) = match run.state {
+            _ if back => (at_once(office.cancel_run(&dave, run.id, "no".into())), "is taken back", "run taken back"),
+            RunState::Planned => (at_once(office.approve_run(&dave, run.id)), "is approved", "run approved"),
+            _ => (at_once(office.execute_run(&dave, run.id)), "is executed", "run executed"),
+        };
+        self.told_of_run(done, what, seen)
+    }
+
+    fn told_of_run(&self, done: Result<Run, ServiceError>, what: &str, seen: &'static str) -> Result<(), String> {
+        match done {
+            Ok(run) => {
+                let mut world = self.world.lock().unwrap();
+                world.note(format!("run {} of a treasurer {what}", run.id));
+                world.see(seen);
+                Ok(())
+            }
+            // It is being planned, or ended meanwhile.
+            Err(ServiceError::Changed { .. } | ServiceError::RunIs { .. }) => Ok(()),
+            Err(error) => Err(format!("no run {what}: {error}")),
+        }
     }
 
     /// The books add up, and the payment service tells nothing else.
@@ -275,7 +328,8 @@ impl Scene {
             72..78 => self.kill(worker),
             78..82 => self.move_lease(),
             82..92 => self.world.lock().unwrap().pass(ms),
-            92..93 => self.cancel(u64::try_from(ms).unwrap())?,
+            92..93 if ms % 3 == 0 => self.cancel(u64::try_from(ms).unwrap())?,
+            92..93 => self.work_on_runs(u64::try_from(ms).unwrap())?,
             93..94 => self.freeze_or_resume(),
             94..96 => self.world.lock().unwrap().pass(ms * 30),
             96..97 if *periods < PERIODS_MAX => {
@@ -303,8 +357,21 @@ impl Scene {
                     }
                 }
             }
+            // Runs that treasurers began are ended by them.
+            for run in self.waiting_runs() {
+                self.work_on_run(&run, run.id.0.as_u128() % 4 == 0)?;
+            }
             let open = at_once(self.store.open_payouts(u32::MAX)).unwrap();
-            if round > 3 && open.iter().all(|payout| payout.state == PayoutState::Manual) {
+            let in_doubt: i64 = open.iter().filter(|payout| payout.state == PayoutState::Manual).map(|payout| payout.amount.0).sum();
+            let waits = |payout: &Payout| match payout.state {
+                PayoutState::Manual => true,
+                PayoutState::Reserved => in_doubt > DOUBT_MAX.0,
+                _ => false,
+            };
+            if round > 3 && open.iter().all(waits) {
+                if open.iter().any(|payout| payout.state == PayoutState::Reserved) {
+                    self.world.lock().unwrap().see("too much in doubt");
+                }
                 return Ok(());
             }
             self.world.lock().unwrap().pass(CALM_ROUND_MS);

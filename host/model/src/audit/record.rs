@@ -10,7 +10,7 @@ use crate::{
     id::Digest,
     ledger::Draft,
     node::Node,
-    payout::{Outcome, Payout, Proposal, Run},
+    payout::{Outcome, Payout, Proposal, Run, SCHEDULE},
     policy::{Activation, PolicyRef, PolicyVersion, Shadow},
     pool::Pool,
 };
@@ -179,6 +179,12 @@ impl Record for Run {
             .i64(self.total.0)
             .maybe(self.reason.as_deref(), Canonical::text)
             .i64(self.created_at.0);
+        let bytes = if self.nodes.is_empty() && self.executor.as_deref().is_none_or(|who| who == SCHEDULE) {
+            // As it was before people planned and executed runs.
+            bytes
+        } else {
+            self.nodes.iter().fold(bytes.maybe(self.executor.as_deref(), Canonical::text), |bytes, node| bytes.fixed(node.0.as_bytes()))
+        };
         Digest::of(&bytes.finish())
     }
 }

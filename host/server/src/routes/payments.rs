@@ -47,7 +47,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(statement))
 }
 
-fn payout_id(text: &str) -> Result<PayoutId, ApiError> {
+pub(super) fn payout_id(text: &str) -> Result<PayoutId, ApiError> {
     text.parse().map_err(|_| ServiceError::NotFound { what: "payout" }.into())
 }
 

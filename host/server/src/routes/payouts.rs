@@ -12,7 +12,7 @@ use lucid_service::ServiceError;
 use lucid_wire::{
     ErrorBody,
     page::{PageParams, Pagination, PayoutList},
-    payout::{DepositRequest, EarningsBody, PayoutBody, RunBody, TreasuryBody},
+    payout::{DepositRequest, EarningsBody, PayoutBody, TreasuryBody},
     schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -25,13 +25,7 @@ use crate::{
 };
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(get))
-        .routes(routes!(earnings))
-        .routes(routes!(run))
-        .routes(routes!(approve))
-        .routes(routes!(treasury, deposit))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(earnings)).routes(routes!(treasury, deposit))
 }
 
 /// Which page of payouts.
@@ -46,14 +40,14 @@ pub fn page(params: &Params) -> Result<PageRequest<PayoutSort>, ApiError> {
 ///
 /// A caller without rights over the fleet sees those of its own nodes.
 #[utoipa::path(get, path = "/api/v1/payouts", operation_id = "listPayouts", tag = "payouts",
-    params(PageParams, ("sort" = Option<schema::PayoutSort>, Query, description = "What to sort by"), ("node_id" = Option<schema::Id>, Query, description = "Payouts to this node"), ("status" = Option<schema::PayoutStatus>, Query, description = "Payouts with this status")),
+    params(PageParams, ("sort" = Option<schema::PayoutSort>, Query, description = "What to sort by"), ("node_id" = Option<schema::Id>, Query, description = "Payouts to this node"), ("status" = Option<schema::PayoutStatus>, Query, description = "Payouts with this status"), ("run_id" = Option<schema::Id>, Query, description = "Payouts of this run")),
     responses((status = 200, body = PayoutList, description = "A page of payouts"), (status = 404, body = ErrorBody, description = "No such node")))]
 async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<PayoutList>, ApiError> {
     let filter = PayoutFilter {
         node: params.parsed("node_id", |text| text.parse::<NodeId>().ok(), "must be a UUID")?,
         status: params.parsed("status", PayoutStatus::from_name, "must be one of pending, processing, completed, failed, cancelled")?,
         owner: None,
-        run: None,
+        run: params.parsed("run_id", |text| text.parse::<RunId>().ok(), "must be a UUID")?,
     };
     let page = page(&params)?;
     let payouts = api.service.payouts(&actor, filter, page).await?;
@@ -82,31 +76,6 @@ async fn earnings(State(api): State<Shared>, Caller(actor): Caller, Path(id): Pa
     let id = node_id(&api, &id).await?;
     let head = api.service.earnings(&actor, id).await?;
     Ok(Answer(EarningsBody::new(id, &head.balances)))
-}
-
-fn run_id(text: &str) -> Result<RunId, ApiError> {
-    text.parse().map_err(|_| ServiceError::NotFound { what: "run" }.into())
-}
-
-/// One payout run.
-///
-/// For callers who see all records.
-#[utoipa::path(get, path = "/api/v1/payouts/runs/{id}", operation_id = "getPayoutRun", tag = "payouts",
-    params(("id" = schema::Id, Path, description = "The run")),
-    responses((status = 200, body = RunBody, description = "The run")))]
-async fn run(State(api): State<Shared>, _caller: Caller, Path(id): Path<String>) -> Result<Answer<RunBody>, ApiError> {
-    Ok(Answer((&api.service.run(run_id(&id)?).await?).into()))
-}
-
-/// Lets a planned run go.
-///
-/// For treasurers; with four eyes required not for who planned it.
-#[utoipa::path(post, path = "/api/v1/payouts/runs/{id}/approve", operation_id = "approvePayoutRun", tag = "payouts",
-    params(("id" = schema::Id, Path, description = "The run")),
-    responses((status = 200, body = RunBody, description = "The run as it is now"),
-        (status = 409, body = ErrorBody, description = "It is not planned any more, or somebody else changed it at the same time")))]
-async fn approve(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<RunBody>, ApiError> {
-    Ok(Answer((&api.service.approve_run(&actor, run_id(&id)?).await?).into()))
 }
 
 /// What the treasury holds.

@@ -6,12 +6,12 @@ use lucid_model::{
     id::{NodeId, PayoutId, RunId},
     ledger::Stream,
     money::MicroUsdt,
-    payout::{PayoutState, Run},
+    payout::{Payout, PayoutState, Run},
     settlement::SettlementRecord,
     time::TimeMs,
 };
 
-use super::set_aside_by;
+use super::planning::{ATTEMPTS_MAX, Planning, set_aside_by};
 use crate::{Service, ServiceError};
 
 /// Settlement periods before an entry in which the reservation may have been planned that it stands for.
@@ -24,6 +24,7 @@ const ENTRIES_A_PAGE: u32 = 1_000;
 /// A reservation without a payout that is to be paid.
 pub(super) struct Forgotten {
     payout: PayoutId,
+    attempt: u32,
     pub(super) cycle: i64,
     amount: MicroUsdt,
 }
@@ -36,32 +37,31 @@ impl Service {
         if now < *self.no_reservation_sweep_before.lock() {
             return Ok(());
         }
+        // Whoever plans a run looks at what is its.
+        if self.store().open_runs().await?.iter().any(Run::is_being_planned) {
+            return Ok(());
+        }
         *self.no_reservation_sweep_before.lock() = now.plus_ms(SWEEP_MS);
         let open: BTreeSet<NodeId> = self.store().open_payouts(u32::MAX).await?.into_iter().map(|p| p.node).collect();
         let set_aside = self.store().heads_available(MicroUsdt::ZERO).await?.into_iter().filter(|(_, head)| head.balances.reserved > MicroUsdt::ZERO);
         for (node, _) in set_aside.filter(|(node, _)| !open.contains(node)) {
             for forgotten in self.forgotten(node).await? {
                 let run = self.store().run(RunId::derive(self.family, forgotten.cycle)).await?;
-                // Whoever plans it looks at it.
-                if let Some(run) = run.filter(|run| !run.is_being_planned()) {
+                if let Some(run) = run {
                     tracing::warn!(%node, run = %run.id, amount = %forgotten.amount, "a planner that was stopped had set money aside: it is given back");
-                    self.take_back_forgotten(&run, mature, node, &forgotten).await?;
+                    let planning = self.planning(&run, mature).await?;
+                    self.take_back_forgotten(&planning, node, &forgotten).await?;
                 }
             }
         }
         Ok(())
     }
 
-    pub(super) async fn take_back_forgotten(
-        &self,
-        run: &Run,
-        mature: &SettlementRecord,
-        node: NodeId,
-        forgotten: &Forgotten,
-    ) -> Result<(), ServiceError> {
+    pub(super) async fn take_back_forgotten(&self, planning: &Planning<'_>, node: NodeId, forgotten: &Forgotten) -> Result<(), ServiceError> {
         let Some((record, wallet)) = self.store().node(node).await?.and_then(|node| node.wallet.map(|wallet| (node, wallet))) else { return Ok(()) };
-        let earlier = Run { id: RunId::derive(self.family, forgotten.cycle), cycle: forgotten.cycle, ..run.clone() };
-        self.take_back(self.reserved_payout(forgotten.payout, &earlier, &record, wallet, forgotten.amount, mature)).await
+        let place = (forgotten.payout, forgotten.attempt);
+        let payout = self.reserved_payout(place, planning, &record, wallet, forgotten.amount);
+        self.take_back(Payout { run: RunId::derive(self.family, forgotten.cycle), cycle: forgotten.cycle, ..payout }).await
     }
 
     /// Reservations of a node that a planner which was stopped or replaced made no payout of.
@@ -86,22 +86,24 @@ impl Service {
         }
         let mut forgotten = Vec::new();
         for (named, (at, amount)) in reserved.into_iter().filter(|(payout, _)| !closed.contains(payout)) {
-            let Some((payout, cycle)) = self.cycle_of(&named, node, at) else { continue };
+            let Some((payout, cycle, attempt)) = self.cycle_of(&named, node, at) else { continue };
             // A payout that was cancelled to take its place, by somebody who was stopped before the money was free, is none either.
             if self.store().payout(payout).await?.is_none_or(|there| there.state == PayoutState::Cancelled) {
-                forgotten.push(Forgotten { payout, cycle, amount });
+                forgotten.push(Forgotten { payout, attempt, cycle, amount });
             }
         }
         Ok(forgotten)
     }
 
-    /// The payout that a reservation names, and the cycle from which its id follows.
-    fn cycle_of(&self, payout: &str, node: NodeId, reserved_at: TimeMs) -> Option<(PayoutId, i64)> {
+    /// The payout that a reservation names, and the cycle and attempt from which its id follows.
+    fn cycle_of(&self, payout: &str, node: NodeId, reserved_at: TimeMs) -> Option<(PayoutId, i64, u32)> {
         let mut period = self.config.settlement.period_at(reserved_at);
         for _ in 0..PERIODS_BACK_MAX {
-            let id = PayoutId::derive(self.family, period.start_s, node, 0);
-            if id.to_string() == payout {
-                return Some((id, period.start_s));
+            for attempt in 0..ATTEMPTS_MAX {
+                let id = PayoutId::derive(self.family, period.start_s, node, attempt);
+                if id.to_string() == payout {
+                    return Some((id, period.start_s, attempt));
+                }
             }
             period = self.config.settlement.period_at(period.start().plus_ms(-1));
         }

@@ -2,7 +2,10 @@
 //! [`Covered`], which implements the ports: a method of a port without a line here does not compile, a line without a case
 //! neither, and a case that does not call what it is said to prove fails.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use lucid_model::{
@@ -23,7 +26,7 @@ use lucid_model::{
     money::MicroUsdt,
     node::{Node, NodeStatus, PublicKey, SiblingCounts},
     observation::Observation,
-    payout::{Decision, PaymentsSwitch, Payout, Proposal, Run},
+    payout::{Decision, OpenPart, PaymentsSwitch, Payout, Proposal, Run, RunPart},
     policy::{Activation, BundleSignature, PolicyReport, PolicyVersion, Revision, Shadow, ShadowEnd, ShadowResult},
     pool::{Pool, health::Standing},
     receipt::{OnDemandReceipt, ScoredChunk},
@@ -307,6 +310,8 @@ proven! {
             totals_follow_from_legs;
         account_total(account: Account) -> MicroUsdt =>
             totals_follow_from_legs;
+        accrued(period_start_s: i64) -> BTreeMap<NodeId, MicroUsdt> =>
+            totals_follow_from_legs;
         heads_available(at_least: MicroUsdt) -> Vec<(NodeId, Head)> =>
             totals_follow_from_legs;
     }
@@ -335,6 +340,12 @@ proven! {
             a_run_keeps_every_field_and_changes_by_version;
         open_runs() -> Vec<Run> =>
             a_run_keeps_every_field_and_changes_by_version;
+        runs(cycle: Option<i64>, page: PageRequest<()>) -> Page<Run> =>
+            runs_are_listed_and_their_payouts_summed;
+        run_parts(run: RunId) -> Vec<RunPart> =>
+            runs_are_listed_and_their_payouts_summed;
+        create_payouts(payouts: Vec<(Payout, AuditEntry)>) -> Vec<bool> =>
+            payouts_are_created_each_by_itself;
         create_payout(payout: Payout, audit: AuditEntry) -> bool =>
             a_payout_is_unique_in_every_way;
         payout(id: PayoutId) -> Option<Payout> =>
@@ -345,6 +356,10 @@ proven! {
             one_of_fifty_sends_is_written, a_payer_that_was_replaced_changes_nothing;
         open_payouts(limit: u32) -> Vec<Payout> =>
             the_outbox_is_what_is_not_closed;
+        due_payouts(waiting: Vec<RunId>, limit: u32) -> Vec<Payout> =>
+            what_nobody_may_touch_keeps_no_other_out;
+        open_parts() -> Vec<OpenPart> =>
+            what_nobody_may_touch_keeps_no_other_out;
         payouts(filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Page<Payout> =>
             payouts_are_listed_in_every_order;
         payments(nodes: &[NodeId], range: Interval) -> Vec<(NodeId, TimeMs, MicroUsdt)> =>

@@ -226,6 +226,8 @@ pub(crate) fn run(i: u128) -> Run {
         state: RunState::Planned,
         planner: "alice".into(),
         approver: Some("bob".into()),
+        executor: Some("carol".into()),
+        nodes: vec![node_id(1), node_id(7)],
         count: 3,
         total: MicroUsdt(30_000_000),
         reason: Some("waits".into()),

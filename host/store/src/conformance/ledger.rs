@@ -80,6 +80,9 @@ pub(crate) async fn totals_follow_from_legs(backend: &mut dyn Backend) {
     assert_eq!(total(Account::Budget(PoolScope::Unassigned)).await, 400 - 140);
     assert_eq!((total(Account::Available(node_id(1))).await, total(Account::Held(node_id(1))).await), (75, 25));
     assert_eq!((total(Account::Reserved(node_id(2))).await, total(Account::Reserved(node_id(9))).await), (30, 0));
+    let accrued = store.accrued(0).await.unwrap();
+    assert_eq!(accrued.into_iter().collect::<Vec<_>>(), [(node_id(1), MicroUsdt(75)), (node_id(2), MicroUsdt(30))]);
+    assert!(store.accrued(1).await.unwrap().is_empty(), "of another period");
     let heads = store.heads_available(MicroUsdt(1)).await.unwrap();
     assert_eq!(heads.iter().map(|(node, head)| (*node, head.balances.available.0)).collect::<Vec<_>>(), [(node_id(1), 75)]);
     assert_eq!(heads[0].1, store.head(Stream::Node(node_id(1))).await.unwrap());

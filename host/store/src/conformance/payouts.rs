@@ -1,7 +1,7 @@
 use lucid_model::{
     id::PayoutId,
     money::MicroUsdt,
-    payout::{Payout, PayoutState, PayoutStatus, Run, RunState},
+    payout::{OpenPart, Payout, PayoutState, PayoutStatus, Run, RunPart, RunState},
     time::TimeMs,
 };
 use lucid_ports::{
@@ -35,6 +35,74 @@ pub(crate) async fn a_run_keeps_every_field_and_changes_by_version(backend: &mut
     assert!(store.update_run(done.clone(), audit("payout.done")).await.unwrap());
     assert_eq!((store.open_runs().await.unwrap(), store.run(done.id).await.unwrap()), (vec![], Some(done)));
     assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Descending)).await.unwrap().total, 3);
+}
+
+pub(crate) async fn runs_are_listed_and_their_payouts_summed(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let later = Run { cycle: 172_800, created_at: TimeMs(1_500), nodes: Vec::new(), executor: None, ..run(2) };
+    for run in [run(1), later.clone()] {
+        assert!(store.create_run(run, audit("run.create")).await.unwrap());
+    }
+    let page = store.runs(None, all((), Order::Descending)).await.unwrap();
+    assert_eq!((page.items, page.total), (vec![later.clone(), run(1)], 2));
+    let page = store.runs(Some(later.cycle), all((), Order::Ascending)).await.unwrap();
+    assert_eq!((page.items, page.total), (vec![later], 1));
+    assert_eq!(store.run_parts(run(1).id).await.unwrap(), []);
+    let of = |i: u32, state| Payout { run: run(1).id, state, closed: false, amount: MicroUsdt(i64::from(i)), plan: 1, ..payout(i) };
+    for payout in
+        [of(1, PayoutState::Reserved), of(2, PayoutState::Reserved), of(4, PayoutState::Unknown), Payout { plan: 3, ..of(8, PayoutState::Reserved) }]
+    {
+        assert!(store.create_payout(payout, audit("payout.create")).await.unwrap());
+    }
+    let part = |plan, state, count, micro| RunPart { plan, state, closed: false, count, total: MicroUsdt(micro) };
+    assert_eq!(
+        store.run_parts(run(1).id).await.unwrap(),
+        [part(1, PayoutState::Reserved, 2, 3), part(1, PayoutState::Unknown, 1, 4), part(3, PayoutState::Reserved, 1, 8)]
+    );
+}
+
+pub(crate) async fn what_nobody_may_touch_keeps_no_other_out(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let (waits, goes) = (run(1).id, run(2).id);
+    let of =
+        |i: u32, run, state| Payout { run, state, closed: false, amount: MicroUsdt(i64::from(i)), created_at: TimeMs(i64::from(i)), ..payout(i) };
+    let all = [
+        of(1, waits, PayoutState::Reserved),
+        of(2, waits, PayoutState::Manual),
+        of(3, waits, PayoutState::Unknown),
+        of(4, goes, PayoutState::Reserved),
+        of(5, goes, PayoutState::Cancelled),
+        Payout { closed: true, ..of(6, goes, PayoutState::Confirmed) },
+    ];
+    for payout in all.clone() {
+        assert!(store.create_payout(payout, audit("payout.create")).await.unwrap());
+    }
+    let [first, _, unknown, reserved, cancelled, _] = all;
+    assert_eq!(store.due_payouts(vec![waits, run(9).id], 9).await.unwrap(), [unknown.clone(), reserved, cancelled.clone()]);
+    assert_eq!(store.due_payouts(vec![waits, goes], 9).await.unwrap(), [unknown.clone(), cancelled]);
+    assert_eq!(store.due_payouts(Vec::new(), 2).await.unwrap(), [first, unknown]);
+    let part = |state, count, micro, oldest| OpenPart { state, count, total: MicroUsdt(micro), oldest: TimeMs(oldest) };
+    let mut parts = store.open_parts().await.unwrap();
+    parts.sort_unstable_by_key(|part| part.oldest);
+    assert_eq!(
+        parts,
+        [
+            part(PayoutState::Reserved, 2, 5, 1),
+            part(PayoutState::Manual, 1, 2, 2),
+            part(PayoutState::Unknown, 1, 3, 3),
+            part(PayoutState::Cancelled, 1, 5, 5)
+        ]
+    );
+}
+
+pub(crate) async fn payouts_are_created_each_by_itself(backend: &mut dyn Backend) {
+    let store = backend.store();
+    let batch = (1..=3).map(|i| (payout(i), audit("payout.create"))).collect();
+    assert_eq!(store.create_payouts(batch).await.unwrap(), [true, true, true]);
+    let again = (2..=5).map(|i| (payout(i), audit("payout.create"))).collect();
+    assert_eq!(store.create_payouts(again).await.unwrap(), [false, false, true, true], "what is refused stops no other");
+    assert_eq!(store.payouts(&PayoutFilter::default(), all(PayoutSort::CreatedAt, Order::Ascending)).await.unwrap().total, 5);
+    assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Descending)).await.unwrap().total, 5);
 }
 
 pub(crate) async fn a_payout_keeps_every_field(backend: &mut dyn Backend) {

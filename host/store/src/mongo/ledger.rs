@@ -6,6 +6,8 @@
 
 mod booking;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
@@ -85,11 +87,31 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Entry, Fault> {
 }
 
 fn read_node_head(fields: Fields<'_>) -> Result<(NodeId, Head), Fault> {
-    let node = fields.word("_id", |text| match Stream::from_name(text) {
+    Ok((fields.word("_id", node_of)?, read_head(fields)?))
+}
+
+fn node_of(stream: &str) -> Option<NodeId> {
+    match Stream::from_name(stream) {
         Some(Stream::Node(node)) => Some(node),
         Some(Stream::Treasury) | None => None,
-    })?;
-    Ok((node, read_head(fields)?))
+    }
+}
+
+/// By the ids of accruals, which begin with their period's start.
+async fn accrued(ledger: &Collection<Document>, period_start_s: i64) -> Result<BTreeMap<NodeId, MicroUsdt>, Fault> {
+    // The character after the colon.
+    let ids = doc! { "$gte": format!("acc:{period_start_s}:"), "$lt": format!("acc:{period_start_s};") };
+    let accrued = collect(ledger.find(doc! { "_id": ids }).projection(doc! { "stream": 1, "legs": 1 }).await?, |fields| {
+        let node = fields.word("stream", node_of)?;
+        let mut available = MicroUsdt::ZERO;
+        for leg in fields.documents("legs")? {
+            if leg.word("account", Account::from_name)? == Account::Available(node) {
+                available = leg.money("amount")?;
+            }
+        }
+        Ok((node, available))
+    });
+    Ok(accrued.await?.into_iter().collect())
 }
 
 /// The end of a stream, read from the ledger itself.
@@ -167,6 +189,9 @@ impl LedgerStore for MongoStore {
     }
     async fn account_total(&self, account: Account) -> Result<MicroUsdt, StoreError> {
         Ok(account_total(&self.collection(LEDGER), account).await?)
+    }
+    async fn accrued(&self, period_start_s: i64) -> Result<BTreeMap<NodeId, MicroUsdt>, StoreError> {
+        Ok(accrued(&self.collection(LEDGER), period_start_s).await?)
     }
     async fn heads_available(&self, at_least: MicroUsdt) -> Result<Vec<(NodeId, Head)>, StoreError> {
         Ok(heads_available(&self.collection(LEDGER), at_least).await?)

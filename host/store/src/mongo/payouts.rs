@@ -2,12 +2,13 @@
 //! them, so that a payout and what has to be done about it are one write.
 
 use async_trait::async_trait;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lucid_model::{
     audit::AuditEntry,
     credit::Interval,
     id::{NodeId, PayoutId, RunId, UserId},
     money::MicroUsdt,
-    payout::{Payout, PayoutState, Run},
+    payout::{OpenPart, Payout, PayoutState, Run, RunPart},
     score::ScoreCenti,
     time::TimeMs,
 };
@@ -56,9 +57,6 @@ pub(crate) const INDICES: &[Index] = &[
     plain("payouts_status", &[("status", 1), ("_id", 1)], "payouts by status"),
     plain("payouts_node", &[("node", 1), ("created_at", 1), ("_id", 1)], "a node's payouts"),
     plain("payouts_owner_created", &[("owner", 1), ("created_at", 1), ("_id", 1)], "an owner's payouts by plan"),
-    plain("payouts_owner_updated", &[("owner", 1), ("updated_at", 1), ("_id", 1)], "an owner's payouts by last change"),
-    plain("payouts_owner_amount", &[("owner", 1), ("amount", 1), ("_id", 1)], "an owner's payouts by amount"),
-    plain("payouts_owner_status", &[("owner", 1), ("status", 1), ("_id", 1)], "an owner's payouts by status"),
     plain("payouts_run", &[("run", 1), ("created_at", 1), ("_id", 1)], "payouts of a run"),
     plain("payouts_status_created", &[("status", 1), ("created_at", 1), ("_id", 1)], "payouts of a status by plan"),
 ];
@@ -194,10 +192,51 @@ async fn update_all(store: &MongoStore, fence: Fence, changes: Vec<(Payout, Opti
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
+/// Each payout is a document and a write of its own.
+async fn create_all(store: &MongoStore, payouts: Vec<(Payout, AuditEntry)>) -> Result<Vec<bool>, Fault> {
+    let created: Vec<_> = payouts.iter().map(|(payout, audit)| create(store, payout, audit).boxed()).collect();
+    stream::iter(created).buffered(WRITES_AT_ONCE_MAX).try_collect().await
+}
+
+async fn create(store: &MongoStore, payout: &Payout, audit: &AuditEntry) -> Result<bool, Fault> {
+    store.insert_audited(PAYOUTS, document(payout)?, std::slice::from_ref(audit)).await
+}
+
 /// What is due longest comes first, so that payouts that wait for their next try never keep others out.
 async fn open(payouts: &Collection<Document>, limit: u32) -> Result<Vec<Payout>, Fault> {
     let order = doc! { "next_attempt_at": 1, "created_at": 1, "_id": 1 };
     collect(payouts.find(doc! { "closed": false }).sort(order).limit(i64::from(limit)).await?, read).await
+}
+
+/// As [`open`], without those that nobody may touch now: however many wait, they keep no other out.
+async fn due(payouts: &Collection<Document>, waiting: &[RunId], limit: u32) -> Result<Vec<Payout>, Fault> {
+    let waiting: Vec<_> = waiting.iter().map(|run| id(run.0)).collect();
+    let not_sent = doc! { "state": PayoutState::Reserved.name(), "run": { "$in": waiting } };
+    let filter = doc! { "closed": false, "state": { "$ne": PayoutState::Manual.name() }, "$nor": [not_sent] };
+    let order = doc! { "next_attempt_at": 1, "created_at": 1, "_id": 1 };
+    collect(payouts.find(filter).sort(order).limit(i64::from(limit)).await?, read).await
+}
+
+async fn open_parts(payouts: &Collection<Document>) -> Result<Vec<OpenPart>, Fault> {
+    let pipeline = [
+        doc! { "$match": { "closed": false } },
+        doc! { "$group": {
+            "_id": "$state",
+            "count": { "$sum": 1_i64 },
+            "total": { "$sum": "$amount" },
+            "oldest": { "$min": "$created_at" },
+        } },
+        doc! { "$sort": { "_id": 1 } },
+    ];
+    collect(payouts.aggregate(pipeline).await?, |fields| {
+        Ok(OpenPart {
+            state: fields.word("_id", PayoutState::from_name)?,
+            count: fields.number("count")?,
+            total: fields.money("total")?,
+            oldest: fields.time("oldest")?,
+        })
+    })
+    .await
 }
 
 async fn list(payouts: &Collection<Document>, filter: &PayoutFilter, request: &PageRequest<PayoutSort>) -> Result<Page<Payout>, Fault> {
@@ -249,8 +288,14 @@ impl PayoutStore for MongoStore {
     async fn open_runs(&self) -> Result<Vec<Run>, StoreError> {
         Ok(runs::open(&self.collection(RUNS)).await?)
     }
-    async fn create_payout(&self, payout: Payout, audit: AuditEntry) -> Result<bool, StoreError> {
-        Ok(self.insert_audited(PAYOUTS, document(&payout).map_err(StoreError::from)?, &[audit]).await?)
+    async fn runs(&self, cycle: Option<i64>, page: PageRequest<()>) -> Result<Page<Run>, StoreError> {
+        Ok(runs::list(&self.collection(RUNS), cycle, &page).await?)
+    }
+    async fn run_parts(&self, run: RunId) -> Result<Vec<RunPart>, StoreError> {
+        Ok(runs::parts(&self.collection(PAYOUTS), run).await?)
+    }
+    async fn create_payouts(&self, payouts: Vec<(Payout, AuditEntry)>) -> Result<Vec<bool>, StoreError> {
+        Ok(create_all(self, payouts).await?)
     }
     async fn payout(&self, id: PayoutId) -> Result<Option<Payout>, StoreError> {
         Ok(one(&self.collection(PAYOUTS), id).await?)
@@ -263,6 +308,12 @@ impl PayoutStore for MongoStore {
     }
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError> {
         Ok(open(&self.collection(PAYOUTS), limit).await?)
+    }
+    async fn due_payouts(&self, waiting: Vec<RunId>, limit: u32) -> Result<Vec<Payout>, StoreError> {
+        Ok(due(&self.collection(PAYOUTS), &waiting, limit).await?)
+    }
+    async fn open_parts(&self) -> Result<Vec<OpenPart>, StoreError> {
+        Ok(open_parts(&self.collection(PAYOUTS)).await?)
     }
     async fn payouts(&self, filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, StoreError> {
         Ok(list(&self.collection(PAYOUTS), filter, &page).await?)

@@ -1,8 +1,9 @@
 use lucid_model::{
     audit::AuditEntry,
-    id::RunId,
-    payout::{Run, RunState},
+    id::{NodeId, RunId},
+    payout::{PayoutState, Run, RunPart, RunState, SCHEDULE},
 };
+use lucid_ports::{Page, PageRequest};
 use mongodb::{
     Collection,
     bson::{Document, doc},
@@ -13,19 +14,30 @@ use super::{
     fault::Fault,
     fields::{Fields, id, stored},
     index::Index,
-    page::collect,
+    page::{collect, page},
 };
 
 pub(crate) const RUNS: &str = "runs";
 
-pub(crate) const INDICES: &[Index] = &[Index {
-    collection: RUNS,
-    name: "runs_state",
-    keys: &[("state", 1), ("created_at", 1), ("_id", 1)],
-    unique: false,
-    partial: None,
-    why: "runs that are planned or approved",
-}];
+pub(crate) const INDICES: &[Index] = &[
+    Index {
+        collection: RUNS,
+        name: "runs_state",
+        keys: &[("state", 1), ("created_at", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "runs that are planned or approved",
+    },
+    Index { collection: RUNS, name: "runs_created", keys: &[("created_at", 1), ("_id", 1)], unique: false, partial: None, why: "runs by plan" },
+    Index {
+        collection: RUNS,
+        name: "runs_cycle",
+        keys: &[("cycle", 1), ("created_at", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "runs of a cycle",
+    },
+];
 
 fn fields_of(run: &Run) -> Result<Document, Fault> {
     Ok(doc! {
@@ -39,6 +51,8 @@ fn fields_of(run: &Run) -> Result<Document, Fault> {
         "created_at": run.created_at.0,
         "updated_at": run.updated_at.0,
         "plan": stored(run.plan)?,
+        "executor": run.executor.as_deref(),
+        "nodes": run.nodes.iter().map(|node| id(node.0)).collect::<Vec<_>>(),
     })
 }
 
@@ -58,6 +72,12 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Run, Fault> {
         created_at: fields.time("created_at")?,
         updated_at: fields.time("updated_at")?,
         plan: fields.number_or_none("plan")?.unwrap_or(before),
+        // Runs that were approved before runs said who let them go were let go with it.
+        executor: match fields.get("executor") {
+            Some(_) => fields.text_or_none("executor")?,
+            None => (state != RunState::Planned).then(|| SCHEDULE.to_owned()),
+        },
+        nodes: fields.ids("nodes", NodeId)?,
         version,
     })
 }
@@ -80,6 +100,34 @@ pub(crate) async fn one(runs: &Collection<Document>, run: RunId) -> Result<Optio
 pub(crate) async fn open(runs: &Collection<Document>) -> Result<Vec<Run>, Fault> {
     let filter = doc! { "state": { "$in": [RunState::Planned.name(), RunState::Approved.name()] } };
     collect(runs.find(filter).sort(doc! { "created_at": 1, "_id": 1 }).await?, read).await
+}
+
+pub(crate) async fn list(runs: &Collection<Document>, cycle: Option<i64>, request: &PageRequest<()>) -> Result<Page<Run>, Fault> {
+    let filter = cycle.map_or_else(Document::new, |cycle| doc! { "cycle": cycle });
+    page(runs, filter, &["created_at", "_id"], request, read).await
+}
+
+pub(crate) async fn parts(payouts: &Collection<Document>, run: RunId) -> Result<Vec<RunPart>, Fault> {
+    let pipeline = [
+        doc! { "$match": { "run": id(run.0) } },
+        doc! { "$group": {
+            "_id": { "plan": { "$ifNull": ["$plan", 1_i64] }, "state": "$state", "closed": "$closed" },
+            "count": { "$sum": 1_i64 },
+            "total": { "$sum": "$amount" },
+        } },
+        doc! { "$sort": { "_id.plan": 1, "_id.state": 1, "_id.closed": 1 } },
+    ];
+    collect(payouts.aggregate(pipeline).await?, |fields| {
+        let of = fields.document_or_none("_id")?.ok_or_else(|| Fault::Bad("a group without its key".to_owned()))?;
+        Ok(RunPart {
+            plan: of.number("plan")?,
+            state: of.word("state", PayoutState::from_name)?,
+            closed: of.truth("closed")?,
+            count: fields.number("count")?,
+            total: fields.money("total")?,
+        })
+    })
+    .await
 }
 
 pub(crate) async fn update(store: &MongoStore, run: &Run, entry: AuditEntry) -> Result<bool, Fault> {

@@ -1,6 +1,6 @@
 //! Money, read from one end to the other; also of a file that a service has open.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use lucid_model::{
@@ -24,28 +24,26 @@ pub(crate) fn open_books(dir: &Path) -> Result<Arc<dyn Books>, OpenError> {
     Ok(Arc::new(Readers::new(vec![connection])))
 }
 
-/// Entries with their legs, a row a leg: looking up the legs of each would take most of the time.
+/// A page of entries, and all their legs at once: looking up those of each would take most of the time.
 fn entries_after(connection: &Connection, after: Option<(Stream, u64)>, limit: u32) -> Result<Vec<Entry>, Fault> {
     let (stream, seq) = after.map_or((String::new(), 0), |(stream, seq)| (stream.name(), seq));
-    let sql = format!(
-        "SELECT {}, l.account, l.amount FROM (SELECT * FROM ledger WHERE (stream, seq) > (?, ?) ORDER BY stream, seq LIMIT ?) e \
-         JOIN legs l ON l.entry = e.number ORDER BY e.stream, e.seq, l.place",
-        ledger::ENTRY
-    );
     let seq = i64::try_from(seq).unwrap_or(i64::MAX);
-    let read = |columns: &mut super::columns::Columns<'_>| {
-        let entry = ledger::read_entry(columns)?;
-        Ok((entry, Leg { account: columns.word(Account::from_name)?, amount: columns.money()? }))
-    };
-    let (mut entries, mut last): (Vec<Entry>, Option<i64>) = (Vec::new(), None);
-    for ((number, entry), leg) in rows(connection, &sql, params![stream, seq, limit], read)? {
-        if last != Some(number) {
-            entries.push(entry);
-            last = Some(number);
+    let page = "FROM ledger WHERE (stream, seq) > (?, ?) ORDER BY stream, seq LIMIT ?";
+    let mut entries = rows(connection, &format!("SELECT {} {page}", ledger::ENTRY), params![stream, seq, limit], ledger::read_entry)?;
+    let places: HashMap<i64, usize> = entries.iter().enumerate().map(|(place, (number, _))| (*number, place)).collect();
+    let sql = format!("SELECT l.entry, l.place, l.account, l.amount FROM (SELECT number {page}) e JOIN legs l ON l.entry = e.number");
+    let mut legs = rows(connection, &sql, params![stream, seq, limit], |columns| {
+        let (entry, place): (i64, u32) = (columns.take()?, columns.take()?);
+        Ok((entry, place, Leg { account: columns.word(Account::from_name)?, amount: columns.money()? }))
+    })?;
+    // Mostly in order already.
+    legs.sort_by_key(|(entry, place, _)| (*entry, *place));
+    for (number, _, leg) in legs {
+        if let Some((_, entry)) = places.get(&number).and_then(|place| entries.get_mut(*place)) {
+            entry.draft.legs.push(leg);
         }
-        entries.last_mut().into_iter().for_each(|entry| entry.draft.legs.push(leg));
     }
-    Ok(entries)
+    Ok(entries.into_iter().map(|(_, entry)| entry).collect())
 }
 
 fn settlements_after(connection: &Connection, start_s: Option<i64>, limit: u32) -> Result<Vec<SettlementRecord>, Fault> {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
@@ -52,19 +54,17 @@ fn head(connection: &Connection, stream: Stream) -> Result<Head, Fault> {
 /// did not get its place has balances that are no longer true: it must be drafted again, too.
 fn book(connection: &Connection, entry: &Entry) -> Result<Booked, Fault> {
     let draft = &entry.draft;
-    if exists(connection, "SELECT 1 FROM ledger WHERE id = ?", [&draft.id])? {
-        return Ok(Booked::Already);
-    }
+    let is_there = || exists(connection, "SELECT 1 FROM ledger WHERE id = ?", [&draft.id]);
     let head = head(connection, draft.stream)?;
-    match draft.clone().book(head, entry.at) {
-        Ok(next) if next == *entry => {}
-        Ok(_) | Err(LedgerError::Overdrawn { .. } | LedgerError::Money(_)) => return Ok(Booked::SeqTaken),
-        Err(error @ (LedgerError::Unbalanced { .. } | LedgerError::WrongStream { .. })) => return Err(Fault::Bad(error.to_string())),
+    match draft.balances_after(head.balances) {
+        Ok(balances) if (entry.seq, entry.balances) == (head.seq + 1, balances) => match insert(connection, entry)? {
+            true => Ok(Booked::Done),
+            false if is_there()? => Ok(Booked::Already),
+            false => Err(Fault::Bad(format!("ledger entry {} has the place of another", draft.id))),
+        },
+        Ok(_) | Err(LedgerError::Overdrawn { .. } | LedgerError::Money(_)) => Ok(if is_there()? { Booked::Already } else { Booked::SeqTaken }),
+        Err(error @ (LedgerError::Unbalanced { .. } | LedgerError::WrongStream { .. })) => Err(Fault::Bad(error.to_string())),
     }
-    if !insert(connection, entry)? {
-        return Err(Fault::Bad(format!("ledger entry {} has the place of another", draft.id)));
-    }
-    Ok(Booked::Done)
 }
 
 /// Adds an entry as it is; `false` if it or its place in the stream is there.
@@ -90,12 +90,25 @@ pub(crate) fn insert(connection: &Connection, entry: &Entry) -> Result<bool, Fau
     Ok(true)
 }
 
-fn read_node_head(columns: &mut Columns<'_>) -> Result<(NodeId, Head), Fault> {
-    let node = columns.word(|text| match Stream::from_name(text) {
+/// By the ids of accruals, which begin with their period's start.
+fn accrued(connection: &Connection, period_start_s: i64) -> Result<BTreeMap<NodeId, MicroUsdt>, Fault> {
+    let sql = "SELECT l.stream, g.amount FROM ledger l JOIN legs g ON g.entry = l.number \
+               WHERE l.id >= ? AND l.id < ? AND g.account = 'available:' || l.stream";
+    // The character after the colon.
+    let (from, to) = (format!("acc:{period_start_s}:"), format!("acc:{period_start_s};"));
+    let accrued = rows(connection, sql, [from, to], |columns| Ok((columns.word(node_of)?, columns.money()?)))?;
+    Ok(accrued.into_iter().collect())
+}
+
+fn node_of(stream: &str) -> Option<NodeId> {
+    match Stream::from_name(stream) {
         Some(Stream::Node(node)) => Some(node),
         Some(Stream::Treasury) | None => None,
-    })?;
-    Ok((node, read_head(columns)?))
+    }
+}
+
+fn read_node_head(columns: &mut Columns<'_>) -> Result<(NodeId, Head), Fault> {
+    Ok((columns.word(node_of)?, read_head(columns)?))
 }
 
 #[async_trait]
@@ -142,6 +155,9 @@ impl LedgerStore for SqliteStore {
         let sql = "SELECT coalesce(sum(amount), 0) FROM legs WHERE account = ?";
         let total = self.core.read(move |connection| first(connection, sql, [account.name()], |c| c.money())).await?;
         Ok(total.unwrap_or_default())
+    }
+    async fn accrued(&self, period_start_s: i64) -> Result<BTreeMap<NodeId, MicroUsdt>, StoreError> {
+        self.core.read(move |connection| accrued(connection, period_start_s)).await
     }
     async fn heads_available(&self, at_least: MicroUsdt) -> Result<Vec<(NodeId, Head)>, StoreError> {
         let sql = format!("SELECT stream, {HEAD} FROM heads WHERE stream <> 'treasury' AND available >= ? ORDER BY stream");

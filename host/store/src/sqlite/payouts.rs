@@ -4,12 +4,12 @@ use lucid_model::{
     credit::Interval,
     id::{NodeId, PayoutId, RunId, UserId},
     money::MicroUsdt,
-    payout::{Payout, PayoutState, Run},
+    payout::{OpenPart, Payout, PayoutState, Run, RunPart},
     score::ScoreCenti,
     time::TimeMs,
 };
 use lucid_ports::{Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError};
-use rusqlite::{Connection, params, types::Value};
+use rusqlite::{Connection, params, params_from_iter, types::Value};
 
 use super::{
     SqliteStore, audit,
@@ -168,6 +168,24 @@ fn open(connection: &Connection, limit: u32) -> Result<Vec<Payout>, Fault> {
     rows(connection, &sql, [limit], read)
 }
 
+/// As [`open`], without those that nobody may touch now: however many wait, they keep no other out.
+fn due(connection: &Connection, waiting: &[RunId], limit: u32) -> Result<Vec<Payout>, Fault> {
+    let places = vec!["?"; waiting.len()].join(", ");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM payouts WHERE closed = 0 AND state <> 'manual' AND NOT (state = 'reserved' AND run IN ({places})) \
+         ORDER BY next_attempt_at, created_at, id LIMIT ?"
+    );
+    let values: Vec<_> = waiting.iter().map(|run| blob(run.0)).chain([Value::Integer(i64::from(limit))]).collect();
+    rows(connection, &sql, params_from_iter(values), read)
+}
+
+fn open_parts(connection: &Connection) -> Result<Vec<OpenPart>, Fault> {
+    let sql = "SELECT state, count(*), sum(amount), min(created_at) FROM payouts WHERE closed = 0 GROUP BY state ORDER BY state";
+    rows(connection, sql, [], |columns| {
+        Ok(OpenPart { state: columns.word(PayoutState::from_name)?, count: columns.unsigned()?, total: columns.money()?, oldest: columns.time()? })
+    })
+}
+
 pub(crate) fn list(filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> List {
     let conditions = Conditions::default()
         .and("node = ?", filter.node.map(|node| blob(node.0)))
@@ -207,8 +225,14 @@ impl PayoutStore for SqliteStore {
     async fn open_runs(&self) -> Result<Vec<Run>, StoreError> {
         self.core.read(runs::open).await
     }
-    async fn create_payout(&self, payout: Payout, audit: AuditEntry) -> Result<bool, StoreError> {
-        self.core.write(move |connection| create(connection, &payout, &audit)).await
+    async fn runs(&self, cycle: Option<i64>, page: PageRequest<()>) -> Result<Page<Run>, StoreError> {
+        self.core.read(move |connection| runs::list(cycle, &page).run(connection, runs::read)).await
+    }
+    async fn run_parts(&self, run: RunId) -> Result<Vec<RunPart>, StoreError> {
+        self.core.read(move |connection| runs::parts(connection, run)).await
+    }
+    async fn create_payouts(&self, payouts: Vec<(Payout, AuditEntry)>) -> Result<Vec<bool>, StoreError> {
+        self.core.write(move |connection| payouts.iter().map(|(payout, entry)| create(connection, payout, entry)).collect()).await
     }
     async fn payout(&self, id: PayoutId) -> Result<Option<Payout>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM payouts WHERE id = ?");
@@ -222,6 +246,12 @@ impl PayoutStore for SqliteStore {
     }
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError> {
         self.core.read(move |connection| open(connection, limit)).await
+    }
+    async fn due_payouts(&self, waiting: Vec<RunId>, limit: u32) -> Result<Vec<Payout>, StoreError> {
+        self.core.read(move |connection| due(connection, &waiting, limit)).await
+    }
+    async fn open_parts(&self) -> Result<Vec<OpenPart>, StoreError> {
+        self.core.read(open_parts).await
     }
     async fn payouts(&self, filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, StoreError> {
         let list = list(filter, page);

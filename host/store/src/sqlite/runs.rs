@@ -1,18 +1,21 @@
 use lucid_model::{
     audit::AuditEntry,
-    id::RunId,
-    payout::{Run, RunState},
+    id::{NodeId, RunId},
+    payout::{PayoutState, Run, RunPart, RunState},
 };
-use rusqlite::{Connection, params};
+use lucid_ports::PageRequest;
+use rusqlite::{Connection, params, types::Value};
+use uuid::Uuid;
 
 use super::{
     audit,
     columns::{Columns, stored},
     fault::Fault,
-    query::{execute, first, rows},
+    query::{Conditions, List, Source, execute, first, rows},
 };
 
-pub(crate) const COLUMNS: &str = "id, cycle, state, planner, approver, payouts, total, reason, created_at, updated_at, plan, version";
+pub(crate) const COLUMNS: &str =
+    "id, cycle, state, planner, approver, payouts, total, reason, created_at, updated_at, plan, executor, nodes, version";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Run, Fault> {
     Ok(Run {
@@ -27,13 +30,43 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Run, Fault> {
         created_at: columns.time()?,
         updated_at: columns.time()?,
         plan: columns.unsigned()?,
+        executor: columns.take()?,
+        nodes: columns.take::<Option<Vec<u8>>>()?.map(|packed| unpacked(&packed)).unwrap_or_default(),
         version: columns.unsigned()?,
+    })
+}
+
+/// Sixteen bytes a node.
+fn packed(nodes: &[NodeId]) -> Option<Vec<u8>> {
+    (!nodes.is_empty()).then(|| nodes.iter().flat_map(|node| *node.0.as_bytes()).collect())
+}
+
+fn unpacked(packed: &[u8]) -> Vec<NodeId> {
+    packed.as_chunks::<16>().0.iter().map(|id| NodeId(Uuid::from_bytes(*id))).collect()
+}
+
+pub(crate) fn list(cycle: Option<i64>, page: &PageRequest<()>) -> List {
+    let conditions = Conditions::default().and("cycle = ?", cycle.map(Value::Integer));
+    List::new(&Source { columns: COLUMNS, table: "runs", joins: "" }, conditions, &["created_at", "id"], page)
+}
+
+pub(crate) fn parts(connection: &Connection, run: RunId) -> Result<Vec<RunPart>, Fault> {
+    let sql =
+        "SELECT plan, state, closed, count(*), sum(amount) FROM payouts WHERE run = ? GROUP BY plan, state, closed ORDER BY plan, state, closed";
+    rows(connection, sql, [run.0.as_bytes()], |columns| {
+        Ok(RunPart {
+            plan: columns.unsigned()?,
+            state: columns.word(PayoutState::from_name)?,
+            closed: columns.take()?,
+            count: columns.take()?,
+            total: columns.money()?,
+        })
     })
 }
 
 /// Adds a run; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, run: &Run) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO runs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!("INSERT INTO runs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
     let values = params![
         run.id.0.as_bytes(),
         run.cycle,
@@ -46,6 +79,8 @@ pub(crate) fn insert(connection: &Connection, run: &Run) -> Result<bool, Fault> 
         run.created_at.0,
         run.updated_at.0,
         stored(run.plan)?,
+        run.executor,
+        packed(&run.nodes),
         stored(run.version)?,
     ];
     Ok(execute(connection, &sql, values)? == 1)
@@ -70,7 +105,7 @@ pub(crate) fn open(connection: &Connection) -> Result<Vec<Run>, Fault> {
 
 pub(crate) fn update(connection: &Connection, run: &Run, entry: &AuditEntry) -> Result<bool, Fault> {
     let sql = "UPDATE runs SET cycle = ?, state = ?, planner = ?, approver = ?, payouts = ?, total = ?, reason = ?, created_at = ?, \
-               updated_at = ?, plan = ?, version = ? WHERE id = ? AND version = ?";
+               updated_at = ?, plan = ?, executor = ?, version = ? WHERE id = ? AND version = ?";
     let values = params![
         run.cycle,
         run.state.name(),
@@ -82,6 +117,7 @@ pub(crate) fn update(connection: &Connection, run: &Run, entry: &AuditEntry) -> 
         run.created_at.0,
         run.updated_at.0,
         stored(run.plan)?,
+        run.executor,
         stored(run.version)?,
         run.id.0.as_bytes(),
         stored(run.version.saturating_sub(1))?,

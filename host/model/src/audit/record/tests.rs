@@ -106,6 +106,8 @@ fn run() -> Run {
         state: RunState::Approved,
         planner: "system".into(),
         approver: Some("bob".into()),
+        executor: None,
+        nodes: Vec::new(),
         count: 3,
         total: MicroUsdt(30_000_000),
         reason: None,
@@ -218,6 +220,8 @@ fn what_was_decided_changes_the_digest() {
     assert_ne!(cpu, pool().digest());
     assert_ne!(cpu, limited(AlertThresholds { memory: Some(Ppm(5)), ..AlertThresholds::default() }));
     assert_ne!(Run { state: RunState::Done, ..run() }.digest(), run().digest());
+    assert_ne!(Run { executor: Some("carol".into()), ..run() }.digest(), run().digest());
+    assert_ne!(Run { nodes: vec![NodeId(Uuid::from_u128(5))], ..run() }.digest(), run().digest());
     assert_ne!(Payout { sends: 2, ..payout() }.digest(), payout().digest());
     assert_ne!(Payout { closed: true, ..payout() }.digest(), payout().digest());
     assert_ne!(Activation { params: ParamValues::new(), ..activation() }.digest(), activation().digest());

@@ -89,7 +89,11 @@ fn payout_lists(lists: &mut Vec<(By, String, List)>) {
     for page in [PayoutSort::CreatedAt, PayoutSort::UpdatedAt, PayoutSort::Amount, PayoutSort::Status].into_iter().flat_map(both) {
         for (name, by, filter) in [
             ("payouts", By::Index, PayoutFilter::default()),
-            ("payouts of an owner", By::Index, PayoutFilter { owner: Some(owner_id(1)), ..PayoutFilter::default() }),
+            (
+                "payouts of an owner",
+                if page.sort == PayoutSort::CreatedAt { By::Index } else { By::Sorting },
+                PayoutFilter { owner: Some(owner_id(1)), ..PayoutFilter::default() },
+            ),
             ("payouts of a node", By::Sorting, PayoutFilter { node: Some(node_id(1)), ..PayoutFilter::default() }),
             ("payouts of a run", By::Sorting, PayoutFilter { run: Some(run(1).id), ..PayoutFilter::default() }),
             ("pending payouts", By::Sorting, PayoutFilter { status: Some(PayoutStatus::Pending), ..PayoutFilter::default() }),
