@@ -116,6 +116,7 @@ pub async fn compose(config: &Config) -> Result<App> {
 /// What has to be done before anything runs: policies, the sandbox's funds, presence. What a crash left of payouts
 /// is taken up by whoever becomes the payer.
 pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) -> Result<()> {
+    service.enter_store().await?;
     importer.start().await?;
     let funds = maybe_money("payouts.sandbox_funds_usdt", config.payouts.sandbox_funds_usdt.as_ref())?;
     if let (Some(funds), RailKind::Sandbox) = (funds, config.rail.kind) {

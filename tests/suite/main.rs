@@ -39,6 +39,7 @@ mod rates;
 mod recorded;
 mod repeats;
 mod replicas;
+mod restore;
 mod runs;
 mod shadows;
 mod signatures;

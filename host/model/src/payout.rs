@@ -5,7 +5,7 @@
 mod control;
 mod machine;
 
-pub use control::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal};
+pub use control::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored};
 pub use machine::{Answer, Capabilities, Closing, Deadlines, Effect, Event, Reported, WrongPayoutState, step};
 
 use crate::{

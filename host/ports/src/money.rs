@@ -70,6 +70,8 @@ pub struct PayoutFilter {
     pub owner: Option<UserId>,
     /// Of this run.
     pub run: Option<RunId>,
+    /// Changed last at this moment or later.
+    pub changed_from: Option<TimeMs>,
 }
 
 /// How payouts are sorted.

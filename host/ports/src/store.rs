@@ -55,11 +55,24 @@ pub struct Stamp {
     pub family: FamilyId,
 }
 
-/// The stamp.
+/// Where what is in a store comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It was written here, or the store cannot tell.
+    Here,
+    /// It was put here from elsewhere, or from an earlier time.
+    Elsewhere,
+}
+
+/// The stamp, and where the store belongs.
 #[async_trait]
 pub trait StampStore: Send + Sync {
     /// The store's stamp; written now if it has none.
     async fn stamp_or(&self, fresh: Stamp) -> Result<Stamp, StoreError>;
+    /// Whether what is in the store is what was last written where it is: a backup that was put back, or a copy of files, is not.
+    async fn origin(&self) -> Result<Origin, StoreError>;
+    /// Makes the store the one that belongs where it is. Done at each start, after [`StampStore::origin`].
+    async fn settle_in(&self) -> Result<(), StoreError>;
 }
 
 macro_rules! store {

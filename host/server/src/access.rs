@@ -194,6 +194,7 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/payouts/freeze", STOPPERS).limit(Payouts),
     post("/api/v1/payouts/resume", TREASURERS).limit(Payouts),
     post("/api/v1/payouts/verify", STOPPERS).limit(Payouts),
+    post("/api/v1/payouts/reconcile", TREASURERS).limit(Payouts),
     get("/api/v1/payouts/statement", PEOPLE).limit(Payouts),
     get("/api/v1/payouts/proposals", FLEET_ONLY).limit(Payouts),
     post("/api/v1/payouts/proposals/{proposal_id}/accept", TREASURERS).limit(Payouts),

@@ -100,9 +100,11 @@ impl From<ServiceError> for ApiError {
             ServiceError::Invalid { field, problem } => FieldError::new(field, problem).into(),
             ServiceError::Refused { reason } => Self::new(Kind::InvalidRequest, message).with("reason", reason),
             ServiceError::WrongNodeStatus(_) => Self::new(Kind::InvalidNodeStatus, message),
-            ServiceError::WrongPayoutState(_) | ServiceError::NotGivenBack { .. } | ServiceError::RunIs { .. } | ServiceError::NothingMature => {
-                Self::new(Kind::PayoutWrongState, message)
-            }
+            ServiceError::WrongPayoutState(_)
+            | ServiceError::NotGivenBack { .. }
+            | ServiceError::RunIs { .. }
+            | ServiceError::NothingMature
+            | ServiceError::NotReconciled => Self::new(Kind::PayoutWrongState, message),
             ServiceError::AlreadyRegistered { own, .. } => match own {
                 Some(node) => Self::new(Kind::NodeExists, message).with(DETAIL_NODE_ID, node.to_string()),
                 None => Self::new(Kind::NodeExists, message),

@@ -6,9 +6,12 @@ use lucid_model::{
     event::EventKind,
     id::{PayoutId, ProposalId},
     ledger::Draft,
-    payout::{Capabilities, Closing, Decision, Effect, Event, Freeze, Outcome, PaymentsSwitch, Payout, PayoutState, Proposal, step},
+    payout::{
+        Capabilities, Closing, Decision, Effect, Event, Freeze, Outcome, PaymentsSwitch, Payout, PayoutState, Proposal, Restored, SCHEDULE, step,
+    },
+    time::TimeMs,
 };
-use lucid_ports::{Fence, Page, PageRequest, PayoutUpdate};
+use lucid_ports::{Fence, Origin, Page, PageRequest, PayoutUpdate};
 
 use crate::{Actor, Role, Service, ServiceError, runs::treasurer};
 
@@ -48,7 +51,8 @@ impl Service {
             return Ok(before);
         }
         let frozen = Freeze { at: self.now(), by: actor.subject.clone(), reason };
-        self.switch(actor, PaymentsSwitch { frozen: Some(frozen.clone()), version: before.version + 1 }, "payouts.freeze", &frozen.reason).await
+        self.switch(actor, PaymentsSwitch { frozen: Some(frozen.clone()), version: before.version + 1, ..before }, "payouts.freeze", &frozen.reason)
+            .await
     }
 
     /// Lets payments be sent again.
@@ -61,7 +65,59 @@ impl Service {
         if before.frozen.is_none() {
             return Ok(before);
         }
-        self.switch(actor, PaymentsSwitch { frozen: None, version: before.version + 1 }, "payouts.resume", &reason).await
+        if before.restored.is_some_and(|restored| restored.reconciled_at.is_none()) {
+            return Err(ServiceError::NotReconciled);
+        }
+        self.switch(actor, PaymentsSwitch { frozen: None, version: before.version + 1, ..before }, "payouts.resume", &reason).await
+    }
+
+    /// Begins with what is in the store. If it was put here from elsewhere or from an earlier time, payments are frozen first: what was paid
+    /// meanwhile is not in it.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn enter_store(&self) -> Result<(), ServiceError> {
+        if self.store().origin().await? == Origin::Elsewhere {
+            let reason =
+                "this store was restored from a backup, or copied: what was paid since is not in it; compare it with the payment service first";
+            let (before, at) = (self.store().payments_switch().await?, self.now());
+            let frozen = before.frozen.clone().unwrap_or(Freeze { at, by: SCHEDULE.into(), reason: reason.into() });
+            let restored = Some(Restored { at, since: None, reconciled_at: None });
+            let switch = PaymentsSwitch { frozen: Some(frozen), restored, version: before.version + 1 };
+            match self.switch(&Actor::system(), switch, "payouts.restored", reason).await {
+                // Another replica noticed, too.
+                Err(ServiceError::Changed { .. }) if self.store().payments_switch().await?.restored.is_some_and(|r| r.reconciled_at.is_none()) => {}
+                switched => {
+                    switched?;
+                }
+            }
+        }
+        Ok(self.store().settle_in().await?)
+    }
+
+    /// Has all payouts that ended since then compared with the payment service; payments of a restored store are let go only after that.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, there is nothing to compare with, or somebody else switched at the same time.
+    pub async fn reconcile_since(&self, actor: &Actor, since: TimeMs) -> Result<PaymentsSwitch, ServiceError> {
+        treasurer(actor)?;
+        if self.ports.rail.is_none() {
+            return Err(ServiceError::NoRail);
+        }
+        let before = self.store().payments_switch().await?;
+        let at = before.restored.map_or(self.now(), |restored| restored.at);
+        let restored = Some(Restored { at, since: Some(since), reconciled_at: None });
+        let frozen = before.frozen.clone().or_else(|| {
+            Some(Freeze { at: self.now(), by: actor.subject.clone(), reason: format!("payouts since {since} are compared with the payment service") })
+        });
+        let switch = PaymentsSwitch { frozen, restored, version: before.version + 1 };
+        self.switch(actor, switch, "payouts.reconcile", &format!("since {since}")).await
+    }
+
+    pub(crate) async fn is_reconciled(&self, before: &PaymentsSwitch) -> Result<(), ServiceError> {
+        let restored = before.restored.map(|restored| Restored { reconciled_at: Some(self.now()), ..restored });
+        let switch = PaymentsSwitch { restored, version: before.version + 1, ..before.clone() };
+        self.switch(&Actor::system(), switch, "payouts.reconciled", "the payment service says the same").await.map(|_| ())
     }
 
     async fn switch(&self, actor: &Actor, switch: PaymentsSwitch, action: &str, reason: &str) -> Result<PaymentsSwitch, ServiceError> {

@@ -88,6 +88,9 @@ pub enum ServiceError {
     /// Nothing is there that may be paid yet.
     #[error("no settlement period is mature yet: there is nothing to pay")]
     NothingMature,
+    /// The store was restored, and nobody compared it with the payment service.
+    #[error("the store was restored or copied: have payouts compared with the payment service first (POST /payouts/reconcile)")]
+    NotReconciled,
     /// No payment service is configured.
     #[error("no payment service is configured (RAIL): nothing can be paid")]
     NoRail,

@@ -148,6 +148,8 @@ pub struct Service {
     adjusting: futures::lock::Mutex<()>,
     /// Reservations that nobody made a payout of are not looked for before this instant.
     no_reservation_sweep_before: Mutex<TimeMs>,
+    /// When it was noticed that the store was restored, if it was, as far as this payer knows.
+    restored_at: Mutex<Option<TimeMs>>,
     /// How much is in doubt, as far as this payer knows.
     in_doubt: Mutex<MicroUsdt>,
     /// No payout is sent before this instant: the rail refused us.
@@ -189,6 +191,7 @@ impl Service {
             last_verified: Mutex::default(),
             adjusting: futures::lock::Mutex::default(),
             no_reservation_sweep_before: Mutex::default(),
+            restored_at: Mutex::default(),
             in_doubt: Mutex::default(),
             rail_paused_until: Mutex::default(),
             walks: Mutex::default(),

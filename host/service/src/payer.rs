@@ -9,7 +9,8 @@ use lucid_model::{
     id::RunId,
     ledger::Draft,
     money::MicroUsdt,
-    payout::{Closing, Effect, Event, Payout, PayoutState, Run, RunState, step},
+    payout::{Capabilities, Closing, Effect, Event, Payout, PayoutState, Run, RunState, step},
+    time::TimeMs,
 };
 use lucid_ports::{Fence, PaymentRail, PayoutUpdate, Tenure};
 
@@ -55,7 +56,9 @@ impl Service {
     /// goes on with it, and this one must not call again with this tenure.
     pub async fn pay_step(&self, tenure: &Tenure) -> Result<u32, ServiceError> {
         let Some(rail) = self.ports.rail.clone() else { return Ok(0) };
-        let frozen = self.tell_of_switch(&self.store().payments_switch().await?);
+        let switch = self.store().payments_switch().await?;
+        let frozen = self.tell_of_switch(&switch);
+        *self.restored_at.lock() = switch.restored.map(|restored| restored.at);
         let open_runs = self.store().open_runs().await?;
         let paused = frozen || self.now() < *self.rail_paused_until.lock() || self.too_much_is_in_doubt().await?;
         let waiting = open_runs.iter().filter(|run| paused || !run.is_executed()).map(|run| run.id).collect();
@@ -153,8 +156,13 @@ impl Service {
         let mut moved = false;
         while let Some(event) = next.take() {
             let before = payout.clone();
+            let first = payout.state == PayoutState::Reserved && matches!(event, Event::Submit { .. });
             let (after, effects) = step(&payout, event, rail.capabilities(), self.config.deadlines, self.now())?;
             payout = after;
+            let asks_first = first && self.may_have_been_paid(&payout);
+            if asks_first {
+                self.date_back(&mut payout, rail.capabilities());
+            }
             if payout != before {
                 payout.version += 1;
                 let audit = self.audit_of_payout(&before, &payout);
@@ -170,6 +178,8 @@ impl Service {
             }
             for effect in effects {
                 match effect {
+                    // It is as if it had been sent already.
+                    Effect::Send if asks_first => next = Some(Event::Recovered),
                     // Between the write and here the process may have been stopped for longer than its lease.
                     Effect::Send if !tenure.is_good() => return Err(self.replaced(tenure, None)),
                     // It is `Submitting` and stays so: whether it may be sent is decided again when it is due.
@@ -188,6 +198,20 @@ impl Service {
             }
         }
         Ok(moved)
+    }
+
+    /// Whether a payout that this store never sent may have been sent all the same: by what was there before the store was restored.
+    fn may_have_been_paid(&self, payout: &Payout) -> bool {
+        self.restored_at.lock().is_some_and(|at| TimeMs::from_unix_s(payout.cycle) <= at)
+    }
+
+    /// A payment service may have forgotten the key of what was sent long ago: it was sent when its cycle was first payable, then, and a person
+    /// looks at it unless it is found.
+    fn date_back(&self, payout: &mut Payout, can: Capabilities) {
+        let earliest = TimeMs::from_unix_s(payout.period_end_s).plus_ms(self.config.maturity_ms);
+        if self.now().ms_since(earliest) >= can.key_retention_ms {
+            payout.submitted_at = Some(earliest);
+        }
     }
 
     /// Makes a change durable under the payer's fence. `false` if somebody else was first.

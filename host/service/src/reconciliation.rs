@@ -26,10 +26,19 @@ const RECONCILIATION: &str = "reconciliation";
 /// How far payouts were compared with the payment service.
 #[derive(Debug, Default)]
 pub(crate) struct Compared {
+    /// Since when somebody wants payouts compared, if somebody does.
+    asked: Option<TimeMs>,
     /// Everything that changed last before this moment was compared.
     until: TimeMs,
     /// What was compared of what changed later.
     since: BTreeSet<PayoutId>,
+}
+
+/// What is to be compared next.
+struct Next {
+    ended: Vec<Payout>,
+    /// Whether there is no more.
+    is_all: bool,
 }
 
 /// The last verification of the books in this process.
@@ -69,25 +78,34 @@ impl Service {
     /// [`ServiceError::Store`].
     pub async fn reconcile_step(&self) -> Result<bool, ServiceError> {
         let Some(rail) = self.ports.rail.clone() else { return Ok(false) };
-        let ended = self.ended_payouts().await?;
-        let (more, mut compared) = (ended.len() > LOOKS_A_STEP, false);
-        for payout in ended.into_iter().take(LOOKS_A_STEP) {
-            match verdict(&payout, &rail.look(&payout).await, self.may_be_unknown(&payout, rail.capabilities())) {
+        let switch = self.store().payments_switch().await?;
+        let asked = switch.restored.filter(|restored| restored.reconciled_at.is_none()).and_then(|restored| restored.since);
+        let next = self.ended_payouts(asked).await?;
+        let (mut compared, mut clear) = (false, true);
+        for payout in &next.ended {
+            match verdict(payout, &rail.look(payout).await, self.may_be_unknown(payout, rail.capabilities())) {
                 Verdict::Same => {}
                 Verdict::Other(_) if self.was_resolved(payout.id).await? => {}
                 // It is asked again with the next step.
-                Verdict::Unclear => continue,
+                Verdict::Unclear => {
+                    clear = false;
+                    continue;
+                }
                 Verdict::Other(told) => {
                     let told = format!("payout {} is {}, and the payment service says: {told}", payout.id, payout.state.name());
                     self.stop_payments(RECONCILIATION, told).await?;
                     // Looked at until somebody has mended it.
+                    clear = false;
                     continue;
                 }
             }
             compared |= self.compared.lock().since.insert(payout.id);
         }
+        if next.is_all && clear && asked.is_some() {
+            self.is_reconciled(&switch).await?;
+        }
         // A service that cannot tell now is left alone until the next look.
-        Ok(more && compared)
+        Ok(!next.is_all && (compared || next.ended.is_empty()))
     }
 
     /// Whether it means nothing that the payment service does not know a payout.
@@ -103,39 +121,52 @@ impl Service {
         Ok(self.store().proposals(newest).await?.items.iter().any(accepted))
     }
 
-    /// Payouts that ended and were not compared, the oldest first.
-    async fn ended_payouts(&self) -> Result<Vec<Payout>, ServiceError> {
+    /// Payouts that ended and were not compared, the oldest first; `asked`: since when somebody wants them compared.
+    async fn ended_payouts(&self, asked: Option<TimeMs>) -> Result<Next, ServiceError> {
         let (until, since) = {
-            let compared = self.compared.lock();
-            (compared.until.max(self.now().plus_ms(-COMPARED_MS)), compared.since.clone())
+            let mut compared = self.compared.lock();
+            if compared.asked != asked {
+                *compared = Compared { asked, until: asked.unwrap_or(compared.until), since: BTreeSet::new() };
+            }
+            if asked.is_none() {
+                compared.until = compared.until.max(self.now().plus_ms(-COMPARED_MS));
+            }
+            (compared.until, compared.since.clone())
         };
-        let (mut found, mut newest, mut open, mut page) = (Vec::new(), until, false, 1);
-        'pages: loop {
-            let request = PageRequest { page, limit: PAGE, sort: PayoutSort::UpdatedAt, order: Order::Descending };
-            let items = self.store().payouts(&PayoutFilter::default(), request).await?.items;
+        // Before this moment nothing is left: of what is at it some is compared, or cannot be yet.
+        let (mut next, mut done, mut page) = (Next { ended: Vec::new(), is_all: true }, Some(until), 1);
+        loop {
+            let filter = PayoutFilter { changed_from: Some(until), ..PayoutFilter::default() };
+            let request = PageRequest { page, limit: PAGE, sort: PayoutSort::UpdatedAt, order: Order::Ascending };
+            let items = self.store().payouts(&filter, request).await?.items;
             let last = items.len() < PAGE as usize;
             for payout in items {
-                if payout.updated_at < until {
-                    break 'pages;
+                let is_next = payout.closed && payout.sends > 0 && !since.contains(&payout.id);
+                // What is final and not closed will be: its moment does not change with that.
+                if is_next || (payout.state.is_final() && !payout.closed) {
+                    if let Some(until) = done.take() {
+                        self.compared.lock().until = until;
+                    }
+                } else if let Some(until) = &mut done {
+                    *until = payout.updated_at;
                 }
-                newest = newest.max(payout.updated_at);
-                // What is not final yet has a later moment when it is.
-                open |= payout.state.is_final() && !payout.closed;
-                if payout.closed && payout.sends > 0 && !since.contains(&payout.id) {
-                    found.push(payout);
+                next.is_all &= payout.closed || !payout.state.is_final();
+                if is_next {
+                    if next.ended.len() == LOOKS_A_STEP {
+                        next.is_all = false;
+                        return Ok(next);
+                    }
+                    next.ended.push(payout);
                 }
             }
             if last {
-                break;
+                if let Some(until) = done {
+                    self.compared.lock().until = until;
+                }
+                return Ok(next);
             }
             page += 1;
         }
-        if found.is_empty() && !open {
-            // All there is was compared: what changes from here on has a later moment.
-            *self.compared.lock() = Compared { until: newest.plus_ms(1), since: BTreeSet::new() };
-        }
-        found.reverse();
-        Ok(found)
     }
 
     /// Nothing more is sent, and a person is told why.

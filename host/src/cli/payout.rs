@@ -6,13 +6,15 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use lucid_wire::{
     page::RunList,
-    payments::{BooksVerifiedBody, NotPaidRequest, PaidRequest, PaymentsSwitchBody, ResolvedBody},
+    payments::{BooksVerifiedBody, NotPaidRequest, PaidRequest, PaymentsSwitchBody, ReconcileRequest, ResolvedBody, StandingBody},
     payout::PayoutBody,
     reason::ReasonRequest,
     run::RunBody,
@@ -36,6 +38,7 @@ use super::{remote::Remote, runtime};
   lucid payout cancel 5f0c… --reason 'wrong wallet' --token-file treasurer.token
   lucid payout resolve 5f0c… --paid 9a4e… --evidence 'TronScan, ticket 4711' --token-file alice.token
   lucid payout accept 01a203b7-… --token-file bob.token
+  lucid payout reconcile --since 2026-11-26T00:00:00Z --token-file treasurer.token
   lucid payout audit --token-file treasurer.token
   lucid payout statement --year 2026 --format csv --file 2026.csv --token-file owner.token
 
@@ -79,6 +82,8 @@ enum PayoutCommand {
     Accept(Which),
     /// Refuse what a treasurer says became of a payout.
     Refuse(Which),
+    /// Have payouts compared with the payment service, while payments are frozen: needed before those of a restored store are resumed.
+    Reconcile(Reconcile),
     /// Have the service recompute all books now: exit 1 if they are not in order.
     Audit,
     /// Write a statement: of a node, or of all of an owner's nodes.
@@ -105,6 +110,13 @@ struct Cancel {
     /// Why; it is in the audit log.
     #[arg(long)]
     reason: String,
+}
+
+#[derive(Args)]
+struct Reconcile {
+    /// Payouts that changed last at this time or later: for a restored store, when the backup was made.
+    #[arg(long, value_name = "TIME")]
+    since: String,
 }
 
 #[derive(Args)]
@@ -191,6 +203,7 @@ pub fn run(args: &PayoutArgs) -> Result<ExitCode> {
         }
         PayoutCommand::Accept(which) => ask.tell::<PayoutBody>(Method::POST, &format!("/payouts/proposals/{}/accept", which.id), NOTHING),
         PayoutCommand::Refuse(which) => ask.tell::<PayoutBody>(Method::POST, &format!("/payouts/proposals/{}/refuse", which.id), NOTHING),
+        PayoutCommand::Reconcile(reconcile) => ask.reconcile(reconcile),
         PayoutCommand::Audit => {
             let found: BooksVerifiedBody = ask.ask(Method::POST, "/payouts/verify", NOTHING)?;
             println!("{}", serde_json::to_string(&found)?);
@@ -215,6 +228,25 @@ impl Ask<'_> {
 
     fn tell<T: DeserializeOwned + Serialize>(&self, method: Method, path: &str, body: Option<&(impl Serialize + Sync)>) -> Result<ExitCode> {
         println!("{}", serde_json::to_string(&self.ask::<T>(method, path, body)?)?);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Waits until it is done: exit 1 if the payment service tells otherwise of a payout.
+    fn reconcile(&self, asked: &Reconcile) -> Result<ExitCode> {
+        let mut switch: PaymentsSwitchBody = self.ask(Method::POST, "/payouts/reconcile", Some(&ReconcileRequest { since: asked.since.clone() }))?;
+        loop {
+            let standing: StandingBody = self.ask(Method::GET, "/payouts/status", NOTHING)?;
+            if standing.payments.reconciled_at.is_some() || standing.payments.reconciling_since != switch.reconciling_since {
+                switch = standing.payments;
+                break;
+            }
+            if let Some(told) = standing.reasons.iter().find(|reason| reason.contains("reconciliation")) {
+                eprintln!("{told}");
+                return Ok(ExitCode::FAILURE);
+            }
+            thread::sleep(Duration::from_millis(500));
+        }
+        println!("{}", serde_json::to_string(&switch)?);
         Ok(ExitCode::SUCCESS)
     }
 

@@ -7,6 +7,7 @@ mod adjustments;
 mod alerts;
 mod audit;
 mod books;
+mod boot;
 mod checkpoint;
 mod closing;
 mod columns;
@@ -54,7 +55,7 @@ mod tests;
 
 use std::{
     fs::{self, File, TryLockError},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rusqlite::Connection;
@@ -97,6 +98,8 @@ const TELEMETRY: &[&str] = &[
 pub struct SqliteStore {
     core: Database,
     telemetry: Database,
+    /// None in memory.
+    dir: Option<PathBuf>,
     /// Held until both writers have ended: fields are dropped in order. None in memory.
     _lock: Option<File>,
 }
@@ -123,7 +126,7 @@ impl SqliteStore {
         })?;
         let core = Database::open(dir, "core", CORE, Pace::WIDE, prepare, Some(audit::close_link))?;
         let telemetry = Database::open(dir, "telemetry", TELEMETRY, Pace::GATHERED, |_| Ok(()), None)?;
-        Ok(Self { core, telemetry, _lock: Some(lock) })
+        Ok(Self { core, telemetry, dir: Some(dir.to_owned()), _lock: Some(lock) })
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) trait Transfer: Store {
     async fn misfits(&self, expected: &Expected) -> Result<Vec<String>, StoreError>;
     async fn read_mark(&self) -> Result<Option<String>, StoreError>;
     async fn write_mark(&self, mark: Option<String>) -> Result<(), StoreError>;
-    /// Says whether payments may be sent, as another store says it: what is frozen stays so.
+    /// Says whether payments may be sent, as another store says it (what is frozen stays so), and that this is a copy.
     async fn carry_switch(&self, switch: PaymentsSwitch) -> Result<(), StoreError>;
 }
 

@@ -29,6 +29,33 @@ pub struct PaymentsSwitchBody {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// When it was noticed that the store was restored from a backup, or copied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Timestamp>)]
+    pub restored_at: Option<String>,
+    /// Since when payouts are compared with the payment service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Timestamp>)]
+    pub reconciling_since: Option<String>,
+    /// When that was done: payments of a restored store are let go only then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Timestamp>)]
+    pub reconciled_at: Option<String>,
+}
+
+/// Since when payouts are to be compared with the payment service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ReconcileRequest {
+    /// Payouts that changed last at this time or later: for a restored store, when the backup was made.
+    #[schema(value_type = schema::Timestamp)]
+    pub since: String,
+}
+
+impl Request for ReconcileRequest {
+    type Valid = TimeMs;
+    fn read(fields: &Fields<'_>) -> Result<TimeMs, FieldError> {
+        fields.require("since", fields.time("since")?)
+    }
 }
 
 impl From<&PaymentsSwitch> for PaymentsSwitchBody {
@@ -39,6 +66,9 @@ impl From<&PaymentsSwitch> for PaymentsSwitchBody {
             frozen_at: frozen.map(|f| f.at.to_string()),
             frozen_by: frozen.map(|f| f.by.clone()),
             reason: frozen.map(|f| f.reason.clone()),
+            restored_at: switch.restored.map(|r| r.at.to_string()),
+            reconciling_since: switch.restored.and_then(|r| r.since).map(|at| at.to_string()),
+            reconciled_at: switch.restored.and_then(|r| r.reconciled_at).map(|at| at.to_string()),
         }
     }
 }

@@ -10,8 +10,21 @@ use crate::{
 pub struct PaymentsSwitch {
     /// Nothing is sent; what was sent is still looked after.
     pub frozen: Option<Freeze>,
+    /// The store was restored from a backup, or copied: what was paid meanwhile is not in it.
+    pub restored: Option<Restored>,
     /// Counts changes; compared and swapped. 0: nobody ever changed it.
     pub version: u64,
+}
+
+/// A store that goes on from an earlier state than the payment service has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restored {
+    /// When that was noticed. Payouts of cycles that began before may have been paid: it is asked before they are sent.
+    pub at: TimeMs,
+    /// Since when payouts are to be compared with the payment service, once somebody said so.
+    pub since: Option<TimeMs>,
+    /// When that was done; payments are not let go before.
+    pub reconciled_at: Option<TimeMs>,
 }
 
 /// Why nothing is sent.

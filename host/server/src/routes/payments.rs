@@ -16,7 +16,10 @@ use lucid_service::{Actor, Resolved, ServiceError, Standing, Statement};
 use lucid_wire::{
     ErrorBody, FieldError,
     page::{PageParams, Pagination, ProposalList},
-    payments::{BooksVerifiedBody, NotPaidRequest, OpenPayoutsBody, PaidRequest, PaymentsSwitchBody, ResolvePayout, ResolvedBody, StandingBody},
+    payments::{
+        BooksVerifiedBody, NotPaidRequest, OpenPayoutsBody, PaidRequest, PaymentsSwitchBody, ReconcileRequest, ResolvePayout, ResolvedBody,
+        StandingBody,
+    },
     payout::PayoutBody,
     reason::ReasonRequest,
     schema,
@@ -43,6 +46,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(accept))
         .routes(routes!(refuse))
         .routes(routes!(verify))
+        .routes(routes!(reconcile))
         .routes(routes!(node_statement))
         .routes(routes!(statement))
 }
@@ -211,6 +215,22 @@ async fn refuse(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path
     responses((status = 200, body = BooksVerifiedBody, description = "What was found, good or bad")))]
 async fn verify(State(api): State<Shared>, _caller: Caller) -> Result<Answer<BooksVerifiedBody>, ApiError> {
     Ok(Answer(books_body(&api.service.verify_own_books().await?)))
+}
+
+/// Compares payouts with the payment service.
+///
+/// For treasurers. All payouts that changed since then are looked up, while payments are frozen; `reconciled_at` of the status says when that is done. A store that
+/// was restored or copied needs it before payments are resumed.
+#[utoipa::path(post, path = "/api/v1/payouts/reconcile", operation_id = "reconcilePayouts", tag = "payouts", request_body = ReconcileRequest,
+    responses((status = 202, body = PaymentsSwitchBody, description = "They are being compared"),
+        (status = 409, body = ErrorBody, description = "Somebody else switched at the same time"),
+        (status = 503, body = ErrorBody, description = "No payment service is configured")))]
+async fn reconcile(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    json: Json<ReconcileRequest>,
+) -> Result<(StatusCode, Answer<PaymentsSwitchBody>), ApiError> {
+    Ok((StatusCode::ACCEPTED, Answer((&api.service.reconcile_since(&actor, json.value).await?).into())))
 }
 
 /// From when to when; all time, if nothing is said, and all of a year, if that is said.

@@ -48,6 +48,7 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
         status: params.parsed("status", PayoutStatus::from_name, "must be one of pending, processing, completed, failed, cancelled")?,
         owner: None,
         run: params.parsed("run_id", |text| text.parse::<RunId>().ok(), "must be a UUID")?,
+        changed_from: None,
     };
     let page = page(&params)?;
     let payouts = api.service.payouts(&actor, filter, page).await?;

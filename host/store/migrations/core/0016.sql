@@ -1,4 +1,4 @@
--- Runs that people plan for chosen nodes, and let go by themselves; and fewer indices that a plan writes.
+-- Stores know when they were put back from a backup. Runs that people plan for chosen nodes, and let go by themselves; and fewer indices that a plan writes.
 
 ALTER TABLE runs ADD COLUMN executor TEXT;
 -- Sixteen bytes a node; null: everybody who can be paid.
@@ -10,3 +10,14 @@ CREATE INDEX runs_cycle ON runs (cycle, created_at, id);
 DROP INDEX payouts_owner_updated;
 DROP INDEX payouts_owner_amount;
 DROP INDEX payouts_owner_status;
+
+ALTER TABLE payments_switch ADD COLUMN restored_at INTEGER;
+ALTER TABLE payments_switch ADD COLUMN restored_since INTEGER;
+ALTER TABLE payments_switch ADD COLUMN reconciled_at INTEGER;
+
+-- Which start of the service wrote last, which the directory says, too; and which file of it this is.
+CREATE TABLE boot (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    id TEXT NOT NULL,
+    file INTEGER NOT NULL
+) STRICT;

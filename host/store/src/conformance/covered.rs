@@ -104,6 +104,10 @@ proven! {
     StampStore {
         stamp_or(fresh: Stamp) -> Stamp =>
             a_stamp_is_written_once;
+        origin() -> Origin =>
+            a_store_that_is_where_it_was_is_the_same;
+        settle_in() -> () =>
+            a_store_that_is_where_it_was_is_the_same;
     }
     NodeStore {
         register_node(registration: Registration) -> Registered =>

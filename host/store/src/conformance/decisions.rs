@@ -1,6 +1,6 @@
 use lucid_model::{
     id::{PayoutId, ProposalId},
-    payout::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal},
+    payout::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored},
     time::TimeMs,
 };
 use lucid_ports::Order;
@@ -27,7 +27,8 @@ pub(crate) fn decision(accepted: bool) -> Decision {
 pub(crate) async fn payments_are_switched_by_version(backend: &mut dyn Backend) {
     let store = backend.store();
     assert_eq!(store.payments_switch().await.unwrap(), PaymentsSwitch::default());
-    let freeze = |i: u32| PaymentsSwitch { frozen: Some(Freeze { at: TimeMs(7), by: "alice".into(), reason: i.to_string() }), version: 1 };
+    let freeze =
+        |i: u32| PaymentsSwitch { frozen: Some(Freeze { at: TimeMs(7), by: "alice".into(), reason: i.to_string() }), restored: None, version: 1 };
     let switched = fifty(|i| {
         let store = store.clone();
         async move { store.set_payments_switch(freeze(i), audit("payouts.freeze")).await.unwrap() }
@@ -36,7 +37,8 @@ pub(crate) async fn payments_are_switched_by_version(backend: &mut dyn Backend) 
     let winners: Vec<_> = (0..).zip(&switched).filter(|(_, won)| **won).map(|(i, _)| i).collect();
     assert_eq!(winners.len(), 1);
     assert_eq!(store.payments_switch().await.unwrap(), freeze(winners[0]));
-    let resumed = |version| PaymentsSwitch { frozen: None, version };
+    let restored = |version: u64| Restored { at: TimeMs(9), since: (version > 2).then_some(TimeMs(4)), reconciled_at: None };
+    let resumed = |version| PaymentsSwitch { frozen: None, restored: Some(restored(version)), version };
     assert!(!store.set_payments_switch(resumed(3), audit("payouts.resume")).await.unwrap(), "of another version");
     assert!(store.set_payments_switch(resumed(2), audit("payouts.resume")).await.unwrap());
     assert!(!store.set_payments_switch(resumed(2), audit("payouts.resume")).await.unwrap(), "once");

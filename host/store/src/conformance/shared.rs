@@ -3,7 +3,7 @@ use lucid_model::{
     ledger::{Head, Stream},
     time::TimeMs,
 };
-use lucid_ports::{AuditFilter, Environment, Order, Stamp, Store, VoteFilter};
+use lucid_ports::{AuditFilter, Environment, Order, Origin, Stamp, Store, VoteFilter};
 use uuid::Uuid;
 
 use super::{Backend, all, enrolments::enrolment, epochs::frame, examples::*, fifty, policies::bundle};
@@ -19,6 +19,17 @@ pub(crate) async fn a_stamp_is_written_once(backend: &mut dyn Backend) {
     })
     .await;
     assert!(stamps.iter().all(|stamp| *stamp == stamps[0]));
+}
+
+pub(crate) async fn a_store_that_is_where_it_was_is_the_same(backend: &mut dyn Backend) {
+    for _ in 0..3 {
+        let store = backend.store();
+        assert_eq!(store.origin().await.unwrap(), Origin::Here);
+        store.settle_in().await.unwrap();
+        assert_eq!(store.origin().await.unwrap(), Origin::Here);
+        drop(store);
+        backend.reopen();
+    }
 }
 
 pub(crate) async fn everything_is_there_after_a_restart(backend: &mut dyn Backend) {

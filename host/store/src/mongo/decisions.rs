@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::{PayoutId, ProposalId},
-    payout::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal},
+    payout::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored},
+    time::TimeMs,
 };
 use lucid_ports::{DecisionStore, Page, PageRequest, StoreError};
 use mongodb::bson::{Bson, Document, doc};
@@ -51,12 +52,22 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Proposal, Fault> {
 
 fn switch_fields(switch: &PaymentsSwitch) -> Result<Document, Fault> {
     let frozen = switch.frozen.as_ref().map(|f| doc! { "at": f.at.0, "by": &f.by, "reason": &f.reason });
-    Ok(doc! { "frozen": frozen.map_or(Bson::Null, Bson::Document), "version": stored(switch.version)? })
+    let time = |at: Option<TimeMs>| at.map(|at| at.0);
+    let restored = switch.restored.map(|r| doc! { "at": r.at.0, "since": time(r.since), "reconciled_at": time(r.reconciled_at) });
+    let or_null = |document: Option<Document>| document.map_or(Bson::Null, Bson::Document);
+    Ok(doc! { "frozen": or_null(frozen), "restored": or_null(restored), "version": stored(switch.version)? })
 }
 
 fn read_switch(fields: Fields<'_>) -> Result<PaymentsSwitch, Fault> {
     let freeze = |f: Fields<'_>| Ok::<_, Fault>(Freeze { at: f.time("at")?, by: f.text("by")?, reason: f.text("reason")? });
-    Ok(PaymentsSwitch { frozen: fields.document_or_none("frozen")?.map(freeze).transpose()?, version: fields.number("version")? })
+    let restored = |r: Fields<'_>| {
+        Ok::<_, Fault>(Restored { at: r.time("at")?, since: r.time_or_none("since")?, reconciled_at: r.time_or_none("reconciled_at")? })
+    };
+    Ok(PaymentsSwitch {
+        frozen: fields.document_or_none("frozen")?.map(freeze).transpose()?,
+        restored: fields.document_or_none("restored")?.map(restored).transpose()?,
+        version: fields.number("version")?,
+    })
 }
 
 impl MongoStore {

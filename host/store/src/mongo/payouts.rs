@@ -242,6 +242,9 @@ async fn open_parts(payouts: &Collection<Document>) -> Result<Vec<OpenPart>, Fau
 async fn list(payouts: &Collection<Document>, filter: &PayoutFilter, request: &PageRequest<PayoutSort>) -> Result<Page<Payout>, Fault> {
     let ids = [("node", filter.node.map(|node| node.0)), ("run", filter.run.map(|run| run.0)), ("owner", filter.owner.map(|owner| owner.0))];
     let mut conditions: Document = ids.into_iter().filter_map(|(name, value)| Some((name.to_owned(), id(value?)))).collect();
+    if let Some(from) = filter.changed_from {
+        conditions.insert("updated_at", doc! { "$gte": from.0 });
+    }
     if let Some(status) = filter.status {
         conditions.insert("status", status.name());
     }

@@ -1,12 +1,13 @@
 use async_trait::async_trait;
 use lucid_model::id::FamilyId;
-use lucid_ports::{Environment, Stamp, StampStore, StoreError};
+use lucid_ports::{Environment, Origin, Stamp, StampStore, StoreError};
 use mongodb::{Database, bson::doc};
 
 use super::{
     MongoStore, durable,
     fault::Fault,
     fields::{self, Fields},
+    ledger::LEDGER,
     schema::META,
 };
 
@@ -40,6 +41,34 @@ impl MongoStore {
     }
 }
 
+/// What a database that was copied into says in place of a number.
+const COPIED: &[u8] = b"copied";
+/// The `_id` of what says which collection the ledger was in at the last start.
+const BOOT: &str = "boot";
+
+impl MongoStore {
+    /// Whoever starts on a database that was copied into is told that it comes from elsewhere.
+    pub(super) async fn mark_copied(&self) -> Result<(), Fault> {
+        self.write_boot(COPIED).await
+    }
+
+    async fn write_boot(&self, collection: &[u8]) -> Result<(), Fault> {
+        let set = doc! { "$set": { "collection": fields::bytes(collection) }, "$setOnInsert": { "v": 1 } };
+        match self.collection(META).update_one(doc! { "_id": BOOT }, set).upsert(true).await.map_err(Fault::from) {
+            // Another replica did the same.
+            Err(fault) if fault.is_duplicate() => Ok(()),
+            written => written.map(|_| ()),
+        }
+    }
+}
+
+/// The server's own number of the ledger's collection: a backup that was put back is another collection. None where a server has no such
+/// numbers.
+async fn collection_number(database: &Database) -> Result<Option<Vec<u8>>, Fault> {
+    let mut found = database.list_collections().filter(doc! { "name": LEDGER }).await?;
+    Ok(if found.advance().await? { found.deserialize_current()?.info.uuid.map(|uuid| uuid.bytes) } else { None })
+}
+
 /// The stamp, if the database has one.
 pub(super) async fn find(database: &Database) -> Result<Option<Stamp>, Fault> {
     let stamp = durable(database, META).find_one(doc! { "_id": "stamp" }).await?;
@@ -50,5 +79,16 @@ pub(super) async fn find(database: &Database) -> Result<Option<Stamp>, Fault> {
 impl StampStore for MongoStore {
     async fn stamp_or(&self, fresh: Stamp) -> Result<Stamp, StoreError> {
         Ok(self.stamp(&fresh).await?)
+    }
+    async fn origin(&self) -> Result<Origin, StoreError> {
+        let known = self.collection(META).find_one(doc! { "_id": BOOT }).await.map_err(Fault::from)?;
+        let Some(known) = known.map(|known| Fields::of(&known).bytes("collection")).transpose()? else { return Ok(Origin::Here) };
+        let now = collection_number(&self.database).await?;
+        let here = known != COPIED && now.is_none_or(|now| now == known);
+        Ok(if here { Origin::Here } else { Origin::Elsewhere })
+    }
+    async fn settle_in(&self) -> Result<(), StoreError> {
+        let number = collection_number(&self.database).await?;
+        Ok(self.write_boot(&number.unwrap_or_else(|| b"no number".to_vec())).await?)
     }
 }

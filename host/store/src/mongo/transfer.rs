@@ -222,6 +222,7 @@ impl Transfer for MongoStore {
         Ok(mark(&self.database).await?)
     }
     async fn carry_switch(&self, switch: PaymentsSwitch) -> Result<(), StoreError> {
+        self.mark_copied().await?;
         Ok(self.put_switch(&switch).await?)
     }
     async fn write_mark(&self, mark: Option<String>) -> Result<(), StoreError> {

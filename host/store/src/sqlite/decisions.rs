@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::{PayoutId, ProposalId},
-    payout::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal},
+    payout::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored},
 };
 use lucid_ports::{DecisionStore, Page, PageRequest, StoreError};
 use rusqlite::{Connection, params};
@@ -48,34 +48,46 @@ pub(crate) fn list(page: &PageRequest<()>) -> List {
     List::new(&Source { columns: COLUMNS, table: "proposals", joins: "" }, Conditions::default(), &["id"], page)
 }
 
+const SWITCH: &str = "frozen_at, frozen_by, frozen_reason, restored_at, restored_since, reconciled_at, version";
+
 /// Whether payments may be sent.
 fn switch(connection: &Connection) -> Result<PaymentsSwitch, Fault> {
-    let sql = "SELECT frozen_at, frozen_by, frozen_reason, version FROM payments_switch";
     let read = |columns: &mut Columns<'_>| {
         let (at, by, reason): (_, Option<String>, Option<String>) = (columns.time_or_none()?, columns.take()?, columns.take()?);
         let frozen = at.map(|at| Freeze { at, by: by.unwrap_or_default(), reason: reason.unwrap_or_default() });
-        Ok(PaymentsSwitch { frozen, version: columns.unsigned()? })
+        let (at, since, reconciled_at) = (columns.time_or_none()?, columns.time_or_none()?, columns.time_or_none()?);
+        Ok(PaymentsSwitch { frozen, restored: at.map(|at| Restored { at, since, reconciled_at }), version: columns.unsigned()? })
     };
-    Ok(first(connection, sql, [], read)?.unwrap_or_default())
+    Ok(first(connection, &format!("SELECT {SWITCH} FROM payments_switch"), [], read)?.unwrap_or_default())
 }
 
 /// Replaces that, if it is as it was; whoever sets it first makes it.
 pub(crate) fn set(connection: &Connection, switch: &PaymentsSwitch) -> Result<bool, Fault> {
-    let sql = "INSERT INTO payments_switch (one, frozen_at, frozen_by, frozen_reason, version) SELECT 1, ?1, ?2, ?3, ?4 \
-               WHERE ?4 = 1 OR EXISTS (SELECT 1 FROM payments_switch) ON CONFLICT (one) DO UPDATE SET frozen_at = excluded.frozen_at, \
-               frozen_by = excluded.frozen_by, frozen_reason = excluded.frozen_reason, version = excluded.version WHERE version = excluded.version - 1";
-    let frozen = switch.frozen.as_ref();
-    let values = params![frozen.map(|f| f.at.0), frozen.map(|f| &f.by), frozen.map(|f| &f.reason), stored(switch.version)?];
-    Ok(execute(connection, sql, values)? == 1)
+    let there = self::switch(connection)?;
+    if there.version + 1 != switch.version {
+        return Ok(false);
+    }
+    put(connection, switch)?;
+    Ok(true)
 }
 
 /// Says it as another store does.
 pub(crate) fn put(connection: &Connection, switch: &PaymentsSwitch) -> Result<(), Fault> {
     execute(connection, "DELETE FROM payments_switch", [])?;
-    let sql = "INSERT INTO payments_switch (one, frozen_at, frozen_by, frozen_reason, version) VALUES (1, ?, ?, ?, ?)";
-    let frozen = switch.frozen.as_ref();
     if switch.version > 0 {
-        execute(connection, sql, params![frozen.map(|f| f.at.0), frozen.map(|f| &f.by), frozen.map(|f| &f.reason), stored(switch.version)?])?;
+        let sql = format!("INSERT INTO payments_switch (one, {SWITCH}) VALUES (1, ?, ?, ?, ?, ?, ?, ?)");
+        let (frozen, restored) = (switch.frozen.as_ref(), switch.restored);
+        let (since, reconciled_at) = (restored.and_then(|r| r.since), restored.and_then(|r| r.reconciled_at));
+        let values = params![
+            frozen.map(|f| f.at.0),
+            frozen.map(|f| &f.by),
+            frozen.map(|f| &f.reason),
+            restored.map(|r| r.at.0),
+            since.map(|at| at.0),
+            reconciled_at.map(|at| at.0),
+            stored(switch.version)?
+        ];
+        execute(connection, &sql, values)?;
     }
     Ok(())
 }

@@ -92,7 +92,7 @@ impl Memory {
     fn open_with(&self, pause: Option<Pause>) -> Result<SqliteStore, OpenError> {
         requests::release_all(&self.core.connection.lock()).map_err(|source| unusable("core", source))?;
         let [core, telemetry] = [&self.core, &self.telemetry].map(|shared| Database::in_memory(shared, pause.clone()));
-        Ok(SqliteStore { core, telemetry, _lock: None })
+        Ok(SqliteStore { core, telemetry, dir: None, _lock: None })
     }
 }
 

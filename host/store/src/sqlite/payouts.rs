@@ -190,6 +190,7 @@ pub(crate) fn list(filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> List
     let conditions = Conditions::default()
         .and("node = ?", filter.node.map(|node| blob(node.0)))
         .and("run = ?", filter.run.map(|run| blob(run.0)))
+        .and("updated_at >= ?", filter.changed_from.map(|at| Value::Integer(at.0)))
         .and("owner = ?", filter.owner.map(|owner| blob(owner.0)))
         .and("status = ?", filter.status.map(|status| Value::Text(status.name().to_owned())));
     let key = match page.sort {

@@ -1,10 +1,10 @@
 use async_trait::async_trait;
 use lucid_model::id::FamilyId;
-use lucid_ports::{Environment, Stamp, StampStore, StoreError};
+use lucid_ports::{Environment, Origin, Stamp, StampStore, StoreError};
 use rusqlite::{Connection, params};
 
 use super::{
-    SqliteStore,
+    SqliteStore, boot,
     columns::Columns,
     fault::Fault,
     query::{execute, first},
@@ -33,5 +33,17 @@ impl StampStore for SqliteStore {
                 find(connection)?.ok_or_else(|| Fault::Bad("the stamp is missing".to_owned()))
             })
             .await
+    }
+    async fn origin(&self) -> Result<Origin, StoreError> {
+        match self.dir.clone() {
+            Some(dir) => self.core.read(move |connection| boot::origin(connection, &dir)).await,
+            None => Ok(Origin::Here),
+        }
+    }
+    async fn settle_in(&self) -> Result<(), StoreError> {
+        match self.dir.clone() {
+            Some(dir) => self.core.write(move |connection| boot::settle_in(connection, &dir)).await,
+            None => Ok(()),
+        }
     }
 }

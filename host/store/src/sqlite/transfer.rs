@@ -152,7 +152,12 @@ impl Transfer for SqliteStore {
         self.core.read(|connection| first(connection, "SELECT doc FROM copying", [], |columns| columns.take())).await
     }
     async fn carry_switch(&self, switch: PaymentsSwitch) -> Result<(), StoreError> {
-        self.core.write(move |connection| super::decisions::put(connection, &switch)).await
+        self.core
+            .write(move |connection| {
+                super::boot::mark_copied(connection)?;
+                super::decisions::put(connection, &switch)
+            })
+            .await
     }
     async fn write_mark(&self, mark: Option<String>) -> Result<(), StoreError> {
         self.core

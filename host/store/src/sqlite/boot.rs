@@ -1,0 +1,77 @@
+//! Whether a directory's file is the one that was written there last. Each start has an id, which is in the file and beside it: a backup that
+//! was put back has an older one, a copy of the file alone has none beside it, and a copy of the whole directory is another file.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+};
+
+use lucid_ports::Origin;
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::{
+    fault::Fault,
+    query::{execute, first},
+};
+
+/// Beside the file: the id of the last start, and that of the one before while one is being begun.
+const BESIDE: &str = "boot";
+
+struct Boot {
+    id: String,
+    file: i64,
+}
+
+fn known(connection: &Connection) -> Result<Option<Boot>, Fault> {
+    first(connection, "SELECT id, file FROM boot", [], |columns| Ok(Boot { id: columns.take()?, file: columns.take()? }))
+}
+
+fn unreadable(error: &io::Error) -> Fault {
+    Fault::Bad(format!("{BESIDE} beside the store: {error}"))
+}
+
+/// The number of the file in its file system: no copy has it.
+fn file_number(dir: &Path) -> Result<i64, Fault> {
+    let number = fs::metadata(dir.join("core.db")).map_err(|error| unreadable(&error))?.ino();
+    Ok(number.cast_signed())
+}
+
+fn write_beside(dir: &Path, ids: &[&str]) -> io::Result<()> {
+    let new = dir.join("boot.new");
+    let mut file = File::create(&new)?;
+    file.write_all(ids.join("\n").as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, dir.join(BESIDE))?;
+    File::open(dir)?.sync_all()
+}
+
+/// A file that no service of this version was started on yet is taken for one that belongs here.
+pub(super) fn origin(connection: &Connection, dir: &Path) -> Result<Origin, Fault> {
+    let Some(boot) = known(connection)? else { return Ok(Origin::Here) };
+    let beside = match fs::read_to_string(dir.join(BESIDE)) {
+        Ok(beside) => beside,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(unreadable(&error)),
+    };
+    let here = beside.lines().any(|id| id == boot.id) && boot.file == file_number(dir)?;
+    Ok(if here { Origin::Here } else { Origin::Elsewhere })
+}
+
+/// Nothing is beside a store that was copied into: whoever starts on it is told that it comes from elsewhere.
+pub(super) fn mark_copied(connection: &Connection) -> Result<(), Fault> {
+    execute(connection, "INSERT INTO boot (one, id, file) VALUES (1, 'copied', 0) ON CONFLICT DO NOTHING", [])?;
+    Ok(())
+}
+
+/// First beside the file, then in it, then only the new one beside it: whoever is stopped in between is still taken for the same.
+pub(super) fn settle_in(connection: &Connection, dir: &Path) -> Result<(), Fault> {
+    let (id, before) = (Uuid::now_v7().to_string(), known(connection)?.map(|boot| boot.id));
+    let both: Vec<&str> = [id.as_str()].into_iter().chain(before.as_deref()).collect();
+    write_beside(dir, &both).map_err(|error| unreadable(&error))?;
+    let sql = "INSERT INTO boot (one, id, file) VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE SET id = excluded.id, file = excluded.file";
+    execute(connection, sql, params![id, file_number(dir)?])?;
+    Ok(())
+}

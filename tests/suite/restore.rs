@@ -1,0 +1,74 @@
+//! A backup that is put back: what was paid meanwhile is not in it, and nothing is paid again.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::{
+    kill::check_money,
+    support::{
+        Lucid, SHORT, SandboxProcess, copy_dir, eventually,
+        node::{TestNode, work_until},
+    },
+};
+
+fn cli(service: &Lucid, args: &[&str]) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, service.token("carol", "super_admin")).unwrap();
+    let remote = ["--server", &service.base, "--token-file", file.to_str().unwrap()];
+    let output = Command::new(env!("CARGO_BIN_EXE_lucid")).arg("payout").args(args).args(remote).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+}
+
+fn transfers(sandbox: &SandboxProcess) -> Vec<Value> {
+    sandbox.get("/api/v1/sandbox/transfers?limit=1000")["transfers"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_restored_store_pays_nothing_again() {
+    let sandbox = SandboxProcess::start();
+    let mut settings = SHORT.to_vec();
+    settings.extend([("TRON_PAYMENT_URL", sandbox.url.as_str()), ("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "1000")]);
+    let mut service = Lucid::serve_with(&settings);
+    let mut node = TestNode::register(&service, "alice", 1);
+    assert_eq!(cli(&service, &["freeze", "--reason", "a backup"]).0, Some(0));
+    let waiting = work_until(&service, &mut node, "a payout that waits", || {
+        service.get("/api/v1/payouts?status=pending")["payouts"].as_array()?.first().cloned()
+    });
+    let payout = format!("/api/v1/payouts/{}", waiting["payout_id"].as_str().unwrap());
+
+    // A backup of the folder; then the payout is paid, which the backup does not know.
+    let backup = tempfile::tempdir().unwrap();
+    let data = service.data();
+    service.stop_for_a_while(|| copy_dir(&data, backup.path()));
+    assert!(service.get("/api/v1/payouts/status")["payments"]["restored_at"].is_null(), "a restart is none");
+    let began = service.get("/api/v1/payouts/status")["at"].as_str().unwrap().to_owned();
+    assert_eq!(cli(&service, &["resume", "--reason", "go on"]).0, Some(0));
+    eventually("the payout to be paid", || (service.get(&payout)["status"] == "completed").then_some(()));
+    let paid = transfers(&sandbox);
+
+    // The backup is put back. Whatever is sent from here on would be paid twice, though the key is known.
+    sandbox.set_faults(&json!({ "payout": [{ "effect": "twice", "answer": "ok" }] }));
+    service.stop_for_a_while(|| {
+        std::fs::remove_dir_all(&data).unwrap();
+        copy_dir(backup.path(), &data);
+    });
+    assert_eq!(service.get(&payout)["state"], "reserved", "as it was");
+    let status = service.get("/api/v1/payouts/status");
+    assert!(status["safety"] == "stopped" && status["payments"]["restored_at"].is_string(), "{status}");
+    let (code, refused) = cli(&service, &["resume", "--reason", "in a hurry"]);
+    assert!(code == Some(1) && refused.contains("restored or copied"), "{refused}");
+    let (code, told) = cli(&service, &["reconcile", "--since", &began]);
+    assert!(code == Some(0) && told.contains("reconciled_at"), "{told}");
+    assert_eq!(cli(&service, &["resume", "--reason", "compared"]).0, Some(0));
+    eventually("the payout to be found", || (service.get(&payout)["status"] == "completed").then_some(()));
+    assert_eq!(transfers(&sandbox), paid, "nothing was sent again");
+    sandbox.set_faults(&json!({}));
+    let (code, audit) = cli(&service, &["audit"]);
+    assert!(code == Some(0) && audit.contains("\"in_order\":true"), "{audit}");
+    check_money(&service, &[node], &transfers(&sandbox));
+    // From here on it is the store of this place.
+    service.crash_and_restart();
+    assert!(service.get("/api/v1/payouts/status")["payments"]["frozen"] == false);
+}
