@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Gets what the tests run against where it is missing: a Redis server. (The MongoDB server gets itself:
-# scripts/mongo-server.sh.) Where it cannot be had the tests over it say `skipped: …`.
+# Gets what the tests run against where it is missing: a Redis server, and strace, which kills the service at chosen points and says in which
+# order it writes and sends. (The MongoDB server gets itself: scripts/mongo-server.sh.) Where it cannot be had the tests over it say `skipped: …`.
 set -euo pipefail
-command -v redis-server > /dev/null && exit
+missing=()
+command -v redis-server > /dev/null || missing+=(redis-server)
+command -v strace > /dev/null || missing+=(strace)
+[ ${#missing[@]} -gt 0 ] || exit 0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
-    install() { DEBIAN_FRONTEND=noninteractive timeout 120 apt-get install -y --no-install-recommends redis-server; }
+    install() { DEBIAN_FRONTEND=noninteractive timeout 120 apt-get install -y --no-install-recommends "${missing[@]}"; }
     { install || { timeout 120 apt-get update && install; }; } > "$log" 2>&1 && exit
 fi
-echo "skipped: the tests over Redis: there is no redis-server, and it cannot be installed here: $(tail -n 1 "$log")"
+echo "skipped: the tests over ${missing[*]}: not there, and cannot be installed here: $(tail -n 1 "$log")"

@@ -13,6 +13,7 @@ mod bad_input;
 mod cheats;
 mod consensus;
 mod coordination;
+mod crash_points;
 mod doctor;
 mod epochs;
 mod events;

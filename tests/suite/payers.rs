@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::support::{PATIENCE, SandboxProcess, block_on, money, mongo::MongoServer, node::WALLET, now_ms};
 
 const AMOUNT: MicroUsdt = MicroUsdt(10_000_000);
-const FAMILY: FamilyId = FamilyId(Uuid::from_u128(7));
+pub const FAMILY: FamilyId = FamilyId(Uuid::from_u128(7));
 
 /// The real rail, with a place to be stopped at: what a payer has read by then it has not written yet.
 struct Rail {
@@ -130,7 +130,7 @@ fn payer(
 }
 
 /// A node that has earned, and a payout of it that may be sent.
-async fn a_payout_to_send(store: &dyn Store, number: u128) -> Payout {
+pub async fn a_payout_to_send(store: &dyn Store, number: u128) -> Payout {
     let (now, id, owner) = (TimeMs(now_ms()), NodeId(Uuid::from_u128(number)), UserId(Uuid::from_u128(1)));
     let wallet = Wallet { address: WALLET.parse().unwrap(), version: 1, since: now };
     let node = money::node(id, owner, wallet, now);

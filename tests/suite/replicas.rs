@@ -180,6 +180,14 @@ fn nobody_is_paid_twice_by_two_replicas_of_which_one_is_killed_nor_without_redis
     until(&pair, "payments by the other replica", &[1 - dead], &|| paid() > before);
     println!("the other replica paid {:?} after the kill", at.elapsed());
     (if dead == 0 { &mut pair.first } else { &mut pair.second }).crash_and_restart();
+    // Stopped for longer than its lease, and going on without knowing it.
+    let (stopped, before) = (pair.holder("payer"), paid());
+    let signal = |name: &str| std::process::Command::new("kill").args([name, &pair.both()[stopped].process.id().to_string()]).status().unwrap();
+    assert!(signal("-STOP").success());
+    until(&pair, "payments while the payer is stopped", &[1 - stopped], &|| paid() > before);
+    assert!(signal("-CONT").success());
+    let before = paid();
+    until(&pair, "payments after it went on", &[0, 1], &|| paid() > before);
     pair.redis.kill();
     eventually("every lease to be over", || pair.holders("payer").is_empty().then_some(()));
     let frozen = paid();

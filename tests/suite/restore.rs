@@ -1,7 +1,5 @@
 //! A backup that is put back: what was paid meanwhile is not in it, and nothing is paid again.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,15 +9,6 @@ use crate::{
         node::{TestNode, work_until},
     },
 };
-
-fn cli(service: &Lucid, args: &[&str]) -> (Option<i32>, String) {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("token");
-    std::fs::write(&file, service.token("carol", "super_admin")).unwrap();
-    let remote = ["--server", &service.base, "--token-file", file.to_str().unwrap()];
-    let output = Command::new(env!("CARGO_BIN_EXE_lucid")).arg("payout").args(args).args(remote).output().unwrap();
-    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
-}
 
 fn transfers(sandbox: &SandboxProcess) -> Vec<Value> {
     sandbox.get("/api/v1/sandbox/transfers?limit=1000")["transfers"].as_array().unwrap().clone()
@@ -32,7 +21,7 @@ fn a_restored_store_pays_nothing_again() {
     settings.extend([("TRON_PAYMENT_URL", sandbox.url.as_str()), ("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "1000")]);
     let mut service = Lucid::serve_with(&settings);
     let mut node = TestNode::register(&service, "alice", 1);
-    assert_eq!(cli(&service, &["freeze", "--reason", "a backup"]).0, Some(0));
+    assert_eq!(service.treasurer("carol", &["freeze", "--reason", "a backup"]).0, Some(0));
     let waiting = work_until(&service, &mut node, "a payout that waits", || {
         service.get("/api/v1/payouts?status=pending")["payouts"].as_array()?.first().cloned()
     });
@@ -44,7 +33,7 @@ fn a_restored_store_pays_nothing_again() {
     service.stop_for_a_while(|| copy_dir(&data, backup.path()));
     assert!(service.get("/api/v1/payouts/status")["payments"]["restored_at"].is_null(), "a restart is none");
     let began = service.get("/api/v1/payouts/status")["at"].as_str().unwrap().to_owned();
-    assert_eq!(cli(&service, &["resume", "--reason", "go on"]).0, Some(0));
+    assert_eq!(service.treasurer("carol", &["resume", "--reason", "go on"]).0, Some(0));
     eventually("the payout to be paid", || (service.get(&payout)["status"] == "completed").then_some(()));
     let paid = transfers(&sandbox);
 
@@ -57,15 +46,15 @@ fn a_restored_store_pays_nothing_again() {
     assert_eq!(service.get(&payout)["state"], "reserved", "as it was");
     let status = service.get("/api/v1/payouts/status");
     assert!(status["safety"] == "stopped" && status["payments"]["restored_at"].is_string(), "{status}");
-    let (code, refused) = cli(&service, &["resume", "--reason", "in a hurry"]);
+    let (code, refused) = service.treasurer("carol", &["resume", "--reason", "in a hurry"]);
     assert!(code == Some(1) && refused.contains("restored or copied"), "{refused}");
-    let (code, told) = cli(&service, &["reconcile", "--since", &began]);
+    let (code, told) = service.treasurer("carol", &["reconcile", "--since", &began]);
     assert!(code == Some(0) && told.contains("reconciled_at"), "{told}");
-    assert_eq!(cli(&service, &["resume", "--reason", "compared"]).0, Some(0));
+    assert_eq!(service.treasurer("carol", &["resume", "--reason", "compared"]).0, Some(0));
     eventually("the payout to be found", || (service.get(&payout)["status"] == "completed").then_some(()));
     assert_eq!(transfers(&sandbox), paid, "nothing was sent again");
     sandbox.set_faults(&json!({}));
-    let (code, audit) = cli(&service, &["audit"]);
+    let (code, audit) = service.treasurer("carol", &["audit"]);
     assert!(code == Some(0) && audit.contains("\"in_order\":true"), "{audit}");
     check_money(&service, &[node], &transfers(&sandbox));
     // From here on it is the store of this place.

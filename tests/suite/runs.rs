@@ -1,22 +1,11 @@
 //! Runs that people plan, approve, execute, take back, and what is told of them.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::support::{
     Lucid, SHORT, eventually,
     node::{TestNode, work_until},
 };
-
-fn cli(service: &Lucid, token: &str, args: &[&str]) -> (Option<i32>, String) {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("token");
-    std::fs::write(&file, token).unwrap();
-    let remote = ["--server", &service.base, "--token-file", file.to_str().unwrap()];
-    let output = Command::new(env!("CARGO_BIN_EXE_lucid")).arg("payout").args(args).args(remote).output().unwrap();
-    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
-}
 
 /// Short periods, and a schedule that may approve nothing.
 fn by_hand() -> Vec<(&'static str, &'static str)> {
@@ -59,9 +48,9 @@ fn two_treasurers_pay_a_node_by_hand() {
     let run = scheduled["run_id"].as_str().unwrap();
     let report = service.get(&format!("/api/v1/payouts/runs/{run}/report"));
     assert_eq!((&report["payouts"][0]["state"], &report["payouts"][0]["count"]), (&json!("reserved"), &json!(1)), "{report}");
-    let (code, table) = cli(&service, &carol, &["report", run]);
+    let (code, table) = service.treasurer("carol", &["report", run]);
     assert!(code == Some(0) && table.contains("to pay") && table.contains("1 payouts"), "{table}");
-    let (code, csv) = cli(&service, &carol, &["report", run, "--output", "csv"]);
+    let (code, csv) = service.treasurer("carol", &["report", run, "--output", "csv"]);
     let line = csv.lines().nth(1).unwrap_or_default();
     assert!(code == Some(0) && line.starts_with(&*id) && line.contains(",reserved,"), "{csv}");
     assert_eq!(service.call("GET", &format!("/api/v1/payouts/runs/{run}/report"), Some(&owner), None).0, 403);
@@ -78,7 +67,7 @@ fn two_treasurers_pay_a_node_by_hand() {
     });
     let run = by_hand["run_id"].as_str().unwrap();
     let path = format!("/api/v1/payouts/runs/{run}");
-    let (code, refused) = cli(&service, &carol, &["execute", run]);
+    let (code, refused) = service.treasurer("carol", &["execute", run]);
     assert!(code == Some(1) && refused.contains("the run is planned"), "{refused}");
     assert_eq!(service.call("POST", &format!("{path}/approve"), Some(&carol), None).0, 403, "who planned it");
     let (status, approved) = service.call("POST", &format!("{path}/approve"), Some(&dave), None);
@@ -89,14 +78,14 @@ fn two_treasurers_pay_a_node_by_hand() {
     let payouts = service.get(&format!("/api/v1/payouts?run_id={run}"));
     assert_eq!(payouts["payouts"][0]["state"], "reserved", "nobody let it go: {payouts}");
 
-    let (code, executed) = cli(&service, &carol, &["execute", run]);
+    let (code, executed) = service.treasurer("carol", &["execute", run]);
     assert!(code == Some(0) && executed.contains("1 of 1 paid") && executed.contains("confirmed"), "{executed}");
     let payouts = service.get(&format!("/api/v1/payouts?run_id={run}"));
     assert_eq!(payouts["payouts"][0]["status"], "completed", "{payouts}");
     let paid = payouts["payouts"][0]["payout_id"].as_str().unwrap();
     assert_eq!(service.call("POST", &format!("/api/v1/payouts/{paid}/retry"), Some(&carol), None).0, 409, "it was paid");
     assert_eq!(service.call("POST", &format!("{path}/cancel"), Some(&carol), Some(&json!({ "reason": "x" }))).0, 409, "it is over");
-    let (code, audit) = cli(&service, &carol, &["audit"]);
+    let (code, audit) = service.treasurer("carol", &["audit"]);
     assert!(code == Some(0) && audit.contains("\"in_order\":true"), "{audit}");
 }
 
@@ -113,6 +102,6 @@ fn nobody_plans_for_nodes_that_are_not_there_or_too_many() {
         let (status, body) = plan(&carol, json!({ "node_ids": wrong }));
         assert!(status == 400 && body["error"]["message"].as_str().unwrap().starts_with(field), "{body}");
     }
-    let (code, said) = cli(&service, &carol, &["plan", "--node", "x"]);
+    let (code, said) = service.treasurer("carol", &["plan", "--node", "x"]);
     assert!(code == Some(1) && said.contains("node_ids[0]"), "{said}");
 }

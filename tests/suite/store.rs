@@ -118,6 +118,8 @@ fn a_service_goes_on_in_the_store_that_its_own_was_copied_into() {
     let there = Answers::of(&lucid, &node);
     before.are_in(&there);
     node.prove(&lucid);
+    assert!(lucid.get("/api/v1/payouts/status")["payments"]["restored_at"].is_string(), "a copy pays nothing before it is compared");
+    lucid.reconcile_and_resume();
     work_until_paid(&lucid, &mut node, there.payouts.len());
 
     // And back: the log is whole, with the chains of all who wrote it.

@@ -29,6 +29,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A running process; killed when dropped.
 pub struct Process {
     child: Child,
+    /// Whether the child is another program that runs it: the end of that one is not its end.
+    is_under: bool,
     log: Arc<Mutex<String>>,
     /// Those that read what it says.
     readers: Vec<thread::JoinHandle<()>>,
@@ -37,8 +39,14 @@ pub struct Process {
 impl Process {
     /// Starts `lucid` with arguments and nothing of this test's environment but a path.
     pub fn start(args: &[&str], environment: &[(&str, &str)], stdout_is_log: bool) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lucid"));
-        command.args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        Self::start_under(&[], args, environment, stdout_is_log)
+    }
+
+    /// The same under another program, which runs it.
+    pub fn start_under(under: &[&str], args: &[&str], environment: &[(&str, &str)], stdout_is_log: bool) -> Self {
+        let line = [under, &[env!("CARGO_BIN_EXE_lucid")], args].concat();
+        let mut command = Command::new(line[0]);
+        command.args(&line[1..]).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(environment.iter().copied()).current_dir(root());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -47,7 +55,7 @@ impl Process {
         if stdout_is_log {
             readers.push(collect(child.stdout.take().unwrap(), &log));
         }
-        Self { child, log, readers }
+        Self { child, is_under: !under.is_empty(), log, readers }
     }
 
     pub fn log(&self) -> String {
@@ -92,7 +100,11 @@ impl Process {
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
+        if self.is_under {
+            let _ = Command::new("pkill").args(["-KILL", "-P", &self.id().to_string()]).status();
+        } else {
+            self.child.kill().unwrap();
+        }
         self.child.wait().unwrap();
     }
 
@@ -100,6 +112,11 @@ impl Process {
     pub fn stop(&mut self) -> Option<i32> {
         self.terminate();
         self.child.wait().unwrap().code()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits for its own end.
@@ -117,8 +134,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if !self.has_ended() {
+            self.kill();
+        }
     }
 }
 
@@ -188,7 +206,28 @@ impl Lucid {
         Self::start(dir, settings)
     }
 
+    /// A service on a store that is there already, in the folder `data` of this one.
+    pub fn serve_on(dir: &Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::start(Arc::clone(dir), settings)
+    }
+
     fn start(dir: Arc<TempDir>, settings: Vec<(String, String)>) -> Self {
+        Self::start_under(&[], dir, settings)
+    }
+
+    /// `lucid serve` under another program, as soon as it serves.
+    pub fn start_under(under: &[&str], dir: Arc<TempDir>, settings: Vec<(String, String)>) -> Self {
+        let mut process = Self::begin_under(under, &dir, &settings);
+        let base = process.wait_for(|line| {
+            let log: Value = serde_json::from_str(line).ok()?;
+            (log["fields"]["message"] == "lucid serves").then(|| log["fields"]["url"].as_str().unwrap().to_owned())
+        });
+        Self { process, base, settings, _dir: dir }
+    }
+
+    /// The same without waiting for that.
+    pub fn begin_under(under: &[&str], dir: &TempDir, settings: &[(String, String)]) -> Process {
         let data = dir.path().join("data");
         // Nothing to take in but what is built in, unless policies are what a test is about.
         let policies = dir.path().join("policies");
@@ -202,12 +241,7 @@ impl Lucid {
             ("REQUIRE_SIGNED", "false"),
         ];
         environment.extend(settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let mut process = Process::start(&["serve", "--data", data.to_str().unwrap()], &environment, true);
-        let base = process.wait_for(|line| {
-            let log: Value = serde_json::from_str(line).ok()?;
-            (log["fields"]["message"] == "lucid serves").then(|| log["fields"]["url"].as_str().unwrap().to_owned())
-        });
-        Self { process, base, settings, _dir: dir }
+        Process::start_under(under, &["serve", "--data", data.to_str().unwrap()], &environment, true)
     }
 
     /// kill -9, then the same again on the same store.
@@ -316,6 +350,23 @@ impl Lucid {
         let (status, body) = self.call("GET", path, Some(&self.token("admin", "super_admin")), None);
         assert_eq!(status, 200, "{path}: {body}");
         body
+    }
+
+    /// `lucid payout …` as a treasurer does it: exit code, and what it says.
+    pub fn treasurer(&self, subject: &str, args: &[&str]) -> (Option<i32>, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, self.token(subject, "super_admin")).unwrap();
+        let remote = ["--server", &self.base, "--token-file", file.to_str().unwrap()];
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_lucid")).arg("payout").args(args).args(remote).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    }
+
+    /// Lets a store that was restored or copied pay again.
+    pub fn reconcile_and_resume(&self) {
+        let (code, said) = self.treasurer("carol", &["reconcile", "--since", "2026-01-01T00:00:00Z"]);
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(self.treasurer("carol", &["resume", "--reason", "compared"]).0, Some(0));
     }
 
     /// A pool.

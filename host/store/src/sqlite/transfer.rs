@@ -192,6 +192,7 @@ mod tests {
         ("audit_copied_writers", "the writers of copied links"),
         ("copying", "the mark of a copy"),
         ("payments_switch", "carried over when a copy ends"),
+        ("boot", "says of a copy that it is one"),
         ("payer", "the lease that its fence is of does not go on in another store"),
     ];
 
