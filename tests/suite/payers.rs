@@ -147,6 +147,7 @@ pub async fn a_payout_to_send(store: &dyn Store, number: u128) -> Payout {
         approver: None,
         executor: Some("system".into()),
         nodes: Vec::new(),
+        root: None,
         count: 1,
         total: AMOUNT,
         reason: None,

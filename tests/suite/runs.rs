@@ -1,5 +1,7 @@
 //! Runs that people plan, approve, execute, take back, and what is told of them.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -87,6 +89,42 @@ fn two_treasurers_pay_a_node_by_hand() {
     assert_eq!(service.call("POST", &format!("{path}/cancel"), Some(&carol), Some(&json!({ "reason": "x" }))).0, 409, "it is over");
     let (code, audit) = service.treasurer("carol", &["audit"]);
     assert!(code == Some(0) && audit.contains("\"in_order\":true"), "{audit}");
+    proves_what_was_paid(&service, paid, &owner);
+}
+
+/// The receipt of a payout says without the service what was paid, and nothing else.
+fn proves_what_was_paid(service: &Lucid, paid: &str, owner: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("proof.json");
+    let (code, said) = service.treasurer("carol", &["proof", paid, "--file", file.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    let path = format!("/api/v1/payouts/{paid}/proof");
+    assert_eq!(service.call("GET", &path, Some(owner), None).0, 200, "the owner's own");
+    assert_eq!(service.call("GET", &path, Some(&service.token("mallory", "node_operator")), None).0, 403);
+    let key = service.get("/api/v1/audit/heads")["public_key"].as_str().unwrap().to_owned();
+    let verify = |file: &std::path::Path, more: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_lucid")).args(["payout", "verify"]).arg(file).args(more).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    };
+    let (code, said) = verify(&file, &["--public-key", &key]);
+    assert!(code == Some(0) && said.contains(paid) && said.contains("confirmed") && said.contains("receipt 1 of 1"), "{said}");
+    assert_eq!(verify(&file, &["--public-key", &"0".repeat(64)]).0, Some(1), "another key");
+    let proof: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let other = dir.path().join("other.json");
+    for (what, change) in [
+        ("/payout/transaction_id", json!("another")),
+        ("/payout/amount", json!(9999.0)),
+        ("/payout/state", json!("failed")),
+        ("/receipts", json!(2)),
+        ("/signature", json!("0".repeat(128))),
+        ("/root", json!("0".repeat(64))),
+    ] {
+        let mut changed = proof.clone();
+        *changed.pointer_mut(what).unwrap() = change;
+        std::fs::write(&other, changed.to_string()).unwrap();
+        let (code, said) = verify(&other, &[]);
+        assert!(code == Some(1) && !said.contains("panicked"), "{what}: {said}");
+    }
 }
 
 #[test]

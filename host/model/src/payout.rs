@@ -4,12 +4,14 @@
 
 mod control;
 mod machine;
+mod receipt;
 
 pub use control::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored};
 pub use machine::{Answer, Capabilities, Closing, Deadlines, Effect, Event, Reported, WrongPayoutState, step};
+pub use receipt::{Receipt, run_statement};
 
 use crate::{
-    id::{NodeId, PayoutId, RunId, UserId},
+    id::{Digest, NodeId, PayoutId, RunId, UserId},
     money::MicroUsdt,
     pool::named_enum,
     score::ScoreCenti,
@@ -205,6 +207,8 @@ pub struct Run {
     pub created_at: TimeMs,
     /// Last change.
     pub updated_at: TimeMs,
+    /// The root over the receipts of its payouts, once they are all final.
+    pub root: Option<Digest>,
     /// The planning that it ended with; 0 while it is being planned. Its payouts name it, and no other is sent.
     pub plan: u64,
     /// Counts changes; compared and swapped.

@@ -203,6 +203,7 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/payouts/{id}/resolve/paid", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
     post("/api/v1/payouts/{id}/resolve/not-paid", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
     get("/api/v1/payouts/{id}", ANY).own_but(FLEET).limit(Payouts),
+    get("/api/v1/payouts/{id}/proof", ANY).own_but(FLEET).limit(Payouts),
     post("/api/v1/payouts/{id}/retry", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
     get("/api/v1/payouts/runs", FLEET_ONLY).limit(Payouts),
     post("/api/v1/payouts/runs", TREASURERS).limit(Payouts),

@@ -78,7 +78,7 @@ pub enum ServiceError {
         state: &'static str,
     },
     /// The run's state does not allow it.
-    #[error("the run is {state}: it cannot {to} any more, or yet")]
+    #[error("the run is {state}: one cannot {to}, or not yet")]
     RunIs {
         /// Where it is.
         state: &'static str,

@@ -87,7 +87,7 @@ pub use queries::{FleetUsage, NodeUsage};
 pub use reconciliation::LastVerified;
 pub use registration::NewNode;
 pub use reports::{NewSample, ReportProof, Reported};
-pub use runs::{LeftOut, NotPaid, RunLine, RunReport};
+pub use runs::{LeftOut, NotPaid, PayoutProof, RunLine, RunReport};
 pub use scores::{OnDemand, ScoreClaim, ScoreRequest, Validated};
 pub use shadows::NewShadow;
 pub use standing::{Safety, Standing};
@@ -148,6 +148,8 @@ pub struct Service {
     adjusting: futures::lock::Mutex<()>,
     /// Reservations that nobody made a payout of are not looked for before this instant.
     no_reservation_sweep_before: Mutex<TimeMs>,
+    /// Of the run that was asked about last.
+    receipts: Mutex<Arc<runs::Receipts>>,
     /// When it was noticed that the store was restored, if it was, as far as this payer knows.
     restored_at: Mutex<Option<TimeMs>>,
     /// How much is in doubt, as far as this payer knows.
@@ -191,6 +193,7 @@ impl Service {
             last_verified: Mutex::default(),
             adjusting: futures::lock::Mutex::default(),
             no_reservation_sweep_before: Mutex::default(),
+            receipts: Mutex::default(),
             restored_at: Mutex::default(),
             in_doubt: Mutex::default(),
             rail_paused_until: Mutex::default(),

@@ -2,17 +2,21 @@
 
 mod forgotten;
 mod planning;
+mod receipts;
 mod report;
 
 use lucid_model::{
     event::EventKind,
     id::{NodeId, PayoutId, RunId},
+    merkle,
     money::MicroUsdt,
     payout::{PayoutState, Run, RunPart, RunState, SCHEDULE},
     settlement::SettlementRecord,
 };
 use lucid_ports::{Order, Page, PageRequest, Tenure};
 
+pub use self::receipts::PayoutProof;
+pub(crate) use self::receipts::Receipts;
 pub use self::report::{LeftOut, NotPaid, RunLine, RunReport};
 use crate::{Actor, Role, Service, ServiceError};
 
@@ -113,6 +117,7 @@ impl Service {
             approver: None,
             executor: None,
             nodes,
+            root: None,
             count: 0,
             total: MicroUsdt::ZERO,
             reason: None,
@@ -219,7 +224,7 @@ impl Service {
             return Ok(run);
         }
         if run.state != RunState::Approved {
-            return Err(ServiceError::RunIs { state: run.state.name(), to: "execute" });
+            return Err(ServiceError::RunIs { state: run.state.name(), to: "execute it" });
         }
         let executed = Run { executor: Some(actor.subject.clone()), ..run.clone() };
         self.replace_run(&run, executed, actor, "run.execute").await
@@ -234,7 +239,7 @@ impl Service {
         let run = self.run(id).await?;
         match run.state {
             RunState::Cancelled => return Ok(run),
-            RunState::Done => return Err(ServiceError::RunIs { state: run.state.name(), to: "cancel" }),
+            RunState::Done => return Err(ServiceError::RunIs { state: run.state.name(), to: "cancel it" }),
             RunState::Planned | RunState::Approved => {}
         }
         if run.is_scheduled() {
@@ -268,7 +273,8 @@ impl Service {
     pub async fn finish_runs(&self) -> Result<(), ServiceError> {
         for run in self.store().open_runs().await?.into_iter().filter(Run::is_executed) {
             if self.store().run_parts(run.id).await?.iter().all(|part| part.closed) {
-                self.replace_run(&run, Run { state: RunState::Done, ..run.clone() }, &Actor::system(), "run.done").await?;
+                let root = merkle::root(&self.receipts_of(run.id).await?.leaves);
+                self.replace_run(&run, Run { state: RunState::Done, root: Some(root), ..run.clone() }, &Actor::system(), "run.done").await?;
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ use lucid_wire::{
     payments::{BooksVerifiedBody, NotPaidRequest, PaidRequest, PaymentsSwitchBody, ReconcileRequest, ResolvedBody, StandingBody},
     payout::PayoutBody,
     reason::ReasonRequest,
-    run::RunBody,
+    run::{PayoutProofBody, RunBody},
 };
 use reqwest::Method;
 use serde::{Serialize, de::DeserializeOwned};
@@ -39,6 +39,8 @@ use super::{remote::Remote, runtime};
   lucid payout resolve 5f0c… --paid 9a4e… --evidence 'TronScan, ticket 4711' --token-file alice.token
   lucid payout accept 01a203b7-… --token-file bob.token
   lucid payout reconcile --since 2026-11-26T00:00:00Z --token-file treasurer.token
+  lucid payout proof 5f0c… --file proof.json --token-file owner.token
+  lucid payout verify proof.json
   lucid payout audit --token-file treasurer.token
   lucid payout statement --year 2026 --format csv --file 2026.csv --token-file owner.token
 
@@ -86,6 +88,10 @@ enum PayoutCommand {
     Reconcile(Reconcile),
     /// Have the service recompute all books now: exit 1 if they are not in order.
     Audit,
+    /// Write a payout with its receipt into a file, which proves without the service what was paid.
+    Proof(Proof),
+    /// Check such a file, without a service or a store: exit 1 if it proves nothing.
+    Verify(Verify),
     /// Write a statement: of a node, or of all of an owner's nodes.
     Statement(Statement),
 }
@@ -132,6 +138,24 @@ struct Resolve {
     /// How that is known: an extract, a ticket, a letter of the payment service.
     #[arg(long)]
     evidence: String,
+}
+
+#[derive(Args)]
+struct Proof {
+    /// The payout.
+    id: String,
+    /// Where to; standard output, if nothing is said.
+    #[arg(long)]
+    file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Verify {
+    /// What `lucid payout proof` wrote.
+    file: PathBuf,
+    /// The key that has to have signed it, 64 hex digits: GET /api/v1/audit/heads shows the service's.
+    #[arg(long, value_name = "HEX")]
+    public_key: Option<String>,
 }
 
 #[derive(Args)]
@@ -209,8 +233,31 @@ pub fn run(args: &PayoutArgs) -> Result<ExitCode> {
             println!("{}", serde_json::to_string(&found)?);
             Ok(if found.in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        PayoutCommand::Proof(proof) => ask.save(&format!("/payouts/{}/proof", proof.id), proof.file.as_deref()),
+        PayoutCommand::Verify(verify) => check(verify),
         PayoutCommand::Statement(statement) => ask.statement(statement),
     }
+}
+
+/// Checks a proof by itself.
+fn check(asked: &Verify) -> Result<ExitCode> {
+    let name = asked.file.display();
+    let text = std::fs::read(&asked.file).with_context(|| format!("cannot read {name}"))?;
+    let proof: PayoutProofBody = serde_json::from_slice(&text).with_context(|| format!("{name} is no proof of a payout"))?;
+    let key = asked.public_key.as_ref().map(|key| key.to_lowercase());
+    if key.is_some_and(|key| key != proof.public_key) {
+        eprintln!("it is signed by another key: {}", proof.public_key);
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Err(wrong) = proof.check() {
+        eprintln!("{wrong}");
+        return Ok(ExitCode::FAILURE);
+    }
+    let of = &proof.payout;
+    let transaction = of.transaction_id.as_deref().map_or_else(String::new, |txid| format!(" by transaction {txid}"));
+    println!("payout {} of {} {} to {} is {}{transaction}", of.payout_id, of.amount, of.currency, of.wallet_address, of.state);
+    println!("receipt {} of {} of run {}, whose root {} is signed by {}", proof.index + 1, proof.receipts, of.run_id, proof.root, proof.public_key);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A request without a body.

@@ -3,9 +3,12 @@
 use std::fmt::Write as _;
 
 use lucid_model::{
-    id::NodeId,
+    id::{Digest, NodeId},
+    merkle,
     money::MicroUsdt,
-    payout::{Run, RunPart},
+    node::PublicKey,
+    payout::{PayoutState, Receipt, Run, RunPart, run_statement},
+    statement,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -109,6 +112,81 @@ pub struct RunPartBody {
     /// Their sum.
     #[schema(value_type = schema::Usdt)]
     pub total_usdt: String,
+}
+
+/// A payout with the proof that its run says so of it: hashes and signature can be checked by anybody (`lucid payout verify`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PayoutProofBody {
+    /// The payout.
+    pub payout: PayoutBody,
+    /// Its place among the run's receipts, which are in the order of their payouts' ids.
+    pub index: u32,
+    /// How many receipts the run has.
+    pub receipts: u32,
+    /// The hashes beside the way to the root (RFC 9162), from the leaf upwards, hex.
+    pub path: Vec<String>,
+    /// The root, hex.
+    #[schema(value_type = schema::Digest)]
+    pub root: String,
+    /// The service's Ed25519 key, hex; the one of GET /api/v1/audit/heads.
+    pub public_key: String,
+    /// Its signature of run, number of receipts and root, hex.
+    pub signature: String,
+}
+
+/// Why a proof proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProofError {
+    /// A field is not what it should be.
+    #[error("{0} is not readable")]
+    Unreadable(&'static str),
+    /// The hashes do not lead from the payout to the root.
+    #[error("the hashes do not lead from this payout to the run's root: it is not one of its receipts")]
+    NotAReceipt,
+    /// The signature is not the key's.
+    #[error("the signature of the run's root is not by the key {0}")]
+    NotSigned(String),
+}
+
+impl PayoutProofBody {
+    /// A payout at a place among so many receipts, with its way to the root, and who signed that.
+    pub fn new(payout: PayoutBody, (index, receipts): (u32, u32), (path, root): (&[Digest], Digest), (key, signature): (PublicKey, &[u8])) -> Self {
+        let path = path.iter().map(ToString::to_string).collect();
+        Self { payout, index, receipts, path, root: root.to_string(), public_key: hex::encode(key.0), signature: hex::encode(signature) }
+    }
+
+    /// Checks that the payout is one of the receipts whose root the key signed.
+    ///
+    /// # Errors
+    /// [`ProofError`]: the first thing that is wrong.
+    pub fn check(&self) -> Result<(), ProofError> {
+        use ProofError::Unreadable;
+        let of = &self.payout;
+        let amount = of.amount.to_string().parse().map_err(|_| Unreadable("payout.amount"))?;
+        let receipt = Receipt {
+            payout: of.payout_id.parse().map_err(|_| Unreadable("payout.payout_id"))?,
+            run: of.run_id.parse().map_err(|_| Unreadable("payout.run_id"))?,
+            node: of.node_id.parse().map_err(|_| Unreadable("payout.node_id"))?,
+            owner: of.user_id.parse().map_err(|_| Unreadable("payout.user_id"))?,
+            attempt: of.attempt,
+            amount,
+            address: of.wallet_address.parse().map_err(|_| Unreadable("payout.wallet_address"))?,
+            state: PayoutState::from_name(&of.state).ok_or(Unreadable("payout.state"))?,
+            txid: of.transaction_id.clone(),
+        };
+        let path: Result<Vec<Digest>, _> = self.path.iter().map(|hash| hash.parse()).collect();
+        let path = path.map_err(|_| Unreadable("path"))?;
+        let root: Digest = self.root.parse().map_err(|_| Unreadable("root"))?;
+        let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        if !merkle::verify(receipt.leaf(), place(self.index), place(self.receipts), &path, root) {
+            return Err(ProofError::NotAReceipt);
+        }
+        let (mut key, mut signature) = ([0; 32], [0; 64]);
+        hex::decode_to_slice(&self.public_key, &mut key).map_err(|_| Unreadable("public_key"))?;
+        hex::decode_to_slice(&self.signature, &mut signature).map_err(|_| Unreadable("signature"))?;
+        let said = run_statement(receipt.run, self.receipts, root);
+        if statement::verify(PublicKey(key), &said, &signature) { Ok(()) } else { Err(ProofError::NotSigned(self.public_key.clone())) }
+    }
 }
 
 /// Nodes that have something and are not paid by a run, and why; as it is now.

@@ -179,11 +179,12 @@ impl Record for Run {
             .i64(self.total.0)
             .maybe(self.reason.as_deref(), Canonical::text)
             .i64(self.created_at.0);
-        let bytes = if self.nodes.is_empty() && self.executor.as_deref().is_none_or(|who| who == SCHEDULE) {
+        let bytes = if self.root.is_none() && self.nodes.is_empty() && self.executor.as_deref().is_none_or(|who| who == SCHEDULE) {
             // As it was before people planned and executed runs.
             bytes
         } else {
-            self.nodes.iter().fold(bytes.maybe(self.executor.as_deref(), Canonical::text), |bytes, node| bytes.fixed(node.0.as_bytes()))
+            let bytes = bytes.maybe(self.executor.as_deref(), Canonical::text).maybe(self.root, |bytes, root| bytes.fixed(&root.0));
+            self.nodes.iter().fold(bytes, |bytes, node| bytes.fixed(node.0.as_bytes()))
         };
         Digest::of(&bytes.finish())
     }

@@ -12,7 +12,7 @@ use lucid_wire::{
     ErrorBody,
     page::{PageParams, Pagination, RunList},
     reason::ReasonRequest,
-    run::{PlanRunRequest, RunBody, RunCsv, RunReportBody},
+    run::{PayoutProofBody, PlanRunRequest, RunBody, RunCsv, RunReportBody},
     schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -33,6 +33,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(execute))
         .routes(routes!(cancel))
         .routes(routes!(retry))
+        .routes(routes!(proof))
 }
 
 fn run_id(text: &str) -> Result<RunId, ApiError> {
@@ -150,4 +151,17 @@ async fn cancel(
         (status = 409, body = ErrorBody, description = "It was paid, or is not over yet")))]
 async fn retry(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<(StatusCode, Answer<RunBody>), ApiError> {
     Ok((StatusCode::ACCEPTED, Answer((&api.service.retry_payout(&actor, payout_id(&id)?).await?).into())))
+}
+
+/// A payout with its receipt.
+///
+/// Of a run that is over. Whoever has the answer can check it without this service: the receipt leads to the run's root, and that is signed.
+#[utoipa::path(get, path = "/api/v1/payouts/{id}/proof", operation_id = "getPayoutProof", tag = "payouts",
+    params(("id" = schema::Id, Path, description = "The payout")),
+    responses((status = 200, body = PayoutProofBody, description = "The payout and its proof"),
+        (status = 409, body = ErrorBody, description = "Its run is not over, or it was cancelled")))]
+async fn proof(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<PayoutProofBody>, ApiError> {
+    let found = api.service.payout_proof(&actor, payout_id(&id)?).await?;
+    let place = (found.index, found.receipts);
+    Ok(Answer(PayoutProofBody::new((&found.payout).into(), place, (&found.path, found.root), (found.key, &found.signature))))
 }

@@ -129,7 +129,7 @@ impl Service {
         Ok(report)
     }
 
-    async fn payouts_of(&self, run: RunId) -> Result<Vec<Payout>, ServiceError> {
+    pub(super) async fn payouts_of(&self, run: RunId) -> Result<Vec<Payout>, ServiceError> {
         let (filter, mut all, mut page) = (PayoutFilter { run: Some(run), ..PayoutFilter::default() }, Vec::new(), 1);
         loop {
             let request = PageRequest { page, limit: PAYOUTS_A_PAGE, sort: PayoutSort::CreatedAt, order: Order::Ascending };

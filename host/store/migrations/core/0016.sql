@@ -3,6 +3,7 @@
 ALTER TABLE runs ADD COLUMN executor TEXT;
 -- Sixteen bytes a node; null: everybody who can be paid.
 ALTER TABLE runs ADD COLUMN nodes BLOB;
+ALTER TABLE runs ADD COLUMN root BLOB CHECK (root IS NULL OR length(root) = 32);
 UPDATE runs SET executor = 'system' WHERE state IN ('approved', 'done');
 CREATE INDEX runs_created ON runs (created_at, id);
 CREATE INDEX runs_cycle ON runs (cycle, created_at, id);

@@ -228,6 +228,7 @@ pub(crate) fn run(i: u128) -> Run {
         approver: Some("bob".into()),
         executor: Some("carol".into()),
         nodes: vec![node_id(1), node_id(7)],
+        root: Some(Digest([6; 32])),
         count: 3,
         total: MicroUsdt(30_000_000),
         reason: Some("waits".into()),

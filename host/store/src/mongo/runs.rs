@@ -6,13 +6,13 @@ use lucid_model::{
 use lucid_ports::{Page, PageRequest};
 use mongodb::{
     Collection,
-    bson::{Document, doc},
+    bson::{Bson, Document, doc},
 };
 
 use super::{
     MongoStore,
     fault::Fault,
-    fields::{Fields, id, stored},
+    fields::{Fields, digest, id, stored},
     index::Index,
     page::{collect, page},
 };
@@ -51,6 +51,7 @@ fn fields_of(run: &Run) -> Result<Document, Fault> {
         "created_at": run.created_at.0,
         "updated_at": run.updated_at.0,
         "plan": stored(run.plan)?,
+        "root": run.root.map_or(Bson::Null, digest),
         "executor": run.executor.as_deref(),
         "nodes": run.nodes.iter().map(|node| id(node.0)).collect::<Vec<_>>(),
     })
@@ -77,6 +78,7 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Run, Fault> {
             Some(_) => fields.text_or_none("executor")?,
             None => (state != RunState::Planned).then(|| SCHEDULE.to_owned()),
         },
+        root: fields.digest_or_none("root")?,
         nodes: fields.ids("nodes", NodeId)?,
         version,
     })

@@ -1,6 +1,6 @@
 use lucid_model::{
     audit::AuditEntry,
-    id::{NodeId, RunId},
+    id::{Digest, NodeId, RunId},
     payout::{PayoutState, Run, RunPart, RunState},
 };
 use lucid_ports::PageRequest;
@@ -15,7 +15,7 @@ use super::{
 };
 
 pub(crate) const COLUMNS: &str =
-    "id, cycle, state, planner, approver, payouts, total, reason, created_at, updated_at, plan, executor, nodes, version";
+    "id, cycle, state, planner, approver, payouts, total, reason, created_at, updated_at, plan, executor, nodes, root, version";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Run, Fault> {
     Ok(Run {
@@ -32,6 +32,7 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Run, Fault> {
         plan: columns.unsigned()?,
         executor: columns.take()?,
         nodes: columns.take::<Option<Vec<u8>>>()?.map(|packed| unpacked(&packed)).unwrap_or_default(),
+        root: columns.take::<Option<[u8; 32]>>()?.map(Digest),
         version: columns.unsigned()?,
     })
 }
@@ -66,7 +67,7 @@ pub(crate) fn parts(connection: &Connection, run: RunId) -> Result<Vec<RunPart>,
 
 /// Adds a run; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, run: &Run) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO runs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!("INSERT INTO runs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
     let values = params![
         run.id.0.as_bytes(),
         run.cycle,
@@ -81,6 +82,7 @@ pub(crate) fn insert(connection: &Connection, run: &Run) -> Result<bool, Fault> 
         stored(run.plan)?,
         run.executor,
         packed(&run.nodes),
+        run.root.map(|root| root.0),
         stored(run.version)?,
     ];
     Ok(execute(connection, &sql, values)? == 1)
@@ -105,7 +107,7 @@ pub(crate) fn open(connection: &Connection) -> Result<Vec<Run>, Fault> {
 
 pub(crate) fn update(connection: &Connection, run: &Run, entry: &AuditEntry) -> Result<bool, Fault> {
     let sql = "UPDATE runs SET cycle = ?, state = ?, planner = ?, approver = ?, payouts = ?, total = ?, reason = ?, created_at = ?, \
-               updated_at = ?, plan = ?, executor = ?, version = ? WHERE id = ? AND version = ?";
+               updated_at = ?, plan = ?, executor = ?, root = ?, version = ? WHERE id = ? AND version = ?";
     let values = params![
         run.cycle,
         run.state.name(),
@@ -118,6 +120,7 @@ pub(crate) fn update(connection: &Connection, run: &Run, entry: &AuditEntry) -> 
         run.updated_at.0,
         stored(run.plan)?,
         run.executor,
+        run.root.map(|root| root.0),
         stored(run.version)?,
         run.id.0.as_bytes(),
         stored(run.version.saturating_sub(1))?,

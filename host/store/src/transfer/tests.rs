@@ -263,7 +263,7 @@ async fn a_conflict_names_kind_and_key() {
     let (from, to) = (filled().await, tempfile::tempdir().unwrap());
     let mut stop = |progress: CopyProgress| if progress.kind == Kind::Nodes { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     assert!(matches!(copy(&url(from.path()), &url(to.path()), &mut stop).await, Err(CopyError::Stopped)));
-    let run = "INSERT INTO runs SELECT id, cycle, state, 'mallory', approver, payouts, total, reason, created_at, updated_at, version, plan, executor, nodes FROM source.runs";
+    let run = "INSERT INTO runs SELECT id, cycle, state, 'mallory', approver, payouts, total, reason, created_at, updated_at, version, plan, executor, nodes, root FROM source.runs";
     let file = rusqlite::Connection::open(to.path().join("core.db")).unwrap();
     file.execute_batch(&format!("ATTACH '{}' AS source; {run}", from.path().join("core.db").display())).unwrap();
     drop(file);

@@ -108,6 +108,7 @@ fn run() -> Run {
         approver: Some("bob".into()),
         executor: None,
         nodes: Vec::new(),
+        root: None,
         count: 3,
         total: MicroUsdt(30_000_000),
         reason: None,
