@@ -367,7 +367,7 @@ fn sandbox(config: &Config, data_dir: PathBuf) -> Result<Option<Sandbox>> {
 fn rail(config: &Config, sandbox: Option<&Sandbox>) -> Result<(Option<Arc<dyn PaymentRail>>, Environment)> {
     let (profile, environment) = match config.rail.kind {
         RailKind::Sandbox => (Profile::SANDBOX, Environment::Sandbox),
-        RailKind::Auto => (Profile::LUCID, Environment::Live),
+        RailKind::Auto => (stamp::profile(config)?, Environment::Live),
         RailKind::None => return Ok((None, Environment::Live)),
     };
     let Some(base_url) = config.rail.url.clone().or_else(|| sandbox.map(Sandbox::url)) else { return Ok((None, environment)) };

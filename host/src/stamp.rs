@@ -3,15 +3,25 @@
 use lucid_ports::{Environment, Stamp};
 use lucid_rails::Profile;
 
-use crate::config::{Config, RailKind};
+use crate::config::{Config, ConfigError, RailKind};
 
 /// The environment that a configuration makes, and the rail's name in it, if there is one.
 pub fn configured(config: &Config) -> (Environment, Option<&'static str>) {
     match config.rail.kind {
         RailKind::Sandbox => (Environment::Sandbox, Some(Profile::SANDBOX.name)),
-        RailKind::Auto => (Environment::Live, config.rail.url.as_ref().map(|_| Profile::LUCID.name)),
+        RailKind::Auto => (Environment::Live, config.rail.url.as_ref().and_then(|_| profile(config).ok()).map(|profile| profile.name)),
         RailKind::None => (Environment::Live, None),
     }
+}
+
+/// The shape of a live payment service.
+///
+/// # Errors
+/// [`ConfigError`] if there is none of that name.
+pub fn profile(config: &Config) -> Result<Profile, ConfigError> {
+    let names = || Profile::LIVE.map(|profile| profile.name).join(", ");
+    let wrong = || ConfigError(format!("rail.profile: {:?} is not one of {}", config.rail.profile, names()));
+    Profile::named(&config.rail.profile).ok_or_else(wrong)
 }
 
 /// The network of an environment.

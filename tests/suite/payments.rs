@@ -132,6 +132,46 @@ fn frozen_payments_wait_and_go_on_and_the_books_add_up() {
 }
 
 #[test]
+fn two_treasurers_put_a_balance_right() {
+    let mut settings = funded();
+    settings.push(("FOUR_EYES", "true"));
+    let service = Lucid::serve_with(&settings);
+    let (carol, dave, owner) = (service.token("carol", "super_admin"), service.token("dave", "super_admin"), service.token("alice", "node_operator"));
+    let node = TestNode::register(&service, "alice", 1);
+    let path = format!("/api/v1/nodes/{}/corrections", node.id);
+    let body = |correction: &str, usdt: &str| json!({ "correction": correction, "amount_usdt": usdt, "reason": "ticket 4712" });
+    let available = || micro(&service.get(&format!("/api/v1/nodes/{}/earnings", node.id))["available_usdt"]);
+    let before = available();
+    assert_eq!(service.call("POST", &path, Some(&owner), Some(&body("credit", "5"))).0, 403);
+    assert_eq!(service.call("POST", &path, Some(&carol), Some(&body("gift", "5"))).0, 400);
+    for (correction, usdt) in [("debit", "900"), ("release_hold", "0.000001"), ("credit", "99999999")] {
+        let (status, body) = service.call("POST", &path, Some(&carol), Some(&body(correction, usdt)));
+        let later = correction == "credit";
+        assert_eq!(status, if later { 202 } else { 409 }, "{correction}: {body}");
+        if later {
+            // What the treasury has is known when it is carried out.
+            let id = body["proposal"]["proposal_id"].as_str().unwrap();
+            assert_eq!(service.call("POST", &format!("/api/v1/payouts/proposals/{id}/accept"), Some(&dave), None).0, 409);
+            assert_eq!(service.call("POST", &format!("/api/v1/payouts/proposals/{id}/refuse"), Some(&carol), None).0, 200);
+        }
+    }
+    let (code, proposed) =
+        service.treasurer("carol", &["correct", &node.id.to_string(), "--correction", "credit", "--amount", "5", "--reason", "ticket 4712"]);
+    let proposed: Value = serde_json::from_str(&proposed).unwrap();
+    assert_eq!((code, proposed["proposal"]["amount_usdt"].as_str()), (Some(0), Some("5.000000")), "{proposed}");
+    assert_eq!(available(), before, "another one has to confirm it");
+    let id = proposed["proposal"]["proposal_id"].as_str().unwrap();
+    assert_eq!(service.treasurer("carol", &["accept", id]).0, Some(1), "not who proposed it");
+    assert_eq!(service.treasurer("dave", &["accept", id]).0, Some(0));
+    assert_eq!(service.treasurer("dave", &["accept", id]).0, Some(1), "once");
+    assert_eq!(available(), before + 5_000_000);
+    let statement = service.get(&format!("/api/v1/nodes/{}/statement", node.id));
+    assert!(statement["lines"].as_array().unwrap().iter().any(|line| line["kind"] == "adjust" && line["amount_usdt"] == "5.000000"), "{statement}");
+    let (code, audit) = service.treasurer("carol", &["audit"]);
+    assert!(code == Some(0) && audit.contains("\"in_order\":true"), "{audit}");
+}
+
+#[test]
 fn a_statement_adds_up_to_what_the_ledger_says() {
     let service = Lucid::serve_with(&funded());
     let tokens = Tokens::new();
@@ -206,7 +246,7 @@ fn what_nobody_can_tell_two_treasurers_say() {
     let proposal = format!("/api/v1/payouts/proposals/{}", proposed["proposal"]["proposal_id"].as_str().unwrap());
     let before = service.get(&format!("/api/v1/nodes/{}/earnings", node.id));
     let (status, payout) = service.call("POST", &format!("{proposal}/accept"), Some(&dave), None);
-    assert_eq!((status, &payout["state"]), (200, &json!("failed")), "{payout}");
+    assert_eq!((status, &payout["payout"]["state"]), (200, &json!("failed")), "{payout}");
     let after = service.get(&format!("/api/v1/nodes/{}/earnings", node.id));
     assert!(micro(&after["reserved_usdt"]) < micro(&before["reserved_usdt"]), "the money is the node's again: {before} {after}");
     assert_eq!(resolve("not-paid", &carol, json!({ "evidence": "x" })).0, 409, "it is over");

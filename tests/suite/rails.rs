@@ -12,7 +12,10 @@ use lucid_ports::PaymentRail;
 use lucid_rails::{Profile, TronPayment, TronPaymentConfig};
 use serde_json::json;
 
-use crate::support::{SandboxProcess, block_on, node::WALLET};
+use crate::support::{
+    Lucid, SHORT, SandboxProcess, block_on,
+    node::{TestNode, WALLET, work_until},
+};
 
 pub fn payout() -> Payout {
     let id = uuid::Uuid::now_v7();
@@ -49,9 +52,13 @@ pub fn payout() -> Payout {
 }
 
 pub fn rail(url: &str) -> TronPayment {
+    rail_of(url, Profile::SANDBOX)
+}
+
+fn rail_of(url: &str, profile: Profile) -> TronPayment {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let timeout = Duration::from_millis(700);
-    TronPayment::new(TronPaymentConfig { base_url: url.to_owned(), token: None, timeout, profile: Profile::SANDBOX }).unwrap()
+    TronPayment::new(TronPaymentConfig { base_url: url.to_owned(), token: None, timeout, profile }).unwrap()
 }
 
 fn send(rail: &TronPayment, payout: &Payout) -> Answer {
@@ -119,4 +126,62 @@ fn a_look_believes_only_what_is_about_this_payout() {
     }
     let transfers = sandbox.get("/api/v1/sandbox/transfers");
     assert_eq!(transfers["transfers"].as_array().unwrap().len(), 1, "{transfers}");
+}
+
+/// The shapes that give ids of their own and keep no keys: what is sent twice is paid twice, and only the service's own id finds it.
+fn is_found_by_its_own_id(profile: Profile) {
+    let sandbox = SandboxProcess::start();
+    let (rail, paid) = (rail_of(&sandbox.url, profile), payout());
+    assert!(matches!(block_on(rail.look(&paid)), Reported::Unclear(_)), "nobody knows its id");
+    let Answer::Accepted { external_id: Some(id) } = send(&rail, &paid) else { panic!("{} does not accept", profile.name) };
+    assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+    let known = Payout { external_id: Some(id), ..paid.clone() };
+    let txid = crate::support::eventually("the confirmation", || match block_on(rail.look(&known)) {
+        Reported::Confirmed { txid, external_id: None } => Some(txid),
+        _ => None,
+    });
+    assert!(txid.starts_with("sandbox-"));
+    assert!(matches!(block_on(rail.look(&Payout { amount: MicroUsdt(1), ..known })), Reported::Unclear(_)));
+    for answer in [json!("wrong_amount"), json!("wrong_id"), json!("html"), json!("reset"), json!({ "status": { "code": 500 } })] {
+        sandbox.set_faults(&json!({ "payout": [{ "effect": "none", "answer": answer, "times": 1 }] }));
+        let seen = send(&rail, &payout());
+        assert!(matches!(seen, Answer::Ambiguous(_)), "{}, {answer}: {seen:?}", profile.name);
+    }
+    assert!(matches!(send(&rail, &paid), Answer::Accepted { .. }));
+    let transfers = sandbox.get("/api/v1/sandbox/transfers");
+    assert_eq!(transfers["transfers"].as_array().unwrap().len(), 2, "no key is kept: {transfers}");
+    let can = rail.capabilities();
+    assert!(!can.dedupes_by_key && !can.queries_by_key && !can.failed_is_final);
+}
+
+#[test]
+fn the_shape_initiate_is_found_by_its_own_id() {
+    is_found_by_its_own_id(Profile::INITIATE);
+}
+
+#[test]
+fn the_shape_tron_create_is_found_by_its_own_id() {
+    is_found_by_its_own_id(Profile::TRON_CREATE);
+}
+
+/// A live service of another shape: paid once, and what is in doubt is a person's at once, because nothing is promised.
+#[test]
+fn a_service_pays_through_a_shape_that_promises_nothing() {
+    let sandbox = SandboxProcess::start();
+    let mut settings: Vec<_> = SHORT.into_iter().filter(|(name, _)| *name != "RAIL").collect();
+    settings.extend([("TRON_PAYMENT_URL", sandbox.url.as_str()), ("RAIL_PROFILE", "tron-create")]);
+    let service = Lucid::serve_with(&settings);
+    let treasurer = service.token("carol", "super_admin");
+    let deposit = json!({ "reference": "bank 1", "amount_usdt": "1000" });
+    assert_eq!(service.call("POST", "/api/v1/payouts/treasury", Some(&treasurer), Some(&deposit)).0, 201);
+    let mut node = TestNode::register(&service, "alice", 1);
+    let of = |status: &str| service.get(&format!("/api/v1/payouts?status={status}"))["payouts"].as_array().unwrap().first().cloned();
+    let paid = work_until(&service, &mut node, "a payout", || of("completed"));
+    assert!(paid["external_id"].as_str().is_some_and(|id| id.len() == 32), "{paid}");
+    assert_eq!(service.get("/api/v1/payouts/status")["rail"], "tron-create");
+    sandbox.set_faults(&json!({ "payout": [{ "effect": "once", "answer": "reset" }] }));
+    let manual = work_until(&service, &mut node, "a payout in doubt", || of("processing").filter(|payout| payout["state"] == "manual"));
+    let made = sandbox.get("/api/v1/sandbox/transfers?limit=1000");
+    let made = made["transfers"].as_array().unwrap().iter().filter(|transfer| transfer["payout_id"] == manual["payout_id"]).count();
+    assert_eq!(made, 1, "it was sent once");
 }

@@ -110,6 +110,7 @@ fn worlds_are_as_eventful_as_they_are_meant_to_be() {
         "run taken back",
         "tried again",
         "too much in doubt",
+        "corrected",
     ] {
         assert!(seen.contains(what), "never seen: {what}; seen: {seen:?}");
     }

@@ -7,8 +7,9 @@
 pub mod verify;
 
 use crate::{
-    id::{NodeId, PayoutId, PoolScope},
+    id::{NodeId, PayoutId, PoolScope, ProposalId},
     money::{MicroUsdt, MoneyError},
+    payout::Correction,
     pool::named_enum,
     time::TimeMs,
 };
@@ -117,6 +118,12 @@ named_enum! {
         Offset = "offset",
         /// What was taken back comes into the treasury.
         Recover = "recover",
+        /// What was held back may be paid.
+        ReleaseHold = "release_hold",
+        /// What was held back goes to the treasury.
+        Forfeit = "forfeit",
+        /// Two treasurers put something right.
+        Adjust = "adjust",
     }
 }
 
@@ -326,6 +333,34 @@ impl Draft {
         recovered.map(Some)
     }
 
+    /// The entries of a correction, in the order in which they are booked. Money between a node and the treasury is in two streams, and on its
+    /// way between them until both are booked.
+    ///
+    /// # Errors
+    /// [`LedgerError::Money`] if the amount has no negative.
+    pub fn correction(proposal: ProposalId, node: NodeId, what: Correction, amount: MicroUsdt, cause: &str) -> Result<Vec<Self>, LedgerError> {
+        let (of_node, cause) = (Stream::Node(node), cause.to_owned());
+        let taken = |id: String, kind: EntryKind, from: Account| {
+            let taken = Self::moved(id, of_node, kind, from, Account::Reversals, amount, cause.clone())?;
+            Ok([Some(taken.clone()), Self::recover(&taken)?].into_iter().flatten().collect())
+        };
+        match what {
+            Correction::ReleaseHold => {
+                let (id, kind) = (format!("rlh:{proposal}"), EntryKind::ReleaseHold);
+                Ok(vec![Self::moved(id, of_node, kind, Account::Held(node), Account::Available(node), amount, cause)?])
+            }
+            Correction::ForfeitHold => taken(format!("fft:{proposal}"), EntryKind::Forfeit, Account::Held(node)),
+            Correction::Debit => taken(format!("adj:{proposal}"), EntryKind::Adjust, Account::Available(node)),
+            Correction::Credit => {
+                let (given, id, kind) = (format!("adj:{proposal}:treasury"), format!("adj:{proposal}"), EntryKind::Adjust);
+                Ok(vec![
+                    Self::moved(given, Stream::Treasury, kind, Account::Treasury, Account::Reversals, amount, cause.clone())?,
+                    Self::moved(id, of_node, kind, Account::Reversals, Account::Available(node), amount, cause)?,
+                ])
+            }
+        }
+    }
+
     fn moved(id: String, stream: Stream, kind: EntryKind, from: Account, to: Account, amount: MicroUsdt, cause: String) -> Result<Self, LedgerError> {
         let legs = vec![Leg { account: from, amount: amount.checked_neg()? }, Leg { account: to, amount }];
         Ok(Self { id, stream, kind, legs, cause })
@@ -443,6 +478,31 @@ mod tests {
         assert_eq!(Draft::offset(&next, &Balances { receivable: MicroUsdt::ZERO, ..entry.balances }).unwrap(), None);
         let nothing_there = Draft::reverse("acc:0:n", 2, NODE, MicroUsdt(5), &Balances::default(), String::new()).unwrap();
         assert_eq!((Draft::recover(&nothing_there).unwrap(), nothing_there.id.as_str()), (None, "rev:acc:0:n:2"));
+    }
+
+    #[test]
+    fn a_correction_moves_what_is_there_and_nothing_else() {
+        let id = ProposalId(uuid::Uuid::from_u128(3));
+        let earned = head_after(vec![accrued()]).unwrap();
+        let after = |what, amount| {
+            let drafts = Draft::correction(id, NODE, what, MicroUsdt(amount), "ticket").unwrap();
+            let of_node = drafts
+                .iter()
+                .filter(|draft| draft.stream == Stream::Node(NODE))
+                .cloned()
+                .try_fold(earned, |head, draft| draft.book(head, TimeMs(0)).map(|entry| Head { seq: entry.seq, balances: entry.balances }));
+            let moved =
+                |account| drafts.iter().flat_map(|draft| &draft.legs).filter(|leg| leg.account == account).map(|leg| leg.amount.0).sum::<i64>();
+            of_node.map(|head| (head.balances.available.0, head.balances.held.0, moved(Account::Treasury), moved(Account::Reversals)))
+        };
+        // 75 available, 25 held.
+        assert_eq!(after(Correction::ReleaseHold, 25).unwrap(), (100, 0, 0, 0));
+        assert_eq!(after(Correction::ForfeitHold, 5).unwrap(), (75, 20, 5, 0));
+        assert_eq!(after(Correction::Credit, 5).unwrap(), (80, 25, -5, 0));
+        assert_eq!(after(Correction::Debit, 75).unwrap(), (0, 25, 75, 0));
+        for (what, too_much) in [(Correction::ReleaseHold, 26), (Correction::ForfeitHold, 26), (Correction::Debit, 76)] {
+            assert!(matches!(after(what, too_much), Err(LedgerError::Overdrawn { .. })), "{what:?}");
+        }
     }
 
     #[test]

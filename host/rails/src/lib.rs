@@ -10,6 +10,6 @@ mod webhook;
 pub use chain::ChainClient;
 pub use gateway::GatewayClient;
 pub use http::RailError;
-pub use profile::Profile;
+pub use profile::{AmountForm, Find, Ids, Profile};
 pub use tron_payment::{TronPayment, TronPaymentConfig};
 pub use webhook::WebhookClient;

@@ -1,29 +1,103 @@
-//! What differs between the payment services of the network: paths, names, and what each one promises.
+//! What differs between the payment services of the network: paths, names, the form of amounts, and what each one promises.
 
 use lucid_model::payout::Capabilities;
 
-/// A payment service's manners. `lucid` is the only one built in yet.
+/// How a payout is found again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Find {
+    /// By our id: `GET {path}?reference=`.
+    ByReference,
+    /// By the id that the service gave it: `GET {prefix}/{id}`.
+    ById {
+        /// What comes before the id.
+        prefix: &'static str,
+    },
+}
+
+/// How an amount is written in a request. In an answer either form is read, as the exact decimal that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AmountForm {
+    /// `"12.500000"`
+    Text,
+    /// `12.500000`
+    Number,
+}
+
+/// Where an answer names our id, and where its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ids {
+    /// Ours is `payout_id` (or `reference`), its own `external_id`.
+    Ours,
+    /// Ours is `reference` or `metadata.reference`, its own `payout_id`.
+    Its,
+}
+
+/// A payment service's manners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile {
     /// As in the configuration and the store's stamp.
     pub name: &'static str,
-    /// Where payouts are posted, and looked up with `?reference=`.
+    /// Where payouts are posted.
     pub path: &'static str,
+    /// How they are found again.
+    pub find: Find,
+    /// How amounts are sent.
+    pub amount: AmountForm,
+    /// Whose ids are where.
+    pub ids: Ids,
     /// What it promises.
     pub capabilities: Capabilities,
     /// Codes of a definite refusal: the payout was not and will not be made.
     pub rejection_codes: &'static [&'static str],
 }
 
+/// Nothing is promised: what was sent is never sent again, and what is in doubt is a person's.
+const NOTHING: Capabilities = Capabilities { dedupes_by_key: false, queries_by_key: false, key_retention_ms: 0, failed_is_final: false };
+const REJECTION_CODES: &[&str] =
+    &["INVALID_ADDRESS", "ADDRESS_MISMATCH", "INVALID_AMOUNT", "INVALID_CURRENCY", "REFERENCE_MISMATCH", "INVALID_LENGTH"];
+
 impl Profile {
     /// The network's own shape: our id is its key and is echoed, payouts are found by it.
     pub const LUCID: Self = Self {
         name: "lucid",
         path: "/api/v1/payouts",
+        find: Find::ByReference,
+        amount: AmountForm::Text,
+        ids: Ids::Ours,
         capabilities: Capabilities { dedupes_by_key: true, queries_by_key: true, key_retention_ms: 24 * 60 * 60 * 1000, failed_is_final: true },
-        rejection_codes: &["INVALID_ADDRESS", "ADDRESS_MISMATCH", "INVALID_AMOUNT", "INVALID_CURRENCY", "REFERENCE_MISMATCH", "INVALID_LENGTH"],
+        rejection_codes: REJECTION_CODES,
     };
 
-    /// The same shape, spoken to the sandbox.
+    /// An older shape: it gives payouts ids of its own, names transactions `tx_id`, and keeps no keys.
+    pub const INITIATE: Self = Self {
+        name: "initiate",
+        path: "/api/v1/payouts/initiate",
+        find: Find::ById { prefix: "/api/v1/payouts/initiate" },
+        amount: AmountForm::Text,
+        ids: Ids::Its,
+        capabilities: NOTHING,
+        rejection_codes: REJECTION_CODES,
+    };
+
+    /// The TRON service's own shape: amounts are numbers, our id is in `metadata`, transactions are `txid`, and it keeps no keys.
+    pub const TRON_CREATE: Self = Self {
+        name: "tron-create",
+        path: "/api/v1/tron/payouts/create",
+        find: Find::ById { prefix: "/api/v1/tron/payouts" },
+        amount: AmountForm::Number,
+        ids: Ids::Its,
+        capabilities: NOTHING,
+        rejection_codes: REJECTION_CODES,
+    };
+
+    /// The shapes that a live service may have.
+    pub const LIVE: [Self; 3] = [Self::LUCID, Self::INITIATE, Self::TRON_CREATE];
+
+    /// The first shape, spoken to the sandbox.
     pub const SANDBOX: Self = Self { name: "sandbox", ..Self::LUCID };
+
+    /// The live shape of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::LIVE.into_iter().find(|profile| profile.name == name)
+    }
 }

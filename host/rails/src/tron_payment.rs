@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     http::{self, RailError, plain},
-    profile::Profile,
+    profile::{AmountForm, Find, Ids, Profile},
 };
 
 /// Where the payment service is and who we are to it.
@@ -50,8 +50,8 @@ impl TronPayment {
         Ok(Self { config, client })
     }
 
-    fn url(&self) -> String {
-        format!("{}{}", self.config.base_url.trim_end_matches('/'), self.config.profile.path)
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.config.base_url.trim_end_matches('/'))
     }
 
     fn authorised(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
@@ -72,12 +72,13 @@ struct PayoutRequest {
     user_id: String,
     recipient_address: String,
     wallet_address: String,
-    amount: String,
+    amount: Box<RawValue>,
     currency: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Metadata {
+    #[serde(default)]
     reference: String,
 }
 
@@ -94,6 +95,12 @@ struct PayoutAnswer<'a> {
     status: Option<String>,
     #[serde(default)]
     transaction_id: Option<String>,
+    #[serde(default)]
+    tx_id: Option<String>,
+    #[serde(default)]
+    txid: Option<String>,
+    #[serde(default)]
+    metadata: Option<Metadata>,
     #[serde(default)]
     recipient_address: Option<String>,
     #[serde(default, borrow)]
@@ -123,12 +130,19 @@ fn exact_amount(raw: &RawValue) -> Option<MicroUsdt> {
     digits.parse().ok()
 }
 
+/// Longest id of a payment service: it becomes part of a URL.
+const EXTERNAL_ID_MAX: usize = 64;
+
 impl PayoutAnswer<'_> {
     /// Whether the answer is about this payout: id, address, amount and currency as they were sent.
-    fn echoes(&self, payout: &Payout) -> Result<(), String> {
+    fn echoes(&self, ids: Ids, payout: &Payout) -> Result<(), String> {
         let id = payout.id.to_string();
         let address: Option<TronAddress> = self.recipient_address.as_deref().and_then(|a| a.parse().ok());
-        if self.payout_id.as_ref() != Some(&id) && self.reference.as_ref() != Some(&id) {
+        let other = match ids {
+            Ids::Ours => self.payout_id.as_deref(),
+            Ids::Its => self.metadata.as_ref().map(|metadata| metadata.reference.as_str()),
+        };
+        if other != Some(&id) && self.reference.as_ref() != Some(&id) {
             return Err("the answer names another payout".into());
         }
         if address != Some(payout.address) {
@@ -142,11 +156,37 @@ impl PayoutAnswer<'_> {
         }
         Ok(())
     }
+
+    /// The service's own id of it. One that could be anything else in a URL is none.
+    fn external_id(&self, profile: &Profile) -> Result<Option<String>, String> {
+        let id = match profile.ids {
+            Ids::Ours => self.external_id.clone(),
+            Ids::Its => self.payout_id.clone(),
+        };
+        let plain =
+            |id: &String| (1..=EXTERNAL_ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        match (id, profile.find) {
+            (Some(id), _) if !plain(&id) => Err("the answer's id of its own is not one".into()),
+            (None, Find::ById { .. }) => Err("the answer has no id to find it by".into()),
+            (id, _) => Ok(id),
+        }
+    }
+
+    /// The transaction, whatever its name is; two that differ are none.
+    fn transaction(&self) -> Result<Option<String>, String> {
+        let named = [&self.transaction_id, &self.tx_id, &self.txid];
+        let mut found = named.into_iter().flatten().filter(|txid| !txid.is_empty());
+        let first = found.next();
+        if found.any(|other| Some(other) != first) {
+            return Err("the answer names two transactions".into());
+        }
+        Ok(first.cloned())
+    }
 }
 
-fn parse<'a>(body: &'a [u8], payout: &Payout) -> Result<PayoutAnswer<'a>, String> {
+fn parse<'a>(body: &'a [u8], ids: Ids, payout: &Payout) -> Result<PayoutAnswer<'a>, String> {
     let answer: PayoutAnswer<'a> = serde_json::from_slice(body).map_err(|_| "the answer is not the JSON it should be".to_owned())?;
-    answer.echoes(payout)?;
+    answer.echoes(ids, payout)?;
     Ok(answer)
 }
 
@@ -155,21 +195,16 @@ fn error_of(body: &[u8]) -> Option<ErrorBody> {
 }
 
 /// What the answer to a POST means.
-async fn classify(profile: &Profile, payout: &Payout, response: Response) -> Answer {
-    let status = response.status();
-    let body = match http::body(response).await {
-        Ok(body) => body,
-        Err(problem) => return Answer::Ambiguous(format!("{status}, then {problem}")),
-    };
+fn classify(profile: &Profile, payout: &Payout, status: StatusCode, body: &[u8]) -> Answer {
     if status.is_success() {
-        return match parse(&body, payout) {
-            Ok(answer) => Answer::Accepted { external_id: answer.external_id },
+        return match parse(body, profile.ids, payout).and_then(|answer| answer.external_id(profile)) {
+            Ok(external_id) => Answer::Accepted { external_id },
             Err(problem) => Answer::Ambiguous(format!("{status}, but {problem}")),
         };
     }
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Answer::RailRefusesUs(format!("the rail answers {status}")),
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => match error_of(&body) {
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => match error_of(body) {
             Some(error) if profile.rejection_codes.contains(&error.code.as_str()) => Answer::Rejected(format!("{}: {}", error.code, error.message)),
             _ => Answer::Ambiguous(format!("{status} without a code that is known")),
         },
@@ -178,29 +213,37 @@ async fn classify(profile: &Profile, payout: &Payout, response: Response) -> Ans
 }
 
 /// What the answer to a look-up means.
-async fn understand(payout: &Payout, response: Response) -> Reported {
-    let status = response.status();
-    let body = match http::body(response).await {
-        Ok(body) => body,
-        Err(problem) => return Reported::Unclear(format!("{status}, then {problem}")),
-    };
-    if status == StatusCode::NOT_FOUND && error_of(&body).is_some_and(|error| error.code == "PAYOUT_NOT_FOUND") {
+fn understand(profile: &Profile, payout: &Payout, status: StatusCode, body: &[u8]) -> Reported {
+    if status == StatusCode::NOT_FOUND && error_of(body).is_some_and(|error| error.code == "PAYOUT_NOT_FOUND") {
         return Reported::NotFound;
     }
     if status != StatusCode::OK {
         return Reported::Unclear(format!("the rail answers {status}"));
     }
-    let answer = match parse(&body, payout) {
+    let answer = match parse(body, profile.ids, payout) {
         Ok(answer) => answer,
         Err(problem) => return Reported::Unclear(problem),
     };
-    let (external_id, txid) = (answer.external_id, answer.transaction_id);
+    let (external_id, txid) = match (answer.external_id(profile), answer.transaction()) {
+        (Ok(external_id), Ok(txid)) => (external_id, txid),
+        (Err(problem), _) | (_, Err(problem)) => return Reported::Unclear(problem),
+    };
+    // What it was found by stays what it is.
+    let external_id = if matches!(profile.find, Find::ById { .. }) { None } else { external_id };
     match (answer.status.as_deref(), txid) {
         (Some("accepted" | "pending" | "processing"), txid) => Reported::Accepted { external_id, txid },
         (Some("confirmed" | "completed"), Some(txid)) => Reported::Confirmed { external_id, txid },
         (Some("confirmed" | "completed"), None) => Reported::Unclear("confirmed without a transaction".into()),
         (Some("failed"), txid) => Reported::Failed { reason: answer.reason.unwrap_or_else(|| "the rail says it failed".into()), txid },
         (status, _) => Reported::Unclear(format!("unknown status {status:?}")),
+    }
+}
+
+async fn read(response: Response) -> Result<(StatusCode, Vec<u8>), String> {
+    let status = response.status();
+    match http::body(response).await {
+        Ok(body) => Ok((status, body.to_vec())),
+        Err(problem) => Err(format!("{status}, then {problem}")),
     }
 }
 
@@ -216,6 +259,11 @@ impl PaymentRail for TronPayment {
 
     fn request(&self, payout: &Payout) -> Vec<u8> {
         let (id, address) = (payout.id.to_string(), payout.address.to_string());
+        let amount = match self.config.profile.amount {
+            AmountForm::Text => format!("\"{}\"", payout.amount),
+            AmountForm::Number => payout.amount.to_string(),
+        };
+        let Ok(amount) = RawValue::from_string(amount) else { return Vec::new() };
         let request = PayoutRequest {
             payout_id: id.clone(),
             reference: id.clone(),
@@ -224,7 +272,7 @@ impl PaymentRail for TronPayment {
             user_id: payout.owner.to_string(),
             recipient_address: address.clone(),
             wallet_address: address,
-            amount: payout.amount.to_string(),
+            amount,
             currency: "USDT",
         };
         // Strings and nothing else: this cannot fail, and an empty body would be refused by any rail.
@@ -234,12 +282,15 @@ impl PaymentRail for TronPayment {
     async fn send(&self, payout: &Payout, request: &[u8]) -> Answer {
         let post = self
             .client
-            .post(self.url())
+            .post(self.url(self.config.profile.path))
             .header("content-type", "application/json")
             .header("idempotency-key", payout.id.to_string())
             .body(request.to_vec());
         match self.authorised(post).send().await {
-            Ok(response) => classify(&self.config.profile, payout, response).await,
+            Ok(response) => match read(response).await {
+                Ok((status, body)) => classify(&self.config.profile, payout, status, &body),
+                Err(problem) => Answer::Ambiguous(problem),
+            },
             // Every connection is fresh, so that an error while connecting means that nothing was sent.
             Err(error) if error.is_connect() || error.is_builder() => Answer::NotSent(plain(&error)),
             Err(error) => Answer::Ambiguous(plain(&error)),
@@ -247,11 +298,21 @@ impl PaymentRail for TronPayment {
     }
 
     async fn look(&self, payout: &Payout) -> Reported {
-        // A UUID needs no escaping.
-        let get = self.client.get(format!("{}?reference={}", self.url(), payout.id));
-        match self.authorised(get).send().await {
-            Ok(response) => understand(payout, response).await,
+        // Neither a UUID nor an id that was taken needs escaping.
+        let url = match (self.config.profile.find, &payout.external_id) {
+            (Find::ByReference, _) => format!("{}?reference={}", self.url(self.config.profile.path), payout.id),
+            (Find::ById { prefix }, Some(id)) => format!("{}/{id}", self.url(prefix)),
+            (Find::ById { .. }, None) => return Reported::Unclear("it has no id to be found by".into()),
+        };
+        match self.authorised(self.client.get(url)).send().await {
+            Ok(response) => match read(response).await {
+                Ok((status, body)) => understand(&self.config.profile, payout, status, &body),
+                Err(problem) => Reported::Unclear(problem),
+            },
             Err(error) => Reported::Unclear(plain(&error)),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

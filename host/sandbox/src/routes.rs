@@ -3,12 +3,13 @@
 mod block;
 mod oracle;
 mod payout;
+mod shape;
 mod vote;
 
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, State},
     http::{HeaderValue, StatusCode},
     middleware,
@@ -18,6 +19,7 @@ use axum::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use self::shape::Shape;
 use crate::{
     fault::Faults,
     record::{Reader, Writer},
@@ -45,6 +47,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/health", get(health))
         .route("/api/v1/payouts", post(payout::create).get(payout::by_reference))
         .route("/api/v1/payouts/{id}", get(payout::by_id))
+        .route("/api/v1/payouts/initiate", post(payout::create_shaped).layer(Extension(Shape::Initiate)))
+        .route("/api/v1/payouts/initiate/{id}", get(payout::shaped_by_id).layer(Extension(Shape::Initiate)))
+        .route("/api/v1/tron/payouts/create", post(payout::create_shaped).layer(Extension(Shape::TronCreate)))
+        .route("/api/v1/tron/payouts/{id}", get(payout::shaped_by_id).layer(Extension(Shape::TronCreate)))
         .route("/api/v1/blocks/latest", get(block::latest))
         .route("/api/v1/consensus/vote", post(vote::create))
         .route("/api/v1/consensus/vote/{vote_id}", get(vote::by_id))

@@ -189,6 +189,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/consensus/participation", ANY),
     get("/api/v1/audit", FLEET_ONLY),
     get("/api/v1/audit/heads", FLEET_ONLY),
+    post("/api/v1/nodes/{id}/corrections", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
     get("/api/v1/payouts", ANY).limit(Payouts),
     get("/api/v1/payouts/status", FLEET_ONLY).limit(Payouts),
     post("/api/v1/payouts/freeze", STOPPERS).limit(Payouts),

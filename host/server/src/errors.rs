@@ -126,6 +126,7 @@ impl From<ServiceError> for ApiError {
             | ServiceError::NotLoadable(_)
             | ServiceError::EpochClosing { .. }
             | ServiceError::TooManyShadows { .. }
+            | ServiceError::NotEnough { .. }
             | ServiceError::IsShadow { .. } => Self::new(Kind::Conflict, message),
             ServiceError::BundleRefused { reason } => Self::new(Kind::InvalidRequest, message).with("reason", reason),
             ServiceError::NoRail | ServiceError::NoPolicy { .. } | ServiceError::Call(_) | ServiceError::Chain(_) => {

@@ -4,10 +4,12 @@
 use lucid_model::{
     audit::AuditEntry,
     event::EventKind,
-    id::{PayoutId, ProposalId},
-    ledger::Draft,
+    id::{NodeId, PayoutId, ProposalId},
+    ledger::{Draft, LedgerError, Stream},
+    money::MicroUsdt,
     payout::{
-        Capabilities, Closing, Decision, Effect, Event, Freeze, Outcome, PaymentsSwitch, Payout, PayoutState, Proposal, Restored, SCHEDULE, step,
+        About, Capabilities, Closing, Correction, Decision, Effect, Event, Freeze, Outcome, PaymentsSwitch, Payout, PayoutState, Proposal, Restored,
+        SCHEDULE, step,
     },
     time::TimeMs,
 };
@@ -21,8 +23,8 @@ const FROZEN: &str = "payouts-frozen";
 /// What became of a treasurer's word about a payout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolved {
-    /// It is so.
-    Done(Box<Payout>),
+    /// It is so; the payout, if it was about one.
+    Done(Option<Box<Payout>>),
     /// Another treasurer has to confirm it.
     Proposed(Box<Proposal>),
 }
@@ -162,59 +164,115 @@ impl Service {
         // Refused now, not when another one looks at it.
         self.stepped(&payout, event(&outcome, &evidence))?;
         let (by, at) = (actor.subject.clone(), self.now());
-        let proposal = Proposal { id: ProposalId(self.new_id(actor)), payout: id, outcome, evidence, by, at, decided: None };
-        let audit = self.audit_entry(actor, "payout.propose", id, told(&proposal)).creating(&proposal);
+        let about = About::Payout { payout: id, outcome };
+        let proposal = Proposal { id: ProposalId(self.new_id(actor)), about, evidence, by, at, decided: None };
+        self.propose(actor, proposal).await
+    }
+
+    /// Puts a node's balances right, or proposes it where four eyes are required.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, there is no such node, or it has not so much.
+    pub async fn correct_balance(
+        &self,
+        actor: &Actor,
+        node: NodeId,
+        (correction, amount): (Correction, MicroUsdt),
+        reason: String,
+    ) -> Result<Resolved, ServiceError> {
+        treasurer(actor)?;
+        self.store().node(node).await?.ok_or(ServiceError::no("node"))?;
+        let (by, at) = (actor.subject.clone(), self.now());
+        let about = About::Balance { node, correction, amount };
+        let proposal = Proposal { id: ProposalId(self.new_id(actor)), about, evidence: reason, by, at, decided: None };
+        // Refused now, not when another one looks at it.
+        let mut head = self.store().head(Stream::Node(node)).await?;
+        for draft in Draft::correction(proposal.id, node, correction, amount, &proposal.evidence)? {
+            if draft.stream == Stream::Node(node) {
+                head.balances = draft.balances_after(head.balances).map_err(not_enough)?;
+            }
+        }
+        self.propose(actor, proposal).await
+    }
+
+    async fn propose(&self, actor: &Actor, proposal: Proposal) -> Result<Resolved, ServiceError> {
+        let audit = self.audit_entry(actor, "payout.propose", subject(&proposal), told(&proposal)).creating(&proposal);
         if !self.store().add_proposal(proposal.clone(), audit).await? {
             return Err(ServiceError::Changed { what: "proposal" });
         }
         if self.config.four_eyes {
-            self.alert("payout-proposal", format!("payout {id}: {} has to be confirmed by another treasurer", told(&proposal)));
+            self.alert("payout-proposal", format!("{}: {} has to be confirmed by another treasurer", subject(&proposal), told(&proposal)));
             return Ok(Resolved::Proposed(Box::new(proposal)));
         }
-        self.accepted(actor, proposal).await.map(|payout| Resolved::Done(Box::new(payout)))
+        self.accepted(actor, proposal).await.map(|payout| Resolved::Done(payout.map(Box::new)))
     }
 
-    /// Confirms what another treasurer says became of a payout, or refuses it; the payout as it is now.
+    /// Confirms what another treasurer says, or refuses it; the payout as it is now, if it is about one.
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not or is who says so, there is no such proposal, it was decided before, or the payout is another by now.
-    pub async fn decide_proposal(&self, actor: &Actor, id: ProposalId, accepted: bool) -> Result<Payout, ServiceError> {
+    pub async fn decide_proposal(&self, actor: &Actor, id: ProposalId, accepted: bool) -> Result<Option<Payout>, ServiceError> {
         treasurer(actor)?;
         let proposal = self.store().proposal(id).await?.ok_or(ServiceError::no("proposal"))?;
         if proposal.decided.is_some() {
             return Err(ServiceError::Changed { what: "proposal" });
         }
         if self.config.four_eyes && accepted && proposal.by == actor.subject {
-            return Err(ServiceError::Forbidden { why: "who says what became of a payout cannot confirm it" });
+            return Err(ServiceError::Forbidden { why: "who says so cannot confirm it" });
         }
         self.clear_alert("payout-proposal");
         if accepted {
             return self.accepted(actor, proposal).await;
         }
+        if let About::Balance { node, correction, amount } = proposal.about {
+            for draft in Draft::correction(proposal.id, node, correction, amount, &proposal.evidence)? {
+                if self.store().entry(&draft.id).await?.is_some() {
+                    return Err(ServiceError::Changed { what: "balance" });
+                }
+            }
+        }
         self.decided(actor, &proposal, false).await?;
-        self.store().payout(proposal.payout).await?.ok_or(ServiceError::no("payout"))
+        match proposal.about {
+            About::Payout { payout, .. } => Ok(self.store().payout(payout).await?),
+            About::Balance { .. } => Ok(None),
+        }
     }
 
-    /// The payout first, then the proposal: who ends between the two finds it still open, and confirming it again finds it done.
-    async fn accepted(&self, actor: &Actor, proposal: Proposal) -> Result<Payout, ServiceError> {
-        let payout = self.store().payout(proposal.payout).await?.ok_or(ServiceError::no("payout"))?;
-        let (is, closing) = match proposal.outcome {
-            Outcome::Paid { .. } => (PayoutState::Confirmed, Closing::Settle),
-            Outcome::NotPaid => (PayoutState::Failed, Closing::Release),
-        };
-        let payout = if payout.state == is {
-            self.close_decided(payout, closing).await?
-        } else {
-            self.decide(actor, payout, event(&proposal.outcome, &proposal.evidence), "payout.resolve").await?
+    /// The payout or the balances first, then the proposal: who ends between the two finds it still open, and confirming it again finds it done.
+    async fn accepted(&self, actor: &Actor, proposal: Proposal) -> Result<Option<Payout>, ServiceError> {
+        let payout = match &proposal.about {
+            About::Payout { payout, outcome } => Some(self.resolved(actor, *payout, outcome, &proposal.evidence).await?),
+            About::Balance { node, correction, amount } => {
+                for draft in Draft::correction(proposal.id, *node, *correction, *amount, &proposal.evidence)? {
+                    match self.book_draft(draft).await {
+                        Err(ServiceError::Ledger(error)) => return Err(not_enough(error)),
+                        booked => booked.map(|_| ())?,
+                    }
+                }
+                None
+            }
         };
         self.decided(actor, &proposal, true).await?;
         Ok(payout)
     }
 
+    async fn resolved(&self, actor: &Actor, id: PayoutId, outcome: &Outcome, evidence: &str) -> Result<Payout, ServiceError> {
+        let payout = self.store().payout(id).await?.ok_or(ServiceError::no("payout"))?;
+        let (is, closing) = match outcome {
+            Outcome::Paid { .. } => (PayoutState::Confirmed, Closing::Settle),
+            Outcome::NotPaid => (PayoutState::Failed, Closing::Release),
+        };
+        if payout.state == is {
+            self.close_decided(payout, closing).await
+        } else {
+            self.decide(actor, payout, event(outcome, evidence), "payout.resolve").await
+        }
+    }
+
     async fn decided(&self, actor: &Actor, proposal: &Proposal, accepted: bool) -> Result<(), ServiceError> {
         let decision = Decision { at: self.now(), by: actor.subject.clone(), accepted };
         let after = Proposal { decided: Some(decision.clone()), ..proposal.clone() };
-        let audit = self.audit_entry(actor, "payout.decide", proposal.payout, told(&after)).changing(proposal, &after);
+        let audit = self.audit_entry(actor, "payout.decide", subject(proposal), told(&after)).changing(proposal, &after);
         if self.store().decide_proposal(proposal.id, decision, audit).await? { Ok(()) } else { Err(ServiceError::Changed { what: "proposal" }) }
     }
 
@@ -278,13 +336,26 @@ fn event(outcome: &Outcome, evidence: &str) -> Event {
     }
 }
 
+/// What an audit entry about a proposal is about.
+fn subject(proposal: &Proposal) -> String {
+    match &proposal.about {
+        About::Payout { payout, .. } => payout.to_string(),
+        About::Balance { node, .. } => node.to_string(),
+    }
+}
+
 fn told(proposal: &Proposal) -> String {
-    let outcome = match &proposal.outcome {
-        Outcome::Paid { txid } => format!("paid by {txid}"),
-        Outcome::NotPaid => "not paid".to_owned(),
+    let what = match &proposal.about {
+        About::Payout { outcome: Outcome::Paid { txid }, .. } => format!("paid by {txid}"),
+        About::Payout { outcome: Outcome::NotPaid, .. } => "not paid".to_owned(),
+        About::Balance { correction, amount, .. } => format!("{} of {amount} USDT", correction.name()),
     };
     let decided = proposal.decided.as_ref().map_or("", |decision| if decision.accepted { "confirmed: " } else { "refused: " });
-    format!("{decided}{outcome} ({})", proposal.evidence)
+    format!("{decided}{what} ({})", proposal.evidence)
+}
+
+fn not_enough(error: LedgerError) -> ServiceError {
+    if let LedgerError::Overdrawn { account, .. } = error { ServiceError::NotEnough { account } } else { error.into() }
 }
 
 /// Whoever sees the fire may stop it.

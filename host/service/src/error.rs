@@ -88,6 +88,12 @@ pub enum ServiceError {
     /// Nothing is there that may be paid yet.
     #[error("no settlement period is mature yet: there is nothing to pay")]
     NothingMature,
+    /// An account has not so much.
+    #[error("there is not so much {account}")]
+    NotEnough {
+        /// `available`, `held`, …
+        account: &'static str,
+    },
     /// The store was restored, and nobody compared it with the payment service.
     #[error("the store was restored or copied: have payouts compared with the payment service first (POST /payouts/reconcile)")]
     NotReconciled,

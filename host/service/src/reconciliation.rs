@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use lucid_model::{
     id::PayoutId,
-    payout::{Capabilities, Payout, PayoutState, Proposal, Reported},
+    payout::{About, Capabilities, Payout, PayoutState, Proposal, Reported},
     time::TimeMs,
 };
 use lucid_ports::{Order, PageRequest, PayoutFilter, PayoutSort};
@@ -117,7 +117,8 @@ impl Service {
     /// Whether treasurers said what became of it: they knew what the payment service did not.
     async fn was_resolved(&self, id: PayoutId) -> Result<bool, ServiceError> {
         let newest = PageRequest { page: 1, limit: PAGE, sort: (), order: Order::Descending };
-        let accepted = |proposal: &Proposal| proposal.payout == id && proposal.decided.as_ref().is_some_and(|decision| decision.accepted);
+        let is_of = |about: &About| matches!(about, About::Payout { payout, .. } if *payout == id);
+        let accepted = |proposal: &Proposal| is_of(&proposal.about) && proposal.decided.as_ref().is_some_and(|decision| decision.accepted);
         Ok(self.store().proposals(newest).await?.items.iter().any(accepted))
     }
 

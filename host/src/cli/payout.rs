@@ -13,8 +13,8 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use lucid_wire::{
-    page::RunList,
-    payments::{BooksVerifiedBody, NotPaidRequest, PaidRequest, PaymentsSwitchBody, ReconcileRequest, ResolvedBody, StandingBody},
+    page::{ProposalList, RunList},
+    payments::{BooksVerifiedBody, CorrectionRequest, NotPaidRequest, PaidRequest, PaymentsSwitchBody, ReconcileRequest, ResolvedBody, StandingBody},
     payout::PayoutBody,
     reason::ReasonRequest,
     run::{PayoutProofBody, RunBody},
@@ -37,6 +37,7 @@ use super::{remote::Remote, runtime};
   lucid payout retry 5f0c… --token-file alice.token
   lucid payout cancel 5f0c… --reason 'wrong wallet' --token-file treasurer.token
   lucid payout resolve 5f0c… --paid 9a4e… --evidence 'TronScan, ticket 4711' --token-file alice.token
+  lucid payout correct 0192f0c1-… --correction release_hold --amount 2.5 --reason 'ticket 4712' --token-file alice.token
   lucid payout accept 01a203b7-… --token-file bob.token
   lucid payout reconcile --since 2026-11-26T00:00:00Z --token-file treasurer.token
   lucid payout proof 5f0c… --file proof.json --token-file owner.token
@@ -80,9 +81,13 @@ enum PayoutCommand {
     Cancel(Cancel),
     /// Say what became of a payout that the payment service does not tell.
     Resolve(Resolve),
-    /// Confirm what another treasurer says became of a payout.
+    /// Put a node's balances right: release or forfeit what is held back, or give or take something.
+    Correct(Correct),
+    /// List what treasurers proposed.
+    Proposals,
+    /// Confirm what another treasurer proposed.
     Accept(Which),
-    /// Refuse what a treasurer says became of a payout.
+    /// Refuse what a treasurer proposed.
     Refuse(Which),
     /// Have payouts compared with the payment service, while payments are frozen: needed before those of a restored store are resumed.
     Reconcile(Reconcile),
@@ -114,6 +119,21 @@ struct Cancel {
     /// The payout, or the run.
     id: String,
     /// Why; it is in the audit log.
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Args)]
+struct Correct {
+    /// The node.
+    node: String,
+    /// What is done.
+    #[arg(long, value_name = "release_hold|forfeit_hold|credit|debit")]
+    correction: String,
+    /// With how much: USDT, above zero.
+    #[arg(long, value_name = "USDT")]
+    amount: String,
+    /// Why; it is in the ledger.
     #[arg(long)]
     reason: String,
 }
@@ -225,8 +245,13 @@ pub fn run(args: &PayoutArgs) -> Result<ExitCode> {
                 None => ask.tell::<ResolvedBody>(Method::POST, &format!("{path}/not-paid"), Some(&NotPaidRequest { evidence })),
             }
         }
-        PayoutCommand::Accept(which) => ask.tell::<PayoutBody>(Method::POST, &format!("/payouts/proposals/{}/accept", which.id), NOTHING),
-        PayoutCommand::Refuse(which) => ask.tell::<PayoutBody>(Method::POST, &format!("/payouts/proposals/{}/refuse", which.id), NOTHING),
+        PayoutCommand::Accept(which) => ask.tell::<ResolvedBody>(Method::POST, &format!("/payouts/proposals/{}/accept", which.id), NOTHING),
+        PayoutCommand::Refuse(which) => ask.tell::<ResolvedBody>(Method::POST, &format!("/payouts/proposals/{}/refuse", which.id), NOTHING),
+        PayoutCommand::Correct(Correct { node, correction, amount, reason }) => {
+            let body = CorrectionRequest { correction: correction.clone(), amount_usdt: amount.clone(), reason: reason.clone() };
+            ask.tell::<ResolvedBody>(Method::POST, &format!("/nodes/{node}/corrections"), Some(&body))
+        }
+        PayoutCommand::Proposals => ask.tell::<ProposalList>(Method::GET, "/payouts/proposals", NOTHING),
         PayoutCommand::Reconcile(reconcile) => ask.reconcile(reconcile),
         PayoutCommand::Audit => {
             let found: BooksVerifiedBody = ask.ask(Method::POST, "/payouts/verify", NOTHING)?;

@@ -20,7 +20,7 @@ enum Form {
 }
 
 /// The network's names, and where each goes.
-const NAMES: [(&str, &str, Form); 34] = [
+const NAMES: [(&str, &str, Form); 35] = [
     ("NODE_MANAGEMENT_PORT", "server.port", Form::Plain),
     ("MONGODB_URI", "store.url", Form::Text),
     ("BLOCKCHAIN_URL", "chain.url", Form::Text),
@@ -28,6 +28,7 @@ const NAMES: [(&str, &str, Form); 34] = [
     ("TRON_PAYMENT_URL", "rail.url", Form::Text),
     ("TRON_PAYMENT_TOKEN_FILE", "rail.token_file", Form::Text),
     ("RAIL", "rail.kind", Form::Text),
+    ("RAIL_PROFILE", "rail.profile", Form::Text),
     ("API_GATEWAY_URL", "auth.gateway_url", Form::Text),
     ("JWT_SECRET", "auth.jwt_secret", Form::Text),
     ("JWT_SECRET_KEY", "auth.jwt_secret", Form::Text),

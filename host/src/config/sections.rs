@@ -276,6 +276,8 @@ pub struct Rail {
     pub kind: RailKind,
     /// `TRON_PAYMENT_URL`.
     pub url: Option<String>,
+    /// `RAIL_PROFILE`: the shape of the payment service's API: lucid, initiate, tron-create.
+    pub profile: String,
     /// `TRON_PAYMENT_TOKEN_FILE`.
     pub token_file: Option<PathBuf>,
     /// For one request.
@@ -286,7 +288,7 @@ pub struct Rail {
 
 impl Default for Rail {
     fn default() -> Self {
-        Self { kind: RailKind::Auto, url: None, token_file: None, timeout_ms: 10_000, sandbox_confirm_ms: 2_000 }
+        Self { kind: RailKind::Auto, url: None, profile: "lucid".into(), token_file: None, timeout_ms: 10_000, sandbox_confirm_ms: 2_000 }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use lucid_model::{
     money::MicroUsdt,
-    payout::{Outcome, PaymentsSwitch, Proposal},
+    payout::{About, Correction, Outcome, PaymentsSwitch, Proposal},
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     fields::{FieldError, Fields, Request},
-    payout::PayoutBody,
+    payout::{PayoutBody, amount},
     schema,
 };
 
@@ -120,22 +120,72 @@ impl Request for NotPaidRequest {
     }
 }
 
-/// What one treasurer says became of a payout.
+/// A node's balances are put right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CorrectionRequest {
+    /// `release_hold`, `forfeit_hold`, `credit` (from the treasury), `debit` (to the treasury).
+    #[schema(value_type = schema::Correction)]
+    pub correction: String,
+    /// USDT, a decimal string above zero.
+    #[schema(value_type = schema::UsdtAmount)]
+    pub amount_usdt: String,
+    /// Why; it is in the ledger.
+    #[schema(value_type = schema::Reason)]
+    pub reason: String,
+}
+
+/// A checked correction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidCorrection {
+    /// What is done.
+    pub correction: Correction,
+    /// With how much.
+    pub amount: MicroUsdt,
+    /// Why.
+    pub reason: String,
+}
+
+impl Request for CorrectionRequest {
+    type Valid = ValidCorrection;
+    fn read(fields: &Fields<'_>) -> Result<ValidCorrection, FieldError> {
+        Ok(ValidCorrection {
+            correction: fields.require("correction", fields.word("correction", Correction::ALL, Correction::name)?)?,
+            amount: fields.require("amount_usdt", amount(fields)?)?,
+            reason: fields.require("reason", fields.text("reason", 1..=500)?)?,
+        })
+    }
+}
+
+/// What one treasurer says, for another one to confirm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProposalBody {
     /// Its id.
     #[schema(value_type = schema::Id)]
     pub proposal_id: String,
-    /// About which payout.
-    #[schema(value_type = schema::Id)]
-    pub payout_id: String,
+    /// About which payout, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Id>)]
+    pub payout_id: Option<String>,
     /// What became of it.
-    #[schema(value_type = schema::PayoutOutcome)]
-    pub outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PayoutOutcome>)]
+    pub outcome: Option<String>,
     /// The transaction that paid it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<String>,
-    /// How that is known.
+    /// About which node's balances, if it is about them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Id>)]
+    pub node_id: Option<String>,
+    /// What is done with them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Correction>)]
+    pub correction: Option<String>,
+    /// With how much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Usdt>)]
+    pub amount_usdt: Option<String>,
+    /// How that is known, or why.
     pub evidence: String,
     /// Who says so.
     pub proposed_by: String,
@@ -156,17 +206,21 @@ pub struct ProposalBody {
 
 impl From<&Proposal> for ProposalBody {
     fn from(proposal: &Proposal) -> Self {
-        let (outcome, transaction_id) = match &proposal.outcome {
-            Outcome::Paid { txid } => ("paid", Some(txid.clone())),
-            Outcome::NotPaid => ("not_paid", None),
+        let (payout, outcome, transaction_id, balance) = match &proposal.about {
+            About::Payout { payout, outcome: Outcome::Paid { txid } } => (Some(payout), Some("paid"), Some(txid.clone()), None),
+            About::Payout { payout, outcome: Outcome::NotPaid } => (Some(payout), Some("not_paid"), None, None),
+            About::Balance { node, correction, amount } => (None, None, None, Some((node, correction, amount))),
         };
         let decision = proposal.decided.as_ref();
         let state = decision.map_or("open", |decision| if decision.accepted { "accepted" } else { "refused" });
         Self {
             proposal_id: proposal.id.to_string(),
-            payout_id: proposal.payout.to_string(),
-            outcome: outcome.into(),
+            payout_id: payout.map(ToString::to_string),
+            outcome: outcome.map(Into::into),
             transaction_id,
+            node_id: balance.map(|(node, ..)| node.to_string()),
+            correction: balance.map(|(_, correction, _)| correction.name().into()),
+            amount_usdt: balance.map(|(_, _, amount)| amount.to_string()),
             evidence: proposal.evidence.clone(),
             proposed_by: proposal.by.clone(),
             proposed_at: proposal.at.to_string(),

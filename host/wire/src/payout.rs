@@ -184,7 +184,7 @@ impl Request for DepositRequest {
     }
 }
 
-fn amount(fields: &Fields<'_>) -> Result<Option<MicroUsdt>, FieldError> {
+pub(crate) fn amount(fields: &Fields<'_>) -> Result<Option<MicroUsdt>, FieldError> {
     let Some(amount) = fields.parsed::<MicroUsdt>("amount_usdt")? else { return Ok(None) };
     let may_be = MicroUsdt::ZERO < amount && amount <= DEPOSIT_MAX;
     may_be.then_some(Some(amount)).ok_or_else(|| fields.error("amount_usdt", format!("must be above zero and at most {DEPOSIT_MAX}")))

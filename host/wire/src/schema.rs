@@ -6,7 +6,7 @@ use lucid_model::{
     enrolment::EnrolmentScope as Scopes,
     ledger::EntryKind as EntryKinds,
     node::NodeStatus as Nodes,
-    payout::{PayoutState as PayoutStates, PayoutStatus as PayoutStatuses, RunState as RunStates},
+    payout::{Correction as Corrections, PayoutState as PayoutStates, PayoutStatus as PayoutStatuses, RunState as RunStates},
     policy::{PolicyKind as PolicyKinds, ReportCause as ReportCauses, Standing as Standings},
     pool::{LoadBalancing as Balancings, PoolStatus as PoolStatuses, health::Health as Healths},
     vote::{VoteChoice as VoteChoices, VoteState as VoteStates},
@@ -92,6 +92,7 @@ words! {
     PayoutStatus = "Status of a payout.", names(PayoutStatuses::ALL, PayoutStatuses::name);
     PayoutState = "Exactly where a payout is; finer than its status.", names(PayoutStates::ALL, PayoutStates::name);
     PayoutOutcome = "What became of a payout.", ["paid", "not_paid"];
+    Correction = "How a node's balances are put right.", names(Corrections::ALL, Corrections::name);
     ProposalState = "Where a proposal is.", ["open", "accepted", "refused"];
     Safety = "How it stands with money.", ["safe", "attention", "stopped"];
     EntryKind = "What a ledger entry records.", names(EntryKinds::ALL, EntryKinds::name);

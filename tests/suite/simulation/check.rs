@@ -64,7 +64,8 @@ async fn ledger(store: &dyn Store) -> Result<Vec<Entry>, String> {
             head = Head { seq: entry.seq, balances: entry.balances };
             let outside: i64 = entry.draft.legs.iter().filter(|leg| leg.account == Account::Outside).map(|leg| leg.amount.0).sum();
             let budget: i64 = entry.draft.legs.iter().filter(|leg| matches!(leg.account, Account::Budget(_))).map(|leg| leg.amount.0).sum();
-            (earned, paid) = (earned - budget, paid + outside);
+            let corrected: i64 = entry.draft.legs.iter().filter(|leg| leg.account == Account::Reversals).map(|leg| leg.amount.0).sum();
+            (earned, paid) = (earned - budget - corrected, paid + outside);
             all.push(entry);
         }
         let balances = head.balances;

@@ -14,7 +14,7 @@ use lucid_model::{
     ledger::{Draft, Stream},
     money::MicroUsdt,
     node::{Node, NodeCaps, NodeStatus, Wallet},
-    payout::{Deadlines, Outcome, Payout, PayoutState, Run, RunState},
+    payout::{Correction, Deadlines, Outcome, Payout, PayoutState, Run, RunState},
     settlement::SettlementRecord,
     time::TimeMs,
     tron::TronAddress,
@@ -303,6 +303,23 @@ impl Scene {
         }
     }
 
+    /// A treasurer puts a node's balance right.
+    fn correct(&self, place: u64) -> Result<(), String> {
+        let (node, amount) = (node_id(1 + place % 3), MicroUsdt(1 + i64::try_from(place % 20_000).unwrap()));
+        let correction = if place.is_multiple_of(5) { Correction::Debit } else { Correction::Credit };
+        match at_once(self.office.correct_balance(&treasurer(), node, (correction, amount), "right".into())) {
+            Ok(_) => {
+                let mut world = self.world.lock().unwrap();
+                world.note(format!("{} of {amount} for {node}", correction.name()));
+                world.see("corrected");
+                Ok(())
+            }
+            // The treasury, or the node, has not so much.
+            Err(ServiceError::NotEnough { .. } | ServiceError::Changed { .. }) => Ok(()),
+            Err(error) => Err(format!("{node} cannot be put right: {error}")),
+        }
+    }
+
     /// An operator stops payments, or lets them go again.
     fn freeze_or_resume(&self) {
         let frozen = at_once(self.store.payments_switch()).unwrap().frozen.is_some();
@@ -336,6 +353,7 @@ impl Scene {
                 self.accrue(*periods);
                 *periods += 1;
             }
+            96..97 if ms % 2 == 0 => self.correct(u64::try_from(ms).unwrap())?,
             96..98 => self.change_wallet(1 + u64::try_from(ms).unwrap() % 3),
             _ => self.suspend_or_lift(1 + u64::try_from(ms).unwrap() % 3),
         }
@@ -492,7 +510,8 @@ impl Scene {
         drop(world);
         let share_of = |number: u64| MicroUsdt(i64::try_from(number * 700_001 + place * 13).unwrap());
         let budget = MicroUsdt((1..=3).map(|number| share_of(number).0).sum());
-        self.book(Draft::deposit(&format!("for {place}"), budget, "test".into()).unwrap());
+        // And something to put balances right with.
+        self.book(Draft::deposit(&format!("for {place}"), MicroUsdt(budget.0 + 50_000), "test".into()).unwrap());
         self.book(Draft::fund(period.start_s, PoolScope::Unassigned, budget).unwrap());
         let (mut sum, mut count) = (0, 0);
         for number in 1..=3_u64 {

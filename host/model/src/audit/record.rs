@@ -10,7 +10,7 @@ use crate::{
     id::Digest,
     ledger::Draft,
     node::Node,
-    payout::{Outcome, Payout, Proposal, Run, SCHEDULE},
+    payout::{About, Outcome, Payout, Proposal, Run, SCHEDULE},
     policy::{Activation, PolicyRef, PolicyVersion, Shadow},
     pool::Pool,
 };
@@ -153,10 +153,11 @@ impl Record for Adjustment {
 
 impl Record for Proposal {
     fn digest(&self) -> Digest {
-        let bytes = Canonical::tagged("lucid/v1/audit-proposal").fixed(self.id.0.as_bytes()).fixed(self.payout.0.as_bytes());
-        let bytes = match &self.outcome {
-            Outcome::Paid { txid } => bytes.u8(1).text(txid),
-            Outcome::NotPaid => bytes.u8(0),
+        let bytes = Canonical::tagged("lucid/v1/audit-proposal").fixed(self.id.0.as_bytes());
+        let bytes = match &self.about {
+            About::Payout { payout, outcome: Outcome::Paid { txid } } => bytes.fixed(payout.0.as_bytes()).u8(1).text(txid),
+            About::Payout { payout, outcome: Outcome::NotPaid } => bytes.fixed(payout.0.as_bytes()).u8(0),
+            About::Balance { node, correction, amount } => bytes.fixed(node.0.as_bytes()).u8(2).text(correction.name()).i64(amount.0),
         };
         let bytes = bytes
             .text(&self.evidence)

@@ -188,7 +188,10 @@ impl Verifier {
                 }
             }
             EntryKind::Reserve | EntryKind::Settle | EntryKind::Release => self.of_payout(entry)?,
-            EntryKind::Reverse | EntryKind::Offset | EntryKind::Recover => self.reversals += on(Account::Reversals),
+            EntryKind::Reverse | EntryKind::Offset | EntryKind::Recover | EntryKind::Forfeit | EntryKind::Adjust => {
+                self.reversals += on(Account::Reversals);
+            }
+            EntryKind::ReleaseHold => {}
         }
         Ok(())
     }

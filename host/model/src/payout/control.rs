@@ -1,7 +1,9 @@
 //! What people decide about payments: whether any are sent, and what became of one that nobody can tell.
 
 use crate::{
-    id::{PayoutId, ProposalId},
+    id::{NodeId, PayoutId, ProposalId},
+    money::MicroUsdt,
+    pool::named_enum,
     time::TimeMs,
 };
 
@@ -50,16 +52,49 @@ pub enum Outcome {
     NotPaid,
 }
 
-/// What one treasurer says became of a payout, for another one to confirm.
+named_enum! {
+    /// How a node's balances are put right by people.
+    Correction {
+        /// What is held back may be paid.
+        ReleaseHold = "release_hold",
+        /// What is held back goes to the treasury.
+        ForfeitHold = "forfeit_hold",
+        /// The treasury gives something.
+        Credit = "credit",
+        /// Something that may be paid goes to the treasury.
+        Debit = "debit",
+    }
+}
+
+/// What two treasurers decide about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// What became of a payout that nobody can tell.
+    Payout {
+        /// Which.
+        payout: PayoutId,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// A node's balances.
+    Balance {
+        /// Whose.
+        node: NodeId,
+        /// What is done.
+        correction: Correction,
+        /// How much; above zero.
+        amount: MicroUsdt,
+    },
+}
+
+/// What one treasurer says, for another one to confirm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
     /// Its id.
     pub id: ProposalId,
-    /// About which payout.
-    pub payout: PayoutId,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// How that is known: an extract, a ticket, a letter of the payment service.
+    /// What it is about.
+    pub about: About,
+    /// How that is known, or why: an extract, a ticket, a letter of the payment service.
     pub evidence: String,
     /// Who says so.
     pub by: String,

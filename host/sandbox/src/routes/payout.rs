@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     extract::{
         ConnectInfo, OriginalUri, Path, Query, State,
         rejection::{BytesRejection, PathRejection, QueryRejection},
@@ -14,7 +15,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{App, TEXT_BYTES_MAX, optional, required};
+use super::{
+    App, TEXT_BYTES_MAX, optional, required,
+    shape::{Shape, unkeyed},
+};
 use crate::{
     amount::MicroUsdt,
     clock::now_ms,
@@ -65,6 +69,38 @@ pub(super) async fn create(
     let outcome = accept(&app, fault.effect, &headers, body).await;
     let standing = |transfer: &Transfer| Reply::new(StatusCode::ACCEPTED, transfer.acceptance());
     let reply = untrue(&app, &fault, merge(outcome), standing).await;
+    let delivery = Delivery { breaker: &breaker, uri: &uri, stopping: &app.stopping };
+    delivery.send(&fault.answer, reply).await
+}
+
+/// `POST /api/v1/payouts/initiate` and `/api/v1/tron/payouts/create`: other shapes, which keep no keys.
+pub(super) async fn create_shaped(
+    State(app): State<Arc<App>>,
+    Extension(shape): Extension<Shape>,
+    ConnectInfo(breaker): ConnectInfo<Breaker>,
+    OriginalUri(uri): OriginalUri,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let fault = app.faults.take(Route::Payout);
+    let outcome = record(&app, fault.effect, (unkeyed(), shape.amount()), body).await;
+    let standing = |transfer: &Transfer| Reply::new(StatusCode::ACCEPTED, transfer.acceptance());
+    let reply = shape.of(untrue(&app, &fault, merge(outcome), standing).await);
+    let delivery = Delivery { breaker: &breaker, uri: &uri, stopping: &app.stopping };
+    delivery.send(&fault.answer, reply).await
+}
+
+/// `GET /api/v1/tron/payouts/{id}`
+pub(super) async fn shaped_by_id(
+    State(app): State<Arc<App>>,
+    Extension(shape): Extension<Shape>,
+    ConnectInfo(breaker): ConnectInfo<Breaker>,
+    OriginalUri(uri): OriginalUri,
+    Path(id): Path<String>,
+) -> Response {
+    let fault = app.faults.take(Route::Status);
+    let outcome = found(app.reader.transfer_by_id(shape.stored(id), now_ms()).await.map_err(Reply::from));
+    let standing = |transfer: &Transfer| Reply::ok(transfer.standing(now_ms()));
+    let reply = shape.of(untrue(&app, &fault, merge(outcome), standing).await);
     let delivery = Delivery { breaker: &breaker, uri: &uri, stopping: &app.stopping };
     delivery.send(&fault.answer, reply).await
 }
@@ -135,8 +171,20 @@ async fn untrue(app: &App, fault: &Fault, mut reply: Reply, render: impl Fn(&Tra
 }
 
 async fn accept(app: &App, effect: Effect, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Reply, Reply> {
+    record(app, effect, (key(headers)?, text), body).await
+}
+
+/// How an amount is written.
+pub(super) type AmountText = fn(&Value) -> Option<String>;
+
+/// As a string.
+pub(super) fn text(amount: &Value) -> Option<String> {
+    amount.as_str().map(str::to_owned)
+}
+
+async fn record(app: &App, effect: Effect, (key, amount): (String, AmountText), body: Result<Bytes, BytesRejection>) -> Result<Reply, Reply> {
     let body = body.map_err(|rejection| Reply::error(rejection.status(), "UNREADABLE_BODY", rejection.body_text()))?;
-    let new = validate(key(headers)?, &body)?;
+    let new = validate(key, amount, &body)?;
     let transfer = if effect == Effect::None {
         Transfer::pretended(new, now_ms())
     } else {
@@ -164,7 +212,7 @@ fn key(headers: &HeaderMap) -> Result<String, Reply> {
     }
 }
 
-fn validate(idempotency_key: String, bytes: &Bytes) -> Result<NewTransfer, Reply> {
+fn validate(idempotency_key: String, amount_text: AmountText, bytes: &Bytes) -> Result<NewTransfer, Reply> {
     let body: PayoutBody = serde_json::from_slice(bytes).map_err(|error| Reply::malformed("INVALID_JSON", error.to_string()))?;
     let payout_id = required("payout_id", body.payout_id)?;
     let recipient_address = required("recipient_address", body.recipient_address)?;
@@ -179,7 +227,7 @@ fn validate(idempotency_key: String, bytes: &Bytes) -> Result<NewTransfer, Reply
     if currency != CURRENCY {
         return Err(Reply::invalid("INVALID_CURRENCY", format!("currency is not {CURRENCY}")));
     }
-    let amount = body.amount.as_ref().and_then(Value::as_str).and_then(MicroUsdt::parse);
+    let amount = body.amount.as_ref().and_then(amount_text).and_then(|text| MicroUsdt::parse(&text));
     let Some(amount) = amount else {
         let message = "amount is not a positive decimal string of at most six fraction digits";
         return Err(Reply::invalid("INVALID_AMOUNT", message));

@@ -17,8 +17,8 @@ use lucid_wire::{
     ErrorBody, FieldError,
     page::{PageParams, Pagination, ProposalList},
     payments::{
-        BooksVerifiedBody, NotPaidRequest, OpenPayoutsBody, PaidRequest, PaymentsSwitchBody, ReconcileRequest, ResolvePayout, ResolvedBody,
-        StandingBody,
+        BooksVerifiedBody, CorrectionRequest, NotPaidRequest, OpenPayoutsBody, PaidRequest, PaymentsSwitchBody, ReconcileRequest, ResolvePayout,
+        ResolvedBody, StandingBody,
     },
     payout::PayoutBody,
     reason::ReasonRequest,
@@ -42,6 +42,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(cancel))
         .routes(routes!(paid))
         .routes(routes!(not_paid))
+        .routes(routes!(correct))
         .routes(routes!(proposals))
         .routes(routes!(accept))
         .routes(routes!(refuse))
@@ -134,10 +135,32 @@ async fn cancel(
 }
 
 async fn resolve(api: &Shared, actor: &Actor, id: &str, said: ResolvePayout) -> Result<(StatusCode, Answer<ResolvedBody>), ApiError> {
-    Ok(match api.service.resolve_payout(actor, payout_id(id)?, said.outcome, said.evidence).await? {
-        Resolved::Done(payout) => (StatusCode::OK, Answer(ResolvedBody { payout: Some((&*payout).into()), proposal: None })),
-        Resolved::Proposed(proposal) => (StatusCode::ACCEPTED, Answer(ResolvedBody { payout: None, proposal: Some((&*proposal).into()) })),
-    })
+    Ok(answered(&api.service.resolve_payout(actor, payout_id(id)?, said.outcome, said.evidence).await?))
+}
+
+fn answered(resolved: &Resolved) -> (StatusCode, Answer<ResolvedBody>) {
+    match resolved {
+        Resolved::Done(payout) => (StatusCode::OK, Answer(ResolvedBody { payout: payout.as_deref().map(Into::into), proposal: None })),
+        Resolved::Proposed(proposal) => (StatusCode::ACCEPTED, Answer(ResolvedBody { payout: None, proposal: Some((&**proposal).into()) })),
+    }
+}
+
+/// Puts a node's balances right.
+///
+/// For treasurers: what is held back is released or forfeited, or the treasury gives or takes something. Where four eyes are required it is a proposal, which another
+/// treasurer has to accept.
+#[utoipa::path(post, path = "/api/v1/nodes/{id}/corrections", operation_id = "correctBalance", tag = "payouts", request_body = CorrectionRequest,
+    params(("id" = schema::NodeName, Path, description = "The node")),
+    responses((status = 200, body = ResolvedBody, description = "It is done"), (status = 202, body = ResolvedBody, description = "Another treasurer has to accept it"),
+        (status = 409, body = ErrorBody, description = "There is not so much")))]
+async fn correct(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    json: Json<CorrectionRequest>,
+) -> Result<(StatusCode, Answer<ResolvedBody>), ApiError> {
+    let (node, said) = (node_id(&api, &id).await?, json.value);
+    Ok(answered(&api.service.correct_balance(&actor, node, (said.correction, said.amount), said.reason).await?))
 }
 
 /// Says that a payout was paid.
@@ -173,7 +196,7 @@ async fn not_paid(
     resolve(&api, &actor, &id, json.value).await
 }
 
-/// What treasurers said became of payouts.
+/// What treasurers proposed.
 ///
 /// For callers who see all records.
 #[utoipa::path(get, path = "/api/v1/payouts/proposals", operation_id = "listProposals", tag = "payouts",
@@ -186,26 +209,28 @@ async fn proposals(State(api): State<Shared>, _caller: Caller, params: Params) -
     Ok(Answer(ProposalList { proposals, pagination: Pagination::new(page.page, page.limit, found.total) }))
 }
 
-/// Confirms what another treasurer says became of a payout.
+/// Confirms what another treasurer says.
 ///
 /// For treasurers, not for who says so.
 #[utoipa::path(post, path = "/api/v1/payouts/proposals/{proposal_id}/accept", operation_id = "acceptProposal", tag = "payouts",
     params(("proposal_id" = schema::Id, Path, description = "The proposal")),
-    responses((status = 200, body = PayoutBody, description = "The payout as it is now"),
-        (status = 409, body = ErrorBody, description = "It was decided before, or the payout is another by now")))]
-async fn accept(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<PayoutBody>, ApiError> {
-    Ok(Answer((&api.service.decide_proposal(&actor, proposal_id(&id)?, true).await?).into()))
+    responses((status = 200, body = ResolvedBody, description = "It is so; the payout as it is now, if it is about one"),
+        (status = 409, body = ErrorBody, description = "It was decided before, or the payout is another by now, or there is not so much")))]
+async fn accept(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<ResolvedBody>, ApiError> {
+    let payout = api.service.decide_proposal(&actor, proposal_id(&id)?, true).await?;
+    Ok(Answer(ResolvedBody { payout: payout.as_ref().map(Into::into), proposal: None }))
 }
 
-/// Refuses what a treasurer says became of a payout.
+/// Refuses what a treasurer says.
 ///
 /// For treasurers, who says so included.
 #[utoipa::path(post, path = "/api/v1/payouts/proposals/{proposal_id}/refuse", operation_id = "refuseProposal", tag = "payouts",
     params(("proposal_id" = schema::Id, Path, description = "The proposal")),
-    responses((status = 200, body = PayoutBody, description = "The payout, as it was"),
-        (status = 409, body = ErrorBody, description = "It was decided before")))]
-async fn refuse(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<PayoutBody>, ApiError> {
-    Ok(Answer((&api.service.decide_proposal(&actor, proposal_id(&id)?, false).await?).into()))
+    responses((status = 200, body = ResolvedBody, description = "The payout, as it was, if it is about one"),
+        (status = 409, body = ErrorBody, description = "It was decided before, or is being carried out")))]
+async fn refuse(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<ResolvedBody>, ApiError> {
+    let payout = api.service.decide_proposal(&actor, proposal_id(&id)?, false).await?;
+    Ok(Answer(ResolvedBody { payout: payout.as_ref().map(Into::into), proposal: None }))
 }
 
 /// Verifies the books now.

@@ -22,3 +22,25 @@ CREATE TABLE boot (
     id TEXT NOT NULL,
     file INTEGER NOT NULL
 ) STRICT;
+
+-- Proposals are about balances, too.
+CREATE TABLE proposals_about (
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    payout BLOB CHECK (payout IS NULL OR length(payout) = 16),
+    -- The transaction of a payout that was paid; null: it was not.
+    txid TEXT,
+    node BLOB CHECK (node IS NULL OR length(node) = 16),
+    correction TEXT,
+    amount INTEGER,
+    evidence TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    decided_at INTEGER,
+    decided_by TEXT,
+    accepted INTEGER,
+    CHECK ((payout IS NULL) = (node IS NOT NULL))
+) STRICT;
+INSERT INTO proposals_about (id, payout, txid, evidence, actor, at, decided_at, decided_by, accepted)
+    SELECT id, payout, txid, evidence, actor, at, decided_at, decided_by, accepted FROM proposals;
+DROP TABLE proposals;
+ALTER TABLE proposals_about RENAME TO proposals;

@@ -1,6 +1,7 @@
 use lucid_model::{
     id::{PayoutId, ProposalId},
-    payout::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored},
+    money::MicroUsdt,
+    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored},
     time::TimeMs,
 };
 use lucid_ports::Order;
@@ -11,13 +12,16 @@ use super::{Backend, all, examples::*, fifty};
 pub(crate) fn proposal(i: u128) -> Proposal {
     Proposal {
         id: ProposalId(Uuid::from_u128(i)),
-        payout: PayoutId(Uuid::from_u128(9)),
-        outcome: Outcome::Paid { txid: "t-1".into() },
+        about: About::Payout { payout: PayoutId(Uuid::from_u128(9)), outcome: Outcome::Paid { txid: "t-1".into() } },
         evidence: "ticket 7".into(),
         by: "alice".into(),
         at: TimeMs(5_000),
         decided: None,
     }
+}
+
+pub(crate) fn corrected() -> About {
+    About::Balance { node: node_id(4), correction: Correction::ForfeitHold, amount: MicroUsdt(7) }
 }
 
 pub(crate) fn decision(accepted: bool) -> Decision {
@@ -49,8 +53,9 @@ pub(crate) async fn payments_are_switched_by_version(backend: &mut dyn Backend) 
 
 pub(crate) async fn a_proposal_is_decided_once(backend: &mut dyn Backend) {
     let store = backend.store();
-    let not_paid = Proposal { outcome: Outcome::NotPaid, ..proposal(2) };
-    for made in [proposal(1), not_paid.clone()] {
+    let not_paid = Proposal { about: About::Payout { payout: PayoutId(Uuid::from_u128(8)), outcome: Outcome::NotPaid }, ..proposal(2) };
+    let balance = Proposal { about: corrected(), ..proposal(3) };
+    for made in [proposal(1), not_paid.clone(), balance.clone()] {
         assert!(store.add_proposal(made.clone(), audit("payout.propose")).await.unwrap());
         assert!(!store.add_proposal(Proposal { evidence: "other".into(), ..made }, audit("payout.propose")).await.unwrap());
     }
@@ -68,5 +73,5 @@ pub(crate) async fn a_proposal_is_decided_once(backend: &mut dyn Backend) {
     let first = Proposal { decided: Some(decision(winners[0] % 2 == 0)), ..proposal(1) };
     assert_eq!(store.proposal(first.id).await.unwrap(), Some(first.clone()));
     assert_eq!(store.proposal(proposal(9).id).await.unwrap(), None);
-    assert_eq!(store.proposals(all((), Order::Ascending)).await.unwrap().items, [first, not_paid]);
+    assert_eq!(store.proposals(all((), Order::Ascending)).await.unwrap().items, [first, not_paid, balance]);
 }

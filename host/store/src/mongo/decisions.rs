@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
-    id::{PayoutId, ProposalId},
-    payout::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored},
+    id::{NodeId, PayoutId, ProposalId},
+    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored},
     time::TimeMs,
 };
 use lucid_ports::{DecisionStore, Page, PageRequest, StoreError};
@@ -28,11 +28,12 @@ fn decision_fields(decision: &Decision) -> Document {
 }
 
 pub(crate) fn document(proposal: &Proposal) -> Document {
-    let txid = if let Outcome::Paid { txid } = &proposal.outcome { Some(txid.as_str()) } else { None };
-    let mut document = doc! {
-        "_id": id(proposal.id.0), "v": 1, "payout": id(proposal.payout.0), "txid": txid, "evidence": &proposal.evidence, "actor": &proposal.by,
-        "at": proposal.at.0,
-    };
+    let mut document = doc! { "_id": id(proposal.id.0), "v": 1, "evidence": &proposal.evidence, "actor": &proposal.by, "at": proposal.at.0 };
+    document.extend(match &proposal.about {
+        About::Payout { payout, outcome: Outcome::Paid { txid } } => doc! { "payout": id(payout.0), "txid": txid },
+        About::Payout { payout, outcome: Outcome::NotPaid } => doc! { "payout": id(payout.0), "txid": Bson::Null },
+        About::Balance { node, correction, amount } => doc! { "node": id(node.0), "correction": correction.name(), "amount": amount.0 },
+    });
     document.extend(proposal.decided.as_ref().map(decision_fields).unwrap_or_default());
     document
 }
@@ -41,8 +42,14 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Proposal, Fault> {
     let decision = |d: Fields<'_>| Ok::<_, Fault>(Decision { at: d.time("at")?, by: d.text("by")?, accepted: d.truth("accepted")? });
     Ok(Proposal {
         id: fields.id("_id", ProposalId)?,
-        payout: fields.id("payout", PayoutId)?,
-        outcome: fields.text_or_none("txid")?.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid }),
+        about: match fields.id_or_none("payout", PayoutId)? {
+            Some(payout) => About::Payout { payout, outcome: fields.text_or_none("txid")?.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid }) },
+            None => About::Balance {
+                node: fields.id("node", NodeId)?,
+                correction: fields.word("correction", Correction::from_name)?,
+                amount: fields.money("amount")?,
+            },
+        },
         evidence: fields.text("evidence")?,
         by: fields.text("actor")?,
         at: fields.time("at")?,

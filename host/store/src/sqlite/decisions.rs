@@ -1,11 +1,13 @@
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
-    id::{PayoutId, ProposalId},
-    payout::{Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored},
+    id::{NodeId, PayoutId, ProposalId},
+    money::MicroUsdt,
+    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored},
 };
 use lucid_ports::{DecisionStore, Page, PageRequest, StoreError};
 use rusqlite::{Connection, params};
+use uuid::Uuid;
 
 use super::{
     SqliteStore, audit,
@@ -14,26 +16,41 @@ use super::{
     query::{Conditions, List, Source, execute, first},
 };
 
-pub(crate) const COLUMNS: &str = "id, payout, txid, evidence, actor, at, decided_at, decided_by, accepted";
+pub(crate) const COLUMNS: &str = "id, payout, txid, node, correction, amount, evidence, actor, at, decided_at, decided_by, accepted";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Proposal, Fault> {
-    let (id, payout) = (columns.id(ProposalId)?, columns.id(PayoutId)?);
+    let (id, payout) = (columns.id(ProposalId)?, columns.take::<Option<[u8; 16]>>()?);
     let outcome = columns.take::<Option<String>>()?.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid });
+    let (node, correction, amount): (Option<[u8; 16]>, Option<String>, Option<i64>) = (columns.take()?, columns.take()?, columns.take()?);
+    let about = match (payout, node, correction.as_deref().and_then(Correction::from_name), amount) {
+        (Some(payout), ..) => About::Payout { payout: PayoutId(Uuid::from_bytes(payout)), outcome },
+        (None, Some(node), Some(correction), Some(amount)) => {
+            About::Balance { node: NodeId(Uuid::from_bytes(node)), correction, amount: MicroUsdt(amount) }
+        }
+        _ => return Err(Fault::Bad(format!("proposal {id} is about nothing"))),
+    };
     let (evidence, by, at) = (columns.take()?, columns.take()?, columns.time()?);
     let (decided, decided_by, accepted): (_, Option<String>, Option<bool>) = (columns.time_or_none()?, columns.take()?, columns.take()?);
     let decision = decided.map(|at| Decision { at, by: decided_by.unwrap_or_default(), accepted: accepted.unwrap_or(false) });
-    Ok(Proposal { id, payout, outcome, evidence, by, at, decided: decision })
+    Ok(Proposal { id, about, evidence, by, at, decided: decision })
 }
 
 /// Adds a proposal; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, proposal: &Proposal) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO proposals ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
-    let txid = if let Outcome::Paid { txid } = &proposal.outcome { Some(txid) } else { None };
+    let sql = format!("INSERT INTO proposals ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let (payout, txid, balance) = match &proposal.about {
+        About::Payout { payout, outcome: Outcome::Paid { txid } } => (Some(payout), Some(txid), None),
+        About::Payout { payout, outcome: Outcome::NotPaid } => (Some(payout), None, None),
+        About::Balance { node, correction, amount } => (None, None, Some((node, correction, amount))),
+    };
     let decision = proposal.decided.as_ref();
     let values = params![
         proposal.id.0.as_bytes(),
-        proposal.payout.0.as_bytes(),
+        payout.map(|payout| payout.0.as_bytes()),
         txid,
+        balance.map(|(node, ..)| node.0.as_bytes()),
+        balance.map(|(_, correction, _)| correction.name()),
+        balance.map(|(_, _, amount)| amount.0),
         proposal.evidence,
         proposal.by,
         proposal.at.0,

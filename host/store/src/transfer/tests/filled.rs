@@ -6,7 +6,7 @@ use lucid_model::{
     money::MicroUsdt,
     node::{Node, NodeCaps, NodeStatus},
     observation::Verdict,
-    payout::{Freeze, Outcome, PaymentsSwitch, Proposal},
+    payout::{Freeze, PaymentsSwitch, Proposal},
     policy::{Activation, Findings, Revision, Scope},
     pool::health::{Health, Members, Replaced, Standing},
     receipt::{OnDemandReceipt, ScoreRow},
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::conformance::{
     alerts::alert,
     audit::seal,
-    decisions::{decision, proposal},
+    decisions::{corrected, decision, proposal},
     enrolments::enrolment,
     epochs::frame,
     examples::*,
@@ -55,7 +55,7 @@ async fn shadows(store: &dyn Store) {
     let frozen = Some(Freeze { at: TimeMs(8), by: "alice".into(), reason: "a breach".into() });
     assert!(store.set_payments_switch(PaymentsSwitch { frozen, restored: None, version: 1 }, audit("payouts.freeze")).await.unwrap());
     assert!(store.add_proposal(proposal(1), audit("payout.propose")).await.unwrap());
-    assert!(store.add_proposal(Proposal { outcome: Outcome::NotPaid, ..proposal(2) }, audit("payout.propose")).await.unwrap());
+    assert!(store.add_proposal(Proposal { about: corrected(), ..proposal(2) }, audit("payout.propose")).await.unwrap());
     assert!(store.decide_proposal(proposal(2).id, decision(true), audit("payout.decide")).await.unwrap());
     assert!(store.add_shadow_result(result(1, 1, scores())).await.unwrap());
     assert!(store.add_shadow_result(result(1, 2, Findings::Failed("out of fuel".into()))).await.unwrap());
