@@ -32,6 +32,7 @@ test-deep: ## what takes longer: many kills, many requests, the perf floors
 	SEEDS=100000 cargo test --locked --workspace --test suite -- --nocapture simulation
 	KILLS=200 cargo test --locked --test suite -- --nocapture epochs::kills
 	CRASH_POINTS=all cargo test --locked --test suite -- --nocapture crash_points
+	scripts/mutants.sh
 	cargo build --locked
 	scripts/check-api.sh --deep
 	$(MAKE) perf
