@@ -177,6 +177,15 @@ fn a_statement_adds_up_to_what_the_ledger_says() {
     let tokens = Tokens::new();
     let mut node = TestNode::register(&service, "alice", 1);
     work_until(&service, &mut node, "a payout", || service.get("/api/v1/payouts?status=completed")["payouts"].as_array()?.first().cloned());
+    let earnings = service.get(&format!("/api/v1/nodes/{}/earnings", node.id));
+    assert!(micro(&earnings["paid_usdt"]) >= 25_000_000, "{earnings}");
+    // Half a period after a settlement half a budget is earned, about.
+    let estimated = eventually("an estimate", || {
+        node.work(&service);
+        let earnings = service.get(&format!("/api/v1/nodes/{}/earnings", node.id));
+        Some(micro(&earnings["estimated_usdt"])).filter(|estimated| *estimated > 0)
+    });
+    assert!((12_500_000..=50_000_000).contains(&estimated), "{estimated}");
     let owner = service.token("alice", "node_operator");
     let path = format!("/api/v1/nodes/{}/statement", node.id);
     let (status, statement) = service.call("GET", &path, Some(&owner), None);

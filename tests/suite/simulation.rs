@@ -1,7 +1,7 @@
 //! Money in a world whose clock, order of events and accidents all follow from one number: the service's own planner and payer,
 //! two of them, over a store in memory and a rail that can do anything that a rail can do.
 //!
-//! `SEEDS=1000000 cargo test --test suite simulation` tries more worlds; `SEED=…` tells one again, step by step.
+//! `SEEDS=1000000 cargo test --test suite simulation` tries more worlds, from `FIRST` on; `SEED=…` tells one again, step by step.
 
 mod chance;
 mod check;
@@ -51,14 +51,15 @@ fn money_is_neither_lost_nor_paid_twice_in_any_world() {
         }
         return;
     }
-    let (seeds, next, broken) = (number("SEEDS").unwrap_or(SEEDS), AtomicU64::new(1), AtomicU64::new(u64::MAX));
+    let first = number("FIRST").unwrap_or(1);
+    let (end, next, broken) = (first + number("SEEDS").unwrap_or(SEEDS), AtomicU64::new(first), AtomicU64::new(u64::MAX));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while broken.load(Ordering::Relaxed) == u64::MAX {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed > seeds {
+                    if seed >= end {
                         return;
                     }
                     if tried(seed, ACCIDENTS_MAX).is_err() {

@@ -83,7 +83,7 @@ pub use performance::{PoolGrain, PoolHistory, PoolPoint};
 pub use policies::{ActivationRequest, Comparison, NamedActivation, Staged, Start, VersionFilter, VersionStanding};
 pub use pool_health::PoolHealth;
 pub use pools::{NewPool, PoolConfigChange, PoolPatch};
-pub use queries::{FleetUsage, NodeUsage};
+pub use queries::{Earnings, FleetUsage, NodeUsage};
 pub use reconciliation::LastVerified;
 pub use registration::NewNode;
 pub use reports::{NewSample, ReportProof, Reported};
@@ -148,6 +148,8 @@ pub struct Service {
     adjusting: futures::lock::Mutex<()>,
     /// Reservations that nobody made a payout of are not looked for before this instant.
     no_reservation_sweep_before: Mutex<TimeMs>,
+    /// What nodes have earned that did not accrue yet, as somebody asked last.
+    estimates: Mutex<Arc<settle::Estimates>>,
     /// Of the run that was asked about last.
     receipts: Mutex<Arc<runs::Receipts>>,
     /// When it was noticed that the store was restored, if it was, as far as this payer knows.
@@ -193,6 +195,7 @@ impl Service {
             last_verified: Mutex::default(),
             adjusting: futures::lock::Mutex::default(),
             no_reservation_sweep_before: Mutex::default(),
+            estimates: Mutex::default(),
             receipts: Mutex::default(),
             restored_at: Mutex::default(),
             in_doubt: Mutex::default(),

@@ -4,13 +4,14 @@ use lucid_model::{
     credit::Interval,
     epoch::EpochRecord,
     id::{NodeId, PayoutId, RunId, UserId},
-    ledger::{Head, Stream},
+    ledger::{Balances, Stream},
     metric::{Sample, UsageSummary, samples_expected},
     money::MicroUsdt,
     node::{Node, NodeStatus},
     payout::{Payout, Run},
     score::Ppm,
     settlement::SettlementRecord,
+    time::TimeMs,
     vote::Vote,
 };
 use lucid_ports::{
@@ -56,6 +57,17 @@ fn narrow(actor: &Actor, owner: &mut Option<UserId>, node: &mut Option<NodeId>) 
         *owner = Some(actor.user);
         *node = actor.node.or(*node);
     }
+}
+
+/// What a node has earned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Earnings {
+    /// What is booked and was not paid yet.
+    pub balances: Balances,
+    /// What did not accrue yet, about.
+    pub estimated: MicroUsdt,
+    /// What was paid in all.
+    pub paid: MicroUsdt,
 }
 
 impl Service {
@@ -203,9 +215,15 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the node is unknown or another's.
-    pub async fn earnings(&self, actor: &Actor, id: NodeId) -> Result<Head, ServiceError> {
+    pub async fn earnings(&self, actor: &Actor, id: NodeId) -> Result<Earnings, ServiceError> {
         self.seen_node(actor, id).await?;
-        Ok(self.store().head(Stream::Node(id)).await?)
+        let all = Interval { from: TimeMs(0), to: TimeMs(i64::MAX) };
+        let paid = self.store().payments(&[id], all).await?.into_iter().map(|(_, _, amount)| amount);
+        Ok(Earnings {
+            balances: self.store().head(Stream::Node(id)).await?.balances,
+            estimated: self.estimated(id).await?,
+            paid: MicroUsdt::checked_sum(paid)?,
+        })
     }
 
     /// What the treasury has.

@@ -5,6 +5,9 @@
 //! that is said only after every pool's budget account is empty (I13).
 
 mod comparison;
+mod estimate;
+
+pub(crate) use self::estimate::Estimates;
 
 use std::collections::BTreeMap;
 
@@ -78,20 +81,22 @@ impl Service {
     /// [`ServiceError`] if something is missing now: money is held, never guessed; the next call goes on.
     pub async fn settle_due_period(&self) -> Result<Option<SettlementRecord>, ServiceError> {
         let Some(last_epoch) = self.store().last_epoch().await? else { return Ok(None) };
-        let period = match self.store().last_settlement().await? {
-            Some(last) => {
-                let at_end = self.config.settlement.period_at(last.period.end());
-                if at_end.start() < last.period.end() { at_end.next() } else { at_end }
-            }
-            None => match self.first_epoch().await? {
-                Some(first) => self.config.settlement.period_at(first.start()),
-                None => return Ok(None),
-            },
-        };
+        let Some(period) = self.next_to_settle().await? else { return Ok(None) };
         if last_epoch.epoch.end() < period.end() {
             return Ok(None);
         }
         self.settle(period).await.map(Some)
+    }
+
+    /// The oldest period that is not settled; none before the first epoch.
+    async fn next_to_settle(&self) -> Result<Option<Period>, ServiceError> {
+        Ok(match self.store().last_settlement().await? {
+            Some(last) => {
+                let at_end = self.config.settlement.period_at(last.period.end());
+                Some(if at_end.start() < last.period.end() { at_end.next() } else { at_end })
+            }
+            None => self.first_epoch().await?.map(|first| self.config.settlement.period_at(first.start())),
+        })
     }
 
     /// The first epoch that was closed.
@@ -105,6 +110,13 @@ impl Service {
         let _no_adjustment = self.adjusting.lock().await;
         let pools = self.earned_in(period).await?;
         let (budgets, note) = self.pool_budgets(period, &pools).await?;
+        match &note {
+            Some(_) if self.config.budget.is_none() => {
+                self.alert("budget", "no reward budget is set (REWARD_BUDGET_USDT): nothing accrues".into());
+            }
+            Some(note) => self.alert("treasury", format!("accruals stop at what is funded: {note}")),
+            None => self.clear_alert("treasury"),
+        }
         let roots = self.roots(period).await?;
         let snapshot = self.ports.policies.snapshot();
         let siblings = Siblings::count(&self.fleet(period).await?);
@@ -159,19 +171,12 @@ impl Service {
                 set_aside.insert(*pool, amount);
             }
         }
-        let Some(global) = self.config.budget else {
-            self.alert("budget", "no reward budget is set (REWARD_BUDGET_USDT): nothing accrues".into());
-            return Ok((set_aside, Some("no budget was set".into())));
-        };
+        let Some(global) = self.config.budget else { return Ok((set_aside, Some("no budget was set".into()))) };
         let treasury = self.store().head(Stream::Treasury).await?.balances.available;
         let taken = MicroUsdt::checked_sum(set_aside.values().copied())?;
         let wanted = global.checked_sub(taken)?.max(MicroUsdt::ZERO);
         let budget = wanted.min(treasury);
         let note = (budget < wanted).then(|| format!("the treasury held {treasury} of {wanted} USDT"));
-        match &note {
-            Some(note) => self.alert("treasury", format!("accruals stop at what is funded: {note}")),
-            None => self.clear_alert("treasury"),
-        }
         let weight = |members: &Vec<NodeTotals>| members.iter().filter(|m| m.eligible).fold(0_u64, |sum, m| sum.saturating_add(m.score_seconds));
         let open: Vec<_> = pools.iter().filter(|(pool, _)| !set_aside.contains_key(pool)).collect();
         // A pool takes the place of a node here: only the tie-break looks at the id.

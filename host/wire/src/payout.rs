@@ -140,12 +140,20 @@ pub struct EarningsBody {
     /// Owed by the node.
     #[schema(value_type = schema::Usdt)]
     pub receivable_usdt: String,
+    /// Earned since the last settlement, about: it is settled with the period, and may be more or less.
+    #[schema(value_type = schema::Usdt)]
+    pub estimated_usdt: String,
+    /// Paid so far, in all.
+    #[schema(value_type = schema::Usdt)]
+    pub paid_usdt: String,
 }
 
 impl EarningsBody {
-    /// Of a node with these balances.
-    pub fn new(node: lucid_model::id::NodeId, balances: &Balances) -> Self {
+    /// Of a node with these balances, and what is estimated and was paid beside them.
+    pub fn new(node: lucid_model::id::NodeId, balances: &Balances, estimated: MicroUsdt, paid: MicroUsdt) -> Self {
         Self {
+            estimated_usdt: estimated.to_string(),
+            paid_usdt: paid.to_string(),
             node_id: node.to_string(),
             available_usdt: balances.available.to_string(),
             held_usdt: balances.held.to_string(),

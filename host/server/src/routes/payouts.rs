@@ -75,8 +75,8 @@ async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<St
     responses((status = 200, body = EarningsBody, description = "The balances")))]
 async fn earnings(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<EarningsBody>, ApiError> {
     let id = node_id(&api, &id).await?;
-    let head = api.service.earnings(&actor, id).await?;
-    Ok(Answer(EarningsBody::new(id, &head.balances)))
+    let earned = api.service.earnings(&actor, id).await?;
+    Ok(Answer(EarningsBody::new(id, &earned.balances, earned.estimated, earned.paid)))
 }
 
 /// What the treasury holds.
