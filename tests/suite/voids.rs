@@ -87,6 +87,34 @@ fn treasury(scene: &Scene) -> i64 {
     head.0
 }
 
+/// A settlement is stopped in the middle, and a node suspended before it goes on: what was booked stays, the rest goes to the rest, and
+/// nothing of the budget is left.
+#[test]
+fn a_settlement_that_was_interrupted_ends_whatever_changed_meanwhile() {
+    let scene = scene(config());
+    let period = settlement_start(&scene);
+    for i in 0..2 {
+        work_epoch(&scene, i);
+    }
+    // As the first try began it: half for each, of which one is booked.
+    let (pool, cause) = (PoolScope::Unassigned, "interrupted".to_owned());
+    let half = MicroUsdt(BUDGET.0 / 2);
+    let booked = Draft::accrue(period.start_s, pool, id(1), half, MicroUsdt::ZERO, cause).unwrap();
+    for draft in [Draft::fund(period.start_s, pool, BUDGET).unwrap(), booked] {
+        let entry = draft.clone().book(block_on(scene.store.head(draft.stream)).unwrap(), scene.service.now()).unwrap();
+        assert_eq!(block_on(scene.store.book(vec![entry])).unwrap(), [Booked::Done]);
+    }
+    let operator = Actor { roles: vec![Role::Operator], ..Actor::system() };
+    let suspension = lucid_service::NewSuspension { reason: "abuse".into(), hours: None, notify_owner: false };
+    block_on(scene.service.suspend(&operator, id(2), suspension)).unwrap();
+    settle(&scene);
+    let record = block_on(scene.store.settlement(period.start_s)).unwrap().unwrap();
+    assert_eq!((record.count, record.sum, record.budget, record.remainder), (1, half, BUDGET, half));
+    assert_eq!(block_on(scene.store.account_total(Account::Budget(pool))).unwrap(), MicroUsdt::ZERO);
+    assert_eq!((balances(&scene, 1).available, balances(&scene, 2).available), (half, MicroUsdt::ZERO));
+    assert_eq!(block_on(lucid_service::verify_books(scene.store.as_ref(), &mut |_| {})).unwrap().flaw, None);
+}
+
 #[test]
 fn a_voided_observation_adjusts_a_score_and_changes_no_receipt() {
     let scene = scene(config());

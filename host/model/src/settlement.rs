@@ -1,5 +1,7 @@
 //! From scores to shares: what a settlement period's record says, and which accruals it books.
 
+use std::collections::BTreeMap;
+
 use crate::{
     epoch::Period,
     id::{Digest, NodeId, PoolScope},
@@ -93,6 +95,58 @@ pub fn settle_pool(
     Ok(PoolSettlement { period, pool, budget, accruals, remainder: shares.remainder })
 }
 
+/// What an earlier try to settle a pool has booked already.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BookedBefore {
+    /// Shares, by node.
+    pub shares: BTreeMap<NodeId, MicroUsdt>,
+    /// What went back.
+    pub remainder: MicroUsdt,
+}
+
+impl BookedBefore {
+    /// What was booked, shares and what went back.
+    ///
+    /// # Errors
+    /// [`MoneyError`] if that is not representable.
+    pub fn sum(&self) -> Result<MicroUsdt, MoneyError> {
+        MicroUsdt::checked_sum(self.shares.values().copied().chain([self.remainder]))
+    }
+
+    /// Whether all of it is as it is meant to be now.
+    pub fn agrees(&self, settled: &PoolSettlement) -> bool {
+        let now: BTreeMap<NodeId, MicroUsdt> = settled.accruals.iter().map(|accrual| (accrual.node, accrual.share)).collect();
+        let same = self.shares.iter().all(|(node, share)| now.get(node) == Some(share));
+        same && (self.remainder == MicroUsdt::ZERO || self.remainder == settled.remainder)
+    }
+}
+
+/// Shares what is left of a budget among those who have nothing of it yet, by the same rules: what an earlier try booked stays. For a settlement
+/// that was interrupted, and would share otherwise by now, because a node was suspended or a policy changed in between.
+///
+/// # Errors
+/// As [`settle_pool`]; [`SettlementError::Budget`] if more is booked than there was.
+pub fn settle_rest(
+    (period, pool): (Period, PoolScope),
+    budget: MicroUsdt,
+    before: &BookedBefore,
+    nodes: &[(NodeId, bool)],
+    answer: &Weights,
+    share_max: Ppm,
+) -> Result<PoolSettlement, SettlementError> {
+    if answer.weights.len() != nodes.len() {
+        return Err(SettlementError::WrongCount { weights: answer.weights.len(), nodes: nodes.len() });
+    }
+    let (mut rest, mut of_rest) = (Vec::new(), Weights::default());
+    for (place, (node, eligible)) in nodes.iter().enumerate().filter(|(_, (node, _))| !before.shares.contains_key(node)) {
+        rest.push((*node, *eligible));
+        of_rest.weights.extend(answer.weights.get(place));
+        of_rest.held.push(answer.held.get(place).copied().unwrap_or(Ppm(0)));
+        of_rest.caps.push(answer.caps.get(place).copied().unwrap_or(0));
+    }
+    settle_pool(period, pool, budget.checked_sub(before.sum()?)?, &rest, &of_rest, share_max)
+}
+
 impl PoolSettlement {
     /// The entries that book it: the budget set aside, the accruals, what goes back. Booking them twice books once.
     ///
@@ -147,5 +201,33 @@ mod tests {
             ]
         );
         assert!(settle_pool(period, PoolScope::Unassigned, MicroUsdt(1), &nodes[..2], &answer, Ppm(0)).is_err());
+    }
+
+    #[test]
+    fn what_was_booked_before_stays_and_the_rest_is_shared_by_the_rest() {
+        let period = crate::epoch::PeriodLength::new(86_400).unwrap().period_at(crate::time::TimeMs(0));
+        let nodes: Vec<_> = (1..=4).map(|i| (NodeId(uuid::Uuid::from_u128(i)), true)).collect();
+        let answer = Weights { weights: vec![1, 1, 1, 1], held: vec![Ppm(0), Ppm(0), Ppm(0), Ppm(500_000)], ..Weights::default() };
+        let whole = settle_pool(period, PoolScope::Unassigned, MicroUsdt(100), &nodes, &answer, Ppm(1_000_000)).unwrap();
+        let booked = |shares: &[(usize, i64)], remainder| BookedBefore {
+            shares: shares.iter().map(|(place, share)| (nodes[*place].0, MicroUsdt(*share))).collect(),
+            remainder: MicroUsdt(remainder),
+        };
+        assert!(booked(&[(0, 25)], 0).agrees(&whole) && !booked(&[(0, 24)], 0).agrees(&whole) && !booked(&[(0, 25)], 1).agrees(&whole));
+        let rest = |before: &BookedBefore, nodes: &[(NodeId, bool)]| {
+            settle_rest((period, PoolScope::Unassigned), MicroUsdt(100), before, nodes, &answer, Ppm(1_000_000)).unwrap()
+        };
+        // The first one got more than it would by now.
+        let before = booked(&[(0, 40)], 0);
+        let left = rest(&before, &nodes);
+        let shares: Vec<_> = left.accruals.iter().map(|accrual| (accrual.share.0, accrual.held.0)).collect();
+        assert_eq!((shares, left.remainder), (vec![(20, 0), (20, 0), (20, 10)], MicroUsdt::ZERO));
+        // Nobody is left who may get anything: it goes back.
+        let nobody: Vec<_> = nodes.iter().map(|(node, _)| (*node, false)).collect();
+        assert_eq!((rest(&before, &nobody).accruals, rest(&before, &nobody).remainder), (vec![], MicroUsdt(60)));
+        // All of it is booked.
+        let all = booked(&[(0, 40), (1, 50)], 10);
+        assert_eq!((rest(&all, &nodes).accruals, rest(&all, &nodes).remainder), (vec![], MicroUsdt::ZERO));
+        assert!(settle_rest((period, PoolScope::Unassigned), MicroUsdt(99), &all, &nodes, &answer, Ppm(0)).is_err(), "more than there was");
     }
 }

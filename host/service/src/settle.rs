@@ -23,7 +23,7 @@ use lucid_model::{
     node::{Node, NodeStatus},
     policy::{CallContext, PolicyIdentity, Revision, Scope, Weights},
     score::Ppm,
-    settlement::{PoolSettlement, SettlementRecord, settle_pool},
+    settlement::{BookedBefore, PoolSettlement, SettlementRecord, settle_pool, settle_rest},
     split::{Claim, split_largest_remainder},
 };
 use lucid_ports::{Booked, EpochFilter, NodeTotals, Order, PageRequest, PayoutPolicy};
@@ -129,15 +129,25 @@ impl Service {
             let may_earn = |_: NodeId, node: Option<&Node>| node.is_some_and(|n| n.status != NodeStatus::Suspended);
             let shared = PoolToShare { period, pool, budget, members, siblings: &siblings, revision: snapshot.revision(), may_earn: &may_earn };
             let weighed = match snapshot.payout(Scope::of(pool), period.start_s) {
-                Some(policy) => self.weigh_pool(policy.as_ref(), shared).await.map(|settled| (settled, policy.identity().clone())),
+                Some(policy) => self.weigh_pool(policy.as_ref(), shared).await.map(|weighed| (weighed, policy.identity().clone())),
                 None => Err(ServiceError::NoPolicy { kind: "payout" }),
             };
-            let (settled, policy) = self.unless_it_is_held(period, pool, weighed)?;
+            let ((nodes, answer), policy) = self.unless_it_is_held(period, pool, weighed)?;
+            let mut settled = settle_pool(period, pool, budget, &nodes, &answer, self.config.share_max)?;
+            // An earlier try ended in the middle, and what it booked is not what would be booked now: it stays.
+            let mut before = self.booked_before(period, pool).await?;
+            if before.agrees(&settled) {
+                before = BookedBefore::default();
+            } else {
+                tracing::warn!(%period, %pool, "a settlement that was interrupted is ended otherwise than it was begun: what was booked stays");
+                settled = settle_rest((period, pool), budget, &before, &nodes, &answer, self.config.share_max)?;
+            }
             self.book_pool(&settled, &roots, &policy).await?;
-            record.count += u32::try_from(settled.accruals.len()).unwrap_or(u32::MAX);
-            record.sum = settled.accruals.iter().try_fold(record.sum, |sum, a| sum.checked_add(a.share))?;
-            record.budget = record.budget.checked_add(settled.budget)?;
-            record.remainder = record.remainder.checked_add(settled.remainder)?;
+            record.count += u32::try_from(settled.accruals.len() + before.shares.len()).unwrap_or(u32::MAX);
+            let shares = settled.accruals.iter().map(|accrual| accrual.share).chain(before.shares.into_values());
+            record.sum = record.sum.checked_add(MicroUsdt::checked_sum(shares)?)?;
+            record.budget = record.budget.checked_add(budget)?;
+            record.remainder = record.remainder.checked_add(settled.remainder)?.checked_add(before.remainder)?;
         }
         self.reverse_adjusted(period).await?;
         if self.store().record_settlement(record.clone()).await? {
@@ -197,6 +207,25 @@ impl Service {
         Ok(entry.map(amount))
     }
 
+    /// What an earlier try booked of a pool's budget; nothing if none was set aside yet.
+    async fn booked_before(&self, period: Period, pool: PoolScope) -> Result<BookedBefore, ServiceError> {
+        let mut before = BookedBefore::default();
+        if self.budget_set_aside(period, pool).await?.is_none() {
+            return Ok(before);
+        }
+        let taken = |entry: &Entry| entry.draft.legs.iter().find(|leg| leg.account == Account::Budget(pool)).map(|leg| leg.amount.checked_neg());
+        for node in self.store().accrued(period.start_s).await?.into_keys() {
+            // Of another pool's budget it has no leg.
+            if let Some(share) = self.store().entry(&format!("acc:{period}:{node}")).await?.as_ref().and_then(taken) {
+                before.shares.insert(node, share?);
+            }
+        }
+        if let Some(back) = self.store().entry(&format!("rem:{period}:{pool}")).await?.as_ref().and_then(taken) {
+            before.remainder = back?;
+        }
+        Ok(before)
+    }
+
     async fn roots(&self, period: Period) -> Result<Vec<Digest>, ServiceError> {
         let (filter, mut roots, mut page) = (EpochFilter { from_s: Some(period.start_s), to_s: Some(period.end_s()) }, Vec::new(), 1);
         loop {
@@ -209,9 +238,16 @@ impl Service {
         }
     }
 
-    /// Asks a payout policy how to share a pool's budget.
-    async fn weigh_pool(&self, policy: &dyn PayoutPolicy, shared: PoolToShare<'_>) -> Result<PoolSettlement, ServiceError> {
-        let PoolToShare { period, pool, budget, members, siblings, revision, may_earn } = shared;
+    /// How a payout policy would share a pool's budget.
+    async fn share_pool(&self, policy: &dyn PayoutPolicy, shared: PoolToShare<'_>) -> Result<PoolSettlement, ServiceError> {
+        let (period, pool, budget) = (shared.period, shared.pool, shared.budget);
+        let (nodes, answer) = self.weigh_pool(policy, shared).await?;
+        Ok(settle_pool(period, pool, budget, &nodes, &answer, self.config.share_max)?)
+    }
+
+    /// Asks a payout policy for the weights of a pool's nodes; who of them may get anything.
+    async fn weigh_pool(&self, policy: &dyn PayoutPolicy, shared: PoolToShare<'_>) -> Result<(Vec<(NodeId, bool)>, Weights), ServiceError> {
+        let PoolToShare { period, pool, members, siblings, revision, may_earn, .. } = shared;
         let (mut rows, mut eligible) = (Vec::new(), BTreeMap::new());
         for totals in members {
             let node = self.store().node(totals.node).await?;
@@ -231,7 +267,7 @@ impl Service {
             answer.caps.extend(weights.caps);
             nodes.extend(chunk.nodes.iter().map(|n| (*n, eligible.get(n).copied().unwrap_or(false))));
         }
-        Ok(settle_pool(period, pool, budget, &nodes, &answer, self.config.share_max)?)
+        Ok((nodes, answer))
     }
 
     fn period_facts(&self, period: Period, totals: &NodeTotals, node: Option<&Node>) -> FactRow {

@@ -58,7 +58,7 @@ impl Service {
             let Some(policy) = snapshot.payout(Scope::of(pool), period.start_s).filter(|_| budget > MicroUsdt::ZERO) else { continue };
             let shared = PoolToShare { period, pool, budget, members, siblings: &siblings, revision: snapshot.revision(), may_earn: &may_earn };
             // What a policy cannot share now is not estimated; the settlement says so aloud.
-            let Ok(settled) = self.weigh_pool(policy.as_ref(), shared).await else { continue };
+            let Ok(settled) = self.share_pool(policy.as_ref(), shared).await else { continue };
             for accrual in settled.accruals {
                 let sum = shares.entry(accrual.node).or_default();
                 *sum = sum.checked_add(accrual.share)?;
