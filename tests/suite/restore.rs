@@ -61,3 +61,22 @@ fn a_restored_store_pays_nothing_again() {
     service.crash_and_restart();
     assert!(service.get("/api/v1/payouts/status")["payments"]["frozen"] == false);
 }
+
+/// Comparing is for any store: what was never restored is sent as always afterwards, and may be let go at any time.
+#[test]
+fn payouts_of_a_store_that_was_never_restored_are_compared_too() {
+    let mut settings = SHORT.to_vec();
+    settings.push(("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "1000"));
+    let service = Lucid::serve_with(&settings);
+    let mut node = TestNode::register(&service, "alice", 1);
+    let completed = |service: &Lucid| service.get("/api/v1/payouts?status=completed")["pagination"]["total"].as_u64();
+    work_until(&service, &mut node, "a payout", || completed(&service).filter(|paid| *paid > 0));
+    let owner = service.token("alice", "node_operator");
+    let since = json!({ "since": "2026-01-01T00:00:00Z" });
+    assert_eq!(service.call("POST", "/api/v1/payouts/reconcile", Some(&owner), Some(&since)).0, 403);
+    service.reconcile_and_resume();
+    let payments = service.get("/api/v1/payouts/status")["payments"].clone();
+    assert!(payments["restored_at"].is_null() && payments["reconciled_at"].is_string() && payments["frozen"] == false, "{payments}");
+    let before = completed(&service);
+    work_until(&service, &mut node, "another payout", || (completed(&service) > before).then_some(()));
+}

@@ -6,7 +6,7 @@ mod control;
 mod machine;
 mod receipt;
 
-pub use control::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored};
+pub use control::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation};
 pub use machine::{Answer, Capabilities, Closing, Deadlines, Effect, Event, Reported, WrongPayoutState, step};
 pub use receipt::{Receipt, run_statement};
 

@@ -8,8 +8,8 @@ use lucid_model::{
     ledger::{Draft, LedgerError, Stream},
     money::MicroUsdt,
     payout::{
-        About, Capabilities, Closing, Correction, Decision, Effect, Event, Freeze, Outcome, PaymentsSwitch, Payout, PayoutState, Proposal, Restored,
-        SCHEDULE, step,
+        About, Capabilities, Closing, Correction, Decision, Effect, Event, Freeze, Outcome, PaymentsSwitch, Payout, PayoutState, Proposal,
+        Reconciliation, SCHEDULE, step,
     },
     time::TimeMs,
 };
@@ -67,7 +67,7 @@ impl Service {
         if before.frozen.is_none() {
             return Ok(before);
         }
-        if before.restored.is_some_and(|restored| restored.reconciled_at.is_none()) {
+        if before.waits_for_reconciliation() {
             return Err(ServiceError::NotReconciled);
         }
         self.switch(actor, PaymentsSwitch { frozen: None, version: before.version + 1, ..before }, "payouts.resume", &reason).await
@@ -84,11 +84,10 @@ impl Service {
                 "this store was restored from a backup, or copied: what was paid since is not in it; compare it with the payment service first";
             let (before, at) = (self.store().payments_switch().await?, self.now());
             let frozen = before.frozen.clone().unwrap_or(Freeze { at, by: SCHEDULE.into(), reason: reason.into() });
-            let restored = Some(Restored { at, since: None, reconciled_at: None });
-            let switch = PaymentsSwitch { frozen: Some(frozen), restored, version: before.version + 1 };
+            let switch = PaymentsSwitch { frozen: Some(frozen), restored_at: Some(at), reconciliation: None, version: before.version + 1 };
             match self.switch(&Actor::system(), switch, "payouts.restored", reason).await {
                 // Another replica noticed, too.
-                Err(ServiceError::Changed { .. }) if self.store().payments_switch().await?.restored.is_some_and(|r| r.reconciled_at.is_none()) => {}
+                Err(ServiceError::Changed { .. }) if self.store().payments_switch().await?.waits_for_reconciliation() => {}
                 switched => {
                     switched?;
                 }
@@ -97,7 +96,8 @@ impl Service {
         Ok(self.store().settle_in().await?)
     }
 
-    /// Has all payouts that ended since then compared with the payment service; payments of a restored store are let go only after that.
+    /// Has all payouts that ended since then compared with the payment service, and nothing sent meanwhile; payments of a restored store are let
+    /// go only after that.
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, there is nothing to compare with, or somebody else switched at the same time.
@@ -107,18 +107,17 @@ impl Service {
             return Err(ServiceError::NoRail);
         }
         let before = self.store().payments_switch().await?;
-        let at = before.restored.map_or(self.now(), |restored| restored.at);
-        let restored = Some(Restored { at, since: Some(since), reconciled_at: None });
+        let reconciliation = Some(Reconciliation { since, done_at: None });
         let frozen = before.frozen.clone().or_else(|| {
             Some(Freeze { at: self.now(), by: actor.subject.clone(), reason: format!("payouts since {since} are compared with the payment service") })
         });
-        let switch = PaymentsSwitch { frozen, restored, version: before.version + 1 };
+        let switch = PaymentsSwitch { frozen, reconciliation, version: before.version + 1, ..before };
         self.switch(actor, switch, "payouts.reconcile", &format!("since {since}")).await
     }
 
     pub(crate) async fn is_reconciled(&self, before: &PaymentsSwitch) -> Result<(), ServiceError> {
-        let restored = before.restored.map(|restored| Restored { reconciled_at: Some(self.now()), ..restored });
-        let switch = PaymentsSwitch { restored, version: before.version + 1, ..before.clone() };
+        let reconciliation = before.reconciliation.map(|asked| Reconciliation { done_at: Some(self.now()), ..asked });
+        let switch = PaymentsSwitch { reconciliation, version: before.version + 1, ..before.clone() };
         self.switch(&Actor::system(), switch, "payouts.reconciled", "the payment service says the same").await.map(|_| ())
     }
 

@@ -58,7 +58,7 @@ impl Service {
         let Some(rail) = self.ports.rail.clone() else { return Ok(0) };
         let switch = self.store().payments_switch().await?;
         let frozen = self.tell_of_switch(&switch);
-        *self.restored_at.lock() = switch.restored.map(|restored| restored.at);
+        *self.restored_at.lock() = switch.restored_at;
         let open_runs = self.store().open_runs().await?;
         let paused = frozen || self.now() < *self.rail_paused_until.lock() || self.too_much_is_in_doubt().await?;
         let waiting = open_runs.iter().filter(|run| paused || !run.is_executed()).map(|run| run.id).collect();

@@ -79,7 +79,7 @@ impl Service {
     pub async fn reconcile_step(&self) -> Result<bool, ServiceError> {
         let Some(rail) = self.ports.rail.clone() else { return Ok(false) };
         let switch = self.store().payments_switch().await?;
-        let asked = switch.restored.filter(|restored| restored.reconciled_at.is_none()).and_then(|restored| restored.since);
+        let asked = switch.reconciliation.filter(|asked| asked.done_at.is_none()).map(|asked| asked.since);
         let next = self.ended_payouts(asked).await?;
         let (mut compared, mut clear) = (false, true);
         for payout in &next.ended {

@@ -48,7 +48,7 @@ impl Service {
         let id = RunId::derive(self.family, cycle);
         match self.store().run(id).await? {
             Some(run) if run.state == RunState::Planned && !run.is_being_planned() => self.approve_scheduled(run).await,
-            Some(_) => self.sweep_reservations(&period).await.map(|()| None),
+            Some(run) => self.sweep_reservations(&run, &period).await.map(|()| None),
             None => {
                 let run = self.open_run(&Actor::system(), id, cycle, Vec::new()).await?;
                 self.finish_plan(tenure, run, &period).await

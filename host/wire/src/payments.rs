@@ -66,9 +66,9 @@ impl From<&PaymentsSwitch> for PaymentsSwitchBody {
             frozen_at: frozen.map(|f| f.at.to_string()),
             frozen_by: frozen.map(|f| f.by.clone()),
             reason: frozen.map(|f| f.reason.clone()),
-            restored_at: switch.restored.map(|r| r.at.to_string()),
-            reconciling_since: switch.restored.and_then(|r| r.since).map(|at| at.to_string()),
-            reconciled_at: switch.restored.and_then(|r| r.reconciled_at).map(|at| at.to_string()),
+            restored_at: switch.restored_at.map(|at| at.to_string()),
+            reconciling_since: switch.reconciliation.map(|asked| asked.since.to_string()),
+            reconciled_at: switch.reconciliation.and_then(|asked| asked.done_at).map(|at| at.to_string()),
         }
     }
 }

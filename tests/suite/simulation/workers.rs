@@ -36,6 +36,8 @@ const FAMILY: FamilyId = FamilyId(Uuid::from_u128(7));
 const OWNER: UserId = UserId(Uuid::from_u128(1));
 /// Steps of a world before it calms down.
 const STEPS: u32 = 600;
+/// Longer than between two looks for what was set aside and forgotten.
+const SWEEP_MS: i64 = 3_700_000;
 /// Nothing more is sent while so much is in doubt.
 const DOUBT_MAX: MicroUsdt = MicroUsdt(3_000_000);
 /// Rounds after that, each as long as the longest wait between two tries: longer than every deadline.
@@ -198,6 +200,9 @@ impl Scene {
         if at_once(self.store.payments_switch()).unwrap().frozen.is_some() {
             self.freeze_or_resume();
         }
+        self.calm()?;
+        // What was set aside for a run that was taken back is looked for once an hour.
+        self.world.lock().unwrap().pass(SWEEP_MS);
         self.calm()?;
         while patiently(self.office.reconcile_step()).map_err(|error| error.to_string())? {}
         self.world.lock().unwrap().pass(LONG_AFTER_MS);
@@ -383,7 +388,8 @@ impl Scene {
             let in_doubt: i64 = open.iter().filter(|payout| payout.state == PayoutState::Manual).map(|payout| payout.amount.0).sum();
             let waits = |payout: &Payout| match payout.state {
                 PayoutState::Manual => true,
-                PayoutState::Reserved => in_doubt > DOUBT_MAX.0,
+                // Neither left: what is in doubt keeps them back.
+                PayoutState::Reserved | PayoutState::Submitting => in_doubt > DOUBT_MAX.0,
                 _ => false,
             };
             if round > 3 && open.iter().all(waits) {
@@ -562,8 +568,8 @@ impl Scene {
 
     /// I12: taking up what a crash left, again and again, changes nothing.
     fn recovers_to_the_same(&self) -> Result<(), String> {
-        let before = at_once(self.store.open_payouts(u32::MAX)).unwrap();
-        for _ in 0..2 {
+        let mut before = at_once(self.store.open_payouts(u32::MAX)).unwrap();
+        for time in 0..3 {
             {
                 let mut world = self.world.lock().unwrap();
                 world.fence += 1;
@@ -575,7 +581,13 @@ impl Scene {
             let service = self.begin(payer).service;
             let step = async move { service.recover_payouts(&Tenure::new(Fence(fence), || true)).await };
             let recovered = patiently(step).map_err(|error| error.to_string())?;
-            if recovered != 0 || at_once(self.store.open_payouts(u32::MAX)).unwrap() != before {
+            let now = at_once(self.store.open_payouts(u32::MAX)).unwrap();
+            if time == 0 && before.iter().any(|payout| payout.state == PayoutState::Submitting) {
+                // It was kept back by what is in doubt: nobody knows any more whether it left.
+                before = now;
+                continue;
+            }
+            if recovered != 0 || now != before {
                 return Err(format!("I12: recovery changes what was at rest: {recovered} payouts"));
             }
         }

@@ -12,21 +12,29 @@ use crate::{
 pub struct PaymentsSwitch {
     /// Nothing is sent; what was sent is still looked after.
     pub frozen: Option<Freeze>,
-    /// The store was restored from a backup, or copied: what was paid meanwhile is not in it.
-    pub restored: Option<Restored>,
+    /// When it was noticed that the store was restored from a backup, or copied: what was paid meanwhile is not in it. Payouts of cycles that
+    /// began before may have been paid, and are looked up before they are sent.
+    pub restored_at: Option<TimeMs>,
+    /// What somebody wants compared with the payment service.
+    pub reconciliation: Option<Reconciliation>,
     /// Counts changes; compared and swapped. 0: nobody ever changed it.
     pub version: u64,
 }
 
-/// A store that goes on from an earlier state than the payment service has seen.
+impl PaymentsSwitch {
+    /// Whether payments may not be let go yet: the store comes from elsewhere, and was not compared with the payment service since.
+    pub fn waits_for_reconciliation(&self) -> bool {
+        self.restored_at.is_some() && self.reconciliation.is_none_or(|asked| asked.done_at.is_none())
+    }
+}
+
+/// Payouts are compared with the payment service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Restored {
-    /// When that was noticed. Payouts of cycles that began before may have been paid: it is asked before they are sent.
-    pub at: TimeMs,
-    /// Since when payouts are to be compared with the payment service, once somebody said so.
-    pub since: Option<TimeMs>,
-    /// When that was done; payments are not let go before.
-    pub reconciled_at: Option<TimeMs>,
+pub struct Reconciliation {
+    /// Those that changed last at this time or later.
+    pub since: TimeMs,
+    /// When all were, and nothing else was told of any.
+    pub done_at: Option<TimeMs>,
 }
 
 /// Why nothing is sent.

@@ -32,7 +32,7 @@ pub(super) struct Forgotten {
 impl Service {
     /// Gives back, once an hour, what planners set aside that were stopped or replaced, after their run was planned by another:
     /// without it that would wait for the next run.
-    pub(super) async fn sweep_reservations(&self, mature: &SettlementRecord) -> Result<(), ServiceError> {
+    pub(super) async fn sweep_reservations(&self, run: &Run, mature: &SettlementRecord) -> Result<(), ServiceError> {
         let now = self.now();
         if now < *self.no_reservation_sweep_before.lock() {
             return Ok(());
@@ -42,16 +42,16 @@ impl Service {
             return Ok(());
         }
         *self.no_reservation_sweep_before.lock() = now.plus_ms(SWEEP_MS);
-        let open: BTreeSet<NodeId> = self.store().open_payouts(u32::MAX).await?.into_iter().map(|p| p.node).collect();
-        let set_aside = self.store().heads_available(MicroUsdt::ZERO).await?.into_iter().filter(|(_, head)| head.balances.reserved > MicroUsdt::ZERO);
-        for (node, _) in set_aside.filter(|(node, _)| !open.contains(node)) {
+        let open: BTreeMap<NodeId, MicroUsdt> = self.store().open_payouts(u32::MAX).await?.into_iter().map(|p| (p.node, p.amount)).collect();
+        // More is set aside than the node's open payout, if it has one, is about.
+        let is_forgotten = |node: &NodeId, reserved: MicroUsdt| reserved > open.get(node).copied().unwrap_or_default();
+        let heads = self.store().heads_available(MicroUsdt::ZERO).await?;
+        for (node, _) in heads.into_iter().filter(|(node, head)| is_forgotten(node, head.balances.reserved)) {
             for forgotten in self.forgotten(node).await? {
-                let run = self.store().run(RunId::derive(self.family, forgotten.cycle)).await?;
-                if let Some(run) = run {
-                    tracing::warn!(%node, run = %run.id, amount = %forgotten.amount, "a planner that was stopped had set money aside: it is given back");
-                    let planning = self.planning(&run, mature).await?;
-                    self.take_back_forgotten(&planning, node, &forgotten).await?;
-                }
+                // Its own run need not be there: a person's may have been the only one of its cycle.
+                tracing::warn!(%node, cycle = forgotten.cycle, amount = %forgotten.amount, "a planner that was stopped had set money aside: it is given back");
+                let planning = self.planning(run, mature).await?;
+                self.take_back_forgotten(&planning, node, &forgotten).await?;
             }
         }
         Ok(())

@@ -13,7 +13,7 @@ DROP INDEX payouts_owner_amount;
 DROP INDEX payouts_owner_status;
 
 ALTER TABLE payments_switch ADD COLUMN restored_at INTEGER;
-ALTER TABLE payments_switch ADD COLUMN restored_since INTEGER;
+ALTER TABLE payments_switch ADD COLUMN reconcile_since INTEGER;
 ALTER TABLE payments_switch ADD COLUMN reconciled_at INTEGER;
 
 -- Which start of the service wrote last, which the directory says, too; and which file of it this is.

@@ -1,7 +1,7 @@
 use lucid_model::{
     id::{PayoutId, ProposalId},
     money::MicroUsdt,
-    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored},
+    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation},
     time::TimeMs,
 };
 use lucid_ports::Order;
@@ -31,8 +31,12 @@ pub(crate) fn decision(accepted: bool) -> Decision {
 pub(crate) async fn payments_are_switched_by_version(backend: &mut dyn Backend) {
     let store = backend.store();
     assert_eq!(store.payments_switch().await.unwrap(), PaymentsSwitch::default());
-    let freeze =
-        |i: u32| PaymentsSwitch { frozen: Some(Freeze { at: TimeMs(7), by: "alice".into(), reason: i.to_string() }), restored: None, version: 1 };
+    let freeze = |i: u32| PaymentsSwitch {
+        frozen: Some(Freeze { at: TimeMs(7), by: "alice".into(), reason: i.to_string() }),
+        restored_at: None,
+        reconciliation: None,
+        version: 1,
+    };
     let switched = fifty(|i| {
         let store = store.clone();
         async move { store.set_payments_switch(freeze(i), audit("payouts.freeze")).await.unwrap() }
@@ -41,14 +45,20 @@ pub(crate) async fn payments_are_switched_by_version(backend: &mut dyn Backend) 
     let winners: Vec<_> = (0..).zip(&switched).filter(|(_, won)| **won).map(|(i, _)| i).collect();
     assert_eq!(winners.len(), 1);
     assert_eq!(store.payments_switch().await.unwrap(), freeze(winners[0]));
-    let restored = |version: u64| Restored { at: TimeMs(9), since: (version > 2).then_some(TimeMs(4)), reconciled_at: None };
-    let resumed = |version| PaymentsSwitch { frozen: None, restored: Some(restored(version)), version };
+    let resumed = |version: u64| {
+        let reconciliation = (version > 2).then_some(Reconciliation { since: TimeMs(4), done_at: (version > 3).then_some(TimeMs(8)) });
+        PaymentsSwitch { frozen: None, restored_at: Some(TimeMs(9)), reconciliation, version }
+    };
     assert!(!store.set_payments_switch(resumed(3), audit("payouts.resume")).await.unwrap(), "of another version");
     assert!(store.set_payments_switch(resumed(2), audit("payouts.resume")).await.unwrap());
     assert!(!store.set_payments_switch(resumed(2), audit("payouts.resume")).await.unwrap(), "once");
+    for version in [3, 4] {
+        assert!(store.set_payments_switch(resumed(version), audit("payouts.reconcile")).await.unwrap());
+        assert_eq!(store.payments_switch().await.unwrap(), resumed(version));
+    }
     drop(store);
     backend.reopen();
-    assert_eq!(backend.store().payments_switch().await.unwrap(), resumed(2));
+    assert_eq!(backend.store().payments_switch().await.unwrap(), resumed(4));
 }
 
 pub(crate) async fn a_proposal_is_decided_once(backend: &mut dyn Backend) {

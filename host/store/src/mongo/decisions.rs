@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::{NodeId, PayoutId, ProposalId},
-    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored},
+    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation},
     time::TimeMs,
 };
 use lucid_ports::{DecisionStore, Page, PageRequest, StoreError};
@@ -60,19 +60,21 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Proposal, Fault> {
 fn switch_fields(switch: &PaymentsSwitch) -> Result<Document, Fault> {
     let frozen = switch.frozen.as_ref().map(|f| doc! { "at": f.at.0, "by": &f.by, "reason": &f.reason });
     let time = |at: Option<TimeMs>| at.map(|at| at.0);
-    let restored = switch.restored.map(|r| doc! { "at": r.at.0, "since": time(r.since), "reconciled_at": time(r.reconciled_at) });
+    let asked = switch.reconciliation.map(|asked| doc! { "since": asked.since.0, "done_at": time(asked.done_at) });
     let or_null = |document: Option<Document>| document.map_or(Bson::Null, Bson::Document);
-    Ok(doc! { "frozen": or_null(frozen), "restored": or_null(restored), "version": stored(switch.version)? })
+    Ok(doc! {
+        "frozen": or_null(frozen), "restored_at": time(switch.restored_at), "reconciliation": or_null(asked),
+        "version": stored(switch.version)?,
+    })
 }
 
 fn read_switch(fields: Fields<'_>) -> Result<PaymentsSwitch, Fault> {
     let freeze = |f: Fields<'_>| Ok::<_, Fault>(Freeze { at: f.time("at")?, by: f.text("by")?, reason: f.text("reason")? });
-    let restored = |r: Fields<'_>| {
-        Ok::<_, Fault>(Restored { at: r.time("at")?, since: r.time_or_none("since")?, reconciled_at: r.time_or_none("reconciled_at")? })
-    };
+    let asked = |a: Fields<'_>| Ok::<_, Fault>(Reconciliation { since: a.time("since")?, done_at: a.time_or_none("done_at")? });
     Ok(PaymentsSwitch {
         frozen: fields.document_or_none("frozen")?.map(freeze).transpose()?,
-        restored: fields.document_or_none("restored")?.map(restored).transpose()?,
+        restored_at: fields.time_or_none("restored_at")?,
+        reconciliation: fields.document_or_none("reconciliation")?.map(asked).transpose()?,
         version: fields.number("version")?,
     })
 }

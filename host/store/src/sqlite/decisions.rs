@@ -3,7 +3,7 @@ use lucid_model::{
     audit::AuditEntry,
     id::{NodeId, PayoutId, ProposalId},
     money::MicroUsdt,
-    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Restored},
+    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation},
 };
 use lucid_ports::{DecisionStore, Page, PageRequest, StoreError};
 use rusqlite::{Connection, params};
@@ -65,15 +65,16 @@ pub(crate) fn list(page: &PageRequest<()>) -> List {
     List::new(&Source { columns: COLUMNS, table: "proposals", joins: "" }, Conditions::default(), &["id"], page)
 }
 
-const SWITCH: &str = "frozen_at, frozen_by, frozen_reason, restored_at, restored_since, reconciled_at, version";
+const SWITCH: &str = "frozen_at, frozen_by, frozen_reason, restored_at, reconcile_since, reconciled_at, version";
 
 /// Whether payments may be sent.
 fn switch(connection: &Connection) -> Result<PaymentsSwitch, Fault> {
     let read = |columns: &mut Columns<'_>| {
         let (at, by, reason): (_, Option<String>, Option<String>) = (columns.time_or_none()?, columns.take()?, columns.take()?);
         let frozen = at.map(|at| Freeze { at, by: by.unwrap_or_default(), reason: reason.unwrap_or_default() });
-        let (at, since, reconciled_at) = (columns.time_or_none()?, columns.time_or_none()?, columns.time_or_none()?);
-        Ok(PaymentsSwitch { frozen, restored: at.map(|at| Restored { at, since, reconciled_at }), version: columns.unsigned()? })
+        let (restored_at, since, done_at) = (columns.time_or_none()?, columns.time_or_none()?, columns.time_or_none()?);
+        let reconciliation = since.map(|since| Reconciliation { since, done_at });
+        Ok(PaymentsSwitch { frozen, restored_at, reconciliation, version: columns.unsigned()? })
     };
     Ok(first(connection, &format!("SELECT {SWITCH} FROM payments_switch"), [], read)?.unwrap_or_default())
 }
@@ -93,15 +94,14 @@ pub(crate) fn put(connection: &Connection, switch: &PaymentsSwitch) -> Result<()
     execute(connection, "DELETE FROM payments_switch", [])?;
     if switch.version > 0 {
         let sql = format!("INSERT INTO payments_switch (one, {SWITCH}) VALUES (1, ?, ?, ?, ?, ?, ?, ?)");
-        let (frozen, restored) = (switch.frozen.as_ref(), switch.restored);
-        let (since, reconciled_at) = (restored.and_then(|r| r.since), restored.and_then(|r| r.reconciled_at));
+        let (frozen, asked) = (switch.frozen.as_ref(), switch.reconciliation);
         let values = params![
             frozen.map(|f| f.at.0),
             frozen.map(|f| &f.by),
             frozen.map(|f| &f.reason),
-            restored.map(|r| r.at.0),
-            since.map(|at| at.0),
-            reconciled_at.map(|at| at.0),
+            switch.restored_at.map(|at| at.0),
+            asked.map(|asked| asked.since.0),
+            asked.and_then(|asked| asked.done_at).map(|at| at.0),
             stored(switch.version)?
         ];
         execute(connection, &sql, values)?;

@@ -53,7 +53,12 @@ async fn shadows(store: &dyn Store) {
     }
     assert!(store.end_shadow(shadow(2).id, end(), audit("policy.shadow_end")).await.unwrap());
     let frozen = Some(Freeze { at: TimeMs(8), by: "alice".into(), reason: "a breach".into() });
-    assert!(store.set_payments_switch(PaymentsSwitch { frozen, restored: None, version: 1 }, audit("payouts.freeze")).await.unwrap());
+    assert!(
+        store
+            .set_payments_switch(PaymentsSwitch { frozen, restored_at: None, reconciliation: None, version: 1 }, audit("payouts.freeze"))
+            .await
+            .unwrap()
+    );
     assert!(store.add_proposal(proposal(1), audit("payout.propose")).await.unwrap());
     assert!(store.add_proposal(Proposal { about: corrected(), ..proposal(2) }, audit("payout.propose")).await.unwrap());
     assert!(store.decide_proposal(proposal(2).id, decision(true), audit("payout.decide")).await.unwrap());
