@@ -161,6 +161,8 @@ impl Service {
             payout = after;
             let asks_first = first && self.may_have_been_paid(&payout);
             if asks_first {
+                // In doubt from the first write on: whoever is stopped before the next one asks, too, and does not send.
+                payout.ambiguous = true;
                 self.date_back(&mut payout, rail.capabilities());
             }
             if payout != before {
