@@ -103,7 +103,10 @@ pub fn execute(ask: &Ask<'_>, asked: &Execute) -> Result<ExitCode> {
     }
     let (mut line, mut told, mut since) = (Line::default(), String::new(), Instant::now());
     loop {
+        let asked_at = Instant::now();
         let report: RunReportBody = ask.ask(Method::GET, &format!("{}/report", path(&asked.id)), NOTHING)?;
+        // The report of a large run is work for the service, which has something better to do meanwhile.
+        let pause = LOOK.max(asked_at.elapsed() * 4);
         let count = |states: &[&str]| report.payouts.iter().filter(|part| states.contains(&part.state.as_str())).map(|part| part.count).sum::<u64>();
         let (paid, waits, person) = (count(&["confirmed"]), count(&["reserved"]), count(&["manual"]));
         let not_paid = count(&["failed", "cancelled"]);
@@ -127,7 +130,7 @@ pub fn execute(ask: &Ask<'_>, asked: &Execute) -> Result<ExitCode> {
             eprintln!("nothing has happened for {} s: look at `lucid status`; the run goes on by itself", STILL.as_secs());
             return Ok(ExitCode::FAILURE);
         }
-        thread::sleep(LOOK);
+        thread::sleep(pause);
     }
 }
 
