@@ -1,10 +1,11 @@
-//! Money in a world whose clock, order of events and accidents all follow from one number: the service's own planner and payer,
-//! two of them, over a store in memory and a rail that can do anything that a rail can do.
+//! Money in a world whose clock, order of events and accidents all follow from one number: the service's own settler, planner and
+//! payer, two of each, over a store in memory and a rail that can do anything that a rail can do.
 //!
 //! `SEEDS=1000000 cargo test --test suite simulation` tries more worlds, from `FIRST` on; `SEED=…` tells one again, step by step.
 
 mod chance;
 mod check;
+mod policy;
 mod rail;
 pub mod workers;
 pub mod world;
@@ -112,6 +113,10 @@ fn worlds_are_as_eventful_as_they_are_meant_to_be() {
         "tried again",
         "too much in doubt",
         "corrected",
+        "settled",
+        "shared again",
+        "killed while settling",
+        "settled with less",
     ] {
         assert!(seen.contains(what), "never seen: {what}; seen: {seen:?}");
     }

@@ -8,6 +8,7 @@ use lucid_model::{
     money::MicroUsdt,
     observation::Verdict,
     score::ScoreCenti,
+    settlement::{Accrual, Distribution, PoolSettlement},
 };
 use lucid_ports::Booked;
 use lucid_service::{Actor, Role, ServiceConfig, ServiceError, Voided};
@@ -87,20 +88,21 @@ fn treasury(scene: &Scene) -> i64 {
     head.0
 }
 
-/// A settlement is stopped in the middle, and a node suspended before it goes on: what was booked stays, the rest goes to the rest, and
-/// nothing of the budget is left.
+/// A settlement is stopped in the middle, and a node suspended before it goes on: it is shared as it was begun.
 #[test]
-fn a_settlement_that_was_interrupted_ends_whatever_changed_meanwhile() {
+fn a_settlement_that_was_interrupted_ends_as_it_was_begun_whatever_changed_meanwhile() {
     let scene = scene(config());
     let period = settlement_start(&scene);
     for i in 0..2 {
         work_epoch(&scene, i);
     }
     // As the first try began it: half for each, of which one is booked.
-    let (pool, cause) = (PoolScope::Unassigned, "interrupted".to_owned());
-    let half = MicroUsdt(BUDGET.0 / 2);
-    let booked = Draft::accrue(period.start_s, pool, id(1), half, MicroUsdt::ZERO, cause).unwrap();
-    for draft in [Draft::fund(period.start_s, pool, BUDGET).unwrap(), booked] {
+    let (pool, half) = (PoolScope::Unassigned, MicroUsdt(BUDGET.0 / 2));
+    let accruals = [1, 2].map(|node| Accrual { node: id(node), share: half, held: MicroUsdt::ZERO }).to_vec();
+    let begun = PoolSettlement { period, pool, budget: BUDGET, accruals, remainder: MicroUsdt::ZERO, cause: "interrupted".into() };
+    let drafts = begun.drafts().unwrap();
+    block_on(scene.store.keep_distribution(Distribution { period, pools: vec![begun], note: None })).unwrap();
+    for draft in drafts.into_iter().take(2) {
         let entry = draft.clone().book(block_on(scene.store.head(draft.stream)).unwrap(), scene.service.now()).unwrap();
         assert_eq!(block_on(scene.store.book(vec![entry])).unwrap(), [Booked::Done]);
     }
@@ -109,9 +111,9 @@ fn a_settlement_that_was_interrupted_ends_whatever_changed_meanwhile() {
     block_on(scene.service.suspend(&operator, id(2), suspension)).unwrap();
     settle(&scene);
     let record = block_on(scene.store.settlement(period.start_s)).unwrap().unwrap();
-    assert_eq!((record.count, record.sum, record.budget, record.remainder), (1, half, BUDGET, half));
+    assert_eq!((record.count, record.sum, record.budget, record.remainder), (2, BUDGET, BUDGET, MicroUsdt::ZERO));
     assert_eq!(block_on(scene.store.account_total(Account::Budget(pool))).unwrap(), MicroUsdt::ZERO);
-    assert_eq!((balances(&scene, 1).available, balances(&scene, 2).available), (half, MicroUsdt::ZERO));
+    assert_eq!((balances(&scene, 1).available, balances(&scene, 2).available), (half, half));
     assert_eq!(block_on(lucid_service::verify_books(scene.store.as_ref(), &mut |_| {})).unwrap().flaw, None);
 }
 

@@ -1,13 +1,11 @@
 //! From scores to shares: what a settlement period's record says, and which accruals it books.
 
-use std::collections::BTreeMap;
-
 use crate::{
     epoch::Period,
-    id::{Digest, NodeId, PoolScope},
+    id::{NodeId, PoolScope},
     ledger::{Draft, LedgerError},
     money::{MicroUsdt, MoneyError},
-    policy::{PolicyIdentity, Weights},
+    policy::Weights,
     score::Ppm,
     split::{BadBudget, Claim, cap_shares, split_largest_remainder},
 };
@@ -58,6 +56,8 @@ pub struct PoolSettlement {
     pub accruals: Vec<Accrual>,
     /// What goes back.
     pub remainder: MicroUsdt,
+    /// What the entries say they are for: the period, its epochs, the policy.
+    pub cause: String,
 }
 
 /// Turns a policy's weights into shares of a pool's budget. `eligible` says who may get anything at all,
@@ -72,6 +72,7 @@ pub fn settle_pool(
     nodes: &[(NodeId, bool)],
     answer: &Weights,
     share_max: Ppm,
+    cause: String,
 ) -> Result<PoolSettlement, SettlementError> {
     if answer.weights.len() != nodes.len() {
         return Err(SettlementError::WrongCount { weights: answer.weights.len(), nodes: nodes.len() });
@@ -92,59 +93,7 @@ pub fn settle_pool(
             accruals.push(Accrual { node: *node, share: *share, held });
         }
     }
-    Ok(PoolSettlement { period, pool, budget, accruals, remainder: shares.remainder })
-}
-
-/// What an earlier try to settle a pool has booked already.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BookedBefore {
-    /// Shares, by node.
-    pub shares: BTreeMap<NodeId, MicroUsdt>,
-    /// What went back.
-    pub remainder: MicroUsdt,
-}
-
-impl BookedBefore {
-    /// What was booked, shares and what went back.
-    ///
-    /// # Errors
-    /// [`MoneyError`] if that is not representable.
-    pub fn sum(&self) -> Result<MicroUsdt, MoneyError> {
-        MicroUsdt::checked_sum(self.shares.values().copied().chain([self.remainder]))
-    }
-
-    /// Whether all of it is as it is meant to be now.
-    pub fn agrees(&self, settled: &PoolSettlement) -> bool {
-        let now: BTreeMap<NodeId, MicroUsdt> = settled.accruals.iter().map(|accrual| (accrual.node, accrual.share)).collect();
-        let same = self.shares.iter().all(|(node, share)| now.get(node) == Some(share));
-        same && (self.remainder == MicroUsdt::ZERO || self.remainder == settled.remainder)
-    }
-}
-
-/// Shares what is left of a budget among those who have nothing of it yet, by the same rules: what an earlier try booked stays. For a settlement
-/// that was interrupted, and would share otherwise by now, because a node was suspended or a policy changed in between.
-///
-/// # Errors
-/// As [`settle_pool`]; [`SettlementError::Budget`] if more is booked than there was.
-pub fn settle_rest(
-    (period, pool): (Period, PoolScope),
-    budget: MicroUsdt,
-    before: &BookedBefore,
-    nodes: &[(NodeId, bool)],
-    answer: &Weights,
-    share_max: Ppm,
-) -> Result<PoolSettlement, SettlementError> {
-    if answer.weights.len() != nodes.len() {
-        return Err(SettlementError::WrongCount { weights: answer.weights.len(), nodes: nodes.len() });
-    }
-    let (mut rest, mut of_rest) = (Vec::new(), Weights::default());
-    for (place, (node, eligible)) in nodes.iter().enumerate().filter(|(_, (node, _))| !before.shares.contains_key(node)) {
-        rest.push((*node, *eligible));
-        of_rest.weights.extend(answer.weights.get(place));
-        of_rest.held.push(answer.held.get(place).copied().unwrap_or(Ppm(0)));
-        of_rest.caps.push(answer.caps.get(place).copied().unwrap_or(0));
-    }
-    settle_pool(period, pool, budget.checked_sub(before.sum()?)?, &rest, &of_rest, share_max)
+    Ok(PoolSettlement { period, pool, budget, accruals, remainder: shares.remainder, cause })
 }
 
 impl PoolSettlement {
@@ -152,17 +101,46 @@ impl PoolSettlement {
     ///
     /// # Errors
     /// [`SettlementError::Ledger`] if an amount cannot be represented.
-    pub fn drafts(&self, roots: &[Digest], policy: &PolicyIdentity) -> Result<Vec<Draft>, SettlementError> {
+    pub fn drafts(&self) -> Result<Vec<Draft>, SettlementError> {
         let start = self.period.start_s;
-        let cause = format!("period {start}, {} epochs, root {}, policy {}", roots.len(), crate::merkle::root(roots), policy.policy);
         let mut drafts = vec![Draft::fund(start, self.pool, self.budget)?];
         for accrual in &self.accruals {
-            drafts.push(Draft::accrue(start, self.pool, accrual.node, accrual.share, accrual.held, cause.clone())?);
+            drafts.push(Draft::accrue(start, self.pool, accrual.node, accrual.share, accrual.held, self.cause.clone())?);
         }
         if self.remainder > MicroUsdt::ZERO {
             drafts.push(Draft::remainder(start, self.pool, self.remainder)?);
         }
         Ok(drafts)
+    }
+}
+
+/// How a period's budgets are shared. It is kept before anything of it is booked, and whoever goes on with an interrupted settlement books what
+/// was kept first: who of two shared otherwise in the meantime does not matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distribution {
+    /// Which period.
+    pub period: Period,
+    /// Pools with a budget.
+    pub pools: Vec<PoolSettlement>,
+    /// Why less is shared than was meant to be, if so.
+    pub note: Option<String>,
+}
+
+impl Distribution {
+    /// What the period's record says once all of it is booked.
+    ///
+    /// # Errors
+    /// [`MoneyError`] if a sum is not representable.
+    pub fn record(&self) -> Result<SettlementRecord, MoneyError> {
+        let accruals = || self.pools.iter().flat_map(|pool| &pool.accruals);
+        Ok(SettlementRecord {
+            period: self.period,
+            count: u32::try_from(accruals().count()).unwrap_or(u32::MAX),
+            sum: MicroUsdt::checked_sum(accruals().map(|accrual| accrual.share))?,
+            budget: MicroUsdt::checked_sum(self.pools.iter().map(|pool| pool.budget))?,
+            remainder: MicroUsdt::checked_sum(self.pools.iter().map(|pool| pool.remainder))?,
+            note: self.note.clone(),
+        })
     }
 }
 
@@ -192,7 +170,7 @@ mod tests {
         let period = crate::epoch::PeriodLength::new(86_400).unwrap().period_at(crate::time::TimeMs(0));
         let nodes: Vec<_> = (1..=3).map(|i| (NodeId(uuid::Uuid::from_u128(i)), i != 2)).collect();
         let answer = Weights { weights: vec![1, 1000, 3], held: vec![Ppm(0), Ppm(0), Ppm(250_000)], ..Weights::default() };
-        let settled = settle_pool(period, PoolScope::Unassigned, MicroUsdt(100), &nodes, &answer, Ppm(250_000)).unwrap();
+        let settled = settle_pool(period, PoolScope::Unassigned, MicroUsdt(100), &nodes, &answer, Ppm(250_000), "why".into()).unwrap();
         assert_eq!(
             settled.accruals,
             [
@@ -200,34 +178,6 @@ mod tests {
                 Accrual { node: nodes[2].0, share: MicroUsdt(75), held: MicroUsdt(18) },
             ]
         );
-        assert!(settle_pool(period, PoolScope::Unassigned, MicroUsdt(1), &nodes[..2], &answer, Ppm(0)).is_err());
-    }
-
-    #[test]
-    fn what_was_booked_before_stays_and_the_rest_is_shared_by_the_rest() {
-        let period = crate::epoch::PeriodLength::new(86_400).unwrap().period_at(crate::time::TimeMs(0));
-        let nodes: Vec<_> = (1..=4).map(|i| (NodeId(uuid::Uuid::from_u128(i)), true)).collect();
-        let answer = Weights { weights: vec![1, 1, 1, 1], held: vec![Ppm(0), Ppm(0), Ppm(0), Ppm(500_000)], ..Weights::default() };
-        let whole = settle_pool(period, PoolScope::Unassigned, MicroUsdt(100), &nodes, &answer, Ppm(1_000_000)).unwrap();
-        let booked = |shares: &[(usize, i64)], remainder| BookedBefore {
-            shares: shares.iter().map(|(place, share)| (nodes[*place].0, MicroUsdt(*share))).collect(),
-            remainder: MicroUsdt(remainder),
-        };
-        assert!(booked(&[(0, 25)], 0).agrees(&whole) && !booked(&[(0, 24)], 0).agrees(&whole) && !booked(&[(0, 25)], 1).agrees(&whole));
-        let rest = |before: &BookedBefore, nodes: &[(NodeId, bool)]| {
-            settle_rest((period, PoolScope::Unassigned), MicroUsdt(100), before, nodes, &answer, Ppm(1_000_000)).unwrap()
-        };
-        // The first one got more than it would by now.
-        let before = booked(&[(0, 40)], 0);
-        let left = rest(&before, &nodes);
-        let shares: Vec<_> = left.accruals.iter().map(|accrual| (accrual.share.0, accrual.held.0)).collect();
-        assert_eq!((shares, left.remainder), (vec![(20, 0), (20, 0), (20, 10)], MicroUsdt::ZERO));
-        // Nobody is left who may get anything: it goes back.
-        let nobody: Vec<_> = nodes.iter().map(|(node, _)| (*node, false)).collect();
-        assert_eq!((rest(&before, &nobody).accruals, rest(&before, &nobody).remainder), (vec![], MicroUsdt(60)));
-        // All of it is booked.
-        let all = booked(&[(0, 40), (1, 50)], 10);
-        assert_eq!((rest(&all, &nodes).accruals, rest(&all, &nodes).remainder), (vec![], MicroUsdt::ZERO));
-        assert!(settle_rest((period, PoolScope::Unassigned), MicroUsdt(99), &all, &nodes, &answer, Ppm(0)).is_err(), "more than there was");
+        assert!(settle_pool(period, PoolScope::Unassigned, MicroUsdt(1), &nodes[..2], &answer, Ppm(0), String::new()).is_err());
     }
 }

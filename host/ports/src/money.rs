@@ -8,7 +8,7 @@ use lucid_model::{
     ledger::{Account, Entry, Head, Stream},
     money::MicroUsdt,
     payout::{OpenPart, Payout, PayoutStatus, Run, RunPart},
-    settlement::SettlementRecord,
+    settlement::{Distribution, SettlementRecord},
     time::TimeMs,
 };
 
@@ -55,7 +55,11 @@ pub trait SettlementStore: Send + Sync {
     async fn settlement(&self, period_start_s: i64) -> Result<Option<SettlementRecord>, StoreError>;
     /// The last settled period.
     async fn last_settlement(&self) -> Result<Option<SettlementRecord>, StoreError>;
-    /// Says that a period's accruals are booked; `false` if it was said before.
+    /// Keeps how a period is shared; what was kept first stays, and of a settled period nothing is kept.
+    async fn keep_distribution(&self, distribution: Distribution) -> Result<(), StoreError>;
+    /// How a period that is not settled is shared, if that was kept.
+    async fn distribution(&self, period_start_s: i64) -> Result<Option<Distribution>, StoreError>;
+    /// Says that a period's accruals are booked; `false` if it was said before. How it was shared is in the ledger from then on, and goes here.
     async fn record_settlement(&self, record: SettlementRecord) -> Result<bool, StoreError>;
 }
 
@@ -142,6 +146,4 @@ pub trait PayoutStore: Send + Sync {
     async fn payouts(&self, filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, StoreError>;
     /// Payouts to these nodes that were completed in `[from, to)`: to whom, when, how much.
     async fn payments(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, StoreError>;
-    /// How many payouts a node already had in a cycle: the next attempt.
-    async fn attempts(&self, node: NodeId, cycle: i64) -> Result<u32, StoreError>;
 }

@@ -1,8 +1,8 @@
 //! Settling a period: budgets to pools, a policy's weights to shares, shares to the ledger.
 //!
-//! Every entry has a deterministic id, so that a crash at any point is mended by doing it again. A budget that
-//! is set aside already stays what it was; a period is payable only once its record says what was booked, and
-//! that is said only after every pool's budget account is empty (I13).
+//! How a period is shared is kept first, then booked: every entry has a deterministic id, and of several who settle a
+//! period each books what was kept first, so that a crash or a change at any point is mended by doing it again. A period is
+//! payable only once its record says what was booked, and that is said only after every pool's budget account is empty (I13).
 
 mod comparison;
 mod estimate;
@@ -19,11 +19,12 @@ use lucid_model::{
     frame::{FrameChunk, FrameHead},
     id::{Digest, NodeId, PoolScope},
     ledger::{Account, Draft, Entry, Stream},
+    merkle,
     money::MicroUsdt,
     node::{Node, NodeStatus},
-    policy::{CallContext, PolicyIdentity, Revision, Scope, Weights},
+    policy::{CallContext, Revision, Scope, Weights},
     score::Ppm,
-    settlement::{BookedBefore, PoolSettlement, SettlementRecord, settle_pool, settle_rest},
+    settlement::{Distribution, PoolSettlement, SettlementRecord, settle_pool},
     split::{Claim, split_largest_remainder},
 };
 use lucid_ports::{Booked, EpochFilter, NodeTotals, Order, PageRequest, PayoutPolicy};
@@ -42,6 +43,8 @@ struct PoolToShare<'a> {
     members: Vec<NodeTotals>,
     siblings: &'a Siblings,
     revision: Revision,
+    /// Of the period's epochs.
+    roots: &'a [Digest],
     /// Whether a node that is eligible by its epochs gets anything at all, whatever the policy says.
     may_earn: &'a (dyn Fn(NodeId, Option<&Node>) -> bool + Sync),
 }
@@ -108,8 +111,26 @@ impl Service {
     async fn settle(&self, period: Period) -> Result<SettlementRecord, ServiceError> {
         // Nothing is adjusted in the middle of it: what is adjusted later is reversed.
         let _no_adjustment = self.adjusting.lock().await;
-        let pools = self.earned_in(period).await?;
-        let (budgets, note) = self.pool_budgets(period, &pools).await?;
+        if self.store().distribution(period.start_s).await?.is_none() {
+            self.store().keep_distribution(self.distribute(period).await?).await?;
+        }
+        // What was kept first counts. If it is gone, another replica has settled the period in between.
+        let distribution = self.store().distribution(period.start_s).await?.ok_or(ServiceError::Changed { what: "settlement" })?;
+        for pool in &distribution.pools {
+            self.book_pool(pool).await?;
+        }
+        self.reverse_adjusted(period).await?;
+        let record = distribution.record()?;
+        if self.store().record_settlement(record.clone()).await? {
+            self.emit(EventKind::PeriodSettled { period, accruals: record.count, sum: record.sum });
+        }
+        Ok(record)
+    }
+
+    /// How a period's budgets are to be shared, as things are now.
+    async fn distribute(&self, period: Period) -> Result<Distribution, ServiceError> {
+        let members = self.earned_in(period).await?;
+        let (budgets, note) = self.pool_budgets(period, &members).await?;
         match &note {
             Some(_) if self.config.budget.is_none() => {
                 self.alert("budget", "no reward budget is set (REWARD_BUDGET_USDT): nothing accrues".into());
@@ -120,52 +141,34 @@ impl Service {
         let roots = self.roots(period).await?;
         let snapshot = self.ports.policies.snapshot();
         let siblings = Siblings::count(&self.fleet(period).await?);
-        let mut record = SettlementRecord { period, count: 0, sum: MicroUsdt::ZERO, budget: MicroUsdt::ZERO, remainder: MicroUsdt::ZERO, note };
-        for (pool, members) in pools {
+        let may_earn = |_: NodeId, node: Option<&Node>| node.is_some_and(|n| n.status != NodeStatus::Suspended);
+        let mut pools = Vec::new();
+        for (pool, members) in members {
             let budget = budgets.get(&pool).copied().unwrap_or_default();
             if budget == MicroUsdt::ZERO {
                 continue;
             }
-            let may_earn = |_: NodeId, node: Option<&Node>| node.is_some_and(|n| n.status != NodeStatus::Suspended);
-            let shared = PoolToShare { period, pool, budget, members, siblings: &siblings, revision: snapshot.revision(), may_earn: &may_earn };
-            let weighed = match snapshot.payout(Scope::of(pool), period.start_s) {
-                Some(policy) => self.weigh_pool(policy.as_ref(), shared).await.map(|weighed| (weighed, policy.identity().clone())),
+            let to_share =
+                PoolToShare { period, pool, budget, members, siblings: &siblings, revision: snapshot.revision(), roots: &roots, may_earn: &may_earn };
+            let shared = match snapshot.payout(Scope::of(pool), period.start_s) {
+                Some(policy) => self.share_pool(policy.as_ref(), to_share).await,
                 None => Err(ServiceError::NoPolicy { kind: "payout" }),
             };
-            let ((nodes, answer), policy) = self.unless_it_is_held(period, pool, weighed)?;
-            let mut settled = settle_pool(period, pool, budget, &nodes, &answer, self.config.share_max)?;
-            // An earlier try ended in the middle, and what it booked is not what would be booked now: it stays.
-            let mut before = self.booked_before(period, pool).await?;
-            if before.agrees(&settled) {
-                before = BookedBefore::default();
-            } else {
-                tracing::warn!(%period, %pool, "a settlement that was interrupted is ended otherwise than it was begun: what was booked stays");
-                settled = settle_rest((period, pool), budget, &before, &nodes, &answer, self.config.share_max)?;
-            }
-            self.book_pool(&settled, &roots, &policy).await?;
-            record.count += u32::try_from(settled.accruals.len() + before.shares.len()).unwrap_or(u32::MAX);
-            let shares = settled.accruals.iter().map(|accrual| accrual.share).chain(before.shares.into_values());
-            record.sum = record.sum.checked_add(MicroUsdt::checked_sum(shares)?)?;
-            record.budget = record.budget.checked_add(budget)?;
-            record.remainder = record.remainder.checked_add(settled.remainder)?.checked_add(before.remainder)?;
+            pools.push(self.unless_it_is_held(period, pool, shared)?);
         }
-        self.reverse_adjusted(period).await?;
-        if self.store().record_settlement(record.clone()).await? {
-            self.emit(EventKind::PeriodSettled { period, accruals: record.count, sum: record.sum });
-        }
-        Ok(record)
+        Ok(Distribution { period, pools, note })
     }
 
     /// Money that no policy can share is held, and a person is told: a version that was not chosen never decides about it.
-    fn unless_it_is_held<T>(&self, period: Period, pool: PoolScope, weighed: Result<T, ServiceError>) -> Result<T, ServiceError> {
-        match &weighed {
+    fn unless_it_is_held<T>(&self, period: Period, pool: PoolScope, shared: Result<T, ServiceError>) -> Result<T, ServiceError> {
+        match &shared {
             Ok(_) => self.clear_alert("payout-policy-failure"),
             Err(error @ (ServiceError::Call(_) | ServiceError::NoPolicy { .. })) => {
                 self.alert("payout-policy-failure", format!("period {period} of pool {pool} is held: {error}"));
             }
             Err(_) => {}
         }
-        weighed
+        shared
     }
 
     /// What each pool gets to share: what was set aside already, else its part of the global budget by the
@@ -207,25 +210,6 @@ impl Service {
         Ok(entry.map(amount))
     }
 
-    /// What an earlier try booked of a pool's budget; nothing if none was set aside yet.
-    async fn booked_before(&self, period: Period, pool: PoolScope) -> Result<BookedBefore, ServiceError> {
-        let mut before = BookedBefore::default();
-        if self.budget_set_aside(period, pool).await?.is_none() {
-            return Ok(before);
-        }
-        let taken = |entry: &Entry| entry.draft.legs.iter().find(|leg| leg.account == Account::Budget(pool)).map(|leg| leg.amount.checked_neg());
-        for node in self.store().accrued(period.start_s).await?.into_keys() {
-            // Of another pool's budget it has no leg.
-            if let Some(share) = self.store().entry(&format!("acc:{period}:{node}")).await?.as_ref().and_then(taken) {
-                before.shares.insert(node, share?);
-            }
-        }
-        if let Some(back) = self.store().entry(&format!("rem:{period}:{pool}")).await?.as_ref().and_then(taken) {
-            before.remainder = back?;
-        }
-        Ok(before)
-    }
-
     async fn roots(&self, period: Period) -> Result<Vec<Digest>, ServiceError> {
         let (filter, mut roots, mut page) = (EpochFilter { from_s: Some(period.start_s), to_s: Some(period.end_s()) }, Vec::new(), 1);
         loop {
@@ -240,14 +224,7 @@ impl Service {
 
     /// How a payout policy would share a pool's budget.
     async fn share_pool(&self, policy: &dyn PayoutPolicy, shared: PoolToShare<'_>) -> Result<PoolSettlement, ServiceError> {
-        let (period, pool, budget) = (shared.period, shared.pool, shared.budget);
-        let (nodes, answer) = self.weigh_pool(policy, shared).await?;
-        Ok(settle_pool(period, pool, budget, &nodes, &answer, self.config.share_max)?)
-    }
-
-    /// Asks a payout policy for the weights of a pool's nodes; who of them may get anything.
-    async fn weigh_pool(&self, policy: &dyn PayoutPolicy, shared: PoolToShare<'_>) -> Result<(Vec<(NodeId, bool)>, Weights), ServiceError> {
-        let PoolToShare { period, pool, members, siblings, revision, may_earn, .. } = shared;
+        let PoolToShare { period, pool, budget, members, siblings, revision, roots, may_earn } = shared;
         let (mut rows, mut eligible) = (Vec::new(), BTreeMap::new());
         for totals in members {
             let node = self.store().node(totals.node).await?;
@@ -267,7 +244,9 @@ impl Service {
             answer.caps.extend(weights.caps);
             nodes.extend(chunk.nodes.iter().map(|n| (*n, eligible.get(n).copied().unwrap_or(false))));
         }
-        Ok((nodes, answer))
+        let (start, of, epochs, root) = (period.start_s, &policy.identity().policy, roots.len(), merkle::root(roots));
+        let cause = format!("period {start}, {epochs} epochs, root {root}, policy {of}");
+        Ok(settle_pool(period, pool, budget, &nodes, &answer, self.config.share_max, cause)?)
     }
 
     fn period_facts(&self, period: Period, totals: &NodeTotals, node: Option<&Node>) -> FactRow {
@@ -284,8 +263,8 @@ impl Service {
         row
     }
 
-    async fn book_pool(&self, settled: &PoolSettlement, roots: &[Digest], policy: &PolicyIdentity) -> Result<(), ServiceError> {
-        let drafts = settled.drafts(roots, policy)?;
+    async fn book_pool(&self, settled: &PoolSettlement) -> Result<(), ServiceError> {
+        let drafts = settled.drafts()?;
         let (first, rest) = drafts.split_first().ok_or(ServiceError::Internal { detail: "a settlement without entries".into() })?;
         self.book_draft(first.clone()).await?;
         // Each node's entry is in a stream of its own: while one part is written the next ones are read. Boxed: see `score_frame`.
@@ -295,6 +274,10 @@ impl Service {
         self.offset_debts(rest).await?;
         let left = self.store().account_total(Account::Budget(settled.pool)).await?;
         if left != MicroUsdt::ZERO {
+            // Another replica has settled the period by now, and shares the pool's next budget.
+            if self.store().settlement(settled.period.start_s).await?.is_some() {
+                return Err(ServiceError::Changed { what: "settlement" });
+            }
             let message =
                 format!("period {}, pool {}: {left} USDT of the budget are booked to nobody; nothing of it is paid", settled.period, settled.pool);
             self.alert("settlement", message.clone());

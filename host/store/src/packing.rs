@@ -1,6 +1,7 @@
 //! Samples as they are stored: each a fixed number of bytes, sorted by time as bytes; many of them packed together.
 
 mod columns;
+mod distributions;
 mod frames;
 mod rollups;
 mod rows;
@@ -13,6 +14,7 @@ use lucid_model::{
 };
 
 pub(crate) use self::{
+    distributions::{pack as pack_distribution, unpack as unpack_distribution},
     frames::{pack as pack_frame, part as frame_part, unpack as unpack_frame},
     rollups::{pack as pack_rollups, unpack as unpack_rollups},
     rows::{pack as pack_rows, unpack as unpack_rows},

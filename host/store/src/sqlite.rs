@@ -87,6 +87,7 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0014.sql"),
     include_str!("../migrations/core/0015.sql"),
     include_str!("../migrations/core/0016.sql"),
+    include_str!("../migrations/core/0017.sql"),
 ];
 const TELEMETRY: &[&str] = &[
     include_str!("../migrations/telemetry/0001.sql"),

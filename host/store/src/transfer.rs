@@ -21,11 +21,11 @@ mod tests;
 use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use async_trait::async_trait;
-use lucid_model::payout::PaymentsSwitch;
 use lucid_model::{
     ledger::{Account, Head, Stream},
     money::MicroUsdt,
 };
+use lucid_model::{payout::PaymentsSwitch, settlement::Distribution};
 use lucid_ports::{Stamp, Store, StoreError};
 
 pub(crate) use self::progress::source_of_copy;
@@ -49,6 +49,8 @@ pub(crate) trait Transfer: Store {
     async fn misfits(&self, expected: &Expected) -> Result<Vec<String>, StoreError>;
     async fn read_mark(&self) -> Result<Option<String>, StoreError>;
     async fn write_mark(&self, mark: Option<String>) -> Result<(), StoreError>;
+    /// How the period is shared whose settlement is in the middle, if one is.
+    async fn open_distribution(&self) -> Result<Option<Distribution>, StoreError>;
     /// Says whether payments may be sent, as another store says it (what is frozen stays so), and that this is a copy.
     async fn carry_switch(&self, switch: PaymentsSwitch) -> Result<(), StoreError>;
 }

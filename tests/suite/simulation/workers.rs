@@ -9,13 +9,14 @@ use std::{
 
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{
-    epoch::PeriodLength,
-    id::{FamilyId, NodeId, PoolScope, UserId},
-    ledger::{Draft, Stream},
+    epoch::{EpochRecord, PeriodLength},
+    id::{Digest, FamilyId, NodeId, PoolScope, UserId},
     money::MicroUsdt,
     node::{Node, NodeCaps, NodeStatus, Wallet},
     payout::{Correction, Deadlines, Outcome, Payout, PayoutState, Run, RunState},
-    settlement::SettlementRecord,
+    policy::{PolicyRef, Revision},
+    receipt::{ChunkHeader, ScoreRow, ScoredChunk},
+    score::{Factors, Ppm, RawCenti, ScoreCenti},
     time::TimeMs,
     tron::TronAddress,
 };
@@ -27,6 +28,7 @@ use uuid::Uuid;
 
 use super::{
     check,
+    policy::Fickle,
     rail::{Rail, Turn},
     world::{Machine, SharedWorld, World},
 };
@@ -47,6 +49,8 @@ const CALM_ROUND_MS: i64 = 60_000;
 const POLLS_MAX: u32 = 10_000;
 /// When everything that the rail will ever do is done.
 const LONG_AFTER_MS: i64 = 172_800_000;
+/// What nodes share in each period.
+const BUDGET: MicroUsdt = MicroUsdt(4_200_017);
 /// Periods that accrue in a world.
 const PERIODS_MAX: u64 = 3;
 pub const DEADLINES: Deadlines =
@@ -61,6 +65,7 @@ enum Work {
     Pay,
     Plan,
     Finish,
+    Settle,
 }
 
 struct Worker {
@@ -91,6 +96,10 @@ pub fn policies() -> Arc<dyn PolicyRuntime> {
     Arc::clone(engine) as Arc<dyn PolicyRuntime>
 }
 
+fn fickle(world: &SharedWorld) -> Arc<dyn PolicyRuntime> {
+    Arc::new(Fickle { world: Arc::clone(world), engine: policies() })
+}
+
 /// What a service of a world is built on, without chain and rail.
 pub fn ports(world: &SharedWorld, store: Arc<dyn Store>, policies: Arc<dyn PolicyRuntime>) -> Ports {
     let machine = || Machine(Arc::clone(world));
@@ -119,6 +128,7 @@ fn config() -> ServiceConfig {
     let huge = MicroUsdt(1_000_000_000_000);
     ServiceConfig {
         payout_min: MicroUsdt(1_000_000),
+        budget: Some(BUDGET),
         auto_approve_max: huge,
         cycle_cap: Some(huge),
         unknown_max: Some(DOUBT_MAX),
@@ -159,7 +169,7 @@ impl Scene {
         let memory = Memory::new().unwrap();
         let store: Arc<dyn Store> = Arc::new(memory.open().unwrap());
         let desk = Rail { world: Arc::clone(&world), worker: 0, store: Arc::clone(&store) };
-        let office = Ports { rail: Some(Arc::new(desk)), ..ports(&world, Arc::clone(&store), policies()) };
+        let office = Ports { rail: Some(Arc::new(desk)), ..ports(&world, Arc::clone(&store), fickle(&world)) };
         let office = Service::new(office, config(), FAMILY);
         let scene = Self { world, memory, store, office, workers: Mutex::default() };
         let workers = [0, 1].map(|worker| scene.begin(worker)).into();
@@ -175,7 +185,7 @@ impl Scene {
         let pause: Pause = Arc::new(|| Box::pin(Turn::default()));
         let rail = Rail { world: Arc::clone(&self.world), worker, store: Arc::clone(&self.store) };
         let store = Arc::new(self.memory.open_pausing(pause).unwrap());
-        let ports = Ports { rail: Some(Arc::new(rail)), ..ports(&self.world, store, policies()) };
+        let ports = Ports { rail: Some(Arc::new(rail)), ..ports(&self.world, store, fickle(&self.world)) };
         Worker { service: Service::new(ports, config(), FAMILY), step: None, fence: 0, recovered: false }
     }
 
@@ -187,7 +197,7 @@ impl Scene {
         for number in 1..=3 {
             self.register(number);
         }
-        self.accrue(0);
+        self.close_hour(0);
         let mut periods = 1;
         for _ in 0..STEPS {
             if self.world.lock().unwrap().chance.is_calm() {
@@ -273,8 +283,8 @@ impl Scene {
                 world.see(seen);
                 Ok(())
             }
-            // It is being planned, or ended meanwhile.
-            Err(ServiceError::Changed { .. } | ServiceError::RunIs { .. }) => Ok(()),
+            // It is being planned, or ended meanwhile; or nothing was settled yet.
+            Err(ServiceError::Changed { .. } | ServiceError::RunIs { .. } | ServiceError::NothingMature) => Ok(()),
             Err(error) => Err(format!("no run {what}: {error}")),
         }
     }
@@ -355,7 +365,7 @@ impl Scene {
             93..94 => self.freeze_or_resume(),
             94..96 => self.world.lock().unwrap().pass(ms * 30),
             96..97 if *periods < PERIODS_MAX => {
-                self.accrue(*periods);
+                self.close_hour(*periods);
                 *periods += 1;
             }
             96..97 if ms % 2 == 0 => self.correct(u64::try_from(ms).unwrap())?,
@@ -368,6 +378,9 @@ impl Scene {
     /// Nothing goes wrong: everything ends, or waits for a person.
     fn calm(&self) -> Result<(), String> {
         for round in 0..CALM_ROUNDS {
+            if round == 2 {
+                self.settle_the_rest()?;
+            }
             for worker in [0, 1] {
                 // What it is in the middle of, then one step of each kind.
                 for _ in 0..5 {
@@ -422,13 +435,15 @@ impl Scene {
             // Somebody else pays by now, or was first with a record.
             Poll::Ready(Err(ServiceError::PayerReplaced { .. })) => worker.recovered = false,
             Poll::Ready(Err(ServiceError::Changed { .. })) => {}
+            // Corrections took what the budget was to be of.
+            Poll::Ready(Err(ServiceError::Ledger(_))) if work == Work::Settle => {}
             Poll::Ready(Err(error)) => return Err(format!("{work:?} of worker {number} failed: {error}")),
         }
         Ok(false)
     }
 
     fn next_step(&self, number: usize, worker: &mut Worker) -> (Work, Step) {
-        let (service, world) = (Arc::clone(&worker.service), self.world());
+        let (service, world, seen) = (Arc::clone(&worker.service), self.world(), self.world());
         let (pays, fence, choice) = {
             let mut state = world.lock().unwrap();
             (state.payer == number, state.fence, state.chance.below(8))
@@ -442,8 +457,9 @@ impl Scene {
             state.payer == number && state.fence == own
         });
         let work = match choice {
-            _ if !pays => Work::Finish,
             0 => Work::Finish,
+            7 => Work::Settle,
+            _ if !pays => [Work::Finish, Work::Settle][choice as usize % 2],
             1 | 2 if worker.recovered => Work::Plan,
             _ if worker.recovered => Work::Pay,
             _ => Work::Recover,
@@ -454,6 +470,12 @@ impl Scene {
                 Work::Pay => service.pay_step(&tenure).await.map(|_| ()),
                 Work::Plan => service.plan_due_run(&tenure).await.map(|_| ()),
                 Work::Finish => service.finish_runs().await,
+                Work::Settle => {
+                    if let Some(record) = service.settle_due_period().await?.filter(|record| record.count > 0) {
+                        seen.lock().unwrap().see(if record.note.is_some() { "settled with less" } else { "settled" });
+                    }
+                    Ok(())
+                }
             }
         });
         (work, step)
@@ -472,6 +494,9 @@ impl Scene {
             world.see("killed while writing");
         }
         let doing = workers[number].step.as_ref().map(|(work, _)| *work);
+        if doing == Some(Work::Settle) {
+            world.see("killed while settling");
+        }
         world.note(format!("worker {number} is killed, doing {doing:?}"));
         if world.payer == number {
             world.fence += 1;
@@ -504,39 +529,60 @@ impl Scene {
         at_once(self.store.register_node(registration)).unwrap();
     }
 
-    /// Settles an hour: each node earns something, one of them too little to be paid at once.
-    fn accrue(&self, place: u64) {
+    /// An hour is over: each node has a score, and the treasury is funded. One of them will earn too little to be paid at once.
+    fn close_hour(&self, place: u64) {
         let hour = PeriodLength::new(3600).unwrap();
         let mut world = self.world.lock().unwrap();
         if place > 0 {
             world.pass(3_600_000);
         }
-        let period = hour.period_at(TimeMs(world.now_ms - 3_600_000));
-        world.note(format!("period {} is settled", period.start_s));
+        let (epoch, now) = (hour.period_at(TimeMs(world.now_ms - 3_600_000)), TimeMs(world.now_ms));
+        world.note(format!("epoch {} is closed", epoch.start_s));
         drop(world);
-        let share_of = |number: u64| MicroUsdt(i64::try_from(number * 700_001 + place * 13).unwrap());
-        let budget = MicroUsdt((1..=3).map(|number| share_of(number).0).sum());
-        // And something to put balances right with.
-        self.book(Draft::deposit(&format!("for {place}"), MicroUsdt(budget.0 + 50_000), "test".into()).unwrap());
-        self.book(Draft::fund(period.start_s, PoolScope::Unassigned, budget).unwrap());
-        let (mut sum, mut count) = (0, 0);
-        for number in 1..=3_u64 {
-            let share = share_of(number);
-            let draft = Draft::accrue(period.start_s, PoolScope::Unassigned, node_id(number), share, MicroUsdt::ZERO, "root".into()).unwrap();
-            let booked = self.book(draft);
-            (sum, count) = (sum + share.0, count + u32::from(booked));
-        }
-        let record = SettlementRecord { period, count, sum: MicroUsdt(sum), budget: MicroUsdt(sum), remainder: MicroUsdt::ZERO, note: None };
-        at_once(self.store.record_settlement(record)).unwrap();
-    }
-
-    fn book(&self, draft: Draft) -> bool {
-        let head = at_once(self.store.head(draft.stream)).unwrap();
-        if matches!(draft.stream, Stream::Node(_)) && head.seq > 0 && head.balances.available.0 > 0 {
+        if place > 0 && !at_once(self.store.heads_available(MicroUsdt(1))).unwrap().is_empty() {
             self.world.lock().unwrap().see("carried over");
         }
-        let entry = draft.book(head, self.now()).unwrap();
-        at_once(self.store.book(vec![entry])).unwrap()[0] == lucid_ports::Booked::Done
+        // And something to put balances right with.
+        self.fund(&format!("for {place}"), MicroUsdt(BUDGET.0 + 5_000));
+        let header = ChunkHeader {
+            period: epoch,
+            pool: PoolScope::Unassigned,
+            index: 0,
+            rows: 3,
+            frame: Digest::of(b"frame"),
+            policy: PolicyRef { name: "none".into(), version: "1.0.0".parse().unwrap(), digest: Digest::of(b"none") },
+            params: Digest::of(b"params"),
+            abi: String::new(),
+            rules: 1,
+        };
+        let record = EpochRecord {
+            epoch,
+            closed_at: now,
+            policy_revision: Revision(1),
+            rules: 1,
+            nodes: 3,
+            eligible: 3,
+            held: 0,
+            root: Digest::of(b"root"),
+            previous_link: Digest::of(b"link"),
+            block: None,
+            completeness: None,
+        };
+        let chunk = ScoredChunk { header, rows: (1..=3).map(score).collect() };
+        assert!(at_once(self.store.commit_epoch(record, vec![chunk], Vec::new())).unwrap().is_some());
+    }
+
+    fn fund(&self, what: &str, amount: MicroUsdt) {
+        assert!(at_once(self.office.fund_treasury(&treasurer(), what, amount, "test")).unwrap());
+    }
+
+    /// Every period that is over is settled, whoever began to.
+    fn settle_the_rest(&self) -> Result<(), String> {
+        // Corrections may have taken what a budget was to be of.
+        self.fund(&format!("at {}", self.now().0), BUDGET);
+        while at_once(self.office.settle_due_period()).map_err(|error| format!("a period cannot be settled: {error}"))?.is_some() {}
+        let (last, settled) = (at_once(self.store.last_epoch()).unwrap(), at_once(self.store.last_settlement()).unwrap());
+        if last.map(|record| record.epoch) == settled.map(|record| record.period) { Ok(()) } else { Err("a period is not settled".into()) }
     }
 
     fn change_node(&self, number: u64, change: impl FnOnce(&mut Node)) {
@@ -592,6 +638,23 @@ impl Scene {
             }
         }
         Ok(())
+    }
+}
+
+/// What a node did in an hour: they all did as well.
+fn score(number: u64) -> ScoreRow {
+    ScoreRow {
+        node: node_id(number),
+        observed_s: 3_600,
+        window_observed_s: 3_600,
+        eligible: true,
+        multiplier: Ppm(1_000_000),
+        raw: RawCenti(5_000),
+        score: ScoreCenti(5_000),
+        sessions: 1,
+        factors: Factors::default(),
+        reason: None,
+        held: false,
     }
 }
 

@@ -65,6 +65,8 @@ pub struct World {
     /// Who pays, and the lease's number.
     pub payer: usize,
     pub fence: u64,
+    /// Starts of periods that somebody began to share.
+    pub shared: BTreeSet<i64>,
     /// Requests on their way, by worker.
     pub sending: [bool; 2],
     random: u64,

@@ -70,7 +70,7 @@ impl Service {
             let before = self.booked_to(period, &members).await?;
             let may_earn = |id: NodeId, node: Option<&Node>| before.contains_key(&id) || node.is_some_and(|n| n.status != NodeStatus::Suspended);
             let ids: Vec<_> = members.iter().map(|of| of.node).collect();
-            let shared = PoolToShare { period, pool, budget, members, siblings: &siblings, revision, may_earn: &may_earn };
+            let shared = PoolToShare { period, pool, budget, members, siblings: &siblings, revision, roots: &[], may_earn: &may_earn };
             let again = self.share_pool(policy, shared).await?;
             let after: BTreeMap<NodeId, MicroUsdt> = again.accruals.iter().map(|accrual| (accrual.node, accrual.share)).collect();
             for node in ids {

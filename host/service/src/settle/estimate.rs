@@ -56,7 +56,8 @@ impl Service {
             let so_far = i128::from(whole.0) * i128::from(closed_s) / i128::from(period.length.seconds().max(1));
             let budget = MicroUsdt(i64::try_from(so_far).unwrap_or(whole.0));
             let Some(policy) = snapshot.payout(Scope::of(pool), period.start_s).filter(|_| budget > MicroUsdt::ZERO) else { continue };
-            let shared = PoolToShare { period, pool, budget, members, siblings: &siblings, revision: snapshot.revision(), may_earn: &may_earn };
+            let shared =
+                PoolToShare { period, pool, budget, members, siblings: &siblings, revision: snapshot.revision(), roots: &[], may_earn: &may_earn };
             // What a policy cannot share now is not estimated; the settlement says so aloud.
             let Ok(settled) = self.share_pool(policy.as_ref(), shared).await else { continue };
             for accrual in settled.accruals {

@@ -32,7 +32,7 @@ use lucid_model::{
     receipt::{OnDemandReceipt, ScoredChunk},
     request::{RequestKey, StoredAnswer},
     score::ScoreCenti,
-    settlement::SettlementRecord,
+    settlement::{Distribution, SettlementRecord},
     time::TimeMs,
     vote::{BlockRef, Vote, VoteTally},
     webhook::{Delivery, Webhook},
@@ -332,6 +332,10 @@ proven! {
             a_period_is_settled_once;
         last_settlement() -> Option<SettlementRecord> =>
             a_period_is_settled_once;
+        keep_distribution(distribution: Distribution) -> () =>
+            what_is_kept_first_of_a_period_is_how_it_is_shared;
+        distribution(period_start_s: i64) -> Option<Distribution> =>
+            what_is_kept_first_of_a_period_is_how_it_is_shared;
         record_settlement(record: SettlementRecord) -> bool =>
             a_period_is_settled_once;
     }
@@ -368,8 +372,6 @@ proven! {
             payouts_are_listed_in_every_order;
         payments(nodes: &[NodeId], range: Interval) -> Vec<(NodeId, TimeMs, MicroUsdt)> =>
             payments_are_completed_payouts;
-        attempts(node: NodeId, cycle: i64) -> u32 =>
-            a_payout_is_unique_in_every_way;
     }
     PolicyStore {
         add_version(stored: StoredBundle, audit: AuditEntry) -> bool =>

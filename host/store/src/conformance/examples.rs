@@ -18,6 +18,7 @@ use lucid_model::{
     pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
     receipt::{ChunkHeader, ScoreRow, ScoredChunk},
     score::{Factors, Ppm, RawCenti, ScoreCenti},
+    settlement::{Accrual, Distribution, PoolSettlement},
     time::TimeMs,
     vote::{Vote, VoteChoice, VoteState},
 };
@@ -213,6 +214,21 @@ pub(crate) fn vote(epoch: i64, node: u32) -> Vote {
 /// An accrual of `micro` to a node, for period `period`.
 pub(crate) fn accrual(period: i64, node: u32, micro: i64) -> Draft {
     Draft::accrue(period, PoolScope::Unassigned, node_id(node), MicroUsdt(micro), MicroUsdt(micro / 4), "root".into()).unwrap()
+}
+
+/// A period's budgets, shared by so many nodes of two pools.
+pub(crate) fn distribution(i: i64, nodes: u32) -> Distribution {
+    let accrual = |node| Accrual { node: node_id(node), share: MicroUsdt(i64::from(node) * 7 + 1), held: MicroUsdt(i64::from(node % 3)) };
+    let pool = |pool, nodes: std::ops::Range<u32>| PoolSettlement {
+        period: period(i),
+        pool,
+        budget: MicroUsdt(1 << 40),
+        accruals: nodes.map(accrual).collect(),
+        remainder: MicroUsdt(12),
+        cause: "why".into(),
+    };
+    let pools = vec![pool(PoolScope::Unassigned, 0..nodes / 2), pool(PoolScope::Pool(pool_id(1)), nodes / 2..nodes)];
+    Distribution { period: period(i), pools, note: (nodes % 2 == 1).then(|| "short".into()) }
 }
 
 pub(crate) fn booked_at(draft: Draft, head: Head) -> lucid_model::ledger::Entry {

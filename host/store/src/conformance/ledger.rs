@@ -117,6 +117,30 @@ pub(crate) async fn a_period_is_settled_once(backend: &mut dyn Backend) {
     assert_eq!(store.settlement(9 * HOUR).await.unwrap(), None);
 }
 
+pub(crate) async fn what_is_kept_first_of_a_period_is_how_it_is_shared(backend: &mut dyn Backend) {
+    let store = backend.store();
+    assert_eq!(store.distribution(HOUR).await.unwrap(), None);
+    fifty(|i| {
+        let store = store.clone();
+        async move { store.keep_distribution(distribution(1, i)).await.unwrap() }
+    })
+    .await;
+    let kept = store.distribution(HOUR).await.unwrap().unwrap();
+    assert!((0..50).any(|i| kept == distribution(1, i)), "one of them, and all of it");
+    store.keep_distribution(distribution(1, 70)).await.unwrap();
+    store.keep_distribution(distribution(2, 3)).await.unwrap();
+    assert_eq!(store.distribution(HOUR).await.unwrap(), Some(kept.clone()));
+    drop(store);
+    backend.reopen();
+    let store = backend.store();
+    assert_eq!(store.distribution(HOUR).await.unwrap(), Some(kept.clone()));
+    assert!(store.record_settlement(kept.record().unwrap()).await.unwrap());
+    assert_eq!(store.distribution(HOUR).await.unwrap(), None);
+    store.keep_distribution(distribution(1, 70)).await.unwrap();
+    assert_eq!(store.distribution(HOUR).await.unwrap(), None, "nobody shares it again");
+    assert_eq!(store.distribution(2 * HOUR).await.unwrap(), Some(distribution(2, 3)));
+}
+
 pub(crate) async fn books_are_read_from_one_end_to_the_other(backend: &mut dyn Backend) {
     let store = backend.store();
     let deposit = booked_at(Draft::deposit("d", MicroUsdt(1_000), "test".into()).unwrap(), Head::default());

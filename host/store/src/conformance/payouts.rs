@@ -149,7 +149,6 @@ pub(crate) async fn a_payout_is_unique_in_every_way(backend: &mut dyn Backend) {
         assert!(!store.create_payout(payout, audit("payout.create")).await.unwrap(), "{what}");
     }
     assert!(store.create_payout(Payout { node: node_id(1), attempt: 1, ..other() }, audit("payout.create")).await.unwrap());
-    assert_eq!((store.attempts(node_id(1), 86_400).await.unwrap(), store.attempts(node_id(1), 0).await.unwrap()), (2, 0));
     // Fifty payouts to one node at once: one is open.
     let raced = fifty(|i| {
         let store = store.clone();

@@ -6,7 +6,7 @@ use mongodb::{
 
 use super::{
     adjustments, alerts, audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, live, nodes, payouts, policies, pools,
-    requests, rolling, runs, sessions, shadows, webhooks,
+    requests, rolling, runs, sessions, settlements, shadows, webhooks,
 };
 
 /// An index that has to be there before anything is written: the unique ones are what keeps records apart.
@@ -46,6 +46,7 @@ const ALL: &[&[Index]] = &[
     rolling::INDICES,
     runs::INDICES,
     sessions::INDICES,
+    settlements::INDICES,
     shadows::INDICES,
     webhooks::INDICES,
 ];

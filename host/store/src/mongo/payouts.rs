@@ -257,11 +257,6 @@ async fn list(payouts: &Collection<Document>, filter: &PayoutFilter, request: &P
     page(payouts, conditions, &[key, "_id"], request, read).await
 }
 
-async fn attempts(payouts: &Collection<Document>, node: NodeId, cycle: i64) -> Result<u32, Fault> {
-    let attempts = payouts.count_documents(doc! { "node": id(node.0), "cycle": cycle }).await?;
-    u32::try_from(attempts).map_err(|_| Fault::Bad(format!("{attempts} attempts to pay {node} in cycle {cycle}")))
-}
-
 async fn payments(payouts: &Collection<Document>, nodes: &[NodeId], range: Interval) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, Fault> {
     let nodes: Vec<_> = nodes.iter().map(|node| id(node.0)).collect();
     let in_range = doc! { "$gte": range.from.0, "$lt": range.to.0 };
@@ -323,8 +318,5 @@ impl PayoutStore for MongoStore {
     }
     async fn payments(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, StoreError> {
         Ok(payments(&self.collection(PAYOUTS), nodes, range).await?)
-    }
-    async fn attempts(&self, node: NodeId, cycle: i64) -> Result<u32, StoreError> {
-        Ok(attempts(&self.collection(PAYOUTS), node, cycle).await?)
     }
 }

@@ -7,7 +7,7 @@ mod telemetry;
 mod walk;
 
 use async_trait::async_trait;
-use lucid_model::payout::PaymentsSwitch;
+use lucid_model::{payout::PaymentsSwitch, settlement::Distribution};
 use lucid_ports::{Stamp, StoreError};
 use mongodb::{
     Database,
@@ -221,6 +221,9 @@ impl Transfer for MongoStore {
     async fn read_mark(&self) -> Result<Option<String>, StoreError> {
         Ok(mark(&self.database).await?)
     }
+    async fn open_distribution(&self) -> Result<Option<Distribution>, StoreError> {
+        Ok(self.newest_distribution(doc! { "open": true }).await?)
+    }
     async fn carry_switch(&self, switch: PaymentsSwitch) -> Result<(), StoreError> {
         self.mark_copied().await?;
         Ok(self.put_switch(&switch).await?)
@@ -233,10 +236,16 @@ impl Transfer for MongoStore {
 #[cfg(test)]
 pub(crate) mod coverage {
     use super::*;
-    use crate::mongo::{decisions::SWITCH, epochs::votes::VOTE_LISTS};
+    use crate::mongo::{
+        decisions::SWITCH,
+        epochs::votes::VOTE_LISTS,
+        settlements::{DISTRIBUTIONS, PIECES},
+    };
 
     /// Collections that no kind is read from, and why.
-    const DERIVED: [(&str, &str); 5] = [
+    const DERIVED: [(&str, &str); 7] = [
+        (DISTRIBUTIONS, "that of a settlement in the middle is carried over when a copy ends"),
+        (PIECES, "carried over with it"),
         (SWITCH, "carried over when a copy ends"),
         (META, "the schema's number, the stamp, the mark of a copy"),
         (SCORES, "the rows of chunks, each by itself, made with them"),

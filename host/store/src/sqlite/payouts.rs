@@ -15,7 +15,7 @@ use super::{
     SqliteStore, audit,
     columns::{Columns, blob, stored},
     fault::Fault,
-    query::{Conditions, List, Source, count, execute, first, rows},
+    query::{Conditions, List, Source, execute, first, rows},
     runs,
 };
 
@@ -261,10 +261,5 @@ impl PayoutStore for SqliteStore {
     async fn payments(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, StoreError> {
         let nodes = nodes.to_vec();
         self.core.read(move |connection| payments(connection, &nodes, range)).await
-    }
-    async fn attempts(&self, node: NodeId, cycle: i64) -> Result<u32, StoreError> {
-        let sql = "SELECT count(*) FROM payouts WHERE node = ? AND cycle = ?";
-        let attempts = self.core.read(move |connection| count(connection, sql, params![node.0.as_bytes(), cycle])).await?;
-        u32::try_from(attempts).map_err(|_| StoreError::Inconsistent { detail: format!("{attempts} attempts to pay {node} in cycle {cycle}") })
     }
 }

@@ -7,7 +7,7 @@ mod telemetry;
 use std::path::Path;
 
 use async_trait::async_trait;
-use lucid_model::payout::PaymentsSwitch;
+use lucid_model::{payout::PaymentsSwitch, settlement::Distribution};
 use lucid_ports::{Stamp, StoreError};
 use rusqlite::{Connection, params};
 
@@ -16,7 +16,7 @@ use super::{
     database::{Database, open_for_reading},
     fault::Fault,
     query::{count, execute, first},
-    stamp,
+    settlements, stamp,
 };
 use crate::{
     OpenError,
@@ -151,6 +151,10 @@ impl Transfer for SqliteStore {
     async fn read_mark(&self) -> Result<Option<String>, StoreError> {
         self.core.read(|connection| first(connection, "SELECT doc FROM copying", [], |columns| columns.take())).await
     }
+    async fn open_distribution(&self) -> Result<Option<Distribution>, StoreError> {
+        let sql = "SELECT packed FROM distributions ORDER BY period_start_s DESC LIMIT 1";
+        self.core.read(|connection| first(connection, sql, [], settlements::unpack)).await
+    }
     async fn carry_switch(&self, switch: PaymentsSwitch) -> Result<(), StoreError> {
         self.core
             .write(move |connection| {
@@ -192,6 +196,7 @@ mod tests {
         ("audit_copied_writers", "the writers of copied links"),
         ("copying", "the mark of a copy"),
         ("payments_switch", "carried over when a copy ends"),
+        ("distributions", "that of a settlement in the middle is carried over when a copy ends"),
         ("boot", "says of a copy that it is one"),
         ("payer", "the lease that its fence is of does not go on in another store"),
     ];

@@ -125,6 +125,9 @@ pub(crate) async fn run(ends: &Ends, limits: &Limits, told: Told<'_>) -> Result<
     if report.is_equal() {
         let switch = from.store.payments_switch().await.map_err(from.failed("reading whether payments are frozen"))?;
         to.store.carry_switch(switch).await.map_err(to.failed("saying whether payments are frozen"))?;
+        if let Some(distribution) = from.store.open_distribution().await.map_err(from.failed("reading how a period is shared"))? {
+            to.store.keep_distribution(distribution).await.map_err(to.failed("keeping how a period is shared"))?;
+        }
         to.store.write_mark(None).await.map_err(to.failed("removing the mark"))?;
     }
     Ok(report)

@@ -4,7 +4,7 @@ mod filled;
 
 use std::{ops::ControlFlow, path::Path};
 
-use lucid_ports::{AuditFilter, AuditLog, AuditStore, DecisionStore, NodeFilter, NodeSort, NodeStore, Order, PoolStore, Store};
+use lucid_ports::{AuditFilter, AuditLog, AuditStore, DecisionStore, NodeFilter, NodeSort, NodeStore, Order, PoolStore, SettlementStore, Store};
 use tempfile::TempDir;
 
 use super::{CopyError, CopyProgress, CopyReport, Kind, compare, copy, copying, ends};
@@ -93,6 +93,8 @@ async fn a_copy_there_and_back_says_the_same_everywhere() {
     assert_eq!(coverage::forgotten(&other).await, Vec::<String>::new(), "a new collection is copied, or said to be made anew from what is");
     let frozen = one.payments_switch().await.unwrap();
     assert!(frozen.frozen.is_some() && other.payments_switch().await.unwrap() == frozen, "what is frozen stays frozen");
+    let shared = one.distribution(period(2).start_s).await.unwrap();
+    assert!(shared.is_some() && other.distribution(period(2).start_s).await.unwrap() == shared, "a settlement in the middle goes on");
     same_answers(&one, &other).await;
     filled::goes_on(&other).await;
 }

@@ -50,6 +50,8 @@ const COLLECTIONS: &[Holding] = &[
     holding("shadows", "a policy version each that runs beside the active one"),
     holding("shadow_results", "what a shadow said about a period each"),
     holding("settlements", "a settled period each"),
+    holding("distributions", "the name of how a period is shared, which was kept before anything of it was booked"),
+    holding("distribution_pieces", "how a period is shared, packed, until it is settled"),
     holding("runs", "a payout run each"),
     holding("payouts", "a payout each"),
     holding("alerts", "an alert about a node each, active or over; those that are over for a while"),

@@ -96,6 +96,7 @@ fn asked_of_the_rest() -> Vec<Asked> {
             doc! {},
         )),
         find("a frame's chunks", "frame_chunks", doc! { "staged": "x" }, doc! { "idx": 1 }),
+        find("how a period is shared", "distribution_pieces", doc! { "staged": "x" }, doc! { "idx": 1 }),
         find("open runs", "runs", doc! { "state": { "$in": ["planned", "approved"] } }, doc! { "created_at": 1, "_id": 1 }),
         find("votes that are due", "votes", doc! { "state": "pending", "epoch_start_s": { "$in": [1_i64] } }, doc! { "epoch_start_s": 1, "node": 1 }),
         find("the end of a chain", "audit_links", doc! { "writer": &node }, doc! { "seq": -1 }),

@@ -172,6 +172,7 @@ async fn money(store: &dyn Store) {
         note: Some("held back".into()),
     };
     assert!(store.record_settlement(record).await.unwrap());
+    store.keep_distribution(distribution(2, 9)).await.unwrap();
     assert!(store.create_run(run(1), audit("run.create")).await.unwrap());
     for i in 1..=3 {
         assert!(store.create_payout(payout(i), audit("payout.create")).await.unwrap());
