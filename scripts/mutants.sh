@@ -13,6 +13,7 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target/mutants/target}"
 
 machine=host/model/src/payout/machine.rs
 payer=host/service/src/payer.rs
+settle=host/service/src/settle.rs
 unnoticed=0
 
 mutant() { # what, file, what is there once, what is there instead
@@ -50,4 +51,7 @@ mutant "release on a refusal after a send in doubt" $machine \
 mutant "release on failed after a transaction" $machine \
     'if self.can.failed_is_final && self.payout.txid.is_none() {' \
     'if self.can.failed_is_final {'
+mutant "book what one computed oneself instead of what was kept" $settle \
+    'for pool in &distribution.pools {' \
+    'for pool in &self.distribute(period).await?.pools {'
 exit $unnoticed
