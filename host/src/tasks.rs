@@ -32,6 +32,8 @@ const SHORT_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Half the first wait between tries of a step that keeps failing, and the longest.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+/// Between two measurements of how it stands with money: what Prometheus asks for is as old at most.
+const STANDING_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a task may take to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
 /// Between two looks for parties that rate limits need not remember any more.
@@ -102,6 +104,7 @@ impl Tasks {
         let awaited = std::mem::take(&mut tasks.awaited);
         tasks.spawn("announcements", announce(Arc::clone(api), awaited, tasks.stop.clone()));
         tasks.every("liveness", Duration::from_secs(1), service, |s| async move { s.sweep_silent().await.map(|_| false) });
+        tasks.every("standing", STANDING_INTERVAL, service, |s| async move { s.measure_standing().await.map(|()| false) });
         tasks.every("thresholds", THRESHOLDS_INTERVAL, service, |s| async move { s.learn_thresholds().await.map(|()| false) });
         tasks.every("suspensions", Duration::from_secs(5), service, |s| async move { s.lift_suspensions().await.map(|()| false) });
         tasks.every("requests", Duration::from_secs(60), service, |s| async move { s.forget_requests().await });

@@ -28,6 +28,7 @@ mod limits;
 mod liveness;
 mod main_path;
 mod memory;
+mod monitoring;
 mod openapi;
 mod payers;
 mod payments;

@@ -256,6 +256,7 @@ impl Service {
         if self.alerts.lock().insert(about, message.clone()).as_ref() != Some(&message) {
             tracing::warn!(about, message, "alert");
             metrics::counter!("lucid_alerts_total", "about" => about).increment(1);
+            metrics::gauge!("lucid_alert_raised", "about" => about).set(1.0);
             self.emit(lucid_model::event::EventKind::Alert { about, message });
         }
     }
@@ -264,6 +265,7 @@ impl Service {
     pub fn clear_alert(&self, about: &'static str) {
         if self.alerts.lock().remove(about).is_some() {
             tracing::info!(about, "alert cleared");
+            metrics::gauge!("lucid_alert_raised", "about" => about).set(0.0);
             self.emit(lucid_model::event::EventKind::AlertCleared { about });
         }
     }

@@ -132,3 +132,41 @@ impl Service {
         })
     }
 }
+
+impl Service {
+    /// Sets the measurements of how it stands with money. They are for graphs and alerts: amounts are floats there, and nowhere else.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn measure_standing(&self) -> Result<(), ServiceError> {
+        let standing = self.standing().await?;
+        metrics::gauge!("lucid_payments_frozen").set(f64::from(u8::from(standing.switch.frozen.is_some())));
+        metrics::gauge!("lucid_treasury_usdt").set(usdt(standing.treasury));
+        metrics::gauge!("lucid_proposals_open").set(whole(standing.proposals_open));
+        for state in PayoutState::ALL.iter().filter(|state| !state.is_final()) {
+            let part = standing.open.iter().find(|part| part.state == *state);
+            let age_ms = part.map_or(0, |part| (standing.at.0 - part.oldest.0).max(0));
+            metrics::gauge!("lucid_payouts_open", "state" => state.name()).set(part.map_or(0.0, |part| whole(part.count)));
+            metrics::gauge!("lucid_payouts_open_usdt", "state" => state.name()).set(part.map_or(0.0, |part| usdt(part.total)));
+            metrics::gauge!("lucid_payouts_oldest_seconds", "state" => state.name()).set(seconds(age_ms));
+        }
+        metrics::gauge!("lucid_epoch_overdue_seconds").set(standing.epoch_due.map_or(0.0, |due| seconds(standing.at.0 - due.0)));
+        if let Some(LastVerified { at, found }) = &standing.verified {
+            metrics::gauge!("lucid_books_verified_timestamp_seconds").set(seconds(at.0));
+            metrics::gauge!("lucid_books_flawed").set(f64::from(u8::from(found.flaw.is_some())));
+        }
+        Ok(())
+    }
+}
+
+fn usdt(amount: MicroUsdt) -> f64 {
+    amount.to_string().parse().unwrap_or(f64::NAN)
+}
+
+fn whole(count: u64) -> f64 {
+    u32::try_from(count).map_or(f64::MAX, f64::from)
+}
+
+fn seconds(ms: i64) -> f64 {
+    std::time::Duration::from_millis(ms.unsigned_abs()).as_secs_f64()
+}
