@@ -33,6 +33,7 @@ test-deep: ## what takes longer: many kills, many requests, the perf floors
 	KILLS=200 cargo test --locked --test suite -- --nocapture epochs::kills
 	CRASH_POINTS=all cargo test --locked --test suite -- --nocapture crash_points
 	scripts/mutants.sh
+	scripts/check-deploy.sh
 	cargo build --locked
 	scripts/check-api.sh --deep
 	$(MAKE) perf
