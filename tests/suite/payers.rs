@@ -10,9 +10,9 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{
     id::{FamilyId, NodeId, PayoutId, PoolScope, RunId, UserId},
-    ledger::{Draft, Head},
+    ledger::{Draft, Head, Stream},
     money::MicroUsdt,
-    node::{NodeCaps, PublicKey, Wallet},
+    node::{Node, NodeCaps, NodeStatus, PublicKey, Wallet},
     payout::{Answer, Capabilities, Payout, PayoutState, Reported, Run, RunState},
     time::TimeMs,
 };
@@ -261,6 +261,30 @@ async fn an_older_payer_is_shut_out(url: &str, sandbox: &SandboxProcess) {
 fn a_payer_that_was_replaced_while_it_was_stopped_sends_nothing() {
     let (sandbox, dir) = (SandboxProcess::start(), tempfile::tempdir().unwrap());
     block_on(an_older_payer_is_shut_out(&format!("sqlite://{}", dir.path().display()), &sandbox));
+}
+
+/// A node is suspended between plan and send: nothing is sent, its money is available again, and who listens is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payout_of_a_node_that_cannot_be_paid_any_more_is_held() {
+    let (sandbox, dir) = (tokio::task::block_in_place(SandboxProcess::start), tempfile::tempdir().unwrap());
+    let store = lucid_store::open("memory://").await.unwrap();
+    let payout = a_payout_to_send(store.as_ref(), 1).await;
+    let payer = payer(&store, &sandbox, dir.path(), None);
+    let mut told = payer.bus().subscribe();
+    let node = store.node(payout.node).await.unwrap().unwrap();
+    let suspended = Node { status: NodeStatus::Suspended, version: node.version + 1, ..node };
+    assert!(store.update_node(suspended, money::audit("node.update")).await.unwrap());
+    payer.recover_payouts(&good(1)).await.unwrap();
+    payer.pay_step(&good(1)).await.unwrap();
+    let ended = store.payout(payout.id).await.unwrap().unwrap();
+    assert_eq!((ended.state, ended.closed), (PayoutState::Cancelled, true));
+    assert_eq!(store.head(Stream::Node(payout.node)).await.unwrap().balances.available, AMOUNT);
+    assert_eq!(transfers(&sandbox), 0);
+    let mut types = Vec::new();
+    while let Ok(event) = told.try_recv() {
+        types.push(event.kind.type_name());
+    }
+    assert!(types.contains(&"payout.held".to_owned()) && types.contains(&"payout.cancelled".to_owned()), "{types:?}");
 }
 
 #[test]

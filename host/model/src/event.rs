@@ -66,6 +66,8 @@ pub enum EventKind {
     RunChanged { run: RunId, state: &'static str, payouts: u32, total: MicroUsdt },
     /// A payout changed its state.
     PayoutChanged { payout: PayoutId, node: NodeId, state: PayoutState, amount: MicroUsdt, txid: Option<String>, reason: Option<String> },
+    /// A planned payout is not sent, because its node cannot be paid now; its money is available again.
+    PayoutHeld { payout: PayoutId, node: NodeId, amount: MicroUsdt, reason: String },
     /// Payments were frozen, or let go again.
     PaymentsSwitched { frozen: bool, by: String, reason: String },
     /// A policy became active.
@@ -122,6 +124,7 @@ impl EventKind {
             Self::RunChanged { state, .. } => format!("run.{state}"),
             Self::PayoutChanged { state: PayoutState::Confirmed, .. } => "payout.completed".into(),
             Self::PayoutChanged { state, .. } => format!("payout.{}", state.name()),
+            Self::PayoutHeld { .. } => "payout.held".into(),
             Self::PaymentsSwitched { frozen: true, .. } => "payouts.frozen".into(),
             Self::PaymentsSwitched { .. } => "payouts.resumed".into(),
             Self::PolicyActivated { .. } => "policy.activated".into(),
@@ -149,6 +152,7 @@ impl EventKind {
             | Self::VoteAccepted { node, .. }
             | Self::VoteRejected { node, .. }
             | Self::PayoutChanged { node, .. }
+            | Self::PayoutHeld { node, .. }
             | Self::NodeAlertRaised { node, .. }
             | Self::NodeAlertCleared { node, .. } => Some(*node),
             Self::EpochClosing { .. }
@@ -193,7 +197,7 @@ impl EventKind {
                 period.to_string()
             }
             Self::RunChanged { run, .. } => run.to_string(),
-            Self::PayoutChanged { payout, .. } => payout.to_string(),
+            Self::PayoutChanged { payout, .. } | Self::PayoutHeld { payout, .. } => payout.to_string(),
             Self::PaymentsSwitched { .. } => "payments".to_owned(),
             Self::PolicyActivated { policy, .. } | Self::ShadowAsked { policy, .. } => policy.name.clone(),
             Self::PolicyRejected { bundle, .. } => bundle.clone(),
@@ -288,6 +292,9 @@ impl EventKind {
                 ("transaction_id", maybe(txid)),
                 ("reason", maybe(reason)),
             ],
+            Self::PayoutHeld { payout, node, amount, reason } => {
+                vec![("payout_id", text(payout)), ("node_id", text(node)), ("amount_usdt", text(amount)), ("reason", text(reason))]
+            }
             Self::PaymentsSwitched { by, reason, .. } => vec![("by", text(by)), ("reason", text(reason))],
             Self::PolicyActivated { kind, scope, policy, revision } => vec![
                 ("kind", text(&kind.name())),

@@ -26,6 +26,9 @@ const DOUBT: &str = "payouts-in-doubt";
 /// What the alert about a payer that was replaced is about.
 pub const PAYER: &str = "payer";
 
+/// Why a payout is cancelled whose node cannot be paid any more.
+const HELD: &str = "the wallet changed since the plan, or the node is suspended";
+
 impl Service {
     /// Shuts out every payer before this one; what was in flight when it ended is in doubt. Run by whoever becomes the
     /// payer, before its first [`Service::pay_step`]; running it again changes nothing.
@@ -146,7 +149,7 @@ impl Service {
             Some(wallet) if wallet.version == payout.wallet_version && wallet.address == payout.address => {
                 Event::Submit { request: rail.request(payout) }
             }
-            _ => Event::Cancel { reason: "the wallet changed since the plan, or the node is suspended".into() },
+            _ => Event::Cancel { reason: HELD.into() },
         })
     }
 
@@ -255,6 +258,9 @@ impl Service {
         if before.state != after.state {
             metrics::counter!("lucid_payout_transitions_total", "state" => after.state.name()).increment(1);
             let (payout, node, state, amount) = (after.id, after.node, after.state, after.amount);
+            if state == PayoutState::Cancelled && after.reason.as_deref() == Some(HELD) {
+                self.emit(EventKind::PayoutHeld { payout, node, amount, reason: HELD.into() });
+            }
             self.emit(EventKind::PayoutChanged { payout, node, state, amount, txid: after.txid.clone(), reason: after.reason.clone() });
         }
     }
