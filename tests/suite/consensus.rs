@@ -11,7 +11,7 @@ use lucid_model::{
     id::{Digest, FamilyId, NodeId, PoolScope},
     policy::{PolicyRef, Revision},
     receipt::{ChunkHeader, ScoreRow, ScoredChunk, epoch_root},
-    score::{Factors, Ppm, RULES_VERSION, RawCenti, ScoreCenti},
+    score::{RULES_VERSION, ScoreCenti},
     time::TimeMs,
     vote::{BlockRef, Vote, VoteState, VoteTally},
 };
@@ -121,20 +121,7 @@ impl Scene {
     /// Closes an epoch in which every node has a score.
     fn close(&self, number: u32) {
         let period = fleet::epoch(number);
-        let row = |node: u32| ScoreRow {
-            node: fleet::node_id(node),
-            observed_s: 3_600,
-            window_observed_s: 3_600,
-            eligible: true,
-            multiplier: Ppm(1_000_000),
-            raw: RawCenti(5_000),
-            score: ScoreCenti(5_000),
-            sessions: 1,
-            factors: Factors::default(),
-            reason: None,
-            held: false,
-        };
-        let rows: Vec<_> = (0..self.nodes).map(row).collect();
+        let rows: Vec<_> = (0..self.nodes).map(|node| money::worked_well(fleet::node_id(node))).collect();
         let chunk = |(index, rows): (u32, &[ScoreRow])| ScoredChunk {
             header: ChunkHeader {
                 period,

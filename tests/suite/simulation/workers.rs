@@ -15,8 +15,7 @@ use lucid_model::{
     node::{Node, NodeCaps, NodeStatus, Wallet},
     payout::{Correction, Deadlines, Outcome, Payout, PayoutState, Run, RunState},
     policy::{PolicyRef, Revision},
-    receipt::{ChunkHeader, ScoreRow, ScoredChunk},
-    score::{Factors, Ppm, RawCenti, ScoreCenti},
+    receipt::{ChunkHeader, ScoredChunk},
     time::TimeMs,
     tron::TronAddress,
 };
@@ -568,7 +567,7 @@ impl Scene {
             block: None,
             completeness: None,
         };
-        let chunk = ScoredChunk { header, rows: (1..=3).map(score).collect() };
+        let chunk = ScoredChunk { header, rows: (1..=3).map(|number| money::worked_well(node_id(number))).collect() };
         assert!(at_once(self.store.commit_epoch(record, vec![chunk], Vec::new())).unwrap().is_some());
     }
 
@@ -638,23 +637,6 @@ impl Scene {
             }
         }
         Ok(())
-    }
-}
-
-/// What a node did in an hour: they all did as well.
-fn score(number: u64) -> ScoreRow {
-    ScoreRow {
-        node: node_id(number),
-        observed_s: 3_600,
-        window_observed_s: 3_600,
-        eligible: true,
-        multiplier: Ppm(1_000_000),
-        raw: RawCenti(5_000),
-        score: ScoreCenti(5_000),
-        sessions: 1,
-        factors: Factors::default(),
-        reason: None,
-        held: false,
     }
 }
 

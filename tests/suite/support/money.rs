@@ -4,7 +4,8 @@ use lucid_model::{
     audit::AuditEntry,
     id::{AuditId, NodeId, UserId},
     node::{Node, NodeConfig, NodeStatus, Wallet},
-    score::Ppm,
+    receipt::ScoreRow,
+    score::{Factors, Ppm, RawCenti, ScoreCenti},
     time::TimeMs,
 };
 use lucid_service::ServiceConfig;
@@ -66,5 +67,22 @@ pub fn node(id: NodeId, owner: UserId, wallet: Wallet, now: TimeMs) -> Node {
         suspension: None,
         approved: true,
         version: 1,
+    }
+}
+
+/// A node's score of an hour that it worked all of.
+pub fn worked_well(node: NodeId) -> ScoreRow {
+    ScoreRow {
+        node,
+        observed_s: 3_600,
+        window_observed_s: 3_600,
+        eligible: true,
+        multiplier: Ppm(1_000_000),
+        raw: RawCenti(5_000),
+        score: ScoreCenti(5_000),
+        sessions: 1,
+        factors: Factors::default(),
+        reason: None,
+        held: false,
     }
 }
