@@ -275,6 +275,7 @@ pub fn config(chunks_at_once: usize) -> ServiceConfig {
         share_max: Ppm(1_000_000),
         payout_min: MicroUsdt(1),
         payout_final_min: MicroUsdt(1),
+        claimable_ms: 31_536_000_000,
         auto_approve_jump_max: None,
         unknown_max: None,
         auto_approve_max: MicroUsdt(0),

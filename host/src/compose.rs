@@ -36,6 +36,8 @@ use crate::{
 const LATENCY_BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
 /// How much longer than a request may take its idempotency key is its own.
 const REQUEST_LEASE_MARGIN_MS: i64 = 10_000;
+/// How long what a node left behind can be claimed: a year.
+const CLAIMABLE_MS: i64 = 365 * 24 * 3_600_000;
 /// How long the answer to an idempotency key is kept: a day.
 const REQUEST_KEPT_MS: i64 = 24 * 3_600_000;
 /// From one block of the sandbox's chain to the next.
@@ -282,6 +284,7 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         share_max: Ppm(payouts.payee_share_max_ppm),
         payout_min: money("payouts.min_amount_usdt", &payouts.min_amount_usdt)?,
         payout_final_min: money("payouts.final_min_usdt", &payouts.final_min_usdt)?,
+        claimable_ms: CLAIMABLE_MS,
         auto_approve_jump_max: Some(payouts.auto_approve_jump_max).filter(|times| *times > 0),
         unknown_max: maybe_money("payouts.unknown_max_usdt", payouts.unknown_max_usdt.as_ref())?.or(cycle_cap.map(|cap| MicroUsdt(cap.0 / 10))),
         auto_approve_max: money("payouts.auto_approve_max_usdt", &payouts.auto_approve_max_usdt)?,

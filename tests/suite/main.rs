@@ -49,6 +49,7 @@ mod simulation;
 mod store;
 mod support;
 mod telemetry;
+mod unclaimed;
 mod up;
 mod voids;
 mod webhooks;

@@ -117,6 +117,8 @@ fn worlds_are_as_eventful_as_they_are_meant_to_be() {
         "shared again",
         "killed while settling",
         "settled with less",
+        "left",
+        "unclaimed",
     ] {
         assert!(seen.contains(what), "never seen: {what}; seen: {seen:?}");
     }

@@ -35,6 +35,8 @@ pub enum Account {
     Reversals,
     /// The other side of what nodes owe: not there yet.
     Owed,
+    /// What nodes left behind and nobody claimed: kept apart, and nobody's budget.
+    Unclaimed,
 }
 
 impl Account {
@@ -50,6 +52,7 @@ impl Account {
             Self::Receivable(node) => format!("receivable:{node}"),
             Self::Reversals => "reversals".into(),
             Self::Owed => "owed".into(),
+            Self::Unclaimed => "unclaimed".into(),
         }
     }
     /// The account of a name.
@@ -60,6 +63,7 @@ impl Account {
                 "treasury" => Some(Self::Treasury),
                 "reversals" => Some(Self::Reversals),
                 "owed" => Some(Self::Owed),
+                "unclaimed" => Some(Self::Unclaimed),
                 _ => None,
             },
             Some(("budget", pool)) => pool.parse().ok().map(Self::Budget),
@@ -124,6 +128,8 @@ named_enum! {
         Forfeit = "forfeit",
         /// Two treasurers put something right.
         Adjust = "adjust",
+        /// What a node left behind was not claimed in time.
+        Unclaimed = "unclaimed",
     }
 }
 
@@ -273,6 +279,16 @@ impl Draft {
         Self::moved(format!("cls:{payout}"), Stream::Node(node), kind, Account::Reserved(node), to, amount, cause)
     }
 
+    /// What a node left behind was not claimed in time. `after` is the place of the last entry in its stream: whatever comes there first, this
+    /// entry never stands.
+    ///
+    /// # Errors
+    /// [`LedgerError::Money`] if the amount has no negative.
+    pub fn unclaimed(node: NodeId, after: u64, amount: MicroUsdt, cause: String) -> Result<Self, LedgerError> {
+        let id = format!("unc:{node}:{after}");
+        Self::moved(id, Stream::Node(node), EntryKind::Unclaimed, Account::Available(node), Account::Unclaimed, amount, cause)
+    }
+
     /// Part of an accrual is taken back: from what is available and then what is held; what is gone already is owed from now
     /// on. `number` counts the reversals of one accrual from 1.
     ///
@@ -387,7 +403,7 @@ impl Draft {
         let mut balances = before;
         for leg in &self.legs {
             let slot = match (leg.account, self.stream) {
-                (Account::Outside | Account::Budget(_) | Account::Reversals | Account::Owed, _) => continue,
+                (Account::Outside | Account::Budget(_) | Account::Reversals | Account::Owed | Account::Unclaimed, _) => continue,
                 (Account::Treasury, Stream::Treasury) => &mut balances.available,
                 (Account::Available(node), Stream::Node(own)) if node == own => &mut balances.available,
                 (Account::Held(node), Stream::Node(own)) if node == own => &mut balances.held,

@@ -53,6 +53,8 @@ pub struct ServiceConfig {
     pub payout_min: MicroUsdt,
     /// `PAYOUT_FINAL_MIN_USDT`: the least that a deregistered node is paid.
     pub payout_final_min: MicroUsdt,
+    /// How long less than that can be claimed after the node left and nothing moved any more, milliseconds.
+    pub claimable_ms: i64,
     /// How many times its usual accrual a payee may get before a scheduled run waits for a person; none: it does not matter.
     pub auto_approve_jump_max: Option<u32>,
     /// Largest run that a schedule may approve by itself; 0 = none.

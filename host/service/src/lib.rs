@@ -147,7 +147,7 @@ pub struct Service {
     /// Held while scores are adjusted, and while a period is settled: neither happens in the middle of the other.
     adjusting: futures::lock::Mutex<()>,
     /// Reservations that nobody made a payout of are not looked for before this instant.
-    no_reservation_sweep_before: Mutex<TimeMs>,
+    no_money_sweep_before: Mutex<TimeMs>,
     /// What nodes have earned that did not accrue yet, as somebody asked last.
     estimates: Mutex<Arc<settle::Estimates>>,
     /// Of the run that was asked about last.
@@ -194,7 +194,7 @@ impl Service {
             compared: Mutex::default(),
             last_verified: Mutex::default(),
             adjusting: futures::lock::Mutex::default(),
-            no_reservation_sweep_before: Mutex::default(),
+            no_money_sweep_before: Mutex::default(),
             estimates: Mutex::default(),
             receipts: Mutex::default(),
             restored_at: Mutex::default(),

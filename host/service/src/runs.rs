@@ -47,8 +47,14 @@ impl Service {
         let cycle = period.period.start_s;
         let id = RunId::derive(self.family, cycle);
         match self.store().run(id).await? {
-            Some(run) if run.state == RunState::Planned && !run.is_being_planned() => self.approve_scheduled(run).await,
-            Some(run) => self.sweep_reservations(&run, &period).await.map(|()| None),
+            Some(run) => {
+                let waits = run.state == RunState::Planned && !run.is_being_planned();
+                let approved = if waits { self.approve_scheduled(run.clone()).await? } else { None };
+                if approved.is_none() {
+                    self.sweep_money(&run, &period).await?;
+                }
+                Ok(approved)
+            }
             None => {
                 let run = self.open_run(&Actor::system(), id, cycle, Vec::new()).await?;
                 self.finish_plan(tenure, run, &period).await

@@ -2,6 +2,7 @@
 
 use lucid_model::{
     epoch::EpochRecord,
+    ledger::Account,
     money::MicroUsdt,
     payout::{OpenPart, PaymentsSwitch, PayoutState},
     settlement::SettlementRecord,
@@ -26,6 +27,8 @@ pub struct Standing {
     pub open: Vec<OpenPart>,
     /// What is not promised to anybody.
     pub treasury: MicroUsdt,
+    /// What nodes left behind and did not claim in time: kept apart.
+    pub unclaimed: MicroUsdt,
     /// The last verification of the books.
     pub verified: Option<LastVerified>,
     /// The last epoch that was closed.
@@ -123,6 +126,7 @@ impl Service {
             paused_until: Some(paused).filter(|until| *until > now),
             open: self.store().open_parts().await?,
             treasury: self.treasury().await?,
+            unclaimed: self.store().account_total(Account::Unclaimed).await?,
             verified: self.last_verified(),
             epoch,
             epoch_due: due,
@@ -142,6 +146,7 @@ impl Service {
         let standing = self.standing().await?;
         metrics::gauge!("lucid_payments_frozen").set(f64::from(u8::from(standing.switch.frozen.is_some())));
         metrics::gauge!("lucid_treasury_usdt").set(usdt(standing.treasury));
+        metrics::gauge!("lucid_unclaimed_usdt").set(usdt(standing.unclaimed));
         metrics::gauge!("lucid_proposals_open").set(whole(standing.proposals_open));
         for state in PayoutState::ALL.iter().filter(|state| !state.is_final()) {
             let part = standing.open.iter().find(|part| part.state == *state);

@@ -57,6 +57,7 @@ fn table(out: &mut impl Write, standing: &StandingBody, colour: bool) -> std::io
     let rail = standing.rail.as_deref().unwrap_or("none: nothing is paid");
     writeln!(out, "  rail        {rail}")?;
     writeln!(out, "  treasury    {} USDT not promised to anybody", standing.treasury_usdt)?;
+    writeln!(out, "  unclaimed   {} USDT that nodes left behind, kept apart", standing.unclaimed_usdt)?;
     match &standing.books {
         Some(books) => writeln!(
             out,

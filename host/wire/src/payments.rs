@@ -309,6 +309,9 @@ pub struct StandingBody {
     /// What is not promised to anybody.
     #[schema(value_type = schema::Usdt)]
     pub treasury_usdt: String,
+    /// What nodes left behind and nobody claimed within 365 days: kept apart.
+    #[schema(value_type = schema::Usdt)]
+    pub unclaimed_usdt: String,
     /// The last verification of the books.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub books: Option<BooksVerifiedBody>,

@@ -22,6 +22,9 @@ pub async fn all(scene: &Scene) -> Result<(), String> {
     let world = scene.world();
     {
         let mut world = world.lock().unwrap();
+        if ledger.iter().any(|entry| entry.draft.kind == EntryKind::Unclaimed) {
+            world.see("unclaimed");
+        }
         for payout in &payouts {
             if payout.attempt > 0 {
                 world.see("tried again");
@@ -64,8 +67,9 @@ async fn ledger(store: &dyn Store) -> Result<Vec<Entry>, String> {
             head = Head { seq: entry.seq, balances: entry.balances };
             let outside: i64 = entry.draft.legs.iter().filter(|leg| leg.account == Account::Outside).map(|leg| leg.amount.0).sum();
             let budget: i64 = entry.draft.legs.iter().filter(|leg| matches!(leg.account, Account::Budget(_))).map(|leg| leg.amount.0).sum();
+            let unclaimed: i64 = entry.draft.legs.iter().filter(|leg| leg.account == Account::Unclaimed).map(|leg| leg.amount.0).sum();
             let corrected: i64 = entry.draft.legs.iter().filter(|leg| leg.account == Account::Reversals).map(|leg| leg.amount.0).sum();
-            (earned, paid) = (earned - budget - corrected, paid + outside);
+            (earned, paid) = (earned - budget - corrected - unclaimed, paid + outside);
             all.push(entry);
         }
         let balances = head.balances;

@@ -127,6 +127,8 @@ fn config() -> ServiceConfig {
     let huge = MicroUsdt(1_000_000_000_000);
     ServiceConfig {
         payout_min: MicroUsdt(1_000_000),
+        payout_final_min: MicroUsdt(900_000),
+        claimable_ms: 1_800_000,
         budget: Some(BUDGET),
         auto_approve_max: huge,
         cycle_cap: Some(huge),
@@ -369,6 +371,7 @@ impl Scene {
             }
             96..97 if ms % 2 == 0 => self.correct(u64::try_from(ms).unwrap())?,
             96..98 => self.change_wallet(1 + u64::try_from(ms).unwrap() % 3),
+            98..99 if ms % 4 == 0 => self.deregister(1 + u64::try_from(ms / 4).unwrap() % 3),
             _ => self.suspend_or_lift(1 + u64::try_from(ms).unwrap() % 3),
         }
         Ok(())
@@ -602,7 +605,19 @@ impl Scene {
         world.see("wallet changed");
     }
 
+    /// It leaves for good; its money stays its own.
+    fn deregister(&self, number: u64) {
+        let now = self.now();
+        self.change_node(number, |node| (node.status, node.updated_at) = (NodeStatus::Deregistered, now));
+        let mut world = self.world.lock().unwrap();
+        world.note(format!("node {number} leaves"));
+        world.see("left");
+    }
+
     fn suspend_or_lift(&self, number: u64) {
+        if at_once(self.store.node(node_id(number))).unwrap().unwrap().status == NodeStatus::Deregistered {
+            return;
+        }
         self.change_node(number, |node| {
             node.status = if node.status == NodeStatus::Suspended { NodeStatus::Active } else { NodeStatus::Suspended };
         });

@@ -79,6 +79,8 @@ pub struct Totals {
     pub paid: i64,
     /// Came in from outside.
     pub deposited: i64,
+    /// Left behind by nodes and not claimed in time.
+    pub unclaimed: i64,
 }
 
 /// Takes the entries of all streams, stream by stream in the order of their places.
@@ -192,6 +194,10 @@ impl Verifier {
                 self.reversals += on(Account::Reversals);
             }
             EntryKind::ReleaseHold => {}
+            EntryKind::Unclaimed => {
+                let _ = named("unc:")?;
+                self.totals.unclaimed += on(Account::Unclaimed);
+            }
         }
         Ok(())
     }
@@ -323,7 +329,7 @@ mod tests {
     #[test]
     fn what_is_in_order_adds_up() {
         let verifier = verified(&ledger()).unwrap();
-        let expected = Totals { treasury: 910, available: 10, held: 20, reserved: 0, receivable: 0, paid: 60, deposited: 1_000 };
+        let expected = Totals { treasury: 910, available: 10, held: 20, reserved: 0, receivable: 0, paid: 60, deposited: 1_000, unclaimed: 0 };
         assert_eq!((verifier.totals(), verifier.entries(), verifier.streams()), (expected, 6, 2));
     }
 

@@ -72,6 +72,7 @@ fn standing_body(standing: &Standing) -> StandingBody {
         open_payouts: standing.open.iter().map(|open| OpenPayoutsBody::new(open.state.name(), open.count, open.total, open.oldest)).collect(),
         proposals_open: standing.proposals_open,
         treasury_usdt: standing.treasury.to_string(),
+        unclaimed_usdt: standing.unclaimed.to_string(),
         books: standing.verified.as_ref().map(books_body),
         last_epoch: standing.epoch.as_ref().map(|record| record.epoch.start_s),
         last_epoch_lateness_seconds: standing.epoch.as_ref().map(|record| record.closed_at.ms_since(record.epoch.end()) / 1000),

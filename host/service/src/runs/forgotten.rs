@@ -1,22 +1,25 @@
-//! Money that a planner set aside and made no payout of, because it was stopped or replaced.
+//! Money that a planner set aside and made no payout of, because it was stopped or replaced; and what nobody claimed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lucid_model::{
     id::{NodeId, PayoutId, RunId},
-    ledger::Stream,
+    ledger::{Balances, Draft, Head, Stream},
     money::MicroUsdt,
+    node::NodeStatus,
     payout::{Payout, PayoutState, Run},
     settlement::SettlementRecord,
     time::TimeMs,
 };
 
-use super::planning::{ATTEMPTS_MAX, Planning, set_aside_by};
-use crate::{Service, ServiceError};
+use lucid_ports::Booked;
+
+use super::planning::{ATTEMPTS_MAX, Fleet, Planning, set_aside_by};
+use crate::{Actor, Service, ServiceError};
 
 /// Settlement periods before an entry in which the reservation may have been planned that it stands for.
 const PERIODS_BACK_MAX: u32 = 400;
-/// Between two looks for money that was set aside for no payout.
+/// Between two looks for money that would stay where it is.
 const SWEEP_MS: i64 = 3_600_000;
 /// Entries of a stream read at once.
 const ENTRIES_A_PAGE: u32 = 1_000;
@@ -30,29 +33,70 @@ pub(super) struct Forgotten {
 }
 
 impl Service {
-    /// Gives back, once an hour, what planners set aside that were stopped or replaced, after their run was planned by another:
-    /// without it that would wait for the next run.
-    pub(super) async fn sweep_reservations(&self, run: &Run, mature: &SettlementRecord) -> Result<(), ServiceError> {
+    /// Looks, once an hour, for money that would stay where it is for ever.
+    pub(super) async fn sweep_money(&self, run: &Run, mature: &SettlementRecord) -> Result<(), ServiceError> {
         let now = self.now();
-        if now < *self.no_reservation_sweep_before.lock() {
+        if now < *self.no_money_sweep_before.lock() {
             return Ok(());
         }
         // Whoever plans a run looks at what is its.
         if self.store().open_runs().await?.iter().any(Run::is_being_planned) {
             return Ok(());
         }
-        *self.no_reservation_sweep_before.lock() = now.plus_ms(SWEEP_MS);
+        *self.no_money_sweep_before.lock() = now.plus_ms(SWEEP_MS);
+        let heads = self.store().heads_available(MicroUsdt::ZERO).await?;
+        self.give_back_forgotten(run, mature, &heads).await?;
+        self.move_unclaimed(&heads).await
+    }
+
+    /// Gives back what planners set aside that were stopped or replaced, after their run was planned by another: without it that would wait for
+    /// the next run.
+    async fn give_back_forgotten(&self, run: &Run, mature: &SettlementRecord, heads: &[(NodeId, Head)]) -> Result<(), ServiceError> {
         let open: BTreeMap<NodeId, MicroUsdt> = self.store().open_payouts(u32::MAX).await?.into_iter().map(|p| (p.node, p.amount)).collect();
         // More is set aside than the node's open payout, if it has one, is about.
         let is_forgotten = |node: &NodeId, reserved: MicroUsdt| reserved > open.get(node).copied().unwrap_or_default();
-        let heads = self.store().heads_available(MicroUsdt::ZERO).await?;
-        for (node, _) in heads.into_iter().filter(|(node, head)| is_forgotten(node, head.balances.reserved)) {
+        for (node, _) in heads.iter().copied().filter(|(node, head)| is_forgotten(node, head.balances.reserved)) {
             for forgotten in self.forgotten(node).await? {
                 // Its own run need not be there: a person's may have been the only one of its cycle.
                 tracing::warn!(%node, cycle = forgotten.cycle, amount = %forgotten.amount, "a planner that was stopped had set money aside: it is given back");
                 let planning = self.planning(run, mature).await?;
                 self.take_back_forgotten(&planning, node, &forgotten).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Keeps apart what nodes left behind that is too little for a last payout, once nothing has moved for as long as it can be claimed.
+    async fn move_unclaimed(&self, heads: &[(NodeId, Head)]) -> Result<(), ServiceError> {
+        let until = self.now().plus_ms(-self.config.claimable_ms);
+        let is_small = |head: &Head| {
+            let Balances { available, held, reserved, .. } = head.balances;
+            available > MicroUsdt::ZERO && available < self.config.payout_final_min && held == MicroUsdt::ZERO && reserved == MicroUsdt::ZERO
+        };
+        let mut fleet = Fleet::default();
+        for (node, head) in heads.iter().filter(|(_, head)| is_small(head)) {
+            // Most of them are live and carry over.
+            if self.find(&mut fleet, *node).await?.is_none() {
+                let left = self.store().node(*node).await?;
+                if left.is_some_and(|left| left.status == NodeStatus::Deregistered && left.updated_at <= until) {
+                    self.move_unclaimed_of(*node, *head, until).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn move_unclaimed_of(&self, node: NodeId, head: Head, until: TimeMs) -> Result<(), ServiceError> {
+        let last = self.store().entries(Stream::Node(node), head.seq - 1, 1).await?;
+        if last.iter().any(|entry| entry.at > until) {
+            return Ok(());
+        }
+        let amount = head.balances.available;
+        let entry = Draft::unclaimed(node, head.seq, amount, format!("not claimed since {until}"))?.book(head, self.now())?;
+        let audit = self.audit_entry(&Actor::system(), "payout.unclaimed", node, format!("{amount} USDT were not claimed since {until}"));
+        // Whatever came in between, a payout or a correction, has its way: what is left of it is looked at in an hour.
+        if self.store().book_audited(entry, audit).await? == Booked::Done {
+            tracing::info!(%node, %amount, "a node's rest was not claimed: it is kept apart");
         }
         Ok(())
     }

@@ -155,7 +155,7 @@ impl Service {
             LeftOut::WalletCoolingDown
         } else if payable <= MicroUsdt::ZERO {
             LeftOut::NotMature
-        } else if payable < self.least_of(&record) {
+        } else if payable < self.least_of(planning.run, &record) {
             LeftOut::BelowMinimum
         } else {
             LeftOut::NotPlanned

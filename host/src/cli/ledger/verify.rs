@@ -62,7 +62,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
 }
 
 /// What is told of where the money is: a word and an amount each.
-fn places(found: &BooksVerified) -> [(&'static str, MicroUsdt); 8] {
+fn places(found: &BooksVerified) -> [(&'static str, MicroUsdt); 9] {
     let totals = &found.totals;
     [
         ("deposited", MicroUsdt(totals.deposited)),
@@ -71,6 +71,7 @@ fn places(found: &BooksVerified) -> [(&'static str, MicroUsdt); 8] {
         ("held", MicroUsdt(totals.held)),
         ("reserved", MicroUsdt(totals.reserved)),
         ("paid", MicroUsdt(totals.paid)),
+        ("unclaimed", MicroUsdt(totals.unclaimed)),
         ("receivable", MicroUsdt(totals.receivable)),
         ("on_its_way", found.on_its_way),
     ]
