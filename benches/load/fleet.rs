@@ -1,6 +1,11 @@
 //! A fleet in a store, with an epoch of reports, and a service over it: for measuring and trying how epochs are closed.
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{
+    net::IpAddr,
+    path::Path,
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 
 use lucid_engine::{EngineConfig, PolicyEngine, read_bundle};
 use lucid_model::{
@@ -237,8 +242,10 @@ impl Clock for Still {
     fn now(&self) -> TimeMs {
         self.0
     }
+    /// What is looked at every so often is looked at in a benchmark, too.
     fn monotonic_ms(&self) -> i64 {
-        self.0.0
+        static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+        i64::try_from(STARTED.elapsed().as_millis()).unwrap()
     }
 }
 impl Entropy for Still {
@@ -269,6 +276,7 @@ pub fn config(chunks_at_once: usize) -> ServiceConfig {
         epoch_completeness_min: Ppm(0),
         epoch_deadline_ms: 0,
         chunks_at_once,
+        replicas: false,
         settlement: epoch(0).length,
         maturity_ms: 0,
         budget: None,

@@ -277,6 +277,7 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         epoch_completeness_min: Ppm(scoring.completeness_min_ppm),
         epoch_deadline_ms: ms(scoring.close_deadline_s),
         // One is scored while the next one is read.
+        replicas: config.coordination.redis_url.is_some(),
         chunks_at_once: 2 * std::thread::available_parallelism().map_or(1, usize::from),
         settlement: PeriodLength::new(payouts.settlement_s)?,
         maturity_ms: ms(payouts.maturity_s),

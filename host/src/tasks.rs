@@ -120,6 +120,8 @@ impl Tasks {
             return;
         }
         let service = Arc::clone(&self.service);
+        let closing = self.announced(&["epoch.closing"]);
+        self.when("epoch-shards", (LOOK_INTERVAL, closing), &service, |s| async move { s.help_close().await.map(|scored| scored > 0) });
         self.every("fleet", FLEET_INTERVAL, &service, |s| async move { s.watch_fleet().await.map(|()| false) });
         let (coordinator, stop) = (Arc::clone(&self.coordinator), self.stop.clone());
         self.spawn(replicas::COORDINATION, replicas::watch(Arc::clone(&coordinator), service, stop.clone()));
@@ -179,8 +181,19 @@ impl Tasks {
         F: Future<Output = Result<bool, E>> + Send,
         E: std::fmt::Display + Send,
     {
+        self.when(name, (interval, Arc::default()), part, step);
+    }
+
+    /// Repeats a step, and does it at once when it is woken.
+    fn when<T, S, F, E>(&mut self, name: &'static str, when: (Duration, Arc<Notify>), part: &Arc<T>, step: S)
+    where
+        T: Send + Sync + 'static,
+        S: Fn(Arc<T>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<bool, E>> + Send,
+        E: std::fmt::Display + Send,
+    {
         let (part, stop) = (Arc::clone(part), self.stop.clone());
-        self.spawn(name, async move { repeat(name, (interval, Arc::default()), &stop, || step(Arc::clone(&part))).await });
+        self.spawn(name, async move { repeat(name, when, &stop, || step(Arc::clone(&part))).await });
     }
 
     /// Is notified when one of these events happens here or on another replica.

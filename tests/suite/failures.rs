@@ -11,7 +11,7 @@ use lucid_ports::{EpochFilter, Order, PageRequest, PolicyRuntime};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Lucid, SHORT, block_on, copy_dir, eventually, node::TestNode, now_ms, root};
+use crate::support::{Lucid, SHORT, block_on, copy_dir, eventually, node::TestNode, now_ms, redis::RedisServer, root};
 
 /// What the bombs fail at: see `plugins/hostile/bomb-on-*`.
 const STORAGE_FUSE: u64 = 131_313_131_313;
@@ -114,7 +114,17 @@ fn recompute_all(rig: &mut Rig) -> Vec<String> {
 
 #[test]
 fn a_pool_that_a_policy_fails_for_is_scored_again_by_the_last_good_version() {
-    let mut rig = rig(&[]);
+    is_scored_by_the_last_good_version(rig(&[]));
+}
+
+/// There each chunk is stored by itself, before anybody knows of the others.
+#[test]
+fn so_is_one_that_replicas_score_together() {
+    let Some(redis) = RedisServer::start() else { return };
+    is_scored_by_the_last_good_version(rig(&[("REDIS_URI", &redis.url())]));
+}
+
+fn is_scored_by_the_last_good_version(mut rig: Rig) {
     let mut nodes = [TestNode::register(&rig.lucid, "alice", 1), TestNode::register_with(&rig.lucid, "alice", 2, with_storage(STORAGE_FUSE))];
     nodes.iter_mut().for_each(|node| node.work(&rig.lucid));
     rig.activate("scoring", "bomb-on-a-fact");

@@ -44,6 +44,7 @@ mod replicas;
 mod restore;
 mod runs;
 mod shadows;
+mod shards;
 mod signatures;
 mod simulation;
 mod store;

@@ -8,6 +8,7 @@ pub mod node;
 pub mod raw;
 pub mod receiver;
 pub mod redis;
+pub mod runtime;
 
 use std::{
     io::{BufRead, BufReader, Read},

@@ -108,6 +108,22 @@ pub struct FramePart {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(pub [u8; 12]);
 
+impl Attempt {
+    /// The same with word of whether other replicas may store chunks of it: its last bit.
+    #[must_use]
+    pub fn shared(self, shared: bool) -> Self {
+        let Self([start @ .., last]) = self;
+        let mut name = [0; 12];
+        name.iter_mut().zip(start.into_iter().chain([last & !1 | u8::from(shared)])).for_each(|(to, from)| *to = from);
+        Self(name)
+    }
+
+    /// Whether other replicas may store chunks of it.
+    pub fn is_shared(self) -> bool {
+        self.0.last().is_some_and(|last| last & 1 == 1)
+    }
+}
+
 /// A scored chunk that is stored, and not yet counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagedChunk {

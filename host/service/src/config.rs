@@ -41,6 +41,8 @@ pub struct ServiceConfig {
     pub epoch_deadline_ms: i64,
     /// Chunks, and pools, that are scored side by side. What comes out does not depend on it.
     pub chunks_at_once: usize,
+    /// Other replicas may work on this store, and help to close an epoch.
+    pub replicas: bool,
     /// Length of a settlement period.
     pub settlement: PeriodLength,
     /// How long after its end a settled period may be paid.

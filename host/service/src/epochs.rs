@@ -26,6 +26,7 @@ mod closing;
 mod framing;
 mod replay;
 mod scoring;
+mod shards;
 mod simulation;
 
 /// Between two looks whether enough reports have arrived.

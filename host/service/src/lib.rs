@@ -148,6 +148,7 @@ pub struct Service {
     adjusting: futures::lock::Mutex<()>,
     /// Reservations that nobody made a payout of are not looked for before this instant.
     no_money_sweep_before: Mutex<TimeMs>,
+    no_help_before: Mutex<TimeMs>,
     /// What nodes have earned that did not accrue yet, as somebody asked last.
     estimates: Mutex<Arc<settle::Estimates>>,
     /// Of the run that was asked about last.
@@ -195,6 +196,7 @@ impl Service {
             last_verified: Mutex::default(),
             adjusting: futures::lock::Mutex::default(),
             no_money_sweep_before: Mutex::default(),
+            no_help_before: Mutex::default(),
             estimates: Mutex::default(),
             receipts: Mutex::default(),
             restored_at: Mutex::default(),

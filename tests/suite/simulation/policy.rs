@@ -5,20 +5,24 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lucid_model::{
     id::Digest,
-    policy::{
-        Activation, Batch, Bundle, CallContext, ParamValues, PolicyIdentity, PolicyKind, PolicyProfile, PolicyRef, Revision, Scope, SignatureError,
-        Signers, Weights,
-    },
+    policy::{Batch, CallContext, PolicyIdentity, PolicyKind, PolicyRef, Revision, Scope, Weights},
     score::Ppm,
 };
-use lucid_ports::{CallError, GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
+use lucid_ports::{CallError, PayoutPolicy, PolicyRuntime, PolicySnapshot, ScoringPolicy, ValidationPolicy};
 
 use super::world::SharedWorld;
+use crate::support::runtime::Instead;
+
+/// This policy in force for payouts, and nothing else.
+struct Fickle {
+    world: SharedWorld,
+}
 
 /// The engine, with this policy in force for payouts.
-pub struct Fickle {
-    pub world: SharedWorld,
-    pub engine: Arc<dyn PolicyRuntime>,
+pub fn fickle(world: &SharedWorld, engine: Arc<dyn PolicyRuntime>) -> Arc<dyn PolicyRuntime> {
+    let world = Arc::clone(world);
+    let in_force = move |_: Arc<dyn PolicySnapshot>| Arc::new(Fickle { world: Arc::clone(&world) }) as Arc<dyn PolicySnapshot>;
+    Arc::new(Instead { engine, in_force })
 }
 
 struct Whim {
@@ -59,36 +63,5 @@ impl PolicySnapshot for Fickle {
         let policy = PolicyRef { name: "fickle".into(), version: "1.0.0".parse().unwrap(), digest: Digest::of(b"fickle") };
         let identity = PolicyIdentity { kind: PolicyKind::Payout, policy, abi: String::new(), params: Vec::new(), facts: Vec::new() };
         Some(Arc::new(Whim { world: Arc::clone(&self.world), identity }))
-    }
-}
-
-#[async_trait]
-impl PolicyRuntime for Fickle {
-    fn snapshot(&self) -> Arc<dyn PolicySnapshot> {
-        Arc::new(Self { world: Arc::clone(&self.world), engine: Arc::clone(&self.engine) })
-    }
-    async fn check(&self, bundle: Arc<Bundle>, params: ParamValues) -> GateReport {
-        self.engine.check(bundle, params).await
-    }
-    fn unpack(&self, archive: &[u8]) -> Result<Bundle, String> {
-        self.engine.unpack(archive)
-    }
-    fn signers(&self, bundle: &Bundle) -> Result<Signers, SignatureError> {
-        self.engine.signers(bundle)
-    }
-    async fn profile(&self, stored: Arc<StoredBundle>) -> Result<PolicyProfile, PublishError> {
-        self.engine.profile(stored).await
-    }
-    async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError> {
-        self.engine.publish(revision, activations, bundles).await
-    }
-    async fn load_scoring(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ScoringPolicy>, PublishError> {
-        self.engine.load_scoring(stored, params).await
-    }
-    async fn load_payout(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn PayoutPolicy>, PublishError> {
-        self.engine.load_payout(stored, params).await
-    }
-    async fn load_validation(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ValidationPolicy>, PublishError> {
-        self.engine.load_validation(stored, params).await
     }
 }

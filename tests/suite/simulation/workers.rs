@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use super::{
     check,
-    policy::Fickle,
+    policy::fickle,
     rail::{Rail, Turn},
     world::{Machine, SharedWorld, World},
 };
@@ -93,10 +93,6 @@ pub fn policies() -> Arc<dyn PolicyRuntime> {
         (PolicyEngine::new(EngineConfig { guest_threads: 1, ..EngineConfig::new(dir.path().join("cache")) }).unwrap(), dir)
     });
     Arc::clone(engine) as Arc<dyn PolicyRuntime>
-}
-
-fn fickle(world: &SharedWorld) -> Arc<dyn PolicyRuntime> {
-    Arc::new(Fickle { world: Arc::clone(world), engine: policies() })
 }
 
 /// What a service of a world is built on, without chain and rail.
@@ -170,7 +166,7 @@ impl Scene {
         let memory = Memory::new().unwrap();
         let store: Arc<dyn Store> = Arc::new(memory.open().unwrap());
         let desk = Rail { world: Arc::clone(&world), worker: 0, store: Arc::clone(&store) };
-        let office = Ports { rail: Some(Arc::new(desk)), ..ports(&world, Arc::clone(&store), fickle(&world)) };
+        let office = Ports { rail: Some(Arc::new(desk)), ..ports(&world, Arc::clone(&store), fickle(&world, policies())) };
         let office = Service::new(office, config(), FAMILY);
         let scene = Self { world, memory, store, office, workers: Mutex::default() };
         let workers = [0, 1].map(|worker| scene.begin(worker)).into();
@@ -186,7 +182,7 @@ impl Scene {
         let pause: Pause = Arc::new(|| Box::pin(Turn::default()));
         let rail = Rail { world: Arc::clone(&self.world), worker, store: Arc::clone(&self.store) };
         let store = Arc::new(self.memory.open_pausing(pause).unwrap());
-        let ports = Ports { rail: Some(Arc::new(rail)), ..ports(&self.world, store, fickle(&self.world)) };
+        let ports = Ports { rail: Some(Arc::new(rail)), ..ports(&self.world, store, fickle(&self.world, policies())) };
         Worker { service: Service::new(ports, config(), FAMILY), step: None, fence: 0, recovered: false }
     }
 

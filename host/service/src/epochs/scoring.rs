@@ -5,8 +5,8 @@
 //! of a pool mixes versions.
 //!
 //! Pools, and the chunks of a pool, are scored side by side. What comes out depends on none of that: each chunk by
-//! itself, the held ones counted in the order of the frame. A pool is stored when all of it is scored, and one that is
-//! stored is not scored again, whoever goes on after a crash.
+//! itself, the held ones counted in the order of the frame. Where one replica works alone, a pool is stored when all of it is
+//! scored; where others help, each chunk is. What is stored is not scored again, whoever goes on after a crash.
 
 use std::{ops::Range, sync::Arc};
 
@@ -22,7 +22,10 @@ use lucid_model::{
 };
 use lucid_ports::{Attempt, CallError, FramePart, PolicySnapshot, ScoringPolicy, Staged, StagedChunk};
 
-use super::closing::Stage;
+use super::{
+    closing::Stage,
+    shards::{Shards, is_by},
+};
 use crate::{Service, ServiceError, scores::factors_of};
 
 /// Rows one call of `explain` takes.
@@ -52,22 +55,30 @@ pub(super) struct Replaced {
 }
 
 /// More nodes than may be held, and how the policy failed for the last of them.
-struct Failed(CallError);
+pub(super) struct Failed(CallError);
 
 /// A multiplier with the policy's reason, or why the policy failed for this node alone.
 type Outcome = Result<(Ppm, Option<String>), String>;
 
 /// One pool of a frame.
-struct PoolPart {
-    epoch: Period,
-    pool: PoolScope,
+pub(super) struct PoolPart {
+    pub(super) epoch: Period,
+    pub(super) pool: PoolScope,
     /// Its chunks.
-    chunks: Range<u32>,
+    pub(super) chunks: Range<u32>,
     nodes: u64,
 }
 
+/// A pool that is scored.
+enum PoolScored {
+    /// All of it is stored.
+    Stored(Vec<StagedChunk>, Option<Replaced>),
+    /// Chunks are stored that cannot stay: the active version failed for others of the pool, or somebody scored them by another one.
+    Spoilt,
+}
+
 impl PoolPart {
-    fn all(epoch: Period, parts: &[FramePart]) -> Vec<Self> {
+    pub(super) fn all(epoch: Period, parts: &[FramePart]) -> Vec<Self> {
         let mut next = 0;
         let pool = |parts: &[FramePart]| {
             let first = next;
@@ -82,23 +93,29 @@ impl PoolPart {
         self.nodes.saturating_mul(HELD_MAX_PPM) / u64::from(PPM)
     }
 
-    /// What is stored of it, if that is all of it.
-    fn stored<'s>(&self, staged: &'s [StagedChunk]) -> Option<&'s [StagedChunk]> {
-        let from = staged.partition_point(|chunk| chunk.header.index < self.chunks.start);
-        let found = staged.get(from..from + self.chunks.len())?;
-        found.iter().map(|chunk| chunk.header.index).eq(self.chunks.clone()).then_some(found)
+    /// What is stored of it.
+    fn stored<'s>(&self, staged: &'s [StagedChunk]) -> &'s [StagedChunk] {
+        let place = |index: u32| staged.partition_point(|chunk| chunk.header.index < index);
+        staged.get(place(self.chunks.start)..place(self.chunks.end)).unwrap_or_default()
     }
 }
 
-/// What may be kept of what an attempt before this one stored: pools that are all there, of one version each. None, if
-/// anything else is there, or the activations are not those of the frame any more: then it is begun anew.
-fn kept(staged: Option<Staged>, pools: &[PoolPart], frame: Option<Revision>, now: Revision) -> Option<Staged> {
-    let staged = staged.filter(|_| frame == Some(now))?;
+/// What may be kept of what an attempt before this one stored: pools that are all there, of one version each, and parts of pools by the version
+/// that is active. None, if anything else is there, or the activations are not those of the frame any more: then it is begun anew.
+fn kept(staged: Option<Staged>, pools: &[PoolPart], frame: Option<Revision>, snapshot: &dyn PolicySnapshot) -> Option<Staged> {
+    let staged = staged.filter(|_| frame == Some(snapshot.revision()))?;
     let version = |chunk: &StagedChunk| (chunk.header.policy.digest, chunk.header.params);
-    let of_pools = pools.iter().filter_map(|pool| pool.stored(&staged.chunks));
-    let of_one = |chunks: &&[StagedChunk]| chunks.windows(2).all(|two| matches!(two, [a, b] if version(a) == version(b)));
-    let whole: usize = of_pools.filter(of_one).map(<[StagedChunk]>::len).sum();
-    (whole == staged.chunks.len()).then_some(staged)
+    let of_pools = pools.iter().map(|pool| (pool, pool.stored(&staged.chunks)));
+    let may_stay = |(pool, chunks): &(&PoolPart, &[StagedChunk])| {
+        let by_active = || {
+            let active = snapshot.scoring(Scope::of(pool.pool), pool.epoch.start_s);
+            active.is_some_and(|active| chunks.iter().all(|chunk| is_by(chunk, active.as_ref())))
+        };
+        let of_one = chunks.windows(2).all(|two| matches!(two, [a, b] if version(a) == version(b)));
+        of_one && (chunks.len() == pool.chunks.len() || by_active())
+    };
+    let stays: usize = of_pools.filter(may_stay).map(|(_, chunks)| chunks.len()).sum();
+    (stays == staged.chunks.len()).then_some(staged)
 }
 
 impl Service {
@@ -106,41 +123,39 @@ impl Service {
     pub(super) async fn score_frame(&self, snapshot: &dyn PolicySnapshot, epoch: Period) -> Result<Scored, ServiceError> {
         let parts = self.store().frame_parts(epoch.start_s).await?.ok_or(ServiceError::no("frame"))?;
         let pools = PoolPart::all(epoch, &parts);
-        let nodes = pools.iter().map(|pool| pool.nodes).sum();
         let framed = self.store().frame_chunk(epoch.start_s, 0).await?.map(|chunk| chunk.revision);
-        let staged = kept(self.store().staged(epoch.start_s).await?, &pools, framed, snapshot.revision());
-        let Staged { attempt, chunks: stored } = staged.unwrap_or_else(|| Staged { attempt: self.new_attempt(), chunks: Vec::new() });
-        if !stored.is_empty() {
-            tracing::info!(%epoch, chunks = stored.len(), "going on with an epoch that was being closed");
+        let mut staged = kept(self.store().staged(epoch.start_s).await?, &pools, framed, snapshot);
+        if let Some(Staged { chunks, .. }) = &staged {
+            tracing::info!(%epoch, chunks = chunks.len(), "going on with an epoch that was being closed");
         }
-        let mut scored = Scored { attempt, chunks: Vec::with_capacity(parts.len()), replaced: Vec::new() };
+        let mut shared = self.config.replicas;
+        loop {
+            let begun = staged.take().unwrap_or_else(|| Staged { attempt: self.new_attempt().shared(shared), chunks: Vec::new() });
+            if let Some(scored) = self.score_attempt(snapshot, &pools, &Shards::new(epoch, begun)).await? {
+                return Ok(scored);
+            }
+            tracing::warn!(%epoch, "chunks of a pool are stored that cannot stay: the epoch is scored anew, by this replica alone");
+            shared = false;
+        }
+    }
+
+    /// None if chunks are stored that cannot stay.
+    async fn score_attempt(&self, snapshot: &dyn PolicySnapshot, pools: &[PoolPart], shards: &Shards) -> Result<Option<Scored>, ServiceError> {
+        let (epoch, nodes) = (shards.epoch(), pools.iter().map(|pool| pool.nodes).sum());
+        let mut scored = Scored { attempt: shards.attempt, chunks: Vec::new(), replaced: Vec::new() };
         let mut done = 0;
         self.progressed(epoch, Stage::Scoring, done, Some(nodes));
         // Boxed: the compiler cannot see that a closure's futures may be sent to another thread.
-        let pools: Vec<_> = pools.iter().map(|pool| self.pool_scored(snapshot, pool, pool.stored(&stored), attempt).boxed()).collect();
-        let mut pools = stream::iter(pools).buffered(self.config.chunks_at_once.max(1));
-        while let Some((nodes_done, (chunks, replaced))) = pools.try_next().await? {
+        let parts: Vec<_> = pools.iter().map(|pool| self.score_pool(snapshot, pool, shards).boxed()).collect();
+        let mut parts = stream::iter(parts).buffered(self.config.chunks_at_once.max(1)).zip(stream::iter(pools));
+        while let Some((part, pool)) = parts.next().await {
+            let PoolScored::Stored(chunks, replaced) = part? else { return Ok(None) };
             scored.chunks.extend(chunks);
             scored.replaced.extend(replaced);
-            done += nodes_done;
+            done += pool.nodes;
             self.progressed(epoch, Stage::Scoring, done, Some(nodes));
         }
-        Ok(scored)
-    }
-
-    /// How many nodes a pool has, its scored chunks, and what took the active version's place.
-    async fn pool_scored(
-        &self,
-        snapshot: &dyn PolicySnapshot,
-        pool: &PoolPart,
-        stored: Option<&[StagedChunk]>,
-        attempt: Attempt,
-    ) -> Result<(u64, (Vec<StagedChunk>, Option<Replaced>)), ServiceError> {
-        let found = match stored {
-            Some(chunks) => (chunks.to_vec(), None),
-            None => self.score_pool(snapshot, pool, attempt).await?,
-        };
-        Ok((pool.nodes, found))
+        Ok(Some(scored))
     }
 
     /// Later ones are greater.
@@ -150,16 +165,20 @@ impl Service {
         Attempt(name)
     }
 
-    async fn score_pool(
-        &self,
-        snapshot: &dyn PolicySnapshot,
-        pool: &PoolPart,
-        attempt: Attempt,
-    ) -> Result<(Vec<StagedChunk>, Option<Replaced>), ServiceError> {
+    /// A pool's scored chunks, and what took the active version's place.
+    async fn score_pool(&self, snapshot: &dyn PolicySnapshot, pool: &PoolPart, shards: &Shards) -> Result<PoolScored, ServiceError> {
+        let stored: Option<Vec<_>> = pool.chunks.clone().map(|index| shards.stored(index)).collect();
+        if let Some(stored) = stored {
+            return Ok(PoolScored::Stored(stored, None));
+        }
         let scope = Scope::of(pool.pool);
         let active = snapshot.scoring(scope, pool.epoch.start_s).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
+        if shards.attempt.is_shared() {
+            return self.score_shards(active.as_ref(), pool, shards).await;
+        }
+        let attempt = shards.attempt;
         let Failed(failure) = match self.try_policy(active.as_ref(), pool).await? {
-            Ok(chunks) => return Ok((self.keep(pool, attempt, chunks).await?, None)),
+            Ok(chunks) => return Ok(PoolScored::Stored(self.keep(pool, attempt, chunks).await?, None)),
             Err(failed) => failed,
         };
         tracing::warn!(pool = %pool.pool, epoch = %pool.epoch, error = %failure, "the policy failed: its pool is scored by the last good version");
@@ -171,12 +190,47 @@ impl Service {
                     metrics::counter!("lucid_policy_replaced_total", "kind" => "scoring").increment(1);
                     let failed = active.identity().policy.clone();
                     let replaced = Replaced { pool: pool.pool, failed, by, reason: failure.to_string() };
-                    return Ok((self.keep(pool, attempt, chunks).await?, Some(replaced)));
+                    return Ok(PoolScored::Stored(self.keep(pool, attempt, chunks).await?, Some(replaced)));
                 }
                 Err(Failed(error)) => tracing::warn!(pool = %pool.pool, epoch = %pool.epoch, %error, "a version before it fails too"),
             }
         }
         Err(failure.into())
+    }
+
+    /// Scores and stores the chunks of a pool that nobody else did, each by itself.
+    async fn score_shards(&self, active: &dyn ScoringPolicy, pool: &PoolPart, shards: &Shards) -> Result<PoolScored, ServiceError> {
+        let held_max = pool.held_max();
+        let chunks: Vec<_> = pool.chunks.clone().map(|index| self.shard(active, (pool, index, held_max), shards).boxed()).collect();
+        let mut results = stream::iter(chunks).buffered(self.config.chunks_at_once.max(1));
+        let (mut chunks, mut held) = (Vec::with_capacity(pool.chunks.len()), 0);
+        while let Some(result) = results.try_next().await? {
+            let Some(chunk) = result else { return Ok(PoolScored::Spoilt) };
+            held += u64::from(chunk.held);
+            chunks.push(chunk);
+        }
+        // A replica that had not heard yet of what is active would have scored by another version.
+        let is_in_order = held <= held_max && chunks.iter().all(|chunk| is_by(chunk, active));
+        Ok(if is_in_order { PoolScored::Stored(chunks, None) } else { PoolScored::Spoilt })
+    }
+
+    /// One chunk; none if the policy fails for it.
+    async fn shard(
+        &self,
+        active: &dyn ScoringPolicy,
+        (pool, index, held_max): (&PoolPart, u32, u64),
+        shards: &Shards,
+    ) -> Result<Option<StagedChunk>, ServiceError> {
+        if let Some(stored) = self.stored_by_now(shards, index).await? {
+            return Ok(Some(stored));
+        }
+        match self.chunk_scored(active, pool.epoch, index, held_max).await? {
+            Ok((chunk, _)) => self.store_shard(shards, chunk, "closer").await.map(Some),
+            Err(Failed(error)) => {
+                tracing::warn!(pool = %pool.pool, epoch = %pool.epoch, %error, "the policy fails for a chunk");
+                Ok(None)
+            }
+        }
     }
 
     async fn keep(&self, pool: &PoolPart, attempt: Attempt, chunks: Vec<ScoredChunk>) -> Result<Vec<StagedChunk>, ServiceError> {
@@ -185,7 +239,7 @@ impl Service {
         Ok(staged)
     }
 
-    async fn chunk_scored(
+    pub(super) async fn chunk_scored(
         &self,
         policy: &dyn ScoringPolicy,
         epoch: Period,
@@ -229,7 +283,7 @@ fn context_of(frame: &FrameChunk, totals: Vec<i64>) -> CallContext {
 }
 
 /// A chunk's rows, and how the policy failed for the last of those that are held.
-type ScoredBy = (ScoredChunk, Option<CallError>);
+pub(super) type ScoredBy = (ScoredChunk, Option<CallError>);
 
 async fn score_chunk(policy: &dyn ScoringPolicy, frame: &FrameChunk, held_max: u64) -> Result<Result<ScoredBy, Failed>, CallError> {
     let (batch, totals) = frame.project(&policy.identity().facts);
