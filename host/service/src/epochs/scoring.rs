@@ -16,16 +16,13 @@ use lucid_model::{
     facts::Fact,
     frame::FrameChunk,
     id::{NodeId, PoolScope},
-    policy::{Batch, CallContext, PolicyRef, Revision, Scope},
+    policy::{Batch, CallContext, PolicyIdentity, PolicyRef, Revision, Scope},
     receipt::{ChunkHeader, ScoreRow, ScoredChunk},
     score::{Factors, PPM, Ppm, RawCenti, raw_score_round_half_even},
 };
 use lucid_ports::{Attempt, CallError, FramePart, PolicySnapshot, ScoringPolicy, Staged, StagedChunk};
 
-use super::{
-    closing::Stage,
-    shards::{Shards, is_by},
-};
+use super::{closing::Stage, shards::Shards};
 use crate::{Service, ServiceError, scores::factors_of};
 
 /// Rows one call of `explain` takes.
@@ -69,13 +66,9 @@ pub(super) struct PoolPart {
     nodes: u64,
 }
 
-/// A pool that is scored.
-enum PoolScored {
-    /// All of it is stored.
-    Stored(Vec<StagedChunk>, Option<Replaced>),
-    /// Chunks are stored that cannot stay: the active version failed for others of the pool, or somebody scored them by another one.
-    Spoilt,
-}
+/// A pool that is scored and stored, and what took the active version's place. None, if chunks are stored that cannot stay: the active version failed
+/// for others of the pool.
+type PoolScored = Option<(Vec<StagedChunk>, Option<Replaced>)>;
 
 impl PoolPart {
     pub(super) fn all(epoch: Period, parts: &[FramePart]) -> Vec<Self> {
@@ -100,22 +93,33 @@ impl PoolPart {
     }
 }
 
-/// What may be kept of what an attempt before this one stored: pools that are all there, of one version each, and parts of pools by the version
-/// that is active. None, if anything else is there, or the activations are not those of the frame any more: then it is begun anew.
+/// What may be kept of what an attempt before this one stored. Of one that others may have helped with: what was scored by the active versions. Of
+/// another: pools that are all there, of one version each, since that may have taken the place of one that failed. None, if anything else is there,
+/// or the activations are not those of the frame any more: then it is begun anew.
 fn kept(staged: Option<Staged>, pools: &[PoolPart], frame: Option<Revision>, snapshot: &dyn PolicySnapshot) -> Option<Staged> {
     let staged = staged.filter(|_| frame == Some(snapshot.revision()))?;
-    let version = |chunk: &StagedChunk| (chunk.header.policy.digest, chunk.header.params);
-    let of_pools = pools.iter().map(|pool| (pool, pool.stored(&staged.chunks)));
-    let may_stay = |(pool, chunks): &(&PoolPart, &[StagedChunk])| {
-        let by_active = || {
-            let active = snapshot.scoring(Scope::of(pool.pool), pool.epoch.start_s);
-            active.is_some_and(|active| chunks.iter().all(|chunk| is_by(chunk, active.as_ref())))
-        };
-        let of_one = chunks.windows(2).all(|two| matches!(two, [a, b] if version(a) == version(b)));
-        of_one && (chunks.len() == pool.chunks.len() || by_active())
+    let may_stay = if staged.attempt.is_shared() {
+        are_by_active(&staged.chunks, pools, snapshot)
+    } else {
+        let version = |chunk: &StagedChunk| (chunk.header.policy.digest, chunk.header.params);
+        let of_one = |chunks: &[StagedChunk]| chunks.windows(2).all(|two| matches!(two, [a, b] if version(a) == version(b)));
+        let whole = |pool: &PoolPart| Some(pool.stored(&staged.chunks)).filter(|chunks| chunks.len() == pool.chunks.len() && of_one(chunks));
+        pools.iter().filter_map(whole).map(<[StagedChunk]>::len).sum::<usize>() == staged.chunks.len()
     };
-    let stays: usize = of_pools.filter(may_stay).map(|(_, chunks)| chunks.len()).sum();
-    (stays == staged.chunks.len()).then_some(staged)
+    may_stay.then_some(staged)
+}
+
+/// Whether each of these chunks was scored by the version that is active for its pool. A replica that had not heard yet of what is active would have
+/// scored by another one.
+fn are_by_active(staged: &[StagedChunk], pools: &[PoolPart], snapshot: &dyn PolicySnapshot) -> bool {
+    pools.iter().all(|pool| {
+        let chunks = pool.stored(staged);
+        let active = snapshot.scoring(Scope::of(pool.pool), pool.epoch.start_s);
+        let is_by = |chunk: &StagedChunk, active: &PolicyIdentity| {
+            (chunk.header.policy.digest, chunk.header.params) == (active.policy.digest, active.params_digest())
+        };
+        chunks.is_empty() || active.is_some_and(|active| chunks.iter().all(|chunk| is_by(chunk, active.identity())))
+    })
 }
 
 impl Service {
@@ -149,11 +153,20 @@ impl Service {
         let parts: Vec<_> = pools.iter().map(|pool| self.score_pool(snapshot, pool, shards).boxed()).collect();
         let mut parts = stream::iter(parts).buffered(self.config.chunks_at_once.max(1)).zip(stream::iter(pools));
         while let Some((part, pool)) = parts.next().await {
-            let PoolScored::Stored(chunks, replaced) = part? else { return Ok(None) };
+            let Some((chunks, replaced)) = part? else { return Ok(None) };
             scored.chunks.extend(chunks);
             scored.replaced.extend(replaced);
             done += pool.nodes;
             self.progressed(epoch, Stage::Scoring, done, Some(nodes));
+        }
+        if shards.attempt.is_shared() {
+            // Of two who scored a chunk it is the first one's that stays.
+            let staged = self.store().staged(epoch.start_s).await?.filter(|staged| staged.attempt == shards.attempt);
+            let chunks = staged.map(|staged| staged.chunks).unwrap_or_default();
+            if chunks.len() != scored.chunks.len() || !are_by_active(&chunks, pools, snapshot) {
+                return Ok(None);
+            }
+            scored.chunks = chunks;
         }
         Ok(Some(scored))
     }
@@ -169,7 +182,7 @@ impl Service {
     async fn score_pool(&self, snapshot: &dyn PolicySnapshot, pool: &PoolPart, shards: &Shards) -> Result<PoolScored, ServiceError> {
         let stored: Option<Vec<_>> = pool.chunks.clone().map(|index| shards.stored(index)).collect();
         if let Some(stored) = stored {
-            return Ok(PoolScored::Stored(stored, None));
+            return Ok(Some((stored, None)));
         }
         let scope = Scope::of(pool.pool);
         let active = snapshot.scoring(scope, pool.epoch.start_s).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
@@ -178,7 +191,7 @@ impl Service {
         }
         let attempt = shards.attempt;
         let Failed(failure) = match self.try_policy(active.as_ref(), pool).await? {
-            Ok(chunks) => return Ok(PoolScored::Stored(self.keep(pool, attempt, chunks).await?, None)),
+            Ok(chunks) => return Ok(Some((self.keep(pool, attempt, chunks).await?, None))),
             Err(failed) => failed,
         };
         tracing::warn!(pool = %pool.pool, epoch = %pool.epoch, error = %failure, "the policy failed: its pool is scored by the last good version");
@@ -190,7 +203,7 @@ impl Service {
                     metrics::counter!("lucid_policy_replaced_total", "kind" => "scoring").increment(1);
                     let failed = active.identity().policy.clone();
                     let replaced = Replaced { pool: pool.pool, failed, by, reason: failure.to_string() };
-                    return Ok(PoolScored::Stored(self.keep(pool, attempt, chunks).await?, Some(replaced)));
+                    return Ok(Some((self.keep(pool, attempt, chunks).await?, Some(replaced))));
                 }
                 Err(Failed(error)) => tracing::warn!(pool = %pool.pool, epoch = %pool.epoch, %error, "a version before it fails too"),
             }
@@ -205,13 +218,11 @@ impl Service {
         let mut results = stream::iter(chunks).buffered(self.config.chunks_at_once.max(1));
         let (mut chunks, mut held) = (Vec::with_capacity(pool.chunks.len()), 0);
         while let Some(result) = results.try_next().await? {
-            let Some(chunk) = result else { return Ok(PoolScored::Spoilt) };
+            let Some(chunk) = result else { return Ok(None) };
             held += u64::from(chunk.held);
             chunks.push(chunk);
         }
-        // A replica that had not heard yet of what is active would have scored by another version.
-        let is_in_order = held <= held_max && chunks.iter().all(|chunk| is_by(chunk, active));
-        Ok(if is_in_order { PoolScored::Stored(chunks, None) } else { PoolScored::Spoilt })
+        Ok((held <= held_max).then_some((chunks, None)))
     }
 
     /// One chunk; none if the policy fails for it.

@@ -11,7 +11,7 @@ use std::{
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lucid_model::{epoch::Period, policy::Scope, receipt::ScoredChunk, score::RULES_VERSION};
-use lucid_ports::{Attempt, PolicySnapshot, ScoringPolicy, Staged, StagedChunk};
+use lucid_ports::{Attempt, PolicySnapshot, Staged, StagedChunk};
 use parking_lot::Mutex;
 
 use super::scoring::PoolPart;
@@ -44,20 +44,15 @@ impl Shards {
     }
 }
 
-/// Whether a chunk was scored by this version.
-pub(super) fn is_by(chunk: &StagedChunk, policy: &dyn ScoringPolicy) -> bool {
-    (chunk.header.policy.digest, chunk.header.params) == (policy.identity().policy.digest, policy.identity().params_digest())
-}
-
 impl Service {
     /// A chunk that somebody has stored by now. What others did is looked at every so often; `None` if they gave up this attempt, too.
     pub(super) async fn stored_by_now(&self, shards: &Shards, index: u32) -> Result<Option<StagedChunk>, ServiceError> {
         let (now, last) = (self.ports.clock.monotonic_ms(), shards.looked_ms.load(Ordering::Relaxed));
         let is_old = last == i64::MIN || now - last >= LOOK_MS;
         if is_old && shards.looked_ms.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            if let Some(staged) = self.store().staged(shards.epoch.start_s).await?.filter(|staged| staged.attempt == shards.attempt) {
-                shards.stored.lock().extend(staged.chunks.into_iter().map(|chunk| (chunk.header.index, chunk)));
-            }
+            let staged = self.store().staged(shards.epoch.start_s).await?.filter(|staged| staged.attempt == shards.attempt);
+            let chunks = staged.into_iter().flat_map(|staged| staged.chunks);
+            shards.stored.lock().extend(chunks.map(|chunk| (chunk.header.index, chunk)));
         }
         Ok(shards.stored(index))
     }
