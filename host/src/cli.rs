@@ -25,10 +25,11 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    config::{Config, ConfigError, Flags},
+    config::{Config, ConfigError, Flags, Tracing},
+    traces::{self, Traces},
     up::{self, Output},
 };
 
@@ -155,15 +156,15 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Up(args) => {
-            logs("warn", false);
             let flags = Flags { file: args.config, data: Some(args.data), port: args.port };
             let config = Config::up(&flags)?;
+            let _traces = logs_and_traces("warn", false, &config.tracing)?;
             let whole = runtime(config.server.threads)?.block_on(up::run(&config, args.time, args.output))?;
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Serve(args) => {
-            logs("info", true);
             let config = Config::serve(&Flags { file: args.config, data: args.data, port: args.port })?;
+            let _traces = logs_and_traces("info", true, &config.tracing)?;
             if config.auth.jwt_secret.is_none() && config.auth.jwt_secret_file.is_none() && config.auth.jwks().is_none() {
                 let text = "neither JWT_SECRET (or JWT_SECRET_FILE) nor API_GATEWAY_URL is set: nobody's token could be checked, and there is no default secret";
                 return Err(ConfigError(text.into()).into());
@@ -204,10 +205,28 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {
 /// Logs go to standard error: plain for a person at a terminal, JSON for a collector.
 fn logs(default: &str, json_unless_terminal: bool) {
     use std::io::IsTerminal;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let terminal = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    let builder = tracing_subscriber::fmt().with_env_filter(chosen(default)).with_writer(std::io::stderr).with_ansi(terminal);
     if json_unless_terminal && !terminal { builder.json().init() } else { builder.init() }
+}
+
+/// The same, and spans go to the collector that is configured, if one is.
+fn logs_and_traces(default: &str, json_unless_terminal: bool, config: &Tracing) -> Result<Traces> {
+    use std::io::IsTerminal;
+    let Some((spans, traces)) = traces::layer(config)? else {
+        logs(default, json_unless_terminal);
+        return Ok(traces::none());
+    };
+    let terminal = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
+    let lines = if json_unless_terminal && !terminal { lines.json().boxed() } else { lines.boxed() };
+    tracing_subscriber::registry().with(spans).with(lines.with_filter(chosen(default))).init();
+    Ok(traces)
+}
+
+/// What is written: as `RUST_LOG` says.
+fn chosen(default: &str) -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default))
 }
 
 /// A future that is done when the process is asked to stop. Signals count from this call on, not from the first

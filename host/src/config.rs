@@ -5,6 +5,7 @@ mod environment;
 mod sections;
 mod server;
 mod telemetry;
+mod tracing;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub use environment::ignored_by_up;
 pub use sections::{ApprovalWord, Audit, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, Store, TrustWord};
 pub use server::ServerSection;
 pub use telemetry::Telemetry;
+pub use tracing::Tracing;
 pub use webhooks::Webhooks;
 
 use crate::trust;
@@ -40,6 +42,7 @@ pub struct Config {
     pub audit: Audit,
     pub coordination: Coordination,
     pub telemetry: Telemetry,
+    pub tracing: Tracing,
     pub webhooks: Webhooks,
 }
 
@@ -124,6 +127,7 @@ impl Config {
             return wrong(format!("scoring.mass_outage_percent: {} is more than 100", self.scoring.mass_outage_percent));
         }
         self.coordination.check().map_err(ConfigError)?;
+        self.tracing.check().map_err(ConfigError)?;
         self.telemetry.check().map_err(ConfigError)?;
         self.webhooks.check().map_err(ConfigError)?;
         trust::list(&self.policies)?;

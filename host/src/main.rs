@@ -18,6 +18,7 @@ mod replicas;
 mod secrets;
 mod stamp;
 mod tasks;
+mod traces;
 mod trust;
 mod up;
 mod webhooks;

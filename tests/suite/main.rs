@@ -50,6 +50,7 @@ mod simulation;
 mod store;
 mod support;
 mod telemetry;
+mod traces;
 mod unclaimed;
 mod up;
 mod voids;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lucid_model::policy::{Batch, CallContext, Explanation, PolicyIdentity, PolicyVerdict, RegistrationClaim, Scores, Weights};
-use lucid_ports::{CallError, PayoutPolicy, ScoringPolicy, ValidationPolicy};
+use lucid_ports::{CallError, PayoutPolicy, ScoringPolicy, TRACE, ValidationPolicy};
 
 use crate::{loaded::LoadedPolicy, threads::GuestThreads};
 
@@ -17,6 +17,7 @@ pub struct ActivePolicy {
 }
 
 impl ActivePolicy {
+    #[tracing::instrument(target = TRACE, level = "trace", name = "policy", skip_all, fields(policy = %self.policy.identity().policy))]
     async fn run<T: Send + 'static>(&self, call: impl FnOnce(&LoadedPolicy) -> Result<T, CallError> + Send + 'static) -> Result<T, CallError> {
         let policy = Arc::clone(&self.policy);
         match self.threads.run(&self.policy.program.share, move || call(&policy)).await {

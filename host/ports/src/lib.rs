@@ -3,6 +3,9 @@
 //! Ports are operations of the domain, not create-read-update-delete. Each needs only the atomicity of one
 //! document and unique keys, so that every backend can offer it.
 
+/// The target of spans that make up traces: whoever writes logs leaves them out.
+pub const TRACE: &str = "lucid_trace";
+
 mod alerts;
 mod audit;
 mod books;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lucid_model::vote::{BlockRef, Vote};
-use lucid_ports::{Chain, ChainError, VoteAnswer};
+use lucid_ports::{Chain, ChainError, TRACE, VoteAnswer};
 use reqwest::{Client, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::http::{self, RailError, plain};
+use crate::http::{self, RailError, plain, traced};
 
 /// Longest id that the chain may give a vote.
 const VOTE_ID_BYTES_MAX: usize = 200;
@@ -61,9 +61,10 @@ fn unusable(detail: impl Into<String>) -> ChainError {
 
 #[async_trait]
 impl Chain for ChainClient {
+    #[tracing::instrument(target = TRACE, level = "trace", name = "chain.latest_block", skip_all, fields(otel.kind = "client"))]
     async fn latest_block(&self) -> Result<BlockRef, ChainError> {
         let url = format!("{}/api/v1/blocks/latest", self.base_url);
-        let response = self.client.get(url).send().await.map_err(|error| unusable(plain(&error)))?;
+        let response = traced(self.client.get(url)).send().await.map_err(|error| unusable(plain(&error)))?;
         let status = response.status();
         let body = http::body(response).await.map_err(unusable)?;
         if status != StatusCode::OK {
@@ -76,6 +77,7 @@ impl Chain for ChainClient {
         Ok(BlockRef { id: block.block_id, hash: block.block_hash })
     }
 
+    #[tracing::instrument(target = TRACE, level = "trace", name = "chain.vote", skip_all, fields(otel.kind = "client", node = %vote.node))]
     async fn vote(&self, vote: &Vote, block: &BlockRef, signature: [u8; 64]) -> Result<VoteAnswer, ChainError> {
         let score = RawValue::from_string(vote.score.to_string()).map_err(|error| unusable(error.to_string()))?;
         let request = VoteRequest {
@@ -89,7 +91,7 @@ impl Chain for ChainClient {
             signature: base64::Engine::encode(&base64::engine::general_purpose::STANDARD, signature),
         };
         let url = format!("{}/api/v1/consensus/vote", self.base_url);
-        let response = self.client.post(url).json(&request).send().await.map_err(|error| unusable(plain(&error)))?;
+        let response = traced(self.client.post(url).json(&request)).send().await.map_err(|error| unusable(plain(&error)))?;
         let status = response.status();
         let body = http::body(response).await.map_err(unusable)?;
         match status {
@@ -100,11 +102,12 @@ impl Chain for ChainClient {
         }
     }
 
+    #[tracing::instrument(target = TRACE, level = "trace", name = "chain.look", skip_all, fields(otel.kind = "client"))]
     async fn look(&self, vote_id: &str) -> Result<Option<VoteAnswer>, ChainError> {
         let mut url = Url::parse(&format!("{}/api/v1/consensus/vote", self.base_url)).map_err(|error| unusable(error.to_string()))?;
         // As a segment of its own: the id is what the chain once sent, and may be anything.
         url.path_segments_mut().map_err(|()| unusable("the chain's address has no path"))?.push(vote_id);
-        let response = self.client.get(url).send().await.map_err(|error| unusable(plain(&error)))?;
+        let response = traced(self.client.get(url)).send().await.map_err(|error| unusable(plain(&error)))?;
         let status = response.status();
         let body = http::body(response).await.map_err(unusable)?;
         match status {

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Response, redirect};
+use opentelemetry_http::HeaderInjector;
+use reqwest::{Client, RequestBuilder, Response, header::HeaderMap, redirect};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// Most bytes of an answer that are read.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -36,6 +38,14 @@ pub fn client(url: &str, timeout: Duration) -> Result<Client, RailError> {
         .user_agent(concat!("lucid/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| RailError { url: url.to_owned(), detail: error.to_string() })
+}
+
+/// The request, in the trace of what is being done, if that is traced.
+pub fn traced(request: RequestBuilder) -> RequestBuilder {
+    let mut headers = HeaderMap::new();
+    let context = tracing::Span::current().context();
+    opentelemetry::global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut HeaderInjector(&mut headers)));
+    request.headers(headers)
 }
 
 /// Reads an answer's body up to the cap.

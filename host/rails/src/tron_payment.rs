@@ -11,13 +11,13 @@ use lucid_model::{
     payout::{Answer, Capabilities, Payout, Reported},
     tron::TronAddress,
 };
-use lucid_ports::PaymentRail;
+use lucid_ports::{PaymentRail, TRACE};
 use reqwest::{Client, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    http::{self, RailError, plain},
+    http::{self, RailError, plain, traced},
     profile::{AmountForm, Find, Ids, Profile},
 };
 
@@ -279,6 +279,7 @@ impl PaymentRail for TronPayment {
         serde_json::to_vec(&request).unwrap_or_default()
     }
 
+    #[tracing::instrument(target = TRACE, level = "trace", name = "rail.send", skip_all, fields(otel.kind = "client", payout = %payout.id))]
     async fn send(&self, payout: &Payout, request: &[u8]) -> Answer {
         let post = self
             .client
@@ -286,7 +287,7 @@ impl PaymentRail for TronPayment {
             .header("content-type", "application/json")
             .header("idempotency-key", payout.id.to_string())
             .body(request.to_vec());
-        match self.authorised(post).send().await {
+        match traced(self.authorised(post)).send().await {
             Ok(response) => match read(response).await {
                 Ok((status, body)) => classify(&self.config.profile, payout, status, &body),
                 Err(problem) => Answer::Ambiguous(problem),
@@ -297,6 +298,7 @@ impl PaymentRail for TronPayment {
         }
     }
 
+    #[tracing::instrument(target = TRACE, level = "trace", name = "rail.look", skip_all, fields(otel.kind = "client", payout = %payout.id))]
     async fn look(&self, payout: &Payout) -> Reported {
         // Neither a UUID nor an id that was taken needs escaping.
         let url = match (self.config.profile.find, &payout.external_id) {
@@ -304,7 +306,7 @@ impl PaymentRail for TronPayment {
             (Find::ById { prefix }, Some(id)) => format!("{}/{id}", self.url(prefix)),
             (Find::ById { .. }, None) => return Reported::Unclear("it has no id to be found by".into()),
         };
-        match self.authorised(self.client.get(url)).send().await {
+        match traced(self.authorised(self.client.get(url))).send().await {
             Ok(response) => match read(response).await {
                 Ok((status, body)) => understand(&self.config.profile, payout, status, &body),
                 Err(problem) => Reported::Unclear(problem),

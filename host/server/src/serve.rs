@@ -8,6 +8,7 @@ mod edge;
 mod forwarded;
 mod head;
 mod tls;
+mod traced;
 
 use std::{future::Future, sync::Arc};
 
@@ -51,7 +52,7 @@ fn router(api: Arc<Api>, edge: &Edge) -> Router {
         Some(cors) => routes.layer(cors.clone()),
         None => routes,
     };
-    routes.layer(middleware::from_fn(measure)).layer(middleware::from_fn(errors::render))
+    routes.layer(middleware::from_fn(measure)).layer(middleware::from_fn(traced::traced)).layer(middleware::from_fn(errors::render))
 }
 
 /// Counts requests by route, never by what is in a path.

@@ -11,7 +11,7 @@ use lucid_model::{
     merkle,
     score::{PPM, Ppm, RULES_VERSION},
 };
-use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, StagedChunk};
+use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, StagedChunk, TRACE};
 
 use self::scoring::{Replaced, Scored};
 pub use self::{
@@ -69,6 +69,7 @@ impl Service {
         Ok(first.map(|node| self.config.epoch.period_at(node.created_at)))
     }
 
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.close_epoch", skip_all)]
     async fn close(&self, epoch: Period, previous_link: Digest) -> Result<Option<EpochRecord>, ServiceError> {
         let verified = self.verify_sessions(epoch.interval()).await;
         self.unless_it_waits(epoch, verified)?;

@@ -10,7 +10,7 @@ use lucid_model::{
     time::TimeMs,
 };
 
-use lucid_ports::RegisterConflict;
+use lucid_ports::{RegisterConflict, TRACE};
 
 use crate::{Actor, NodeView, Role, Service, ServiceError, nodes::Change};
 
@@ -113,6 +113,7 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Unproven`] if it is unknown, used, expired or not signed by the node's key.
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.prove", skip_all)]
     pub async fn prove(&self, node: NodeId, challenge: &str, signature: &[u8]) -> Result<Node, ServiceError> {
         let open = self.challenges.lock().open.remove(challenge);
         let known = open.is_some_and(|(asked, until)| asked == node && until > self.now());

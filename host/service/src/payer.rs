@@ -12,7 +12,7 @@ use lucid_model::{
     payout::{Capabilities, Closing, Effect, Event, Payout, PayoutState, Run, RunState, step},
     time::TimeMs,
 };
-use lucid_ports::{Fence, PaymentRail, PayoutUpdate, Tenure};
+use lucid_ports::{Fence, PaymentRail, PayoutUpdate, TRACE, Tenure};
 
 use crate::{Actor, Service, ServiceError};
 
@@ -35,6 +35,7 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Store`], [`ServiceError::PayerReplaced`].
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.recover_payouts", skip_all)]
     pub async fn recover_payouts(&self, tenure: &Tenure) -> Result<u32, ServiceError> {
         let Some(rail) = self.ports.rail.clone() else { return Ok(0) };
         let greatest = self.store().begin_paying(tenure.fence()).await?;
@@ -154,6 +155,7 @@ impl Service {
     }
 
     /// Applies an event and everything that follows from it at once. `false` if somebody else was first.
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.drive_payout", skip_all)]
     async fn drive(&self, tenure: &Tenure, rail: &dyn PaymentRail, payout: Payout, event: Event) -> Result<bool, ServiceError> {
         let (mut payout, mut next) = (payout, Some(event));
         let mut moved = false;

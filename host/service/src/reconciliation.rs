@@ -8,7 +8,7 @@ use lucid_model::{
     payout::{About, Capabilities, Payout, PayoutState, Proposal, Reported},
     time::TimeMs,
 };
-use lucid_ports::{Order, PageRequest, PayoutFilter, PayoutSort};
+use lucid_ports::{Order, PageRequest, PayoutFilter, PayoutSort, TRACE};
 
 use crate::{Actor, BooksVerified, Service, ServiceError, verify_books};
 
@@ -55,6 +55,7 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Store`]: that says nothing about the books.
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.verify_books", skip_all)]
     pub async fn verify_own_books(&self) -> Result<LastVerified, ServiceError> {
         let found = verify_books(self.ports.store.as_ref(), &mut |_| {}).await?;
         match &found.flaw {

@@ -10,7 +10,7 @@ use lucid_model::{
     pool::{LoadBalancing, Pool},
     tron::TronAddress,
 };
-use lucid_ports::{Newcomer, Registered, Registration, RoomOrder};
+use lucid_ports::{Newcomer, Registered, Registration, RoomOrder, TRACE};
 
 use crate::{Actor, NodeView, RegistrationProof, Role, Service, ServiceError};
 
@@ -44,6 +44,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if the caller may not, the proof is bad, a cap is reached, the policy refuses or cannot
     /// answer, or a live node has the same identity. Nothing is changed then.
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.register", skip_all)]
     pub async fn register(&self, actor: &Actor, new: NewNode, proof: Option<RegistrationProof>) -> Result<NodeView, ServiceError> {
         if !(actor.is(Role::Owner) || actor.is(Role::Operator) || actor.is(Role::Enrolled)) {
             return Err(ServiceError::Forbidden { why: "this needs role owner or operator, or an enrolment token" });

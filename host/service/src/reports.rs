@@ -12,7 +12,7 @@ use lucid_model::{
     statement,
     time::TimeMs,
 };
-use lucid_ports::{Report, ReportOutcome, SessionOutcome};
+use lucid_ports::{Report, ReportOutcome, SessionOutcome, TRACE};
 
 use crate::{Actor, Approval, JudgedSession, NewSession, Role, Service, ServiceError};
 
@@ -85,6 +85,7 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not report for the node, the signature is wrong or the number was used.
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.report", skip_all)]
     pub async fn report(&self, actor: &Actor, id: NodeId, proof: Option<ReportProof>, samples: Vec<NewSample>) -> Result<Reported, ServiceError> {
         let node = self.reporting_node(actor, id, proof.as_ref()).await?;
         let (now, count) = (self.now(), u32::try_from(samples.len()).unwrap_or(u32::MAX));
@@ -120,6 +121,7 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::report`]. A session that the policy refuses is stored with its reason, not an error.
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.observe", skip_all)]
     pub async fn observe(&self, actor: &Actor, id: NodeId, proof: Option<ReportProof>, sessions: Vec<NewSession>) -> Result<Reported, ServiceError> {
         let node = self.reporting_node(actor, id, proof.as_ref()).await?;
         let by = if actor.is(Role::Observer) { Observer::Observer } else { Observer::Itself };

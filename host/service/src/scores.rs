@@ -16,7 +16,7 @@ use lucid_model::{
     statement,
     time::TimeMs,
 };
-use lucid_ports::{CallError, ScoringPolicy, ValidationPolicy};
+use lucid_ports::{CallError, ScoringPolicy, TRACE, ValidationPolicy};
 
 use crate::{Actor, NewSession, Service, ServiceError, epochs::registered_facts, last_good::LastGood};
 
@@ -73,6 +73,7 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the node is another's, the policy refuses an observation, or no version can answer.
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.score_on_demand", skip_all)]
     pub async fn score_on_demand(&self, actor: &Actor, request: ScoreRequest) -> Result<OnDemand, ServiceError> {
         let node = self.store().node(request.node).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
         if !actor.sees(node.owner, node.id) {
@@ -170,6 +171,7 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if there is no such node, it is another's, or no version of the policy can answer.
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.validate_score", skip_all)]
     pub async fn validate_score(&self, actor: &Actor, claim: ScoreClaim) -> Result<Validated, ServiceError> {
         let node = self.store().node(claim.node).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
         if !actor.sees(node.owner, node.id) {

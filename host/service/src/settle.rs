@@ -27,7 +27,7 @@ use lucid_model::{
     settlement::{Distribution, PoolSettlement, SettlementRecord, settle_pool},
     split::{Claim, split_largest_remainder},
 };
-use lucid_ports::{Booked, EpochFilter, NodeTotals, Order, PageRequest, PayoutPolicy};
+use lucid_ports::{Booked, EpochFilter, NodeTotals, Order, PageRequest, PayoutPolicy, TRACE};
 
 use crate::{
     Actor, Service, ServiceError,
@@ -108,6 +108,7 @@ impl Service {
         Ok(self.store().epochs(EpochFilter::default(), first).await?.items.pop().map(|record| record.epoch))
     }
 
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.settle_period", skip_all)]
     async fn settle(&self, period: Period) -> Result<SettlementRecord, ServiceError> {
         // Nothing is adjusted in the middle of it: what is adjusted later is reversed.
         let _no_adjustment = self.adjusting.lock().await;

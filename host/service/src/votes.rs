@@ -12,7 +12,7 @@ use lucid_model::{
     time::TimeMs,
     vote::{BlockRef, Vote, VoteState},
 };
-use lucid_ports::{Chain, ChainError, VoteAnswer};
+use lucid_ports::{Chain, ChainError, TRACE, VoteAnswer};
 
 use crate::{Service, ServiceError};
 
@@ -154,6 +154,7 @@ impl Service {
     }
 
     /// Sends a vote, or asks about one that the chain has; not after as many silent tries in a row as are on their way at once.
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.vote", skip_all)]
     async fn try_vote(&self, chain: &dyn Chain, mut vote: Vote, in_a_row: &AtomicUsize, in_a_row_max: usize) -> Tried {
         let Some(block) = vote.block.clone() else { return Tried::Not };
         if in_a_row.load(Ordering::Relaxed) >= in_a_row_max {

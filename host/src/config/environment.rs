@@ -20,7 +20,7 @@ enum Form {
 }
 
 /// The network's names, and where each goes.
-const NAMES: [(&str, &str, Form); 35] = [
+const NAMES: [(&str, &str, Form); 37] = [
     ("NODE_MANAGEMENT_PORT", "server.port", Form::Plain),
     ("MONGODB_URI", "store.url", Form::Text),
     ("BLOCKCHAIN_URL", "chain.url", Form::Text),
@@ -56,6 +56,8 @@ const NAMES: [(&str, &str, Form); 35] = [
     ("REQUIRE_SIGNED", "policies.require_signed", Form::Plain),
     ("REDIS_URL", "coordination.redis_url", Form::Text),
     ("REDIS_URI", "coordination.redis_url", Form::Text),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.otlp_url", Form::Text),
+    ("OTEL_TRACES_SAMPLER_ARG", "tracing.sample_ppm", Form::FactorToPpm),
 ];
 
 /// Keys whose values are lists; a variable has their items with commas between them.

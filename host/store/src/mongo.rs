@@ -35,6 +35,7 @@ mod series;
 mod sessions;
 mod settlements;
 mod shadows;
+mod spans;
 mod stamp;
 mod standings;
 mod telemetry;
@@ -99,6 +100,7 @@ async fn connect(url: &str) -> Result<Database, OpenError> {
     options.app_name.get_or_insert_with(|| "lucid".to_owned());
     options.server_selection_timeout.get_or_insert(SELECTION_TIME_MAX);
     options.max_pool_size.get_or_insert(CONNECTIONS_MAX);
+    options.command_event_handler = spans::handler();
     let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
     let database = Client::with_options(options).map_err(wrong)?.database(&name);
     database.run_command(doc! { "ping": 1 }).await.map_err(|source| OpenError::MongoDatabase { database: name, source })?;

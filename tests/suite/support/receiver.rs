@@ -18,6 +18,8 @@ use serde_json::Value;
 pub struct Arrived {
     headers: Vec<(String, String)>,
     pub body: String,
+    /// The same, whatever it is.
+    pub bytes: Vec<u8>,
     /// What it was answered with.
     pub answered: u16,
 }
@@ -106,5 +108,5 @@ fn take(connection: &TcpStream, status: u16) -> std::io::Result<Arrived> {
     let location = if (300..400).contains(&status) { "location: http://127.0.0.1:1/\r\n" } else { "" };
     let mut writer = connection;
     write!(writer, "HTTP/1.1 {status} So\r\nconnection: close\r\n{location}content-length: 2\r\n\r\nok")?;
-    Ok(Arrived { headers, body: String::from_utf8_lossy(&body).into_owned(), answered: status })
+    Ok(Arrived { headers, body: String::from_utf8_lossy(&body).into_owned(), bytes: body, answered: status })
 }

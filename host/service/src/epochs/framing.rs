@@ -15,7 +15,7 @@ use lucid_model::{
     score::Ppm,
     time::TimeMs,
 };
-use lucid_ports::{FrameChunks, NodeObserved};
+use lucid_ports::{FrameChunks, NodeObserved, TRACE};
 
 use crate::{
     Service, ServiceError, Trust,
@@ -83,6 +83,7 @@ impl<T: Copy + Default> ByNode<T> {
 
 impl Service {
     /// Gathers the facts of the fleet, a batch of nodes after the other.
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.gather_facts", skip_all)]
     pub(super) async fn fleet_facts(&self, epoch: Period) -> Result<FleetFacts, ServiceError> {
         let window_from = epoch.end_s() - self.config.eligibility_window_s;
         let taken_back = self.taken_back_s(window_from, epoch.start_s).await?;

@@ -20,7 +20,7 @@ use lucid_model::{
     receipt::{ChunkHeader, ScoreRow, ScoredChunk},
     score::{Factors, PPM, Ppm, RawCenti, raw_score_round_half_even},
 };
-use lucid_ports::{Attempt, CallError, FramePart, PolicySnapshot, ScoringPolicy, Staged, StagedChunk};
+use lucid_ports::{Attempt, CallError, FramePart, PolicySnapshot, ScoringPolicy, Staged, StagedChunk, TRACE};
 
 use super::{closing::Stage, shards::Shards};
 use crate::{Service, ServiceError, scores::factors_of};
@@ -144,6 +144,7 @@ impl Service {
     }
 
     /// None if chunks are stored that cannot stay.
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.score_epoch", skip_all)]
     async fn score_attempt(&self, snapshot: &dyn PolicySnapshot, pools: &[PoolPart], shards: &Shards) -> Result<Option<Scored>, ServiceError> {
         let (epoch, nodes) = (shards.epoch(), pools.iter().map(|pool| pool.nodes).sum());
         let mut scored = Scored { attempt: shards.attempt, chunks: Vec::new(), replaced: Vec::new() };

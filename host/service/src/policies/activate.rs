@@ -7,7 +7,7 @@ use lucid_model::{
     policy::{Activation, ParamValues, PolicyKind, PolicyVersion, ReportCause, Revision, Scope, VersionState, applicable},
     pool::PoolStatus,
 };
-use lucid_ports::Activated;
+use lucid_ports::{Activated, TRACE};
 
 use super::needs_operator;
 use crate::{Actor, Service, ServiceError};
@@ -62,6 +62,7 @@ impl Service {
         self.activate_all(actor, vec![(version, request)]).await
     }
 
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.activate_policies", skip_all)]
     pub(super) async fn activate_all(&self, actor: &Actor, requests: Vec<(PolicyVersion, ActivationRequest)>) -> Result<Revision, ServiceError> {
         let (based_on, active) = self.applicable().await?;
         let mut added = Vec::new();

@@ -6,7 +6,7 @@ use lucid_model::{
     id::Digest,
     policy::{Bundle, ParamValues, PolicyRef, PolicyVersion, ReportCause, VersionState},
 };
-use lucid_ports::{GateReport, ImportRecord, StoredBundle};
+use lucid_ports::{GateReport, ImportRecord, StoredBundle, TRACE};
 
 use super::needs_author;
 use crate::{Actor, Service, ServiceError};
@@ -25,6 +25,7 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, or another version has its name and number.
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.stage_policy", skip_all)]
     pub async fn stage(&self, actor: &Actor, bundle: Bundle, origin: &str) -> Result<Staged, ServiceError> {
         needs_author(actor)?;
         let bundle = Arc::new(bundle);

@@ -16,7 +16,7 @@ use lucid_model::{
     payout::{Payout, PayoutState, Run, RunState},
     settlement::SettlementRecord,
 };
-use lucid_ports::{Booked, Order, PageRequest, PayoutFilter, PayoutSort, PayoutUpdate, Tenure};
+use lucid_ports::{Booked, Order, PageRequest, PayoutFilter, PayoutSort, PayoutUpdate, TRACE, Tenure};
 
 use super::to_pay;
 use crate::{Actor, Service, ServiceError};
@@ -180,6 +180,7 @@ impl Service {
     }
 
     /// Sets the money of everybody who can be paid aside.
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.plan_run", skip_all)]
     async fn plan(&self, run: &Run, mature: &SettlementRecord) -> Result<(), ServiceError> {
         let heads = self.heads_of(run).await?;
         let planning = &self.planning(run, mature).await?;

@@ -10,7 +10,7 @@ use lucid_model::{
     time::TimeMs,
     webhook::{Delivery, DeliveryState, Webhook, is_sent, wait_ms},
 };
-use lucid_ports::{DeliveryFilter, Order, PageRequest};
+use lucid_ports::{DeliveryFilter, Order, PageRequest, TRACE};
 
 use crate::{Actor, Service, ServiceError};
 
@@ -199,6 +199,7 @@ impl Service {
         u16::from_le_bytes([left, right])
     }
 
+    #[tracing::instrument(target = TRACE, level = "trace", name = "service.deliver_webhook", skip_all)]
     async fn try_delivery(&self, webhook: &Webhook, mut delivery: Delivery) -> Delivery {
         let timestamp_s = self.now().0.div_euclid(1_000);
         let headers = [

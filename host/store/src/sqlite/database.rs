@@ -1,7 +1,8 @@
 use std::{cmp::Ordering, path::Path, sync::Arc, time::Duration};
 
-use lucid_ports::StoreError;
+use lucid_ports::{StoreError, TRACE};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use tracing::Instrument as _;
 
 use super::{
     checkpoint::Checkpointer,
@@ -79,12 +80,12 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        self.writer.run(job).await
+        self.writer.run(job).instrument(tracing::trace_span!(target: TRACE, "store.write", db.system.name = "sqlite")).await
     }
 
     /// Runs a query of a few rows by their keys; everything that was answered before is in it.
     pub(crate) async fn lookup<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
-        self.readers.lookup(query).await
+        self.readers.lookup(query).instrument(tracing::trace_span!(target: TRACE, "store.lookup", db.system.name = "sqlite")).await
     }
 
     /// Runs a query against one snapshot: everything that was answered before is in it.
@@ -93,7 +94,7 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        self.readers.run(query).await
+        self.readers.run(query).instrument(tracing::trace_span!(target: TRACE, "store.read", db.system.name = "sqlite")).await
     }
 
     pub(crate) fn readers(&self) -> &Readers {
