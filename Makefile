@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help run test test-deep perf bench bench-peers plugins lint image fuzz
+.PHONY: help run test test-deep soak perf bench bench-peers plugins lint image fuzz
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,11 @@ TARGET ?= component
 SECONDS ?= 60
 fuzz: ## mutate what nobody vouches for; TARGET=manifest|component|golden|archive|answer SECONDS=60
 	FUZZ_SECONDS=$(SECONDS) cargo test --locked -p lucid-engine --test engine untrusted::$(TARGET) -- --exact --nocapture
+
+MINUTES ?= 120
+soak: ## a fleet that works for hours: whether memory and latency stay what they are; MINUTES=120
+	cargo build --locked --release --bin lucid --example soak
+	./target/release/examples/soak ./target/release/lucid $(MINUTES)
 
 perf: ## a 30 s run against the floors: registrations, PoOT, collection; exit 1 below them
 	cargo build --locked --release --bin lucid --example perf

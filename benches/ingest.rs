@@ -4,12 +4,15 @@
 //! `ingest LUCID NODES SECONDS`: how large the fleet is, and how long it is watched.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a measurement that cannot be made stops and says where")]
 
+#[path = "load/cpu.rs"]
+mod cpu;
 #[path = "load/listeners.rs"]
 mod listeners;
 #[path = "load/rate.rs"]
 mod rate;
 #[path = "load/service.rs"]
 mod service;
+#[expect(dead_code, reason = "this measurement needs a part of it")]
 #[path = "load/signed.rs"]
 mod signed;
 #[path = "load/wire.rs"]
@@ -24,6 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cpu::cpu;
 use lucid_model::time::TimeMs;
 use rate::{CONNECTIONS, MEASURED_FOR, Measured, bare, measure, serve_bare};
 use serde_json::json;
@@ -89,14 +93,6 @@ fn carried(nodes: &mut [Node], count: usize) -> Vec<Vec<u8>> {
         }
     }
     batches
-}
-
-/// Processor time that the service used so far.
-fn cpu(service: &Service) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", service.child.id())).unwrap();
-    // After the command's name, which may have blanks: user and system time, in hundredths of a second on every Linux.
-    let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    Duration::from_millis(10 * (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()))
 }
 
 /// The fleet as its agents are: a connection each, a report every 30 s, each at a moment of its own.

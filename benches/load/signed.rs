@@ -23,6 +23,9 @@ use crate::{
 /// Whose all nodes are.
 const OWNER: &str = "fleet";
 
+/// Where all of them are paid.
+const WALLET: &str = "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC";
+
 /// A node as its agent knows it.
 pub struct Node {
     pub id: NodeId,
@@ -54,6 +57,11 @@ impl Node {
         request_with("POST", &format!("/api/v1/nodes/{}/metrics", self.id), &self.token, body, &headers)
     }
 
+    /// Proves its key again, before its token is too old.
+    pub async fn renew(&mut self, wire: &mut Wire) {
+        self.token = prove(wire, self.id, &self.key).await;
+    }
+
     /// A report as a gateway carries it.
     pub fn carried(&mut self, body: &str) -> Value {
         let (sequence, signature) = self.signed(body);
@@ -72,6 +80,16 @@ async fn ask(wire: &mut Wire, path: &str, token: &str, body: &Value) -> Value {
     serde_json::from_slice(answer.body).unwrap()
 }
 
+/// A new token for a node's key.
+async fn prove(wire: &mut Wire, id: NodeId, key: &SigningKey) -> String {
+    let owner = token(OWNER, "node_operator");
+    let given = ask(wire, "/api/v1/auth/challenge", &owner, &json!({ "node_id": id.to_string() })).await;
+    let challenge = given["challenge"].as_str().unwrap();
+    let signature = STANDARD.encode(key.sign(&statement::challenge(id, challenge)).to_bytes());
+    let proof = json!({ "node_id": id.to_string(), "challenge": challenge, "signature": signature });
+    ask(wire, "/api/v1/auth/token", &owner, &proof).await["access_token"].as_str().unwrap().to_owned()
+}
+
 /// Registers a node, and proves its key.
 async fn register(wire: &mut Wire, owner: &str, number: u32) -> Node {
     let mut seed = [7; 32];
@@ -80,7 +98,7 @@ async fn register(wire: &mut Wire, owner: &str, number: u32) -> Node {
     let [_, b, c, d] = number.to_be_bytes();
     let public_key = STANDARD.encode(key.verifying_key().to_bytes());
     let body =
-        json!({ "name": format!("worker {number}"), "ip_address": format!("10.{b}.{c}.{d}"), "port": 9000, "public_key": public_key }).to_string();
+        json!({ "name": format!("worker {number}"), "ip_address": format!("10.{b}.{c}.{d}"), "port": 9000, "public_key": public_key, "wallet_address": WALLET }).to_string();
     let (nonce, timestamp) = (Uuid::now_v7().to_string(), now().0);
     let signed = statement::registration("POST", "/api/v1/nodes", Digest::of(body.as_bytes()), timestamp, &nonce);
     let signature = STANDARD.encode(key.sign(&signed).to_bytes());
@@ -90,11 +108,7 @@ async fn register(wire: &mut Wire, owner: &str, number: u32) -> Node {
     let node: Value = serde_json::from_slice(answer.body).unwrap();
     let id: NodeId = node["node_id"].as_str().unwrap().parse().unwrap();
 
-    let given = ask(wire, "/api/v1/auth/challenge", owner, &json!({ "node_id": id.to_string() })).await;
-    let challenge = given["challenge"].as_str().unwrap();
-    let signature = STANDARD.encode(key.sign(&statement::challenge(id, challenge)).to_bytes());
-    let proof = json!({ "node_id": id.to_string(), "challenge": challenge, "signature": signature });
-    let token = ask(wire, "/api/v1/auth/token", owner, &proof).await["access_token"].as_str().unwrap().to_owned();
+    let token = prove(wire, id, &key).await;
     Node { id, key, token, sequence: 0 }
 }
 
