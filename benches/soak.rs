@@ -4,6 +4,7 @@
 
 #[path = "load/cpu.rs"]
 mod cpu;
+#[expect(dead_code, reason = "this measurement needs a part of it")]
 #[path = "load/rate.rs"]
 mod rate;
 #[expect(dead_code, reason = "this measurement needs a part of it")]
@@ -12,7 +13,6 @@ mod service;
 #[expect(dead_code, reason = "this measurement needs a part of it")]
 #[path = "load/signed.rs"]
 mod signed;
-#[expect(dead_code, reason = "this measurement needs a part of it")]
 #[path = "load/wire.rs"]
 mod wire;
 

@@ -2,6 +2,7 @@
 
 mod agent;
 mod audit;
+mod config;
 mod doctor;
 mod enrol;
 mod epoch;
@@ -16,6 +17,7 @@ mod sandbox;
 mod status;
 mod store;
 mod token;
+mod upgrade;
 
 use std::{
     path::{Path, PathBuf},
@@ -91,6 +93,10 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Look for what is wrong with the configuration, the store and what the service calls.
     Doctor(doctor::DoctorArgs),
+    /// Say whether a service could start with the configuration, and what is in force.
+    Config(config::ConfigArgs),
+    /// Say what starting this binary's service would do to a store.
+    Upgrade(upgrade::UpgradeArgs),
     /// Ask a running service whether it is ready: exit 0 or 1.
     Health(health::HealthArgs),
 }
@@ -165,10 +171,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Serve(args) => {
             let config = Config::serve(&Flags { file: args.config, data: args.data, port: args.port })?;
             let _traces = logs_and_traces("info", true, &config.tracing)?;
-            if config.auth.jwt_secret.is_none() && config.auth.jwt_secret_file.is_none() && config.auth.jwks().is_none() {
-                let text = "neither JWT_SECRET (or JWT_SECRET_FILE) nor API_GATEWAY_URL is set: nobody's token could be checked, and there is no default secret";
-                return Err(ConfigError(text.into()).into());
-            }
+            config.check_tokens()?;
             runtime(config.server.threads)?.block_on(up::serve(&config))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -185,6 +188,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Store(args) => store::run(&args),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Config(args) => config::run(args),
+        Command::Upgrade(args) => upgrade::run(&args),
         Command::Health(args) => health::run(args),
     }
 }

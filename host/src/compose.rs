@@ -14,7 +14,8 @@ use lucid_ports::{Chain, Coordinator, Environment, GatewayKeys, PaymentRail, Rat
 use lucid_rails::{ChainClient, GatewayClient, Profile, TronPayment, TronPaymentConfig, WebhookClient};
 use lucid_sandbox::{Sandbox, SandboxConfig};
 use lucid_server::{
-    Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits, KeyringSettings, RoleMap, TlsFiles, TokenSettings,
+    Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits, KeyringSettings, RoleMap, SECRET_BYTES_MIN, TlsFiles,
+    TokenSettings,
 };
 use lucid_service::{Actor, Approval, Ports, SeriesAges, Service, ServiceConfig, Trust, WebhookSettings};
 use lucid_store::{
@@ -77,9 +78,7 @@ pub async fn compose(config: &Config) -> Result<App> {
     let edge = edge(config)?;
     let jwt_secret = jwt_secret(config, &data)?;
     let auth = authenticator(config, &data, jwt_secret.clone())?;
-    if config.is_in_memory() && config.rail.kind != RailKind::Sandbox {
-        bail!(ConfigError("store.url: what is in memory is gone when the process ends: memory:// is for RAIL=sandbox only".into()));
-    }
+    in_memory_for_the_sandbox(config)?;
     let store = lucid_store::open(&config.store.url).await.map_err(unusable)?;
     let sandbox = sandbox(config, data.join("sandbox"))?;
     let (rail, environment) = rail(config, sandbox.as_ref())?;
@@ -113,6 +112,31 @@ pub async fn compose(config: &Config) -> Result<App> {
     };
     let importer = Importer::new(Arc::clone(&service), config.policies.dir.clone());
     Ok(App { service, api: Arc::new(api), coordinator, edge, importer, sandbox, jwt_secret })
+}
+
+/// Whether [`compose`] could, as far as the configuration and the files that it names say: nothing is created, opened or called.
+pub fn check(config: &Config) -> Result<()> {
+    config.check_tokens()?;
+    service_config(config)?;
+    edge(config)?;
+    // Without a secret of the operator's there is one of the service's own, which is made when it starts.
+    let secret = if config.auth.jwt_secret.is_some() || config.auth.jwt_secret_file.is_some() {
+        jwt_secret(config, config.data_dir())?
+    } else {
+        Some("0".repeat(SECRET_BYTES_MIN))
+    };
+    authenticator(config, config.data_dir(), secret)?;
+    in_memory_for_the_sandbox(config)?;
+    rail(config, None)?;
+    chain(config, None)?;
+    coordination(config, FamilyId(uuid::Uuid::nil()), "check").map(|_| ())
+}
+
+fn in_memory_for_the_sandbox(config: &Config) -> Result<()> {
+    if config.is_in_memory() && config.rail.kind != RailKind::Sandbox {
+        bail!(ConfigError("store.url: what is in memory is gone when the process ends: memory:// is for RAIL=sandbox only".into()));
+    }
+    Ok(())
 }
 
 /// What has to be done before anything runs: policies, the sandbox's funds, presence. What a crash left of payouts

@@ -4,6 +4,7 @@ mod coordination;
 mod environment;
 mod sections;
 mod server;
+mod settings;
 mod telemetry;
 mod tracing;
 mod webhooks;
@@ -20,6 +21,7 @@ pub use coordination::Coordination;
 pub use environment::ignored_by_up;
 pub use sections::{ApprovalWord, Audit, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, Store, TrustWord};
 pub use server::ServerSection;
+pub use settings::{From, Setting, settings};
 pub use telemetry::Telemetry;
 pub use tracing::Tracing;
 pub use webhooks::Webhooks;
@@ -132,6 +134,16 @@ impl Config {
         self.webhooks.check().map_err(ConfigError)?;
         trust::list(&self.policies)?;
         self.check_access().map_err(ConfigError)
+    }
+
+    /// Whether somebody's token could be checked: `lucid up` makes a secret, `lucid serve` needs to be told.
+    pub fn check_tokens(&self) -> Result<(), ConfigError> {
+        if self.auth.jwt_secret.is_some() || self.auth.jwt_secret_file.is_some() || self.auth.jwks().is_some() {
+            return Ok(());
+        }
+        let text =
+            "neither JWT_SECRET (or JWT_SECRET_FILE) nor API_GATEWAY_URL is set: nobody's token could be checked, and there is no default secret";
+        Err(ConfigError(text.into()))
     }
 
     fn check_access(&self) -> Result<(), String> {

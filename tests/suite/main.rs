@@ -53,5 +53,6 @@ mod telemetry;
 mod traces;
 mod unclaimed;
 mod up;
+mod upgrade;
 mod voids;
 mod webhooks;

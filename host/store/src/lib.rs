@@ -10,6 +10,7 @@ mod documents;
 mod inspection;
 mod mongo;
 mod packing;
+mod schemas;
 mod series;
 mod sqlite;
 mod sums;
@@ -27,6 +28,7 @@ pub use inspection::{
     ActiveBundle, Inspection, Integrity, MongoInspection, Room, StoreFile, UnfinishedCopy, inspect, inspect_mongo, open_audit_log, open_books,
 };
 pub use mongo::MongoStore;
+pub use schemas::{PartSchema, schemas};
 pub use sqlite::{Memory, Pause, SqliteStore};
 pub use transfer::{CopyError, CopyProgress, CopyReport, Kind, KindReport, Step, Sum, compare, copy};
 

@@ -71,7 +71,7 @@ pub(crate) use self::{
     inspect::inspect,
     transfer::{is_marked, occupied},
 };
-use crate::OpenError;
+use crate::{OpenError, PartSchema};
 
 /// The database of a URL that names none.
 const DEFAULT_DATABASE: &str = "lucid";
@@ -105,6 +105,11 @@ async fn connect(url: &str) -> Result<Database, OpenError> {
     let database = Client::with_options(options).map_err(wrong)?.database(&name);
     database.run_command(doc! { "ping": 1 }).await.map_err(|source| OpenError::MongoDatabase { database: name, source })?;
     Ok(database)
+}
+
+/// The schema of a database beside this binary's.
+pub(crate) async fn schema_of(url: &str) -> Result<PartSchema, OpenError> {
+    schema::found(&connect(url).await?).await
 }
 
 /// Where a URL's database is, without credentials and options: the same for the same hosts in any order.

@@ -64,13 +64,14 @@ pub use self::memory::{Memory, Pause};
 pub(crate) use self::{
     audit::open_audit_log,
     books::open_books,
+    database::schema_found,
     inspect::inspect,
     transfer::{is_marked, occupied},
 };
 use self::{database::Database, fault::Fault, writer::Pace};
 use crate::OpenError;
 
-const CORE: &[&str] = &[
+pub(crate) const CORE: &[&str] = &[
     include_str!("../migrations/core/0001.sql"),
     include_str!("../migrations/core/0002.sql"),
     include_str!("../migrations/core/0003.sql"),
@@ -89,7 +90,7 @@ const CORE: &[&str] = &[
     include_str!("../migrations/core/0016.sql"),
     include_str!("../migrations/core/0017.sql"),
 ];
-const TELEMETRY: &[&str] = &[
+pub(crate) const TELEMETRY: &[&str] = &[
     include_str!("../migrations/telemetry/0001.sql"),
     include_str!("../migrations/telemetry/0002.sql"),
     include_str!("../migrations/telemetry/0003.sql"),

@@ -3,7 +3,7 @@
 use mongodb::{Database, bson::doc};
 
 use super::{durable, fault::Fault, fields::Fields, unusable_by};
-use crate::OpenError;
+use crate::{OpenError, PartSchema};
 
 /// The schema this binary reads and writes.
 /// 2: enrolment tokens say how many uses were copied with them, and a database may have the mark of a copy.
@@ -19,11 +19,17 @@ pub(super) async fn check(database: &Database) -> Result<(), OpenError> {
 
 /// The same for who only looks. `false`: the database has no number, because no service ever used it.
 pub(super) async fn check_only(database: &Database) -> Result<bool, OpenError> {
+    let found = found(database).await?.found;
+    known(database, found.unwrap_or(SCHEMA))?;
+    Ok(found.is_some())
+}
+
+/// What the database has, and what this binary writes.
+pub(super) async fn found(database: &Database) -> Result<PartSchema, OpenError> {
     let read = async { durable(database, META).find_one(doc! { "_id": "schema" }).await?.map(|d| Fields::of(&d).number("schema")).transpose() };
     let found: Result<Option<i64>, Fault> = read.await;
     let found = found.map_err(|fault| unusable_by(database, fault))?;
-    known(database, found.unwrap_or(SCHEMA))?;
-    Ok(found.is_some())
+    Ok(PartSchema { part: format!("database {}", database.name()), found, known: SCHEMA })
 }
 
 fn known(database: &Database, found: i64) -> Result<(), OpenError> {

@@ -1,4 +1,9 @@
-use std::{cmp::Ordering, path::Path, sync::Arc, time::Duration};
+use std::{
+    cmp::Ordering,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use lucid_ports::{StoreError, TRACE};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
@@ -12,7 +17,7 @@ use super::{
     readers::Readers,
     writer::{BeforeCommit, Pace, Writer},
 };
-use crate::OpenError;
+use crate::{OpenError, PartSchema};
 
 /// Read-only connections a file: reads beyond wait for one.
 const READERS: usize = 4;
@@ -104,17 +109,28 @@ impl Database {
 
 /// A read-only connection to a file that another process may have open; the file is of exactly this schema.
 pub(crate) fn open_for_reading(dir: &Path, name: &str, schema: usize) -> Result<Connection, OpenError> {
-    let file = dir.join(format!("{name}.db"));
-    let damaged = |source| OpenError::Database { file: file.clone(), source };
-    let connection = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(damaged)?;
-    configure(&connection).map_err(damaged)?;
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(damaged)?;
+    let (connection, found, file) = open_of_any_schema(dir, name)?;
     let known = i64::try_from(schema).unwrap_or(i64::MAX);
     match found.cmp(&known) {
         Ordering::Equal => Ok(connection),
         Ordering::Greater => Err(OpenError::NewerSchema { file, found, known }),
         Ordering::Less => Err(OpenError::OlderSchema { file, found, known }),
     }
+}
+
+fn open_of_any_schema(dir: &Path, name: &str) -> Result<(Connection, i64, PathBuf), OpenError> {
+    let file = dir.join(format!("{name}.db"));
+    let damaged = |source| OpenError::Database { file: file.clone(), source };
+    let connection = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(damaged)?;
+    configure(&connection).map_err(damaged)?;
+    let found = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(damaged)?;
+    Ok((connection, found, file))
+}
+
+/// The schema of a file beside this binary's.
+pub(crate) fn schema_found(dir: &Path, name: &str, steps: &[&str]) -> Result<PartSchema, OpenError> {
+    let (_, found, file) = open_of_any_schema(dir, name)?;
+    Ok(PartSchema { part: file.display().to_string(), found: Some(found), known: i64::try_from(steps.len()).unwrap_or(i64::MAX) })
 }
 
 fn flags(mode: OpenFlags) -> OpenFlags {
