@@ -24,8 +24,9 @@ use std::{
 
 use cpu::cpu;
 use serde_json::Value;
-use service::{Service, ms, percentile, start_with, token};
+use service::{Service, ms, now, percentile, start_with, token};
 use signed::{Node, sample};
+use uuid::Uuid;
 use wire::{Wire, address, request};
 
 const MINUTES: u64 = 120;
@@ -34,6 +35,8 @@ const NODES: u32 = 1_000;
 const INTERVAL: Duration = Duration::from_secs(30);
 /// Reports between two proofs of a node's key: its token lasts an hour.
 const REPORTS_A_TOKEN: u64 = 60;
+/// Reports in a session of work.
+const REPORTS_A_SESSION: u64 = 120;
 /// Stretches that are told of.
 const STRETCHES: u32 = 24;
 
@@ -49,6 +52,7 @@ struct Stretch {
 async fn agent(base: String, mut node: Node, begun: Instant, over: Instant, times: Arc<Mutex<Vec<Duration>>>) {
     tokio::time::sleep_until(begun.into()).await;
     let (mut wire, mut due, mut number) = (Wire::connect_with(address(&base), 16_384).await, begun, 1);
+    let (mut session, mut start) = (Uuid::now_v7(), now());
     while due < over {
         tokio::time::sleep_until(due.into()).await;
         if number % REPORTS_A_TOKEN == 0 {
@@ -58,6 +62,13 @@ async fn agent(base: String, mut node: Node, begun: Instant, over: Instant, time
         let answer = wire.ask(&node.report(&sample(number).to_string())).await;
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(answer.body));
         times.lock().unwrap().push(sent.elapsed());
+        // A session of an hour at most; nothing of it is over when it begins.
+        if number % REPORTS_A_SESSION == 1 {
+            (session, start) = (Uuid::now_v7(), now());
+        } else {
+            let answer = wire.ask(&node.observe(session, start)).await;
+            assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(answer.body));
+        }
         (due, number) = (due + INTERVAL, number + 1);
     }
 }

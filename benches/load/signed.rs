@@ -10,6 +10,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use lucid_model::{
     id::{Digest, NodeId},
     statement,
+    time::TimeMs,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -44,17 +45,28 @@ pub fn sample(number: u64) -> Value {
 
 impl Node {
     /// The next report's number, and its signature in base64.
-    fn signed(&mut self, body: &str) -> (u64, String) {
+    fn signed(&mut self, kind: &str, body: &str) -> (u64, String) {
         self.sequence += 1;
-        let statement = statement::report("metrics", self.id, self.sequence, Digest::of(body.as_bytes()));
+        let statement = statement::report(kind, self.id, self.sequence, Digest::of(body.as_bytes()));
         (self.sequence, STANDARD.encode(self.key.sign(&statement).to_bytes()))
     }
 
     /// A report as a request.
     pub fn report(&mut self, body: &str) -> Vec<u8> {
-        let (sequence, signature) = self.signed(body);
+        self.request("metrics", body)
+    }
+
+    /// A session that it worked in so far, as a request.
+    pub fn observe(&mut self, session: Uuid, start: TimeMs) -> Vec<u8> {
+        let observation =
+            json!({ "session_id": session.to_string(), "start_time": start.to_string(), "end_time": now().to_string(), "quality_score": 0.9 });
+        self.request("observations", &json!({ "observations": [observation] }).to_string())
+    }
+
+    fn request(&mut self, kind: &str, body: &str) -> Vec<u8> {
+        let (sequence, signature) = self.signed(kind, body);
         let headers = format!("x-lucid-sequence: {sequence}\r\nx-lucid-signature: {signature}\r\n");
-        request_with("POST", &format!("/api/v1/nodes/{}/metrics", self.id), &self.token, body, &headers)
+        request_with("POST", &format!("/api/v1/nodes/{}/{kind}", self.id), &self.token, body, &headers)
     }
 
     /// Proves its key again, before its token is too old.
@@ -64,7 +76,7 @@ impl Node {
 
     /// A report as a gateway carries it.
     pub fn carried(&mut self, body: &str) -> Value {
-        let (sequence, signature) = self.signed(body);
+        let (sequence, signature) = self.signed("metrics", body);
         json!({ "node_id": self.id.to_string(), "report": body, "sequence": sequence, "signature": signature })
     }
 }

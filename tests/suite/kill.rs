@@ -19,7 +19,8 @@ fn kills() -> u32 {
     std::env::var("KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(8)
 }
 
-fn payouts(lucid: &Lucid) -> Vec<Value> {
+/// All payouts.
+pub fn payouts(lucid: &Lucid) -> Vec<Value> {
     let (mut all, mut page) = (Vec::new(), 1);
     loop {
         let list = lucid.get(&format!("/api/v1/payouts?limit=100&page={page}"));

@@ -1,11 +1,16 @@
 //! A backup that is put back: what was paid meanwhile is not in it, and nothing is paid again.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
+
 use serde_json::{Value, json};
 
 use crate::{
     kill::check_money,
     support::{
-        Lucid, SHORT, SandboxProcess, copy_dir, eventually,
+        Lucid, Process, SECRET, SHORT, SandboxProcess, copy_dir, eventually,
         node::{TestNode, work_until},
     },
 };
@@ -79,4 +84,79 @@ fn payouts_of_a_store_that_was_never_restored_are_compared_too() {
     assert!(payments["restored_at"].is_null() && payments["reconciled_at"].is_string() && payments["frozen"] == false, "{payments}");
     let before = completed(&service);
     work_until(&service, &mut node, "another payout", || (completed(&service) > before).then_some(()));
+}
+
+/// A backup beside the service: everything that was acknowledged before it began is in it, though reports and payments go on; put back after a kill,
+/// it pays nothing again.
+#[test]
+fn a_backup_beside_the_service_has_everything_up_to_its_moment() {
+    let sandbox = SandboxProcess::start();
+    let mut settings = SHORT.to_vec();
+    settings.extend([("TRON_PAYMENT_URL", sandbox.url.as_str()), ("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "1000"), ("LUCID_LIMITS_OTHER_PER_MIN", "0")]);
+    let mut service = Lucid::serve_with(&settings);
+    let mut node = TestNode::register(&service, "alice", 1);
+    work_until(&service, &mut node, "a payment", || (!transfers(&sandbox).is_empty()).then_some(()));
+    let (backups, data) = (tempfile::tempdir().unwrap(), service.data());
+    let back_up = |to: &str| {
+        let to = backups.path().join(to);
+        let arguments = ["store", "backup", "--data", data.to_str().unwrap(), to.to_str().unwrap(), "--output", "json"];
+        let (code, told) = Process::start(&arguments, &[("JWT_SECRET", SECRET)], false).output();
+        (code, serde_json::from_str::<Value>(&told).unwrap_or_default(), to)
+    };
+    // A busy service: reports go on while the backup is made.
+    let over = AtomicBool::new(false);
+    let (before, told, backup) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                node.work(&service);
+            }
+        });
+        let first = samples(&service);
+        let before = eventually("some reports", || Some(samples(&service)).filter(|samples| *samples > first + 10));
+        let (code, told, to) = back_up("tonight");
+        over.store(true, Ordering::SeqCst);
+        assert_eq!(code, Some(0), "{told}");
+        (before, told, to)
+    });
+    assert_eq!(back_up("tonight").0, Some(1), "it is not written over");
+    let paid_then = transfers(&sandbox).len();
+    work_until(&service, &mut node, "payments that the backup does not know", || (transfers(&sandbox).len() > paid_then + 1).then_some(()));
+    let paid = transfers(&sandbox);
+
+    sandbox.set_faults(&json!({ "payout": [{ "effect": "twice", "answer": "ok" }] }));
+    service.process.kill();
+    let lost = Instant::now();
+    service.stop_for_a_while(|| {
+        for file in ["core.db", "telemetry.db"] {
+            for log in ["", "-wal", "-shm"] {
+                let _ = std::fs::remove_file(data.join(format!("{file}{log}")));
+            }
+            std::fs::copy(backup.join(file), data.join(file)).unwrap();
+        }
+    });
+    let recovered = lost.elapsed();
+    assert_eq!(service.get("/api/v1/payouts/status")["safety"], "stopped", "it pays nothing until it was compared");
+    let (code, said) = service.treasurer("carol", &["reconcile", "--since", told["as_of"].as_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(service.treasurer("carol", &["resume", "--reason", "compared"]).0, Some(0));
+    println!("served again {recovered:?} after the store was lost; backup: {told}");
+    assert!(samples(&service) >= before, "what was acknowledged before the backup is in it");
+    let open = |service: &Lucid| {
+        let all = crate::kill::payouts(service);
+        all.iter().any(|p| p["status"] == "pending" || p["status"] == "processing")
+    };
+    eventually("every payout that was begun to be final", || (!open(&service)).then_some(()));
+    let now = transfers(&sandbox);
+    let ids: std::collections::BTreeSet<_> = now.iter().map(|transfer| transfer["payout_id"].to_string()).collect();
+    assert!(paid.iter().all(|transfer| ids.contains(&transfer["payout_id"].to_string())), "what was paid stays paid");
+    assert_eq!(ids.len(), now.len(), "nothing was paid twice");
+    let (code, audit) = service.treasurer("carol", &["audit"]);
+    assert!(code == Some(0) && audit.contains("\"in_order\":true"), "{audit}");
+}
+
+/// Samples of the only node that the history has.
+fn samples(service: &Lucid) -> usize {
+    let node = service.get("/api/v1/nodes")["nodes"][0]["node_id"].as_str().unwrap().to_owned();
+    let history = service.get(&format!("/api/v1/resources/nodes/{node}/history?metric=cpu&resolution=raw"));
+    history["points"].as_array().unwrap().len()
 }

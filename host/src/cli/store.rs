@@ -1,3 +1,4 @@
+mod backup;
 mod copy;
 mod progress;
 mod rollups;
@@ -16,6 +17,8 @@ pub struct StoreArgs {
 
 #[derive(Subcommand)]
 enum StoreCommand {
+    /// Copy the files of a store beside its service, as they are at one moment.
+    Backup(backup::BackupArgs),
     /// Copy everything of a store into an empty one and read it back, or compare two: exit 0 equal, 1 not, 2 wrong use.
     Copy(copy::CopyArgs),
     /// Make rollups that were lost from the samples that are kept.
@@ -24,6 +27,7 @@ enum StoreCommand {
 
 pub fn run(args: &StoreArgs) -> Result<ExitCode> {
     match &args.command {
+        StoreCommand::Backup(args) => backup::run(args),
         StoreCommand::Copy(args) => copy::run(args),
         StoreCommand::Rollups(args) => rollups::run(args),
     }

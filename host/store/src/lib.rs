@@ -3,6 +3,7 @@
 //! An answer to a write means that it is durable. No backend type leaves this crate but as `dyn Store`. What replicas
 //! agree on without keeping it, such as who has sent how many requests, is in [`coord`].
 
+mod backup;
 #[cfg(test)]
 mod conformance;
 pub mod coord;
@@ -24,6 +25,7 @@ use std::{
 
 use lucid_ports::Store;
 
+pub use backup::{BackedUpFile, BackupProgress, back_up};
 pub use inspection::{
     ActiveBundle, Inspection, Integrity, MongoInspection, Room, StoreFile, UnfinishedCopy, inspect, inspect_mongo, open_audit_log, open_books,
 };
@@ -40,6 +42,12 @@ pub enum OpenError {
     NotAUrl {
         /// What was given, without a password.
         url: String,
+    },
+    /// Only a folder can be copied beside its service.
+    #[error("a {scheme} store is not backed up by this binary, but by the database's own tools")]
+    NoBackup {
+        /// Its URL's scheme.
+        scheme: String,
     },
     /// No backend has this scheme.
     #[error("store url scheme {scheme}:// is unknown; expected sqlite://DIR/, mongodb://HOST/DATABASE or memory://")]

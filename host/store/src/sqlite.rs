@@ -6,6 +6,7 @@
 mod adjustments;
 mod alerts;
 mod audit;
+mod backup;
 mod books;
 mod boot;
 mod checkpoint;
@@ -63,6 +64,7 @@ use rusqlite::Connection;
 pub use self::memory::{Memory, Pause};
 pub(crate) use self::{
     audit::open_audit_log,
+    backup::back_up,
     books::open_books,
     database::schema_found,
     inspect::inspect,

@@ -118,7 +118,7 @@ pub(crate) fn open_for_reading(dir: &Path, name: &str, schema: usize) -> Result<
     }
 }
 
-fn open_of_any_schema(dir: &Path, name: &str) -> Result<(Connection, i64, PathBuf), OpenError> {
+pub(crate) fn open_of_any_schema(dir: &Path, name: &str) -> Result<(Connection, i64, PathBuf), OpenError> {
     let file = dir.join(format!("{name}.db"));
     let damaged = |source| OpenError::Database { file: file.clone(), source };
     let connection = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(damaged)?;
