@@ -1,6 +1,7 @@
 //! Measures how an epoch is closed: how long it takes from the moment it is due until everything is durable, how much
 //! memory, how many bytes a node stay on the disk, how fast a score is found and how fast an epoch is computed again:
-//! `make bench`, or `epoch NODES…`. The figures are of the second epoch, which has one before it.
+//! `make bench`, or `epoch [mongodb://…] NODES…`. The figures are of the second epoch, which has one before it. Over MongoDB the disk is the
+//! server's, and the peak that of this process alone.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made stops and says where")]
 
 #[path = "load/fleet.rs"]
@@ -20,7 +21,10 @@ const NODES: [u32; 3] = [1_000, 10_000, 100_000];
 const LOOKUPS: u32 = 1_000;
 
 fn main() {
-    let asked: Vec<u32> = std::env::args().skip(1).map(|text| text.parse().unwrap()).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let server = arguments.first().filter(|first| first.starts_with("mongodb")).cloned();
+    arguments.drain(..usize::from(server.is_some()));
+    let asked: Vec<u32> = arguments.iter().map(|text| text.parse().unwrap()).collect();
     let nodes = if asked.is_empty() { NODES.to_vec() } else { asked };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     println!(
@@ -28,7 +32,7 @@ fn main() {
         "nodes", "close", "µs a node", "peak", "bytes a node", "with votes", "lookup p50, p99", "replay"
     );
     for nodes in nodes {
-        runtime.block_on(run(nodes));
+        runtime.block_on(run(server.as_deref(), nodes));
     }
 }
 
@@ -39,10 +43,10 @@ fn status_kib(name: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-async fn run(nodes: u32) {
+async fn run(server: Option<&str>, nodes: u32) {
     let dir = tempfile::tempdir().unwrap();
     let cache = dir.path().join("cache");
-    let url = format!("sqlite://{}", dir.path().display());
+    let url = server.map_or_else(|| format!("sqlite://{}", dir.path().display()), |server| database(server, nodes));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let store = lucid_store::open(&url).await.unwrap();
     fleet::register(&store, nodes).await;
@@ -70,7 +74,7 @@ async fn run(nodes: u32) {
     let rows_a_second = u128::from(replay.rows) * 1_000_000 / started.elapsed().as_micros().max(1);
     drop((service, store));
     let file = dir.path().join("core.db");
-    let each = |tables: &[&str]| bytes(&file, tables) / u64::from(nodes) / 2;
+    let each = |tables: &[&str]| if server.is_some() { "-".to_owned() } else { (bytes(&file, tables) / u64::from(nodes) / 2).to_string() };
     println!(
         "{nodes:>9} {:>7} ms {:>9.1} {peak_mib:>4} MiB {:>12} {:>11} {:>22} {:>7} rows/s",
         took.as_millis(),
@@ -80,6 +84,12 @@ async fn run(nodes: u32) {
         lookups,
         rows_a_second
     );
+}
+
+/// A database of its own on the server.
+fn database(server: &str, nodes: u32) -> String {
+    let (place, options) = server.split_once('?').map_or((server, String::new()), |(place, options)| (place, format!("?{options}")));
+    format!("{}/lucid-epoch-{nodes}-{}{options}", place.trim_end_matches('/'), std::process::id())
 }
 
 async fn lookups(store: &Arc<dyn Store>, nodes: u32) -> String {

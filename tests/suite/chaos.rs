@@ -161,6 +161,49 @@ impl Scene {
     }
 }
 
+/// All that a test begins with.
+struct Stage {
+    sandbox: SandboxProcess,
+    scene: Scene,
+    field: Field,
+    reporters: Vec<Reporter>,
+    database: String,
+}
+
+impl Stage {
+    fn set(mongo: Option<MongoServer>) -> Option<Self> {
+        let (mongo, redis, sandbox) = (mongo?, RedisServer::start()?, SandboxProcess::start());
+        // A database that is away is found to be so in a moment, and not in ten seconds.
+        let (database, cache) = (format!("{}&serverSelectionTimeoutMS=500", mongo.database()), redis.url());
+        let mut settings = SHORT.to_vec();
+        settings.extend([
+            ("MONGODB_URI", database.as_str()),
+            ("REDIS_URI", cache.as_str()),
+            ("TRON_PAYMENT_URL", sandbox.url.as_str()),
+            ("BLOCKCHAIN_URL", sandbox.url.as_str()),
+            ("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "100000"),
+            ("LUCID_SCORING_EPOCH_S", "2"),
+            ("LUCID_SCORING_CLOSE_DELAY_S", "1"),
+            ("POOT_MIN_OBSERVATION_TIME", "1"),
+            ("LUCID_PAYOUTS_SETTLEMENT_S", "6"),
+            ("LUCID_LIMITS_OTHER_PER_MIN", "0"),
+            ("LUCID_LIMITS_ADMIN_PER_MIN", "0"),
+        ]);
+        let replicas: Vec<Lucid> = (0..REPLICAS).map(|_| Lucid::serve_with(&settings)).collect();
+        let field = Field {
+            bases: [0, 1, 2].map(|place| RwLock::new(replicas[place].base.clone())),
+            over: AtomicBool::new(false),
+            answered: AtomicU64::new(0),
+            errors: Mutex::default(),
+        };
+        let start_ms = now_ms() - 6 * 3_600_000;
+        let reporter = |number| Reporter { node: TestNode::register(&replicas[0], "alice", number), start_ms, samples: Vec::new() };
+        let reporters = (1..=NODES).map(reporter).collect();
+        let scene = Scene { replicas, mongo, redis, dead: Vec::new(), policy: true };
+        Some(Self { sandbox, scene, field, reporters, database })
+    }
+}
+
 /// Everything that the payment service paid.
 fn transfers(sandbox: &SandboxProcess) -> Vec<Value> {
     let (mut all, mut after) = (Vec::new(), Some(0));
@@ -203,36 +246,8 @@ fn whatever_is_killed_nothing_is_lost_paid_twice_closed_twice_or_mixed() {
     let seconds = std::env::var("CHAOS_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
     let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| now_ms().unsigned_abs());
     println!("SEED={seed} kills in the same order again");
-    let (Some(mongo), Some(redis)) = (MongoServer::start_own(), RedisServer::start()) else { return };
-    let sandbox = SandboxProcess::start();
-    // A database that is away is found to be so in a moment, and not in ten seconds.
-    let (database, cache) = (format!("{}&serverSelectionTimeoutMS=500", mongo.database()), redis.url());
-    let mut settings = SHORT.to_vec();
-    settings.extend([
-        ("MONGODB_URI", database.as_str()),
-        ("REDIS_URI", cache.as_str()),
-        ("TRON_PAYMENT_URL", sandbox.url.as_str()),
-        ("BLOCKCHAIN_URL", sandbox.url.as_str()),
-        ("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "100000"),
-        ("LUCID_SCORING_EPOCH_S", "2"),
-        ("LUCID_SCORING_CLOSE_DELAY_S", "1"),
-        ("POOT_MIN_OBSERVATION_TIME", "1"),
-        ("LUCID_PAYOUTS_SETTLEMENT_S", "6"),
-        ("LUCID_LIMITS_OTHER_PER_MIN", "0"),
-        ("LUCID_LIMITS_ADMIN_PER_MIN", "0"),
-    ]);
+    let Some(Stage { sandbox, mut scene, field, reporters, database }) = Stage::set(MongoServer::start_own()) else { return };
     sandbox.set_faults(&json!({ "payout": [{ "effect": "once", "answer": { "drip": { "ms": 15 } } }] }));
-    let replicas: Vec<Lucid> = (0..REPLICAS).map(|_| Lucid::serve_with(&settings)).collect();
-    let field = Field {
-        bases: [0, 1, 2].map(|place| RwLock::new(replicas[place].base.clone())),
-        over: AtomicBool::new(false),
-        answered: AtomicU64::new(0),
-        errors: Mutex::default(),
-    };
-    let start_ms = now_ms() - 6 * 3_600_000;
-    let reporters: Vec<Reporter> =
-        (1..=NODES).map(|number| Reporter { node: TestNode::register(&replicas[0], "alice", number), start_ms, samples: Vec::new() }).collect();
-    let mut scene = Scene { replicas, mongo, redis, dead: Vec::new(), policy: true };
     let (mut chance, began) = (Chance::of(seed), Instant::now());
     let over = began + Duration::from_secs(seconds);
     let reporters = thread::scope(|scope| {
@@ -290,4 +305,29 @@ fn whatever_is_killed_nothing_is_lost_paid_twice_closed_twice_or_mixed() {
     let arguments: Vec<&str> = keys.iter().flat_map(|key| ["--public-key", key.as_str()]).collect();
     let (code, found) = crate::audit::verify_store(lucid, &arguments);
     assert_eq!((code, &found["intact"]), (Some(0), &json!(true)), "{found}");
+}
+
+/// One replica after the other is stopped as an operator stops it, and started again: what was taken is answered, and what is not answered was
+/// not taken, so that another replica takes it.
+#[test]
+fn a_rolling_restart_loses_no_request() {
+    let Some(Stage { mut scene, field, reporters, .. }) = Stage::set(MongoServer::start()) else { return };
+    let reporters = thread::scope(|scope| {
+        let field = &field;
+        let working: Vec<_> =
+            reporters.into_iter().zip(0..).map(|(reporter, place)| scope.spawn(move || reporter.work(field, place % REPLICAS))).collect();
+        for round in 0..2 * REPLICAS {
+            thread::sleep(Duration::from_millis(700));
+            let place = round % REPLICAS;
+            scene.replicas[place].stop_for_a_while(|| {});
+            field.bases[place].write().unwrap().clone_from(&scene.replicas[place].base);
+        }
+        field.over.store(true, Ordering::SeqCst);
+        working.into_iter().map(|working| working.join().unwrap()).collect::<Vec<_>>()
+    });
+    let errors = field.errors.into_inner().unwrap();
+    println!("{} reports acknowledged, {} asked again elsewhere", field.answered.into_inner(), errors.len());
+    // An answer with a status is an answer; one that says that something failed would be ours.
+    assert!(errors.iter().all(|(_, _, error)| !error.starts_with(char::is_numeric)), "{errors:?}");
+    reporters.iter().for_each(|reporter| reporter.check(&scene.replicas[0]));
 }
