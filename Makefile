@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help run test test-deep soak perf bench bench-peers plugins lint image fuzz
+.PHONY: help run test test-deep soak perf bench bench-peers plugins lint sbom image fuzz
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -34,6 +34,8 @@ test-deep: ## what takes longer: many kills, many requests, the perf floors
 	KILLS=200 cargo test --locked --test suite -- --nocapture epochs::kills
 	CRASH_POINTS=all cargo test --locked --test suite -- --nocapture crash_points
 	scripts/mutants.sh
+	scripts/check-image.sh
+	scripts/sbom.sh
 	CHAOS_SECONDS=600 cargo test --locked --test suite -- --nocapture chaos
 	cargo build --locked
 	scripts/check-api.sh --deep
@@ -71,6 +73,9 @@ bench-peers: ## measure: the default policy's formula in plain Rust, Lucid, LuaJ
 
 plugins: ## rebuild the policies from source into policies/
 	scripts/build-plugins.sh
+
+sbom: ## write the list of all that is linked into the binary: target/sbom/lucid.cdx.json
+	scripts/sbom.sh
 
 image: ## build the container image
 	podman build --isolation=chroot -t lucid -f deploy/Dockerfile .

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use lucid_model::{
     id::{NodeId, RunId, UserId},
     money::MicroUsdt,
-    node::NodeStatus,
+    node::{Node, NodeStatus},
     payout::{Payout, PayoutState, Run, RunPart, RunState},
 };
 use lucid_ports::{Order, PageRequest, PayoutFilter, PayoutSort};
 
-use super::{RUNS_A_PAGE, planning::Planning};
+use super::{
+    RUNS_A_PAGE,
+    planning::{Fleet, Planning},
+};
 use crate::{Service, ServiceError};
 
 /// Payouts of a run read at once.
@@ -106,9 +109,12 @@ impl Service {
         let heads = self.heads_of(&run).await?;
         let planning = self.planning(&run, &mature).await?;
         let paid: BTreeMap<NodeId, Payout> = self.payouts_of(id).await?.into_iter().map(|payout| (payout.node, payout)).collect();
-        let (mut left_out, mut not_paid) = (BTreeMap::<LeftOut, NotPaid>::new(), Vec::new());
+        let (mut left_out, mut not_paid, mut fleet) = (BTreeMap::<LeftOut, NotPaid>::new(), Vec::new(), Fleet::default());
         for (node, head) in heads.into_iter().filter(|(node, head)| head.balances.available > MicroUsdt::ZERO && !paid.contains_key(node)) {
-            let (why, owner) = self.why_left_out(&planning, node, planning.payable(node, head)?).await?;
+            // Of a fleet they are read along with their balances, but for those that left.
+            let live = if planning.run.nodes.is_empty() { self.find(&mut fleet, node).await? } else { None };
+            let record = if live.is_some() { live } else { self.store().node(node).await? };
+            let (why, owner) = self.why_left_out(&planning, record, planning.payable(node, head)?);
             let sum = left_out.entry(why).or_default();
             let available = head.balances.available;
             (sum.nodes, sum.available) = (sum.nodes + 1, sum.available.checked_add(available)?);
@@ -143,9 +149,9 @@ impl Service {
         }
     }
 
-    async fn why_left_out(&self, planning: &Planning<'_>, node: NodeId, payable: MicroUsdt) -> Result<(LeftOut, Option<UserId>), ServiceError> {
-        let Some(record) = self.store().node(node).await? else { return Ok((LeftOut::NoWallet, None)) };
-        let why = if planning.is_busy(node) {
+    fn why_left_out(&self, planning: &Planning<'_>, record: Option<Node>, payable: MicroUsdt) -> (LeftOut, Option<UserId>) {
+        let Some(record) = record else { return (LeftOut::NoWallet, None) };
+        let why = if planning.is_busy(record.id) {
             LeftOut::OpenPayout
         } else if record.status == NodeStatus::Suspended {
             LeftOut::Suspended
@@ -160,7 +166,7 @@ impl Service {
         } else {
             LeftOut::NotPlanned
         };
-        Ok((why, Some(record.owner)))
+        (why, Some(record.owner))
     }
 
     /// The run before one that was approved, by when they were planned.
