@@ -138,8 +138,9 @@ pub trait PayoutStore: Send + Sync {
     async fn update_payouts(&self, fence: Fence, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<PayoutUpdate>, StoreError>;
     /// Payouts that are not closed; what is due longest comes first.
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError>;
-    /// The outbox: those of them that wait neither for a person nor, not sent yet, for one of these runs.
-    async fn due_payouts(&self, waiting: Vec<RunId>, limit: u32) -> Result<Vec<Payout>, StoreError>;
+    /// The outbox: those of them that wait neither for a person nor, not sent yet, for one of these runs; while nothing is sent, none that would
+    /// only be sent again.
+    async fn due_payouts(&self, waiting: Vec<RunId>, nothing_is_sent: bool, limit: u32) -> Result<Vec<Payout>, StoreError>;
     /// Payouts that are not closed, in sum, by state.
     async fn open_parts(&self) -> Result<Vec<OpenPart>, StoreError>;
     /// A page of payouts.

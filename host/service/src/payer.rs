@@ -66,7 +66,7 @@ impl Service {
         let open_runs = self.store().open_runs().await?;
         let paused = frozen || self.now() < *self.rail_paused_until.lock() || self.too_much_is_in_doubt().await?;
         let waiting = open_runs.iter().filter(|run| paused || !run.is_executed()).map(|run| run.id).collect();
-        let found = self.store().due_payouts(waiting, PAYOUTS_A_STEP).await?;
+        let found = self.store().due_payouts(waiting, paused, PAYOUTS_A_STEP).await?;
         if found.is_empty() {
             return Ok(0);
         }

@@ -364,7 +364,7 @@ proven! {
             one_of_fifty_sends_is_written, a_payer_that_was_replaced_changes_nothing;
         open_payouts(limit: u32) -> Vec<Payout> =>
             the_outbox_is_what_is_not_closed;
-        due_payouts(waiting: Vec<RunId>, limit: u32) -> Vec<Payout> =>
+        due_payouts(waiting: Vec<RunId>, nothing_is_sent: bool, limit: u32) -> Vec<Payout> =>
             what_nobody_may_touch_keeps_no_other_out;
         open_parts() -> Vec<OpenPart> =>
             what_nobody_may_touch_keeps_no_other_out;

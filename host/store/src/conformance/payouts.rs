@@ -73,14 +73,17 @@ pub(crate) async fn what_nobody_may_touch_keeps_no_other_out(backend: &mut dyn B
         of(4, goes, PayoutState::Reserved),
         of(5, goes, PayoutState::Cancelled),
         Payout { closed: true, ..of(6, goes, PayoutState::Confirmed) },
+        of(7, goes, PayoutState::Submitting),
     ];
     for payout in all.clone() {
         assert!(store.create_payout(payout, audit("payout.create")).await.unwrap());
     }
-    let [first, _, unknown, reserved, cancelled, _] = all;
-    assert_eq!(store.due_payouts(vec![waits, run(9).id], 9).await.unwrap(), [unknown.clone(), reserved, cancelled.clone()]);
-    assert_eq!(store.due_payouts(vec![waits, goes], 9).await.unwrap(), [unknown.clone(), cancelled]);
-    assert_eq!(store.due_payouts(Vec::new(), 2).await.unwrap(), [first, unknown]);
+    let [first, _, unknown, reserved, cancelled, _, again] = all;
+    let due = async |waiting, nothing_is_sent, limit| store.due_payouts(waiting, nothing_is_sent, limit).await.unwrap();
+    assert_eq!(due(vec![waits, run(9).id], false, 9).await, [unknown.clone(), reserved.clone(), cancelled.clone(), again.clone()]);
+    assert_eq!(due(vec![waits, goes], false, 9).await, [unknown.clone(), cancelled.clone(), again]);
+    assert_eq!(due(vec![waits, goes], true, 9).await, [unknown.clone(), cancelled]);
+    assert_eq!(due(Vec::new(), false, 2).await, [first, unknown]);
     let part = |state, count, micro, oldest| OpenPart { state, count, total: MicroUsdt(micro), oldest: TimeMs(oldest) };
     let mut parts = store.open_parts().await.unwrap();
     parts.sort_unstable_by_key(|part| part.oldest);
@@ -90,7 +93,8 @@ pub(crate) async fn what_nobody_may_touch_keeps_no_other_out(backend: &mut dyn B
             part(PayoutState::Reserved, 2, 5, 1),
             part(PayoutState::Manual, 1, 2, 2),
             part(PayoutState::Unknown, 1, 3, 3),
-            part(PayoutState::Cancelled, 1, 5, 5)
+            part(PayoutState::Cancelled, 1, 5, 5),
+            part(PayoutState::Submitting, 1, 7, 7)
         ]
     );
 }

@@ -209,10 +209,12 @@ async fn open(payouts: &Collection<Document>, limit: u32) -> Result<Vec<Payout>,
 }
 
 /// As [`open`], without those that nobody may touch now: however many wait, they keep no other out.
-async fn due(payouts: &Collection<Document>, waiting: &[RunId], limit: u32) -> Result<Vec<Payout>, Fault> {
+async fn due(payouts: &Collection<Document>, waiting: &[RunId], nothing_is_sent: bool, limit: u32) -> Result<Vec<Payout>, Fault> {
     let waiting: Vec<_> = waiting.iter().map(|run| id(run.0)).collect();
     let not_sent = doc! { "state": PayoutState::Reserved.name(), "run": { "$in": waiting } };
-    let filter = doc! { "closed": false, "state": { "$ne": PayoutState::Manual.name() }, "$nor": [not_sent] };
+    let nobody_s = [PayoutState::Manual, PayoutState::Submitting].map(PayoutState::name);
+    let nobody_s: Vec<_> = nobody_s.into_iter().take(1 + usize::from(nothing_is_sent)).collect();
+    let filter = doc! { "closed": false, "state": { "$nin": nobody_s }, "$nor": [not_sent] };
     let order = doc! { "next_attempt_at": 1, "created_at": 1, "_id": 1 };
     collect(payouts.find(filter).sort(order).limit(i64::from(limit)).await?, read).await
 }
@@ -307,8 +309,8 @@ impl PayoutStore for MongoStore {
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError> {
         Ok(open(&self.collection(PAYOUTS), limit).await?)
     }
-    async fn due_payouts(&self, waiting: Vec<RunId>, limit: u32) -> Result<Vec<Payout>, StoreError> {
-        Ok(due(&self.collection(PAYOUTS), &waiting, limit).await?)
+    async fn due_payouts(&self, waiting: Vec<RunId>, nothing_is_sent: bool, limit: u32) -> Result<Vec<Payout>, StoreError> {
+        Ok(due(&self.collection(PAYOUTS), &waiting, nothing_is_sent, limit).await?)
     }
     async fn open_parts(&self) -> Result<Vec<OpenPart>, StoreError> {
         Ok(open_parts(&self.collection(PAYOUTS)).await?)

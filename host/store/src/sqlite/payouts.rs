@@ -169,13 +169,14 @@ fn open(connection: &Connection, limit: u32) -> Result<Vec<Payout>, Fault> {
 }
 
 /// As [`open`], without those that nobody may touch now: however many wait, they keep no other out.
-fn due(connection: &Connection, waiting: &[RunId], limit: u32) -> Result<Vec<Payout>, Fault> {
+fn due(connection: &Connection, waiting: &[RunId], nothing_is_sent: bool, limit: u32) -> Result<Vec<Payout>, Fault> {
     let places = vec!["?"; waiting.len()].join(", ");
     let sql = format!(
-        "SELECT {COLUMNS} FROM payouts WHERE closed = 0 AND state <> 'manual' AND NOT (state = 'reserved' AND run IN ({places})) \
-         ORDER BY next_attempt_at, created_at, id LIMIT ?"
+        "SELECT {COLUMNS} FROM payouts WHERE closed = 0 AND state <> 'manual' AND NOT (state = 'submitting' AND ?) \
+         AND NOT (state = 'reserved' AND run IN ({places})) ORDER BY next_attempt_at, created_at, id LIMIT ?"
     );
-    let values: Vec<_> = waiting.iter().map(|run| blob(run.0)).chain([Value::Integer(i64::from(limit))]).collect();
+    let runs = waiting.iter().map(|run| blob(run.0));
+    let values: Vec<_> = [Value::Integer(i64::from(nothing_is_sent))].into_iter().chain(runs).chain([Value::Integer(i64::from(limit))]).collect();
     rows(connection, &sql, params_from_iter(values), read)
 }
 
@@ -248,8 +249,8 @@ impl PayoutStore for SqliteStore {
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError> {
         self.core.read(move |connection| open(connection, limit)).await
     }
-    async fn due_payouts(&self, waiting: Vec<RunId>, limit: u32) -> Result<Vec<Payout>, StoreError> {
-        self.core.read(move |connection| due(connection, &waiting, limit)).await
+    async fn due_payouts(&self, waiting: Vec<RunId>, nothing_is_sent: bool, limit: u32) -> Result<Vec<Payout>, StoreError> {
+        self.core.read(move |connection| due(connection, &waiting, nothing_is_sent, limit)).await
     }
     async fn open_parts(&self) -> Result<Vec<OpenPart>, StoreError> {
         self.core.read(open_parts).await
