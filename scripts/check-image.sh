@@ -28,8 +28,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 CONF
 export CONTAINERS_CONF=$work/containers.conf
-cargo build --profile image --locked --bin lucid
-scripts/image-root.sh target/image/lucid "$work/build/out"
+scripts/image-root.sh "$work/build/out"
 podman build --quiet --isolation=chroot --format docker --build-context "build=$work/build" --tag lucid:check --file deploy/Dockerfile . > /dev/null
 size=$(podman image inspect --format '{{.Size}}' lucid:check)
 echo "image: $size bytes"
