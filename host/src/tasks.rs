@@ -38,6 +38,8 @@ const STANDING_INTERVAL: Duration = Duration::from_secs(10);
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
 /// Between two looks for parties that rate limits need not remember any more.
 const FORGET_INTERVAL: Duration = Duration::from_secs(10);
+/// Between two times that measured durations are counted into their buckets: until then each is kept, also where nobody asks for metrics.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two looks for nodes that other replicas brought to life: if those end, somebody has to notice silence.
 const FLEET_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two looks for hours that are to be rolled up, and for what is too old to be kept.
@@ -91,6 +93,10 @@ impl Tasks {
         tasks.every("limits", FORGET_INTERVAL, api, |a| async move {
             let left = a.limiter.forget_idle().await;
             metrics::gauge!("lucid_rate_limit_parties").set(u32::try_from(left).map_or(f64::MAX, f64::from));
+            Ok::<_, Infallible>(false)
+        });
+        tasks.every("metrics", UPKEEP_INTERVAL, api, |a| async move {
+            a.metrics.run_upkeep();
             Ok::<_, Infallible>(false)
         });
         let (feed, stop) = (Arc::clone(api), tasks.stop.clone());
