@@ -21,7 +21,7 @@ use crate::{config::ConfigError, up::Output};
 
 The service goes on. Both files are of the moment at which it began, checked and synced; the folder may then be copied anywhere. It holds no secrets:
 keep a copy of the folder secrets/ where secrets are kept. To put it back: stop the service, put the two files into its folder in place of what is
-there (the files that end in -wal and -shm, too), start it, and let it compare payouts: lucid payout reconcile --since TIME (see the runbook).
+there (the files that end in -wal and -shm, too), start it, and let it compare payouts: lucid payout reconcile --since TIME (docs/operations.md).
 A store in MongoDB is backed up by the database's own tools (mongodump --oplog, or snapshots).
 
 Exit codes: 0 it is whole, 1 it is not, 2 wrong arguments.")]
