@@ -16,7 +16,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         ObjectBuilder, Ref, RefOr, Schema, SchemaFormat, Type,
-        schema::{AdditionalProperties, AnyOfBuilder},
+        schema::{AdditionalProperties, AnyOfBuilder, SchemaType},
     },
 };
 
@@ -210,7 +210,9 @@ schemas! {
     ParamValue = "A param of a policy.",
         ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(i64::MIN as isize)).maximum(Some(i64::MAX as isize));
     EventFilter = "What the types of events begin with.", text().min_length(Some(1)).max_length(Some(64)).examples(["node.alert_", "payout.completed"]);
-    EventStream = "Server-sent events; the `data` of each is an event in its envelope.", text().content_media_type("text/event-stream")
+    // Without a type: who reads streams checks each event as an object of its own.
+    EventStream = "Server-sent events; the `data` of each is an event in its envelope.",
+        ObjectBuilder::new().schema_type(SchemaType::AnyValue).content_media_type("text/event-stream")
         .content_schema(Some(Ref::from_schema_name("EventBody")));
     FreeObject = "Values by name.",
         ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true)));
