@@ -123,9 +123,19 @@ async fn close_all(service: &Service) {
     while service.close_due_epoch().await.unwrap().is_some() {}
 }
 
+fn memory() -> Arc<dyn Store> {
+    Arc::new(lucid_store::Memory::new().unwrap().open().unwrap())
+}
+
 /// What one replica alone makes of it.
 async fn alone(nodes: u32) -> Vec<Digest> {
-    let store: Arc<dyn Store> = Arc::new(lucid_store::Memory::new().unwrap().open().unwrap());
+    // Three tests ask for the same.
+    static LARGE: tokio::sync::OnceCell<Vec<Digest>> = tokio::sync::OnceCell::const_new();
+    if nodes == NODES { LARGE.get_or_init(|| closed_alone(nodes)).await.clone() } else { closed_alone(nodes).await }
+}
+
+async fn closed_alone(nodes: u32) -> Vec<Digest> {
+    let store = memory();
     fill(&store, nodes).await;
     let cache = tempfile::tempdir().unwrap();
     let service = fleet::service(&store, cache.path(), 1, 1, 1).await;
@@ -146,16 +156,17 @@ async fn helped(helper: &Service) -> u32 {
     }
 }
 
-/// Chunks of the epoch before: it has no work in it, and its nodes are in it.
-async fn close_the_first(store: &Arc<dyn Store>, cache: &Path) {
-    let service = fleet::service(store, cache, 0, 1, 1).await;
-    close_all(&service).await;
+/// A store whose first epoch with work in it is due; the one before, which has none, is closed.
+async fn due(store: Arc<dyn Store>, nodes: u32) -> (Arc<dyn Store>, tempfile::TempDir) {
+    let cache = tempfile::tempdir().unwrap();
+    fill(&store, nodes).await;
+    let first = fleet::service(&store, &cache.path().join("first"), 0, 1, 1).await;
+    close_all(&first).await;
+    (store, cache)
 }
 
 async fn is_shared(store: Arc<dyn Store>, nodes: u32, chunks: usize) {
-    let cache = tempfile::tempdir().unwrap();
-    fill(&store, nodes).await;
-    close_the_first(&store, &cache.path().join("first")).await;
+    let (store, cache) = due(store, nodes).await;
     // Whoever closes scores one chunk, and is in the middle of the next one while another replica does the rest.
     let (slow, fast) = (Gate::new(1, false), Gate::new(1_000, false));
     let closer = replica(&store, &cache.path().join("closer"), &slow).await;
@@ -180,7 +191,7 @@ async fn is_shared(store: Arc<dyn Store>, nodes: u32, chunks: usize) {
 #[test]
 fn an_epoch_that_several_replicas_scored_is_the_same_to_the_byte() {
     block_on(async {
-        is_shared(Arc::new(lucid_store::Memory::new().unwrap().open().unwrap()), NODES, CHUNKS).await;
+        is_shared(memory(), NODES, CHUNKS).await;
         if let Some(server) = MongoServer::start() {
             is_shared(lucid_store::open(&server.database()).await.unwrap(), NODES_OF_MONGODB, 2).await;
         }
@@ -192,9 +203,7 @@ fn an_epoch_that_several_replicas_scored_is_the_same_to_the_byte() {
 #[test]
 fn whoever_is_stopped_in_the_middle_is_waited_for_by_nobody() {
     block_on(async {
-        let (store, cache): (Arc<dyn Store>, _) = (Arc::new(lucid_store::Memory::new().unwrap().open().unwrap()), tempfile::tempdir().unwrap());
-        fill(&store, NODES).await;
-        close_the_first(&store, &cache.path().join("first")).await;
+        let (store, cache) = due(memory(), NODES).await;
         let (first, second, third) = (Gate::new(1, false), Gate::new(2, false), Gate::new(1_000, false));
         let closer = replica(&store, &cache.path().join("closer"), &first).await;
         let helper = replica(&store, &cache.path().join("helper"), &second).await;
@@ -219,9 +228,7 @@ fn whoever_is_stopped_in_the_middle_is_waited_for_by_nobody() {
 #[test]
 fn what_was_scored_by_another_version_is_scored_again() {
     block_on(async {
-        let (store, cache): (Arc<dyn Store>, _) = (Arc::new(lucid_store::Memory::new().unwrap().open().unwrap()), tempfile::tempdir().unwrap());
-        fill(&store, NODES).await;
-        close_the_first(&store, &cache.path().join("first")).await;
+        let (store, cache) = due(memory(), NODES).await;
         let (slow, foreign) = (Gate::new(1, false), Gate::new(1_000, true));
         let closer = replica(&store, &cache.path().join("closer"), &slow).await;
         let helper = replica(&store, &cache.path().join("helper"), &foreign).await;
