@@ -79,7 +79,7 @@ pub async fn compose(config: &Config) -> Result<App> {
     let jwt_secret = jwt_secret(config, &data)?;
     let auth = authenticator(config, &data, jwt_secret.clone())?;
     in_memory_for_the_sandbox(config)?;
-    let store = lucid_store::open(&config.store.url).await.map_err(unusable)?;
+    let store = lucid_store::open_with(&config.store.url, config.store.cache_mib).await.map_err(unusable)?;
     let sandbox = sandbox(config, data.join("sandbox"))?;
     let (rail, environment) = rail(config, sandbox.as_ref())?;
     let family = stamped(store.as_ref(), environment, rail.as_deref()).await?;

@@ -12,11 +12,13 @@ pub struct Store {
     pub url: String,
     /// Where files go (secrets, caches) if the store is not a folder itself.
     pub data_dir: PathBuf,
+    /// Memory for pages of what is written, MiB, 16 to 65,536, if the store is SQLite. Its readers have up to 16 MiB for each of ten connections beside it.
+    pub cache_mib: u32,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { url: "sqlite://data".into(), data_dir: "data".into() }
+        Self { url: "sqlite://data".into(), data_dir: "data".into(), cache_mib: lucid_store::CACHE_MIB }
     }
 }
 

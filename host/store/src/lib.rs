@@ -153,19 +153,31 @@ pub enum OpenError {
     },
 }
 
+/// Memory for pages of what is written in a SQLite store, MiB, where nobody says otherwise: room for the indices of
+/// 100,000 nodes, all of which the end of an epoch touches.
+pub const CACHE_MIB: u32 = 192;
+
 /// Opens the store of a URL, creating it if it is not there; `memory://` is another one each time, gone with its last
 /// handle. With SQLite it blocks: migrations run here.
 ///
 /// # Errors
 /// [`OpenError`] if no backend has the scheme, or the backend cannot use what the URL names.
 pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    open_with(url, CACHE_MIB).await
+}
+
+/// The same with so much memory for pages of what is written, if it is a SQLite store.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_with(url: &str, cache_mib: u32) -> Result<Arc<dyn Store>, OpenError> {
     let not_a_url = || OpenError::NotAUrl { url: without_password(url) };
     let (scheme, place) = url.split_once("://").ok_or_else(not_a_url)?;
     match scheme {
         "memory" if place.is_empty() => Ok(Arc::new(Memory::new()?.open()?)),
         "memory" => Err(not_a_url()),
         _ if place.is_empty() => Err(not_a_url()),
-        "sqlite" => Ok(Arc::new(SqliteStore::open(Path::new(place))?)),
+        "sqlite" => Ok(Arc::new(SqliteStore::open_with(Path::new(place), cache_mib)?)),
         "mongodb" | "mongodb+srv" => Ok(Arc::new(MongoStore::open(url).await?)),
         _ => Err(OpenError::Scheme { scheme: scheme.to_owned() }),
     }

@@ -5,6 +5,7 @@
 
 mod adjustments;
 mod alerts;
+mod among;
 mod audit;
 mod books;
 mod buckets;

@@ -71,7 +71,7 @@ pub(crate) use self::{
     transfer::{is_marked, occupied},
 };
 use self::{database::Database, fault::Fault, writer::Pace};
-use crate::OpenError;
+use crate::{CACHE_MIB, OpenError};
 
 pub(crate) const CORE: &[&str] = &[
     include_str!("../migrations/core/0001.sql"),
@@ -115,12 +115,20 @@ impl SqliteStore {
     /// [`OpenError`] if the directory is in use or not usable, a file is damaged or of a newer schema, or a copy into
     /// the store is not finished.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        let store = Self::open_marked(dir)?;
+        Self::open_with(dir, CACHE_MIB)
+    }
+
+    /// The same with so much memory for pages of what is written.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open_with(dir: &Path, cache_mib: u32) -> Result<Self, OpenError> {
+        let store = Self::open_marked(dir, cache_mib)?;
         if is_marked(dir)? { Err(OpenError::HalfCopied) } else { Ok(store) }
     }
 
     /// Opens it for whoever copies into it.
-    pub(crate) fn open_marked(dir: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open_marked(dir: &Path, cache_mib: u32) -> Result<Self, OpenError> {
         let unusable = |source| OpenError::Directory { dir: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(unusable)?;
         let lock = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(unusable)?;
@@ -128,7 +136,7 @@ impl SqliteStore {
             TryLockError::WouldBlock => OpenError::InUse { dir: dir.to_owned() },
             TryLockError::Error(source) => unusable(source),
         })?;
-        let core = Database::open(dir, "core", CORE, Pace::WIDE, prepare, Some(audit::close_link))?;
+        let core = Database::open(dir, "core", CORE, Pace::AT_ONCE.with_cache(cache_mib), prepare, Some(audit::close_link))?;
         let telemetry = Database::open(dir, "telemetry", TELEMETRY, Pace::GATHERED, |_| Ok(()), None)?;
         Ok(Self { core, telemetry, dir: Some(dir.to_owned()), _lock: Some(lock) })
     }

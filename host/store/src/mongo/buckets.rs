@@ -12,6 +12,7 @@ use mongodb::bson::{Document, doc};
 
 use super::{
     MongoStore,
+    among::Among,
     fault::Fault,
     fields::{Fields, bytes, id},
     index::Index,
@@ -87,7 +88,7 @@ fn read_sealed(node: NodeId, fields: Fields<'_>) -> Result<Sealed, Fault> {
 impl MongoStore {
     /// Moves what is in a node's live document into a bucket.
     pub(crate) async fn seal(&self, node: NodeId) -> Result<(), Fault> {
-        let Some(live) = live::of(&self.collection(LIVE), &[node]).await?.pop() else { return Ok(()) };
+        let Some(live) = live::of(&self.collection(LIVE), Among::These(&[node])).await?.pop() else { return Ok(()) };
         let mut past = live.presence.clone();
         past.sort_unstable_by_key(|stretch| stretch.from);
         // The last stretch goes on growing.
@@ -157,16 +158,21 @@ impl MongoStore {
 
     /// What was measured and seen of each of these nodes in the range.
     pub(crate) async fn seen(&self, nodes: &[NodeId], range: Interval) -> Result<HashMap<NodeId, Seen>, Fault> {
+        let nodes = Among::These(nodes);
         let live = live::of(&self.collection(LIVE), nodes).await?;
-        let ids: Vec<_> = nodes.iter().map(|node| id(node.0)).collect();
+        self.seen_beside(live, nodes, range).await
+    }
+
+    /// The same, with the live documents, which have to be read first: what is sealed meanwhile is then seen twice, not missed.
+    pub(crate) async fn seen_beside(&self, live: Vec<Live>, nodes: Among<'_>, range: Interval) -> Result<HashMap<NodeId, Seen>, Fault> {
         let mut seen = HashMap::<NodeId, Seen>::new();
-        let filter = doc! { "node": { "$in": &ids }, "last_at": { "$gte": range.from.0 }, "first_at": { "$lt": range.to.0 } };
+        let filter = doc! { "node": nodes.condition(), "last_at": { "$gte": range.from.0 }, "first_at": { "$lt": range.to.0 } };
         let buckets = self.collection(BUCKETS).find(filter).sort(doc! { "node": 1, "number": 1 }).await?;
         let buckets = collect(buckets, |fields| Ok(packing::unpack(fields.id("node", NodeId)?, &fields.bytes("zstd")?)?));
         for sample in buckets.await?.into_iter().flatten() {
             seen.entry(sample.node).or_default().add_sample(sample, range);
         }
-        let filter = doc! { "node": { "$in": ids }, "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };
+        let filter = doc! { "node": nodes.condition(), "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };
         let stretches = collect(self.collection(PRESENCE).find(filter).await?, |fields| {
             Ok((fields.id("node", NodeId)?, Interval { from: fields.time("from_ms")?, to: fields.time("to_ms")? }))
         });

@@ -8,6 +8,7 @@ use mongodb::{
 };
 
 use super::{
+    among::Among,
     fault::Fault,
     fields::{Fields, id},
     index::Index,
@@ -93,9 +94,8 @@ pub(crate) async fn states(live: &Collection<Document>, nodes: &[NodeId]) -> Res
 }
 
 /// The live documents of these nodes.
-pub(crate) async fn of(live: &Collection<Document>, nodes: &[NodeId]) -> Result<Vec<Live>, Fault> {
-    let ids: Vec<_> = nodes.iter().map(|node| id(node.0)).collect();
-    collect(live.find(doc! { "_id": { "$in": ids } }).projection(doc! { "newest": 0 }).await?, read).await
+pub(crate) async fn of(live: &Collection<Document>, nodes: Among<'_>) -> Result<Vec<Live>, Fault> {
+    collect(live.find(doc! { "_id": nodes.condition() }).projection(doc! { "newest": 0 }).await?, read).await
 }
 
 /// All nodes that ever reported, by id.

@@ -12,6 +12,7 @@ use mongodb::bson::{Bson, doc};
 
 use super::{
     MongoStore,
+    among::Among,
     buckets::BUCKETS,
     fault::Fault,
     fields::id,
@@ -27,7 +28,7 @@ impl MongoStore {
     /// The samples of these nodes that are in no rollup yet, in a range.
     async fn unrolled(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<Sample>, Fault> {
         let mut samples = Vec::new();
-        for live in live::of(&self.collection(LIVE), nodes).await? {
+        for live in live::of(&self.collection(LIVE), Among::These(nodes)).await? {
             for sample in live.samples() {
                 samples.push(sample?);
             }

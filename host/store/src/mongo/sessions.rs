@@ -16,10 +16,11 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     MongoStore,
+    among::Among,
     fault::Fault,
     fields::{Fields, id, wide},
     index::Index,
-    live::{self, Claim, LIVE},
+    live::{self, Claim, LIVE, Live},
     page::collect,
 };
 
@@ -118,7 +119,12 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Observation, Fault> {
 impl MongoStore {
     /// Folds what earlier reports claimed and a crash left: of these nodes, or of all.
     pub(crate) async fn fold_claims(&self, nodes: Option<&[NodeId]>) -> Result<(), Fault> {
-        for live in live::with_claims(&self.collection(LIVE), nodes).await? {
+        let live = live::with_claims(&self.collection(LIVE), nodes).await?;
+        self.fold_claims_of(&live).await
+    }
+
+    pub(crate) async fn fold_claims_of(&self, live: &[Live]) -> Result<(), Fault> {
+        for live in live {
             for claim in &live.claims {
                 self.fold(live.node, claim).await?;
             }
@@ -163,11 +169,9 @@ impl MongoStore {
         Ok(if own.is_some() { SessionOutcome::Stored } else { SessionOutcome::OfAnotherNode })
     }
 
-    /// Sessions of these nodes that overlap the range, by node, start and id.
-    pub(crate) async fn overlapping(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<Observation>, Fault> {
-        self.fold_claims(Some(nodes)).await?;
-        let nodes: Vec<_> = nodes.iter().map(|node| id(node.0)).collect();
-        let filter = doc! { "node": { "$in": nodes }, "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };
+    /// Sessions of these nodes that overlap the range, by node, start and id; their claims are folded.
+    pub(crate) async fn overlapping(&self, nodes: Among<'_>, range: Interval) -> Result<Vec<Observation>, Fault> {
+        let filter = doc! { "node": nodes.condition(), "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };
         collect(self.collection(SESSIONS).find(filter).sort(doc! { "node": 1, "from_ms": 1, "_id": 1 }).await?, read).await
     }
 

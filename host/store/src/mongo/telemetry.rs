@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use futures::try_join;
 use lucid_model::{
     credit::Interval,
     id::{NodeId, SessionId},
@@ -12,6 +13,7 @@ use lucid_ports::{LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, St
 
 use super::{
     MongoStore,
+    among::Among,
     buckets::Seen,
     fault::Fault,
     live::{self, LIVE},
@@ -20,6 +22,8 @@ use crate::series::summary;
 
 /// Nodes whose samples are in memory at once.
 const NODES_AT_ONCE_MAX: usize = 100;
+/// The same, where they follow each other and are asked of an epoch.
+const OBSERVED_AT_ONCE_MAX: usize = 500;
 
 impl MongoStore {
     async fn newest_samples(&self, node: NodeId, range: Interval, limit: u32) -> Result<Vec<Sample>, Fault> {
@@ -51,12 +55,15 @@ impl MongoStore {
 
     async fn observed_of(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, Fault> {
         let mut observed = Vec::with_capacity(nodes.len());
-        for nodes in nodes.chunks(NODES_AT_ONCE_MAX) {
+        for nodes in nodes.chunks(OBSERVED_AT_ONCE_MAX) {
+            let among = Among::few_or_neighbours(nodes);
+            let live = live::of(&self.collection(LIVE), among).await?;
+            self.fold_claims_of(&live).await?;
+            let (overlapping, mut seen) = try_join!(self.overlapping(among, range), self.seen_beside(live, among, range))?;
             let mut sessions = HashMap::<NodeId, Vec<Observation>>::new();
-            for session in self.overlapping(nodes, range).await? {
+            for session in overlapping {
                 sessions.entry(session.node).or_default().push(session);
             }
-            let mut seen = self.seen(nodes, range).await?;
             for node in nodes {
                 let Seen { samples, presence } = seen.remove(node).unwrap_or_default();
                 let usage = summary(merge_all(samples.values().map(Rollup::of)), range);

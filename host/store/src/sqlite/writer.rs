@@ -38,8 +38,11 @@ impl Pace {
     pub(crate) const AT_ONCE: Self = Self { time_max: Duration::from_millis(20), apart: Duration::ZERO, cache_kib: 16_384 };
     /// For jobs that come all the time from everywhere, none of which anybody waits for in a row.
     pub(crate) const GATHERED: Self = Self { apart: Duration::from_millis(5), ..Self::AT_ONCE };
-    /// With room for the indices of a large fleet, all of which the end of an epoch touches.
-    pub(crate) const WIDE: Self = Self { cache_kib: 196_608, ..Self::AT_ONCE };
+
+    /// The same with so much memory for pages.
+    pub(crate) fn with_cache(self, mib: u32) -> Self {
+        Self { cache_kib: i64::from(mib) * 1_024, ..self }
+    }
 }
 
 /// Tells a caller what became of its job, once the transaction is over.

@@ -8,7 +8,7 @@ use std::{
 use lucid_ports::{Stamp, StoreError};
 
 use super::{CopyError, Transfer};
-use crate::{MongoStore, OpenError, SqliteStore, mongo, sqlite, without_password};
+use crate::{CACHE_MIB, MongoStore, OpenError, SqliteStore, mongo, sqlite, without_password};
 
 /// One of the two stores.
 pub(crate) struct End {
@@ -92,7 +92,7 @@ async fn open_target(place: &Place) -> Result<End, CopyError> {
         }
     }
     let store: Arc<dyn Transfer> = match place {
-        Place::Sqlite(dir) => Arc::new(SqliteStore::open_marked(dir).map_err(cannot)?),
+        Place::Sqlite(dir) => Arc::new(SqliteStore::open_marked(dir, CACHE_MIB).map_err(cannot)?),
         Place::Mongo { url, .. } => Arc::new(MongoStore::open_marked(url).await.map_err(cannot)?),
     };
     Ok(End { store, place: name })
