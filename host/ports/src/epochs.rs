@@ -200,6 +200,9 @@ pub trait EpochStore: Send + Sync {
     async fn totals(&self, from_s: i64, to_s: i64) -> Result<Vec<NodeTotals>, StoreError>;
     /// Keeps the receipt of a score computed on demand.
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError>;
+    /// Gives the nodes of a part of the oldest closed epoch that lacks it what they have of it: their own scores and lifetimes, their histories
+    /// and the latest scores. Where a close does that itself there is never anything to do. `false`: nothing is left.
+    async fn settle_scores(&self) -> Result<bool, StoreError>;
     /// Makes the votes that follow from the scores of the oldest closed epoch that lacks some, of a part of bounded size;
     /// none of epochs that were closed before `closed_from`, which nobody would send any more.
     async fn make_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, StoreError>;

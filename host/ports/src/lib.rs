@@ -42,7 +42,8 @@ pub use gateway::{GatewayError, GatewayKey, GatewayKeys, KeyMaterial};
 pub use limits::{Admission, Allowance, LimitClass, Party, RateLimiter};
 pub use money::{Booked, LedgerStore, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, SettlementStore};
 pub use nodes::{
-    Assigned, Newcomer, NodeFilter, NodeSort, NodeStore, PoolFilter, PoolSort, PoolStore, RegisterConflict, Registered, Registration, RoomOrder,
+    Assigned, Newcomer, NodeBatches, NodeFilter, NodeSort, NodeStore, PoolFilter, PoolSort, PoolStore, RegisterConflict, Registered, Registration,
+    RoomOrder,
 };
 pub use page::{Order, Page, PageRequest};
 pub use policies::{Activated, ImportRecord, PolicyStore, REPORTS_KEPT, StoredBundle};

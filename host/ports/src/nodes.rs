@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use lucid_model::{
     audit::AuditEntry,
     id::{EnrolmentId, NodeId, PoolId, UserId},
@@ -10,6 +11,9 @@ use lucid_model::{
 };
 
 use crate::{Page, PageRequest, StoreError};
+
+/// Nodes, some at a time, as they are read.
+pub type NodeBatches<'a> = BoxStream<'a, Result<Vec<Node>, StoreError>>;
 
 /// Which nodes. Deregistered ones are never listed.
 #[derive(Debug, Clone, Default)]
@@ -126,7 +130,9 @@ pub trait NodeStore: Send + Sync {
     async fn assign_node(&self, id: NodeId, version: u64, pool: Option<PoolId>, audit: AuditEntry) -> Result<Assigned, StoreError>;
     /// A page of nodes.
     async fn nodes(&self, filter: &NodeFilter, page: PageRequest<NodeSort>) -> Result<Page<Node>, StoreError>;
-    /// Live nodes by id, after `after`: for walking the fleet.
+    /// All live nodes by id, up to `batch` at a time: for going through the fleet. Who comes or goes meanwhile may be among them or not.
+    async fn live_nodes(&self, batch: u32) -> Result<NodeBatches<'_>, StoreError>;
+    /// Live nodes by id, after `after`: for walking the fleet with pauses.
     async fn live_nodes_after(&self, after: Option<NodeId>, limit: u32) -> Result<Vec<Node>, StoreError>;
     /// Active nodes that are in no pool, by id: the longest registered first.
     async fn standby_nodes(&self, limit: u32) -> Result<Vec<Node>, StoreError>;

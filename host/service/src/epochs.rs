@@ -35,11 +35,13 @@ const LATE_LOOK_MS: i64 = 10_000;
 const SCORE_EVENTS_MAX: u32 = 2_000;
 
 impl Service {
-    /// Closes the oldest epoch that is due; none if none is.
+    /// Closes the oldest epoch that is due; none if none is. Before that the nodes get what they have of the ones before.
     ///
     /// # Errors
     /// [`ServiceError`] if something is missing now: nothing half done counts, the next call goes on.
     pub async fn close_due_epoch(&self) -> Result<Option<EpochRecord>, ServiceError> {
+        // Facts of an epoch have the scores of the one before.
+        while self.store().settle_scores().await? {}
         if self.now() < *self.no_epoch_before.lock() {
             return Ok(None);
         }

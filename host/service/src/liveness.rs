@@ -1,5 +1,6 @@
 //! Nodes that fall silent, and suspensions that end.
 
+use futures::TryStreamExt as _;
 use lucid_model::{
     alert::{AlertKind, Measured},
     id::NodeId,
@@ -22,11 +23,8 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn watch_fleet(&self) -> Result<(), ServiceError> {
-        let mut after = None;
-        loop {
-            let nodes = self.store().live_nodes_after(after, WALK_BATCH).await?;
-            let Some(last) = nodes.last() else { break };
-            after = Some(last.id);
+        let mut batches = self.store().live_nodes(WALK_BATCH).await?;
+        while let Some(nodes) = batches.try_next().await? {
             let started = self.ports.clock.monotonic_ms();
             let mut heard = self.last_heard_ms.lock();
             for node in nodes.iter().filter(|n| n.status == NodeStatus::Active) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::{future::try_join_all, try_join};
+use futures::{TryStreamExt as _, future::try_join_all, try_join};
 use lucid_model::{
     credit::{self, Interval},
     epoch::Period,
@@ -95,15 +95,14 @@ impl Service {
         let streaks = ByNode::of(self.streaks().await?);
         let mut siblings = Siblings::default();
         let mut fleet = FleetFacts { pools: BTreeMap::new(), arrived: 0, expected: 0 };
-        let (mut next, mut count) = (self.store().live_nodes_after(None, WALK_BATCH).await?, 0);
-        while let Some(last) = next.last() {
-            let after = Some(last.id);
-            let mut nodes = next;
+        let (mut batches, mut count) = (self.store().live_nodes(WALK_BATCH).await?, 0);
+        let mut next = batches.try_next().await?;
+        while let Some(mut nodes) = next {
             nodes.retain(|node| counts(epoch, node));
             let ids: Vec<_> = nodes.iter().map(|n| n.id).collect();
             // The next nodes are read while this is what is looked up of these, by two readers.
             let halves = ids.chunks(ids.len().div_ceil(2).max(1)).map(|half| self.store().observed(half, epoch.interval()));
-            let (observed, following) = try_join!(try_join_all(halves), self.store().live_nodes_after(after, WALK_BATCH))?;
+            let (observed, following) = try_join!(try_join_all(halves), batches.try_next())?;
             next = following;
             for (node, observed) in nodes.iter().zip(observed.iter().flatten()) {
                 let mut facts = self.facts(epoch, node, observed, earlier.get(node.id));
@@ -146,13 +145,11 @@ impl Service {
 
     /// Nodes that were registered before the period's end, but for those that nobody approved.
     pub(crate) async fn fleet(&self, epoch: Period) -> Result<Vec<Node>, ServiceError> {
-        let (mut fleet, mut after) = (Vec::new(), None);
-        loop {
-            let nodes = self.store().live_nodes_after(after, WALK_BATCH).await?;
-            let Some(last) = nodes.last() else { return Ok(fleet) };
-            after = Some(last.id);
+        let (mut batches, mut fleet) = (self.store().live_nodes(WALK_BATCH).await?, Vec::new());
+        while let Some(nodes) = batches.try_next().await? {
             fleet.extend(nodes.into_iter().filter(|node| counts(epoch, node)));
         }
+        Ok(fleet)
     }
 
     /// What counts of what was seen of a node in an epoch.

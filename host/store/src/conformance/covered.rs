@@ -126,6 +126,8 @@ proven! {
             nodes_are_listed_in_every_order;
         standby_nodes(limit: u32) -> Vec<Node> =>
             active_nodes_without_a_pool_stand_by;
+        live_nodes(batch: u32) -> NodeBatches<'_> =>
+            the_fleet_is_walked_by_id;
         live_nodes_after(after: Option<NodeId>, limit: u32) -> Vec<Node> =>
             the_fleet_is_walked_by_id;
         count_siblings(newcomer: Newcomer, except: Option<NodeId>) -> SiblingCounts =>
@@ -282,6 +284,8 @@ proven! {
             totals_count_eligible_epochs_only;
         add_on_demand(receipt: OnDemandReceipt) -> () =>
             scores_are_found_by_the_second;
+        settle_scores() -> bool =>
+            an_attempt_is_gone_on_with_and_closed, one_of_fifty_closes_what_is_staged;
         make_votes(closed_from: TimeMs) -> MadeVotes =>
             an_attempt_is_gone_on_with_and_closed, one_of_fifty_closes_what_is_staged, a_vote_that_contradicts_another_is_named;
         due_votes(now: TimeMs, limit: u32) -> Vec<Vote> =>

@@ -83,6 +83,8 @@ pub(crate) async fn an_attempt_is_gone_on_with_and_closed(backend: &mut dyn Back
     assert_eq!(store.scored_chunk(HOUR, 2).await.unwrap(), None);
     let listed = async || store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap();
     assert_eq!((listed().await.total, store.epochs_without_block().await.unwrap()), (0, vec![HOUR]), "votes are made when they are wanted");
+    assert_eq!(store.score(HOUR, node_id(2)).await.unwrap().map(|view| view.row), Some(scored(20)[0].rows[1].clone()), "a score is there at once");
+    while store.settle_scores().await.unwrap() {}
     while store.make_votes(record.closed_at).await.unwrap().worked {}
     let votes = listed().await;
     let follow: Vec<_> = scored(20).iter().flat_map(|chunk| &chunk.rows).filter_map(|row| Vote::of_score(&record, row)).collect();
@@ -121,6 +123,11 @@ pub(crate) async fn one_of_fifty_closes_what_is_staged(backend: &mut dyn Backend
     assert_eq!(told.len(), 1, "one call closed it");
     let stored = store.scored(HOUR).await.unwrap();
     assert_eq!((store.last_epoch().await.unwrap().as_ref(), epoch_root(&stored)), (told.first(), told[0].root));
+    let settled = fifty(|_| {
+        let store = store.clone();
+        async move { while store.settle_scores().await.unwrap() {} }
+    });
+    settled.await;
     let node = store.node(node_id(1)).await.unwrap().unwrap();
     assert_eq!((node.score, node.observed_s), (Some(stored[0].rows[0].score), 1_800), "and its nodes were counted once");
     let made = fifty(|_| {

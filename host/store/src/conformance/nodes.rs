@@ -1,3 +1,4 @@
+use futures::TryStreamExt as _;
 use lucid_model::{
     id::PoolScope,
     node::{CapReached, Node, NodeCaps, NodeEvent, NodeStatus, PublicKey, SiblingCounts},
@@ -197,7 +198,11 @@ pub(crate) async fn the_fleet_is_walked_by_id(backend: &mut dyn Backend) {
         after = Some(last.id);
         walked.extend(next.into_iter().map(|n| n.id));
     }
-    assert_eq!(walked, (0..10).filter(|i| *i != 3).map(node_id).collect::<Vec<_>>());
+    let live: Vec<_> = (0..10).filter(|i| *i != 3).map(node_id).collect();
+    assert_eq!(walked, live);
+    let batches: Vec<_> = store.live_nodes(4).await.unwrap().try_collect().await.unwrap();
+    let ids: Vec<Vec<_>> = batches.iter().map(|batch| batch.iter().map(|n| n.id).collect()).collect();
+    assert_eq!(ids, live.chunks(4).collect::<Vec<_>>());
 }
 
 pub(crate) async fn siblings_are_counted(backend: &mut dyn Backend) {

@@ -167,9 +167,14 @@ impl MongoStore {
     pub(crate) async fn seen_beside(&self, live: Vec<Live>, nodes: Among<'_>, range: Interval) -> Result<HashMap<NodeId, Seen>, Fault> {
         let mut seen = HashMap::<NodeId, Seen>::new();
         let filter = doc! { "node": nodes.condition(), "last_at": { "$gte": range.from.0 }, "first_at": { "$lt": range.to.0 } };
-        let buckets = self.collection(BUCKETS).find(filter).sort(doc! { "node": 1, "number": 1 }).await?;
-        let buckets = collect(buckets, |fields| Ok(packing::unpack(fields.id("node", NodeId)?, &fields.bytes("zstd")?)?));
-        for sample in buckets.await?.into_iter().flatten() {
+        let buckets = collect(self.collection(BUCKETS).find(filter).await?, |fields| {
+            let node = fields.id("node", NodeId)?;
+            Ok((fields.number_or_none::<i64>("number")?, packing::unpack(node, &fields.bytes("zstd")?)?))
+        });
+        let mut buckets = buckets.await?;
+        // What came first stays.
+        buckets.sort_by_key(|(number, _)| *number);
+        for sample in buckets.into_iter().flat_map(|(_, samples)| samples) {
             seen.entry(sample.node).or_default().add_sample(sample, range);
         }
         let filter = doc! { "node": nodes.condition(), "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };

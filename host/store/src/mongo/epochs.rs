@@ -10,7 +10,9 @@
 //! 4. *Closed*: the state becomes `closed`. Readers of epochs, scores and votes go by that only.
 //!
 //! An attempt that stages pool by pool names itself, so that it is gone on with after a crash in 1; its chunks have to
-//! have the record's root, and its votes are made of its rows when there is somebody to send them.
+//! have the record's root. It is closed first and settled later, a chunk after the other, epochs in their order
+//! (`settled_from`): a write a node is most of what a close would take. Until then a score is found in its chunk. Its votes
+//! are made of its rows when there is somebody to send them.
 //!
 //! After a crash in 3 the epoch is not there for readers, so that the service closes it again: that call finds the
 //! claim, settles what it says, not what the call brought, and answers the claim's record. Of all calls that settle an
@@ -113,6 +115,9 @@ impl EpochStore for MongoStore {
     }
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError> {
         Ok(self.keep_on_demand(&receipt).await?)
+    }
+    async fn settle_scores(&self) -> Result<bool, StoreError> {
+        Ok(self.settle_some().await?)
     }
     async fn make_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, StoreError> {
         Ok(self.make_some_votes(closed_from).await?)

@@ -20,14 +20,18 @@ use crate::packing;
 pub(crate) const LIVE: &str = "live";
 
 /// Few documents have claims that are not yet folded into their sessions, and most of the time none.
-pub(crate) const INDICES: &[Index] = &[Index {
-    collection: LIVE,
-    name: "live_claims",
-    keys: &[("claims.claim", 1)],
-    unique: false,
-    partial: Some(|| doc! { "claims.claim": { "$exists": true } }),
-    why: "sessions that are not yet documents of their own",
-}];
+pub(crate) const INDICES: &[Index] = &[
+    Index {
+        collection: LIVE,
+        name: "live_claims",
+        keys: &[("claims.claim", 1)],
+        unique: false,
+        partial: Some(|| doc! { "claims.claim": { "$exists": true } }),
+        why: "sessions that are not yet documents of their own",
+    },
+    // MongoDB walks `_id` itself; a server of its protocol may search all of it.
+    Index { collection: LIVE, name: "live_walk", keys: &[("_id", 1), ("v", 1)], unique: false, partial: None, why: "nodes that follow each other" },
+];
 
 /// Sessions of a report that is stored but not yet folded into the sessions' documents.
 pub(crate) struct Claim {

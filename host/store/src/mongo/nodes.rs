@@ -9,13 +9,13 @@ mod together;
 use std::{collections::HashMap, net::IpAddr};
 
 use async_trait::async_trait;
-use futures::try_join;
+use futures::{StreamExt as _, TryStreamExt as _, stream::TryChunksError, try_join};
 use lucid_model::{
     audit::AuditEntry,
     id::{NodeId, PoolId},
     node::{Node, NodeStatus, PublicKey, SiblingCounts, network_of},
 };
-use lucid_ports::{Assigned, Newcomer, NodeFilter, NodeSort, NodeStore, Page, PageRequest, Registered, Registration, StoreError};
+use lucid_ports::{Assigned, Newcomer, NodeBatches, NodeFilter, NodeSort, NodeStore, Page, PageRequest, Registered, Registration, StoreError};
 use mongodb::bson::{Bson, Document, doc};
 
 use self::{document::read, places::still_held};
@@ -237,6 +237,11 @@ impl NodeStore for MongoStore {
             NodeSort::Name => "name",
         };
         Ok(page(&self.collection(NODES), filtered(filter), &[key, "_id"], &request, read).await?)
+    }
+    async fn live_nodes(&self, batch: u32) -> Result<NodeBatches<'_>, StoreError> {
+        let found = self.collection(NODES).find(doc! { "live": true }).sort(doc! { "_id": 1 }).batch_size(batch).await.map_err(Fault::from)?;
+        let nodes = found.map(|found| Ok(read(Fields::of(&found.map_err(Fault::from)?))?));
+        Ok(nodes.try_chunks(usize::try_from(batch.max(1)).unwrap_or(usize::MAX)).map_err(|TryChunksError(_, error)| error).boxed())
     }
     async fn live_nodes_after(&self, after: Option<NodeId>, limit: u32) -> Result<Vec<Node>, StoreError> {
         let mut filter = doc! { "live": true };

@@ -8,7 +8,8 @@ use crate::{OpenError, PartSchema};
 /// The schema this binary reads and writes.
 /// 2: enrolment tokens say how many uses were copied with them, and a database may have the mark of a copy.
 /// 3: scored chunks are packed, and an epoch's votes may follow from its rows.
-pub(super) const SCHEMA: i64 = 3;
+/// 4: an epoch may be closed before its nodes have its scores.
+pub(super) const SCHEMA: i64 = 4;
 pub(super) const META: &str = "meta";
 
 /// Writes the schema's number into a new database; refuses one that is newer.

@@ -172,7 +172,10 @@ impl MongoStore {
     /// Sessions of these nodes that overlap the range, by node, start and id; their claims are folded.
     pub(crate) async fn overlapping(&self, nodes: Among<'_>, range: Interval) -> Result<Vec<Observation>, Fault> {
         let filter = doc! { "node": nodes.condition(), "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };
-        collect(self.collection(SESSIONS).find(filter).sort(doc! { "node": 1, "from_ms": 1, "_id": 1 }).await?, read).await
+        // Sorted here: an index has them in another order.
+        let mut found = collect(self.collection(SESSIONS).find(filter).await?, read).await?;
+        found.sort_unstable_by_key(|session| (session.node, session.span.from, session.session));
+        Ok(found)
     }
 
     pub(crate) async fn unverified_sessions(&self, range: Interval, limit: u32) -> Result<Vec<Observation>, Fault> {

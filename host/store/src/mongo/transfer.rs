@@ -199,6 +199,7 @@ impl MongoStore {
 impl Transfer for MongoStore {
     async fn settle_down(&self) -> Result<(), StoreError> {
         self.close_claimed().await?;
+        while self.settle_some().await? {}
         self.fold_claims(None).await?;
         self.complete_audit().await
     }

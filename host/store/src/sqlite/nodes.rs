@@ -1,11 +1,12 @@
 use async_trait::async_trait;
+use futures::{StreamExt as _, stream::try_unfold};
 use lucid_model::{
     audit::AuditEntry,
     id::{NodeId, PoolId, UserId},
     node::{Node, NodeStatus, PublicKey, SiblingCounts, network_of},
     score::ScoreCenti,
 };
-use lucid_ports::{Assigned, Newcomer, NodeFilter, NodeSort, NodeStore, Page, PageRequest, Registered, Registration, StoreError};
+use lucid_ports::{Assigned, Newcomer, NodeBatches, NodeFilter, NodeSort, NodeStore, Page, PageRequest, Registered, Registration, StoreError};
 use rusqlite::{Connection, Params, params, types::Value};
 
 use super::{
@@ -218,6 +219,14 @@ impl NodeStore for SqliteStore {
     async fn nodes(&self, filter: &NodeFilter, page: PageRequest<NodeSort>) -> Result<Page<Node>, StoreError> {
         let list = list(filter, page);
         self.core.read(move |connection| list.run(connection, read)).await
+    }
+    async fn live_nodes(&self, batch: u32) -> Result<NodeBatches<'_>, StoreError> {
+        let next = move |after| async move {
+            let nodes = self.live_nodes_after(after, batch).await?;
+            let last = nodes.last().map(|last| last.id);
+            Ok(last.map(|last| (nodes, Some(last))))
+        };
+        Ok(try_unfold(None, next).boxed())
     }
     async fn live_nodes_after(&self, after: Option<NodeId>, limit: u32) -> Result<Vec<Node>, StoreError> {
         // An empty blob is before every id.

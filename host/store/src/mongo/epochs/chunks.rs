@@ -178,6 +178,13 @@ impl MongoStore {
         Ok(self.collection(CHUNKS).find(filter).sort(doc! { "idx": 1 }).await?)
     }
 
+    /// The first chunk from a place on that is staged under a name.
+    pub(super) async fn staged_from(&self, epoch_start_s: i64, staged: ObjectId, place: i64) -> Result<Option<ScoredChunk>, Fault> {
+        let next = doc! { "epoch_start_s": epoch_start_s, "staged": staged, "idx": { "$gte": place } };
+        let found = self.collection(CHUNKS).find_one(next).sort(doc! { "epoch_start_s": 1, "staged": 1, "idx": 1 }).await?;
+        found.map(|found| read(Fields::of(&found))).transpose()
+    }
+
     /// The scored chunks of an epoch, with their rows in the order they were hashed.
     pub(super) async fn scored_chunks(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, Fault> {
         match self.claim_of(epoch_start_s).await? {

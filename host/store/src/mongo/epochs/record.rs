@@ -13,6 +13,8 @@ use crate::mongo::{
 pub(crate) const EPOCHS: &str = "epochs";
 const CLOSING: &str = "closing";
 pub(crate) const CLOSED: &str = "closed";
+/// The place of the first chunk whose nodes do not have their scores; no number once all have.
+pub(super) const SETTLED_FROM: &str = "settled_from";
 
 pub(crate) const INDICES: &[Index] = &[
     Index {
@@ -31,6 +33,14 @@ pub(crate) const INDICES: &[Index] = &[
         partial: None,
         why: "epochs whose votes are not all made",
     },
+    Index {
+        collection: EPOCHS,
+        name: "epochs_settled",
+        keys: &[(SETTLED_FROM, 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "epochs whose nodes do not all have their scores",
+    },
 ];
 
 /// An epoch's document, whatever its state.
@@ -39,6 +49,8 @@ pub(crate) struct Claim {
     /// The name under which its content is staged.
     pub(crate) staged: ObjectId,
     pub(crate) closed: bool,
+    /// The first chunk whose nodes do not have their scores, where that is left for later.
+    pub(super) settled_from: Option<i64>,
 }
 
 pub(crate) fn claim(record: &EpochRecord, staged: ObjectId) -> Result<Document, Fault> {
@@ -87,7 +99,7 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<EpochRecord, Fault> {
 
 pub(crate) fn read_claim(fields: Fields<'_>) -> Result<Claim, Fault> {
     let staged = fields.get("staged").and_then(Bson::as_object_id).ok_or_else(|| Fault::Bad("field staged is missing".to_owned()))?;
-    Ok(Claim { record: read(fields)?, staged, closed: fields.text("state")? == CLOSED })
+    Ok(Claim { record: read(fields)?, staged, closed: fields.text("state")? == CLOSED, settled_from: fields.number_or_none(SETTLED_FROM)? })
 }
 
 impl MongoStore {

@@ -108,9 +108,24 @@ impl MongoStore {
 
     pub(super) async fn one_score(&self, epoch_start_s: i64, node: NodeId) -> Result<Option<ScoreView>, Fault> {
         match self.claim_of(epoch_start_s).await? {
-            Some(claim) if claim.closed => Ok(self.views_of(&[key(epoch_start_s, node)]).await?.pop()),
+            Some(claim) if claim.closed => match self.views_of(&[key(epoch_start_s, node)]).await?.pop() {
+                None if claim.settled_from.is_some() => self.score_in_chunks(&claim, node).await,
+                found => Ok(found),
+            },
             _ => Ok(None),
         }
+    }
+
+    /// A score of an epoch whose nodes do not all have theirs.
+    async fn score_in_chunks(&self, claim: &Claim, node: NodeId) -> Result<Option<ScoreView>, Fault> {
+        let mut chunks = self.staged_chunks(claim.record.epoch.start_s, claim.staged).await?;
+        while chunks.advance().await? {
+            let chunk = chunks::read(Fields::of(&chunks.deserialize_current()?))?;
+            if let Some(row) = chunk.rows.into_iter().find(|row| row.node == node) {
+                return Ok(Some(ScoreView { row, header: chunk.header, calculated_at: claim.record.closed_at }));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) async fn score_history(&self, node: NodeId, filter: &ScoreFilter, request: &PageRequest<ScoreSort>) -> Result<Page<ScoreView>, Fault> {

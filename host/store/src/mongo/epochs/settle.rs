@@ -4,11 +4,11 @@ use lucid_model::{
     receipt::{ScoreRow, ScoredChunk},
     vote::Vote,
 };
-use mongodb::bson::{Document, doc, oid::ObjectId};
+use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
 use super::{
     chunks::{self, CHUNKS},
-    record::{self, Claim, EPOCHS},
+    record::{self, CLOSED, Claim, EPOCHS, SETTLED_FROM, read_claim},
 };
 use crate::mongo::{
     MongoStore,
@@ -28,6 +28,7 @@ impl MongoStore {
         if let Some(claim) = self.claim_of(start_s).await? {
             return self.settle(claim).await;
         }
+        while self.settle_some().await? {}
         // A node counts an epoch only after the ones before it: one that came late would be lost without a word.
         if !chunks.is_empty() && self.newest_start().await?.is_some_and(|newest_s| newest_s > start_s) {
             return Err(Fault::Bad(format!("epoch {} is scored after a later one", record.epoch)));
@@ -38,7 +39,7 @@ impl MongoStore {
         self.claim(record, record::claim(record, staged)?).await
     }
 
-    /// The same, with what an attempt staged.
+    /// The same, with what an attempt staged; its votes and what its nodes have of it are made later.
     pub(super) async fn close_attempt(&self, record: &EpochRecord, staged: ObjectId) -> Result<Option<EpochRecord>, Fault> {
         let start_s = record.epoch.start_s;
         if let Some(claim) = self.claim_of(start_s).await? {
@@ -52,8 +53,9 @@ impl MongoStore {
             return Err(Fault::Bad(format!("the chunks that are stored for epoch {start_s} have another root than its record")));
         }
         let mut claim = record::claim(record, staged)?;
-        // The place of the first chunk whose votes are not made.
+        // The places of the first chunk whose votes are not made, and of the first whose nodes do not have their scores.
         claim.insert("votes_from", 0_i64);
+        claim.insert(SETTLED_FROM, 0_i64);
         self.claim(record, claim).await
     }
 
@@ -66,20 +68,19 @@ impl MongoStore {
         self.settle(claim).await
     }
 
-    /// Writes what follows from a claim, and closes the epoch. Each step may be repeated, by anybody, at any time.
-    /// Its record, if this call closed it.
+    /// Writes what follows from a claim, but for what is left for later, and closes the epoch. Each step may be repeated, by anybody, at
+    /// any time. Its record, if this call closed it.
     pub(crate) async fn settle(&self, claim: Claim) -> Result<Option<EpochRecord>, Fault> {
         let start_s = claim.record.epoch.start_s;
         let mut ours = false;
         if !claim.closed {
-            let mut chunks = self.staged_chunks(start_s, claim.staged).await?;
-            while chunks.advance().await? {
-                let chunk = chunks::read(Fields::of(&chunks.deserialize_current()?))?;
-                self.add_scores(&claim, &chunk).await?;
-                self.move_latest(&claim, &chunk).await?;
-                self.count_in_nodes(start_s, &chunk.rows).await?;
+            if claim.settled_from.is_none() {
+                let mut chunks = self.staged_chunks(start_s, claim.staged).await?;
+                while chunks.advance().await? {
+                    self.settle_chunk(&claim, &chunks::read(Fields::of(&chunks.deserialize_current()?))?).await?;
+                }
+                self.add_votes(start_s, claim.staged).await?;
             }
-            self.add_votes(start_s, claim.staged).await?;
             ours = self.show(&claim).await?;
         }
         if let Err(fault) = self.take_left_overs_away(&claim).await {
@@ -87,6 +88,29 @@ impl MongoStore {
             tracing::warn!(epoch = %claim.record.epoch, %fault, "what other attempts to close an epoch left is still there");
         }
         Ok(ours.then_some(claim.record))
+    }
+
+    /// A chunk of the oldest closed epoch whose nodes do not all have their scores. Whoever else does the same writes the same. `false`:
+    /// there is none.
+    pub(crate) async fn settle_some(&self) -> Result<bool, Fault> {
+        let lacking = doc! { SETTLED_FROM: { "$gte": 0_i64 }, "state": CLOSED };
+        let Some(found) = self.collection(EPOCHS).find_one(lacking).sort(doc! { "_id": 1 }).await? else { return Ok(false) };
+        let claim = read_claim(Fields::of(&found))?;
+        let (start_s, from) = (claim.record.epoch.start_s, claim.settled_from);
+        let chunk = self.staged_from(start_s, claim.staged, from.unwrap_or_default()).await?;
+        if let Some(chunk) = &chunk {
+            self.settle_chunk(&claim, chunk).await?;
+        }
+        let next = chunk.map_or(Bson::Null, |chunk| Bson::Int64(i64::from(chunk.header.index) + 1));
+        self.collection(EPOCHS).update_one(doc! { "_id": start_s, SETTLED_FROM: from }, doc! { "$set": { SETTLED_FROM: next } }).await?;
+        Ok(true)
+    }
+
+    /// What the nodes of a chunk have of their epoch: each its score in its history, as its latest one, and as its own with its lifetime.
+    async fn settle_chunk(&self, claim: &Claim, chunk: &ScoredChunk) -> Result<(), Fault> {
+        self.add_scores(claim, chunk).await?;
+        self.move_latest(claim, chunk).await?;
+        self.count_in_nodes(claim.record.epoch.start_s, &chunk.rows).await
     }
 
     /// What other attempts staged: they have lost, whether they know it or not.

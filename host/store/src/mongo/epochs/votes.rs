@@ -10,7 +10,6 @@ use lucid_ports::{MadeVotes, Page, PageRequest, VoteFilter};
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
 use super::{
-    chunks::{self, CHUNKS},
     record::{CLOSED, EPOCHS, block_document, read_block, read_claim},
     scores,
 };
@@ -148,15 +147,9 @@ impl MongoStore {
         let Some(found) = self.collection(EPOCHS).find_one(lacking).sort(doc! { "_id": 1 }).await? else { return Ok(MadeVotes::default()) };
         let (claim, from): (_, i64) = (read_claim(Fields::of(&found))?, Fields::of(&found).number("votes_from")?);
         let start_s = claim.record.epoch.start_s;
-        let next = doc! { "epoch_start_s": start_s, "staged": claim.staged, "idx": { "$gte": from } };
-        let found = if claim.record.closed_at < closed_from {
-            None
-        } else {
-            self.collection(CHUNKS).find_one(next).sort(doc! { "epoch_start_s": 1, "staged": 1, "idx": 1 }).await?
-        };
+        let chunk = if claim.record.closed_at < closed_from { None } else { self.staged_from(start_s, claim.staged, from).await? };
         let (mut next, mut made) = (Bson::Null, MadeVotes { worked: true, contradicted: Vec::new() });
-        if let Some(found) = found {
-            let chunk = chunks::read(Fields::of(&found))?;
+        if let Some(chunk) = chunk {
             let votes: Vec<_> = chunk.rows.iter().filter_map(|row| Vote::of_score(&claim.record, row)).collect();
             // The block is the epoch's, whenever it is pinned.
             let documents = votes.iter().map(|vote| document(&Vote { block: None, ..vote.clone() })).collect();
