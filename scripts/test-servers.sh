@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Gets what the tests run against where it is missing: a Redis server, and strace, which kills the service at chosen points and says in which
-# order it writes and sends. (The MongoDB server gets itself: scripts/mongo-server.sh.) Where it cannot be had the tests over it say `skipped: …`.
+# Gets what the tests run against where it is missing: a Redis server; strace, which kills the service at chosen points and says in which
+# order it writes and sends; faketime, which gives a replica a clock of its own. (The MongoDB server gets itself: scripts/mongo-server.sh.) Where it cannot be had the tests over it say `skipped: …`.
 set -euo pipefail
 missing=()
 command -v redis-server > /dev/null || missing+=(redis-server)
 command -v strace > /dev/null || missing+=(strace)
+command -v faketime > /dev/null || missing+=(faketime)
 [ ${#missing[@]} -gt 0 ] || exit 0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

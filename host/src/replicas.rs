@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lucid_ports::{CoordinationError, Coordinator, Heard, Topic};
+use lucid_ports::{CLOCK_OFF_MAX, Checked, CoordinationError, Coordinator, Heard, Topic};
 use lucid_server::Api;
-use lucid_service::Service;
+use lucid_service::{CLOCK, Service};
 use lucid_wire::event::EventBody;
 use tokio::sync::{Notify, broadcast::error::RecvError};
 use tokio_util::sync::CancellationToken;
@@ -91,6 +91,22 @@ pub async fn follow_policies(service: Arc<Service>, hints: Arc<Notify>, poll: Du
     }
 }
 
+/// A replica whose clock is off is not ready either: presence is dated by who takes the report.
+fn compare_clocks(checked: Checked, service: &Service) {
+    let ahead = Duration::from_millis(checked.ahead_ms.unsigned_abs()).as_secs_f64();
+    let (ahead, most) = (if checked.ahead_ms < 0 { -ahead } else { ahead }, CLOCK_OFF_MAX.as_secs());
+    metrics::gauge!("lucid_clock_ahead_seconds").set(ahead);
+    if checked.is_off() {
+        let words = format!(
+            "this replica's clock is {ahead:+.1} s from that of Redis, and may be {most} s from it: it is not ready, and does nothing of what one \
+             replica does for all; let NTP set the clocks of all machines"
+        );
+        service.alert(CLOCK, words);
+    } else {
+        service.clear_alert(CLOCK);
+    }
+}
+
 /// Says whether the coordinator answers, for as long as the process runs.
 pub async fn watch(coordinator: Arc<dyn Coordinator>, service: Arc<Service>, stop: CancellationToken) {
     let mut was_up = true;
@@ -98,7 +114,8 @@ pub async fn watch(coordinator: Arc<dyn Coordinator>, service: Arc<Service>, sto
         let checked = coordinator.check().await;
         metrics::gauge!("lucid_coordination_up").set(if checked.is_ok() { 1.0 } else { 0.0 });
         match &checked {
-            Ok(()) => {
+            Ok(checked) => {
+                compare_clocks(*checked, &service);
                 service.clear_alert(COORDINATION);
                 if !was_up {
                     tracing::info!("Redis answers again");

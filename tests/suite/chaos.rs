@@ -1,5 +1,5 @@
 //! Three replicas, MongoDB and Redis under load, any of which is killed at any moment: nothing acknowledged is lost, nothing is paid twice, no epoch
-//! is closed twice, none mixes policies, and whoever is answered with an error is so while something is dead.
+//! is closed twice, none mixes policies, and whoever is answered with an error is so while something is dead. No two replicas have the same time.
 //!
 //! `CHAOS_SECONDS=600 cargo test --test suite chaos -- --nocapture` goes on for longer; `SEED=…` kills in the same order again.
 
@@ -20,13 +20,17 @@ use serde_json::{Value, json};
 use crate::{
     fleet::Chance,
     kill::{check_money, payouts},
-    support::{Lucid, SHORT, SandboxProcess, block_on, eventually, http, mongo::MongoServer, node::TestNode, now_ms, redis::RedisServer},
+    support::{
+        Lucid, SHORT, SandboxProcess, block_on, clock::WallClock, eventually, http, mongo::MongoServer, node::TestNode, now_ms, redis::RedisServer,
+    },
 };
 
 const REPLICAS: usize = 3;
 const NODES: u8 = 6;
 /// Seconds of load, unless told otherwise.
 const SECONDS: u64 = 20;
+/// How far each replica's clock is ahead, seconds.
+const CLOCKS: [i64; REPLICAS] = [0, 5, -5];
 /// Between two samples of a node, by its own clock.
 const STEP_MS: i64 = 2_000;
 /// Between two reports of a node.
@@ -122,6 +126,7 @@ impl Reporter {
 /// The processes.
 struct Scene {
     replicas: Vec<Lucid>,
+    _clocks: Vec<WallClock>,
     mongo: MongoServer,
     redis: RedisServer,
     /// When somebody was dead: from when until when, and who.
@@ -189,7 +194,10 @@ impl Stage {
             ("LUCID_LIMITS_OTHER_PER_MIN", "0"),
             ("LUCID_LIMITS_ADMIN_PER_MIN", "0"),
         ]);
-        let replicas: Vec<Lucid> = (0..REPLICAS).map(|_| Lucid::serve_with(&settings)).collect();
+        let clocks: Vec<WallClock> = CLOCKS.into_iter().map_while(WallClock::ahead).collect();
+        let own = |place: usize| clocks.get(place).map(|clock| clock.settings()).into_iter().flatten();
+        let replicas: Vec<Lucid> =
+            (0..REPLICAS).map(|place| Lucid::serve_with(&settings.iter().copied().chain(own(place)).collect::<Vec<_>>())).collect();
         let field = Field {
             bases: [0, 1, 2].map(|place| RwLock::new(replicas[place].base.clone())),
             over: AtomicBool::new(false),
@@ -199,7 +207,7 @@ impl Stage {
         let start_ms = now_ms() - 6 * 3_600_000;
         let reporter = |number| Reporter { node: TestNode::register(&replicas[0], "alice", number), start_ms, samples: Vec::new() };
         let reporters = (1..=NODES).map(reporter).collect();
-        let scene = Scene { replicas, mongo, redis, dead: Vec::new(), policy: true };
+        let scene = Scene { replicas, _clocks: clocks, mongo, redis, dead: Vec::new(), policy: true };
         Some(Self { sandbox, scene, field, reporters, database })
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Lucid, SHORT, SandboxProcess, block_on, eventually, mongo::MongoServer, node::TestNode, redis::RedisServer};
+use crate::support::{Lucid, SHORT, SandboxProcess, block_on, clock::WallClock, eventually, mongo::MongoServer, node::TestNode, redis::RedisServer};
 
 /// Replicas, and what they share.
 struct Pair {
@@ -249,4 +249,29 @@ fn a_node_that_reports_to_both_replicas_in_turn_is_credited_like_one_that_report
     }
     let held: Vec<Value> = pair.both().map(|lucid| lucid.get(&format!("/api/v1/nodes/{}", faithful.id))["status"].clone()).to_vec();
     assert_eq!(held, ["active", "active"]);
+}
+
+#[test]
+fn a_replica_whose_clock_is_off_leads_nothing_and_is_not_ready_until_it_is_right() {
+    let (Some(redis), Some(mongo), Some(clock)) = (RedisServer::start(), MongoServer::start(), WallClock::ahead(0)) else { return };
+    let (url, database) = (redis.url(), mongo.database());
+    let mut settings = vec![("REDIS_URI", url.as_str()), ("MONGODB_URI", database.as_str()), ("RAIL", "sandbox")];
+    settings.extend(clock.settings());
+    let lucid = Lucid::serve_with(&settings);
+    let payer = |held: f64| eventually("the lease", || (lucid.metric("lucid_lease_held{name=\"payer\"}") == held).then_some(()));
+    let ready = || lucid.send("GET", "/readyz", None, None, &[]);
+    payer(1.0);
+    assert_eq!(ready().0, 200);
+    for seconds in [60, -60] {
+        clock.set(seconds);
+        payer(0.0);
+        let (_, said) = eventually("not to be ready", || Some(ready()).filter(|(status, _)| *status == 503));
+        assert!(said.to_string().contains(&format!("clock: this replica's clock is {seconds:+}")), "{said}");
+        let ahead = lucid.metric("lucid_clock_ahead_seconds");
+        assert!((ahead - f64::from(i32::try_from(seconds).unwrap())).abs() < 2.0, "{ahead}");
+        // As far off as may be.
+        clock.set(seconds.signum() * 8);
+        payer(1.0);
+        eventually("to be ready", || (ready().0 == 200).then_some(()));
+    }
 }

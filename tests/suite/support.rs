@@ -1,6 +1,7 @@
 //! Starts the real binary, talks to it over real HTTP, and takes it down again.
 
 pub mod bundle;
+pub mod clock;
 pub mod gateway;
 pub mod money;
 pub mod mongo;

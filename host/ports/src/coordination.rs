@@ -82,6 +82,24 @@ impl Lease {
     }
 }
 
+/// A replica whose clock differs by more from the coordinator's is granted no lease: it would close epochs before their last reports are
+/// there, or date what it pays wrong. Far below the time that a close waits for reports (45 s by default).
+pub const CLOCK_OFF_MAX: Duration = Duration::from_secs(10);
+
+/// What a coordinator answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked {
+    /// How far this replica's clock is ahead of the coordinator's, milliseconds; below zero it is behind.
+    pub ahead_ms: i64,
+}
+
+impl Checked {
+    /// Whether the clock is so far off that this replica is granted no lease.
+    pub fn is_off(self) -> bool {
+        u128::from(self.ahead_ms.unsigned_abs()) > CLOCK_OFF_MAX.as_millis()
+    }
+}
+
 /// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topic {
@@ -169,9 +187,9 @@ pub trait Coordinator: Send + Sync {
     /// Hears what the other replicas say from now on; if the coordinator is away, from when it is back, after a gap.
     async fn listen(&self) -> Box<dyn Listener>;
 
-    /// Whether it answers. Called again and again by one task: what is down is found to be up again here.
+    /// Whether it answers, and what its clock says. Called again and again by one task: what is down is found to be up again here.
     ///
     /// # Errors
     /// [`CoordinationError::Unavailable`].
-    async fn check(&self) -> Result<(), CoordinationError>;
+    async fn check(&self) -> Result<Checked, CoordinationError>;
 }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use lucid_ports::{Admission, CoordinationError, Coordinator, Fence, Lease, LimitClass, Listener, Party, RateLimiter, Topic};
+use lucid_ports::{Admission, Checked, CoordinationError, Coordinator, Fence, Lease, LimitClass, Listener, Party, RateLimiter, Topic};
 use parking_lot::Mutex;
 
 use super::Replicas;
@@ -89,7 +89,7 @@ proven! {
         async fn release(lease: &Lease) -> Result<bool, CoordinationError> => only_its_holder_gives_a_lease_back;
         async fn tell(topic: Topic, payload: Vec<u8>) -> Result<(), CoordinationError> => what_one_says_the_others_hear;
         async fn listen() -> Box<dyn Listener> => what_one_says_the_others_hear;
-        async fn check() -> Result<(), CoordinationError> => a_coordinator_answers_and_has_a_name;
+        async fn check() -> Result<Checked, CoordinationError> => a_coordinator_answers_and_has_a_name;
     }
 }
 

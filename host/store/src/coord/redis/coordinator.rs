@@ -1,11 +1,11 @@
 use std::{
     collections::BTreeMap,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
-use lucid_ports::{CoordinationError, Coordinator, Fence, Lease, Listener, Topic};
+use lucid_ports::{CLOCK_OFF_MAX, Checked, CoordinationError, Coordinator, Fence, Lease, Listener, Topic};
 use parking_lot::Mutex;
 use redis::Script;
 
@@ -28,6 +28,7 @@ if up_s * 1000 < tonumber(ARGV[2]) + 1000 then return '' end
 local holder = redis.call('HGET', KEYS[1], 'holder')
 if holder and holder ~= ARGV[1] then return '' end
 local time = redis.call('TIME')
+if math.abs(time[1] * 1000 + time[2] / 1000 - ARGV[4]) > tonumber(ARGV[5]) then return '' end
 local fence = math.max(time[1] * 1000000 + time[2], tonumber(redis.call('GET', KEYS[2]) or '0') + 1, tonumber(ARGV[3]) + 1)
 local text = string.format('%.0f', fence)
 redis.call('SET', KEYS[2], text)
@@ -38,6 +39,8 @@ return text";
 const RENEW: &str = r"
 local held = redis.call('HMGET', KEYS[1], 'holder', 'fence')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return 0 end
+local time = redis.call('TIME')
+if math.abs(time[1] * 1000 + time[2] / 1000 - ARGV[4]) > tonumber(ARGV[5]) then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[3])";
 
 const RELEASE: &str = r"
@@ -103,6 +106,12 @@ fn ms(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// This machine's wall clock, Unix milliseconds.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// Until when a holder may act, by its own clock, whose lease was asked for at an instant.
 fn until(asked_at: Instant, ttl: Duration) -> Instant {
     asked_at + (ttl - ttl / MARGIN_PART)
@@ -118,6 +127,7 @@ impl Coordinator for RedisCoordinator {
         let floor = self.fences.lock().get(name).copied().unwrap_or_default();
         let mut asked = self.acquire.key(self.lease_key(name));
         asked.key(format!("{}:fence:{name}", self.namespace)).arg(&self.replica).arg(ms(ttl)).arg(floor.0);
+        asked.arg(now_ms()).arg(ms(CLOCK_OFF_MAX));
         let mut connection = self.link.connection();
         let asked_at = Instant::now();
         let fence: String = self.link.timed(asked.invoke_async(&mut connection)).await?;
@@ -131,7 +141,7 @@ impl Coordinator for RedisCoordinator {
 
     async fn renew(&self, lease: &Lease) -> Result<Option<Lease>, CoordinationError> {
         let mut asked = self.renew.key(self.lease_key(&lease.name));
-        asked.arg(&lease.holder).arg(lease.fence.to_string()).arg(ms(lease.ttl));
+        asked.arg(&lease.holder).arg(lease.fence.to_string()).arg(ms(lease.ttl)).arg(now_ms()).arg(ms(CLOCK_OFF_MAX));
         let mut connection = self.link.connection();
         let asked_at = Instant::now();
         let renewed: i64 = self.link.timed(asked.invoke_async(&mut connection)).await?;
@@ -170,8 +180,13 @@ impl Coordinator for RedisCoordinator {
     }
 
     /// Says that this replica is there, and how many messages it has sent so far.
-    async fn check(&self) -> Result<(), CoordinationError> {
+    async fn check(&self) -> Result<Checked, CoordinationError> {
         let seq = self.last_seq.lock().await;
-        self.publish(*seq, super::listener::ALIVE, &[]).await
+        self.publish(*seq, super::listener::ALIVE, &[]).await?;
+        drop(seq);
+        let (mut connection, time, before_ms) = (self.link.connection(), redis::cmd("TIME"), now_ms());
+        let (seconds, micros): (i64, i64) = self.link.timed(time.query_async(&mut connection)).await?;
+        let ours_ms = before_ms.midpoint(now_ms());
+        Ok(Checked { ahead_ms: ours_ms.saturating_sub(seconds.saturating_mul(1_000).saturating_add(micros / 1_000)) })
     }
 }

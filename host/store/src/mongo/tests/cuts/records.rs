@@ -4,22 +4,67 @@ use lucid_model::{
     epoch::EpochRecord,
     id::{Digest, PoolScope},
     policy::{ParamValues, PolicyKind, Revision, Scope},
+    receipt::{ScoredChunk, epoch_root},
     time::TimeMs,
 };
 use lucid_ports::{
-    Activated, AuditFilter, AuditLog, AuditStore, EpochStore, NodeStore, Order, PolicyStore, Registration, Report, ReportOutcome, TelemetryStore,
-    VoteFilter,
+    Activated, Attempt, AuditFilter, AuditLog, AuditStore, EpochStore, NodeStore, Order, PolicyStore, Registration, Report, ReportOutcome,
+    ScoreFilter, ScoreSort, TelemetryStore, VoteFilter,
 };
 
-use super::{at_every_command, entry, told};
+use super::{MongoStore, at_every_command, entry, told};
 use crate::conformance::{all, epochs::frame, examples::*, policies};
+
+/// Two pools of a node each.
+fn chunks(number: u32) -> Vec<ScoredChunk> {
+    let i = i64::from(number);
+    vec![chunk(i, 0, PoolScope::Unassigned, vec![row(1, number)]), chunk(i, 1, PoolScope::Pool(pool_id(1)), vec![row(2, number)])]
+}
+
+/// Each of the two nodes counted each epoch once, and has the score of the last one: its own, its latest, and in its history.
+async fn nodes_have(store: &MongoStore, number: u32) {
+    for id in [node_id(1), node_id(2)] {
+        let counted = store.node(id).await.unwrap().unwrap();
+        assert_eq!((counted.observed_s, counted.score.unwrap().0), (1_800 * u64::from(number), number));
+        let of_node = ScoreFilter { node: Some(id), ..ScoreFilter::default() };
+        assert_eq!(store.scores(&of_node, all(ScoreSort::CalculatedAt, Order::Ascending)).await.unwrap().total, u64::from(number));
+    }
+    let latest = store.scores(&ScoreFilter::default(), all(ScoreSort::NodeId, Order::Ascending)).await.unwrap();
+    assert_eq!(latest.items.iter().map(|view| view.row.score.0).collect::<Vec<_>>(), [number; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_settled_after_a_close_and_is_cut_off() {
+    let record = |number: u32| EpochRecord { root: epoch_root(&chunks(number)), ..epoch(i64::from(number)) };
+    let attempt = |number: u32| Attempt([u8::try_from(number).unwrap(); 12]);
+    at_every_command(
+        async |store, number| {
+            if number == 1 {
+                store.register_node(registration(node(1))).await.unwrap();
+                store.register_node(registration(node(2))).await.unwrap();
+            }
+            store.stage_chunks(period(i64::from(number)), attempt(number), chunks(number)).await.unwrap();
+            store.close_staged(record(number), attempt(number)).await.unwrap();
+        },
+        async |store, _| {
+            while store.settle_scores().await? {}
+            Ok(())
+        },
+        async |store, number, _| {
+            assert_eq!(store.last_epoch().await.unwrap(), Some(record(number)));
+            for row in chunks(number).into_iter().flat_map(|chunk| chunk.rows) {
+                let found = store.score(i64::from(number) * HOUR, row.node).await.unwrap();
+                assert_eq!(found.map(|view| view.row), Some(row), "wherever it stopped");
+            }
+            while store.settle_scores().await.unwrap() {}
+            nodes_have(store, number).await;
+        },
+    )
+    .await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_close_of_an_epoch_that_is_cut_off() {
-    let chunks = |number: u32| {
-        let i = i64::from(number);
-        vec![chunk(i, 0, PoolScope::Unassigned, vec![row(1, number)]), chunk(i, 1, PoolScope::Pool(pool_id(1)), vec![row(2, number)])]
-    };
     let votes = |number: u32| vec![vote(i64::from(number), 1), vote(i64::from(number), 2)];
     at_every_command(
         async |store, number| {
@@ -45,10 +90,7 @@ async fn a_close_of_an_epoch_that_is_cut_off() {
             for (i, earned) in store.totals(0, i64::from(number + 1) * HOUR).await.unwrap().iter().enumerate() {
                 assert_eq!((earned.epochs, earned.observed_s), (number, 1_800 * u64::from(number)), "node {i}");
             }
-            for id in [node_id(1), node_id(2)] {
-                let counted = store.node(id).await.unwrap().unwrap();
-                assert_eq!((counted.observed_s, counted.score.unwrap().0), (1_800 * u64::from(number), number));
-            }
+            nodes_have(store, number).await;
         },
     )
     .await;
