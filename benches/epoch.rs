@@ -81,6 +81,7 @@ async fn run(server: Option<&str>, nodes: u32) {
     let peak_mib = status_kib("VmHWM") / 1024;
     assert_eq!((record.nodes, record.held), (nodes, 0));
 
+    eprintln!("closed in {took:.1?}");
     let started = Instant::now();
     while store.settle_scores().await.unwrap() {}
     if server.is_some() {

@@ -1,7 +1,10 @@
 //! A backup that is put back: what was paid meanwhile is not in it, and nothing is paid again.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -11,6 +14,7 @@ use crate::{
     kill::check_money,
     support::{
         Lucid, Process, SECRET, SHORT, SandboxProcess, copy_dir, eventually,
+        mongo::MongoServer,
         node::{TestNode, work_until},
     },
 };
@@ -21,8 +25,49 @@ fn transfers(sandbox: &SandboxProcess) -> Vec<Value> {
 
 #[test]
 fn a_restored_store_pays_nothing_again() {
+    let backup = tempfile::tempdir().unwrap();
+    let back_up = |service: &mut Lucid| {
+        let data = service.data();
+        service.stop_for_a_while(|| copy_dir(&data, backup.path()));
+    };
+    let put_back = |service: &mut Lucid| {
+        let data = service.data();
+        service.stop_for_a_while(|| {
+            std::fs::remove_dir_all(&data).unwrap();
+            copy_dir(backup.path(), &data);
+        });
+    };
+    nothing_is_paid_again(&[], back_up, put_back);
+}
+
+/// As `mongodump --oplog` does it, which is of one moment, beside a service that goes on; then the server loses everything, and what was dumped is
+/// inserted into new collections.
+#[test]
+fn a_restored_database_pays_nothing_again() {
+    let Some(mongo) = MongoServer::start() else { return };
+    let (database, dumped) = (mongo.database(), Mutex::new(Vec::new()));
+    let back_up = |service: &mut Lucid| {
+        let began = Instant::now();
+        // Nothing is written meanwhile: that makes it one moment.
+        service.process.pause();
+        *dumped.lock().unwrap() = mongo.dump(&database);
+        service.process.go_on();
+        println!("dumped in {:?}", began.elapsed());
+    };
+    let put_back = |service: &mut Lucid| {
+        mongo.drop_all(&database);
+        service.process.kill();
+        let began = Instant::now();
+        service.stop_for_a_while(|| mongo.restore(&database, &dumped.lock().unwrap()));
+        println!("served again {:?} after the database was lost", began.elapsed());
+    };
+    nothing_is_paid_again(&[("MONGODB_URI", database.as_str())], back_up, put_back);
+}
+
+/// A backup is made while a payout waits, and put back when it is paid.
+fn nothing_is_paid_again(settings: &[(&str, &str)], back_up: impl FnOnce(&mut Lucid), put_back: impl FnOnce(&mut Lucid)) {
     let sandbox = SandboxProcess::start();
-    let mut settings = SHORT.to_vec();
+    let mut settings = [&SHORT[..], settings].concat();
     settings.extend([("TRON_PAYMENT_URL", sandbox.url.as_str()), ("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "1000")]);
     let mut service = Lucid::serve_with(&settings);
     let mut node = TestNode::register(&service, "alice", 1);
@@ -32,10 +77,8 @@ fn a_restored_store_pays_nothing_again() {
     });
     let payout = format!("/api/v1/payouts/{}", waiting["payout_id"].as_str().unwrap());
 
-    // A backup of the folder; then the payout is paid, which the backup does not know.
-    let backup = tempfile::tempdir().unwrap();
-    let data = service.data();
-    service.stop_for_a_while(|| copy_dir(&data, backup.path()));
+    // After the backup the payout is paid, which the backup does not know.
+    back_up(&mut service);
     assert!(service.get("/api/v1/payouts/status")["payments"]["restored_at"].is_null(), "a restart is none");
     let began = service.get("/api/v1/payouts/status")["at"].as_str().unwrap().to_owned();
     assert_eq!(service.treasurer("carol", &["resume", "--reason", "go on"]).0, Some(0));
@@ -44,10 +87,7 @@ fn a_restored_store_pays_nothing_again() {
 
     // The backup is put back. Whatever is sent from here on would be paid twice, though the key is known.
     sandbox.set_faults(&json!({ "payout": [{ "effect": "twice", "answer": "ok" }] }));
-    service.stop_for_a_while(|| {
-        std::fs::remove_dir_all(&data).unwrap();
-        copy_dir(backup.path(), &data);
-    });
+    put_back(&mut service);
     assert_eq!(service.get(&payout)["state"], "reserved", "as it was");
     let status = service.get("/api/v1/payouts/status");
     assert!(status["safety"] == "stopped" && status["payments"]["restored_at"].is_string(), "{status}");

@@ -97,7 +97,21 @@ impl Process {
 
     /// SIGTERM, without waiting.
     pub fn terminate(&self) {
-        Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
+        self.signal("TERM");
+    }
+
+    /// SIGSTOP: it does nothing until it goes on.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// SIGCONT.
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().unwrap();
     }
 
     /// SIGKILL.

@@ -5,9 +5,10 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
+use futures::TryStreamExt as _;
 use mongodb::{
     Client, Database,
-    bson::{Document, serialize_to_document},
+    bson::{Document, doc, serialize_to_document},
 };
 use serde_json::Value;
 
@@ -69,6 +70,9 @@ impl MongoServer {
     }
 }
 
+/// Collections by name.
+pub type Dump = Vec<(String, Vec<Document>)>;
+
 /// What somebody with access to a database may do by hand.
 impl MongoServer {
     /// Changes one document: how many.
@@ -80,6 +84,34 @@ impl MongoServer {
     /// Drops an index.
     pub fn drop_index(&self, database: &str, collection: &str, name: &str) {
         super::block_on(async { open(database).await.collection::<Document>(collection).drop_index(name).await.unwrap() });
+    }
+
+    /// Everything that is in it.
+    pub fn dump(&self, database: &str) -> Dump {
+        super::block_on(async {
+            let database = open(database).await;
+            let mut dump = Vec::new();
+            for name in database.list_collection_names().await.unwrap() {
+                let documents = database.collection::<Document>(&name).find(doc! {}).await.unwrap().try_collect().await.unwrap();
+                dump.push((name, documents));
+            }
+            dump
+        })
+    }
+
+    /// What was dumped, in collections that are new.
+    pub fn restore(&self, database: &str, dump: &Dump) {
+        super::block_on(async {
+            let database = open(database).await;
+            for (name, documents) in dump.iter().filter(|(_, documents)| !documents.is_empty()) {
+                database.collection::<Document>(name).insert_many(documents).await.unwrap();
+            }
+        });
+    }
+
+    /// Nothing is left.
+    pub fn drop_all(&self, database: &str) {
+        super::block_on(async { open(database).await.drop().await.unwrap() });
     }
 
     /// Names of its collections.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::{TryStreamExt as _, future::try_join_all, try_join};
+use futures::{TryStreamExt as _, try_join};
 use lucid_model::{
     credit::{self, Interval},
     epoch::Period,
@@ -100,11 +100,10 @@ impl Service {
         while let Some(mut nodes) = next {
             nodes.retain(|node| counts(epoch, node));
             let ids: Vec<_> = nodes.iter().map(|n| n.id).collect();
-            // The next nodes are read while this is what is looked up of these, by two readers.
-            let halves = ids.chunks(ids.len().div_ceil(2).max(1)).map(|half| self.store().observed(half, epoch.interval()));
-            let (observed, following) = try_join!(try_join_all(halves), batches.try_next())?;
+            // The next nodes are read while this is what is looked up of these.
+            let (observed, following) = try_join!(self.store().observed(&ids, epoch.interval()), batches.try_next())?;
             next = following;
-            for (node, observed) in nodes.iter().zip(observed.iter().flatten()) {
+            for (node, observed) in nodes.iter().zip(&observed) {
                 let mut facts = self.facts(epoch, node, observed, earlier.get(node.id));
                 facts.set(Fact::StreakEpochs, streaks.get(node.id));
                 let kin = Kin::of(node);

@@ -17,7 +17,7 @@ use super::{
     fields::{Fields, bytes, id},
     index::Index,
     live::{self, LIVE, Live},
-    page::collect,
+    page::{BATCH, collect},
     reports::BUCKET_SAMPLES_MAX,
 };
 use crate::packing;
@@ -167,7 +167,7 @@ impl MongoStore {
     pub(crate) async fn seen_beside(&self, live: Vec<Live>, nodes: Among<'_>, range: Interval) -> Result<HashMap<NodeId, Seen>, Fault> {
         let mut seen = HashMap::<NodeId, Seen>::new();
         let filter = doc! { "node": nodes.condition(), "last_at": { "$gte": range.from.0 }, "first_at": { "$lt": range.to.0 } };
-        let buckets = collect(self.collection(BUCKETS).find(filter).await?, |fields| {
+        let buckets = collect(self.collection(BUCKETS).find(filter).batch_size(BATCH).await?, |fields| {
             let node = fields.id("node", NodeId)?;
             Ok((fields.number_or_none::<i64>("number")?, packing::unpack(node, &fields.bytes("zstd")?)?))
         });
@@ -178,7 +178,7 @@ impl MongoStore {
             seen.entry(sample.node).or_default().add_sample(sample, range);
         }
         let filter = doc! { "node": nodes.condition(), "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };
-        let stretches = collect(self.collection(PRESENCE).find(filter).await?, |fields| {
+        let stretches = collect(self.collection(PRESENCE).find(filter).batch_size(BATCH).await?, |fields| {
             Ok((fields.id("node", NodeId)?, Interval { from: fields.time("from_ms")?, to: fields.time("to_ms")? }))
         });
         for (node, stretch) in stretches.await? {

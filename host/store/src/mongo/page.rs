@@ -6,6 +6,9 @@ use mongodb::{
 
 use super::{fault::Fault, fields::Fields};
 
+/// Documents of a batch where many are read: a first batch is of 101 otherwise.
+pub(crate) const BATCH: u32 = 2_000;
+
 /// All documents of a cursor.
 pub(crate) async fn collect<T>(mut cursor: Cursor<Document>, read: impl Fn(Fields<'_>) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
     let mut found = Vec::new();

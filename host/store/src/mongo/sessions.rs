@@ -21,7 +21,7 @@ use super::{
     fields::{Fields, id, wide},
     index::Index,
     live::{self, Claim, LIVE, Live},
-    page::collect,
+    page::{BATCH, collect},
 };
 
 pub(crate) const SESSIONS: &str = "sessions";
@@ -173,7 +173,7 @@ impl MongoStore {
     pub(crate) async fn overlapping(&self, nodes: Among<'_>, range: Interval) -> Result<Vec<Observation>, Fault> {
         let filter = doc! { "node": nodes.condition(), "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };
         // Sorted here: an index has them in another order.
-        let mut found = collect(self.collection(SESSIONS).find(filter).await?, read).await?;
+        let mut found = collect(self.collection(SESSIONS).find(filter).batch_size(BATCH).await?, read).await?;
         found.sort_unstable_by_key(|session| (session.node, session.span.from, session.session));
         Ok(found)
     }

@@ -1,7 +1,6 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use futures::try_join;
 use lucid_model::{
     credit::Interval,
     id::{NodeId, SessionId},
@@ -23,7 +22,7 @@ use crate::series::summary;
 /// Nodes whose samples are in memory at once.
 const NODES_AT_ONCE_MAX: usize = 100;
 /// The same, where they follow each other and are asked of an epoch.
-const OBSERVED_AT_ONCE_MAX: usize = 500;
+const OBSERVED_AT_ONCE_MAX: usize = 1_000;
 
 impl MongoStore {
     async fn newest_samples(&self, node: NodeId, range: Interval, limit: u32) -> Result<Vec<Sample>, Fault> {
@@ -59,7 +58,7 @@ impl MongoStore {
             let among = Among::few_or_neighbours(nodes);
             let live = live::of(&self.collection(LIVE), among).await?;
             self.fold_claims_of(&live).await?;
-            let (overlapping, mut seen) = try_join!(self.overlapping(among, range), self.seen_beside(live, among, range))?;
+            let (overlapping, mut seen) = (self.overlapping(among, range).await?, self.seen_beside(live, among, range).await?);
             let mut sessions = HashMap::<NodeId, Vec<Observation>>::new();
             for session in overlapping {
                 sessions.entry(session.node).or_default().push(session);

@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use futures::future::try_join_all;
 use lucid_model::{
     credit::Interval,
     id::{NodeId, SessionId},
@@ -144,9 +145,13 @@ impl TelemetryStore for SqliteStore {
         let nodes = nodes.map(<[NodeId]>::to_vec);
         self.telemetry.read(move |connection| fleet_usage(connection, nodes, range)).await
     }
+    /// By two of the readers.
     async fn observed(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, StoreError> {
-        let nodes = nodes.to_vec();
-        self.telemetry.read(move |connection| nodes.into_iter().map(|node| observed(connection, node, range)).collect()).await
+        let halves = nodes.chunks(nodes.len().div_ceil(2).max(1)).map(|half| {
+            let half = half.to_vec();
+            self.telemetry.read(move |connection| half.into_iter().map(|node| observed(connection, node, range)).collect::<Result<Vec<_>, _>>())
+        });
+        Ok(try_join_all(halves).await?.concat())
     }
     async fn unverified(&self, range: Interval, limit: u32) -> Result<Vec<Observation>, StoreError> {
         let sql = format!("SELECT {SESSION} FROM sessions WHERE verdict = 'unverified' AND to_ms > ? AND from_ms < ? ORDER BY session LIMIT ?");

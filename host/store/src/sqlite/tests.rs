@@ -1,6 +1,7 @@
 //! The suite on SQLite, and what only SQLite can break.
 
 mod audit;
+mod backup;
 mod failures;
 mod memory;
 mod opening;

@@ -50,6 +50,10 @@ impl MongoStore {
         }
         let roots: Vec<_> = self.staged_heads(start_s, staged).await?.iter().map(|chunk| chunk.root).collect();
         if merkle::root(&roots) != record.root {
+            // Who closed the epoch meanwhile took away what others had staged.
+            if let Some(claim) = self.claim_of(start_s).await? {
+                return self.settle(claim).await;
+            }
             return Err(Fault::Bad(format!("the chunks that are stored for epoch {start_s} have another root than its record")));
         }
         let mut claim = record::claim(record, staged)?;
