@@ -112,7 +112,7 @@ async fn run(lucid: &Path, minutes: u64, nodes: u32) {
         ("LUCID_PAYOUTS_AUTO_APPROVE_JUMP_MAX", "0"),
         ("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "10000000"),
         // So that pages fill it in the first minutes: what still grows then is something else.
-        ("LUCID_STORE_CACHE_MIB", "16"),
+        ("LUCID_STORE_CACHE_MIB", "2"),
     ];
     let service = start_with(lucid, tempfile::tempdir().unwrap(), &settings);
     let fleet = signed::fleet(&service, nodes).await;

@@ -112,8 +112,8 @@ impl Config {
         if !["sqlite://", "mongodb://", "mongodb+srv://", "memory://"].iter().any(|scheme| self.store.url.starts_with(scheme)) {
             return wrong("store.url (MONGODB_URI): must begin with sqlite://, mongodb:// or mongodb+srv://, or be memory://".into());
         }
-        if !(16..=65_536).contains(&self.store.cache_mib) {
-            return wrong(format!("store.cache_mib: {} is not from 16 to 65536", self.store.cache_mib));
+        if !(1..=65_536).contains(&self.store.cache_mib) {
+            return wrong(format!("store.cache_mib: {} is not from 1 to 65536", self.store.cache_mib));
         }
         self.check_server()?;
         if self.audit.seal_interval_s == 0 {

@@ -13,7 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lucid_model::{id::PoolScope, receipt::epoch_root, time::TimeMs};
+use lucid_model::{
+    id::{NodeId, PoolScope},
+    receipt::epoch_root,
+    time::TimeMs,
+};
 use lucid_ports::{EpochFilter, Order, PageRequest, Store};
 use serde_json::{Value, json};
 
@@ -223,7 +227,7 @@ fn transfers(sandbox: &SandboxProcess) -> Vec<Value> {
     all
 }
 
-/// Each epoch was closed once and follows the one before it, has the root of its receipts, and no pool of it two policies.
+/// Each epoch was closed once and follows the one before it, has the root of its receipts, and no pool of it two policies; each node counted each once.
 async fn check_epochs(store: &dyn Store) -> usize {
     let (mut records, mut page) = (Vec::new(), 1);
     loop {
@@ -237,6 +241,8 @@ async fn check_epochs(store: &dyn Store) -> usize {
     }
     assert!(records.windows(2).all(|two| two[1].previous_link == two[0].link()), "the chain holds");
     assert!(records.windows(2).all(|two| two[1].epoch.start_s == two[0].epoch.end_s()), "no epoch is missing or there twice");
+    while store.settle_scores().await.unwrap() {}
+    let mut observed_s: BTreeMap<NodeId, u64> = BTreeMap::new();
     for record in &records {
         let chunks = store.scored(record.epoch.start_s).await.unwrap();
         assert_eq!(epoch_root(&chunks), record.root, "epoch {}", record.epoch);
@@ -244,7 +250,11 @@ async fn check_epochs(store: &dyn Store) -> usize {
         for chunk in &chunks {
             let policy = of_pool.entry(chunk.header.pool).or_insert(chunk.header.policy.digest);
             assert_eq!(*policy, chunk.header.policy.digest, "epoch {} mixes policies", record.epoch);
+            chunk.rows.iter().for_each(|row| *observed_s.entry(row.node).or_default() += u64::from(row.observed_s));
         }
+    }
+    for (node, observed_s) in observed_s {
+        assert_eq!(store.node(node).await.unwrap().unwrap().observed_s, observed_s, "node {node} counted each epoch once");
     }
     records.len()
 }

@@ -40,8 +40,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if something is missing now: nothing half done counts, the next call goes on.
     pub async fn close_due_epoch(&self) -> Result<Option<EpochRecord>, ServiceError> {
-        // Facts of an epoch have the scores of the one before.
-        while self.store().settle_scores().await? {}
+        self.settle_scores().await?;
         if self.now() < *self.no_epoch_before.lock() {
             return Ok(None);
         }
@@ -57,6 +56,18 @@ impl Service {
             self.closing_ended();
         }
         closed
+    }
+
+    /// Gives nodes the scores of epochs that were closed before their nodes were written: facts of an epoch have the scores of the one before.
+    async fn settle_scores(&self) -> Result<(), ServiceError> {
+        let mut parts = 0_u64;
+        while self.store().settle_scores().await? {
+            parts += 1;
+        }
+        if parts > 0 {
+            tracing::info!(parts, "all nodes have the scores of what is closed");
+        }
+        Ok(())
     }
 
     /// The epoch after the last closed one; the first begins with the first node. A new length starts at its

@@ -12,7 +12,7 @@ pub struct Store {
     pub url: String,
     /// Where files go (secrets, caches) if the store is not a folder itself.
     pub data_dir: PathBuf,
-    /// Memory for pages of what is written, MiB, 16 to 65,536, if the store is SQLite. Its readers have up to 16 MiB for each of eight connections beside it.
+    /// Memory for pages of what is written, MiB, 1 to 65,536, if the store is SQLite. Reports and each of eight readers have as much, but no more than 16 MiB.
     pub cache_mib: u32,
 }
 

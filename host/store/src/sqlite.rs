@@ -73,6 +73,9 @@ pub(crate) use self::{
 use self::{database::Database, fault::Fault, writer::Pace};
 use crate::{CACHE_MIB, OpenError};
 
+/// Memory for pages of what reports write, MiB, if the other file's writer has as much.
+const TELEMETRY_CACHE_MIB: u32 = 16;
+
 pub(crate) const CORE: &[&str] = &[
     include_str!("../migrations/core/0001.sql"),
     include_str!("../migrations/core/0002.sql"),
@@ -137,7 +140,7 @@ impl SqliteStore {
             TryLockError::Error(source) => unusable(source),
         })?;
         let core = Database::open(dir, "core", CORE, Pace::AT_ONCE.with_cache(cache_mib), prepare, Some(audit::close_link))?;
-        let telemetry = Database::open(dir, "telemetry", TELEMETRY, Pace::GATHERED, |_| Ok(()), None)?;
+        let telemetry = Database::open(dir, "telemetry", TELEMETRY, Pace::GATHERED.with_cache(cache_mib.min(TELEMETRY_CACHE_MIB)), |_| Ok(()), None)?;
         Ok(Self { core, telemetry, dir: Some(dir.to_owned()), _lock: Some(lock) })
     }
 }

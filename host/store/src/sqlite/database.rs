@@ -23,6 +23,8 @@ use crate::{OpenError, PartSchema};
 const READERS: usize = 4;
 /// Prepared statements kept a connection: more than the backend has, lists with their filters included.
 const STATEMENTS: usize = 512;
+/// Memory for pages of a connection that reads, KiB, if its file's writer has as much.
+const READER_CACHE_KIB: i64 = 16_384;
 /// How long SQLite waits for a lock that only a foreign process (a backup, a shell) can hold.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -65,6 +67,7 @@ impl Database {
         for _ in 0..READERS {
             let connection = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(damaged)?;
             configure(&connection).map_err(damaged)?;
+            connection.pragma_update(None, "cache_size", -pace.cache_kib.min(READER_CACHE_KIB)).map_err(damaged)?;
             reading.push(connection);
         }
         let folding = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_WRITE)).map_err(damaged)?;
@@ -142,7 +145,7 @@ pub(crate) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     // Without it a statement is prepared anew for each value of a range's end: nine tenths of what short reads took.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     connection.pragma_update(None, "trusted_schema", false)
 }
 
