@@ -99,7 +99,7 @@ pub(crate) async fn states(live: &Collection<Document>, nodes: &[NodeId]) -> Res
 
 /// The live documents of these nodes.
 pub(crate) async fn of(live: &Collection<Document>, nodes: Among<'_>) -> Result<Vec<Live>, Fault> {
-    collect(live.find(doc! { "_id": nodes.condition() }).projection(doc! { "newest": 0 }).batch_size(BATCH).await?, read).await
+    collect(live.find(doc! { "_id": nodes.condition() }).batch_size(BATCH).await?, read).await
 }
 
 /// All nodes that ever reported, by id.
