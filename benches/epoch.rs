@@ -81,11 +81,10 @@ async fn run(server: Option<&str>, nodes: u32) {
     let peak_mib = status_kib("VmHWM") / 1024;
     assert_eq!((record.nodes, record.held), (nodes, 0));
 
-    eprintln!("closed in {took:.1?}");
     let started = Instant::now();
     while store.settle_scores().await.unwrap() {}
     if server.is_some() {
-        eprintln!("its nodes had their scores {:.1?} later", started.elapsed());
+        eprintln!("closed in {took:.1?}; its nodes had their scores {:.1?} later", started.elapsed());
     }
     let lookups = lookups(&store, nodes).await;
     let started = Instant::now();

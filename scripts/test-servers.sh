@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Gets what the tests run against where it is missing: a Redis server; strace, which kills the service at chosen points and says in which
-# order it writes and sends; faketime, which gives a replica a clock of its own. (The MongoDB server gets itself: scripts/mongo-server.sh.) Where it cannot be had the tests over it say `skipped: …`.
+# order it writes and sends; faketime, which gives a replica a clock of its own. (The MongoDB server gets itself: scripts/mongo-server.sh.)
+# Where one cannot be had the tests over it say `skipped: …`.
 set -euo pipefail
 missing=()
 command -v redis-server > /dev/null || missing+=(redis-server)

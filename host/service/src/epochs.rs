@@ -40,10 +40,10 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if something is missing now: nothing half done counts, the next call goes on.
     pub async fn close_due_epoch(&self) -> Result<Option<EpochRecord>, ServiceError> {
-        self.settle_scores().await?;
         if self.now() < *self.no_epoch_before.lock() {
             return Ok(None);
         }
+        self.settle_scores().await?;
         let last = self.store().last_epoch().await?;
         let Some(epoch) = self.next_epoch(last.as_ref()).await? else { return Ok(None) };
         let due = epoch.end().plus_ms(self.config.epoch_close_delay_ms);

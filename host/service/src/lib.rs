@@ -79,8 +79,6 @@ pub use nodes::{ConfigChange, Expected, NewSuspension, NodePatch, NodeView};
 pub use observations::{JudgedSession, NewSession};
 pub use participation::Participation;
 pub use payer::PAYER;
-/// What the alert about a clock that is off is about: a replica that raised it is not ready.
-pub const CLOCK: &str = "clock";
 pub use performance::{PoolGrain, PoolHistory, PoolPoint};
 pub use policies::{ActivationRequest, Comparison, NamedActivation, Staged, Start, VersionFilter, VersionStanding};
 pub use pool_health::PoolHealth;
@@ -95,6 +93,9 @@ pub use shadows::NewShadow;
 pub use standing::{Safety, Standing};
 pub use statements::{Statement, StatementLine};
 pub use webhooks::{GivenWebhook, NewWebhook, Told, WebhookPatch, WebhookSettings};
+
+/// What the alert about a clock that is off is about: a replica that raised it is not ready.
+pub const CLOCK: &str = "clock";
 
 /// What the service is built on.
 pub struct Ports {
