@@ -16,7 +16,7 @@ use super::{
     MongoStore,
     fault::Fault,
     fields::{self, Fields},
-    index::Index,
+    index::{Index, Partial},
     once,
     page::{collect, page},
 };
@@ -29,7 +29,7 @@ pub(crate) const INDICES: &[Index] = &[
         name: "active",
         keys: &[("node", 1), ("kind", 1)],
         unique: true,
-        partial: Some(|| doc! { "active": true }),
+        partial: Some(Partial::Where(|| doc! { "active": true })),
         why: "one active alert a node and kind",
     },
     Index {
@@ -37,7 +37,7 @@ pub(crate) const INDICES: &[Index] = &[
         name: "walk",
         keys: &[("active", 1), ("_id", 1)],
         unique: false,
-        partial: Some(|| doc! { "active": true }),
+        partial: Some(Partial::Where(|| doc! { "active": true })),
         why: "active alerts one after the other",
     },
     Index {

@@ -18,7 +18,12 @@ pub(crate) use self::{
     entry::{intent, read as read_intent},
     reader::AuditReader,
 };
-use super::{MongoStore, fault::Fault, fields, index::Index};
+use super::{
+    MongoStore,
+    fault::Fault,
+    fields,
+    index::{Index, Partial},
+};
 
 /// Links; those whose entries are not in the list yet carry them (field `waiting`).
 pub(crate) const LINKS: &str = "audit_links";
@@ -58,7 +63,7 @@ pub(crate) const INDICES: &[Index] = &[
         name: "unlisted",
         keys: &[("unlisted", 1)],
         unique: false,
-        partial: Some(unlisted),
+        partial: Some(Partial::Where(unlisted)),
         why: "links whose entries are not in the list yet",
     },
     Index {
@@ -108,7 +113,7 @@ pub(crate) fn carried_by(collection: &'static str) -> Index {
         name: "undrained",
         keys: &[("audit.id", 1)],
         unique: false,
-        partial: Some(undrained),
+        partial: Some(Partial::Where(undrained)),
         why: "audit entries that no link has yet",
     }
 }

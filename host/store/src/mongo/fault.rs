@@ -5,6 +5,8 @@ use crate::{documents::DocumentError, packing::Unreadable};
 
 /// A unique key refused the write.
 pub(crate) const DUPLICATE_KEY: i32 = 11_000;
+/// An index was to be dropped that is not there.
+const INDEX_NOT_FOUND: i32 = 27;
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,11 @@ impl Fault {
                 _ => false,
             },
         }
+    }
+
+    /// Whether the server has no index of that name.
+    pub(crate) fn is_of_no_index(&self) -> bool {
+        matches!(self, Self::Driver(error) if matches!(error.kind.as_ref(), ErrorKind::Command(error) if error.code == INDEX_NOT_FOUND))
     }
 
     /// Whether the write may have been done all the same: it was sent, and no answer or no final one came.

@@ -17,10 +17,22 @@ pub(crate) struct Index {
     pub(crate) keys: &'static [(&'static str, i32)],
     pub(crate) unique: bool,
     /// Which documents it has; all if none.
-    pub(crate) partial: Option<fn() -> Document>,
+    pub(crate) partial: Option<Partial>,
     /// What it keeps apart, or which reading it serves.
     pub(crate) why: &'static str,
 }
+
+/// Which documents an index has, if not all.
+#[derive(Clone, Copy)]
+pub(crate) enum Partial {
+    /// Those that match.
+    Where(fn() -> Document),
+    /// Those that have its key: what asks for them by `$exists` is answered by it, on servers that plan nothing else by an index, too.
+    Sparse,
+}
+
+/// Indices of earlier versions that serve nothing any more: collection and name.
+const RETIRED: &[(&str, &str)] = &[(live::LIVE, "live_claims")];
 
 /// The indices of all files but those that every audited collection has.
 const ALL: &[&[Index]] = &[
@@ -65,6 +77,12 @@ pub(crate) async fn create(database: &Database) -> Result<(), Fault> {
         let models: Vec<_> = all().filter(|index| index.collection == collection).map(|index| index.model()).collect();
         database.collection::<Document>(collection).create_indexes(models).await?;
     }
+    for (collection, name) in RETIRED {
+        match database.collection::<Document>(collection).drop_index(*name).await.map_err(Fault::from) {
+            Err(fault) if !fault.is_of_no_index() => return Err(fault),
+            _ => {}
+        }
+    }
     Ok(())
 }
 
@@ -74,11 +92,24 @@ impl Index {
         self.keys.iter().map(|(key, direction)| ((*key).to_owned(), Bson::Int32(*direction))).collect()
     }
 
+    /// What its documents match, if not all are in it.
+    pub(crate) fn filter(&self) -> Option<Document> {
+        match self.partial {
+            Some(Partial::Where(filter)) => Some(filter()),
+            Some(Partial::Sparse) | None => None,
+        }
+    }
+
+    pub(crate) fn is_sparse(&self) -> bool {
+        matches!(self.partial, Some(Partial::Sparse))
+    }
+
     fn model(&self) -> IndexModel {
         let options = IndexOptions::builder()
             .name(self.name.to_owned())
             .unique(self.unique.then_some(true))
-            .partial_filter_expression(self.partial.map(|filter| filter()))
+            .partial_filter_expression(self.filter())
+            .sparse(self.is_sparse().then_some(true))
             .build();
         IndexModel::builder().keys(self.key_document()).options(options).build()
     }

@@ -94,12 +94,13 @@ async fn wrong_indices(database: &Database) -> Result<Vec<String>, Fault> {
             match found.get(index.name) {
                 None => wrong.push(told("is missing")),
                 Some((keys, options)) => {
-                    let plain = !options.sparse.unwrap_or(false) && !options.hidden.unwrap_or(false) && options.expire_after.is_none();
+                    let plain =
+                        options.sparse.unwrap_or(false) == index.is_sparse() && !options.hidden.unwrap_or(false) && options.expire_after.is_none();
                     let same = same(keys, &index.key_document())
                         && options.unique.unwrap_or(false) == index.unique
-                        && match (&options.partial_filter_expression, index.partial) {
+                        && match (&options.partial_filter_expression, index.filter()) {
                             (None, None) => true,
-                            (Some(found), Some(wanted)) => same(found, &wanted()),
+                            (Some(found), Some(wanted)) => same(found, &wanted),
                             _ => false,
                         };
                     if !same || !plain || options.collation.is_some() {

@@ -11,7 +11,7 @@ use super::{
     among::Among,
     fault::Fault,
     fields::{Fields, id},
-    index::Index,
+    index::{Index, Partial},
     page::{BATCH, collect},
     sessions,
 };
@@ -23,10 +23,10 @@ pub(crate) const LIVE: &str = "live";
 pub(crate) const INDICES: &[Index] = &[
     Index {
         collection: LIVE,
-        name: "live_claims",
+        name: "live_claimed",
         keys: &[("claims.claim", 1)],
         unique: false,
-        partial: Some(|| doc! { "claims.claim": { "$exists": true } }),
+        partial: Some(Partial::Sparse),
         why: "sessions that are not yet documents of their own",
     },
     // MongoDB walks `_id` itself; a server of its protocol may search all of it.

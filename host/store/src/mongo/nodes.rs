@@ -24,7 +24,7 @@ use super::{
     MongoStore,
     fault::Fault,
     fields::{self, Fields, stored},
-    index::Index,
+    index::{Index, Partial},
     page::{collect, page},
 };
 
@@ -40,7 +40,7 @@ fn live_with(name: &'static str) -> Document {
 }
 
 const fn listed(name: &'static str, keys: &'static [(&'static str, i32)], why: &'static str) -> Index {
-    Index { collection: NODES, name, keys, unique: false, partial: Some(|| doc! { "live": true }), why }
+    Index { collection: NODES, name, keys, unique: false, partial: Some(Partial::Where(|| doc! { "live": true })), why }
 }
 
 /// What may exist once exists once among live nodes; history keeps the rest. One index for each list that may be long.
@@ -50,7 +50,7 @@ pub(crate) const INDICES: &[Index] = &[
         name: "live_key",
         keys: &[("public_key", 1)],
         unique: true,
-        partial: Some(|| live_with("public_key")),
+        partial: Some(Partial::Where(|| live_with("public_key"))),
         why: "one live node a key",
     },
     Index {
@@ -58,7 +58,7 @@ pub(crate) const INDICES: &[Index] = &[
         name: "live_address",
         keys: &[("ip", 1), ("port", 1)],
         unique: true,
-        partial: Some(|| live_with("ip")),
+        partial: Some(Partial::Where(|| live_with("ip"))),
         why: "one live node an address and port; nodes of an address",
     },
     Index {
@@ -66,7 +66,7 @@ pub(crate) const INDICES: &[Index] = &[
         name: "live_external",
         keys: &[("external_id", 1)],
         unique: true,
-        partial: Some(|| live_with("external_id")),
+        partial: Some(Partial::Where(|| live_with("external_id"))),
         why: "one live node an external id",
     },
     // A pool has as many members as it has slots. Slots that are blocked are in the index too: see `pools::slots`.
@@ -75,7 +75,7 @@ pub(crate) const INDICES: &[Index] = &[
         name: "slot",
         keys: &[("pool", 1), ("slot", 1)],
         unique: true,
-        partial: Some(|| doc! { "slot": { "$exists": true } }),
+        partial: Some(Partial::Where(|| doc! { "slot": { "$exists": true } })),
         why: "one node a slot of a pool: never more than the pool may have",
     },
     Index {
@@ -83,7 +83,7 @@ pub(crate) const INDICES: &[Index] = &[
         name: "live_places",
         keys: &[("places", 1)],
         unique: true,
-        partial: Some(|| live_with("places")),
+        partial: Some(Partial::Where(|| live_with("places"))),
         why: "one live node a numbered place under a cap",
     },
     Index {
@@ -91,7 +91,7 @@ pub(crate) const INDICES: &[Index] = &[
         name: "enrolment_use",
         keys: &[("enrolment", 1), ("enrolment_use", 1)],
         unique: true,
-        partial: Some(|| doc! { "enrolment_use": { "$exists": true } }),
+        partial: Some(Partial::Where(|| doc! { "enrolment_use": { "$exists": true } })),
         why: "one node a use of an enrolment token",
     },
     listed("network", &[("network", 1)], "nodes of a network are counted"),

@@ -23,7 +23,7 @@ use super::{
     MongoStore,
     fault::Fault,
     fields::{Fields, bytes, id, stored},
-    index::Index,
+    index::{Index, Partial},
     once,
     page::{collect, page},
     runs::{self, RUNS},
@@ -36,20 +36,20 @@ const WRITES_AT_ONCE_MAX: usize = 32;
 const fn plain(name: &'static str, keys: &'static [(&'static str, i32)], why: &'static str) -> Index {
     Index { collection: PAYOUTS, name, keys, unique: false, partial: None, why }
 }
-const fn unique(name: &'static str, keys: &'static [(&'static str, i32)], partial: Option<fn() -> Document>, why: &'static str) -> Index {
+const fn unique(name: &'static str, keys: &'static [(&'static str, i32)], partial: Option<Partial>, why: &'static str) -> Index {
     Index { collection: PAYOUTS, name, keys, unique: true, partial, why }
 }
 
 pub(crate) const INDICES: &[Index] = &[
     unique("payouts_attempt", &[("node", 1), ("cycle", 1), ("attempt", 1)], None, "one payout an attempt at a node's cycle"),
-    unique("payouts_one_open", &[("node", 1)], Some(|| doc! { "closed": false }), "one open payout a node"),
+    unique("payouts_one_open", &[("node", 1)], Some(Partial::Where(|| doc! { "closed": false })), "one open payout a node"),
     unique(
         "payouts_external",
         &[("external_id", 1)],
-        Some(|| doc! { "external_id": { "$type": "string" } }),
+        Some(Partial::Where(|| doc! { "external_id": { "$type": "string" } })),
         "one payout an id of the payment service",
     ),
-    unique("payouts_txid", &[("txid", 1)], Some(|| doc! { "txid": { "$type": "string" } }), "one payout a transaction"),
+    unique("payouts_txid", &[("txid", 1)], Some(Partial::Where(|| doc! { "txid": { "$type": "string" } })), "one payout a transaction"),
     plain("payouts_outbox", &[("closed", 1), ("next_attempt_at", 1), ("created_at", 1), ("_id", 1)], "payouts that may be touched by now"),
     plain("payouts_created", &[("created_at", 1), ("_id", 1)], "payouts by plan"),
     plain("payouts_updated", &[("updated_at", 1), ("_id", 1)], "payouts by last change"),

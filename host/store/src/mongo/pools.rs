@@ -22,14 +22,14 @@ use super::{
     audit::{intent, read_intent},
     fault::Fault,
     fields::{self, Fields, stored},
-    index::Index,
+    index::{Index, Partial},
     page::{collect, sorted},
 };
 
 pub(crate) const POOLS: &str = "pools";
 
 const fn live(name: &'static str, keys: &'static [(&'static str, i32)], unique: bool, why: &'static str) -> Index {
-    Index { collection: POOLS, name, keys, unique, partial: Some(|| doc! { "live": true }), why }
+    Index { collection: POOLS, name, keys, unique, partial: Some(Partial::Where(|| doc! { "live": true })), why }
 }
 
 pub(crate) const INDICES: &[Index] = &[

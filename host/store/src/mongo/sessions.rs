@@ -19,7 +19,7 @@ use super::{
     among::Among,
     fault::Fault,
     fields::{Fields, id, wide},
-    index::Index,
+    index::{Index, Partial},
     live::{self, Claim, LIVE, Live},
     page::{BATCH, collect},
 };
@@ -40,7 +40,7 @@ pub(crate) const INDICES: &[Index] = &[
         name: "sessions_unverified",
         keys: &[("_id", 1)],
         unique: false,
-        partial: Some(|| doc! { "verdict": "unverified" }),
+        partial: Some(Partial::Where(|| doc! { "verdict": "unverified" })),
         why: "sessions that no policy has judged yet",
     },
 ];

@@ -13,7 +13,7 @@ use super::{
     MongoStore,
     fault::Fault,
     fields::{Fields, id},
-    index::Index,
+    index::{Index, Partial},
     once,
     page::{collect, page},
     policies::{params, policy, read_params},
@@ -29,7 +29,7 @@ pub(crate) const INDICES: &[Index] = &[
         name: "running",
         keys: &[("_id", 1)],
         unique: false,
-        partial: Some(|| doc! { "running": true }),
+        partial: Some(Partial::Where(|| doc! { "running": true })),
         why: "shadows that were not ended",
     },
     Index {

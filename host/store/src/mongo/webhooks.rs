@@ -15,7 +15,7 @@ use super::{
     MongoStore,
     fault::Fault,
     fields::{self, Fields, stored},
-    index::Index,
+    index::{Index, Partial},
     once::{self, Statement},
     page::{collect, page},
 };
@@ -33,7 +33,7 @@ pub(crate) const INDICES: &[Index] = &[
         name: "due",
         keys: &[("webhook", 1), ("next_attempt_at", 1), ("_id", 1)],
         unique: false,
-        partial: Some(|| doc! { "state": "pending" }),
+        partial: Some(Partial::Where(|| doc! { "state": "pending" })),
         why: "what is to be sent to a webhook",
     },
     of("webhook", &[("webhook", 1), ("created_at", 1), ("_id", 1)], "a webhook's deliveries by creation"),

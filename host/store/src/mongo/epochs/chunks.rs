@@ -40,6 +40,7 @@ pub(super) fn key(staged: ObjectId, index: u32) -> String {
 /// A chunk with its rows in the order they were hashed, packed.
 pub(crate) fn document(staged: ObjectId, chunk: &ScoredChunk) -> Result<Document, Fault> {
     let StagedChunk { header, root, eligible, held } = StagedChunk::of(chunk);
+    let bound = |node: Option<NodeId>| node.map(|node| id(node.0));
     Ok(doc! {
         "_id": key(staged, header.index),
         "v": 2,
@@ -61,6 +62,8 @@ pub(crate) fn document(staged: ObjectId, chunk: &ScoredChunk) -> Result<Document
         "root": digest(root),
         "eligible": eligible,
         "held": held,
+        "node_min": bound(chunk.rows.iter().map(|row| row.node).min()),
+        "node_max": bound(chunk.rows.iter().map(|row| row.node).max()),
         "packed": bytes(&packing::pack_rows(&chunk.rows)?),
     })
 }
@@ -176,6 +179,21 @@ impl MongoStore {
     pub(crate) async fn staged_chunks(&self, epoch_start_s: i64, staged: ObjectId) -> Result<Cursor<Document>, Fault> {
         let filter = doc! { "epoch_start_s": epoch_start_s, "staged": staged };
         Ok(self.collection(CHUNKS).find(filter).sort(doc! { "idx": 1 }).await?)
+    }
+
+    /// The chunk with a node that is staged under a name, among those that may have it: as a rule one a pool.
+    pub(super) async fn staged_with(&self, epoch_start_s: i64, staged: ObjectId, node: NodeId) -> Result<Option<ScoredChunk>, Fault> {
+        let node_id = id(node.0);
+        // Older versions did not say between which nodes a chunk is.
+        let filter = doc! { "epoch_start_s": epoch_start_s, "staged": staged, "node_min": { "$not": { "$gt": &node_id } }, "node_max": { "$not": { "$lt": node_id } } };
+        let mut chunks = self.collection(CHUNKS).find(filter).sort(doc! { "idx": 1 }).await?;
+        while chunks.advance().await? {
+            let chunk = read(Fields::of(&chunks.deserialize_current()?))?;
+            if chunk.rows.iter().any(|row| row.node == node) {
+                return Ok(Some(chunk));
+            }
+        }
+        Ok(None)
     }
 
     /// The first chunk from a place on that is staged under a name.

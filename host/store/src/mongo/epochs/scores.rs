@@ -118,14 +118,9 @@ impl MongoStore {
 
     /// A score of an epoch whose nodes do not all have theirs.
     async fn score_in_chunks(&self, claim: &Claim, node: NodeId) -> Result<Option<ScoreView>, Fault> {
-        let mut chunks = self.staged_chunks(claim.record.epoch.start_s, claim.staged).await?;
-        while chunks.advance().await? {
-            let chunk = chunks::read(Fields::of(&chunks.deserialize_current()?))?;
-            if let Some(row) = chunk.rows.into_iter().find(|row| row.node == node) {
-                return Ok(Some(ScoreView { row, header: chunk.header, calculated_at: claim.record.closed_at }));
-            }
-        }
-        Ok(None)
+        let Some(chunk) = self.staged_with(claim.record.epoch.start_s, claim.staged, node).await? else { return Ok(None) };
+        let row = chunk.rows.into_iter().find(|row| row.node == node);
+        Ok(row.map(|row| ScoreView { row, header: chunk.header, calculated_at: claim.record.closed_at }))
     }
 
     pub(super) async fn score_history(&self, node: NodeId, filter: &ScoreFilter, request: &PageRequest<ScoreSort>) -> Result<Page<ScoreView>, Fault> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
-use crate::mongo::index;
+use crate::mongo::index::{self, Partial};
 
 /// A collection and what it holds.
 struct Holding {
@@ -74,7 +74,11 @@ fn page() -> String {
         for index in indices {
             let keys: Vec<_> = index.keys.iter().map(|(key, way)| if *way < 0 { format!("−{key}") } else { (*key).to_owned() }).collect();
             let unique = if index.unique { "unique" } else { "" };
-            let partial = index.partial.map_or_else(String::new, |partial| format!("`{}`", partial()));
+            let partial = match index.partial {
+                Some(Partial::Where(filter)) => format!("`{}`", filter()),
+                Some(Partial::Sparse) => "a value of its keys".to_owned(),
+                None => String::new(),
+            };
             let _ = writeln!(page, "| {} | {} | {unique} | {partial} | {} |", index.name, keys.join(", "), index.why);
         }
     }

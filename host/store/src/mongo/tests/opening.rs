@@ -1,7 +1,13 @@
-use mongodb::bson::doc;
+use lucid_model::{epoch::EpochRecord, id::PoolScope, receipt::epoch_root};
+use lucid_ports::{Attempt, EpochStore};
+use mongodb::{
+    IndexModel,
+    bson::{Document, doc},
+    options::IndexOptions,
+};
 
 use super::{fresh, open, server::with_database};
-use crate::{MongoStore, OpenError};
+use crate::{MongoStore, OpenError, conformance::examples::*};
 
 async fn refusal(url: &str) -> OpenError {
     MongoStore::open(url).await.err().unwrap()
@@ -23,6 +29,44 @@ async fn a_database_of_a_newer_schema_is_left_alone() {
     store.collection("meta").update_one(doc! { "_id": "schema" }, doc! { "$set": { "schema": 99_i64 } }).await.unwrap();
     let refused = refusal(&url).await;
     assert!(matches!(refused, OpenError::MongoNewerSchema { found: 99, known: 4, .. }), "{refused:?}");
+}
+
+/// Chunks that do not say between which nodes they are, of an epoch whose nodes do not have their scores yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_score_is_found_in_what_an_earlier_version_staged() {
+    let Some(url) = fresh() else { return };
+    let (store, attempt) = (open(&url), Attempt([1; 12]));
+    let chunks = vec![
+        chunk(1, 0, PoolScope::Unassigned, vec![row(1, 10), row(3, 30)]),
+        chunk(1, 1, PoolScope::Pool(pool_id(1)), vec![row(2, 20), row(4, 40)]),
+    ];
+    let record = EpochRecord { root: epoch_root(&chunks), ..epoch(1) };
+    store.stage_chunks(period(1), attempt, chunks.clone()).await.unwrap();
+    store.close_staged(record, attempt).await.unwrap().unwrap();
+    let found = async || {
+        for row in chunks.iter().flat_map(|chunk| &chunk.rows) {
+            assert_eq!(store.score(HOUR, row.node).await.unwrap().map(|view| view.row), Some(row.clone()));
+        }
+        assert_eq!(store.score(HOUR, node_id(9)).await.unwrap(), None);
+    };
+    found().await;
+    let forgotten = doc! { "$unset": { "node_min": "", "node_max": "" } };
+    let told = store.database.collection::<Document>("chunks").update_many(doc! { "node_max": { "$type": "binData" } }, forgotten).await.unwrap();
+    assert_eq!(told.modified_count, 2);
+    found().await;
+}
+
+/// An index that nothing asks for any more makes each write dearer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_of_an_earlier_version_is_taken_away() {
+    let Some(url) = fresh() else { return };
+    let live = open(&url).database.collection::<Document>("live");
+    let options = IndexOptions::builder().name("live_claims".to_owned()).partial_filter_expression(doc! { "claims.claim": { "$exists": true } });
+    let earlier = IndexModel::builder().keys(doc! { "claims.claim": 1 }).options(options.build()).build();
+    live.create_index(earlier).await.unwrap();
+    assert!(live.list_index_names().await.unwrap().contains(&"live_claims".to_owned()));
+    let found = open(&url).database.collection::<Document>("live").list_index_names().await.unwrap();
+    assert!(!found.contains(&"live_claims".to_owned()) && found.contains(&"live_claimed".to_owned()), "{found:?}");
 }
 
 #[test]
