@@ -64,6 +64,7 @@ async fn run(server: Option<&str>, nodes: u32) {
     fleet::work(&store, nodes, 1).await;
     let service = fleet::service(&store, &cache, 1, 2 * threads, threads).await;
     assert_eq!(service.close_due_epoch().await.unwrap().unwrap().nodes, nodes);
+    fleet::work(&store, nodes, 2).await;
     drop((service, store));
 
     let url = match server {
@@ -71,8 +72,6 @@ async fn run(server: Option<&str>, nodes: u32) {
         None => folder,
     };
     let store = lucid_store::open(&url).await.unwrap();
-    // What the measured epoch is of is stored by reports, as a service stores it.
-    fleet::work(&store, nodes, 2).await;
     let service = fleet::service(&store, &cache, 2, 2 * threads, threads).await;
     // What filling left of the allocator's is not the epoch's: the peak counts from here.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();

@@ -59,6 +59,7 @@ fn wrong_configuration_is_exit_code_2_and_names_the_key() {
         (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_POLICIES_TRUSTED_KEYS", r#"{"alice":"12"}"#)], "alice: must be an Ed25519 public key"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_SCORING_EPOCH_S", "7")], "scoring.epoch_s"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_SCORING_EPOCH", "60")], "epoch"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_STORE_CACHE_MIB", "0")], "store.cache_mib: 0 is not from 1 to 65536"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_NONSENSE_X", "1")], "nonsense"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("REWARD_BUDGET_USDT", "ten")], "budget"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("POOT_SCORE_MULTIPLIER", "x")], "POOT_SCORE_MULTIPLIER"),

@@ -25,6 +25,9 @@ use crate::{
 
 use super::closing::Stage;
 
+/// Nodes whose facts are gathered at once: enough that a store reads what it found of some while it looks for others.
+const FACTS_BATCH: u32 = 4_000;
+
 /// Facts of the nodes of one pool, and what they share, row by row.
 #[derive(Default)]
 struct PoolFacts {
@@ -95,7 +98,7 @@ impl Service {
         let streaks = ByNode::of(self.streaks().await?);
         let mut siblings = Siblings::default();
         let mut fleet = FleetFacts { pools: BTreeMap::new(), arrived: 0, expected: 0 };
-        let (mut batches, mut count) = (self.store().live_nodes(WALK_BATCH).await?, 0);
+        let (mut batches, mut count) = (self.store().live_nodes(FACTS_BATCH).await?, 0);
         let mut next = batches.try_next().await?;
         while let Some(mut nodes) = next {
             nodes.retain(|node| counts(epoch, node));

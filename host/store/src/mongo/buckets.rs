@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use lucid_model::{credit::Interval, id::NodeId, metric::Sample, time::TimeMs};
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Document, RawDocumentBuf, doc};
 
 use super::{
     MongoStore,
@@ -17,7 +17,7 @@ use super::{
     fields::{Fields, bytes, id},
     index::Index,
     live::{self, LIVE, Live},
-    page::{BATCH, collect},
+    page::{BATCH, collect_raw, read_each},
     reports::BUCKET_SAMPLES_MAX,
 };
 use crate::packing;
@@ -83,6 +83,44 @@ struct Sealed {
 fn read_sealed(node: NodeId, fields: Fields<'_>) -> Result<Sealed, Fault> {
     let unpacked = packing::unpack(node, &fields.bytes("zstd")?)?;
     Ok(Sealed { number: fields.number("number")?, samples: unpacked.iter().map(packing::to_bytes).collect() })
+}
+
+/// Buckets and stretches of presence as they came.
+pub(crate) struct Past {
+    buckets: Vec<RawDocumentBuf>,
+    stretches: Vec<RawDocumentBuf>,
+}
+
+impl Past {
+    /// Together with what is in the nodes' live documents: what was measured and seen of each in the range.
+    pub(crate) fn seen(&self, live: Vec<Live>, range: Interval) -> Result<HashMap<NodeId, Seen>, Fault> {
+        let mut seen = HashMap::<NodeId, Seen>::new();
+        let mut buckets = read_each(&self.buckets, |fields| {
+            let node = fields.id("node", NodeId)?;
+            Ok((fields.number_or_none::<i64>("number")?, packing::unpack(node, &fields.bytes("zstd")?)?))
+        })?;
+        // What came first stays.
+        buckets.sort_by_key(|(number, _)| *number);
+        for sample in buckets.into_iter().flat_map(|(_, samples)| samples) {
+            seen.entry(sample.node).or_default().add_sample(sample, range);
+        }
+        let stretches = read_each(&self.stretches, |fields| {
+            Ok((fields.id("node", NodeId)?, Interval { from: fields.time("from_ms")?, to: fields.time("to_ms")? }))
+        })?;
+        for (node, stretch) in stretches {
+            seen.entry(node).or_default().add_presence(stretch, range);
+        }
+        for live in live {
+            let of_node = seen.entry(live.node).or_default();
+            for sample in live.samples() {
+                of_node.add_sample(sample?, range);
+            }
+            for stretch in &live.presence {
+                of_node.add_presence(*stretch, range);
+            }
+        }
+        Ok(seen)
+    }
 }
 
 impl MongoStore {
@@ -160,39 +198,17 @@ impl MongoStore {
     pub(crate) async fn seen(&self, nodes: &[NodeId], range: Interval) -> Result<HashMap<NodeId, Seen>, Fault> {
         let nodes = Among::These(nodes);
         let live = live::of(&self.collection(LIVE), nodes).await?;
-        self.seen_beside(live, nodes, range).await
+        self.past(nodes, range).await?.seen(live, range)
     }
 
-    /// The same, with the live documents, which have to be read first: what is sealed meanwhile is then seen twice, not missed.
-    pub(crate) async fn seen_beside(&self, live: Vec<Live>, nodes: Among<'_>, range: Interval) -> Result<HashMap<NodeId, Seen>, Fault> {
-        let mut seen = HashMap::<NodeId, Seen>::new();
-        let filter = doc! { "node": nodes.condition(), "last_at": { "$gte": range.from.0 }, "first_at": { "$lt": range.to.0 } };
-        let buckets = collect(self.collection(BUCKETS).find(filter).batch_size(BATCH).await?, |fields| {
-            let node = fields.id("node", NodeId)?;
-            Ok((fields.number_or_none::<i64>("number")?, packing::unpack(node, &fields.bytes("zstd")?)?))
-        });
-        let mut buckets = buckets.await?;
-        // What came first stays.
-        buckets.sort_by_key(|(number, _)| *number);
-        for sample in buckets.into_iter().flat_map(|(_, samples)| samples) {
-            seen.entry(sample.node).or_default().add_sample(sample, range);
-        }
-        let filter = doc! { "node": nodes.condition(), "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };
-        let stretches = collect(self.collection(PRESENCE).find(filter).batch_size(BATCH).await?, |fields| {
-            Ok((fields.id("node", NodeId)?, Interval { from: fields.time("from_ms")?, to: fields.time("to_ms")? }))
-        });
-        for (node, stretch) in stretches.await? {
-            seen.entry(node).or_default().add_presence(stretch, range);
-        }
-        for live in live {
-            let of_node = seen.entry(live.node).or_default();
-            for sample in live.samples() {
-                of_node.add_sample(sample?, range);
-            }
-            for stretch in &live.presence {
-                of_node.add_presence(*stretch, range);
-            }
-        }
-        Ok(seen)
+    /// What is no longer in live documents, which have to be read first: what is sealed meanwhile is then seen twice, not missed.
+    pub(crate) async fn past(&self, nodes: Among<'_>, range: Interval) -> Result<Past, Fault> {
+        // What is of another time is told by one comparison, so it comes first.
+        let buckets = doc! { "last_at": { "$gte": range.from.0 }, "first_at": { "$lt": range.to.0 }, "node": nodes.condition() };
+        let stretches = doc! { "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 }, "node": nodes.condition() };
+        Ok(Past {
+            buckets: collect_raw(self.collection(BUCKETS).find(buckets).batch_size(BATCH).await?).await?,
+            stretches: collect_raw(self.collection(PRESENCE).find(stretches).batch_size(BATCH).await?).await?,
+        })
     }
 }

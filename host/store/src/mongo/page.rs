@@ -1,7 +1,7 @@
 use lucid_ports::{Order, Page, PageRequest};
 use mongodb::{
     Collection, Cursor,
-    bson::{Bson, Document},
+    bson::{Bson, Document, RawDocumentBuf},
 };
 
 use super::{fault::Fault, fields::Fields};
@@ -16,6 +16,20 @@ pub(crate) async fn collect<T>(mut cursor: Cursor<Document>, read: impl Fn(Field
         found.push(read(Fields::of(&cursor.deserialize_current()?))?);
     }
     Ok(found)
+}
+
+/// The same as they came, to be read by [`read_each`]: beside what is asked next.
+pub(crate) async fn collect_raw(mut cursor: Cursor<Document>) -> Result<Vec<RawDocumentBuf>, Fault> {
+    let mut found = Vec::new();
+    while cursor.advance().await? {
+        found.push(cursor.current().to_owned());
+    }
+    Ok(found)
+}
+
+/// Documents as they came, read.
+pub(crate) fn read_each<T>(raw: &[RawDocumentBuf], read: impl Fn(Fields<'_>) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
+    raw.iter().map(|raw| read(Fields::of(&Document::try_from(raw.as_ref()).map_err(|error| Fault::Bad(error.to_string()))?))).collect()
 }
 
 /// Sorted by `keys`, the last of which tells documents apart, all in the same direction.

@@ -12,7 +12,7 @@ use lucid_model::{
     observation::{Observation, Observer, Verdict},
 };
 use lucid_ports::SessionOutcome;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 
 use super::{
     MongoStore,
@@ -21,7 +21,7 @@ use super::{
     fields::{Fields, id, wide},
     index::{Index, Partial},
     live::{self, Claim, LIVE, Live},
-    page::{BATCH, collect},
+    page::{BATCH, collect, collect_raw, read_each},
 };
 
 pub(crate) const SESSIONS: &str = "sessions";
@@ -116,6 +116,13 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Observation, Fault> {
     })
 }
 
+/// Sessions as they came, by node, start and id: an index has them in another order.
+pub(crate) fn overlapping(raw: &[RawDocumentBuf]) -> Result<Vec<Observation>, Fault> {
+    let mut found = read_each(raw, read)?;
+    found.sort_unstable_by_key(|session| (session.node, session.span.from, session.session));
+    Ok(found)
+}
+
 impl MongoStore {
     /// Folds what earlier reports claimed and a crash left: of these nodes, or of all.
     pub(crate) async fn fold_claims(&self, nodes: Option<&[NodeId]>) -> Result<(), Fault> {
@@ -169,13 +176,11 @@ impl MongoStore {
         Ok(if own.is_some() { SessionOutcome::Stored } else { SessionOutcome::OfAnotherNode })
     }
 
-    /// Sessions of these nodes that overlap the range, by node, start and id; their claims are folded.
-    pub(crate) async fn overlapping(&self, nodes: Among<'_>, range: Interval) -> Result<Vec<Observation>, Fault> {
-        let filter = doc! { "node": nodes.condition(), "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };
-        // Sorted here: an index has them in another order.
-        let mut found = collect(self.collection(SESSIONS).find(filter).batch_size(BATCH).await?, read).await?;
-        found.sort_unstable_by_key(|session| (session.node, session.span.from, session.session));
-        Ok(found)
+    /// Sessions of these nodes that overlap the range, as they came, for [`overlapping`]; their claims have to be folded.
+    pub(crate) async fn find_overlapping(&self, nodes: Among<'_>, range: Interval) -> Result<Vec<RawDocumentBuf>, Fault> {
+        // What is of another time is told by one comparison, so it comes first.
+        let filter = doc! { "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 }, "node": nodes.condition() };
+        collect_raw(self.collection(SESSIONS).find(filter).batch_size(BATCH).await?).await
     }
 
     pub(crate) async fn unverified_sessions(&self, range: Interval, limit: u32) -> Result<Vec<Observation>, Fault> {

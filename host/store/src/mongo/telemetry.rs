@@ -9,6 +9,7 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, StoreError, TelemetryStore, Walked};
+use tokio::task::spawn_blocking;
 
 use super::{
     MongoStore,
@@ -16,6 +17,7 @@ use super::{
     buckets::Seen,
     fault::Fault,
     live::{self, LIVE},
+    sessions,
 };
 use crate::series::summary;
 
@@ -53,25 +55,40 @@ impl MongoStore {
     }
 
     async fn observed_of(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, Fault> {
-        let mut observed = Vec::with_capacity(nodes.len());
+        let mut reading = Vec::with_capacity(nodes.len().div_ceil(OBSERVED_AT_ONCE_MAX));
         for nodes in nodes.chunks(OBSERVED_AT_ONCE_MAX) {
             let among = Among::few_or_neighbours(nodes);
             let live = live::of(&self.collection(LIVE), among).await?;
             self.fold_claims_of(&live).await?;
-            let (overlapping, mut seen) = (self.overlapping(among, range).await?, self.seen_beside(live, among, range).await?);
-            let mut sessions = HashMap::<NodeId, Vec<Observation>>::new();
-            for session in overlapping {
-                sessions.entry(session.node).or_default().push(session);
-            }
-            for node in nodes {
-                let Seen { samples, presence } = seen.remove(node).unwrap_or_default();
-                let usage = summary(merge_all(samples.values().map(Rollup::of)), range);
-                let presence = presence.into_iter().map(|(from, to)| Interval { from, to }).collect();
-                observed.push(NodeObserved { node: *node, sessions: sessions.remove(node).unwrap_or_default(), presence, usage });
-            }
+            let (past, sessions) = (self.past(among, range).await?, self.find_overlapping(among, range).await?);
+            // Read beside what is asked next: the server waits for nobody.
+            let nodes = nodes.to_vec();
+            reading.push(spawn_blocking(move || {
+                let (seen, sessions) = (past.seen(live, range)?, sessions::overlapping(&sessions)?);
+                Ok::<_, Fault>(observed(&nodes, range, seen, sessions))
+            }));
         }
-        Ok(observed)
+        let mut all = Vec::with_capacity(nodes.len());
+        for observed in reading {
+            all.extend(observed.await.map_err(|error| Fault::Bad(error.to_string()))??);
+        }
+        Ok(all)
     }
+}
+
+/// What was observed of each of these nodes, in their order.
+fn observed(nodes: &[NodeId], range: Interval, mut seen: HashMap<NodeId, Seen>, overlapping: Vec<Observation>) -> Vec<NodeObserved> {
+    let mut sessions = HashMap::<NodeId, Vec<Observation>>::new();
+    for session in overlapping {
+        sessions.entry(session.node).or_default().push(session);
+    }
+    let of_node = |node: &NodeId| {
+        let Seen { samples, presence } = seen.remove(node).unwrap_or_default();
+        let usage = summary(merge_all(samples.values().map(Rollup::of)), range);
+        let presence = presence.into_iter().map(|(from, to)| Interval { from, to }).collect();
+        NodeObserved { node: *node, sessions: sessions.remove(node).unwrap_or_default(), presence, usage }
+    };
+    nodes.iter().map(of_node).collect()
 }
 
 #[async_trait]

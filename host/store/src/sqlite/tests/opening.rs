@@ -43,6 +43,23 @@ fn a_directory_is_open_once() {
     SqliteStore::open(dir.path()).unwrap();
 }
 
+#[tokio::test]
+async fn memory_for_pages_is_what_was_asked_for() {
+    let pages = |connection: &Connection| Ok(connection.pragma_query_value(None, "cache_size", |row| row.get::<_, i64>(0))?);
+    for (asked_mib, core, others) in [(1, 1, 1), (100, 100, 16)] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_with(dir.path(), asked_mib).unwrap();
+        let found = [
+            store.core.write(move |connection| pages(connection)).await.unwrap(),
+            store.core.read(move |connection| pages(connection)).await.unwrap(),
+            store.telemetry.write(move |connection| pages(connection)).await.unwrap(),
+            store.telemetry.read(move |connection| pages(connection)).await.unwrap(),
+        ];
+        // SQLite tells KiB as a negative number.
+        assert_eq!(found, [core, others, others, others].map(|mib: i64| -1024 * mib), "{asked_mib} MiB");
+    }
+}
+
 #[test]
 fn a_newer_schema_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
