@@ -76,6 +76,15 @@ impl View {
             }
             return;
         }
+        let Some(text) = self.told(event) else { return };
+        let code =
+            if matches!(event.kind.as_str(), "policy.rejected" | "alert.raised" | "node.alert_raised" | "vote.rejected") { "33" } else { "36" };
+        let clock = event.time.get(11..19).unwrap_or_default();
+        self.line(&format!("  {clock}  {} {text}", self.paint(code, &format!("{:<18}", event.kind))));
+    }
+
+    /// What is said of an event, after its name; none if it is one of many.
+    fn told(&mut self, event: &EventBody) -> Option<String> {
         let field = |name: &str| match event.data.get(name) {
             Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
@@ -87,7 +96,7 @@ impl View {
             "metrics.stored" => {
                 self.metrics_shown += 1;
                 if self.metrics_shown > METRICS_SHOWN_MAX {
-                    return;
+                    return None;
                 }
                 format!("CPU {} %, memory {} %", field("cpu_usage"), field("memory_usage"))
             }
@@ -99,7 +108,7 @@ impl View {
             | "run.planned"
             | "run.approved"
             | "run.done" => {
-                return;
+                return None;
             }
             "score.computed" => {
                 let eligible = if field("eligible") == "true" { "eligible" } else { "not eligible yet" };
@@ -118,14 +127,14 @@ impl View {
             "payout.completed" => format!("{} USDT, {}", self.paint("1", &field("amount_usdt")), field("transaction_id")),
             "policy.activated" => format!("{} for {} (revision {})", field("policy"), field("kind"), field("revision")),
             "policy.rejected" => format!("{}: {}", field("bundle"), field("reason")),
-            "alert.raised" => format!("{}: {}", field("about"), field("message")),
-            "alert.cleared" => field("about"),
+            "alert.raised" | "node.alert_raised" => format!("{}: {}", field("about"), field("message")),
+            "alert.cleared" | "node.alert_cleared" => field("about"),
+            "node.wallet_changed" => format!("to {}", field("wallet_address")),
+            "node.key_rotated" => field("node_id"),
             kind if kind.starts_with("node.") => format!("was {}", field("from")),
             _ => serde_json::to_string(&event.data).unwrap_or_default(),
         };
-        let code = if matches!(event.kind.as_str(), "policy.rejected" | "alert.raised" | "vote.rejected") { "33" } else { "36" };
-        let clock = event.time.get(11..19).unwrap_or_default();
-        self.line(&format!("  {clock}  {} {text}", self.paint(code, &format!("{:<18}", event.kind))));
+        Some(text)
     }
 
     pub fn complete(&self) {
@@ -140,5 +149,32 @@ impl View {
         } else {
             self.line(&format!("  {} not seen: {}", self.paint("33", "!"), missing.join(", ")));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lucid_model::{
+        alert::AlertKind,
+        event::{Event, EventKind},
+        id::NodeId,
+        time::TimeMs,
+    };
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn told(kind: EventKind) -> Option<String> {
+        View::new(Output::Table, false).told(&EventBody::new(&Event { seq: 1, at: TimeMs(0), kind }, "stream"))
+    }
+
+    #[test]
+    fn events_of_nodes_say_what_happened() {
+        let (node, about) = (NodeId(Uuid::from_u128(7)), AlertKind::Cpu);
+        let raised = EventKind::NodeAlertRaised { node, about, message: "too busy".into(), measured: None };
+        assert_eq!(told(raised).unwrap(), format!("{}: too busy", about.name()));
+        let cleared = EventKind::NodeAlertCleared { node, about, message: String::new(), measured: None };
+        assert_eq!(told(cleared).unwrap(), about.name());
+        assert_eq!(told(EventKind::KeyRotated { node }).unwrap(), node.to_string());
     }
 }

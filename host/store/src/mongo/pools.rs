@@ -157,17 +157,21 @@ impl MongoStore {
 
     /// Whoever put a node into a pool looks again: if it was removed meanwhile, the node leaves as the others did.
     pub(crate) async fn leave_if_removed(&self, id: PoolId) -> Result<(), Fault> {
-        let removed = self.collection(POOLS).find_one(doc! { "_id": fields::id(id.0), "removal": { "$exists": true } }).await?;
-        let Some(document) = removed else { return Ok(()) };
-        let entry = read_intent(Fields::of(&document).document("removal")?, "id")?;
-        self.leave_pool(id, &entry).await.map(drop)
+        self.leave_removed(doc! { "_id": fields::id(id.0) }).await
     }
 
     /// Ends what a crash cut off: nodes leave pools that were removed.
     pub(crate) async fn empty_removed_pools(&self) -> Result<(), Fault> {
-        let named = self.count_nodes_by(doc! { "live": true, "pool": { "$exists": true } }, "pool", |fields| fields.id("_id", PoolId)).await?;
-        for pool in named.into_keys() {
-            self.leave_if_removed(pool).await?;
+        self.leave_removed(doc! {}).await
+    }
+
+    /// Removed pools are few, and finding out that one is empty is one search: counting the nodes of all pools would read the fleet.
+    async fn leave_removed(&self, mut pools: Document) -> Result<(), Fault> {
+        pools.insert("removal", doc! { "$exists": true });
+        let found = self.collection(POOLS).find(pools).projection(doc! { "removal": 1 }).await?;
+        let removed = collect(found, |fields| Ok((fields.id("_id", PoolId)?, read_intent(fields.document("removal")?, "id")?))).await?;
+        for (pool, entry) in removed {
+            self.leave_pool(pool, &entry).await?;
         }
         Ok(())
     }

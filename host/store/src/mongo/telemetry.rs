@@ -54,7 +54,7 @@ impl MongoStore {
         Ok((sum.finish(), open))
     }
 
-    async fn observed_of(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, Fault> {
+    async fn observed_of(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, StoreError> {
         let mut reading = Vec::with_capacity(nodes.len().div_ceil(OBSERVED_AT_ONCE_MAX));
         for nodes in nodes.chunks(OBSERVED_AT_ONCE_MAX) {
             let among = Among::few_or_neighbours(nodes);
@@ -70,7 +70,7 @@ impl MongoStore {
         }
         let mut all = Vec::with_capacity(nodes.len());
         for observed in reading {
-            all.extend(observed.await.map_err(|error| Fault::Bad(error.to_string()))??);
+            all.extend(observed.await.map_err(|_| StoreError::Unavailable { detail: "reading was stopped".to_owned() })??);
         }
         Ok(all)
     }
@@ -121,7 +121,7 @@ impl TelemetryStore for MongoStore {
         Ok(self.usage_of_all(nodes, range).await?)
     }
     async fn observed(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, StoreError> {
-        Ok(self.observed_of(nodes, range).await?)
+        self.observed_of(nodes, range).await
     }
     async fn unverified(&self, range: Interval, limit: u32) -> Result<Vec<Observation>, StoreError> {
         Ok(self.unverified_sessions(range, limit).await?)
