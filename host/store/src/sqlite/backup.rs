@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{Connection, backup::Backup};
 
-use super::database::open_of_any_schema;
+use super::{boot, database::open_of_any_schema};
 use crate::{BackedUpFile, BackupProgress, OpenError};
 
 /// Pages between two words of how far it is.
@@ -61,6 +61,9 @@ fn copied(name: &'static str, source: &Connection, to: &Path, told: &mut dyn FnM
             }
         }
         drop(backup);
+        if name == "core" {
+            boot::mark_backup(&target).map_err(damaged)?;
+        }
         let found: String = target.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;
         if found != "ok" {
             return Err(unusable(io::Error::new(io::ErrorKind::InvalidData, format!("{name}.db: {found}"))));

@@ -1,13 +1,16 @@
 //! Whether a directory's file is the one that was written there last. Each start has an id, which is in the file and beside it: a backup that
-//! was put back has an older one, a copy of the file alone has none beside it, and a copy of the whole directory is another file.
+//! was put back has an older one, a copy of the file alone has none beside it, and a copy of the whole directory is another file. A backup made
+//! since the last start would have its id, and may be written over the very file: it says itself that it is one.
 
 use std::{
     fs::{self, File},
     io::{self, Write as _},
     os::unix::fs::MetadataExt as _,
     path::Path,
+    time::UNIX_EPOCH,
 };
 
+use lucid_model::id::Digest;
 use lucid_ports::Origin;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -33,10 +36,20 @@ fn unreadable(error: &io::Error) -> Fault {
     Fault::Bad(format!("{BESIDE} beside the store: {error}"))
 }
 
-/// The number of the file in its file system: no copy has it.
-fn file_number(dir: &Path) -> Result<i64, Fault> {
-    let number = fs::metadata(dir.join("core.db")).map_err(|error| unreadable(&error))?.ino();
-    Ok(number.cast_signed())
+/// What a file is in its file system.
+struct Identity {
+    /// Free for another file as soon as this one is removed; what earlier versions told a file by.
+    inode: i64,
+    /// Of the inode and of when the file was made, where the file system knows that: no copy has it.
+    number: i64,
+}
+
+fn identity(dir: &Path) -> Result<Identity, Fault> {
+    let file = fs::metadata(dir.join("core.db")).map_err(|error| unreadable(&error))?;
+    let born_ns = file.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_nanos());
+    let Digest(digest) = Digest::of(format!("{} {born_ns}", file.ino()).as_bytes());
+    let number = digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+    Ok(Identity { inode: file.ino().cast_signed(), number })
 }
 
 fn write_beside(dir: &Path, ids: &[&str]) -> io::Result<()> {
@@ -56,7 +69,8 @@ pub(super) fn origin(connection: &Connection, dir: &Path) -> Result<Origin, Faul
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(unreadable(&error)),
     };
-    let here = beside.lines().any(|id| id == boot.id) && boot.file == file_number(dir)?;
+    let file = identity(dir)?;
+    let here = beside.lines().any(|id| id == boot.id) && [file.number, file.inode].contains(&boot.file);
     Ok(if here { Origin::Here } else { Origin::Elsewhere })
 }
 
@@ -66,12 +80,23 @@ pub(super) fn mark_copied(connection: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The same of a backup, whatever the file it was made of says of itself. One of an older schema has no place for it.
+pub(super) fn mark_backup(connection: &Connection) -> rusqlite::Result<()> {
+    if connection.table_exists(None, "boot")? {
+        let sql = "INSERT INTO boot (one, id, file) VALUES (1, 'backup', 0) ON CONFLICT (one) DO UPDATE SET id = excluded.id, file = excluded.file";
+        connection.execute(sql, [])?;
+        // All of it is in the one file, which is what is kept.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
 /// First beside the file, then in it, then only the new one beside it: whoever is stopped in between is still taken for the same.
 pub(super) fn settle_in(connection: &Connection, dir: &Path) -> Result<(), Fault> {
     let (id, before) = (Uuid::now_v7().to_string(), known(connection)?.map(|boot| boot.id));
     let both: Vec<&str> = [id.as_str()].into_iter().chain(before.as_deref()).collect();
     write_beside(dir, &both).map_err(|error| unreadable(&error))?;
     let sql = "INSERT INTO boot (one, id, file) VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE SET id = excluded.id, file = excluded.file";
-    execute(connection, sql, params![id, file_number(dir)?])?;
+    execute(connection, sql, params![id, identity(dir)?.number])?;
     Ok(())
 }
