@@ -17,7 +17,7 @@ use std::{
 use lucid_model::{
     money::MicroUsdt,
     node::Wallet,
-    payout::{Deadlines, PayoutStatus, RunState},
+    payout::{Deadlines, Pace, PayoutStatus, RunState},
     policy::Revision,
     time::TimeMs,
 };
@@ -51,7 +51,8 @@ fn config(nodes: u32) -> ServiceConfig {
         payout_min: MicroUsdt(1_000),
         observation_min_s: 0,
         payouts_in_flight_max: 64,
-        deadlines: Deadlines { unknown_ms: 600_000, accepted_ms: 600_000, retry_first_ms: 1, retry_max_ms: 1, poll_ms: 0 },
+        deadlines: Deadlines { unknown_ms: 600_000, accepted_ms: 600_000 },
+        pace: Pace { send_first_ms: 1, send_max_ms: 1, look_first_ms: 0, look_max_ms: 1, manual_look_ms: 1 },
         ..fleet::config(4)
     }
 }

@@ -17,13 +17,13 @@ use lucid_model::{
     money::MicroUsdt,
     node::{Node, NodeAddress, NodeCaps, NodeConfig, NodeStatus, PublicKey},
     observation::{Observation, Observer, Verdict},
-    payout::Deadlines,
+    payout::{Deadlines, Pace},
     policy::{Activation, ParamValues, PolicyKind, PolicyRef, PolicyVersion, Revision, Scope, VersionState},
     score::Ppm,
     time::TimeMs,
 };
 use lucid_ports::{Activated, Clock, Entropy, Registration, Report, Signer, Store, StoredBundle};
-use lucid_service::{Approval, Ports, SeriesAges, Service, ServiceConfig, Trust};
+use lucid_service::{Approval, PayerLimits, Ports, SeriesAges, Service, ServiceConfig, Trust};
 use uuid::Uuid;
 
 const FIRST_S: i64 = 20_000 * 86_400;
@@ -290,7 +290,10 @@ pub fn config(chunks_at_once: usize) -> ServiceConfig {
         cycle_cap: None,
         four_eyes: false,
         wallet_cooldown_ms: 0,
-        deadlines: Deadlines { unknown_ms: 600_000, accepted_ms: 600_000, retry_first_ms: 1, retry_max_ms: 1, poll_ms: 1 },
+        deadlines: Deadlines { unknown_ms: 600_000, accepted_ms: 600_000 },
+        pace: Pace { send_first_ms: 1, send_max_ms: 1, look_first_ms: 1, look_max_ms: 1, manual_look_ms: 1 },
+        payer_limits: PayerLimits { decided_ms_max: 20_000, timeout_ms: 10_000 },
+        second_look_ms: 0,
         rail_pause_ms: 1,
         payouts_in_flight_max: 4,
         approval: Approval::Auto,

@@ -9,7 +9,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use lucid_engine::{EngineConfig, PolicyEngine};
-use lucid_model::{epoch::PeriodLength, id::FamilyId, money::MicroUsdt, node::NodeCaps, payout::Deadlines, score::Ppm};
+use lucid_model::{
+    epoch::PeriodLength,
+    id::FamilyId,
+    money::MicroUsdt,
+    node::NodeCaps,
+    payout::{Deadlines, Pace},
+    score::Ppm,
+};
 use lucid_ports::{Chain, Coordinator, Environment, GatewayKeys, PaymentRail, RateLimiter, Stamp, Store};
 use lucid_rails::{ChainClient, GatewayClient, Profile, TronPayment, TronPaymentConfig, WebhookClient};
 use lucid_sandbox::{Sandbox, SandboxConfig};
@@ -17,7 +24,7 @@ use lucid_server::{
     Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits, KeyringSettings, RoleMap, SECRET_BYTES_MIN, TlsFiles,
     TokenSettings,
 };
-use lucid_service::{Actor, Approval, Ports, SeriesAges, Service, ServiceConfig, Trust, WebhookSettings};
+use lucid_service::{Actor, Approval, PayerLimits, Ports, SeriesAges, Service, ServiceConfig, Trust, WebhookSettings};
 use lucid_store::{
     OpenError,
     coord::{LocalCoordinator, LocalLimiter, Quotas, RedisCoordinator, RedisSettings},
@@ -39,6 +46,8 @@ const LATENCY_BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 
 const REQUEST_LEASE_MARGIN_MS: i64 = 10_000;
 /// How long what a node left behind can be claimed: a year.
 const CLAIMABLE_MS: i64 = 365 * 24 * 3_600_000;
+/// How much longer than the rail's time-out a request may be on its way.
+const TIMEOUT_MARGIN_MS: i64 = 1_000;
 /// How long the answer to an idempotency key is kept: a day.
 const REQUEST_KEPT_MS: i64 = 24 * 3_600_000;
 /// From one block of the sandbox's chain to the next.
@@ -316,13 +325,19 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         cycle_cap,
         four_eyes: payouts.four_eyes,
         wallet_cooldown_ms: ms(payouts.wallet_cooldown_s),
-        deadlines: Deadlines {
-            unknown_ms: ms(payouts.unknown_deadline_s),
-            accepted_ms: ms(payouts.accepted_deadline_s),
-            retry_first_ms: 1_000,
-            retry_max_ms: 60_000,
-            poll_ms: i64::from(payouts.poll_ms),
+        deadlines: Deadlines { unknown_ms: ms(payouts.unknown_deadline_s), accepted_ms: ms(payouts.accepted_deadline_s) },
+        pace: Pace {
+            send_first_ms: 5_000,
+            send_max_ms: 900_000,
+            look_first_ms: i64::from(payouts.poll_ms),
+            look_max_ms: 60_000,
+            manual_look_ms: ms(payouts.manual_look_s),
         },
+        payer_limits: PayerLimits {
+            decided_ms_max: i64::from(config.coordination.lease_ms),
+            timeout_ms: i64::from(config.rail.timeout_ms).saturating_add(TIMEOUT_MARGIN_MS),
+        },
+        second_look_ms: ms(payouts.second_look_s),
         rail_pause_ms: 60_000,
         payouts_in_flight_max: payouts.in_flight_max,
         approval: match auth.registration_approval {

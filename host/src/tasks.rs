@@ -110,7 +110,11 @@ impl Tasks {
         let awaited = std::mem::take(&mut tasks.awaited);
         tasks.spawn("announcements", announce(Arc::clone(api), awaited, tasks.stop.clone()));
         tasks.every("liveness", Duration::from_secs(1), service, |s| async move { s.sweep_silent().await.map(|_| false) });
-        tasks.every("standing", STANDING_INTERVAL, service, |s| async move { s.measure_standing().await.map(|()| false) });
+        tasks.every("standing", STANDING_INTERVAL, service, |s| async move {
+            s.watch_freeze().await?;
+            s.follow_payout_alerts().await?;
+            s.measure_standing().await.map(|()| false)
+        });
         tasks.every("thresholds", THRESHOLDS_INTERVAL, service, |s| async move { s.learn_thresholds().await.map(|()| false) });
         tasks.every("suspensions", Duration::from_secs(5), service, |s| async move { s.lift_suspensions().await.map(|()| false) });
         tasks.every("requests", Duration::from_secs(60), service, |s| async move { s.forget_requests().await });

@@ -13,7 +13,7 @@ use lucid_model::{
     ledger::{Draft, Head, Stream},
     money::MicroUsdt,
     node::{Node, NodeCaps, NodeStatus, PublicKey, Wallet},
-    payout::{Answer, Capabilities, Payout, PayoutState, Reported, Run, RunState},
+    payout::{Answer, Capabilities, Payout, PayoutState, Reply, Reported, Run, RunState},
     time::TimeMs,
 };
 use lucid_ports::{Clock, Entropy, Fence, PaymentRail, PayoutFilter, PayoutSort, Registration, Signer, Store, Tenure};
@@ -74,10 +74,10 @@ impl PaymentRail for Rail {
         }
         self.real.request(payout)
     }
-    async fn send(&self, payout: &Payout, request: &[u8]) -> Answer {
+    async fn send(&self, payout: &Payout, request: &[u8]) -> Reply<Answer> {
         self.real.send(payout, request).await
     }
-    async fn look(&self, payout: &Payout) -> Reported {
+    async fn look(&self, payout: &Payout) -> Reply<Reported> {
         self.real.look(payout).await
     }
 }
@@ -186,6 +186,9 @@ pub async fn a_payout_to_send(store: &dyn Store, number: u128) -> Payout {
         submitted_at: None,
         processed_at: None,
         next_attempt_at: now,
+        next_send_at: now,
+        blind_ms: 0,
+        found: None,
         closed: false,
         score: None,
         observed_s: 0,

@@ -41,6 +41,9 @@ pub fn payout() -> Payout {
         submitted_at: None,
         processed_at: None,
         next_attempt_at: TimeMs(0),
+        next_send_at: TimeMs(0),
+        blind_ms: 0,
+        found: None,
         closed: false,
         score: None,
         observed_s: 0,
@@ -63,7 +66,7 @@ fn rail_of(url: &str, profile: Profile) -> TronPayment {
 
 fn send(rail: &TronPayment, payout: &Payout) -> Answer {
     let request = rail.request(payout);
-    block_on(rail.send(payout, &request))
+    block_on(rail.send(payout, &request)).said
 }
 
 #[test]
@@ -109,19 +112,19 @@ fn a_look_believes_only_what_is_about_this_payout() {
     let sandbox = SandboxProcess::start();
     let rail = rail(&sandbox.url);
     let paid = payout();
-    assert_eq!(block_on(rail.look(&paid)), Reported::NotFound);
+    assert_eq!(block_on(rail.look(&paid)).said, Reported::NotFound);
     assert!(matches!(send(&rail, &paid), Answer::Accepted { .. }));
     assert!(matches!(send(&rail, &paid), Answer::Accepted { .. }), "the same key and bytes again");
-    let confirmed = crate::support::eventually("the confirmation", || match block_on(rail.look(&paid)) {
+    let confirmed = crate::support::eventually("the confirmation", || match block_on(rail.look(&paid)).said {
         Reported::Confirmed { txid, .. } => Some(txid),
         _ => None,
     });
     assert!(confirmed.starts_with("sandbox-"));
     let other_amount = Payout { amount: MicroUsdt(1), ..paid.clone() };
-    assert!(matches!(block_on(rail.look(&other_amount)), Reported::Unclear(_)));
+    assert!(matches!(block_on(rail.look(&other_amount)).said, Reported::Unclear(_)));
     for answer in [json!("wrong_id"), json!("html"), json!({ "status": { "code": 404 } }), json!({ "status": { "code": 500 } })] {
         sandbox.set_faults(&json!({ "status": [{ "answer": answer, "times": 1 }] }));
-        let seen = block_on(rail.look(&paid));
+        let seen = block_on(rail.look(&paid)).said;
         assert!(matches!(seen, Reported::Unclear(_)), "{answer}: {seen:?}");
     }
     let transfers = sandbox.get("/api/v1/sandbox/transfers");
@@ -132,16 +135,16 @@ fn a_look_believes_only_what_is_about_this_payout() {
 fn is_found_by_its_own_id(profile: Profile) {
     let sandbox = SandboxProcess::start();
     let (rail, paid) = (rail_of(&sandbox.url, profile), payout());
-    assert!(matches!(block_on(rail.look(&paid)), Reported::Unclear(_)), "nobody knows its id");
+    assert!(matches!(block_on(rail.look(&paid)).said, Reported::Unclear(_)), "nobody knows its id");
     let Answer::Accepted { external_id: Some(id) } = send(&rail, &paid) else { panic!("{} does not accept", profile.name) };
     assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
     let known = Payout { external_id: Some(id), ..paid.clone() };
-    let txid = crate::support::eventually("the confirmation", || match block_on(rail.look(&known)) {
+    let txid = crate::support::eventually("the confirmation", || match block_on(rail.look(&known)).said {
         Reported::Confirmed { txid, external_id: None } => Some(txid),
         _ => None,
     });
     assert!(txid.starts_with("sandbox-"));
-    assert!(matches!(block_on(rail.look(&Payout { amount: MicroUsdt(1), ..known })), Reported::Unclear(_)));
+    assert!(matches!(block_on(rail.look(&Payout { amount: MicroUsdt(1), ..known })).said, Reported::Unclear(_)));
     for answer in [json!("wrong_amount"), json!("wrong_id"), json!("html"), json!("reset"), json!({ "status": { "code": 500 } })] {
         sandbox.set_faults(&json!({ "payout": [{ "effect": "none", "answer": answer, "times": 1 }] }));
         let seen = send(&rail, &payout());

@@ -106,6 +106,7 @@ fn worlds_are_as_eventful_as_they_are_meant_to_be() {
         "carried over",
         "taken back",
         "frozen",
+        "nothing on its way",
         "run of a treasurer",
         "run approved",
         "run executed",

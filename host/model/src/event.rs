@@ -81,9 +81,9 @@ pub enum EventKind {
     /// Too many deliveries waited for a webhook: the oldest are not sent.
     WebhookDropped { webhook: WebhookId, dropped: u32 },
     /// Somebody should look.
-    Alert { about: &'static str, message: String },
+    Alert { about: &'static str, subject: String, message: String },
     /// The cause of an alert is gone.
-    AlertCleared { about: &'static str },
+    AlertCleared { about: &'static str, subject: String },
 }
 
 /// A value of an event's data.
@@ -202,7 +202,7 @@ impl EventKind {
             Self::PolicyActivated { policy, .. } | Self::ShadowAsked { policy, .. } => policy.name.clone(),
             Self::PolicyRejected { bundle, .. } => bundle.clone(),
             Self::WebhookTest { webhook } | Self::WebhookDropped { webhook, .. } => webhook.to_string(),
-            Self::Alert { about, .. } | Self::AlertCleared { about } => (*about).to_owned(),
+            Self::Alert { about, .. } | Self::AlertCleared { about, .. } => (*about).to_owned(),
         }
     }
 
@@ -325,8 +325,15 @@ impl EventKind {
             Self::PolicyRejected { bundle, reason } => vec![("bundle", text(bundle)), ("reason", text(reason))],
             Self::WebhookTest { webhook } => vec![("webhook_id", text(webhook))],
             Self::WebhookDropped { webhook, dropped } => vec![("webhook_id", text(webhook)), ("dropped", count(*dropped))],
-            Self::Alert { about, message } => vec![("about", text(about)), ("message", text(message))],
-            Self::AlertCleared { about } => vec![("about", text(about))],
+            Self::Alert { about, subject, message } => alert_data(about, subject, Some(message)),
+            Self::AlertCleared { about, subject } => alert_data(about, subject, None),
         }
     }
+}
+
+/// The subject stands only where several alerts of a topic may be raised at once.
+fn alert_data(about: &str, subject: &str, message: Option<&String>) -> Vec<(&'static str, Value)> {
+    let text = |value: &str| Value::Text(value.to_owned());
+    let subject = Some(("subject", text(subject))).filter(|_| !subject.is_empty());
+    [("about", text(about))].into_iter().chain(subject).chain(message.map(|message| ("message", text(message)))).collect()
 }

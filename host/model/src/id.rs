@@ -72,6 +72,8 @@ uuid_ids! {
     ShadowResultId;
     /// What a treasurer says became of a payout (UUIDv7).
     ProposalId;
+    /// A payout that the payment service tells otherwise of (UUIDv5 of the payout and the claim).
+    MismatchId;
     /// A policy version that runs beside the active one (UUIDv7).
     ShadowId;
     /// What writes to the audit log: a store file, later a replica (UUIDv4).
@@ -95,6 +97,13 @@ impl PayoutId {
         name.extend_from_slice(node.0.as_bytes());
         name.extend_from_slice(&attempt.to_le_bytes());
         Self(Uuid::new_v5(&DERIVED_ID_NAMESPACE, &name))
+    }
+}
+
+impl MismatchId {
+    /// The id of what is claimed of a payout: the same claim has the same id.
+    pub fn of(payout: PayoutId, claim: &str) -> Self {
+        Self(Uuid::new_v5(&payout.0, claim.as_bytes()))
     }
 }
 

@@ -7,7 +7,7 @@
 pub mod verify;
 
 use crate::{
-    id::{NodeId, PayoutId, PoolScope, ProposalId},
+    id::{MismatchId, NodeId, PayoutId, PoolScope, ProposalId},
     money::{MicroUsdt, MoneyError},
     payout::Correction,
     pool::named_enum,
@@ -338,7 +338,40 @@ impl Draft {
         format!("off:{}", accrual.id)
     }
 
-    /// What a reversal or an offset took back comes into the treasury; none if that was nothing.
+    /// The payment service paid what was released to the payee, too: what is available is taken back, and the rest is owed. What the payee
+    /// owes was paid by the treasury, see [`Draft::recover`].
+    ///
+    /// # Errors
+    /// [`LedgerError::Money`] if a sum is not representable.
+    pub fn recover_payment(mismatch: MismatchId, node: NodeId, amount: MicroUsdt, head: &Balances, cause: String) -> Result<Self, LedgerError> {
+        let available = amount.min(head.available);
+        let owed = amount.checked_sub(available)?;
+        let moves = [
+            (Account::Available(node), available.checked_neg()?),
+            (Account::Reversals, owed.checked_neg()?),
+            (Account::Receivable(node), owed),
+            (Account::Owed, owed.checked_neg()?),
+            (Account::Outside, amount),
+        ];
+        let legs = moves.into_iter().filter(|(_, amount)| *amount != MicroUsdt::ZERO).map(|(account, amount)| Leg { account, amount }).collect();
+        Ok(Self { id: Self::remedy_id(mismatch), stream: Stream::Node(node), kind: EntryKind::Adjust, legs, cause })
+    }
+
+    /// The payment service never paid what the books say it did: the payee has it again.
+    ///
+    /// # Errors
+    /// [`LedgerError::Money`] if the amount has no negative.
+    pub fn restore_payment(mismatch: MismatchId, node: NodeId, amount: MicroUsdt, cause: String) -> Result<Self, LedgerError> {
+        let (id, kind) = (Self::remedy_id(mismatch), EntryKind::Adjust);
+        Self::moved(id, Stream::Node(node), kind, Account::Outside, Account::Available(node), amount, cause)
+    }
+
+    /// The id of the entry that ends a mismatch: there is one at most.
+    pub fn remedy_id(mismatch: MismatchId) -> String {
+        format!("adj:{mismatch}")
+    }
+
+    /// What a reversal or an offset took back comes into the treasury, and what the treasury paid for a payee leaves it; none if that was nothing.
     ///
     /// # Errors
     /// [`LedgerError::Money`] if the amount has no negative.

@@ -2,12 +2,18 @@
 //!
 //! The machine itself is [`step`]: pure, total, and the only code that changes a payout's state.
 
+mod breaker;
 mod control;
 mod machine;
+mod mismatch;
+mod pace;
 mod receipt;
 
+pub use breaker::{Breaker, Tried};
 pub use control::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation};
-pub use machine::{Answer, Capabilities, Closing, Deadlines, Effect, Event, Reported, WrongPayoutState, step};
+pub use machine::{Answer, Capabilities, Closing, Effect, Event, Reply, Reported, WrongPayoutState, step};
+pub use mismatch::{Mismatch, MismatchKind, Remedy};
+pub use pace::{Deadlines, Pace, Rules};
 pub use receipt::{Receipt, run_statement};
 
 use crate::{
@@ -117,8 +123,14 @@ pub struct Payout {
     pub submitted_at: Option<TimeMs>,
     /// When it became final.
     pub processed_at: Option<TimeMs>,
-    /// Not to be touched before.
+    /// Neither looked up nor sent before.
     pub next_attempt_at: TimeMs,
+    /// Not sent again before.
+    pub next_send_at: TimeMs,
+    /// Time since the first send in which nobody could look it up, in milliseconds: no deadline counts it.
+    pub blind_ms: i64,
+    /// What the rail told of it since it waits for a person.
+    pub found: Option<Found>,
     /// Whether the closing entry is booked.
     pub closed: bool,
     /// The node's score at the plan.
@@ -133,6 +145,15 @@ pub struct Payout {
     pub plan: u64,
     /// Counts changes; compared and swapped.
     pub version: u64,
+}
+
+/// What the rail told of a payout that waits for a person: offered as the resolution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// When that was first told.
+    pub at: TimeMs,
 }
 
 named_enum! {

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use lucid_model::{
     node::PublicKey,
-    payout::{Answer, Capabilities, Payout, Reported},
+    payout::{Answer, Capabilities, Payout, Reply, Reported},
     vote::{BlockRef, Vote},
 };
 
@@ -63,9 +63,9 @@ pub trait PaymentRail: Send + Sync {
     /// The bytes to send for a payout: fixed at the first send.
     fn request(&self, payout: &Payout) -> Vec<u8>;
     /// Sends the bytes once. Every outcome is an [`Answer`]; in doubt it is ambiguous.
-    async fn send(&self, payout: &Payout, request: &[u8]) -> Answer;
+    async fn send(&self, payout: &Payout, request: &[u8]) -> Reply<Answer>;
     /// Asks what became of a payout.
-    async fn look(&self, payout: &Payout) -> Reported;
+    async fn look(&self, payout: &Payout) -> Reply<Reported>;
 }
 
 /// The service's own key.

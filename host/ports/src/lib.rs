@@ -40,7 +40,7 @@ pub use epochs::{
 };
 pub use gateway::{GatewayError, GatewayKey, GatewayKeys, KeyMaterial};
 pub use limits::{Admission, Allowance, LimitClass, Party, RateLimiter};
-pub use money::{Booked, LedgerStore, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, SettlementStore};
+pub use money::{Booked, Due, LedgerStore, MismatchStore, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, SettlementStore};
 pub use nodes::{
     Assigned, Newcomer, NodeBatches, NodeFilter, NodeSort, NodeStore, PoolFilter, PoolSort, PoolStore, RegisterConflict, Registered, Registration,
     RoomOrder,

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     credit::Interval,
-    id::{NodeId, PayoutId, RunId, UserId},
+    id::{MismatchId, NodeId, PayoutId, RunId, UserId},
     ledger::{Account, Entry, Head, Stream},
     money::MicroUsdt,
-    payout::{OpenPart, Payout, PayoutStatus, Run, RunPart},
+    payout::{Mismatch, OpenPart, Payout, PayoutStatus, Remedy, Run, RunPart},
     settlement::{Distribution, SettlementRecord},
     time::TimeMs,
 };
@@ -96,13 +96,43 @@ pub enum PayoutSort {
 pub enum PayoutUpdate {
     /// It is durable.
     Done,
-    /// Somebody else was first, or what it claims belongs to another payout.
+    /// Somebody else was first.
     Conflict,
+    /// What it claims, a transaction or an id of the payment service, belongs to another payout.
+    Taken,
     /// The store has seen a later payer: whoever asked pays no more.
     FencedOff {
         /// The greatest fence seen.
         by: Fence,
     },
+}
+
+/// Which payouts are due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Those whose next attempt is not later than this.
+    pub now: TimeMs,
+    /// Runs whose payouts are not sent yet: their reserved ones are not due.
+    pub waiting: Vec<RunId>,
+    /// Whether requests may be sent: if not, none that would only be sent again is due.
+    pub sends: bool,
+    /// Whether the rail may be asked: if not, none that would only be looked up is due.
+    pub looks: bool,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Payouts that the payment service tells otherwise of.
+#[async_trait]
+pub trait MismatchStore: Send + Sync {
+    /// Adds a mismatch; `false` if it is there.
+    async fn add_mismatch(&self, mismatch: Mismatch, audit: AuditEntry) -> Result<bool, StoreError>;
+    /// One mismatch.
+    async fn mismatch(&self, id: MismatchId) -> Result<Option<Mismatch>, StoreError>;
+    /// All, or those that nobody ended, by id.
+    async fn mismatches(&self, open_only: bool, page: PageRequest<()>) -> Result<Page<Mismatch>, StoreError>;
+    /// Ends a mismatch; `false` if it was ended before, or is not there.
+    async fn end_mismatch(&self, id: MismatchId, at: TimeMs, remedy: Remedy, audit: AuditEntry) -> Result<bool, StoreError>;
 }
 
 /// Payouts and runs. Unique: a payout's id; (node, cycle, attempt); one open payout a node; (rail, external id);
@@ -138,9 +168,10 @@ pub trait PayoutStore: Send + Sync {
     async fn update_payouts(&self, fence: Fence, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<PayoutUpdate>, StoreError>;
     /// Payouts that are not closed; what is due longest comes first.
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError>;
-    /// The outbox: those of them that wait neither for a person nor, not sent yet, for one of these runs; while nothing is sent, none that would
-    /// only be sent again.
-    async fn due_payouts(&self, waiting: Vec<RunId>, nothing_is_sent: bool, limit: u32) -> Result<Vec<Payout>, StoreError>;
+    /// The outbox: those of them that something may be done about now; what is due longest comes first.
+    async fn due_payouts(&self, due: Due) -> Result<Vec<Payout>, StoreError>;
+    /// The payout of a transaction.
+    async fn payout_of_transaction(&self, txid: &str) -> Result<Option<Payout>, StoreError>;
     /// Payouts that are not closed, in sum, by state.
     async fn open_parts(&self) -> Result<Vec<OpenPart>, StoreError>;
     /// A page of payouts.

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use lucid_model::id::FamilyId;
 
 use crate::{
-    AdjustmentStore, AlertStore, AuditStore, Books, DecisionStore, EnrolmentStore, EpochStore, LedgerStore, NodeStore, PayoutStore, PolicyStore,
-    PoolStore, RequestStore, SettlementStore, ShadowStore, TelemetryStore, WebhookStore,
+    AdjustmentStore, AlertStore, AuditStore, Books, DecisionStore, EnrolmentStore, EpochStore, LedgerStore, MismatchStore, NodeStore, PayoutStore,
+    PolicyStore, PoolStore, RequestStore, SettlementStore, ShadowStore, TelemetryStore, WebhookStore,
 };
 
 /// Why a store could not do what was asked.
@@ -85,5 +85,5 @@ macro_rules! store {
 
 store! {
     StampStore + NodeStore + PoolStore + EnrolmentStore + RequestStore + TelemetryStore + EpochStore + LedgerStore + SettlementStore
-        + PayoutStore + PolicyStore + AuditStore + AlertStore + WebhookStore + ShadowStore + AdjustmentStore + Books + DecisionStore
+        + PayoutStore + PolicyStore + AuditStore + AlertStore + WebhookStore + ShadowStore + AdjustmentStore + Books + DecisionStore + MismatchStore
 }

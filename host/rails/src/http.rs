@@ -1,10 +1,14 @@
 //! The HTTP client for money: one request is one send. No retries, no redirects, no proxy, no idle connections
 //! whose end could be mistaken for an answer, and a cap on what is read.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry_http::HeaderInjector;
-use reqwest::{Client, RequestBuilder, Response, header::HeaderMap, redirect};
+use reqwest::{
+    Client, RequestBuilder, Response,
+    header::{HeaderMap, RETRY_AFTER},
+    redirect,
+};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// Most bytes of an answer that are read.
@@ -48,6 +52,16 @@ pub fn traced(request: RequestBuilder) -> RequestBuilder {
     request.headers(headers)
 }
 
+/// How long an answer asks to be left alone, in milliseconds: `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
+pub fn retry_after_ms(headers: &HeaderMap, now: SystemTime) -> Option<i64> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(i64::from(seconds).saturating_mul(1_000));
+    }
+    let wait = httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default();
+    Some(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// Reads an answer's body up to the cap.
 ///
 /// # Errors
@@ -72,4 +86,25 @@ pub fn plain(error: &reqwest::Error) -> String {
         source = cause.source();
     }
     if text.is_empty() { error.to_string() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let of = |text: &'static str| retry_after_ms(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]), now);
+        assert_eq!(of("5"), Some(5_000));
+        assert_eq!(of(" 120 "), Some(120_000));
+        assert_eq!(of("Sun, 06 Nov 1994 08:49:39 GMT"), Some(2_000));
+        assert_eq!(of("Sun, 06 Nov 1994 08:49:30 GMT"), Some(0), "it is over");
+        for text in ["", "soon", "-1", "1.5", "99999999999"] {
+            assert_eq!(of(text), None, "{text:?}");
+        }
+        assert_eq!(retry_after_ms(&HeaderMap::new(), now), None);
+    }
 }

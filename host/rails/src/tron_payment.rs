@@ -3,12 +3,12 @@
 //! An answer is taken for what it proves. A 2xx counts only if it repeats what was sent; a refusal only with a
 //! code the profile knows; all else is ambiguous.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use lucid_model::{
     money::MicroUsdt,
-    payout::{Answer, Capabilities, Payout, Reported},
+    payout::{Answer, Capabilities, Payout, Reply, Reported},
     tron::TronAddress,
 };
 use lucid_ports::{PaymentRail, TRACE};
@@ -212,10 +212,29 @@ fn classify(profile: &Profile, payout: &Payout, status: StatusCode, body: &[u8])
     }
 }
 
+/// Whether an answer says nothing of the payout: the rail, or what stands before it, does not serve us now.
+fn says_not_now(status: StatusCode) -> bool {
+    use StatusCode as S;
+    let not_now = [
+        S::UNAUTHORIZED,
+        S::FORBIDDEN,
+        S::REQUEST_TIMEOUT,
+        S::TOO_EARLY,
+        S::TOO_MANY_REQUESTS,
+        S::BAD_GATEWAY,
+        S::SERVICE_UNAVAILABLE,
+        S::GATEWAY_TIMEOUT,
+    ];
+    not_now.contains(&status)
+}
+
 /// What the answer to a look-up means.
 fn understand(profile: &Profile, payout: &Payout, status: StatusCode, body: &[u8]) -> Reported {
     if status == StatusCode::NOT_FOUND && error_of(body).is_some_and(|error| error.code == "PAYOUT_NOT_FOUND") {
         return Reported::NotFound;
+    }
+    if says_not_now(status) {
+        return Reported::Unavailable(format!("the rail answers {status}"));
     }
     if status != StatusCode::OK {
         return Reported::Unclear(format!("the rail answers {status}"));
@@ -239,11 +258,18 @@ fn understand(profile: &Profile, payout: &Payout, status: StatusCode, body: &[u8
     }
 }
 
-async fn read(response: Response) -> Result<(StatusCode, Vec<u8>), String> {
-    let status = response.status();
-    match http::body(response).await {
-        Ok(body) => Ok((status, body.to_vec())),
-        Err(problem) => Err(format!("{status}, then {problem}")),
+/// An answer: its status, its body or what is wrong with it, and how long it asks to be left alone.
+struct Heard {
+    status: StatusCode,
+    body: Result<Vec<u8>, String>,
+    retry_after_ms: Option<i64>,
+}
+
+impl Heard {
+    async fn of(response: Response) -> Self {
+        let (status, retry_after_ms) = (response.status(), http::retry_after_ms(response.headers(), SystemTime::now()));
+        let body = http::body(response).await.map_err(|problem| format!("{status}, then {problem}"));
+        Self { status, body, retry_after_ms }
     }
 }
 
@@ -280,7 +306,7 @@ impl PaymentRail for TronPayment {
     }
 
     #[tracing::instrument(target = TRACE, level = "trace", name = "rail.send", skip_all, fields(otel.kind = "client", payout = %payout.id))]
-    async fn send(&self, payout: &Payout, request: &[u8]) -> Answer {
+    async fn send(&self, payout: &Payout, request: &[u8]) -> Reply<Answer> {
         let post = self
             .client
             .post(self.url(self.config.profile.path))
@@ -288,30 +314,38 @@ impl PaymentRail for TronPayment {
             .header("idempotency-key", payout.id.to_string())
             .body(request.to_vec());
         match traced(self.authorised(post)).send().await {
-            Ok(response) => match read(response).await {
-                Ok((status, body)) => classify(&self.config.profile, payout, status, &body),
-                Err(problem) => Answer::Ambiguous(problem),
-            },
+            Ok(response) => {
+                let Heard { status, body, retry_after_ms } = Heard::of(response).await;
+                let said = match body {
+                    Ok(body) => classify(&self.config.profile, payout, status, &body),
+                    Err(problem) => Answer::Ambiguous(problem),
+                };
+                Reply { said, retry_after_ms }
+            }
             // Every connection is fresh, so that an error while connecting means that nothing was sent.
-            Err(error) if error.is_connect() || error.is_builder() => Answer::NotSent(plain(&error)),
-            Err(error) => Answer::Ambiguous(plain(&error)),
+            Err(error) if error.is_connect() || error.is_builder() => Answer::NotSent(plain(&error)).into(),
+            Err(error) => Answer::Ambiguous(plain(&error)).into(),
         }
     }
 
     #[tracing::instrument(target = TRACE, level = "trace", name = "rail.look", skip_all, fields(otel.kind = "client", payout = %payout.id))]
-    async fn look(&self, payout: &Payout) -> Reported {
+    async fn look(&self, payout: &Payout) -> Reply<Reported> {
         // Neither a UUID nor an id that was taken needs escaping.
         let url = match (self.config.profile.find, &payout.external_id) {
             (Find::ByReference, _) => format!("{}?reference={}", self.url(self.config.profile.path), payout.id),
             (Find::ById { prefix }, Some(id)) => format!("{}/{id}", self.url(prefix)),
-            (Find::ById { .. }, None) => return Reported::Unclear("it has no id to be found by".into()),
+            (Find::ById { .. }, None) => return Reported::Unclear("it has no id to be found by".into()).into(),
         };
         match traced(self.authorised(self.client.get(url))).send().await {
-            Ok(response) => match read(response).await {
-                Ok((status, body)) => understand(&self.config.profile, payout, status, &body),
-                Err(problem) => Reported::Unclear(problem),
-            },
-            Err(error) => Reported::Unclear(plain(&error)),
+            Ok(response) => {
+                let Heard { status, body, retry_after_ms } = Heard::of(response).await;
+                let said = match body {
+                    Ok(body) => understand(&self.config.profile, payout, status, &body),
+                    Err(problem) => Reported::Unavailable(problem),
+                };
+                Reply { said, retry_after_ms }
+            }
+            Err(error) => Reported::Unavailable(plain(&error)).into(),
         }
     }
 }

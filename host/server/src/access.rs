@@ -200,6 +200,8 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/payouts/proposals", FLEET_ONLY).limit(Payouts),
     post("/api/v1/payouts/proposals/{proposal_id}/accept", TREASURERS).limit(Payouts),
     post("/api/v1/payouts/proposals/{proposal_id}/refuse", TREASURERS).limit(Payouts),
+    get("/api/v1/payouts/mismatches", FLEET_ONLY),
+    post("/api/v1/payouts/mismatches/{mismatch_id}/end", TREASURERS).limit(Payouts),
     post("/api/v1/payouts/{id}/cancel", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
     post("/api/v1/payouts/{id}/resolve/paid", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
     post("/api/v1/payouts/{id}/resolve/not-paid", TREASURERS).own_but(&[Treasurer]).limit(Payouts),

@@ -7,6 +7,7 @@ mod enrolments;
 mod events;
 mod identity;
 mod keys;
+mod mismatches;
 mod nodes;
 mod operations;
 mod payments;
@@ -41,6 +42,7 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(receipts::routes())
         .merge(payouts::routes())
         .merge(payments::routes())
+        .merge(mismatches::routes())
         .merge(runs::routes())
         .merge(policies::routes())
         .merge(shadows::routes())

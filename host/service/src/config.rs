@@ -1,4 +1,11 @@
-use lucid_model::{epoch::PeriodLength, id::Digest, money::MicroUsdt, node::NodeCaps, payout::Deadlines, score::Ppm};
+use lucid_model::{
+    epoch::PeriodLength,
+    id::Digest,
+    money::MicroUsdt,
+    node::NodeCaps,
+    payout::{Deadlines, Pace},
+    score::Ppm,
+};
 
 use crate::{SeriesAges, WebhookSettings};
 
@@ -18,6 +25,15 @@ pub enum Trust {
     Witnessed,
     /// Only those of a principal with role `observer`.
     Attested,
+}
+
+/// What bounds the time in which a request that was decided on may be on its way, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayerLimits {
+    /// From the decision to send to the send: as long as a lease lasts.
+    pub decided_ms_max: i64,
+    /// From the send to its answer, or to its being given up.
+    pub timeout_ms: i64,
 }
 
 /// How the service works. Times in milliseconds unless the name says otherwise.
@@ -69,10 +85,16 @@ pub struct ServiceConfig {
     pub four_eyes: bool,
     /// How long a changed wallet is not paid; a first one is paid at once.
     pub wallet_cooldown_ms: i64,
-    /// When a payout is tried again, asked for, and handed to a person.
+    /// When a payout is handed to a person.
     pub deadlines: Deadlines,
-    /// How long sending stops after the rail refused us.
+    /// How often a payout is sent and looked up.
+    pub pace: Pace,
+    /// How long sending stops at least after the rail refused us.
     pub rail_pause_ms: i64,
+    /// What bounds a request that may be on its way.
+    pub payer_limits: PayerLimits,
+    /// Between the look-up that contradicts the books and the one that confirms it.
+    pub second_look_ms: i64,
     /// Payouts on their way at once.
     pub payouts_in_flight_max: usize,
     /// `REGISTRATION_APPROVAL`.

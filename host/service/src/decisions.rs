@@ -5,20 +5,22 @@ use lucid_model::{
     audit::AuditEntry,
     event::EventKind,
     id::{NodeId, PayoutId, ProposalId},
-    ledger::{Draft, LedgerError, Stream},
+    ledger::{Draft, Stream},
     money::MicroUsdt,
     payout::{
         About, Capabilities, Closing, Correction, Decision, Effect, Event, Freeze, Outcome, PaymentsSwitch, Payout, PayoutState, Proposal,
-        Reconciliation, SCHEDULE, step,
+        Reconciliation, Rules, SCHEDULE, step,
     },
     time::TimeMs,
 };
-use lucid_ports::{Fence, Origin, Page, PageRequest, PayoutUpdate};
+use lucid_ports::{AuditFilter, Fence, Order, Origin, Page, PageRequest, PayoutUpdate};
 
-use crate::{Actor, Role, Service, ServiceError, runs::treasurer};
+use crate::{Actor, Role, Service, ServiceError, mismatches::not_enough, runs::treasurer};
 
 /// What the alert about frozen payments is about.
 const FROZEN: &str = "payouts-frozen";
+/// What alerts about proposals that wait for another treasurer are about.
+pub(crate) const PROPOSAL: &str = "payout-proposal";
 
 /// What became of a treasurer's word about a payout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,9 +54,15 @@ impl Service {
         if before.frozen.is_some() {
             return Ok(before);
         }
-        let frozen = Freeze { at: self.now(), by: actor.subject.clone(), reason };
-        self.switch(actor, PaymentsSwitch { frozen: Some(frozen.clone()), version: before.version + 1, ..before }, "payouts.freeze", &frozen.reason)
-            .await
+        let frozen = self.freeze_of(actor.subject.clone(), reason).await?;
+        let after = PaymentsSwitch { frozen: Some(frozen.clone()), version: before.version + 1, ..before };
+        let switch = self.switch(actor, after, "payouts.freeze", &frozen.reason).await?;
+        self.raise_freeze(&switch).await?;
+        Ok(switch)
+    }
+
+    async fn freeze_of(&self, by: String, reason: String) -> Result<Freeze, ServiceError> {
+        Ok(Freeze { at: self.now(), by, reason, fence: self.next_fence().await?, still_at: None })
     }
 
     /// Lets payments be sent again.
@@ -83,8 +91,17 @@ impl Service {
             let reason =
                 "this store was restored from a backup, or copied: what was paid since is not in it; compare it with the payment service first";
             let (before, at) = (self.store().payments_switch().await?, self.now());
-            let frozen = before.frozen.clone().unwrap_or(Freeze { at, by: SCHEDULE.into(), reason: reason.into() });
-            let switch = PaymentsSwitch { frozen: Some(frozen), restored_at: Some(at), reconciliation: None, version: before.version + 1 };
+            let frozen = match before.frozen.clone() {
+                Some(frozen) => frozen,
+                None => self.freeze_of(SCHEDULE.into(), reason.into()).await?,
+            };
+            let switch = PaymentsSwitch {
+                frozen: Some(frozen),
+                restored_at: Some(at),
+                backup_at: self.newest_record().await?,
+                reconciliation: None,
+                version: before.version + 1,
+            };
             match self.switch(&Actor::system(), switch, "payouts.restored", reason).await {
                 // Another replica noticed, too.
                 Err(ServiceError::Changed { .. }) if self.store().payments_switch().await?.waits_for_reconciliation() => {}
@@ -94,6 +111,13 @@ impl Service {
             }
         }
         Ok(self.store().settle_in().await?)
+    }
+
+    /// When the newest record of the store was written: nothing that happened later is in it.
+    async fn newest_record(&self) -> Result<Option<TimeMs>, ServiceError> {
+        let newest = PageRequest { page: 1, limit: 1, sort: (), order: Order::Descending };
+        let entry = self.store().audit(&AuditFilter::default(), newest).await?.items.pop();
+        Ok(entry.map(|entry| entry.entry.at))
     }
 
     /// Has all payouts that ended since then compared with the payment service, and nothing sent meanwhile; payments of a restored store are let
@@ -107,12 +131,22 @@ impl Service {
             return Err(ServiceError::NoRail);
         }
         let before = self.store().payments_switch().await?;
+        if let Some(backup_at) = before.backup_at.filter(|backup_at| before.restored_at.is_some() && since > *backup_at) {
+            let problem = format!("{since} is after the newest record of the restored store: use {backup_at} or an earlier time");
+            return Err(ServiceError::invalid("since", problem));
+        }
         let reconciliation = Some(Reconciliation { since, done_at: None });
-        let frozen = before.frozen.clone().or_else(|| {
-            Some(Freeze { at: self.now(), by: actor.subject.clone(), reason: format!("payouts since {since} are compared with the payment service") })
-        });
+        let frozen = match before.frozen.clone() {
+            Some(frozen) => Some(frozen),
+            None => {
+                let reason = format!("payouts since {since} are compared with the payment service");
+                Some(self.freeze_of(actor.subject.clone(), reason).await?)
+            }
+        };
         let switch = PaymentsSwitch { frozen, reconciliation, version: before.version + 1, ..before };
-        self.switch(actor, switch, "payouts.reconcile", &format!("since {since}")).await
+        let switch = self.switch(actor, switch, "payouts.reconcile", &format!("since {since}")).await?;
+        self.raise_freeze(&switch).await?;
+        Ok(switch)
     }
 
     pub(crate) async fn is_reconciled(&self, before: &PaymentsSwitch) -> Result<(), ServiceError> {
@@ -121,7 +155,7 @@ impl Service {
         self.switch(&Actor::system(), switch, "payouts.reconciled", "the payment service says the same").await.map(|_| ())
     }
 
-    async fn switch(&self, actor: &Actor, switch: PaymentsSwitch, action: &str, reason: &str) -> Result<PaymentsSwitch, ServiceError> {
+    pub(crate) async fn switch(&self, actor: &Actor, switch: PaymentsSwitch, action: &str, reason: &str) -> Result<PaymentsSwitch, ServiceError> {
         let audit = self.audit_entry(actor, action, "payments", reason.to_owned());
         if !self.store().set_payments_switch(switch.clone(), audit).await? {
             return Err(ServiceError::Changed { what: "payments switch" });
@@ -194,13 +228,17 @@ impl Service {
         self.propose(actor, proposal).await
     }
 
-    async fn propose(&self, actor: &Actor, proposal: Proposal) -> Result<Resolved, ServiceError> {
+    pub(crate) async fn propose(&self, actor: &Actor, proposal: Proposal) -> Result<Resolved, ServiceError> {
         let audit = self.audit_entry(actor, "payout.propose", subject(&proposal), told(&proposal)).creating(&proposal);
         if !self.store().add_proposal(proposal.clone(), audit).await? {
             return Err(ServiceError::Changed { what: "proposal" });
         }
         if self.config.four_eyes {
-            self.alert("payout-proposal", format!("{}: {} has to be confirmed by another treasurer", subject(&proposal), told(&proposal)));
+            self.alert_of(
+                PROPOSAL,
+                proposal.id.to_string(),
+                format!("{}: {} has to be confirmed by another treasurer", subject(&proposal), told(&proposal)),
+            );
             return Ok(Resolved::Proposed(Box::new(proposal)));
         }
         self.accepted(actor, proposal).await.map(|payout| Resolved::Done(payout.map(Box::new)))
@@ -219,7 +257,7 @@ impl Service {
         if self.config.four_eyes && accepted && proposal.by == actor.subject {
             return Err(ServiceError::Forbidden { why: "who says so cannot confirm it" });
         }
-        self.clear_alert("payout-proposal");
+        self.clear_alert_of(PROPOSAL, &proposal.id.to_string());
         if accepted {
             return self.accepted(actor, proposal).await;
         }
@@ -233,7 +271,7 @@ impl Service {
         self.decided(actor, &proposal, false).await?;
         match proposal.about {
             About::Payout { payout, .. } => Ok(self.store().payout(payout).await?),
-            About::Balance { .. } => Ok(None),
+            About::Balance { .. } | About::Mismatch { .. } => Ok(None),
         }
     }
 
@@ -248,6 +286,10 @@ impl Service {
                         booked => booked.map(|_| ())?,
                     }
                 }
+                None
+            }
+            About::Mismatch { mismatch, remedy } => {
+                self.end_mismatch(actor, *mismatch, *remedy, &proposal.evidence).await?;
                 None
             }
         };
@@ -286,7 +328,8 @@ impl Service {
     fn stepped(&self, payout: &Payout, event: Event) -> Result<(Payout, Vec<Effect>), ServiceError> {
         // What a rail can do decides nothing here: these events send nothing and ask nobody.
         let nothing = Capabilities { dedupes_by_key: false, queries_by_key: false, key_retention_ms: 0, failed_is_final: false };
-        Ok(step(payout, event, nothing, self.config.deadlines, self.now())?)
+        let rules = Rules { can: nothing, deadlines: self.config.deadlines, pace: self.config.pace, may_send: false };
+        Ok(step(payout, event, &rules, self.now())?)
     }
 
     /// Applies a person's word to a payout. The payer does not touch payouts that wait for a person, and of one that it is about to send only one of
@@ -320,11 +363,21 @@ impl Service {
 
     /// Makes a change durable that is nobody's payer's. Whoever pays meanwhile wins: the caller reads again.
     async fn keep_decided(&self, payout: Payout, audit: Option<AuditEntry>) -> Result<(), ServiceError> {
-        let fence = self.store().begin_paying(Fence(0)).await?;
+        let (fence, txid) = (self.store().begin_paying(Fence(0)).await?, payout.txid.clone().unwrap_or_default());
         match self.store().update_payouts(fence, vec![(payout, audit)]).await?.first() {
             Some(PayoutUpdate::Done) => Ok(()),
+            Some(PayoutUpdate::Taken) => Err(self.taken(&txid).await?),
             Some(PayoutUpdate::Conflict | PayoutUpdate::FencedOff { .. }) | None => Err(ServiceError::Changed { what: "payout" }),
         }
+    }
+}
+
+impl Service {
+    /// The transaction that somebody names for a payout belongs to another one.
+    async fn taken(&self, txid: &str) -> Result<ServiceError, ServiceError> {
+        let other = self.store().payout_of_transaction(txid).await?;
+        let whose = other.map_or_else(|| "another payout".to_owned(), |other| format!("payout {}", other.id));
+        Ok(ServiceError::invalid("txid", format!("transaction {txid} is that of {whose} already: name the one that paid this payout")))
     }
 }
 
@@ -340,6 +393,7 @@ fn subject(proposal: &Proposal) -> String {
     match &proposal.about {
         About::Payout { payout, .. } => payout.to_string(),
         About::Balance { node, .. } => node.to_string(),
+        About::Mismatch { mismatch, .. } => mismatch.to_string(),
     }
 }
 
@@ -348,13 +402,10 @@ fn told(proposal: &Proposal) -> String {
         About::Payout { outcome: Outcome::Paid { txid }, .. } => format!("paid by {txid}"),
         About::Payout { outcome: Outcome::NotPaid, .. } => "not paid".to_owned(),
         About::Balance { correction, amount, .. } => format!("{} of {amount} USDT", correction.name()),
+        About::Mismatch { remedy, .. } => format!("mismatch: {}", remedy.name()),
     };
     let decided = proposal.decided.as_ref().map_or("", |decision| if decision.accepted { "confirmed: " } else { "refused: " });
     format!("{decided}{what} ({})", proposal.evidence)
-}
-
-fn not_enough(error: LedgerError) -> ServiceError {
-    if let LedgerError::Overdrawn { account, .. } = error { ServiceError::NotEnough { account } } else { error.into() }
 }
 
 /// Whoever sees the fire may stop it.

@@ -19,6 +19,7 @@ mod history;
 mod identity;
 mod last_good;
 mod liveness;
+mod mismatches;
 mod node_alerts;
 mod nodes;
 mod observations;
@@ -35,6 +36,7 @@ mod reports;
 mod requests;
 mod runs;
 mod scores;
+mod service_alerts;
 mod settle;
 mod shadows;
 mod siblings;
@@ -53,8 +55,7 @@ use lucid_model::{
     alert::{AlertThresholds, UsageWatch},
     audit::AuditEntry,
     credit::LastReport,
-    id::{AuditId, FamilyId, NodeId, PoolId, WebhookId},
-    money::MicroUsdt,
+    id::{AuditId, FamilyId, NodeId, PayoutId, PoolId, WebhookId},
     policy::PolicyProfile,
     time::TimeMs,
 };
@@ -67,18 +68,19 @@ pub use audit::{AuditProgress, AuditVerified, verify_audit};
 pub use books::{BooksProgress, BooksVerified, verify_books};
 pub use bus::EventBus;
 pub use carried::Carried;
-pub use config::{Approval, ServiceConfig, Trust};
+pub use config::{Approval, PayerLimits, ServiceConfig, Trust};
 pub use decisions::Resolved;
 pub use enrolments::{GivenEnrolment, NewEnrolment};
 pub use epochs::{Closing, DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay, Simulated, Stage, replay_chunk};
 pub use error::ServiceError;
 pub use history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges};
 pub use identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};
+pub use mismatches::Untold;
 pub use node_alerts::{NodeAlert, NodeAlerts};
 pub use nodes::{ConfigChange, Expected, NewSuspension, NodePatch, NodeView};
 pub use observations::{JudgedSession, NewSession};
 pub use participation::Participation;
-pub use payer::PAYER;
+pub use payer::{InFlight, PAYER};
 pub use performance::{PoolGrain, PoolHistory, PoolPoint};
 pub use policies::{ActivationRequest, Comparison, NamedActivation, Staged, Start, VersionFilter, VersionStanding};
 pub use pool_health::PoolHealth;
@@ -144,7 +146,9 @@ pub struct Service {
     closing: Mutex<Option<epochs::Closing>>,
     chain_pace: Mutex<votes::ChainPace>,
     /// How far payouts were compared with the payment service.
-    compared: Mutex<reconciliation::Compared>,
+    compared: Mutex<reconciliation::Progress>,
+    /// What look-ups said of payouts that ended, and have to say again.
+    suspicions: Mutex<BTreeMap<PayoutId, mismatches::Suspicion>>,
     /// What the last verification of the books found.
     last_verified: Mutex<Option<LastVerified>>,
     /// Held while scores are adjusted, and while a period is settled: neither happens in the middle of the other.
@@ -156,12 +160,8 @@ pub struct Service {
     estimates: Mutex<Arc<settle::Estimates>>,
     /// Of the run that was asked about last.
     receipts: Mutex<Arc<runs::Receipts>>,
-    /// When it was noticed that the store was restored, if it was, as far as this payer knows.
-    restored_at: Mutex<Option<TimeMs>>,
-    /// How much is in doubt, as far as this payer knows.
-    in_doubt: Mutex<MicroUsdt>,
-    /// No payout is sent before this instant: the rail refused us.
-    rail_paused_until: Mutex<TimeMs>,
+    /// What this process's payer knows besides the store.
+    payer: Mutex<payer::PayerState>,
     /// How far rolling up and forgetting have come with the nodes.
     walks: Mutex<history::Walks>,
     /// What nodes measured lately, held against their limits.
@@ -173,7 +173,7 @@ pub struct Service {
     /// Endpoints that took nothing lately: how often in a row, and until when they are left alone.
     webhooks_paused: Mutex<BTreeMap<WebhookId, (u32, TimeMs)>>,
     /// Alerts of the service itself that are raised, so that each is said once.
-    alerts: Mutex<BTreeMap<&'static str, String>>,
+    alerts: Mutex<BTreeMap<(&'static str, String), String>>,
 }
 
 impl Service {
@@ -196,15 +196,14 @@ impl Service {
             closing: Mutex::default(),
             chain_pace: Mutex::default(),
             compared: Mutex::default(),
+            suspicions: Mutex::default(),
             last_verified: Mutex::default(),
             adjusting: futures::lock::Mutex::default(),
             no_money_sweep_before: Mutex::default(),
             no_help_before: Mutex::default(),
             estimates: Mutex::default(),
             receipts: Mutex::default(),
-            restored_at: Mutex::default(),
-            in_doubt: Mutex::default(),
-            rail_paused_until: Mutex::default(),
+            payer: Mutex::default(),
             walks: Mutex::default(),
             usage_watches: Mutex::default(),
             thresholds: Mutex::default(),
@@ -254,30 +253,6 @@ impl Service {
 
     fn emit(&self, kind: lucid_model::event::EventKind) {
         self.bus.publish(self.now(), kind);
-    }
-
-    /// Says that something needs a person, once for as long as it lasts.
-    pub fn alert(&self, about: &'static str, message: String) {
-        if self.alerts.lock().insert(about, message.clone()).as_ref() != Some(&message) {
-            tracing::warn!(about, message, "alert");
-            metrics::counter!("lucid_alerts_total", "about" => about).increment(1);
-            metrics::gauge!("lucid_alert_raised", "about" => about).set(1.0);
-            self.emit(lucid_model::event::EventKind::Alert { about, message });
-        }
-    }
-
-    /// The cause of an alert is gone.
-    pub fn clear_alert(&self, about: &'static str) {
-        if self.alerts.lock().remove(about).is_some() {
-            tracing::info!(about, "alert cleared");
-            metrics::gauge!("lucid_alert_raised", "about" => about).set(0.0);
-            self.emit(lucid_model::event::EventKind::AlertCleared { about });
-        }
-    }
-
-    /// Alerts that are raised now: about what, and what is said.
-    pub fn raised_alerts(&self) -> Vec<(&'static str, String)> {
-        self.alerts.lock().iter().map(|(about, message)| (*about, message.clone())).collect()
     }
 
     fn audit_entry(&self, actor: &Actor, action: &str, subject: impl ToString, detail: impl Into<String>) -> AuditEntry {

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use lucid_model::{
     id::PayoutId,
-    payout::{About, Capabilities, Payout, PayoutState, Proposal, Reported},
+    payout::{Capabilities, MismatchKind, Payout, PayoutState, Reported},
     time::TimeMs,
 };
 use lucid_ports::{Order, PageRequest, PayoutFilter, PayoutSort, TRACE};
 
-use crate::{Actor, BooksVerified, Service, ServiceError, verify_books};
+use crate::{Actor, BooksVerified, Service, ServiceError, mismatches::Compared, verify_books};
 
 /// Payouts that the payment service is asked about in one step.
 const LOOKS_A_STEP: usize = 50;
@@ -21,11 +21,11 @@ const COMPARED_MS: i64 = 86_400_000;
 /// What the alert about books that do not add up is about.
 const LEDGER: &str = "ledger";
 /// What the alert about payouts that the payment service tells otherwise of is about.
-const RECONCILIATION: &str = "reconciliation";
+pub(crate) const RECONCILIATION: &str = "reconciliation";
 
 /// How far payouts were compared with the payment service.
 #[derive(Debug, Default)]
-pub(crate) struct Compared {
+pub(crate) struct Progress {
     /// Since when somebody wants payouts compared, if somebody does.
     asked: Option<TimeMs>,
     /// Everything that changed last before this moment was compared.
@@ -39,6 +39,8 @@ struct Next {
     ended: Vec<Payout>,
     /// Whether there is no more.
     is_all: bool,
+    /// Whether some were left out because their second look-up is not due.
+    waits: bool,
 }
 
 /// The last verification of the books in this process.
@@ -59,7 +61,11 @@ impl Service {
     pub async fn verify_own_books(&self) -> Result<LastVerified, ServiceError> {
         let found = verify_books(self.ports.store.as_ref(), &mut |_| {}).await?;
         match &found.flaw {
-            Some(flaw) => self.stop_payments(LEDGER, format!("the books are not in order: {flaw}")).await?,
+            Some(flaw) => {
+                let flawed = format!("the books are not in order: {flaw}");
+                self.alert(LEDGER, flawed.clone());
+                self.stop_payments(flawed).await?;
+            }
             None => self.clear_alert(LEDGER),
         }
         let verified = LastVerified { at: self.now(), found };
@@ -72,8 +78,8 @@ impl Service {
         self.last_verified.lock().clone()
     }
 
-    /// Asks the payment service about payouts that ended since the last time, some of them; whether it got further and there are more. If it
-    /// tells otherwise of one, payments are frozen.
+    /// Asks the payment service about payouts that ended since the last time, some of them; whether it got further and there are more. A payout
+    /// of which it tells otherwise twice is a mismatch, and payments are frozen.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
@@ -82,27 +88,20 @@ impl Service {
         let switch = self.store().payments_switch().await?;
         let asked = switch.reconciliation.filter(|asked| asked.done_at.is_none()).map(|asked| asked.since);
         let next = self.ended_payouts(asked).await?;
-        let (mut compared, mut clear) = (false, true);
+        let (mut compared, mut clear) = (false, !next.waits);
         for payout in &next.ended {
-            match verdict(payout, &rail.look(payout).await, self.may_be_unknown(payout, rail.capabilities())) {
-                Verdict::Same => {}
-                Verdict::Other(_) if self.was_resolved(payout.id).await? => {}
-                // It is asked again with the next step.
-                Verdict::Unclear => {
-                    clear = false;
-                    continue;
-                }
-                Verdict::Other(told) => {
-                    let told = format!("payout {} is {}, and the payment service says: {told}", payout.id, payout.state.name());
-                    self.stop_payments(RECONCILIATION, told).await?;
-                    // Looked at until somebody has mended it.
-                    clear = false;
-                    continue;
-                }
+            // A service that does not answer is left alone until the next step.
+            let Some(reply) = self.look_if_allowed(rail.as_ref(), payout).await else {
+                clear = false;
+                break;
+            };
+            match self.compare(payout, &reply.said, self.may_be_unknown(payout, rail.capabilities())).await? {
+                Compared::Done => compared |= self.compared.lock().since.insert(payout.id),
+                Compared::Again => clear = false,
             }
-            compared |= self.compared.lock().since.insert(payout.id);
         }
-        if next.is_all && clear && asked.is_some() {
+        let open = self.follow_mismatches().await?;
+        if next.is_all && clear && open == 0 && asked.is_some() {
             self.is_reconciled(&switch).await?;
         }
         // A service that cannot tell now is left alone until the next look.
@@ -115,20 +114,12 @@ impl Service {
         !can_be_found || payout.submitted_at.is_none_or(|at| self.now().ms_since(at) >= can.key_retention_ms)
     }
 
-    /// Whether treasurers said what became of it: they knew what the payment service did not.
-    async fn was_resolved(&self, id: PayoutId) -> Result<bool, ServiceError> {
-        let newest = PageRequest { page: 1, limit: PAGE, sort: (), order: Order::Descending };
-        let is_of = |about: &About| matches!(about, About::Payout { payout, .. } if *payout == id);
-        let accepted = |proposal: &Proposal| is_of(&proposal.about) && proposal.decided.as_ref().is_some_and(|decision| decision.accepted);
-        Ok(self.store().proposals(newest).await?.items.iter().any(accepted))
-    }
-
     /// Payouts that ended and were not compared, the oldest first; `asked`: since when somebody wants them compared.
     async fn ended_payouts(&self, asked: Option<TimeMs>) -> Result<Next, ServiceError> {
         let (until, since) = {
             let mut compared = self.compared.lock();
             if compared.asked != asked {
-                *compared = Compared { asked, until: asked.unwrap_or(compared.until), since: BTreeSet::new() };
+                *compared = Progress { asked, until: asked.unwrap_or(compared.until), since: BTreeSet::new() };
             }
             if asked.is_none() {
                 compared.until = compared.until.max(self.now().plus_ms(-COMPARED_MS));
@@ -136,7 +127,7 @@ impl Service {
             (compared.until, compared.since.clone())
         };
         // Before this moment nothing is left: of what is at it some is compared, or cannot be yet.
-        let (mut next, mut done, mut page) = (Next { ended: Vec::new(), is_all: true }, Some(until), 1);
+        let (mut next, mut done, mut page) = (Next { ended: Vec::new(), is_all: true, waits: false }, Some(until), 1);
         loop {
             let filter = PayoutFilter { changed_from: Some(until), ..PayoutFilter::default() };
             let request = PageRequest { page, limit: PAGE, sort: PayoutSort::UpdatedAt, order: Order::Ascending };
@@ -153,7 +144,9 @@ impl Service {
                     *until = payout.updated_at;
                 }
                 next.is_all &= payout.closed || !payout.state.is_final();
-                if is_next {
+                if is_next && self.waits_for_its_second_look(payout.id) {
+                    next.waits = true;
+                } else if is_next {
                     if next.ended.len() == LOOKS_A_STEP {
                         next.is_all = false;
                         return Ok(next);
@@ -172,11 +165,10 @@ impl Service {
     }
 
     /// Nothing more is sent, and a person is told why.
-    async fn stop_payments(&self, about: &'static str, message: String) -> Result<(), ServiceError> {
-        tracing::error!(about, message, "payments are stopped");
-        self.alert(about, message.clone());
+    pub(crate) async fn stop_payments(&self, reason: String) -> Result<(), ServiceError> {
+        tracing::error!(reason, "payments are stopped");
         // Somebody else may have been quicker, either way: the next step looks again.
-        match self.freeze_as(&Actor::system(), message).await {
+        match self.freeze_as(&Actor::system(), reason).await {
             Ok(_) | Err(ServiceError::Changed { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -185,23 +177,26 @@ impl Service {
 
 /// What the payment service's word means beside ours.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+pub(crate) enum Verdict {
     Same,
-    /// It cannot tell now.
-    Unclear,
-    Other(String),
+    /// It cannot tell now; what it said.
+    Unclear(String),
+    /// It says this, in words that are the same each time it says it.
+    Other(MismatchKind, String),
 }
 
-fn verdict(payout: &Payout, reported: &Reported, may_be_unknown: bool) -> Verdict {
+pub(crate) fn verdict(payout: &Payout, reported: &Reported, may_be_unknown: bool) -> Verdict {
     let paid = payout.state == PayoutState::Confirmed;
     match reported {
         Reported::Confirmed { txid, .. } if paid && payout.txid.as_ref() == Some(txid) => Verdict::Same,
-        Reported::Confirmed { txid, .. } => Verdict::Other(format!("paid by {txid}")),
-        Reported::Accepted { txid: Some(txid), .. } if !paid => Verdict::Other(format!("on its way with {txid}")),
+        Reported::Confirmed { txid, .. } if paid => Verdict::Other(MismatchKind::OtherTransaction, format!("paid by {txid}")),
+        Reported::Confirmed { txid, .. } => Verdict::Other(MismatchKind::PaidAfterRelease, format!("paid by {txid}")),
+        Reported::Accepted { txid: Some(txid), .. } if !paid => Verdict::Other(MismatchKind::PaidAfterRelease, format!("on its way with {txid}")),
         Reported::NotFound if !paid || may_be_unknown => Verdict::Same,
         Reported::Failed { .. } if !paid => Verdict::Same,
-        Reported::Failed { reason, .. } => Verdict::Other(format!("failed: {reason}")),
-        Reported::NotFound => Verdict::Other("unknown".into()),
-        Reported::Accepted { .. } | Reported::Unclear(_) => Verdict::Unclear,
+        Reported::Failed { .. } => Verdict::Other(MismatchKind::NotPaid, "failed".into()),
+        Reported::NotFound => Verdict::Other(MismatchKind::NotPaid, "unknown".into()),
+        Reported::Accepted { .. } => Verdict::Unclear("accepted, and not paid yet".into()),
+        Reported::Unclear(said) | Reported::Unavailable(said) => Verdict::Unclear(said.clone()),
     }
 }

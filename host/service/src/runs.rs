@@ -22,6 +22,8 @@ use crate::{Actor, Role, Service, ServiceError};
 
 /// Nodes that a person may choose for one run.
 const CHOSEN_MAX: usize = 1_000;
+/// What alerts about runs that wait for approval are about.
+pub(crate) const RUN: &str = "payout-run";
 /// Runs read at once.
 const RUNS_A_PAGE: u32 = 100;
 
@@ -152,10 +154,10 @@ impl Service {
     /// waits.
     async fn approve_scheduled(&self, run: Run) -> Result<Option<Run>, ServiceError> {
         if let Some(reason) = self.refusal(&run).await? {
-            self.alert("payout-run", format!("run {} waits for approval: {reason}", run.id));
+            self.alert_of(RUN, run.id.to_string(), format!("run {} waits for approval: {reason}", run.id));
             return Ok(None);
         }
-        self.clear_alert("payout-run");
+        self.clear_alert_of(RUN, &run.id.to_string());
         let approved = Run { state: RunState::Approved, approver: Some(SCHEDULE.into()), executor: Some(SCHEDULE.into()), ..run.clone() };
         self.replace_run(&run, approved, &Actor::system(), "run.approve").await.map(Some)
     }
@@ -209,7 +211,7 @@ impl Service {
             return Err(ServiceError::invalid("total", format!("{reason} (PAYOUT_CYCLE_CAP_USDT)")));
         }
         if run.is_scheduled() {
-            self.clear_alert("payout-run");
+            self.clear_alert_of(RUN, &run.id.to_string());
         }
         let executor = run.is_scheduled().then(|| SCHEDULE.to_owned());
         let approved = Run { state: RunState::Approved, approver: Some(actor.subject.clone()), executor, ..run.clone() };
@@ -249,7 +251,7 @@ impl Service {
             RunState::Planned | RunState::Approved => {}
         }
         if run.is_scheduled() {
-            self.clear_alert("payout-run");
+            self.clear_alert_of(RUN, &run.id.to_string());
         }
         let cancelled = Run { state: RunState::Cancelled, reason: Some(reason), ..run.clone() };
         self.replace_run(&run, cancelled, actor, "run.cancel").await

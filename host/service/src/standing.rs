@@ -10,7 +10,10 @@ use lucid_model::{
 };
 use lucid_ports::{Order, PageRequest};
 
-use crate::{LastVerified, Service, ServiceError};
+use crate::{InFlight, LastVerified, Service, ServiceError, Untold};
+
+/// Payouts that are compared again and named at most.
+const UNTOLD_NAMED_MAX: usize = 10;
 
 /// What is to be known of money at a glance.
 #[derive(Debug, Clone)]
@@ -39,6 +42,12 @@ pub struct Standing {
     pub period: Option<SettlementRecord>,
     /// What treasurers have to confirm.
     pub proposals_open: u64,
+    /// What treasurers have to end.
+    pub mismatches_open: u64,
+    /// What has to be looked up again, as far as this process compares payouts.
+    pub untold: Vec<Untold>,
+    /// Requests that may be on their way.
+    pub in_flight: InFlight,
     /// Alerts of the service itself that are raised: about what, and why.
     pub alerts: Vec<(&'static str, String)>,
 }
@@ -70,7 +79,11 @@ impl Standing {
     pub fn safety(&self) -> (Safety, Vec<String>) {
         let (mut stopped, mut attention) = (Vec::new(), Vec::new());
         if let Some(freeze) = &self.switch.frozen {
-            stopped.push(format!("payments are frozen since {} by {}: {}", freeze.at, freeze.by, freeze.reason));
+            let state = self.switch.state();
+            stopped.push(format!("payments are {state} since {} by {}: {}", freeze.at, freeze.by, freeze.reason));
+            if freeze.still_at.is_none() && self.in_flight.count > 0 {
+                stopped.push(format!("{} requests of {} USDT may still be on their way", self.in_flight.count, self.in_flight.total));
+            }
         }
         if let Some(flaw) = self.verified.as_ref().and_then(|verified| verified.found.flaw.as_ref()) {
             stopped.push(format!("the books are not in order: {flaw}"));
@@ -81,6 +94,11 @@ impl Standing {
                 PayoutState::Manual => attention.push(format!("{words}: a treasurer has to say what became of them")),
                 PayoutState::Unknown => attention.push(format!("{words}, the oldest planned at {}", open.oldest)),
                 _ => {}
+            }
+        }
+        if self.switch.reconciliation.is_some_and(|asked| asked.done_at.is_none()) {
+            for Untold { payout, said, looks } in self.untold.iter().take(UNTOLD_NAMED_MAX) {
+                attention.push(format!("payout {payout} is compared with the payment service again, which said after {looks} look-ups: {said}"));
             }
         }
         if self.proposals_open > 0 {
@@ -115,15 +133,14 @@ impl Service {
         let due = self.next_epoch(epoch.as_ref()).await?.map(|next| next.end().plus_ms(late)).filter(|due| *due < now);
         let newest = PageRequest { page: 1, limit: 100, sort: (), order: Order::Descending };
         let proposals = self.store().proposals(newest).await?.items;
-        let paused = *self.rail_paused_until.lock();
         // What is said by fields of its own is no alert here.
         let told = ["payouts-frozen", "ledger", "payout-proposal"];
-        let alerts = self.alerts.lock().iter().filter(|(about, _)| !told.contains(about)).map(|(about, message)| (*about, message.clone())).collect();
+        let alerts = self.raised_alerts().into_iter().filter(|(about, _)| !told.contains(about)).collect();
         Ok(Standing {
             at: now,
             switch: self.store().payments_switch().await?,
             rail: self.ports.rail.as_ref().map(|rail| rail.name().to_owned()),
-            paused_until: Some(paused).filter(|until| *until > now),
+            paused_until: self.rail_paused_until(),
             open: self.store().open_parts().await?,
             treasury: self.treasury().await?,
             unclaimed: self.store().account_total(Account::Unclaimed).await?,
@@ -131,6 +148,9 @@ impl Service {
             epoch,
             epoch_due: due,
             period: self.store().last_settlement().await?,
+            mismatches_open: self.store().mismatches(true, PageRequest { limit: 1, ..newest }).await?.total,
+            untold: self.untold(),
+            in_flight: self.in_flight().await?,
             proposals_open: proposals.iter().filter(|proposal| proposal.decided.is_none()).count() as u64,
             alerts,
         })
@@ -147,6 +167,7 @@ impl Service {
         metrics::gauge!("lucid_payments_frozen").set(f64::from(u8::from(standing.switch.frozen.is_some())));
         metrics::gauge!("lucid_treasury_usdt").set(usdt(standing.treasury));
         metrics::gauge!("lucid_unclaimed_usdt").set(usdt(standing.unclaimed));
+        metrics::gauge!("lucid_payout_mismatches_open").set(whole(standing.mismatches_open));
         metrics::gauge!("lucid_proposals_open").set(whole(standing.proposals_open));
         for state in PayoutState::ALL.iter().filter(|state| !state.is_final()) {
             let part = standing.open.iter().find(|part| part.state == *state);

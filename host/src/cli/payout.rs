@@ -1,8 +1,10 @@
 //! Payouts of a running service, as treasurers and operators work on them.
 
 mod runs;
+mod stop;
 
 use std::{
+    collections::BTreeSet,
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -37,6 +39,8 @@ use super::{remote::Remote, runtime};
   lucid payout retry 5f0c… --token-file alice.token
   lucid payout cancel 5f0c… --reason 'wrong wallet' --token-file treasurer.token
   lucid payout resolve 5f0c… --paid 9a4e… --evidence 'TronScan, ticket 4711' --token-file alice.token
+  lucid payout mismatches --token-file alice.token
+  lucid payout end-mismatch 3e0c… --remedy recover --evidence 'TronScan, ticket 4713' --token-file alice.token
   lucid payout correct 0192f0c1-… --correction release_hold --amount 2.5 --reason 'ticket 4712' --token-file alice.token
   lucid payout accept 01a203b7-… --token-file bob.token
   lucid payout reconcile --since 2026-11-26T00:00:00Z --token-file treasurer.token
@@ -55,8 +59,8 @@ pub struct PayoutArgs {
 
 #[derive(Subcommand)]
 enum PayoutCommand {
-    /// Stop every payment that is not on its way yet.
-    Freeze(Why),
+    /// Stop every payment that is not on its way yet, and wait until nothing can be on its way any more.
+    Freeze(stop::Freeze),
     /// Let payments go again.
     Resume(Why),
     /// List runs, the newest first.
@@ -81,6 +85,10 @@ enum PayoutCommand {
     Cancel(Cancel),
     /// Say what became of a payout that the payment service does not tell.
     Resolve(Resolve),
+    /// List payouts that the payment service tells otherwise of.
+    Mismatches(stop::Mismatches),
+    /// End a mismatch: say what is done about it.
+    EndMismatch(stop::End),
     /// Put a node's balances right: release or forfeit what is held back, or give or take something.
     Correct(Correct),
     /// List what treasurers proposed.
@@ -214,9 +222,9 @@ enum Format {
 pub fn run(args: &PayoutArgs) -> Result<ExitCode> {
     let ask = Ask { remote: &args.remote };
     match &args.command {
-        PayoutCommand::Freeze(why) => {
-            ask.tell::<PaymentsSwitchBody>(Method::POST, "/payouts/freeze", Some(&ReasonRequest { reason: why.reason.clone() }))
-        }
+        PayoutCommand::Freeze(freeze) => stop::freeze(&ask, freeze),
+        PayoutCommand::Mismatches(mismatches) => stop::mismatches(&ask, mismatches),
+        PayoutCommand::EndMismatch(end) => stop::end(&ask, end),
         PayoutCommand::Resume(why) => {
             ask.tell::<PaymentsSwitchBody>(Method::POST, "/payouts/resume", Some(&ReasonRequest { reason: why.reason.clone() }))
         }
@@ -306,15 +314,19 @@ impl Ask<'_> {
     /// Waits until it is done: exit 1 if the payment service tells otherwise of a payout.
     fn reconcile(&self, asked: &Reconcile) -> Result<ExitCode> {
         let mut switch: PaymentsSwitchBody = self.ask(Method::POST, "/payouts/reconcile", Some(&ReconcileRequest { since: asked.since.clone() }))?;
+        let mut told = BTreeSet::new();
         loop {
             let standing: StandingBody = self.ask(Method::GET, "/payouts/status", NOTHING)?;
             if standing.payments.reconciled_at.is_some() || standing.payments.reconciling_since != switch.reconciling_since {
                 switch = standing.payments;
                 break;
             }
-            if let Some(told) = standing.reasons.iter().find(|reason| reason.contains("reconciliation")) {
-                eprintln!("{told}");
+            if standing.mismatches_open > 0 {
+                eprintln!("{} payouts are told otherwise of: see lucid payout mismatches, and end each", standing.mismatches_open);
                 return Ok(ExitCode::FAILURE);
+            }
+            for again in standing.compared_again.iter().filter(|again| told.insert((again.payout_id.clone(), again.looks))) {
+                eprintln!("payout {} is looked up again: after {} look-ups the payment service says: {}", again.payout_id, again.looks, again.said);
             }
             thread::sleep(Duration::from_millis(500));
         }

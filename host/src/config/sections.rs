@@ -230,8 +230,12 @@ pub struct Payouts {
     pub unknown_deadline_s: u32,
     /// Age unconfirmed at which a person has to look.
     pub accepted_deadline_s: u32,
-    /// Between two looks at an accepted payout.
+    /// Between the first send of a payout and its first look-up, milliseconds; the wait grows with its age, to a minute at most.
     pub poll_ms: u32,
+    /// Between two look-ups of a payout that waits for a person, seconds.
+    pub manual_look_s: u32,
+    /// Between a look-up that contradicts the books and the one that has to confirm it before payments are stopped, seconds.
+    pub second_look_s: u32,
 }
 
 impl Default for Payouts {
@@ -254,6 +258,8 @@ impl Default for Payouts {
             unknown_deadline_s: 6 * 3600,
             accepted_deadline_s: 24 * 3600,
             poll_ms: 10_000,
+            manual_look_s: 600,
+            second_look_s: 60,
         }
     }
 }

@@ -74,7 +74,7 @@ macro_rules! conformance_suite {
                 one_of_fifty_sends_is_written, a_payer_that_was_replaced_changes_nothing,
                 no_payer_changes_anything_once_a_later_one_has_begun, a_stolen_transaction_costs_only_its_own_payout, the_outbox_is_what_is_not_closed,
                 payouts_are_listed_in_every_order, payments_are_completed_payouts;
-            decisions: payments_are_switched_by_version, a_proposal_is_decided_once;
+            decisions: payments_are_switched_by_version, a_proposal_is_decided_once, a_mismatch_is_kept_once_and_ended_once;
             telemetry: a_report_is_stored_once, reports_of_one_number_are_stored_once, fifty_first_reports_of_a_node_are_all_stored, a_session_belongs_to_one_node,
                 a_session_grows_and_never_shrinks, presence_grows_from_its_start, usage_is_summed_over_the_range,
                 many_reports_are_kept_in_order, what_overlaps_is_observed, verdicts_replace_the_unverified, a_voided_session_stays_voided;

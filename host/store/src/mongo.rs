@@ -20,6 +20,7 @@ mod index;
 mod inspect;
 mod ledger;
 mod live;
+mod mismatches;
 mod nodes;
 mod once;
 mod page;

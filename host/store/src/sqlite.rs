@@ -23,6 +23,7 @@ mod inspect;
 mod ledger;
 mod memory;
 mod migrate;
+mod mismatches;
 mod node_doc;
 mod nodes;
 mod payouts;
@@ -94,6 +95,7 @@ pub(crate) const CORE: &[&str] = &[
     include_str!("../migrations/core/0015.sql"),
     include_str!("../migrations/core/0016.sql"),
     include_str!("../migrations/core/0017.sql"),
+    include_str!("../migrations/core/0018.sql"),
 ];
 pub(crate) const TELEMETRY: &[&str] = &[
     include_str!("../migrations/telemetry/0001.sql"),

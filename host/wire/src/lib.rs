@@ -16,6 +16,7 @@ pub mod health;
 pub mod history;
 mod json;
 pub mod legacy;
+pub mod mismatch;
 pub mod node;
 pub mod number;
 pub mod page;

@@ -7,6 +7,7 @@ use crate::{
     audit::AuditEntryBody,
     enrolment::EnrolmentBody,
     fields::FieldError,
+    mismatch::MismatchBody,
     node::NodeBody,
     payments::ProposalBody,
     payout::PayoutBody,
@@ -135,6 +136,8 @@ lists! {
     EnrolmentList { enrolment_tokens: EnrolmentBody }
     /// A page of what treasurers said became of payouts.
     ProposalList { proposals: ProposalBody }
+    /// A page of payouts that the payment service tells otherwise of.
+    MismatchList { mismatches: MismatchBody }
     /// A page of payout runs.
     RunList { runs: RunBody }
     /// A page of shadows.

@@ -17,8 +17,18 @@ use crate::{
 /// Whether payments are sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PaymentsSwitchBody {
-    /// Nothing is sent; what was sent is looked after.
+    /// `active`; `freezing`: nothing more is sent, and what was may still be on its way; `frozen`: nothing is on its way.
+    #[schema(value_type = schema::FreezeState)]
+    pub state: String,
+    /// Nothing is sent, and nothing is on its way; what was sent is looked after.
     pub frozen: bool,
+    /// Requests that may be on their way while payments are freezing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<u64>,
+    /// How much they are about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Usdt>)]
+    pub in_flight_usdt: Option<String>,
     /// Since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Timestamp>)]
@@ -33,6 +43,10 @@ pub struct PaymentsSwitchBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Timestamp>)]
     pub restored_at: Option<String>,
+    /// When the newest record of the restored store was written: payouts have to be compared from then on, at the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Timestamp>)]
+    pub backup_at: Option<String>,
     /// Since when payouts are compared with the payment service.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Timestamp>)]
@@ -58,11 +72,17 @@ impl Request for ReconcileRequest {
     }
 }
 
-impl From<&PaymentsSwitch> for PaymentsSwitchBody {
-    fn from(switch: &PaymentsSwitch) -> Self {
+impl PaymentsSwitchBody {
+    /// The switch, and what may be on its way: how many requests, about how much.
+    pub fn new(switch: &PaymentsSwitch, (count, total): (u64, MicroUsdt)) -> Self {
         let frozen = switch.frozen.as_ref();
+        let freezing = frozen.is_some_and(|freeze| freeze.still_at.is_none());
         Self {
-            frozen: frozen.is_some(),
+            state: switch.state().into(),
+            frozen: frozen.is_some() && !freezing,
+            in_flight: freezing.then_some(count),
+            in_flight_usdt: freezing.then(|| total.to_string()),
+            backup_at: switch.backup_at.map(|at| at.to_string()),
             frozen_at: frozen.map(|f| f.at.to_string()),
             frozen_by: frozen.map(|f| f.by.clone()),
             reason: frozen.map(|f| f.reason.clone()),
@@ -185,6 +205,14 @@ pub struct ProposalBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Usdt>)]
     pub amount_usdt: Option<String>,
+    /// About which mismatch, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Id>)]
+    pub mismatch_id: Option<String>,
+    /// What is done about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Remedy>)]
+    pub remedy: Option<String>,
     /// How that is known, or why.
     pub evidence: String,
     /// Who says so.
@@ -210,7 +238,9 @@ impl From<&Proposal> for ProposalBody {
             About::Payout { payout, outcome: Outcome::Paid { txid } } => (Some(payout), Some("paid"), Some(txid.clone()), None),
             About::Payout { payout, outcome: Outcome::NotPaid } => (Some(payout), Some("not_paid"), None, None),
             About::Balance { node, correction, amount } => (None, None, None, Some((node, correction, amount))),
+            About::Mismatch { .. } => (None, None, None, None),
         };
+        let mismatch = if let About::Mismatch { mismatch, remedy } = &proposal.about { Some((mismatch, remedy)) } else { None };
         let decision = proposal.decided.as_ref();
         let state = decision.map_or("open", |decision| if decision.accepted { "accepted" } else { "refused" });
         Self {
@@ -221,6 +251,8 @@ impl From<&Proposal> for ProposalBody {
             node_id: balance.map(|(node, ..)| node.to_string()),
             correction: balance.map(|(_, correction, _)| correction.name().into()),
             amount_usdt: balance.map(|(_, _, amount)| amount.to_string()),
+            mismatch_id: mismatch.map(|(mismatch, _)| mismatch.to_string()),
+            remedy: mismatch.map(|(_, remedy)| remedy.name().into()),
             evidence: proposal.evidence.clone(),
             proposed_by: proposal.by.clone(),
             proposed_at: proposal.at.to_string(),
@@ -282,6 +314,18 @@ pub struct BooksVerifiedBody {
     pub payouts: u64,
 }
 
+/// A payout that has to be looked up again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ComparedAgainBody {
+    /// The payout.
+    #[schema(value_type = schema::Id)]
+    pub payout_id: String,
+    /// What the payment service said the last time.
+    pub said: String,
+    /// How often it said nothing that tells.
+    pub looks: u32,
+}
+
 /// How it stands with money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StandingBody {
@@ -306,6 +350,11 @@ pub struct StandingBody {
     pub open_payouts: Vec<OpenPayoutsBody>,
     /// Proposals that wait for another treasurer.
     pub proposals_open: u64,
+    /// Payouts that the payment service tells otherwise of, and that nobody ended.
+    pub mismatches_open: u64,
+    /// Payouts that have to be looked up again before it is known whether the payment service says the same, at most 100.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub compared_again: Vec<ComparedAgainBody>,
     /// What is not promised to anybody.
     #[schema(value_type = schema::Usdt)]
     pub treasury_usdt: String,

@@ -1,6 +1,11 @@
 //! Payouts and earnings.
 
-use lucid_model::{ledger::Balances, money::MicroUsdt, payout::Payout, time::TimeMs};
+use lucid_model::{
+    ledger::Balances,
+    money::MicroUsdt,
+    payout::{Found, Outcome, Payout},
+    time::TimeMs,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -90,6 +95,33 @@ pub struct PayoutBody {
     /// Why it is where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the payment service told of it since it waits for a person: offered as the resolution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<FoundBody>,
+}
+
+/// What the payment service told of a payout that waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FoundBody {
+    /// What became of it.
+    #[schema(value_type = schema::PayoutOutcome)]
+    pub outcome: String,
+    /// The transaction that paid it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<String>,
+    /// When that was told first.
+    #[schema(value_type = schema::Timestamp)]
+    pub at: String,
+}
+
+impl From<&Found> for FoundBody {
+    fn from(found: &Found) -> Self {
+        let (outcome, transaction_id) = match &found.outcome {
+            Outcome::Paid { txid } => ("paid", Some(txid.clone())),
+            Outcome::NotPaid => ("not_paid", None),
+        };
+        Self { outcome: outcome.into(), transaction_id, at: found.at.to_string() }
+    }
 }
 
 impl From<&Payout> for PayoutBody {
@@ -118,6 +150,7 @@ impl From<&Payout> for PayoutBody {
             wallet_address: payout.address.to_string(),
             external_id: payout.external_id.clone(),
             reason: payout.reason.clone(),
+            found: payout.found.as_ref().map(Into::into),
         }
     }
 }

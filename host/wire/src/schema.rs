@@ -6,7 +6,10 @@ use lucid_model::{
     enrolment::EnrolmentScope as Scopes,
     ledger::EntryKind as EntryKinds,
     node::NodeStatus as Nodes,
-    payout::{Correction as Corrections, PayoutState as PayoutStates, PayoutStatus as PayoutStatuses, RunState as RunStates},
+    payout::{
+        Correction as Corrections, MismatchKind as MismatchKinds, PayoutState as PayoutStates, PayoutStatus as PayoutStatuses, Remedy as Remedies,
+        RunState as RunStates,
+    },
     policy::{PolicyKind as PolicyKinds, ReportCause as ReportCauses, Standing as Standings},
     pool::{LoadBalancing as Balancings, PoolStatus as PoolStatuses, health::Health as Healths},
     vote::{VoteChoice as VoteChoices, VoteState as VoteStates},
@@ -93,6 +96,9 @@ words! {
     PayoutState = "Exactly where a payout is; finer than its status.", names(PayoutStates::ALL, PayoutStates::name);
     PayoutOutcome = "What became of a payout.", ["paid", "not_paid"];
     Correction = "How a node's balances are put right.", names(Corrections::ALL, Corrections::name);
+    MismatchKind = "What contradicts what.", names(MismatchKinds::ALL, MismatchKinds::name);
+    Remedy = "What is done about a mismatch.", names(Remedies::ALL, Remedies::name);
+    FreezeState = "How far stopping payments is.", ["active", "freezing", "frozen"];
     ProposalState = "Where a proposal is.", ["open", "accepted", "refused"];
     Safety = "How it stands with money.", ["safe", "attention", "stopped"];
     EntryKind = "What a ledger entry records.", names(EntryKinds::ALL, EntryKinds::name);

@@ -7,9 +7,12 @@ use lucid_model::{
     ledger::{Account, Entry, EntryKind, Head, Stream},
     payout::{Payout, PayoutState},
 };
-use lucid_ports::{Order, PageRequest, PayoutFilter, PayoutSort, Store};
+use lucid_ports::{AuditFilter, Order, PageRequest, PayoutFilter, PayoutSort, Store};
 
 use super::{workers::Scene, world::Transfer};
+
+/// Sends of a payout within an hour.
+const SENDS_AN_HOUR_MAX: usize = 12;
 
 /// Looks at everything that is durable and everything that the rail did.
 ///
@@ -43,7 +46,10 @@ pub async fn all(scene: &Scene) -> Result<(), String> {
     closings(&payouts, &ledger)?;
     nothing_is_forgotten(&payouts, &ledger)?;
     reserves(&ledger, &world.transfers, &payouts)?;
-    same_bytes(&world.sent)
+    same_bytes(&world.sent)?;
+    paced(&world.attempts)?;
+    drop(world);
+    audited(store, &payouts).await
 }
 
 async fn payouts(store: &dyn Store) -> Vec<Payout> {
@@ -150,6 +156,34 @@ fn reserves(ledger: &[Entry], transfers: &[Transfer], payouts: &[Payout]) -> Res
         Some((node, left)) => Err(format!("I7: {node} got {} more than was reserved", -left)),
         None => Ok(()),
     }
+}
+
+/// I15: a payout is sent so often at most, whatever the rail answers.
+fn paced(attempts: &[(PayoutId, i64)]) -> Result<(), String> {
+    let mut of: BTreeMap<PayoutId, Vec<i64>> = BTreeMap::new();
+    attempts.iter().for_each(|(payout, at)| of.entry(*payout).or_default().push(*at));
+    for (payout, sends) in of {
+        for (place, first) in sends.iter().enumerate() {
+            let within = sends[place..].iter().take_while(|at| **at < first + 3_600_000).count();
+            if within > SENDS_AN_HOUR_MAX {
+                return Err(format!("I15: {payout} was sent {within} times within an hour"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The audit log has a few entries a send, whatever else happens to a payout.
+async fn audited(store: &dyn Store, payouts: &[Payout]) -> Result<(), String> {
+    for payout in payouts {
+        let filter = AuditFilter { subject: Some(payout.id.to_string()), ..AuditFilter::default() };
+        let entries = store.audit(&filter, PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending }).await.unwrap().total;
+        let most = 12 + 3 * u64::from(payout.sends);
+        if entries > most {
+            return Err(format!("{} has {entries} audit entries after {} sends: more than {most}", payout.id, payout.sends));
+        }
+    }
+    Ok(())
 }
 
 /// I5: a payout is sent with the same bytes every time.

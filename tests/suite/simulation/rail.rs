@@ -7,13 +7,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use lucid_model::payout::{Answer, Capabilities, Payout, PayoutState, Reported};
+use lucid_model::payout::{Answer, Capabilities, Payout, PayoutState, Reply, Reported};
 use lucid_ports::{PaymentRail, Store};
 
 use super::world::{SharedWorld, World, txid};
 
 /// A request leaves within this time, or never: the client gives it up.
-const SEND_TIME_MAX_MS: i64 = 30_000;
+pub const SEND_TIME_MAX_MS: i64 = 30_000;
 /// Longest that a request is on its way.
 const LATE_MAX_MS: i64 = 3_600_000;
 
@@ -55,6 +55,16 @@ impl Rail {
     }
 }
 
+impl Rail {
+    /// I14: from the word that nothing is on its way until payments are let go, nothing is.
+    async fn is_allowed(&self, payout: &Payout) {
+        let frozen = self.store.payments_switch().await.unwrap().frozen;
+        if frozen.is_some_and(|freeze| freeze.still_at.is_some()) {
+            self.world.lock().unwrap().break_rule(format!("I14: {} is on its way while payments are frozen", payout.id));
+        }
+    }
+}
+
 #[async_trait]
 impl PaymentRail for Rail {
     fn name(&self) -> &str {
@@ -69,14 +79,18 @@ impl PaymentRail for Rail {
         format!("{} {} {}", payout.id, payout.amount, payout.address).into_bytes()
     }
 
-    async fn send(&self, payout: &Payout, request: &[u8]) -> Answer {
+    async fn send(&self, payout: &Payout, request: &[u8]) -> Reply<Answer> {
         self.is_announced(payout, request).await;
+        self.is_allowed(payout).await;
         let begun_ms = {
             let mut world = self.world.lock().unwrap();
             world.sending[self.worker] = true;
             world.now_ms
         };
         Turn::default().await;
+        if self.world.lock().unwrap().now_ms - begun_ms <= SEND_TIME_MAX_MS {
+            self.is_allowed(payout).await;
+        }
         let (answer, turns) = {
             let mut world = self.world.lock().unwrap();
             if world.now_ms - begun_ms > SEND_TIME_MAX_MS { (Answer::Ambiguous("timed out".into()), 0) } else { world.post(payout, request) }
@@ -84,13 +98,15 @@ impl PaymentRail for Rail {
         for _ in 0..turns {
             Turn::default().await;
         }
-        self.world.lock().unwrap().sending[self.worker] = false;
-        answer
+        let mut world = self.world.lock().unwrap();
+        world.sending[self.worker] = false;
+        let retry_after_ms = world.chance.accident(20).then(|| world.chance.ms(120_000));
+        Reply { said: answer, retry_after_ms }
     }
 
-    async fn look(&self, payout: &Payout) -> Reported {
+    async fn look(&self, payout: &Payout) -> Reply<Reported> {
         Turn::default().await;
-        self.world.lock().unwrap().report(payout)
+        self.world.lock().unwrap().report(payout).into()
     }
 }
 
@@ -100,6 +116,7 @@ impl World {
         if self.sent.iter().any(|(sent, _)| *sent == payout.id) {
             self.see("sent again");
         }
+        self.attempts.push((payout.id, self.now_ms));
         let turns = self.chance.below(4);
         let (effect, name, answer) = if self.chance.accident(2) { self.accident_of(payout) } else { ("once", "accepted", self.accepted(payout)) };
         match effect {
@@ -156,7 +173,8 @@ impl World {
     fn report(&mut self, payout: &Payout) -> Reported {
         if self.chance.accident(6) {
             self.note(format!("GET {}: unclear", payout.id));
-            return Reported::Unclear("502".into());
+            let says = "502".to_owned();
+            return if self.chance.below(2) == 0 { Reported::Unclear(says) } else { Reported::Unavailable(says) };
         }
         let by_id = |place: usize| payout.external_id.as_deref() == Some(format!("order {place}").as_str());
         let by_key = self.capabilities().queries_by_key;

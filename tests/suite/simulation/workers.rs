@@ -13,7 +13,7 @@ use lucid_model::{
     id::{Digest, FamilyId, NodeId, PoolScope, UserId},
     money::MicroUsdt,
     node::{Node, NodeCaps, NodeStatus, Wallet},
-    payout::{Correction, Deadlines, Outcome, Payout, PayoutState, Run, RunState},
+    payout::{Correction, Deadlines, Outcome, Pace, Payout, PayoutState, Run, RunState},
     policy::{PolicyRef, Revision},
     receipt::{ChunkHeader, ScoredChunk},
     time::TimeMs,
@@ -21,14 +21,14 @@ use lucid_model::{
 };
 use lucid_ports::{Fence, PolicyRuntime, Registration, Store, Tenure, WebhookSender};
 use lucid_rails::WebhookClient;
-use lucid_service::{Actor, Ports, Role, Service, ServiceConfig, ServiceError, verify_books};
+use lucid_service::{Actor, PayerLimits, Ports, Role, Service, ServiceConfig, ServiceError, verify_books};
 use lucid_store::{Memory, Pause};
 use uuid::Uuid;
 
 use super::{
     check,
     policy::fickle,
-    rail::{Rail, Turn},
+    rail::{Rail, SEND_TIME_MAX_MS, Turn},
     world::{Machine, SharedWorld, World},
 };
 use crate::support::money;
@@ -52,8 +52,10 @@ const LONG_AFTER_MS: i64 = 172_800_000;
 const BUDGET: MicroUsdt = MicroUsdt(4_200_017);
 /// Periods that accrue in a world.
 const PERIODS_MAX: u64 = 3;
-pub const DEADLINES: Deadlines =
-    Deadlines { unknown_ms: 600_000, accepted_ms: 1_800_000, retry_first_ms: 1_000, retry_max_ms: 60_000, poll_ms: 5_000 };
+pub const DEADLINES: Deadlines = Deadlines { unknown_ms: 600_000, accepted_ms: 1_800_000 };
+const PACE: Pace = Pace { send_first_ms: 5_000, send_max_ms: 900_000, look_first_ms: 1_000, look_max_ms: 60_000, manual_look_ms: 600_000 };
+/// Between two look-ups that have to say the same of a payout that ended.
+const SECOND_LOOK_MS: i64 = 60_000;
 
 type Step = Pin<Box<dyn Future<Output = Result<(), ServiceError>> + Send>>;
 
@@ -131,6 +133,9 @@ fn config() -> ServiceConfig {
         unknown_max: Some(DOUBT_MAX),
         wallet_cooldown_ms: 3_600_000,
         deadlines: DEADLINES,
+        pace: PACE,
+        payer_limits: PayerLimits { decided_ms_max: 20_000, timeout_ms: SEND_TIME_MAX_MS },
+        second_look_ms: SECOND_LOOK_MS,
         rail_pause_ms: 2_000,
         payouts_in_flight_max: 2,
         ..money::config()
@@ -211,7 +216,10 @@ impl Scene {
         // What was set aside for a run that was taken back is looked for once an hour.
         self.world.lock().unwrap().pass(SWEEP_MS);
         self.calm()?;
-        while patiently(self.office.reconcile_step()).map_err(|error| error.to_string())? {}
+        for _ in 0..3 {
+            while patiently(self.office.reconcile_step()).map_err(|error| error.to_string())? {}
+            self.world.lock().unwrap().pass(SECOND_LOOK_MS);
+        }
         self.world.lock().unwrap().pass(LONG_AFTER_MS);
         if let Some(broken) = self.world.lock().unwrap().broken.clone() {
             return Err(broken);
@@ -334,7 +342,8 @@ impl Scene {
 
     /// An operator stops payments, or lets them go again.
     fn freeze_or_resume(&self) {
-        let frozen = at_once(self.store.payments_switch()).unwrap().frozen.is_some();
+        let switch = at_once(self.store.payments_switch()).unwrap();
+        let frozen = switch.frozen.is_some();
         let office = &self.office;
         let switched = if frozen {
             at_once(office.resume_payments(&treasurer(), "on".into()))
@@ -345,6 +354,9 @@ impl Scene {
         let mut world = self.world.lock().unwrap();
         world.note(if frozen { "payments go on" } else { "payments are frozen" });
         world.see("frozen");
+        if switch.frozen.is_some_and(|freeze| freeze.still_at.is_some()) {
+            world.see("nothing on its way");
+        }
     }
 
     fn go_on(&self, periods: &mut u64) -> Result<(), String> {
@@ -431,7 +443,12 @@ impl Scene {
             }
             Poll::Ready(Ok(())) => worker.recovered |= work == Work::Recover,
             // Somebody else pays by now, or was first with a record.
-            Poll::Ready(Err(ServiceError::PayerReplaced { .. })) => worker.recovered = false,
+            Poll::Ready(Err(ServiceError::PayerReplaced { by })) => {
+                worker.recovered = false;
+                // A lease comes with a greater number than any that the store has seen.
+                let mut world = self.world.lock().unwrap();
+                world.fence = world.fence.max(by.map_or(0, |by| by.0 + 1));
+            }
             Poll::Ready(Err(ServiceError::Changed { .. })) => {}
             // Corrections took what the budget was to be of.
             Poll::Ready(Err(ServiceError::Ledger(_))) if work == Work::Settle => {}
@@ -635,7 +652,9 @@ impl Scene {
                 (world.payer, world.fence)
             };
             let service = self.begin(payer).service;
-            let step = async move { service.recover_payouts(&Tenure::new(Fence(fence), || true)).await };
+            let greatest = at_once(self.store.begin_paying(Fence(0))).unwrap().0;
+            self.world.lock().unwrap().fence = fence.max(greatest + 1);
+            let step = async move { service.recover_payouts(&Tenure::new(Fence(fence.max(greatest + 1)), || true)).await };
             let recovered = patiently(step).map_err(|error| error.to_string())?;
             let now = at_once(self.store.open_payouts(u32::MAX)).unwrap();
             if time == 0 && before.iter().any(|payout| payout.state == PayoutState::Submitting) {

@@ -62,6 +62,8 @@ pub struct World {
     pub transfers: Vec<Transfer>,
     /// What was sent for which payout, each time.
     pub sent: Vec<(PayoutId, Vec<u8>)>,
+    /// When a request left, or was to leave.
+    pub attempts: Vec<(PayoutId, i64)>,
     /// Who pays, and the lease's number.
     pub payer: usize,
     pub fence: u64,

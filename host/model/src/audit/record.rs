@@ -10,7 +10,7 @@ use crate::{
     id::Digest,
     ledger::Draft,
     node::Node,
-    payout::{About, Outcome, Payout, Proposal, Run, SCHEDULE},
+    payout::{About, Found, Mismatch, Outcome, Payout, Proposal, Run, SCHEDULE},
     policy::{Activation, PolicyRef, PolicyVersion, Shadow},
     pool::Pool,
 };
@@ -158,6 +158,7 @@ impl Record for Proposal {
             About::Payout { payout, outcome: Outcome::Paid { txid } } => bytes.fixed(payout.0.as_bytes()).u8(1).text(txid),
             About::Payout { payout, outcome: Outcome::NotPaid } => bytes.fixed(payout.0.as_bytes()).u8(0),
             About::Balance { node, correction, amount } => bytes.fixed(node.0.as_bytes()).u8(2).text(correction.name()).i64(amount.0),
+            About::Mismatch { mismatch, remedy } => bytes.fixed(mismatch.0.as_bytes()).u8(3).text(remedy.name()),
         };
         let bytes = bytes
             .text(&self.evidence)
@@ -216,6 +217,28 @@ impl Record for Payout {
             .u8(u8::from(self.closed))
             .i64(self.period_start_s)
             .i64(self.period_end_s);
+        // As it was before payouts that wait for a person were looked up.
+        let bytes = match &self.found {
+            None => bytes,
+            Some(Found { outcome: Outcome::Paid { txid }, at }) => bytes.u8(1).text(txid).i64(at.0),
+            Some(Found { outcome: Outcome::NotPaid, at }) => bytes.u8(0).i64(at.0),
+        };
+        Digest::of(&bytes.finish())
+    }
+}
+
+impl Record for Mismatch {
+    fn digest(&self) -> Digest {
+        let bytes = Canonical::tagged("lucid/v1/audit-mismatch")
+            .fixed(self.id.0.as_bytes())
+            .fixed(self.payout.0.as_bytes())
+            .fixed(self.node.0.as_bytes())
+            .i64(self.amount.0)
+            .text(self.kind.name())
+            .text(&self.evidence)
+            .i64(self.first_at.0)
+            .i64(self.confirmed_at.0)
+            .maybe(self.ended, |bytes, (at, remedy)| bytes.i64(at.0).text(remedy.name()));
         Digest::of(&bytes.finish())
     }
 }

@@ -192,6 +192,7 @@ impl Verifier {
             EntryKind::Reserve | EntryKind::Settle | EntryKind::Release => self.of_payout(entry)?,
             EntryKind::Reverse | EntryKind::Offset | EntryKind::Recover | EntryKind::Forfeit | EntryKind::Adjust => {
                 self.reversals += on(Account::Reversals);
+                self.totals.paid += on(Account::Outside);
             }
             EntryKind::ReleaseHold => {}
             EntryKind::Unclaimed => {

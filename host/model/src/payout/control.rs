@@ -1,8 +1,9 @@
 //! What people decide about payments: whether any are sent, and what became of one that nobody can tell.
 
 use crate::{
-    id::{NodeId, PayoutId, ProposalId},
+    id::{MismatchId, NodeId, PayoutId, ProposalId},
     money::MicroUsdt,
+    payout::Remedy,
     pool::named_enum,
     time::TimeMs,
 };
@@ -15,6 +16,8 @@ pub struct PaymentsSwitch {
     /// When it was noticed that the store was restored from a backup, or copied: what was paid meanwhile is not in it. Payouts of cycles that
     /// began before may have been paid, and are looked up before they are sent.
     pub restored_at: Option<TimeMs>,
+    /// The newest record that the restored store came with: payouts have to be compared from this moment on, at the latest.
+    pub backup_at: Option<TimeMs>,
     /// What somebody wants compared with the payment service.
     pub reconciliation: Option<Reconciliation>,
     /// Counts changes; compared and swapped. 0: nobody ever changed it.
@@ -22,6 +25,15 @@ pub struct PaymentsSwitch {
 }
 
 impl PaymentsSwitch {
+    /// `active`, `freezing`, `frozen`.
+    pub fn state(&self) -> &'static str {
+        match &self.frozen {
+            None => "active",
+            Some(Freeze { still_at: None, .. }) => "freezing",
+            Some(_) => "frozen",
+        }
+    }
+
     /// Whether payments may not be let go yet: the store comes from elsewhere, and was not compared with the payment service since.
     pub fn waits_for_reconciliation(&self) -> bool {
         self.restored_at.is_some() && self.reconciliation.is_none_or(|asked| asked.done_at.is_none())
@@ -46,6 +58,10 @@ pub struct Freeze {
     pub by: String,
     /// Why.
     pub reason: String,
+    /// No payer with a smaller fence changes a payout any more: the store has seen this one, or is about to.
+    pub fence: u64,
+    /// Since when no request can be on its way any more; none: payments are still freezing.
+    pub still_at: Option<TimeMs>,
 }
 
 /// What became of a payout that a person has to look at.
@@ -92,6 +108,13 @@ pub enum About {
         correction: Correction,
         /// How much; above zero.
         amount: MicroUsdt,
+    },
+    /// A payout that the payment service tells otherwise of.
+    Mismatch {
+        /// Which.
+        mismatch: MismatchId,
+        /// What is done about it.
+        remedy: Remedy,
     },
 }
 

@@ -9,16 +9,17 @@ use axum::{
 use lucid_model::{
     credit::Interval,
     id::{PayoutId, ProposalId, UserId},
+    payout::PaymentsSwitch,
     time::TimeMs,
 };
 use lucid_ports::PageRequest;
-use lucid_service::{Actor, Resolved, ServiceError, Standing, Statement};
+use lucid_service::{Actor, InFlight, Resolved, ServiceError, Standing, Statement, Untold};
 use lucid_wire::{
     ErrorBody, FieldError,
     page::{PageParams, Pagination, ProposalList},
     payments::{
-        BooksVerifiedBody, CorrectionRequest, NotPaidRequest, OpenPayoutsBody, PaidRequest, PaymentsSwitchBody, ReconcileRequest, ResolvePayout,
-        ResolvedBody, StandingBody,
+        BooksVerifiedBody, ComparedAgainBody, CorrectionRequest, NotPaidRequest, OpenPayoutsBody, PaidRequest, PaymentsSwitchBody, ReconcileRequest,
+        ResolvePayout, ResolvedBody, StandingBody,
     },
     payout::PayoutBody,
     reason::ReasonRequest,
@@ -33,6 +34,9 @@ use crate::{
     errors::ApiError,
     extract::{Caller, Json, Params},
 };
+
+/// Payouts that are named in the status at most.
+const UNTOLD_MAX: usize = 100;
 
 pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -66,11 +70,13 @@ fn standing_body(standing: &Standing) -> StandingBody {
         safety: safety.name().into(),
         reasons,
         at: standing.at.to_string(),
-        payments: (&standing.switch).into(),
+        payments: switch_body(&standing.switch, standing.in_flight),
         rail: standing.rail.clone(),
         rail_paused_until: standing.paused_until.map(|at| at.to_string()),
         open_payouts: standing.open.iter().map(|open| OpenPayoutsBody::new(open.state.name(), open.count, open.total, open.oldest)).collect(),
         proposals_open: standing.proposals_open,
+        mismatches_open: standing.mismatches_open,
+        compared_again: standing.untold.iter().take(UNTOLD_MAX).map(untold_body).collect(),
         treasury_usdt: standing.treasury.to_string(),
         unclaimed_usdt: standing.unclaimed.to_string(),
         books: standing.verified.as_ref().map(books_body),
@@ -78,6 +84,14 @@ fn standing_body(standing: &Standing) -> StandingBody {
         last_epoch_lateness_seconds: standing.epoch.as_ref().map(|record| record.closed_at.ms_since(record.epoch.end()) / 1000),
         last_period: standing.period.as_ref().map(|record| record.period.start_s),
     }
+}
+
+fn untold_body(untold: &Untold) -> ComparedAgainBody {
+    ComparedAgainBody { payout_id: untold.payout.to_string(), said: untold.said.clone(), looks: untold.looks }
+}
+
+fn switch_body(switch: &PaymentsSwitch, in_flight: InFlight) -> PaymentsSwitchBody {
+    PaymentsSwitchBody::new(switch, (in_flight.count, in_flight.total))
 }
 
 fn books_body(verified: &lucid_service::LastVerified) -> BooksVerifiedBody {
@@ -101,12 +115,20 @@ async fn standing(State(api): State<Shared>, _caller: Caller) -> Result<Answer<S
 
 /// Stops all payments.
 ///
-/// For treasurers and operators. Nothing more is sent; what was sent is looked after, scores and accruals go on. Frozen already: as it is.
+/// For treasurers and operators. Nothing more is sent; what was sent is looked after, scores and accruals go on. 202: requests that were decided on before may
+/// still be on their way; once none can be, the status says `frozen`. Frozen already: as it is.
 #[utoipa::path(post, path = "/api/v1/payouts/freeze", operation_id = "freezePayments", tag = "payouts", request_body = ReasonRequest,
     responses((status = 200, body = PaymentsSwitchBody, description = "They are frozen"),
+        (status = 202, body = PaymentsSwitchBody, description = "They are freezing"),
         (status = 409, body = ErrorBody, description = "Somebody else switched at the same time")))]
-async fn freeze(State(api): State<Shared>, Caller(actor): Caller, json: Json<ReasonRequest>) -> Result<Answer<PaymentsSwitchBody>, ApiError> {
-    Ok(Answer((&api.service.freeze_payments(&actor, json.value).await?).into()))
+async fn freeze(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    json: Json<ReasonRequest>,
+) -> Result<(StatusCode, Answer<PaymentsSwitchBody>), ApiError> {
+    let switch = api.service.freeze_payments(&actor, json.value).await?;
+    let body = switch_body(&switch, api.service.in_flight().await?);
+    Ok((if body.frozen { StatusCode::OK } else { StatusCode::ACCEPTED }, Answer(body)))
 }
 
 /// Lets payments go again.
@@ -116,7 +138,7 @@ async fn freeze(State(api): State<Shared>, Caller(actor): Caller, json: Json<Rea
     responses((status = 200, body = PaymentsSwitchBody, description = "They are sent again"),
         (status = 409, body = ErrorBody, description = "Somebody else switched at the same time")))]
 async fn resume(State(api): State<Shared>, Caller(actor): Caller, json: Json<ReasonRequest>) -> Result<Answer<PaymentsSwitchBody>, ApiError> {
-    Ok(Answer((&api.service.resume_payments(&actor, json.value).await?).into()))
+    Ok(Answer(switch_body(&api.service.resume_payments(&actor, json.value).await?, InFlight::default())))
 }
 
 /// Takes a payout back that was not sent.
@@ -139,7 +161,7 @@ async fn resolve(api: &Shared, actor: &Actor, id: &str, said: ResolvePayout) -> 
     Ok(answered(&api.service.resolve_payout(actor, payout_id(id)?, said.outcome, said.evidence).await?))
 }
 
-fn answered(resolved: &Resolved) -> (StatusCode, Answer<ResolvedBody>) {
+pub(super) fn answered(resolved: &Resolved) -> (StatusCode, Answer<ResolvedBody>) {
     match resolved {
         Resolved::Done(payout) => (StatusCode::OK, Answer(ResolvedBody { payout: payout.as_deref().map(Into::into), proposal: None })),
         Resolved::Proposed(proposal) => (StatusCode::ACCEPTED, Answer(ResolvedBody { payout: None, proposal: Some((&**proposal).into()) })),
@@ -256,7 +278,8 @@ async fn reconcile(
     Caller(actor): Caller,
     json: Json<ReconcileRequest>,
 ) -> Result<(StatusCode, Answer<PaymentsSwitchBody>), ApiError> {
-    Ok((StatusCode::ACCEPTED, Answer((&api.service.reconcile_since(&actor, json.value).await?).into())))
+    let switch = api.service.reconcile_since(&actor, json.value).await?;
+    Ok((StatusCode::ACCEPTED, Answer(switch_body(&switch, api.service.in_flight().await?))))
 }
 
 /// From when to when; all time, if nothing is said, and all of a year, if that is said.

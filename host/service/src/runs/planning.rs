@@ -134,8 +134,8 @@ impl Service {
                 for outcome in self.store().update_payouts(tenure.fence(), adopted).await? {
                     match outcome {
                         PayoutUpdate::Done => {}
-                        PayoutUpdate::Conflict => return Err(ServiceError::Changed { what: "payout" }),
-                        PayoutUpdate::FencedOff { by } => return Err(self.replaced(tenure, Some(by))),
+                        PayoutUpdate::Conflict | PayoutUpdate::Taken => return Err(ServiceError::Changed { what: "payout" }),
+                        PayoutUpdate::FencedOff { by } => return Err(self.fenced_off(tenure, by).await?),
                     }
                 }
             }
@@ -441,6 +441,9 @@ impl Service {
             submitted_at: None,
             processed_at: None,
             next_attempt_at: now,
+            next_send_at: now,
+            blind_ms: 0,
+            found: None,
             closed: false,
             score: node.score,
             observed_s: planning.observed_s.get(&node.id).copied().unwrap_or(0),

@@ -117,7 +117,7 @@ pub(crate) async fn one_of_fifty_payouts_has_the_transaction(backend: &mut dyn B
     })
     .await;
     assert_eq!(claimed.iter().filter(|o| **o == PayoutUpdate::Done).count(), 1);
-    assert_eq!(claimed.iter().filter(|o| **o == PayoutUpdate::Conflict).count(), 49);
+    assert_eq!(claimed.iter().filter(|o| **o == PayoutUpdate::Taken).count(), 49);
 }
 
 pub(crate) async fn one_of_fifty_frames_versions_and_blocks_is_kept(backend: &mut dyn Backend) {

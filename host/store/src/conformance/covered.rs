@@ -20,13 +20,13 @@ use lucid_model::{
     enrolment::Enrolment,
     epoch::{EpochRecord, Period},
     frame::FrameChunk,
-    id::{AlertId, AuditWriterId, Digest, EnrolmentId, NodeId, PayoutId, PoolId, ProposalId, RunId, SessionId, ShadowId, WebhookId},
+    id::{AlertId, AuditWriterId, Digest, EnrolmentId, MismatchId, NodeId, PayoutId, PoolId, ProposalId, RunId, SessionId, ShadowId, WebhookId},
     ledger::{Account, Entry, Head, Stream},
     metric::{Resolution, Rollup, Sample, UsageSummary},
     money::MicroUsdt,
     node::{Node, NodeStatus, PublicKey, SiblingCounts},
     observation::Observation,
-    payout::{Decision, OpenPart, PaymentsSwitch, Payout, Proposal, Run, RunPart},
+    payout::{Decision, Mismatch, OpenPart, PaymentsSwitch, Payout, Proposal, Remedy, Run, RunPart},
     policy::{Activation, BundleSignature, PolicyReport, PolicyVersion, Revision, Shadow, ShadowEnd, ShadowResult},
     pool::{Pool, health::Standing},
     receipt::{OnDemandReceipt, ScoredChunk},
@@ -223,6 +223,16 @@ proven! {
         decide_proposal(id: ProposalId, decision: Decision, audit: AuditEntry) -> bool =>
             a_proposal_is_decided_once;
     }
+    MismatchStore {
+        add_mismatch(mismatch: Mismatch, audit: AuditEntry) -> bool =>
+            a_mismatch_is_kept_once_and_ended_once;
+        mismatch(id: MismatchId) -> Option<Mismatch> =>
+            a_mismatch_is_kept_once_and_ended_once;
+        mismatches(open_only: bool, page: PageRequest<()>) -> Page<Mismatch> =>
+            a_mismatch_is_kept_once_and_ended_once;
+        end_mismatch(id: MismatchId, at: TimeMs, remedy: Remedy, audit: AuditEntry) -> bool =>
+            a_mismatch_is_kept_once_and_ended_once;
+    }
     ShadowStore {
         add_shadow(shadow: Shadow, audit: AuditEntry) -> bool =>
             a_shadow_keeps_every_field_and_is_ended_once;
@@ -368,8 +378,10 @@ proven! {
             one_of_fifty_sends_is_written, a_payer_that_was_replaced_changes_nothing;
         open_payouts(limit: u32) -> Vec<Payout> =>
             the_outbox_is_what_is_not_closed;
-        due_payouts(waiting: Vec<RunId>, nothing_is_sent: bool, limit: u32) -> Vec<Payout> =>
+        due_payouts(due: Due) -> Vec<Payout> =>
             what_nobody_may_touch_keeps_no_other_out;
+        payout_of_transaction(txid: &str) -> Option<Payout> =>
+            a_stolen_transaction_costs_only_its_own_payout;
         open_parts() -> Vec<OpenPart> =>
             what_nobody_may_touch_keeps_no_other_out;
         payouts(filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Page<Payout> =>

@@ -1,12 +1,12 @@
 use lucid_model::{
     id::PayoutId,
     money::MicroUsdt,
-    payout::{OpenPart, Payout, PayoutState, PayoutStatus, Run, RunPart, RunState},
+    payout::{Found, OpenPart, Outcome, Payout, PayoutState, PayoutStatus, Run, RunPart, RunState},
     time::TimeMs,
 };
 use lucid_ports::{
-    AuditFilter, Fence, Order, PageRequest, PayoutFilter, PayoutSort,
-    PayoutUpdate::{self, Conflict, Done, FencedOff},
+    AuditFilter, Due, Fence, Order, PageRequest, PayoutFilter, PayoutSort,
+    PayoutUpdate::{self, Conflict, Done, FencedOff, Taken},
 };
 use uuid::Uuid;
 
@@ -78,12 +78,20 @@ pub(crate) async fn what_nobody_may_touch_keeps_no_other_out(backend: &mut dyn B
     for payout in all.clone() {
         assert!(store.create_payout(payout, audit("payout.create")).await.unwrap());
     }
-    let [first, _, unknown, reserved, cancelled, _, again] = all;
-    let due = async |waiting, nothing_is_sent, limit| store.due_payouts(waiting, nothing_is_sent, limit).await.unwrap();
-    assert_eq!(due(vec![waits, run(9).id], false, 9).await, [unknown.clone(), reserved.clone(), cancelled.clone(), again.clone()]);
-    assert_eq!(due(vec![waits, goes], false, 9).await, [unknown.clone(), cancelled.clone(), again]);
-    assert_eq!(due(vec![waits, goes], true, 9).await, [unknown.clone(), cancelled]);
-    assert_eq!(due(Vec::new(), false, 2).await, [first, unknown]);
+    let [first, manual, unknown, reserved, cancelled, _, again] = all;
+    let due = async |waiting, sends, limit| {
+        let asked = Due { now: first.next_attempt_at, waiting, sends, looks: true, limit };
+        store.due_payouts(asked).await.unwrap()
+    };
+    let all_but_waiting = [manual.clone(), unknown.clone(), reserved.clone(), cancelled.clone(), again.clone()];
+    assert_eq!(due(vec![waits, run(9).id], true, 9).await, all_but_waiting);
+    assert_eq!(due(vec![waits, goes], true, 9).await, [manual.clone(), unknown.clone(), cancelled.clone(), again.clone()]);
+    assert_eq!(due(vec![waits, goes], false, 9).await, [manual.clone(), unknown, cancelled.clone()]);
+    assert_eq!(due(Vec::new(), true, 2).await, [first.clone(), manual]);
+    let ask_nobody = Due { now: first.next_attempt_at, waiting: vec![waits], sends: true, looks: false, limit: 9 };
+    assert_eq!(store.due_payouts(ask_nobody.clone()).await.unwrap(), [reserved, cancelled, again]);
+    let too_early = Due { now: first.next_attempt_at.plus_ms(-1), looks: true, ..ask_nobody };
+    assert_eq!(store.due_payouts(too_early).await.unwrap(), []);
     let part = |state, count, micro, oldest| OpenPart { state, count, total: MicroUsdt(micro), oldest: TimeMs(oldest) };
     let mut parts = store.open_parts().await.unwrap();
     parts.sort_unstable_by_key(|part| part.oldest);
@@ -119,6 +127,7 @@ pub(crate) async fn a_payout_keeps_every_field(backend: &mut dyn Backend) {
         submitted_at: None,
         processed_at: None,
         score: None,
+        found: Some(Found { outcome: Outcome::NotPaid, at: TimeMs(9) }),
         state: PayoutState::Reserved,
         ambiguous: false,
         ..payout(2)
@@ -235,7 +244,10 @@ pub(crate) async fn a_stolen_transaction_costs_only_its_own_payout(backend: &mut
     let thief = Payout { txid: payout(1).txid, version: 2, ..payout(2) };
     let neighbour = Payout { sends: 7, version: 2, ..payout(3) };
     let changes = vec![(thief, Some(audit("payout.change"))), (neighbour.clone(), None)];
-    assert_eq!(store.update_payouts(Fence(1), changes).await.unwrap(), [Conflict, Done]);
+    assert_eq!(store.update_payouts(Fence(1), changes).await.unwrap(), [Taken, Done]);
+    let owner = store.payout_of_transaction(&payout(1).txid.unwrap()).await.unwrap();
+    assert_eq!(owner.map(|owner| owner.id), Some(payout(1).id));
+    assert_eq!(store.payout_of_transaction("nobody's").await.unwrap(), None);
     assert_eq!(store.payout(payout(2).id).await.unwrap(), Some(payout(2)));
     assert_eq!(store.payout(payout(3).id).await.unwrap(), Some(neighbour));
 }

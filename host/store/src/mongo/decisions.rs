@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
-    id::{NodeId, PayoutId, ProposalId},
-    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation},
+    id::{MismatchId, NodeId, PayoutId, ProposalId},
+    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation, Remedy},
     time::TimeMs,
 };
 use lucid_ports::{DecisionStore, Page, PageRequest, StoreError};
@@ -33,6 +33,7 @@ pub(crate) fn document(proposal: &Proposal) -> Document {
         About::Payout { payout, outcome: Outcome::Paid { txid } } => doc! { "payout": id(payout.0), "txid": txid },
         About::Payout { payout, outcome: Outcome::NotPaid } => doc! { "payout": id(payout.0), "txid": Bson::Null },
         About::Balance { node, correction, amount } => doc! { "node": id(node.0), "correction": correction.name(), "amount": amount.0 },
+        About::Mismatch { mismatch, remedy } => doc! { "mismatch": id(mismatch.0), "remedy": remedy.name() },
     });
     document.extend(proposal.decided.as_ref().map(decision_fields).unwrap_or_default());
     document
@@ -42,9 +43,12 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Proposal, Fault> {
     let decision = |d: Fields<'_>| Ok::<_, Fault>(Decision { at: d.time("at")?, by: d.text("by")?, accepted: d.truth("accepted")? });
     Ok(Proposal {
         id: fields.id("_id", ProposalId)?,
-        about: match fields.id_or_none("payout", PayoutId)? {
-            Some(payout) => About::Payout { payout, outcome: fields.text_or_none("txid")?.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid }) },
-            None => About::Balance {
+        about: match (fields.id_or_none("payout", PayoutId)?, fields.id_or_none("mismatch", MismatchId)?) {
+            (Some(payout), _) => {
+                About::Payout { payout, outcome: fields.text_or_none("txid")?.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid }) }
+            }
+            (None, Some(mismatch)) => About::Mismatch { mismatch, remedy: fields.word("remedy", Remedy::from_name)? },
+            (None, None) => About::Balance {
                 node: fields.id("node", NodeId)?,
                 correction: fields.word("correction", Correction::from_name)?,
                 amount: fields.money("amount")?,
@@ -58,22 +62,32 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Proposal, Fault> {
 }
 
 fn switch_fields(switch: &PaymentsSwitch) -> Result<Document, Fault> {
-    let frozen = switch.frozen.as_ref().map(|f| doc! { "at": f.at.0, "by": &f.by, "reason": &f.reason });
     let time = |at: Option<TimeMs>| at.map(|at| at.0);
+    let frozen = switch
+        .frozen
+        .as_ref()
+        .map(|f| doc! { "at": f.at.0, "by": &f.by, "reason": &f.reason, "fence": f.fence.cast_signed(), "still_at": time(f.still_at) });
     let asked = switch.reconciliation.map(|asked| doc! { "since": asked.since.0, "done_at": time(asked.done_at) });
     let or_null = |document: Option<Document>| document.map_or(Bson::Null, Bson::Document);
     Ok(doc! {
-        "frozen": or_null(frozen), "restored_at": time(switch.restored_at), "reconciliation": or_null(asked),
+        "frozen": or_null(frozen), "restored_at": time(switch.restored_at), "backup_at": time(switch.backup_at), "reconciliation": or_null(asked),
         "version": stored(switch.version)?,
     })
 }
 
 fn read_switch(fields: Fields<'_>) -> Result<PaymentsSwitch, Fault> {
-    let freeze = |f: Fields<'_>| Ok::<_, Fault>(Freeze { at: f.time("at")?, by: f.text("by")?, reason: f.text("reason")? });
+    let freeze = |f: Fields<'_>| {
+        let at = f.time("at")?;
+        let (by, reason, fence) = (f.text("by")?, f.text("reason")?, f.number_or_none("fence")?);
+        // Whatever was frozen before there were fences is still by now.
+        let still_at = f.time_or_none("still_at")?.or(fence.is_none().then_some(at));
+        Ok::<_, Fault>(Freeze { at, by, reason, fence: fence.unwrap_or(0), still_at })
+    };
     let asked = |a: Fields<'_>| Ok::<_, Fault>(Reconciliation { since: a.time("since")?, done_at: a.time_or_none("done_at")? });
     Ok(PaymentsSwitch {
         frozen: fields.document_or_none("frozen")?.map(freeze).transpose()?,
         restored_at: fields.time_or_none("restored_at")?,
+        backup_at: fields.time_or_none("backup_at")?,
         reconciliation: fields.document_or_none("reconciliation")?.map(asked).transpose()?,
         version: fields.number("version")?,
     })

@@ -8,11 +8,11 @@ use lucid_model::{
     credit::Interval,
     id::{NodeId, PayoutId, RunId, UserId},
     money::MicroUsdt,
-    payout::{OpenPart, Payout, PayoutState, Run, RunPart},
+    payout::{Found, OpenPart, Outcome, Payout, PayoutState, Run, RunPart},
     score::ScoreCenti,
     time::TimeMs,
 };
-use lucid_ports::{Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError};
+use lucid_ports::{Due, Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError};
 use mongodb::{
     Collection,
     bson::{Document, doc},
@@ -77,9 +77,22 @@ fn course(payout: &Payout) -> Result<Document, Fault> {
         "submitted_at": payout.submitted_at.map(|at| at.0),
         "processed_at": payout.processed_at.map(|at| at.0),
         "next_attempt_at": payout.next_attempt_at.0,
+        "next_send_at": payout.next_send_at.0,
+        "blind_ms": payout.blind_ms,
+        "found": payout.found.as_ref().map(found_document),
         "closed": payout.closed,
         "plan": stored(payout.plan)?,
     })
+}
+
+fn found_document(found: &Found) -> Document {
+    let txid = if let Outcome::Paid { txid } = &found.outcome { Some(txid.as_str()) } else { None };
+    doc! { "at": found.at.0, "txid": txid }
+}
+
+fn read_found(fields: Fields<'_>) -> Result<Found, Fault> {
+    let outcome = fields.text_or_none("txid")?.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid });
+    Ok(Found { outcome, at: fields.time("at")? })
 }
 
 /// What a payout is about (payee, amount, address, cycle, …): fixed at its plan.
@@ -129,6 +142,9 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Payout, Fault> {
         submitted_at: fields.time_or_none("submitted_at")?,
         processed_at: fields.time_or_none("processed_at")?,
         next_attempt_at: fields.time("next_attempt_at")?,
+        next_send_at: fields.time_or_none("next_send_at")?.unwrap_or(TimeMs(0)),
+        blind_ms: fields.number_or_none("blind_ms")?.unwrap_or(0),
+        found: fields.document_or_none("found")?.map(read_found).transpose()?,
         closed: fields.truth("closed")?,
         score: fields.number_or_none("score")?.map(ScoreCenti),
         observed_s: fields.number("observed_s")?,
@@ -150,8 +166,8 @@ async fn update(payouts: &Collection<Document>, fence: Fence, payout: &Payout, e
         // Another payout has this transaction or external id. This one's neighbours in the batch were sent
         // too: they must not lose their answers for it.
         Err(fault) if fault.is_duplicate() => {
-            tracing::error!(payout = %payout.id, %fault, "a payout claims what belongs to another payout");
-            Ok(PayoutUpdate::Conflict)
+            tracing::debug!(payout = %payout.id, %fault, "a payout claims what belongs to another payout");
+            Ok(PayoutUpdate::Taken)
         }
         Err(fault) => Err(fault),
         Ok(true) => Ok(PayoutUpdate::Done),
@@ -208,15 +224,17 @@ async fn open(payouts: &Collection<Document>, limit: u32) -> Result<Vec<Payout>,
     collect(payouts.find(doc! { "closed": false }).sort(order).limit(i64::from(limit)).await?, read).await
 }
 
-/// As [`open`], without those that nobody may touch now: however many wait, they keep no other out.
-async fn due(payouts: &Collection<Document>, waiting: &[RunId], nothing_is_sent: bool, limit: u32) -> Result<Vec<Payout>, Fault> {
-    let waiting: Vec<_> = waiting.iter().map(|run| id(run.0)).collect();
-    let not_sent = doc! { "state": PayoutState::Reserved.name(), "run": { "$in": waiting } };
-    let nobody_s = [PayoutState::Manual, PayoutState::Submitting].map(PayoutState::name);
-    let nobody_s: Vec<_> = nobody_s.into_iter().take(1 + usize::from(nothing_is_sent)).collect();
-    let filter = doc! { "closed": false, "state": { "$nin": nobody_s }, "$nor": [not_sent] };
+/// As [`open`], without those that nothing may be done about now: however many wait, they keep no other out.
+async fn due(payouts: &Collection<Document>, due: &Due) -> Result<Vec<Payout>, Fault> {
+    use PayoutState::{Accepted, Manual, Reserved, Submitting, Unknown};
+    let waiting: Vec<_> = due.waiting.iter().map(|run| id(run.0)).collect();
+    let not_sent = doc! { "state": Reserved.name(), "run": { "$in": waiting } };
+    let sent_again = [Submitting].into_iter().filter(|_| !due.sends);
+    let looked_up = [Unknown, Accepted, Manual].into_iter().filter(|_| !due.looks);
+    let not_now: Vec<_> = sent_again.chain(looked_up).map(PayoutState::name).collect();
+    let filter = doc! { "closed": false, "next_attempt_at": { "$lte": due.now.0 }, "state": { "$nin": not_now }, "$nor": [not_sent] };
     let order = doc! { "next_attempt_at": 1, "created_at": 1, "_id": 1 };
-    collect(payouts.find(filter).sort(order).limit(i64::from(limit)).await?, read).await
+    collect(payouts.find(filter).sort(order).limit(i64::from(due.limit)).await?, read).await
 }
 
 async fn open_parts(payouts: &Collection<Document>) -> Result<Vec<OpenPart>, Fault> {
@@ -309,8 +327,12 @@ impl PayoutStore for MongoStore {
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError> {
         Ok(open(&self.collection(PAYOUTS), limit).await?)
     }
-    async fn due_payouts(&self, waiting: Vec<RunId>, nothing_is_sent: bool, limit: u32) -> Result<Vec<Payout>, StoreError> {
-        Ok(due(&self.collection(PAYOUTS), &waiting, nothing_is_sent, limit).await?)
+    async fn due_payouts(&self, asked: Due) -> Result<Vec<Payout>, StoreError> {
+        Ok(due(&self.collection(PAYOUTS), &asked).await?)
+    }
+    async fn payout_of_transaction(&self, txid: &str) -> Result<Option<Payout>, StoreError> {
+        let found = self.collection(PAYOUTS).find_one(doc! { "txid": txid }).await.map_err(Fault::from)?;
+        Ok(found.map(|found| read(Fields::of(&found))).transpose()?)
     }
     async fn open_parts(&self) -> Result<Vec<OpenPart>, StoreError> {
         Ok(open_parts(&self.collection(PAYOUTS)).await?)

@@ -1,9 +1,9 @@
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
-    id::{NodeId, PayoutId, ProposalId},
+    id::{MismatchId, NodeId, PayoutId, ProposalId},
     money::MicroUsdt,
-    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation},
+    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation, Remedy},
 };
 use lucid_ports::{DecisionStore, Page, PageRequest, StoreError};
 use rusqlite::{Connection, params};
@@ -16,17 +16,21 @@ use super::{
     query::{Conditions, List, Source, execute, first},
 };
 
-pub(crate) const COLUMNS: &str = "id, payout, txid, node, correction, amount, evidence, actor, at, decided_at, decided_by, accepted";
+pub(crate) const COLUMNS: &str =
+    "id, payout, txid, node, correction, amount, mismatch, remedy, evidence, actor, at, decided_at, decided_by, accepted";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Proposal, Fault> {
     let (id, payout) = (columns.id(ProposalId)?, columns.take::<Option<[u8; 16]>>()?);
     let outcome = columns.take::<Option<String>>()?.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid });
     let (node, correction, amount): (Option<[u8; 16]>, Option<String>, Option<i64>) = (columns.take()?, columns.take()?, columns.take()?);
-    let about = match (payout, node, correction.as_deref().and_then(Correction::from_name), amount) {
+    let (mismatch, remedy): (Option<[u8; 16]>, Option<String>) = (columns.take()?, columns.take()?);
+    let mismatch = mismatch.zip(remedy.as_deref().and_then(Remedy::from_name));
+    let about = match (payout, node, correction.as_deref().and_then(Correction::from_name), amount, mismatch) {
         (Some(payout), ..) => About::Payout { payout: PayoutId(Uuid::from_bytes(payout)), outcome },
-        (None, Some(node), Some(correction), Some(amount)) => {
+        (None, Some(node), Some(correction), Some(amount), _) => {
             About::Balance { node: NodeId(Uuid::from_bytes(node)), correction, amount: MicroUsdt(amount) }
         }
+        (None, None, _, _, Some((mismatch, remedy))) => About::Mismatch { mismatch: MismatchId(Uuid::from_bytes(mismatch)), remedy },
         _ => return Err(Fault::Bad(format!("proposal {id} is about nothing"))),
     };
     let (evidence, by, at) = (columns.take()?, columns.take()?, columns.time()?);
@@ -37,11 +41,12 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Proposal, Fault> {
 
 /// Adds a proposal; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, proposal: &Proposal) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO proposals ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
-    let (payout, txid, balance) = match &proposal.about {
-        About::Payout { payout, outcome: Outcome::Paid { txid } } => (Some(payout), Some(txid), None),
-        About::Payout { payout, outcome: Outcome::NotPaid } => (Some(payout), None, None),
-        About::Balance { node, correction, amount } => (None, None, Some((node, correction, amount))),
+    let sql = format!("INSERT INTO proposals ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let (payout, txid, balance, mismatch) = match &proposal.about {
+        About::Payout { payout, outcome: Outcome::Paid { txid } } => (Some(payout), Some(txid), None, None),
+        About::Payout { payout, outcome: Outcome::NotPaid } => (Some(payout), None, None, None),
+        About::Balance { node, correction, amount } => (None, None, Some((node, correction, amount)), None),
+        About::Mismatch { mismatch, remedy } => (None, None, None, Some((mismatch, remedy))),
     };
     let decision = proposal.decided.as_ref();
     let values = params![
@@ -51,6 +56,8 @@ pub(crate) fn insert(connection: &Connection, proposal: &Proposal) -> Result<boo
         balance.map(|(node, ..)| node.0.as_bytes()),
         balance.map(|(_, correction, _)| correction.name()),
         balance.map(|(_, _, amount)| amount.0),
+        mismatch.map(|(mismatch, _)| mismatch.0.as_bytes()),
+        mismatch.map(|(_, remedy)| remedy.name()),
         proposal.evidence,
         proposal.by,
         proposal.at.0,
@@ -65,16 +72,17 @@ pub(crate) fn list(page: &PageRequest<()>) -> List {
     List::new(&Source { columns: COLUMNS, table: "proposals", joins: "" }, Conditions::default(), &["id"], page)
 }
 
-const SWITCH: &str = "frozen_at, frozen_by, frozen_reason, restored_at, reconcile_since, reconciled_at, version";
+const SWITCH: &str = "frozen_at, frozen_by, frozen_reason, restored_at, reconcile_since, reconciled_at, freeze_fence, still_at, backup_at, version";
 
 /// Whether payments may be sent.
 fn switch(connection: &Connection) -> Result<PaymentsSwitch, Fault> {
     let read = |columns: &mut Columns<'_>| {
         let (at, by, reason): (_, Option<String>, Option<String>) = (columns.time_or_none()?, columns.take()?, columns.take()?);
-        let frozen = at.map(|at| Freeze { at, by: by.unwrap_or_default(), reason: reason.unwrap_or_default() });
         let (restored_at, since, done_at) = (columns.time_or_none()?, columns.time_or_none()?, columns.time_or_none()?);
+        let (fence, still_at, backup_at) = (columns.unsigned()?, columns.time_or_none()?, columns.time_or_none()?);
+        let frozen = at.map(|at| Freeze { at, by: by.unwrap_or_default(), reason: reason.unwrap_or_default(), fence, still_at });
         let reconciliation = since.map(|since| Reconciliation { since, done_at });
-        Ok(PaymentsSwitch { frozen, restored_at, reconciliation, version: columns.unsigned()? })
+        Ok(PaymentsSwitch { frozen, restored_at, backup_at, reconciliation, version: columns.unsigned()? })
     };
     Ok(first(connection, &format!("SELECT {SWITCH} FROM payments_switch"), [], read)?.unwrap_or_default())
 }
@@ -93,7 +101,7 @@ pub(crate) fn set(connection: &Connection, switch: &PaymentsSwitch) -> Result<bo
 pub(crate) fn put(connection: &Connection, switch: &PaymentsSwitch) -> Result<(), Fault> {
     execute(connection, "DELETE FROM payments_switch", [])?;
     if switch.version > 0 {
-        let sql = format!("INSERT INTO payments_switch (one, {SWITCH}) VALUES (1, ?, ?, ?, ?, ?, ?, ?)");
+        let sql = format!("INSERT INTO payments_switch (one, {SWITCH}) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
         let (frozen, asked) = (switch.frozen.as_ref(), switch.reconciliation);
         let values = params![
             frozen.map(|f| f.at.0),
@@ -102,6 +110,9 @@ pub(crate) fn put(connection: &Connection, switch: &PaymentsSwitch) -> Result<()
             switch.restored_at.map(|at| at.0),
             asked.map(|asked| asked.since.0),
             asked.and_then(|asked| asked.done_at).map(|at| at.0),
+            stored(frozen.map_or(0, |f| f.fence))?,
+            frozen.and_then(|f| f.still_at).map(|at| at.0),
+            switch.backup_at.map(|at| at.0),
             stored(switch.version)?
         ];
         execute(connection, &sql, values)?;

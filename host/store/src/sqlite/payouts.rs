@@ -4,11 +4,11 @@ use lucid_model::{
     credit::Interval,
     id::{NodeId, PayoutId, RunId, UserId},
     money::MicroUsdt,
-    payout::{OpenPart, Payout, PayoutState, Run, RunPart},
+    payout::{Found, OpenPart, Outcome, Payout, PayoutState, Run, RunPart},
     score::ScoreCenti,
     time::TimeMs,
 };
-use lucid_ports::{Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError};
+use lucid_ports::{Due, Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError};
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 
 pub(crate) const COLUMNS: &str = "id, run, node, owner, cycle, attempt, amount, address, wallet_version, state, sends, ambiguous, request, external_id, txid, \
                        reason, created_at, updated_at, submitted_at, processed_at, next_attempt_at, closed, score, observed_s, period_start_s, \
-                       period_end_s, plan, version";
+                       period_end_s, plan, version, next_send_at, blind_ms, found_at, found_txid";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Payout, Fault> {
     Ok(Payout {
@@ -53,15 +53,29 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Payout, Fault> {
         period_end_s: columns.take()?,
         plan: columns.unsigned()?,
         version: columns.unsigned()?,
+        next_send_at: columns.time()?,
+        blind_ms: columns.take()?,
+        found: found(columns.time_or_none()?, columns.take()?),
     })
+}
+
+fn found(at: Option<TimeMs>, txid: Option<String>) -> Option<Found> {
+    at.map(|at| Found { outcome: txid.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid }), at })
+}
+
+/// The columns of [`found`].
+fn found_columns(found: Option<&Found>) -> (Option<i64>, Option<&str>) {
+    let txid = found.and_then(|found| if let Outcome::Paid { txid } = &found.outcome { Some(txid.as_str()) } else { None });
+    (found.map(|found| found.at.0), txid)
 }
 
 /// Adds a payout; `false` if something that is its own alone is there.
 pub(crate) fn insert(connection: &Connection, payout: &Payout) -> Result<bool, Fault> {
     let sql = format!(
-        "INSERT INTO payouts ({COLUMNS}, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+        "INSERT INTO payouts ({COLUMNS}, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT DO NOTHING"
     );
+    let (found_at, found_txid) = found_columns(payout.found.as_ref());
     let values = params![
         payout.id.0.as_bytes(),
         payout.run.0.as_bytes(),
@@ -91,6 +105,10 @@ pub(crate) fn insert(connection: &Connection, payout: &Payout) -> Result<bool, F
         payout.period_end_s,
         stored(payout.plan)?,
         stored(payout.version)?,
+        payout.next_send_at.0,
+        payout.blind_ms,
+        found_at,
+        found_txid,
         payout.state.status().name(),
     ];
     Ok(execute(connection, &sql, values)? == 1)
@@ -118,14 +136,15 @@ fn update_all(connection: &Connection, fence: Fence, payouts: &[(Payout, Option<
     if greatest > fence {
         return Ok(vec![PayoutUpdate::FencedOff { by: greatest }; payouts.len()]);
     }
-    let outcome = |done| if done { PayoutUpdate::Done } else { PayoutUpdate::Conflict };
-    payouts.iter().map(|(payout, entry)| update(connection, payout, entry.as_ref()).map(outcome)).collect()
+    payouts.iter().map(|(payout, entry)| update(connection, payout, entry.as_ref())).collect()
 }
 
 /// What a payout is about (payee, amount, address, cycle, …) is fixed at its plan; only what becomes of it changes.
-fn update(connection: &Connection, payout: &Payout, entry: Option<&AuditEntry>) -> Result<bool, Fault> {
+fn update(connection: &Connection, payout: &Payout, entry: Option<&AuditEntry>) -> Result<PayoutUpdate, Fault> {
     let sql = "UPDATE payouts SET state = ?, sends = ?, ambiguous = ?, request = ?, external_id = ?, txid = ?, reason = ?, updated_at = ?, \
-               submitted_at = ?, processed_at = ?, next_attempt_at = ?, closed = ?, plan = ?, version = ?, status = ? WHERE id = ? AND version = ?";
+               submitted_at = ?, processed_at = ?, next_attempt_at = ?, closed = ?, plan = ?, version = ?, next_send_at = ?, blind_ms = ?, \
+               found_at = ?, found_txid = ?, status = ? WHERE id = ? AND version = ?";
+    let (found_at, found_txid) = found_columns(payout.found.as_ref());
     let values = params![
         payout.state.name(),
         payout.sends,
@@ -141,6 +160,10 @@ fn update(connection: &Connection, payout: &Payout, entry: Option<&AuditEntry>) 
         payout.closed,
         stored(payout.plan)?,
         stored(payout.version)?,
+        payout.next_send_at.0,
+        payout.blind_ms,
+        found_at,
+        found_txid,
         payout.state.status().name(),
         payout.id.0.as_bytes(),
         stored(payout.version.saturating_sub(1))?,
@@ -149,15 +172,15 @@ fn update(connection: &Connection, payout: &Payout, entry: Option<&AuditEntry>) 
         // Another payout has this transaction or external id. This one's neighbours in the batch were sent
         // too: they must not lose their answers for it.
         Err(fault) if fault.is_taken() => {
-            tracing::error!(payout = %payout.id, %fault, "a payout claims what belongs to another payout");
-            Ok(false)
+            tracing::debug!(payout = %payout.id, %fault, "a payout claims what belongs to another payout");
+            Ok(PayoutUpdate::Taken)
         }
         changed => {
             let changed = changed? == 1;
             if changed {
                 entry.into_iter().try_for_each(|entry| audit::add(connection, entry))?;
             }
-            Ok(changed)
+            Ok(if changed { PayoutUpdate::Done } else { PayoutUpdate::Conflict })
         }
     }
 }
@@ -168,15 +191,17 @@ fn open(connection: &Connection, limit: u32) -> Result<Vec<Payout>, Fault> {
     rows(connection, &sql, [limit], read)
 }
 
-/// As [`open`], without those that nobody may touch now: however many wait, they keep no other out.
-fn due(connection: &Connection, waiting: &[RunId], nothing_is_sent: bool, limit: u32) -> Result<Vec<Payout>, Fault> {
-    let places = vec!["?"; waiting.len()].join(", ");
+/// As [`open`], without those that nothing may be done about now: however many wait, they keep no other out.
+fn due(connection: &Connection, due: &Due) -> Result<Vec<Payout>, Fault> {
+    let places = vec!["?"; due.waiting.len()].join(", ");
     let sql = format!(
-        "SELECT {COLUMNS} FROM payouts WHERE closed = 0 AND state <> 'manual' AND NOT (state = 'submitting' AND ?) \
-         AND NOT (state = 'reserved' AND run IN ({places})) ORDER BY next_attempt_at, created_at, id LIMIT ?"
+        "SELECT {COLUMNS} FROM payouts WHERE closed = 0 AND next_attempt_at <= ? AND (? OR state <> 'submitting') \
+         AND (? OR state NOT IN ('unknown', 'accepted', 'manual')) AND NOT (state = 'reserved' AND run IN ({places})) \
+         ORDER BY next_attempt_at, created_at, id LIMIT ?"
     );
-    let runs = waiting.iter().map(|run| blob(run.0));
-    let values: Vec<_> = [Value::Integer(i64::from(nothing_is_sent))].into_iter().chain(runs).chain([Value::Integer(i64::from(limit))]).collect();
+    let first = [due.now.0, i64::from(due.sends), i64::from(due.looks)].map(Value::Integer);
+    let runs = due.waiting.iter().map(|run| blob(run.0));
+    let values: Vec<_> = first.into_iter().chain(runs).chain([Value::Integer(i64::from(due.limit))]).collect();
     rows(connection, &sql, params_from_iter(values), read)
 }
 
@@ -249,8 +274,12 @@ impl PayoutStore for SqliteStore {
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError> {
         self.core.read(move |connection| open(connection, limit)).await
     }
-    async fn due_payouts(&self, waiting: Vec<RunId>, nothing_is_sent: bool, limit: u32) -> Result<Vec<Payout>, StoreError> {
-        self.core.read(move |connection| due(connection, &waiting, nothing_is_sent, limit)).await
+    async fn due_payouts(&self, asked: Due) -> Result<Vec<Payout>, StoreError> {
+        self.core.read(move |connection| due(connection, &asked)).await
+    }
+    async fn payout_of_transaction(&self, txid: &str) -> Result<Option<Payout>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM payouts WHERE txid = ?");
+        self.core.lookup(|connection| first(connection, &sql, [txid], read)).await
     }
     async fn open_parts(&self) -> Result<Vec<OpenPart>, StoreError> {
         self.core.read(open_parts).await

@@ -50,6 +50,7 @@ fn tables(kind: Kind) -> &'static [&'static str] {
         Kind::Runs => &["runs"],
         Kind::Payouts => &["payouts"],
         Kind::Proposals => &["proposals"],
+        Kind::Mismatches => &["mismatches"],
         Kind::Alerts => &["alerts"],
         Kind::Webhooks => &["webhooks"],
         Kind::Deliveries => &["deliveries"],

@@ -52,6 +52,8 @@ pub enum Kind {
     Payouts,
     /// What treasurers said became of payouts.
     Proposals,
+    /// Payouts that the payment service tells otherwise of.
+    Mismatches,
     /// Alerts about nodes.
     Alerts,
     /// Webhooks.
@@ -78,7 +80,7 @@ pub enum Kind {
 
 impl Kind {
     /// All, in the order in which they are copied.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::Pools,
         Self::PoolStandings,
         Self::Enrolments,
@@ -103,6 +105,7 @@ impl Kind {
         Self::Runs,
         Self::Payouts,
         Self::Proposals,
+        Self::Mismatches,
         Self::Alerts,
         Self::Webhooks,
         Self::Deliveries,
@@ -143,6 +146,7 @@ impl Kind {
             Self::Runs => "runs",
             Self::Payouts => "payouts",
             Self::Proposals => "proposals",
+            Self::Mismatches => "mismatches",
             Self::Alerts => "alerts",
             Self::Webhooks => "webhooks",
             Self::Deliveries => "webhook deliveries",

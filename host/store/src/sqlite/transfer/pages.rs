@@ -11,8 +11,8 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 
 use super::{
     super::{
-        adjustments, alerts, audit, columns::Columns, decisions, enrolments, epochs, fault::Fault, gate_reports, ledger, nodes, payouts, policies,
-        pools, query::rows, requests, runs, scores, settlements, shadows, standings, votes, webhooks,
+        adjustments, alerts, audit, columns::Columns, decisions, enrolments, epochs, fault::Fault, gate_reports, ledger, mismatches, nodes, payouts,
+        policies, pools, query::rows, requests, runs, scores, settlements, shadows, standings, votes, webhooks,
     },
     telemetry,
 };
@@ -98,6 +98,7 @@ pub(super) fn page(connection: &Connection, kind: Kind, after: Option<&Key>, lim
         Kind::Settlements => walk(settlements::COLUMNS, "settlements", &["period_start_s"], |c| settlements::read(c).map(Record::Settlement)),
         Kind::Runs => walk(runs::COLUMNS, "runs", &["id"], |c| runs::read(c).map(Record::Run)),
         Kind::Payouts => walk(payouts::COLUMNS, "payouts", &["id"], |c| Ok(Record::Payout(Box::new(payouts::read(c)?)))),
+        Kind::Mismatches => walk(mismatches::COLUMNS, "mismatches", &["id"], |c| Ok(Record::Mismatch(Box::new(mismatches::read(c)?)))),
         Kind::Proposals => walk(decisions::COLUMNS, "proposals", &["id"], |c| Ok(Record::Proposal(Box::new(decisions::read(c)?)))),
         Kind::Alerts => walk(alerts::COLUMNS, "alerts", &["id"], |c| alerts::read(c).map(Record::Alert)),
         Kind::Webhooks => walk(webhooks::COLUMNS, "webhooks", &["id"], |c| Ok(Record::Webhook(Box::new(webhooks::read(c)?)))),

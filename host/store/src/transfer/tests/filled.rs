@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::conformance::{
     alerts::alert,
     audit::seal,
-    decisions::{corrected, decision, proposal},
+    decisions::{corrected, decision, mismatch, proposal},
     enrolments::enrolment,
     epochs::frame,
     examples::*,
@@ -52,15 +52,19 @@ async fn shadows(store: &dyn Store) {
         assert!(store.add_shadow(begun, audit("policy.shadow")).await.unwrap());
     }
     assert!(store.end_shadow(shadow(2).id, end(), audit("policy.shadow_end")).await.unwrap());
-    let frozen = Some(Freeze { at: TimeMs(8), by: "alice".into(), reason: "a breach".into() });
+    let frozen = Some(Freeze { at: TimeMs(8), by: "alice".into(), reason: "a breach".into(), fence: 4, still_at: Some(TimeMs(9)) });
     assert!(
         store
-            .set_payments_switch(PaymentsSwitch { frozen, restored_at: None, reconciliation: None, version: 1 }, audit("payouts.freeze"))
+            .set_payments_switch(
+                PaymentsSwitch { frozen, restored_at: None, backup_at: None, reconciliation: None, version: 1 },
+                audit("payouts.freeze")
+            )
             .await
             .unwrap()
     );
     assert!(store.add_proposal(proposal(1), audit("payout.propose")).await.unwrap());
     assert!(store.add_proposal(Proposal { about: corrected(), ..proposal(2) }, audit("payout.propose")).await.unwrap());
+    assert!(store.add_mismatch(mismatch(1), audit("payout.mismatch")).await.unwrap());
     assert!(store.decide_proposal(proposal(2).id, decision(true), audit("payout.decide")).await.unwrap());
     assert!(store.add_shadow_result(result(1, 1, scores())).await.unwrap());
     assert!(store.add_shadow_result(result(1, 2, Findings::Failed("out of fuel".into()))).await.unwrap());
