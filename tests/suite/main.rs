@@ -31,6 +31,8 @@ mod main_path;
 mod memory;
 mod monitoring;
 mod openapi;
+mod payer_faults;
+mod payer_storm;
 mod payers;
 mod payments;
 mod policies;

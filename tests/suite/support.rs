@@ -6,6 +6,7 @@ pub mod gateway;
 pub mod money;
 pub mod mongo;
 pub mod node;
+pub mod payment_service;
 pub mod raw;
 pub mod receiver;
 pub mod redis;

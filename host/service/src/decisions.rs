@@ -131,10 +131,8 @@ impl Service {
             return Err(ServiceError::NoRail);
         }
         let before = self.store().payments_switch().await?;
-        if let Some(backup_at) = before.backup_at.filter(|backup_at| before.restored_at.is_some() && since > *backup_at) {
-            let problem = format!("{since} is after the newest record of the restored store: use {backup_at} or an earlier time");
-            return Err(ServiceError::invalid("since", problem));
-        }
+        // What a restored store came with is compared from its newest record on at the latest: nothing later ended in it.
+        let since = before.backup_at.filter(|_| before.restored_at.is_some()).map_or(since, |backup_at| since.min(backup_at));
         let reconciliation = Some(Reconciliation { since, done_at: None });
         let frozen = match before.frozen.clone() {
             Some(frozen) => Some(frozen),
