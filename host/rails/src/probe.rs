@@ -68,7 +68,7 @@ impl ChainClient {
 fn judged(status: StatusCode, profile: &str) -> Verdict {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Verdict::Refused(format!("it refuses us ({})", status.as_u16())),
-        status => Verdict::Misfits(format!("it answers {} where a service of profile {profile} does not", status.as_u16())),
+        status => Verdict::Misfits(format!("unexpected answer for the profile {profile}: {}", status.as_u16())),
     }
 }
 
