@@ -40,7 +40,14 @@ async fn run(lucid: &str, nodes: u32) {
         fleet::work(&store, nodes, epoch).await;
     }
     let (_process, chain) = sandbox::start(lucid, &dir.path().join("sandbox"), &["--block-ms", "100"]);
-    let chain = lucid_rails::ChainClient::new(&chain, Duration::from_secs(5)).unwrap();
+    let chain = lucid_rails::ChainClient::new(lucid_rails::ChainConfig {
+        base_url: chain,
+        token: None,
+        api_key: None,
+        timeout: Duration::from_secs(5),
+        profile: lucid_rails::ChainProfile::LUCID,
+    })
+    .unwrap();
     let now = fleet::epoch(EPOCHS).end().plus_ms(45_000);
     let config = ServiceConfig { votes_age_max_ms: DAYS_MS, votes_in_flight_max: 16, ..fleet::config(2) };
     let ports = Ports { chain: Some(Arc::new(chain)), ..fleet::ports(&store, &dir.path().join("cache"), now, 2) };

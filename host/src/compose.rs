@@ -18,7 +18,7 @@ use lucid_model::{
     score::Ppm,
 };
 use lucid_ports::{Chain, Coordinator, Environment, GatewayKeys, PaymentRail, RateLimiter, Stamp, Store};
-use lucid_rails::{ChainClient, GatewayClient, Profile, TronPayment, TronPaymentConfig, WebhookClient};
+use lucid_rails::{GatewayClient, WebhookClient};
 use lucid_sandbox::{Sandbox, SandboxConfig};
 use lucid_server::{
     Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits, KeyringSettings, RoleMap, SECRET_BYTES_MIN, TlsFiles,
@@ -33,6 +33,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clients,
     config::{Config, ConfigError, RailKind},
     import::Importer,
     open_files,
@@ -408,26 +409,24 @@ fn sandbox(config: &Config, data_dir: PathBuf) -> Result<Option<Sandbox>> {
 }
 
 fn rail(config: &Config, sandbox: Option<&Sandbox>) -> Result<(Option<Arc<dyn PaymentRail>>, Environment)> {
-    let (profile, environment) = match config.rail.kind {
-        RailKind::Sandbox => (Profile::SANDBOX, Environment::Sandbox),
-        RailKind::Auto => (stamp::profile(config)?, Environment::Live),
+    let environment = match config.rail.kind {
+        RailKind::Sandbox => Environment::Sandbox,
+        RailKind::Auto => {
+            stamp::profile(config)?;
+            Environment::Live
+        }
         RailKind::None => return Ok((None, Environment::Live)),
     };
     let Some(base_url) = config.rail.url.clone().or_else(|| sandbox.map(Sandbox::url)) else { return Ok((None, environment)) };
-    let token = match &config.rail.token_file {
-        Some(file) => Some(
-            std::fs::read_to_string(file).map_err(|error| ConfigError(format!("rail.token_file {}: {error}", file.display())))?.trim().to_owned(),
-        ),
-        None => None,
-    };
     let timeout = Duration::from_millis(u64::from(config.rail.timeout_ms));
-    Ok((Some(Arc::new(TronPayment::new(TronPaymentConfig { base_url, token, timeout, profile })?)), environment))
+    Ok((Some(Arc::new(clients::payment(config, base_url, timeout)?)), environment))
 }
 
 fn chain(config: &Config, sandbox: Option<&Sandbox>) -> Result<Option<Arc<dyn Chain>>> {
     let shared = (config.rail.kind == RailKind::Sandbox).then(|| config.rail.url.clone()).flatten();
-    let Some(url) = config.chain.url.clone().or_else(|| sandbox.map(Sandbox::url)).or(shared) else { return Ok(None) };
-    Ok(Some(Arc::new(ChainClient::new(&url, Duration::from_millis(u64::from(config.chain.timeout_ms)))?)))
+    let timeout = Duration::from_millis(u64::from(config.chain.timeout_ms));
+    let chain = clients::chain(config, sandbox.map(Sandbox::url).or(shared), timeout)?;
+    Ok(chain.map(|chain| Arc::new(chain) as Arc<dyn Chain>))
 }
 
 /// Sandbox and live never meet: what the store was made for must be what it is used for.

@@ -51,7 +51,8 @@ fn configuration(config: &Config) -> Finding {
         let todo = "set JWT_SECRET_FILE (32 bytes or more) or API_GATEWAY_URL; `lucid serve` does not start without";
         return Finding::fail("configuration", "nobody's token could be checked", todo);
     }
-    for file in [&auth.jwt_secret_file, &config.rail.token_file].into_iter().flatten() {
+    let chain = &config.chain;
+    for file in [&auth.jwt_secret_file, &config.rail.token_file, &chain.token_file, &chain.api_key_file].into_iter().flatten() {
         if let Err(error) = std::fs::read(file) {
             return Finding::fail("configuration", format!("{}: {error}", file.display()), "make the file readable for the service's user");
         }

@@ -6,6 +6,7 @@
 mod announcements;
 mod builtin;
 mod cli;
+mod clients;
 mod compose;
 mod config;
 mod doctor;

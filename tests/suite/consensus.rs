@@ -13,7 +13,7 @@ use lucid_model::{
     receipt::{ChunkHeader, ScoreRow, ScoredChunk, epoch_root},
     score::{RULES_VERSION, ScoreCenti},
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteState, VoteTally},
+    vote::{BlockRef, Vote, VoteChoice, VoteState, VoteTally},
 };
 use lucid_ports::{Attempt, Chain, ChainError, Order, PageRequest, Store, VoteAnswer, VoteFilter};
 use lucid_service::{Actor, Participation, Ports, Service, ServiceConfig};
@@ -42,6 +42,8 @@ struct Ledger {
     /// It goes away when so many votes have arrived.
     away_after: Option<usize>,
     blocks_asked: u32,
+    /// A vote that it does not have.
+    takes_no: Option<VoteChoice>,
     /// Whose votes it does not answer.
     silent_about: BTreeSet<NodeId>,
     /// What it says to votes of a node; acceptance if nothing.
@@ -64,6 +66,10 @@ fn silence() -> ChainError {
 
 #[async_trait]
 impl Chain for TestChain {
+    fn takes(&self, choice: VoteChoice) -> bool {
+        self.ledger.lock().unwrap().takes_no != Some(choice)
+    }
+
     async fn latest_block(&self) -> Result<BlockRef, ChainError> {
         let mut ledger = self.ledger.lock().unwrap();
         ledger.blocks_asked += 1;
@@ -120,8 +126,11 @@ impl Scene {
 
     /// Closes an epoch in which every node has a score.
     fn close(&self, number: u32) {
+        self.close_with(number, (0..self.nodes).map(|node| money::worked_well(fleet::node_id(node))).collect());
+    }
+
+    fn close_with(&self, number: u32, rows: Vec<ScoreRow>) {
         let period = fleet::epoch(number);
-        let rows: Vec<_> = (0..self.nodes).map(|node| money::worked_well(fleet::node_id(node))).collect();
         let chunk = |(index, rows): (u32, &[ScoreRow])| ScoredChunk {
             header: ChunkHeader {
                 period,
@@ -294,6 +303,31 @@ fn the_chain_is_asked_about_what_it_has_not_decided_and_what_it_lost_is_sent_aga
     scene.close(2);
     scene.pass(10);
     assert_eq!((scene.votes(VoteState::Accepted).len(), scene.alert("votes-rejected")), (5, None));
+}
+
+#[test]
+fn where_a_chain_takes_no_abstentions_a_node_that_has_no_score_does_not_vote() {
+    let scene = Scene::new(3);
+    scene.ledger().takes_no = Some(VoteChoice::Abstain);
+    let idle = |number: u32| {
+        let row = |node| ScoreRow { score: ScoreCenti(if node == 0 { 0 } else { 5_000 }), ..money::worked_well(fleet::node_id(node)) };
+        scene.close_with(number, (0..3).map(row).collect());
+    };
+    idle(1);
+    scene.pass(10);
+    let abstained = scene.votes(VoteState::Abstained);
+    assert_eq!((abstained.len(), abstained[0].node, abstained[0].choice), (1, fleet::node_id(0), VoteChoice::Abstain));
+    assert!(abstained[0].answer.as_deref().is_some_and(|answer| answer.contains("not sent")) && abstained[0].vote_id.is_none());
+    assert_eq!((scene.votes(VoteState::Accepted).len(), scene.ledger().tries), (2, 2), "it is not sent");
+    assert_eq!(scene.alert("votes-rejected"), None, "nothing is wrong with it");
+    // Nor does it say that a chain is back which nobody asked.
+    scene.ledger().silent_about.extend([fleet::node_id(1), fleet::node_id(2)]);
+    idle(2);
+    scene.pass(60);
+    assert!(scene.votes(VoteState::Abstained).len() == 2 && scene.alert("chain").is_some());
+    let page = PageRequest { page: 1, limit: 10, sort: (), order: Order::Descending };
+    let of_epochs = block_on(scene.service.participation(&Actor::system(), None, page)).unwrap().items;
+    assert_eq!(of_epochs.iter().map(|one| (one.votes.accepted, one.votes.abstained)).take(2).collect::<Vec<_>>(), [(0, 1), (2, 1)]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use lucid_model::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Lucid, Process, SECRET,
+    Lucid, Process, SECRET, SandboxProcess,
     bundle::{as_json, other_version},
     mongo::MongoServer,
     redis::RedisServer,
@@ -182,11 +182,16 @@ fn what_the_service_calls_is_tried() {
     // A port that nobody listens on.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let nobody = format!("http://127.0.0.1:{port}");
-    let lucid = Lucid::serve();
-    let settings = [("TRON_PAYMENT_URL", lucid.base.as_str()), ("BLOCKCHAIN_URL", &nobody), ("API_GATEWAY_URL", &nobody)];
+    let sandbox = SandboxProcess::start();
+    let settings = [("TRON_PAYMENT_URL", sandbox.url.as_str()), ("BLOCKCHAIN_URL", &nobody), ("API_GATEWAY_URL", &nobody)];
     let (code, findings) = doctor(dir.path(), &settings);
     assert_eq!(code, Some(1));
     assert_eq!(level(&findings, "payment service"), "ok", "{findings:?}");
+    // Something that answers is no payment service yet.
+    let lucid = Lucid::serve();
+    let (_, others) = doctor(dir.path(), &[("TRON_PAYMENT_URL", lucid.base.as_str())]);
+    assert_eq!((level(&others, "payment service"), level(&others, "blockchain service")), ("fail", "fail"), "{others:?}");
+    assert!(finding(&others, "payment service")["todo"].as_str().unwrap().contains("TRON_PAYMENT_TOKEN_FILE"), "{others:?}");
     assert_eq!(level(&findings, "blockchain service"), "fail", "{findings:?}");
     assert_eq!(level(&findings, "gateway"), "fail", "{findings:?}");
 }

@@ -132,8 +132,12 @@ fn a_wallet_is_changed_by_the_nodes_key_or_with_a_treasurer() {
     assert_eq!(put(&node.token, &other, &wallet_signature(&node, &other, 1)).0, 403, "never by the node's own token");
     assert_eq!(put(&lucid.token("root", "admin"), &other, &[]).0, 403);
     assert_eq!(put(&alice, "TNotAnAddress", &[]).0, 400);
+    for burn in ["T9yD14Nj9j7xAB4dbGeiX9h8unkKHxuWwb", "TLsV52sRDL79HXGGm9yzwKibb6BeruhUzy", &format!("41{}", "00".repeat(20))] {
+        let (status, refused) = put(&alice, burn, &[]);
+        assert!(status == 400 && refused.to_string().contains("nobody has its key"), "{refused}");
+    }
     assert_eq!(put(&alice, &other, &wallet_signature(&node, &other, 0)).0, 401, "signed for another version");
-    let (status, waiting) = put(&alice, &other, &[]);
+    let (status, waiting) = put(&alice, &format!("41{}", "07".repeat(20)), &[]);
     assert_eq!((status, &waiting["wallet_address"], &waiting["wallet_requested"]), (202, &json!(WALLET), &json!(other)), "{waiting}");
     assert_eq!(approve(&alice, &other).0, 403);
     assert_eq!(approve(&treasurer, WALLET).0, 409, "what is approved is named");

@@ -10,6 +10,7 @@ mod attacks;
 mod audit;
 mod authoring;
 mod bad_input;
+mod chains;
 mod chaos;
 mod cheats;
 mod consensus;

@@ -80,6 +80,45 @@ impl MicroUsdt {
     }
 }
 
+/// Largest exponent that is read, either way: beyond it no amount of 64 bits can be meant.
+const EXPONENT_MAX: i32 = 40;
+
+impl MicroUsdt {
+    /// Reads a number as JSON writes it, exponent included, as the exact decimal that it is: `5e-05` is 50 micro-USDT.
+    /// For answers of other services only; our own API takes plain decimals.
+    ///
+    /// # Errors
+    /// [`MoneyError`] if it is no JSON number, has more than six digits after the point, or is out of range.
+    pub fn from_json_number(text: &str) -> Result<Self, MoneyError> {
+        let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return text.parse() };
+        let unsigned = mantissa.strip_prefix('-').unwrap_or(mantissa);
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let size = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        let complete = !whole.is_empty() && !unsigned.ends_with('.') && !size.is_empty();
+        if !complete || ![whole, fraction, size].into_iter().all(digits) {
+            return Err(MoneyError::NotADecimal);
+        }
+        let exponent: i32 = exponent.parse().map_err(|_| MoneyError::OutOfRange)?;
+        if exponent.abs() > EXPONENT_MAX {
+            return Err(MoneyError::OutOfRange);
+        }
+        // The point is moved in the text: no digit passes through a float.
+        let moved = exponent.unsigned_abs() as usize;
+        let zeros = "0".repeat(moved);
+        let shifted = if exponent < 0 {
+            let padded = format!("{zeros}{whole}");
+            let (left, right) = padded.split_at(padded.len() - moved);
+            format!("{}.{right}{fraction}", if left.is_empty() { "0" } else { left })
+        } else {
+            let padded = format!("{fraction}{zeros}");
+            let (left, right) = padded.split_at(moved);
+            format!("{whole}{left}.{}", if right.is_empty() { "0" } else { right })
+        };
+        format!("{}{shifted}", if unsigned.len() < mantissa.len() { "-" } else { "" }).parse()
+    }
+}
+
 impl fmt::Display for MicroUsdt {
     /// Always six digits after the point: `12.500000`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,7 +166,43 @@ mod tests {
         assert_eq!("9223372036855".parse::<MicroUsdt>(), Err(MoneyError::OutOfRange));
     }
 
+    #[test]
+    fn a_json_number_with_an_exponent_is_the_exact_decimal() {
+        for (text, micro) in [
+            ("5e-05", 50),
+            ("5E-5", 50),
+            ("1e-06", 1),
+            ("1.25e1", 12_500_000),
+            ("1.25E+1", 12_500_000),
+            ("12.5", 12_500_000),
+            ("0.000125e2", 12_500),
+            ("125000e-7", 12_500),
+            ("1e12", 1_000_000_000_000_000_000),
+            ("-2.5e0", -2_500_000),
+            ("0e9", 0),
+            ("9007199254740993e-06", 9_007_199_254_740_993),
+        ] {
+            assert_eq!(MicroUsdt::from_json_number(text), Ok(MicroUsdt(micro)), "{text}");
+        }
+        for text in
+            ["", "e5", "1e", "1e+", "1e+-5", "1e++5", "1e--5", "1e5.0", "1.e5", ".5e1", "+1e1", "1e1e1", "1 e1", "1e 1", "0x1e1", "NaN", "--1e1"]
+        {
+            assert_eq!(MicroUsdt::from_json_number(text), Err(MoneyError::NotADecimal), "{text}");
+        }
+        assert_eq!(MicroUsdt::from_json_number("1e-07"), Err(MoneyError::TooPrecise));
+        assert_eq!(MicroUsdt::from_json_number("5.00000001e-05"), Err(MoneyError::TooPrecise));
+        assert_eq!(MicroUsdt::from_json_number("1e13"), Err(MoneyError::OutOfRange));
+        assert_eq!(MicroUsdt::from_json_number("1e999999999"), Err(MoneyError::OutOfRange));
+    }
+
     proptest! {
+        #[test]
+        fn a_json_number_is_read_as_the_decimal_it_is(micro in any::<i32>(), exponent in -6_i32..6) {
+            let text = format!("{micro}e{exponent}");
+            let exact = Decimal::from_scientific(&text).unwrap();
+            prop_assert_eq!(MicroUsdt::from_json_number(&text), MicroUsdt::from_decimal(exact), "{}", text);
+        }
+
         #[test]
         fn an_amount_survives_its_text_and_its_decimal(micro in any::<i64>()) {
             let amount = MicroUsdt(micro);

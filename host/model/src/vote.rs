@@ -42,6 +42,8 @@ named_enum! {
         Rejected = "rejected",
         /// Too old to be sent.
         Expired = "expired",
+        /// An abstention at a chain that takes none: who does not vote abstains.
+        Abstained = "abstained",
     }
 }
 
@@ -56,6 +58,8 @@ pub struct VoteTally {
     pub rejected: u64,
     /// They were too old.
     pub expired: u64,
+    /// Abstentions at a chain that takes none.
+    pub abstained: u64,
 }
 
 impl VoteTally {
@@ -66,6 +70,7 @@ impl VoteTally {
             VoteState::Accepted => &mut self.accepted,
             VoteState::Rejected => &mut self.rejected,
             VoteState::Expired => &mut self.expired,
+            VoteState::Abstained => &mut self.abstained,
         };
         *counted = counted.saturating_add(count);
     }

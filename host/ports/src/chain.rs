@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::{
     node::PublicKey,
     payout::{Answer, Capabilities, Payout, Reply, Reported},
-    vote::{BlockRef, Vote},
+    vote::{BlockRef, Vote, VoteChoice},
 };
 
 /// Why the chain gave no usable answer.
@@ -45,6 +45,10 @@ pub enum VoteAnswer {
 /// The network's blockchain service.
 #[async_trait]
 pub trait Chain: Send + Sync {
+    /// Whether the chain has such a vote. One that it does not have is never handed in.
+    fn takes(&self, _choice: VoteChoice) -> bool {
+        true
+    }
     /// The newest block.
     async fn latest_block(&self) -> Result<BlockRef, ChainError>;
     /// Hands a vote in; the same vote again is the same vote.

@@ -1,22 +1,45 @@
 //! The blockchain service: the newest block, and votes on it.
 
+mod profile;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lucid_model::vote::{BlockRef, Vote};
+use lucid_model::vote::{BlockRef, Vote, VoteChoice};
 use lucid_ports::{Chain, ChainError, TRACE, VoteAnswer};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::http::{self, RailError, plain, traced};
+pub use self::profile::ChainProfile;
+use crate::{
+    http::{self, RailError, plain, traced},
+    probe::asked,
+};
 
 /// Longest id that the chain may give a vote.
 const VOTE_ID_BYTES_MAX: usize = 200;
 
+/// Where the blockchain service is and who we are to it.
+#[derive(Debug, Clone)]
+pub struct ChainConfig {
+    /// `http://host:8084`, without a path.
+    pub base_url: String,
+    /// Bearer token, if it wants one.
+    pub token: Option<String>,
+    /// API key, if it wants one.
+    pub api_key: Option<String>,
+    /// For one request, connecting included.
+    pub timeout: Duration,
+    /// Its manners.
+    pub profile: ChainProfile,
+}
+
 /// The blockchain service over HTTP.
 pub struct ChainClient {
-    base_url: String,
+    config: ChainConfig,
     client: Client,
 }
 
@@ -25,15 +48,52 @@ impl ChainClient {
     ///
     /// # Errors
     /// [`RailError`] if TLS cannot be set up.
-    pub fn new(base_url: &str, timeout: Duration) -> Result<Self, RailError> {
-        Ok(Self { base_url: base_url.trim_end_matches('/').to_owned(), client: http::client(base_url, timeout)? })
+    pub fn new(config: ChainConfig) -> Result<Self, RailError> {
+        let client = http::client(&config.base_url, config.timeout)?;
+        Ok(Self { config, client })
     }
-}
 
-#[derive(Deserialize)]
-struct BlockAnswer {
-    block_id: String,
-    block_hash: String,
+    pub(crate) fn profile(&self) -> &ChainProfile {
+        &self.config.profile
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.config.base_url.trim_end_matches('/'))
+    }
+
+    /// With what the service knows us by. The network's own service reads the key under two names: one where requests
+    /// enter, one where routes check permissions.
+    fn authorised(&self, mut request: RequestBuilder) -> RequestBuilder {
+        if let Some(token) = &self.config.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(key) = &self.config.api_key {
+            request = request.header("api-key", key).header("x-api-key", key);
+        }
+        traced(request)
+    }
+
+    async fn get(&self, url: String) -> Result<(StatusCode, Option<String>, Vec<u8>), String> {
+        asked(self.authorised(self.client.get(url))).await
+    }
+
+    /// The answer with the newest block: of the route for it, or of the list where the service has that route in its
+    /// documents only.
+    pub(crate) async fn newest(&self) -> Result<(StatusCode, Option<String>, Vec<u8>), String> {
+        let latest = self.get(self.url("/api/v1/blocks/latest")).await?;
+        match self.config.profile.list {
+            Some(list) if latest.0 == StatusCode::NOT_FOUND => self.get(self.url(list)).await,
+            _ => Ok(latest),
+        }
+    }
+
+    /// The block that such an answer names.
+    pub(crate) fn block(&self, status: StatusCode, body: &[u8]) -> Result<BlockRef, ChainError> {
+        if status != StatusCode::OK {
+            return Err(unusable(format!("the newest block: {status}")));
+        }
+        self.config.profile.block(body).map_err(|problem| unusable(format!("the newest block: {problem}")))
+    }
 }
 
 #[derive(Serialize)]
@@ -61,20 +121,14 @@ fn unusable(detail: impl Into<String>) -> ChainError {
 
 #[async_trait]
 impl Chain for ChainClient {
+    fn takes(&self, choice: VoteChoice) -> bool {
+        choice != VoteChoice::Abstain || self.config.profile.abstentions
+    }
+
     #[tracing::instrument(target = TRACE, level = "trace", name = "chain.latest_block", skip_all, fields(otel.kind = "client"))]
     async fn latest_block(&self) -> Result<BlockRef, ChainError> {
-        let url = format!("{}/api/v1/blocks/latest", self.base_url);
-        let response = traced(self.client.get(url)).send().await.map_err(|error| unusable(plain(&error)))?;
-        let status = response.status();
-        let body = http::body(response).await.map_err(unusable)?;
-        if status != StatusCode::OK {
-            return Err(unusable(format!("the newest block: {status}")));
-        }
-        let block: BlockAnswer = serde_json::from_slice(&body).map_err(|error| unusable(format!("the newest block: {error}")))?;
-        if block.block_id.is_empty() || block.block_hash.is_empty() {
-            return Err(unusable("the newest block has no id or no hash"));
-        }
-        Ok(BlockRef { id: block.block_id, hash: block.block_hash })
+        let (status, _, body) = self.newest().await.map_err(unusable)?;
+        self.block(status, &body)
     }
 
     #[tracing::instrument(target = TRACE, level = "trace", name = "chain.vote", skip_all, fields(otel.kind = "client", node = %vote.node))]
@@ -90,12 +144,12 @@ impl Chain for ChainClient {
             merkle_root: vote.merkle_root.to_string(),
             signature: base64::Engine::encode(&base64::engine::general_purpose::STANDARD, signature),
         };
-        let url = format!("{}/api/v1/consensus/vote", self.base_url);
-        let response = traced(self.client.post(url).json(&request)).send().await.map_err(|error| unusable(plain(&error)))?;
+        let post = self.client.post(self.url("/api/v1/consensus/vote")).json(&request);
+        let response = self.authorised(post).send().await.map_err(|error| unusable(plain(&error)))?;
         let status = response.status();
         let body = http::body(response).await.map_err(unusable)?;
         match status {
-            status if status.is_success() => answer(&body, None),
+            status if status.is_success() => answer(&self.config.profile, &body, None),
             StatusCode::CONFLICT => Ok(VoteAnswer::Contradicted { reason: in_words(status, &body) }),
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Ok(VoteAnswer::Rejected { reason: in_words(status, &body) }),
             status => Err(unusable(format!("the chain answers {status} to a vote"))),
@@ -104,14 +158,17 @@ impl Chain for ChainClient {
 
     #[tracing::instrument(target = TRACE, level = "trace", name = "chain.look", skip_all, fields(otel.kind = "client"))]
     async fn look(&self, vote_id: &str) -> Result<Option<VoteAnswer>, ChainError> {
-        let mut url = Url::parse(&format!("{}/api/v1/consensus/vote", self.base_url)).map_err(|error| unusable(error.to_string()))?;
+        if !self.config.profile.polls {
+            // It was taken, and nothing more can be learnt; sent again it would be a second vote.
+            let status = "taken; this chain cannot be asked about votes".to_owned();
+            return Ok(Some(VoteAnswer::Accepted { vote_id: vote_id.to_owned(), status }));
+        }
+        let mut url = Url::parse(&self.url("/api/v1/consensus/vote")).map_err(|error| unusable(error.to_string()))?;
         // As a segment of its own: the id is what the chain once sent, and may be anything.
         url.path_segments_mut().map_err(|()| unusable("the chain's address has no path"))?.push(vote_id);
-        let response = traced(self.client.get(url)).send().await.map_err(|error| unusable(plain(&error)))?;
-        let status = response.status();
-        let body = http::body(response).await.map_err(unusable)?;
+        let (status, _, body) = self.get(url.into()).await.map_err(unusable)?;
         match status {
-            StatusCode::OK => answer(&body, Some(vote_id)).map(Some),
+            StatusCode::OK => answer(&self.config.profile, &body, Some(vote_id)).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
             status => Err(unusable(format!("the chain answers {status} when it is asked about a vote"))),
         }
@@ -124,7 +181,7 @@ fn in_words(status: StatusCode, body: &[u8]) -> String {
 }
 
 /// What the chain says of a vote that it has; `asked` is the id it has to be about.
-fn answer(body: &[u8], asked: Option<&str>) -> Result<VoteAnswer, ChainError> {
+fn answer(profile: &ChainProfile, body: &[u8], asked: Option<&str>) -> Result<VoteAnswer, ChainError> {
     let VoteReply { vote_id, status } = serde_json::from_slice(body).map_err(|error| unusable(format!("the answer to a vote: {error}")))?;
     if vote_id.is_empty() || vote_id.len() > VOTE_ID_BYTES_MAX {
         return Err(unusable("the answer to a vote has no usable vote_id"));
@@ -132,34 +189,16 @@ fn answer(body: &[u8], asked: Option<&str>) -> Result<VoteAnswer, ChainError> {
     if asked.is_some_and(|asked| asked != vote_id) {
         return Err(unusable(format!("the chain was asked about vote {} and answers about another", asked.unwrap_or_default())));
     }
-    // A word that nobody knows promises nothing: the chain is asked again.
+    let status: String = status.chars().filter(|c| !c.is_control()).take(100).collect();
     Ok(match status.to_ascii_lowercase().as_str() {
         "" | "accepted" | "ok" | "success" | "recorded" | "counted" | "included" | "confirmed" | "final" | "finalized" => {
             VoteAnswer::Accepted { vote_id, status }
         }
         "rejected" | "refused" | "invalid" | "failed" | "error" => VoteAnswer::Rejected { reason: format!("the chain says {status}") },
-        _ => VoteAnswer::Undecided { vote_id, status: status.chars().filter(|c| !c.is_control()).take(100).collect() },
+        // A word that nobody knows promises nothing: the chain is asked again.
+        _ if profile.polls => VoteAnswer::Undecided { vote_id, status },
+        // This answer is all that will ever be said: it has the vote.
+        "pending" => VoteAnswer::Accepted { vote_id, status },
+        _ => VoteAnswer::Rejected { reason: format!("the chain says {status}, which is no answer to a vote, and cannot be asked again") },
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_known_word_decides_a_vote() {
-        let of = |status: &str| answer(format!(r#"{{"vote_id":"v-1","status":"{status}"}}"#).as_bytes(), Some("v-1")).unwrap();
-        assert!(matches!(of("Accepted"), VoteAnswer::Accepted { .. }));
-        assert!(matches!(of("rejected"), VoteAnswer::Rejected { .. }));
-        assert!(matches!(of("pending"), VoteAnswer::Undecided { .. }));
-        assert!(matches!(of("what is this"), VoteAnswer::Undecided { .. }));
-        assert!(matches!(answer(br#"{"vote_id":"v-1"}"#, None), Ok(VoteAnswer::Accepted { .. })));
-    }
-
-    #[test]
-    fn an_answer_about_another_vote_or_about_none_decides_nothing() {
-        for body in [r#"{"vote_id":"v-2","status":"accepted"}"#, r#"{"vote_id":"","status":"accepted"}"#, "<html>", "{}"] {
-            assert!(answer(body.as_bytes(), Some("v-1")).is_err(), "{body}");
-        }
-    }
 }

@@ -3,13 +3,15 @@
 mod chain;
 mod gateway;
 mod http;
+mod probe;
 mod profile;
 mod tron_payment;
 mod webhook;
 
-pub use chain::ChainClient;
+pub use chain::{ChainClient, ChainConfig, ChainProfile};
 pub use gateway::GatewayClient;
 pub use http::RailError;
+pub use probe::{Probe, Verdict};
 pub use profile::{AmountForm, Find, Ids, Profile};
 pub use tron_payment::{TronPayment, TronPaymentConfig};
 pub use webhook::WebhookClient;

@@ -2,6 +2,9 @@
 
 use lucid_model::payout::Capabilities;
 
+/// A payout id that no payout has.
+pub const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+
 /// How a payout is found again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Find {
@@ -11,6 +14,8 @@ pub enum Find {
     ById {
         /// What comes before the id.
         prefix: &'static str,
+        /// An id of the service's form that no payout has.
+        nobody: &'static str,
     },
 }
 
@@ -30,6 +35,9 @@ pub enum Ids {
     Ours,
     /// Ours is `reference` or `metadata.reference`, its own `payout_id`.
     Its,
+    /// Ours is nowhere, its own is `payout_id`: an answer to a POST is recognised by address, amount and currency, an answer
+    /// to a look-up by the service's id, too.
+    ItsAlone,
 }
 
 /// A payment service's manners.
@@ -49,15 +57,23 @@ pub struct Profile {
     pub capabilities: Capabilities,
     /// Codes of a definite refusal: the payout was not and will not be made.
     pub rejection_codes: &'static [&'static str],
+    /// Statuses with which the service refuses a POST before it does anything: the payout is as if it had not been sent, and
+    /// the rail pauses.
+    pub refuses_before_effect: &'static [u16],
+    /// How a 404 says that the service has no such payout: its `error.code` or its `detail`.
+    pub unknown_payout: &'static [&'static str],
 }
 
 /// Nothing is promised: what was sent is never sent again, and what is in doubt is a person's.
 const NOTHING: Capabilities = Capabilities { dedupes_by_key: false, queries_by_key: false, key_retention_ms: 0, failed_is_final: false };
+/// 429: the network's services limit rates before a request reaches its handler. 308: a redirect is answered by what stands
+/// in front of the handlers (router, ingress), and asks for the request to be sent elsewhere.
+const RATE_LIMIT_AND_REDIRECT: &[u16] = &[308, 429];
 const REJECTION_CODES: &[&str] =
     &["INVALID_ADDRESS", "ADDRESS_MISMATCH", "INVALID_AMOUNT", "INVALID_CURRENCY", "REFERENCE_MISMATCH", "INVALID_LENGTH"];
 
 impl Profile {
-    /// The network's own shape: our id is its key and is echoed, payouts are found by it.
+    /// The default shape: our id is its key and is echoed, payouts are found by it.
     pub const LUCID: Self = Self {
         name: "lucid",
         path: "/api/v1/payouts",
@@ -66,28 +82,36 @@ impl Profile {
         ids: Ids::Ours,
         capabilities: Capabilities { dedupes_by_key: true, queries_by_key: true, key_retention_ms: 24 * 60 * 60 * 1000, failed_is_final: true },
         rejection_codes: REJECTION_CODES,
+        refuses_before_effect: &[],
+        unknown_payout: &["PAYOUT_NOT_FOUND"],
     };
 
-    /// An older shape: it gives payouts ids of its own, names transactions `tx_id`, and keeps no keys.
+    /// The shape of the network's payment API as it is specified: amounts are numbers, an answer has an id of the service's own
+    /// and none of ours, transactions are `tx_id`, a cause is `failure_reason`, and no keys are kept.
     pub const INITIATE: Self = Self {
         name: "initiate",
         path: "/api/v1/payouts/initiate",
-        find: Find::ById { prefix: "/api/v1/payouts/initiate" },
-        amount: AmountForm::Text,
-        ids: Ids::Its,
+        find: Find::ById { prefix: "/api/v1/payouts", nobody: NOBODY },
+        amount: AmountForm::Number,
+        ids: Ids::ItsAlone,
         capabilities: NOTHING,
         rejection_codes: REJECTION_CODES,
+        refuses_before_effect: RATE_LIMIT_AND_REDIRECT,
+        unknown_payout: &["LUCID_ERR_1201", "PAYOUT_NOT_FOUND", "Payout not found"],
     };
 
-    /// The TRON service's own shape: amounts are numbers, our id is in `metadata`, transactions are `txid`, and it keeps no keys.
+    /// The TRON service's own shape: amounts are numbers, our id is in `metadata`, transactions are `txid`, a cause is
+    /// `error_message`, and no keys are kept. It may cancel a payout that it is already sending.
     pub const TRON_CREATE: Self = Self {
         name: "tron-create",
         path: "/api/v1/tron/payouts/create",
-        find: Find::ById { prefix: "/api/v1/tron/payouts" },
+        find: Find::ById { prefix: "/api/v1/tron/payouts", nobody: "00000000000000000000000000000000" },
         amount: AmountForm::Number,
         ids: Ids::Its,
         capabilities: NOTHING,
         rejection_codes: REJECTION_CODES,
+        refuses_before_effect: RATE_LIMIT_AND_REDIRECT,
+        unknown_payout: &["Payout not found"],
     };
 
     /// The shapes that a live service may have.

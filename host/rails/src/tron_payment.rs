@@ -50,7 +50,15 @@ impl TronPayment {
         Ok(Self { config, client })
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn profile(&self) -> &Profile {
+        &self.config.profile
+    }
+
+    pub(crate) fn get(&self, url: String) -> reqwest::RequestBuilder {
+        traced(self.authorised(self.client.get(url)))
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.config.base_url.trim_end_matches('/'))
     }
 
@@ -74,6 +82,8 @@ struct PayoutRequest {
     wallet_address: String,
     amount: Box<RawValue>,
     currency: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memo: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -109,11 +119,17 @@ struct PayoutAnswer<'a> {
     currency: Option<String>,
     #[serde(default)]
     reason: Option<String>,
+    #[serde(default)]
+    error_message: Option<String>,
+    #[serde(default)]
+    failure_reason: Option<String>,
 }
 
+/// A refusal: `error` with a code, or FastAPI's `detail`.
 #[derive(Deserialize)]
-struct ErrorAnswer {
-    error: ErrorBody,
+struct Refusal {
+    error: Option<ErrorBody>,
+    detail: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -123,11 +139,14 @@ struct ErrorBody {
     message: String,
 }
 
-/// An amount in an answer: a string or a bare number, compared as the exact decimal it is written as.
+/// An amount in an answer: a string or a bare number, compared as the exact decimal it is written as. Only a number may have
+/// an exponent: that is how a service writes that keeps amounts as floats.
 fn exact_amount(raw: &RawValue) -> Option<MicroUsdt> {
     let text = raw.get();
-    let digits = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
-    digits.parse().ok()
+    match text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
+        Some(text) => text.parse().ok(),
+        None => MicroUsdt::from_json_number(text).ok(),
+    }
 }
 
 /// Longest id of a payment service: it becomes part of a URL.
@@ -138,11 +157,16 @@ impl PayoutAnswer<'_> {
     fn echoes(&self, ids: Ids, payout: &Payout) -> Result<(), String> {
         let id = payout.id.to_string();
         let address: Option<TronAddress> = self.recipient_address.as_deref().and_then(|a| a.parse().ok());
-        let other = match ids {
-            Ids::Ours => self.payout_id.as_deref(),
-            Ids::Its => self.metadata.as_ref().map(|metadata| metadata.reference.as_str()),
+        let in_metadata = self.metadata.as_ref().map(|metadata| metadata.reference.as_str());
+        let ours = match ids {
+            Ids::Ours => [self.payout_id.as_deref(), self.reference.as_deref()].contains(&Some(&id)),
+            Ids::Its => [in_metadata, self.reference.as_deref()].contains(&Some(&id)),
+            // Nothing to compare, unless it says more than it has to.
+            Ids::ItsAlone => {
+                [in_metadata.filter(|named| !named.is_empty()), self.reference.as_deref()].into_iter().flatten().all(|named| named == id)
+            }
         };
-        if other != Some(&id) && self.reference.as_ref() != Some(&id) {
+        if !ours {
             return Err("the answer names another payout".into());
         }
         if address != Some(payout.address) {
@@ -161,7 +185,7 @@ impl PayoutAnswer<'_> {
     fn external_id(&self, profile: &Profile) -> Result<Option<String>, String> {
         let id = match profile.ids {
             Ids::Ours => self.external_id.clone(),
-            Ids::Its => self.payout_id.clone(),
+            Ids::Its | Ids::ItsAlone => self.payout_id.clone(),
         };
         let plain =
             |id: &String| (1..=EXTERNAL_ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
@@ -170,6 +194,11 @@ impl PayoutAnswer<'_> {
             (None, Find::ById { .. }) => Err("the answer has no id to find it by".into()),
             (id, _) => Ok(id),
         }
+    }
+
+    /// Why it failed, whatever the field is called.
+    fn cause(&self) -> Option<&str> {
+        [&self.reason, &self.error_message, &self.failure_reason].into_iter().flatten().map(String::as_str).find(|cause| !cause.is_empty())
     }
 
     /// The transaction, whatever its name is; two that differ are none.
@@ -191,7 +220,14 @@ fn parse<'a>(body: &'a [u8], ids: Ids, payout: &Payout) -> Result<PayoutAnswer<'
 }
 
 fn error_of(body: &[u8]) -> Option<ErrorBody> {
-    serde_json::from_slice::<ErrorAnswer>(body).ok().map(|answer| answer.error)
+    serde_json::from_slice::<Refusal>(body).ok()?.error
+}
+
+/// Whether a 404 says that there is no such payout: one that says less may come from a proxy, or mean the route.
+pub(crate) fn says_unknown(profile: &Profile, body: &[u8]) -> bool {
+    let Ok(Refusal { error, detail }) = serde_json::from_slice(body) else { return false };
+    let said = error.map(|error| error.code).or_else(|| Some(detail?.as_str()?.to_owned()));
+    said.is_some_and(|said| profile.unknown_payout.contains(&said.as_str()))
 }
 
 /// What the answer to a POST means.
@@ -201,6 +237,9 @@ fn classify(profile: &Profile, payout: &Payout, status: StatusCode, body: &[u8])
             Ok(external_id) => Answer::Accepted { external_id },
             Err(problem) => Answer::Ambiguous(format!("{status}, but {problem}")),
         };
+    }
+    if profile.refuses_before_effect.contains(&status.as_u16()) {
+        return Answer::RailRefusesUs(format!("the rail answers {status}, before it does anything"));
     }
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Answer::RailRefusesUs(format!("the rail answers {status}")),
@@ -230,8 +269,12 @@ fn says_not_now(status: StatusCode) -> bool {
 
 /// What the answer to a look-up means.
 fn understand(profile: &Profile, payout: &Payout, status: StatusCode, body: &[u8]) -> Reported {
-    if status == StatusCode::NOT_FOUND && error_of(body).is_some_and(|error| error.code == "PAYOUT_NOT_FOUND") {
-        return Reported::NotFound;
+    if status == StatusCode::NOT_FOUND && says_unknown(profile, body) {
+        return match profile.find {
+            Find::ByReference => Reported::NotFound,
+            // It gave the payout this id, and has lost it: that says nothing about the money.
+            Find::ById { .. } => Reported::Unclear("the rail does not know the id that it gave the payout".into()),
+        };
     }
     if says_not_now(status) {
         return Reported::Unavailable(format!("the rail answers {status}"));
@@ -247,13 +290,23 @@ fn understand(profile: &Profile, payout: &Payout, status: StatusCode, body: &[u8
         (Ok(external_id), Ok(txid)) => (external_id, txid),
         (Err(problem), _) | (_, Err(problem)) => return Reported::Unclear(problem),
     };
+    let by_id = matches!(profile.find, Find::ById { .. });
+    if by_id && external_id != payout.external_id {
+        return Reported::Unclear("the answer has another id than it was asked for".into());
+    }
     // What it was found by stays what it is.
-    let external_id = if matches!(profile.find, Find::ById { .. }) { None } else { external_id };
+    let external_id = external_id.filter(|_| !by_id);
     match (answer.status.as_deref(), txid) {
         (Some("accepted" | "pending" | "processing"), txid) => Reported::Accepted { external_id, txid },
         (Some("confirmed" | "completed"), Some(txid)) => Reported::Confirmed { external_id, txid },
         (Some("confirmed" | "completed"), None) => Reported::Unclear("confirmed without a transaction".into()),
-        (Some("failed"), txid) => Reported::Failed { reason: answer.reason.unwrap_or_else(|| "the rail says it failed".into()), txid },
+        (Some("failed"), txid) => Reported::Failed { reason: answer.cause().unwrap_or("the rail says it failed").to_owned(), txid },
+        // Where `failed` proves nothing, `cancelled` does not either: the service may have sent it before. Where `failed` is
+        // proof, nobody has declared that `cancelled` is.
+        (Some("cancelled"), txid) if !profile.capabilities.failed_is_final => {
+            let cause = answer.cause().map(|cause| format!(": {cause}")).unwrap_or_default();
+            Reported::Failed { reason: format!("cancelled at the payment service{cause}"), txid }
+        }
         (status, _) => Reported::Unclear(format!("unknown status {status:?}")),
     }
 }
@@ -293,13 +346,15 @@ impl PaymentRail for TronPayment {
         let request = PayoutRequest {
             payout_id: id.clone(),
             reference: id.clone(),
-            metadata: Metadata { reference: id },
+            metadata: Metadata { reference: id.clone() },
             node_id: payout.node.to_string(),
             user_id: payout.owner.to_string(),
             recipient_address: address.clone(),
             wallet_address: address,
             amount,
             currency: "USDT",
+            // For whoever reads that service's books: it has no other field for our id.
+            memo: (self.config.profile.ids == Ids::ItsAlone).then_some(id),
         };
         // Strings and nothing else: this cannot fail, and an empty body would be refused by any rail.
         serde_json::to_vec(&request).unwrap_or_default()
@@ -333,10 +388,10 @@ impl PaymentRail for TronPayment {
         // Neither a UUID nor an id that was taken needs escaping.
         let url = match (self.config.profile.find, &payout.external_id) {
             (Find::ByReference, _) => format!("{}?reference={}", self.url(self.config.profile.path), payout.id),
-            (Find::ById { prefix }, Some(id)) => format!("{}/{id}", self.url(prefix)),
+            (Find::ById { prefix, .. }, Some(id)) => format!("{}/{id}", self.url(prefix)),
             (Find::ById { .. }, None) => return Reported::Unclear("it has no id to be found by".into()).into(),
         };
-        match traced(self.authorised(self.client.get(url))).send().await {
+        match self.get(url).send().await {
             Ok(response) => {
                 let Heard { status, body, retry_after_ms } = Heard::of(response).await;
                 let said = match body {

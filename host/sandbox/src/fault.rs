@@ -80,6 +80,8 @@ pub enum Answer {
     WrongAddress,
     /// A status that says the transfer failed.
     Failed,
+    /// A status that says the transfer was cancelled.
+    Cancelled,
     /// Status 307 back to the same path, which repeats the request for whoever follows it.
     Redirect,
     /// The sound answer, byte by byte.
@@ -173,7 +175,7 @@ impl Fault {
             Answer::WrongAmount | Answer::WrongAddress => {
                 matches!(route, Route::Payout | Route::Status)
             }
-            Answer::Failed => route == Route::Status,
+            Answer::Failed | Answer::Cancelled => route == Route::Status,
             _ => true,
         };
         if !answer_fits {

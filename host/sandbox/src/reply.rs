@@ -1,8 +1,7 @@
 //! What the service answers: a status and a JSON object that says it comes from the sandbox.
 
 use axum::{
-    Json,
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
@@ -14,6 +13,8 @@ use crate::record::RecordError;
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) body: Map<String, Value>,
+    /// The amount as a service writes it that keeps floats; `amount` in the body is null then.
+    pub(crate) float_amount: Option<String>,
 }
 
 impl Reply {
@@ -24,7 +25,7 @@ impl Reply {
             other => Map::from_iter([("value".to_owned(), other)]),
         };
         body.insert("sandbox".to_owned(), Value::Bool(true));
-        Self { status, body }
+        Self { status, body, float_amount: None }
     }
 
     pub(crate) fn ok(body: Value) -> Self {
@@ -58,7 +59,13 @@ impl Reply {
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        Value::Object(self.body.clone()).to_string().into_bytes()
+        let text = Value::Object(self.body.clone()).to_string();
+        match &self.float_amount {
+            // Inside a text the quotes would be escaped.
+            Some(float) => text.replacen("\"amount\":null", &format!("\"amount\":{float}"), 1),
+            None => text,
+        }
+        .into_bytes()
     }
 }
 
@@ -71,7 +78,7 @@ impl From<RecordError> for Reply {
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        (self.status, Json(Value::Object(self.body))).into_response()
+        (self.status, [(CONTENT_TYPE, "application/json")], self.to_bytes()).into_response()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The HTTP surface: which path goes where, and what every answer carries.
 
 mod block;
+mod blockchain_core;
 mod oracle;
 mod payout;
 mod shape;
@@ -48,12 +49,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/payouts", post(payout::create).get(payout::by_reference))
         .route("/api/v1/payouts/{id}", get(payout::by_id))
         .route("/api/v1/payouts/initiate", post(payout::create_shaped).layer(Extension(Shape::Initiate)))
-        .route("/api/v1/payouts/initiate/{id}", get(payout::shaped_by_id).layer(Extension(Shape::Initiate)))
         .route("/api/v1/tron/payouts/create", post(payout::create_shaped).layer(Extension(Shape::TronCreate)))
-        .route("/api/v1/tron/payouts/{id}", get(payout::shaped_by_id).layer(Extension(Shape::TronCreate)))
+        .route("/api/v1/tron/payouts/{id}", get(payout::tron_by_id))
         .route("/api/v1/blocks/latest", get(block::latest))
         .route("/api/v1/consensus/vote", post(vote::create))
         .route("/api/v1/consensus/vote/{vote_id}", get(vote::by_id))
+        .nest("/blockchain-core", blockchain_core::router())
         .route("/api/v1/sandbox/transfers", get(oracle::transfers))
         .route("/api/v1/sandbox/votes", get(oracle::votes))
         .route("/api/v1/sandbox/faults", faults)

@@ -46,6 +46,8 @@ struct Silence {
 enum Tried {
     /// There was none.
     Not,
+    /// None is needed: the chain has no such vote.
+    Needless(Vote),
     /// The chain said something.
     Answered(Vote),
     /// It did not.
@@ -129,6 +131,7 @@ impl Service {
         for tried in tried {
             match tried {
                 Tried::Not => {}
+                Tried::Needless(vote) => votes.push(vote),
                 Tried::Answered(vote) => {
                     answered = true;
                     votes.push(vote);
@@ -147,7 +150,8 @@ impl Service {
         self.tell_of_rejected(&votes);
         match last {
             Some(error) if !answered || in_a_row.load(Ordering::Relaxed) >= in_flight_max => self.chain_was_silent(&error, true),
-            _ => self.chain_answered(),
+            _ if answered => self.chain_answered(),
+            _ => {}
         }
         let settled = votes.iter().filter(|vote| vote.state != VoteState::Pending).count();
         Ok(u32::try_from(settled).unwrap_or(u32::MAX))
@@ -157,6 +161,11 @@ impl Service {
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.vote", skip_all)]
     async fn try_vote(&self, chain: &dyn Chain, mut vote: Vote, in_a_row: &AtomicUsize, in_a_row_max: usize) -> Tried {
         let Some(block) = vote.block.clone() else { return Tried::Not };
+        if vote.vote_id.is_none() && !chain.takes(vote.choice) {
+            let why = format!("not sent: this chain takes no {}; a node that does not vote abstains", vote.choice.name());
+            (vote.state, vote.answer) = (VoteState::Abstained, Some(why));
+            return Tried::Needless(vote);
+        }
         if in_a_row.load(Ordering::Relaxed) >= in_a_row_max {
             return Tried::Not;
         }
@@ -244,6 +253,7 @@ impl Service {
                 let reason = vote.answer.clone().unwrap_or_default();
                 self.emit(EventKind::VoteRejected { node, epoch_start_s, reason });
             }
+            VoteState::Abstained => {}
             VoteState::Pending | VoteState::Expired => return,
         }
         metrics::counter!("lucid_votes_total", "state" => vote.state.name()).increment(1);

@@ -6,7 +6,8 @@ use lucid_sandbox::{Sandbox, SandboxConfig};
 
 use super::{interrupted, logs, runtime};
 
-/// Runs the stand-in by itself; point a service with RAIL=sandbox at it by TRON_PAYMENT_URL and BLOCKCHAIN_URL.
+/// Runs the stand-in by itself; point a service with RAIL=sandbox at it by TRON_PAYMENT_URL and BLOCKCHAIN_URL. Below
+/// /blockchain-core it is a chain of that profile.
 #[derive(Args)]
 pub struct SandboxArgs {
     /// A loopback address; port 0 picks a free one.

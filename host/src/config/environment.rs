@@ -20,10 +20,13 @@ enum Form {
 }
 
 /// The network's names, and where each goes.
-const NAMES: [(&str, &str, Form); 37] = [
+const NAMES: [(&str, &str, Form); 40] = [
     ("NODE_MANAGEMENT_PORT", "server.port", Form::Plain),
     ("MONGODB_URI", "store.url", Form::Text),
     ("BLOCKCHAIN_URL", "chain.url", Form::Text),
+    ("BLOCKCHAIN_PROFILE", "chain.profile", Form::Text),
+    ("BLOCKCHAIN_TOKEN_FILE", "chain.token_file", Form::Text),
+    ("BLOCKCHAIN_API_KEY_FILE", "chain.api_key_file", Form::Text),
     ("VOTES_MAX_AGE", "chain.votes_age_max_s", Form::Plain),
     ("TRON_PAYMENT_URL", "rail.url", Form::Text),
     ("TRON_PAYMENT_TOKEN_FILE", "rail.token_file", Form::Text),
@@ -64,7 +67,17 @@ const NAMES: [(&str, &str, Form); 37] = [
 const LISTS: [&str; 2] = ["server.trusted_proxies", "server.cors_origins"];
 
 /// Variables that would lead `lucid up` to somebody's real money, chain or records.
-const UP_IGNORES: [&str; 6] = ["MONGODB_URI", "TRON_PAYMENT_URL", "TRON_PAYMENT_TOKEN_FILE", "RAIL", "BLOCKCHAIN_URL", "API_GATEWAY_URL"];
+const UP_IGNORES: [&str; 9] = [
+    "MONGODB_URI",
+    "TRON_PAYMENT_URL",
+    "TRON_PAYMENT_TOKEN_FILE",
+    "RAIL",
+    "BLOCKCHAIN_URL",
+    "BLOCKCHAIN_PROFILE",
+    "BLOCKCHAIN_TOKEN_FILE",
+    "BLOCKCHAIN_API_KEY_FILE",
+    "API_GATEWAY_URL",
+];
 
 /// Those of them that are set.
 pub fn ignored_by_up() -> Vec<&'static str> {

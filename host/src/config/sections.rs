@@ -306,6 +306,12 @@ impl Default for Rail {
 pub struct Chain {
     /// `BLOCKCHAIN_URL`; none = votes wait (the sandbox's, with that rail).
     pub url: Option<String>,
+    /// `BLOCKCHAIN_PROFILE`: the shape of the blockchain service's API: lucid, blockchain-core.
+    pub profile: String,
+    /// `BLOCKCHAIN_TOKEN_FILE`: a bearer token.
+    pub token_file: Option<PathBuf>,
+    /// `BLOCKCHAIN_API_KEY_FILE`: an API key.
+    pub api_key_file: Option<PathBuf>,
     /// For one request.
     pub timeout_ms: u32,
     /// `VOTES_MAX_AGE`, seconds: a vote that is older is not sent any more.
@@ -316,7 +322,15 @@ pub struct Chain {
 
 impl Default for Chain {
     fn default() -> Self {
-        Self { url: None, timeout_ms: 5_000, votes_age_max_s: 86_400, in_flight_max: 16 }
+        Self {
+            url: None,
+            profile: "lucid".into(),
+            token_file: None,
+            api_key_file: None,
+            timeout_ms: 5_000,
+            votes_age_max_s: 86_400,
+            in_flight_max: 16,
+        }
     }
 }
 

@@ -3,11 +3,16 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use lucid_ports::GatewayKeys;
-use lucid_rails::GatewayClient;
-use reqwest::{StatusCode, header::DATE};
+use lucid_rails::{GatewayClient, Probe, Verdict};
 
 use super::{ANSWER_TIME_MAX, Finding, now_ms};
-use crate::config::{Config, RailKind};
+use crate::{
+    clients,
+    config::{Config, RailKind},
+};
+
+const PAYMENT: &str = "payment service";
+const CHAIN: &str = "blockchain service";
 
 /// How far the others' clocks are ahead of ours.
 #[derive(Debug, Default)]
@@ -25,64 +30,88 @@ impl Clocks {
 }
 
 pub async fn examine(config: &Config, clocks: &mut Clocks) -> Vec<Finding> {
-    let sandbox = config.rail.kind == RailKind::Sandbox;
     let payment = match (config.rail.kind, &config.rail.url) {
-        (RailKind::None, _) => Finding::ok("payment service", "not used (RAIL=none): everything but paying works"),
-        (RailKind::Sandbox, None) => Finding::ok("payment service", "the sandbox inside the service: no money moves"),
-        (_, Some(url)) => reachable("payment service", "the payment service's clock", url, "TRON_PAYMENT_URL", clocks).await,
-        (RailKind::Auto, None) => Finding::warn("payment service", "none is named: nothing is paid", "set TRON_PAYMENT_URL"),
+        (RailKind::None, _) => Finding::ok(PAYMENT, "not used (RAIL=none): everything but paying works"),
+        (RailKind::Sandbox, None) => Finding::ok(PAYMENT, "the sandbox inside the service: no money moves"),
+        (_, Some(url)) => payment(config, url, clocks).await,
+        (RailKind::Auto, None) => Finding::warn(PAYMENT, "none is named: nothing is paid", "set TRON_PAYMENT_URL"),
     };
-    let chain_url = config.chain.url.as_ref().or(config.rail.url.as_ref().filter(|_| sandbox));
-    let chain = match chain_url {
-        Some(url) => reachable("blockchain service", "the blockchain service's clock", url, "BLOCKCHAIN_URL", clocks).await,
-        None if sandbox => Finding::ok("blockchain service", "the sandbox inside the service"),
-        None => Finding::warn("blockchain service", "none is named: votes wait", "set BLOCKCHAIN_URL"),
-    };
-    vec![payment, chain, gateway(config).await]
+    vec![payment, chain(config, clocks).await, gateway(config).await]
 }
 
-async fn reachable(check: &'static str, whose: &'static str, url: &str, variable: &str, clocks: &mut Clocks) -> Finding {
-    let todo = format!("see that it runs and that {variable} names it");
-    let client = match lucid_wire::transport(url, None).map(|builder| builder.timeout(ANSWER_TIME_MAX).no_proxy().build()) {
-        Ok(Ok(client)) => client,
-        Ok(Err(error)) => return Finding::fail(check, plain(&error), todo),
-        Err(error) => return Finding::fail(check, error.to_string(), todo),
-    };
+async fn payment(config: &Config, url: &str, clocks: &mut Clocks) -> Finding {
     let began = Instant::now();
-    match client.get(url).send().await {
-        Ok(answer) => {
-            let half_ms = i64::try_from(began.elapsed().as_millis() / 2).unwrap_or_default();
-            let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok()).and_then(|date| httpdate::parse_http_date(date).ok());
-            if let Some(at_ms) = date.and_then(ms) {
-                // The header has whole seconds: on average it is half a second behind.
-                clocks.add(whose, at_ms.saturating_add(500).saturating_add(half_ms).saturating_sub(now_ms()));
-            }
-            judged(check, answer.status(), todo)
+    let probe = match clients::payment(config, url.to_owned(), ANSWER_TIME_MAX) {
+        Ok(client) => client.probe().await,
+        Err(error) => return Finding::fail(PAYMENT, error.to_string(), "mend the setting that is named"),
+    };
+    let what = Subject {
+        check: PAYMENT,
+        clock: "the payment service's clock",
+        url: "TRON_PAYMENT_URL",
+        secrets: "TRON_PAYMENT_TOKEN_FILE",
+        profile: "RAIL_PROFILE",
+        // How a service words a 404 is no contract: only what it says about a real payout counts.
+        misfit: Finding::warn,
+    };
+    what.judged(probe, began, clocks)
+}
+
+async fn chain(config: &Config, clocks: &mut Clocks) -> Finding {
+    let sandbox = config.rail.kind == RailKind::Sandbox;
+    let shared = config.rail.url.clone().filter(|_| sandbox);
+    let began = Instant::now();
+    let probe = match clients::chain(config, shared, ANSWER_TIME_MAX) {
+        Ok(Some(client)) => client.probe().await,
+        Ok(None) if sandbox => return Finding::ok(CHAIN, "the sandbox inside the service"),
+        Ok(None) => return Finding::warn(CHAIN, "none is named: votes wait", "set BLOCKCHAIN_URL"),
+        Err(error) => return Finding::fail(CHAIN, error.to_string(), "mend the setting that is named"),
+    };
+    let what = Subject {
+        check: CHAIN,
+        clock: "the blockchain service's clock",
+        url: "BLOCKCHAIN_URL",
+        secrets: "BLOCKCHAIN_TOKEN_FILE and BLOCKCHAIN_API_KEY_FILE",
+        profile: "BLOCKCHAIN_PROFILE",
+        misfit: Finding::fail,
+    };
+    what.judged(probe, began, clocks)
+}
+
+/// What is said of a service that was asked on its own route.
+struct Subject {
+    check: &'static str,
+    clock: &'static str,
+    url: &'static str,
+    secrets: &'static str,
+    profile: &'static str,
+    misfit: fn(&'static str, String, String) -> Finding,
+}
+
+impl Subject {
+    fn judged(&self, probe: Result<Probe, String>, began: Instant, clocks: &mut Clocks) -> Finding {
+        let Probe { date, verdict } = match probe {
+            Ok(probe) => probe,
+            Err(error) => return Finding::fail(self.check, error, format!("see that it runs and that {} names it", self.url)),
+        };
+        let half_ms = i64::try_from(began.elapsed().as_millis() / 2).unwrap_or_default();
+        if let Some(at_ms) = date.and_then(|date| httpdate::parse_http_date(&date).ok()).and_then(ms) {
+            // The header has whole seconds: on average it is half a second behind.
+            clocks.add(self.clock, at_ms.saturating_add(500).saturating_add(half_ms).saturating_sub(now_ms()));
         }
-        Err(error) => Finding::fail(check, plain(&error), todo),
+        match verdict {
+            Verdict::Fits(found) => Finding::ok(self.check, found),
+            Verdict::Refused(found) => Finding::fail(self.check, found, format!("see that {} hold what it gave you", self.secrets)),
+            Verdict::Misfits(found) => {
+                let todo = format!("see that {} names it and that {} is its profile", self.url, self.profile);
+                (self.misfit)(self.check, found, todo)
+            }
+        }
     }
 }
 
 fn ms(at: SystemTime) -> Option<i64> {
     i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
-}
-
-/// Any answer shows that it is there: what is asked for need not exist.
-fn judged(check: &'static str, status: StatusCode, todo: String) -> Finding {
-    let found = format!("it answers ({})", status.as_u16());
-    if status.is_server_error() { Finding::warn(check, found, todo) } else { Finding::ok(check, found) }
-}
-
-/// Without the address, which may hold a password.
-fn plain(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer in {} s", ANSWER_TIME_MAX.as_secs());
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    format!("it does not answer: {cause}")
 }
 
 async fn gateway(config: &Config) -> Finding {

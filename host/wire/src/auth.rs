@@ -138,7 +138,7 @@ impl Request for RotateKeyRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WalletRequest {
     /// A TRON address.
-    #[schema(value_type = schema::TronAddress)]
+    #[schema(value_type = schema::GivenTronAddress)]
     pub wallet_address: String,
 }
 

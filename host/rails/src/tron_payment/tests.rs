@@ -55,8 +55,8 @@ fn sound(profile: &Profile) -> Value {
     let id = payout().id.to_string();
     let mut answer = json!({ "status": "confirmed", "recipient_address": WALLET, "amount": "12.500000", "currency": "USDT" });
     let of_profile = match profile.name {
-        "initiate" => json!({ "payout_id": "a1", "reference": id, "tx_id": "t" }),
-        "tron-create" => json!({ "payout_id": "a1", "metadata": { "reference": id }, "txid": "t", "amount": 12.5 }),
+        "initiate" => json!({ "payout_id": "x-1", "tx_id": "t", "amount": 12.5, "status": "completed" }),
+        "tron-create" => json!({ "payout_id": "x-1", "metadata": { "reference": id }, "txid": "t", "amount": 12.5, "status": "completed" }),
         _ => json!({ "payout_id": id, "external_id": "x", "transaction_id": "t" }),
     };
     answer.as_object_mut().unwrap().extend(of_profile.as_object().unwrap().clone());
@@ -88,6 +88,7 @@ fn an_answer_that_is_about_anything_else_proves_nothing() {
             ("amount", json!("1.25e1")),
             ("amount", Value::Null),
             ("recipient_address", json!("TJRabPrwbZy45sbavfcjinPJC18kjpRTv8")),
+            ("reference", json!("0192f0c1-0000-7d4e-8f90-123456789abc")),
             ("currency", json!("TRX")),
             ("currency", Value::Null),
             ("payout_id", json!("../../admin")),
@@ -95,6 +96,10 @@ fn an_answer_that_is_about_anything_else_proves_nothing() {
         ] {
             let mut answer = sound(&profile);
             answer[field] = wrong.clone();
+            if field == "reference" && profile.ids != Ids::ItsAlone {
+                // There our id is elsewhere, too, and either is enough.
+                continue;
+            }
             let (accepted, reported) = of(&answer.to_string(), &profile);
             assert!(matches!(accepted, Answer::Ambiguous(_)), "{}, {field} {wrong}: {accepted:?}", profile.name);
             assert!(matches!(reported, Reported::Unclear(_)), "{}, {field} {wrong}: {reported:?}", profile.name);
@@ -105,6 +110,77 @@ fn an_answer_that_is_about_anything_else_proves_nothing() {
         let twice = sound(&profile).to_string().replacen('{', "{\"amount\":\"12.500000\",", 1);
         assert!(matches!(of(&twice, &profile).0, Answer::Ambiguous(_)), "a key that is there twice");
     }
+}
+
+#[test]
+fn an_amount_is_the_decimal_that_a_number_writes_with_an_exponent_or_without() {
+    let of_amount = |amount: i64, text: &str| {
+        let body = sound(&Profile::TRON_CREATE).to_string().replace("12.5", text);
+        let small = Payout { amount: MicroUsdt(amount), ..payout() };
+        matches!(classify(&Profile::TRON_CREATE, &small, StatusCode::OK, body.as_bytes()), Answer::Accepted { .. })
+    };
+    for (amount, text) in [(50, "5e-05"), (50, "5e-5"), (50, "0.00005"), (1, "1e-06"), (12_500_000, "1.25e1"), (1_000_000_000_000, "1e+06")] {
+        assert!(of_amount(amount, text), "{text}");
+    }
+    for (amount, text) in [(50, "5e-06"), (50, "5.00000000000001e-05"), (50, "\"5e-05\""), (0, "1e-07"), (50, "5e-05.0")] {
+        assert!(!of_amount(amount, text), "{text}");
+    }
+}
+
+#[test]
+fn what_failed_or_was_cancelled_says_why_and_frees_nothing_where_it_is_no_proof() {
+    for (profile, field) in [(Profile::LUCID, "reason"), (Profile::INITIATE, "failure_reason"), (Profile::TRON_CREATE, "error_message")] {
+        let mut answer = sound(&profile);
+        answer.as_object_mut().unwrap().retain(|name, _| !["transaction_id", "tx_id", "txid"].contains(&name.as_str()));
+        answer[field] = json!("insufficient energy");
+        answer["status"] = json!("failed");
+        let failed = of(&answer.to_string(), &profile).1;
+        assert_eq!(failed, Reported::Failed { reason: "insufficient energy".into(), txid: None }, "{}", profile.name);
+        answer["status"] = json!("cancelled");
+        let cancelled = of(&answer.to_string(), &profile).1;
+        if profile.capabilities.failed_is_final {
+            assert!(matches!(cancelled, Reported::Unclear(_)), "nobody declared it: {cancelled:?}");
+        } else {
+            let reason = "cancelled at the payment service: insufficient energy".to_owned();
+            assert_eq!(cancelled, Reported::Failed { reason, txid: None }, "{}", profile.name);
+        }
+    }
+}
+
+#[test]
+fn a_profile_declares_what_refuses_before_any_effect() {
+    for profile in Profile::LIVE {
+        for status in [301, 302, 303, 307, 308, 408, 409, 425, 429, 500, 502, 503, 504] {
+            let answer = classify(&profile, &payout(), StatusCode::from_u16(status).unwrap(), b"<html>");
+            let declared = profile.name != "lucid" && [308, 429].contains(&status);
+            assert_eq!(matches!(answer, Answer::RailRefusesUs(_)), declared, "{}, {status}: {answer:?}", profile.name);
+            assert_eq!(matches!(answer, Answer::Ambiguous(_)), !declared, "{}, {status}: {answer:?}", profile.name);
+        }
+    }
+}
+
+#[test]
+fn a_look_up_that_finds_nothing_is_not_found_only_where_payouts_are_found_by_our_id() {
+    let of = |profile: &Profile, body: &str| understand(profile, &payout(), StatusCode::NOT_FOUND, body.as_bytes());
+    assert_eq!(of(&Profile::LUCID, r#"{"error":{"code":"PAYOUT_NOT_FOUND","message":"none"}}"#), Reported::NotFound);
+    for (profile, body) in [
+        (Profile::LUCID, r#"{"error":{"code":"NO_SUCH_ROUTE"}}"#),
+        (Profile::LUCID, r#"{"detail":"Not Found"}"#),
+        (Profile::INITIATE, r#"{"error":{"code":"LUCID_ERR_1201","message":"Payout not found"}}"#),
+        (Profile::TRON_CREATE, r#"{"detail":"Payout not found"}"#),
+        (Profile::TRON_CREATE, "<html>"),
+    ] {
+        assert!(matches!(of(&profile, body), Reported::Unclear(_)), "{}: {body}", profile.name);
+    }
+}
+
+#[test]
+fn an_address_in_hex_is_the_address_that_was_sent() {
+    let mut answer = sound(&Profile::INITIATE);
+    answer["recipient_address"] = json!("417e5f4552091a69125d5dfcb7b8c2659029395bdf");
+    assert!(matches!(of(&answer.to_string(), &Profile::INITIATE).0, Answer::Accepted { .. }));
+    answer["recipient_address"] = json!("4180c0dbf239224071c59dd8970ab9d542e3414ab2");
+    assert!(matches!(of(&answer.to_string(), &Profile::INITIATE).0, Answer::Ambiguous(_)));
 }
 
 /// Texts that look like amounts.
@@ -154,7 +230,9 @@ proptest! {
         if let Answer::Accepted { .. } = classify(&profile, &payout(), StatusCode::ACCEPTED, &bytes) {
             let said: Value = serde_json::from_slice(&bytes).unwrap();
             let amount = said["amount"].as_str().map_or_else(|| said["amount"].to_string(), str::to_owned);
-            prop_assert_eq!(amount.parse::<MicroUsdt>(), Ok(MicroUsdt(12_500_000)));
+            let number = said["amount"].is_number();
+            let read = if number { MicroUsdt::from_json_number(&amount) } else { amount.parse() };
+            prop_assert_eq!(read, Ok(MicroUsdt(12_500_000)));
             prop_assert_eq!(said["recipient_address"].as_str(), Some(WALLET));
         }
     }

@@ -52,9 +52,13 @@ impl Delivery<'_> {
             Answer::Redirect => redirect(self.uri, reply),
             Answer::Drip { ms } => drip(&reply, *ms, self.stopping.clone()),
             Answer::Huge { bytes } => huge(&reply, *bytes),
-            Answer::Ok | Answer::WrongAmount | Answer::WrongId | Answer::WrongAddress | Answer::Failed | Answer::AnothersReply => {
-                reply.into_response()
-            }
+            Answer::Ok
+            | Answer::WrongAmount
+            | Answer::WrongId
+            | Answer::WrongAddress
+            | Answer::Failed
+            | Answer::Cancelled
+            | Answer::AnothersReply => reply.into_response(),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Answer;
 use crate::{amount::MicroUsdt, reply::Reply};
 
-const ID_FIELDS: [&str; 4] = ["payout_id", "reference", "vote_id", "block_id"];
+const ID_FIELDS: [&str; 5] = ["payout_id", "external_id", "reference", "vote_id", "block_id"];
 
 /// Changes what a successful reply says; a refusal stays as it is.
 pub(crate) fn disguise(answer: &Answer, reply: &mut Reply) {
@@ -24,14 +24,20 @@ pub(crate) fn disguise(answer: &Answer, reply: &mut Reply) {
             }
         }
         Answer::WrongAddress => perturb(reply, "recipient_address"),
-        Answer::Failed => set(reply, "status", "failed".to_owned()),
+        Answer::Failed => end(reply, "failed"),
+        Answer::Cancelled => end(reply, "cancelled"),
         _ => {}
     }
 }
 
+fn end(reply: &mut Reply, status: &str) {
+    set(reply, "status", status.to_owned());
+    set(reply, "reason", "a planned fault".to_owned());
+}
+
 /// Makes a reply look like another one's where no other one exists.
 pub(crate) fn deface(reply: &mut Reply) {
-    for field in ID_FIELDS.into_iter().chain(["external_id", "recipient_address", "block_hash"]) {
+    for field in ID_FIELDS.into_iter().chain(["recipient_address", "block_hash"]) {
         perturb(reply, field);
     }
 }

@@ -83,6 +83,11 @@ impl Transfer {
         }
     }
 
+    /// Why it failed, for a transfer that did.
+    fn reason(&self, now_ms: i64) -> Option<&'static str> {
+        (self.status(now_ms) == "failed").then_some("the sandbox was told to fail it")
+    }
+
     fn visible_transaction_id(&self, now_ms: i64) -> Option<&str> {
         (self.status(now_ms) == "confirmed").then_some(self.transaction_id.as_str())
     }
@@ -107,6 +112,7 @@ impl Transfer {
             "reference": self.new.reference,
             "external_id": self.external_id,
             "status": self.status(now_ms),
+            "reason": self.reason(now_ms),
             "transaction_id": self.visible_transaction_id(now_ms),
             "recipient_address": self.new.recipient_address,
             "amount": self.new.amount.to_string(),

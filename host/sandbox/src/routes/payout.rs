@@ -90,22 +90,19 @@ pub(super) async fn create_shaped(
 }
 
 /// `GET /api/v1/tron/payouts/{id}`
-pub(super) async fn shaped_by_id(
+pub(super) async fn tron_by_id(
     State(app): State<Arc<App>>,
-    Extension(shape): Extension<Shape>,
     ConnectInfo(breaker): ConnectInfo<Breaker>,
     OriginalUri(uri): OriginalUri,
     Path(id): Path<String>,
 ) -> Response {
     let fault = app.faults.take(Route::Status);
-    let outcome = found(app.reader.transfer_by_id(shape.stored(id), now_ms()).await.map_err(Reply::from));
-    let standing = |transfer: &Transfer| Reply::ok(transfer.standing(now_ms()));
-    let reply = shape.of(untrue(&app, &fault, merge(outcome), standing).await);
-    let delivery = Delivery { breaker: &breaker, uri: &uri, stopping: &app.stopping };
-    delivery.send(&fault.answer, reply).await
+    let (outcome, shape) = (told_as(&app, Shape::TronCreate, &id).await, Some(Shape::TronCreate));
+    tell(&app, fault, (merge(outcome), shape), &breaker, &uri).await
 }
 
-/// `GET /api/v1/payouts/{id}`
+/// `GET /api/v1/payouts/{id}`: by our id or the record's in the default shape, by a UUID of the service's own in the shape
+/// `initiate`.
 pub(super) async fn by_id(
     State(app): State<Arc<App>>,
     ConnectInfo(breaker): ConnectInfo<Breaker>,
@@ -113,11 +110,14 @@ pub(super) async fn by_id(
     id: Result<Path<String>, PathRejection>,
 ) -> Response {
     let fault = app.faults.take(Route::Status);
-    let outcome = match id {
-        Ok(Path(id)) => found(app.reader.transfer_by_id(id, now_ms()).await.map_err(Reply::from)),
-        Err(rejection) => Err(Reply::malformed("INVALID_PATH", rejection.body_text())),
+    let (outcome, shape) = match id {
+        Ok(Path(id)) => match told_as(&app, Shape::Initiate, &id).await {
+            Ok(reply) => (Ok(reply), Some(Shape::Initiate)),
+            Err(_) => (found(app.reader.transfer_by_id(id, now_ms()).await.map_err(Reply::from)), None),
+        },
+        Err(rejection) => (Err(Reply::malformed("INVALID_PATH", rejection.body_text())), None),
     };
-    tell(&app, fault, merge(outcome), &breaker, &uri).await
+    tell(&app, fault, (merge(outcome), shape), &breaker, &uri).await
 }
 
 /// `GET /api/v1/payouts?reference=`
@@ -136,7 +136,15 @@ pub(super) async fn by_reference(
         Ok(_) => Err(Reply::malformed("MISSING_FIELD", "reference is missing")),
         Err(rejection) => Err(Reply::malformed("INVALID_QUERY", rejection.body_text())),
     };
-    tell(&app, fault, merge(outcome), &breaker, &uri).await
+    tell(&app, fault, (merge(outcome), None), &breaker, &uri).await
+}
+
+/// The transfer whose own id is told so in a shape.
+async fn told_as(app: &App, shape: Shape, id: &str) -> Result<Reply, Reply> {
+    match shape.stored(id) {
+        Some(id) => found(app.reader.transfer_by_id(id, now_ms()).await.map_err(Reply::from)),
+        None => found(Ok(None)),
+    }
 }
 
 fn found(read: Result<Option<Transfer>, Reply>) -> Result<Reply, Reply> {
@@ -146,9 +154,13 @@ fn found(read: Result<Option<Transfer>, Reply>) -> Result<Reply, Reply> {
     }
 }
 
-async fn tell(app: &App, fault: Fault, reply: Reply, breaker: &Breaker, uri: &axum::http::Uri) -> Response {
+async fn tell(app: &App, fault: Fault, (reply, shape): (Reply, Option<Shape>), breaker: &Breaker, uri: &axum::http::Uri) -> Response {
     let standing = |transfer: &Transfer| Reply::ok(transfer.standing(now_ms()));
     let reply = untrue(app, &fault, reply, standing).await;
+    let reply = match shape {
+        Some(shape) => shape.of(reply),
+        None => reply,
+    };
     let delivery = Delivery { breaker, uri, stopping: &app.stopping };
     delivery.send(&fault.answer, reply).await
 }

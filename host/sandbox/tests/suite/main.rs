@@ -3,5 +3,6 @@
 mod durability;
 mod faults;
 mod payouts;
+mod shapes;
 mod support;
 mod votes;

@@ -117,7 +117,7 @@ async fn epochs(State(api): State<Shared>, _caller: Caller, params: Params) -> R
     params(PageParams, ("sort" = Option<schema::EpochSort>, Query, description = "What to sort by"), ("node_id" = Option<schema::Id>, Query, description = "Votes of this node"), ("state" = Option<schema::VoteState>, Query, description = "Votes in this state")),
     responses((status = 200, body = VoteList, description = "A page of votes"), (status = 404, body = ErrorBody, description = "No such node")))]
 async fn votes(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<VoteList>, ApiError> {
-    let state = params.parsed("state", VoteState::from_name, "must be one of pending, accepted, rejected, expired")?;
+    let state = params.parsed("state", VoteState::from_name, "must be one of pending, accepted, rejected, expired, abstained")?;
     let filter = VoteFilter { node: node_filter(&params)?, state, owner: None };
     let page = params.page(("epoch", ()), &[])?;
     let votes = api.service.votes(&actor, filter, page).await?;

@@ -398,7 +398,7 @@ impl Service {
     pub(crate) fn payable_wallet(&self, node: &Node) -> Option<Wallet> {
         let wallet = node.wallet?;
         let settled = wallet.version == 1 || wallet.since.plus_ms(self.config.wallet_cooldown_ms) <= self.now();
-        (settled && node.status != NodeStatus::Suspended).then_some(wallet)
+        (settled && node.status != NodeStatus::Suspended && wallet.address.is_payable()).then_some(wallet)
     }
 
     /// The least that a node is paid. Who left gets a last payout of little; and anything, if a person has it paid: that is how it is claimed.

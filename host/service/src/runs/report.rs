@@ -155,7 +155,7 @@ impl Service {
             LeftOut::OpenPayout
         } else if record.status == NodeStatus::Suspended {
             LeftOut::Suspended
-        } else if record.wallet.is_none() {
+        } else if record.wallet.is_none_or(|wallet| !wallet.address.is_payable()) {
             LeftOut::NoWallet
         } else if self.payable_wallet(&record).is_none() {
             LeftOut::WalletCoolingDown

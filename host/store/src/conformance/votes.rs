@@ -85,7 +85,7 @@ pub(crate) async fn old_votes_expire_and_votes_are_counted(backend: &mut dyn Bac
     let accepted = Vote { state: VoteState::Accepted, ..vote(1, 1) };
     store.update_votes(vec![accepted]).await.unwrap();
     let tallied = async |node| store.tally_votes(HOUR, 3 * HOUR, node).await.unwrap();
-    let tally = |accepted, pending, expired| VoteTally { pending, accepted, rejected: 0, expired };
+    let tally = |accepted, pending, expired| VoteTally { pending, accepted, expired, ..VoteTally::default() };
     assert_eq!(tallied(None).await, [(HOUR, tally(1, 1, 0)), (2 * HOUR, tally(0, 2, 0))]);
     assert_eq!(store.expire_votes(TimeMs(77), 9).await.unwrap(), 0, "closed at that moment");
     assert_eq!(store.expire_votes(TimeMs(78), 1).await.unwrap(), 1, "no more at once than asked for");
@@ -128,4 +128,12 @@ pub(crate) async fn votes_are_listed_by_epoch(backend: &mut dyn Backend) {
     assert_eq!(listed(VoteFilter { state: Some(VoteState::Expired), ..VoteFilter::default() }).await, []);
     let page = store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap();
     assert_eq!((page.total, &page.items[0]), (4, &vote(1, 1)));
+    // A chain may name two votes alike, and one that takes no abstentions gets none.
+    let alike = |vote: Vote| Vote { state: VoteState::Accepted, vote_id: Some("vote_1".into()), ..vote };
+    let abstained = Vote { state: VoteState::Abstained, ..vote(2, 1) };
+    store.update_votes(vec![alike(vote(1, 1)), alike(vote(1, 2)), abstained]).await.unwrap();
+    assert_eq!(listed(VoteFilter { state: Some(VoteState::Accepted), ..VoteFilter::default() }).await, [(1, two), (1, one)]);
+    assert_eq!(listed(VoteFilter { state: Some(VoteState::Abstained), ..VoteFilter::default() }).await, [(2, one)]);
+    let tallies = store.tally_votes(HOUR, 3 * HOUR, Some(one)).await.unwrap();
+    assert_eq!(tallies.iter().map(|(_, tally)| (tally.accepted, tally.abstained)).collect::<Vec<_>>(), [(1, 0), (0, 1)]);
 }

@@ -11,6 +11,7 @@ use lucid_model::{
     payout::{Found, OpenPart, Outcome, Payout, PayoutState, Run, RunPart},
     score::ScoreCenti,
     time::TimeMs,
+    tron::TronAddress,
 };
 use lucid_ports::{Due, Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError};
 use mongodb::{
@@ -128,7 +129,7 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Payout, Fault> {
         cycle: fields.number("cycle")?,
         attempt: fields.number("attempt")?,
         amount: fields.money("amount")?,
-        address: fields.word("address", |text| text.parse().ok())?,
+        address: fields.word("address", |text| TronAddress::from_record(text).ok())?,
         wallet_version: fields.number("wallet_version")?,
         state: fields.word("state", PayoutState::from_name)?,
         sends: fields.number("sends")?,

@@ -134,5 +134,5 @@ impl NodeDoc {
 }
 
 fn address(text: &str) -> Result<TronAddress, Fault> {
-    text.parse().map_err(|error| Fault::Bad(format!("wallet {text:?}: {error}")))
+    TronAddress::from_record(text).map_err(|error| Fault::Bad(format!("wallet {text:?}: {error}")))
 }

@@ -7,6 +7,7 @@ use lucid_model::{
     payout::{Found, OpenPart, Outcome, Payout, PayoutState, Run, RunPart},
     score::ScoreCenti,
     time::TimeMs,
+    tron::TronAddress,
 };
 use lucid_ports::{Due, Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError};
 use rusqlite::{Connection, params, params_from_iter, types::Value};
@@ -32,7 +33,7 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Payout, Fault> {
         cycle: columns.take()?,
         attempt: columns.take()?,
         amount: columns.money()?,
-        address: columns.word(|text| text.parse().ok())?,
+        address: columns.word(|text| TronAddress::from_record(text).ok())?,
         wallet_version: columns.take()?,
         state: columns.word(PayoutState::from_name)?,
         sends: columns.take()?,

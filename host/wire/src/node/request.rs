@@ -54,7 +54,7 @@ pub struct RegisterNodeRequest {
     pub public_key: Option<String>,
     /// Where its earnings go.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<schema::TronAddress>)]
+    #[schema(value_type = Option<schema::GivenTronAddress>)]
     pub wallet_address: Option<String>,
     /// What it is made of.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,7 +138,7 @@ pub struct LegacyRegisterRequest {
     pub public_key: Option<String>,
     /// Where its earnings go.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<schema::TronAddress>)]
+    #[schema(value_type = Option<schema::GivenTronAddress>)]
     pub wallet_address: Option<String>,
     /// What it is made of.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -301,6 +301,10 @@ mod tests {
         assert_eq!(with_key("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), "public_key: must be an Ed25519 public key");
         let wallet = r#"{"name":"w","ip_address":"192.0.2.1","port":9000,"wallet_address":"TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HD"}"#;
         assert_eq!(refusal(wallet), "wallet_address: not a TRON address: wrong characters or checksum");
+        let burn = wallet.replace("TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HD", "T9yD14Nj9j7xAB4dbGeiX9h8unkKHxuWwb");
+        assert_eq!(refusal(&burn), "wallet_address: a burn address cannot be paid: nobody has its key");
+        let hex = wallet.replace("TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HD", "417e5f4552091a69125d5dfcb7b8c2659029395bdf");
+        assert_eq!(parse::<RegisterNodeRequest>(hex.as_bytes()).unwrap().wallet_address.unwrap().to_string(), "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC");
     }
 
     #[test]

@@ -118,7 +118,7 @@ pub struct VoteBody {
     /// `approve`, `abstain`, `reject`.
     #[schema(value_type = schema::VoteChoice)]
     pub vote: String,
-    /// `pending`, `accepted`, `rejected`, `expired`.
+    /// `pending`, `accepted`, `rejected`, `expired`, `abstained`.
     #[schema(value_type = schema::VoteState)]
     pub state: String,
     /// When the epoch was closed.

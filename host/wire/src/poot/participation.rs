@@ -22,6 +22,9 @@ pub struct ParticipationBody {
     pub rejected: u64,
     /// Votes that were not sent in time.
     pub expired: u64,
+    /// Abstentions that were not sent, because the chain takes none.
+    #[serde(default)]
+    pub abstained: u64,
     /// Votes that wait, or that the chain has not decided.
     pub pending: u64,
     /// Accepted votes of those who were eligible, 0–1, rounded down; absent if nobody was.
@@ -41,6 +44,7 @@ impl ParticipationBody {
             accepted: votes.accepted,
             rejected: votes.rejected,
             expired: votes.expired,
+            abstained: votes.abstained,
             pending: votes.pending,
             participation: (eligible > 0).then(|| share(votes.accepted)),
         }

@@ -2,6 +2,7 @@ use lucid_model::{
     id::{NodeId, PoolId, UserId},
     node::{Hardware, Node, NodeAddress, NodeConfig, NodeStatus, PublicKey, Suspension, Wallet, WalletWish, network_of},
     score::ScoreCenti,
+    tron::TronAddress,
 };
 use mongodb::bson::{Bson, Document, doc};
 
@@ -124,11 +125,15 @@ fn read_config(fields: Fields<'_>) -> Result<NodeConfig, Fault> {
 }
 
 fn read_wallet(fields: Fields<'_>) -> Result<Wallet, Fault> {
-    Ok(Wallet { address: fields.word("address", |text| text.parse().ok())?, version: fields.number("version")?, since: fields.time("since")? })
+    Ok(Wallet {
+        address: fields.word("address", |text| TronAddress::from_record(text).ok())?,
+        version: fields.number("version")?,
+        since: fields.time("since")?,
+    })
 }
 
 fn read_wish(fields: Fields<'_>) -> Result<WalletWish, Fault> {
-    Ok(WalletWish { address: fields.word("address", |text| text.parse().ok())?, at: fields.time("at")?, by: fields.text("by")? })
+    Ok(WalletWish { address: fields.word("address", |text| TronAddress::from_record(text).ok())?, at: fields.time("at")?, by: fields.text("by")? })
 }
 
 fn read_hardware(fields: Fields<'_>) -> Result<Hardware, Fault> {
