@@ -31,6 +31,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util:
 
 use crate::{
     config::{Config, ConfigError, Flags, Tracing},
+    logs,
     traces::{self, Traces},
     up::{self, Output},
 };
@@ -150,10 +151,12 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // reqwest is built without a TLS provider of its own; ring is the one that needs no C toolchain beyond cc.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match run(cli) {
+    let ended = run(cli);
+    logs::flush();
+    match ended {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("lucid: {error:#}");
+            note!("lucid: {error:#}");
             if error.chain().any(|cause| cause.is::<ConfigError>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
@@ -209,24 +212,29 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {
 
 /// Logs go to standard error: plain for a person at a terminal, JSON for a collector.
 fn logs(default: &str, json_unless_terminal: bool) {
-    use std::io::IsTerminal;
-    let terminal = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(chosen(default)).with_writer(std::io::stderr).with_ansi(terminal);
-    if json_unless_terminal && !terminal { builder.json().init() } else { builder.init() }
+    tracing_subscriber::registry().with(lines(default, json_unless_terminal)).init();
 }
 
 /// The same, and spans go to the collector that is configured, if one is.
 fn logs_and_traces(default: &str, json_unless_terminal: bool, config: &Tracing) -> Result<Traces> {
-    use std::io::IsTerminal;
     let Some((spans, traces)) = traces::layer(config)? else {
         logs(default, json_unless_terminal);
         return Ok(traces::none());
     };
-    let terminal = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
-    let lines = if json_unless_terminal && !terminal { lines.json().boxed() } else { lines.boxed() };
-    tracing_subscriber::registry().with(spans).with(lines.with_filter(chosen(default))).init();
+    tracing_subscriber::registry().with(spans).with(lines(default, json_unless_terminal)).init();
     Ok(traces)
+}
+
+fn lines<S>(default: &str, json_unless_terminal: bool) -> impl tracing_subscriber::Layer<S> + use<S>
+where
+    S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+{
+    use std::io::IsTerminal;
+    let terminal = std::io::stderr().is_terminal();
+    // What goes wrong with a line is counted; said on standard error, it would be a panic where that is closed.
+    let lines = tracing_subscriber::fmt::layer::<S>().with_writer(logs::start()).with_ansi(terminal).log_internal_errors(false);
+    let lines = if json_unless_terminal && !terminal { lines.json().boxed() } else { lines.boxed() };
+    lines.with_filter(chosen(default))
 }
 
 /// What is written: as `RUST_LOG` says.

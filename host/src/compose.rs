@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clients,
     config::{Config, ConfigError, RailKind},
+    family::{self, Begun},
     import::Importer,
     open_files,
     ports::{ServiceKey, SystemClock, SystemEntropy},
@@ -73,6 +74,8 @@ pub struct App {
     pub sandbox: Option<Sandbox>,
     /// What tokens are signed with, unless only the gateway signs them.
     pub jwt_secret: Option<String>,
+    /// Whether the store was there before.
+    pub begun: Begun,
 }
 
 /// Where to listen.
@@ -92,7 +95,7 @@ pub async fn compose(config: &Config) -> Result<App> {
     let store = lucid_store::open_with(&config.store.url, config.store.cache_mib).await.map_err(unusable)?;
     let sandbox = sandbox(config, data.join("sandbox"))?;
     let (rail, environment) = rail(config, sandbox.as_ref())?;
-    let family = stamped(store.as_ref(), environment, rail.as_deref()).await?;
+    let (family, begun) = stamped(config, store.as_ref(), environment, rail.as_deref()).await?;
     let ports = Ports {
         store,
         policies: engine(config, data.join("cache"))?,
@@ -121,7 +124,7 @@ pub async fn compose(config: &Config) -> Result<App> {
         environment: environment.name(),
     };
     let importer = Importer::new(Arc::clone(&service), config.policies.dir.clone());
-    Ok(App { service, api: Arc::new(api), coordinator, edge, importer, sandbox, jwt_secret })
+    Ok(App { service, api: Arc::new(api), coordinator, edge, importer, sandbox, jwt_secret, begun })
 }
 
 /// Whether [`compose`] could, as far as the configuration and the files that it names say: nothing is created, opened or called.
@@ -152,6 +155,7 @@ fn in_memory_for_the_sandbox(config: &Config) -> Result<()> {
 /// What has to be done before anything runs: policies, the sandbox's funds, presence. What a crash left of payouts
 /// is taken up by whoever becomes the payer.
 pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) -> Result<()> {
+    service.await_store_check();
     service.enter_store().await?;
     importer.start().await?;
     let funds = maybe_money("payouts.sandbox_funds_usdt", config.payouts.sandbox_funds_usdt.as_ref())?;
@@ -429,18 +433,24 @@ fn chain(config: &Config, sandbox: Option<&Sandbox>) -> Result<Option<Arc<dyn Ch
     Ok(chain.map(|chain| Arc::new(chain) as Arc<dyn Chain>))
 }
 
-/// Sandbox and live never meet: what the store was made for must be what it is used for.
-async fn stamped(store: &dyn Store, environment: Environment, rail: Option<&dyn PaymentRail>) -> Result<FamilyId> {
+/// Sandbox and live never meet: what the store was made for must be what it is used for. Nor is another store, or an empty one, ever taken for
+/// the one that belongs here.
+async fn stamped(config: &Config, store: &dyn Store, environment: Environment, rail: Option<&dyn PaymentRail>) -> Result<(FamilyId, Begun)> {
     let rail = rail.map(PaymentRail::name);
+    let known = store.known_stamp().await?;
+    let pinned = family::pinned(config)?;
+    family::check(config, pinned.as_ref(), known.as_ref().map(|stamp| stamp.family))?;
     let fresh = Stamp {
         environment,
         network: stamp::network(environment).into(),
         rail: rail.unwrap_or(environment.name()).to_owned(),
         family: FamilyId(uuid::Uuid::now_v7()),
     };
+    let mine = fresh.family;
     let found = store.stamp_or(fresh).await?;
-    match stamp::misfit(&found, environment, rail) {
-        Some(misfit) => Err(ConfigError(misfit).into()),
-        None => Ok(found.family),
+    if let Some(misfit) = stamp::misfit(&found, environment, rail) {
+        return Err(ConfigError(misfit).into());
     }
+    family::pin(config, found.family)?;
+    Ok((found.family, if found.family == mine { Begun::Now } else { Begun::Before }))
 }

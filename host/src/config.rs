@@ -26,7 +26,7 @@ pub use telemetry::Telemetry;
 pub use tracing::Tracing;
 pub use webhooks::Webhooks;
 
-use crate::trust;
+use crate::{family, trust};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -115,6 +115,10 @@ impl Config {
         if !(1..=65_536).contains(&self.store.cache_mib) {
             return wrong(format!("store.cache_mib: {} is not from 1 to 65536", self.store.cache_mib));
         }
+        if self.store.free_min_mib > 1 << 20 {
+            return wrong(format!("store.free_min_mib: {} is more than 1048576 (1 TiB)", self.store.free_min_mib));
+        }
+        family::configured(self)?;
         self.check_server()?;
         if self.audit.seal_interval_s == 0 {
             return wrong("audit.seal_interval_s has to be at least 1".into());

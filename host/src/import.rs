@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use lucid_model::{
     id::Digest,
     policy::{ParamValues, PolicyKind},
@@ -149,24 +149,27 @@ impl Importer {
     }
 
     /// Looks again whenever something changes, until told to stop.
-    pub async fn watch(mut self, stop: CancellationToken) -> Result<()> {
+    pub async fn watch(mut self, stop: CancellationToken) {
         let (sender, mut changes) = mpsc::channel(1);
         // One waiting message is enough: the look that follows sees everything.
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Reading is reported too, and every look reads.
             if !event.is_ok_and(|event| event.kind.is_access()) {
                 let _ = sender.try_send(());
             }
-        })
-        .context("cannot watch the policies folder")?;
-        let watched = self.dir.is_dir() && watcher.watch(&self.dir, RecursiveMode::Recursive).is_ok();
-        if !watched {
+        });
+        // Held for as long as it is to watch.
+        let watching = watcher.and_then(|mut watcher| watcher.watch(&self.dir, RecursiveMode::Recursive).map(|()| watcher));
+        if !self.dir.is_dir() {
             tracing::warn!(dir = %self.dir.display(), "the policies folder is not there to be watched; the built-in policies and the API work");
+        } else if let Err(error) = &watching {
+            let every_s = LOOK_ANYWAY.as_secs();
+            tracing::warn!(dir = %self.dir.display(), %error, every_s, "the policies folder cannot be watched, and is looked at every so often");
         }
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => return,
                 Some(()) = changes.recv() => {
                     while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok() {}
                 }

@@ -2,6 +2,10 @@
 //!
 //! Arguments → configuration → composition → run. Exit codes: 0 done, 1 failed, 2 the arguments, the
 //! configuration or a bundle are wrong.
+#![deny(clippy::print_stderr)]
+
+#[macro_use]
+mod logs;
 
 mod announcements;
 mod builtin;
@@ -10,6 +14,7 @@ mod clients;
 mod compose;
 mod config;
 mod doctor;
+mod family;
 mod import;
 mod leases;
 mod local;
@@ -22,6 +27,7 @@ mod tasks;
 mod traces;
 mod trust;
 mod up;
+mod watchdog;
 mod webhooks;
 
 use std::process::ExitCode;

@@ -38,6 +38,7 @@ impl Entropy for SystemEntropy {
         let mut bytes = [0; 16];
         if getrandom::fill(&mut bytes).is_err() {
             tracing::error!("the operating system has no randomness: stopping");
+            crate::logs::flush();
             std::process::abort();
         }
         bytes

@@ -12,15 +12,22 @@ use ed25519_dalek::SigningKey;
 
 /// 32 random bytes in hex, kept in `dir/name`.
 pub fn secret(dir: &Path, name: &str) -> Result<String> {
+    kept(dir, name, || {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).context("the operating system has no randomness")?;
+        Ok(hex::encode(bytes))
+    })
+}
+
+/// What `dir/name` says; made now if it is not there.
+pub fn kept(dir: &Path, name: &str, make: impl FnOnce() -> Result<String>) -> Result<String> {
     let path = dir.join(name);
     if path.exists() {
         return Ok(fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?.trim().to_owned());
     }
     let folder = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| format!("cannot create {}", dir.display()))?;
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).context("the operating system has no randomness")?;
-    let text = hex::encode(bytes);
+    let text = make()?;
     // Written beside and renamed, so that a crash leaves no half secret behind.
     let draft = dir.join(format!(".{name}.new"));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;

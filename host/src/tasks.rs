@@ -1,5 +1,7 @@
 //! Everything that runs by itself: each task has a name and an owner, and stops when told.
 
+mod supervision;
+
 use std::{
     convert::Infallible,
     future::Future,
@@ -12,7 +14,7 @@ use std::{
 
 use lucid_ports::{Coordinator, Tenure};
 use lucid_server::Api;
-use lucid_service::{PAYER, Service, ServiceError};
+use lucid_service::{PAYER, Pulse, STORE, Service, ServiceError};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -21,17 +23,15 @@ use crate::{
     config::Config,
     import::Importer,
     leases::{Ended, while_held},
-    replicas, webhooks,
+    replicas, watchdog, webhooks,
 };
+use supervision::{Death, Held, RETRY_MAX, repeat, until_told};
 
 /// Between two looks for work that nobody announced: its time came, or the replica that would have said so ended.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The same for payments, whose next tries and looks at the rail are closer together, and for epochs, which the store is
 /// not asked for before one can be due.
 const SHORT_LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// Half the first wait between tries of a step that keeps failing, and the longest.
-const RETRY_FIRST: Duration = Duration::from_millis(250);
-const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Between two measurements of how it stands with money: what Prometheus asks for is as old at most.
 const STANDING_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a task may take to stop.
@@ -50,12 +50,17 @@ const RECONCILE_INTERVAL: Duration = Duration::from_secs(15);
 const VERIFY_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Between two looks at what pools say of alerts about their members, and at who those are.
 const THRESHOLDS_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a step may take beside its interval before its task counts as one that hangs: of what each replica does for itself, and of what
+/// one does for all, where a step may wait for a slow payment service many times.
+const STEP_TIME_MAX: Duration = Duration::from_secs(30);
+const LONG_STEP_TIME_MAX: Duration = Duration::from_secs(1_800);
 /// What the alert about the gateway's keys is about.
 const GATEWAY_KEYS: &str = "gateway_keys";
 
 /// The running tasks.
 pub struct Tasks {
     stop: CancellationToken,
+    death: Death,
     running: Vec<(&'static str, JoinHandle<()>)>,
     /// What wakes tasks before their next look.
     awaited: Vec<Announced>,
@@ -70,25 +75,24 @@ impl Tasks {
     pub fn start(service: &Arc<Service>, api: &Arc<Api>, coordinator: &Arc<dyn Coordinator>, importer: Importer, config: &Config) -> Self {
         let mut tasks = Self {
             stop: CancellationToken::new(),
+            death: Death::default(),
             running: Vec::new(),
             awaited: Vec::new(),
             service: Arc::clone(service),
             coordinator: Arc::clone(coordinator),
             lease: Duration::from_millis(u64::from(config.coordination.lease_ms)),
         };
-        let watch = importer.watch(tasks.stop.clone());
-        tasks.spawn("policies", async move {
-            if let Err(error) = watch.await {
-                tracing::error!(%error, "the policies folder is not watched");
-            }
-        });
+        tasks.watch_process(config);
+        tasks.spawn("policies", importer.watch(tasks.stop.clone()));
         let (told, gate, stop) = (Arc::clone(service), Arc::clone(api), tasks.stop.clone());
         tasks.spawn(GATEWAY_KEYS, async move {
             let tell = |trouble: Option<&str>| match trouble {
                 Some(trouble) => told.alert(GATEWAY_KEYS, trouble.to_owned()),
                 None => told.clear_alert(GATEWAY_KEYS),
             };
-            gate.auth.keep_gateway_keys(stop, tell).await;
+            gate.auth.keep_gateway_keys(stop.clone(), tell).await;
+            // Without a gateway there is nothing to keep.
+            stop.cancelled().await;
         });
         tasks.every("limits", FORGET_INTERVAL, api, |a| async move {
             let left = a.limiter.forget_idle().await;
@@ -99,8 +103,8 @@ impl Tasks {
             a.metrics.run_upkeep();
             Ok::<_, Infallible>(false)
         });
-        let (feed, stop) = (Arc::clone(api), tasks.stop.clone());
-        tasks.spawn("events", async move { feed.feed.follow(feed.service.bus(), stop).await });
+        let (feed, events, stop) = (Arc::clone(api), service.bus().subscribe(), tasks.stop.clone());
+        tasks.spawn("events", async move { feed.feed.follow(events, stop).await });
         tasks.join_replicas(api, config);
         let queued = Arc::new(Notify::new());
         let queue = webhooks::queue(Arc::clone(service), api.stream.clone(), service.bus().subscribe(), Arc::clone(&queued), tasks.stop.clone());
@@ -119,6 +123,22 @@ impl Tasks {
         tasks.every("suspensions", Duration::from_secs(5), service, |s| async move { s.lift_suspensions().await.map(|()| false) });
         tasks.every("requests", Duration::from_secs(60), service, |s| async move { s.forget_requests().await });
         tasks
+    }
+
+    /// Watches this process itself: its store, its log, its tasks.
+    fn watch_process(&mut self, config: &Config) {
+        watchdog::begin();
+        let service = Arc::clone(&self.service);
+        let free_bytes_min = config.store.free_min_mib << 20;
+        self.every(STORE, watchdog::STORE_INTERVAL, &service, move |s| async move {
+            s.watch_store(free_bytes_min).await;
+            Ok::<_, Infallible>(false)
+        });
+        self.spawn("store-pages", watchdog::check_pages(Arc::clone(&service), self.stop.clone()));
+        self.every("watchdog", watchdog::INTERVAL, &service, |s| async move {
+            watchdog::look(&s);
+            Ok::<_, Infallible>(false)
+        });
     }
 
     /// Talks with the other replicas, if there may be some, and follows what they activate.
@@ -179,8 +199,14 @@ impl Tasks {
         self.alone("audit", (sealing, unannounced()), begin_at_once, |s, _| async move { s.seal_audit().await.map(|_| false) });
     }
 
+    /// Runs a task until it is told to stop. One that ends before ends the process: nobody would do what it does.
     fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.running.push((name, tokio::spawn(task)));
+        self.running.push((name, tokio::spawn(until_told(name, task, self.stop.clone(), self.death.clone()))));
+    }
+
+    /// A task that ended by itself, if one does: the process ends with it.
+    pub fn death(&self) -> Death {
+        self.death.clone()
     }
 
     /// Repeats a step, see [`repeat`].
@@ -203,7 +229,15 @@ impl Tasks {
         E: std::fmt::Display + Send,
     {
         let (part, stop) = (Arc::clone(part), self.stop.clone());
-        self.spawn(name, async move { repeat(name, when, &stop, || step(Arc::clone(&part))).await });
+        let pulse = self.watched(name, when.0, STEP_TIME_MAX);
+        self.spawn(name, async move { repeat(name, &pulse, when, &stop, || step(Arc::clone(&part))).await });
+    }
+
+    /// What tells how a task does. Waits after failures are longer than intervals.
+    fn watched(&self, name: &'static str, interval: Duration, step_time_max: Duration) -> Arc<Pulse> {
+        let age_max = interval.max(RETRY_MAX).saturating_add(step_time_max);
+        metrics::counter!("lucid_task_panics_total", "task" => name).increment(0);
+        self.service.watch_task(name, i64::try_from(age_max.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// Is notified when one of these events happens here or on another replica.
@@ -225,15 +259,20 @@ impl Tasks {
     {
         let (service, stop) = (Arc::clone(&self.service), self.stop.clone());
         let (coordinator, lease) = (Arc::clone(&self.coordinator), self.lease);
+        let pulse = self.watched(name, when.0, LONG_STEP_TIME_MAX);
+        pulse.stands_by();
         self.spawn(name, async move {
             let work = async |tenure: Tenure| {
                 let (begun, ended, over) = (AtomicBool::new(false), OnceLock::new(), stop.child_token());
+                let _held = Held::of(&pulse);
                 let one = || async {
-                    if !begun.load(Ordering::Relaxed) {
+                    // A step that panics is as a crash: what comes next begins anew.
+                    if !begun.swap(false, Ordering::Relaxed) {
                         begin(Arc::clone(&service), tenure.clone()).await?;
-                        begun.store(true, Ordering::Relaxed);
                     }
-                    step(Arc::clone(&service), tenure.clone()).await
+                    let stepped = step(Arc::clone(&service), tenure.clone()).await;
+                    begun.store(true, Ordering::Relaxed);
+                    stepped
                 };
                 let one = || async {
                     let stepped = one().await;
@@ -243,7 +282,7 @@ impl Tasks {
                     }
                     stepped
                 };
-                repeat(name, when.clone(), &over, one).await;
+                repeat(name, &pulse, when.clone(), &over, one).await;
                 ended.into_inner().unwrap_or(Ended::Told)
             };
             while while_held(Arc::clone(&coordinator), name, lease, stop.clone(), &work).await != Ended::Told {
@@ -270,35 +309,4 @@ impl Tasks {
 /// Nothing comes before the first step.
 async fn begin_at_once(_: Arc<Service>, _: Tenure) -> Result<(), ServiceError> {
     Ok(())
-}
-
-/// Repeats a step: at once while it finds work, else at the interval or when it is woken; slower and slower while it fails.
-async fn repeat<F, E>(name: &'static str, (interval, woken): (Duration, Arc<Notify>), stop: &CancellationToken, step: impl Fn() -> F)
-where
-    F: Future<Output = Result<bool, E>>,
-    E: std::fmt::Display,
-{
-    let mut failures = 0_u32;
-    while !stop.is_cancelled() {
-        let wait = match step().await {
-            Ok(worked) => {
-                failures = 0;
-                if worked { Duration::ZERO } else { interval }
-            }
-            Err(error) => {
-                // The first failure is worth a line, then every tenth: a store that is down is down.
-                if failures.is_multiple_of(10) {
-                    tracing::error!(task = name, %error, failures, "a step failed and is tried again");
-                }
-                metrics::counter!("lucid_task_failures_total", "task" => name).increment(1);
-                failures = failures.saturating_add(1);
-                interval.min(RETRY_FIRST).saturating_mul(2_u32.saturating_pow(failures.min(10))).min(RETRY_MAX)
-            }
-        };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = woken.notified(), if failures == 0 => {}
-            () = tokio::time::sleep(wait) => {}
-        }
-    }
 }

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     compose::{self, App},
     config::{Config, ignored_by_up},
-    local,
+    family, local,
     tasks::Tasks,
 };
 pub use view::Output;
@@ -50,7 +50,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     let address = compose::address(config);
     let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
     let port = listener.local_addr()?.port();
-    let App { service, api, coordinator, edge, mut importer, sandbox, jwt_secret } = compose::compose(config).await?;
+    let App { service, api, coordinator, edge, mut importer, sandbox, jwt_secret, begun } = compose::compose(config).await?;
     let jwt_secret = jwt_secret.context("there is no secret to sign tokens with")?;
     let mut events = service.bus().subscribe();
     let mut seen = BTreeSet::new();
@@ -65,6 +65,8 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     }
     prepare(&service, &mut view, &mut seen).await?;
     let tasks = Tasks::start(&service, &api, &coordinator, importer, config);
+    let death = tasks.death();
+    family::tell(config, &service, begun);
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let stream = api.stream.clone();
@@ -102,6 +104,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
             },
             () = &mut deadline => break,
             () = &mut interrupted => break,
+            () = death.happens() => break,
         }
     }
     stop.cancel();
@@ -110,6 +113,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     if let Ok(Err(error)) = agent.await {
         bail!("the local agent ended: {error}");
     }
+    death.none()?;
     if let Some(sandbox) = sandbox {
         sandbox.shutdown().await;
     }
@@ -186,15 +190,25 @@ pub async fn serve(config: &Config) -> Result<()> {
     let address = compose::address(config);
     let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
     let address = listener.local_addr()?;
-    let App { service, api, coordinator, edge, mut importer, sandbox, .. } = compose::compose(config).await?;
+    let App { service, api, coordinator, edge, mut importer, sandbox, begun, .. } = compose::compose(config).await?;
     compose::begin(config, &service, &mut importer).await?;
     let tasks = Tasks::start(&service, &api, &coordinator, importer, config);
+    let death = tasks.death();
+    family::tell(config, &service, begun);
     tracing::info!(%address, url = format!("{}://{address}", edge.scheme()), environment = api.environment, "lucid serves");
-    lucid_server::serve(listener, Arc::clone(&api), edge, interrupted).await;
+    let over = death.clone();
+    let told = async move {
+        tokio::select! {
+            () = interrupted => {}
+            () = over.happens() => {}
+        }
+    };
+    lucid_server::serve(listener, Arc::clone(&api), edge, told).await;
     tasks.stop().await;
     if let Some(sandbox) = sandbox {
         sandbox.shutdown().await;
     }
+    death.none()?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -20,6 +20,7 @@ mod doctor;
 mod epochs;
 mod events;
 mod failures;
+mod faults;
 #[path = "../../benches/load/fleet.rs"]
 mod fleet;
 mod gateway;

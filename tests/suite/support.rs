@@ -261,6 +261,33 @@ impl Lucid {
         Process::start_under(under, &["serve", "--data", data.to_str().unwrap()], &environment, true)
     }
 
+    /// The same with standard error going somewhere else, and as another user where one is named; it serves on a port of this test's choice, and
+    /// nothing is waited for.
+    pub fn begin_to(stderr: Stdio, user: Option<u32>, dir: &Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let (data, policies) = (dir.path().join("data"), dir.path().join("policies"));
+        std::fs::create_dir_all(&policies).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lucid"));
+        command.args(["serve", "--data", data.to_str().unwrap(), "--port", &port]).env_clear();
+        command.env("LUCID_POLICIES_DIR", &policies).env("JWT_SECRET", SECRET).env("LUCID_SERVER_BIND", "127.0.0.1").env("REQUIRE_SIGNED", "false");
+        command.envs(settings.iter().copied()).current_dir(dir.path());
+        if let Some(user) = user {
+            use std::os::unix::process::CommandExt as _;
+            command.uid(user).gid(user);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        let process = Process { child: command.spawn().unwrap(), is_under: false, log: Arc::default(), readers: Vec::new() };
+        Self { process, base: format!("http://127.0.0.1:{port}"), settings: Vec::new(), _dir: Arc::clone(dir) }
+    }
+
+    /// Status and words of `/readyz`; none while nobody answers.
+    pub fn readiness(&self) -> Option<(u16, String)> {
+        block_on(async {
+            let response = client().get(format!("{}/readyz", self.base)).send().await.ok()?;
+            Some((response.status().as_u16(), response.text().await.ok()?))
+        })
+    }
+
     /// kill -9, then the same again on the same store.
     pub fn crash_and_restart(&mut self) {
         self.process.kill();
@@ -276,6 +303,11 @@ impl Lucid {
         let again = Self::start(Arc::clone(&self._dir), self.settings.clone());
         self.process = again.process;
         self.base = again.base;
+    }
+
+    /// What its folders are in.
+    pub fn dir(&self) -> &Arc<TempDir> {
+        &self._dir
     }
 
     /// The folder of its store.

@@ -3,7 +3,7 @@
 use crate::{
     alert::{AlertKind, Measured},
     epoch::Period,
-    id::{Digest, NodeId, PayoutId, PoolId, PoolScope, RunId, ShadowId, WebhookId},
+    id::{Digest, FamilyId, NodeId, PayoutId, PoolId, PoolScope, RunId, ShadowId, WebhookId},
     money::MicroUsdt,
     node::NodeStatus,
     payout::PayoutState,
@@ -28,6 +28,8 @@ pub struct Event {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventKind {
+    /// The service began with a new, empty store.
+    StoreCreated { family: FamilyId },
     /// A node was registered.
     NodeRegistered { node: NodeId, name: String },
     /// A node's status changed.
@@ -103,6 +105,7 @@ impl EventKind {
     /// `node.registered`, `score.computed`, … : stable words.
     pub fn type_name(&self) -> String {
         match self {
+            Self::StoreCreated { .. } => "store.created".into(),
             Self::NodeRegistered { .. } => "node.registered".into(),
             Self::NodeStatusChanged { to, .. } => format!("node.{}", to.name()),
             Self::NodeAssigned { .. } => "node.assigned".into(),
@@ -155,7 +158,8 @@ impl EventKind {
             | Self::PayoutHeld { node, .. }
             | Self::NodeAlertRaised { node, .. }
             | Self::NodeAlertCleared { node, .. } => Some(*node),
-            Self::EpochClosing { .. }
+            Self::StoreCreated { .. }
+            | Self::EpochClosing { .. }
             | Self::EpochClosed { .. }
             | Self::PeriodSettled { .. }
             | Self::RunChanged { .. }
@@ -192,6 +196,7 @@ impl EventKind {
             | Self::ScoreComputed { node, .. }
             | Self::VoteAccepted { node, .. }
             | Self::VoteRejected { node, .. } => node.to_string(),
+            Self::StoreCreated { family } => family.0.to_string(),
             Self::PoolHealthChanged { pool, .. } => pool.to_string(),
             Self::EpochClosing { epoch: period, .. } | Self::EpochClosed { epoch: period, .. } | Self::PeriodSettled { period, .. } => {
                 period.to_string()
@@ -212,6 +217,7 @@ impl EventKind {
         let maybe = |value: &Option<String>| value.clone().map_or(Value::Absent, Value::Text);
         let count = |value: u32| Value::Integer(i64::from(value));
         match self {
+            Self::StoreCreated { family } => vec![("family", text(&family.0))],
             Self::NodeRegistered { node, name } => vec![("node_id", text(node)), ("name", text(name))],
             Self::NodeStatusChanged { node, from, to } => vec![("node_id", text(node)), ("from", text(&from.name())), ("to", text(&to.name()))],
             Self::NodeAssigned { node, pool, pool_name } => vec![("node_id", text(node)), ("pool_id", text(pool)), ("pool_name", maybe(pool_name))],

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
 
+use crate::time::TimeMs;
+
 /// The namespace of ids that are derived from a name (UUIDv5): user ids from token subjects, payout ids.
 pub const DERIVED_ID_NAMESPACE: Uuid = Uuid::from_u128(0x6c75_6369_6421_4d00_9e0d_0a6f_6465_7321);
 
@@ -84,6 +86,14 @@ impl UserId {
     /// The id of a token subject: itself if it is a UUID, else a UUIDv5 of it in a fixed namespace.
     pub fn from_subject(subject: &str) -> Self {
         Uuid::try_parse(subject).map(Self).unwrap_or_else(|_| Self(Uuid::new_v5(&DERIVED_ID_NAMESPACE, subject.as_bytes())))
+    }
+}
+
+impl FamilyId {
+    /// When the family's first store was created, which its id (UUIDv7) says.
+    pub fn began_at(self) -> Option<TimeMs> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        Some(TimeMs(i64::try_from(seconds).ok()?.checked_mul(1_000)?.checked_add(i64::from(nanos / 1_000_000))?))
     }
 }
 
@@ -209,6 +219,14 @@ mod tests {
     fn a_subject_that_is_no_uuid_has_a_stable_id() {
         assert_eq!(UserId::from_subject("alice"), UserId::from_subject("alice"));
         assert_ne!(UserId::from_subject("alice"), UserId::from_subject("bob"));
+    }
+
+    #[test]
+    fn a_family_says_when_it_began() {
+        // The example of RFC 9562.
+        let family: FamilyId = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f".parse().unwrap();
+        assert_eq!(family.began_at(), Some(TimeMs(1_645_557_742_000)));
+        assert_eq!(FamilyId(Uuid::from_u128(1)).began_at(), None);
     }
 
     #[test]

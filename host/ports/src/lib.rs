@@ -52,6 +52,6 @@ pub use runtime::{
     CallError, CheckCost, Clock, Entropy, GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, ValidationPolicy,
 };
 pub use shadows::{AdjustmentStore, ShadowStore};
-pub use store::{Environment, Origin, Stamp, StampStore, Store, StoreError};
+pub use store::{Environment, HealthStore, Origin, Stamp, StampStore, Store, StoreError};
 pub use telemetry::{LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, SessionOutcome, TelemetryStore, Walked};
 pub use webhooks::{DeliveryFilter, WebhookError, WebhookSender, WebhookStore};

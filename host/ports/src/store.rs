@@ -15,7 +15,25 @@ pub enum StoreError {
         /// For the log.
         detail: String,
     },
-    /// It answered with something that cannot be: a fault of ours or a damaged file.
+    /// Its disk is full.
+    #[error("the store has no space left: {detail}")]
+    NoSpace {
+        /// For the log.
+        detail: String,
+    },
+    /// The service's user may not read or write it.
+    #[error("no permission to use the store: {detail}")]
+    NotPermitted {
+        /// For the log.
+        detail: String,
+    },
+    /// A file of it is damaged: what it answers is not to be relied on.
+    #[error("the store is damaged: {detail}")]
+    Damaged {
+        /// For the log.
+        detail: String,
+    },
+    /// It answered with something that cannot be: a fault of ours.
     #[error("the store is inconsistent: {detail}")]
     Inconsistent {
         /// For the log.
@@ -67,12 +85,25 @@ pub enum Origin {
 /// The stamp, and where the store belongs.
 #[async_trait]
 pub trait StampStore: Send + Sync {
+    /// The store's stamp; none: no service ever ran on it.
+    async fn known_stamp(&self) -> Result<Option<Stamp>, StoreError>;
     /// The store's stamp; written now if it has none.
     async fn stamp_or(&self, fresh: Stamp) -> Result<Stamp, StoreError>;
     /// Whether what is in the store is what was last written where it is: a backup that was put back, or a copy of files, is not.
     async fn origin(&self) -> Result<Origin, StoreError>;
     /// Makes the store the one that belongs where it is. Done at each start, after [`StampStore::origin`].
     async fn settle_in(&self) -> Result<(), StoreError>;
+}
+
+/// Whether the store can be relied on.
+#[async_trait]
+pub trait HealthStore: Send + Sync {
+    /// Proves that a write is durable where the store was opened; answers the bytes left on its disk, where they are known.
+    async fn probe(&self) -> Result<Option<u64>, StoreError>;
+    /// Reads every page, which takes long for a large store; answers the first damage.
+    async fn check_pages(&self) -> Result<Option<String>, StoreError>;
+    /// The damage that any call has met since the store was opened.
+    async fn damage(&self) -> Result<Option<String>, StoreError>;
 }
 
 macro_rules! store {
@@ -84,6 +115,6 @@ macro_rules! store {
 }
 
 store! {
-    StampStore + NodeStore + PoolStore + EnrolmentStore + RequestStore + TelemetryStore + EpochStore + LedgerStore + SettlementStore
+    StampStore + HealthStore + NodeStore + PoolStore + EnrolmentStore + RequestStore + TelemetryStore + EpochStore + LedgerStore + SettlementStore
         + PayoutStore + PolicyStore + AuditStore + AlertStore + WebhookStore + ShadowStore + AdjustmentStore + Books + DecisionStore + MismatchStore
 }

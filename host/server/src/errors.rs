@@ -137,6 +137,18 @@ impl From<ServiceError> for ApiError {
                 tracing::error!(detail, "the store is unavailable");
                 Self::new(Kind::Unavailable, "the store is unavailable; what was asked may have been done: ask again")
             }
+            ServiceError::Store(StoreError::NoSpace { detail }) => {
+                tracing::error!(detail, "the store has no space left");
+                Self::new(Kind::Unavailable, "the store has no space left; what was asked may have been done: ask again when there is room")
+            }
+            ServiceError::Store(StoreError::NotPermitted { detail }) => {
+                tracing::error!(detail, "the store may not be used");
+                Self::new(Kind::Unavailable, "the service has no permission to use its store: ask again when an operator has mended that")
+            }
+            ServiceError::Store(StoreError::Damaged { detail }) => {
+                tracing::error!(detail, "the store is damaged");
+                Self::new(Kind::Unavailable, "the store is damaged: payments are stopped until an operator has restored it")
+            }
             ServiceError::Store(StoreError::Inconsistent { .. })
             | ServiceError::Publish(_)
             | ServiceError::Money(_)

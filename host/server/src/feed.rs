@@ -7,7 +7,6 @@ use std::{
 };
 
 use lucid_model::{event::Event, id::NodeId};
-use lucid_service::EventBus;
 use lucid_wire::event::EventBody;
 use parking_lot::Mutex;
 use tokio::sync::{
@@ -155,8 +154,7 @@ impl Feed {
     }
 
     /// Takes what a bus tells, until it is stopped.
-    pub async fn follow(&self, bus: &EventBus, stop: CancellationToken) {
-        let mut events = bus.subscribe();
+    pub async fn follow(&self, mut events: broadcast::Receiver<Event>, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -42,6 +42,7 @@ mod shadows;
 mod siblings;
 mod standing;
 mod statements;
+mod vitals;
 mod votes;
 mod wallets;
 mod webhooks;
@@ -94,6 +95,7 @@ pub use scores::{OnDemand, ScoreClaim, ScoreRequest, Validated};
 pub use shadows::NewShadow;
 pub use standing::{Safety, Standing};
 pub use statements::{Statement, StatementLine};
+pub use vitals::{Pulse, STORE, STORE_DAMAGED, TASKS, TaskState, Trouble};
 pub use webhooks::{GivenWebhook, NewWebhook, Told, WebhookPatch, WebhookSettings};
 
 /// What the alert about a clock that is off is about: a replica that raised it is not ready.
@@ -172,6 +174,8 @@ pub struct Service {
     silences_ms: Mutex<BTreeMap<NodeId, i64>>,
     /// Endpoints that took nothing lately: how often in a row, and until when they are left alone.
     webhooks_paused: Mutex<BTreeMap<WebhookId, (u32, TimeMs)>>,
+    /// How tasks and store do.
+    vitals: vitals::Vitals,
     /// Alerts of the service itself that are raised, so that each is said once.
     alerts: Mutex<BTreeMap<(&'static str, String), String>>,
 }
@@ -209,6 +213,7 @@ impl Service {
             thresholds: Mutex::default(),
             silences_ms: Mutex::default(),
             webhooks_paused: Mutex::default(),
+            vitals: vitals::Vitals::default(),
             alerts: Mutex::default(),
         })
     }
@@ -231,6 +236,11 @@ impl Service {
     /// The service's own public key: what votes and node tokens are checked with.
     pub fn public_key(&self) -> lucid_model::node::PublicKey {
         self.ports.signer.public_key()
+    }
+
+    /// The store and all its copies.
+    pub fn family(&self) -> FamilyId {
+        self.family
     }
 
     fn store(&self) -> &dyn Store {

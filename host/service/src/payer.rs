@@ -91,7 +91,7 @@ impl Service {
     pub async fn pay_step(&self, tenure: &Tenure) -> Result<u32, ServiceError> {
         let Some(rail) = self.ports.rail.clone() else { return Ok(0) };
         let switch = self.store().payments_switch().await?;
-        let frozen = self.tell_of_switch(&switch);
+        let frozen = self.tell_of_switch(&switch) || self.store_holds_payments().await?;
         self.follow_freeze(tenure, &switch).await?;
         let (sends, looks) = {
             let (mut state, now) = (self.payer.lock(), self.mono());

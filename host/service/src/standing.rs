@@ -2,6 +2,7 @@
 
 use lucid_model::{
     epoch::EpochRecord,
+    id::FamilyId,
     ledger::Account,
     money::MicroUsdt,
     payout::{OpenPart, PaymentsSwitch, PayoutState},
@@ -10,7 +11,7 @@ use lucid_model::{
 };
 use lucid_ports::{Order, PageRequest};
 
-use crate::{InFlight, LastVerified, Service, ServiceError, Untold};
+use crate::{InFlight, LastVerified, STORE_DAMAGED, Service, ServiceError, TaskState, Untold};
 
 /// Payouts that are compared again and named at most.
 const UNTOLD_NAMED_MAX: usize = 10;
@@ -32,6 +33,14 @@ pub struct Standing {
     pub treasury: MicroUsdt,
     /// What nodes left behind and did not claim in time: kept apart.
     pub unclaimed: MicroUsdt,
+    /// The store and all its copies.
+    pub family: FamilyId,
+    /// What is damaged in the store.
+    pub damage: Option<String>,
+    /// Whether payments wait until the store's pages have been read once.
+    pub is_unchecked: bool,
+    /// What the service does by itself, and for how long it has not succeeded.
+    pub tasks: Vec<TaskState>,
     /// The last verification of the books.
     pub verified: Option<LastVerified>,
     /// The last epoch that was closed.
@@ -85,8 +94,14 @@ impl Standing {
                 stopped.push(format!("{} requests of {} USDT may still be on their way", self.in_flight.count, self.in_flight.total));
             }
         }
+        if let Some(damage) = &self.damage {
+            stopped.push(format!("the store is damaged, and nothing is paid: {damage}"));
+        }
         if let Some(flaw) = self.verified.as_ref().and_then(|verified| verified.found.flaw.as_ref()) {
             stopped.push(format!("the books are not in order: {flaw}"));
+        }
+        if self.is_unchecked {
+            attention.push("the store is being checked for damage: payments wait for that".to_owned());
         }
         for open in &self.open {
             let words = format!("{} payouts of {} USDT are {}", open.count, open.total, open.state.name());
@@ -134,7 +149,7 @@ impl Service {
         let newest = PageRequest { page: 1, limit: 100, sort: (), order: Order::Descending };
         let proposals = self.store().proposals(newest).await?.items;
         // What is said by fields of its own is no alert here.
-        let told = ["payouts-frozen", "ledger", "payout-proposal"];
+        let told = ["payouts-frozen", "ledger", "payout-proposal", STORE_DAMAGED];
         let alerts = self.raised_alerts().into_iter().filter(|(about, _)| !told.contains(about)).collect();
         Ok(Standing {
             at: now,
@@ -144,6 +159,10 @@ impl Service {
             open: self.store().open_parts().await?,
             treasury: self.treasury().await?,
             unclaimed: self.store().account_total(Account::Unclaimed).await?,
+            family: self.family(),
+            damage: self.store_damage(),
+            is_unchecked: self.store_is_unchecked(),
+            tasks: self.tasks(),
             verified: self.last_verified(),
             epoch,
             epoch_due: due,

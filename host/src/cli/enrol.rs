@@ -112,7 +112,7 @@ fn create(args: CreateArgs) -> Result<ExitCode> {
     match args.output {
         Output::Json => writeln!(out, "{}", serde_json::to_string(&made)?)?,
         Output::Table => {
-            eprintln!("enrolment token {} for {} nodes until {}; it is shown once:", made.enrolment_id, made.uses_max, made.expires_at);
+            note!("enrolment token {} for {} nodes until {}; it is shown once:", made.enrolment_id, made.uses_max, made.expires_at);
             writeln!(out, "{}", made.token.unwrap_or_default())?;
         }
     }

@@ -279,11 +279,11 @@ fn check(asked: &Verify) -> Result<ExitCode> {
     let proof: PayoutProofBody = serde_json::from_slice(&text).with_context(|| format!("{name} is no proof of a payout"))?;
     let key = asked.public_key.as_ref().map(|key| key.to_lowercase());
     if key.is_some_and(|key| key != proof.public_key) {
-        eprintln!("it is signed by another key: {}", proof.public_key);
+        note!("it is signed by another key: {}", proof.public_key);
         return Ok(ExitCode::FAILURE);
     }
     if let Err(wrong) = proof.check() {
-        eprintln!("{wrong}");
+        note!("{wrong}");
         return Ok(ExitCode::FAILURE);
     }
     let of = &proof.payout;
@@ -322,11 +322,11 @@ impl Ask<'_> {
                 break;
             }
             if standing.mismatches_open > 0 {
-                eprintln!("{} payouts are told otherwise of: see lucid payout mismatches, and end each", standing.mismatches_open);
+                note!("{} payouts are told otherwise of: see lucid payout mismatches, and end each", standing.mismatches_open);
                 return Ok(ExitCode::FAILURE);
             }
             for again in standing.compared_again.iter().filter(|again| told.insert((again.payout_id.clone(), again.looks))) {
-                eprintln!("payout {} is looked up again: after {} look-ups the payment service says: {}", again.payout_id, again.looks, again.said);
+                note!("payout {} is looked up again: after {} look-ups the payment service says: {}", again.payout_id, again.looks, again.said);
             }
             thread::sleep(Duration::from_millis(500));
         }

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
@@ -38,7 +38,8 @@ pub fn run(args: SandboxArgs) -> Result<ExitCode> {
             block_interval: Duration::from_millis(args.block_ms),
             faults_allowed: args.faults,
         })?;
-        println!("sandbox: {}", sandbox.url());
+        // Who closed standard output does not want to know.
+        let _ = writeln!(std::io::stdout(), "sandbox: {}", sandbox.url());
         interrupted.await;
         sandbox.shutdown().await;
         Ok(ExitCode::SUCCESS)

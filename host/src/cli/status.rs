@@ -77,7 +77,14 @@ fn table(out: &mut impl Write, standing: &StandingBody, colour: bool) -> std::io
         _ => writeln!(out, "  last epoch  none")?,
     }
     match standing.last_period {
-        Some(period) => writeln!(out, "  settled     up to the period that began at {period}"),
-        None => writeln!(out, "  settled     nothing yet"),
+        Some(period) => writeln!(out, "  settled     up to the period that began at {period}")?,
+        None => writeln!(out, "  settled     nothing yet")?,
+    }
+    let created = standing.store.created_at.as_deref().map_or_else(String::new, |at| format!(", created at {at}"));
+    writeln!(out, "  store       family {}{created}", standing.store.family)?;
+    let late = standing.tasks.iter().filter_map(|task| Some((task.success_age_seconds?, &task.name))).max();
+    match late {
+        Some((age, name)) => writeln!(out, "  tasks       {}; the longest without success: {name}, {age} s", standing.tasks.len()),
+        None => writeln!(out, "  tasks       other replicas do them"),
     }
 }

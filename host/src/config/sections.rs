@@ -12,13 +12,17 @@ pub struct Store {
     pub url: String,
     /// Where files go (secrets, caches) if the store is not a folder itself.
     pub data_dir: PathBuf,
+    /// Which store belongs to this service: its family, as `lucid status` tells it. Another store, or an empty one, is refused.
+    pub family: Option<String>,
+    /// Less room on the disk than this, MiB, and the service is not ready; 0 = whatever is left will do. For SQLite.
+    pub free_min_mib: u64,
     /// Memory for pages of what is written, MiB, 1 to 65,536, if the store is SQLite. Reports and each of eight readers have as much, but no more than 16 MiB.
     pub cache_mib: u32,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { url: "sqlite://data".into(), data_dir: "data".into(), cache_mib: lucid_store::CACHE_MIB }
+        Self { url: "sqlite://data".into(), data_dir: "data".into(), family: None, free_min_mib: 32, cache_mib: lucid_store::CACHE_MIB }
     }
 }
 

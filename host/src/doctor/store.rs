@@ -7,7 +7,8 @@ use lucid_store::{Inspection, Integrity, OpenError, StoreFile, UnfinishedCopy};
 
 use super::{Finding, policies};
 use crate::{
-    config::Config,
+    config::{Config, ConfigError},
+    family,
     stamp::{configured, misfit},
 };
 
@@ -52,6 +53,9 @@ pub fn chain(error: &OpenError) -> String {
 fn unreadable(error: &OpenError) -> &'static str {
     match error {
         OpenError::NewerSchema { .. } => "use the newer binary that has written it",
+        OpenError::NotPermitted { .. } => "run it as the service's user, and see that it may read and write the folder and its files",
+        OpenError::NoSpace { .. } => "make room on the disk",
+        OpenError::Damaged { .. } => "stop the service, keep the folder, and restore the last backup",
         OpenError::OlderSchema { .. } => "back the folder up and start this binary's service once: it migrates",
         _ => "see that the folder is the right one and readable; else restore the last backup",
     }
@@ -95,6 +99,10 @@ fn integrity(file: &StoreFile) -> Finding {
 
 pub fn stamp(config: &Config, stamp: Option<&Stamp>) -> Finding {
     let (environment, rail) = configured(config);
+    let belongs = family::pinned(config).and_then(|pinned| family::check(config, pinned.as_ref(), stamp.map(|stamp| stamp.family)));
+    if let Err(ConfigError(problem)) = belongs {
+        return Finding::fail("stamp", problem, "no service starts on it until that is done");
+    }
     match stamp {
         None => Finding::warn("stamp", "no service ever ran on it", "nothing: the first start writes it"),
         Some(stamp) => match misfit(stamp, environment, rail) {

@@ -38,7 +38,8 @@ pub(crate) trait Backend: Send {
 macro_rules! conformance_suite {
     ($backend:path) => {
         $crate::conformance::conformance_suite! { @ $backend;
-            shared: a_stamp_is_written_once, a_store_that_is_where_it_was_is_the_same, everything_is_there_after_a_restart;
+            shared: a_stamp_is_written_once, a_store_that_is_where_it_was_is_the_same, a_store_that_is_well_says_so,
+                everything_is_there_after_a_restart;
             contention: one_of_fifty_has_the_key_and_the_external_id, one_of_fifty_moves_of_a_node_wins, one_of_fifty_changes_of_a_pool_wins,
                 one_of_fifty_tokens_has_the_id, one_of_fifty_payouts_has_the_transaction, one_of_fifty_frames_versions_and_blocks_is_kept,
                 every_list_is_read_page_by_page;

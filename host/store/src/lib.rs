@@ -31,6 +31,7 @@ pub use inspection::{
 };
 pub use mongo::MongoStore;
 pub use schemas::{PartSchema, schemas};
+use sqlite::{Fault as SqliteFault, FaultKind, kind_of, kind_of_io};
 pub use sqlite::{Memory, Pause, SqliteStore};
 pub use transfer::{CopyError, CopyProgress, CopyReport, Kind, KindReport, Step, Sum, compare, copy};
 
@@ -89,6 +90,24 @@ pub enum OpenError {
         found: i64,
         /// The schema this binary reads.
         known: i64,
+    },
+    /// Its disk is full.
+    #[error("no space left for {}: make room on its disk", path.display())]
+    NoSpace {
+        /// For what.
+        path: PathBuf,
+        /// The system's or the database's word.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The process's user may not use it.
+    #[error("no permission to read and write {}: give them to the user that the service runs as", path.display())]
+    NotPermitted {
+        /// What.
+        path: PathBuf,
+        /// The system's or the database's word.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// What the file says cannot be.
     #[error("{} is damaged: {detail}", file.display())]
@@ -151,6 +170,36 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+}
+
+impl OpenError {
+    /// By what SQLite says: space, permission and damage are three different words.
+    pub(crate) fn of_sqlite(file: &Path, source: rusqlite::Error) -> Self {
+        match kind_of(&source) {
+            FaultKind::Damage => Self::Damaged { file: file.to_owned(), detail: source.to_string() },
+            FaultKind::Space => Self::NoSpace { path: file.to_owned(), source: source.into() },
+            FaultKind::Permission => Self::NotPermitted { path: file.to_owned(), source: source.into() },
+            FaultKind::Passing | FaultKind::Ours => Self::Database { file: file.to_owned(), source },
+        }
+    }
+
+    /// By what the operating system says of a file or folder.
+    pub(crate) fn of_io(path: &Path, source: io::Error) -> Self {
+        match kind_of_io(&source) {
+            FaultKind::Space => Self::NoSpace { path: path.to_owned(), source: source.into() },
+            FaultKind::Permission => Self::NotPermitted { path: path.to_owned(), source: source.into() },
+            _ => Self::Directory { dir: path.to_owned(), source },
+        }
+    }
+
+    pub(crate) fn of_fault(file: &Path, fault: SqliteFault) -> Self {
+        match fault {
+            SqliteFault::Sql(source) => Self::of_sqlite(file, source),
+            SqliteFault::Io(path, source) => Self::of_io(&path, source),
+            SqliteFault::Bad(detail) => Self::Damaged { file: file.to_owned(), detail },
+            moved @ SqliteFault::Moved(_) => Self::Directory { dir: file.to_owned(), source: io::Error::other(moved.to_string()) },
+        }
+    }
 }
 
 /// Memory for pages of what is written in a SQLite store, MiB, where nobody says otherwise: room for the indices of

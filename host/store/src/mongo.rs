@@ -16,6 +16,7 @@ mod fault;
 mod fields;
 mod frames;
 mod gate_reports;
+mod health;
 mod index;
 mod inspect;
 mod ledger;

@@ -19,6 +19,7 @@ mod epochs;
 mod fault;
 mod frames;
 mod gate_reports;
+mod health;
 mod inspect;
 mod ledger;
 mod memory;
@@ -27,6 +28,7 @@ mod mismatches;
 mod node_doc;
 mod nodes;
 mod payouts;
+mod place;
 mod policies;
 mod pools;
 mod query;
@@ -62,6 +64,7 @@ use std::{
 
 use rusqlite::Connection;
 
+pub(crate) use self::fault::{Fault, Kind as FaultKind, kind_of, kind_of_io};
 pub use self::memory::{Memory, Pause};
 pub(crate) use self::{
     audit::open_audit_log,
@@ -71,7 +74,7 @@ pub(crate) use self::{
     inspect::inspect,
     transfer::{is_marked, occupied},
 };
-use self::{database::Database, fault::Fault, writer::Pace};
+use self::{database::Database, writer::Pace};
 use crate::{CACHE_MIB, OpenError};
 
 /// Memory for pages of what reports write, MiB, if the other file's writer has as much.
@@ -134,7 +137,7 @@ impl SqliteStore {
 
     /// Opens it for whoever copies into it.
     pub(crate) fn open_marked(dir: &Path, cache_mib: u32) -> Result<Self, OpenError> {
-        let unusable = |source| OpenError::Directory { dir: dir.to_owned(), source };
+        let unusable = |source| OpenError::of_io(dir, source);
         fs::create_dir_all(dir).map_err(unusable)?;
         let lock = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(unusable)?;
         lock.try_lock().map_err(|error| match error {

@@ -373,4 +373,35 @@ pub struct StandingBody {
     /// Start of the last period that was settled, Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_period: Option<i64>,
+    /// The store.
+    pub store: StoreBody,
+    /// Tasks of the replica that answers.
+    pub tasks: Vec<TaskBody>,
+}
+
+/// Which store the service uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StoreBody {
+    /// The same for all copies of a store; the setting `store.family` takes it.
+    pub family: String,
+    /// When the family's first store was created.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Timestamp>)]
+    pub created_at: Option<String>,
+    /// What is damaged in it: nothing is paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
+}
+
+/// What a replica does by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskBody {
+    /// Its name.
+    pub name: String,
+    /// Seconds since it succeeded last; absent while another replica does it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub success_age_seconds: Option<u64>,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }

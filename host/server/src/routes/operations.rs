@@ -1,5 +1,7 @@
 //! What an operator's tools ask for: health and metrics.
 
+use std::time::Duration;
+
 use axum::{
     Json as Answer, Router,
     extract::State,
@@ -24,8 +26,21 @@ pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(live)).routes(routes!(started)).routes(routes!(ready)).routes(routes!(health)).routes(routes!(metrics))
 }
 
+/// How long the store may take to answer whoever asks whether it does.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(3);
+
+async fn store_answers(api: &Api) -> Result<(), String> {
+    // What is known already is said also where the store answers nobody.
+    api.service.store_is_well()?;
+    match tokio::time::timeout(ANSWER_TIME_MAX, api.service.ready()).await {
+        Ok(answered) => answered.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("the store has not answered within {} s", ANSWER_TIME_MAX.as_secs())),
+    }
+}
+
 async fn checks(api: &Api) -> Vec<Check> {
-    let store = api.service.ready().await.map_err(|error| error.to_string());
+    let store = store_answers(api).await;
+    let tasks = api.service.tasks_live();
     let policies = if api.service.policies_loaded() { Ok(()) } else { Err("a kind of policy is not active".to_owned()) };
     let raised = api.service.raised_alerts();
     let clock = raised.iter().find(|(about, _)| *about == CLOCK).map_or(Ok(()), |(_, words)| Err(words.clone()));
@@ -34,6 +49,7 @@ async fn checks(api: &Api) -> Vec<Check> {
         Check { name: "store", needed: true, finding: store },
         Check { name: "policies", needed: true, finding: policies },
         Check { name: "clock", needed: true, finding: clock },
+        Check { name: "tasks", needed: true, finding: tasks },
         Check { name: "alerts", needed: false, finding: alerts },
     ]
 }
@@ -71,7 +87,8 @@ async fn started(State(api): State<Shared>) -> Response {
 
 /// Whether the service can be sent requests.
 ///
-/// Its store answers, a policy of each kind is active, and its clock is that of the other replicas.
+/// Its store can be written where it was opened and is not damaged, a policy of each kind is active, its clock is that of the other replicas,
+/// and none of its tasks hangs or panics.
 #[utoipa::path(get, path = "/readyz", operation_id = "getReadiness", tag = "operations", security(()),
     responses((status = 200, body = String, content_type = "text/plain", description = "It can"),
         (status = 503, body = String, content_type = "text/plain", description = "What is missing")))]
@@ -95,6 +112,7 @@ async fn readiness(api: &Api) -> Response {
 #[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "operations", security(()),
     responses((status = 200, body = String, content_type = "text/plain; version=0.0.4", description = "The measurements")))]
 async fn metrics(State(api): State<Shared>) -> Response {
+    api.service.measure_tasks();
     if let Ok(counts) = api.service.count_by_status().await {
         for (status, count) in counts {
             metrics::gauge!("lucid_nodes", "status" => status.name()).set(u32::try_from(count).map_or(f64::MAX, f64::from));

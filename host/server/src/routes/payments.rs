@@ -13,13 +13,13 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::PageRequest;
-use lucid_service::{Actor, InFlight, Resolved, ServiceError, Standing, Statement, Untold};
+use lucid_service::{Actor, InFlight, Resolved, ServiceError, Standing, Statement, TaskState, Untold};
 use lucid_wire::{
     ErrorBody, FieldError,
     page::{PageParams, Pagination, ProposalList},
     payments::{
         BooksVerifiedBody, ComparedAgainBody, CorrectionRequest, NotPaidRequest, OpenPayoutsBody, PaidRequest, PaymentsSwitchBody, ReconcileRequest,
-        ResolvePayout, ResolvedBody, StandingBody,
+        ResolvePayout, ResolvedBody, StandingBody, StoreBody, TaskBody,
     },
     payout::PayoutBody,
     reason::ReasonRequest,
@@ -83,6 +83,20 @@ fn standing_body(standing: &Standing) -> StandingBody {
         last_epoch: standing.epoch.as_ref().map(|record| record.epoch.start_s),
         last_epoch_lateness_seconds: standing.epoch.as_ref().map(|record| record.closed_at.ms_since(record.epoch.end()) / 1000),
         last_period: standing.period.as_ref().map(|record| record.period.start_s),
+        store: StoreBody {
+            family: standing.family.0.to_string(),
+            created_at: standing.family.began_at().map(|at| at.to_string()),
+            damage: standing.damage.clone(),
+        },
+        tasks: standing.tasks.iter().map(task_body).collect(),
+    }
+}
+
+fn task_body(task: &TaskState) -> TaskBody {
+    TaskBody {
+        name: task.name.into(),
+        success_age_seconds: task.success_age_ms.map(|age_ms| age_ms.unsigned_abs() / 1_000),
+        trouble: task.trouble.as_ref().map(|trouble| trouble.words.clone()),
     }
 }
 

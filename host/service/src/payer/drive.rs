@@ -70,6 +70,7 @@ impl Service {
                     // Between the write and here the process may have been stopped for longer than its lease.
                     Effect::Send if !paying.tenure.is_good() => return Err(self.replaced(paying.tenure, None)),
                     // It is `Submitting` and stays so: whether it may be sent is decided again when it is due.
+                    Effect::Send if self.store_holds_payments().await? => return Ok(moved),
                     Effect::Send if self.mono().ms_since(decided) > self.config.payer_limits.decided_ms_max => return Ok(moved),
                     Effect::Send => {
                         let Some(right) = right.take() else { return Ok(moved) };

@@ -64,7 +64,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let terminal = std::io::stderr().is_terminal();
     let mut told = |progress: AuditProgress| {
         if terminal {
-            eprint!("\r{} of {} entries, {} links, {} seals ", progress.entries, progress.entries_total, progress.links, progress.seals);
+            draw!("\r{} of {} entries, {} links, {} seals ", progress.entries, progress.entries_total, progress.links, progress.seals);
         }
     };
     let found = runtime(1)?.block_on(async {
@@ -72,7 +72,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         Ok::<_, anyhow::Error>(verify_audit(log.as_ref(), &trust, &mut told).await?)
     })?;
     if terminal {
-        eprint!("\r\x1b[K");
+        draw!("\r\x1b[K");
     }
     let mut out = std::io::stdout().lock();
     match args.output {

@@ -41,7 +41,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let terminal = std::io::stderr().is_terminal();
     let mut told = |progress: BooksProgress| {
         if terminal {
-            eprint!("\r{} payouts, {} entries of {} streams ", progress.payouts, progress.entries, progress.streams);
+            draw!("\r{} payouts, {} entries of {} streams ", progress.payouts, progress.entries, progress.streams);
         }
     };
     let began = Instant::now();
@@ -50,7 +50,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         Ok::<_, anyhow::Error>(verify_books(books.as_ref(), &mut told).await?)
     })?;
     if terminal {
-        eprint!("\r\x1b[K");
+        draw!("\r\x1b[K");
     }
     let seconds = began.elapsed().as_secs_f64();
     let mut out = std::io::stdout().lock();

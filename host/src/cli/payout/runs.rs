@@ -127,7 +127,7 @@ pub fn execute(ask: &Ask<'_>, asked: &Execute) -> Result<ExitCode> {
         }
         if since.elapsed() > STILL {
             line.end();
-            eprintln!("nothing has happened for {} s: look at `lucid status`; the run goes on by itself", STILL.as_secs());
+            note!("nothing has happened for {} s: look at `lucid status`; the run goes on by itself", STILL.as_secs());
             return Ok(ExitCode::FAILURE);
         }
         thread::sleep(pause);
@@ -146,12 +146,12 @@ impl Line {
             return;
         }
         text.clone_into(&mut self.last);
-        if std::io::stderr().is_terminal() { eprint!("\r\x1b[2K{text}") } else { eprintln!("{text}") }
+        if std::io::stderr().is_terminal() { draw!("\r\x1b[2K{text}") } else { note!("{text}") }
     }
 
     fn end(&self) {
         if !self.last.is_empty() && std::io::stderr().is_terminal() {
-            eprintln!();
+            note!("");
         }
     }
 }

@@ -64,7 +64,7 @@ pub fn freeze(ask: &Ask<'_>, asked: &Freeze) -> Result<ExitCode> {
     while switch.state == "freezing" && !asked.no_wait {
         if told != switch.in_flight {
             let (count, usdt) = (switch.in_flight.unwrap_or(0), switch.in_flight_usdt.as_deref().unwrap_or("0"));
-            eprintln!("freezing: nothing more is sent; {count} requests of {usdt} USDT may still be on their way");
+            note!("freezing: nothing more is sent; {count} requests of {usdt} USDT may still be on their way");
             told = switch.in_flight;
         }
         thread::sleep(LOOK);

@@ -26,12 +26,12 @@ impl Bar {
             return;
         }
         self.drawn = Some(Instant::now());
-        eprint!("\r\x1b[K{}", line(self.what, done, self.total));
+        draw!("\r\x1b[K{}", line(self.what, done, self.total));
     }
 
     pub(super) fn end(&mut self) {
         if self.drawn.take().is_some() {
-            eprint!("\r\x1b[K");
+            draw!("\r\x1b[K");
         }
     }
 }

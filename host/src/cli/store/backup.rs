@@ -46,7 +46,7 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode> {
     let mut told = |progress: BackupProgress| {
         let now = progress.pages * 10 / progress.of.max(1);
         if matches!(args.output, Output::Table) && tenths.replace((progress.file, now)) != Some((progress.file, now)) {
-            eprintln!("  {:<9} {:>3} %", progress.file, now * 10);
+            note!("  {:<9} {:>3} %", progress.file, now * 10);
         }
     };
     let files = lucid_store::back_up(&url, &args.to, &mut told)?;

@@ -40,12 +40,12 @@ impl Shown {
         }
         self.drawn = Some(Instant::now());
         let line = line(progress, since.elapsed(), records, units);
-        if self.terminal { eprint!("\r\x1b[K{line}") } else { eprintln!("{line}") }
+        if self.terminal { draw!("\r\x1b[K{line}") } else { note!("{line}") }
     }
 
     pub(super) fn end(&self) {
         if self.terminal {
-            eprint!("\r\x1b[K");
+            draw!("\r\x1b[K");
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn run(args: &RollupsArgs) -> Result<ExitCode> {
             let Walked { done, next } = store.roll_up_again(after, NODES_A_STEP).await?;
             let Some(last) = next else { return Ok::<_, anyhow::Error>(()) };
             (after, hours, nodes) = (Some(last), hours + done, nodes + u64::from(NODES_A_STEP));
-            eprintln!("up to {nodes} nodes, {hours} hours of them");
+            note!("up to {nodes} nodes, {hours} hours of them");
         }
     })?;
     let mut out = std::io::stdout().lock();

@@ -102,12 +102,22 @@ macro_rules! proven {
 
 proven! {
     StampStore {
+        known_stamp() -> Option<Stamp> =>
+            a_stamp_is_written_once;
         stamp_or(fresh: Stamp) -> Stamp =>
             a_stamp_is_written_once;
         origin() -> Origin =>
             a_store_that_is_where_it_was_is_the_same;
         settle_in() -> () =>
             a_store_that_is_where_it_was_is_the_same;
+    }
+    HealthStore {
+        probe() -> Option<u64> =>
+            a_store_that_is_well_says_so;
+        check_pages() -> Option<String> =>
+            a_store_that_is_well_says_so;
+        damage() -> Option<String> =>
+            a_store_that_is_well_says_so;
     }
     NodeStore {
         register_node(registration: Registration) -> Registered =>

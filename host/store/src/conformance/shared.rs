@@ -10,6 +10,7 @@ use super::{Backend, all, enrolments::enrolment, epochs::frame, examples::*, fif
 
 pub(crate) async fn a_stamp_is_written_once(backend: &mut dyn Backend) {
     let store = backend.store();
+    assert_eq!(store.known_stamp().await.unwrap(), None);
     let stamps = fifty(|i| {
         let store = store.clone();
         async move {
@@ -19,6 +20,17 @@ pub(crate) async fn a_stamp_is_written_once(backend: &mut dyn Backend) {
     })
     .await;
     assert!(stamps.iter().all(|stamp| *stamp == stamps[0]));
+    assert_eq!(store.known_stamp().await.unwrap().as_ref(), Some(&stamps[0]));
+}
+
+pub(crate) async fn a_store_that_is_well_says_so(backend: &mut dyn Backend) {
+    let store = backend.store();
+    for _ in 0..2 {
+        store.probe().await.unwrap();
+        store.register_node(registration(node(1))).await.unwrap();
+    }
+    assert_eq!(store.check_pages().await.unwrap(), None);
+    assert_eq!(store.damage().await.unwrap(), None);
 }
 
 pub(crate) async fn a_store_that_is_where_it_was_is_the_same(backend: &mut dyn Backend) {

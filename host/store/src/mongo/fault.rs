@@ -8,6 +8,11 @@ pub(crate) const DUPLICATE_KEY: i32 = 11_000;
 /// An index was to be dropped that is not there.
 const INDEX_NOT_FOUND: i32 = 27;
 
+/// The server does not let us do it, or does not know who we are.
+const NOT_PERMITTED: [i32; 2] = [13, 18];
+/// The server's disk is full.
+const OUT_OF_DISK_SPACE: i32 = 14_031;
+
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -42,6 +47,17 @@ impl Fault {
     /// Whether the server has no index of that name.
     pub(crate) fn is_of_no_index(&self) -> bool {
         matches!(self, Self::Driver(error) if matches!(error.kind.as_ref(), ErrorKind::Command(error) if error.code == INDEX_NOT_FOUND))
+    }
+
+    /// The server's number of what is wrong, if it gave one.
+    fn code(&self) -> Option<i32> {
+        let Self::Driver(error) = self else { return None };
+        match error.kind.as_ref() {
+            ErrorKind::Command(error) => Some(error.code),
+            ErrorKind::Write(WriteFailure::WriteError(error)) => Some(error.code),
+            ErrorKind::Write(WriteFailure::WriteConcernError(error)) => Some(error.code),
+            _ => None,
+        }
     }
 
     /// Whether the write may have been done all the same: it was sent, and no answer or no final one came.
@@ -79,6 +95,11 @@ impl From<Fault> for StoreError {
     /// cannot be does not.
     fn from(fault: Fault) -> Self {
         let detail = fault.to_string();
+        match fault.code() {
+            Some(code) if NOT_PERMITTED.contains(&code) => return Self::NotPermitted { detail },
+            Some(OUT_OF_DISK_SPACE) => return Self::NoSpace { detail },
+            _ => {}
+        }
         let lasting = match &fault {
             Fault::Bad(_) => true,
             Fault::Contended(_) => false,

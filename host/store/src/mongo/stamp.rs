@@ -77,6 +77,9 @@ pub(super) async fn find(database: &Database) -> Result<Option<Stamp>, Fault> {
 
 #[async_trait]
 impl StampStore for MongoStore {
+    async fn known_stamp(&self) -> Result<Option<Stamp>, StoreError> {
+        Ok(find(&self.database).await?)
+    }
     async fn stamp_or(&self, fresh: Stamp) -> Result<Stamp, StoreError> {
         Ok(self.stamp(&fresh).await?)
     }

@@ -27,7 +27,7 @@ pub(crate) fn back_up(dir: &Path, to: &Path, told: &mut dyn FnMut(BackupProgress
     let mut sources = Vec::new();
     for name in ["telemetry", "core"] {
         let (source, _, file) = open_of_any_schema(dir, name)?;
-        let damaged = |source| OpenError::Database { file: file.clone(), source };
+        let damaged = |source| OpenError::of_sqlite(&file, source);
         // From here on this connection sees this moment.
         source.execute_batch("BEGIN").map_err(damaged)?;
         source.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).map_err(damaged)?;
@@ -44,7 +44,7 @@ pub(crate) fn back_up(dir: &Path, to: &Path, told: &mut dyn FnMut(BackupProgress
 /// Under another name until it is whole, so that a copy that was stopped is never taken for one.
 fn copied(name: &'static str, source: &Connection, to: &Path, told: &mut dyn FnMut(BackupProgress)) -> Result<BackedUpFile, OpenError> {
     let (partial, file) = (to.join(format!("{name}.db.partial")), to.join(format!("{name}.db")));
-    let damaged = |source| OpenError::Database { file: partial.clone(), source };
+    let damaged = |source| OpenError::of_sqlite(&partial, source);
     let unusable = |source| OpenError::Directory { dir: to.to_owned(), source };
     {
         let mut target = Connection::open(&partial).map_err(damaged)?;

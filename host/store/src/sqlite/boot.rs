@@ -32,8 +32,10 @@ fn known(connection: &Connection) -> Result<Option<Boot>, Fault> {
     first(connection, "SELECT id, file FROM boot", [], |columns| Ok(Boot { id: columns.take()?, file: columns.take()? }))
 }
 
-fn unreadable(error: &io::Error) -> Fault {
-    Fault::Bad(format!("{BESIDE} beside the store: {error}"))
+/// Of the file beside the store.
+fn unusable(dir: &Path) -> impl Fn(io::Error) -> Fault {
+    let path = dir.join(BESIDE);
+    move |error| Fault::Io(path.clone(), error)
 }
 
 /// What a file is in its file system.
@@ -45,7 +47,7 @@ struct Identity {
 }
 
 fn identity(dir: &Path) -> Result<Identity, Fault> {
-    let file = fs::metadata(dir.join("core.db")).map_err(|error| unreadable(&error))?;
+    let file = fs::metadata(dir.join("core.db")).map_err(unusable(dir))?;
     let born_ns = file.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_nanos());
     let Digest(digest) = Digest::of(format!("{} {born_ns}", file.ino()).as_bytes());
     let number = digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
@@ -67,7 +69,7 @@ pub(super) fn origin(connection: &Connection, dir: &Path) -> Result<Origin, Faul
     let beside = match fs::read_to_string(dir.join(BESIDE)) {
         Ok(beside) => beside,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(unreadable(&error)),
+        Err(error) => return Err(unusable(dir)(error)),
     };
     let file = identity(dir)?;
     let here = beside.lines().any(|id| id == boot.id) && [file.number, file.inode].contains(&boot.file);
@@ -95,7 +97,7 @@ pub(super) fn mark_backup(connection: &Connection) -> rusqlite::Result<()> {
 pub(super) fn settle_in(connection: &Connection, dir: &Path) -> Result<(), Fault> {
     let (id, before) = (Uuid::now_v7().to_string(), known(connection)?.map(|boot| boot.id));
     let both: Vec<&str> = [id.as_str()].into_iter().chain(before.as_deref()).collect();
-    write_beside(dir, &both).map_err(|error| unreadable(&error))?;
+    write_beside(dir, &both).map_err(unusable(dir))?;
     let sql = "INSERT INTO boot (one, id, file) VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE SET id = excluded.id, file = excluded.file";
     execute(connection, sql, params![id, identity(dir)?.number])?;
     Ok(())

@@ -1,12 +1,18 @@
 use std::{
     io,
-    path::{Path, PathBuf},
-    sync::mpsc::{self, RecvTimeoutError},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread::{self, JoinHandle},
     time::{Duration, SystemTime},
 };
 
 use rusqlite::Connection;
+
+use super::{health::Condition, place::log_of};
 
 /// How often the log is folded into the file, if something was written.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -21,10 +27,14 @@ pub(crate) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(crate) fn start(name: &'static str, file: &Path, connection: Connection) -> io::Result<Self> {
+    pub(crate) fn start(name: &'static str, file: &Path, connection: Connection, condition: Arc<Condition>) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
-        let log = PathBuf::from(format!("{}-wal", file.display()));
-        let thread = thread::Builder::new().name(format!("{name}-log")).spawn(move || work(name, &log, &connection, &stopped))?;
+        let log = log_of(file);
+        let thread = thread::Builder::new().name(format!("{name}-log")).spawn(move || {
+            while catch_unwind(AssertUnwindSafe(|| work(name, &log, &connection, &condition, &stopped))).is_err() {
+                tracing::error!(file = name, "folding the log panicked and goes on");
+            }
+        })?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
@@ -38,7 +48,7 @@ impl Drop for Checkpointer {
     }
 }
 
-fn work(name: &'static str, log: &Path, connection: &Connection, stopped: &mpsc::Receiver<()>) {
+fn work(name: &'static str, log: &Path, connection: &Connection, condition: &Condition, stopped: &mpsc::Receiver<()>) {
     let mut folded: Option<SystemTime> = None;
     while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
         let written = std::fs::metadata(log).and_then(|log| log.modified()).ok();
@@ -50,6 +60,7 @@ fn work(name: &'static str, log: &Path, connection: &Connection, stopped: &mpsc:
         if let Err(error) = outcome {
             // The log keeps everything meanwhile; it only grows.
             tracing::warn!(file = name, %error, "the log could not be folded into the file");
+            condition.met(&error.into());
         }
     }
 }

@@ -12,8 +12,10 @@ use tracing::Instrument as _;
 use super::{
     checkpoint::Checkpointer,
     fault::Fault,
+    health::Condition,
     memory::{Pause, Shared},
     migrate::migrate,
+    place::{Place, log_of, may_use},
     readers::Readers,
     writer::{BeforeCommit, Pace, Writer},
 };
@@ -35,6 +37,7 @@ pub(crate) struct Database {
     /// None in memory.
     _checkpointer: Option<Checkpointer>,
     writer: Writer,
+    condition: Arc<Condition>,
 }
 
 impl Database {
@@ -49,7 +52,10 @@ impl Database {
         before_commit: Option<BeforeCommit>,
     ) -> Result<Self, OpenError> {
         let file = dir.join(format!("{name}.db"));
-        let damaged = |source| OpenError::Database { file: file.clone(), source };
+        for path in [dir, &file, &log_of(&file)] {
+            may_use(path).map_err(|source| OpenError::of_io(path, source))?;
+        }
+        let damaged = |source| OpenError::of_sqlite(&file, source);
         let writing =
             Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)).map_err(damaged)?;
         // Before anything else is said to the file: a newer one is left as it is.
@@ -57,10 +63,10 @@ impl Database {
         migrate(&writing, &file, migrations)?;
         durable(&writing).map_err(damaged)?;
         writing.pragma_update(None, "cache_size", -pace.cache_kib).map_err(damaged)?;
-        prepare(&writing).map_err(|fault| OpenError::Damaged { file: file.clone(), detail: fault.to_string() })?;
+        prepare(&writing).map_err(|fault| OpenError::of_fault(&file, fault))?;
         if let Some(before_commit) = before_commit {
             let transaction = writing.unchecked_transaction().map_err(damaged)?;
-            before_commit(&transaction).map_err(|fault| OpenError::Damaged { file: file.clone(), detail: fault.to_string() })?;
+            before_commit(&transaction).map_err(|fault| OpenError::of_fault(&file, fault))?;
             transaction.commit().map_err(damaged)?;
         }
         let mut reading = Vec::with_capacity(READERS);
@@ -72,14 +78,18 @@ impl Database {
         }
         let folding = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_WRITE)).map_err(damaged)?;
         configure(&folding).map_err(damaged)?;
-        let checkpointer = Checkpointer::start(name, &file, folding).map_err(|source| OpenError::Thread { source })?;
-        let writer = Writer::start(name, writing, pace, before_commit).map_err(|source| OpenError::Thread { source })?;
-        Ok(Self { readers: Readers::new(reading), _checkpointer: Some(checkpointer), writer })
+        let place = Place::of(&file).map_err(|source| OpenError::of_io(&file, source))?;
+        let condition = Arc::new(Condition::in_place(place));
+        let thread = |source| OpenError::Thread { source };
+        let checkpointer = Checkpointer::start(name, &file, folding, Arc::clone(&condition)).map_err(thread)?;
+        let writer = Writer::start(name, writing, pace, before_commit, Arc::clone(&condition)).map_err(thread)?;
+        Ok(Self { readers: Readers::new(reading), _checkpointer: Some(checkpointer), writer, condition })
     }
 
     /// One connection for readers and writer.
     pub(crate) fn in_memory(shared: &Arc<Shared>, pause: Option<Pause>) -> Self {
-        Self { readers: Readers::One(Arc::clone(shared)), _checkpointer: None, writer: Writer::Here { shared: Arc::clone(shared), pause } }
+        let writer = Writer::Here { shared: Arc::clone(shared), pause };
+        Self { readers: Readers::One(Arc::clone(shared)), _checkpointer: None, writer, condition: Arc::default() }
     }
 
     /// Runs a job in the next transaction; answers once that is durable.
@@ -88,12 +98,14 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        self.writer.run(job).instrument(tracing::trace_span!(target: TRACE, "store.write", db.system.name = "sqlite")).await
+        let done = self.writer.run(job).instrument(tracing::trace_span!(target: TRACE, "store.write", db.system.name = "sqlite")).await;
+        self.condition.noting(done)
     }
 
     /// Runs a query of a few rows by their keys; everything that was answered before is in it.
     pub(crate) async fn lookup<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
-        self.readers.lookup(query).instrument(tracing::trace_span!(target: TRACE, "store.lookup", db.system.name = "sqlite")).await
+        let found = self.readers.lookup(query).instrument(tracing::trace_span!(target: TRACE, "store.lookup", db.system.name = "sqlite")).await;
+        self.condition.noting(found)
     }
 
     /// Runs a query against one snapshot: everything that was answered before is in it.
@@ -102,7 +114,13 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        self.readers.run(query).instrument(tracing::trace_span!(target: TRACE, "store.read", db.system.name = "sqlite")).await
+        let found = self.readers.run(query).instrument(tracing::trace_span!(target: TRACE, "store.read", db.system.name = "sqlite")).await;
+        self.condition.noting(found)
+    }
+
+    /// Whether it can be relied on.
+    pub(crate) fn condition(&self) -> &Condition {
+        &self.condition
     }
 
     pub(crate) fn readers(&self) -> &Readers {
@@ -123,7 +141,7 @@ pub(crate) fn open_for_reading(dir: &Path, name: &str, schema: usize) -> Result<
 
 pub(crate) fn open_of_any_schema(dir: &Path, name: &str) -> Result<(Connection, i64, PathBuf), OpenError> {
     let file = dir.join(format!("{name}.db"));
-    let damaged = |source| OpenError::Database { file: file.clone(), source };
+    let damaged = |source| OpenError::of_sqlite(&file, source);
     let connection = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(damaged)?;
     configure(&connection).map_err(damaged)?;
     let found = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(damaged)?;

@@ -20,8 +20,8 @@ use crate::{ActiveBundle, Inspection, Integrity, OpenError, StoreFile, Unfinishe
 pub(crate) fn inspect(dir: &Path, check_time_max: Duration) -> Result<Inspection, OpenError> {
     let core = open_for_reading(dir, "core", CORE.len())?;
     let telemetry = open_for_reading(dir, "telemetry", TELEMETRY.len())?;
-    let unreadable = |source| OpenError::Database { file: dir.join("core.db"), source };
-    let damaged = |fault: super::fault::Fault| OpenError::Damaged { file: dir.join("core.db"), detail: fault.to_string() };
+    let unreadable = |source| OpenError::of_sqlite(&dir.join("core.db"), source);
+    let damaged = |fault| OpenError::of_fault(&dir.join("core.db"), fault);
     let stamp = stamp::find(&core).map_err(damaged)?;
     let mark = words(&core, "SELECT doc FROM copying").map_err(unreadable)?.pop();
     let copying = mark.map(|mark| UnfinishedCopy { from: source_of_copy(&mark), to: format!("sqlite://{}", dir.display()) });
@@ -36,7 +36,7 @@ pub(crate) fn inspect(dir: &Path, check_time_max: Duration) -> Result<Inspection
 
 fn look(dir: &Path, name: &str, steps: &[&str], connection: Connection, check_time_max: Duration) -> Result<StoreFile, OpenError> {
     let path = dir.join(format!("{name}.db"));
-    let unreadable = |source| OpenError::Database { file: path.clone(), source };
+    let unreadable = |source| OpenError::of_sqlite(&path, source);
     let reference = Connection::open_in_memory().map_err(unreadable)?;
     migrate(&reference, &path, steps)?;
     let (wanted, found) = (made(&reference).map_err(unreadable)?, made(&connection).map_err(unreadable)?);

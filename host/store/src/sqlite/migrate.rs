@@ -12,7 +12,7 @@ use crate::{OpenError, packing};
 
 /// Brings a file to the newest schema, one numbered step a transaction.
 pub(crate) fn migrate(connection: &Connection, file: &Path, steps: &[&str]) -> Result<(), OpenError> {
-    let damaged = |source| OpenError::Database { file: file.to_owned(), source };
+    let damaged = |source| OpenError::of_sqlite(file, source);
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(damaged)?;
     let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
     if found > known {

@@ -25,6 +25,9 @@ pub(crate) fn find(connection: &Connection) -> Result<Option<Stamp>, Fault> {
 
 #[async_trait]
 impl StampStore for SqliteStore {
+    async fn known_stamp(&self) -> Result<Option<Stamp>, StoreError> {
+        self.core.read(find).await
+    }
     async fn stamp_or(&self, fresh: Stamp) -> Result<Stamp, StoreError> {
         self.core
             .write(move |connection| {

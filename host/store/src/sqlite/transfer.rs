@@ -73,7 +73,7 @@ pub(crate) fn occupied(dir: &Path) -> Result<Option<String>, OpenError> {
             continue;
         }
         let file = open_for_reading(dir, name, steps.len())?;
-        let damaged = |source| OpenError::Database { file: path.clone(), source };
+        let damaged = |source| OpenError::of_sqlite(&path, source);
         let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'audit_writer' ORDER BY name";
         let tables: Vec<String> = file.prepare(tables).and_then(|mut tables| tables.query_map([], |row| row.get(0))?.collect()).map_err(damaged)?;
         for table in tables {
@@ -88,7 +88,7 @@ pub(crate) fn occupied(dir: &Path) -> Result<Option<String>, OpenError> {
 /// Whether the store of a directory has the mark of a copy.
 pub(crate) fn is_marked(dir: &Path) -> Result<bool, OpenError> {
     let file = open_for_reading(dir, "core", CORE.len())?;
-    let damaged = |source| OpenError::Database { file: dir.join("core.db"), source };
+    let damaged = |source| OpenError::of_sqlite(&dir.join("core.db"), source);
     file.prepare("SELECT 1 FROM copying").and_then(|mut mark| mark.exists([])).map_err(damaged)
 }
 

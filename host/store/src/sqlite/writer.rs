@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     fault::Fault,
+    health::Condition,
     memory::{Pause, Shared},
 };
 
@@ -66,6 +67,8 @@ pub(crate) enum Writer {
         jobs: Option<mpsc::Sender<Job>>,
         /// Waited for at the end.
         thread: Option<JoinHandle<()>>,
+        /// Knows why a job was not begun.
+        condition: Arc<Condition>,
     },
     /// Each caller, one at a time.
     Here {
@@ -77,11 +80,24 @@ pub(crate) enum Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(file: &'static str, connection: Connection, pace: Pace, before_commit: Option<BeforeCommit>) -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel(QUEUE);
-        let batch = Batch { file, connection, pace, before_commit };
-        let thread = thread::Builder::new().name(format!("store-{file}")).spawn(move || work(&batch, queue))?;
-        Ok(Self::Thread { jobs: Some(jobs), thread: Some(thread) })
+    pub(crate) fn start(
+        file: &'static str,
+        connection: Connection,
+        pace: Pace,
+        before_commit: Option<BeforeCommit>,
+        condition: Arc<Condition>,
+    ) -> io::Result<Self> {
+        let (jobs, mut queue) = mpsc::channel(QUEUE);
+        let batch = Batch { file, connection, pace, before_commit, condition: Arc::clone(&condition) };
+        let thread = thread::Builder::new().name(format!("store-{file}")).spawn(move || {
+            // Whoever waits for an answer of the transaction that was cut off hears that there is none.
+            while catch_unwind(AssertUnwindSafe(|| work(&batch, &mut queue))).is_err() {
+                tracing::error!(file, "the store's writer panicked and goes on with the next job");
+                metrics::counter!("lucid_store_writer_panics_total", "file" => file).increment(1);
+                end_transaction(&batch);
+            }
+        })?;
+        Ok(Self::Thread { jobs: Some(jobs), thread: Some(thread), condition })
     }
 
     pub(crate) async fn run<T, F>(&self, job: F) -> Result<T, StoreError>
@@ -89,8 +105,8 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        let jobs = match self {
-            Self::Thread { jobs, .. } => jobs,
+        let (jobs, condition) = match self {
+            Self::Thread { jobs, condition, .. } => (jobs, condition),
             Self::Here { shared, pause } => {
                 if let Some(pause) = pause {
                     pause().await;
@@ -110,14 +126,14 @@ impl Writer {
             (kept, answer)
         });
         jobs.as_ref().ok_or_else(|| gone("the writer has stopped"))?.send(boxed).await.map_err(|_| gone("the writer has stopped"))?;
-        receiver.await.map_err(|_| gone("no transaction could be begun"))?
+        receiver.await.map_err(|_| condition.refusal().unwrap_or_else(|| gone("no transaction could be begun")))?
     }
 }
 
 impl Drop for Writer {
     /// What was accepted is written before the directory's lock is given up.
     fn drop(&mut self) {
-        if let Self::Thread { jobs, thread } = self {
+        if let Self::Thread { jobs, thread, .. } = self {
             drop(jobs.take());
             if let Some(thread) = thread.take() {
                 let _ = thread.join();
@@ -132,10 +148,11 @@ struct Batch {
     connection: Connection,
     pace: Pace,
     before_commit: Option<BeforeCommit>,
+    condition: Arc<Condition>,
 }
 
-fn work(batch: &Batch, mut queue: mpsc::Receiver<Job>) {
-    let Batch { file, connection, .. } = batch;
+fn work(batch: &Batch, queue: &mut mpsc::Receiver<Job>) {
+    let Batch { file, condition, .. } = batch;
     let mut begun: Option<Instant> = None;
     while let Some(first) = queue.blocking_recv() {
         if let Some(begun) = begun
@@ -144,29 +161,38 @@ fn work(batch: &Batch, mut queue: mpsc::Receiver<Job>) {
             thread::sleep(batch.pace.apart.saturating_sub(begun.elapsed()));
         }
         begun = Some(Instant::now());
-        let mut answers = Vec::new();
-        let committed = transaction(batch, first, &mut queue, &mut answers);
+        let (mut first, mut answers) = (Some(first), Vec::new());
+        // A commit into files that somebody removed or replaced is durable for nobody.
+        let committed = transaction(batch, &mut first, queue, &mut answers).and_then(|()| condition.is_in_place());
         if let Err(error) = &committed {
             tracing::error!(file, %error, jobs = answers.len(), "a transaction was not committed");
         }
-        if !connection.is_autocommit()
-            && let Err(error) = connection.execute_batch("ROLLBACK")
-        {
-            tracing::error!(file, %error, "a transaction could not be rolled back");
-        }
+        end_transaction(batch);
         metrics::counter!("lucid_store_jobs_total", "file" => *file).increment(u64::try_from(answers.len()).unwrap_or(0));
-        let outcome = committed.map_err(|error| StoreError::Unavailable { detail: format!("{file}.db: {error}") });
+        let outcome = committed.map_err(|fault| fault.of_commit(file));
+        condition.committed(&outcome);
+        // One that was not begun hears why from the condition.
+        drop(first);
         answers.into_iter().for_each(|answer| answer(outcome.clone()));
+    }
+}
+
+/// Takes back what was not committed.
+fn end_transaction(Batch { file, connection, .. }: &Batch) {
+    if !connection.is_autocommit()
+        && let Err(error) = connection.execute_batch("ROLLBACK")
+    {
+        tracing::error!(file, %error, "a transaction could not be rolled back");
     }
 }
 
 /// Runs jobs until none waits or the transaction is full, then commits. Every job that ran has its answer in
 /// `answers`; one that did not run drops its sender, which its caller hears.
-fn transaction(batch: &Batch, first: Job, queue: &mut mpsc::Receiver<Job>, answers: &mut Vec<Answer>) -> Result<(), Fault> {
-    let Batch { file, connection, pace, before_commit } = batch;
+fn transaction(batch: &Batch, first: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>, answers: &mut Vec<Answer>) -> Result<(), Fault> {
+    let Batch { file, connection, pace, before_commit, .. } = batch;
     statement(connection, "BEGIN IMMEDIATE")?;
     let started = Instant::now();
-    let mut next = Some(first);
+    let mut next = first.take();
     while let Some(job) = next {
         statement(connection, "SAVEPOINT job")?;
         let (kept, answer) = job(connection);

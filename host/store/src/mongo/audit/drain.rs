@@ -1,5 +1,8 @@
 //! One task a process drains: entries that wait together share a link.
 
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt as _;
 use lucid_model::audit::AuditEntry;
 use lucid_ports::StoreError;
 use mongodb::{
@@ -47,7 +50,13 @@ impl Drain {
     /// Starts the task, which ends with the store.
     pub(crate) fn start(chain: Chain, audited: [Collection<Document>; AUDITED.len()]) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(work(Task { chain, audited }, queue));
+        tokio::spawn(async move {
+            let (mut task, mut queue) = (Task { chain, audited }, queue);
+            // Whoever waits for the link that was cut off hears that there is none; what is in documents is swept later.
+            while AssertUnwindSafe(work(&mut task, &mut queue)).catch_unwind().await.is_err() {
+                tracing::error!("the audit log's task panicked and goes on with what waits");
+            }
+        });
         Self { jobs }
     }
 
@@ -110,7 +119,7 @@ impl Batch {
     }
 }
 
-async fn work(mut task: Task, mut queue: mpsc::Receiver<Job>) {
+async fn work(task: &mut Task, queue: &mut mpsc::Receiver<Job>) {
     while let Some(first) = queue.recv().await {
         let mut batch = Batch::default();
         let mut next = Some(first);

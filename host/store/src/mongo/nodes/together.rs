@@ -1,7 +1,8 @@
 //! Inserts of nodes that wait at the same time go with one command: it waits once for a majority's journals.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, panic::AssertUnwindSafe};
 
+use futures::FutureExt as _;
 use lucid_model::id::PoolId;
 use mongodb::{
     Collection,
@@ -44,7 +45,13 @@ impl Together {
     /// Starts the task, which ends with the store.
     pub(crate) fn start(nodes: Collection<Document>, pools: Collection<Document>) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(work(nodes, pools, queue));
+        tokio::spawn(async move {
+            let mut queue = queue;
+            // Whoever waits for the command that was cut off hears that there is no answer.
+            while AssertUnwindSafe(work(&nodes, &pools, &mut queue)).catch_unwind().await.is_err() {
+                tracing::error!("the task that inserts nodes panicked and goes on with what waits");
+            }
+        });
         Self { jobs }
     }
 
@@ -57,12 +64,12 @@ impl Together {
     }
 }
 
-async fn work(nodes: Collection<Document>, pools: Collection<Document>, mut queue: mpsc::Receiver<Job>) {
+async fn work(nodes: &Collection<Document>, pools: &Collection<Document>, queue: &mut mpsc::Receiver<Job>) {
     let mut jobs = Vec::with_capacity(DOCUMENTS_MAX);
     while queue.recv_many(&mut jobs, DOCUMENTS_MAX).await > 0 {
         let (documents, waiting): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.document, (job.pool, job.done))).unzip();
-        let outcomes = insert(&nodes, &documents).await;
-        let removed = removed(&pools, waiting.iter().filter_map(|(pool, _)| *pool).collect()).await;
+        let outcomes = insert(nodes, &documents).await;
+        let removed = removed(pools, waiting.iter().filter_map(|(pool, _)| *pool).collect()).await;
         for ((pool, done), outcome) in waiting.into_iter().zip(outcomes) {
             let outcome = match (outcome, &removed) {
                 (Ok(inserted), Ok(removed)) => Ok(Inserted { done: inserted, pool_is_removed: pool.is_some_and(|pool| removed.contains(&pool)) }),

@@ -18,7 +18,7 @@ const fn holding(collection: &'static str, holds: &'static str) -> Holding {
 const COLLECTIONS: &[Holding] = &[
     holding(
         "meta",
-        "the schema's number; what the store was made for (the stamp); the greatest fence of a payer; the mark of a copy that is not finished",
+        "the schema's number; what the store was made for (the stamp); the greatest fence of a payer; the mark of a copy that is not finished; what replicas write to see that writing works",
     ),
     holding("nodes", "a node each, live or gone, with its places under caps and its slot in a pool; blocks of slots"),
     holding("pools", "a pool each; removed ones stay without a name that counts"),

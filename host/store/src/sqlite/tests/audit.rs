@@ -1,6 +1,6 @@
 //! What somebody with the file in hand can do, and how it is noticed.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use ed25519_dalek::{Signer, SigningKey};
 use lucid_model::{
@@ -234,7 +234,8 @@ async fn a_transaction_has_one_link_and_one_without_entries_has_none() {
     drop(SqliteStore::open(dir.path()).unwrap());
     let connection = Connection::open(dir.path().join("core.db")).unwrap();
     // Time is not what ends this transaction.
-    let writer = Writer::start("core", connection, Pace { time_max: Duration::from_secs(3600), ..Pace::AT_ONCE }, Some(close_link)).unwrap();
+    let writer =
+        Writer::start("core", connection, Pace { time_max: Duration::from_secs(3600), ..Pace::AT_ONCE }, Some(close_link), Arc::default()).unwrap();
     let (all_wait, go) = std::sync::mpsc::channel();
     let mut first = Box::pin(writer.run(move |connection| {
         go.recv().map_err(|error| Fault::Bad(error.to_string()))?;
@@ -283,13 +284,9 @@ proptest! {
                         }
                     })
                 });
-                let mut running: Vec<_> = jobs.map(Box::pin).collect();
                 // All are in the queue before the first is waited for.
-                for job in &mut running {
-                    std::future::poll_fn(|context| std::task::Poll::Ready(job.as_mut().poll(context).is_pending())).await;
-                }
-                for job in running {
-                    kept += if job.await.is_ok() { 2 } else { 0 };
+                for done in futures::future::join_all(jobs).await {
+                    kept += if done.is_ok() { 2 } else { 0 };
                 }
             }
             kept

@@ -219,7 +219,7 @@ async fn rolling_up_that_was_cut_off_goes_on() {
 fn what_is_no_database_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("core.db"), [7; 8192]).unwrap();
-    assert!(matches!(SqliteStore::open(dir.path()), Err(OpenError::Database { .. })));
+    assert!(matches!(SqliteStore::open(dir.path()), Err(OpenError::Damaged { .. })));
     let file = dir.path().join("lock");
     assert!(matches!(SqliteStore::open(&file), Err(OpenError::Directory { .. })), "a file is no directory");
 }
