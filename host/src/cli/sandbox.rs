@@ -6,6 +6,8 @@ use lucid_sandbox::{Sandbox, SandboxConfig};
 
 use super::{interrupted, logs, runtime};
 
+use crate::cli::out;
+
 /// Runs the stand-in by itself; point a service with RAIL=sandbox at it by TRON_PAYMENT_URL and BLOCKCHAIN_URL.
 #[derive(Args)]
 pub struct SandboxArgs {
@@ -37,7 +39,7 @@ pub fn run(args: SandboxArgs) -> Result<ExitCode> {
             block_interval: Duration::from_millis(args.block_ms),
             faults_allowed: args.faults,
         })?;
-        println!("sandbox: {}", sandbox.url());
+        out::say(format_args!("sandbox: {}", sandbox.url()))?;
         interrupted.await;
         sandbox.shutdown().await;
         Ok(ExitCode::SUCCESS)
