@@ -8,6 +8,7 @@ mod enrol;
 mod epoch;
 mod health;
 mod ledger;
+pub mod out;
 mod payout;
 mod place;
 mod policy;

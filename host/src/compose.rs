@@ -140,6 +140,7 @@ pub fn check(config: &Config) -> Result<()> {
     };
     authenticator(config, config.data_dir(), secret)?;
     in_memory_for_the_sandbox(config)?;
+    lucid_store::check_url(&config.store.url).map_err(unusable)?;
     rail(config, None)?;
     chain(config, None)?;
     coordination(config, FamilyId(uuid::Uuid::nil()), "check").map(|_| ())

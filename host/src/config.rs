@@ -2,11 +2,13 @@
 
 mod coordination;
 mod environment;
+mod reading;
 mod sections;
 mod server;
 mod settings;
 mod telemetry;
 mod tracing;
+mod values;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
@@ -86,10 +88,12 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        for (key, value) in environment::values(up)? {
-            figment = figment.merge((key, value));
+        let mut variables = Vec::new();
+        for environment::Variable { name, key, value } in environment::values(up)? {
+            figment = figment.merge((key.clone(), value));
+            variables.push((key, name));
         }
-        let mut config: Self = figment.extract().map_err(|error| ConfigError(error.to_string().replace('\n', " ")))?;
+        let mut config: Self = figment.extract().map_err(|error| reading::unreadable(error, &variables))?;
         if let Some(data) = &flags.data {
             config.store.data_dir.clone_from(data);
             // A server that is named stays the store; the folder is then for files alone.
@@ -120,6 +124,7 @@ impl Config {
         }
         family::configured(self)?;
         self.check_server()?;
+        self.check_values().map_err(ConfigError)?;
         if self.audit.seal_interval_s == 0 {
             return wrong("audit.seal_interval_s has to be at least 1".into());
         }
@@ -155,11 +160,6 @@ impl Config {
 
     fn check_access(&self) -> Result<(), String> {
         let (auth, limits) = (&self.auth, &self.limits);
-        for (name, url) in [("auth.gateway_url", &auth.gateway_url), ("auth.jwks_url", &auth.jwks_url)] {
-            if url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-                return Err(format!("{name}: must begin with http:// or https://"));
-            }
-        }
         let whole_numbers = [
             ("auth.jwks_timeout_ms", u64::from(auth.jwks_timeout_ms)),
             ("auth.jwks_refresh_s", u64::from(auth.jwks_refresh_s)),

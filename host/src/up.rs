@@ -4,7 +4,6 @@ mod view;
 
 use std::{
     collections::BTreeSet,
-    io::IsTerminal,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     sync::Arc,
@@ -21,6 +20,7 @@ use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    cli::out,
     compose::{self, App},
     config::{Config, ignored_by_up},
     family, local,
@@ -41,7 +41,7 @@ const ADMIN_TOKEN_S: u64 = 24 * 3600;
 
 /// Runs until told to stop, or for a time. The answer says whether the whole path was seen.
 pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Result<bool> {
-    let mut view = View::new(output, std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    let mut view = View::new(output, out::is_terminal() && std::env::var_os("NO_COLOR").is_none());
     view.title();
     for name in ignored_by_up() {
         view.note(&format!("{name} is set and ignored: `lucid up` always uses the sandbox"));

@@ -22,6 +22,7 @@ struct Walk {
     /// What stands in the place of a parameter, by the word before it.
     records: Vec<(&'static str, String)>,
     body: Value,
+    document: Value,
     own: TestNode,
     foreign: TestNode,
 }
@@ -59,7 +60,7 @@ impl Walk {
         let score = first(lucid.get(&format!("/api/v1/poot/scores?node_id={}", own.id)), "scores").unwrap();
         let score = score["score_id"].as_str().unwrap().to_owned();
         let session = own.session_until(now_ms());
-        // Fields that a route does not know are ignored: one body serves all.
+        // One body serves all: of it a route is sent the fields that it knows.
         let body = json!({
             "name": "walked", "ip_address": "198.51.100.7", "port": 9001, "reason": "walked", "pool_id": pool, "node_id": own.id.to_string(),
             "observation_data": [session], "observations": [session], "score": 50.0, "timestamp": lucid_model::time::TimeMs(now_ms()).to_string(),
@@ -89,7 +90,19 @@ impl Walk {
             ("{name}", "1.0.0".to_owned()),
         ];
         let client = crate::support::http().timeout(Duration::from_secs(10)).build().unwrap();
-        Self { lucid, client, records, body, own, foreign }
+        let document = lucid.call("GET", "/openapi.json", None, None).1;
+        Self { lucid, client, records, body, document, own, foreign }
+    }
+
+    /// All of the body for a route that ignores what it does not know; of it what the document says for the others.
+    fn body(&self, route: &Route) -> Value {
+        if route.ignores_unknown {
+            return self.body.clone();
+        }
+        let form = &self.document["paths"][route.path][route.method.to_lowercase()]["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        let name = form.as_str().and_then(|form| form.strip_prefix("#/components/schemas/")).unwrap_or_default();
+        let known = &self.document["components"]["schemas"][name]["properties"];
+        self.body.as_object().unwrap().iter().filter(|(field, _)| known.get(field.as_str()).is_some()).map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
     fn path(&self, route: &Route) -> String {
@@ -106,7 +119,7 @@ impl Walk {
     /// Sends a row's request; status and code. An event stream has no end: its body is not waited for.
     fn ask(&mut self, route: &Route, caller: Option<&str>, node: Option<u64>) -> (u16, String) {
         let path = self.path(route);
-        let bytes = serde_json::to_vec(&self.body).unwrap();
+        let bytes = serde_json::to_vec(&self.body(route)).unwrap();
         let mut request = self.client.request(route.method.parse().unwrap(), format!("{}{path}", self.lucid.base));
         if let Some(token) = caller {
             request = request.bearer_auth(token);

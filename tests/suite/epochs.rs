@@ -314,3 +314,22 @@ fn a_score_is_explained_replayed_exported_and_verified_elsewhere() {
     let (code, said) = run(&["replay", path]);
     assert!(code == Some(1) && said.contains("the file ends in it"), "{said}");
 }
+
+#[test]
+fn a_node_that_sends_only_metrics_is_told_why_it_scores_nothing() {
+    let lucid = Lucid::serve_with(&SHORT);
+    let mut node = TestNode::register(&lucid, "alice", 1);
+    let owner = lucid.token("alice", "node_operator");
+    let score = eventually("a score of an epoch", || {
+        let (number, sample) = node.next_sample();
+        assert_eq!(node.report_as(&lucid, "metrics", number, &sample).0, 200);
+        let (status, scores) = lucid.call("GET", &format!("/api/v1/poot/scores?node_id={}", node.id), Some(&owner), None);
+        assert_eq!(status, 200, "{scores}");
+        scores["scores"].as_array()?.first().cloned()
+    });
+    let why = "metrics alone earn nothing: report sessions to POST /api/v1/nodes/{id}/observations";
+    assert!(score["observed_seconds"] == 0 && score["reason"].as_str().is_some_and(|reason| reason.contains(why)), "{score}");
+    let path = format!("/api/v1/poot/scores/{}/explain", score["score_id"].as_str().unwrap());
+    let (status, explained) = lucid.call("GET", &path, Some(&owner), None);
+    assert!(status == 200 && explained["words"].to_string().contains(why), "{explained}");
+}

@@ -146,6 +146,9 @@ fn a_wallet_is_changed_by_the_nodes_key_or_with_a_treasurer() {
     assert!(alerts["active_alerts"].as_array().unwrap().iter().any(|a| a["about"] == "wallet_waits"), "{alerts}");
     let (status, set) = approve(&treasurer, &other);
     assert_eq!((status, &set["wallet_address"], &set["wallet_version"], set.get("wallet_requested")), (200, &json!(other), &json!(2), None), "{set}");
+    assert_eq!((&waiting["payable"], waiting.get("payout_hold")), (&json!(true), None), "the first wallet is paid");
+    assert_eq!((&set["payable"], &set["payout_hold"]), (&json!(false), &json!("wallet_cooling_down")), "in cool-down neither wallet is paid");
+    assert_eq!(lucid.get(&format!("/api/v1/nodes/{}", node.id))["payout_hold"], "wallet_cooling_down");
     let (status, back) = put(&alice, WALLET, &wallet_signature(&node, WALLET, 2));
     assert_eq!((status, &back["wallet_address"], &back["wallet_version"]), (200, &json!(WALLET), &json!(3)), "{back}");
     assert_eq!(put(&alice, &other, &wallet_signature(&node, &other, 2)).0, 401, "an old signature serves once");

@@ -137,6 +137,52 @@ fn who_uploads_a_payout_policy_cannot_alone_activate_it_and_can_go_back_to_it() 
 }
 
 #[test]
+fn a_roll_back_that_says_something_else_rolls_nothing_back() {
+    let lucid = Lucid::serve_with(BY_HAND);
+    let operator = Operator::named(&lucid, "root");
+    assert_eq!(operator.post("/scoring/observation-only/1.0.0/activate", &json!({})).0, 200);
+    let pool = lucid.create_pool("north");
+    for (path, body, field) in [
+        ("/scoring/rollback".to_owned(), json!({ "scope": pool }), "scope"),
+        (format!("/scoring/rollback?scop={pool}"), json!({}), "scop"),
+        ("/scoring/rollback?scope=default&scope=default".to_owned(), json!({}), "scope"),
+        ("/scoring/rollback?scope=nowhere".to_owned(), json!({}), "scope"),
+        ("/scoring/observation-only/1.0.0/activate".to_owned(), json!({ "scop": pool }), "scop"),
+        ("/scoring/observation-only/1.0.0/activate".to_owned(), json!({ "params": {}, "start": "now", "dry_run": true }), "dry_run"),
+        ("/scoring/observation-only/1.0.0/retire".to_owned(), json!({ "reason": "x", "force": true }), "force"),
+    ] {
+        let (status, refused) = operator.post(&path, &body);
+        assert_eq!((status, &refused["error"]["details"]["field"]), (400, &json!(field)), "{path} {body}: {refused}");
+    }
+    assert_eq!(operator.active("scoring"), ["observation-only@1.0.0"], "nothing changed");
+    assert_eq!(operator.post("/scoring/rollback?scope=default", &json!({})).0, 200);
+    // What the network's services send may have fields that we do not know.
+    let suspend = crate::support::node::TestNode::register(&lucid, "alice", 1).id;
+    let (status, body) = lucid.call(
+        "POST",
+        &format!("/api/v1/nodes/{suspend}/suspend?trace=1"),
+        Some(&lucid.token("root", "admin")),
+        Some(&json!({ "reason": "x", "ticket": 7 })),
+    );
+    assert_eq!(status, 200, "{body}");
+}
+
+#[test]
+fn rolling_back_twice_never_brings_back_what_was_rolled_back_from() {
+    let lucid = Lucid::serve_with(BY_HAND);
+    let (anna, ben) = (Operator::named(&lucid, "anna"), Operator::named(&lucid, "ben"));
+    anna.upload("proportional", "1.1.0");
+    assert_eq!(ben.post("/payout/proportional/1.1.0/activate", &json!({})).0, 200);
+    assert_eq!(anna.post("/payout/rollback", &json!({})).0, 200);
+    assert_eq!(anna.active("payout"), ["proportional@1.0.0"]);
+    let (status, refusal) = anna.post("/payout/rollback", &json!({}));
+    assert_eq!(status, 404, "she handed it in, and it was bad: {refusal}");
+    assert_eq!(anna.active("payout"), ["proportional@1.0.0"]);
+    assert_eq!(anna.post("/payout/proportional/1.1.0/activate", &json!({})).0, 403);
+    assert_eq!(ben.post("/payout/proportional/1.1.0/activate", &json!({})).0, 200, "a second person can");
+}
+
+#[test]
 fn a_version_is_what_it_was_when_it_came() {
     let lucid = Lucid::serve_with(BY_HAND);
     let operator = Operator::named(&lucid, "root");

@@ -22,14 +22,18 @@ fn told(lucid: &Lucid, method: &str, path: &str, token: Option<&str>) -> (u16, O
 fn every_limited_answer_says_what_is_left_and_health_is_never_limited() {
     let lucid = Lucid::serve();
     let (owner, admin) = (lucid.token("alice", "node_operator"), lucid.token("root", "admin"));
+    let (bob, erin) = (lucid.token("bob", "user"), lucid.token("erin", "user"));
     for (method, path, token, status, policy, left) in [
         ("GET", "/api/v1/nodes", Some(&owner), 200, "\"other\";q=1000;w=60", "\"other\";r=999;t=1"),
-        ("GET", "/api/v1/payouts", Some(&owner), 200, "\"payouts\";q=50;w=60", "\"payouts\";r=49;t=2"),
+        ("GET", "/api/v1/payouts", Some(&bob), 200, "\"other\";q=1000;w=60", "\"other\";r=999;t=1"),
+        ("POST", "/api/v1/payouts/runs", Some(&owner), 403, "\"payouts\";q=50;w=60", "\"payouts\";r=49;t=2"),
         ("POST", "/api/v1/poot/calculate", Some(&owner), 400, "\"poot\";q=100;w=60", "\"poot\";r=99;t=1"),
         ("POST", "/api/v1/nodes", Some(&owner), 400, "\"registrations\";q=20;w=20", "\"registrations\";r=19;t=1"),
         ("GET", "/api/v1/payouts", Some(&admin), 200, "\"admin\";q=10000;w=60", "\"admin\";r=9999;t=1"),
-        ("GET", "/api/v1/payouts", None, 401, "\"payouts\";q=50;w=60", "\"payouts\";r=49;t=2"),
+        ("POST", "/api/v1/payouts/runs", None, 401, "\"payouts\";q=50;w=60", "\"payouts\";r=49;t=2"),
         ("GET", "/openapi.json", None, 200, "\"other\";q=1000;w=60", "\"other\";r=999;t=1"),
+        // A stop is limited only for who may not.
+        ("POST", "/api/v1/payouts/freeze", Some(&erin), 403, "\"other\";q=1000;w=60", "\"other\";r=999;t=1"),
     ] {
         let answer = told(&lucid, method, path, token.map(String::as_str));
         assert_eq!(answer, (status, Some(policy.to_owned()), Some(left.to_owned())), "{method} {path}");
@@ -47,9 +51,9 @@ fn every_limited_answer_says_what_is_left_and_health_is_never_limited() {
 fn who_comes_too_often_waits_and_nobody_else_does() {
     let lucid = Lucid::serve_with(&[("RAIL", "sandbox"), ("LUCID_LIMITS_PAYOUTS_PER_MIN", "6"), ("LUCID_LIMITS_POOT_PER_MIN", "0")]);
     let (alice, bob, admin) = (lucid.token("alice", "user"), lucid.token("bob", "user"), lucid.token("root", "admin"));
-    let payouts = |token: &str| lucid.answer("GET", "/api/v1/payouts", Some(token), None, &[]);
+    let payouts = |token: &str| lucid.answer("POST", "/api/v1/payouts/runs", Some(token), None, &[]);
     for _ in 0..6 {
-        assert_eq!(payouts(&alice).0, 200);
+        assert_eq!(payouts(&alice).0, 403);
     }
     let (status, headers, body) = payouts(&alice);
     assert_eq!((status, body["error"]["code"].as_str()), (429, Some("LUCID_ERR_4291")), "{body}");
@@ -57,18 +61,47 @@ fn who_comes_too_often_waits_and_nobody_else_does() {
     assert!((1..=10).contains(&wait), "{wait}");
     let left = format!("\"payouts\";r=0;t={wait}");
     assert_eq!((header(&headers, "ratelimit-policy"), header(&headers, "ratelimit")), (Some("\"payouts\";q=6;w=60"), Some(left.as_str())));
-    assert_eq!(told(&lucid, "GET", "/api/v1/payouts/0192f0c1-2b3c-7d4e-8f90-123456789abc", Some(&alice)).0, 429, "the same class");
+    assert_eq!(told(&lucid, "POST", "/api/v1/payouts/0192f0c1-2b3c-7d4e-8f90-123456789abc/retry", Some(&alice)).0, 429, "the same class");
     let another =
         lucid_server::issue_token(crate::support::SECRET, "alice", "viewer", 60, lucid_model::time::TimeMs(crate::support::now_ms())).unwrap();
     assert_eq!(payouts(&another).0, 429, "another token of the same subject is no other subject");
-    assert_eq!(payouts(&bob).0, 200);
+    assert_eq!(payouts(&bob).0, 403);
     assert_eq!(told(&lucid, "GET", "/api/v1/nodes", Some(&alice)).0, 200, "another class");
     assert_eq!(told(&lucid, "POST", "/api/v1/poot/calculate", Some(&alice)), (400, None, None), "0 is off");
     for _ in 0..30 {
-        assert_eq!(payouts(&admin).0, 200);
+        assert_eq!(payouts(&admin).0, 403);
     }
     let metrics = lucid.send("GET", "/metrics", None, None, &[]).1;
     assert!(metrics.as_str().unwrap().contains("lucid_rate_limit_total{class=\"payouts\",outcome=\"refused\"} 3"), "{metrics}");
+}
+
+#[test]
+fn a_stop_always_works_and_reading_payouts_never_stands_in_its_way() {
+    let lucid = Lucid::serve_with(&[
+        ("RAIL", "sandbox"),
+        ("LUCID_LIMITS_PAYOUTS_PER_MIN", "5"),
+        ("LUCID_LIMITS_OTHER_PER_MIN", "200"),
+        ("LUCID_LIMITS_ADMIN_PER_MIN", "5"),
+    ]);
+    let (treasurer, operator) = (lucid.token("carol", "super_admin"), lucid.token("dave", "operator"));
+    let freeze = |token: &str| lucid.call("POST", "/api/v1/payouts/freeze", Some(token), Some(&json!({ "reason": "a breach" }))).0;
+    for token in [&treasurer, &operator] {
+        let mut statuses = Vec::new();
+        for _ in 0..60 {
+            statuses.push(told(&lucid, "GET", "/api/v1/payouts/status", Some(token)).0);
+        }
+        for _ in 0..20 {
+            statuses.push(told(&lucid, "POST", "/api/v1/payouts/verify", Some(token)).0);
+        }
+        assert!(statuses.contains(&429), "the caller is over its limits: {statuses:?}");
+        for _ in 0..10 {
+            assert!([200, 202].contains(&freeze(token)));
+        }
+    }
+    let statuses: Vec<_> = (0..60).map(|_| told(&lucid, "GET", "/api/v1/payouts", Some(&lucid.token("erin", "user"))).0).collect();
+    assert!(statuses.iter().all(|status| *status == 200), "an ordinary read: {statuses:?}");
+    let guesses: Vec<_> = (0..250).map(|_| told(&lucid, "POST", "/api/v1/payouts/freeze", Some("guess")).0).collect();
+    assert!(guesses.contains(&429), "guessing is limited: {guesses:?}");
 }
 
 #[test]

@@ -61,6 +61,53 @@ fn a_configuration_that_cannot_be_used_is_refused_by_the_name_of_the_setting() {
     }
 }
 
+#[test]
+fn what_is_wrong_with_a_setting_is_said_by_its_name_and_its_variable() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let check = |settings: &[(&str, &str)], toml: &str| {
+        std::fs::write(file.path(), toml).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lucid"));
+        command.args(["config", "check", "--config"]).arg(file.path()).env("JWT_SECRET", SECRET).envs(settings.iter().copied());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{settings:?} {toml}: {said}");
+        for ours in ["figment", "for key", "default.", "Serialized", "in `"] {
+            assert!(!said.contains(ours), "{said}");
+        }
+        said
+    };
+    for (variable, value, expected) in [
+        ("TRON_PAYMENT_URL", "foo", "rail.url (TRON_PAYMENT_URL): \"foo\" must begin with http:// or https:// and name a host"),
+        ("BLOCKCHAIN_URL", "ftp://chain", "chain.url (BLOCKCHAIN_URL): \"ftp://chain\" must begin with http:// or https://"),
+        ("API_GATEWAY_URL", "http://", "auth.gateway_url (API_GATEWAY_URL): \"http://\" must begin with"),
+        ("REDIS_URI", "http://redis", "coordination.redis_url (REDIS_URI): must begin with redis://"),
+        ("MONGODB_URI", "mongodb://:bad", "mongodb url"),
+        ("REWARD_BUDGET_USDT", "-5", "payouts.budget_usdt (REWARD_BUDGET_USDT): \"-5\" is less than 0: an amount in USDT is from 0 to"),
+        ("PAYOUT_CYCLE_CAP_USDT", "much", "payouts.cycle_cap_usdt (PAYOUT_CYCLE_CAP_USDT): \"much\" is no amount"),
+        ("PAYEE_SHARE_MAX_PPM", "2000000", "payouts.payee_share_max_ppm (PAYEE_SHARE_MAX_PPM): 2000000 is more than 1000000"),
+        ("NODE_MANAGEMENT_PORT", "http", "server.port (NODE_MANAGEMENT_PORT): \"http\" is not a whole number from 0 to 65535"),
+        ("LUCID_SERVER_PORT", "70000", "server.port (LUCID_SERVER_PORT): 70000 is not a whole number from 0 to 65535"),
+        ("LUCID_SERVER_PROT", "1", "server.prot (LUCID_SERVER_PROT): there is no such setting: known are bind, port,"),
+        ("LUCID_RIAL_URL", "x", "there is no such setting: known are server, store,"),
+        ("RAIL", "money", "rail.kind (RAIL): \"money\" is unknown: must be one of auto, sandbox, none"),
+        ("FOUR_EYES", "maybe", "payouts.four_eyes (FOUR_EYES): \"maybe\" is not true or false"),
+    ] {
+        let said = check(&[(variable, value)], "");
+        assert!(said.contains(expected), "{variable}={value}: {said}");
+    }
+    let place = file.path().display();
+    for (toml, expected) in [
+        ("[payouts]\nbudget_usdt = 25\n", format!("payouts.budget_usdt ({place}): 25 is not a text")),
+        ("[payouts]\nbudget = \"25\"\n", format!("payouts.budget ({place}): there is no such setting")),
+        ("[server]\nport = \"x\"\n", format!("server.port ({place}): \"x\" is not a whole number")),
+        ("[auth]\njwt_secret = 12345678\n", "what is set is not a text".to_owned()),
+        ("[server\n", "line 1".to_owned()),
+    ] {
+        let said = check(&[], toml);
+        assert!(said.contains(&expected) && !said.contains("12345678"), "{toml}: {said}");
+    }
+}
+
 fn upgrade(data: &Path) -> (Option<i32>, Vec<Value>) {
     let (code, document) = lucid(&["upgrade", "check", "--data", data.to_str().unwrap(), "--output", "json"], &[("JWT_SECRET", SECRET)]);
     let document: Value = serde_json::from_str(&document).unwrap_or_else(|error| panic!("{error}: {document}"));
@@ -86,11 +133,11 @@ fn a_store_of_the_schema_before_is_taken_over() {
     assert!(parts.iter().all(|part| part["start"] == "current"), "{parts:?}");
     let data = service.data();
     service.stop_for_a_while(|| {
-        // What the last step made is what the binary before did not have.
+        // The last step makes a table anew, and can do so again.
         let file = core(&data);
         let schema = || file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap();
         let known = schema();
-        file.execute_batch(&format!("DROP TABLE distributions; PRAGMA user_version = {}", known - 1)).unwrap();
+        file.execute_batch(&format!("PRAGMA user_version = {}", known - 1)).unwrap();
         let (code, parts) = upgrade(&data);
         let expected = (Some(0), &json!("migrates"), &json!(known - 1), &json!(known));
         assert_eq!((code, &parts[0]["start"], &parts[0]["schema"], &parts[0]["known"]), expected);

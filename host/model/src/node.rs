@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     id::{NodeId, PoolId, UserId},
+    pool::named_enum,
     score::{Ppm, ScoreCenti},
     time::TimeMs,
     tron::TronAddress,
@@ -108,6 +109,18 @@ pub struct Wallet {
     pub version: u32,
     /// When this address was set.
     pub since: TimeMs,
+}
+
+named_enum! {
+    /// Why a node is not paid, whatever it has.
+    PayoutHold {
+        /// There is nowhere to send it.
+        NoWallet = "no_wallet",
+        /// The node is suspended.
+        Suspended = "suspended",
+        /// The wallet was changed so lately that neither the old nor the new one is paid.
+        WalletCoolingDown = "wallet_cooling_down",
+    }
 }
 
 /// Why and how long a node is suspended.
@@ -235,6 +248,16 @@ pub struct WrongNodeStatus {
 }
 
 impl Node {
+    /// Why it is not paid now, whatever it has. A first wallet has no cool-down.
+    pub fn payout_hold(&self, now: TimeMs, wallet_cooldown_ms: i64) -> Option<PayoutHold> {
+        let Some(wallet) = self.wallet.filter(|wallet| wallet.address.is_payable()) else { return Some(PayoutHold::NoWallet) };
+        if self.status == NodeStatus::Suspended {
+            return Some(PayoutHold::Suspended);
+        }
+        let cools = wallet.version > 1 && wallet.since.plus_ms(wallet_cooldown_ms) > now;
+        cools.then_some(PayoutHold::WalletCoolingDown)
+    }
+
     /// Applies an event.
     ///
     /// # Errors
@@ -324,6 +347,21 @@ mod tests {
         node.apply(NodeEvent::Suspend { reason: "longer".into(), until: Some(TimeMs(9)) }, TimeMs(8)).unwrap();
         node.apply(NodeEvent::LiftSuspension, TimeMs(9)).unwrap();
         assert_eq!((node.status, node.activated_at, node.suspension), (NodeStatus::Active, Some(TimeMs(5)), None));
+    }
+
+    #[test]
+    fn a_node_is_not_paid_without_a_wallet_while_suspended_or_while_its_wallet_cools_down() {
+        let hold = |version: Option<u32>, status: NodeStatus, now: i64| {
+            let address = "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC".parse().unwrap();
+            let wallet = version.map(|version| Wallet { address, version, since: TimeMs(1_000) });
+            Node { wallet, status, ..example() }.payout_hold(TimeMs(now), 72)
+        };
+        assert_eq!(hold(None, NodeStatus::Active, 2_000), Some(PayoutHold::NoWallet));
+        assert_eq!(hold(None, NodeStatus::Suspended, 2_000), Some(PayoutHold::NoWallet));
+        assert_eq!(hold(Some(1), NodeStatus::Suspended, 2_000), Some(PayoutHold::Suspended));
+        assert_eq!(hold(Some(1), NodeStatus::Active, 1_001), None, "a first wallet");
+        assert_eq!(hold(Some(2), NodeStatus::Active, 1_071), Some(PayoutHold::WalletCoolingDown));
+        assert_eq!(hold(Some(2), NodeStatus::Active, 1_072), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod pace;
 mod receipt;
 
 pub use breaker::{Breaker, Tried};
-pub use control::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation};
+pub use control::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation, Resolution};
 pub use machine::{Answer, Capabilities, Closing, Effect, Event, Reply, Reported, WrongPayoutState, step};
 pub use mismatch::{Mismatch, MismatchKind, Remedy};
 pub use pace::{Deadlines, Pace, Rules};

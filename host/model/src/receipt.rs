@@ -63,6 +63,19 @@ pub struct ScoreRow {
 }
 
 impl ScoreRow {
+    /// Why nothing of the epoch was credited to it, if nothing was: what its node has to do.
+    pub fn why_nothing(&self) -> Option<&'static str> {
+        match (self.held || self.observed_s > 0, self.sessions) {
+            (true, _) => None,
+            (false, 0) => Some(
+                "no observation session counted in this epoch, and metrics alone earn nothing: report sessions to POST /api/v1/nodes/{id}/observations",
+            ),
+            (false, _) => Some(
+                "no session fell into time in which the service witnessed the node: send signed reports at least every 90 s while a session lasts",
+            ),
+        }
+    }
+
     /// The canonical bytes: what is hashed of a row.
     pub fn canonical(&self) -> Vec<u8> {
         Canonical::default()

@@ -11,7 +11,7 @@ use lucid_model::id::{NodeId, UserId};
 pub enum LimitClass {
     /// Everything that role admin does.
     Admin,
-    /// Payouts.
+    /// What moves money.
     Payouts,
     /// Single PoOT calculations.
     Poot,

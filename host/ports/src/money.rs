@@ -7,7 +7,7 @@ use lucid_model::{
     id::{MismatchId, NodeId, PayoutId, RunId, UserId},
     ledger::{Account, Entry, Head, Stream},
     money::MicroUsdt,
-    payout::{Mismatch, OpenPart, Payout, PayoutStatus, Remedy, Run, RunPart},
+    payout::{Mismatch, OpenPart, Payout, PayoutState, PayoutStatus, Remedy, Run, RunPart},
     settlement::{Distribution, SettlementRecord},
     time::TimeMs,
 };
@@ -70,6 +70,8 @@ pub struct PayoutFilter {
     pub node: Option<NodeId>,
     /// In this status.
     pub status: Option<PayoutStatus>,
+    /// In exactly this state.
+    pub state: Option<PayoutState>,
     /// To this owner's nodes.
     pub owner: Option<UserId>,
     /// Of this run.
@@ -147,7 +149,7 @@ pub trait PayoutStore: Send + Sync {
     async fn update_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError>;
     /// Runs that are planned or approved.
     async fn open_runs(&self) -> Result<Vec<Run>, StoreError>;
-    /// All runs, or those of a cycle, by when they were planned.
+    /// All runs, or those of a cycle, by when they were planned; not those that ended because there was nobody to pay.
     async fn runs(&self, cycle: Option<i64>, page: PageRequest<()>) -> Result<Page<Run>, StoreError>;
     /// What a run's payouts are, in sum.
     async fn run_parts(&self, run: RunId) -> Result<Vec<RunPart>, StoreError>;

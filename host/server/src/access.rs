@@ -48,13 +48,33 @@ pub struct Route {
     pub who: Who,
     /// Of a route about one record: the roles that may on anybody's. The others may on their own.
     pub on_all_records: Option<&'static [Role]>,
-    /// What it counts as; none = never limited.
+    /// What it counts as; none = never limited, for callers who may.
     pub limit: Option<LimitClass>,
+    /// Whether parameters and fields that it does not know are ignored: of routes that the network's services or nodes call.
+    pub ignores_unknown: bool,
+    /// Whether a request has a body, if it changes something.
+    pub takes_body: bool,
+    /// Parameters of the query, of a request that changes something.
+    pub parameters: &'static [&'static str],
 }
 
 impl Route {
     const fn new(method: &'static str, path: &'static str, who: Who) -> Self {
-        Self { method, path, who, on_all_records: None, limit: Some(LimitClass::Other) }
+        let limit = Some(LimitClass::Other);
+        Self { method, path, who, on_all_records: None, limit, ignores_unknown: false, takes_body: true, parameters: &[] }
+    }
+
+    /// The network's services call it, or nodes of any version.
+    const fn of_the_network(self) -> Self {
+        Self { ignores_unknown: true, ..self }
+    }
+
+    const fn without_body(self) -> Self {
+        Self { takes_body: false, ..self }
+    }
+
+    const fn parameters(self, parameters: &'static [&'static str]) -> Self {
+        Self { parameters, ..self }
     }
 
     const fn own_but(self, roles: &'static [Role]) -> Self {
@@ -118,104 +138,108 @@ pub const ROUTES: &[Route] = &[
     get("/readyz", PUBLIC).unlimited(),
     get("/startupz", PUBLIC).unlimited(),
     get("/metrics", PUBLIC).unlimited(),
-    post("/api/v1/auth/challenge", PUBLIC),
-    post("/api/v1/auth/token", PUBLIC),
+    post("/api/v1/auth/challenge", PUBLIC).of_the_network(),
+    post("/api/v1/auth/token", PUBLIC).of_the_network(),
     get("/api/v1/events", ANY),
     get("/api/v1/nodes", PEOPLE),
-    post("/api/v1/nodes", REGISTRANTS).limit(Registrations),
-    post("/api/v1/nodes/register", REGISTRANTS).limit(Registrations),
+    post("/api/v1/nodes", REGISTRANTS).limit(Registrations).of_the_network(),
+    post("/api/v1/nodes/register", REGISTRANTS).limit(Registrations).of_the_network(),
     get("/api/v1/nodes/available", PEOPLE),
     get("/api/v1/nodes/{id}", ANY).own_but(FLEET),
-    put("/api/v1/nodes/{id}", OWNERS).own_but(&[Operator]),
-    delete("/api/v1/nodes/{id}", OWNERS).own_but(&[Operator]),
-    post("/api/v1/nodes/{id}/activate", OWNERS).own_but(&[Operator]),
-    post("/api/v1/nodes/{id}/deactivate", OWNERS).own_but(&[Operator]),
-    post("/api/v1/nodes/{id}/suspend", OPERATORS).own_but(&[Operator]),
-    post("/api/v1/nodes/{id}/lift-suspension", OPERATORS).own_but(&[Operator]),
+    put("/api/v1/nodes/{id}", OWNERS).own_but(&[Operator]).of_the_network(),
+    delete("/api/v1/nodes/{id}", OWNERS).own_but(&[Operator]).of_the_network(),
+    post("/api/v1/nodes/{id}/activate", OWNERS).own_but(&[Operator]).of_the_network(),
+    post("/api/v1/nodes/{id}/deactivate", OWNERS).own_but(&[Operator]).of_the_network(),
+    post("/api/v1/nodes/{id}/suspend", OPERATORS).own_but(&[Operator]).of_the_network(),
+    post("/api/v1/nodes/{id}/lift-suspension", OPERATORS).own_but(&[Operator]).without_body(),
     get("/api/v1/nodes/{id}/pool", ANY).own_but(FLEET),
-    put("/api/v1/nodes/{id}/pool", OWNERS).own_but(&[Operator]),
-    delete("/api/v1/nodes/{id}/pool", OWNERS).own_but(&[Operator]),
-    post("/api/v1/nodes/{id}/keys/rotate", KEYHOLDERS).own_but(&[Operator]),
+    put("/api/v1/nodes/{id}/pool", OWNERS).own_but(&[Operator]).of_the_network(),
+    delete("/api/v1/nodes/{id}/pool", OWNERS).own_but(&[Operator]).of_the_network(),
+    post("/api/v1/nodes/{id}/keys/rotate", KEYHOLDERS).own_but(&[Operator]).of_the_network(),
     put("/api/v1/nodes/{id}/wallet", Who::Roles(&[Owner])).own_but(&[]),
     post("/api/v1/nodes/{id}/wallet/approve", TREASURERS).own_but(&[Treasurer]),
     get("/api/v1/nodes/{id}/status", ANY).own_but(FLEET),
-    post("/api/v1/nodes/{id}/start", OWNERS).own_but(&[Operator]),
-    post("/api/v1/nodes/{id}/stop", OWNERS).own_but(&[Operator]),
+    post("/api/v1/nodes/{id}/start", OWNERS).own_but(&[Operator]).of_the_network(),
+    post("/api/v1/nodes/{id}/stop", OWNERS).own_but(&[Operator]).of_the_network(),
     get("/api/v1/nodes/{id}/poot", ANY).own_but(FLEET),
-    get("/api/v1/nodes/{id}/payouts", ANY).own_but(FLEET).limit(Payouts),
+    get("/api/v1/nodes/{id}/payouts", ANY).own_but(FLEET),
     get("/api/v1/nodes/{id}/usage", ANY).own_but(FLEET),
     get("/api/v1/nodes/{id}/usage/history", ANY).own_but(FLEET),
     get("/api/v1/nodes/{id}/alerts", ANY).own_but(FLEET),
     get("/api/v1/nodes/{id}/earnings", ANY).own_but(FLEET),
-    get("/api/v1/nodes/{id}/statement", ANY).own_but(FLEET).limit(Payouts),
-    post("/api/v1/nodes/{id}/heartbeat", REPORTERS).own_but(&[Operator, Observer]),
-    post("/api/v1/nodes/{id}/metrics", REPORTERS).own_but(&[Operator, Observer]),
+    get("/api/v1/nodes/{id}/statement", ANY).own_but(FLEET),
+    post("/api/v1/nodes/{id}/heartbeat", REPORTERS).own_but(&[Operator, Observer]).of_the_network(),
+    post("/api/v1/nodes/{id}/metrics", REPORTERS).own_but(&[Operator, Observer]).of_the_network(),
     // Each report is judged by itself: nobody is refused as a whole.
-    post("/api/v1/metrics:batch", CARRIERS),
-    post("/api/v1/nodes/{id}/observations", REPORTERS).own_but(&[Operator, Observer]),
+    post("/api/v1/metrics:batch", CARRIERS).of_the_network(),
+    post("/api/v1/nodes/{id}/observations", REPORTERS).own_but(&[Operator, Observer]).of_the_network(),
     post("/api/v1/nodes/{id}/observations/{session_id}/void", OPERATORS).own_but(&[Operator]),
     get("/api/v1/enrolment-tokens", PEOPLE),
     post("/api/v1/enrolment-tokens", OWNERS),
     get("/api/v1/enrolment-tokens/{id}", PEOPLE).own_but(FLEET),
-    delete("/api/v1/enrolment-tokens/{id}", OWNERS).own_but(&[Operator]),
+    delete("/api/v1/enrolment-tokens/{id}", OWNERS).own_but(&[Operator]).without_body(),
     get("/api/v1/pools", ANY),
-    post("/api/v1/pools", OPERATORS),
+    post("/api/v1/pools", OPERATORS).of_the_network(),
     get("/api/v1/pools/{id}", ANY),
     get("/api/v1/pools/{id}/health", ANY),
     get("/api/v1/pools/{id}/performance", ANY),
-    put("/api/v1/pools/{id}", OPERATORS),
-    delete("/api/v1/pools/{id}", OPERATORS),
+    put("/api/v1/pools/{id}", OPERATORS).of_the_network(),
+    delete("/api/v1/pools/{id}", OPERATORS).of_the_network(),
     get("/api/v1/webhooks", OPERATORS),
     post("/api/v1/webhooks", OPERATORS),
     get("/api/v1/webhooks/{id}", OPERATORS),
     put("/api/v1/webhooks/{id}", OPERATORS),
-    delete("/api/v1/webhooks/{id}", OPERATORS),
-    post("/api/v1/webhooks/{id}/test", OPERATORS),
+    delete("/api/v1/webhooks/{id}", OPERATORS).without_body(),
+    post("/api/v1/webhooks/{id}/test", OPERATORS).without_body(),
     get("/api/v1/webhooks/{id}/deliveries", OPERATORS),
     get("/api/v1/resources/nodes/{id}", ANY).own_but(FLEET),
     get("/api/v1/resources/nodes/{id}/history", ANY).own_but(FLEET),
     get("/api/v1/resources/summary", PEOPLE),
-    post("/api/v1/poot/calculate", ANY).own_but(FLEET).limit(Poot),
-    post("/api/v1/poot/validate", ANY).own_but(FLEET),
+    post("/api/v1/poot/calculate", ANY).own_but(FLEET).limit(Poot).of_the_network(),
+    post("/api/v1/poot/validate", ANY).own_but(FLEET).of_the_network(),
     get("/api/v1/poot/scores", ANY),
     get("/api/v1/poot/scores/{score_id}", ANY).own_but(FLEET),
-    post("/api/v1/poot/scores/{score_id}/replay", ANY).own_but(FLEET).limit(Poot),
+    post("/api/v1/poot/scores/{score_id}/replay", ANY).own_but(FLEET).limit(Poot).without_body(),
     get("/api/v1/poot/scores/{score_id}/explain", ANY).own_but(FLEET).limit(Poot),
     get("/api/v1/poot/epochs", ANY),
     get("/api/v1/poot/epochs/{epoch}", ANY),
-    post("/api/v1/poot/epochs/{epoch}/replay", OPERATORS),
+    post("/api/v1/poot/epochs/{epoch}/replay", OPERATORS).without_body(),
     get("/api/v1/poot/epochs/{epoch}/export", FLEET_ONLY),
     get("/api/v1/consensus/votes", ANY),
     get("/api/v1/consensus/participation", ANY),
     get("/api/v1/audit", FLEET_ONLY),
     get("/api/v1/audit/heads", FLEET_ONLY),
     post("/api/v1/nodes/{id}/corrections", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
-    get("/api/v1/payouts", ANY).limit(Payouts),
-    get("/api/v1/payouts/status", FLEET_ONLY).limit(Payouts),
-    post("/api/v1/payouts/freeze", STOPPERS).limit(Payouts),
+    get("/api/v1/payouts", ANY),
+    get("/api/v1/payouts/status", FLEET_ONLY),
+    // A stop always works.
+    post("/api/v1/payouts/freeze", STOPPERS).unlimited(),
     post("/api/v1/payouts/resume", TREASURERS).limit(Payouts),
-    post("/api/v1/payouts/verify", STOPPERS).limit(Payouts),
+    post("/api/v1/payouts/verify", STOPPERS).limit(Payouts).without_body(),
     post("/api/v1/payouts/reconcile", TREASURERS).limit(Payouts),
-    get("/api/v1/payouts/statement", PEOPLE).limit(Payouts),
-    get("/api/v1/payouts/proposals", FLEET_ONLY).limit(Payouts),
-    post("/api/v1/payouts/proposals/{proposal_id}/accept", TREASURERS).limit(Payouts),
-    post("/api/v1/payouts/proposals/{proposal_id}/refuse", TREASURERS).limit(Payouts),
+    get("/api/v1/payouts/statement", PEOPLE),
+    get("/api/v1/payouts/proposals", FLEET_ONLY),
+    get("/api/v1/payouts/proposals/{proposal_id}", FLEET_ONLY),
+    post("/api/v1/payouts/resolutions", TREASURERS).limit(Payouts),
+    post("/api/v1/payouts/proposals/{proposal_id}/accept", TREASURERS).limit(Payouts).without_body(),
+    post("/api/v1/payouts/proposals/{proposal_id}/refuse", TREASURERS).limit(Payouts).without_body(),
     get("/api/v1/payouts/mismatches", FLEET_ONLY),
     post("/api/v1/payouts/mismatches/{mismatch_id}/end", TREASURERS).limit(Payouts),
     post("/api/v1/payouts/{id}/cancel", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
     post("/api/v1/payouts/{id}/resolve/paid", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
     post("/api/v1/payouts/{id}/resolve/not-paid", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
-    get("/api/v1/payouts/{id}", ANY).own_but(FLEET).limit(Payouts),
-    get("/api/v1/payouts/{id}/proof", ANY).own_but(FLEET).limit(Payouts),
-    post("/api/v1/payouts/{id}/retry", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
-    get("/api/v1/payouts/runs", FLEET_ONLY).limit(Payouts),
+    get("/api/v1/payouts/{id}", ANY).own_but(FLEET),
+    get("/api/v1/payouts/{id}/proof", ANY).own_but(FLEET),
+    post("/api/v1/payouts/{id}/retry", TREASURERS).own_but(&[Treasurer]).limit(Payouts).without_body(),
+    get("/api/v1/payouts/runs", FLEET_ONLY),
     post("/api/v1/payouts/runs", TREASURERS).limit(Payouts),
-    get("/api/v1/payouts/runs/{id}", FLEET_ONLY).limit(Payouts),
-    get("/api/v1/payouts/runs/{id}/report", FLEET_ONLY).limit(Payouts),
-    post("/api/v1/payouts/runs/{id}/approve", TREASURERS).limit(Payouts),
-    post("/api/v1/payouts/runs/{id}/execute", TREASURERS).limit(Payouts),
+    get("/api/v1/payouts/runs/{id}", FLEET_ONLY),
+    get("/api/v1/payouts/runs/{id}/report", FLEET_ONLY),
+    post("/api/v1/payouts/runs/{id}/approve", TREASURERS).limit(Payouts).without_body(),
+    post("/api/v1/payouts/runs/{id}/execute", TREASURERS).limit(Payouts).without_body(),
     post("/api/v1/payouts/runs/{id}/cancel", TREASURERS).limit(Payouts),
-    get("/api/v1/payouts/treasury", FLEET_ONLY).limit(Payouts),
+    get("/api/v1/payouts/unpaid", FLEET_ONLY),
+    get("/api/v1/payouts/treasury", FLEET_ONLY),
     post("/api/v1/payouts/treasury", TREASURERS).limit(Payouts),
     get("/api/v1/policies", ANY),
     post("/api/v1/policies", AUTHORS),
@@ -231,11 +255,11 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/policies/{kind}/{name}/{version}/diff", ANY),
     get("/api/v1/policies/{kind}/{name}/{version}/reports", FLEET_ONLY),
     post("/api/v1/policies/{kind}/{name}/{version}/check", AUTHORS),
-    post("/api/v1/policies/{kind}/{name}/{version}/simulate", AUTHORS),
+    post("/api/v1/policies/{kind}/{name}/{version}/simulate", AUTHORS).parameters(&["format"]),
     post("/api/v1/policies/{kind}/{name}/{version}/shadow", AUTHORS),
     post("/api/v1/policies/{kind}/{name}/{version}/activate", OPERATORS),
     post("/api/v1/policies/{kind}/{name}/{version}/retire", OPERATORS),
-    post("/api/v1/policies/{kind}/rollback", OPERATORS),
+    post("/api/v1/policies/{kind}/rollback", OPERATORS).without_body().parameters(&["scope"]),
 ];
 
 /// What the table says of a request.
@@ -306,6 +330,18 @@ mod tests {
         let mut expected = operations(&document);
         expected.extend(pages.into_iter().map(|path| ("GET".to_owned(), path)));
         assert_eq!(rows, expected, "rows, and methods of the document; what is not in the document is only read");
+    }
+
+    #[test]
+    fn what_a_changing_route_takes_is_what_the_document_says() {
+        let document = serde_json::to_value(documented().into_openapi()).unwrap();
+        for route in ROUTES.iter().filter(|route| route.method != "GET" && !route.ignores_unknown) {
+            let operation = &document["paths"][route.path][route.method.to_lowercase()];
+            assert_eq!(operation["requestBody"].is_object(), route.takes_body, "{} {}", route.method, route.path);
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let of_query: Vec<_> = parameters.iter().filter(|parameter| parameter["in"] == "query").map(|parameter| &parameter["name"]).collect();
+            assert_eq!(of_query, route.parameters.iter().collect::<Vec<_>>(), "{} {}", route.method, route.path);
+        }
     }
 
     #[test]

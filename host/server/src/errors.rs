@@ -9,10 +9,10 @@ use axum::{
 };
 use lucid_model::request::StoredAnswer;
 use lucid_ports::StoreError;
-use lucid_service::ServiceError;
+use lucid_service::{ServiceError, Unresolvable};
 use lucid_wire::{
     ErrorKind, FieldError,
-    error::{DETAIL_HIGHEST_SEQUENCE, DETAIL_NODE_ID, ItemErrorBody, ProblemBody},
+    error::{DETAIL_HIGHEST_SEQUENCE, DETAIL_NODE_ID, DETAIL_PROBLEMS, ItemErrorBody, ProblemBody},
 };
 use serde_json::{Map, Value, json};
 
@@ -22,6 +22,8 @@ use crate::{accepted, authenticate::TokenError, extract::RequestId};
 const STORED_ERROR: &str = "lucid-error";
 /// A detail that is also said by `Retry-After`, for what is worth another try sooner or later than usual.
 const RETRY_AFTER_S: &str = "retry_after_s";
+/// Problems that one error names.
+const PROBLEMS_MAX: usize = 100;
 /// What waits for the store is written within moments.
 const BUSY_RETRY_AFTER_S: u64 = 1;
 
@@ -79,6 +81,19 @@ impl From<FieldError> for ApiError {
     }
 }
 
+/// Several at once: the first says what all is about, and each is in the details.
+impl From<Vec<FieldError>> for ApiError {
+    fn from(problems: Vec<FieldError>) -> Self {
+        let Some(first) = problems.first().cloned() else { return Self::internal(&"a list of problems is empty") };
+        Self::from(first).with(DETAIL_PROBLEMS, named(problems.iter().map(FieldError::details)))
+    }
+}
+
+/// The first of many details.
+fn named(problems: impl Iterator<Item = Map<String, Value>>) -> Vec<Value> {
+    problems.take(PROBLEMS_MAX).map(Value::Object).collect()
+}
+
 impl From<TokenError> for ApiError {
     fn from(error: TokenError) -> Self {
         let kind = if error == TokenError::NoKeys { ErrorKind::Unavailable } else { ErrorKind::NotAuthenticated };
@@ -100,6 +115,10 @@ impl From<ServiceError> for ApiError {
             ServiceError::Invalid { field, problem } => FieldError::new(field, problem).into(),
             ServiceError::Refused { reason } => Self::new(Kind::InvalidRequest, message).with("reason", reason),
             ServiceError::WrongNodeStatus(_) => Self::new(Kind::InvalidNodeStatus, message),
+            ServiceError::Unresolvable { problems } => {
+                let problem = |of: &Unresolvable| FieldError::new(format!("resolutions[{}].{}", of.place, of.field), of.problem.clone()).details();
+                Self::new(Kind::PayoutWrongState, message).with(DETAIL_PROBLEMS, named(problems.iter().map(problem)))
+            }
             ServiceError::WrongPayoutState(_)
             | ServiceError::NotGivenBack { .. }
             | ServiceError::RunIs { .. }

@@ -160,6 +160,12 @@ impl Params {
         self.get(name).map(|text| read(text).ok_or_else(|| FieldError::new(name, problem).into())).transpose()
     }
 
+    /// A filter that is one of some words.
+    pub fn word<T: Copy>(&self, name: &'static str, all: &[T], word: impl Fn(T) -> &'static str) -> Result<Option<T>, ApiError> {
+        let words = || all.iter().map(|value| word(*value)).collect::<Vec<_>>().join(", ");
+        self.parsed(name, |text| all.iter().copied().find(|value| word(*value) == text), &format!("must be one of {}", words()))
+    }
+
     /// Page, limit, sort, order.
     pub fn page<S: Copy>(&self, first: (&'static str, S), others: &[(&'static str, S)]) -> Result<PageRequest<S>, ApiError> {
         let query = PageQuery::read(|name| self.get(name), first, others)?;

@@ -18,14 +18,15 @@ use crate::{
     client::ClientAddress,
     errors::ApiError,
     extract::RequestId,
-    limits,
+    limits, strict,
 };
 
 /// The class of what has no row in the table.
 const OTHER: Option<LimitClass> = Some(LimitClass::Other);
 
 /// Lets a request through to its route with the caller in its extensions, or answers itself. The order: whose
-/// request it is, whether it comes too often, whether its token counts, whether its role may.
+/// request it is, whether it comes too often, whether its token counts, whether its role may,
+/// whether the route knows what it says.
 pub async fn admit(State(api): State<Shared>, mut request: Request, next: Next) -> Response {
     let found = request.extensions().get::<MatchedPath>().map(|path| access::find(request.method(), path.as_str()));
     let address = network(&request);
@@ -36,14 +37,21 @@ pub async fn admit(State(api): State<Shared>, mut request: Request, next: Next) 
         Some(Found::Route(route)) => {
             let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
             let caller = caller(&api, route, request.headers()).await;
-            let class = if caller.as_ref().is_ok_and(|actor| actor.is(Role::Admin)) { Some(LimitClass::Admin) } else { route.limit };
+            let class = match (&caller, route.limit) {
+                (Ok(actor), None) if route.who.admits(&actor.roles) => None,
+                (Ok(actor), _) if actor.is(Role::Admin) => Some(LimitClass::Admin),
+                // Guessing is limited, whatever the route.
+                (_, limit) => limit.or(OTHER),
+            };
             let party = caller.as_ref().map_or(address, party);
             let answer = async {
-                match checked(&api, route, caller).await {
-                    Ok(actor) => {
-                        request.extensions_mut().insert(Actor { request_id, ..actor });
-                        next.run(request).await
-                    }
+                let admitted = async {
+                    let actor = checked(&api, route, caller).await?;
+                    request.extensions_mut().insert(Actor { request_id, ..actor });
+                    strict::check(route, request).await
+                };
+                match admitted.await {
+                    Ok(request) => next.run(request).await,
                     Err(error) => error.into_response(),
                 }
             };

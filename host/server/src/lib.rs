@@ -15,6 +15,7 @@ mod limits;
 mod openapi;
 mod routes;
 mod serve;
+mod strict;
 
 pub use api::{Api, ApiLimits};
 pub use authenticate::{Authenticator, KeyringSettings, RoleMap, RoleMapError, SECRET_BYTES_MIN, TokenError, TokenSettings, issue_token};

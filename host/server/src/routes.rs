@@ -20,6 +20,7 @@ mod resources;
 mod runs;
 mod shadows;
 mod telemetry;
+mod unpaid;
 mod webhooks;
 
 use axum::Router;
@@ -44,6 +45,7 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(payments::routes())
         .merge(mismatches::routes())
         .merge(runs::routes())
+        .merge(unpaid::routes())
         .merge(policies::routes())
         .merge(shadows::routes())
         .merge(webhooks::routes())

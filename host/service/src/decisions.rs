@@ -15,7 +15,7 @@ use lucid_model::{
 };
 use lucid_ports::{AuditFilter, Fence, Order, Origin, Page, PageRequest, PayoutUpdate};
 
-use crate::{Actor, Role, Service, ServiceError, mismatches::not_enough, runs::treasurer};
+use crate::{Actor, Role, Service, ServiceError, mismatches::not_enough, resolutions::summary, runs::treasurer};
 
 /// What the alert about frozen payments is about.
 const FROZEN: &str = "payouts-frozen";
@@ -255,7 +255,6 @@ impl Service {
         if self.config.four_eyes && accepted && proposal.by == actor.subject {
             return Err(ServiceError::Forbidden { why: "who says so cannot confirm it" });
         }
-        self.clear_alert_of(PROPOSAL, &proposal.id.to_string());
         if accepted {
             return self.accepted(actor, proposal).await;
         }
@@ -269,7 +268,7 @@ impl Service {
         self.decided(actor, &proposal, false).await?;
         match proposal.about {
             About::Payout { payout, .. } => Ok(self.store().payout(payout).await?),
-            About::Balance { .. } | About::Mismatch { .. } => Ok(None),
+            About::Payouts(_) | About::Balance { .. } | About::Mismatch { .. } => Ok(None),
         }
     }
 
@@ -277,6 +276,10 @@ impl Service {
     async fn accepted(&self, actor: &Actor, proposal: Proposal) -> Result<Option<Payout>, ServiceError> {
         let payout = match &proposal.about {
             About::Payout { payout, outcome } => Some(self.resolved(actor, *payout, outcome, &proposal.evidence).await?),
+            About::Payouts(resolutions) => {
+                self.resolved_all(actor, resolutions).await?;
+                None
+            }
             About::Balance { node, correction, amount } => {
                 for draft in Draft::correction(proposal.id, *node, *correction, *amount, &proposal.evidence)? {
                     match self.book_draft(draft).await {
@@ -295,7 +298,7 @@ impl Service {
         Ok(payout)
     }
 
-    async fn resolved(&self, actor: &Actor, id: PayoutId, outcome: &Outcome, evidence: &str) -> Result<Payout, ServiceError> {
+    pub(crate) async fn resolved(&self, actor: &Actor, id: PayoutId, outcome: &Outcome, evidence: &str) -> Result<Payout, ServiceError> {
         let payout = self.store().payout(id).await?.ok_or(ServiceError::no("payout"))?;
         let (is, closing) = match outcome {
             Outcome::Paid { .. } => (PayoutState::Confirmed, Closing::Settle),
@@ -312,7 +315,11 @@ impl Service {
         let decision = Decision { at: self.now(), by: actor.subject.clone(), accepted };
         let after = Proposal { decided: Some(decision.clone()), ..proposal.clone() };
         let audit = self.audit_entry(actor, "payout.decide", subject(proposal), told(&after)).changing(proposal, &after);
-        if self.store().decide_proposal(proposal.id, decision, audit).await? { Ok(()) } else { Err(ServiceError::Changed { what: "proposal" }) }
+        if !self.store().decide_proposal(proposal.id, decision, audit).await? {
+            return Err(ServiceError::Changed { what: "proposal" });
+        }
+        self.clear_alert_of(PROPOSAL, &proposal.id.to_string());
+        Ok(())
     }
 
     /// What treasurers said became of payouts, by when they did.
@@ -323,7 +330,7 @@ impl Service {
         Ok(self.store().proposals(page).await?)
     }
 
-    fn stepped(&self, payout: &Payout, event: Event) -> Result<(Payout, Vec<Effect>), ServiceError> {
+    pub(crate) fn stepped(&self, payout: &Payout, event: Event) -> Result<(Payout, Vec<Effect>), ServiceError> {
         // What a rail can do decides nothing here: these events send nothing and ask nobody.
         let nothing = Capabilities { dedupes_by_key: false, queries_by_key: false, key_retention_ms: 0, failed_is_final: false };
         let rules = Rules { can: nothing, deadlines: self.config.deadlines, pace: self.config.pace, may_send: false };
@@ -379,7 +386,7 @@ impl Service {
     }
 }
 
-fn event(outcome: &Outcome, evidence: &str) -> Event {
+pub(crate) fn event(outcome: &Outcome, evidence: &str) -> Event {
     match outcome {
         Outcome::Paid { txid } => Event::ResolvePaid { txid: txid.clone() },
         Outcome::NotPaid => Event::ResolveNotPaid { evidence: evidence.to_owned() },
@@ -390,19 +397,21 @@ fn event(outcome: &Outcome, evidence: &str) -> Event {
 fn subject(proposal: &Proposal) -> String {
     match &proposal.about {
         About::Payout { payout, .. } => payout.to_string(),
+        About::Payouts(_) => proposal.id.to_string(),
         About::Balance { node, .. } => node.to_string(),
         About::Mismatch { mismatch, .. } => mismatch.to_string(),
     }
 }
 
 fn told(proposal: &Proposal) -> String {
+    let decided = proposal.decided.as_ref().map_or("", |decision| if decision.accepted { "confirmed: " } else { "refused: " });
     let what = match &proposal.about {
+        About::Payouts(resolutions) => return format!("{decided}{}", summary(resolutions)),
         About::Payout { outcome: Outcome::Paid { txid }, .. } => format!("paid by {txid}"),
         About::Payout { outcome: Outcome::NotPaid, .. } => "not paid".to_owned(),
         About::Balance { correction, amount, .. } => format!("{} of {amount} USDT", correction.name()),
         About::Mismatch { remedy, .. } => format!("mismatch: {}", remedy.name()),
     };
-    let decided = proposal.decided.as_ref().map_or("", |decision| if decision.accepted { "confirmed: " } else { "refused: " });
     format!("{decided}{what} ({})", proposal.evidence)
 }
 

@@ -10,6 +10,8 @@ use lucid_model::{
 };
 use lucid_ports::{CallError, ChainError, Fence, PublishError, RegisterConflict, StoreError};
 
+use crate::Unresolvable;
+
 /// Why a use case did not do what was asked. The first group is the caller's to mend, the second ours.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
@@ -88,6 +90,12 @@ pub enum ServiceError {
     /// Nothing is there that may be paid yet.
     #[error("no settlement period is mature yet: there is nothing to pay")]
     NothingMature,
+    /// Resolutions of a batch do not stand: none is proposed or carried out.
+    #[error("{}", unresolvable(.problems))]
+    Unresolvable {
+        /// Each.
+        problems: Vec<Unresolvable>,
+    },
     /// An account has not so much.
     #[error("there is not so much {account}")]
     NotEnough {
@@ -221,6 +229,12 @@ pub enum ServiceError {
         /// For the log.
         detail: String,
     },
+}
+
+fn unresolvable(problems: &[Unresolvable]) -> String {
+    let Some(Unresolvable { place, field, problem }) = problems.first() else { return String::new() };
+    let more = if problems.len() > 1 { format!(" (and {} problems more)", problems.len() - 1) } else { String::new() };
+    format!("resolutions[{place}].{field}: {problem}{more}")
 }
 
 fn conflict_name(conflict: &RegisterConflict) -> &'static str {

@@ -166,7 +166,11 @@ impl Service {
     /// Whether treasurers said that it was paid: they knew what the payment service did not.
     async fn was_said_to_be_paid(&self, id: PayoutId) -> Result<bool, ServiceError> {
         let newest = PageRequest { page: 1, limit: PAGE, sort: (), order: Order::Descending };
-        let is_of = |about: &About| matches!(about, About::Payout { payout, .. } if *payout == id);
+        let is_of = |about: &About| match about {
+            About::Payout { payout, .. } => *payout == id,
+            About::Payouts(resolutions) => resolutions.iter().any(|said| said.payout == id),
+            About::Balance { .. } | About::Mismatch { .. } => false,
+        };
         let accepted = |proposal: &Proposal| is_of(&proposal.about) && proposal.decided.as_ref().is_some_and(|decision| decision.accepted);
         Ok(self.store().proposals(newest).await?.items.iter().any(accepted))
     }

@@ -3,7 +3,7 @@
 use lucid_model::{
     event::EventKind,
     id::{NodeId, PoolId, PoolScope},
-    node::{Node, NodeConfig, NodeEvent, NodeStatus},
+    node::{Node, NodeConfig, NodeEvent, NodeStatus, PayoutHold},
     time::TimeMs,
 };
 use lucid_ports::{Assigned, LiveState, NodeFilter, NodeSort, Page, PageRequest};
@@ -47,6 +47,8 @@ pub struct NodeView {
     pub node: Node,
     /// Its last report, if it ever made one.
     pub live: Option<LiveState>,
+    /// Why it is not paid now, whatever it has.
+    pub hold: Option<PayoutHold>,
 }
 
 /// Versions of a record that the caller takes it to have; empty = any, as long as the record is there.
@@ -109,7 +111,7 @@ impl Service {
     pub(crate) async fn with_live(&self, nodes: Vec<Node>) -> Result<Vec<NodeView>, ServiceError> {
         let ids: Vec<_> = nodes.iter().map(|n| n.id).collect();
         let live = self.store().live_states(&ids).await?;
-        Ok(nodes.into_iter().zip(live).map(|(node, live)| NodeView { node, live }).collect())
+        Ok(nodes.into_iter().zip(live).map(|(node, live)| NodeView { hold: self.payout_hold(&node), node, live }).collect())
     }
 
     /// A page of the nodes the caller may see.

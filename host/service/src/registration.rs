@@ -156,7 +156,7 @@ impl Service {
             (None, Some(_)) => self.place(&node, LoadBalancing::LeastConnections, 0).await?.unwrap_or(node),
             _ => node,
         };
-        Ok(NodeView { node, live: None })
+        Ok(NodeView { hold: self.payout_hold(&node), node, live: None })
     }
 
     async fn judge_registration(&self, new: &NewNode, siblings: SiblingCounts) -> Result<(), ServiceError> {

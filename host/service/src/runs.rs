@@ -1,9 +1,11 @@
 //! Payout runs: who is paid how much in a cycle. Planning sets the money aside, approving says that it is right, executing lets it go.
 
 mod forgotten;
+mod jumps;
 mod planning;
 mod receipts;
 mod report;
+mod unpaid;
 
 use lucid_model::{
     event::EventKind,
@@ -17,7 +19,10 @@ use lucid_ports::{Order, Page, PageRequest, Tenure};
 
 pub use self::receipts::PayoutProof;
 pub(crate) use self::receipts::Receipts;
-pub use self::report::{LeftOut, NotPaid, RunLine, RunReport};
+pub use self::{
+    report::{LeftOut, NotPaid, RunLine, RunReport},
+    unpaid::{Balance, Unpaid, UnpaidFilter, UnpaidLine, UnpaidReport},
+};
 use crate::{Actor, Role, Service, ServiceError};
 
 /// Nodes that a person may choose for one run.

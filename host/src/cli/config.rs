@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{logs, runtime};
 use crate::{
+    cli::out,
     compose,
     config::{Config, Flags, From, Setting, settings},
     up::Output,
@@ -57,7 +58,7 @@ pub fn run(args: ConfigArgs) -> Result<ExitCode> {
     runtime(1)?.block_on(async { compose::check(&config) })?;
     let mut found = settings(&config, &flags)?;
     found.retain(|setting| args.all || setting.from != From::Default);
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     match args.output {
         Output::Table => table(&mut out, &found)?,
         Output::Json => writeln!(out, "{}", json!({ "settings": found }))?,

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{logs, runtime};
 use crate::{
+    cli::out,
     config::Flags,
     doctor::{self, Finding, Level},
     up::Output,
@@ -36,7 +37,7 @@ pub fn run(args: DoctorArgs) -> Result<ExitCode> {
     logs("off", false);
     let findings = runtime(1)?.block_on(doctor::examine(&Flags { file: args.config, data: args.data, port: None }));
     let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     match args.output {
         Output::Table => table(&mut out, &findings)?,
         Output::Json => writeln!(out, "{}", json!({ "level": worst, "findings": findings }))?,

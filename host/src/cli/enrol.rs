@@ -9,6 +9,8 @@ use lucid_wire::{
 
 use super::{logs, remote::Remote, runtime};
 
+use crate::cli::out;
+
 /// Enrolment tokens: a machine that has one joins without its owner's token.
 #[derive(Args)]
 pub struct EnrolArgs {
@@ -108,7 +110,7 @@ fn create(args: CreateArgs) -> Result<ExitCode> {
         expires_in_hours: Some(args.hours),
     };
     let made = runtime(1)?.block_on(args.remote.client()?.create_enrolment(&request))?;
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     match args.output {
         Output::Json => writeln!(out, "{}", serde_json::to_string(&made)?)?,
         Output::Table => {
@@ -122,7 +124,7 @@ fn create(args: CreateArgs) -> Result<ExitCode> {
 fn list(args: &ListArgs) -> Result<ExitCode> {
     let page = PageParams { page: Some(u64::from(args.page)), limit: Some(args.limit), ..PageParams::default() };
     let found = runtime(1)?.block_on(args.remote.client()?.enrolments(&page))?;
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     for token in &found.enrolment_tokens {
         match args.output {
             Output::Json => writeln!(out, "{}", serde_json::to_string(token)?)?,

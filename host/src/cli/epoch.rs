@@ -5,6 +5,8 @@ use clap::{Args, Subcommand};
 
 use super::{remote::Remote, runtime};
 
+use crate::cli::out;
+
 /// Takes closed epochs out of a running service.
 #[derive(Args)]
 pub struct EpochArgs {
@@ -33,6 +35,6 @@ pub fn run(args: &EpochArgs) -> Result<ExitCode> {
     let client = args.remote.client()?;
     let bytes = runtime(1)?.block_on(client.epoch_file(args.epoch))?;
     std::fs::write(&args.file, &bytes).with_context(|| format!("cannot write {}", args.file.display()))?;
-    println!("epoch {} is in {}: {} bytes", args.epoch, args.file.display(), bytes.len());
+    out::say(format_args!("epoch {} is in {}: {} bytes", args.epoch, args.file.display(), bytes.len()))?;
     Ok(ExitCode::SUCCESS)
 }

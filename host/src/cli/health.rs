@@ -5,6 +5,8 @@ use clap::Args;
 
 use super::{ca_pem, runtime};
 
+use crate::cli::out;
+
 /// Longest wait for the answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -31,6 +33,6 @@ pub fn run(args: HealthArgs) -> Result<ExitCode> {
         let response = client.get(url).send().await?;
         anyhow::Ok((response.status(), response.text().await?))
     })?;
-    println!("{text}");
+    out::say(&text)?;
     Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

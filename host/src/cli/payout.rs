@@ -1,7 +1,11 @@
 //! Payouts of a running service, as treasurers and operators work on them.
 
+mod list;
+mod proof;
+mod resolve;
 mod runs;
 mod stop;
+mod unpaid;
 
 use std::{
     collections::BTreeSet,
@@ -15,16 +19,19 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use lucid_wire::{
+    client::{percent_encoded, with_query},
     page::{ProposalList, RunList},
-    payments::{BooksVerifiedBody, CorrectionRequest, NotPaidRequest, PaidRequest, PaymentsSwitchBody, ReconcileRequest, ResolvedBody, StandingBody},
+    payments::{BooksVerifiedBody, CorrectionRequest, PaymentsSwitchBody, ProposalBody, ReconcileRequest, ResolvedBody, StandingBody},
     payout::PayoutBody,
     reason::ReasonRequest,
-    run::{PayoutProofBody, RunBody},
+    run::RunBody,
 };
 use reqwest::Method;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{remote::Remote, runtime};
+
+use crate::cli::out;
 
 /// Works on payouts of a running service.
 #[derive(Args)]
@@ -38,9 +45,12 @@ use super::{remote::Remote, runtime};
   lucid payout execute 01a203b6-… --token-file alice.token
   lucid payout retry 5f0c… --token-file alice.token
   lucid payout cancel 5f0c… --reason 'wrong wallet' --token-file treasurer.token
+  lucid payout list --state manual --output csv --token-file alice.token > manual.csv
+  lucid payout unpaid --token-file alice.token
   lucid payout resolve 5f0c… --paid 9a4e… --evidence 'TronScan, ticket 4711' --token-file alice.token
   lucid payout mismatches --token-file alice.token
   lucid payout end-mismatch 3e0c… --remedy recover --evidence 'TronScan, ticket 4713' --token-file alice.token
+  lucid payout resolve --file resolutions.csv --token-file alice.token
   lucid payout correct 0192f0c1-… --correction release_hold --amount 2.5 --reason 'ticket 4712' --token-file alice.token
   lucid payout accept 01a203b7-… --token-file bob.token
   lucid payout reconcile --since 2026-11-26T00:00:00Z --token-file treasurer.token
@@ -79,12 +89,16 @@ enum PayoutCommand {
     CancelRun(Cancel),
     /// Plan a payout again that failed or was cancelled: a run of its node alone.
     Retry(Which),
+    /// List payouts, the newest first: all, or those in a state or of a node.
+    List(list::List),
+    /// List who has money that was not paid, since when, and why not.
+    Unpaid(unpaid::Unpaid),
     /// Show a payout.
     Show(Which),
     /// Take a payout back that was not sent.
     Cancel(Cancel),
-    /// Say what became of a payout that the payment service does not tell.
-    Resolve(Resolve),
+    /// Say what became of a payout that the payment service does not tell, or of many at once from a file.
+    Resolve(resolve::Resolve),
     /// List payouts that the payment service tells otherwise of.
     Mismatches(stop::Mismatches),
     /// End a mismatch: say what is done about it.
@@ -93,7 +107,9 @@ enum PayoutCommand {
     Correct(Correct),
     /// List what treasurers proposed.
     Proposals,
-    /// Confirm what another treasurer proposed.
+    /// Show a proposal; of one about several payouts, what became of each.
+    Proposal(Which),
+    /// Confirm what another treasurer proposed: of several payouts, all of it.
     Accept(Which),
     /// Refuse what a treasurer proposed.
     Refuse(Which),
@@ -102,9 +118,9 @@ enum PayoutCommand {
     /// Have the service recompute all books now: exit 1 if they are not in order.
     Audit,
     /// Write a payout with its receipt into a file, which proves without the service what was paid.
-    Proof(Proof),
+    Proof(proof::Proof),
     /// Check such a file, without a service or a store: exit 1 if it proves nothing.
-    Verify(Verify),
+    Verify(proof::Verify),
     /// Write a statement: of a node, or of all of an owner's nodes.
     Statement(Statement),
 }
@@ -154,39 +170,6 @@ struct Reconcile {
 }
 
 #[derive(Args)]
-struct Resolve {
-    /// The payout.
-    id: String,
-    /// It was paid, by this transaction.
-    #[arg(long, value_name = "TRANSACTION", required_unless_present = "not_paid", conflicts_with = "not_paid")]
-    paid: Option<String>,
-    /// It was not paid, and never will be.
-    #[arg(long)]
-    not_paid: bool,
-    /// How that is known: an extract, a ticket, a letter of the payment service.
-    #[arg(long)]
-    evidence: String,
-}
-
-#[derive(Args)]
-struct Proof {
-    /// The payout.
-    id: String,
-    /// Where to; standard output, if nothing is said.
-    #[arg(long)]
-    file: Option<PathBuf>,
-}
-
-#[derive(Args)]
-struct Verify {
-    /// What `lucid payout proof` wrote.
-    file: PathBuf,
-    /// The key that has to have signed it, 64 hex digits: GET /api/v1/audit/heads shows the service's.
-    #[arg(long, value_name = "HEX")]
-    public_key: Option<String>,
-}
-
-#[derive(Args)]
 struct Statement {
     /// Of this node; without it, of all of an owner's nodes.
     #[arg(long)]
@@ -209,6 +192,17 @@ struct Statement {
     /// Where to; standard output, if nothing is said.
     #[arg(long)]
     file: Option<PathBuf>,
+}
+
+/// How a list or a report is written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -234,63 +228,42 @@ pub fn run(args: &PayoutArgs) -> Result<ExitCode> {
         PayoutCommand::Execute(execute) => runs::execute(&ask, execute),
         PayoutCommand::CancelRun(cancel) => {
             let body = ReasonRequest { reason: cancel.reason.clone() };
-            ask.tell::<RunBody>(Method::POST, &format!("/payouts/runs/{}/cancel", cancel.id), Some(&body))
+            ask.tell::<RunBody>(Method::POST, &path("/payouts/runs", &cancel.id, "/cancel"), Some(&body))
         }
-        PayoutCommand::Retry(which) => ask.tell::<RunBody>(Method::POST, &format!("/payouts/{}/retry", which.id), NOTHING),
-        PayoutCommand::Run(which) => ask.tell::<RunBody>(Method::GET, &format!("/payouts/runs/{}", which.id), NOTHING),
-        PayoutCommand::Approve(which) => ask.tell::<RunBody>(Method::POST, &format!("/payouts/runs/{}/approve", which.id), NOTHING),
-        PayoutCommand::Show(which) => ask.tell::<PayoutBody>(Method::GET, &format!("/payouts/{}", which.id), NOTHING),
+        PayoutCommand::Retry(which) => ask.tell::<RunBody>(Method::POST, &path("/payouts", &which.id, "/retry"), NOTHING),
+        PayoutCommand::Run(which) => ask.tell::<RunBody>(Method::GET, &path("/payouts/runs", &which.id, ""), NOTHING),
+        PayoutCommand::Approve(which) => ask.tell::<RunBody>(Method::POST, &path("/payouts/runs", &which.id, "/approve"), NOTHING),
+        PayoutCommand::Show(which) => ask.tell::<PayoutBody>(Method::GET, &path("/payouts", &which.id, ""), NOTHING),
         PayoutCommand::Cancel(cancel) => {
             let body = ReasonRequest { reason: cancel.reason.clone() };
-            ask.tell::<PayoutBody>(Method::POST, &format!("/payouts/{}/cancel", cancel.id), Some(&body))
+            ask.tell::<PayoutBody>(Method::POST, &path("/payouts", &cancel.id, "/cancel"), Some(&body))
         }
-        PayoutCommand::Resolve(resolve) => {
-            let (path, evidence) = (format!("/payouts/{}/resolve", resolve.id), resolve.evidence.clone());
-            match &resolve.paid {
-                Some(txid) => {
-                    ask.tell::<ResolvedBody>(Method::POST, &format!("{path}/paid"), Some(&PaidRequest { transaction_id: txid.clone(), evidence }))
-                }
-                None => ask.tell::<ResolvedBody>(Method::POST, &format!("{path}/not-paid"), Some(&NotPaidRequest { evidence })),
-            }
-        }
-        PayoutCommand::Accept(which) => ask.tell::<ResolvedBody>(Method::POST, &format!("/payouts/proposals/{}/accept", which.id), NOTHING),
-        PayoutCommand::Refuse(which) => ask.tell::<ResolvedBody>(Method::POST, &format!("/payouts/proposals/{}/refuse", which.id), NOTHING),
+        PayoutCommand::List(list) => list::run(&ask, list),
+        PayoutCommand::Unpaid(unpaid) => unpaid::run(&ask, unpaid),
+        PayoutCommand::Resolve(resolve) => resolve::run(&ask, resolve),
+        PayoutCommand::Accept(which) => ask.tell::<ResolvedBody>(Method::POST, &path("/payouts/proposals", &which.id, "/accept"), NOTHING),
+        PayoutCommand::Refuse(which) => ask.tell::<ResolvedBody>(Method::POST, &path("/payouts/proposals", &which.id, "/refuse"), NOTHING),
         PayoutCommand::Correct(Correct { node, correction, amount, reason }) => {
             let body = CorrectionRequest { correction: correction.clone(), amount_usdt: amount.clone(), reason: reason.clone() };
-            ask.tell::<ResolvedBody>(Method::POST, &format!("/nodes/{node}/corrections"), Some(&body))
+            ask.tell::<ResolvedBody>(Method::POST, &path("/nodes", node, "/corrections"), Some(&body))
         }
+        PayoutCommand::Proposal(which) => ask.tell::<ProposalBody>(Method::GET, &path("/payouts/proposals", &which.id, ""), NOTHING),
         PayoutCommand::Proposals => ask.tell::<ProposalList>(Method::GET, "/payouts/proposals", NOTHING),
         PayoutCommand::Reconcile(reconcile) => ask.reconcile(reconcile),
         PayoutCommand::Audit => {
             let found: BooksVerifiedBody = ask.ask(Method::POST, "/payouts/verify", NOTHING)?;
-            println!("{}", serde_json::to_string(&found)?);
+            out::say(serde_json::to_string(&found)?)?;
             Ok(if found.in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        PayoutCommand::Proof(proof) => ask.save(&format!("/payouts/{}/proof", proof.id), proof.file.as_deref()),
-        PayoutCommand::Verify(verify) => check(verify),
+        PayoutCommand::Proof(proof) => proof::save(&ask, proof),
+        PayoutCommand::Verify(verify) => proof::check(verify),
         PayoutCommand::Statement(statement) => ask.statement(statement),
     }
 }
 
-/// Checks a proof by itself.
-fn check(asked: &Verify) -> Result<ExitCode> {
-    let name = asked.file.display();
-    let text = std::fs::read(&asked.file).with_context(|| format!("cannot read {name}"))?;
-    let proof: PayoutProofBody = serde_json::from_slice(&text).with_context(|| format!("{name} is no proof of a payout"))?;
-    let key = asked.public_key.as_ref().map(|key| key.to_lowercase());
-    if key.is_some_and(|key| key != proof.public_key) {
-        note!("it is signed by another key: {}", proof.public_key);
-        return Ok(ExitCode::FAILURE);
-    }
-    if let Err(wrong) = proof.check() {
-        note!("{wrong}");
-        return Ok(ExitCode::FAILURE);
-    }
-    let of = &proof.payout;
-    let transaction = of.transaction_id.as_deref().map_or_else(String::new, |txid| format!(" by transaction {txid}"));
-    println!("payout {} of {} {} to {} is {}{transaction}", of.payout_id, of.amount, of.currency, of.wallet_address, of.state);
-    println!("receipt {} of {} of run {}, whose root {} is signed by {}", proof.index + 1, proof.receipts, of.run_id, proof.root, proof.public_key);
-    Ok(ExitCode::SUCCESS)
+/// A path with an id in it, whatever somebody types for one.
+fn path(before: &str, id: &str, after: &str) -> String {
+    format!("{before}/{}{after}", percent_encoded(id))
 }
 
 /// A request without a body.
@@ -307,7 +280,7 @@ impl Ask<'_> {
     }
 
     fn tell<T: DeserializeOwned + Serialize>(&self, method: Method, path: &str, body: Option<&(impl Serialize + Sync)>) -> Result<ExitCode> {
-        println!("{}", serde_json::to_string(&self.ask::<T>(method, path, body)?)?);
+        out::say(serde_json::to_string(&self.ask::<T>(method, path, body)?)?)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -330,18 +303,16 @@ impl Ask<'_> {
             }
             thread::sleep(Duration::from_millis(500));
         }
-        println!("{}", serde_json::to_string(&switch)?);
+        out::say(serde_json::to_string(&switch)?)?;
         Ok(ExitCode::SUCCESS)
     }
 
     fn statement(&self, asked: &Statement) -> Result<ExitCode> {
-        let mut query = vec![format!("format={}", if matches!(asked.format, Format::Csv) { "csv" } else { "json" })];
-        query.extend(asked.year.map(|year| format!("year={year}")));
-        query.extend(asked.from.as_ref().map(|from| format!("from={from}")));
-        query.extend(asked.to.as_ref().map(|to| format!("to={to}")));
-        query.extend(asked.user.as_ref().map(|user| format!("user_id={user}")));
-        let path = asked.node.as_ref().map_or_else(|| "/payouts/statement".to_owned(), |node| format!("/nodes/{node}/statement"));
-        self.save(&format!("{path}?{}", query.join("&")), asked.file.as_deref())
+        let (format, year) = (if matches!(asked.format, Format::Csv) { "csv" } else { "json" }, asked.year.map(|year| year.to_string()));
+        let range = [("year", year.as_deref()), ("from", asked.from.as_deref()), ("to", asked.to.as_deref()), ("user_id", asked.user.as_deref())];
+        let query: Vec<_> = [("format", format)].into_iter().chain(range.into_iter().filter_map(|(name, value)| Some((name, value?)))).collect();
+        let path = asked.node.as_ref().map_or_else(|| "/payouts/statement".to_owned(), |node| path("/nodes", node, "/statement"));
+        self.save(&with_query(&path, &query), asked.file.as_deref())
     }
 
     /// Writes an answer as it is: into a file, or to standard output.
@@ -350,7 +321,7 @@ impl Ask<'_> {
         let bytes = runtime(1)?.block_on(client.bytes(path))?;
         match file {
             Some(file) => std::fs::write(file, &bytes).with_context(|| format!("cannot write {}", file.display()))?,
-            None => std::io::stdout().lock().write_all(&bytes)?,
+            None => out::out().write_all(&bytes)?,
         }
         Ok(ExitCode::SUCCESS)
     }

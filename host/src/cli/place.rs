@@ -46,6 +46,7 @@ pub fn opened<T>(found: Result<T, OpenError>) -> Result<T> {
         | OpenError::NewerSchema { .. }
         | OpenError::MongoNewerSchema { .. }
         | OpenError::MongoUrl { .. }
+        | OpenError::LogBeside { .. }
         | OpenError::Scheme { .. }
         | OpenError::NotAUrl { .. } => ConfigError(format!("{:#}", anyhow::Error::from(error))).into(),
         other => other.into(),

@@ -12,6 +12,8 @@ use lucid_wire::poot::replay::ReplayBody;
 use self::progress::Bar;
 use super::{policy::workshop::wrong, remote::Remote, runtime};
 
+use crate::cli::out;
+
 #[derive(Args)]
 #[command(after_help = "Examples:
   lucid replay epoch-1760000400.lucid
@@ -59,11 +61,11 @@ fn epochs(args: &ReplayArgs, first: i64) -> Result<ExitCode> {
             bar.show(done);
             if !replay.same {
                 bar.end();
-                tell(&format!("epoch {start_s}"), &replay);
+                tell(&format!("epoch {start_s}"), &replay)?;
             }
         }
         bar.end();
-        println!("{} epochs, {rows} rows computed again: {}", starts.len(), verdict(differences));
+        out::say(format_args!("{} epochs, {rows} rows computed again: {}", starts.len(), verdict(differences)))?;
         Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
@@ -72,10 +74,11 @@ fn verdict(differences: u64) -> String {
     if differences == 0 { "all as they were".into() } else { format!("{differences} differences") }
 }
 
-fn tell(what: &str, replay: &ReplayBody) {
+fn tell(what: &str, replay: &ReplayBody) -> std::io::Result<()> {
     for difference in &replay.differences {
         let node = difference.node_id.as_ref().map(|node| format!(", node {node}")).unwrap_or_default();
         let chunk = difference.chunk.map(|chunk| format!(", chunk {chunk}")).unwrap_or_default();
-        println!("{what}{chunk}{node}: {} is {}, and comes out as {}", difference.field, difference.stored, difference.computed);
+        out::say(format_args!("{what}{chunk}{node}: {} is {}, and comes out as {}", difference.field, difference.stored, difference.computed))?;
     }
+    Ok(())
 }

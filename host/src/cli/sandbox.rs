@@ -1,10 +1,12 @@
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
 use lucid_sandbox::{Sandbox, SandboxConfig};
 
 use super::{interrupted, logs, runtime};
+
+use crate::cli::out;
 
 /// Runs the stand-in by itself; point a service with RAIL=sandbox at it by TRON_PAYMENT_URL and BLOCKCHAIN_URL. Below
 /// /blockchain-core it is a chain of that profile.
@@ -39,7 +41,7 @@ pub fn run(args: SandboxArgs) -> Result<ExitCode> {
             faults_allowed: args.faults,
         })?;
         // Who closed standard output does not want to know.
-        let _ = writeln!(std::io::stdout(), "sandbox: {}", sandbox.url());
+        let _ = out::say(format_args!("sandbox: {}", sandbox.url()));
         interrupted.await;
         sandbox.shutdown().await;
         Ok(ExitCode::SUCCESS)

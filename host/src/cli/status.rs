@@ -1,7 +1,4 @@
-use std::{
-    io::{IsTerminal, Write},
-    process::ExitCode,
-};
+use std::{io::Write, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
@@ -9,7 +6,7 @@ use lucid_wire::payments::StandingBody;
 use reqwest::Method;
 
 use super::{remote::Remote, runtime};
-use crate::up::Output;
+use crate::{cli::out, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -28,9 +25,9 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs) -> Result<ExitCode> {
     let client = args.remote.client()?;
     let standing: StandingBody = runtime(1)?.block_on(client.call(Method::GET, "/payouts/status", None::<&()>))?;
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     match args.output {
-        Output::Table => table(&mut out, &standing, std::io::stdout().is_terminal())?,
+        Output::Table => table(&mut out, &standing, out::is_terminal())?,
         Output::Json => writeln!(out, "{}", serde_json::to_string(&standing)?)?,
     }
     Ok(match standing.safety.as_str() {

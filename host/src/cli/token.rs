@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use lucid_model::time::TimeMs;
 
 use super::duration;
-use crate::{config::ConfigError, secrets};
+use crate::{cli::out, config::ConfigError, secrets};
 
 /// Mints tokens signed with the service's secret.
 #[derive(Args)]
@@ -64,7 +64,7 @@ pub fn run(args: TokenArgs) -> Result<ExitCode> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let token = lucid_server::issue_token(&secret(&args)?, &args.subject, role.get_name(), args.ttl.as_secs(), TimeMs(i64::try_from(now)?))
         .map_err(|error| ConfigError(error.to_string()))?;
-    println!("{token}");
+    out::say(&token)?;
     Ok(ExitCode::SUCCESS)
 }
 

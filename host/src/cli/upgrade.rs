@@ -6,7 +6,7 @@ use lucid_store::PartSchema;
 use serde_json::json;
 
 use super::{logs, place::Place, runtime};
-use crate::up::Output;
+use crate::{cli::out, up::Output};
 
 /// Before another version of this binary serves a store.
 #[derive(Args)]
@@ -56,7 +56,7 @@ pub fn run(args: &UpgradeArgs) -> Result<ExitCode> {
     logs("error", false);
     let (url, _) = args.place.find()?;
     let parts = runtime(1)?.block_on(lucid_store::schemas(&url))?;
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     match args.output {
         Output::Table => {
             for part in &parts {

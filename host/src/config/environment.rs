@@ -1,8 +1,10 @@
 //! The environment: the network's own names, and `LUCID_<SECTION>_<KEY>` for everything.
 
+use std::collections::BTreeSet;
+
 use figment::value::Value;
 
-use super::ConfigError;
+use super::{Config, ConfigError};
 
 /// How a variable's text becomes a value.
 #[derive(Clone, Copy)]
@@ -84,15 +86,26 @@ pub fn ignored_by_up() -> Vec<&'static str> {
     UP_IGNORES.into_iter().filter(|name| std::env::var_os(name).is_some()).collect()
 }
 
-/// The environment's values by configuration key.
-pub fn values(up: bool) -> Result<Vec<(String, Value)>, ConfigError> {
+/// A variable that is set.
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Which setting it sets.
+    pub key: String,
+    /// To what.
+    pub value: Value,
+}
+
+/// The environment's values.
+pub fn values(up: bool) -> Result<Vec<Variable>, ConfigError> {
     let mut values = Vec::new();
+    let texts = texts();
     for (name, key, form) in NAMES {
         if up && UP_IGNORES.contains(&name) {
             continue;
         }
         if let Some(text) = std::env::var(name).ok().filter(|text| !text.is_empty()) {
-            values.push((key.to_owned(), read(name, &text, form)?));
+            values.push(Variable { name: name.to_owned(), key: key.to_owned(), value: read(name, &text, form)? });
         }
     }
     for (name, text) in std::env::vars().filter(|(name, _)| name.starts_with("LUCID_")) {
@@ -101,18 +114,26 @@ pub fn values(up: bool) -> Result<Vec<(String, Value)>, ConfigError> {
             return Err(ConfigError(format!("{name}: unknown; names are LUCID_<SECTION>_<KEY>")));
         };
         // An unknown section or key is found when the whole is read; the error names both.
-        let name = format!("{section}.{key}");
+        let place = format!("{section}.{key}");
         let value = match key {
-            _ if LISTS.contains(&name.as_str()) => {
+            _ if LISTS.contains(&place.as_str()) => {
                 text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect::<Vec<_>>().into()
             }
-            key if key.ends_with("_usdt") => Value::from(text),
             "role_map" | "trusted_keys" => read(&name, &text, Form::Json)?,
+            _ if texts.contains(&place) => Value::from(text),
             _ => plain(&text),
         };
-        values.push((name, value));
+        values.push(Variable { name, key: place, value });
     }
     Ok(values)
+}
+
+/// Settings that are texts: they stay what they are, though they look like numbers. What may be left out is a text, a path or an amount.
+fn texts() -> BTreeSet<String> {
+    let whole = serde_json::to_value(Config::default()).unwrap_or_default();
+    let sections = whole.as_object().into_iter().flatten();
+    let keys = sections.flat_map(|(section, keys)| keys.as_object().into_iter().flatten().map(move |(key, value)| (section, key, value)));
+    keys.filter(|(_, _, value)| value.is_string() || value.is_null()).map(|(section, key, _)| format!("{section}.{key}")).collect()
 }
 
 fn read(name: &str, text: &str, form: Form) -> Result<Value, ConfigError> {
@@ -133,8 +154,7 @@ fn read(name: &str, text: &str, form: Form) -> Result<Value, ConfigError> {
     }
 }
 
-/// A number or a truth value where the text is one, else the text. Amounts (`…_usdt`) never come here: they are
-/// strings whatever they look like.
+/// A number or a truth value where the text is one, else the text.
 fn plain(text: &str) -> Value {
     if let Ok(number) = text.parse::<i64>() {
         return Value::from(number);

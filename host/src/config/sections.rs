@@ -108,7 +108,7 @@ impl Auth {
 pub struct Limits {
     /// Everything that role admin does.
     pub admin_per_min: u32,
-    /// Everything under /payouts.
+    /// What moves money: changing requests under /payouts, but `POST /payouts/freeze`, which has no limit.
     pub payouts_per_min: u32,
     /// Single PoOT calculations.
     pub poot_per_min: u32,
@@ -216,7 +216,7 @@ pub struct Payouts {
     pub payee_share_max_ppm: u32,
     /// `PAYOUT_AUTO_APPROVE_MAX_USDT`; 0 = never.
     pub auto_approve_max_usdt: String,
-    /// How many times the median of its last seven accruals a payee may get before a scheduled run waits for a person; 0 = any.
+    /// How many times its usual accrual, or of a new node what payees usually get, a payee may get before a scheduled run waits for a person; 0 = any.
     pub auto_approve_jump_max: u32,
     /// `PAYOUT_CYCLE_CAP_USDT`; none = no payout leaves.
     pub cycle_cap_usdt: Option<String>,

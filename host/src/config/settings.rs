@@ -35,11 +35,11 @@ pub struct Setting {
 /// What would be shown of a secret.
 const HIDDEN: &str = "(secret)";
 /// Keys whose values are secrets.
-const SECRETS: [&str; 1] = ["auth.jwt_secret"];
+pub(super) const SECRETS: [&str; 1] = ["auth.jwt_secret"];
 
 /// Every setting of a configuration that was read with these flags.
 pub fn settings(config: &Config, flags: &Flags) -> Result<Vec<Setting>, ConfigError> {
-    let variables: BTreeSet<String> = environment::values(false)?.into_iter().map(|(key, _)| key).collect();
+    let variables: BTreeSet<String> = environment::values(false)?.into_iter().map(|variable| variable.key).collect();
     let file = flags.file.clone().or_else(default_file).and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
     let file: toml::Table = file.parse().unwrap_or_default();
     let flagged = [("store.data_dir", flags.data.is_some()), ("server.port", flags.port.is_some())];

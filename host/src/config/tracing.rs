@@ -19,9 +19,6 @@ impl Default for Tracing {
 impl Tracing {
     /// What cannot be, by the name of the key.
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.otlp_url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-            return Err("tracing.otlp_url (OTEL_EXPORTER_OTLP_ENDPOINT): must begin with http:// or https://".into());
-        }
         if self.sample_ppm > 1_000_000 { Err("tracing.sample_ppm: must be at most 1000000".into()) } else { Ok(()) }
     }
 }

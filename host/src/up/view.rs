@@ -6,6 +6,8 @@ use clap::ValueEnum;
 use lucid_wire::event::EventBody;
 use serde_json::Value;
 
+use crate::cli::out;
+
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -34,7 +36,7 @@ impl View {
     fn line(&self, text: &str) {
         if self.output == Output::Table {
             // A closed pipe ends the show, not the service.
-            let _ = writeln!(std::io::stdout(), "{text}");
+            let _ = writeln!(out::out(), "{text}");
         }
     }
 
@@ -72,7 +74,7 @@ impl View {
     pub fn event(&mut self, event: &EventBody) {
         if self.output == Output::Json {
             if let Ok(text) = serde_json::to_string(event) {
-                let _ = writeln!(std::io::stdout(), "{text}");
+                let _ = writeln!(out::out(), "{text}");
             }
             return;
         }

@@ -1,8 +1,10 @@
-//! What every backend keeps as JSON, because it is only ever shown: what shadows found, the rows of an adjustment.
+//! What every backend keeps as JSON, because it is only ever shown: what shadows found, the rows of an adjustment, the
+//! resolutions of a batch.
 
 use lucid_model::{
     id::{NodeId, PoolScope},
     money::MicroUsdt,
+    payout::{Outcome, Resolution},
     policy::Findings,
     receipt::ScoreRow,
     score::{Factors, Ppm, RawCenti, ScoreCenti},
@@ -163,4 +165,32 @@ pub(crate) fn two_rows(rows: [&ScoreRow; 2]) -> Result<String, DocumentError> {
 pub(crate) fn read_two_rows(text: &str, node: NodeId) -> Result<[ScoreRow; 2], DocumentError> {
     let rows: [RowDoc; 2] = serde_json::from_str(text)?;
     Ok(rows.map(|row| row.row(node)))
+}
+
+#[derive(Serialize, Deserialize)]
+struct ResolutionDoc {
+    payout: String,
+    /// None: it was not paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    txid: Option<String>,
+    evidence: String,
+}
+
+/// What became of the payouts of a batch.
+pub(crate) fn resolutions(resolutions: &[Resolution]) -> Result<String, DocumentError> {
+    let doc = |Resolution { payout, outcome, evidence }: &Resolution| ResolutionDoc {
+        payout: payout.to_string(),
+        txid: outcome.txid().map(str::to_owned),
+        evidence: evidence.clone(),
+    };
+    Ok(serde_json::to_string(&resolutions.iter().map(doc).collect::<Vec<_>>())?)
+}
+
+pub(crate) fn read_resolutions(text: &str) -> Result<Vec<Resolution>, DocumentError> {
+    let docs: Vec<ResolutionDoc> = serde_json::from_str(text)?;
+    let resolution = |ResolutionDoc { payout, txid, evidence }| {
+        let payout = payout.parse().map_err(|_| DocumentError::NotA(payout, "payout"))?;
+        Ok(Resolution { payout, outcome: Outcome::by(txid), evidence })
+    };
+    docs.into_iter().map(resolution).collect()
 }

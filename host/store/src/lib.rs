@@ -109,6 +109,16 @@ pub enum OpenError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A file is to be read in a folder where nobody can write, and its log cannot be read there.
+    #[error(
+        "{0} has a log beside it ({0}-wal), which SQLite cannot read in a folder that it cannot write: copy the folder to where it can be \
+         written, and name that",
+        file.display()
+    )]
+    LogBeside {
+        /// Which file.
+        file: PathBuf,
+    },
     /// What the file says cannot be.
     #[error("{} is damaged: {detail}", file.display())]
     Damaged {
@@ -220,14 +230,27 @@ pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
 /// # Errors
 /// As [`open`].
 pub async fn open_with(url: &str, cache_mib: u32) -> Result<Arc<dyn Store>, OpenError> {
+    check_url(url)?;
+    match url.split_once("://") {
+        Some(("memory", _)) => Ok(Arc::new(Memory::new()?.open()?)),
+        Some(("sqlite", place)) => Ok(Arc::new(SqliteStore::open_with(Path::new(place), cache_mib)?)),
+        _ => Ok(Arc::new(MongoStore::open(url).await?)),
+    }
+}
+
+/// Whether [`open`] could be called with a URL; nothing is opened or called.
+///
+/// # Errors
+/// [`OpenError`] if no backend has the scheme, or the URL names nothing.
+pub fn check_url(url: &str) -> Result<(), OpenError> {
     let not_a_url = || OpenError::NotAUrl { url: without_password(url) };
     let (scheme, place) = url.split_once("://").ok_or_else(not_a_url)?;
     match scheme {
-        "memory" if place.is_empty() => Ok(Arc::new(Memory::new()?.open()?)),
+        "memory" if place.is_empty() => Ok(()),
         "memory" => Err(not_a_url()),
         _ if place.is_empty() => Err(not_a_url()),
-        "sqlite" => Ok(Arc::new(SqliteStore::open_with(Path::new(place), cache_mib)?)),
-        "mongodb" | "mongodb+srv" => Ok(Arc::new(MongoStore::open(url).await?)),
+        "sqlite" => Ok(()),
+        "mongodb" | "mongodb+srv" => mongo::check_url(url),
         _ => Err(OpenError::Scheme { scheme: scheme.to_owned() }),
     }
 }

@@ -57,7 +57,7 @@ use lucid_ports::{AuditLog, Books};
 use mongodb::{
     Client, Collection, Database,
     bson::{Document, doc},
-    options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
+    options::{Acknowledgment, ClientOptions, CollectionOptions, ConnectionString, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
 };
 
 use parking_lot::Mutex;
@@ -94,6 +94,11 @@ pub struct MongoStore {
     room: Room,
     /// What was active when it was last looked at.
     in_force: Mutex<InForce>,
+}
+
+/// Whether a URL names a server and a database; nobody is asked.
+pub(crate) fn check_url(url: &str) -> Result<(), OpenError> {
+    ConnectionString::parse(url).map(drop).map_err(|source| OpenError::MongoUrl { source })
 }
 
 /// Connects to the database that `url` names, and pings it; nothing is created.

@@ -39,6 +39,7 @@ pub struct ChallengeRequest {
 }
 
 impl Request for ChallengeRequest {
+    const IGNORES_UNKNOWN: bool = true;
     const BODY_BYTES_MAX: usize = BODY_BYTES_MAX;
     type Valid = NodeId;
     fn read(fields: &Fields<'_>) -> Result<NodeId, FieldError> {
@@ -82,6 +83,7 @@ pub struct SignedChallenge {
 }
 
 impl Request for TokenRequest {
+    const IGNORES_UNKNOWN: bool = true;
     const BODY_BYTES_MAX: usize = BODY_BYTES_MAX;
     type Valid = SignedChallenge;
     fn read(fields: &Fields<'_>) -> Result<SignedChallenge, FieldError> {
@@ -125,6 +127,7 @@ pub struct NextKey {
 }
 
 impl Request for RotateKeyRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = NextKey;
     fn read(fields: &Fields<'_>) -> Result<NextKey, FieldError> {
         Ok(NextKey {

@@ -1,6 +1,7 @@
 //! The typed client of the HTTP API.
 
 mod error;
+mod query;
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use crate::{
 };
 
 pub use error::ClientError;
+pub use query::{percent_encoded, with_query};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -248,7 +250,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn nodes(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<NodeList, ClientError> {
-        self.get(&with_query("/nodes", page, filters)).await
+        self.get(&listed("/nodes", page, filters)).await
     }
 
     /// A node's life cycle: `activate`, `deactivate`.
@@ -288,7 +290,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn pools(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<PoolList, ClientError> {
-        self.get(&with_query("/pools", page, filters)).await
+        self.get(&listed("/pools", page, filters)).await
     }
 
     /// A page of scores.
@@ -296,7 +298,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn scores(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<ScoreList, ClientError> {
-        self.get(&with_query("/poot/scores", page, filters)).await
+        self.get(&listed("/poot/scores", page, filters)).await
     }
 
     /// A page of payouts.
@@ -304,7 +306,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn payouts(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<PayoutList, ClientError> {
-        self.get(&with_query("/payouts", page, filters)).await
+        self.get(&listed("/payouts", page, filters)).await
     }
 
     /// One payout.
@@ -320,7 +322,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn audit(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<AuditList, ClientError> {
-        self.get(&with_query("/audit", page, filters)).await
+        self.get(&listed("/audit", page, filters)).await
     }
 
     /// Makes an enrolment token.
@@ -336,7 +338,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn enrolments(&self, page: &PageParams) -> Result<EnrolmentList, ClientError> {
-        self.get(&with_query("/enrolment-tokens", page, &[])).await
+        self.get(&listed("/enrolment-tokens", page, &[])).await
     }
 
     /// Takes an enrolment token back.
@@ -352,7 +354,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn resource_summary(&self, time_range: &str) -> Result<ResourceSummaryBody, ClientError> {
-        self.get(&with_query("/resources/summary", &PageParams::default(), &[("time_range", time_range)])).await
+        self.get(&listed("/resources/summary", &PageParams::default(), &[("time_range", time_range)])).await
     }
 }
 
@@ -360,17 +362,12 @@ fn with_body(request: RequestBuilder, body: Vec<u8>) -> RequestBuilder {
     request.header(header::CONTENT_TYPE, "application/json").body(body)
 }
 
-fn with_query(path: &str, page: &PageParams, filters: &[(&str, &str)]) -> String {
+/// A list's path with its page and further parameters.
+fn listed(path: &str, page: &PageParams, filters: &[(&str, &str)]) -> String {
     let (number, limit) = (page.page.map(|n| n.to_string()), page.limit.map(|n| n.to_string()));
     let own = [("page", number.as_deref()), ("limit", limit.as_deref()), ("sort", page.sort.as_deref()), ("order", page.order.as_deref())];
     let own = own.into_iter().filter_map(|(key, value)| Some((key, value?)));
-    let pairs: Vec<_> = own.chain(filters.iter().copied()).map(|(key, value)| format!("{key}={}", percent_encoded(value))).collect();
-    if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
-}
-
-fn percent_encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    with_query(path, &own.chain(filters.iter().copied()).collect::<Vec<_>>())
 }
 
 async fn answer(request: RequestBuilder) -> Result<Vec<u8>, ClientError> {
@@ -410,11 +407,5 @@ mod tests {
     fn a_ca_file_without_a_certificate_is_no_trust_in_everything() {
         let refused = Client::new("https://127.0.0.1:8095", Some(b"not a certificate")).map(|_| ());
         assert!(refused.is_err_and(|error| error.to_string().contains("no certificate")));
-    }
-
-    #[test]
-    fn a_filter_cannot_break_out_of_its_parameter() {
-        let page = PageParams { limit: Some(5), ..PageParams::default() };
-        assert_eq!(with_query("/nodes", &page, &[("status", "a&b=c d")]), "/nodes?limit=5&status=a%26b%3Dc%20d");
     }
 }

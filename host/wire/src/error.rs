@@ -15,6 +15,8 @@ pub const VERSION: &str = "v1";
 pub const DETAIL_FIELD: &str = "field";
 /// Name of the detail that says what is wrong with it.
 pub const DETAIL_PROBLEM: &str = "problem";
+/// Every problem of a request that has several: `field` and `problem` each.
+pub const DETAIL_PROBLEMS: &str = "problems";
 /// Name of the detail that tells a node the highest sequence number the service has of it.
 pub const DETAIL_HIGHEST_SEQUENCE: &str = "highest_sequence";
 /// Name of the detail that tells the owner of a key which node has it.

@@ -1,6 +1,8 @@
 //! Reading a request: every value by its name, with its limits, so that a refusal says which field and why.
 
-use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+mod seen;
+
+use std::{cell::RefCell, fmt::Display, ops::RangeInclusive, rc::Rc, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lucid_model::{
@@ -9,6 +11,7 @@ use lucid_model::{
 };
 use serde_json::{Map, Value};
 
+use self::seen::{Seen, named};
 use crate::json::object;
 
 /// A value of a request that cannot be taken.
@@ -33,6 +36,9 @@ pub trait Request {
     /// Longest body, if it is less than the service takes in general: what callers without a token send is short, so
     /// that nobody fills the memory with it.
     const BODY_BYTES_MAX: usize = usize::MAX;
+    /// Whether fields that it does not know are ignored: where the network's contract says so, and where nodes and services of different
+    /// versions meet. Everywhere else such a field is refused: who names it means something that would not happen.
+    const IGNORES_UNKNOWN: bool = false;
     /// What comes out.
     type Valid;
     /// Reads and checks.
@@ -42,13 +48,22 @@ pub trait Request {
     fn read(fields: &Fields<'_>) -> Result<Self::Valid, FieldError>;
 }
 
-/// Reads a request's body; unknown fields are ignored, `null` is the same as absent.
+/// Reads a request's body; `null` is the same as absent.
 ///
 /// # Errors
-/// [`FieldError`]: `body` if the bytes are not a JSON object, else the first field that cannot be taken, or a key that
-/// is there twice.
+/// [`FieldError`]: `body` if the bytes are not a JSON object, else the first field that cannot be taken, a key that
+/// is there twice, or a field that the request does not know, unless it ignores such.
 pub fn parse<R: Request>(body: &[u8]) -> Result<R::Valid, FieldError> {
-    R::read(&Fields::new("", &object(body)?))
+    let map = object(body)?;
+    if R::IGNORES_UNKNOWN {
+        return R::read(&Fields::new("", &map));
+    }
+    let seen = Rc::default();
+    let valid = R::read(&Fields { path: String::new(), map: &map, seen: Some(Rc::clone(&seen)) })?;
+    match seen.borrow().unknown("", &map) {
+        Some(name) => Err(FieldError::new(name, "is unknown to this request: leave it out, or see /docs for its name")),
+        None => Ok(valid),
+    }
 }
 
 /// Reads a body that may be left out altogether: no bytes are the empty object.
@@ -59,21 +74,37 @@ pub fn parse_or_empty<R: Request>(body: &[u8]) -> Result<R::Valid, FieldError> {
     if body.is_empty() { R::read(&Fields::new("", &Map::new())) } else { parse::<R>(body) }
 }
 
+/// Reads a body that has nothing to say: no bytes, or an object without fields.
+///
+/// # Errors
+/// [`FieldError`]: `body` if it is something else, or its first field.
+pub fn no_fields(body: &[u8]) -> Result<(), FieldError> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(());
+    }
+    match object(body)?.keys().next() {
+        Some(field) => Err(FieldError::new(field, "is unknown to this request, which has no body")),
+        None => Ok(()),
+    }
+}
+
 /// The fields of one object, and where it is in the body.
 pub struct Fields<'a> {
     path: String,
     map: &'a Map<String, Value>,
+    /// None: nobody asks.
+    seen: Option<Rc<RefCell<Seen>>>,
 }
 
 impl<'a> Fields<'a> {
     /// The fields of `map`, which is at `path`.
     pub fn new(path: impl Into<String>, map: &'a Map<String, Value>) -> Self {
-        Self { path: path.into(), map }
+        Self { path: path.into(), map, seen: None }
     }
 
     /// A field's full name.
     pub fn name(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        named(&self.path, key)
     }
     /// A problem of a field of this object.
     pub fn error(&self, key: &str, problem: impl Into<String>) -> FieldError {
@@ -92,6 +123,9 @@ impl<'a> Fields<'a> {
     }
 
     fn get(&self, key: &str) -> Option<&'a Value> {
+        if let Some(seen) = &self.seen {
+            seen.borrow_mut().read.insert(self.name(key));
+        }
         self.map.get(key).filter(|v| !v.is_null())
     }
 
@@ -242,7 +276,7 @@ impl<'a> Fields<'a> {
     pub fn object(&self, key: &str) -> Result<Option<Fields<'a>>, FieldError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let map = value.as_object().ok_or_else(|| self.error(key, "must be an object"))?;
-        Ok(Some(Fields { path: self.name(key), map }))
+        Ok(Some(self.inner(self.name(key), map)))
     }
 
     /// The names and values of this object.
@@ -259,10 +293,18 @@ impl<'a> Fields<'a> {
         Err(self.error(key, format!("must have {} to {} items, has {}", length.start(), length.end(), items.len())))
     }
 
+    /// An object in this one.
+    fn inner(&self, path: String, map: &'a Map<String, Value>) -> Self {
+        if let Some(seen) = &self.seen {
+            seen.borrow_mut().opened.insert(path.clone());
+        }
+        Self { path, map, seen: self.seen.clone() }
+    }
+
     fn item(&self, key: &str, place: usize, item: &'a Value) -> Result<Fields<'a>, FieldError> {
         let path = format!("{}[{place}]", self.name(key));
         match item.as_object() {
-            Some(map) => Ok(Fields { path, map }),
+            Some(map) => Ok(self.inner(path, map)),
             None => Err(FieldError::new(path, "must be an object")),
         }
     }
@@ -287,7 +329,16 @@ impl<'a> Fields<'a> {
     /// [`FieldError`] if the list itself is missing, no list, or of the wrong length.
     pub fn items<R: Request>(&self, key: &str, length: RangeInclusive<usize>) -> Result<Vec<Result<R::Valid, FieldError>>, FieldError> {
         let items = self.require(key, self.array(key, length)?)?;
-        Ok(items.iter().enumerate().map(|(place, item)| R::read(&self.item(key, place, item)?)).collect())
+        let one = |(place, item)| {
+            let fields = self.item(key, place, item)?;
+            R::read(&fields).inspect_err(|_| {
+                // What was not looked at because something else is wrong is not unknown.
+                for key in fields.map.keys() {
+                    let _ = fields.get(key);
+                }
+            })
+        };
+        Ok(items.iter().enumerate().map(one).collect())
     }
 
     /// A list of objects inside this one.
@@ -313,46 +364,4 @@ fn signed_whole_of(number: f64) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn with<T>(json: &str, read: impl Fn(&Fields<'_>) -> T) -> T {
-        let Value::Object(map) = serde_json::from_str(json).unwrap() else { panic!("not an object") };
-        read(&Fields::new("", &map))
-    }
-
-    #[test]
-    fn a_refusal_names_the_field_the_problem_and_the_limit() {
-        let text = |json| with(json, |f| f.text("name", 1..=255)).unwrap_err().to_string();
-        assert_eq!(text(r#"{"name": 5}"#), "name: must be a string");
-        assert_eq!(text(r#"{"name": ""}"#), "name: must have 1 to 255 characters, has 0");
-        assert_eq!(text(r#"{"name": "  "}"#), "name: must not be blank");
-        assert_eq!(text(r#"{"name": "a\u0000"}"#), "name: must not contain control characters");
-        assert_eq!(with("{}", |f| f.require("name", f.text("name", 1..=255)?)).unwrap_err().to_string(), "name: is required");
-        let port = |json| with(json, |f| f.integer("port", 1024..=65_535_u16)).unwrap_err().to_string();
-        assert_eq!(port(r#"{"port": 80}"#), "port: must be a whole number from 1024 to 65535");
-        assert_eq!(port(r#"{"port": "8080"}"#), "port: must be a whole number from 1024 to 65535");
-        assert_eq!(port(r#"{"port": 1e300}"#), "port: must be a whole number from 1024 to 65535");
-        let percent = with(r#"{"a": {"cpu": 100.1}}"#, |f| f.object("a")?.unwrap().percent("cpu"));
-        assert_eq!(percent.unwrap_err().to_string(), "a.cpu: must be a number from 0 to 100");
-    }
-
-    #[test]
-    fn numbers_are_read_whatever_their_spelling() {
-        assert_eq!(with(r#"{"n": 10.0}"#, |f| f.integer("n", 1..=100_u32)), Ok(Some(10)));
-        assert_eq!(with(r#"{"n": 12.3456}"#, |f| f.percent("n")), Ok(Some(Ppm(123_456))));
-        assert_eq!(with(r#"{"n": 100}"#, |f| f.percent("n")), Ok(Some(Ppm(PPM))));
-        assert_eq!(with(r#"{"n": 1e-7}"#, |f| f.ratio("n")), Ok(Some(Ppm(0))));
-        assert_eq!(with(r#"{"n": 87.505}"#, |f| f.decimal("n")), Ok(Some("87.505".into())));
-        assert_eq!(with(r#"{"n": 1e-7}"#, |f| f.decimal("n")), Ok(Some("0.0000001".into())));
-        assert_eq!(with(r#"{"n": null}"#, |f| f.percent("n")), Ok(None));
-    }
-
-    #[test]
-    fn a_whole_number_may_be_written_with_a_point() {
-        let signed = |json| with(json, |f| f.signed("n").map_err(|e| e.to_string()));
-        assert_eq!((signed(r#"{"n": -5.0}"#), signed(r#"{"n": -9223372036854775808}"#)), (Ok(Some(-5)), Ok(Some(i64::MIN))));
-        let limits = "n: must be a whole number from -9223372036854775808 to 9223372036854775807";
-        assert_eq!((signed(r#"{"n": 1.5}"#), signed(r#"{"n": 9223372036854775808}"#)), (Err(limits.into()), Err(limits.into())));
-    }
-}
+mod tests;

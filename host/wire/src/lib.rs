@@ -7,7 +7,7 @@
 pub mod audit;
 pub mod auth;
 pub mod client;
-mod csv;
+pub mod csv;
 pub mod enrolment;
 pub mod error;
 pub mod event;
@@ -27,11 +27,13 @@ pub mod pool;
 pub mod poot;
 pub mod reason;
 pub mod report;
+pub mod resolution;
 pub mod resources;
 pub mod run;
 pub mod schema;
 pub mod statement;
 mod transport;
+pub mod unpaid;
 pub mod webhook;
 
 pub use client::{Client, ClientError, Credential};

@@ -7,7 +7,7 @@ pub mod request;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lucid_model::{
     metric::{NetworkCounters, Sample, Usage},
-    node::{Hardware, Node, NodeConfig, NodeStatus},
+    node::{Hardware, Node, NodeConfig, PayoutHold},
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};
@@ -229,20 +229,15 @@ pub struct NodeBody {
     pub hardware: Option<HardwareBody>,
     /// Whether its earnings can be paid as it is.
     pub payable: bool,
-    /// Why not: `no_wallet`, `suspended`.
+    /// Why not: `no_wallet`, `suspended`, `wallet_cooling_down`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::PayoutHold>)]
     pub payout_hold: Option<String>,
 }
 
 impl NodeBody {
-    /// A node with what is newest of it.
-    pub fn new(node: &Node, live: Option<&NodeLive>) -> Self {
-        let hold = match node {
-            Node { wallet: None, .. } => Some("no_wallet"),
-            Node { status: NodeStatus::Suspended, .. } => Some("suspended"),
-            _ => None,
-        };
+    /// A node with what is newest of it, and why it is not paid now, if it is not.
+    pub fn new(node: &Node, live: Option<&NodeLive>, hold: Option<PayoutHold>) -> Self {
         let suspension = |s: &lucid_model::node::Suspension| SuspensionBody { reason: s.reason.clone(), until: s.until.map(|t| t.to_string()) };
         Self {
             node_id: node.id.to_string(),
@@ -269,7 +264,7 @@ impl NodeBody {
             wallet_requested: node.wallet_wish.as_ref().map(|wish| wish.address.to_string()),
             hardware: node.hardware.map(Into::into),
             payable: hold.is_none(),
-            payout_hold: hold.map(Into::into),
+            payout_hold: hold.map(|hold| hold.name().into()),
         }
     }
 }
@@ -315,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_node_without_a_wallet_says_so_and_leaves_out_what_it_has_not() {
-        let json = serde_json::to_string(&NodeBody::new(&node(), None)).unwrap();
+        let json = serde_json::to_string(&NodeBody::new(&node(), None, Some(PayoutHold::NoWallet))).unwrap();
         assert_eq!(
             json,
             concat!(
@@ -332,7 +327,7 @@ mod tests {
     fn a_node_shows_its_newest_sample() {
         let usage = Usage { cpu: Ppm(123_456), ..Usage::default() };
         let sample = Sample { node: node().id, at: TimeMs(1), arrived_at: TimeMs(2), usage, active_sessions: 0, uptime_s: 5 };
-        let body = NodeBody::new(&node(), Some(&NodeLive { last_seen: TimeMs(2), sample: Some(sample) }));
+        let body = NodeBody::new(&node(), Some(&NodeLive { last_seen: TimeMs(2), sample: Some(sample) }), None);
         assert_eq!(body.last_seen.as_deref(), Some("1970-01-01T00:00:00.002Z"));
         assert_eq!(body.resource_usage.unwrap().cpu_usage.as_str(), "12.3456");
     }

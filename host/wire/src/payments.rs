@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::{
     fields::{FieldError, Fields, Request},
     payout::{PayoutBody, amount},
+    resolution::{ResolutionBody, outcome_name},
     schema,
 };
 
@@ -193,6 +194,12 @@ pub struct ProposalBody {
     /// The transaction that paid it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<String>,
+    /// About how many payouts, if it is about several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payouts: Option<u64>,
+    /// What became of each of them; only where one proposal is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolutions: Option<Vec<ResolutionBody>>,
     /// About which node's balances, if it is about them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
@@ -234,20 +241,22 @@ pub struct ProposalBody {
 
 impl From<&Proposal> for ProposalBody {
     fn from(proposal: &Proposal) -> Self {
-        let (payout, outcome, transaction_id, balance) = match &proposal.about {
-            About::Payout { payout, outcome: Outcome::Paid { txid } } => (Some(payout), Some("paid"), Some(txid.clone()), None),
-            About::Payout { payout, outcome: Outcome::NotPaid } => (Some(payout), Some("not_paid"), None, None),
-            About::Balance { node, correction, amount } => (None, None, None, Some((node, correction, amount))),
-            About::Mismatch { .. } => (None, None, None, None),
+        let (said, several, balance) = match &proposal.about {
+            About::Payout { payout, outcome } => (Some((payout, outcome)), None, None),
+            About::Payouts(resolutions) => (None, Some(resolutions), None),
+            About::Balance { node, correction, amount } => (None, None, Some((node, correction, amount))),
+            About::Mismatch { .. } => (None, None, None),
         };
         let mismatch = if let About::Mismatch { mismatch, remedy } = &proposal.about { Some((mismatch, remedy)) } else { None };
         let decision = proposal.decided.as_ref();
         let state = decision.map_or("open", |decision| if decision.accepted { "accepted" } else { "refused" });
         Self {
             proposal_id: proposal.id.to_string(),
-            payout_id: payout.map(ToString::to_string),
-            outcome: outcome.map(Into::into),
-            transaction_id,
+            payout_id: said.map(|(payout, _)| payout.to_string()),
+            outcome: said.map(|(_, outcome)| outcome_name(outcome).into()),
+            transaction_id: said.and_then(|(_, outcome)| outcome.txid().map(str::to_owned)),
+            payouts: several.map(|resolutions| resolutions.len() as u64),
+            resolutions: None,
             node_id: balance.map(|(node, ..)| node.to_string()),
             correction: balance.map(|(_, correction, _)| correction.name().into()),
             amount_usdt: balance.map(|(_, _, amount)| amount.to_string()),
@@ -263,13 +272,24 @@ impl From<&Proposal> for ProposalBody {
     }
 }
 
+impl ProposalBody {
+    /// With what became of each payout of a batch.
+    pub fn whole(proposal: &Proposal) -> Self {
+        let resolutions = match &proposal.about {
+            About::Payouts(resolutions) => Some(resolutions.iter().map(Into::into).collect()),
+            About::Payout { .. } | About::Balance { .. } | About::Mismatch { .. } => None,
+        };
+        Self { resolutions, ..proposal.into() }
+    }
+}
+
 /// What came of a treasurer's word about a payout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResolvedBody {
     /// The payout, if it is resolved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payout: Option<PayoutBody>,
-    /// What another treasurer has to confirm, if it is not.
+    /// What another treasurer has to confirm, or what was decided about several payouts or a balance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proposal: Option<ProposalBody>,
 }

@@ -291,6 +291,7 @@ fn thresholds(limits: &Fields<'_>) -> Result<AlertThresholds, FieldError> {
 }
 
 impl Request for CreatePoolRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = NewPool;
     fn read(fields: &Fields<'_>) -> Result<NewPool, FieldError> {
         Ok(NewPool {
@@ -303,6 +304,7 @@ impl Request for CreatePoolRequest {
 }
 
 impl Request for UpdatePoolRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = UpdatePool;
     fn read(fields: &Fields<'_>) -> Result<UpdatePool, FieldError> {
         Ok(UpdatePool {
@@ -324,6 +326,7 @@ pub struct AssignPoolRequest {
 }
 
 impl Request for AssignPoolRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = lucid_model::id::PoolId;
     fn read(fields: &Fields<'_>) -> Result<Self::Valid, FieldError> {
         fields.require("pool_id", fields.parsed("pool_id")?)

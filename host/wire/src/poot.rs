@@ -117,7 +117,7 @@ pub struct ScoreBody {
     pub kind: String,
     /// The policy failed for this node: it has no score this epoch.
     pub held: bool,
-    /// The policy's reason, or why the node is held.
+    /// The policy's reason, why the node is held, or why nothing was credited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What adjusted it since its epoch was closed, in order: an observation was voided. What is said above counts now; the
@@ -213,7 +213,7 @@ impl ScoreBody {
             policy_failure: None,
             kind: "epoch".into(),
             held: row.held,
-            reason: row.reason.clone(),
+            reason: row.reason.clone().or_else(|| row.why_nothing().map(Into::into)),
             adjustments: Vec::new(),
         }
     }
@@ -277,6 +277,7 @@ pub struct Calculation {
 }
 
 impl Request for CalculateRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = Calculation;
     fn read(fields: &Fields<'_>) -> Result<Calculation, FieldError> {
         let node = fields.require("node_id", fields.parsed("node_id")?)?;
@@ -321,6 +322,7 @@ pub struct ScoreClaim {
 }
 
 impl Request for ValidateRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = ScoreClaim;
     fn read(fields: &Fields<'_>) -> Result<ScoreClaim, FieldError> {
         let score = fields.decimal("score")?.map(|text| text.parse().map_err(|_| fields.error("score", "must be a number from 0 to 100")));

@@ -64,6 +64,7 @@ pub struct ClaimedSample {
 }
 
 impl Request for SampleRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = ClaimedSample;
     fn read(fields: &Fields<'_>) -> Result<ClaimedSample, FieldError> {
         if !["cpu_usage", "memory_usage", "disk_usage"].into_iter().any(|key| fields.has(key)) {
@@ -103,6 +104,7 @@ pub struct MetricsRequest {
 }
 
 impl Request for MetricsRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = Vec<ClaimedSample>;
     fn read(fields: &Fields<'_>) -> Result<Vec<ClaimedSample>, FieldError> {
         if let Some(samples) = fields.list("samples", 1..=SAMPLES_MAX)? {
@@ -151,6 +153,7 @@ pub struct ClaimedSession {
 }
 
 impl Request for ObservationRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = ClaimedSession;
     fn read(fields: &Fields<'_>) -> Result<ClaimedSession, FieldError> {
         let from = fields.require("start_time", fields.time("start_time")?)?;
@@ -175,6 +178,7 @@ pub struct ObservationsRequest {
 }
 
 impl Request for ObservationsRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = Vec<ClaimedSession>;
     fn read(fields: &Fields<'_>) -> Result<Vec<ClaimedSession>, FieldError> {
         match fields.list("observations", 1..=SESSIONS_MAX)? {
@@ -202,6 +206,7 @@ pub struct Heartbeat {
 }
 
 impl Request for HeartbeatRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = Heartbeat;
     fn read(fields: &Fields<'_>) -> Result<Heartbeat, FieldError> {
         Ok(Heartbeat { status: fields.text("status", 0..=255)? })

@@ -5,7 +5,7 @@
 use lucid_model::{
     enrolment::EnrolmentScope as Scopes,
     ledger::EntryKind as EntryKinds,
-    node::NodeStatus as Nodes,
+    node::{NodeStatus as Nodes, PayoutHold as Holds},
     payout::{
         Correction as Corrections, MismatchKind as MismatchKinds, PayoutState as PayoutStates, PayoutStatus as PayoutStatuses, Remedy as Remedies,
         RunState as RunStates,
@@ -83,9 +83,14 @@ fn listed_nodes() -> Vec<&'static str> {
 words! {
     NodeStatus = "Status of a node; `deregistered` once it is gone.", names(&Nodes::ALL, Nodes::name);
     ListedNodeStatus = "Status of a node that is not gone.", listed_nodes();
-    PayoutHold = "Why a node's earnings are not paid.", ["no_wallet", "suspended"];
+    PayoutHold = "Why a node's earnings are not paid.", names(Holds::ALL, Holds::name);
     PoolStatus = "Status of a pool.", names(PoolStatuses::ALL, PoolStatuses::name);
     LeftOut = "Why a node that has something is not paid by a run.", ["below_minimum", "not_mature", "no_wallet", "wallet_cooling_down", "suspended", "open_payout", "not_planned"];
+    Unpaid = "Why money was not paid.", [
+        "below_minimum", "not_mature", "no_wallet", "wallet_cooling_down", "suspended", "open_payout", "not_planned", "held", "run_being_planned",
+        "run_not_approved", "run_not_executed", "frozen", "no_rail", "queued", "on_its_way", "payout_unknown", "payout_manual", "closing", "no_payout",
+    ];
+    Balance = "A balance of a node.", ["available", "held", "reserved"];
     SimulationFormat = "How a simulation is told.", ["json", "csv"], default "json";
     PoolHealth = "How well a pool is.", names(Healths::ALL, Healths::name);
     PoolGrain = "How finely a pool's performance is told.", ["epoch", "1h", "1d"];
@@ -128,6 +133,7 @@ words! {
     PoolSort = "What pools are sorted by.", ["created_at", "updated_at", "name", "node_count"], default "created_at";
     ScoreSort = "What scores are sorted by.", ["score", "calculated_at", "node_id"], default "score";
     PayoutSort = "What payouts are sorted by.", ["created_at", "updated_at", "amount", "status"], default "created_at";
+    NodeIdSort = "What lines of nodes are sorted by.", ["node_id"], default "node_id";
     CreatedSort = "What enrolment tokens are sorted by.", ["created_at"], default "created_at";
     EnrolmentScope = "`register`: its nodes are approved as any other; `approve`: they are approved already.",
         names(Scopes::ALL, Scopes::name), default Scopes::Register.name();

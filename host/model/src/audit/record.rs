@@ -10,7 +10,7 @@ use crate::{
     id::Digest,
     ledger::Draft,
     node::Node,
-    payout::{About, Found, Mismatch, Outcome, Payout, Proposal, Run, SCHEDULE},
+    payout::{About, Found, Mismatch, Outcome, Payout, Proposal, Resolution, Run, SCHEDULE},
     policy::{Activation, PolicyRef, PolicyVersion, Shadow},
     pool::Pool,
 };
@@ -153,8 +153,15 @@ impl Record for Adjustment {
 
 impl Record for Proposal {
     fn digest(&self) -> Digest {
-        let bytes = Canonical::tagged("lucid/v1/audit-proposal").fixed(self.id.0.as_bytes());
+        let one = |tag| Canonical::tagged(tag).fixed(self.id.0.as_bytes());
+        let bytes = one("lucid/v1/audit-proposal");
         let bytes = match &self.about {
+            About::Payouts(resolutions) => {
+                let of = |bytes: Canonical, said: &Resolution| {
+                    bytes.fixed(said.payout.0.as_bytes()).maybe(said.outcome.txid(), Canonical::text).text(&said.evidence)
+                };
+                resolutions.iter().fold(one("lucid/v1/audit-proposal-batch").u64(resolutions.len() as u64), of)
+            }
             About::Payout { payout, outcome: Outcome::Paid { txid } } => bytes.fixed(payout.0.as_bytes()).u8(1).text(txid),
             About::Payout { payout, outcome: Outcome::NotPaid } => bytes.fixed(payout.0.as_bytes()).u8(0),
             About::Balance { node, correction, amount } => bytes.fixed(node.0.as_bytes()).u8(2).text(correction.name()).i64(amount.0),

@@ -76,6 +76,21 @@ pub enum Outcome {
     NotPaid,
 }
 
+impl Outcome {
+    /// The transaction, if it was paid.
+    pub fn txid(&self) -> Option<&str> {
+        match self {
+            Self::Paid { txid } => Some(txid),
+            Self::NotPaid => None,
+        }
+    }
+
+    /// Of the transaction that paid, if one did.
+    pub fn by(txid: Option<String>) -> Self {
+        txid.map_or(Self::NotPaid, |txid| Self::Paid { txid })
+    }
+}
+
 named_enum! {
     /// How a node's balances are put right by people.
     Correction {
@@ -90,6 +105,17 @@ named_enum! {
     }
 }
 
+/// What became of one payout of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution {
+    /// The payout.
+    pub payout: PayoutId,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How that is known: an extract, a ticket, a letter of the payment service.
+    pub evidence: String,
+}
+
 /// What two treasurers decide about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum About {
@@ -100,6 +126,8 @@ pub enum About {
         /// What became of it.
         outcome: Outcome,
     },
+    /// What became of several such payouts: confirmed or refused as a whole.
+    Payouts(Vec<Resolution>),
     /// A node's balances.
     Balance {
         /// Whose.

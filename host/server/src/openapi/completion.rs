@@ -1,5 +1,6 @@
 //! What is true of every operation, written once: common errors, headers, and that answers have no `null`.
 
+mod closed;
 mod conditions;
 mod errors;
 mod headers;
@@ -28,6 +29,7 @@ pub fn complete(document: &mut Value) {
             schema.insert("anyOf".into(), fields.iter().map(has).collect());
         }
     }
+    closed::close(document);
     let optional = optional_bodies(document);
     let links = links::find(document);
     let Some(parts) = document.as_object_mut() else { return };
@@ -107,7 +109,8 @@ fn common(operation: &Map<String, Value>, route: &Route) -> Vec<u16> {
     let stream = responses.is_some_and(|responses| responses.values().any(|response| response.pointer("/content/text~1event-stream").is_some()));
     let mut statuses = ALWAYS.to_vec();
     let mut add = |applies: bool, more: &[u16]| statuses.extend(more.iter().filter(|_| applies));
-    add(route.limit.is_some(), &[429]);
+    // Without a limit only those are limited who may not.
+    add(route.limit.is_some() || route.who != Who::Public, &[429]);
     add(route.who != Who::Public, &[401, 403]);
     add(in_path, &[404]);
     add(route.path.starts_with(API) && !stream, &[406]);

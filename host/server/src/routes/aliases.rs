@@ -172,7 +172,7 @@ async fn node_payouts(
     params: Params,
 ) -> Result<Answer<PayoutList>, ApiError> {
     let page = payouts::page(&params)?;
-    let filter = PayoutFilter { node: Some(node_id(&api, &id).await?), status: None, owner: None, run: None, changed_from: None };
+    let filter = PayoutFilter { node: Some(node_id(&api, &id).await?), ..PayoutFilter::default() };
     let found = api.service.payouts(&actor, filter, page).await?;
     let payouts = found.items.iter().map(PayoutBody::from).collect();
     Ok(Answer(PayoutList { payouts, pagination: Pagination::new(page.page, page.limit, found.total) }))

@@ -45,7 +45,7 @@ pub async fn node_id(api: &Api, text: &str) -> Result<NodeId, ApiError> {
 
 pub fn body(view: &NodeView) -> NodeBody {
     let live = view.live.map(|live| NodeLive { last_seen: live.last_seen, sample: live.sample });
-    NodeBody::new(&view.node, live.as_ref())
+    NodeBody::new(&view.node, live.as_ref(), view.hold)
 }
 
 /// The filter `pool_id`.

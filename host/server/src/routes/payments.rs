@@ -18,11 +18,12 @@ use lucid_wire::{
     ErrorBody, FieldError,
     page::{PageParams, Pagination, ProposalList},
     payments::{
-        BooksVerifiedBody, ComparedAgainBody, CorrectionRequest, NotPaidRequest, OpenPayoutsBody, PaidRequest, PaymentsSwitchBody, ReconcileRequest,
-        ResolvePayout, ResolvedBody, StandingBody, StoreBody, TaskBody,
+        BooksVerifiedBody, ComparedAgainBody, CorrectionRequest, NotPaidRequest, OpenPayoutsBody, PaidRequest, PaymentsSwitchBody, ProposalBody,
+        ReconcileRequest, ResolvePayout, ResolvedBody, StandingBody, StoreBody, TaskBody,
     },
     payout::PayoutBody,
     reason::ReasonRequest,
+    resolution::ResolutionsRequest,
     schema,
     statement::{StatementBody, StatementLineBody},
 };
@@ -47,7 +48,9 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(paid))
         .routes(routes!(not_paid))
         .routes(routes!(correct))
+        .routes(routes!(resolve_several))
         .routes(routes!(proposals))
+        .routes(routes!(proposal))
         .routes(routes!(accept))
         .routes(routes!(refuse))
         .routes(routes!(verify))
@@ -233,6 +236,33 @@ async fn not_paid(
     resolve(&api, &actor, &id, json.value).await
 }
 
+/// Says what became of several payouts.
+///
+/// For treasurers; of payouts in state `manual`, at most 1,000. They are one proposal, and another treasurer accepts or refuses all of it with one request. If one
+/// of them does not stand, none is proposed: `details.problems` names each by its place. Without four eyes they are resolved at once.
+#[utoipa::path(post, path = "/api/v1/payouts/resolutions", operation_id = "resolvePayouts", tag = "payouts", request_body = ResolutionsRequest,
+    responses((status = 200, body = ProposalBody, description = "They are resolved"), (status = 202, body = ProposalBody, description = "Another treasurer has to accept it"),
+        (status = 409, body = ErrorBody, description = "Nobody has to look at one of them, or it is being changed")))]
+async fn resolve_several(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    json: Json<ResolutionsRequest>,
+) -> Result<(StatusCode, Answer<ProposalBody>), ApiError> {
+    let (mut resolutions, mut problems) = (Vec::new(), Vec::new());
+    for said in json.value {
+        match said {
+            Ok(resolution) => resolutions.push(resolution),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems.into());
+    }
+    let proposal = api.service.resolve_payouts(&actor, resolutions).await?;
+    let status = if proposal.decided.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Answer((&proposal).into())))
+}
+
 /// What treasurers proposed.
 ///
 /// For callers who see all records.
@@ -246,16 +276,33 @@ async fn proposals(State(api): State<Shared>, _caller: Caller, params: Params) -
     Ok(Answer(ProposalList { proposals, pagination: Pagination::new(page.page, page.limit, found.total) }))
 }
 
+/// One proposal.
+///
+/// For callers who see all records. Of one about several payouts it says what became of each.
+#[utoipa::path(get, path = "/api/v1/payouts/proposals/{proposal_id}", operation_id = "getProposal", tag = "payouts",
+    params(("proposal_id" = schema::Id, Path, description = "The proposal")),
+    responses((status = 200, body = ProposalBody, description = "The proposal")))]
+async fn proposal(State(api): State<Shared>, _caller: Caller, Path(id): Path<String>) -> Result<Answer<ProposalBody>, ApiError> {
+    Ok(Answer(ProposalBody::whole(&api.service.proposal(proposal_id(&id)?).await?)))
+}
+
+/// The payout that was decided about; of a proposal about several, or about a balance, the proposal.
+async fn decide(api: &Shared, actor: &Actor, id: &str, accepted: bool) -> Result<Answer<ResolvedBody>, ApiError> {
+    let id = proposal_id(id)?;
+    let payout = api.service.decide_proposal(actor, id, accepted).await?;
+    let proposal = if payout.is_none() { Some((&api.service.proposal(id).await?).into()) } else { None };
+    Ok(Answer(ResolvedBody { payout: payout.as_ref().map(Into::into), proposal }))
+}
+
 /// Confirms what another treasurer says.
 ///
-/// For treasurers, not for who says so.
+/// For treasurers, not for who says so. Of several payouts all, or none if one of them is another by now; asking again ends what was interrupted.
 #[utoipa::path(post, path = "/api/v1/payouts/proposals/{proposal_id}/accept", operation_id = "acceptProposal", tag = "payouts",
     params(("proposal_id" = schema::Id, Path, description = "The proposal")),
     responses((status = 200, body = ResolvedBody, description = "It is so; the payout as it is now, if it is about one"),
         (status = 409, body = ErrorBody, description = "It was decided before, or the payout is another by now, or there is not so much")))]
 async fn accept(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<ResolvedBody>, ApiError> {
-    let payout = api.service.decide_proposal(&actor, proposal_id(&id)?, true).await?;
-    Ok(Answer(ResolvedBody { payout: payout.as_ref().map(Into::into), proposal: None }))
+    decide(&api, &actor, &id, true).await
 }
 
 /// Refuses what a treasurer says.
@@ -266,8 +313,7 @@ async fn accept(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path
     responses((status = 200, body = ResolvedBody, description = "The payout, as it was, if it is about one"),
         (status = 409, body = ErrorBody, description = "It was decided before, or is being carried out")))]
 async fn refuse(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<ResolvedBody>, ApiError> {
-    let payout = api.service.decide_proposal(&actor, proposal_id(&id)?, false).await?;
-    Ok(Answer(ResolvedBody { payout: payout.as_ref().map(Into::into), proposal: None }))
+    decide(&api, &actor, &id, false).await
 }
 
 /// Verifies the books now.

@@ -5,7 +5,7 @@ use axum::{
 };
 use lucid_model::{
     id::{NodeId, PayoutId, RunId},
-    payout::PayoutStatus,
+    payout::{PayoutState, PayoutStatus},
 };
 use lucid_ports::{PageRequest, PayoutFilter, PayoutSort};
 use lucid_service::ServiceError;
@@ -40,15 +40,15 @@ pub fn page(params: &Params) -> Result<PageRequest<PayoutSort>, ApiError> {
 ///
 /// A caller without rights over the fleet sees those of its own nodes.
 #[utoipa::path(get, path = "/api/v1/payouts", operation_id = "listPayouts", tag = "payouts",
-    params(PageParams, ("sort" = Option<schema::PayoutSort>, Query, description = "What to sort by"), ("node_id" = Option<schema::Id>, Query, description = "Payouts to this node"), ("status" = Option<schema::PayoutStatus>, Query, description = "Payouts with this status"), ("run_id" = Option<schema::Id>, Query, description = "Payouts of this run")),
+    params(PageParams, ("sort" = Option<schema::PayoutSort>, Query, description = "What to sort by"), ("node_id" = Option<schema::Id>, Query, description = "Payouts to this node"), ("status" = Option<schema::PayoutStatus>, Query, description = "Payouts with this status"), ("state" = Option<schema::PayoutState>, Query, description = "Payouts that are exactly here"), ("run_id" = Option<schema::Id>, Query, description = "Payouts of this run")),
     responses((status = 200, body = PayoutList, description = "A page of payouts"), (status = 404, body = ErrorBody, description = "No such node")))]
 async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<PayoutList>, ApiError> {
     let filter = PayoutFilter {
+        state: params.word("state", PayoutState::ALL, PayoutState::name)?,
         node: params.parsed("node_id", |text| text.parse::<NodeId>().ok(), "must be a UUID")?,
-        status: params.parsed("status", PayoutStatus::from_name, "must be one of pending, processing, completed, failed, cancelled")?,
-        owner: None,
+        status: params.word("status", PayoutStatus::ALL, PayoutStatus::name)?,
         run: params.parsed("run_id", |text| text.parse::<RunId>().ok(), "must be a UUID")?,
-        changed_from: None,
+        ..PayoutFilter::default()
     };
     let page = page(&params)?;
     let payouts = api.service.payouts(&actor, filter, page).await?;

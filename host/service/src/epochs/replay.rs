@@ -375,6 +375,7 @@ fn words(view: &ScoreView, frame: &FrameChunk, place: usize, contributions: &[(S
         row.sessions,
         frame.fact(place, Fact::PresenceS),
     )];
+    words.extend(row.why_nothing().map(|why| format!("Nothing was credited: {why}.")));
     if row.held {
         words.push(format!(
             "{} failed for this node alone, so that it has no score: {}.",

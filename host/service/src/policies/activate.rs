@@ -139,23 +139,87 @@ impl Service {
     }
 
     /// Activates the version that was activated before the last one, in one call; what is scheduled counts as the last one, so
-    /// that rolling back takes it back. Four eyes saw the version when it was activated first.
+    /// that rolling back takes it back. Four eyes saw the version when it was activated first. What was rolled back from is left behind: rolling
+    /// back again goes further back, and only an activation brings it again.
     ///
     /// # Errors
     /// [`ServiceError::NotFound`] if there was none.
     pub async fn roll_back(&self, actor: &Actor, kind: PolicyKind, scope: Scope) -> Result<Revision, ServiceError> {
         needs_operator(actor)?;
         let all = self.store().activations(u32::MAX).await?;
-        let mut of_scope = all.into_iter().filter(|a| a.kind == kind && a.scope == scope);
-        let current = of_scope.next().ok_or(ServiceError::no("activation"))?;
-        let reason = format!("roll back from {}", current.policy);
-        for before in of_scope.filter(|a| (a.policy.digest, &a.params) != (current.policy.digest, &current.params)) {
+        let mut in_use = not_left_behind(all.into_iter().rev().filter(|a| a.kind == kind && a.scope == scope));
+        let current = in_use.pop().ok_or(ServiceError::no("activation"))?;
+        for before in in_use.into_iter().rev().filter(|before| !is_same(before, &current)) {
             let version = self.store().bundle(before.policy.digest).await?.ok_or(ServiceError::no("policy version"))?.version;
             if version.state == VersionState::Checked {
-                let request = ActivationRequest { scope, digest: version.policy.digest, params: before.params, start: Start::Now, reason };
+                let (digest, reason) = (version.policy.digest, roll_back_from(&current));
+                let request = ActivationRequest { scope, digest, params: before.params, start: Start::Now, reason };
                 return self.activate_all(actor, vec![(version, request)]).await;
             }
         }
         Err(ServiceError::no("activation before the current one"))
+    }
+}
+
+fn is_same(one: &Activation, other: &Activation) -> bool {
+    (one.policy.digest, &one.params) == (other.policy.digest, &other.params)
+}
+
+/// The reason of a roll back, which tells it from other activations.
+fn roll_back_from(current: &Activation) -> String {
+    format!("roll back from {}", current.policy)
+}
+
+/// Of activations in their order those that nobody rolled back from, the current one last.
+fn not_left_behind(activations: impl Iterator<Item = Activation>) -> Vec<Activation> {
+    let mut in_use: Vec<Activation> = Vec::new();
+    for activation in activations {
+        let goes_back = in_use.last().is_some_and(|current| activation.reason == roll_back_from(current));
+        match in_use.iter().rposition(|before| is_same(before, &activation)) {
+            Some(place) if goes_back => in_use.truncate(place + 1),
+            _ => in_use.push(activation),
+        }
+    }
+    in_use
+}
+
+#[cfg(test)]
+mod tests {
+    use lucid_model::{policy::PolicyRef, time::TimeMs};
+
+    use super::*;
+
+    fn activation(version: u8, reason: &str) -> Activation {
+        Activation {
+            revision: Revision(1),
+            kind: PolicyKind::Payout,
+            scope: Scope::Default,
+            policy: PolicyRef { name: "p".into(), version: format!("{version}.0.0").parse().unwrap(), digest: Digest([version; 32]) },
+            params: ParamValues::new(),
+            from_s: 0,
+            at: TimeMs(0),
+            actor: "ben".into(),
+            reason: reason.into(),
+        }
+    }
+
+    #[test]
+    fn what_was_rolled_back_from_is_left_behind() {
+        let back = |to: u8, from: u8| activation(to, &roll_back_from(&activation(from, "")));
+        let new = |version: u8| activation(version, "trial");
+        for (history, expected) in [
+            (vec![new(1), new(2)], vec![1, 2]),
+            (vec![new(1), new(2), back(1, 2)], vec![1]),
+            (vec![new(1), new(2), new(3), back(2, 3), back(1, 2)], vec![1]),
+            (vec![new(1), new(2), new(1)], vec![1, 2, 1]),
+            (vec![new(1), new(2), new(1), back(2, 1)], vec![1, 2]),
+            (vec![new(1), new(2), back(1, 2), new(3)], vec![1, 3]),
+            (vec![new(1), new(2), back(1, 2), new(2)], vec![1, 2]),
+            // One in between was retired: it was left, too.
+            (vec![new(1), new(2), new(3), back(1, 3)], vec![1]),
+        ] {
+            let left: Vec<_> = not_left_behind(history.into_iter()).iter().map(|a| a.policy.digest.0[0]).collect();
+            assert_eq!(left, expected);
+        }
     }
 }

@@ -12,7 +12,7 @@ use lucid_model::{
     id::{NodeId, PayoutId, RunId},
     ledger::{Account, Draft, Entry, Head, LedgerError, Leg, Stream},
     money::MicroUsdt,
-    node::{Node, NodeStatus, Wallet},
+    node::{Node, NodeStatus, PayoutHold, Wallet},
     payout::{Payout, PayoutState, Run, RunState},
     settlement::SettlementRecord,
 };
@@ -29,8 +29,6 @@ const PARTS_AT_ONCE: usize = 2;
 const PAYOUTS_A_PAGE: u32 = 1_000;
 /// Tries to pay a node in one cycle.
 pub(super) const ATTEMPTS_MAX: u32 = 16;
-/// Settlement periods whose median a payee is held against.
-const MEDIAN_PERIODS: usize = 7;
 
 /// What of a run's planning is known beforehand.
 pub(super) struct Planning<'a> {
@@ -98,29 +96,6 @@ impl Service {
         }
     }
 
-    /// Why a schedule may not approve by itself: payees whose accruals in a period are far above what they used to get. Compared are those who
-    /// got something in each of the seven periods before.
-    async fn jumps(&self, mature: &SettlementRecord) -> Result<Option<String>, ServiceError> {
-        let Some(times_max) = self.config.auto_approve_jump_max else { return Ok(None) };
-        let (mut before, mut period) = (Vec::new(), mature.period);
-        while before.len() < MEDIAN_PERIODS {
-            period = self.config.settlement.period_at(period.start().plus_ms(-1));
-            if self.store().settlement(period.start_s).await?.is_none() {
-                return Ok(None);
-            }
-            before.push(self.store().accrued(period.start_s).await?);
-        }
-        let mut jumped = 0_u32;
-        for (node, now) in self.store().accrued(mature.period.start_s).await? {
-            let mut earlier: Vec<_> = before.iter().filter_map(|accrued| accrued.get(&node).copied()).collect();
-            earlier.sort_unstable();
-            if let (MEDIAN_PERIODS, Some(median)) = (earlier.len(), earlier.get(MEDIAN_PERIODS / 2)) {
-                jumped += u32::from(i128::from(now.0) > i128::from(median.0) * i128::from(times_max));
-            }
-        }
-        Ok((jumped > 0).then(|| format!("{jumped} payees got more than {times_max} times the median of their last {MEDIAN_PERIODS} periods")))
-    }
-
     /// What an earlier planning made of a run becomes this one's.
     async fn adopt(&self, tenure: &Tenure, run: &Run) -> Result<(), ServiceError> {
         let (filter, mut page) = (PayoutFilter { run: Some(run.id), ..PayoutFilter::default() }, 1);
@@ -165,18 +140,23 @@ impl Service {
     pub(super) async fn planning<'a>(&self, run: &'a Run, mature: &'a SettlementRecord) -> Result<Planning<'a>, ServiceError> {
         let totals = self.earned_in(mature.period).await?.into_values().flatten();
         let open = self.store().open_payouts(u32::MAX).await?;
-        let (mut fresh, mut period) = (Vec::new(), mature.period.next());
-        while period.start() <= self.now() {
-            fresh.push(self.store().accrued(period.start_s).await?);
-            period = period.next();
-        }
         Ok(Planning {
             run,
             mature,
             observed_s: totals.map(|t| (t.node, t.observed_s)).collect(),
             open: open.into_iter().map(|payout| (payout.node, (payout.run, payout.state))).collect(),
-            fresh,
+            fresh: self.fresh_since(mature).await?,
         })
+    }
+
+    /// What accrued after a period.
+    pub(super) async fn fresh_since(&self, mature: &SettlementRecord) -> Result<Vec<BTreeMap<NodeId, MicroUsdt>>, ServiceError> {
+        let (mut fresh, mut period) = (Vec::new(), mature.period.next());
+        while period.start() <= self.now() {
+            fresh.push(self.store().accrued(period.start_s).await?);
+            period = period.next();
+        }
+        Ok(fresh)
     }
 
     /// Sets the money of everybody who can be paid aside.
@@ -396,18 +376,25 @@ impl Service {
 
     /// Where a node can be paid now, if it can.
     pub(crate) fn payable_wallet(&self, node: &Node) -> Option<Wallet> {
-        let wallet = node.wallet?;
-        let settled = wallet.version == 1 || wallet.since.plus_ms(self.config.wallet_cooldown_ms) <= self.now();
-        (settled && node.status != NodeStatus::Suspended && wallet.address.is_payable()).then_some(wallet)
+        if self.payout_hold(node).is_some() { None } else { node.wallet }
+    }
+
+    /// Why a node is not paid now, whatever it has.
+    pub fn payout_hold(&self, node: &Node) -> Option<PayoutHold> {
+        node.payout_hold(self.now(), self.config.wallet_cooldown_ms)
     }
 
     /// The least that a node is paid. Who left gets a last payout of little; and anything, if a person has it paid: that is how it is claimed.
     pub(super) fn least_of(&self, run: &Run, node: &Node) -> MicroUsdt {
         match node.status {
             NodeStatus::Deregistered if run.nodes.contains(&node.id) => MicroUsdt::ZERO,
-            NodeStatus::Deregistered => self.config.payout_final_min,
-            _ => self.config.payout_min,
+            _ => self.least(node),
         }
+    }
+
+    /// The least that a schedule pays a node.
+    pub(super) fn least(&self, node: &Node) -> MicroUsdt {
+        if node.status == NodeStatus::Deregistered { self.config.payout_final_min } else { self.config.payout_min }
     }
 
     pub(super) fn reserved_payout(

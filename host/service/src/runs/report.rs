@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lucid_model::{
     id::{NodeId, RunId, UserId},
     money::MicroUsdt,
-    node::{Node, NodeStatus},
+    node::{Node, PayoutHold},
     payout::{Payout, PayoutState, Run, RunPart, RunState},
 };
 use lucid_ports::{Order, PageRequest, PayoutFilter, PayoutSort};
@@ -151,22 +151,25 @@ impl Service {
 
     fn why_left_out(&self, planning: &Planning<'_>, record: Option<Node>, payable: MicroUsdt) -> (LeftOut, Option<UserId>) {
         let Some(record) = record else { return (LeftOut::NoWallet, None) };
-        let why = if planning.is_busy(record.id) {
-            LeftOut::OpenPayout
-        } else if record.status == NodeStatus::Suspended {
-            LeftOut::Suspended
-        } else if record.wallet.is_none_or(|wallet| !wallet.address.is_payable()) {
-            LeftOut::NoWallet
-        } else if self.payable_wallet(&record).is_none() {
-            LeftOut::WalletCoolingDown
-        } else if payable <= MicroUsdt::ZERO {
-            LeftOut::NotMature
-        } else if payable < self.least_of(planning.run, &record) {
-            LeftOut::BelowMinimum
-        } else {
-            LeftOut::NotPlanned
+        let why = match self.blocked(planning.is_busy(record.id), &record) {
+            Some(why) => why,
+            None if payable <= MicroUsdt::ZERO => LeftOut::NotMature,
+            None if payable < self.least_of(planning.run, &record) => LeftOut::BelowMinimum,
+            None => LeftOut::NotPlanned,
         };
         (why, Some(record.owner))
+    }
+
+    /// Why a node is not paid however much it has.
+    pub(super) fn blocked(&self, busy: bool, node: &Node) -> Option<LeftOut> {
+        if busy {
+            return Some(LeftOut::OpenPayout);
+        }
+        match self.payout_hold(node)? {
+            PayoutHold::Suspended => Some(LeftOut::Suspended),
+            PayoutHold::NoWallet => Some(LeftOut::NoWallet),
+            PayoutHold::WalletCoolingDown => Some(LeftOut::WalletCoolingDown),
+        }
     }
 
     /// The run before one that was approved, by when they were planned.

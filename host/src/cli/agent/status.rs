@@ -6,7 +6,7 @@ use lucid_agent::{AgentStatus, Health};
 use lucid_model::time::TimeMs;
 use serde::Serialize;
 
-use crate::config::ConfigError;
+use crate::{cli::out, config::ConfigError};
 
 /// How the agent of a folder is.
 #[derive(Args)]
@@ -40,7 +40,7 @@ pub fn run(args: &StatusArgs) -> Result<ExitCode> {
     let (status, is_running) = lucid_agent::status(&args.data).map_err(|error| ConfigError(error.to_string()))?;
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let health = status.health(is_running, TimeMs(i64::try_from(since_1970.as_millis())?));
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     match args.output {
         Output::Json => writeln!(out, "{}", serde_json::to_string(&Answer { health: &health, status: &status })?)?,
         Output::Table => table(&mut out, &health, &status)?,

@@ -10,7 +10,7 @@ use lucid_wire::{
 };
 
 use super::super::{logs, place::opened, remote::Remote, runtime};
-use crate::{config::ConfigError, up::Output};
+use crate::{cli::out, config::ConfigError, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -67,7 +67,7 @@ pub fn run(args: ListArgs) -> Result<ExitCode> {
         Some(store) => runtime(1)?.block_on(of_store(&args, store))?,
         None => of_service(&args)?,
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     for entry in &found.entries {
         match args.output {
             Output::Json => writeln!(out, "{}", serde_json::to_string(entry)?)?,

@@ -23,7 +23,7 @@ use super::super::{
     place::{Place, opened},
     runtime,
 };
-use crate::{config::ConfigError, secrets, up::Output};
+use crate::{cli::out, config::ConfigError, secrets, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -74,7 +74,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     if terminal {
         draw!("\r\x1b[K");
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     match args.output {
         Output::Table => table(&mut out, &found, &origin)?,
         Output::Json => writeln!(out, "{}", document(&found, &trust.keys))?,

@@ -15,7 +15,7 @@ use super::super::{
     place::{Place, opened},
     runtime,
 };
-use crate::up::Output;
+use crate::{cli::out, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -53,7 +53,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         draw!("\r\x1b[K");
     }
     let seconds = began.elapsed().as_secs_f64();
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     match args.output {
         Output::Table => table(&mut out, &found, seconds)?,
         Output::Json => writeln!(out, "{}", document(&found, seconds))?,

@@ -9,11 +9,13 @@ use std::{
 };
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use lucid_wire::run::{PlanRunRequest, RunBody, RunReportBody};
 use reqwest::Method;
 
-use super::{Ask, NOTHING};
+use super::{Ask, NOTHING, Output};
+
+use crate::cli::out;
 
 /// Between two looks at a run.
 const LOOK: Duration = Duration::from_millis(500);
@@ -51,18 +53,8 @@ pub struct Execute {
     no_wait: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    Table,
-    /// For programs.
-    Json,
-    /// Node by node, for spreadsheets.
-    Csv,
-}
-
 fn path(id: &str) -> String {
-    format!("/payouts/runs/{id}")
+    super::path("/payouts/runs", id, "")
 }
 
 pub fn plan(ask: &Ask<'_>, plan: &Plan) -> Result<ExitCode> {
@@ -87,7 +79,7 @@ pub fn report(ask: &Ask<'_>, asked: &Report) -> Result<ExitCode> {
             let report = table(&ask.ask(Method::GET, &path, NOTHING)?);
             match &asked.file {
                 Some(file) => std::fs::write(file, report)?,
-                None => std::io::stdout().lock().write_all(report.as_bytes())?,
+                None => out::out().write_all(report.as_bytes())?,
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -98,7 +90,7 @@ pub fn report(ask: &Ask<'_>, asked: &Report) -> Result<ExitCode> {
 pub fn execute(ask: &Ask<'_>, asked: &Execute) -> Result<ExitCode> {
     let run: RunBody = ask.ask(Method::POST, &format!("{}/execute", path(&asked.id)), NOTHING)?;
     if asked.no_wait {
-        println!("{}", serde_json::to_string(&run)?);
+        out::say(serde_json::to_string(&run)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let (mut line, mut told, mut since) = (Line::default(), String::new(), Instant::now());
@@ -122,7 +114,7 @@ pub fn execute(ask: &Ask<'_>, asked: &Execute) -> Result<ExitCode> {
         let is_over = report.run.state != "approved";
         if is_over || (person > 0 && person + paid + not_paid == all) {
             line.end();
-            print!("{}", table(&report));
+            write!(out::out(), "{}", table(&report))?;
             return Ok(if is_over && paid == all { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         if since.elapsed() > STILL {

@@ -12,7 +12,8 @@ use lucid_wire::{
 };
 use reqwest::Method;
 
-use super::{Ask, NOTHING};
+use super::{Ask, NOTHING, path};
+use crate::cli::out;
 
 /// Between two looks at how far freezing is.
 const LOOK: Duration = Duration::from_millis(250);
@@ -70,7 +71,7 @@ pub fn freeze(ask: &Ask<'_>, asked: &Freeze) -> Result<ExitCode> {
         thread::sleep(LOOK);
         switch = ask.ask::<StandingBody>(Method::GET, "/payouts/status", NOTHING)?.payments;
     }
-    println!("{}", serde_json::to_string(&switch)?);
+    out::say(serde_json::to_string(&switch)?)?;
     // Somebody else may have let payments go again meanwhile.
     Ok(if switch.state == "active" { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -86,5 +87,5 @@ pub fn end(ask: &Ask<'_>, asked: &End) -> Result<ExitCode> {
         RemedyWord::Restore => "restore",
     };
     let body = RemedyRequest { remedy: remedy.into(), evidence: asked.evidence.clone() };
-    ask.tell::<ResolvedBody>(Method::POST, &format!("/payouts/mismatches/{}/end", asked.id), Some(&body))
+    ask.tell::<ResolvedBody>(Method::POST, &path("/payouts/mismatches", &asked.id, "/end"), Some(&body))
 }

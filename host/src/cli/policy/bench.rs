@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::workshop::{Workshop, bundle, columns, grouped, wrong};
-use crate::up::Output;
+use crate::{cli::out, up::Output};
 
 /// Rows of the calls that are measured.
 const ROWS: [usize; 4] = [1, 100, 1_000, 10_000];
@@ -30,7 +30,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     let instance_ns = policy.instance_ns().map_err(wrong)?;
     let figures = policy.measure(&ROWS).map_err(wrong)?;
     let each = |total: u64, rows: usize| total / u64::try_from(rows).unwrap_or(u64::MAX).max(1);
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     if args.output == Output::Json {
         let calls: Vec<_> = figures
             .iter()

@@ -14,6 +14,8 @@ use clap::Args;
 use self::{crates::Project, toolchain::Toolchain};
 use super::workshop::{grouped, wrong};
 
+use crate::cli::out;
+
 #[derive(Args)]
 #[command(after_help = "Examples:
   cd steady && lucid policy build                        writes bundles/steady/1.0.0
@@ -49,7 +51,7 @@ pub fn run(args: &BuildArgs) -> Result<ExitCode> {
         let Some(folder) = (if policy.hostile { args.hostile.as_deref() } else { Some(out.as_path()) }) else { continue };
         let (bundle, place) = bundles::write(policy, &components, folder, &toolchain, &project)?;
         let size = grouped(u64::try_from(bundle.component.len()).unwrap_or(u64::MAX));
-        writeln!(std::io::stdout(), "{}  {size} bytes, {} golden cases", place.display(), bundle.golden.len())?;
+        writeln!(out::out(), "{}  {size} bytes, {} golden cases", place.display(), bundle.golden.len())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@ use super::{
     super::runtime,
     workshop::{Workshop, grouped, mark, set_in},
 };
-use crate::{config::Policies, up::Output};
+use crate::{cli::out, config::Policies, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -46,7 +46,7 @@ pub fn run(args: CheckArgs) -> Result<ExitCode> {
         };
         refused |= report.rejection().is_some();
         match args.output {
-            Output::Json => writeln!(std::io::stdout(), "{}", as_json(&path.display().to_string(), &report))?,
+            Output::Json => writeln!(out::out(), "{}", as_json(&path.display().to_string(), &report))?,
             Output::Table => table(&path.display().to_string(), &report)?,
         }
     }
@@ -65,7 +65,7 @@ fn as_json(bundle: &str, report: &GateReport) -> serde_json::Value {
 }
 
 fn table(bundle: &str, report: &GateReport) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     writeln!(out, "{bundle}")?;
     for ((check, finding), cost) in report.checks.iter().zip(&report.costs) {
         match finding {

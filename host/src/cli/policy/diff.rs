@@ -8,7 +8,7 @@ use lucid_wire::policy::PolicyDiffBody;
 use serde_json::{Value, json};
 
 use super::workshop::{Workshop, bundle, grouped, wrong};
-use crate::up::Output;
+use crate::{cli::out, up::Output};
 
 /// Rows of one case that are told.
 const ROWS_SHOWN_MAX: usize = 10;
@@ -39,7 +39,7 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode> {
         Output::Json => as_json(&PolicyDiffBody::new(&before.identity().policy, &after.identity().policy, &differences), &answers)?,
         Output::Table => format!("{} → {}\n{}", before.identity().policy, after.identity().policy, table(&differences, &answers)),
     };
-    writeln!(std::io::stdout(), "{}", text.trim_end())?;
+    writeln!(out::out(), "{}", text.trim_end())?;
     Ok(if answers.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

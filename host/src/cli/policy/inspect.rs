@@ -7,7 +7,7 @@ use lucid_model::policy::Bundle;
 use serde_json::{Value, json};
 
 use super::workshop::{Workshop, bundle, columns, grouped, wrong};
-use crate::up::Output;
+use crate::{cli::out, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -32,7 +32,7 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode> {
         Output::Json => as_json(&bundle, &manifest, &surface, &policy).to_string(),
         Output::Table => table(&bundle, &manifest, &surface, &policy),
     };
-    writeln!(std::io::stdout(), "{}", text.trim_end())?;
+    writeln!(out::out(), "{}", text.trim_end())?;
     Ok(if policy.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 

@@ -5,7 +5,7 @@ use clap::Args;
 use lucid_model::{node::PublicKey, policy::KeyId};
 
 use super::workshop::wrong;
-use crate::secrets;
+use crate::{cli::out, secrets};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -22,7 +22,7 @@ pub fn run(args: &KeygenArgs) -> Result<ExitCode> {
     }
     let public = secrets::signing_key(&args.file)?.verifying_key().to_bytes();
     let name = args.file.file_stem().context("the file needs a name")?.to_string_lossy().into_owned();
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     writeln!(out, "# key {} of {}; a service trusts it with this line under [trusted_keys]", KeyId::of(PublicKey(public)), args.file.display())?;
     writeln!(out, "{} = \"{}\"", toml_key(&name), hex::encode(public))?;
     Ok(ExitCode::SUCCESS)

@@ -11,6 +11,8 @@ use lucid_engine::is_kebab;
 
 use super::workshop::wrong;
 
+use crate::cli::out;
+
 #[derive(Args)]
 #[command(after_help = "Examples:
   lucid policy new scoring steady
@@ -92,7 +94,7 @@ pub fn run(args: &NewArgs) -> Result<ExitCode> {
         fs::copy(&lock, dir.join("Cargo.lock")).with_context(|| format!("cannot copy {}", lock.display()))?;
     }
     let shown = dir.display();
-    writeln!(std::io::stdout(), "{shown} is a {} policy. Next: cd {shown} && cargo test && lucid policy build", args.kind.name())?;
+    writeln!(out::out(), "{shown} is a {} policy. Next: cd {shown} && cargo test && lucid policy build", args.kind.name())?;
     Ok(ExitCode::SUCCESS)
 }
 

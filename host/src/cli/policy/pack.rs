@@ -7,6 +7,8 @@ use lucid_model::id::Digest;
 
 use super::workshop::{Workshop, bundle, wrong};
 
+use crate::cli::out;
+
 #[derive(Args)]
 #[command(after_help = "Examples:
   lucid policy pack bundles/steady/1.0.0                  writes steady-1.0.0.tar
@@ -27,6 +29,6 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     let archive = pack(&bundle).map_err(wrong)?;
     let file = args.out.clone().unwrap_or_else(|| format!("{}-{}.tar", policy.name, policy.version).into());
     put_file(&file, &archive)?;
-    writeln!(std::io::stdout(), "{}  {} bytes, sha256 {}", file.display(), archive.len(), Digest::of(&archive))?;
+    writeln!(out::out(), "{}  {} bytes, sha256 {}", file.display(), archive.len(), Digest::of(&archive))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use lucid_engine::{Answer, Case};
 use serde_json::{Value, json};
 
 use super::workshop::{Workshop, bundle, columns, grouped, wrong};
-use crate::up::Output;
+use crate::{cli::out, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -47,7 +47,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     let workshop = Workshop::open()?;
     let policy = workshop.load(&bundle(&args.bundle)?)?;
     let answer = policy.answer(&case).map_err(|(_, what)| wrong(format!("{file}: {what}")))?;
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     match args.output {
         Output::Json => {
             let policy = policy.identity().policy.to_string();

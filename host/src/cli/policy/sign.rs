@@ -10,7 +10,7 @@ use lucid_model::{
 };
 
 use super::workshop::{Workshop, bundle, wrong};
-use crate::secrets;
+use crate::{cli::out, secrets};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -40,6 +40,6 @@ pub fn run(args: &SignArgs) -> Result<ExitCode> {
     } else {
         write_signatures(&bundle, &args.bundle)?;
     }
-    writeln!(std::io::stdout(), "{policy} signed by key {key}; {} in all", bundle.signatures.len())?;
+    writeln!(out::out(), "{policy} signed by key {key}; {} in all", bundle.signatures.len())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,8 @@ use super::{
     workshop::wrong,
 };
 
+use crate::cli::out;
+
 #[derive(Args)]
 #[command(after_help = "Examples:
   lucid policy simulate steady@1.1.0 --token-file author.token
@@ -77,7 +79,7 @@ pub fn run(args: &SimulateArgs) -> Result<ExitCode> {
     let kind = if args.kind == Kind::Payout { "payout" } else { "scoring" };
     let client = args.remote.client()?;
     let answer = runtime(1)?.block_on(client.simulate((kind, name, version), &asked, args.output == Form::Csv))?;
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     match args.output {
         Form::Table if args.kind == Kind::Payout => money_table(&mut out, &serde_json::from_slice(&answer)?)?,
         Form::Table => table(&mut out, &serde_json::from_slice(&answer)?)?,

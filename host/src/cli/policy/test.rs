@@ -11,7 +11,7 @@ use lucid_engine::put_file;
 use serde_json::json;
 
 use super::workshop::{Workshop, bundle, grouped, mark, set_in, wrong};
-use crate::up::Output;
+use crate::{cli::out, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -43,7 +43,7 @@ pub fn run(args: &TestArgs) -> Result<ExitCode> {
     }
     let workshop = Workshop::open()?;
     let policy = workshop.load(&bundle)?;
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     let mut failed = 0;
     for (name, text) in &cases {
         let updated = if args.update { Some(policy.golden_updated(name, text).map_err(wrong)?).filter(|new| new != text) } else { None };

@@ -1,7 +1,6 @@
 //! What the commands share: an engine of their own, bundles, and how findings are shown.
 
 use std::{
-    io::IsTerminal,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,6 +10,7 @@ use lucid_engine::{LoadedPolicy, PolicyEngine, read_bundle};
 use lucid_model::policy::Bundle;
 
 use crate::{
+    cli::out,
     compose,
     config::{Config, ConfigError, Policies},
 };
@@ -59,7 +59,7 @@ pub fn bundle(path: &Path) -> Result<Bundle> {
 /// A mark in colour where a person looks.
 pub fn mark(good: bool) -> String {
     let (code, mark) = if good { ("32", "✓") } else { ("31", "✗") };
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colour = out::is_terminal() && std::env::var_os("NO_COLOR").is_none();
     if colour { format!("\x1b[{code}m{mark}\x1b[0m") } else { mark.to_owned() }
 }
 

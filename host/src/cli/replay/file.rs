@@ -26,7 +26,10 @@ use lucid_service::{Replay, replay_chunk};
 use tokio::task::JoinSet;
 
 use super::{Bar, verdict};
-use crate::cli::{policy::workshop, runtime};
+use crate::{
+    cli::out,
+    cli::{policy::workshop, runtime},
+};
 
 /// What makes a file unfit to be computed.
 fn damaged(section: u32, offset: u64, problem: impl std::fmt::Display) -> anyhow::Error {
@@ -79,16 +82,16 @@ pub(super) fn run(path: &Path, policy: Option<&Path>) -> Result<ExitCode> {
     let (record, replay) = runtime(0)?
         .block_on(verify(BufReader::new(file), &workshop, given))
         .with_context(|| format!("{} is not as it was written", path.display()))?;
-    super::tell(&format!("epoch {}", record.epoch), &body(&replay));
+    super::tell(&format!("epoch {}", record.epoch), &body(&replay))?;
     let per_second = u128::from(replay.rows) * 1000 / started.elapsed().as_millis().max(1);
-    println!(
+    out::say(format_args!(
         "epoch {}: {} rows of {} chunks computed again, {per_second} a second: {}",
         record.epoch,
         replay.rows,
         replay.chunks,
         verdict(replay.differences_total)
-    );
-    println!("root {}\nlink {}\nprevious link {}", record.root, record.link(), record.previous_link);
+    ))?;
+    out::say(format_args!("root {}\nlink {}\nprevious link {}", record.root, record.link(), record.previous_link))?;
     Ok(if replay.is_same() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

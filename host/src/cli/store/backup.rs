@@ -12,7 +12,7 @@ use lucid_store::{BackedUpFile, BackupProgress};
 use serde_json::json;
 
 use super::super::{logs, place::Place};
-use crate::{config::ConfigError, up::Output};
+use crate::{cli::out, config::ConfigError, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -51,7 +51,7 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode> {
     };
     let files = lucid_store::back_up(&url, &args.to, &mut told)?;
     let seconds = began.elapsed().as_secs_f64();
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     match args.output {
         Output::Table => {
             for BackedUpFile { file, bytes } in &files {

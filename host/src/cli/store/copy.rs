@@ -18,7 +18,7 @@ use super::{
     super::{interrupted, logs, runtime},
     progress::Shown,
 };
-use crate::{config::ConfigError, up::Output};
+use crate::{cli::out, config::ConfigError, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -69,7 +69,7 @@ pub fn run(args: &CopyArgs) -> Result<ExitCode> {
         shown.end();
         report.map_err(failed)
     })?;
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     match args.output {
         Output::Table => table(&mut out, &report, args.verify_only, started.elapsed().as_secs_f64())?,
         Output::Json => writeln!(out, "{}", document(&report, args.verify_only, started.elapsed().as_secs_f64()))?,

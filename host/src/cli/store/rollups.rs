@@ -6,7 +6,7 @@ use lucid_ports::Walked;
 use serde_json::json;
 
 use super::super::{logs, runtime};
-use crate::{compose::existing, up::Output};
+use crate::{cli::out, compose::existing, up::Output};
 
 /// Nodes of a step.
 const NODES_A_STEP: u32 = 100;
@@ -42,7 +42,7 @@ pub fn run(args: &RollupsArgs) -> Result<ExitCode> {
             note!("up to {nodes} nodes, {hours} hours of them");
         }
     })?;
-    let mut out = std::io::stdout().lock();
+    let mut out = out::out();
     match args.output {
         Output::Table => writeln!(out, "  ✓ {hours} hours of nodes are rolled up from their samples")?,
         Output::Json => writeln!(out, "{}", json!({ "hours": hours }))?,

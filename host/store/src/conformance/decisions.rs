@@ -1,7 +1,7 @@
 use lucid_model::{
     id::{PayoutId, ProposalId},
     money::MicroUsdt,
-    payout::{About, Correction, Decision, Freeze, Mismatch, MismatchKind, Outcome, PaymentsSwitch, Proposal, Reconciliation, Remedy},
+    payout::{About, Correction, Decision, Freeze, Mismatch, MismatchKind, Outcome, PaymentsSwitch, Proposal, Reconciliation, Remedy, Resolution},
     time::TimeMs,
 };
 use lucid_ports::Order;
@@ -26,6 +26,15 @@ pub(crate) fn corrected() -> About {
 
 pub(crate) fn mismatch(i: u32) -> Mismatch {
     Mismatch::of(&payout(i), MismatchKind::PaidAfterRelease, "paid by t-9", TimeMs(4_000), TimeMs(4_500))
+}
+
+pub(crate) fn resolved() -> About {
+    let resolution = |i: u128, txid: Option<&str>| Resolution {
+        payout: PayoutId(Uuid::from_u128(i)),
+        outcome: Outcome::by(txid.map(Into::into)),
+        evidence: format!("ticket {i}, \"ü\""),
+    };
+    About::Payouts(vec![resolution(5, Some("t-5")), resolution(6, None)])
 }
 
 pub(crate) fn decision(accepted: bool) -> Decision {
@@ -77,7 +86,8 @@ pub(crate) async fn a_proposal_is_decided_once(backend: &mut dyn Backend) {
     let not_paid = Proposal { about: About::Payout { payout: PayoutId(Uuid::from_u128(8)), outcome: Outcome::NotPaid }, ..proposal(2) };
     let balance = Proposal { about: corrected(), ..proposal(3) };
     let ended = Proposal { about: About::Mismatch { mismatch: mismatch(7).id, remedy: Remedy::Restore }, ..proposal(4) };
-    for made in [proposal(1), not_paid.clone(), balance.clone(), ended.clone()] {
+    let several = Proposal { about: resolved(), ..proposal(5) };
+    for made in [proposal(1), not_paid.clone(), balance.clone(), ended.clone(), several.clone()] {
         assert!(store.add_proposal(made.clone(), audit("payout.propose")).await.unwrap());
         assert!(!store.add_proposal(Proposal { evidence: "other".into(), ..made }, audit("payout.propose")).await.unwrap());
     }
@@ -95,7 +105,7 @@ pub(crate) async fn a_proposal_is_decided_once(backend: &mut dyn Backend) {
     let first = Proposal { decided: Some(decision(winners[0] % 2 == 0)), ..proposal(1) };
     assert_eq!(store.proposal(first.id).await.unwrap(), Some(first.clone()));
     assert_eq!(store.proposal(proposal(9).id).await.unwrap(), None);
-    assert_eq!(store.proposals(all((), Order::Ascending)).await.unwrap().items, [first, not_paid, balance, ended]);
+    assert_eq!(store.proposals(all((), Order::Ascending)).await.unwrap().items, [first, not_paid, balance, ended, several]);
 }
 
 pub(crate) async fn a_mismatch_is_kept_once_and_ended_once(backend: &mut dyn Backend) {

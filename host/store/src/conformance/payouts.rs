@@ -45,6 +45,11 @@ pub(crate) async fn runs_are_listed_and_their_payouts_summed(backend: &mut dyn B
     }
     let page = store.runs(None, all((), Order::Descending)).await.unwrap();
     assert_eq!((page.items, page.total), (vec![later.clone(), run(1)], 2));
+    let nobody = Run { count: 0, total: MicroUsdt::ZERO, state: RunState::Done, ..run(3) };
+    assert!(store.create_run(nobody.clone(), audit("run.create")).await.unwrap());
+    assert_eq!(store.run(nobody.id).await.unwrap(), Some(nobody.clone()), "it is there by its id");
+    let page = store.runs(None, all((), Order::Descending)).await.unwrap();
+    assert_eq!((page.items, page.total), (vec![later.clone(), run(1)], 2), "and is not listed");
     let page = store.runs(Some(later.cycle), all((), Order::Ascending)).await.unwrap();
     assert_eq!((page.items, page.total), (vec![later], 1));
     assert_eq!(store.run_parts(run(1).id).await.unwrap(), []);
@@ -268,7 +273,9 @@ pub(crate) async fn payouts_are_listed_in_every_order(backend: &mut dyn Backend)
     let states = [PayoutState::Confirmed, PayoutState::Reserved, PayoutState::Unknown];
     for i in (0..15).rev() {
         let (created_at, updated_at) = (TimeMs(i64::from(i / 4)), TimeMs(i64::from(20 - i / 4)));
-        let (amount, state) = (MicroUsdt(i64::from(i / 6)), states[usize::try_from(i % 3).unwrap()]);
+        // One of those that are `processing` is elsewhere than the others.
+        let state = if i == 14 { PayoutState::Accepted } else { states[usize::try_from(i % 3).unwrap()] };
+        let amount = MicroUsdt(i64::from(i / 6));
         let run = run(u128::from(i % 2)).id;
         store
             .create_payout(Payout { created_at, updated_at, amount, state, owner: owner_id(i % 2), run, ..payout(i) }, audit("payout.create"))
@@ -300,6 +307,15 @@ pub(crate) async fn payouts_are_listed_in_every_order(backend: &mut dyn Backend)
     assert_eq!(total(PayoutFilter { node: Some(node_id(3)), ..PayoutFilter::default() }).await, 1);
     assert_eq!(total(PayoutFilter { run: Some(run(1).id), ..PayoutFilter::default() }).await, 7);
     assert_eq!(total(PayoutFilter { status: Some(PayoutStatus::Processing), owner: Some(owner_id(0)), ..PayoutFilter::default() }).await, 3);
+    for (state, status, found) in [
+        (PayoutState::Unknown, None, 4),
+        (PayoutState::Accepted, None, 1),
+        (PayoutState::Accepted, Some(PayoutStatus::Processing), 1),
+        (PayoutState::Accepted, Some(PayoutStatus::Failed), 0),
+        (PayoutState::Manual, None, 0),
+    ] {
+        assert_eq!(total(PayoutFilter { state: Some(state), status, ..PayoutFilter::default() }).await, found, "{state:?} {status:?}");
+    }
     assert_eq!(total(PayoutFilter { run: Some(lucid_model::id::RunId(Uuid::nil())), ..PayoutFilter::default() }).await, 8);
 }
 

@@ -16,6 +16,7 @@ use super::{
     fields::{Fields, id, stored},
     page::page,
 };
+use crate::documents;
 
 pub(crate) const PROPOSALS: &str = "proposals";
 /// One document, which says whether payments may be sent.
@@ -27,28 +28,27 @@ fn decision_fields(decision: &Decision) -> Document {
     doc! { "decided": { "at": decision.at.0, "by": &decision.by, "accepted": decision.accepted } }
 }
 
-pub(crate) fn document(proposal: &Proposal) -> Document {
+pub(crate) fn document(proposal: &Proposal) -> Result<Document, Fault> {
     let mut document = doc! { "_id": id(proposal.id.0), "v": 1, "evidence": &proposal.evidence, "actor": &proposal.by, "at": proposal.at.0 };
     document.extend(match &proposal.about {
-        About::Payout { payout, outcome: Outcome::Paid { txid } } => doc! { "payout": id(payout.0), "txid": txid },
-        About::Payout { payout, outcome: Outcome::NotPaid } => doc! { "payout": id(payout.0), "txid": Bson::Null },
+        About::Payout { payout, outcome } => doc! { "payout": id(payout.0), "txid": outcome.txid() },
+        About::Payouts(resolutions) => doc! { "resolutions": documents::resolutions(resolutions)? },
         About::Balance { node, correction, amount } => doc! { "node": id(node.0), "correction": correction.name(), "amount": amount.0 },
         About::Mismatch { mismatch, remedy } => doc! { "mismatch": id(mismatch.0), "remedy": remedy.name() },
     });
     document.extend(proposal.decided.as_ref().map(decision_fields).unwrap_or_default());
-    document
+    Ok(document)
 }
 
 pub(crate) fn read(fields: Fields<'_>) -> Result<Proposal, Fault> {
     let decision = |d: Fields<'_>| Ok::<_, Fault>(Decision { at: d.time("at")?, by: d.text("by")?, accepted: d.truth("accepted")? });
     Ok(Proposal {
         id: fields.id("_id", ProposalId)?,
-        about: match (fields.id_or_none("payout", PayoutId)?, fields.id_or_none("mismatch", MismatchId)?) {
-            (Some(payout), _) => {
-                About::Payout { payout, outcome: fields.text_or_none("txid")?.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid }) }
-            }
-            (None, Some(mismatch)) => About::Mismatch { mismatch, remedy: fields.word("remedy", Remedy::from_name)? },
-            (None, None) => About::Balance {
+        about: match (fields.id_or_none("payout", PayoutId)?, fields.id_or_none("mismatch", MismatchId)?, fields.text_or_none("resolutions")?) {
+            (Some(payout), ..) => About::Payout { payout, outcome: Outcome::by(fields.text_or_none("txid")?) },
+            (None, Some(mismatch), _) => About::Mismatch { mismatch, remedy: fields.word("remedy", Remedy::from_name)? },
+            (None, None, Some(resolutions)) => About::Payouts(documents::read_resolutions(&resolutions)?),
+            (None, None, None) => About::Balance {
                 node: fields.id("node", NodeId)?,
                 correction: fields.word("correction", Correction::from_name)?,
                 amount: fields.money("amount")?,
@@ -131,7 +131,7 @@ impl DecisionStore for MongoStore {
         Ok(self.set_switch(&switch, audit).await?)
     }
     async fn add_proposal(&self, proposal: Proposal, audit: AuditEntry) -> Result<bool, StoreError> {
-        Ok(self.insert_audited(PROPOSALS, document(&proposal), &[audit]).await?)
+        Ok(self.insert_audited(PROPOSALS, document(&proposal)?, &[audit]).await?)
     }
     async fn proposal(&self, proposal: ProposalId) -> Result<Option<Proposal>, StoreError> {
         let found = self.collection(PROPOSALS).find_one(doc! { "_id": id(proposal.0) }).await.map_err(Fault::from)?;

@@ -8,7 +8,7 @@ use lucid_model::{
     credit::Interval,
     id::{NodeId, PayoutId, RunId, UserId},
     money::MicroUsdt,
-    payout::{Found, OpenPart, Outcome, Payout, PayoutState, Run, RunPart},
+    payout::{Found, OpenPart, Outcome, Payout, PayoutState, PayoutStatus, Run, RunPart},
     score::ScoreCenti,
     time::TimeMs,
     tron::TronAddress,
@@ -266,8 +266,15 @@ async fn list(payouts: &Collection<Document>, filter: &PayoutFilter, request: &P
     if let Some(from) = filter.changed_from {
         conditions.insert("updated_at", doc! { "$gte": from.0 });
     }
-    if let Some(status) = filter.status {
-        conditions.insert("status", status.name());
+    // A state has one status: by that they are found without reading the others.
+    let statuses: Vec<_> = [filter.state.map(PayoutState::status), filter.status].into_iter().flatten().map(PayoutStatus::name).collect();
+    match statuses.as_slice() {
+        [] => {}
+        [status] => drop(conditions.insert("status", *status)),
+        several => drop(conditions.insert("$and", several.iter().map(|status| doc! { "status": *status }).collect::<Vec<_>>())),
+    }
+    if let Some(state) = filter.state {
+        conditions.insert("state", state.name());
     }
     let key = match request.sort {
         PayoutSort::CreatedAt => "created_at",

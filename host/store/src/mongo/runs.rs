@@ -105,7 +105,8 @@ pub(crate) async fn open(runs: &Collection<Document>) -> Result<Vec<Run>, Fault>
 }
 
 pub(crate) async fn list(runs: &Collection<Document>, cycle: Option<i64>, request: &PageRequest<()>) -> Result<Page<Run>, Fault> {
-    let filter = cycle.map_or_else(Document::new, |cycle| doc! { "cycle": cycle });
+    let mut filter = doc! { "$nor": [{ "state": RunState::Done.name(), "payouts": 0 }] };
+    filter.extend(cycle.map(|cycle| ("cycle".to_owned(), cycle.into())));
     page(runs, filter, &["created_at", "_id"], request, read).await
 }
 

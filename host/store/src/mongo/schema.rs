@@ -9,7 +9,8 @@ use crate::{OpenError, PartSchema};
 /// 2: enrolment tokens say how many uses were copied with them, and a database may have the mark of a copy.
 /// 3: scored chunks are packed, and an epoch's votes may follow from its rows.
 /// 4: an epoch may be closed before its nodes have its scores.
-pub(super) const SCHEMA: i64 = 4;
+/// 5: a proposal may be about several payouts.
+pub(super) const SCHEMA: i64 = 5;
 pub(super) const META: &str = "meta";
 
 /// Writes the schema's number into a new database; refuses one that is newer.

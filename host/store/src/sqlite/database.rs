@@ -6,7 +6,7 @@ use std::{
 };
 
 use lucid_ports::{StoreError, TRACE};
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use tracing::Instrument as _;
 
 use super::{
@@ -142,10 +142,35 @@ pub(crate) fn open_for_reading(dir: &Path, name: &str, schema: usize) -> Result<
 pub(crate) fn open_of_any_schema(dir: &Path, name: &str) -> Result<(Connection, i64, PathBuf), OpenError> {
     let file = dir.join(format!("{name}.db"));
     let damaged = |source| OpenError::of_sqlite(&file, source);
-    let connection = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(damaged)?;
-    configure(&connection).map_err(damaged)?;
-    let found = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(damaged)?;
+    let (connection, found) = match version_of(Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))) {
+        Err(refused) if is_for_the_folder(&refused) && file.is_file() => unchanging(&file)?,
+        found => found.map_err(damaged)?,
+    };
     Ok((connection, found, file))
+}
+
+fn version_of(opened: rusqlite::Result<Connection>) -> rusqlite::Result<(Connection, i64)> {
+    let connection = opened?;
+    configure(&connection)?;
+    let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok((connection, found))
+}
+
+/// Whether it may be because SQLite cannot make what readers of a file share beside it.
+fn is_for_the_folder(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+/// A file in a folder where nobody can write, by itself: nobody else can be writing it.
+fn unchanging(file: &Path) -> Result<(Connection, i64), OpenError> {
+    let log = PathBuf::from(format!("{}-wal", file.display()));
+    if std::fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+        return Err(OpenError::LogBeside { file: file.to_owned() });
+    }
+    let name = file.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let mode = flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI);
+    let opened = Connection::open_with_flags(format!("file:{name}?immutable=1"), mode);
+    version_of(opened).map_err(|source| OpenError::Database { file: file.to_owned(), source })
 }
 
 /// The schema of a file beside this binary's.

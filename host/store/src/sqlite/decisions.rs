@@ -15,23 +15,25 @@ use super::{
     fault::Fault,
     query::{Conditions, List, Source, execute, first},
 };
+use crate::documents;
 
 pub(crate) const COLUMNS: &str =
-    "id, payout, txid, node, correction, amount, mismatch, remedy, evidence, actor, at, decided_at, decided_by, accepted";
+    "id, payout, txid, node, correction, amount, mismatch, remedy, resolutions, evidence, actor, at, decided_at, decided_by, accepted";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Proposal, Fault> {
     let (id, payout) = (columns.id(ProposalId)?, columns.take::<Option<[u8; 16]>>()?);
-    let outcome = columns.take::<Option<String>>()?.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid });
+    let outcome = Outcome::by(columns.take()?);
     let (node, correction, amount): (Option<[u8; 16]>, Option<String>, Option<i64>) = (columns.take()?, columns.take()?, columns.take()?);
     let (mismatch, remedy): (Option<[u8; 16]>, Option<String>) = (columns.take()?, columns.take()?);
     let mismatch = mismatch.zip(remedy.as_deref().and_then(Remedy::from_name));
+    let resolutions = columns.take::<Option<String>>()?.map(|text| documents::read_resolutions(&text)).transpose()?;
     let about = match (payout, node, correction.as_deref().and_then(Correction::from_name), amount, mismatch) {
         (Some(payout), ..) => About::Payout { payout: PayoutId(Uuid::from_bytes(payout)), outcome },
         (None, Some(node), Some(correction), Some(amount), _) => {
             About::Balance { node: NodeId(Uuid::from_bytes(node)), correction, amount: MicroUsdt(amount) }
         }
         (None, None, _, _, Some((mismatch, remedy))) => About::Mismatch { mismatch: MismatchId(Uuid::from_bytes(mismatch)), remedy },
-        _ => return Err(Fault::Bad(format!("proposal {id} is about nothing"))),
+        _ => About::Payouts(resolutions.ok_or_else(|| Fault::Bad(format!("proposal {id} is about nothing")))?),
     };
     let (evidence, by, at) = (columns.take()?, columns.take()?, columns.time()?);
     let (decided, decided_by, accepted): (_, Option<String>, Option<bool>) = (columns.time_or_none()?, columns.take()?, columns.take()?);
@@ -41,23 +43,25 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Proposal, Fault> {
 
 /// Adds a proposal; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, proposal: &Proposal) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO proposals ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
-    let (payout, txid, balance, mismatch) = match &proposal.about {
-        About::Payout { payout, outcome: Outcome::Paid { txid } } => (Some(payout), Some(txid), None, None),
-        About::Payout { payout, outcome: Outcome::NotPaid } => (Some(payout), None, None, None),
-        About::Balance { node, correction, amount } => (None, None, Some((node, correction, amount)), None),
-        About::Mismatch { mismatch, remedy } => (None, None, None, Some((mismatch, remedy))),
+    let sql = format!("INSERT INTO proposals ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let (mut said, mut balance, mut mismatch, mut resolutions) = (None, None, None, None);
+    match &proposal.about {
+        About::Payout { payout, outcome } => said = Some((payout, outcome)),
+        About::Payouts(several) => resolutions = Some(documents::resolutions(several)?),
+        About::Balance { node, correction, amount } => balance = Some((node, correction, amount)),
+        About::Mismatch { mismatch: which, remedy } => mismatch = Some((which, remedy)),
     };
     let decision = proposal.decided.as_ref();
     let values = params![
         proposal.id.0.as_bytes(),
-        payout.map(|payout| payout.0.as_bytes()),
-        txid,
+        said.map(|(payout, _)| payout.0.as_bytes()),
+        said.and_then(|(_, outcome)| outcome.txid()),
         balance.map(|(node, ..)| node.0.as_bytes()),
         balance.map(|(_, correction, _)| correction.name()),
         balance.map(|(_, _, amount)| amount.0),
         mismatch.map(|(mismatch, _)| mismatch.0.as_bytes()),
         mismatch.map(|(_, remedy)| remedy.name()),
+        resolutions,
         proposal.evidence,
         proposal.by,
         proposal.at.0,

@@ -219,6 +219,9 @@ pub(crate) fn list(filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> List
         .and("run = ?", filter.run.map(|run| blob(run.0)))
         .and("updated_at >= ?", filter.changed_from.map(|at| Value::Integer(at.0)))
         .and("owner = ?", filter.owner.map(|owner| blob(owner.0)))
+        .and("state = ?", filter.state.map(|state| Value::Text(state.name().to_owned())))
+        // A state has one status: by that they are found without reading the others.
+        .and("status = ?", filter.state.map(PayoutState::status).map(|status| Value::Text(status.name().to_owned())))
         .and("status = ?", filter.status.map(|status| Value::Text(status.name().to_owned())));
     let key = match page.sort {
         PayoutSort::CreatedAt => "created_at",

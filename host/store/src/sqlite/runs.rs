@@ -47,7 +47,7 @@ fn unpacked(packed: &[u8]) -> Vec<NodeId> {
 }
 
 pub(crate) fn list(cycle: Option<i64>, page: &PageRequest<()>) -> List {
-    let conditions = Conditions::default().and("cycle = ?", cycle.map(Value::Integer));
+    let conditions = Conditions::of("NOT (state = 'done' AND payouts = 0)").and("cycle = ?", cycle.map(Value::Integer));
     List::new(&Source { columns: COLUMNS, table: "runs", joins: "" }, conditions, &["created_at", "id"], page)
 }
 

@@ -97,6 +97,7 @@ fn registration(fields: &Fields<'_>, name: String, external_id: Option<String>, 
 }
 
 impl Request for RegisterNodeRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = Registration;
     fn read(fields: &Fields<'_>) -> Result<Registration, FieldError> {
         let name = fields.require("name", fields.text("name", NAME_LENGTH)?)?;
@@ -146,6 +147,7 @@ pub struct LegacyRegisterRequest {
 }
 
 impl Request for LegacyRegisterRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = Registration;
     fn read(fields: &Fields<'_>) -> Result<Registration, FieldError> {
         let external_id = fields.text("node_id", NAME_LENGTH)?;
@@ -196,6 +198,7 @@ pub struct UpdateNode {
 }
 
 impl Request for UpdateNodeRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = UpdateNode;
     fn read(fields: &Fields<'_>) -> Result<UpdateNode, FieldError> {
         Ok(UpdateNode {
@@ -234,6 +237,7 @@ pub struct Suspend {
 }
 
 impl Request for SuspendNodeRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = Suspend;
     fn read(fields: &Fields<'_>) -> Result<Suspend, FieldError> {
         Ok(Suspend {

@@ -50,6 +50,7 @@ pub struct CarriedReport {
 }
 
 impl Request for CarriedReportRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = CarriedReport;
     fn read(fields: &Fields<'_>) -> Result<CarriedReport, FieldError> {
         let node = fields.require("node_id", fields.parsed("node_id")?)?;
@@ -79,6 +80,7 @@ pub struct CarriedReportsRequest {
 }
 
 impl Request for CarriedReportsRequest {
+    const IGNORES_UNKNOWN: bool = true;
     type Valid = Vec<Result<CarriedReport, FieldError>>;
     fn read(fields: &Fields<'_>) -> Result<Self::Valid, FieldError> {
         fields.items::<CarriedReportRequest>("reports", 1..=REPORTS_MAX)

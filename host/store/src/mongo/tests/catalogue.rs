@@ -45,7 +45,7 @@ const COLLECTIONS: &[Holding] = &[
     holding("vote_lists", "an epoch's votes while it is being closed"),
     holding("ledger", "an entry each, with balances after it; insert-only"),
     holding("adjustments", "a receipt each that adjusts a score of a closed epoch"),
-    holding("proposals", "what a treasurer says became of a payout each"),
+    holding("proposals", "what a treasurer says became of a payout, or of several, or about a balance, each"),
     holding("payments_switch", "whether payments are frozen; one document"),
     holding("shadows", "a policy version each that runs beside the active one"),
     holding("shadow_results", "what a shadow said about a period each"),

@@ -154,7 +154,7 @@ fn document(record: &Record) -> Result<Document, Fault> {
         Record::Run(run) => runs::document(run),
         Record::Payout(payout) => payouts::document(payout),
         Record::PoolStanding(standing) => standings::document(standing),
-        Record::Proposal(proposal) => Ok(decisions::document(proposal)),
+        Record::Proposal(proposal) => decisions::document(proposal),
         Record::Mismatch(mismatch) => Ok(mismatches::document(mismatch)),
         Record::Alert(alert) => Ok(alerts::document(alert)),
         Record::Webhook(webhook) => webhooks::document(webhook),

@@ -1,4 +1,12 @@
-use lucid_model::{id::WebhookId, node::NodeStatus, payout::PayoutStatus, pool::PoolStatus, time::TimeMs, vote::VoteState, webhook::DeliveryState};
+use lucid_model::{
+    id::WebhookId,
+    node::NodeStatus,
+    payout::{PayoutState, PayoutStatus},
+    pool::PoolStatus,
+    time::TimeMs,
+    vote::VoteState,
+    webhook::DeliveryState,
+};
 use lucid_ports::{
     AuditFilter, DeliveryFilter, EnrolmentFilter, EpochFilter, NodeFilter, NodeSort, Order, PageRequest, PayoutFilter, PayoutSort, PoolFilter,
     PoolSort, ScoreFilter, ScoreSort, VoteFilter,
@@ -96,6 +104,7 @@ fn payout_lists(lists: &mut Vec<(By, String, List)>) {
             ),
             ("payouts of a node", By::Sorting, PayoutFilter { node: Some(node_id(1)), ..PayoutFilter::default() }),
             ("payouts of a run", By::Sorting, PayoutFilter { run: Some(run(1).id), ..PayoutFilter::default() }),
+            ("payouts in a state", By::Sorting, PayoutFilter { state: Some(PayoutState::Manual), ..PayoutFilter::default() }),
             ("pending payouts", By::Sorting, PayoutFilter { status: Some(PayoutStatus::Pending), ..PayoutFilter::default() }),
         ] {
             lists.push((by, format!("{name} by {:?}", page.sort), payouts::list(&filter, page)));

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::conformance::{
     alerts::alert,
     audit::seal,
-    decisions::{corrected, decision, mismatch, proposal},
+    decisions::{corrected, decision, mismatch, proposal, resolved},
     enrolments::enrolment,
     epochs::frame,
     examples::*,
@@ -65,6 +65,7 @@ async fn shadows(store: &dyn Store) {
     assert!(store.add_proposal(proposal(1), audit("payout.propose")).await.unwrap());
     assert!(store.add_proposal(Proposal { about: corrected(), ..proposal(2) }, audit("payout.propose")).await.unwrap());
     assert!(store.add_mismatch(mismatch(1), audit("payout.mismatch")).await.unwrap());
+    assert!(store.add_proposal(Proposal { about: resolved(), ..proposal(3) }, audit("payout.propose")).await.unwrap());
     assert!(store.decide_proposal(proposal(2).id, decision(true), audit("payout.decide")).await.unwrap());
     assert!(store.add_shadow_result(result(1, 1, scores())).await.unwrap());
     assert!(store.add_shadow_result(result(1, 2, Findings::Failed("out of fuel".into()))).await.unwrap());
