@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     fn event(seq: u64) -> Event {
-        Event { seq, at: TimeMs(0), kind: EventKind::AlertCleared { about: "test" } }
+        Event { seq, at: TimeMs(0), kind: EventKind::AlertCleared { about: "test", subject: String::new() } }
     }
 
     fn ids(listening: &Listening) -> Option<Vec<u64>> {
