@@ -26,6 +26,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clock::ClockNotes,
     config::{Config, ConfigError, RailKind},
     import::Importer,
     open_files,
@@ -142,6 +143,9 @@ fn in_memory_for_the_sandbox(config: &Config) -> Result<()> {
 /// What has to be done before anything runs: policies, the sandbox's funds, presence. What a crash left of payouts
 /// is taken up by whoever becomes the payer.
 pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) -> Result<()> {
+    // Before anything is dated.
+    let notes = ClockNotes::of(config.data_dir());
+    service.watch_clock(&notes.boot, notes.read().as_ref()).await?;
     service.enter_store().await?;
     importer.start().await?;
     let funds = maybe_money("payouts.sandbox_funds_usdt", config.payouts.sandbox_funds_usdt.as_ref())?;

@@ -6,6 +6,7 @@
 mod announcements;
 mod builtin;
 mod cli;
+mod clock;
 mod compose;
 mod config;
 mod doctor;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     announcements::{Announced, announce},
+    clock::{self, ClockKeeper, ClockNotes},
     config::Config,
     import::Importer,
     leases::{Ended, while_held},
@@ -109,6 +110,8 @@ impl Tasks {
         tasks.work_alone(config);
         let awaited = std::mem::take(&mut tasks.awaited);
         tasks.spawn("announcements", announce(Arc::clone(api), awaited, tasks.stop.clone()));
+        let keeper = Arc::new(ClockKeeper::new(Arc::clone(service), ClockNotes::of(config.data_dir())));
+        tasks.every("clock", clock::CHECK_INTERVAL, &keeper, |k| async move { k.step().await });
         tasks.every("liveness", Duration::from_secs(1), service, |s| async move { s.sweep_silent().await.map(|_| false) });
         tasks.every("standing", STANDING_INTERVAL, service, |s| async move { s.measure_standing().await.map(|()| false) });
         tasks.every("thresholds", THRESHOLDS_INTERVAL, service, |s| async move { s.learn_thresholds().await.map(|()| false) });

@@ -12,6 +12,7 @@ mod authoring;
 mod bad_input;
 mod chaos;
 mod cheats;
+mod clock;
 mod consensus;
 mod coordination;
 mod crash_points;

@@ -2,6 +2,7 @@
 
 mod aliases;
 mod audit;
+mod clock;
 mod docs;
 mod enrolments;
 mod events;
@@ -48,6 +49,7 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(audit::routes())
         .merge(aliases::routes())
         .merge(operations::routes())
+        .merge(clock::routes())
         .merge(docs::routes())
 }
 
