@@ -29,7 +29,7 @@ use crate::{
     clock::ClockNotes,
     config::{Config, ConfigError, RailKind},
     import::Importer,
-    open_files,
+    measurements, open_files,
     ports::{ServiceKey, SystemClock, SystemEntropy},
     secrets, stamp, trust,
 };
@@ -94,6 +94,11 @@ pub async fn compose(config: &Config) -> Result<App> {
         clock: Arc::new(SystemClock::start()),
         entropy: Arc::new(SystemEntropy),
     };
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
+        .install_recorder()
+        .context("cannot install the metrics recorder")?;
+    measurements::begin();
     let service = Service::new(ports, service_config, family);
     let stream = uuid::Uuid::now_v7().simple().to_string();
     let (coordinator, limiter) = coordination(config, family, &stream)?;
@@ -102,10 +107,7 @@ pub async fn compose(config: &Config) -> Result<App> {
         auth,
         limiter,
         limits: ApiLimits { body_bytes_max: config.server.body_bytes_max, request_time_max: Duration::from_secs(config.server.request_time_max_s) },
-        metrics: PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
-            .install_recorder()
-            .context("cannot install the metrics recorder")?,
+        metrics,
         feed: lucid_server::Feed::new(&stream),
         stream,
         stopping: CancellationToken::new(),

@@ -13,6 +13,7 @@ mod doctor;
 mod import;
 mod leases;
 mod local;
+mod measurements;
 mod open_files;
 mod ports;
 mod replicas;

@@ -22,6 +22,7 @@ use crate::{
     config::Config,
     import::Importer,
     leases::{Ended, while_held},
+    measurements::Surroundings,
     replicas, webhooks,
 };
 
@@ -113,6 +114,8 @@ impl Tasks {
         let keeper = Arc::new(ClockKeeper::new(Arc::clone(service), ClockNotes::of(config.data_dir())));
         tasks.every("clock", clock::CHECK_INTERVAL, &keeper, |k| async move { k.step().await });
         tasks.every("liveness", Duration::from_secs(1), service, |s| async move { s.sweep_silent().await.map(|_| false) });
+        let surroundings = Arc::new(Surroundings::new(Arc::clone(service), config.data_dir().to_owned()));
+        tasks.every("surroundings", STANDING_INTERVAL, &surroundings, |s| async move { s.measure().await });
         tasks.every("standing", STANDING_INTERVAL, service, |s| async move { s.measure_standing().await.map(|()| false) });
         tasks.every("thresholds", THRESHOLDS_INTERVAL, service, |s| async move { s.learn_thresholds().await.map(|()| false) });
         tasks.every("suspensions", Duration::from_secs(5), service, |s| async move { s.lift_suspensions().await.map(|()| false) });
@@ -277,7 +280,8 @@ where
     F: Future<Output = Result<bool, E>>,
     E: std::fmt::Display,
 {
-    let mut failures = 0_u32;
+    let (mut failures, counted) = (0_u32, metrics::counter!("lucid_task_failures_total", "task" => name));
+    counted.increment(0);
     while !stop.is_cancelled() {
         let wait = match step().await {
             Ok(worked) => {
@@ -289,7 +293,7 @@ where
                 if failures.is_multiple_of(10) {
                     tracing::error!(task = name, %error, failures, "a step failed and is tried again");
                 }
-                metrics::counter!("lucid_task_failures_total", "task" => name).increment(1);
+                counted.increment(1);
                 failures = failures.saturating_add(1);
                 interval.min(RETRY_FIRST).saturating_mul(2_u32.saturating_pow(failures.min(10))).min(RETRY_MAX)
             }

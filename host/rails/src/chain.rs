@@ -9,7 +9,7 @@ use reqwest::{Client, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::http::{self, RailError, plain, traced};
+use crate::http::{self, RailError, plain};
 
 /// Longest id that the chain may give a vote.
 const VOTE_ID_BYTES_MAX: usize = 200;
@@ -64,7 +64,7 @@ impl Chain for ChainClient {
     #[tracing::instrument(target = TRACE, level = "trace", name = "chain.latest_block", skip_all, fields(otel.kind = "client"))]
     async fn latest_block(&self) -> Result<BlockRef, ChainError> {
         let url = format!("{}/api/v1/blocks/latest", self.base_url);
-        let response = traced(self.client.get(url)).send().await.map_err(|error| unusable(plain(&error)))?;
+        let response = http::send("chain", self.client.get(url)).await.map_err(|error| unusable(plain(&error)))?;
         let status = response.status();
         let body = http::body(response).await.map_err(unusable)?;
         if status != StatusCode::OK {
@@ -91,7 +91,7 @@ impl Chain for ChainClient {
             signature: base64::Engine::encode(&base64::engine::general_purpose::STANDARD, signature),
         };
         let url = format!("{}/api/v1/consensus/vote", self.base_url);
-        let response = traced(self.client.post(url).json(&request)).send().await.map_err(|error| unusable(plain(&error)))?;
+        let response = http::send("chain", self.client.post(url).json(&request)).await.map_err(|error| unusable(plain(&error)))?;
         let status = response.status();
         let body = http::body(response).await.map_err(unusable)?;
         match status {
@@ -107,7 +107,7 @@ impl Chain for ChainClient {
         let mut url = Url::parse(&format!("{}/api/v1/consensus/vote", self.base_url)).map_err(|error| unusable(error.to_string()))?;
         // As a segment of its own: the id is what the chain once sent, and may be anything.
         url.path_segments_mut().map_err(|()| unusable("the chain's address has no path"))?.push(vote_id);
-        let response = traced(self.client.get(url)).send().await.map_err(|error| unusable(plain(&error)))?;
+        let response = http::send("chain", self.client.get(url)).await.map_err(|error| unusable(plain(&error)))?;
         let status = response.status();
         let body = http::body(response).await.map_err(unusable)?;
         match status {

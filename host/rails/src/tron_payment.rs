@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    http::{self, RailError, plain, traced},
+    http::{self, RailError, plain},
     profile::{AmountForm, Find, Ids, Profile},
 };
 
@@ -287,7 +287,7 @@ impl PaymentRail for TronPayment {
             .header("content-type", "application/json")
             .header("idempotency-key", payout.id.to_string())
             .body(request.to_vec());
-        match traced(self.authorised(post)).send().await {
+        match http::send("payment", self.authorised(post)).await {
             Ok(response) => match read(response).await {
                 Ok((status, body)) => classify(&self.config.profile, payout, status, &body),
                 Err(problem) => Answer::Ambiguous(problem),
@@ -306,7 +306,7 @@ impl PaymentRail for TronPayment {
             (Find::ById { prefix }, Some(id)) => format!("{}/{id}", self.url(prefix)),
             (Find::ById { .. }, None) => return Reported::Unclear("it has no id to be found by".into()),
         };
-        match traced(self.authorised(self.client.get(url))).send().await {
+        match http::send("payment", self.authorised(self.client.get(url))).await {
             Ok(response) => match read(response).await {
                 Ok((status, body)) => understand(&self.config.profile, payout, status, &body),
                 Err(problem) => Reported::Unclear(problem),

@@ -35,6 +35,7 @@ mod registration;
 mod reports;
 mod requests;
 mod runs;
+mod runway;
 mod scores;
 mod settle;
 mod shadows;
