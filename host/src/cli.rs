@@ -2,6 +2,7 @@
 
 mod agent;
 mod audit;
+mod clock;
 mod config;
 mod doctor;
 mod enrol;
@@ -83,6 +84,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Freeze, approve, resolve, verify payouts of a running service; write statements.
     Payout(payout::PayoutArgs),
+    /// Say whether a running service trusts its clock; accept it.
+    Clock(clock::ClockArgs),
     /// Verify the ledger.
     Ledger(ledger::LedgerArgs),
     /// Take closed epochs out of a running service.
@@ -186,6 +189,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Audit(args) => audit::run(args),
         Command::Status(args) => status::run(&args),
         Command::Payout(args) => payout::run(&args),
+        Command::Clock(args) => clock::run(args),
         Command::Ledger(args) => ledger::run(args),
         Command::Epoch(args) => epoch::run(&args),
         Command::Replay(args) => replay::run(&args),

@@ -34,10 +34,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clients,
+    clock::ClockNotes,
     config::{Config, ConfigError, RailKind},
     family::{self, Begun},
     import::Importer,
-    open_files,
+    measurements, open_files,
     ports::{ServiceKey, SystemClock, SystemEntropy},
     secrets, stamp, trust,
 };
@@ -106,6 +107,11 @@ pub async fn compose(config: &Config) -> Result<App> {
         clock: Arc::new(SystemClock::start()),
         entropy: Arc::new(SystemEntropy),
     };
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
+        .install_recorder()
+        .context("cannot install the metrics recorder")?;
+    measurements::begin();
     let service = Service::new(ports, service_config, family);
     let stream = uuid::Uuid::now_v7().simple().to_string();
     let (coordinator, limiter) = coordination(config, family, &stream)?;
@@ -114,10 +120,7 @@ pub async fn compose(config: &Config) -> Result<App> {
         auth,
         limiter,
         limits: ApiLimits { body_bytes_max: config.server.body_bytes_max, request_time_max: Duration::from_secs(config.server.request_time_max_s) },
-        metrics: PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
-            .install_recorder()
-            .context("cannot install the metrics recorder")?,
+        metrics,
         feed: lucid_server::Feed::new(&stream),
         stream,
         stopping: CancellationToken::new(),
@@ -157,6 +160,9 @@ fn in_memory_for_the_sandbox(config: &Config) -> Result<()> {
 /// is taken up by whoever becomes the payer.
 pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) -> Result<()> {
     service.await_store_check();
+    // Before anything is dated.
+    let notes = ClockNotes::of(config.data_dir());
+    service.watch_clock(&notes.boot, notes.read().as_ref()).await?;
     service.enter_store().await?;
     importer.start().await?;
     let funds = maybe_money("payouts.sandbox_funds_usdt", config.payouts.sandbox_funds_usdt.as_ref())?;

@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use ed25519_dalek::{Signer as _, SigningKey};
 use lucid_model::{node::PublicKey, time::TimeMs};
 use lucid_ports::{Clock, Entropy, Signer};
+use rustix::time::{ClockId, clock_gettime};
 
 /// The machine's clocks.
 pub struct SystemClock {
@@ -26,6 +27,12 @@ impl Clock for SystemClock {
 
     fn monotonic_ms(&self) -> i64 {
         i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn since_boot_ms(&self) -> i64 {
+        // Unlike the monotonic clock it counts the time that the machine was suspended.
+        let since = clock_gettime(ClockId::Boottime);
+        since.tv_sec.saturating_mul(1_000).saturating_add(since.tv_nsec / 1_000_000)
     }
 }
 

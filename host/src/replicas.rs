@@ -2,12 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use lucid_model::time::TimeMs;
 use lucid_ports::{CLOCK_OFF_MAX, Checked, CoordinationError, Coordinator, Heard, Topic};
 use lucid_server::Api;
 use lucid_service::{CLOCK, Service};
 use lucid_wire::event::EventBody;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, broadcast::error::RecvError};
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::boot_id;
 
 /// Between two checks whether the coordinator answers.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -18,6 +22,30 @@ const DEGRADED: &str = "Redis does not answer: no replica closes epochs, settles
                         rate limits are counted and events are told by each replica alone";
 /// The type of events that another policy is active.
 const POLICY_ACTIVATED: &str = "policy.activated";
+
+/// What a replica's wall clock shows. One that was moved is right if a replica on another machine, whose clock was not
+/// moved, shows the same: a virtual machine that was paused finds its time again.
+#[derive(Serialize, Deserialize)]
+struct ClockShown {
+    /// Which start of which machine: replicas on one machine share its clock.
+    boot: String,
+    wall_ms: i64,
+    trusted: bool,
+}
+
+impl ClockShown {
+    fn by(service: &Service, boot: &str) -> Self {
+        let status = service.clock_status();
+        Self { boot: boot.to_owned(), wall_ms: status.wall.0, trusted: status.reading.fault.is_none() }
+    }
+
+    fn confirm(&self, own_boot: &str, origin: &str, service: &Service) {
+        let off_ms = service.clock_status().wall.ms_since(TimeMs(self.wall_ms)).unsigned_abs();
+        if self.trusted && self.boot != own_boot && u128::from(off_ms) <= CLOCK_OFF_MAX.as_millis() {
+            service.confirm_clock(origin);
+        }
+    }
+}
 
 /// Tells the other replicas what happens here.
 pub async fn tell(coordinator: Arc<dyn Coordinator>, api: Arc<Api>, stop: CancellationToken) {
@@ -53,13 +81,17 @@ fn count(told: Result<(), CoordinationError>, events: u64) {
 
 /// Hears what happens elsewhere: events go to the streams of this replica, a change of policies wakes who follows them.
 pub async fn hear(coordinator: Arc<dyn Coordinator>, api: Arc<Api>, policies: Arc<Notify>, stop: CancellationToken) {
-    let mut listener = coordinator.listen().await;
+    let (mut listener, boot) = (coordinator.listen().await, boot_id());
     loop {
         let heard = tokio::select! {
             () = stop.cancelled() => return,
             heard = listener.next() => heard,
         };
         match heard {
+            Heard::Message { topic: Topic::Clock, origin, payload } => match serde_json::from_slice::<ClockShown>(&payload) {
+                Ok(shown) => shown.confirm(&boot, &origin, &api.service),
+                Err(error) => tracing::warn!(%error, origin, "the clock of another replica cannot be read"),
+            },
             Heard::Message { topic: Topic::Policies, .. } => policies.notify_one(),
             Heard::Message { topic: Topic::Event, origin, payload } => match serde_json::from_slice::<EventBody>(&payload) {
                 Ok(body) => api.feed.elsewhere(body),
@@ -109,7 +141,7 @@ fn compare_clocks(checked: Checked, service: &Service) {
 
 /// Says whether the coordinator answers, for as long as the process runs.
 pub async fn watch(coordinator: Arc<dyn Coordinator>, service: Arc<Service>, stop: CancellationToken) {
-    let mut was_up = true;
+    let (mut was_up, boot) = (true, boot_id());
     while !stop.is_cancelled() {
         let checked = coordinator.check().await;
         metrics::gauge!("lucid_coordination_up").set(if checked.is_ok() { 1.0 } else { 0.0 });
@@ -117,6 +149,9 @@ pub async fn watch(coordinator: Arc<dyn Coordinator>, service: Arc<Service>, sto
             Ok(checked) => {
                 compare_clocks(*checked, &service);
                 service.clear_alert(COORDINATION);
+                if let Ok(payload) = serde_json::to_vec(&ClockShown::by(&service, &boot)) {
+                    count(coordinator.tell(Topic::Clock, payload).await, 1);
+                }
                 if !was_up {
                     tracing::info!("Redis answers again");
                 }

@@ -20,9 +20,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     announcements::{Announced, announce},
+    clock::{self, ClockKeeper, ClockNotes},
     config::Config,
     import::Importer,
     leases::{Ended, while_held},
+    measurements::Surroundings,
     replicas, watchdog, webhooks,
 };
 use supervision::{Death, Held, RETRY_MAX, repeat, until_told};
@@ -113,7 +115,11 @@ impl Tasks {
         tasks.work_alone(config);
         let awaited = std::mem::take(&mut tasks.awaited);
         tasks.spawn("announcements", announce(Arc::clone(api), awaited, tasks.stop.clone()));
+        let keeper = Arc::new(ClockKeeper::new(Arc::clone(service), ClockNotes::of(config.data_dir())));
+        tasks.every("clock", clock::CHECK_INTERVAL, &keeper, |k| async move { k.step().await });
         tasks.every("liveness", Duration::from_secs(1), service, |s| async move { s.sweep_silent().await.map(|_| false) });
+        let surroundings = Arc::new(Surroundings::new(Arc::clone(service), config.data_dir().to_owned()));
+        tasks.every("surroundings", STANDING_INTERVAL, &surroundings, |s| async move { s.measure().await });
         tasks.every("standing", STANDING_INTERVAL, service, |s| async move {
             s.watch_freeze().await?;
             s.follow_payout_alerts().await?;

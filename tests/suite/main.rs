@@ -14,6 +14,7 @@ mod bulk;
 mod chains;
 mod chaos;
 mod cheats;
+mod clock;
 mod command_line;
 mod consensus;
 mod coordination;

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::support::{Lucid, SHORT, eventually, root};
+use crate::support::{
+    Lucid, SHORT, eventually,
+    node::{TestNode, work_until},
+    root,
+};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -16,23 +20,30 @@ fn measurements(text: &str) -> BTreeSet<String> {
     words.map(|word| word.strip_suffix("_bucket").unwrap_or(word).to_owned()).collect()
 }
 
-/// Of all code of the service.
-fn told_by_the_service() -> BTreeSet<String> {
-    let (mut told, mut folders) = (BTreeSet::new(), vec![root().join("host")]);
+/// Each file of the service's code.
+fn code() -> Vec<String> {
+    let (mut files, mut folders) = (Vec::new(), vec![root().join("host")]);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let code = std::fs::read_to_string(path).unwrap();
-                for kind in ["counter!(\"", "gauge!(\"", "histogram!(\""] {
-                    told.extend(code.split(kind).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
-                }
+                files.push(std::fs::read_to_string(path).unwrap());
             }
         }
     }
-    told
+    files
+}
+
+/// First words in quotes after something, wherever it is in the code.
+fn quoted_after(what: &str) -> BTreeSet<String> {
+    let named = |rest: &str| rest.trim_start().strip_prefix('"')?.split('"').next().map(str::to_owned);
+    code().iter().flat_map(|code| code.split(what).skip(1).filter_map(named).collect::<Vec<_>>()).collect()
+}
+
+fn told_by_the_service() -> BTreeSet<String> {
+    ["counter!(", "gauge!(", "histogram!("].into_iter().flat_map(quoted_after).collect()
 }
 
 #[test]
@@ -52,10 +63,66 @@ fn every_alert_has_a_test_and_an_entry_in_the_runbook_and_the_other_way_round() 
     let alerts: BTreeSet<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     let entries: BTreeSet<_> = runbook.lines().filter_map(|line| line.strip_prefix("## ")).collect();
     assert_eq!(alerts, entries);
-    for alert in alerts {
+    for alert in &alerts {
+        assert!(tests.contains(&format!("  - name: from nothing, {alert}\n")), "{alert} is never seen to be raised by series that were absent");
         assert!(tests.contains(&format!("alertname: {alert}\n        exp_alerts:\n")), "{alert} is never seen to be raised");
         assert!(rules.contains(&format!("runbook: docs/runbook.md#{}\n", alert.to_lowercase())), "{alert} leads to its entry");
     }
+}
+
+/// Families that an answer of `/metrics` describes (`HELP`) and has (`TYPE`).
+fn families(metrics: &str, word: &str) -> BTreeSet<String> {
+    let lines = metrics.lines().filter_map(|line| line.strip_prefix("# ")?.strip_prefix(word)?.strip_prefix(' '));
+    lines.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_measurement_is_described_and_every_counter_begins_at_zero() {
+    let table = read("host/src/measurements.rs");
+    let (_, table) = table.split_once("const FAMILIES").unwrap();
+    let (table, rest) = table.split_once("];").unwrap();
+    let described = measurements(table);
+    assert_eq!(described, told_by_the_service(), "the table of measurements, and what the code measures");
+    let lucid = Lucid::serve_with(&SHORT);
+    let metrics = lucid.page("/metrics").2;
+    let (helped, typed) = (families(&metrics, "HELP"), families(&metrics, "TYPE"));
+    let missing: Vec<_> = typed.difference(&helped).collect();
+    assert!(missing.is_empty(), "without HELP: {missing:?}");
+    // Before anything happened, but what asks for the measurements.
+    let counters = described.iter().filter(|name| name.ends_with("_total"));
+    let absent: Vec<_> = counters.filter(|name| !typed.contains(*name)).collect();
+    assert!(absent.iter().all(|name| name.starts_with("lucid_http_requests")), "they do not begin at zero: {absent:?}");
+    for series in [
+        "lucid_policy_replaced_total{kind=\"validation\"} 0",
+        "lucid_alert_raised{about=\"treasury\"} 0",
+        "lucid_payout_transitions_total{state=\"manual\"} 0",
+        "lucid_upstream_requests_total{service=\"payment\",outcome=\"none\"} 0",
+        concat!("lucid_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+    ] {
+        assert!(metrics.lines().any(|line| line == series), "{series} is not in {metrics}");
+    }
+    for name in [
+        "lucid_disk_free_bytes",
+        "lucid_store_bytes{file=\"core\"}",
+        "lucid_budget_usdt",
+        "process_resident_memory_bytes",
+        "process_start_time_seconds",
+    ] {
+        eventually(name, || (lucid.metric(name) > 0.0).then_some(()));
+    }
+    // 25 USDT each ten seconds of what the sandbox has.
+    let (treasury, runway) = (lucid.metric("lucid_treasury_usdt"), lucid.metric("lucid_treasury_runway_days"));
+    assert!((runway - treasury / 25.0 * 10.0 / 86_400.0).abs() < 0.01, "{runway} days of {treasury}");
+    let mut node = TestNode::register(&lucid, "alice", 1);
+    work_until(&lucid, &mut node, "requests to the chain", || {
+        (lucid.metric("lucid_upstream_requests_total{service=\"chain\",outcome=\"2xx\"}") > 0.0).then_some(())
+    });
+    assert!(lucid.page("/metrics").2.contains("lucid_upstream_request_seconds_bucket{service=\"chain\""));
+    let alerts: BTreeSet<_> =
+        rest.split_once("const ALERTS").unwrap().1.split_once("];").unwrap().0.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    let raised: BTreeSet<_> = [".alert(", ".clear_alert("].into_iter().flat_map(quoted_after).collect();
+    let unknown: Vec<_> = raised.difference(&alerts).collect();
+    assert!(unknown.is_empty(), "alerts that do not begin at zero: {unknown:?}");
 }
 
 /// Frozen payments are told, and that they go on.

@@ -7,6 +7,7 @@ pub mod adjustment;
 pub mod alert;
 pub mod audit;
 pub mod canonical;
+pub mod clock;
 pub mod credit;
 pub mod enrolment;
 pub mod epoch;

@@ -107,17 +107,20 @@ pub enum Topic {
     Event,
     /// What is active changed; the store says how.
     Policies,
+    /// What the sender's wall clock shows.
+    Clock,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 2] = [Self::Event, Self::Policies];
+    pub const ALL: [Self; 3] = [Self::Event, Self::Policies, Self::Clock];
 
     /// The word on the wire.
     pub fn name(self) -> &'static str {
         match self {
             Self::Event => "event",
             Self::Policies => "policies",
+            Self::Clock => "clock",
         }
     }
 }

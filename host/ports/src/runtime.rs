@@ -18,6 +18,10 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> TimeMs;
     /// Milliseconds since the process started, by a clock that nobody sets.
     fn monotonic_ms(&self) -> i64;
+    /// Milliseconds since the machine started, the time that it was suspended included, by a clock that nobody sets.
+    fn since_boot_ms(&self) -> i64 {
+        self.monotonic_ms()
+    }
 }
 
 /// Randomness.

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 pub use self::profile::ChainProfile;
 use crate::{
-    http::{self, RailError, plain, traced},
+    http::{self, RailError, plain},
     probe::asked,
 };
 
@@ -70,11 +70,11 @@ impl ChainClient {
         if let Some(key) = &self.config.api_key {
             request = request.header("api-key", key).header("x-api-key", key);
         }
-        traced(request)
+        request
     }
 
     async fn get(&self, url: String) -> Result<(StatusCode, Option<String>, Vec<u8>), String> {
-        asked(self.authorised(self.client.get(url))).await
+        asked("chain", self.authorised(self.client.get(url))).await
     }
 
     /// The answer with the newest block: of the route for it, or of the list where the service has that route in its
@@ -145,7 +145,7 @@ impl Chain for ChainClient {
             signature: base64::Engine::encode(&base64::engine::general_purpose::STANDARD, signature),
         };
         let post = self.client.post(self.url("/api/v1/consensus/vote")).json(&request);
-        let response = self.authorised(post).send().await.map_err(|error| unusable(plain(&error)))?;
+        let response = http::send("chain", self.authorised(post)).await.map_err(|error| unusable(plain(&error)))?;
         let status = response.status();
         let body = http::body(response).await.map_err(unusable)?;
         match status {

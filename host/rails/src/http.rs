@@ -1,7 +1,7 @@
 //! The HTTP client for money: one request is one send. No retries, no redirects, no proxy, no idle connections
 //! whose end could be mistaken for an answer, and a cap on what is read.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry_http::HeaderInjector;
 use reqwest::{
@@ -45,7 +45,7 @@ pub fn client(url: &str, timeout: Duration) -> Result<Client, RailError> {
 }
 
 /// The request, in the trace of what is being done, if that is traced.
-pub fn traced(request: RequestBuilder) -> RequestBuilder {
+fn traced(request: RequestBuilder) -> RequestBuilder {
     let mut headers = HeaderMap::new();
     let context = tracing::Span::current().context();
     opentelemetry::global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut HeaderInjector(&mut headers)));
@@ -60,6 +60,25 @@ pub fn retry_after_ms(headers: &HeaderMap, now: SystemTime) -> Option<i64> {
     }
     let wait = httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default();
     Some(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Sends a request to `payment` or `chain`, once, and measures how it ends: by the class of the status, or `none` without an answer.
+///
+/// # Errors
+/// As [`RequestBuilder::send`].
+pub async fn send(service: &'static str, request: RequestBuilder) -> reqwest::Result<Response> {
+    let started = Instant::now();
+    let answered = traced(request).send().await;
+    let outcome = match answered.as_ref().map(|answer| answer.status().as_u16() / 100) {
+        Ok(2) => "2xx",
+        Ok(3) => "3xx",
+        Ok(4) => "4xx",
+        Ok(_) => "5xx",
+        Err(_) => "none",
+    };
+    metrics::histogram!("lucid_upstream_request_seconds", "service" => service).record(started.elapsed().as_secs_f64());
+    metrics::counter!("lucid_upstream_requests_total", "service" => service, "outcome" => outcome).increment(1);
+    answered
 }
 
 /// Reads an answer's body up to the cap.

@@ -40,7 +40,7 @@ impl TronPayment {
             Find::ByReference => format!("{}?reference={}", self.url(profile.path), NOBODY),
             Find::ById { prefix, nobody } => format!("{}/{nobody}", self.url(prefix)),
         };
-        let (status, date, body) = asked(self.get(url)).await?;
+        let (status, date, body) = asked("payment", self.get(url)).await?;
         let verdict = match status {
             StatusCode::NOT_FOUND if says_unknown(profile, &body) => Verdict::Fits(format!("it speaks the profile {}", profile.name)),
             status => judged(status, profile.name),
@@ -73,8 +73,8 @@ fn judged(status: StatusCode, profile: &str) -> Verdict {
 }
 
 /// Sends a request and reads its answer: status, `Date` header, body.
-pub(crate) async fn asked(request: RequestBuilder) -> Result<(StatusCode, Option<String>, Vec<u8>), String> {
-    let response: Response = request.send().await.map_err(|error| plain(&error))?;
+pub(crate) async fn asked(service: &'static str, request: RequestBuilder) -> Result<(StatusCode, Option<String>, Vec<u8>), String> {
+    let response: Response = http::send(service, request).await.map_err(|error| plain(&error))?;
     let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
     let status = response.status();
     Ok((status, date, http::body(response).await?))

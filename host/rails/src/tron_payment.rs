@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    http::{self, RailError, plain, traced},
+    http::{self, RailError, plain},
     profile::{AmountForm, Find, Ids, Profile},
 };
 
@@ -55,7 +55,7 @@ impl TronPayment {
     }
 
     pub(crate) fn get(&self, url: String) -> reqwest::RequestBuilder {
-        traced(self.authorised(self.client.get(url)))
+        self.authorised(self.client.get(url))
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -368,7 +368,7 @@ impl PaymentRail for TronPayment {
             .header("content-type", "application/json")
             .header("idempotency-key", payout.id.to_string())
             .body(request.to_vec());
-        match traced(self.authorised(post)).send().await {
+        match http::send("payment", self.authorised(post)).await {
             Ok(response) => {
                 let Heard { status, body, retry_after_ms } = Heard::of(response).await;
                 let said = match body {
@@ -391,7 +391,7 @@ impl PaymentRail for TronPayment {
             (Find::ById { prefix, .. }, Some(id)) => format!("{}/{id}", self.url(prefix)),
             (Find::ById { .. }, None) => return Reported::Unclear("it has no id to be found by".into()).into(),
         };
-        match self.get(url).send().await {
+        match http::send("payment", self.get(url)).await {
             Ok(response) => {
                 let Heard { status, body, retry_after_ms } = Heard::of(response).await;
                 let said = match body {

@@ -141,6 +141,8 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/auth/challenge", PUBLIC).of_the_network(),
     post("/api/v1/auth/token", PUBLIC).of_the_network(),
     get("/api/v1/events", ANY),
+    get("/api/v1/clock", FLEET_ONLY),
+    post("/api/v1/clock/accept", OPERATORS),
     get("/api/v1/nodes", PEOPLE),
     post("/api/v1/nodes", REGISTRANTS).limit(Registrations).of_the_network(),
     post("/api/v1/nodes/register", REGISTRANTS).limit(Registrations).of_the_network(),

@@ -146,9 +146,10 @@ impl From<ServiceError> for ApiError {
             | ServiceError::EpochClosing { .. }
             | ServiceError::TooManyShadows { .. }
             | ServiceError::NotEnough { .. }
+            | ServiceError::ClockNotDoubted
             | ServiceError::IsShadow { .. } => Self::new(Kind::Conflict, message),
             ServiceError::BundleRefused { reason } => Self::new(Kind::InvalidRequest, message).with("reason", reason),
-            ServiceError::NoRail | ServiceError::NoPolicy { .. } | ServiceError::Call(_) | ServiceError::Chain(_) => {
+            ServiceError::ClockDoubted | ServiceError::NoRail | ServiceError::NoPolicy { .. } | ServiceError::Call(_) | ServiceError::Chain(_) => {
                 tracing::warn!(%error, "a part is unavailable");
                 Self::new(Kind::Unavailable, message)
             }

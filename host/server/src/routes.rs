@@ -2,6 +2,7 @@
 
 mod aliases;
 mod audit;
+mod clock;
 mod docs;
 mod enrolments;
 mod events;
@@ -52,6 +53,7 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(audit::routes())
         .merge(aliases::routes())
         .merge(operations::routes())
+        .merge(clock::routes())
         .merge(docs::routes())
 }
 

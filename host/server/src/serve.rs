@@ -63,6 +63,9 @@ async fn measure(request: Request, next: middleware::Next) -> Response {
     let response = next.run(request).await;
     let status = response.status().as_u16().to_string();
     metrics::histogram!("lucid_http_request_seconds", "route" => route.clone(), "method" => method.clone()).record(started.elapsed().as_secs_f64());
+    if response.status().is_server_error() {
+        metrics::counter!("lucid_http_failures_total").increment(1);
+    }
     metrics::counter!("lucid_http_requests_total", "route" => route, "method" => method, "status" => status).increment(1);
     response
 }

@@ -208,7 +208,8 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn forget_alerts(&self) -> Result<bool, ServiceError> {
-        let forgotten = self.store().forget_alerts(self.now().plus_ms(-self.config.alerts_kept_ms), FORGOTTEN_A_STEP).await?;
+        let Some(now) = self.sure_now() else { return Ok(false) };
+        let forgotten = self.store().forget_alerts(now.plus_ms(-self.config.alerts_kept_ms), FORGOTTEN_A_STEP).await?;
         Ok(forgotten == u64::from(FORGOTTEN_A_STEP))
     }
 }

@@ -13,7 +13,7 @@ use lucid_model::{
     },
     time::TimeMs,
 };
-use lucid_ports::{AuditFilter, Fence, Order, Origin, Page, PageRequest, PayoutUpdate};
+use lucid_ports::{Fence, Origin, Page, PageRequest, PayoutUpdate};
 
 use crate::{Actor, Role, Service, ServiceError, mismatches::not_enough, resolutions::summary, runs::treasurer};
 
@@ -111,13 +111,6 @@ impl Service {
             }
         }
         Ok(self.store().settle_in().await?)
-    }
-
-    /// When the newest record of the store was written: nothing that happened later is in it.
-    async fn newest_record(&self) -> Result<Option<TimeMs>, ServiceError> {
-        let newest = PageRequest { page: 1, limit: 1, sort: (), order: Order::Descending };
-        let entry = self.store().audit(&AuditFilter::default(), newest).await?.items.pop();
-        Ok(entry.map(|entry| entry.entry.at))
     }
 
     /// Has all payouts that ended since then compared with the payment service, and nothing sent meanwhile; payments of a restored store are let

@@ -40,7 +40,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if something is missing now: nothing half done counts, the next call goes on.
     pub async fn close_due_epoch(&self) -> Result<Option<EpochRecord>, ServiceError> {
-        if self.now() < *self.no_epoch_before.lock() {
+        if self.sure_now().is_none_or(|now| now < *self.no_epoch_before.lock()) {
             return Ok(None);
         }
         self.settle_scores().await?;

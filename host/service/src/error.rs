@@ -105,6 +105,12 @@ pub enum ServiceError {
     /// The store was restored, and nobody compared it with the payment service.
     #[error("the store was restored or copied: have payouts compared with the payment service first (POST /payouts/reconcile)")]
     NotReconciled,
+    /// What was asked needs the time, and the wall clock is in doubt.
+    #[error("the wall clock of the service is in doubt: ask again when it is right (GET /clock says why)")]
+    ClockDoubted,
+    /// There is nothing to accept.
+    #[error("the wall clock is not in doubt: there is nothing to accept")]
+    ClockNotDoubted,
     /// No payment service is configured.
     #[error("no payment service is configured (RAIL): nothing can be paid")]
     NoRail,

@@ -113,8 +113,9 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`]; the next call goes on.
     pub async fn roll_up_due(&self) -> Result<bool, ServiceError> {
+        let Some(now) = self.sure_now() else { return Ok(false) };
         let after = self.walks.lock().rolling.after;
-        let walked = self.store().roll_up(after, self.now().plus_ms(-ROLL_UP_DELAY_MS), NODES_A_STEP).await?;
+        let walked = self.store().roll_up(after, now.plus_ms(-ROLL_UP_DELAY_MS), NODES_A_STEP).await?;
         metrics::counter!("lucid_hours_rolled_up_total").increment(walked.done);
         Ok(self.walks.lock().rolling.goes_on(walked))
     }
@@ -125,9 +126,10 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`]; the next call goes on.
     pub async fn forget_due_series(&self) -> Result<bool, ServiceError> {
+        let Some(now) = self.sure_now() else { return Ok(false) };
         let last = self.store().last_epoch().await?;
         let Some(open) = self.next_epoch(last.as_ref()).await? else { return Ok(false) };
-        let (now, ages) = (self.now(), self.config.series);
+        let ages = self.config.series;
         let kept = SeriesKept {
             samples_from: now.plus_ms(-ages.samples_ms).min(open.start()),
             five_minutes_from: now.plus_ms(-ages.five_minutes_ms),

@@ -10,6 +10,7 @@ mod audit;
 mod books;
 mod bus;
 mod carried;
+mod clock;
 mod config;
 mod decisions;
 mod enrolments;
@@ -36,6 +37,7 @@ mod reports;
 mod requests;
 mod resolutions;
 mod runs;
+mod runway;
 mod scores;
 mod service_alerts;
 mod settle;
@@ -56,6 +58,7 @@ use std::{
 use lucid_model::{
     alert::{AlertThresholds, UsageWatch},
     audit::AuditEntry,
+    clock::ClockWatch,
     credit::LastReport,
     id::{AuditId, FamilyId, NodeId, PayoutId, PoolId, WebhookId},
     policy::PolicyProfile,
@@ -70,6 +73,7 @@ pub use audit::{AuditProgress, AuditVerified, verify_audit};
 pub use books::{BooksProgress, BooksVerified, verify_books};
 pub use bus::EventBus;
 pub use carried::Carried;
+pub use clock::{CLOCK_DOUBTED, ClockStatus, EPOCHS_STALLED};
 pub use config::{Approval, PayerLimits, ServiceConfig, Trust};
 pub use decisions::Resolved;
 pub use enrolments::{GivenEnrolment, NewEnrolment};
@@ -138,6 +142,10 @@ pub struct Service {
     /// Until then nobody is judged silent: most of the fleet was.
     no_sweep_before_ms: Mutex<i64>,
     challenges: Mutex<identity::Challenges>,
+    /// The wall clock, held against the steady one.
+    clock_watch: Mutex<ClockWatch>,
+    /// What a stall is told by.
+    awaited_epoch: Mutex<Option<clock::Awaited>>,
     /// What the audit log's seals name, as far as they were read.
     sealed: Mutex<audit::Sealed>,
     /// What policies said of themselves lately.
@@ -195,6 +203,8 @@ impl Service {
             last_heard_ms: Mutex::default(),
             no_sweep_before_ms: Mutex::default(),
             challenges: Mutex::default(),
+            clock_watch: Mutex::default(),
+            awaited_epoch: Mutex::default(),
             sealed: Mutex::default(),
             profiles: Mutex::default(),
             no_epoch_before: Mutex::default(),
@@ -228,11 +238,6 @@ impl Service {
     /// How the service is set up.
     pub fn config(&self) -> &ServiceConfig {
         &self.config
-    }
-
-    /// The wall clock.
-    pub fn now(&self) -> TimeMs {
-        self.ports.clock.now()
     }
 
     /// The service's own public key: what votes and node tokens are checked with.

@@ -128,8 +128,8 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn lift_suspensions(&self) -> Result<(), ServiceError> {
+        let Some(now) = self.sure_now() else { return Ok(()) };
         let filter = NodeFilter { status: Some(NodeStatus::Suspended), ..NodeFilter::default() };
-        let now = self.now();
         let mut page = 1;
         loop {
             let request = PageRequest { page, limit: 100, sort: NodeSort::CreatedAt, order: Order::Ascending };

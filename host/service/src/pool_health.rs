@@ -59,10 +59,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`]; what was not checked is due still.
     pub async fn check_due_pools(&self) -> Result<u32, ServiceError> {
-        let now = self.now();
-        if now < *self.no_pool_check_before.lock() {
-            return Ok(0);
-        }
+        let Some(now) = self.sure_now().filter(|now| *now >= *self.no_pool_check_before.lock()) else { return Ok(0) };
         let standings: BTreeMap<_, _> = self.store().pool_standings().await?.into_iter().map(|standing| (standing.pool, standing)).collect();
         let (mut checked, mut next, mut page) = (0, now.plus_ms(LOOK_MS), 1);
         let (mut unhealthy, mut taking, mut with_room) = (Vec::new(), 0_u32, 0_u32);

@@ -52,6 +52,9 @@ impl Service {
         if let Some(known) = self.registered_before(actor).await? {
             return Ok(known);
         }
+        if !self.time_is_known() {
+            return Err(ServiceError::ClockDoubted);
+        }
         match (new.public_key, &proof) {
             (Some(key), Some(proof)) => self.check_registration(key, proof)?,
             (Some(_), None) => return Err(ServiceError::invalid("public_key", "a registration with a public key must be signed by it")),

@@ -186,7 +186,8 @@ impl Service {
             // It may have been another replica that ended its presence.
             self.last_reports.lock().remove(&node.id);
         }
-        let witness = proof.is_some() && node.status == NodeStatus::Active;
+        // Presence that is dated wrong would count in another epoch.
+        let witness = proof.is_some() && node.status == NodeStatus::Active && self.time_is_known();
         let (next, presence) = self.witness(node.id, witness, now, monotonic_ms);
         let signed = proof.is_some();
         let report = Report { node: node.id, arrived_at: now, sequence: proof.map(|p| (p.sequence, p.body)), samples, presence, sessions };

@@ -46,6 +46,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn forget_requests(&self) -> Result<bool, ServiceError> {
-        Ok(self.store().forget_requests(self.now(), FORGOTTEN_MAX).await? >= u64::from(FORGOTTEN_MAX))
+        let Some(now) = self.sure_now() else { return Ok(false) };
+        Ok(self.store().forget_requests(now, FORGOTTEN_MAX).await? >= u64::from(FORGOTTEN_MAX))
     }
 }

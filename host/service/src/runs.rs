@@ -40,6 +40,9 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if something is missing now; the next call goes on where this one stopped.
     pub async fn plan_due_run(&self, tenure: &Tenure) -> Result<Option<Run>, ServiceError> {
+        if self.sure_now().is_none() {
+            return Ok(None);
+        }
         for run in self.store().open_runs().await?.into_iter().filter(|run| run.state == RunState::Planned) {
             if run.is_being_planned() {
                 if let Some(period) = self.store().settlement(run.cycle).await? {
@@ -75,6 +78,7 @@ impl Service {
     /// [`ServiceError`] if the caller may not, a node is not there, or no period is mature yet.
     pub async fn plan_run(&self, actor: &Actor, mut nodes: Vec<NodeId>) -> Result<Run, ServiceError> {
         treasurer(actor)?;
+        self.sure_now().ok_or(ServiceError::ClockDoubted)?;
         nodes.sort_unstable();
         nodes.dedup();
         if nodes.len() > CHOSEN_MAX {

@@ -83,6 +83,9 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if something is missing now: money is held, never guessed; the next call goes on.
     pub async fn settle_due_period(&self) -> Result<Option<SettlementRecord>, ServiceError> {
+        if self.sure_now().is_none() {
+            return Ok(None);
+        }
         let Some(last_epoch) = self.store().last_epoch().await? else { return Ok(None) };
         let Some(period) = self.next_to_settle().await? else { return Ok(None) };
         if last_epoch.epoch.end() < period.end() {

@@ -204,7 +204,7 @@ impl Service {
     }
 }
 
-fn usdt(amount: MicroUsdt) -> f64 {
+pub(crate) fn usdt(amount: MicroUsdt) -> f64 {
     amount.to_string().parse().unwrap_or(f64::NAN)
 }
 

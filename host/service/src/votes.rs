@@ -65,7 +65,7 @@ impl Service {
         let too_old = self.now().plus_ms(-self.config.votes_age_max_ms);
         let made = self.store().make_votes(too_old).await?;
         made.contradicted.iter().for_each(|vote| self.contradicted(vote, "another score is stored for the same node and epoch"));
-        let expired = self.store().expire_votes(too_old, VOTES_A_STEP).await?;
+        let expired = if self.sure_now().is_some() { self.store().expire_votes(too_old, VOTES_A_STEP).await? } else { 0 };
         metrics::counter!("lucid_votes_total", "state" => VoteState::Expired.name()).increment(expired);
         let worked = u32::from(made.worked || expired > 0);
         let (before, away) = {

@@ -82,7 +82,9 @@ pub async fn repeat<F, E>(
     F: Future<Output = Result<bool, E>>,
     E: std::fmt::Display,
 {
-    let mut failures = 0_u32;
+    let (mut failures, counted) = (0_u32, metrics::counter!("lucid_task_failures_total", "task" => name));
+    // A rule that looks for an increase needs the count of before the first failure.
+    counted.increment(0);
     while !stop.is_cancelled() {
         let failed = match AssertUnwindSafe(async { step().await }).catch_unwind().await {
             Ok(Ok(worked)) => {
@@ -110,7 +112,7 @@ pub async fn repeat<F, E>(
                 if failures.is_multiple_of(10) {
                     tracing::error!(task = name, %error, failures, "a step failed and is tried again");
                 }
-                metrics::counter!("lucid_task_failures_total", "task" => name).increment(1);
+                counted.increment(1);
                 failures = failures.saturating_add(1);
                 interval.min(RETRY_FIRST).saturating_mul(2_u32.saturating_pow(failures.min(10))).min(RETRY_MAX)
             }

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod auth;
 pub mod client;
+pub mod clock;
 pub mod csv;
 pub mod enrolment;
 pub mod error;

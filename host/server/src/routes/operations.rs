@@ -9,7 +9,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use lucid_service::CLOCK;
+use lucid_service::{CLOCK, CLOCK_DOUBTED};
 use lucid_wire::health::{Check, HealthBody};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -43,7 +43,7 @@ async fn checks(api: &Api) -> Vec<Check> {
     let tasks = api.service.tasks_live();
     let policies = if api.service.policies_loaded() { Ok(()) } else { Err("a kind of policy is not active".to_owned()) };
     let raised = api.service.raised_alerts();
-    let clock = raised.iter().find(|(about, _)| *about == CLOCK).map_or(Ok(()), |(_, words)| Err(words.clone()));
+    let clock = raised.iter().find(|(about, _)| [CLOCK, CLOCK_DOUBTED].contains(about)).map_or(Ok(()), |(_, words)| Err(words.clone()));
     let alerts = if raised.is_empty() { Ok(()) } else { Err(raised.iter().map(|(about, _)| *about).collect::<Vec<_>>().join(", ")) };
     vec![
         Check { name: "store", needed: true, finding: store },
@@ -87,8 +87,8 @@ async fn started(State(api): State<Shared>) -> Response {
 
 /// Whether the service can be sent requests.
 ///
-/// Its store can be written where it was opened and is not damaged, a policy of each kind is active, its clock is that of the other replicas,
-/// and none of its tasks hangs or panics.
+/// Its store can be written where it was opened and is not damaged, a policy of each kind is active, its clock can be trusted and is that of the
+/// other replicas, and none of its tasks hangs or panics.
 #[utoipa::path(get, path = "/readyz", operation_id = "getReadiness", tag = "operations", security(()),
     responses((status = 200, body = String, content_type = "text/plain", description = "It can"),
         (status = 503, body = String, content_type = "text/plain", description = "What is missing")))]

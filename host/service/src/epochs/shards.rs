@@ -71,7 +71,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if something is missing now: nobody waits for it.
     pub async fn help_close(&self) -> Result<u32, ServiceError> {
-        if !self.config.replicas || self.closing().is_some() || self.now() < *self.no_help_before.lock() {
+        if !self.config.replicas || self.closing().is_some() || self.sure_now().is_none_or(|now| now < *self.no_help_before.lock()) {
             return Ok(0);
         }
         let last = self.store().last_epoch().await?;
