@@ -4,9 +4,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use lucid_model::{alert::AlertKind, payout::PayoutState, webhook::DeliveryState};
+use lucid_model::{alert::AlertKind, payout::{MismatchKind, PayoutState}, webhook::DeliveryState};
 use lucid_ports::LimitClass;
-use lucid_service::{CLOCK, CLOCK_DOUBTED, EPOCHS_STALLED, PAYER, Service, ServiceError};
+use lucid_service::{CLOCK, CLOCK_DOUBTED, EPOCHS_STALLED, PAYER, STORE, STORE_DAMAGED, Service, ServiceError, TASKS};
 use metrics::Unit;
 
 use crate::replicas::COORDINATION;
@@ -37,6 +37,8 @@ const FAMILIES: &[Family] = &[
     ("lucid_payouts_open_usdt", Gauge, Unit::Count, "USDT of the payouts that are not over, by state"),
     ("lucid_payouts_oldest_seconds", Gauge, Unit::Seconds, "Age of the oldest payout that is not over, by state"),
     ("lucid_payout_transitions_total", Counter, Unit::Count, "Payouts that went into a state"),
+    ("lucid_payout_mismatches_open", Gauge, Unit::Count, "Payouts that the payment service tells otherwise of, and that nobody ended"),
+    ("lucid_payout_mismatches_total", Counter, Unit::Count, "Mismatches that were recorded, by kind"),
     ("lucid_books_flawed", Gauge, Unit::Count, "1 if the last verification of the books found an entry that does not fit"),
     ("lucid_books_verified_timestamp_seconds", Gauge, Unit::Seconds, "When this replica last verified the books, Unix time; 0 if it never did"),
     // Epochs and scores.
@@ -64,6 +66,9 @@ const FAMILIES: &[Family] = &[
     ("lucid_alert_raised", Gauge, Unit::Count, "1 while an alert of the service itself is raised, by subject"),
     ("lucid_alerts_total", Counter, Unit::Count, "Alerts of the service itself that were raised"),
     ("lucid_task_failures_total", Counter, Unit::Count, "Steps of background tasks that failed"),
+    ("lucid_task_panics_total", Counter, Unit::Count, "Steps of background tasks that panicked"),
+    ("lucid_task_success_age_seconds", Gauge, Unit::Seconds, "For how long a background task has not succeeded"),
+    ("lucid_log_lines_dropped_total", Counter, Unit::Count, "Log lines that nobody took"),
     ("lucid_clock_doubted", Gauge, Unit::Count, "1 while the wall clock is not trusted: nothing is closed, settled, planned, expired or deleted"),
     ("lucid_clock_moved_seconds", Gauge, Unit::Seconds, "By how much the wall clock is ahead of the service's time; below 0 it is behind"),
     ("lucid_clock_ahead_seconds", Gauge, Unit::Seconds, "By how much the wall clock is ahead of that of Redis; below 0 it is behind"),
@@ -94,6 +99,7 @@ const FAMILIES: &[Family] = &[
     ("lucid_store_commits_total", Counter, Unit::Count, "Transactions that were committed, by file"),
     ("lucid_store_commit_seconds", Histogram, Unit::Seconds, "Time that commits took, by file"),
     ("lucid_store_jobs_total", Counter, Unit::Count, "Writes in those transactions, by file"),
+    ("lucid_store_writer_panics_total", Counter, Unit::Count, "Panics of a store's writer, by file"),
     ("lucid_store_bytes", Gauge, Unit::Bytes, "Size of the store's files, write-ahead log included; absent with MongoDB"),
     ("lucid_disk_free_bytes", Gauge, Unit::Bytes, "Free space on the file system of the data folder"),
     ("lucid_disk_size_bytes", Gauge, Unit::Bytes, "Size of the file system of the data folder"),
@@ -111,8 +117,10 @@ const ALERTS: &[&str] = &[
     "gateway_keys",
     "held-nodes",
     "ledger",
+    "logs",
     "mass-outage",
     PAYER,
+    "payment-service",
     "payout",
     "payout-policy",
     "payout-policy-failure",
@@ -126,6 +134,9 @@ const ALERTS: &[&str] = &[
     "pool-health",
     "reconciliation",
     "settlement",
+    STORE,
+    STORE_DAMAGED,
+    TASKS,
     "treasury",
     "vote-contradicted",
     "votes-rejected",
@@ -175,6 +186,7 @@ pub fn begin() {
     from_zero("lucid_gateway_key_fetches_total", "outcome", &["ok", "failed"]);
     from_zero("lucid_node_alerts_total", "about", &names(AlertKind::ALL, |kind| kind.name()));
     from_zero("lucid_payout_transitions_total", "state", &names(PayoutState::ALL, |state| state.name()));
+    from_zero("lucid_payout_mismatches_total", "kind", &names(MismatchKind::ALL, |kind| kind.name()));
     from_zero("lucid_policy_replaced_total", "kind", &["on_demand", "scoring", "validation"]);
     from_zero("lucid_votes_total", "state", &["accepted", "rejected", "expired"]);
     from_zero("lucid_webhook_tries_total", "outcome", &names(DeliveryState::ALL, |state| state.name()));

@@ -34,7 +34,7 @@ const HANG: Duration = Duration::from_millis(900);
 const DECIDED_WITHIN: Duration = Duration::from_secs(20 * 60);
 
 fn kills() -> u64 {
-    std::env::var("STORM_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(10)
+    std::env::var("STORM_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(8)
 }
 
 /// xorshift64*; Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled".
@@ -170,7 +170,7 @@ fn storm(seed: u64, stores: &[(&str, &str)], replicas: usize) {
     let (mut chance, mut frozen_until) = (Chance(seed | 1), None::<Instant>);
     let (mut freezes, mut stills, mut turn) = (0, 0, 0);
     for kill in 0..kills() {
-        let until = Instant::now() + Duration::from_millis(1_500 + chance.below(2_000));
+        let until = Instant::now() + Duration::from_millis(3_000 + chance.below(4_000));
         while Instant::now() < until {
             turn += 1;
             fleet.work(turn);

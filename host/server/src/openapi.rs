@@ -36,7 +36,7 @@ use crate::api::Shared;
     security(("bearer" = [])),
     components(schemas(
         ErrorBody, ProblemBody, EventBody, schema::RequestId, schema::Id, schema::SortOrder, schema::NodeSort, schema::PoolSort, schema::ScoreSort,
-        schema::PayoutSort, schema::EpochSort, schema::CreatedSort, schema::AuditSort, schema::AuditWord, schema::ListLimit, schema::Nonce,
+        schema::PayoutSort, schema::EpochSort, schema::CreatedSort, schema::NodeIdSort, schema::AuditSort, schema::AuditWord, schema::ListLimit, schema::Nonce,
         schema::NodeName, schema::ListedNodeStatus, schema::PoolStatus, schema::PayoutStatus, schema::VoteState,
         schema::TimeRange, schema::HistoryMetric, schema::HistoryGrain, schema::HistoryResolution, schema::SimulationFormat, schema::PoolGrain, schema::PoolResolution, schema::PoolHealth, schema::PolicyKind, schema::Scope, schema::ScoreId, schema::EpochStart,
         schema::Signature, schema::Version, schema::ShadowState, schema::SessionVerdict, schema::Year

@@ -229,10 +229,7 @@ impl Service {
                 let detail = format!("{} MiB left on its disk, {} needed (store.free_min_mib): make room", free >> 20, free_bytes_min >> 20);
                 Err(StoreError::NoSpace { detail }.to_string())
             }
-            Ok(free) => {
-                free.into_iter().for_each(|free| metrics::gauge!("lucid_store_free_bytes").set(bytes(free)));
-                Ok(())
-            }
+            Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
         };
         match &word {
@@ -263,11 +260,6 @@ impl Service {
         }
         self.stop_payments(format!("the store is damaged: {words}")).await
     }
-}
-
-fn bytes(count: u64) -> f64 {
-    // A graph needs no more than 53 bits.
-    count as f64
 }
 
 #[cfg(test)]
