@@ -275,7 +275,7 @@ mod tests {
 
     use lucid_model::{
         id::{NodeId, UserId},
-        node::NodeAddress,
+        node::{NodeAddress, NodeStatus},
         score::{Ppm, ScoreCenti},
     };
 
