@@ -25,7 +25,7 @@ use crate::{
         world::World,
     },
     support::{
-        Lucid, SHORT, SandboxProcess, block_on, eventually, money,
+        Lucid, SHORT, block_on, eventually, money,
         mongo::MongoServer,
         node::{TestNode, WALLET},
     },
@@ -250,35 +250,35 @@ fn everybody_who_was_not_paid_is_told_with_amount_since_and_reason() {
     });
 }
 
-/// Three payouts that the payment service took and tells nothing of.
-fn three_manual(service: &Lucid) -> Vec<Value> {
+/// Three payouts that a person has to look at: they are so by hand.
+fn three_manual(service: &mut Lucid) -> Vec<Value> {
+    let carol = service.token("carol", "super_admin");
+    let frozen = service.call("POST", "/api/v1/payouts/freeze", Some(&carol), Some(&json!({ "reason": "a drill" })));
+    assert!([200, 202].contains(&frozen.0), "{frozen:?}");
     let mut nodes: Vec<_> = (1..=3).map(|number| TestNode::register(service, "alice", number)).collect();
-    eventually("three payouts that a person has to look at", || {
+    let of_state =
+        |service: &Lucid, state: &str| service.get(&format!("/api/v1/payouts?order=asc&state={state}"))["payouts"].as_array().unwrap().clone();
+    eventually("three payouts that wait", || {
         for node in &mut nodes {
             node.work(service);
         }
-        let payouts = service.get("/api/v1/payouts?state=manual&order=asc")["payouts"].as_array()?.clone();
-        (payouts.len() == 3).then_some(payouts)
-    })
+        (of_state(service, "reserved").len() == 3).then_some(())
+    });
+    let data = service.data();
+    service.stop_for_a_while(|| {
+        let file = rusqlite::Connection::open(data.join("core.db")).unwrap();
+        let changed = "UPDATE payouts SET state = 'manual', status = 'processing', sends = 1, ambiguous = 1 WHERE state = 'reserved'";
+        assert_eq!(file.execute(changed, []).unwrap(), 3);
+    });
+    of_state(service, "manual")
 }
 
 #[test]
 fn treasurers_list_resolve_and_see_who_is_not_paid_from_the_command_line() {
-    let sandbox = SandboxProcess::start();
-    sandbox.set_faults(&json!({
-        "payout": [{ "effect": "none", "answer": { "status": { "code": 502 } } }],
-        "status": [{ "answer": { "status": { "code": 502 } } }]
-    }));
     let mut settings: Vec<_> = SHORT.into_iter().filter(|(name, _)| *name != "FOUR_EYES").collect();
-    settings.extend([
-        ("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "1000"),
-        ("TRON_PAYMENT_URL", sandbox.url.as_str()),
-        ("FOUR_EYES", "true"),
-        ("LUCID_PAYOUTS_UNKNOWN_DEADLINE_S", "2"),
-        ("PAYOUT_MIN_AMOUNT_USDT", "0.01"),
-    ]);
-    let service = Lucid::serve_with(&settings);
-    let manual = three_manual(&service);
+    settings.extend([("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "1000"), ("FOUR_EYES", "true"), ("PAYOUT_MIN_AMOUNT_USDT", "0.01")]);
+    let mut service = Lucid::serve_with(&settings);
+    let manual = three_manual(&mut service);
     let ids: Vec<_> = manual.iter().map(|payout| payout["payout_id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(service.call("GET", "/api/v1/payouts?state=lost", Some(&service.token("root", "admin")), None).0, 400);
 

@@ -53,6 +53,7 @@ fn a_store_is_verified_where_nobody_can_write() {
     let data = dir.path().to_str().unwrap();
     let url = format!("sqlite://{data}");
     let store = block_on(lucid_store::open(&url)).unwrap();
+    block_on(store.begin_paying(lucid_ports::Fence(1))).unwrap();
     let verify = ["ledger", "verify", "--data", data];
     let Some((code, said)) = where_nobody_writes(dir.path(), &verify) else { return };
     assert!(code == Some(0) && said.contains("in order"), "while a service has it open: {said}");

@@ -67,7 +67,10 @@ fn what_is_wrong_with_a_setting_is_said_by_its_name_and_its_variable() {
     let check = |settings: &[(&str, &str)], toml: &str| {
         std::fs::write(file.path(), toml).unwrap();
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lucid"));
-        command.args(["config", "check", "--config"]).arg(file.path()).env("JWT_SECRET", SECRET).envs(settings.iter().copied());
+        command.args(["config", "check", "--config"]).arg(file.path()).envs(settings.iter().copied());
+        if !toml.contains("jwt_secret") {
+            command.env("JWT_SECRET", SECRET);
+        }
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{settings:?} {toml}: {said}");
