@@ -25,7 +25,7 @@ use crate::api::Shared;
         title = "Lucid node management",
         description = "Nodes, pools, observation, scores, votes and payouts of the Lucid network.\n\n\
             Times are RFC 3339; answers are in UTC. A field without a value is left out of an answer; `null` in a request is the same \
-            as leaving the field out. Unknown fields of a request are ignored. Errors carry a stable code; with \
+            as leaving the field out. Unknown fields and parameters of a request that changes something are refused with 400, but for those that older clients send. Errors carry a stable code; with \
             `Accept: application/problem+json` they come as RFC 9457. A route answers a method that it does not have with 405 and the \
             methods it has in `Allow`.",
         contact(name = "Lucid node management"),
