@@ -175,11 +175,9 @@ fn storm(seed: u64, stores: &[(&str, &str)], replicas: usize) {
             turn += 1;
             fleet.work(turn);
             match frozen_until {
-                None if chance.below(40) == 0 => {
-                    if fleet.ask("POST", "/payouts/freeze", Some(&json!({ "reason": "storm" }))).is_some() {
-                        freezes += 1;
-                        frozen_until = Some(Instant::now() + Duration::from_millis(chance.below(5_000)));
-                    }
+                None if chance.below(40) == 0 && fleet.ask("POST", "/payouts/freeze", Some(&json!({ "reason": "storm" }))).is_some() => {
+                    freezes += 1;
+                    frozen_until = Some(Instant::now() + Duration::from_millis(chance.below(5_000)));
                 }
                 Some(_) if !service.still.load(Ordering::SeqCst) && fleet.payments_state().as_deref() == Some("frozen") => {
                     service.still.store(true, Ordering::SeqCst);

@@ -41,14 +41,15 @@ pub async fn all(scene: &Scene) -> Result<(), String> {
             }
         }
     }
-    let world = world.lock().unwrap();
-    transfers(&payouts, &world.transfers)?;
-    closings(&payouts, &ledger)?;
-    nothing_is_forgotten(&payouts, &ledger)?;
-    reserves(&ledger, &world.transfers, &payouts)?;
-    same_bytes(&world.sent)?;
-    paced(&world.attempts)?;
-    drop(world);
+    {
+        let world = world.lock().unwrap();
+        transfers(&payouts, &world.transfers)?;
+        closings(&payouts, &ledger)?;
+        nothing_is_forgotten(&payouts, &ledger)?;
+        reserves(&ledger, &world.transfers, &payouts)?;
+        same_bytes(&world.sent)?;
+        paced(&world.attempts)?;
+    }
     audited(store, &payouts).await
 }
 
