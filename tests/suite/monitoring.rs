@@ -134,7 +134,8 @@ fn how_it_stands_with_money_is_measured() {
     let treasurer = lucid.token("carol", "treasurer");
     for (verb, expected) in [("freeze", 1.0), ("resume", 0.0)] {
         let body = json!({ "reason": "a test" });
-        assert_eq!(lucid.call("POST", &format!("/api/v1/payouts/{verb}"), Some(&treasurer), Some(&body)).0, 200);
+        let (status, answer) = lucid.call("POST", &format!("/api/v1/payouts/{verb}"), Some(&treasurer), Some(&body));
+        assert!([200, 202].contains(&status), "{answer}");
         frozen(expected);
     }
 }

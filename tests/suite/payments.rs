@@ -374,6 +374,8 @@ fn a_payout_that_the_payment_service_does_not_know_stops_payments() {
         let paid = Payout { txid: Some("t-1".into()), ..ended(2, PayoutState::Confirmed) };
         assert!(store.create_payout(paid.clone(), money::audit("payout.create")).await.unwrap());
         while service.reconcile_step().await.unwrap() {}
+        assert_eq!(service.payments_switch().await.unwrap().frozen, None, "one look-up stops nobody");
+        while service.reconcile_step().await.unwrap() {}
         let freeze = service.payments_switch().await.unwrap().frozen.unwrap();
         assert!(freeze.by == "system" && freeze.reason.contains(&paid.id.to_string()), "{freeze:?}");
         let standing = service.standing().await.unwrap();
