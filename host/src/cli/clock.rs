@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use lucid_wire::{clock::ClockBody, reason::ReasonRequest};
 use reqwest::Method;
 
-use super::{remote::Remote, runtime};
+use super::{out::out, remote::Remote, runtime};
 use crate::up::Output;
 
 /// The clock of a running service.
@@ -57,7 +57,7 @@ pub fn run(args: ClockArgs) -> Result<ExitCode> {
             (args.output, runtime(1)?.block_on(args.remote.client()?.call(Method::POST, "/clock/accept", Some(&request)))?)
         }
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = out();
     match output {
         Output::Json => writeln!(out, "{}", serde_json::to_string(&clock)?)?,
         Output::Table => {
