@@ -1,5 +1,7 @@
 //! A wall clock that was moved closes, settles, plans, expires and deletes nothing, and everybody is told.
 
+mod worlds;
+
 use std::{
     path::Path,
     sync::{
