@@ -127,7 +127,7 @@ pub struct Payout {
     pub next_attempt_at: TimeMs,
     /// Not sent again before.
     pub next_send_at: TimeMs,
-    /// Time since the first send in which nobody could look it up, in milliseconds: no deadline counts it.
+    /// Time since the first send in which the process was down, so that nobody looked, in milliseconds: no deadline counts it.
     pub blind_ms: i64,
     /// What the rail told of it since it waits for a person.
     pub found: Option<Found>,

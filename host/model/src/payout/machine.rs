@@ -5,9 +5,9 @@
 //! ([`Closing::Release`] never follows an ambiguous send without a person); ambiguity is sticky; every contact with the
 //! rail waits for its time ([`super::Pace`]).
 //!
-//! Deadlines count the time in which the payout could be looked up: time in which the process was down or the rail did not
-//! answer is added to `blind_ms` and does not count. Past its deadline a payout is handed to a person only after a look-up, and
-//! is looked up from then on, slowly: what is found is offered as the resolution.
+//! Deadlines count the time in which we could look: time in which the process was down is added to `blind_ms` and does not
+//! count. Past its deadline a payout is handed to a person only after a look-up, whatever that said, and is looked up from
+//! then on, slowly: what is found is offered as the resolution.
 
 use super::{Found, Outcome, Payout, PayoutState, Rules, pace::RETRY_AFTER_MS_MAX};
 use crate::time::TimeMs;
@@ -319,13 +319,7 @@ impl Machine {
                 // What it was accepted for long ago is not new.
                 if state == PayoutState::Accepted { self.past_deadline(effects, next) } else { effects }
             }
-            (Reported::Unavailable(reason), _) => {
-                // Until the next look-up nobody can tell.
-                let unknown = self.payout.next_attempt_at.ms_since(self.now);
-                self.payout.blind_ms = self.payout.blind_ms.saturating_add(unknown);
-                self.note(reason)
-            }
-            (Reported::Unclear(reason), _) => {
+            (Reported::Unclear(reason) | Reported::Unavailable(reason), _) => {
                 let (effects, next) = (self.note(reason), self.payout.next_attempt_at);
                 self.past_deadline(effects, next)
             }
