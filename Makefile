@@ -32,6 +32,7 @@ test-deep: ## what takes longer: many kills, many requests, the perf floors
 	KILLS=40 cargo test --locked --workspace --test suite -- --nocapture kill
 	SEEDS=100000 cargo test --locked --workspace --test suite -- --nocapture simulation
 	KILLS=200 cargo test --locked --test suite -- --nocapture epochs::kills
+	STORM_KILLS=300 cargo test --locked --test suite -- --nocapture payer_storm
 	CRASH_POINTS=all cargo test --locked --test suite -- --nocapture crash_points
 	scripts/mutants.sh
 	scripts/check-image.sh

@@ -12,7 +12,9 @@ trap 'git worktree remove --force "$tree"' EXIT
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target/mutants/target}"
 
 machine=host/model/src/payout/machine.rs
-payer=host/service/src/payer.rs
+rail=host/service/src/payer/rail.rs
+freeze=host/service/src/payer/freeze.rs
+pace=host/model/src/payout/pace.rs
 settle=host/service/src/settle.rs
 unnoticed=0
 
@@ -37,21 +39,27 @@ PY
 }
 
 mutant "retry at a rail that does not dedupe" $machine \
-    'let mut machine = Machine { payout: payout.clone(), can, deadlines, now };' \
-    'let mut machine = Machine { payout: payout.clone(), can: Capabilities { dedupes_by_key: true, ..can }, deadlines, now };'
-mutant "a new key on retry" $payer \
-    'rail.send(&payout, &request).await' \
+    'let mut machine = Machine { payout: payout.clone(), rules: *rules, now };' \
+    'let can = Capabilities { dedupes_by_key: true, ..rules.can }; let mut machine = Machine { payout: payout.clone(), rules: Rules { can, ..*rules }, now };'
+mutant "a new key on retry" $rail \
+    'rail.send(payout, &request).await' \
     'rail.send(&Payout { id: lucid_model::id::PayoutId::derive(self.family, payout.cycle, payout.node, 1_000 + payout.sends), ..payout.clone() }, &request).await'
 mutant "release on not found" $machine \
-    'Reported::NotFound => self.hand_over("the rail does not know it, and would not recognise a second send"),' \
-    'Reported::NotFound => self.finish(PayoutState::Failed),'
+    'return self.hand_over("the rail does not know it, and would not recognise a second send");' \
+    'return self.finish(PayoutState::Failed);'
 mutant "release on a refusal after a send in doubt" $machine \
     'Answer::Rejected(reason) if self.payout.sends == 1 && !self.payout.ambiguous => {' \
     'Answer::Rejected(reason) => {'
 mutant "release on failed after a transaction" $machine \
-    'if self.can.failed_is_final && self.payout.txid.is_none() {' \
-    'if self.can.failed_is_final {'
+    'if self.rules.can.failed_is_final && self.payout.txid.is_none() {' \
+    'if self.rules.can.failed_is_final {'
 mutant "book what one computed oneself instead of what was kept" $settle \
     'for pool in &distribution.pools {' \
     'for pool in &self.distribute(period).await?.pools {'
+mutant "frozen is said while a request may be on its way" $freeze \
+    'if alone_ms > self.config.payer_limits.timeout_ms && tenure.is_good() {' \
+    'if alone_ms >= 0 && tenure.is_good() {'
+mutant "no wait after a send" $pace \
+    'jittered(self.send_first_ms.saturating_mul(1 << doublings).min(self.send_max_ms), payout)' \
+    'jittered(self.send_first_ms.saturating_mul(1 << doublings).min(1), payout)'
 exit $unnoticed
