@@ -20,7 +20,7 @@ fn whatever_happens_to_the_wall_clock_nothing_is_closed_before_it_is_over() {
     for seed in 0..seeds {
         let (world, clocks, mut chance) = (World::new(), Clocks::at(due(1)), fleet::Chance::of(seed));
         // How far the wall clock is from the true time, and which start of the machine it is.
-        let (mut off_ms, mut boot, mut mark) = (0_i64, 0_u32, None);
+        let (mut off_ms, mut boot) = (0_i64, 0_u32);
         let start = |mark: Option<&ClockMark>, boot: u32| {
             let ports = Ports {
                 store: Arc::clone(&world.store),
@@ -39,6 +39,7 @@ fn whatever_happens_to_the_wall_clock_nothing_is_closed_before_it_is_over() {
             })
         };
         let mut service = start(None, boot);
+        let mut mark = service.clock_mark(&boot.to_string());
         for _ in 0..40 {
             match chance.below(9) {
                 // Somebody sets it.
