@@ -4,7 +4,11 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use lucid_model::{alert::AlertKind, payout::{MismatchKind, PayoutState}, webhook::DeliveryState};
+use lucid_model::{
+    alert::AlertKind,
+    payout::{MismatchKind, PayoutState},
+    webhook::DeliveryState,
+};
 use lucid_ports::LimitClass;
 use lucid_service::{CLOCK, CLOCK_DOUBTED, EPOCHS_STALLED, PAYER, STORE, STORE_DAMAGED, Service, ServiceError, TASKS};
 use metrics::Unit;

@@ -222,6 +222,9 @@ fn storm(seed: u64, stores: &[(&str, &str)], replicas: usize) {
     let transfers = books.transfers();
     drop(books);
     check_money(&fleet.replicas[0], &fleet.nodes, &transfers);
+    if fleet.replicas.len() == 1 {
+        crate::audit::check_entries_fit_together(&fleet.replicas[0], &["node", "run", "payout"]);
+    }
     let (code, audit) = fleet.replicas[0].treasurer("carol", &["audit"]);
     assert!(code == Some(0) && audit.contains("\"in_order\":true"), "{audit}");
 }

@@ -317,13 +317,13 @@ impl Machine {
                 let next = self.payout.next_attempt_at;
                 let effects = self.accept(external_id, txid);
                 // What it was accepted for long ago is not new.
-                if state == PayoutState::Accepted { self.past_deadline(effects, next) } else { effects }
+                if state == PayoutState::Accepted { self.past_deadline(effects, next, None) } else { effects }
             }
             (Reported::Unclear(reason) | Reported::Unavailable(reason), _) => {
-                let (effects, next) = (self.note(reason), self.payout.next_attempt_at);
-                self.past_deadline(effects, next)
+                // Its reason stays that of its last change: an audit entry for each look-up would have no bound.
+                self.past_deadline(Vec::new(), self.payout.next_attempt_at, Some(&reason))
             }
-            (Reported::NotFound, PayoutState::Accepted) => self.past_deadline(Vec::new(), self.payout.next_attempt_at),
+            (Reported::NotFound, PayoutState::Accepted) => self.past_deadline(Vec::new(), self.payout.next_attempt_at, None),
             (Reported::NotFound, _) => self.not_found(),
         }
     }
@@ -341,7 +341,7 @@ impl Machine {
         }
         let first = self.now.plus_ms(self.rules.pace.look_first_ms);
         self.payout.next_attempt_at = self.payout.next_attempt_at.min(self.payout.next_send_at).max(first);
-        self.note("the rail does not know it yet".into())
+        Vec::new()
     }
 
     /// What was found about a payout that a person has to decide about is offered, and decides nothing.
@@ -393,10 +393,11 @@ impl Machine {
     }
 
     /// Hands it to a person if its time is over, else leaves it to its next look-up.
-    fn past_deadline(&mut self, effects: Vec<Effect>, next: TimeMs) -> Vec<Effect> {
+    fn past_deadline(&mut self, effects: Vec<Effect>, next: TimeMs, said: Option<&str>) -> Vec<Effect> {
         if self.is_overdue() {
             let accepted = self.payout.state == PayoutState::Accepted;
-            return self.hand_over(if accepted { "unconfirmed past its deadline" } else { "in doubt past its deadline" });
+            let why = if accepted { "unconfirmed past its deadline" } else { "in doubt past its deadline" };
+            return self.hand_over(&said.map_or_else(|| why.to_owned(), |said| format!("{why}, and its last look-up says: {said}")));
         }
         self.payout.next_attempt_at = next;
         effects

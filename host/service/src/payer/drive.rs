@@ -152,14 +152,12 @@ impl Service {
         Ok(())
     }
 
-    /// None if nothing changed but when it is looked at again, and why it was not settled the last time: an entry for each look-up would have no
-    /// bound.
+    /// None if nothing changed but when it is looked at again.
     pub(crate) fn audit_of_payout(&self, before: &Payout, after: &Payout) -> Option<AuditEntry> {
         let state = if after.closed { "closed" } else { after.state.name() };
         let detail = after.reason.as_ref().map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}"));
-        let entry = self.audit_entry(&Actor::system(), "payout.change", after.id, detail);
-        let but_for_the_reason = entry.clone().changing(before, &Payout { reason: before.reason.clone(), ..after.clone() });
-        (but_for_the_reason.before != but_for_the_reason.after).then(|| entry.changing(before, after))
+        let entry = self.audit_entry(&Actor::system(), "payout.change", after.id, detail).changing(before, after);
+        (entry.before != entry.after).then_some(entry)
     }
 
     pub(crate) fn tell_of_payout(&self, before: &Payout, after: &Payout) {
