@@ -184,7 +184,7 @@ schemas! {
         .pattern(Some(r"^T[1-9A-HJ-NP-Za-km-z]{33}$")).examples(["TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC"]);
     GivenTronAddress = "A TRON address: Base58Check, or hex, which is stored and shown as Base58Check. Burn addresses and token contracts are refused.",
         text().min_length(Some(34)).max_length(Some(42)).format(format("tron-address"))
-        .pattern(Some(r"^(T[1-9A-HJ-NP-Za-km-z]{33}|41[0-9A-Fa-f]{40})$")).examples(["TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC"]);
+        .pattern(Some(r"^(T[1-9A-HJ-NP-Za-km-z]{33}|41(?!0{40})[0-9A-Fa-f]{40})$")).examples(["TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC"]);
     TransactionId = "A transaction on the chain.", text().min_length(Some(1)).max_length(Some(128)).pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]*$"));
     PoolScope = "A pool's id, or `unassigned`: nodes in no pool.", text().pattern(Some(r"^(unassigned|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$")).examples(["unassigned"]);
     Year = "A year.", ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(2000)).maximum(Some(9998)).examples([2026]);

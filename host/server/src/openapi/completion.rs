@@ -6,6 +6,7 @@ mod errors;
 mod headers;
 mod links;
 mod null;
+mod outcomes;
 
 use std::collections::BTreeMap;
 
@@ -55,6 +56,7 @@ pub fn complete(document: &mut Value) {
     components.insert("parameters".into(), conditions::parameters().into());
     components.insert("responses".into(), responses);
     components.insert("headers".into(), headers);
+    outcomes::part(document);
 }
 
 /// The requests of which no field is needed: their body may be left out altogether.
