@@ -283,8 +283,11 @@ impl Tasks {
                 let one = || async {
                     let stepped = one().await;
                     if let Err(ServiceError::PayerReplaced { by }) = &stepped {
+                        // No failure: payments are frozen, or another replica pays, which has an alert of its own.
+                        tracing::info!(task = name, fence = by.map(|by| by.0), "this tenure is over");
                         let _ = ended.set(Ended::Replaced(*by));
                         over.cancel();
+                        return Ok(false);
                     }
                     stepped
                 };
