@@ -41,7 +41,7 @@ const FAMILIES: &[Family] = &[
     ("lucid_payouts_open_usdt", Gauge, Unit::Count, "USDT of the payouts that are not over, by state"),
     ("lucid_payouts_oldest_seconds", Gauge, Unit::Seconds, "Age of the oldest payout that is not over, by state"),
     ("lucid_payout_transitions_total", Counter, Unit::Count, "Payouts that went into a state"),
-    ("lucid_payout_mismatches_open", Gauge, Unit::Count, "Payouts that the payment service tells otherwise of, and that nobody ended"),
+    ("lucid_payout_mismatches_open", Gauge, Unit::Count, "Payouts that the payment service contradicts, and that nobody ended"),
     ("lucid_payout_mismatches_total", Counter, Unit::Count, "Mismatches that were recorded, by kind"),
     ("lucid_books_flawed", Gauge, Unit::Count, "1 if the last verification of the books found an entry that does not fit"),
     ("lucid_books_verified_timestamp_seconds", Gauge, Unit::Seconds, "When this replica last verified the books, Unix time; 0 if it never did"),

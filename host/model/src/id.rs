@@ -74,7 +74,7 @@ uuid_ids! {
     ShadowResultId;
     /// What a treasurer says became of a payout (UUIDv7).
     ProposalId;
-    /// A payout that the payment service tells otherwise of (UUIDv5 of the payout and the claim).
+    /// A payout that the payment service contradicts (UUIDv5 of the payout and the claim).
     MismatchId;
     /// A policy version that runs beside the active one (UUIDv7).
     ShadowId;

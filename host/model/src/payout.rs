@@ -9,7 +9,7 @@ mod mismatch;
 mod pace;
 mod receipt;
 
-pub use breaker::{Breaker, Tried};
+pub use breaker::{Breaker, Permit, Tried};
 pub use control::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation, Resolution};
 pub use machine::{Answer, Capabilities, Closing, Effect, Event, Reply, Reported, WrongPayoutState, step};
 pub use mismatch::{Mismatch, MismatchKind, Remedy};
@@ -129,7 +129,7 @@ pub struct Payout {
     pub next_send_at: TimeMs,
     /// Time since the first send in which the process was down, so that nobody looked, in milliseconds: no deadline counts it.
     pub blind_ms: i64,
-    /// What the rail told of it since it waits for a person.
+    /// What the rail says of it, once it waits for a person.
     pub found: Option<Found>,
     /// Whether the closing entry is booked.
     pub closed: bool,
@@ -147,12 +147,12 @@ pub struct Payout {
     pub version: u64,
 }
 
-/// What the rail told of a payout that waits for a person: offered as the resolution.
+/// What the rail says of a payout that waits for a person: offered as the resolution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// What became of it.
     pub outcome: Outcome,
-    /// When that was first told.
+    /// When the rail first said so.
     pub at: TimeMs,
 }
 

@@ -120,11 +120,11 @@ pub struct Due {
     pub sends: bool,
     /// Whether the rail may be asked: if not, none that would only be looked up is due.
     pub looks: bool,
-    /// At most so many.
+    /// The most payouts that are answered.
     pub limit: u32,
 }
 
-/// Payouts that the payment service tells otherwise of.
+/// Payouts that the payment service contradicts.
 #[async_trait]
 pub trait MismatchStore: Send + Sync {
     /// Adds a mismatch; `false` if it is there.

@@ -1,4 +1,4 @@
-//! Payouts that the payment service tells otherwise of: from the first look-up that says so to the decision that ends it.
+//! Payouts that the payment service contradicts: from the first look-up that says so to the decision that ends it.
 //!
 //! Nothing follows from one look-up. A claim that a later look-up makes again is recorded, raises an alert and, the first time, freezes
 //! payments. Two treasurers end it; after that the same claim means nothing any more.
@@ -46,7 +46,7 @@ pub(crate) enum Compared {
     Again,
 }
 
-/// A payout that the payment service could not tell anything of, as far as it was compared.
+/// A payout that has to be looked up again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Untold {
     /// Which.
@@ -64,7 +64,7 @@ impl Service {
         self.suspicions.lock().get(&payout).is_some_and(|suspicion| now < suspicion.next_look)
     }
 
-    /// Payouts that are suspected, and were not told otherwise of twice yet.
+    /// Payouts that have to be looked up again before a mismatch is recorded.
     pub fn untold(&self) -> Vec<Untold> {
         let suspicions = self.suspicions.lock();
         suspicions.iter().map(|(payout, of)| Untold { payout: *payout, said: of.claim.clone(), looks: of.looks }).collect()
@@ -78,7 +78,7 @@ impl Service {
                 return Ok(Compared::Done);
             }
             Verdict::Unclear(said) => return self.suspect_unclear(payout, said).await,
-            Verdict::Other(MismatchKind::NotPaid, _) if self.was_said_to_be_paid(payout.id).await? => return Ok(Compared::Done),
+            Verdict::Other(MismatchKind::NotPaid, _) if self.was_resolved(payout).await? => return Ok(Compared::Done),
             Verdict::Other(kind, claim) => (kind, claim),
         };
         if self.store().mismatch(MismatchId::of(payout.id, &claim)).await?.is_some() {
@@ -97,9 +97,9 @@ impl Service {
         let Some(first_at) = first_at else { return Ok(Compared::Again) };
         let mismatch = Mismatch::of(payout, kind, &claim, first_at, self.now());
         let evidence = format!("payout {}: {}", payout.id, mismatch.evidence);
-        if self.record(mismatch).await? {
-            self.stop_payments(evidence).await?;
-        }
+        // Before the record, which says that it stopped payments: whoever crashes in between stops them again.
+        self.stop_payments(evidence).await?;
+        self.record(mismatch).await?;
         Ok(Compared::Done)
     }
 
@@ -132,13 +132,14 @@ impl Service {
         Ok(Compared::Done)
     }
 
-    /// Records a mismatch, and says so; `false` if somebody did.
-    async fn record(&self, mismatch: Mismatch) -> Result<bool, ServiceError> {
+    /// Records a mismatch and raises its alert. Again is the same.
+    async fn record(&self, mismatch: Mismatch) -> Result<(), ServiceError> {
         let audit = self.audit_entry(&Actor::system(), "payout.mismatch", mismatch.payout, mismatch.evidence.clone()).creating(&mismatch);
         self.suspicions.lock().remove(&mismatch.payout);
         self.alert_mismatch(&mismatch);
         metrics::counter!("lucid_payout_mismatches_total", "kind" => mismatch.kind.name()).increment(1);
-        Ok(self.store().add_mismatch(mismatch, audit).await?)
+        self.store().add_mismatch(mismatch, audit).await?;
+        Ok(())
     }
 
     fn alert_mismatch(&self, mismatch: &Mismatch) {
@@ -163,16 +164,27 @@ impl Service {
         Ok(open.total)
     }
 
-    /// Whether treasurers said that it was paid: they knew what the payment service did not.
-    async fn was_said_to_be_paid(&self, id: PayoutId) -> Result<bool, ServiceError> {
-        let newest = PageRequest { page: 1, limit: PAGE, sort: (), order: Order::Descending };
+    /// Whether treasurers resolved it: they knew what the payment service did not.
+    async fn was_resolved(&self, payout: &Payout) -> Result<bool, ServiceError> {
         let is_of = |about: &About| match about {
-            About::Payout { payout, .. } => *payout == id,
-            About::Payouts(resolutions) => resolutions.iter().any(|said| said.payout == id),
+            About::Payout { payout: of, .. } => *of == payout.id,
+            About::Payouts(resolutions) => resolutions.iter().any(|said| said.payout == payout.id),
             About::Balance { .. } | About::Mismatch { .. } => false,
         };
         let accepted = |proposal: &Proposal| is_of(&proposal.about) && proposal.decided.as_ref().is_some_and(|decision| decision.accepted);
-        Ok(self.store().proposals(newest).await?.items.iter().any(accepted))
+        let mut page = 1;
+        loop {
+            let newest = PageRequest { page, limit: PAGE, sort: (), order: Order::Descending };
+            let proposals = self.store().proposals(newest).await?.items;
+            if proposals.iter().any(accepted) {
+                return Ok(true);
+            }
+            // Nobody resolves a payout before it is planned.
+            if proposals.len() < PAGE as usize || proposals.last().is_some_and(|oldest| oldest.at < payout.created_at) {
+                return Ok(false);
+            }
+            page += 1;
+        }
     }
 
     /// Mismatches, all or those that nobody ended, the newest ids first.

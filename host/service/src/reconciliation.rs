@@ -20,7 +20,7 @@ const PAGE: u32 = 200;
 const COMPARED_MS: i64 = 86_400_000;
 /// What the alert about books that do not add up is about.
 const LEDGER: &str = "ledger";
-/// What the alert about payouts that the payment service tells otherwise of is about.
+/// What the alert about payouts that the payment service contradicts is about.
 pub(crate) const RECONCILIATION: &str = "reconciliation";
 
 /// How far payouts were compared with the payment service.
@@ -78,8 +78,8 @@ impl Service {
         self.last_verified.lock().clone()
     }
 
-    /// Asks the payment service about payouts that ended since the last time, some of them; whether it got further and there are more. A payout
-    /// of which it tells otherwise twice is a mismatch, and payments are frozen.
+    /// Looks up payouts that ended since the last time, some of them; whether it got further and there are more. A payout that the payment service
+    /// contradicts twice is a mismatch, and freezes payments.
     ///
     /// # Errors
     /// [`ServiceError::Store`].

@@ -1,6 +1,8 @@
 //! Alerts of the service itself: raised once for as long as their cause lasts, each about a topic and, where there may be several at once, a
 //! subject: a payout, a run. One that ends clears only its own.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use lucid_model::{
     event::EventKind,
     payout::{PayoutState, RunState},
@@ -62,11 +64,11 @@ impl Service {
                 self.clear_alert_of(MANUAL, &subject);
             }
         }
-        for subject in self.alerts_about(RUN) {
-            let run = self.store().open_runs().await?.into_iter().find(|run| run.id.to_string() == subject);
-            if run.is_none_or(|run| run.state != RunState::Planned) {
-                self.clear_alert_of(RUN, &subject);
-            }
+        let waiting = self.alerts_about(RUN);
+        if !waiting.is_empty() {
+            let planned = self.store().open_runs().await?.into_iter().filter(|run| run.state == RunState::Planned);
+            let planned: BTreeSet<_> = planned.map(|run| run.id.to_string()).collect();
+            waiting.iter().filter(|subject| !planned.contains(*subject)).for_each(|subject| self.clear_alert_of(RUN, subject));
         }
         for subject in self.alerts_about(PROPOSAL) {
             let proposal = match subject.parse() {
@@ -92,7 +94,7 @@ impl Service {
 }
 
 /// How many alerts of a topic are raised.
-fn count(alerts: &std::collections::BTreeMap<(&'static str, String), String>, about: &str) -> f64 {
+fn count(alerts: &BTreeMap<(&'static str, String), String>, about: &str) -> f64 {
     let raised = alerts.keys().filter(|(of, _)| *of == about).count();
     u32::try_from(raised).map_or(f64::MAX, f64::from)
 }

@@ -99,7 +99,7 @@ enum PayoutCommand {
     Cancel(Cancel),
     /// Say what became of a payout that the payment service does not tell, or of many at once from a file.
     Resolve(resolve::Resolve),
-    /// List payouts that the payment service tells otherwise of.
+    /// List payouts that the payment service contradicts.
     Mismatches(stop::Mismatches),
     /// End a mismatch: say what is done about it.
     EndMismatch(stop::End),
@@ -295,7 +295,7 @@ impl Ask<'_> {
                 break;
             }
             if standing.mismatches_open > 0 {
-                note!("{} payouts are told otherwise of: see lucid payout mismatches, and end each", standing.mismatches_open);
+                note!("the payment service contradicts {} payouts: end each that lucid payout mismatches lists", standing.mismatches_open);
                 return Ok(ExitCode::FAILURE);
             }
             for again in standing.compared_again.iter().filter(|again| told.insert((again.payout_id.clone(), again.looks))) {

@@ -1,4 +1,4 @@
-//! Payouts that the payment service tells otherwise of, and how treasurers end that.
+//! Payouts that the payment service contradicts, and how treasurers end that.
 
 use lucid_model::payout::{Mismatch, Remedy};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::{
     schema,
 };
 
-/// A payout that the payment service tells otherwise of: two look-ups said the same.
+/// A payout that the payment service contradicts: two look-ups said the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MismatchBody {
     /// Its id; it follows from the payout and what is said of it.

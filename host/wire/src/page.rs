@@ -136,7 +136,7 @@ lists! {
     EnrolmentList { enrolment_tokens: EnrolmentBody }
     /// A page of what treasurers said became of payouts.
     ProposalList { proposals: ProposalBody }
-    /// A page of payouts that the payment service tells otherwise of.
+    /// A page of payouts that the payment service contradicts.
     MismatchList { mismatches: MismatchBody }
     /// A page of payout runs.
     RunList { runs: RunBody }

@@ -370,7 +370,7 @@ pub struct StandingBody {
     pub open_payouts: Vec<OpenPayoutsBody>,
     /// Proposals that wait for another treasurer.
     pub proposals_open: u64,
-    /// Payouts that the payment service tells otherwise of, and that nobody ended.
+    /// Payouts that the payment service contradicts, and that nobody ended.
     pub mismatches_open: u64,
     /// Payouts that have to be looked up again before it is known whether the payment service says the same, at most 100.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]

@@ -10,21 +10,30 @@ const OPEN_FIRST_MS: i64 = 1_000;
 /// Longest wait between two probes, unless the rail asks for a longer one.
 const OPEN_MAX_MS: i64 = 60_000;
 
-/// What a try told of the rail.
+/// The outcome of one request to the rail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tried {
-    /// It works.
+    /// It was served.
     Worked,
-    /// It does not work now.
+    /// It was not served now.
     Failed {
-        /// The wait that it asked for, in milliseconds.
+        /// The wait that the rail asked for, in milliseconds.
         retry_after_ms: Option<i64>,
     },
-    /// It refuses us, whatever we send: the least wait, in milliseconds.
+    /// The rail refuses us, whatever we send: the least wait, in milliseconds.
     Refused {
         /// At least so long.
         wait_ms: i64,
     },
+}
+
+/// The right to try once, which [`Breaker::take`] grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permit {
+    /// The breaker was closed.
+    Ordinary,
+    /// The breaker was open and its wait is over: the only try until its outcome is known.
+    Probe,
 }
 
 /// One for sends and one for look-ups; closed at first.
@@ -46,43 +55,52 @@ impl Breaker {
         self.open_until.is_some()
     }
 
-    /// Takes the right to try; `false`: not now. Whoever got it says what came of it, or gives it back.
-    pub fn take(&mut self, now: TimeMs) -> bool {
+    /// Grants the right to try, if one may try now. Whoever got it reports the outcome, or gives it back.
+    pub fn take(&mut self, now: TimeMs) -> Option<Permit> {
         match self.open_until {
-            None => true,
-            Some(until) if now < until || self.probing => false,
+            None => Some(Permit::Ordinary),
+            Some(until) if now < until || self.probing => None,
             Some(_) => {
                 self.probing = true;
-                true
+                Some(Permit::Probe)
             }
         }
     }
 
-    /// Gives the right to try back unused.
-    pub fn give_back(&mut self) {
-        self.probing = false;
+    /// Takes an unused right back.
+    pub fn give_back(&mut self, permit: Permit) {
+        self.probing &= permit != Permit::Probe;
     }
 
-    /// Learns what came of a try.
-    pub fn learn(&mut self, tried: Tried, now: TimeMs) {
-        self.probing = false;
+    /// Learns the outcome of a try.
+    pub fn learn(&mut self, permit: Permit, tried: Tried, now: TimeMs) {
+        self.give_back(permit);
         let (at_least, at_once) = match tried {
             Tried::Worked => {
                 *self = Self::default();
                 return;
             }
-            Tried::Failed { retry_after_ms } => (retry_after_ms.unwrap_or(0).clamp(0, RETRY_AFTER_MS_MAX), retry_after_ms.is_some()),
+            Tried::Failed { retry_after_ms: None } => (0, false),
+            Tried::Failed { retry_after_ms: Some(wish) } => (wish.clamp(0, RETRY_AFTER_MS_MAX), true),
             Tried::Refused { wait_ms } => (wait_ms, true),
         };
-        self.failures = self.failures.saturating_add(1);
-        if at_once || self.failures >= FAILURES_MAX {
-            let doublings = self.failures.saturating_sub(FAILURES_MAX).min(20);
-            let wait = OPEN_FIRST_MS.saturating_mul(1 << doublings).min(OPEN_MAX_MS);
-            // Tries of many payouts fail at odd moments, which jitter enough: up to a quarter more.
-            let jitter = wait.saturating_mul(now.0.rem_euclid(256)) / 1024;
-            let until = now.plus_ms(wait.saturating_add(jitter).max(at_least));
-            self.open_until = self.open_until.max(Some(until));
+        // What was under way when the breaker opened is the same failure: only a probe that fails doubles the wait.
+        if permit == Permit::Probe || self.open_until.is_none() {
+            self.failures = self.failures.saturating_add(1);
+            if at_once || self.failures >= FAILURES_MAX {
+                self.open(now, at_least);
+            }
+        } else if at_once {
+            self.open_until = self.open_until.max(Some(now.plus_ms(at_least)));
         }
+    }
+
+    fn open(&mut self, now: TimeMs, at_least: i64) {
+        let doublings = self.failures.saturating_sub(FAILURES_MAX).min(20);
+        let wait = OPEN_FIRST_MS.saturating_mul(1 << doublings).min(OPEN_MAX_MS);
+        // Tries of many payouts fail at odd moments, which jitter enough: up to a quarter more.
+        let jitter = wait.saturating_mul(now.0.rem_euclid(256)) / 1024;
+        self.open_until = self.open_until.max(Some(now.plus_ms(wait.saturating_add(jitter).max(at_least))));
     }
 }
 
@@ -95,8 +113,8 @@ mod tests {
     fn tripped() -> Breaker {
         let mut breaker = Breaker::default();
         for _ in 0..FAILURES_MAX {
-            assert!(breaker.take(TimeMs(0)));
-            breaker.learn(NO_WISH, TimeMs(0));
+            assert_eq!(breaker.take(TimeMs(0)), Some(Permit::Ordinary));
+            breaker.learn(Permit::Ordinary, NO_WISH, TimeMs(0));
         }
         breaker
     }
@@ -104,21 +122,35 @@ mod tests {
     #[test]
     fn five_failures_in_a_row_open_it_and_one_probe_closes_it() {
         let mut breaker = tripped();
-        assert!(!breaker.take(TimeMs(999)));
-        assert!(breaker.take(TimeMs(1_000)), "a probe");
-        assert!(!breaker.take(TimeMs(1_000)), "one at a time");
-        breaker.learn(Tried::Worked, TimeMs(1_100));
-        assert!(breaker.take(TimeMs(1_100)) && breaker.take(TimeMs(1_100)) && !breaker.is_tripped());
+        assert_eq!(breaker.take(TimeMs(999)), None);
+        assert_eq!(breaker.take(TimeMs(1_000)), Some(Permit::Probe));
+        assert_eq!(breaker.take(TimeMs(1_000)), None, "one at a time");
+        breaker.give_back(Permit::Ordinary);
+        assert_eq!(breaker.take(TimeMs(1_000)), None, "who tried before it opened ends no probe");
+        breaker.learn(Permit::Probe, Tried::Worked, TimeMs(1_100));
+        assert_eq!(breaker.take(TimeMs(1_100)), Some(Permit::Ordinary));
+        assert!(!breaker.is_tripped());
+    }
+
+    #[test]
+    fn requests_that_were_under_way_when_it_opened_do_not_make_its_wait_longer() {
+        let mut breaker = tripped();
+        for _ in 0..20 {
+            breaker.learn(Permit::Ordinary, NO_WISH, TimeMs(10));
+        }
+        assert_eq!(breaker.take(TimeMs(1_000)), Some(Permit::Probe));
+        breaker.learn(Permit::Probe, NO_WISH, TimeMs(1_000));
+        assert!(breaker.open_until(TimeMs(1_000)) >= Some(TimeMs(3_000)), "the second wait is twice the first");
     }
 
     #[test]
     fn a_failure_between_successes_opens_nothing() {
         let mut breaker = Breaker::default();
         for _ in 0..20 {
-            breaker.learn(NO_WISH, TimeMs(0));
-            breaker.learn(Tried::Worked, TimeMs(0));
+            breaker.learn(Permit::Ordinary, NO_WISH, TimeMs(0));
+            breaker.learn(Permit::Ordinary, Tried::Worked, TimeMs(0));
         }
-        assert!(breaker.take(TimeMs(0)));
+        assert!(breaker.take(TimeMs(0)).is_some());
     }
 
     #[test]
@@ -126,9 +158,9 @@ mod tests {
         let (mut breaker, mut now, mut probes) = (tripped(), TimeMs(0), 0);
         while now < TimeMs(3_600_000) {
             now = now.plus_ms(100);
-            if breaker.take(now) {
+            if let Some(permit) = breaker.take(now) {
                 probes += 1;
-                breaker.learn(NO_WISH, now);
+                breaker.learn(permit, NO_WISH, now);
             }
         }
         assert!((50..70).contains(&probes), "{probes} probes an hour");
@@ -137,18 +169,18 @@ mod tests {
     #[test]
     fn what_the_rail_asks_for_is_waited_but_not_for_ever() {
         let mut breaker = Breaker::default();
-        breaker.learn(Tried::Failed { retry_after_ms: Some(5_000) }, TimeMs(0));
+        breaker.learn(Permit::Ordinary, Tried::Failed { retry_after_ms: Some(5_000) }, TimeMs(0));
         assert_eq!(breaker.open_until(TimeMs(0)), Some(TimeMs(5_000)));
-        breaker.learn(Tried::Failed { retry_after_ms: Some(i64::MAX) }, TimeMs(0));
+        breaker.learn(Permit::Ordinary, Tried::Failed { retry_after_ms: Some(i64::MAX) }, TimeMs(0));
         assert_eq!(breaker.open_until(TimeMs(0)), Some(TimeMs(RETRY_AFTER_MS_MAX)));
-        assert!(!breaker.take(TimeMs(4_999)));
+        assert_eq!(breaker.take(TimeMs(4_999)), None);
     }
 
     #[test]
     fn a_probe_that_was_not_made_is_given_back() {
         let mut breaker = tripped();
-        assert!(breaker.take(TimeMs(2_000)));
-        breaker.give_back();
-        assert!(breaker.take(TimeMs(2_000)));
+        assert_eq!(breaker.take(TimeMs(2_000)), Some(Permit::Probe));
+        breaker.give_back(Permit::Probe);
+        assert_eq!(breaker.take(TimeMs(2_000)), Some(Permit::Probe));
     }
 }

@@ -137,7 +137,7 @@ pub enum About {
         /// How much; above zero.
         amount: MicroUsdt,
     },
-    /// A payout that the payment service tells otherwise of.
+    /// A payout that the payment service contradicts.
     Mismatch {
         /// Which.
         mismatch: MismatchId,

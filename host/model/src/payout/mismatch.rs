@@ -48,7 +48,7 @@ impl Remedy {
     }
 }
 
-/// A payout that the payment service tells otherwise of.
+/// A payout that the payment service contradicts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
     /// Follows from the payout and what is said of it: the same claim again is the same mismatch.

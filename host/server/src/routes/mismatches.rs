@@ -1,4 +1,4 @@
-//! Payouts that the payment service tells otherwise of.
+//! Payouts that the payment service contradicts.
 
 use axum::{
     Json as Answer,
@@ -28,7 +28,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(end))
 }
 
-/// Lists payouts that the payment service tells otherwise of.
+/// Lists payouts that the payment service contradicts.
 ///
 /// For callers who see all records. Two look-ups said the same; two treasurers end it.
 #[utoipa::path(get, path = "/api/v1/payouts/mismatches", operation_id = "listMismatches", tag = "payouts",

@@ -1,7 +1,7 @@
 //! Talking to the rail through its breakers: who wants to send or look needs the right to, and says what came of it.
 
 use lucid_model::{
-    payout::{Answer, Breaker, Payout, Reply, Reported, Tried},
+    payout::{Answer, Breaker, Payout, Permit, Reply, Reported, Tried},
     time::TimeMs,
 };
 use lucid_ports::PaymentRail;
@@ -32,27 +32,32 @@ impl Way {
 pub(super) struct Right<'a> {
     service: &'a Service,
     way: Way,
+    permit: Option<Permit>,
 }
 
 impl Right<'_> {
-    fn learn(self, tried: Tried) {
+    fn learn(mut self, tried: Tried) {
         let now = self.service.mono();
-        self.way.of(&mut self.service.payer.lock()).learn(tried, now);
+        if let Some(permit) = self.permit.take() {
+            self.way.of(&mut self.service.payer.lock()).learn(permit, tried, now);
+        }
         self.service.tell_of_rail(tried);
     }
 }
 
 impl Drop for Right<'_> {
     fn drop(&mut self) {
-        self.way.of(&mut self.service.payer.lock()).give_back();
+        if let Some(permit) = self.permit.take() {
+            self.way.of(&mut self.service.payer.lock()).give_back(permit);
+        }
     }
 }
 
 impl Service {
     fn right(&self, way: Way) -> Option<Right<'_>> {
         let now = self.mono();
-        let taken = way.of(&mut self.payer.lock()).take(now);
-        taken.then_some(Right { service: self, way })
+        let permit = way.of(&mut self.payer.lock()).take(now)?;
+        Some(Right { service: self, way, permit: Some(permit) })
     }
 
     pub(super) fn right_to_send(&self) -> Option<Right<'_>> {

@@ -1,4 +1,4 @@
-//! Payouts that the payment service tells otherwise of: one document each.
+//! Payouts that the payment service contradicts: one document each.
 
 use async_trait::async_trait;
 use lucid_model::{

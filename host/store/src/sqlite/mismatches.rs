@@ -1,4 +1,4 @@
-//! Payouts that the payment service tells otherwise of.
+//! Payouts that the payment service contradicts.
 
 use async_trait::async_trait;
 use lucid_model::{

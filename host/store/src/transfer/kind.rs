@@ -52,7 +52,7 @@ pub enum Kind {
     Payouts,
     /// What treasurers said became of payouts.
     Proposals,
-    /// Payouts that the payment service tells otherwise of.
+    /// Payouts that the payment service contradicts.
     Mismatches,
     /// Alerts about nodes.
     Alerts,
