@@ -77,6 +77,7 @@ fn node(number: u32) -> Node {
         created_at: TimeMs::from_unix_s(DAY_S),
         updated_at: TimeMs::from_unix_s(DAY_S),
         activated_at: None,
+        status_since: None,
         score: None,
         observed_s: 0,
         config: NodeConfig::default(),

@@ -10,6 +10,7 @@ use std::{
 use lucid_engine::{EngineConfig, PolicyEngine, read_bundle};
 use lucid_model::{
     audit::AuditEntry,
+    challenge::ChallengeKey,
     credit::Interval,
     epoch::{EpochRecord, Period, PeriodLength},
     id::{AuditId, Digest, FamilyId, NodeId, SessionId, UserId},
@@ -24,6 +25,7 @@ use lucid_model::{
 };
 use lucid_ports::{Activated, Clock, Entropy, Registration, Report, Signer, Store, StoredBundle};
 use lucid_service::{Approval, PayerLimits, Ports, SeriesAges, Service, ServiceConfig, Trust};
+use lucid_store::coord::LocalUsedOnce;
 use uuid::Uuid;
 
 const FIRST_S: i64 = 20_000 * 86_400;
@@ -95,6 +97,7 @@ fn node(number: u32) -> Node {
         created_at: TimeMs::from_unix_s(FIRST_S - i64::from(number % 100_000) * 61),
         updated_at: TimeMs::from_unix_s(FIRST_S),
         activated_at: Some(TimeMs::from_unix_s(FIRST_S)),
+        status_since: None,
         score: None,
         observed_s: 0,
         config: NodeConfig::default(),
@@ -317,6 +320,9 @@ pub fn config(chunks_at_once: usize) -> ServiceConfig {
             kept_ms: 1_000,
         },
         reports_waiting_max: 1_024,
+        sample_limits: lucid_service::SampleLimits { per_day: u32::MAX, late_per_day: u32::MAX },
+        enrolments_per_owner_max: 0,
+        departures_per_owner_day: 0,
         events_buffered_max: 4_096,
     }
 }
@@ -350,5 +356,7 @@ pub fn ports(store: &Arc<dyn Store>, cache: &Path, now: TimeMs, guest_threads: u
         signer: Arc::new(still()),
         clock: Arc::new(still()),
         entropy: Arc::new(still()),
+        challenge_key: ChallengeKey::of_secret("secret"),
+        used_once: Arc::new(LocalUsedOnce::default()),
     }
 }

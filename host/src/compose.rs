@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{
+    challenge::ChallengeKey,
     epoch::PeriodLength,
     id::FamilyId,
     money::MicroUsdt,
@@ -17,17 +18,17 @@ use lucid_model::{
     payout::{Deadlines, Pace},
     score::Ppm,
 };
-use lucid_ports::{Chain, Coordinator, Environment, GatewayKeys, PaymentRail, RateLimiter, Stamp, Store};
+use lucid_ports::{Chain, Coordinator, Environment, GatewayKeys, PaymentRail, RateLimiter, Stamp, Store, UsedOnce};
 use lucid_rails::{GatewayClient, WebhookClient};
 use lucid_sandbox::{Sandbox, SandboxConfig};
 use lucid_server::{
     Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits, KeyringSettings, RoleMap, SECRET_BYTES_MIN, TlsFiles,
     TokenSettings,
 };
-use lucid_service::{Actor, Approval, PayerLimits, Ports, SeriesAges, Service, ServiceConfig, Trust, WebhookSettings};
+use lucid_service::{Actor, Approval, PayerLimits, Ports, SampleLimits, SeriesAges, Service, ServiceConfig, Trust, WebhookSettings};
 use lucid_store::{
     OpenError,
-    coord::{LocalCoordinator, LocalLimiter, Quotas, RedisCoordinator, RedisSettings},
+    coord::{LocalCoordinator, LocalLimiter, LocalUsedOnce, Quotas, RedisCoordinator, RedisSettings},
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
@@ -91,12 +92,16 @@ pub async fn compose(config: &Config) -> Result<App> {
     let service_config = service_config(config)?;
     let edge = edge(config)?;
     let jwt_secret = jwt_secret(config, &data)?;
-    let auth = authenticator(config, &data, jwt_secret.clone())?;
+    let node_secret = node_secret(&data, jwt_secret.as_deref())?;
+    let auth = authenticator(config, jwt_secret.clone(), node_secret.clone())?;
     in_memory_for_the_sandbox(config)?;
     let store = lucid_store::open_with(&config.store.url, config.store.cache_mib).await.map_err(unusable)?;
     let sandbox = sandbox(config, data.join("sandbox"))?;
     let (rail, environment) = rail(config, sandbox.as_ref())?;
     let (family, begun) = stamped(config, store.as_ref(), environment, rail.as_deref()).await?;
+    // A replica is called like its stream of events.
+    let stream = uuid::Uuid::now_v7().simple().to_string();
+    let Coordination { coordinator, limiter, used_once } = coordination(config, family, &stream)?;
     let ports = Ports {
         store,
         policies: engine(config, data.join("cache"))?,
@@ -106,6 +111,8 @@ pub async fn compose(config: &Config) -> Result<App> {
         signer: Arc::new(ServiceKey(secrets::service_key(&data.join("secrets"))?)),
         clock: Arc::new(SystemClock::start()),
         entropy: Arc::new(SystemEntropy),
+        challenge_key: ChallengeKey::of_secret(&node_secret),
+        used_once,
     };
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
@@ -113,8 +120,6 @@ pub async fn compose(config: &Config) -> Result<App> {
         .context("cannot install the metrics recorder")?;
     measurements::begin();
     let service = Service::new(ports, service_config, family);
-    let stream = uuid::Uuid::now_v7().simple().to_string();
-    let (coordinator, limiter) = coordination(config, family, &stream)?;
     let api = Api {
         service: Arc::clone(&service),
         auth,
@@ -141,7 +146,7 @@ pub fn check(config: &Config) -> Result<()> {
     } else {
         Some("0".repeat(SECRET_BYTES_MIN))
     };
-    authenticator(config, config.data_dir(), secret)?;
+    authenticator(config, secret.clone(), secret.unwrap_or_default())?;
     in_memory_for_the_sandbox(config)?;
     lucid_store::check_url(&config.store.url).map_err(unusable)?;
     rail(config, None)?;
@@ -229,13 +234,14 @@ fn jwt_secret(config: &Config, data: &Path) -> Result<Option<String>> {
     }
 }
 
-fn authenticator(config: &Config, data: &Path, secret: Option<String>) -> Result<Authenticator> {
+/// What node tokens are signed with: the secret of all tokens, or where only the gateway signs those, one of the service's own.
+fn node_secret(data: &Path, jwt_secret: Option<&str>) -> Result<String> {
+    jwt_secret.map_or_else(|| secrets::secret(&data.join("secrets"), "node-token"), |secret| Ok(secret.to_owned()))
+}
+
+fn authenticator(config: &Config, secret: Option<String>, node_secret: String) -> Result<Authenticator> {
     let auth = &config.auth;
     let roles = RoleMap::with(&auth.role_map).map_err(|error| ConfigError(format!("auth.role_map: {error}")))?;
-    let node_secret = match &secret {
-        Some(secret) => secret.clone(),
-        None => secrets::secret(&data.join("secrets"), "node-token")?,
-    };
     let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
     let gateway = match auth.jwks() {
         Some(url) => {
@@ -271,12 +277,19 @@ fn quotas(config: &Config) -> Quotas {
     }
 }
 
-/// What replicas agree on by, and how requests are counted: over Redis if it is named, else in this process. The
-/// replica is called like its stream of events, and everything in Redis is named after the store.
-fn coordination(config: &Config, family: FamilyId, replica: &str) -> Result<(Arc<dyn Coordinator>, Arc<dyn RateLimiter>)> {
+/// What replicas agree on by.
+struct Coordination {
+    coordinator: Arc<dyn Coordinator>,
+    limiter: Arc<dyn RateLimiter>,
+    used_once: Arc<dyn UsedOnce>,
+}
+
+/// Over Redis if it is named, else in this process. Everything in Redis is named after the store.
+fn coordination(config: &Config, family: FamilyId, replica: &str) -> Result<Coordination> {
     let quotas = quotas(config);
     let Some(url) = &config.coordination.redis_url else {
-        return Ok((Arc::new(LocalCoordinator::new(replica)), Arc::new(LocalLimiter::new(&quotas))));
+        let (coordinator, limiter) = (Arc::new(LocalCoordinator::new(replica)), Arc::new(LocalLimiter::new(&quotas)));
+        return Ok(Coordination { coordinator, limiter, used_once: Arc::new(LocalUsedOnce::default()) });
     };
     let settings = RedisSettings {
         url: url.clone(),
@@ -285,8 +298,8 @@ fn coordination(config: &Config, family: FamilyId, replica: &str) -> Result<(Arc
         timeout: Duration::from_millis(u64::from(config.coordination.timeout_ms)),
     };
     let redis = RedisCoordinator::new(settings).map_err(|error| ConfigError(format!("coordination.redis_url (REDIS_URI): {error}")))?;
-    let limiter = redis.limiter(&quotas);
-    Ok((Arc::new(redis), Arc::new(limiter)))
+    let (limiter, used_once) = (Arc::new(redis.limiter(&quotas)), Arc::new(redis.used_once()));
+    Ok(Coordination { coordinator: Arc::new(redis), limiter, used_once })
 }
 
 fn money(name: &str, text: &str) -> Result<MicroUsdt, ConfigError> {
@@ -374,6 +387,9 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         votes_in_flight_max: chain.in_flight_max,
         events_buffered_max: EVENTS_BUFFERED_MAX,
         reports_waiting_max: config.telemetry.reports_waiting_max,
+        sample_limits: SampleLimits { per_day: config.telemetry.samples_per_day, late_per_day: config.telemetry.late_samples_per_day },
+        enrolments_per_owner_max: u64::from(config.limits.enrolments_per_owner),
+        departures_per_owner_day: config.limits.departures_per_owner_day,
         webhooks: WebhookSettings {
             endpoints_max: config.webhooks.endpoints_max,
             undelivered_max: u64::from(config.webhooks.undelivered_max),

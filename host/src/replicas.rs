@@ -147,6 +147,7 @@ pub async fn watch(coordinator: Arc<dyn Coordinator>, service: Arc<Service>, sto
         metrics::gauge!("lucid_coordination_up").set(if checked.is_ok() { 1.0 } else { 0.0 });
         match &checked {
             Ok(checked) => {
+                service.follow_shared_clock(*checked);
                 compare_clocks(*checked, &service);
                 service.clear_alert(COORDINATION);
                 if let Ok(payload) = serde_json::to_vec(&ClockShown::by(&service, &boot)) {

@@ -127,7 +127,9 @@ impl Tasks {
         });
         tasks.every("thresholds", THRESHOLDS_INTERVAL, service, |s| async move { s.learn_thresholds().await.map(|()| false) });
         tasks.every("suspensions", Duration::from_secs(5), service, |s| async move { s.lift_suspensions().await.map(|()| false) });
-        tasks.every("requests", Duration::from_secs(60), service, |s| async move { s.forget_requests().await });
+        tasks.every("requests", Duration::from_secs(60), service, |s| async move {
+            Ok::<_, ServiceError>(s.forget_requests().await? | s.forget_enrolments().await? | s.forget_on_demand().await?)
+        });
         tasks
     }
 

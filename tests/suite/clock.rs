@@ -33,20 +33,20 @@ const NODES: u32 = 3;
 
 /// Two clocks: one that is set, one that is not.
 #[derive(Default)]
-struct Clocks {
+pub struct Clocks {
     wall_ms: AtomicI64,
     steady_ms: AtomicI64,
 }
 
 impl Clocks {
-    fn at(wall: TimeMs) -> Arc<Self> {
+    pub fn at(wall: TimeMs) -> Arc<Self> {
         Arc::new(Self { wall_ms: AtomicI64::new(wall.0), steady_ms: AtomicI64::new(5_000) })
     }
     /// Somebody sets the wall clock.
-    fn moved(&self, by_ms: i64) {
+    pub fn moved(&self, by_ms: i64) {
         self.wall_ms.fetch_add(by_ms, Ordering::SeqCst);
     }
-    fn pass(&self, ms: i64) {
+    pub fn pass(&self, ms: i64) {
         self.wall_ms.fetch_add(ms, Ordering::SeqCst);
         self.steady_ms.fetch_add(ms, Ordering::SeqCst);
     }

@@ -3,6 +3,7 @@
 mod bodies;
 mod connections;
 mod heads;
+mod labels;
 mod negotiation;
 mod shutdown;
 mod tls;

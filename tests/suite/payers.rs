@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use ed25519_dalek::{Signer as _, SigningKey};
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{
+    challenge::ChallengeKey,
     id::{FamilyId, NodeId, PayoutId, PoolScope, RunId, UserId},
     ledger::{Draft, Head, Stream},
     money::MicroUsdt,
@@ -125,6 +126,8 @@ fn payer(
         signer: Arc::new(machine()),
         clock: Arc::new(machine()),
         entropy: Arc::new(machine()),
+        challenge_key: ChallengeKey::of_secret("secret"),
+        used_once: Arc::new(LocalUsedOnce::default()),
     };
     Service::new(ports, money::config(), FAMILY)
 }

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod gateway;
 pub mod money;
 pub mod mongo;
+pub mod nginx;
 pub mod node;
 pub mod payment_service;
 pub mod raw;
@@ -264,7 +265,7 @@ impl Lucid {
     /// The same with standard error going somewhere else, and as another user where one is named; it serves on a port of this test's choice, and
     /// nothing is waited for.
     pub fn begin_to(stderr: Stdio, user: Option<u32>, dir: &Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let port = free_port().to_string();
         let (data, policies) = (dir.path().join("data"), dir.path().join("policies"));
         std::fs::create_dir_all(&policies).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_lucid"));
@@ -424,6 +425,11 @@ impl Lucid {
         assert_eq!(status, 201, "{pool}");
         pool["pool_id"].as_str().unwrap().to_owned()
     }
+}
+
+/// A port of this machine that nobody listens at.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 pub fn now_ms() -> i64 {

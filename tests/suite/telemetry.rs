@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::Signer as _;
-use lucid_model::{id::Digest, statement};
+use lucid_model::{id::Digest, statement, time::TimeMs};
 use serde_json::{Value, json};
 
-use crate::support::{Lucid, node::TestNode};
+use crate::support::{Lucid, eventually, node::TestNode, now_ms};
 
 /// A report as a gateway carries it.
 fn carried(node: &TestNode, number: u64, sample: &Value) -> Value {
@@ -91,4 +91,40 @@ fn a_gateway_brings_reports_of_many_nodes_and_each_stands_by_itself() {
     assert_eq!((status, answer["error"]["code"].as_str()), (400, Some("LUCID_ERR_5010")), "{answer}");
     let (status, _) = lucid.call("POST", "/api/v1/metrics:batch", Some(&nodes[0].token), Some(&batch));
     assert_eq!(status, 403, "a node reports for itself, and signs the request");
+}
+
+/// A sample of a clock that is ahead by so many seconds.
+fn ahead(seconds: i64, cpu: f64) -> Value {
+    json!({ "timestamp": TimeMs(now_ms() + 1_000 * seconds).to_string(), "cpu_usage": cpu, "memory_usage": 1, "disk_usage": 1 })
+}
+
+#[test]
+fn a_sample_of_the_future_is_dropped_and_hides_no_later_one() {
+    let lucid = Lucid::serve_with(&[("RAIL", "sandbox"), ("REGISTRATION_APPROVAL", "auto")]);
+    let mut node = TestNode::register(&lucid, "alice", 1);
+    let owner = lucid.token("alice", "node_operator");
+    assert_eq!(node.report(&lucid, "heartbeat", &json!({})).0, 200);
+    // Signed: what is wrong is named, and the report counts.
+    let (status, answer) = node.report(&lucid, "metrics", &json!({ "samples": [ahead(0, 10.0), ahead(1_577_880_000, 1.0), ahead(200, 20.0)] }));
+    assert_eq!((status, answer["accepted"].as_u64()), (200, Some(2)), "{answer}");
+    assert_eq!(answer["dropped"][0]["sample"], 1, "{answer}");
+    assert!(answer["dropped"][0]["reason"].as_str().unwrap().contains("at most 300 s"), "{answer}");
+    let (status, answer) = node.report(&lucid, "heartbeat", &json!({}));
+    assert_eq!(status, 200, "the sequence goes on: {answer}");
+    // Without a signature nothing of it would count.
+    let path = format!("/api/v1/nodes/{}/metrics", node.id);
+    let (status, answer) = lucid.call("POST", &path, Some(&owner), Some(&json!({ "samples": [ahead(0, 1.0), ahead(400, 1.0)] })));
+    assert_eq!((status, answer["error"]["details"]["field"].as_str()), (400, Some("samples[1].timestamp")), "{answer}");
+    // The clock was ahead by minutes, and is set right: what is measured now is what is shown and watched.
+    for _ in 0..3 {
+        assert_eq!(node.report(&lucid, "metrics", &ahead(0, 99.5)).0, 200);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let usage = lucid.call("GET", &format!("/api/v1/nodes/{}/usage", node.id), Some(&owner), None).1;
+    assert!(usage.to_string().contains("99.5"), "{usage}");
+    let alerts = eventually("an alert", || {
+        let alerts = lucid.call("GET", &format!("/api/v1/nodes/{}/alerts", node.id), Some(&owner), None).1;
+        alerts.to_string().contains("99.5").then_some(alerts)
+    });
+    assert!(alerts.to_string().contains("cpu"), "{alerts}");
 }

@@ -269,7 +269,11 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
 
     async fn tell(&mut self, report: &Outgoing, answer: Answer) -> Result<(), AgentError> {
         match answer {
-            Answer::Metrics(ReportBody { accepted, late, status, .. }) => {
+            Answer::Metrics(ReportBody { accepted, late, dropped, status, .. }) => {
+                if let Some(first) = dropped.first() {
+                    let reason = format!("{} of the samples are not kept: timestamp {}", dropped.len(), first.reason);
+                    (self.on_event)(AgentEvent::Refused { reason });
+                }
                 let taken = AcceptedReport { at: now().to_string(), sequence: report.sequence, samples: accepted, late };
                 self.disk.note(|status| status.last_accepted = Some(taken)).await?;
                 (self.on_event)(AgentEvent::Reported { samples: accepted });

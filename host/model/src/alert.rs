@@ -152,9 +152,10 @@ impl UsageWatch {
         AlertKind::USAGE.into_iter().zip(self.runs).filter(|(_, run)| run.raised).map(|(kind, _)| kind)
     }
 
-    /// Takes a sample; one that is not newer than those before says nothing.
-    pub fn take(&mut self, at: TimeMs, usage: &Usage, limits: &UsageLimits) -> Vec<Crossing> {
-        if self.newest.is_some_and(|newest| at <= newest) {
+    /// Takes a sample; one that is not newer than those before says nothing. One dated after this one's arrival is of a
+    /// clock that was ahead, and binds nobody.
+    pub fn take(&mut self, at: TimeMs, arrived_at: TimeMs, usage: &Usage, limits: &UsageLimits) -> Vec<Crossing> {
+        if self.newest.is_some_and(|newest| at <= newest && newest <= arrived_at) {
             return Vec::new();
         }
         self.newest = Some(at);
@@ -192,7 +193,7 @@ mod tests {
         let mut told = Vec::new();
         let from = watch.newest.map_or(0, |at| at.0 + 1);
         for (place, value) in values.iter().enumerate() {
-            for crossing in watch.take(TimeMs(from + place as i64), &usage(*value, 0), limits) {
+            for crossing in watch.take(TimeMs(from + place as i64), TimeMs(from + place as i64), &usage(*value, 0), limits) {
                 let (kind, raised) = match crossing {
                     Crossing::Over(kind, _) => (kind, true),
                     Crossing::Under(kind) => (kind, false),
@@ -234,7 +235,7 @@ mod tests {
     #[test]
     fn what_was_not_done_is_said_again_and_what_is_old_says_nothing() {
         let mut watch = UsageWatch::default();
-        let over = |watch: &mut UsageWatch, at| watch.take(TimeMs(at), &usage(99, 0), &limits());
+        let over = |watch: &mut UsageWatch, at| watch.take(TimeMs(at), TimeMs(at), &usage(99, 0), &limits());
         assert_eq!((over(&mut watch, 1), over(&mut watch, 2)), (vec![], vec![]));
         assert_eq!(over(&mut watch, 2), [], "the same sample once more");
         let crossing = Crossing::Over(AlertKind::Cpu, Measured { value: 9_900, limit: 8_000 });
@@ -248,11 +249,18 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_of_a_clock_that_was_ahead_silences_no_later_one() {
+        let mut watch = UsageWatch::default();
+        let mut over = |at, arrived_at| watch.take(TimeMs(at), TimeMs(arrived_at), &usage(99, 0), &limits()).len();
+        assert_eq!([over(250_000, 0), over(30_000, 30_000), over(60_000, 60_000)], [0, 0, 1]);
+    }
+
+    #[test]
     fn each_resource_has_its_own_count() {
         let mut watch = UsageWatch::default();
         let mut told = Vec::new();
         for (at, (cpu, memory)) in [(99, 10), (99, 99), (99, 99), (99, 99)].into_iter().enumerate() {
-            told.push(watch.take(TimeMs(at as i64), &usage(cpu, memory), &limits()).len());
+            told.push(watch.take(TimeMs(at as i64), TimeMs(at as i64), &usage(cpu, memory), &limits()).len());
         }
         assert_eq!(told, [0, 0, 1, 2]);
     }

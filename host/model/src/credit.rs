@@ -72,10 +72,10 @@ pub fn credited_ms(sessions: Vec<Interval>, presence: Vec<Interval>, period: Int
     total_ms(&intersect(&clip(sessions), &clip(presence)))
 }
 
-/// What the service remembers of a node's last report, to witness the time until the next one.
+/// What a replica remembers of a node's last report, to witness the time until the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastReport {
-    /// Arrival on the wall clock.
+    /// Arrival, by the clock that presence is dated by: the one that replicas share, or the wall clock of the only one.
     pub wall: TimeMs,
     /// Arrival on the service's own monotonic clock, in milliseconds since it started.
     pub monotonic_ms: i64,
@@ -87,6 +87,13 @@ impl LastReport {
     /// The state after a first report, or the first after a silence.
     pub fn first(wall: TimeMs, monotonic_ms: i64) -> Self {
         Self { wall, monotonic_ms, presence_from: wall }
+    }
+
+    /// The next report after one that another replica took, or an earlier process: `stored` is the presence that ends
+    /// with that one, dated by the clock that all share. None if the silence between them was too long.
+    pub fn after(stored: Interval, at: TimeMs, monotonic_ms: i64) -> Option<(Self, Interval)> {
+        let is_short = (0..=PRESENCE_GAP_MS_MAX).contains(&at.ms_since(stored.to));
+        is_short.then_some((Self { wall: at, monotonic_ms, presence_from: stored.from }, Interval { from: stored.from, to: at }))
     }
 
     /// The next report: the state after it, and the presence it witnesses, if the silence was short enough.
@@ -131,6 +138,16 @@ mod tests {
     #[test]
     fn nothing_outside_the_period_counts() {
         assert_eq!(credited_ms(vec![span(0, 1000)], vec![span(0, 1000)], span(500, 600)), 100);
+    }
+
+    #[test]
+    fn presence_goes_on_from_what_another_replica_stored_unless_the_silence_was_too_long() {
+        let stored = span(1_000, 31_000);
+        let (last, presence) = LastReport::after(stored, TimeMs(61_000), 7).unwrap();
+        assert_eq!((presence, last.presence_from, last.monotonic_ms), (span(1_000, 61_000), TimeMs(1_000), 7));
+        assert!(LastReport::after(stored, TimeMs(31_000 + PRESENCE_GAP_MS_MAX), 7).is_some());
+        assert_eq!(LastReport::after(stored, TimeMs(31_001 + PRESENCE_GAP_MS_MAX), 7), None);
+        assert_eq!(LastReport::after(stored, TimeMs(30_999), 7), None, "a clock that was set back");
     }
 
     #[test]

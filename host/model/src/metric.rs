@@ -3,7 +3,12 @@
 mod rollup;
 
 pub use self::rollup::{REPORT_INTERVAL_MS, Reading, Resolution, Rollup, Spread, coarsen, merge_all, roll_up, samples_expected};
-use crate::{credit::Interval, id::NodeId, score::Ppm, time::TimeMs};
+use crate::{
+    credit::{Interval, PRESENCE_GAP_MS_MAX},
+    id::NodeId,
+    score::Ppm,
+    time::TimeMs,
+};
 
 /// Counters of a node's network interfaces, monotonic until the machine restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,7 +86,14 @@ pub struct Sample {
     pub uptime_s: u64,
 }
 
+/// How far ahead of our clock a sample may be dated, in milliseconds: five minutes, more than a clock without NTP drifts in months.
+pub const SAMPLE_AHEAD_MS_MAX: i64 = 300_000;
+
 impl Sample {
+    /// Whether a report of when it was measured would have been missed by its arrival: it says nothing of now.
+    pub fn is_late(&self) -> bool {
+        self.arrived_at.ms_since(self.at) > PRESENCE_GAP_MS_MAX
+    }
     /// How far the node's clock is ahead of ours, less the time that the report took.
     pub fn clock_offset_ms(&self) -> i64 {
         self.at.ms_since(self.arrived_at)

@@ -191,6 +191,9 @@ pub struct Node {
     pub updated_at: TimeMs,
     /// Last activation.
     pub activated_at: Option<TimeMs>,
+    /// When it got its status, by the clock that presence is dated by: no presence grows from before. None in records
+    /// from before this was kept.
+    pub status_since: Option<TimeMs>,
     /// Score of its last epoch.
     pub score: Option<ScoreCenti>,
     /// Credited seconds, lifetime.
@@ -321,6 +324,7 @@ pub(crate) fn example() -> Node {
         created_at: TimeMs(0),
         updated_at: TimeMs(0),
         activated_at: None,
+        status_since: None,
         score: None,
         observed_s: 0,
         config: NodeConfig::default(),

@@ -29,6 +29,10 @@ impl TimeMs {
     pub fn plus_ms(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
     }
+    /// The first UUID of version 7 of this instant: smaller than every one made since, greater than those from before.
+    pub fn first_uuid(self) -> uuid::Uuid {
+        uuid::Builder::from_unix_timestamp_millis(u64::try_from(self.0).unwrap_or_default(), &[0; 10]).into_uuid()
+    }
     /// Milliseconds from `earlier` to `self`; negative if `self` is before it.
     pub fn ms_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)

@@ -91,6 +91,8 @@ pub const CLOCK_OFF_MAX: Duration = Duration::from_secs(10);
 pub struct Checked {
     /// How far this replica's clock is ahead of the coordinator's, milliseconds; below zero it is behind.
     pub ahead_ms: i64,
+    /// By how much that may be wrong: half the time that the answer took.
+    pub within_ms: i64,
 }
 
 impl Checked {
@@ -195,4 +197,25 @@ pub trait Coordinator: Send + Sync {
     /// # Errors
     /// [`CoordinationError::Unavailable`].
     async fn check(&self) -> Result<Checked, CoordinationError>;
+}
+
+/// What became of a word that may be used once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstUse {
+    /// Nobody used it before.
+    Yes,
+    /// It was used before, here or by another replica.
+    No,
+    /// So many words are remembered that this one cannot be.
+    TooMany {
+        /// How many.
+        limit: usize,
+    },
+}
+
+/// Remembers words that may be used once: nonces, answered challenges.
+#[async_trait]
+pub trait UsedOnce: Send + Sync {
+    /// Uses a word up, for all replicas and for so long. While the coordinator is away each replica knows only its own.
+    async fn use_up(&self, word: &str, ttl: Duration) -> FirstUse;
 }

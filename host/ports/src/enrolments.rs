@@ -26,6 +26,8 @@ pub trait EnrolmentStore: Send + Sync {
     async fn enrolment_by_digest(&self, digest: Digest) -> Result<Option<Enrolment>, StoreError>;
     /// A page, by creation.
     async fn enrolments(&self, filter: EnrolmentFilter, page: PageRequest<()>) -> Result<Page<Enrolment>, StoreError>;
+    /// Removes up to `limit` tokens that were over before an instant: expired or revoked.
+    async fn forget_enrolments(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError>;
     /// Takes it back from `at` on; `false` if that was done before or there is none.
     async fn revoke_enrolment(&self, id: EnrolmentId, at: TimeMs, audit: AuditEntry) -> Result<bool, StoreError>;
 }

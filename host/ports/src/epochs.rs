@@ -200,6 +200,8 @@ pub trait EpochStore: Send + Sync {
     async fn totals(&self, from_s: i64, to_s: i64) -> Result<Vec<NodeTotals>, StoreError>;
     /// Keeps the receipt of a score computed on demand.
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError>;
+    /// Removes up to `limit` receipts of scores that were computed on demand before an instant.
+    async fn forget_on_demand(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError>;
     /// Gives the nodes of a part of the oldest closed epoch that lacks it what they have of it: their own scores and lifetimes, their histories
     /// and the latest scores. Where a close does that itself there is never anything to do. `false`: nothing is left.
     async fn settle_scores(&self) -> Result<bool, StoreError>;

@@ -31,7 +31,7 @@ pub use alerts::AlertStore;
 pub use audit::{AuditFilter, AuditLog, AuditStore};
 pub use books::Books;
 pub use chain::{Chain, ChainError, PaymentRail, Signer, VoteAnswer};
-pub use coordination::{CLOCK_OFF_MAX, Checked, CoordinationError, Coordinator, Fence, Heard, Lease, Listener, Tenure, Topic};
+pub use coordination::{CLOCK_OFF_MAX, Checked, CoordinationError, Coordinator, Fence, FirstUse, Heard, Lease, Listener, Tenure, Topic, UsedOnce};
 pub use decisions::DecisionStore;
 pub use enrolments::{EnrolmentFilter, EnrolmentStore};
 pub use epochs::{

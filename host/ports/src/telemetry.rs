@@ -116,6 +116,8 @@ pub trait TelemetryStore: Send + Sync {
     async fn roll_up_again(&self, after: Option<NodeId>, limit: u32) -> Result<Walked, StoreError>;
     /// Forgets what is not kept any more, of up to `limit` nodes after this one; nothing that is not rolled up yet.
     async fn forget_series(&self, after: Option<NodeId>, kept: SeriesKept, limit: u32) -> Result<Walked, StoreError>;
+    /// The stretch of a node's presence that ends last, unless it is long over: then perhaps none.
+    async fn last_presence(&self, node: NodeId) -> Result<Option<Interval>, StoreError>;
     /// What was seen of each node, in the order asked: of a few, or of many that follow each other in the fleet.
     async fn observed(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, StoreError>;
     /// Sessions that no policy has judged yet and that overlap the range, by session id.

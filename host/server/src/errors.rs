@@ -111,7 +111,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::NotFound { .. } => Self::new(Kind::NotFound, message),
             ServiceError::Forbidden { .. } => Self::new(Kind::AccessDenied, message),
             ServiceError::Unproven { .. } => Self::new(Kind::NotAuthenticated, message),
-            ServiceError::Invalid { field: "max_nodes", .. } => Self::new(Kind::PoolTooSmall, message).with("field", "max_nodes"),
+            ServiceError::Invalid { field, .. } if field == "max_nodes" => Self::new(Kind::PoolTooSmall, message).with("field", "max_nodes"),
             ServiceError::Invalid { field, problem } => FieldError::new(field, problem).into(),
             ServiceError::Refused { reason } => Self::new(Kind::InvalidRequest, message).with("reason", reason),
             ServiceError::WrongNodeStatus(_) => Self::new(Kind::InvalidNodeStatus, message),

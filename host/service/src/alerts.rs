@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use lucid_model::{
     alert::{Alert, AlertKind, AlertThresholds, Crossing, Measured, UsageLimits},
-    credit::PRESENCE_GAP_MS_MAX,
     event::EventKind,
     id::{AlertId, NodeId, PoolId},
     metric::Sample,
@@ -116,8 +115,8 @@ impl Service {
         {
             let mut watches = self.usage_watches.lock();
             let watch = watches.entry(node.id).or_default();
-            for sample in samples.iter().filter(|s| s.arrived_at.ms_since(s.at) <= PRESENCE_GAP_MS_MAX) {
-                for crossing in watch.take(sample.at, &sample.usage, &limits) {
+            for sample in samples.iter().filter(|sample| !sample.is_late()) {
+                for crossing in watch.take(sample.at, sample.arrived_at, &sample.usage, &limits) {
                     let (Crossing::Over(kind, _) | Crossing::Under(kind)) = crossing;
                     crossings.insert(kind.name(), crossing);
                 }

@@ -4,9 +4,10 @@
 
 use lucid_model::{
     clock::{ClockFault, ClockMark, Reading},
+    shared_clock::SharedClock,
     time::TimeMs,
 };
-use lucid_ports::{AuditFilter, Order, PageRequest};
+use lucid_ports::{AuditFilter, Checked, Order, PageRequest};
 
 use crate::{Actor, Role, Service, ServiceError};
 
@@ -58,6 +59,19 @@ impl Service {
     /// Whether the service's time is the time, so that presence can be dated.
     pub(crate) fn time_is_known(&self) -> bool {
         self.reading().is_exact
+    }
+
+    /// What presence is dated by: the clock that replicas share, or the service's own while there is one replica.
+    pub(crate) fn presence_now(&self) -> TimeMs {
+        let shared = *self.shared_clock.lock();
+        shared.map_or_else(|| self.now(), |shared| shared.read(self.ports.clock.monotonic_ms()))
+    }
+
+    /// Follows the clock that replicas share, as the coordinator just showed it.
+    pub fn follow_shared_clock(&self, checked: Checked) {
+        let (at, monotonic_ms) = (self.ports.clock.now().plus_ms(-checked.ahead_ms), self.ports.clock.monotonic_ms());
+        let mut shared = self.shared_clock.lock();
+        *shared = SharedClock::checked(*shared, at, checked.within_ms, monotonic_ms);
     }
 
     /// Begins to hold the wall clock against the steady one, by the store's newest record and what the last process on

@@ -7,7 +7,7 @@ use lucid_model::{
     score::Ppm,
 };
 
-use crate::{SeriesAges, WebhookSettings};
+use crate::{SampleLimits, SeriesAges, WebhookSettings};
 
 /// Who lets a pending node become active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +124,12 @@ pub struct ServiceConfig {
     pub events_buffered_max: usize,
     /// Reports that may wait for the store at once; who comes beyond is asked to come again.
     pub reports_waiting_max: usize,
+    /// Samples that a node may send in a day.
+    pub sample_limits: SampleLimits,
+    /// Enrolment tokens that are kept for one owner; 0 = no cap.
+    pub enrolments_per_owner_max: u64,
+    /// Nodes of one owner that may leave in a day before it registers another one; 0 = no cap.
+    pub departures_per_owner_day: u32,
     /// How webhooks are sent.
     pub webhooks: WebhookSettings,
     /// How long an alert about a node is kept once it is over.

@@ -5,13 +5,19 @@ use std::sync::Arc;
 use lucid_model::{
     enrolment::{Enrolment, EnrolmentScope},
     id::{Digest, EnrolmentId, PoolId, UserId},
+    node::CapReached,
 };
-use lucid_ports::{EnrolmentFilter, Page, PageRequest};
+use lucid_ports::{EnrolmentFilter, Order, Page, PageRequest};
 
 use crate::{Actor, Role, Service, ServiceError};
 
 /// What every token begins with, so that a leaked one is recognised.
 const PREFIX: &str = "lucid_enrol_";
+
+/// How long a token that is expired or revoked is still listed: 30 days.
+const OVER_KEPT_MS: i64 = 30 * 24 * 3_600_000;
+/// Tokens forgotten in one go.
+const FORGOTTEN_MAX: u32 = 500;
 
 /// A token to be.
 #[derive(Debug, Clone)]
@@ -58,6 +64,7 @@ impl Service {
         {
             return Err(ServiceError::no("pool"));
         }
+        self.check_enrolment_cap(owner).await?;
         let token = format!("{PREFIX}{}", hex::encode(self.ports.entropy.random_32()));
         let now = self.now();
         let enrolment = Enrolment {
@@ -81,6 +88,25 @@ impl Service {
         }
         let enrolment = self.store().enrolment(enrolment.id).await?.ok_or(ServiceError::no("enrolment token"))?;
         Ok(GivenEnrolment { enrolment, token: None })
+    }
+
+    async fn check_enrolment_cap(&self, owner: UserId) -> Result<(), ServiceError> {
+        let limit = self.config.enrolments_per_owner_max;
+        let first = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
+        let kept = self.store().enrolments(EnrolmentFilter { owner: Some(owner) }, first).await?.total;
+        if limit > 0 && kept >= limit {
+            return Err(ServiceError::CapReached(CapReached { what: "enrolment tokens of one owner", limit }));
+        }
+        Ok(())
+    }
+
+    /// Forgets tokens that are over for long; whether there may be more.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn forget_enrolments(&self) -> Result<bool, ServiceError> {
+        let Some(now) = self.sure_now() else { return Ok(false) };
+        Ok(self.store().forget_enrolments(now.plus_ms(-OVER_KEPT_MS), FORGOTTEN_MAX).await? >= u64::from(FORGOTTEN_MAX))
     }
 
     /// A page of tokens: the caller's own, or all for who sees everything.

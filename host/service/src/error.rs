@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use lucid_model::{
     epoch::{NotADivisorOfTheDay, Period},
     id::{NodeId, ShadowId},
@@ -57,7 +59,7 @@ pub enum ServiceError {
     #[error("{field}: {problem}")]
     Invalid {
         /// Which.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// What is wrong, with the limit.
         problem: String,
     },
@@ -258,8 +260,8 @@ impl From<CallError> for ServiceError {
 }
 
 impl ServiceError {
-    pub(crate) fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
-        Self::Invalid { field, problem: problem.into() }
+    pub(crate) fn invalid(field: impl Into<Cow<'static, str>>, problem: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), problem: problem.into() }
     }
     pub(crate) fn no(what: &'static str) -> Self {
         Self::NotFound { what }

@@ -127,6 +127,7 @@ impl Service {
     /// [`ServiceError::Store`]; the next call goes on.
     pub async fn forget_due_series(&self) -> Result<bool, ServiceError> {
         let Some(now) = self.sure_now() else { return Ok(false) };
+        self.sample_quotas.forget(now, self.config.sample_limits);
         let last = self.store().last_epoch().await?;
         let Some(open) = self.next_epoch(last.as_ref()).await? else { return Ok(false) };
         let ages = self.config.series;
@@ -206,7 +207,7 @@ fn too_many(grain: Grain) -> ServiceError {
         Grain::Raw => "every sample".to_owned(),
         Grain::Of(resolution) => resolution.name().to_owned(),
     };
-    ServiceError::Invalid { field: "resolution", problem: format!("{finer} gives more than {POINTS_MAX} points in this range, which is the most") }
+    ServiceError::invalid("resolution", format!("{finer} gives more than {POINTS_MAX} points in this range, which is the most"))
 }
 
 fn told(range: Interval, grain: Grain, rollups: &[Rollup], now: TimeMs) -> History {

@@ -1,6 +1,6 @@
 //! How a node proves that it has its key.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lucid_model::{
     event::EventKind,
@@ -9,35 +9,12 @@ use lucid_model::{
     statement,
     time::TimeMs,
 };
-
-use lucid_ports::{RegisterConflict, TRACE};
+use lucid_ports::{FirstUse, RegisterConflict, TRACE};
 
 use crate::{Actor, NodeView, Role, Service, ServiceError, nodes::Change};
 
-/// Open challenges and used registration nonces; both forget by themselves.
-#[derive(Default)]
-pub(crate) struct Challenges {
-    open: BTreeMap<String, (NodeId, TimeMs)>,
-    nonces: BTreeMap<(PublicKey, String), TimeMs>,
-    /// When to look for what expired: not with every request, each of which would read all of it.
-    forget_at: TimeMs,
-}
-
-/// Most open challenges: beyond, the oldest requests have to be made again.
-const CHALLENGES_MAX: usize = 100_000;
-
-/// Between two looks for what expired.
-const FORGET_EVERY_MS: i64 = 1_000;
-
-impl Challenges {
-    fn forget(&mut self, now: TimeMs) {
-        if now < self.forget_at {
-            return;
-        }
-        self.forget_at = now.plus_ms(FORGET_EVERY_MS);
-        self.open.retain(|_, (_, until)| *until > now);
-        self.nonces.retain(|_, until| *until > now);
-    }
+fn too_many(limit: usize) -> ServiceError {
+    ServiceError::CapReached(CapReached { what: "used challenges and nonces", limit: u64::try_from(limit).unwrap_or(u64::MAX) })
 }
 
 /// What a node has to sign.
@@ -96,46 +73,42 @@ impl Service {
     pub async fn challenge(&self, node: NodeId) -> Result<Challenge, ServiceError> {
         let found = self.store().node(node).await?.filter(|n| n.is_live() && n.public_key.is_some());
         found.ok_or(ServiceError::no("node"))?;
-        let (now, challenge) = (self.now(), hex::encode(self.ports.entropy.random_32()));
-        let expires_at = now.plus_ms(self.config.challenge_ms);
-        let mut challenges = self.challenges.lock();
-        if challenges.open.len() >= CHALLENGES_MAX {
-            challenges.forget(now);
-        }
-        if challenges.open.len() >= CHALLENGES_MAX {
-            return Err(ServiceError::CapReached(CapReached { what: "open challenges", limit: CHALLENGES_MAX as u64 }));
-        }
-        challenges.open.insert(challenge.clone(), (node, expires_at));
-        Ok(Challenge { challenge, expires_at })
+        let expires_at = self.now().plus_ms(self.config.challenge_ms);
+        Ok(Challenge { challenge: self.ports.challenge_key.seal(node, expires_at, self.ports.entropy.random_16()), expires_at })
     }
 
-    /// Checks a signed challenge; it is used up whatever the outcome.
+    /// Checks a signed challenge, which any replica may have given out; with it the challenge is used up.
     ///
     /// # Errors
     /// [`ServiceError::Unproven`] if it is unknown, used, expired or not signed by the node's key.
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.prove", skip_all)]
     pub async fn prove(&self, node: NodeId, challenge: &str, signature: &[u8]) -> Result<Node, ServiceError> {
-        let open = self.challenges.lock().open.remove(challenge);
-        let known = open.is_some_and(|(asked, until)| asked == node && until > self.now());
-        let record = self.store().node(node).await?.filter(Node::is_live);
-        match record {
-            Some(record)
-                if known && record.public_key.is_some_and(|key| statement::verify(key, &statement::challenge(node, challenge), signature)) =>
-            {
-                Ok(record)
-            }
-            _ => Err(ServiceError::Unproven { why: "the challenge is unknown, used or expired, or the signature is not the node's" }),
+        const UNPROVEN: ServiceError =
+            ServiceError::Unproven { why: "the challenge is unknown, used or expired, or the signature is not the node's" };
+        let left_ms = self.ports.challenge_key.open(node, challenge).map_or(0, |until| until.ms_since(self.now()));
+        // A replica whose clock is behind that of the one that sealed it is not more patient.
+        let left_ms = u64::try_from(left_ms.min(self.config.challenge_ms)).unwrap_or_default();
+        let record = self.store().node(node).await?.filter(Node::is_live).ok_or(UNPROVEN)?;
+        let is_signed = record.public_key.is_some_and(|key| statement::verify(key, &statement::challenge(node, challenge), signature));
+        if left_ms == 0 || !is_signed {
+            return Err(UNPROVEN);
+        }
+        // Only who has the node's key gets here, so nobody else adds to what is remembered.
+        match self.ports.used_once.use_up(&format!("challenge:{challenge}"), Duration::from_millis(left_ms)).await {
+            FirstUse::Yes => Ok(record),
+            FirstUse::No => Err(UNPROVEN),
+            FirstUse::TooMany { limit } => Err(too_many(limit)),
         }
     }
 
     /// Checks the signature of a registration and uses its nonce up.
-    pub(crate) fn check_registration(&self, key: PublicKey, proof: &RegistrationProof) -> Result<(), ServiceError> {
+    pub(crate) async fn check_registration(&self, key: PublicKey, proof: &RegistrationProof) -> Result<(), ServiceError> {
         let signed = statement::registration(proof.method, &proof.path, proof.body, proof.timestamp_ms, &proof.nonce);
         self.fresh(proof.timestamp_ms)?;
         if !statement::verify(key, &signed, &proof.signature) {
             return Err(ServiceError::Unproven { why: "the registration is not signed by its public key" });
         }
-        self.use_nonce_up(key, &proof.nonce)
+        self.use_nonce_up(key, &proof.nonce).await
     }
 
     fn fresh(&self, timestamp_ms: i64) -> Result<(), ServiceError> {
@@ -145,13 +118,14 @@ impl Service {
         Ok(())
     }
 
-    fn use_nonce_up(&self, key: PublicKey, nonce: &str) -> Result<(), ServiceError> {
-        let now = self.now();
-        let mut challenges = self.challenges.lock();
-        challenges.forget(now);
-        match challenges.nonces.insert((key, nonce.to_owned()), now.plus_ms(2 * self.config.registration_skew_ms)) {
-            Some(until) if until > now => Err(ServiceError::Unproven { why: "the nonce was used before" }),
-            _ => Ok(()),
+    async fn use_nonce_up(&self, key: PublicKey, nonce: &str) -> Result<(), ServiceError> {
+        let ttl = Duration::from_millis(self.config.registration_skew_ms.unsigned_abs().saturating_mul(2));
+        // Its digest: a nonce is the caller's text.
+        let word = format!("nonce:{}:{}", hex::encode(key.0), Digest::of(nonce.as_bytes()));
+        match self.ports.used_once.use_up(&word, ttl).await {
+            FirstUse::Yes => Ok(()),
+            FirstUse::No => Err(ServiceError::Unproven { why: "the nonce was used before" }),
+            FirstUse::TooMany { limit } => Err(too_many(limit)),
         }
     }
 
@@ -174,7 +148,7 @@ impl Service {
         if !statement::verify(rotation.next, &signed, &rotation.next_signature) {
             return Err(ServiceError::Unproven { why: "the change is not signed by the next key" });
         }
-        self.use_nonce_up(old, &proof.nonce)?;
+        self.use_nonce_up(old, &proof.nonce).await?;
         let holder = self.store().node_by_key(rotation.next).await?;
         if let Some(holder) = holder {
             let own = (holder.owner == node.owner).then_some(holder.id);

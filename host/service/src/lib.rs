@@ -38,6 +38,7 @@ mod requests;
 mod resolutions;
 mod runs;
 mod runway;
+mod samples;
 mod scores;
 mod service_alerts;
 mod settle;
@@ -58,13 +59,15 @@ use std::{
 use lucid_model::{
     alert::{AlertThresholds, UsageWatch},
     audit::AuditEntry,
+    challenge::ChallengeKey,
     clock::ClockWatch,
     credit::LastReport,
     id::{AuditId, FamilyId, NodeId, PayoutId, PoolId, WebhookId},
     policy::PolicyProfile,
+    shared_clock::SharedClock,
     time::TimeMs,
 };
-use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Signer, Store, WebhookSender};
+use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Signer, Store, UsedOnce, WebhookSender};
 use parking_lot::Mutex;
 
 pub use actor::{Actor, Role};
@@ -97,6 +100,7 @@ pub use registration::NewNode;
 pub use reports::{NewSample, ReportProof, Reported};
 pub use resolutions::Unresolvable;
 pub use runs::{Balance, LeftOut, NotPaid, PayoutProof, RunLine, RunReport, Unpaid, UnpaidFilter, UnpaidLine, UnpaidReport};
+pub use samples::{DropReason, DroppedSample, SampleLimits};
 pub use scores::{OnDemand, ScoreClaim, ScoreRequest, Validated};
 pub use shadows::NewShadow;
 pub use standing::{Safety, Standing};
@@ -125,6 +129,10 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// What login challenges are sealed with.
+    pub challenge_key: ChallengeKey,
+    /// Remembers answered challenges and nonces.
+    pub used_once: Arc<dyn UsedOnce>,
 }
 
 /// The service.
@@ -135,13 +143,16 @@ pub struct Service {
     bus: EventBus,
     /// Last signed report of each active node; what presence grows from.
     last_reports: Mutex<BTreeMap<NodeId, LastReport>>,
+    /// What nodes have left of their quotas of samples.
+    sample_quotas: samples::SampleQuotas,
     /// Reports that wait for the store.
     reports_waiting: AtomicUsize,
     /// When each active node was last heard of, on the monotonic clock; what liveness is judged by.
     last_heard_ms: Mutex<BTreeMap<NodeId, i64>>,
     /// Until then nobody is judged silent: most of the fleet was.
     no_sweep_before_ms: Mutex<i64>,
-    challenges: Mutex<identity::Challenges>,
+    /// The clock that replicas share; none while there is one replica.
+    shared_clock: Mutex<Option<SharedClock>>,
     /// The wall clock, held against the steady one.
     clock_watch: Mutex<ClockWatch>,
     /// What a stall is told by.
@@ -199,10 +210,11 @@ impl Service {
             config,
             family,
             last_reports: Mutex::default(),
+            sample_quotas: samples::SampleQuotas::default(),
             reports_waiting: AtomicUsize::default(),
             last_heard_ms: Mutex::default(),
             no_sweep_before_ms: Mutex::default(),
-            challenges: Mutex::default(),
+            shared_clock: Mutex::default(),
             clock_watch: Mutex::default(),
             awaited_epoch: Mutex::default(),
             sealed: Mutex::default(),

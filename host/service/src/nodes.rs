@@ -233,6 +233,7 @@ impl Service {
             Expected::check(told.expected.as_ref(), "node", before.version)?;
             let mut node = before.clone();
             change(&mut node, self.now())?;
+            self.stamp_status(&before, &mut node);
             node.version += 1;
             let audit = self.audit_entry(actor, told.action, id, told.detail.clone()).changing(&before, &node);
             if self.store().update_node(node.clone(), audit).await? {
@@ -243,6 +244,13 @@ impl Service {
             }
         }
         Err(ServiceError::Changed { what: "node" })
+    }
+
+    /// Dates a change of status as presence is dated, so that none grows from before it.
+    fn stamp_status(&self, before: &Node, after: &mut Node) {
+        if before.status != after.status {
+            after.status_since = Some(self.presence_now());
+        }
     }
 
     /// What follows from a change of status: presence starts anew, liveness is watched or not, everybody is told.
@@ -270,6 +278,7 @@ impl Service {
         if node.apply(event, self.now()).is_err() {
             return Ok(None);
         }
+        self.stamp_status(before, &mut node);
         node.version += 1;
         let audit = self.audit_entry(&Actor::system(), action, node.id, detail).changing(before, &node);
         if !self.store().update_node(node.clone(), audit).await? {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lucid_model::{
-    credit::{Interval, LastReport, PRESENCE_GAP_MS_MAX},
+    credit::{Interval, LastReport},
     event::EventKind,
     id::{Digest, NodeId},
     metric::{Sample, Usage},
@@ -14,7 +14,7 @@ use lucid_model::{
 };
 use lucid_ports::{Report, ReportOutcome, SessionOutcome, TRACE};
 
-use crate::{Actor, Approval, JudgedSession, NewSession, Role, Service, ServiceError};
+use crate::{Actor, Approval, DroppedSample, JudgedSession, NewSession, Role, Service, ServiceError, samples};
 
 /// What a report is signed with; none for older clients, whose reports are history and never presence.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct Reported {
     pub accepted: u32,
     /// Samples of them that arrived so long after they were measured that a report of then would have been missed.
     pub late: u32,
+    /// Samples that are not kept; the report counts all the same, since it is signed.
+    pub dropped: Vec<DroppedSample>,
     /// It was stored before; nothing changed.
     pub repeated: bool,
     /// What became of its sessions.
@@ -88,7 +90,7 @@ impl Service {
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.report", skip_all)]
     pub async fn report(&self, actor: &Actor, id: NodeId, proof: Option<ReportProof>, samples: Vec<NewSample>) -> Result<Reported, ServiceError> {
         let node = self.reporting_node(actor, id, proof.as_ref()).await?;
-        let (now, count) = (self.now(), u32::try_from(samples.len()).unwrap_or(u32::MAX));
+        let (now, count) = (self.now(), samples.len());
         let stored = |s: &NewSample| Sample {
             node: id,
             at: s.at.unwrap_or(now),
@@ -97,10 +99,13 @@ impl Service {
             active_sessions: s.active_sessions,
             uptime_s: s.uptime_s,
         };
-        let samples: Vec<_> = samples.iter().map(stored).collect();
+        let (samples, dropped) = samples::sort_out(samples.iter().map(stored).collect(), &self.sample_quotas, self.config.sample_limits);
+        if let (None, Some(first)) = (&proof, dropped.first()) {
+            return Err(samples::refusal(*first, count));
+        }
         let newest = samples.last().copied();
-        let late = samples.iter().filter(|s| s.arrived_at.ms_since(s.at) > PRESENCE_GAP_MS_MAX).count();
-        let late = u32::try_from(late).unwrap_or(u32::MAX);
+        let accepted = u32::try_from(samples.len()).unwrap_or(u32::MAX);
+        let late = u32::try_from(samples.iter().filter(|sample| sample.is_late()).count()).unwrap_or(u32::MAX);
         let (outcome, node) = self.take_in(node, proof, samples.clone(), Vec::new()).await?;
         let repeated = outcome == ReportOutcome::Repeated;
         if !repeated {
@@ -109,12 +114,15 @@ impl Service {
         if let (false, Some(newest)) = (repeated, newest) {
             let (usage, offset_ms) = (newest.usage, newest.clock_offset_ms().unsigned_abs());
             metrics::histogram!("lucid_node_clock_offset_seconds").record(std::time::Duration::from_millis(offset_ms));
-            metrics::counter!("lucid_samples_total").increment(u64::from(count));
+            metrics::counter!("lucid_samples_total").increment(u64::from(accepted));
             metrics::counter!("lucid_samples_late_total").increment(u64::from(late));
             let (cpu, memory) = (usage.cpu.0 / 100, usage.memory.0 / 100);
-            self.emit(EventKind::MetricsStored { node: id, samples: count, cpu_percent_centi: cpu, memory_percent_centi: memory });
+            self.emit(EventKind::MetricsStored { node: id, samples: accepted, cpu_percent_centi: cpu, memory_percent_centi: memory });
         }
-        Ok(Reported { status: node.status, at: now, accepted: count, late, repeated, sessions: Vec::new() })
+        if !repeated && !dropped.is_empty() {
+            metrics::counter!("lucid_samples_dropped_total").increment(u64::try_from(dropped.len()).unwrap_or(u64::MAX));
+        }
+        Ok(Reported { status: node.status, at: now, accepted, late, dropped, repeated, sessions: Vec::new() })
     }
 
     /// Takes observation sessions, judged by the validation policy.
@@ -142,6 +150,7 @@ impl Service {
             at: now,
             accepted: u32::try_from(accepted).unwrap_or(u32::MAX),
             late: 0,
+            dropped: Vec::new(),
             repeated: outcome == ReportOutcome::Repeated,
             sessions: observations.into_iter().map(|o| JudgedSession { session: o.session, verdict: o.verdict }).collect(),
         })
@@ -187,8 +196,8 @@ impl Service {
             self.last_reports.lock().remove(&node.id);
         }
         // Presence that is dated wrong would count in another epoch.
-        let witness = proof.is_some() && node.status == NodeStatus::Active && self.time_is_known();
-        let (next, presence) = self.witness(node.id, witness, now, monotonic_ms);
+        let counts = proof.is_some() && node.status == NodeStatus::Active && self.time_is_known();
+        let (next, presence) = if counts { self.witness(&node, now, monotonic_ms).await? } else { (None, None) };
         let signed = proof.is_some();
         let report = Report { node: node.id, arrived_at: now, sequence: proof.map(|p| (p.sequence, p.body)), samples, presence, sessions };
         let outcome = {
@@ -211,18 +220,27 @@ impl Service {
         Ok((outcome, node))
     }
 
-    fn witness(&self, node: NodeId, counts: bool, now: TimeMs, monotonic_ms: i64) -> (Option<LastReport>, Option<Interval>) {
-        if !counts {
-            return (None, None);
+    /// The presence that a report of now witnesses, and what is remembered of it for the next one: by the last report
+    /// that this replica took, else by what the last replica stored.
+    async fn witness(&self, node: &Node, now: TimeMs, monotonic_ms: i64) -> Result<(Option<LastReport>, Option<Interval>), ServiceError> {
+        let last = self.last_reports.lock().get(&node.id).copied();
+        let Some(shared) = *self.shared_clock.lock() else {
+            let (next, presence) = last.map_or((LastReport::first(now, monotonic_ms), None), |last| last.next(now, monotonic_ms));
+            return Ok((Some(next), presence));
+        };
+        let at = shared.read(monotonic_ms);
+        // Another replica may have ended its presence, and begun it anew.
+        let is_of_this_status = |seen: TimeMs| node.status_since.or(node.activated_at).is_none_or(|since| seen >= since);
+        if let Some(last) = last.filter(|last| is_of_this_status(last.wall))
+            && let (next, Some(presence)) = last.next(at, monotonic_ms)
+        {
+            return Ok((Some(next), Some(presence)));
         }
-        let last = self.last_reports.lock().get(&node).copied();
-        match last {
-            None => (Some(LastReport::first(now, monotonic_ms)), None),
-            Some(last) => {
-                let (next, presence) = last.next(now, monotonic_ms);
-                (Some(next), presence)
-            }
-        }
+        let stored = self.store().last_presence(node.id).await?.filter(|stored| is_of_this_status(stored.to) && shared.compares_with(stored.to));
+        // A first report is a stretch without length: the next one may come to another replica.
+        let begun = || (LastReport::first(at, monotonic_ms), Interval { from: at, to: at });
+        let (next, presence) = stored.and_then(|stored| LastReport::after(stored, at, monotonic_ms)).unwrap_or_else(begun);
+        Ok((Some(next), Some(presence)))
     }
 
     /// A signed report brings a silent node back, and a pending one to life where the policy's word is enough.

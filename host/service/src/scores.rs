@@ -68,7 +68,21 @@ pub struct Validated {
     pub refused: Option<String>,
 }
 
+/// How long the receipt of a score on demand is kept: 90 days.
+const ON_DEMAND_KEPT_MS: i64 = 90 * 24 * 3_600_000;
+/// Receipts forgotten in one go.
+const FORGOTTEN_MAX: u32 = 500;
+
 impl Service {
+    /// Forgets receipts of scores on demand that were kept long enough; whether there may be more.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn forget_on_demand(&self) -> Result<bool, ServiceError> {
+        let Some(now) = self.sure_now() else { return Ok(false) };
+        Ok(self.store().forget_on_demand(now.plus_ms(-ON_DEMAND_KEPT_MS), FORGOTTEN_MAX).await? >= u64::from(FORGOTTEN_MAX))
+    }
+
     /// Scores what was sent. It leaves a receipt, and neither earns, votes nor changes the node.
     ///
     /// # Errors

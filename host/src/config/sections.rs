@@ -120,6 +120,10 @@ pub struct Limits {
     pub other_per_min: u32,
     /// Most subjects, and most addresses, that are told apart in a class.
     pub parties_max: usize,
+    /// Enrolment tokens that are kept for one owner; those that are over for 30 days are forgotten. 0 = no cap.
+    pub enrolments_per_owner: u32,
+    /// Nodes of one owner that may leave in a day before it registers another one. 0 = no cap.
+    pub departures_per_owner_day: u32,
 }
 
 impl Default for Limits {
@@ -132,6 +136,8 @@ impl Default for Limits {
             registrations_burst: 20,
             other_per_min: 1_000,
             parties_max: 100_000,
+            enrolments_per_owner: 1_000,
+            departures_per_owner_day: 1_000,
         }
     }
 }

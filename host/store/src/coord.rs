@@ -5,5 +5,5 @@ mod conformance;
 mod local;
 mod redis;
 
-pub use local::{LocalCoordinator, LocalLimiter, Quotas};
-pub use redis::{RedisCoordinator, RedisFacts, RedisLimiter, RedisSettings, RedisUrlError, probe_redis};
+pub use local::{LocalCoordinator, LocalLimiter, LocalUsedOnce, Quotas};
+pub use redis::{RedisCoordinator, RedisFacts, RedisLimiter, RedisSettings, RedisUrlError, RedisUsedOnce, probe_redis};

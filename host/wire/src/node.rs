@@ -295,6 +295,7 @@ mod tests {
             created_at: TimeMs(0),
             updated_at: TimeMs(0),
             activated_at: None,
+            status_since: None,
             score: Some(ScoreCenti(8750)),
             observed_s: 3600,
             config: NodeConfig::default(),

@@ -221,6 +221,9 @@ pub struct ReportBody {
     /// Those of them that were measured more than 90 s before they arrived: they are kept, and witness nothing of then.
     #[serde(default)]
     pub late: u32,
+    /// Samples that are not kept. The report counts all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<DroppedSampleBody>,
     /// Whether the same report was stored before: this is the answer it had.
     pub repeated: bool,
     /// The node's status.
@@ -229,6 +232,15 @@ pub struct ReportBody {
     /// When the report arrived.
     #[schema(value_type = schema::Timestamp)]
     pub last_heartbeat: String,
+}
+
+/// A sample that is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DroppedSampleBody {
+    /// Its place in the report, from 0.
+    pub sample: u32,
+    /// Why it is not kept, and what to do.
+    pub reason: String,
 }
 
 /// What became of one observation session.

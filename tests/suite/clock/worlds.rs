@@ -31,6 +31,8 @@ fn whatever_happens_to_the_wall_clock_nothing_is_closed_before_it_is_over() {
                 signer: Arc::clone(&shared.signer),
                 clock: Arc::clone(&clocks) as Arc<dyn Clock>,
                 entropy: Arc::clone(&shared.entropy),
+                challenge_key: shared.challenge_key.clone(),
+                used_once: Arc::clone(&shared.used_once),
             };
             block_on(async {
                 let service = fleet::service_on(ports, fleet::config(1)).await;

@@ -9,6 +9,7 @@ use std::{
 
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{
+    challenge::ChallengeKey,
     epoch::{EpochRecord, PeriodLength},
     id::{Digest, FamilyId, NodeId, PoolScope, UserId},
     money::MicroUsdt,
@@ -22,7 +23,7 @@ use lucid_model::{
 use lucid_ports::{Fence, PolicyRuntime, Registration, Store, Tenure, WebhookSender};
 use lucid_rails::WebhookClient;
 use lucid_service::{Actor, PayerLimits, Ports, Role, Service, ServiceConfig, ServiceError, verify_books};
-use lucid_store::{Memory, Pause};
+use lucid_store::{Memory, Pause, coord::LocalUsedOnce};
 use uuid::Uuid;
 
 use super::{
@@ -109,6 +110,8 @@ pub fn ports(world: &SharedWorld, store: Arc<dyn Store>, policies: Arc<dyn Polic
         signer: Arc::new(machine()),
         clock: Arc::new(machine()),
         entropy: Arc::new(machine()),
+        challenge_key: ChallengeKey::of_secret("secret"),
+        used_once: Arc::new(LocalUsedOnce::default()),
     }
 }
 

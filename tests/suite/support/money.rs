@@ -22,6 +22,9 @@ pub fn config() -> ServiceConfig {
         eligibility_window_s: 3600,
         epoch_close_delay_ms: 0,
         reports_waiting_max: 64,
+        sample_limits: lucid_service::SampleLimits { per_day: u32::MAX, late_per_day: u32::MAX },
+        enrolments_per_owner_max: 0,
+        departures_per_owner_day: 0,
         events_buffered_max: 16,
         ..fleet::config(2)
     }
@@ -57,6 +60,7 @@ pub fn node(id: NodeId, owner: UserId, wallet: Wallet, now: TimeMs) -> Node {
         created_at: now,
         updated_at: now,
         activated_at: None,
+        status_since: None,
         score: None,
         observed_s: 0,
         config: NodeConfig::default(),

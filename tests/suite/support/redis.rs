@@ -1,13 +1,13 @@
 //! A Redis of a test's own, which may be killed under the service.
 
 use std::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command, Stdio},
 };
 
 use tempfile::TempDir;
 
-use super::eventually;
+use super::{eventually, free_port};
 
 /// A `redis-server` process that keeps nothing; killed when dropped.
 pub struct RedisServer {
@@ -20,7 +20,7 @@ impl RedisServer {
     /// Starts one; says that a test is skipped if there is none to start.
     pub fn start() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let Some(child) = spawn(port, &dir) else {
             println!("skipped: a test over Redis; there is no redis-server");
             return None;

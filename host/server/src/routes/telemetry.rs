@@ -10,7 +10,10 @@ use lucid_wire::{
     reason::ReasonRequest,
     report::ClaimedSample,
     report::carried::{CarriedReport, CarriedReportsRequest, CarriedResultBody, CarriedResultsBody},
-    report::{HeartbeatRequest, MetricsRequest, ObservationsBody, ObservationsRequest, ReportBody, SessionVerdictBody, VoidedObservationBody},
+    report::{
+        DroppedSampleBody, HeartbeatRequest, MetricsRequest, ObservationsBody, ObservationsRequest, ReportBody, SessionVerdictBody,
+        VoidedObservationBody,
+    },
     schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -35,6 +38,7 @@ fn body(reported: &Reported) -> ReportBody {
     ReportBody {
         accepted: reported.accepted,
         late: reported.late,
+        dropped: reported.dropped.iter().map(|dropped| DroppedSampleBody { sample: dropped.place, reason: dropped.why.to_string() }).collect(),
         repeated: reported.repeated,
         status: reported.status.name().into(),
         last_heartbeat: reported.at.to_string(),

@@ -8,6 +8,7 @@ use opentelemetry_http::HeaderExtractor;
 use tracing::{Instrument, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::known;
 use crate::extract::RequestId;
 
 /// A span for the request, in the trace of whoever calls.
@@ -18,7 +19,7 @@ pub async fn traced(request: Request, next: Next) -> Response {
         otel.kind = "server",
         otel.name = Empty,
         otel.status_code = Empty,
-        http.request.method = %request.method(),
+        http.request.method = known(request.method()),
         http.route = Empty,
         http.response.status_code = Empty,
         request_id = Empty,
@@ -30,7 +31,7 @@ pub async fn traced(request: Request, next: Next) -> Response {
     // It fails if spans of another kind are in force: then this one begins a trace of its own.
     let _ = span.set_parent(caller);
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
-    span.record("otel.name", format!("{} {route}", request.method())).record("http.route", route);
+    span.record("otel.name", format!("{} {route}", known(request.method()))).record("http.route", route);
     if let Some(RequestId(id)) = request.extensions().get() {
         span.record("request_id", id.as_str());
     }

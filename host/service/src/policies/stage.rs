@@ -4,12 +4,16 @@ use lucid_model::{
     canonical::Canonical,
     event::EventKind,
     id::Digest,
+    node::CapReached,
     policy::{Bundle, ParamValues, PolicyRef, PolicyVersion, ReportCause, VersionState},
 };
 use lucid_ports::{GateReport, ImportRecord, StoredBundle, TRACE};
 
 use super::needs_author;
 use crate::{Actor, Service, ServiceError};
+
+/// Versions that are kept; whoever uploads one reads them all.
+const VERSIONS_MAX: usize = 2_000;
 
 /// A bundle that went through the gate.
 #[derive(Debug, Clone)]
@@ -54,6 +58,9 @@ impl Service {
             uploaded_by: actor.subject.clone(),
             signed_by: report.signed_by.clone(),
         };
+        if self.store().versions().await?.len() >= VERSIONS_MAX {
+            return Err(ServiceError::CapReached(CapReached { what: "policy versions", limit: u64::try_from(VERSIONS_MAX).unwrap_or(u64::MAX) }));
+        }
         let stored = StoredBundle { version: version.clone(), bundle: bundle.as_ref().clone() };
         let audit = self.audit_entry(actor, "policy.upload", &policy, origin).creating(&version);
         self.store().add_version(stored, audit).await?;

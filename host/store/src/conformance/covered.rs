@@ -178,6 +178,8 @@ proven! {
             an_enrolment_keeps_every_field;
         enrolments(filter: EnrolmentFilter, page: PageRequest<()>) -> Page<Enrolment> =>
             enrolments_are_listed_by_creation;
+        forget_enrolments(before: TimeMs, limit: u32) -> u64 =>
+            enrolments_are_listed_by_creation;
         revoke_enrolment(id: EnrolmentId, at: TimeMs, audit: AuditEntry) -> bool =>
             a_token_that_is_not_good_registers_nothing, one_of_fifty_tokens_has_the_id;
     }
@@ -210,6 +212,8 @@ proven! {
             what_is_forgotten_is_rolled_up;
         fleet_usage(nodes: Option<&[NodeId]>, range: Interval) -> (UsageSummary, u64) =>
             usage_is_summed_over_the_range;
+        last_presence(node: NodeId) -> Option<Interval> =>
+            what_overlaps_is_observed;
         observed(nodes: &[NodeId], range: Interval) -> Vec<NodeObserved> =>
             what_overlaps_is_observed;
         unverified(range: Interval, limit: u32) -> Vec<Observation> =>
@@ -302,6 +306,8 @@ proven! {
             totals_count_eligible_epochs_only;
         totals(from_s: i64, to_s: i64) -> Vec<NodeTotals> =>
             totals_count_eligible_epochs_only;
+        forget_on_demand(before: TimeMs, limit: u32) -> u64 =>
+            scores_are_found_by_the_second;
         add_on_demand(receipt: OnDemandReceipt) -> () =>
             scores_are_found_by_the_second;
         settle_scores() -> bool =>

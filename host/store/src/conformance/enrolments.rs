@@ -83,4 +83,9 @@ pub(crate) async fn enrolments_are_listed_by_creation(backend: &mut dyn Backend)
     let own = EnrolmentFilter { owner: Some(owner_id(1)) };
     let second = store.enrolments(own, PageRequest { page: 2, limit: 2, sort: (), order: Order::Ascending }).await.unwrap();
     assert_eq!((second.total, second.items.len(), second.items[0].id.0.as_u128()), (3, 1, 5));
+    store.revoke_enrolment(enrolment(3).id, TimeMs(100), audit("enrolment.revoke")).await.unwrap();
+    assert_eq!(store.forget_enrolments(TimeMs(100), 10).await.unwrap(), 0, "over at that instant is not before it");
+    assert_eq!(store.forget_enrolments(TimeMs(101), 10).await.unwrap(), 1);
+    assert_eq!(store.forget_enrolments(TimeMs(50_001), 3).await.unwrap(), 3, "expired");
+    assert_eq!(store.enrolments(EnrolmentFilter::default(), all((), Order::Ascending)).await.unwrap().total, 1);
 }

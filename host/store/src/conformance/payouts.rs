@@ -37,6 +37,18 @@ pub(crate) async fn a_run_keeps_every_field_and_changes_by_version(backend: &mut
     assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Descending)).await.unwrap().total, 3);
 }
 
+pub(crate) async fn a_run_that_nobody_let_go_stays_so_in_every_state(backend: &mut dyn Backend) {
+    let store = backend.store();
+    for (number, state) in (1..).zip(RunState::ALL) {
+        for executor in [None, Some("treasurer".to_owned())] {
+            let id = RunId(uuid::Uuid::from_u128(u128::from(number) * 2 + u128::from(executor.is_some())));
+            let run = Run { id, state, executor, ..run(1) };
+            assert!(store.create_run(run.clone(), audit("run.create")).await.unwrap());
+            assert_eq!(store.run(id).await.unwrap(), Some(run));
+        }
+    }
+}
+
 pub(crate) async fn runs_are_listed_and_their_payouts_summed(backend: &mut dyn Backend) {
     let store = backend.store();
     let later = Run { cycle: 172_800, created_at: TimeMs(1_500), nodes: Vec::new(), executor: None, ..run(2) };

@@ -169,6 +169,10 @@ pub(crate) async fn what_overlaps_is_observed(backend: &mut dyn Backend) {
     let samples = vec![sample(1, 99, 1), sample(1, 100, 2), sample(1, 199, 5), sample(1, 200, 9)];
     store_report(&*store, Report { sessions, samples, presence: Some(span(0, 100)), ..report(1, 300) }).await;
     store_report(&*store, Report { presence: Some(span(150, 400)), ..report(1, 400) }).await;
+    assert_eq!(store.last_presence(node_id(1)).await.unwrap(), Some(span(150, 400)));
+    store_report(&*store, Report { presence: Some(span(450, 450)), ..report(1, 450) }).await;
+    assert_eq!(store.last_presence(node_id(1)).await.unwrap(), Some(span(450, 450)), "a first report");
+    assert_eq!(store.last_presence(node_id(7)).await.unwrap(), None);
     let observed = store.observed(&[node_id(7), node_id(1)], span(100, 200)).await.unwrap();
     assert_eq!((observed[0].node, observed[0].sessions.len(), observed[0].usage.samples), (node_id(7), 0, 0));
     assert_eq!((observed[1].node, &observed[1].sessions), (node_id(1), &vec![session(2, 1, 50, 101), rejected]));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use lucid_model::id::UserId;
-use lucid_ports::{Admission, Coordinator, Fence, Heard, Lease, LimitClass, Party, RateLimiter, Topic};
+use lucid_ports::{Admission, Coordinator, Fence, FirstUse, Heard, Lease, LimitClass, Party, RateLimiter, Topic, UsedOnce};
 
 use super::Quotas;
 
@@ -36,6 +36,8 @@ pub(super) trait Replicas: Sync {
     fn replica(&self, name: &str) -> Arc<dyn Coordinator>;
     /// A replica's view of the limits that all share.
     fn limiter(&self) -> Arc<dyn RateLimiter>;
+    /// A replica's view of what may be used once by all.
+    fn used_once(&self) -> Arc<dyn UsedOnce>;
 }
 
 pub(super) fn user(number: u128) -> Party {
@@ -212,12 +214,32 @@ pub(super) async fn what_is_forgotten_is_no_quota_that_is_used(replicas: &dyn Re
     assert!(left.iter().min().is_some_and(|least| *least < 45), "{left:?}");
 }
 
+pub(super) async fn a_word_is_used_once_whichever_replica_is_asked(replicas: &dyn Replicas) {
+    let (first, second) = (replicas.used_once(), replicas.used_once());
+    assert_eq!(first.use_up("one", LONG).await, FirstUse::Yes);
+    for replica in [&first, &second, &first] {
+        assert_eq!(replica.use_up("one", LONG).await, FirstUse::No);
+    }
+    assert_eq!(second.use_up("another", Duration::from_millis(20)).await, FirstUse::Yes);
+    eventually("a word to be forgotten", || async { (first.use_up("another", LONG).await == FirstUse::Yes).then_some(()) }).await;
+    let tries = (0..50).map(|number| {
+        let replica = Arc::clone([&first, &second][number % 2]);
+        tokio::spawn(async move { replica.use_up("raced for", LONG).await })
+    });
+    let mut firsts = 0;
+    for one in tries.collect::<Vec<_>>() {
+        firsts += usize::from(one.await.unwrap() == FirstUse::Yes);
+    }
+    assert_eq!(firsts, 1);
+}
+
 macro_rules! coordination_suite {
     ($replicas:path) => {
         $crate::coord::conformance::coordination_suite! { @ $replicas;
             one_of_fifty_gets_the_lease, fences_grow_from_holder_to_holder, a_fence_that_a_store_has_seen_is_passed, a_lease_is_over_for_its_holder_before_another_has_it,
             a_renewed_lease_outlives_its_time, only_its_holder_gives_a_lease_back, what_one_says_the_others_hear, a_quota_is_shared_and_told,
-            a_coordinator_answers_and_has_a_name, what_is_forgotten_is_no_quota_that_is_used
+            a_coordinator_answers_and_has_a_name, what_is_forgotten_is_no_quota_that_is_used,
+            a_word_is_used_once_whichever_replica_is_asked
         }
     };
     (@ $replicas:path; $($test:ident),+) => {

@@ -2,6 +2,8 @@
 
 mod coordinator;
 mod limits;
+mod once;
 
 pub use coordinator::LocalCoordinator;
 pub use limits::{LocalLimiter, Quotas};
+pub use once::LocalUsedOnce;

@@ -7,6 +7,7 @@ mod coordinator;
 mod limits;
 mod link;
 mod listener;
+mod once;
 mod probe;
 
 #[cfg(test)]
@@ -17,4 +18,5 @@ mod tests;
 pub use coordinator::RedisCoordinator;
 pub use limits::RedisLimiter;
 pub use link::{RedisSettings, RedisUrlError};
+pub use once::RedisUsedOnce;
 pub use probe::{RedisFacts, probe_redis};

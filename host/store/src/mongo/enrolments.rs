@@ -13,7 +13,7 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{EnrolmentFilter, EnrolmentStore, Page, PageRequest, StoreError};
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     MongoStore,
@@ -118,6 +118,15 @@ impl MongoStore {
         Ok(free_place(&used, token.uses_max, node))
     }
 
+    /// A token that is over is not good again: what is found is still over when it is removed.
+    async fn forget_over(&self, before: TimeMs, limit: u32) -> Result<u64, Fault> {
+        let tokens = self.collection(ENROLMENTS);
+        let over = doc! { "$or": [{ "expires_at": { "$lt": before.0 } }, { "revoked_at": { "$lt": before.0 } }] };
+        let found = tokens.find(over).limit(i64::from(limit)).projection(doc! { "_id": 1 }).await?;
+        let ids = collect(found, |fields| Ok(fields.get("_id").cloned().unwrap_or(Bson::Null))).await?;
+        Ok(tokens.delete_many(doc! { "_id": { "$in": ids } }).await?.deleted_count)
+    }
+
     async fn list_enrolments(&self, filter: EnrolmentFilter, request: &PageRequest<()>) -> Result<Page<Enrolment>, Fault> {
         let mut conditions = doc! {};
         if let Some(owner) = filter.owner {
@@ -141,6 +150,9 @@ impl EnrolmentStore for MongoStore {
     }
     async fn enrolments(&self, filter: EnrolmentFilter, page: PageRequest<()>) -> Result<Page<Enrolment>, StoreError> {
         Ok(self.list_enrolments(filter, &page).await?)
+    }
+    async fn forget_enrolments(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError> {
+        Ok(self.forget_over(before, limit).await?)
     }
     async fn revoke_enrolment(&self, id: EnrolmentId, at: TimeMs, audit: AuditEntry) -> Result<bool, StoreError> {
         let good = doc! { "_id": fields::id(id.0), "revoked_at": { "$exists": false } };

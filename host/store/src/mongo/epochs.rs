@@ -116,6 +116,9 @@ impl EpochStore for MongoStore {
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError> {
         Ok(self.keep_on_demand(&receipt).await?)
     }
+    async fn forget_on_demand(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError> {
+        Ok(self.forget_on_demand_before(before, limit).await?)
+    }
     async fn settle_scores(&self) -> Result<bool, StoreError> {
         Ok(self.settle_some().await?)
     }

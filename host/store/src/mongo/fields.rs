@@ -46,6 +46,10 @@ impl<'d> Fields<'d> {
     pub(crate) fn of(document: &'d Document) -> Self {
         Self { document }
     }
+    /// Whether the field was written, be it null.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.document.contains_key(name)
+    }
     /// The field, if it is there and not null.
     pub(crate) fn get(&self, name: &str) -> Option<&'d Bson> {
         self.document.get(name).filter(|value| !matches!(value, Bson::Null))

@@ -97,6 +97,13 @@ pub(crate) async fn states(live: &Collection<Document>, nodes: &[NodeId]) -> Res
     Ok(nodes.iter().map(|node| states.get(node).copied()).collect())
 }
 
+/// The stretch of presence that ends last. Sealing leaves the one that began last, so that it goes on growing.
+pub(crate) async fn last_presence(live: &Collection<Document>, node: NodeId) -> Result<Option<Interval>, Fault> {
+    let found = live.find_one(doc! { "_id": id(node.0) }).projection(doc! { "presence": 1 }).await?;
+    let presence = found.map(|found| read(Fields::of(&found))).transpose()?.map(|live| live.presence).unwrap_or_default();
+    Ok(presence.into_iter().max_by_key(|stretch| (stretch.to, std::cmp::Reverse(stretch.from))))
+}
+
 /// The live documents of these nodes.
 pub(crate) async fn of(live: &Collection<Document>, nodes: Among<'_>) -> Result<Vec<Live>, Fault> {
     collect(live.find(doc! { "_id": nodes.condition() }).batch_size(BATCH).await?, read).await

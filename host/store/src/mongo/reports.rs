@@ -96,8 +96,11 @@ async fn store(live: &Collection<Document>, report: &Report, write: ObjectId) ->
     }
     let samples: Vec<_> = report.samples.iter().map(packing::to_bytes).collect();
     let mut most = doc! { "last_seen": report.arrived_at.0 };
+    // One that says how the node is now replaces whatever is there, also one that is dated later by a clock that was ahead.
+    let is_of_now = report.samples.iter().any(|sample| !sample.is_late());
     if let Some(newest) = samples.iter().max() {
-        most.insert("newest", bytes(newest));
+        let fields = if is_of_now { &mut set } else { &mut most };
+        fields.insert("newest", bytes(newest));
     }
     if let Some(presence) = report.presence {
         most.insert(format!("presence.{}", presence.from.0), presence.to.0);

@@ -73,11 +73,9 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Run, Fault> {
         created_at: fields.time("created_at")?,
         updated_at: fields.time("updated_at")?,
         plan: fields.number_or_none("plan")?.unwrap_or(before),
-        // Runs that were approved before runs said who let them go were let go with it.
-        executor: match fields.get("executor") {
-            Some(_) => fields.text_or_none("executor")?,
-            None => (state != RunState::Planned).then(|| SCHEDULE.to_owned()),
-        },
+        // Runs that were approved before runs said who let them go were let go with it. A run that says null was let go by
+        // nobody: it waits, or was taken back.
+        executor: if fields.has("executor") { fields.text_or_none("executor")? } else { (state != RunState::Planned).then(|| SCHEDULE.to_owned()) },
         root: fields.digest_or_none("root")?,
         nodes: fields.ids("nodes", NodeId)?,
         version,

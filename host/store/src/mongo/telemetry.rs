@@ -120,6 +120,9 @@ impl TelemetryStore for MongoStore {
     async fn fleet_usage(&self, nodes: Option<&[NodeId]>, range: Interval) -> Result<(UsageSummary, u64), StoreError> {
         Ok(self.usage_of_all(nodes, range).await?)
     }
+    async fn last_presence(&self, node: NodeId) -> Result<Option<Interval>, StoreError> {
+        Ok(live::last_presence(&self.collection(LIVE), node).await?)
+    }
     async fn observed(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, StoreError> {
         self.observed_of(nodes, range).await
     }

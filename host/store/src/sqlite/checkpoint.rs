@@ -18,6 +18,11 @@ use super::{health::Condition, place::log_of};
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Log pages at which the writer is made to wait until the log can start over: 64 MiB at 4 KiB a page.
 const LOG_PAGES_MAX: i64 = 16_384;
+/// Longest that the writer waits for readers of the log's beginning: the usual reader is done by then. The log grows on beside
+/// one that is not, such as a backup.
+const READERS_WAIT: Duration = Duration::from_millis(50);
+/// Tries to start the log over get rarer while a reader holds it, up to so many looks apart: 8 s.
+const LOOKS_APART_MAX: u32 = 16;
 
 /// Folds the write-ahead log into the file beside the writer. SQLite would do it inside a COMMIT, whose callers
 /// then wait for a sync of pages that have nothing to do with them.
@@ -50,13 +55,22 @@ impl Drop for Checkpointer {
 
 fn work(name: &'static str, log: &Path, connection: &Connection, condition: &Condition, stopped: &mpsc::Receiver<()>) {
     let mut folded: Option<SystemTime> = None;
+    let mut restarts = Restarts::default();
+    if let Err(error) = connection.busy_timeout(READERS_WAIT) {
+        tracing::warn!(file = name, %error, "the log's readers are waited for as long as anything else");
+    }
     while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
         let written = std::fs::metadata(log).and_then(|log| log.modified()).ok();
         if written == folded {
             continue;
         }
         folded = written;
-        let outcome = fold(connection, "PASSIVE").and_then(|pages| if pages > LOG_PAGES_MAX { fold(connection, "RESTART") } else { Ok(pages) });
+        let outcome = fold(connection, "PASSIVE").and_then(|passed| {
+            if passed.log_pages > LOG_PAGES_MAX && restarts.is_due() {
+                restarts.note(fold(connection, "RESTART")?.is_busy);
+            }
+            Ok(())
+        });
         if let Err(error) = outcome {
             // The log keeps everything meanwhile; it only grows.
             tracing::warn!(file = name, %error, "the log could not be folded into the file");
@@ -65,7 +79,32 @@ fn work(name: &'static str, log: &Path, connection: &Connection, condition: &Con
     }
 }
 
-/// Pages in the log.
-fn fold(connection: &Connection, mode: &str) -> rusqlite::Result<i64> {
-    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(1))
+/// When the log is started over next.
+#[derive(Default)]
+struct Restarts {
+    apart: u32,
+    looks: u32,
+}
+
+impl Restarts {
+    /// Called once a look.
+    fn is_due(&mut self) -> bool {
+        self.looks = self.looks.saturating_sub(1);
+        self.looks == 0
+    }
+
+    fn note(&mut self, is_busy: bool) {
+        self.apart = if is_busy { (self.apart * 2).clamp(1, LOOKS_APART_MAX) } else { 0 };
+        self.looks = self.apart;
+    }
+}
+
+struct Folded {
+    /// A reader of the log's beginning, or a writer, was in the way.
+    is_busy: bool,
+    log_pages: i64,
+}
+
+fn fold(connection: &Connection, mode: &str) -> rusqlite::Result<Folded> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok(Folded { is_busy: row.get(0)?, log_pages: row.get(1)? }))
 }

@@ -92,6 +92,14 @@ impl EnrolmentStore for SqliteStore {
         let list = list(filter, page);
         self.core.read(move |connection| list.run(connection, read)).await
     }
+    async fn forget_enrolments(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError> {
+        self.core
+            .write(move |connection| {
+                let over = "SELECT id FROM enrolments WHERE min(expires_at, coalesce(revoked_at, expires_at)) < ? LIMIT ?";
+                Ok(execute(connection, &format!("DELETE FROM enrolments WHERE id IN ({over})"), params![before.0, limit])? as u64)
+            })
+            .await
+    }
     async fn revoke_enrolment(&self, id: EnrolmentId, at: TimeMs, audit: AuditEntry) -> Result<bool, StoreError> {
         self.core
             .write(move |connection| {

@@ -165,6 +165,16 @@ impl EpochStore for SqliteStore {
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError> {
         self.core.write(move |connection| scores::add_on_demand(connection, &receipt).map(drop)).await
     }
+    async fn forget_on_demand(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError> {
+        self.core
+            .write(move |connection| {
+                // By id, which begins with the time: no index by time is needed.
+                let old = "SELECT id FROM on_demand WHERE id < ? AND calculated_at < ? ORDER BY id LIMIT ?";
+                let values = params![before.first_uuid().as_bytes(), before.0, limit];
+                Ok(execute(connection, &format!("DELETE FROM on_demand WHERE id IN ({old})"), values)? as u64)
+            })
+            .await
+    }
     async fn settle_scores(&self) -> Result<bool, StoreError> {
         Ok(false)
     }

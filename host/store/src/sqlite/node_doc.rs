@@ -15,6 +15,8 @@ pub(crate) struct NodeDoc {
     pub(crate) description: Option<String>,
     pub(crate) error_reason: Option<String>,
     activated_at_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status_since_ms: Option<i64>,
     config: ConfigDoc,
     wallet: Option<WalletDoc>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +79,7 @@ impl NodeDoc {
             description: node.description.clone(),
             error_reason: node.error_reason.clone(),
             activated_at_ms: node.activated_at.map(|at| at.0),
+            status_since_ms: node.status_since.map(|at| at.0),
             config: ConfigDoc {
                 max_sessions: c.max_sessions,
                 max_cpu_ppm: c.max_cpu.0,
@@ -96,6 +99,10 @@ impl NodeDoc {
 
     pub(crate) fn activated_at(&self) -> Option<TimeMs> {
         self.activated_at_ms.map(TimeMs)
+    }
+
+    pub(crate) fn status_since(&self) -> Option<TimeMs> {
+        self.status_since_ms.map(TimeMs)
     }
 
     pub(crate) fn config(&self) -> NodeConfig {

@@ -50,6 +50,7 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Node, Fault> {
         public_key,
         version,
         activated_at: doc.activated_at(),
+        status_since: doc.status_since(),
         config: doc.config(),
         wallet: doc.wallet()?,
         wallet_wish: doc.wallet_wish()?,

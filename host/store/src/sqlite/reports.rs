@@ -30,7 +30,7 @@ pub(crate) fn store(connection: &Connection, report: &Report) -> Result<ReportOu
         execute(connection, sql, params![report.node.0.as_bytes(), presence.from.0, presence.to.0])?;
     }
     let outcomes = report.sessions.iter().map(|session| add_session(connection, session)).collect::<Result<_, _>>()?;
-    touch(connection, report.node, report.arrived_at, report.samples.iter().map(packing::to_bytes).max())?;
+    touch(connection, report)?;
     Ok(ReportOutcome::Stored(outcomes))
 }
 
@@ -117,12 +117,15 @@ pub(crate) fn insert_session(connection: &Connection, session: &Observation, oth
     Ok(execute(connection, &sql, values)? == 1)
 }
 
-/// The newest sample as bytes, which sort by its time.
-fn touch(connection: &Connection, node: NodeId, seen: TimeMs, newest: Option<Vec<u8>>) -> Result<(), Fault> {
-    let sql = "INSERT INTO live (node, last_seen, newest) VALUES (?, ?, ?) ON CONFLICT (node) DO UPDATE SET \
+/// The newest sample as bytes, which sort by its time. One that says how the node is now replaces whatever is there, also
+/// one that is dated later by a clock that was ahead; a late one only what is older.
+fn touch(connection: &Connection, report: &Report) -> Result<(), Fault> {
+    let is_of_now = report.samples.iter().any(|sample| !sample.is_late());
+    let sql = "INSERT INTO live (node, last_seen, newest) VALUES (?1, ?2, ?3) ON CONFLICT (node) DO UPDATE SET \
                last_seen = max(last_seen, excluded.last_seen), \
-               newest = coalesce(max(newest, excluded.newest), newest, excluded.newest)";
-    execute(connection, sql, params![node.0.as_bytes(), seen.0, newest])?;
+               newest = CASE WHEN ?4 THEN excluded.newest ELSE coalesce(max(newest, excluded.newest), newest, excluded.newest) END";
+    let newest = report.samples.iter().map(packing::to_bytes).max();
+    execute(connection, sql, params![report.node.0.as_bytes(), report.arrived_at.0, newest, is_of_now])?;
     Ok(())
 }
 

@@ -145,6 +145,10 @@ impl TelemetryStore for SqliteStore {
         let nodes = nodes.map(<[NodeId]>::to_vec);
         self.telemetry.read(move |connection| fleet_usage(connection, nodes, range)).await
     }
+    async fn last_presence(&self, node: NodeId) -> Result<Option<Interval>, StoreError> {
+        let sql = "SELECT from_ms, to_ms FROM presence WHERE node = ? ORDER BY to_ms DESC, from_ms LIMIT 1";
+        self.telemetry.lookup(|connection| first(connection, sql, [node.0.as_bytes()], read_interval)).await
+    }
     /// By two of the readers.
     async fn observed(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<NodeObserved>, StoreError> {
         let halves = nodes.chunks(nodes.len().div_ceil(2).max(1)).map(|half| {

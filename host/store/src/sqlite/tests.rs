@@ -6,6 +6,7 @@ mod failures;
 mod memory;
 mod opening;
 mod plans;
+mod stalls;
 
 use std::sync::Arc;
 

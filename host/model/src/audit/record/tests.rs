@@ -30,6 +30,7 @@ fn node() -> Node {
         created_at: TimeMs(1),
         updated_at: TimeMs(2),
         activated_at: Some(TimeMs(3)),
+        status_since: None,
         score: None,
         observed_s: 0,
         config: NodeConfig::default(),

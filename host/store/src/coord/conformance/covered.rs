@@ -4,7 +4,9 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use lucid_ports::{Admission, Checked, CoordinationError, Coordinator, Fence, Lease, LimitClass, Listener, Party, RateLimiter, Topic};
+use lucid_ports::{
+    Admission, Checked, CoordinationError, Coordinator, Fence, FirstUse, Lease, LimitClass, Listener, Party, RateLimiter, Topic, UsedOnce,
+};
 use parking_lot::Mutex;
 
 use super::Replicas;
@@ -29,6 +31,9 @@ impl Replicas for Watched<'_> {
     }
     fn limiter(&self) -> Arc<dyn RateLimiter> {
         Arc::new(Covered { inner: self.replicas.limiter(), called: Arc::clone(&self.called) })
+    }
+    fn used_once(&self) -> Arc<dyn UsedOnce> {
+        Arc::new(Covered { inner: self.replicas.used_once(), called: Arc::clone(&self.called) })
     }
 }
 
@@ -77,7 +82,7 @@ macro_rules! proven {
 }
 
 /// Methods with the cases that prove them.
-const PROOFS: [&[(&str, &[&str])]; 2] = [COORDINATOR, LIMITER];
+const PROOFS: [&[(&str, &[&str])]; 3] = [COORDINATOR, LIMITER, USED_ONCE];
 
 proven! {
     Coordinator as COORDINATOR {
@@ -97,5 +102,11 @@ proven! {
     RateLimiter as LIMITER {
         async fn admit(class: LimitClass, party: Party) -> Admission => a_quota_is_shared_and_told;
         async fn forget_idle() -> usize => what_is_forgotten_is_no_quota_that_is_used;
+    }
+}
+
+proven! {
+    UsedOnce as USED_ONCE {
+        async fn use_up(word: &str, ttl: Duration) -> FirstUse => a_word_is_used_once_whichever_replica_is_asked;
     }
 }

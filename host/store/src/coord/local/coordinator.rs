@@ -108,7 +108,7 @@ impl Coordinator for LocalCoordinator {
 
     /// It has the replica's own clock.
     async fn check(&self) -> Result<Checked, CoordinationError> {
-        Ok(Checked { ahead_ms: 0 })
+        Ok(Checked { ahead_ms: 0, within_ms: 0 })
     }
 }
 
@@ -134,17 +134,18 @@ impl Listener for LocalListener {
 
 #[cfg(test)]
 mod tests {
-    use lucid_ports::RateLimiter;
+    use lucid_ports::{RateLimiter, UsedOnce};
 
     use super::*;
     use crate::coord::{
-        LocalLimiter,
+        LocalLimiter, LocalUsedOnce,
         conformance::{QUOTAS, Replicas, coordination_suite},
     };
 
     struct InProcess {
         first: LocalCoordinator,
         limiter: Arc<LocalLimiter>,
+        used_once: Arc<LocalUsedOnce>,
     }
 
     impl Replicas for InProcess {
@@ -154,10 +155,13 @@ mod tests {
         fn limiter(&self) -> Arc<dyn RateLimiter> {
             Arc::clone(&self.limiter) as Arc<dyn RateLimiter>
         }
+        fn used_once(&self) -> Arc<dyn UsedOnce> {
+            Arc::clone(&self.used_once) as Arc<dyn UsedOnce>
+        }
     }
 
     fn in_process() -> Option<InProcess> {
-        Some(InProcess { first: LocalCoordinator::new("zero"), limiter: Arc::new(LocalLimiter::new(&QUOTAS)) })
+        Some(InProcess { first: LocalCoordinator::new("zero"), limiter: Arc::new(LocalLimiter::new(&QUOTAS)), used_once: Arc::default() })
     }
 
     coordination_suite!(in_process);

@@ -13,6 +13,7 @@ use super::{
     limits::RedisLimiter,
     link::{Link, RedisSettings, RedisUrlError},
     listener::RedisListener,
+    once::RedisUsedOnce,
 };
 use crate::coord::Quotas;
 
@@ -83,6 +84,11 @@ impl RedisCoordinator {
     /// Rate limits that all replicas share.
     pub fn limiter(&self, quotas: &Quotas) -> RedisLimiter {
         RedisLimiter::new(Arc::clone(&self.link), self.namespace.clone(), *quotas)
+    }
+
+    /// What may be used once, whichever replica is asked.
+    pub fn used_once(&self) -> RedisUsedOnce {
+        RedisUsedOnce::new(Arc::clone(&self.link), self.namespace.clone())
     }
 
     fn lease_key(&self, name: &str) -> String {
@@ -186,7 +192,8 @@ impl Coordinator for RedisCoordinator {
         drop(seq);
         let (mut connection, time, before_ms) = (self.link.connection(), redis::cmd("TIME"), now_ms());
         let (seconds, micros): (i64, i64) = self.link.timed(time.query_async(&mut connection)).await?;
-        let ours_ms = before_ms.midpoint(now_ms());
-        Ok(Checked { ahead_ms: ours_ms.saturating_sub(seconds.saturating_mul(1_000).saturating_add(micros / 1_000)) })
+        let (after_ms, theirs_ms) = (now_ms(), seconds.saturating_mul(1_000).saturating_add(micros / 1_000));
+        let within_ms = after_ms.saturating_sub(before_ms).abs() / 2 + 1;
+        Ok(Checked { ahead_ms: before_ms.midpoint(after_ms).saturating_sub(theirs_ms), within_ms })
     }
 }

@@ -3,7 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lucid_ports::{Admission, Coordinator, Heard, LimitClass, RateLimiter, Topic};
+use lucid_ports::{Admission, Coordinator, Heard, LimitClass, RateLimiter, Topic, UsedOnce};
 
 use super::{RedisCoordinator, RedisSettings, probe_redis, server::RedisServer};
 use crate::coord::conformance::{QUOTAS, Replicas, TTL, coordination_suite, eventually, taken, user};
@@ -28,6 +28,9 @@ impl Replicas for OverRedis {
     }
     fn limiter(&self) -> Arc<dyn RateLimiter> {
         Arc::new(self.coordinator("limits").limiter(&QUOTAS))
+    }
+    fn used_once(&self) -> Arc<dyn UsedOnce> {
+        Arc::new(self.coordinator("used").used_once())
     }
 }
 

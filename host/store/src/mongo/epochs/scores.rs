@@ -153,6 +153,15 @@ impl MongoStore {
         Ok(scores)
     }
 
+    /// By id, which begins with the time: no index by time is needed.
+    pub(super) async fn forget_on_demand_before(&self, before: TimeMs, limit: u32) -> Result<u64, Fault> {
+        let receipts = self.collection(ON_DEMAND);
+        let old = doc! { "_id": { "$lt": id(before.first_uuid()) }, "calculated_at": { "$lt": before.0 } };
+        let found = receipts.find(old).sort(doc! { "_id": 1 }).limit(i64::from(limit)).projection(doc! { "_id": 1 }).await?;
+        let ids = collect(found, |fields| Ok(fields.get("_id").cloned().unwrap_or(Bson::Null))).await?;
+        Ok(receipts.delete_many(doc! { "_id": { "$in": ids } }).await?.deleted_count)
+    }
+
     /// One that is there already is the same.
     pub(super) async fn keep_on_demand(&self, receipt: &OnDemandReceipt) -> Result<(), Fault> {
         once::insert_each(&self.collection(ON_DEMAND), &[on_demand_document(receipt)]).await.map(drop)

@@ -44,6 +44,7 @@ pub(super) fn replacing(node: &Node) -> Result<(Document, Document), Fault> {
         ("port", node.address.map(|at| Bson::Int32(i32::from(at.port)))),
         ("network", node.address.map(|at| Bson::String(network_of(at.ip)))),
         ("activated_at", node.activated_at.map(|at| Bson::Int64(at.0))),
+        ("status_since", node.status_since.map(|at| Bson::Int64(at.0))),
         ("public_key", node.public_key.map(|key| fields::bytes(&key.0))),
         // Beside the wallet itself, to be counted by.
         ("wallet_address", node.wallet.map(|wallet| Bson::String(wallet.address.to_string()))),
@@ -94,6 +95,7 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Node, Fault> {
         created_at: fields.time("created_at")?,
         updated_at: fields.time("updated_at")?,
         activated_at: fields.time_or_none("activated_at")?,
+        status_since: fields.time_or_none("status_since")?,
         score: fields.number_or_none("score")?.map(ScoreCenti),
         observed_s: fields.number("observed_s")?,
         config: read_config(fields.document("config")?)?,
