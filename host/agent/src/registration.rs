@@ -88,7 +88,7 @@ impl Registrar<'_> {
                 Ok(node) => Ok(Ok(node)),
                 Err(_) => Err(AgentError::RegistrationRefused { message: format!("it answered with node id {}", node.node_id) }),
             },
-            Err(error) if error.is_passing() => Ok(Err(error)),
+            Err(error) if error.is_passing() || !error.is_the_services() => Ok(Err(error)),
             // The key is ours: that node is this one. Logging in proves it.
             Err(error) if error.existing_node().is_some() => Ok(error.existing_node().ok_or(error)),
             Err(error) if error.status() == Some(409) => Err(AgentError::AlreadyRegistered { message: reason_of(&error) }),

@@ -223,8 +223,11 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
                             return Err(error.into());
                         }
                     },
-                    // 401 and 403 are about who asks, and a 404 that is not ours about the way: not about what was sent.
-                    None if error.is_passing() || matches!(error.status(), Some(401 | 403 | 404)) => return self.wait(report, &error).await,
+                    // What stands between may answer as it likes: only the service decides what becomes of a report. 401 and 403 are
+                    // about who asks, not about what was sent.
+                    None if !error.is_the_services() || error.is_passing() || matches!(error.status(), Some(401 | 403)) => {
+                        return self.wait(report, &error).await;
+                    }
                     None => return self.give_up(&report, &error).await,
                 },
             }

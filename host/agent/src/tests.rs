@@ -156,6 +156,22 @@ async fn an_outage_loses_nothing_and_sends_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_stands_between_decides_no_reports_fate() {
+    let (service, dir) = (Service::start().await, tempfile::tempdir().unwrap());
+    let mut agent = start(config(&service, &dir));
+    agent.reported(1).await;
+    for status in [302, 200, 413, 400, 403, 404, 409, 422] {
+        service.seen().proxy = Some(status);
+        agent.offline().await;
+        spooled(&dir, 2).await;
+        service.seen().proxy = None;
+        assert!(agent.back_online().await > 0, "{status}");
+    }
+    agent.stop().await;
+    assert_every_sample_came_once(&service);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_report_whose_answer_is_lost_is_sent_again_as_it_was() {
     let (service, dir) = (Service::start().await, tempfile::tempdir().unwrap());
     let mut agent = start(config(&service, &dir));

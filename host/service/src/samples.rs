@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(kept(-100_000, NOW, 12), 10);
         assert_eq!(kept(-100_000, NOW.plus_ms(DAY_MS / 10 - 1), 1), 0);
         assert_eq!(kept(-100_000, NOW.plus_ms(DAY_MS / 5), 12), 2);
-        assert_eq!(kept(-80_000, NOW.plus_ms(DAY_MS / 5), 50), 28, "what is not late counts for itself");
+        assert_eq!(kept(-80_000, NOW.plus_ms(DAY_MS / 5), 50), 24, "what is not late has what is left of all");
         quotas.forget(NOW.plus_ms(DAY_MS), LIMITS);
         assert_eq!((quotas.late.buckets.lock().len(), quotas.all.buckets.lock().len()), (1, 1), "not all of it is back yet");
         quotas.forget(NOW.plus_ms(2 * DAY_MS), LIMITS);

@@ -17,6 +17,8 @@ pub const DETAIL_FIELD: &str = "field";
 pub const DETAIL_PROBLEM: &str = "problem";
 /// Every problem of a request that has several: `field` and `problem` each.
 pub const DETAIL_PROBLEMS: &str = "problems";
+/// What the code of every error of the service begins with.
+pub const CODE_PREFIX: &str = "LUCID_ERR_";
 /// Name of the detail that tells a node the highest sequence number the service has of it.
 pub const DETAIL_HIGHEST_SEQUENCE: &str = "highest_sequence";
 /// Name of the detail that tells the owner of a key which node has it.

@@ -99,12 +99,13 @@ impl MongoServer {
         })
     }
 
-    /// What was dumped, in collections that are new.
+    /// What was dumped, in collections that are new, but for what a service that is still there writes meanwhile.
     pub fn restore(&self, database: &str, dump: &Dump) {
         super::block_on(async {
             let database = open(database).await;
-            for (name, documents) in dump.iter().filter(|(_, documents)| !documents.is_empty()) {
-                database.collection::<Document>(name).insert_many(documents).await.unwrap();
+            for (name, document) in dump.iter().flat_map(|(name, documents)| documents.iter().map(move |document| (name, document))) {
+                let there = doc! { "_id": document.get("_id").cloned().unwrap() };
+                database.collection::<Document>(name).replace_one(there, document).upsert(true).await.unwrap();
             }
         });
     }

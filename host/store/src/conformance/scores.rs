@@ -103,9 +103,9 @@ pub(crate) async fn scores_are_found_by_the_second(backend: &mut dyn Backend) {
     assert_eq!(found, [ScoreCenti(50), ScoreCenti(77)]);
     assert_eq!(store.scores_computed_at(node_id(1), TimeMs(at.0 + 1_000)).await.unwrap(), []);
     assert_eq!(store.scores_computed_at(node_id(3), epoch(3).closed_at).await.unwrap(), [], "a node that is held has no score");
-    assert_eq!(store.forget_on_demand(at, 10).await.unwrap(), 0, "computed at that instant is not before it");
-    assert_eq!(store.forget_on_demand(at.plus_ms(1), 0).await.unwrap(), 0);
-    assert_eq!(store.forget_on_demand(at.plus_ms(1), 10).await.unwrap(), 1);
+    assert_eq!(store.forget_on_demand(at.plus_ms(999), 10).await.unwrap(), 0, "computed at that instant is not before it");
+    assert_eq!(store.forget_on_demand(at.plus_ms(1_000), 10).await.unwrap(), 1);
+    assert_eq!(store.forget_on_demand(at.plus_ms(1_000), 10).await.unwrap(), 0);
     assert_eq!(store.scores_computed_at(node_id(1), at.plus_ms(500)).await.unwrap(), [ScoreCenti(50)], "an epoch's receipt stays");
 }
 

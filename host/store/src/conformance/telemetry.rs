@@ -1,6 +1,6 @@
 use lucid_model::{
     id::Digest,
-    metric::UsageSummary,
+    metric::{Sample, UsageSummary},
     observation::{Observation, Observer, Verdict},
     score::Ppm,
     time::TimeMs,
@@ -36,12 +36,22 @@ pub(crate) async fn a_report_is_stored_once(backend: &mut dyn Backend) {
     let live = store.live_states(&[node_id(2), node_id(1)]).await.unwrap();
     assert_eq!(live, [None, Some(LiveState { last_seen: TimeMs(100), sample: Some(sample(1, 101, 7)) })]);
     assert_eq!(store_report(&*store, numbered(9, b"d", 200)).await, stored(0), "numbers may be left out");
-    assert_eq!(store_report(&*store, Report { samples: vec![sample(1, 50, 1)], ..report(1, 300) }).await, stored(0));
+    assert_eq!(store_report(&*store, Report { samples: vec![late_sample(50, 1)], ..report(1, 300) }).await, stored(0));
     let live = store.live_states(&[node_id(1)]).await.unwrap()[0].unwrap();
     assert_eq!((live.last_seen, live.sample.unwrap().at), (TimeMs(300), TimeMs(201)), "a late sample is not the newest");
     assert_eq!(store_report(&*store, report(1, 300)).await, stored(0), "a heartbeat has nothing in it");
     assert_eq!(store.live_states(&[node_id(1)]).await.unwrap()[0].unwrap().sample.unwrap().at, TimeMs(201));
     assert_eq!(store.usage(node_id(1), span(0, 1_000)).await.unwrap().samples, 5);
+    // A clock that was ahead, and is set right.
+    for at in [900_000, 400] {
+        assert_eq!(store_report(&*store, Report { samples: vec![sample(1, at, 1)], ..report(1, 410) }).await, stored(0));
+        assert_eq!(store.live_states(&[node_id(1)]).await.unwrap()[0].unwrap().sample.unwrap().at, TimeMs(at), "what arrived last is the newest");
+    }
+}
+
+/// A sample that arrives long after it was measured.
+fn late_sample(at: i64, bytes_sent: u64) -> Sample {
+    Sample { arrived_at: TimeMs(at + 100_000), ..sample(1, at, bytes_sent) }
 }
 
 pub(crate) async fn reports_of_one_number_are_stored_once(backend: &mut dyn Backend) {
@@ -143,14 +153,14 @@ pub(crate) async fn many_reports_are_kept_in_order(backend: &mut dyn Backend) {
     }
     let again = Report { sequence: Some((500, Digest::of(&499_i64.to_le_bytes()))), ..report(1, 9_999) };
     assert_eq!(store_report(&*store, again).await, ReportOutcome::Repeated);
-    let late = Report { samples: vec![sample(1, 1_005, 7)], ..report(1, 5_000) };
+    let late = Report { samples: vec![late_sample(1_005, 7)], ..report(1, 5_000) };
     assert_eq!(store_report(&*store, late).await, stored(0), "a sample of long ago");
     drop(store);
     backend.reopen();
     let store = backend.store();
     let found = store.samples(node_id(1), span(0, 5_000), 1_000).await.unwrap();
     let mut expected: Vec<_> = (0..500_i64).map(|i| sample(1, 10 * i, i.unsigned_abs())).collect();
-    expected.insert(101, sample(1, 1_005, 7));
+    expected.insert(101, late_sample(1_005, 7));
     assert_eq!(found.len(), 501);
     assert_eq!(found, expected);
     let newest = store.samples(node_id(1), span(0, 5_000), 3).await.unwrap();

@@ -3,7 +3,7 @@ use std::time::Duration;
 use lucid_model::id::NodeId;
 use serde_json::{Map, Value};
 
-use crate::error::{DETAIL_HIGHEST_SEQUENCE, DETAIL_NODE_ID};
+use crate::error::{CODE_PREFIX, DETAIL_HIGHEST_SEQUENCE, DETAIL_NODE_ID};
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,11 @@ pub enum ClientError {
 impl ClientError {
     pub(crate) fn setup(base_url: &str, detail: impl Into<String>) -> Self {
         Self::Setup { base_url: base_url.to_owned(), detail: detail.into() }
+    }
+    /// Whether this is the service's own word on the request. A proxy's page, a redirect or an answer in another form says
+    /// nothing about it.
+    pub fn is_the_services(&self) -> bool {
+        self.code().starts_with(CODE_PREFIX)
     }
     /// Whether the same request may succeed later: no answer came, or the service is overloaded or unwell.
     pub fn is_passing(&self) -> bool {
