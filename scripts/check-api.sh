@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the API's document against the running service: lint, a client made from it, requests nobody thought of.
+# Checks the API's document against the running service: lint, clients made from it, requests nobody thought of.
 #
 #   scripts/check-api.sh [--deep]     --deep: more requests, for minutes instead of one
 #
@@ -57,6 +57,11 @@ if [ -n "$API_NODE" ]; then
 else
     skipped=$((skipped + 2))
 fi
+
+echo "check-api: generated clients"
+mkdir "$dir/clients"
+more=$(LUCID_URL=$base LUCID_TOKEN=$owner scripts/check-clients.sh "$dir/openapi.json" "$dir/clients" $($deep && echo --deep))
+skipped=$((skipped + more))
 
 if [ -n "$API_SCHEMATHESIS" ]; then
     fuzz() { # $1: who, $2: token, rest: how much

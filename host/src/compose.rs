@@ -34,7 +34,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clients,
+    callers, clients,
     clock::ClockNotes,
     config::{Config, ConfigError, RailKind},
     family::{self, Begun},
@@ -85,6 +85,11 @@ pub fn address(config: &Config) -> SocketAddr {
     SocketAddr::new(config.server.bind, config.server.port)
 }
 
+/// Where measurements are, if they have a port of their own.
+pub fn metrics_address(config: &Config) -> Option<SocketAddr> {
+    (config.server.metrics_port != 0).then(|| SocketAddr::new(config.server.bind, config.server.metrics_port))
+}
+
 /// Puts the service together.
 pub async fn compose(config: &Config) -> Result<App> {
     let data = config.data_dir().to_owned();
@@ -126,6 +131,7 @@ pub async fn compose(config: &Config) -> Result<App> {
         limiter,
         limits: ApiLimits { body_bytes_max: config.server.body_bytes_max, request_time_max: Duration::from_secs(config.server.request_time_max_s) },
         metrics,
+        scraping: callers::scraping(config)?,
         feed: lucid_server::Feed::new(&stream),
         stream,
         stopping: CancellationToken::new(),
@@ -140,6 +146,7 @@ pub fn check(config: &Config) -> Result<()> {
     config.check_tokens()?;
     service_config(config)?;
     edge(config)?;
+    callers::scraping(config)?;
     // Without a secret of the operator's there is one of the service's own, which is made when it starts.
     let secret = if config.auth.jwt_secret.is_some() || config.auth.jwt_secret_file.is_some() {
         jwt_secret(config, config.data_dir())?
@@ -259,6 +266,7 @@ fn authenticator(config: &Config, secret: Option<String>, node_secret: String) -
         issuer: auth.jwt_issuer.clone(),
         node_token_s: auth.node_token_s,
         roles,
+        roles_claim: callers::roles_claim(config)?,
         gateway,
     };
     Ok(Authenticator::new(settings).map_err(|error| ConfigError(format!("auth.jwt_secret: {error}")))?)

@@ -9,6 +9,7 @@ mod logs;
 
 mod announcements;
 mod builtin;
+mod callers;
 mod cli;
 mod clients;
 mod clock;

@@ -14,12 +14,14 @@ use anyhow::{Context, Result, bail};
 use lucid_agent::{AgentConfig, AgentEvent};
 use lucid_model::{id::Digest, tron::TronAddress};
 use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, PoolFilter, PoolSort};
+use lucid_server::Listeners;
 use lucid_service::{Actor, NewPool, Service};
 use lucid_wire::{Credential, event::EventBody};
 use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    callers,
     cli::out,
     compose::{self, App},
     config::{Config, ignored_by_up},
@@ -47,9 +49,8 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
         view.note(&format!("{name} is set and ignored: `lucid up` always uses the sandbox"));
     }
     let interrupted = crate::cli::interrupted()?;
-    let address = compose::address(config);
-    let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
-    let port = listener.local_addr()?.port();
+    let listeners = listen(config).await?;
+    let port = listeners.api.local_addr()?.port();
     let App { service, api, coordinator, edge, mut importer, sandbox, jwt_secret, begun } = compose::compose(config).await?;
     let jwt_secret = jwt_secret.context("there is no secret to sign tokens with")?;
     let mut events = service.bus().subscribe();
@@ -71,10 +72,10 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     let stopped = stop.clone();
     let stream = api.stream.clone();
     let base = format!("{}://127.0.0.1:{port}", edge.scheme());
-    let server = tokio::spawn(lucid_server::serve(listener, api, edge, async move { stopped.cancelled().await }));
+    let server = tokio::spawn(lucid_server::serve(listeners, api, edge, async move { stopped.cancelled().await }));
     view.stage("api", &format!("{base}  (dashboard /, API /api/v1, described at /docs, /metrics)"));
-    view.secret("admin token, good for 24 h, shown once", &token(&jwt_secret, "admin", "super_admin", ADMIN_TOKEN_S, &service)?);
-    let owner_token = token(&jwt_secret, LOCAL_OWNER, "node_operator", ADMIN_TOKEN_S, &service)?;
+    view.secret("admin token, good for 24 h, shown once", &token(config, &jwt_secret, ("admin", "super_admin"), &service)?);
+    let owner_token = token(config, &jwt_secret, (LOCAL_OWNER, "node_operator"), &service)?;
     let agent = tokio::spawn(agent(agent_config(config, base, port, owner_token)?, stop.clone()));
     view.stage("agent", &format!("this machine, reporting every {} s", AGENT_INTERVAL.as_secs()));
     view.ready(&config.policies.dir);
@@ -148,8 +149,8 @@ async fn prepare(service: &Service, view: &mut View, seen: &mut BTreeSet<String>
     Ok(())
 }
 
-fn token(secret: &str, subject: &str, role: &str, ttl_s: u64, service: &Service) -> Result<String> {
-    Ok(lucid_server::issue_token(secret, subject, role, ttl_s, service.now())?)
+fn token(config: &Config, secret: &str, (subject, role): (&str, &str), service: &Service) -> Result<String> {
+    Ok(lucid_server::issue_token_with(&callers::roles_claim(config)?, secret, subject, role, ADMIN_TOKEN_S, service.now())?)
 }
 
 /// How the local agent works; over TLS it trusts the certificate that this process serves with.
@@ -184,12 +185,21 @@ fn sandbox_wallet(dir: &std::path::Path) -> TronAddress {
     TronAddress::from_payload(payload).unwrap_or_else(|| sandbox_wallet(&dir.join("x")))
 }
 
-/// Shares the listener between `up` and `serve`.
+/// Takes the ports before anything is created.
+async fn listen(config: &Config) -> Result<Listeners> {
+    let bound = async |address| TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)));
+    let api = bound(compose::address(config)).await?;
+    let measurements = match compose::metrics_address(config) {
+        Some(address) => Some(bound(address).await?),
+        None => None,
+    };
+    Ok(Listeners { api, measurements })
+}
+
 pub async fn serve(config: &Config) -> Result<()> {
     let interrupted = crate::cli::interrupted()?;
-    let address = compose::address(config);
-    let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
-    let address = listener.local_addr()?;
+    let listeners = listen(config).await?;
+    let address = listeners.api.local_addr()?;
     let App { service, api, coordinator, edge, mut importer, sandbox, begun, .. } = compose::compose(config).await?;
     compose::begin(config, &service, &mut importer).await?;
     let tasks = Tasks::start(&service, &api, &coordinator, importer, config);
@@ -203,7 +213,7 @@ pub async fn serve(config: &Config) -> Result<()> {
             () = over.happens() => {}
         }
     };
-    lucid_server::serve(listener, Arc::clone(&api), edge, told).await;
+    lucid_server::serve(listeners, Arc::clone(&api), edge, told).await;
     tasks.stop().await;
     if let Some(sandbox) = sandbox {
         sandbox.shutdown().await;

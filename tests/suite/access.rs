@@ -62,7 +62,7 @@ impl Walk {
         let session = own.session_until(now_ms());
         // One body serves all: of it a route is sent the fields that it knows.
         let body = json!({
-            "name": "walked", "ip_address": "198.51.100.7", "port": 9001, "reason": "walked", "pool_id": pool, "node_id": own.id.to_string(),
+            "name": "walked", "ip_address": "198.51.100.7", "port": 9001, "reason": "walked", "pool_id": pool, "poolId": pool, "node_id": own.id.to_string(),
             "observation_data": [session], "observations": [session], "score": 50.0, "timestamp": lucid_model::time::TimeMs(now_ms()).to_string(),
             "public_key": STANDARD.encode(own.key.verifying_key().to_bytes()), "signature": STANDARD.encode([7; 64]),
             "cpu_usage": 1, "memory_usage": 1, "disk_usage": 1, "reference": "walked", "amount_usdt": "1", "wallet_address": WALLET,
@@ -77,15 +77,20 @@ impl Walk {
             Some(&json!({ "url": "https://hooks.example.org/", "enabled": false })),
         );
         assert_eq!(status, 201, "{webhook}");
+        let payout = payout["payout_id"].as_str().unwrap();
         let records = vec![
             ("webhooks", webhook["webhook_id"].as_str().unwrap().to_owned()),
             ("nodes", own.id.to_string()),
             ("enrolment-tokens", enrolment["enrolment_id"].as_str().unwrap().to_owned()),
             ("pools", pool),
             ("scores", score),
-            ("payouts", payout["payout_id"].as_str().unwrap().to_owned()),
+            ("payouts", payout.to_owned()),
+            ("proofs", payout.to_owned()),
+            ("cancellations", payout.to_owned()),
+            ("retries", payout.to_owned()),
             ("runs", run),
             ("policies", "scoring".to_owned()),
+            ("rollbacks", "scoring".to_owned()),
             ("{kind}", "observation-weighted".to_owned()),
             ("{name}", "1.0.0".to_owned()),
         ];
@@ -99,7 +104,8 @@ impl Walk {
         if route.ignores_unknown {
             return self.body.clone();
         }
-        let form = &self.document["paths"][route.path][route.method.to_lowercase()]["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        let form = &self.document["paths"][route.now.unwrap_or(route.path)][route.method.to_lowercase()]["requestBody"]["content"]["application/json"]
+            ["schema"]["$ref"];
         let name = form.as_str().and_then(|form| form.strip_prefix("#/components/schemas/")).unwrap_or_default();
         let known = &self.document["components"]["schemas"][name]["properties"];
         self.body.as_object().unwrap().iter().filter(|(field, _)| known.get(field.as_str()).is_some()).map(|(k, v)| (k.clone(), v.clone())).collect()

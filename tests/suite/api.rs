@@ -164,7 +164,7 @@ fn operators_tools_get_what_they_ask_for() {
         (200, Some("node-management"), Some("sandbox")),
         "{health}"
     );
-    assert!(text("/metrics").1.as_str().unwrap().contains("lucid_http_requests_total"));
+    assert!(lucid.metrics().contains("lucid_http_requests_total"));
     let (_, document) = text("/openapi.json");
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     for path in ["/api/v1/nodes", "/api/v1/pools/{id}", "/api/v1/poot/calculate", "/api/v1/payouts", "/api/v1/resources/summary"] {

@@ -250,8 +250,8 @@ fn damaged_pages_freeze_payments_while_it_runs_and_at_the_next_start() {
     std::thread::sleep(Duration::from_secs(1));
     overwrite_pages(&lucid.data().join("core.db"), 40);
     turns(&lucid, 503, "the store is damaged");
-    let metrics = lucid.call("GET", "/metrics", None, None).1;
-    assert!(metrics.as_str().unwrap().contains("lucid_alert_raised{about=\"store-damaged\"} 1"), "{metrics}");
+    let metrics = lucid.metrics();
+    assert!(metrics.contains("lucid_alert_raised{about=\"store-damaged\"} 1"), "{metrics}");
     let admin = lucid.token("admin", "super_admin");
     let (status, standing) = lucid.call("GET", "/api/v1/payouts/status", Some(&admin), None);
     match status {

@@ -31,6 +31,7 @@ mod gateway;
 mod history;
 mod identity;
 mod kill;
+mod letter;
 mod limits;
 mod liveness;
 mod main_path;

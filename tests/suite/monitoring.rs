@@ -84,7 +84,7 @@ fn every_measurement_is_described_and_every_counter_begins_at_zero() {
     let described = measurements(table);
     assert_eq!(described, told_by_the_service(), "the table of measurements, and what the code measures");
     let lucid = Lucid::serve_with(&SHORT);
-    let metrics = lucid.page("/metrics").2;
+    let metrics = lucid.metrics();
     let (helped, typed) = (families(&metrics, "HELP"), families(&metrics, "TYPE"));
     let missing: Vec<_> = typed.difference(&helped).collect();
     assert!(missing.is_empty(), "without HELP: {missing:?}");
@@ -117,7 +117,7 @@ fn every_measurement_is_described_and_every_counter_begins_at_zero() {
     work_until(&lucid, &mut node, "requests to the chain", || {
         (lucid.metric("lucid_upstream_requests_total{service=\"chain\",outcome=\"2xx\"}") > 0.0).then_some(())
     });
-    assert!(lucid.page("/metrics").2.contains("lucid_upstream_request_seconds_bucket{service=\"chain\""));
+    assert!(lucid.metrics().contains("lucid_upstream_request_seconds_bucket{service=\"chain\""));
     let alerts: BTreeSet<_> =
         rest.split_once("const ALERTS").unwrap().1.split_once("];").unwrap().0.split('"').skip(1).step_by(2).map(str::to_owned).collect();
     let raised: BTreeSet<_> = [".alert(", ".clear_alert("].into_iter().flat_map(quoted_after).collect();

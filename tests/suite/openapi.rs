@@ -75,6 +75,21 @@ fn collect<'a>(value: &'a Value, references: &mut Vec<&'a str>) {
     }
 }
 
+/// Changes of a record that has a version, beside those at its own path.
+const CHANGES: [&str; 11] = [
+    "/api/v1/nodes/{id}/activate",
+    "/api/v1/nodes/{id}/deactivate",
+    "/api/v1/nodes/{id}/suspend",
+    "/api/v1/nodes/{id}/lift-suspension",
+    "/api/v1/nodes/{id}/pool",
+    "/api/v1/nodes/{id}/keys/rotate",
+    "/api/v1/nodes/{id}/wallet",
+    "/api/v1/nodes/{id}/wallet/approve",
+    "/api/v1/nodes/{id}/start",
+    "/api/v1/nodes/{id}/stop",
+    "/api/v1/webhooks/{id}/test",
+];
+
 #[test]
 fn what_many_operations_take_and_answer_is_said_of_each() {
     let document: Value = serde_json::from_str(&document(&Lucid::serve())).unwrap();
@@ -89,9 +104,10 @@ fn what_many_operations_take_and_answer_is_said_of_each() {
             let keyed = method == "post" && !path.starts_with("/api/v1/auth/");
             assert_eq!(takes(operation, "IdempotencyKey"), keyed, "{at}");
             assert!(!keyed || (answers["409"].is_object() && answers["422"].is_object()), "{at}");
-            let versioned = ["/api/v1/nodes/{id}", "/api/v1/pools/{id}"].contains(&path.as_str());
-            assert_eq!(takes(operation, "IfMatch"), versioned && method == "put", "{at}");
-            assert_eq!(answers["412"].is_object(), versioned && method == "put", "{at}");
+            let versioned = ["/api/v1/nodes/{id}", "/api/v1/pools/{id}", "/api/v1/webhooks/{id}"].contains(&path.as_str());
+            let conditional = method != "get" && (versioned || CHANGES.contains(&path.as_str()));
+            assert_eq!(takes(operation, "IfMatch"), conditional, "{at}");
+            assert_eq!(answers["412"].is_object(), conditional, "{at}");
             assert_eq!(takes(operation, "IfNoneMatch"), versioned && method == "get", "{at}");
             assert_eq!(answers["304"].is_object(), versioned && method == "get", "{at}");
             assert!(!versioned || method == "delete" || answers["200"]["headers"]["ETag"].is_object(), "{at}");

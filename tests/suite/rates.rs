@@ -42,9 +42,11 @@ fn every_limited_answer_says_what_is_left_and_health_is_never_limited() {
     assert!(told(&lucid, "GET", "/api/v1/nothing", None).1.is_some(), "guessing is limited too");
     let (status, headers, _) = lucid.answer("PATCH", "/api/v1/nodes", Some(&owner), None, &[]);
     assert_eq!((status, header(&headers, "allow")), (405, Some("GET, HEAD, POST")));
-    for path in ["/health", "/livez", "/readyz", "/startupz", "/metrics"] {
+    for path in ["/health", "/livez", "/readyz", "/startupz"] {
         assert_eq!(told(&lucid, "GET", path, None), (200, None, None), "{path}");
     }
+    assert_eq!(told(&lucid, "GET", "/metrics", Some(&admin)), (200, None, None));
+    assert_eq!(told(&lucid, "GET", "/metrics", None).0, 401);
 }
 
 #[test]
@@ -71,8 +73,8 @@ fn who_comes_too_often_waits_and_nobody_else_does() {
     for _ in 0..30 {
         assert_eq!(payouts(&admin).0, 403);
     }
-    let metrics = lucid.send("GET", "/metrics", None, None, &[]).1;
-    assert!(metrics.as_str().unwrap().contains("lucid_rate_limit_total{class=\"payouts\",outcome=\"refused\"} 3"), "{metrics}");
+    let metrics = lucid.metrics();
+    assert!(metrics.contains("lucid_rate_limit_total{class=\"payouts\",outcome=\"refused\"} 3"), "{metrics}");
 }
 
 #[test]

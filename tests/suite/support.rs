@@ -383,10 +383,19 @@ impl Lucid {
         self.base.split_once("://").unwrap().1
     }
 
+    /// All measurements.
+    pub fn metrics(&self) -> String {
+        // Good for long: some services have a clock of their own.
+        let token = lucid_server::issue_token(SECRET, "monitoring", "viewer", 100 * 86_400, lucid_model::time::TimeMs(now_ms())).unwrap();
+        let (status, text) = self.call("GET", "/metrics", Some(&token), None);
+        assert_eq!(status, 200, "{text}");
+        text.as_str().unwrap().to_owned()
+    }
+
     /// A figure of `/metrics`.
     pub fn metric(&self, name: &str) -> f64 {
-        let (_, text) = self.call("GET", "/metrics", None, None);
-        let line = text.as_str().unwrap().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let text = self.metrics();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.map_or(0.0, |value| value.parse().unwrap())
     }
 

@@ -26,8 +26,9 @@ pub trait WebhookStore: Send + Sync {
     async fn webhooks(&self) -> Result<Vec<Webhook>, StoreError>;
     /// Changes one that has the version before; `false` if it has not.
     async fn update_webhook(&self, webhook: Webhook, audit: AuditEntry) -> Result<bool, StoreError>;
-    /// Removes one; `false` if there is none. Its deliveries stay until they are forgotten.
-    async fn remove_webhook(&self, id: WebhookId, audit: AuditEntry) -> Result<bool, StoreError>;
+    /// Removes one; `false` if there is none, or it has not the version that is named. Its deliveries stay until they
+    /// are forgotten.
+    async fn remove_webhook(&self, id: WebhookId, version: Option<u64>, audit: AuditEntry) -> Result<bool, StoreError>;
     /// Adds deliveries; those whose ids are there stay as they are.
     async fn add_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError>;
     /// Pending deliveries to an endpoint whose time has come, those that were to be sent first before the others.

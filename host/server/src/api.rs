@@ -5,7 +5,7 @@ use lucid_service::Service;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Authenticator, Feed};
+use crate::{Authenticator, Feed, Scraping};
 
 /// Limits of a request.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,8 @@ pub struct Api {
     pub limits: ApiLimits,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
+    /// Who may have them, besides callers who see all records.
+    pub scraping: Scraping,
     /// Names this process's stream of events.
     pub stream: String,
     /// Events of this process and of other replicas, for the streams of this one.

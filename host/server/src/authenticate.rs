@@ -3,13 +3,18 @@
 //! The key is chosen by the token's `kid` alone, and each key has one algorithm, so that no token can choose how
 //! it is checked. What else a token's header says of keys (`jwk`, `jku`, `x5u`, `x5c`) is not looked at.
 
+mod claims;
 mod keyring;
 mod roles;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
+use claims::text;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use keyring::Keyring;
 use lucid_model::{
@@ -22,6 +27,7 @@ use lucid_service::{Actor, Role};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+pub use claims::RolesClaim;
 pub use keyring::KeyringSettings;
 pub use roles::{RoleMap, RoleMapError};
 
@@ -46,6 +52,8 @@ pub struct TokenSettings {
     pub node_token_s: u64,
     /// What roles mean.
     pub roles: RoleMap,
+    /// Where they are.
+    pub roles_claim: RolesClaim,
     /// Where the gateway's keys come from, and how they are kept.
     pub gateway: Option<(Arc<dyn GatewayKeys>, KeyringSettings)>,
 }
@@ -115,7 +123,9 @@ impl Checker {
     }
 
     fn claims(&self, token: &str) -> Result<Claims, TokenError> {
-        decode::<Claims>(token, &self.key, &self.rules).map(|data| data.claims).map_err(|error| invalid(&error))
+        let claims = decode::<Claims>(token, &self.key, &self.rules).map_err(|error| invalid(&error))?.claims;
+        claims::check(&claims)?;
+        Ok(claims)
     }
 }
 
@@ -125,6 +135,7 @@ pub struct Authenticator {
     node: Checker,
     gateway: Option<Keyring>,
     roles: RoleMap,
+    roles_claim: RolesClaim,
     node_sign: EncodingKey,
     node_token_s: u64,
 }
@@ -145,6 +156,7 @@ impl Authenticator {
             node: Checker::hs256(&node_key.0, &Expected::NOTHING),
             gateway: settings.gateway.map(|(source, keyring)| Keyring::new(source, keyring, expected)),
             roles: settings.roles,
+            roles_claim: settings.roles_claim,
             node_sign: EncodingKey::from_secret(&node_key.0),
             node_token_s: settings.node_token_s,
         })
@@ -155,8 +167,7 @@ impl Authenticator {
     /// # Errors
     /// [`TokenError`] if it does not count, or cannot be checked.
     pub async fn actor(&self, authorization: Option<&str>) -> Result<Actor, TokenError> {
-        let token =
-            authorization.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer "))).ok_or(TokenError::Missing)?;
+        let token = authorization.and_then(bearer).ok_or(TokenError::Missing)?;
         let header = decode_header(token).map_err(|error| invalid(&error))?;
         if header.crit.is_some() {
             return Err(TokenError::Invalid { why: "its header demands what is not understood here".into() });
@@ -213,8 +224,7 @@ impl Authenticator {
         }
         let subject = text(claims, "sub").or_else(|| text(claims, "user_id")).filter(|s| !s.is_empty());
         let subject = subject.ok_or_else(|| TokenError::Invalid { why: "it names no subject".into() })?;
-        let mut words: Vec<&str> = claims.get("roles").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        words.extend(text(claims, "role"));
+        let words = self.roles_claim.words(claims)?;
         let roles = if words.is_empty() { self.roles.roles_of(["user"]) } else { self.roles.roles_of(words) };
         Ok(Actor {
             user: UserId::from_subject(subject),
@@ -225,6 +235,8 @@ impl Authenticator {
             enrolment: None,
             request_id: None,
             creates: None,
+            expected: None,
+            expires_at: claims::expiry(claims),
         })
     }
 }
@@ -234,12 +246,24 @@ impl Authenticator {
 /// # Errors
 /// [`TokenError`] if the secret is too short or it cannot be signed.
 pub fn issue_token(secret: &str, subject: &str, role: &str, ttl_s: u64, now: TimeMs) -> Result<String, TokenError> {
+    issue_token_with(&RolesClaim::default(), secret, subject, role, ttl_s, now)
+}
+
+/// The same for a service that reads roles from another claim.
+///
+/// # Errors
+/// As [`issue_token`].
+pub fn issue_token_with(claim: &RolesClaim, secret: &str, subject: &str, role: &str, ttl_s: u64, now: TimeMs) -> Result<String, TokenError> {
     if secret.len() < SECRET_BYTES_MIN {
         return Err(TokenError::ShortSecret);
     }
     let issued = now.unix_s_floor();
     let expires = issued.saturating_add(i64::try_from(ttl_s).unwrap_or(i64::MAX));
-    let claims = json!({ "sub": subject, "role": role, "type": "access", "iat": issued, "exp": expires });
+    let mut claims = Claims::new();
+    claim.put(role, &mut claims);
+    for (name, value) in [("sub", json!(subject)), ("type", json!("access")), ("iat", json!(issued)), ("exp", json!(expires))] {
+        claims.insert(name.into(), value);
+    }
     encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret.as_bytes())).map_err(|error| invalid(&error))
 }
 
@@ -247,8 +271,17 @@ fn invalid(error: &jsonwebtoken::errors::Error) -> TokenError {
     TokenError::Invalid { why: error.to_string() }
 }
 
-fn text<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
-    claims.get(name).and_then(Value::as_str)
+/// The token of an `Authorization` header; the scheme's letter case makes no difference (RFC 9110, 11.1).
+pub(crate) fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(token.trim_matches(' '))
+}
+
+/// How long a caller's token is still good, by the clock that tokens are checked with; none if it has no end.
+pub fn time_left(actor: &Actor) -> Option<Duration> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let end = Duration::from_millis(u64::try_from(actor.expires_at?.0).unwrap_or_default()) + Duration::from_secs(LEEWAY_S);
+    Some(end.saturating_sub(now))
 }
 
 fn node_actor(claims: &Claims) -> Result<Actor, TokenError> {
@@ -265,5 +298,7 @@ fn node_actor(claims: &Claims) -> Result<Actor, TokenError> {
         enrolment: None,
         request_id: None,
         creates: None,
+        expected: None,
+        expires_at: claims::expiry(claims),
     })
 }

@@ -41,6 +41,11 @@ impl ApiError {
         Self { kind, message: message.into(), details: Map::new() }
     }
 
+    /// The same of another kind.
+    pub fn of_kind(self, kind: ErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
     fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
         self

@@ -1,12 +1,13 @@
 //! What routes take out of a request, with errors that name the field.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
-    body::{Body, Bytes, HttpBody, to_bytes},
+    body::{Body, Bytes, HttpBody},
     extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
+use bytes::BytesMut;
 use futures::StreamExt;
 use lucid_model::{id::Digest, policy::Bundle};
 use lucid_ports::{Order, PageRequest};
@@ -72,27 +73,22 @@ fn is(form: &HeaderValue, media: &str) -> bool {
     form.to_str().is_ok_and(|form| form.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(media)))
 }
 
-/// What of a body that is too long is still taken, and for how long: a client that is cut off while it sends often never sees why.
-const DROPPED_BYTES_MAX: usize = 8 << 20;
-const DROPPED_TIME_MAX: Duration = Duration::from_secs(2);
-
 /// All of a body, which has a limit.
 pub(crate) async fn whole(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let too_large = || ApiError::new(ErrorKind::TooLarge, format!("the body is larger than {limit} bytes"));
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
-        // Beside the answer, which is not held up by it.
-        tokio::spawn(tokio::time::timeout(DROPPED_TIME_MAX, async move {
-            let (mut rest, mut dropped) = (body.into_data_stream(), 0);
-            while let Some(Ok(part)) = rest.next().await
-                && dropped < DROPPED_BYTES_MAX
-            {
-                dropped += part.len();
-            }
-        }));
         return Err(too_large());
     }
-    to_bytes(body, limit).await.map_err(|_| too_large())
+    let (mut parts, mut bytes) = (body.into_data_stream(), BytesMut::new());
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|_| FieldError::new("body", "cannot be read to its end: its chunks are malformed, or it was cut off"))?;
+        if part.len() > limit.saturating_sub(bytes.len()) {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes.freeze())
 }
 
 /// A policy's bundle, as JSON or as an archive.

@@ -16,9 +16,14 @@ use crate::{
     access::{self, Found, Route, Who},
     api::{Api, Shared},
     client::ClientAddress,
+    deprecated,
     errors::ApiError,
+    etag,
     extract::RequestId,
-    limits, strict,
+    limits,
+    openapi::declared::{self, only_reads},
+    scraping::METRICS,
+    strict,
 };
 
 /// The class of what has no row in the table.
@@ -30,10 +35,22 @@ const OTHER: Option<LimitClass> = Some(LimitClass::Other);
 pub async fn admit(State(api): State<Shared>, mut request: Request, next: Next) -> Response {
     let found = request.extensions().get::<MatchedPath>().map(|path| access::find(request.method(), path.as_str()));
     let address = network(&request);
-    match found {
+    let route = match &found {
+        Some(Found::Route(route)) => Some(*route),
+        _ => None,
+    };
+    let mut response = match found {
         // Where no route is the answer says so, and costs as much as any other.
         None => limited(&api, OTHER, address, next.run(request)).await,
-        Some(Found::Route(route)) if route.who == Who::Public => limited(&api, route.limit, address, next.run(request)).await,
+        Some(Found::Route(route)) if route.who == Who::Public || (route.path == METRICS && api.scraping.admits(request.headers())) => {
+            let answer = async {
+                match strict::check(route, request).await {
+                    Ok(request) => next.run(request).await,
+                    Err(error) => error.into_response(),
+                }
+            };
+            limited(&api, route.limit, address, answer).await
+        }
         Some(Found::Route(route)) => {
             let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
             let caller = caller(&api, route, request.headers()).await;
@@ -47,7 +64,8 @@ pub async fn admit(State(api): State<Shared>, mut request: Request, next: Next) 
             let answer = async {
                 let admitted = async {
                     let actor = checked(&api, route, caller).await?;
-                    request.extensions_mut().insert(Actor { request_id, ..actor });
+                    let expected = etag::if_match(request.headers()).filter(|_| route.versioned && !only_reads(request.method()));
+                    request.extensions_mut().insert(Actor { request_id, expected, ..actor });
                     strict::check(route, request).await
                 };
                 match admitted.await {
@@ -62,7 +80,11 @@ pub async fn admit(State(api): State<Shared>, mut request: Request, next: Next) 
         Some(Found::Nothing) => {
             ApiError::internal(&format!("{} {} is not in the access table", request.method(), request.uri().path())).into_response()
         }
+    };
+    if route.is_some_and(declared::is_deprecated) {
+        deprecated::mark(response.headers_mut());
     }
+    response
 }
 
 /// Who calls: the bearer of a token, or, where a node may be registered, of an enrolment token.

@@ -96,7 +96,10 @@ async fn run(api: Shared, key: RequestKey, answering: impl Future<Output = Respo
 fn settles(status: StatusCode) -> bool {
     use StatusCode as S;
     !status.is_server_error()
-        && !matches!(status, S::UNAUTHORIZED | S::FORBIDDEN | S::NOT_ACCEPTABLE | S::UNSUPPORTED_MEDIA_TYPE | S::TOO_MANY_REQUESTS)
+        && !matches!(
+            status,
+            S::UNAUTHORIZED | S::FORBIDDEN | S::NOT_ACCEPTABLE | S::PRECONDITION_FAILED | S::UNSUPPORTED_MEDIA_TYPE | S::TOO_MANY_REQUESTS
+        )
 }
 
 fn headers_of(headers: &HeaderMap) -> Vec<(String, String)> {

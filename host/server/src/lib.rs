@@ -5,6 +5,7 @@ pub mod access;
 mod api;
 mod authenticate;
 mod client;
+mod deprecated;
 mod errors;
 mod etag;
 mod extract;
@@ -14,10 +15,14 @@ mod idempotency;
 mod limits;
 mod openapi;
 mod routes;
+mod scraping;
 mod serve;
 mod strict;
 
 pub use api::{Api, ApiLimits};
-pub use authenticate::{Authenticator, KeyringSettings, RoleMap, RoleMapError, SECRET_BYTES_MIN, TokenError, TokenSettings, issue_token};
+pub use authenticate::{
+    Authenticator, KeyringSettings, RoleMap, RoleMapError, RolesClaim, SECRET_BYTES_MIN, TokenError, TokenSettings, issue_token, issue_token_with,
+};
 pub use feed::{Feed, Listening, Slice, Told};
-pub use serve::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, TlsFiles, serve};
+pub use scraping::Scraping;
+pub use serve::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, Listeners, TlsFiles, serve};

@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document: what the routes say, completed by what is true of all of them.
 
 mod completion;
+pub mod declared;
 
 use std::sync::Arc;
 

@@ -62,6 +62,16 @@ pub fn pages() -> Router<Shared> {
     operations::page().merge(docs::pages())
 }
 
+/// Old names that the document has no more.
+pub fn old_names() -> Router<Shared> {
+    aliases::old_names()
+}
+
+/// What Prometheus asks for.
+pub fn measurements() -> Router<Shared> {
+    operations::measurements()
+}
+
 /// What never ends, and therefore has no time limit.
 pub fn streams() -> OpenApiRouter<Shared> {
     events::routes()

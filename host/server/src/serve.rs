@@ -7,8 +7,11 @@ mod cors;
 mod edge;
 mod forwarded;
 mod head;
+mod letter;
+mod protect;
 mod tls;
 mod traced;
+mod unread;
 
 use std::{future::Future, sync::Arc};
 
@@ -39,6 +42,7 @@ const COMPRESSED_BYTES_MIN: u64 = 1024;
 fn router(api: Arc<Api>, edge: &Edge) -> Router {
     let (timed, streams, document) = openapi::document(routes::documented(), routes::streams());
     let timed = timed
+        .merge(routes::old_names())
         .route_layer(middleware::from_fn(accepted::json))
         .merge(routes::pages())
         .layer(Extension(openapi::Text(document)))
@@ -58,7 +62,21 @@ fn router(api: Arc<Api>, edge: &Edge) -> Router {
         Some(cors) => routes.layer(cors.clone()),
         None => routes,
     };
-    routes.layer(middleware::from_fn(measure)).layer(middleware::from_fn(traced::traced)).layer(middleware::from_fn(errors::render))
+    routes
+        .layer(middleware::from_fn(measure))
+        .layer(middleware::from_fn(traced::traced))
+        .layer(middleware::from_fn(errors::render))
+        .layer(middleware::from_fn(protect::protected))
+}
+
+/// The measurements, and nothing else, for whoever reaches the port.
+fn measurements(api: Arc<Api>, edge: &Edge) -> Router {
+    routes::measurements()
+        .with_state(api)
+        .fallback(routes::unknown)
+        .layer(middleware::from_fn_with_state(edge.head, head::within_limits))
+        .layer(middleware::from_fn(errors::render))
+        .layer(middleware::from_fn(protect::protected))
 }
 
 /// A method's name, of a closed set: a caller may make up methods, each of which would be a series of its own for ever.
@@ -90,14 +108,31 @@ async fn measure(request: Request, next: middleware::Next) -> Response {
     response
 }
 
+/// Where the service is reached.
+pub struct Listeners {
+    /// The API.
+    pub api: TcpListener,
+    /// The measurements alone, if they have a port of their own.
+    pub measurements: Option<TcpListener>,
+}
+
 /// Serves until `shutdown` is done, then finishes what it took in; event streams end at once.
-pub async fn serve(listener: TcpListener, api: Arc<Api>, edge: Edge, shutdown: impl Future<Output = ()> + Send + 'static) {
+pub async fn serve(listeners: Listeners, api: Arc<Api>, edge: Edge, shutdown: impl Future<Output = ()> + Send + 'static) {
     let stopping = api.stopping.clone();
+    let measuring = listeners.measurements.map(|listener| {
+        let routes = measurements(Arc::clone(&api), &edge);
+        accept::run(listener, routes, edge.clone(), stopping.clone())
+    });
+    let measuring = async move {
+        if let Some(measuring) = measuring {
+            measuring.await;
+        }
+    };
     let routes = router(api, &edge);
-    let accepting = accept::run(listener, routes, edge, stopping.clone());
+    let accepting = accept::run(listeners.api, routes, edge, stopping.clone());
     let told = async move {
         shutdown.await;
         stopping.cancel();
     };
-    tokio::join!(accepting, told);
+    tokio::join!(accepting, measuring, told);
 }

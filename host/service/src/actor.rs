@@ -4,7 +4,10 @@ use lucid_model::{
     enrolment::Enrolment,
     id::{IntendedId, NodeId, UserId},
     node::PublicKey,
+    time::TimeMs,
 };
+
+use crate::ServiceError;
 
 /// What a caller may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,7 +80,15 @@ pub struct Actor {
     pub request_id: Option<String>,
     /// The id that what the request creates will have, if the request can be told from another (idempotency key).
     pub creates: Option<IntendedId>,
+    /// What the record that it changes has to be (`If-Match`); none = whatever is there.
+    pub expected: Option<Expected>,
+    /// When its token ends, if it came with one that does.
+    pub expires_at: Option<TimeMs>,
 }
+
+/// Versions of a record that the caller takes it to have; empty = any, as long as the record is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected(pub Vec<u64>);
 
 impl Actor {
     /// The service itself.
@@ -100,6 +111,22 @@ impl Actor {
             enrolment: None,
             request_id: None,
             creates: None,
+            expected: None,
+            expires_at: None,
+        }
+    }
+
+    /// Whether a record is what the caller takes it to be; every change of one that has a version asks this, and again
+    /// whenever it has read it again.
+    ///
+    /// # Errors
+    /// [`ServiceError::PreconditionFailed`].
+    pub(crate) fn expects(&self, what: &'static str, version: u64) -> Result<(), ServiceError> {
+        match &self.expected {
+            Some(Expected(versions)) if !versions.is_empty() && !versions.contains(&version) => {
+                Err(ServiceError::PreconditionFailed { what, version })
+            }
+            _ => Ok(()),
         }
     }
 

@@ -164,9 +164,11 @@ impl Service {
             roles: vec![Role::Enrolled],
             node: None,
             node_key: None,
+            expires_at: Some(enrolment.expires_at),
             enrolment: Some(Arc::new(enrolment)),
             request_id: None,
             creates: None,
+            expected: None,
         })
     }
 }

@@ -138,6 +138,7 @@ impl Service {
         if !(actor.node == Some(id) || (actor.node.is_none() && actor.manages(node.owner))) {
             return Err(ServiceError::Forbidden { why: "the node is another's, or the role may not change nodes" });
         }
+        actor.expects("node", node.version)?;
         let old = node.public_key.ok_or(ServiceError::Unproven { why: "the node has no key that could sign" })?;
         let proof = rotation.proof.ok_or(ServiceError::invalid("x-lucid-signature", "is required: the present key signs the next one"))?;
         let signed = statement::key_rotation(id, rotation.next, proof.timestamp_ms, &proof.nonce);

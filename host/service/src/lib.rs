@@ -70,7 +70,7 @@ use lucid_model::{
 use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Signer, Store, UsedOnce, WebhookSender};
 use parking_lot::Mutex;
 
-pub use actor::{Actor, Role};
+pub use actor::{Actor, Expected, Role};
 pub use adjustments::{ScoreSeen, Voided};
 pub use audit::{AuditProgress, AuditVerified, verify_audit};
 pub use books::{BooksProgress, BooksVerified, verify_books};
@@ -86,7 +86,7 @@ pub use history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges};
 pub use identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};
 pub use mismatches::Untold;
 pub use node_alerts::{NodeAlert, NodeAlerts};
-pub use nodes::{ConfigChange, Expected, NewSuspension, NodePatch, NodeView};
+pub use nodes::{ConfigChange, NewSuspension, NodePatch, NodeView};
 pub use observations::{JudgedSession, NewSession};
 pub use participation::Participation;
 pub use payer::{InFlight, PAYER};

@@ -25,8 +25,6 @@ pub struct NodePatch {
     pub description: Option<String>,
     /// New limits.
     pub config: Option<ConfigChange>,
-    /// What the caller read; none = whatever is there.
-    pub expected: Option<Expected>,
 }
 
 /// A suspension to be.
@@ -51,35 +49,20 @@ pub struct NodeView {
     pub hold: Option<PayoutHold>,
 }
 
-/// Versions of a record that the caller takes it to have; empty = any, as long as the record is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected(pub Vec<u64>);
-
-impl Expected {
-    /// Checks the version of what is there.
-    pub(crate) fn check(expected: Option<&Self>, what: &'static str, version: u64) -> Result<(), ServiceError> {
-        match expected {
-            Some(Self(versions)) if !versions.is_empty() && !versions.contains(&version) => Err(ServiceError::PreconditionFailed { what, version }),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// How a change of a node is told to the audit log, and what the caller read before.
+/// How a change of a node is told to the audit log.
 pub(crate) struct Change<'a> {
     pub(crate) action: &'a str,
     pub(crate) detail: String,
-    pub(crate) expected: Option<Expected>,
 }
 
 impl<'a> Change<'a> {
     pub(crate) fn of(action: &'a str) -> Self {
-        Self { action, detail: String::new(), expected: None }
+        Self { action, detail: String::new() }
     }
 }
 
 /// Tries of a compare-and-set before the caller is told.
-const CAS_TRIES: u32 = 5;
+pub(crate) const CAS_TRIES: u32 = 5;
 
 impl Service {
     /// The node that a text names: by its id, or by what an older client calls it. Ids that are made here are UUIDv7;
@@ -131,8 +114,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if the node is gone, another's or was changed meanwhile.
     pub async fn update_node(&self, actor: &Actor, id: NodeId, patch: NodePatch) -> Result<NodeView, ServiceError> {
-        let change = Change { expected: patch.expected.clone(), ..Change::of("node.update") };
-        self.change_node(actor, id, change, |node, now| {
+        self.change_node(actor, id, Change::of("node.update"), |node, now| {
             node.name = patch.name.clone().unwrap_or_else(|| node.name.clone());
             node.description = patch.description.clone().or_else(|| node.description.clone()).filter(|text| !text.is_empty());
             node.config = patch.config.as_ref().map_or(node.config, |change| change(node.config));
@@ -179,7 +161,7 @@ impl Service {
         }
         let approval = self.config.approval;
         let detail = if let NodeEvent::Suspend { reason, .. } = &event { reason.clone() } else { String::new() };
-        self.change_node(actor, id, Change { detail, ..Change::of(action) }, |node, now| {
+        self.change_node(actor, id, Change { action, detail }, |node, now| {
             let approved = operator || node.approved || approval == Approval::Auto;
             if event == NodeEvent::Activate && node.status == NodeStatus::Pending && !approved {
                 return Err(ServiceError::Forbidden { why: "an operator approves new nodes here" });
@@ -196,6 +178,7 @@ impl Service {
     pub async fn assign(&self, actor: &Actor, id: NodeId, pool: Option<PoolId>) -> Result<NodeView, ServiceError> {
         for _ in 0..CAS_TRIES {
             let node = self.managed_node(actor, id).await?;
+            actor.expects("node", node.version)?;
             let audit = self.audit_entry(actor, "node.assign", id, pool.map_or("to no pool".into(), |p| format!("to pool {p}")));
             let audit = audit.changing(&node, &Node { pool, ..node.clone() });
             match self.store().assign_node(id, node.version, pool, audit).await? {
@@ -230,7 +213,7 @@ impl Service {
     ) -> Result<(Node, NodeView), ServiceError> {
         for _ in 0..CAS_TRIES {
             let before = self.managed_node(actor, id).await?;
-            Expected::check(told.expected.as_ref(), "node", before.version)?;
+            actor.expects("node", before.version)?;
             let mut node = before.clone();
             change(&mut node, self.now())?;
             self.stamp_status(&before, &mut node);

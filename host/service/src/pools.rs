@@ -2,13 +2,13 @@
 
 use lucid_model::{
     event::EventKind,
-    id::{PoolId, PoolScope},
+    id::{NodeId, PoolId, PoolScope},
     node::Node,
     pool::{Candidate, LoadBalancing, Pool, PoolConfig, PoolStatus},
 };
 use lucid_ports::{Assigned, Page, PageRequest, PoolFilter, PoolSort, RoomOrder};
 
-use crate::{Actor, Expected, NodeView, Role, Service, ServiceError};
+use crate::{Actor, NodeView, Role, Service, ServiceError, nodes::CAS_TRIES};
 
 /// Pools looked at when a node is placed.
 const CANDIDATES_MAX: u32 = 1_000;
@@ -42,8 +42,6 @@ pub struct PoolPatch {
     pub status: Option<PoolStatus>,
     /// New configuration.
     pub config: Option<PoolConfigChange>,
-    /// What the caller read; none = whatever is there.
-    pub expected: Option<Expected>,
 }
 
 fn operator(actor: &Actor) -> Result<(), ServiceError> {
@@ -107,7 +105,7 @@ impl Service {
         operator(actor)?;
         let before = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
         let mut pool = before.clone();
-        Expected::check(patch.expected.as_ref(), "pool", pool.version)?;
+        actor.expects("pool", pool.version)?;
         let max_nodes = patch.max_nodes.unwrap_or(pool.max_nodes);
         if max_nodes < pool.node_count {
             return Err(ServiceError::invalid("max_nodes", format!("the pool has {} nodes", pool.node_count)));
@@ -138,9 +136,7 @@ impl Service {
     /// [`ServiceError`] if the caller may not, or there is no such pool.
     pub async fn delete_pool(&self, actor: &Actor, id: PoolId) -> Result<(), ServiceError> {
         operator(actor)?;
-        let pool = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
-        let audit = self.audit_entry(actor, "pool.delete", id, pool.name.clone()).removing(&pool);
-        let members = self.store().delete_pool(id, audit).await?.ok_or(ServiceError::no("pool"))?;
+        let (pool, members) = self.removed_pool(actor, id).await?;
         for (turn, member) in members.into_iter().enumerate() {
             let Some(node) = self.store().node(member).await?.filter(Node::is_live) else { continue };
             if self.place(&node, pool.config.load_balancing, turn).await?.is_none() {
@@ -148,6 +144,20 @@ impl Service {
             }
         }
         Ok(())
+    }
+
+    /// Takes a pool away; what it was, and who was in it.
+    async fn removed_pool(&self, actor: &Actor, id: PoolId) -> Result<(Pool, Vec<NodeId>), ServiceError> {
+        for _ in 0..CAS_TRIES {
+            let pool = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
+            actor.expects("pool", pool.version)?;
+            let audit = self.audit_entry(actor, "pool.delete", id, pool.name.clone()).removing(&pool);
+            let version = actor.expected.as_ref().map(|_| pool.version);
+            if let Some(members) = self.store().delete_pool(id, version, audit).await? {
+                return Ok((pool, members));
+            }
+        }
+        Err(ServiceError::Changed { what: "pool" })
     }
 
     /// Puts a node into a pool that takes nodes by itself, chosen among those with room; none if there is none, or the

@@ -33,6 +33,7 @@ impl Service {
         if actor.node.is_some() || node.owner != actor.user || !actor.is(Role::Owner) {
             return Err(ServiceError::Forbidden { why: "only the node's owner says where its earnings go" });
         }
+        actor.expects("node", node.version)?;
         if node.wallet.is_some_and(|w| w.address == address) {
             return self.with_live(vec![node]).await?.pop().ok_or(ServiceError::no("node"));
         }

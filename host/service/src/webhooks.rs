@@ -10,7 +10,7 @@ use lucid_model::{
 use lucid_ports::{DeliveryFilter, Page, PageRequest};
 
 pub use self::outbox::{Told, WebhookSettings};
-use crate::{Actor, Expected, Role, Service, ServiceError};
+use crate::{Actor, Role, Service, ServiceError, nodes::CAS_TRIES};
 
 /// What every secret begins with, so that a leaked one is recognised.
 const PREFIX: &str = "lucid_whsec_";
@@ -47,8 +47,6 @@ pub struct WebhookPatch {
     pub pool: Option<Option<PoolId>>,
     /// Whether it is sent anything.
     pub enabled: Option<bool>,
-    /// What the caller read; none = whatever is there.
-    pub expected: Option<Expected>,
 }
 
 /// A webhook as it is made.
@@ -140,7 +138,7 @@ impl Service {
     /// [`ServiceError`] if the caller may not, it is gone or was changed meanwhile, or what is said is wrong.
     pub async fn update_webhook(&self, actor: &Actor, id: WebhookId, patch: WebhookPatch) -> Result<Webhook, ServiceError> {
         let before = self.webhook(actor, id).await?;
-        Expected::check(patch.expected.as_ref(), "webhook", before.version)?;
+        actor.expects("webhook", before.version)?;
         if let Some(url) = &patch.url {
             self.check_url(url)?;
         }
@@ -168,9 +166,16 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if the caller may not, or there is none.
     pub async fn delete_webhook(&self, actor: &Actor, id: WebhookId) -> Result<(), ServiceError> {
-        let webhook = self.webhook(actor, id).await?;
-        let audit = self.audit_entry(actor, "webhook.delete", id, webhook.url.clone()).removing(&webhook);
-        if self.store().remove_webhook(id, audit).await? { Ok(()) } else { Err(ServiceError::no("webhook")) }
+        for _ in 0..CAS_TRIES {
+            let webhook = self.webhook(actor, id).await?;
+            actor.expects("webhook", webhook.version)?;
+            let audit = self.audit_entry(actor, "webhook.delete", id, webhook.url.clone()).removing(&webhook);
+            let version = actor.expected.as_ref().map(|_| webhook.version);
+            if self.store().remove_webhook(id, version, audit).await? {
+                return Ok(());
+            }
+        }
+        Err(ServiceError::Changed { what: "webhook" })
     }
 
     /// Sends an event of no meaning to a webhook, the way any other goes.
@@ -179,6 +184,7 @@ impl Service {
     /// [`ServiceError`] if the caller may not, or there is none, or it is disabled.
     pub async fn test_webhook(&self, actor: &Actor, id: WebhookId) -> Result<Webhook, ServiceError> {
         let webhook = self.webhook(actor, id).await?;
+        actor.expects("webhook", webhook.version)?;
         if !webhook.enabled {
             return Err(ServiceError::invalid("enabled", "the webhook is disabled: nothing is sent to it"));
         }

@@ -230,13 +230,13 @@ pub fn run(args: &PayoutArgs) -> Result<ExitCode> {
             let body = ReasonRequest { reason: cancel.reason.clone() };
             ask.tell::<RunBody>(Method::POST, &path("/payouts/runs", &cancel.id, "/cancel"), Some(&body))
         }
-        PayoutCommand::Retry(which) => ask.tell::<RunBody>(Method::POST, &path("/payouts", &which.id, "/retry"), NOTHING),
+        PayoutCommand::Retry(which) => ask.tell::<RunBody>(Method::POST, &path("/payouts/retries", &which.id, ""), NOTHING),
         PayoutCommand::Run(which) => ask.tell::<RunBody>(Method::GET, &path("/payouts/runs", &which.id, ""), NOTHING),
         PayoutCommand::Approve(which) => ask.tell::<RunBody>(Method::POST, &path("/payouts/runs", &which.id, "/approve"), NOTHING),
         PayoutCommand::Show(which) => ask.tell::<PayoutBody>(Method::GET, &path("/payouts", &which.id, ""), NOTHING),
         PayoutCommand::Cancel(cancel) => {
             let body = ReasonRequest { reason: cancel.reason.clone() };
-            ask.tell::<PayoutBody>(Method::POST, &path("/payouts", &cancel.id, "/cancel"), Some(&body))
+            ask.tell::<PayoutBody>(Method::POST, &path("/payouts/cancellations", &cancel.id, ""), Some(&body))
         }
         PayoutCommand::List(list) => list::run(&ask, list),
         PayoutCommand::Unpaid(unpaid) => unpaid::run(&ask, unpaid),

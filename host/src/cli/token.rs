@@ -7,6 +7,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use lucid_model::time::TimeMs;
+use lucid_server::RolesClaim;
 
 use super::duration;
 use crate::{cli::out, config::ConfigError, secrets};
@@ -62,7 +63,9 @@ pub fn run(args: TokenArgs) -> Result<ExitCode> {
     let TokenCommand::Issue(args) = args.command;
     let role = args.role.to_possible_value().context("a role without a name")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
-    let token = lucid_server::issue_token(&secret(&args)?, &args.subject, role.get_name(), args.ttl.as_secs(), TimeMs(i64::try_from(now)?))
+    let claim = RolesClaim::at(&std::env::var("JWT_ROLES_CLAIM").unwrap_or_default());
+    let now = TimeMs(i64::try_from(now)?);
+    let token = lucid_server::issue_token_with(&claim, &secret(&args)?, &args.subject, role.get_name(), args.ttl.as_secs(), now)
         .map_err(|error| ConfigError(error.to_string()))?;
     out::say(&token)?;
     Ok(ExitCode::SUCCESS)

@@ -22,7 +22,7 @@ enum Form {
 }
 
 /// The network's names, and where each goes.
-const NAMES: [(&str, &str, Form); 40] = [
+const NAMES: [(&str, &str, Form); 41] = [
     ("NODE_MANAGEMENT_PORT", "server.port", Form::Plain),
     ("MONGODB_URI", "store.url", Form::Text),
     ("BLOCKCHAIN_URL", "chain.url", Form::Text),
@@ -40,6 +40,7 @@ const NAMES: [(&str, &str, Form); 40] = [
     ("JWT_SECRET_FILE", "auth.jwt_secret_file", Form::Text),
     ("JWT_AUDIENCE", "auth.jwt_audience", Form::Text),
     ("JWT_ISSUER", "auth.jwt_issuer", Form::Text),
+    ("JWT_ROLES_CLAIM", "auth.jwt_roles_claim", Form::Text),
     ("ROLE_MAP", "auth.role_map", Form::Json),
     ("REGISTRATION_APPROVAL", "auth.registration_approval", Form::Text),
     ("POOT_MIN_OBSERVATION_TIME", "scoring.min_observation_s", Form::Plain),

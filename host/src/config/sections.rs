@@ -50,6 +50,8 @@ pub struct Auth {
     pub jwks_gap_s: u32,
     /// Age at which keys that could not be renewed are not believed any more.
     pub jwks_age_max_s: u32,
+    /// `JWT_ROLES_CLAIM`: the claim that names a caller's roles, in place of `roles` and `role`: its name, or a path such as `realm_access.roles`.
+    pub jwt_roles_claim: Option<String>,
     /// `ROLE_MAP`: changes of what the gateway's role words mean here, in any letter case.
     pub role_map: BTreeMap<String, Vec<String>>,
     /// How long a node's token is good for.
@@ -81,6 +83,7 @@ impl Default for Auth {
             jwks_refresh_s: 300,
             jwks_gap_s: 10,
             jwks_age_max_s: 86_400,
+            jwt_roles_claim: None,
             role_map: BTreeMap::new(),
             node_token_s: 900,
             registration_approval: ApprovalWord::Auto,

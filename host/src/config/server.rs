@@ -42,6 +42,12 @@ pub struct ServerSection {
     pub trusted_proxies: Vec<IpAddr>,
     /// Web origins (`https://console.example.org`) whose pages may call the API; none = CORS is off.
     pub cors_origins: Vec<String>,
+    /// A file with a token that `GET /metrics` takes, besides those of callers who see all records.
+    pub metrics_token_file: Option<PathBuf>,
+    /// Whether `GET /metrics` takes no token at all. `lucid up` does so.
+    pub metrics_open: bool,
+    /// A port that has nothing but `GET /metrics`, without a token; 0 = none. For a network that only the monitoring is in.
+    pub metrics_port: u16,
     /// Certificate chain, PEM; with it and the key, only HTTPS is spoken. Read again when it changes.
     pub tls_cert_file: Option<PathBuf>,
     /// The certificate's private key, PEM.
@@ -69,6 +75,9 @@ impl Default for ServerSection {
             http2_streams_max: 100,
             trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),
+            metrics_token_file: None,
+            metrics_open: false,
+            metrics_port: 0,
             tls_cert_file: None,
             tls_key_file: None,
             threads: 0,

@@ -67,6 +67,8 @@ error_kinds! {
     PreconditionFailed = 412 4120 "precondition failed";
     /// The body is too long.
     TooLarge = 413 4130 "request too large";
+    /// The URL is too long.
+    UrlTooLong = 414 4140 "URL too long";
     /// The body is not JSON.
     UnsupportedMediaType = 415 4150 "unsupported media type";
     /// The idempotency key was used for another request.

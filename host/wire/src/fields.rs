@@ -61,7 +61,11 @@ pub fn parse<R: Request>(body: &[u8]) -> Result<R::Valid, FieldError> {
     let seen = Rc::default();
     let valid = R::read(&Fields { path: String::new(), map: &map, seen: Some(Rc::clone(&seen)) })?;
     match seen.borrow().unknown("", &map) {
-        Some(name) => Err(FieldError::new(name, "is unknown to this request: leave it out, or see /docs for its name")),
+        Some(name) => {
+            let todo =
+                seen.borrow().meant_by(&name).map_or("leave it out, or see /docs for its name".into(), |meant| format!("did you mean {meant}?"));
+            Err(FieldError::new(name, format!("is unknown to this request: {todo}")))
+        }
         None => Ok(valid),
     }
 }
@@ -158,6 +162,18 @@ impl<'a> Fields<'a> {
             return Err(self.error(key, "must not contain control characters"));
         }
         Ok(Some(text.to_owned()))
+    }
+
+    /// A text for machines: neither white space nor control characters anywhere, which their readers drop or take for an end.
+    ///
+    /// # Errors
+    /// [`FieldError`] if it is none.
+    pub fn line(&self, key: &str, length: RangeInclusive<usize>) -> Result<Option<String>, FieldError> {
+        let text = self.text(key, length)?;
+        if text.as_deref().is_some_and(|text| text.chars().any(|c| c.is_control() || c.is_whitespace())) {
+            return Err(self.error(key, "must not contain white space or control characters"));
+        }
+        Ok(text)
     }
 
     /// A string in one of the model's forms.

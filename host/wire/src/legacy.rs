@@ -2,14 +2,21 @@
 
 use lucid_model::{
     alert::{Alert, AlertKind, Measured},
+    id::PoolId,
     node::Node,
+    payout::Payout,
     score::Ppm,
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{number::ExactNumber, schema};
+use crate::{
+    fields::{FieldError, Fields, Request},
+    number::ExactNumber,
+    payout::PayoutBody,
+    schema,
+};
 
 /// Where a node is in its life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -54,6 +61,45 @@ impl NodeStatusBody {
     #[must_use]
     pub fn stopped(self, node: &Node) -> Self {
         Self { stopped_at: Some(node.updated_at.to_string()), ..self }
+    }
+}
+
+/// Which pool a node is put into, as the Electron client says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct JoinPoolRequest {
+    /// The pool.
+    #[serde(rename = "poolId")]
+    #[schema(value_type = schema::Id)]
+    pub pool_id: String,
+}
+
+impl Request for JoinPoolRequest {
+    const IGNORES_UNKNOWN: bool = true;
+    type Valid = PoolId;
+    fn read(fields: &Fields<'_>) -> Result<PoolId, FieldError> {
+        fields.require("poolId", fields.parsed("poolId")?)
+    }
+}
+
+/// A payout, with the Electron client's names of its amount and transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LegacyPayoutBody {
+    /// The payout.
+    #[serde(flatten)]
+    pub payout: PayoutBody,
+    /// `amount`.
+    #[schema(value_type = schema::Amount)]
+    pub amount_usdt: ExactNumber,
+    /// `transaction_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::TransactionId>)]
+    pub transaction_hash: Option<String>,
+}
+
+impl From<&Payout> for LegacyPayoutBody {
+    fn from(payout: &Payout) -> Self {
+        let payout = PayoutBody::from(payout);
+        Self { amount_usdt: payout.amount.clone(), transaction_hash: payout.transaction_id.clone(), payout }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod history;
 mod json;
 pub mod legacy;
 pub mod mismatch;
+mod nearest;
 pub mod node;
 pub mod number;
 pub mod page;
@@ -40,6 +41,7 @@ pub mod webhook;
 pub use client::{Client, ClientError, Credential};
 pub use error::{ErrorBody, ErrorKind};
 pub use fields::{FieldError, Fields, Request, parse};
+pub use nearest::nearest;
 pub use number::ExactNumber;
 pub use transport::transport;
 

@@ -19,7 +19,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         ObjectBuilder, Ref, RefOr, Schema, SchemaFormat, Type,
-        schema::{AdditionalProperties, AnyOfBuilder, SchemaType},
+        schema::{AdditionalProperties, SchemaType},
     },
 };
 
@@ -211,7 +211,9 @@ schemas! {
     Scope = "`default`, or a pool's id.",
         text().pattern(Some("^(default|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$")).examples(["default"]);
     IpAddress = "An IPv4 or IPv6 address.",
-        AnyOfBuilder::new().item(text().format(format("ipv4"))).item(text().format(format("ipv6"))).examples(["192.0.2.1"]);
+        text().format(format("ip-address")).examples(["192.0.2.1"]);
+    EndpointUrl = "Where a webhook is: `https://`, without white space and control characters.",
+        text().min_length(Some(1)).max_length(Some(2048)).examples(["https://hooks.example.org/lucid"]);
     ScoreId = "`{epoch}-{node}`: the epoch's start in Unix seconds and the node's id.",
         text().pattern(Some("^[0-9]{1,12}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"))
         .examples([format!("1760000400-{EXAMPLE_ID}")]);

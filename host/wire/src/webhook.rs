@@ -24,7 +24,7 @@ const EVENT_LENGTH: std::ops::RangeInclusive<usize> = 1..=64;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CreateWebhookRequest {
     /// Where it is: `https://`.
-    #[schema(min_length = 1, max_length = 2048)]
+    #[schema(value_type = schema::EndpointUrl)]
     pub url: String,
     /// About it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ pub struct CreateWebhookRequest {
 pub struct UpdateWebhookRequest {
     /// Where it is: `https://`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 2048)]
+    #[schema(value_type = Option<schema::EndpointUrl>)]
     pub url: Option<String>,
     /// About it; an empty text removes it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,7 +114,7 @@ impl Request for CreateWebhookRequest {
     type Valid = CreateWebhook;
     fn read(fields: &Fields<'_>) -> Result<CreateWebhook, FieldError> {
         Ok(CreateWebhook {
-            url: fields.require("url", fields.text("url", URL_LENGTH)?)?,
+            url: fields.require("url", fields.line("url", URL_LENGTH)?)?,
             description: fields.text("description", DESCRIPTION_LENGTH)?,
             events: fields.texts("events", EVENTS, EVENT_LENGTH)?.unwrap_or_default(),
             node: fields.parsed("node_id")?,
@@ -133,7 +133,7 @@ impl Request for UpdateWebhookRequest {
     type Valid = UpdateWebhook;
     fn read(fields: &Fields<'_>) -> Result<UpdateWebhook, FieldError> {
         Ok(UpdateWebhook {
-            url: fields.text("url", URL_LENGTH)?,
+            url: fields.line("url", URL_LENGTH)?,
             description: fields.text("description", DESCRIPTION_LENGTH)?,
             events: fields.texts("events", EVENTS, EVENT_LENGTH)?,
             node: id_or_lifted(fields, "node_id")?,

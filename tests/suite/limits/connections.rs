@@ -65,7 +65,8 @@ fn connections_beyond_the_most_are_closed_and_that_is_said_once() {
     held.truncate(1);
     eventually("a place", || {
         let mut raw = Raw::connect(&lucid);
-        raw.send_while_taken("GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let token = lucid.token("monitoring", "viewer");
+        raw.send_while_taken(format!("GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"));
         let came = String::from_utf8(raw.until_closed().0).unwrap();
         came.lines().find_map(|line| line.strip_prefix("lucid_http_connections_refused_total ")?.parse::<u64>().ok()).filter(|refused| *refused >= 5)
     });

@@ -71,7 +71,7 @@ fn a_url_has_a_limit_that_the_answer_names() {
     for path in [format!("/api/v1/nodes?status={}", "a".repeat(5_000)), format!("/{}", "a/".repeat(5_000))] {
         let (status, answer) = lucid.call("GET", &path, None, None);
         let (code, field, message) = error(&answer);
-        assert_eq!((status, code, field), (400, "LUCID_ERR_4001", "url"), "{answer}");
+        assert_eq!((status, code, field), (414, "LUCID_ERR_4140", "url"), "{answer}");
         assert!(message.contains("4096"), "{message}");
     }
     let mut raw = Raw::connect(&lucid);
@@ -101,7 +101,7 @@ fn http2_without_tls_has_the_same_answers_and_limits() {
     let (status, text) = get("/livez", Some("a".repeat(17 * 1024)));
     assert!(status == 431 && text.contains("LUCID_ERR_4310"), "{status} {text}");
     let (status, text) = get(&format!("/{}", "a".repeat(5_000)), None);
-    assert!(status == 400 && text.contains("\"field\":\"url\""), "{status} {text}");
+    assert!(status == 414 && text.contains("\"field\":\"url\""), "{status} {text}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ fn settings(secret: &str) -> TokenSettings {
         issuer: None,
         node_token_s: 60,
         roles: RoleMap::default(),
+        roles_claim: RolesClaim::default(),
         gateway: None,
     }
 }
@@ -69,6 +70,90 @@ async fn an_unknown_role_has_no_rights_and_no_role_is_a_user() {
     assert_eq!(of(json!({ "sub": "a", "exp": exp() })).await, [Role::OwnViewer]);
     assert_eq!(of(json!({ "sub": "a", "exp": exp(), "role": "emperor" })).await, []);
     assert!(of(json!({ "sub": "a", "exp": exp(), "roles": ["super_admin"] })).await.contains(&Role::Treasurer));
+}
+
+#[tokio::test]
+async fn a_claim_of_the_wrong_type_is_not_taken_for_an_absent_one() {
+    let expecting = Authenticator::new(TokenSettings { audience: Some("nodes".into()), issuer: Some("gateway".into()), ..settings(SECRET) }).unwrap();
+    for auth in [expecting, authenticator()] {
+        let of = async |extra: Value| {
+            let mut claims = json!({ "sub": "alice", "exp": exp(), "aud": "nodes", "iss": "gateway", "role": "admin" });
+            claims.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            auth.actor(Some(&hs256(&claims))).await.map(|actor| actor.roles)
+        };
+        assert!(of(json!({})).await.unwrap().contains(&Role::Admin));
+        assert!(of(json!({ "aud": ["nodes", "other"] })).await.is_ok());
+        for wrong in [
+            json!({ "aud": 7 }),
+            json!({ "aud": { "nodes": true } }),
+            json!({ "aud": ["nodes", 7] }),
+            json!({ "aud": true }),
+            json!({ "iss": ["gateway"] }),
+            json!({ "iss": 7 }),
+            json!({ "iss": { "gateway": true } }),
+            json!({ "sub": 7, "user_id": "bob" }),
+            json!({ "sub": ["alice"] }),
+            json!({ "type": 1 }),
+            json!({ "type": ["access"] }),
+            json!({ "role": 7 }),
+            json!({ "roles": { "admin": true } }),
+            json!({ "roles": ["admin", 7] }),
+            json!({ "exp": "never" }),
+            json!({ "exp": null }),
+            json!({ "nbf": "soon" }),
+        ] {
+            assert!(matches!(of(wrong.clone()).await, Err(TokenError::Invalid { .. })), "{wrong}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn roles_are_read_however_a_gateway_writes_them() {
+    let of = async |claim: &str, claims: Value| {
+        let auth = Authenticator::new(TokenSettings { roles_claim: RolesClaim::at(claim), ..settings(SECRET) }).unwrap();
+        let mut all = json!({ "sub": "alice", "exp": exp() });
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        auth.actor(Some(&hs256(&all))).await.unwrap().is(Role::Admin)
+    };
+    for (claim, claims, admin) in [
+        ("", json!({ "roles": "admin" }), true),
+        ("", json!({ "roles": "user admin" }), true),
+        ("", json!({ "roles": ["user", "ADMIN"] }), true),
+        ("", json!({ "role": ["admin"] }), true),
+        ("", json!({ "roles": null, "role": "admin" }), true),
+        ("", json!({ "roles": "administrator" }), false),
+        ("", json!({ "realm_access": { "roles": ["admin"] } }), false),
+        ("realm_access.roles", json!({ "realm_access": { "roles": ["offline_access", "admin"] } }), true),
+        ("realm_access.roles", json!({ "realm_access": { "roles": "admin" } }), true),
+        ("realm_access.roles", json!({ "realm_access": {}, "roles": ["admin"], "role": "admin" }), false),
+        ("realm_access.roles", json!({ "realm_access": "admin" }), false),
+        ("https://example.org/roles", json!({ "https://example.org/roles": ["admin"] }), true),
+        ("groups", json!({ "groups": ["admin"] }), true),
+    ] {
+        assert_eq!(of(claim, claims.clone()).await, admin, "{claim} {claims}");
+    }
+    for claim in ["", "groups", "realm_access.roles", "a.b.c"] {
+        let auth = Authenticator::new(TokenSettings { roles_claim: RolesClaim::at(claim), ..settings(SECRET) }).unwrap();
+        let token = issue_token_with(&RolesClaim::at(claim), SECRET, "root", "super_admin", 60, now()).unwrap();
+        assert!(auth.actor(Some(&format!("Bearer {token}"))).await.unwrap().is(Role::Treasurer), "{claim}");
+    }
+}
+
+#[tokio::test]
+async fn the_scheme_has_any_letter_case_and_a_token_its_end() {
+    let (auth, until) = (authenticator(), exp());
+    let token = hs256(&json!({ "sub": "alice", "exp": until }));
+    for scheme in ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "] {
+        let actor = auth.actor(Some(&token.replace("Bearer", scheme))).await.unwrap();
+        assert_eq!(actor.expires_at, Some(TimeMs(until * 1_000)), "{scheme}");
+        let left = time_left(&actor).unwrap().as_secs();
+        assert!((80..=90).contains(&left), "{left} s, with what is forgiven");
+    }
+    for scheme in ["Bear", "Bearer:", "", "Basic"] {
+        assert_eq!(auth.actor(Some(&token.replace("Bearer", scheme))).await.err(), Some(TokenError::Missing), "{scheme}");
+    }
+    let fraction = auth.actor(Some(&hs256(&json!({ "sub": "alice", "exp": 4_102_444_800.5 })))).await.unwrap();
+    assert!(time_left(&fraction).unwrap().as_secs() > 1_000_000_000);
 }
 
 #[tokio::test]

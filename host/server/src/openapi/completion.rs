@@ -1,4 +1,4 @@
-//! What is true of every operation, written once: common errors, headers, and that answers have no `null`.
+//! What is true of every operation, written once: common errors, headers, and that there is no `null`.
 
 mod closed;
 mod conditions;
@@ -6,7 +6,7 @@ mod errors;
 mod headers;
 mod links;
 mod null;
-mod outcomes;
+mod references;
 
 use std::collections::BTreeMap;
 
@@ -16,18 +16,17 @@ use serde_json::{Map, Value, json};
 use crate::access::{self, Route, Who};
 
 /// What any request can be answered: it has a URL and headers, and the service may fail.
-const ALWAYS: [u16; 4] = [400, 431, 500, 503];
+const ALWAYS: [u16; 5] = [400, 414, 431, 500, 503];
 /// Where answers are JSON, and a client that takes none is refused.
 const API: &str = "/api/";
-/// Of these fields a request has at least one.
-const ONE_OF: [(&str, &[&str]); 1] = [("LegacyRegisterRequest", &["node_id", "name"])];
+/// Requests that have at least one of several fields, which their descriptions name: generators of clients make nothing of alternatives.
+const NEVER_EMPTY: [&str; 4] = ["LegacyRegisterRequest", "MetricsRequest", "ObservationsRequest", "SampleRequest"];
 
 /// Completes the document.
 pub fn complete(document: &mut Value) {
-    for (name, fields) in ONE_OF {
+    for name in NEVER_EMPTY {
         if let Some(schema) = document.pointer_mut(&format!("/components/schemas/{name}")).and_then(Value::as_object_mut) {
-            let has = |field: &&str| json!({ "required": [field], "properties": { *field: { "type": "string" } } });
-            schema.insert("anyOf".into(), fields.iter().map(has).collect());
+            schema.insert("minProperties".into(), 1.into());
         }
     }
     closed::close(document);
@@ -45,24 +44,22 @@ pub fn complete(document: &mut Value) {
     }
     let paths = parts.get("paths").map(Value::to_string).unwrap_or_default();
     let Some(components) = parts.get_mut("components").and_then(Value::as_object_mut) else { return };
-    for (name, schema) in components.get_mut("schemas").and_then(Value::as_object_mut).into_iter().flatten() {
-        // A request's `null` is an absent field; an answer has none.
-        if !name.ends_with("Request") {
-            null::strip(schema);
-        }
+    for (_, schema) in components.get_mut("schemas").and_then(Value::as_object_mut).into_iter().flatten() {
+        null::strip(schema);
+        references::bare(schema);
     }
     let responses = used("responses", errors::components(), &paths);
     let headers = used("headers", headers::components(), &format!("{paths}{responses}"));
     components.insert("parameters".into(), conditions::parameters().into());
     components.insert("responses".into(), responses);
     components.insert("headers".into(), headers);
-    outcomes::part(document);
 }
 
 /// The requests of which no field is needed: their body may be left out altogether.
 fn optional_bodies(document: &Value) -> Vec<String> {
     let schemas = document.pointer("/components/schemas").and_then(Value::as_object).into_iter().flatten();
-    let needs_nothing = |schema: &Value| schema.get("properties").is_some() && schema.get("required").is_none() && schema.get("anyOf").is_none();
+    let needs_nothing =
+        |schema: &Value| schema.get("properties").is_some() && schema.get("required").is_none() && schema.get("minProperties").is_none();
     schemas.filter(|(_, schema)| needs_nothing(schema)).map(|(name, _)| format!("#/components/schemas/{name}")).collect()
 }
 

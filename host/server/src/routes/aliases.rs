@@ -2,9 +2,10 @@
 //! decided here.
 
 use axum::{
-    Json as Answer,
+    Json as Answer, Router,
     extract::{Path, State},
     response::Response,
+    routing::{get, post},
 };
 use lucid_model::node::{NodeEvent, NodeStatus};
 use lucid_ports::{NodeFilter, PayoutFilter, ScoreFilter, ScoreSort};
@@ -12,10 +13,9 @@ use lucid_service::ServiceError;
 use lucid_wire::{
     ErrorBody,
     auth::RegistrationHeaders,
-    legacy::{NodeAlertBody, NodeAlertsBody, NodeStatusBody, measured},
+    legacy::{JoinPoolRequest, LegacyPayoutBody, NodeAlertBody, NodeAlertsBody, NodeStatusBody, measured},
     node::{LegacyRegisterRequest, NodeBody},
-    page::{NodeList, PageParams, Pagination, PayoutList},
-    payout::PayoutBody,
+    page::{NodeList, PageParams, Pagination},
     pool::PoolBody,
     poot::ScoreBody,
     resources::{TimeRange, UsageBody, UsageHistoryBody},
@@ -25,7 +25,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     nodes::{self, node_id, registered},
-    payouts,
+    payments, payouts, policies, runs,
 };
 use crate::{
     api::Shared,
@@ -44,7 +44,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(status))
         .routes(routes!(start))
         .routes(routes!(stop))
-        .routes(routes!(pool, leave_pool))
+        .routes(routes!(pool, join_pool, leave_pool))
         .routes(routes!(poot))
         .routes(routes!(node_payouts))
         .routes(routes!(usage))
@@ -52,10 +52,19 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(alerts))
 }
 
+/// Names that no document has any more: each could have been taken for another path. What they are today is in the access table.
+pub fn old_names() -> Router<Shared> {
+    Router::new()
+        .route("/api/v1/payouts/{id}/cancel", post(payments::cancel))
+        .route("/api/v1/payouts/{id}/retry", post(runs::retry))
+        .route("/api/v1/payouts/{id}/proof", get(runs::proof))
+        .route("/api/v1/policies/{kind}/rollback", post(policies::roll_back))
+}
+
 /// Registers a node.
 ///
 /// As `POST /nodes`; address and port may be missing, and `node_id` may be the client's own name for the node, which
-/// then stands for its id in every path.
+/// then stands for its id in every path. Without `name` the node has the name of `node_id`, or else of `operator_id`.
 #[utoipa::path(post, path = "/api/v1/nodes/register", operation_id = "registerNodeLegacy", tag = "deprecated", request_body = LegacyRegisterRequest,
     params(RegistrationHeaders),
     responses((status = 201, body = NodeBody, description = "The node, pending until it is activated", headers(("Location" = String, description = "Path of the node"))),
@@ -131,6 +140,23 @@ async fn pool(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<S
     Ok(Answer(PoolBody::from(&pool)))
 }
 
+/// Puts a node into a pool.
+///
+/// As `PUT /nodes/{id}/pool`; the Electron client calls it so.
+#[utoipa::path(post, path = "/api/v1/nodes/{id}/pool", operation_id = "joinNodePool", tag = "deprecated", request_body = JoinPoolRequest,
+    params(("id" = schema::NodeName, Path, description = "The node")),
+    responses((status = 200, body = NodeBody, description = "The node as it is now"),
+        (status = 409, body = ErrorBody, description = "The pool is full, or somebody else changed the node at the same time")))]
+#[deprecated]
+async fn join_pool(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    json: Json<JoinPoolRequest>,
+) -> Result<Response, ApiError> {
+    nodes::changed(&api.service.assign(&actor, node_id(&api, &id).await?, Some(json.value)).await?)
+}
+
 /// Takes a node out of its pool.
 ///
 /// For its owner and operators; a node that is in none stays so.
@@ -139,8 +165,8 @@ async fn pool(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<S
     responses((status = 200, body = NodeBody, description = "The node as it is now"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 #[deprecated]
-async fn leave_pool(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeBody>, ApiError> {
-    Ok(Answer(nodes::body(&api.service.assign(&actor, node_id(&api, &id).await?, None).await?)))
+async fn leave_pool(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
+    nodes::changed(&api.service.assign(&actor, node_id(&api, &id).await?, None).await?)
 }
 
 /// The latest score of a node.
@@ -160,22 +186,23 @@ async fn poot(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<S
 
 /// Payouts of a node.
 ///
-/// As `GET /payouts?node_id=…`.
+/// The `payouts` of `GET /payouts?node_id=…` alone, as the Electron client reads them: a list, each with its amount and transaction by the
+/// client's names as well.
 #[utoipa::path(get, path = "/api/v1/nodes/{id}/payouts", operation_id = "listNodePayouts", tag = "deprecated",
-    params(PageParams, ("id" = schema::NodeName, Path, description = "The node"), ("sort" = Option<schema::PayoutSort>, Query, description = "What to sort by")),
-    responses((status = 200, body = PayoutList, description = "A page of payouts")))]
+    params(PageParams, ("id" = schema::NodeName, Path, description = "The node"), ("sort" = Option<schema::PayoutSort>, Query, description = "What to sort by"),
+        ("status" = Option<schema::PayoutStatus>, Query, description = "Payouts with this status")),
+    responses((status = 200, body = Vec<LegacyPayoutBody>, description = "A page of payouts")))]
 #[deprecated]
 async fn node_payouts(
     State(api): State<Shared>,
     Caller(actor): Caller,
     Path(id): Path<String>,
     params: Params,
-) -> Result<Answer<PayoutList>, ApiError> {
-    let page = payouts::page(&params)?;
-    let filter = PayoutFilter { node: Some(node_id(&api, &id).await?), ..PayoutFilter::default() };
+) -> Result<Answer<Vec<LegacyPayoutBody>>, ApiError> {
+    let (status, page) = (payouts::status(&params)?, payouts::page(&params)?);
+    let filter = PayoutFilter { node: Some(node_id(&api, &id).await?), status, ..PayoutFilter::default() };
     let found = api.service.payouts(&actor, filter, page).await?;
-    let payouts = found.items.iter().map(PayoutBody::from).collect();
-    Ok(Answer(PayoutList { payouts, pagination: Pagination::new(page.page, page.limit, found.total) }))
+    Ok(Answer(found.items.iter().map(LegacyPayoutBody::from).collect()))
 }
 
 /// The newest sample of a node.

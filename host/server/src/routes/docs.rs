@@ -60,9 +60,8 @@ fn file(name: &str) -> Result<Response, ApiError> {
     let headers = [
         (header::CONTENT_TYPE, found.content_type.as_str()),
         (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "max-age=300"),
     ];
     Ok((headers, found.bytes.into_owned()).into_response())
 }

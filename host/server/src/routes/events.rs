@@ -1,22 +1,29 @@
 //! Events as they happen.
 
-use std::{collections::HashMap, convert::Infallible, time::Duration};
+use std::{collections::HashMap, convert::Infallible, pin::Pin, time::Duration};
 
 use axum::{
     extract::State,
     http::HeaderMap,
-    response::sse::{Event as SseEvent, KeepAlive, Sse},
+    response::{
+        IntoResponse, Response,
+        sse::{Event as SseEvent, KeepAlive, Sse},
+    },
 };
-use futures::{Stream, stream};
+use futures::stream;
 use lucid_model::id::NodeId;
 use lucid_service::Actor;
 use lucid_wire::{ErrorBody, schema};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::{Sleep, sleep},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Slice, Told,
     api::Shared,
+    authenticate::time_left,
     errors::ApiError,
     extract::{Caller, Params},
 };
@@ -25,6 +32,8 @@ use crate::{
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Nodes of which a stream remembers whether its reader may see them.
 const NODES_REMEMBERED_MAX: usize = 10_000;
+/// Proxies that gather answers before they pass them on are told not to.
+const UNBUFFERED: (&str, &str) = ("x-accel-buffering", "no");
 /// The type of what says that events are lost.
 const GAP: &str = "stream.gap";
 
@@ -37,27 +46,23 @@ pub fn routes() -> OpenApiRouter<Shared> {
 /// Server-sent events: `id`, the kind as `event`, and the envelope as JSON in `data`. A caller without rights over the fleet
 /// sees those of its own nodes. A silent stream says every 15 s that it is still there. With `Last-Event-ID`, as browsers send it
 /// when they connect again, a stream goes on after that event; if it is not among the last 4,096 of this process, or a
-/// reader is too slow, `stream.gap` says that events are lost.
+/// reader is too slow, `stream.gap` says that events are lost. A stream ends when the token does that it was asked for with.
 #[utoipa::path(get, path = "/api/v1/events", operation_id = "streamEvents", tag = "events",
     params(("type" = Option<String>, Query, description = "Only events whose type begins with one of these, with commas between: `score,payout.completed`"),
         ("node_id" = Option<schema::Id>, Query, description = "Only events about this node")),
-    responses((status = 200, body = schema::EventStream, content_type = "text/event-stream", description = "The stream; it does not end by itself"),
+    responses((status = 200, body = schema::EventStream, content_type = "text/event-stream", description = "The stream; it ends with its token"),
         (status = 400, body = ErrorBody, description = "A parameter is wrong")))]
-async fn events(
-    State(api): State<Shared>,
-    Caller(actor): Caller,
-    params: Params,
-    headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
+async fn events(State(api): State<Shared>, Caller(actor): Caller, params: Params, headers: HeaderMap) -> Result<Response, ApiError> {
     let kinds = params.get("type").map(|types| types.split(',').map(|kind| kind.trim().to_owned()).collect()).unwrap_or_default();
     let node = params.parsed("node_id", |text| text.parse::<NodeId>().ok(), "must be a UUID")?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let listening = api.feed.listen(last);
     let gap = listening.missed.is_none();
     let slice = listening.missed.unwrap_or_default();
-    let listener = Listener { gap, slice, place: 0, next: listening.next, api, actor, kinds, node, seen: HashMap::new() };
-    let told = stream::unfold(listener, |mut listener| async move { listener.next().await.map(|event| (Ok(event), listener)) });
-    Ok(Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    let end = Box::pin(sleep(time_left(&actor).unwrap_or(Duration::MAX)));
+    let listener = Listener { gap, slice, place: 0, next: listening.next, end, api, actor, kinds, node, seen: HashMap::new() };
+    let told = stream::unfold(listener, |mut listener| async move { listener.next().await.map(|event| (Ok::<_, Infallible>(event), listener)) });
+    Ok(([UNBUFFERED], Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response())
 }
 
 struct Listener {
@@ -67,6 +72,8 @@ struct Listener {
     slice: Slice,
     place: usize,
     next: Receiver<Slice>,
+    /// When its token does not count any more.
+    end: Pin<Box<Sleep>>,
     api: Shared,
     actor: Actor,
     kinds: Vec<String>,
@@ -90,8 +97,10 @@ impl Listener {
                 }
             }
             let next = tokio::select! {
-                next = self.next.recv() => next,
+                biased;
+                () = self.end.as_mut() => return None,
                 () = self.api.stopping.cancelled() => return None,
+                next = self.next.recv() => next,
             };
             match next {
                 Ok(slice) => (self.slice, self.place) = (slice, 0),

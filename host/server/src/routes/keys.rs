@@ -1,7 +1,7 @@
 use axum::{
-    Json as Answer,
     extract::{Path, State},
     http::StatusCode,
+    response::Response,
 };
 use lucid_service::{KeyProof, KeyRotation};
 use lucid_wire::{
@@ -12,7 +12,7 @@ use lucid_wire::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::nodes::{body, node_id};
+use super::nodes::{changed, node_id};
 use crate::{
     api::Shared,
     errors::ApiError,
@@ -36,11 +36,11 @@ async fn rotate(
     Caller(actor): Caller,
     Path(id): Path<String>,
     json: Json<RotateKeyRequest>,
-) -> Result<Answer<NodeBody>, ApiError> {
+) -> Result<Response, ApiError> {
     let signed = RegistrationSignature::read(|name| json.header(name))?;
     let proof = signed.map(|s| KeyProof { timestamp_ms: s.timestamp_ms, nonce: s.nonce, signature: s.signature });
     let rotation = KeyRotation { next: json.value.key, next_signature: json.value.signature, proof };
-    Ok(Answer(body(&api.service.rotate_key(&actor, node_id(&api, &id).await?, rotation).await?)))
+    changed(&api.service.rotate_key(&actor, node_id(&api, &id).await?, rotation).await?)
 }
 
 /// Changes where a node's earnings go.
@@ -57,11 +57,13 @@ async fn set_wallet(
     Caller(actor): Caller,
     Path(id): Path<String>,
     json: Json<WalletRequest>,
-) -> Result<(StatusCode, Answer<NodeBody>), ApiError> {
+) -> Result<Response, ApiError> {
     let signature = auth::signature(&|name: &str| json.header(name))?;
     let view = api.service.set_wallet(&actor, node_id(&api, &id).await?, json.value, signature.as_deref()).await?;
     let in_force = view.node.wallet.is_some_and(|wallet| wallet.address == json.value);
-    Ok((if in_force { StatusCode::OK } else { StatusCode::ACCEPTED }, Answer(body(&view))))
+    let mut response = changed(&view)?;
+    *response.status_mut() = if in_force { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok(response)
 }
 
 /// Lets a wallet that waits take effect.
@@ -76,6 +78,6 @@ async fn approve_wallet(
     Caller(actor): Caller,
     Path(id): Path<String>,
     json: Json<WalletRequest>,
-) -> Result<Answer<NodeBody>, ApiError> {
-    Ok(Answer(body(&api.service.approve_wallet(&actor, node_id(&api, &id).await?, json.value).await?)))
+) -> Result<Response, ApiError> {
+    changed(&api.service.approve_wallet(&actor, node_id(&api, &id).await?, json.value).await?)
 }

@@ -32,7 +32,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 ///
 /// For callers who see all records. Two look-ups said the same; two treasurers end it.
 #[utoipa::path(get, path = "/api/v1/payouts/mismatches", operation_id = "listMismatches", tag = "payouts",
-    params(PageParams, ("open" = Option<bool>, Query, description = "Only those that nobody ended (`true`); without it, all")),
+    params(PageParams, ("sort" = Option<schema::CreatedSort>, Query, description = "What to sort by"), ("open" = Option<bool>, Query, description = "Only those that nobody ended (`true`); without it, all")),
     responses((status = 200, body = MismatchList, description = "A page of mismatches")))]
 async fn list(State(api): State<Shared>, _caller: Caller, params: Params) -> Result<Answer<MismatchList>, ApiError> {
     let page: PageRequest<()> = params.page(("created_at", ()), &[])?;

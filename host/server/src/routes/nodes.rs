@@ -135,12 +135,10 @@ async fn update(
     Path(id): Path<String>,
     json: Json<UpdateNodeRequest>,
 ) -> Result<Response, ApiError> {
-    let expected = etag::if_match(&json.headers);
     let asked = json.value;
     let config = asked.config.map(|change| -> ConfigChange { Box::new(move |config| change.apply(config)) });
-    let patch = NodePatch { name: asked.name, description: asked.description, config, expected };
-    let view = api.service.update_node(&actor, node_id(&api, &id).await?, patch).await?;
-    etag::changed(view.node.version, &body(&view))
+    let patch = NodePatch { name: asked.name, description: asked.description, config };
+    changed(&api.service.update_node(&actor, node_id(&api, &id).await?, patch).await?)
 }
 
 /// Removes a node.
@@ -155,8 +153,13 @@ async fn delete(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn transition(api: &Api, actor: &Actor, id: &str, event: NodeEvent) -> Result<Answer<NodeBody>, ApiError> {
-    Ok(Answer(body(&api.service.transition(actor, node_id(api, id).await?, event).await?)))
+async fn transition(api: &Api, actor: &Actor, id: &str, event: NodeEvent) -> Result<Response, ApiError> {
+    changed(&api.service.transition(actor, node_id(api, id).await?, event).await?)
+}
+
+/// A node that was changed, with the tag that its next change may name.
+pub fn changed(view: &NodeView) -> Result<Response, ApiError> {
+    etag::changed(view.node.version, &body(view))
 }
 
 /// Starts a pending or inactive node.
@@ -166,7 +169,7 @@ async fn transition(api: &Api, actor: &Actor, id: &str, event: NodeEvent) -> Res
     params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeBody, description = "The node as it is now"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
-async fn activate(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeBody>, ApiError> {
+async fn activate(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
     transition(&api, &actor, &id, NodeEvent::Activate).await
 }
 
@@ -177,7 +180,7 @@ async fn activate(State(api): State<Shared>, Caller(actor): Caller, Path(id): Pa
     params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeBody, description = "The node as it is now"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
-async fn deactivate(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeBody>, ApiError> {
+async fn deactivate(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
     transition(&api, &actor, &id, NodeEvent::Deactivate).await
 }
 
@@ -193,10 +196,10 @@ async fn suspend(
     Caller(actor): Caller,
     Path(id): Path<String>,
     json: Json<SuspendNodeRequest>,
-) -> Result<Answer<NodeBody>, ApiError> {
+) -> Result<Response, ApiError> {
     let asked = json.value;
     let suspension = NewSuspension { reason: asked.reason, hours: asked.duration_hours, notify_owner: asked.notify_user };
-    Ok(Answer(body(&api.service.suspend(&actor, node_id(&api, &id).await?, suspension).await?)))
+    changed(&api.service.suspend(&actor, node_id(&api, &id).await?, suspension).await?)
 }
 
 /// Ends a suspension before its time.
@@ -206,7 +209,7 @@ async fn suspend(
     params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeBody, description = "The node as it is now"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
-async fn lift_suspension(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeBody>, ApiError> {
+async fn lift_suspension(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
     transition(&api, &actor, &id, NodeEvent::LiftSuspension).await
 }
 
@@ -222,6 +225,6 @@ async fn assign(
     Caller(actor): Caller,
     Path(id): Path<String>,
     json: Json<AssignPoolRequest>,
-) -> Result<Answer<NodeBody>, ApiError> {
-    Ok(Answer(body(&api.service.assign(&actor, node_id(&api, &id).await?, Some(json.value)).await?)))
+) -> Result<Response, ApiError> {
+    changed(&api.service.assign(&actor, node_id(&api, &id).await?, Some(json.value)).await?)
 }

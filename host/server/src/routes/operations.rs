@@ -13,13 +13,33 @@ use lucid_service::{CLOCK, CLOCK_DOUBTED};
 use lucid_wire::health::{Check, HealthBody};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::api::{Api, Shared};
+use crate::{
+    api::{Api, Shared},
+    scraping::METRICS,
+};
 
 const DASHBOARD: &str = include_str!("../../web/dashboard.html");
+/// What the dashboard may do: run its own script, and fetch what this service serves. The hashes are of its script and style.
+const POLICY: &str = concat!(
+    "default-src 'none'; ",
+    "script-src 'sha256-18qZYstyrOQrK/2rYV1WDtX7DpMyn/yiMg7gvPSnb+Q='; ",
+    "style-src 'sha256-VRaLyKjF/pXhh3fJniofz3jL3ZKuf+IoEiq3GrocYVE='; ",
+    "img-src data:; ",
+    "connect-src 'self'; ",
+    "base-uri 'none'; ",
+    "form-action 'none'; ",
+    "frame-ancestors 'none'"
+);
 
 /// The dashboard.
 pub fn page() -> Router<Shared> {
-    Router::new().route("/", get(|| async { ([(header::X_FRAME_OPTIONS, "DENY")], Html(DASHBOARD)) }))
+    let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_FRAME_OPTIONS, "DENY")];
+    Router::new().route("/", get(move || async move { (headers, Html(DASHBOARD)) }))
+}
+
+/// The measurements alone.
+pub fn measurements() -> Router<Shared> {
+    Router::new().route(METRICS, get(metrics))
 }
 
 pub fn routes() -> OpenApiRouter<Shared> {
@@ -108,8 +128,9 @@ async fn readiness(api: &Api) -> Response {
 
 /// Measurements for Prometheus.
 ///
-/// In its text format; names begin with `lucid_`, and no label holds a node's id.
-#[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "operations", security(()),
+/// In its text format; names begin with `lucid_`, and no label holds a node's id. For callers who see all records, and for whoever has the
+/// token of `server.metrics_token_file`.
+#[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "operations",
     responses((status = 200, body = String, content_type = "text/plain; version=0.0.4", description = "The measurements")))]
 async fn metrics(State(api): State<Shared>) -> Response {
     api.service.measure_tasks();
@@ -126,15 +147,19 @@ mod tests {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     use lucid_model::id::Digest;
 
-    use super::DASHBOARD;
+    use super::{DASHBOARD, POLICY};
 
     #[test]
     fn the_dashboards_policy_names_the_script_and_style_it_has() {
+        assert!(
+            POLICY.contains("frame-ancestors 'none'") && !DASHBOARD.contains("http-equiv"),
+            "a policy that is in the page as well hides what the header forgets"
+        );
         for tag in ["script", "style"] {
             let (_, rest) = DASHBOARD.rsplit_once(&format!("<{tag}")).and_then(|(_, rest)| Some(("", rest.split_once('>')?.1))).unwrap();
             let (content, _) = rest.split_once(&format!("</{tag}>")).unwrap();
             let hash = STANDARD.encode(Digest::of(content.as_bytes()).0);
-            assert!(DASHBOARD.contains(&format!("sha256-{hash}")), "the {tag} changed: its hash is now sha256-{hash}");
+            assert!(POLICY.contains(&format!("sha256-{hash}")), "the {tag} changed: its hash is now sha256-{hash}");
         }
     }
 }

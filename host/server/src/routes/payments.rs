@@ -161,11 +161,11 @@ async fn resume(State(api): State<Shared>, Caller(actor): Caller, json: Json<Rea
 /// Takes a payout back that was not sent.
 ///
 /// For treasurers. Its money is the node's again, and part of its next payout.
-#[utoipa::path(post, path = "/api/v1/payouts/{id}/cancel", operation_id = "cancelPayout", tag = "payouts", request_body = ReasonRequest,
+#[utoipa::path(post, path = "/api/v1/payouts/cancellations/{id}", operation_id = "cancelPayout", tag = "payouts", request_body = ReasonRequest,
     params(("id" = schema::Id, Path, description = "The payout")),
     responses((status = 200, body = PayoutBody, description = "The payout as it is now"),
         (status = 409, body = ErrorBody, description = "It was sent, or is being changed")))]
-async fn cancel(
+pub(super) async fn cancel(
     State(api): State<Shared>,
     Caller(actor): Caller,
     Path(id): Path<String>,

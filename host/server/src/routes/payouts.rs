@@ -28,6 +28,11 @@ pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(earnings)).routes(routes!(treasury, deposit))
 }
 
+/// The filter `status`.
+pub fn status(params: &Params) -> Result<Option<PayoutStatus>, ApiError> {
+    params.word("status", PayoutStatus::ALL, PayoutStatus::name)
+}
+
 /// Which page of payouts.
 pub fn page(params: &Params) -> Result<PageRequest<PayoutSort>, ApiError> {
     params.page(
@@ -46,7 +51,7 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
     let filter = PayoutFilter {
         state: params.word("state", PayoutState::ALL, PayoutState::name)?,
         node: params.parsed("node_id", |text| text.parse::<NodeId>().ok(), "must be a UUID")?,
-        status: params.word("status", PayoutStatus::ALL, PayoutStatus::name)?,
+        status: status(&params)?,
         run: params.parsed("run_id", |text| text.parse::<RunId>().ok(), "must be a UUID")?,
         ..PayoutFilter::default()
     };

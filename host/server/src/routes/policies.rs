@@ -300,11 +300,11 @@ async fn retire(
 /// Goes back to what was active before.
 ///
 /// For operators. At once; what was scheduled is taken back. 404 if nothing was active before.
-#[utoipa::path(post, path = "/api/v1/policies/{kind}/rollback", operation_id = "rollBackPolicy", tag = "policies",
+#[utoipa::path(post, path = "/api/v1/policies/rollbacks/{kind}", operation_id = "rollBackPolicy", tag = "policies",
     params(("kind" = schema::PolicyKind, Path, description = "What it decides"), ("scope" = Option<schema::Scope>, Query, description = "Where")),
     responses((status = 200, body = ActivePolicies, description = "What is active now"),
         (status = 409, body = ErrorBody, description = "Somebody else activated a policy at the same time")))]
-async fn roll_back(
+pub(super) async fn roll_back(
     State(api): State<Shared>,
     Caller(actor): Caller,
     Path(word): Path<String>,

@@ -86,10 +86,9 @@ async fn update(
     Path(id): Path<String>,
     json: Json<UpdatePoolRequest>,
 ) -> Result<Response, ApiError> {
-    let expected = etag::if_match(&json.headers);
     let asked = json.value;
     let config = asked.config.map(|change| -> PoolConfigChange { Box::new(move |config| change.apply(config)) });
-    let patch = PoolPatch { name: asked.name, description: asked.description, max_nodes: asked.max_nodes, status: asked.status, config, expected };
+    let patch = PoolPatch { name: asked.name, description: asked.description, max_nodes: asked.max_nodes, status: asked.status, config };
     let pool = api.service.update_pool(&actor, pool_id(&id)?, patch).await?;
     etag::changed(pool.version, &PoolBody::from(&pool))
 }

@@ -145,22 +145,26 @@ async fn cancel(
 /// Tries a payout again.
 ///
 /// For treasurers; of one that failed or was cancelled. It is planned as a run of its node alone, to be approved and executed.
-#[utoipa::path(post, path = "/api/v1/payouts/{id}/retry", operation_id = "retryPayout", tag = "payouts",
+#[utoipa::path(post, path = "/api/v1/payouts/retries/{id}", operation_id = "retryPayout", tag = "payouts",
     params(("id" = schema::Id, Path, description = "The payout")),
     responses((status = 202, body = RunBody, description = "The run that is being planned"),
         (status = 409, body = ErrorBody, description = "It was paid, or is not over yet")))]
-async fn retry(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<(StatusCode, Answer<RunBody>), ApiError> {
+pub(super) async fn retry(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Answer<RunBody>), ApiError> {
     Ok((StatusCode::ACCEPTED, Answer((&api.service.retry_payout(&actor, payout_id(&id)?).await?).into())))
 }
 
 /// A payout with its receipt.
 ///
 /// Of a run that is over. Whoever has the answer can check it without this service: the receipt leads to the run's root, and that is signed.
-#[utoipa::path(get, path = "/api/v1/payouts/{id}/proof", operation_id = "getPayoutProof", tag = "payouts",
+#[utoipa::path(get, path = "/api/v1/payouts/proofs/{id}", operation_id = "getPayoutProof", tag = "payouts",
     params(("id" = schema::Id, Path, description = "The payout")),
     responses((status = 200, body = PayoutProofBody, description = "The payout and its proof"),
         (status = 409, body = ErrorBody, description = "Its run is not over, or it was cancelled")))]
-async fn proof(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<PayoutProofBody>, ApiError> {
+pub(super) async fn proof(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<PayoutProofBody>, ApiError> {
     let found = api.service.payout_proof(&actor, payout_id(&id)?).await?;
     let place = (found.index, found.receipts);
     Ok(Answer(PayoutProofBody::new((&found.payout).into(), place, (&found.path, found.root), (found.key, &found.signature))))

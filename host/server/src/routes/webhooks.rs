@@ -106,7 +106,6 @@ async fn update(
     Path(id): Path<String>,
     json: Json<UpdateWebhookRequest>,
 ) -> Result<Response, ApiError> {
-    let expected = etag::if_match(&json.headers);
     let asked = json.value;
     let patch = WebhookPatch {
         url: asked.url,
@@ -115,7 +114,6 @@ async fn update(
         node: asked.node,
         pool: asked.pool,
         enabled: asked.enabled,
-        expected,
     };
     let webhook = api.service.update_webhook(&actor, webhook_id(&id)?, patch).await?;
     etag::changed(webhook.version, &WebhookBody::from(&webhook))

@@ -1,9 +1,9 @@
 //! One connection, from the handshake to its end.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
-use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -19,7 +19,7 @@ use tower::ServiceExt;
 use super::{
     Edge,
     activity::{Activity, AnswerBody},
-    forwarded,
+    forwarded, unread,
 };
 
 /// How much higher the HTTP library's limits of heads are than ours.
@@ -93,11 +93,17 @@ impl Connections {
         let activity = Activity::new();
         let service = service_fn(|request: Request<Incoming>| {
             let open = activity.begin();
-            let mut request = request.map(Body::new);
+            let (mut request, unread): (Request<Body>, _) = unread::watched(request);
             let client = forwarded::client(peer, request.headers(), &self.edge.trusted_proxies);
             request.extensions_mut().insert(client);
             let answered = self.routes.clone().oneshot(request);
-            async move { answered.await.map(|response: Response<Body>| response.map(|body| AnswerBody::new(body, open))) }
+            async move {
+                let mut response = answered.await?;
+                if let Some(unread) = unread {
+                    unread.settle(&mut response).await;
+                }
+                Ok::<_, Infallible>(response.map(|body| AnswerBody::new(body, open)))
+            }
         });
         let connection = self.http.serve_connection(TokioIo::new(io), service);
         tokio::pin!(connection);

@@ -74,6 +74,7 @@ pub struct EdgeSettings {
 }
 
 /// The checked settings, with the certificate loaded.
+#[derive(Clone)]
 pub struct Edge {
     pub(super) head: HeadLimits,
     pub(super) connections: ConnectionLimits,

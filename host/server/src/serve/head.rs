@@ -7,17 +7,18 @@ use axum::{
 };
 use lucid_wire::{ErrorKind, FieldError};
 
-use super::HeadLimits;
+use super::{HeadLimits, letter};
 use crate::errors::ApiError;
 
 /// What HTTP/1 writes around a header's name and value: `: ` and the line's end.
 const LINE_BYTES: usize = 4;
 
-/// Refuses a URL or headers that are too long.
+/// Refuses a URL or headers that are too long, or can be read in two ways.
 pub async fn within_limits(State(limits): State<HeadLimits>, request: Request, next: Next) -> Result<Response, ApiError> {
     let url_bytes = request.uri().path().len() + request.uri().query().map_or(0, |query| query.len() + 1);
     if url_bytes > limits.url_bytes_max {
-        return Err(FieldError::new("url", format!("must have at most {} bytes, has {url_bytes}", limits.url_bytes_max)).into());
+        let problem = FieldError::new("url", format!("must have at most {} bytes, has {url_bytes}", limits.url_bytes_max));
+        return Err(ApiError::from(problem).of_kind(ErrorKind::UrlTooLong));
     }
     let headers = request.headers();
     if headers.len() > limits.headers_max {
@@ -29,5 +30,8 @@ pub async fn within_limits(State(limits): State<HeadLimits>, request: Request, n
         let text = format!("the headers may have {} bytes together, they have {header_bytes}", limits.header_bytes_max);
         return Err(ApiError::new(ErrorKind::HeadersTooLarge, text));
     }
-    Ok(next.run(request).await)
+    match letter::refused(&request) {
+        Some(answer) => Ok(answer),
+        None => Ok(next.run(request).await),
+    }
 }

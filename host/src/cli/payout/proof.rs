@@ -28,7 +28,7 @@ pub struct Verify {
 }
 
 pub fn save(ask: &Ask<'_>, proof: &Proof) -> Result<ExitCode> {
-    ask.save(&path("/payouts", &proof.id, "/proof"), proof.file.as_deref())
+    ask.save(&path("/payouts/proofs", &proof.id, ""), proof.file.as_deref())
 }
 
 /// Checks a proof by itself.

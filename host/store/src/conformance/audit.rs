@@ -210,7 +210,7 @@ pub(crate) async fn what_follows_from_a_change_is_audited_with_it(backend: &mut 
     store.create_pool(pool(1), audit("pool.create")).await.unwrap();
     store.assign_node(node_id(2), 1, Some(pool_id(1)), audit("node.assign")).await.unwrap();
     let member = store.node(node_id(2)).await.unwrap().unwrap();
-    store.delete_pool(pool_id(1), audit("pool.delete")).await.unwrap();
+    store.delete_pool(pool_id(1), None, audit("pool.delete")).await.unwrap();
     let left = store.audit(&about(node_id(2)), all((), Order::Descending)).await.unwrap().items.remove(0).entry;
     let outside = store.node(node_id(2)).await.unwrap().unwrap();
     assert_eq!((left.action.as_str(), left.before, left.after), ("node.assign", Some(member.digest()), Some(outside.digest())));

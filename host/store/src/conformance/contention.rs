@@ -81,7 +81,7 @@ pub(crate) async fn one_of_fifty_changes_of_a_pool_wins(backend: &mut dyn Backen
     // Removed once.
     let removed = fifty(|_| {
         let store = store.clone();
-        async move { store.delete_pool(pool_id(1), audit("pool.delete")).await.unwrap().is_some() }
+        async move { store.delete_pool(pool_id(1), None, audit("pool.delete")).await.unwrap().is_some() }
     })
     .await;
     assert_eq!(winners(&removed), 1);

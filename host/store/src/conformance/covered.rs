@@ -152,7 +152,7 @@ proven! {
             a_pool_keeps_every_field;
         update_pool(pool: Pool, audit: AuditEntry) -> bool =>
             a_pool_never_holds_more_than_its_limit, one_of_fifty_changes_of_a_pool_wins;
-        delete_pool(id: PoolId, audit: AuditEntry) -> Option<Vec<NodeId>> =>
+        delete_pool(id: PoolId, version: Option<u64>, audit: AuditEntry) -> Option<Vec<NodeId>> =>
             a_deleted_pool_leaves_no_member;
         pools(filter: &PoolFilter, page: PageRequest<PoolSort>) -> Page<Pool> =>
             pools_are_listed_in_every_order;
@@ -452,7 +452,7 @@ proven! {
             a_webhook_keeps_every_field_and_changes_by_version;
         update_webhook(webhook: Webhook, audit: AuditEntry) -> bool =>
             a_webhook_keeps_every_field_and_changes_by_version;
-        remove_webhook(id: WebhookId, audit: AuditEntry) -> bool =>
+        remove_webhook(id: WebhookId, version: Option<u64>, audit: AuditEntry) -> bool =>
             a_webhook_keeps_every_field_and_changes_by_version;
         add_deliveries(deliveries: Vec<Delivery>) -> () =>
             a_delivery_is_due_until_it_arrived;

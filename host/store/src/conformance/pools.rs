@@ -78,8 +78,10 @@ pub(crate) async fn a_deleted_pool_leaves_no_member(backend: &mut dyn Backend) {
     }
     let members: Vec<_> = (0..3).map(node_id).collect();
     assert_eq!(store.pool_members(pool_id(1)).await.unwrap(), members);
-    assert_eq!(store.delete_pool(pool_id(1), audit("pool.delete")).await.unwrap(), Some(members));
-    assert_eq!(store.delete_pool(pool_id(1), audit("pool.delete")).await.unwrap(), None);
+    assert_eq!(store.delete_pool(pool_id(1), Some(2), audit("pool.delete")).await.unwrap(), None, "it has another version");
+    assert_eq!(store.pool_members(pool_id(1)).await.unwrap(), members);
+    assert_eq!(store.delete_pool(pool_id(1), Some(1), audit("pool.delete")).await.unwrap(), Some(members));
+    assert_eq!(store.delete_pool(pool_id(1), None, audit("pool.delete")).await.unwrap(), None);
     assert_eq!(store.node(node_id(1)).await.unwrap().unwrap().pool, None);
 }
 
@@ -162,7 +164,7 @@ pub(crate) async fn a_standing_is_kept_by_version_as_long_as_its_pool(backend: &
     assert_eq!(store.pool_standing(pool_id(1)).await.unwrap(), Some(next.clone()));
     assert_eq!(store.pool_standing(pool_id(3)).await.unwrap(), None);
     assert_eq!(store.pool_standings().await.unwrap(), [next, other.clone()]);
-    store.delete_pool(pool_id(1), audit("pool.delete")).await.unwrap();
+    store.delete_pool(pool_id(1), None, audit("pool.delete")).await.unwrap();
     assert_eq!(store.pool_standings().await.unwrap(), [other]);
 }
 

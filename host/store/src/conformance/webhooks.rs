@@ -65,8 +65,9 @@ pub(crate) async fn a_webhook_keeps_every_field_and_changes_by_version(backend: 
     assert_eq!(changed.iter().filter(|done| **done).count(), 1);
     let found = store.webhooks().await.unwrap();
     assert_eq!(found[0], Webhook { url: found[0].url.clone(), version: 2, secret: bare.secret, ..webhook(1) });
-    assert!(store.remove_webhook(webhook_id(1), audit("webhook.delete")).await.unwrap());
-    assert!(!store.remove_webhook(webhook_id(1), audit("webhook.delete")).await.unwrap());
+    assert!(!store.remove_webhook(webhook_id(1), Some(1), audit("webhook.delete")).await.unwrap(), "it has another version");
+    assert!(store.remove_webhook(webhook_id(1), Some(2), audit("webhook.delete")).await.unwrap());
+    assert!(!store.remove_webhook(webhook_id(1), None, audit("webhook.delete")).await.unwrap());
     assert!(!store.update_webhook(Webhook { version: 3, ..webhook(1) }, audit("webhook.update")).await.unwrap());
     assert_eq!(store.webhooks().await.unwrap(), [webhook(2)]);
 }

@@ -143,8 +143,11 @@ impl MongoStore {
 
     /// Marks the pool as removed, which is what counts, then takes its nodes out. The document stays: it holds the
     /// entry that theirs follow from, for whoever has to go on after a crash.
-    async fn remove(&self, id: PoolId, entry: &AuditEntry) -> Result<Option<Vec<NodeId>>, Fault> {
-        let filter = doc! { "_id": fields::id(id.0), "live": true };
+    async fn remove(&self, id: PoolId, version: Option<u64>, entry: &AuditEntry) -> Result<Option<Vec<NodeId>>, Fault> {
+        let mut filter = doc! { "_id": fields::id(id.0), "live": true };
+        if let Some(version) = version {
+            filter.insert("version", stored(version)?);
+        }
         let update = doc! { "$unset": { "live": "" }, "$set": { "removal": intent(entry) } };
         if !self.update_audited(POOLS, filter, update, std::slice::from_ref(entry)).await? {
             self.leave_if_removed(id).await?;
@@ -247,8 +250,8 @@ impl PoolStore for MongoStore {
     async fn update_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError> {
         Ok(self.change(&pool, &audit).await?)
     }
-    async fn delete_pool(&self, id: PoolId, audit: AuditEntry) -> Result<Option<Vec<NodeId>>, StoreError> {
-        Ok(self.remove(id, &audit).await?)
+    async fn delete_pool(&self, id: PoolId, version: Option<u64>, audit: AuditEntry) -> Result<Option<Vec<NodeId>>, StoreError> {
+        Ok(self.remove(id, version, &audit).await?)
     }
     async fn pools(&self, filter: &PoolFilter, page: PageRequest<PoolSort>) -> Result<Page<Pool>, StoreError> {
         Ok(self.list(filter, &page).await?)

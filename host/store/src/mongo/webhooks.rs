@@ -134,8 +134,11 @@ impl WebhookStore for MongoStore {
         let filter = doc! { "_id": fields::id(webhook.id.0), "version": before, "live": true };
         Ok(self.update_audited(WEBHOOKS, filter, doc! { "$set": changed(&webhook)? }, &[audit]).await?)
     }
-    async fn remove_webhook(&self, id: WebhookId, audit: AuditEntry) -> Result<bool, StoreError> {
-        let filter = doc! { "_id": fields::id(id.0), "live": true };
+    async fn remove_webhook(&self, id: WebhookId, version: Option<u64>, audit: AuditEntry) -> Result<bool, StoreError> {
+        let mut filter = doc! { "_id": fields::id(id.0), "live": true };
+        if let Some(version) = version {
+            filter.insert("version", stored(version)?);
+        }
         let gone = doc! { "$set": { "live": false }, "$unset": { "secret": "", "url": "" } };
         Ok(self.update_audited(WEBHOOKS, filter, gone, &[audit]).await?)
     }

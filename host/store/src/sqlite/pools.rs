@@ -135,10 +135,11 @@ impl PoolStore for SqliteStore {
     async fn update_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError> {
         self.core.write(move |connection| update(connection, &pool, &audit)).await
     }
-    async fn delete_pool(&self, id: PoolId, audit: AuditEntry) -> Result<Option<Vec<NodeId>>, StoreError> {
+    async fn delete_pool(&self, id: PoolId, version: Option<u64>, audit: AuditEntry) -> Result<Option<Vec<NodeId>>, StoreError> {
         self.core
             .write(move |connection| {
-                if execute(connection, "DELETE FROM pools WHERE id = ?", [id.0.as_bytes()])? == 0 {
+                let sql = "DELETE FROM pools WHERE id = ?1 AND version = coalesce(?2, version)";
+                if execute(connection, sql, params![id.0.as_bytes(), version.map(stored).transpose()?])? == 0 {
                     return Ok(None);
                 }
                 audit::add(connection, &audit)?;

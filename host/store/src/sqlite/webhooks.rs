@@ -168,10 +168,11 @@ impl WebhookStore for SqliteStore {
     async fn update_webhook(&self, webhook: Webhook, audit: AuditEntry) -> Result<bool, StoreError> {
         self.core.write(move |connection| update(connection, &webhook, &audit)).await
     }
-    async fn remove_webhook(&self, id: WebhookId, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn remove_webhook(&self, id: WebhookId, version: Option<u64>, audit: AuditEntry) -> Result<bool, StoreError> {
         self.core
             .write(move |connection| {
-                let removed = execute(connection, "DELETE FROM webhooks WHERE id = ?", [id.0.as_bytes()])? == 1;
+                let sql = "DELETE FROM webhooks WHERE id = ?1 AND version = coalesce(?2, version)";
+                let removed = execute(connection, sql, params![id.0.as_bytes(), version.map(stored).transpose()?])? == 1;
                 if removed {
                     audit::add(connection, &audit)?;
                 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::nearest;
+
 /// Which values of a body were looked at, by their full names.
 #[derive(Default)]
 pub(super) struct Seen {
@@ -19,6 +21,13 @@ impl Seen {
             let name = named(path, key);
             if self.read.contains(&name) { self.unknown_in(&name, value) } else { Some(name) }
         })
+    }
+
+    /// Which field beside an unknown one was meant by it.
+    pub(super) fn meant_by(&self, name: &str) -> Option<&str> {
+        let (path, given) = name.rsplit_once('.').unwrap_or(("", name));
+        let beside = self.read.iter().map(String::as_str).filter(|known| known.rsplit_once('.').map_or("", |(path, _)| path) == path);
+        nearest(given, beside.map(|known| known.rsplit_once('.').map_or(known, |(_, key)| key)))
     }
 
     fn unknown_in(&self, name: &str, value: &Value) -> Option<String> {

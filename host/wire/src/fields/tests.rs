@@ -58,6 +58,10 @@ fn a_field_that_nobody_reads_is_refused_by_its_full_name() {
     assert_eq!(strict(r#"{"items": [], "params": {"unknown": 1}}"#), Err("params.unknown".into()));
     assert_eq!(strict(r#"{"items": [{"a": true}, {"a": true, "c": 1}]}"#), Err("items[1].c".into()));
     assert_eq!(strict(r#"{"items": [{"c": true, "b": false}]}"#), Ok(1), "what is wrong with it is its own error");
+    let said = |json: &str| parse::<Strict>(json.as_bytes()).unwrap_err().problem;
+    assert!(said(r#"{"items": [], "raeson": "x"}"#).ends_with("did you mean reason?"));
+    assert!(said(r#"{"items": [], "params": {"konwn": true}}"#).ends_with("did you mean known?"));
+    assert!(said(r#"{"items": [], "colour": 1}"#).contains("see /docs"));
     assert_eq!(parse::<Lenient>(br#"{"items": [{"a": true, "c": 1}], "raeson": "x"}"#), Ok(1));
 }
 

@@ -5,6 +5,9 @@ use lucid_model::node::{Hardware, PublicKey};
 
 use crate::fields::{FieldError, Fields};
 
+/// Bytes of a GB.
+const GIGABYTE: f64 = 1e9;
+
 /// An Ed25519 public key: base64 of 32 bytes that are a point of the curve, and not a weak one.
 ///
 /// # Errors
@@ -16,6 +19,19 @@ pub fn public_key(fields: &Fields<'_>, key: &str) -> Result<Option<PublicKey>, F
         Ok(point) if !point.is_weak() => Ok(Some(PublicKey(bytes))),
         _ => Err(fields.error(key, "must be an Ed25519 public key")),
     }
+}
+
+/// The hardware as the Electron client says it, in GB.
+fn in_gigabytes(fields: &Fields<'_>) -> Result<Option<Hardware>, FieldError> {
+    let bytes = |key| -> Result<Option<u64>, FieldError> {
+        let Some(text) = fields.decimal(key)? else { return Ok(None) };
+        // Written and read again: `as` would hide a number that is none of bytes.
+        let bytes = text.parse::<f64>().ok().and_then(|number| format!("{:.0}", number * GIGABYTE).parse().ok());
+        bytes.map(Some).ok_or_else(|| fields.error(key, "must be a number of GB"))
+    };
+    let cores = fields.integer("cpu_cores", 0..=u32::MAX)?;
+    let (memory, storage) = (bytes("memory_gb")?, bytes("disk_gb")?);
+    Ok(cores.zip(memory).zip(storage).map(|((cpu_cores, memory_bytes), storage_bytes)| Hardware { cpu_cores, memory_bytes, storage_bytes }))
 }
 
 /// The hardware of a request: our flat form, or the network's nested one. Whether the numbers can be true is
@@ -30,6 +46,9 @@ pub(super) fn hardware(fields: &Fields<'_>) -> Result<Option<Hardware>, FieldErr
         }));
     }
     let Some(nested) = fields.object("hardware_info")? else { return Ok(None) };
+    if nested.has("cpu_cores") {
+        return in_gigabytes(&nested);
+    }
     let (cpu, memory) = (nested.object("cpu")?, nested.object("memory")?);
     let storage = [nested.object("storage")?, nested.object("disk")?].into_iter().flatten().next();
     let bytes = |part: &Option<Fields<'_>>| -> Result<Option<u64>, FieldError> {

@@ -107,17 +107,21 @@ impl Request for RegisterNodeRequest {
     }
 }
 
-/// The registration of older clients.
+/// The registration of older clients; one of `node_id`, `name` and `operator_id` is there.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct LegacyRegisterRequest {
     /// What the client calls the node; a host name, often.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::OwnName>)]
     pub node_id: Option<String>,
-    /// For people; without it the node is named by `node_id`.
+    /// For people; without it the node is named by `node_id`, or else by `operator_id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Name>)]
     pub name: Option<String>,
+    /// Who operates it, as the Electron client says; whose it is says the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Name>)]
+    pub operator_id: Option<String>,
     /// Where the node is reached; with `port`, or not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::IpAddress>)]
@@ -158,7 +162,8 @@ impl Request for LegacyRegisterRequest {
         if external_id.as_deref().is_some_and(|id| RESERVED_NAMES.contains(&id)) {
             return Err(fields.error("node_id", format!("must not be one of {}", RESERVED_NAMES.join(", "))));
         }
-        let name = fields.text("name", NAME_LENGTH)?.or_else(|| external_id.clone());
+        let operator = fields.text("operator_id", NAME_LENGTH)?;
+        let name = fields.text("name", NAME_LENGTH)?.or_else(|| external_id.clone()).or(operator);
         let name = fields.require("name", name)?;
         let address = match (ip_address(fields)?, fields.integer("port", PORTS)?) {
             (Some(ip), Some(port)) => Some(NodeAddress { ip, port }),

@@ -2,10 +2,7 @@
 
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{
-        ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type,
-        schema::{AllOfBuilder, AnyOfBuilder},
-    },
+    openapi::{ArrayBuilder, Object, Ref, RefOr, Schema},
 };
 
 use super::{MetricsRequest, ObservationRequest, ObservationsRequest, SAMPLES_MAX, SESSIONS_MAX, SampleRequest};
@@ -44,12 +41,20 @@ pub struct UsageRequest {
     pub network_usage: Option<NetworkUsageRequest>,
 }
 
-/// Fields of a sample.
+/// One sample: CPU, memory or disk usage is there; what is absent is 0.
 #[derive(Debug, ToSchema)]
-pub struct SampleFieldsRequest {
-    /// Usage of the machine.
-    #[serde(flatten)]
-    pub usage: UsageRequest,
+pub struct SampleFields {
+    /// Percent.
+    #[schema(value_type = Option<schema::Percent>)]
+    pub cpu_usage: Option<f64>,
+    /// Percent.
+    #[schema(value_type = Option<schema::Percent>)]
+    pub memory_usage: Option<f64>,
+    /// Percent.
+    #[schema(value_type = Option<schema::Percent>)]
+    pub disk_usage: Option<f64>,
+    /// Counters since the machine started.
+    pub network_usage: Option<NetworkUsageRequest>,
     /// When it was measured; absent: when it arrives.
     #[schema(value_type = Option<schema::Timestamp>)]
     pub timestamp: Option<String>,
@@ -72,45 +77,38 @@ fn reference<T: ToSchema>() -> Ref {
     Ref::from_schema_name(T::name())
 }
 
-fn object() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Object)
+/// The fields of one thing, none of which has to be there, and others beside them.
+fn one_or<T: PartialSchema>(description: &str, others: impl IntoIterator<Item = (&'static str, RefOr<Schema>)>) -> RefOr<Schema> {
+    let mut object = match T::schema() {
+        RefOr::T(Schema::Object(object)) => object,
+        _ => Object::new(),
+    };
+    object.description = Some(description.to_owned());
+    object.required.clear();
+    object.properties.extend(others.into_iter().map(|(name, schema)| (name.to_owned(), schema)));
+    Schema::Object(object).into()
 }
 
-/// An object in which fields are absent.
-fn without(fields: &[&str]) -> ObjectBuilder {
-    fields.iter().fold(object(), |object, field| object.property(*field, ObjectBuilder::new().schema_type(Type::Null)))
+fn list<T: ToSchema>(items_max: usize) -> RefOr<Schema> {
+    ArrayBuilder::new().items(reference::<T>()).min_items(Some(1)).max_items(Some(items_max)).into()
 }
 
 impl PartialSchema for SampleRequest {
-    /// One of the three usages is there.
     fn schema() -> RefOr<Schema> {
-        let has = |field: &str| object().required(field).property(field, ObjectBuilder::new().schema_type(Type::Number));
-        let any = ["cpu_usage", "memory_usage", "disk_usage"].into_iter().fold(AnyOfBuilder::new(), |any, field| any.item(has(field)));
-        AllOfBuilder::new()
-            .item(reference::<SampleFieldsRequest>())
-            .item(any)
-            .description(Some("One sample; CPU, memory or disk usage is there, what is absent is 0."))
-            .into()
+        SampleFields::schema()
     }
 }
 
 impl ToSchema for SampleRequest {
     fn schemas(schemas: &mut Vec<Named>) {
-        named::<SampleFieldsRequest>(schemas);
+        SampleFields::schemas(schemas);
     }
 }
 
 impl PartialSchema for MetricsRequest {
-    /// A list, or the older form, or one sample.
     fn schema() -> RefOr<Schema> {
-        let list = ArrayBuilder::new().items(reference::<SampleRequest>()).min_items(Some(1)).max_items(Some(SAMPLES_MAX));
-        let one = AllOfBuilder::new().item(reference::<SampleRequest>()).item(without(&["samples", "metrics"]));
-        AnyOfBuilder::new()
-            .item(object().required("samples").property("samples", list))
-            .item(without(&["samples"]).required("metrics").property("metrics", reference::<SampleRequest>()))
-            .item(one)
-            .description(Some("Several samples in `samples`; or one in `metrics`, as older clients send it; or the fields of one."))
-            .into()
+        let more = [("samples", list::<SampleRequest>(SAMPLES_MAX)), ("metrics", reference::<SampleRequest>().into())];
+        one_or::<SampleFields>("Several samples in `samples`; or one in `metrics`, as older clients send it; or the fields of one.", more)
     }
 }
 
@@ -121,14 +119,9 @@ impl ToSchema for MetricsRequest {
 }
 
 impl PartialSchema for ObservationsRequest {
-    /// A list, or one session.
     fn schema() -> RefOr<Schema> {
-        let list = ArrayBuilder::new().items(reference::<ObservationRequest>()).min_items(Some(1)).max_items(Some(SESSIONS_MAX));
-        AnyOfBuilder::new()
-            .item(object().required("observations").property("observations", list))
-            .item(AllOfBuilder::new().item(reference::<ObservationRequest>()).item(without(&["observations"])))
-            .description(Some("Several sessions in `observations`, or the fields of one."))
-            .into()
+        let more = [("observations", list::<ObservationRequest>(SESSIONS_MAX))];
+        one_or::<ObservationRequest>("Several sessions in `observations`, or the fields of one.", more)
     }
 }
 

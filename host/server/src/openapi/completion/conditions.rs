@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 use super::headers::{self, Header};
 use crate::access::{Route, Who};
 
-/// Records that have a version.
-const VERSIONED: [&str; 2] = ["/api/v1/nodes/{id}", "/api/v1/pools/{id}"];
 /// Where those are made.
 const MAKERS: [&str; 3] = ["/api/v1/nodes", "/api/v1/nodes/register", "/api/v1/pools"];
+/// Changes of them whose answers show something else.
+const UNTAGGED: [&str; 3] = ["/api/v1/nodes/{id}/start", "/api/v1/nodes/{id}/stop", "/api/v1/webhooks/{id}/test"];
 
 /// Whether a repeat under the same `Idempotency-Key` is answered without being carried out.
 pub fn keyed(route: &Route) -> bool {
@@ -18,24 +18,30 @@ pub fn keyed(route: &Route) -> bool {
 /// The headers that it takes, as the document names them, and the statuses that follow from them.
 pub fn taken(route: &Route) -> (Vec<Value>, Vec<u16>) {
     let reference = |name: &str| json!({ "$ref": format!("#/components/parameters/{name}") });
-    let versioned = VERSIONED.contains(&route.path);
-    match route.method {
-        "POST" if keyed(route) => (vec![reference("IdempotencyKey")], vec![409, 413, 422]),
-        "PUT" if versioned => (vec![reference("IfMatch")], vec![412]),
-        "GET" if versioned => (vec![reference("IfNoneMatch")], Vec::new()),
-        _ => (Vec::new(), Vec::new()),
+    let (mut headers, mut statuses) = (Vec::new(), Vec::new());
+    if keyed(route) {
+        headers.push(reference("IdempotencyKey"));
+        statuses.extend([409, 413, 422]);
     }
+    match route.method {
+        "GET" if route.versioned => headers.push(reference("IfNoneMatch")),
+        _ if route.versioned => {
+            headers.push(reference("IfMatch"));
+            statuses.push(412);
+        }
+        _ => {}
+    }
+    (headers, statuses)
 }
 
 /// The headers of an answer that follow from them.
 pub fn answered(route: &Route, status: u16) -> Vec<Header> {
     let mut said = Vec::new();
     let tagged = match route.method {
-        "GET" | "PUT" => VERSIONED.contains(&route.path),
-        "POST" => MAKERS.contains(&route.path),
-        _ => false,
+        "POST" if MAKERS.contains(&route.path) => true,
+        _ => route.versioned && !UNTAGGED.contains(&route.path),
     };
-    if tagged && status < 400 {
+    if tagged && status < 400 && status != 204 {
         said.push(headers::ETAG);
     }
     if keyed(route) && status < 500 {
@@ -46,7 +52,7 @@ pub fn answered(route: &Route, status: u16) -> Vec<Header> {
 
 /// The answer to `If-None-Match`, where it is taken.
 pub fn not_modified(route: &Route) -> Option<(u16, Value)> {
-    let applies = route.method == "GET" && VERSIONED.contains(&route.path);
+    let applies = route.method == "GET" && route.versioned;
     applies.then(|| (304, json!({ "description": "The answer is what `If-None-Match` names; there is no body" })))
 }
 
@@ -66,7 +72,8 @@ pub fn parameters() -> Map<String, Value> {
         header(
             "IfMatch",
             "If-Match",
-            "Entity tags of an answer, or `*`: the record is changed only if it still has that version, else the answer is 412.",
+            "Entity tags of an answer, or `*`: the record is changed only if it still has that version, else the answer is 412. \
+             A request to change something that has no entity tag is always answered with 412 if it names one.",
             json!({ "type": "string", "pattern": "^(\\*|((W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)?)$", "examples": ["\"7-0f1e2d3c4b5a6978\""] }),
         ),
         header(

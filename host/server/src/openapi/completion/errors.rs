@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::headers::{self, REPLAYED, REQUEST_ID};
 
 /// Every status that errors have, with the name of its response in the document.
-const ERRORS: [(u16, &str, &str); 15] = [
+const ERRORS: [(u16, &str, &str); 16] = [
     (400, "BadRequest", "The request cannot be taken as it is: the field and the limit are named"),
     (401, "Unauthorized", "No token, or none that counts"),
     (403, "Forbidden", "The caller may not do this"),
@@ -15,7 +15,8 @@ const ERRORS: [(u16, &str, &str); 15] = [
     (409, "Conflict", "Somebody else was first, or it is done already"),
     (412, "PreconditionFailed", "`If-Match` does not"),
     (413, "ContentTooLarge", "The body is too long"),
-    (415, "UnsupportedMediaType", "The body is not JSON"),
+    (414, "UriTooLong", "The URL is too long"),
+    (415, "UnsupportedMediaType", "The body is not JSON, or it is packed"),
     (422, "UnprocessableContent", "The idempotency key was used for another request"),
     (429, "TooManyRequests", "Too much of something"),
     (431, "RequestHeaderFieldsTooLarge", "The headers are too long"),
@@ -24,7 +25,7 @@ const ERRORS: [(u16, &str, &str); 15] = [
     (503, "ServiceUnavailable", "A part is unavailable, or the request took too long"),
 ];
 /// Refused before anything is counted.
-const UNCOUNTED: [u16; 1] = [431];
+const UNCOUNTED: [u16; 2] = [414, 431];
 /// What is kept under an idempotency key and answered again.
 const REPEATED: [u16; 3] = [400, 404, 409];
 

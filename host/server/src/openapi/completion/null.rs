@@ -1,4 +1,4 @@
-//! Answers have no `null`.
+//! Answers have no `null`, and a request's is an absent field: no generator of clients needs to know of it.
 
 use serde_json::Value;
 

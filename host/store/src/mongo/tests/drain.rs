@@ -137,7 +137,7 @@ async fn members_of_a_pool_that_was_half_removed_leave_it_at_the_next_start() {
     store.create_pool(pool(1), audit("pool.create")).await.unwrap();
     store.register_node(registration(node(1))).await.unwrap();
     assert!(matches!(store.assign_node(node_id(1), 1, Some(pool_id(1)), audit("node.assign")).await.unwrap(), Assigned::Done(_)));
-    assert_eq!(store.delete_pool(pool_id(1), audit("pool.delete")).await.unwrap(), Some(vec![node_id(1)]));
+    assert_eq!(store.delete_pool(pool_id(1), None, audit("pool.delete")).await.unwrap(), Some(vec![node_id(1)]));
     // As if the process had ended before the node was taken out.
     let back = doc! { "$set": { "pool": fields::id(pool_id(1).0), "slot": 0_i64, "version": 4_i64 } };
     store.register_node(registration(node(2))).await.unwrap();

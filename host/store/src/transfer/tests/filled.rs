@@ -77,7 +77,7 @@ async fn fleet(store: &dyn Store) {
     for i in [1, 2] {
         assert!(store.create_pool(pool(i), audit("pool.create")).await.unwrap());
     }
-    store.delete_pool(pool_id(2), audit("pool.delete")).await.unwrap();
+    store.delete_pool(pool_id(2), None, audit("pool.delete")).await.unwrap();
     let first = Standing::first(pool_id(1), Members { working: 3, failed: 3 }, TimeMs(10));
     assert!(store.keep_standing(first.clone()).await.unwrap());
     let replaced = vec![Replaced { node: node_id(1), at: TimeMs(7) }];
@@ -188,7 +188,7 @@ async fn alerts(store: &dyn Store) {
     for i in [1, 2] {
         assert!(store.add_webhook(webhook(i), audit("webhook.create")).await.unwrap());
     }
-    assert!(store.remove_webhook(webhook(2).id, audit("webhook.delete")).await.unwrap());
+    assert!(store.remove_webhook(webhook(2).id, None, audit("webhook.delete")).await.unwrap());
     store.add_deliveries(vec![delivery(1, 1), delivery(2, 2)]).await.unwrap();
     for (i, kind) in [(1, AlertKind::Cpu), (2, AlertKind::Silent), (3, AlertKind::Suspended)] {
         assert!(store.raise_alert(alert(i, 1, kind)).await.unwrap());

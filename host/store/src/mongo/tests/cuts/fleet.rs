@@ -112,9 +112,9 @@ async fn a_removal_of_a_pool_that_is_cut_off() {
                 store.assign_node(node_id(member), 1, Some(pool_id(number)), audit("joins")).await.unwrap();
             }
         },
-        async |store, number| store.delete_pool(pool_id(number), entry("pool.delete", number)).await,
+        async |store, number| store.delete_pool(pool_id(number), None, entry("pool.delete", number)).await,
         async |store, number, _| {
-            store.delete_pool(pool_id(number), entry("pool.delete", number)).await.unwrap();
+            store.delete_pool(pool_id(number), None, entry("pool.delete", number)).await.unwrap();
             assert_eq!(store.pool(pool_id(number)).await.unwrap(), None);
             for member in members(number) {
                 let left = store.node(member).await.unwrap().unwrap();

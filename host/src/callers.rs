@@ -1,0 +1,31 @@
+//! Who counts as whom: where tokens name roles, and who may have the measurements.
+
+use anyhow::Result;
+use lucid_server::{RolesClaim, Scraping};
+
+use crate::config::{Config, ConfigError};
+
+/// Shortest token of the monitoring, in bytes.
+const METRICS_TOKEN_BYTES_MIN: usize = 16;
+
+/// Who may have the measurements.
+pub fn scraping(config: &Config) -> Result<Scraping> {
+    let server = &config.server;
+    let Some(file) = server.metrics_token_file.as_ref().filter(|_| !server.metrics_open) else {
+        return Ok(if server.metrics_open { Scraping::Open } else { Scraping::Callers });
+    };
+    let wrong = |problem: String| ConfigError(format!("server.metrics_token_file {}: {problem}", file.display()));
+    let token = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let token = token.trim();
+    if token.len() < METRICS_TOKEN_BYTES_MIN {
+        return Err(wrong(format!("the token has {} bytes, {METRICS_TOKEN_BYTES_MIN} are needed: make a longer one", token.len())).into());
+    }
+    Ok(Scraping::with_token(token))
+}
+
+/// Where tokens name roles.
+pub fn roles_claim(config: &Config) -> Result<RolesClaim> {
+    let path = config.auth.jwt_roles_claim.as_deref().unwrap_or_default();
+    let is_path = path.is_empty() || path.split('.').all(|name| !name.is_empty());
+    if is_path { Ok(RolesClaim::at(path)) } else { Err(ConfigError(format!("auth.jwt_roles_claim {path:?}: a name is missing between dots")).into()) }
+}
