@@ -127,7 +127,7 @@ fn payer(
         clock: Arc::new(machine()),
         entropy: Arc::new(machine()),
         challenge_key: ChallengeKey::of_secret("secret"),
-        used_once: Arc::new(LocalUsedOnce::default()),
+        used_once: Arc::new(lucid_store::coord::LocalUsedOnce::default()),
     };
     Service::new(ports, money::config(), FAMILY)
 }

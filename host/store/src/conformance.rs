@@ -71,7 +71,7 @@ macro_rules! conformance_suite {
                 old_votes_expire_and_votes_are_counted, a_vote_that_contradicts_another_is_named, votes_are_listed_by_epoch;
             ledger: an_entry_is_booked_once, one_of_fifty_entries_gets_the_place, an_entry_behind_a_refused_one_is_refused,
                 an_unbalanced_entry_is_an_error, totals_follow_from_legs, a_period_is_settled_once, what_is_kept_first_of_a_period_is_how_it_is_shared, books_are_read_from_one_end_to_the_other;
-            payouts: a_run_keeps_every_field_and_changes_by_version, runs_are_listed_and_their_payouts_summed, what_nobody_may_touch_keeps_no_other_out, payouts_are_created_each_by_itself, a_payout_keeps_every_field, a_payout_is_unique_in_every_way,
+            payouts: a_run_keeps_every_field_and_changes_by_version, a_run_that_nobody_let_go_stays_so_in_every_state, runs_are_listed_and_their_payouts_summed, what_nobody_may_touch_keeps_no_other_out, payouts_are_created_each_by_itself, a_payout_keeps_every_field, a_payout_is_unique_in_every_way,
                 one_of_fifty_sends_is_written, a_payer_that_was_replaced_changes_nothing,
                 no_payer_changes_anything_once_a_later_one_has_begun, a_stolen_transaction_costs_only_its_own_payout, the_outbox_is_what_is_not_closed,
                 payouts_are_listed_in_every_order, payments_are_completed_payouts;

@@ -41,10 +41,9 @@ pub(crate) async fn a_run_that_nobody_let_go_stays_so_in_every_state(backend: &m
     let store = backend.store();
     for (number, state) in (1..).zip(RunState::ALL) {
         for executor in [None, Some("treasurer".to_owned())] {
-            let id = RunId(uuid::Uuid::from_u128(u128::from(number) * 2 + u128::from(executor.is_some())));
-            let run = Run { id, state, executor, ..run(1) };
+            let run = Run { state: *state, executor: executor.clone(), ..run(number * 2 + u128::from(executor.is_some())) };
             assert!(store.create_run(run.clone(), audit("run.create")).await.unwrap());
-            assert_eq!(store.run(id).await.unwrap(), Some(run));
+            assert_eq!(store.run(run.id).await.unwrap(), Some(run));
         }
     }
 }

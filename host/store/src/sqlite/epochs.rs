@@ -170,7 +170,7 @@ impl EpochStore for SqliteStore {
             .write(move |connection| {
                 // By id, which begins with the time: no index by time is needed.
                 let old = "SELECT id FROM on_demand WHERE id < ? AND calculated_at < ? ORDER BY id LIMIT ?";
-                let values = params![before.first_uuid().as_bytes(), before.0, limit];
+                let values = params![before.first_uuid().into_bytes(), before.0, limit];
                 Ok(execute(connection, &format!("DELETE FROM on_demand WHERE id IN ({old})"), values)? as u64)
             })
             .await
