@@ -50,6 +50,8 @@ pub struct Route {
     pub on_all_records: Option<&'static [Role]>,
     /// What it counts as; none = never limited, for callers who may.
     pub limit: Option<LimitClass>,
+    /// Whether a node proves itself here, so that it has no token to be counted by yet.
+    pub is_login: bool,
     /// Whether parameters and fields that it does not know are ignored: of routes that the network's services or nodes call.
     pub ignores_unknown: bool,
     /// Whether a request has a body, if it changes something.
@@ -61,12 +63,16 @@ pub struct Route {
 impl Route {
     const fn new(method: &'static str, path: &'static str, who: Who) -> Self {
         let limit = Some(LimitClass::Other);
-        Self { method, path, who, on_all_records: None, limit, ignores_unknown: false, takes_body: true, parameters: &[] }
+        Self { method, path, who, on_all_records: None, limit, is_login: false, ignores_unknown: false, takes_body: true, parameters: &[] }
     }
 
     /// The network's services call it, or nodes of any version.
     const fn of_the_network(self) -> Self {
         Self { ignores_unknown: true, ..self }
+    }
+
+    const fn login(self) -> Self {
+        Self { is_login: true, ..self }
     }
 
     const fn without_body(self) -> Self {
@@ -138,8 +144,8 @@ pub const ROUTES: &[Route] = &[
     get("/readyz", PUBLIC).unlimited(),
     get("/startupz", PUBLIC).unlimited(),
     get("/metrics", PUBLIC).unlimited(),
-    post("/api/v1/auth/challenge", PUBLIC).of_the_network(),
-    post("/api/v1/auth/token", PUBLIC).of_the_network(),
+    post("/api/v1/auth/challenge", PUBLIC).login().of_the_network(),
+    post("/api/v1/auth/token", PUBLIC).login().of_the_network(),
     get("/api/v1/events", ANY),
     get("/api/v1/clock", FLEET_ONLY),
     post("/api/v1/clock/accept", OPERATORS),
