@@ -10,7 +10,12 @@ import yaml
 
 CHART = Path(__file__).parent.parent / "deploy/helm/lucid"
 VERSIONS = ["1.27", "1.33"]
-SHARED = {"replicas": 3, "mongodb": {"secretName": "mongodb", "key": "uri"}, "redis": {"secretName": "redis", "key": "uri"}}
+SHARED = {
+    "replicas": 3,
+    "mongodb": {"secretName": "mongodb", "key": "uri"},
+    "redis": {"secretName": "redis", "key": "uri"},
+    "seal": {"secretName": "seal", "key": "keys"},
+}
 # Kinds of others, whose schemas are not Kubernetes' own.
 CUSTOM = {"ServiceMonitor"}
 

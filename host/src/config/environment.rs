@@ -65,6 +65,7 @@ const NAMES: [(&str, &str, Form); 40] = [
     ("OTEL_TRACES_SAMPLER_ARG", "tracing.sample_ppm", Form::FactorToPpm),
 ];
 
+    ("REDIS_CA_FILE", "coordination.redis_ca_file", Form::Text),
 /// Keys whose values are lists; a variable has their items with commas between them.
 const LISTS: [&str; 2] = ["server.trusted_proxies", "server.cors_origins"];
 
