@@ -66,6 +66,7 @@ def check_pod(spec):
     assert inside["capabilities"]["drop"] == ["ALL"] and spec["automountServiceAccountToken"] is False
     assert {"livenessProbe", "readinessProbe", "startupProbe"} <= container.keys(), "a probe is missing"
     names = [variable["name"] for variable in container["env"]]
+    assert spec["enableServiceLinks"] is False, "variables of Services look like settings"
     assert len(names) == len(set(names)), f"a variable is there twice: {names}"
 
 

@@ -32,8 +32,8 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    config::{Config, ConfigError, Flags, Tracing},
-    logs,
+    config::{Config, ConfigError, Flags, Tracing, service_links},
+    logs, private,
     traces::{self, Traces},
     up::{self, Output},
 };
@@ -45,6 +45,9 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// What ends links of Services.
+pub const LINKS_END: &str = "set enableServiceLinks: false in the pod";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -181,6 +184,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
             config.check_tokens()?;
             runtime(config.server.threads)?.block_on(up::serve(&config))?;
             Ok(ExitCode::SUCCESS)
+            warn_of_loose(config.data_dir());
+            if let Some(text) = service_links() {
+                tracing::warn!("{text}: {LINKS_END}");
+            }
         }
         Command::Agent(args) => agent::run(args),
         Command::Enrol(args) => enrol::run(args),

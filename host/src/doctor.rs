@@ -13,7 +13,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use finding::{Finding, Level};
 
-use crate::config::{Config, ConfigError, Flags};
+use crate::{
+    cli::LINKS_END,
+    config::{Config, ConfigError, Flags, service_links},
+};
 use neighbours::Clocks;
 
 /// Longest wait for an answer of another service.
@@ -32,6 +35,7 @@ pub async fn examine(flags: &Flags) -> Vec<Finding> {
         }
     };
     let mut findings = vec![configuration(&config), policies::trusted(&config), machine::open_files(&config)];
+    findings.extend(service_links().map(|found| Finding::warn("environment", found, LINKS_END)));
     let mut clocks = Clocks::default();
     if config.store.url.starts_with("mongodb") {
         findings.extend(mongo::examine(&config, &mut clocks).await);

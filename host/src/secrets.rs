@@ -44,7 +44,7 @@ pub fn service_key(dir: &Path) -> Result<SigningKey> {
 
 /// A signing key, kept in a file.
 pub fn signing_key(file: &Path) -> Result<SigningKey> {
-    let name = file.file_name().and_then(|name| name.to_str()).with_context(|| format!("{} names no file", file.display()))?;
+    let name = file.file_name().and_then(|name| name.to_str()).with_context(|| format!("{} names no file, or not in UTF-8", file.display()))?;
     let mut seed = [0; 32];
     let text = secret(file.parent().unwrap_or(Path::new("")), name)?;
     hex::decode_to_slice(text, &mut seed).with_context(|| format!("{} is damaged: a key is 64 hex digits", file.display()))?;

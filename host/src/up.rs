@@ -20,10 +20,10 @@ use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::out,
+    cli::{LINKS_END, out},
     compose::{self, App},
-    config::{Config, ignored_by_up},
-    family, local,
+    config::{Config, ignored_by_up, service_links},
+    family, local, private,
     tasks::Tasks,
 };
 pub use view::Output;
@@ -45,6 +45,12 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     view.title();
     for name in ignored_by_up() {
         view.note(&format!("{name} is set and ignored: `lucid up` always uses the sandbox"));
+    }
+    if let Some(text) = service_links() {
+        view.note(&format!("{text}: {LINKS_END}"));
+    }
+    if let Some(loose) = private::loose(config.data_dir()) {
+        view.note(&loose.to_string());
     }
     let interrupted = crate::cli::interrupted()?;
     let address = compose::address(config);

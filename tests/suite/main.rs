@@ -21,6 +21,7 @@ mod consensus;
 mod coordination;
 mod crash_points;
 mod doctor;
+mod environment;
 mod epochs;
 mod events;
 mod failures;

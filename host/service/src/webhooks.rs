@@ -96,7 +96,8 @@ impl Service {
         if known.len() >= most {
             return Err(ServiceError::invalid("url", format!("there are {} webhooks, the most there may be is {most}", known.len())));
         }
-        let now = self.now();
+        self.check_seals(&known)?;
+        let (now, secret) = (self.now(), WebhookSecret(format!("{PREFIX}{}", hex::encode(self.ports.entropy.random_32()))));
         let webhook = Webhook {
             id,
             url: new.url,
@@ -104,7 +105,7 @@ impl Service {
             events: new.events,
             node: new.node,
             pool: new.pool,
-            secret: WebhookSecret(format!("{PREFIX}{}", hex::encode(self.ports.entropy.random_32()))),
+            secret: self.sealed(id, &secret)?,
             enabled: new.enabled,
             disabled_reason: None,
             created_at: now,
