@@ -172,6 +172,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Up(args) => {
+            private::create_private();
             let flags = Flags { file: args.config, data: Some(args.data), port: args.port };
             let config = Config::up(&flags)?;
             let _traces = logs_and_traces("warn", false, &config.tracing)?;
@@ -179,15 +180,16 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Serve(args) => {
+            private::create_private();
             let config = Config::serve(&Flags { file: args.config, data: args.data, port: args.port })?;
             let _traces = logs_and_traces("info", true, &config.tracing)?;
             config.check_tokens()?;
-            runtime(config.server.threads)?.block_on(up::serve(&config))?;
-            Ok(ExitCode::SUCCESS)
             warn_of_loose(config.data_dir());
             if let Some(text) = service_links() {
                 tracing::warn!("{text}: {LINKS_END}");
             }
+            runtime(config.server.threads)?.block_on(up::serve(&config))?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Agent(args) => agent::run(args),
         Command::Enrol(args) => enrol::run(args),
@@ -206,6 +208,13 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Config(args) => config::run(args),
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Health(args) => health::run(args),
+    }
+}
+
+/// Says which existing files other users may read.
+fn warn_of_loose(dir: &Path) {
+    if let Some(loose) = private::loose(dir) {
+        tracing::warn!("{loose}");
     }
 }
 

@@ -100,7 +100,7 @@ impl Config {
             config.store.data_dir = data.into();
             // A server that is named stays the store; the folder is then for files alone.
             if config.folder().is_some() {
-                config.store.url = format!("sqlite://{}", data.display());
+                config.store.url = format!("sqlite://{data}");
             }
         }
         let beside = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(trust::FILE);

@@ -56,7 +56,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     let address = compose::address(config);
     let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
     let port = listener.local_addr()?.port();
-    let App { service, api, coordinator, edge, mut importer, sandbox, jwt_secret, begun } = compose::compose(config).await?;
+    let App { service, api, coordinator, edge, mut importer, sandbox, jwt_secret, files, begun } = compose::compose(config).await?;
     let jwt_secret = jwt_secret.context("there is no secret to sign tokens with")?;
     let mut events = service.bus().subscribe();
     let mut seen = BTreeSet::new();
@@ -70,7 +70,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
         view.stage("policy", &format!("{:<10} {}", activation.kind.name(), activation.policy));
     }
     prepare(&service, &mut view, &mut seen).await?;
-    let tasks = Tasks::start(&service, &api, &coordinator, importer, config);
+    let tasks = Tasks::start(&service, &api, &coordinator, importer, &files, config);
     let death = tasks.death();
     family::tell(config, &service, begun);
     let stop = CancellationToken::new();
@@ -196,9 +196,9 @@ pub async fn serve(config: &Config) -> Result<()> {
     let address = compose::address(config);
     let listener = TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)))?;
     let address = listener.local_addr()?;
-    let App { service, api, coordinator, edge, mut importer, sandbox, begun, .. } = compose::compose(config).await?;
+    let App { service, api, coordinator, edge, mut importer, sandbox, files, begun, .. } = compose::compose(config).await?;
     compose::begin(config, &service, &mut importer).await?;
-    let tasks = Tasks::start(&service, &api, &coordinator, importer, config);
+    let tasks = Tasks::start(&service, &api, &coordinator, importer, &files, config);
     let death = tasks.death();
     family::tell(config, &service, begun);
     tracing::info!(%address, url = format!("{}://{address}", edge.scheme()), environment = api.environment, "lucid serves");

@@ -26,6 +26,7 @@ mod epochs;
 mod events;
 mod failures;
 mod faults;
+mod files;
 #[path = "../../benches/load/fleet.rs"]
 mod fleet;
 mod gateway;

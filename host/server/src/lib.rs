@@ -19,7 +19,9 @@ mod serve;
 mod strict;
 
 pub use api::{Api, ApiLimits};
-pub use authenticate::{Authenticator, KeyringSettings, RoleMap, RoleMapError, SECRET_BYTES_MIN, TokenError, TokenSettings, issue_token};
+pub use authenticate::{
+    Authenticator, KeyringSettings, RoleMap, RoleMapError, SECRET_BYTES_MIN, TokenError, TokenSecrets, TokenSettings, issue_token,
+};
 pub use feed::{Feed, Listening, Slice, Told};
-pub use serve::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, TlsFiles, serve};
 pub use network::{Network, NetworkError};
+pub use serve::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, TlsFiles, serve};

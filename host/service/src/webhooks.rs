@@ -1,6 +1,7 @@
 //! Webhooks: endpoints that operators register, and what is on its way to them.
 
 mod outbox;
+mod seals;
 
 use lucid_model::{
     event::EventKind,
@@ -56,8 +57,8 @@ pub struct WebhookPatch {
 pub struct GivenWebhook {
     /// What is kept of it.
     pub webhook: Webhook,
-    /// Whether its secret may be shown: an earlier try of the same request may have shown it already.
-    pub fresh: bool,
+    /// Its secret; none if an earlier try of the same request may have shown it already.
+    pub secret: Option<WebhookSecret>,
 }
 
 fn operator(actor: &Actor) -> Result<(), ServiceError> {
@@ -90,7 +91,7 @@ impl Service {
         sent_at_all(&new.events)?;
         let (known, id) = (self.store().webhooks().await?, WebhookId(self.new_id(actor)));
         if let Some(made) = known.iter().find(|webhook| webhook.id == id) {
-            return Ok(GivenWebhook { webhook: made.clone(), fresh: false });
+            return Ok(GivenWebhook { webhook: made.clone(), secret: None });
         }
         let most = self.config.webhooks.endpoints_max;
         if known.len() >= most {
@@ -115,7 +116,7 @@ impl Service {
         };
         let audit = self.audit_entry(actor, "webhook.create", id, webhook.url.clone()).creating(&webhook);
         let fresh = self.store().add_webhook(webhook.clone(), audit).await?;
-        Ok(GivenWebhook { webhook, fresh })
+        Ok(GivenWebhook { webhook, secret: fresh.then_some(secret) })
     }
 
     /// All webhooks, oldest first.

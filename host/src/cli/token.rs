@@ -9,7 +9,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use lucid_model::time::TimeMs;
 
 use super::duration;
-use crate::{cli::out, config::ConfigError, secrets};
+use crate::{
+    cli::out,
+    config::{ConfigError, variable},
+    secrets,
+};
 
 /// Mints tokens signed with the service's secret.
 #[derive(Args)]

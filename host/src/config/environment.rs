@@ -25,6 +25,8 @@ enum Form {
 const NAMES: &[(&str, &str, Form)] = &[
     ("NODE_MANAGEMENT_PORT", "server.port", Form::Plain),
     ("MONGODB_URI", "store.url", Form::Text),
+    ("SEAL_KEYS", "store.seal_keys", Form::Text),
+    ("SEAL_KEYS_FILE", "store.seal_keys_file", Form::Text),
     ("BLOCKCHAIN_URL", "chain.url", Form::Text),
     ("BLOCKCHAIN_PROFILE", "chain.profile", Form::Text),
     ("BLOCKCHAIN_TOKEN_FILE", "chain.token_file", Form::Text),
@@ -38,6 +40,8 @@ const NAMES: &[(&str, &str, Form)] = &[
     ("JWT_SECRET", "auth.jwt_secret", Form::Text),
     ("JWT_SECRET_KEY", "auth.jwt_secret", Form::Text),
     ("JWT_SECRET_FILE", "auth.jwt_secret_file", Form::Text),
+    ("JWT_SECRET_PREVIOUS", "auth.jwt_secret_previous", Form::Text),
+    ("JWT_SECRET_PREVIOUS_FILE", "auth.jwt_secret_previous_file", Form::Text),
     ("JWT_AUDIENCE", "auth.jwt_audience", Form::Text),
     ("JWT_ISSUER", "auth.jwt_issuer", Form::Text),
     ("ROLE_MAP", "auth.role_map", Form::Json),
@@ -61,18 +65,18 @@ const NAMES: &[(&str, &str, Form)] = &[
     ("REQUIRE_SIGNED", "policies.require_signed", Form::Plain),
     ("REDIS_URL", "coordination.redis_url", Form::Text),
     ("REDIS_URI", "coordination.redis_url", Form::Text),
+    ("REDIS_CA_FILE", "coordination.redis_ca_file", Form::Text),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.otlp_url", Form::Text),
     ("OTEL_TRACES_SAMPLER_ARG", "tracing.sample_ppm", Form::FactorToPpm),
 ];
 
-    ("REDIS_CA_FILE", "coordination.redis_ca_file", Form::Text),
+/// What names of ours begin with.
+const PREFIX: &str = "LUCID_";
+
 /// Keys whose values are lists; a variable has their items with commas between them.
 const LISTS: [&str; 2] = ["server.trusted_proxies", "server.cors_origins"];
 
 /// Variables that would lead `lucid up` to somebody's real money, chain or records.
-/// What names of ours begin with.
-const PREFIX: &str = "LUCID_";
-
 const UP_IGNORES: [&str; 9] = [
     "MONGODB_URI",
     "TRON_PAYMENT_URL",
@@ -90,10 +94,6 @@ pub fn ignored_by_up() -> Vec<&'static str> {
     UP_IGNORES.into_iter().filter(|name| std::env::var_os(name).is_some()).collect()
 }
 
-/// A variable that is set.
-pub struct Variable {
-    /// Its name.
-    pub name: String,
 /// What a variable says, if it is set.
 ///
 /// # Errors
@@ -140,6 +140,10 @@ fn is_link(name: &str, value: &str) -> bool {
         || (name.rsplit_once("_SERVICE_PORT").is_some_and(|(_, port)| port.is_empty() || port.starts_with('_')) && is_number(value))
 }
 
+/// A variable that is set.
+pub struct Variable {
+    /// Its name.
+    pub name: String,
     /// Which setting it sets.
     pub key: String,
     /// To what.
@@ -154,7 +158,7 @@ pub fn values(up: bool) -> Result<Vec<Variable>, ConfigError> {
         if (up && UP_IGNORES.contains(&name)) || is_service_link(name) {
             continue;
         }
-        if let Some(text) = std::env::var(name).ok().filter(|text| !text.is_empty()) {
+        if let Some(text) = text(name)?.filter(|text| !text.is_empty()) {
             values.push(Variable { name: name.to_owned(), key: key.to_owned(), value: read(name, &text, form)? });
         }
     }
@@ -211,4 +215,39 @@ fn plain(text: &str) -> Value {
         return Value::from(number);
     }
     text.parse::<bool>().map_or_else(|_| Value::from(text), Value::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_services_are_told_from_settings() {
+        for (name, value) in [
+            ("LUCID_PORT", "tcp://10.96.0.7:8095"),
+            ("LUCID_PORT_8095_TCP", "tcp://10.96.0.7:8095"),
+            ("LUCID_PORT_8095_TCP_PROTO", "tcp"),
+            ("LUCID_PORT_8095_TCP_PORT", "8095"),
+            ("LUCID_PORT_53_UDP_ADDR", "fd00::7"),
+            ("LUCID_SERVICE_HOST", "10.96.0.7"),
+            ("LUCID_SERVICE_PORT", "8095"),
+            ("LUCID_SERVICE_PORT_HTTP", "8095"),
+            ("LUCID_REPLICAS_PORT_8095_TCP_ADDR", "10.96.0.7"),
+            ("LUCID_SANDBOX_SERVICE_HOST", "10.96.0.9"),
+            ("NODE_MANAGEMENT_PORT", "tcp://10.96.0.8:8095"),
+        ] {
+            assert!(is_link(name, value), "{name}={value}");
+        }
+        for (name, value) in [
+            ("LUCID_SERVER_PORT", "8095"),
+            ("LUCID_PORT", "8095"),
+            ("NODE_MANAGEMENT_PORT", "8095"),
+            ("LUCID_PORT_8095_TCP_NAME", "x"),
+            ("LUCID_SERVICE_HOST", "db"),
+            ("LUCID_SERVICE_PORTS", "1"),
+            ("LUCID_STORE_URL", "tcp://10.96.0.7:8095"),
+        ] {
+            assert!(!is_link(name, value), "{name}={value}");
+        }
+    }
 }
