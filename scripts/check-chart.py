@@ -10,7 +10,12 @@ import yaml
 
 CHART = Path(__file__).parent.parent / "deploy/helm/lucid"
 VERSIONS = ["1.27", "1.33"]
-SHARED = {"replicas": 3, "mongodb": {"secretName": "mongodb", "key": "uri"}, "redis": {"secretName": "redis", "key": "uri"}}
+SHARED = {
+    "replicas": 3,
+    "mongodb": {"secretName": "mongodb", "key": "uri"},
+    "redis": {"secretName": "redis", "key": "uri"},
+    "seal": {"secretName": "seal", "key": "keys"},
+}
 # Kinds of others, whose schemas are not Kubernetes' own.
 CUSTOM = {"ServiceMonitor"}
 
@@ -21,6 +26,7 @@ GOOD = {
     "everything": {
         **SHARED,
         "imagePullSecrets": [{"name": "registry"}],
+        "jwt": {"secretName": "lucid-jwt", "key": "jwt", "previousKey": "previous"},
         "gateway": {"url": "https://gateway.example"},
         "chain": {"url": "http://chain:8084", "profile": "blockchain-core", "secretName": "chain"},
         "rail": {"url": "http://payments:8085", "tokenSecretName": "payments"},
@@ -37,6 +43,7 @@ GOOD = {
 BAD = {
     "replicas over one volume": ({"replicas": 2}, "mongodb"),
     "replicas without Redis": ({**SHARED, "redis": {"secretName": "", "key": "uri"}}, "redis"),
+    "replicas that cannot open what one seals": ({**SHARED, "seal": {"secretName": "", "key": "keys"}}, "seal"),
     "no replica": ({"replicas": 0}, "replicas"),
     "no secret for tokens": ({"jwt": {"secretName": ""}}, "jwt"),
     "a rail that is not there": ({"rail": {"kind": "paypal"}}, "rail"),
@@ -59,6 +66,7 @@ def check_pod(spec):
     inside = container["securityContext"]
     assert pod["runAsNonRoot"] and inside["readOnlyRootFilesystem"] and not inside["allowPrivilegeEscalation"], "it is not confined"
     assert inside["capabilities"]["drop"] == ["ALL"] and spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False, "variables of Services look like settings"
     assert {"livenessProbe", "readinessProbe", "startupProbe"} <= container.keys(), "a probe is missing"
     names = [variable["name"] for variable in container["env"]]
     assert len(names) == len(set(names)), f"a variable is there twice: {names}"

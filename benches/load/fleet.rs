@@ -354,6 +354,7 @@ pub fn ports(store: &Arc<dyn Store>, cache: &Path, now: TimeMs, guest_threads: u
         webhooks: Arc::new(lucid_rails::WebhookClient::new(std::time::Duration::from_secs(1), false)),
         rail: None,
         signer: Arc::new(still()),
+        sealer: Arc::new(lucid_store::SealKeys::read(&"5e".repeat(lucid_store::SEAL_KEY_BYTES)).unwrap()),
         clock: Arc::new(still()),
         entropy: Arc::new(still()),
         challenge_key: ChallengeKey::of_secret("secret"),

@@ -32,8 +32,8 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    config::{Config, ConfigError, Flags, Tracing},
-    logs,
+    config::{Config, ConfigError, Flags, Tracing, service_links},
+    logs, private,
     traces::{self, Traces},
     up::{self, Output},
 };
@@ -45,6 +45,9 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// What ends links of Services.
+pub const LINKS_END: &str = "set enableServiceLinks: false in the pod";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -169,6 +172,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Up(args) => {
+            private::create_private();
             let flags = Flags { file: args.config, data: Some(args.data), port: args.port };
             let config = Config::up(&flags)?;
             let _traces = logs_and_traces("warn", false, &config.tracing)?;
@@ -176,9 +180,14 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Serve(args) => {
+            private::create_private();
             let config = Config::serve(&Flags { file: args.config, data: args.data, port: args.port })?;
             let _traces = logs_and_traces("info", true, &config.tracing)?;
             config.check_tokens()?;
+            warn_of_loose(config.data_dir());
+            if let Some(text) = service_links() {
+                tracing::warn!("{text}: {LINKS_END}");
+            }
             runtime(config.server.threads)?.block_on(up::serve(&config))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -199,6 +208,13 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Config(args) => config::run(args),
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Health(args) => health::run(args),
+    }
+}
+
+/// Says which existing files other users may read.
+fn warn_of_loose(dir: &Path) {
+    if let Some(loose) = private::loose(dir) {
+        tracing::warn!("{loose}");
     }
 }
 

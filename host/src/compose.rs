@@ -1,16 +1,10 @@
 //! Composition: the only place that names concrete backends.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{
-    challenge::ChallengeKey,
     epoch::PeriodLength,
     id::FamilyId,
     money::MicroUsdt,
@@ -23,7 +17,7 @@ use lucid_rails::{GatewayClient, WebhookClient};
 use lucid_sandbox::{Sandbox, SandboxConfig};
 use lucid_server::{
     Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits, KeyringSettings, RoleMap, SECRET_BYTES_MIN, TlsFiles,
-    TokenSettings,
+    TokenSecrets, TokenSettings,
 };
 use lucid_service::{Actor, Approval, PayerLimits, Ports, SampleLimits, SeriesAges, Service, ServiceConfig, Trust, WebhookSettings};
 use lucid_store::{
@@ -34,14 +28,16 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    callers, clients,
+    callers,
+    clients::{self, Credentials},
     clock::ClockNotes,
     config::{Config, ConfigError, RailKind},
     family::{self, Begun},
     import::Importer,
     measurements, open_files,
     ports::{ServiceKey, SystemClock, SystemEntropy},
-    secrets, stamp, trust,
+    secrets::{self, watched::SecretFiles},
+    stamp, trust,
 };
 
 /// Upper bounds of latency buckets, in seconds.
@@ -76,6 +72,8 @@ pub struct App {
     pub sandbox: Option<Sandbox>,
     /// What tokens are signed with, unless only the gateway signs them.
     pub jwt_secret: Option<String>,
+    /// Secrets that are read again when their files change.
+    pub files: Arc<SecretFiles>,
     /// Whether the store was there before.
     pub begun: Begun,
 }
@@ -96,13 +94,16 @@ pub async fn compose(config: &Config) -> Result<App> {
     // Before anything is created: a wrong secret or amount is the operator's to mend.
     let service_config = service_config(config)?;
     let edge = edge(config)?;
-    let jwt_secret = jwt_secret(config, &data)?;
-    let node_secret = node_secret(&data, jwt_secret.as_deref())?;
-    let auth = authenticator(config, jwt_secret.clone(), node_secret.clone())?;
+    let token_secrets = secrets::jwt::secrets(config, &data)?;
+    let jwt_secret = token_secrets.shared.first().cloned();
+    let challenge_keys = secrets::jwt::challenge_keys(&token_secrets);
+    let auth = authenticator(config, token_secrets)?;
+    let credentials = Credentials::read(config)?;
+    secrets::configured_seal_keys(config)?;
     in_memory_for_the_sandbox(config)?;
     let store = lucid_store::open_with(&config.store.url, config.store.cache_mib).await.map_err(unusable)?;
     let sandbox = sandbox(config, data.join("sandbox"))?;
-    let (rail, environment) = rail(config, sandbox.as_ref())?;
+    let (rail, environment) = rail(config, &credentials, sandbox.as_ref())?;
     let (family, begun) = stamped(config, store.as_ref(), environment, rail.as_deref()).await?;
     // A replica is called like its stream of events.
     let stream = uuid::Uuid::now_v7().simple().to_string();
@@ -110,13 +111,14 @@ pub async fn compose(config: &Config) -> Result<App> {
     let ports = Ports {
         store,
         policies: engine(config, data.join("cache"))?,
-        chain: chain(config, sandbox.as_ref())?,
+        chain: chain(config, &credentials, sandbox.as_ref())?,
         rail,
         webhooks: Arc::new(WebhookClient::new(Duration::from_millis(u64::from(config.webhooks.timeout_ms)), config.webhooks.inside)),
         signer: Arc::new(ServiceKey(secrets::service_key(&data.join("secrets"))?)),
+        sealer: Arc::new(secrets::seal_keys(config)?),
         clock: Arc::new(SystemClock::start()),
         entropy: Arc::new(SystemEntropy),
-        challenge_key: ChallengeKey::of_secret(&node_secret),
+        challenge_key: challenge_keys.first().cloned().context("there is no secret for tokens of nodes")?,
         used_once,
     };
     let metrics = PrometheusBuilder::new()
@@ -125,6 +127,7 @@ pub async fn compose(config: &Config) -> Result<App> {
         .context("cannot install the metrics recorder")?;
     measurements::begin();
     let service = Service::new(ports, service_config, family);
+    service.replace_challenge_keys(challenge_keys);
     let api = Api {
         service: Arc::clone(&service),
         auth,
@@ -138,7 +141,9 @@ pub async fn compose(config: &Config) -> Result<App> {
         environment: environment.name(),
     };
     let importer = Importer::new(Arc::clone(&service), config.policies.dir.clone());
-    Ok(App { service, api: Arc::new(api), coordinator, edge, importer, sandbox, jwt_secret, begun })
+    let api = Arc::new(api);
+    let files = SecretFiles::new(credentials.watched().chain(secrets::jwt::watched(&config.auth, &api)).collect());
+    Ok(App { service, api, coordinator, edge, importer, sandbox, jwt_secret, files, begun })
 }
 
 /// Whether [`compose`] could, as far as the configuration and the files that it names say: nothing is created, opened or called.
@@ -148,16 +153,18 @@ pub fn check(config: &Config) -> Result<()> {
     edge(config)?;
     callers::scraping(config)?;
     // Without a secret of the operator's there is one of the service's own, which is made when it starts.
-    let secret = if config.auth.jwt_secret.is_some() || config.auth.jwt_secret_file.is_some() {
-        jwt_secret(config, config.data_dir())?
+    let token_secrets = if config.auth.jwt_secret.is_some() || config.auth.jwt_secret_file.is_some() {
+        secrets::jwt::secrets(config, config.data_dir())?
     } else {
-        Some("0".repeat(SECRET_BYTES_MIN))
+        TokenSecrets { shared: Vec::new(), nodes: vec!["0".repeat(SECRET_BYTES_MIN)] }
     };
-    authenticator(config, secret.clone(), secret.unwrap_or_default())?;
+    authenticator(config, token_secrets)?;
+    let credentials = Credentials::read(config)?;
+    secrets::configured_seal_keys(config)?;
     in_memory_for_the_sandbox(config)?;
     lucid_store::check_url(&config.store.url).map_err(unusable)?;
-    rail(config, None)?;
-    chain(config, None)?;
+    rail(config, &credentials, None)?;
+    chain(config, &credentials, None)?;
     coordination(config, FamilyId(uuid::Uuid::nil()), "check").map(|_| ())
 }
 
@@ -176,6 +183,10 @@ pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) 
     let notes = ClockNotes::of(config.data_dir());
     service.watch_clock(&notes.boot, notes.read().as_ref()).await?;
     service.enter_store().await?;
+    let sealed = service.seal_webhooks().await?;
+    if sealed > 0 {
+        tracing::info!(sealed, "webhook secrets were sealed with the key outside the store");
+    }
     importer.start().await?;
     let funds = maybe_money("payouts.sandbox_funds_usdt", config.payouts.sandbox_funds_usdt.as_ref())?;
     if let (Some(funds), RailKind::Sandbox) = (funds, config.rail.kind) {
@@ -228,25 +239,7 @@ fn edge(config: &Config) -> Result<Edge> {
     Ok(Edge::new(settings).map_err(|error| ConfigError(error.to_string()))?)
 }
 
-fn jwt_secret(config: &Config, data: &Path) -> Result<Option<String>> {
-    match (&config.auth.jwt_secret, &config.auth.jwt_secret_file) {
-        (Some(secret), _) => Ok(Some(secret.clone())),
-        (None, Some(file)) => {
-            let text = std::fs::read_to_string(file).map_err(|error| ConfigError(format!("auth.jwt_secret_file {}: {error}", file.display())))?;
-            Ok(Some(text.trim().to_owned()))
-        }
-        (None, None) if config.auth.jwks().is_some() => Ok(None),
-        // `lucid up` makes one; `lucid serve` checked before that there is one, or a gateway.
-        (None, None) => secrets::secret(&data.join("secrets"), "jwt").map(Some),
-    }
-}
-
-/// What node tokens are signed with: the secret of all tokens, or where only the gateway signs those, one of the service's own.
-fn node_secret(data: &Path, jwt_secret: Option<&str>) -> Result<String> {
-    jwt_secret.map_or_else(|| secrets::secret(&data.join("secrets"), "node-token"), |secret| Ok(secret.to_owned()))
-}
-
-fn authenticator(config: &Config, secret: Option<String>, node_secret: String) -> Result<Authenticator> {
+fn authenticator(config: &Config, secrets: TokenSecrets) -> Result<Authenticator> {
     let auth = &config.auth;
     let roles = RoleMap::with(&auth.role_map).map_err(|error| ConfigError(format!("auth.role_map: {error}")))?;
     let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
@@ -260,8 +253,7 @@ fn authenticator(config: &Config, secret: Option<String>, node_secret: String) -
         None => None,
     };
     let settings = TokenSettings {
-        secret,
-        node_secret,
+        secrets,
         audience: auth.jwt_audience.clone(),
         issuer: auth.jwt_issuer.clone(),
         node_token_s: auth.node_token_s,
@@ -301,6 +293,7 @@ fn coordination(config: &Config, family: FamilyId, replica: &str) -> Result<Coor
     };
     let settings = RedisSettings {
         url: url.clone(),
+        ca_pem: config.coordination.ca_pem()?,
         namespace: format!("lucid:{}", family.0.simple()),
         replica: replica.to_owned(),
         timeout: Duration::from_millis(u64::from(config.coordination.timeout_ms)),
@@ -443,7 +436,7 @@ fn sandbox(config: &Config, data_dir: PathBuf) -> Result<Option<Sandbox>> {
     Ok(Some(sandbox))
 }
 
-fn rail(config: &Config, sandbox: Option<&Sandbox>) -> Result<(Option<Arc<dyn PaymentRail>>, Environment)> {
+fn rail(config: &Config, credentials: &Credentials, sandbox: Option<&Sandbox>) -> Result<(Option<Arc<dyn PaymentRail>>, Environment)> {
     let environment = match config.rail.kind {
         RailKind::Sandbox => Environment::Sandbox,
         RailKind::Auto => {
@@ -454,13 +447,13 @@ fn rail(config: &Config, sandbox: Option<&Sandbox>) -> Result<(Option<Arc<dyn Pa
     };
     let Some(base_url) = config.rail.url.clone().or_else(|| sandbox.map(Sandbox::url)) else { return Ok((None, environment)) };
     let timeout = Duration::from_millis(u64::from(config.rail.timeout_ms));
-    Ok((Some(Arc::new(clients::payment(config, base_url, timeout)?)), environment))
+    Ok((Some(Arc::new(clients::payment(config, credentials, base_url, timeout)?)), environment))
 }
 
-fn chain(config: &Config, sandbox: Option<&Sandbox>) -> Result<Option<Arc<dyn Chain>>> {
+fn chain(config: &Config, credentials: &Credentials, sandbox: Option<&Sandbox>) -> Result<Option<Arc<dyn Chain>>> {
     let shared = (config.rail.kind == RailKind::Sandbox).then(|| config.rail.url.clone()).flatten();
     let timeout = Duration::from_millis(u64::from(config.chain.timeout_ms));
-    let chain = clients::chain(config, sandbox.map(Sandbox::url).or(shared), timeout)?;
+    let chain = clients::chain(config, credentials, sandbox.map(Sandbox::url).or(shared), timeout)?;
     Ok(chain.map(|chain| Arc::new(chain) as Arc<dyn Chain>))
 }
 

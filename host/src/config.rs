@@ -20,7 +20,7 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 pub use coordination::Coordination;
-pub use environment::ignored_by_up;
+pub use environment::{ignored_by_up, service_links, text as variable};
 pub use sections::{ApprovalWord, Audit, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, Store, TrustWord};
 pub use server::ServerSection;
 pub use settings::{From, Setting, settings};
@@ -95,10 +95,12 @@ impl Config {
         }
         let mut config: Self = figment.extract().map_err(|error| reading::unreadable(error, &variables))?;
         if let Some(data) = &flags.data {
-            config.store.data_dir.clone_from(data);
+            // The store's URL is text, and another folder must not be taken for it.
+            let data = data.to_str().ok_or_else(|| ConfigError(format!("--data {}: is not UTF-8: rename the folder", data.display())))?;
+            config.store.data_dir = data.into();
             // A server that is named stays the store; the folder is then for files alone.
             if config.folder().is_some() {
-                config.store.url = format!("sqlite://{}", data.display());
+                config.store.url = format!("sqlite://{data}");
             }
         }
         let beside = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(trust::FILE);

@@ -13,7 +13,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use finding::{Finding, Level};
 
-use crate::config::{Config, ConfigError, Flags};
+use crate::{
+    cli::LINKS_END,
+    config::{Config, ConfigError, Flags, service_links},
+};
 use neighbours::Clocks;
 
 /// Longest wait for an answer of another service.
@@ -32,6 +35,7 @@ pub async fn examine(flags: &Flags) -> Vec<Finding> {
         }
     };
     let mut findings = vec![configuration(&config), policies::trusted(&config), machine::open_files(&config)];
+    findings.extend(service_links().map(|found| Finding::warn("environment", found, LINKS_END)));
     let mut clocks = Clocks::default();
     if config.store.url.starts_with("mongodb") {
         findings.extend(mongo::examine(&config, &mut clocks).await);
@@ -39,6 +43,7 @@ pub async fn examine(flags: &Flags) -> Vec<Finding> {
         findings.extend(store::examine(&config));
     }
     findings.extend(machine::disk(config.data_dir()));
+    findings.extend(machine::loose_files(config.data_dir()));
     findings.extend(redis::examine(&config, &mut clocks).await);
     findings.extend(neighbours::examine(&config, &mut clocks).await);
     findings.push(skew(&clocks));
@@ -52,7 +57,17 @@ fn configuration(config: &Config) -> Finding {
         return Finding::fail("configuration", "nobody's token could be checked", todo);
     }
     let chain = &config.chain;
-    for file in [&auth.jwt_secret_file, &config.rail.token_file, &chain.token_file, &chain.api_key_file].into_iter().flatten() {
+    for file in [
+        &auth.jwt_secret_file,
+        &auth.jwt_secret_previous_file,
+        &config.store.seal_keys_file,
+        &config.rail.token_file,
+        &chain.token_file,
+        &chain.api_key_file,
+    ]
+    .into_iter()
+    .flatten()
+    {
         if let Err(error) = std::fs::read(file) {
             return Finding::fail("configuration", format!("{}: {error}", file.display()), "make the file readable for the service's user");
         }

@@ -16,6 +16,8 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::printable;
+
 /// Lines that wait to be written; more are dropped.
 const LINES_WAITING_MAX: usize = 4_096;
 /// How long the end of the process waits for lines that are not written yet.
@@ -23,15 +25,20 @@ const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Writes to standard error as `eprintln!` does, and never panics: who closed it does not read it.
 macro_rules! note {
-    ($($text:tt)*) => { $crate::logs::note(format_args!("{}\n", format_args!($($text)*))) };
+    ($($text:tt)*) => { $crate::logs::note(&format!($($text)*)) };
 }
-/// Writes to standard error as `eprint!` does, and never panics.
+/// Writes to standard error as `eprint!` does, for lines that are drawn over, and never panics.
 macro_rules! draw {
-    ($($text:tt)*) => { $crate::logs::note(format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::logs::draw(format_args!($($text)*)) };
 }
 
-/// For [`note!`] and [`draw!`].
-pub fn note(text: std::fmt::Arguments<'_>) {
+/// For [`note!`]: what is foreign in it cannot look like a line of ours.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", printable::set_in(text));
+}
+
+/// For [`draw!`].
+pub fn draw(text: std::fmt::Arguments<'_>) {
     let _ = io::stderr().write_fmt(text);
 }
 
@@ -107,7 +114,9 @@ fn work(waiting: &Receiver<Job>, to: &mut dyn Write) {
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.0.try_send(Job::Line(line.to_vec())).is_err() {
+        let text = String::from_utf8_lossy(line);
+        let safe = format!("{}\n", printable::one_line_styled(text.trim_end_matches('\n')));
+        if self.0.try_send(Job::Line(safe.into_bytes())).is_err() {
             drop_one();
         }
         Ok(line.len())

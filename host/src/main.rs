@@ -23,6 +23,8 @@ mod local;
 mod measurements;
 mod open_files;
 mod ports;
+mod printable;
+mod private;
 mod replicas;
 mod secrets;
 mod stamp;

@@ -18,7 +18,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// What the alert is about.
 pub const COORDINATION: &str = "coordination";
 /// What it says while Redis does not answer.
-const DEGRADED: &str = "Redis does not answer: no replica closes epochs, settles, votes, pays or seals the audit log until it does; \
+const DEGRADED: &str = "no replica closes epochs, settles, votes, pays or seals the audit log until it does; \
                         rate limits are counted and events are told by each replica alone";
 /// The type of events that another policy is active.
 const POLICY_ACTIVATED: &str = "policy.activated";
@@ -161,7 +161,12 @@ pub async fn watch(coordinator: Arc<dyn Coordinator>, service: Arc<Service>, sto
                 if was_up {
                     tracing::warn!(%error, "Redis is lost");
                 }
-                service.alert(COORDINATION, DEGRADED.to_owned());
+                // What the operating system says of a connection changes from try to try: one cause is one alert.
+                let why = match error {
+                    CoordinationError::Refused { .. } => error.to_string(),
+                    _ => "Redis does not answer".to_owned(),
+                };
+                service.alert(COORDINATION, format!("{why}: {DEGRADED}"));
             }
         }
         was_up = checked.is_ok();

@@ -25,7 +25,9 @@ use crate::{
     import::Importer,
     leases::{Ended, while_held},
     measurements::Surroundings,
-    replicas, watchdog, webhooks,
+    replicas,
+    secrets::watched::{self, SecretFiles},
+    watchdog, webhooks,
 };
 use supervision::{Death, Held, RETRY_MAX, repeat, until_told};
 
@@ -74,7 +76,14 @@ pub struct Tasks {
 
 impl Tasks {
     /// Starts everything the service does by itself.
-    pub fn start(service: &Arc<Service>, api: &Arc<Api>, coordinator: &Arc<dyn Coordinator>, importer: Importer, config: &Config) -> Self {
+    pub fn start(
+        service: &Arc<Service>,
+        api: &Arc<Api>,
+        coordinator: &Arc<dyn Coordinator>,
+        importer: Importer,
+        files: &Arc<SecretFiles>,
+        config: &Config,
+    ) -> Self {
         let mut tasks = Self {
             stop: CancellationToken::new(),
             death: Death::default(),
@@ -101,6 +110,7 @@ impl Tasks {
             metrics::gauge!("lucid_rate_limit_parties").set(u32::try_from(left).map_or(f64::MAX, f64::from));
             Ok::<_, Infallible>(false)
         });
+        tasks.every("secrets", watched::LOOK_INTERVAL, files, |files| files.step());
         tasks.every("metrics", UPKEEP_INTERVAL, api, |a| async move {
             a.metrics.run_upkeep();
             Ok::<_, Infallible>(false)

@@ -22,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     callers,
-    cli::out,
+    cli::{LINKS_END, out},
     compose::{self, App},
-    config::{Config, ignored_by_up},
-    family, local,
+    config::{Config, ignored_by_up, service_links},
+    family, local, private,
     tasks::Tasks,
 };
 pub use view::Output;
@@ -48,10 +48,16 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     for name in ignored_by_up() {
         view.note(&format!("{name} is set and ignored: `lucid up` always uses the sandbox"));
     }
+    if let Some(text) = service_links() {
+        view.note(&format!("{text}: {LINKS_END}"));
+    }
+    if let Some(loose) = private::loose(config.data_dir()) {
+        view.note(&loose.to_string());
+    }
     let interrupted = crate::cli::interrupted()?;
     let listeners = listen(config).await?;
     let port = listeners.api.local_addr()?.port();
-    let App { service, api, coordinator, edge, mut importer, sandbox, jwt_secret, begun } = compose::compose(config).await?;
+    let App { service, api, coordinator, edge, mut importer, sandbox, jwt_secret, files, begun } = compose::compose(config).await?;
     let jwt_secret = jwt_secret.context("there is no secret to sign tokens with")?;
     let mut events = service.bus().subscribe();
     let mut seen = BTreeSet::new();
@@ -65,7 +71,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
         view.stage("policy", &format!("{:<10} {}", activation.kind.name(), activation.policy));
     }
     prepare(&service, &mut view, &mut seen).await?;
-    let tasks = Tasks::start(&service, &api, &coordinator, importer, config);
+    let tasks = Tasks::start(&service, &api, &coordinator, importer, &files, config);
     let death = tasks.death();
     family::tell(config, &service, begun);
     let stop = CancellationToken::new();
@@ -200,9 +206,9 @@ pub async fn serve(config: &Config) -> Result<()> {
     let interrupted = crate::cli::interrupted()?;
     let listeners = listen(config).await?;
     let address = listeners.api.local_addr()?;
-    let App { service, api, coordinator, edge, mut importer, sandbox, begun, .. } = compose::compose(config).await?;
+    let App { service, api, coordinator, edge, mut importer, sandbox, files, begun, .. } = compose::compose(config).await?;
     compose::begin(config, &service, &mut importer).await?;
-    let tasks = Tasks::start(&service, &api, &coordinator, importer, config);
+    let tasks = Tasks::start(&service, &api, &coordinator, importer, &files, config);
     let death = tasks.death();
     family::tell(config, &service, begun);
     tracing::info!(%address, url = format!("{}://{address}", edge.scheme()), environment = api.environment, "lucid serves");

@@ -24,7 +24,14 @@ fn client(sandbox: &SandboxProcess, profile: ChainProfile, token: Option<&str>, 
     let _ = rustls::crypto::ring::default_provider().install_default();
     let base_url = if profile == ChainProfile::LUCID { sandbox.url.clone() } else { format!("{}/blockchain-core", sandbox.url) };
     let (token, api_key) = (token.map(str::to_owned), api_key.map(str::to_owned));
-    ChainClient::new(ChainConfig { base_url, token, api_key, timeout: Duration::from_secs(3), profile }).unwrap()
+    ChainClient::new(ChainConfig {
+        base_url,
+        token: token.map(Into::into),
+        api_key: api_key.map(Into::into),
+        timeout: Duration::from_secs(3),
+        profile,
+    })
+    .unwrap()
 }
 
 fn core(sandbox: &SandboxProcess) -> ChainClient {

@@ -21,10 +21,12 @@ mod consensus;
 mod coordination;
 mod crash_points;
 mod doctor;
+mod environment;
 mod epochs;
 mod events;
 mod failures;
 mod faults;
+mod files;
 #[path = "../../benches/load/fleet.rs"]
 mod fleet;
 mod gateway;

@@ -124,10 +124,11 @@ fn payer(
         rail: Some(Arc::new(Rail { real: TronPayment::new(rail).unwrap(), stop })),
         webhooks: Arc::new(lucid_rails::WebhookClient::new(Duration::from_secs(1), false)),
         signer: Arc::new(machine()),
+        sealer: Arc::new(lucid_store::SealKeys::read(&"5e".repeat(lucid_store::SEAL_KEY_BYTES)).unwrap()),
         clock: Arc::new(machine()),
         entropy: Arc::new(machine()),
         challenge_key: ChallengeKey::of_secret("secret"),
-        used_once: Arc::new(LocalUsedOnce::default()),
+        used_once: Arc::new(lucid_store::coord::LocalUsedOnce::default()),
     };
     Service::new(ports, money::config(), FAMILY)
 }

@@ -140,7 +140,9 @@ fn what_cannot_run_as_a_shadow_is_refused_with_its_reason() {
     let scene = scene();
     begin(&scene, "observation-weighted").unwrap();
     assert!(matches!(begin(&scene, "observation-weighted"), Err(refused) if matches!(*refused, ServiceError::IsShadow { .. })));
-    assert!(matches!(begin(&scene, "hardware-and-identity"), Err(refused) if matches!(*refused, ServiceError::Invalid { field: "kind", .. })));
+    assert!(
+        matches!(begin(&scene, "hardware-and-identity"), Err(refused) if matches!(&*refused, ServiceError::Invalid { field, .. } if field == "kind"))
+    );
     let new = |params: &[(&str, i64)]| NewShadow {
         params: params.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
         pool: None,

@@ -54,7 +54,7 @@ fn wrong_configuration_is_exit_code_2_and_names_the_key() {
         (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_LIMITS_REGISTRATIONS_BURST", "0")], "limits.registrations_burst"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("MONGODB_URI", "postgres://me:secret@127.0.0.1")], "MONGODB_URI"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("MONGODB_URI", "mongodb://127.0.0.1:port/")], "mongodb url"),
-        (vec![("JWT_SECRET", crate::support::SECRET), ("REDIS_URI", "rediss://127.0.0.1")], "REDIS_URI"),
+        (vec![("JWT_SECRET", crate::support::SECRET), ("REDIS_URI", "rediss://127.0.0.1/#insecure")], "REDIS_URI"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("REDIS_URL", "127.0.0.1:6379")], "coordination.redis_url"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_POLICIES_TRUSTED_KEYS", r#"{"alice":"12"}"#)], "alice: must be an Ed25519 public key"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_SCORING_EPOCH_S", "7")], "scoring.epoch_s"),

@@ -32,6 +32,16 @@ impl fmt::Debug for WebhookSecret {
     }
 }
 
+/// A secret as a store keeps it: sealed with a key that is elsewhere, or in clear if an older version wrote it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeptSecret(pub String);
+
+impl fmt::Debug for KeptSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeptSecret({})", Digest::of(self.0.as_bytes()))
+    }
+}
+
 /// An endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
@@ -47,8 +57,8 @@ pub struct Webhook {
     pub node: Option<NodeId>,
     /// Only events about nodes that are in this pool.
     pub pool: Option<PoolId>,
-    /// What its deliveries are signed with.
-    pub secret: WebhookSecret,
+    /// What its deliveries are signed with, once it is opened.
+    pub secret: KeptSecret,
     /// Whether it is sent anything.
     pub enabled: bool,
     /// Why the service disabled it, if it was the service.
@@ -208,7 +218,7 @@ mod tests {
             events: events.iter().map(|event| (*event).to_owned()).collect(),
             node: None,
             pool: None,
-            secret: WebhookSecret("s".into()),
+            secret: KeptSecret("s".into()),
             enabled: true,
             disabled_reason: None,
             created_at: TimeMs(0),
@@ -263,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_told_by_what_is_written_of_it() {
-        let told = format!("{:?}", Webhook { secret: WebhookSecret("hidden".into()), ..webhook(&[]) });
+        let told = format!("{:?}", Webhook { secret: KeptSecret("hidden".into()), ..webhook(&[]) });
         assert!(!told.contains("hidden"), "{told}");
         assert_ne!(told, format!("{:?}", webhook(&[])), "and two are told apart");
     }

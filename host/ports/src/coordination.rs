@@ -15,6 +15,12 @@ pub enum CoordinationError {
         /// For the log; never a password.
         detail: String,
     },
+    /// It answers, and does not do it: nobody is granted anything until it does.
+    #[error("Redis refuses: {detail}")]
+    Refused {
+        /// Its word, and what to do.
+        detail: String,
+    },
     /// A message is longer than what is passed on.
     #[error("a message of {bytes} bytes is longer than the limit of {bytes_max}")]
     TooLong {

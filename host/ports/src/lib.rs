@@ -22,6 +22,7 @@ mod page;
 mod policies;
 mod requests;
 mod runtime;
+mod seal;
 mod shadows;
 mod store;
 mod telemetry;
@@ -51,6 +52,7 @@ pub use requests::{Begun, NewRequest, RequestStore};
 pub use runtime::{
     CallError, CheckCost, Clock, Entropy, GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, ValidationPolicy,
 };
+pub use seal::{Seal, SealError, SealNonce, Sealer};
 pub use shadows::{AdjustmentStore, ShadowStore};
 pub use store::{Environment, HealthStore, Origin, Stamp, StampStore, Store, StoreError};
 pub use telemetry::{LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, SessionOutcome, TelemetryStore, Walked};

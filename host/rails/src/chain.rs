@@ -17,6 +17,7 @@ pub use self::profile::ChainProfile;
 use crate::{
     http::{self, RailError, plain},
     probe::asked,
+    secret::SharedSecret,
 };
 
 /// Longest id that the chain may give a vote.
@@ -28,9 +29,9 @@ pub struct ChainConfig {
     /// `http://host:8084`, without a path.
     pub base_url: String,
     /// Bearer token, if it wants one.
-    pub token: Option<String>,
+    pub token: Option<SharedSecret>,
     /// API key, if it wants one.
-    pub api_key: Option<String>,
+    pub api_key: Option<SharedSecret>,
     /// For one request, connecting included.
     pub timeout: Duration,
     /// Its manners.
@@ -65,10 +66,11 @@ impl ChainClient {
     /// enter, one where routes check permissions.
     fn authorised(&self, mut request: RequestBuilder) -> RequestBuilder {
         if let Some(token) = &self.config.token {
-            request = request.bearer_auth(token);
+            request = request.bearer_auth(token.get());
         }
         if let Some(key) = &self.config.api_key {
-            request = request.header("api-key", key).header("x-api-key", key);
+            let key = key.get();
+            request = request.header("api-key", &key).header("x-api-key", key);
         }
         request
     }

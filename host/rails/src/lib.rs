@@ -5,6 +5,7 @@ mod gateway;
 mod http;
 mod probe;
 mod profile;
+mod secret;
 mod tron_payment;
 mod webhook;
 
@@ -13,5 +14,6 @@ pub use gateway::GatewayClient;
 pub use http::RailError;
 pub use probe::{Probe, Verdict};
 pub use profile::{AmountForm, Find, Ids, Profile};
+pub use secret::SharedSecret;
 pub use tron_payment::{TronPayment, TronPaymentConfig};
 pub use webhook::WebhookClient;

@@ -18,6 +18,7 @@ use self::answer::{Metadata, classify, understand};
 use crate::{
     http::{self, RailError, plain},
     profile::{AmountForm, Find, Ids, Profile},
+    secret::SharedSecret,
 };
 
 /// Where the payment service is and who we are to it.
@@ -26,7 +27,7 @@ pub struct TronPaymentConfig {
     /// `http://host:8085`, without a path.
     pub base_url: String,
     /// Bearer token, if it wants one.
-    pub token: Option<String>,
+    pub token: Option<SharedSecret>,
     /// For one request, connecting included.
     pub timeout: Duration,
     /// Its manners.
@@ -63,7 +64,7 @@ impl TronPayment {
 
     fn authorised(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
         match &self.config.token {
-            Some(token) => request.bearer_auth(token),
+            Some(token) => request.bearer_auth(token.get()),
             None => request,
         }
     }

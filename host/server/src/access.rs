@@ -52,6 +52,8 @@ pub struct Route {
     pub on_all_records: Option<&'static [Role]>,
     /// What it counts as; none = never limited, for callers who may.
     pub limit: Option<LimitClass>,
+    /// Whether a node proves itself here, so that it has no token to be counted by yet.
+    pub is_login: bool,
     /// Whether parameters and fields that it does not know are ignored: of routes that the network's services or nodes call. A name that
     /// is nearly one that it knows is a slip all the same.
     pub ignores_unknown: bool,
@@ -65,12 +67,16 @@ pub struct Route {
 impl Route {
     const fn new(method: &'static str, path: &'static str, who: Who) -> Self {
         let limit = Some(LimitClass::Other);
-        Self { method, path, who, on_all_records: None, limit, ignores_unknown: false, versioned: false, now: None }
+        Self { method, path, who, on_all_records: None, limit, is_login: false, ignores_unknown: false, versioned: false, now: None }
     }
 
     /// The network's services call it, or nodes of any version.
     const fn of_the_network(self) -> Self {
         Self { ignores_unknown: true, ..self }
+    }
+
+    const fn login(self) -> Self {
+        Self { is_login: true, ..self }
     }
 
     /// About a record that has a version.
@@ -144,8 +150,8 @@ pub const ROUTES: &[Route] = &[
     get("/readyz", PUBLIC).unlimited(),
     get("/startupz", PUBLIC).unlimited(),
     get(METRICS, FLEET_ONLY).unlimited(),
-    post("/api/v1/auth/challenge", PUBLIC).of_the_network(),
-    post("/api/v1/auth/token", PUBLIC).of_the_network(),
+    post("/api/v1/auth/challenge", PUBLIC).login().of_the_network(),
+    post("/api/v1/auth/token", PUBLIC).login().of_the_network(),
     get("/api/v1/events", ANY),
     get("/api/v1/clock", FLEET_ONLY),
     post("/api/v1/clock/accept", OPERATORS),

@@ -14,6 +14,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use arc_swap::ArcSwap;
 use claims::text;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use keyring::Keyring;
@@ -35,15 +36,24 @@ pub use roles::{RoleMap, RoleMapError};
 const LEEWAY_S: u64 = 30;
 /// Names the key that the tokens of nodes are signed with.
 const NODE_KEY_ID: &str = "lucid-node";
+/// How the library calls a signature by another key.
+const FORGED: &str = "InvalidSignature";
 /// Shortest secret that HS256 is safe with, in bytes (RFC 7518, 3.2).
 pub const SECRET_BYTES_MIN: usize = 32;
 
+/// What tokens are signed with: the first secret of each list signs, and each of them checks.
+#[derive(Clone, Default)]
+pub struct TokenSecrets {
+    /// `JWT_SECRET`: shared with the gateway; none: only its keys count.
+    pub shared: Vec<String>,
+    /// What keys of nodes' tokens are derived from.
+    pub nodes: Vec<String>,
+}
+
 /// How tokens are checked.
 pub struct TokenSettings {
-    /// `JWT_SECRET`: shared with the gateway.
-    pub secret: Option<String>,
-    /// What the key of nodes' tokens is derived from.
-    pub node_secret: String,
+    /// The first ones; [`Authenticator::replace`] takes others.
+    pub secrets: TokenSecrets,
     /// `JWT_AUDIENCE`: checked only if set.
     pub audience: Option<String>,
     /// `JWT_ISSUER`: checked only if set.
@@ -129,14 +139,46 @@ impl Checker {
     }
 }
 
+/// What secrets became.
+struct Keys {
+    shared: Vec<Checker>,
+    nodes: Vec<Checker>,
+    node_sign: EncodingKey,
+}
+
+impl Keys {
+    fn new(secrets: &TokenSecrets, expected: &Expected) -> Result<Self, TokenError> {
+        let all = || secrets.shared.iter().chain(&secrets.nodes);
+        let node_keys: Vec<_> = secrets.nodes.iter().map(|secret| Digest::of(format!("lucid/v1/node-token\0{secret}").as_bytes())).collect();
+        let signing = node_keys.first().filter(|_| all().all(|secret| secret.len() >= SECRET_BYTES_MIN)).ok_or(TokenError::ShortSecret)?;
+        Ok(Self {
+            shared: secrets.shared.iter().map(|secret| Checker::hs256(secret.as_bytes(), expected)).collect(),
+            node_sign: EncodingKey::from_secret(&signing.0),
+            nodes: node_keys.iter().map(|key| Checker::hs256(&key.0, &Expected::NOTHING)).collect(),
+        })
+    }
+}
+
+/// What the first key that signed a token finds in it; while a secret is rotated there are two.
+fn by_any(checkers: &[Checker], token: &str) -> Result<Claims, TokenError> {
+    let mut refused = None;
+    for checker in checkers {
+        match checker.claims(token) {
+            Ok(claims) => return Ok(claims),
+            Err(TokenError::Invalid { why }) if why == FORGED && refused.is_some() => {}
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused.unwrap_or_else(|| TokenError::Invalid { why: "no key that is known here is named by it".into() }))
+}
+
 /// Checks tokens.
 pub struct Authenticator {
-    shared: Option<Checker>,
-    node: Checker,
+    keys: ArcSwap<Keys>,
+    expected: Expected,
     gateway: Option<Keyring>,
     roles: RoleMap,
     roles_claim: RolesClaim,
-    node_sign: EncodingKey,
     node_token_s: u64,
 }
 
@@ -146,20 +188,24 @@ impl Authenticator {
     /// # Errors
     /// [`TokenError::ShortSecret`].
     pub fn new(settings: TokenSettings) -> Result<Self, TokenError> {
-        if settings.secret.iter().chain([&settings.node_secret]).any(|secret| secret.len() < SECRET_BYTES_MIN) {
-            return Err(TokenError::ShortSecret);
-        }
-        let node_key = Digest::of(format!("lucid/v1/node-token\0{}", settings.node_secret).as_bytes());
         let expected = Expected { audience: settings.audience, issuer: settings.issuer };
         Ok(Self {
-            shared: settings.secret.map(|secret| Checker::hs256(secret.as_bytes(), &expected)),
-            node: Checker::hs256(&node_key.0, &Expected::NOTHING),
-            gateway: settings.gateway.map(|(source, keyring)| Keyring::new(source, keyring, expected)),
+            keys: ArcSwap::from_pointee(Keys::new(&settings.secrets, &expected)?),
+            gateway: settings.gateway.map(|(source, keyring)| Keyring::new(source, keyring, expected.clone())),
+            expected,
             roles: settings.roles,
             roles_claim: settings.roles_claim,
-            node_sign: EncodingKey::from_secret(&node_key.0),
             node_token_s: settings.node_token_s,
         })
+    }
+
+    /// Signs and checks with other secrets from now on.
+    ///
+    /// # Errors
+    /// [`TokenError::ShortSecret`]: nothing has changed.
+    pub fn replace(&self, secrets: &TokenSecrets) -> Result<(), TokenError> {
+        self.keys.store(Arc::new(Keys::new(secrets, &self.expected)?));
+        Ok(())
     }
 
     /// Who a token belongs to.
@@ -173,7 +219,7 @@ impl Authenticator {
             return Err(TokenError::Invalid { why: "its header demands what is not understood here".into() });
         }
         if header.kid.as_deref() == Some(NODE_KEY_ID) {
-            return node_actor(&self.node.claims(token)?);
+            return node_actor(&by_any(&self.keys.load().nodes, token)?);
         }
         self.shared_actor(&self.claims(&header, token).await?)
     }
@@ -185,10 +231,7 @@ impl Authenticator {
         if let Some(checked) = named.and_then(|(gateway, kid)| gateway.check(kid, token)) {
             return checked;
         }
-        let by_secret = match &self.shared {
-            Some(shared) => shared.claims(token),
-            None => Err(TokenError::Invalid { why: "no key that is known here is named by it".into() }),
-        };
+        let by_secret = by_any(&self.keys.load().shared, token);
         match (by_secret, named) {
             // No key of the gateway is for HS256: there is nothing to ask for.
             (Err(_), Some((gateway, kid))) if header.alg != Algorithm::HS256 => gateway.check_renewed(kid, token).await,
@@ -215,7 +258,7 @@ impl Authenticator {
             "sub": node.to_string(), "key": key, "owner": owner.to_string(), "role": "node", "type": "access", "iat": issued, "exp": expires,
         });
         let header = Header { kid: Some(NODE_KEY_ID.into()), ..Header::new(Algorithm::HS256) };
-        Ok((encode(&header, &claims, &self.node_sign).map_err(|error| invalid(&error))?, self.node_token_s))
+        Ok((encode(&header, &claims, &self.keys.load().node_sign).map_err(|error| invalid(&error))?, self.node_token_s))
     }
 
     fn shared_actor(&self, claims: &Claims) -> Result<Actor, TokenError> {

@@ -154,7 +154,12 @@ impl From<ServiceError> for ApiError {
             | ServiceError::ClockNotDoubted
             | ServiceError::IsShadow { .. } => Self::new(Kind::Conflict, message),
             ServiceError::BundleRefused { reason } => Self::new(Kind::InvalidRequest, message).with("reason", reason),
-            ServiceError::ClockDoubted | ServiceError::NoRail | ServiceError::NoPolicy { .. } | ServiceError::Call(_) | ServiceError::Chain(_) => {
+            ServiceError::ClockDoubted
+            | ServiceError::Seal(_)
+            | ServiceError::NoRail
+            | ServiceError::NoPolicy { .. }
+            | ServiceError::Call(_)
+            | ServiceError::Chain(_) => {
                 tracing::warn!(%error, "a part is unavailable");
                 Self::new(Kind::Unavailable, message)
             }

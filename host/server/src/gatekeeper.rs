@@ -34,7 +34,8 @@ const OTHER: Option<LimitClass> = Some(LimitClass::Other);
 /// whether the route knows what it says.
 pub async fn admit(State(api): State<Shared>, mut request: Request, next: Next) -> Response {
     let found = request.extensions().get::<MatchedPath>().map(|path| access::find(request.method(), path.as_str()));
-    let address = network(&request);
+    let ClientAddress { address, is_proxy } = client(&request);
+    let address = Party::at(address);
     let route = match &found {
         Some(Found::Route(route)) => Some(*route),
         _ => None,
@@ -43,13 +44,15 @@ pub async fn admit(State(api): State<Shared>, mut request: Request, next: Next) 
         // Where no route is the answer says so, and costs as much as any other.
         None => limited(&api, OTHER, address, next.run(request)).await,
         Some(Found::Route(route)) if route.who == Who::Public || (route.path == METRICS && api.scraping.admits(request.headers())) => {
+            // The address of a balancer is everybody's: a fleet that logs in again through one would shut itself out.
+            let class = route.limit.filter(|_| !(route.is_login && is_proxy));
             let answer = async {
                 match strict::check(route, request).await {
                     Ok(request) => next.run(request).await,
                     Err(error) => error.into_response(),
                 }
             };
-            limited(&api, route.limit, address, answer).await
+            limited(&api, class, address, answer).await
         }
         Some(Found::Route(route)) => {
             let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
@@ -143,7 +146,7 @@ fn party(actor: &Actor) -> Party {
 }
 
 /// Where the request comes from; those of which that is not known are one party.
-fn network(request: &Request) -> Party {
-    let address = request.extensions().get::<ClientAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0);
-    Party::at(address)
+fn client(request: &Request) -> ClientAddress {
+    let unknown = ClientAddress { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), is_proxy: false };
+    request.extensions().get().copied().unwrap_or(unknown)
 }

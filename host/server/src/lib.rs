@@ -13,6 +13,7 @@ mod feed;
 mod gatekeeper;
 mod idempotency;
 mod limits;
+mod network;
 mod openapi;
 mod routes;
 mod scraping;
@@ -21,8 +22,10 @@ mod strict;
 
 pub use api::{Api, ApiLimits};
 pub use authenticate::{
-    Authenticator, KeyringSettings, RoleMap, RoleMapError, RolesClaim, SECRET_BYTES_MIN, TokenError, TokenSettings, issue_token, issue_token_with,
+    Authenticator, KeyringSettings, RoleMap, RoleMapError, RolesClaim, SECRET_BYTES_MIN, TokenError, TokenSecrets, TokenSettings, issue_token,
+    issue_token_with,
 };
 pub use feed::{Feed, Listening, Slice, Told};
+pub use network::{Network, NetworkError};
 pub use scraping::Scraping;
 pub use serve::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, Listeners, TlsFiles, serve};

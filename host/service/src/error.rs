@@ -10,7 +10,7 @@ use lucid_model::{
     policy::PolicyRef,
     settlement::SettlementError,
 };
-use lucid_ports::{CallError, ChainError, Fence, PublishError, RegisterConflict, StoreError};
+use lucid_ports::{CallError, ChainError, Fence, PublishError, RegisterConflict, SealError, StoreError};
 
 use crate::Unresolvable;
 
@@ -113,6 +113,9 @@ pub enum ServiceError {
     /// There is nothing to accept.
     #[error("the wall clock is not in doubt: there is nothing to accept")]
     ClockNotDoubted,
+    /// A webhook's secret cannot be sealed or opened.
+    #[error("webhook secret {0}")]
+    Seal(#[from] SealError),
     /// No payment service is configured.
     #[error("no payment service is configured (RAIL): nothing can be paid")]
     NoRail,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lucid_model::{
+    challenge::ChallengeKey,
     event::EventKind,
     id::{Digest, NodeId},
     node::{CapReached, Node, NodeStatus, PublicKey},
@@ -74,7 +75,23 @@ impl Service {
         let found = self.store().node(node).await?.filter(|n| n.is_live() && n.public_key.is_some());
         found.ok_or(ServiceError::no("node"))?;
         let expires_at = self.now().plus_ms(self.config.challenge_ms);
-        Ok(Challenge { challenge: self.ports.challenge_key.seal(node, expires_at, self.ports.entropy.random_16()), expires_at })
+        Ok(Challenge { challenge: self.challenge_key().seal(node, expires_at, self.ports.entropy.random_16()), expires_at })
+    }
+
+    /// Seals challenges with the first key from now on, and opens those of each.
+    pub fn replace_challenge_keys(&self, keys: Vec<ChallengeKey>) {
+        if !keys.is_empty() {
+            *self.challenge_keys.lock() = keys;
+        }
+    }
+
+    fn challenge_key(&self) -> ChallengeKey {
+        self.challenge_keys.lock().first().unwrap_or(&self.ports.challenge_key).clone()
+    }
+
+    /// Until when a challenge is good.
+    fn opened_challenge(&self, node: NodeId, challenge: &str) -> Option<TimeMs> {
+        self.challenge_keys.lock().iter().find_map(|key| key.open(node, challenge))
     }
 
     /// Checks a signed challenge, which any replica may have given out; with it the challenge is used up.
@@ -85,7 +102,7 @@ impl Service {
     pub async fn prove(&self, node: NodeId, challenge: &str, signature: &[u8]) -> Result<Node, ServiceError> {
         const UNPROVEN: ServiceError =
             ServiceError::Unproven { why: "the challenge is unknown, used or expired, or the signature is not the node's" };
-        let left_ms = self.ports.challenge_key.open(node, challenge).map_or(0, |until| until.ms_since(self.now()));
+        let left_ms = self.opened_challenge(node, challenge).map_or(0, |until| until.ms_since(self.now()));
         // A replica whose clock is behind that of the one that sealed it is not more patient.
         let left_ms = u64::try_from(left_ms.min(self.config.challenge_ms)).unwrap_or_default();
         let record = self.store().node(node).await?.filter(Node::is_live).ok_or(UNPROVEN)?;

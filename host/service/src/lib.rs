@@ -67,7 +67,7 @@ use lucid_model::{
     shared_clock::SharedClock,
     time::TimeMs,
 };
-use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Signer, Store, UsedOnce, WebhookSender};
+use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Sealer, Signer, Store, UsedOnce, WebhookSender};
 use parking_lot::Mutex;
 
 pub use actor::{Actor, Expected, Role};
@@ -125,6 +125,8 @@ pub struct Ports {
     pub webhooks: Arc<dyn WebhookSender>,
     /// Signs votes and seals of the audit log.
     pub signer: Arc<dyn Signer>,
+    /// Seals secrets that the store keeps.
+    pub sealer: Arc<dyn Sealer>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -153,6 +155,8 @@ pub struct Service {
     no_sweep_before_ms: Mutex<i64>,
     /// The clock that replicas share; none while there is one replica.
     shared_clock: Mutex<Option<SharedClock>>,
+    /// What challenges are sealed with, and what opens those of a secret that is being replaced.
+    challenge_keys: Mutex<Vec<ChallengeKey>>,
     /// The wall clock, held against the steady one.
     clock_watch: Mutex<ClockWatch>,
     /// What a stall is told by.
@@ -205,6 +209,7 @@ impl Service {
     /// Puts the parts together; nothing runs yet.
     pub fn new(ports: Ports, config: ServiceConfig, family: FamilyId) -> Arc<Self> {
         Arc::new(Self {
+            challenge_keys: Mutex::new(vec![ports.challenge_key.clone()]),
             ports,
             bus: EventBus::new(config.events_buffered_max),
             config,

@@ -1,6 +1,7 @@
 //! Webhooks: endpoints that operators register, and what is on its way to them.
 
 mod outbox;
+mod seals;
 
 use lucid_model::{
     event::EventKind,
@@ -54,8 +55,8 @@ pub struct WebhookPatch {
 pub struct GivenWebhook {
     /// What is kept of it.
     pub webhook: Webhook,
-    /// Whether its secret may be shown: an earlier try of the same request may have shown it already.
-    pub fresh: bool,
+    /// Its secret; none if an earlier try of the same request may have shown it already.
+    pub secret: Option<WebhookSecret>,
 }
 
 fn operator(actor: &Actor) -> Result<(), ServiceError> {
@@ -88,13 +89,14 @@ impl Service {
         sent_at_all(&new.events)?;
         let (known, id) = (self.store().webhooks().await?, WebhookId(self.new_id(actor)));
         if let Some(made) = known.iter().find(|webhook| webhook.id == id) {
-            return Ok(GivenWebhook { webhook: made.clone(), fresh: false });
+            return Ok(GivenWebhook { webhook: made.clone(), secret: None });
         }
         let most = self.config.webhooks.endpoints_max;
         if known.len() >= most {
             return Err(ServiceError::invalid("url", format!("there are {} webhooks, the most there may be is {most}", known.len())));
         }
-        let now = self.now();
+        self.check_seals(&known)?;
+        let (now, secret) = (self.now(), WebhookSecret(format!("{PREFIX}{}", hex::encode(self.ports.entropy.random_32()))));
         let webhook = Webhook {
             id,
             url: new.url,
@@ -102,7 +104,7 @@ impl Service {
             events: new.events,
             node: new.node,
             pool: new.pool,
-            secret: WebhookSecret(format!("{PREFIX}{}", hex::encode(self.ports.entropy.random_32()))),
+            secret: self.sealed(id, &secret)?,
             enabled: new.enabled,
             disabled_reason: None,
             created_at: now,
@@ -112,7 +114,7 @@ impl Service {
         };
         let audit = self.audit_entry(actor, "webhook.create", id, webhook.url.clone()).creating(&webhook);
         let fresh = self.store().add_webhook(webhook.clone(), audit).await?;
-        Ok(GivenWebhook { webhook, fresh })
+        Ok(GivenWebhook { webhook, secret: fresh.then_some(secret) })
     }
 
     /// All webhooks, oldest first.

@@ -8,8 +8,8 @@ use lucid_agent::{AgentConfig, AgentEvent};
 use lucid_wire::Credential;
 use tokio_util::sync::CancellationToken;
 
-use super::{ca_pem, duration, interrupted, logs};
-use crate::config::ConfigError;
+use super::{ca_pem, duration, interrupted, logs, warn_of_loose};
+use crate::{config::ConfigError, private};
 
 /// Measures this machine and reports it, signed.
 #[derive(Args)]
@@ -81,7 +81,9 @@ pub fn run(args: AgentArgs) -> Result<ExitCode> {
 }
 
 fn work(args: RunArgs) -> Result<ExitCode> {
+    private::create_private();
     logs("info", true);
+    warn_of_loose(&args.data);
     let mut config = AgentConfig::new(args.server, args.ip, args.port, args.data);
     config.ca_pem = ca_pem(args.ca_file.as_deref())?;
     config.interval = args.interval;

@@ -4,11 +4,11 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{logs, runtime};
+use super::{LINKS_END, logs, runtime};
 use crate::{
     cli::out,
     compose,
-    config::{Config, Flags, From, Setting, settings},
+    config::{Config, Flags, From, Setting, service_links, settings},
     up::Output,
 };
 
@@ -56,6 +56,9 @@ pub fn run(args: ConfigArgs) -> Result<ExitCode> {
     let config = Config::serve(&flags)?;
     // Clients are built, and call nobody.
     runtime(1)?.block_on(async { compose::check(&config) })?;
+    if let Some(text) = service_links() {
+        note!("lucid: {text}: {LINKS_END}");
+    }
     let mut found = settings(&config, &flags)?;
     found.retain(|setting| args.all || setting.from != From::Default);
     let mut out = out::out();

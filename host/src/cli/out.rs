@@ -1,19 +1,32 @@
 //! Standard output. Whoever reads it may stop reading (`| head`): what is written then is dropped, and the command ends as it would have.
+//!
+//! `writeln!` writes one line, whatever is in its values: what a terminal would obey is escaped ([`crate::printable`]).
 
 use std::{
-    fmt::Display,
+    fmt::{self, Display},
     io::{self, ErrorKind, IsTerminal, Stdout, Write},
 };
 
+use crate::printable::{one_line, one_line_styled, our_lines};
+
 /// Standard output.
-pub struct Out(Stdout);
+pub struct Out {
+    to: Stdout,
+    /// Whether styles of ours are written; what is foreign in such lines is [`crate::printable::Foreign`].
+    styled: bool,
+}
 
 /// Standard output.
 pub fn out() -> Out {
-    Out(io::stdout())
+    Out { to: io::stdout(), styled: false }
 }
 
-/// Writes one line, or several.
+/// The same for lines with marks in colour.
+pub fn styled() -> Out {
+    Out { styled: true, ..out() }
+}
+
+/// Writes one line.
 ///
 /// # Errors
 /// What standard output says, other than that nobody reads it.
@@ -23,7 +36,23 @@ pub fn say(text: impl Display) -> io::Result<()> {
 
 /// Whether a person reads.
 pub fn is_terminal() -> bool {
-    out().0.is_terminal()
+    io::stdout().is_terminal()
+}
+
+impl Out {
+    /// Writes lines that this program made, the last one's end included.
+    ///
+    /// # Errors
+    /// What standard output says, other than that nobody reads it.
+    pub fn lines(&mut self, text: impl Display) -> io::Result<()> {
+        let text = text.to_string();
+        self.whole(our_lines(text.trim_end(), self.styled).as_bytes())?;
+        self.whole(b"\n")
+    }
+
+    fn whole(&mut self, bytes: &[u8]) -> io::Result<()> {
+        unless_gone(self.to.write_all(bytes), ())
+    }
 }
 
 /// Who stopped reading is no error.
@@ -35,12 +64,24 @@ fn unless_gone<T>(written: io::Result<T>, instead: T) -> io::Result<T> {
 }
 
 impl Write for Out {
+    /// Bytes of a file that was asked for: as they are, but where a person looks.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        unless_gone(self.0.write(bytes), bytes.len())
+        if self.to.is_terminal() {
+            self.whole(our_lines(&String::from_utf8_lossy(bytes), false).as_bytes())?;
+            return Ok(bytes.len());
+        }
+        unless_gone(self.to.write(bytes), bytes.len())
+    }
+
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        let text = fmt::format(text);
+        let (line, end) = text.strip_suffix('\n').map_or((text.as_str(), ""), |line| (line, "\n"));
+        let line = if self.styled { one_line_styled(line) } else { one_line(line) };
+        self.whole(format!("{line}{end}").as_bytes())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        unless_gone(self.0.flush(), ())
+        unless_gone(self.to.flush(), ())
     }
 }
 

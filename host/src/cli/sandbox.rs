@@ -4,9 +4,8 @@ use anyhow::Result;
 use clap::Args;
 use lucid_sandbox::{Sandbox, SandboxConfig};
 
-use super::{interrupted, logs, runtime};
-
-use crate::cli::out;
+use super::{interrupted, logs, runtime, warn_of_loose};
+use crate::{cli::out, private};
 
 /// Runs the stand-in by itself; point a service with RAIL=sandbox at it by TRON_PAYMENT_URL and BLOCKCHAIN_URL. Below
 /// /blockchain-core it is a chain of that profile.
@@ -30,7 +29,9 @@ pub struct SandboxArgs {
 }
 
 pub fn run(args: SandboxArgs) -> Result<ExitCode> {
+    private::create_private();
     logs("warn", false);
+    warn_of_loose(&args.data);
     runtime(1)?.block_on(async move {
         let interrupted = interrupted()?;
         let sandbox = Sandbox::start(SandboxConfig {

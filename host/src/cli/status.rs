@@ -6,7 +6,7 @@ use lucid_wire::payments::StandingBody;
 use reqwest::Method;
 
 use super::{remote::Remote, runtime};
-use crate::{cli::out, up::Output};
+use crate::{cli::out, printable::Foreign, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -25,7 +25,7 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs) -> Result<ExitCode> {
     let client = args.remote.client()?;
     let standing: StandingBody = runtime(1)?.block_on(client.call(Method::GET, "/payouts/status", None::<&()>))?;
-    let mut out = out::out();
+    let mut out = out::styled();
     match args.output {
         Output::Table => table(&mut out, &standing, out::is_terminal())?,
         Output::Json => writeln!(out, "{}", serde_json::to_string(&standing)?)?,
@@ -49,10 +49,10 @@ fn table(out: &mut impl Write, standing: &StandingBody, colour: bool) -> std::io
         writeln!(out, "  {mark} {words}")?;
     }
     for reason in &standing.reasons {
-        writeln!(out, "    - {reason}")?;
+        writeln!(out, "    - {}", Foreign(reason))?;
     }
     let rail = standing.rail.as_deref().unwrap_or("none: nothing is paid");
-    writeln!(out, "  rail        {rail}")?;
+    writeln!(out, "  rail        {}", Foreign(rail))?;
     writeln!(out, "  treasury    {} USDT not promised to anybody", standing.treasury_usdt)?;
     writeln!(out, "  unclaimed   {} USDT that nodes left behind, kept apart", standing.unclaimed_usdt)?;
     match &standing.books {

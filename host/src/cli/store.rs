@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+use crate::private;
+
 /// Moves what the service keeps.
 #[derive(Args)]
 pub struct StoreArgs {
@@ -26,6 +28,7 @@ enum StoreCommand {
 }
 
 pub fn run(args: &StoreArgs) -> Result<ExitCode> {
+    private::create_private();
     match &args.command {
         StoreCommand::Backup(args) => backup::run(args),
         StoreCommand::Copy(args) => copy::run(args),

@@ -10,7 +10,11 @@ use lucid_model::time::TimeMs;
 use lucid_server::RolesClaim;
 
 use super::duration;
-use crate::{cli::out, config::ConfigError, secrets};
+use crate::{
+    cli::out,
+    config::{ConfigError, variable},
+    secrets,
+};
 
 /// Mints tokens signed with the service's secret.
 #[derive(Args)]
@@ -72,8 +76,10 @@ pub fn run(args: TokenArgs) -> Result<ExitCode> {
 }
 
 fn secret(args: &IssueArgs) -> Result<String> {
-    if let Some(secret) = ["JWT_SECRET", "JWT_SECRET_KEY"].iter().find_map(|name| std::env::var(name).ok()) {
-        return Ok(secret);
+    for name in ["JWT_SECRET", "JWT_SECRET_KEY"] {
+        if let Some(secret) = variable(name)? {
+            return Ok(secret);
+        }
     }
     if let Some(file) = std::env::var_os("JWT_SECRET_FILE") {
         return Ok(std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?.trim().to_owned());

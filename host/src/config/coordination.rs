@@ -1,4 +1,8 @@
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
 
 /// Shortest life of a lease: renewals need room in it.
 const LEASE_MS_MIN: u32 = 500;
@@ -7,8 +11,10 @@ const LEASE_MS_MIN: u32 = 500;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Coordination {
-    /// `REDIS_URI` or `REDIS_URL`: `redis://[user:password@]host[:port][/db]`.
+    /// `REDIS_URI` or `REDIS_URL`: `redis://[user:password@]host[:port][/db]`, or `rediss://…` over TLS.
     pub redis_url: Option<String>,
+    /// `REDIS_CA_FILE`: certificates, PEM, that may have signed that of a `rediss://` server; by default those that the system trusts.
+    pub redis_ca_file: Option<PathBuf>,
     /// How long a replica keeps a task without renewing its lease; all replicas need the same.
     pub lease_ms: u32,
     /// For one command to Redis.
@@ -19,16 +25,33 @@ pub struct Coordination {
 
 impl Default for Coordination {
     fn default() -> Self {
-        Self { redis_url: None, lease_ms: 6_000, timeout_ms: 500, policies_poll_ms: 500 }
+        Self { redis_url: None, redis_ca_file: None, lease_ms: 6_000, timeout_ms: 500, policies_poll_ms: 500 }
     }
 }
 
 impl Coordination {
+    /// What the file of certificates holds, if one is named.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it cannot be read.
+    pub fn ca_pem(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+        let Some(file) = &self.redis_ca_file else { return Ok(None) };
+        let wrong = |error| ConfigError(format!("coordination.redis_ca_file {}: {error}", file.display()));
+        std::fs::read(file).map(Some).map_err(wrong)
+    }
+
     /// What cannot be, by the name of the key.
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.redis_url.as_ref().is_some_and(|url| !url.starts_with("redis://") && !url.starts_with("redis+unix://")) {
+        let begins = |schemes: &[&str]| self.redis_url.as_ref().is_some_and(|url| schemes.iter().any(|scheme| url.starts_with(scheme)));
+        if self.redis_url.is_some() && !begins(&["redis://", "rediss://", "redis+unix://"]) {
             // The URL may hold a password: it is not repeated.
-            return Err("coordination.redis_url (REDIS_URI): must begin with redis:// or redis+unix://".into());
+            return Err("coordination.redis_url (REDIS_URI): must begin with redis://, rediss:// or redis+unix://".into());
+        }
+        if self.redis_url.as_ref().is_some_and(|url| url.contains('#')) {
+            return Err("coordination.redis_url (REDIS_URI): must not have a # part: the server's certificate is always checked".into());
+        }
+        if self.redis_ca_file.is_some() && !begins(&["rediss://"]) {
+            return Err("coordination.redis_ca_file (REDIS_CA_FILE): is for rediss:// only: name such a URL, or unset it".into());
         }
         if self.lease_ms < LEASE_MS_MIN {
             return Err(format!("coordination.lease_ms: must be at least {LEASE_MS_MIN}"));

@@ -22,9 +22,11 @@ enum Form {
 }
 
 /// The network's names, and where each goes.
-const NAMES: [(&str, &str, Form); 41] = [
+const NAMES: &[(&str, &str, Form)] = &[
     ("NODE_MANAGEMENT_PORT", "server.port", Form::Plain),
     ("MONGODB_URI", "store.url", Form::Text),
+    ("SEAL_KEYS", "store.seal_keys", Form::Text),
+    ("SEAL_KEYS_FILE", "store.seal_keys_file", Form::Text),
     ("BLOCKCHAIN_URL", "chain.url", Form::Text),
     ("BLOCKCHAIN_PROFILE", "chain.profile", Form::Text),
     ("BLOCKCHAIN_TOKEN_FILE", "chain.token_file", Form::Text),
@@ -38,6 +40,8 @@ const NAMES: [(&str, &str, Form); 41] = [
     ("JWT_SECRET", "auth.jwt_secret", Form::Text),
     ("JWT_SECRET_KEY", "auth.jwt_secret", Form::Text),
     ("JWT_SECRET_FILE", "auth.jwt_secret_file", Form::Text),
+    ("JWT_SECRET_PREVIOUS", "auth.jwt_secret_previous", Form::Text),
+    ("JWT_SECRET_PREVIOUS_FILE", "auth.jwt_secret_previous_file", Form::Text),
     ("JWT_AUDIENCE", "auth.jwt_audience", Form::Text),
     ("JWT_ISSUER", "auth.jwt_issuer", Form::Text),
     ("JWT_ROLES_CLAIM", "auth.jwt_roles_claim", Form::Text),
@@ -62,9 +66,13 @@ const NAMES: [(&str, &str, Form); 41] = [
     ("REQUIRE_SIGNED", "policies.require_signed", Form::Plain),
     ("REDIS_URL", "coordination.redis_url", Form::Text),
     ("REDIS_URI", "coordination.redis_url", Form::Text),
+    ("REDIS_CA_FILE", "coordination.redis_ca_file", Form::Text),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.otlp_url", Form::Text),
     ("OTEL_TRACES_SAMPLER_ARG", "tracing.sample_ppm", Form::FactorToPpm),
 ];
+
+/// What names of ours begin with.
+const PREFIX: &str = "LUCID_";
 
 /// Keys whose values are lists; a variable has their items with commas between them.
 const LISTS: [&str; 2] = ["server.trusted_proxies", "server.cors_origins"];
@@ -87,6 +95,52 @@ pub fn ignored_by_up() -> Vec<&'static str> {
     UP_IGNORES.into_iter().filter(|name| std::env::var_os(name).is_some()).collect()
 }
 
+/// What a variable says, if it is set.
+///
+/// # Errors
+/// [`ConfigError`] if it is not UTF-8.
+pub fn text(name: &str) -> Result<Option<String>, ConfigError> {
+    let not_text = |_| ConfigError(format!("{name}: is not UTF-8: set it to text, or unset it"));
+    std::env::var_os(name).map(|value| value.into_string().map_err(not_text)).transpose()
+}
+
+/// Names that begin like ours; names of others may be any bytes.
+fn own_names() -> impl Iterator<Item = String> {
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| name.starts_with(PREFIX))
+}
+
+/// Says of variables that are named like settings and are links of Kubernetes Services (`lucid`, `node-management`) that they are ignored, if
+/// there are any.
+pub fn service_links() -> Option<String> {
+    let of_the_network = NAMES.iter().map(|(name, ..)| (*name).to_owned());
+    let mut names: Vec<_> = own_names().chain(of_the_network).filter(|name| is_service_link(name)).collect();
+    names.sort_unstable();
+    let named = names.join(", ");
+    (!names.is_empty()).then(|| format!("ignored, as links that Kubernetes makes for Services and no settings: {named}"))
+}
+
+/// Whether a name and its value are of the form that Kubernetes gives to links of a Service: `LUCID_PORT=tcp://10.96.0.7:8095` and those beside it.
+fn is_service_link(name: &str) -> bool {
+    let value = std::env::var_os(name).and_then(|value| value.into_string().ok()).unwrap_or_default();
+    is_link(name, &value)
+}
+
+fn is_link(name: &str, value: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_protocol = |text: &str| ["tcp", "udp", "sctp"].contains(&text.to_ascii_lowercase().as_str());
+    let is_url = |text: &str| text.split_once("://").is_some_and(|(protocol, _)| is_protocol(protocol));
+    // `…_PORT_8095_TCP` and, after that, what it consists of.
+    let of_a_port = || {
+        let mut words = name.rsplit_once("_PORT_").map(|(_, rest)| rest).unwrap_or_default().split('_');
+        let (number, protocol, part) = (words.next().unwrap_or_default(), words.next().unwrap_or_default(), words.next());
+        is_number(number) && is_protocol(protocol) && part.is_none_or(|part| ["PROTO", "PORT", "ADDR"].contains(&part))
+    };
+    (name.ends_with("_PORT") && is_url(value))
+        || of_a_port()
+        || (name.ends_with("_SERVICE_HOST") && value.parse::<std::net::IpAddr>().is_ok())
+        || (name.rsplit_once("_SERVICE_PORT").is_some_and(|(_, port)| port.is_empty() || port.starts_with('_')) && is_number(value))
+}
+
 /// A variable that is set.
 pub struct Variable {
     /// Its name.
@@ -101,16 +155,17 @@ pub struct Variable {
 pub fn values(up: bool) -> Result<Vec<Variable>, ConfigError> {
     let mut values = Vec::new();
     let texts = texts();
-    for (name, key, form) in NAMES {
-        if up && UP_IGNORES.contains(&name) {
+    for &(name, key, form) in NAMES {
+        if (up && UP_IGNORES.contains(&name)) || is_service_link(name) {
             continue;
         }
-        if let Some(text) = std::env::var(name).ok().filter(|text| !text.is_empty()) {
+        if let Some(text) = text(name)?.filter(|text| !text.is_empty()) {
             values.push(Variable { name: name.to_owned(), key: key.to_owned(), value: read(name, &text, form)? });
         }
     }
-    for (name, text) in std::env::vars().filter(|(name, _)| name.starts_with("LUCID_")) {
-        let rest = name.trim_start_matches("LUCID_").to_ascii_lowercase();
+    for name in own_names().filter(|name| !is_service_link(name)) {
+        let Some(text) = text(&name)? else { continue };
+        let rest = name.trim_start_matches(PREFIX).to_ascii_lowercase();
         let Some((section, key)) = rest.split_once('_') else {
             return Err(ConfigError(format!("{name}: unknown; names are LUCID_<SECTION>_<KEY>")));
         };
@@ -161,4 +216,39 @@ fn plain(text: &str) -> Value {
         return Value::from(number);
     }
     text.parse::<bool>().map_or_else(|_| Value::from(text), Value::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_services_are_told_from_settings() {
+        for (name, value) in [
+            ("LUCID_PORT", "tcp://10.96.0.7:8095"),
+            ("LUCID_PORT_8095_TCP", "tcp://10.96.0.7:8095"),
+            ("LUCID_PORT_8095_TCP_PROTO", "tcp"),
+            ("LUCID_PORT_8095_TCP_PORT", "8095"),
+            ("LUCID_PORT_53_UDP_ADDR", "fd00::7"),
+            ("LUCID_SERVICE_HOST", "10.96.0.7"),
+            ("LUCID_SERVICE_PORT", "8095"),
+            ("LUCID_SERVICE_PORT_HTTP", "8095"),
+            ("LUCID_REPLICAS_PORT_8095_TCP_ADDR", "10.96.0.7"),
+            ("LUCID_SANDBOX_SERVICE_HOST", "10.96.0.9"),
+            ("NODE_MANAGEMENT_PORT", "tcp://10.96.0.8:8095"),
+        ] {
+            assert!(is_link(name, value), "{name}={value}");
+        }
+        for (name, value) in [
+            ("LUCID_SERVER_PORT", "8095"),
+            ("LUCID_PORT", "8095"),
+            ("NODE_MANAGEMENT_PORT", "8095"),
+            ("LUCID_PORT_8095_TCP_NAME", "x"),
+            ("LUCID_SERVICE_HOST", "db"),
+            ("LUCID_SERVICE_PORTS", "1"),
+            ("LUCID_STORE_URL", "tcp://10.96.0.7:8095"),
+        ] {
+            assert!(!is_link(name, value), "{name}={value}");
+        }
+    }
 }

@@ -14,6 +14,10 @@ pub struct Store {
     pub data_dir: PathBuf,
     /// Which store belongs to this service: its family, as `lucid status` tells it. Another store, or an empty one, is refused.
     pub family: Option<String>,
+    /// `SEAL_KEYS`: what secrets in the store are sealed with: 64 hex digits, and after commas earlier keys, which only open.
+    pub seal_keys: Option<String>,
+    /// `SEAL_KEYS_FILE`: a file that holds them, one a line; by default `secrets/seal.key`, made at the first start.
+    pub seal_keys_file: Option<PathBuf>,
     /// Less room on the disk than this, MiB, and the service is not ready; 0 = whatever is left will do. For SQLite.
     pub free_min_mib: u64,
     /// Memory for pages of what is written, MiB, 1 to 65,536, if the store is SQLite. Reports and each of eight readers have as much, but no more than 16 MiB.
@@ -22,7 +26,15 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { url: "sqlite://data".into(), data_dir: "data".into(), family: None, free_min_mib: 32, cache_mib: lucid_store::CACHE_MIB }
+        Self {
+            url: "sqlite://data".into(),
+            data_dir: "data".into(),
+            family: None,
+            seal_keys: None,
+            seal_keys_file: None,
+            free_min_mib: 32,
+            cache_mib: lucid_store::CACHE_MIB,
+        }
     }
 }
 
@@ -32,8 +44,12 @@ impl Default for Store {
 pub struct Auth {
     /// `JWT_SECRET`, at least 32 bytes.
     pub jwt_secret: Option<String>,
-    /// A file that holds it.
+    /// A file that holds it; read again when it changes.
     pub jwt_secret_file: Option<PathBuf>,
+    /// `JWT_SECRET_PREVIOUS`: signs nothing and is accepted while `jwt_secret` is rotated.
+    pub jwt_secret_previous: Option<String>,
+    /// A file that holds it, or nothing.
+    pub jwt_secret_previous_file: Option<PathBuf>,
     /// `JWT_AUDIENCE`: checked only if set.
     pub jwt_audience: Option<String>,
     /// `JWT_ISSUER`: checked only if set.
@@ -75,6 +91,8 @@ impl Default for Auth {
         Self {
             jwt_secret: None,
             jwt_secret_file: None,
+            jwt_secret_previous: None,
+            jwt_secret_previous_file: None,
             jwt_audience: None,
             jwt_issuer: None,
             gateway_url: None,

@@ -3,6 +3,7 @@ use std::{
     path::PathBuf,
 };
 
+use lucid_server::Network;
 use serde::{Deserialize, Serialize};
 
 /// `[server]`: the HTTP API.
@@ -38,8 +39,8 @@ pub struct ServerSection {
     pub connections_max: usize,
     /// Most requests that one HTTP/2 connection may have open at a time.
     pub http2_streams_max: u32,
-    /// Proxies, by address, whose `X-Forwarded-For` says who the client is.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Proxies, by address or block (`10.0.0.0/8`, `fd00::/8`), whose `X-Forwarded-For` says who the client is.
+    pub trusted_proxies: Vec<Network>,
     /// Web origins (`https://console.example.org`) whose pages may call the API; none = CORS is off.
     pub cors_origins: Vec<String>,
     /// A file with a token that `GET /metrics` takes, besides those of callers who see all records.

@@ -35,7 +35,7 @@ pub struct Setting {
 /// What would be shown of a secret.
 const HIDDEN: &str = "(secret)";
 /// Keys whose values are secrets.
-pub(super) const SECRETS: [&str; 1] = ["auth.jwt_secret"];
+pub(super) const SECRETS: [&str; 3] = ["auth.jwt_secret", "auth.jwt_secret_previous", "store.seal_keys"];
 
 /// Every setting of a configuration that was read with these flags.
 pub fn settings(config: &Config, flags: &Flags) -> Result<Vec<Setting>, ConfigError> {

@@ -8,7 +8,11 @@ use std::{
 };
 
 use super::Finding;
-use crate::{config::Config, open_files};
+use crate::{
+    config::Config,
+    open_files,
+    private::{self, Loose},
+};
 
 /// Free disk below which there is something to do soon.
 pub const FREE_BYTES_WARN: u64 = 2 << 30;
@@ -57,6 +61,11 @@ fn existing(dir: &Path) -> PathBuf {
         place = above.to_owned();
     }
     place
+}
+
+/// Files that other users may read.
+pub fn loose_files(dir: &Path) -> Option<Finding> {
+    private::loose(dir).map(|Loose { found, command }| Finding::warn("files", found, format!("run {command}")))
 }
 
 fn room(place: &Path) -> Finding {

@@ -7,7 +7,7 @@ use lucid_rails::{GatewayClient, Probe, Verdict};
 
 use super::{ANSWER_TIME_MAX, Finding, now_ms};
 use crate::{
-    clients,
+    clients::{self, Credentials},
     config::{Config, RailKind},
 };
 
@@ -41,7 +41,8 @@ pub async fn examine(config: &Config, clocks: &mut Clocks) -> Vec<Finding> {
 
 async fn payment(config: &Config, url: &str, clocks: &mut Clocks) -> Finding {
     let began = Instant::now();
-    let probe = match clients::payment(config, url.to_owned(), ANSWER_TIME_MAX) {
+    let client = Credentials::read(config).map_err(Into::into).and_then(|known| clients::payment(config, &known, url.to_owned(), ANSWER_TIME_MAX));
+    let probe = match client {
         Ok(client) => client.probe().await,
         Err(error) => return Finding::fail(PAYMENT, error.to_string(), "mend the setting that is named"),
     };
@@ -61,7 +62,8 @@ async fn chain(config: &Config, clocks: &mut Clocks) -> Finding {
     let sandbox = config.rail.kind == RailKind::Sandbox;
     let shared = config.rail.url.clone().filter(|_| sandbox);
     let began = Instant::now();
-    let probe = match clients::chain(config, shared, ANSWER_TIME_MAX) {
+    let client = Credentials::read(config).map_err(Into::into).and_then(|known| clients::chain(config, &known, shared, ANSWER_TIME_MAX));
+    let probe = match client {
         Ok(Some(client)) => client.probe().await,
         Ok(None) if sandbox => return Finding::ok(CHAIN, "the sandbox inside the service"),
         Ok(None) => return Finding::warn(CHAIN, "none is named: votes wait", "set BLOCKCHAIN_URL"),

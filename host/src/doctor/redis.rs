@@ -14,7 +14,11 @@ pub async fn examine(config: &Config, clocks: &mut Clocks) -> Vec<Finding> {
     let Some(url) = &config.coordination.redis_url else {
         return vec![Finding::ok("redis", "not used: this process coordinates alone (REDIS_URI is not set)")];
     };
-    match probe_redis(url, ANSWER_TIME_MAX).await {
+    let ca_pem = match config.coordination.ca_pem() {
+        Ok(ca_pem) => ca_pem,
+        Err(error) => return vec![Finding::fail("redis", error.0, "mend the setting: without Redis nobody pays, closes epochs or votes")],
+    };
+    match probe_redis(url, ca_pem, ANSWER_TIME_MAX).await {
         Ok(facts) => {
             let half_ms = i64::try_from(facts.latency.as_millis() / 2).unwrap_or_default();
             clocks.add("Redis's clock", facts.now_ms.saturating_add(half_ms).saturating_sub(now_ms()));

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use lucid_wire::event::EventBody;
 use serde_json::Value;
 
-use crate::cli::out;
+use crate::{cli::out, printable::one_line};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,7 +36,7 @@ impl View {
     fn line(&self, text: &str) {
         if self.output == Output::Table {
             // A closed pipe ends the show, not the service.
-            let _ = writeln!(out::out(), "{text}");
+            let _ = writeln!(out::styled(), "{text}");
         }
     }
 
@@ -88,8 +88,8 @@ impl View {
     /// What is said of an event, after its name; none if it is one of many.
     fn told(&mut self, event: &EventBody) -> Option<String> {
         let field = |name: &str| match event.data.get(name) {
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
+            Some(Value::String(text)) => one_line(text).into_owned(),
+            Some(other) => one_line(&other.to_string()).into_owned(),
             None => String::new(),
         };
         let text = match event.kind.as_str() {
@@ -134,7 +134,7 @@ impl View {
             "node.wallet_changed" => format!("to {}", field("wallet_address")),
             "node.key_rotated" => field("node_id"),
             kind if kind.starts_with("node.") => format!("was {}", field("from")),
-            _ => serde_json::to_string(&event.data).unwrap_or_default(),
+            _ => one_line(&serde_json::to_string(&event.data).unwrap_or_default()).into_owned(),
         };
         Some(text)
     }
@@ -168,6 +168,14 @@ mod tests {
 
     fn told(kind: EventKind) -> Option<String> {
         View::new(Output::Table, false).told(&EventBody::new(&Event { seq: 1, at: TimeMs(0), kind }, "stream"))
+    }
+
+    #[test]
+    fn what_others_wrote_stays_in_the_line_of_its_event() {
+        let raised =
+            |message: &str| EventKind::NodeAlertRaised { node: NodeId(Uuid::nil()), about: AlertKind::Cpu, message: message.into(), measured: None };
+        let line = told(raised("x\n  12:00:00  payout.completed 9 USDT\u{1b}[2K\u{202e}")).unwrap();
+        assert!(line.ends_with(r"x\n  12:00:00  payout.completed 9 USDT\u001b[2K\u202e"), "{line}");
     }
 
     #[test]

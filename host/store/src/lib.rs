@@ -12,6 +12,7 @@ mod inspection;
 mod mongo;
 mod packing;
 mod schemas;
+mod seal;
 mod series;
 mod sqlite;
 mod sums;
@@ -31,6 +32,7 @@ pub use inspection::{
 };
 pub use mongo::MongoStore;
 pub use schemas::{PartSchema, schemas};
+pub use seal::{SEAL_KEY_BYTES, SealKeyError, SealKeys, Seals};
 use sqlite::{Fault as SqliteFault, FaultKind, kind_of, kind_of_io};
 pub use sqlite::{Memory, Pause, SqliteStore};
 pub use transfer::{CopyError, CopyProgress, CopyReport, Kind, KindReport, Step, Sum, compare, copy};

@@ -100,6 +100,7 @@ pub(crate) const CORE: &[&str] = &[
     include_str!("../migrations/core/0017.sql"),
     include_str!("../migrations/core/0018.sql"),
     include_str!("../migrations/core/0019.sql"),
+    include_str!("../migrations/core/0020.sql"),
 ];
 pub(crate) const TELEMETRY: &[&str] = &[
     include_str!("../migrations/telemetry/0001.sql"),

@@ -31,7 +31,7 @@ use lucid_ports::{Stamp, Store, StoreError};
 pub(crate) use self::progress::source_of_copy;
 pub(crate) use self::record::{Key, LatestRecord, LiveRecord, Part, Record, RequestRecord, RollupsRecord, blocks};
 pub use self::{kind::Kind, sum::Sum};
-use crate::OpenError;
+use crate::{OpenError, Seals};
 
 /// What backends do for a copy.
 #[async_trait]
@@ -253,6 +253,8 @@ pub struct CopyReport {
     pub ledger: (usize, usize),
     /// What all accounts with more paid in than out have together.
     pub ledger_turnover: MicroUsdt,
+    /// How the target's webhook secrets are kept.
+    pub seals: Seals,
 }
 
 impl CopyReport {

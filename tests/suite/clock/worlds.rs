@@ -29,6 +29,7 @@ fn whatever_happens_to_the_wall_clock_nothing_is_closed_before_it_is_over() {
                 rail: None,
                 webhooks: Arc::clone(&shared.webhooks),
                 signer: Arc::clone(&shared.signer),
+                sealer: Arc::clone(&shared.sealer),
                 clock: Arc::clone(&clocks) as Arc<dyn Clock>,
                 entropy: Arc::clone(&shared.entropy),
                 challenge_key: shared.challenge_key.clone(),

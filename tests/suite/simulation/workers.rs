@@ -108,6 +108,7 @@ pub fn ports(world: &SharedWorld, store: Arc<dyn Store>, policies: Arc<dyn Polic
         webhooks: webhooks(),
         rail: None,
         signer: Arc::new(machine()),
+        sealer: Arc::new(lucid_store::SealKeys::read(&"5e".repeat(lucid_store::SEAL_KEY_BYTES)).unwrap()),
         clock: Arc::new(machine()),
         entropy: Arc::new(machine()),
         challenge_key: ChallengeKey::of_secret("secret"),

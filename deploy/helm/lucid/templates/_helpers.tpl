@@ -23,6 +23,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if not .Values.redis.secretName -}}
 {{- fail "replicas: more than 1 need redis.secretName: without it nobody agrees on who pays" -}}
 {{- end -}}
+{{- if not .Values.seal.secretName -}}
+{{- fail "replicas: more than 1 need seal.secretName: what one seals the others have to open" -}}
+{{- end -}}
 {{- end -}}
 {{- if and (eq .Values.rail.kind "sandbox") .Values.rail.url -}}
 {{- fail "rail.url: is for real payments, and rail.kind sandbox pays nobody" -}}

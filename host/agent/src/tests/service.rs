@@ -179,10 +179,10 @@ async fn token(State(service): State<Service>, body: Bytes) -> Response {
 async fn report(State(service): State<Service>, Path((id, kind)): Path<(String, String)>, headers: HeaderMap, body: Bytes) -> Response {
     let answer = {
         let mut seen = service.seen();
-    if let Some(status) = seen.proxy {
-        let page = [("content-type", "text/html"), ("location", "http://127.0.0.1:9/login")];
-        return (StatusCode::from_u16(status).unwrap(), page, "<html>Sign in to the network</html>").into_response();
-    }
+        if let Some(status) = seen.proxy {
+            let page = [("content-type", "text/html"), ("location", "http://127.0.0.1:9/login")];
+            return (StatusCode::from_u16(status).unwrap(), page, "<html>Sign in to the network</html>").into_response();
+        }
         if !header(&headers)("authorization").is_some_and(|value| seen.tokens.contains(value)) {
             return refuse(ErrorKind::NotAuthenticated, Map::new());
         }

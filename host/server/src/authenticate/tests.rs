@@ -4,8 +4,7 @@ const SECRET: &str = "a secret of at least thirty-two bytes";
 
 fn settings(secret: &str) -> TokenSettings {
     TokenSettings {
-        secret: Some(secret.into()),
-        node_secret: secret.into(),
+        secrets: secrets(&[secret]),
         audience: None,
         issuer: None,
         node_token_s: 60,
@@ -13,6 +12,10 @@ fn settings(secret: &str) -> TokenSettings {
         roles_claim: RolesClaim::default(),
         gateway: None,
     }
+}
+fn secrets(texts: &[&str]) -> TokenSecrets {
+    let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
+    TokenSecrets { shared: texts.clone(), nodes: texts }
 }
 fn authenticator() -> Authenticator {
     Authenticator::new(settings(SECRET)).unwrap_or_else(|e| panic!("{e}"))
@@ -167,4 +170,28 @@ async fn a_nodes_token_is_the_nodes_alone() {
 #[test]
 fn a_short_secret_is_refused() {
     assert_eq!(Authenticator::new(settings("short")).err(), Some(TokenError::ShortSecret));
+}
+
+#[tokio::test]
+async fn a_secret_is_rotated_without_an_hour_in_which_tokens_do_not_count() {
+    const NEXT: &str = "the next secret, of thirty-two bytes";
+    let auth = authenticator();
+    let by = |secret: &str, exp: i64| signed(&json!({ "sub": "alice", "role": "admin", "exp": exp }), &Header::new(Algorithm::HS256), secret);
+    let node = || auth.node_token(NodeId(uuid::Uuid::nil()), PublicKey([7; 32]), UserId::from_subject("alice"), now()).unwrap().0;
+    let (old, new, of_node) = (by(SECRET, exp()), by(NEXT, exp()), format!("Bearer {}", node()));
+    assert!(auth.actor(Some(&old)).await.is_ok() && auth.actor(Some(&new)).await.is_err());
+    auth.replace(&secrets(&[NEXT, SECRET])).unwrap();
+    for token in [&old, &new, &of_node] {
+        assert!(auth.actor(Some(token)).await.is_ok());
+    }
+    let newer_of_node = format!("Bearer {}", node());
+    let late = auth.actor(Some(&by(SECRET, exp() - 200))).await.unwrap_err();
+    assert!(late.to_string().contains("ExpiredSignature"), "what the key that signed it says: {late}");
+    assert_eq!(auth.replace(&secrets(&[NEXT, "short"])), Err(TokenError::ShortSecret));
+    assert!(auth.actor(Some(&old)).await.is_ok(), "nothing has changed");
+    auth.replace(&secrets(&[NEXT])).unwrap();
+    for token in [&old, &of_node] {
+        assert!(auth.actor(Some(token)).await.is_err());
+    }
+    assert!(auth.actor(Some(&new)).await.is_ok() && auth.actor(Some(&newer_of_node)).await.is_ok());
 }

@@ -75,7 +75,7 @@ async fn create(State(api): State<Shared>, Caller(actor): Caller, json: Json<Cre
     let known = WebhookBody::from(&given.webhook);
     let kept = serde_json::to_vec(&known).map_err(|error| ApiError::internal(&error))?;
     let location = format!("/api/v1/webhooks/{}", known.webhook_id);
-    let shown = WebhookBody { secret: given.fresh.then(|| given.webhook.secret.0.clone()), ..known };
+    let shown = WebhookBody { secret: given.secret.map(|secret| secret.0), ..known };
     let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())];
     let mut response = (StatusCode::CREATED, headers, Answer(shown)).into_response();
     response.extensions_mut().insert(KeptInstead(Bytes::from(kept)));

@@ -1,6 +1,6 @@
 //! What the serving edge is told: who may connect, how, and how much.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tower_http::cors::CorsLayer;
 
@@ -8,6 +8,7 @@ use super::{
     cors,
     tls::{self, Certificate},
 };
+use crate::Network;
 
 /// What of a setting cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +67,7 @@ pub struct EdgeSettings {
     /// Limits of connections.
     pub connections: ConnectionLimits,
     /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<Network>,
     /// Web origins whose pages may call; none = CORS is off.
     pub cors_origins: Vec<String>,
     /// With these, only TLS is spoken.
@@ -78,7 +79,7 @@ pub struct EdgeSettings {
 pub struct Edge {
     pub(super) head: HeadLimits,
     pub(super) connections: ConnectionLimits,
-    pub(super) trusted_proxies: Arc<[IpAddr]>,
+    pub(super) trusted_proxies: Arc<[Network]>,
     pub(super) cors: Option<CorsLayer>,
     pub(super) certificate: Option<Arc<Certificate>>,
 }
@@ -92,13 +93,7 @@ impl Edge {
         let certificate = settings.tls.map(|files| Certificate::load(files).map(Arc::new)).transpose();
         let certificate = certificate.map_err(|error| EdgeError { setting: error.setting(), problem: error.to_string() })?;
         let cors = cors::layer(&settings.cors_origins).map_err(|problem| EdgeError { setting: "server.cors_origins", problem })?;
-        Ok(Self {
-            head: settings.head,
-            connections: settings.connections,
-            trusted_proxies: settings.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
-            cors,
-            certificate,
-        })
+        Ok(Self { head: settings.head, connections: settings.connections, trusted_proxies: settings.trusted_proxies.into(), cors, certificate })
     }
 
     /// `http` or `https`.

@@ -8,7 +8,7 @@ use lucid_model::{
     event::{Event, EventKind, Value},
     id::{DeliveryId, NodeId, PoolId, WebhookId},
     time::TimeMs,
-    webhook::{Delivery, DeliveryState, Webhook, is_sent, wait_ms},
+    webhook::{Delivery, DeliveryState, Webhook, WebhookSecret, is_sent, wait_ms},
 };
 use lucid_ports::{DeliveryFilter, Order, PageRequest, TRACE};
 
@@ -22,7 +22,7 @@ const ENDPOINTS_AT_ONCE: usize = 16;
 const DROPPED_AT_ONCE: u32 = 100;
 /// Deliveries forgotten in one step.
 const FORGOTTEN_A_STEP: u32 = 1_000;
-/// What the alert about webhooks that were disabled is about.
+/// What the alert about webhooks that are sent nothing is about: disabled ones, and secrets that do not open.
 const ABOUT: &str = "webhooks";
 
 /// How webhooks are sent.
@@ -145,7 +145,7 @@ impl Service {
     /// [`ServiceError::Store`]; deliveries wait then.
     pub async fn send_webhooks(&self) -> Result<bool, ServiceError> {
         let webhooks = self.store().webhooks().await?;
-        self.tell_of_disabled(&webhooks);
+        self.tell_of_troubles(&webhooks);
         let now = self.now();
         let paused = self.webhooks_paused.lock().clone();
         let ready = webhooks.into_iter().filter(|webhook| paused.get(&webhook.id).is_none_or(|(_, until)| *until <= now));
@@ -155,6 +155,8 @@ impl Service {
 
     /// Sends what is due to one endpoint, until one fails: then nothing is sent to it until that is tried again.
     async fn serve(&self, webhook: Webhook) -> Result<bool, ServiceError> {
+        // What waits for a secret that does not open waits for whoever restores its key; the alert says so.
+        let Ok(secret) = self.opened(&webhook) else { return Ok(false) };
         let due = self.store().due_deliveries(webhook.id, self.now(), DELIVERIES_A_STEP).await?;
         let mut sent = false;
         for delivery in due {
@@ -164,7 +166,7 @@ impl Service {
                 self.store().update_deliveries(vec![dropped]).await?;
                 continue;
             }
-            let tried = self.try_delivery(&webhook, delivery).await;
+            let tried = self.try_delivery(&webhook, &secret, delivery).await;
             metrics::counter!("lucid_webhook_tries_total", "outcome" => tried.state.name()).increment(1);
             self.store().update_deliveries(vec![tried.clone()]).await?;
             match tried.state {
@@ -200,12 +202,12 @@ impl Service {
     }
 
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.deliver_webhook", skip_all)]
-    async fn try_delivery(&self, webhook: &Webhook, mut delivery: Delivery) -> Delivery {
+    async fn try_delivery(&self, webhook: &Webhook, secret: &WebhookSecret, mut delivery: Delivery) -> Delivery {
         let timestamp_s = self.now().0.div_euclid(1_000);
         let headers = [
             ("lucid-webhook-id", delivery.id.to_string()),
             ("lucid-webhook-timestamp", timestamp_s.to_string()),
-            ("lucid-webhook-signature", delivery.signature(&webhook.secret, timestamp_s)),
+            ("lucid-webhook-signature", delivery.signature(secret, timestamp_s)),
         ];
         delivery.attempts = delivery.attempts.saturating_add(1);
         let answer = self.ports.webhooks.send(&webhook.url, headers, delivery.body.clone()).await;
@@ -249,12 +251,17 @@ impl Service {
         Ok(())
     }
 
-    fn tell_of_disabled(&self, webhooks: &[Webhook]) {
+    fn tell_of_troubles(&self, webhooks: &[Webhook]) {
         let disabled: Vec<_> = webhooks.iter().filter(|webhook| webhook.disabled_reason.is_some()).map(|webhook| webhook.id.to_string()).collect();
-        if disabled.is_empty() {
+        let sealed = webhooks.iter().filter_map(|webhook| self.opened(webhook).err().map(|error| format!("secret of {}: {error}", webhook.id)));
+        let mut troubles: Vec<_> = sealed.collect();
+        if !disabled.is_empty() {
+            troubles.push(format!("disabled because nothing arrived: {}", disabled.join(", ")));
+        }
+        if troubles.is_empty() {
             self.clear_alert(ABOUT);
         } else {
-            self.alert(ABOUT, format!("disabled because nothing arrived: {}", disabled.join(", ")));
+            self.alert(ABOUT, troubles.join("; "));
         }
     }
 

@@ -114,7 +114,7 @@ pub fn execute(ask: &Ask<'_>, asked: &Execute) -> Result<ExitCode> {
         let is_over = report.run.state != "approved";
         if is_over || (person > 0 && person + paid + not_paid == all) {
             line.end();
-            write!(out::out(), "{}", table(&report))?;
+            out::out().lines(table(&report))?;
             return Ok(if is_over && paid == all { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         if since.elapsed() > STILL {

@@ -48,8 +48,9 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
             vec![f.call.to_owned(), rows, call, node, fuel, format!("{used} %")]
         })
         .collect();
-    writeln!(out, "{}\n", policy.identity().policy)?;
-    writeln!(out, "{}\n", columns(&["call", "nodes", "ns a call", "ns a node", "fuel a node", "of the promise"], &rows))?;
+    out.lines(format_args!("{}\n", policy.identity().policy))?;
+    writeln!(out)?;
+    out.lines(columns(&["call", "nodes", "ns a call", "ns a node", "fuel a node", "of the promise"], &rows))?;
     writeln!(out, "a fresh instance costs {} ns", grouped(instance_ns))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -98,5 +98,5 @@ fn components(toolchain: &Toolchain, project: &Project, target_dir: &Path) -> Re
 }
 
 fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "lucid policy build: {text}");
+    note!("lucid policy build: {text}");
 }

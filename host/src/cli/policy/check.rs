@@ -10,7 +10,7 @@ use super::{
     super::runtime,
     workshop::{Workshop, grouped, mark, set_in},
 };
-use crate::{cli::out, config::Policies, up::Output};
+use crate::{cli::out, config::Policies, printable::Foreign, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -65,8 +65,8 @@ fn as_json(bundle: &str, report: &GateReport) -> serde_json::Value {
 }
 
 fn table(bundle: &str, report: &GateReport) -> Result<()> {
-    let mut out = out::out();
-    writeln!(out, "{bundle}")?;
+    let mut out = out::styled();
+    writeln!(out, "{}", Foreign(bundle))?;
     for ((check, finding), cost) in report.checks.iter().zip(&report.costs) {
         match finding {
             Ok(()) => {
@@ -74,14 +74,14 @@ fn table(bundle: &str, report: &GateReport) -> Result<()> {
                 let ms = format!("{}.{:01}", cost.micros / 1_000, cost.micros % 1_000 / 100);
                 writeln!(out, "  {} {check:<18} {ms:>8} ms{fuel}", mark(true))?;
             }
-            Err(reason) => writeln!(out, "  {} {check}: {}", mark(false), set_in(reason, 4))?,
+            Err(reason) => out.lines(format_args!("  {} {check}: {}", mark(false), set_in(reason, 4)))?,
         }
     }
     if !report.signed_by.is_empty() {
-        writeln!(out, "  signed by {}", report.signed_by.join(", "))?;
+        writeln!(out, "  signed by {}", Foreign(report.signed_by.join(", ")))?;
     }
     for note in &report.notes {
-        writeln!(out, "  note: {note}")?;
+        writeln!(out, "  note: {}", Foreign(note))?;
     }
     Ok(())
 }

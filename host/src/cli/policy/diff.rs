@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt::Write as _, io::Write, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
@@ -8,7 +8,7 @@ use lucid_wire::policy::PolicyDiffBody;
 use serde_json::{Value, json};
 
 use super::workshop::{Workshop, bundle, grouped, wrong};
-use crate::{cli::out, up::Output};
+use crate::{cli::out, printable::Foreign, up::Output};
 
 /// Rows of one case that are told.
 const ROWS_SHOWN_MAX: usize = 10;
@@ -39,7 +39,7 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode> {
         Output::Json => as_json(&PolicyDiffBody::new(&before.identity().policy, &after.identity().policy, &differences), &answers)?,
         Output::Table => format!("{} → {}\n{}", before.identity().policy, after.identity().policy, table(&differences, &answers)),
     };
-    writeln!(out::out(), "{}", text.trim_end())?;
+    out::out().lines(text)?;
     Ok(if answers.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -60,12 +60,13 @@ fn table(differences: &PolicyDifferences, answers: &[(String, Rows)]) -> String 
     let nothing = "–".to_owned();
     let mut text = String::new();
     for (what, old, new) in lines(differences) {
-        let _ = writeln!(text, "  {what:<28} {} → {}", old.as_ref().unwrap_or(&nothing), new.as_ref().unwrap_or(&nothing));
+        let _ =
+            writeln!(text, "  {:<28} {} → {}", Foreign(what), Foreign(old.as_ref().unwrap_or(&nothing)), Foreign(new.as_ref().unwrap_or(&nothing)));
     }
     for (case, rows) in answers {
-        let _ = writeln!(text, "  {case}");
+        let _ = writeln!(text, "  {}", Foreign(case));
         for (what, old, new) in rows.iter().take(ROWS_SHOWN_MAX) {
-            let _ = writeln!(text, "    {what:<26} {old} → {new}");
+            let _ = writeln!(text, "    {:<26} {} → {}", Foreign(what), Foreign(old), Foreign(new));
         }
         if rows.len() > ROWS_SHOWN_MAX {
             let _ = writeln!(text, "    and {} more", rows.len() - ROWS_SHOWN_MAX);

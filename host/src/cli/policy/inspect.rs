@@ -1,4 +1,4 @@
-use std::{fmt::Write as _, io::Write, path::PathBuf, process::ExitCode};
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
@@ -7,7 +7,7 @@ use lucid_model::policy::Bundle;
 use serde_json::{Value, json};
 
 use super::workshop::{Workshop, bundle, columns, grouped, wrong};
-use crate::{cli::out, up::Output};
+use crate::{cli::out, printable::Foreign, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -32,7 +32,7 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode> {
         Output::Json => as_json(&bundle, &manifest, &surface, &policy).to_string(),
         Output::Table => table(&bundle, &manifest, &surface, &policy),
     };
-    writeln!(out::out(), "{}", text.trim_end())?;
+    out::out().lines(text)?;
     Ok(if policy.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
@@ -81,11 +81,11 @@ fn table(bundle: &Bundle, manifest: &Manifest, surface: &Surface, policy: &Resul
         ("signed by", if keys.is_empty() { "nobody".to_owned() } else { keys.join(", ") }),
     ];
     let mut text = lines.iter().fold(String::new(), |mut text, (name, value)| {
-        let _ = writeln!(text, "{name:<13} {value}");
+        let _ = writeln!(text, "{name:<13} {}", Foreign(value));
         text
     });
     match policy {
-        Err(problem) => text.push_str(&format!("\nno host would run it: {problem}\n")),
+        Err(problem) => text.push_str(&format!("\nno host would run it: {}\n", Foreign(problem))),
         Ok(policy) => {
             let optional = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
             let fact = |f: &lucid_model::policy::FactRead| {

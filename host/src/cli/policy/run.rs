@@ -58,7 +58,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
             )?;
         }
         Output::Table => {
-            writeln!(out, "{}", shown(&case, &answer))?;
+            out.lines(shown(&case, &answer))?;
             writeln!(out, "{} rows, {} fuel, {} µs on a fresh instance", answer.rows, grouped(answer.fuel), answer.micros)?;
         }
     }

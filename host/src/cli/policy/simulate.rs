@@ -83,7 +83,7 @@ pub fn run(args: &SimulateArgs) -> Result<ExitCode> {
     match args.output {
         Form::Table if args.kind == Kind::Payout => money_table(&mut out, &serde_json::from_slice(&answer)?)?,
         Form::Table => table(&mut out, &serde_json::from_slice(&answer)?)?,
-        Form::Json => writeln!(out, "{}", String::from_utf8_lossy(&answer))?,
+        Form::Json => writeln!(out, "{}", String::from_utf8_lossy(&answer).trim_end())?,
         Form::Csv => out.write_all(&answer)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -108,7 +108,8 @@ fn table(out: &mut impl Write, told: &SimulationBody) -> std::io::Result<()> {
         if nodes.is_empty() {
             continue;
         }
-        writeln!(out, "\n  {what:<38} {:>8} {:>9} {:>22}", "was", "would be", "score-seconds")?;
+        writeln!(out)?;
+        writeln!(out, "  {what:<38} {:>8} {:>9} {:>22}", "was", "would be", "score-seconds")?;
         for SimulatedNodeBody { node_id, before, after, difference, .. } in nodes {
             writeln!(out, "  {node_id:<38} {:>8} {:>9} {difference:>+22}", before.mean_score.as_str(), after.mean_score.as_str())?;
         }
@@ -125,7 +126,8 @@ fn money_table(out: &mut impl Write, told: &PayoutSimulationBody) -> std::io::Re
         if nodes.is_empty() {
             continue;
         }
-        writeln!(out, "\n  {what}")?;
+        writeln!(out)?;
+        writeln!(out, "  {what}")?;
         for EarningNodeBody { node_id, before, after, difference, .. } in nodes {
             writeln!(out, "  {node_id:<38} {before:>20} {after:>20} {difference:>20}")?;
         }

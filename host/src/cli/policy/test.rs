@@ -11,7 +11,7 @@ use lucid_engine::put_file;
 use serde_json::json;
 
 use super::workshop::{Workshop, bundle, grouped, mark, set_in, wrong};
-use crate::{cli::out, up::Output};
+use crate::{cli::out, printable::Foreign, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -43,7 +43,7 @@ pub fn run(args: &TestArgs) -> Result<ExitCode> {
     }
     let workshop = Workshop::open()?;
     let policy = workshop.load(&bundle)?;
-    let mut out = out::out();
+    let mut out = out::styled();
     let mut failed = 0;
     for (name, text) in &cases {
         let updated = if args.update { Some(policy.golden_updated(name, text).map_err(wrong)?).filter(|new| new != text) } else { None };
@@ -59,9 +59,9 @@ pub fn run(args: &TestArgs) -> Result<ExitCode> {
             }
             (Output::Table, Ok(answer)) => {
                 let changed = if updated.is_some() { "  updated" } else { "" };
-                writeln!(out, "  {} {name:<40} {:>6} rows {:>12} fuel{changed}", mark(true), answer.rows, grouped(answer.fuel))?;
+                writeln!(out, "  {} {:<40} {:>6} rows {:>12} fuel{changed}", mark(true), Foreign(name), answer.rows, grouped(answer.fuel))?;
             }
-            (Output::Table, Err(reason)) => writeln!(out, "  {} {name}\n    {}", mark(false), set_in(reason, 4))?,
+            (Output::Table, Err(reason)) => out.lines(format_args!("  {} {}\n    {}", mark(false), Foreign(name), set_in(reason, 4)))?,
         }
     }
     if args.output == Output::Table {

@@ -13,6 +13,7 @@ use crate::{
     cli::out,
     compose,
     config::{Config, ConfigError, Policies},
+    printable::{one_line, our_lines},
 };
 
 /// An engine with a cache of this run's own: nothing may depend on what an earlier one left.
@@ -65,11 +66,12 @@ pub fn mark(good: bool) -> String {
 
 /// A text of several lines, each but the first set in.
 pub fn set_in(text: &str, by: usize) -> String {
-    text.replace('\n', &format!("\n{}", " ".repeat(by)))
+    our_lines(text, false).replace('\n', &format!("\n{}", " ".repeat(by)))
 }
 
 /// Rows in columns as wide as they need to be; numbers to the right.
 pub fn columns(head: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell).into_owned()).collect()).collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain(head.get(column).map(|name| name.chars().count())).max().unwrap_or_default()
@@ -83,7 +85,7 @@ pub fn columns(head: &[&str], rows: &[Vec<String>]) -> String {
         };
         cells.iter().zip(&widths).map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    let head: Vec<_> = head.iter().map(|name| (*name).to_owned()).collect();
+    let head: Vec<_> = head.iter().map(|name| one_line(name).into_owned()).collect();
     std::iter::once(line(&head)).chain(rows.iter().map(|row| line(row))).collect::<Vec<_>>().join("\n")
 }
 

@@ -91,7 +91,7 @@ pub(super) fn run(path: &Path, policy: Option<&Path>) -> Result<ExitCode> {
         replay.chunks,
         verdict(replay.differences_total)
     ))?;
-    out::say(format_args!("root {}\nlink {}\nprevious link {}", record.root, record.link(), record.previous_link))?;
+    out::out().lines(format_args!("root {}\nlink {}\nprevious link {}", record.root, record.link(), record.previous_link))?;
     Ok(if replay.is_same() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

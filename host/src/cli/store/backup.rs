@@ -19,8 +19,8 @@ use crate::{cli::out, config::ConfigError, up::Output};
   lucid store backup --data /var/lib/lucid /backup/lucid-2026-11-29
   lucid store backup --data /var/lib/lucid /backup/tonight --output json
 
-The service goes on. Both files are of the moment at which it began, checked and synced; the folder may then be copied anywhere. It holds no secrets:
-keep a copy of the folder secrets/ where secrets are kept. To put it back: stop the service, put the two files into its folder in place of what is
+The service goes on. Both files are of the moment at which it began, checked and synced; the folder may then be copied anywhere. It holds no key:
+keep a copy of the folder secrets/ where secrets are kept. Without secrets/seal.key a restored store works, and webhooks have to be registered anew. To put it back: stop the service, put the two files into its folder in place of what is
 there (the files that end in -wal and -shm, too), start it, and let it compare payouts: lucid payout reconcile --since TIME (docs/operations.md).
 A store in MongoDB is backed up by the database's own tools (mongodump --oplog, or snapshots).
 
@@ -57,6 +57,7 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode> {
             for BackedUpFile { file, bytes } in &files {
                 writeln!(out, "  {}  {bytes} bytes", file.display())?;
             }
+            writeln!(out, "  secrets/ is not in it: keep a copy elsewhere, or webhooks have to be registered anew after a restore")?;
             writeln!(out, "  ✓ as of {at}, in {seconds:.1} s")?;
         }
         Output::Json => {

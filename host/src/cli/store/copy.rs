@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Result;
 use clap::Args;
-use lucid_store::{CopyError, CopyProgress, CopyReport};
+use lucid_store::{CopyError, CopyProgress, CopyReport, Seals};
 use serde_json::json;
 
 use super::{
@@ -29,7 +29,8 @@ use crate::{cli::out, config::ConfigError, up::Output};
 Stop the service first, and start it on TO only after exit 0. FROM stays as it is; TO must be new. A copy that was
 stopped, however, goes on when the same command runs again; until it has ended, no service starts on TO. Everything is
 read back and compared before that. Nothing can lock a MongoDB database: that FROM was not used meanwhile is seen from
-counts and from the nodes' last reports. The folder of --data (secrets, caches) is not part of a store.
+counts and from the nodes' last reports. The folder of --data (secrets, caches) is not part of a store: take secrets/ along. Without
+secrets/seal.key the copy works, and webhooks have to be registered anew.
 
 Exit codes: 0 both say the same, 1 they do not or the copy was not finished, 2 wrong arguments.")]
 pub struct CopyArgs {
@@ -100,6 +101,9 @@ fn table(out: &mut impl Write, report: &CopyReport, verify_only: bool, seconds: 
     }
     let (accounts, streams) = report.ledger;
     writeln!(out, "  ledger   {accounts} accounts in {streams} streams, {} USDT in their credit", report.ledger_turnover)?;
+    for line in seals(report) {
+        writeln!(out, "  secrets  {line}")?;
+    }
     for misfit in &report.misfits {
         writeln!(out, "  ✗ {misfit}")?;
     }
@@ -108,6 +112,16 @@ fn table(out: &mut impl Write, report: &CopyReport, verify_only: bool, seconds: 
         true => writeln!(out, "  ✓ {done} in {seconds:.1} s: both say the same"),
         false => writeln!(out, "  ✗ the two stores differ: no service starts on TO if it was just copied"),
     }
+}
+
+/// What the service of the copy needs besides the copy.
+fn seals(report: &CopyReport) -> Vec<String> {
+    let Seals { keys, clear } = &report.seals;
+    let sealed = keys.iter().map(|key| {
+        format!("webhook secrets are sealed with key {key}: take secrets/seal.key (or SEAL_KEYS) along; without it register the webhooks anew")
+    });
+    let clear = (*clear > 0).then(|| format!("{clear} webhook secrets are in clear: the next start seals them"));
+    sealed.chain(clear).collect()
 }
 
 fn document(report: &CopyReport, verify_only: bool, seconds: f64) -> serde_json::Value {
@@ -135,6 +149,8 @@ fn document(report: &CopyReport, verify_only: bool, seconds: f64) -> serde_json:
         "seconds": seconds,
         "kinds": kinds.collect::<Vec<_>>(),
         "ledger": { "accounts": report.ledger.0, "streams": report.ledger.1, "in_credit_usdt": report.ledger_turnover.to_string() },
+        "seal_keys": report.seals.keys,
+        "secrets_in_clear": report.seals.clear,
         "misfits": report.misfits,
     })
 }

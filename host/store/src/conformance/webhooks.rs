@@ -1,7 +1,7 @@
 use lucid_model::{
     id::{DeliveryId, WebhookId},
     time::TimeMs,
-    webhook::{Delivery, DeliveryState, Webhook, WebhookSecret},
+    webhook::{Delivery, DeliveryState, KeptSecret, Webhook},
 };
 use lucid_ports::{DeliveryFilter, Order};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ pub(crate) fn webhook(i: u32) -> Webhook {
         events: vec!["node.".into(), "payout.completed".into()],
         node: Some(node_id(1)),
         pool: Some(pool_id(1)),
-        secret: WebhookSecret(format!("secret {i}")),
+        secret: KeptSecret(format!("secret {i}")),
         enabled: false,
         disabled_reason: Some("nothing arrived".into()),
         created_at: TimeMs(i64::from(i)),
@@ -58,13 +58,14 @@ pub(crate) async fn a_webhook_keeps_every_field_and_changes_by_version(backend: 
     let store = backend.store();
     assert_eq!(store.webhooks().await.unwrap(), [bare.clone(), webhook(2)]);
     let changed = fifty(|i| {
-        let (store, to) = (store.clone(), Webhook { url: format!("https://example.com/{i}"), version: 2, ..webhook(1) });
+        let (store, to) =
+            (store.clone(), Webhook { url: format!("https://example.com/{i}"), secret: KeptSecret("sealed".into()), version: 2, ..webhook(1) });
         async move { store.update_webhook(to, audit("webhook.update")).await.unwrap() }
     })
     .await;
     assert_eq!(changed.iter().filter(|done| **done).count(), 1);
     let found = store.webhooks().await.unwrap();
-    assert_eq!(found[0], Webhook { url: found[0].url.clone(), version: 2, secret: bare.secret, ..webhook(1) });
+    assert_eq!(found[0], Webhook { url: found[0].url.clone(), version: 2, secret: KeptSecret("sealed".into()), ..webhook(1) });
     assert!(!store.remove_webhook(webhook_id(1), Some(1), audit("webhook.delete")).await.unwrap(), "it has another version");
     assert!(store.remove_webhook(webhook_id(1), Some(2), audit("webhook.delete")).await.unwrap());
     assert!(!store.remove_webhook(webhook_id(1), None, audit("webhook.delete")).await.unwrap());

@@ -11,6 +11,8 @@ mod once;
 mod probe;
 
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,8 @@ use crate::{OpenError, PartSchema};
 /// 3: scored chunks are packed, and an epoch's votes may follow from its rows.
 /// 4: an epoch may be closed before its nodes have its scores.
 /// 5: a proposal may be about several payouts.
-pub(super) const SCHEMA: i64 = 5;
+/// 6: secrets of webhooks are sealed.
+pub(super) const SCHEMA: i64 = 6;
 pub(super) const META: &str = "meta";
 
 /// Writes the schema's number into a new database; refuses one that is newer.

@@ -6,7 +6,7 @@ use lucid_model::{
     audit::AuditEntry,
     id::{DeliveryId, NodeId, PoolId, WebhookId},
     time::TimeMs,
-    webhook::{Delivery, DeliveryState, Webhook, WebhookSecret},
+    webhook::{Delivery, DeliveryState, KeptSecret, Webhook},
 };
 use lucid_ports::{DeliveryFilter, Page, PageRequest, StoreError, WebhookStore};
 use mongodb::bson::{Bson, Document, doc};
@@ -22,6 +22,8 @@ use super::{
 
 pub(crate) const WEBHOOKS: &str = "webhooks";
 pub(crate) const DELIVERIES: &str = "deliveries";
+/// Where binaries of a schema below 6 kept a secret, in clear.
+const CLEAR: &str = "secret";
 
 const fn of(name: &'static str, keys: &'static [(&'static str, i32)], why: &'static str) -> Index {
     Index { collection: DELIVERIES, name, keys, unique: false, partial: None, why }
@@ -46,19 +48,21 @@ fn changed(webhook: &Webhook) -> Result<Document, Fault> {
     Ok(doc! {
         "v": 1, "live": true, "url": &webhook.url, "description": &webhook.description, "events": &webhook.events,
         "node": webhook.node.map(|node| fields::id(node.0)), "pool": webhook.pool.map(|pool| fields::id(pool.0)), "enabled": webhook.enabled,
-        "disabled_reason": &webhook.disabled_reason, "updated_at": webhook.updated_at.0, "version": stored(webhook.version)?,
+        "sealed": &webhook.secret.0, "disabled_reason": &webhook.disabled_reason, "updated_at": webhook.updated_at.0, "version": stored(webhook.version)?,
     })
 }
 
 pub(crate) fn document(webhook: &Webhook) -> Result<Document, Fault> {
     let mut document = changed(webhook)?;
     document.extend(doc! {
-        "_id": fields::id(webhook.id.0), "secret": &webhook.secret.0, "created_at": webhook.created_at.0, "created_by": &webhook.created_by,
+        "_id": fields::id(webhook.id.0), "created_at": webhook.created_at.0, "created_by": &webhook.created_by,
     });
     Ok(document)
 }
 
 pub(crate) fn read(fields: Fields<'_>) -> Result<Webhook, Fault> {
+    // Below schema 6 it is in clear, under a name of its own.
+    let secret = fields.text_or_none(CLEAR)?.map_or_else(|| fields.text("sealed"), Ok)?;
     Ok(Webhook {
         id: fields.id("_id", WebhookId)?,
         url: fields.text("url")?,
@@ -66,7 +70,7 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Webhook, Fault> {
         events: fields.texts("events")?,
         node: fields.id_or_none("node", NodeId)?,
         pool: fields.id_or_none("pool", PoolId)?,
-        secret: WebhookSecret(fields.text("secret")?),
+        secret: KeptSecret(secret),
         enabled: fields.truth("enabled")?,
         disabled_reason: fields.text_or_none("disabled_reason")?,
         created_at: fields.time("created_at")?,
@@ -132,14 +136,14 @@ impl WebhookStore for MongoStore {
     async fn update_webhook(&self, webhook: Webhook, audit: AuditEntry) -> Result<bool, StoreError> {
         let before = stored(webhook.version.saturating_sub(1))?;
         let filter = doc! { "_id": fields::id(webhook.id.0), "version": before, "live": true };
-        Ok(self.update_audited(WEBHOOKS, filter, doc! { "$set": changed(&webhook)? }, &[audit]).await?)
+        Ok(self.update_audited(WEBHOOKS, filter, doc! { "$set": changed(&webhook)?, "$unset": { CLEAR: "" } }, &[audit]).await?)
     }
     async fn remove_webhook(&self, id: WebhookId, version: Option<u64>, audit: AuditEntry) -> Result<bool, StoreError> {
         let mut filter = doc! { "_id": fields::id(id.0), "live": true };
         if let Some(version) = version {
             filter.insert("version", stored(version)?);
         }
-        let gone = doc! { "$set": { "live": false }, "$unset": { "secret": "", "url": "" } };
+        let gone = doc! { "$set": { "live": false }, "$unset": { CLEAR: "", "sealed": "", "url": "" } };
         Ok(self.update_audited(WEBHOOKS, filter, gone, &[audit]).await?)
     }
     async fn add_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {

@@ -196,6 +196,8 @@ pub(crate) fn configure(connection: &Connection) -> rusqlite::Result<()> {
 fn durable(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "full")?;
+    // What is changed or deleted is overwritten in pages that are written anyway: no secret stays behind in clear once it is sealed.
+    connection.pragma_update_and_check(None, "secure_delete", "fast", |_| Ok(()))?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)
 }

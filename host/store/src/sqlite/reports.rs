@@ -2,7 +2,6 @@ use lucid_model::{
     id::{Digest, NodeId, SessionId},
     metric::Sample,
     observation::{Observation, Observer, Verdict},
-    time::TimeMs,
 };
 use lucid_ports::{Report, ReportOutcome, SessionOutcome};
 use rusqlite::{Connection, params};

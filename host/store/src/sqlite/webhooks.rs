@@ -3,7 +3,7 @@ use lucid_model::{
     audit::AuditEntry,
     id::{DeliveryId, NodeId, PoolId, WebhookId},
     time::TimeMs,
-    webhook::{Delivery, DeliveryState, Webhook, WebhookSecret},
+    webhook::{Delivery, DeliveryState, KeptSecret, Webhook},
 };
 use lucid_ports::{DeliveryFilter, Page, PageRequest, StoreError, WebhookStore};
 use rusqlite::{Connection, params, types::Value};
@@ -16,7 +16,7 @@ use super::{
 };
 
 pub(crate) const COLUMNS: &str =
-    "id, url, description, events, node, pool, secret, enabled, disabled_reason, created_at, updated_at, created_by, version";
+    "id, url, description, events, node, pool, sealed_secret, enabled, disabled_reason, created_at, updated_at, created_by, version";
 pub(crate) const DELIVERY: &str = "id, webhook, event_id, kind, body, created_at, state, attempts, next_attempt_at, finished_at, status, error";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Webhook, Fault> {
@@ -27,7 +27,7 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Webhook, Fault> {
         events: columns.json()?,
         node: columns.id_or_none(NodeId)?,
         pool: columns.id_or_none(PoolId)?,
-        secret: WebhookSecret(columns.take()?),
+        secret: KeptSecret(columns.take()?),
         enabled: columns.take()?,
         disabled_reason: columns.take()?,
         created_at: columns.time()?,
@@ -76,14 +76,15 @@ pub(crate) fn insert(connection: &Connection, webhook: &Webhook) -> Result<bool,
 }
 
 fn update(connection: &Connection, webhook: &Webhook, entry: &AuditEntry) -> Result<bool, Fault> {
-    let sql = "UPDATE webhooks SET url = ?, description = ?, events = ?, node = ?, pool = ?, enabled = ?, disabled_reason = ?, updated_at = ?, \
-               version = ? WHERE id = ? AND version = ?";
+    let sql = "UPDATE webhooks SET url = ?, description = ?, events = ?, node = ?, pool = ?, sealed_secret = ?, enabled = ?, disabled_reason = ?, \
+               updated_at = ?, version = ? WHERE id = ? AND version = ?";
     let values = params![
         webhook.url,
         webhook.description,
         json(&webhook.events)?,
         webhook.node.map(|node| node.0.into_bytes()),
         webhook.pool.map(|pool| pool.0.into_bytes()),
+        webhook.secret.0,
         webhook.enabled,
         webhook.disabled_reason,
         webhook.updated_at.0,

@@ -14,6 +14,7 @@ use super::{
     ends::{End, Ends},
     progress::Progress,
 };
+use crate::Seals;
 
 type Pages = mpsc::Receiver<Result<Page, lucid_ports::StoreError>>;
 
@@ -50,7 +51,19 @@ pub(crate) async fn run(ends: &Ends, copied: Option<&Copied<'_>>, told: Told<'_>
     let score_rows = kinds.iter().find(|report| report.kind == Kind::Scores).map_or(0, |report| report.from.count);
     let (ledger, ledger_turnover) = ((books.accounts.len(), books.heads.len()), books.turnover());
     misfits.extend(to.store.misfits(&Expected { score_rows, books: expected }).await.map_err(to.failed("checking what was made anew"))?);
-    Ok(CopyReport { from: from.place.clone(), to: to.place.clone(), stamp: stamp.clone(), resumed: false, kinds, misfits, ledger, ledger_turnover })
+    let webhooks = to.store.webhooks().await.map_err(to.failed("reading webhooks"))?;
+    let seals = Seals::of(webhooks.iter().map(|webhook| webhook.secret.0.as_str()));
+    Ok(CopyReport {
+        from: from.place.clone(),
+        to: to.place.clone(),
+        stamp: stamp.clone(),
+        resumed: false,
+        kinds,
+        misfits,
+        ledger,
+        ledger_turnover,
+        seals,
+    })
 }
 
 /// A store may find votes by their epochs: one whose epoch is not there would be neither copied nor compared.

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use redis::Script;
 
 use super::{
-    limits::RedisLimiter,
+    limits::{ADMIT, RedisLimiter},
     link::{Link, RedisSettings, RedisUrlError},
     listener::RedisListener,
     once::RedisUsedOnce,
@@ -21,6 +21,13 @@ use crate::coord::Quotas;
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// Which part of a lease's time is given away for clocks that do not run equally fast.
 const MARGIN_PART: u32 = 10;
+
+/// The name of the lease, and of the limit, that a check takes.
+const CHECK: &str = "check";
+/// Life of that lease.
+const CHECK_TTL: Duration = Duration::from_millis(100);
+/// Of that limit, the time from one to the next: as short as it can be, so that each check writes.
+const CHECK_PERIOD_US: u64 = 1;
 
 /// The fence is at least the server's time in microseconds, so that it grows even if Redis forgot the last one.
 const ACQUIRE: &str = r"
@@ -57,6 +64,7 @@ pub struct RedisCoordinator {
     acquire: Script,
     renew: Script,
     release: Script,
+    admit: Script,
     /// The greatest fence seen of each name: a floor for a Redis that forgot it and whose clock was set back.
     fences: Mutex<BTreeMap<String, Fence>>,
     /// The number of the last message; held while one is sent, so that they arrive in order.
@@ -70,12 +78,13 @@ impl RedisCoordinator {
     /// [`RedisUrlError`].
     pub fn new(settings: RedisSettings) -> Result<Self, RedisUrlError> {
         Ok(Self {
-            link: Arc::new(Link::new(&settings.url, settings.timeout)?),
+            link: Arc::new(Link::new(&settings)?),
             namespace: settings.namespace,
             replica: settings.replica,
             acquire: Script::new(ACQUIRE),
             renew: Script::new(RENEW),
             release: Script::new(RELEASE),
+            admit: Script::new(ADMIT),
             fences: Mutex::default(),
             last_seq: tokio::sync::Mutex::new(0),
         })
@@ -185,11 +194,21 @@ impl Coordinator for RedisCoordinator {
         Box::new(RedisListener::start(Arc::clone(&self.link), self.channel(), self.replica.clone()).await)
     }
 
-    /// Says that this replica is there, and how many messages it has sent so far.
+    /// Says that this replica is there, and how many messages it has sent so far; and does with the same scripts what leases and limits do: a
+    /// replica, a full memory or a user without a right answers everything else.
     async fn check(&self) -> Result<Checked, CoordinationError> {
         let seq = self.last_seq.lock().await;
         self.publish(*seq, super::listener::ALIVE, &[]).await?;
         drop(seq);
+        let mut asked = self.admit.key(format!("{}:limit:{CHECK}", self.namespace));
+        asked.arg(CHECK_PERIOD_US).arg(1);
+        let mut connection = self.link.connection();
+        self.link.timed(asked.invoke_async::<(i64, u32, u64)>(&mut connection)).await?;
+        // None if another replica checks at this moment, or Redis has just been started.
+        if let Some(lease) = self.acquire(CHECK, CHECK_TTL).await? {
+            self.renew(&lease).await?;
+            self.release(&lease).await?;
+        }
         let (mut connection, time, before_ms) = (self.link.connection(), redis::cmd("TIME"), now_ms());
         let (seconds, micros): (i64, i64) = self.link.timed(time.query_async(&mut connection)).await?;
         let (after_ms, theirs_ms) = (now_ms(), seconds.saturating_mul(1_000).saturating_add(micros / 1_000));

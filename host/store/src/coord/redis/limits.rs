@@ -10,7 +10,7 @@ use crate::coord::{LocalLimiter, Quotas};
 
 /// The generic cell rate algorithm in one step, by the server's clock, in microseconds. Numbers are doubles: at
 /// today's times they are good to a quarter of a microsecond, which the rounding of what remains allows for.
-const ADMIT: &str = r"
+pub(super) const ADMIT: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local period, burst = tonumber(ARGV[1]), tonumber(ARGV[2])

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use lucid_ports::CoordinationError;
 
-use super::link::{RedisUrlError, client, told};
+use super::link::{RedisUrlError, client, failure};
 
 /// What a Redis says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +22,10 @@ pub struct RedisFacts {
 /// Asks a Redis who it is, and writes nothing.
 ///
 /// # Errors
-/// [`CoordinationError::Unavailable`] if it does not answer in time, or the URL cannot be used.
-pub async fn probe_redis(url: &str, timeout: Duration) -> Result<RedisFacts, CoordinationError> {
+/// [`CoordinationError`] if it does not answer in time, refuses, or the URL cannot be used.
+pub async fn probe_redis(url: &str, ca_pem: Option<Vec<u8>>, timeout: Duration) -> Result<RedisFacts, CoordinationError> {
     let unavailable = |detail: String| CoordinationError::Unavailable { detail };
-    let client = client(url).map_err(|error: RedisUrlError| unavailable(error.detail))?;
+    let client = client(url, ca_pem).map_err(|error: RedisUrlError| unavailable(error.detail))?;
     let asked = async move {
         let mut connection = client.get_multiplexed_async_connection().await?;
         let mut questions = redis::pipe();
@@ -38,7 +38,7 @@ pub async fn probe_redis(url: &str, timeout: Duration) -> Result<RedisFacts, Coo
     let ((server, replication, memory, (seconds, micros)), latency) = tokio::time::timeout(timeout, asked)
         .await
         .map_err(|_| unavailable(format!("no answer in {} ms", timeout.as_millis())))?
-        .map_err(|error| unavailable(told(&error)))?;
+        .map_err(|error| failure(&error))?;
     let field = |text: &str, name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())

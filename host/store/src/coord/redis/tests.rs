@@ -17,7 +17,8 @@ struct OverRedis {
 
 impl OverRedis {
     fn coordinator(&self, replica: &str) -> RedisCoordinator {
-        let settings = RedisSettings { url: self.server.url(), namespace: "lucid:test".into(), replica: replica.into(), timeout: TIMEOUT };
+        let settings =
+            RedisSettings { url: self.server.url(), ca_pem: None, namespace: "lucid:test".into(), replica: replica.into(), timeout: TIMEOUT };
         RedisCoordinator::new(settings).unwrap()
     }
 }
@@ -143,10 +144,11 @@ async fn limits_go_on_in_the_process_while_redis_is_away() {
 #[tokio::test]
 async fn a_redis_says_who_it_is() {
     let Some(redis) = over_redis() else { return };
-    let facts = probe_redis(&redis.server.url(), TIMEOUT).await.unwrap();
+    let facts = probe_redis(&redis.server.url(), None, TIMEOUT).await.unwrap();
     assert!(facts.version.contains('.') && facts.role == "master" && facts.now_ms > 0, "{facts:?}");
     let error = RedisCoordinator::new(RedisSettings {
-        url: "rediss://user:hidden@127.0.0.1".into(),
+        url: "rediss://user:hidden@127.0.0.1/x".into(),
+        ca_pem: None,
         namespace: String::new(),
         replica: String::new(),
         timeout: TIMEOUT,
