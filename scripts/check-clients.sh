@@ -40,13 +40,14 @@ for module in pkgutil.walk_packages(lucid_og.__path__, "lucid_og."):
     importlib.import_module(module.name)' ) >&2
     generator rust "$work/rust"
     ( cd "$work/rust" && cargo check --quiet ) >&2
+    echo "openapi-generator: the clients for Python and Rust compile" >&2
     generator go "$work/go"
     if command -v go > /dev/null && ( cd "$work/go" && go mod download ) > "$work/go.mod.log" 2>&1; then
-        ( cd "$work/go" && go build ./... ) >&2
+        ( cd "$work/go" && go build . ) >&2
+        echo "openapi-generator: the client for Go compiles" >&2
     else
         skip "the Go client: no compiler, or a module of it that cannot be had"
     fi
-    echo "openapi-generator: the clients for Python, Rust and Go compile" >&2
 }
 in_typescript=
 if [ -n "$API_NODE" ]; then

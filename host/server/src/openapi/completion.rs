@@ -7,6 +7,7 @@ mod headers;
 mod links;
 mod null;
 mod references;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -44,9 +45,10 @@ pub fn complete(document: &mut Value) {
     }
     let paths = parts.get("paths").map(Value::to_string).unwrap_or_default();
     let Some(components) = parts.get_mut("components").and_then(Value::as_object_mut) else { return };
-    for (_, schema) in components.get_mut("schemas").and_then(Value::as_object_mut).into_iter().flatten() {
+    for (name, schema) in components.get_mut("schemas").and_then(Value::as_object_mut).into_iter().flatten() {
         null::strip(schema);
         references::bare(schema);
+        words::name(name, schema);
     }
     let responses = used("responses", errors::components(), &paths);
     let headers = used("headers", headers::components(), &format!("{paths}{responses}"));
