@@ -136,6 +136,7 @@ pub async fn compose(config: &Config) -> Result<App> {
         metrics,
         scraping: callers::scraping(config)?,
         feed: lucid_server::Feed::new(&stream),
+        streams: lucid_server::Streams::default(),
         stream,
         stopping: CancellationToken::new(),
         environment: environment.name(),

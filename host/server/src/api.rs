@@ -5,7 +5,7 @@ use lucid_service::Service;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Authenticator, Feed, Scraping};
+use crate::{Authenticator, Feed, Scraping, Streams};
 
 /// Limits of a request.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,8 @@ pub struct Api {
     pub stream: String,
     /// Events of this process and of other replicas, for the streams of this one.
     pub feed: Feed,
+    /// How many of those each caller has open.
+    pub streams: Streams,
     /// Cancelled when the process stops: streams end then, or they would keep it alive.
     pub stopping: CancellationToken,
     /// `sandbox` or `live`: shown by `/health`, so that nobody mistakes one for the other.

@@ -18,6 +18,7 @@ mod openapi;
 mod routes;
 mod scraping;
 mod serve;
+mod streams;
 mod strict;
 
 pub use api::{Api, ApiLimits};
@@ -29,3 +30,4 @@ pub use feed::{Feed, Listening, Slice, Told};
 pub use network::{Network, NetworkError};
 pub use scraping::Scraping;
 pub use serve::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, Listeners, TlsFiles, serve};
+pub use streams::Streams;

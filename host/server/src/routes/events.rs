@@ -13,7 +13,7 @@ use axum::{
 use futures::stream;
 use lucid_model::id::NodeId;
 use lucid_service::Actor;
-use lucid_wire::{ErrorBody, schema};
+use lucid_wire::{ErrorBody, ErrorKind, schema};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::{Sleep, sleep},
@@ -26,6 +26,7 @@ use crate::{
     authenticate::time_left,
     errors::ApiError,
     extract::{Caller, Params},
+    streams::{OpenStream, STREAMS_OF_A_CALLER_MAX},
 };
 
 /// How often a silent stream says that it is still there.
@@ -56,11 +57,15 @@ async fn events(State(api): State<Shared>, Caller(actor): Caller, params: Params
     let kinds = params.get("type").map(|types| types.split(',').map(|kind| kind.trim().to_owned()).collect()).unwrap_or_default();
     let node = params.parsed("node_id", |text| text.parse::<NodeId>().ok(), "must be a UUID")?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    let open = api.streams.open(&actor.subject).ok_or_else(|| {
+        let message = format!("{STREAMS_OF_A_CALLER_MAX} event streams of this subject are open, which is the most: end one first");
+        ApiError::new(ErrorKind::RateLimited, message).with("limit", STREAMS_OF_A_CALLER_MAX)
+    })?;
     let listening = api.feed.listen(last);
     let gap = listening.missed.is_none();
     let slice = listening.missed.unwrap_or_default();
     let end = Box::pin(sleep(time_left(&actor).unwrap_or(Duration::MAX)));
-    let listener = Listener { gap, slice, place: 0, next: listening.next, end, api, actor, kinds, node, seen: HashMap::new() };
+    let listener = Listener { gap, slice, place: 0, next: listening.next, end, _open: open, api, actor, kinds, node, seen: HashMap::new() };
     let told = stream::unfold(listener, |mut listener| async move { listener.next().await.map(|event| (Ok::<_, Infallible>(event), listener)) });
     Ok(([UNBUFFERED], Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response())
 }
@@ -74,6 +79,8 @@ struct Listener {
     next: Receiver<Slice>,
     /// When its token does not count any more.
     end: Pin<Box<Sleep>>,
+    /// Counts among its caller's.
+    _open: OpenStream,
     api: Shared,
     actor: Actor,
     kinds: Vec<String>,
