@@ -42,6 +42,7 @@ test-deep: ## what takes longer: many kills, many requests, the perf floors
 	KILLS=200 cargo test --locked --test suite -- --nocapture epochs::kills
 	STORM_KILLS=300 cargo test --locked --test suite -- --nocapture payer_storm
 	CRASH_POINTS=all cargo test --locked --test suite -- --nocapture crash_points
+	PROXY_REPORT_S=25 PRESENCE_WORLDS=2000 cargo test --locked --test suite -- --nocapture proxied presence
 	scripts/mutants.sh
 	scripts/check-image.sh
 	scripts/sbom.sh

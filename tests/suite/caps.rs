@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::{Lucid, root};
+use crate::{
+    attacks::at,
+    support::{Lucid, root},
+};
 
 /// Rows of the table: what grows, its cap, where that is.
 fn rows() -> Vec<[String; 3]> {
@@ -72,7 +75,7 @@ fn an_owner_cannot_fill_the_store_with_enrolment_tokens_or_nodes_that_left() {
     let (status, answer) = mint(&alice);
     assert_eq!((status, answer["error"]["details"]["limit"].as_u64()), (429, Some(3)), "{answer}");
     assert_eq!(mint(&bob).0, 201, "others have their own");
-    let register = |number: u16| lucid.call("POST", "/api/v1/nodes", Some(&alice), Some(&json!({ "name": format!("worker {number}") })));
+    let register = |number: u16| lucid.call("POST", "/api/v1/nodes", Some(&alice), Some(&at(9_001 + number)));
     for number in 0..3 {
         let (status, node) = register(number);
         assert_eq!(status, 201, "{node}");
