@@ -391,7 +391,6 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         reports_waiting_max: config.telemetry.reports_waiting_max,
         sample_limits: SampleLimits { per_day: config.telemetry.samples_per_day, late_per_day: config.telemetry.late_samples_per_day },
         enrolments_per_owner_max: u64::from(config.limits.enrolments_per_owner),
-        departures_per_owner_day: config.limits.departures_per_owner_day,
         webhooks: WebhookSettings {
             endpoints_max: config.webhooks.endpoints_max,
             undelivered_max: u64::from(config.webhooks.undelivered_max),

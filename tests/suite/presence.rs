@@ -45,7 +45,7 @@ impl Fleet {
         let public = PublicKey(key.verifying_key().to_bytes());
         block_on(fleet::register_with(&store, 1, move |node| {
             (node.public_key, node.owner) = (Some(public), UserId(uuid::Uuid::from_u128(1)));
-            node.activated_at = Some(START.plus_ms(-1_000));
+            node.activated_at = Some(START.plus_ms(-3_600_000));
         }));
         let mut fleet = Self { replicas: Vec::new(), store, cache: tempfile::tempdir().unwrap(), _memory: memory, key, sequence: 0, elapsed_ms: 0 };
         for ahead_ms in aheads_ms {

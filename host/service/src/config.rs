@@ -128,8 +128,6 @@ pub struct ServiceConfig {
     pub sample_limits: SampleLimits,
     /// Enrolment tokens that are kept for one owner; 0 = no cap.
     pub enrolments_per_owner_max: u64,
-    /// Nodes of one owner that may leave in a day before it registers another one; 0 = no cap.
-    pub departures_per_owner_day: u32,
     /// How webhooks are sent.
     pub webhooks: WebhookSettings,
     /// How long an alert about a node is kept once it is over.

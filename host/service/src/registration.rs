@@ -4,20 +4,18 @@ use lucid_model::{
     enrolment::EnrolmentScope,
     event::EventKind,
     facts::{REGISTRATION_FACTS, REGISTRATION_TEXTS},
-    id::{NodeId, PoolId, PoolScope, UserId},
-    node::{CapReached, Hardware, Node, NodeAddress, NodeConfig, NodeStatus, PublicKey, SiblingCounts, Wallet},
+    id::{NodeId, PoolId, PoolScope},
+    node::{Hardware, Node, NodeAddress, NodeConfig, NodeStatus, PublicKey, SiblingCounts, Wallet},
     policy::{CallContext, RegistrationClaim, Scope},
     pool::{LoadBalancing, Pool},
     tron::TronAddress,
 };
-use lucid_ports::{Newcomer, NodeFilter, NodeSort, Order, PageRequest, Registered, Registration, RoomOrder, TRACE};
+use lucid_ports::{Newcomer, Registered, Registration, RoomOrder, TRACE};
 
 use crate::{Actor, NodeView, RegistrationProof, Role, Service, ServiceError};
 
 /// Facts of a registration that are about hardware.
 const HARDWARE_FACTS: [&str; 3] = ["cores", "memory-bytes", "storage-bytes"];
-
-const DAY_MS: i64 = 24 * 3_600_000;
 
 /// A registration, its fields checked for form.
 #[derive(Debug, Clone)]
@@ -70,7 +68,6 @@ impl Service {
         if let Some(cap) = self.config.caps.reached(newcomer.ip, &siblings) {
             return Err(ServiceError::CapReached(cap));
         }
-        self.check_departures(actor.user).await?;
         self.judge_registration(&new, siblings).await?;
         let wanted = self.pool_for(actor).await?;
         let node = self.pending_node(actor, new, wanted.as_ref().map(|pool| pool.id));
@@ -99,21 +96,6 @@ impl Service {
                 Err(ServiceError::AlreadyRegistered { conflict, own: holder.filter(|n| n.owner == actor.user).map(|n| n.id) })
             }
         }
-    }
-
-    /// Records of nodes that left stay: who registers and leaves in a loop shall not fill the store with them.
-    async fn check_departures(&self, owner: UserId) -> Result<(), ServiceError> {
-        let limit = self.config.departures_per_owner_day;
-        if limit == 0 {
-            return Ok(());
-        }
-        let left = NodeFilter { owner: Some(owner), status: Some(NodeStatus::Deregistered), pool: None };
-        let at_the_limit = PageRequest { page: u64::from(limit), limit: 1, sort: NodeSort::UpdatedAt, order: Order::Descending };
-        let oldest = self.store().nodes(&left, at_the_limit).await?.items.pop();
-        if oldest.is_some_and(|node| node.updated_at > self.now().plus_ms(-DAY_MS)) {
-            return Err(ServiceError::CapReached(CapReached { what: "nodes of one owner that leave in a day", limit: u64::from(limit) }));
-        }
-        Ok(())
     }
 
     /// What an earlier try of the same request registered: its answer was lost.

@@ -143,8 +143,6 @@ pub struct Limits {
     pub parties_max: usize,
     /// Enrolment tokens that are kept for one owner; those that are over for 30 days are forgotten. 0 = no cap.
     pub enrolments_per_owner: u32,
-    /// Nodes of one owner that may leave in a day before it registers another one. 0 = no cap.
-    pub departures_per_owner_day: u32,
 }
 
 impl Default for Limits {
@@ -158,7 +156,6 @@ impl Default for Limits {
             other_per_min: 1_000,
             parties_max: 100_000,
             enrolments_per_owner: 1_000,
-            departures_per_owner_day: 1_000,
         }
     }
 }

@@ -24,7 +24,6 @@ pub fn config() -> ServiceConfig {
         reports_waiting_max: 64,
         sample_limits: lucid_service::SampleLimits { per_day: u32::MAX, late_per_day: u32::MAX },
         enrolments_per_owner_max: 0,
-        departures_per_owner_day: 0,
         events_buffered_max: 16,
         ..fleet::config(2)
     }
