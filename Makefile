@@ -19,7 +19,7 @@ forms:
 	cd wit/v1 && sha256sum --quiet --check SHA256SUMS
 	cd benches/peers && cargo fmt --check
 
-# Clippy is a compiler that says more: what it compiled is run, so that nothing is compiled twice.
+# clippy-driver compiles and lints in one pass, so that nothing is compiled twice.
 LINTING := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-Dwarnings__CLIPPY_HACKERY__
 # Tests of the suite wait for services more than they compute.
 TEST_THREADS ?= 3

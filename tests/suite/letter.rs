@@ -116,7 +116,7 @@ fn a_parameter_that_nobody_reads_is_told_of() {
         assert_eq!(of(path).0, 200, "{path}");
     }
     assert!(lucid.metric("lucid_http_parameters_ignored_total") > 1.5);
-    // The slip in a field is told of as well, where no client of the contract sends it.
+    // A misspelt field is refused as well, unless a client of the contract sends it.
     for (path, body, meant) in [
         ("/api/v1/enrolment-tokens", json!({ "name": "rack", "use_max": 1 }), "uses_max"),
         ("/api/v1/payouts/freeze", json!({ "reson": "x", "reason": "y" }), "reason"),

@@ -27,7 +27,7 @@ fn presence_s(mongo: &MongoServer, database: &str) -> f64 {
     credit::total_ms(&credit::union(stretches.collect())) as f64 / 1_000.0
 }
 
-/// A node behind so many replicas, one of which is killed meanwhile if it is not the only one.
+/// Runs a node behind `replicas` replicas. With more than one, kills the last replica halfway.
 fn works_behind(replicas: usize, redis: &RedisServer, mongo: &MongoServer) {
     let (ports, database): (Vec<u16>, _) = ((0..replicas).map(|_| free_port()).collect(), mongo.database());
     let Some(nginx) = Nginx::before(&ports) else { return };

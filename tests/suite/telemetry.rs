@@ -93,7 +93,7 @@ fn a_gateway_brings_reports_of_many_nodes_and_each_stands_by_itself() {
     assert_eq!(status, 403, "a node reports for itself, and signs the request");
 }
 
-/// A sample of a clock that is ahead by so many seconds.
+/// A sample from a node whose clock is `seconds` ahead.
 fn ahead(seconds: i64, cpu: f64) -> Value {
     json!({ "timestamp": TimeMs(now_ms() + 1_000 * seconds).to_string(), "cpu_usage": cpu, "memory_usage": 1, "disk_usage": 1 })
 }

@@ -223,8 +223,8 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
                             return Err(error.into());
                         }
                     },
-                    // What stands between may answer as it likes: only the service decides what becomes of a report. 401 and 403 are
-                    // about who asks, not about what was sent.
+                    // Only the service decides a report's fate, never a proxy on the way. 401 and 403 concern the sender, not
+                    // the report.
                     None if !error.is_the_services() || error.is_passing() || matches!(error.status(), Some(401 | 403)) => {
                         return self.wait(report, &error).await;
                     }

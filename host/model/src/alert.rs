@@ -152,8 +152,8 @@ impl UsageWatch {
         AlertKind::USAGE.into_iter().zip(self.runs).filter(|(_, run)| run.raised).map(|(kind, _)| kind)
     }
 
-    /// Takes a sample; one that is not newer than those before says nothing. One dated after this one's arrival is of a
-    /// clock that was ahead, and binds nobody.
+    /// Takes a sample, and ignores one that is not newer than the newest. A newest sample dated after this one's arrival came
+    /// from a clock that was ahead: it does not hide this one.
     pub fn take(&mut self, at: TimeMs, arrived_at: TimeMs, usage: &Usage, limits: &UsageLimits) -> Vec<Crossing> {
         if self.newest.is_some_and(|newest| at <= newest && newest <= arrived_at) {
             return Vec::new();

@@ -1,5 +1,5 @@
-//! Login challenges that prove themselves: the service keeps none, so nobody can fill its memory with them, and any
-//! replica that has the key judges one that another replica gave out.
+//! Stateless login challenges, authenticated with an HMAC. The service stores none, so nobody can fill its memory with
+//! them, and every replica with the key accepts a challenge that another replica issued.
 
 use std::fmt;
 

@@ -90,7 +90,7 @@ pub struct Sample {
 pub const SAMPLE_AHEAD_MS_MAX: i64 = 300_000;
 
 impl Sample {
-    /// Whether a report of when it was measured would have been missed by its arrival: it says nothing of now.
+    /// Whether it arrived more than [`PRESENCE_GAP_MS_MAX`] after it was measured, so that it does not describe the present.
     pub fn is_late(&self) -> bool {
         self.arrived_at.ms_since(self.at) > PRESENCE_GAP_MS_MAX
     }

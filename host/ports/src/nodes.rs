@@ -181,7 +181,7 @@ pub trait PoolStore: Send + Sync {
     /// Replaces the record if its version is still `pool.version - 1`, no other pool has its name, and it has no more
     /// nodes than it may.
     async fn update_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError>;
-    /// Removes a pool and unassigns its nodes, whose ids it answers; `None` if there is no such pool, or it has not the
+    /// Removes a pool and unassigns its nodes, whose ids it answers; `None` if there is no such pool, or it does not have the
     /// version that is named. Each node has an audit entry that follows from the pool's.
     async fn delete_pool(&self, id: PoolId, version: Option<u64>, audit: AuditEntry) -> Result<Option<Vec<NodeId>>, StoreError>;
     /// A page of pools.

@@ -103,7 +103,7 @@ impl Service {
         const UNPROVEN: ServiceError =
             ServiceError::Unproven { why: "the challenge is unknown, used or expired, or the signature is not the node's" };
         let left_ms = self.opened_challenge(node, challenge).map_or(0, |until| until.ms_since(self.now()));
-        // A replica whose clock is behind that of the one that sealed it is not more patient.
+        // A replica whose clock is behind the issuer's does not accept a challenge for longer.
         let left_ms = u64::try_from(left_ms.min(self.config.challenge_ms)).unwrap_or_default();
         let record = self.store().node(node).await?.filter(Node::is_live).ok_or(UNPROVEN)?;
         let is_signed = record.public_key.is_some_and(|key| statement::verify(key, &statement::challenge(node, challenge), signature));

@@ -18,10 +18,10 @@ use super::{health::Condition, place::log_of};
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Log pages at which the writer is made to wait until the log can start over: 64 MiB at 4 KiB a page.
 const LOG_PAGES_MAX: i64 = 16_384;
-/// Longest that the writer waits for readers of the log's beginning: the usual reader is done by then. The log grows on beside
-/// one that is not, such as a backup.
+/// Longest time that the writer waits for readers of the log: most finish within it. The log keeps growing while a longer one,
+/// such as a backup, reads.
 const READERS_WAIT: Duration = Duration::from_millis(50);
-/// Tries to start the log over get rarer while a reader holds it, up to so many looks apart: 8 s.
+/// Most looks between two attempts to restart the log while a reader holds it: 8 s.
 const LOOKS_APART_MAX: u32 = 16;
 
 /// Folds the write-ahead log into the file beside the writer. SQLite would do it inside a COMMIT, whose callers
