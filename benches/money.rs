@@ -100,7 +100,14 @@ async fn paid(lucid: &str, payouts: u32) {
     let store = lucid_store::open(&format!("sqlite://{}", dir.path().display())).await.unwrap();
     let (_process, url) = sandbox::start(lucid, &dir.path().join("sandbox"), &["--confirm-ms", "0"]);
     let timeout = Duration::from_secs(10);
-    let rail = TronPayment::new(TronPaymentConfig { base_url: url, token: None, timeout, profile: Profile::SANDBOX }).unwrap();
+    let rail = TronPayment::new(TronPaymentConfig {
+        base_url: url,
+        token: None,
+        timeout,
+        egress: lucid_rails::Egress::default(),
+        profile: Profile::SANDBOX,
+    })
+    .unwrap();
     let service = fleet_of(&store, payouts, dir.path(), Some(Arc::new(rail))).await;
     while service.settle_due_period().await.unwrap().is_some() {}
     let tenure = Tenure::new(Fence(1), || true);

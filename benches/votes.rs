@@ -45,6 +45,7 @@ async fn run(lucid: &str, nodes: u32) {
         token: None,
         api_key: None,
         timeout: Duration::from_secs(5),
+        egress: lucid_rails::Egress::default(),
         profile: lucid_rails::ChainProfile::LUCID,
     })
     .unwrap();

@@ -350,7 +350,7 @@ pub fn ports(store: &Arc<dyn Store>, cache: &Path, now: TimeMs, guest_threads: u
         store: Arc::clone(store),
         policies: PolicyEngine::new(EngineConfig { guest_threads, ..EngineConfig::new(cache) }).unwrap(),
         chain: None,
-        webhooks: Arc::new(lucid_rails::WebhookClient::new(std::time::Duration::from_secs(1), false)),
+        webhooks: Arc::new(lucid_rails::WebhookClient::new(std::time::Duration::from_secs(1), false, lucid_rails::Egress::default())),
         rail: None,
         signer: Arc::new(still()),
         sealer: Arc::new(lucid_store::SealKeys::read(&"5e".repeat(lucid_store::SEAL_KEY_BYTES)).unwrap()),

@@ -3,8 +3,13 @@
 use anyhow::Result;
 use lucid_server::{RolesClaim, Scraping};
 
-use crate::config::{Config, ConfigError};
+use crate::{
+    config::{Config, ConfigError},
+    secrets::watched::Watched,
+};
 
+/// The setting of the monitoring's token.
+const METRICS_TOKEN: &str = "server.metrics_token_file";
 /// Shortest token of the monitoring, in bytes.
 const METRICS_TOKEN_BYTES_MIN: usize = 16;
 
@@ -14,13 +19,28 @@ pub fn scraping(config: &Config) -> Result<Scraping> {
     let Some(file) = server.metrics_token_file.as_ref().filter(|_| !server.metrics_open) else {
         return Ok(if server.metrics_open { Scraping::Open } else { Scraping::Callers });
     };
-    let wrong = |problem: String| ConfigError(format!("server.metrics_token_file {}: {problem}", file.display()));
-    let token = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    let token = token.trim();
+    let wrong = |problem: String| ConfigError(format!("{METRICS_TOKEN} {}: {problem}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    Ok(Scraping::with_token(metrics_token(&text).map_err(wrong)?))
+}
+
+fn metrics_token(text: &str) -> Result<&str, String> {
+    let token = text.trim();
     if token.len() < METRICS_TOKEN_BYTES_MIN {
-        return Err(wrong(format!("the token has {} bytes, {METRICS_TOKEN_BYTES_MIN} are needed: make a longer one", token.len())).into());
+        return Err(format!("the token has {} bytes, {METRICS_TOKEN_BYTES_MIN} are needed: make a longer one", token.len()));
     }
-    Ok(Scraping::with_token(token))
+    Ok(token)
+}
+
+/// The file of the monitoring's token, whose changes count at once.
+pub fn watched(config: &Config, scraping: &Scraping) -> Option<Watched> {
+    let file = config.server.metrics_token_file.clone().filter(|_| !config.server.metrics_open)?;
+    let scraping = scraping.clone();
+    let take = move |texts: &[String]| {
+        scraping.replace_token(metrics_token(texts.first().map_or("", String::as_str))?);
+        Ok(())
+    };
+    Some(Watched::new(METRICS_TOKEN, vec![file], Box::new(take)))
 }
 
 /// Where tokens name roles.

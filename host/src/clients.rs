@@ -68,7 +68,7 @@ fn secret(of: &Option<Credential>) -> Option<SharedSecret> {
 pub fn payment(config: &Config, credentials: &Credentials, base_url: String, timeout: Duration) -> Result<TronPayment> {
     let profile = if config.rail.kind == RailKind::Sandbox { Profile::SANDBOX } else { stamp::profile(config)? };
     let token = secret(&credentials.payment_token);
-    Ok(TronPayment::new(TronPaymentConfig { base_url, token, timeout, profile })?)
+    Ok(TronPayment::new(TronPaymentConfig { base_url, token, timeout, egress: config.egress.way_out()?, profile })?)
 }
 
 /// The blockchain service's client; `sandbox` is the sandbox's address, where that is used. None if neither is named.
@@ -77,11 +77,11 @@ pub fn payment(config: &Config, credentials: &Credentials, base_url: String, tim
 /// A profile that there is not, TLS that cannot be set up.
 pub fn chain(config: &Config, credentials: &Credentials, sandbox: Option<String>, timeout: Duration) -> Result<Option<ChainClient>> {
     let profile = chain_profile(config)?;
-    let (token, api_key) = (secret(&credentials.chain_token), secret(&credentials.chain_api_key));
+    let (token, api_key, egress) = (secret(&credentials.chain_token), secret(&credentials.chain_api_key), config.egress.way_out()?);
     let config = match (config.chain.url.clone(), sandbox) {
-        (Some(base_url), _) => ChainConfig { base_url, token, api_key, timeout, profile },
+        (Some(base_url), _) => ChainConfig { base_url, token, api_key, timeout, egress, profile },
         // The sandbox speaks the default shape there, and the live service's secrets are not for it.
-        (None, Some(base_url)) => ChainConfig { base_url, token: None, api_key: None, timeout, profile: ChainProfile::LUCID },
+        (None, Some(base_url)) => ChainConfig { base_url, token: None, api_key: None, timeout, egress, profile: ChainProfile::LUCID },
         (None, None) => return Ok(None),
     };
     Ok(Some(ChainClient::new(config)?))

@@ -113,7 +113,11 @@ pub async fn compose(config: &Config) -> Result<App> {
         policies: engine(config, data.join("cache"))?,
         chain: chain(config, &credentials, sandbox.as_ref())?,
         rail,
-        webhooks: Arc::new(WebhookClient::new(Duration::from_millis(u64::from(config.webhooks.timeout_ms)), config.webhooks.inside)),
+        webhooks: Arc::new(WebhookClient::new(
+            Duration::from_millis(u64::from(config.webhooks.timeout_ms)),
+            config.webhooks.inside,
+            config.egress.way_out()?,
+        )),
         signer: Arc::new(ServiceKey(secrets::service_key(&data.join("secrets"))?)),
         sealer: Arc::new(secrets::seal_keys(config)?),
         clock: Arc::new(SystemClock::start()),
@@ -137,13 +141,16 @@ pub async fn compose(config: &Config) -> Result<App> {
         scraping: callers::scraping(config)?,
         feed: lucid_server::Feed::new(&stream),
         streams: lucid_server::Streams::default(),
+        uploads: lucid_server::Uploads::default(),
         stream,
         stopping: CancellationToken::new(),
         environment: environment.name(),
     };
     let importer = Importer::new(Arc::clone(&service), config.policies.dir.clone());
     let api = Arc::new(api);
-    let files = SecretFiles::new(credentials.watched().chain(secrets::jwt::watched(&config.auth, &api)).collect());
+    let files = SecretFiles::new(
+        credentials.watched().chain(secrets::jwt::watched(&config.auth, &api)).chain(callers::watched(config, &api.scraping)).collect(),
+    );
     Ok(App { service, api, coordinator, edge, importer, sandbox, jwt_secret, files, begun })
 }
 
@@ -246,7 +253,8 @@ fn authenticator(config: &Config, secrets: TokenSecrets) -> Result<Authenticator
     let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
     let gateway = match auth.jwks() {
         Some(url) => {
-            let keys: Arc<dyn GatewayKeys> = Arc::new(GatewayClient::new(&url, Duration::from_millis(u64::from(auth.jwks_timeout_ms)))?);
+            let keys: Arc<dyn GatewayKeys> =
+                Arc::new(GatewayClient::new(&config.egress.way_out()?, &url, Duration::from_millis(u64::from(auth.jwks_timeout_ms)))?);
             let kept =
                 KeyringSettings { refresh: seconds(auth.jwks_refresh_s), gap: seconds(auth.jwks_gap_s), age_max: seconds(auth.jwks_age_max_s) };
             Some((keys, kept))

@@ -1,6 +1,7 @@
 //! Configuration: flag > environment > file > default. An unknown key is an error that names it.
 
 mod coordination;
+mod egress;
 mod environment;
 mod reading;
 mod sections;
@@ -20,6 +21,7 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 pub use coordination::Coordination;
+pub use egress::EgressSettings;
 pub use environment::{ignored_by_up, service_links, text as variable};
 pub use sections::{ApprovalWord, Audit, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, Store, TrustWord};
 pub use server::ServerSection;
@@ -48,6 +50,7 @@ pub struct Config {
     pub telemetry: Telemetry,
     pub tracing: Tracing,
     pub webhooks: Webhooks,
+    pub egress: EgressSettings,
 }
 
 /// A configuration that cannot be used: exit code 2.
@@ -146,6 +149,7 @@ impl Config {
         self.tracing.check().map_err(ConfigError)?;
         self.telemetry.check().map_err(ConfigError)?;
         self.webhooks.check().map_err(ConfigError)?;
+        self.egress.way_out()?;
         trust::list(&self.policies)?;
         self.check_access().map_err(ConfigError)
     }

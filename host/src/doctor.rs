@@ -1,6 +1,7 @@
 //! What may be wrong before or while the service runs, looked at from outside: nothing of the service's is changed, and
 //! a store in use is left alone.
 
+mod egress;
 mod finding;
 mod machine;
 mod mongo;
@@ -45,6 +46,7 @@ pub async fn examine(flags: &Flags) -> Vec<Finding> {
     findings.extend(machine::disk(config.data_dir()));
     findings.extend(machine::loose_files(config.data_dir()));
     findings.extend(redis::examine(&config, &mut clocks).await);
+    findings.push(egress::examine(&config));
     findings.extend(neighbours::examine(&config, &mut clocks).await);
     findings.push(skew(&clocks));
     findings

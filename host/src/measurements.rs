@@ -113,6 +113,7 @@ const FAMILIES: &[Family] = &[
 
 /// What alerts of the service itself are about.
 const ALERTS: &[&str] = &[
+    "active-toml",
     "budget",
     "chain",
     CLOCK,
@@ -135,6 +136,7 @@ const ALERTS: &[&str] = &[
     "payouts-frozen",
     "payouts-in-doubt",
     "policies",
+    "policies-folder",
     "policy-replaced",
     "pool-capacity",
     "pool-health",

@@ -127,7 +127,10 @@ impl Tasks {
         tasks.spawn("announcements", announce(Arc::clone(api), awaited, tasks.stop.clone()));
         let keeper = Arc::new(ClockKeeper::new(Arc::clone(service), ClockNotes::of(config.data_dir())));
         tasks.every("clock", clock::CHECK_INTERVAL, &keeper, |k| async move { k.step().await });
-        tasks.every("liveness", Duration::from_secs(1), service, |s| async move { s.sweep_silent().await.map(|_| false) });
+        tasks.every("liveness", Duration::from_secs(1), service, |s| async move {
+            s.clear_clones().await?;
+            s.sweep_silent().await.map(|_| false)
+        });
         let surroundings = Arc::new(Surroundings::new(Arc::clone(service), config.data_dir().to_owned()));
         tasks.every("surroundings", STANDING_INTERVAL, &surroundings, |s| async move { s.measure().await });
         tasks.every("standing", STANDING_INTERVAL, service, |s| async move {

@@ -29,6 +29,7 @@ fn client(sandbox: &SandboxProcess, profile: ChainProfile, token: Option<&str>, 
         token: token.map(Into::into),
         api_key: api_key.map(Into::into),
         timeout: Duration::from_secs(3),
+        egress: lucid_rails::Egress::default(),
         profile,
     })
     .unwrap()

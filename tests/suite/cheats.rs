@@ -109,7 +109,7 @@ impl Scene {
     fn proof(number: u8, kind: &'static str, sequence: u64) -> ReportProof {
         let body = Digest::of(&sequence.to_be_bytes());
         let signature = key(number).sign(&statement::report(kind, id(number), sequence, body)).to_bytes().to_vec();
-        ReportProof { kind, sequence, body, signature }
+        ReportProof { kind, sequence, body, signature, from: None }
     }
 
     fn next(&self, number: u8) -> u64 {

@@ -208,7 +208,8 @@ fn without_the_gateway_known_keys_stay_good_for_their_time_and_then_an_alert_say
 fn only_a_whole_answer_of_the_gateway_itself_is_believed() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let gateway = Gateway::start(published(&[first(), third()]));
-    let client = GatewayClient::new(&format!("{}/.well-known/jwks.json", gateway.url), Duration::from_millis(700)).unwrap();
+    let client =
+        GatewayClient::new(&lucid_rails::Egress::default(), &format!("{}/.well-known/jwks.json", gateway.url), Duration::from_millis(700)).unwrap();
     let keys: Vec<_> = block_on(client.fetch()).unwrap().into_iter().map(|key| key.id).collect();
     assert_eq!(keys, ["first", "third"]);
     let other = |status, headers: String, body: String| Answer::Other { status, headers, body };

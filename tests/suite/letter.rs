@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::support::{Lucid, block_on, node::TestNode, raw::Raw};
+use crate::support::{Lucid, block_on, eventually, node::TestNode, raw::Raw};
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
@@ -256,6 +256,9 @@ fn measurements_have_a_token_or_a_port_of_their_own() {
     for path in ["/", "/api/v1/nodes", "/health"] {
         assert_eq!(own(path).status().as_u16(), 404, "{path}");
     }
+    std::fs::write(&file, "the next token of it\n").unwrap();
+    eventually("the next token", || (status(Some("the next token of it")) == 200).then_some(()));
+    assert_eq!(status(Some("a token of the monitoring")), 401);
 }
 
 #[test]

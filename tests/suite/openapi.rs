@@ -83,6 +83,7 @@ const CHANGES: [&str; 11] = [
     "/api/v1/nodes/{id}/lift-suspension",
     "/api/v1/nodes/{id}/pool",
     "/api/v1/nodes/{id}/keys/rotate",
+    "/api/v1/nodes/{id}/machine",
     "/api/v1/nodes/{id}/wallet",
     "/api/v1/nodes/{id}/wallet/approve",
     "/api/v1/nodes/{id}/start",

@@ -114,7 +114,13 @@ fn payer(
     stop: Option<(mpsc::SyncSender<()>, parking::Gate)>,
 ) -> Arc<Service> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let rail = TronPaymentConfig { base_url: sandbox.url.clone(), token: None, timeout: Duration::from_secs(10), profile: Profile::SANDBOX };
+    let rail = TronPaymentConfig {
+        base_url: sandbox.url.clone(),
+        token: None,
+        timeout: Duration::from_secs(10),
+        egress: lucid_rails::Egress::default(),
+        profile: Profile::SANDBOX,
+    };
     let machine = || Machine(SigningKey::from_bytes(&[5; 32]));
     let engine = EngineConfig { guest_threads: 1, ..EngineConfig::new(cache) };
     let ports = Ports {
@@ -122,7 +128,7 @@ fn payer(
         policies: PolicyEngine::new(engine).unwrap(),
         chain: None,
         rail: Some(Arc::new(Rail { real: TronPayment::new(rail).unwrap(), stop })),
-        webhooks: Arc::new(lucid_rails::WebhookClient::new(Duration::from_secs(1), false)),
+        webhooks: Arc::new(lucid_rails::WebhookClient::new(Duration::from_secs(1), false, lucid_rails::Egress::default())),
         signer: Arc::new(machine()),
         sealer: Arc::new(lucid_store::SealKeys::read(&"5e".repeat(lucid_store::SEAL_KEY_BYTES)).unwrap()),
         clock: Arc::new(machine()),

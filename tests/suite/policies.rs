@@ -1,5 +1,7 @@
 //! Policies swapped under a running service.
 
+mod file;
+
 use std::{fs, path::PathBuf, time::Instant};
 
 use serde_json::{Value, json};
@@ -155,6 +157,40 @@ fn a_bundle_is_uploaded_as_an_archive() {
     let (status, active) = lucid.call("POST", "/api/v1/policies/scoring/observation-only/1.1.0/activate", Some(&admin), Some(&json!({})));
     assert_eq!(status, 200, "{active}");
     assert_eq!(scoring(&lucid)["policy"]["version"], "1.1.0");
+}
+
+/// A version with a section of so many bytes that says nothing.
+fn large_version(version: &str, padding: usize) -> lucid_model::policy::Bundle {
+    let mut bundle = second_version();
+    let before = lucid_model::id::Digest::of(&bundle.component).to_string();
+    let size = padding + 2;
+    let leb = |shift: usize, more: usize| u8::try_from(size >> shift & 0x7f | more).unwrap();
+    bundle.component.extend([0, leb(0, 0x80), leb(7, 0x80), leb(14, 0x80), leb(21, 0), 1, b'x']);
+    bundle.component.resize(bundle.component.len() + padding, 0);
+    let after = lucid_model::id::Digest::of(&bundle.component).to_string();
+    bundle.manifest = bundle.manifest.replace(&before, &after).replace("version = \"1.1.0\"", &format!("version = \"{version}\""));
+    bundle
+}
+
+#[test]
+fn a_bundle_may_be_as_large_as_the_gate_allows() {
+    let lucid = Lucid::serve();
+    let admin = lucid.token("root", "admin");
+    let send = |body: Vec<u8>, form: &str, key: &str| {
+        let headers = [("content-type", form.to_owned()), ("idempotency-key", key.to_owned())];
+        lucid.send("POST", "/api/v1/policies", Some(&admin), Some(body), &headers)
+    };
+    let archive = lucid_engine::pack(&large_version("1.2.0", 20 << 20)).unwrap();
+    let (status, report) = send(archive, "application/x-tar", "archive");
+    assert_eq!((status, &report["passed"]), (201, &json!(true)), "{report}");
+    let json = serde_json::to_vec(&crate::support::bundle::as_json(&large_version("1.3.0", 21 << 20))).unwrap();
+    let (status, report) = send(json, "application/json", "json");
+    assert_eq!((status, &report["passed"]), (201, &json!(true)), "{report}");
+    let (status, error) = send(vec![0; (48 << 20) + 1], "application/x-tar", "too-large");
+    assert_eq!((status, error["error"]["code"].as_str()), (413, Some("LUCID_ERR_4130")), "{error}");
+    assert!(error["error"]["message"].as_str().unwrap().contains("50331648 bytes"), "{error}");
+    let (status, error) = lucid.call("POST", "/api/v1/policies", None, Some(&json!({})));
+    assert_eq!(status, 401, "{error}");
 }
 
 #[test]

@@ -207,6 +207,7 @@ fn what_the_gate_found_is_kept() {
     let mut bad = bundle("observation-weighted", "1.1.0");
     bad["component"] = json!(STANDARD.encode(b"\0asm"));
     let (status, report) = operator.post("", &bad);
+    let report = &report["error"]["details"]["report"];
     assert_eq!((status, report["passed"].as_bool()), (400, Some(false)), "{report}");
     let kept = operator.get("/reports?limit=1")["reports"][0].clone();
     assert_eq!((kept["actor"].as_str(), kept["cause"].as_str(), kept["checks"].clone()), (Some("root"), Some("upload"), report["checks"].clone()));

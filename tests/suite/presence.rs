@@ -79,7 +79,7 @@ impl Fleet {
         self.sequence += 1;
         let (id, body) = (fleet::node_id(0), Digest::of(b""));
         let signature = self.key.sign(&statement::report("heartbeat", id, self.sequence, body)).to_bytes().to_vec();
-        let proof = ReportProof { kind: "heartbeat", sequence: self.sequence, body, signature };
+        let proof = ReportProof { kind: "heartbeat", sequence: self.sequence, body, signature, from: None };
         let actor = Actor { node: Some(id), roles: vec![Role::Node], ..Actor::system() };
         block_on(self.replicas[replica].service.report(&actor, id, Some(proof), Vec::new())).unwrap();
     }

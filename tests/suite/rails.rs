@@ -61,7 +61,7 @@ pub fn rail(url: &str) -> TronPayment {
 fn rail_of(url: &str, profile: Profile) -> TronPayment {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let timeout = Duration::from_millis(700);
-    TronPayment::new(TronPaymentConfig { base_url: url.to_owned(), token: None, timeout, profile }).unwrap()
+    TronPayment::new(TronPaymentConfig { base_url: url.to_owned(), token: None, timeout, egress: lucid_rails::Egress::default(), profile }).unwrap()
 }
 
 fn send(rail: &TronPayment, payout: &Payout) -> Answer {

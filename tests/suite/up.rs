@@ -10,7 +10,14 @@ fn up_runs_the_whole_path_unattended() {
     let data = dir.path().join("data");
     let args = ["up", "--data", data.to_str().unwrap(), "--port", "0", "--for", "58s", "--output", "json"];
     // Somebody's real payment service in the environment must not be touched.
-    let process = Process::start(&args, &[("TRON_PAYMENT_URL", "http://192.0.2.1:8085")], false);
+    // Nor must a proxy be asked for this machine.
+    let environment = [
+        ("TRON_PAYMENT_URL", "http://192.0.2.1:8085"),
+        ("HTTP_PROXY", "http://127.0.0.1:9"),
+        ("http_proxy", "http://127.0.0.1:9"),
+        ("ALL_PROXY", "http://127.0.0.1:9"),
+    ];
+    let process = Process::start(&args, &environment, false);
     let (code, out) = process.output();
     let events: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect();
     let place = |kind: &str| events.iter().position(|e| e["event"] == kind && e["type"] == kind).unwrap_or_else(|| panic!("no {kind} in {out}"));

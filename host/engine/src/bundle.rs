@@ -6,7 +6,9 @@ mod format;
 
 use std::path::Path;
 
-use lucid_model::policy::Bundle;
+use lucid_model::policy::{
+    ARCHIVE_BYTES_MAX, Bundle, COMPONENT_BYTES_MAX, GOLDEN_BYTES_MAX, GOLDEN_FILES_MAX, GOLDEN_NAME_BYTES_MAX, MANIFEST_BYTES_MAX,
+};
 
 pub use self::{
     archive::{pack, unpack},
@@ -21,18 +23,6 @@ pub const MANIFEST_FILE: &str = "policy.toml";
 pub const COMPONENT_FILE: &str = "policy.wasm";
 /// Holds the golden cases.
 pub const GOLDEN_DIR: &str = "golden";
-/// Largest `policy.toml`.
-pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
-/// Largest `policy.wasm`.
-pub const COMPONENT_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Largest golden case.
-pub const GOLDEN_BYTES_MAX: usize = 256 * 1024;
-/// Most golden cases.
-pub const GOLDEN_FILES_MAX: usize = 256;
-/// Longest name of a golden case: what an archive has place for.
-pub const GOLDEN_NAME_BYTES_MAX: usize = 100;
-/// Largest archive.
-pub const ARCHIVE_BYTES_MAX: usize = 48 * 1024 * 1024;
 
 /// Reads a bundle: a folder, or an archive of one (`NAME-VERSION.tar`).
 ///

@@ -1,4 +1,5 @@
-//! Compiled components on disk, so that a start compiles nothing it compiled before.
+//! Compiled components on disk, so that a start compiles nothing it compiled before. What is there is machine code: a directory
+//! that others could write to is not believed, and one that cannot be used costs time and never a start.
 
 use std::{
     fs,
@@ -13,12 +14,13 @@ use lucid_model::id::Digest;
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Engine, component::Component};
 
-use crate::EngineError;
-
 const OTHERS_MAY_WRITE: u32 = 0o022;
 /// Of our own files in the directory.
 const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;
+/// What the names of compiled components, and of their digests, end with.
+const IMAGE: &str = "cwasm";
+const IMAGE_DIGEST: &str = "sha256";
 
 /// How components came to be loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +33,8 @@ pub struct LoadCounts {
 
 /// The directory.
 pub struct CompiledCache {
-    dir: PathBuf,
+    /// None if it cannot be used.
+    dir: Option<PathBuf>,
     /// Of everything that makes two compilations of one component differ: wasmtime's version, its settings, the processor.
     settings: Digest,
     compiled: AtomicU64,
@@ -41,30 +44,32 @@ pub struct CompiledCache {
 
 impl CompiledCache {
     /// Opens it; makes it if it is not there.
-    pub fn open(dir: &Path, engine: &Engine) -> Result<Self, EngineError> {
-        let refused = |problem: String| EngineError::CacheDir { path: dir.to_owned(), problem };
-        private_dir(dir).map_err(refused)?;
+    pub fn open(dir: &Path, engine: &Engine) -> Self {
+        let usable = private_dir(dir).map(|()| dir.to_owned());
+        let dir = usable.inspect_err(|problem| {
+            tracing::warn!(dir = %dir.display(), problem, "compiled policies are not kept: each start compiles them");
+        });
         let mut hash = SettingsHash(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hash);
         let zero = AtomicU64::default;
-        Ok(Self { dir: dir.to_owned(), settings: Digest(hash.0.finalize().into()), compiled: zero(), from_cache: zero(), temporary: zero() })
+        Self { dir: dir.ok(), settings: Digest(hash.0.finalize().into()), compiled: zero(), from_cache: zero(), temporary: zero() }
     }
 
     /// A component, compiled unless it was before. A damaged entry is compiled again; an entry that cannot be
     /// written is logged and does without.
     pub fn component(&self, engine: &Engine, digest: Digest, wasm: &[u8]) -> wasmtime::Result<Component> {
         let key = Digest::of(&[digest.0, self.settings.0].concat());
-        let (image_path, digest_path) = (self.dir.join(format!("{key}.cwasm")), self.dir.join(format!("{key}.sha256")));
-        if let Some(component) = load(engine, &image_path, &digest_path) {
+        if let Some(component) = self.dir.as_ref().and_then(|dir| load(engine, &Entry::of(dir, key))) {
             self.from_cache.fetch_add(1, Ordering::Relaxed);
             return Ok(component);
         }
         let component = Component::from_binary(engine, wasm)?;
         self.compiled.fetch_add(1, Ordering::Relaxed);
-        let image = component.serialize()?;
-        let written = self.write(&image_path, &image).and_then(|()| self.write(&digest_path, Digest::of(&image).to_string().as_bytes()));
-        if let Err(error) = written {
-            tracing::warn!(%digest, %error, dir = %self.dir.display(), "compiled policy is not cached");
+        if let Some(dir) = &self.dir {
+            let image = component.serialize()?;
+            if let Err(error) = self.keep(dir, &Entry::of(dir, key), &image) {
+                tracing::warn!(%digest, %error, dir = %dir.display(), "compiled policy is not cached");
+            }
         }
         Ok(component)
     }
@@ -74,15 +79,32 @@ impl CompiledCache {
         LoadCounts { compiled: self.compiled.load(Ordering::Relaxed), from_cache: self.from_cache.load(Ordering::Relaxed) }
     }
 
+    fn keep(&self, dir: &Path, entry: &Entry, image: &[u8]) -> io::Result<()> {
+        self.write(dir, &entry.image, image)?;
+        self.write(dir, &entry.digest, Digest::of(image).to_string().as_bytes())
+    }
+
     /// Whole or not at all, for whoever reads at the same time.
-    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+    fn write(&self, dir: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
         let number = self.temporary.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.dir.join(format!(".{}-{number}.tmp", std::process::id()));
+        let temporary = dir.join(format!(".{}-{number}.tmp", std::process::id()));
         let result = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
         if result.is_err() {
             let _gone_already = fs::remove_file(&temporary);
         }
         result
+    }
+}
+
+/// Where a component is.
+struct Entry {
+    image: PathBuf,
+    digest: PathBuf,
+}
+
+impl Entry {
+    fn of(dir: &Path, key: Digest) -> Self {
+        Self { image: dir.join(format!("{key}.{IMAGE}")), digest: dir.join(format!("{key}.{IMAGE_DIGEST}")) }
     }
 }
 
@@ -98,14 +120,15 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// The entry, if it is there, undamaged, and fits the engine.
-fn load(engine: &Engine, image_path: &Path, digest_path: &Path) -> Option<Component> {
-    let image = fs::read(image_path).ok()?;
-    let expected: Digest = fs::read_to_string(digest_path).ok()?.parse().ok()?;
+fn load(engine: &Engine, entry: &Entry) -> Option<Component> {
+    let path = entry.image.display();
+    let image = fs::read(&entry.image).ok()?;
+    let expected: Digest = fs::read_to_string(&entry.digest).ok()?.parse().ok()?;
     if Digest::of(&image) != expected {
-        tracing::warn!(path = %image_path.display(), "compiled policy is damaged and is compiled again");
+        tracing::warn!(%path, "compiled policy is damaged and is compiled again");
         return None;
     }
-    deserialize(engine, &image).inspect_err(|error| tracing::warn!(path = %image_path.display(), %error, "compiled policy does not load")).ok()
+    deserialize(engine, &image).inspect_err(|error| tracing::warn!(%path, %error, "compiled policy does not load")).ok()
 }
 
 #[expect(unsafe_code, reason = "the bytes are machine code that only this process's user can have written, and their digest was just checked")]
@@ -117,7 +140,8 @@ fn deserialize(engine: &Engine, image: &[u8]) -> wasmtime::Result<Component> {
     unsafe { Component::deserialize(engine, image) }
 }
 
-/// Makes sure that the directory is ours and that nobody else may write to it.
+/// Makes sure that the directory is ours and that nobody else may write to it. One that others could write to, as
+/// Kubernetes makes a volume's with `fsGroup`, is closed to them and emptied.
 fn private_dir(dir: &Path) -> Result<(), String> {
     let words = |error: io::Error| error.to_string();
     if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -141,7 +165,21 @@ fn private_dir(dir: &Path) -> Result<(), String> {
     }
     let mode = found.permissions().mode();
     if mode & OTHERS_MAY_WRITE != 0 {
-        return Err(format!("others may write to it (mode {:o})", mode & 0o7777));
+        fs::set_permissions(dir, fs::Permissions::from_mode(DIR_MODE)).map_err(words)?;
+        empty(dir).map_err(words)?;
+        let mode = format!("{:o}", mode & 0o7777);
+        tracing::warn!(dir = %dir.display(), mode, "others could write to the compiled policies: they are removed, and compiled again");
+    }
+    Ok(())
+}
+
+/// Removes what may be somebody else's code.
+fn empty(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == IMAGE || end == IMAGE_DIGEST) {
+            fs::remove_file(path)?;
+        }
     }
     Ok(())
 }

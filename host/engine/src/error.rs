@@ -19,14 +19,6 @@ pub enum EngineError {
         /// What it was set to.
         value: u128,
     },
-    /// The directory of compiled components cannot be used.
-    #[error("cannot keep compiled policies in {}: {problem}", path.display())]
-    CacheDir {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        problem: String,
-    },
     /// A thread could not be started.
     #[error("cannot start thread {name}")]
     Thread {

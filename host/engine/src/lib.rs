@@ -50,7 +50,7 @@ mod workbench;
 use self::{active::ActivePolicy, load::Programs, passed::Passed, program::Host, registry::Snapshot, threads::GuestThreads};
 pub use self::{
     bench::Figure,
-    bundle::{ARCHIVE_BYTES_MAX, NotAnArchive, pack, put as put_file, read_bundle, unpack, write as write_bundle, write_signatures},
+    bundle::{MANIFEST_FILE, NotAnArchive, pack, put as put_file, read_bundle, unpack, write as write_bundle, write_signatures},
     case::Case,
     compiled::LoadCounts,
     config::EngineConfig,

@@ -2,13 +2,13 @@ use std::{collections::BTreeMap, fmt};
 
 use lucid_model::{
     id::Digest,
-    policy::{PolicyKind, PolicyRef},
+    policy::{MANIFEST_BYTES_MAX, PolicyKind, PolicyRef},
 };
 use semver::Version;
 
 use crate::{
     abi::Abi,
-    bundle::{MANIFEST_BYTES_MAX, MANIFEST_FILE},
+    bundle::MANIFEST_FILE,
     config::EngineConfig,
     problem::{Problem, meant, shown},
     table::{self, Problems, Table, list},

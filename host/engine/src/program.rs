@@ -39,7 +39,7 @@ impl Host {
         let engine = wasm::engine(&config)?;
         let mut linker = Linker::new(&engine);
         v1::add_to_linker(&mut linker).map_err(|source| EngineError::Settings { source })?;
-        let compiled = CompiledCache::open(&config.cache_dir, &engine)?;
+        let compiled = CompiledCache::open(&config.cache_dir, &engine);
         let deadline = Deadline::start(&engine, config.deadline)?;
         Ok(Arc::new(Self { config, engine, compiled, linker, deadline }))
     }

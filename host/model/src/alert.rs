@@ -33,6 +33,8 @@ named_enum! {
         Silent = "silent",
         /// An operator suspended the node.
         Suspended = "suspended",
+        /// Two agents report as the node.
+        Cloned = "cloned",
     }
 }
 

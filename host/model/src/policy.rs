@@ -14,10 +14,14 @@ use crate::{
     score::Ppm,
 };
 
+mod bundle;
 mod life;
 mod profile;
 mod shadow;
 
+pub use self::bundle::{
+    ARCHIVE_BYTES_MAX, Bundle, COMPONENT_BYTES_MAX, GOLDEN_BYTES_MAX, GOLDEN_FILES_MAX, GOLDEN_NAME_BYTES_MAX, MANIFEST_BYTES_MAX,
+};
 pub use self::life::{Activation, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Standing, VersionState, applicable};
 pub use self::profile::{Changed, ChangedParam, ComponentSize, FactRead, Moved, PolicyDifferences, PolicyProfile};
 pub use self::shadow::{Findings, Shadow, ShadowEnd, ShadowResult};
@@ -90,19 +94,6 @@ impl FromStr for Scope {
 
 /// Params an operator set, by name; what is not set has the policy's default.
 pub type ParamValues = BTreeMap<String, i64>;
-
-/// A bundle as it was handed in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bundle {
-    /// Text of `policy.toml`.
-    pub manifest: String,
-    /// Bytes of `policy.wasm`.
-    pub component: Vec<u8>,
-    /// Golden cases: file name and text.
-    pub golden: Vec<(String, String)>,
-    /// Who stands for it, by key; no part of what is signed.
-    pub signatures: Vec<BundleSignature>,
-}
 
 /// A param as the policy declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]

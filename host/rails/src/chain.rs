@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 pub use self::profile::ChainProfile;
 use crate::{
+    egress::Egress,
     http::{self, RailError, plain},
     probe::asked,
     secret::SharedSecret,
@@ -34,6 +35,8 @@ pub struct ChainConfig {
     pub api_key: Option<SharedSecret>,
     /// For one request, connecting included.
     pub timeout: Duration,
+    /// The way to it.
+    pub egress: Egress,
     /// Its manners.
     pub profile: ChainProfile,
 }
@@ -50,7 +53,7 @@ impl ChainClient {
     /// # Errors
     /// [`RailError`] if TLS cannot be set up.
     pub fn new(config: ChainConfig) -> Result<Self, RailError> {
-        let client = http::client(&config.base_url, config.timeout)?;
+        let client = http::client(&config.egress, &config.base_url, config.timeout)?;
         Ok(Self { config, client })
     }
 

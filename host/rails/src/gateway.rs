@@ -10,7 +10,10 @@ use lucid_ports::{GatewayError, GatewayKey, GatewayKeys, KeyMaterial};
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 
-use crate::http::{self, RailError, plain};
+use crate::{
+    Egress,
+    http::{self, RailError, plain},
+};
 
 /// Sizes of RSA keys that are used: smaller is weak, larger is slow to check.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
@@ -30,8 +33,8 @@ impl GatewayClient {
     ///
     /// # Errors
     /// [`RailError`] if TLS cannot be set up.
-    pub fn new(jwks_url: &str, timeout: Duration) -> Result<Self, RailError> {
-        Ok(Self { url: jwks_url.to_owned(), client: http::client(jwks_url, timeout)? })
+    pub fn new(egress: &Egress, jwks_url: &str, timeout: Duration) -> Result<Self, RailError> {
+        Ok(Self { url: jwks_url.to_owned(), client: http::client(egress, jwks_url, timeout)? })
     }
 }
 

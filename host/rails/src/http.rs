@@ -1,4 +1,4 @@
-//! The HTTP client for money: one request is one send. No retries, no redirects, no proxy, no idle connections
+//! The HTTP client for money: one request is one send. No retries, no redirects, no proxy but the one that is configured, no idle connections
 //! whose end could be mistaken for an answer, and a cap on what is read.
 
 use std::time::{Duration, Instant, SystemTime};
@@ -10,6 +10,8 @@ use reqwest::{
     redirect,
 };
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::Egress;
 
 /// Most bytes of an answer that are read.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -28,20 +30,21 @@ pub struct RailError {
 ///
 /// # Errors
 /// [`RailError`] if TLS cannot be set up.
-pub fn client(url: &str, timeout: Duration) -> Result<Client, RailError> {
+pub fn client(egress: &Egress, url: &str, timeout: Duration) -> Result<Client, RailError> {
+    let failed = |error: reqwest::Error| RailError { url: url.to_owned(), detail: error.to_string() };
     // Plain HTTP inside a network needs no certificates of the machine, which may have none.
     let builder = if url.starts_with("http://") { Client::builder().tls_certs_only([]) } else { Client::builder() };
+    let builder = egress.to_services(builder).map_err(failed)?;
     builder
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .no_proxy()
         .pool_max_idle_per_host(0)
         .http1_only()
         .connect_timeout(timeout)
         .timeout(timeout)
         .user_agent(concat!("lucid/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| RailError { url: url.to_owned(), detail: error.to_string() })
+        .map_err(failed)
 }
 
 /// The request, in the trace of what is being done, if that is traced.

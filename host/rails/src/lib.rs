@@ -1,6 +1,7 @@
 //! Talks to the network's other services: the payment service, the blockchain and the gateway.
 
 mod chain;
+mod egress;
 mod gateway;
 mod http;
 mod probe;
@@ -10,6 +11,7 @@ mod tron_payment;
 mod webhook;
 
 pub use chain::{ChainClient, ChainConfig, ChainProfile};
+pub use egress::Egress;
 pub use gateway::GatewayClient;
 pub use http::RailError;
 pub use probe::{Probe, Verdict};

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 pub(crate) use self::answer::says_unknown;
 use self::answer::{Metadata, classify, understand};
 use crate::{
+    egress::Egress,
     http::{self, RailError, plain},
     profile::{AmountForm, Find, Ids, Profile},
     secret::SharedSecret,
@@ -30,6 +31,8 @@ pub struct TronPaymentConfig {
     pub token: Option<SharedSecret>,
     /// For one request, connecting included.
     pub timeout: Duration,
+    /// The way to it.
+    pub egress: Egress,
     /// Its manners.
     pub profile: Profile,
 }
@@ -46,7 +49,7 @@ impl TronPayment {
     /// # Errors
     /// [`RailError`] if TLS cannot be set up.
     pub fn new(config: TronPaymentConfig) -> Result<Self, RailError> {
-        let client = http::client(&config.base_url, config.timeout)?;
+        let client = http::client(&config.egress, &config.base_url, config.timeout)?;
         Ok(Self { config, client })
     }
 

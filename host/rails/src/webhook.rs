@@ -1,7 +1,7 @@
 //! Sends webhooks: to endpoints that an operator named, which must not become a way into our own network.
 //!
 //! A host is looked up here, and every address it has is judged before one is connected to: a name that is changed
-//! after it was checked gains nothing. No redirects, no proxy, no idle connections.
+//! after it was checked gains nothing. Where there is a proxy, it looks them up and decides. No redirects, no idle connections.
 
 use std::{
     error::Error,
@@ -18,7 +18,10 @@ use reqwest::{
     redirect,
 };
 
-use crate::http::{self, plain};
+use crate::{
+    Egress,
+    http::{self, plain},
+};
 
 /// Longest URL, in bytes.
 const URL_BYTES_MAX: usize = 2_048;
@@ -28,6 +31,7 @@ pub struct WebhookClient {
     timeout: Duration,
     /// Whether plain HTTP and addresses of our own network are allowed.
     inside: bool,
+    egress: Egress,
     /// Set up at the first use: a machine without certificates can still serve.
     secure: OnceLock<Result<Client, String>>,
     plain: OnceLock<Result<Client, String>>,
@@ -36,8 +40,8 @@ pub struct WebhookClient {
 impl WebhookClient {
     /// `inside` allows what is otherwise refused: plain HTTP, and loopback, link-local, private and other addresses that
     /// are not of the internet.
-    pub fn new(timeout: Duration, inside: bool) -> Self {
-        Self { timeout, inside, secure: OnceLock::new(), plain: OnceLock::new() }
+    pub fn new(timeout: Duration, inside: bool, egress: Egress) -> Self {
+        Self { timeout, inside, egress, secure: OnceLock::new(), plain: OnceLock::new() }
     }
 
     fn client(&self, url: &Url) -> Result<&Client, WebhookError> {
@@ -48,15 +52,17 @@ impl WebhookClient {
 
     fn build(&self, secure: bool) -> Result<Client, String> {
         let builder = if secure { Client::builder() } else { Client::builder().tls_certs_only([]) };
+        let builder = self.egress.to_anybody(builder).map_err(|error| plain(&error))?;
+        // The proxy's own name is not an endpoint's.
+        let by_proxy = secure && self.egress.is_through_a_proxy();
+        let builder = if by_proxy { builder } else { builder.dns_resolver(Resolver { inside: self.inside }) };
         let client = builder
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .no_proxy()
             .pool_max_idle_per_host(0)
             .http1_only()
             .connect_timeout(self.timeout)
             .timeout(self.timeout)
-            .dns_resolver(Resolver { inside: self.inside })
             .user_agent(concat!("lucid/", env!("CARGO_PKG_VERSION")))
             .build();
         client.map_err(|error| plain(&error))
@@ -168,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_is_not_of_the_internet_is_refused_in_every_spelling() {
-        let client = WebhookClient::new(Duration::from_secs(1), false);
+        let client = WebhookClient::new(Duration::from_secs(1), false, Egress::default());
         for url in [
             "http://example.org/",
             "ftp://example.org/",
@@ -206,7 +212,7 @@ mod tests {
             assert_eq!(client.check(url), Ok(()), "{url}");
         }
         assert!(client.check(&format!("https://example.org/{}", "x".repeat(URL_BYTES_MAX))).is_err());
-        let inside = WebhookClient::new(Duration::from_secs(1), true);
+        let inside = WebhookClient::new(Duration::from_secs(1), true, Egress::default());
         for url in ["http://127.0.0.1:8080/", "https://10.0.0.1/", "http://localhost/"] {
             assert_eq!(inside.check(url), Ok(()), "{url}");
         }

@@ -171,6 +171,8 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/nodes/{id}/pool", OWNERS).own_but(&[Operator]).of_the_network().versioned(),
     delete("/api/v1/nodes/{id}/pool", OWNERS).own_but(&[Operator]).of_the_network().versioned(),
     post("/api/v1/nodes/{id}/keys/rotate", KEYHOLDERS).own_but(&[Operator]).of_the_network().versioned(),
+    // Agents may be newer than the service: what it does not know is ignored.
+    put("/api/v1/nodes/{id}/machine", KEYHOLDERS).own_but(&[Operator]).of_the_network().versioned(),
     put("/api/v1/nodes/{id}/wallet", Who::Roles(&[Owner])).own_but(&[]).versioned(),
     post("/api/v1/nodes/{id}/wallet/approve", TREASURERS).own_but(&[Treasurer]).versioned(),
     get("/api/v1/nodes/{id}/status", ANY).own_but(FLEET).of_the_network(),

@@ -2,10 +2,11 @@ use std::{sync::Arc, time::Duration};
 
 use lucid_ports::RateLimiter;
 use lucid_service::Service;
+use lucid_wire::policy::{UPLOAD_BYTES_MAX, UPLOAD_PATH};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Authenticator, Feed, Scraping, Streams};
+use crate::{Authenticator, Feed, Scraping, Streams, Uploads};
 
 /// Limits of a request.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +15,13 @@ pub struct ApiLimits {
     pub body_bytes_max: usize,
     /// Longest time a request may take, event streams apart.
     pub request_time_max: Duration,
+}
+
+impl ApiLimits {
+    /// Longest body of a request, in bytes: bundles are larger than all else.
+    pub fn body_bytes_max_of(&self, path: &str) -> usize {
+        if path == UPLOAD_PATH { UPLOAD_BYTES_MAX } else { self.body_bytes_max }
+    }
 }
 
 /// What every route sees.
@@ -36,6 +44,8 @@ pub struct Api {
     pub feed: Feed,
     /// How many of those each caller has open.
     pub streams: Streams,
+    /// Who may hand a bundle in now: it is held in memory as a whole.
+    pub uploads: Uploads,
     /// Cancelled when the process stops: streams end then, or they would keep it alive.
     pub stopping: CancellationToken,
     /// `sandbox` or `live`: shown by `/health`, so that nobody mistakes one for the other.

@@ -1,6 +1,6 @@
 //! What routes take out of a request, with errors that name the field.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     body::{Body, Bytes, HttpBody},
@@ -9,7 +9,10 @@ use axum::{
 };
 use bytes::BytesMut;
 use futures::StreamExt;
-use lucid_model::{id::Digest, policy::Bundle};
+use lucid_model::{
+    id::Digest,
+    policy::{ARCHIVE_BYTES_MAX, Bundle},
+};
 use lucid_ports::{Order, PageRequest};
 use lucid_service::{Actor, RegistrationProof, ReportProof};
 use lucid_wire::{
@@ -20,7 +23,7 @@ use lucid_wire::{
     policy::UploadPolicyRequest,
 };
 
-use crate::{api::Api, errors::ApiError};
+use crate::{api::Api, client::ClientAddress, errors::ApiError};
 
 /// Content type of a bundle that is an archive.
 const ARCHIVE: &str = "application/x-tar";
@@ -51,6 +54,8 @@ pub struct Json<R: WireRequest> {
     pub headers: HeaderMap,
     /// The request's path.
     pub path: String,
+    /// Where it comes from, as far as that is known.
+    pub from: Option<IpAddr>,
 }
 
 impl<R: WireRequest> FromRequest<Arc<Api>> for Json<R> {
@@ -62,9 +67,11 @@ impl<R: WireRequest> FromRequest<Arc<Api>> for Json<R> {
         if form.is_some_and(|form| !is(form, "application/json")) && !body.is_end_stream() {
             return Err(ApiError::new(ErrorKind::UnsupportedMediaType, "the body must be application/json"));
         }
-        let bytes = whole(&parts.headers, body, api.limits.body_bytes_max.min(R::BODY_BYTES_MAX)).await?;
+        let limit = api.limits.body_bytes_max_of(parts.uri.path()).min(R::BODY_BYTES_MAX);
+        let bytes = whole(&parts.headers, body, limit).await?;
         let value = parse_or_empty::<R>(&bytes)?;
-        Ok(Self { value, bytes, headers: parts.headers, path: parts.uri.path().to_owned() })
+        let from = parts.extensions.get::<ClientAddress>().map(|client| client.address);
+        Ok(Self { value, bytes, headers: parts.headers, path: parts.uri.path().to_owned(), from })
     }
 }
 
@@ -102,7 +109,7 @@ impl FromRequest<Arc<Api>> for HandedIn {
             return Json::<UploadPolicyRequest>::from_request(request, api).await.map(|json| Self(json.value));
         }
         let (parts, body) = request.into_parts();
-        let archive = whole(&parts.headers, body, api.limits.body_bytes_max).await?;
+        let archive = whole(&parts.headers, body, ARCHIVE_BYTES_MAX).await?;
         Ok(Self(api.service.unpack_bundle(&archive)?))
     }
 }
@@ -116,7 +123,7 @@ impl<R: WireRequest> Json<R> {
     /// The signature of a report, if it has one.
     pub fn report_proof(&self, kind: &'static str) -> Result<Option<ReportProof>, ApiError> {
         let signed = ReportSignature::read(|name| self.header(name))?;
-        Ok(signed.map(|s| ReportProof { kind, sequence: s.sequence, body: Digest::of(&self.bytes), signature: s.signature }))
+        Ok(signed.map(|s| ReportProof { kind, sequence: s.sequence, body: Digest::of(&self.bytes), signature: s.signature, from: self.from }))
     }
 
     /// The signature of a registration, if it has one.

@@ -54,7 +54,7 @@ async fn keyed(api: Shared, key: String, request: Request, next: Next) -> Result
     // A public route changes nothing that could be changed twice.
     let Some(actor) = request.extensions().get::<Actor>().cloned() else { return Ok(next.run(request).await) };
     let (mut parts, body) = request.into_parts();
-    let bytes = whole(&parts.headers, body, api.limits.body_bytes_max).await?;
+    let bytes = whole(&parts.headers, body, api.limits.body_bytes_max_of(parts.uri.path())).await?;
     let path = parts.uri.path_and_query().map_or_else(|| parts.uri.path().to_owned(), ToString::to_string);
     let asked = fingerprint(parts.method.as_str(), &path, &bytes);
     let key = RequestKey { subject: actor.subject.clone(), key };

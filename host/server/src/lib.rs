@@ -20,6 +20,7 @@ mod scraping;
 mod serve;
 mod streams;
 mod strict;
+mod uploads;
 
 pub use api::{Api, ApiLimits};
 pub use authenticate::{
@@ -31,3 +32,4 @@ pub use network::{Network, NetworkError};
 pub use scraping::Scraping;
 pub use serve::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, Listeners, TlsFiles, serve};
 pub use streams::Streams;
+pub use uploads::Uploads;

@@ -8,6 +8,7 @@ mod enrolments;
 mod events;
 mod identity;
 mod keys;
+mod machine;
 mod mismatches;
 mod nodes;
 mod operations;
@@ -36,6 +37,7 @@ pub fn documented() -> OpenApiRouter<Shared> {
         .merge(identity::routes())
         .merge(nodes::routes())
         .merge(keys::routes())
+        .merge(machine::routes())
         .merge(enrolments::routes())
         .merge(pools::routes())
         .merge(telemetry::routes())

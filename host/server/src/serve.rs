@@ -32,7 +32,7 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-use crate::{Api, accepted, errors, gatekeeper, idempotency, openapi, routes};
+use crate::{Api, accepted, errors, gatekeeper, idempotency, openapi, routes, uploads};
 pub use edge::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, TlsFiles};
 
 /// Answers shorter than this go out as they are: packing them costs more than it saves.
@@ -48,6 +48,7 @@ fn router(api: Arc<Api>, edge: &Edge) -> Router {
         .layer(Extension(openapi::Text(document)))
         .with_state(Arc::clone(&api))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), idempotency::once))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), uploads::in_turn))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, api.limits.request_time_max));
     let compressed = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
     let routes = Router::new()

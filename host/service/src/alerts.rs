@@ -28,6 +28,8 @@ fn fits(kind: AlertKind, node: Option<&Node>) -> bool {
     match kind {
         AlertKind::Silent => node.status == NodeStatus::Error,
         AlertKind::Suspended => node.status == NodeStatus::Suspended,
+        // It is over once the reports do not collide any more.
+        AlertKind::Cloned => true,
         AlertKind::Cpu | AlertKind::Memory | AlertKind::Disk => node.config.monitoring_enabled,
     }
 }
@@ -43,6 +45,9 @@ impl Service {
             for alert in alerts {
                 let node = self.store().node(alert.node).await?;
                 if fits(alert.kind, node.as_ref()) {
+                    if alert.kind == AlertKind::Cloned {
+                        self.collisions.lock().know(alert.node, self.ports.clock.monotonic_ms());
+                    }
                     active.entry(alert.node).or_default().push(alert.kind);
                 } else {
                     self.clear_node_alert(alert.node, alert.kind).await?;

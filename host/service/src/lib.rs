@@ -11,6 +11,7 @@ mod books;
 mod bus;
 mod carried;
 mod clock;
+mod clones;
 mod config;
 mod decisions;
 mod enrolments;
@@ -20,6 +21,7 @@ mod history;
 mod identity;
 mod last_good;
 mod liveness;
+mod machines;
 mod mismatches;
 mod node_alerts;
 mod nodes;
@@ -84,6 +86,7 @@ pub use epochs::{Closing, DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explain
 pub use error::ServiceError;
 pub use history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges};
 pub use identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};
+pub use machines::Machine;
 pub use mismatches::Untold;
 pub use node_alerts::{NodeAlert, NodeAlerts};
 pub use nodes::{ConfigChange, NewSuspension, NodePatch, NodeView};
@@ -91,7 +94,7 @@ pub use observations::{JudgedSession, NewSession};
 pub use participation::Participation;
 pub use payer::{InFlight, PAYER};
 pub use performance::{PoolGrain, PoolHistory, PoolPoint};
-pub use policies::{ActivationRequest, Comparison, NamedActivation, Staged, Start, VersionFilter, VersionStanding};
+pub use policies::{ActivationRequest, ActiveFile, Comparison, NamedActivation, Staged, Start, VersionFilter, VersionStanding};
 pub use pool_health::PoolHealth;
 pub use pools::{NewPool, PoolConfigChange, PoolPatch};
 pub use queries::{Earnings, FleetUsage, NodeUsage};
@@ -193,6 +196,8 @@ pub struct Service {
     walks: Mutex<history::Walks>,
     /// What nodes measured lately, held against their limits.
     usage_watches: Mutex<BTreeMap<NodeId, UsageWatch>>,
+    /// Nodes as which two agents may report.
+    collisions: Mutex<clones::Collisions>,
     /// What pools say of their members' alerts, as far as they say anything.
     thresholds: Mutex<BTreeMap<PoolId, AlertThresholds>>,
     /// After how long members of pools that say so are silent.
@@ -239,6 +244,7 @@ impl Service {
             payer: Mutex::default(),
             walks: Mutex::default(),
             usage_watches: Mutex::default(),
+            collisions: Mutex::default(),
             thresholds: Mutex::default(),
             silences_ms: Mutex::default(),
             webhooks_paused: Mutex::default(),

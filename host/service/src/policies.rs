@@ -18,7 +18,7 @@ use lucid_ports::{GateReport, StoredBundle};
 pub use self::{
     activate::{ActivationRequest, Start},
     compare::Comparison,
-    file::NamedActivation,
+    file::{ActiveFile, NamedActivation},
     stage::Staged,
 };
 use crate::{Actor, Role, Service, ServiceError};

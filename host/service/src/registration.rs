@@ -163,7 +163,7 @@ impl Service {
         Ok(NodeView { hold: self.payout_hold(&node), node, live: None })
     }
 
-    async fn judge_registration(&self, new: &NewNode, siblings: SiblingCounts) -> Result<(), ServiceError> {
+    pub(crate) async fn judge_registration(&self, new: &NewNode, siblings: SiblingCounts) -> Result<(), ServiceError> {
         let snapshot = self.ports.policies.snapshot();
         let policy = snapshot.validation(Scope::Default, self.now().unix_s_floor()).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
         let hardware = new.hardware;

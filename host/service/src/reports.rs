@@ -1,6 +1,9 @@
 //! What nodes send: heartbeats, samples, observation sessions. Presence grows from here.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use lucid_model::{
     credit::{Interval, LastReport},
@@ -27,6 +30,8 @@ pub struct ReportProof {
     pub body: Digest,
     /// Over [`statement::report`].
     pub signature: Vec<u8>,
+    /// Which address it was sent from, if the node sent it itself.
+    pub from: Option<IpAddr>,
 }
 
 /// What became of a report.
@@ -198,14 +203,17 @@ impl Service {
         // Presence that is dated wrong would count in another epoch.
         let counts = proof.is_some() && node.status == NodeStatus::Active && self.time_is_known();
         let (next, presence) = if counts { self.witness(&node, now, monotonic_ms).await? } else { (None, None) };
-        let signed = proof.is_some();
+        let (signed, from) = (proof.is_some(), proof.as_ref().and_then(|proof| proof.from));
         let report = Report { node: node.id, arrived_at: now, sequence: proof.map(|p| (p.sequence, p.body)), samples, presence, sessions };
         let outcome = {
             let _waits = Waiting::of(&self.reports_waiting, self.config.reports_waiting_max)?;
             self.store().store_report(report).await?
         };
         match outcome {
-            ReportOutcome::SequenceTaken { highest } => return Err(ServiceError::SequenceTaken { highest }),
+            ReportOutcome::SequenceTaken { highest } => {
+                self.note_collision(node.id, from).await;
+                return Err(ServiceError::SequenceTaken { highest });
+            }
             // A repeated report witnesses nothing: it may be a replay.
             ReportOutcome::Repeated => return Ok((outcome, node)),
             ReportOutcome::Stored(_) => {}

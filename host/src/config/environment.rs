@@ -75,7 +75,7 @@ const NAMES: &[(&str, &str, Form)] = &[
 const PREFIX: &str = "LUCID_";
 
 /// Keys whose values are lists; a variable has their items with commas between them.
-const LISTS: [&str; 2] = ["server.trusted_proxies", "server.cors_origins"];
+const LISTS: [&str; 3] = ["server.trusted_proxies", "server.cors_origins", "egress.direct"];
 
 /// Variables that would lead `lucid up` to somebody's real money, chain or records.
 const UP_IGNORES: [&str; 9] = [

@@ -119,9 +119,11 @@ fn ms(at: SystemTime) -> Option<i64> {
 async fn gateway(config: &Config) -> Finding {
     let Some(url) = config.auth.jwks() else { return Finding::ok("gateway", "not used (API_GATEWAY_URL is not set)") };
     let todo = "see that the gateway runs and publishes its keys, and that API_GATEWAY_URL (or auth.jwks_url) names it";
-    let fetched = match GatewayClient::new(&url, ANSWER_TIME_MAX) {
+    let client = config.egress.way_out().map_err(|error| error.to_string());
+    let client = client.and_then(|egress| GatewayClient::new(&egress, &url, ANSWER_TIME_MAX).map_err(|error| error.to_string()));
+    let fetched = match client {
         Ok(client) => client.fetch().await.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error),
     };
     match fetched {
         Ok(keys) if keys.is_empty() => Finding::fail("gateway", "it publishes no key that can be used", todo),

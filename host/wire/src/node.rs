@@ -17,7 +17,8 @@ use crate::{number::ExactNumber, schema};
 pub use configuration::{NodeConfigChange, NodeConfigRequest, ResourceLimitsRequest};
 pub use identity::public_key;
 pub use request::{
-    LegacyRegisterRequest, NAME_LENGTH, RegisterNodeRequest, Registration, Suspend, SuspendNodeRequest, UpdateNode, UpdateNodeRequest,
+    ChangeMachine, ChangeMachineRequest, LegacyRegisterRequest, NAME_LENGTH, RegisterNodeRequest, Registration, Suspend, SuspendNodeRequest,
+    UpdateNode, UpdateNodeRequest,
 };
 
 /// What is newest of a node: kept apart from its record.

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use lucid_model::policy::{Bundle, BundleSignature, PolicyKind, PolicyRef, SIGNATURES_MAX};
+use lucid_model::policy::{
+    ARCHIVE_BYTES_MAX, Bundle, BundleSignature, COMPONENT_BYTES_MAX, GOLDEN_BYTES_MAX, GOLDEN_FILES_MAX, GOLDEN_NAME_BYTES_MAX, MANIFEST_BYTES_MAX,
+    PolicyKind, PolicyRef, SIGNATURES_MAX,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -30,14 +33,12 @@ pub use shadow::{
 };
 pub use simulation::{NewSimulation, SimulatePolicyRequest, SimulatedNodeBody, SimulatedSideBody, SimulationBody};
 
-/// Bytes of a component.
-pub const COMPONENT_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Characters of a manifest.
-pub const MANIFEST_LENGTH_MAX: usize = 64 * 1024;
+/// Where bundles are handed in.
+pub const UPLOAD_PATH: &str = "/api/v1/policies";
+/// Longest body of an upload, in bytes: the largest archive, written as JSON, where four bytes stand for three.
+pub const UPLOAD_BYTES_MAX: usize = ARCHIVE_BYTES_MAX / 3 * 4;
 /// Characters of a version.
 pub const VERSION_LENGTH_MAX: usize = 128;
-/// Golden cases of a bundle.
-pub const GOLDEN_MAX: usize = 100;
 
 /// A version as a query names it.
 pub fn version(text: &str) -> Option<String> {
@@ -111,7 +112,7 @@ pub struct UploadPolicyRequest {
     /// Text of `policy.toml`.
     #[schema(value_type = schema::ManifestText)]
     pub manifest: String,
-    /// `policy.wasm`, standard base64; at most 16 MiB of it.
+    /// `policy.wasm`, standard base64; at most 32 MiB of it.
     #[schema(value_type = schema::ComponentBytes)]
     pub component: String,
     /// Golden cases: file name and text.
@@ -161,15 +162,22 @@ impl Request for UploadPolicyRequest {
     fn read(fields: &Fields<'_>) -> Result<Bundle, FieldError> {
         let mut golden = Vec::new();
         if let Some(cases) = fields.object("golden")? {
-            for (name, _) in cases.entries().take(GOLDEN_MAX + 1) {
-                golden.push((name.to_owned(), cases.require(name, cases.string(name)?)?.to_owned()));
+            for (name, _) in cases.entries().take(GOLDEN_FILES_MAX + 1) {
+                let text = cases.require(name, cases.string(name)?)?;
+                if name.len() > GOLDEN_NAME_BYTES_MAX {
+                    return Err(fields.error("golden", format!("must have names of at most {GOLDEN_NAME_BYTES_MAX} bytes")));
+                }
+                if text.len() > GOLDEN_BYTES_MAX {
+                    return Err(cases.error(name, format!("must have at most {GOLDEN_BYTES_MAX} bytes")));
+                }
+                golden.push((name.to_owned(), text.to_owned()));
             }
         }
-        if golden.len() > GOLDEN_MAX {
-            return Err(fields.error("golden", format!("must have at most {GOLDEN_MAX} cases")));
+        if golden.len() > GOLDEN_FILES_MAX {
+            return Err(fields.error("golden", format!("must have at most {GOLDEN_FILES_MAX} cases")));
         }
         Ok(Bundle {
-            manifest: fields.require("manifest", fields.text("manifest", 1..=MANIFEST_LENGTH_MAX)?)?,
+            manifest: fields.require("manifest", fields.text("manifest", 1..=MANIFEST_BYTES_MAX)?)?,
             component: fields.require("component", fields.base64("component", 1..=COMPONENT_BYTES_MAX)?)?,
             golden,
             signatures: fields.list("signatures", 0..=SIGNATURES_MAX)?.unwrap_or_default().iter().map(read_signature).collect::<Result<_, _>>()?,

@@ -10,7 +10,7 @@ use lucid_model::{
         Correction as Corrections, MismatchKind as MismatchKinds, PayoutState as PayoutStates, PayoutStatus as PayoutStatuses, Remedy as Remedies,
         RunState as RunStates,
     },
-    policy::{PolicyKind as PolicyKinds, ReportCause as ReportCauses, Standing as Standings},
+    policy::{MANIFEST_BYTES_MAX, PolicyKind as PolicyKinds, ReportCause as ReportCauses, Standing as Standings},
     pool::{LoadBalancing as Balancings, PoolStatus as PoolStatuses, health::Health as Healths},
     vote::{VoteChoice as VoteChoices, VoteState as VoteStates},
     webhook::DeliveryState as DeliveryStates,
@@ -24,11 +24,7 @@ use utoipa::{
 };
 
 use crate::{
-    audit::FILTER_LENGTH_MAX,
-    auth::NONCE_LENGTH_MAX,
-    error::ErrorKind,
-    history::Metric as Metrics,
-    policy::{MANIFEST_LENGTH_MAX, VERSION_LENGTH_MAX},
+    audit::FILTER_LENGTH_MAX, auth::NONCE_LENGTH_MAX, error::ErrorKind, history::Metric as Metrics, policy::VERSION_LENGTH_MAX,
     resources::TimeRange as TimeRanges,
 };
 
@@ -137,7 +133,7 @@ words! {
     CreatedSort = "What enrolment tokens are sorted by.", ["created_at"], default "created_at";
     EnrolmentScope = "`register`: its nodes are approved as any other; `approve`: they are approved already.",
         names(Scopes::ALL, Scopes::name), default Scopes::Register.name();
-    NodeAlertKind = "What an alert is about.", ["silent", "suspended", "no_wallet", "wallet_waits", "cpu", "memory", "disk"];
+    NodeAlertKind = "What an alert is about.", ["silent", "suspended", "cloned", "no_wallet", "wallet_waits", "cpu", "memory", "disk"];
     AuditSort = "What audit entries are sorted by.", ["at"], default "at";
     EpochSort = "What epochs and votes are sorted by.", ["epoch"], default "epoch";
 }
@@ -192,7 +188,7 @@ schemas! {
     UsdtAmount = "USDT, above zero and at most 999999999.999999: up to nine digits, and up to six after a point.", text()
         .pattern(Some(USDT_AMOUNT)).examples(["25.00"]);
     Reference = "Names a deposit: not blank, no control characters.", text().min_length(Some(1)).max_length(Some(100)).pattern(Some(NAME));
-    ManifestText = "Text of a manifest.", text().min_length(Some(1)).max_length(Some(MANIFEST_LENGTH_MAX)).pattern(Some(REASON));
+    ManifestText = "Text of a manifest.", text().min_length(Some(1)).max_length(Some(MANIFEST_BYTES_MAX)).pattern(Some(REASON));
     ComponentBytes = "A component: standard base64, padded.", text().min_length(Some(4)).format(format("wasm-component")).content_encoding("base64");
     BundleArchive = "A bundle's files as an uncompressed tar.", text().content_media_type("application/x-tar");
     Version = "A version: three numbers, perhaps a pre-release and a build.", text().min_length(Some(5)).max_length(Some(VERSION_LENGTH_MAX)).pattern(Some(VERSION))

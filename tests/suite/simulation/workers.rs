@@ -121,7 +121,7 @@ fn webhooks() -> Arc<dyn WebhookSender> {
     static CLIENT: OnceLock<Arc<WebhookClient>> = OnceLock::new();
     Arc::clone(CLIENT.get_or_init(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Arc::new(WebhookClient::new(Duration::from_secs(1), false))
+        Arc::new(WebhookClient::new(Duration::from_secs(1), false, lucid_rails::Egress::default()))
     })) as Arc<dyn WebhookSender>
 }
 

@@ -1,9 +1,12 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
-use lucid_engine::{EngineConfig, EngineError, LoadCounts, PolicyEngine};
+use lucid_engine::{EngineConfig, LoadCounts, PolicyEngine};
 use lucid_model::policy::{PolicyKind, Scope};
 
 use crate::support::{built_in, call, publish, rig};
+
+const COMPILED: LoadCounts = LoadCounts { compiled: 1, from_cache: 0 };
+const FROM_CACHE: LoadCounts = LoadCounts { compiled: 0, from_cache: 1 };
 
 /// Loads one policy with an engine of its own and says how it came to be loaded.
 async fn load(config: &EngineConfig) -> LoadCounts {
@@ -22,8 +25,6 @@ fn entries(config: &EngineConfig, extension: &str) -> Vec<PathBuf> {
 
 #[tokio::test]
 async fn a_component_is_compiled_once_and_a_damaged_entry_again() {
-    const COMPILED: LoadCounts = LoadCounts { compiled: 1, from_cache: 0 };
-    const FROM_CACHE: LoadCounts = LoadCounts { compiled: 0, from_cache: 1 };
     let rig = rig();
     assert_eq!(load(&rig.config).await, COMPILED);
     assert_eq!(load(&rig.config).await, FROM_CACHE);
@@ -53,20 +54,28 @@ async fn a_setting_that_changes_the_code_has_entries_of_its_own() {
     assert_eq!(entries(&rig.config, "cwasm").len(), 1);
 }
 
-#[test]
-fn a_directory_that_others_may_write_to_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let cache = dir.path().join("cache");
-    let open = || PolicyEngine::new(EngineConfig::new(&cache)).map(drop);
-    open().unwrap();
-    assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
-    for mode in [0o770, 0o707, 0o722] {
-        fs::set_permissions(&cache, fs::Permissions::from_mode(mode)).unwrap();
-        assert!(matches!(open(), Err(EngineError::CacheDir { problem, .. }) if problem.starts_with("others may write")), "{mode:o}");
+#[tokio::test]
+async fn what_others_could_have_written_is_not_believed() {
+    let rig = rig();
+    for mode in [0o770, 0o707, 0o722, 0o2770] {
+        load(&rig.config).await;
+        assert_eq!(load(&rig.config).await, FROM_CACHE, "{mode:o}");
+        fs::set_permissions(&rig.config.cache_dir, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(load(&rig.config).await, COMPILED, "{mode:o}");
+        assert_eq!(fs::metadata(&rig.config.cache_dir).unwrap().permissions().mode() & 0o777, 0o700);
     }
-    fs::set_permissions(&cache, fs::Permissions::from_mode(0o700)).unwrap();
-    open().unwrap();
-    let link = dir.path().join("link");
-    std::os::unix::fs::symlink(&cache, &link).unwrap();
-    assert!(matches!(PolicyEngine::new(EngineConfig::new(link)).map(drop), Err(EngineError::CacheDir { .. })));
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_used_costs_a_compilation_and_no_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+    fs::write(&file, "").unwrap();
+    std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+    for unusable in [file.clone(), link, file.join("inside")] {
+        let config = EngineConfig { cache_dir: unusable.clone(), ..rig().config.clone() };
+        assert_eq!(load(&config).await, COMPILED, "{}", unusable.display());
+        assert_eq!(load(&config).await, COMPILED, "{}", unusable.display());
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing was put where the link leads");
 }

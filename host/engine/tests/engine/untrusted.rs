@@ -12,10 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lucid_engine::{ARCHIVE_BYTES_MAX, EngineConfig, LoadedPolicy, Manifest, PolicyEngine, pack, unpack};
+use lucid_engine::{EngineConfig, LoadedPolicy, Manifest, PolicyEngine, pack, unpack};
 use lucid_model::{
     id::Digest,
-    policy::{Batch, Bundle, PolicyKind, Scope},
+    policy::{ARCHIVE_BYTES_MAX, Batch, Bundle, PolicyKind, Scope},
 };
 use lucid_ports::{CallError, PolicyRuntime};
 

@@ -9,7 +9,7 @@ use lucid_model::{
     policy::{PolicyKind, Scope, Standing},
 };
 use lucid_ports::{AuditFilter, GateReport};
-use lucid_service::{ActivationRequest, Simulated, Start, VersionFilter, VersionStanding};
+use lucid_service::{ActivationRequest, ServiceError, Simulated, Start, VersionFilter, VersionStanding};
 use lucid_wire::{
     ErrorBody, FieldError,
     audit::AuditEntryBody,
@@ -109,11 +109,16 @@ async fn list(State(api): State<Shared>, _caller: Caller, params: Params) -> Res
     request_body(description = "The bundle: its files as JSON, or as an uncompressed tar of policy.toml, policy.wasm, policy.sig and golden/*.json, as `lucid policy pack` makes it",
         content((UploadPolicyRequest = "application/json"), (schema::BundleArchive = "application/x-tar"))),
     responses((status = 201, body = GateReportBody, description = "It passed every check and is kept"),
-        (status = 400, body = GateReportBody, description = "The gate refused it: the report says why")))]
+        (status = 400, body = ErrorBody, description = "The gate refused it: `details.reason` says why, and `details.report` is its report")))]
 async fn upload(State(api): State<Shared>, Caller(actor): Caller, HandedIn(bundle): HandedIn) -> Result<Response, ApiError> {
-    let staged = api.service.stage(&actor, bundle, "upload").await?;
-    let status = if staged.version.is_some() { StatusCode::CREATED } else { StatusCode::BAD_REQUEST };
-    Ok((status, Answer(report_body(staged.report))).into_response())
+    let report = api.service.stage(&actor, bundle, "upload").await?.report;
+    match report.rejection() {
+        None => Ok((StatusCode::CREATED, Answer(report_body(report))).into_response()),
+        Some(reason) => {
+            let report = serde_json::to_value(report_body(report)).map_err(|error| ApiError::internal(&error))?;
+            Err(ApiError::from(ServiceError::BundleRefused { reason }).with("report", report))
+        }
+    }
 }
 
 /// What is active.

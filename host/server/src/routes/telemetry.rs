@@ -86,7 +86,7 @@ fn new_sample(claimed: &ClaimedSample) -> NewSample {
 
 fn carried_by(report: CarriedReport) -> Carried {
     let body = Digest::of(report.report.as_bytes());
-    let proof = report.signature.map(|s| ReportProof { kind: "metrics", sequence: s.sequence, body, signature: s.signature });
+    let proof = report.signature.map(|s| ReportProof { kind: "metrics", sequence: s.sequence, body, signature: s.signature, from: None });
     Carried { node: report.node, proof, samples: report.samples.iter().map(new_sample).collect() }
 }
 

@@ -23,6 +23,14 @@ pub enum Start {
 }
 
 impl Start {
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::NextPeriod => "next_period",
+        }
+    }
+
     /// The start of a word.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {

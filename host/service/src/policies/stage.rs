@@ -44,7 +44,8 @@ impl Service {
         let (Some(policy), Some(kind)) = (report.policy.clone(), report.kind) else {
             return Err(ServiceError::Internal { detail: "a bundle passed the gate without a name".into() });
         };
-        if let Some(known) = self.known(&policy, &bundle).await? {
+        let versions = self.store().versions().await?;
+        if let Some(known) = self.known(&versions, &policy, &bundle).await? {
             let version = self.add_signatures(actor, known, &bundle).await?;
             return Ok(Staged { report, version: Some(version) });
         }
@@ -58,7 +59,7 @@ impl Service {
             uploaded_by: actor.subject.clone(),
             signed_by: report.signed_by.clone(),
         };
-        if self.store().versions().await?.len() >= VERSIONS_MAX {
+        if versions.len() >= VERSIONS_MAX {
             return Err(ServiceError::CapReached(CapReached { what: "policy versions", limit: u64::try_from(VERSIONS_MAX).unwrap_or(u64::MAX) }));
         }
         let stored = StoredBundle { version: version.clone(), bundle: bundle.as_ref().clone() };
@@ -87,9 +88,8 @@ impl Service {
 
     /// The version that this bundle is, if it was handed in before. A version's content never changes, and a component is
     /// one version's: two names for what decides alike would hide that it does.
-    async fn known(&self, policy: &PolicyRef, bundle: &Bundle) -> Result<Option<StoredBundle>, ServiceError> {
+    async fn known(&self, versions: &[PolicyVersion], policy: &PolicyRef, bundle: &Bundle) -> Result<Option<StoredBundle>, ServiceError> {
         let refused = |reason| Err(ServiceError::BundleRefused { reason });
-        let versions = self.store().versions().await?;
         if let Some(known) = versions.iter().find(|v| v.policy.name == policy.name && v.policy.version == policy.version) {
             let stored = self.store().bundle(known.policy.digest).await?;
             // Golden cases are evidence, not behaviour: others may be shown for the same version.

@@ -1,8 +1,8 @@
 use lucid_model::{
     id::Digest,
     policy::{
-        Activation, Bundle, BundleSignature, KeyId, ParamValues, PolicyKind, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Revision,
-        Scope, VersionState,
+        Activation, Bundle, BundleSignature, GOLDEN_BYTES_MAX, GOLDEN_FILES_MAX, KeyId, ParamValues, PolicyKind, PolicyReport, PolicyVersion,
+        ReportCause, ReportedCheck, Revision, Scope, VersionState,
     },
     time::TimeMs,
 };
@@ -55,6 +55,13 @@ pub(crate) async fn a_version_is_kept_once_with_its_bundle(backend: &mut dyn Bac
     assert!(store.add_version(bundle("b", 2), audit("policy.add")).await.unwrap());
     assert_eq!(store.versions().await.unwrap(), [bundle("b", 2).version, first.version]);
     assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Descending)).await.unwrap().total, 2);
+    // As much as a bundle may have, more than some stores take in one piece.
+    let mut large = bundle("c", 3);
+    let text = "x".repeat(GOLDEN_BYTES_MAX);
+    large.bundle.golden = (0..GOLDEN_FILES_MAX).map(|number| (format!("{number:03}.json"), text.clone())).collect();
+    assert!(store.add_version(large.clone(), audit("policy.add")).await.unwrap());
+    assert!(store.bundle(large.version.policy.digest).await.unwrap() == Some(large.clone()), "its golden cases are others");
+    assert_eq!(store.versions().await.unwrap().first(), Some(&large.version));
 }
 
 pub(crate) async fn a_versions_signatures_are_replaced(backend: &mut dyn Backend) {

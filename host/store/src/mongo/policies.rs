@@ -1,7 +1,7 @@
 //! Policy versions, their components and activations.
 //!
-//! A component may be larger than a document: it is kept in chunks that are named by its digest and written before
-//! the version, which is what makes them visible. Chunks that a crash left alone are the same at the next try.
+//! A component may be larger than a document, and so may golden cases: they are kept in chunks that are named by their digest and
+//! written before the version, which is what makes them visible. Chunks that a crash left alone are the same at the next try.
 //!
 //! Activations of one call are one document, named by the revision it is based on: of two that are based on the same
 //! one only one can be.
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
+    canonical::{Canonical, CanonicalReader},
     id::Digest,
     policy::{
         Activation, Bundle, BundleSignature, KeyId, ParamValues, PolicyKind, PolicyRef, PolicyReport, PolicyVersion, Revision, Scope, VersionState,
@@ -39,6 +40,8 @@ pub(crate) const ACTIVATIONS: &str = "activations";
 pub(crate) const IMPORTS: &str = "imports";
 /// Bytes of a component in one document.
 const CHUNK_BYTES_MAX: usize = 8 << 20;
+/// Bytes of golden cases that stay in the version's own document, which may have 16 MiB.
+const GOLDEN_BYTES_MAX: usize = 4 << 20;
 
 pub(crate) const INDICES: &[Index] = &[
     Index {
@@ -75,15 +78,39 @@ fn signatures(signatures: &[BundleSignature]) -> Vec<Document> {
     signatures.iter().map(|signed| doc! { "key": fields::bytes(&signed.key.0), "signature": fields::bytes(&signed.signature) }).collect()
 }
 
+/// Golden cases as bytes, if they have no place in the version's document.
+fn large_golden(bundle: &Bundle) -> Option<Vec<u8>> {
+    let bytes: usize = bundle.golden.iter().map(|(name, text)| name.len() + text.len()).sum();
+    let whole = || bundle.golden.iter().fold(Canonical::default(), |bytes, (name, text)| bytes.text(name).text(text)).finish();
+    (bytes > GOLDEN_BYTES_MAX).then(whole)
+}
+
+fn read_large_golden(bytes: &[u8]) -> Option<Vec<(String, String)>> {
+    let (mut reader, mut golden) = (CanonicalReader(bytes), Vec::new());
+    while !reader.0.is_empty() {
+        golden.push((reader.text()?.to_owned(), reader.text()?.to_owned()));
+    }
+    Some(golden)
+}
+
+/// A version and what of it is in chunks.
 pub(crate) fn version_document(stored: &StoredBundle) -> Document {
     let StoredBundle { version, bundle } = stored;
-    let golden: Vec<_> = bundle.golden.iter().map(|(name, text)| doc! { "name": name, "text": text }).collect();
-    doc! {
+    let mut document = doc! {
         "_id": fields::digest(version.policy.digest), "v": 1, "policy": policy(&version.policy), "kind": version.kind.name(), "abi": &version.abi,
         "state": version.state.name(), "reason": &version.reason, "uploaded_at": version.uploaded_at.0, "uploaded_by": &version.uploaded_by,
-        "signed_by": &version.signed_by, "signatures": signatures(&bundle.signatures), "manifest": &bundle.manifest, "golden": golden,
-        "component_bytes": i64::try_from(bundle.component.len()).unwrap_or(i64::MAX),
-    }
+        "signed_by": &version.signed_by, "signatures": signatures(&bundle.signatures), "manifest": &bundle.manifest,
+        "component_bytes": length(&bundle.component),
+    };
+    match large_golden(bundle) {
+        Some(bytes) => document.insert("golden_chunks", doc! { "digest": fields::digest(Digest::of(&bytes)), "bytes": length(&bytes) }),
+        None => document.insert("golden", bundle.golden.iter().map(|(name, text)| doc! { "name": name, "text": text }).collect::<Vec<_>>()),
+    };
+    document
+}
+
+fn length(bytes: &[u8]) -> i64 {
+    i64::try_from(bytes.len()).unwrap_or(i64::MAX)
 }
 
 pub(crate) fn read_version(fields: Fields<'_>) -> Result<PolicyVersion, Fault> {
@@ -171,21 +198,33 @@ pub(crate) async fn read_in_force(database: &Database, mut known: InForce) -> Re
     Ok(known)
 }
 
+/// What is kept in chunks under a digest, put together again.
+async fn whole(database: &Database, digest: Digest, bytes: i64) -> Result<Vec<u8>, Fault> {
+    let (bytes, mut whole) = (usize::try_from(bytes).unwrap_or(usize::MAX), Vec::new());
+    for place in 0_i64.. {
+        if whole.len() >= bytes {
+            break;
+        }
+        let chunk = durable(database, CHUNKS).find_one(doc! { "_id": chunk_id(digest, place) }).await?;
+        let chunk = chunk.ok_or_else(|| Fault::Bad(format!("chunk {place} of what has the digest {digest} is missing")))?;
+        whole.extend(Fields::of(&chunk).bytes("bytes")?);
+    }
+    Ok(whole)
+}
+
 /// The bundle of a digest, its component put together again.
 pub(crate) async fn kept_bundle(database: &Database, digest: Digest) -> Result<Option<StoredBundle>, Fault> {
     let Some(document) = durable(database, VERSIONS).find_one(doc! { "_id": fields::digest(digest) }).await? else { return Ok(None) };
     let fields = Fields::of(&document);
-    let golden = fields.documents("golden")?.into_iter().map(|case| Ok((case.text("name")?, case.text("text")?)));
-    let golden = golden.collect::<Result<_, Fault>>()?;
-    let (bytes, mut component): (usize, _) = (fields.number::<i64>("component_bytes")?.try_into().unwrap_or(usize::MAX), Vec::new());
-    for place in 0_i64.. {
-        if component.len() >= bytes {
-            break;
-        }
-        let chunk = durable(database, CHUNKS).find_one(doc! { "_id": chunk_id(digest, place) }).await?;
-        let chunk = chunk.ok_or_else(|| Fault::Bad(format!("chunk {place} of component {digest} is missing")))?;
-        component.extend(Fields::of(&chunk).bytes("bytes")?);
-    }
+    let golden = if fields.has("golden_chunks") {
+        let kept = fields.document("golden_chunks")?;
+        let bytes = whole(database, kept.digest("digest")?, kept.number("bytes")?).await?;
+        read_large_golden(&bytes).ok_or_else(|| Fault::Bad(format!("golden cases of component {digest} cannot be read")))?
+    } else {
+        let cases = fields.documents("golden")?.into_iter().map(|case| Ok((case.text("name")?, case.text("text")?)));
+        cases.collect::<Result<_, Fault>>()?
+    };
+    let component = whole(database, digest, fields.number("component_bytes")?).await?;
     let signed = |one: Fields<'_>| Ok(BundleSignature { key: KeyId(one.array("key")?), signature: one.array("signature")? });
     let signatures = fields.documents("signatures")?.into_iter().map(signed).collect::<Result<_, Fault>>()?;
     let bundle = Bundle { manifest: fields.text("manifest")?, component, golden, signatures };
@@ -198,14 +237,20 @@ impl MongoStore {
         if self.collection(VERSIONS).find_one(doc! { "_id": fields::digest(digest) }).await?.is_some() {
             return Ok(false);
         }
-        self.keep_component(stored).await?;
+        self.keep_chunks(stored).await?;
         self.insert_audited(VERSIONS, version_document(stored), std::slice::from_ref(entry)).await
     }
 
-    /// Writes the chunks of a component; those that are there are the same.
-    pub(crate) async fn keep_component(&self, stored: &StoredBundle) -> Result<(), Fault> {
-        let digest = stored.version.policy.digest;
-        for (place, chunk) in (0_i64..).zip(stored.bundle.component.chunks(CHUNK_BYTES_MAX)) {
+    /// Writes what of a version is in chunks; those that are there are the same.
+    pub(crate) async fn keep_chunks(&self, stored: &StoredBundle) -> Result<(), Fault> {
+        if let Some(golden) = large_golden(&stored.bundle) {
+            self.keep_whole(Digest::of(&golden), &golden).await?;
+        }
+        self.keep_whole(stored.version.policy.digest, &stored.bundle.component).await
+    }
+
+    async fn keep_whole(&self, digest: Digest, bytes: &[u8]) -> Result<(), Fault> {
+        for (place, chunk) in (0_i64..).zip(bytes.chunks(CHUNK_BYTES_MAX)) {
             let set = doc! { "$set": { "v": 1, "bytes": fields::bytes(chunk) } };
             match self.collection(CHUNKS).update_one(doc! { "_id": chunk_id(digest, place) }, set).upsert(true).await.map_err(Fault::from) {
                 Err(fault) if !fault.is_duplicate() => return Err(fault),
@@ -292,8 +337,10 @@ impl PolicyStore for MongoStore {
     }
     async fn versions(&self) -> Result<Vec<PolicyVersion>, StoreError> {
         let versions = self.collection(VERSIONS);
-        let found =
-            versions.find(doc! {}).sort(doc! { "uploaded_at": -1, "_id": -1 }).projection(doc! { "manifest": 0, "golden": 0, "signatures": 0 });
+        let found = versions
+            .find(doc! {})
+            .sort(doc! { "uploaded_at": -1, "_id": -1 })
+            .projection(doc! { "manifest": 0, "golden": 0, "golden_chunks": 0, "signatures": 0 });
         Ok(collect(found.await.map_err(Fault::from)?, read_version).await?)
     }
     async fn bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, StoreError> {

@@ -165,13 +165,7 @@ impl Request for LegacyRegisterRequest {
         let operator = fields.text("operator_id", NAME_LENGTH)?;
         let name = fields.text("name", NAME_LENGTH)?.or_else(|| external_id.clone()).or(operator);
         let name = fields.require("name", name)?;
-        let address = match (ip_address(fields)?, fields.integer("port", PORTS)?) {
-            (Some(ip), Some(port)) => Some(NodeAddress { ip, port }),
-            (None, None) => None,
-            (Some(_), None) => return Err(fields.error("port", "is required with ip_address")),
-            (None, Some(_)) => return Err(fields.error("ip_address", "is required with port")),
-        };
-        registration(fields, name, external_id, address)
+        registration(fields, name, external_id, address(fields)?)
     }
 }
 
@@ -214,6 +208,40 @@ impl Request for UpdateNodeRequest {
     }
 }
 
+/// What a node's machine became; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ChangeMachineRequest {
+    /// Where the node is reached: IPv4 or IPv6; with `port`, or not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::IpAddress>)]
+    pub ip_address: Option<String>,
+    /// On which port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1024, maximum = 65535)]
+    pub port: Option<u16>,
+    /// What it is made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<HardwareBody>,
+}
+
+/// A checked change of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangeMachine {
+    /// Where it is reached now.
+    pub address: Option<NodeAddress>,
+    /// What it is made of now.
+    pub hardware: Option<Hardware>,
+}
+
+impl Request for ChangeMachineRequest {
+    // An agent may be newer than the service.
+    const IGNORES_UNKNOWN: bool = true;
+    type Valid = ChangeMachine;
+    fn read(fields: &Fields<'_>) -> Result<ChangeMachine, FieldError> {
+        Ok(ChangeMachine { address: address(fields)?, hardware: hardware(fields)? })
+    }
+}
+
 /// A suspension.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct SuspendNodeRequest {
@@ -250,6 +278,16 @@ impl Request for SuspendNodeRequest {
             duration_hours: fields.integer("duration_hours", 1..=8760)?,
             notify_user: fields.flag("notify_user")?.unwrap_or(true),
         })
+    }
+}
+
+/// Both of address and port, or none.
+fn address(fields: &Fields<'_>) -> Result<Option<NodeAddress>, FieldError> {
+    match (ip_address(fields)?, fields.integer("port", PORTS)?) {
+        (Some(ip), Some(port)) => Ok(Some(NodeAddress { ip, port })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(fields.error("port", "is required with ip_address")),
+        (None, Some(_)) => Err(fields.error("ip_address", "is required with port")),
     }
 }
 

@@ -58,7 +58,7 @@ impl MongoStore {
     async fn put_parts(&self, records: &[Record]) -> Result<(), Fault> {
         for record in records {
             match record {
-                Record::Policy(stored) => self.keep_component(stored).await?,
+                Record::Policy(stored) => self.keep_chunks(stored).await?,
                 Record::Scores { closed_at, chunk } => {
                     let rows = row_documents(*closed_at, staged(chunk.header.period.start_s), chunk);
                     once::insert_each(&self.collection(SCORES), &rows).await?;
