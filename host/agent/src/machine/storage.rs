@@ -73,5 +73,6 @@ mod linux {
     }
 }
 
-#[cfg(all(target_os = "linux", test))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests;
