@@ -16,9 +16,12 @@ use ed25519_dalek::SigningKey;
 use lucid_model::{id::NodeId, time::TimeMs};
 use lucid_wire::report::{MetricsRequest, SampleRequest};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::{
-    AgentError, key, now,
+    AgentError,
+    clock::ClockReading,
+    key, now,
     spool::{Spool, SpoolLimits},
     status::{AgentStatus, SpoolStatus},
 };
@@ -118,7 +121,7 @@ impl Disk {
                 return Err(failed(&path, format!("written by a newer agent (format {})", state.v)));
             }
             let status = status.after(AgentStatus::read(&dir).unwrap_or_default());
-            let mut spool = Spool::open(dir.join("spool"), limits, status.dropped_samples, now())?;
+            let mut spool = Spool::open(dir.join("spool"), limits, status.dropped_samples, ClockReading::now())?;
             let pending = read_json::<Outgoing>(&dir.join(PENDING_FILE))?;
             // Killed between the two steps of making a report from a segment.
             if let Some(segment) = pending.as_ref().and_then(|pending| pending.segment) {
@@ -207,7 +210,7 @@ impl Disk {
     /// Takes a sample in.
     pub(crate) async fn spool(&self, sample: SampleRequest) -> Result<(), AgentError> {
         self.with(move |inner| {
-            inner.spool.append(sample, now());
+            inner.spool.append(sample, Instant::now());
             Ok(())
         })
         .await
@@ -287,7 +290,7 @@ impl Inner {
         self.status.spool = SpoolStatus { samples: spool.len().saturating_add(under_way), bytes: spool.bytes(), oldest_at };
         self.status.dropped_samples = spool.dropped();
         self.status.disk_trouble = self.trouble();
-        self.status.updated_at = now().to_string();
+        self.status.set_now(now());
         self.status.write(&self.dir);
     }
 }

@@ -3,6 +3,7 @@
 //! It owns one directory, which holds its key, its identity, its place in the sequence of reports and the samples
 //! that could not be sent yet. It never prints: what happens is told through a callback.
 
+mod clock;
 mod disk;
 mod key;
 mod link;
@@ -17,7 +18,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use lucid_model::{id::NodeId, time::TimeMs};
 use lucid_wire::{Client, ClientError, Credential};
@@ -27,12 +28,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{disk::Disk, machine::Machine, registration::Registrar, reporter::Reporter, schedule::Schedule, spool::SpoolLimits};
+use crate::{clock::now, disk::Disk, machine::Machine, registration::Registrar, reporter::Reporter, schedule::Schedule, spool::SpoolLimits};
 
 pub use status::{AcceptedReport, AgentStatus, Failure, Health, SpoolStatus, status};
 
 /// Samples that may wait between measuring and reporting.
 const SAMPLES_WAITING_MAX: usize = 16;
+
+/// Intervals that suit a service with its defaults. It takes 86,400 samples a day of a node, and a node from which
+/// nothing came for 90 s is absent: the longest interval leaves time for a report that is sent twice.
+pub const INTERVALS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 
 /// How an agent works.
 #[derive(Debug, Clone)]
@@ -55,6 +60,8 @@ pub struct AgentConfig {
     pub session_length: Duration,
     /// The owner's token, or an enrolment token; needed until the node is registered.
     pub credential: Option<Credential>,
+    /// Where it is read in place of `credential`: once, when the node is registered.
+    pub credential_file: Option<CredentialFile>,
     /// Where the node's earnings go: a TRON address.
     pub wallet: Option<String>,
     /// Bytes of samples kept on disk while the service cannot be reached; the oldest give way.
@@ -82,6 +89,7 @@ impl AgentConfig {
             interval: Duration::from_secs(30),
             session_length: Duration::from_secs(15 * 60),
             credential: None,
+            credential_file: None,
             wallet: None,
             spool_bytes_max: 16 << 20,
             spool_age_max: Duration::from_secs(7 * 24 * 3600),
@@ -90,6 +98,23 @@ impl AgentConfig {
             retry_max: Duration::from_secs(60),
         }
     }
+}
+
+/// A file with a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialFile {
+    /// The owner's.
+    Owner(PathBuf),
+    /// An enrolment token.
+    Enrolment(PathBuf),
+}
+
+/// Holds an interval against [`INTERVALS`].
+///
+/// # Errors
+/// [`AgentError::Interval`] if it is outside.
+pub fn check_interval(interval: Duration) -> Result<Duration, AgentError> {
+    if INTERVALS.contains(&interval) { Ok(interval) } else { Err(AgentError::Interval { interval }) }
 }
 
 /// What happens to an agent.
@@ -141,6 +166,22 @@ pub enum AgentEvent {
         /// Samples that were kept and are sent now.
         spooled: u64,
     },
+    /// A figure of this machine is more than the service takes; the limit is reported in its place.
+    OutOfRange {
+        /// `storage_bytes`, `uptime`, …
+        figure: &'static str,
+        /// As measured.
+        value: u64,
+        /// As reported.
+        limit: u64,
+    },
+}
+
+impl From<machine::OutOfRange> for AgentEvent {
+    fn from(figure: machine::OutOfRange) -> Self {
+        let machine::OutOfRange { figure, value, limit } = figure;
+        Self::OutOfRange { figure, value, limit }
+    }
 }
 
 /// Why an agent ended by itself.
@@ -150,6 +191,24 @@ pub enum AgentError {
     #[error("cannot use {path}: {problem}")]
     Disk {
         /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Reports would be too frequent, or so rare that the node looks absent.
+    #[error(
+        "interval {interval:?} is outside {} to {} seconds: the service drops more than one sample a second, and sees a node as absent after 90 s",
+        INTERVALS.start().as_secs(),
+        INTERVALS.end().as_secs()
+    )]
+    Interval {
+        /// As it was set.
+        interval: Duration,
+    },
+    /// The token that the registration needs cannot be read.
+    #[error("cannot read the token in {path}, which is needed until the node is registered: {problem}")]
+    CredentialFile {
+        /// The file.
         path: PathBuf,
         /// What is wrong.
         problem: String,
@@ -203,7 +262,9 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken, on_event: imp
     let disk = Disk::open(config.data_dir.clone(), limits, AgentStatus::starting(&config.server, config.interval, now())).await?;
     let client = Client::new(&config.server, config.ca_pem.as_deref())?;
     let machine = Machine::open(config.data_dir.clone()).await?;
-    let registrar = Registrar { config: &config, disk: &disk, client: &client, hardware: machine.hardware() };
+    let (mut machine, hardware) = machine.hardware().await?;
+    machine.take_out_of_range().into_iter().for_each(|figure| on_event(figure.into()));
+    let registrar = Registrar { config: &config, disk: &disk, client: &client, hardware };
     let Some(node) = registrar.node(&shutdown, &on_event).await? else { return Ok(()) };
     let (sender, samples) = mpsc::channel(SAMPLES_WAITING_MAX);
     let (start, schedule) = (Instant::now(), Schedule::new(node, config.interval));
@@ -225,10 +286,4 @@ async fn measure(mut machine: Machine, start: Instant, mut schedule: Schedule, s
             return Ok(());
         }
     }
-}
-
-/// The wall clock.
-fn now() -> TimeMs {
-    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    TimeMs(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }

@@ -16,6 +16,7 @@ use lucid_wire::{
 use tokio::time::Instant;
 
 use crate::{
+    clock::ms,
     disk::{Outgoing, ReportKind},
     now,
 };
@@ -87,9 +88,9 @@ impl Link {
         let signed = ReportSignature { sequence: report.sequence, signature: self.key.sign(&statement).to_bytes().to_vec() };
         match report.kind {
             ReportKind::Metrics => {
-                let asked_at = now();
+                let asked = Instant::now();
                 let answer = self.client.report_metrics(self.node, body, Some(&signed)).await?;
-                self.clock_offset_ms = offset_ms(asked_at, now(), &answer).or(self.clock_offset_ms);
+                self.clock_offset_ms = offset_ms(asked.elapsed(), now(), &answer).or(self.clock_offset_ms);
                 Ok(Answer::Metrics(answer))
             }
             ReportKind::Observations => self.client.report_observations(self.node, body, Some(&signed)).await.map(Answer::Observations),
@@ -97,8 +98,23 @@ impl Link {
     }
 }
 
-/// Where the service's clock stood when the report arrived, halfway between asking and answer.
-fn offset_ms(asked_at: TimeMs, answered_at: TimeMs, answer: &ReportBody) -> Option<i64> {
+/// How far the service's clock was ahead when the report arrived, halfway between asking and answer. How long that took is
+/// not measured by the wall clock, which may be set meanwhile.
+fn offset_ms(took: Duration, answered_at: TimeMs, answer: &ReportBody) -> Option<i64> {
     let arrived_at: TimeMs = answer.last_heartbeat.parse().ok()?;
-    Some(arrived_at.ms_since(asked_at.plus_ms(answered_at.ms_since(asked_at) / 2)))
+    Some(arrived_at.ms_since(answered_at.plus_ms(-ms(took / 2))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_offset_is_of_the_moment_between_asking_and_answer() {
+        let (accepted, late, dropped, repeated) = (1, 0, Vec::new(), false);
+        let answer =
+            |at: TimeMs| ReportBody { accepted, late, dropped: dropped.clone(), repeated, status: "active".into(), last_heartbeat: at.to_string() };
+        assert_eq!(offset_ms(Duration::from_secs(4), TimeMs(1_000_000), &answer(TimeMs(998_500))), Some(500));
+        assert_eq!(offset_ms(Duration::ZERO, TimeMs(0), &ReportBody { last_heartbeat: String::new(), ..answer(TimeMs(0)) }), None);
+    }
 }

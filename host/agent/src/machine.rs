@@ -1,24 +1,25 @@
 //! What this machine is made of, and how busy it is. In a container that means what the container may use.
 
 mod cgroup;
+mod figures;
 mod network;
 mod storage;
 
 use std::path::{Path, PathBuf};
 
-use lucid_model::time::TimeMs;
 use lucid_wire::{
     node::{HardwareBody, NetworkUsageBody},
     report::SampleRequest,
 };
-use sysinfo::{CpuRefreshKind, DiskRefreshKind, Disks, MemoryRefreshKind, Networks, RefreshKind, System};
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Networks, RefreshKind, System};
 use tokio::time::Instant;
 
+pub(crate) use self::figures::OutOfRange;
 use self::{
     cgroup::{CpuShare, Limits},
-    storage::Mount,
+    figures::{Figures, NUMBER_MAX},
 };
-use crate::{AgentError, now};
+use crate::{AgentError, clock::ClockReading};
 
 /// What the node is called when its host has no name.
 const NAMELESS: &str = "worker";
@@ -33,19 +34,21 @@ pub(crate) fn host_name() -> String {
 /// A sample and when it was taken.
 #[derive(Debug, Clone)]
 pub(crate) struct Measurement {
-    pub(crate) at: TimeMs,
+    pub(crate) at: ClockReading,
     pub(crate) sample: SampleRequest,
+    /// Figures that were out of range for the first time.
+    pub(crate) out_of_range: Vec<OutOfRange>,
 }
 
 /// The machine, with the last readings that the next ones are compared to.
 pub(crate) struct Machine {
     system: System,
-    disks: Disks,
     networks: Networks,
     limits: Limits,
     /// The last reading of CPU time, where that is limited.
     cpu: Option<(CpuShare, Instant)>,
-    /// The disk that counts is the one that this is on.
+    figures: Figures,
+    /// The disk whose usage is reported is the one that this is on.
     data_dir: PathBuf,
 }
 
@@ -54,26 +57,35 @@ impl Machine {
     pub(crate) async fn open(data_dir: PathBuf) -> Result<Self, AgentError> {
         blocking(move || {
             let system = System::new_with_specifics(refreshed()).map_err(failed)?;
-            let disks = Disks::new_with_refreshed_list_specifics(storage_only()).map_err(failed)?;
             let limits = Limits::find(Path::new(ROOT));
             let cpu = limits.cpu(system.cpus().len()).map(|cpu| (cpu, Instant::now()));
             let networks = Networks::new_with_refreshed_list().map_err(failed)?;
-            Ok(Self { system, disks, networks, limits, cpu, data_dir: data_dir.canonicalize().unwrap_or(data_dir) })
+            let data_dir = data_dir.canonicalize().unwrap_or(data_dir);
+            Ok(Self { system, networks, limits, cpu, figures: Figures::default(), data_dir })
         })
         .await
     }
 
-    /// What there is to use; none if it does not say everything.
-    pub(crate) fn hardware(&self) -> Option<HardwareBody> {
-        let limited = self.cpu.map(|(cpu, _)| usize::try_from(cpu.limit_milli / 1000).unwrap_or(usize::MAX).max(1));
-        let cpus = self.system.cpus().len();
-        let cpu_cores = u32::try_from(limited.map_or(cpus, |limit| limit.min(cpus))).ok().filter(|cores| *cores > 0)?;
-        let machine = self.system.total_memory();
-        let memory_bytes = Some(self.limits.memory(machine).map_or(machine, |memory| memory.limit_bytes)).filter(|bytes| *bytes > 0)?;
-        let (mounts, disks) = (self.mounts(), &self.disks);
-        let fixed = storage::disks(&mounts).into_iter().filter_map(|index| disks.get(index)).filter(|disk| !disk.is_removable());
-        let storage_bytes = Some(fixed.fold(0_u64, |sum, disk| sum.saturating_add(disk.total_space()))).filter(|bytes| *bytes > 0)?;
-        Some(HardwareBody { cpu_cores, memory_bytes, storage_bytes })
+    /// What there is to use; none if it does not say everything. Takes the machine along, because reading it may block.
+    pub(crate) async fn hardware(mut self) -> Result<(Self, Option<HardwareBody>), AgentError> {
+        blocking(move || {
+            let hardware = self.read_hardware();
+            Ok((self, hardware))
+        })
+        .await
+    }
+
+    fn read_hardware(&mut self) -> Option<HardwareBody> {
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let (cpus, machine) = (number(self.system.cpus().len()), self.system.total_memory());
+        let cores = self.cpu.map_or(cpus, |(cpu, _)| (cpu.limit_milli / 1000).clamp(1, cpus.max(1)));
+        let memory = self.limits.memory(machine).map_or(machine, |memory| memory.limit_bytes);
+        hardware(&mut self.figures, (cores, memory, storage::total_bytes(Path::new(ROOT), &self.data_dir)))
+    }
+
+    /// Figures that were out of range for the first time since this was last asked.
+    pub(crate) fn take_out_of_range(&mut self) -> Vec<OutOfRange> {
+        self.figures.take_out_of_range()
     }
 
     /// How busy it was since the last time; takes the machine along, because reading it may block.
@@ -81,17 +93,18 @@ impl Machine {
         blocking(move || {
             self.system.refresh_specifics(refreshed());
             self.networks.refresh(true);
-            let at = now();
+            let at = ClockReading::now();
             let sample = SampleRequest {
-                timestamp: Some(at.to_string()),
+                timestamp: Some(at.wall.to_string()),
                 cpu_usage: self.cpu_usage(),
                 memory_usage: self.memory_usage(),
                 disk_usage: self.disk_usage(),
                 network_usage: Some(self.traffic()),
                 active_sessions: None,
-                uptime: System::uptime().ok(),
+                uptime: System::uptime().ok().map(|seconds| self.figures.within("uptime", seconds, NUMBER_MAX)),
             };
-            Ok((self, Measurement { at, sample }))
+            let out_of_range = self.take_out_of_range();
+            Ok((self, Measurement { at, sample, out_of_range }))
         })
         .await
     }
@@ -114,41 +127,49 @@ impl Machine {
         }
     }
 
-    /// Only the disk that holds the data is asked: another one may hang.
-    fn disk_usage(&mut self) -> f64 {
-        let Some(index) = storage::holding(&self.mounts(), &self.data_dir) else { return 0.0 };
-        let Some(disk) = self.disks.get_mut(index) else { return 0.0 };
-        disk.refresh_specifics(storage_only());
-        share(disk.total_space().saturating_sub(disk.available_space()), disk.total_space())
-    }
-
-    fn mounts(&self) -> Vec<Mount> {
-        let text = |name: &std::ffi::OsStr| name.to_string_lossy().into_owned();
-        let mount = |disk: &sysinfo::Disk| Mount { device: text(disk.name()), point: disk.mount_point().to_owned(), kind: text(disk.file_system()) };
-        self.disks.iter().map(mount).collect()
+    fn disk_usage(&self) -> f64 {
+        let room = storage::room_at(Path::new(ROOT), &self.data_dir);
+        room.map_or(0.0, |room| share(room.total.saturating_sub(room.available), room.total))
     }
 
     /// What the interfaces that count have counted since the machine started.
-    fn traffic(&self) -> NetworkUsageBody {
+    fn traffic(&mut self) -> NetworkUsageBody {
         let is_loopback = |data: &sysinfo::NetworkData| data.ip_networks().iter().any(|network| network.addr.is_loopback());
         let names: Vec<_> = self.networks.iter().filter(|(_, data)| !is_loopback(data)).filter_map(|(name, _)| name.to_str()).collect();
         let counted = network::counted(Path::new(ROOT), &names);
         let counted = self.networks.iter().filter(|(name, _)| name.to_str().is_some_and(|name| counted.contains(&name)));
-        counted.fold(NetworkUsageBody::default(), |sum, (_, data)| NetworkUsageBody {
+        let sum = counted.fold(NetworkUsageBody::default(), |sum, (_, data)| NetworkUsageBody {
             bytes_sent: sum.bytes_sent.saturating_add(data.total_transmitted()),
             bytes_received: sum.bytes_received.saturating_add(data.total_received()),
             packets_sent: sum.packets_sent.saturating_add(data.total_packets_transmitted()),
             packets_received: sum.packets_received.saturating_add(data.total_packets_received()),
-        })
+        });
+        within(&mut self.figures, sum)
+    }
+}
+
+fn hardware(figures: &mut Figures, (cores, memory, storage): (u64, u64, u64)) -> Option<HardwareBody> {
+    if cores == 0 || memory == 0 || storage == 0 {
+        return None;
+    }
+    Some(HardwareBody {
+        cpu_cores: u32::try_from(figures.within("cpu_cores", cores, u64::from(u32::MAX))).unwrap_or(u32::MAX),
+        memory_bytes: figures.within("memory_bytes", memory, NUMBER_MAX),
+        storage_bytes: figures.within("storage_bytes", storage, NUMBER_MAX),
+    })
+}
+
+fn within(figures: &mut Figures, counters: NetworkUsageBody) -> NetworkUsageBody {
+    NetworkUsageBody {
+        bytes_sent: figures.within("bytes_sent", counters.bytes_sent, NUMBER_MAX),
+        bytes_received: figures.within("bytes_received", counters.bytes_received, NUMBER_MAX),
+        packets_sent: figures.within("packets_sent", counters.packets_sent, NUMBER_MAX),
+        packets_received: figures.within("packets_received", counters.packets_received, NUMBER_MAX),
     }
 }
 
 fn refreshed() -> RefreshKind {
     RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing().with_usage()).with_memory(MemoryRefreshKind::nothing().with_ram())
-}
-
-fn storage_only() -> DiskRefreshKind {
-    DiskRefreshKind::nothing().with_storage()
 }
 
 fn failed(error: impl std::fmt::Display) -> AgentError {
@@ -170,17 +191,44 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, AgentError
 
 #[cfg(test)]
 mod tests {
+    use lucid_wire::{node::RegisterNodeRequest, parse, report::MetricsRequest};
+
     use super::*;
 
     #[tokio::test]
     async fn this_machine_is_measured_within_what_the_service_takes() {
         let dir = tempfile::tempdir().unwrap();
-        let machine = Machine::open(dir.path().to_owned()).await.unwrap();
-        assert!(machine.hardware().is_none_or(|hardware| hardware.cpu_cores > 0 && hardware.memory_bytes > 0));
+        let (machine, hardware) = Machine::open(dir.path().to_owned()).await.unwrap().hardware().await.unwrap();
+        assert!(hardware.is_none_or(|hardware| hardware.cpu_cores > 0 && hardware.memory_bytes > 0 && hardware.storage_bytes > 0));
         let (_, measurement) = machine.measure().await.unwrap();
         let body = serde_json::to_vec(&measurement.sample).unwrap();
-        let samples = lucid_wire::parse::<lucid_wire::report::MetricsRequest>(&body).unwrap();
-        assert_eq!(samples[0].at, Some(measurement.at));
+        let samples = parse::<MetricsRequest>(&body).unwrap();
+        assert_eq!(samples[0].at, Some(measurement.at.wall));
         assert!(samples[0].usage.memory.0 > 0 && samples[0].uptime_s > 0);
+        assert_eq!(measurement.out_of_range, []);
+    }
+
+    #[test]
+    fn the_service_takes_the_figures_of_a_machine_that_counts_nonsense() {
+        let mut figures = Figures::default();
+        let most = u64::MAX;
+        let request = RegisterNodeRequest {
+            name: "w".into(),
+            ip_address: "192.0.2.1".into(),
+            port: 9000,
+            hardware: hardware(&mut figures, (most, most, most)),
+            ..RegisterNodeRequest::default()
+        };
+        let taken = parse::<RegisterNodeRequest>(&serde_json::to_vec(&request).unwrap()).unwrap();
+        assert_eq!(taken.hardware.unwrap().storage_bytes, NUMBER_MAX);
+        let counters = NetworkUsageBody { bytes_sent: most, bytes_received: most, packets_sent: most, packets_received: most };
+        let sample = SampleRequest {
+            network_usage: Some(within(&mut figures, counters)),
+            uptime: Some(figures.within("uptime", most, NUMBER_MAX)),
+            ..SampleRequest::default()
+        };
+        assert_eq!(parse::<MetricsRequest>(&serde_json::to_vec(&sample).unwrap()).unwrap()[0].usage.network.packets_received, NUMBER_MAX);
+        assert_eq!(figures.take_out_of_range().len(), 8);
+        assert_eq!(hardware(&mut figures, (1, 1, 0)), None, "what is not known is not said");
     }
 }

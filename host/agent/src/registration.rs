@@ -7,13 +7,13 @@ use lucid_model::{
     statement,
 };
 use lucid_wire::{
-    Client, ClientError,
+    Client, ClientError, Credential,
     auth::{REGISTRATION_PATH, RegistrationSignature},
     node::{HardwareBody, RegisterNodeRequest},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{AgentConfig, AgentError, AgentEvent, disk::Disk, now, reporter::reason_of, retry::BackOff, status::Failure};
+use crate::{AgentConfig, AgentError, AgentEvent, CredentialFile, disk::Disk, now, reporter::reason_of, retry::BackOff, status::Failure};
 
 /// Registers a node that is not registered yet.
 pub(crate) struct Registrar<'a> {
@@ -37,7 +37,7 @@ impl Registrar<'_> {
 
     async fn register(&self, on_event: &impl Fn(AgentEvent)) -> Result<NodeId, AgentError> {
         let mut client = self.client.clone();
-        client.set_credential(self.config.credential.clone());
+        client.set_credential(self.credential()?);
         let request = RegisterNodeRequest {
             name: self.config.name.clone(),
             ip_address: self.config.ip_address.to_string(),
@@ -73,6 +73,21 @@ impl Registrar<'_> {
         }
         on_event(AgentEvent::Registered { node_id: node });
         Ok(node)
+    }
+
+    /// Only whoever registers needs a token: its file may be gone afterwards.
+    fn credential(&self) -> Result<Option<Credential>, AgentError> {
+        let (path, kind): (_, fn(String) -> Credential) = match &self.config.credential_file {
+            None => return Ok(self.config.credential.clone()),
+            Some(CredentialFile::Owner(path)) => (path, Credential::Bearer),
+            Some(CredentialFile::Enrolment(path)) => (path, Credential::Enrolment),
+        };
+        let failed = |problem: String| AgentError::CredentialFile { path: path.clone(), problem };
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        match text.trim() {
+            "" => Err(failed("it is empty".into())),
+            token => Ok(Some(kind(token.to_owned()))),
+        }
     }
 
     /// One try; the inner error is one that may pass.

@@ -119,11 +119,12 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
 
     /// A sample is on disk before it is sent: whatever happens then, it is sent once.
     async fn take(&mut self, measurement: Measurement) -> Result<(), AgentError> {
-        let Measurement { at, mut sample } = measurement;
+        let Measurement { at, mut sample, out_of_range } = measurement;
+        out_of_range.into_iter().for_each(|figure| (self.on_event)(figure.into()));
         self.sessions.advance(at, self.status.as_deref() == Some("active"));
         sample.active_sessions = Some(self.sessions.active());
         self.disk.spool(sample).await?;
-        self.disk.note(move |status| status.last_sample_at = Some(at.to_string())).await?;
+        self.disk.note(move |status| status.last_sample_at = Some(at.wall.to_string())).await?;
         if self.retry_at.is_some() {
             return Ok(());
         }
@@ -157,6 +158,8 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             (self.on_event)(trouble.clone().map_or(AgentEvent::DiskRecovered, |reason| AgentEvent::DiskFailing { reason }));
             self.disk_trouble = trouble;
         }
+        // A clock that was set back has not reached the moment that it showed then.
+        self.offline_since = self.offline_since.map(|since| since.min(now()));
         let (offline_since, node_status, clock_offset_ms) = (self.offline_since, self.status.clone(), self.link.clock_offset_ms);
         let change = move |status: &mut crate::AgentStatus| {
             status.offline_since = offline_since.map(|since| since.to_string());

@@ -1,10 +1,13 @@
-//! The agent's observation sessions: one is open while the node is active, and grows with every sample.
+//! The agent's observation sessions: one is open while the node is active, and grows with every sample. None spans a
+//! moment at which the clock was set, or the machine suspended: nobody knows how much time that was.
 
 use std::{collections::VecDeque, time::Duration};
 
 use lucid_model::time::TimeMs;
 use lucid_wire::report::{ObservationRequest, ObservationsRequest, SESSIONS_MAX};
 use uuid::Uuid;
+
+use crate::clock::{ClockReading, SLEW_MS_MAX, ms};
 
 /// Closed sessions that wait to be reported; the oldest give way. Time that nobody witnessed is not credited, so
 /// that what a long silence would lose here was lost before.
@@ -17,17 +20,25 @@ struct Session {
     to: TimeMs,
 }
 
+/// The session that grows.
+#[derive(Debug)]
+struct Open {
+    session: Session,
+    /// The clocks when it was opened: as long as they go along with each other it is one stretch of time.
+    opened: ClockReading,
+}
+
 /// The sessions of a run.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     length_ms: i64,
-    open: Option<Session>,
+    open: Option<Open>,
     closed: VecDeque<Session>,
 }
 
 impl Sessions {
     pub(crate) fn new(length: Duration) -> Self {
-        Self { length_ms: i64::try_from(length.as_millis()).unwrap_or(i64::MAX).max(1), open: None, closed: VecDeque::new() }
+        Self { length_ms: ms(length).max(1), open: None, closed: VecDeque::new() }
     }
 
     /// Sessions open at the node.
@@ -36,26 +47,36 @@ impl Sessions {
     }
 
     /// Time went on, with the node active or not.
-    pub(crate) fn advance(&mut self, now: TimeMs, active: bool) {
-        if !active {
+    pub(crate) fn advance(&mut self, now: ClockReading, active: bool) {
+        if !active || self.open.as_ref().is_some_and(|open| now.was_set_since(open.opened)) {
             self.close();
+        }
+        if self.open.is_none() {
+            self.take_back_the_future(now.wall);
+        }
+        if !active {
             return;
         }
         let Some(open) = &mut self.open else {
-            self.open = Some(Session { id: Uuid::now_v7(), from: now, to: now });
+            let from = self.closed.back().map_or(now.wall, |last| last.to.max(now.wall));
+            self.open(from, now);
             return;
         };
-        // A clock that was set back grows nothing.
-        open.to = open.to.max(now);
-        if open.to.ms_since(open.from) >= self.length_ms {
-            let next = Session { id: Uuid::now_v7(), from: open.to, to: open.to };
+        // A clock that runs a little slower for a while grows nothing.
+        open.session.to = open.session.to.max(now.wall);
+        let to = open.session.to;
+        if to.ms_since(open.session.from) >= self.length_ms {
             self.close();
-            self.open = Some(next);
+            self.open(to, now);
         }
     }
 
+    fn open(&mut self, from: TimeMs, opened: ClockReading) {
+        self.open = Some(Open { session: Session { id: Uuid::now_v7(), from, to: from }, opened });
+    }
+
     fn close(&mut self) {
-        if let Some(session) = self.open.take().filter(|session| session.to > session.from) {
+        if let Some(Open { session, .. }) = self.open.take().filter(|open| open.session.to > open.session.from) {
             self.closed.push_back(session);
             if self.closed.len() > CLOSED_MAX {
                 self.closed.pop_front();
@@ -63,9 +84,18 @@ impl Sessions {
         }
     }
 
+    /// A clock that was set back has not reached the end of what was closed before. Time to come is not claimed: the
+    /// service would refuse it. What remains of such a session is one of its own, because at the service none shrinks.
+    fn take_back_the_future(&mut self, now: TimeMs) {
+        for session in self.closed.iter_mut().filter(|session| session.to.ms_since(now) > SLEW_MS_MAX) {
+            *session = Session { id: Uuid::now_v7(), from: session.from, to: now };
+        }
+        self.closed.retain(|session| session.to > session.from);
+    }
+
     /// What there is to report, and how many of it are closed.
     pub(crate) fn report(&self) -> Option<(ObservationsRequest, usize)> {
-        let open = self.open.as_ref().filter(|session| session.to > session.from);
+        let open = self.open.as_ref().map(|open| &open.session).filter(|session| session.to > session.from);
         let observations: Vec<_> = self.closed.iter().chain(open).map(request).collect();
         if observations.is_empty() { None } else { Some((ObservationsRequest { observations }, self.closed.len())) }
     }
@@ -87,32 +117,4 @@ fn request(session: &Session) -> ObservationRequest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_session_grows_and_is_followed_by_one_that_starts_where_it_ended() {
-        let mut sessions = Sessions::new(Duration::from_secs(60));
-        for second in [0, 30, 60, 90] {
-            sessions.advance(TimeMs::from_unix_s(second), true);
-        }
-        let (report, closed) = sessions.report().unwrap();
-        let spans: Vec<_> = report.observations.iter().map(|o| (o.start_time[17..19].to_owned(), o.end_time[17..19].to_owned())).collect();
-        assert_eq!((spans, closed), (vec![("00".into(), "00".into()), ("00".into(), "30".into())], 1));
-        assert_ne!(report.observations[0].session_id, report.observations[1].session_id);
-        sessions.reported(closed);
-        assert_eq!(sessions.report().unwrap().0.observations.len(), 1);
-    }
-
-    #[test]
-    fn a_node_that_is_not_active_has_no_session() {
-        let mut sessions = Sessions::new(Duration::from_secs(60));
-        sessions.advance(TimeMs(0), false);
-        assert!(sessions.report().is_none() && sessions.active() == 0);
-        sessions.advance(TimeMs(1), true);
-        assert!(sessions.report().is_none(), "an empty session is not reported");
-        sessions.advance(TimeMs(2), true);
-        sessions.advance(TimeMs(3), false);
-        assert_eq!((sessions.report().unwrap().1, sessions.active()), (1, 0));
-    }
-}
+mod tests;

@@ -13,9 +13,11 @@ use std::{
 
 use lucid_model::time::TimeMs;
 use lucid_wire::report::{SAMPLES_MAX, SampleRequest};
+use tokio::time::Instant;
 
 use crate::{
     AgentError,
+    clock::{ClockReading, ms},
     disk::{failed, remove},
 };
 
@@ -40,15 +42,15 @@ struct Segment {
     samples: usize,
     bytes: u64,
     oldest: Option<TimeMs>,
-    newest: Option<TimeMs>,
+    /// When its newest sample came, in milliseconds since the spool was opened; negative for what an earlier run left.
+    newest_ms: i64,
 }
 
 impl Segment {
     fn grow(&mut self, sample: &SampleRequest, bytes: usize) {
         self.samples += 1;
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
-        self.newest = time_of(sample).or(self.newest);
-        self.oldest = self.oldest.or(self.newest);
+        self.oldest = self.oldest.or_else(|| time_of(sample));
     }
 }
 
@@ -58,6 +60,8 @@ pub(crate) struct Spool {
     dir: PathBuf,
     segments: VecDeque<Segment>,
     limits: SpoolLimits,
+    /// Ages are counted from here: the wall clock may be set, and only what an earlier run left has no other.
+    opened: Instant,
     next_id: u64,
     /// The segment that is added to, made by this run: an earlier run's last line may be cut off.
     growing: Option<u64>,
@@ -71,7 +75,7 @@ pub(crate) struct Spool {
 
 impl Spool {
     /// Opens the spool of a directory, from which `dropped` samples were dropped before.
-    pub(crate) fn open(dir: PathBuf, limits: SpoolLimits, dropped: u64, now: TimeMs) -> Result<Self, AgentError> {
+    pub(crate) fn open(dir: PathBuf, limits: SpoolLimits, dropped: u64, now: ClockReading) -> Result<Self, AgentError> {
         fs::create_dir_all(&dir).map_err(|error| failed(&dir, error))?;
         let mut ids = Vec::new();
         for entry in fs::read_dir(&dir).map_err(|error| failed(&dir, error))? {
@@ -81,16 +85,20 @@ impl Spool {
         ids.sort_unstable();
         let next_id = ids.last().map_or(1, |last| last + 1);
         let (segments, growing, unwritten, torn, trouble) = Default::default();
-        let mut spool = Self { dir, segments, limits, next_id, growing, unwritten, torn, dropped, trouble };
-        for id in ids {
-            let mut segment = Segment { id, ..Segment::default() };
-            spool.read(id)?.iter().for_each(|(sample, bytes)| segment.grow(sample, *bytes));
+        let mut spool = Self { dir, segments, limits, opened: now.steady, next_id, growing, unwritten, torn, dropped, trouble };
+        let mut newest_ms = 0;
+        for id in ids.into_iter().rev() {
+            let samples = spool.read(id)?;
+            // A clock may have been ahead: nothing is newer than what came after it.
+            newest_ms = samples.iter().rev().find_map(|(sample, _)| time_of(sample)).map_or(newest_ms, |at| newest_ms.min(at.ms_since(now.wall)));
+            let mut segment = Segment { id, newest_ms, ..Segment::default() };
+            samples.iter().for_each(|(sample, bytes)| segment.grow(sample, *bytes));
             match segment.samples {
                 0 => spool.remove(id),
-                _ => spool.segments.push_back(segment),
+                _ => spool.segments.push_front(segment),
             }
         }
-        spool.make_room(now);
+        spool.make_room(now.steady);
         Ok(spool)
     }
 
@@ -121,13 +129,13 @@ impl Spool {
     }
 
     /// Adds one: durably, if anything can be.
-    pub(crate) fn append(&mut self, sample: SampleRequest, now: TimeMs) {
+    pub(crate) fn append(&mut self, sample: SampleRequest, now: Instant) {
         self.unwritten.push_back(sample);
-        self.flush();
+        self.flush(now);
         while self.unwritten.len() > UNWRITTEN_MAX {
             // The room of the oldest segment may be what is missing.
             if self.drop_oldest() {
-                self.flush();
+                self.flush(now);
             } else {
                 self.unwritten.pop_front();
                 self.dropped = self.dropped.saturating_add(1);
@@ -136,9 +144,9 @@ impl Spool {
         self.make_room(now);
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, now: Instant) {
         while let Some(sample) = self.unwritten.pop_front() {
-            match self.write(&sample) {
+            match self.write(&sample, now) {
                 Ok(()) => self.trouble = None,
                 Err(error) => {
                     self.trouble = Some(error.to_string());
@@ -150,7 +158,7 @@ impl Spool {
         }
     }
 
-    fn write(&mut self, sample: &SampleRequest) -> Result<(), AgentError> {
+    fn write(&mut self, sample: &SampleRequest, now: Instant) -> Result<(), AgentError> {
         let bytes_max = self.limits.bytes_max / SEGMENT_PARTS;
         let has_room = |last: &Segment| last.samples < SEGMENT_SAMPLES_MAX && last.bytes < bytes_max;
         let growing = self.segments.back().filter(|last| self.growing == Some(last.id) && has_room(last)).map(|last| last.id);
@@ -170,8 +178,10 @@ impl Spool {
             self.growing = Some(id);
             self.next_id += 1;
         }
+        let newest_ms = self.age_ms(now);
         if let Some(last) = self.segments.back_mut() {
             last.grow(sample, line.len());
+            last.newest_ms = newest_ms;
         }
         Ok(())
     }
@@ -210,9 +220,14 @@ impl Spool {
         true
     }
 
-    fn make_room(&mut self, now: TimeMs) {
-        let age_max_ms = i64::try_from(self.limits.age_max.as_millis()).unwrap_or(i64::MAX);
-        let too_old = |segment: &Segment| segment.newest.is_some_and(|newest| now.ms_since(newest) > age_max_ms);
+    /// Milliseconds since the spool was opened.
+    fn age_ms(&self, now: Instant) -> i64 {
+        ms(now.saturating_duration_since(self.opened))
+    }
+
+    fn make_room(&mut self, now: Instant) {
+        let (age_ms, age_max_ms) = (self.age_ms(now), ms(self.limits.age_max));
+        let too_old = |segment: &Segment| age_ms.saturating_sub(segment.newest_ms) > age_max_ms;
         while self.bytes() > self.limits.bytes_max || self.segments.front().is_some_and(too_old) {
             self.drop_oldest();
         }

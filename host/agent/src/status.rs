@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentError,
+    clock::SLEW_MS_MAX,
     disk::{failed, is_in_use},
 };
 
@@ -139,6 +140,19 @@ impl AgentStatus {
         }
     }
 
+    /// Says when something was last said here. A clock that was set back has not reached what it showed before: a time to
+    /// come would hide for as long that nothing is taken any more.
+    pub(crate) fn set_now(&mut self, now: TimeMs) {
+        let Self { started_at, last_sample_at, last_accepted, offline_since, last_error, .. } = self;
+        let accepted_at = last_accepted.as_mut().map(|report| &mut report.at);
+        let failed_at = last_error.as_mut().map(|failure| &mut failure.at);
+        let times = [Some(started_at), last_sample_at.as_mut(), accepted_at, offline_since.as_mut(), failed_at];
+        for at in times.into_iter().flatten().filter(|at| at.parse::<TimeMs>().is_ok_and(|at| at > now)) {
+            *at = now.to_string();
+        }
+        self.updated_at = now.to_string();
+    }
+
     /// How an agent with this status is.
     pub fn health(&self, is_running: bool, now: TimeMs) -> Health {
         if !is_running {
@@ -156,6 +170,10 @@ impl AgentStatus {
             if since.is_none_or(|since| now.ms_since(since) > late_ms) {
                 reasons.push(format!("no report was taken since {}", last.unwrap_or(&self.started_at)));
             }
+        }
+        // At its next sample it says so itself; one that hangs never does.
+        if self.updated_at.parse::<TimeMs>().is_ok_and(|at| at.ms_since(now) > SLEW_MS_MAX) {
+            reasons.push(format!("the clock was set back since its last word, which is dated {}", self.updated_at));
         }
         if let Some(trouble) = &self.disk_trouble {
             reasons.push(trouble.clone());
@@ -197,6 +215,20 @@ mod tests {
         assert_eq!(status.health(true, at(1_190)), Health::Fine);
         assert!(matches!(status.health(true, at(1_191)), Health::Failing(_)));
         assert_eq!(status.health(false, at(1_101)), Health::NotRunning);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_hide_that_nothing_is_taken() {
+        let ahead = 3_600;
+        let accepted = AcceptedReport { at: at(1_060 + ahead).to_string(), sequence: 1, samples: 1, late: 0 };
+        let mut status = AgentStatus { started_at: at(1_000 + ahead).to_string(), last_accepted: Some(accepted), ..running() };
+        status.set_now(at(1_060 + ahead));
+        assert_eq!(status.health(true, at(1_061 + ahead)), Health::Fine);
+        assert!(matches!(status.health(true, at(1_062)), Health::Failing(reasons) if reasons[0].contains("set back")), "until its next word");
+        status.set_now(at(1_090));
+        assert_eq!(status.health(true, at(1_091)), Health::Fine);
+        status.set_now(at(1_200));
+        assert!(matches!(status.health(true, at(1_200)), Health::Failing(reasons) if reasons[0].contains("no report was taken")));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use self::service::{NODE, Service};
-use crate::{AgentConfig, AgentError, AgentEvent, AgentStatus, Health, run, status};
+use crate::{AgentConfig, AgentError, AgentEvent, AgentStatus, CredentialFile, Health, check_interval, run, status};
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -264,6 +264,37 @@ async fn an_agent_that_cannot_register_says_why() {
     service.seen().taken = true;
     let second = start(config(&service, &dir));
     assert!(matches!(second.end().await, Err(AgentError::AlreadyRegistered { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_of_a_token_is_read_once_and_may_be_gone_then() {
+    let (service, dir) = (Service::start().await, tempfile::tempdir().unwrap());
+    let file = dir.path().join("owner.token");
+    let with_file = || AgentConfig { credential: None, credential_file: Some(CredentialFile::Owner(file.clone())), ..config(&service, &dir) };
+    let problem = start(with_file()).end().await.unwrap_err().to_string();
+    assert!(problem.contains("owner.token") && problem.contains("until the node is registered"), "{problem}");
+    std::fs::write(&file, "\n").unwrap();
+    assert!(start(with_file()).end().await.unwrap_err().to_string().ends_with("it is empty"));
+    std::fs::write(&file, "owner\n").unwrap();
+    let mut agent = start(with_file());
+    agent.reported(1).await;
+    agent.stop().await;
+    std::fs::remove_file(&file).unwrap();
+    let mut agent = start(with_file());
+    agent.reported(1).await;
+    agent.stop().await;
+    assert_eq!(service.seen().registrations, 1);
+}
+
+#[test]
+fn an_interval_that_does_not_suit_the_service_is_refused_by_name() {
+    for seconds in [1, 30, 60] {
+        assert_eq!(check_interval(Duration::from_secs(seconds)).unwrap(), Duration::from_secs(seconds));
+    }
+    for (interval, told) in [(Duration::ZERO, "0ns"), (Duration::from_millis(999), "999ms"), (Duration::from_secs(600), "600s")] {
+        let problem = check_interval(interval).unwrap_err().to_string();
+        assert!(problem.starts_with(&format!("interval {told} is outside 1 to 60 seconds")), "{problem}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,10 +2,9 @@ mod status;
 
 use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Subcommand};
-use lucid_agent::{AgentConfig, AgentEvent};
-use lucid_wire::Credential;
+use lucid_agent::{AgentConfig, AgentEvent, CredentialFile};
 use tokio_util::sync::CancellationToken;
 
 use super::{ca_pem, duration, interrupted, logs, warn_of_loose};
@@ -58,10 +57,10 @@ struct RunArgs {
     /// Samples that are older than this (90s, 5m, 2h) give way, too.
     #[arg(long, value_name = "TIME", default_value = "168h", value_parser = duration)]
     spool_age: Duration,
-    /// Time between reports.
-    #[arg(long, default_value = "30s", value_parser = duration)]
+    /// Time between reports, 1s–60s: the service sees a node as absent after 90s without one.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = interval)]
     interval: Duration,
-    /// A file with the owner's token; it or an enrolment token is needed until the node is registered.
+    /// A file with the owner's token; it or an enrolment token is needed until the node is registered, and may be removed then.
     #[arg(long, value_name = "FILE")]
     owner_token_file: Option<PathBuf>,
     /// A file with an enrolment token (`lucid enrol create`), in place of the owner's.
@@ -80,6 +79,10 @@ pub fn run(args: AgentArgs) -> Result<ExitCode> {
     }
 }
 
+fn interval(text: &str) -> Result<Duration, String> {
+    lucid_agent::check_interval(duration(text)?).map_err(|error| error.to_string())
+}
+
 fn work(args: RunArgs) -> Result<ExitCode> {
     private::create_private();
     logs("info", true);
@@ -91,15 +94,8 @@ fn work(args: RunArgs) -> Result<ExitCode> {
     config.spool_age_max = args.spool_age;
     config.wallet = args.wallet;
     config.name = args.name.unwrap_or(config.name);
-    let read = |file: PathBuf| -> Result<String> {
-        let token = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        Ok(token.trim().to_owned())
-    };
-    config.credential = match (args.owner_token_file, args.enrolment_token_file) {
-        (Some(file), _) => Some(Credential::Bearer(read(file)?)),
-        (None, Some(file)) => Some(Credential::Enrolment(read(file)?)),
-        (None, None) => None,
-    };
+    let of_owner = args.owner_token_file.map(CredentialFile::Owner);
+    config.credential_file = of_owner.or(args.enrolment_token_file.map(CredentialFile::Enrolment));
     let stop = CancellationToken::new();
     let told = |event: AgentEvent| tracing::info!(?event, "agent");
     // One thread is plenty for one machine's reports.

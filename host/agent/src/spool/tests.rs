@@ -8,11 +8,11 @@ fn sample(uptime: u64) -> SampleRequest {
 }
 
 fn open(dir: &tempfile::TempDir, limits: SpoolLimits) -> Spool {
-    Spool::open(dir.path().to_owned(), limits, 0, TimeMs(0)).unwrap()
+    Spool::open(dir.path().to_owned(), limits, 0, ClockReading::now()).unwrap()
 }
 
 fn append(spool: &mut Spool, uptimes: impl IntoIterator<Item = u64>) {
-    uptimes.into_iter().for_each(|uptime| spool.append(sample(uptime), TimeMs(0)));
+    uptimes.into_iter().for_each(|uptime| spool.append(sample(uptime), Instant::now()));
 }
 
 fn drain(spool: &mut Spool) -> Vec<u64> {
@@ -43,20 +43,63 @@ fn the_newest_samples_survive_a_restart_and_the_oldest_give_way_and_are_counted(
     assert_eq!((spool.len(), spool.bytes()), (0, 0));
 }
 
+/// A clock that goes right from hour 0 on.
+fn clock(hours: i64) -> ClockReading {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    ClockReading { wall: TimeMs(hours * HOUR_MS), steady: *START + Duration::from_secs(3600 * u64::try_from(hours).unwrap()) }
+}
+
+fn sample_at(hours: i64) -> SampleRequest {
+    SampleRequest { timestamp: Some(TimeMs(hours * HOUR_MS).to_string()), ..sample(u64::try_from(hours).unwrap()) }
+}
+
 #[test]
 fn what_is_too_old_gives_way() {
     let dir = tempfile::tempdir().unwrap();
-    let at = |hours: i64| SampleRequest { timestamp: Some(TimeMs(hours * HOUR_MS).to_string()), ..sample(u64::try_from(hours).unwrap()) };
-    let mut spool = open(&dir, LIMITS);
-    spool.append(at(1), TimeMs(HOUR_MS));
+    let mut spool = Spool::open(dir.path().to_owned(), LIMITS, 0, clock(1)).unwrap();
+    spool.append(sample_at(1), clock(1).steady);
     assert_eq!(spool.oldest_at(), Some(TimeMs(HOUR_MS)));
     drop(spool);
-    let mut spool = Spool::open(dir.path().to_owned(), LIMITS, 7, TimeMs(25 * HOUR_MS)).unwrap();
-    spool.append(at(25), TimeMs(25 * HOUR_MS));
+    let mut spool = Spool::open(dir.path().to_owned(), LIMITS, 7, clock(25)).unwrap();
+    spool.append(sample_at(25), clock(25).steady);
     assert_eq!((spool.len(), spool.dropped()), (2, 7), "a day old, and no older");
-    spool.append(at(26), TimeMs(26 * HOUR_MS));
+    spool.append(sample_at(26), clock(26).steady);
     assert_eq!((spool.dropped(), spool.oldest_at()), (8, Some(TimeMs(25 * HOUR_MS))));
     assert_eq!(drain(&mut spool), [25, 26]);
+}
+
+#[test]
+fn a_clock_that_was_ahead_holds_up_nothing_that_is_too_old() {
+    let dir = tempfile::tempdir().unwrap();
+    for at in [5_000, 2] {
+        Spool::open(dir.path().to_owned(), LIMITS, 0, clock(1)).unwrap().append(sample_at(at), clock(2).steady);
+    }
+    let mut spool = Spool::open(dir.path().to_owned(), LIMITS, 0, clock(26)).unwrap();
+    assert_eq!(spool.len(), 2);
+    spool.append(sample_at(27), clock(27).steady);
+    assert_eq!((spool.dropped(), drain(&mut spool)), (2, vec![27]));
+}
+
+#[test]
+fn a_sample_of_the_future_ages_from_when_it_was_found() {
+    let dir = tempfile::tempdir().unwrap();
+    open(&dir, LIMITS).append(sample_at(5_000), Instant::now());
+    let mut spool = Spool::open(dir.path().to_owned(), LIMITS, 0, clock(1)).unwrap();
+    spool.append(sample_at(25), clock(25).steady);
+    assert_eq!(spool.dropped(), 0);
+    spool.append(sample_at(26), clock(26).steady);
+    assert_eq!(spool.dropped(), 1);
+}
+
+#[test]
+fn a_clock_that_jumps_while_the_agent_runs_drops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(dir.path().to_owned(), LIMITS, 0, clock(1)).unwrap();
+    spool.append(sample_at(1), clock(1).steady);
+    // A year ahead, for an hour.
+    spool.append(sample_at(8_760), clock(2).steady);
+    spool.append(sample_at(3), clock(3).steady);
+    assert_eq!((spool.dropped(), drain(&mut spool)), (0, vec![1, 8_760, 3]));
 }
 
 #[test]
