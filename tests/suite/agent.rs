@@ -59,6 +59,26 @@ fn the_status_of_an_agent_says_how_it_is() {
         (now["spool"]["samples"] == 0 && sequence(&now) > sequence(&fine)).then_some(())
     });
     assert_eq!(agent.stop(), Some(0));
+
+    // The token was needed once; and what the machine became reaches the service.
+    std::fs::remove_file(&token).unwrap();
+    let moved: Vec<_> = common.iter().map(|word| if *word == "192.0.2.9" { "192.0.2.10" } else { word }).collect();
+    let mut agent = Process::start(&[&moved[..], &["--owner-token-file", token.to_str().unwrap()]].concat(), &[], true);
+    eventually("the new address", || (lucid.get("/api/v1/nodes")["nodes"][0]["ip_address"] == "192.0.2.10").then_some(()));
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn intervals_that_the_service_would_not_understand_are_refused_by_name() {
+    for interval in ["0", "0s", "999ms", "61s", "10m", "-1s", "often"] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().to_str().unwrap();
+        let line = ["agent", "--server", "http://127.0.0.1:9", "--ip", "192.0.2.9", "--data", data, &format!("--interval={interval}")];
+        let mut agent = Process::start(&line, &[], true);
+        let named = agent.wait_for(|line| line.contains("interval").then(|| line.to_owned()));
+        assert!(named.contains("interval"), "{interval}: {named}");
+        assert_eq!(agent.output_code(), Some(2), "{interval}");
+    }
 }
 
 #[test]

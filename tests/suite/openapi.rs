@@ -76,7 +76,7 @@ fn collect<'a>(value: &'a Value, references: &mut Vec<&'a str>) {
 }
 
 /// Changes of a record that has a version, beside those at its own path.
-const CHANGES: [&str; 11] = [
+const CHANGES: [&str; 12] = [
     "/api/v1/nodes/{id}/activate",
     "/api/v1/nodes/{id}/deactivate",
     "/api/v1/nodes/{id}/suspend",

@@ -24,6 +24,7 @@ use crate::{
     key, now,
     spool::{Spool, SpoolLimits},
     status::{AgentStatus, SpoolStatus},
+    told::Told,
 };
 
 /// Numbers reserved at once: one write of the state file a block.
@@ -86,6 +87,9 @@ struct State {
     node_id: Option<String>,
     /// Every number up to this one may have been used.
     reserved_to: u64,
+    /// What the service was told of this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    told: Option<Told>,
 }
 
 struct Inner {
@@ -154,6 +158,20 @@ impl Disk {
     pub(crate) async fn set_node(&self, node: NodeId) -> Result<(), AgentError> {
         self.with(move |inner| {
             inner.state.node_id = Some(node.to_string());
+            inner.write_state()
+        })
+        .await
+    }
+
+    /// What the service was told of this machine.
+    pub(crate) async fn told(&self) -> Result<Option<Told>, AgentError> {
+        self.with(|inner| Ok(inner.state.told.clone())).await
+    }
+
+    /// Remembers that.
+    pub(crate) async fn set_told(&self, told: Told) -> Result<(), AgentError> {
+        self.with(move |inner| {
+            inner.state.told = Some(told);
             inner.write_state()
         })
         .await

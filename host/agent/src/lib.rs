@@ -17,6 +17,7 @@ mod spool;
 mod status;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -28,7 +29,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::now, disk::Disk, machine::Machine, registration::Registrar, reporter::Reporter, schedule::Schedule, spool::SpoolLimits};
+use crate::{
+    clock::now, disk::Disk, machine::Machine, registration::Registrar, reporter::Reporter, schedule::Schedule, spool::SpoolLimits, told::Told,
+};
 
 pub use status::{AcceptedReport, AgentStatus, Failure, Health, SpoolStatus, status};
 
@@ -166,6 +169,8 @@ pub enum AgentEvent {
         /// Samples that were kept and are sent now.
         spooled: u64,
     },
+    /// The service knows the machine's address and hardware as they are now.
+    MachineTold,
     /// A figure of this machine is more than the service takes; the limit is reported in its place.
     OutOfRange {
         /// `storage_bytes`, `uptime`, …
@@ -269,7 +274,8 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken, on_event: imp
     let (sender, samples) = mpsc::channel(SAMPLES_WAITING_MAX);
     let (start, schedule) = (Instant::now(), Schedule::new(node, config.interval));
     let begin = start + schedule.first();
-    let reporter = Reporter::new(&config, disk, client, node, &on_event);
+    let told = Told { ip_address: config.ip_address, port: config.port, hardware };
+    let reporter = Reporter::new(&config, disk, client, node, told, &on_event);
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         ended = measure(machine, start, schedule, sender) => ended,

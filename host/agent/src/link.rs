@@ -11,6 +11,7 @@ use lucid_model::{
 use lucid_wire::{
     Client, ClientError,
     auth::ReportSignature,
+    node::ChangeMachineRequest,
     report::{ObservationsBody, ReportBody},
 };
 use tokio::time::Instant;
@@ -66,6 +67,12 @@ impl Link {
             other => other,
         };
         sent.map_err(LinkError::Report)
+    }
+
+    /// Says what this machine became.
+    pub(crate) async fn change_machine(&mut self, machine: &ChangeMachineRequest) -> Result<(), ClientError> {
+        self.log_in_if_due().await?;
+        self.client.change_machine(self.node, machine).await.map(drop)
     }
 
     async fn log_in_if_due(&mut self) -> Result<(), ClientError> {

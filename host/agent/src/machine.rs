@@ -5,7 +5,10 @@ mod figures;
 mod network;
 mod storage;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use lucid_wire::{
     node::{HardwareBody, NetworkUsageBody},
@@ -23,6 +26,8 @@ use crate::{AgentError, clock::ClockReading};
 
 /// What the node is called when its host has no name.
 const NAMELESS: &str = "worker";
+/// Between two looks at the hardware: memory and limits may be changed while it runs.
+const HARDWARE_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Where the system's trees are.
 const ROOT: &str = "/";
 
@@ -36,6 +41,8 @@ pub(crate) fn host_name() -> String {
 pub(crate) struct Measurement {
     pub(crate) at: ClockReading,
     pub(crate) sample: SampleRequest,
+    /// What there is to use, if it was time to look at it again.
+    pub(crate) hardware: Option<HardwareBody>,
     /// Figures that were out of range for the first time.
     pub(crate) out_of_range: Vec<OutOfRange>,
 }
@@ -48,6 +55,8 @@ pub(crate) struct Machine {
     /// The last reading of CPU time, where that is limited.
     cpu: Option<(CpuShare, Instant)>,
     figures: Figures,
+    /// When hardware was looked at last.
+    hardware_at: Instant,
     /// The disk whose usage is reported is the one that this is on.
     data_dir: PathBuf,
 }
@@ -61,7 +70,7 @@ impl Machine {
             let cpu = limits.cpu(system.cpus().len()).map(|cpu| (cpu, Instant::now()));
             let networks = Networks::new_with_refreshed_list().map_err(failed)?;
             let data_dir = data_dir.canonicalize().unwrap_or(data_dir);
-            Ok(Self { system, networks, limits, cpu, figures: Figures::default(), data_dir })
+            Ok(Self { system, networks, limits, cpu, figures: Figures::default(), hardware_at: Instant::now(), data_dir })
         })
         .await
     }
@@ -76,6 +85,7 @@ impl Machine {
     }
 
     fn read_hardware(&mut self) -> Option<HardwareBody> {
+        self.hardware_at = Instant::now();
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let (cpus, machine) = (number(self.system.cpus().len()), self.system.total_memory());
         let cores = self.cpu.map_or(cpus, |(cpu, _)| (cpu.limit_milli / 1000).clamp(1, cpus.max(1)));
@@ -103,8 +113,9 @@ impl Machine {
                 active_sessions: None,
                 uptime: System::uptime().ok().map(|seconds| self.figures.within("uptime", seconds, NUMBER_MAX)),
             };
+            let hardware = if self.hardware_at.elapsed() >= HARDWARE_INTERVAL { self.read_hardware() } else { None };
             let out_of_range = self.take_out_of_range();
-            Ok((self, Measurement { at, sample, out_of_range }))
+            Ok((self, Measurement { at, sample, hardware, out_of_range }))
         })
         .await
     }

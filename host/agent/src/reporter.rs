@@ -21,10 +21,14 @@ use crate::{
     retry::{BackOff, backlog_pause},
     session::Sessions,
     status::{AcceptedReport, Failure},
+    told::Told,
 };
 
 /// Times a report gets another number before it is given up.
 const RENUMBER_MAX: usize = 3;
+
+/// Between two tries to tell of this machine.
+const TELL_AGAIN: Duration = Duration::from_secs(3_600);
 
 /// Why nothing more can be sent for now.
 enum Stop {
@@ -69,11 +73,16 @@ pub(crate) struct Reporter<'a, F> {
     pause: Duration,
     pause_max: Duration,
     disk_trouble: Option<String>,
+    /// This machine as it is, and as the service was told.
+    machine: Told,
+    told: Option<Told>,
+    /// When the service is told next, if there is something to tell.
+    tell_at: Instant,
     on_event: &'a F,
 }
 
 impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
-    pub(crate) fn new(config: &AgentConfig, disk: Disk, client: Client, node: NodeId, on_event: &'a F) -> Self {
+    pub(crate) fn new(config: &AgentConfig, disk: Disk, client: Client, node: NodeId, machine: Told, on_event: &'a F) -> Self {
         Self {
             link: Link::new(client, disk.key.clone(), node),
             disk,
@@ -88,6 +97,9 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             // Rarer than a sample each interval, and the node would look absent while it is catching up.
             pause_max: config.interval / 2,
             disk_trouble: None,
+            machine,
+            told: None,
+            tell_at: Instant::now(),
             on_event,
         }
     }
@@ -99,6 +111,7 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
         if self.pending.is_some() || self.disk.spooled().await? > 0 {
             self.retry_at = Some(begin);
         }
+        self.told = self.disk.told().await?;
         let node = self.node.to_string();
         self.disk.note(move |status| status.node_id = Some(node)).await?;
         loop {
@@ -119,7 +132,8 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
 
     /// A sample is on disk before it is sent: whatever happens then, it is sent once.
     async fn take(&mut self, measurement: Measurement) -> Result<(), AgentError> {
-        let Measurement { at, mut sample, out_of_range } = measurement;
+        let Measurement { at, mut sample, hardware, out_of_range } = measurement;
+        self.machine.hardware = hardware.or(self.machine.hardware);
         out_of_range.into_iter().for_each(|figure| (self.on_event)(figure.into()));
         self.sessions.advance(at, self.status.as_deref() == Some("active"));
         sample.active_sessions = Some(self.sessions.active());
@@ -146,6 +160,7 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             began.checked_add(began.elapsed() + backlog_pause(self.pause, self.pause_max, began.elapsed()))
         } else {
             self.report_sessions().await?;
+            self.tell_of_machine().await?;
             None
         };
         Ok(())
@@ -198,6 +213,25 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
         self.deliver(report).await?;
         self.sessions.reported(closed);
         Ok(())
+    }
+
+    /// Tells what this machine became. A service that does not take it is told again when it is something else.
+    async fn tell_of_machine(&mut self) -> Result<(), AgentError> {
+        if Instant::now() < self.tell_at || !self.machine.is_news_after(self.told.as_ref()) {
+            return Ok(());
+        }
+        self.tell_at = Instant::now() + TELL_AGAIN;
+        match self.link.change_machine(&self.machine.request()).await {
+            Ok(()) => (self.on_event)(AgentEvent::MachineTold),
+            Err(error) if !error.is_the_services() || error.is_passing() || matches!(error.status(), Some(401 | 403)) => return Ok(()),
+            Err(error) => {
+                let reason = format!("this machine's address or hardware: {}", reason_of(&error));
+                (self.on_event)(AgentEvent::Refused { reason: reason.clone() });
+                self.failed(reason).await?;
+            }
+        }
+        self.told = Some(self.machine.clone());
+        self.disk.set_told(self.machine.clone()).await
     }
 
     /// Sends a report until its fate is known; if it cannot be known now, keeps it as it is.

@@ -18,7 +18,7 @@ use crate::{
     },
     enrolment::{CreateEnrolmentRequest, EnrolmentBody},
     error::ErrorBody,
-    node::NodeBody,
+    node::{ChangeMachineRequest, NodeBody},
     page::{AuditList, EnrolmentList, EpochList, NodeList, PageParams, PayoutList, PoolList, ScoreList},
     payout::PayoutBody,
     policy::SimulatePolicyRequest,
@@ -227,6 +227,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn report_observations(&self, node: NodeId, body: Vec<u8>, signed: Option<&ReportSignature>) -> Result<ObservationsBody, ClientError> {
         self.report(node, "observations", body, signed).await
+    }
+
+    /// Says what a node's machine became.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn change_machine(&self, node: NodeId, machine: &ChangeMachineRequest) -> Result<NodeBody, ClientError> {
+        self.call(Method::PUT, &format!("/nodes/{node}/machine"), Some(machine)).await
     }
 
     /// Gives a sign of life.
