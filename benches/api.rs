@@ -1,7 +1,12 @@
-//! `make bench`, the API's part: registrations, reads and lists over HTTP against the real binary and a store of
-//! 100,000 nodes, beside a bare axum route and the disk's fsync rate in the same run. Nothing is asserted but that
-//! every answer is the expected one.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a measurement that cannot be made stops and says where")]
+//! `make bench`, the API's part: registrations, reads and lists over HTTP against the real binary
+//! and a store of 100,000 nodes, beside a bare axum route and the disk's fsync rate in the same
+//! run. Nothing is asserted but that every answer is the expected one.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a measurement that cannot be made stops and says where"
+)]
 
 #[path = "load/rate.rs"]
 mod rate;
@@ -33,7 +38,9 @@ const LISTED: usize = 60;
 
 /// Registers `count` nodes, each owner's a hundred.
 async fn register(service: &Service, count: u32) -> Measured {
-    let tokens: Vec<_> = (0..=count / OWNERS_NODES).map(|owner| token(&format!("owner {owner}"), "node_operator")).collect();
+    let tokens: Vec<_> = (0..=count / OWNERS_NODES)
+        .map(|owner| token(&format!("owner {owner}"), "node_operator"))
+        .collect();
     let place = AtomicU32::new(0);
     measure(address(&service.base), CONNECTIONS, 201, move |_| {
         let number = place.fetch_add(1, Ordering::Relaxed);
@@ -58,15 +65,23 @@ async fn some_nodes(service: &Service, count: usize) -> Vec<String> {
     for place in 0..count.div_ceil(100) {
         let page = 1 + place * pages / count.div_ceil(100);
         let list = ask(service, "GET", &format!("/api/v1/nodes?limit=100&page={page}"), "").await;
-        ids.extend(list["nodes"].as_array().unwrap().iter().map(|n| n["node_id"].as_str().unwrap().to_owned()));
+        ids.extend(
+            list["nodes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|n| n["node_id"].as_str().unwrap().to_owned()),
+        );
     }
     ids.truncate(count);
     ids
 }
 
 async fn read(service: &Service, ids: Vec<String>) -> Measured {
-    let (token, until, turn) = (token("admin", "super_admin"), Instant::now() + MEASURED_FOR, AtomicU32::new(0));
-    let requests: Vec<_> = ids.iter().map(|id| request("GET", &format!("/api/v1/nodes/{id}"), &token, "")).collect();
+    let (token, until, turn) =
+        (token("admin", "super_admin"), Instant::now() + MEASURED_FOR, AtomicU32::new(0));
+    let requests: Vec<_> =
+        ids.iter().map(|id| request("GET", &format!("/api/v1/nodes/{id}"), &token, "")).collect();
     measure(address(&service.base), CONNECTIONS, 200, move |_| {
         let place = turn.fetch_add(1, Ordering::Relaxed) as usize % requests.len();
         (Instant::now() < until).then(|| requests[place].clone())
@@ -91,10 +106,18 @@ async fn lists(service: &Service) -> Vec<(Duration, String)> {
         for sort in ["created_at", "updated_at", "poot_score", "name"] {
             for order in ["asc", "desc"] {
                 for page in [1, 1_000] {
-                    let path = format!("/api/v1/nodes?limit=100&page={page}&sort={sort}&order={order}{filter}");
+                    let path = format!(
+                        "/api/v1/nodes?limit=100&page={page}&sort={sort}&order={order}{filter}"
+                    );
                     let left = AtomicU32::new(u32::try_from(LISTED).unwrap());
                     let bytes = request("GET", &path, who, "");
-                    let take = move |_| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).ok().map(|_| bytes.clone());
+                    let take = move |_| {
+                        left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+                            n.checked_sub(1)
+                        })
+                        .ok()
+                        .map(|_| bytes.clone())
+                    };
                     let measured = measure(address(&service.base), 1, 200, take).await;
                     found.push((percentile(&measured.times, 0.99), path.replace(&pool, "…")));
                 }
@@ -131,11 +154,18 @@ async fn run(lucid: &Path) {
         ask(&service, "POST", &format!("/api/v1/nodes/{id}/activate"), "").await;
     }
     let fresh = service.restart(lucid);
-    println!("start with {NODES} nodes: {:.0} ms; resident {:.0} MiB", ms(fresh.ready_in), fresh.resident_mib());
+    println!(
+        "start with {NODES} nodes: {:.0} ms; resident {:.0} MiB",
+        ms(fresh.ready_in),
+        fresh.resident_mib()
+    );
     let reads = read(&fresh, ids).await;
     println!("reads by id: {}; {:.2} × bare axum", reads.told(), reads.rate / bare.rate);
     let lists = lists(&fresh).await;
-    println!("lists of 100 out of {NODES}, {} kinds, p99 of {LISTED} each; the slowest:", lists.len());
+    println!(
+        "lists of 100 out of {NODES}, {} kinds, p99 of {LISTED} each; the slowest:",
+        lists.len()
+    );
     for (time, path) in lists.iter().take(8) {
         println!("  {:>6.2} ms  {path}", ms(*time));
     }
@@ -146,7 +176,12 @@ fn main() {
     if std::env::args().any(|argument| argument == "--bare") {
         return serve_bare();
     }
-    let lucid = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "target/release/lucid".into()));
+    let lucid =
+        PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "target/release/lucid".into()));
     // One thread: the cores are the service's.
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run(&lucid));
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(run(&lucid));
 }

@@ -1,8 +1,9 @@
-//! Measures how an epoch is closed: how long it takes from the moment it is due until everything is durable, how much
-//! memory, how many bytes a node stay on the disk, how fast a score is found and how fast an epoch is computed again:
-//! `make bench`, or `epoch [mongodb://…] NODES…`. The figures are of the second epoch, which has one before it. Over MongoDB a folder is
-//! filled first and copied, which takes a tenth of what filling the server takes; the disk is then the server's, and the peak that of
-//! this process alone.
+//! Measures how an epoch is closed: how long it takes from the moment it is due until everything is
+//! durable, how much memory, how many bytes a node stay on the disk, how fast a score is found and
+//! how fast an epoch is computed again: `make bench`, or `epoch [mongodb://…] NODES…`. The figures
+//! are of the second epoch, which has one before it. Over MongoDB a folder is filled first and
+//! copied, which takes a tenth of what filling the server takes; the disk is then the server's, and
+//! the peak that of this process alone.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made stops and says where")]
 
 #[path = "load/fleet.rs"]
@@ -37,7 +38,14 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     println!(
         "{:>9} {:>9} {:>9} {:>8} {:>12} {:>11} {:>22} {:>12}",
-        "nodes", "close", "µs a node", "peak", "bytes a node", "with votes", "lookup p50, p99", "replay"
+        "nodes",
+        "close",
+        "µs a node",
+        "peak",
+        "bytes a node",
+        "with votes",
+        "lookup p50, p99",
+        "replay"
     );
     for nodes in nodes {
         runtime.block_on(run(server.as_deref(), nodes));
@@ -57,10 +65,16 @@ async fn run(server: Option<&str>, nodes: u32) {
     let folder = format!("sqlite://{}", dir.path().display());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let store = lucid_store::open(&folder).await.unwrap();
-    let stamp = Stamp { environment: Environment::Sandbox, network: "nile".into(), rail: "sandbox".into(), family: FamilyId(Uuid::now_v7()) };
+    let stamp = Stamp {
+        environment: Environment::Sandbox,
+        network: "nile".into(),
+        rail: "sandbox".into(),
+        family: FamilyId(Uuid::now_v7()),
+    };
     store.stamp_or(stamp).await.unwrap();
     fleet::register(&store, nodes).await;
-    fleet::activate(store.as_ref(), Path::new("policies/observation-weighted/1.0.0"), Revision(0)).await;
+    fleet::activate(store.as_ref(), Path::new("policies/observation-weighted/1.0.0"), Revision(0))
+        .await;
     fleet::work(&store, nodes, 1).await;
     let service = fleet::service(&store, &cache, 1, 2 * threads, threads).await;
     assert_eq!(service.close_due_epoch().await.unwrap().unwrap().nodes, nodes);
@@ -84,7 +98,10 @@ async fn run(server: Option<&str>, nodes: u32) {
     let started = Instant::now();
     while store.settle_scores().await.unwrap() {}
     if server.is_some() {
-        eprintln!("closed in {took:.1?}; its nodes had their scores {:.1?} later", started.elapsed());
+        eprintln!(
+            "closed in {took:.1?}; its nodes had their scores {:.1?} later",
+            started.elapsed()
+        );
     }
     let lookups = lookups(&store, nodes).await;
     let started = Instant::now();
@@ -93,7 +110,13 @@ async fn run(server: Option<&str>, nodes: u32) {
     let rows_a_second = u128::from(replay.rows) * 1_000_000 / started.elapsed().as_micros().max(1);
     drop((service, store));
     let file = dir.path().join("core.db");
-    let each = |tables: &[&str]| if server.is_some() { "-".to_owned() } else { (bytes(&file, tables) / u64::from(nodes) / 2).to_string() };
+    let each = |tables: &[&str]| {
+        if server.is_some() {
+            "-".to_owned()
+        } else {
+            (bytes(&file, tables) / u64::from(nodes) / 2).to_string()
+        }
+    };
     println!(
         "{nodes:>9} {:>7} ms {:>9.1} {peak_mib:>4} MiB {:>12} {:>11} {:>22} {:>7} rows/s",
         took.as_millis(),
@@ -115,7 +138,11 @@ async fn copied(folder: &str, to: String) -> String {
     let copied = lucid_store::copy(folder, &to, stop_before_reading).await;
     assert!(matches!(copied, Err(CopyError::Stopped)), "{copied:?}");
     let database = Client::with_uri_str(&to).await.unwrap().default_database().unwrap();
-    let mark = database.collection::<Document>("meta").delete_one(doc! { "_id": "copying" }).await.unwrap();
+    let mark = database
+        .collection::<Document>("meta")
+        .delete_one(doc! { "_id": "copying" })
+        .await
+        .unwrap();
     assert_eq!(mark.deleted_count, 1);
     eprintln!("copied in {:.1?}", started.elapsed());
     to
@@ -123,7 +150,9 @@ async fn copied(folder: &str, to: String) -> String {
 
 /// A database of its own on the server.
 fn database(server: &str, nodes: u32) -> String {
-    let (place, options) = server.split_once('?').map_or((server, String::new()), |(place, options)| (place, format!("?{options}")));
+    let (place, options) = server
+        .split_once('?')
+        .map_or((server, String::new()), |(place, options)| (place, format!("?{options}")));
     format!("{}/lucid-epoch-{nodes}-{}{options}", place.trim_end_matches('/'), std::process::id())
 }
 
@@ -137,7 +166,8 @@ async fn lookups(store: &Arc<dyn Store>, nodes: u32) -> String {
         took.push(started.elapsed());
         assert_eq!(found.unwrap().row.node, node);
     }
-    let latest = PageRequest { page: 1, limit: 20, sort: ScoreSort::Score, order: Order::Descending };
+    let latest =
+        PageRequest { page: 1, limit: 20, sort: ScoreSort::Score, order: Order::Descending };
     let started = Instant::now();
     let page = store.scores(&ScoreFilter::default(), latest).await.unwrap();
     assert_eq!(page.total, u64::from(nodes));
@@ -150,7 +180,12 @@ async fn lookups(store: &Arc<dyn Store>, nodes: u32) -> String {
 /// Bytes of tables with their indices.
 fn bytes(file: &Path, tables: &[&str]) -> u64 {
     let connection = rusqlite::Connection::open(file).unwrap();
-    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap().unsigned_abs();
+    let number = |pragma| {
+        connection
+            .pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))
+            .unwrap()
+            .unsigned_abs()
+    };
     let used = || number("page_count") - number("freelist_count");
     connection.execute_batch("BEGIN").unwrap();
     let before = used();

@@ -1,5 +1,6 @@
-//! Measures money: accruals of a fleet, a plan over it, payouts through the sandbox (a process of its own, which makes every transfer durable
-//! before it answers), and the verification of all books: `make bench`, or `money LUCID [NODES] [PAYOUTS]`.
+//! Measures money: accruals of a fleet, a plan over it, payouts through the sandbox (a process of
+//! its own, which makes every transfer durable before it answers), and the verification of all
+//! books: `make bench`, or `money LUCID [NODES] [PAYOUTS]`.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made stops and says where")]
 
 #[path = "load/fleet.rs"]
@@ -21,7 +22,9 @@ use lucid_model::{
     policy::Revision,
     time::TimeMs,
 };
-use lucid_ports::{Fence, Order, PageRequest, PaymentRail, PayoutFilter, PayoutSort, Store, Tenure};
+use lucid_ports::{
+    Fence, Order, PageRequest, PaymentRail, PayoutFilter, PayoutSort, Store, Tenure,
+};
 use lucid_rails::{Profile, TronPayment, TronPaymentConfig};
 use lucid_service::{Actor, Ports, ServiceConfig, verify_books};
 
@@ -52,22 +55,37 @@ fn config(nodes: u32) -> ServiceConfig {
         observation_min_s: 0,
         payouts_in_flight_max: 64,
         deadlines: Deadlines { unknown_ms: 600_000, accepted_ms: 600_000 },
-        pace: Pace { send_first_ms: 1, send_max_ms: 1, look_first_ms: 0, look_max_ms: 1, manual_look_ms: 1 },
+        pace: Pace {
+            send_first_ms: 1,
+            send_max_ms: 1,
+            look_first_ms: 0,
+            look_max_ms: 1,
+            manual_look_ms: 1,
+        },
         ..fleet::config(4)
     }
 }
 
 /// A fleet with wallets that has worked an epoch, which is a settlement period.
-async fn fleet_of(store: &Arc<dyn Store>, nodes: u32, dir: &Path, rail: Option<Arc<dyn PaymentRail>>) -> Arc<lucid_service::Service> {
+async fn fleet_of(
+    store: &Arc<dyn Store>,
+    nodes: u32,
+    dir: &Path,
+    rail: Option<Arc<dyn PaymentRail>>,
+) -> Arc<lucid_service::Service> {
     let wallet = Wallet { address: WALLET.parse().unwrap(), version: 1, since: TimeMs(0) };
     fleet::register_with(store, nodes, move |node| node.wallet = Some(wallet)).await;
-    fleet::activate(store.as_ref(), Path::new("policies/observation-weighted/1.0.0"), Revision(0)).await;
+    fleet::activate(store.as_ref(), Path::new("policies/observation-weighted/1.0.0"), Revision(0))
+        .await;
     fleet::activate(store.as_ref(), Path::new("policies/proportional/1.0.0"), Revision(1)).await;
     fleet::work(store, nodes, 1).await;
     let now = fleet::epoch(1).end().plus_ms(45_000);
     let ports = Ports { rail, ..fleet::ports(store, &dir.join("cache"), now, 2) };
     let service = fleet::service_on(ports, config(nodes)).await;
-    service.fund_treasury(&Actor::system(), "bench", MicroUsdt(i64::from(nodes) * 40_000_000), "bench").await.unwrap();
+    service
+        .fund_treasury(&Actor::system(), "bench", MicroUsdt(i64::from(nodes) * 40_000_000), "bench")
+        .await
+        .unwrap();
     while service.close_due_epoch().await.unwrap().is_some() {}
     service
 }
@@ -81,24 +99,36 @@ async fn planned(nodes: u32) {
     while let Some(settled) = service.settle_due_period().await.unwrap() {
         accruals += settled.count;
     }
-    println!("{accruals} accruals of {nodes} nodes, durable: {:.1} s", started.elapsed().as_secs_f64());
+    println!(
+        "{accruals} accruals of {nodes} nodes, durable: {:.1} s",
+        started.elapsed().as_secs_f64()
+    );
     let tenure = Tenure::new(Fence(1), || true);
     let started = Instant::now();
     let run = service.plan_due_run(&tenure).await.unwrap().unwrap();
-    println!("a plan of {} payouts, {} USDT, all set aside and durable: {:.1} s", run.count, run.total, started.elapsed().as_secs_f64());
+    println!(
+        "a plan of {} payouts, {} USDT, all set aside and durable: {:.1} s",
+        run.count,
+        run.total,
+        started.elapsed().as_secs_f64()
+    );
     let started = Instant::now();
     let found = verify_books(store.as_ref(), &mut |_| {}).await.unwrap();
     assert_eq!(found.flaw, None);
     let took = started.elapsed();
     let a_second = u128::from(found.progress.entries) * 1_000_000 / took.as_micros().max(1);
     let (entries, payouts) = (found.progress.entries, found.progress.payouts);
-    println!("{entries} ledger entries and {payouts} payouts verified in {:.2} s: {a_second} entries/s", took.as_secs_f64());
+    println!(
+        "{entries} ledger entries and {payouts} payouts verified in {:.2} s: {a_second} entries/s",
+        took.as_secs_f64()
+    );
 }
 
 async fn paid(lucid: &str, payouts: u32) {
     let dir = tempfile::tempdir().unwrap();
     let store = lucid_store::open(&format!("sqlite://{}", dir.path().display())).await.unwrap();
-    let (_process, url) = sandbox::start(lucid, &dir.path().join("sandbox"), &["--confirm-ms", "0"]);
+    let (_process, url) =
+        sandbox::start(lucid, &dir.path().join("sandbox"), &["--confirm-ms", "0"]);
     let timeout = Duration::from_secs(10);
     let rail = TronPayment::new(TronPaymentConfig {
         base_url: url,
@@ -123,9 +153,13 @@ async fn paid(lucid: &str, payouts: u32) {
     }
     let took = started.elapsed();
     let filter = PayoutFilter { status: Some(PayoutStatus::Completed), ..PayoutFilter::default() };
-    let page = PageRequest { page: 1, limit: 1, sort: PayoutSort::CreatedAt, order: Order::Ascending };
+    let page =
+        PageRequest { page: 1, limit: 1, sort: PayoutSort::CreatedAt, order: Order::Ascending };
     let completed = store.payouts(&filter, page).await.unwrap().total;
     assert_eq!(completed, u64::from(run.count), "every payout is paid");
     let a_second = u128::from(completed) * 1_000_000 / took.as_micros().max(1);
-    println!("{completed} payouts through the sandbox in {:.1} s: {a_second} payouts/s", took.as_secs_f64());
+    println!(
+        "{completed} payouts through the sandbox in {:.1} s: {a_second} payouts/s",
+        took.as_secs_f64()
+    );
 }

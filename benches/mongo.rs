@@ -1,7 +1,12 @@
-//! `make bench`, MongoDB's part: what the server does with the bare driver, and what the service does on that server in
-//! the same run; reports and bookings on both backends; what a sample takes. Nothing is asserted but that every answer
-//! is the expected one.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a measurement that cannot be made stops and says where")]
+//! `make bench`, MongoDB's part: what the server does with the bare driver, and what the service
+//! does on that server in the same run; reports and bookings on both backends; what a sample takes.
+//! Nothing is asserted but that every answer is the expected one.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a measurement that cannot be made stops and says where"
+)]
 
 #[path = "load/mongo.rs"]
 mod mongo;
@@ -53,7 +58,8 @@ fn rate(count: usize, since: Instant) -> f64 {
     f64::from(u32::try_from(count).unwrap()) / since.elapsed().as_secs_f64()
 }
 
-/// Lets all connections ask; `next` makes a connection's next request, or ends it. Answers' bodies and times.
+/// Lets all connections ask; `next` makes a connection's next request, or ends it. Answers' bodies
+/// and times.
 async fn ask_all(
     service: &Service,
     expected: u16,
@@ -74,7 +80,8 @@ async fn ask_all(
             answers
         });
     }
-    let (mut times, bodies): (Vec<_>, Vec<_>) = asking.join_all().await.into_iter().flatten().unzip();
+    let (mut times, bodies): (Vec<_>, Vec<_>) =
+        asking.join_all().await.into_iter().flatten().unzip();
     let rate = rate(times.len(), started);
     times.sort_unstable();
     (rate, times, bodies)
@@ -82,20 +89,28 @@ async fn ask_all(
 
 async fn ask(service: &Service, method: &str, path: &str, body: &Value) -> Value {
     let mut wire = Wire::connect(address(&service.base)).await;
-    let answer = wire.ask(&request(method, path, &token("admin", "super_admin"), &body.to_string())).await;
+    let answer =
+        wire.ask(&request(method, path, &token("admin", "super_admin"), &body.to_string())).await;
     assert!(answer.status < 300, "{path}: {}", String::from_utf8_lossy(answer.body));
     serde_json::from_slice(answer.body).unwrap()
 }
 
 async fn with_pools(service: &Service) {
     for number in 0..POOLS {
-        ask(service, "POST", "/api/v1/pools", &json!({ "name": format!("pool {number}"), "max_nodes": 1_000 })).await;
+        ask(
+            service,
+            "POST",
+            "/api/v1/pools",
+            &json!({ "name": format!("pool {number}"), "max_nodes": 1_000 }),
+        )
+        .await;
     }
 }
 
 /// Registrations a second, their times, and the nodes.
 async fn register(service: &Service, from: u32) -> (f64, Vec<Duration>, Vec<String>) {
-    let tokens: Vec<_> = (0..1_000).map(|owner| token(&format!("owner {owner}"), "node_operator")).collect();
+    let tokens: Vec<_> =
+        (0..1_000).map(|owner| token(&format!("owner {owner}"), "node_operator")).collect();
     let (place, until) = (AtomicU32::new(from), Instant::now() + MEASURED_FOR);
     let (rate, times, bodies) = ask_all(service, 201, move |_| {
         let number = place.fetch_add(1, Ordering::Relaxed);
@@ -106,10 +121,12 @@ async fn register(service: &Service, from: u32) -> (f64, Vec<Duration>, Vec<Stri
     (rate, times, bodies.iter().map(|node| node["node_id"].as_str().unwrap().to_owned()).collect())
 }
 
-/// The bare driver: the same document into a collection with the same indices, a command a document, as durable.
+/// The bare driver: the same document into a collection with the same indices, a command a
+/// document, as durable.
 async fn bare(database: &Database, name: &str) -> f64 {
     let nodes = database.collection::<Document>("nodes");
-    let mut example = nodes.find_one(doc! { "live": true, "slot": { "$exists": true } }).await.unwrap().unwrap();
+    let mut example =
+        nodes.find_one(doc! { "live": true, "slot": { "$exists": true } }).await.unwrap().unwrap();
     // Told by the service besides: it travels in the same document, and stays in this one.
     example.remove("audit");
     let mut models = Vec::new();
@@ -117,15 +134,22 @@ async fn bare(database: &Database, name: &str) -> f64 {
     while found.advance().await.unwrap() {
         models.push(found.deserialize_current().unwrap());
     }
-    models
-        .retain(|model| !model.keys.keys().eq(["_id"]) || model.options.as_ref().is_some_and(|options| options.partial_filter_expression.is_some()));
+    models.retain(|model| {
+        !model.keys.keys().eq(["_id"])
+            || model
+                .options
+                .as_ref()
+                .is_some_and(|options| options.partial_filter_expression.is_some())
+    });
     let scratch: Collection<Document> = database.collection(name);
     scratch.create_indexes(models).await.unwrap();
     let durable = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
-    let (place, until, started) = (Arc::new(AtomicU32::new(0)), Instant::now() + MEASURED_FOR, Instant::now());
+    let (place, until, started) =
+        (Arc::new(AtomicU32::new(0)), Instant::now() + MEASURED_FOR, Instant::now());
     let mut inserting = JoinSet::new();
     for _ in 0..CONNECTIONS {
-        let (scratch, place, example, durable) = (scratch.clone(), Arc::clone(&place), example.clone(), durable.clone());
+        let (scratch, place, example, durable) =
+            (scratch.clone(), Arc::clone(&place), example.clone(), durable.clone());
         inserting.spawn(async move {
             let mut count = 0;
             while Instant::now() < until {
@@ -144,8 +168,13 @@ async fn bare(database: &Database, name: &str) -> f64 {
 }
 
 fn uuid_of(number: u32) -> Bson {
-    let id = uuid::Uuid::from_u128((0x0192_0000_0000_7000_8000_0000_0000_0000_u128) + u128::from(number));
-    Bson::Binary(mongodb::bson::Binary { subtype: mongodb::bson::spec::BinarySubtype::Uuid, bytes: id.as_bytes().to_vec() })
+    let id = uuid::Uuid::from_u128(
+        (0x0192_0000_0000_7000_8000_0000_0000_0000_u128) + u128::from(number),
+    );
+    Bson::Binary(mongodb::bson::Binary {
+        subtype: mongodb::bson::spec::BinarySubtype::Uuid,
+        bytes: id.as_bytes().to_vec(),
+    })
 }
 
 /// Addresses from all over, each once.
@@ -180,10 +209,17 @@ async fn bookings(url: &str) -> f64 {
     for call in 0..BOOKINGS {
         let entries = (0..BOOKED_AT_ONCE).map(|place| {
             let node = NodeId(uuid::Uuid::from_u128(u128::from(call * BOOKED_AT_ONCE + place + 1)));
-            Draft::accrue(0, PoolScope::Unassigned, node, MicroUsdt(1_000), MicroUsdt(0), "bench".into())
-                .unwrap()
-                .book(Head::default(), now())
-                .unwrap()
+            Draft::accrue(
+                0,
+                PoolScope::Unassigned,
+                node,
+                MicroUsdt(1_000),
+                MicroUsdt(0),
+                "bench".into(),
+            )
+            .unwrap()
+            .book(Head::default(), now())
+            .unwrap()
         });
         let booked = store.book(entries.collect()).await.unwrap();
         assert!(booked.iter().all(|booked| *booked == Booked::Done));
@@ -205,7 +241,11 @@ async fn bytes_a_sample(database: &Database) -> f64 {
 }
 
 fn told(rate: f64, times: &[Duration]) -> String {
-    format!("{rate:.0}/s, p50 {:.1} ms, p99 {:.1} ms", ms(percentile(times, 0.5)), ms(percentile(times, 0.99)))
+    format!(
+        "{rate:.0}/s, p50 {:.1} ms, p99 {:.1} ms",
+        ms(percentile(times, 0.5)),
+        ms(percentile(times, 0.99))
+    )
 }
 
 async fn run(lucid: &Path) {
@@ -220,30 +260,55 @@ async fn run(lucid: &Path) {
     let (registered, times, nodes) = register(&service, 0).await;
     let after = bare(&database, "scratch_after").await;
     let server_rate = f64::midpoint(before, after);
-    println!("the bare driver inserts a node with the same indices, {CONNECTIONS} connections: {before:.0}/s before, {after:.0}/s after");
-    println!("registrations over HTTP on that server: {}; {:.2} × the bare driver", told(registered, &times), registered / server_rate);
+    println!(
+        "the bare driver inserts a node with the same indices, {CONNECTIONS} connections: {before:.0}/s before, {after:.0}/s after"
+    );
+    println!(
+        "registrations over HTTP on that server: {}; {:.2} × the bare driver",
+        told(registered, &times),
+        registered / server_rate
+    );
 
     let reporting: Vec<_> = nodes.into_iter().take(REPORTING).collect();
     let (mongo_reports, mongo_times) = report(&service, reporting).await;
-    println!("reports, MongoDB: {}; {:.1} bytes a sample in sealed buckets", told(mongo_reports, &mongo_times), bytes_a_sample(&database).await);
+    println!(
+        "reports, MongoDB: {}; {:.1} bytes a sample in sealed buckets",
+        told(mongo_reports, &mongo_times),
+        bytes_a_sample(&database).await
+    );
     drop(service);
-    println!("bookings, MongoDB: {:.0}/s", bookings(&server.database(&ObjectId::new().to_hex())).await);
+    println!(
+        "bookings, MongoDB: {:.0}/s",
+        bookings(&server.database(&ObjectId::new().to_hex())).await
+    );
 
     let service = start_with(lucid, tempfile::tempdir().unwrap(), &[]);
     with_pools(&service).await;
     let (registered, times, nodes) = register(&service, 0).await;
-    println!("registrations, SQLite: {}; resident {:.0} MiB", told(registered, &times), service.resident_mib());
+    println!(
+        "registrations, SQLite: {}; resident {:.0} MiB",
+        told(registered, &times),
+        service.resident_mib()
+    );
     let service = service.restart(lucid);
     println!("ready again in {:.0} ms", ms(service.ready_in));
     let (reports, times) = report(&service, nodes.into_iter().take(REPORTING).collect()).await;
     println!("reports, SQLite: {}", told(reports, &times));
     let dir = tempfile::tempdir().unwrap();
-    println!("bookings, SQLite: {:.0}/s", bookings(&format!("sqlite://{}", dir.path().display())).await);
+    println!(
+        "bookings, SQLite: {:.0}/s",
+        bookings(&format!("sqlite://{}", dir.path().display())).await
+    );
 }
 
 fn main() {
-    let lucid = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "target/release/lucid".into()));
+    let lucid =
+        PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "target/release/lucid".into()));
     let _ = rustls::crypto::ring::default_provider().install_default();
     // One thread: the cores are the service's and the server's.
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run(&lucid));
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(run(&lucid));
 }

@@ -1,8 +1,15 @@
-//! `make perf`: a run of about 30 s against the real binary that asserts the network's floors and exits 1 below them:
-//! more than 100 registrations a second from many clients at once, PoOT p99 under 100 ms, collection every 30 s.
+//! `make perf`: a run of about 30 s against the real binary that asserts the network's floors and
+//! exits 1 below them: more than 100 registrations a second from many clients at once, PoOT p99
+//! under 100 ms, collection every 30 s.
 //!
-//! It also prints what is not a floor: ready time, memory, fsync rate of the disk, PoOT latency at a steady rate.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a measurement that cannot be made stops and says where")]
+//! It also prints what is not a floor: ready time, memory, fsync rate of the disk, PoOT latency at
+//! a steady rate.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a measurement that cannot be made stops and says where"
+)]
 
 #[path = "load/service.rs"]
 mod service;
@@ -42,9 +49,16 @@ async fn registrations(base: &str) -> (f64, Vec<Duration>, String) {
                 made += 1;
                 let started = Instant::now();
                 let body = json!({ "name": "perf", "ip_address": ip, "port": 9000 });
-                let answer = client.post(format!("{base}/api/v1/nodes")).bearer_auth(&token).json(&body).send().await.unwrap();
+                let answer = client
+                    .post(format!("{base}/api/v1/nodes"))
+                    .bearer_auth(&token)
+                    .json(&body)
+                    .send()
+                    .await
+                    .unwrap();
                 assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
-                last = answer.json::<Value>().await.unwrap()["node_id"].as_str().unwrap().to_owned();
+                last =
+                    answer.json::<Value>().await.unwrap()["node_id"].as_str().unwrap().to_owned();
                 times.push(started.elapsed());
             }
             (times, last)
@@ -69,12 +83,14 @@ async fn scores(base: &str, node: &str) -> Vec<Duration> {
         json!({ "session_id": uuid::Uuid::now_v7().to_string(), "quality_score": 0.9,
                 "start_time": now().plus_ms(-from).to_string(), "end_time": now().plus_ms(-from + 600_000).to_string() })
     };
-    let body = json!({ "node_id": node, "observation_data": [session(3_000_000), session(1_200_000)] });
+    let body =
+        json!({ "node_id": node, "observation_data": [session(3_000_000), session(1_200_000)] });
     let mut tick = tokio::time::interval(Duration::from_secs(1) / SCORES_A_SECOND);
     let (mut asked, until) = (JoinSet::new(), Instant::now() + SCORE_FOR);
     while Instant::now() < until {
         tick.tick().await;
-        let request = client.post(format!("{base}/api/v1/poot/calculate")).bearer_auth(&token).json(&body);
+        let request =
+            client.post(format!("{base}/api/v1/poot/calculate")).bearer_auth(&token).json(&body);
         asked.spawn(async move {
             let started = Instant::now();
             let answer = request.send().await.unwrap();
@@ -115,7 +131,8 @@ fn collection(lucid: &Path, service: &Service) -> Duration {
 }
 
 fn main() -> ExitCode {
-    let lucid = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "target/release/lucid".into()));
+    let lucid =
+        PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "target/release/lucid".into()));
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cold = start_with(&lucid, tempfile::tempdir().unwrap(), &[]);
     let ready_cold = cold.ready_in;
@@ -124,7 +141,11 @@ fn main() -> ExitCode {
     std::thread::sleep(Duration::from_secs(1));
     let idle = service.resident_mib();
     let fsyncs = fsyncs_a_second(service.dir.path());
-    println!("ready {:.0} ms cold, {:.0} ms with a warm cache; idle {idle:.0} MiB; disk {fsyncs:.0} fsyncs/s", ms(ready_cold), ms(service.ready_in));
+    println!(
+        "ready {:.0} ms cold, {:.0} ms with a warm cache; idle {idle:.0} MiB; disk {fsyncs:.0} fsyncs/s",
+        ms(ready_cold),
+        ms(service.ready_in)
+    );
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (rate, times, node) = runtime.block_on(registrations(&service.base));
@@ -136,7 +157,11 @@ fn main() -> ExitCode {
     );
     let times = runtime.block_on(scores(&service.base, &node));
     let p99 = percentile(&times, 0.99);
-    println!("POST /poot/calculate at {SCORES_A_SECOND}/s, durable: p50 {:.1} ms, p99 {:.1} ms", ms(percentile(&times, 0.5)), ms(p99));
+    println!(
+        "POST /poot/calculate at {SCORES_A_SECOND}/s, durable: p50 {:.1} ms, p99 {:.1} ms",
+        ms(percentile(&times, 0.5)),
+        ms(p99)
+    );
     let interval = collection(&lucid, &service);
     println!("collection: {:.2} s between two samples of an agent", interval.as_secs_f64());
     println!("resident after the load: {:.0} MiB", service.resident_mib());

@@ -1,6 +1,11 @@
-//! What a call of a policy costs: gathering columns from a frame, a fresh instance, the call, the checked answer.
-//! Beside it the same formula in plain Rust; in other engines it is measured by `peers`.
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark that cannot be set up stops and says why")]
+//! What a call of a policy costs: gathering columns from a frame, a fresh instance, the call, the
+//! checked answer. Beside it the same formula in plain Rust; in other engines it is measured by
+//! `peers`.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot be set up stops and says why"
+)]
 
 use std::{hint::black_box, path::Path, sync::Arc};
 
@@ -11,7 +16,10 @@ use lucid_model::{
     facts::{Fact, FactRow, total_saturating},
     frame::{FactColumn, FrameChunk, FrameHead},
     id::{NodeId, PoolScope},
-    policy::{Activation, CallContext, ParamValues, PolicyKind, PolicyVersion, Revision, Scope, VersionState},
+    policy::{
+        Activation, CallContext, ParamValues, PolicyKind, PolicyVersion, Revision, Scope,
+        VersionState,
+    },
     score::Ppm,
     time::TimeMs,
 };
@@ -24,7 +32,8 @@ const BUNDLE: &str = "policies/observation-weighted/1.0.0";
 /// The default policy's formula with its default params.
 fn native(facts: &[i64; 8]) -> u32 {
     let [observed, period, quality, uptime, cpu, memory, disk, network] = *facts;
-    let share = |part: i64, whole: i64| if part >= whole { 1_000_000 } else { part * 1_000_000 / whole };
+    let share =
+        |part: i64, whole: i64| if part >= whole { 1_000_000 } else { part * 1_000_000 / whole };
     let load = (cpu + memory + disk) / 3;
     let efficiency = if load <= 800_000 { 1_000_000 } else { share(1_000_000 - load, 200_000) };
     let weighted = |weight: i64, value: i64| weight * value / 1_000_000;
@@ -39,7 +48,8 @@ fn native(facts: &[i64; 8]) -> u32 {
 /// One chunk of any size, which a real frame would cut.
 fn chunk(nodes: u32) -> FrameChunk {
     let row = |node: u32| {
-        let (mut row, spread) = (FactRow::default(), u64::from(node).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44);
+        let (mut row, spread) =
+            (FactRow::default(), u64::from(node).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44);
         row.set_u64(Fact::ObservedS, spread % 3_601);
         row.set_u64(Fact::PeriodS, u64::from(PERIOD_S));
         row.set_u64(Fact::QualityPpm, spread % 1_000_001);
@@ -53,9 +63,15 @@ fn chunk(nodes: u32) -> FrameChunk {
     let rows: Vec<_> = (0..nodes).map(row).collect();
     let column = |fact: &Fact| {
         let values: Vec<_> = rows.iter().map(|row| row.get(*fact)).collect();
-        FactColumn { name: fact.info().name.to_owned(), total: total_saturating(&values), values: values.into() }
+        FactColumn {
+            name: fact.info().name.to_owned(),
+            total: total_saturating(&values),
+            values: values.into(),
+        }
     };
-    let period = PeriodLength::new(PERIOD_S).expect("an hour is a period").period_at(TimeMs::from_unix_s(EPOCH_START_S));
+    let period = PeriodLength::new(PERIOD_S)
+        .expect("an hour is a period")
+        .period_at(TimeMs::from_unix_s(EPOCH_START_S));
     let head = FrameHead { period, revision: Revision(1), score_multiplier: Ppm(1_000_000) };
     let id: NodeId = "00000000-0000-7000-8000-000000000000".parse().expect("an id");
     let mut chunk = head.chunks(PoolScope::Unassigned, vec![(id, FactRow::default())], 0).remove(0);
@@ -66,7 +82,8 @@ fn chunk(nodes: u32) -> FrameChunk {
 
 fn policy(cache: &Path) -> Arc<LoadedPolicy> {
     let engine = PolicyEngine::new(EngineConfig::new(cache.join("policies"))).expect("an engine");
-    let bundle = read_bundle(&Path::new(env!("CARGO_MANIFEST_DIR")).join(BUNDLE)).expect("the built-in bundle");
+    let bundle = read_bundle(&Path::new(env!("CARGO_MANIFEST_DIR")).join(BUNDLE))
+        .expect("the built-in bundle");
     let report = blocking(engine.check(Arc::new(bundle.clone()), ParamValues::new()));
     assert_eq!(report.rejection(), None);
     let policy = report.policy.expect("a policy");
@@ -84,9 +101,20 @@ fn policy(cache: &Path) -> Arc<LoadedPolicy> {
     };
     let (digest, revision) = (policy.digest, Revision(1));
     let (actor, reason) = ("bench".into(), String::new());
-    let activation = Activation { revision, kind, scope: Scope::Default, policy, params: ParamValues::new(), from_s: 0, at, actor, reason };
+    let activation = Activation {
+        revision,
+        kind,
+        scope: Scope::Default,
+        policy,
+        params: ParamValues::new(),
+        from_s: 0,
+        at,
+        actor,
+        reason,
+    };
     let stored = Arc::new(StoredBundle { version, bundle });
-    blocking(engine.publish(revision, vec![activation], vec![(digest, stored)])).expect("the policy loads");
+    blocking(engine.publish(revision, vec![activation], vec![(digest, stored)]))
+        .expect("the policy loads");
     engine.direct(kind, Scope::Default, 0).expect("the policy is in force")
 }
 
@@ -110,7 +138,9 @@ fn native_columns(chunk: &FrameChunk, facts: &[Fact]) -> Vec<Ppm> {
     let (batch, _) = chunk.project(facts);
     let [a, b, c, d, e, f, g, h] = batch.columns.as_slice() else { unreachable!("eight facts") };
     let values = a.iter().zip(&**b).zip(&**c).zip(&**d).zip(&**e).zip(&**f).zip(&**g).zip(&**h);
-    values.map(|(((((((a, b), c), d), e), f), g), h)| Ppm(native(&[*a, *b, *c, *d, *e, *f, *g, *h]))).collect()
+    values
+        .map(|(((((((a, b), c), d), e), f), g), h)| Ppm(native(&[*a, *b, *c, *d, *e, *f, *g, *h])))
+        .collect()
 }
 
 fn calls(criterion: &mut Criterion) {
@@ -124,9 +154,13 @@ fn calls(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("policy_call/{nodes}"));
         group.throughput(Throughput::Elements(nodes.into()));
         group.bench_function("wasm", |bencher| bencher.iter(|| score(&policy, black_box(&chunk))));
-        group.bench_function("native", |bencher| bencher.iter(|| native_columns(black_box(&chunk), &policy.identity().facts)));
+        group.bench_function("native", |bencher| {
+            bencher.iter(|| native_columns(black_box(&chunk), &policy.identity().facts))
+        });
         group.throughput(Throughput::Elements(2 * u64::from(nodes)));
-        group.bench_function("wasm on two cores", |bencher| bencher.iter_custom(|calls| on_two_cores(&policy, &chunk, calls)));
+        group.bench_function("wasm on two cores", |bencher| {
+            bencher.iter_custom(|calls| on_two_cores(&policy, &chunk, calls))
+        });
         group.finish();
     }
 }

@@ -1,6 +1,10 @@
-//! Fills a SQLite store with a week of samples of many nodes, rolls them up, and measures what a chart of one node takes and
-//! what a sample takes on the disk: `make bench`, or `series NODES`.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that cannot be made stops and says where")]
+//! Fills a SQLite store with a week of samples of many nodes, rolls them up, and measures what a
+//! chart of one node takes and what a sample takes on the disk: `make bench`, or `series NODES`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a measurement that cannot be made stops and says where"
+)]
 
 use std::{
     ops::Range,
@@ -23,7 +27,8 @@ const NODES: u32 = 200;
 const DAY_MS: i64 = 86_400_000;
 const START_MS: i64 = 20_000 * DAY_MS;
 const DAYS: i64 = 7;
-/// Samples of a report: as a gateway or a node that was cut off for a while sends them, so that filling ends.
+/// Samples of a report: as a gateway or a node that was cut off for a while sends them, so that
+/// filling ends.
 const BATCH: usize = 480;
 /// Nodes that are filled before their hours are rolled up.
 const FILLED_AT_ONCE: u32 = 250;
@@ -68,7 +73,12 @@ fn week(number: u32) -> Vec<Sample> {
                 node: node_id(number),
                 at: TimeMs(at),
                 arrived_at: TimeMs(at + 15 + i64::try_from(chance.below(60)).unwrap()),
-                usage: Usage { cpu: ratio(cpu), memory: ratio(memory), disk: ratio(disk + i.unsigned_abs() / 50), network },
+                usage: Usage {
+                    cpu: ratio(cpu),
+                    memory: ratio(memory),
+                    disk: ratio(disk + i.unsigned_abs() / 50),
+                    network,
+                },
                 active_sessions: u32::try_from(chance.below(4)).unwrap(),
                 uptime_s: 30 * i.unsigned_abs() + 7,
             }
@@ -85,8 +95,16 @@ async fn fill(store: &Arc<dyn Store>, nodes: Range<u32>) {
             }
             let (store, samples) = (Arc::clone(store), samples.to_vec());
             running.spawn(async move {
-                let (node, arrived_at) = (node_id(number), samples.iter().map(|s| s.arrived_at).max().unwrap());
-                let report = Report { node, arrived_at, sequence: None, samples, presence: None, sessions: Vec::new() };
+                let (node, arrived_at) =
+                    (node_id(number), samples.iter().map(|s| s.arrived_at).max().unwrap());
+                let report = Report {
+                    node,
+                    arrived_at,
+                    sequence: None,
+                    samples,
+                    presence: None,
+                    sessions: Vec::new(),
+                };
                 store.store_report(report).await.unwrap();
             });
         }
@@ -118,7 +136,12 @@ async fn rounds(step: impl AsyncFn(Option<NodeId>) -> Walked) -> u64 {
 /// Bytes of a table with its indices.
 fn bytes(file: &Path, tables: &[&str]) -> u64 {
     let connection = rusqlite::Connection::open(file).unwrap();
-    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap().unsigned_abs();
+    let number = |pragma| {
+        connection
+            .pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))
+            .unwrap()
+            .unsigned_abs()
+    };
     // Without SQLite's own statistics: what is left of the file when the table is emptied.
     let used = || number("page_count") - number("freelist_count");
     connection.execute_batch("BEGIN").unwrap();
@@ -155,10 +178,15 @@ async fn run(nodes: u32) {
         storing += started.elapsed();
         let started = Instant::now();
         // The last hour stays as it arrived, as it does while the service runs.
-        hours += rounds(async |after| store.roll_up(after, end.plus_ms(-300_000), 200).await.unwrap()).await;
+        hours +=
+            rounds(async |after| store.roll_up(after, end.plus_ms(-300_000), 200).await.unwrap())
+                .await;
         rolling += started.elapsed();
     }
-    println!("{nodes} nodes, {DAYS} days, {samples} samples: stored in {:.1} s", storing.as_secs_f64());
+    println!(
+        "{nodes} nodes, {DAYS} days, {samples} samples: stored in {:.1} s",
+        storing.as_secs_f64()
+    );
     println!("{hours} hours of nodes rolled up and packed in {:.1} s", rolling.as_secs_f64());
 
     charts(&store, nodes, end).await;
@@ -181,34 +209,60 @@ async fn charts(store: &Arc<dyn Store>, nodes: u32, end: TimeMs) {
         assert!((288..=290).contains(&points.len()), "{} points", points.len());
     }
     charts.sort_unstable();
-    println!("a day of a node at 5 min, of {CHARTS}: p50 {:?}, p99 {:?}", at_percent(&charts, 50), at_percent(&charts, 99));
+    println!(
+        "a day of a node at 5 min, of {CHARTS}: p50 {:?}, p99 {:?}",
+        at_percent(&charts, 50),
+        at_percent(&charts, 99)
+    );
     for days in [1, 7] {
         let started = Instant::now();
-        let (summary, _) = store.fleet_usage(None, Interval { from: end.plus_ms(-days * DAY_MS), to: end }).await.unwrap();
+        let (summary, _) = store
+            .fleet_usage(None, Interval { from: end.plus_ms(-days * DAY_MS), to: end })
+            .await
+            .unwrap();
         println!("the fleet's usage over {days} days: {:?}", started.elapsed());
-        assert_eq!(summary.samples, u64::from(nodes) * u64::try_from(days * DAY_MS / 30_000).unwrap());
+        assert_eq!(
+            summary.samples,
+            u64::from(nodes) * u64::try_from(days * DAY_MS / 30_000).unwrap()
+        );
     }
 }
 
 fn on_the_disk(file: &Path, samples: u64, hours: u64) {
     let connection = rusqlite::Connection::open(file).unwrap();
-    let left = connection.query_row("SELECT count(*) FROM samples", [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs();
+    let left = connection
+        .query_row("SELECT count(*) FROM samples", [], |row| row.get::<_, i64>(0))
+        .unwrap()
+        .unsigned_abs();
     drop(connection);
     let each = |table: &str, many: u64| {
         let tenths = bytes(file, &[table]) * 10 / many.max(1);
         format!("{}.{} bytes", tenths / 10, tenths % 10)
     };
-    println!("on the disk: a packed sample {}, one that is not packed yet {}", each("packed_samples", samples - left), each("samples", left));
-    println!("             an hour of a node at 5 min {}, at 1 h {}", each("rollups_5m", hours), each("rollups_1h", hours));
+    println!(
+        "on the disk: a packed sample {}, one that is not packed yet {}",
+        each("packed_samples", samples - left),
+        each("samples", left)
+    );
+    println!(
+        "             an hour of a node at 5 min {}, at 1 h {}",
+        each("rollups_5m", hours),
+        each("rollups_1h", hours)
+    );
 }
 
 /// How long writes wait while a week is forgotten.
 async fn forgetting(store: &Arc<dyn Store>, end: TimeMs) {
     let started = Instant::now();
-    let kept = SeriesKept { samples_from: end, five_minutes_from: TimeMs(START_MS), hours_from: TimeMs(START_MS) };
+    let kept = SeriesKept {
+        samples_from: end,
+        five_minutes_from: TimeMs(START_MS),
+        hours_from: TimeMs(START_MS),
+    };
     let (over, mut heard) = tokio::sync::oneshot::channel::<()>();
     let forgotten = async {
-        let removed = rounds(async |after| store.forget_series(after, kept, 200).await.unwrap()).await;
+        let removed =
+            rounds(async |after| store.forget_series(after, kept, 200).await.unwrap()).await;
         println!("{removed} packed windows forgotten in {:.1} s", started.elapsed().as_secs_f64());
         let _ = over.send(());
     };
@@ -217,7 +271,14 @@ async fn forgetting(store: &Arc<dyn Store>, end: TimeMs) {
         while heard.try_recv().is_err() {
             at = at.plus_ms(30_000);
             let asked = Instant::now();
-            let report = Report { node: node_id(0), arrived_at: at, sequence: None, samples: Vec::new(), presence: None, sessions: Vec::new() };
+            let report = Report {
+                node: node_id(0),
+                arrived_at: at,
+                sequence: None,
+                samples: Vec::new(),
+                presence: None,
+                sessions: Vec::new(),
+            };
             store.store_report(report).await.unwrap();
             slowest = slowest.max(asked.elapsed());
         }

@@ -1,6 +1,12 @@
-//! `make soak`: a fleet that works for hours, with epochs each minute, settlements and payouts through the sandbox: whether memory and latency stay
-//! what they are. A line each stretch, and at the end the last third beside the first. `soak LUCID MINUTES NODES`.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a measurement that cannot be made stops and says where")]
+//! `make soak`: a fleet that works for hours, with epochs each minute, settlements and payouts
+//! through the sandbox: whether memory and latency stay what they are. A line each stretch, and at
+//! the end the last third beside the first. `soak LUCID MINUTES NODES`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a measurement that cannot be made stops and says where"
+)]
 
 #[path = "load/cpu.rs"]
 mod cpu;
@@ -49,9 +55,16 @@ struct Stretch {
 }
 
 /// A node's agent: a connection, and a report every 30 s.
-async fn agent(base: String, mut node: Node, begun: Instant, over: Instant, times: Arc<Mutex<Vec<Duration>>>) {
+async fn agent(
+    base: String,
+    mut node: Node,
+    begun: Instant,
+    over: Instant,
+    times: Arc<Mutex<Vec<Duration>>>,
+) {
     tokio::time::sleep_until(begun.into()).await;
-    let (mut wire, mut due, mut number) = (Wire::connect_with(address(&base), 16_384).await, begun, 1);
+    let (mut wire, mut due, mut number) =
+        (Wire::connect_with(address(&base), 16_384).await, begun, 1);
     let (mut session, mut start) = (Uuid::now_v7(), now());
     while due < over {
         tokio::time::sleep_until(due.into()).await;
@@ -116,20 +129,34 @@ async fn run(lucid: &Path, minutes: u64, nodes: u32) {
     ];
     let service = start_with(lucid, tempfile::tempdir().unwrap(), &settings);
     let fleet = signed::fleet(&service, nodes).await;
-    println!("{nodes} nodes, a report each 30 s, an epoch a minute, a settlement and payouts each 5 minutes; {minutes} minutes");
-    println!("{:>8} {:>10} {:>10} {:>10} {:>7} {:>10} {:>10}", "minute", "p50", "p99", "resident", "cpu", "epochs", "paid");
+    println!(
+        "{nodes} nodes, a report each 30 s, an epoch a minute, a settlement and payouts each 5 minutes; {minutes} minutes"
+    );
+    println!(
+        "{:>8} {:>10} {:>10} {:>10} {:>7} {:>10} {:>10}",
+        "minute", "p50", "p99", "resident", "cpu", "epochs", "paid"
+    );
     let (begun, times) = (Instant::now(), Arc::new(Mutex::new(Vec::new())));
     let over = begun + Duration::from_secs(60 * minutes);
     let mut agents = tokio::task::JoinSet::new();
     for (place, node) in (0_u32..).zip(fleet) {
-        agents.spawn(agent(service.base.clone(), node, begun + INTERVAL * place / nodes, over, Arc::clone(&times)));
+        agents.spawn(agent(
+            service.base.clone(),
+            node,
+            begun + INTERVAL * place / nodes,
+            over,
+            Arc::clone(&times),
+        ));
     }
     let length = Duration::from_secs(60 * minutes) / STRETCHES;
     let mut stretches = Vec::new();
     for number in 1..=STRETCHES {
         let stretch = stretch(&service, length, &times).await;
-        let epochs = told(&service, "/api/v1/poot/epochs?limit=1").await["pagination"]["total"].clone();
-        let paid = told(&service, "/api/v1/payouts?status=completed&limit=1").await["pagination"]["total"].clone();
+        let epochs =
+            told(&service, "/api/v1/poot/epochs?limit=1").await["pagination"]["total"].clone();
+        let paid =
+            told(&service, "/api/v1/payouts?status=completed&limit=1").await["pagination"]["total"]
+                .clone();
         println!(
             "{:>8.1} {:>7.2} ms {:>7.2} ms {:>6.0} MiB {:>5.1} % {epochs:>10} {paid:>10}",
             (length * number).as_secs_f64() / 60.0,
@@ -156,7 +183,8 @@ async fn run(lucid: &Path, minutes: u64, nodes: u32) {
 }
 
 fn main() {
-    // An agent that meets anything but what it expects ends it all: what goes on with fewer measures something else.
+    // An agent that meets anything but what it expects ends it all: what goes on with fewer
+    // measures something else.
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         told(panic);
@@ -167,5 +195,9 @@ fn main() {
     let minutes = arguments.next().map_or(MINUTES, |text| text.parse().unwrap());
     let nodes = arguments.next().map_or(NODES, |text| text.parse().unwrap());
     // One thread: the cores are the service's.
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run(&lucid, minutes, nodes));
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(run(&lucid, minutes, nodes));
 }

@@ -1,8 +1,9 @@
-//! Makes a SQLite store of many nodes with a day of history, by way of the ports, and measures how long it takes to copy
-//! it into MongoDB and to read it back: `make bench`, or `store_copy NODES SAMPLES_A_DAY` (the server is the tests').
+//! Makes a SQLite store of many nodes with a day of history, by way of the ports, and measures how
+//! long it takes to copy it into MongoDB and to read it back: `make bench`, or `store_copy NODES
+//! SAMPLES_A_DAY` (the server is the tests').
 //!
-//! A day of a node: 24 scores and 24 votes, an accrual, three audited changes, an observation session each six hours, two
-//! stretches of presence, and so many samples.
+//! A day of a node: 24 scores and 24 votes, an accrual, three audited changes, an observation
+//! session each six hours, two stretches of presence, and so many samples.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made stops and says where")]
 
 use std::{
@@ -45,7 +46,9 @@ const AT_ONCE: u32 = 256;
 fn node_id(number: u32) -> NodeId {
     // As UUIDv7 are: in the order of their making, with bits of their own.
     let mixed = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) & 0xffff_ffff_ffff;
-    NodeId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + (u128::from(number) << 80) + mixed))
+    NodeId(Uuid::from_u128(
+        0x0190_0000_0000_7000_8000_0000_0000_0000 + (u128::from(number) << 80) + mixed,
+    ))
 }
 
 fn audit(action: &str, subject: NodeId) -> AuditEntry {
@@ -119,9 +122,21 @@ async fn fleet(store: &Arc<dyn Store>, nodes: u32) {
             };
             store.register_node(registration).await.unwrap();
             let approved = Node { approved: true, version: 2, ..fresh };
-            assert!(store.update_node(approved.clone(), audit("node.approve", approved.id)).await.unwrap());
-            let active = Node { status: NodeStatus::Active, activated_at: Some(TimeMs::from_unix_s(DAY_S)), version: 3, ..approved };
-            assert!(store.update_node(active.clone(), audit("node.activate", active.id)).await.unwrap());
+            assert!(
+                store
+                    .update_node(approved.clone(), audit("node.approve", approved.id))
+                    .await
+                    .unwrap()
+            );
+            let active = Node {
+                status: NodeStatus::Active,
+                activated_at: Some(TimeMs::from_unix_s(DAY_S)),
+                version: 3,
+                ..approved
+            };
+            assert!(
+                store.update_node(active.clone(), audit("node.activate", active.id)).await.unwrap()
+            );
         }
     })
     .await;
@@ -169,7 +184,8 @@ fn vote(start_s: i64, number: u32) -> Vote {
 
 async fn epochs(store: &dyn Store, nodes: u32) {
     for hour in 0..24 {
-        let period = PeriodLength::new(3600).unwrap().period_at(TimeMs::from_unix_s(DAY_S + hour * HOUR_S));
+        let period =
+            PeriodLength::new(3600).unwrap().period_at(TimeMs::from_unix_s(DAY_S + hour * HOUR_S));
         let rows: Vec<_> = (0..nodes).map(row).collect();
         let header = |index, rows| ChunkHeader {
             period,
@@ -177,13 +193,20 @@ async fn epochs(store: &dyn Store, nodes: u32) {
             index,
             rows,
             frame: Digest::of(b"frame"),
-            policy: PolicyRef { name: "observation-weighted".into(), version: "1.0.0".parse().unwrap(), digest: Digest::of(b"policy") },
+            policy: PolicyRef {
+                name: "observation-weighted".into(),
+                version: "1.0.0".parse().unwrap(),
+                digest: Digest::of(b"policy"),
+            },
             params: Digest::of(b"params"),
             abi: "lucid:policy/scoring@1.0.0".into(),
             rules: 1,
         };
         let chunks = (0..).zip(rows.chunks(CHUNK_ROWS));
-        let chunks = chunks.map(|(index, rows)| ScoredChunk { header: header(index, u32::try_from(rows.len()).unwrap()), rows: rows.to_vec() });
+        let chunks = chunks.map(|(index, rows)| ScoredChunk {
+            header: header(index, u32::try_from(rows.len()).unwrap()),
+            rows: rows.to_vec(),
+        });
         let record = EpochRecord {
             epoch: period,
             closed_at: TimeMs::from_unix_s(period.start_s + HOUR_S + 5),
@@ -205,7 +228,15 @@ async fn epochs(store: &dyn Store, nodes: u32) {
 async fn money(store: &dyn Store, nodes: u32) {
     let entries = (0..nodes).map(|number| {
         let amount = MicroUsdt(1_000 + i64::from(number));
-        let draft = Draft::accrue(DAY_S, PoolScope::Unassigned, node_id(number), amount, MicroUsdt(0), "root".into()).unwrap();
+        let draft = Draft::accrue(
+            DAY_S,
+            PoolScope::Unassigned,
+            node_id(number),
+            amount,
+            MicroUsdt(0),
+            "root".into(),
+        )
+        .unwrap();
         draft.book(Head::default(), TimeMs::from_unix_s(DAY_S + 86_400)).unwrap()
     });
     for some in entries.collect::<Vec<_>>().chunks(2_000) {
@@ -215,9 +246,15 @@ async fn money(store: &dyn Store, nodes: u32) {
 
 fn usage(number: u32, sample: i64) -> Usage {
     let counter = |factor: i64| u64::try_from(sample * factor).unwrap();
-    let network =
-        NetworkCounters { bytes_sent: counter(70_001), bytes_received: counter(90_007), packets_sent: counter(61), packets_received: counter(83) };
-    let part = |of: u32| Ppm((number.wrapping_mul(of) + u32::try_from(sample).unwrap() * 7_919) % 1_000_000);
+    let network = NetworkCounters {
+        bytes_sent: counter(70_001),
+        bytes_received: counter(90_007),
+        packets_sent: counter(61),
+        packets_received: counter(83),
+    };
+    let part = |of: u32| {
+        Ppm((number.wrapping_mul(of) + u32::try_from(sample).unwrap() * 7_919) % 1_000_000)
+    };
     Usage { cpu: part(31), memory: part(17), disk: part(3), network }
 }
 
@@ -240,9 +277,14 @@ async fn telemetry(store: &Arc<dyn Store>, nodes: u32, samples: i64) {
                 }
             };
             let session = |quarter: i64| Observation {
-                session: SessionId(Uuid::from_u128((u128::from(number) << 8) + u128::from(quarter.unsigned_abs()) + (1 << 100))),
+                session: SessionId(Uuid::from_u128(
+                    (u128::from(number) << 8) + u128::from(quarter.unsigned_abs()) + (1 << 100),
+                )),
                 node,
-                span: Interval { from: day.plus_ms(quarter * 21_600_000), to: day.plus_ms(quarter * 21_600_000 + 21_000_000) },
+                span: Interval {
+                    from: day.plus_ms(quarter * 21_600_000),
+                    to: day.plus_ms(quarter * 21_600_000 + 21_000_000),
+                },
                 quality: Ppm(900_000),
                 usage: None,
                 by: Observer::Observer,
@@ -254,7 +296,10 @@ async fn telemetry(store: &Arc<dyn Store>, nodes: u32, samples: i64) {
                 let report = Report {
                     node,
                     arrived_at: from.plus_ms(43_000_000),
-                    sequence: Some((u64::try_from(half + 1).unwrap(), Digest::of(&half.to_le_bytes()))),
+                    sequence: Some((
+                        u64::try_from(half + 1).unwrap(),
+                        Digest::of(&half.to_le_bytes()),
+                    )),
                     samples: (samples * half / 2..samples * (half + 1) / 2).map(sample).collect(),
                     presence: Some(Interval { from, to: from.plus_ms(43_000_000) }),
                     sessions: (half * 2..half * 2 + 2).map(session).collect(),
@@ -269,7 +314,15 @@ async fn telemetry(store: &Arc<dyn Store>, nodes: u32, samples: i64) {
 async fn generate(dir: &Path, nodes: u32, samples: i64) {
     let store = lucid_store::open(&format!("sqlite://{}", dir.display())).await.unwrap();
     let family = FamilyId(Uuid::now_v7());
-    store.stamp_or(Stamp { environment: Environment::Sandbox, network: "nile".into(), rail: "sandbox".into(), family }).await.unwrap();
+    store
+        .stamp_or(Stamp {
+            environment: Environment::Sandbox,
+            network: "nile".into(),
+            rail: "sandbox".into(),
+            family,
+        })
+        .await
+        .unwrap();
     fleet(&store, nodes).await;
     epochs(store.as_ref(), nodes).await;
     money(store.as_ref(), nodes).await;
@@ -278,9 +331,14 @@ async fn generate(dir: &Path, nodes: u32, samples: i64) {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |place: usize, or: i64| arguments.get(place).map_or(or, |text| text.parse().unwrap());
+    let number =
+        |place: usize, or: i64| arguments.get(place).map_or(or, |text| text.parse().unwrap());
     let (nodes, samples) = (u32::try_from(number(0, 2_000)).unwrap(), number(1, 288));
-    let mut server = Command::new("scripts/mongo-server.sh").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut server = Command::new("scripts/mongo-server.sh")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
     if !line.starts_with("mongodb") {
@@ -294,16 +352,32 @@ fn main() {
     runtime.block_on(async {
         let started = Instant::now();
         generate(dir.path(), nodes, samples).await;
-        let bytes: u64 = ["core.db", "telemetry.db"].iter().map(|file| dir.path().join(file).metadata().unwrap().len()).sum();
-        println!("{nodes} nodes, {samples} samples a day: {} MiB, made in {:.1} s", bytes >> 20, started.elapsed().as_secs_f64());
+        let bytes: u64 = ["core.db", "telemetry.db"]
+            .iter()
+            .map(|file| dir.path().join(file).metadata().unwrap().len())
+            .sum();
+        println!(
+            "{nodes} nodes, {samples} samples a day: {} MiB, made in {:.1} s",
+            bytes >> 20,
+            started.elapsed().as_secs_f64()
+        );
         let started = Instant::now();
-        let report = lucid_store::copy(&format!("sqlite://{}", dir.path().display()), &to, &mut |_| ControlFlow::Continue(())).await.unwrap();
+        let report =
+            lucid_store::copy(&format!("sqlite://{}", dir.path().display()), &to, &mut |_| {
+                ControlFlow::Continue(())
+            })
+            .await
+            .unwrap();
         assert!(report.is_equal(), "{:?}", report.misfits);
         let mut copied = 0.0;
         for kind in report.kinds.iter().filter(|kind| kind.to.count > 0) {
             let (copying, reading) = (kind.copied_in.as_secs_f64(), kind.verified_in.as_secs_f64());
             copied += copying;
-            println!("  {:<17} {:>10}  copied in {copying:>7.1} s  read back in {reading:>7.1} s", kind.kind.name(), kind.to.count);
+            println!(
+                "  {:<17} {:>10}  copied in {copying:>7.1} s  read back in {reading:>7.1} s",
+                kind.kind.name(),
+                kind.to.count
+            );
         }
         let whole = started.elapsed().as_secs_f64();
         println!("copied in {copied:.1} s, with reading back {whole:.1} s");

@@ -1,5 +1,6 @@
-//! Measures how fast votes that waited for a chain are sent: 10,000 nodes, four epochs, a store on the disk, and the sandbox's chain
-//! as a process of its own, which makes every vote durable before it answers: `make bench`, or `votes LUCID [NODES]`.
+//! Measures how fast votes that waited for a chain are sent: 10,000 nodes, four epochs, a store on
+//! the disk, and the sandbox's chain as a process of its own, which makes every vote durable before
+//! it answers: `make bench`, or `votes LUCID [NODES]`.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made stops and says where")]
 
 #[path = "load/fleet.rs"]
@@ -27,7 +28,11 @@ fn main() {
     let lucid = args.next().unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let nodes = args.next().map_or(NODES, |text| text.parse().unwrap());
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(run(&lucid, nodes));
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(run(&lucid, nodes));
 }
 
 async fn run(lucid: &str, nodes: u32) {
@@ -35,11 +40,13 @@ async fn run(lucid: &str, nodes: u32) {
     let url = format!("sqlite://{}", dir.path().display());
     let store = lucid_store::open(&url).await.unwrap();
     fleet::register(&store, nodes).await;
-    fleet::activate(store.as_ref(), Path::new("policies/observation-weighted/1.0.0"), Revision(0)).await;
+    fleet::activate(store.as_ref(), Path::new("policies/observation-weighted/1.0.0"), Revision(0))
+        .await;
     for epoch in 1..=EPOCHS {
         fleet::work(&store, nodes, epoch).await;
     }
-    let (_process, chain) = sandbox::start(lucid, &dir.path().join("sandbox"), &["--block-ms", "100"]);
+    let (_process, chain) =
+        sandbox::start(lucid, &dir.path().join("sandbox"), &["--block-ms", "100"]);
     let chain = lucid_rails::ChainClient::new(lucid_rails::ChainConfig {
         base_url: chain,
         token: None,
@@ -50,22 +57,35 @@ async fn run(lucid: &str, nodes: u32) {
     })
     .unwrap();
     let now = fleet::epoch(EPOCHS).end().plus_ms(45_000);
-    let config = ServiceConfig { votes_age_max_ms: DAYS_MS, votes_in_flight_max: 16, ..fleet::config(2) };
-    let ports = Ports { chain: Some(Arc::new(chain)), ..fleet::ports(&store, &dir.path().join("cache"), now, 2) };
+    let config =
+        ServiceConfig { votes_age_max_ms: DAYS_MS, votes_in_flight_max: 16, ..fleet::config(2) };
+    let ports = Ports {
+        chain: Some(Arc::new(chain)),
+        ..fleet::ports(&store, &dir.path().join("cache"), now, 2)
+    };
     let service = fleet::service_on(ports, config).await;
     while service.close_due_epoch().await.unwrap().is_some() {}
     let count = async |state| {
         let filter = VoteFilter { state, ..VoteFilter::default() };
-        store.votes(&filter, PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending }).await.unwrap().total
+        store
+            .votes(&filter, PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending })
+            .await
+            .unwrap()
+            .total
     };
     let started = Instant::now();
     // The next block is what is waited for when nothing is to be done.
-    while service.send_votes().await.unwrap() > 0 || !store.epochs_without_block().await.unwrap().is_empty() {
+    while service.send_votes().await.unwrap() > 0
+        || !store.epochs_without_block().await.unwrap().is_empty()
+    {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let took = started.elapsed();
     let (all, accepted) = (count(None).await, count(Some(VoteState::Accepted)).await);
     assert_eq!((all > 0, accepted), (true, all), "every vote is accepted");
     let a_second = u128::from(accepted) * 1_000_000 / took.as_micros().max(1);
-    println!("{accepted} votes of {nodes} nodes and {EPOCHS} epochs in {:.1} s: {a_second} votes/s", took.as_secs_f64());
+    println!(
+        "{accepted} votes of {nodes} nodes and {EPOCHS} epochs in {:.1} s: {a_second} votes/s",
+        took.as_secs_f64()
+    );
 }

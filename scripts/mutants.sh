@@ -45,8 +45,8 @@ mutant "a new key on retry" $rail \
     'rail.send(payout, &request).await' \
     'rail.send(&Payout { id: lucid_model::id::PayoutId::derive(self.family, payout.cycle, payout.node, 1_000 + payout.sends), ..payout.clone() }, &request).await'
 mutant "release on not found" $machine \
-    'return self.hand_over("the rail does not know it, and would not recognise a second send");' \
-    'return self.finish(PayoutState::Failed);'
+    '.hand_over("the rail does not know it, and would not recognise a second send")' \
+    '.finish(PayoutState::Failed)'
 mutant "release on a refusal after a send in doubt" $machine \
     'Answer::Rejected(reason) if self.payout.sends == 1 && !self.payout.ambiguous => {' \
     'Answer::Rejected(reason) => {'

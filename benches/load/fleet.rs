@@ -1,4 +1,5 @@
-//! A fleet in a store, with an epoch of reports, and a service over it: for measuring and trying how epochs are closed.
+//! A fleet in a store, with an epoch of reports, and a service over it: for measuring and trying
+//! how epochs are closed.
 
 use std::{
     net::IpAddr,
@@ -19,7 +20,10 @@ use lucid_model::{
     node::{Node, NodeAddress, NodeCaps, NodeConfig, NodeStatus, PublicKey},
     observation::{Observation, Observer, Verdict},
     payout::{Deadlines, Pace},
-    policy::{Activation, ParamValues, PolicyKind, PolicyRef, PolicyVersion, Revision, Scope, VersionState},
+    policy::{
+        Activation, ParamValues, PolicyKind, PolicyRef, PolicyVersion, Revision, Scope,
+        VersionState,
+    },
     score::Ppm,
     time::TimeMs,
 };
@@ -131,7 +135,11 @@ pub async fn register(store: &Arc<dyn Store>, nodes: u32) {
 }
 
 /// The same nodes, with something of their own.
-pub async fn register_with(store: &Arc<dyn Store>, nodes: u32, edit: impl Fn(&mut Node) + Clone + Send + Sync + 'static) {
+pub async fn register_with(
+    store: &Arc<dyn Store>,
+    nodes: u32,
+    edit: impl Fn(&mut Node) + Clone + Send + Sync + 'static,
+) {
     let before = EpochRecord {
         epoch: epoch(0),
         closed_at: epoch(0).end(),
@@ -152,7 +160,16 @@ pub async fn register_with(store: &Arc<dyn Store>, nodes: u32, edit: impl Fn(&mu
             let mut node = node(number);
             edit(&mut node);
             let audit = audit("node.register", node.id.to_string());
-            store.register_node(Registration { node, caps: NodeCaps::default(), enrolment: None, audit, assign_audit: None }).await.unwrap();
+            store
+                .register_node(Registration {
+                    node,
+                    caps: NodeCaps::default(),
+                    enrolment: None,
+                    audit,
+                    assign_audit: None,
+                })
+                .await
+                .unwrap();
         }
     })
     .await;
@@ -167,10 +184,17 @@ fn report(number: u32, i: u32) -> Report {
         from: period.start().plus_ms(milliseconds(chance.below(200_000))),
         to: period.end().plus_ms(-milliseconds(chance.below(400_000))),
     };
-    let span =
-        Interval { from: presence.from.plus_ms(milliseconds(chance.below(9_000))), to: presence.to.plus_ms(-milliseconds(chance.below(90_000))) };
+    let span = Interval {
+        from: presence.from.plus_ms(milliseconds(chance.below(9_000))),
+        to: presence.to.plus_ms(-milliseconds(chance.below(90_000))),
+    };
     let mut ratio = |limit| Ppm(u32::try_from(chance.below(limit)).unwrap());
-    let usage = Usage { cpu: ratio(1_000_000), memory: ratio(1_000_000), disk: ratio(1_000_000), network: NetworkCounters::default() };
+    let usage = Usage {
+        cpu: ratio(1_000_000),
+        memory: ratio(1_000_000),
+        disk: ratio(1_000_000),
+        network: NetworkCounters::default(),
+    };
     let quality = ratio(1_000_000);
     let at = period.start().plus_ms(1_800_000);
     Report {
@@ -180,7 +204,9 @@ fn report(number: u32, i: u32) -> Report {
         samples: vec![Sample { node, at, arrived_at: at, usage, active_sessions: 1, uptime_s: 7 }],
         presence: Some(presence),
         sessions: vec![Observation {
-            session: SessionId(Uuid::from_u128(u128::from(i) << 64 | u128::from(number) | 7 << 76 | 2 << 62)),
+            session: SessionId(Uuid::from_u128(
+                u128::from(i) << 64 | u128::from(number) | 7 << 76 | 2 << 62,
+            )),
             node,
             span,
             quality,
@@ -207,10 +233,18 @@ pub async fn work(store: &Arc<dyn Store>, nodes: u32, i: u32) {
 pub async fn activate(store: &dyn Store, bundle: &Path, based_on: Revision) {
     let bundle = read_bundle(bundle).unwrap();
     let line = |name: &str| {
-        let line = bundle.manifest.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('=')).unwrap();
+        let line = bundle
+            .manifest
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='))
+            .unwrap();
         line.trim().trim_matches('"').to_owned()
     };
-    let policy = PolicyRef { name: line("name"), version: line("version").parse().unwrap(), digest: Digest::of(&bundle.component) };
+    let policy = PolicyRef {
+        name: line("name"),
+        version: line("version").parse().unwrap(),
+        digest: Digest::of(&bundle.component),
+    };
     let kind = PolicyKind::from_name(&line("kind")).unwrap();
     let version = PolicyVersion {
         policy: policy.clone(),
@@ -222,7 +256,10 @@ pub async fn activate(store: &dyn Store, bundle: &Path, based_on: Revision) {
         uploaded_by: "test".into(),
         signed_by: Vec::new(),
     };
-    store.add_version(StoredBundle { version, bundle }, audit("policy.add", policy.to_string())).await.unwrap();
+    store
+        .add_version(StoredBundle { version, bundle }, audit("policy.add", policy.to_string()))
+        .await
+        .unwrap();
     let activation = Activation {
         revision: Revision(0),
         kind,
@@ -234,7 +271,10 @@ pub async fn activate(store: &dyn Store, bundle: &Path, based_on: Revision) {
         actor: "test".into(),
         reason: "test".into(),
     };
-    let activated = store.activate(based_on, vec![activation], vec![audit("policy.activate", policy.to_string())]).await.unwrap();
+    let activated = store
+        .activate(based_on, vec![activation], vec![audit("policy.activate", policy.to_string())])
+        .await
+        .unwrap();
     assert!(matches!(activated, Activated::Done(_)), "{activated:?}");
 }
 
@@ -268,7 +308,11 @@ impl Signer for Still {
 /// Epochs of an hour that wait for nobody.
 pub fn config(chunks_at_once: usize) -> ServiceConfig {
     ServiceConfig {
-        series: SeriesAges { samples_ms: 604_800_000, five_minutes_ms: 7_776_000_000, hours_ms: 31_536_000_000 },
+        series: SeriesAges {
+            samples_ms: 604_800_000,
+            five_minutes_ms: 7_776_000_000,
+            hours_ms: 31_536_000_000,
+        },
         built_in: Vec::new(),
         score_multiplier: Ppm(1_500_000),
         observation_min_s: 3_600,
@@ -294,7 +338,13 @@ pub fn config(chunks_at_once: usize) -> ServiceConfig {
         four_eyes: false,
         wallet_cooldown_ms: 0,
         deadlines: Deadlines { unknown_ms: 600_000, accepted_ms: 600_000 },
-        pace: Pace { send_first_ms: 1, send_max_ms: 1, look_first_ms: 1, look_max_ms: 1, manual_look_ms: 1 },
+        pace: Pace {
+            send_first_ms: 1,
+            send_max_ms: 1,
+            look_first_ms: 1,
+            look_max_ms: 1,
+            manual_look_ms: 1,
+        },
         payer_limits: PayerLimits { decided_ms_max: 20_000, timeout_ms: 10_000 },
         second_look_ms: 0,
         rail_pause_ms: 1,
@@ -326,13 +376,27 @@ pub fn config(chunks_at_once: usize) -> ServiceConfig {
     }
 }
 
-/// A service as the `i`th epoch is due, with what the store says is active; all epochs before are due too.
-pub async fn service(store: &Arc<dyn Store>, cache: &Path, i: u32, chunks_at_once: usize, guest_threads: usize) -> Arc<Service> {
-    service_at(store, cache, epoch(i).end().plus_ms(45_000), guest_threads, config(chunks_at_once)).await
+/// A service as the `i`th epoch is due, with what the store says is active; all epochs before are
+/// due too.
+pub async fn service(
+    store: &Arc<dyn Store>,
+    cache: &Path,
+    i: u32,
+    chunks_at_once: usize,
+    guest_threads: usize,
+) -> Arc<Service> {
+    service_at(store, cache, epoch(i).end().plus_ms(45_000), guest_threads, config(chunks_at_once))
+        .await
 }
 
 /// A service at a moment.
-pub async fn service_at(store: &Arc<dyn Store>, cache: &Path, now: TimeMs, guest_threads: usize, config: ServiceConfig) -> Arc<Service> {
+pub async fn service_at(
+    store: &Arc<dyn Store>,
+    cache: &Path,
+    now: TimeMs,
+    guest_threads: usize,
+    config: ServiceConfig,
+) -> Arc<Service> {
     service_on(ports(store, cache, now, guest_threads), config).await
 }
 
@@ -348,12 +412,19 @@ pub fn ports(store: &Arc<dyn Store>, cache: &Path, now: TimeMs, guest_threads: u
     let still = || Still(now);
     Ports {
         store: Arc::clone(store),
-        policies: PolicyEngine::new(EngineConfig { guest_threads, ..EngineConfig::new(cache) }).unwrap(),
+        policies: PolicyEngine::new(EngineConfig { guest_threads, ..EngineConfig::new(cache) })
+            .unwrap(),
         chain: None,
-        webhooks: Arc::new(lucid_rails::WebhookClient::new(std::time::Duration::from_secs(1), false, lucid_rails::Egress::default())),
+        webhooks: Arc::new(lucid_rails::WebhookClient::new(
+            std::time::Duration::from_secs(1),
+            false,
+            lucid_rails::Egress::default(),
+        )),
         rail: None,
         signer: Arc::new(still()),
-        sealer: Arc::new(lucid_store::SealKeys::read(&"5e".repeat(lucid_store::SEAL_KEY_BYTES)).unwrap()),
+        sealer: Arc::new(
+            lucid_store::SealKeys::read(&"5e".repeat(lucid_store::SEAL_KEY_BYTES)).unwrap(),
+        ),
         clock: Arc::new(still()),
         entropy: Arc::new(still()),
         challenge_key: ChallengeKey::of_secret("secret"),

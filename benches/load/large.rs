@@ -1,4 +1,5 @@
-//! A component as large as one of a few policies, for measuring how long a new one takes until it is active.
+//! A component as large as one of a few policies, for measuring how long a new one takes until it
+//! is active.
 
 use std::path::Path;
 
@@ -29,7 +30,10 @@ fn largest_module(component: &[u8]) -> &[u8] {
     while at < component.len() {
         let (size, digits) = length(&component[at + 1..]);
         let section = &component[at..at + 1 + digits + size];
-        if section[0] == CORE_MODULE_SECTION && section[1 + digits..].starts_with(CORE_MODULE) && section.len() > largest.len() {
+        if section[0] == CORE_MODULE_SECTION
+            && section[1 + digits..].starts_with(CORE_MODULE)
+            && section.len() > largest.len()
+        {
             largest = section;
         }
         at += section.len();
@@ -37,16 +41,23 @@ fn largest_module(component: &[u8]) -> &[u8] {
     largest
 }
 
-/// An upload of a policy whose component has at least `bytes`: the code of its own module again and again, all of which is
-/// compiled.
+/// An upload of a policy whose component has at least `bytes`: the code of its own module again and
+/// again, all of which is compiled.
 pub fn upload(bundle: &Path, version: &str, bytes: usize) -> (usize, Value) {
     let mut bundle = lucid_engine::read_bundle(bundle).unwrap();
-    let (before, module) = (Digest::of(&bundle.component), largest_module(&bundle.component).to_vec());
+    let (before, module) =
+        (Digest::of(&bundle.component), largest_module(&bundle.component).to_vec());
     while bundle.component.len() < bytes {
         bundle.component.extend(&module);
     }
-    let manifest = bundle.manifest.replace("version = \"1.0.0\"", &format!("version = \"{version}\""));
-    let manifest = manifest.replace(&before.to_string(), &Digest::of(&bundle.component).to_string());
-    let golden: serde_json::Map<_, _> = bundle.golden.into_iter().map(|(name, text)| (name, Value::from(text))).collect();
-    (bundle.component.len(), json!({ "manifest": manifest, "component": STANDARD.encode(&bundle.component), "golden": golden }))
+    let manifest =
+        bundle.manifest.replace("version = \"1.0.0\"", &format!("version = \"{version}\""));
+    let manifest =
+        manifest.replace(&before.to_string(), &Digest::of(&bundle.component).to_string());
+    let golden: serde_json::Map<_, _> =
+        bundle.golden.into_iter().map(|(name, text)| (name, Value::from(text))).collect();
+    (
+        bundle.component.len(),
+        json!({ "manifest": manifest, "component": STANDARD.encode(&bundle.component), "golden": golden }),
+    )
 }

@@ -39,16 +39,26 @@ impl Heard {
 /// An open stream.
 async fn open(service: &Service, query: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address(&service.base)).await.unwrap();
-    let bytes = request("GET", &format!("/api/v1/events{query}"), &token("admin", "super_admin"), "");
+    let bytes =
+        request("GET", &format!("/api/v1/events{query}"), &token("admin", "super_admin"), "");
     stream.write_all(&bytes).await.unwrap();
     let mut head = [0; 512];
     let read = stream.read(&mut head).await.unwrap();
-    assert!(head[..read].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&head[..read]));
+    assert!(
+        head[..read].starts_with(b"HTTP/1.1 200"),
+        "{}",
+        String::from_utf8_lossy(&head[..read])
+    );
     stream
 }
 
 /// Lets so many streams listen, each to one node, until the set is dropped.
-pub async fn listen(service: &Service, nodes: &[Node], count: usize, heard: &Arc<Heard>) -> JoinSet<()> {
+pub async fn listen(
+    service: &Service,
+    nodes: &[Node],
+    count: usize,
+    heard: &Arc<Heard>,
+) -> JoinSet<()> {
     let mut listening = JoinSet::new();
     for node in nodes.iter().cycle().take(count) {
         let mut stream = open(service, &format!("?type=metrics&node_id={}", node.id)).await;
@@ -78,7 +88,10 @@ pub async fn latency(service: &Service, nodes: &mut [Node]) {
             let at = Instant::now();
             text.push_str(&String::from_utf8_lossy(&buffer[..read]));
             while let Some((event, rest)) = text.split_once("\n\n") {
-                let subject = event.split_once("\"subject\":\"").and_then(|(_, rest)| rest.split_once('"')).map(|(id, _)| id.to_owned());
+                let subject = event
+                    .split_once("\"subject\":\"")
+                    .and_then(|(_, rest)| rest.split_once('"'))
+                    .map(|(id, _)| id.to_owned());
                 text = rest.to_owned();
                 if let Some(subject) = subject
                     && told.send((subject, at)).is_err()
@@ -106,5 +119,9 @@ pub async fn latency(service: &Service, nodes: &mut [Node]) {
     }
     listening.abort();
     times.sort_unstable();
-    println!("told after its answer: p50 {:.1} ms, p99 {:.1} ms", ms(percentile(&times, 0.5)), ms(percentile(&times, 0.99)));
+    println!(
+        "told after its answer: p50 {:.1} ms, p99 {:.1} ms",
+        ms(percentile(&times, 0.5)),
+        ms(percentile(&times, 0.99))
+    );
 }

@@ -17,7 +17,8 @@ impl MongoServer {
     /// Starts one; says that the measurement is skipped if none can be had.
     pub fn start() -> Option<Self> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/mongo-server.sh");
-        let mut script = Command::new(path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut script =
+            Command::new(path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(script.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let input = script.stdin.take();
@@ -31,7 +32,12 @@ impl MongoServer {
 
     /// The URL of a database.
     pub fn database(&self, name: &str) -> String {
-        let (place, options) = self.uri.split_once('?').map_or((self.uri.as_str(), String::new()), |(place, options)| (place, format!("?{options}")));
+        let (place, options) = self
+            .uri
+            .split_once('?')
+            .map_or((self.uri.as_str(), String::new()), |(place, options)| {
+                (place, format!("?{options}"))
+            });
         let (scheme, rest) = place.split_once("://").unwrap();
         format!("{scheme}://{}/lucid-bench-{name}{options}", rest.split('/').next().unwrap())
     }

@@ -26,11 +26,17 @@ pub struct Measured {
 
 impl Measured {
     pub fn told(&self) -> String {
-        format!("{:.0}/s, p50 {:.2} ms, p99 {:.2} ms", self.rate, ms(percentile(&self.times, 0.5)), ms(percentile(&self.times, 0.99)))
+        format!(
+            "{:.0}/s, p50 {:.2} ms, p99 {:.2} ms",
+            self.rate,
+            ms(percentile(&self.times, 0.5)),
+            ms(percentile(&self.times, 0.99))
+        )
     }
 }
 
-/// Lets all connections ask until told otherwise; `next` makes a connection's next request, or ends it.
+/// Lets all connections ask until told otherwise; `next` makes a connection's next request, or ends
+/// it.
 pub async fn measure(
     address: SocketAddr,
     connections: u32,
@@ -63,7 +69,8 @@ pub async fn measure(
 pub fn serve_bare() {
     let body = "x".repeat(900);
     let answer = axum::Json(json!({ "node": body }));
-    let route = axum::Router::new().route("/", axum::routing::get(move || async move { answer.clone() }));
+    let route =
+        axum::Router::new().route("/", axum::routing::get(move || async move { answer.clone() }));
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("{}", listener.local_addr().unwrap());
@@ -73,12 +80,19 @@ pub fn serve_bare() {
 
 pub async fn bare() -> Measured {
     use std::io::BufRead;
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap()).arg("--bare").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .arg("--bare")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
     std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let until = Instant::now() + MEASURED_FOR;
     let bytes = request("GET", "/", "none", "");
-    let measured = measure(line.trim().parse().unwrap(), CONNECTIONS, 200, move |_| (Instant::now() < until).then(|| bytes.clone())).await;
+    let measured = measure(line.trim().parse().unwrap(), CONNECTIONS, 200, move |_| {
+        (Instant::now() < until).then(|| bytes.clone())
+    })
+    .await;
     child.kill().unwrap();
     child.wait().unwrap();
     measured

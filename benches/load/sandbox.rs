@@ -16,10 +16,17 @@ impl Drop for Ended {
     }
 }
 
-/// The sandbox and its address. What it says after that goes nowhere: a pipe that nobody reads would hold it up.
+/// The sandbox and its address. What it says after that goes nowhere: a pipe that nobody reads
+/// would hold it up.
 pub fn start(lucid: &str, data: &Path, more: &[&str]) -> (Ended, String) {
-    let mut child =
-        Command::new(lucid).args(["sandbox", "--listen", "127.0.0.1:0"]).args(more).arg("--data").arg(data).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(lucid)
+        .args(["sandbox", "--listen", "127.0.0.1:0"])
+        .args(more)
+        .arg("--data")
+        .arg(data)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let url = line.trim().strip_prefix("sandbox: ").unwrap().to_owned();

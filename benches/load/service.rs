@@ -28,12 +28,24 @@ impl Drop for Service {
 
 /// Starts the service with every limit and cap off.
 pub fn start_with(lucid: &Path, dir: tempfile::TempDir, more: &[(&str, &str)]) -> Service {
-    let off = ["OWNER", "IP", "IPV4_24", "IPV6_64", "WALLET"].map(|what| format!("LUCID_AUTH_NODES_PER_{what}_MAX"));
-    let unlimited = ["ADMIN", "PAYOUTS", "POOT", "REGISTRATIONS", "OTHER"].map(|class| format!("LUCID_LIMITS_{class}_PER_MIN"));
-    let settings = [("JWT_SECRET", SECRET), ("RAIL", "sandbox"), ("NODE_MANAGEMENT_PORT", "0"), ("LUCID_SERVER_BIND", "127.0.0.1")];
+    let off = ["OWNER", "IP", "IPV4_24", "IPV6_64", "WALLET"]
+        .map(|what| format!("LUCID_AUTH_NODES_PER_{what}_MAX"));
+    let unlimited = ["ADMIN", "PAYOUTS", "POOT", "REGISTRATIONS", "OTHER"]
+        .map(|class| format!("LUCID_LIMITS_{class}_PER_MIN"));
+    let settings = [
+        ("JWT_SECRET", SECRET),
+        ("RAIL", "sandbox"),
+        ("NODE_MANAGEMENT_PORT", "0"),
+        ("LUCID_SERVER_BIND", "127.0.0.1"),
+    ];
     let started = Instant::now();
     let mut command = Command::new(lucid);
-    command.args(["serve", "--data"]).arg(dir.path().join("data")).env_clear().envs(settings).envs(more.iter().copied());
+    command
+        .args(["serve", "--data"])
+        .arg(dir.path().join("data"))
+        .env_clear()
+        .envs(settings)
+        .envs(more.iter().copied());
     command.envs(off.iter().chain(&unlimited).map(|name| (name.as_str(), "0")));
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -61,7 +73,14 @@ impl Service {
 
     pub fn resident_mib(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let kib: f64 = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+        let kib: f64 = status
+            .lines()
+            .find_map(|l| l.strip_prefix("VmRSS:"))
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
         kib / 1024.0
     }
 }
@@ -89,7 +108,12 @@ pub fn fsyncs_a_second(dir: &Path) -> f64 {
 
 pub fn percentile(sorted: &[Duration], part: f64) -> Duration {
     let last = sorted.len().saturating_sub(1);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a list of thousands")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a place in a list of thousands"
+    )]
     let place = (last as f64 * part).round() as usize;
     sorted.get(place).copied().unwrap_or_default()
 }

@@ -47,7 +47,8 @@ impl Node {
     /// The next report's number, and its signature in base64.
     fn signed(&mut self, kind: &str, body: &str) -> (u64, String) {
         self.sequence += 1;
-        let statement = statement::report(kind, self.id, self.sequence, Digest::of(body.as_bytes()));
+        let statement =
+            statement::report(kind, self.id, self.sequence, Digest::of(body.as_bytes()));
         (self.sequence, STANDARD.encode(self.key.sign(&statement).to_bytes()))
     }
 
@@ -58,15 +59,20 @@ impl Node {
 
     /// A session that it worked in so far, as a request.
     pub fn observe(&mut self, session: Uuid, start: TimeMs) -> Vec<u8> {
-        let observation =
-            json!({ "session_id": session.to_string(), "start_time": start.to_string(), "end_time": now().to_string(), "quality_score": 0.9 });
+        let observation = json!({ "session_id": session.to_string(), "start_time": start.to_string(), "end_time": now().to_string(), "quality_score": 0.9 });
         self.request("observations", &json!({ "observations": [observation] }).to_string())
     }
 
     fn request(&mut self, kind: &str, body: &str) -> Vec<u8> {
         let (sequence, signature) = self.signed(kind, body);
         let headers = format!("x-lucid-sequence: {sequence}\r\nx-lucid-signature: {signature}\r\n");
-        request_with("POST", &format!("/api/v1/nodes/{}/{kind}", self.id), &self.token, body, &headers)
+        request_with(
+            "POST",
+            &format!("/api/v1/nodes/{}/{kind}", self.id),
+            &self.token,
+            body,
+            &headers,
+        )
     }
 
     /// Proves its key again, before its token is too old.
@@ -83,23 +89,38 @@ impl Node {
 
 /// What a gateway sends.
 pub fn batch(reports: &[Value]) -> Vec<u8> {
-    request("POST", "/api/v1/metrics:batch", &token(OWNER, "node_operator"), &json!({ "reports": reports }).to_string())
+    request(
+        "POST",
+        "/api/v1/metrics:batch",
+        &token(OWNER, "node_operator"),
+        &json!({ "reports": reports }).to_string(),
+    )
 }
 
 async fn ask(wire: &mut Wire, path: &str, token: &str, body: &Value) -> Value {
     let answer = wire.ask(&request("POST", path, token, &body.to_string())).await;
-    assert!(answer.status < 300, "{path}: {} {}", answer.status, String::from_utf8_lossy(answer.body));
+    assert!(
+        answer.status < 300,
+        "{path}: {} {}",
+        answer.status,
+        String::from_utf8_lossy(answer.body)
+    );
     serde_json::from_slice(answer.body).unwrap()
 }
 
 /// A new token for a node's key.
 async fn prove(wire: &mut Wire, id: NodeId, key: &SigningKey) -> String {
     let owner = token(OWNER, "node_operator");
-    let given = ask(wire, "/api/v1/auth/challenge", &owner, &json!({ "node_id": id.to_string() })).await;
+    let given =
+        ask(wire, "/api/v1/auth/challenge", &owner, &json!({ "node_id": id.to_string() })).await;
     let challenge = given["challenge"].as_str().unwrap();
     let signature = STANDARD.encode(key.sign(&statement::challenge(id, challenge)).to_bytes());
-    let proof = json!({ "node_id": id.to_string(), "challenge": challenge, "signature": signature });
-    ask(wire, "/api/v1/auth/token", &owner, &proof).await["access_token"].as_str().unwrap().to_owned()
+    let proof =
+        json!({ "node_id": id.to_string(), "challenge": challenge, "signature": signature });
+    ask(wire, "/api/v1/auth/token", &owner, &proof).await["access_token"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// Registers a node, and proves its key.
@@ -112,9 +133,17 @@ async fn register(wire: &mut Wire, owner: &str, number: u32) -> Node {
     let body =
         json!({ "name": format!("worker {number}"), "ip_address": format!("10.{b}.{c}.{d}"), "port": 9000, "public_key": public_key, "wallet_address": WALLET }).to_string();
     let (nonce, timestamp) = (Uuid::now_v7().to_string(), now().0);
-    let signed = statement::registration("POST", "/api/v1/nodes", Digest::of(body.as_bytes()), timestamp, &nonce);
+    let signed = statement::registration(
+        "POST",
+        "/api/v1/nodes",
+        Digest::of(body.as_bytes()),
+        timestamp,
+        &nonce,
+    );
     let signature = STANDARD.encode(key.sign(&signed).to_bytes());
-    let headers = format!("x-lucid-timestamp: {timestamp}\r\nx-lucid-nonce: {nonce}\r\nx-lucid-signature: {signature}\r\n");
+    let headers = format!(
+        "x-lucid-timestamp: {timestamp}\r\nx-lucid-nonce: {nonce}\r\nx-lucid-signature: {signature}\r\n"
+    );
     let answer = wire.ask(&request_with("POST", "/api/v1/nodes", owner, &body, &headers)).await;
     assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(answer.body));
     let node: Value = serde_json::from_slice(answer.body).unwrap();
@@ -126,7 +155,8 @@ async fn register(wire: &mut Wire, owner: &str, number: u32) -> Node {
 
 /// A fleet of so many nodes, each of which has reported once and is active.
 pub async fn fleet(service: &Service, count: u32) -> Vec<Node> {
-    let (owner, address, next) = (token(OWNER, "node_operator"), address(&service.base), Arc::new(AtomicU32::new(0)));
+    let (owner, address, next) =
+        (token(OWNER, "node_operator"), address(&service.base), Arc::new(AtomicU32::new(0)));
     let mut registering = tokio::task::JoinSet::new();
     for _ in 0..CONNECTIONS {
         let (owner, next) = (owner.clone(), Arc::clone(&next));

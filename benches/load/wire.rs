@@ -1,4 +1,5 @@
-//! The lightest client that speaks HTTP/1.1 with keep-alive: what is measured is the service, not the client.
+//! The lightest client that speaks HTTP/1.1 with keep-alive: what is measured is the service, not
+//! the client.
 
 use std::net::SocketAddr;
 
@@ -32,7 +33,11 @@ pub fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<u8> {
 
 /// The same with further headers, each with its end of line.
 pub fn request_with(method: &str, path: &str, token: &str, body: &str, headers: &str) -> Vec<u8> {
-    let length = if body.is_empty() { String::new() } else { format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()) };
+    let length = if body.is_empty() {
+        String::new()
+    } else {
+        format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len())
+    };
     format!("{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n{headers}{length}\r\n{body}").into_bytes()
 }
 
@@ -68,7 +73,10 @@ impl Wire {
 
     async fn fill(&mut self) {
         let read = self.stream.read(&mut self.buffer[self.filled..]).await.unwrap();
-        assert!(read > 0, "the service closed the connection, or the answer is larger than the buffer");
+        assert!(
+            read > 0,
+            "the service closed the connection, or the answer is larger than the buffer"
+        );
         self.filled += read;
     }
 }

@@ -36,9 +36,13 @@ pub async fn announce(api: Arc<Api>, awaited: Vec<Announced>, stop: Cancellation
             slice = events.recv() => slice,
         };
         match heard {
-            Ok(slice) => slice.iter().for_each(|told| awaited.iter().for_each(|announced| announced.tell(told.kind()))),
+            Ok(slice) => slice
+                .iter()
+                .for_each(|told| awaited.iter().for_each(|announced| announced.tell(told.kind()))),
             // One of those that were lost may have been awaited.
-            Err(RecvError::Lagged(_)) => awaited.iter().for_each(|announced| announced.notify.notify_one()),
+            Err(RecvError::Lagged(_)) => {
+                awaited.iter().for_each(|announced| announced.notify.notify_one())
+            }
             Err(RecvError::Closed) => return,
         }
     }

@@ -11,10 +11,15 @@ macro_rules! bundle {
     };
 }
 
-const BUNDLES: [(&str, &[u8]); 4] =
-    [bundle!("observation-weighted/1.0.0"), bundle!("observation-only/1.0.0"), bundle!("hardware-and-identity/1.0.0"), bundle!("proportional/1.0.0")];
+const BUNDLES: [(&str, &[u8]); 4] = [
+    bundle!("observation-weighted/1.0.0"),
+    bundle!("observation-only/1.0.0"),
+    bundle!("hardware-and-identity/1.0.0"),
+    bundle!("proportional/1.0.0"),
+];
 
-/// Manifests of bundles that come in the folder beside the binary, for whoever wants them: trusted as the built-in ones.
+/// Manifests of bundles that come in the folder beside the binary, for whoever wants them: trusted
+/// as the built-in ones.
 const SHIPPED: [&str; 6] = [
     include_str!("../../policies/capacity-tier/1.0.0/policy.toml"),
     include_str!("../../policies/capped-tiers/1.0.0/policy.toml"),
@@ -40,7 +45,12 @@ pub fn bundles() -> Vec<Bundle> {
 
 /// Digests of their manifests, and of those that are shipped.
 pub fn manifest_digests() -> Vec<Digest> {
-    BUNDLES.iter().map(|(manifest, _)| *manifest).chain(SHIPPED).map(|manifest| Digest::of(manifest.as_bytes())).collect()
+    BUNDLES
+        .iter()
+        .map(|(manifest, _)| *manifest)
+        .chain(SHIPPED)
+        .map(|manifest| Digest::of(manifest.as_bytes()))
+        .collect()
 }
 
 /// Digests of their components.

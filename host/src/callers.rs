@@ -19,7 +19,8 @@ pub fn scraping(config: &Config) -> Result<Scraping> {
     let Some(file) = server.metrics_token_file.as_ref().filter(|_| !server.metrics_open) else {
         return Ok(if server.metrics_open { Scraping::Open } else { Scraping::Callers });
     };
-    let wrong = |problem: String| ConfigError(format!("{METRICS_TOKEN} {}: {problem}", file.display()));
+    let wrong =
+        |problem: String| ConfigError(format!("{METRICS_TOKEN} {}: {problem}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
     Ok(Scraping::with_token(metrics_token(&text).map_err(wrong)?))
 }
@@ -27,7 +28,10 @@ pub fn scraping(config: &Config) -> Result<Scraping> {
 fn metrics_token(text: &str) -> Result<&str, String> {
     let token = text.trim();
     if token.len() < METRICS_TOKEN_BYTES_MIN {
-        return Err(format!("the token has {} bytes, {METRICS_TOKEN_BYTES_MIN} are needed: make a longer one", token.len()));
+        return Err(format!(
+            "the token has {} bytes, {METRICS_TOKEN_BYTES_MIN} are needed: make a longer one",
+            token.len()
+        ));
     }
     Ok(token)
 }
@@ -47,5 +51,10 @@ pub fn watched(config: &Config, scraping: &Scraping) -> Option<Watched> {
 pub fn roles_claim(config: &Config) -> Result<RolesClaim> {
     let path = config.auth.jwt_roles_claim.as_deref().unwrap_or_default();
     let is_path = path.is_empty() || path.split('.').all(|name| !name.is_empty());
-    if is_path { Ok(RolesClaim::at(path)) } else { Err(ConfigError(format!("auth.jwt_roles_claim {path:?}: a name is missing between dots")).into()) }
+    if is_path {
+        Ok(RolesClaim::at(path))
+    } else {
+        Err(ConfigError(format!("auth.jwt_roles_claim {path:?}: a name is missing between dots"))
+            .into())
+    }
 }

@@ -29,7 +29,9 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::{
     config::{Config, ConfigError, Flags, Tracing, service_links},
@@ -38,7 +40,8 @@ use crate::{
     up::{self, Output},
 };
 
-/// Node management for a network of worker nodes: observation, scores, votes and payouts, with rules in WebAssembly.
+/// Node management for a network of worker nodes: observation, scores, votes and payouts, with
+/// rules in WebAssembly.
 #[derive(Parser)]
 #[command(name = "lucid", version, propagate_version = true, after_help = EXAMPLES)]
 struct Cli {
@@ -93,7 +96,8 @@ enum Command {
     Ledger(ledger::LedgerArgs),
     /// Take closed epochs out of a running service.
     Epoch(epoch::EpochArgs),
-    /// Compute scores again and compare: a file of an epoch anywhere, or epochs of a running service.
+    /// Compute scores again and compare: a file of an epoch anywhere, or epochs of a running
+    /// service.
     Replay(replay::ReplayArgs),
     /// Copy what the service keeps into another store, and compare two.
     Store(store::StoreArgs),
@@ -149,14 +153,19 @@ fn duration(text: &str) -> Result<Duration, String> {
         Some(digits) => (digits, 1),
         None => (text, 1),
     };
-    let number: u64 = digits.parse().map_err(|_| format!("{text:?} is not a time such as 90s, 5m or 2h"))?;
-    number.checked_mul(factor).map(Duration::from_secs).ok_or_else(|| format!("{text:?} is too long"))
+    let number: u64 =
+        digits.parse().map_err(|_| format!("{text:?} is not a time such as 90s, 5m or 2h"))?;
+    number
+        .checked_mul(factor)
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("{text:?} is too long"))
 }
 
 /// Parses the arguments, runs, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    // reqwest is built without a TLS provider of its own; ring is the one that needs no C toolchain beyond cc.
+    // reqwest is built without a TLS provider of its own; ring is the one that needs no C toolchain
+    // beyond cc.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ended = run(cli);
     logs::flush();
@@ -164,7 +173,11 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             note!("lucid: {error:#}");
-            if error.chain().any(|cause| cause.is::<ConfigError>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if error.chain().any(|cause| cause.is::<ConfigError>()) {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -176,12 +189,17 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let flags = Flags { file: args.config, data: Some(args.data), port: args.port };
             let config = Config::up(&flags)?;
             let _traces = logs_and_traces("warn", false, &config.tracing)?;
-            let whole = runtime(config.server.threads)?.block_on(up::run(&config, args.time, args.output))?;
+            let whole = runtime(config.server.threads)?.block_on(up::run(
+                &config,
+                args.time,
+                args.output,
+            ))?;
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Serve(args) => {
             private::create_private();
-            let config = Config::serve(&Flags { file: args.config, data: args.data, port: args.port })?;
+            let config =
+                Config::serve(&Flags { file: args.config, data: args.data, port: args.port })?;
             let _traces = logs_and_traces("info", true, &config.tracing)?;
             config.check_tokens()?;
             warn_of_loose(config.data_dir());
@@ -220,7 +238,8 @@ fn warn_of_loose(dir: &Path) {
 
 /// The certificates of `--ca-file`.
 fn ca_pem(file: Option<&Path>) -> Result<Option<Vec<u8>>> {
-    file.map(|file| std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))).transpose()
+    file.map(|file| std::fs::read(file).with_context(|| format!("cannot read {}", file.display())))
+        .transpose()
 }
 
 fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {
@@ -252,9 +271,14 @@ where
 {
     use std::io::IsTerminal;
     let terminal = std::io::stderr().is_terminal();
-    // What goes wrong with a line is counted; said on standard error, it would be a panic where that is closed.
-    let lines = tracing_subscriber::fmt::layer::<S>().with_writer(logs::start()).with_ansi(terminal).log_internal_errors(false);
-    let lines = if json_unless_terminal && !terminal { lines.json().boxed() } else { lines.boxed() };
+    // What goes wrong with a line is counted; said on standard error, it would be a panic where
+    // that is closed.
+    let lines = tracing_subscriber::fmt::layer::<S>()
+        .with_writer(logs::start())
+        .with_ansi(terminal)
+        .log_internal_errors(false);
+    let lines =
+        if json_unless_terminal && !terminal { lines.json().boxed() } else { lines.boxed() };
     lines.with_filter(chosen(default))
 }
 
@@ -263,11 +287,12 @@ fn chosen(default: &str) -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default))
 }
 
-/// A future that is done when the process is asked to stop. Signals count from this call on, not from the first
-/// poll: what comes in between must not kill.
+/// A future that is done when the process is asked to stop. Signals count from this call on, not
+/// from the first poll: what comes in between must not kill.
 pub fn interrupted() -> Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}

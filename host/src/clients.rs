@@ -1,9 +1,12 @@
-//! The clients of the payment service and of the blockchain service, as the configuration wants them.
+//! The clients of the payment service and of the blockchain service, as the configuration wants
+//! them.
 
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
-use lucid_rails::{ChainClient, ChainConfig, ChainProfile, Profile, SharedSecret, TronPayment, TronPaymentConfig};
+use lucid_rails::{
+    ChainClient, ChainConfig, ChainProfile, Profile, SharedSecret, TronPayment, TronPaymentConfig,
+};
 
 use crate::{
     config::{Config, ConfigError, RailKind},
@@ -34,7 +37,9 @@ impl Credentials {
     pub fn read(config: &Config) -> Result<Self, ConfigError> {
         let read = |setting: &'static str, file: &Option<PathBuf>| {
             let Some(file) = file.clone() else { return Ok(None) };
-            let text = one_line_of(&file).map_err(|problem| ConfigError(format!("{setting} {}: {problem}", file.display())))?;
+            let text = one_line_of(&file).map_err(|problem| {
+                ConfigError(format!("{setting} {}: {problem}", file.display()))
+            })?;
             Ok(Some(Credential { setting, file, secret: text.into() }))
         };
         Ok(Self {
@@ -46,14 +51,16 @@ impl Credentials {
 
     /// The files, whose changes the clients use at once.
     pub fn watched(&self) -> impl Iterator<Item = Watched> + '_ {
-        [&self.payment_token, &self.chain_token, &self.chain_api_key].into_iter().flatten().map(|of| {
-            let secret = of.secret.clone();
-            let take = move |texts: &[String]| {
-                secret.set(one_line(texts.first().map_or("", String::as_str))?);
-                Ok(())
-            };
-            Watched::new(of.setting, vec![of.file.clone()], Box::new(take))
-        })
+        [&self.payment_token, &self.chain_token, &self.chain_api_key].into_iter().flatten().map(
+            |of| {
+                let secret = of.secret.clone();
+                let take = move |texts: &[String]| {
+                    secret.set(one_line(texts.first().map_or("", String::as_str))?);
+                    Ok(())
+                };
+                Watched::new(of.setting, vec![of.file.clone()], Box::new(take))
+            },
+        )
     }
 }
 
@@ -65,23 +72,56 @@ fn secret(of: &Option<Credential>) -> Option<SharedSecret> {
 ///
 /// # Errors
 /// A profile that there is not, TLS that cannot be set up.
-pub fn payment(config: &Config, credentials: &Credentials, base_url: String, timeout: Duration) -> Result<TronPayment> {
-    let profile = if config.rail.kind == RailKind::Sandbox { Profile::SANDBOX } else { stamp::profile(config)? };
+pub fn payment(
+    config: &Config,
+    credentials: &Credentials,
+    base_url: String,
+    timeout: Duration,
+) -> Result<TronPayment> {
+    let profile = if config.rail.kind == RailKind::Sandbox {
+        Profile::SANDBOX
+    } else {
+        stamp::profile(config)?
+    };
     let token = secret(&credentials.payment_token);
-    Ok(TronPayment::new(TronPaymentConfig { base_url, token, timeout, egress: config.egress.way_out()?, profile })?)
+    Ok(TronPayment::new(TronPaymentConfig {
+        base_url,
+        token,
+        timeout,
+        egress: config.egress.way_out()?,
+        profile,
+    })?)
 }
 
-/// The blockchain service's client; `sandbox` is the sandbox's address, where that is used. None if neither is named.
+/// The blockchain service's client; `sandbox` is the sandbox's address, where that is used. None if
+/// neither is named.
 ///
 /// # Errors
 /// A profile that there is not, TLS that cannot be set up.
-pub fn chain(config: &Config, credentials: &Credentials, sandbox: Option<String>, timeout: Duration) -> Result<Option<ChainClient>> {
+pub fn chain(
+    config: &Config,
+    credentials: &Credentials,
+    sandbox: Option<String>,
+    timeout: Duration,
+) -> Result<Option<ChainClient>> {
     let profile = chain_profile(config)?;
-    let (token, api_key, egress) = (secret(&credentials.chain_token), secret(&credentials.chain_api_key), config.egress.way_out()?);
+    let (token, api_key, egress) = (
+        secret(&credentials.chain_token),
+        secret(&credentials.chain_api_key),
+        config.egress.way_out()?,
+    );
     let config = match (config.chain.url.clone(), sandbox) {
         (Some(base_url), _) => ChainConfig { base_url, token, api_key, timeout, egress, profile },
-        // The sandbox speaks the default shape there, and the live service's secrets are not for it.
-        (None, Some(base_url)) => ChainConfig { base_url, token: None, api_key: None, timeout, egress, profile: ChainProfile::LUCID },
+        // The sandbox speaks the default shape there, and the live service's secrets are not for
+        // it.
+        (None, Some(base_url)) => ChainConfig {
+            base_url,
+            token: None,
+            api_key: None,
+            timeout,
+            egress,
+            profile: ChainProfile::LUCID,
+        },
         (None, None) => return Ok(None),
     };
     Ok(Some(ChainClient::new(config)?))
@@ -89,6 +129,8 @@ pub fn chain(config: &Config, credentials: &Credentials, sandbox: Option<String>
 
 fn chain_profile(config: &Config) -> Result<ChainProfile, ConfigError> {
     let names = || ChainProfile::ALL.map(|profile| profile.name).join(", ");
-    let wrong = || ConfigError(format!("chain.profile: {:?} is not one of {}", config.chain.profile, names()));
+    let wrong = || {
+        ConfigError(format!("chain.profile: {:?} is not one of {}", config.chain.profile, names()))
+    };
     ChainProfile::named(&config.chain.profile).ok_or_else(wrong)
 }

@@ -1,4 +1,5 @@
-//! What is noted of the clock for the next start on this machine: a file beside the secrets (decision 45).
+//! What is noted of the clock for the next start on this machine: a file beside the secrets
+//! (decision 45).
 
 use std::{
     fs, io,
@@ -33,7 +34,8 @@ struct Note {
 
 /// The name of this start of the machine; where it has none, nothing is the same start.
 pub fn boot_id() -> String {
-    fs::read_to_string(BOOT_ID).map_or_else(|_| uuid::Uuid::now_v7().to_string(), |id| id.trim().to_owned())
+    fs::read_to_string(BOOT_ID)
+        .map_or_else(|_| uuid::Uuid::now_v7().to_string(), |id| id.trim().to_owned())
 }
 
 /// The file with the last note.
@@ -53,9 +55,15 @@ impl ClockNotes {
     pub fn read(&self) -> Option<ClockMark> {
         let text = fs::read(&self.file).ok()?;
         let read = || -> Option<ClockMark> {
-            let Note { boot, since_boot_ms, at, records_accepted } = serde_json::from_slice(&text).ok()?;
+            let Note { boot, since_boot_ms, at, records_accepted } =
+                serde_json::from_slice(&text).ok()?;
             let records_accepted = records_accepted.map(|at| at.parse()).transpose().ok()?;
-            Some(ClockMark { boot, since_boot_ms, wall: at.parse::<TimeMs>().ok()?, records_accepted })
+            Some(ClockMark {
+                boot,
+                since_boot_ms,
+                wall: at.parse::<TimeMs>().ok()?,
+                records_accepted,
+            })
         };
         let mark = read();
         if mark.is_none() {
@@ -64,7 +72,8 @@ impl ClockNotes {
         mark
     }
 
-    /// Replaces the note. Losing it costs nothing but what it would have told, so that it is not synced.
+    /// Replaces the note. Losing it costs nothing but what it would have told, so that it is not
+    /// synced.
     fn write(&self, mark: ClockMark) -> io::Result<()> {
         let note = Note {
             boot: mark.boot,
@@ -100,14 +109,17 @@ impl ClockKeeper {
         let checked = self.service.check_clock().await;
         let mark = self.service.clock_mark(&self.notes.boot);
         // A clock that is trusted again is noted at once: the note before is of another line.
-        let looks = if mark.is_some() { self.looks.load(Ordering::Relaxed) + 1 } else { LOOKS_A_NOTE };
+        let looks =
+            if mark.is_some() { self.looks.load(Ordering::Relaxed) + 1 } else { LOOKS_A_NOTE };
         self.looks.store(looks, Ordering::Relaxed);
         if let Some(mark) = mark.filter(|_| looks >= LOOKS_A_NOTE) {
             self.looks.store(0, Ordering::Relaxed);
             let notes = Arc::clone(&self.notes);
             match tokio::task::spawn_blocking(move || notes.write(mark)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, file = %self.notes.file.display(), "the clock is not noted for the next start"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, file = %self.notes.file.display(), "the clock is not noted for the next start")
+                }
                 Err(error) => tracing::warn!(%error, "the clock is not noted for the next start"),
             }
         }
@@ -125,7 +137,12 @@ mod tests {
         let notes = ClockNotes::of(dir.path());
         assert_eq!(notes.read(), None);
         for records_accepted in [None, Some(TimeMs(1_800_000_000_123))] {
-            let mark = ClockMark { boot: notes.boot.clone(), since_boot_ms: 5, wall: TimeMs(1_790_000_000_456), records_accepted };
+            let mark = ClockMark {
+                boot: notes.boot.clone(),
+                since_boot_ms: 5,
+                wall: TimeMs(1_790_000_000_456),
+                records_accepted,
+            };
             notes.write(mark.clone()).unwrap();
             assert_eq!(notes.read(), Some(mark));
         }

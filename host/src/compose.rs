@@ -12,17 +12,24 @@ use lucid_model::{
     payout::{Deadlines, Pace},
     score::Ppm,
 };
-use lucid_ports::{Chain, Coordinator, Environment, GatewayKeys, PaymentRail, RateLimiter, Stamp, Store, UsedOnce};
+use lucid_ports::{
+    Chain, Coordinator, Environment, GatewayKeys, PaymentRail, RateLimiter, Stamp, Store, UsedOnce,
+};
 use lucid_rails::{GatewayClient, WebhookClient};
 use lucid_sandbox::{Sandbox, SandboxConfig};
 use lucid_server::{
-    Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits, KeyringSettings, RoleMap, SECRET_BYTES_MIN, TlsFiles,
-    TokenSecrets, TokenSettings,
+    Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits,
+    KeyringSettings, RoleMap, SECRET_BYTES_MIN, TlsFiles, TokenSecrets, TokenSettings,
 };
-use lucid_service::{Actor, Approval, PayerLimits, Ports, SampleLimits, SeriesAges, Service, ServiceConfig, Trust, WebhookSettings};
+use lucid_service::{
+    Actor, Approval, PayerLimits, Ports, SampleLimits, SeriesAges, Service, ServiceConfig, Trust,
+    WebhookSettings,
+};
 use lucid_store::{
     OpenError,
-    coord::{LocalCoordinator, LocalLimiter, LocalUsedOnce, Quotas, RedisCoordinator, RedisSettings},
+    coord::{
+        LocalCoordinator, LocalLimiter, LocalUsedOnce, Quotas, RedisCoordinator, RedisSettings,
+    },
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
@@ -41,7 +48,8 @@ use crate::{
 };
 
 /// Upper bounds of latency buckets, in seconds.
-const LATENCY_BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+const LATENCY_BUCKETS: [f64; 12] =
+    [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
 /// How much longer than a request may take its idempotency key is its own.
 const REQUEST_LEASE_MARGIN_MS: i64 = 10_000;
 /// How long what a node left behind can be claimed: a year.
@@ -85,7 +93,8 @@ pub fn address(config: &Config) -> SocketAddr {
 
 /// Where measurements are, if they have a port of their own.
 pub fn metrics_address(config: &Config) -> Option<SocketAddr> {
-    (config.server.metrics_port != 0).then(|| SocketAddr::new(config.server.bind, config.server.metrics_port))
+    (config.server.metrics_port != 0)
+        .then(|| SocketAddr::new(config.server.bind, config.server.metrics_port))
 }
 
 /// Puts the service together.
@@ -101,7 +110,9 @@ pub async fn compose(config: &Config) -> Result<App> {
     let credentials = Credentials::read(config)?;
     secrets::configured_seal_keys(config)?;
     in_memory_for_the_sandbox(config)?;
-    let store = lucid_store::open_with(&config.store.url, config.store.cache_mib).await.map_err(unusable)?;
+    let store = lucid_store::open_with(&config.store.url, config.store.cache_mib)
+        .await
+        .map_err(unusable)?;
     let sandbox = sandbox(config, data.join("sandbox"))?;
     let (rail, environment) = rail(config, &credentials, sandbox.as_ref())?;
     let (family, begun) = stamped(config, store.as_ref(), environment, rail.as_deref()).await?;
@@ -122,7 +133,10 @@ pub async fn compose(config: &Config) -> Result<App> {
         sealer: Arc::new(secrets::seal_keys(config)?),
         clock: Arc::new(SystemClock::start()),
         entropy: Arc::new(SystemEntropy),
-        challenge_key: challenge_keys.first().cloned().context("there is no secret for tokens of nodes")?,
+        challenge_key: challenge_keys
+            .first()
+            .cloned()
+            .context("there is no secret for tokens of nodes")?,
         used_once,
     };
     let metrics = PrometheusBuilder::new()
@@ -136,7 +150,10 @@ pub async fn compose(config: &Config) -> Result<App> {
         service: Arc::clone(&service),
         auth,
         limiter,
-        limits: ApiLimits { body_bytes_max: config.server.body_bytes_max, request_time_max: Duration::from_secs(config.server.request_time_max_s) },
+        limits: ApiLimits {
+            body_bytes_max: config.server.body_bytes_max,
+            request_time_max: Duration::from_secs(config.server.request_time_max_s),
+        },
         metrics,
         scraping: callers::scraping(config)?,
         feed: lucid_server::Feed::new(&stream),
@@ -149,19 +166,26 @@ pub async fn compose(config: &Config) -> Result<App> {
     let importer = Importer::new(Arc::clone(&service), config.policies.dir.clone());
     let api = Arc::new(api);
     let files = SecretFiles::new(
-        credentials.watched().chain(secrets::jwt::watched(&config.auth, &api)).chain(callers::watched(config, &api.scraping)).collect(),
+        credentials
+            .watched()
+            .chain(secrets::jwt::watched(&config.auth, &api))
+            .chain(callers::watched(config, &api.scraping))
+            .collect(),
     );
     Ok(App { service, api, coordinator, edge, importer, sandbox, jwt_secret, files, begun })
 }
 
-/// Whether [`compose`] could, as far as the configuration and the files that it names say: nothing is created, opened or called.
+/// Whether [`compose`] could, as far as the configuration and the files that it names say: nothing
+/// is created, opened or called.
 pub fn check(config: &Config) -> Result<()> {
     config.check_tokens()?;
     service_config(config)?;
     edge(config)?;
     callers::scraping(config)?;
-    // Without a secret of the operator's there is one of the service's own, which is made when it starts.
-    let token_secrets = if config.auth.jwt_secret.is_some() || config.auth.jwt_secret_file.is_some() {
+    // Without a secret of the operator's there is one of the service's own, which is made when it
+    // starts.
+    let token_secrets = if config.auth.jwt_secret.is_some() || config.auth.jwt_secret_file.is_some()
+    {
         secrets::jwt::secrets(config, config.data_dir())?
     } else {
         TokenSecrets { shared: Vec::new(), nodes: vec!["0".repeat(SECRET_BYTES_MIN)] }
@@ -183,8 +207,8 @@ fn in_memory_for_the_sandbox(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// What has to be done before anything runs: policies, the sandbox's funds, presence. What a crash left of payouts
-/// is taken up by whoever becomes the payer.
+/// What has to be done before anything runs: policies, the sandbox's funds, presence. What a crash
+/// left of payouts is taken up by whoever becomes the payer.
 pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) -> Result<()> {
     service.await_store_check();
     // Before anything is dated.
@@ -196,7 +220,8 @@ pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) 
         tracing::info!(sealed, "webhook secrets were sealed with the key outside the store");
     }
     importer.start().await?;
-    let funds = maybe_money("payouts.sandbox_funds_usdt", config.payouts.sandbox_funds_usdt.as_ref())?;
+    let funds =
+        maybe_money("payouts.sandbox_funds_usdt", config.payouts.sandbox_funds_usdt.as_ref())?;
     if let (Some(funds), RailKind::Sandbox) = (funds, config.rail.kind) {
         service.fund_treasury(&Actor::system(), "sandbox", funds, "funds of the sandbox").await?;
     }
@@ -230,9 +255,16 @@ fn unusable(error: OpenError) -> anyhow::Error {
 fn edge(config: &Config) -> Result<Edge> {
     let server = &config.server;
     let settings = EdgeSettings {
-        head: HeadLimits { url_bytes_max: server.url_bytes_max, headers_max: server.headers_max, header_bytes_max: server.header_bytes_max },
+        head: HeadLimits {
+            url_bytes_max: server.url_bytes_max,
+            headers_max: server.headers_max,
+            header_bytes_max: server.header_bytes_max,
+        },
         connections: ConnectionLimits {
-            connections_max: open_files::connections(server.connections_max, open_files::raise_limit()?),
+            connections_max: open_files::connections(
+                server.connections_max,
+                open_files::raise_limit()?,
+            ),
             head_time_max: Duration::from_secs(server.head_time_max_s),
             idle_time_max: Duration::from_secs(server.idle_time_max_s),
             stall_time_max: Duration::from_secs(server.stall_time_max_s),
@@ -242,21 +274,32 @@ fn edge(config: &Config) -> Result<Edge> {
         },
         trusted_proxies: server.trusted_proxies.clone(),
         cors_origins: server.cors_origins.clone(),
-        tls: server.tls_cert_file.clone().zip(server.tls_key_file.clone()).map(|(cert, key)| TlsFiles { cert, key }),
+        tls: server
+            .tls_cert_file
+            .clone()
+            .zip(server.tls_key_file.clone())
+            .map(|(cert, key)| TlsFiles { cert, key }),
     };
     Ok(Edge::new(settings).map_err(|error| ConfigError(error.to_string()))?)
 }
 
 fn authenticator(config: &Config, secrets: TokenSecrets) -> Result<Authenticator> {
     let auth = &config.auth;
-    let roles = RoleMap::with(&auth.role_map).map_err(|error| ConfigError(format!("auth.role_map: {error}")))?;
+    let roles = RoleMap::with(&auth.role_map)
+        .map_err(|error| ConfigError(format!("auth.role_map: {error}")))?;
     let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
     let gateway = match auth.jwks() {
         Some(url) => {
-            let keys: Arc<dyn GatewayKeys> =
-                Arc::new(GatewayClient::new(&config.egress.way_out()?, &url, Duration::from_millis(u64::from(auth.jwks_timeout_ms)))?);
-            let kept =
-                KeyringSettings { refresh: seconds(auth.jwks_refresh_s), gap: seconds(auth.jwks_gap_s), age_max: seconds(auth.jwks_age_max_s) };
+            let keys: Arc<dyn GatewayKeys> = Arc::new(GatewayClient::new(
+                &config.egress.way_out()?,
+                &url,
+                Duration::from_millis(u64::from(auth.jwks_timeout_ms)),
+            )?);
+            let kept = KeyringSettings {
+                refresh: seconds(auth.jwks_refresh_s),
+                gap: seconds(auth.jwks_gap_s),
+                age_max: seconds(auth.jwks_age_max_s),
+            };
             Some((keys, kept))
         }
         None => None,
@@ -270,7 +313,8 @@ fn authenticator(config: &Config, secrets: TokenSecrets) -> Result<Authenticator
         roles_claim: callers::roles_claim(config)?,
         gateway,
     };
-    Ok(Authenticator::new(settings).map_err(|error| ConfigError(format!("auth.jwt_secret: {error}")))?)
+    Ok(Authenticator::new(settings)
+        .map_err(|error| ConfigError(format!("auth.jwt_secret: {error}")))?)
 }
 
 fn quotas(config: &Config) -> Quotas {
@@ -297,8 +341,13 @@ struct Coordination {
 fn coordination(config: &Config, family: FamilyId, replica: &str) -> Result<Coordination> {
     let quotas = quotas(config);
     let Some(url) = &config.coordination.redis_url else {
-        let (coordinator, limiter) = (Arc::new(LocalCoordinator::new(replica)), Arc::new(LocalLimiter::new(&quotas)));
-        return Ok(Coordination { coordinator, limiter, used_once: Arc::new(LocalUsedOnce::default()) });
+        let (coordinator, limiter) =
+            (Arc::new(LocalCoordinator::new(replica)), Arc::new(LocalLimiter::new(&quotas)));
+        return Ok(Coordination {
+            coordinator,
+            limiter,
+            used_once: Arc::new(LocalUsedOnce::default()),
+        });
     };
     let settings = RedisSettings {
         url: url.clone(),
@@ -307,7 +356,8 @@ fn coordination(config: &Config, family: FamilyId, replica: &str) -> Result<Coor
         replica: replica.to_owned(),
         timeout: Duration::from_millis(u64::from(config.coordination.timeout_ms)),
     };
-    let redis = RedisCoordinator::new(settings).map_err(|error| ConfigError(format!("coordination.redis_url (REDIS_URI): {error}")))?;
+    let redis = RedisCoordinator::new(settings)
+        .map_err(|error| ConfigError(format!("coordination.redis_url (REDIS_URI): {error}")))?;
     let (limiter, used_once) = (Arc::new(redis.limiter(&quotas)), Arc::new(redis.used_once()));
     Ok(Coordination { coordinator: Arc::new(redis), limiter, used_once })
 }
@@ -330,7 +380,8 @@ fn days(days: u32) -> i64 {
 
 fn service_config(config: &Config) -> Result<ServiceConfig> {
     use crate::config::{ApprovalWord, TrustWord};
-    let (scoring, payouts, chain, auth) = (&config.scoring, &config.payouts, &config.chain, &config.auth);
+    let (scoring, payouts, chain, auth) =
+        (&config.scoring, &config.payouts, &config.chain, &config.auth);
     let cycle_cap = maybe_money("payouts.cycle_cap_usdt", payouts.cycle_cap_usdt.as_ref())?;
     Ok(ServiceConfig {
         score_multiplier: Ppm(scoring.score_multiplier_ppm),
@@ -355,12 +406,16 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         payout_final_min: money("payouts.final_min_usdt", &payouts.final_min_usdt)?,
         claimable_ms: CLAIMABLE_MS,
         auto_approve_jump_max: Some(payouts.auto_approve_jump_max).filter(|times| *times > 0),
-        unknown_max: maybe_money("payouts.unknown_max_usdt", payouts.unknown_max_usdt.as_ref())?.or(cycle_cap.map(|cap| MicroUsdt(cap.0 / 10))),
+        unknown_max: maybe_money("payouts.unknown_max_usdt", payouts.unknown_max_usdt.as_ref())?
+            .or(cycle_cap.map(|cap| MicroUsdt(cap.0 / 10))),
         auto_approve_max: money("payouts.auto_approve_max_usdt", &payouts.auto_approve_max_usdt)?,
         cycle_cap,
         four_eyes: payouts.four_eyes,
         wallet_cooldown_ms: ms(payouts.wallet_cooldown_s),
-        deadlines: Deadlines { unknown_ms: ms(payouts.unknown_deadline_s), accepted_ms: ms(payouts.accepted_deadline_s) },
+        deadlines: Deadlines {
+            unknown_ms: ms(payouts.unknown_deadline_s),
+            accepted_ms: ms(payouts.accepted_deadline_s),
+        },
         pace: Pace {
             send_first_ms: 5_000,
             send_max_ms: 900_000,
@@ -388,7 +443,9 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
             per_ipv6_64: auth.nodes_per_ipv6_64_max,
             per_wallet: auth.nodes_per_wallet_max,
         },
-        request_lease_ms: i64::try_from(config.server.request_time_max_s)?.saturating_mul(1000).saturating_add(REQUEST_LEASE_MARGIN_MS),
+        request_lease_ms: i64::try_from(config.server.request_time_max_s)?
+            .saturating_mul(1000)
+            .saturating_add(REQUEST_LEASE_MARGIN_MS),
         request_kept_ms: REQUEST_KEPT_MS,
         challenge_ms: 120_000,
         registration_skew_ms: 120_000,
@@ -397,7 +454,10 @@ fn service_config(config: &Config) -> Result<ServiceConfig> {
         votes_in_flight_max: chain.in_flight_max,
         events_buffered_max: EVENTS_BUFFERED_MAX,
         reports_waiting_max: config.telemetry.reports_waiting_max,
-        sample_limits: SampleLimits { per_day: config.telemetry.samples_per_day, late_per_day: config.telemetry.late_samples_per_day },
+        sample_limits: SampleLimits {
+            per_day: config.telemetry.samples_per_day,
+            late_per_day: config.telemetry.late_samples_per_day,
+        },
         enrolments_per_owner_max: u64::from(config.limits.enrolments_per_owner),
         webhooks: WebhookSettings {
             endpoints_max: config.webhooks.endpoints_max,
@@ -444,7 +504,11 @@ fn sandbox(config: &Config, data_dir: PathBuf) -> Result<Option<Sandbox>> {
     Ok(Some(sandbox))
 }
 
-fn rail(config: &Config, credentials: &Credentials, sandbox: Option<&Sandbox>) -> Result<(Option<Arc<dyn PaymentRail>>, Environment)> {
+fn rail(
+    config: &Config,
+    credentials: &Credentials,
+    sandbox: Option<&Sandbox>,
+) -> Result<(Option<Arc<dyn PaymentRail>>, Environment)> {
     let environment = match config.rail.kind {
         RailKind::Sandbox => Environment::Sandbox,
         RailKind::Auto => {
@@ -453,21 +517,32 @@ fn rail(config: &Config, credentials: &Credentials, sandbox: Option<&Sandbox>) -
         }
         RailKind::None => return Ok((None, Environment::Live)),
     };
-    let Some(base_url) = config.rail.url.clone().or_else(|| sandbox.map(Sandbox::url)) else { return Ok((None, environment)) };
+    let Some(base_url) = config.rail.url.clone().or_else(|| sandbox.map(Sandbox::url)) else {
+        return Ok((None, environment));
+    };
     let timeout = Duration::from_millis(u64::from(config.rail.timeout_ms));
     Ok((Some(Arc::new(clients::payment(config, credentials, base_url, timeout)?)), environment))
 }
 
-fn chain(config: &Config, credentials: &Credentials, sandbox: Option<&Sandbox>) -> Result<Option<Arc<dyn Chain>>> {
+fn chain(
+    config: &Config,
+    credentials: &Credentials,
+    sandbox: Option<&Sandbox>,
+) -> Result<Option<Arc<dyn Chain>>> {
     let shared = (config.rail.kind == RailKind::Sandbox).then(|| config.rail.url.clone()).flatten();
     let timeout = Duration::from_millis(u64::from(config.chain.timeout_ms));
     let chain = clients::chain(config, credentials, sandbox.map(Sandbox::url).or(shared), timeout)?;
     Ok(chain.map(|chain| Arc::new(chain) as Arc<dyn Chain>))
 }
 
-/// Sandbox and live never meet: what the store was made for must be what it is used for. Nor is another store, or an empty one, ever taken for
-/// the one that belongs here.
-async fn stamped(config: &Config, store: &dyn Store, environment: Environment, rail: Option<&dyn PaymentRail>) -> Result<(FamilyId, Begun)> {
+/// Sandbox and live never meet: what the store was made for must be what it is used for. Nor is
+/// another store, or an empty one, ever taken for the one that belongs here.
+async fn stamped(
+    config: &Config,
+    store: &dyn Store,
+    environment: Environment,
+    rail: Option<&dyn PaymentRail>,
+) -> Result<(FamilyId, Begun)> {
     let rail = rail.map(PaymentRail::name);
     let known = store.known_stamp().await?;
     let pinned = family::pinned(config)?;

@@ -23,7 +23,10 @@ use serde::{Deserialize, Serialize};
 pub use coordination::Coordination;
 pub use egress::EgressSettings;
 pub use environment::{ignored_by_up, service_links, text as variable};
-pub use sections::{ApprovalWord, Audit, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, Store, TrustWord};
+pub use sections::{
+    ApprovalWord, Audit, Auth, Chain, Limits, Payouts, Policies, Rail, RailKind, Scoring, Store,
+    TrustWord,
+};
 pub use server::ServerSection;
 pub use settings::{From, Setting, settings};
 pub use telemetry::Telemetry;
@@ -72,9 +75,11 @@ impl Config {
         Self::read(Figment::from(Serialized::defaults(Self::default())), flags, false)
     }
 
-    /// Reads the configuration of `lucid up`: other defaults, shorter periods, and the sandbox whatever is set.
+    /// Reads the configuration of `lucid up`: other defaults, shorter periods, and the sandbox
+    /// whatever is set.
     pub fn up(flags: &Flags) -> Result<Self, ConfigError> {
-        let base = Figment::from(Serialized::defaults(Self::default())).merge(Toml::string(include_str!("config/up.toml")));
+        let base = Figment::from(Serialized::defaults(Self::default()))
+            .merge(Toml::string(include_str!("config/up.toml")));
         let mut config = Self::read(base, flags, true)?;
         config.rail = Rail { kind: RailKind::Sandbox, url: None, token_file: None, ..config.rail };
         config.chain.url = None;
@@ -96,17 +101,21 @@ impl Config {
             figment = figment.merge((key.clone(), value));
             variables.push((key, name));
         }
-        let mut config: Self = figment.extract().map_err(|error| reading::unreadable(error, &variables))?;
+        let mut config: Self =
+            figment.extract().map_err(|error| reading::unreadable(error, &variables))?;
         if let Some(data) = &flags.data {
             // The store's URL is text, and another folder must not be taken for it.
-            let data = data.to_str().ok_or_else(|| ConfigError(format!("--data {}: is not UTF-8: rename the folder", data.display())))?;
+            let data = data.to_str().ok_or_else(|| {
+                ConfigError(format!("--data {}: is not UTF-8: rename the folder", data.display()))
+            })?;
             config.store.data_dir = data.into();
             // A server that is named stays the store; the folder is then for files alone.
             if config.folder().is_some() {
                 config.store.url = format!("sqlite://{data}");
             }
         }
-        let beside = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(trust::FILE);
+        let beside =
+            file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(trust::FILE);
         if config.policies.trusted_keys_file.is_none() && beside.exists() {
             config.policies.trusted_keys_file = Some(beside);
         }
@@ -118,14 +127,23 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let wrong = |text: String| Err(ConfigError(text));
         // The URL itself may have a password in it.
-        if !["sqlite://", "mongodb://", "mongodb+srv://", "memory://"].iter().any(|scheme| self.store.url.starts_with(scheme)) {
+        if !["sqlite://", "mongodb://", "mongodb+srv://", "memory://"]
+            .iter()
+            .any(|scheme| self.store.url.starts_with(scheme))
+        {
             return wrong("store.url (MONGODB_URI): must begin with sqlite://, mongodb:// or mongodb+srv://, or be memory://".into());
         }
         if !(1..=65_536).contains(&self.store.cache_mib) {
-            return wrong(format!("store.cache_mib: {} is not from 1 to 65536", self.store.cache_mib));
+            return wrong(format!(
+                "store.cache_mib: {} is not from 1 to 65536",
+                self.store.cache_mib
+            ));
         }
         if self.store.free_min_mib > 1 << 20 {
-            return wrong(format!("store.free_min_mib: {} is more than 1048576 (1 TiB)", self.store.free_min_mib));
+            return wrong(format!(
+                "store.free_min_mib: {} is more than 1048576 (1 TiB)",
+                self.store.free_min_mib
+            ));
         }
         family::configured(self)?;
         self.check_server()?;
@@ -133,8 +151,12 @@ impl Config {
         if self.audit.seal_interval_s == 0 {
             return wrong("audit.seal_interval_s has to be at least 1".into());
         }
-        for (name, seconds) in [("scoring.epoch_s", self.scoring.epoch_s), ("payouts.settlement_s", self.payouts.settlement_s)] {
-            lucid_model::epoch::PeriodLength::new(seconds).map_err(|error| ConfigError(format!("{name}: {error}")))?;
+        for (name, seconds) in [
+            ("scoring.epoch_s", self.scoring.epoch_s),
+            ("payouts.settlement_s", self.payouts.settlement_s),
+        ] {
+            lucid_model::epoch::PeriodLength::new(seconds)
+                .map_err(|error| ConfigError(format!("{name}: {error}")))?;
         }
         if !self.payouts.settlement_s.is_multiple_of(self.scoring.epoch_s) {
             return wrong(format!(
@@ -143,7 +165,10 @@ impl Config {
             ));
         }
         if self.scoring.mass_outage_percent > 100 {
-            return wrong(format!("scoring.mass_outage_percent: {} is more than 100", self.scoring.mass_outage_percent));
+            return wrong(format!(
+                "scoring.mass_outage_percent: {} is more than 100",
+                self.scoring.mass_outage_percent
+            ));
         }
         self.coordination.check().map_err(ConfigError)?;
         self.tracing.check().map_err(ConfigError)?;
@@ -154,13 +179,16 @@ impl Config {
         self.check_access().map_err(ConfigError)
     }
 
-    /// Whether somebody's token could be checked: `lucid up` makes a secret, `lucid serve` needs to be told.
+    /// Whether somebody's token could be checked: `lucid up` makes a secret, `lucid serve` needs to
+    /// be told.
     pub fn check_tokens(&self) -> Result<(), ConfigError> {
-        if self.auth.jwt_secret.is_some() || self.auth.jwt_secret_file.is_some() || self.auth.jwks().is_some() {
+        if self.auth.jwt_secret.is_some()
+            || self.auth.jwt_secret_file.is_some()
+            || self.auth.jwks().is_some()
+        {
             return Ok(());
         }
-        let text =
-            "neither JWT_SECRET (or JWT_SECRET_FILE) nor API_GATEWAY_URL is set: nobody's token could be checked, and there is no default secret";
+        let text = "neither JWT_SECRET (or JWT_SECRET_FILE) nor API_GATEWAY_URL is set: nobody's token could be checked, and there is no default secret";
         Err(ConfigError(text.into()))
     }
 
@@ -196,8 +224,14 @@ impl Config {
             return Err(ConfigError(format!("server.{name} is 0, and has to be at least 1")));
         }
         match (&server.tls_cert_file, &server.tls_key_file) {
-            (Some(cert), None) => Err(ConfigError(format!("server.tls_cert_file {} needs server.tls_key_file, which is not set", cert.display()))),
-            (None, Some(key)) => Err(ConfigError(format!("server.tls_key_file {} needs server.tls_cert_file, which is not set", key.display()))),
+            (Some(cert), None) => Err(ConfigError(format!(
+                "server.tls_cert_file {} needs server.tls_key_file, which is not set",
+                cert.display()
+            ))),
+            (None, Some(key)) => Err(ConfigError(format!(
+                "server.tls_key_file {} needs server.tls_cert_file, which is not set",
+                key.display()
+            ))),
             _ => Ok(()),
         }
     }
@@ -246,7 +280,10 @@ mod tests {
         std::fs::create_dir(keys.parent().unwrap()).unwrap();
         std::fs::write(&keys, "[trusted_keys]\n").unwrap();
         let policies = read().unwrap().policies;
-        assert_eq!((policies.trusted_keys_file, policies.require_signed), (Some(keys.clone()), true));
+        assert_eq!(
+            (policies.trusted_keys_file, policies.require_signed),
+            (Some(keys.clone()), true)
+        );
         std::fs::write(&keys, "[trusted_keys]\nalice = 7\n").unwrap();
         assert!(read().unwrap_err().to_string().contains("trusted-keys.toml"));
     }

@@ -1,5 +1,5 @@
-//! What may be wrong before or while the service runs, looked at from outside: nothing of the service's is changed, and
-//! a store in use is left alone.
+//! What may be wrong before or while the service runs, looked at from outside: nothing of the
+//! service's is changed, and a store in use is left alone.
 
 mod egress;
 mod finding;
@@ -32,10 +32,15 @@ pub async fn examine(flags: &Flags) -> Vec<Finding> {
     let config = match Config::serve(flags) {
         Ok(config) => config,
         Err(ConfigError(problem)) => {
-            return vec![Finding::fail("configuration", problem, "mend the setting that is named; nothing else was looked at")];
+            return vec![Finding::fail(
+                "configuration",
+                problem,
+                "mend the setting that is named; nothing else was looked at",
+            )];
         }
     };
-    let mut findings = vec![configuration(&config), policies::trusted(&config), machine::open_files(&config)];
+    let mut findings =
+        vec![configuration(&config), policies::trusted(&config), machine::open_files(&config)];
     findings.extend(service_links().map(|found| Finding::warn("environment", found, LINKS_END)));
     let mut clocks = Clocks::default();
     if config.store.url.starts_with("mongodb") {
@@ -71,7 +76,11 @@ fn configuration(config: &Config) -> Finding {
     .flatten()
     {
         if let Err(error) = std::fs::read(file) {
-            return Finding::fail("configuration", format!("{}: {error}", file.display()), "make the file readable for the service's user");
+            return Finding::fail(
+                "configuration",
+                format!("{}: {error}", file.display()),
+                "make the file readable for the service's user",
+            );
         }
     }
     // Not the store's whole URL: it may hold a password.

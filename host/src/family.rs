@@ -1,5 +1,6 @@
-//! Which store belongs to a service: pinned beside its key at its first start, and by `store.family` where that is set. Another store, or an
-//! empty one, is never begun with in silence.
+//! Which store belongs to a service: pinned beside its key at its first start, and by
+//! `store.family` where that is set. Another store, or an empty one, is never begun with in
+//! silence.
 
 use std::path::PathBuf;
 
@@ -45,11 +46,13 @@ fn file(config: &Config) -> PathBuf {
 pub fn configured(config: &Config) -> Result<Option<FamilyId>, ConfigError> {
     let Some(text) = config.store.family.as_deref() else { return Ok(None) };
     match Uuid::parse_str(text) {
-        Ok(family) if config.is_in_memory() => {
-            Err(ConfigError(format!("store.family {family}: a store in memory is another one at each start: unset store.family")))
-        }
+        Ok(family) if config.is_in_memory() => Err(ConfigError(format!(
+            "store.family {family}: a store in memory is another one at each start: unset store.family"
+        ))),
         Ok(family) => Ok(Some(FamilyId(family))),
-        Err(_) => Err(ConfigError(format!("store.family {text:?} is not a family: take it from `lucid status`"))),
+        Err(_) => Err(ConfigError(format!(
+            "store.family {text:?} is not a family: take it from `lucid status`"
+        ))),
     }
 }
 
@@ -62,26 +65,38 @@ pub fn pinned(config: &Config) -> Result<Option<Pinned>, ConfigError> {
         return Ok(None);
     }
     let path = file(config);
-    let beside_key =
-        match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                let family = Uuid::parse_str(text.trim());
-                Some(family.map_err(|_| {
-                    ConfigError(format!("{} is damaged: it holds no family; put it back from a backup of the folder", path.display()))
-                })?)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(ConfigError(format!("{}: {error}", path.display()))),
-        };
-    let by_file =
-        beside_key.map(|family| Pinned { family: FamilyId(family), by: path.display().to_string(), undone: format!("remove {}", path.display()) });
-    let by_setting = configured(config)?.map(|family| Pinned { family, by: "store.family".into(), undone: "unset store.family".into() });
+    let beside_key = match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let family = Uuid::parse_str(text.trim());
+            Some(family.map_err(|_| {
+                ConfigError(format!(
+                    "{} is damaged: it holds no family; put it back from a backup of the folder",
+                    path.display()
+                ))
+            })?)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(ConfigError(format!("{}: {error}", path.display()))),
+    };
+    let by_file = beside_key.map(|family| Pinned {
+        family: FamilyId(family),
+        by: path.display().to_string(),
+        undone: format!("remove {}", path.display()),
+    });
+    let by_setting = configured(config)?.map(|family| Pinned {
+        family,
+        by: "store.family".into(),
+        undone: "unset store.family".into(),
+    });
     match (by_setting, by_file) {
         (Some(setting), Some(file)) if setting.family != file.family => Err(ConfigError(format!(
             "store.family is {}, and {} says {}: name the folder (--data) and the family that belong together",
             setting.family.0, file.by, file.family.0
         ))),
-        (Some(setting), Some(file)) => Ok(Some(Pinned { undone: format!("{} and {}", setting.undone, file.undone), ..setting })),
+        (Some(setting), Some(file)) => Ok(Some(Pinned {
+            undone: format!("{} and {}", setting.undone, file.undone),
+            ..setting
+        })),
         (setting, file) => Ok(setting.or(file)),
     }
 }
@@ -90,7 +105,11 @@ pub fn pinned(config: &Config) -> Result<Option<Pinned>, ConfigError> {
 ///
 /// # Errors
 /// [`ConfigError`] if it is another one, or empty.
-pub fn check(config: &Config, pinned: Option<&Pinned>, found: Option<FamilyId>) -> Result<(), ConfigError> {
+pub fn check(
+    config: &Config,
+    pinned: Option<&Pinned>,
+    found: Option<FamilyId>,
+) -> Result<(), ConfigError> {
     let Some(Pinned { family, by, undone }) = pinned else { return Ok(()) };
     let what = match found {
         Some(found) if found == *family => return Ok(()),
@@ -153,11 +172,25 @@ mod tests {
         refused(&here, Some(mine)).unwrap();
         assert!(refused(&here, None).unwrap_err().0.contains("is empty, and this service's is"));
         let told = refused(&here, Some(other)).unwrap_err().0;
-        assert!(told.contains(&format!("family {}", other.0)) && told.contains("secrets/family"), "{told}");
-        // What is set counts where nothing is pinned yet, and has to be the same where something is.
+        assert!(
+            told.contains(&format!("family {}", other.0)) && told.contains("secrets/family"),
+            "{told}"
+        );
+        // What is set counts where nothing is pinned yet, and has to be the same where something
+        // is.
         let elsewhere = tempfile::tempdir().unwrap();
-        assert!(refused(&config(elsewhere.path(), Some(mine)), None).unwrap_err().0.contains("unset store.family"));
+        assert!(
+            refused(&config(elsewhere.path(), Some(mine)), None)
+                .unwrap_err()
+                .0
+                .contains("unset store.family")
+        );
         refused(&config(dir.path(), Some(mine)), Some(mine)).unwrap();
-        assert!(refused(&config(dir.path(), Some(other)), Some(other)).unwrap_err().0.contains("belong together"));
+        assert!(
+            refused(&config(dir.path(), Some(other)), Some(other))
+                .unwrap_err()
+                .0
+                .contains("belong together")
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The watched folder of policies: bundles are checked and kept, `active.toml` is applied when an entry of it changes.
-//! It is an importer; the store stays the truth of what is active.
+//! The watched folder of policies: bundles are checked and kept, `active.toml` is applied when an
+//! entry of it changes. It is an importer; the store stays the truth of what is active.
 
 mod active;
 mod folder;
@@ -47,7 +47,8 @@ impl Importer {
         Self { service, active: ActiveFile::of(place(&dir)), dir, said: BTreeMap::new() }
     }
 
-    /// Takes in what is built in, then what lies in the folder, and loads what the store says is active.
+    /// Takes in what is built in, then what lies in the folder, and loads what the store says is
+    /// active.
     pub async fn start(&mut self) -> Result<()> {
         self.service.load_policies().await?;
         for bundle in builtin::bundles() {
@@ -55,15 +56,20 @@ impl Importer {
         }
         self.look().await?;
         if !self.service.policies_loaded() {
-            self.service.activate_built_in(active::parse(builtin::ACTIVE)?, &builtin::digests()).await?;
+            self.service
+                .activate_built_in(active::parse(builtin::ACTIVE)?, &builtin::digests())
+                .await?;
         }
         Ok(())
     }
 
-    /// Looks at everything once. Only a failing store is an error: a bad file is reported and passed over.
+    /// Looks at everything once. Only a failing store is an error: a bad file is reported and
+    /// passed over.
     pub async fn look(&mut self) -> Result<()> {
         let dir = self.dir.clone();
-        let (found, text) = tokio::task::spawn_blocking(move || (folder::bundles(&dir), folder::active_text(&dir))).await?;
+        let (found, text) =
+            tokio::task::spawn_blocking(move || (folder::bundles(&dir), folder::active_text(&dir)))
+                .await?;
         match found {
             Err(error) => self.say(&self.dir.clone(), error.to_string()),
             Ok(found) => {
@@ -91,13 +97,15 @@ impl Importer {
             }
         };
         match tokio::task::spawn_blocking(move || lucid_engine::read_bundle(&real)).await? {
-            Ok(bundle) => match self.service.stage_file(bundle, &path.display().to_string()).await {
-                Err(error @ ServiceError::Store(_)) => return Err(error.into()),
-                Err(error) => self.say(&path, error.to_string()),
-                Ok(_) => {
-                    self.said.remove(&path);
+            Ok(bundle) => {
+                match self.service.stage_file(bundle, &path.display().to_string()).await {
+                    Err(error @ ServiceError::Store(_)) => return Err(error.into()),
+                    Err(error) => self.say(&path, error.to_string()),
+                    Ok(_) => {
+                        self.said.remove(&path);
+                    }
                 }
-            },
+            }
             Err(error) => self.say(&path, format!("{:#}", anyhow::Error::from(error))),
         }
         Ok(())
@@ -111,7 +119,11 @@ impl Importer {
                 return Ok(());
             }
         };
-        match self.active.apply(&self.service, Digest::of(text.as_bytes()), wanted, &builtin::digests()).await {
+        match self
+            .active
+            .apply(&self.service, Digest::of(text.as_bytes()), wanted, &builtin::digests())
+            .await
+        {
             Ok(_) => {
                 self.said.remove(file);
             }
@@ -126,7 +138,10 @@ impl Importer {
             tracing::warn!(file = %path.display(), problem, "not taken in; what was active stays active");
             self.service.bus().publish(
                 self.service.now(),
-                lucid_model::event::EventKind::PolicyRejected { bundle: path.display().to_string(), reason: problem.clone() },
+                lucid_model::event::EventKind::PolicyRejected {
+                    bundle: path.display().to_string(),
+                    reason: problem.clone(),
+                },
             );
             self.said.insert(path.to_owned(), problem);
         }
@@ -157,7 +172,10 @@ impl Importer {
             Ok(_) => self.service.clear_alert(FOLDER),
             Err(error) => {
                 let (dir, every_s) = (self.dir.display(), LOOK_ANYWAY.as_secs());
-                self.service.alert(FOLDER, format!("{dir} cannot be watched, and is looked at every {every_s} s: {error}"));
+                self.service.alert(
+                    FOLDER,
+                    format!("{dir} cannot be watched, and is looked at every {every_s} s: {error}"),
+                );
             }
         }
     }
@@ -166,7 +184,9 @@ impl Importer {
 /// Waits until nothing more changes.
 async fn settle(changes: &mut mpsc::Receiver<()>) {
     let began = Instant::now();
-    while began.elapsed() < SETTLE_MAX && matches!(tokio::time::timeout(SETTLE, changes.recv()).await, Ok(Some(()))) {}
+    while began.elapsed() < SETTLE_MAX
+        && matches!(tokio::time::timeout(SETTLE, changes.recv()).await, Ok(Some(())))
+    {}
 }
 
 /// Which folder on which machine.

@@ -1,4 +1,5 @@
-//! Tasks that one replica does for all: a task's step runs only while this process holds the task's lease.
+//! Tasks that one replica does for all: a task's step runs only while this process holds the task's
+//! lease.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -25,9 +26,9 @@ pub enum Ended {
     Replaced(Option<Fence>),
 }
 
-/// Does `work` whenever this replica holds the lease, until it ends. Work is dropped where it waits when the lease is
-/// over: to the records that is a crash, which they are made for. Each time it begins anew. After it was replaced the
-/// lease is given back, and a while is left to others.
+/// Does `work` whenever this replica holds the lease, until it ends. Work is dropped where it waits
+/// when the lease is over: to the records that is a crash, which they are made for. Each time it
+/// begins anew. After it was replaced the lease is given back, and a while is left to others.
 pub async fn while_held<F>(
     coordinator: Arc<dyn Coordinator>,
     name: &'static str,
@@ -43,7 +44,11 @@ where
     while !stop.is_cancelled() {
         let wait = match coordinator.acquire(name, ttl).await {
             Ok(Some(lease)) => {
-                tracing::info!(task = name, fence = lease.fence.0, "this replica does it from now on");
+                tracing::info!(
+                    task = name,
+                    fence = lease.fence.0,
+                    "this replica does it from now on"
+                );
                 held.set(1.0);
                 let over = do_while_good(coordinator.as_ref(), lease, &work).await;
                 held.set(0.0);
@@ -57,7 +62,10 @@ where
                         }
                         return Ended::Replaced(by);
                     }
-                    None => tracing::warn!(task = name, "the lease is lost: this replica does not do it any more"),
+                    None => tracing::warn!(
+                        task = name,
+                        "the lease is lost: this replica does not do it any more"
+                    ),
                 }
                 ttl / RETRIES
             }
@@ -76,10 +84,15 @@ where
 }
 
 /// Works until the work ends; none if the lease is gone before, or its time is over.
-async fn do_while_good<F: Future<Output = Ended>>(coordinator: &dyn Coordinator, lease: Lease, work: impl Fn(Tenure) -> F) -> Option<Ended> {
+async fn do_while_good<F: Future<Output = Ended>>(
+    coordinator: &dyn Coordinator,
+    lease: Lease,
+    work: impl Fn(Tenure) -> F,
+) -> Option<Ended> {
     let mut lease = lease;
     let (until, seen_until) = watch::channel(lease.until);
-    let work = work(Tenure::new(lease.fence, move || std::time::Instant::now() < *seen_until.borrow()));
+    let work =
+        work(Tenure::new(lease.fence, move || std::time::Instant::now() < *seen_until.borrow()));
     tokio::pin!(work);
     loop {
         tokio::select! {
@@ -148,7 +161,8 @@ mod tests {
     #[tokio::test]
     async fn work_is_dropped_with_its_lease_begins_anew_with_the_next_and_ends_when_told() {
         let coordinator: Arc<dyn Coordinator> = Arc::new(LocalCoordinator::new("replica"));
-        let (begun, dropped, stop) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)), CancellationToken::new());
+        let (begun, dropped, stop) =
+            (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)), CancellationToken::new());
         let (counted, gone, told) = (Arc::clone(&begun), Arc::clone(&dropped), stop.clone());
         let work = move |_: Tenure| {
             counted.fetch_add(1, Ordering::SeqCst);
@@ -159,7 +173,8 @@ mod tests {
                 Ended::Told
             }
         };
-        let running = tokio::spawn(while_held(Arc::clone(&coordinator), "payer", TTL, stop.clone(), work));
+        let running =
+            tokio::spawn(while_held(Arc::clone(&coordinator), "payer", TTL, stop.clone(), work));
         reaches(&begun, 1).await;
         // Twice its time: it is renewed, or the work would begin again.
         tokio::time::sleep(2 * TTL).await;
@@ -175,7 +190,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_was_replaced_gives_its_lease_back_and_never_gets_a_fence_below_the_other_s() {
+    async fn work_that_was_replaced_gives_its_lease_back_and_never_gets_a_fence_below_the_other_s()
+    {
         let coordinator: Arc<dyn Coordinator> = Arc::new(LocalCoordinator::new("replica"));
         let (later, tenures) = (Fence(u64::MAX / 2), Arc::new(Mutex::new(Vec::<Tenure>::new())));
         let kept = Arc::clone(&tenures);
@@ -185,7 +201,9 @@ mod tests {
             async move { Ended::Replaced(Some(later)) }
         };
         for _ in 0..2 {
-            let ended = while_held(Arc::clone(&coordinator), "payer", TTL, CancellationToken::new(), &work).await;
+            let ended =
+                while_held(Arc::clone(&coordinator), "payer", TTL, CancellationToken::new(), &work)
+                    .await;
             assert_eq!(ended, Ended::Replaced(Some(later)));
         }
         let tenures = tenures.lock().unwrap();

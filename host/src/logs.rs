@@ -1,7 +1,9 @@
-//! Log lines never stop the service. A thread of their own writes them to standard error; a line that cannot be written, or
-//! that would have to wait behind too many others, is dropped and counted.
+//! Log lines never stop the service. A thread of their own writes them to standard error; a line
+//! that cannot be written, or that would have to wait behind too many others, is dropped and
+//! counted.
 //!
-//! Standard error is somebody else's: a collector that ended, hangs, or has no space left must not end or hold up a task.
+//! Standard error is somebody else's: a collector that ended, hangs, or has no space left must not
+//! end or hold up a task.
 
 use std::{
     io::{self, Write},
@@ -57,15 +59,23 @@ static WRITTEN: AtomicBool = AtomicBool::new(true);
 #[derive(Clone)]
 pub struct Lines(SyncSender<Job>);
 
-/// Starts the thread that writes log lines; the same for everybody who asks again. Panics are logged from now on.
+/// Starts the thread that writes log lines; the same for everybody who asks again. Panics are
+/// logged from now on.
 pub fn start() -> Lines {
     let lines = LINES.get_or_init(|| {
         let (lines, waiting) = sync_channel(LINES_WAITING_MAX);
         // Without a thread every line is dropped, which is counted.
-        let _ = thread::Builder::new().name("log".into()).spawn(move || work(&waiting, &mut io::stderr()));
+        let _ = thread::Builder::new()
+            .name("log".into())
+            .spawn(move || work(&waiting, &mut io::stderr()));
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
-            tracing::error!(place, thread = thread::current().name(), "panicked: {}", words(panic.payload()));
+            tracing::error!(
+                place,
+                thread = thread::current().name(),
+                "panicked: {}",
+                words(panic.payload())
+            );
         }));
         Lines(lines)
     });
@@ -75,7 +85,8 @@ pub fn start() -> Lines {
 /// What a panic says.
 pub fn words(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it does not say why".to_owned())
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "it does not say why".to_owned())
 }
 
 /// Waits until the lines so far are written, but not for long.
@@ -105,7 +116,9 @@ fn drop_one() {
 fn work(waiting: &Receiver<Job>, to: &mut dyn Write) {
     while let Ok(job) = waiting.recv() {
         match job {
-            Job::Line(line) if to.write_all(&line).is_ok() => WRITTEN.store(true, Ordering::Relaxed),
+            Job::Line(line) if to.write_all(&line).is_ok() => {
+                WRITTEN.store(true, Ordering::Relaxed)
+            }
             Job::Line(_) => drop_one(),
             Job::Flush(done) => drop(done.send(())),
         }
@@ -144,7 +157,11 @@ mod tests {
 
     impl Write for Broken {
         fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-            if self.0.try_recv().is_ok() { Ok(line.len()) } else { Err(io::ErrorKind::StorageFull.into()) }
+            if self.0.try_recv().is_ok() {
+                Ok(line.len())
+            } else {
+                Err(io::ErrorKind::StorageFull.into())
+            }
         }
 
         fn flush(&mut self) -> io::Result<()> {

@@ -1,7 +1,8 @@
-//! `lucid`: the service, the worker's agent, the policy author's toolkit and the operator's command line.
+//! `lucid`: the service, the worker's agent, the policy author's toolkit and the operator's command
+//! line.
 //!
-//! Arguments → configuration → composition → run. Exit codes: 0 done, 1 failed, 2 the arguments, the
-//! configuration or a bundle are wrong.
+//! Arguments → configuration → composition → run. Exit codes: 0 done, 1 failed, 2 the arguments,
+//! the configuration or a bundle are wrong.
 #![deny(clippy::print_stderr)]
 
 #[macro_use]

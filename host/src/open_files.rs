@@ -2,10 +2,12 @@
 
 use anyhow::{Context, Result};
 
-/// Files that are not connections: databases, logs, policies, the connections to payment service and chain.
+/// Files that are not connections: databases, logs, policies, the connections to payment service
+/// and chain.
 const RESERVED: u64 = 256;
 
-/// Raises the process's limit of open files as far as it may be raised; the answer says how far that is.
+/// Raises the process's limit of open files as far as it may be raised; the answer says how far
+/// that is.
 pub fn raise_limit() -> Result<u64> {
     rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")
 }
@@ -14,14 +16,22 @@ pub fn raise_limit() -> Result<u64> {
 pub fn connections(wished: usize, open_files_max: u64) -> usize {
     let fit = fitting(wished, open_files_max);
     if fit < wished {
-        tracing::warn!(open_files_max, connections_max = fit, wished, "the limit of open files leaves fewer connections than server.connections_max");
+        tracing::warn!(
+            open_files_max,
+            connections_max = fit,
+            wished,
+            "the limit of open files leaves fewer connections than server.connections_max"
+        );
     }
     fit
 }
 
 /// How many of the connections that are wished for fit, without a word.
 pub fn fitting(wished: usize, open_files_max: u64) -> usize {
-    usize::try_from(open_files_max.saturating_sub(RESERVED)).unwrap_or(usize::MAX).max(1).min(wished)
+    usize::try_from(open_files_max.saturating_sub(RESERVED))
+        .unwrap_or(usize::MAX)
+        .max(1)
+        .min(wished)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Text of others on its way to a terminal or a log: it is shown, and nothing in it is obeyed.
 //!
-//! What would move a cursor, begin a line, change a colour or the order of letters is written as JSON escapes it, so that JSON stays JSON.
+//! What would move a cursor, begin a line, change a colour or the order of letters is written as
+//! JSON escapes it, so that JSON stays JSON.
 
 use std::{
     borrow::Cow,
@@ -8,12 +9,14 @@ use std::{
 };
 
 /// Colours and styles that this program itself writes.
-const STYLES: [&str; 13] = ["0", "1", "2", "3", "31", "32", "33", "34", "35", "36", "37", "90", "91"];
+const STYLES: [&str; 13] =
+    ["0", "1", "2", "3", "31", "32", "33", "34", "35", "36", "37", "90", "91"];
 
 /// What becomes of a character that would be obeyed.
 #[derive(Clone, Copy)]
 struct Kept {
-    /// Lines stay lines; each but the first begins with two spaces, so that none looks like one of ours.
+    /// Lines stay lines; each but the first begins with two spaces, so that none looks like one of
+    /// ours.
     lines: Lines,
     /// Styles of this program pass.
     styles: bool,
@@ -81,7 +84,8 @@ fn shown(text: &str, kept: Kept) -> Cow<'_, str> {
                 continue;
             }
             ('\n', _) if kept.lines == Lines::Many => safe.push(c),
-            ('\n', _) if kept.lines == Lines::SetIn => safe.push_str(if after.is_empty() || after.starts_with("  ") { "\n" } else { "\n  " }),
+            ('\n', _) if kept.lines == Lines::SetIn => safe
+                .push_str(if after.is_empty() || after.starts_with("  ") { "\n" } else { "\n  " }),
             (c, _) if is_shown(c) => safe.push(c),
             ('\n', _) => safe.push_str("\\n"),
             ('\t', _) => safe.push_str("\\t"),
@@ -124,7 +128,10 @@ mod tests {
     #[test]
     fn styles_and_lines_pass_only_where_they_are_ours() {
         let text = "\u{1b}[32m✓\u{1b}[0m \u{1b}[8mhidden\u{1b}[1;31m\nnext";
-        assert_eq!(one_line_styled(text), "\u{1b}[32m✓\u{1b}[0m \\u001b[8mhidden\\u001b[1;31m\\nnext");
+        assert_eq!(
+            one_line_styled(text),
+            "\u{1b}[32m✓\u{1b}[0m \\u001b[8mhidden\\u001b[1;31m\\nnext"
+        );
         assert_eq!(one_line("\u{1b}[32m"), r"\u001b[32m");
         assert_eq!(our_lines("a\nb\u{1b}[0m\n", false), "a\nb\\u001b[0m\n");
         assert_eq!(set_in("a\nlucid: done\n  b\n"), "a\n  lucid: done\n  b\n");

@@ -23,8 +23,9 @@ const DEGRADED: &str = "no replica closes epochs, settles, votes, pays or seals 
 /// The type of events that another policy is active.
 const POLICY_ACTIVATED: &str = "policy.activated";
 
-/// What a replica's wall clock shows. One that was moved is right if a replica on another machine, whose clock was not
-/// moved, shows the same: a virtual machine that was paused finds its time again.
+/// What a replica's wall clock shows. One that was moved is right if a replica on another machine,
+/// whose clock was not moved, shows the same: a virtual machine that was paused finds its time
+/// again.
 #[derive(Serialize, Deserialize)]
 struct ClockShown {
     /// Which start of which machine: replicas on one machine share its clock.
@@ -36,12 +37,17 @@ struct ClockShown {
 impl ClockShown {
     fn by(service: &Service, boot: &str) -> Self {
         let status = service.clock_status();
-        Self { boot: boot.to_owned(), wall_ms: status.wall.0, trusted: status.reading.fault.is_none() }
+        Self {
+            boot: boot.to_owned(),
+            wall_ms: status.wall.0,
+            trusted: status.reading.fault.is_none(),
+        }
     }
 
     fn confirm(&self, own_boot: &str, origin: &str, service: &Service) {
         let off_ms = service.clock_status().wall.ms_since(TimeMs(self.wall_ms)).unsigned_abs();
-        if self.trusted && self.boot != own_boot && u128::from(off_ms) <= CLOCK_OFF_MAX.as_millis() {
+        if self.trusted && self.boot != own_boot && u128::from(off_ms) <= CLOCK_OFF_MAX.as_millis()
+        {
             service.confirm_clock(origin);
         }
     }
@@ -63,10 +69,15 @@ pub async fn tell(coordinator: Arc<dyn Coordinator>, api: Arc<Api>, stop: Cancel
                 }
                 match serde_json::to_vec(&body) {
                     Ok(payload) => count(coordinator.tell(Topic::Event, payload).await, 1),
-                    Err(error) => tracing::error!(%error, kind = body.kind, "an event cannot be written"),
+                    Err(error) => {
+                        tracing::error!(%error, kind = body.kind, "an event cannot be written")
+                    }
                 }
             }
-            Err(RecvError::Lagged(lost)) => count(Err(CoordinationError::Unavailable { detail: "too many events".into() }), lost),
+            Err(RecvError::Lagged(lost)) => count(
+                Err(CoordinationError::Unavailable { detail: "too many events".into() }),
+                lost,
+            ),
             Err(RecvError::Closed) => return,
         }
     }
@@ -79,8 +90,14 @@ fn count(told: Result<(), CoordinationError>, events: u64) {
     }
 }
 
-/// Hears what happens elsewhere: events go to the streams of this replica, a change of policies wakes who follows them.
-pub async fn hear(coordinator: Arc<dyn Coordinator>, api: Arc<Api>, policies: Arc<Notify>, stop: CancellationToken) {
+/// Hears what happens elsewhere: events go to the streams of this replica, a change of policies
+/// wakes who follows them.
+pub async fn hear(
+    coordinator: Arc<dyn Coordinator>,
+    api: Arc<Api>,
+    policies: Arc<Notify>,
+    stop: CancellationToken,
+) {
     let (mut listener, boot) = (coordinator.listen().await, boot_id());
     loop {
         let heard = tokio::select! {
@@ -88,15 +105,23 @@ pub async fn hear(coordinator: Arc<dyn Coordinator>, api: Arc<Api>, policies: Ar
             heard = listener.next() => heard,
         };
         match heard {
-            Heard::Message { topic: Topic::Clock, origin, payload } => match serde_json::from_slice::<ClockShown>(&payload) {
-                Ok(shown) => shown.confirm(&boot, &origin, &api.service),
-                Err(error) => tracing::warn!(%error, origin, "the clock of another replica cannot be read"),
-            },
+            Heard::Message { topic: Topic::Clock, origin, payload } => {
+                match serde_json::from_slice::<ClockShown>(&payload) {
+                    Ok(shown) => shown.confirm(&boot, &origin, &api.service),
+                    Err(error) => {
+                        tracing::warn!(%error, origin, "the clock of another replica cannot be read")
+                    }
+                }
+            }
             Heard::Message { topic: Topic::Policies, .. } => policies.notify_one(),
-            Heard::Message { topic: Topic::Event, origin, payload } => match serde_json::from_slice::<EventBody>(&payload) {
-                Ok(body) => api.feed.elsewhere(body),
-                Err(error) => tracing::warn!(%error, origin, "an event of another replica cannot be read"),
-            },
+            Heard::Message { topic: Topic::Event, origin, payload } => {
+                match serde_json::from_slice::<EventBody>(&payload) {
+                    Ok(body) => api.feed.elsewhere(body),
+                    Err(error) => {
+                        tracing::warn!(%error, origin, "an event of another replica cannot be read")
+                    }
+                }
+            }
             Heard::Gap { origin, lost } => {
                 tracing::warn!(origin, lost, "events of other replicas were lost");
                 metrics::counter!("lucid_replica_gaps_total").increment(1);
@@ -108,7 +133,12 @@ pub async fn hear(coordinator: Arc<dyn Coordinator>, api: Arc<Api>, policies: Ar
 }
 
 /// Runs what the store says is active: at a hint, and every so often without one.
-pub async fn follow_policies(service: Arc<Service>, hints: Arc<Notify>, poll: Duration, stop: CancellationToken) {
+pub async fn follow_policies(
+    service: Arc<Service>,
+    hints: Arc<Notify>,
+    poll: Duration,
+    stop: CancellationToken,
+) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -116,9 +146,13 @@ pub async fn follow_policies(service: Arc<Service>, hints: Arc<Notify>, poll: Du
             () = tokio::time::sleep(poll) => {}
         }
         match service.follow_policies().await {
-            Ok(Some(revision)) => tracing::info!(revision = revision.0, "policies of another replica are active here"),
+            Ok(Some(revision)) => {
+                tracing::info!(revision = revision.0, "policies of another replica are active here")
+            }
             Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "what another replica activated cannot be loaded here"),
+            Err(error) => {
+                tracing::warn!(%error, "what another replica activated cannot be loaded here")
+            }
         }
     }
 }
@@ -126,7 +160,8 @@ pub async fn follow_policies(service: Arc<Service>, hints: Arc<Notify>, poll: Du
 /// A replica whose clock is off is not ready either: presence is dated by who takes the report.
 fn compare_clocks(checked: Checked, service: &Service) {
     let ahead = Duration::from_millis(checked.ahead_ms.unsigned_abs()).as_secs_f64();
-    let (ahead, most) = (if checked.ahead_ms < 0 { -ahead } else { ahead }, CLOCK_OFF_MAX.as_secs());
+    let (ahead, most) =
+        (if checked.ahead_ms < 0 { -ahead } else { ahead }, CLOCK_OFF_MAX.as_secs());
     metrics::gauge!("lucid_clock_ahead_seconds").set(ahead);
     if checked.is_off() {
         let words = format!(
@@ -140,7 +175,11 @@ fn compare_clocks(checked: Checked, service: &Service) {
 }
 
 /// Says whether the coordinator answers, for as long as the process runs.
-pub async fn watch(coordinator: Arc<dyn Coordinator>, service: Arc<Service>, stop: CancellationToken) {
+pub async fn watch(
+    coordinator: Arc<dyn Coordinator>,
+    service: Arc<Service>,
+    stop: CancellationToken,
+) {
     let (mut was_up, boot) = (true, boot_id());
     while !stop.is_cancelled() {
         let checked = coordinator.check().await;
@@ -161,7 +200,8 @@ pub async fn watch(coordinator: Arc<dyn Coordinator>, service: Arc<Service>, sto
                 if was_up {
                     tracing::warn!(%error, "Redis is lost");
                 }
-                // What the operating system says of a connection changes from try to try: one cause is one alert.
+                // What the operating system says of a connection changes from try to try: one cause
+                // is one alert.
                 let why = match error {
                     CoordinationError::Refused { .. } => error.to_string(),
                     _ => "Redis does not answer".to_owned(),

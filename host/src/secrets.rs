@@ -32,14 +32,22 @@ pub fn secret(dir: &Path, name: &str) -> Result<String> {
 pub fn kept(dir: &Path, name: &str, make: impl FnOnce() -> Result<String>) -> Result<String> {
     let path = dir.join(name);
     if path.exists() {
-        return Ok(fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?.trim().to_owned());
+        return Ok(fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?
+            .trim()
+            .to_owned());
     }
     let folder = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| format!("cannot create {}", dir.display()))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("cannot create {}", dir.display()))?;
     let text = make()?;
     // Written beside and renamed, so that a crash leaves no half secret behind.
     let draft = dir.join(format!(".{name}.new"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&draft, &path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -54,7 +62,8 @@ pub fn seal_keys(config: &Config) -> Result<SealKeys> {
     let dir = config.data_dir().join("secrets");
     let text = secret(&dir, SEAL_KEY)?;
     let path = dir.join(SEAL_KEY);
-    Ok(SealKeys::read(&text).map_err(|error| ConfigError(format!("{}: {error}", path.display())))?)
+    Ok(SealKeys::read(&text)
+        .map_err(|error| ConfigError(format!("{}: {error}", path.display())))?)
 }
 
 /// The keys that the configuration names, if it does.
@@ -63,7 +72,8 @@ pub fn configured_seal_keys(config: &Config) -> Result<Option<SealKeys>, ConfigE
         (Some(text), _) => ("store.seal_keys (SEAL_KEYS)".to_owned(), text.clone()),
         (None, Some(file)) => {
             let from = format!("store.seal_keys_file {}", file.display());
-            let text = fs::read_to_string(file).map_err(|error| ConfigError(format!("{from}: {error}")))?;
+            let text = fs::read_to_string(file)
+                .map_err(|error| ConfigError(format!("{from}: {error}")))?;
             (from, text)
         }
         (None, None) => return Ok(None),
@@ -78,9 +88,13 @@ pub fn service_key(dir: &Path) -> Result<SigningKey> {
 
 /// A signing key, kept in a file.
 pub fn signing_key(file: &Path) -> Result<SigningKey> {
-    let name = file.file_name().and_then(|name| name.to_str()).with_context(|| format!("{} names no file, or not in UTF-8", file.display()))?;
+    let name = file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .with_context(|| format!("{} names no file, or not in UTF-8", file.display()))?;
     let mut seed = [0; 32];
     let text = secret(file.parent().unwrap_or(Path::new("")), name)?;
-    hex::decode_to_slice(text, &mut seed).with_context(|| format!("{} is damaged: a key is 64 hex digits", file.display()))?;
+    hex::decode_to_slice(text, &mut seed)
+        .with_context(|| format!("{} is damaged: a key is 64 hex digits", file.display()))?;
     Ok(SigningKey::from_bytes(&seed))
 }

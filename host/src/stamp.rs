@@ -9,7 +9,10 @@ use crate::config::{Config, ConfigError, RailKind};
 pub fn configured(config: &Config) -> (Environment, Option<&'static str>) {
     match config.rail.kind {
         RailKind::Sandbox => (Environment::Sandbox, Some(Profile::SANDBOX.name)),
-        RailKind::Auto => (Environment::Live, config.rail.url.as_ref().and_then(|_| profile(config).ok()).map(|profile| profile.name)),
+        RailKind::Auto => (
+            Environment::Live,
+            config.rail.url.as_ref().and_then(|_| profile(config).ok()).map(|profile| profile.name),
+        ),
         RailKind::None => (Environment::Live, None),
     }
 }
@@ -20,7 +23,9 @@ pub fn configured(config: &Config) -> (Environment, Option<&'static str>) {
 /// [`ConfigError`] if there is none of that name.
 pub fn profile(config: &Config) -> Result<Profile, ConfigError> {
     let names = || Profile::LIVE.map(|profile| profile.name).join(", ");
-    let wrong = || ConfigError(format!("rail.profile: {:?} is not one of {}", config.rail.profile, names()));
+    let wrong = || {
+        ConfigError(format!("rail.profile: {:?} is not one of {}", config.rail.profile, names()))
+    };
     Profile::named(&config.rail.profile).ok_or_else(wrong)
 }
 
@@ -45,8 +50,9 @@ pub fn misfit(found: &Stamp, environment: Environment, rail: Option<&str>) -> Op
     }
     let rail = rail?;
     // A store that was begun without a rail takes the first one.
-    (found.rail != rail && found.rail != environment.name())
-        .then(|| format!("the store was made for rail {:?}, and is now used with {rail:?}", found.rail))
+    (found.rail != rail && found.rail != environment.name()).then(|| {
+        format!("the store was made for rail {:?}, and is now used with {rail:?}", found.rail)
+    })
 }
 
 #[cfg(test)]
@@ -66,9 +72,18 @@ mod tests {
         let live = stamp(Environment::Live, "mainnet", "lucid");
         assert_eq!(misfit(&live, Environment::Live, Some("lucid")), None);
         assert_eq!(misfit(&live, Environment::Live, None), None);
-        assert!(misfit(&live, Environment::Sandbox, Some("sandbox")).unwrap().contains("made for live"));
+        assert!(
+            misfit(&live, Environment::Sandbox, Some("sandbox")).unwrap().contains("made for live")
+        );
         assert!(misfit(&live, Environment::Live, Some("other")).unwrap().contains("rail"));
-        assert!(misfit(&stamp(Environment::Live, "shasta", "lucid"), Environment::Live, None).unwrap().contains("shasta"));
-        assert_eq!(misfit(&stamp(Environment::Live, "mainnet", "live"), Environment::Live, Some("lucid")), None);
+        assert!(
+            misfit(&stamp(Environment::Live, "shasta", "lucid"), Environment::Live, None)
+                .unwrap()
+                .contains("shasta")
+        );
+        assert_eq!(
+            misfit(&stamp(Environment::Live, "mainnet", "live"), Environment::Live, Some("lucid")),
+            None
+        );
     }
 }

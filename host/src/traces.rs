@@ -25,7 +25,9 @@ pub struct Traces(Option<SdkTracerProvider>);
 impl Drop for Traces {
     fn drop(&mut self) {
         // A collector that is away keeps nobody from stopping.
-        if let Some(Err(error)) = self.0.as_ref().map(|provider| provider.shutdown_with_timeout(EXPORT_TIME_MAX)) {
+        if let Some(Err(error)) =
+            self.0.as_ref().map(|provider| provider.shutdown_with_timeout(EXPORT_TIME_MAX))
+        {
             tracing::debug!(%error, "the last spans were not sent");
         }
     }
@@ -45,9 +47,13 @@ where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,
 {
     let Some(url) = &config.otlp_url else { return Ok(None) };
-    let provider = provider(url, config.sample_ppm).with_context(|| format!("tracing.otlp_url (OTEL_EXPORTER_OTLP_ENDPOINT): {url}"))?;
+    let provider = provider(url, config.sample_ppm)
+        .with_context(|| format!("tracing.otlp_url (OTEL_EXPORTER_OTLP_ENDPOINT): {url}"))?;
     global::set_text_map_propagator(TraceContextPropagator::new());
-    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("lucid")).with_location(false).with_threads(false);
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("lucid"))
+        .with_location(false)
+        .with_threads(false);
     let ours = Targets::new().with_target(TRACE, LevelFilter::TRACE);
     Ok(Some((spans.with_filter(ours), Traces(Some(provider)))))
 }
@@ -64,11 +70,16 @@ fn provider(url: &str, sample_ppm: u32) -> anyhow::Result<SdkTracerProvider> {
         .with_endpoint(format!("{}/v1/traces", url.trim_end_matches('/')))
         .build()?;
     // A caller that samples decides for what it calls, too.
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(f64::from(sample_ppm) / 1e6)));
+    let sampler =
+        Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(f64::from(sample_ppm) / 1e6)));
     let resource = Resource::builder()
         .with_service_name("lucid-node-management")
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attribute(KeyValue::new("service.instance.id", uuid::Uuid::now_v7().to_string()))
         .build();
-    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_sampler(sampler).with_resource(resource).build())
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_sampler(sampler)
+        .with_resource(resource)
+        .build())
 }

@@ -35,7 +35,10 @@ pub fn list(policies: &Policies) -> Result<TrustList, ConfigError> {
         add(&mut keys, &file.display().to_string(), &read(file)?)?;
     }
     if keys.len() > KEYS_MAX {
-        return Err(ConfigError(format!("policies.trusted_keys: {} keys, more than {KEYS_MAX}", keys.len())));
+        return Err(ConfigError(format!(
+            "policies.trusted_keys: {} keys, more than {KEYS_MAX}",
+            keys.len()
+        )));
     }
     Ok(TrustList { keys, required: policies.require_signed, built_in: builtin::manifest_digests() })
 }
@@ -57,18 +60,33 @@ pub fn count(policies: &Policies) -> Result<Counted, ConfigError> {
 
 /// The names and keys of a file.
 fn read(file: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
-    let wrong = |problem: String| ConfigError(format!("policies.trusted_keys_file {}: {problem}", file.display()));
+    let wrong = |problem: String| {
+        ConfigError(format!("policies.trusted_keys_file {}: {problem}", file.display()))
+    };
     let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    toml::from_str::<File>(&text).map(|file| file.trusted_keys).map_err(|error| wrong(error.to_string().replace('\n', " ")))
+    toml::from_str::<File>(&text)
+        .map(|file| file.trusted_keys)
+        .map_err(|error| wrong(error.to_string().replace('\n', " ")))
 }
 
-fn add(keys: &mut Vec<TrustedKey>, place: &str, named: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+fn add(
+    keys: &mut Vec<TrustedKey>,
+    place: &str,
+    named: &BTreeMap<String, String>,
+) -> Result<(), ConfigError> {
     for (name, text) in named {
         let wrong = |problem: &str| ConfigError(format!("{place}: {name}: {problem}"));
-        if name.trim().is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        if name.trim().is_empty()
+            || name.len() > NAME_BYTES_MAX
+            || name.chars().any(char::is_control)
+        {
             return Err(wrong("a name has 1 to 64 bytes and no control characters"));
         }
-        let key = public_key(text).ok_or_else(|| wrong("must be an Ed25519 public key: 64 hex digits, as `lucid policy keygen` shows them"))?;
+        let key = public_key(text).ok_or_else(|| {
+            wrong(
+                "must be an Ed25519 public key: 64 hex digits, as `lucid policy keygen` shows them",
+            )
+        })?;
         // Two names for one key would let one person sign as two.
         if let Some(known) = keys.iter().find(|known| known.key == key || known.name == *name) {
             return Err(wrong(&format!("this name or key is there already, as {}", known.name)));
@@ -96,7 +114,8 @@ mod tests {
     }
 
     fn policies(keys: &[(&str, String)]) -> Policies {
-        let trusted_keys = keys.iter().map(|(name, key)| ((*name).to_owned(), key.clone())).collect();
+        let trusted_keys =
+            keys.iter().map(|(name, key)| ((*name).to_owned(), key.clone())).collect();
         Policies { trusted_keys, ..Policies::default() }
     }
 
@@ -105,18 +124,29 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("keys.toml");
         fs::write(&file, format!("[trusted_keys]\n\"bob b.\" = \"{}\"\n", hex_of(2))).unwrap();
-        let found = list(&Policies { trusted_keys_file: Some(file), ..policies(&[("alice", hex_of(1))]) }).unwrap();
-        assert_eq!(found.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["alice", "bob b."]);
+        let found =
+            list(&Policies { trusted_keys_file: Some(file), ..policies(&[("alice", hex_of(1))]) })
+                .unwrap();
+        assert_eq!(
+            found.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(),
+            ["alice", "bob b."]
+        );
         assert!(found.required && !found.built_in.is_empty());
     }
 
     #[test]
     fn a_key_that_is_none_or_there_twice_is_named() {
         let problem = |keys: &[(&str, String)]| list(&policies(keys)).unwrap_err().to_string();
-        assert!(problem(&[("alice", "xyz".into())]).contains("alice: must be an Ed25519 public key"));
+        assert!(
+            problem(&[("alice", "xyz".into())]).contains("alice: must be an Ed25519 public key")
+        );
         assert!(problem(&[("alice", "00".repeat(32))]).contains("alice"), "weak");
-        assert!(problem(&[("alice", hex_of(1)), ("alias", hex_of(1))]).contains("there already, as alias"));
-        let missing = Policies { trusted_keys_file: Some("nowhere.toml".into()), ..Policies::default() };
+        assert!(
+            problem(&[("alice", hex_of(1)), ("alias", hex_of(1))])
+                .contains("there already, as alias")
+        );
+        let missing =
+            Policies { trusted_keys_file: Some("nowhere.toml".into()), ..Policies::default() };
         assert!(list(&missing).unwrap_err().to_string().contains("nowhere.toml"));
     }
 }

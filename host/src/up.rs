@@ -32,7 +32,14 @@ pub use view::Output;
 use view::View;
 
 /// What a whole run has to show, in its order.
-pub const PATH: [&str; 6] = ["node.registered", "node.assigned", "metrics.stored", "score.computed", "vote.accepted", "payout.completed"];
+pub const PATH: [&str; 6] = [
+    "node.registered",
+    "node.assigned",
+    "metrics.stored",
+    "score.computed",
+    "vote.accepted",
+    "payout.completed",
+];
 
 /// The local agent's report interval: short, like all periods of `up`.
 const AGENT_INTERVAL: Duration = Duration::from_secs(2);
@@ -57,14 +64,18 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     let interrupted = crate::cli::interrupted()?;
     let listeners = listen(config).await?;
     let port = listeners.api.local_addr()?.port();
-    let App { service, api, coordinator, edge, mut importer, sandbox, jwt_secret, files, begun } = compose::compose(config).await?;
+    let App { service, api, coordinator, edge, mut importer, sandbox, jwt_secret, files, begun } =
+        compose::compose(config).await?;
     let jwt_secret = jwt_secret.context("there is no secret to sign tokens with")?;
     let mut events = service.bus().subscribe();
     let mut seen = BTreeSet::new();
     view.stage("store", &config.store_shown());
     view.stage(
         "sandbox",
-        &format!("payments and chain at {}; no money moves", sandbox.as_ref().map(lucid_sandbox::Sandbox::url).unwrap_or_default()),
+        &format!(
+            "payments and chain at {}; no money moves",
+            sandbox.as_ref().map(lucid_sandbox::Sandbox::url).unwrap_or_default()
+        ),
     );
     compose::begin(config, &service, &mut importer).await?;
     for activation in service.active_policies().await?.1 {
@@ -78,9 +89,14 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     let stopped = stop.clone();
     let stream = api.stream.clone();
     let base = format!("{}://127.0.0.1:{port}", edge.scheme());
-    let server = tokio::spawn(lucid_server::serve(listeners, api, edge, async move { stopped.cancelled().await }));
+    let server = tokio::spawn(lucid_server::serve(listeners, api, edge, async move {
+        stopped.cancelled().await
+    }));
     view.stage("api", &format!("{base}  (dashboard /, API /api/v1, described at /docs, /metrics)"));
-    view.secret("admin token, good for 24 h, shown once", &token(config, &jwt_secret, ("admin", "super_admin"), &service)?);
+    view.secret(
+        "admin token, good for 24 h, shown once",
+        &token(config, &jwt_secret, ("admin", "super_admin"), &service)?,
+    );
     let owner_token = token(config, &jwt_secret, (LOCAL_OWNER, "node_operator"), &service)?;
     let agent = tokio::spawn(agent(agent_config(config, base, port, owner_token)?, stop.clone()));
     view.stage("agent", &format!("this machine, reporting every {} s", AGENT_INTERVAL.as_secs()));
@@ -138,15 +154,29 @@ fn whole(seen: &BTreeSet<String>) -> bool {
 /// A pool, and what an earlier run left behind.
 async fn prepare(service: &Service, view: &mut View, seen: &mut BTreeSet<String>) -> Result<()> {
     let one = |sort| PageRequest { page: 1, limit: 1, sort, order: Order::Ascending };
-    let pools = service.pools(PoolFilter::default(), PageRequest { page: 1, limit: 1, sort: PoolSort::CreatedAt, order: Order::Ascending }).await?;
+    let pools = service
+        .pools(
+            PoolFilter::default(),
+            PageRequest { page: 1, limit: 1, sort: PoolSort::CreatedAt, order: Order::Ascending },
+        )
+        .await?;
     if pools.total == 0 {
-        let pool = NewPool { name: "default".into(), description: Some("made by lucid up".into()), max_nodes: 100, config: Default::default() };
+        let pool = NewPool {
+            name: "default".into(),
+            description: Some("made by lucid up".into()),
+            max_nodes: 100,
+            config: Default::default(),
+        };
         service.create_pool(&Actor::system(), pool).await?;
     }
     view.stage("treasury", &format!("{} USDT of the sandbox", service.treasury().await?));
-    let nodes = service.nodes(&Actor::system(), NodeFilter::default(), one(NodeSort::CreatedAt)).await?;
+    let nodes =
+        service.nodes(&Actor::system(), NodeFilter::default(), one(NodeSort::CreatedAt)).await?;
     if let Some(known) = nodes.items.first() {
-        view.note(&format!("this store knows node {} already; its registration is not repeated", known.node.id));
+        view.note(&format!(
+            "this store knows node {} already; its registration is not repeated",
+            known.node.id
+        ));
         seen.insert("node.registered".into());
         if known.node.pool.is_some() {
             seen.insert("node.assigned".into());
@@ -155,34 +185,60 @@ async fn prepare(service: &Service, view: &mut View, seen: &mut BTreeSet<String>
     Ok(())
 }
 
-fn token(config: &Config, secret: &str, (subject, role): (&str, &str), service: &Service) -> Result<String> {
-    Ok(lucid_server::issue_token_with(&callers::roles_claim(config)?, secret, subject, role, ADMIN_TOKEN_S, service.now())?)
+fn token(
+    config: &Config,
+    secret: &str,
+    (subject, role): (&str, &str),
+    service: &Service,
+) -> Result<String> {
+    Ok(lucid_server::issue_token_with(
+        &callers::roles_claim(config)?,
+        secret,
+        subject,
+        role,
+        ADMIN_TOKEN_S,
+        service.now(),
+    )?)
 }
 
 /// How the local agent works; over TLS it trusts the certificate that this process serves with.
-fn agent_config(config: &Config, server: String, port: u16, owner_token: String) -> Result<AgentConfig> {
+fn agent_config(
+    config: &Config,
+    server: String,
+    port: u16,
+    owner_token: String,
+) -> Result<AgentConfig> {
     let dir = config.data_dir().join("agent");
     let wallet = sandbox_wallet(&dir).to_string();
     let mut agent = AgentConfig::new(server, IpAddr::V4(Ipv4Addr::LOCALHOST), port, dir);
     agent.interval = AGENT_INTERVAL;
     agent.credential = Some(Credential::Bearer(owner_token));
     agent.wallet = Some(wallet);
-    let read = |file: &PathBuf| std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+    let read = |file: &PathBuf| {
+        std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+    };
     agent.ca_pem = config.server.tls_cert_file.as_ref().map(read).transpose()?;
     Ok(agent)
 }
 
 async fn agent(config: AgentConfig, stop: CancellationToken) -> Result<()> {
     let told = |event: AgentEvent| match event {
-        AgentEvent::Offline { reason, .. } => tracing::warn!(reason, "the local agent cannot report"),
-        AgentEvent::DiskFailing { reason } => tracing::warn!(reason, "the local agent's disk does not keep what it should"),
-        AgentEvent::Refused { reason } => tracing::warn!(reason, "a report of the local agent was refused"),
+        AgentEvent::Offline { reason, .. } => {
+            tracing::warn!(reason, "the local agent cannot report")
+        }
+        AgentEvent::DiskFailing { reason } => {
+            tracing::warn!(reason, "the local agent's disk does not keep what it should")
+        }
+        AgentEvent::Refused { reason } => {
+            tracing::warn!(reason, "a report of the local agent was refused")
+        }
         other => tracing::debug!(?other, "local agent"),
     };
     Ok(lucid_agent::run(config, stop, told).await?)
 }
 
-/// An address that looks like any other and that nobody has a key of: sandbox money has nowhere to go.
+/// An address that looks like any other and that nobody has a key of: sandbox money has nowhere to
+/// go.
 fn sandbox_wallet(dir: &std::path::Path) -> TronAddress {
     let digest = Digest::of(format!("lucid sandbox wallet {}", dir.display()).as_bytes());
     let mut payload = [1; 20];
@@ -193,7 +249,11 @@ fn sandbox_wallet(dir: &std::path::Path) -> TronAddress {
 
 /// Takes the ports before anything is created.
 async fn listen(config: &Config) -> Result<Listeners> {
-    let bound = async |address| TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!(local::busy(address, &error)));
+    let bound = async |address| {
+        TcpListener::bind(address)
+            .await
+            .map_err(|error| anyhow::anyhow!(local::busy(address, &error)))
+    };
     let api = bound(compose::address(config)).await?;
     let measurements = match compose::metrics_address(config) {
         Some(address) => Some(bound(address).await?),
@@ -206,7 +266,8 @@ pub async fn serve(config: &Config) -> Result<()> {
     let interrupted = crate::cli::interrupted()?;
     let listeners = listen(config).await?;
     let address = listeners.api.local_addr()?;
-    let App { service, api, coordinator, edge, mut importer, sandbox, files, begun, .. } = compose::compose(config).await?;
+    let App { service, api, coordinator, edge, mut importer, sandbox, files, begun, .. } =
+        compose::compose(config).await?;
     compose::begin(config, &service, &mut importer).await?;
     let tasks = Tasks::start(&service, &api, &coordinator, importer, &files, config);
     let death = tasks.death();

@@ -1,4 +1,5 @@
-//! What the process looks at in itself, so that `/readyz`, `/health`, `lucid status` and alerts tell the truth.
+//! What the process looks at in itself, so that `/readyz`, `/health`, `lucid status` and alerts
+//! tell the truth.
 
 use std::{
     sync::Arc,
@@ -14,8 +15,8 @@ use crate::logs;
 pub const STORE_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two looks at tasks and log.
 pub const INTERVAL: Duration = Duration::from_secs(1);
-/// Least pause between two checks of all pages. The pause is so many times as long as the check took, so that checks take 2 % of a processor's
-/// time at most.
+/// Least pause between two checks of all pages. The pause is so many times as long as the check
+/// took, so that checks take 2 % of a processor's time at most.
 const PAGES_PAUSE_MIN: Duration = Duration::from_secs(4);
 const PAGES_PAUSE_TIMES: u32 = 50;
 /// What the alert about log lines that nobody takes is about.
@@ -23,7 +24,9 @@ const LOGS: &str = "logs";
 
 /// Begins counting at zero: a rule about an increase sees the first one.
 pub fn begin() {
-    ["core", "telemetry"].into_iter().for_each(|file| metrics::counter!("lucid_store_writer_panics_total", "file" => file).increment(0));
+    ["core", "telemetry"].into_iter().for_each(|file| {
+        metrics::counter!("lucid_store_writer_panics_total", "file" => file).increment(0)
+    });
 }
 
 /// Looks at tasks and log.
@@ -36,11 +39,13 @@ pub fn look(service: &Service) {
     }
     let words = "log lines are dropped: standard error is closed, full, or nobody reads it; everything else goes on";
     service.alert(LOGS, words.to_owned());
-    // Nobody else may have something to say for a while: this line finds out whether lines are written again.
+    // Nobody else may have something to say for a while: this line finds out whether lines are
+    // written again.
     tracing::warn!(dropped = logs::dropped(), "log lines were dropped");
 }
 
-/// Reads all pages of the store again and again, beside everything else, until it is stopped. Nothing is paid before that was done once.
+/// Reads all pages of the store again and again, beside everything else, until it is stopped.
+/// Nothing is paid before that was done once.
 pub async fn check_pages(service: Arc<Service>, stop: CancellationToken) {
     let mut begun = Instant::now();
     loop {

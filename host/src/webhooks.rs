@@ -16,9 +16,15 @@ const EVENTS_AT_ONCE: usize = 256;
 /// Between two tries while the store does not answer.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// Follows this process's events until it is stopped, and what is left of them then. Who works the outbox off is
-/// notified.
-pub async fn queue(service: Arc<Service>, stream: String, mut events: Receiver<Event>, queued: Arc<Notify>, stop: CancellationToken) {
+/// Follows this process's events until it is stopped, and what is left of them then. Who works the
+/// outbox off is notified.
+pub async fn queue(
+    service: Arc<Service>,
+    stream: String,
+    mut events: Receiver<Event>,
+    queued: Arc<Notify>,
+    stop: CancellationToken,
+) {
     loop {
         let first = tokio::select! {
             biased;
@@ -29,13 +35,20 @@ pub async fn queue(service: Arc<Service>, stream: String, mut events: Receiver<E
             Ok(event) => event,
             Err(RecvError::Lagged(lost)) => {
                 metrics::counter!("lucid_webhook_events_lost_total").increment(lost);
-                tracing::error!(lost, "events came faster than the store took them: webhooks are not told of them");
+                tracing::error!(
+                    lost,
+                    "events came faster than the store took them: webhooks are not told of them"
+                );
                 continue;
             }
             Err(RecvError::Closed) => return,
         };
         let more = std::iter::from_fn(|| events.try_recv().ok()).take(EVENTS_AT_ONCE - 1);
-        let told: Vec<_> = std::iter::once(first).chain(more).filter(Told::is_for_webhooks).filter_map(|event| tell(event, &stream)).collect();
+        let told: Vec<_> = std::iter::once(first)
+            .chain(more)
+            .filter(Told::is_for_webhooks)
+            .filter_map(|event| tell(event, &stream))
+            .collect();
         if !told.is_empty() && put(&service, &told, &stop).await {
             queued.notify_one();
         }
@@ -54,7 +67,9 @@ async fn put(service: &Service, told: &[Told], stop: &CancellationToken) -> bool
     loop {
         match service.queue_webhooks(told).await {
             Ok(()) => return true,
-            Err(error) if failures.is_multiple_of(40) => tracing::error!(%error, "events wait to be put into the outbox of webhooks"),
+            Err(error) if failures.is_multiple_of(40) => {
+                tracing::error!(%error, "events wait to be put into the outbox of webhooks")
+            }
             Err(_) => {}
         }
         failures = failures.saturating_add(1);

@@ -28,10 +28,14 @@ struct Walk {
 }
 
 impl Walk {
-    /// Alice's records: a node, a pool, a score, a payout in a planned run. Mallory has a node as well.
+    /// Alice's records: a node, a pool, a score, a payout in a planned run. Mallory has a node as
+    /// well.
     fn new() -> Self {
-        let roles: serde_json::Map<String, Value> =
-            Role::ALL.into_iter().filter(|role| *role != Role::Node).map(|role| (format!("only-{}", role.name()), json!([role.name()]))).collect();
+        let roles: serde_json::Map<String, Value> = Role::ALL
+            .into_iter()
+            .filter(|role| *role != Role::Node)
+            .map(|role| (format!("only-{}", role.name()), json!([role.name()])))
+            .collect();
         let roles = Value::Object(roles).to_string();
         let mut settings = SHORT.to_vec();
         settings.extend([
@@ -50,14 +54,18 @@ impl Walk {
         ]);
         let lucid = Lucid::serve_with(&settings);
         let pool = lucid.create_pool("first");
-        let (mut own, foreign) = (TestNode::register(&lucid, "alice", 1), TestNode::register(&lucid, "mallory", 2));
-        let first = |list: Value, name: &str| list[name].as_array().and_then(|items| items.first().cloned());
+        let (mut own, foreign) =
+            (TestNode::register(&lucid, "alice", 1), TestNode::register(&lucid, "mallory", 2));
+        let first = |list: Value, name: &str| {
+            list[name].as_array().and_then(|items| items.first().cloned())
+        };
         let payout = eventually("a payout", || {
             own.work(&lucid);
             first(lucid.get("/api/v1/payouts"), "payouts")
         });
         let run = payout["run_id"].as_str().unwrap().to_owned();
-        let score = first(lucid.get(&format!("/api/v1/poot/scores?node_id={}", own.id)), "scores").unwrap();
+        let score =
+            first(lucid.get(&format!("/api/v1/poot/scores?node_id={}", own.id)), "scores").unwrap();
         let score = score["score_id"].as_str().unwrap().to_owned();
         let session = own.session_until(now_ms());
         // One body serves all: of it a route is sent the fields that it knows.
@@ -67,8 +75,12 @@ impl Walk {
             "public_key": STANDARD.encode(own.key.verifying_key().to_bytes()), "signature": STANDARD.encode([7; 64]),
             "cpu_usage": 1, "memory_usage": 1, "disk_usage": 1, "reference": "walked", "amount_usdt": "1", "wallet_address": WALLET,
         });
-        let (status, enrolment) =
-            lucid.call("POST", "/api/v1/enrolment-tokens", Some(&lucid.token("alice", "node_operator")), Some(&json!({ "name": "walked" })));
+        let (status, enrolment) = lucid.call(
+            "POST",
+            "/api/v1/enrolment-tokens",
+            Some(&lucid.token("alice", "node_operator")),
+            Some(&json!({ "name": "walked" })),
+        );
         assert_eq!(status, 201, "{enrolment}");
         let (status, webhook) = lucid.call(
             "POST",
@@ -99,42 +111,73 @@ impl Walk {
         Self { lucid, client, records, body, document, own, foreign }
     }
 
-    /// All of the body for a route that ignores what it does not know; of it what the document says for the others.
+    /// All of the body for a route that ignores what it does not know; of it what the document says
+    /// for the others.
     fn body(&self, route: &Route) -> Value {
         if route.ignores_unknown {
             return self.body.clone();
         }
-        let form = &self.document["paths"][route.now.unwrap_or(route.path)][route.method.to_lowercase()]["requestBody"]["content"]["application/json"]
-            ["schema"]["$ref"];
-        let name = form.as_str().and_then(|form| form.strip_prefix("#/components/schemas/")).unwrap_or_default();
+        let form = &self.document["paths"][route.now.unwrap_or(route.path)]
+            [route.method.to_lowercase()]["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        let name = form
+            .as_str()
+            .and_then(|form| form.strip_prefix("#/components/schemas/"))
+            .unwrap_or_default();
         let known = &self.document["components"]["schemas"][name]["properties"];
-        self.body.as_object().unwrap().iter().filter(|(field, _)| known.get(field.as_str()).is_some()).map(|(k, v)| (k.clone(), v.clone())).collect()
+        self.body
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(field, _)| known.get(field.as_str()).is_some())
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect()
     }
 
     fn path(&self, route: &Route) -> String {
         let mut before = "";
         let mut pieces = Vec::new();
         for piece in route.path.split('/') {
-            let record = || self.records.iter().find(|(word, _)| *word == before).map(|(_, record)| record.clone());
-            pieces.push(if piece.starts_with('{') { record().unwrap_or_else(|| uuid::Uuid::nil().to_string()) } else { piece.to_owned() });
+            let record = || {
+                self.records
+                    .iter()
+                    .find(|(word, _)| *word == before)
+                    .map(|(_, record)| record.clone())
+            };
+            pieces.push(if piece.starts_with('{') {
+                record().unwrap_or_else(|| uuid::Uuid::nil().to_string())
+            } else {
+                piece.to_owned()
+            });
             before = piece;
         }
         pieces.join("/")
     }
 
-    /// Sends a row's request; status and code. An event stream has no end: its body is not waited for.
+    /// Sends a row's request; status and code. An event stream has no end: its body is not waited
+    /// for.
     fn ask(&mut self, route: &Route, caller: Option<&str>, node: Option<u64>) -> (u16, String) {
         let path = self.path(route);
         let bytes = serde_json::to_vec(&self.body(route)).unwrap();
-        let mut request = self.client.request(route.method.parse().unwrap(), format!("{}{path}", self.lucid.base));
+        let mut request = self
+            .client
+            .request(route.method.parse().unwrap(), format!("{}{path}", self.lucid.base));
         if let Some(token) = caller {
             request = request.bearer_auth(token);
         }
         let kind = path.rsplit('/').next().unwrap();
         // A report is signed with its number; other routes have signatures of their own.
-        if let Some(sequence) = node.filter(|_| ["heartbeat", "metrics", "observations"].contains(&kind)) {
-            let signature = self.own.key.sign(&statement::report(kind, self.own.id, sequence, Digest::of(&bytes)));
-            request = request.header("x-lucid-sequence", sequence.to_string()).header("x-lucid-signature", STANDARD.encode(signature.to_bytes()));
+        if let Some(sequence) =
+            node.filter(|_| ["heartbeat", "metrics", "observations"].contains(&kind))
+        {
+            let signature = self.own.key.sign(&statement::report(
+                kind,
+                self.own.id,
+                sequence,
+                Digest::of(&bytes),
+            ));
+            request = request
+                .header("x-lucid-sequence", sequence.to_string())
+                .header("x-lucid-signature", STANDARD.encode(signature.to_bytes()));
         }
         if route.method != "GET" {
             request = request.header("content-type", "application/json").body(bytes);
@@ -142,7 +185,8 @@ impl Walk {
         block_on(async {
             let response = request.send().await.unwrap();
             let status = response.status().as_u16();
-            let answer: Value = if status < 400 { Value::Null } else { response.json().await.unwrap_or_default() };
+            let answer: Value =
+                if status < 400 { Value::Null } else { response.json().await.unwrap_or_default() };
             (status, answer["error"]["code"].as_str().unwrap_or_default().to_owned())
         })
     }
@@ -175,22 +219,51 @@ fn every_route_opens_to_whom_the_table_says_and_to_nobody_else() {
     let mut walk = Walk::new();
     let node = format!("/api/v1/nodes/{}", walk.own.id);
     let before = walk.lucid.get(&node);
-    let expired = lucid_server::issue_token(SECRET, "alice", "super_admin", 60, lucid_model::time::TimeMs(1_000_000)).unwrap();
+    let expired = lucid_server::issue_token(
+        SECRET,
+        "alice",
+        "super_admin",
+        60,
+        lucid_model::time::TimeMs(1_000_000),
+    )
+    .unwrap();
     let closed = |route: &&Route| route.who != Who::Public;
     let refused = |status: u16, code: &str| (status, code.to_owned());
     for route in ROUTES.iter().filter(closed) {
         let row = format!("{} {}", route.method, route.path);
-        for (what, token) in [("no token", None), ("an expired token", Some(expired.as_str())), ("garbage", Some("garbage.garbage.garbage"))] {
-            assert_eq!(walk.ask(route, token, None), refused(401, "LUCID_ERR_4010"), "{row} with {what}");
+        for (what, token) in [
+            ("no token", None),
+            ("an expired token", Some(expired.as_str())),
+            ("garbage", Some("garbage.garbage.garbage")),
+        ] {
+            assert_eq!(
+                walk.ask(route, token, None),
+                refused(401, "LUCID_ERR_4010"),
+                "{row} with {what}"
+            );
         }
-        assert_eq!(walk.ask(route, Some(&walk.lucid.token("alice", "emperor")), None), refused(403, "LUCID_ERR_4030"), "{row} with an unknown role");
+        assert_eq!(
+            walk.ask(route, Some(&walk.lucid.token("alice", "emperor")), None),
+            refused(403, "LUCID_ERR_4030"),
+            "{row} with an unknown role"
+        );
         for role in Role::ALL {
             let sequence = walk.next_sequence(role);
             if !admitted(route, role) {
-                assert_eq!(walk.ask(route, Some(&walk.token("alice", role)), sequence), refused(403, "LUCID_ERR_4030"), "{row} as {}", role.name());
+                assert_eq!(
+                    walk.ask(route, Some(&walk.token("alice", role)), sequence),
+                    refused(403, "LUCID_ERR_4030"),
+                    "{row} as {}",
+                    role.name()
+                );
             } else if !on_all(route, role) {
                 let foreign = walk.token("mallory", role);
-                assert_eq!(walk.ask(route, Some(&foreign), sequence), refused(403, "LUCID_ERR_4030"), "{row} as {} of another", role.name());
+                assert_eq!(
+                    walk.ask(route, Some(&foreign), sequence),
+                    refused(403, "LUCID_ERR_4030"),
+                    "{row} as {} of another",
+                    role.name()
+                );
             }
         }
     }
@@ -206,15 +279,26 @@ fn every_route_opens_to_whom_the_table_says_and_to_nobody_else() {
         let row = format!("{} {}", route.method, route.path);
         if route.who == Who::Public {
             let (status, code) = walk.ask(route, None, None);
-            assert!(![401, 403, 405].contains(&status) && status < 500, "{row} without a token: {status} {code}");
+            assert!(
+                ![401, 403, 405].contains(&status) && status < 500,
+                "{row} without a token: {status} {code}"
+            );
             continue;
         }
         for role in Role::ALL.into_iter().filter(|role| admitted(route, *role)) {
-            let subjects: &[&str] = if on_all(route, role) && role != Role::Node { &["alice", "mallory"] } else { &["alice"] };
+            let subjects: &[&str] = if on_all(route, role) && role != Role::Node {
+                &["alice", "mallory"]
+            } else {
+                &["alice"]
+            };
             for subject in subjects {
                 let sequence = walk.next_sequence(role);
                 let (status, code) = walk.ask(route, Some(&walk.token(subject, role)), sequence);
-                assert!(![401, 403, 405].contains(&status) && status < 500, "{row} as {} {subject}: {status} {code}", role.name());
+                assert!(
+                    ![401, 403, 405].contains(&status) && status < 500,
+                    "{row} as {} {subject}: {status} {code}",
+                    role.name()
+                );
             }
         }
     }
@@ -223,15 +307,27 @@ fn every_route_opens_to_whom_the_table_says_and_to_nobody_else() {
 #[test]
 fn a_nodes_token_shows_the_node_and_not_its_owners_others() {
     let lucid = Lucid::serve();
-    let (one, other) = (TestNode::register(&lucid, "alice", 1), TestNode::register(&lucid, "alice", 2));
+    let (one, other) =
+        (TestNode::register(&lucid, "alice", 1), TestNode::register(&lucid, "alice", 2));
     let asks = |path: &str| lucid.call("GET", path, Some(&one.token), None).0;
     assert_eq!(asks(&format!("/api/v1/nodes/{}", one.id)), 200);
     for path in ["/api/v1/poot/scores", "/api/v1/payouts", "/api/v1/consensus/votes"] {
         assert_eq!(
-            (asks(path), asks(&format!("{path}?node_id={}", one.id)), asks(&format!("{path}?node_id={}", other.id))),
+            (
+                asks(path),
+                asks(&format!("{path}?node_id={}", one.id)),
+                asks(&format!("{path}?node_id={}", other.id))
+            ),
             (200, 200, 403),
             "{path}"
         );
     }
-    assert_eq!((asks(&format!("/api/v1/nodes/{}", other.id)), asks("/api/v1/nodes"), asks("/api/v1/resources/summary")), (403, 403, 403));
+    assert_eq!(
+        (
+            asks(&format!("/api/v1/nodes/{}", other.id)),
+            asks("/api/v1/nodes"),
+            asks("/api/v1/resources/summary")
+        ),
+        (403, 403, 403)
+    );
 }

@@ -27,26 +27,74 @@ fn the_status_of_an_agent_says_how_it_is() {
     std::fs::write(&token, lucid.token("alice", "node_operator")).unwrap();
     let data = data.to_str().unwrap();
     assert_eq!(status(data, "json"), (Some(2), String::new()), "no agent was ever here");
-    let common = ["agent", "--server", &base, "--ip", "192.0.2.9", "--interval", "1s", "--spool-mb", "2", "--spool-age", "1h", "--data", data];
-    let mut agent = Process::start(&[&common[..], &["--owner-token-file", token.to_str().unwrap()]].concat(), &[], true);
+    let common = [
+        "agent",
+        "--server",
+        &base,
+        "--ip",
+        "192.0.2.9",
+        "--interval",
+        "1s",
+        "--spool-mb",
+        "2",
+        "--spool-age",
+        "1h",
+        "--data",
+        data,
+    ];
+    let mut agent = Process::start(
+        &[&common[..], &["--owner-token-file", token.to_str().unwrap()]].concat(),
+        &[],
+        true,
+    );
     agent.wait_for(|line| line.contains("Reported").then_some(()));
     let fine = status_with(0, data);
-    assert_eq!((fine["health"].as_str(), fine["server"].as_str()), (Some("fine"), Some(base.as_str())), "{fine}");
-    assert!(fine["last_accepted"]["sequence"].as_u64().is_some() && fine["dropped_samples"] == 0, "{fine}");
-    assert!(fine["clock_offset_ms"].as_i64().is_some_and(|offset| offset.abs() < 1_000), "one machine has one clock: {fine}");
+    assert_eq!(
+        (fine["health"].as_str(), fine["server"].as_str()),
+        (Some("fine"), Some(base.as_str())),
+        "{fine}"
+    );
+    assert!(
+        fine["last_accepted"]["sequence"].as_u64().is_some() && fine["dropped_samples"] == 0,
+        "{fine}"
+    );
+    assert!(
+        fine["clock_offset_ms"].as_i64().is_some_and(|offset| offset.abs() < 1_000),
+        "one machine has one clock: {fine}"
+    );
     let node = lucid.get("/api/v1/nodes")["nodes"][0]["node_id"].clone();
     assert_eq!(fine["node_id"], node);
     let (code, text) = status(data, "table");
-    assert!(code == Some(0) && text.starts_with("agent           fine") && text.contains(node.as_str().unwrap()), "{text}");
+    assert!(
+        code == Some(0)
+            && text.starts_with("agent           fine")
+            && text.contains(node.as_str().unwrap()),
+        "{text}"
+    );
 
     lucid.process.kill();
     let failing = status_with(1, data);
-    assert!(failing["reasons"][0].as_str().is_some_and(|reason| reason.contains("no answer from the service")), "{failing}");
-    assert!(failing["offline_since"].is_string() && failing["last_error"]["at"].is_string(), "{failing}");
+    assert!(
+        failing["reasons"][0]
+            .as_str()
+            .is_some_and(|reason| reason.contains("no answer from the service")),
+        "{failing}"
+    );
+    assert!(
+        failing["offline_since"].is_string() && failing["last_error"]["at"].is_string(),
+        "{failing}"
+    );
     agent.kill();
     let stopped = status_with(2, data);
-    assert_eq!((stopped["health"].as_str(), &stopped["node_id"]), (Some("not_running"), &node), "{stopped}");
-    assert!(stopped["spool"]["samples"].as_u64() > Some(0) && stopped["spool"]["oldest_at"].is_string(), "{stopped}");
+    assert_eq!(
+        (stopped["health"].as_str(), &stopped["node_id"]),
+        (Some("not_running"), &node),
+        "{stopped}"
+    );
+    assert!(
+        stopped["spool"]["samples"].as_u64() > Some(0) && stopped["spool"]["oldest_at"].is_string(),
+        "{stopped}"
+    );
 
     // The same again: what waited is sent, though the agent was killed.
     let port = lucid.base.rsplit(':').next().unwrap().to_owned();
@@ -62,9 +110,16 @@ fn the_status_of_an_agent_says_how_it_is() {
 
     // The token was needed once; and what the machine became reaches the service.
     std::fs::remove_file(&token).unwrap();
-    let moved: Vec<_> = common.iter().map(|word| if *word == "192.0.2.9" { "192.0.2.10" } else { word }).collect();
-    let mut agent = Process::start(&[&moved[..], &["--owner-token-file", token.to_str().unwrap()]].concat(), &[], true);
-    eventually("the new address", || (lucid.get("/api/v1/nodes")["nodes"][0]["ip_address"] == "192.0.2.10").then_some(()));
+    let moved: Vec<_> =
+        common.iter().map(|word| if *word == "192.0.2.9" { "192.0.2.10" } else { word }).collect();
+    let mut agent = Process::start(
+        &[&moved[..], &["--owner-token-file", token.to_str().unwrap()]].concat(),
+        &[],
+        true,
+    );
+    eventually("the new address", || {
+        (lucid.get("/api/v1/nodes")["nodes"][0]["ip_address"] == "192.0.2.10").then_some(())
+    });
     assert_eq!(agent.stop(), Some(0));
 }
 
@@ -73,7 +128,16 @@ fn intervals_that_the_service_would_not_understand_are_refused_by_name() {
     for interval in ["0", "0s", "999ms", "61s", "10m", "-1s", "often"] {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().to_str().unwrap();
-        let line = ["agent", "--server", "http://127.0.0.1:9", "--ip", "192.0.2.9", "--data", data, &format!("--interval={interval}")];
+        let line = [
+            "agent",
+            "--server",
+            "http://127.0.0.1:9",
+            "--ip",
+            "192.0.2.9",
+            "--data",
+            data,
+            &format!("--interval={interval}"),
+        ];
         let mut agent = Process::start(&line, &[], true);
         let named = agent.wait_for(|line| line.contains("interval").then(|| line.to_owned()));
         assert!(named.contains("interval"), "{interval}: {named}");
@@ -99,7 +163,11 @@ fn a_late_sample_is_kept_and_said_to_be_late_and_witnesses_nothing_of_then() {
     // Twenty minutes in one report, as after an outage.
     let backlog: Vec<_> = (0..=40).rev().map(|n| sample(n * 30 + 5, 10)).collect();
     let (status, answer) = node.report(&lucid, "metrics", &json!({ "samples": backlog }));
-    assert_eq!((status, answer["accepted"].as_u64(), answer["late"].as_u64()), (200, Some(41), Some(38)), "{answer}");
+    assert_eq!(
+        (status, answer["accepted"].as_u64(), answer["late"].as_u64()),
+        (200, Some(41), Some(38)),
+        "{answer}"
+    );
     let (_, answer) = node.report(&lucid, "metrics", &sample(0, 10));
     assert_eq!(answer["late"].as_u64(), Some(0), "{answer}");
     let usage = lucid.get(&format!("/api/v1/resources/nodes/{}?time_range=1h", node.id));
@@ -114,7 +182,9 @@ fn a_late_sample_is_kept_and_said_to_be_late_and_witnesses_nothing_of_then() {
             node.work(&lucid);
             next += Duration::from_millis(500);
         }
-        lucid.get(&format!("/api/v1/nodes/{}", node.id))["total_observation_time"].as_u64().filter(|credited| *credited > 0)
+        lucid.get(&format!("/api/v1/nodes/{}", node.id))["total_observation_time"]
+            .as_u64()
+            .filter(|credited| *credited > 0)
     });
     assert!(credited <= born.elapsed().as_secs() + 1, "{credited} s of {:?}", born.elapsed());
 }

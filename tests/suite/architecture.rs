@@ -36,7 +36,8 @@ const BELONGS_TO: [(&str, &[&str]); 11] = [
 fn dependencies() -> BTreeMap<String, Vec<String>> {
     let metadata = MetadataCommand::new().no_deps().exec().unwrap();
     let normal = |p: &cargo_metadata::Package| {
-        let normal = p.dependencies.iter().filter(|d| d.kind == cargo_metadata::DependencyKind::Normal);
+        let normal =
+            p.dependencies.iter().filter(|d| d.kind == cargo_metadata::DependencyKind::Normal);
         (p.name.to_string(), normal.map(|d| d.name.clone()).collect())
     };
     metadata.packages.iter().map(normal).collect()
@@ -45,7 +46,8 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
 #[test]
 fn no_crate_knows_more_than_it_may() {
     let dependencies = dependencies();
-    let known: Vec<_> = dependencies.keys().map(String::as_str).filter(|name| *name != "lucid").collect();
+    let known: Vec<_> =
+        dependencies.keys().map(String::as_str).filter(|name| *name != "lucid").collect();
     let mut listed: Vec<_> = MAY_KNOW.iter().map(|(name, _)| *name).collect();
     listed.sort_unstable();
     assert_eq!(known, listed, "every crate has its line in MAY_KNOW");
@@ -60,16 +62,25 @@ fn no_crate_knows_more_than_it_may() {
 fn libraries_stay_in_their_rooms() {
     for (package, dependencies) in dependencies() {
         for (library, rooms) in BELONGS_TO {
-            assert!(!dependencies.iter().any(|d| d == library) || rooms.contains(&package.as_str()), "{package} must not use {library}");
+            assert!(
+                !dependencies.iter().any(|d| d == library) || rooms.contains(&package.as_str()),
+                "{package} must not use {library}"
+            );
         }
     }
 }
 
 #[test]
 fn the_model_has_neither_clock_nor_randomness_nor_io() {
-    for (package, dependencies) in dependencies().into_iter().filter(|(p, _)| ["lucid-model", "lucid-service"].contains(&p.as_str())) {
+    for (package, dependencies) in dependencies()
+        .into_iter()
+        .filter(|(p, _)| ["lucid-model", "lucid-service"].contains(&p.as_str()))
+    {
         for forbidden in ["rand", "getrandom", "reqwest", "rusqlite", "wasmtime", "axum"] {
-            assert!(!dependencies.iter().any(|d| d == forbidden), "{package} must not use {forbidden}");
+            assert!(
+                !dependencies.iter().any(|d| d == forbidden),
+                "{package} must not use {forbidden}"
+            );
         }
     }
 }

@@ -29,7 +29,8 @@ fn of_two_registrations_of_one_key_at_once_one_wins() {
                 let (lucid, owner) = (&lucid, &owner);
                 scope.spawn(move || {
                     let body = serde_json::to_vec(&registration(&key(1), 9100 + racer)).unwrap();
-                    let headers = registration_headers(&key(1), &body, now_ms(), &format!("nonce-{racer}"));
+                    let headers =
+                        registration_headers(&key(1), &body, now_ms(), &format!("nonce-{racer}"));
                     lucid.send("POST", "/api/v1/nodes", Some(owner), Some(body), &headers)
                 })
             })
@@ -37,7 +38,10 @@ fn of_two_registrations_of_one_key_at_once_one_wins() {
         racing.into_iter().map(|racer| racer.join().unwrap()).collect()
     });
     let won = outcomes.iter().filter(|(status, _)| *status == 201).count();
-    let lost = outcomes.iter().filter(|(status, answer)| *status == 409 && code(answer) == "LUCID_ERR_5007").count();
+    let lost = outcomes
+        .iter()
+        .filter(|(status, answer)| *status == 409 && code(answer) == "LUCID_ERR_5007")
+        .count();
     assert_eq!((won, lost), (1, 11), "{outcomes:?}");
     assert_eq!(lucid.get("/api/v1/nodes")["pagination"]["total"], 1);
 }
@@ -45,14 +49,21 @@ fn of_two_registrations_of_one_key_at_once_one_wins() {
 #[test]
 fn a_challenge_is_answered_once_by_the_node_it_was_given_to() {
     let lucid = Lucid::serve();
-    let (one, other) = (TestNode::register(&lucid, "alice", 1), TestNode::register(&lucid, "bob", 2));
+    let (one, other) =
+        (TestNode::register(&lucid, "alice", 1), TestNode::register(&lucid, "bob", 2));
     let challenge = |node: &TestNode| {
-        let (status, given) = lucid.call("POST", "/api/v1/auth/challenge", None, Some(&json!({ "node_id": node.id.to_string() })));
+        let (status, given) = lucid.call(
+            "POST",
+            "/api/v1/auth/challenge",
+            None,
+            Some(&json!({ "node_id": node.id.to_string() })),
+        );
         assert_eq!(status, 200, "{given}");
         given["challenge"].as_str().unwrap().to_owned()
     };
     let answer = |node: &TestNode, challenge: &str, signer: &TestNode| {
-        let signature = STANDARD.encode(signer.key.sign(&statement::challenge(node.id, challenge)).to_bytes());
+        let signature =
+            STANDARD.encode(signer.key.sign(&statement::challenge(node.id, challenge)).to_bytes());
         let body = json!({ "node_id": node.id.to_string(), "challenge": challenge, "signature": signature });
         lucid.call("POST", "/api/v1/auth/token", None, Some(&body)).0
     };
@@ -72,17 +83,27 @@ fn a_challenge_is_answered_once_by_the_node_it_was_given_to() {
 #[test]
 fn nobody_squats_on_an_address_against_who_proves_a_key() {
     let lucid = Lucid::serve();
-    let (mallory, alice) = (lucid.token("mallory", "node_operator"), lucid.token("alice", "node_operator"));
+    let (mallory, alice) =
+        (lucid.token("mallory", "node_operator"), lucid.token("alice", "node_operator"));
     let (status, squatter) = lucid.call("POST", "/api/v1/nodes", Some(&mallory), Some(&at(9001)));
     assert_eq!(status, 201, "{squatter}");
-    assert_eq!(lucid.call("POST", "/api/v1/nodes", Some(&alice), Some(&at(9001))).0, 409, "without a key who was first stays");
+    assert_eq!(
+        lucid.call("POST", "/api/v1/nodes", Some(&alice), Some(&at(9001))).0,
+        409,
+        "without a key who was first stays"
+    );
     let mut owned = registration(&key(1), 9001);
     owned["ip_address"] = json!("198.51.100.7");
     let body = serde_json::to_vec(&owned).unwrap();
     let headers = registration_headers(&key(1), &body, now_ms(), "n");
     let (status, node) = lucid.send("POST", "/api/v1/nodes", Some(&alice), Some(body), &headers);
     assert_eq!(status, 201, "{node}");
-    let gone = lucid.call("GET", &format!("/api/v1/nodes/{}", squatter["node_id"].as_str().unwrap()), Some(&mallory), None);
+    let gone = lucid.call(
+        "GET",
+        &format!("/api/v1/nodes/{}", squatter["node_id"].as_str().unwrap()),
+        Some(&mallory),
+        None,
+    );
     assert_eq!((gone.0, code(&gone.1)), (404, "LUCID_ERR_5001"));
     assert_eq!(lucid.call("POST", "/api/v1/nodes", Some(&mallory), Some(&at(9001))).0, 409);
 }
@@ -92,7 +113,8 @@ fn what_is_in_a_query_is_a_value_and_nothing_else() {
     let lucid = Lucid::serve();
     let admin = lucid.token("root", "admin");
     assert_eq!(lucid.call("POST", "/api/v1/nodes", Some(&admin), Some(&at(9001))).0, 201);
-    let ask = |query: &str| lucid.call("GET", &format!("/api/v1/nodes?{query}"), Some(&admin), None);
+    let ask =
+        |query: &str| lucid.call("GET", &format!("/api/v1/nodes?{query}"), Some(&admin), None);
     for (query, field) in [
         ("status=active'--", "status"),
         ("status=%27%20OR%201=1", "status"),
@@ -106,7 +128,11 @@ fn what_is_in_a_query_is_a_value_and_nothing_else() {
         ("limit=1e3", "limit"),
     ] {
         let (status, answer) = ask(query);
-        assert_eq!((status, &answer["error"]["details"]["field"]), (400, &json!(field)), "{query}: {answer}");
+        assert_eq!(
+            (status, &answer["error"]["details"]["field"]),
+            (400, &json!(field)),
+            "{query}: {answer}"
+        );
     }
     let (status, far) = ask("page=4294967295&limit=100");
     assert_eq!((status, &far["nodes"], &far["pagination"]["total"]), (200, &json!([]), &json!(1)));
@@ -117,18 +143,38 @@ fn what_is_in_a_query_is_a_value_and_nothing_else() {
 fn a_name_is_kept_as_it_was_written() {
     let lucid = Lucid::serve();
     let owner = lucid.token("alice", "node_operator");
-    for (place, name) in
-        ["Größe", "节点", "e\u{301}", "\u{202e}abc", "👩‍👩‍👧", "'; DROP TABLE nodes; --", "<script>alert(1)</script>"].into_iter().enumerate()
+    for (place, name) in [
+        "Größe",
+        "节点",
+        "e\u{301}",
+        "\u{202e}abc",
+        "👩‍👩‍👧",
+        "'; DROP TABLE nodes; --",
+        "<script>alert(1)</script>",
+    ]
+    .into_iter()
+    .enumerate()
     {
         let body = json!({ "name": name, "ip_address": "198.51.100.7", "port": 9001 + place });
         let (status, node) = lucid.call("POST", "/api/v1/nodes", Some(&owner), Some(&body));
         assert_eq!((status, node["name"].as_str()), (201, Some(name)), "{node}");
-        assert_eq!(lucid.get(&format!("/api/v1/nodes/{}", node["node_id"].as_str().unwrap()))["name"], name);
+        assert_eq!(
+            lucid.get(&format!("/api/v1/nodes/{}", node["node_id"].as_str().unwrap()))["name"],
+            name
+        );
     }
     for name in ["\u{0}", "a\u{0}b", "line\nbreak", "\u{7f}", "   "] {
-        let (status, answer) =
-            lucid.call("POST", "/api/v1/nodes", Some(&owner), Some(&json!({ "name": name, "ip_address": "198.51.100.8", "port": 9001 })));
-        assert_eq!((status, &answer["error"]["details"]["field"]), (400, &json!("name")), "{name:?}: {answer}");
+        let (status, answer) = lucid.call(
+            "POST",
+            "/api/v1/nodes",
+            Some(&owner),
+            Some(&json!({ "name": name, "ip_address": "198.51.100.8", "port": 9001 })),
+        );
+        assert_eq!(
+            (status, &answer["error"]["details"]["field"]),
+            (400, &json!("name")),
+            "{name:?}: {answer}"
+        );
     }
 }
 
@@ -140,13 +186,29 @@ fn a_suspension_ends_by_itself_or_by_an_operator() {
         let (_, node) = lucid.call("POST", "/api/v1/nodes", Some(&owner), Some(&at(port)));
         let path = format!("/api/v1/nodes/{}", node["node_id"].as_str().unwrap());
         assert_eq!(lucid.call("POST", &format!("{path}/deactivate"), Some(&owner), None).0, 400);
-        assert_eq!(lucid.call("POST", &format!("{path}/suspend"), Some(&admin), Some(&json!({ "reason": "abuse", "duration_hours": 1 }))).0, 200);
+        assert_eq!(
+            lucid
+                .call(
+                    "POST",
+                    &format!("{path}/suspend"),
+                    Some(&admin),
+                    Some(&json!({ "reason": "abuse", "duration_hours": 1 }))
+                )
+                .0,
+            200
+        );
         path
     };
     let (timed, lifted) = (path(&lucid, 9001), path(&lucid, 9002));
     assert_eq!(lucid.call("POST", &format!("{lifted}/lift-suspension"), Some(&owner), None).0, 403);
-    assert_eq!(lucid.call("POST", &format!("{lifted}/lift-suspension"), Some(&admin), None).1["status"], "pending");
-    assert_eq!(code(&lucid.call("POST", &format!("{lifted}/lift-suspension"), Some(&admin), None).1), "LUCID_ERR_5003");
+    assert_eq!(
+        lucid.call("POST", &format!("{lifted}/lift-suspension"), Some(&admin), None).1["status"],
+        "pending"
+    );
+    assert_eq!(
+        code(&lucid.call("POST", &format!("{lifted}/lift-suspension"), Some(&admin), None).1),
+        "LUCID_ERR_5003"
+    );
     // An hour passes: the record says that it did.
     lucid.process.kill();
     let database = rusqlite::Connection::open(lucid.data().join("core.db")).unwrap();

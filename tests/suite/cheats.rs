@@ -1,4 +1,5 @@
-//! Ways to be credited for more than was observed, and what comes of each: an epoch of an hour on a clock of the test's own.
+//! Ways to be credited for more than was observed, and what comes of each: an epoch of an hour on a
+//! clock of the test's own.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +20,10 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{Registration, Store};
-use lucid_service::{ActivationRequest, Actor, NewSample, NewSession, ReportProof, Reported, Role, Service, ServiceConfig, ServiceError, Start};
+use lucid_service::{
+    ActivationRequest, Actor, NewSample, NewSession, ReportProof, Reported, Role, Service,
+    ServiceConfig, ServiceError, Start,
+};
 use lucid_store::Memory;
 use uuid::Uuid;
 
@@ -69,13 +73,25 @@ impl Scene {
         let store: Arc<dyn Store> = Arc::new(Memory::new().unwrap().open().unwrap());
         // One of the scene's own: what is active is the engine's.
         let cache = tempfile::tempdir().unwrap();
-        let engine = PolicyEngine::new(EngineConfig { guest_threads: 1, ..EngineConfig::new(cache.path()) }).unwrap();
-        let service = Service::new(ports(&world, Arc::clone(&store), engine), config, FamilyId(Uuid::from_u128(7)));
+        let engine =
+            PolicyEngine::new(EngineConfig { guest_threads: 1, ..EngineConfig::new(cache.path()) })
+                .unwrap();
+        let service = Service::new(
+            ports(&world, Arc::clone(&store), engine),
+            config,
+            FamilyId(Uuid::from_u128(7)),
+        );
         for policy in policies {
             let bundle = read_bundle(&root().join(format!("policies/{policy}/1.0.0"))).unwrap();
             let staged = block_on(service.stage(&Actor::system(), bundle, "test")).unwrap();
             let digest = staged.version.unwrap().policy.digest;
-            let request = ActivationRequest { scope: Scope::Default, digest, params: ParamValues::new(), start: Start::Now, reason: "test".into() };
+            let request = ActivationRequest {
+                scope: Scope::Default,
+                digest,
+                params: ParamValues::new(),
+                start: Start::Now,
+                reason: "test".into(),
+            };
             block_on(service.activate(&Actor::system(), request)).unwrap();
         }
         // The next full hour.
@@ -88,11 +104,17 @@ impl Scene {
                 activated_at: Some(service.now()),
                 ..money::node(id(number), UserId(Uuid::from_u128(1)), wallet, service.now())
             };
-            let registration =
-                Registration { node, caps: NodeCaps::default(), enrolment: None, audit: money::audit("node.register"), assign_audit: None };
+            let registration = Registration {
+                node,
+                caps: NodeCaps::default(),
+                enrolment: None,
+                audit: money::audit("node.register"),
+                assign_audit: None,
+            };
             block_on(store.register_node(registration)).unwrap();
         }
-        let scene = Self { world, store, service, epoch, sequences: Mutex::default(), _cache: cache };
+        let scene =
+            Self { world, store, service, epoch, sequences: Mutex::default(), _cache: cache };
         scene.pass(epoch.start().ms_since(scene.service.now()));
         scene
     }
@@ -103,12 +125,20 @@ impl Scene {
 
     fn actor(number: u8) -> Actor {
         let key = PublicKey(key(number).verifying_key().to_bytes());
-        Actor { roles: vec![Role::Node], node: Some(id(number)), node_key: Some(key), ..Actor::system() }
+        Actor {
+            roles: vec![Role::Node],
+            node: Some(id(number)),
+            node_key: Some(key),
+            ..Actor::system()
+        }
     }
 
     fn proof(number: u8, kind: &'static str, sequence: u64) -> ReportProof {
         let body = Digest::of(&sequence.to_be_bytes());
-        let signature = key(number).sign(&statement::report(kind, id(number), sequence, body)).to_bytes().to_vec();
+        let signature = key(number)
+            .sign(&statement::report(kind, id(number), sequence, body))
+            .to_bytes()
+            .to_vec();
         ReportProof { kind, sequence, body, signature, from: None }
     }
 
@@ -119,9 +149,15 @@ impl Scene {
         *next
     }
 
-    fn report_as(&self, number: u8, sequence: u64, samples: Vec<NewSample>) -> Result<Reported, Box<ServiceError>> {
+    fn report_as(
+        &self,
+        number: u8,
+        sequence: u64,
+        samples: Vec<NewSample>,
+    ) -> Result<Reported, Box<ServiceError>> {
         let proof = Self::proof(number, "metrics", sequence);
-        block_on(self.service.report(&Self::actor(number), id(number), Some(proof), samples)).map_err(Box::new)
+        block_on(self.service.report(&Self::actor(number), id(number), Some(proof), samples))
+            .map_err(Box::new)
     }
 
     pub fn report(&self, number: u8) {
@@ -141,11 +177,15 @@ impl Scene {
     pub fn observe(&self, number: u8, session: SessionId, span: Interval) -> Reported {
         let proof = Self::proof(number, "observations", self.next(number));
         let new = NewSession { session, span, quality: Ppm(900_000), usage: None };
-        block_on(self.service.observe(&Self::actor(number), id(number), Some(proof), vec![new])).unwrap()
+        block_on(self.service.observe(&Self::actor(number), id(number), Some(proof), vec![new]))
+            .unwrap()
     }
 
     pub fn since_start(&self, from_ms: i64, to_ms: i64) -> Interval {
-        Interval { from: self.epoch.start().plus_ms(from_ms), to: self.epoch.start().plus_ms(to_ms) }
+        Interval {
+            from: self.epoch.start().plus_ms(from_ms),
+            to: self.epoch.start().plus_ms(to_ms),
+        }
     }
 
     /// Credited seconds of the two nodes.
@@ -154,7 +194,14 @@ impl Scene {
         self.pass(rest + 1);
         while block_on(self.service.close_due_epoch()).unwrap().is_some() {}
         let chunks = block_on(self.store.scored(self.epoch.start_s)).unwrap();
-        let of = |number| chunks.iter().flat_map(|chunk| &chunk.rows).find(|row| row.node == id(number)).unwrap().observed_s;
+        let of = |number| {
+            chunks
+                .iter()
+                .flat_map(|chunk| &chunk.rows)
+                .find(|row| row.node == id(number))
+                .unwrap()
+                .observed_s
+        };
         [of(1), of(2)]
     }
 }
@@ -178,7 +225,10 @@ fn a_replayed_report_witnesses_nothing() {
         scene.pass(REPORT_MS);
         assert!(scene.report_as(1, last, Vec::new()).unwrap().repeated);
         let older = scene.report_as(1, 1, Vec::new());
-        assert!(older.as_ref().is_ok_and(|older| older.repeated) || older.is_err_and(|error| matches!(*error, ServiceError::SequenceTaken { .. })));
+        assert!(
+            older.as_ref().is_ok_and(|older| older.repeated)
+                || older.is_err_and(|error| matches!(*error, ServiceError::SequenceTaken { .. }))
+        );
     }
     // The node is back, and says that it observed all the time.
     assert_eq!(scene.observe(1, session(1), scene.since_start(0, 660_000)).accepted, 1);
@@ -190,7 +240,8 @@ fn a_stretched_session_is_credited_only_where_the_node_was_there() {
     let scene = Scene::new();
     scene.pass(600_000);
     scene.work(1, 300_000);
-    // It says that it observed for a quarter of an hour; it was there for the last five minutes of it.
+    // It says that it observed for a quarter of an hour; it was there for the last five minutes of
+    // it.
     scene.observe(1, session(1), scene.since_start(0, 900_000));
     assert_eq!(scene.credited(), [300, 0]);
 }
@@ -219,7 +270,12 @@ fn a_clock_that_is_ahead_earns_nothing_ahead() {
     scene.work(1, 300_000);
     // By its own clock it is half an hour later, and has observed since then.
     scene.observe(1, session(1), scene.since_start(1_800_000, 2_100_000));
-    let ahead = NewSample { at: Some(scene.since_start(2_100_000, 2_100_000).from), usage: Usage::default(), active_sessions: 1, uptime_s: 9 };
+    let ahead = NewSample {
+        at: Some(scene.since_start(2_100_000, 2_100_000).from),
+        usage: Usage::default(),
+        active_sessions: 1,
+        uptime_s: 9,
+    };
     let sequence = scene.next(1);
     scene.report_as(1, sequence, vec![ahead]).unwrap();
     assert_eq!(scene.credited(), [0, 0]);
@@ -262,7 +318,10 @@ fn a_report_that_another_key_signed_is_none() {
     let scene = Scene::new();
     scene.work(1, 60_000);
     scene.pass(REPORT_MS);
-    let forged = ReportProof { signature: key(2).sign(b"anything").to_bytes().to_vec(), ..Scene::proof(1, "metrics", 99) };
+    let forged = ReportProof {
+        signature: key(2).sign(b"anything").to_bytes().to_vec(),
+        ..Scene::proof(1, "metrics", 99)
+    };
     let refused = block_on(scene.service.report(&Scene::actor(1), id(1), Some(forged), Vec::new()));
     assert!(matches!(refused, Err(ServiceError::Unproven { .. })), "{refused:?}");
     scene.observe(1, session(1), scene.since_start(0, 90_000));
@@ -276,7 +335,10 @@ fn what_lies_outside_the_epoch_counts_elsewhere() {
     let scene = Scene::new();
     scene.pass(i64::from(HOUR_S) * 1_000 - 120_000);
     scene.work(1, 240_000);
-    let span = Interval { from: TimeMs(scene.epoch.end().0 - 120_000), to: TimeMs(scene.epoch.end().0 + 120_000) };
+    let span = Interval {
+        from: TimeMs(scene.epoch.end().0 - 120_000),
+        to: TimeMs(scene.epoch.end().0 + 120_000),
+    };
     scene.observe(1, session(1), span);
     assert_eq!(scene.credited(), [120, 0]);
 }

@@ -1,4 +1,5 @@
-//! A wall clock that was moved closes, settles, plans, expires and deletes nothing, and everybody is told.
+//! A wall clock that was moved closes, settles, plans, expires and deletes nothing, and everybody
+//! is told.
 
 mod worlds;
 
@@ -23,7 +24,9 @@ use serde_json::{Value, json};
 
 use crate::{
     fleet,
-    support::{Lucid, SECRET, SHORT, block_on, clock::WallClock, eventually, node::TestNode, now_ms},
+    support::{
+        Lucid, SECRET, SHORT, block_on, clock::WallClock, eventually, node::TestNode, now_ms,
+    },
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -74,7 +77,12 @@ impl World {
         let store: Arc<dyn Store> = Arc::new(memory.open().unwrap());
         block_on(async {
             fleet::register(&store, NODES).await;
-            fleet::activate(store.as_ref(), &Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/observation-weighted/1.0.0"), Revision(0)).await;
+            fleet::activate(
+                store.as_ref(),
+                &Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/observation-weighted/1.0.0"),
+                Revision(0),
+            )
+            .await;
             for epoch in 1..=3 {
                 fleet::work(&store, NODES, epoch).await;
             }
@@ -84,7 +92,10 @@ impl World {
 
     /// A service that has begun to watch its clock.
     fn service(&self, clocks: &Arc<Clocks>, mark: Option<&ClockMark>) -> Arc<Service> {
-        let ports = Ports { clock: Arc::clone(clocks) as Arc<dyn Clock>, ..fleet::ports(&self.store, self.cache.path(), clocks.now(), 1) };
+        let ports = Ports {
+            clock: Arc::clone(clocks) as Arc<dyn Clock>,
+            ..fleet::ports(&self.store, self.cache.path(), clocks.now(), 1)
+        };
         block_on(async {
             let service = fleet::service_on(ports, fleet::config(1)).await;
             service.watch_clock(BOOT, mark).await.unwrap();
@@ -94,11 +105,13 @@ impl World {
 
     fn epochs(&self) -> u64 {
         let first = PageRequest { page: 1, limit: 100, sort: (), order: Order::Ascending };
-        block_on(self.store.epochs(lucid_ports::EpochFilter::default(), first)).unwrap().items.len() as u64
+        block_on(self.store.epochs(lucid_ports::EpochFilter::default(), first)).unwrap().items.len()
+            as u64
     }
 }
 
-/// Does everything that is done by itself and may close, settle, expire or delete: how many epochs were closed and periods settled.
+/// Does everything that is done by itself and may close, settle, expire or delete: how many epochs
+/// were closed and periods settled.
 fn work(service: &Service) -> (usize, usize) {
     block_on(async {
         let (mut closed, mut settled) = (0, 0);
@@ -110,8 +123,13 @@ fn work(service: &Service) -> (usize, usize) {
             settled += 1;
         }
         service.lift_suspensions().await.unwrap();
-        let is_busy = service.forget_requests().await.unwrap() | service.forget_alerts().await.unwrap() | service.forget_due_series().await.unwrap();
-        assert!(!is_busy || service.clock_status().reading.fault.is_none(), "a doubted clock deletes nothing");
+        let is_busy = service.forget_requests().await.unwrap()
+            | service.forget_alerts().await.unwrap()
+            | service.forget_due_series().await.unwrap();
+        assert!(
+            !is_busy || service.clock_status().reading.fault.is_none(),
+            "a doubted clock deletes nothing"
+        );
         service.check_clock().await.unwrap();
         (closed, settled)
     })
@@ -131,7 +149,11 @@ fn a_wall_clock_that_is_moved_closes_and_settles_nothing_until_it_agrees_again()
     for by_ms in [HOUR_MS, 48 * HOUR_MS, -HOUR_MS, -5 * 365 * 24 * HOUR_MS] {
         let (world, clocks) = (World::new(), Clocks::at(due(1)));
         let service = world.service(&clocks, None);
-        assert_eq!(work(&service), (1, 2), "the period of the epoch that was there, and this one's");
+        assert_eq!(
+            work(&service),
+            (1, 2),
+            "the period of the epoch that was there, and this one's"
+        );
         clocks.moved(by_ms);
         clocks.pass(1_000);
         assert_eq!(work(&service), (0, 0), "moved by {by_ms}");
@@ -194,13 +216,21 @@ fn a_start_with_a_wrong_clock_closes_nothing_and_one_after_days_off_goes_on() {
     assert!(matches!(service.clock_status().reading.fault, Some(ClockFault::Behind { .. })));
     assert!(is_raised(&service, CLOCK_DOUBTED));
     assert_eq!(service.clock_mark(BOOT), None, "no start goes by it");
-    // The next one goes by the steady clock where it is the same boot, else by how long a service may be off.
-    for (ahead_ms, boot, is_trusted) in
-        [(HOUR_MS, BOOT, false), (48 * HOUR_MS, BOOT, false), (48 * HOUR_MS, "a reboot", true), (400 * 24 * HOUR_MS, "a reboot", false)]
-    {
+    // The next one goes by the steady clock where it is the same boot, else by how long a service
+    // may be off.
+    for (ahead_ms, boot, is_trusted) in [
+        (HOUR_MS, BOOT, false),
+        (48 * HOUR_MS, BOOT, false),
+        (48 * HOUR_MS, "a reboot", true),
+        (400 * 24 * HOUR_MS, "a reboot", false),
+    ] {
         let later = Clocks::at(due(1).plus_ms(ahead_ms));
         let service = world.service(&later, Some(&ClockMark { boot: boot.into(), ..mark.clone() }));
-        assert_eq!(service.clock_status().reading.fault.is_none(), is_trusted, "{ahead_ms} ms after {boot}");
+        assert_eq!(
+            service.clock_status().reading.fault.is_none(),
+            is_trusted,
+            "{ahead_ms} ms after {boot}"
+        );
         if !is_trusted {
             assert_eq!(work(&service), (0, 0), "{ahead_ms} ms after {boot}");
         }
@@ -217,7 +247,12 @@ fn an_epoch_that_ends_in_the_future_is_said_and_stops_what_goes_by_epochs() {
     // A replica whose clock was wrong had closed two epochs more.
     let wrong = world.service(&Clocks::at(due(3)), None);
     assert_eq!(
-        block_on(async { (wrong.close_due_epoch().await.unwrap().is_some(), wrong.close_due_epoch().await.unwrap().is_some()) }),
+        block_on(async {
+            (
+                wrong.close_due_epoch().await.unwrap().is_some(),
+                wrong.close_due_epoch().await.unwrap().is_some(),
+            )
+        }),
         (true, true)
     );
     assert_eq!(work(&service), (0, 0));
@@ -259,7 +294,9 @@ fn readiness(lucid: &Lucid) -> (u16, String) {
 /// How long it took to become so.
 fn becomes(lucid: &Lucid, status: u16, word: &str) -> Duration {
     let at = Instant::now();
-    eventually(&format!("readiness {status}"), || Some(readiness(lucid)).filter(|(now, said)| *now == status && said.contains(word)));
+    eventually(&format!("readiness {status}"), || {
+        Some(readiness(lucid)).filter(|(now, said)| *now == status && said.contains(word))
+    });
     let took = at.elapsed();
     assert!(took < Duration::from_secs(10), "{status} took {took:?}");
     took
@@ -276,34 +313,58 @@ fn a_running_service_whose_clock_is_set_is_not_ready_closes_nothing_and_goes_on_
     let Some(clock) = WallClock::ahead(0) else { return };
     let lucid = Lucid::serve_with(&[SHORT.as_slice(), &clock.settings()].concat());
     let mut node = TestNode::register(&lucid, "alice", 1);
-    crate::support::node::work_until(&lucid, &mut node, "an epoch", || (lucid.metric("lucid_epochs_total") > 0.0).then_some(()));
+    crate::support::node::work_until(&lucid, &mut node, "an epoch", || {
+        (lucid.metric("lucid_epochs_total") > 0.0).then_some(())
+    });
     for seconds in [7_200, 2 * DAY_S, -7_200] {
         clock.set(seconds);
         let took = becomes(&lucid, 503, "clock");
         let epochs = lucid.metric("lucid_epochs_total");
         std::thread::sleep(Duration::from_secs(7));
-        assert_eq!(lucid.metric("lucid_epochs_total"), epochs, "an epoch was over meanwhile, and waits: {seconds} s");
+        assert_eq!(
+            lucid.metric("lucid_epochs_total"),
+            epochs,
+            "an epoch was over meanwhile, and waits: {seconds} s"
+        );
         assert_eq!(lucid.metric("lucid_clock_doubted"), 1.0);
         let (_, health) = lucid.send("GET", "/health", None, None, &[]);
-        assert!(health["checks"]["clock"].as_str().unwrap().contains("lucid clock accept"), "{health}");
+        assert!(
+            health["checks"]["clock"].as_str().unwrap().contains("lucid clock accept"),
+            "{health}"
+        );
         clock.set(0);
         let back = becomes(&lucid, 200, "ready");
         println!("moved by {seconds} s: not ready after {took:?}, ready again after {back:?}");
-        crate::support::node::work_until(&lucid, &mut node, "epochs to go on", || (lucid.metric("lucid_epochs_total") > epochs + 1.0).then_some(()));
+        crate::support::node::work_until(&lucid, &mut node, "epochs to go on", || {
+            (lucid.metric("lucid_epochs_total") > epochs + 1.0).then_some(())
+        });
         assert!(newest_epoch_end_ms(&lucid) <= now_ms(), "no epoch is closed before it is over");
     }
     let scores = lucid.call("GET", "/api/v1/poot/scores?limit=1", Some(&admin()), None).1;
     eventually("the node to accrue again", || {
         node.work(&lucid);
         let newest = lucid.call("GET", "/api/v1/poot/scores?limit=1", Some(&admin()), None).1;
-        (newest["scores"][0]["epoch"] != scores["scores"][0]["epoch"] && newest["scores"][0]["total_observation_time"].as_u64()? > 0).then_some(())
+        (newest["scores"][0]["epoch"] != scores["scores"][0]["epoch"]
+            && newest["scores"][0]["total_observation_time"].as_u64()? > 0)
+            .then_some(())
     });
     // A person who looked says that it is right.
     clock.set(60);
     becomes(&lucid, 503, "clock");
-    let accept = |reason: &Value| lucid.call("POST", "/api/v1/clock/accept", Some(&admin()), Some(reason));
+    let accept =
+        |reason: &Value| lucid.call("POST", "/api/v1/clock/accept", Some(&admin()), Some(reason));
     assert_eq!(accept(&json!({})).0, 400);
-    assert_eq!(lucid.call("POST", "/api/v1/clock/accept", Some(&lucid.token("alice", "node_operator")), Some(&json!({ "reason": "mine" }))).0, 403);
+    assert_eq!(
+        lucid
+            .call(
+                "POST",
+                "/api/v1/clock/accept",
+                Some(&lucid.token("alice", "node_operator")),
+                Some(&json!({ "reason": "mine" }))
+            )
+            .0,
+        403
+    );
     let (status, clocks) = accept(&json!({ "reason": "a test" }));
     assert_eq!((status, &clocks["trusted"]), (200, &json!(true)), "{clocks}");
     becomes(&lucid, 200, "ready");
@@ -317,9 +378,13 @@ fn a_service_that_starts_with_a_wrong_clock_closes_nothing_and_registers_nobody(
     let Some(clock) = WallClock::ahead(0) else { return };
     let mut lucid = Lucid::serve_with(&[SHORT.as_slice(), &clock.settings()].concat());
     let mut node = TestNode::register(&lucid, "alice", 1);
-    crate::support::node::work_until(&lucid, &mut node, "an epoch", || (lucid.metric("lucid_epochs_total") > 0.0).then_some(()));
+    crate::support::node::work_until(&lucid, &mut node, "an epoch", || {
+        (lucid.metric("lucid_epochs_total") > 0.0).then_some(())
+    });
     let since_2020 = now_ms() / 1_000 - 1_577_836_800;
-    for (seconds, note_is_lost) in [(-since_2020, false), (-since_2020, true), (7_200, false), (2 * DAY_S, false)] {
+    for (seconds, note_is_lost) in
+        [(-since_2020, false), (-since_2020, true), (7_200, false), (2 * DAY_S, false)]
+    {
         let data = lucid.data();
         lucid.stop_for_a_while(|| {
             if note_is_lost {
@@ -331,8 +396,12 @@ fn a_service_that_starts_with_a_wrong_clock_closes_nothing_and_registers_nobody(
         std::thread::sleep(Duration::from_secs(7));
         assert_eq!(lucid.metric("lucid_epochs_total"), 0.0, "{seconds} s");
         if note_is_lost {
-            let registered =
-                lucid.call("POST", "/api/v1/nodes", Some(&admin()), Some(&json!({ "name": "n", "ip_address": "198.51.100.9", "port": 9000 })));
+            let registered = lucid.call(
+                "POST",
+                "/api/v1/nodes",
+                Some(&admin()),
+                Some(&json!({ "name": "n", "ip_address": "198.51.100.9", "port": 9000 })),
+            );
             assert_eq!(registered.0, 503, "{}", registered.1);
         }
         clock.set(0);

@@ -20,13 +20,22 @@ use crate::support::{
 pub fn doctor(data: &Path, settings: &[(&str, &str)]) -> (Option<i32>, Vec<Value>) {
     let mut environment = vec![("JWT_SECRET", SECRET), ("RAIL", "sandbox")];
     environment.extend_from_slice(settings);
-    let (code, out) = Process::start(&["doctor", "--data", data.to_str().unwrap(), "--output", "json"], &environment, false).output();
-    let document: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"));
+    let (code, out) = Process::start(
+        &["doctor", "--data", data.to_str().unwrap(), "--output", "json"],
+        &environment,
+        false,
+    )
+    .output();
+    let document: Value =
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"));
     (code, document["findings"].as_array().unwrap().clone())
 }
 
 pub fn finding<'a>(findings: &'a [Value], check: &str) -> &'a Value {
-    findings.iter().find(|f| f["check"] == check).unwrap_or_else(|| panic!("no {check} in {findings:?}"))
+    findings
+        .iter()
+        .find(|f| f["check"] == check)
+        .unwrap_or_else(|| panic!("no {check} in {findings:?}"))
 }
 
 fn level<'a>(findings: &'a [Value], check: &str) -> &'a str {
@@ -39,7 +48,18 @@ fn a_store_in_use_is_examined_beside_its_service() {
     let before = lucid.get("/api/v1/audit")["pagination"]["total"].clone();
     let (code, findings) = doctor(&lucid.data(), &[]);
     assert_eq!(code, Some(0), "{findings:?}");
-    for check in ["configuration", "store", "integrity", "stamp", "policies", "bundles", "signatures", "redis", "payment service", "gateway"] {
+    for check in [
+        "configuration",
+        "store",
+        "integrity",
+        "stamp",
+        "policies",
+        "bundles",
+        "signatures",
+        "redis",
+        "payment service",
+        "gateway",
+    ] {
         assert_eq!(level(&findings, check), "ok", "{findings:?}");
     }
     assert_eq!(findings.iter().filter(|f| f["check"] == "integrity").count(), 2, "both files");
@@ -53,16 +73,37 @@ fn the_trust_list_is_named_and_so_is_what_nobody_on_it_has_signed() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("keys.toml");
     let key = |seed: u8| ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
-    std::fs::write(&file, format!("[trusted_keys]\nalice = \"{}\"\n", hex::encode(key(1).verifying_key().to_bytes()))).unwrap();
+    std::fs::write(
+        &file,
+        format!("[trusted_keys]\nalice = \"{}\"\n", hex::encode(key(1).verifying_key().to_bytes())),
+    )
+    .unwrap();
     let bob = json!({ "bob": hex::encode(key(2).verifying_key().to_bytes()) }).to_string();
-    let settings = [("LUCID_POLICIES_TRUSTED_KEYS_FILE", file.to_str().unwrap()), ("LUCID_POLICIES_TRUSTED_KEYS", &bob)];
+    let settings = [
+        ("LUCID_POLICIES_TRUSTED_KEYS_FILE", file.to_str().unwrap()),
+        ("LUCID_POLICIES_TRUSTED_KEYS", &bob),
+    ];
     let (_, findings) = doctor(dir.path(), &settings);
     let found = finding(&findings, "trust list")["found"].as_str().unwrap();
     assert_eq!(level(&findings, "trust list"), "ok", "{found}");
-    assert!(found.starts_with("2 keys trusted: 1 in the configuration, 1 in ") && found.contains("keys.toml"), "{found}");
+    assert!(
+        found.starts_with("2 keys trusted: 1 in the configuration, 1 in ")
+            && found.contains("keys.toml"),
+        "{found}"
+    );
     let (code, findings) = doctor(dir.path(), &[]);
-    assert_eq!((code, level(&findings, "trust list")), (Some(0), "warn"), "signatures are asked for and nobody is trusted: {findings:?}");
-    assert!(finding(&findings, "trust list")["found"].as_str().unwrap().contains("REQUIRE_SIGNED is on"), "{findings:?}");
+    assert_eq!(
+        (code, level(&findings, "trust list")),
+        (Some(0), "warn"),
+        "signatures are asked for and nobody is trusted: {findings:?}"
+    );
+    assert!(
+        finding(&findings, "trust list")["found"]
+            .as_str()
+            .unwrap()
+            .contains("REQUIRE_SIGNED is on"),
+        "{findings:?}"
+    );
     let (_, findings) = doctor(dir.path(), &[("REQUIRE_SIGNED", "false"), settings[0]]);
     assert_eq!(level(&findings, "trust list"), "warn", "{findings:?}");
 
@@ -71,9 +112,15 @@ fn the_trust_list_is_named_and_so_is_what_nobody_on_it_has_signed() {
     let lucid = Lucid::serve_with(&required);
     let mut bundle = other_version("observation-only", "1.1.0");
     let id = KeyId::of(PublicKey(key(1).verifying_key().to_bytes()));
-    bundle.add_signatures(&[BundleSignature { key: id, signature: key(1).sign(&bundle.statement()).to_bytes() }]);
+    bundle.add_signatures(&[BundleSignature {
+        key: id,
+        signature: key(1).sign(&bundle.statement()).to_bytes(),
+    }]);
     let admin = lucid.token("root", "admin");
-    assert_eq!(lucid.call("POST", "/api/v1/policies", Some(&admin), Some(&as_json(&bundle))).0, 201);
+    assert_eq!(
+        lucid.call("POST", "/api/v1/policies", Some(&admin), Some(&as_json(&bundle))).0,
+        201
+    );
     let path = "/api/v1/policies/scoring/observation-only/1.1.0/activate";
     assert_eq!(lucid.call("POST", path, Some(&admin), Some(&json!({}))).0, 200);
     let (code, findings) = doctor(&lucid.data(), &settings);
@@ -81,9 +128,18 @@ fn the_trust_list_is_named_and_so_is_what_nobody_on_it_has_signed() {
     let (code, findings) = doctor(&lucid.data(), &[settings[1]]);
     let found = finding(&findings, "signatures")["found"].as_str().unwrap();
     assert_eq!((code, level(&findings, "signatures")), (Some(1), "fail"), "{found}");
-    assert!(found.contains("observation-only@1.1.0 (scoring, default)") && found.contains(&id.to_string()) && found.contains("bob"), "{found}");
+    assert!(
+        found.contains("observation-only@1.1.0 (scoring, default)")
+            && found.contains(&id.to_string())
+            && found.contains("bob"),
+        "{found}"
+    );
     let (code, findings) = doctor(&lucid.data(), &[("REQUIRE_SIGNED", "false"), settings[1]]);
-    assert_eq!((code, level(&findings, "signatures")), (Some(0), "ok"), "no signature is asked for: {findings:?}");
+    assert_eq!(
+        (code, level(&findings, "signatures")),
+        (Some(0), "ok"),
+        "no signature is asked for: {findings:?}"
+    );
 }
 
 #[test]
@@ -96,10 +152,23 @@ fn a_half_copied_store_is_named_with_the_command_that_goes_on() {
     store.execute("INSERT INTO copying (one, doc) VALUES (1, ?)", [mark]).unwrap();
     drop(store);
     let (code, findings) = doctor(&lucid.data(), &[]);
-    assert_eq!((code, level(&findings, "copy"), level(&findings, "integrity")), (Some(1), "fail", "ok"), "{findings:?}");
+    assert_eq!(
+        (code, level(&findings, "copy"), level(&findings, "integrity")),
+        (Some(1), "fail", "ok"),
+        "{findings:?}"
+    );
     let todo = finding(&findings, "copy")["todo"].as_str().unwrap();
-    assert!(todo.contains(&format!("`lucid store copy mongodb://db1/lucid sqlite://{}`", lucid.data().display())), "{todo}");
-    assert!(findings.iter().all(|found| found["check"] != "policies"), "what is missing says nothing: {findings:?}");
+    assert!(
+        todo.contains(&format!(
+            "`lucid store copy mongodb://db1/lucid sqlite://{}`",
+            lucid.data().display()
+        )),
+        "{todo}"
+    );
+    assert!(
+        findings.iter().all(|found| found["check"] != "policies"),
+        "what is missing says nothing: {findings:?}"
+    );
 }
 
 #[test]
@@ -107,7 +176,10 @@ fn a_stamp_that_does_not_fit_is_a_failure() {
     let lucid = Lucid::serve();
     let (code, findings) = doctor(&lucid.data(), &[("RAIL", "none")]);
     assert_eq!((code, level(&findings, "stamp")), (Some(1), "fail"), "{findings:?}");
-    assert!(finding(&findings, "stamp")["found"].as_str().unwrap().contains("made for sandbox"), "{findings:?}");
+    assert!(
+        finding(&findings, "stamp")["found"].as_str().unwrap().contains("made for sandbox"),
+        "{findings:?}"
+    );
     assert!(finding(&findings, "stamp")["todo"].is_string());
 }
 
@@ -118,19 +190,40 @@ fn a_mongodb_store_in_use_is_examined_and_what_somebody_changed_by_hand_is_named
     let dir = tempfile::tempdir().unwrap();
     let settings = [("MONGODB_URI", database.as_str()), ("REDIS_URI", redis.as_str())];
     let (code, findings) = doctor(dir.path(), &settings);
-    assert_eq!((code, level(&findings, "indices"), level(&findings, "durable writes")), (Some(0), "warn", "ok"), "before: {findings:?}");
+    assert_eq!(
+        (code, level(&findings, "indices"), level(&findings, "durable writes")),
+        (Some(0), "warn", "ok"),
+        "before: {findings:?}"
+    );
     assert!(server.collections(&database).is_empty(), "nothing is left behind");
 
     let lucid = Lucid::serve_with(&[("RAIL", "sandbox"), settings[0], settings[1]]);
     let (code, findings) = doctor(&lucid.data(), &settings);
     assert_eq!(code, Some(0), "{findings:?}");
-    let fine = ["durable writes", "database space", "indices", "stamp", "policies", "bundles", "redis", "redis latency", "redis memory", "clock"];
+    let fine = [
+        "durable writes",
+        "database space",
+        "indices",
+        "stamp",
+        "policies",
+        "bundles",
+        "redis",
+        "redis latency",
+        "redis memory",
+        "clock",
+    ];
     for check in fine {
         assert_eq!(level(&findings, check), "ok", "{findings:?}");
     }
     // One server is a warning, unless it is of a replica set.
     assert_ne!(level(&findings, "store"), "fail", "{findings:?}");
-    assert!(finding(&findings, "stamp")["found"].as_str().unwrap().contains("sandbox (sandbox), rail sandbox, family "), "{findings:?}");
+    assert!(
+        finding(&findings, "stamp")["found"]
+            .as_str()
+            .unwrap()
+            .contains("sandbox (sandbox), rail sandbox, family "),
+        "{findings:?}"
+    );
     let (code, findings) = doctor(&lucid.data(), &[settings[0], ("RAIL", "none")]);
     assert_eq!((code, level(&findings, "stamp")), (Some(1), "fail"), "{findings:?}");
 
@@ -138,14 +231,33 @@ fn a_mongodb_store_in_use_is_examined_and_what_somebody_changed_by_hand_is_named
     let (code, findings) = doctor(&lucid.data(), &settings);
     let found = finding(&findings, "indices")["found"].as_str().unwrap();
     assert_eq!((code, level(&findings, "indices")), (Some(1), "fail"), "{findings:?}");
-    assert!(found.contains("nodes.live_key is missing (one live node a key)") && finding(&findings, "indices")["todo"].is_string(), "{found}");
-    assert_eq!(server.change(&database, "meta", &json!({ "_id": "stamp" }), &json!({ "$set": { "network": "elsewhere" } })), 1);
-    let (scoring, emptied) = (json!({ "policy.name": "observation-weighted" }), json!({ "$set": { "component_bytes": 0 } }));
+    assert!(
+        found.contains("nodes.live_key is missing (one live node a key)")
+            && finding(&findings, "indices")["todo"].is_string(),
+        "{found}"
+    );
+    assert_eq!(
+        server.change(
+            &database,
+            "meta",
+            &json!({ "_id": "stamp" }),
+            &json!({ "$set": { "network": "elsewhere" } })
+        ),
+        1
+    );
+    let (scoring, emptied) = (
+        json!({ "policy.name": "observation-weighted" }),
+        json!({ "$set": { "component_bytes": 0 } }),
+    );
     assert_eq!(server.change(&database, "policy_versions", &scoring, &emptied), 1);
     let (code, findings) = doctor(&lucid.data(), &settings);
     assert_eq!((code, level(&findings, "stamp")), (Some(1), "fail"), "{findings:?}");
     let found = finding(&findings, "bundles")["found"].as_str().unwrap();
-    assert!(level(&findings, "bundles") == "fail" && found.contains("observation-weighted@1.0.0: its component has digest"), "{found}");
+    assert!(
+        level(&findings, "bundles") == "fail"
+            && found.contains("observation-weighted@1.0.0: its component has digest"),
+        "{found}"
+    );
 }
 
 #[test]
@@ -155,7 +267,10 @@ fn a_redis_that_is_down_is_a_failure_and_one_that_is_up_shows_its_version_and_cl
     let url = redis.url();
     let (code, findings) = doctor(dir.path(), &[("REDIS_URI", &url)]);
     assert_eq!((code, level(&findings, "redis")), (Some(0), "ok"), "{findings:?}");
-    assert!(finding(&findings, "clock")["found"].as_str().unwrap().contains("Redis"), "{findings:?}");
+    assert!(
+        finding(&findings, "clock")["found"].as_str().unwrap().contains("Redis"),
+        "{findings:?}"
+    );
     redis.kill();
     let (code, findings) = doctor(dir.path(), &[("REDIS_URI", &url)]);
     assert_eq!((code, level(&findings, "redis")), (Some(1), "fail"), "{findings:?}");
@@ -183,15 +298,29 @@ fn what_the_service_calls_is_tried() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let nobody = format!("http://127.0.0.1:{port}");
     let sandbox = SandboxProcess::start();
-    let settings = [("TRON_PAYMENT_URL", sandbox.url.as_str()), ("BLOCKCHAIN_URL", &nobody), ("API_GATEWAY_URL", &nobody)];
+    let settings = [
+        ("TRON_PAYMENT_URL", sandbox.url.as_str()),
+        ("BLOCKCHAIN_URL", &nobody),
+        ("API_GATEWAY_URL", &nobody),
+    ];
     let (code, findings) = doctor(dir.path(), &settings);
     assert_eq!(code, Some(1));
     assert_eq!(level(&findings, "payment service"), "ok", "{findings:?}");
     // Something that answers is no payment service yet.
     let lucid = Lucid::serve();
     let (_, others) = doctor(dir.path(), &[("TRON_PAYMENT_URL", lucid.base.as_str())]);
-    assert_eq!((level(&others, "payment service"), level(&others, "blockchain service")), ("fail", "fail"), "{others:?}");
-    assert!(finding(&others, "payment service")["todo"].as_str().unwrap().contains("TRON_PAYMENT_TOKEN_FILE"), "{others:?}");
+    assert_eq!(
+        (level(&others, "payment service"), level(&others, "blockchain service")),
+        ("fail", "fail"),
+        "{others:?}"
+    );
+    assert!(
+        finding(&others, "payment service")["todo"]
+            .as_str()
+            .unwrap()
+            .contains("TRON_PAYMENT_TOKEN_FILE"),
+        "{others:?}"
+    );
     assert_eq!(level(&findings, "blockchain service"), "fail", "{findings:?}");
     assert_eq!(level(&findings, "gateway"), "fail", "{findings:?}");
 }
@@ -201,6 +330,9 @@ fn a_setting_that_cannot_be_read_is_a_finding_and_a_wrong_argument_is_exit_code_
     let dir = tempfile::tempdir().unwrap();
     let (code, findings) = doctor(dir.path(), &[("LUCID_SCORING_EPOCH_S", "7")]);
     assert_eq!((code, findings.len()), (Some(1), 1));
-    assert!(finding(&findings, "configuration")["found"].as_str().unwrap().contains("scoring.epoch_s"), "{findings:?}");
+    assert!(
+        finding(&findings, "configuration")["found"].as_str().unwrap().contains("scoring.epoch_s"),
+        "{findings:?}"
+    );
     assert_eq!(Process::start(&["doctor", "--nonsense"], &[], false).output().0, Some(2));
 }

@@ -1,4 +1,5 @@
-//! What the environment may hold: bytes of any kind, links of Kubernetes Services, secrets that change.
+//! What the environment may hold: bytes of any kind, links of Kubernetes Services, secrets that
+//! change.
 
 use std::{
     ffi::OsStr,
@@ -28,7 +29,12 @@ fn bad() -> &'static OsStr {
 fn lucid(args: &[&OsStr], variables: &[(&OsStr, &OsStr)]) -> (Option<i32>, String) {
     let dir = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_lucid"));
-    command.args(args).env_clear().env("JWT_SECRET", SECRET).envs(variables.iter().copied()).current_dir(dir.path());
+    command
+        .args(args)
+        .env_clear()
+        .env("JWT_SECRET", SECRET)
+        .envs(variables.iter().copied())
+        .current_dir(dir.path());
     let Output { status, stdout, stderr } = command.output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(!said.contains("panicked"), "{said}");
@@ -47,9 +53,13 @@ fn bytes_that_are_no_text_make_nothing_panic() {
     assert_eq!(code, Some(0), "{said}");
     for name in ["RAIL", "JWT_SECRET", "LUCID_SERVER_PORT", "MONGODB_URI"] {
         let (code, said) = check(&[at(name)]);
-        assert!(code == Some(2) && said.contains(name) && said.contains("UTF-8"), "{name}: {code:?} {said}");
+        assert!(
+            code == Some(2) && said.contains(name) && said.contains("UTF-8"),
+            "{name}: {code:?} {said}"
+        );
     }
-    let (code, said) = lucid(&["token", "issue", "--role", "viewer"].map(OsStr::new), &[at("JWT_SECRET")]);
+    let (code, said) =
+        lucid(&["token", "issue", "--role", "viewer"].map(OsStr::new), &[at("JWT_SECRET")]);
     assert!(code == Some(2) && said.contains("UTF-8"), "{code:?} {said}");
     for args in [
         &["config", "check", "--data"][..],
@@ -71,10 +81,15 @@ fn bytes_that_are_no_text_make_nothing_panic() {
 
 #[test]
 fn links_of_services_are_ignored_and_named() {
-    let links: Vec<_> = LINKS.iter().map(|(name, value)| (OsStr::new(*name), OsStr::new(*value))).collect();
+    let links: Vec<_> =
+        LINKS.iter().map(|(name, value)| (OsStr::new(*name), OsStr::new(*value))).collect();
     let (code, said) = check(&links);
     assert_eq!(code, Some(0), "{said}");
-    assert!(LINKS.iter().all(|(name, _)| said.contains(name)) && said.contains("enableServiceLinks: false"), "{said}");
+    assert!(
+        LINKS.iter().all(|(name, _)| said.contains(name))
+            && said.contains("enableServiceLinks: false"),
+        "{said}"
+    );
     assert!(!said.contains("10.96"), "no setting comes from them: {said}");
     let (code, said) = check(&[(OsStr::new("LUCID_PORT"), OsStr::new("8095"))]);
     assert!(code == Some(2) && said.contains("LUCID_PORT"), "a mistake is still one: {said}");
@@ -92,10 +107,15 @@ fn a_secret_in_a_file_is_rotated_while_the_service_runs() {
     };
     put(&first, SECRET);
     put(&previous, "");
-    let files = [("JWT_SECRET_FILE", first.to_str().unwrap()), ("JWT_SECRET_PREVIOUS_FILE", previous.to_str().unwrap()), ("JWT_SECRET", "")];
+    let files = [
+        ("JWT_SECRET_FILE", first.to_str().unwrap()),
+        ("JWT_SECRET_PREVIOUS_FILE", previous.to_str().unwrap()),
+        ("JWT_SECRET", ""),
+    ];
     let lucid = Lucid::serve_with(&files);
     let status = |secret: &str| {
-        let token = lucid_server::issue_token(secret, "root", "super_admin", 600, TimeMs(now_ms())).unwrap();
+        let token = lucid_server::issue_token(secret, "root", "super_admin", 600, TimeMs(now_ms()))
+            .unwrap();
         lucid.call("GET", "/api/v1/nodes", Some(&token), None).0
     };
     assert_eq!((status(SECRET), status(NEXT)), (200, 401));
@@ -107,6 +127,12 @@ fn a_secret_in_a_file_is_rotated_while_the_service_runs() {
     put(&previous, "");
     eventually("the old secret to be over", || (status(SECRET) == 401).then_some(()));
     put(&first, "short");
-    eventually("the log", || lucid.process.log().contains("the new secret cannot be used: the old one stays").then_some(()));
+    eventually("the log", || {
+        lucid
+            .process
+            .log()
+            .contains("the new secret cannot be used: the old one stays")
+            .then_some(())
+    });
     assert_eq!(status(NEXT), 200);
 }

@@ -1,4 +1,5 @@
-//! Epochs are closed once and always the same, whoever closes them, however often he is killed meanwhile.
+//! Epochs are closed once and always the same, whoever closes them, however often he is killed
+//! meanwhile.
 
 use std::{
     io::{BufRead, BufReader},
@@ -66,7 +67,12 @@ async fn roots(store: &dyn Store) -> Vec<String> {
     records(store).await.iter().map(|record| record.link().to_string()).collect()
 }
 
-async fn closed_by(store: Arc<dyn Store>, nodes: u32, chunks_at_once: usize, threads: usize) -> Vec<String> {
+async fn closed_by(
+    store: Arc<dyn Store>,
+    nodes: u32,
+    chunks_at_once: usize,
+    threads: usize,
+) -> Vec<String> {
     let cache = tempfile::tempdir().unwrap();
     fill(&store, nodes).await;
     let service = fleet::service(&store, cache.path(), EPOCHS, chunks_at_once, threads).await;
@@ -75,8 +81,8 @@ async fn closed_by(store: Arc<dyn Store>, nodes: u32, chunks_at_once: usize, thr
     roots(store.as_ref()).await
 }
 
-/// Each epoch has the root of its receipts and comes out the same again, the chain holds, and every node counted each
-/// epoch once.
+/// Each epoch has the root of its receipts and comes out the same again, the chain holds, and every
+/// node counted each epoch once.
 async fn check(store: &dyn Store, service: &Service, nodes: u32) {
     let records = records(store).await;
     assert_eq!(records.len(), usize::try_from(EPOCHS).unwrap() + 1);
@@ -94,24 +100,37 @@ async fn check(store: &dyn Store, service: &Service, nodes: u32) {
     }
     for number in 0..nodes {
         let node = store.node(fleet::node_id(number)).await.unwrap().unwrap();
-        assert_eq!(Some(&node.observed_s), observed.get(&node.id), "{} counted each epoch once", node.id);
+        assert_eq!(
+            Some(&node.observed_s),
+            observed.get(&node.id),
+            "{} counted each epoch once",
+            node.id
+        );
     }
     while store.make_votes(TimeMs(0)).await.unwrap().worked {}
     let one = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
-    assert_eq!(store.votes(&VoteFilter::default(), one).await.unwrap().total, eligible, "a vote for each eligible node");
+    assert_eq!(
+        store.votes(&VoteFilter::default(), one).await.unwrap().total,
+        eligible,
+        "a vote for each eligible node"
+    );
 }
 
 #[test]
 fn scores_are_the_same_on_one_core_or_more_and_in_every_store() {
     block_on(async {
         let dir = tempfile::tempdir().unwrap();
-        let sqlite = lucid_store::open(&format!("sqlite://{}", dir.path().display())).await.unwrap();
+        let sqlite =
+            lucid_store::open(&format!("sqlite://{}", dir.path().display())).await.unwrap();
         let alone = closed_by(sqlite, NODES, 1, 1).await;
         let memory = || Arc::new(lucid_store::Memory::new().unwrap().open().unwrap());
         assert_eq!(closed_by(memory(), NODES, 4, 2).await, alone);
         if let Some(server) = MongoServer::start() {
             let store = lucid_store::open(&server.database()).await.unwrap();
-            assert_eq!(closed_by(store, NODES_OF_MONGODB, 3, 2).await, closed_by(memory(), NODES_OF_MONGODB, 1, 1).await);
+            assert_eq!(
+                closed_by(store, NODES_OF_MONGODB, 3, 2).await,
+                closed_by(memory(), NODES_OF_MONGODB, 1, 1).await
+            );
         }
     });
 }
@@ -182,13 +201,17 @@ fn closed_across_all_kills(nodes: u32, url: impl Fn() -> String) {
         stores += 1;
         assert!(stores < 10 + 2 * kills(), "{killed} kills in {stores} stores");
     }
-    println!("{killed} kills in {stores} stores while {EPOCHS} epochs of {nodes} nodes were closed");
+    println!(
+        "{killed} kills in {stores} stores while {EPOCHS} epochs of {nodes} nodes were closed"
+    );
 }
 
 #[test]
 fn kills_while_epochs_are_closed_score_nobody_twice() {
     let dir = tempfile::tempdir().unwrap();
-    closed_across_all_kills(NODES, || format!("sqlite://{}/{}", dir.path().display(), uuid::Uuid::now_v7().simple()));
+    closed_across_all_kills(NODES, || {
+        format!("sqlite://{}/{}", dir.path().display(), uuid::Uuid::now_v7().simple())
+    });
 }
 
 #[test]
@@ -205,14 +228,31 @@ fn an_epoch_waits_for_reports_until_its_deadline() {
         fill(&store, 3).await;
         let cache = tempfile::tempdir().unwrap();
         let at = |after_ms: i64, least_ppm: u32| {
-            let config = ServiceConfig { epoch_completeness_min: Ppm(least_ppm), epoch_deadline_ms: 180_000, ..fleet::config(1) };
-            fleet::service_at(&store, cache.path(), fleet::epoch(1).end().plus_ms(after_ms), 1, config)
+            let config = ServiceConfig {
+                epoch_completeness_min: Ppm(least_ppm),
+                epoch_deadline_ms: 180_000,
+                ..fleet::config(1)
+            };
+            fleet::service_at(
+                &store,
+                cache.path(),
+                fleet::epoch(1).end().plus_ms(after_ms),
+                1,
+                config,
+            )
         };
         let early = at(179_999, 900_000).await;
         assert_eq!(early.close_due_epoch().await.unwrap(), None, "reports may still come");
         let closing = early.closing().unwrap();
-        assert_eq!((closing.epoch, closing.stage.name(), closing.completeness), (fleet::epoch(1), "waiting", Some(Ppm(8_333))));
-        assert_eq!(store.frame_parts(fleet::epoch(1).start_s).await.unwrap(), None, "nothing is fixed yet");
+        assert_eq!(
+            (closing.epoch, closing.stage.name(), closing.completeness),
+            (fleet::epoch(1), "waiting", Some(Ppm(8_333)))
+        );
+        assert_eq!(
+            store.frame_parts(fleet::epoch(1).start_s).await.unwrap(),
+            None,
+            "nothing is fixed yet"
+        );
         let late = at(180_000, 900_000).await;
         let mut events = late.bus().subscribe();
         let closed = late.close_due_epoch().await.unwrap().unwrap();
@@ -224,16 +264,30 @@ fn an_epoch_waits_for_reports_until_its_deadline() {
             }
         }
         let gathered = told.iter().filter(|(stage, _)| *stage == "gathering").count();
-        assert!(gathered > 0 && told[gathered..] == [("scoring", 0), ("scoring", 3), ("storing", 0)], "{told:?}");
-        assert_eq!((closed.epoch, closed.nodes, closed.completeness), (fleet::epoch(1), 3, Some(Ppm(8_333))));
+        assert!(
+            gathered > 0 && told[gathered..] == [("scoring", 0), ("scoring", 3), ("storing", 0)],
+            "{told:?}"
+        );
+        assert_eq!(
+            (closed.epoch, closed.nodes, closed.completeness),
+            (fleet::epoch(1), 3, Some(Ppm(8_333)))
+        );
         let enough = fleet::service_at(
             &store,
             cache.path(),
             fleet::epoch(2).end().plus_ms(45_000),
             1,
-            ServiceConfig { epoch_completeness_min: Ppm(8_333), epoch_deadline_ms: 180_000, ..fleet::config(1) },
+            ServiceConfig {
+                epoch_completeness_min: Ppm(8_333),
+                epoch_deadline_ms: 180_000,
+                ..fleet::config(1)
+            },
         );
-        assert_eq!(enough.await.close_due_epoch().await.unwrap().unwrap().epoch, fleet::epoch(2), "nobody waits for more than enough");
+        assert_eq!(
+            enough.await.close_due_epoch().await.unwrap().unwrap().epoch,
+            fleet::epoch(2),
+            "nobody waits for more than enough"
+        );
     });
 }
 
@@ -241,7 +295,8 @@ fn an_epoch_waits_for_reports_until_its_deadline() {
 #[test]
 fn a_score_is_explained_replayed_exported_and_verified_elsewhere() {
     let lucid = Lucid::serve_with(&SHORT);
-    let mut nodes: Vec<_> = (1..=2).map(|number| TestNode::register(&lucid, "alice", number)).collect();
+    let mut nodes: Vec<_> =
+        (1..=2).map(|number| TestNode::register(&lucid, "alice", number)).collect();
     let mut worked = std::time::Instant::now();
     nodes.iter_mut().for_each(|node| node.work(&lucid));
     let score = eventually("a score", || {
@@ -249,40 +304,93 @@ fn a_score_is_explained_replayed_exported_and_verified_elsewhere() {
             nodes.iter_mut().for_each(|node| node.work(&lucid));
             worked = std::time::Instant::now();
         }
-        let scores = lucid.get(&format!("/api/v1/poot/scores?node_id={}&sort=calculated_at", nodes[0].id));
-        scores["scores"].as_array().unwrap().iter().find(|score| score["observed_seconds"].as_i64() > Some(0)).cloned()
+        let scores =
+            lucid.get(&format!("/api/v1/poot/scores?node_id={}&sort=calculated_at", nodes[0].id));
+        scores["scores"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|score| score["observed_seconds"].as_i64() > Some(0))
+            .cloned()
     });
     let (id, epoch) = (score["score_id"].as_str().unwrap(), score["epoch"].as_i64().unwrap());
     let explained = lucid.get(&format!("/api/v1/poot/scores/{id}/explain"));
     assert_eq!(explained["score"]["score_id"], score["score_id"]);
-    let observed = explained["facts"].as_array().unwrap().iter().find(|fact| fact["name"] == "observed-s").unwrap();
+    let observed = explained["facts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|fact| fact["name"] == "observed-s")
+        .unwrap();
     assert_eq!((&observed["value"], &observed["unit"]), (&score["observed_seconds"], &"s".into()));
     let words = explained["words"].as_array().unwrap();
-    let credited = format!("{} of {} seconds of the epoch were credited", score["observed_seconds"], score["period_seconds"]);
+    let credited = format!(
+        "{} of {} seconds of the epoch were credited",
+        score["observed_seconds"], score["period_seconds"]
+    );
     assert!(words[0].as_str().unwrap().starts_with(&credited), "{words:?}");
 
-    let (status, replay) = lucid.call("POST", &format!("/api/v1/poot/scores/{id}/replay"), Some(&lucid.token("root", "admin")), None);
+    let (status, replay) = lucid.call(
+        "POST",
+        &format!("/api/v1/poot/scores/{id}/replay"),
+        Some(&lucid.token("root", "admin")),
+        None,
+    );
     assert_eq!((status, &replay["replay"]["same"]), (200, &true.into()), "{replay}");
     let record = lucid.get(&format!("/api/v1/poot/epochs/{epoch}"));
-    assert_eq!((&record["state"], &record["record"]["root"]), (&"closed".into(), &replay["proof"]["epoch_root"]));
+    assert_eq!(
+        (&record["state"], &record["record"]["root"]),
+        (&"closed".into(), &replay["proof"]["epoch_root"])
+    );
     assert!(record["completeness"].is_number(), "{record}");
-    let (status, replay) = lucid.call("POST", &format!("/api/v1/poot/epochs/{epoch}/replay"), Some(&lucid.token("root", "admin")), None);
-    assert_eq!((status, &replay["same"], &replay["rows"]), (200, &true.into(), &record["record"]["nodes"]), "{replay}");
-    assert_eq!(lucid.call("GET", "/api/v1/poot/epochs/7", Some(&lucid.token("root", "admin")), None).0, 404);
+    let (status, replay) = lucid.call(
+        "POST",
+        &format!("/api/v1/poot/epochs/{epoch}/replay"),
+        Some(&lucid.token("root", "admin")),
+        None,
+    );
+    assert_eq!(
+        (status, &replay["same"], &replay["rows"]),
+        (200, &true.into(), &record["record"]["nodes"]),
+        "{replay}"
+    );
+    assert_eq!(
+        lucid.call("GET", "/api/v1/poot/epochs/7", Some(&lucid.token("root", "admin")), None).0,
+        404
+    );
 
     let dir = tempfile::tempdir().unwrap();
     let (file, token) = (dir.path().join("epoch.lucid"), dir.path().join("token"));
     std::fs::write(&token, lucid.token("root", "admin")).unwrap();
     let run = |args: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_lucid")).args(args).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr),
+        )
     };
     let (path, token) = (file.to_str().unwrap(), token.to_str().unwrap());
-    let (code, said) = run(&["epoch", "export", &epoch.to_string(), path, "--server", &lucid.base, "--token-file", token]);
+    let (code, said) = run(&[
+        "epoch",
+        "export",
+        &epoch.to_string(),
+        path,
+        "--server",
+        &lucid.base,
+        "--token-file",
+        token,
+    ]);
     assert_eq!(code, Some(0), "{said}");
     let (code, said) = run(&["replay", path]);
-    assert!(code == Some(0) && said.contains("all as they were") && said.contains(record["record"]["link"].as_str().unwrap()), "{said}");
-    let (code, said) = run(&["replay", &epoch.to_string(), "--server", &lucid.base, "--token-file", token]);
+    assert!(
+        code == Some(0)
+            && said.contains("all as they were")
+            && said.contains(record["record"]["link"].as_str().unwrap()),
+        "{said}"
+    );
+    let (code, said) =
+        run(&["replay", &epoch.to_string(), "--server", &lucid.base, "--token-file", token]);
     assert!(code == Some(0) && said.contains("1 epochs"), "{said}");
     // A range, with the policy from elsewhere, and with another policy than the receipts name.
     let next = eventually("the epoch after it", || {
@@ -290,20 +398,49 @@ fn a_score_is_explained_replayed_exported_and_verified_elsewhere() {
         (closed > epoch).then_some(closed)
     });
     let to = (next + 1).to_string();
-    let (code, said) = run(&["replay", &epoch.to_string(), "--to", &to, "--server", &lucid.base, "--token-file", token]);
+    let (code, said) = run(&[
+        "replay",
+        &epoch.to_string(),
+        "--to",
+        &to,
+        "--server",
+        &lucid.base,
+        "--token-file",
+        token,
+    ]);
     let count = (next - epoch) / 5 + 1;
-    assert!(code == Some(0) && said.contains(&format!("{count} epochs")) && said.contains("all as they were"), "{said}");
+    assert!(
+        code == Some(0)
+            && said.contains(&format!("{count} epochs"))
+            && said.contains("all as they were"),
+        "{said}"
+    );
     let own = policies();
     let (code, said) = run(&["replay", path, "--policy", own.to_str().unwrap()]);
     assert!(code == Some(0) && said.contains("all as they were"), "{said}");
     let other = own.join("../../observation-only/1.0.0");
     let (code, said) = run(&["replay", path, "--policy", other.to_str().unwrap()]);
     assert!(code == Some(1) && !said.contains("all as they were"), "{said}");
-    let (code, said) = run(&["replay", &epoch.to_string(), "--policy", own.to_str().unwrap(), "--server", &lucid.base, "--token-file", token]);
+    let (code, said) = run(&[
+        "replay",
+        &epoch.to_string(),
+        "--policy",
+        own.to_str().unwrap(),
+        "--server",
+        &lucid.base,
+        "--token-file",
+        token,
+    ]);
     assert!(code == Some(2) && said.contains("--policy is for files"), "{said}");
 
     let whole = std::fs::read(&file).unwrap();
-    for place in [MAGIC.len(), MAGIC.len() + SECTION_HEAD_BYTES, whole.len() / 2, whole.len() - SECTION_HEAD_BYTES - 5, whole.len() - 1] {
+    for place in [
+        MAGIC.len(),
+        MAGIC.len() + SECTION_HEAD_BYTES,
+        whole.len() / 2,
+        whole.len() - SECTION_HEAD_BYTES - 5,
+        whole.len() - 1,
+    ] {
         let mut changed = whole.clone();
         changed[place] ^= 1;
         std::fs::write(&file, changed).unwrap();
@@ -323,12 +460,21 @@ fn a_node_that_sends_only_metrics_is_told_why_it_scores_nothing() {
     let score = eventually("a score of an epoch", || {
         let (number, sample) = node.next_sample();
         assert_eq!(node.report_as(&lucid, "metrics", number, &sample).0, 200);
-        let (status, scores) = lucid.call("GET", &format!("/api/v1/poot/scores?node_id={}", node.id), Some(&owner), None);
+        let (status, scores) = lucid.call(
+            "GET",
+            &format!("/api/v1/poot/scores?node_id={}", node.id),
+            Some(&owner),
+            None,
+        );
         assert_eq!(status, 200, "{scores}");
         scores["scores"].as_array()?.first().cloned()
     });
     let why = "metrics alone earn nothing: report sessions to POST /api/v1/nodes/{id}/observations";
-    assert!(score["observed_seconds"] == 0 && score["reason"].as_str().is_some_and(|reason| reason.contains(why)), "{score}");
+    assert!(
+        score["observed_seconds"] == 0
+            && score["reason"].as_str().is_some_and(|reason| reason.contains(why)),
+        "{score}"
+    );
     let path = format!("/api/v1/poot/scores/{}/explain", score["score_id"].as_str().unwrap());
     let (status, explained) = lucid.call("GET", &path, Some(&owner), None);
     assert!(status == 200 && explained["words"].to_string().contains(why), "{explained}");

@@ -15,7 +15,8 @@ struct Reader {
 impl Reader {
     fn listen(lucid: &Lucid, token: &str, query: &str, after: Option<&str>) -> Self {
         let client = crate::support::http().timeout(Duration::from_secs(60)).build().unwrap();
-        let mut request = client.get(format!("{}/api/v1/events{query}", lucid.base)).bearer_auth(token);
+        let mut request =
+            client.get(format!("{}/api/v1/events{query}", lucid.base)).bearer_auth(token);
         if let Some(id) = after {
             request = request.header("last-event-id", id);
         }
@@ -28,8 +29,14 @@ impl Reader {
     fn next(&mut self) -> (Option<String>, Value) {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
-                let line = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
-                let found = line("data:").map(|data| (line("id:"), serde_json::from_str(&data).unwrap()));
+                let line = |name: &str| {
+                    event
+                        .lines()
+                        .find_map(|line| line.strip_prefix(name))
+                        .map(|value| value.trim().to_owned())
+                };
+                let found =
+                    line("data:").map(|data| (line("id:"), serde_json::from_str(&data).unwrap()));
                 self.text = rest.to_owned();
                 match found {
                     Some(found) => return found,
@@ -61,7 +68,8 @@ fn a_stream_that_was_cut_off_goes_on_after_the_last_event_it_saw() {
     assert_eq!(reader.next().1["data"]["node_id"], later.id.to_string(), "each once, in order");
 
     // Of another process, or too old: what is lost is said, then the stream goes on.
-    let mut reader = Reader::listen(&lucid, &root, "?type=node.registered", Some("another-stream-7"));
+    let mut reader =
+        Reader::listen(&lucid, &root, "?type=node.registered", Some("another-stream-7"));
     assert_eq!(reader.next(), (None, serde_json::json!({ "type": "stream.gap" })));
     let last = TestNode::register(&lucid, "alice", 5);
     assert_eq!(reader.next().1["data"]["node_id"], last.id.to_string());
@@ -79,10 +87,18 @@ fn a_reader_sees_what_it_asked_for_of_what_it_may_see() {
     alice.work(&lucid);
     for kind in ["node.registered", "metrics.stored"] {
         let event = of_bob.next().1;
-        assert_eq!((&event["type"], &event["data"]["node_id"]), (&kind.into(), &own.id.to_string().into()), "{event}");
+        assert_eq!(
+            (&event["type"], &event["data"]["node_id"]),
+            (&kind.into(), &own.id.to_string().into()),
+            "{event}"
+        );
     }
     let event = of_alice.next().1;
     assert_eq!(event["data"]["node_id"], alice.id.to_string(), "{event}");
     let (status, refused) = lucid.call("GET", "/api/v1/events?node_id=x", Some(&root), None);
-    assert_eq!((status, refused["error"]["details"]["field"].as_str()), (400, Some("node_id")), "{refused}");
+    assert_eq!(
+        (status, refused["error"]["details"]["field"].as_str()),
+        (400, Some("node_id")),
+        "{refused}"
+    );
 }

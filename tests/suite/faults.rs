@@ -1,5 +1,6 @@
-//! Faults of the machine: a log that nobody takes, a disk that is full, files that are gone, locked or damaged, another store. The service says
-//! so within ten seconds, in words that tell one from the other, and that it is over within ten seconds after it is.
+//! Faults of the machine: a log that nobody takes, a disk that is full, files that are gone, locked
+//! or damaged, another store. The service says so within ten seconds, in words that tell one from
+//! the other, and that it is over within ten seconds after it is.
 
 use std::{
     fs::{self, OpenOptions, Permissions},
@@ -33,7 +34,10 @@ fn turns(lucid: &Lucid, status: u16, word: &str) {
         if found.as_ref().is_some_and(|(found, words)| *found == status && words.contains(word)) {
             return;
         }
-        assert!(since.elapsed() < NOTICED_WITHIN, "not {status} {word:?} within {NOTICED_WITHIN:?}: {found:?}");
+        assert!(
+            since.elapsed() < NOTICED_WITHIN,
+            "not {status} {word:?} within {NOTICED_WITHIN:?}: {found:?}"
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -53,15 +57,28 @@ fn health(lucid: &Lucid) -> Value {
     lucid.call("GET", "/health", None, None).1
 }
 
-/// While its log goes nowhere the service does all that it did before, counts what is lost, and says that a person should look.
+/// While its log goes nowhere the service does all that it did before, counts what is lost, and
+/// says that a person should look.
 fn works_without_a_log(lucid: &mut Lucid) {
-    eventually("lines that are dropped", || (lucid.metric("lucid_log_lines_dropped_total") > 0.0).then_some(()));
-    eventually("the alert", || health(lucid)["checks"]["alerts"].as_str()?.contains("logs").then_some(()));
+    eventually("lines that are dropped", || {
+        (lucid.metric("lucid_log_lines_dropped_total") > 0.0).then_some(())
+    });
+    eventually("the alert", || {
+        health(lucid)["checks"]["alerts"].as_str()?.contains("logs").then_some(())
+    });
     assert_eq!(health(lucid)["status"], "degraded");
     let mut node = TestNode::register(lucid, "alice", 1);
-    let paid = |payouts: &Value| payouts["payouts"].as_array().unwrap().iter().any(|payout| payout["status"] == "completed");
-    work_until(lucid, &mut node, "epochs, a settlement and a payout", || paid(&lucid.get("/api/v1/payouts")).then_some(()));
-    assert_eq!(lucid.readiness().unwrap().0, 200, "every task goes on: whoever takes the service out of service gains nothing");
+    let paid = |payouts: &Value| {
+        payouts["payouts"].as_array().unwrap().iter().any(|payout| payout["status"] == "completed")
+    };
+    work_until(lucid, &mut node, "epochs, a settlement and a payout", || {
+        paid(&lucid.get("/api/v1/payouts")).then_some(())
+    });
+    assert_eq!(
+        lucid.readiness().unwrap().0,
+        200,
+        "every task goes on: whoever takes the service out of service gains nothing"
+    );
     let standing = lucid.get("/api/v1/payouts/status");
     let tasks = standing["tasks"].as_array().unwrap();
     assert!(tasks.len() > 15 && tasks.iter().all(|task| task["trouble"].is_null()), "{standing}");
@@ -79,7 +96,9 @@ fn a_log_reader_that_ends_stops_nothing() {
     let dir = Arc::new(tempfile::tempdir().unwrap());
     let (reader, writer) = std::io::pipe().unwrap();
     let mut lucid = Lucid::begin_to(writer.into(), None, &dir, &talkative());
-    let reading = std::thread::spawn(move || std::io::copy(&mut std::io::Read::take(reader, 4_096), &mut std::io::sink()));
+    let reading = std::thread::spawn(move || {
+        std::io::copy(&mut std::io::Read::take(reader, 4_096), &mut std::io::sink())
+    });
     reading.join().unwrap().unwrap();
     is_ready(&mut lucid);
     works_without_a_log(&mut lucid);
@@ -109,7 +128,11 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn mount(at: PathBuf, mib: u32) -> Option<Self> {
         fs::create_dir_all(&at).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"]).arg(&at).stderr(Stdio::null()).status();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
+            .arg(&at)
+            .stderr(Stdio::null())
+            .status();
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Self(at));
         }
@@ -129,7 +152,14 @@ fn fill(dir: &Path, left: u64) {
     let mut ballast = fs::File::create(dir.join("ballast")).unwrap();
     let free = || {
         let out = Command::new("df").args(["--output=avail", "-B1"]).arg(dir).output().unwrap();
-        String::from_utf8(out.stdout).unwrap().lines().nth(1).unwrap().trim().parse::<u64>().unwrap()
+        String::from_utf8(out.stdout)
+            .unwrap()
+            .lines()
+            .nth(1)
+            .unwrap()
+            .trim()
+            .parse::<u64>()
+            .unwrap()
     };
     let block = vec![0; 1 << 20];
     while free() > left && ballast.write_all(&block).is_ok() {}
@@ -157,8 +187,13 @@ fn a_full_disk_is_told_as_no_space_and_not_after_there_is_room() {
     // Nor does it start where nothing can be written, and it says why.
     fill(&disk.0, 0);
     let mut again = Lucid::begin_under(&[], &dir, &[("RAIL".into(), "sandbox".into())]);
-    let line = again.wait_for(|line| (line.starts_with("lucid:") || line.contains("lucid serves")).then(|| line.to_owned()));
-    assert!(line.to_lowercase().contains("no space left") || line.contains("lucid serves"), "{line}");
+    let line = again.wait_for(|line| {
+        (line.starts_with("lucid:") || line.contains("lucid serves")).then(|| line.to_owned())
+    });
+    assert!(
+        line.to_lowercase().contains("no space left") || line.contains("lucid serves"),
+        "{line}"
+    );
     assert!(!line.contains("damaged"), "{line}");
     drop(again);
     drop(lucid);
@@ -171,7 +206,16 @@ fn a_folder_that_is_removed_makes_the_service_acknowledge_nothing() {
     turns(&lucid, 200, "ready");
     let (data, away) = (lucid.data(), lucid.data().with_extension("away"));
     fs::rename(&data, &away).unwrap();
-    let pool = |name: &str| lucid.call("POST", "/api/v1/pools", Some(&lucid.token("admin", "admin")), Some(&serde_json::json!({ "name": name }))).0;
+    let pool = |name: &str| {
+        lucid
+            .call(
+                "POST",
+                "/api/v1/pools",
+                Some(&lucid.token("admin", "admin")),
+                Some(&serde_json::json!({ "name": name })),
+            )
+            .0
+    };
     assert_eq!(pool("into-a-file-that-is-gone"), 503, "at once");
     turns(&lucid, 503, "core.db was removed or replaced");
     fs::rename(&away, &data).unwrap();
@@ -207,7 +251,11 @@ fn files_that_may_not_be_used_are_told_as_no_permission() {
     let mut lucid = Lucid::begin_to(Stdio::null(), Some(NOBODY), &dir, &[("RAIL", "sandbox")]);
     is_ready(&mut lucid);
     let file = lucid.data().join("core.db");
-    for (path, mode, usual) in [(file.clone(), 0o400, 0o644), (file.clone(), 0, 0o644), (lucid.data().join("telemetry.db"), 0o400, 0o644)] {
+    for (path, mode, usual) in [
+        (file.clone(), 0o400, 0o644),
+        (file.clone(), 0, 0o644),
+        (lucid.data().join("telemetry.db"), 0o400, 0o644),
+    ] {
         set_mode(&path, mode);
         turns(&lucid, 503, "no permission to use the store");
         assert!(!lucid.readiness().unwrap().1.contains("damaged"));
@@ -216,14 +264,19 @@ fn files_that_may_not_be_used_are_told_as_no_permission() {
     }
     assert_eq!(lucid.process.stop(), Some(0));
     // And what a start says.
-    for (path, mode, usual) in [(file.clone(), 0o400, 0o644), (file, 0, 0o644), (lucid.data(), 0o500, 0o755)] {
+    for (path, mode, usual) in
+        [(file.clone(), 0o400, 0o644), (file, 0, 0o644), (lucid.data(), 0o500, 0o755)]
+    {
         set_mode(&path, mode);
         let log = dir.path().join("log");
         let to = fs::File::create(&log).unwrap();
         let mut refused = Lucid::begin_to(to.into(), Some(NOBODY), &dir, &[("RAIL", "sandbox")]);
         assert_eq!(refused.process.output_code(), Some(1));
         let said = fs::read_to_string(&log).unwrap();
-        assert!(said.contains("no permission to read and write") && !said.contains("damaged"), "{said}");
+        assert!(
+            said.contains("no permission to read and write") && !said.contains("damaged"),
+            "{said}"
+        );
         set_mode(&path, usual);
     }
 }
@@ -260,16 +313,26 @@ fn damaged_pages_freeze_payments_while_it_runs_and_at_the_next_start() {
             assert!(standing["store"]["damage"].is_string(), "{standing}");
         }
         // The page with the answer is one of those.
-        _ => assert!(status == 503 && standing.to_string().contains("payments are stopped"), "{status} {standing}"),
+        _ => assert!(
+            status == 503 && standing.to_string().contains("payments are stopped"),
+            "{status} {standing}"
+        ),
     }
     lucid.process.kill();
-    let mut again = Lucid::begin_under(&[], lucid.dir(), &SHORT.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let line = again.wait_for(|line| (line.starts_with("lucid:") || line.contains("lucid serves")).then(|| line.to_owned()));
+    let mut again = Lucid::begin_under(
+        &[],
+        lucid.dir(),
+        &SHORT.map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    let line = again.wait_for(|line| {
+        (line.starts_with("lucid:") || line.contains("lucid serves")).then(|| line.to_owned())
+    });
     if line.starts_with("lucid:") {
         assert!(line.contains("damaged"), "{line}");
         return;
     }
-    lucid.base = serde_json::from_str::<Value>(&line).unwrap()["fields"]["url"].as_str().unwrap().to_owned();
+    lucid.base =
+        serde_json::from_str::<Value>(&line).unwrap()["fields"]["url"].as_str().unwrap().to_owned();
     turns(&lucid, 503, "the store is damaged");
 }
 
@@ -287,7 +350,10 @@ fn damage_stops_payments_also_while_nothing_can_be_written() {
     turns(&lucid, 503, "the store is damaged");
     let standing = lucid.get("/api/v1/payouts/status");
     assert_eq!(standing["safety"], "stopped", "{standing}");
-    assert!(standing["reasons"].to_string().contains("the store is damaged, and nothing is paid"), "{standing}");
+    assert!(
+        standing["reasons"].to_string().contains("the store is damaged, and nothing is paid"),
+        "{standing}"
+    );
     fs::remove_file(disk.0.join("ballast")).unwrap();
     let frozen = eventually("the freeze in the store", || {
         let payments = lucid.get("/api/v1/payouts/status")["payments"].clone();
@@ -295,10 +361,16 @@ fn damage_stops_payments_also_while_nothing_can_be_written() {
     });
     assert!(frozen["reason"].as_str().unwrap().contains("the store is damaged"), "{frozen}");
     // Nobody can resume what is damaged.
-    let resumed =
-        lucid.call("POST", "/api/v1/payouts/resume", Some(&lucid.token("carol", "treasurer")), Some(&serde_json::json!({ "reason": "a test" })));
+    let resumed = lucid.call(
+        "POST",
+        "/api/v1/payouts/resume",
+        Some(&lucid.token("carol", "treasurer")),
+        Some(&serde_json::json!({ "reason": "a test" })),
+    );
     assert_eq!(resumed.0, 200, "{}", resumed.1);
-    eventually("the next freeze", || (lucid.get("/api/v1/payouts/status")["payments"]["frozen"] == true).then_some(()));
+    eventually("the next freeze", || {
+        (lucid.get("/api/v1/payouts/status")["payments"]["frozen"] == true).then_some(())
+    });
     lucid.process.kill();
     drop(lucid);
     drop(disk);
@@ -308,7 +380,12 @@ fn damage_stops_payments_also_while_nothing_can_be_written() {
 fn an_empty_or_another_store_is_never_begun_with_in_silence() {
     let mut lucid = Lucid::serve();
     let first = eventually("the words of a first start", || {
-        lucid.process.log().lines().find(|line| line.contains("a new, empty store was created")).map(str::to_owned)
+        lucid
+            .process
+            .log()
+            .lines()
+            .find(|line| line.contains("a new, empty store was created"))
+            .map(str::to_owned)
     });
     let store = lucid.get("/api/v1/payouts/status")["store"].clone();
     let family = store["family"].as_str().unwrap().to_owned();
@@ -316,9 +393,14 @@ fn an_empty_or_another_store_is_never_begun_with_in_silence() {
     let pin = lucid.data().join("secrets/family");
     assert_eq!(fs::read_to_string(&pin).unwrap().trim(), family);
     let refused = |dir: &TempDir, settings: &[(&str, &str)]| {
-        let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings: Vec<_> = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         let mut process = Lucid::begin_under(&[], dir, &settings);
-        let line = process.wait_for(|line| (line.starts_with("lucid:") || line.contains("lucid serves")).then(|| line.to_owned()));
+        let line = process.wait_for(|line| {
+            (line.starts_with("lucid:") || line.contains("lucid serves")).then(|| line.to_owned())
+        });
         assert!(line.starts_with("lucid:"), "{line}");
         (process.output_code(), line)
     };
@@ -331,15 +413,30 @@ fn an_empty_or_another_store_is_never_begun_with_in_silence() {
     assert!(code == Some(2) && line.contains("store.family is 01940000"), "{code:?} {line}");
     let begun = lucid.data().join("begun-anew");
     fs::create_dir(&begun).unwrap();
-    for file in ["core.db", "core.db-wal", "core.db-shm", "telemetry.db", "telemetry.db-wal", "telemetry.db-shm", "boot"] {
+    for file in [
+        "core.db",
+        "core.db-wal",
+        "core.db-shm",
+        "telemetry.db",
+        "telemetry.db-wal",
+        "telemetry.db-shm",
+        "boot",
+    ] {
         let _ = fs::rename(lucid.data().join(file), begun.join(file));
     }
     for _ in 0..2 {
         let (code, line) = refused(lucid.dir(), &[("RAIL", "sandbox")]);
-        assert!(code == Some(2) && line.contains("is empty") && line.contains(&family) && line.contains("remove"), "{code:?} {line}");
+        assert!(
+            code == Some(2)
+                && line.contains("is empty")
+                && line.contains(&family)
+                && line.contains("remove"),
+            "{code:?} {line}"
+        );
     }
     fs::remove_file(&pin).unwrap();
-    let (code, line) = refused(lucid.dir(), &[("RAIL", "sandbox"), ("LUCID_STORE_FAMILY", &family)]);
+    let (code, line) =
+        refused(lucid.dir(), &[("RAIL", "sandbox"), ("LUCID_STORE_FAMILY", &family)]);
     assert!(code == Some(2) && line.contains("unset store.family"), "{code:?} {line}");
     // On purpose, then.
     let lucid = Lucid::serve_on(lucid.dir(), &[("RAIL", "sandbox")]);
@@ -354,7 +451,8 @@ fn so_it_is_with_another_database() {
     let mut lucid = Lucid::serve_on(&dir, &[("RAIL", "sandbox"), ("MONGODB_URI", &first)]);
     turns(&lucid, 200, "ready");
     lucid.process.stop();
-    let settings = [("RAIL", "sandbox"), ("MONGODB_URI", other.as_str())].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let settings = [("RAIL", "sandbox"), ("MONGODB_URI", other.as_str())]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut refused = Lucid::begin_under(&[], &dir, &settings);
     let line = refused.wait_for(|line| line.starts_with("lucid:").then(|| line.to_owned()));
     assert!(line.contains("is empty"), "{line}");
@@ -366,8 +464,23 @@ fn so_it_is_with_another_database() {
 #[test]
 fn a_new_store_is_an_event() {
     let dir = tempfile::tempdir().unwrap();
-    let run =
-        || Process::start(&["up", "--data", dir.path().join("data").to_str().unwrap(), "--port", "0", "--for", "2s", "--output", "json"], &[], false);
+    let run = || {
+        Process::start(
+            &[
+                "up",
+                "--data",
+                dir.path().join("data").to_str().unwrap(),
+                "--port",
+                "0",
+                "--for",
+                "2s",
+                "--output",
+                "json",
+            ],
+            &[],
+            false,
+        )
+    };
     assert!(run().output().1.contains("store.created"));
     assert!(!run().output().1.contains("store.created"), "it is there already");
 }

@@ -10,7 +10,9 @@ use crate::support::{Lucid, Process, SHORT, eventually, node::TestNode, now_ms};
 fn modes(path: &Path) -> Vec<(String, u32)> {
     let found = fs::symlink_metadata(path).unwrap();
     let own = (path.display().to_string(), found.permissions().mode() & 0o7777);
-    let inside = found.is_dir().then(|| fs::read_dir(path).unwrap().flat_map(|entry| modes(&entry.unwrap().path())));
+    let inside = found
+        .is_dir()
+        .then(|| fs::read_dir(path).unwrap().flat_map(|entry| modes(&entry.unwrap().path())));
     std::iter::once(own).chain(inside.into_iter().flatten()).collect()
 }
 
@@ -21,8 +23,13 @@ fn assert_private(path: &Path) {
 }
 
 fn holds(dir: &Path, text: &str) -> Vec<String> {
-    let files = modes(dir).into_iter().map(|(name, _)| name).filter(|name| Path::new(name).is_file());
-    files.filter(|name| fs::read(name).unwrap().windows(text.len()).any(|bytes| bytes == text.as_bytes())).collect()
+    let files =
+        modes(dir).into_iter().map(|(name, _)| name).filter(|name| Path::new(name).is_file());
+    files
+        .filter(|name| {
+            fs::read(name).unwrap().windows(text.len()).any(|bytes| bytes == text.as_bytes())
+        })
+        .collect()
 }
 
 fn run(args: &[&str]) -> (Option<i32>, String) {
@@ -68,17 +75,35 @@ fn a_service_keeps_its_files_to_itself_and_its_webhook_secrets_sealed() {
         assert_eq!(holds(&data, &secret).len(), 1, "in clear");
         fs::set_permissions(data.join("core.db"), fs::Permissions::from_mode(0o644)).unwrap();
     });
-    assert!(copied.contains("webhook secrets are sealed with key ") && copied.contains("take secrets/seal.key"), "{copied}");
+    assert!(
+        copied.contains("webhook secrets are sealed with key ")
+            && copied.contains("take secrets/seal.key"),
+        "{copied}"
+    );
     let log = lucid.process.log();
-    assert!(log.contains("(mode 0644): run chmod -R go-rwx ") && log.contains("webhook secrets were sealed"), "{log}");
+    assert!(
+        log.contains("(mode 0644): run chmod -R go-rwx ")
+            && log.contains("webhook secrets were sealed"),
+        "{log}"
+    );
     lucid.stop_for_a_while(|| {
-        assert_eq!(holds(&data, &secret), Vec::<String>::new(), "sealed at the start, and nothing is left of it");
+        assert_eq!(
+            holds(&data, &secret),
+            Vec::<String>::new(),
+            "sealed at the start, and nothing is left of it"
+        );
         fs::remove_file(data.join("secrets/seal.key")).unwrap();
     });
-    // Without its key: said, nothing is signed wrongly, and nothing is sealed that another replica could not open.
-    eventually("the alert", || lucid.process.log().contains("restore secrets/seal.key").then_some(()));
+    // Without its key: said, nothing is signed wrongly, and nothing is sealed that another replica
+    // could not open.
+    eventually("the alert", || {
+        lucid.process.log().contains("restore secrets/seal.key").then_some(())
+    });
     let (status, told) = lucid.call("POST", "/api/v1/webhooks", Some(&root), Some(&webhook));
-    assert!(status == 503 && told.to_string().contains("restore secrets/seal.key"), "{status} {told}");
+    assert!(
+        status == 503 && told.to_string().contains("restore secrets/seal.key"),
+        "{status} {told}"
+    );
     lucid.stop_for_a_while(|| fs::write(data.join("secrets/seal.key"), &key).unwrap());
     assert_eq!(lucid.call("POST", "/api/v1/webhooks", Some(&root), Some(&webhook)).0, 201);
 }
@@ -89,7 +114,8 @@ fn what_others_wrote_stays_within_its_line() {
     let forged = format!("mallory\n{}  root  payout.resolve  forged\u{1b}[1A\u{202e}", now_ms());
     let token = lucid.token(&forged, "super_admin");
     let reason = json!({ "reason": "a breach\u{202e}\u{2066}" });
-    let (status, answer) = lucid.call("POST", "/api/v1/payouts/freeze", Some(&token), Some(&reason));
+    let (status, answer) =
+        lucid.call("POST", "/api/v1/payouts/freeze", Some(&token), Some(&reason));
     assert!(status == 200 || status == 202, "{status} {answer}");
     let file = lucid.dir().path().join("token");
     fs::write(&file, lucid.token("root", "super_admin")).unwrap();
@@ -103,8 +129,20 @@ fn what_others_wrote_stays_within_its_line() {
     let store = format!("sqlite://{}", lucid.data().display());
     said.push(run(&["audit", "list", "--store", &store]).1);
     for text in &said {
-        assert!(text.chars().all(|c| c == '\n' || !(c.is_control() || "\u{202e}\u{2066}".contains(c))), "{text:?}");
-        assert!(!text.lines().any(|line| line.contains("forged") && !line.contains("mallory")), "{text}");
+        assert!(
+            text.chars().all(|c| c == '\n' || !(c.is_control() || "\u{202e}\u{2066}".contains(c))),
+            "{text:?}"
+        );
+        assert!(
+            !text.lines().any(|line| line.contains("forged") && !line.contains("mallory")),
+            "{text}"
+        );
     }
-    assert!(said[0].contains(r"mallory\n") && said[0].contains(r"forged\u001b[1A\u202e") && said[0].contains(r"a breach\u202e\u2066"), "{}", said[0]);
+    assert!(
+        said[0].contains(r"mallory\n")
+            && said[0].contains(r"forged\u001b[1A\u202e")
+            && said[0].contains(r"a breach\u202e\u2066"),
+        "{}",
+        said[0]
+    );
 }

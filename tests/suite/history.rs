@@ -19,20 +19,29 @@ fn rollups_that_were_lost_are_made_again_from_samples() {
     let start = (now_ms() / HOUR_MS - 8) * HOUR_MS;
     let measured: Vec<Value> =
         (0..4 * 120_i64).map(|i| json!({ "timestamp": TimeMs(start + i * 30_000).to_string(), "cpu_usage": i % 100 })).collect();
-    let (status, answer) = lucid.call("POST", &format!("/api/v1/nodes/{id}/metrics"), Some(&owner), Some(&json!({ "samples": measured })));
+    let (status, answer) = lucid.call(
+        "POST",
+        &format!("/api/v1/nodes/{id}/metrics"),
+        Some(&owner),
+        Some(&json!({ "samples": measured })),
+    );
     assert_eq!(status, 200, "{answer}");
-    let question = format!("from={}&to={}&resolution=1h", TimeMs(start), TimeMs(start + 4 * HOUR_MS));
-    let ask = |lucid: &Lucid| lucid.get(&format!("/api/v1/resources/nodes/{id}/history?{question}"));
+    let question =
+        format!("from={}&to={}&resolution=1h", TimeMs(start), TimeMs(start + 4 * HOUR_MS));
+    let ask =
+        |lucid: &Lucid| lucid.get(&format!("/api/v1/resources/nodes/{id}/history?{question}"));
     let before = ask(&lucid);
     assert_eq!(before["points"].as_array().unwrap().len(), 4, "{before}");
     let file = lucid.data().join("telemetry.db");
     let lost = eventually("every hour to be rolled up", || {
         let telemetry = rusqlite::Connection::open(&file).unwrap();
-        let unrolled: i64 = telemetry.query_row("SELECT count(*) FROM samples", [], |row| row.get(0)).unwrap();
+        let unrolled: i64 =
+            telemetry.query_row("SELECT count(*) FROM samples", [], |row| row.get(0)).unwrap();
         (unrolled == 0).then_some(telemetry)
     });
     let store = format!("sqlite://{}/", lucid.data().display());
-    let rollups = || Process::start(&["store", "rollups", &store, "--output", "json"], &[], false).output();
+    let rollups =
+        || Process::start(&["store", "rollups", &store, "--output", "json"], &[], false).output();
     assert_eq!(rollups().0, Some(1), "the service uses it");
     assert_eq!(lucid.process.stop(), Some(0));
     lost.execute_batch("DELETE FROM rollups_1h; DELETE FROM rollups_5m;").unwrap();
@@ -51,7 +60,8 @@ fn a_history_tells_what_was_measured_and_how_much_of_it_is_there() {
     let body = json!({ "name": "measured", "ip_address": "198.51.100.7", "port": 9001 });
     let (_, node) = lucid.call("POST", "/api/v1/nodes", Some(&owner), Some(&body));
     let id = node["node_id"].as_str().unwrap();
-    // Sixteen hours that are long over, the fourth of them without a sample; a counter of 32 bits goes round.
+    // Sixteen hours that are long over, the fourth of them without a sample; a counter of 32 bits
+    // goes round.
     let start = (now_ms() / HOUR_MS - 40) * HOUR_MS;
     let measured = (0..16 * 120_i64).filter(|i| i / 120 != 3).map(|i| {
         let sent = (4_294_000_000 + i * 1_000) % 4_294_967_296;
@@ -61,12 +71,22 @@ fn a_history_tells_what_was_measured_and_how_much_of_it_is_there() {
     let measured: Vec<Value> = measured.collect();
     // The last ones first: nodes send what they could not send later on.
     for samples in measured.rchunks(BATCH) {
-        let (status, answer) = lucid.call("POST", &format!("/api/v1/nodes/{id}/metrics"), Some(&owner), Some(&json!({ "samples": samples })));
+        let (status, answer) = lucid.call(
+            "POST",
+            &format!("/api/v1/nodes/{id}/metrics"),
+            Some(&owner),
+            Some(&json!({ "samples": samples })),
+        );
         assert_eq!((status, &answer["accepted"]), (200, &json!(samples.len())), "{answer}");
     }
     let ask = |question: &str, hours: i64| {
         let range = format!("from={}&to={}", TimeMs(start), TimeMs(start + hours * HOUR_MS));
-        lucid.call("GET", &format!("/api/v1/resources/nodes/{id}/history?{range}{question}"), Some(&owner), None)
+        lucid.call(
+            "GET",
+            &format!("/api/v1/resources/nodes/{id}/history?{range}{question}"),
+            Some(&owner),
+            None,
+        )
     };
 
     let (status, hours) = ask("&metric=cpu&resolution=1h", 16);
@@ -82,28 +102,83 @@ fn a_history_tells_what_was_measured_and_how_much_of_it_is_there() {
     assert_eq!(points[3]["time"], TimeMs(start + 4 * HOUR_MS).to_string());
 
     let (_, traffic) = ask("&metric=network&resolution=5m", 16);
-    let sent: u64 = traffic["points"].as_array().unwrap().iter().map(|point| point["network"]["bytes_sent"].as_u64().unwrap()).sum();
-    assert_eq!(sent, (16 * 120 - 1) * 1_000, "nothing is lost between points, nor when the counter goes round");
+    let sent: u64 = traffic["points"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|point| point["network"]["bytes_sent"].as_u64().unwrap())
+        .sum();
+    assert_eq!(
+        sent,
+        (16 * 120 - 1) * 1_000,
+        "nothing is lost between points, nor when the counter goes round"
+    );
     let (_, all) = ask("&resolution=raw", 1);
-    assert_eq!((all["points"].as_array().unwrap().len(), &all["metric"], &all["completeness"]), (120, &json!("all"), &json!(100)), "{all}");
-    assert_eq!((&all["points"][7]["sessions"], &all["points"][7]["memory"]["mean"]), (&json!({ "max": 2 }), &json!(25)));
+    assert_eq!(
+        (all["points"].as_array().unwrap().len(), &all["metric"], &all["completeness"]),
+        (120, &json!("all"), &json!(100)),
+        "{all}"
+    );
+    assert_eq!(
+        (&all["points"][7]["sessions"], &all["points"][7]["memory"]["mean"]),
+        (&json!({ "max": 2 }), &json!(25))
+    );
     for (hours, finest) in [(1, "raw"), (16, "1m"), (18, "5m")] {
         assert_eq!(ask("", hours).1["resolution"], finest, "{hours} hours");
     }
 
-    for (wrong, field) in [("&metric=heat", "metric"), ("&resolution=2m", "resolution"), ("&resolution=1m&from=0", "resolution")] {
+    for (wrong, field) in [
+        ("&metric=heat", "metric"),
+        ("&resolution=2m", "resolution"),
+        ("&resolution=1m&from=0", "resolution"),
+    ] {
         let from = TimeMs(start - 90 * HOUR_MS);
-        let question = if wrong.ends_with('0') { format!("?resolution=1m&from={from}") } else { format!("?{}", &wrong[1..]) };
-        let (status, refused) = lucid.call("GET", &format!("/api/v1/resources/nodes/{id}/history{question}"), Some(&owner), None);
-        assert_eq!((status, &refused["error"]["details"]["field"]), (400, &json!(field)), "{refused}");
-        assert!(field != "resolution" || wrong.contains("2m") || refused.to_string().contains("5000 points"), "{refused}");
+        let question = if wrong.ends_with('0') {
+            format!("?resolution=1m&from={from}")
+        } else {
+            format!("?{}", &wrong[1..])
+        };
+        let (status, refused) = lucid.call(
+            "GET",
+            &format!("/api/v1/resources/nodes/{id}/history{question}"),
+            Some(&owner),
+            None,
+        );
+        assert_eq!(
+            (status, &refused["error"]["details"]["field"]),
+            (400, &json!(field)),
+            "{refused}"
+        );
+        assert!(
+            field != "resolution"
+                || wrong.contains("2m")
+                || refused.to_string().contains("5000 points"),
+            "{refused}"
+        );
     }
     assert_eq!(ask("", 0).0, 400, "it ends before it begins");
     let mallory = lucid.token("mallory", "node_operator");
-    assert_eq!(lucid.call("GET", &format!("/api/v1/resources/nodes/{id}/history"), Some(&mallory), None).0, 403);
+    assert_eq!(
+        lucid.call("GET", &format!("/api/v1/resources/nodes/{id}/history"), Some(&mallory), None).0,
+        403
+    );
 
-    let (_, usage) = lucid.call("GET", &format!("/api/v1/resources/nodes/{id}?time_range=7d"), Some(&owner), None);
-    assert_eq!((&usage["completeness"], &usage["memory_usage"]), (&json!(8.92), &json!(25)), "1,800 of 20,160: {usage}");
-    let (_, fleet) = lucid.call("GET", "/api/v1/resources/summary?time_range=7d", Some(&owner), None);
-    assert_eq!((&fleet["completeness"], &fleet["average_memory_usage"]), (&json!(8.92), &json!(25)), "{fleet}");
+    let (_, usage) = lucid.call(
+        "GET",
+        &format!("/api/v1/resources/nodes/{id}?time_range=7d"),
+        Some(&owner),
+        None,
+    );
+    assert_eq!(
+        (&usage["completeness"], &usage["memory_usage"]),
+        (&json!(8.92), &json!(25)),
+        "1,800 of 20,160: {usage}"
+    );
+    let (_, fleet) =
+        lucid.call("GET", "/api/v1/resources/summary?time_range=7d", Some(&owner), None);
+    assert_eq!(
+        (&fleet["completeness"], &fleet["average_memory_usage"]),
+        (&json!(8.92), &json!(25)),
+        "{fleet}"
+    );
 }

@@ -1,4 +1,5 @@
-//! kill -9 in the middle, then the same store again: nothing acknowledged is lost, nothing is paid twice.
+//! kill -9 in the middle, then the same store again: nothing acknowledged is lost, nothing is paid
+//! twice.
 
 mod database;
 mod reports;
@@ -12,7 +13,9 @@ use std::{
 use lucid_model::money::MicroUsdt;
 use serde_json::{Value, json};
 
-use crate::support::{Lucid, SHORT, SandboxProcess, eventually, mongo::MongoServer, node::TestNode};
+use crate::support::{
+    Lucid, SHORT, SandboxProcess, eventually, mongo::MongoServer, node::TestNode,
+};
 
 /// How many times the service is killed; `make test-deep` sets more.
 fn kills() -> u32 {
@@ -60,12 +63,16 @@ fn payouts_survive(store: &[(&str, &str)], kills: u32) -> Lucid {
     ]);
     settings.extend(store);
     // Slow answers, so that a kill often finds a request in flight.
-    sandbox.set_faults(&json!({ "payout": [{ "effect": "once", "answer": { "drip": { "ms": 15 } } }] }));
+    sandbox.set_faults(
+        &json!({ "payout": [{ "effect": "once", "answer": { "drip": { "ms": 15 } } }] }),
+    );
     let mut lucid = Lucid::serve_with(&settings);
-    let mut nodes: Vec<TestNode> = (1..=4).map(|number| TestNode::register(&lucid, "alice", number)).collect();
+    let mut nodes: Vec<TestNode> =
+        (1..=4).map(|number| TestNode::register(&lucid, "alice", number)).collect();
     let started = Instant::now();
     for kill in 0..kills {
-        // A different moment of the settlement cycle each time, spread by a step that does not divide it.
+        // A different moment of the settlement cycle each time, spread by a step that does not
+        // divide it.
         let until = started + Duration::from_millis(3_300) * (kill + 1);
         while Instant::now() < until {
             for node in &mut nodes {
@@ -91,8 +98,8 @@ fn payouts_survive(store: &[(&str, &str)], kills: u32) -> Lucid {
     lucid
 }
 
-/// Each completed payout is one transfer of its amount, each transfer a completed payout (I6, I9), and each node's
-/// books add up (I3).
+/// Each completed payout is one transfer of its amount, each transfer a completed payout (I6, I9),
+/// and each node's books add up (I3).
 pub fn check_money(lucid: &Lucid, nodes: &[TestNode], transfers: &[Value]) {
     let mut paid: BTreeMap<String, i64> = BTreeMap::new();
     for transfer in transfers {
@@ -103,8 +110,15 @@ pub fn check_money(lucid: &Lucid, nodes: &[TestNode], transfers: &[Value]) {
     for payout in &all {
         let expected = (payout["status"] == "completed").then(|| micro(&payout["amount"]));
         // A payout that was begun after the look at the transfers is not known to them.
-        if payout["status"] == "completed" || payout["status"] == "failed" || payout["status"] == "cancelled" {
-            assert_eq!(paid.get(payout["payout_id"].as_str().unwrap()).copied(), expected, "{payout}");
+        if payout["status"] == "completed"
+            || payout["status"] == "failed"
+            || payout["status"] == "cancelled"
+        {
+            assert_eq!(
+                paid.get(payout["payout_id"].as_str().unwrap()).copied(),
+                expected,
+                "{payout}"
+            );
         }
     }
     let known: Vec<_> = all.iter().map(|p| p["payout_id"].as_str().unwrap().to_owned()).collect();
@@ -112,7 +126,12 @@ pub fn check_money(lucid: &Lucid, nodes: &[TestNode], transfers: &[Value]) {
     assert!(!paid.is_empty());
     for node in nodes {
         let earnings = lucid.get(&format!("/api/v1/nodes/{}/earnings", node.id));
-        assert!(["available_usdt", "held_usdt", "reserved_usdt"].iter().all(|name| micro(&earnings[*name]) >= 0), "{earnings}");
+        assert!(
+            ["available_usdt", "held_usdt", "reserved_usdt"]
+                .iter()
+                .all(|name| micro(&earnings[*name]) >= 0),
+            "{earnings}"
+        );
     }
 }
 

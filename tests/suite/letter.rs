@@ -12,9 +12,17 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 }
 
 /// A request with `If-Match`: its status, and the tag of its answer.
-fn conditional(lucid: &Lucid, method: &str, path: &str, token: &str, tag: &str, body: Option<&Value>) -> (u16, String) {
+fn conditional(
+    lucid: &Lucid,
+    method: &str,
+    path: &str,
+    token: &str,
+    tag: &str,
+    body: Option<&Value>,
+) -> (u16, String) {
     let body = body.map(|body| body.to_string().into_bytes());
-    let (status, headers, _) = lucid.answer(method, path, Some(token), body, &[("if-match", tag.to_owned())]);
+    let (status, headers, _) =
+        lucid.answer(method, path, Some(token), body, &[("if-match", tag.to_owned())]);
     (status, text(&headers, "etag").to_owned())
 }
 
@@ -40,7 +48,12 @@ fn no_change_is_made_to_another_version_than_the_one_that_is_named() {
         ("POST", format!("{node}/lift-suspension"), &root, None),
         ("PUT", format!("{node}/pool"), &owner, Some(pool_id.clone())),
         ("DELETE", format!("{node}/pool"), &owner, None),
-        ("PUT", format!("{node}/wallet"), &owner, Some(json!({ "wallet_address": "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC" }))),
+        (
+            "PUT",
+            format!("{node}/wallet"),
+            &owner,
+            Some(json!({ "wallet_address": "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC" })),
+        ),
         ("PUT", pool.clone(), &root, Some(json!({ "name": "other" }))),
         ("DELETE", pool.clone(), &root, None),
         ("PUT", hook.clone(), &root, Some(json!({ "enabled": false }))),
@@ -51,7 +64,11 @@ fn no_change_is_made_to_another_version_than_the_one_that_is_named() {
         ("POST", "/api/v1/pools".into(), &root, Some(json!({ "name": "second" }))),
         ("POST", "/api/v1/enrolment-tokens".into(), &owner, Some(json!({ "name": "x" }))),
     ] {
-        assert_eq!(conditional(&lucid, method, &path, token, stale, body.as_ref()).0, 412, "{method} {path}");
+        assert_eq!(
+            conditional(&lucid, method, &path, token, stale, body.as_ref()).0,
+            412,
+            "{method} {path}"
+        );
     }
     assert_eq!(
         (lucid.get(&node)["name"].as_str(), lucid.get(&node)["status"].as_str()),
@@ -60,11 +77,15 @@ fn no_change_is_made_to_another_version_than_the_one_that_is_named() {
         lucid.get(&node)
     );
     assert_eq!(
-        (lucid.get(&pool)["name"].as_str(), lucid.get("/api/v1/payouts/status")["freeze"]["frozen"].as_bool().unwrap_or(false)),
+        (
+            lucid.get(&pool)["name"].as_str(),
+            lucid.get("/api/v1/payouts/status")["freeze"]["frozen"].as_bool().unwrap_or(false)
+        ),
         (Some("first"), false)
     );
     // Each answer to a change has the tag that the next one names.
-    let read = |path: &str| text(&lucid.answer("GET", path, Some(&root), None, &[]).1, "etag").to_owned();
+    let read =
+        |path: &str| text(&lucid.answer("GET", path, Some(&root), None, &[]).1, "etag").to_owned();
     let (mut tag, mut before) = (read(&node), String::new());
     for (method, path, token, body) in [
         ("PUT", format!("{node}/pool"), &owner, Some(pool_id)),
@@ -74,7 +95,11 @@ fn no_change_is_made_to_another_version_than_the_one_that_is_named() {
         ("DELETE", node.clone(), &owner, None),
     ] {
         if !before.is_empty() {
-            assert_eq!(conditional(&lucid, method, &path, token, &before, body.as_ref()).0, 412, "{method} {path}");
+            assert_eq!(
+                conditional(&lucid, method, &path, token, &before, body.as_ref()).0,
+                412,
+                "{method} {path}"
+            );
         }
         let (status, next) = conditional(&lucid, method, &path, token, &tag, body.as_ref());
         assert!(matches!(status, 200 | 204), "{method} {path}: {status}");
@@ -86,7 +111,15 @@ fn no_change_is_made_to_another_version_than_the_one_that_is_named() {
     // A condition that was not met is no last word under a key.
     let body = json!({ "name": "keyed" }).to_string().into_bytes();
     let with = |tag: &str| {
-        lucid.answer("POST", "/api/v1/pools", Some(&root), Some(body.clone()), &[("idempotency-key", "one".into()), ("if-match", tag.into())]).0
+        lucid
+            .answer(
+                "POST",
+                "/api/v1/pools",
+                Some(&root),
+                Some(body.clone()),
+                &[("idempotency-key", "one".into()), ("if-match", tag.into())],
+            )
+            .0
     };
     assert_eq!((with(stale), with("*")), (412, 201));
 }
@@ -112,7 +145,12 @@ fn a_parameter_that_nobody_reads_is_told_of() {
         let (status, said) = of(path);
         assert!(status == 400 && said.contains(meant), "{path}: {status} {said}");
     }
-    for path in ["/api/v1/nodes?trace=on", "/api/v1/nodes/available?_=1760000000", "/api/v1/payouts/mismatches?sort=created_at", "/livez?verbose"] {
+    for path in [
+        "/api/v1/nodes?trace=on",
+        "/api/v1/nodes/available?_=1760000000",
+        "/api/v1/payouts/mismatches?sort=created_at",
+        "/livez?verbose",
+    ] {
         assert_eq!(of(path).0, 200, "{path}");
     }
     assert!(lucid.metric("lucid_http_parameters_ignored_total") > 1.5);
@@ -123,7 +161,14 @@ fn a_parameter_that_nobody_reads_is_told_of() {
         ("/api/v1/payouts/runs", json!({ "node_id": [] }), "node_ids"),
     ] {
         let (status, answer) = lucid.call("POST", path, Some(&root), Some(&body));
-        assert!(status == 400 && answer["error"]["message"].as_str().unwrap().contains(&format!("did you mean {meant}?")), "{path}: {answer}");
+        assert!(
+            status == 400
+                && answer["error"]["message"]
+                    .as_str()
+                    .unwrap()
+                    .contains(&format!("did you mean {meant}?")),
+            "{path}: {answer}"
+        );
     }
 }
 
@@ -133,30 +178,60 @@ fn a_request_that_two_readers_read_differently_is_refused() {
     let token = lucid.token("root", "admin");
     let get = "GET /api/v1/nodes HTTP/1.1\r\n";
     let bearer = format!("authorization: Bearer {token}\r\n");
-    let post = format!("POST /api/v1/pools HTTP/1.1\r\nhost: x\r\n{bearer}content-type: application/json\r\n");
+    let post = format!(
+        "POST /api/v1/pools HTTP/1.1\r\nhost: x\r\n{bearer}content-type: application/json\r\n"
+    );
     for (what, request, expected) in [
         ("a host", format!("{get}host: x\r\n{bearer}\r\n"), 200),
         ("no host", format!("{get}{bearer}\r\n"), 400),
         ("two hosts", format!("{get}host: x\r\nhost: x\r\n{bearer}\r\n"), 400),
         ("two tokens", format!("{get}host: x\r\n{bearer}{bearer}\r\n"), 400),
-        ("another letter case", format!("{get}host: x\r\nauthorization: bEARER {token}\r\n\r\n"), 200),
-        ("a packed body", format!("{post}content-encoding: gzip\r\ncontent-length: 2\r\n\r\n{{}}"), 415),
-        ("a chunk of no size", format!("{post}transfer-encoding: chunked\r\n\r\nzz\r\n{{}}\r\n0\r\n\r\n"), 400),
-        ("a chunk without its end", format!("{post}transfer-encoding: chunked\r\n\r\n2\r\n{{}}x\r\n0\r\n\r\n"), 400),
-        ("chunks that are a body", format!("{post}transfer-encoding: chunked\r\n\r\n11\r\n{{\"name\":\"chunks\"}}\r\n0\r\n\r\n"), 201),
+        (
+            "another letter case",
+            format!("{get}host: x\r\nauthorization: bEARER {token}\r\n\r\n"),
+            200,
+        ),
+        (
+            "a packed body",
+            format!("{post}content-encoding: gzip\r\ncontent-length: 2\r\n\r\n{{}}"),
+            415,
+        ),
+        (
+            "a chunk of no size",
+            format!("{post}transfer-encoding: chunked\r\n\r\nzz\r\n{{}}\r\n0\r\n\r\n"),
+            400,
+        ),
+        (
+            "a chunk without its end",
+            format!("{post}transfer-encoding: chunked\r\n\r\n2\r\n{{}}x\r\n0\r\n\r\n"),
+            400,
+        ),
+        (
+            "chunks that are a body",
+            format!(
+                "{post}transfer-encoding: chunked\r\n\r\n11\r\n{{\"name\":\"chunks\"}}\r\n0\r\n\r\n"
+            ),
+            201,
+        ),
     ] {
         let mut raw = Raw::connect(&lucid);
         raw.send(&request);
         let answer = raw.answer();
         assert_eq!(answer.status, expected, "{what}: {}", String::from_utf8_lossy(&answer.body));
-        assert!(expected != 415 || answer.header("accept-encoding") == Some("identity"), "{}", answer.head);
+        assert!(
+            expected != 415 || answer.header("accept-encoding") == Some("identity"),
+            "{}",
+            answer.head
+        );
     }
 }
 
 #[test]
 fn a_refused_request_leaves_its_connection_as_it_says() {
     let lucid = Lucid::serve();
-    let head = |more: &str, length: usize| format!("POST /api/v1/nodes HTTP/1.1\r\nhost: x\r\n{more}content-length: {length}\r\n\r\n");
+    let head = |more: &str, length: usize| {
+        format!("POST /api/v1/nodes HTTP/1.1\r\nhost: x\r\n{more}content-length: {length}\r\n\r\n")
+    };
     // All of it came, or comes at once: the connection goes on.
     let mut raw = Raw::connect(&lucid);
     for _ in 0..3 {
@@ -176,7 +251,12 @@ fn a_refused_request_leaves_its_connection_as_it_says() {
         raw.send(&request);
         let asked = Instant::now();
         let answer = raw.answer();
-        assert_eq!((answer.status, answer.header("connection")), (401, Some("close")), "{what}: {}", answer.head);
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (401, Some("close")),
+            "{what}: {}",
+            answer.head
+        );
         assert!(asked.elapsed() < Duration::from_secs(1), "{what}");
         let (_, after) = raw.until_closed();
         assert!(after < Duration::from_secs(6), "{what}: after {after:?}");
@@ -189,14 +269,24 @@ fn a_stream_ends_when_its_token_does() {
     let short = |left_s: i64| {
         // 30 s are forgiven: this token is over for as long.
         let at = crate::support::now_ms() - (30 - left_s + 1) * 1_000;
-        lucid_server::issue_token(crate::support::SECRET, "root", "admin", 1, lucid_model::time::TimeMs(at)).unwrap()
+        lucid_server::issue_token(
+            crate::support::SECRET,
+            "root",
+            "admin",
+            1,
+            lucid_model::time::TimeMs(at),
+        )
+        .unwrap()
     };
     let client = crate::support::http().timeout(Duration::from_secs(60)).build().unwrap();
     let began = Instant::now();
     let request = client.get(format!("{}/api/v1/events", lucid.base)).bearer_auth(short(3));
     let mut stream = block_on(async { request.send().await.unwrap() });
     assert_eq!(stream.status(), 200);
-    assert_eq!((text(stream.headers(), "x-accel-buffering"), text(stream.headers(), "cache-control")), ("no", "no-cache"));
+    assert_eq!(
+        (text(stream.headers(), "x-accel-buffering"), text(stream.headers(), "cache-control")),
+        ("no", "no-cache")
+    );
     block_on(async { while stream.chunk().await.unwrap().is_some() {} });
     let after = began.elapsed();
     assert!((Duration::from_millis(1_500)..Duration::from_secs(10)).contains(&after), "{after:?}");
@@ -209,7 +299,11 @@ fn an_answer_says_what_browsers_and_caches_may_do_with_it() {
     let pool = lucid.create_pool("first");
     for (path, cached, policy) in [
         ("/api/v1/nodes".to_owned(), "no-store", "default-src 'none'; frame-ancestors 'none'"),
-        (format!("/api/v1/pools/{pool}"), "private, no-cache", "default-src 'none'; frame-ancestors 'none'"),
+        (
+            format!("/api/v1/pools/{pool}"),
+            "private, no-cache",
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
         ("/api/v1/nothing".to_owned(), "no-store", "default-src 'none'; frame-ancestors 'none'"),
         ("/openapi.json".to_owned(), "no-store", "default-src 'none'"),
         ("/livez".to_owned(), "no-store", "default-src 'none'"),
@@ -217,10 +311,18 @@ fn an_answer_says_what_browsers_and_caches_may_do_with_it() {
         ("/".to_owned(), "no-store", "script-src 'sha256-"),
     ] {
         let (_, headers, _) = lucid.answer("GET", &path, Some(&root), None, &[]);
-        assert_eq!((text(&headers, "x-content-type-options"), text(&headers, "cache-control")), ("nosniff", cached), "{path}");
+        assert_eq!(
+            (text(&headers, "x-content-type-options"), text(&headers, "cache-control")),
+            ("nosniff", cached),
+            "{path}"
+        );
         let said = text(&headers, "content-security-policy");
         assert!(said.contains(policy) && said.contains("frame-ancestors 'none'"), "{path}: {said}");
-        assert_eq!((headers.get_all("cache-control").iter().count(), text(&headers, "deprecation")), (1, ""), "{path}");
+        assert_eq!(
+            (headers.get_all("cache-control").iter().count(), text(&headers, "deprecation")),
+            (1, ""),
+            "{path}"
+        );
     }
     for (method, path) in [
         ("GET", "/api/v1/nodes/available"),
@@ -241,17 +343,45 @@ fn measurements_have_a_token_or_a_port_of_their_own() {
     let file = dir.path().join("metrics.token");
     std::fs::write(&file, "a token of the monitoring\n").unwrap();
     // Free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let settings = [("RAIL", "sandbox"), ("LUCID_SERVER_METRICS_TOKEN_FILE", file.to_str().unwrap()), ("LUCID_SERVER_METRICS_PORT", &port)];
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+        .to_string();
+    let settings = [
+        ("RAIL", "sandbox"),
+        ("LUCID_SERVER_METRICS_TOKEN_FILE", file.to_str().unwrap()),
+        ("LUCID_SERVER_METRICS_PORT", &port),
+    ];
     let lucid = Lucid::serve_with(&settings);
     let status = |token: Option<&str>| lucid.call("GET", "/metrics", token, None).0;
-    assert_eq!((status(None), status(Some("another token of it")), status(Some("a token of the monitoring"))), (401, 401, 200));
+    assert_eq!(
+        (
+            status(None),
+            status(Some("another token of it")),
+            status(Some("a token of the monitoring"))
+        ),
+        (401, 401, 200)
+    );
     let of = |role: &str| status(Some(&lucid.token("someone", role)));
-    assert_eq!((of("viewer"), of("treasurer"), of("node_operator"), of("user")), (200, 200, 403, 403));
-    assert_eq!(lucid.call("GET", "/api/v1/nodes", Some("a token of the monitoring"), None).0, 401, "it is good for nothing else");
-    let own = |path: &str| block_on(async { reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.unwrap() });
+    assert_eq!(
+        (of("viewer"), of("treasurer"), of("node_operator"), of("user")),
+        (200, 200, 403, 403)
+    );
+    assert_eq!(
+        lucid.call("GET", "/api/v1/nodes", Some("a token of the monitoring"), None).0,
+        401,
+        "it is good for nothing else"
+    );
+    let own = |path: &str| {
+        block_on(async { reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.unwrap() })
+    };
     let answer = own("/metrics");
-    assert_eq!((answer.status().as_u16(), text(answer.headers(), "x-content-type-options")), (200, "nosniff"));
+    assert_eq!(
+        (answer.status().as_u16(), text(answer.headers(), "x-content-type-options")),
+        (200, "nosniff")
+    );
     assert!(block_on(answer.text()).unwrap().contains("lucid_treasury_usdt"));
     for path in ["/", "/api/v1/nodes", "/health"] {
         assert_eq!(own(path).status().as_u16(), 404, "{path}");
@@ -266,12 +396,23 @@ fn the_electron_client_finds_what_it_asks_for() {
     let lucid = Lucid::serve();
     let owner = lucid.token("alice", "node_operator");
     let pool = lucid.create_pool("first");
-    let call = |method: &str, path: &str, body: Option<Value>| lucid.call(method, &format!("/api/v1/nodes{path}"), Some(&owner), body.as_ref());
-    let hardware = json!({ "cpu_cores": 8, "memory_gb": 15.6, "disk_gb": 500, "network_speed_mbps": 1000 });
+    let call = |method: &str, path: &str, body: Option<Value>| {
+        lucid.call(method, &format!("/api/v1/nodes{path}"), Some(&owner), body.as_ref())
+    };
+    let hardware =
+        json!({ "cpu_cores": 8, "memory_gb": 15.6, "disk_gb": 500, "network_speed_mbps": 1000 });
     let said = json!({ "operator_id": "operator-7", "hardware_info": hardware, "location": { "country": "CH", "region": "ZH" } });
     let (status, node) = call("POST", "/register", Some(said));
-    assert_eq!((status, node["name"].as_str(), node["status"].as_str()), (201, Some("operator-7"), Some("pending")), "{node}");
-    assert_eq!(node["hardware"], json!({ "cpu_cores": 8, "memory_bytes": 15_600_000_000_u64, "storage_bytes": 500_000_000_000_u64 }), "{node}");
+    assert_eq!(
+        (status, node["name"].as_str(), node["status"].as_str()),
+        (201, Some("operator-7"), Some("pending")),
+        "{node}"
+    );
+    assert_eq!(
+        node["hardware"],
+        json!({ "cpu_cores": 8, "memory_bytes": 15_600_000_000_u64, "storage_bytes": 500_000_000_000_u64 }),
+        "{node}"
+    );
     let id = node["node_id"].as_str().unwrap();
     let (status, joined) = call("POST", &format!("/{id}/pool"), Some(json!({ "poolId": pool })));
     assert_eq!((status, &joined["pool_id"]), (200, &json!(pool)), "{joined}");
@@ -281,5 +422,9 @@ fn the_electron_client_finds_what_it_asks_for() {
     assert_eq!(call("GET", &format!("/{id}/payouts?status=lost"), None).0, 400);
     assert_eq!(call("GET", &format!("/{id}/status"), None).1["node_id"], node["node_id"]);
     assert_eq!(call("DELETE", &format!("/{id}/pool"), None).0, 200);
-    assert_eq!(call("POST", "/register", Some(json!({ "hardware_info": {} }))).0, 400, "nothing to call it by");
+    assert_eq!(
+        call("POST", "/register", Some(json!({ "hardware_info": {} }))).0,
+        400,
+        "nothing to call it by"
+    );
 }

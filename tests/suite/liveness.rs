@@ -20,7 +20,11 @@ fn heartbeat(lucid: &Lucid, nodes: &mut [TestNode]) {
 }
 
 fn alert_ended(lucid: &Lucid) -> bool {
-    lucid.process.log().lines().any(|line| line.contains("alert cleared") && line.contains("\"mass-outage\""))
+    lucid
+        .process
+        .log()
+        .lines()
+        .any(|line| line.contains("alert cleared") && line.contains("\"mass-outage\""))
 }
 
 #[test]
@@ -35,7 +39,8 @@ fn a_fleet_that_falls_silent_at_once_is_left_as_it_is_and_a_few_nodes_are_not() 
         ("LUCID_LIMITS_REGISTRATIONS_BURST", "100"),
     ]);
     let lucid = Lucid::serve_with(&settings);
-    let mut nodes: Vec<_> = (1..=NODES).map(|number| TestNode::register(&lucid, "alice", number)).collect();
+    let mut nodes: Vec<_> =
+        (1..=NODES).map(|number| TestNode::register(&lucid, "alice", number)).collect();
     heartbeat(&lucid, &mut nodes);
 
     let alert = eventually("the alert", || {
@@ -62,7 +67,13 @@ fn a_fleet_that_falls_silent_at_once_is_left_as_it_is_and_a_few_nodes_are_not() 
     assert_eq!(alerts["active_alerts"][0]["about"], "silent", "{alerts}");
 
     heartbeat(&lucid, gone);
-    assert!(gone.iter().all(|node| status(&lucid, node) == "active"), "a report brings a node back");
+    assert!(
+        gone.iter().all(|node| status(&lucid, node) == "active"),
+        "a report brings a node back"
+    );
     let alerts = lucid.get(&format!("/api/v1/nodes/{}/alerts", gone[0].id));
-    assert!(alerts["active_alerts"].as_array().unwrap().iter().all(|alert| alert["about"] != "silent"), "{alerts}");
+    assert!(
+        alerts["active_alerts"].as_array().unwrap().iter().all(|alert| alert["about"] != "silent"),
+        "{alerts}"
+    );
 }

@@ -1,5 +1,11 @@
-//! The integration tests: one binary, a module an area, the real `lucid` process wherever one can run.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops and says where")]
+//! The integration tests: one binary, a module an area, the real `lucid` process wherever one can
+//! run.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops and says where"
+)]
 
 mod access;
 mod agent;

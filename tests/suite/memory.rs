@@ -16,7 +16,12 @@ fn what_is_in_memory_serves_the_sandbox_is_gone_at_the_end_and_never_pays_anybod
     assert_eq!(lucid.get("/api/v1/nodes")["pagination"]["total"], 0);
 
     let data = lucid.data();
-    let live = [("JWT_SECRET", SECRET), ("LUCID_STORE_URL", "memory://"), ("TRON_PAYMENT_URL", "http://127.0.0.1:9")];
-    let (code, said) = Process::start(&["serve", "--data", data.to_str().unwrap()], &live, false).output();
+    let live = [
+        ("JWT_SECRET", SECRET),
+        ("LUCID_STORE_URL", "memory://"),
+        ("TRON_PAYMENT_URL", "http://127.0.0.1:9"),
+    ];
+    let (code, said) =
+        Process::start(&["serve", "--data", data.to_str().unwrap()], &live, false).output();
     assert_eq!(code, Some(2), "{said}");
 }

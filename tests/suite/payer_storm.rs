@@ -1,6 +1,7 @@
-//! Everything at once: a payment service that answers wrongly most of the time, kill -9, freezes at random moments, one replica on SQLite and two on
-//! MongoDB. Nobody is paid twice, nothing is sent while payments are frozen, no payout is sent more often than its pace, and in the end
-//! every payout is decided and the ledger says what the payment service does, to the micro-USDT.
+//! Everything at once: a payment service that answers wrongly most of the time, kill -9, freezes at
+//! random moments, one replica on SQLite and two on MongoDB. Nobody is paid twice, nothing is sent
+//! while payments are frozen, no payout is sent more often than its pace, and in the end every
+//! payout is decided and the ledger says what the payment service does, to the micro-USDT.
 //!
 //! `STORM_KILLS=300` kills so often; `make test` does it a few times.
 
@@ -30,7 +31,8 @@ const SENDS_AN_HOUR_MAX: usize = 12;
 const NODES: u8 = 8;
 /// Longer than a request may take.
 const HANG: Duration = Duration::from_millis(900);
-/// Time for everything that is open to be decided, once the service is honest again: the longest wait between two sends.
+/// Time for everything that is open to be decided, once the service is honest again: the longest
+/// wait between two sends.
 const DECIDED_WITHIN: Duration = Duration::from_secs(20 * 60);
 
 fn kills() -> u64 {
@@ -64,7 +66,11 @@ fn post_fault(number: u64) -> (&'static str, bool, Wire) {
         0 => ("429, wait 1 s", false, status(429, &["retry-after: 1"], "")),
         1 => ("429", false, status(429, &[], "")),
         2 => ("429, made", true, status(429, &["retry-after: 2"], "")),
-        3 => ("503, wait until then", false, status(503, &["retry-after: Sun, 06 Nov 1994 08:49:37 GMT"], "")),
+        3 => (
+            "503, wait until then",
+            false,
+            status(503, &["retry-after: Sun, 06 Nov 1994 08:49:37 GMT"], ""),
+        ),
         4 => ("503", false, status(503, &[], HTML)),
         5 => ("503, made", true, status(503, &[], HTML)),
         6 => ("500", false, status(500, &[], &error("INTERNAL"))),
@@ -82,8 +88,18 @@ fn post_fault(number: u64) -> (&'static str, bool, Wire) {
         18 => ("200 empty, made", true, status(200, &[], "")),
         19 => ("cut, made", true, Wire::Cut),
         20 => ("another amount, made", true, Wire::With(json!({ "amount": "0.000001" }))),
-        21 => ("another address, made", true, Wire::With(json!({ "recipient_address": "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t" }))),
-        22 => ("another payout, made", true, Wire::With(json!({ "payout_id": "00000000-0000-0000-0000-000000000000", "reference": "" }))),
+        21 => (
+            "another address, made",
+            true,
+            Wire::With(json!({ "recipient_address": "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t" })),
+        ),
+        22 => (
+            "another payout, made",
+            true,
+            Wire::With(
+                json!({ "payout_id": "00000000-0000-0000-0000-000000000000", "reference": "" }),
+            ),
+        ),
         23 => ("reset, made", true, Wire::Reset),
         24 => ("closed", false, Wire::Close),
         25 => ("no answer, made", true, Wire::Hang(HANG)),
@@ -141,7 +157,12 @@ impl Fleet {
 
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Option<Value> {
         let lucid = &self.replicas[0];
-        attempt(method, &format!("{}/api/v1{path}", lucid.base), &lucid.token("carol", "super_admin"), body)
+        attempt(
+            method,
+            &format!("{}/api/v1{path}", lucid.base),
+            &lucid.token("carol", "super_admin"),
+            body,
+        )
     }
 
     fn payments_state(&self) -> Option<String> {
@@ -165,7 +186,9 @@ fn storm(seed: u64, stores: &[(&str, &str)], replicas: usize) {
     ]);
     settings.extend(stores);
     let replicas: Vec<_> = (0..replicas).map(|_| Lucid::serve_with(&settings)).collect();
-    let nodes = (1..=NODES).map(|number| TestNode::register(&replicas[0], &format!("owner {number}"), number)).collect();
+    let nodes = (1..=NODES)
+        .map(|number| TestNode::register(&replicas[0], &format!("owner {number}"), number))
+        .collect();
     let mut fleet = Fleet { replicas, nodes };
     let (mut chance, mut frozen_until) = (Chance(seed | 1), None::<Instant>);
     let (mut freezes, mut stills, mut turn) = (0, 0, 0);
@@ -175,17 +198,28 @@ fn storm(seed: u64, stores: &[(&str, &str)], replicas: usize) {
             turn += 1;
             fleet.work(turn);
             match frozen_until {
-                None if chance.below(40) == 0 && fleet.ask("POST", "/payouts/freeze", Some(&json!({ "reason": "storm" }))).is_some() => {
+                None if chance.below(40) == 0
+                    && fleet
+                        .ask("POST", "/payouts/freeze", Some(&json!({ "reason": "storm" })))
+                        .is_some() =>
+                {
                     freezes += 1;
-                    frozen_until = Some(Instant::now() + Duration::from_millis(chance.below(5_000)));
+                    frozen_until =
+                        Some(Instant::now() + Duration::from_millis(chance.below(5_000)));
                 }
-                Some(_) if !service.still.load(Ordering::SeqCst) && fleet.payments_state().as_deref() == Some("frozen") => {
+                Some(_)
+                    if !service.still.load(Ordering::SeqCst)
+                        && fleet.payments_state().as_deref() == Some("frozen") =>
+                {
                     service.still.store(true, Ordering::SeqCst);
                     stills += 1;
                 }
                 Some(end) if Instant::now() >= end => {
                     service.still.store(false, Ordering::SeqCst);
-                    if fleet.ask("POST", "/payouts/resume", Some(&json!({ "reason": "on" }))).is_some() {
+                    if fleet
+                        .ask("POST", "/payouts/resume", Some(&json!({ "reason": "on" })))
+                        .is_some()
+                    {
                         frozen_until = None;
                     }
                 }
@@ -215,7 +249,10 @@ fn storm(seed: u64, stores: &[(&str, &str)], replicas: usize) {
     assert!(books.broken.is_empty(), "{:?}", books.broken);
     for (id, posts) in &books.posts {
         for (place, (first, _)) in posts.iter().enumerate() {
-            let within = posts[place..].iter().take_while(|(at, _)| at.duration_since(*first) < Duration::from_secs(3_600)).count();
+            let within = posts[place..]
+                .iter()
+                .take_while(|(at, _)| at.duration_since(*first) < Duration::from_secs(3_600))
+                .count();
             assert!(within <= SENDS_AN_HOUR_MAX, "{id} was sent {within} times within an hour");
         }
     }
@@ -229,17 +266,24 @@ fn storm(seed: u64, stores: &[(&str, &str)], replicas: usize) {
     assert!(code == Some(0) && audit.contains("\"in_order\":true"), "{audit}");
 }
 
-/// Waits until no payout is open; what waits for a person is said by who reads the payment service's own books.
+/// Waits until no payout is open; what waits for a person is said by who reads the payment
+/// service's own books.
 fn decide_everything(fleet: &Fleet, service: &PaymentService) {
     let (began, lucid) = (Instant::now(), &fleet.replicas[0]);
     let mut settled = 0;
     loop {
-        let open: Vec<_> = payouts(lucid).into_iter().filter(|p| p["status"] == "pending" || p["status"] == "processing").collect();
+        let open: Vec<_> = payouts(lucid)
+            .into_iter()
+            .filter(|p| p["status"] == "pending" || p["status"] == "processing")
+            .collect();
         for payout in open.iter().filter(|payout| payout["state"] == "manual") {
             let id = payout["payout_id"].as_str().unwrap();
             let txid = service.books().orders.get(id).map(|order| order.txid.clone());
             let outcome = txid.as_deref().map_or(vec!["--not-paid"], |txid| vec!["--paid", txid]);
-            lucid.treasurer("carol", &[&["resolve", id, "--evidence", "its own books"][..], &outcome].concat());
+            lucid.treasurer(
+                "carol",
+                &[&["resolve", id, "--evidence", "its own books"][..], &outcome].concat(),
+            );
         }
         // New ones may be planned yet, for periods that ended while nodes worked.
         settled = if open.is_empty() { settled + 1 } else { 0 };

@@ -1,4 +1,5 @@
-//! Two payers over one store: the older one was stopped at the worst moment and does not know that it is none any more.
+//! Two payers over one store: the older one was stopped at the worst moment and does not know that
+//! it is none any more.
 
 use std::{
     sync::{Arc, mpsc},
@@ -17,17 +18,23 @@ use lucid_model::{
     payout::{Answer, Capabilities, Payout, PayoutState, Reply, Reported, Run, RunState},
     time::TimeMs,
 };
-use lucid_ports::{Clock, Entropy, Fence, PaymentRail, PayoutFilter, PayoutSort, Registration, Signer, Store, Tenure};
+use lucid_ports::{
+    Clock, Entropy, Fence, PaymentRail, PayoutFilter, PayoutSort, Registration, Signer, Store,
+    Tenure,
+};
 use lucid_rails::{Profile, TronPayment, TronPaymentConfig};
 use lucid_service::{PAYER, Ports, Service, ServiceError};
 use uuid::Uuid;
 
-use crate::support::{PATIENCE, SandboxProcess, block_on, money, mongo::MongoServer, node::WALLET, now_ms};
+use crate::support::{
+    PATIENCE, SandboxProcess, block_on, money, mongo::MongoServer, node::WALLET, now_ms,
+};
 
 const AMOUNT: MicroUsdt = MicroUsdt(10_000_000);
 pub const FAMILY: FamilyId = FamilyId(Uuid::from_u128(7));
 
-/// The real rail, with a place to be stopped at: what a payer has read by then it has not written yet.
+/// The real rail, with a place to be stopped at: what a payer has read by then it has not written
+/// yet.
 struct Rail {
     real: TronPayment,
     stop: Option<(mpsc::SyncSender<()>, parking::Gate)>,
@@ -128,9 +135,15 @@ fn payer(
         policies: PolicyEngine::new(engine).unwrap(),
         chain: None,
         rail: Some(Arc::new(Rail { real: TronPayment::new(rail).unwrap(), stop })),
-        webhooks: Arc::new(lucid_rails::WebhookClient::new(Duration::from_secs(1), false, lucid_rails::Egress::default())),
+        webhooks: Arc::new(lucid_rails::WebhookClient::new(
+            Duration::from_secs(1),
+            false,
+            lucid_rails::Egress::default(),
+        )),
         signer: Arc::new(machine()),
-        sealer: Arc::new(lucid_store::SealKeys::read(&"5e".repeat(lucid_store::SEAL_KEY_BYTES)).unwrap()),
+        sealer: Arc::new(
+            lucid_store::SealKeys::read(&"5e".repeat(lucid_store::SEAL_KEY_BYTES)).unwrap(),
+        ),
         clock: Arc::new(machine()),
         entropy: Arc::new(machine()),
         challenge_key: ChallengeKey::of_secret("secret"),
@@ -141,11 +154,18 @@ fn payer(
 
 /// A node that has earned, and a payout of it that may be sent.
 pub async fn a_payout_to_send(store: &dyn Store, number: u128) -> Payout {
-    let (now, id, owner) = (TimeMs(now_ms()), NodeId(Uuid::from_u128(number)), UserId(Uuid::from_u128(1)));
+    let (now, id, owner) =
+        (TimeMs(now_ms()), NodeId(Uuid::from_u128(number)), UserId(Uuid::from_u128(1)));
     let wallet = Wallet { address: WALLET.parse().unwrap(), version: 1, since: now };
     let node = money::node(id, owner, wallet, now);
     store
-        .register_node(Registration { node, caps: NodeCaps::default(), enrolment: None, audit: money::audit("node.register"), assign_audit: None })
+        .register_node(Registration {
+            node,
+            caps: NodeCaps::default(),
+            enrolment: None,
+            audit: money::audit("node.register"),
+            assign_audit: None,
+        })
         .await
         .unwrap();
     let run = RunId(Uuid::from_u128(1));
@@ -168,7 +188,11 @@ pub async fn a_payout_to_send(store: &dyn Store, number: u128) -> Payout {
     };
     store.create_run(approved, money::audit("run.open")).await.unwrap();
     let payout = PayoutId::derive(FAMILY, 0, id, 0);
-    let accrued = Draft::accrue(0, PoolScope::Unassigned, id, AMOUNT, MicroUsdt::ZERO, "root".into()).unwrap().book(Head::default(), now).unwrap();
+    let accrued =
+        Draft::accrue(0, PoolScope::Unassigned, id, AMOUNT, MicroUsdt::ZERO, "root".into())
+            .unwrap()
+            .book(Head::default(), now)
+            .unwrap();
     let head = Head { seq: accrued.seq, balances: accrued.balances };
     let reserved = Draft::reserve(payout, id, AMOUNT).unwrap().book(head, now).unwrap();
     for entry in [accrued, reserved] {
@@ -226,7 +250,12 @@ async fn pays_all(store: &dyn Store, payer: &Service, tenure: &Tenure) {
         payer.pay_step(tenure).await.unwrap();
         assert!(began.elapsed() < PATIENCE, "{:?}", store.open_payouts(10).await.unwrap());
     }
-    let all = lucid_ports::PageRequest { page: 1, limit: 100, sort: PayoutSort::CreatedAt, order: lucid_ports::Order::Ascending };
+    let all = lucid_ports::PageRequest {
+        page: 1,
+        limit: 100,
+        sort: PayoutSort::CreatedAt,
+        order: lucid_ports::Order::Ascending,
+    };
     let paid = store.payouts(&PayoutFilter::default(), all).await.unwrap().items;
     assert!(paid.iter().all(|payout| payout.state == PayoutState::Confirmed), "{paid:?}");
 }
@@ -235,7 +264,11 @@ async fn an_older_payer_is_shut_out(url: &str, sandbox: &SandboxProcess) {
     let dir = tempfile::tempdir().unwrap();
     let old_store = lucid_store::open(url).await.unwrap();
     // A folder is open once; a server's database as often as there are replicas.
-    let store = if url.starts_with("mongodb") { lucid_store::open(url).await.unwrap() } else { Arc::clone(&old_store) };
+    let store = if url.starts_with("mongodb") {
+        lucid_store::open(url).await.unwrap()
+    } else {
+        Arc::clone(&old_store)
+    };
     let payout = a_payout_to_send(store.as_ref(), 1).await;
     let ((stopped, stops), gate) = (mpsc::sync_channel(1), parking::Gate::default());
     let old = payer(&old_store, sandbox, &dir.path().join("old"), Some((stopped, gate.clone())));
@@ -251,9 +284,16 @@ async fn an_older_payer_is_shut_out(url: &str, sandbox: &SandboxProcess) {
     gate.open();
     let refused = paying.await.unwrap().unwrap_err();
     assert!(matches!(refused, ServiceError::PayerReplaced { by: Some(Fence(2)) }), "{refused}");
-    assert!(old.raised_alerts().iter().any(|(about, message)| *about == PAYER && message.contains('2')), "{:?}", old.raised_alerts());
+    assert!(
+        old.raised_alerts().iter().any(|(about, message)| *about == PAYER && message.contains('2')),
+        "{:?}",
+        old.raised_alerts()
+    );
     assert_eq!(store.payout(payout.id).await.unwrap().unwrap(), payout, "nothing was written");
-    assert!(matches!(old.recover_payouts(&good(1)).await.unwrap_err(), ServiceError::PayerReplaced { by: Some(Fence(2)) }));
+    assert!(matches!(
+        old.recover_payouts(&good(1)).await.unwrap_err(),
+        ServiceError::PayerReplaced { by: Some(Fence(2)) }
+    ));
     let before = transfers(sandbox);
     pays_all(store.as_ref(), &new, &good(2)).await;
     assert_eq!(transfers(sandbox), before + 1);
@@ -261,7 +301,10 @@ async fn an_older_payer_is_shut_out(url: &str, sandbox: &SandboxProcess) {
     // It was stopped after the write, for longer than its lease: it does not send either.
     let payout = a_payout_to_send(store.as_ref(), 2).await;
     let over = Tenure::new(Fence(2), || false);
-    assert!(matches!(new.pay_step(&over).await.unwrap_err(), ServiceError::PayerReplaced { by: None }));
+    assert!(matches!(
+        new.pay_step(&over).await.unwrap_err(),
+        ServiceError::PayerReplaced { by: None }
+    ));
     assert_eq!(store.payout(payout.id).await.unwrap().unwrap().state, PayoutState::Submitting);
     assert_eq!(transfers(sandbox), before + 1);
     let last = payer(&store, sandbox, &dir.path().join("last"), None);
@@ -276,10 +319,12 @@ fn a_payer_that_was_replaced_while_it_was_stopped_sends_nothing() {
     block_on(an_older_payer_is_shut_out(&format!("sqlite://{}", dir.path().display()), &sandbox));
 }
 
-/// A node is suspended between plan and send: nothing is sent, its money is available again, and who listens is told.
+/// A node is suspended between plan and send: nothing is sent, its money is available again, and
+/// who listens is told.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payout_of_a_node_that_cannot_be_paid_any_more_is_held() {
-    let (sandbox, dir) = (tokio::task::block_in_place(SandboxProcess::start), tempfile::tempdir().unwrap());
+    let (sandbox, dir) =
+        (tokio::task::block_in_place(SandboxProcess::start), tempfile::tempdir().unwrap());
     let store = lucid_store::open("memory://").await.unwrap();
     let payout = a_payout_to_send(store.as_ref(), 1).await;
     let payer = payer(&store, &sandbox, dir.path(), None);
@@ -297,7 +342,10 @@ async fn a_payout_of_a_node_that_cannot_be_paid_any_more_is_held() {
     while let Ok(event) = told.try_recv() {
         types.push(event.kind.type_name());
     }
-    assert!(types.contains(&"payout.held".to_owned()) && types.contains(&"payout.cancelled".to_owned()), "{types:?}");
+    assert!(
+        types.contains(&"payout.held".to_owned()) && types.contains(&"payout.cancelled".to_owned()),
+        "{types:?}"
+    );
 }
 
 #[test]

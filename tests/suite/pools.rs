@@ -44,15 +44,29 @@ impl Scene {
         let world: SharedWorld = Arc::new(Mutex::new(World::new(0, 0)));
         let memory = Memory::new().unwrap();
         let store: Arc<dyn Store> = Arc::new(memory.open().unwrap());
-        let service = Service::new(ports(&world, Arc::clone(&store), policies()), money::config(), FamilyId(Uuid::from_u128(7)));
+        let service = Service::new(
+            ports(&world, Arc::clone(&store), policies()),
+            money::config(),
+            FamilyId(Uuid::from_u128(7)),
+        );
         let new = NewPool { name: "east".into(), description: None, max_nodes, config };
         let pool = at_once(service.create_pool(&Actor::system(), new)).unwrap().id;
         let scene = Self { world, store, service, pool };
         for number in 1..=nodes {
-            let wallet = Wallet { address: crate::support::node::WALLET.parse().unwrap(), version: 1, since: scene.service.now() };
-            let node = money::node(id(number), UserId(Uuid::from_u128(1)), wallet, scene.service.now());
-            let registration =
-                Registration { node, caps: NodeCaps::default(), enrolment: None, audit: money::audit("node.register"), assign_audit: None };
+            let wallet = Wallet {
+                address: crate::support::node::WALLET.parse().unwrap(),
+                version: 1,
+                since: scene.service.now(),
+            };
+            let node =
+                money::node(id(number), UserId(Uuid::from_u128(1)), wallet, scene.service.now());
+            let registration = Registration {
+                node,
+                caps: NodeCaps::default(),
+                enrolment: None,
+                audit: money::audit("node.register"),
+                assign_audit: None,
+            };
             at_once(scene.store.register_node(registration)).unwrap();
             if number <= max_nodes {
                 scene.assign(number, Some(scene.pool));
@@ -66,13 +80,20 @@ impl Scene {
     }
 
     fn assign(&self, number: u32, pool: Option<PoolId>) {
-        let assigned = at_once(self.store.assign_node(id(number), self.node(number).version, pool, money::audit("node.assign"))).unwrap();
+        let assigned = at_once(self.store.assign_node(
+            id(number),
+            self.node(number).version,
+            pool,
+            money::audit("node.assign"),
+        ))
+        .unwrap();
         assert!(matches!(assigned, Assigned::Done(_)), "{assigned:?}");
     }
 
     fn becomes(&self, number: u32, status: NodeStatus) {
         let before = self.node(number);
-        let node = Node { status, updated_at: self.service.now(), version: before.version + 1, ..before };
+        let node =
+            Node { status, updated_at: self.service.now(), version: before.version + 1, ..before };
         assert!(at_once(self.store.update_node(node, money::audit("node.update"))).unwrap());
     }
 
@@ -87,7 +108,10 @@ impl Scene {
 
     fn members(&self) -> Vec<u32> {
         let members = at_once(self.store.pool_members(self.pool)).unwrap();
-        members.into_iter().map(|member| u32::try_from(member.0.as_u128() - id(0).0.as_u128()).unwrap()).collect()
+        members
+            .into_iter()
+            .map(|member| u32::try_from(member.0.as_u128() - id(0).0.as_u128()).unwrap())
+            .collect()
     }
 
     fn replaced(&self) -> usize {
@@ -111,12 +135,22 @@ fn a_member_that_fails_for_long_gives_its_place_away_and_comes_back_when_there_i
     scene.becomes(1, NodeStatus::Error);
     // The next check finds it after four minutes: less than an interval.
     assert_eq!((scene.pass(4), scene.members()), (Health::Degraded, vec![1, 2, 3, 4]));
-    assert_eq!((scene.pass(5), scene.members(), scene.replaced()), (Health::Degraded, vec![2, 3, 4, 5], 1));
-    assert_eq!((scene.pass(5), scene.pass(5)), (Health::Degraded, Health::Healthy), "better once two checks say so");
+    assert_eq!(
+        (scene.pass(5), scene.members(), scene.replaced()),
+        (Health::Degraded, vec![2, 3, 4, 5], 1)
+    );
+    assert_eq!(
+        (scene.pass(5), scene.pass(5)),
+        (Health::Degraded, Health::Healthy),
+        "better once two checks say so"
+    );
     // It works again, and there is no room: it waits.
     scene.becomes(1, NodeStatus::Active);
     scene.pass(10);
-    assert_eq!((scene.members(), scene.node(1).pool, scene.replaced()), (vec![2, 3, 4, 5], None, 1));
+    assert_eq!(
+        (scene.members(), scene.node(1).pool, scene.replaced()),
+        (vec![2, 3, 4, 5], None, 1)
+    );
     scene.assign(3, None);
     scene.pass(5);
     assert_eq!(scene.members(), [1, 2, 4, 5]);
@@ -152,7 +186,11 @@ fn nobody_is_replaced_in_an_outage_of_ours_in_a_pool_that_is_worked_on_or_where_
     assert_eq!(scene.members(), [1, 2, 3, 4], "an outage of ours");
     scene.service.clear_alert("mass-outage");
     let pool = scene.pool();
-    let worked_on = Pool { status: lucid_model::pool::PoolStatus::Maintenance, version: pool.version + 1, ..pool };
+    let worked_on = Pool {
+        status: lucid_model::pool::PoolStatus::Maintenance,
+        version: pool.version + 1,
+        ..pool
+    };
     assert!(at_once(scene.store.update_pool(worked_on, money::audit("pool.update"))).unwrap());
     scene.pass(20);
     assert_eq!(scene.members(), [1, 2, 3, 4], "worked on");
@@ -188,7 +226,8 @@ fn it_is_said_when_no_pool_has_room_and_again_when_one_has() {
 #[test]
 fn what_a_pool_did_is_told_from_its_epochs_and_what_it_has_from_its_members() {
     let mut settings = SHORT.to_vec();
-    settings.extend([("PAYOUT_MIN_AMOUNT_USDT", "1"), ("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "100000")]);
+    settings
+        .extend([("PAYOUT_MIN_AMOUNT_USDT", "1"), ("LUCID_PAYOUTS_SANDBOX_FUNDS_USDT", "100000")]);
     let lucid = Lucid::serve_with(&settings);
     let pool = lucid.create_pool("east");
     let mut node = TestNode::register(&lucid, "alice", 1);
@@ -197,34 +236,78 @@ fn what_a_pool_did_is_told_from_its_epochs_and_what_it_has_from_its_members() {
         let health = lucid.get(&path("health"));
         (health["nodes_working"] == 1).then_some(health)
     });
-    assert_eq!((&health["health"], &health["node_count"], &health["places_free"]), (&json!("healthy"), &json!(1), &json!(99)), "{health}");
-    assert_eq!(health["capacity"], json!({ "cpu_cores": 4, "memory_bytes": 8_000_000_000_u64, "storage_bytes": 100_000_000_000_u64 }));
+    assert_eq!(
+        (&health["health"], &health["node_count"], &health["places_free"]),
+        (&json!("healthy"), &json!(1), &json!(99)),
+        "{health}"
+    );
+    assert_eq!(
+        health["capacity"],
+        json!({ "cpu_cores": 4, "memory_bytes": 8_000_000_000_u64, "storage_bytes": 100_000_000_000_u64 })
+    );
 
     let told = work_until(&lucid, &mut node, "a payment in the pool's performance", || {
         let told = lucid.get(&path("performance?resolution=epoch"));
-        (told["total"]["paid_usdt"] != "0.000000" && !told["points"].as_array().unwrap().is_empty()).then_some(told)
+        (told["total"]["paid_usdt"] != "0.000000" && !told["points"].as_array().unwrap().is_empty())
+            .then_some(told)
     });
     let (total, points) = (&told["total"], told["points"].as_array().unwrap());
-    assert_eq!((&total["nodes_total"], &total["epochs"]), (&json!(1), &json!(points.len())), "{told}");
+    assert_eq!(
+        (&total["nodes_total"], &total["epochs"]),
+        (&json!(1), &json!(points.len())),
+        "{told}"
+    );
     // An epoch that began while the node was still to report for the first time has no active node.
-    assert_eq!((&total["nodes_active"], &points.last().unwrap()["nodes_active"]), (&json!(1), &json!(1)), "{told}");
+    assert_eq!(
+        (&total["nodes_active"], &points.last().unwrap()["nodes_active"]),
+        (&json!(1), &json!(1)),
+        "{told}"
+    );
     assert!(points.iter().all(|point| point["observation_hours"].is_number()), "{told}");
-    assert!(total["mean_score"].as_f64().unwrap() > 0.0 && total["uptime_ratio"].as_f64().unwrap() > 0.0, "{told}");
+    assert!(
+        total["mean_score"].as_f64().unwrap() > 0.0
+            && total["uptime_ratio"].as_f64().unwrap() > 0.0,
+        "{told}"
+    );
     assert_eq!(total["utilisation"], json!({ "cpu": 25.5, "memory": 40, "disk": 10 }), "{told}");
-    let (_, payouts) = lucid.call("GET", "/api/v1/payouts?status=completed&limit=100", Some(&lucid.token("root", "admin")), None);
-    let paid: f64 = payouts["payouts"].as_array().unwrap().iter().map(|p| p["amount"].as_f64().unwrap()).sum();
-    assert!(total["paid_usdt"].as_str().unwrap().parse::<f64>().unwrap() <= paid, "{told} {payouts}");
+    let (_, payouts) = lucid.call(
+        "GET",
+        "/api/v1/payouts?status=completed&limit=100",
+        Some(&lucid.token("root", "admin")),
+        None,
+    );
+    let paid: f64 =
+        payouts["payouts"].as_array().unwrap().iter().map(|p| p["amount"].as_f64().unwrap()).sum();
+    assert!(
+        total["paid_usdt"].as_str().unwrap().parse::<f64>().unwrap() <= paid,
+        "{told} {payouts}"
+    );
 
-    // Who may not read everybody's payouts is told of none; days are coarser; a range without epochs is empty.
-    let (status, owners) = lucid.call("GET", &path("performance?resolution=1d"), Some(&lucid.token("alice", "node_operator")), None);
+    // Who may not read everybody's payouts is told of none; days are coarser; a range without
+    // epochs is empty.
+    let (status, owners) = lucid.call(
+        "GET",
+        &path("performance?resolution=1d"),
+        Some(&lucid.token("alice", "node_operator")),
+        None,
+    );
     assert_eq!((status, owners["total"].get("paid_usdt")), (200, None), "{owners}");
     assert!(owners["points"].as_array().unwrap().len() <= 2, "{owners}");
     let empty = lucid.get(&path("performance?from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z"));
     assert_eq!((&empty["points"], &empty["total"]["epochs"]), (&json!([]), &json!(0)), "{empty}");
     let admin = lucid.token("root", "admin");
-    for (question, field) in [("resolution=2h", "resolution"), ("from=x", "from"), ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "to")] {
-        let (status, refusal) = lucid.call("GET", &path(&format!("performance?{question}")), Some(&admin), None);
-        assert_eq!((status, refusal["error"]["details"]["field"].as_str()), (400, Some(field)), "{refusal}");
+    for (question, field) in [
+        ("resolution=2h", "resolution"),
+        ("from=x", "from"),
+        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "to"),
+    ] {
+        let (status, refusal) =
+            lucid.call("GET", &path(&format!("performance?{question}")), Some(&admin), None);
+        assert_eq!(
+            (status, refusal["error"]["details"]["field"].as_str()),
+            (400, Some(field)),
+            "{refusal}"
+        );
     }
     let missing = format!("/api/v1/pools/{}/performance", Uuid::now_v7());
     assert_eq!(lucid.call("GET", &missing, Some(&admin), None).0, 404);

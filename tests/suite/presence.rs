@@ -1,4 +1,5 @@
-//! A node earns the same whichever replica its reports come to, and with however many: never more than with one.
+//! A node earns the same whichever replica its reports come to, and with however many: never more
+//! than with one.
 
 use std::sync::Arc;
 
@@ -47,7 +48,15 @@ impl Fleet {
             (node.public_key, node.owner) = (Some(public), UserId(uuid::Uuid::from_u128(1)));
             node.activated_at = Some(START.plus_ms(-3_600_000));
         }));
-        let mut fleet = Self { replicas: Vec::new(), store, cache: tempfile::tempdir().unwrap(), _memory: memory, key, sequence: 0, elapsed_ms: 0 };
+        let mut fleet = Self {
+            replicas: Vec::new(),
+            store,
+            cache: tempfile::tempdir().unwrap(),
+            _memory: memory,
+            key,
+            sequence: 0,
+            elapsed_ms: 0,
+        };
         for ahead_ms in aheads_ms {
             let replica = fleet.start(*ahead_ms);
             fleet.replicas.push(replica);
@@ -58,7 +67,10 @@ impl Fleet {
     /// A replica that starts now; its monotonic clock begins anew.
     fn start(&self, ahead_ms: i64) -> Replica {
         let clocks = Clocks::at(START.plus_ms(self.elapsed_ms + ahead_ms));
-        let ports = Ports { clock: Arc::clone(&clocks) as Arc<dyn Clock>, ..fleet::ports(&self.store, self.cache.path(), START, 1) };
+        let ports = Ports {
+            clock: Arc::clone(&clocks) as Arc<dyn Clock>,
+            ..fleet::ports(&self.store, self.cache.path(), START, 1)
+        };
         let service = block_on(fleet::service_on(ports, fleet::config(1)));
         Replica { service, clocks, ahead_ms }
     }
@@ -71,17 +83,26 @@ impl Fleet {
     /// Each replica asks the coordinator, whose answers are a little off.
     fn check(&self, noise_ms: i64) {
         for replica in &self.replicas {
-            replica.service.follow_shared_clock(Checked { ahead_ms: replica.ahead_ms + noise_ms, within_ms: NOISE_MS });
+            replica.service.follow_shared_clock(Checked {
+                ahead_ms: replica.ahead_ms + noise_ms,
+                within_ms: NOISE_MS,
+            });
         }
     }
 
     fn report(&mut self, replica: usize) {
         self.sequence += 1;
         let (id, body) = (fleet::node_id(0), Digest::of(b""));
-        let signature = self.key.sign(&statement::report("heartbeat", id, self.sequence, body)).to_bytes().to_vec();
-        let proof = ReportProof { kind: "heartbeat", sequence: self.sequence, body, signature, from: None };
+        let signature = self
+            .key
+            .sign(&statement::report("heartbeat", id, self.sequence, body))
+            .to_bytes()
+            .to_vec();
+        let proof =
+            ReportProof { kind: "heartbeat", sequence: self.sequence, body, signature, from: None };
         let actor = Actor { node: Some(id), roles: vec![Role::Node], ..Actor::system() };
-        block_on(self.replicas[replica].service.report(&actor, id, Some(proof), Vec::new())).unwrap();
+        block_on(self.replicas[replica].service.report(&actor, id, Some(proof), Vec::new()))
+            .unwrap();
     }
 
     fn credited_ms(&self) -> i64 {
@@ -109,7 +130,8 @@ fn whatever_happens_no_more_is_credited_than_by_one_replica_and_no_less() {
     let worlds = std::env::var("PRESENCE_WORLDS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
     for seed in 0..worlds {
         let mut chance = fleet::Chance::of(seed);
-        let aheads_ms: Vec<i64> = (0..=chance.below(4)).map(|_| chance.below(16_000) as i64 - 8_000).collect();
+        let aheads_ms: Vec<i64> =
+            (0..=chance.below(4)).map(|_| chance.below(16_000) as i64 - 8_000).collect();
         let mut fleet = Fleet::of(&aheads_ms);
         fleet.check(0);
         // What one replica would have credited, and the ends at which the answers' noise counts.
@@ -129,7 +151,12 @@ fn whatever_happens_no_more_is_credited_than_by_one_replica_and_no_less() {
                     let operator = Actor { roles: vec![Role::Operator], ..Actor::system() };
                     let service = Arc::clone(&fleet.replicas[replica].service);
                     let id = fleet::node_id(0);
-                    block_on(service.transition(&operator, id, NodeEvent::Suspend { reason: "why".into(), until: None })).unwrap();
+                    block_on(service.transition(
+                        &operator,
+                        id,
+                        NodeEvent::Suspend { reason: "why".into(), until: None },
+                    ))
+                    .unwrap();
                     fleet.pass(10 * NOISE_MS + chance.below(20_000) as i64);
                     block_on(service.transition(&operator, id, NodeEvent::LiftSuspension)).unwrap();
                     fleet.pass(10 * NOISE_MS);
@@ -146,7 +173,9 @@ fn whatever_happens_no_more_is_credited_than_by_one_replica_and_no_less() {
                     let now_ms = fleet.elapsed_ms;
                     let gap_ms = last_ms.map(|last| now_ms - last);
                     // Too close to the limit, the noise decides.
-                    if gap_ms.is_some_and(|gap: i64| (gap - PRESENCE_GAP_MS_MAX).abs() <= 2 * NOISE_MS) {
+                    if gap_ms
+                        .is_some_and(|gap: i64| (gap - PRESENCE_GAP_MS_MAX).abs() <= 2 * NOISE_MS)
+                    {
                         fleet.pass(4 * NOISE_MS);
                         continue;
                     }
@@ -162,7 +191,10 @@ fn whatever_happens_no_more_is_credited_than_by_one_replica_and_no_less() {
             }
         }
         let (credited_ms, most_off_ms) = (fleet.credited_ms(), 4 * NOISE_MS * (ends + 1));
-        assert!((credited_ms - expected_ms).abs() <= most_off_ms, "seed {seed}: {credited_ms} credited, by one replica {expected_ms}");
+        assert!(
+            (credited_ms - expected_ms).abs() <= most_off_ms,
+            "seed {seed}: {credited_ms} credited, by one replica {expected_ms}"
+        );
     }
 }
 
@@ -180,7 +212,12 @@ fn a_coordinator_whose_clock_is_set_credits_nothing_that_was_not_witnessed() {
         fleet.report(0);
         fleet.pass(30_000);
         fleet.report(1);
-        // One replica would have credited all 90 s; where the clock was set back, 30 s of it are dated twice.
-        assert!((60_000..=90_000).contains(&fleet.credited_ms()), "set by {by_ms}: {} ms", fleet.credited_ms());
+        // One replica would have credited all 90 s; where the clock was set back, 30 s of it are
+        // dated twice.
+        assert!(
+            (60_000..=90_000).contains(&fleet.credited_ms()),
+            "set by {by_ms}: {} ms",
+            fleet.credited_ms()
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Replicas behind a proxy that sends each request to the next of them: a node logs in and earns as with one replica.
+//! Replicas behind a proxy that sends each request to the next of them: a node logs in and earns as
+//! with one replica.
 
 use std::{
     thread,
@@ -11,11 +12,16 @@ use lucid_model::{
 };
 use serde_json::json;
 
-use crate::support::{Lucid, free_port, mongo::MongoServer, nginx::Nginx, node::TestNode, redis::RedisServer};
+use crate::support::{
+    Lucid, free_port, mongo::MongoServer, nginx::Nginx, node::TestNode, redis::RedisServer,
+};
 
-/// Between two reports: with `PROXY_REPORT_S=25` four replicas hear of a node further apart than one of them may be silent for.
+/// Between two reports: with `PROXY_REPORT_S=25` four replicas hear of a node further apart than
+/// one of them may be silent for.
 fn report_interval() -> Duration {
-    Duration::from_secs(std::env::var("PROXY_REPORT_S").ok().and_then(|s| s.parse().ok()).unwrap_or(1))
+    Duration::from_secs(
+        std::env::var("PROXY_REPORT_S").ok().and_then(|s| s.parse().ok()).unwrap_or(1),
+    )
 }
 
 /// What the store has of the only node's presence, seconds.
@@ -23,13 +29,17 @@ fn presence_s(mongo: &MongoServer, database: &str) -> f64 {
     let dump = mongo.dump(database);
     let (_, live) = dump.iter().find(|(name, _)| name == "live").unwrap();
     let stretches = live[0].get_document("presence").unwrap().iter();
-    let stretches = stretches.map(|(from, to)| Interval { from: TimeMs(from.parse().unwrap()), to: TimeMs(to.as_i64().unwrap()) });
+    let stretches = stretches.map(|(from, to)| Interval {
+        from: TimeMs(from.parse().unwrap()),
+        to: TimeMs(to.as_i64().unwrap()),
+    });
     credit::total_ms(&credit::union(stretches.collect())) as f64 / 1_000.0
 }
 
 /// Runs a node behind `replicas` replicas. With more than one, kills the last replica halfway.
 fn works_behind(replicas: usize, redis: &RedisServer, mongo: &MongoServer) {
-    let (ports, database): (Vec<u16>, _) = ((0..replicas).map(|_| free_port()).collect(), mongo.database());
+    let (ports, database): (Vec<u16>, _) =
+        ((0..replicas).map(|_| free_port()).collect(), mongo.database());
     let Some(nginx) = Nginx::before(&ports) else { return };
     let url = redis.url();
     let mut services: Vec<Lucid> = ports
@@ -69,11 +79,15 @@ fn works_behind(replicas: usize, redis: &RedisServer, mongo: &MongoServer) {
         thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     assert_eq!(node.report(&services[0], "heartbeat", &json!({})).0, 200);
-    let (earned_s, passed_s) = (presence_s(mongo, &database), began.unwrap().elapsed().as_secs_f64());
+    let (earned_s, passed_s) =
+        (presence_s(mongo, &database), began.unwrap().elapsed().as_secs_f64());
     println!("{replicas} replicas: {earned_s:.1} s of {passed_s:.1} s were credited");
     assert!(earned_s <= passed_s + 0.1, "{replicas} replicas credit {earned_s} s of {passed_s} s");
     let lost_s_max = 0.2 + if replicas > 1 { interval.as_secs_f64() } else { 0.0 };
-    assert!(earned_s >= passed_s - lost_s_max, "{replicas} replicas credit {earned_s} s of {passed_s} s");
+    assert!(
+        earned_s >= passed_s - lost_s_max,
+        "{replicas} replicas credit {earned_s} s of {passed_s} s"
+    );
 }
 
 #[test]

@@ -61,7 +61,14 @@ pub fn rail(url: &str) -> TronPayment {
 fn rail_of(url: &str, profile: Profile) -> TronPayment {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let timeout = Duration::from_millis(700);
-    TronPayment::new(TronPaymentConfig { base_url: url.to_owned(), token: None, timeout, egress: lucid_rails::Egress::default(), profile }).unwrap()
+    TronPayment::new(TronPaymentConfig {
+        base_url: url.to_owned(),
+        token: None,
+        timeout,
+        egress: lucid_rails::Egress::default(),
+        profile,
+    })
+    .unwrap()
 }
 
 fn send(rail: &TronPayment, payout: &Payout) -> Answer {
@@ -74,7 +81,8 @@ fn only_an_echo_is_acceptance_and_only_a_known_code_a_refusal() {
     let sandbox = SandboxProcess::start();
     let rail = rail(&sandbox.url);
     let answer_to = |answer: serde_json::Value| {
-        sandbox.set_faults(&json!({ "payout": [{ "effect": "none", "answer": answer, "times": 1 }] }));
+        sandbox
+            .set_faults(&json!({ "payout": [{ "effect": "none", "answer": answer, "times": 1 }] }));
         send(&rail, &payout())
     };
     assert!(matches!(answer_to(json!("ok")), Answer::Accepted { external_id: Some(_) }));
@@ -104,7 +112,10 @@ fn only_an_echo_is_acceptance_and_only_a_known_code_a_refusal() {
         assert!(matches!(answer, Answer::Ambiguous(_)), "{what}: {answer:?}");
     }
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert!(matches!(send(&self::rail(&format!("http://{nobody}")), &payout()), Answer::NotSent(_)));
+    assert!(matches!(
+        send(&self::rail(&format!("http://{nobody}")), &payout()),
+        Answer::NotSent(_)
+    ));
 }
 
 #[test]
@@ -115,14 +126,20 @@ fn a_look_believes_only_what_is_about_this_payout() {
     assert_eq!(block_on(rail.look(&paid)).said, Reported::NotFound);
     assert!(matches!(send(&rail, &paid), Answer::Accepted { .. }));
     assert!(matches!(send(&rail, &paid), Answer::Accepted { .. }), "the same key and bytes again");
-    let confirmed = crate::support::eventually("the confirmation", || match block_on(rail.look(&paid)).said {
-        Reported::Confirmed { txid, .. } => Some(txid),
-        _ => None,
-    });
+    let confirmed =
+        crate::support::eventually("the confirmation", || match block_on(rail.look(&paid)).said {
+            Reported::Confirmed { txid, .. } => Some(txid),
+            _ => None,
+        });
     assert!(confirmed.starts_with("sandbox-"));
     let other_amount = Payout { amount: MicroUsdt(1), ..paid.clone() };
     assert!(matches!(block_on(rail.look(&other_amount)).said, Reported::Unclear(_)));
-    for answer in [json!("wrong_id"), json!("html"), json!({ "status": { "code": 404 } }), json!({ "status": { "code": 500 } })] {
+    for answer in [
+        json!("wrong_id"),
+        json!("html"),
+        json!({ "status": { "code": 404 } }),
+        json!({ "status": { "code": 500 } }),
+    ] {
         sandbox.set_faults(&json!({ "status": [{ "answer": answer, "times": 1 }] }));
         let seen = block_on(rail.look(&paid)).said;
         assert!(matches!(seen, Reported::Unclear(_)), "{answer}: {seen:?}");
@@ -131,26 +148,45 @@ fn a_look_believes_only_what_is_about_this_payout() {
     assert_eq!(transfers["transfers"].as_array().unwrap().len(), 1, "{transfers}");
 }
 
-/// The shapes that give ids of their own and keep no keys: what is sent twice is paid twice, and only the service's own id finds it.
+/// The shapes that give ids of their own and keep no keys: what is sent twice is paid twice, and
+/// only the service's own id finds it.
 fn is_found_by_its_own_id(profile: Profile, id_bytes: usize) {
     let sandbox = SandboxProcess::start();
     let (rail, paid) = (rail_of(&sandbox.url, profile), payout());
     assert!(matches!(block_on(rail.look(&paid)).said, Reported::Unclear(_)), "nobody knows its id");
-    let Answer::Accepted { external_id: Some(id) } = send(&rail, &paid) else { panic!("{} does not accept", profile.name) };
-    assert!(id.len() == id_bytes && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'), "{id}");
+    let Answer::Accepted { external_id: Some(id) } = send(&rail, &paid) else {
+        panic!("{} does not accept", profile.name)
+    };
+    assert!(
+        id.len() == id_bytes && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'),
+        "{id}"
+    );
     let known = Payout { external_id: Some(id), ..paid.clone() };
-    let txid = crate::support::eventually("the confirmation", || match block_on(rail.look(&known)).said {
-        Reported::Confirmed { txid, external_id: None } => Some(txid),
-        _ => None,
-    });
+    let txid =
+        crate::support::eventually("the confirmation", || match block_on(rail.look(&known)).said {
+            Reported::Confirmed { txid, external_id: None } => Some(txid),
+            _ => None,
+        });
     assert!(txid.starts_with("sandbox-"));
-    assert!(matches!(block_on(rail.look(&Payout { amount: MicroUsdt(1), ..known.clone() })).said, Reported::Unclear(_)));
+    assert!(matches!(
+        block_on(rail.look(&Payout { amount: MicroUsdt(1), ..known.clone() })).said,
+        Reported::Unclear(_)
+    ));
     let unknown = Payout { external_id: Some("0".repeat(id_bytes)), ..known.clone() };
-    assert!(matches!(block_on(rail.look(&unknown)).said, Reported::Unclear(_)), "lost is not the same as not paid");
-    for answer in
-        [json!("wrong_amount"), json!("wrong_address"), json!("html"), json!("reset"), json!("redirect"), json!({ "status": { "code": 500 } })]
-    {
-        sandbox.set_faults(&json!({ "payout": [{ "effect": "none", "answer": answer, "times": 1 }] }));
+    assert!(
+        matches!(block_on(rail.look(&unknown)).said, Reported::Unclear(_)),
+        "lost is not the same as not paid"
+    );
+    for answer in [
+        json!("wrong_amount"),
+        json!("wrong_address"),
+        json!("html"),
+        json!("reset"),
+        json!("redirect"),
+        json!({ "status": { "code": 500 } }),
+    ] {
+        sandbox
+            .set_faults(&json!({ "payout": [{ "effect": "none", "answer": answer, "times": 1 }] }));
         let seen = send(&rail, &payout());
         assert!(matches!(seen, Answer::Ambiguous(_)), "{}, {answer}: {seen:?}", profile.name);
     }
@@ -159,15 +195,23 @@ fn is_found_by_its_own_id(profile: Profile, id_bytes: usize) {
         let seen = send(&rail, &payout());
         assert!(matches!(seen, Answer::RailRefusesUs(_)), "{}, {code}: {seen:?}", profile.name);
     }
-    for answer in [json!("wrong_id"), json!("wrong_amount"), json!("wrong_address"), json!("html")] {
+    for answer in [json!("wrong_id"), json!("wrong_amount"), json!("wrong_address"), json!("html")]
+    {
         sandbox.set_faults(&json!({ "status": [{ "answer": answer, "times": 1 }] }));
         let seen = block_on(rail.look(&known)).said;
         assert!(matches!(seen, Reported::Unclear(_)), "{}, {answer}: {seen:?}", profile.name);
     }
-    for (answer, cause) in [(json!("failed"), "a planned fault"), (json!("cancelled"), "cancelled at the payment service: a planned fault")] {
+    for (answer, cause) in [
+        (json!("failed"), "a planned fault"),
+        (json!("cancelled"), "cancelled at the payment service: a planned fault"),
+    ] {
         sandbox.set_faults(&json!({ "status": [{ "answer": answer, "times": 1 }] }));
         let seen = block_on(rail.look(&known)).said;
-        assert!(matches!(&seen, Reported::Failed { reason, txid: Some(_) } if reason == cause), "{}, {answer}: {seen:?}", profile.name);
+        assert!(
+            matches!(&seen, Reported::Failed { reason, txid: Some(_) } if reason == cause),
+            "{}, {answer}: {seen:?}",
+            profile.name
+        );
     }
     // A float in the answer: 0.00005 is 5e-5 there.
     let small = Payout { amount: MicroUsdt(50), ..payout() };
@@ -198,17 +242,31 @@ fn a_payment_service_is_tried_on_the_route_of_its_profile() {
         assert!(probe.date.is_some(), "its clock is compared");
     }
     let elsewhere = format!("{}/elsewhere", sandbox.url);
-    for (url, code, refused) in [(&elsewhere, None, false), (&sandbox.url, Some(401), true), (&sandbox.url, Some(500), false)] {
+    for (url, code, refused) in [
+        (&elsewhere, None, false),
+        (&sandbox.url, Some(401), true),
+        (&sandbox.url, Some(500), false),
+    ] {
         if let Some(code) = code {
-            sandbox.set_faults(&json!({ "status": [{ "answer": { "status": { "code": code } }, "times": 1 }] }));
+            sandbox.set_faults(
+                &json!({ "status": [{ "answer": { "status": { "code": code } }, "times": 1 }] }),
+            );
         }
         let probe = block_on(rail(url).probe()).unwrap();
-        assert!(matches!(&probe.verdict, Verdict::Refused(_) if refused) || matches!(&probe.verdict, Verdict::Misfits(_) if !refused), "{probe:?}");
+        assert!(
+            matches!(&probe.verdict, Verdict::Refused(_) if refused)
+                || matches!(&probe.verdict, Verdict::Misfits(_) if !refused),
+            "{probe:?}"
+        );
     }
-    assert!(sandbox.get("/api/v1/sandbox/transfers")["transfers"].as_array().unwrap().is_empty(), "nothing is sent");
+    assert!(
+        sandbox.get("/api/v1/sandbox/transfers")["transfers"].as_array().unwrap().is_empty(),
+        "nothing is sent"
+    );
 }
 
-/// A live service of another shape: paid once, and what is in doubt is a person's at once, because nothing is promised.
+/// A live service of another shape: paid once, and what is in doubt is a person's at once, because
+/// nothing is promised.
 fn pays_through_a_shape_that_promises_nothing(profile: &str, id_bytes: usize) {
     let sandbox = SandboxProcess::start();
     let mut settings: Vec<_> = SHORT.into_iter().filter(|(name, _)| *name != "RAIL").collect();
@@ -216,16 +274,32 @@ fn pays_through_a_shape_that_promises_nothing(profile: &str, id_bytes: usize) {
     let service = Lucid::serve_with(&settings);
     let treasurer = service.token("carol", "super_admin");
     let deposit = json!({ "reference": "bank 1", "amount_usdt": "1000" });
-    assert_eq!(service.call("POST", "/api/v1/payouts/treasury", Some(&treasurer), Some(&deposit)).0, 201);
+    assert_eq!(
+        service.call("POST", "/api/v1/payouts/treasury", Some(&treasurer), Some(&deposit)).0,
+        201
+    );
     let mut node = TestNode::register(&service, "alice", 1);
-    let of = |status: &str| service.get(&format!("/api/v1/payouts?status={status}"))["payouts"].as_array().unwrap().first().cloned();
+    let of = |status: &str| {
+        service.get(&format!("/api/v1/payouts?status={status}"))["payouts"]
+            .as_array()
+            .unwrap()
+            .first()
+            .cloned()
+    };
     let paid = work_until(&service, &mut node, "a payout", || of("completed"));
     assert!(paid["external_id"].as_str().is_some_and(|id| id.len() == id_bytes), "{paid}");
     assert_eq!(service.get("/api/v1/payouts/status")["rail"], profile);
     sandbox.set_faults(&json!({ "payout": [{ "effect": "once", "answer": "reset" }] }));
-    let manual = work_until(&service, &mut node, "a payout in doubt", || of("processing").filter(|payout| payout["state"] == "manual"));
+    let manual = work_until(&service, &mut node, "a payout in doubt", || {
+        of("processing").filter(|payout| payout["state"] == "manual")
+    });
     let made = sandbox.get("/api/v1/sandbox/transfers?limit=1000");
-    let made = made["transfers"].as_array().unwrap().iter().filter(|transfer| transfer["payout_id"] == manual["payout_id"]).count();
+    let made = made["transfers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|transfer| transfer["payout_id"] == manual["payout_id"])
+        .count();
     assert_eq!(made, 1, "it was sent once");
 }
 

@@ -14,7 +14,10 @@ use lucid_model::{
     policy::{Batch, CallContext, Explanation, PolicyIdentity, Revision, Scope, Scores},
     score::Ppm,
 };
-use lucid_ports::{CallError, EpochFilter, Order, PageRequest, PayoutPolicy, PolicySnapshot, ScoringPolicy, Store, ValidationPolicy};
+use lucid_ports::{
+    CallError, EpochFilter, Order, PageRequest, PayoutPolicy, PolicySnapshot, ScoringPolicy, Store,
+    ValidationPolicy,
+};
 use lucid_service::{Ports, Service, ServiceConfig};
 use tokio::sync::Semaphore;
 
@@ -29,7 +32,8 @@ const CHUNKS: usize = 5;
 /// Fewer, of a store that takes longer to fill: two chunks.
 const NODES_OF_MONGODB: u32 = 2_050;
 
-/// A policy that waits before each chunk until it may go on, and may be another than it says elsewhere.
+/// A policy that waits before each chunk until it may go on, and may be another than it says
+/// elsewhere.
 #[derive(Clone)]
 struct Gate {
     may_score: Arc<Semaphore>,
@@ -101,7 +105,8 @@ async fn replica(store: &Arc<dyn Store>, cache: &Path, gate: &Gate) -> Arc<Servi
     let config = ServiceConfig { replicas: true, ..fleet::config(1) };
     let ports = fleet::ports(store, cache, fleet::epoch(1).end().plus_ms(45_000), 1);
     let gate = gate.clone();
-    let in_force = move |active| Arc::new(Watched { active, gate: gate.clone() }) as Arc<dyn PolicySnapshot>;
+    let in_force =
+        move |active| Arc::new(Watched { active, gate: gate.clone() }) as Arc<dyn PolicySnapshot>;
     let policies = Arc::new(Instead { engine: ports.policies, in_force });
     fleet::service_on(Ports { policies, ..ports }, config).await
 }
@@ -116,7 +121,14 @@ async fn fill(store: &Arc<dyn Store>, nodes: u32) {
 /// The links of all closed epochs: what counts of them.
 async fn links(store: &dyn Store) -> Vec<Digest> {
     let all = PageRequest { page: 1, limit: 100, sort: (), order: Order::Ascending };
-    store.epochs(EpochFilter::default(), all).await.unwrap().items.iter().map(|record| record.link()).collect()
+    store
+        .epochs(EpochFilter::default(), all)
+        .await
+        .unwrap()
+        .items
+        .iter()
+        .map(|record| record.link())
+        .collect()
 }
 
 async fn close_all(service: &Service) {
@@ -131,7 +143,11 @@ fn memory() -> Arc<dyn Store> {
 async fn alone(nodes: u32) -> Vec<Digest> {
     // Three tests ask for the same.
     static LARGE: tokio::sync::OnceCell<Vec<Digest>> = tokio::sync::OnceCell::const_new();
-    if nodes == NODES { LARGE.get_or_init(|| closed_alone(nodes)).await.clone() } else { closed_alone(nodes).await }
+    if nodes == NODES {
+        LARGE.get_or_init(|| closed_alone(nodes)).await.clone()
+    } else {
+        closed_alone(nodes).await
+    }
 }
 
 async fn closed_alone(nodes: u32) -> Vec<Digest> {
@@ -167,7 +183,8 @@ async fn due(store: Arc<dyn Store>, nodes: u32) -> (Arc<dyn Store>, tempfile::Te
 
 async fn is_shared(store: Arc<dyn Store>, nodes: u32, chunks: usize) {
     let (store, cache) = due(store, nodes).await;
-    // Whoever closes scores one chunk, and is in the middle of the next one while another replica does the rest.
+    // Whoever closes scores one chunk, and is in the middle of the next one while another replica
+    // does the rest.
     let (slow, fast) = (Gate::new(1, false), Gate::new(1_000, false));
     let closer = replica(&store, &cache.path().join("closer"), &slow).await;
     let helper = replica(&store, &cache.path().join("helper"), &fast).await;
@@ -193,25 +210,29 @@ fn an_epoch_that_several_replicas_scored_is_the_same_to_the_byte() {
     block_on(async {
         is_shared(memory(), NODES, CHUNKS).await;
         if let Some(server) = MongoServer::start() {
-            is_shared(lucid_store::open(&server.database()).await.unwrap(), NODES_OF_MONGODB, 2).await;
+            is_shared(lucid_store::open(&server.database()).await.unwrap(), NODES_OF_MONGODB, 2)
+                .await;
         }
     });
 }
 
-/// A helper that is stopped in the middle leaves nothing that anybody waits for; whoever closes is stopped, and another one goes on with what
-/// both have done.
+/// A helper that is stopped in the middle leaves nothing that anybody waits for; whoever closes is
+/// stopped, and another one goes on with what both have done.
 #[test]
 fn whoever_is_stopped_in_the_middle_is_waited_for_by_nobody() {
     block_on(async {
         let (store, cache) = due(memory(), NODES).await;
-        let (first, second, third) = (Gate::new(1, false), Gate::new(2, false), Gate::new(1_000, false));
+        let (first, second, third) =
+            (Gate::new(1, false), Gate::new(2, false), Gate::new(1_000, false));
         let closer = replica(&store, &cache.path().join("closer"), &first).await;
         let helper = replica(&store, &cache.path().join("helper"), &second).await;
         let closing = tokio::spawn(async move { close_all(&closer).await });
         let began = std::time::Instant::now();
         while second.scored() < 2 {
             // It stands still before its third chunk, and is gone.
-            let _ = tokio::time::timeout(std::time::Duration::from_millis(300), helper.help_close()).await;
+            let _ =
+                tokio::time::timeout(std::time::Duration::from_millis(300), helper.help_close())
+                    .await;
             assert!(began.elapsed() < PATIENCE);
         }
         closing.abort();
@@ -224,7 +245,8 @@ fn whoever_is_stopped_in_the_middle_is_waited_for_by_nobody() {
     });
 }
 
-/// A replica that has not heard of another version yet, or has another one for any reason: nothing that it scored counts.
+/// A replica that has not heard of another version yet, or has another one for any reason: nothing
+/// that it scored counts.
 #[test]
 fn what_was_scored_by_another_version_is_scored_again() {
     block_on(async {

@@ -33,26 +33,48 @@ fn sign(bundle: &mut Bundle, seed: u8) {
 }
 
 fn upload(lucid: &Lucid, bundle: &Bundle) -> (u16, Value) {
-    lucid.call("POST", "/api/v1/policies", Some(&lucid.token("author", "policy-author")), Some(&as_json(bundle)))
+    lucid.call(
+        "POST",
+        "/api/v1/policies",
+        Some(&lucid.token("author", "policy-author")),
+        Some(&as_json(bundle)),
+    )
 }
 
 fn signed_by(lucid: &Lucid, version: &str) -> Value {
     let versions = lucid.get("/api/v1/policies");
-    let found = versions["policies"].as_array().unwrap().iter().find(|v| v["policy"]["version"] == version).unwrap().clone();
+    let found = versions["policies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|v| v["policy"]["version"] == version)
+        .unwrap()
+        .clone();
     found["signed_by"].clone()
 }
 
 #[test]
 fn only_signed_policies_are_taken_and_what_nobody_trusts_any_more_is_not_loaded() {
     let keys = json!({ "alice": public(1), "bob": public(2) }).to_string();
-    let mut lucid = Lucid::serve_with(&[("RAIL", "sandbox"), ("REQUIRE_SIGNED", "true"), ("LUCID_POLICIES_TRUSTED_KEYS", &keys)]);
+    let mut lucid = Lucid::serve_with(&[
+        ("RAIL", "sandbox"),
+        ("REQUIRE_SIGNED", "true"),
+        ("LUCID_POLICIES_TRUSTED_KEYS", &keys),
+    ]);
     let mut bundle = other_version("observation-only", "2.0.0");
     let refused = |bundle: &_, reason: &str| {
         let (status, refusal) = upload(&lucid, bundle);
         let details = &refusal["error"]["details"];
-        assert_eq!((status, refusal["error"]["code"].as_str()), (400, Some("LUCID_ERR_4001")), "{refusal}");
+        assert_eq!(
+            (status, refusal["error"]["code"].as_str()),
+            (400, Some("LUCID_ERR_4001")),
+            "{refusal}"
+        );
         assert_eq!(details["report"]["checks"][1]["check"], "signature", "{refusal}");
-        assert!(details["report"]["checks"][1]["reason"].as_str().unwrap().contains(reason), "{refusal}");
+        assert!(
+            details["report"]["checks"][1]["reason"].as_str().unwrap().contains(reason),
+            "{refusal}"
+        );
         assert!(details["reason"].as_str().unwrap().contains(reason), "{refusal}");
     };
     refused(&bundle, "lucid policy sign");
@@ -72,13 +94,25 @@ fn only_signed_policies_are_taken_and_what_nobody_trusts_any_more_is_not_loaded(
     wrong.golden.clear();
     refused(&wrong, "the signature of bob");
     let admin = lucid.token("root", "admin");
-    let activate = |lucid: &Lucid| lucid.call("POST", "/api/v1/policies/scoring/observation-only/2.0.0/activate", Some(&admin), Some(&json!({})));
+    let activate = |lucid: &Lucid| {
+        lucid.call(
+            "POST",
+            "/api/v1/policies/scoring/observation-only/2.0.0/activate",
+            Some(&admin),
+            Some(&json!({})),
+        )
+    };
     assert_eq!(activate(&lucid).0, 200);
     lucid.crash_and_restart();
-    // Both keys are withdrawn: the service says so and does no work with a policy that nobody stands for.
+    // Both keys are withdrawn: the service says so and does no work with a policy that nobody
+    // stands for.
     lucid.process.kill();
     let data = lucid.data();
-    let settings = [("JWT_SECRET", crate::support::SECRET), ("NODE_MANAGEMENT_PORT", "0"), ("RAIL", "sandbox")];
+    let settings = [
+        ("JWT_SECRET", crate::support::SECRET),
+        ("NODE_MANAGEMENT_PORT", "0"),
+        ("RAIL", "sandbox"),
+    ];
     let mut process = Process::start(&["serve", "--data", data.to_str().unwrap()], &settings, true);
     let line = process.wait_for(|line| line.starts_with("lucid:").then(|| line.to_owned()));
     assert!(line.contains("observation-only@2.0.0") && line.contains("not trusted here"), "{line}");
@@ -100,7 +134,11 @@ fn two_signatures_are_the_second_person_for_a_payout_policy_from_a_file() {
     let policies: PathBuf = dir.path().join("policies");
     copy_dir(&root().join("policies"), &policies);
     let trusted = dir.path().join("trusted.toml");
-    fs::write(&trusted, format!("[trusted_keys]\nalice = \"{}\"\nbob = \"{}\"\n", public(1), public(2))).unwrap();
+    fs::write(
+        &trusted,
+        format!("[trusted_keys]\nalice = \"{}\"\nbob = \"{}\"\n", public(1), public(2)),
+    )
+    .unwrap();
     let lucid = Lucid::serve_with(&[
         ("RAIL", "sandbox"),
         ("REQUIRE_SIGNED", "true"),
@@ -117,19 +155,26 @@ fn two_signatures_are_the_second_person_for_a_payout_policy_from_a_file() {
     put(&bundle, &folder);
     let write_signatures = |bundle: &Bundle| {
         // Whole or not at all, as an author's tool would.
-        fs::write(folder.join("policy.sig.new"), lucid_engine::signatures_text(&bundle.signatures)).unwrap();
+        fs::write(folder.join("policy.sig.new"), lucid_engine::signatures_text(&bundle.signatures))
+            .unwrap();
         fs::rename(folder.join("policy.sig.new"), folder.join("policy.sig")).unwrap();
     };
     sign(&mut bundle, 1);
     write_signatures(&bundle);
-    eventually("the upload", || lucid.get("/api/v1/policies").to_string().contains("2.0.0").then_some(()));
+    eventually("the upload", || {
+        lucid.get("/api/v1/policies").to_string().contains("2.0.0").then_some(())
+    });
     let active = "[[activate]]\nkind = \"payout\"\nname = \"proportional\"\nversion = \"2.0.0\"\n";
     fs::write(policies.join("active.toml"), active).unwrap();
-    eventually("the alert", || lucid.process.log().contains("needs a person to activate it").then_some(()));
+    eventually("the alert", || {
+        lucid.process.log().contains("needs a person to activate it").then_some(())
+    });
     assert_eq!(payout(&lucid), "1.0.0");
     sign(&mut bundle, 2);
     write_signatures(&bundle);
-    eventually("the second signature", || (signed_by(&lucid, "2.0.0") == json!(["alice", "bob"])).then_some(()));
+    eventually("the second signature", || {
+        (signed_by(&lucid, "2.0.0") == json!(["alice", "bob"])).then_some(())
+    });
     // The entry waited for it.
     eventually("the activation", || (payout(&lucid) == "2.0.0").then_some(()));
 }

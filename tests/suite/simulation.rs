@@ -1,7 +1,9 @@
-//! Money in a world whose clock, order of events and accidents all follow from one number: the service's own settler, planner and
-//! payer, two of each, over a store in memory and a rail that can do anything that a rail can do.
+//! Money in a world whose clock, order of events and accidents all follow from one number: the
+//! service's own settler, planner and payer, two of each, over a store in memory and a rail that
+//! can do anything that a rail can do.
 //!
-//! `SEEDS=1000000 cargo test --test suite simulation` tries more worlds, from `FIRST` on; `SEED=…` tells one again, step by step.
+//! `SEEDS=1000000 cargo test --test suite simulation` tries more worlds, from `FIRST` on; `SEED=…`
+//! tells one again, step by step.
 
 mod chance;
 mod check;
@@ -26,18 +28,25 @@ const ACCIDENTS_MAX: u32 = 60;
 fn tried(seed: u64, accidents_max: u32) -> Result<(), Box<(String, World)>> {
     let scene = Scene::new(seed, accidents_max);
     let world = scene.world();
-    let found = catch_unwind(AssertUnwindSafe(|| scene.play())).unwrap_or_else(|_| Err("it panicked".into()));
+    let found = catch_unwind(AssertUnwindSafe(|| scene.play()))
+        .unwrap_or_else(|_| Err("it panicked".into()));
     found.map_err(|wrong| Box::new((wrong, std::mem::take(&mut *world.lock().unwrap()))))
 }
 
 /// The fewest accidents with which a world still goes wrong, and how it goes then.
 fn shortest(seed: u64) -> Box<(String, World)> {
-    (0..=ACCIDENTS_MAX).find_map(|accidents| tried(seed, accidents).err()).unwrap_or_else(|| panic!("seed {seed} went wrong once, and not again"))
+    (0..=ACCIDENTS_MAX)
+        .find_map(|accidents| tried(seed, accidents).err())
+        .unwrap_or_else(|| panic!("seed {seed} went wrong once, and not again"))
 }
 
 fn tell(seed: u64, found: &(String, World)) -> String {
     let (wrong, world) = found;
-    format!("SEED={seed}: {wrong}\nafter {} accidents:\n{}", world.chance.accidents, world.trace.join("\n"))
+    format!(
+        "SEED={seed}: {wrong}\nafter {} accidents:\n{}",
+        world.chance.accidents,
+        world.trace.join("\n")
+    )
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -53,7 +62,8 @@ fn money_is_neither_lost_nor_paid_twice_in_any_world() {
         return;
     }
     let first = number("FIRST").unwrap_or(1);
-    let (end, next, broken) = (first + number("SEEDS").unwrap_or(SEEDS), AtomicU64::new(first), AtomicU64::new(u64::MAX));
+    let (end, next, broken) =
+        (first + number("SEEDS").unwrap_or(SEEDS), AtomicU64::new(first), AtomicU64::new(u64::MAX));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {

@@ -1,11 +1,14 @@
-//! A store is moved: the service stops on one backend and goes on with the other as if nothing had been.
+//! A store is moved: the service stops on one backend and goes on with the other as if nothing had
+//! been.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::doctor::{doctor, finding};
-use crate::support::{Lucid, Process, SHORT, SandboxProcess, eventually, mongo::MongoServer, node::TestNode};
+use crate::support::{
+    Lucid, Process, SHORT, SandboxProcess, eventually, mongo::MongoServer, node::TestNode,
+};
 
 fn sqlite(dir: &Path) -> String {
     format!("sqlite://{}", dir.display())
@@ -38,7 +41,11 @@ impl Answers {
         Self {
             nodes: items(lucid, "/api/v1/nodes?limit=100", "nodes"),
             payouts,
-            scores: items(lucid, &format!("/api/v1/poot/scores?limit=100&node_id={}", node.id), "scores"),
+            scores: items(
+                lucid,
+                &format!("/api/v1/poot/scores?limit=100&node_id={}", node.id),
+                "scores",
+            ),
             audit: items(lucid, "/api/v1/audit?limit=100&order=asc", "entries"),
             heads: items(lucid, "/api/v1/audit/heads", "heads"),
         }
@@ -47,17 +54,31 @@ impl Answers {
     /// The other ones say all of this, and may say more.
     fn are_in(&self, other: &Self) {
         let fixed = |nodes: &[Value]| -> Vec<_> {
-            nodes.iter().map(|node| ["node_id", "name", "ip_address", "port", "owner_id", "created_at"].map(|field| node[field].clone())).collect()
+            nodes
+                .iter()
+                .map(|node| {
+                    ["node_id", "name", "ip_address", "port", "owner_id", "created_at"]
+                        .map(|field| node[field].clone())
+                })
+                .collect()
         };
         assert_eq!(fixed(&self.nodes), fixed(&other.nodes));
-        for (mine, theirs) in [(&self.payouts, &other.payouts), (&self.scores, &other.scores), (&self.audit, &other.audit)] {
+        for (mine, theirs) in [
+            (&self.payouts, &other.payouts),
+            (&self.scores, &other.scores),
+            (&self.audit, &other.audit),
+        ] {
             assert!(!mine.is_empty());
             for item in mine {
                 assert!(theirs.contains(item), "{item} is missing");
             }
         }
         for head in &self.heads {
-            assert!(other.heads.iter().any(|there| there["writer"] == head["writer"] && there["seq"].as_u64() >= head["seq"].as_u64()), "{head}");
+            assert!(
+                other.heads.iter().any(|there| there["writer"] == head["writer"]
+                    && there["seq"].as_u64() >= head["seq"].as_u64()),
+                "{head}"
+            );
         }
     }
 }
@@ -66,7 +87,8 @@ fn work_until_paid(lucid: &Lucid, node: &mut TestNode, more_than: usize) {
     eventually("a payout to be completed", || {
         node.work(lucid);
         let payouts = items(lucid, "/api/v1/payouts?limit=100", "payouts");
-        (payouts.iter().filter(|payout| payout["status"] == "completed").count() > more_than).then_some(())
+        (payouts.iter().filter(|payout| payout["status"] == "completed").count() > more_than)
+            .then_some(())
     });
 }
 
@@ -97,7 +119,12 @@ fn a_service_goes_on_in_the_store_that_its_own_was_copied_into() {
     let data = lucid.data();
     let mut refused = Process::start(
         &["serve", "--data", data.to_str().unwrap()],
-        &[("MONGODB_URI", &to), ("RAIL", "sandbox"), ("JWT_SECRET", crate::support::SECRET), ("NODE_MANAGEMENT_PORT", "0")],
+        &[
+            ("MONGODB_URI", &to),
+            ("RAIL", "sandbox"),
+            ("JWT_SECRET", crate::support::SECRET),
+            ("NODE_MANAGEMENT_PORT", "0"),
+        ],
         true,
     );
     refused.wait_for(|line| line.contains("is not finished").then_some(()));
@@ -105,9 +132,19 @@ fn a_service_goes_on_in_the_store_that_its_own_was_copied_into() {
     let (code, findings) = doctor(&data, &[("MONGODB_URI", &to)]);
     let told = finding(&findings, "copy");
     assert_eq!((code, told["level"].as_str()), (Some(1), Some("fail")), "{findings:?}");
-    assert!(told["todo"].as_str().unwrap().contains(&format!("lucid store copy {} mongodb://", from.trim_end_matches('/'))), "{told}");
+    assert!(
+        told["todo"]
+            .as_str()
+            .unwrap()
+            .contains(&format!("lucid store copy {} mongodb://", from.trim_end_matches('/'))),
+        "{told}"
+    );
     let (code, report) = copy(&[&from, &to]);
-    assert_eq!((code, &report["equal"], &report["resumed"]), (Some(0), &json!(true), &json!(true)), "{report}");
+    assert_eq!(
+        (code, &report["equal"], &report["resumed"]),
+        (Some(0), &json!(true), &json!(true)),
+        "{report}"
+    );
     let (code, report) = copy(&["--verify-only", &from, &to]);
     assert_eq!((code, &report["equal"]), (Some(0), &json!(true)), "{report}");
     let (code, said) = copy(&[&from, &to]);
@@ -118,7 +155,10 @@ fn a_service_goes_on_in_the_store_that_its_own_was_copied_into() {
     let there = Answers::of(&lucid, &node);
     before.are_in(&there);
     node.prove(&lucid);
-    assert!(lucid.get("/api/v1/payouts/status")["payments"]["restored_at"].is_string(), "a copy pays nothing before it is compared");
+    assert!(
+        lucid.get("/api/v1/payouts/status")["payments"]["restored_at"].is_string(),
+        "a copy pays nothing before it is compared"
+    );
     lucid.reconcile_and_resume();
     work_until_paid(&lucid, &mut node, there.payouts.len());
 
@@ -129,8 +169,19 @@ fn a_service_goes_on_in_the_store_that_its_own_was_copied_into() {
     let (code, report) = copy(&[&to, &sqlite(&dir.path().join("back"))]);
     assert_eq!((code, &report["equal"]), (Some(0), &json!(true)), "{report}");
     assert!(after.heads.len() >= 2);
-    let (code, text) =
-        Process::start(&["audit", "verify", "--output", "json", "--data", dir.path().join("back").to_str().unwrap()], &[], false).output();
+    let (code, text) = Process::start(
+        &[
+            "audit",
+            "verify",
+            "--output",
+            "json",
+            "--data",
+            dir.path().join("back").to_str().unwrap(),
+        ],
+        &[],
+        false,
+    )
+    .output();
     let verified: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, &verified["intact"]), (Some(0), &json!(true)), "{verified}");
 }

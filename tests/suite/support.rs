@@ -47,10 +47,18 @@ impl Process {
     }
 
     /// The same under another program, which runs it.
-    pub fn start_under(under: &[&str], args: &[&str], environment: &[(&str, &str)], stdout_is_log: bool) -> Self {
+    pub fn start_under(
+        under: &[&str],
+        args: &[&str],
+        environment: &[(&str, &str)],
+        stdout_is_log: bool,
+    ) -> Self {
         let line = [under, &[env!("CARGO_BIN_EXE_lucid")], args].concat();
         let mut command = Command::new(line[0]);
-        command.args(&line[1..]).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .args(&line[1..])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(environment.iter().copied()).current_dir(root());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -220,13 +228,19 @@ impl Lucid {
 
     pub fn serve_with(settings: &[(&str, &str)]) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
-        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         Self::start(dir, settings)
     }
 
     /// A service on a store that is there already, in the folder `data` of this one.
     pub fn serve_on(dir: &Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
-        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         Self::start(Arc::clone(dir), settings)
     }
 
@@ -239,7 +253,8 @@ impl Lucid {
         let mut process = Self::begin_under(under, &dir, &settings);
         let base = process.wait_for(|line| {
             let log: Value = serde_json::from_str(line).ok()?;
-            (log["fields"]["message"] == "lucid serves").then(|| log["fields"]["url"].as_str().unwrap().to_owned())
+            (log["fields"]["message"] == "lucid serves")
+                .then(|| log["fields"]["url"].as_str().unwrap().to_owned())
         });
         Self { process, base, settings, _dir: dir }
     }
@@ -259,26 +274,50 @@ impl Lucid {
             ("REQUIRE_SIGNED", "false"),
         ];
         environment.extend(settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        Process::start_under(under, &["serve", "--data", data.to_str().unwrap()], &environment, true)
+        Process::start_under(
+            under,
+            &["serve", "--data", data.to_str().unwrap()],
+            &environment,
+            true,
+        )
     }
 
-    /// The same with standard error going somewhere else, and as another user where one is named; it serves on a port of this test's choice, and
-    /// nothing is waited for.
-    pub fn begin_to(stderr: Stdio, user: Option<u32>, dir: &Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
+    /// The same with standard error going somewhere else, and as another user where one is named;
+    /// it serves on a port of this test's choice, and nothing is waited for.
+    pub fn begin_to(
+        stderr: Stdio,
+        user: Option<u32>,
+        dir: &Arc<TempDir>,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let port = free_port().to_string();
         let (data, policies) = (dir.path().join("data"), dir.path().join("policies"));
         std::fs::create_dir_all(&policies).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_lucid"));
         command.args(["serve", "--data", data.to_str().unwrap(), "--port", &port]).env_clear();
-        command.env("LUCID_POLICIES_DIR", &policies).env("JWT_SECRET", SECRET).env("LUCID_SERVER_BIND", "127.0.0.1").env("REQUIRE_SIGNED", "false");
+        command
+            .env("LUCID_POLICIES_DIR", &policies)
+            .env("JWT_SECRET", SECRET)
+            .env("LUCID_SERVER_BIND", "127.0.0.1")
+            .env("REQUIRE_SIGNED", "false");
         command.envs(settings.iter().copied()).current_dir(dir.path());
         if let Some(user) = user {
             use std::os::unix::process::CommandExt as _;
             command.uid(user).gid(user);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-        let process = Process { child: command.spawn().unwrap(), is_under: false, log: Arc::default(), readers: Vec::new() };
-        Self { process, base: format!("http://127.0.0.1:{port}"), settings: Vec::new(), _dir: Arc::clone(dir) }
+        let process = Process {
+            child: command.spawn().unwrap(),
+            is_under: false,
+            log: Arc::default(),
+            readers: Vec::new(),
+        };
+        Self {
+            process,
+            base: format!("http://127.0.0.1:{port}"),
+            settings: Vec::new(),
+            _dir: Arc::clone(dir),
+        }
     }
 
     /// Status and words of `/readyz`; none while nobody answers.
@@ -327,16 +366,30 @@ impl Lucid {
     }
 
     pub fn token(&self, subject: &str, role: &str) -> String {
-        lucid_server::issue_token(SECRET, subject, role, 3600, lucid_model::time::TimeMs(now_ms())).unwrap()
+        lucid_server::issue_token(SECRET, subject, role, 3600, lucid_model::time::TimeMs(now_ms()))
+            .unwrap()
     }
 
     /// Sends a request; status and body.
-    pub fn call(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> (u16, Value) {
+    pub fn call(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> (u16, Value) {
         let bytes = body.map(|b| serde_json::to_vec(b).unwrap());
         self.send(method, path, token, bytes, &[])
     }
 
-    pub fn send(&self, method: &str, path: &str, token: Option<&str>, body: Option<Vec<u8>>, headers: &[(&str, String)]) -> (u16, Value) {
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Vec<u8>>,
+        headers: &[(&str, String)],
+    ) -> (u16, Value) {
         let (status, _, body) = self.answer(method, path, token, body, headers);
         (status, body)
     }
@@ -350,9 +403,15 @@ impl Lucid {
         body: Option<Vec<u8>>,
         headers: &[(&str, String)],
     ) -> (u16, HeaderMap, Value) {
-        let mut request = reqwest::Request::new(method.parse().unwrap(), format!("{}{path}", self.base).parse().unwrap());
+        let mut request = reqwest::Request::new(
+            method.parse().unwrap(),
+            format!("{}{path}", self.base).parse().unwrap(),
+        );
         let mut set = |name: &str, value: &str| {
-            request.headers_mut().insert(name.parse::<reqwest::header::HeaderName>().unwrap(), value.parse().unwrap());
+            request.headers_mut().insert(
+                name.parse::<reqwest::header::HeaderName>().unwrap(),
+                value.parse().unwrap(),
+            );
         };
         if let Some(token) = token {
             set("authorization", &format!("Bearer {token}"));
@@ -374,7 +433,10 @@ impl Lucid {
         let token = self.token("admin", "super_admin");
         let request = client().get(format!("{}{path}", self.base)).bearer_auth(token);
         let text = block_on(async { request.send().await.unwrap().text().await.unwrap() });
-        let after = text.split(&format!("\"{field}\":")).nth(1).unwrap_or_else(|| panic!("no {field} in {text}"));
+        let after = text
+            .split(&format!("\"{field}\":"))
+            .nth(1)
+            .unwrap_or_else(|| panic!("no {field} in {text}"));
         after.split([',', '}']).next().unwrap().to_owned()
     }
 
@@ -386,7 +448,14 @@ impl Lucid {
     /// All measurements.
     pub fn metrics(&self) -> String {
         // Good for long: some services have a clock of their own.
-        let token = lucid_server::issue_token(SECRET, "monitoring", "viewer", 100 * 86_400, lucid_model::time::TimeMs(now_ms())).unwrap();
+        let token = lucid_server::issue_token(
+            SECRET,
+            "monitoring",
+            "viewer",
+            100 * 86_400,
+            lucid_model::time::TimeMs(now_ms()),
+        )
+        .unwrap();
         let (status, text) = self.call("GET", "/metrics", Some(&token), None);
         assert_eq!(status, 200, "{text}");
         text.as_str().unwrap().to_owned()
@@ -406,7 +475,8 @@ impl Lucid {
     }
 
     pub fn get(&self, path: &str) -> Value {
-        let (status, body) = self.call("GET", path, Some(&self.token("admin", "super_admin")), None);
+        let (status, body) =
+            self.call("GET", path, Some(&self.token("admin", "super_admin")), None);
         assert_eq!(status, 200, "{path}: {body}");
         body
     }
@@ -417,20 +487,35 @@ impl Lucid {
         let file = dir.path().join("token");
         std::fs::write(&file, self.token(subject, "super_admin")).unwrap();
         let remote = ["--server", &self.base, "--token-file", file.to_str().unwrap()];
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_lucid")).arg("payout").args(args).args(remote).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_lucid"))
+            .arg("payout")
+            .args(args)
+            .args(remote)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr),
+        )
     }
 
     /// Lets a store that was restored or copied pay again.
     pub fn reconcile_and_resume(&self) {
-        let (code, said) = self.treasurer("carol", &["reconcile", "--since", "2026-01-01T00:00:00Z"]);
+        let (code, said) =
+            self.treasurer("carol", &["reconcile", "--since", "2026-01-01T00:00:00Z"]);
         assert_eq!(code, Some(0), "{said}");
         assert_eq!(self.treasurer("carol", &["resume", "--reason", "compared"]).0, Some(0));
     }
 
     /// A pool.
     pub fn create_pool(&self, name: &str) -> String {
-        let (status, pool) = self.call("POST", "/api/v1/pools", Some(&self.token("admin", "admin")), Some(&json!({ "name": name })));
+        let (status, pool) = self.call(
+            "POST",
+            "/api/v1/pools",
+            Some(&self.token("admin", "admin")),
+            Some(&json!({ "name": name })),
+        );
         assert_eq!(status, 201, "{pool}");
         pool["pool_id"].as_str().unwrap().to_owned()
     }
@@ -456,7 +541,15 @@ pub fn http() -> reqwest::ClientBuilder {
 /// One runtime for all tests' requests.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
-    RUNTIME.get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()).block_on(future)
+    RUNTIME
+        .get_or_init(|| {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap()
+        })
+        .block_on(future)
 }
 
 /// Sends a request to a service that may be killed meanwhile: the body of its answer, if one came.
@@ -497,18 +590,37 @@ pub struct SandboxProcess {
 impl SandboxProcess {
     pub fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let args = ["sandbox", "--listen", "127.0.0.1:0", "--data", dir.path().to_str().unwrap(), "--confirm-ms", "200", "--faults"];
+        let args = [
+            "sandbox",
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            dir.path().to_str().unwrap(),
+            "--confirm-ms",
+            "200",
+            "--faults",
+        ];
         let mut process = Process::start(&args, &[], true);
         let url = process.wait_for(|line| line.strip_prefix("sandbox: ").map(str::to_owned));
         Self { _process: process, url, _dir: dir }
     }
 
     pub fn get(&self, path: &str) -> Value {
-        block_on(async { client().get(format!("{}{path}", self.url)).send().await.unwrap().json().await.unwrap() })
+        block_on(async {
+            client().get(format!("{}{path}", self.url)).send().await.unwrap().json().await.unwrap()
+        })
     }
 
     pub fn set_faults(&self, plan: &Value) {
-        let status = block_on(async { client().put(format!("{}/api/v1/sandbox/faults", self.url)).json(plan).send().await.unwrap().status() });
+        let status = block_on(async {
+            client()
+                .put(format!("{}/api/v1/sandbox/faults", self.url))
+                .json(plan)
+                .send()
+                .await
+                .unwrap()
+                .status()
+        });
         assert!(status.is_success(), "{status}");
     }
 }

@@ -1,4 +1,5 @@
-//! What a node leaves behind: too little for a last payout, it can be claimed for a year, and is kept apart after it.
+//! What a node leaves behind: too little for a last payout, it can be claimed for a year, and is
+//! kept apart after it.
 
 use lucid_model::{
     ledger::{Account, Balances, Stream},
@@ -43,13 +44,17 @@ fn what_a_node_left_behind_is_claimed_within_a_year_or_kept_apart() {
         ..money::config()
     };
     let scene = Scene::with(&["observation-only", "hardware-and-identity", "proportional"], config);
-    block_on(scene.service.fund_treasury(&Actor::system(), "test", MicroUsdt(100_000_000), "test")).unwrap();
+    block_on(scene.service.fund_treasury(&Actor::system(), "test", MicroUsdt(100_000_000), "test"))
+        .unwrap();
     for node in [1, 2] {
         scene.work(node, 1_500_000);
         scene.observe(
             node,
             session(node.into()),
-            lucid_model::credit::Interval { from: scene.service.now().plus_ms(-1_500_000), to: scene.service.now() },
+            lucid_model::credit::Interval {
+                from: scene.service.now().plus_ms(-1_500_000),
+                to: scene.service.now(),
+            },
         );
     }
     scene.pass(scene.epoch.end().ms_since(scene.service.now()) + 1);
@@ -62,7 +67,8 @@ fn what_a_node_left_behind_is_claimed_within_a_year_or_kept_apart() {
     // Both leave a day later: nothing is paid by itself.
     scene.pass(DAY_MS);
     for node in [1, 2] {
-        block_on(scene.service.transition(&Actor::system(), id(node), NodeEvent::Deregister)).unwrap();
+        block_on(scene.service.transition(&Actor::system(), id(node), NodeEvent::Deregister))
+            .unwrap();
     }
     let one_hour_less = 3_600_000;
     for _ in 0..2 {
@@ -70,21 +76,32 @@ fn what_a_node_left_behind_is_claimed_within_a_year_or_kept_apart() {
     }
     scene.pass(365 * DAY_MS - one_hour_less);
     plan(&scene);
-    assert_eq!((available(&scene, 1), available(&scene, 2), unclaimed(&scene)), (first, second, 0), "it can be claimed");
+    assert_eq!(
+        (available(&scene, 1), available(&scene, 2), unclaimed(&scene)),
+        (first, second, 0),
+        "it can be claimed"
+    );
 
     // One claims it in the last hour: a treasurer plans a run of that node, and of any amount.
     let carol = Actor { subject: "carol".into(), roles: vec![Role::Treasurer], ..Actor::system() };
     let run = block_on(scene.service.plan_run(&carol, vec![id(2)])).unwrap();
     plan(&scene);
     let planned = block_on(scene.store.run(run.id)).unwrap().unwrap();
-    assert_eq!((planned.state, planned.count, planned.total), (RunState::Planned, 1, MicroUsdt(second)));
+    assert_eq!(
+        (planned.state, planned.count, planned.total),
+        (RunState::Planned, 1, MicroUsdt(second))
+    );
 
     // The other does not.
     scene.pass(2 * one_hour_less);
     plan(&scene);
     assert_eq!((available(&scene, 1), unclaimed(&scene)), (0, first), "it is kept apart");
     let reserved = block_on(scene.store.head(Stream::Node(id(2)))).unwrap().balances;
-    assert_eq!(reserved, Balances { reserved: MicroUsdt(second), ..Balances::default() }, "what is claimed is set aside");
+    assert_eq!(
+        reserved,
+        Balances { reserved: MicroUsdt(second), ..Balances::default() },
+        "what is claimed is set aside"
+    );
     let last = block_on(scene.store.entries(Stream::Node(id(1)), 1, 10)).unwrap();
     assert_eq!(last.last().unwrap().draft.kind.name(), "unclaimed");
     assert_eq!(block_on(scene.store.account_total(Account::Unclaimed)).unwrap().0, first);
@@ -92,7 +109,12 @@ fn what_a_node_left_behind_is_claimed_within_a_year_or_kept_apart() {
     // What is claimed and then not paid can be claimed for another year: something moved.
     block_on(scene.service.cancel_run(&carol, run.id, "another day".into())).unwrap();
     let payouts = || {
-        let all = PageRequest { page: 1, limit: 10, sort: PayoutSort::CreatedAt, order: Order::Ascending };
+        let all = PageRequest {
+            page: 1,
+            limit: 10,
+            sort: PayoutSort::CreatedAt,
+            order: Order::Ascending,
+        };
         block_on(scene.store.payouts(&PayoutFilter::default(), all)).unwrap().items
     };
     let payout = payouts().pop().unwrap();

@@ -8,7 +8,8 @@ use crate::support::Process;
 fn up_runs_the_whole_path_unattended() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let args = ["up", "--data", data.to_str().unwrap(), "--port", "0", "--for", "58s", "--output", "json"];
+    let args =
+        ["up", "--data", data.to_str().unwrap(), "--port", "0", "--for", "58s", "--output", "json"];
     // Somebody's real payment service in the environment must not be touched.
     // Nor must a proxy be asked for this machine.
     let environment = [
@@ -19,9 +20,25 @@ fn up_runs_the_whole_path_unattended() {
     ];
     let process = Process::start(&args, &environment, false);
     let (code, out) = process.output();
-    let events: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect();
-    let place = |kind: &str| events.iter().position(|e| e["event"] == kind && e["type"] == kind).unwrap_or_else(|| panic!("no {kind} in {out}"));
-    let path = ["policy.activated", "node.registered", "node.assigned", "metrics.stored", "score.computed", "vote.accepted", "payout.completed"];
+    let events: Vec<Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
+        .collect();
+    let place = |kind: &str| {
+        events
+            .iter()
+            .position(|e| e["event"] == kind && e["type"] == kind)
+            .unwrap_or_else(|| panic!("no {kind} in {out}"))
+    };
+    let path = [
+        "policy.activated",
+        "node.registered",
+        "node.assigned",
+        "metrics.stored",
+        "score.computed",
+        "vote.accepted",
+        "payout.completed",
+    ];
     let places: Vec<_> = path.iter().map(|kind| place(kind)).collect();
     assert!(places.is_sorted(), "{places:?}");
     assert!(events.iter().all(|e| e["id"].is_string()
@@ -35,7 +52,21 @@ fn up_runs_the_whole_path_unattended() {
 #[test]
 fn a_run_that_ends_too_early_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let process = Process::start(&["up", "--data", dir.path().to_str().unwrap(), "--port", "0", "--for", "1s", "--output", "json"], &[], false);
+    let process = Process::start(
+        &[
+            "up",
+            "--data",
+            dir.path().to_str().unwrap(),
+            "--port",
+            "0",
+            "--for",
+            "1s",
+            "--output",
+            "json",
+        ],
+        &[],
+        false,
+    );
     assert_eq!(process.output().0, Some(1));
 }
 
@@ -44,9 +75,16 @@ fn a_busy_port_is_named_with_who_has_it() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let dir = tempfile::tempdir().unwrap();
-    let mut process = Process::start(&["up", "--data", dir.path().to_str().unwrap(), "--port", &port], &[], false);
+    let mut process = Process::start(
+        &["up", "--data", dir.path().to_str().unwrap(), "--port", &port],
+        &[],
+        false,
+    );
     let line = process.wait_for(|line| line.contains("is used by").then(|| line.to_owned()));
-    assert!(line.contains(&format!("port {port} is used by suite")) && line.contains("--port"), "{line}");
+    assert!(
+        line.contains(&format!("port {port} is used by suite")) && line.contains("--port"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -56,26 +94,72 @@ fn wrong_configuration_is_exit_code_2_and_names_the_key() {
         (vec![], "API_GATEWAY_URL"),
         (vec![("JWT_SECRET", "too short")], "32 bytes"),
         (vec![("API_GATEWAY_URL", "gateway:8080")], "auth.gateway_url"),
-        (vec![("JWT_SECRET", crate::support::SECRET), ("ROLE_MAP", r#"{"auditor":["emperor"]}"#)], "emperor"),
+        (
+            vec![
+                ("JWT_SECRET", crate::support::SECRET),
+                ("ROLE_MAP", r#"{"auditor":["emperor"]}"#),
+            ],
+            "emperor",
+        ),
         (vec![("JWT_SECRET", crate::support::SECRET), ("ROLE_MAP", "auditor=viewer")], "ROLE_MAP"),
-        (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_LIMITS_REGISTRATIONS_BURST", "0")], "limits.registrations_burst"),
-        (vec![("JWT_SECRET", crate::support::SECRET), ("MONGODB_URI", "postgres://me:secret@127.0.0.1")], "MONGODB_URI"),
-        (vec![("JWT_SECRET", crate::support::SECRET), ("MONGODB_URI", "mongodb://127.0.0.1:port/")], "mongodb url"),
-        (vec![("JWT_SECRET", crate::support::SECRET), ("REDIS_URI", "rediss://127.0.0.1/#insecure")], "REDIS_URI"),
-        (vec![("JWT_SECRET", crate::support::SECRET), ("REDIS_URL", "127.0.0.1:6379")], "coordination.redis_url"),
-        (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_POLICIES_TRUSTED_KEYS", r#"{"alice":"12"}"#)], "alice: must be an Ed25519 public key"),
-        (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_SCORING_EPOCH_S", "7")], "scoring.epoch_s"),
+        (
+            vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_LIMITS_REGISTRATIONS_BURST", "0")],
+            "limits.registrations_burst",
+        ),
+        (
+            vec![
+                ("JWT_SECRET", crate::support::SECRET),
+                ("MONGODB_URI", "postgres://me:secret@127.0.0.1"),
+            ],
+            "MONGODB_URI",
+        ),
+        (
+            vec![
+                ("JWT_SECRET", crate::support::SECRET),
+                ("MONGODB_URI", "mongodb://127.0.0.1:port/"),
+            ],
+            "mongodb url",
+        ),
+        (
+            vec![
+                ("JWT_SECRET", crate::support::SECRET),
+                ("REDIS_URI", "rediss://127.0.0.1/#insecure"),
+            ],
+            "REDIS_URI",
+        ),
+        (
+            vec![("JWT_SECRET", crate::support::SECRET), ("REDIS_URL", "127.0.0.1:6379")],
+            "coordination.redis_url",
+        ),
+        (
+            vec![
+                ("JWT_SECRET", crate::support::SECRET),
+                ("LUCID_POLICIES_TRUSTED_KEYS", r#"{"alice":"12"}"#),
+            ],
+            "alice: must be an Ed25519 public key",
+        ),
+        (
+            vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_SCORING_EPOCH_S", "7")],
+            "scoring.epoch_s",
+        ),
         (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_SCORING_EPOCH", "60")], "epoch"),
-        (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_STORE_CACHE_MIB", "0")], "store.cache_mib: 0 is not from 1 to 65536"),
+        (
+            vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_STORE_CACHE_MIB", "0")],
+            "store.cache_mib: 0 is not from 1 to 65536",
+        ),
         (vec![("JWT_SECRET", crate::support::SECRET), ("LUCID_NONSENSE_X", "1")], "nonsense"),
         (vec![("JWT_SECRET", crate::support::SECRET), ("REWARD_BUDGET_USDT", "ten")], "budget"),
-        (vec![("JWT_SECRET", crate::support::SECRET), ("POOT_SCORE_MULTIPLIER", "x")], "POOT_SCORE_MULTIPLIER"),
+        (
+            vec![("JWT_SECRET", crate::support::SECRET), ("POOT_SCORE_MULTIPLIER", "x")],
+            "POOT_SCORE_MULTIPLIER",
+        ),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let mut settings = settings;
         settings.extend([("NODE_MANAGEMENT_PORT", "0"), ("RAIL", "sandbox")]);
-        let mut process = Process::start(&["serve", "--data", data.to_str().unwrap()], &settings, true);
+        let mut process =
+            Process::start(&["serve", "--data", data.to_str().unwrap()], &settings, true);
         let line = process.wait_for(|line| line.starts_with("lucid:").then(|| line.to_owned()));
         assert!(line.contains(named), "{named}: {line}");
         assert_eq!(process.output_code(), Some(2), "{named}");
@@ -87,10 +171,19 @@ fn a_mongodb_that_does_not_answer_is_named_and_nothing_else_is_used() {
     let dir = tempfile::tempdir().unwrap();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let uri = format!("mongodb://me:hidden@{nobody}/nodes?serverSelectionTimeoutMS=200");
-    let settings = [("JWT_SECRET", crate::support::SECRET), ("NODE_MANAGEMENT_PORT", "0"), ("RAIL", "sandbox"), ("MONGODB_URI", uri.as_str())];
-    let mut process = Process::start(&["serve", "--data", dir.path().to_str().unwrap()], &settings, true);
+    let settings = [
+        ("JWT_SECRET", crate::support::SECRET),
+        ("NODE_MANAGEMENT_PORT", "0"),
+        ("RAIL", "sandbox"),
+        ("MONGODB_URI", uri.as_str()),
+    ];
+    let mut process =
+        Process::start(&["serve", "--data", dir.path().to_str().unwrap()], &settings, true);
     let line = process.wait_for(|line| line.starts_with("lucid:").then(|| line.to_owned()));
-    assert!(line.contains("cannot open mongodb database nodes") && !line.contains("hidden"), "{line}");
+    assert!(
+        line.contains("cannot open mongodb database nodes") && !line.contains("hidden"),
+        "{line}"
+    );
     assert_eq!(process.output_code(), Some(1));
     assert!(!dir.path().join("core.db").exists());
 }
@@ -99,7 +192,12 @@ fn a_mongodb_that_does_not_answer_is_named_and_nothing_else_is_used() {
 fn a_store_for_real_money_is_never_used_with_the_sandbox() {
     let dir = tempfile::tempdir().unwrap();
     let serve = |rail: &str| {
-        let settings = [("JWT_SECRET", crate::support::SECRET), ("NODE_MANAGEMENT_PORT", "0"), ("LUCID_SERVER_BIND", "127.0.0.1"), ("RAIL", rail)];
+        let settings = [
+            ("JWT_SECRET", crate::support::SECRET),
+            ("NODE_MANAGEMENT_PORT", "0"),
+            ("LUCID_SERVER_BIND", "127.0.0.1"),
+            ("RAIL", rail),
+        ];
         Process::start(&["serve", "--data", dir.path().to_str().unwrap()], &settings, true)
     };
     let mut live = serve("none");

@@ -1,4 +1,5 @@
-//! Observations that are taken back after they counted: receipts beside receipts, and money that goes back.
+//! Observations that are taken back after they counted: receipts beside receipts, and money that
+//! goes back.
 
 use lucid_model::{
     credit::Interval,
@@ -27,12 +28,17 @@ const WORK_MS: i64 = 600_000;
 
 /// Two epochs a settlement period.
 fn config() -> ServiceConfig {
-    ServiceConfig { settlement: PeriodLength::new(7_200).unwrap(), budget: Some(BUDGET), ..money::config() }
+    ServiceConfig {
+        settlement: PeriodLength::new(7_200).unwrap(),
+        budget: Some(BUDGET),
+        ..money::config()
+    }
 }
 
 fn scene(config: ServiceConfig) -> Scene {
     let scene = Scene::with(&POLICIES, config);
-    block_on(scene.service.fund_treasury(&Actor::system(), "test", MicroUsdt(100_000_000), "test")).unwrap();
+    block_on(scene.service.fund_treasury(&Actor::system(), "test", MicroUsdt(100_000_000), "test"))
+        .unwrap();
     // A settlement period begins with every other epoch.
     while scene.service.now() < settlement_start(&scene).start() {
         scene.pass(60_000);
@@ -46,7 +52,8 @@ fn settlement_start(scene: &Scene) -> Period {
     if at.start_s == scene.epoch.start_s { at } else { at.next() }
 }
 
-/// Both work in the `i`th epoch of the first settlement period, each in a session of its own; then it is closed.
+/// Both work in the `i`th epoch of the first settlement period, each in a session of its own; then
+/// it is closed.
 fn work_epoch(scene: &Scene, i: u64) -> Period {
     let from = scene.service.now();
     for _ in 0..WORK_MS / 30_000 {
@@ -57,7 +64,11 @@ fn work_epoch(scene: &Scene, i: u64) -> Period {
     scene.report(1);
     scene.report(2);
     for node in [1, 2] {
-        scene.observe(node, session(i * 10 + u64::from(node)), Interval { from, to: scene.service.now() });
+        scene.observe(
+            node,
+            session(i * 10 + u64::from(node)),
+            Interval { from, to: scene.service.now() },
+        );
     }
     let epoch = PeriodLength::new(3_600).unwrap().period_at(from);
     scene.pass(epoch.end().ms_since(scene.service.now()) + 1);
@@ -74,7 +85,13 @@ fn settle(scene: &Scene) {
 }
 
 fn void(scene: &Scene, node: u8, number: u64) -> Voided {
-    block_on(scene.service.void_observation(&Actor::system(), id(node), session(number), "made up".into())).unwrap()
+    block_on(scene.service.void_observation(
+        &Actor::system(),
+        id(node),
+        session(number),
+        "made up".into(),
+    ))
+    .unwrap()
 }
 
 fn balances(scene: &Scene, node: u8) -> Balances {
@@ -83,12 +100,21 @@ fn balances(scene: &Scene, node: u8) -> Balances {
 
 fn treasury(scene: &Scene) -> i64 {
     let head = block_on(scene.store.head(Stream::Treasury)).unwrap().balances.available;
-    assert_eq!(block_on(scene.store.account_total(Account::Treasury)).unwrap(), head, "the legs say what the stream says");
-    assert_eq!(block_on(scene.store.account_total(Account::Reversals)).unwrap(), MicroUsdt::ZERO, "everything that was taken back has come");
+    assert_eq!(
+        block_on(scene.store.account_total(Account::Treasury)).unwrap(),
+        head,
+        "the legs say what the stream says"
+    );
+    assert_eq!(
+        block_on(scene.store.account_total(Account::Reversals)).unwrap(),
+        MicroUsdt::ZERO,
+        "everything that was taken back has come"
+    );
     head.0
 }
 
-/// A settlement is stopped in the middle, and a node suspended before it goes on: it is shared as it was begun.
+/// A settlement is stopped in the middle, and a node suspended before it goes on: it is shared as
+/// it was begun.
 #[test]
 fn a_settlement_that_was_interrupted_ends_as_it_was_begun_whatever_changed_meanwhile() {
     let scene = scene(config());
@@ -98,23 +124,49 @@ fn a_settlement_that_was_interrupted_ends_as_it_was_begun_whatever_changed_meanw
     }
     // As the first try began it: half for each, of which one is booked.
     let (pool, half) = (PoolScope::Unassigned, MicroUsdt(BUDGET.0 / 2));
-    let accruals = [1, 2].map(|node| Accrual { node: id(node), share: half, held: MicroUsdt::ZERO }).to_vec();
-    let begun = PoolSettlement { period, pool, budget: BUDGET, accruals, remainder: MicroUsdt::ZERO, cause: "interrupted".into() };
+    let accruals =
+        [1, 2].map(|node| Accrual { node: id(node), share: half, held: MicroUsdt::ZERO }).to_vec();
+    let begun = PoolSettlement {
+        period,
+        pool,
+        budget: BUDGET,
+        accruals,
+        remainder: MicroUsdt::ZERO,
+        cause: "interrupted".into(),
+    };
     let drafts = begun.drafts().unwrap();
-    block_on(scene.store.keep_distribution(Distribution { period, pools: vec![begun], note: None })).unwrap();
+    block_on(scene.store.keep_distribution(Distribution {
+        period,
+        pools: vec![begun],
+        note: None,
+    }))
+    .unwrap();
     for draft in drafts.into_iter().take(2) {
-        let entry = draft.clone().book(block_on(scene.store.head(draft.stream)).unwrap(), scene.service.now()).unwrap();
+        let entry = draft
+            .clone()
+            .book(block_on(scene.store.head(draft.stream)).unwrap(), scene.service.now())
+            .unwrap();
         assert_eq!(block_on(scene.store.book(vec![entry])).unwrap(), [Booked::Done]);
     }
     let operator = Actor { roles: vec![Role::Operator], ..Actor::system() };
-    let suspension = lucid_service::NewSuspension { reason: "abuse".into(), hours: None, notify_owner: false };
+    let suspension =
+        lucid_service::NewSuspension { reason: "abuse".into(), hours: None, notify_owner: false };
     block_on(scene.service.suspend(&operator, id(2), suspension)).unwrap();
     settle(&scene);
     let record = block_on(scene.store.settlement(period.start_s)).unwrap().unwrap();
-    assert_eq!((record.count, record.sum, record.budget, record.remainder), (2, BUDGET, BUDGET, MicroUsdt::ZERO));
-    assert_eq!(block_on(scene.store.account_total(Account::Budget(pool))).unwrap(), MicroUsdt::ZERO);
+    assert_eq!(
+        (record.count, record.sum, record.budget, record.remainder),
+        (2, BUDGET, BUDGET, MicroUsdt::ZERO)
+    );
+    assert_eq!(
+        block_on(scene.store.account_total(Account::Budget(pool))).unwrap(),
+        MicroUsdt::ZERO
+    );
     assert_eq!((balances(&scene, 1).available, balances(&scene, 2).available), (half, half));
-    assert_eq!(block_on(lucid_service::verify_books(scene.store.as_ref(), &mut |_| {})).unwrap().flaw, None);
+    assert_eq!(
+        block_on(lucid_service::verify_books(scene.store.as_ref(), &mut |_| {})).unwrap().flaw,
+        None
+    );
 }
 
 #[test]
@@ -124,17 +176,46 @@ fn a_voided_observation_adjusts_a_score_and_changes_no_receipt() {
     let before = block_on(scene.store.scored(epoch.start_s)).unwrap();
     let voided = void(&scene, 1, 11);
     let [adjustment] = voided.adjustments.as_slice() else { panic!("{voided:?}") };
-    assert_eq!((adjustment.before.observed_s, adjustment.after.observed_s, adjustment.after.score, adjustment.number), (600, 0, ScoreCenti(0), 1));
-    assert_eq!((adjustment.before.sessions, adjustment.after.sessions, adjustment.chunk_root), (1, 0, before[0].root()));
+    assert_eq!(
+        (
+            adjustment.before.observed_s,
+            adjustment.after.observed_s,
+            adjustment.after.score,
+            adjustment.number
+        ),
+        (600, 0, ScoreCenti(0), 1)
+    );
+    assert_eq!(
+        (adjustment.before.sessions, adjustment.after.sessions, adjustment.chunk_root),
+        (1, 0, before[0].root())
+    );
     assert_eq!(block_on(scene.store.scored(epoch.start_s)).unwrap(), before, "never an edit");
     let replay = block_on(scene.service.replay_epoch(epoch.start_s)).unwrap();
     assert!(replay.is_same(), "{replay:?}");
 
-    let seen = |node: NodeId| block_on(scene.service.score_seen(&Actor::system(), epoch.start_s, node)).unwrap();
-    assert_eq!((seen(id(1)).counts().observed_s, seen(id(1)).view.row.observed_s, seen(id(2)).counts().observed_s), (0, 600, 600));
-    let entries = block_on(scene.service.audit(&Actor::system(), lucid_ports::AuditFilter::default(), newest())).unwrap().items;
+    let seen = |node: NodeId| {
+        block_on(scene.service.score_seen(&Actor::system(), epoch.start_s, node)).unwrap()
+    };
+    assert_eq!(
+        (
+            seen(id(1)).counts().observed_s,
+            seen(id(1)).view.row.observed_s,
+            seen(id(2)).counts().observed_s
+        ),
+        (0, 600, 600)
+    );
+    let entries = block_on(scene.service.audit(
+        &Actor::system(),
+        lucid_ports::AuditFilter::default(),
+        newest(),
+    ))
+    .unwrap()
+    .items;
     let actions: Vec<_> = entries.iter().map(|entry| entry.entry.action.as_str()).collect();
-    assert!(actions.contains(&"observation.void") && actions.contains(&"score.adjust"), "{actions:?}");
+    assert!(
+        actions.contains(&"observation.void") && actions.contains(&"score.adjust"),
+        "{actions:?}"
+    );
 
     let again = void(&scene, 1, 11);
     assert!(again.adjustments.is_empty() && again.reversed == MicroUsdt::ZERO, "{again:?}");
@@ -144,28 +225,51 @@ fn a_voided_observation_adjusts_a_score_and_changes_no_receipt() {
     assert_eq!(kept.verdict, Verdict::Voided("made up".into()));
 
     let owner = Actor { roles: vec![Role::Owner], ..Actor::system() };
-    let refused = block_on(scene.service.void_observation(&owner, id(2), session(12), "mine".into()));
+    let refused =
+        block_on(scene.service.void_observation(&owner, id(2), session(12), "mine".into()));
     assert!(matches!(refused, Err(ServiceError::Forbidden { .. })), "{refused:?}");
-    let others = block_on(scene.service.void_observation(&Actor::system(), id(1), session(12), "not its own".into()));
+    let others = block_on(scene.service.void_observation(
+        &Actor::system(),
+        id(1),
+        session(12),
+        "not its own".into(),
+    ));
     assert!(matches!(others, Err(ServiceError::NotFound { .. })), "{others:?}");
 }
 
 fn newest() -> lucid_ports::PageRequest<()> {
-    lucid_ports::PageRequest { page: 1, limit: 100, sort: (), order: lucid_ports::Order::Descending }
+    lucid_ports::PageRequest {
+        page: 1,
+        limit: 100,
+        sort: (),
+        order: lucid_ports::Order::Descending,
+    }
 }
 
 #[test]
 fn what_made_a_node_eligible_later_is_adjusted_too() {
     // Half an hour of two epochs is enough: the first one's session made the second one count.
-    let config = ServiceConfig { observation_min_s: 1_000, eligibility_window_s: 7_200, ..config() };
+    let config =
+        ServiceConfig { observation_min_s: 1_000, eligibility_window_s: 7_200, ..config() };
     let scene = scene(config);
     let [first, second] = [work_epoch(&scene, 1), work_epoch(&scene, 2)];
-    let eligible = |epoch: Period| block_on(scene.service.score_seen(&Actor::system(), epoch.start_s, id(1))).unwrap().counts().eligible;
+    let eligible = |epoch: Period| {
+        block_on(scene.service.score_seen(&Actor::system(), epoch.start_s, id(1)))
+            .unwrap()
+            .counts()
+            .eligible
+    };
     assert_eq!([eligible(first), eligible(second)], [false, true]);
     let voided = void(&scene, 1, 11);
-    assert_eq!(voided.adjustments.iter().map(|a| a.epoch_start_s).collect::<Vec<_>>(), [first.start_s, second.start_s]);
+    assert_eq!(
+        voided.adjustments.iter().map(|a| a.epoch_start_s).collect::<Vec<_>>(),
+        [first.start_s, second.start_s]
+    );
     let of_second = &voided.adjustments[1];
-    assert_eq!((of_second.after.observed_s, of_second.after.window_observed_s, of_second.after.eligible), (600, 600, false));
+    assert_eq!(
+        (of_second.after.observed_s, of_second.after.window_observed_s, of_second.after.eligible),
+        (600, 600, false)
+    );
     assert_eq!([eligible(first), eligible(second)], [false, false]);
     // And the next epoch does not count it either.
     let third = work_epoch(&scene, 3);
@@ -180,11 +284,17 @@ fn what_is_voided_before_a_period_ends_earns_nothing_and_the_others_get_it() {
     assert_eq!(void(&scene, 1, 11).reversed, MicroUsdt::ZERO, "nothing is settled");
     work_epoch(&scene, 2);
     settle(&scene);
-    assert_eq!([balances(&scene, 1).available.0, balances(&scene, 2).available.0], [3_000_000, 6_000_000]);
+    assert_eq!(
+        [balances(&scene, 1).available.0, balances(&scene, 2).available.0],
+        [3_000_000, 6_000_000]
+    );
     assert_eq!(treasury(&scene), 91_000_000);
     // One that is voided after the settlement is reversed, of this node alone.
     let voided = void(&scene, 1, 21);
-    assert_eq!((voided.reversed.0, balances(&scene, 1).available.0, balances(&scene, 2).available.0), (3_000_000, 0, 6_000_000));
+    assert_eq!(
+        (voided.reversed.0, balances(&scene, 1).available.0, balances(&scene, 2).available.0),
+        (3_000_000, 0, 6_000_000)
+    );
     assert_eq!(treasury(&scene), 94_000_000);
     assert_eq!(void(&scene, 1, 21).reversed, MicroUsdt::ZERO, "once");
     // Half of what the other earned goes, then the other half: two reversals of one accrual.
@@ -205,7 +315,10 @@ fn what_is_paid_already_is_owed_and_paid_back_from_half_of_what_comes() {
     book(&scene, Draft::close(payout, id(1), paid, true, "paid".into()).unwrap());
     assert_eq!(void(&scene, 1, 11).reversed.0, 2_250_000);
     let owing = balances(&scene, 1);
-    assert_eq!((owing.available.0, owing.receivable.0, treasury(&scene)), (0, 1_750_000, 91_500_000));
+    assert_eq!(
+        (owing.available.0, owing.receivable.0, treasury(&scene)),
+        (0, 1_750_000, 91_500_000)
+    );
     // Both work again: half of what it earns pays back.
     work_epoch(&scene, 3);
     work_epoch(&scene, 4);
@@ -233,19 +346,33 @@ fn what_was_taken_before_a_crash_comes_into_the_treasury_after_it() {
     work_epoch(&scene, 4);
     // Whoever settled came as far as the offset, which leaves nobody owing.
     let period = settlement_start(&scene).next();
-    let accrual = Draft::accrue(period.start_s, PoolScope::Unassigned, id(1), paid, MicroUsdt::ZERO, "root".into()).unwrap();
+    let accrual = Draft::accrue(
+        period.start_s,
+        PoolScope::Unassigned,
+        id(1),
+        paid,
+        MicroUsdt::ZERO,
+        "root".into(),
+    )
+    .unwrap();
     book(&scene, Draft::fund(period.start_s, PoolScope::Unassigned, BUDGET).unwrap());
     book(&scene, accrual.clone());
     let offset = Draft::offset(&accrual, &balances(&scene, 1)).unwrap().unwrap();
     book(&scene, offset);
     assert_eq!(block_on(scene.store.account_total(Account::Owed)).unwrap(), MicroUsdt::ZERO);
-    assert_eq!(block_on(scene.store.account_total(Account::Reversals)).unwrap(), MicroUsdt(2_250_000));
+    assert_eq!(
+        block_on(scene.store.account_total(Account::Reversals)).unwrap(),
+        MicroUsdt(2_250_000)
+    );
     settle(&scene);
     assert_eq!(treasury(&scene), 91_000_000 - 9_000_000 + 2_250_000);
 }
 
 fn book(scene: &Scene, draft: Draft) {
-    let entry = draft.clone().book(block_on(scene.store.head(draft.stream)).unwrap(), scene.service.now()).unwrap();
+    let entry = draft
+        .clone()
+        .book(block_on(scene.store.head(draft.stream)).unwrap(), scene.service.now())
+        .unwrap();
     assert_eq!(block_on(scene.store.book(vec![entry])).unwrap(), [Booked::Done]);
 }
 
@@ -257,7 +384,12 @@ fn an_epoch_that_is_being_closed_is_waited_for() {
     scene.work(1, WORK_MS);
     scene.observe(1, session(21), Interval { from, to: scene.service.now() });
     scene.pass(3_600_000);
-    let waits = block_on(scene.service.void_observation(&Actor::system(), id(1), session(21), "made up".into()));
+    let waits = block_on(scene.service.void_observation(
+        &Actor::system(),
+        id(1),
+        session(21),
+        "made up".into(),
+    ));
     assert!(matches!(waits, Err(ServiceError::EpochClosing { .. })), "{waits:?}");
     close(&scene);
     let voided = void(&scene, 1, 21);
@@ -275,11 +407,21 @@ fn an_operator_voids_over_http() {
     let closed = eventually("an epoch with the session", || {
         let sample = node.next_sample().1;
         node.report(&lucid, "metrics", &sample);
-        let observation =
-            json!({ "session_id": session_id, "start_time": stamp(start), "end_time": stamp(crate::support::now_ms()), "quality_score": 1 });
+        let observation = json!({ "session_id": session_id, "start_time": stamp(start), "end_time": stamp(crate::support::now_ms()), "quality_score": 1 });
         node.report(&lucid, "observations", &observation);
-        let scores = lucid.call("GET", &format!("/api/v1/poot/scores?node_id={}&sort=calculated_at&order=desc", node.id), Some(&operator), None).1;
-        scores["scores"].as_array()?.iter().find(|score| score["observed_seconds"].as_u64() >= Some(1)).cloned()
+        let scores = lucid
+            .call(
+                "GET",
+                &format!("/api/v1/poot/scores?node_id={}&sort=calculated_at&order=desc", node.id),
+                Some(&operator),
+                None,
+            )
+            .1;
+        scores["scores"]
+            .as_array()?
+            .iter()
+            .find(|score| score["observed_seconds"].as_u64() >= Some(1))
+            .cloned()
     });
     let path = format!("/api/v1/nodes/{}/observations/{session_id}/void", node.id);
     let ask = |token: &str, body| lucid.call("POST", &path, Some(token), Some(&body));
@@ -293,8 +435,18 @@ fn an_operator_voids_over_http() {
     assert_eq!(voided["observation"]["verdict"], "voided", "{voided}");
     let score_id = closed["score_id"].as_str().unwrap();
     let seen = lucid.get(&format!("/api/v1/poot/scores/{score_id}"));
-    assert_eq!((&seen["observed_seconds"], seen["adjustments"].as_array().map(Vec::len)), (&json!(0), Some(1)), "{seen}");
-    assert_eq!(seen["adjustments"][0]["before"]["observed_seconds"], closed["observed_seconds"], "{seen}");
+    assert_eq!(
+        (&seen["observed_seconds"], seen["adjustments"].as_array().map(Vec::len)),
+        (&json!(0), Some(1)),
+        "{seen}"
+    );
+    assert_eq!(
+        seen["adjustments"][0]["before"]["observed_seconds"], closed["observed_seconds"],
+        "{seen}"
+    );
     let missing = format!("/api/v1/nodes/{}/observations/{}/void", node.id, Uuid::now_v7());
-    assert_eq!(lucid.call("POST", &missing, Some(&operator), Some(&json!({ "reason": "x" }))).0, 404);
+    assert_eq!(
+        lucid.call("POST", &missing, Some(&operator), Some(&json!({ "reason": "x" }))).0,
+        404
+    );
 }

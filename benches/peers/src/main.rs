@@ -1,5 +1,5 @@
-//! What the default scoring policy's formula costs in other engines. The same rows for all, in the same process and in turns;
-//! each has to answer what plain Rust answers, or nothing is measured.
+//! What the default scoring policy's formula costs in other engines. The same rows for all, in the
+//! same process and in turns; each has to answer what plain Rust answers, or nothing is measured.
 
 mod measure;
 mod peers;
@@ -13,8 +13,9 @@ use serde_json::json;
 
 use measure::{Figure, measure};
 
-/// What a call is asked about: one node, and a whole chunk. Not the other way round: memory that a chunk's call touched is kept and
-/// zeroed for every call after it (Lucid's takes 10 µs more then), and a Lua heap is larger.
+/// What a call is asked about: one node, and a whole chunk. Not the other way round: memory that a
+/// chunk's call touched is kept and zeroed for every call after it (Lucid's takes 10 µs more then),
+/// and a Lua heap is larger.
 const NODES: [usize; 2] = [1, 10_000];
 
 fn main() -> Result<()> {
@@ -31,7 +32,8 @@ fn main() -> Result<()> {
     let figure = |figure: &Figure| json!({ "engine": figure.name, "node_ns": tenths(figure.node_ns), "times_native": tenths(figure.ratio) });
     let tables_json: Vec<_> =
         tables.iter().map(|(nodes, figures)| json!({ "nodes": nodes, "engines": figures.iter().map(figure).collect::<Vec<_>>() })).collect();
-    fs::write(docs.join("peers.json"), format!("{:#}\n", json!(tables_json))).context("docs/peers.json")?;
+    fs::write(docs.join("peers.json"), format!("{:#}\n", json!(tables_json)))
+        .context("docs/peers.json")?;
     plot::write(&docs.join("peers.svg"), &tables)
 }
 

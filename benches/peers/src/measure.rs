@@ -47,7 +47,12 @@ pub fn measure(peers: &mut [Box<dyn Peer>], columns: &[Column]) -> Result<Vec<Fi
         rounds.push(times);
     }
     let of = |place: usize, value: &dyn Fn(&[f64], f64) -> f64| {
-        median(rounds.iter().filter_map(|times| times.get(place).map(|time| value(times, *time))).collect())
+        median(
+            rounds
+                .iter()
+                .filter_map(|times| times.get(place).map(|time| value(times, *time)))
+                .collect(),
+        )
     };
     let figure = |(place, peer): (usize, &Box<dyn Peer>)| Figure {
         name: peer.name(),

@@ -1,5 +1,6 @@
-//! The engines, a file each. Each is given columns and hands back one multiplier a node, as an operator would use it: what can be
-//! prepared once is; ours makes a fresh instance for every call and counts fuel, the others reuse theirs and count nothing.
+//! The engines, a file each. Each is given columns and hands back one multiplier a node, as an
+//! operator would use it: what can be prepared once is; ours makes a fresh instance for every call
+//! and counts fuel, the others reuse theirs and count nothing.
 
 mod cel;
 mod lua;

@@ -37,7 +37,8 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, Shift>, tables: &[(usize, Vec<Figure>
 fn bars(panel: &DrawingArea<SVGBackend<'_>, Shift>, nodes: usize, figures: &[Figure]) -> Drawn {
     let most = figures.iter().map(|figure| figure.ratio).fold(1.0, f64::max);
     let caption = if nodes == 1 {
-        "One node in a call: Lucid makes a fresh instance for it, the others reuse theirs".to_owned()
+        "One node in a call: Lucid makes a fresh instance for it, the others reuse theirs"
+            .to_owned()
     } else {
         format!("{nodes} nodes in a call")
     };
@@ -49,13 +50,22 @@ fn bars(panel: &DrawingArea<SVGBackend<'_>, Shift>, nodes: usize, figures: &[Fig
         .y_label_area_size(170)
         // Beyond the longest bar there is room for its figures.
         .build_cartesian_2d((0.8..most * 12.0).log_scale(), 0.0..figures.len() as f64)?;
-    chart.configure_mesh().disable_y_mesh().disable_y_axis().x_label_formatter(&|ratio| format!("{ratio} ×")).draw()?;
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .disable_y_axis()
+        .x_label_formatter(&|ratio| format!("{ratio} ×"))
+        .draw()?;
     for (place, figure) in figures.iter().rev().enumerate() {
         let low = place as f64;
         let colour = if figure.name.starts_with("Lucid") { OURS } else { OTHERS };
-        chart.draw_series([Rectangle::new([(0.8, low + 0.15), (figure.ratio, low + 0.85)], colour.filled())])?;
+        chart.draw_series([Rectangle::new(
+            [(0.8, low + 0.15), (figure.ratio, low + 0.85)],
+            colour.filled(),
+        )])?;
         let told = format!("{:.1} ×, {} ns", figure.ratio, rounded(figure.node_ns));
-        let after = (FONT, 13).into_font().into_text_style(panel).pos(Pos::new(HPos::Left, VPos::Center));
+        let after =
+            (FONT, 13).into_font().into_text_style(panel).pos(Pos::new(HPos::Left, VPos::Center));
         chart.draw_series([Text::new(told, (figure.ratio * 1.08, low + 0.5), after.clone())])?;
         let name = after.pos(Pos::new(HPos::Right, VPos::Center));
         chart.draw_series([Text::new(figure.name.to_owned(), (0.76, low + 0.5), name)])?;

@@ -6,13 +6,16 @@ use std::sync::Arc;
 pub type Column = Arc<[i64]>;
 
 /// The facts that the formula reads, in the order of the policy's columns.
-pub const NAMES: [&str; 8] = ["observed", "period", "quality", "uptime", "cpu", "memory", "disk", "network"];
+pub const NAMES: [&str; 8] =
+    ["observed", "period", "quality", "uptime", "cpu", "memory", "disk", "network"];
 
 /// One column a fact, each `nodes` long; the same at every run.
 pub fn columns(nodes: usize) -> Vec<Column> {
     // The second factor spreads a row's values, the third keeps each in its range.
     let of = |times: u64, modulus: u64| {
-        let value = move |node: u64| (node.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44).wrapping_mul(times) % modulus;
+        let value = move |node: u64| {
+            (node.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44).wrapping_mul(times) % modulus
+        };
         (0..nodes as u64).map(|node| i64::try_from(value(node)).unwrap_or_default()).collect()
     };
     vec![
@@ -30,5 +33,9 @@ pub fn columns(nodes: usize) -> Vec<Column> {
 /// Row after row of columns.
 pub fn rows(columns: &[Column]) -> impl Iterator<Item = [i64; 8]> + '_ {
     let count = columns.first().map_or(0, |column| column.len());
-    (0..count).map(move |row| std::array::from_fn(|column| columns.get(column).and_then(|values| values.get(row)).copied().unwrap_or_default()))
+    (0..count).map(move |row| {
+        std::array::from_fn(|column| {
+            columns.get(column).and_then(|values| values.get(row)).copied().unwrap_or_default()
+        })
+    })
 }

@@ -10,7 +10,8 @@ pub(crate) const SLEW_MS_MAX: i64 = 2_000;
 
 /// The wall clock.
 pub(crate) fn now() -> TimeMs {
-    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since_1970 =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     TimeMs(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -30,7 +31,8 @@ impl ClockReading {
     /// Whether the wall clock was set since an earlier reading, or the machine was suspended.
     pub(crate) fn was_set_since(self, earlier: Self) -> bool {
         let elapsed_ms = ms(self.steady.saturating_duration_since(earlier.steady));
-        self.wall.ms_since(earlier.wall).saturating_sub(elapsed_ms).unsigned_abs() > SLEW_MS_MAX.unsigned_abs()
+        self.wall.ms_since(earlier.wall).saturating_sub(elapsed_ms).unsigned_abs()
+            > SLEW_MS_MAX.unsigned_abs()
     }
 }
 
@@ -50,10 +52,14 @@ mod tests {
             wall: first.wall.plus_ms(wall_ms),
             steady: first.steady + Duration::from_millis(steady_ms),
         };
-        for (wall_ms, steady_ms) in [(30_000, 30_000), (28_500, 30_000), (31_900, 30_000), (-1_000, 0)] {
+        for (wall_ms, steady_ms) in
+            [(30_000, 30_000), (28_500, 30_000), (31_900, 30_000), (-1_000, 0)]
+        {
             assert!(!after(wall_ms, steady_ms).was_set_since(first), "{wall_ms} {steady_ms}");
         }
-        for (wall_ms, steady_ms) in [(-3_570_000, 30_000), (3_630_000, 30_000), (27_999, 30_000), (i64::MAX, 0)] {
+        for (wall_ms, steady_ms) in
+            [(-3_570_000, 30_000), (3_630_000, 30_000), (27_999, 30_000), (i64::MAX, 0)]
+        {
             assert!(after(wall_ms, steady_ms).was_set_since(first), "{wall_ms} {steady_ms}");
         }
     }

@@ -1,8 +1,10 @@
-//! The agent's directory: identity, place in the sequence, the report that is under way, the spool, the status.
+//! The agent's directory: identity, place in the sequence, the report that is under way, the spool,
+//! the status.
 //!
-//! Invariant: a sequence number is in a block that is on disk before the number is used, and a new run starts
-//! after the last block, so that no number ever stands for two bodies. Everything else may fail to be written without
-//! stopping the agent: a full disk is told of, and what it was to keep is kept in memory.
+//! Invariant: a sequence number is in a block that is on disk before the number is used, and a new
+//! run starts after the last block, so that no number ever stands for two bodies. Everything else
+//! may fail to be written without stopping the agent: a full disk is told of, and what it was to
+//! keep is kept in memory.
 
 use std::{
     fmt::Display,
@@ -98,7 +100,8 @@ struct Inner {
     next_sequence: u64,
     spool: Spool,
     status: AgentStatus,
-    /// Samples of the report that is under way and not in the spool any more, and when the first was taken.
+    /// Samples of the report that is under way and not in the spool any more, and when the first
+    /// was taken.
     under_way: Option<(u64, Option<String>)>,
     /// Why the report under way could not be written, if that is so.
     trouble: Option<String>,
@@ -114,7 +117,11 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    pub(crate) async fn open(dir: PathBuf, limits: SpoolLimits, status: AgentStatus) -> Result<Self, AgentError> {
+    pub(crate) async fn open(
+        dir: PathBuf,
+        limits: SpoolLimits,
+        status: AgentStatus,
+    ) -> Result<Self, AgentError> {
         blocking(move || {
             fs::create_dir_all(&dir).map_err(|error| failed(&dir, error))?;
             let lock = lock(&dir)?;
@@ -122,10 +129,18 @@ impl Disk {
             let path = dir.join(STATE_FILE);
             let state: State = read_json(&path)?.unwrap_or(State { v: 1, ..State::default() });
             if state.v != 1 {
-                return Err(failed(&path, format!("written by a newer agent (format {})", state.v)));
+                return Err(failed(
+                    &path,
+                    format!("written by a newer agent (format {})", state.v),
+                ));
             }
             let status = status.after(AgentStatus::read(&dir).unwrap_or_default());
-            let mut spool = Spool::open(dir.join("spool"), limits, status.dropped_samples, ClockReading::now())?;
+            let mut spool = Spool::open(
+                dir.join("spool"),
+                limits,
+                status.dropped_samples,
+                ClockReading::now(),
+            )?;
             let pending = read_json::<Outgoing>(&dir.join(PENDING_FILE))?;
             // Killed between the two steps of making a report from a segment.
             if let Some(segment) = pending.as_ref().and_then(|pending| pending.segment) {
@@ -133,14 +148,26 @@ impl Disk {
             }
             let under_way = pending.map(|report| (u64::from(report.samples), report.oldest_at()));
             let next_sequence = state.reserved_to.saturating_add(1);
-            let mut inner = Inner { dir, state, next_sequence, spool, status, under_way, trouble: None, _lock: lock };
+            let mut inner = Inner {
+                dir,
+                state,
+                next_sequence,
+                spool,
+                status,
+                under_way,
+                trouble: None,
+                _lock: lock,
+            };
             inner.write_status();
             Ok(Self { inner: Arc::new(Mutex::new(inner)), key })
         })
         .await
     }
 
-    async fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Inner) -> Result<T, AgentError> + Send + 'static) -> Result<T, AgentError> {
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Inner) -> Result<T, AgentError> + Send + 'static,
+    ) -> Result<T, AgentError> {
         let inner = self.inner.clone();
         blocking(move || work(&mut inner.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
@@ -183,12 +210,31 @@ impl Disk {
     }
 
     /// A report with the next number.
-    pub(crate) async fn number(&self, kind: ReportKind, body: String, samples: u32) -> Result<Outgoing, AgentError> {
-        self.with(move |inner| Ok(Outgoing { kind, sequence: inner.take_sequence()?, body, samples, segment: None, kept: false })).await
+    pub(crate) async fn number(
+        &self,
+        kind: ReportKind,
+        body: String,
+        samples: u32,
+    ) -> Result<Outgoing, AgentError> {
+        self.with(move |inner| {
+            Ok(Outgoing {
+                kind,
+                sequence: inner.take_sequence()?,
+                body,
+                samples,
+                segment: None,
+                kept: false,
+            })
+        })
+        .await
     }
 
     /// The same report with a number above `highest`, which the service has already.
-    pub(crate) async fn renumber(&self, report: Outgoing, highest: u64) -> Result<Outgoing, AgentError> {
+    pub(crate) async fn renumber(
+        &self,
+        report: Outgoing,
+        highest: u64,
+    ) -> Result<Outgoing, AgentError> {
         self.with(move |inner| {
             inner.next_sequence = inner.next_sequence.max(highest.saturating_add(1));
             let report = Outgoing { sequence: inner.take_sequence()?, ..report };
@@ -211,7 +257,8 @@ impl Disk {
         self.with(move |inner| {
             inner.under_way = None;
             if kept {
-                inner.trouble = remove(&inner.dir.join(PENDING_FILE)).err().map(|error| error.to_string());
+                inner.trouble =
+                    remove(&inner.dir.join(PENDING_FILE)).err().map(|error| error.to_string());
             } else if let Some(segment) = segment {
                 inner.spool.remove(segment);
             }
@@ -222,7 +269,11 @@ impl Disk {
 
     /// The report whose fate is unknown, if there is one.
     pub(crate) async fn pending(&self) -> Result<Option<Outgoing>, AgentError> {
-        self.with(|inner| Ok(read_json::<Outgoing>(&inner.dir.join(PENDING_FILE))?.map(|report| Outgoing { kept: true, ..report }))).await
+        self.with(|inner| {
+            Ok(read_json::<Outgoing>(&inner.dir.join(PENDING_FILE))?
+                .map(|report| Outgoing { kept: true, ..report }))
+        })
+        .await
     }
 
     /// Takes a sample in.
@@ -254,8 +305,16 @@ impl Disk {
             let sequence = inner.take_sequence()?;
             let Some((segment, samples)) = inner.spool.take_oldest() else { return Ok(None) };
             let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
-            let body = serde_json::to_string(&MetricsRequest { samples }).map_err(|error| failed(&inner.dir, error))?;
-            let report = inner.keep(Outgoing { kind: ReportKind::Metrics, sequence, body, samples: count, segment, kept: false });
+            let body = serde_json::to_string(&MetricsRequest { samples })
+                .map_err(|error| failed(&inner.dir, error))?;
+            let report = inner.keep(Outgoing {
+                kind: ReportKind::Metrics,
+                sequence,
+                body,
+                samples: count,
+                segment,
+                kept: false,
+            });
             if let (true, Some(segment)) = (report.kept, segment) {
                 inner.spool.remove(segment);
             }
@@ -264,8 +323,12 @@ impl Disk {
         .await
     }
 
-    /// Changes what `lucid agent status` says. It is for people: one that cannot be written is written next time.
-    pub(crate) async fn note(&self, change: impl FnOnce(&mut AgentStatus) + Send + 'static) -> Result<(), AgentError> {
+    /// Changes what `lucid agent status` says. It is for people: one that cannot be written is
+    /// written next time.
+    pub(crate) async fn note(
+        &self,
+        change: impl FnOnce(&mut AgentStatus) + Send + 'static,
+    ) -> Result<(), AgentError> {
         self.with(move |inner| {
             change(&mut inner.status);
             inner.write_status();
@@ -288,8 +351,8 @@ impl Inner {
     fn write_state(&self) -> Result<(), AgentError> {
         write_json(&self.dir.join(STATE_FILE), &self.state)
     }
-    /// One that cannot be written is sent all the same: only a crash before its fate is known would send its samples
-    /// again under another number.
+    /// One that cannot be written is sent all the same: only a crash before its fate is known would
+    /// send its samples again under another number.
     fn keep(&mut self, report: Outgoing) -> Outgoing {
         let written = write_json(&self.dir.join(PENDING_FILE), &report);
         let kept = written.is_ok();
@@ -305,7 +368,11 @@ impl Inner {
         let spool = &self.spool;
         let (under_way, sent_first) = self.under_way.clone().unwrap_or_default();
         let oldest_at = sent_first.or_else(|| spool.oldest_at().map(|at: TimeMs| at.to_string()));
-        self.status.spool = SpoolStatus { samples: spool.len().saturating_add(under_way), bytes: spool.bytes(), oldest_at };
+        self.status.spool = SpoolStatus {
+            samples: spool.len().saturating_add(under_way),
+            bytes: spool.bytes(),
+            oldest_at,
+        };
         self.status.dropped_samples = spool.dropped();
         self.status.disk_trouble = self.trouble();
         self.status.set_now(now());
@@ -318,7 +385,9 @@ pub(crate) fn failed(path: &Path, problem: impl Display) -> AgentError {
     AgentError::Disk { path: path.to_owned(), problem: problem.to_string() }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, AgentError> + Send + 'static) -> Result<T, AgentError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AgentError> + Send + 'static,
+) -> Result<T, AgentError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(failed(Path::new(""), error)),
@@ -328,12 +397,18 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, AgentError
 /// Whether an agent runs in a directory.
 pub(crate) fn is_in_use(dir: &Path) -> bool {
     // Who asks holds the lock for a moment, which an agent that starts waits for.
-    fs::File::open(dir.join(LOCK_FILE)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    fs::File::open(dir.join(LOCK_FILE))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
 }
 
 fn lock(dir: &Path) -> Result<fs::File, AgentError> {
     let path = dir.join(LOCK_FILE);
-    let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(|error| failed(&path, error))?;
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|error| failed(&path, error))?;
     for pause in [LOCK_PAUSE; LOCK_TRIES] {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -378,7 +453,8 @@ fn sync_directory(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a file that may be gone already. What power that fails brings back is known to whoever reads it.
+/// Removes a file that may be gone already. What power that fails brings back is known to whoever
+/// reads it.
 pub(crate) fn remove(path: &Path) -> Result<(), AgentError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(path, error)),

@@ -19,14 +19,16 @@ pub(crate) fn load_or_create(dir: &Path) -> Result<SigningKey, AgentError> {
     match fs::read_to_string(&path) {
         Ok(text) => {
             let mut bytes = [0; 32];
-            hex::decode_to_slice(text.trim(), &mut bytes).map_err(|_| failed(&path, "not 64 hex digits"))?;
+            hex::decode_to_slice(text.trim(), &mut bytes)
+                .map_err(|_| failed(&path, "not 64 hex digits"))?;
             Ok(SigningKey::from_bytes(&bytes))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut bytes = [0; 32];
             getrandom::fill(&mut bytes).map_err(|_| AgentError::Entropy)?;
             let beside = dir.join("agent.key.new");
-            write_private(&beside, hex::encode(bytes).as_bytes()).map_err(|error| failed(&beside, error))?;
+            write_private(&beside, hex::encode(bytes).as_bytes())
+                .map_err(|error| failed(&beside, error))?;
             durable_rename(&beside, &path).map_err(|error| failed(&path, error))?;
             Ok(SigningKey::from_bytes(&bytes))
         }
@@ -61,7 +63,10 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
         }
         fs::write(dir.path().join(FILE), "short").unwrap();
         assert!(load_or_create(dir.path()).is_err());

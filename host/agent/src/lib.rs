@@ -1,7 +1,8 @@
 //! The worker: measures this machine and reports it, signed.
 //!
-//! It owns one directory, which holds its key, its identity, its place in the sequence of reports and the samples
-//! that could not be sent yet. It never prints: what happens is told through a callback.
+//! It owns one directory, which holds its key, its identity, its place in the sequence of reports
+//! and the samples that could not be sent yet. It never prints: what happens is told through a
+//! callback.
 
 mod clock;
 mod disk;
@@ -30,7 +31,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock::now, disk::Disk, machine::Machine, registration::Registrar, reporter::Reporter, schedule::Schedule, spool::SpoolLimits, told::Told,
+    clock::now, disk::Disk, machine::Machine, registration::Registrar, reporter::Reporter,
+    schedule::Schedule, spool::SpoolLimits, told::Told,
 };
 
 pub use status::{AcceptedReport, AgentStatus, Failure, Health, SpoolStatus, status};
@@ -38,8 +40,9 @@ pub use status::{AcceptedReport, AgentStatus, Failure, Health, SpoolStatus, stat
 /// Samples that may wait between measuring and reporting.
 const SAMPLES_WAITING_MAX: usize = 16;
 
-/// Intervals that suit a service with its defaults. It takes 86,400 samples a day of a node, and a node from which
-/// nothing came for 90 s is absent: the longest interval leaves time for a report that is sent twice.
+/// Intervals that suit a service with its defaults. It takes 86,400 samples a day of a node, and a
+/// node from which nothing came for 90 s is absent: the longest interval leaves time for a report
+/// that is sent twice.
 pub const INTERVALS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 
 /// How an agent works.
@@ -81,7 +84,12 @@ pub struct AgentConfig {
 
 impl AgentConfig {
     /// An agent with the defaults, named after its host.
-    pub fn new(server: impl Into<String>, ip_address: IpAddr, port: u16, data_dir: impl Into<PathBuf>) -> Self {
+    pub fn new(
+        server: impl Into<String>,
+        ip_address: IpAddr,
+        port: u16,
+        data_dir: impl Into<PathBuf>,
+    ) -> Self {
         Self {
             server: server.into(),
             ca_pem: None,
@@ -117,7 +125,11 @@ pub enum CredentialFile {
 /// # Errors
 /// [`AgentError::Interval`] if it is outside.
 pub fn check_interval(interval: Duration) -> Result<Duration, AgentError> {
-    if INTERVALS.contains(&interval) { Ok(interval) } else { Err(AgentError::Interval { interval }) }
+    if INTERVALS.contains(&interval) {
+        Ok(interval)
+    } else {
+        Err(AgentError::Interval { interval })
+    }
 }
 
 /// What happens to an agent.
@@ -211,7 +223,9 @@ pub enum AgentError {
         interval: Duration,
     },
     /// The token that the registration needs cannot be read.
-    #[error("cannot read the token in {path}, which is needed until the node is registered: {problem}")]
+    #[error(
+        "cannot read the token in {path}, which is needed until the node is registered: {problem}"
+    )]
     CredentialFile {
         /// The file.
         path: PathBuf,
@@ -237,7 +251,9 @@ pub enum AgentError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// Another node has this key or this address and port.
-    #[error("this node is registered already, by other means than this directory: {message}; deregister that node, or use another address or port")]
+    #[error(
+        "this node is registered already, by other means than this directory: {message}; deregister that node, or use another address or port"
+    )]
     AlreadyRegistered {
         /// The service's words.
         message: String,
@@ -249,7 +265,9 @@ pub enum AgentError {
         message: String,
     },
     /// The service does not know the node of this directory.
-    #[error("the service does not know node {node_id}, which {path} says this is; remove that file to register anew")]
+    #[error(
+        "the service does not know node {node_id}, which {path} says this is; remove that file to register anew"
+    )]
     UnknownNode {
         /// Which.
         node_id: NodeId,
@@ -262,9 +280,18 @@ pub enum AgentError {
 ///
 /// # Errors
 /// [`AgentError`] if the directory, the machine, the address or the registration is not usable.
-pub async fn run(config: AgentConfig, shutdown: CancellationToken, on_event: impl Fn(AgentEvent) + Send + Sync) -> Result<(), AgentError> {
+pub async fn run(
+    config: AgentConfig,
+    shutdown: CancellationToken,
+    on_event: impl Fn(AgentEvent) + Send + Sync,
+) -> Result<(), AgentError> {
     let limits = SpoolLimits { bytes_max: config.spool_bytes_max, age_max: config.spool_age_max };
-    let disk = Disk::open(config.data_dir.clone(), limits, AgentStatus::starting(&config.server, config.interval, now())).await?;
+    let disk = Disk::open(
+        config.data_dir.clone(),
+        limits,
+        AgentStatus::starting(&config.server, config.interval, now()),
+    )
+    .await?;
     let client = Client::new(&config.server, config.ca_pem.as_deref())?;
     let machine = Machine::open(config.data_dir.clone()).await?;
     let (mut machine, hardware) = machine.hardware().await?;
@@ -283,7 +310,12 @@ pub async fn run(config: AgentConfig, shutdown: CancellationToken, on_event: imp
     }
 }
 
-async fn measure(mut machine: Machine, start: Instant, mut schedule: Schedule, sender: mpsc::Sender<machine::Measurement>) -> Result<(), AgentError> {
+async fn measure(
+    mut machine: Machine,
+    start: Instant,
+    mut schedule: Schedule,
+    sender: mpsc::Sender<machine::Measurement>,
+) -> Result<(), AgentError> {
     loop {
         sleep_until(start + schedule.due(start.elapsed())).await;
         let measurement;

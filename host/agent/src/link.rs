@@ -70,7 +70,10 @@ impl Link {
     }
 
     /// Says what this machine became.
-    pub(crate) async fn change_machine(&mut self, machine: &ChangeMachineRequest) -> Result<(), ClientError> {
+    pub(crate) async fn change_machine(
+        &mut self,
+        machine: &ChangeMachineRequest,
+    ) -> Result<(), ClientError> {
         self.log_in_if_due().await?;
         self.client.change_machine(self.node, machine).await.map(drop)
     }
@@ -91,22 +94,31 @@ impl Link {
 
     async fn send_once(&mut self, report: &Outgoing) -> Result<Answer, ClientError> {
         let body = report.body.clone().into_bytes();
-        let statement = statement::report(report.kind.name(), self.node, report.sequence, Digest::of(&body));
-        let signed = ReportSignature { sequence: report.sequence, signature: self.key.sign(&statement).to_bytes().to_vec() };
+        let statement =
+            statement::report(report.kind.name(), self.node, report.sequence, Digest::of(&body));
+        let signed = ReportSignature {
+            sequence: report.sequence,
+            signature: self.key.sign(&statement).to_bytes().to_vec(),
+        };
         match report.kind {
             ReportKind::Metrics => {
                 let asked = Instant::now();
                 let answer = self.client.report_metrics(self.node, body, Some(&signed)).await?;
-                self.clock_offset_ms = offset_ms(asked.elapsed(), now(), &answer).or(self.clock_offset_ms);
+                self.clock_offset_ms =
+                    offset_ms(asked.elapsed(), now(), &answer).or(self.clock_offset_ms);
                 Ok(Answer::Metrics(answer))
             }
-            ReportKind::Observations => self.client.report_observations(self.node, body, Some(&signed)).await.map(Answer::Observations),
+            ReportKind::Observations => self
+                .client
+                .report_observations(self.node, body, Some(&signed))
+                .await
+                .map(Answer::Observations),
         }
     }
 }
 
-/// How far the service's clock was ahead when the report arrived, halfway between asking and answer. How long that took is
-/// not measured by the wall clock, which may be set meanwhile.
+/// How far the service's clock was ahead when the report arrived, halfway between asking and
+/// answer. How long that took is not measured by the wall clock, which may be set meanwhile.
 fn offset_ms(took: Duration, answered_at: TimeMs, answer: &ReportBody) -> Option<i64> {
     let arrived_at: TimeMs = answer.last_heartbeat.parse().ok()?;
     Some(arrived_at.ms_since(answered_at.plus_ms(-ms(took / 2))))
@@ -119,9 +131,25 @@ mod tests {
     #[test]
     fn the_offset_is_of_the_moment_between_asking_and_answer() {
         let (accepted, late, dropped, repeated) = (1, 0, Vec::new(), false);
-        let answer =
-            |at: TimeMs| ReportBody { accepted, late, dropped: dropped.clone(), repeated, status: "active".into(), last_heartbeat: at.to_string() };
-        assert_eq!(offset_ms(Duration::from_secs(4), TimeMs(1_000_000), &answer(TimeMs(998_500))), Some(500));
-        assert_eq!(offset_ms(Duration::ZERO, TimeMs(0), &ReportBody { last_heartbeat: String::new(), ..answer(TimeMs(0)) }), None);
+        let answer = |at: TimeMs| ReportBody {
+            accepted,
+            late,
+            dropped: dropped.clone(),
+            repeated,
+            status: "active".into(),
+            last_heartbeat: at.to_string(),
+        };
+        assert_eq!(
+            offset_ms(Duration::from_secs(4), TimeMs(1_000_000), &answer(TimeMs(998_500))),
+            Some(500)
+        );
+        assert_eq!(
+            offset_ms(
+                Duration::ZERO,
+                TimeMs(0),
+                &ReportBody { last_heartbeat: String::new(), ..answer(TimeMs(0)) }
+            ),
+            None
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What this machine is made of, and how busy it is. In a container that means what the container may use.
+//! What this machine is made of, and how busy it is. In a container that means what the container
+//! may use.
 
 mod cgroup;
 mod figures;
@@ -33,7 +34,10 @@ const ROOT: &str = "/";
 
 /// This host's name.
 pub(crate) fn host_name() -> String {
-    System::host_name().ok().filter(|name| !name.trim().is_empty()).unwrap_or_else(|| NAMELESS.into())
+    System::host_name()
+        .ok()
+        .filter(|name| !name.trim().is_empty())
+        .unwrap_or_else(|| NAMELESS.into())
 }
 
 /// A sample and when it was taken.
@@ -70,12 +74,21 @@ impl Machine {
             let cpu = limits.cpu(system.cpus().len()).map(|cpu| (cpu, Instant::now()));
             let networks = Networks::new_with_refreshed_list().map_err(failed)?;
             let data_dir = data_dir.canonicalize().unwrap_or(data_dir);
-            Ok(Self { system, networks, limits, cpu, figures: Figures::default(), hardware_at: Instant::now(), data_dir })
+            Ok(Self {
+                system,
+                networks,
+                limits,
+                cpu,
+                figures: Figures::default(),
+                hardware_at: Instant::now(),
+                data_dir,
+            })
         })
         .await
     }
 
-    /// What there is to use; none if it does not say everything. Takes the machine along, because reading it may block.
+    /// What there is to use; none if it does not say everything. Takes the machine along, because
+    /// reading it may block.
     pub(crate) async fn hardware(mut self) -> Result<(Self, Option<HardwareBody>), AgentError> {
         blocking(move || {
             let hardware = self.read_hardware();
@@ -88,9 +101,13 @@ impl Machine {
         self.hardware_at = Instant::now();
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let (cpus, machine) = (number(self.system.cpus().len()), self.system.total_memory());
-        let cores = self.cpu.map_or(cpus, |(cpu, _)| (cpu.limit_milli / 1000).clamp(1, cpus.max(1)));
+        let cores =
+            self.cpu.map_or(cpus, |(cpu, _)| (cpu.limit_milli / 1000).clamp(1, cpus.max(1)));
         let memory = self.limits.memory(machine).map_or(machine, |memory| memory.limit_bytes);
-        hardware(&mut self.figures, (cores, memory, storage::total_bytes(Path::new(ROOT), &self.data_dir)))
+        hardware(
+            &mut self.figures,
+            (cores, memory, storage::total_bytes(Path::new(ROOT), &self.data_dir)),
+        )
     }
 
     /// Figures that were out of range for the first time since this was last asked.
@@ -111,9 +128,15 @@ impl Machine {
                 disk_usage: self.disk_usage(),
                 network_usage: Some(self.traffic()),
                 active_sessions: None,
-                uptime: System::uptime().ok().map(|seconds| self.figures.within("uptime", seconds, NUMBER_MAX)),
+                uptime: System::uptime()
+                    .ok()
+                    .map(|seconds| self.figures.within("uptime", seconds, NUMBER_MAX)),
             };
-            let hardware = if self.hardware_at.elapsed() >= HARDWARE_INTERVAL { self.read_hardware() } else { None };
+            let hardware = if self.hardware_at.elapsed() >= HARDWARE_INTERVAL {
+                self.read_hardware()
+            } else {
+                None
+            };
             let out_of_range = self.take_out_of_range();
             Ok((self, Measurement { at, sample, hardware, out_of_range }))
         })
@@ -123,9 +146,10 @@ impl Machine {
     fn cpu_usage(&mut self) -> f64 {
         let read = self.limits.cpu(self.system.cpus().len()).map(|cpu| (cpu, Instant::now()));
         match (std::mem::replace(&mut self.cpu, read), read) {
-            (Some((before, then)), Some((cpu, at))) => {
-                percent(cpu.percent_since(before, u64::try_from(at.duration_since(then).as_micros()).unwrap_or(u64::MAX)))
-            }
+            (Some((before, then)), Some((cpu, at))) => percent(cpu.percent_since(
+                before,
+                u64::try_from(at.duration_since(then).as_micros()).unwrap_or(u64::MAX),
+            )),
             _ => percent(f64::from(self.system.global_cpu_usage())),
         }
     }
@@ -145,10 +169,20 @@ impl Machine {
 
     /// What the interfaces that count have counted since the machine started.
     fn traffic(&mut self) -> NetworkUsageBody {
-        let is_loopback = |data: &sysinfo::NetworkData| data.ip_networks().iter().any(|network| network.addr.is_loopback());
-        let names: Vec<_> = self.networks.iter().filter(|(_, data)| !is_loopback(data)).filter_map(|(name, _)| name.to_str()).collect();
+        let is_loopback = |data: &sysinfo::NetworkData| {
+            data.ip_networks().iter().any(|network| network.addr.is_loopback())
+        };
+        let names: Vec<_> = self
+            .networks
+            .iter()
+            .filter(|(_, data)| !is_loopback(data))
+            .filter_map(|(name, _)| name.to_str())
+            .collect();
         let counted = network::counted(Path::new(ROOT), &names);
-        let counted = self.networks.iter().filter(|(name, _)| name.to_str().is_some_and(|name| counted.contains(&name)));
+        let counted = self
+            .networks
+            .iter()
+            .filter(|(name, _)| name.to_str().is_some_and(|name| counted.contains(&name)));
         let sum = counted.fold(NetworkUsageBody::default(), |sum, (_, data)| NetworkUsageBody {
             bytes_sent: sum.bytes_sent.saturating_add(data.total_transmitted()),
             bytes_received: sum.bytes_received.saturating_add(data.total_received()),
@@ -159,12 +193,16 @@ impl Machine {
     }
 }
 
-fn hardware(figures: &mut Figures, (cores, memory, storage): (u64, u64, u64)) -> Option<HardwareBody> {
+fn hardware(
+    figures: &mut Figures,
+    (cores, memory, storage): (u64, u64, u64),
+) -> Option<HardwareBody> {
     if cores == 0 || memory == 0 || storage == 0 {
         return None;
     }
     Some(HardwareBody {
-        cpu_cores: u32::try_from(figures.within("cpu_cores", cores, u64::from(u32::MAX))).unwrap_or(u32::MAX),
+        cpu_cores: u32::try_from(figures.within("cpu_cores", cores, u64::from(u32::MAX)))
+            .unwrap_or(u32::MAX),
         memory_bytes: figures.within("memory_bytes", memory, NUMBER_MAX),
         storage_bytes: figures.within("storage_bytes", storage, NUMBER_MAX),
     })
@@ -180,7 +218,9 @@ fn within(figures: &mut Figures, counters: NetworkUsageBody) -> NetworkUsageBody
 }
 
 fn refreshed() -> RefreshKind {
-    RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing().with_usage()).with_memory(MemoryRefreshKind::nothing().with_ram())
+    RefreshKind::nothing()
+        .with_cpu(CpuRefreshKind::nothing().with_usage())
+        .with_memory(MemoryRefreshKind::nothing().with_ram())
 }
 
 fn failed(error: impl std::fmt::Display) -> AgentError {
@@ -196,7 +236,9 @@ fn share(part: u64, whole: u64) -> f64 {
     f64::from(lucid_model::score::Ppm::ratio_floor(part, whole).0) / 10_000.0
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, AgentError> + Send + 'static) -> Result<T, AgentError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AgentError> + Send + 'static,
+) -> Result<T, AgentError> {
     tokio::task::spawn_blocking(work).await.map_err(failed)?
 }
 
@@ -209,8 +251,11 @@ mod tests {
     #[tokio::test]
     async fn this_machine_is_measured_within_what_the_service_takes() {
         let dir = tempfile::tempdir().unwrap();
-        let (machine, hardware) = Machine::open(dir.path().to_owned()).await.unwrap().hardware().await.unwrap();
-        assert!(hardware.is_none_or(|hardware| hardware.cpu_cores > 0 && hardware.memory_bytes > 0 && hardware.storage_bytes > 0));
+        let (machine, hardware) =
+            Machine::open(dir.path().to_owned()).await.unwrap().hardware().await.unwrap();
+        assert!(hardware.is_none_or(|hardware| hardware.cpu_cores > 0
+            && hardware.memory_bytes > 0
+            && hardware.storage_bytes > 0));
         let (_, measurement) = machine.measure().await.unwrap();
         let body = serde_json::to_vec(&measurement.sample).unwrap();
         let samples = parse::<MetricsRequest>(&body).unwrap();
@@ -232,13 +277,24 @@ mod tests {
         };
         let taken = parse::<RegisterNodeRequest>(&serde_json::to_vec(&request).unwrap()).unwrap();
         assert_eq!(taken.hardware.unwrap().storage_bytes, NUMBER_MAX);
-        let counters = NetworkUsageBody { bytes_sent: most, bytes_received: most, packets_sent: most, packets_received: most };
+        let counters = NetworkUsageBody {
+            bytes_sent: most,
+            bytes_received: most,
+            packets_sent: most,
+            packets_received: most,
+        };
         let sample = SampleRequest {
             network_usage: Some(within(&mut figures, counters)),
             uptime: Some(figures.within("uptime", most, NUMBER_MAX)),
             ..SampleRequest::default()
         };
-        assert_eq!(parse::<MetricsRequest>(&serde_json::to_vec(&sample).unwrap()).unwrap()[0].usage.network.packets_received, NUMBER_MAX);
+        assert_eq!(
+            parse::<MetricsRequest>(&serde_json::to_vec(&sample).unwrap()).unwrap()[0]
+                .usage
+                .network
+                .packets_received,
+            NUMBER_MAX
+        );
         assert_eq!(figures.take_out_of_range().len(), 8);
         assert_eq!(hardware(&mut figures, (1, 1, 0)), None, "what is not known is not said");
     }

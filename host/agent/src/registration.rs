@@ -13,7 +13,10 @@ use lucid_wire::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{AgentConfig, AgentError, AgentEvent, CredentialFile, disk::Disk, now, reporter::reason_of, retry::BackOff, status::Failure};
+use crate::{
+    AgentConfig, AgentError, AgentEvent, CredentialFile, disk::Disk, now, reporter::reason_of,
+    retry::BackOff, status::Failure,
+};
 
 /// Registers a node that is not registered yet.
 pub(crate) struct Registrar<'a> {
@@ -24,8 +27,13 @@ pub(crate) struct Registrar<'a> {
 }
 
 impl Registrar<'_> {
-    /// The node of this directory, registered now if it was not; none if the agent is told to stop before.
-    pub(crate) async fn node(&self, shutdown: &CancellationToken, on_event: &impl Fn(AgentEvent)) -> Result<Option<NodeId>, AgentError> {
+    /// The node of this directory, registered now if it was not; none if the agent is told to stop
+    /// before.
+    pub(crate) async fn node(
+        &self,
+        shutdown: &CancellationToken,
+        on_event: &impl Fn(AgentEvent),
+    ) -> Result<Option<NodeId>, AgentError> {
         if let Some(node) = self.disk.node().await? {
             return Ok(Some(node));
         }
@@ -61,7 +69,9 @@ impl Registrar<'_> {
                         let since = at.clone();
                         self.disk.note(|status| status.offline_since = Some(since)).await?;
                     }
-                    self.disk.note(|status| status.last_error = Some(Failure { at, reason })).await?;
+                    self.disk
+                        .note(|status| status.last_error = Some(Failure { at, reason }))
+                        .await?;
                     tokio::time::sleep(back_off.next(error.retry_after())).await;
                 }
             }
@@ -91,22 +101,36 @@ impl Registrar<'_> {
     }
 
     /// One try; the inner error is one that may pass.
-    async fn attempt(&self, client: &Client, body: &[u8]) -> Result<Result<NodeId, ClientError>, AgentError> {
+    async fn attempt(
+        &self,
+        client: &Client,
+        body: &[u8],
+    ) -> Result<Result<NodeId, ClientError>, AgentError> {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|_| AgentError::Entropy)?;
         let (nonce, timestamp_ms, digest) = (hex::encode(nonce), now().0, Digest::of(body));
-        let statement = statement::registration("POST", REGISTRATION_PATH, digest, timestamp_ms, &nonce);
-        let signature = RegistrationSignature { timestamp_ms, nonce, signature: self.disk.key.sign(&statement).to_bytes().to_vec() };
-        // The same body is the same request: an answer that was lost is given again, instead of a conflict.
+        let statement =
+            statement::registration("POST", REGISTRATION_PATH, digest, timestamp_ms, &nonce);
+        let signature = RegistrationSignature {
+            timestamp_ms,
+            nonce,
+            signature: self.disk.key.sign(&statement).to_bytes().to_vec(),
+        };
+        // The same body is the same request: an answer that was lost is given again, instead of a
+        // conflict.
         match client.register(body.to_vec(), Some(&signature), Some(&digest.to_string())).await {
             Ok(node) => match node.node_id.parse() {
                 Ok(node) => Ok(Ok(node)),
-                Err(_) => Err(AgentError::RegistrationRefused { message: format!("it answered with node id {}", node.node_id) }),
+                Err(_) => Err(AgentError::RegistrationRefused {
+                    message: format!("it answered with node id {}", node.node_id),
+                }),
             },
             Err(error) if error.is_passing() || !error.is_the_services() => Ok(Err(error)),
             // The key is ours: that node is this one. Logging in proves it.
             Err(error) if error.existing_node().is_some() => Ok(error.existing_node().ok_or(error)),
-            Err(error) if error.status() == Some(409) => Err(AgentError::AlreadyRegistered { message: reason_of(&error) }),
+            Err(error) if error.status() == Some(409) => {
+                Err(AgentError::AlreadyRegistered { message: reason_of(&error) })
+            }
             Err(error) => Err(AgentError::RegistrationRefused { message: reason_of(&error) }),
         }
     }

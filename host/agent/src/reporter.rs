@@ -1,4 +1,5 @@
-//! Brings samples from the spool to the service, in order, each once: at once while it answers, else when it does again.
+//! Brings samples from the spool to the service, in order, each once: at once while it answers,
+//! else when it does again.
 
 use std::time::Duration;
 
@@ -41,7 +42,8 @@ enum Stop {
 impl From<AgentError> for Stop {
     fn from(error: AgentError) -> Self {
         match error {
-            // A disk may be full, or mounted for reading only, for a while: samples stay in memory meanwhile.
+            // A disk may be full, or mounted for reading only, for a while: samples stay in memory
+            // meanwhile.
             AgentError::Disk { .. } => Self::Passing { reason: error.to_string(), asked: None },
             error => Self::Fatal(error),
         }
@@ -82,7 +84,14 @@ pub(crate) struct Reporter<'a, F> {
 }
 
 impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
-    pub(crate) fn new(config: &AgentConfig, disk: Disk, client: Client, node: NodeId, machine: Told, on_event: &'a F) -> Self {
+    pub(crate) fn new(
+        config: &AgentConfig,
+        disk: Disk,
+        client: Client,
+        node: NodeId,
+        machine: Told,
+        on_event: &'a F,
+    ) -> Self {
         Self {
             link: Link::new(client, disk.key.clone(), node),
             disk,
@@ -94,7 +103,8 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             back_off: BackOff::new(config.retry_min, config.retry_max),
             retry_at: None,
             pause: config.backlog_pause,
-            // Rarer than a sample each interval, and the node would look absent while it is catching up.
+            // Rarer than a sample each interval, and the node would look absent while it is
+            // catching up.
             pause_max: config.interval / 2,
             disk_trouble: None,
             machine,
@@ -104,9 +114,13 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
         }
     }
 
-    /// Runs until there are no more samples. What an earlier run left is sent from `begin` on, so that a fleet that
-    /// starts at once does not send it at once.
-    pub(crate) async fn run(mut self, mut samples: mpsc::Receiver<Measurement>, begin: Instant) -> Result<(), AgentError> {
+    /// Runs until there are no more samples. What an earlier run left is sent from `begin` on, so
+    /// that a fleet that starts at once does not send it at once.
+    pub(crate) async fn run(
+        mut self,
+        mut samples: mpsc::Receiver<Measurement>,
+        begin: Instant,
+    ) -> Result<(), AgentError> {
         self.pending = self.disk.pending().await?;
         if self.pending.is_some() || self.disk.spooled().await? > 0 {
             self.retry_at = Some(begin);
@@ -146,7 +160,8 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
         self.after(done).await
     }
 
-    /// Sends the report of unknown fate, else the oldest part of the spool: what was measured first comes first.
+    /// Sends the report of unknown fate, else the oldest part of the spool: what was measured first
+    /// comes first.
     async fn send_oldest(&mut self) -> Result<(), Stop> {
         let report = match self.pending.take() {
             Some(report) => Some(report),
@@ -157,7 +172,9 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             self.deliver(report).await?;
         }
         self.retry_at = if self.disk.spooled().await? > 0 {
-            began.checked_add(began.elapsed() + backlog_pause(self.pause, self.pause_max, began.elapsed()))
+            began.checked_add(
+                began.elapsed() + backlog_pause(self.pause, self.pause_max, began.elapsed()),
+            )
         } else {
             self.report_sessions().await?;
             self.tell_of_machine().await?;
@@ -170,12 +187,17 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
     async fn note(&mut self) -> Result<(), AgentError> {
         let trouble = self.disk.trouble().await?;
         if trouble != self.disk_trouble {
-            (self.on_event)(trouble.clone().map_or(AgentEvent::DiskRecovered, |reason| AgentEvent::DiskFailing { reason }));
+            (self.on_event)(
+                trouble
+                    .clone()
+                    .map_or(AgentEvent::DiskRecovered, |reason| AgentEvent::DiskFailing { reason }),
+            );
             self.disk_trouble = trouble;
         }
         // A clock that was set back has not reached the moment that it showed then.
         self.offline_since = self.offline_since.map(|since| since.min(now()));
-        let (offline_since, node_status, clock_offset_ms) = (self.offline_since, self.status.clone(), self.link.clock_offset_ms);
+        let (offline_since, node_status, clock_offset_ms) =
+            (self.offline_since, self.status.clone(), self.link.clock_offset_ms);
         let change = move |status: &mut crate::AgentStatus| {
             status.offline_since = offline_since.map(|since| since.to_string());
             status.node_status = node_status;
@@ -209,13 +231,15 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
     async fn report_sessions(&mut self) -> Result<(), Stop> {
         let Some((request, closed)) = self.sessions.report() else { return Ok(()) };
         let report = self.disk.number(ReportKind::Observations, text(&request)?, 0).await?;
-        // One whose answer is lost is kept and sent again as it is; that a session is reported twice harms nothing.
+        // One whose answer is lost is kept and sent again as it is; that a session is reported
+        // twice harms nothing.
         self.deliver(report).await?;
         self.sessions.reported(closed);
         Ok(())
     }
 
-    /// Tells what this machine became. A service that does not take it is told again when it is something else.
+    /// Tells what this machine became. A service that does not take it is told again when it is
+    /// something else.
     async fn tell_of_machine(&mut self) -> Result<(), AgentError> {
         if Instant::now() < self.tell_at || !self.machine.is_news_after(self.told.as_ref()) {
             return Ok(());
@@ -223,7 +247,13 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
         self.tell_at = Instant::now() + TELL_AGAIN;
         match self.link.change_machine(&self.machine.request()).await {
             Ok(()) => (self.on_event)(AgentEvent::MachineTold),
-            Err(error) if !error.is_the_services() || error.is_passing() || matches!(error.status(), Some(401 | 403)) => return Ok(()),
+            Err(error)
+                if !error.is_the_services()
+                    || error.is_passing()
+                    || matches!(error.status(), Some(401 | 403)) =>
+            {
+                return Ok(());
+            }
             Err(error) => {
                 let reason = format!("this machine's address or hardware: {}", reason_of(&error));
                 (self.on_event)(AgentEvent::Refused { reason: reason.clone() });
@@ -248,7 +278,10 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             };
             let (LinkError::LogIn(cause) | LinkError::Report(cause)) = &error;
             if cause.code() == ErrorKind::NodeNotFound.code() {
-                return Err(Stop::Fatal(AgentError::UnknownNode { node_id: self.node, path: self.disk.state_path().await? }));
+                return Err(Stop::Fatal(AgentError::UnknownNode {
+                    node_id: self.node,
+                    path: self.disk.state_path().await?,
+                }));
             }
             match error {
                 LinkError::LogIn(error) => return self.wait(report, &error).await,
@@ -260,9 +293,12 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
                             return Err(error.into());
                         }
                     },
-                    // Only the service decides a report's fate, never a proxy on the way. 401 and 403 concern the sender, not
-                    // the report.
-                    None if !error.is_the_services() || error.is_passing() || matches!(error.status(), Some(401 | 403)) => {
+                    // Only the service decides a report's fate, never a proxy on the way. 401 and
+                    // 403 concern the sender, not the report.
+                    None if !error.is_the_services()
+                        || error.is_passing()
+                        || matches!(error.status(), Some(401 | 403)) =>
+                    {
                         return self.wait(report, &error).await;
                     }
                     None => return self.give_up(&report, &error).await,
@@ -311,10 +347,19 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
         match answer {
             Answer::Metrics(ReportBody { accepted, late, dropped, status, .. }) => {
                 if let Some(first) = dropped.first() {
-                    let reason = format!("{} of the samples are not kept: timestamp {}", dropped.len(), first.reason);
+                    let reason = format!(
+                        "{} of the samples are not kept: timestamp {}",
+                        dropped.len(),
+                        first.reason
+                    );
                     (self.on_event)(AgentEvent::Refused { reason });
                 }
-                let taken = AcceptedReport { at: now().to_string(), sequence: report.sequence, samples: accepted, late };
+                let taken = AcceptedReport {
+                    at: now().to_string(),
+                    sequence: report.sequence,
+                    samples: accepted,
+                    late,
+                };
                 self.disk.note(|status| status.last_accepted = Some(taken)).await?;
                 (self.on_event)(AgentEvent::Reported { samples: accepted });
                 if self.status.as_ref() != Some(&status) {
@@ -323,7 +368,8 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
                 }
             }
             Answer::Observations(ObservationsBody { observations }) => {
-                let (rejected, others): (Vec<_>, Vec<_>) = observations.into_iter().partition(|verdict| verdict.verdict == "rejected");
+                let (rejected, others): (Vec<_>, Vec<_>) =
+                    observations.into_iter().partition(|verdict| verdict.verdict == "rejected");
                 (self.on_event)(AgentEvent::Observed {
                     accepted: u32::try_from(others.len()).unwrap_or(u32::MAX),
                     rejected: rejected.into_iter().filter_map(|verdict| verdict.reason).collect(),

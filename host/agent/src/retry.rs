@@ -14,8 +14,8 @@ pub(crate) fn random_part(of: Duration) -> Duration {
     of.mul_f64(f64::from(random) / (f64::from(u32::MAX) + 1.0))
 }
 
-/// The pause between two reports of a backlog, the first of which was answered after `answered`: a service that is
-/// slow because a whole fleet came back is asked less often.
+/// The pause between two reports of a backlog, the first of which was answered after `answered`: a
+/// service that is slow because a whole fleet came back is asked less often.
 pub(crate) fn backlog_pause(pause: Duration, longest: Duration, answered: Duration) -> Duration {
     let pause = pause.max(answered.saturating_mul(BACKLOG_PART)).min(longest.max(pause));
     pause / 2 + random_part(pause)
@@ -35,7 +35,10 @@ impl BackOff {
     }
     /// The pause after one more failure; not before what the service asked for.
     pub(crate) fn next(&mut self, asked: Option<Duration>) -> Duration {
-        let full = self.min.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX)).min(self.max);
+        let full = self
+            .min
+            .saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX))
+            .min(self.max);
         self.failures = self.failures.saturating_add(1).min(31);
         asked.unwrap_or_default().min(ASKED_MAX) + random_part(full)
     }
@@ -61,13 +64,17 @@ mod tests {
             assert!(back_off.next(None) < SECOND);
         }
         for (longest, full) in longest.into_iter().zip([1, 2, 4, 8, 16, 32, 60, 60]) {
-            assert!(longest < full * SECOND && longest > full * SECOND * 3 / 4, "{longest:?} of {full} s");
+            assert!(
+                longest < full * SECOND && longest > full * SECOND * 3 / 4,
+                "{longest:?} of {full} s"
+            );
         }
     }
 
     #[test]
     fn nobody_comes_back_before_the_service_said_so_nor_all_at_that_moment() {
-        let pauses: Vec<_> = (0..100).map(|_| BackOff::new(SECOND, 60 * SECOND).next(Some(120 * SECOND))).collect();
+        let pauses: Vec<_> =
+            (0..100).map(|_| BackOff::new(SECOND, 60 * SECOND).next(Some(120 * SECOND))).collect();
         assert!(pauses.iter().all(|pause| (120 * SECOND..121 * SECOND).contains(pause)));
         assert!(pauses.iter().max().unwrap().abs_diff(*pauses.iter().min().unwrap()) > SECOND / 2);
         assert!(BackOff::new(SECOND, SECOND).next(Some(100_000 * SECOND)) <= ASKED_MAX + SECOND);
@@ -90,10 +97,22 @@ mod tests {
     #[test]
     fn a_slow_service_gets_a_backlog_more_slowly() {
         for _ in 0..100 {
-            assert!((SECOND * 5 / 2..SECOND * 15 / 2).contains(&backlog_pause(5 * SECOND, 60 * SECOND, SECOND / 10)));
-            assert!((10 * SECOND..30 * SECOND).contains(&backlog_pause(5 * SECOND, 60 * SECOND, 2 * SECOND)));
+            assert!((SECOND * 5 / 2..SECOND * 15 / 2).contains(&backlog_pause(
+                5 * SECOND,
+                60 * SECOND,
+                SECOND / 10
+            )));
+            assert!((10 * SECOND..30 * SECOND).contains(&backlog_pause(
+                5 * SECOND,
+                60 * SECOND,
+                2 * SECOND
+            )));
             // At the default interval: often enough to be seen as present.
-            assert!((SECOND * 15 / 2..SECOND * 45 / 2).contains(&backlog_pause(5 * SECOND, 15 * SECOND, 20 * SECOND)));
+            assert!((SECOND * 15 / 2..SECOND * 45 / 2).contains(&backlog_pause(
+                5 * SECOND,
+                15 * SECOND,
+                20 * SECOND
+            )));
         }
     }
 }

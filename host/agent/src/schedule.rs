@@ -1,5 +1,5 @@
-//! When samples are taken: whole intervals apart, however long each takes, and at another moment of the interval at
-//! each node.
+//! When samples are taken: whole intervals apart, however long each takes, and at another moment of
+//! the interval at each node.
 
 use std::time::Duration;
 
@@ -29,10 +29,13 @@ impl Schedule {
         self.next
     }
 
-    /// The next instant, which may have passed already; those before it that were missed are left out.
+    /// The next instant, which may have passed already; those before it that were missed are left
+    /// out.
     pub(crate) fn due(&mut self, elapsed: Duration) -> Duration {
         let late = elapsed.saturating_sub(self.next);
-        let due = elapsed.saturating_sub(Duration::from_nanos(u64::try_from(late.as_nanos() % self.interval.as_nanos()).unwrap_or(0)));
+        let due = elapsed.saturating_sub(Duration::from_nanos(
+            u64::try_from(late.as_nanos() % self.interval.as_nanos()).unwrap_or(0),
+        ));
         let due = if late.is_zero() { self.next } else { due };
         self.next = due.saturating_add(self.interval);
         due
@@ -53,7 +56,9 @@ mod tests {
     fn delays(most_ms: u64) -> impl FnMut() -> Duration {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             Duration::from_millis((state >> 33) % most_ms)
         }
     }
@@ -73,10 +78,15 @@ mod tests {
             let taken: Vec<_> = taken.into_iter().filter(|at| *at < end).collect();
             assert!(taken.len() >= 20, "{} of 20", taken.len());
             let gaps: Vec<_> = taken.windows(2).map(|two| two[1] - two[0]).collect();
-            let mean = (taken[taken.len() - 1] - taken[0]).div_f64(f64::from(u32::try_from(gaps.len()).unwrap()));
-            // Whoever wakes up to 2.9 s late is off by that at either end, and not more however long it runs.
+            let mean = (taken[taken.len() - 1] - taken[0])
+                .div_f64(f64::from(u32::try_from(gaps.len()).unwrap()));
+            // Whoever wakes up to 2.9 s late is off by that at either end, and not more however
+            // long it runs.
             assert!(mean.abs_diff(INTERVAL) <= Duration::from_millis(2_900) / 19, "{mean:?}");
-            assert!(gaps.iter().all(|gap| gap.abs_diff(INTERVAL) <= Duration::from_secs(3)), "{gaps:?}");
+            assert!(
+                gaps.iter().all(|gap| gap.abs_diff(INTERVAL) <= Duration::from_secs(3)),
+                "{gaps:?}"
+            );
         }
     }
 
@@ -100,7 +110,11 @@ mod tests {
         let first = schedule.first();
         assert_eq!(schedule.due(Duration::ZERO), first);
         assert_eq!(schedule.due(first + Duration::from_secs(1)), first + INTERVAL);
-        assert_eq!(schedule.due(first + Duration::from_secs(100)), first + 3 * INTERVAL, "at once, in the place of two");
+        assert_eq!(
+            schedule.due(first + Duration::from_secs(100)),
+            first + 3 * INTERVAL,
+            "at once, in the place of two"
+        );
         assert_eq!(schedule.due(first + Duration::from_secs(101)), first + 4 * INTERVAL);
     }
 
@@ -108,7 +122,8 @@ mod tests {
     fn a_fleet_that_starts_at_once_is_spread_over_the_interval() {
         let mut seconds = [0_u32; 30];
         for number in 0..9_000 {
-            seconds[usize::try_from(Schedule::new(node(number), INTERVAL).first().as_secs()).unwrap()] += 1;
+            seconds[usize::try_from(Schedule::new(node(number), INTERVAL).first().as_secs())
+                .unwrap()] += 1;
         }
         // The first second's are moved to the next one.
         assert_eq!(seconds[0], 0);

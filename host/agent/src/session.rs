@@ -1,5 +1,6 @@
-//! The agent's observation sessions: one is open while the node is active, and grows with every sample. None spans a
-//! moment at which the clock was set, or the machine suspended: nobody knows how much time that was.
+//! The agent's observation sessions: one is open while the node is active, and grows with every
+//! sample. None spans a moment at which the clock was set, or the machine suspended: nobody knows
+//! how much time that was.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -9,8 +10,8 @@ use uuid::Uuid;
 
 use crate::clock::{ClockReading, SLEW_MS_MAX, ms};
 
-/// Closed sessions that wait to be reported; the oldest give way. Time that nobody witnessed is not credited, so
-/// that what a long silence would lose here was lost before.
+/// Closed sessions that wait to be reported; the oldest give way. Time that nobody witnessed is not
+/// credited, so that what a long silence would lose here was lost before.
 const CLOSED_MAX: usize = SESSIONS_MAX - 1;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +25,8 @@ struct Session {
 #[derive(Debug)]
 struct Open {
     session: Session,
-    /// The clocks when it was opened: as long as they go along with each other it is one stretch of time.
+    /// The clocks when it was opened: as long as they go along with each other it is one stretch of
+    /// time.
     opened: ClockReading,
 }
 
@@ -76,7 +78,9 @@ impl Sessions {
     }
 
     fn close(&mut self) {
-        if let Some(Open { session, .. }) = self.open.take().filter(|open| open.session.to > open.session.from) {
+        if let Some(Open { session, .. }) =
+            self.open.take().filter(|open| open.session.to > open.session.from)
+        {
             self.closed.push_back(session);
             if self.closed.len() > CLOSED_MAX {
                 self.closed.pop_front();
@@ -84,10 +88,13 @@ impl Sessions {
         }
     }
 
-    /// A clock that was set back has not reached the end of what was closed before. Time to come is not claimed: the
-    /// service would refuse it. What remains of such a session is one of its own, because at the service none shrinks.
+    /// A clock that was set back has not reached the end of what was closed before. Time to come is
+    /// not claimed: the service would refuse it. What remains of such a session is one of its own,
+    /// because at the service none shrinks.
     fn take_back_the_future(&mut self, now: TimeMs) {
-        for session in self.closed.iter_mut().filter(|session| session.to.ms_since(now) > SLEW_MS_MAX) {
+        for session in
+            self.closed.iter_mut().filter(|session| session.to.ms_since(now) > SLEW_MS_MAX)
+        {
             *session = Session { id: Uuid::now_v7(), from: session.from, to: now };
         }
         self.closed.retain(|session| session.to > session.from);
@@ -95,9 +102,17 @@ impl Sessions {
 
     /// What there is to report, and how many of it are closed.
     pub(crate) fn report(&self) -> Option<(ObservationsRequest, usize)> {
-        let open = self.open.as_ref().map(|open| &open.session).filter(|session| session.to > session.from);
+        let open = self
+            .open
+            .as_ref()
+            .map(|open| &open.session)
+            .filter(|session| session.to > session.from);
         let observations: Vec<_> = self.closed.iter().chain(open).map(request).collect();
-        if observations.is_empty() { None } else { Some((ObservationsRequest { observations }, self.closed.len())) }
+        if observations.is_empty() {
+            None
+        } else {
+            Some((ObservationsRequest { observations }, self.closed.len()))
+        }
     }
 
     /// The first closed ones need not be reported again.

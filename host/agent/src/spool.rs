@@ -1,7 +1,8 @@
-//! Samples on disk, in segments: the oldest segment is what is sent next, and what gives way when there are too many.
+//! Samples on disk, in segments: the oldest segment is what is sent next, and what gives way when
+//! there are too many.
 //!
-//! While nothing can be written samples stay in memory, and are written when that works again. What had to be dropped is
-//! counted.
+//! While nothing can be written samples stay in memory, and are written when that works again. What
+//! had to be dropped is counted.
 
 use std::{
     collections::VecDeque,
@@ -42,7 +43,8 @@ struct Segment {
     samples: usize,
     bytes: u64,
     oldest: Option<TimeMs>,
-    /// When its newest sample came, in milliseconds since the spool was opened; negative for what an earlier run left.
+    /// When its newest sample came, in milliseconds since the spool was opened; negative for what
+    /// an earlier run left.
     newest_ms: i64,
 }
 
@@ -60,7 +62,8 @@ pub(crate) struct Spool {
     dir: PathBuf,
     segments: VecDeque<Segment>,
     limits: SpoolLimits,
-    /// Ages are counted from here: the wall clock may be set, and only what an earlier run left has no other.
+    /// Ages are counted from here: the wall clock may be set, and only what an earlier run left has
+    /// no other.
     opened: Instant,
     next_id: u64,
     /// The segment that is added to, made by this run: an earlier run's last line may be cut off.
@@ -75,22 +78,44 @@ pub(crate) struct Spool {
 
 impl Spool {
     /// Opens the spool of a directory, from which `dropped` samples were dropped before.
-    pub(crate) fn open(dir: PathBuf, limits: SpoolLimits, dropped: u64, now: ClockReading) -> Result<Self, AgentError> {
+    pub(crate) fn open(
+        dir: PathBuf,
+        limits: SpoolLimits,
+        dropped: u64,
+        now: ClockReading,
+    ) -> Result<Self, AgentError> {
         fs::create_dir_all(&dir).map_err(|error| failed(&dir, error))?;
         let mut ids = Vec::new();
         for entry in fs::read_dir(&dir).map_err(|error| failed(&dir, error))? {
             let name = entry.map_err(|error| failed(&dir, error))?.file_name();
-            ids.extend(name.to_str().and_then(|name| name.strip_suffix(".jsonl")?.parse::<u64>().ok()));
+            ids.extend(
+                name.to_str().and_then(|name| name.strip_suffix(".jsonl")?.parse::<u64>().ok()),
+            );
         }
         ids.sort_unstable();
         let next_id = ids.last().map_or(1, |last| last + 1);
         let (segments, growing, unwritten, torn, trouble) = Default::default();
-        let mut spool = Self { dir, segments, limits, opened: now.steady, next_id, growing, unwritten, torn, dropped, trouble };
+        let mut spool = Self {
+            dir,
+            segments,
+            limits,
+            opened: now.steady,
+            next_id,
+            growing,
+            unwritten,
+            torn,
+            dropped,
+            trouble,
+        };
         let mut newest_ms = 0;
         for id in ids.into_iter().rev() {
             let samples = spool.read(id)?;
             // A clock may have been ahead: nothing is newer than what came after it.
-            newest_ms = samples.iter().rev().find_map(|(sample, _)| time_of(sample)).map_or(newest_ms, |at| newest_ms.min(at.ms_since(now.wall)));
+            newest_ms = samples
+                .iter()
+                .rev()
+                .find_map(|(sample, _)| time_of(sample))
+                .map_or(newest_ms, |at| newest_ms.min(at.ms_since(now.wall)));
             let mut segment = Segment { id, newest_ms, ..Segment::default() };
             samples.iter().for_each(|(sample, bytes)| segment.grow(sample, *bytes));
             match segment.samples {
@@ -115,7 +140,10 @@ impl Spool {
 
     /// When the oldest sample was taken.
     pub(crate) fn oldest_at(&self) -> Option<TimeMs> {
-        self.segments.front().and_then(|segment| segment.oldest).or_else(|| self.unwritten.front().and_then(time_of))
+        self.segments
+            .front()
+            .and_then(|segment| segment.oldest)
+            .or_else(|| self.unwritten.front().and_then(time_of))
     }
 
     /// Samples that gave way, ever.
@@ -160,17 +188,23 @@ impl Spool {
 
     fn write(&mut self, sample: &SampleRequest, now: Instant) -> Result<(), AgentError> {
         let bytes_max = self.limits.bytes_max / SEGMENT_PARTS;
-        let has_room = |last: &Segment| last.samples < SEGMENT_SAMPLES_MAX && last.bytes < bytes_max;
-        let growing = self.segments.back().filter(|last| self.growing == Some(last.id) && has_room(last)).map(|last| last.id);
+        let has_room =
+            |last: &Segment| last.samples < SEGMENT_SAMPLES_MAX && last.bytes < bytes_max;
+        let growing = self
+            .segments
+            .back()
+            .filter(|last| self.growing == Some(last.id) && has_room(last))
+            .map(|last| last.id);
         let id = growing.unwrap_or(self.next_id);
         let path = self.path(id);
         let mut line = if self.torn { vec![b'\n'] } else { Vec::new() };
         serde_json::to_writer(&mut line, sample).map_err(|error| failed(&path, error))?;
         line.push(b'\n');
-        let written = fs::OpenOptions::new().create(true).append(true).open(&path).and_then(|mut file| {
-            file.write_all(&line)?;
-            file.sync_data()
-        });
+        let written =
+            fs::OpenOptions::new().create(true).append(true).open(&path).and_then(|mut file| {
+                file.write_all(&line)?;
+                file.sync_data()
+            });
         written.map_err(|error| failed(&path, error))?;
         self.torn = false;
         if growing.is_none() {
@@ -186,14 +220,19 @@ impl Spool {
         Ok(())
     }
 
-    /// The oldest samples, as many as make one report, and the segment that they are in; none if they are in memory
-    /// alone, which they leave with this.
+    /// The oldest samples, as many as make one report, and the segment that they are in; none if
+    /// they are in memory alone, which they leave with this.
     pub(crate) fn take_oldest(&mut self) -> Option<(Option<u64>, Vec<SampleRequest>)> {
         while let Some(id) = self.segments.front().map(|segment| segment.id) {
             // What comes now is not of the report any more.
             self.growing = self.growing.filter(|growing| *growing != id);
             match self.read(id) {
-                Ok(samples) if !samples.is_empty() => return Some((Some(id), samples.into_iter().map(|(sample, _)| sample).collect())),
+                Ok(samples) if !samples.is_empty() => {
+                    return Some((
+                        Some(id),
+                        samples.into_iter().map(|(sample, _)| sample).collect(),
+                    ));
+                }
                 Ok(_) => self.remove(id),
                 Err(error) => {
                     self.drop_oldest();
@@ -205,7 +244,8 @@ impl Spool {
         (count > 0).then(|| (None, self.unwritten.drain(..count).collect()))
     }
 
-    /// Removes a segment. Power that fails at once may bring it back: its samples are then sent again.
+    /// Removes a segment. Power that fails at once may bring it back: its samples are then sent
+    /// again.
     pub(crate) fn remove(&mut self, id: u64) {
         if let Err(error) = remove(&self.path(id)) {
             self.trouble = Some(error.to_string());
@@ -214,7 +254,11 @@ impl Spool {
     }
 
     fn drop_oldest(&mut self) -> bool {
-        let Some((id, samples)) = self.segments.front().map(|segment| (segment.id, segment.samples)) else { return false };
+        let Some((id, samples)) =
+            self.segments.front().map(|segment| (segment.id, segment.samples))
+        else {
+            return false;
+        };
         self.remove(id);
         self.dropped = self.dropped.saturating_add(u64::try_from(samples).unwrap_or(u64::MAX));
         true
@@ -241,9 +285,10 @@ impl Spool {
     fn read(&self, id: u64) -> Result<Vec<(SampleRequest, usize)>, AgentError> {
         let path = self.path(id);
         match fs::read(&path) {
-            Ok(bytes) => {
-                Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| Some((serde_json::from_slice(line).ok()?, line.len() + 1))).collect())
-            }
+            Ok(bytes) => Ok(bytes
+                .split(|byte| *byte == b'\n')
+                .filter_map(|line| Some((serde_json::from_slice(line).ok()?, line.len() + 1)))
+                .collect()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(failed(&path, error)),
         }

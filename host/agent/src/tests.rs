@@ -11,7 +11,10 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use self::service::{NODE, Service};
-use crate::{AgentConfig, AgentError, AgentEvent, AgentStatus, CredentialFile, Health, check_interval, run, status};
+use crate::{
+    AgentConfig, AgentError, AgentEvent, AgentStatus, CredentialFile, Health, check_interval, run,
+    status,
+};
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,14 +62,25 @@ impl Running {
     async fn reported(&mut self, count: u64) {
         let mut sum = 0;
         while sum < count {
-            sum += self.wait(|event| if let AgentEvent::Reported { samples } = event { Some(u64::from(*samples)) } else { None }).await;
+            sum += self
+                .wait(|event| {
+                    if let AgentEvent::Reported { samples } = event {
+                        Some(u64::from(*samples))
+                    } else {
+                        None
+                    }
+                })
+                .await;
         }
     }
     async fn offline(&mut self) {
         self.wait(|event| matches!(event, AgentEvent::Offline { .. }).then_some(())).await;
     }
     async fn back_online(&mut self) -> u64 {
-        self.wait(|event| if let AgentEvent::BackOnline { spooled } = event { Some(*spooled) } else { None }).await
+        self.wait(|event| {
+            if let AgentEvent::BackOnline { spooled } = event { Some(*spooled) } else { None }
+        })
+        .await
     }
     async fn end(self) -> Result<(), AgentError> {
         tokio::time::timeout(PATIENCE, self.task).await.expect("the agent did not end").unwrap()
@@ -86,7 +100,11 @@ impl Running {
 async fn spooled(dir: &TempDir, count: usize) {
     let lines = || {
         let Ok(files) = std::fs::read_dir(dir.path().join("spool")) else { return 0 };
-        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap_or_default().lines().count()).sum::<usize>()
+        files
+            .map(|file| {
+                std::fs::read_to_string(file.unwrap().path()).unwrap_or_default().lines().count()
+            })
+            .sum::<usize>()
     };
     let enough = async {
         while lines() < count {
@@ -99,16 +117,29 @@ async fn spooled(dir: &TempDir, count: usize) {
 fn assert_every_sample_came_once(service: &Service) {
     let seen = service.seen();
     assert_eq!(seen.violations, Vec::<String>::new());
-    assert_eq!(seen.samples.iter().collect::<HashSet<_>>().len(), seen.samples.len(), "a sample came twice");
+    assert_eq!(
+        seen.samples.iter().collect::<HashSet<_>>().len(),
+        seen.samples.len(),
+        "a sample came twice"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_registers_once_and_its_reports_are_signed() {
     let (service, dir) = (Service::start().await, tempfile::tempdir().unwrap());
     let mut agent = start(config(&service, &dir));
-    let registered = agent.wait(|event| if let AgentEvent::Registered { node_id } = event { Some(*node_id) } else { None }).await;
+    let registered =
+        agent
+            .wait(|event| {
+                if let AgentEvent::Registered { node_id } = event { Some(*node_id) } else { None }
+            })
+            .await;
     assert_eq!(registered, NODE);
-    let accepted = agent.wait(|event| if let AgentEvent::Observed { accepted, .. } = event { Some(*accepted) } else { None }).await;
+    let accepted = agent
+        .wait(|event| {
+            if let AgentEvent::Observed { accepted, .. } = event { Some(*accepted) } else { None }
+        })
+        .await;
     assert_eq!(accepted, 1);
     agent.reported(10).await;
     agent.stop().await;
@@ -119,7 +150,10 @@ async fn a_node_registers_once_and_its_reports_are_signed() {
     let seen = service.seen();
     assert_eq!((seen.registrations, seen.logins), (1, 2));
     let ids: HashSet<_> = seen.sessions.iter().map(|(id, _)| id).collect();
-    assert!(ids.len() > 1 && ids.len() < seen.sessions.len(), "sessions grow, and are followed by others");
+    assert!(
+        ids.len() > 1 && ids.len() < seen.sessions.len(),
+        "sessions grow, and are followed by others"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +161,9 @@ async fn a_pending_node_reports_and_observes_nothing_until_it_is_active() {
     let (service, dir) = (Service::start().await, tempfile::tempdir().unwrap());
     service.seen().status = "pending";
     let mut agent = start(config(&service, &dir));
-    let status = |event: &AgentEvent| if let AgentEvent::StatusChanged { status } = event { Some(status.clone()) } else { None };
+    let status = |event: &AgentEvent| {
+        if let AgentEvent::StatusChanged { status } = event { Some(status.clone()) } else { None }
+    };
     assert_eq!(agent.wait(status).await, "pending");
     agent.reported(3).await;
     assert!(service.seen().sessions.is_empty());
@@ -260,7 +296,9 @@ async fn an_agent_waits_for_a_service_that_is_not_there_yet() {
 async fn an_agent_that_cannot_register_says_why() {
     let (service, dir) = (Service::start().await, tempfile::tempdir().unwrap());
     let stranger = start(AgentConfig { credential: None, ..config(&service, &dir) });
-    assert!(matches!(stranger.end().await, Err(AgentError::RegistrationRefused { message }) if message.contains("not authenticated")));
+    assert!(
+        matches!(stranger.end().await, Err(AgentError::RegistrationRefused { message }) if message.contains("not authenticated"))
+    );
     service.seen().taken = true;
     let second = start(config(&service, &dir));
     assert!(matches!(second.end().await, Err(AgentError::AlreadyRegistered { .. })));
@@ -270,9 +308,16 @@ async fn an_agent_that_cannot_register_says_why() {
 async fn the_file_of_a_token_is_read_once_and_may_be_gone_then() {
     let (service, dir) = (Service::start().await, tempfile::tempdir().unwrap());
     let file = dir.path().join("owner.token");
-    let with_file = || AgentConfig { credential: None, credential_file: Some(CredentialFile::Owner(file.clone())), ..config(&service, &dir) };
+    let with_file = || AgentConfig {
+        credential: None,
+        credential_file: Some(CredentialFile::Owner(file.clone())),
+        ..config(&service, &dir)
+    };
     let problem = start(with_file()).end().await.unwrap_err().to_string();
-    assert!(problem.contains("owner.token") && problem.contains("until the node is registered"), "{problem}");
+    assert!(
+        problem.contains("owner.token") && problem.contains("until the node is registered"),
+        "{problem}"
+    );
     std::fs::write(&file, "\n").unwrap();
     assert!(start(with_file()).end().await.unwrap_err().to_string().ends_with("it is empty"));
     std::fs::write(&file, "owner\n").unwrap();
@@ -289,11 +334,21 @@ async fn the_file_of_a_token_is_read_once_and_may_be_gone_then() {
 #[test]
 fn an_interval_that_does_not_suit_the_service_is_refused_by_name() {
     for seconds in [1, 30, 60] {
-        assert_eq!(check_interval(Duration::from_secs(seconds)).unwrap(), Duration::from_secs(seconds));
+        assert_eq!(
+            check_interval(Duration::from_secs(seconds)).unwrap(),
+            Duration::from_secs(seconds)
+        );
     }
-    for (interval, told) in [(Duration::ZERO, "0ns"), (Duration::from_millis(999), "999ms"), (Duration::from_secs(600), "600s")] {
+    for (interval, told) in [
+        (Duration::ZERO, "0ns"),
+        (Duration::from_millis(999), "999ms"),
+        (Duration::from_secs(600), "600s"),
+    ] {
         let problem = check_interval(interval).unwrap_err().to_string();
-        assert!(problem.starts_with(&format!("interval {told} is outside 1 to 60 seconds")), "{problem}");
+        assert!(
+            problem.starts_with(&format!("interval {told} is outside 1 to 60 seconds")),
+            "{problem}"
+        );
     }
 }
 
@@ -331,14 +386,28 @@ async fn the_status_follows_what_happens_and_stays_when_the_agent_is_gone() {
     let (service, dir) = (Service::start().await, tempfile::tempdir().unwrap());
     let mut agent = start(config(&service, &dir));
     agent.reported(3).await;
-    let fine = status_says(&dir, |status| status.node_status.is_some() && status.last_accepted.is_some()).await;
-    assert_eq!((fine.node_id.as_deref(), fine.node_status.as_deref()), (Some(NODE.to_string().as_str()), Some("active")));
+    let fine =
+        status_says(&dir, |status| status.node_status.is_some() && status.last_accepted.is_some())
+            .await;
+    assert_eq!(
+        (fine.node_id.as_deref(), fine.node_status.as_deref()),
+        (Some(NODE.to_string().as_str()), Some("active"))
+    );
     // The stand-in's clock is ten minutes ahead.
-    assert!(fine.clock_offset_ms.is_some_and(|offset| (599_000..=601_000).contains(&offset)), "{fine:?}");
+    assert!(
+        fine.clock_offset_ms.is_some_and(|offset| (599_000..=601_000).contains(&offset)),
+        "{fine:?}"
+    );
     service.set_up(false);
     agent.offline().await;
-    let offline = status_says(&dir, |status| status.offline_since.is_some() && status.spool.samples >= 3).await;
-    assert!(offline.spool.oldest_at.is_some() && offline.spool.bytes > 0 && offline.last_error.is_some());
+    let offline =
+        status_says(&dir, |status| status.offline_since.is_some() && status.spool.samples >= 3)
+            .await;
+    assert!(
+        offline.spool.oldest_at.is_some()
+            && offline.spool.bytes > 0
+            && offline.last_error.is_some()
+    );
     assert!(status(dir.path()).unwrap().1, "it runs");
     agent.kill().await;
     // What a task that was aborted had begun on the disk, it ends.
@@ -379,12 +448,17 @@ async fn a_full_disk_is_told_of_and_stops_neither_measuring_nor_reporting() {
     let (service, dir) = (Service::start().await, tempfile::tempdir().unwrap());
     let mut agent = start(config(&service, &dir));
     agent.reported(2).await;
-    // The kernel's own full disk, in the place of the file that a report is written to before it is sent.
+    // The kernel's own full disk, in the place of the file that a report is written to before it is
+    // sent.
     let full = dir.path().join("pending.json.new");
     while std::os::unix::fs::symlink("/dev/full", &full).is_err() {
         tokio::task::yield_now().await;
     }
-    let reason = agent.wait(|event| if let AgentEvent::DiskFailing { reason } = event { Some(reason.clone()) } else { None }).await;
+    let reason = agent
+        .wait(|event| {
+            if let AgentEvent::DiskFailing { reason } = event { Some(reason.clone()) } else { None }
+        })
+        .await;
     assert!(reason.contains("No space left"), "{reason}");
     agent.reported(3).await;
     assert!(status_says(&dir, |status| status.disk_trouble.is_some()).await.dropped_samples == 0);

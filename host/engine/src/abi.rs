@@ -1,5 +1,5 @@
-//! The interfaces between host and policy, a file a major version. Nothing of WIT leaves this module: each
-//! version converts straight to what the model knows.
+//! The interfaces between host and policy, a file a major version. Nothing of WIT leaves this
+//! module: each version converts straight to what the model knows.
 
 use lucid_model::{
     policy::{CallContext, Explanation, ParamSpec, PolicyKind, PolicyVerdict, Scores, Weights},
@@ -47,7 +47,9 @@ impl Abi {
             #[cfg(test)]
             (Self::Next, PolicyKind::Scoring) => "lucid:policy/scoring@2.0.0",
             #[cfg(test)]
-            (Self::Next, PolicyKind::Validation | PolicyKind::Payout) => "lucid:policy/not-there@2.0.0",
+            (Self::Next, PolicyKind::Validation | PolicyKind::Payout) => {
+                "lucid:policy/not-there@2.0.0"
+            }
         }
     }
 
@@ -94,7 +96,8 @@ pub struct Guest<'a> {
     pub instance: &'a Instance,
 }
 
-/// The call in the version that the component speaks, and in the version's own words where it has no such call.
+/// The call in the version that the component speaks, and in the version's own words where it has
+/// no such call.
 macro_rules! by_version {
     ($guest:ident, $call:ident($($argument:expr),*), next: $next:tt) => {
         match $guest.functions {
@@ -119,7 +122,12 @@ impl Guest<'_> {
     }
 
     /// One multiplier a row.
-    pub fn score(self, about: Circumstances<'_>, rows: Rows<'_>, multiplier_max: Ppm) -> Result<Scores, Failure> {
+    pub fn score(
+        self,
+        about: Circumstances<'_>,
+        rows: Rows<'_>,
+        multiplier_max: Ppm,
+    ) -> Result<Scores, Failure> {
         by_version!(self, score(about, rows, multiplier_max), next: called)
     }
 
@@ -134,17 +142,30 @@ impl Guest<'_> {
     }
 
     /// One registration.
-    pub fn judge_registration(self, about: Circumstances<'_>, facts: &[i64], texts: &[Option<&str>]) -> Result<PolicyVerdict, Failure> {
+    pub fn judge_registration(
+        self,
+        about: Circumstances<'_>,
+        facts: &[i64],
+        texts: &[Option<&str>],
+    ) -> Result<PolicyVerdict, Failure> {
         by_version!(self, judge_registration(about, facts, texts), next: none)
     }
 
     /// One verdict a row.
-    pub fn judge_observations(self, about: Circumstances<'_>, rows: Rows<'_>) -> Result<Vec<PolicyVerdict>, Failure> {
+    pub fn judge_observations(
+        self,
+        about: Circumstances<'_>,
+        rows: Rows<'_>,
+    ) -> Result<Vec<PolicyVerdict>, Failure> {
         by_version!(self, judge_observations(about, rows), next: none)
     }
 
     /// One verdict a row.
-    pub fn judge_score_claims(self, about: Circumstances<'_>, rows: Rows<'_>) -> Result<Vec<PolicyVerdict>, Failure> {
+    pub fn judge_score_claims(
+        self,
+        about: Circumstances<'_>,
+        rows: Rows<'_>,
+    ) -> Result<Vec<PolicyVerdict>, Failure> {
         by_version!(self, judge_score_claims(about, rows), next: none)
     }
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lucid_model::policy::{Batch, CallContext, Explanation, PolicyIdentity, PolicyVerdict, RegistrationClaim, Scores, Weights};
+use lucid_model::policy::{
+    Batch, CallContext, Explanation, PolicyIdentity, PolicyVerdict, RegistrationClaim, Scores,
+    Weights,
+};
 use lucid_ports::{CallError, PayoutPolicy, ScoringPolicy, TRACE, ValidationPolicy};
 
 use crate::{loaded::LoadedPolicy, threads::GuestThreads};
@@ -18,11 +21,17 @@ pub struct ActivePolicy {
 
 impl ActivePolicy {
     #[tracing::instrument(target = TRACE, level = "trace", name = "policy", skip_all, fields(policy = %self.policy.identity().policy))]
-    async fn run<T: Send + 'static>(&self, call: impl FnOnce(&LoadedPolicy) -> Result<T, CallError> + Send + 'static) -> Result<T, CallError> {
+    async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&LoadedPolicy) -> Result<T, CallError> + Send + 'static,
+    ) -> Result<T, CallError> {
         let policy = Arc::clone(&self.policy);
         match self.threads.run(&self.policy.program.share, move || call(&policy)).await {
             Ok(result) => result,
-            Err(not_run) => Err(CallError::Host { policy: self.policy.identity().policy.clone(), detail: not_run.to_string() }),
+            Err(not_run) => Err(CallError::Host {
+                policy: self.policy.identity().policy.clone(),
+                detail: not_run.to_string(),
+            }),
         }
     }
 }
@@ -48,15 +57,27 @@ impl ValidationPolicy for ActivePolicy {
         self.policy.identity()
     }
 
-    async fn judge_registration(&self, context: CallContext, claim: RegistrationClaim) -> Result<PolicyVerdict, CallError> {
+    async fn judge_registration(
+        &self,
+        context: CallContext,
+        claim: RegistrationClaim,
+    ) -> Result<PolicyVerdict, CallError> {
         self.run(move |policy| policy.judge_registration(&context, &claim)).await
     }
 
-    async fn judge_observations(&self, context: CallContext, rows: Vec<Vec<i64>>) -> Result<Vec<PolicyVerdict>, CallError> {
+    async fn judge_observations(
+        &self,
+        context: CallContext,
+        rows: Vec<Vec<i64>>,
+    ) -> Result<Vec<PolicyVerdict>, CallError> {
         self.run(move |policy| policy.judge_observations(&context, &rows)).await
     }
 
-    async fn judge_score_claims(&self, context: CallContext, rows: Vec<Vec<i64>>) -> Result<Vec<PolicyVerdict>, CallError> {
+    async fn judge_score_claims(
+        &self,
+        context: CallContext,
+        rows: Vec<Vec<i64>>,
+    ) -> Result<Vec<PolicyVerdict>, CallError> {
         self.run(move |policy| policy.judge_score_claims(&context, &rows)).await
     }
 }

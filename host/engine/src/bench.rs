@@ -47,7 +47,10 @@ pub fn calls(policy: &LoadedPolicy, counts: &[usize]) -> Result<Vec<Figure>, Str
             let context = sample_context(policy, *call, &rows);
             let mut fuel = 0;
             let (call_ns, runs) = median(|| {
-                fuel = call.ask(policy, &context, &rows).map_err(|fault| format!("{}: {fault}", call.name()))?.1;
+                fuel = call
+                    .ask(policy, &context, &rows)
+                    .map_err(|fault| format!("{}: {fault}", call.name()))?
+                    .1;
                 Ok(())
             })?;
             let promised = policy.manifest.limits.fuel(u32::try_from(*count).unwrap_or(u32::MAX));
@@ -64,7 +67,13 @@ pub fn calls(policy: &LoadedPolicy, counts: &[usize]) -> Result<Vec<Figure>, Str
 pub fn instance(policy: &LoadedPolicy) -> Result<u64, String> {
     let limits = policy.manifest.limits;
     let budget = Budget { fuel: limits.fuel(0), memory_bytes_max: limits.memory_bytes_max };
-    let (ns, _) = median(|| policy.program.run(budget, Moment::default(), |_| Ok(())).result.map_err(|fault| fault.to_string()))?;
+    let (ns, _) = median(|| {
+        policy
+            .program
+            .run(budget, Moment::default(), |_| Ok(()))
+            .result
+            .map_err(|fault| fault.to_string())
+    })?;
     Ok(ns)
 }
 

@@ -1,11 +1,14 @@
-//! Compiled components on disk, so that a start compiles nothing it compiled before. What is there is machine code: a directory
-//! that others could write to is not believed, and one that cannot be used costs time and never a start.
+//! Compiled components on disk, so that a start compiles nothing it compiled before. What is there
+//! is machine code: a directory that others could write to is not believed, and one that cannot be
+//! used costs time and never a start.
 
 use std::{
     fs,
     hash::{Hash as _, Hasher},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    },
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -35,7 +38,8 @@ pub struct LoadCounts {
 pub struct CompiledCache {
     /// None if it cannot be used.
     dir: Option<PathBuf>,
-    /// Of everything that makes two compilations of one component differ: wasmtime's version, its settings, the processor.
+    /// Of everything that makes two compilations of one component differ: wasmtime's version, its
+    /// settings, the processor.
     settings: Digest,
     compiled: AtomicU64,
     from_cache: AtomicU64,
@@ -52,14 +56,27 @@ impl CompiledCache {
         let mut hash = SettingsHash(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hash);
         let zero = AtomicU64::default;
-        Self { dir: dir.ok(), settings: Digest(hash.0.finalize().into()), compiled: zero(), from_cache: zero(), temporary: zero() }
+        Self {
+            dir: dir.ok(),
+            settings: Digest(hash.0.finalize().into()),
+            compiled: zero(),
+            from_cache: zero(),
+            temporary: zero(),
+        }
     }
 
-    /// A component, compiled unless it was before. A damaged entry is compiled again; an entry that cannot be
-    /// written is logged and does without.
-    pub fn component(&self, engine: &Engine, digest: Digest, wasm: &[u8]) -> wasmtime::Result<Component> {
+    /// A component, compiled unless it was before. A damaged entry is compiled again; an entry that
+    /// cannot be written is logged and does without.
+    pub fn component(
+        &self,
+        engine: &Engine,
+        digest: Digest,
+        wasm: &[u8],
+    ) -> wasmtime::Result<Component> {
         let key = Digest::of(&[digest.0, self.settings.0].concat());
-        if let Some(component) = self.dir.as_ref().and_then(|dir| load(engine, &Entry::of(dir, key))) {
+        if let Some(component) =
+            self.dir.as_ref().and_then(|dir| load(engine, &Entry::of(dir, key)))
+        {
             self.from_cache.fetch_add(1, Ordering::Relaxed);
             return Ok(component);
         }
@@ -76,7 +93,10 @@ impl CompiledCache {
 
     /// How components came to be loaded so far.
     pub fn counts(&self) -> LoadCounts {
-        LoadCounts { compiled: self.compiled.load(Ordering::Relaxed), from_cache: self.from_cache.load(Ordering::Relaxed) }
+        LoadCounts {
+            compiled: self.compiled.load(Ordering::Relaxed),
+            from_cache: self.from_cache.load(Ordering::Relaxed),
+        }
     }
 
     fn keep(&self, dir: &Path, entry: &Entry, image: &[u8]) -> io::Result<()> {
@@ -104,7 +124,10 @@ struct Entry {
 
 impl Entry {
     fn of(dir: &Path, key: Digest) -> Self {
-        Self { image: dir.join(format!("{key}.{IMAGE}")), digest: dir.join(format!("{key}.{IMAGE_DIGEST}")) }
+        Self {
+            image: dir.join(format!("{key}.{IMAGE}")),
+            digest: dir.join(format!("{key}.{IMAGE_DIGEST}")),
+        }
     }
 }
 
@@ -114,7 +137,12 @@ pub fn compile(engine: &Engine, wasm: &[u8]) -> Result<Component, String> {
 }
 
 fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(FILE_MODE)
+        .open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }
@@ -128,20 +156,26 @@ fn load(engine: &Engine, entry: &Entry) -> Option<Component> {
         tracing::warn!(%path, "compiled policy is damaged and is compiled again");
         return None;
     }
-    deserialize(engine, &image).inspect_err(|error| tracing::warn!(%path, %error, "compiled policy does not load")).ok()
+    deserialize(engine, &image)
+        .inspect_err(|error| tracing::warn!(%path, %error, "compiled policy does not load"))
+        .ok()
 }
 
-#[expect(unsafe_code, reason = "the bytes are machine code that only this process's user can have written, and their digest was just checked")]
+#[expect(
+    unsafe_code,
+    reason = "the bytes are machine code that only this process's user can have written, and their digest was just checked"
+)]
 fn deserialize(engine: &Engine, image: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: wasmtime asks that the bytes come from `Component::serialize` unchanged. They lie in a directory that
-    // `private_dir` found to be ours and closed to others, are written by `CompiledCache::write` alone, whole or not at all,
-    // and equal the digest that was written after them. They are checked and loaded from the same buffer, so nothing can
-    // be put in between; wasmtime itself compares version, settings and processor.
+    // SAFETY: wasmtime asks that the bytes come from `Component::serialize` unchanged. They lie in
+    // a directory that `private_dir` found to be ours and closed to others, are written by
+    // `CompiledCache::write` alone, whole or not at all, and equal the digest that was written
+    // after them. They are checked and loaded from the same buffer, so nothing can be put in
+    // between; wasmtime itself compares version, settings and processor.
     unsafe { Component::deserialize(engine, image) }
 }
 
-/// Makes sure that the directory is ours and that nobody else may write to it. One that others could write to, as
-/// Kubernetes makes a volume's with `fsGroup`, is closed to them and emptied.
+/// Makes sure that the directory is ours and that nobody else may write to it. One that others
+/// could write to, as Kubernetes makes a volume's with `fsGroup`, is closed to them and emptied.
 fn private_dir(dir: &Path) -> Result<(), String> {
     let words = |error: io::Error| error.to_string();
     if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {

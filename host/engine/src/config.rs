@@ -5,7 +5,8 @@ use lucid_model::{policy::TrustList, score::Ppm};
 /// Limits and places of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineConfig {
-    /// Where compiled components are kept; made if it is not there, and refused if somebody else may write to it.
+    /// Where compiled components are kept; made if it is not there, and refused if somebody else
+    /// may write to it.
     pub cache_dir: PathBuf,
     /// Threads that run policies.
     pub guest_threads: usize,
@@ -19,7 +20,8 @@ pub struct EngineConfig {
     pub deadline: Duration,
     /// Most linear memory a policy may promise itself.
     pub memory_bytes_max: usize,
-    /// Memory of a slot that stays mapped between calls, zeroed instead of given back to the system.
+    /// Memory of a slot that stays mapped between calls, zeroed instead of given back to the
+    /// system.
     pub resident_bytes: usize,
     /// Deepest native stack of a guest.
     pub stack_bytes_max: usize,
@@ -47,7 +49,9 @@ impl EngineConfig {
             guest_threads: std::thread::available_parallelism().map_or(1, usize::from),
             queued_calls_max: 4_096,
             queued_calls_per_policy_max: 1_024,
-            gates_max: std::thread::available_parallelism().map_or(GATES_MIN, usize::from).clamp(GATES_MIN, GATES_MOST),
+            gates_max: std::thread::available_parallelism()
+                .map_or(GATES_MIN, usize::from)
+                .clamp(GATES_MIN, GATES_MOST),
             deadline: Duration::from_secs(2),
             memory_bytes_max: 64 * MIB,
             resident_bytes: 2 * MIB,

@@ -29,7 +29,10 @@ impl Deadline {
                 engine.increment_epoch();
             }
         };
-        std::thread::Builder::new().name(THREAD.to_owned()).spawn(tick).map_err(|source| EngineError::Thread { name: THREAD.to_owned(), source })?;
+        std::thread::Builder::new()
+            .name(THREAD.to_owned())
+            .spawn(tick)
+            .map_err(|source| EngineError::Thread { name: THREAD.to_owned(), source })?;
         // One more, since the first tick may come at once.
         let ticks = deadline.as_millis().div_ceil(TICK.as_millis()).saturating_add(1);
         Ok(Self { ticks: u64::try_from(ticks).unwrap_or(u64::MAX), _running: running })

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lucid_model::{
-    facts::{ClaimFact, Fact, OBSERVATION_FACTS, REGISTRATION_FACTS, REGISTRATION_TEXTS, SCORE_CLAIM_FACTS, Use},
+    facts::{
+        ClaimFact, Fact, OBSERVATION_FACTS, REGISTRATION_FACTS, REGISTRATION_TEXTS,
+        SCORE_CLAIM_FACTS, Use,
+    },
     policy::{ParamSpec, PolicyKind},
 };
 
@@ -44,24 +47,47 @@ impl Reads {
         match facts {
             FactNames::Nodes(names) => {
                 limited("fact", &names)?;
-                names.iter().map(|name| node_fact(name, kind)).collect::<Result<_, _>>().map(Self::Nodes)
+                names
+                    .iter()
+                    .map(|name| node_fact(name, kind))
+                    .collect::<Result<_, _>>()
+                    .map(Self::Nodes)
             }
-            FactNames::Claims { registration, texts, observation, score_claim } => Ok(Self::Claims {
-                registration: places("registration fact", &registration, &names(&REGISTRATION_FACTS))?,
-                texts: places("registration text", &texts, &REGISTRATION_TEXTS)?,
-                observation: places("observation fact", &observation, &names(&OBSERVATION_FACTS))?,
-                score_claim: places("score claim fact", &score_claim, &names(&SCORE_CLAIM_FACTS))?,
-            }),
+            FactNames::Claims { registration, texts, observation, score_claim } => {
+                Ok(Self::Claims {
+                    registration: places(
+                        "registration fact",
+                        &registration,
+                        &names(&REGISTRATION_FACTS),
+                    )?,
+                    texts: places("registration text", &texts, &REGISTRATION_TEXTS)?,
+                    observation: places(
+                        "observation fact",
+                        &observation,
+                        &names(&OBSERVATION_FACTS),
+                    )?,
+                    score_claim: places(
+                        "score claim fact",
+                        &score_claim,
+                        &names(&SCORE_CLAIM_FACTS),
+                    )?,
+                })
+            }
         }
     }
 }
 
 fn node_fact(name: &str, kind: PolicyKind) -> Result<Fact, String> {
     let known = || Fact::ALL.iter().map(|fact| fact.info().name);
-    let fact = Fact::from_name(name).ok_or_else(|| format!("fact {name:?} is not in the catalogue{}", meant(name, known())))?;
+    let fact = Fact::from_name(name)
+        .ok_or_else(|| format!("fact {name:?} is not in the catalogue{}", meant(name, known())))?;
     match (fact.info().used_by, kind) {
-        (Use::Payout, PolicyKind::Scoring) => Err(format!("fact {name} is known to payout policies only")),
-        (Use::Scoring, PolicyKind::Payout) => Err(format!("fact {name} is known to scoring policies only")),
+        (Use::Payout, PolicyKind::Scoring) => {
+            Err(format!("fact {name} is known to payout policies only"))
+        }
+        (Use::Scoring, PolicyKind::Payout) => {
+            Err(format!("fact {name} is known to scoring policies only"))
+        }
         _ => Ok(fact),
     }
 }
@@ -75,10 +101,12 @@ fn places(what: &str, wanted: &[String], catalogue: &[&str]) -> Result<Vec<usize
     wanted
         .iter()
         .map(|name| {
-            catalogue
-                .iter()
-                .position(|known| known == name)
-                .ok_or_else(|| format!("{what} {name:?} is not in the catalogue{}", meant(name, catalogue.iter().copied())))
+            catalogue.iter().position(|known| known == name).ok_or_else(|| {
+                format!(
+                    "{what} {name:?} is not in the catalogue{}",
+                    meant(name, catalogue.iter().copied())
+                )
+            })
         })
         .collect()
 }
@@ -88,14 +116,20 @@ fn limited(what: &str, names: &[String]) -> Result<(), String> {
         return Err(format!("it names {} {what}s, more than {FACTS_MAX}", names.len()));
     }
     let mut seen = BTreeSet::new();
-    names.iter().find(|name| !seen.insert(*name)).map_or(Ok(()), |name| Err(format!("{what} {name} is named twice")))
+    names
+        .iter()
+        .find(|name| !seen.insert(*name))
+        .map_or(Ok(()), |name| Err(format!("{what} {name} is named twice")))
 }
 
 /// The params with the manifest's defaults in place of the component's.
 ///
 /// # Errors
 /// A param that makes no sense, or a default of the manifest that does not fit one.
-pub fn params(description: &Description, defaults: &BTreeMap<String, i64>) -> Result<Vec<ParamSpec>, String> {
+pub fn params(
+    description: &Description,
+    defaults: &BTreeMap<String, i64>,
+) -> Result<Vec<ParamSpec>, String> {
     let mut specs = description.params.clone();
     if specs.len() > PARAMS_MAX {
         return Err(format!("it names {} params, more than {PARAMS_MAX}", specs.len()));
@@ -110,19 +144,31 @@ pub fn params(description: &Description, defaults: &BTreeMap<String, i64>) -> Re
             return Err(format!("param {name} is named twice"));
         }
         if !UNITS.contains(&spec.unit.as_str()) {
-            return Err(format!("param {name}: {:?} is no unit; there are {}", spec.unit, UNITS.join(", ")));
+            return Err(format!(
+                "param {name}: {:?} is no unit; there are {}",
+                spec.unit,
+                UNITS.join(", ")
+            ));
         }
         if !(spec.min..=spec.max).contains(&spec.default) {
-            return Err(format!("param {name}: its default {} is not within {}..={}", spec.default, spec.min, spec.max));
+            return Err(format!(
+                "param {name}: its default {} is not within {}..={}",
+                spec.default, spec.min, spec.max
+            ));
         }
     }
     for (name, value) in defaults {
         let Some(spec) = specs.iter_mut().find(|spec| spec.name == *name) else {
             let near = meant(name, description.params.iter().map(|spec| spec.name.as_str()));
-            return Err(format!("the manifest sets param {name}, which the policy does not have{near}"));
+            return Err(format!(
+                "the manifest sets param {name}, which the policy does not have{near}"
+            ));
         };
         if !(spec.min..=spec.max).contains(value) {
-            return Err(format!("the manifest sets param {name} to {value}, which is not within {}..={}", spec.min, spec.max));
+            return Err(format!(
+                "the manifest sets param {name} to {value}, which is not within {}..={}",
+                spec.min, spec.max
+            ));
         }
         spec.default = *value;
     }
@@ -139,22 +185,61 @@ mod tests {
 
     #[test]
     fn facts_are_those_of_the_kind() {
-        assert_eq!(described(&["uptime-ppm", "observed-s"], PolicyKind::Scoring), Ok(Reads::Nodes(vec![Fact::UptimePpm, Fact::ObservedS])));
+        assert_eq!(
+            described(&["uptime-ppm", "observed-s"], PolicyKind::Scoring),
+            Ok(Reads::Nodes(vec![Fact::UptimePpm, Fact::ObservedS]))
+        );
         assert!(described(&["score-seconds"], PolicyKind::Payout).is_ok());
-        assert!(described(&["score-seconds"], PolicyKind::Scoring).unwrap_err().contains("payout policies only"));
-        assert!(described(&["luck"], PolicyKind::Scoring).unwrap_err().contains("\"luck\" is not in the catalogue"));
-        assert!(described(&["age-s", "age-s"], PolicyKind::Scoring).unwrap_err().contains("named twice"));
+        assert!(
+            described(&["score-seconds"], PolicyKind::Scoring)
+                .unwrap_err()
+                .contains("payout policies only")
+        );
+        assert!(
+            described(&["luck"], PolicyKind::Scoring)
+                .unwrap_err()
+                .contains("\"luck\" is not in the catalogue")
+        );
+        assert!(
+            described(&["age-s", "age-s"], PolicyKind::Scoring)
+                .unwrap_err()
+                .contains("named twice")
+        );
     }
 
     #[test]
     fn params_make_sense_and_the_manifest_may_set_their_defaults() {
-        let spec = |name: &str, default| ParamSpec { name: name.into(), unit: "ppm".into(), default, min: 0, max: 10, doc: String::new() };
-        let description = |specs: &[ParamSpec]| Description { facts: FactNames::Nodes(Vec::new()), params: specs.to_vec() };
+        let spec = |name: &str, default| ParamSpec {
+            name: name.into(),
+            unit: "ppm".into(),
+            default,
+            min: 0,
+            max: 10,
+            doc: String::new(),
+        };
+        let description = |specs: &[ParamSpec]| Description {
+            facts: FactNames::Nodes(Vec::new()),
+            params: specs.to_vec(),
+        };
         let set = |name: &str, value| BTreeMap::from([(name.to_owned(), value)]);
         assert_eq!(params(&description(&[spec("a", 5)]), &set("a", 7)).unwrap()[0].default, 7);
-        assert!(params(&description(&[spec("a", 11)]), &BTreeMap::new()).unwrap_err().contains("default 11"));
-        assert!(params(&description(&[spec("a", 1), spec("a", 1)]), &BTreeMap::new()).unwrap_err().contains("named twice"));
-        assert!(params(&description(&[spec("a", 1)]), &set("b", 7)).unwrap_err().contains("does not have"));
-        assert!(params(&description(&[spec("a", 1)]), &set("a", 11)).unwrap_err().contains("to 11"));
+        assert!(
+            params(&description(&[spec("a", 11)]), &BTreeMap::new())
+                .unwrap_err()
+                .contains("default 11")
+        );
+        assert!(
+            params(&description(&[spec("a", 1), spec("a", 1)]), &BTreeMap::new())
+                .unwrap_err()
+                .contains("named twice")
+        );
+        assert!(
+            params(&description(&[spec("a", 1)]), &set("b", 7))
+                .unwrap_err()
+                .contains("does not have")
+        );
+        assert!(
+            params(&description(&[spec("a", 1)]), &set("a", 11)).unwrap_err().contains("to 11")
+        );
     }
 }

@@ -28,7 +28,12 @@ pub fn check(programs: &Programs, bundle: &Bundle, params: &ParamValues) -> Gate
         let signers = programs.signers(bundle, &mut checks);
         if let Some(signers) = &signers {
             report.signed_by.clone_from(&signers.trusted);
-            report.notes.extend(signers.unknown.iter().map(|key| format!("key {key} signed it too, and is not trusted here")));
+            report.notes.extend(
+                signers
+                    .unknown
+                    .iter()
+                    .map(|key| format!("key {key} signed it too, and is not trusted here")),
+            );
         }
         if signers.is_some()
             && let Some(policy) = programs.load(bundle, manifest, &mut checks)
@@ -40,9 +45,16 @@ pub fn check(programs: &Programs, bundle: &Bundle, params: &ParamValues) -> Gate
     report
 }
 
-fn behaviour(policy: &LoadedPolicy, bundle: &Bundle, params: &ParamValues, checks: &mut Checks) -> Option<()> {
+fn behaviour(
+    policy: &LoadedPolicy,
+    bundle: &Bundle,
+    params: &ParamValues,
+    checks: &mut Checks,
+) -> Option<()> {
     // The cases first: they say what the author meant, whatever params this activation has.
     checks.step("golden", || golden::check(policy, bundle))?;
-    let policy = checks.step("activation params", || policy.with_params(params).map_err(|error| error.to_string()))?;
+    let policy = checks.step("activation params", || {
+        policy.with_params(params).map_err(|error| error.to_string())
+    })?;
     properties::check(&policy, checks)
 }

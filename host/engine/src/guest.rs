@@ -45,16 +45,31 @@ pub enum LogLevel {
     Warn,
 }
 
-/// Growth that was allowed and that the system then refused: the host's fault, so the call is tried again.
+/// Growth that was allowed and that the system then refused: the host's fault, so the call is tried
+/// again.
 #[derive(Debug, thiserror::Error)]
 #[error("the host has no memory for the guest")]
 pub struct NoHostMemory;
 
 impl GuestState {
     /// For a call of `policy`.
-    pub fn new(policy: Arc<str>, memory_bytes_max: usize, table_elements_max: usize, moment: Moment) -> Self {
+    pub fn new(
+        policy: Arc<str>,
+        memory_bytes_max: usize,
+        table_elements_max: usize,
+        moment: Moment,
+    ) -> Self {
         let random = Random(moment.seed);
-        Self { memory_bytes: 0, memory_bytes_max, table_elements_max, denied: false, policy, log_lines: 0, moment, random }
+        Self {
+            memory_bytes: 0,
+            memory_bytes_max,
+            table_elements_max,
+            denied: false,
+            policy,
+            log_lines: 0,
+            moment,
+            random,
+        }
     }
 
     /// Takes fuel for what the host does in the guest's place.
@@ -67,11 +82,19 @@ impl GuestState {
     }
 
     /// Takes a line, for fuel, so that logging in a loop ends as any other loop does.
-    pub fn write_log(mut store: StoreContextMut<'_, Self>, level: LogLevel, message: &str) -> wasmtime::Result<()> {
-        Self::charge(&mut store, LOG_LINE_FUEL.saturating_add(u64::try_from(message.len()).unwrap_or(u64::MAX)))?;
+    pub fn write_log(
+        mut store: StoreContextMut<'_, Self>,
+        level: LogLevel,
+        message: &str,
+    ) -> wasmtime::Result<()> {
+        Self::charge(
+            &mut store,
+            LOG_LINE_FUEL.saturating_add(u64::try_from(message.len()).unwrap_or(u64::MAX)),
+        )?;
         let state = store.data_mut();
         if state.log_lines < LOG_LINES_MAX {
-            let line = message.get(..message.floor_char_boundary(LOG_LINE_BYTES_MAX)).unwrap_or_default();
+            let line =
+                message.get(..message.floor_char_boundary(LOG_LINE_BYTES_MAX)).unwrap_or_default();
             tracing::debug!(policy = %state.policy, ?level, line, "policy log");
         }
         state.log_lines = state.log_lines.saturating_add(1);
@@ -90,9 +113,15 @@ impl Drop for GuestState {
 
 impl ResourceLimiter for GuestState {
     /// One allowance for all memories together.
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
-        let allowed = total <= self.memory_bytes_max && maximum.is_none_or(|maximum| desired <= maximum);
+        let allowed =
+            total <= self.memory_bytes_max && maximum.is_none_or(|maximum| desired <= maximum);
         if allowed {
             self.memory_bytes = total;
         }
@@ -101,12 +130,23 @@ impl ResourceLimiter for GuestState {
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        // Growth beyond what the memory's type can hold fails before `memory_growing` is asked, everywhere alike.
-        if error.to_string().contains("exceeds memory type's limits") { Ok(()) } else { Err(NoHostMemory.into()) }
+        // Growth beyond what the memory's type can hold fails before `memory_growing` is asked,
+        // everywhere alike.
+        if error.to_string().contains("exceeds memory type's limits") {
+            Ok(())
+        } else {
+            Err(NoHostMemory.into())
+        }
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let allowed = desired <= self.table_elements_max && maximum.is_none_or(|maximum| desired <= maximum);
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let allowed =
+            desired <= self.table_elements_max && maximum.is_none_or(|maximum| desired <= maximum);
         self.denied |= !allowed;
         Ok(allowed)
     }
@@ -141,14 +181,24 @@ mod tests {
         assert!(!state.memory_growing(0, 50, None).unwrap(), "a second memory");
         assert!(!state.memory_growing(60, 90, Some(80)).unwrap(), "beyond its own maximum");
         assert!(state.memory_growing(60, 100, None).unwrap());
-        assert!(state.table_growing(0, 10, None).unwrap() && !state.table_growing(10, 11, None).unwrap());
+        assert!(
+            state.table_growing(0, 10, None).unwrap()
+                && !state.table_growing(10, 11, None).unwrap()
+        );
     }
 
     #[test]
     fn memory_that_the_system_refuses_is_the_hosts_failure() {
         let mut state = GuestState::new("policy".into(), 100, 10, Moment::default());
-        let failed = state.memory_grow_failed(std::io::Error::from(std::io::ErrorKind::OutOfMemory).into());
+        let failed =
+            state.memory_grow_failed(std::io::Error::from(std::io::ErrorKind::OutOfMemory).into());
         assert!(failed.unwrap_err().is::<NoHostMemory>());
-        assert!(state.memory_grow_failed(wasmtime::format_err!("memory growth exceeds memory type's limits")).is_ok());
+        assert!(
+            state
+                .memory_grow_failed(wasmtime::format_err!(
+                    "memory growth exceeds memory type's limits"
+                ))
+                .is_ok()
+        );
     }
 }

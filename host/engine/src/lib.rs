@@ -1,13 +1,16 @@
 //! Runs policies: WebAssembly components behind the WIT interfaces.
 //!
-//! A call never sees another call: each has a store and an instance of its own, made from a component that is
-//! compiled once. What a policy does wrong is [`CallError::Policy`] and says the same everywhere; what the host
-//! could not do is [`CallError::Host`] and is tried again.
+//! A call never sees another call: each has a store and an instance of its own, made from a
+//! component that is compiled once. What a policy does wrong is [`CallError::Policy`] and says the
+//! same everywhere; what the host could not do is [`CallError::Host`] and is tried again.
 //!
 //! [`CallError::Policy`]: lucid_ports::CallError::Policy
 //! [`CallError::Host`]: lucid_ports::CallError::Host
 
-#![expect(clippy::result_large_err, reason = "`CallError` belongs to the ports, and no result of it is made in a loop")]
+#![expect(
+    clippy::result_large_err,
+    reason = "`CallError` belongs to the ports, and no result of it is made in a loop"
+)]
 
 use std::sync::Arc;
 
@@ -15,9 +18,15 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use lucid_model::{
     id::Digest,
-    policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyProfile, Revision, Scope, SignatureError, Signers},
+    policy::{
+        Activation, Bundle, ParamValues, PolicyKind, PolicyProfile, Revision, Scope,
+        SignatureError, Signers,
+    },
 };
-use lucid_ports::{GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
+use lucid_ports::{
+    GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy,
+    StoredBundle, ValidationPolicy,
+};
 
 mod abi;
 mod active;
@@ -47,10 +56,16 @@ mod wasi;
 mod wasm;
 mod workbench;
 
-use self::{active::ActivePolicy, load::Programs, passed::Passed, program::Host, registry::Snapshot, threads::GuestThreads};
+use self::{
+    active::ActivePolicy, load::Programs, passed::Passed, program::Host, registry::Snapshot,
+    threads::GuestThreads,
+};
 pub use self::{
     bench::Figure,
-    bundle::{MANIFEST_FILE, NotAnArchive, pack, put as put_file, read_bundle, unpack, write as write_bundle, write_signatures},
+    bundle::{
+        MANIFEST_FILE, NotAnArchive, pack, put as put_file, read_bundle, unpack,
+        write as write_bundle, write_signatures,
+    },
     case::Case,
     compiled::LoadCounts,
     config::EngineConfig,
@@ -78,17 +93,25 @@ impl PolicyEngine {
     /// An engine with nothing in force.
     ///
     /// # Errors
-    /// [`EngineError`] if the host cannot run WebAssembly so, or the cache directory is not ours alone.
+    /// [`EngineError`] if the host cannot run WebAssembly so, or the cache directory is not ours
+    /// alone.
     pub fn new(config: EngineConfig) -> Result<Arc<Self>, EngineError> {
         let threads = Arc::new(GuestThreads::start(&config)?);
         let turns = Arc::new(tokio::sync::Semaphore::new(config.gates_max));
         let programs = Arc::new(Programs::new(Host::new(config)?));
         let (publishing, passed) = (tokio::sync::Mutex::default(), Passed::default());
-        Ok(Arc::new(Self { programs, threads, snapshot: ArcSwap::default(), turns, publishing, passed }))
+        Ok(Arc::new(Self {
+            programs,
+            threads,
+            snapshot: ArcSwap::default(),
+            turns,
+            publishing,
+            passed,
+        }))
     }
 
-    /// The policy in force for a period that starts at `at_s`, for calls on the caller's own thread. A guest may use up to
-    /// [`EngineConfig::stack_bytes_max`] of that thread's stack.
+    /// The policy in force for a period that starts at `at_s`, for calls on the caller's own
+    /// thread. A guest may use up to [`EngineConfig::stack_bytes_max`] of that thread's stack.
     pub fn direct(&self, kind: PolicyKind, scope: Scope, at_s: i64) -> Option<Arc<LoadedPolicy>> {
         self.snapshot.load().find(kind, scope, at_s).map(|active| Arc::clone(&active.policy))
     }
@@ -103,7 +126,12 @@ impl PolicyEngine {
         self.programs.count()
     }
 
-    async fn load(&self, kind: PolicyKind, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<ActivePolicy>, PublishError> {
+    async fn load(
+        &self,
+        kind: PolicyKind,
+        stored: Arc<StoredBundle>,
+        params: ParamValues,
+    ) -> Result<Arc<ActivePolicy>, PublishError> {
         let wanted = stored.version.policy.clone();
         let (programs, threads) = (Arc::clone(&self.programs), Arc::clone(&self.threads));
         let load = move || registry::load_stored(&programs, &threads, kind, &stored, &params);
@@ -111,10 +139,16 @@ impl PolicyEngine {
         Ok(Arc::new(loaded.map_err(|detail| PublishError { policy: wanted, detail })??))
     }
 
-    /// Runs long work on a thread of its own when it is its turn. The turn lasts as long as the work: a compilation cannot be
-    /// stopped, and whoever asks for one and goes away must not make room for the next.
-    async fn in_turn<T: Send + 'static>(&self, name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|error| error.to_string())?;
+    /// Runs long work on a thread of its own when it is its turn. The turn lasts as long as the
+    /// work: a compilation cannot be stopped, and whoever asks for one and goes away must not make
+    /// room for the next.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let turn =
+            Arc::clone(&self.turns).acquire_owned().await.map_err(|error| error.to_string())?;
         let work = move || {
             let _turn = turn;
             work()
@@ -139,10 +173,11 @@ impl PolicyRuntime for PolicyEngine {
             return report;
         }
         let programs = Arc::clone(&self.programs);
-        let report = self.in_turn("policy-gate", move || gate::check(&programs, &bundle, &params)).await;
-        report
-            .inspect(|report| self.passed.keep(key, report))
-            .unwrap_or_else(|problem| GateReport { checks: vec![("host".to_owned(), Err(problem))], ..GateReport::default() })
+        let report =
+            self.in_turn("policy-gate", move || gate::check(&programs, &bundle, &params)).await;
+        report.inspect(|report| self.passed.keep(key, report)).unwrap_or_else(|problem| {
+            GateReport { checks: vec![("host".to_owned(), Err(problem))], ..GateReport::default() }
+        })
     }
 
     fn unpack(&self, archive: &[u8]) -> Result<Bundle, String> {
@@ -156,13 +191,25 @@ impl PolicyRuntime for PolicyEngine {
     async fn profile(&self, stored: Arc<StoredBundle>) -> Result<PolicyProfile, PublishError> {
         let (wanted, programs) = (stored.version.policy.clone(), Arc::clone(&self.programs));
         let read = move || {
-            let policy = registry::load_version(&programs, stored.version.kind, &stored, &ParamValues::new())?;
+            let policy = registry::load_version(
+                &programs,
+                stored.version.kind,
+                &stored,
+                &ParamValues::new(),
+            )?;
             Ok(policy.profile(&stored.bundle))
         };
-        self.in_turn("policy-load", read).await.map_err(|detail| PublishError { policy: wanted, detail })?
+        self.in_turn("policy-load", read)
+            .await
+            .map_err(|detail| PublishError { policy: wanted, detail })?
     }
 
-    async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError> {
+    async fn publish(
+        &self,
+        revision: Revision,
+        activations: Vec<Activation>,
+        bundles: Vec<(Digest, Arc<StoredBundle>)>,
+    ) -> Result<(), PublishError> {
         let Some(first) = activations.first().map(|activation| activation.policy.clone()) else {
             let _turn = self.publishing.lock().await;
             self.snapshot.store(Arc::new(Snapshot::empty(revision)));
@@ -177,15 +224,27 @@ impl PolicyRuntime for PolicyEngine {
         Ok(())
     }
 
-    async fn load_scoring(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ScoringPolicy>, PublishError> {
+    async fn load_scoring(
+        &self,
+        stored: Arc<StoredBundle>,
+        params: ParamValues,
+    ) -> Result<Arc<dyn ScoringPolicy>, PublishError> {
         Ok(self.load(PolicyKind::Scoring, stored, params).await?)
     }
 
-    async fn load_payout(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn PayoutPolicy>, PublishError> {
+    async fn load_payout(
+        &self,
+        stored: Arc<StoredBundle>,
+        params: ParamValues,
+    ) -> Result<Arc<dyn PayoutPolicy>, PublishError> {
         Ok(self.load(PolicyKind::Payout, stored, params).await?)
     }
 
-    async fn load_validation(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ValidationPolicy>, PublishError> {
+    async fn load_validation(
+        &self,
+        stored: Arc<StoredBundle>,
+        params: ParamValues,
+    ) -> Result<Arc<dyn ValidationPolicy>, PublishError> {
         Ok(self.load(PolicyKind::Validation, stored, params).await?)
     }
 }

@@ -1,4 +1,5 @@
-//! From a bundle to a policy that can be called, step by step: the gate reports the steps, a load only their failure.
+//! From a bundle to a policy that can be called, step by step: the gate reports the steps, a load
+//! only their failure.
 
 use std::{
     collections::HashMap,
@@ -42,13 +43,16 @@ impl Checks {
         };
         self.findings.push((name.to_owned(), finding));
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.costs.push(CheckCost { micros, fuel: fuel_of_this_thread().saturating_sub(fuel_before) });
+        self.costs
+            .push(CheckCost { micros, fuel: fuel_of_this_thread().saturating_sub(fuel_before) });
         value
     }
 
     /// The failure: `check: reason`.
     pub fn failure(&self) -> String {
-        let failed = |(name, finding): &(String, Result<(), String>)| finding.as_ref().err().map(|reason| format!("{name}: {reason}"));
+        let failed = |(name, finding): &(String, Result<(), String>)| {
+            finding.as_ref().err().map(|reason| format!("{name}: {reason}"))
+        };
         self.findings.iter().find_map(failed).unwrap_or_default()
     }
 }
@@ -79,7 +83,8 @@ impl Programs {
         let mut loaded = self.loaded.lock();
         loaded.retain(|_, program| program.strong_count() > 0);
         let key = (manifest.policy.digest, manifest.kind);
-        // Somebody else may have been quicker; two programs of one component would have two shares of the threads.
+        // Somebody else may have been quicker; two programs of one component would have two shares
+        // of the threads.
         if let Some(program) = loaded.get(&key).and_then(Weak::upgrade) {
             return program;
         }
@@ -90,34 +95,58 @@ impl Programs {
 
     /// Who stands for a bundle; nothing of it is compiled before that is settled.
     pub fn signers(&self, bundle: &Bundle, checks: &mut Checks) -> Option<Signers> {
-        checks.step("signature", || self.host.config.trust.judge(bundle).map_err(|error| error.to_string()))
+        checks.step("signature", || {
+            self.host.config.trust.judge(bundle).map_err(|error| error.to_string())
+        })
     }
 
     /// Loads a bundle with all params at their defaults; `None` if a check failed.
-    pub fn load(&self, bundle: &Bundle, manifest: Manifest, checks: &mut Checks) -> Option<LoadedPolicy> {
+    pub fn load(
+        &self,
+        bundle: &Bundle,
+        manifest: Manifest,
+        checks: &mut Checks,
+    ) -> Option<LoadedPolicy> {
         checks.step("digest", || digest(bundle, &manifest))?;
         let program = match self.loaded(&manifest) {
             // The same bytes passed the same checks before.
-            Some(program) => ["component", "interface", "imports"].iter().try_fold(program, |program, name| checks.step(name, || Ok(program)))?,
+            Some(program) => ["component", "interface", "imports"]
+                .iter()
+                .try_fold(program, |program, name| checks.step(name, || Ok(program)))?,
             None => self.link(bundle, &manifest, checks)?,
         };
         let described = checks.step("describe", || describe(&program, &manifest))?;
         checks.step("params", || {
             let specs = description::params(&described.0, &manifest.params)?;
-            LoadedPolicy::new(program, manifest, described.1, specs).map_err(|error| error.to_string())
+            LoadedPolicy::new(program, manifest, described.1, specs)
+                .map_err(|error| error.to_string())
         })
     }
 
-    fn link(&self, bundle: &Bundle, manifest: &Manifest, checks: &mut Checks) -> Option<Arc<Program>> {
+    fn link(
+        &self,
+        bundle: &Bundle,
+        manifest: &Manifest,
+        checks: &mut Checks,
+    ) -> Option<Arc<Program>> {
         let engine = &self.host.engine;
         let component: Component = checks.step("component", || {
-            let compiled = self.host.compiled.component(engine, manifest.policy.digest, &bundle.component);
+            let compiled =
+                self.host.compiled.component(engine, manifest.policy.digest, &bundle.component);
             compiled.map_err(|error| format!("policy.wasm: {error:#}"))
         })?;
-        checks.step("interface", || check_exports(engine, &component, manifest.interface, manifest.kind))?;
+        checks.step("interface", || {
+            check_exports(engine, &component, manifest.interface, manifest.kind)
+        })?;
         checks.step("imports", || {
             check_imports(engine, &component, manifest.interface)?;
-            let program = Program::new(Arc::clone(&self.host), &component, manifest.interface, manifest.kind, &manifest.policy)?;
+            let program = Program::new(
+                Arc::clone(&self.host),
+                &component,
+                manifest.interface,
+                manifest.kind,
+                &manifest.policy,
+            )?;
             Ok(self.keep(manifest, program))
         })
     }
@@ -126,8 +155,13 @@ impl Programs {
     pub fn manifest(&self, bundle: &Bundle, checks: &mut Checks) -> Option<Manifest> {
         checks.step("manifest", || {
             let bytes_max = self.host.config.bundle_bytes_max;
-            let golden: usize = bundle.golden.iter().map(|(name, text)| name.len().saturating_add(text.len())).sum();
-            let bytes = bundle.manifest.len().saturating_add(bundle.component.len()).saturating_add(golden);
+            let golden: usize = bundle
+                .golden
+                .iter()
+                .map(|(name, text)| name.len().saturating_add(text.len()))
+                .sum();
+            let bytes =
+                bundle.manifest.len().saturating_add(bundle.component.len()).saturating_add(golden);
             if bytes > bytes_max {
                 return Err(format!("the bundle has {bytes} bytes, more than {bytes_max}"));
             }
@@ -147,8 +181,14 @@ fn digest(bundle: &Bundle, manifest: &Manifest) -> Result<(), String> {
 
 /// What a policy says of itself; it says so within the fuel of a call without rows.
 pub fn describe(program: &Program, manifest: &Manifest) -> Result<(Description, Reads), String> {
-    let budget = Budget { fuel: manifest.limits.fuel(0), memory_bytes_max: manifest.limits.memory_bytes_max };
-    let described = program.run(budget, Moment::default(), |guest| guest.describe()).result.map_err(|fault| fault.to_string())?;
+    let budget = Budget {
+        fuel: manifest.limits.fuel(0),
+        memory_bytes_max: manifest.limits.memory_bytes_max,
+    };
+    let described = program
+        .run(budget, Moment::default(), |guest| guest.describe())
+        .result
+        .map_err(|fault| fault.to_string())?;
     let reads = Reads::of(described.facts.clone(), manifest.kind)?;
     Ok((described, reads))
 }

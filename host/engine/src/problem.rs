@@ -33,7 +33,8 @@ impl Problem {
 /// Problems as people read them: `file:line:column: what`, the line, and a mark under the place.
 pub fn shown(file: &str, text: &str, mut problems: Vec<Problem>) -> String {
     problems.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
-    let mut parts: Vec<_> = problems.iter().take(SHOWN_MAX).map(|problem| one(file, text, problem)).collect();
+    let mut parts: Vec<_> =
+        problems.iter().take(SHOWN_MAX).map(|problem| one(file, text, problem)).collect();
     if problems.len() > SHOWN_MAX {
         parts.push(format!("and {} more", problems.len() - SHOWN_MAX));
     }
@@ -42,19 +43,30 @@ pub fn shown(file: &str, text: &str, mut problems: Vec<Problem>) -> String {
 
 fn one(file: &str, text: &str, problem: &Problem) -> String {
     let Some(span) = &problem.span else {
-        let label = if problem.label.is_empty() { String::new() } else { format!("; {}", problem.label) };
+        let label =
+            if problem.label.is_empty() { String::new() } else { format!("; {}", problem.label) };
         return format!("{file}: {}{label}", problem.what);
     };
     let place = Place::of(text, span.start);
     let number = place.line.to_string();
     let gutter = " ".repeat(number.len());
-    let shown: String = place.text.chars().take(LINE_LENGTH_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let within = text.get(span.start..span.end.min(place.end)).map_or(0, |marked| marked.chars().count());
+    let shown: String = place
+        .text
+        .chars()
+        .take(LINE_LENGTH_MAX)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let within =
+        text.get(span.start..span.end.min(place.end)).map_or(0, |marked| marked.chars().count());
     let column = place.column.min(LINE_LENGTH_MAX);
     let marks = "^".repeat(within.clamp(1, LINE_LENGTH_MAX + 1 - column));
-    let label = if problem.label.is_empty() { String::new() } else { format!(" {}", problem.label) };
+    let label =
+        if problem.label.is_empty() { String::new() } else { format!(" {}", problem.label) };
     let indent = " ".repeat(column - 1);
-    format!("{file}:{place}: {}\n{gutter} |\n{number} | {shown}\n{gutter} | {indent}{marks}{label}", problem.what)
+    format!(
+        "{file}:{place}: {}\n{gutter} |\n{number} | {shown}\n{gutter} | {indent}{marks}{label}",
+        problem.what
+    )
 }
 
 /// A line and a column, both from 1.
@@ -99,10 +111,16 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
     let distance = |known: &str| {
         let known = plain(known);
         // The unit, or another end, was left out or added.
-        let begins = word.len() >= 3 && (known.starts_with(&format!("{word}-")) || word.starts_with(&format!("{known}-")));
+        let begins = word.len() >= 3
+            && (known.starts_with(&format!("{word}-")) || word.starts_with(&format!("{known}-")));
         if begins { 1 } else { strsim::damerau_levenshtein(&word, &known) }
     };
-    known.into_iter().map(|known| (distance(known), known)).filter(|(distance, _)| *distance <= reach).min().map(|(_, known)| known)
+    known
+        .into_iter()
+        .map(|known| (distance(known), known))
+        .filter(|(distance, _)| *distance <= reach)
+        .min()
+        .map(|(_, known)| known)
 }
 
 /// `; did you mean X?`, if something near is known.
@@ -117,7 +135,11 @@ mod tests {
     #[test]
     fn a_problem_is_shown_where_it_is() {
         let text = "a = 1\nµ = \"x\ty\"\n";
-        let problems = vec![Problem::at(11..16, "no", "expected z"), Problem::at(0..1, "first", ""), Problem::of_all("misses b", "such as b = 1")];
+        let problems = vec![
+            Problem::at(11..16, "no", "expected z"),
+            Problem::at(0..1, "first", ""),
+            Problem::of_all("misses b", "such as b = 1"),
+        ];
         insta::assert_snapshot!(shown("f.toml", text, problems), @r#"
         f.toml:1:1: first
           |
@@ -138,15 +160,23 @@ mod tests {
         assert_eq!((offset("ab\ncd", 2, 2), offset("ab", 9, 9)), (4, 2));
         assert!(shown("f", "", vec![Problem::at(0..0, "x", ""); 20]).ends_with("and 8 more"));
         let long = "x".repeat(500);
-        assert!(shown("f", &long, vec![Problem::at(400..500, "x", "")]).lines().all(|line| line.len() < 200));
+        assert!(
+            shown("f", &long, vec![Problem::at(400..500, "x", "")])
+                .lines()
+                .all(|line| line.len() < 200)
+        );
     }
 
     #[test]
     fn what_was_meant_is_near_or_lacks_a_unit() {
         let known = ["uptime-ppm", "observed-s", "cores"];
-        for (word, meant) in
-            [("uptme-ppm", "uptime-ppm"), ("uptime", "uptime-ppm"), ("observed_s", "observed-s"), ("Cores", "cores"), ("cores-count", "cores")]
-        {
+        for (word, meant) in [
+            ("uptme-ppm", "uptime-ppm"),
+            ("uptime", "uptime-ppm"),
+            ("observed_s", "observed-s"),
+            ("Cores", "cores"),
+            ("cores-count", "cores"),
+        ] {
             assert_eq!(nearest(word, known), Some(meant), "{word}");
         }
         assert_eq!(nearest("luck", known), None);

@@ -125,11 +125,19 @@ impl Program {
     ///
     /// # Errors
     /// What the component lacks or asks for.
-    pub fn new(host: Arc<Host>, component: &Component, abi: Abi, kind: PolicyKind, policy: &PolicyRef) -> Result<Self, String> {
+    pub fn new(
+        host: Arc<Host>,
+        component: &Component,
+        abi: Abi,
+        kind: PolicyKind,
+        policy: &PolicyRef,
+    ) -> Result<Self, String> {
         let functions = Functions::find(abi, component, kind)?;
-        let linked = wasi::linker_for(&host.linker, component).and_then(|linker| linker.instantiate_pre(component));
+        let linked = wasi::linker_for(&host.linker, component)
+            .and_then(|linker| linker.instantiate_pre(component));
         let pre = linked.map_err(|error| format!("{error:#}"))?;
-        let share = Bulkhead::new(host.config.guest_threads, host.config.queued_calls_per_policy_max);
+        let share =
+            Bulkhead::new(host.config.guest_threads, host.config.queued_calls_per_policy_max);
         let imports = imports(&host.engine, component);
         Ok(Self { host, name: policy.to_string().into(), pre, functions, imports, share })
     }
@@ -140,9 +148,19 @@ impl Program {
     }
 
     /// Runs `call` on a fresh instance, on this thread.
-    pub fn run<T>(&self, budget: Budget, moment: Moment, call: impl FnOnce(Guest<'_>) -> Result<T, Failure>) -> Spent<T> {
+    pub fn run<T>(
+        &self,
+        budget: Budget,
+        moment: Moment,
+        call: impl FnOnce(Guest<'_>) -> Result<T, Failure>,
+    ) -> Spent<T> {
         let config = &self.host.config;
-        let state = GuestState::new(Arc::clone(&self.name), budget.memory_bytes_max, config.table_elements_max, moment);
+        let state = GuestState::new(
+            Arc::clone(&self.name),
+            budget.memory_bytes_max,
+            config.table_elements_max,
+            moment,
+        );
         let mut store = Store::new(&self.host.engine, state);
         store.limiter(|state| state);
         store.set_hostcall_fuel(config.answer_bytes_max);
@@ -153,7 +171,8 @@ impl Program {
         let result = match self.pre.instantiate(&mut store) {
             Err(error) => Err(self.unstarted(&error, store.data().denied, budget)),
             Ok(instance) => {
-                let guest = Guest { functions: &self.functions, store: &mut store, instance: &instance };
+                let guest =
+                    Guest { functions: &self.functions, store: &mut store, instance: &instance };
                 call(guest).map_err(|failure| self.fault(failure, budget))
             }
         };
@@ -162,11 +181,15 @@ impl Program {
         Spent { result, fuel }
     }
 
-    /// A component that was instantiated when it was checked does not fail to be later, but for the host.
+    /// A component that was instantiated when it was checked does not fail to be later, but for the
+    /// host.
     fn unstarted(&self, error: &wasmtime::Error, denied: bool, budget: Budget) -> Fault {
         match error.downcast_ref::<Trap>() {
             Some(trap) => self.trapped(*trap, budget),
-            None if denied => Fault::Policy(format!("needs more memory than the {} bytes it promises", budget.memory_bytes_max)),
+            None if denied => Fault::Policy(format!(
+                "needs more memory than the {} bytes it promises",
+                budget.memory_bytes_max
+            )),
             None => Fault::Host(format!("{error:#}")),
         }
     }
@@ -180,18 +203,29 @@ impl Program {
         if let Some(trap) = error.downcast_ref::<Trap>() {
             return self.trapped(*trap, budget);
         }
-        if error.is::<NoHostMemory>() || error.is::<OutOfMemory>() || error.is::<PoolConcurrencyLimitError>() || error.is::<std::io::Error>() {
+        if error.is::<NoHostMemory>()
+            || error.is::<OutOfMemory>()
+            || error.is::<PoolConcurrencyLimitError>()
+            || error.is::<std::io::Error>()
+        {
             return Fault::Host(format!("{error:#}"));
         }
-        // What is left is an answer that cannot be read: an address outside the memory, a text that is no UTF-8, too many bytes.
+        // What is left is an answer that cannot be read: an address outside the memory, a text that
+        // is no UTF-8, too many bytes.
         Fault::Policy(format!("{:#}", error.root_cause()))
     }
 
     fn trapped(&self, trap: Trap, budget: Budget) -> Fault {
         match trap {
-            Trap::Interrupt => Fault::Host(format!("did not answer within {} ms", self.host.config.deadline.as_millis())),
+            Trap::Interrupt => Fault::Host(format!(
+                "did not answer within {} ms",
+                self.host.config.deadline.as_millis()
+            )),
             // How deep a guest gets depends on how its code was compiled.
-            Trap::StackOverflow => Fault::Host(format!("used up its native stack of {} bytes", self.host.config.stack_bytes_max)),
+            Trap::StackOverflow => Fault::Host(format!(
+                "used up its native stack of {} bytes",
+                self.host.config.stack_bytes_max
+            )),
             Trap::OutOfFuel => Fault::Policy(format!("used up its fuel of {}", budget.fuel)),
             other => Fault::Policy(other.to_string()),
         }
@@ -202,7 +236,12 @@ impl Program {
 ///
 /// # Errors
 /// What it lacks, or what it has too much.
-pub fn check_exports(engine: &Engine, component: &Component, abi: Abi, kind: PolicyKind) -> Result<(), String> {
+pub fn check_exports(
+    engine: &Engine,
+    component: &Component,
+    abi: Abi,
+    kind: PolicyKind,
+) -> Result<(), String> {
     let interface = abi.interface(kind);
     let component_type = component.component_type();
     let mut found = false;
@@ -233,7 +272,9 @@ pub fn check_imports(engine: &Engine, component: &Component, abi: Abi) -> Result
             ComponentItem::ComponentInstance(instance) => {
                 abi.imports().contains(&name)
                     || wasi::is_offered(name)
-                    || instance.exports(engine).all(|(_, item)| matches!(item.ty, ComponentItem::Type(_)))
+                    || instance
+                        .exports(engine)
+                        .all(|(_, item)| matches!(item.ty, ComponentItem::Type(_)))
             }
             ComponentItem::Type(_) => true,
             _ => false,

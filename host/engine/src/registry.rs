@@ -6,7 +6,9 @@ use lucid_model::{
     id::Digest,
     policy::{Activation, ParamValues, PolicyKind, PolicyRef, Revision, Scope, applicable},
 };
-use lucid_ports::{PayoutPolicy, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
+use lucid_ports::{
+    PayoutPolicy, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy,
+};
 
 use crate::{
     active::ActivePolicy,
@@ -35,7 +37,11 @@ impl Snapshot {
     pub fn find(&self, kind: PolicyKind, scope: Scope, at_s: i64) -> Option<Arc<ActivePolicy>> {
         let of = |scope| {
             let timeline = self.policies.get(&(kind, scope))?;
-            timeline.iter().rev().find(|(from_s, _)| *from_s <= at_s).map(|(_, policy)| Arc::clone(policy))
+            timeline
+                .iter()
+                .rev()
+                .find(|(from_s, _)| *from_s <= at_s)
+                .map(|(_, policy)| Arc::clone(policy))
         };
         of(scope).or_else(|| of(Scope::Default))
     }
@@ -71,11 +77,22 @@ pub fn load(
     // By revision, which is by time: what a later decision replaces is left out.
     for activation in applicable(activations, i64::MIN) {
         let failed = |detail| PublishError { policy: activation.policy.clone(), detail };
-        let stored = bundles.iter().find(|(digest, _)| *digest == activation.policy.digest).map(|(_, stored)| stored);
-        let stored = stored.ok_or_else(|| failed(format!("its bundle {} is not there", activation.policy.digest)))?;
-        let policy = load_one(programs, (activation.kind, &activation.policy, &activation.params), stored).map_err(failed)?;
-        let active = Arc::new(ActivePolicy { policy: Arc::new(policy), threads: Arc::clone(threads) });
-        policies.entry((activation.kind, activation.scope)).or_default().push((activation.from_s, active));
+        let stored = bundles
+            .iter()
+            .find(|(digest, _)| *digest == activation.policy.digest)
+            .map(|(_, stored)| stored);
+        let stored = stored.ok_or_else(|| {
+            failed(format!("its bundle {} is not there", activation.policy.digest))
+        })?;
+        let policy =
+            load_one(programs, (activation.kind, &activation.policy, &activation.params), stored)
+                .map_err(failed)?;
+        let active =
+            Arc::new(ActivePolicy { policy: Arc::new(policy), threads: Arc::clone(threads) });
+        policies
+            .entry((activation.kind, activation.scope))
+            .or_default()
+            .push((activation.from_s, active));
     }
     Ok(Snapshot { revision, policies })
 }
@@ -93,9 +110,15 @@ pub fn load_stored(
 }
 
 /// Loads a version that the store keeps, on this thread.
-pub fn load_version(programs: &Programs, kind: PolicyKind, stored: &StoredBundle, params: &ParamValues) -> Result<LoadedPolicy, PublishError> {
+pub fn load_version(
+    programs: &Programs,
+    kind: PolicyKind,
+    stored: &StoredBundle,
+    params: &ParamValues,
+) -> Result<LoadedPolicy, PublishError> {
     let wanted = &stored.version.policy;
-    load_one(programs, (kind, wanted, params), stored).map_err(|detail| PublishError { policy: wanted.clone(), detail })
+    load_one(programs, (kind, wanted, params), stored)
+        .map_err(|detail| PublishError { policy: wanted.clone(), detail })
 }
 
 fn load_one(
@@ -105,10 +128,15 @@ fn load_one(
 ) -> Result<LoadedPolicy, String> {
     let bundle = &stored.bundle;
     let mut checks = Checks::default();
-    let Some(manifest) = programs.manifest(bundle, &mut checks) else { return Err(checks.failure()) };
+    let Some(manifest) = programs.manifest(bundle, &mut checks) else {
+        return Err(checks.failure());
+    };
     if manifest.policy != *wanted || manifest.kind != kind {
         let (found, asked) = (manifest.kind.name(), kind.name());
-        return Err(format!("the bundle is {found} policy {}, what is asked for is {asked} policy {wanted}", manifest.policy));
+        return Err(format!(
+            "the bundle is {found} policy {}, what is asked for is {asked} policy {wanted}",
+            manifest.policy
+        ));
     }
     // Once more: the keys that are trusted may have changed since it was handed in.
     if programs.signers(bundle, &mut checks).is_none() {

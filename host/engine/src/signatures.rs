@@ -26,21 +26,34 @@ pub fn read(text: &str) -> Result<Vec<BundleSignature>, String> {
     let problems = Problems::default();
     let root = parse(text, &problems);
     let mut signatures = Vec::new();
-    for table in Table::root(&root, &["signature"], &problems).tables("signature", &["key", "signature"]) {
-        let key = table.parsed("key", "key = \"fe812c12f3ab4ce6\"", |text| text.parse().map_err(|error| format!("{error}")));
+    for table in
+        Table::root(&root, &["signature"], &problems).tables("signature", &["key", "signature"])
+    {
+        let key = table.parsed("key", "key = \"fe812c12f3ab4ce6\"", |text| {
+            text.parse().map_err(|error| format!("{error}"))
+        });
         let signature = table.parsed("signature", "signature = \"(128 hex digits)\"", |text| {
             let mut bytes = [0; 64];
-            hex::decode_to_slice(text, &mut bytes).map(|()| bytes).map_err(|_| "expected 128 hex digits".to_owned())
+            hex::decode_to_slice(text, &mut bytes)
+                .map(|()| bytes)
+                .map_err(|_| "expected 128 hex digits".to_owned())
         });
         if let (Some(key), Some(signature)) = (key, signature) {
             if signatures.iter().any(|known: &BundleSignature| known.key == key.value) {
-                problems.add(Problem::at(key.span, format!("key {} has more than one signature", key.value), "remove all but one"));
+                problems.add(Problem::at(
+                    key.span,
+                    format!("key {} has more than one signature", key.value),
+                    "remove all but one",
+                ));
             }
             signatures.push(BundleSignature { key: key.value, signature: signature.value });
         }
     }
     if signatures.len() > SIGNATURES_MAX {
-        problems.add(Problem::of_all(format!("{} signatures, more than {SIGNATURES_MAX}", signatures.len()), ""));
+        problems.add(Problem::of_all(
+            format!("{} signatures, more than {SIGNATURES_MAX}", signatures.len()),
+            "",
+        ));
     }
     let problems = problems.into_inner();
     signatures.sort_unstable();
@@ -49,9 +62,14 @@ pub fn read(text: &str) -> Result<Vec<BundleSignature>, String> {
 
 /// The text of `policy.sig`.
 pub fn write(signatures: &[BundleSignature]) -> String {
-    let mut text = "# Signatures over policy.toml, policy.wasm and golden/. Made by `lucid policy sign`.\n".to_owned();
+    let mut text =
+        "# Signatures over policy.toml, policy.wasm and golden/. Made by `lucid policy sign`.\n"
+            .to_owned();
     for BundleSignature { key, signature } in signatures {
-        text.push_str(&format!("\n[[signature]]\nkey = \"{key}\"\nsignature = \"{}\"\n", hex::encode(signature)));
+        text.push_str(&format!(
+            "\n[[signature]]\nkey = \"{key}\"\nsignature = \"{}\"\n",
+            hex::encode(signature)
+        ));
     }
     text
 }
@@ -64,7 +82,10 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let signatures = vec![BundleSignature { key: KeyId([1; 8]), signature: [2; 64] }, BundleSignature { key: KeyId([3; 8]), signature: [4; 64] }];
+        let signatures = vec![
+            BundleSignature { key: KeyId([1; 8]), signature: [2; 64] },
+            BundleSignature { key: KeyId([3; 8]), signature: [4; 64] },
+        ];
         assert_eq!(read(&write(&signatures)), Ok(signatures));
         assert_eq!(read(""), Ok(Vec::new()));
     }

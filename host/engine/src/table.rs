@@ -38,7 +38,11 @@ impl Problems {
 pub fn parse<'t>(text: &'t str, problems: &Problems) -> Spanned<DeTable<'t>> {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        problems.add(Problem { span: error.span(), what: error.message().to_owned(), label: String::new() });
+        problems.add(Problem {
+            span: error.span(),
+            what: error.message().to_owned(),
+            label: String::new(),
+        });
     }
     root
 }
@@ -54,7 +58,11 @@ pub struct Table<'d, 't> {
 
 impl<'d, 't> Table<'d, 't> {
     /// The document's own table.
-    pub fn root(root: &'d Spanned<DeTable<'t>>, keys: &'d [&'d str], problems: &'d Problems) -> Self {
+    pub fn root(
+        root: &'d Spanned<DeTable<'t>>,
+        keys: &'d [&'d str],
+        problems: &'d Problems,
+    ) -> Self {
         let table = Self { problems, place: None, table: root.get_ref(), keys };
         table.refuse_others();
         table
@@ -62,12 +70,17 @@ impl<'d, 't> Table<'d, 't> {
 
     fn refuse_others(&self) {
         for key in self.table.keys().filter(|key| !self.keys.contains(&key.get_ref().as_ref())) {
-            let place = self.place.as_ref().map_or_else(String::new, |(name, _)| format!(" in [{name}]"));
+            let place =
+                self.place.as_ref().map_or_else(String::new, |(name, _)| format!(" in [{name}]"));
             let label = match nearest(key.get_ref(), self.keys.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("expected {}", list(self.keys)),
             };
-            self.problems.add(Problem::at(key.span(), format!("unknown key `{}`{place}", key.get_ref()), label));
+            self.problems.add(Problem::at(
+                key.span(),
+                format!("unknown key `{}`{place}", key.get_ref()),
+                label,
+            ));
         }
     }
 
@@ -79,7 +92,11 @@ impl<'d, 't> Table<'d, 't> {
     fn missing<T>(&self, key: &str, example: &str) -> Option<T> {
         self.problems.add(match &self.place {
             None => Problem::of_all(format!("`{key}` is missing"), format!("such as {example}")),
-            Some((name, span)) => Problem::at(span.clone(), format!("`{key}` is missing in [{name}]"), format!("such as {example}")),
+            Some((name, span)) => Problem::at(
+                span.clone(),
+                format!("`{key}` is missing in [{name}]"),
+                format!("such as {example}"),
+            ),
         });
         None
     }
@@ -87,7 +104,11 @@ impl<'d, 't> Table<'d, 't> {
     fn mismatch<T>(&self, key: &str, value: &Spanned<DeValue<'t>>, expected: &str) -> Option<T> {
         let found = value.get_ref().type_str();
         let article = if found.starts_with(['a', 'i']) { "an" } else { "a" };
-        self.problems.add(Problem::at(value.span(), format!("`{key}` is {article} {found}"), format!("expected {expected}")));
+        self.problems.add(Problem::at(
+            value.span(),
+            format!("`{key}` is {article} {found}"),
+            format!("expected {expected}"),
+        ));
         None
     }
 
@@ -106,7 +127,12 @@ impl<'d, 't> Table<'d, 't> {
     }
 
     /// A text in some form.
-    pub fn parsed<T>(&self, key: &str, example: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<Found<T>> {
+    pub fn parsed<T>(
+        &self,
+        key: &str,
+        example: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<Found<T>> {
         let Found { value, span } = self.text(key, example)?;
         match read(value) {
             Ok(value) => Some(Found { value, span }),
@@ -121,11 +147,17 @@ impl<'d, 't> Table<'d, 't> {
     pub fn number(&self, key: &str, example: &str, max: u64) -> Option<u64> {
         let Some(value) = self.value(key) else { return self.missing(key, example) };
         let expected = format!("a whole number from 0 to {max}");
-        let Some(number) = value.get_ref().as_integer() else { return self.mismatch(key, value, &expected) };
+        let Some(number) = value.get_ref().as_integer() else {
+            return self.mismatch(key, value, &expected);
+        };
         match u64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) if number <= max => Some(number),
             _ => {
-                self.problems.add(Problem::at(value.span(), format!("`{key}` is out of range"), format!("this host allows {expected}")));
+                self.problems.add(Problem::at(
+                    value.span(),
+                    format!("`{key}` is out of range"),
+                    format!("this host allows {expected}"),
+                ));
                 None
             }
         }
@@ -134,8 +166,15 @@ impl<'d, 't> Table<'d, 't> {
     /// A table inside this one.
     pub fn table(&self, key: &str, keys: &'d [&'d str], example: &str) -> Option<Self> {
         let Some(value) = self.value(key) else { return self.missing(key, example) };
-        let Some(table) = value.get_ref().as_table() else { return self.mismatch(key, value, &format!("a table: {example}")) };
-        let table = Self { problems: self.problems, place: Some((key.to_owned(), value.span())), table, keys };
+        let Some(table) = value.get_ref().as_table() else {
+            return self.mismatch(key, value, &format!("a table: {example}"));
+        };
+        let table = Self {
+            problems: self.problems,
+            place: Some((key.to_owned(), value.span())),
+            table,
+            keys,
+        };
         table.refuse_others();
         Some(table)
     }
@@ -144,17 +183,28 @@ impl<'d, 't> Table<'d, 't> {
     pub fn tables(&self, key: &str, keys: &'d [&'d str]) -> Vec<Self> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let Some(items) = value.get_ref().as_array() else {
-            return self.mismatch(key, value, &format!("tables, each under [[{key}]]")).unwrap_or_default();
+            return self
+                .mismatch(key, value, &format!("tables, each under [[{key}]]"))
+                .unwrap_or_default();
         };
         let mut tables = Vec::new();
         for item in items {
             match item.get_ref().as_table() {
                 Some(table) => {
-                    let table = Self { problems: self.problems, place: Some((key.to_owned(), item.span())), table, keys };
+                    let table = Self {
+                        problems: self.problems,
+                        place: Some((key.to_owned(), item.span())),
+                        table,
+                        keys,
+                    };
                     table.refuse_others();
                     tables.push(table);
                 }
-                None => return self.mismatch(key, item, &format!("a table under [[{key}]]")).unwrap_or_default(),
+                None => {
+                    return self
+                        .mismatch(key, item, &format!("a table under [[{key}]]"))
+                        .unwrap_or_default();
+                }
             }
         }
         tables
@@ -168,10 +218,17 @@ impl<'d, 't> Table<'d, 't> {
         };
         let mut numbers = Vec::new();
         for (name, value) in table {
-            let number = value.get_ref().as_integer().and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok());
+            let number = value
+                .get_ref()
+                .as_integer()
+                .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok());
             match number {
                 Some(number) => numbers.push((name.get_ref().to_string(), number, name.span())),
-                None => self.problems.add(Problem::at(value.span(), format!("param `{}` cannot be this", name.get_ref()), "expected a whole number")),
+                None => self.problems.add(Problem::at(
+                    value.span(),
+                    format!("param `{}` cannot be this", name.get_ref()),
+                    "expected a whole number",
+                )),
             }
         }
         numbers

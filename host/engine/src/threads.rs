@@ -33,7 +33,8 @@ pub enum NotRun {
     Panicked,
 }
 
-/// What one policy may hold at a time: never every thread, so that a slow one leaves room for the others.
+/// What one policy may hold at a time: never every thread, so that a slow one leaves room for the
+/// others.
 pub struct Bulkhead {
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -43,7 +44,11 @@ pub struct Bulkhead {
 impl Bulkhead {
     /// All threads but one, and at least one.
     pub fn new(threads: usize, waiting_max: usize) -> Self {
-        Self { running: Arc::new(Semaphore::new(threads.saturating_sub(1).max(1))), waiting: AtomicUsize::new(0), waiting_max }
+        Self {
+            running: Arc::new(Semaphore::new(threads.saturating_sub(1).max(1))),
+            waiting: AtomicUsize::new(0),
+            waiting_max,
+        }
     }
 
     async fn enter(&self) -> Result<OwnedSemaphorePermit, NotRun> {
@@ -102,9 +107,13 @@ impl GuestThreads {
         Ok(threads)
     }
 
-    /// Runs `work` on a guest thread once the bulkhead lets it. A caller that stops waiting does not stop the work,
-    /// which keeps its place in the bulkhead until it is done.
-    pub async fn run<T: Send + 'static>(&self, share: &Bulkhead, work: impl FnOnce() -> T + Send + 'static) -> Result<T, NotRun> {
+    /// Runs `work` on a guest thread once the bulkhead lets it. A caller that stops waiting does
+    /// not stop the work, which keeps its place in the bulkhead until it is done.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        share: &Bulkhead,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotRun> {
         let permit = share.enter().await?;
         let (sender, receiver) = oneshot::channel();
         let job = move || {
@@ -138,7 +147,8 @@ impl Queue {
 
     fn work(&self) {
         while let Some(job) = self.next() {
-            // Whoever waits for a job that panics learns so from its closed channel; the thread goes on.
+            // Whoever waits for a job that panics learns so from its closed channel; the thread
+            // goes on.
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
                 tracing::error!("a policy call panicked in the host");
             }
@@ -157,8 +167,13 @@ impl Queue {
     }
 }
 
-/// Runs long work (compiling, a gate) on a thread of its own, so that it holds up neither callers nor guests.
-pub async fn run_apart<T: Send + 'static>(name: &str, stack_bytes_max: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+/// Runs long work (compiling, a gate) on a thread of its own, so that it holds up neither callers
+/// nor guests.
+pub async fn run_apart<T: Send + 'static>(
+    name: &str,
+    stack_bytes_max: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
     let (sender, receiver) = oneshot::channel();
     let job = move || {
         let _nobody_waits = sender.send(work());
@@ -195,7 +210,10 @@ mod tests {
             let first = threads.run(&greedy, move || held.recv().is_ok());
             let second = threads.run(&greedy, || true);
             let other = async {
-                let ran = threads.run(&modest, || std::thread::current().name().unwrap().to_owned()).await.unwrap();
+                let ran = threads
+                    .run(&modest, || std::thread::current().name().unwrap().to_owned())
+                    .await
+                    .unwrap();
                 release.send(()).unwrap();
                 ran
             };
@@ -228,7 +246,10 @@ mod tests {
         let threads = threads(1);
         let share = Bulkhead::new(1, 8);
         runtime().block_on(async {
-            assert_eq!(threads.run(&share, || panic!("on purpose")).await, Err::<(), _>(NotRun::Panicked));
+            assert_eq!(
+                threads.run(&share, || panic!("on purpose")).await,
+                Err::<(), _>(NotRun::Panicked)
+            );
             assert_eq!(threads.run(&share, || 7).await, Ok(7));
         });
     }

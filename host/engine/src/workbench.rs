@@ -34,7 +34,8 @@ impl PolicyEngine {
     pub fn try_out(&self, bundle: &Bundle) -> Result<LoadedPolicy, String> {
         let mut checks = Checks::default();
         let manifest = self.programs.manifest(bundle, &mut checks);
-        let policy = manifest.and_then(|manifest| self.programs.load(bundle, manifest, &mut checks));
+        let policy =
+            manifest.and_then(|manifest| self.programs.load(bundle, manifest, &mut checks));
         policy.ok_or_else(|| checks.failure())
     }
 
@@ -43,7 +44,8 @@ impl PolicyEngine {
     /// # Errors
     /// Every problem of it.
     pub fn manifest(&self, bundle: &Bundle) -> Result<Manifest, String> {
-        Manifest::parse(&bundle.manifest, &self.programs.host.config).map_err(|error| error.to_string())
+        Manifest::parse(&bundle.manifest, &self.programs.host.config)
+            .map_err(|error| error.to_string())
     }
 
     /// What a component imports and exports, also if no policy may.
@@ -53,7 +55,8 @@ impl PolicyEngine {
     pub fn surface(&self, bundle: &Bundle) -> Result<Surface, String> {
         let engine = &self.programs.host.engine;
         let component = crate::compiled::compile(engine, &bundle.component)?;
-        let exports = component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
+        let exports =
+            component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
         Ok(Surface { imports: imports(engine, &component), exports })
     }
 }
@@ -74,10 +77,13 @@ impl LoadedPolicy {
     pub fn golden_updated(&self, name: &str, text: &str) -> Result<String, String> {
         let file = format!("golden/{name}");
         let case = Case::parse(&file, text)?;
-        let answer = golden::answer(self, &case).map_err(|(word, what)| at_word(&file, text, &word, what))?;
+        let answer = golden::answer(self, &case)
+            .map_err(|(word, what)| at_word(&file, text, &word, what))?;
         // What holds stays as its author wrote it.
         match &case.expect {
-            Some((expected, _)) if golden::differences(expected, &answer.value).is_empty() => Ok(text.to_owned()),
+            Some((expected, _)) if golden::differences(expected, &answer.value).is_empty() => {
+                Ok(text.to_owned())
+            }
             _ => golden::updated(name, text, &answer.value),
         }
     }
@@ -85,7 +91,8 @@ impl LoadedPolicy {
     /// What it answers to an input.
     ///
     /// # Errors
-    /// What is wrong with the input or the policy: a word that stands at the place, and the problem.
+    /// What is wrong with the input or the policy: a word that stands at the place, and the
+    /// problem.
     pub fn answer(&self, case: &Case) -> Result<Answer, (String, String)> {
         golden::answer(self, case)
     }
@@ -136,7 +143,12 @@ impl LoadedPolicy {
     pub fn facts_read(&self) -> Vec<FactRead> {
         let node = |fact: &Fact| {
             let info = fact.info();
-            FactRead { of: "node", name: info.name, unit: Some(info.unit), default: Some(info.default) }
+            FactRead {
+                of: "node",
+                name: info.name,
+                unit: Some(info.unit),
+                default: Some(info.default),
+            }
         };
         match &*self.reads {
             Reads::Nodes(facts) => facts.iter().map(node).collect(),
@@ -149,10 +161,20 @@ impl LoadedPolicy {
                 let mut facts = Vec::new();
                 for (of, places, catalogue) in tables {
                     let named = places.iter().filter_map(|place| catalogue.get(*place));
-                    facts.extend(named.map(|fact| FactRead { of, name: fact.name, unit: None, default: Some(fact.default) }));
+                    facts.extend(named.map(|fact| FactRead {
+                        of,
+                        name: fact.name,
+                        unit: None,
+                        default: Some(fact.default),
+                    }));
                 }
                 let named = texts.iter().filter_map(|place| REGISTRATION_TEXTS.get(*place));
-                facts.extend(named.map(|name| FactRead { of: "registration", name, unit: None, default: None }));
+                facts.extend(named.map(|name| FactRead {
+                    of: "registration",
+                    name,
+                    unit: None,
+                    default: None,
+                }));
                 facts
             }
         }

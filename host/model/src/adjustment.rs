@@ -1,5 +1,5 @@
-//! What became of a score when an observation was voided after its epoch was closed: a receipt beside the epoch's, which
-//! stays as it is.
+//! What became of a score when an observation was voided after its epoch was closed: a receipt
+//! beside the epoch's, which stays as it is.
 
 use uuid::Uuid;
 
@@ -38,7 +38,11 @@ pub struct Adjustment {
 impl Adjustment {
     /// Its id, which follows from node, epoch and number: two of them are one.
     pub fn id(&self) -> AdjustmentId {
-        let name = Canonical::tagged("lucid/v1/adjustment-id").i64(self.epoch_start_s).fixed(self.node.0.as_bytes()).u32(self.number).finish();
+        let name = Canonical::tagged("lucid/v1/adjustment-id")
+            .i64(self.epoch_start_s)
+            .fixed(self.node.0.as_bytes())
+            .u32(self.number)
+            .finish();
         AdjustmentId(Uuid::new_v5(&DERIVED_ID_NAMESPACE, &name))
     }
 

@@ -1,4 +1,5 @@
-//! Who did what, when and why; what the record was before and after; and what makes the log tamper-evident.
+//! Who did what, when and why; what the record was before and after; and what makes the log
+//! tamper-evident.
 
 pub mod chain;
 pub mod record;
@@ -57,11 +58,20 @@ impl AuditEntry {
         self
     }
 
-    /// The entry of what this one's change did to a node besides: same actor, time and request. Its id follows from both.
+    /// The entry of what this one's change did to a node besides: same actor, time and request. Its
+    /// id follows from both.
     #[must_use]
     pub fn following(&self, action: &str, node: NodeId, detail: String) -> Self {
         let id = AuditId(Uuid::new_v5(&self.id.0, node.0.as_bytes()));
-        Self { id, action: action.to_owned(), subject: node.to_string(), detail, before: None, after: None, ..self.clone() }
+        Self {
+            id,
+            action: action.to_owned(),
+            subject: node.to_string(),
+            detail,
+            before: None,
+            after: None,
+            ..self.clone()
+        }
     }
 
     /// The bytes a link of the chain is made over.
@@ -101,7 +111,10 @@ pub(crate) mod tests {
 
     #[test]
     fn an_entry_has_the_bytes_of_the_committed_vector() {
-        assert_eq!(Digest::of(&entry(7).canonical()).to_string(), "ac623c7908cc6545d0c3fcbf8161c0f107ed2c5e8ef75b2223e394cd7ddbbc6a");
+        assert_eq!(
+            Digest::of(&entry(7).canonical()).to_string(),
+            "ac623c7908cc6545d0c3fcbf8161c0f107ed2c5e8ef75b2223e394cd7ddbbc6a"
+        );
     }
 
     #[test]
@@ -129,7 +142,10 @@ pub(crate) mod tests {
     fn what_follows_from_an_entry_has_one_id_for_each_node() {
         let (one, other) = (NodeId(Uuid::from_u128(1)), NodeId(Uuid::from_u128(2)));
         let following = entry(7).following("node.assign", one, "its pool was deleted".into());
-        assert_eq!(following, entry(7).following("node.assign", one, "its pool was deleted".into()));
+        assert_eq!(
+            following,
+            entry(7).following("node.assign", one, "its pool was deleted".into())
+        );
         assert_ne!(following.id, entry(7).following("node.assign", other, String::new()).id);
         assert_eq!((following.request_id.as_deref(), following.before), (Some("r-1"), None));
     }

@@ -1,12 +1,13 @@
-//! The one encoding of everything that is hashed or signed: fixed-width little-endian integers, texts and
-//! bytes behind a `u32` length. Neither JSON nor the text of a float is ever hashed.
+//! The one encoding of everything that is hashed or signed: fixed-width little-endian integers,
+//! texts and bytes behind a `u32` length. Neither JSON nor the text of a float is ever hashed.
 
 /// Builds canonical bytes.
 #[derive(Debug, Clone, Default)]
 pub struct Canonical(Vec<u8>);
 
 impl Canonical {
-    /// Starts with a domain tag and a zero byte, so that bytes of one purpose never pass for another's.
+    /// Starts with a domain tag and a zero byte, so that bytes of one purpose never pass for
+    /// another's.
     pub fn tagged(tag: &str) -> Self {
         let mut bytes = tag.as_bytes().to_vec();
         bytes.push(0);
@@ -108,8 +109,18 @@ mod tests {
 
     #[test]
     fn the_encoding_is_what_the_committed_vector_says() {
-        let bytes = Canonical::tagged("lucid/v1/test").u8(7).u32(1).i64(-2).text("ü").fixed(&[9, 9]).finish();
-        assert_eq!(hex::encode(&bytes), "6c756369642f76312f746573740007 01000000 feffffffffffffff 02000000c3bc 0909".replace(' ', ""));
+        let bytes = Canonical::tagged("lucid/v1/test")
+            .u8(7)
+            .u32(1)
+            .i64(-2)
+            .text("ü")
+            .fixed(&[9, 9])
+            .finish();
+        assert_eq!(
+            hex::encode(&bytes),
+            "6c756369642f76312f746573740007 01000000 feffffffffffffff 02000000c3bc 0909"
+                .replace(' ', "")
+        );
         let mut reader = CanonicalReader(bytes.get(15..).unwrap());
         assert_eq!(
             (reader.u32(), reader.i64(), reader.text(), reader.fixed::<2>(), reader.u32()),

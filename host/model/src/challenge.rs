@@ -1,5 +1,6 @@
-//! Stateless login challenges, authenticated with an HMAC. The service stores none, so nobody can fill its memory with
-//! them, and every replica with the key accepts a challenge that another replica issued.
+//! Stateless login challenges, authenticated with an HMAC. The service stores none, so nobody can
+//! fill its memory with them, and every replica with the key accepts a challenge that another
+//! replica issued.
 
 use std::fmt;
 
@@ -26,7 +27,8 @@ impl fmt::Debug for ChallengeKey {
 }
 
 impl ChallengeKey {
-    /// The key that follows from the secret that node tokens are signed with: who has one has the other.
+    /// The key that follows from the secret that node tokens are signed with: who has one has the
+    /// other.
     pub fn of_secret(secret: &str) -> Self {
         Self(hmac_sha256(secret.as_bytes(), b"lucid/v1/challenge-key"))
     }
@@ -38,17 +40,28 @@ impl ChallengeKey {
         hex::encode([&expiry[..], &random[..], &code[..]].concat())
     }
 
-    /// Until when a challenge is good; none if this key did not seal it, or sealed it for another node.
+    /// Until when a challenge is good; none if this key did not seal it, or sealed it for another
+    /// node.
     pub fn open(&self, node: NodeId, challenge: &str) -> Option<TimeMs> {
         let mut bytes = [0; EXPIRY_BYTES + RANDOM_BYTES + CODE_BYTES];
         hex::decode_to_slice(challenge, &mut bytes).ok()?;
         let (expiry, rest) = bytes.split_first_chunk::<EXPIRY_BYTES>()?;
         let (random, code) = rest.split_first_chunk::<RANDOM_BYTES>()?;
-        is_same(&self.code(node, *expiry, *random), code).then(|| TimeMs(i64::from_be_bytes(*expiry)))
+        is_same(&self.code(node, *expiry, *random), code)
+            .then(|| TimeMs(i64::from_be_bytes(*expiry)))
     }
 
-    fn code(&self, node: NodeId, expiry: [u8; EXPIRY_BYTES], random: [u8; RANDOM_BYTES]) -> [u8; CODE_BYTES] {
-        let sealed = Canonical::tagged("lucid/v1/challenge-seal").fixed(node.0.as_bytes()).fixed(&expiry).fixed(&random).finish();
+    fn code(
+        &self,
+        node: NodeId,
+        expiry: [u8; EXPIRY_BYTES],
+        random: [u8; RANDOM_BYTES],
+    ) -> [u8; CODE_BYTES] {
+        let sealed = Canonical::tagged("lucid/v1/challenge-seal")
+            .fixed(node.0.as_bytes())
+            .fixed(&expiry)
+            .fixed(&random)
+            .finish();
         let mut code = [0; CODE_BYTES];
         code.iter_mut().zip(hmac_sha256(&self.0, &sealed)).for_each(|(to, from)| *to = from);
         code
@@ -68,7 +81,11 @@ mod tests {
         let key = ChallengeKey::of_secret("secret");
         let challenge = key.seal(NODE, TimeMs(1_790_000_000_000), [3; 16]);
         assert_eq!(key.open(NODE, &challenge), Some(TimeMs(1_790_000_000_000)));
-        assert_eq!(ChallengeKey::of_secret("secret").open(NODE, &challenge), Some(TimeMs(1_790_000_000_000)), "on another replica");
+        assert_eq!(
+            ChallengeKey::of_secret("secret").open(NODE, &challenge),
+            Some(TimeMs(1_790_000_000_000)),
+            "on another replica"
+        );
         assert_eq!(key.open(NodeId(Uuid::from_u128(8)), &challenge), None);
         assert_eq!(ChallengeKey::of_secret("another").open(NODE, &challenge), None);
     }

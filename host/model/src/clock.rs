@@ -1,19 +1,21 @@
 //! Whether the wall clock can be trusted: it is held against a clock that nobody sets.
 //!
-//! A *line* says what the wall clock has to show at any instant of the steady clock. While both agree, the wall clock is
-//! the time, and the line follows it. Where they do not, the line goes on as the service's time, so that nothing falls
-//! due early, until both agree again or a person accepts the wall clock (decision 45).
+//! A *line* says what the wall clock has to show at any instant of the steady clock. While both
+//! agree, the wall clock is the time, and the line follows it. Where they do not, the line goes on
+//! as the service's time, so that nothing falls due early, until both agree again or a person
+//! accepts the wall clock (decision 45).
 
 use std::{fmt, time::Duration};
 
 use crate::time::TimeMs;
 
-/// NTP may correct this much within [`FOLLOWED_EVERY_MS`]; more is a wall clock that somebody moved. Far below the time
-/// that a close waits for reports.
+/// NTP may correct this much within [`FOLLOWED_EVERY_MS`]; more is a wall clock that somebody
+/// moved. Far below the time that a close waits for reports.
 pub const STEP_MAX_MS: i64 = 10_000;
 /// The line follows the wall clock this often, so that small corrections never add up to a fault.
 pub const FOLLOWED_EVERY_MS: i64 = 60_000;
-/// After a reboot nothing but the records says what time it is: a service may have been off for a year.
+/// After a reboot nothing but the records says what time it is: a service may have been off for a
+/// year.
 pub const AWAY_MS_MAX: i64 = 366 * 86_400_000;
 /// 2024-01-01: no clock that shows an earlier time is right, whatever the store knows.
 pub const EARLIEST: TimeMs = TimeMs(1_704_067_200_000);
@@ -72,14 +74,31 @@ impl fmt::Display for ClockFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Moved { by_ms } => {
-                let (by, way) = (Duration::from_secs((by_ms.unsigned_abs() + 500) / 1_000), if *by_ms < 0 { "back" } else { "forward" });
-                write!(f, "the wall clock was moved {way} by {} s while the machine ran; at most {} s are NTP's", by.as_secs(), STEP_MAX_MS / 1_000)
+                let (by, way) = (
+                    Duration::from_secs((by_ms.unsigned_abs() + 500) / 1_000),
+                    if *by_ms < 0 { "back" } else { "forward" },
+                );
+                write!(
+                    f,
+                    "the wall clock was moved {way} by {} s while the machine ran; at most {} s are NTP's",
+                    by.as_secs(),
+                    STEP_MAX_MS / 1_000
+                )
             }
-            Self::Behind { least } => write!(f, "the wall clock shows a time before {least}, the least that it can be"),
+            Self::Behind { least } => {
+                write!(f, "the wall clock shows a time before {least}, the least that it can be")
+            }
             Self::Ahead { last } => {
-                write!(f, "the wall clock shows a time more than {} days after the newest record, of {last}", AWAY_MS_MAX / 86_400_000)
+                write!(
+                    f,
+                    "the wall clock shows a time more than {} days after the newest record, of {last}",
+                    AWAY_MS_MAX / 86_400_000
+                )
             }
-            Self::EpochAhead { end } => write!(f, "the newest closed epoch ends in the future, at {end}: no epoch can be closed before"),
+            Self::EpochAhead { end } => write!(
+                f,
+                "the newest closed epoch ends in the future, at {end}: no epoch can be closed before"
+            ),
         }
     }
 }
@@ -104,7 +123,8 @@ struct Line {
     ahead_ms_max: i64,
 }
 
-/// Holds the wall clock against the steady one. Until [`ClockWatch::begin`] it believes the wall clock.
+/// Holds the wall clock against the steady one. Until [`ClockWatch::begin`] it believes the wall
+/// clock.
 #[derive(Debug, Default)]
 pub struct ClockWatch {
     line: Option<Line>,
@@ -116,15 +136,27 @@ pub struct ClockWatch {
 }
 
 impl ClockWatch {
-    /// Begins to watch, by what is known of the time before this process: the newest record in the store, and the mark
-    /// of the last process on this machine. A mark of the same boot says exactly what time it is.
-    pub fn begin(&mut self, newest_record: Option<TimeMs>, mark: Option<&ClockMark>, boot: &str, steady_ms: i64) {
+    /// Begins to watch, by what is known of the time before this process: the newest record in the
+    /// store, and the mark of the last process on this machine. A mark of the same boot says
+    /// exactly what time it is.
+    pub fn begin(
+        &mut self,
+        newest_record: Option<TimeMs>,
+        mark: Option<&ClockMark>,
+        boot: &str,
+        steady_ms: i64,
+    ) {
         self.records_accepted = mark.and_then(|mark| mark.records_accepted);
-        self.newest_record = newest_record.filter(|at| self.records_accepted.is_none_or(|accepted| *at > accepted));
+        self.newest_record =
+            newest_record.filter(|at| self.records_accepted.is_none_or(|accepted| *at > accepted));
         let exact = mark.filter(|mark| mark.boot == boot && mark.since_boot_ms <= steady_ms);
         let known = self.newest_record.max(mark.map(|mark| mark.wall)).filter(|at| *at > EARLIEST);
         self.line = Some(match (exact, known) {
-            (Some(mark), _) => Line { wall: mark.wall.plus_ms(steady_ms - mark.since_boot_ms), steady_ms, ahead_ms_max: STEP_MAX_MS },
+            (Some(mark), _) => Line {
+                wall: mark.wall.plus_ms(steady_ms - mark.since_boot_ms),
+                steady_ms,
+                ahead_ms_max: STEP_MAX_MS,
+            },
             (None, Some(last)) => Line { wall: last, steady_ms, ahead_ms_max: AWAY_MS_MAX },
             (None, None) => Line { wall: EARLIEST, steady_ms, ahead_ms_max: i64::MAX },
         });
@@ -137,7 +169,9 @@ impl ClockWatch {
 
     /// What the clocks say now.
     pub fn read(&mut self, wall: TimeMs, steady_ms: i64) -> Reading {
-        let Some(line) = self.line else { return Reading { now: wall, fault: None, is_exact: true } };
+        let Some(line) = self.line else {
+            return Reading { now: wall, fault: None, is_exact: true };
+        };
         let expected = line.at(steady_ms);
         let (ahead_ms, is_exact) = (wall.ms_since(expected), line.ahead_ms_max == STEP_MAX_MS);
         if (-STEP_MAX_MS..=line.ahead_ms_max).contains(&ahead_ms) {
@@ -157,14 +191,25 @@ impl ClockWatch {
     /// A person, or a clock that is independent of this one, says that the wall clock is right.
     pub fn accept(&mut self, wall: TimeMs, steady_ms: i64) {
         self.line = Some(Line::of(wall, steady_ms));
-        self.records_accepted = self.records_accepted.max(self.newest_record).max(self.epoch_end.filter(|end| *end > wall));
+        self.records_accepted = self
+            .records_accepted
+            .max(self.newest_record)
+            .max(self.epoch_end.filter(|end| *end > wall));
     }
 
     /// What the next start has to know, while the wall clock is trusted.
     pub fn mark(&mut self, boot: &str, wall: TimeMs, steady_ms: i64) -> Option<ClockMark> {
         let reading = self.read(wall, steady_ms);
-        let is_trusted = !matches!(reading.fault, Some(ClockFault::Moved { .. } | ClockFault::Behind { .. } | ClockFault::Ahead { .. }));
-        let mark = || ClockMark { boot: boot.to_owned(), since_boot_ms: steady_ms, wall, records_accepted: self.records_accepted };
+        let is_trusted = !matches!(
+            reading.fault,
+            Some(ClockFault::Moved { .. } | ClockFault::Behind { .. } | ClockFault::Ahead { .. })
+        );
+        let mark = || ClockMark {
+            boot: boot.to_owned(),
+            since_boot_ms: steady_ms,
+            wall,
+            records_accepted: self.records_accepted,
+        };
         (self.line.is_some() && is_trusted).then(mark)
     }
 
@@ -216,10 +261,22 @@ mod tests {
             let mut watch = running();
             let moved = watch.read(START.plus_ms(5_000 + by_ms), 6_000);
             let fault = Some(ClockFault::Moved { by_ms });
-            assert_eq!(moved, Reading { now: START.plus_ms(5_000), fault, is_exact: true }, "time goes on where it was");
-            assert_eq!(watch.mark("boot", START.plus_ms(5_000 + by_ms), 6_000), None, "nobody is told of it as of a good clock");
+            assert_eq!(
+                moved,
+                Reading { now: START.plus_ms(5_000), fault, is_exact: true },
+                "time goes on where it was"
+            );
+            assert_eq!(
+                watch.mark("boot", START.plus_ms(5_000 + by_ms), 6_000),
+                None,
+                "nobody is told of it as of a good clock"
+            );
             let still = watch.read(START.plus_ms(2 * HOUR + by_ms), 1_000 + 2 * HOUR);
-            assert_eq!((still.now, still.fault), (START.plus_ms(2 * HOUR), fault), "it does not become right by waiting");
+            assert_eq!(
+                (still.now, still.fault),
+                (START.plus_ms(2 * HOUR), fault),
+                "it does not become right by waiting"
+            );
             let back = watch.read(START.plus_ms(3 * HOUR), 1_000 + 3 * HOUR);
             assert_eq!((back.now, back.fault), (START.plus_ms(3 * HOUR), None));
         }
@@ -234,7 +291,14 @@ mod tests {
             assert_eq!((reading.now, reading.fault), (wall, None));
         }
         // The same nine seconds each second are no correction.
-        let faults = (1..=60).filter(|second| watch.read(wall.plus_ms(second * 10_000), 600_001_000 + second * 1_000).fault.is_some()).count();
+        let faults = (1..=60)
+            .filter(|second| {
+                watch
+                    .read(wall.plus_ms(second * 10_000), 600_001_000 + second * 1_000)
+                    .fault
+                    .is_some()
+            })
+            .count();
         assert!(faults > 50, "{faults}");
     }
 
@@ -244,9 +308,16 @@ mod tests {
         let late = START.plus_ms(2 * DAY);
         assert!(watch.read(late, 2_000).fault.is_some());
         watch.accept(late, 2_000);
-        assert_eq!(watch.read(late.plus_ms(10), 2_010), Reading { now: late.plus_ms(10), fault: None, is_exact: true });
+        assert_eq!(
+            watch.read(late.plus_ms(10), 2_010),
+            Reading { now: late.plus_ms(10), fault: None, is_exact: true }
+        );
         let fault = watch.read(START, 3_000).fault;
-        assert_eq!(fault, Some(ClockFault::Moved { by_ms: -2 * DAY - 1_000 }), "what it showed before is wrong now");
+        assert_eq!(
+            fault,
+            Some(ClockFault::Moved { by_ms: -2 * DAY - 1_000 }),
+            "what it showed before is wrong now"
+        );
     }
 
     #[test]
@@ -255,9 +326,21 @@ mod tests {
         let past = TimeMs(1_577_836_800_000);
         let reading = watch.read(past, 2_000);
         let fault = Some(ClockFault::Behind { least: START });
-        assert_eq!(reading, Reading { now: START.plus_ms(1_000), fault, is_exact: false }, "it is at least that late");
-        assert_eq!(watch.read(START.plus_ms(5 * DAY), 3_000), Reading { now: START.plus_ms(5 * DAY), fault: None, is_exact: true }, "NTP was there");
-        assert_eq!(watch.read(START.plus_ms(6 * DAY), 4_000).fault, Some(ClockFault::Moved { by_ms: DAY - 1_000 }), "and from now on it is exact");
+        assert_eq!(
+            reading,
+            Reading { now: START.plus_ms(1_000), fault, is_exact: false },
+            "it is at least that late"
+        );
+        assert_eq!(
+            watch.read(START.plus_ms(5 * DAY), 3_000),
+            Reading { now: START.plus_ms(5 * DAY), fault: None, is_exact: true },
+            "NTP was there"
+        );
+        assert_eq!(
+            watch.read(START.plus_ms(6 * DAY), 4_000).fault,
+            Some(ClockFault::Moved { by_ms: DAY - 1_000 }),
+            "and from now on it is exact"
+        );
     }
 
     #[test]
@@ -271,11 +354,20 @@ mod tests {
     #[test]
     fn a_start_after_days_off_is_no_fault_and_one_after_a_year_is_asked_about() {
         for days in [0, 2, 365] {
-            assert_eq!(begun(Some(START), Some(&mark(START, "another"))).read(START.plus_ms(days * DAY), 1_000).fault, None, "{days}");
+            assert_eq!(
+                begun(Some(START), Some(&mark(START, "another")))
+                    .read(START.plus_ms(days * DAY), 1_000)
+                    .fault,
+                None,
+                "{days}"
+            );
         }
         let mut watch = begun(Some(START), None);
         let reading = watch.read(START.plus_ms(400 * DAY), 1_000);
-        assert_eq!(reading, Reading { now: START, fault: Some(ClockFault::Ahead { last: START }), is_exact: false });
+        assert_eq!(
+            reading,
+            Reading { now: START, fault: Some(ClockFault::Ahead { last: START }), is_exact: false }
+        );
         watch.accept(START.plus_ms(400 * DAY), 1_000);
         assert_eq!(watch.read(START.plus_ms(400 * DAY), 1_000).fault, None);
     }
@@ -286,7 +378,14 @@ mod tests {
         for by_ms in [HOUR, 2 * DAY, -HOUR] {
             let mut watch = begun(Some(START), Some(&before));
             let reading = watch.read(START.plus_ms(500 + by_ms), 1_000);
-            assert_eq!(reading, Reading { now: START.plus_ms(500), fault: Some(ClockFault::Moved { by_ms }), is_exact: true });
+            assert_eq!(
+                reading,
+                Reading {
+                    now: START.plus_ms(500),
+                    fault: Some(ClockFault::Moved { by_ms }),
+                    is_exact: true
+                }
+            );
         }
         assert_eq!(begun(Some(START), Some(&before)).read(START.plus_ms(500), 1_000).fault, None);
     }
@@ -297,7 +396,14 @@ mod tests {
         let mut watch = running();
         watch.note_epoch(end);
         let reading = watch.read(START.plus_ms(1_000), 2_000);
-        assert_eq!(reading, Reading { now: START.plus_ms(1_000), fault: Some(ClockFault::EpochAhead { end }), is_exact: true });
+        assert_eq!(
+            reading,
+            Reading {
+                now: START.plus_ms(1_000),
+                fault: Some(ClockFault::EpochAhead { end }),
+                is_exact: true
+            }
+        );
         assert_eq!(watch.read(end, 1_000 + 2 * HOUR).fault, None);
         let mut watch = running();
         watch.note_epoch(end);

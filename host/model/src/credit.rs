@@ -1,6 +1,8 @@
-//! What counts as observed: the union of a node's sessions, cut with what the service itself witnessed.
+//! What counts as observed: the union of a node's sessions, cut with what the service itself
+//! witnessed.
 //!
-//! Invariant: credit never exceeds presence, and presence never exceeds what our own monotonic clock measured.
+//! Invariant: credit never exceeds presence, and presence never exceeds what our own monotonic
+//! clock measured.
 
 use crate::time::TimeMs;
 
@@ -44,7 +46,8 @@ pub fn union(mut intervals: Vec<Interval>) -> Vec<Interval> {
 
 /// What two sorted, disjoint lists have in common.
 pub fn intersect(left: &[Interval], right: &[Interval]) -> Vec<Interval> {
-    let (mut lefts, mut rights) = (left.iter().copied().peekable(), right.iter().copied().peekable());
+    let (mut lefts, mut rights) =
+        (left.iter().copied().peekable(), right.iter().copied().peekable());
     let mut common = Vec::new();
     while let (Some(l), Some(r)) = (lefts.peek(), rights.peek()) {
         let both = l.clip(*r);
@@ -65,8 +68,8 @@ pub fn total_ms(intervals: &[Interval]) -> i64 {
     intervals.iter().map(|i| i.length_ms()).sum()
 }
 
-/// Credited milliseconds: union of sessions ∩ presence, inside `period`. Presence is witnessed only while the
-/// node is active, so that "after activation, while active" is part of it.
+/// Credited milliseconds: union of sessions ∩ presence, inside `period`. Presence is witnessed only
+/// while the node is active, so that "after activation, while active" is part of it.
 pub fn credited_ms(sessions: Vec<Interval>, presence: Vec<Interval>, period: Interval) -> i64 {
     let clip = |list: Vec<Interval>| union(list.into_iter().map(|i| i.clip(period)).collect());
     total_ms(&intersect(&clip(sessions), &clip(presence)))
@@ -75,7 +78,8 @@ pub fn credited_ms(sessions: Vec<Interval>, presence: Vec<Interval>, period: Int
 /// What a replica remembers of a node's last report, to witness the time until the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastReport {
-    /// Arrival, by the clock that presence is dated by: the one that replicas share, or the wall clock of the only one.
+    /// Arrival, by the clock that presence is dated by: the one that replicas share, or the wall
+    /// clock of the only one.
     pub wall: TimeMs,
     /// Arrival on the service's own monotonic clock, in milliseconds since it started.
     pub monotonic_ms: i64,
@@ -89,17 +93,23 @@ impl LastReport {
         Self { wall, monotonic_ms, presence_from: wall }
     }
 
-    /// The next report after one that another replica took, or an earlier process: `stored` is the presence that ends
-    /// with that one, dated by the clock that all share. None if the silence between them was too long.
+    /// The next report after one that another replica took, or an earlier process: `stored` is the
+    /// presence that ends with that one, dated by the clock that all share. None if the silence
+    /// between them was too long.
     pub fn after(stored: Interval, at: TimeMs, monotonic_ms: i64) -> Option<(Self, Interval)> {
         let is_short = (0..=PRESENCE_GAP_MS_MAX).contains(&at.ms_since(stored.to));
-        is_short.then_some((Self { wall: at, monotonic_ms, presence_from: stored.from }, Interval { from: stored.from, to: at }))
+        is_short.then_some((
+            Self { wall: at, monotonic_ms, presence_from: stored.from },
+            Interval { from: stored.from, to: at },
+        ))
     }
 
-    /// The next report: the state after it, and the presence it witnesses, if the silence was short enough.
-    /// A wall clock that was set forward does not lengthen the interval; one that was set back ends it.
+    /// The next report: the state after it, and the presence it witnesses, if the silence was short
+    /// enough. A wall clock that was set forward does not lengthen the interval; one that was set
+    /// back ends it.
     pub fn next(self, wall: TimeMs, monotonic_ms: i64) -> (Self, Option<Interval>) {
-        let (by_wall, by_clock) = (wall.ms_since(self.wall), monotonic_ms.saturating_sub(self.monotonic_ms));
+        let (by_wall, by_clock) =
+            (wall.ms_since(self.wall), monotonic_ms.saturating_sub(self.monotonic_ms));
         // Half a second: how far two clocks may drift apart between reports without a correction.
         const DRIFT_MS: i64 = 500;
         if !(0..=PRESENCE_GAP_MS_MAX).contains(&by_clock) || by_wall < 0 {
@@ -127,12 +137,18 @@ mod tests {
 
     #[test]
     fn overlapping_sessions_count_once() {
-        assert_eq!(credited_ms(vec![span(0, 60), span(30, 90)], vec![span(0, 100)], span(0, 100)), 90);
+        assert_eq!(
+            credited_ms(vec![span(0, 60), span(30, 90)], vec![span(0, 100)], span(0, 100)),
+            90
+        );
     }
 
     #[test]
     fn a_stretched_session_earns_no_more_than_presence() {
-        assert_eq!(credited_ms(vec![span(0, 1_000_000)], vec![span(10, 40), span(60, 70)], span(0, 100)), 40);
+        assert_eq!(
+            credited_ms(vec![span(0, 1_000_000)], vec![span(10, 40), span(60, 70)], span(0, 100)),
+            40
+        );
     }
 
     #[test]
@@ -144,7 +160,10 @@ mod tests {
     fn presence_goes_on_from_what_another_replica_stored_unless_the_silence_was_too_long() {
         let stored = span(1_000, 31_000);
         let (last, presence) = LastReport::after(stored, TimeMs(61_000), 7).unwrap();
-        assert_eq!((presence, last.presence_from, last.monotonic_ms), (span(1_000, 61_000), TimeMs(1_000), 7));
+        assert_eq!(
+            (presence, last.presence_from, last.monotonic_ms),
+            (span(1_000, 61_000), TimeMs(1_000), 7)
+        );
         assert!(LastReport::after(stored, TimeMs(31_000 + PRESENCE_GAP_MS_MAX), 7).is_some());
         assert_eq!(LastReport::after(stored, TimeMs(31_001 + PRESENCE_GAP_MS_MAX), 7), None);
         assert_eq!(LastReport::after(stored, TimeMs(30_999), 7), None, "a clock that was set back");

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::{canonical::Canonical, credit::Interval, id::Digest, policy::Revision, score::Ppm, time::TimeMs, vote::BlockRef};
+use crate::{
+    canonical::Canonical, credit::Interval, id::Digest, policy::Revision, score::Ppm, time::TimeMs,
+    vote::BlockRef,
+};
 
 /// Seconds of a day.
 pub const DAY_S: u32 = 86_400;
@@ -23,7 +26,11 @@ impl PeriodLength {
     /// # Errors
     /// [`NotADivisorOfTheDay`] unless `seconds` divides 86,400.
     pub fn new(seconds: u32) -> Result<Self, NotADivisorOfTheDay> {
-        if seconds > 0 && DAY_S.is_multiple_of(seconds) { Ok(Self(seconds)) } else { Err(NotADivisorOfTheDay { seconds }) }
+        if seconds > 0 && DAY_S.is_multiple_of(seconds) {
+            Ok(Self(seconds))
+        } else {
+            Err(NotADivisorOfTheDay { seconds })
+        }
     }
     /// Seconds.
     pub fn seconds(self) -> u32 {
@@ -97,8 +104,9 @@ pub struct EpochRecord {
     pub previous_link: Digest,
     /// The block the votes refer to, pinned once; none until the chain could be asked.
     pub block: Option<BlockRef>,
-    /// Share of the reports expected of the nodes that had arrived when the frame was made; none of epochs closed before
-    /// it was counted. Not part of the link: it is said beside the result and changes none.
+    /// Share of the reports expected of the nodes that had arrived when the frame was made; none of
+    /// epochs closed before it was counted. Not part of the link: it is said beside the result and
+    /// changes none.
     pub completeness: Option<Ppm>,
 }
 

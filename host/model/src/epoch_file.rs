@@ -1,6 +1,7 @@
-//! A closed epoch as a file that anyone can verify: its record, the policies, and each chunk's frame and receipt as the
-//! very bytes that are hashed. Sections follow each other, each behind its kind, its length and its digest, so that a
-//! byte that was changed is found and named before anything is computed.
+//! A closed epoch as a file that anyone can verify: its record, the policies, and each chunk's
+//! frame and receipt as the very bytes that are hashed. Sections follow each other, each behind its
+//! kind, its length and its digest, so that a byte that was changed is found and named before
+//! anything is computed.
 
 use sha2::{Digest as _, Sha256};
 
@@ -66,7 +67,9 @@ pub enum NotASection {
         length: usize,
     },
     /// The content is longer than any may be.
-    #[error("it says that it has {length} bytes, and may have {SECTION_BYTES_MAX}: its head was changed")]
+    #[error(
+        "it says that it has {length} bytes, and may have {SECTION_BYTES_MAX}: its head was changed"
+    )]
     TooLong {
         /// What it says.
         length: usize,
@@ -128,9 +131,13 @@ impl SectionHead {
         match self.kind {
             1 => read_epoch(&mut reader).ok_or_else(unreadable("record")),
             2 => read_policy(&mut reader).map(Section::Policy).ok_or_else(unreadable("policy")),
-            3 => FrameChunk::from_bytes(content).map(Section::Frame).map_err(|_| NotASection::Unreadable { what: "frame" }),
+            3 => FrameChunk::from_bytes(content)
+                .map(Section::Frame)
+                .map_err(|_| NotASection::Unreadable { what: "frame" }),
             4 => read_scored(&mut reader).map(Section::Scored).ok_or_else(unreadable("receipt")),
-            _ => reader.u32().map(|sections| Section::End { sections }).ok_or_else(unreadable("end")),
+            _ => {
+                reader.u32().map(|sections| Section::End { sections }).ok_or_else(unreadable("end"))
+            }
         }
     }
 }
@@ -162,7 +169,12 @@ impl Section {
             Self::End { sections } => (5, Canonical::default().u32(*sections).finish()),
         };
         let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
-        Canonical::default().u8(kind).u32(length).fixed(&digest_of(kind, &content).0).fixed(&content).finish()
+        Canonical::default()
+            .u8(kind)
+            .u32(length)
+            .fixed(&digest_of(kind, &content).0)
+            .fixed(&content)
+            .finish()
     }
 }
 
@@ -221,7 +233,9 @@ fn policy_bytes(policy: &FilePolicy) -> Vec<u8> {
 
 fn read_policy(reader: &mut CanonicalReader<'_>) -> Option<FilePolicy> {
     let (manifest, component) = (reader.text()?.to_owned(), reader.bytes()?.to_vec());
-    let params = (0..reader.u32()?).map(|_| Some((reader.text()?.to_owned(), reader.i64()?))).collect::<Option<_>>()?;
+    let params = (0..reader.u32()?)
+        .map(|_| Some((reader.text()?.to_owned(), reader.i64()?)))
+        .collect::<Option<_>>()?;
     Some(FilePolicy { manifest, component, params })
 }
 
@@ -253,7 +267,11 @@ fn read_scored(reader: &mut CanonicalReader<'_>) -> Option<ScoredChunk> {
         index: reader.u32()?,
         rows: reader.u32()?,
         frame: Digest(reader.fixed()?),
-        policy: PolicyRef { name: reader.text()?.to_owned(), version: reader.text()?.parse().ok()?, digest: Digest(reader.fixed()?) },
+        policy: PolicyRef {
+            name: reader.text()?.to_owned(),
+            version: reader.text()?.parse().ok()?,
+            digest: Digest(reader.fixed()?),
+        },
         params: Digest(reader.fixed()?),
         abi: reader.text()?.to_owned(),
         rules: reader.u32()?,
@@ -299,7 +317,11 @@ mod tests {
     }
 
     fn sections() -> Vec<Section> {
-        let policy = FilePolicy { manifest: "name = 'p'".into(), component: vec![0, 1, 2], params: ParamValues::from([("a".into(), -1)]) };
+        let policy = FilePolicy {
+            manifest: "name = 'p'".into(),
+            component: vec![0, 1, 2],
+            params: ParamValues::from([("a".into(), -1)]),
+        };
         let frame = crate::frame::example(2);
         let scored = crate::receipt::example(&frame);
         vec![

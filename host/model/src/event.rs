@@ -39,7 +39,13 @@ pub enum EventKind {
     /// A pool's health changed.
     PoolHealthChanged { pool: PoolId, name: String, from: Health, to: Health, members: Members },
     /// A node was suspended; whether its owner is to be told.
-    NodeSuspended { node: NodeId, from: NodeStatus, reason: String, until: Option<TimeMs>, notify_owner: bool },
+    NodeSuspended {
+        node: NodeId,
+        from: NodeStatus,
+        reason: String,
+        until: Option<TimeMs>,
+        notify_owner: bool,
+    },
     /// A node's earnings go somewhere else from now on.
     WalletChanged { node: NodeId, address: String, version: u32 },
     /// A node signs with another key from now on.
@@ -52,12 +58,20 @@ pub enum EventKind {
     MetricsStored { node: NodeId, samples: u32, cpu_percent_centi: u32, memory_percent_centi: u32 },
     /// An observation session was credited or refused.
     ObservationStored { node: NodeId, accepted: bool, reason: Option<String> },
-    /// The close of an epoch got further: what is done now, for how many nodes, of how many if that is known.
+    /// The close of an epoch got further: what is done now, for how many nodes, of how many if that
+    /// is known.
     EpochClosing { epoch: Period, stage: &'static str, done: u64, nodes: Option<u64> },
     /// An epoch was closed.
     EpochClosed { epoch: Period, nodes: u32, eligible: u32, root: Digest },
     /// A node was scored.
-    ScoreComputed { node: NodeId, epoch: Period, score: ScoreCenti, observed_s: u32, eligible: bool, policy: PolicyRef },
+    ScoreComputed {
+        node: NodeId,
+        epoch: Period,
+        score: ScoreCenti,
+        observed_s: u32,
+        eligible: bool,
+        policy: PolicyRef,
+    },
     /// The chain took a vote.
     VoteAccepted { node: NodeId, epoch_start_s: i64, vote_id: String },
     /// The chain refused a vote.
@@ -67,8 +81,16 @@ pub enum EventKind {
     /// A run was planned, approved or finished.
     RunChanged { run: RunId, state: &'static str, payouts: u32, total: MicroUsdt },
     /// A payout changed its state.
-    PayoutChanged { payout: PayoutId, node: NodeId, state: PayoutState, amount: MicroUsdt, txid: Option<String>, reason: Option<String> },
-    /// A planned payout is not sent, because its node cannot be paid now; its money is available again.
+    PayoutChanged {
+        payout: PayoutId,
+        node: NodeId,
+        state: PayoutState,
+        amount: MicroUsdt,
+        txid: Option<String>,
+        reason: Option<String>,
+    },
+    /// A planned payout is not sent, because its node cannot be paid now; its money is available
+    /// again.
     PayoutHeld { payout: PayoutId, node: NodeId, amount: MicroUsdt, reason: String },
     /// Payments were frozen, or let go again.
     PaymentsSwitched { frozen: bool, by: String, reason: String },
@@ -198,15 +220,21 @@ impl EventKind {
             | Self::VoteRejected { node, .. } => node.to_string(),
             Self::StoreCreated { family } => family.0.to_string(),
             Self::PoolHealthChanged { pool, .. } => pool.to_string(),
-            Self::EpochClosing { epoch: period, .. } | Self::EpochClosed { epoch: period, .. } | Self::PeriodSettled { period, .. } => {
-                period.to_string()
-            }
+            Self::EpochClosing { epoch: period, .. }
+            | Self::EpochClosed { epoch: period, .. }
+            | Self::PeriodSettled { period, .. } => period.to_string(),
             Self::RunChanged { run, .. } => run.to_string(),
-            Self::PayoutChanged { payout, .. } | Self::PayoutHeld { payout, .. } => payout.to_string(),
+            Self::PayoutChanged { payout, .. } | Self::PayoutHeld { payout, .. } => {
+                payout.to_string()
+            }
             Self::PaymentsSwitched { .. } => "payments".to_owned(),
-            Self::PolicyActivated { policy, .. } | Self::ShadowAsked { policy, .. } => policy.name.clone(),
+            Self::PolicyActivated { policy, .. } | Self::ShadowAsked { policy, .. } => {
+                policy.name.clone()
+            }
             Self::PolicyRejected { bundle, .. } => bundle.clone(),
-            Self::WebhookTest { webhook } | Self::WebhookDropped { webhook, .. } => webhook.to_string(),
+            Self::WebhookTest { webhook } | Self::WebhookDropped { webhook, .. } => {
+                webhook.to_string()
+            }
             Self::Alert { about, .. } | Self::AlertCleared { about, .. } => (*about).to_owned(),
         }
     }
@@ -218,9 +246,19 @@ impl EventKind {
         let count = |value: u32| Value::Integer(i64::from(value));
         match self {
             Self::StoreCreated { family } => vec![("family", text(&family.0))],
-            Self::NodeRegistered { node, name } => vec![("node_id", text(node)), ("name", text(name))],
-            Self::NodeStatusChanged { node, from, to } => vec![("node_id", text(node)), ("from", text(&from.name())), ("to", text(&to.name()))],
-            Self::NodeAssigned { node, pool, pool_name } => vec![("node_id", text(node)), ("pool_id", text(pool)), ("pool_name", maybe(pool_name))],
+            Self::NodeRegistered { node, name } => {
+                vec![("node_id", text(node)), ("name", text(name))]
+            }
+            Self::NodeStatusChanged { node, from, to } => vec![
+                ("node_id", text(node)),
+                ("from", text(&from.name())),
+                ("to", text(&to.name())),
+            ],
+            Self::NodeAssigned { node, pool, pool_name } => vec![
+                ("node_id", text(node)),
+                ("pool_id", text(pool)),
+                ("pool_name", maybe(pool_name)),
+            ],
             Self::PoolHealthChanged { pool, name, from, to, members } => vec![
                 ("pool_id", text(pool)),
                 ("name", text(name)),
@@ -238,11 +276,18 @@ impl EventKind {
                 ("notify_owner", Value::Flag(*notify_owner)),
             ],
             Self::WalletChanged { node, address, version } => {
-                vec![("node_id", text(node)), ("wallet_address", text(address)), ("wallet_version", count(*version))]
+                vec![
+                    ("node_id", text(node)),
+                    ("wallet_address", text(address)),
+                    ("wallet_version", count(*version)),
+                ]
             }
             Self::KeyRotated { node } => vec![("node_id", text(node))],
-            Self::NodeAlertRaised { node, about, message, measured } | Self::NodeAlertCleared { node, about, message, measured } => {
-                let shown = |number: fn(&Measured) -> u32| measured.as_ref().map_or(Value::Absent, |m| Value::Text(about.shown(number(m))));
+            Self::NodeAlertRaised { node, about, message, measured }
+            | Self::NodeAlertCleared { node, about, message, measured } => {
+                let shown = |number: fn(&Measured) -> u32| {
+                    measured.as_ref().map_or(Value::Absent, |m| Value::Text(about.shown(number(m))))
+                };
                 vec![
                     ("node_id", text(node)),
                     ("about", text(&about.name())),
@@ -257,7 +302,9 @@ impl EventKind {
                 ("cpu_usage", text(&ScoreCenti(*cpu_percent_centi))),
                 ("memory_usage", text(&ScoreCenti(*memory_percent_centi))),
             ],
-            Self::ObservationStored { node, reason, .. } => vec![("node_id", text(node)), ("reason", maybe(reason))],
+            Self::ObservationStored { node, reason, .. } => {
+                vec![("node_id", text(node)), ("reason", maybe(reason))]
+            }
             Self::EpochClosing { epoch, stage, done, nodes } => {
                 let whole = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
                 vec![
@@ -268,7 +315,12 @@ impl EventKind {
                 ]
             }
             Self::EpochClosed { epoch, nodes, eligible, root } => {
-                vec![("epoch", Value::Integer(epoch.start_s)), ("nodes", count(*nodes)), ("eligible", count(*eligible)), ("root", text(root))]
+                vec![
+                    ("epoch", Value::Integer(epoch.start_s)),
+                    ("nodes", count(*nodes)),
+                    ("eligible", count(*eligible)),
+                    ("root", text(root)),
+                ]
             }
             Self::ScoreComputed { node, epoch, score, observed_s, eligible, policy } => vec![
                 ("node_id", text(node)),
@@ -280,15 +332,31 @@ impl EventKind {
                 ("policy", text(policy)),
             ],
             Self::VoteAccepted { node, epoch_start_s, vote_id } => {
-                vec![("node_id", text(node)), ("epoch", Value::Integer(*epoch_start_s)), ("vote_id", text(vote_id))]
+                vec![
+                    ("node_id", text(node)),
+                    ("epoch", Value::Integer(*epoch_start_s)),
+                    ("vote_id", text(vote_id)),
+                ]
             }
             Self::VoteRejected { node, epoch_start_s, reason } => {
-                vec![("node_id", text(node)), ("epoch", Value::Integer(*epoch_start_s)), ("reason", text(reason))]
+                vec![
+                    ("node_id", text(node)),
+                    ("epoch", Value::Integer(*epoch_start_s)),
+                    ("reason", text(reason)),
+                ]
             }
             Self::PeriodSettled { period, accruals, sum } => {
-                vec![("period", Value::Integer(period.start_s)), ("accruals", count(*accruals)), ("sum_usdt", text(sum))]
+                vec![
+                    ("period", Value::Integer(period.start_s)),
+                    ("accruals", count(*accruals)),
+                    ("sum_usdt", text(sum)),
+                ]
             }
-            Self::RunChanged { run, payouts, total, .. } => vec![("run_id", text(run)), ("payouts", count(*payouts)), ("total_usdt", text(total))],
+            Self::RunChanged { run, payouts, total, .. } => vec![
+                ("run_id", text(run)),
+                ("payouts", count(*payouts)),
+                ("total_usdt", text(total)),
+            ],
             Self::PayoutChanged { payout, node, state, amount, txid, reason } => vec![
                 ("payout_id", text(payout)),
                 ("node_id", text(node)),
@@ -299,9 +367,16 @@ impl EventKind {
                 ("reason", maybe(reason)),
             ],
             Self::PayoutHeld { payout, node, amount, reason } => {
-                vec![("payout_id", text(payout)), ("node_id", text(node)), ("amount_usdt", text(amount)), ("reason", text(reason))]
+                vec![
+                    ("payout_id", text(payout)),
+                    ("node_id", text(node)),
+                    ("amount_usdt", text(amount)),
+                    ("reason", text(reason)),
+                ]
             }
-            Self::PaymentsSwitched { by, reason, .. } => vec![("by", text(by)), ("reason", text(reason))],
+            Self::PaymentsSwitched { by, reason, .. } => {
+                vec![("by", text(by)), ("reason", text(reason))]
+            }
             Self::PolicyActivated { kind, scope, policy, revision } => vec![
                 ("kind", text(&kind.name())),
                 ("scope", text(scope)),
@@ -311,7 +386,11 @@ impl EventKind {
             ],
             Self::ShadowAsked { shadow, policy, period, findings } => {
                 let whole = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
-                let mut data = vec![("shadow_id", text(shadow)), ("policy", text(policy)), ("period", Value::Integer(period.start_s))];
+                let mut data = vec![
+                    ("shadow_id", text(shadow)),
+                    ("policy", text(policy)),
+                    ("period", Value::Integer(period.start_s)),
+                ];
                 match findings.as_ref() {
                     Findings::Scores(found) => data.extend([
                         ("nodes", whole(found.nodes)),
@@ -328,9 +407,13 @@ impl EventKind {
                 }
                 data
             }
-            Self::PolicyRejected { bundle, reason } => vec![("bundle", text(bundle)), ("reason", text(reason))],
+            Self::PolicyRejected { bundle, reason } => {
+                vec![("bundle", text(bundle)), ("reason", text(reason))]
+            }
             Self::WebhookTest { webhook } => vec![("webhook_id", text(webhook))],
-            Self::WebhookDropped { webhook, dropped } => vec![("webhook_id", text(webhook)), ("dropped", count(*dropped))],
+            Self::WebhookDropped { webhook, dropped } => {
+                vec![("webhook_id", text(webhook)), ("dropped", count(*dropped))]
+            }
             Self::Alert { about, subject, message } => alert_data(about, subject, Some(message)),
             Self::AlertCleared { about, subject } => alert_data(about, subject, None),
         }
@@ -341,5 +424,9 @@ impl EventKind {
 fn alert_data(about: &str, subject: &str, message: Option<&String>) -> Vec<(&'static str, Value)> {
     let text = |value: &str| Value::Text(value.to_owned());
     let subject = Some(("subject", text(subject))).filter(|_| !subject.is_empty());
-    [("about", text(about))].into_iter().chain(subject).chain(message.map(|message| ("message", text(message)))).collect()
+    [("about", text(about))]
+        .into_iter()
+        .chain(subject)
+        .chain(message.map(|message| ("message", text(message))))
+        .collect()
 }

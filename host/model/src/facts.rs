@@ -1,5 +1,5 @@
-//! The catalogue of facts: everything that is known of a node in an epoch or a settlement period, as whole
-//! numbers. `wit/README.md` documents it; a test keeps the two equal.
+//! The catalogue of facts: everything that is known of a node in an epoch or a settlement period,
+//! as whole numbers. `wit/README.md` documents it; a test keeps the two equal.
 
 /// Kinds of policy that may name a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +149,8 @@ pub fn total_saturating(column: &[i64]) -> i64 {
     column.iter().fold(0, |sum, value| sum.saturating_add(*value))
 }
 
-/// Facts of a registration, an observation or a score claim: name and default, in the order of the values.
+/// Facts of a registration, an observation or a score claim: name and default, in the order of the
+/// values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClaimFact {
     /// Kebab-case name.
@@ -190,7 +191,12 @@ pub const OBSERVATION_FACTS: [ClaimFact; 9] = [
 ];
 
 /// Facts of a score claim.
-pub const SCORE_CLAIM_FACTS: [ClaimFact; 4] = [claim("claimed-centi", 0), claim("receipt-centi", -1), claim("age-ms", 0), claim("signature-ok", -1)];
+pub const SCORE_CLAIM_FACTS: [ClaimFact; 4] = [
+    claim("claimed-centi", 0),
+    claim("receipt-centi", -1),
+    claim("age-ms", 0),
+    claim("signature-ok", -1),
+];
 
 #[cfg(test)]
 mod tests {
@@ -200,13 +206,19 @@ mod tests {
 
     fn table(heading: &str) -> Vec<Vec<String>> {
         let section = README.split(heading).nth(1).unwrap().split("\n## ").next().unwrap();
-        let cells = |line: &str| line.trim_matches('|').split('|').map(|c| c.trim().trim_matches('`').to_owned()).collect();
+        let cells = |line: &str| {
+            line.trim_matches('|')
+                .split('|')
+                .map(|c| c.trim().trim_matches('`').to_owned())
+                .collect()
+        };
         section.lines().filter(|l| l.starts_with("| `")).map(cells).collect()
     }
 
     #[test]
     fn the_documented_facts_are_the_facts() {
-        let documented: Vec<_> = table("## Facts of a node").into_iter().map(|c| c[..5].join(" ")).collect();
+        let documented: Vec<_> =
+            table("## Facts of a node").into_iter().map(|c| c[..5].join(" ")).collect();
         let known: Vec<_> = Fact::ALL
             .iter()
             .map(|fact| {
@@ -216,7 +228,10 @@ mod tests {
                     Use::Scoring => "scoring",
                     Use::Payout => "payout",
                 };
-                format!("{} {} {kinds} {}–{} {}", info.name, info.unit, info.min, info.max, info.default)
+                format!(
+                    "{} {} {kinds} {}–{} {}",
+                    info.name, info.unit, info.min, info.max, info.default
+                )
             })
             .collect();
         assert_eq!(documented, known);
@@ -225,8 +240,10 @@ mod tests {
             ("## Facts of an observation session", &OBSERVATION_FACTS),
             ("## Facts of a score claim", &SCORE_CLAIM_FACTS),
         ] {
-            let documented: Vec<_> = table(heading).into_iter().map(|c| (c[0].clone(), c[2].clone())).collect();
-            let known: Vec<_> = facts.iter().map(|f| (f.name.to_owned(), f.default.to_string())).collect();
+            let documented: Vec<_> =
+                table(heading).into_iter().map(|c| (c[0].clone(), c[2].clone())).collect();
+            let known: Vec<_> =
+                facts.iter().map(|f| (f.name.to_owned(), f.default.to_string())).collect();
             assert_eq!(documented, known, "{heading}");
         }
     }
@@ -236,6 +253,9 @@ mod tests {
         let mut row = FactRow::default();
         row.set(Fact::ObservedS, 1_000_000);
         row.set(Fact::PeriodS, 0);
-        assert_eq!((row.get(Fact::ObservedS), row.get(Fact::PeriodS), row.get(Fact::QualityPpm)), (86_400, 1, 500_000));
+        assert_eq!(
+            (row.get(Fact::ObservedS), row.get(Fact::PeriodS), row.get(Fact::QualityPpm)),
+            (86_400, 1, 500_000)
+        );
     }
 }

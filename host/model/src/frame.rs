@@ -1,8 +1,8 @@
 //! Frames: everything a calculation over one pool may depend on, fixed before it starts.
 //!
-//! A frame chunk holds every fact of at most [`CHUNK_NODES_MAX`] nodes of one pool, ordered by node id, so that
-//! chunking follows from the data and never from cores or replicas. Scores are a pure function of a frame, a
-//! policy and the rules; replay, shadow and simulation read nothing else.
+//! A frame chunk holds every fact of at most [`CHUNK_NODES_MAX`] nodes of one pool, ordered by node
+//! id, so that chunking follows from the data and never from cores or replicas. Scores are a pure
+//! function of a frame, a policy and the rules; replay, shadow and simulation read nothing else.
 
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ pub struct FrameChunk {
     pub score_multiplier: Ppm,
     /// The rows' nodes, ascending.
     pub nodes: Vec<NodeId>,
-    /// A column each of the facts that the catalogue had when the frame was made: a fact that was added to it since, or
-    /// is of a later host, changes no frame's digest.
+    /// A column each of the facts that the catalogue had when the frame was made: a fact that was
+    /// added to it since, or is of a later host, changes no frame's digest.
     pub columns: Vec<FactColumn>,
 }
 
@@ -74,14 +74,26 @@ pub struct FrameHead {
 
 impl FrameHead {
     /// Cuts one pool's rows into chunks, the first of them `first_index`.
-    pub fn chunks(self, pool: PoolScope, rows: Vec<(NodeId, FactRow)>, first_index: u32) -> Vec<FrameChunk> {
+    pub fn chunks(
+        self,
+        pool: PoolScope,
+        rows: Vec<(NodeId, FactRow)>,
+        first_index: u32,
+    ) -> Vec<FrameChunk> {
         self.each_chunk(pool, rows, first_index).collect()
     }
 
     /// The same, one chunk after the other: a pool of a million nodes is never there twice.
-    pub fn each_chunk(self, pool: PoolScope, mut rows: Vec<(NodeId, FactRow)>, first_index: u32) -> impl Iterator<Item = FrameChunk> + Send + use<> {
+    pub fn each_chunk(
+        self,
+        pool: PoolScope,
+        mut rows: Vec<(NodeId, FactRow)>,
+        first_index: u32,
+    ) -> impl Iterator<Item = FrameChunk> + Send + use<> {
         rows.sort_unstable_by_key(|(node, _)| *node);
-        let total = |fact: &Fact| rows.iter().fold(0_i64, |sum, (_, row)| sum.saturating_add(row.get(*fact)));
+        let total = |fact: &Fact| {
+            rows.iter().fold(0_i64, |sum, (_, row)| sum.saturating_add(row.get(*fact)))
+        };
         let totals: Vec<i64> = Fact::ALL.iter().map(total).collect();
         let count = rows.len().div_ceil(CHUNK_NODES_MAX);
         (first_index..).zip(0..count).map(move |(index, place)| {
@@ -109,24 +121,36 @@ impl FrameHead {
 impl FrameChunk {
     fn column(&self, fact: Fact) -> Option<&FactColumn> {
         let named = |column: &&FactColumn| column.name == fact.info().name;
-        // Catalogues only grow at their end, so that its place is right but for frames of other hosts.
+        // Catalogues only grow at their end, so that its place is right but for frames of other
+        // hosts.
         self.columns.get(fact as usize).filter(named).or_else(|| self.columns.iter().find(named))
     }
 
-    /// The columns a policy asked for, and their totals. A fact that the frame does not have has its default in every
-    /// row, and a total of 0: how many rows the pool has is not said here.
+    /// The columns a policy asked for, and their totals. A fact that the frame does not have has
+    /// its default in every row, and a total of 0: how many rows the pool has is not said here.
     pub fn project(&self, facts: &[Fact]) -> (Batch, Vec<i64>) {
         let values = |fact: &Fact| {
-            self.column(*fact)
-                .map_or_else(|| std::iter::repeat_n(fact.info().default, self.nodes.len()).collect(), |column| Arc::clone(&column.values))
+            self.column(*fact).map_or_else(
+                || std::iter::repeat_n(fact.info().default, self.nodes.len()).collect(),
+                |column| Arc::clone(&column.values),
+            )
         };
-        let batch = Batch { count: u32::try_from(self.nodes.len()).unwrap_or(u32::MAX), columns: facts.iter().map(values).collect() };
-        (batch, facts.iter().map(|fact| self.column(*fact).map_or(0, |column| column.total)).collect())
+        let batch = Batch {
+            count: u32::try_from(self.nodes.len()).unwrap_or(u32::MAX),
+            columns: facts.iter().map(values).collect(),
+        };
+        (
+            batch,
+            facts.iter().map(|fact| self.column(*fact).map_or(0, |column| column.total)).collect(),
+        )
     }
 
     /// A fact of a row.
     pub fn fact(&self, row: usize, fact: Fact) -> i64 {
-        self.column(fact).and_then(|column| column.values.get(row)).copied().unwrap_or(fact.info().default)
+        self.column(fact)
+            .and_then(|column| column.values.get(row))
+            .copied()
+            .unwrap_or(fact.info().default)
     }
 
     /// The canonical bytes, which name every fact, so that later catalogues can still read them.
@@ -159,28 +183,45 @@ impl FrameChunk {
     /// [`NotAFrame`] for anything that is truncated, of another tag or inconsistent.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotAFrame> {
         let truncated = || NotAFrame { problem: "truncated" };
-        let rest = bytes.strip_prefix(TAG.as_bytes()).and_then(|b| b.strip_prefix(&[0])).ok_or(NotAFrame { problem: "wrong tag" })?;
+        let rest = bytes
+            .strip_prefix(TAG.as_bytes())
+            .and_then(|b| b.strip_prefix(&[0]))
+            .ok_or(NotAFrame { problem: "wrong tag" })?;
         let mut reader = CanonicalReader(rest);
         let start_s = reader.i64().ok_or_else(truncated)?;
-        let length = PeriodLength::new(reader.u32().ok_or_else(truncated)?).map_err(|_| NotAFrame { problem: "bad period length" })?;
+        let length = PeriodLength::new(reader.u32().ok_or_else(truncated)?)
+            .map_err(|_| NotAFrame { problem: "bad period length" })?;
         let pool = reader.fixed::<16>().map(uuid::Uuid::from_bytes).ok_or_else(truncated)?;
         let index = reader.u32().ok_or_else(truncated)?;
         let revision = Revision(reader.u64().ok_or_else(truncated)?);
         let rules = reader.u32().ok_or_else(truncated)?;
         let score_multiplier = Ppm(reader.u32().ok_or_else(truncated)?);
-        let (facts, count) = (reader.u32().ok_or_else(truncated)?, reader.u32().ok_or_else(truncated)?);
-        let count = usize::try_from(count).ok().filter(|c| *c <= CHUNK_NODES_MAX).ok_or(NotAFrame { problem: "too many nodes" })?;
-        let nodes = (0..count).map(|_| reader.fixed::<16>().map(|b| NodeId(uuid::Uuid::from_bytes(b)))).collect::<Option<Vec<_>>>();
+        let (facts, count) =
+            (reader.u32().ok_or_else(truncated)?, reader.u32().ok_or_else(truncated)?);
+        let count = usize::try_from(count)
+            .ok()
+            .filter(|c| *c <= CHUNK_NODES_MAX)
+            .ok_or(NotAFrame { problem: "too many nodes" })?;
+        let nodes = (0..count)
+            .map(|_| reader.fixed::<16>().map(|b| NodeId(uuid::Uuid::from_bytes(b))))
+            .collect::<Option<Vec<_>>>();
         let mut columns = Vec::new();
         for _ in 0..facts {
             let name = reader.text().ok_or_else(truncated)?.to_owned();
             let total = reader.i64().ok_or_else(truncated)?;
-            let values = (0..count).map(|_| reader.i64()).collect::<Option<Arc<[i64]>>>().ok_or_else(truncated)?;
+            let values = (0..count)
+                .map(|_| reader.i64())
+                .collect::<Option<Arc<[i64]>>>()
+                .ok_or_else(truncated)?;
             columns.push(FactColumn { name, total, values });
         }
         Ok(Self {
             period: Period { start_s, length },
-            pool: if pool.is_nil() { PoolScope::Unassigned } else { PoolScope::Pool(crate::id::PoolId(pool)) },
+            pool: if pool.is_nil() {
+                PoolScope::Unassigned
+            } else {
+                PoolScope::Pool(crate::id::PoolId(pool))
+            },
             index,
             revision,
             rules,
@@ -205,12 +246,14 @@ pub(crate) fn example(nodes: u128) -> FrameChunk {
             (NodeId(uuid::Uuid::from_u128(i)), row)
         })
         .collect();
-    let period = PeriodLength::new(3600).unwrap().period_at(crate::time::TimeMs::from_unix_s(1_760_000_400));
+    let period =
+        PeriodLength::new(3600).unwrap().period_at(crate::time::TimeMs::from_unix_s(1_760_000_400));
     let head = FrameHead { period, revision: Revision(3), score_multiplier: Ppm(1_500_000) };
     head.chunks(PoolScope::Unassigned, rows, 0).remove(0)
 }
 
-/// The same, made when the catalogue ended with `last`: what was computed from such frames has to stay as it is for ever.
+/// The same, made when the catalogue ended with `last`: what was computed from such frames has to
+/// stay as it is for ever.
 #[cfg(test)]
 pub(crate) fn example_up_to(last: Fact, nodes: u128) -> FrameChunk {
     let mut frame = example(nodes);
@@ -234,10 +277,17 @@ mod tests {
 
     #[test]
     fn a_frame_has_the_digest_of_the_committed_vector() {
-        // A frame names its facts: with a new one, new frames have another digest, and old ones keep theirs.
+        // A frame names its facts: with a new one, new frames have another digest, and old ones
+        // keep theirs.
         for (last, digest) in [
-            (Fact::EpochsScored, "590a60541ec10e440c8ba6005cf1a59d0b2541d6cf7c09167ef3c3aa9ebf03ff"),
-            (Fact::StreakEpochs, "fa0bb9c4b29db9f6f1bfcbf72e844ceb36ea06298172af6113503e0e7da68f9f"),
+            (
+                Fact::EpochsScored,
+                "590a60541ec10e440c8ba6005cf1a59d0b2541d6cf7c09167ef3c3aa9ebf03ff",
+            ),
+            (
+                Fact::StreakEpochs,
+                "fa0bb9c4b29db9f6f1bfcbf72e844ceb36ea06298172af6113503e0e7da68f9f",
+            ),
             (Fact::ActiveS, "6d88e9e08f9aeff834f8ec73d40509b6daf4a2d0d06f7b65daa2a4a44a2b0f47"),
         ] {
             assert_eq!(example_up_to(last, 3).digest().to_string(), digest, "{last:?}");
@@ -248,13 +298,21 @@ mod tests {
     fn a_frame_of_another_catalogue_keeps_its_digest_and_is_read_with_defaults() {
         let old = example_up_to(Fact::EpochsScored, 3);
         let mut other = old.clone();
-        other.columns.insert(0, FactColumn { name: "luck".into(), total: 3, values: [1, 1, 1].into() });
+        other
+            .columns
+            .insert(0, FactColumn { name: "luck".into(), total: 3, values: [1, 1, 1].into() });
         for frame in [old, other] {
             let read = FrameChunk::from_bytes(&frame.to_bytes()).unwrap();
             assert_eq!(read.digest(), frame.digest());
             let (batch, totals) = read.project(&[Fact::NodesSameWallet, Fact::ObservedS]);
-            assert_eq!((batch.columns, totals), (vec![Arc::from([1, 1, 1]), Arc::from([10, 20, 30])], vec![0, 60]));
-            assert_eq!((read.fact(2, Fact::NodesSameWallet), read.fact(2, Fact::ObservedS)), (1, 30));
+            assert_eq!(
+                (batch.columns, totals),
+                (vec![Arc::from([1, 1, 1]), Arc::from([10, 20, 30])], vec![0, 60])
+            );
+            assert_eq!(
+                (read.fact(2, Fact::NodesSameWallet), read.fact(2, Fact::ObservedS)),
+                (1, 30)
+            );
         }
     }
 
@@ -268,8 +326,16 @@ mod tests {
                 (NodeId(uuid::Uuid::from_u128(i)), row)
             })
             .collect();
-        let chunks = FrameHead { period: example(1).period, revision: Revision(1), score_multiplier: Ppm(1) }.chunks(PoolScope::Unassigned, rows, 7);
-        assert_eq!(chunks.iter().map(|c| (c.index, c.nodes.len())).collect::<Vec<_>>(), [(7, 2000), (8, 2000), (9, 500)]);
+        let chunks = FrameHead {
+            period: example(1).period,
+            revision: Revision(1),
+            score_multiplier: Ppm(1),
+        }
+        .chunks(PoolScope::Unassigned, rows, 7);
+        assert_eq!(
+            chunks.iter().map(|c| (c.index, c.nodes.len())).collect::<Vec<_>>(),
+            [(7, 2000), (8, 2000), (9, 500)]
+        );
         assert!(chunks.iter().all(|c| c.columns[Fact::ObservedS as usize].total == 9_000));
         assert!(chunks.windows(2).all(|w| w[0].nodes.last() < w[1].nodes.first()));
     }

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::time::TimeMs;
 
-/// The namespace of ids that are derived from a name (UUIDv5): user ids from token subjects, payout ids.
+/// The namespace of ids that are derived from a name (UUIDv5): user ids from token subjects, payout
+/// ids.
 pub const DERIVED_ID_NAMESPACE: Uuid = Uuid::from_u128(0x6c75_6369_6421_4d00_9e0d_0a6f_6465_7321);
 
 /// A text that is not a UUID.
@@ -48,7 +49,8 @@ uuid_ids! {
     UserId;
     /// An observation session; made by whoever observes, one node's in the whole fleet.
     SessionId;
-    /// A payout (UUIDv5 of store family, cycle, node and attempt): also its idempotency key at the rail.
+    /// A payout (UUIDv5 of store family, cycle, node and attempt): also its idempotency key at the
+    /// rail.
     PayoutId;
     /// A payout run.
     RunId;
@@ -85,7 +87,9 @@ uuid_ids! {
 impl UserId {
     /// The id of a token subject: itself if it is a UUID, else a UUIDv5 of it in a fixed namespace.
     pub fn from_subject(subject: &str) -> Self {
-        Uuid::try_parse(subject).map(Self).unwrap_or_else(|_| Self(Uuid::new_v5(&DERIVED_ID_NAMESPACE, subject.as_bytes())))
+        Uuid::try_parse(subject)
+            .map(Self)
+            .unwrap_or_else(|_| Self(Uuid::new_v5(&DERIVED_ID_NAMESPACE, subject.as_bytes())))
     }
 }
 
@@ -93,13 +97,18 @@ impl FamilyId {
     /// When the family's first store was created, which its id (UUIDv7) says.
     pub fn began_at(self) -> Option<TimeMs> {
         let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
-        Some(TimeMs(i64::try_from(seconds).ok()?.checked_mul(1_000)?.checked_add(i64::from(nanos / 1_000_000))?))
+        Some(TimeMs(
+            i64::try_from(seconds)
+                .ok()?
+                .checked_mul(1_000)?
+                .checked_add(i64::from(nanos / 1_000_000))?,
+        ))
     }
 }
 
 impl PayoutId {
-    /// The id of one attempt to pay one node in one cycle: the same after a restore, so that a repeated run
-    /// carries the key the rail already knows.
+    /// The id of one attempt to pay one node in one cycle: the same after a restore, so that a
+    /// repeated run carries the key the rail already knows.
     pub fn derive(family: FamilyId, cycle: i64, node: NodeId, attempt: u32) -> Self {
         let mut name = Vec::with_capacity(44);
         name.extend_from_slice(family.0.as_bytes());
@@ -233,6 +242,9 @@ mod tests {
     fn a_payout_id_never_changes() {
         let id = PayoutId::derive(FamilyId(Uuid::nil()), 1_760_000_400, NodeId(Uuid::max()), 0);
         assert_eq!(id.to_string(), "5afe7dec-154c-5607-90fc-fe6846c63510");
-        assert_ne!(id, PayoutId::derive(FamilyId(Uuid::nil()), 1_760_000_400, NodeId(Uuid::max()), 1));
+        assert_ne!(
+            id,
+            PayoutId::derive(FamilyId(Uuid::nil()), 1_760_000_400, NodeId(Uuid::max()), 1)
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! The ledger: insert-only, double entry. An entry's legs add up to zero; each node has a stream of its own,
-//! numbered without gaps, and every entry keeps the balances after it.
+//! The ledger: insert-only, double entry. An entry's legs add up to zero; each node has a stream of
+//! its own, numbered without gaps, and every entry keeps the balances after it.
 //!
-//! Invariants: I1 legs sum to 0; I2 balances are never negative and `seq` has no gaps. A correction is another
-//! entry, never an edit.
+//! Invariants: I1 legs sum to 0; I2 balances are never negative and `seq` has no gaps. A correction
+//! is another entry, never an edit.
 
 pub mod verify;
 
@@ -230,29 +230,72 @@ impl Draft {
     /// # Errors
     /// [`LedgerError::Money`] if the amount has no negative.
     pub fn deposit(id: &str, amount: MicroUsdt, cause: String) -> Result<Self, LedgerError> {
-        Self::moved(format!("dep:{id}"), Stream::Treasury, EntryKind::Deposit, Account::Outside, Account::Treasury, amount, cause)
+        Self::moved(
+            format!("dep:{id}"),
+            Stream::Treasury,
+            EntryKind::Deposit,
+            Account::Outside,
+            Account::Treasury,
+            amount,
+            cause,
+        )
     }
     /// A pool's budget of a period is set aside.
     ///
     /// # Errors
     /// [`LedgerError::Money`] if the amount has no negative.
-    pub fn fund(period_start_s: i64, pool: PoolScope, amount: MicroUsdt) -> Result<Self, LedgerError> {
-        let (id, cause) = (format!("fnd:{period_start_s}:{pool}"), format!("budget of period {period_start_s}"));
-        Self::moved(id, Stream::Treasury, EntryKind::Fund, Account::Treasury, Account::Budget(pool), amount, cause)
+    pub fn fund(
+        period_start_s: i64,
+        pool: PoolScope,
+        amount: MicroUsdt,
+    ) -> Result<Self, LedgerError> {
+        let (id, cause) =
+            (format!("fnd:{period_start_s}:{pool}"), format!("budget of period {period_start_s}"));
+        Self::moved(
+            id,
+            Stream::Treasury,
+            EntryKind::Fund,
+            Account::Treasury,
+            Account::Budget(pool),
+            amount,
+            cause,
+        )
     }
     /// What was not shared goes back to the treasury.
     ///
     /// # Errors
     /// [`LedgerError::Money`] if the amount has no negative.
-    pub fn remainder(period_start_s: i64, pool: PoolScope, amount: MicroUsdt) -> Result<Self, LedgerError> {
-        let (id, cause) = (format!("rem:{period_start_s}:{pool}"), format!("remainder of period {period_start_s}"));
-        Self::moved(id, Stream::Treasury, EntryKind::Remainder, Account::Budget(pool), Account::Treasury, amount, cause)
+    pub fn remainder(
+        period_start_s: i64,
+        pool: PoolScope,
+        amount: MicroUsdt,
+    ) -> Result<Self, LedgerError> {
+        let (id, cause) = (
+            format!("rem:{period_start_s}:{pool}"),
+            format!("remainder of period {period_start_s}"),
+        );
+        Self::moved(
+            id,
+            Stream::Treasury,
+            EntryKind::Remainder,
+            Account::Budget(pool),
+            Account::Treasury,
+            amount,
+            cause,
+        )
     }
     /// A node earned `share` in a period, `held` of it held back.
     ///
     /// # Errors
     /// [`LedgerError::Money`] if `held` exceeds what can be subtracted.
-    pub fn accrue(period_start_s: i64, pool: PoolScope, node: NodeId, share: MicroUsdt, held: MicroUsdt, cause: String) -> Result<Self, LedgerError> {
+    pub fn accrue(
+        period_start_s: i64,
+        pool: PoolScope,
+        node: NodeId,
+        share: MicroUsdt,
+        held: MicroUsdt,
+        cause: String,
+    ) -> Result<Self, LedgerError> {
         let mut legs = vec![
             Leg { account: Account::Budget(pool), amount: share.checked_neg()? },
             Leg { account: Account::Available(node), amount: share.checked_sub(held)? },
@@ -260,7 +303,13 @@ impl Draft {
         if held != MicroUsdt::ZERO {
             legs.push(Leg { account: Account::Held(node), amount: held });
         }
-        Ok(Self { id: format!("acc:{period_start_s}:{node}"), stream: Stream::Node(node), kind: EntryKind::Accrue, legs, cause })
+        Ok(Self {
+            id: format!("acc:{period_start_s}:{node}"),
+            stream: Stream::Node(node),
+            kind: EntryKind::Accrue,
+            legs,
+            cause,
+        })
     }
     /// A payout sets its amount aside.
     ///
@@ -268,33 +317,80 @@ impl Draft {
     /// [`LedgerError::Money`] if the amount has no negative.
     pub fn reserve(payout: PayoutId, node: NodeId, amount: MicroUsdt) -> Result<Self, LedgerError> {
         let (id, cause) = (format!("rsv:{payout}"), format!("payout {payout}"));
-        Self::moved(id, Stream::Node(node), EntryKind::Reserve, Account::Available(node), Account::Reserved(node), amount, cause)
+        Self::moved(
+            id,
+            Stream::Node(node),
+            EntryKind::Reserve,
+            Account::Available(node),
+            Account::Reserved(node),
+            amount,
+            cause,
+        )
     }
-    /// A payout is over: paid, or its money is free again. One id for both, so that only one can ever exist (I4).
+    /// A payout is over: paid, or its money is free again. One id for both, so that only one can
+    /// ever exist (I4).
     ///
     /// # Errors
     /// [`LedgerError::Money`] if the amount has no negative.
-    pub fn close(payout: PayoutId, node: NodeId, amount: MicroUsdt, paid: bool, cause: String) -> Result<Self, LedgerError> {
-        let (kind, to) = if paid { (EntryKind::Settle, Account::Outside) } else { (EntryKind::Release, Account::Available(node)) };
-        Self::moved(format!("cls:{payout}"), Stream::Node(node), kind, Account::Reserved(node), to, amount, cause)
+    pub fn close(
+        payout: PayoutId,
+        node: NodeId,
+        amount: MicroUsdt,
+        paid: bool,
+        cause: String,
+    ) -> Result<Self, LedgerError> {
+        let (kind, to) = if paid {
+            (EntryKind::Settle, Account::Outside)
+        } else {
+            (EntryKind::Release, Account::Available(node))
+        };
+        Self::moved(
+            format!("cls:{payout}"),
+            Stream::Node(node),
+            kind,
+            Account::Reserved(node),
+            to,
+            amount,
+            cause,
+        )
     }
 
-    /// What a node left behind was not claimed in time. `after` is the place of the last entry in its stream: whatever comes there first, this
-    /// entry never stands.
+    /// What a node left behind was not claimed in time. `after` is the place of the last entry in
+    /// its stream: whatever comes there first, this entry never stands.
     ///
     /// # Errors
     /// [`LedgerError::Money`] if the amount has no negative.
-    pub fn unclaimed(node: NodeId, after: u64, amount: MicroUsdt, cause: String) -> Result<Self, LedgerError> {
+    pub fn unclaimed(
+        node: NodeId,
+        after: u64,
+        amount: MicroUsdt,
+        cause: String,
+    ) -> Result<Self, LedgerError> {
         let id = format!("unc:{node}:{after}");
-        Self::moved(id, Stream::Node(node), EntryKind::Unclaimed, Account::Available(node), Account::Unclaimed, amount, cause)
+        Self::moved(
+            id,
+            Stream::Node(node),
+            EntryKind::Unclaimed,
+            Account::Available(node),
+            Account::Unclaimed,
+            amount,
+            cause,
+        )
     }
 
-    /// Part of an accrual is taken back: from what is available and then what is held; what is gone already is owed from now
-    /// on. `number` counts the reversals of one accrual from 1.
+    /// Part of an accrual is taken back: from what is available and then what is held; what is gone
+    /// already is owed from now on. `number` counts the reversals of one accrual from 1.
     ///
     /// # Errors
     /// [`LedgerError::Money`] if a sum is not representable.
-    pub fn reverse(accrual: &str, number: u32, node: NodeId, amount: MicroUsdt, head: &Balances, cause: String) -> Result<Self, LedgerError> {
+    pub fn reverse(
+        accrual: &str,
+        number: u32,
+        node: NodeId,
+        amount: MicroUsdt,
+        head: &Balances,
+        cause: String,
+    ) -> Result<Self, LedgerError> {
         let available = amount.min(head.available);
         let rest = amount.checked_sub(available)?;
         let held = rest.min(head.held);
@@ -306,8 +402,18 @@ impl Draft {
             (Account::Receivable(node), owed),
             (Account::Owed, owed.checked_neg()?),
         ];
-        let legs = moves.into_iter().filter(|(_, amount)| *amount != MicroUsdt::ZERO).map(|(account, amount)| Leg { account, amount }).collect();
-        Ok(Self { id: Self::reversal_id(accrual, number), stream: Stream::Node(node), kind: EntryKind::Reverse, legs, cause })
+        let legs = moves
+            .into_iter()
+            .filter(|(_, amount)| *amount != MicroUsdt::ZERO)
+            .map(|(account, amount)| Leg { account, amount })
+            .collect();
+        Ok(Self {
+            id: Self::reversal_id(accrual, number),
+            stream: Stream::Node(node),
+            kind: EntryKind::Reverse,
+            legs,
+            cause,
+        })
     }
 
     /// The id of a reversal.
@@ -315,22 +421,38 @@ impl Draft {
         if number == 1 { format!("rev:{accrual}") } else { format!("rev:{accrual}:{number}") }
     }
 
-    /// A node pays back what it owes with an accrual, of which at most half is taken; none if it owes nothing.
+    /// A node pays back what it owes with an accrual, of which at most half is taken; none if it
+    /// owes nothing.
     ///
     /// # Errors
     /// [`LedgerError::Money`] if a sum is not representable.
     pub fn offset(accrual: &Self, head: &Balances) -> Result<Option<Self>, LedgerError> {
         let Stream::Node(node) = accrual.stream else { return Ok(None) };
-        let came = accrual.legs.iter().find(|leg| leg.account == Account::Available(node)).map_or(0, |leg| leg.amount.0);
+        let came = accrual
+            .legs
+            .iter()
+            .find(|leg| leg.account == Account::Available(node))
+            .map_or(0, |leg| leg.amount.0);
         let amount = MicroUsdt(came / 2).min(head.receivable).min(head.available);
         if amount <= MicroUsdt::ZERO {
             return Ok(None);
         }
         let back = amount.checked_neg()?;
-        let moves = [(Account::Available(node), back), (Account::Reversals, amount), (Account::Receivable(node), back), (Account::Owed, amount)];
+        let moves = [
+            (Account::Available(node), back),
+            (Account::Reversals, amount),
+            (Account::Receivable(node), back),
+            (Account::Owed, amount),
+        ];
         let legs = moves.into_iter().map(|(account, amount)| Leg { account, amount }).collect();
         let cause = format!("pays back what it owes from {}", accrual.id);
-        Ok(Some(Self { id: Self::offset_id(accrual), stream: accrual.stream, kind: EntryKind::Offset, legs, cause }))
+        Ok(Some(Self {
+            id: Self::offset_id(accrual),
+            stream: accrual.stream,
+            kind: EntryKind::Offset,
+            legs,
+            cause,
+        }))
     }
 
     /// The id of an accrual's offset.
@@ -338,12 +460,19 @@ impl Draft {
         format!("off:{}", accrual.id)
     }
 
-    /// The payment service paid what was released to the payee, too: what is available is taken back, and the rest is owed. What the payee
-    /// owes was paid by the treasury, see [`Draft::recover`].
+    /// The payment service paid what was released to the payee, too: what is available is taken
+    /// back, and the rest is owed. What the payee owes was paid by the treasury, see
+    /// [`Draft::recover`].
     ///
     /// # Errors
     /// [`LedgerError::Money`] if a sum is not representable.
-    pub fn recover_payment(mismatch: MismatchId, node: NodeId, amount: MicroUsdt, head: &Balances, cause: String) -> Result<Self, LedgerError> {
+    pub fn recover_payment(
+        mismatch: MismatchId,
+        node: NodeId,
+        amount: MicroUsdt,
+        head: &Balances,
+        cause: String,
+    ) -> Result<Self, LedgerError> {
         let available = amount.min(head.available);
         let owed = amount.checked_sub(available)?;
         let moves = [
@@ -353,17 +482,40 @@ impl Draft {
             (Account::Owed, owed.checked_neg()?),
             (Account::Outside, amount),
         ];
-        let legs = moves.into_iter().filter(|(_, amount)| *amount != MicroUsdt::ZERO).map(|(account, amount)| Leg { account, amount }).collect();
-        Ok(Self { id: Self::remedy_id(mismatch), stream: Stream::Node(node), kind: EntryKind::Adjust, legs, cause })
+        let legs = moves
+            .into_iter()
+            .filter(|(_, amount)| *amount != MicroUsdt::ZERO)
+            .map(|(account, amount)| Leg { account, amount })
+            .collect();
+        Ok(Self {
+            id: Self::remedy_id(mismatch),
+            stream: Stream::Node(node),
+            kind: EntryKind::Adjust,
+            legs,
+            cause,
+        })
     }
 
     /// The payment service never paid what the books say it did: the payee has it again.
     ///
     /// # Errors
     /// [`LedgerError::Money`] if the amount has no negative.
-    pub fn restore_payment(mismatch: MismatchId, node: NodeId, amount: MicroUsdt, cause: String) -> Result<Self, LedgerError> {
+    pub fn restore_payment(
+        mismatch: MismatchId,
+        node: NodeId,
+        amount: MicroUsdt,
+        cause: String,
+    ) -> Result<Self, LedgerError> {
         let (id, kind) = (Self::remedy_id(mismatch), EntryKind::Adjust);
-        Self::moved(id, Stream::Node(node), kind, Account::Outside, Account::Available(node), amount, cause)
+        Self::moved(
+            id,
+            Stream::Node(node),
+            kind,
+            Account::Outside,
+            Account::Available(node),
+            amount,
+            cause,
+        )
     }
 
     /// The id of the entry that ends a mismatch: there is one at most.
@@ -371,54 +523,114 @@ impl Draft {
         format!("adj:{mismatch}")
     }
 
-    /// What a reversal or an offset took back comes into the treasury, and what the treasury paid for a payee leaves it; none if that was nothing.
+    /// What a reversal or an offset took back comes into the treasury, and what the treasury paid
+    /// for a payee leaves it; none if that was nothing.
     ///
     /// # Errors
     /// [`LedgerError::Money`] if the amount has no negative.
     pub fn recover(taken: &Self) -> Result<Option<Self>, LedgerError> {
-        let Some(leg) = taken.legs.iter().find(|leg| leg.account == Account::Reversals) else { return Ok(None) };
+        let Some(leg) = taken.legs.iter().find(|leg| leg.account == Account::Reversals) else {
+            return Ok(None);
+        };
         let id = format!("rec:{}", taken.id);
-        let recovered = Self::moved(id, Stream::Treasury, EntryKind::Recover, Account::Reversals, Account::Treasury, leg.amount, taken.cause.clone());
+        let recovered = Self::moved(
+            id,
+            Stream::Treasury,
+            EntryKind::Recover,
+            Account::Reversals,
+            Account::Treasury,
+            leg.amount,
+            taken.cause.clone(),
+        );
         recovered.map(Some)
     }
 
-    /// The entries of a correction, in the order in which they are booked. Money between a node and the treasury is in two streams, and on its
-    /// way between them until both are booked.
+    /// The entries of a correction, in the order in which they are booked. Money between a node and
+    /// the treasury is in two streams, and on its way between them until both are booked.
     ///
     /// # Errors
     /// [`LedgerError::Money`] if the amount has no negative.
-    pub fn correction(proposal: ProposalId, node: NodeId, what: Correction, amount: MicroUsdt, cause: &str) -> Result<Vec<Self>, LedgerError> {
+    pub fn correction(
+        proposal: ProposalId,
+        node: NodeId,
+        what: Correction,
+        amount: MicroUsdt,
+        cause: &str,
+    ) -> Result<Vec<Self>, LedgerError> {
         let (of_node, cause) = (Stream::Node(node), cause.to_owned());
         let taken = |id: String, kind: EntryKind, from: Account| {
-            let taken = Self::moved(id, of_node, kind, from, Account::Reversals, amount, cause.clone())?;
+            let taken =
+                Self::moved(id, of_node, kind, from, Account::Reversals, amount, cause.clone())?;
             Ok([Some(taken.clone()), Self::recover(&taken)?].into_iter().flatten().collect())
         };
         match what {
             Correction::ReleaseHold => {
                 let (id, kind) = (format!("rlh:{proposal}"), EntryKind::ReleaseHold);
-                Ok(vec![Self::moved(id, of_node, kind, Account::Held(node), Account::Available(node), amount, cause)?])
+                Ok(vec![Self::moved(
+                    id,
+                    of_node,
+                    kind,
+                    Account::Held(node),
+                    Account::Available(node),
+                    amount,
+                    cause,
+                )?])
             }
-            Correction::ForfeitHold => taken(format!("fft:{proposal}"), EntryKind::Forfeit, Account::Held(node)),
-            Correction::Debit => taken(format!("adj:{proposal}"), EntryKind::Adjust, Account::Available(node)),
+            Correction::ForfeitHold => {
+                taken(format!("fft:{proposal}"), EntryKind::Forfeit, Account::Held(node))
+            }
+            Correction::Debit => {
+                taken(format!("adj:{proposal}"), EntryKind::Adjust, Account::Available(node))
+            }
             Correction::Credit => {
-                let (given, id, kind) = (format!("adj:{proposal}:treasury"), format!("adj:{proposal}"), EntryKind::Adjust);
+                let (given, id, kind) = (
+                    format!("adj:{proposal}:treasury"),
+                    format!("adj:{proposal}"),
+                    EntryKind::Adjust,
+                );
                 Ok(vec![
-                    Self::moved(given, Stream::Treasury, kind, Account::Treasury, Account::Reversals, amount, cause.clone())?,
-                    Self::moved(id, of_node, kind, Account::Reversals, Account::Available(node), amount, cause)?,
+                    Self::moved(
+                        given,
+                        Stream::Treasury,
+                        kind,
+                        Account::Treasury,
+                        Account::Reversals,
+                        amount,
+                        cause.clone(),
+                    )?,
+                    Self::moved(
+                        id,
+                        of_node,
+                        kind,
+                        Account::Reversals,
+                        Account::Available(node),
+                        amount,
+                        cause,
+                    )?,
                 ])
             }
         }
     }
 
-    fn moved(id: String, stream: Stream, kind: EntryKind, from: Account, to: Account, amount: MicroUsdt, cause: String) -> Result<Self, LedgerError> {
-        let legs = vec![Leg { account: from, amount: amount.checked_neg()? }, Leg { account: to, amount }];
+    fn moved(
+        id: String,
+        stream: Stream,
+        kind: EntryKind,
+        from: Account,
+        to: Account,
+        amount: MicroUsdt,
+        cause: String,
+    ) -> Result<Self, LedgerError> {
+        let legs =
+            vec![Leg { account: from, amount: amount.checked_neg()? }, Leg { account: to, amount }];
         Ok(Self { id, stream, kind, legs, cause })
     }
 
     /// Gives the entry its place after `head`.
     ///
     /// # Errors
-    /// [`LedgerError`] if the legs do not balance, a balance would be negative, or a leg is another node's.
+    /// [`LedgerError`] if the legs do not balance, a balance would be negative, or a leg is another
+    /// node's.
     pub fn book(self, head: Head, at: TimeMs) -> Result<Entry, LedgerError> {
         let balances = self.balances_after(head.balances)?;
         Ok(Entry { draft: self, seq: head.seq + 1, at, balances })
@@ -436,19 +648,35 @@ impl Draft {
         let mut balances = before;
         for leg in &self.legs {
             let slot = match (leg.account, self.stream) {
-                (Account::Outside | Account::Budget(_) | Account::Reversals | Account::Owed | Account::Unclaimed, _) => continue,
+                (
+                    Account::Outside
+                    | Account::Budget(_)
+                    | Account::Reversals
+                    | Account::Owed
+                    | Account::Unclaimed,
+                    _,
+                ) => continue,
                 (Account::Treasury, Stream::Treasury) => &mut balances.available,
-                (Account::Available(node), Stream::Node(own)) if node == own => &mut balances.available,
+                (Account::Available(node), Stream::Node(own)) if node == own => {
+                    &mut balances.available
+                }
                 (Account::Held(node), Stream::Node(own)) if node == own => &mut balances.held,
-                (Account::Reserved(node), Stream::Node(own)) if node == own => &mut balances.reserved,
-                (Account::Receivable(node), Stream::Node(own)) if node == own => &mut balances.receivable,
+                (Account::Reserved(node), Stream::Node(own)) if node == own => {
+                    &mut balances.reserved
+                }
+                (Account::Receivable(node), Stream::Node(own)) if node == own => {
+                    &mut balances.receivable
+                }
                 _ => return Err(LedgerError::WrongStream { id: self.id.clone() }),
             };
             *slot = slot.checked_add(leg.amount)?;
         }
-        for (account, balance) in
-            [("available", balances.available), ("held", balances.held), ("reserved", balances.reserved), ("receivable", balances.receivable)]
-        {
+        for (account, balance) in [
+            ("available", balances.available),
+            ("held", balances.held),
+            ("reserved", balances.reserved),
+            ("receivable", balances.receivable),
+        ] {
             if balance < MicroUsdt::ZERO {
                 return Err(LedgerError::Overdrawn { id: self.id.clone(), account, balance });
             }
@@ -474,7 +702,8 @@ mod tests {
         })
     }
     fn accrued() -> Draft {
-        Draft::accrue(0, PoolScope::Unassigned, NODE, MicroUsdt(100), MicroUsdt(25), String::new()).unwrap()
+        Draft::accrue(0, PoolScope::Unassigned, NODE, MicroUsdt(100), MicroUsdt(25), String::new())
+            .unwrap()
     }
 
     #[test]
@@ -482,51 +711,105 @@ mod tests {
         let close = |paid| Draft::close(PAYOUT, NODE, PAY, paid, String::new()).unwrap();
         let reserve = || Draft::reserve(PAYOUT, NODE, PAY).unwrap();
         let paid = head_after(vec![accrued(), reserve(), close(true)]).unwrap();
-        assert_eq!((paid.seq, paid.balances.available.0, paid.balances.held.0, paid.balances.reserved.0), (3, 15, 25, 0));
+        assert_eq!(
+            (paid.seq, paid.balances.available.0, paid.balances.held.0, paid.balances.reserved.0),
+            (3, 15, 25, 0)
+        );
         let released = head_after(vec![accrued(), reserve(), close(false)]).unwrap();
         assert_eq!(released.balances.available, MicroUsdt(75));
     }
 
     #[test]
     fn no_account_is_overdrawn() {
-        assert!(matches!(head_after(vec![accrued(), Draft::reserve(PAYOUT, NODE, MicroUsdt(76)).unwrap()]), Err(LedgerError::Overdrawn { .. })));
-        assert!(matches!(head_after(vec![Draft::fund(0, PoolScope::Unassigned, MicroUsdt(1)).unwrap()]), Err(LedgerError::Overdrawn { .. })));
+        assert!(matches!(
+            head_after(vec![accrued(), Draft::reserve(PAYOUT, NODE, MicroUsdt(76)).unwrap()]),
+            Err(LedgerError::Overdrawn { .. })
+        ));
+        assert!(matches!(
+            head_after(vec![Draft::fund(0, PoolScope::Unassigned, MicroUsdt(1)).unwrap()]),
+            Err(LedgerError::Overdrawn { .. })
+        ));
     }
 
     #[test]
     fn legs_that_do_not_balance_are_refused() {
         let mut draft = accrued();
         draft.legs[0].amount = MicroUsdt(-99);
-        assert!(matches!(draft.book(Head::default(), TimeMs(0)), Err(LedgerError::Unbalanced { .. })));
+        assert!(matches!(
+            draft.book(Head::default(), TimeMs(0)),
+            Err(LedgerError::Unbalanced { .. })
+        ));
         let foreign = Draft { stream: Stream::Node(NodeId(uuid::Uuid::from_u128(8))), ..accrued() };
-        assert!(matches!(foreign.book(Head::default(), TimeMs(0)), Err(LedgerError::WrongStream { .. })));
+        assert!(matches!(
+            foreign.book(Head::default(), TimeMs(0)),
+            Err(LedgerError::WrongStream { .. })
+        ));
     }
 
     #[test]
     fn what_is_taken_back_is_what_is_there_and_the_rest_is_owed() {
         let reserve = Draft::reserve(PAYOUT, NODE, PAY).unwrap();
-        let paid = head_after(vec![accrued(), reserve, Draft::close(PAYOUT, NODE, PAY, true, String::new()).unwrap()]).unwrap();
+        let paid = head_after(vec![
+            accrued(),
+            reserve,
+            Draft::close(PAYOUT, NODE, PAY, true, String::new()).unwrap(),
+        ])
+        .unwrap();
         // 15 available, 25 held, 60 gone.
-        let reversal = Draft::reverse("acc:0:n", 1, NODE, MicroUsdt(70), &paid.balances, "void".into()).unwrap();
+        let reversal =
+            Draft::reverse("acc:0:n", 1, NODE, MicroUsdt(70), &paid.balances, "void".into())
+                .unwrap();
         assert_eq!(reversal.id, "rev:acc:0:n");
-        assert_eq!(Draft::recover(&reversal).unwrap().unwrap().legs[1].amount, MicroUsdt(40), "what comes into the treasury");
+        assert_eq!(
+            Draft::recover(&reversal).unwrap().unwrap().legs[1].amount,
+            MicroUsdt(40),
+            "what comes into the treasury"
+        );
         let entry = reversal.book(paid, TimeMs(0)).unwrap();
         let Balances { available, held, receivable, .. } = entry.balances;
         assert_eq!((available.0, held.0, receivable.0), (0, 0, 30));
         // The next accrual pays back, but keeps half.
-        let next = Draft::accrue(1, PoolScope::Unassigned, NODE, MicroUsdt(50), MicroUsdt(10), String::new()).unwrap();
-        let entry = next.clone().book(Head { seq: entry.seq, balances: entry.balances }, TimeMs(0)).unwrap();
+        let next = Draft::accrue(
+            1,
+            PoolScope::Unassigned,
+            NODE,
+            MicroUsdt(50),
+            MicroUsdt(10),
+            String::new(),
+        )
+        .unwrap();
+        let entry = next
+            .clone()
+            .book(Head { seq: entry.seq, balances: entry.balances }, TimeMs(0))
+            .unwrap();
         let offset = Draft::offset(&next, &entry.balances).unwrap().unwrap();
         assert_eq!(
             (offset.id.as_str(), Draft::recover(&offset).unwrap().unwrap().legs[1].amount),
             ("off:acc:1:00000000-0000-0000-0000-000000000007", MicroUsdt(20))
         );
-        let entry = offset.book(Head { seq: entry.seq, balances: entry.balances }, TimeMs(0)).unwrap();
+        let entry =
+            offset.book(Head { seq: entry.seq, balances: entry.balances }, TimeMs(0)).unwrap();
         assert_eq!((entry.balances.available.0, entry.balances.receivable.0), (20, 10));
-        assert_eq!(Draft::offset(&next, &Balances { receivable: MicroUsdt(4), ..entry.balances }).unwrap().unwrap().legs[1].amount, MicroUsdt(4));
-        assert_eq!(Draft::offset(&next, &Balances { receivable: MicroUsdt::ZERO, ..entry.balances }).unwrap(), None);
-        let nothing_there = Draft::reverse("acc:0:n", 2, NODE, MicroUsdt(5), &Balances::default(), String::new()).unwrap();
-        assert_eq!((Draft::recover(&nothing_there).unwrap(), nothing_there.id.as_str()), (None, "rev:acc:0:n:2"));
+        assert_eq!(
+            Draft::offset(&next, &Balances { receivable: MicroUsdt(4), ..entry.balances })
+                .unwrap()
+                .unwrap()
+                .legs[1]
+                .amount,
+            MicroUsdt(4)
+        );
+        assert_eq!(
+            Draft::offset(&next, &Balances { receivable: MicroUsdt::ZERO, ..entry.balances })
+                .unwrap(),
+            None
+        );
+        let nothing_there =
+            Draft::reverse("acc:0:n", 2, NODE, MicroUsdt(5), &Balances::default(), String::new())
+                .unwrap();
+        assert_eq!(
+            (Draft::recover(&nothing_there).unwrap(), nothing_there.id.as_str()),
+            (None, "rev:acc:0:n:2")
+        );
     }
 
     #[test]
@@ -539,18 +822,40 @@ mod tests {
                 .iter()
                 .filter(|draft| draft.stream == Stream::Node(NODE))
                 .cloned()
-                .try_fold(earned, |head, draft| draft.book(head, TimeMs(0)).map(|entry| Head { seq: entry.seq, balances: entry.balances }));
-            let moved =
-                |account| drafts.iter().flat_map(|draft| &draft.legs).filter(|leg| leg.account == account).map(|leg| leg.amount.0).sum::<i64>();
-            of_node.map(|head| (head.balances.available.0, head.balances.held.0, moved(Account::Treasury), moved(Account::Reversals)))
+                .try_fold(earned, |head, draft| {
+                    draft
+                        .book(head, TimeMs(0))
+                        .map(|entry| Head { seq: entry.seq, balances: entry.balances })
+                });
+            let moved = |account| {
+                drafts
+                    .iter()
+                    .flat_map(|draft| &draft.legs)
+                    .filter(|leg| leg.account == account)
+                    .map(|leg| leg.amount.0)
+                    .sum::<i64>()
+            };
+            of_node.map(|head| {
+                (
+                    head.balances.available.0,
+                    head.balances.held.0,
+                    moved(Account::Treasury),
+                    moved(Account::Reversals),
+                )
+            })
         };
         // 75 available, 25 held.
         assert_eq!(after(Correction::ReleaseHold, 25).unwrap(), (100, 0, 0, 0));
         assert_eq!(after(Correction::ForfeitHold, 5).unwrap(), (75, 20, 5, 0));
         assert_eq!(after(Correction::Credit, 5).unwrap(), (80, 25, -5, 0));
         assert_eq!(after(Correction::Debit, 75).unwrap(), (0, 25, 75, 0));
-        for (what, too_much) in [(Correction::ReleaseHold, 26), (Correction::ForfeitHold, 26), (Correction::Debit, 76)] {
-            assert!(matches!(after(what, too_much), Err(LedgerError::Overdrawn { .. })), "{what:?}");
+        for (what, too_much) in
+            [(Correction::ReleaseHold, 26), (Correction::ForfeitHold, 26), (Correction::Debit, 76)]
+        {
+            assert!(
+                matches!(after(what, too_much), Err(LedgerError::Overdrawn { .. })),
+                "{what:?}"
+            );
         }
     }
 

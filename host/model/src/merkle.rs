@@ -1,4 +1,5 @@
-//! Merkle trees as in RFC 9162 (section 2.1): `leaf = sha256(0x00 ‖ data)`, `node = sha256(0x01 ‖ left ‖ right)`.
+//! Merkle trees as in RFC 9162 (section 2.1): `leaf = sha256(0x00 ‖ data)`, `node = sha256(0x01 ‖
+//! left ‖ right)`.
 
 use sha2::{Digest as _, Sha256};
 
@@ -11,7 +12,14 @@ pub fn leaf(data: &[u8]) -> Digest {
 
 /// The hash of two subtrees.
 pub fn node(left: Digest, right: Digest) -> Digest {
-    Digest(Sha256::new().chain_update([1]).chain_update(left.0).chain_update(right.0).finalize().into())
+    Digest(
+        Sha256::new()
+            .chain_update([1])
+            .chain_update(left.0)
+            .chain_update(right.0)
+            .finalize()
+            .into(),
+    )
 }
 
 /// The root over leaf hashes; of none it is the hash of the empty string, as the RFC says.
@@ -37,7 +45,11 @@ pub fn proof(leaves: &[Digest], index: usize) -> Vec<Digest> {
         return Vec::new();
     }
     let (left, right) = leaves.split_at(split_point(leaves.len()));
-    let (mut path, sibling) = if index < left.len() { (proof(left, index), root(right)) } else { (proof(right, index - left.len()), root(left)) };
+    let (mut path, sibling) = if index < left.len() {
+        (proof(left, index), root(right))
+    } else {
+        (proof(right, index - left.len()), root(left))
+    };
     path.push(sibling);
     path
 }
@@ -75,11 +87,29 @@ mod tests {
 
     #[test]
     fn roots_are_those_of_the_certificate_transparency_test_vectors() {
-        let data = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
+        let data = [
+            "",
+            "00",
+            "10",
+            "2021",
+            "3031",
+            "40414243",
+            "5051525354555657",
+            "606162636465666768696a6b6c6d6e6f",
+        ];
         let leaves: Vec<_> = data.iter().map(|hex| leaf(&hex::decode(hex).unwrap())).collect();
-        assert_eq!(root(&leaves[..1]).to_string(), "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
-        assert_eq!(root(&leaves[..3]).to_string(), "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77");
-        assert_eq!(root(&leaves).to_string(), "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
+        assert_eq!(
+            root(&leaves[..1]).to_string(),
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+        );
+        assert_eq!(
+            root(&leaves[..3]).to_string(),
+            "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77"
+        );
+        assert_eq!(
+            root(&leaves).to_string(),
+            "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
+        );
     }
 
     proptest! {

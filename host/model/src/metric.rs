@@ -2,7 +2,10 @@
 
 mod rollup;
 
-pub use self::rollup::{REPORT_INTERVAL_MS, Reading, Resolution, Rollup, Spread, coarsen, merge_all, roll_up, samples_expected};
+pub use self::rollup::{
+    REPORT_INTERVAL_MS, Reading, Resolution, Rollup, Spread, coarsen, merge_all, roll_up,
+    samples_expected,
+};
 use crate::{
     credit::{Interval, PRESENCE_GAP_MS_MAX},
     id::NodeId,
@@ -47,8 +50,9 @@ impl NetworkCounters {
     }
 }
 
-/// What a counter counted between two readings. One that fell has begun anew if the machine did, or if going round would
-/// mean more than half of what a counter of its width counts; otherwise it went round.
+/// What a counter counted between two readings. One that fell has begun anew if the machine did, or
+/// if going round would mean more than half of what a counter of its width counts; otherwise it
+/// went round.
 fn counted(now: u64, before: u64, restarted: bool) -> u64 {
     let Some(fall) = before.checked_sub(now).filter(|fall| *fall > 0) else { return now - before };
     let width_max = if before <= u64::from(u32::MAX) { u64::from(u32::MAX) } else { u64::MAX };
@@ -86,11 +90,13 @@ pub struct Sample {
     pub uptime_s: u64,
 }
 
-/// How far ahead of our clock a sample may be dated, in milliseconds: five minutes, more than a clock without NTP drifts in months.
+/// How far ahead of our clock a sample may be dated, in milliseconds: five minutes, more than a
+/// clock without NTP drifts in months.
 pub const SAMPLE_AHEAD_MS_MAX: i64 = 300_000;
 
 impl Sample {
-    /// Whether it arrived more than [`PRESENCE_GAP_MS_MAX`] after it was measured, so that it does not describe the present.
+    /// Whether it arrived more than [`PRESENCE_GAP_MS_MAX`] after it was measured, so that it does
+    /// not describe the present.
     pub fn is_late(&self) -> bool {
         self.arrived_at.ms_since(self.at) > PRESENCE_GAP_MS_MAX
     }
@@ -149,7 +155,14 @@ impl UsageSum {
     pub fn finish(&self) -> UsageSummary {
         let mean = |sum| mean_floor(sum, self.samples);
         let (cpu, memory, disk) = (mean(self.cpu), mean(self.memory), mean(self.disk));
-        UsageSummary { samples: self.samples, samples_expected: self.samples_expected, cpu, memory, disk, network: self.network }
+        UsageSummary {
+            samples: self.samples,
+            samples_expected: self.samples_expected,
+            cpu,
+            memory,
+            disk,
+            network: self.network,
+        }
     }
 }
 
@@ -170,6 +183,10 @@ mod tests {
         assert_eq!(counted(4, u64::from(u32::MAX) - 5, true), 4, "the machine began anew");
         assert_eq!(counted(4, 1 << 33, false), 4, "more than 32 bits, and far from going round");
         assert_eq!(counted(0, 1 << 31, false), 0, "exactly half is too much");
-        assert_eq!(counted(160, 100, true), 60, "a counter that did not fall is of another clock than the uptime");
+        assert_eq!(
+            counted(160, 100, true),
+            60,
+            "a counter that did not fall is of another clock than the uptime"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! USDT in whole millionths. All arithmetic is checked: an overflow is an error, never a wrong amount.
+//! USDT in whole millionths. All arithmetic is checked: an overflow is an error, never a wrong
+//! amount.
 
 use std::{fmt, str::FromStr};
 
@@ -58,7 +59,8 @@ impl MicroUsdt {
     /// # Errors
     /// [`MoneyError::OutOfRange`] if the product does not fit.
     pub fn checked_mul_ppm_floor(self, ppm: u32) -> Result<Self, MoneyError> {
-        let product = i128::from(self.0).checked_mul(i128::from(ppm)).ok_or(MoneyError::OutOfRange)?;
+        let product =
+            i128::from(self.0).checked_mul(i128::from(ppm)).ok_or(MoneyError::OutOfRange)?;
         i64::try_from(product.div_euclid(1_000_000)).map(Self).map_err(|_| MoneyError::OutOfRange)
     }
 
@@ -68,7 +70,8 @@ impl MicroUsdt {
     }
 
     /// # Errors
-    /// [`MoneyError`] if the decimal has more than six significant digits after the point or is out of range.
+    /// [`MoneyError`] if the decimal has more than six significant digits after the point or is out
+    /// of range.
     pub fn from_decimal(value: Decimal) -> Result<Self, MoneyError> {
         let value = value.normalize();
         if value.scale() > USDT_SCALE {
@@ -84,11 +87,13 @@ impl MicroUsdt {
 const EXPONENT_MAX: i32 = 40;
 
 impl MicroUsdt {
-    /// Reads a number as JSON writes it, exponent included, as the exact decimal that it is: `5e-05` is 50 micro-USDT.
-    /// For answers of other services only; our own API takes plain decimals.
+    /// Reads a number as JSON writes it, exponent included, as the exact decimal that it is:
+    /// `5e-05` is 50 micro-USDT. For answers of other services only; our own API takes plain
+    /// decimals.
     ///
     /// # Errors
-    /// [`MoneyError`] if it is no JSON number, has more than six digits after the point, or is out of range.
+    /// [`MoneyError`] if it is no JSON number, has more than six digits after the point, or is out
+    /// of range.
     pub fn from_json_number(text: &str) -> Result<Self, MoneyError> {
         let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return text.parse() };
         let unsigned = mantissa.strip_prefix('-').unwrap_or(mantissa);
@@ -130,12 +135,16 @@ impl fmt::Display for MicroUsdt {
 
 impl FromStr for MicroUsdt {
     type Err = MoneyError;
-    /// Strict: digits, optionally a point and digits, optionally a leading minus. No exponent, no spaces, no
-    /// separators, no plus; trailing zeros beyond six digits are the same amount and accepted.
+    /// Strict: digits, optionally a point and digits, optionally a leading minus. No exponent, no
+    /// spaces, no separators, no plus; trailing zeros beyond six digits are the same amount and
+    /// accepted.
     fn from_str(text: &str) -> Result<Self, MoneyError> {
         let unsigned = text.strip_prefix('-').unwrap_or(text);
-        let (whole, fraction) = unsigned.split_once('.').map_or((unsigned, None), |(w, f)| (w, Some(f)));
-        let digits = |part: &str| !part.is_empty() && part.len() <= 40 && part.bytes().all(|b| b.is_ascii_digit());
+        let (whole, fraction) =
+            unsigned.split_once('.').map_or((unsigned, None), |(w, f)| (w, Some(f)));
+        let digits = |part: &str| {
+            !part.is_empty() && part.len() <= 40 && part.bytes().all(|b| b.is_ascii_digit())
+        };
         if !digits(whole) || fraction.is_some_and(|f| !digits(f)) {
             return Err(MoneyError::NotADecimal);
         }
@@ -143,7 +152,8 @@ impl FromStr for MicroUsdt {
         if fraction.len() > 6 {
             return Err(MoneyError::TooPrecise);
         }
-        let micro = format!("{}{whole}{fraction:0<6}", if unsigned.len() < text.len() { "-" } else { "" });
+        let micro =
+            format!("{}{whole}{fraction:0<6}", if unsigned.len() < text.len() { "-" } else { "" });
         micro.parse().map(Self).map_err(|_| MoneyError::OutOfRange)
     }
 }
@@ -156,10 +166,19 @@ mod tests {
 
     #[test]
     fn only_plain_decimals_are_amounts() {
-        for (text, micro) in [("0", 0), ("10", 10_000_000), ("10.0", 10_000_000), ("0.000001", 1), ("-2.5", -2_500_000), ("1.50000000", 1_500_000)] {
+        for (text, micro) in [
+            ("0", 0),
+            ("10", 10_000_000),
+            ("10.0", 10_000_000),
+            ("0.000001", 1),
+            ("-2.5", -2_500_000),
+            ("1.50000000", 1_500_000),
+        ] {
             assert_eq!(text.parse(), Ok(MicroUsdt(micro)), "{text}");
         }
-        for text in ["", ".", "1.", ".5", "1e3", "+1", " 1", "1 ", "1,5", "0x1", "١", "NaN", "--1", "1.2.3"] {
+        for text in
+            ["", ".", "1.", ".5", "1e3", "+1", " 1", "1 ", "1,5", "0x1", "١", "NaN", "--1", "1.2.3"]
+        {
             assert_eq!(text.parse::<MicroUsdt>(), Err(MoneyError::NotADecimal), "{text}");
         }
         assert_eq!("0.0000001".parse::<MicroUsdt>(), Err(MoneyError::TooPrecise));
@@ -184,9 +203,10 @@ mod tests {
         ] {
             assert_eq!(MicroUsdt::from_json_number(text), Ok(MicroUsdt(micro)), "{text}");
         }
-        for text in
-            ["", "e5", "1e", "1e+", "1e+-5", "1e++5", "1e--5", "1e5.0", "1.e5", ".5e1", "+1e1", "1e1e1", "1 e1", "1e 1", "0x1e1", "NaN", "--1e1"]
-        {
+        for text in [
+            "", "e5", "1e", "1e+", "1e+-5", "1e++5", "1e--5", "1e5.0", "1.e5", ".5e1", "+1e1",
+            "1e1e1", "1 e1", "1e 1", "0x1e1", "NaN", "--1e1",
+        ] {
             assert_eq!(MicroUsdt::from_json_number(text), Err(MoneyError::NotADecimal), "{text}");
         }
         assert_eq!(MicroUsdt::from_json_number("1e-07"), Err(MoneyError::TooPrecise));

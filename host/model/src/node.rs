@@ -36,7 +36,14 @@ pub enum NodeStatus {
 
 impl NodeStatus {
     /// Every status, in the order of the API's enum, the internal one last.
-    pub const ALL: [Self; 6] = [Self::Active, Self::Inactive, Self::Pending, Self::Suspended, Self::Error, Self::Deregistered];
+    pub const ALL: [Self; 6] = [
+        Self::Active,
+        Self::Inactive,
+        Self::Pending,
+        Self::Suspended,
+        Self::Error,
+        Self::Deregistered,
+    ];
 
     /// The word on the wire and in the store.
     pub fn name(self) -> &'static str {
@@ -164,7 +171,8 @@ impl fmt::Display for NodeAddress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PublicKey(pub [u8; 32]);
 
-/// A registered node, as the store keeps it. What changes with every report (last seen, usage) is kept apart.
+/// A registered node, as the store keeps it. What changes with every report (last seen, usage) is
+/// kept apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Its id.
@@ -191,8 +199,8 @@ pub struct Node {
     pub updated_at: TimeMs,
     /// Last activation.
     pub activated_at: Option<TimeMs>,
-    /// When it got its status, by the clock that presence is dated by: no presence grows from before. None in records
-    /// from before this was kept.
+    /// When it got its status, by the clock that presence is dated by: no presence grows from
+    /// before. None in records from before this was kept.
     pub status_since: Option<TimeMs>,
     /// Score of its last epoch.
     pub score: Option<ScoreCenti>,
@@ -253,7 +261,9 @@ pub struct WrongNodeStatus {
 impl Node {
     /// Why it is not paid now, whatever it has. A first wallet has no cool-down.
     pub fn payout_hold(&self, now: TimeMs, wallet_cooldown_ms: i64) -> Option<PayoutHold> {
-        let Some(wallet) = self.wallet.filter(|wallet| wallet.address.is_payable()) else { return Some(PayoutHold::NoWallet) };
+        let Some(wallet) = self.wallet.filter(|wallet| wallet.address.is_payable()) else {
+            return Some(PayoutHold::NoWallet);
+        };
         if self.status == NodeStatus::Suspended {
             return Some(PayoutHold::Suspended);
         }
@@ -273,13 +283,18 @@ impl Node {
             (NodeEvent::Activate, _) => return Err(wrong("be activated")),
             (NodeEvent::Deactivate, Active | Error) => Inactive,
             (NodeEvent::Deactivate, _) => return Err(wrong("be deactivated")),
-            (NodeEvent::Suspend { reason, until }, Pending | Active | Inactive | Error | Suspended) => {
+            (
+                NodeEvent::Suspend { reason, until },
+                Pending | Active | Inactive | Error | Suspended,
+            ) => {
                 let earlier = self.suspension.as_ref().map_or(self.status, |s| s.earlier);
                 self.suspension = Some(Suspension { reason, until, earlier });
                 Suspended
             }
             (NodeEvent::Suspend { .. }, Deregistered) => return Err(wrong("be suspended")),
-            (NodeEvent::LiftSuspension, Suspended) => self.suspension.take().map_or(Inactive, |s| s.earlier),
+            (NodeEvent::LiftSuspension, Suspended) => {
+                self.suspension.take().map_or(Inactive, |s| s.earlier)
+            }
             (NodeEvent::LiftSuspension, _) => return Err(wrong("be lifted from suspension")),
             (NodeEvent::GoSilent, Active) => Error,
             (NodeEvent::GoSilent, _) => return Err(wrong("go silent")),
@@ -297,7 +312,8 @@ impl Node {
         if next != Suspended {
             self.suspension = None;
         }
-        self.error_reason = (next == Error).then(|| "no report within the liveness window".to_owned());
+        self.error_reason =
+            (next == Error).then(|| "no report within the liveness window".to_owned());
         self.status = next;
         self.updated_at = now;
         Ok(())
@@ -348,9 +364,16 @@ mod tests {
         node.apply(NodeEvent::Activate, TimeMs(5)).unwrap();
         node.apply(NodeEvent::Suspend { reason: "abuse".into(), until: None }, TimeMs(6)).unwrap();
         assert!(node.apply(NodeEvent::Activate, TimeMs(7)).is_err());
-        node.apply(NodeEvent::Suspend { reason: "longer".into(), until: Some(TimeMs(9)) }, TimeMs(8)).unwrap();
+        node.apply(
+            NodeEvent::Suspend { reason: "longer".into(), until: Some(TimeMs(9)) },
+            TimeMs(8),
+        )
+        .unwrap();
         node.apply(NodeEvent::LiftSuspension, TimeMs(9)).unwrap();
-        assert_eq!((node.status, node.activated_at, node.suspension), (NodeStatus::Active, Some(TimeMs(5)), None));
+        assert_eq!(
+            (node.status, node.activated_at, node.suspension),
+            (NodeStatus::Active, Some(TimeMs(5)), None)
+        );
     }
 
     #[test]
@@ -372,7 +395,13 @@ mod tests {
     fn nothing_happens_to_a_node_that_is_gone() {
         let mut node = example();
         node.apply(NodeEvent::Deregister, TimeMs(1)).unwrap();
-        for event in [NodeEvent::Activate, NodeEvent::Deactivate, NodeEvent::Deregister, NodeEvent::GoSilent, NodeEvent::Return] {
+        for event in [
+            NodeEvent::Activate,
+            NodeEvent::Deactivate,
+            NodeEvent::Deregister,
+            NodeEvent::GoSilent,
+            NodeEvent::Return,
+        ] {
             assert!(node.apply(event, TimeMs(2)).is_err());
         }
         assert!(!node.is_live());

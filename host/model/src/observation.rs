@@ -24,7 +24,8 @@ pub enum Verdict {
     Accepted,
     /// Does not count, for a reason.
     Rejected(String),
-    /// An operator took it back, for a reason: it does not count, and whatever is claimed of it later changes nothing.
+    /// An operator took it back, for a reason: it does not count, and whatever is claimed of it
+    /// later changes nothing.
     Voided(String),
     /// The policy could not answer; it is asked again before the epoch closes.
     Unverified,
@@ -54,7 +55,9 @@ pub struct Observation {
 /// Sessions weighed by their length: the quality that observers vouch for, none if no observer did.
 pub fn mean_observed_quality(observations: &[Observation], period: Interval) -> Option<Ppm> {
     let (mut weighed, mut total) = (0_u128, 0_u128);
-    for observation in observations.iter().filter(|o| o.by == Observer::Observer && o.verdict == Verdict::Accepted) {
+    for observation in
+        observations.iter().filter(|o| o.by == Observer::Observer && o.verdict == Verdict::Accepted)
+    {
         let length = u128::from(observation.span.clip(period).length_ms().unsigned_abs());
         weighed += length * u128::from(observation.quality.0);
         total += length;

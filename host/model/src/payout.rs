@@ -10,8 +10,13 @@ mod pace;
 mod receipt;
 
 pub use breaker::{Breaker, Permit, Tried};
-pub use control::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation, Resolution};
-pub use machine::{Answer, Capabilities, Closing, Effect, Event, Reply, Reported, WrongPayoutState, step};
+pub use control::{
+    About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation,
+    Resolution,
+};
+pub use machine::{
+    Answer, Capabilities, Closing, Effect, Event, Reply, Reported, WrongPayoutState, step,
+};
 pub use mismatch::{Mismatch, MismatchKind, Remedy};
 pub use pace::{Deadlines, Pace, Rules};
 pub use receipt::{Receipt, run_statement};
@@ -52,7 +57,9 @@ impl PayoutState {
     pub fn status(self) -> PayoutStatus {
         match self {
             Self::Reserved => PayoutStatus::Pending,
-            Self::Submitting | Self::Unknown | Self::Accepted | Self::Manual => PayoutStatus::Processing,
+            Self::Submitting | Self::Unknown | Self::Accepted | Self::Manual => {
+                PayoutStatus::Processing
+            }
             Self::Confirmed => PayoutStatus::Completed,
             Self::Failed => PayoutStatus::Failed,
             Self::Cancelled => PayoutStatus::Cancelled,
@@ -127,7 +134,8 @@ pub struct Payout {
     pub next_attempt_at: TimeMs,
     /// Not sent again before.
     pub next_send_at: TimeMs,
-    /// Time since the first send in which the process was down, so that nobody looked, in milliseconds: no deadline counts it.
+    /// Time since the first send in which the process was down, so that nobody looked, in
+    /// milliseconds: no deadline counts it.
     pub blind_ms: i64,
     /// What the rail says of it, once it waits for a person.
     pub found: Option<Found>,
@@ -230,7 +238,8 @@ pub struct Run {
     pub updated_at: TimeMs,
     /// The root over the receipts of its payouts, once they are all final.
     pub root: Option<Digest>,
-    /// The planning that it ended with; 0 while it is being planned. Its payouts name it, and no other is sent.
+    /// The planning that it ended with; 0 while it is being planned. Its payouts name it, and no
+    /// other is sent.
     pub plan: u64,
     /// Counts changes; compared and swapped.
     pub version: u64,

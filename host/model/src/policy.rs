@@ -1,4 +1,5 @@
-//! Policies as the service knows them: what they are called, what is active, what a call takes and gives.
+//! Policies as the service knows them: what they are called, what is active, what a call takes and
+//! gives.
 
 mod signature;
 
@@ -20,12 +21,21 @@ mod profile;
 mod shadow;
 
 pub use self::bundle::{
-    ARCHIVE_BYTES_MAX, Bundle, COMPONENT_BYTES_MAX, GOLDEN_BYTES_MAX, GOLDEN_FILES_MAX, GOLDEN_NAME_BYTES_MAX, MANIFEST_BYTES_MAX,
+    ARCHIVE_BYTES_MAX, Bundle, COMPONENT_BYTES_MAX, GOLDEN_BYTES_MAX, GOLDEN_FILES_MAX,
+    GOLDEN_NAME_BYTES_MAX, MANIFEST_BYTES_MAX,
 };
-pub use self::life::{Activation, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Standing, VersionState, applicable};
-pub use self::profile::{Changed, ChangedParam, ComponentSize, FactRead, Moved, PolicyDifferences, PolicyProfile};
+pub use self::life::{
+    Activation, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Standing, VersionState,
+    applicable,
+};
+pub use self::profile::{
+    Changed, ChangedParam, ComponentSize, FactRead, Moved, PolicyDifferences, PolicyProfile,
+};
 pub use self::shadow::{Findings, Shadow, ShadowEnd, ShadowResult};
-pub use self::signature::{BundleSignature, KeyId, NotAKeyId, SIGNATURES_MAX, SignatureError, Signers, TrustList, TrustedKey};
+pub use self::signature::{
+    BundleSignature, KeyId, NotAKeyId, SIGNATURES_MAX, SignatureError, Signers, TrustList,
+    TrustedKey,
+};
 
 named_enum! {
     /// What a policy decides.
@@ -150,7 +160,12 @@ pub fn resolve_params(specs: &[ParamSpec], values: &ParamValues) -> Result<Vec<i
             if (spec.min..=spec.max).contains(&value) {
                 Ok(value)
             } else {
-                Err(ParamError::OutOfRange { name: spec.name.clone(), value, min: spec.min, max: spec.max })
+                Err(ParamError::OutOfRange {
+                    name: spec.name.clone(),
+                    value,
+                    min: spec.min,
+                    max: spec.max,
+                })
             }
         })
         .collect()
@@ -175,7 +190,13 @@ impl PolicyIdentity {
     /// Digest of the resolved params.
     pub fn params_digest(&self) -> Digest {
         let start = Canonical::tagged("lucid/v1/params");
-        Digest::of(&self.params.iter().fold(start, |bytes, (name, value)| bytes.text(name).i64(*value)).finish())
+        Digest::of(
+            &self
+                .params
+                .iter()
+                .fold(start, |bytes, (name, value)| bytes.text(name).i64(*value))
+                .finish(),
+        )
     }
 }
 
@@ -195,7 +216,9 @@ pub struct CallContext {
 impl CallContext {
     /// The seed of a calculation: the first eight bytes of a hash of what is calculated.
     pub fn seed_of(period_start_s: i64, pool: PoolScope) -> u64 {
-        let digest = Digest::of(&Canonical::tagged("lucid/v1/seed").i64(period_start_s).fixed(&pool.bytes()).finish());
+        let digest = Digest::of(
+            &Canonical::tagged("lucid/v1/seed").i64(period_start_s).fixed(&pool.bytes()).finish(),
+        );
         let [a, b, c, d, e, f, g, h, ..] = digest.0;
         u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
@@ -257,11 +280,21 @@ mod tests {
 
     #[test]
     fn params_outside_the_declaration_are_refused() {
-        let specs = [ParamSpec { name: "w".into(), unit: "ppm".into(), default: 5, min: 0, max: 10, doc: String::new() }];
+        let specs = [ParamSpec {
+            name: "w".into(),
+            unit: "ppm".into(),
+            default: 5,
+            min: 0,
+            max: 10,
+            doc: String::new(),
+        }];
         let values = |name: &str, value| ParamValues::from([(name.to_owned(), value)]);
         assert_eq!(resolve_params(&specs, &ParamValues::new()), Ok(vec![5]));
         assert_eq!(resolve_params(&specs, &values("w", 10)), Ok(vec![10]));
-        assert_eq!(resolve_params(&specs, &values("w", 11)).unwrap_err().to_string(), "param w: 11 is not within 0..=10");
+        assert_eq!(
+            resolve_params(&specs, &values("w", 11)).unwrap_err().to_string(),
+            "param w: 11 is not within 0..=10"
+        );
         assert!(resolve_params(&specs, &values("v", 1)).is_err());
     }
 }

@@ -62,8 +62,8 @@ pub struct Candidate {
 }
 
 impl LoadBalancing {
-    /// Which of the pools takes the next node; `candidates` in the order of their creation, `turn` counts the nodes
-    /// given away so far. None if no pool has room.
+    /// Which of the pools takes the next node; `candidates` in the order of their creation, `turn`
+    /// counts the nodes given away so far. None if no pool has room.
     pub fn choose(self, candidates: &[Candidate], turn: usize) -> Option<PoolId> {
         let mut open = candidates.iter().filter(|c| c.node_count < c.max_nodes);
         let chosen = match self {
@@ -74,7 +74,9 @@ impl LoadBalancing {
             Self::LeastConnections => open.min_by_key(|c| c.node_count),
             // a/b < c/d as a·d < c·b: the share that is taken, without a fraction.
             Self::Weighted => open.min_by(|a, b| {
-                let taken = |x: &Candidate, other: &Candidate| u64::from(x.node_count) * u64::from(other.max_nodes);
+                let taken = |x: &Candidate, other: &Candidate| {
+                    u64::from(x.node_count) * u64::from(other.max_nodes)
+                };
                 taken(a, b).cmp(&taken(b, a))
             }),
         };
@@ -149,7 +151,11 @@ mod tests {
     }
 
     fn pools() -> Vec<Candidate> {
-        let candidate = |i, node_count, max_nodes| Candidate { id: PoolId(uuid::Uuid::from_u128(i)), node_count, max_nodes };
+        let candidate = |i, node_count, max_nodes| Candidate {
+            id: PoolId(uuid::Uuid::from_u128(i)),
+            node_count,
+            max_nodes,
+        };
         vec![candidate(1, 0, 10), candidate(2, 4, 10), candidate(3, 0, 2), candidate(4, 5, 100)]
     }
 

@@ -1,5 +1,5 @@
-//! Receipts: what lets anyone recompute a score. A chunk's header and its rows are hashed into an RFC 9162
-//! tree; leaves are recomputed, never stored.
+//! Receipts: what lets anyone recompute a score. A chunk's header and its rows are hashed into an
+//! RFC 9162 tree; leaves are recomputed, never stored.
 
 use crate::{
     canonical::Canonical,
@@ -53,8 +53,8 @@ pub struct ScoreRow {
     pub score: ScoreCenti,
     /// Sessions that counted.
     pub sessions: u32,
-    /// What the multiplier is made of, as the policy explains it. Shown beside the result, not hashed: it is
-    /// recomputed by `explain`.
+    /// What the multiplier is made of, as the policy explains it. Shown beside the result, not
+    /// hashed: it is recomputed by `explain`.
     pub factors: Factors,
     /// The policy's reason, or why the node is held. Not hashed.
     pub reason: Option<String>,
@@ -202,7 +202,11 @@ pub(crate) fn example(frame: &crate::frame::FrameChunk) -> ScoredChunk {
             frame: frame.digest(),
             params: Digest::default(),
             rules: 1,
-            policy: PolicyRef { name: "p".into(), version: semver::Version::new(1, 0, 0), digest: Digest::default() },
+            policy: PolicyRef {
+                name: "p".into(),
+                version: semver::Version::new(1, 0, 0),
+                digest: Digest::default(),
+            },
             abi: "lucid:policy/scoring@1.0.0".into(),
         },
         rows: frame.nodes.iter().map(row).collect(),
@@ -221,8 +225,14 @@ mod tests {
     #[test]
     fn a_receipt_has_the_root_of_the_committed_vector() {
         for (last, root) in [
-            (Fact::EpochsScored, "a06bdb097d2e12a1d02ebcce79005e83087398162596ef402a18683b718f8091"),
-            (Fact::StreakEpochs, "7d79ba2113c7804a615b2730ebf733bd083d5cef0b68535ea4123588197e5deb"),
+            (
+                Fact::EpochsScored,
+                "a06bdb097d2e12a1d02ebcce79005e83087398162596ef402a18683b718f8091",
+            ),
+            (
+                Fact::StreakEpochs,
+                "7d79ba2113c7804a615b2730ebf733bd083d5cef0b68535ea4123588197e5deb",
+            ),
             (Fact::ActiveS, "91dc60c517efae91d00aa894f399d2660b026bb3133213223324aab22707aa22"),
         ] {
             let chunk = example(&crate::frame::example_up_to(last, 2));

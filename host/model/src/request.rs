@@ -24,5 +24,11 @@ pub struct StoredAnswer {
 
 /// Digest of what makes two requests the same: method, path with query, and body.
 pub fn fingerprint(method: &str, path: &str, body: &[u8]) -> Digest {
-    Digest::of(&crate::canonical::Canonical::tagged("lucid/v1/request").text(method).text(path).bytes(body).finish())
+    Digest::of(
+        &crate::canonical::Canonical::tagged("lucid/v1/request")
+            .text(method)
+            .text(path)
+            .bytes(body)
+            .finish(),
+    )
 }

@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr};
 /// One million: a ratio of 1 in parts per million.
 pub const PPM: u32 = 1_000_000;
 
-/// The version of this module's arithmetic ("rules"), named by every receipt; a change of a formula is a new
-/// number and keeps the old code for replay.
+/// The version of this module's arithmetic ("rules"), named by every receipt; a change of a formula
+/// is a new number and keeps the old code for replay.
 pub const RULES_VERSION: u32 = 1;
 
 /// A ratio or multiplier in millionths.
@@ -49,7 +49,8 @@ impl FromStr for ScoreCenti {
     fn from_str(text: &str) -> Result<Self, NotAScore> {
         use rust_decimal::{Decimal, RoundingStrategy, prelude::ToPrimitive};
         let value: Decimal = text.parse().map_err(|_| NotAScore)?;
-        let centi = (value * Decimal::ONE_HUNDRED).round_dp_with_strategy(0, RoundingStrategy::MidpointNearestEven);
+        let centi = (value * Decimal::ONE_HUNDRED)
+            .round_dp_with_strategy(0, RoundingStrategy::MidpointNearestEven);
         match centi.to_u32() {
             Some(centi) if centi <= SCORE_CENTI_MAX => Ok(Self(centi)),
             _ => Err(NotAScore),
@@ -57,7 +58,8 @@ impl FromStr for ScoreCenti {
     }
 }
 
-/// A score before clamping, in hundredths: what payout policies see, so that saturation hides no difference.
+/// A score before clamping, in hundredths: what payout policies see, so that saturation hides no
+/// difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RawCenti(pub u32);
 
@@ -68,13 +70,22 @@ impl RawCenti {
     }
 }
 
-/// `raw = 100 × credited ÷ period × POOT_SCORE_MULTIPLIER × multiplier`, in u128, rounded once, half-even, to
-/// hundredths. Saturates at `u32::MAX` hundredths, far above what any admissible multiplier reaches.
-pub fn raw_score_round_half_even(credited_s: u32, period_s: u32, score_multiplier: Ppm, policy_multiplier: Ppm) -> RawCenti {
+/// `raw = 100 × credited ÷ period × POOT_SCORE_MULTIPLIER × multiplier`, in u128, rounded once,
+/// half-even, to hundredths. Saturates at `u32::MAX` hundredths, far above what any admissible
+/// multiplier reaches.
+pub fn raw_score_round_half_even(
+    credited_s: u32,
+    period_s: u32,
+    score_multiplier: Ppm,
+    policy_multiplier: Ppm,
+) -> RawCenti {
     if period_s == 0 {
         return RawCenti(0);
     }
-    let numerator = 10_000 * u128::from(credited_s) * u128::from(score_multiplier.0) * u128::from(policy_multiplier.0);
+    let numerator = 10_000
+        * u128::from(credited_s)
+        * u128::from(score_multiplier.0)
+        * u128::from(policy_multiplier.0);
     let denominator = u128::from(period_s) * u128::from(PPM) * u128::from(PPM);
     RawCenti(u32::try_from(div_round_half_even(numerator, denominator)).unwrap_or(u32::MAX))
 }
@@ -88,7 +99,8 @@ fn div_round_half_even(numerator: u128, denominator: u128) -> u128 {
     }
 }
 
-/// The contract's five factors: each one's contribution, weight × value, in millionths; together at most one.
+/// The contract's five factors: each one's contribution, weight × value, in millionths; together at
+/// most one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Factors {
     /// How much of the period was observed.
@@ -111,12 +123,15 @@ mod tests {
 
     #[test]
     fn a_score_is_rounded_once_and_half_even() {
-        let raw = |credited, period, multiplier| raw_score_round_half_even(credited, period, Ppm(1_500_000), Ppm(multiplier)).0;
+        let raw = |credited, period, multiplier| {
+            raw_score_round_half_even(credited, period, Ppm(1_500_000), Ppm(multiplier)).0
+        };
         assert_eq!(raw(3600, 3600, 1_000_000), 15_000);
         assert_eq!(raw(1800, 3600, 1_000_000), 7_500);
         assert_eq!(raw(1, 3600, 1_000_000), 4, "4.1666 hundredths");
         assert_eq!(raw(3, 20_000, 1_000_000), 2, "2.25");
-        let one = |credited, period| raw_score_round_half_even(credited, period, Ppm(PPM), Ppm(PPM)).0;
+        let one =
+            |credited, period| raw_score_round_half_even(credited, period, Ppm(PPM), Ppm(PPM)).0;
         assert_eq!(one(1, 20_000), 0, "0.5 goes to even");
         assert_eq!(one(3, 20_000), 2, "1.5 goes to even");
         assert_eq!(raw(3600, 3600, 1_000_000).min(SCORE_CENTI_MAX), RawCenti(15_000).clamp().0);
@@ -127,7 +142,11 @@ mod tests {
         assert_eq!(ScoreCenti(8750).to_string(), "87.50");
         assert_eq!("87.5".parse(), Ok(ScoreCenti(8750)));
         assert_eq!("87.505".parse(), Ok(ScoreCenti(8750)));
-        assert!("100.01".parse::<ScoreCenti>().is_err() && "-1".parse::<ScoreCenti>().is_err() && "x".parse::<ScoreCenti>().is_err());
+        assert!(
+            "100.01".parse::<ScoreCenti>().is_err()
+                && "-1".parse::<ScoreCenti>().is_err()
+                && "x".parse::<ScoreCenti>().is_err()
+        );
     }
 
     proptest! {

@@ -60,8 +60,8 @@ pub struct PoolSettlement {
     pub cause: String,
 }
 
-/// Turns a policy's weights into shares of a pool's budget. `eligible` says who may get anything at all,
-/// whatever the policy says.
+/// Turns a policy's weights into shares of a pool's budget. `eligible` says who may get anything at
+/// all, whatever the policy says.
 ///
 /// # Errors
 /// [`SettlementError`] if the answer does not fit the nodes or a sum is not representable.
@@ -75,14 +75,28 @@ pub fn settle_pool(
     cause: String,
 ) -> Result<PoolSettlement, SettlementError> {
     if answer.weights.len() != nodes.len() {
-        return Err(SettlementError::WrongCount { weights: answer.weights.len(), nodes: nodes.len() });
+        return Err(SettlementError::WrongCount {
+            weights: answer.weights.len(),
+            nodes: nodes.len(),
+        });
     }
-    let cap_of = |place: usize| answer.caps.get(place).copied().filter(|c| *c > 0).map(|c| MicroUsdt(i64::try_from(c).unwrap_or(i64::MAX)));
+    let cap_of = |place: usize| {
+        answer
+            .caps
+            .get(place)
+            .copied()
+            .filter(|c| *c > 0)
+            .map(|c| MicroUsdt(i64::try_from(c).unwrap_or(i64::MAX)))
+    };
     let mut claims: Vec<Claim> = nodes
         .iter()
         .zip(&answer.weights)
         .enumerate()
-        .map(|(place, ((node, eligible), weight))| Claim { node: *node, weight: if *eligible { *weight } else { 0 }, cap: cap_of(place) })
+        .map(|(place, ((node, eligible), weight))| Claim {
+            node: *node,
+            weight: if *eligible { *weight } else { 0 },
+            cap: cap_of(place),
+        })
         .collect();
     cap_shares(&mut claims, budget, share_max)?;
     let shares = split_largest_remainder(budget, &claims, period.start_s)?;
@@ -97,7 +111,8 @@ pub fn settle_pool(
 }
 
 impl PoolSettlement {
-    /// The entries that book it: the budget set aside, the accruals, what goes back. Booking them twice books once.
+    /// The entries that book it: the budget set aside, the accruals, what goes back. Booking them
+    /// twice books once.
     ///
     /// # Errors
     /// [`SettlementError::Ledger`] if an amount cannot be represented.
@@ -105,7 +120,14 @@ impl PoolSettlement {
         let start = self.period.start_s;
         let mut drafts = vec![Draft::fund(start, self.pool, self.budget)?];
         for accrual in &self.accruals {
-            drafts.push(Draft::accrue(start, self.pool, accrual.node, accrual.share, accrual.held, self.cause.clone())?);
+            drafts.push(Draft::accrue(
+                start,
+                self.pool,
+                accrual.node,
+                accrual.share,
+                accrual.held,
+                self.cause.clone(),
+            )?);
         }
         if self.remainder > MicroUsdt::ZERO {
             drafts.push(Draft::remainder(start, self.pool, self.remainder)?);
@@ -114,8 +136,9 @@ impl PoolSettlement {
     }
 }
 
-/// How a period's budgets are shared. It is kept before anything of it is booked, and whoever goes on with an interrupted settlement books what
-/// was kept first: who of two shared otherwise in the meantime does not matter.
+/// How a period's budgets are shared. It is kept before anything of it is booked, and whoever goes
+/// on with an interrupted settlement books what was kept first: who of two shared otherwise in the
+/// meantime does not matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distribution {
     /// Which period.
@@ -167,10 +190,24 @@ mod tests {
 
     #[test]
     fn an_ineligible_node_gets_nothing_whatever_the_policy_says() {
-        let period = crate::epoch::PeriodLength::new(86_400).unwrap().period_at(crate::time::TimeMs(0));
+        let period =
+            crate::epoch::PeriodLength::new(86_400).unwrap().period_at(crate::time::TimeMs(0));
         let nodes: Vec<_> = (1..=3).map(|i| (NodeId(uuid::Uuid::from_u128(i)), i != 2)).collect();
-        let answer = Weights { weights: vec![1, 1000, 3], held: vec![Ppm(0), Ppm(0), Ppm(250_000)], ..Weights::default() };
-        let settled = settle_pool(period, PoolScope::Unassigned, MicroUsdt(100), &nodes, &answer, Ppm(250_000), "why".into()).unwrap();
+        let answer = Weights {
+            weights: vec![1, 1000, 3],
+            held: vec![Ppm(0), Ppm(0), Ppm(250_000)],
+            ..Weights::default()
+        };
+        let settled = settle_pool(
+            period,
+            PoolScope::Unassigned,
+            MicroUsdt(100),
+            &nodes,
+            &answer,
+            Ppm(250_000),
+            "why".into(),
+        )
+        .unwrap();
         assert_eq!(
             settled.accruals,
             [
@@ -178,6 +215,17 @@ mod tests {
                 Accrual { node: nodes[2].0, share: MicroUsdt(75), held: MicroUsdt(18) },
             ]
         );
-        assert!(settle_pool(period, PoolScope::Unassigned, MicroUsdt(1), &nodes[..2], &answer, Ppm(0), String::new()).is_err());
+        assert!(
+            settle_pool(
+                period,
+                PoolScope::Unassigned,
+                MicroUsdt(1),
+                &nodes[..2],
+                &answer,
+                Ppm(0),
+                String::new()
+            )
+            .is_err()
+        );
     }
 }

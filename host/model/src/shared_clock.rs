@@ -1,5 +1,5 @@
-//! The clock that the replicas of a store share: the coordinator's, carried on between checks by a replica's own
-//! monotonic clock. It does not depend on any replica's wall clock.
+//! The clock that the replicas of a store share: the coordinator's, carried on between checks by a
+//! replica's own monotonic clock. It does not depend on any replica's wall clock.
 
 use crate::time::TimeMs;
 
@@ -18,8 +18,14 @@ pub struct SharedClock {
 }
 
 impl SharedClock {
-    /// The clock after a check: it said `at`, give or take `within_ms`, when the monotonic clock showed `monotonic_ms`.
-    pub fn checked(last: Option<Self>, at: TimeMs, within_ms: i64, monotonic_ms: i64) -> Option<Self> {
+    /// The clock after a check: it said `at`, give or take `within_ms`, when the monotonic clock
+    /// showed `monotonic_ms`.
+    pub fn checked(
+        last: Option<Self>,
+        at: TimeMs,
+        within_ms: i64,
+        monotonic_ms: i64,
+    ) -> Option<Self> {
         if within_ms > WITHIN_MS_MAX {
             return last;
         }
@@ -56,7 +62,8 @@ mod tests {
     fn a_clock_that_was_set_is_not_compared_with_what_it_showed_before() {
         let clock = SharedClock::checked(None, TimeMs(1_000_000), 1, 0).unwrap();
         for by_ms in [STEP_MS + 1, -STEP_MS - 1, 60_000, -60_000] {
-            let set = SharedClock::checked(Some(clock), TimeMs(1_001_000 + by_ms), 1, 1_000).unwrap();
+            let set =
+                SharedClock::checked(Some(clock), TimeMs(1_001_000 + by_ms), 1, 1_000).unwrap();
             assert!(!set.compares_with(TimeMs(1_001_000 + by_ms - 1)));
             assert!(set.compares_with(TimeMs(1_001_000 + by_ms)));
         }

@@ -1,5 +1,5 @@
-//! How another version of a policy would have decided about what is over: what each node had, and what it would have had.
-//! A scoring policy is compared by scores, a payout policy by USDT.
+//! How another version of a policy would have decided about what is over: what each node had, and
+//! what it would have had. A scoring policy is compared by scores, a payout policy by USDT.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -16,7 +16,8 @@ use crate::{
 pub struct Side {
     /// Σ scores, hundredths.
     pub score_centi: u64,
-    /// Σ unclamped score (hundredths) × credited seconds of epochs in which the node was eligible: what pools share by.
+    /// Σ unclamped score (hundredths) × credited seconds of epochs in which the node was eligible:
+    /// what pools share by.
     pub score_seconds: u64,
     /// Epochs in which the score would have been more than 100.
     pub clamped: u64,
@@ -28,7 +29,9 @@ impl Side {
     fn add(&mut self, row: &ScoreRow) {
         self.score_centi += u64::from(row.score.0);
         if row.eligible {
-            self.score_seconds = self.score_seconds.saturating_add(u64::from(row.raw.0).saturating_mul(u64::from(row.observed_s)));
+            self.score_seconds = self
+                .score_seconds
+                .saturating_add(u64::from(row.raw.0).saturating_mul(u64::from(row.observed_s)));
         }
         self.clamped += u64::from(row.raw.0 > row.score.0);
         self.held += u64::from(row.held);
@@ -58,7 +61,8 @@ pub struct Change {
 impl Change {
     /// Mean score of a side, to the nearest hundredth.
     pub fn mean(&self, side: &Side) -> ScoreCenti {
-        let mean = side.score_centi.saturating_add(self.epochs / 2).checked_div(self.epochs).unwrap_or(0);
+        let mean =
+            side.score_centi.saturating_add(self.epochs / 2).checked_div(self.epochs).unwrap_or(0);
         ScoreCenti(u32::try_from(mean).unwrap_or(u32::MAX))
     }
 }
@@ -82,7 +86,11 @@ impl Compared for Change {
         self.before != self.after
     }
     fn plus(self, other: Self) -> Self {
-        Self { epochs: self.epochs + other.epochs, before: self.before.plus(other.before), after: self.after.plus(other.after) }
+        Self {
+            epochs: self.epochs + other.epochs,
+            before: self.before.plus(other.before),
+            after: self.after.plus(other.after),
+        }
     }
 }
 
@@ -152,24 +160,39 @@ impl<C: Compared> Simulation<C> {
         self.nodes.values().filter(|(_, change)| change.is_changed()).count() as u64
     }
 
-    /// Nodes that would have gained most, and those that would have lost most: at most so many of each.
+    /// Nodes that would have gained most, and those that would have lost most: at most so many of
+    /// each.
     pub fn extremes(&self, most: usize) -> [Vec<Of<C>>; 2] {
-        let mut all: Vec<_> = self.nodes.iter().filter(|(_, (_, c))| c.difference() != 0).map(|(node, (pool, c))| (*node, *pool, *c)).collect();
+        let mut all: Vec<_> = self
+            .nodes
+            .iter()
+            .filter(|(_, (_, c))| c.difference() != 0)
+            .map(|(node, (pool, c))| (*node, *pool, *c))
+            .collect();
         all.sort_by_key(|(node, _, change)| (change.difference(), *node));
-        let losers = all.iter().filter(|(_, _, c)| c.difference() < 0).take(most).copied().collect();
-        let winners = all.iter().rev().filter(|(_, _, c)| c.difference() > 0).take(most).copied().collect();
+        let losers =
+            all.iter().filter(|(_, _, c)| c.difference() < 0).take(most).copied().collect();
+        let winners =
+            all.iter().rev().filter(|(_, _, c)| c.difference() > 0).take(most).copied().collect();
         [winners, losers]
     }
 
     /// What is told of it.
     pub fn summary(&self, most: usize) -> Summary<C> {
         let [winners, losers] = self.extremes(most);
-        Summary { nodes: self.nodes.len() as u64, changed: self.changed(), total: self.total(), winners, losers }
+        Summary {
+            nodes: self.nodes.len() as u64,
+            changed: self.changed(),
+            total: self.total(),
+            winners,
+            losers,
+        }
     }
 }
 
 impl Simulation<Earned> {
-    /// Every node as a line of comma-separated values, below one with the names. No value can be taken for a formula.
+    /// Every node as a line of comma-separated values, below one with the names. No value can be
+    /// taken for a formula.
     pub fn csv(&self) -> String {
         let mut csv = String::from("node_id,pool_id,usdt_before,usdt_after,difference\n");
         for (node, (pool, earned)) in &self.nodes {
@@ -192,7 +215,8 @@ impl Simulation<Change> {
         }
     }
 
-    /// Every node as a line of comma-separated values, below one with the names. No value can be taken for a formula.
+    /// Every node as a line of comma-separated values, below one with the names. No value can be
+    /// taken for a formula.
     pub fn csv(&self) -> String {
         let mut csv = String::from(
             "node_id,pool_id,epochs,mean_score_before,mean_score_after,score_seconds_before,score_seconds_after,difference,\
@@ -229,7 +253,8 @@ mod tests {
         let frame = frame::example(3);
         let mut scored = receipt::example(&frame);
         for (row, raw) in scored.rows.iter_mut().zip(raws) {
-            (row.raw, row.score, row.eligible, row.observed_s, row.held) = (RawCenti(raw), RawCenti(raw).clamp(), raw != 1, 10, false);
+            (row.raw, row.score, row.eligible, row.observed_s, row.held) =
+                (RawCenti(raw), RawCenti(raw).clamp(), raw != 1, 10, false);
         }
         (frame, scored)
     }
@@ -245,12 +270,25 @@ mod tests {
         assert_eq!((winners.len(), losers.len(), simulation.changed()), (1, 1, 2));
         let (node, _, change) = winners[0];
         assert_eq!((node, change.difference(), change.epochs), (frame.nodes[0], 140_000, 2));
-        assert_eq!((change.mean(&change.before), change.mean(&change.after)), (ScoreCenti(5_000), ScoreCenti(10_000)), "clamped");
+        assert_eq!(
+            (change.mean(&change.before), change.mean(&change.after)),
+            (ScoreCenti(5_000), ScoreCenti(10_000)),
+            "clamped"
+        );
         assert_eq!(losers[0].2.difference(), -20_000);
         let total = simulation.total();
-        assert_eq!((total.epochs, total.difference(), total.after.clamped, total.before.clamped), (6, 120_000, 2, 0));
+        assert_eq!(
+            (total.epochs, total.difference(), total.after.clamped, total.before.clamped),
+            (6, 120_000, 2, 0)
+        );
         let csv = simulation.csv();
         assert_eq!(csv.lines().count(), 4);
-        assert!(csv.lines().nth(2).unwrap().ends_with(",unassigned,2,90.00,80.00,180000,160000,-20000,0,0,0,0"), "{csv}");
+        assert!(
+            csv.lines()
+                .nth(2)
+                .unwrap()
+                .ends_with(",unassigned,2,90.00,80.00,180000,160000,-20000,0,0,0,0"),
+            "{csv}"
+        );
     }
 }

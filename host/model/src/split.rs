@@ -1,4 +1,5 @@
-//! Sharing a budget: largest remainder in u128, then caps, then what the caps cut off is shared again.
+//! Sharing a budget: largest remainder in u128, then caps, then what the caps cut off is shared
+//! again.
 //!
 //! Invariant I13: the shares and the remainder add up to the budget, exactly.
 
@@ -44,7 +45,11 @@ pub const PAYEES_FOR_SHARE_CAP_MIN: usize = 4;
 ///
 /// # Errors
 /// [`crate::money::MoneyError`] if the cap cannot be represented.
-pub fn cap_shares(claims: &mut [Claim], budget: MicroUsdt, share_max: Ppm) -> Result<(), crate::money::MoneyError> {
+pub fn cap_shares(
+    claims: &mut [Claim],
+    budget: MicroUsdt,
+    share_max: Ppm,
+) -> Result<(), crate::money::MoneyError> {
     if claims.iter().filter(|c| c.weight > 0).count() >= PAYEES_FOR_SHARE_CAP_MIN {
         let most = budget.checked_mul_ppm_floor(share_max.0)?;
         claims.iter_mut().for_each(|c| c.cap = Some(c.cap.map_or(most, |cap| cap.min(most))));
@@ -52,19 +57,31 @@ pub fn cap_shares(claims: &mut [Claim], budget: MicroUsdt, share_max: Ppm) -> Re
     Ok(())
 }
 
-/// Shares `budget` among `claims` by the largest remainder; left-over micro-units go one each to the largest
-/// remainders, ties by a hash of period and node.
+/// Shares `budget` among `claims` by the largest remainder; left-over micro-units go one each to
+/// the largest remainders, ties by a hash of period and node.
 ///
 /// # Errors
 /// [`BadBudget`] if the budget is negative.
-pub fn split_largest_remainder(budget: MicroUsdt, claims: &[Claim], period_start_s: i64) -> Result<Shares, BadBudget> {
+pub fn split_largest_remainder(
+    budget: MicroUsdt,
+    claims: &[Claim],
+    period_start_s: i64,
+) -> Result<Shares, BadBudget> {
     let mut left = u64::try_from(budget.0).map_err(|_| BadBudget { budget })?;
     let mut shares = vec![0_u64; claims.len()];
-    let room = |claim: &Claim, share: u64| claim.cap.map_or(u64::MAX, |cap| u64::try_from(cap.0).unwrap_or(0)).saturating_sub(share);
-    // Each round either hands everything out or fills at least one cap, so there are at most as many as claims.
+    let room = |claim: &Claim, share: u64| {
+        claim.cap.map_or(u64::MAX, |cap| u64::try_from(cap.0).unwrap_or(0)).saturating_sub(share)
+    };
+    // Each round either hands everything out or fills at least one cap, so there are at most as
+    // many as claims.
     while left > 0 {
-        let open: Vec<usize> =
-            claims.iter().zip(&shares).enumerate().filter(|(_, (c, s))| c.weight > 0 && room(c, **s) > 0).map(|(i, _)| i).collect();
+        let open: Vec<usize> = claims
+            .iter()
+            .zip(&shares)
+            .enumerate()
+            .filter(|(_, (c, s))| c.weight > 0 && room(c, **s) > 0)
+            .map(|(i, _)| i)
+            .collect();
         if open.is_empty() {
             break;
         }
@@ -84,14 +101,20 @@ pub fn split_largest_remainder(budget: MicroUsdt, claims: &[Claim], period_start
 
 /// One round over the claims that are `open`: place and share of each, together exactly `budget`.
 fn round(budget: u64, claims: &[Claim], open: &[usize], period_start_s: i64) -> Vec<(usize, u64)> {
-    let open: Vec<(usize, Claim)> = open.iter().filter_map(|i| claims.get(*i).map(|c| (*i, *c))).collect();
+    let open: Vec<(usize, Claim)> =
+        open.iter().filter_map(|i| claims.get(*i).map(|c| (*i, *c))).collect();
     let sum: u128 = open.iter().map(|(_, c)| u128::from(c.weight)).sum();
     let mut parts: Vec<(usize, u64, u128, Digest)> = open
         .iter()
         .map(|(place, claim)| {
             let product = u128::from(budget) * u128::from(claim.weight);
             // A quotient by a sum that contains the weight is at most the budget.
-            (*place, u64::try_from(product / sum).unwrap_or(budget), product % sum, tie_break(period_start_s, claim.node))
+            (
+                *place,
+                u64::try_from(product / sum).unwrap_or(budget),
+                product % sum,
+                tie_break(period_start_s, claim.node),
+            )
         })
         .collect();
     parts.sort_unstable_by(|a, b| b.2.cmp(&a.2).then(a.3.cmp(&b.3)));
@@ -101,7 +124,9 @@ fn round(budget: u64, claims: &[Claim], open: &[usize], period_start_s: i64) -> 
 }
 
 fn tie_break(period_start_s: i64, node: NodeId) -> Digest {
-    Digest::of(&Canonical::tagged("lucid/v1/split").i64(period_start_s).fixed(node.0.as_bytes()).finish())
+    Digest::of(
+        &Canonical::tagged("lucid/v1/split").i64(period_start_s).fixed(node.0.as_bytes()).finish(),
+    )
 }
 
 #[cfg(test)]
@@ -113,7 +138,11 @@ mod tests {
     fn claims(list: &[(u64, Option<i64>)]) -> Vec<Claim> {
         (1_u128..)
             .zip(list)
-            .map(|(i, (weight, cap))| Claim { node: NodeId(uuid::Uuid::from_u128(i)), weight: *weight, cap: cap.map(MicroUsdt) })
+            .map(|(i, (weight, cap))| Claim {
+                node: NodeId(uuid::Uuid::from_u128(i)),
+                weight: *weight,
+                cap: cap.map(MicroUsdt),
+            })
             .collect()
     }
     fn shared(budget: i64, list: &[(u64, Option<i64>)]) -> (Vec<i64>, i64) {

@@ -1,7 +1,7 @@
 //! What nodes sign, byte for byte, and the check of a signature.
 //!
-//! Every statement starts with `lucid/v1/<purpose>` and a zero byte, so that a signature made for one purpose
-//! never serves another.
+//! Every statement starts with `lucid/v1/<purpose>` and a zero byte, so that a signature made for
+//! one purpose never serves another.
 
 use ed25519_dalek::{Signature, VerifyingKey};
 
@@ -13,25 +13,54 @@ use crate::{
     tron::TronAddress,
 };
 
-/// A registration: method and path of the request, digest of its body, when it was made and a nonce used once.
-pub fn registration(method: &str, path: &str, body: Digest, timestamp_ms: i64, nonce: &str) -> Vec<u8> {
-    Canonical::tagged("lucid/v1/registration").text(method).text(path).fixed(&body.0).i64(timestamp_ms).text(nonce).finish()
+/// A registration: method and path of the request, digest of its body, when it was made and a nonce
+/// used once.
+pub fn registration(
+    method: &str,
+    path: &str,
+    body: Digest,
+    timestamp_ms: i64,
+    nonce: &str,
+) -> Vec<u8> {
+    Canonical::tagged("lucid/v1/registration")
+        .text(method)
+        .text(path)
+        .fixed(&body.0)
+        .i64(timestamp_ms)
+        .text(nonce)
+        .finish()
 }
 
-/// A report: what kind (`heartbeat`, `metrics`, `observations`), whose, its place in the node's sequence, its body.
+/// A report: what kind (`heartbeat`, `metrics`, `observations`), whose, its place in the node's
+/// sequence, its body.
 pub fn report(kind: &str, node: NodeId, sequence: u64, body: Digest) -> Vec<u8> {
-    Canonical::tagged("lucid/v1/report").text(kind).fixed(node.0.as_bytes()).u64(sequence).fixed(&body.0).finish()
+    Canonical::tagged("lucid/v1/report")
+        .text(kind)
+        .fixed(node.0.as_bytes())
+        .u64(sequence)
+        .fixed(&body.0)
+        .finish()
 }
 
-/// A change of key, signed by the old one and by the new one: which node, its next key, when, and a nonce.
+/// A change of key, signed by the old one and by the new one: which node, its next key, when, and a
+/// nonce.
 pub fn key_rotation(node: NodeId, next: PublicKey, timestamp_ms: i64, nonce: &str) -> Vec<u8> {
-    Canonical::tagged("lucid/v1/key-rotation").fixed(node.0.as_bytes()).fixed(&next.0).i64(timestamp_ms).text(nonce).finish()
+    Canonical::tagged("lucid/v1/key-rotation")
+        .fixed(node.0.as_bytes())
+        .fixed(&next.0)
+        .i64(timestamp_ms)
+        .text(nonce)
+        .finish()
 }
 
-/// A change of wallet: which node, where its earnings go, and the version of the wallet that it replaces (0: none),
-/// so that it serves once.
+/// A change of wallet: which node, where its earnings go, and the version of the wallet that it
+/// replaces (0: none), so that it serves once.
 pub fn wallet(node: NodeId, address: &TronAddress, replaces_version: u32) -> Vec<u8> {
-    Canonical::tagged("lucid/v1/wallet").fixed(node.0.as_bytes()).text(&address.to_string()).u32(replaces_version).finish()
+    Canonical::tagged("lucid/v1/wallet")
+        .fixed(node.0.as_bytes())
+        .text(&address.to_string())
+        .u32(replaces_version)
+        .finish()
 }
 
 /// A login: the challenge the service gave out.
@@ -44,7 +73,8 @@ pub fn score_claim(node: NodeId, score: ScoreCenti, timestamp: &str) -> Vec<u8> 
     format!("lucid-score-v1\n{node}\n{score}\n{timestamp}").into_bytes()
 }
 
-/// Whether `signature` (64 bytes) over `statement` is `key`'s. Strict: weak keys and malleable signatures fail.
+/// Whether `signature` (64 bytes) over `statement` is `key`'s. Strict: weak keys and malleable
+/// signatures fail.
 pub fn verify(key: PublicKey, statement: &[u8], signature: &[u8]) -> bool {
     let Ok(key) = VerifyingKey::from_bytes(&key.0) else { return false };
     let Ok(signature) = Signature::from_slice(signature) else { return false };

@@ -29,9 +29,14 @@ impl TimeMs {
     pub fn plus_ms(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
     }
-    /// The first UUID of version 7 of this instant: smaller than every one made since, greater than those from before.
+    /// The first UUID of version 7 of this instant: smaller than every one made since, greater than
+    /// those from before.
     pub fn first_uuid(self) -> uuid::Uuid {
-        uuid::Builder::from_unix_timestamp_millis(u64::try_from(self.0).unwrap_or_default(), &[0; 10]).into_uuid()
+        uuid::Builder::from_unix_timestamp_millis(
+            u64::try_from(self.0).unwrap_or_default(),
+            &[0; 10],
+        )
+        .into_uuid()
     }
     /// Milliseconds from `earlier` to `self`; negative if `self` is before it.
     pub fn ms_since(self, earlier: Self) -> i64 {
@@ -40,10 +45,12 @@ impl TimeMs {
 }
 
 impl fmt::Display for TimeMs {
-    /// RFC 3339 in UTC with milliseconds; instants beyond the format's years are written at its limits.
+    /// RFC 3339 in UTC with milliseconds; instants beyond the format's years are written at its
+    /// limits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0.clamp(0, LAST_MS);
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).map_err(|_| fmt::Error)?;
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
+            .map_err(|_| fmt::Error)?;
         write!(
             f,
             "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
@@ -63,7 +70,8 @@ impl FromStr for TimeMs {
     /// Any RFC 3339 offset is accepted; below a millisecond is cut off.
     fn from_str(text: &str) -> Result<Self, NotATime> {
         let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| NotATime)?;
-        let ms = i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| NotATime)?;
+        let ms =
+            i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| NotATime)?;
         if (0..=LAST_MS).contains(&ms) { Ok(Self(ms)) } else { Err(NotATime) }
     }
 }

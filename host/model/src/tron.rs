@@ -1,5 +1,5 @@
-//! TRON addresses: 0x41 and 20 bytes (TRON protocol, "Account address format"), read as Base58Check or as hex, always
-//! written as Base58Check.
+//! TRON addresses: 0x41 and 20 bytes (TRON protocol, "Account address format"), read as Base58Check
+//! or as hex, always written as Base58Check.
 
 use std::{fmt, str::FromStr};
 
@@ -8,12 +8,19 @@ const VERSION: u8 = 0x41;
 /// Bytes of an address: the version byte and the payload.
 const ADDRESS_BYTES: usize = 21;
 /// USDT itself on mainnet, `TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t`: a contract keeps what it is sent.
-const TOKEN_CONTRACTS: [[u8; 20]; 1] =
-    [[0xa6, 0x14, 0xf8, 0x03, 0xb6, 0xfd, 0x78, 0x09, 0x86, 0xa4, 0x2c, 0x78, 0xec, 0x9c, 0x7f, 0x77, 0xe6, 0xde, 0xd1, 0x3c]];
+const TOKEN_CONTRACTS: [[u8; 20]; 1] = [[
+    0xa6, 0x14, 0xf8, 0x03, 0xb6, 0xfd, 0x78, 0x09, 0x86, 0xa4, 0x2c, 0x78, 0xec, 0x9c, 0x7f, 0x77,
+    0xe6, 0xde, 0xd1, 0x3c,
+]];
 /// Addresses without a key, used to destroy coins: the zero address, and TRON's black hole,
 /// `TLsV52sRDL79HXGGm9yzwKibb6BeruhUzy`.
-const BURN_ADDRESSES: [[u8; 20]; 2] =
-    [[0; 20], [0x77, 0x94, 0x4d, 0x19, 0xc0, 0x52, 0xb7, 0x3e, 0xe2, 0x28, 0x68, 0x23, 0xaa, 0x83, 0xf8, 0x13, 0x8c, 0xb7, 0x03, 0x2f]];
+const BURN_ADDRESSES: [[u8; 20]; 2] = [
+    [0; 20],
+    [
+        0x77, 0x94, 0x4d, 0x19, 0xc0, 0x52, 0xb7, 0x3e, 0xe2, 0x28, 0x68, 0x23, 0xaa, 0x83, 0xf8,
+        0x13, 0x8c, 0xb7, 0x03, 0x2f,
+    ],
+];
 
 /// Why a text is not an address that can be paid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +47,8 @@ pub enum AddressError {
 pub struct TronAddress([u8; 20]);
 
 impl TronAddress {
-    /// The address of 20 bytes: the last ones of a Keccak-256 hash of a public key. None if it cannot be paid.
+    /// The address of 20 bytes: the last ones of a Keccak-256 hash of a public key. None if it
+    /// cannot be paid.
     pub fn from_payload(payload: [u8; 20]) -> Option<Self> {
         Self(payload).payable().ok()
     }
@@ -50,12 +58,14 @@ impl TronAddress {
     /// # Errors
     /// [`AddressError`] if it is no address at all.
     pub fn from_record(text: &str) -> Result<Self, AddressError> {
-        let bytes: [u8; ADDRESS_BYTES] = decoded(text)?.try_into().map_err(|_| AddressError::Checksum)?;
+        let bytes: [u8; ADDRESS_BYTES] =
+            decoded(text)?.try_into().map_err(|_| AddressError::Checksum)?;
         let [version, payload @ ..] = bytes;
         if version == VERSION { Ok(Self(payload)) } else { Err(AddressError::Version) }
     }
 
-    /// Whether money may be sent to it: always, but for addresses that only a record of earlier rules has.
+    /// Whether money may be sent to it: always, but for addresses that only a record of earlier
+    /// rules has.
     pub fn is_payable(self) -> bool {
         self.payable().is_ok()
     }
@@ -115,13 +125,21 @@ mod tests {
             ("410000000000000000000000000000000000000001", "T9yD14Nj9j7xAB4dbGeiX9h8unkKLxmGkn"),
         ] {
             let address: TronAddress = hex.parse().unwrap();
-            assert_eq!((address, address.to_string()), (base58.parse().unwrap(), base58.to_owned()), "{hex}");
+            assert_eq!(
+                (address, address.to_string()),
+                (base58.parse().unwrap(), base58.to_owned()),
+                "{hex}"
+            );
         }
     }
 
     #[test]
     fn only_addresses_that_can_be_paid_are_addresses() {
-        for good in ["TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC", "TMhzXhj5o7aG14eMHn2htGe7ek39hiriPN", "TWAFRfZFmhVQZjxM3De7Mp5UZ9sLqWqpHp"] {
+        for good in [
+            "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC",
+            "TMhzXhj5o7aG14eMHn2htGe7ek39hiriPN",
+            "TWAFRfZFmhVQZjxM3De7Mp5UZ9sLqWqpHp",
+        ] {
             assert_eq!(good.parse::<TronAddress>().unwrap().to_string(), good);
         }
         for (bad, why) in [
@@ -161,6 +179,9 @@ mod tests {
             let address = TronAddress::from_record(text).unwrap();
             assert_eq!((address.to_string(), address.is_payable()), (text.to_owned(), payable));
         }
-        assert_eq!(TronAddress::from_record("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"), Err(AddressError::Version));
+        assert_eq!(
+            TronAddress::from_record("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"),
+            Err(AddressError::Version)
+        );
     }
 }

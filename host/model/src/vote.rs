@@ -108,11 +108,21 @@ pub struct Vote {
 impl Vote {
     /// Whether two votes of a node in an epoch say the same, whatever became of them.
     pub fn says_the_same(&self, other: &Self) -> bool {
-        let said = |vote: &Self| (vote.node, vote.epoch_start_s, vote.score, vote.choice, vote.timestamp, vote.merkle_root);
+        let said = |vote: &Self| {
+            (
+                vote.node,
+                vote.epoch_start_s,
+                vote.score,
+                vote.choice,
+                vote.timestamp,
+                vote.merkle_root,
+            )
+        };
         said(self) == said(other)
     }
 
-    /// The vote that follows from a score of an epoch; none of a node that is not eligible or is held.
+    /// The vote that follows from a score of an epoch; none of a node that is not eligible or is
+    /// held.
     pub fn of_score(record: &EpochRecord, row: &ScoreRow) -> Option<Self> {
         (row.eligible && !row.held).then(|| Self {
             node: row.node,

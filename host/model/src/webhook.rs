@@ -13,9 +13,10 @@ use crate::{
     time::TimeMs,
 };
 
-/// What the types of events begin with that webhooks are sent for. Those that come with every sample or score are not
-/// among them.
-pub const SENT: [&str; 8] = ["node.", "alert.", "payout.", "run.", "period.", "epoch.", "policy.", "pool."];
+/// What the types of events begin with that webhooks are sent for. Those that come with every
+/// sample or score are not among them.
+pub const SENT: [&str; 8] =
+    ["node.", "alert.", "payout.", "run.", "period.", "epoch.", "policy.", "pool."];
 /// The type of the event that tries a webhook out.
 pub const TEST: &str = "webhook.test";
 
@@ -33,7 +34,8 @@ impl fmt::Debug for WebhookSecret {
     }
 }
 
-/// A secret as a store keeps it: sealed with a key that is elsewhere, or in clear if an older version wrote it.
+/// A secret as a store keeps it: sealed with a key that is elsewhere, or in clear if an older
+/// version wrote it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeptSecret(pub String);
 
@@ -79,7 +81,8 @@ impl Webhook {
     pub fn wants(&self, kind: &str, node: Option<NodeId>, pool: Option<PoolId>) -> bool {
         self.enabled
             && is_sent(kind)
-            && (self.events.is_empty() || self.events.iter().any(|wanted| kind.starts_with(wanted.as_str())))
+            && (self.events.is_empty()
+                || self.events.iter().any(|wanted| kind.starts_with(wanted.as_str())))
             && (self.node.is_none() || self.node == node)
             && (self.pool.is_none() || self.pool == pool)
     }
@@ -107,9 +110,11 @@ pub fn is_sent(kind: &str) -> bool {
     SENT.iter().any(|sent| kind.starts_with(sent))
 }
 
-/// Whether a filter can let something through: the beginning of a type that is sent, or of such types.
+/// Whether a filter can let something through: the beginning of a type that is sent, or of such
+/// types.
 pub fn is_filter(filter: &str) -> bool {
-    !filter.is_empty() && SENT.iter().any(|sent| filter.starts_with(sent) || sent.starts_with(filter))
+    !filter.is_empty()
+        && SENT.iter().any(|sent| filter.starts_with(sent) || sent.starts_with(filter))
 }
 
 named_enum! {
@@ -179,10 +184,11 @@ impl Delivery {
     }
 }
 
-/// How long to wait after a failed try, in milliseconds: doubled with each up to `most`, half of it by chance, so that
-/// what failed together is not tried together.
+/// How long to wait after a failed try, in milliseconds: doubled with each up to `most`, half of it
+/// by chance, so that what failed together is not tried together.
 pub fn wait_ms(attempts: u32, first: i64, most: i64, chance: u16) -> i64 {
-    let doubled = first.saturating_mul(1_i64.checked_shl(attempts.saturating_sub(1).min(40)).unwrap_or(i64::MAX));
+    let doubled = first
+        .saturating_mul(1_i64.checked_shl(attempts.saturating_sub(1).min(40)).unwrap_or(i64::MAX));
     let whole = doubled.min(most);
     whole / 2 + (whole - whole / 2).saturating_mul(i64::from(chance)) / i64::from(u16::MAX)
 }
@@ -198,7 +204,8 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
         key
     };
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
+    let inner =
+        Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
     Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().into()
 }
 
@@ -232,14 +239,28 @@ mod tests {
     #[test]
     fn a_filter_lets_through_what_is_sent_and_nothing_that_comes_with_every_sample() {
         let wants = |events: &[&str], kind: &str| webhook(events).wants(kind, None, None);
-        assert!(wants(&[], "node.error") && wants(&["node", "payout.completed"], "payout.completed"));
-        assert!(!wants(&["node.a"], "node.error") && !wants(&[], "metrics.stored") && !wants(&["m"], "metrics.stored"));
+        assert!(
+            wants(&[], "node.error") && wants(&["node", "payout.completed"], "payout.completed")
+        );
+        assert!(
+            !wants(&["node.a"], "node.error")
+                && !wants(&[], "metrics.stored")
+                && !wants(&["m"], "metrics.stored")
+        );
         assert!(!Webhook { enabled: false, ..webhook(&[]) }.wants("node.error", None, None));
         let node = |i| Some(NodeId(Uuid::from_u128(i)));
-        let (one, pool) = (Webhook { node: node(1), ..webhook(&[]) }, Some(PoolId(Uuid::from_u128(7))));
-        assert!(one.wants("node.error", node(1), None) && !one.wants("node.error", node(2), None) && !one.wants("epoch.closed", None, None));
+        let (one, pool) =
+            (Webhook { node: node(1), ..webhook(&[]) }, Some(PoolId(Uuid::from_u128(7))));
+        assert!(
+            one.wants("node.error", node(1), None)
+                && !one.wants("node.error", node(2), None)
+                && !one.wants("epoch.closed", None, None)
+        );
         let members = Webhook { pool, ..webhook(&[]) };
-        assert!(members.wants("node.error", node(1), pool) && !members.wants("node.error", node(1), None));
+        assert!(
+            members.wants("node.error", node(1), pool)
+                && !members.wants("node.error", node(1), None)
+        );
         for (filter, good) in [
             ("node", true),
             ("n", true),
@@ -258,9 +279,21 @@ mod tests {
     fn the_authentication_code_is_that_of_rfc_4231() {
         let long = [0xaa; 131];
         for (key, message, code) in [
-            (&[0x0b; 20][..], "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
-            (b"Jefe", "what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
-            (&long, "Test Using Larger Than Block-Size Key - Hash Key First", "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"),
+            (
+                &[0x0b; 20][..],
+                "Hi There",
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+            ),
+            (
+                b"Jefe",
+                "what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &long,
+                "Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
         ] {
             assert_eq!(hex::encode(hmac_sha256(key, message.as_bytes())), code, "{message}");
         }
@@ -268,8 +301,13 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_longest_and_half_of_each_is_chance() {
-        let span = |attempts| (wait_ms(attempts, 1_000, 60_000, 0), wait_ms(attempts, 1_000, 60_000, u16::MAX));
-        assert_eq!([1, 2, 6, 7, u32::MAX].map(span), [(500, 1_000), (1_000, 2_000), (16_000, 32_000), (30_000, 60_000), (30_000, 60_000)]);
+        let span = |attempts| {
+            (wait_ms(attempts, 1_000, 60_000, 0), wait_ms(attempts, 1_000, 60_000, u16::MAX))
+        };
+        assert_eq!(
+            [1, 2, 6, 7, u32::MAX].map(span),
+            [(500, 1_000), (1_000, 2_000), (16_000, 32_000), (30_000, 60_000), (30_000, 60_000)]
+        );
     }
 
     #[test]

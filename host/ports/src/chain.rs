@@ -52,7 +52,12 @@ pub trait Chain: Send + Sync {
     /// The newest block.
     async fn latest_block(&self) -> Result<BlockRef, ChainError>;
     /// Hands a vote in; the same vote again is the same vote.
-    async fn vote(&self, vote: &Vote, block: &BlockRef, signature: [u8; 64]) -> Result<VoteAnswer, ChainError>;
+    async fn vote(
+        &self,
+        vote: &Vote,
+        block: &BlockRef,
+        signature: [u8; 64],
+    ) -> Result<VoteAnswer, ChainError>;
     /// What became of a vote that it has; `None`: it has none of this id.
     async fn look(&self, vote_id: &str) -> Result<Option<VoteAnswer>, ChainError>;
 }

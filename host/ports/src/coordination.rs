@@ -31,8 +31,9 @@ pub enum CoordinationError {
     },
 }
 
-/// A lease's number: greater than every number given out for its name before. A store that has seen a greater one refuses
-/// the holder of a smaller one, who does not know yet that it is none any more.
+/// A lease's number: greater than every number given out for its name before. A store that has seen
+/// a greater one refuses the holder of a smaller one, who does not know yet that it is none any
+/// more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Fence(pub u64);
 
@@ -50,7 +51,8 @@ pub struct Tenure {
 }
 
 impl Tenure {
-    /// A tenure that is good for as long as `is_good` says so, which reads the holder's clock each time.
+    /// A tenure that is good for as long as `is_good` says so, which reads the holder's clock each
+    /// time.
     pub fn new(fence: Fence, is_good: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { fence, is_good: Arc::new(is_good) }
     }
@@ -77,7 +79,8 @@ pub struct Lease {
     pub fence: Fence,
     /// How long each renewal lasts.
     pub ttl: Duration,
-    /// Until when the holder may act by its own clock: earlier than the coordinator gives it to somebody else.
+    /// Until when the holder may act by its own clock: earlier than the coordinator gives it to
+    /// somebody else.
     pub until: Instant,
 }
 
@@ -88,14 +91,16 @@ impl Lease {
     }
 }
 
-/// A replica whose clock differs by more from the coordinator's is granted no lease: it would close epochs before their last reports are
-/// there, or date what it pays wrong. Far below the time that a close waits for reports (45 s by default).
+/// A replica whose clock differs by more from the coordinator's is granted no lease: it would close
+/// epochs before their last reports are there, or date what it pays wrong. Far below the time that
+/// a close waits for reports (45 s by default).
 pub const CLOCK_OFF_MAX: Duration = Duration::from_secs(10);
 
 /// What a coordinator answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checked {
-    /// How far this replica's clock is ahead of the coordinator's, milliseconds; below zero it is behind.
+    /// How far this replica's clock is ahead of the coordinator's, milliseconds; below zero it is
+    /// behind.
     pub ahead_ms: i64,
     /// By how much that may be wrong: half the time that the answer took.
     pub within_ms: i64,
@@ -157,18 +162,20 @@ pub enum Heard {
 /// Listens to the other replicas.
 #[async_trait]
 pub trait Listener: Send {
-    /// The next thing; waits for it, and goes on by itself after the coordinator was away. Dropping the call loses
-    /// nothing.
+    /// The next thing; waits for it, and goes on by itself after the coordinator was away. Dropping
+    /// the call loses nothing.
     async fn next(&mut self) -> Heard;
 }
 
-/// What the replicas of a store agree on without keeping it. Every call ends within a time of its own.
+/// What the replicas of a store agree on without keeping it. Every call ends within a time of its
+/// own.
 #[async_trait]
 pub trait Coordinator: Send + Sync {
     /// What this replica is called: the origin of what it says, the holder of its leases.
     fn replica(&self) -> &str;
 
-    /// Takes a lease that nobody has; none if somebody has it. Who has it itself gets it anew, with another fence.
+    /// Takes a lease that nobody has; none if somebody has it. Who has it itself gets it anew, with
+    /// another fence.
     ///
     /// # Errors
     /// [`CoordinationError::Unavailable`]: nothing is granted then.
@@ -186,7 +193,8 @@ pub trait Coordinator: Send + Sync {
     /// [`CoordinationError::Unavailable`]: it runs out by itself.
     async fn release(&self, lease: &Lease) -> Result<bool, CoordinationError>;
 
-    /// A store has seen this fence of a name: those that are given out here from now on are greater.
+    /// A store has seen this fence of a name: those that are given out here from now on are
+    /// greater.
     fn seen(&self, name: &str, fence: Fence);
 
     /// Says something to the other replicas, at most once each.
@@ -195,10 +203,12 @@ pub trait Coordinator: Send + Sync {
     /// [`CoordinationError`]: nobody hears it.
     async fn tell(&self, topic: Topic, payload: Vec<u8>) -> Result<(), CoordinationError>;
 
-    /// Hears what the other replicas say from now on; if the coordinator is away, from when it is back, after a gap.
+    /// Hears what the other replicas say from now on; if the coordinator is away, from when it is
+    /// back, after a gap.
     async fn listen(&self) -> Box<dyn Listener>;
 
-    /// Whether it answers, and what its clock says. Called again and again by one task: what is down is found to be up again here.
+    /// Whether it answers, and what its clock says. Called again and again by one task: what is
+    /// down is found to be up again here.
     ///
     /// # Errors
     /// [`CoordinationError::Unavailable`].
@@ -222,6 +232,7 @@ pub enum FirstUse {
 /// Remembers words that may be used once: nonces, answered challenges.
 #[async_trait]
 pub trait UsedOnce: Send + Sync {
-    /// Uses a word up, for all replicas and for so long. While the coordinator is away each replica knows only its own.
+    /// Uses a word up, for all replicas and for so long. While the coordinator is away each replica
+    /// knows only its own.
     async fn use_up(&self, word: &str, ttl: Duration) -> FirstUse;
 }

@@ -88,7 +88,8 @@ pub struct VoteFilter {
 pub struct MadeVotes {
     /// Whether there was something to do, and may be more.
     pub worked: bool,
-    /// Votes that say something else than one that is there already, which stays: nobody can have made both.
+    /// Votes that say something else than one that is there already, which stays: nobody can have
+    /// made both.
     pub contradicted: Vec<Vote>,
 }
 
@@ -114,7 +115,9 @@ impl Attempt {
     pub fn shared(self, shared: bool) -> Self {
         let Self([start @ .., last]) = self;
         let mut name = [0; 12];
-        name.iter_mut().zip(start.into_iter().chain([last & !1 | u8::from(shared)])).for_each(|(to, from)| *to = from);
+        name.iter_mut()
+            .zip(start.into_iter().chain([last & !1 | u8::from(shared)]))
+            .for_each(|(to, from)| *to = from);
         Self(name)
     }
 
@@ -140,8 +143,15 @@ pub struct StagedChunk {
 impl StagedChunk {
     /// What is remembered of a chunk.
     pub fn of(chunk: &ScoredChunk) -> Self {
-        let count = |of: fn(&ScoreRow) -> bool| u32::try_from(chunk.rows.iter().filter(|row| of(row)).count()).unwrap_or(u32::MAX);
-        Self { header: chunk.header.clone(), root: chunk.root(), eligible: count(|row| row.eligible), held: count(|row| row.held) }
+        let count = |of: fn(&ScoreRow) -> bool| {
+            u32::try_from(chunk.rows.iter().filter(|row| of(row)).count()).unwrap_or(u32::MAX)
+        };
+        Self {
+            header: chunk.header.clone(),
+            root: chunk.root(),
+            eligible: count(|row| row.eligible),
+            held: count(|row| row.held),
+        }
     }
 }
 
@@ -162,65 +172,125 @@ pub trait EpochStore: Send + Sync {
     /// What the epoch's frame is made of, in the order of its chunks; none if it has no frame.
     async fn frame_parts(&self, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, StoreError>;
     /// One chunk of an epoch's frame.
-    async fn frame_chunk(&self, epoch_start_s: i64, index: u32) -> Result<Option<FrameChunk>, StoreError>;
-    /// What the newest attempt at an epoch that is not closed has stored; none if none has stored anything.
+    async fn frame_chunk(
+        &self,
+        epoch_start_s: i64,
+        index: u32,
+    ) -> Result<Option<FrameChunk>, StoreError>;
+    /// What the newest attempt at an epoch that is not closed has stored; none if none has stored
+    /// anything.
     async fn staged(&self, epoch_start_s: i64) -> Result<Option<Staged>, StoreError>;
-    /// Keeps scored chunks of one pool under the name of an attempt, for [`EpochStore::close_staged`]. One that is there
-    /// stays as it is; once somebody closes the epoch nothing is added.
-    async fn stage_chunks(&self, period: Period, attempt: Attempt, chunks: Vec<ScoredChunk>) -> Result<(), StoreError>;
-    /// Closes an epoch with what an attempt stored, which must have the record's root: record, scores, each node's `score`
-    /// and credited seconds, in parts of bounded size, exactly once. Answers like [`EpochStore::commit_epoch`]; whoever
-    /// calls it again goes on where the last call ended. Its votes are made by [`EpochStore::make_votes`].
-    async fn close_staged(&self, record: EpochRecord, attempt: Attempt) -> Result<Option<EpochRecord>, StoreError>;
-    /// Closes an epoch whose scores are all at hand: record, scores and votes, each node's `score` and credited seconds; exactly once. Answers the
-    /// record that counts to the one call that closed it: its own, or that of an attempt that ended before it was done,
-    /// whose scores count then. `None`: it was closed already, nothing changed.
-    async fn commit_epoch(&self, record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Result<Option<EpochRecord>, StoreError>;
+    /// Keeps scored chunks of one pool under the name of an attempt, for
+    /// [`EpochStore::close_staged`]. One that is there stays as it is; once somebody closes the
+    /// epoch nothing is added.
+    async fn stage_chunks(
+        &self,
+        period: Period,
+        attempt: Attempt,
+        chunks: Vec<ScoredChunk>,
+    ) -> Result<(), StoreError>;
+    /// Closes an epoch with what an attempt stored, which must have the record's root: record,
+    /// scores, each node's `score` and credited seconds, in parts of bounded size, exactly once.
+    /// Answers like [`EpochStore::commit_epoch`]; whoever calls it again goes on where the last
+    /// call ended. Its votes are made by [`EpochStore::make_votes`].
+    async fn close_staged(
+        &self,
+        record: EpochRecord,
+        attempt: Attempt,
+    ) -> Result<Option<EpochRecord>, StoreError>;
+    /// Closes an epoch whose scores are all at hand: record, scores and votes, each node's `score`
+    /// and credited seconds; exactly once. Answers the record that counts to the one call that
+    /// closed it: its own, or that of an attempt that ended before it was done, whose scores count
+    /// then. `None`: it was closed already, nothing changed.
+    async fn commit_epoch(
+        &self,
+        record: EpochRecord,
+        chunks: Vec<ScoredChunk>,
+        votes: Vec<Vote>,
+    ) -> Result<Option<EpochRecord>, StoreError>;
     /// The last closed epoch.
     async fn last_epoch(&self) -> Result<Option<EpochRecord>, StoreError>;
     /// Closed epochs; sorted by start.
-    async fn epochs(&self, filter: EpochFilter, page: PageRequest<()>) -> Result<Page<EpochRecord>, StoreError>;
+    async fn epochs(
+        &self,
+        filter: EpochFilter,
+        page: PageRequest<()>,
+    ) -> Result<Page<EpochRecord>, StoreError>;
     /// Names the block of an epoch, once: a second block changes nothing. Its votes get it too.
     async fn pin_block(&self, epoch_start_s: i64, block: BlockRef) -> Result<(), StoreError>;
     /// The stored frame of an epoch.
     async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError>;
     /// One scored chunk of a closed epoch.
-    async fn scored_chunk(&self, epoch_start_s: i64, index: u32) -> Result<Option<ScoredChunk>, StoreError>;
+    async fn scored_chunk(
+        &self,
+        epoch_start_s: i64,
+        index: u32,
+    ) -> Result<Option<ScoredChunk>, StoreError>;
     /// The scored chunks of an epoch.
     async fn scored(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, StoreError>;
     /// A page of scores.
-    async fn scores(&self, filter: &ScoreFilter, page: PageRequest<ScoreSort>) -> Result<Page<ScoreView>, StoreError>;
+    async fn scores(
+        &self,
+        filter: &ScoreFilter,
+        page: PageRequest<ScoreSort>,
+    ) -> Result<Page<ScoreView>, StoreError>;
     /// One score, by epoch and node.
-    async fn score(&self, epoch_start_s: i64, node: NodeId) -> Result<Option<ScoreView>, StoreError>;
-    /// Scores of the node's receipts (epochs' and on demand) that were computed in the same second as `at`.
-    async fn scores_computed_at(&self, node: NodeId, at: TimeMs) -> Result<Vec<ScoreCenti>, StoreError>;
-    /// Credited seconds of each node in epochs that start in `[from_s, to_s)`; nodes without any are left out.
-    async fn observed_seconds(&self, from_s: i64, to_s: i64) -> Result<Vec<(NodeId, u64)>, StoreError>;
+    async fn score(
+        &self,
+        epoch_start_s: i64,
+        node: NodeId,
+    ) -> Result<Option<ScoreView>, StoreError>;
+    /// Scores of the node's receipts (epochs' and on demand) that were computed in the same second
+    /// as `at`.
+    async fn scores_computed_at(
+        &self,
+        node: NodeId,
+        at: TimeMs,
+    ) -> Result<Vec<ScoreCenti>, StoreError>;
+    /// Credited seconds of each node in epochs that start in `[from_s, to_s)`; nodes without any
+    /// are left out.
+    async fn observed_seconds(
+        &self,
+        from_s: i64,
+        to_s: i64,
+    ) -> Result<Vec<(NodeId, u64)>, StoreError>;
     /// What each node earned in epochs that start in `[from_s, to_s)`.
     async fn totals(&self, from_s: i64, to_s: i64) -> Result<Vec<NodeTotals>, StoreError>;
     /// Keeps the receipt of a score computed on demand.
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError>;
     /// Removes up to `limit` receipts of scores that were computed on demand before an instant.
     async fn forget_on_demand(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError>;
-    /// Gives the nodes of a part of the oldest closed epoch that lacks it what they have of it: their own scores and lifetimes, their histories
-    /// and the latest scores. Where a close does that itself there is never anything to do. `false`: nothing is left.
+    /// Gives the nodes of a part of the oldest closed epoch that lacks it what they have of it:
+    /// their own scores and lifetimes, their histories and the latest scores. Where a close does
+    /// that itself there is never anything to do. `false`: nothing is left.
     async fn settle_scores(&self) -> Result<bool, StoreError>;
-    /// Makes the votes that follow from the scores of the oldest closed epoch that lacks some, of a part of bounded size;
-    /// none of epochs that were closed before `closed_from`, which nobody would send any more.
+    /// Makes the votes that follow from the scores of the oldest closed epoch that lacks some, of a
+    /// part of bounded size; none of epochs that were closed before `closed_from`, which nobody
+    /// would send any more.
     async fn make_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, StoreError>;
-    /// Votes that wait, may be sent or asked about by now and have a block, oldest epoch first: none of a node of which
-    /// an earlier one waits that the chain does not have.
+    /// Votes that wait, may be sent or asked about by now and have a block, oldest epoch first:
+    /// none of a node of which an earlier one waits that the chain does not have.
     async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError>;
     /// Epochs whose votes wait for a block.
     async fn epochs_without_block(&self) -> Result<Vec<i64>, StoreError>;
     /// The block of the newest epoch that has one.
     async fn newest_block(&self) -> Result<Option<BlockRef>, StoreError>;
-    /// Votes that wait and are of epochs that were closed before a moment are expired, so many at most. Answers how many.
+    /// Votes that wait and are of epochs that were closed before a moment are expired, so many at
+    /// most. Answers how many.
     async fn expire_votes(&self, closed_before: TimeMs, limit: u32) -> Result<u64, StoreError>;
     /// What became of the votes of epochs that start in `[from_s, to_s)`: of all nodes, or of one.
-    async fn tally_votes(&self, from_s: i64, to_s: i64, node: Option<NodeId>) -> Result<Vec<(i64, VoteTally)>, StoreError>;
+    async fn tally_votes(
+        &self,
+        from_s: i64,
+        to_s: i64,
+        node: Option<NodeId>,
+    ) -> Result<Vec<(i64, VoteTally)>, StoreError>;
     /// Keeps what became of votes: state, answer, attempts.
     async fn update_votes(&self, votes: Vec<Vote>) -> Result<(), StoreError>;
     /// A page of votes, by epoch.
-    async fn votes(&self, filter: &VoteFilter, page: PageRequest<()>) -> Result<Page<Vote>, StoreError>;
+    async fn votes(
+        &self,
+        filter: &VoteFilter,
+        page: PageRequest<()>,
+    ) -> Result<Page<Vote>, StoreError>;
 }

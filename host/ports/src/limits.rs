@@ -23,7 +23,8 @@ pub enum LimitClass {
 
 impl LimitClass {
     /// Every class.
-    pub const ALL: [Self; 5] = [Self::Admin, Self::Payouts, Self::Poot, Self::Registrations, Self::Other];
+    pub const ALL: [Self; 5] =
+        [Self::Admin, Self::Payouts, Self::Poot, Self::Registrations, Self::Other];
 
     /// As in headers, metrics and the configuration.
     pub fn name(self) -> &'static str {
@@ -49,8 +50,8 @@ pub enum Party {
 }
 
 impl Party {
-    /// The party of a request nobody vouches for: an IPv4 address, or an IPv6 /64, which is what one customer is
-    /// given at least.
+    /// The party of a request nobody vouches for: an IPv4 address, or an IPv6 /64, which is what
+    /// one customer is given at least.
     pub fn at(address: IpAddr) -> Self {
         Self::Network(match address.to_canonical() {
             IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
@@ -86,7 +87,8 @@ pub enum Admission {
 /// Counts requests. One that is refused is not counted.
 #[async_trait]
 pub trait RateLimiter: Send + Sync {
-    /// Counts a request. A limiter that cannot count says so in the log and lets the request through.
+    /// Counts a request. A limiter that cannot count says so in the log and lets the request
+    /// through.
     async fn admit(&self, class: LimitClass, party: Party) -> Admission;
     /// Forgets parties whose quotas are whole; answers how many are left.
     async fn forget_idle(&self) -> usize;

@@ -32,34 +32,45 @@ pub trait LedgerStore: Send + Sync {
     async fn head(&self, stream: Stream) -> Result<Head, StoreError>;
     /// Inserts entries, each by itself, durable before it answers; one outcome an entry.
     async fn book(&self, entries: Vec<Entry>) -> Result<Vec<Booked>, StoreError>;
-    /// Inserts an entry that somebody answers for, and its audit entry with it; if it is not `Done`, neither.
+    /// Inserts an entry that somebody answers for, and its audit entry with it; if it is not
+    /// `Done`, neither.
     async fn book_audited(&self, entry: Entry, audit: AuditEntry) -> Result<Booked, StoreError>;
     /// The entry of an id.
     async fn entry(&self, id: &str) -> Result<Option<Entry>, StoreError>;
     /// A stream's entries from `after_seq` on, in order.
-    async fn entries(&self, stream: Stream, after_seq: u64, limit: u32) -> Result<Vec<Entry>, StoreError>;
+    async fn entries(
+        &self,
+        stream: Stream,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError>;
     /// All streams that have entries.
     async fn streams(&self) -> Result<Vec<Stream>, StoreError>;
     /// The sum of all legs on an account.
     async fn account_total(&self, account: Account) -> Result<MicroUsdt, StoreError>;
     /// What nodes may be paid of their accruals in a period: what came to `available`.
-    async fn accrued(&self, period_start_s: i64) -> Result<BTreeMap<NodeId, MicroUsdt>, StoreError>;
+    async fn accrued(&self, period_start_s: i64)
+    -> Result<BTreeMap<NodeId, MicroUsdt>, StoreError>;
     /// The heads of all nodes' streams with something available, by node.
-    async fn heads_available(&self, at_least: MicroUsdt) -> Result<Vec<(NodeId, Head)>, StoreError>;
+    async fn heads_available(&self, at_least: MicroUsdt)
+    -> Result<Vec<(NodeId, Head)>, StoreError>;
 }
 
 /// Settled periods.
 #[async_trait]
 pub trait SettlementStore: Send + Sync {
     /// The record of a period.
-    async fn settlement(&self, period_start_s: i64) -> Result<Option<SettlementRecord>, StoreError>;
+    async fn settlement(&self, period_start_s: i64)
+    -> Result<Option<SettlementRecord>, StoreError>;
     /// The last settled period.
     async fn last_settlement(&self) -> Result<Option<SettlementRecord>, StoreError>;
-    /// Keeps how a period is shared; what was kept first stays, and of a settled period nothing is kept.
+    /// Keeps how a period is shared; what was kept first stays, and of a settled period nothing is
+    /// kept.
     async fn keep_distribution(&self, distribution: Distribution) -> Result<(), StoreError>;
     /// How a period that is not settled is shared, if that was kept.
     async fn distribution(&self, period_start_s: i64) -> Result<Option<Distribution>, StoreError>;
-    /// Says that a period's accruals are booked; `false` if it was said before. How it was shared is in the ledger from then on, and goes here.
+    /// Says that a period's accruals are booked; `false` if it was said before. How it was shared
+    /// is in the ledger from then on, and goes here.
     async fn record_settlement(&self, record: SettlementRecord) -> Result<bool, StoreError>;
 }
 
@@ -128,17 +139,28 @@ pub struct Due {
 #[async_trait]
 pub trait MismatchStore: Send + Sync {
     /// Adds a mismatch; `false` if it is there.
-    async fn add_mismatch(&self, mismatch: Mismatch, audit: AuditEntry) -> Result<bool, StoreError>;
+    async fn add_mismatch(&self, mismatch: Mismatch, audit: AuditEntry)
+    -> Result<bool, StoreError>;
     /// One mismatch.
     async fn mismatch(&self, id: MismatchId) -> Result<Option<Mismatch>, StoreError>;
     /// All, or those that nobody ended, by id.
-    async fn mismatches(&self, open_only: bool, page: PageRequest<()>) -> Result<Page<Mismatch>, StoreError>;
+    async fn mismatches(
+        &self,
+        open_only: bool,
+        page: PageRequest<()>,
+    ) -> Result<Page<Mismatch>, StoreError>;
     /// Ends a mismatch; `false` if it was ended before, or is not there.
-    async fn end_mismatch(&self, id: MismatchId, at: TimeMs, remedy: Remedy, audit: AuditEntry) -> Result<bool, StoreError>;
+    async fn end_mismatch(
+        &self,
+        id: MismatchId,
+        at: TimeMs,
+        remedy: Remedy,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError>;
 }
 
-/// Payouts and runs. Unique: a payout's id; (node, cycle, attempt); one open payout a node; (rail, external id);
-/// transaction.
+/// Payouts and runs. Unique: a payout's id; (node, cycle, attempt); one open payout a node; (rail,
+/// external id); transaction.
 #[async_trait]
 pub trait PayoutStore: Send + Sync {
     /// Adds a run; `false` if it exists.
@@ -149,35 +171,59 @@ pub trait PayoutStore: Send + Sync {
     async fn update_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError>;
     /// Runs that are planned or approved.
     async fn open_runs(&self) -> Result<Vec<Run>, StoreError>;
-    /// All runs, or those of a cycle, by when they were planned; not those that ended because there was nobody to pay.
-    async fn runs(&self, cycle: Option<i64>, page: PageRequest<()>) -> Result<Page<Run>, StoreError>;
+    /// All runs, or those of a cycle, by when they were planned; not those that ended because there
+    /// was nobody to pay.
+    async fn runs(
+        &self,
+        cycle: Option<i64>,
+        page: PageRequest<()>,
+    ) -> Result<Page<Run>, StoreError>;
     /// What a run's payouts are, in sum.
     async fn run_parts(&self, run: RunId) -> Result<Vec<RunPart>, StoreError>;
-    /// Adds payouts, each by itself; `false` of one that exists, or whose node has one that is open (not closed).
-    async fn create_payouts(&self, payouts: Vec<(Payout, AuditEntry)>) -> Result<Vec<bool>, StoreError>;
+    /// Adds payouts, each by itself; `false` of one that exists, or whose node has one that is open
+    /// (not closed).
+    async fn create_payouts(
+        &self,
+        payouts: Vec<(Payout, AuditEntry)>,
+    ) -> Result<Vec<bool>, StoreError>;
     /// Adds one payout, likewise.
     async fn create_payout(&self, payout: Payout, audit: AuditEntry) -> Result<bool, StoreError> {
         Ok(self.create_payouts(vec![(payout, audit)]).await?.first() == Some(&true))
     }
     /// One payout.
     async fn payout(&self, id: PayoutId) -> Result<Option<Payout>, StoreError>;
-    /// Says that the payer with this fence begins. Answers the greatest fence seen: its own, or that of a later payer.
-    /// Once its own is answered no payer with a smaller one changes any payout.
+    /// Says that the payer with this fence begins. Answers the greatest fence seen: its own, or
+    /// that of a later payer. Once its own is answered no payer with a smaller one changes any
+    /// payout.
     async fn begin_paying(&self, fence: Fence) -> Result<Fence, StoreError>;
-    /// Replaces each payout whose version is still `payout.version - 1`, unless the store has seen a greater fence than
-    /// the payer's, both decided with the write; durable before it answers, one outcome a payout. An audit entry comes
-    /// with each that changed in more than when it is tried again.
-    async fn update_payouts(&self, fence: Fence, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<PayoutUpdate>, StoreError>;
+    /// Replaces each payout whose version is still `payout.version - 1`, unless the store has seen
+    /// a greater fence than the payer's, both decided with the write; durable before it answers,
+    /// one outcome a payout. An audit entry comes with each that changed in more than when it is
+    /// tried again.
+    async fn update_payouts(
+        &self,
+        fence: Fence,
+        payouts: Vec<(Payout, Option<AuditEntry>)>,
+    ) -> Result<Vec<PayoutUpdate>, StoreError>;
     /// Payouts that are not closed; what is due longest comes first.
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError>;
-    /// The outbox: those of them that something may be done about now; what is due longest comes first.
+    /// The outbox: those of them that something may be done about now; what is due longest comes
+    /// first.
     async fn due_payouts(&self, due: Due) -> Result<Vec<Payout>, StoreError>;
     /// The payout of a transaction.
     async fn payout_of_transaction(&self, txid: &str) -> Result<Option<Payout>, StoreError>;
     /// Payouts that are not closed, in sum, by state.
     async fn open_parts(&self) -> Result<Vec<OpenPart>, StoreError>;
     /// A page of payouts.
-    async fn payouts(&self, filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, StoreError>;
+    async fn payouts(
+        &self,
+        filter: &PayoutFilter,
+        page: PageRequest<PayoutSort>,
+    ) -> Result<Page<Payout>, StoreError>;
     /// Payouts to these nodes that were completed in `[from, to)`: to whom, when, how much.
-    async fn payments(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, StoreError>;
+    async fn payments(
+        &self,
+        nodes: &[NodeId],
+        range: Interval,
+    ) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, StoreError>;
 }

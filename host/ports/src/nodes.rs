@@ -64,7 +64,11 @@ pub struct Newcomer {
 impl Newcomer {
     /// What a node shares.
     pub fn of(node: &Node) -> Self {
-        Self { owner: node.owner, ip: node.address.map(|a| a.ip), wallet: node.wallet.map(|w| w.address) }
+        Self {
+            owner: node.owner,
+            ip: node.address.map(|a| a.ip),
+            wallet: node.wallet.map(|w| w.address),
+        }
     }
 }
 
@@ -114,8 +118,8 @@ pub enum Assigned {
 /// Nodes. Every change carries its audit entry, written with it.
 #[async_trait]
 pub trait NodeStore: Send + Sync {
-    /// Adds a node unless a live one has its key, address or external id, or a cap is reached. A pending one that gives
-    /// way to it has an audit entry that follows from the newcomer's.
+    /// Adds a node unless a live one has its key, address or external id, or a cap is reached. A
+    /// pending one that gives way to it has an audit entry that follows from the newcomer's.
     async fn register_node(&self, registration: Registration) -> Result<Registered, StoreError>;
     /// One node, deregistered ones too.
     async fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError>;
@@ -123,21 +127,41 @@ pub trait NodeStore: Send + Sync {
     async fn node_by_external_id(&self, external_id: &str) -> Result<Option<Node>, StoreError>;
     /// The live node of a key.
     async fn node_by_key(&self, key: PublicKey) -> Result<Option<Node>, StoreError>;
-    /// Replaces the record if its version is still `node.version - 1`; pool membership is not touched unless
-    /// `node.pool` is `None`, which leaves the pool. `false`: somebody else was first, nothing changed.
+    /// Replaces the record if its version is still `node.version - 1`; pool membership is not
+    /// touched unless `node.pool` is `None`, which leaves the pool. `false`: somebody else was
+    /// first, nothing changed.
     async fn update_node(&self, node: Node, audit: AuditEntry) -> Result<bool, StoreError>;
     /// Puts the node (at `version`) into a pool that has room, or out of all pools.
-    async fn assign_node(&self, id: NodeId, version: u64, pool: Option<PoolId>, audit: AuditEntry) -> Result<Assigned, StoreError>;
+    async fn assign_node(
+        &self,
+        id: NodeId,
+        version: u64,
+        pool: Option<PoolId>,
+        audit: AuditEntry,
+    ) -> Result<Assigned, StoreError>;
     /// A page of nodes.
-    async fn nodes(&self, filter: &NodeFilter, page: PageRequest<NodeSort>) -> Result<Page<Node>, StoreError>;
-    /// All live nodes by id, up to `batch` at a time: for going through the fleet. Who comes or goes meanwhile may be among them or not.
+    async fn nodes(
+        &self,
+        filter: &NodeFilter,
+        page: PageRequest<NodeSort>,
+    ) -> Result<Page<Node>, StoreError>;
+    /// All live nodes by id, up to `batch` at a time: for going through the fleet. Who comes or
+    /// goes meanwhile may be among them or not.
     async fn live_nodes(&self, batch: u32) -> Result<NodeBatches<'_>, StoreError>;
     /// Live nodes by id, after `after`: for walking the fleet with pauses.
-    async fn live_nodes_after(&self, after: Option<NodeId>, limit: u32) -> Result<Vec<Node>, StoreError>;
+    async fn live_nodes_after(
+        &self,
+        after: Option<NodeId>,
+        limit: u32,
+    ) -> Result<Vec<Node>, StoreError>;
     /// Active nodes that are in no pool, by id: the longest registered first.
     async fn standby_nodes(&self, limit: u32) -> Result<Vec<Node>, StoreError>;
     /// How many live nodes share owner, address, network or wallet, `except` not counted.
-    async fn count_siblings(&self, newcomer: Newcomer, except: Option<NodeId>) -> Result<SiblingCounts, StoreError>;
+    async fn count_siblings(
+        &self,
+        newcomer: Newcomer,
+        except: Option<NodeId>,
+    ) -> Result<SiblingCounts, StoreError>;
     /// Live nodes by status.
     async fn count_by_status(&self) -> Result<Vec<(NodeStatus, u64)>, StoreError>;
 }
@@ -178,14 +202,24 @@ pub trait PoolStore: Send + Sync {
     async fn create_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError>;
     /// One pool.
     async fn pool(&self, id: PoolId) -> Result<Option<Pool>, StoreError>;
-    /// Replaces the record if its version is still `pool.version - 1`, no other pool has its name, and it has no more
-    /// nodes than it may.
+    /// Replaces the record if its version is still `pool.version - 1`, no other pool has its name,
+    /// and it has no more nodes than it may.
     async fn update_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError>;
-    /// Removes a pool and unassigns its nodes, whose ids it answers; `None` if there is no such pool, or it does not have the
-    /// version that is named. Each node has an audit entry that follows from the pool's.
-    async fn delete_pool(&self, id: PoolId, version: Option<u64>, audit: AuditEntry) -> Result<Option<Vec<NodeId>>, StoreError>;
+    /// Removes a pool and unassigns its nodes, whose ids it answers; `None` if there is no such
+    /// pool, or it does not have the version that is named. Each node has an audit entry that
+    /// follows from the pool's.
+    async fn delete_pool(
+        &self,
+        id: PoolId,
+        version: Option<u64>,
+        audit: AuditEntry,
+    ) -> Result<Option<Vec<NodeId>>, StoreError>;
     /// A page of pools.
-    async fn pools(&self, filter: &PoolFilter, page: PageRequest<PoolSort>) -> Result<Page<Pool>, StoreError>;
+    async fn pools(
+        &self,
+        filter: &PoolFilter,
+        page: PageRequest<PoolSort>,
+    ) -> Result<Page<Pool>, StoreError>;
     /// Active pools that take nodes by themselves and have room, at most `limit`.
     async fn pools_with_room(&self, order: RoomOrder, limit: u32) -> Result<Vec<Pool>, StoreError>;
     /// The pool of a name.
@@ -196,6 +230,7 @@ pub trait PoolStore: Send + Sync {
     async fn pool_standings(&self) -> Result<Vec<Standing>, StoreError>;
     /// The same of one pool.
     async fn pool_standing(&self, id: PoolId) -> Result<Option<Standing>, StoreError>;
-    /// Keeps what a check found if the version before is still `standing.version - 1`, 0 being that of none.
+    /// Keeps what a check found if the version before is still `standing.version - 1`, 0 being that
+    /// of none.
     async fn keep_standing(&self, standing: Standing) -> Result<bool, StoreError>;
 }

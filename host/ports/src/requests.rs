@@ -37,13 +37,16 @@ pub enum Begun {
     OtherRequest,
 }
 
-/// Requests with idempotency keys. The record is written before anything else is, and carries the id to be created.
+/// Requests with idempotency keys. The record is written before anything else is, and carries the
+/// id to be created.
 #[async_trait]
 pub trait RequestStore: Send + Sync {
-    /// Claims a request, unless somebody else has it or it is answered. A record that expired counts as none.
+    /// Claims a request, unless somebody else has it or it is answered. A record that expired
+    /// counts as none.
     async fn begin_request(&self, request: NewRequest) -> Result<Begun, StoreError>;
     /// Keeps the answer.
-    async fn answer_request(&self, key: RequestKey, answer: StoredAnswer) -> Result<(), StoreError>;
+    async fn answer_request(&self, key: RequestKey, answer: StoredAnswer)
+    -> Result<(), StoreError>;
     /// Gives the claim up without an answer: the next try carries it out, with the same id.
     async fn release_request(&self, key: RequestKey) -> Result<(), StoreError>;
     /// Forgets what expired, at most `limit` records; how many.

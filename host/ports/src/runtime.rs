@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use lucid_model::{
     id::Digest,
     policy::{
-        Activation, Batch, Bundle, CallContext, Explanation, ParamValues, PolicyIdentity, PolicyKind, PolicyProfile, PolicyRef, PolicyVerdict,
-        RegistrationClaim, Revision, Scope, Scores, SignatureError, Signers, Weights,
+        Activation, Batch, Bundle, CallContext, Explanation, ParamValues, PolicyIdentity,
+        PolicyKind, PolicyProfile, PolicyRef, PolicyVerdict, RegistrationClaim, Revision, Scope,
+        Scores, SignatureError, Signers, Weights,
     },
     time::TimeMs,
 };
@@ -18,7 +19,8 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> TimeMs;
     /// Milliseconds since the process started, by a clock that nobody sets.
     fn monotonic_ms(&self) -> i64;
-    /// Milliseconds since the machine started, the time that it was suspended included, by a clock that nobody sets.
+    /// Milliseconds since the machine started, the time that it was suspended included, by a clock
+    /// that nobody sets.
     fn since_boot_ms(&self) -> i64 {
         self.monotonic_ms()
     }
@@ -75,11 +77,23 @@ pub trait ValidationPolicy: Send + Sync {
     /// Which it is.
     fn identity(&self) -> &PolicyIdentity;
     /// One registration.
-    async fn judge_registration(&self, context: CallContext, claim: RegistrationClaim) -> Result<PolicyVerdict, CallError>;
+    async fn judge_registration(
+        &self,
+        context: CallContext,
+        claim: RegistrationClaim,
+    ) -> Result<PolicyVerdict, CallError>;
     /// Observation sessions: rows of [`lucid_model::facts::OBSERVATION_FACTS`] in that order.
-    async fn judge_observations(&self, context: CallContext, rows: Vec<Vec<i64>>) -> Result<Vec<PolicyVerdict>, CallError>;
+    async fn judge_observations(
+        &self,
+        context: CallContext,
+        rows: Vec<Vec<i64>>,
+    ) -> Result<Vec<PolicyVerdict>, CallError>;
     /// Score claims: rows of [`lucid_model::facts::SCORE_CLAIM_FACTS`] in that order.
-    async fn judge_score_claims(&self, context: CallContext, rows: Vec<Vec<i64>>) -> Result<Vec<PolicyVerdict>, CallError>;
+    async fn judge_score_claims(
+        &self,
+        context: CallContext,
+        rows: Vec<Vec<i64>>,
+    ) -> Result<Vec<PolicyVerdict>, CallError>;
 }
 
 /// A loaded payout policy with its params.
@@ -95,7 +109,8 @@ pub trait PayoutPolicy: Send + Sync {
 pub trait PolicySnapshot: Send + Sync {
     /// Of which revision.
     fn revision(&self) -> Revision;
-    /// The scoring policy of a scope, else the default one, for a period that starts at `at_s` (Unix seconds).
+    /// The scoring policy of a scope, else the default one, for a period that starts at `at_s`
+    /// (Unix seconds).
     fn scoring(&self, scope: Scope, at_s: i64) -> Option<Arc<dyn ScoringPolicy>>;
     /// The validation policy of a scope, else the default one, for what is claimed at `at_s`.
     fn validation(&self, scope: Scope, at_s: i64) -> Option<Arc<dyn ValidationPolicy>>;
@@ -134,7 +149,9 @@ pub struct CheckCost {
 impl GateReport {
     /// The first failure: `check: reason`.
     pub fn rejection(&self) -> Option<String> {
-        self.checks.iter().find_map(|(check, finding)| finding.as_ref().err().map(|reason| format!("{check}: {reason}")))
+        self.checks.iter().find_map(|(check, finding)| {
+            finding.as_ref().err().map(|reason| format!("{check}: {reason}"))
+        })
     }
 }
 
@@ -153,21 +170,41 @@ pub struct PublishError {
 pub trait PolicyRuntime: Send + Sync {
     /// The snapshot in force.
     fn snapshot(&self) -> Arc<dyn PolicySnapshot>;
-    /// Checks a bundle as it would be activated with these params; never fails, never blocks the caller's thread.
+    /// Checks a bundle as it would be activated with these params; never fails, never blocks the
+    /// caller's thread.
     async fn check(&self, bundle: Arc<Bundle>, params: ParamValues) -> GateReport;
     /// The bundle of an archive; the reason if it is none.
     fn unpack(&self, archive: &[u8]) -> Result<Bundle, String>;
-    /// Who of those that are trusted here signed a bundle; the reason if its signatures are not enough.
+    /// Who of those that are trusted here signed a bundle; the reason if its signatures are not
+    /// enough.
     fn signers(&self, bundle: &Bundle) -> Result<Signers, SignatureError>;
     /// What a version says of itself; loaded for that if it is not in memory.
     async fn profile(&self, stored: Arc<StoredBundle>) -> Result<PolicyProfile, PublishError>;
-    /// Makes these activations the snapshot in force; on an error the old one stays. Of two of one kind and scope that
-    /// apply to a period, the later one decides. `bundles` holds each activation's bundle, by digest.
-    async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError>;
+    /// Makes these activations the snapshot in force; on an error the old one stays. Of two of one
+    /// kind and scope that apply to a period, the later one decides. `bundles` holds each
+    /// activation's bundle, by digest.
+    async fn publish(
+        &self,
+        revision: Revision,
+        activations: Vec<Activation>,
+        bundles: Vec<(Digest, Arc<StoredBundle>)>,
+    ) -> Result<(), PublishError>;
     /// Loads a scoring policy beside what is in force.
-    async fn load_scoring(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ScoringPolicy>, PublishError>;
+    async fn load_scoring(
+        &self,
+        stored: Arc<StoredBundle>,
+        params: ParamValues,
+    ) -> Result<Arc<dyn ScoringPolicy>, PublishError>;
     /// Loads a payout policy beside what is in force.
-    async fn load_payout(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn PayoutPolicy>, PublishError>;
+    async fn load_payout(
+        &self,
+        stored: Arc<StoredBundle>,
+        params: ParamValues,
+    ) -> Result<Arc<dyn PayoutPolicy>, PublishError>;
     /// Loads a validation policy beside what is in force.
-    async fn load_validation(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ValidationPolicy>, PublishError>;
+    async fn load_validation(
+        &self,
+        stored: Arc<StoredBundle>,
+        params: ParamValues,
+    ) -> Result<Arc<dyn ValidationPolicy>, PublishError>;
 }

@@ -2,8 +2,9 @@ use async_trait::async_trait;
 use lucid_model::id::FamilyId;
 
 use crate::{
-    AdjustmentStore, AlertStore, AuditStore, Books, DecisionStore, EnrolmentStore, EpochStore, LedgerStore, MismatchStore, NodeStore, PayoutStore,
-    PolicyStore, PoolStore, RequestStore, SettlementStore, ShadowStore, TelemetryStore, WebhookStore,
+    AdjustmentStore, AlertStore, AuditStore, Books, DecisionStore, EnrolmentStore, EpochStore,
+    LedgerStore, MismatchStore, NodeStore, PayoutStore, PolicyStore, PoolStore, RequestStore,
+    SettlementStore, ShadowStore, TelemetryStore, WebhookStore,
 };
 
 /// Why a store could not do what was asked.
@@ -89,16 +90,19 @@ pub trait StampStore: Send + Sync {
     async fn known_stamp(&self) -> Result<Option<Stamp>, StoreError>;
     /// The store's stamp; written now if it has none.
     async fn stamp_or(&self, fresh: Stamp) -> Result<Stamp, StoreError>;
-    /// Whether what is in the store is what was last written where it is: a backup that was put back, or a copy of files, is not.
+    /// Whether what is in the store is what was last written where it is: a backup that was put
+    /// back, or a copy of files, is not.
     async fn origin(&self) -> Result<Origin, StoreError>;
-    /// Makes the store the one that belongs where it is. Done at each start, after [`StampStore::origin`].
+    /// Makes the store the one that belongs where it is. Done at each start, after
+    /// [`StampStore::origin`].
     async fn settle_in(&self) -> Result<(), StoreError>;
 }
 
 /// Whether the store can be relied on.
 #[async_trait]
 pub trait HealthStore: Send + Sync {
-    /// Proves that a write is durable where the store was opened; answers the bytes left on its disk, where they are known.
+    /// Proves that a write is durable where the store was opened; answers the bytes left on its
+    /// disk, where they are known.
     async fn probe(&self) -> Result<Option<u64>, StoreError>;
     /// Reads every page, which takes long for a large store; answers the first damage.
     async fn check_pages(&self) -> Result<Option<String>, StoreError>;

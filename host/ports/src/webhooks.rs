@@ -25,19 +25,36 @@ pub trait WebhookStore: Send + Sync {
     /// All, by creation.
     async fn webhooks(&self) -> Result<Vec<Webhook>, StoreError>;
     /// Changes one that has the version before; `false` if it has not.
-    async fn update_webhook(&self, webhook: Webhook, audit: AuditEntry) -> Result<bool, StoreError>;
-    /// Removes one; `false` if there is none, or it has not the version that is named. Its deliveries stay until they
-    /// are forgotten.
-    async fn remove_webhook(&self, id: WebhookId, version: Option<u64>, audit: AuditEntry) -> Result<bool, StoreError>;
+    async fn update_webhook(&self, webhook: Webhook, audit: AuditEntry)
+    -> Result<bool, StoreError>;
+    /// Removes one; `false` if there is none, or it has not the version that is named. Its
+    /// deliveries stay until they are forgotten.
+    async fn remove_webhook(
+        &self,
+        id: WebhookId,
+        version: Option<u64>,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError>;
     /// Adds deliveries; those whose ids are there stay as they are.
     async fn add_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError>;
-    /// Pending deliveries to an endpoint whose time has come, those that were to be sent first before the others.
-    async fn due_deliveries(&self, webhook: WebhookId, now: TimeMs, limit: u32) -> Result<Vec<Delivery>, StoreError>;
+    /// Pending deliveries to an endpoint whose time has come, those that were to be sent first
+    /// before the others.
+    async fn due_deliveries(
+        &self,
+        webhook: WebhookId,
+        now: TimeMs,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, StoreError>;
     /// Keeps what became of deliveries; what they say is never changed.
     async fn update_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError>;
     /// A page of deliveries, by creation.
-    async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest<()>) -> Result<Page<Delivery>, StoreError>;
-    /// Forgets deliveries that were made before an instant, whatever became of them, at most `limit`; how many.
+    async fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+        page: PageRequest<()>,
+    ) -> Result<Page<Delivery>, StoreError>;
+    /// Forgets deliveries that were made before an instant, whatever became of them, at most
+    /// `limit`; how many.
     async fn forget_deliveries(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError>;
 }
 
@@ -58,5 +75,10 @@ pub trait WebhookSender: Send + Sync {
     /// What is wrong with it.
     fn check(&self, url: &str) -> Result<(), String>;
     /// Sends once, and answers the status; follows no redirect.
-    async fn send(&self, url: &str, headers: [(&'static str, String); 3], body: String) -> Result<u16, WebhookError>;
+    async fn send(
+        &self,
+        url: &str,
+        headers: [(&'static str, String); 3],
+        body: String,
+    ) -> Result<u16, WebhookError>;
 }

@@ -65,8 +65,8 @@ impl ChainClient {
         format!("{}{path}", self.config.base_url.trim_end_matches('/'))
     }
 
-    /// With what the service knows us by. The network's own service reads the key under two names: one where requests
-    /// enter, one where routes check permissions.
+    /// With what the service knows us by. The network's own service reads the key under two names:
+    /// one where requests enter, one where routes check permissions.
     fn authorised(&self, mut request: RequestBuilder) -> RequestBuilder {
         if let Some(token) = &self.config.token {
             request = request.bearer_auth(token.get());
@@ -82,8 +82,8 @@ impl ChainClient {
         asked("chain", self.authorised(self.client.get(url))).await
     }
 
-    /// The answer with the newest block: of the route for it, or of the list where the service has that route in its
-    /// documents only.
+    /// The answer with the newest block: of the route for it, or of the list where the service has
+    /// that route in its documents only.
     pub(crate) async fn newest(&self) -> Result<(StatusCode, Option<String>, Vec<u8>), String> {
         let latest = self.get(self.url("/api/v1/blocks/latest")).await?;
         match self.config.profile.list {
@@ -97,7 +97,10 @@ impl ChainClient {
         if status != StatusCode::OK {
             return Err(unusable(format!("the newest block: {status}")));
         }
-        self.config.profile.block(body).map_err(|problem| unusable(format!("the newest block: {problem}")))
+        self.config
+            .profile
+            .block(body)
+            .map_err(|problem| unusable(format!("the newest block: {problem}")))
     }
 }
 
@@ -137,8 +140,14 @@ impl Chain for ChainClient {
     }
 
     #[tracing::instrument(target = TRACE, level = "trace", name = "chain.vote", skip_all, fields(otel.kind = "client", node = %vote.node))]
-    async fn vote(&self, vote: &Vote, block: &BlockRef, signature: [u8; 64]) -> Result<VoteAnswer, ChainError> {
-        let score = RawValue::from_string(vote.score.to_string()).map_err(|error| unusable(error.to_string()))?;
+    async fn vote(
+        &self,
+        vote: &Vote,
+        block: &BlockRef,
+        signature: [u8; 64],
+    ) -> Result<VoteAnswer, ChainError> {
+        let score = RawValue::from_string(vote.score.to_string())
+            .map_err(|error| unusable(error.to_string()))?;
         let request = VoteRequest {
             node_id: vote.node.to_string(),
             score,
@@ -147,16 +156,25 @@ impl Chain for ChainClient {
             vote: vote.choice.name(),
             timestamp: vote.timestamp.to_string(),
             merkle_root: vote.merkle_root.to_string(),
-            signature: base64::Engine::encode(&base64::engine::general_purpose::STANDARD, signature),
+            signature: base64::Engine::encode(
+                &base64::engine::general_purpose::STANDARD,
+                signature,
+            ),
         };
         let post = self.client.post(self.url("/api/v1/consensus/vote")).json(&request);
-        let response = http::send("chain", self.authorised(post)).await.map_err(|error| unusable(plain(&error)))?;
+        let response = http::send("chain", self.authorised(post))
+            .await
+            .map_err(|error| unusable(plain(&error)))?;
         let status = response.status();
         let body = http::body(response).await.map_err(unusable)?;
         match status {
             status if status.is_success() => answer(&self.config.profile, &body, None),
-            StatusCode::CONFLICT => Ok(VoteAnswer::Contradicted { reason: in_words(status, &body) }),
-            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Ok(VoteAnswer::Rejected { reason: in_words(status, &body) }),
+            StatusCode::CONFLICT => {
+                Ok(VoteAnswer::Contradicted { reason: in_words(status, &body) })
+            }
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
+                Ok(VoteAnswer::Rejected { reason: in_words(status, &body) })
+            }
             status => Err(unusable(format!("the chain answers {status} to a vote"))),
         }
     }
@@ -168,42 +186,61 @@ impl Chain for ChainClient {
             let status = "taken; this chain cannot be asked about votes".to_owned();
             return Ok(Some(VoteAnswer::Accepted { vote_id: vote_id.to_owned(), status }));
         }
-        let mut url = Url::parse(&self.url("/api/v1/consensus/vote")).map_err(|error| unusable(error.to_string()))?;
+        let mut url = Url::parse(&self.url("/api/v1/consensus/vote"))
+            .map_err(|error| unusable(error.to_string()))?;
         // As a segment of its own: the id is what the chain once sent, and may be anything.
-        url.path_segments_mut().map_err(|()| unusable("the chain's address has no path"))?.push(vote_id);
+        url.path_segments_mut()
+            .map_err(|()| unusable("the chain's address has no path"))?
+            .push(vote_id);
         let (status, _, body) = self.get(url.into()).await.map_err(unusable)?;
         match status {
             StatusCode::OK => answer(&self.config.profile, &body, Some(vote_id)).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
-            status => Err(unusable(format!("the chain answers {status} when it is asked about a vote"))),
+            status => {
+                Err(unusable(format!("the chain answers {status} when it is asked about a vote")))
+            }
         }
     }
 }
 
 fn in_words(status: StatusCode, body: &[u8]) -> String {
-    let text: String = String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).take(300).collect();
+    let text: String =
+        String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).take(300).collect();
     format!("{status}: {text}")
 }
 
 /// What the chain says of a vote that it has; `asked` is the id it has to be about.
-fn answer(profile: &ChainProfile, body: &[u8], asked: Option<&str>) -> Result<VoteAnswer, ChainError> {
-    let VoteReply { vote_id, status } = serde_json::from_slice(body).map_err(|error| unusable(format!("the answer to a vote: {error}")))?;
+fn answer(
+    profile: &ChainProfile,
+    body: &[u8],
+    asked: Option<&str>,
+) -> Result<VoteAnswer, ChainError> {
+    let VoteReply { vote_id, status } = serde_json::from_slice(body)
+        .map_err(|error| unusable(format!("the answer to a vote: {error}")))?;
     if vote_id.is_empty() || vote_id.len() > VOTE_ID_BYTES_MAX {
         return Err(unusable("the answer to a vote has no usable vote_id"));
     }
     if asked.is_some_and(|asked| asked != vote_id) {
-        return Err(unusable(format!("the chain was asked about vote {} and answers about another", asked.unwrap_or_default())));
+        return Err(unusable(format!(
+            "the chain was asked about vote {} and answers about another",
+            asked.unwrap_or_default()
+        )));
     }
     let status: String = status.chars().filter(|c| !c.is_control()).take(100).collect();
     Ok(match status.to_ascii_lowercase().as_str() {
-        "" | "accepted" | "ok" | "success" | "recorded" | "counted" | "included" | "confirmed" | "final" | "finalized" => {
-            VoteAnswer::Accepted { vote_id, status }
+        "" | "accepted" | "ok" | "success" | "recorded" | "counted" | "included" | "confirmed"
+        | "final" | "finalized" => VoteAnswer::Accepted { vote_id, status },
+        "rejected" | "refused" | "invalid" | "failed" | "error" => {
+            VoteAnswer::Rejected { reason: format!("the chain says {status}") }
         }
-        "rejected" | "refused" | "invalid" | "failed" | "error" => VoteAnswer::Rejected { reason: format!("the chain says {status}") },
         // A word that nobody knows promises nothing: the chain is asked again.
         _ if profile.polls => VoteAnswer::Undecided { vote_id, status },
         // This answer is all that will ever be said: it has the vote.
         "pending" => VoteAnswer::Accepted { vote_id, status },
-        _ => VoteAnswer::Rejected { reason: format!("the chain says {status}, which is no answer to a vote, and cannot be asked again") },
+        _ => VoteAnswer::Rejected {
+            reason: format!(
+                "the chain says {status}, which is no answer to a vote, and cannot be asked again"
+            ),
+        },
     })
 }

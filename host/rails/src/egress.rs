@@ -1,7 +1,9 @@
-//! How requests leave for other services: directly, or HTTPS through a proxy that the configuration names.
+//! How requests leave for other services: directly, or HTTPS through a proxy that the configuration
+//! names.
 //!
-//! What the environment says of proxies is meant for people's tools and does not count: secrets go where the configuration
-//! says. Plain HTTP is for networks of one's own and never goes through a proxy, which would read it.
+//! What the environment says of proxies is meant for people's tools and does not count: secrets go
+//! where the configuration says. Plain HTTP is for networks of one's own and never goes through a
+//! proxy, which would read it.
 
 use std::fmt;
 
@@ -34,7 +36,12 @@ impl fmt::Display for Egress {
             None => f.write_str("directly"),
             Some(Through { url, direct }) => {
                 let port = url.port_or_known_default().unwrap_or_default();
-                write!(f, "over HTTPS through {}://{}:{port}", url.scheme(), url.host_str().unwrap_or_default())?;
+                write!(
+                    f,
+                    "over HTTPS through {}://{}:{port}",
+                    url.scheme(),
+                    url.host_str().unwrap_or_default()
+                )?;
                 if direct.is_empty() { Ok(()) } else { write!(f, ", but {direct} directly") }
             }
         }
@@ -42,20 +49,24 @@ impl fmt::Display for Egress {
 }
 
 impl Egress {
-    /// HTTPS through a proxy, `http://host:3128` or with `https`, a user and a password; but `direct` hosts (and names below them),
-    /// addresses and networks.
+    /// HTTPS through a proxy, `http://host:3128` or with `https`, a user and a password; but
+    /// `direct` hosts (and names below them), addresses and networks.
     ///
     /// # Errors
     /// Which of the two is wrong and why, without the URL, which may hold a password.
     pub fn through(proxy_url: &str, direct: &[String]) -> Result<Self, String> {
-        let url: Url = proxy_url.parse().map_err(|error| format!("proxy_url: is no URL: {error}"))?;
+        let url: Url =
+            proxy_url.parse().map_err(|error| format!("proxy_url: is no URL: {error}"))?;
         if !["http", "https"].contains(&url.scheme()) || url.host_str().is_none() {
             return Err("proxy_url: must begin with http:// or https:// and name a host".into());
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err("proxy_url: must end with the port".into());
         }
-        if let Some(wrong) = direct.iter().find(|host| host.is_empty() || host.contains([',', '/', ' ']) && !is_network(host)) {
+        if let Some(wrong) = direct
+            .iter()
+            .find(|host| host.is_empty() || host.contains([',', '/', ' ']) && !is_network(host))
+        {
             return Err(format!("direct: {wrong:?} is no host, address or network"));
         }
         Ok(Self(Some(Through { url, direct: direct.join(",") })))
@@ -66,7 +77,8 @@ impl Egress {
         self.apply(builder, |through| format!("{THIS_MACHINE},{}", through.direct))
     }
 
-    /// For endpoints that somebody else names: there is no way past the proxy, which decides what may be reached.
+    /// For endpoints that somebody else names: there is no way past the proxy, which decides what
+    /// may be reached.
     pub(crate) fn to_anybody(&self, builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
         self.apply(builder, |_| THIS_MACHINE.to_owned())
     }
@@ -76,10 +88,16 @@ impl Egress {
         self.0.is_some()
     }
 
-    fn apply(&self, builder: ClientBuilder, direct: impl Fn(&Through) -> String) -> reqwest::Result<ClientBuilder> {
+    fn apply(
+        &self,
+        builder: ClientBuilder,
+        direct: impl Fn(&Through) -> String,
+    ) -> reqwest::Result<ClientBuilder> {
         let builder = builder.no_proxy();
         let Some(through) = &self.0 else { return Ok(builder) };
-        Ok(builder.proxy(Proxy::https(through.url.clone())?.no_proxy(NoProxy::from_string(&direct(through)))))
+        Ok(builder.proxy(
+            Proxy::https(through.url.clone())?.no_proxy(NoProxy::from_string(&direct(through))),
+        ))
     }
 }
 
@@ -115,10 +133,13 @@ mod tests {
         let (asked, asks) = mpsc::channel();
         std::thread::spawn(move || {
             for mut connection in listener.incoming().flatten() {
-                let lines = BufReader::new(connection.try_clone().unwrap()).lines().map_while(Result::ok);
+                let lines =
+                    BufReader::new(connection.try_clone().unwrap()).lines().map_while(Result::ok);
                 let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
                 asked.send(head.join("\n")).unwrap();
-                let _ = connection.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                let _ = connection.write_all(
+                    b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+                );
             }
         });
         (url, asks)
@@ -131,14 +152,23 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (url, asks) = proxy();
         let egress = Egress::through(&url, &["direct.invalid".to_owned()]).unwrap();
-        let fetch = async |url: &str| GatewayClient::new(&egress, url, TIMEOUT).unwrap().fetch().await.unwrap_err().detail;
+        let fetch = async |url: &str| {
+            GatewayClient::new(&egress, url, TIMEOUT).unwrap().fetch().await.unwrap_err().detail
+        };
         fetch("https://gateway.invalid/keys").await;
         let asked = asks.try_recv().unwrap();
         assert!(asked.starts_with("CONNECT gateway.invalid:443 "), "{asked}");
-        assert!(asked.to_lowercase().contains("\nproxy-authorization: basic dxnlcjp3b3jk"), "{asked}");
-        for direct in
-            ["https://direct.invalid/", "https://a.direct.invalid/", "http://gateway.invalid/", "https://127.0.0.1:9/", "https://localhost:9/"]
-        {
+        assert!(
+            asked.to_lowercase().contains("\nproxy-authorization: basic dxnlcjp3b3jk"),
+            "{asked}"
+        );
+        for direct in [
+            "https://direct.invalid/",
+            "https://a.direct.invalid/",
+            "http://gateway.invalid/",
+            "https://127.0.0.1:9/",
+            "https://localhost:9/",
+        ] {
             fetch(direct).await;
             assert!(asks.try_recv().is_err(), "{direct}");
         }
@@ -157,14 +187,29 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_proxy_is_refused_and_no_password_is_told() {
-        for wrong in ["proxy:3128", "socks5://proxy:1080", "ftp://proxy", "http://", "http://proxy/path", "http://proxy?a=b"] {
+        for wrong in [
+            "proxy:3128",
+            "socks5://proxy:1080",
+            "ftp://proxy",
+            "http://",
+            "http://proxy/path",
+            "http://proxy?a=b",
+        ] {
             assert!(Egress::through(wrong, &[]).is_err(), "{wrong}");
         }
         for wrong in ["", "a b", "a,b", "10.0.0.0/33", "host/8"] {
-            assert!(Egress::through("http://proxy:3128", &[wrong.to_owned()]).is_err(), "{wrong:?}");
+            assert!(
+                Egress::through("http://proxy:3128", &[wrong.to_owned()]).is_err(),
+                "{wrong:?}"
+            );
         }
-        let egress = Egress::through("http://user:word@proxy", &["10.0.0.0/8".to_owned(), "svc".to_owned()]).unwrap();
-        assert_eq!(egress.to_string(), "over HTTPS through http://proxy:80, but 10.0.0.0/8,svc directly");
+        let egress =
+            Egress::through("http://user:word@proxy", &["10.0.0.0/8".to_owned(), "svc".to_owned()])
+                .unwrap();
+        assert_eq!(
+            egress.to_string(),
+            "over HTTPS through http://proxy:80, but 10.0.0.0/8,svc directly"
+        );
         assert!(!format!("{egress:?}").contains("word"));
         assert_eq!(Egress::default().to_string(), "directly");
     }

@@ -1,6 +1,7 @@
 //! The gateway's public keys (JWKS, RFC 7517).
 //!
-//! A key is taken only if what it says of itself fits what it is; one that is left out is named in the log.
+//! A key is taken only if what it says of itself fits what it is; one that is left out is named in
+//! the log.
 
 use std::time::Duration;
 
@@ -62,13 +63,15 @@ struct Jwk {
 impl GatewayKeys for GatewayClient {
     async fn fetch(&self) -> Result<Vec<GatewayKey>, GatewayError> {
         let unusable = |detail: String| GatewayError { detail };
-        let response = self.client.get(&self.url).send().await.map_err(|error| unusable(plain(&error)))?;
+        let response =
+            self.client.get(&self.url).send().await.map_err(|error| unusable(plain(&error)))?;
         let status = response.status();
         let body = http::body(response).await.map_err(unusable)?;
         if status != StatusCode::OK {
             return Err(unusable(format!("it answers {status}")));
         }
-        let set: KeySet = serde_json::from_slice(&body).map_err(|error| unusable(format!("the answer is no key set: {error}")))?;
+        let set: KeySet = serde_json::from_slice(&body)
+            .map_err(|error| unusable(format!("the answer is no key set: {error}")))?;
         Ok(usable(set))
     }
 }
@@ -77,11 +80,21 @@ impl GatewayKeys for GatewayClient {
 fn usable(set: KeySet) -> Vec<GatewayKey> {
     let mut keys: Vec<GatewayKey> = Vec::new();
     for value in set.keys {
-        let name = value.get("kid").and_then(serde_json::Value::as_str).unwrap_or("without a kid").chars().take(64).collect::<String>();
-        let read = serde_json::from_value::<Jwk>(value).map_err(|_| "it is not a JWK").and_then(read);
+        let name = value
+            .get("kid")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or("without a kid")
+            .chars()
+            .take(64)
+            .collect::<String>();
+        let read =
+            serde_json::from_value::<Jwk>(value).map_err(|_| "it is not a JWK").and_then(read);
         match read {
             Ok(key) if keys.iter().any(|known| known.id == key.id) => {
-                tracing::warn!(kid = name, "a key of the gateway is ignored: another has the same kid");
+                tracing::warn!(
+                    kid = name,
+                    "a key of the gateway is ignored: another has the same kid"
+                );
             }
             Ok(key) => keys.push(key),
             Err(why) => tracing::warn!(kid = name, why, "a key of the gateway is ignored"),
@@ -105,21 +118,28 @@ fn read(jwk: Jwk) -> Result<GatewayKey, &'static str> {
         "OKP" => ed25519(&jwk)?,
         _ => return Err("keys of its type are not used here"),
     };
-    let id = jwk.kid.filter(|id| !id.is_empty() && id.len() <= KEY_ID_BYTES_MAX).ok_or("it has no kid, or one that is too long")?;
+    let id = jwk
+        .kid
+        .filter(|id| !id.is_empty() && id.len() <= KEY_ID_BYTES_MAX)
+        .ok_or("it has no kid, or one that is too long")?;
     Ok(GatewayKey { id, material })
 }
 
 fn bytes(text: Option<&String>) -> Result<Vec<u8>, &'static str> {
-    URL_SAFE_NO_PAD.decode(text.ok_or("a part of it is missing")?).map_err(|_| "a part of it is not base64url")
+    URL_SAFE_NO_PAD
+        .decode(text.ok_or("a part of it is missing")?)
+        .map_err(|_| "a part of it is not base64url")
 }
 
 fn rsa(jwk: &Jwk) -> Result<KeyMaterial, &'static str> {
     if jwk.alg.as_deref().is_some_and(|alg| alg != "RS256") {
         return Err("RSA keys are used for RS256 only");
     }
-    let strip = |bytes: Vec<u8>| bytes.into_iter().skip_while(|byte| *byte == 0).collect::<Vec<_>>();
+    let strip =
+        |bytes: Vec<u8>| bytes.into_iter().skip_while(|byte| *byte == 0).collect::<Vec<_>>();
     let (modulus, exponent) = (strip(bytes(jwk.n.as_ref())?), strip(bytes(jwk.e.as_ref())?));
-    let bits = modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize);
+    let bits =
+        modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize);
     if !RSA_BITS.contains(&bits) {
         return Err("an RSA key must have 2048 to 4096 bits");
     }
@@ -151,10 +171,16 @@ mod tests {
         URL_SAFE_NO_PAD.encode(bytes)
     }
     fn rsa(changes: Value) -> Value {
-        changed(json!({ "kty": "RSA", "kid": "r", "n": encoded(&[0xc1; 256]), "e": "AQAB" }), changes)
+        changed(
+            json!({ "kty": "RSA", "kid": "r", "n": encoded(&[0xc1; 256]), "e": "AQAB" }),
+            changes,
+        )
     }
     fn ed(changes: Value) -> Value {
-        changed(json!({ "kty": "OKP", "crv": "Ed25519", "kid": "e", "x": encoded(&[7; 32]) }), changes)
+        changed(
+            json!({ "kty": "OKP", "crv": "Ed25519", "kid": "e", "x": encoded(&[7; 32]) }),
+            changes,
+        )
     }
     fn changed(mut key: Value, changes: Value) -> Value {
         for (name, value) in changes.as_object().unwrap() {
@@ -181,7 +207,10 @@ mod tests {
         for (what, key) in [
             ("1024 bits", rsa(json!({ "n": encoded(&[0xc1; 128]) }))),
             ("2047 bits", rsa(json!({ "n": encoded(&[&[0x7f], &[0xc1; 255][..]].concat()) }))),
-            ("2048 bits only with leading zeros", rsa(json!({ "n": encoded(&[&[0; 128], &[0xc1; 128][..]].concat()) }))),
+            (
+                "2048 bits only with leading zeros",
+                rsa(json!({ "n": encoded(&[&[0; 128], &[0xc1; 128][..]].concat()) })),
+            ),
             ("8192 bits", rsa(json!({ "n": encoded(&[0xc1; 1024]) }))),
             ("exponent 1", rsa(json!({ "e": "AQ" }))),
             ("even exponent", rsa(json!({ "e": "AA" }))),
@@ -198,11 +227,18 @@ mod tests {
             ("31 bytes", ed(json!({ "x": encoded(&[7; 31]) }))),
             ("not base64url", ed(json!({ "x": "+/=" }))),
             ("a secret", json!({ "kty": "oct", "kid": "s", "k": "c2VjcmV0" })),
-            ("another curve", json!({ "kty": "EC", "crv": "P-256", "kid": "p", "x": "AQ", "y": "AQ" })),
+            (
+                "another curve",
+                json!({ "kty": "EC", "crv": "P-256", "kid": "p", "x": "AQ", "y": "AQ" }),
+            ),
             ("no object", json!("r")),
         ] {
             assert_eq!(taken(&[key, ed(json!({ "kid": "good" }))]), ["good"], "{what}");
         }
-        assert_eq!(taken(&[ed(json!({})), rsa(json!({ "kid": "e" }))]), ["e"], "the first of two with the same kid");
+        assert_eq!(
+            taken(&[ed(json!({})), rsa(json!({ "kid": "e" }))]),
+            ["e"],
+            "the first of two with the same kid"
+        );
     }
 }

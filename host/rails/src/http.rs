@@ -1,5 +1,6 @@
-//! The HTTP client for money: one request is one send. No retries, no redirects, no proxy but the one that is configured, no idle connections
-//! whose end could be mistaken for an answer, and a cap on what is read.
+//! The HTTP client for money: one request is one send. No retries, no redirects, no proxy but the
+//! one that is configured, no idle connections whose end could be mistaken for an answer, and a cap
+//! on what is read.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -31,9 +32,14 @@ pub struct RailError {
 /// # Errors
 /// [`RailError`] if TLS cannot be set up.
 pub fn client(egress: &Egress, url: &str, timeout: Duration) -> Result<Client, RailError> {
-    let failed = |error: reqwest::Error| RailError { url: url.to_owned(), detail: error.to_string() };
+    let failed =
+        |error: reqwest::Error| RailError { url: url.to_owned(), detail: error.to_string() };
     // Plain HTTP inside a network needs no certificates of the machine, which may have none.
-    let builder = if url.starts_with("http://") { Client::builder().tls_certs_only([]) } else { Client::builder() };
+    let builder = if url.starts_with("http://") {
+        Client::builder().tls_certs_only([])
+    } else {
+        Client::builder()
+    };
     let builder = egress.to_services(builder).map_err(failed)?;
     builder
         .redirect(redirect::Policy::none())
@@ -51,11 +57,14 @@ pub fn client(egress: &Egress, url: &str, timeout: Duration) -> Result<Client, R
 fn traced(request: RequestBuilder) -> RequestBuilder {
     let mut headers = HeaderMap::new();
     let context = tracing::Span::current().context();
-    opentelemetry::global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut HeaderInjector(&mut headers)));
+    opentelemetry::global::get_text_map_propagator(|propagator| {
+        propagator.inject_context(&context, &mut HeaderInjector(&mut headers))
+    });
     request.headers(headers)
 }
 
-/// How long an answer asks to be left alone, in milliseconds: `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
+/// How long an answer asks to be left alone, in milliseconds: `Retry-After` in seconds or as a date
+/// (RFC 9110, 10.2.3).
 pub fn retry_after_ms(headers: &HeaderMap, now: SystemTime) -> Option<i64> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u32>() {
@@ -65,7 +74,8 @@ pub fn retry_after_ms(headers: &HeaderMap, now: SystemTime) -> Option<i64> {
     Some(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Sends a request to `payment` or `chain`, once, and measures how it ends: by the class of the status, or `none` without an answer.
+/// Sends a request to `payment` or `chain`, once, and measures how it ends: by the class of the
+/// status, or `none` without an answer.
 ///
 /// # Errors
 /// As [`RequestBuilder::send`].
@@ -79,8 +89,10 @@ pub async fn send(service: &'static str, request: RequestBuilder) -> reqwest::Re
         Ok(_) => "5xx",
         Err(_) => "none",
     };
-    metrics::histogram!("lucid_upstream_request_seconds", "service" => service).record(started.elapsed().as_secs_f64());
-    metrics::counter!("lucid_upstream_requests_total", "service" => service, "outcome" => outcome).increment(1);
+    metrics::histogram!("lucid_upstream_request_seconds", "service" => service)
+        .record(started.elapsed().as_secs_f64());
+    metrics::counter!("lucid_upstream_requests_total", "service" => service, "outcome" => outcome)
+        .increment(1);
     answered
 }
 
@@ -119,7 +131,12 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        let of = |text: &'static str| retry_after_ms(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]), now);
+        let of = |text: &'static str| {
+            retry_after_ms(
+                &HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]),
+                now,
+            )
+        };
         assert_eq!(of("5"), Some(5_000));
         assert_eq!(of(" 120 "), Some(120_000));
         assert_eq!(of("Sun, 06 Nov 1994 08:49:39 GMT"), Some(2_000));

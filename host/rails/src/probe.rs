@@ -42,7 +42,9 @@ impl TronPayment {
         };
         let (status, date, body) = asked("payment", self.get(url)).await?;
         let verdict = match status {
-            StatusCode::NOT_FOUND if says_unknown(profile, &body) => Verdict::Fits(format!("it speaks the profile {}", profile.name)),
+            StatusCode::NOT_FOUND if says_unknown(profile, &body) => {
+                Verdict::Fits(format!("it speaks the profile {}", profile.name))
+            }
             status => judged(status, profile.name),
         };
         Ok(Probe { date, verdict })
@@ -57,7 +59,11 @@ impl ChainClient {
     pub async fn probe(&self) -> Result<Probe, String> {
         let (status, date, body) = self.newest().await?;
         let verdict = match self.block(status, &body) {
-            Ok(block) => Verdict::Fits(format!("it speaks the profile {}, its newest block is {}", self.profile().name, block.id)),
+            Ok(block) => Verdict::Fits(format!(
+                "it speaks the profile {}, its newest block is {}",
+                self.profile().name,
+                block.id
+            )),
             Err(_) if status != StatusCode::OK => judged(status, self.profile().name),
             Err(problem) => Verdict::Misfits(problem.detail),
         };
@@ -67,13 +73,21 @@ impl ChainClient {
 
 fn judged(status: StatusCode, profile: &str) -> Verdict {
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Verdict::Refused(format!("it refuses us ({})", status.as_u16())),
-        status => Verdict::Misfits(format!("unexpected answer for the profile {profile}: {}", status.as_u16())),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Verdict::Refused(format!("it refuses us ({})", status.as_u16()))
+        }
+        status => Verdict::Misfits(format!(
+            "unexpected answer for the profile {profile}: {}",
+            status.as_u16()
+        )),
     }
 }
 
 /// Sends a request and reads its answer: status, `Date` header, body.
-pub(crate) async fn asked(service: &'static str, request: RequestBuilder) -> Result<(StatusCode, Option<String>, Vec<u8>), String> {
+pub(crate) async fn asked(
+    service: &'static str,
+    request: RequestBuilder,
+) -> Result<(StatusCode, Option<String>, Vec<u8>), String> {
     let response: Response = http::send(service, request).await.map_err(|error| plain(&error))?;
     let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
     let status = response.status();

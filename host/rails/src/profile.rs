@@ -1,4 +1,5 @@
-//! What differs between the payment services of the network: paths, names, the form of amounts, and what each one promises.
+//! What differs between the payment services of the network: paths, names, the form of amounts, and
+//! what each one promises.
 
 use lucid_model::payout::Capabilities;
 
@@ -19,7 +20,8 @@ pub enum Find {
     },
 }
 
-/// How an amount is written in a request. In an answer either form is read, as the exact decimal that it is.
+/// How an amount is written in a request. In an answer either form is read, as the exact decimal
+/// that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AmountForm {
     /// `"12.500000"`
@@ -35,8 +37,8 @@ pub enum Ids {
     Ours,
     /// Ours is `reference` or `metadata.reference`, its own `payout_id`.
     Its,
-    /// Ours is nowhere, its own is `payout_id`: an answer to a POST is recognised by address, amount and currency, an answer
-    /// to a look-up by the service's id, too.
+    /// Ours is nowhere, its own is `payout_id`: an answer to a POST is recognised by address,
+    /// amount and currency, an answer to a look-up by the service's id, too.
     ItsAlone,
 }
 
@@ -57,20 +59,32 @@ pub struct Profile {
     pub capabilities: Capabilities,
     /// Codes of a definite refusal: the payout was not and will not be made.
     pub rejection_codes: &'static [&'static str],
-    /// Statuses with which the service refuses a POST before it does anything: the payout is as if it had not been sent, and
-    /// the rail pauses.
+    /// Statuses with which the service refuses a POST before it does anything: the payout is as if
+    /// it had not been sent, and the rail pauses.
     pub refuses_before_effect: &'static [u16],
     /// How a 404 says that the service has no such payout: its `error.code` or its `detail`.
     pub unknown_payout: &'static [&'static str],
 }
 
 /// Nothing is promised: what was sent is never sent again, and what is in doubt is a person's.
-const NOTHING: Capabilities = Capabilities { dedupes_by_key: false, queries_by_key: false, key_retention_ms: 0, failed_is_final: false };
-/// 429: the network's services limit rates before a request reaches its handler. 308: a redirect is answered by what stands
-/// in front of the handlers (router, ingress), and asks for the request to be sent elsewhere.
+const NOTHING: Capabilities = Capabilities {
+    dedupes_by_key: false,
+    queries_by_key: false,
+    key_retention_ms: 0,
+    failed_is_final: false,
+};
+/// 429: the network's services limit rates before a request reaches its handler. 308: a redirect is
+/// answered by what stands in front of the handlers (router, ingress), and asks for the request to
+/// be sent elsewhere.
 const RATE_LIMIT_AND_REDIRECT: &[u16] = &[308, 429];
-const REJECTION_CODES: &[&str] =
-    &["INVALID_ADDRESS", "ADDRESS_MISMATCH", "INVALID_AMOUNT", "INVALID_CURRENCY", "REFERENCE_MISMATCH", "INVALID_LENGTH"];
+const REJECTION_CODES: &[&str] = &[
+    "INVALID_ADDRESS",
+    "ADDRESS_MISMATCH",
+    "INVALID_AMOUNT",
+    "INVALID_CURRENCY",
+    "REFERENCE_MISMATCH",
+    "INVALID_LENGTH",
+];
 
 impl Profile {
     /// The default shape: our id is its key and is echoed, payouts are found by it.
@@ -80,14 +94,20 @@ impl Profile {
         find: Find::ByReference,
         amount: AmountForm::Text,
         ids: Ids::Ours,
-        capabilities: Capabilities { dedupes_by_key: true, queries_by_key: true, key_retention_ms: 24 * 60 * 60 * 1000, failed_is_final: true },
+        capabilities: Capabilities {
+            dedupes_by_key: true,
+            queries_by_key: true,
+            key_retention_ms: 24 * 60 * 60 * 1000,
+            failed_is_final: true,
+        },
         rejection_codes: REJECTION_CODES,
         refuses_before_effect: &[],
         unknown_payout: &["PAYOUT_NOT_FOUND"],
     };
 
-    /// The shape of the network's payment API as it is specified: amounts are numbers, an answer has an id of the service's own
-    /// and none of ours, transactions are `tx_id`, a cause is `failure_reason`, and no keys are kept.
+    /// The shape of the network's payment API as it is specified: amounts are numbers, an answer
+    /// has an id of the service's own and none of ours, transactions are `tx_id`, a cause is
+    /// `failure_reason`, and no keys are kept.
     pub const INITIATE: Self = Self {
         name: "initiate",
         path: "/api/v1/payouts/initiate",
@@ -100,12 +120,16 @@ impl Profile {
         unknown_payout: &["LUCID_ERR_1201", "PAYOUT_NOT_FOUND", "Payout not found"],
     };
 
-    /// The TRON service's own shape: amounts are numbers, our id is in `metadata`, transactions are `txid`, a cause is
-    /// `error_message`, and no keys are kept. It may cancel a payout that it is already sending.
+    /// The TRON service's own shape: amounts are numbers, our id is in `metadata`, transactions are
+    /// `txid`, a cause is `error_message`, and no keys are kept. It may cancel a payout that it is
+    /// already sending.
     pub const TRON_CREATE: Self = Self {
         name: "tron-create",
         path: "/api/v1/tron/payouts/create",
-        find: Find::ById { prefix: "/api/v1/tron/payouts", nobody: "00000000000000000000000000000000" },
+        find: Find::ById {
+            prefix: "/api/v1/tron/payouts",
+            nobody: "00000000000000000000000000000000",
+        },
         amount: AmountForm::Number,
         ids: Ids::Its,
         capabilities: NOTHING,

@@ -3,7 +3,8 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-/// A secret that its owner may replace while clients use it; each request takes the one that counts then.
+/// A secret that its owner may replace while clients use it; each request takes the one that counts
+/// then.
 #[derive(Clone)]
 pub struct SharedSecret(Arc<RwLock<String>>);
 

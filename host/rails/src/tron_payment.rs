@@ -73,7 +73,8 @@ impl TronPayment {
     }
 }
 
-/// The request body. Field order is fixed by this struct, so that the same payout is the same bytes.
+/// The request body. Field order is fixed by this struct, so that the same payout is the same
+/// bytes.
 #[derive(Serialize)]
 struct PayoutRequest {
     payout_id: String,
@@ -98,8 +99,10 @@ struct Heard {
 
 impl Heard {
     async fn of(response: Response) -> Self {
-        let (status, retry_after_ms) = (response.status(), http::retry_after_ms(response.headers(), SystemTime::now()));
-        let body = http::body(response).await.map_err(|problem| format!("{status}, then {problem}"));
+        let (status, retry_after_ms) =
+            (response.status(), http::retry_after_ms(response.headers(), SystemTime::now()));
+        let body =
+            http::body(response).await.map_err(|problem| format!("{status}, then {problem}"));
         Self { status, body, retry_after_ms }
     }
 }
@@ -134,7 +137,8 @@ impl PaymentRail for TronPayment {
             // For whoever reads that service's books: it has no other field for our id.
             memo: (self.config.profile.ids == Ids::ItsAlone).then_some(id),
         };
-        // Strings and nothing else: this cannot fail, and an empty body would be refused by any rail.
+        // Strings and nothing else: this cannot fail, and an empty body would be refused by any
+        // rail.
         serde_json::to_vec(&request).unwrap_or_default()
     }
 
@@ -155,8 +159,11 @@ impl PaymentRail for TronPayment {
                 };
                 Reply { said, retry_after_ms }
             }
-            // Every connection is fresh, so that an error while connecting means that nothing was sent.
-            Err(error) if error.is_connect() || error.is_builder() => Answer::NotSent(plain(&error)).into(),
+            // Every connection is fresh, so that an error while connecting means that nothing was
+            // sent.
+            Err(error) if error.is_connect() || error.is_builder() => {
+                Answer::NotSent(plain(&error)).into()
+            }
             Err(error) => Answer::Ambiguous(plain(&error)).into(),
         }
     }
@@ -165,9 +172,13 @@ impl PaymentRail for TronPayment {
     async fn look(&self, payout: &Payout) -> Reply<Reported> {
         // Neither a UUID nor an id that was taken needs escaping.
         let url = match (self.config.profile.find, &payout.external_id) {
-            (Find::ByReference, _) => format!("{}?reference={}", self.url(self.config.profile.path), payout.id),
+            (Find::ByReference, _) => {
+                format!("{}?reference={}", self.url(self.config.profile.path), payout.id)
+            }
             (Find::ById { prefix, .. }, Some(id)) => format!("{}/{id}", self.url(prefix)),
-            (Find::ById { .. }, None) => return Reported::Unclear("it has no id to be found by".into()).into(),
+            (Find::ById { .. }, None) => {
+                return Reported::Unclear("it has no id to be found by".into()).into();
+            }
         };
         match http::send("payment", self.get(url)).await {
             Ok(response) => {

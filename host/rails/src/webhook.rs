@@ -1,7 +1,9 @@
-//! Sends webhooks: to endpoints that an operator named, which must not become a way into our own network.
+//! Sends webhooks: to endpoints that an operator named, which must not become a way into our own
+//! network.
 //!
-//! A host is looked up here, and every address it has is judged before one is connected to: a name that is changed
-//! after it was checked gains nothing. Where there is a proxy, it looks them up and decides. No redirects, no idle connections.
+//! A host is looked up here, and every address it has is judged before one is connected to: a name
+//! that is changed after it was checked gains nothing. Where there is a proxy, it looks them up and
+//! decides. No redirects, no idle connections.
 
 use std::{
     error::Error,
@@ -38,8 +40,8 @@ pub struct WebhookClient {
 }
 
 impl WebhookClient {
-    /// `inside` allows what is otherwise refused: plain HTTP, and loopback, link-local, private and other addresses that
-    /// are not of the internet.
+    /// `inside` allows what is otherwise refused: plain HTTP, and loopback, link-local, private and
+    /// other addresses that are not of the internet.
     pub fn new(timeout: Duration, inside: bool, egress: Egress) -> Self {
         Self { timeout, inside, egress, secure: OnceLock::new(), plain: OnceLock::new() }
     }
@@ -47,7 +49,9 @@ impl WebhookClient {
     fn client(&self, url: &Url) -> Result<&Client, WebhookError> {
         let secure = url.scheme() == "https";
         let kept = if secure { &self.secure } else { &self.plain };
-        kept.get_or_init(|| self.build(secure)).as_ref().map_err(|detail| WebhookError { detail: detail.clone() })
+        kept.get_or_init(|| self.build(secure))
+            .as_ref()
+            .map_err(|detail| WebhookError { detail: detail.clone() })
     }
 
     fn build(&self, secure: bool) -> Result<Client, String> {
@@ -55,7 +59,8 @@ impl WebhookClient {
         let builder = self.egress.to_anybody(builder).map_err(|error| plain(&error))?;
         // The proxy's own name is not an endpoint's.
         let by_proxy = secure && self.egress.is_through_a_proxy();
-        let builder = if by_proxy { builder } else { builder.dns_resolver(Resolver { inside: self.inside }) };
+        let builder =
+            if by_proxy { builder } else { builder.dns_resolver(Resolver { inside: self.inside }) };
         let client = builder
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -77,7 +82,14 @@ impl WebhookClient {
             "https" => {}
             "http" if self.inside => {}
             "http" => return Err("must begin with https://".into()),
-            _ => return Err(if self.inside { "must begin with https:// or http://" } else { "must begin with https://" }.into()),
+            _ => {
+                return Err(if self.inside {
+                    "must begin with https:// or http://"
+                } else {
+                    "must begin with https://"
+                }
+                .into());
+            }
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err("must not have a user or a password".into());
@@ -89,7 +101,9 @@ impl WebhookClient {
             Err(_) => is_local_name(host),
         };
         if refused && !self.inside {
-            return Err(format!("{host} is not of the internet: loopback, link-local, private and metadata addresses are refused"));
+            return Err(format!(
+                "{host} is not of the internet: loopback, link-local, private and metadata addresses are refused"
+            ));
         }
         Ok(url)
     }
@@ -101,14 +115,24 @@ impl WebhookSender for WebhookClient {
         self.checked(url).map(drop)
     }
 
-    async fn send(&self, url: &str, headers: [(&'static str, String); 3], body: String) -> Result<u16, WebhookError> {
-        let url = self.checked(url).map_err(|problem| WebhookError { detail: format!("the URL {problem}") })?;
+    async fn send(
+        &self,
+        url: &str,
+        headers: [(&'static str, String); 3],
+        body: String,
+    ) -> Result<u16, WebhookError> {
+        let url = self
+            .checked(url)
+            .map_err(|problem| WebhookError { detail: format!("the URL {problem}") })?;
         let client = self.client(&url)?;
         let request = client.post(url).header("content-type", "application/json").body(body);
-        let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
-        let response = request.send().await.map_err(|error| WebhookError { detail: plain(&error) })?;
+        let request =
+            headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let response =
+            request.send().await.map_err(|error| WebhookError { detail: plain(&error) })?;
         let status = response.status().as_u16();
-        // What it says is of no interest; that it says it at all, and briefly, is part of an answer.
+        // What it says is of no interest; that it says it at all, and briefly, is part of an
+        // answer.
         http::body(response).await.map_err(|detail| WebhookError { detail })?;
         Ok(status)
     }
@@ -123,11 +147,20 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let inside = self.inside;
         Box::pin(async move {
-            let failed = |error: std::io::Error| -> Box<dyn Error + Send + Sync> { Box::new(error) };
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(failed)?.collect();
+            let failed =
+                |error: std::io::Error| -> Box<dyn Error + Send + Sync> { Box::new(error) };
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((name.as_str(), 0)).await.map_err(failed)?.collect();
             // One bad address spoils them all: nobody has a good reason to mix them.
-            if let Some(refused) = found.iter().find(|address| !inside && !is_of_the_internet(address.ip())) {
-                return Err(format!("{} is at {}, which is not of the internet", name.as_str(), refused.ip()).into());
+            if let Some(refused) =
+                found.iter().find(|address| !inside && !is_of_the_internet(address.ip()))
+            {
+                return Err(format!(
+                    "{} is at {}, which is not of the internet",
+                    name.as_str(),
+                    refused.ip()
+                )
+                .into());
             }
             Ok(Box::new(found.into_iter()) as Addrs)
         })
@@ -136,7 +169,8 @@ impl Resolve for Resolver {
 
 fn is_local_name(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
-    host == "localhost" || [".localhost", ".local", ".internal"].iter().any(|end| host.ends_with(end))
+    host == "localhost"
+        || [".localhost", ".local", ".internal"].iter().any(|end| host.ends_with(end))
 }
 
 /// Whether an address can be anybody's on the internet.
@@ -149,9 +183,19 @@ fn is_of_the_internet(ip: IpAddr) -> bool {
 
 fn is_of_the_internet_v4(ip: Ipv4Addr) -> bool {
     let [a, b, c, _] = ip.octets();
-    // 100.64/10 is shared by carriers and has a metadata service in one cloud; 0/8, 192.0.0/24, 198.18/15 and 240/4 are nobody's.
-    let special = a == 0 || (a == 100 && (64..128).contains(&b)) || (a, b, c) == (192, 0, 0) || (a == 198 && (18..20).contains(&b)) || a >= 240;
-    !(special || ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_multicast() || ip.is_documentation())
+    // 100.64/10 is shared by carriers and has a metadata service in one cloud; 0/8, 192.0.0/24,
+    // 198.18/15 and 240/4 are nobody's.
+    let special = a == 0
+        || (a == 100 && (64..128).contains(&b))
+        || (a, b, c) == (192, 0, 0)
+        || (a == 198 && (18..20).contains(&b))
+        || a >= 240;
+    !(special
+        || ip.is_loopback()
+        || ip.is_private()
+        || ip.is_link_local()
+        || ip.is_multicast()
+        || ip.is_documentation())
 }
 
 fn is_of_the_internet_v6(ip: Ipv6Addr) -> bool {
@@ -164,8 +208,11 @@ fn is_of_the_internet_v6(ip: Ipv6Addr) -> bool {
     if (first, second) == (0x64, 0xff9b) {
         return is_of_the_internet_v4(low(ip.segments()));
     }
-    // Only 2000::/3 is given out; 2001::/23 (Teredo and others), 2001:db8::/32 and 2002::/16 of it are not endpoints.
-    first & 0xe000 == 0x2000 && !(first == 0x2001 && (second < 0x200 || second == 0xdb8)) && first != 0x2002
+    // Only 2000::/3 is given out; 2001::/23 (Teredo and others), 2001:db8::/32 and 2002::/16 of it
+    // are not endpoints.
+    first & 0xe000 == 0x2000
+        && !(first == 0x2001 && (second < 0x200 || second == 0xdb8))
+        && first != 0x2002
 }
 
 #[cfg(test)]
@@ -208,10 +255,16 @@ mod tests {
         ] {
             assert!(client.check(url).is_err(), "{url}");
         }
-        for url in ["https://example.org/hook?a=b", "https://8.8.8.8:8443/", "https://[2606:4700:4700::1111]/"] {
+        for url in [
+            "https://example.org/hook?a=b",
+            "https://8.8.8.8:8443/",
+            "https://[2606:4700:4700::1111]/",
+        ] {
             assert_eq!(client.check(url), Ok(()), "{url}");
         }
-        assert!(client.check(&format!("https://example.org/{}", "x".repeat(URL_BYTES_MAX))).is_err());
+        assert!(
+            client.check(&format!("https://example.org/{}", "x".repeat(URL_BYTES_MAX))).is_err()
+        );
         let inside = WebhookClient::new(Duration::from_secs(1), true, Egress::default());
         for url in ["http://127.0.0.1:8080/", "https://10.0.0.1/", "http://localhost/"] {
             assert_eq!(inside.check(url), Ok(()), "{url}");
@@ -221,7 +274,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_leads_inside_is_refused_where_it_is_looked_up() {
-        let resolve = async |inside| Resolver { inside }.resolve("localhost".parse().unwrap()).await.map(|found| found.count());
+        let resolve = async |inside| {
+            Resolver { inside }
+                .resolve("localhost".parse().unwrap())
+                .await
+                .map(|found| found.count())
+        };
         let refused = resolve(false).await.unwrap_err().to_string();
         assert!(refused.contains("not of the internet"), "{refused}");
         assert!(resolve(true).await.unwrap() > 0);

@@ -8,8 +8,8 @@ const FRACTION_DIGITS_MAX: usize = 6;
 pub(crate) struct MicroUsdt(i64);
 
 impl MicroUsdt {
-    /// Reads `12`, `12.5` or `12.500000`; refuses signs, exponents, blanks, leading zeros, more than
-    /// six fraction digits, zero, and what an `i64` cannot hold.
+    /// Reads `12`, `12.5` or `12.500000`; refuses signs, exponents, blanks, leading zeros, more
+    /// than six fraction digits, zero, and what an `i64` cannot hold.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = match text.split_once('.') {
             Some((_, "")) => return None,

@@ -19,8 +19,13 @@ pub(crate) struct Block {
 
 /// The block at a height.
 pub(crate) fn block_at(height: u64) -> Block {
-    let digest: String = sha256_hex(format!("block id {height}")).chars().take(BLOCK_ID_DIGEST_CHARS).collect();
-    Block { block_id: format!("{BLOCK_ID_PREFIX}{height}-{digest}"), block_hash: sha256_hex(format!("block hash {height}")), height }
+    let digest: String =
+        sha256_hex(format!("block id {height}")).chars().take(BLOCK_ID_DIGEST_CHARS).collect();
+    Block {
+        block_id: format!("{BLOCK_ID_PREFIX}{height}-{digest}"),
+        block_hash: sha256_hex(format!("block hash {height}")),
+        height,
+    }
 }
 
 /// The height at a moment: whole block intervals since the Unix epoch.

@@ -9,9 +9,11 @@ pub(crate) fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// The transaction id of a payout's transfer; a second transfer for the same payout has another one.
+/// The transaction id of a payout's transfer; a second transfer for the same payout has another
+/// one.
 pub(crate) fn transaction_id(payout_id: &str, copy: i64) -> String {
-    let digest = if copy == 0 { sha256_hex(payout_id) } else { sha256_hex(format!("{payout_id}#{copy}")) };
+    let digest =
+        if copy == 0 { sha256_hex(payout_id) } else { sha256_hex(format!("{payout_id}#{copy}")) };
     format!("sandbox-{digest}")
 }
 

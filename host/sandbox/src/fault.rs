@@ -132,7 +132,12 @@ pub struct FaultPlan {
 impl FaultPlan {
     /// Says what is wrong with the plan, if anything is.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let routes = [(Route::Payout, &self.payout), (Route::Status, &self.status), (Route::Vote, &self.vote), (Route::Block, &self.block)];
+        let routes = [
+            (Route::Payout, &self.payout),
+            (Route::Status, &self.status),
+            (Route::Vote, &self.vote),
+            (Route::Block, &self.block),
+        ];
         for (route, faults) in routes {
             if faults.len() > FAULTS_PER_ROUTE_MAX {
                 return Err(format!("more than {FAULTS_PER_ROUTE_MAX} faults for {route:?}"));
@@ -162,7 +167,9 @@ impl Fault {
         let effect_fits = match self.effect {
             Effect::Once => true,
             Effect::None | Effect::Twice => matches!(route, Route::Payout | Route::Vote),
-            Effect::Late { ms } => ms <= DELAY_MS_MAX && matches!(route, Route::Payout | Route::Vote),
+            Effect::Late { ms } => {
+                ms <= DELAY_MS_MAX && matches!(route, Route::Payout | Route::Vote)
+            }
             Effect::Fails => route == Route::Payout,
         };
         if !effect_fits {

@@ -145,8 +145,8 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// When the configuration is out of range, the record cannot be opened, the port cannot be bound,
-    /// or there is no Tokio runtime.
+    /// When the configuration is out of range, the record cannot be opened, the port cannot be
+    /// bound, or there is no Tokio runtime.
     pub fn start(config: SandboxConfig) -> Result<Self, SandboxError> {
         let listen = config.listen;
         if !listen.ip().is_loopback() {
@@ -158,8 +158,10 @@ impl Sandbox {
             let value = config.block_interval;
             return Err(SandboxError::Duration { setting: "block_interval", value });
         }
-        let runtime = tokio::runtime::Handle::try_current().map_err(|source| SandboxError::NoRuntime { source })?;
-        let (listener, addr) = bind(listen).map_err(|source| SandboxError::Bind { listen, source })?;
+        let runtime = tokio::runtime::Handle::try_current()
+            .map_err(|source| SandboxError::NoRuntime { source })?;
+        let (listener, addr) =
+            bind(listen).map_err(|source| SandboxError::Bind { listen, source })?;
         let (writer, writer_thread, reader) = record::open(&config.data_dir, confirm_delay_ms)?;
         let stopping = CancellationToken::new();
         let app = Arc::new(App {
@@ -170,15 +172,23 @@ impl Sandbox {
             block_interval_ms,
             stopping: stopping.clone(),
         });
-        let service = routes::router(Arc::clone(&app)).into_make_service_with_connect_info::<Breaker>();
-        let serving = axum::serve(BreakableListener(listener), service).with_graceful_shutdown(stopping.clone().cancelled_owned());
+        let service =
+            routes::router(Arc::clone(&app)).into_make_service_with_connect_info::<Breaker>();
+        let serving = axum::serve(BreakableListener(listener), service)
+            .with_graceful_shutdown(stopping.clone().cancelled_owned());
         let server = runtime.spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "sandbox stopped serving");
             }
         });
         tracing::info!(%addr, "sandbox payment and chain service is listening: no money moves");
-        Ok(Self { addr, app, server: Some(server), writer: Some((writer, writer_thread)), stopping })
+        Ok(Self {
+            addr,
+            app,
+            server: Some(server),
+            writer: Some((writer, writer_thread)),
+            stopping,
+        })
     }
 
     /// The address it listens on.
@@ -207,7 +217,8 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Takes no more requests, ends those in flight (for some seconds at most) and closes the record.
+    /// Takes no more requests, ends those in flight (for some seconds at most) and closes the
+    /// record.
     pub async fn shutdown(mut self) {
         self.stopping.cancel();
         if let Some(mut server) = self.server.take()

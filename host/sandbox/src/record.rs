@@ -72,13 +72,18 @@ pub(crate) enum RecordError {
 }
 
 /// Opens or creates the record in a folder and starts its writer thread.
-pub(crate) fn open(data_dir: &Path, confirm_delay_ms: i64) -> Result<(Writer, WriterThread, Reader), SandboxError> {
-    std::fs::create_dir_all(data_dir).map_err(|source| SandboxError::DataDir { path: data_dir.to_owned(), source })?;
+pub(crate) fn open(
+    data_dir: &Path,
+    confirm_delay_ms: i64,
+) -> Result<(Writer, WriterThread, Reader), SandboxError> {
+    std::fs::create_dir_all(data_dir)
+        .map_err(|source| SandboxError::DataDir { path: data_dir.to_owned(), source })?;
     let path = data_dir.join(FILE_NAME);
     let failed = |source| SandboxError::Record { path: path.clone(), source };
     let mut writing = Connection::open(&path).map_err(failed)?;
     prepare(&mut writing).map_err(failed)?;
-    let found: i64 = writing.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    let found: i64 =
+        writing.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
     if found != FORMAT {
         return Err(SandboxError::Format { path, found, expected: FORMAT });
     }

@@ -72,7 +72,11 @@ impl Reply {
 impl From<RecordError> for Reply {
     fn from(error: RecordError) -> Self {
         tracing::error!(%error, "sandbox record failed");
-        Self::error(StatusCode::INTERNAL_SERVER_ERROR, "RECORD_FAILED", "the record could not be used")
+        Self::error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "RECORD_FAILED",
+            "the record could not be used",
+        )
     }
 }
 

@@ -48,8 +48,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/health", get(health))
         .route("/api/v1/payouts", post(payout::create).get(payout::by_reference))
         .route("/api/v1/payouts/{id}", get(payout::by_id))
-        .route("/api/v1/payouts/initiate", post(payout::create_shaped).layer(Extension(Shape::Initiate)))
-        .route("/api/v1/tron/payouts/create", post(payout::create_shaped).layer(Extension(Shape::TronCreate)))
+        .route(
+            "/api/v1/payouts/initiate",
+            post(payout::create_shaped).layer(Extension(Shape::Initiate)),
+        )
+        .route(
+            "/api/v1/tron/payouts/create",
+            post(payout::create_shaped).layer(Extension(Shape::TronCreate)),
+        )
         .route("/api/v1/tron/payouts/{id}", get(payout::tron_by_id))
         .route("/api/v1/blocks/latest", get(block::latest))
         .route("/api/v1/consensus/vote", post(vote::create))
@@ -89,7 +95,8 @@ async fn no_such_method() -> Reply {
 
 /// A field that has to be there, and of a sensible length.
 fn required(field: &'static str, value: Option<String>) -> Result<String, Reply> {
-    optional(field, value)?.ok_or_else(|| Reply::malformed("MISSING_FIELD", format!("{field} is missing")))
+    optional(field, value)?
+        .ok_or_else(|| Reply::malformed("MISSING_FIELD", format!("{field} is missing")))
 }
 
 /// A field that may be absent, and has a sensible length if it is there.

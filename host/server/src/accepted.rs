@@ -22,7 +22,10 @@ pub async fn json(request: Request, next: Next) -> Result<Response, ApiError> {
     if !request.uri().path().starts_with(API) || ranges.takes(JSON) || ranges.names(PROBLEM) {
         return Ok(next.run(request).await);
     }
-    Err(ApiError::new(ErrorKind::NotAcceptable, "answers are application/json, which the Accept header excludes"))
+    Err(ApiError::new(
+        ErrorKind::NotAcceptable,
+        "answers are application/json, which the Accept header excludes",
+    ))
 }
 
 /// Whether a client asks for errors as RFC 9457 has them.
@@ -41,14 +44,18 @@ impl<'a> Ranges<'a> {
 
     /// The most specific range that covers the type has the say.
     fn takes(&self, (kind, form): (&str, &str)) -> bool {
-        let covers = |k: &str, f: &str| (k == "*" || k.eq_ignore_ascii_case(kind)) && (f == "*" || f.eq_ignore_ascii_case(form));
+        let covers = |k: &str, f: &str| {
+            (k == "*" || k.eq_ignore_ascii_case(kind)) && (f == "*" || f.eq_ignore_ascii_case(form))
+        };
         let covering = self.0.iter().filter(|(k, f, _)| covers(k, f));
         let most_specific = covering.max_by_key(|(k, f, _)| (*k != "*", *f != "*"));
         most_specific.map_or(self.0.is_empty(), |(_, _, weight)| *weight > 0.0)
     }
 
     fn names(&self, (kind, form): (&str, &str)) -> bool {
-        self.0.iter().any(|(k, f, weight)| k.eq_ignore_ascii_case(kind) && f.eq_ignore_ascii_case(form) && *weight > 0.0)
+        self.0.iter().any(|(k, f, weight)| {
+            k.eq_ignore_ascii_case(kind) && f.eq_ignore_ascii_case(form) && *weight > 0.0
+        })
     }
 }
 
@@ -90,9 +97,20 @@ mod tests {
         ] {
             assert!(fine(&[accept]), "{accept}");
         }
-        for accept in ["text/csv", "text/*", "application/json;q=0", "application/json;q=0.0, */*", "application/*;q=0, */*", "application/xml"] {
+        for accept in [
+            "text/csv",
+            "text/*",
+            "application/json;q=0",
+            "application/json;q=0.0, */*",
+            "application/*;q=0, */*",
+            "application/xml",
+        ] {
             assert!(!fine(&[accept]), "{accept}");
         }
-        assert!(fine(&[]) && fine(&["text/csv", "application/json"]) && !fine(&["text/csv", "text/html"]));
+        assert!(
+            fine(&[])
+                && fine(&["text/csv", "application/json"])
+                && !fine(&["text/csv", "text/html"])
+        );
     }
 }

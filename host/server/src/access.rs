@@ -1,11 +1,13 @@
 //! Who may call what: one table. A route that is not in it is refused.
 //!
-//! The table knows methods, routes and roles. Whose records a caller may touch is the service's to judge; the table
-//! only says for which roles the question does not arise.
+//! The table knows methods, routes and roles. Whose records a caller may touch is the service's to
+//! judge; the table only says for which roles the question does not arise.
 
 use axum::http::Method;
 use lucid_ports::LimitClass;
-use lucid_service::Role::{self, Enrolled, Node, Observer, Operator, OwnViewer, Owner, PolicyAuthor, Treasurer, Viewer};
+use lucid_service::Role::{
+    self, Enrolled, Node, Observer, Operator, OwnViewer, Owner, PolicyAuthor, Treasurer, Viewer,
+};
 
 use crate::scraping::METRICS;
 
@@ -54,20 +56,31 @@ pub struct Route {
     pub limit: Option<LimitClass>,
     /// Whether a node proves itself here, so that it has no token to be counted by yet.
     pub is_login: bool,
-    /// Whether parameters and fields that it does not know are ignored: of routes that the network's services or nodes call. A name that
-    /// is nearly one that it knows is a slip all the same.
+    /// Whether parameters and fields that it does not know are ignored: of routes that the
+    /// network's services or nodes call. A name that is nearly one that it knows is a slip all the
+    /// same.
     pub ignores_unknown: bool,
     /// Whether `If-Match` asks about the record that it is about: one whose answers have an `ETag`.
     pub versioned: bool,
-    /// What the route is called today, if this is an old name: it works, and is not in the document, where it could be taken for another path
-    /// with other parameters.
+    /// What the route is called today, if this is an old name: it works, and is not in the
+    /// document, where it could be taken for another path with other parameters.
     pub now: Option<&'static str>,
 }
 
 impl Route {
     const fn new(method: &'static str, path: &'static str, who: Who) -> Self {
         let limit = Some(LimitClass::Other);
-        Self { method, path, who, on_all_records: None, limit, is_login: false, ignores_unknown: false, versioned: false, now: None }
+        Self {
+            method,
+            path,
+            who,
+            on_all_records: None,
+            limit,
+            is_login: false,
+            ignores_unknown: false,
+            versioned: false,
+            now: None,
+        }
     }
 
     /// The network's services call it, or nodes of any version.
@@ -118,7 +131,16 @@ const fn delete(path: &'static str, who: Who) -> Route {
 const PUBLIC: Who = Who::Public;
 const ANY: Who = Who::AnyRole;
 /// A node sees its own record, not a list of its owner's.
-const PEOPLE: Who = Who::Roles(&[OwnViewer, Owner, Viewer, Operator, Treasurer, PolicyAuthor, Observer, Role::Admin]);
+const PEOPLE: Who = Who::Roles(&[
+    OwnViewer,
+    Owner,
+    Viewer,
+    Operator,
+    Treasurer,
+    PolicyAuthor,
+    Observer,
+    Role::Admin,
+]);
 const OWNERS: Who = Who::Roles(&[Owner, Operator]);
 const REGISTRANTS: Who = Who::Roles(&[Owner, Operator, Enrolled]);
 /// The node itself, or whoever may change it.
@@ -170,7 +192,10 @@ pub const ROUTES: &[Route] = &[
     put("/api/v1/nodes/{id}/pool", OWNERS).own_but(&[Operator]).of_the_network().versioned(),
     post("/api/v1/nodes/{id}/pool", OWNERS).own_but(&[Operator]).of_the_network().versioned(),
     delete("/api/v1/nodes/{id}/pool", OWNERS).own_but(&[Operator]).of_the_network().versioned(),
-    post("/api/v1/nodes/{id}/keys/rotate", KEYHOLDERS).own_but(&[Operator]).of_the_network().versioned(),
+    post("/api/v1/nodes/{id}/keys/rotate", KEYHOLDERS)
+        .own_but(&[Operator])
+        .of_the_network()
+        .versioned(),
     // Agents may be newer than the service: what it does not know is ignored.
     put("/api/v1/nodes/{id}/machine", KEYHOLDERS).own_but(&[Operator]).of_the_network().versioned(),
     put("/api/v1/nodes/{id}/wallet", Who::Roles(&[Owner])).own_but(&[]).versioned(),
@@ -189,7 +214,9 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/nodes/{id}/metrics", REPORTERS).own_but(&[Operator, Observer]).of_the_network(),
     // Each report is judged by itself: nobody is refused as a whole.
     post("/api/v1/metrics:batch", CARRIERS).of_the_network(),
-    post("/api/v1/nodes/{id}/observations", REPORTERS).own_but(&[Operator, Observer]).of_the_network(),
+    post("/api/v1/nodes/{id}/observations", REPORTERS)
+        .own_but(&[Operator, Observer])
+        .of_the_network(),
     post("/api/v1/nodes/{id}/observations/{session_id}/void", OPERATORS).own_but(&[Operator]),
     get("/api/v1/enrolment-tokens", PEOPLE),
     post("/api/v1/enrolment-tokens", OWNERS),
@@ -243,14 +270,20 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/payouts/mismatches", FLEET_ONLY),
     post("/api/v1/payouts/mismatches/{mismatch_id}/end", TREASURERS).limit(Payouts),
     post("/api/v1/payouts/cancellations/{id}", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
-    post("/api/v1/payouts/{id}/cancel", TREASURERS).own_but(&[Treasurer]).limit(Payouts).was("/api/v1/payouts/cancellations/{id}"),
+    post("/api/v1/payouts/{id}/cancel", TREASURERS)
+        .own_but(&[Treasurer])
+        .limit(Payouts)
+        .was("/api/v1/payouts/cancellations/{id}"),
     post("/api/v1/payouts/{id}/resolve/paid", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
     post("/api/v1/payouts/{id}/resolve/not-paid", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
     get("/api/v1/payouts/{id}", ANY).own_but(FLEET).of_the_network(),
     get("/api/v1/payouts/proofs/{id}", ANY).own_but(FLEET),
     get("/api/v1/payouts/{id}/proof", ANY).own_but(FLEET).was("/api/v1/payouts/proofs/{id}"),
     post("/api/v1/payouts/retries/{id}", TREASURERS).own_but(&[Treasurer]).limit(Payouts),
-    post("/api/v1/payouts/{id}/retry", TREASURERS).own_but(&[Treasurer]).limit(Payouts).was("/api/v1/payouts/retries/{id}"),
+    post("/api/v1/payouts/{id}/retry", TREASURERS)
+        .own_but(&[Treasurer])
+        .limit(Payouts)
+        .was("/api/v1/payouts/retries/{id}"),
     get("/api/v1/payouts/runs", FLEET_ONLY),
     post("/api/v1/payouts/runs", TREASURERS).limit(Payouts),
     get("/api/v1/payouts/runs/{id}", FLEET_ONLY),
@@ -325,11 +358,10 @@ mod tests {
     fn operations(document: &utoipa::openapi::OpenApi) -> BTreeSet<(String, String)> {
         let paths = serde_json::to_value(&document.paths).unwrap();
         let of = |(path, item): (&String, &serde_json::Value)| {
-            let methods = item
-                .as_object()
-                .unwrap()
-                .keys()
-                .filter(|key| ["get", "put", "post", "delete", "patch", "head", "options", "trace"].contains(&key.as_str()));
+            let methods = item.as_object().unwrap().keys().filter(|key| {
+                ["get", "put", "post", "delete", "patch", "head", "options", "trace"]
+                    .contains(&key.as_str())
+            });
             methods.map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
         };
         paths.as_object().unwrap().iter().flat_map(of).collect()
@@ -345,34 +377,59 @@ mod tests {
         let pages = paths(&crate::routes::pages());
         assert!(pages.contains("/") && pages.contains("/docs"), "{pages:?}");
         let there = paths(&router.merge(crate::routes::pages()).merge(crate::routes::old_names()));
-        assert_eq!(there, ROUTES.iter().map(|route| route.path.to_owned()).collect(), "paths of the router, and of the table");
-        let rows: BTreeSet<_> = ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+        assert_eq!(
+            there,
+            ROUTES.iter().map(|route| route.path.to_owned()).collect(),
+            "paths of the router, and of the table"
+        );
+        let rows: BTreeSet<_> =
+            ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
         assert_eq!(rows.len(), ROUTES.len(), "no row is there twice");
         let mut expected = operations(&document);
         expected.extend(pages.into_iter().map(|path| ("GET".to_owned(), path)));
         for old in ROUTES.iter().filter(|route| route.now.is_some()) {
-            assert!(expected.contains(&(old.method.to_owned(), old.now.unwrap().to_owned())), "{} is something today", old.path);
-            assert!(expected.insert((old.method.to_owned(), old.path.to_owned())), "{} is not in the document", old.path);
+            assert!(
+                expected.contains(&(old.method.to_owned(), old.now.unwrap().to_owned())),
+                "{} is something today",
+                old.path
+            );
+            assert!(
+                expected.insert((old.method.to_owned(), old.path.to_owned())),
+                "{} is not in the document",
+                old.path
+            );
         }
-        assert_eq!(rows, expected, "rows, and methods of the document; what is not in the document is only read");
+        assert_eq!(
+            rows, expected,
+            "rows, and methods of the document; what is not in the document is only read"
+        );
     }
 
     /// Segment by segment: neither is the more specific one, and something is both.
     fn ambiguous(one: &str, other: &str) -> bool {
         let (one, other): (Vec<_>, Vec<_>) = (one.split('/').collect(), other.split('/').collect());
         let variable = |segment: &str| segment.starts_with('{');
-        let both = one.len() == other.len() && one.iter().zip(&other).all(|(a, b)| a == b || variable(a) || variable(b));
-        let wider = |one: &[&str], other: &[&str]| one.iter().zip(other).any(|(a, b)| variable(a) && !variable(b));
+        let both = one.len() == other.len()
+            && one.iter().zip(&other).all(|(a, b)| a == b || variable(a) || variable(b));
+        let wider = |one: &[&str], other: &[&str]| {
+            one.iter().zip(other).any(|(a, b)| variable(a) && !variable(b))
+        };
         both && wider(&one, &other) == wider(&other, &one)
     }
 
     #[test]
     fn no_path_of_the_document_can_be_taken_for_another() {
         assert!(ambiguous("/a/{id}/b", "/a/c/{id}") && ambiguous("/a/{x}", "/a/{y}"));
-        assert!(!ambiguous("/a/{id}", "/a/b") && !ambiguous("/a/{id}/b", "/a/{id}/c") && !ambiguous("/a/{id}", "/a/b/c"));
-        let paths: BTreeSet<_> = operations(&documented().into_openapi()).into_iter().map(|(_, path)| path).collect();
+        assert!(
+            !ambiguous("/a/{id}", "/a/b")
+                && !ambiguous("/a/{id}/b", "/a/{id}/c")
+                && !ambiguous("/a/{id}", "/a/b/c")
+        );
+        let paths: BTreeSet<_> =
+            operations(&documented().into_openapi()).into_iter().map(|(_, path)| path).collect();
         for one in &paths {
-            let twins: Vec<_> = paths.iter().filter(|other| *other != one && ambiguous(one, other)).collect();
+            let twins: Vec<_> =
+                paths.iter().filter(|other| *other != one && ambiguous(one, other)).collect();
             assert!(twins.is_empty(), "{one}: {twins:?}");
         }
     }
@@ -383,7 +440,14 @@ mod tests {
         for route in ROUTES.iter().filter(|route| document["paths"][route.path].is_object()) {
             let operation = &document["paths"][route.path][route.method.to_lowercase()];
             let open = operation["security"] == serde_json::json!([{}]);
-            assert_eq!(open, route.who == Who::Public, "{} {}: {}", route.method, route.path, operation["security"]);
+            assert_eq!(
+                open,
+                route.who == Who::Public,
+                "{} {}: {}",
+                route.method,
+                route.path,
+                operation["security"]
+            );
         }
     }
 
@@ -391,7 +455,9 @@ mod tests {
     fn what_is_not_in_the_table_is_not_found_in_it() {
         assert!(matches!(find(&Method::HEAD, "/livez"), Found::Route(_)));
         assert!(matches!(find(&Method::GET, "/api/v1/secret"), Found::Nothing));
-        let Found::OtherMethods(allowed) = find(&Method::PATCH, "/api/v1/nodes") else { panic!("PATCH is not in the table") };
+        let Found::OtherMethods(allowed) = find(&Method::PATCH, "/api/v1/nodes") else {
+            panic!("PATCH is not in the table")
+        };
         assert_eq!(allowed, "GET, HEAD, POST");
     }
 }

@@ -1,7 +1,8 @@
 //! Who calls: bearer tokens, the gateway's and our own, and what their roles mean here.
 //!
-//! The key is chosen by the token's `kid` alone, and each key has one algorithm, so that no token can choose how
-//! it is checked. What else a token's header says of keys (`jwk`, `jku`, `x5u`, `x5c`) is not looked at.
+//! The key is chosen by the token's `kid` alone, and each key has one algorithm, so that no token
+//! can choose how it is checked. What else a token's header says of keys (`jwk`, `jku`, `x5u`,
+//! `x5c`) is not looked at.
 
 mod claims;
 mod keyring;
@@ -16,7 +17,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use claims::text;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
+};
 use keyring::Keyring;
 use lucid_model::{
     id::{Digest, NodeId, UserId},
@@ -81,7 +84,9 @@ pub enum TokenError {
         why: String,
     },
     /// The token may be good, and there is nothing to check it with.
-    #[error("the gateway's keys cannot be had, and the token cannot be checked without them: try again later")]
+    #[error(
+        "the gateway's keys cannot be had, and the token cannot be checked without them: try again later"
+    )]
     NoKeys,
     /// The secret is too short.
     #[error("the JWT secret has fewer than {SECRET_BYTES_MIN} bytes")]
@@ -100,8 +105,8 @@ struct Expected {
 impl Expected {
     const NOTHING: Self = Self { audience: None, issuer: None };
 
-    /// How tokens by a key of this algorithm are checked. Where a key signs for others too, audience and issuer
-    /// have to be there; with the shared secret they only must not be wrong.
+    /// How tokens by a key of this algorithm are checked. Where a key signs for others too,
+    /// audience and issuer have to be there; with the shared secret they only must not be wrong.
     fn rules(&self, algorithm: Algorithm, strict: bool) -> Validation {
         let mut rules = Validation::new(algorithm);
         rules.leeway = LEEWAY_S;
@@ -114,7 +119,9 @@ impl Expected {
             rules.set_issuer(&[issuer]);
         }
         if strict {
-            let named = [("aud", &self.audience), ("iss", &self.issuer)].into_iter().filter(|(_, wanted)| wanted.is_some());
+            let named = [("aud", &self.audience), ("iss", &self.issuer)]
+                .into_iter()
+                .filter(|(_, wanted)| wanted.is_some());
             rules.required_spec_claims.extend(named.map(|(claim, _)| claim.to_owned()));
         }
         rules
@@ -129,11 +136,16 @@ struct Checker {
 
 impl Checker {
     fn hs256(secret: &[u8], expected: &Expected) -> Self {
-        Self { key: DecodingKey::from_secret(secret), rules: expected.rules(Algorithm::HS256, false) }
+        Self {
+            key: DecodingKey::from_secret(secret),
+            rules: expected.rules(Algorithm::HS256, false),
+        }
     }
 
     fn claims(&self, token: &str) -> Result<Claims, TokenError> {
-        let claims = decode::<Claims>(token, &self.key, &self.rules).map_err(|error| invalid(&error))?.claims;
+        let claims = decode::<Claims>(token, &self.key, &self.rules)
+            .map_err(|error| invalid(&error))?
+            .claims;
         claims::check(&claims)?;
         Ok(claims)
     }
@@ -149,10 +161,21 @@ struct Keys {
 impl Keys {
     fn new(secrets: &TokenSecrets, expected: &Expected) -> Result<Self, TokenError> {
         let all = || secrets.shared.iter().chain(&secrets.nodes);
-        let node_keys: Vec<_> = secrets.nodes.iter().map(|secret| Digest::of(format!("lucid/v1/node-token\0{secret}").as_bytes())).collect();
-        let signing = node_keys.first().filter(|_| all().all(|secret| secret.len() >= SECRET_BYTES_MIN)).ok_or(TokenError::ShortSecret)?;
+        let node_keys: Vec<_> = secrets
+            .nodes
+            .iter()
+            .map(|secret| Digest::of(format!("lucid/v1/node-token\0{secret}").as_bytes()))
+            .collect();
+        let signing = node_keys
+            .first()
+            .filter(|_| all().all(|secret| secret.len() >= SECRET_BYTES_MIN))
+            .ok_or(TokenError::ShortSecret)?;
         Ok(Self {
-            shared: secrets.shared.iter().map(|secret| Checker::hs256(secret.as_bytes(), expected)).collect(),
+            shared: secrets
+                .shared
+                .iter()
+                .map(|secret| Checker::hs256(secret.as_bytes(), expected))
+                .collect(),
             node_sign: EncodingKey::from_secret(&signing.0),
             nodes: node_keys.iter().map(|key| Checker::hs256(&key.0, &Expected::NOTHING)).collect(),
         })
@@ -169,7 +192,9 @@ fn by_any(checkers: &[Checker], token: &str) -> Result<Claims, TokenError> {
             Err(error) => refused = Some(error),
         }
     }
-    Err(refused.unwrap_or_else(|| TokenError::Invalid { why: "no key that is known here is named by it".into() }))
+    Err(refused.unwrap_or_else(|| TokenError::Invalid {
+        why: "no key that is known here is named by it".into(),
+    }))
 }
 
 /// Checks tokens.
@@ -191,7 +216,9 @@ impl Authenticator {
         let expected = Expected { audience: settings.audience, issuer: settings.issuer };
         Ok(Self {
             keys: ArcSwap::from_pointee(Keys::new(&settings.secrets, &expected)?),
-            gateway: settings.gateway.map(|(source, keyring)| Keyring::new(source, keyring, expected.clone())),
+            gateway: settings
+                .gateway
+                .map(|(source, keyring)| Keyring::new(source, keyring, expected.clone())),
             expected,
             roles: settings.roles,
             roles_claim: settings.roles_claim,
@@ -216,7 +243,9 @@ impl Authenticator {
         let token = authorization.and_then(bearer).ok_or(TokenError::Missing)?;
         let header = decode_header(token).map_err(|error| invalid(&error))?;
         if header.crit.is_some() {
-            return Err(TokenError::Invalid { why: "its header demands what is not understood here".into() });
+            return Err(TokenError::Invalid {
+                why: "its header demands what is not understood here".into(),
+            });
         }
         if header.kid.as_deref() == Some(NODE_KEY_ID) {
             return node_actor(&by_any(&self.keys.load().nodes, token)?);
@@ -224,8 +253,8 @@ impl Authenticator {
         self.shared_actor(&self.claims(&header, token).await?)
     }
 
-    /// What a token of the gateway says: by the key it names, else by the secret; a key that is not known yet is
-    /// asked for.
+    /// What a token of the gateway says: by the key it names, else by the secret; a key that is not
+    /// known yet is asked for.
     async fn claims(&self, header: &Header, token: &str) -> Result<Claims, TokenError> {
         let named = self.gateway.as_ref().zip(header.kid.as_deref());
         if let Some(checked) = named.and_then(|(gateway, kid)| gateway.check(kid, token)) {
@@ -234,13 +263,20 @@ impl Authenticator {
         let by_secret = by_any(&self.keys.load().shared, token);
         match (by_secret, named) {
             // No key of the gateway is for HS256: there is nothing to ask for.
-            (Err(_), Some((gateway, kid))) if header.alg != Algorithm::HS256 => gateway.check_renewed(kid, token).await,
+            (Err(_), Some((gateway, kid))) if header.alg != Algorithm::HS256 => {
+                gateway.check_renewed(kid, token).await
+            }
             (checked, _) => checked,
         }
     }
 
-    /// Keeps the gateway's keys until told to stop; `told` learns after each fetch what is wrong, if anything is.
-    pub async fn keep_gateway_keys(&self, stop: CancellationToken, told: impl Fn(Option<&'static str>)) {
+    /// Keeps the gateway's keys until told to stop; `told` learns after each fetch what is wrong,
+    /// if anything is.
+    pub async fn keep_gateway_keys(
+        &self,
+        stop: CancellationToken,
+        told: impl Fn(Option<&'static str>),
+    ) {
         if let Some(gateway) = &self.gateway {
             gateway.keep(&stop, told).await;
         }
@@ -250,7 +286,13 @@ impl Authenticator {
     ///
     /// # Errors
     /// [`TokenError::Invalid`] if it cannot be signed.
-    pub fn node_token(&self, node: NodeId, key: PublicKey, owner: UserId, now: TimeMs) -> Result<(String, u64), TokenError> {
+    pub fn node_token(
+        &self,
+        node: NodeId,
+        key: PublicKey,
+        owner: UserId,
+        now: TimeMs,
+    ) -> Result<(String, u64), TokenError> {
         let issued = now.unix_s_floor();
         let expires = issued.saturating_add(i64::try_from(self.node_token_s).unwrap_or(i64::MAX));
         let key = Digest(key.0).to_string();
@@ -258,17 +300,27 @@ impl Authenticator {
             "sub": node.to_string(), "key": key, "owner": owner.to_string(), "role": "node", "type": "access", "iat": issued, "exp": expires,
         });
         let header = Header { kid: Some(NODE_KEY_ID.into()), ..Header::new(Algorithm::HS256) };
-        Ok((encode(&header, &claims, &self.keys.load().node_sign).map_err(|error| invalid(&error))?, self.node_token_s))
+        Ok((
+            encode(&header, &claims, &self.keys.load().node_sign)
+                .map_err(|error| invalid(&error))?,
+            self.node_token_s,
+        ))
     }
 
     fn shared_actor(&self, claims: &Claims) -> Result<Actor, TokenError> {
         if claims.get("type").is_some_and(|kind| kind != "access") {
             return Err(TokenError::Invalid { why: "it is not an access token".into() });
         }
-        let subject = text(claims, "sub").or_else(|| text(claims, "user_id")).filter(|s| !s.is_empty());
-        let subject = subject.ok_or_else(|| TokenError::Invalid { why: "it names no subject".into() })?;
+        let subject =
+            text(claims, "sub").or_else(|| text(claims, "user_id")).filter(|s| !s.is_empty());
+        let subject =
+            subject.ok_or_else(|| TokenError::Invalid { why: "it names no subject".into() })?;
         let words = self.roles_claim.words(claims)?;
-        let roles = if words.is_empty() { self.roles.roles_of(["user"]) } else { self.roles.roles_of(words) };
+        let roles = if words.is_empty() {
+            self.roles.roles_of(["user"])
+        } else {
+            self.roles.roles_of(words)
+        };
         Ok(Actor {
             user: UserId::from_subject(subject),
             subject: subject.to_owned(),
@@ -288,7 +340,13 @@ impl Authenticator {
 ///
 /// # Errors
 /// [`TokenError`] if the secret is too short or it cannot be signed.
-pub fn issue_token(secret: &str, subject: &str, role: &str, ttl_s: u64, now: TimeMs) -> Result<String, TokenError> {
+pub fn issue_token(
+    secret: &str,
+    subject: &str,
+    role: &str,
+    ttl_s: u64,
+    now: TimeMs,
+) -> Result<String, TokenError> {
     issue_token_with(&RolesClaim::default(), secret, subject, role, ttl_s, now)
 }
 
@@ -296,7 +354,14 @@ pub fn issue_token(secret: &str, subject: &str, role: &str, ttl_s: u64, now: Tim
 ///
 /// # Errors
 /// As [`issue_token`].
-pub fn issue_token_with(claim: &RolesClaim, secret: &str, subject: &str, role: &str, ttl_s: u64, now: TimeMs) -> Result<String, TokenError> {
+pub fn issue_token_with(
+    claim: &RolesClaim,
+    secret: &str,
+    subject: &str,
+    role: &str,
+    ttl_s: u64,
+    now: TimeMs,
+) -> Result<String, TokenError> {
     if secret.len() < SECRET_BYTES_MIN {
         return Err(TokenError::ShortSecret);
     }
@@ -304,26 +369,35 @@ pub fn issue_token_with(claim: &RolesClaim, secret: &str, subject: &str, role: &
     let expires = issued.saturating_add(i64::try_from(ttl_s).unwrap_or(i64::MAX));
     let mut claims = Claims::new();
     claim.put(role, &mut claims);
-    for (name, value) in [("sub", json!(subject)), ("type", json!("access")), ("iat", json!(issued)), ("exp", json!(expires))] {
+    for (name, value) in [
+        ("sub", json!(subject)),
+        ("type", json!("access")),
+        ("iat", json!(issued)),
+        ("exp", json!(expires)),
+    ] {
         claims.insert(name.into(), value);
     }
-    encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret.as_bytes())).map_err(|error| invalid(&error))
+    encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret.as_bytes()))
+        .map_err(|error| invalid(&error))
 }
 
 fn invalid(error: &jsonwebtoken::errors::Error) -> TokenError {
     TokenError::Invalid { why: error.to_string() }
 }
 
-/// The token of an `Authorization` header; the scheme's letter case makes no difference (RFC 9110, 11.1).
+/// The token of an `Authorization` header; the scheme's letter case makes no difference (RFC 9110,
+/// 11.1).
 pub(crate) fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then_some(token.trim_matches(' '))
 }
 
-/// How long a caller's token is still good, by the clock that tokens are checked with; none if it has no end.
+/// How long a caller's token is still good, by the clock that tokens are checked with; none if it
+/// has no end.
 pub fn time_left(actor: &Actor) -> Option<Duration> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let end = Duration::from_millis(u64::try_from(actor.expires_at?.0).unwrap_or_default()) + Duration::from_secs(LEEWAY_S);
+    let end = Duration::from_millis(u64::try_from(actor.expires_at?.0).unwrap_or_default())
+        + Duration::from_secs(LEEWAY_S);
     Some(end.saturating_sub(now))
 }
 

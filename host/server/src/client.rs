@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
-/// Where a request comes from: the peer's address, or what a trusted proxy says of it. The accept loop puts it into
-/// every request's extensions.
+/// Where a request comes from: the peer's address, or what a trusted proxy says of it. The accept
+/// loop puts it into every request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress {
     /// The address.

@@ -7,7 +7,8 @@ const SINCE: HeaderValue = HeaderValue::from_static("@1767225600");
 /// Offered until then at least: the clients that call these routes are not ours to change.
 const UNTIL: HeaderValue = HeaderValue::from_static("Sun, 31 Dec 2028 23:59:59 GMT");
 /// What to call instead.
-const INSTEAD: HeaderValue = HeaderValue::from_static("</docs/>; rel=\"deprecation\"; type=\"text/html\"");
+const INSTEAD: HeaderValue =
+    HeaderValue::from_static("</docs/>; rel=\"deprecation\"; type=\"text/html\"");
 
 /// The header that says since when.
 pub const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");

@@ -1,8 +1,8 @@
 //! Entity tags: which version of a record an answer shows, and what it looks like.
 //!
-//! A tag is `"{version}-{digest}"`. `If-Match` asks about the record, so that only the version counts: a report that
-//! came in between is no reason to refuse a change of name. `If-None-Match` asks about the answer, so that all of it
-//! counts.
+//! A tag is `"{version}-{digest}"`. `If-Match` asks about the record, so that only the version
+//! counts: a report that came in between is no reason to refuse a change of name. `If-None-Match`
+//! asks about the answer, so that all of it counts.
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -18,11 +18,16 @@ use crate::errors::ApiError;
 const DIGITS: usize = 16;
 
 /// An answer with its tag; 304 without a body if the client has it already.
-pub fn tagged(headers: &HeaderMap, version: u64, body: &impl Serialize) -> Result<Response, ApiError> {
+pub fn tagged(
+    headers: &HeaderMap,
+    version: u64,
+    body: &impl Serialize,
+) -> Result<Response, ApiError> {
     let bytes = serde_json::to_vec(body).map_err(|error| ApiError::internal(&error))?;
     let digest = Digest::of(&bytes).to_string();
     let tag = format!("\"{version}-{}\"", digest.get(..DIGITS).unwrap_or(&digest));
-    let known = list(headers, header::IF_NONE_MATCH).any(|known| known == "*" || known.trim_start_matches("W/") == tag);
+    let known = list(headers, header::IF_NONE_MATCH)
+        .any(|known| known == "*" || known.trim_start_matches("W/") == tag);
     let tag = HeaderValue::from_str(&tag).map_err(|error| ApiError::internal(&error))?;
     if known {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
@@ -41,8 +46,12 @@ pub fn if_match(headers: &HeaderMap) -> Option<Expected> {
         if tag == "*" {
             return Some(Expected(Vec::new()));
         }
-        // A weak tag never matches here (RFC 9110, 13.1.1), nor does one that is not ours: no version is 0.
-        let version = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|tag| tag.split('-').next()?.parse().ok());
+        // A weak tag never matches here (RFC 9110, 13.1.1), nor does one that is not ours: no
+        // version is 0.
+        let version = tag
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+            .and_then(|tag| tag.split('-').next()?.parse().ok());
         versions.push(version.unwrap_or(0));
     }
     if versions.is_empty() {
@@ -53,7 +62,13 @@ pub fn if_match(headers: &HeaderMap) -> Option<Expected> {
 }
 
 fn list(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
-    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(',')).map(str::trim).filter(|tag| !tag.is_empty())
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .map(str::trim)
+        .filter(|tag| !tag.is_empty())
 }
 
 /// The answer to a change, with the tag that the next one may name.
@@ -84,8 +99,17 @@ mod tests {
         let tag = first.headers().get(header::ETAG).unwrap().to_str().unwrap().to_owned();
         assert!(tag.starts_with("\"7-") && tag.len() == 20, "{tag}");
         assert_eq!(tagged(&with(header::IF_NONE_MATCH, &tag), 7, &"a").unwrap().status(), 304);
-        assert_eq!(tagged(&with(header::IF_NONE_MATCH, &format!("\"x\", W/{tag}")), 7, &"a").unwrap().status(), 304);
-        assert_eq!(tagged(&with(header::IF_NONE_MATCH, &tag), 7, &"b").unwrap().status(), 200, "another answer of the same version");
+        assert_eq!(
+            tagged(&with(header::IF_NONE_MATCH, &format!("\"x\", W/{tag}")), 7, &"a")
+                .unwrap()
+                .status(),
+            304
+        );
+        assert_eq!(
+            tagged(&with(header::IF_NONE_MATCH, &tag), 7, &"b").unwrap().status(),
+            200,
+            "another answer of the same version"
+        );
         assert_eq!(if_match(&with(header::IF_MATCH, &tag)), Some(Expected(vec![7])));
     }
 
@@ -96,6 +120,10 @@ mod tests {
         assert_eq!(read("*"), Some(Expected(Vec::new())));
         assert_eq!(read("\"3\", \"5-abc\""), Some(Expected(vec![3, 5])));
         assert_eq!(read("W/\"3-abc\", garbage, \"3"), Some(Expected(vec![0, 0, 0])));
-        assert_eq!((read(""), read(" , ")), (Some(Expected(vec![0])), Some(Expected(vec![0]))), "an empty list has no version");
+        assert_eq!(
+            (read(""), read(" , ")),
+            (Some(Expected(vec![0])), Some(Expected(vec![0]))),
+            "an empty list has no version"
+        );
     }
 }

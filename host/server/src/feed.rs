@@ -1,4 +1,5 @@
-//! What happened lately, here and on other replicas: for streams that begin now, and for those that go on where they were cut off.
+//! What happened lately, here and on other replicas: for streams that begin now, and for those that
+//! go on where they were cut off.
 
 use std::{
     collections::VecDeque,
@@ -20,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Events that are kept for streams that come back.
 const RECENT_MAX: usize = 4_096;
-/// Between two slices: what happens meanwhile is told together, so that a thousand streams wake forty times a second and not
-/// with each report.
+/// Between two slices: what happens meanwhile is told together, so that a thousand streams wake
+/// forty times a second and not with each report.
 const SLICE_INTERVAL: Duration = Duration::from_millis(25);
 /// Slices that a slow stream may be behind before it loses the oldest.
 const SLICES_BEHIND_MAX: usize = 256;
@@ -64,7 +65,9 @@ impl Told {
     /// Its envelope.
     pub fn body(&self) -> &EventBody {
         match &self.source {
-            Source::Here { event, stream, body } => body.get_or_init(|| EventBody::new(event, stream)),
+            Source::Here { event, stream, body } => {
+                body.get_or_init(|| EventBody::new(event, stream))
+            }
             Source::Elsewhere(body) => body,
         }
     }
@@ -72,7 +75,9 @@ impl Told {
     /// Whether it has this id; it need not be in words for that.
     fn has_id(&self, id: &str) -> bool {
         match &self.source {
-            Source::Here { event, stream, .. } => EventBody::parse_id(id) == Some((stream.as_ref(), event.seq)),
+            Source::Here { event, stream, .. } => {
+                EventBody::parse_id(id) == Some((stream.as_ref(), event.seq))
+            }
             Source::Elsewhere(body) => body.id == id,
         }
     }
@@ -85,7 +90,8 @@ impl Told {
 
 /// What a stream begins with.
 pub struct Listening {
-    /// What came after the last event that it saw; none if that is not known any more, so that some are lost.
+    /// What came after the last event that it saw; none if that is not known any more, so that some
+    /// are lost.
     pub missed: Option<Slice>,
     /// Everything from now on.
     pub next: broadcast::Receiver<Slice>,
@@ -111,7 +117,12 @@ struct Events {
 impl Feed {
     /// For a process whose own events are of `stream`.
     pub fn new(stream: &str) -> Self {
-        Self { stream: stream.into(), events: Mutex::default(), came: Notify::new(), told: broadcast::Sender::new(SLICES_BEHIND_MAX) }
+        Self {
+            stream: stream.into(),
+            events: Mutex::default(),
+            came: Notify::new(),
+            told: broadcast::Sender::new(SLICES_BEHIND_MAX),
+        }
     }
 
     /// Takes an event of this process.
@@ -148,7 +159,10 @@ impl Feed {
         let recent = &self.events.lock().recent;
         let missed = match after {
             None => Some(Slice::default()),
-            Some(id) => recent.iter().position(|told| told.has_id(id)).map(|place| recent.iter().skip(place + 1).cloned().collect()),
+            Some(id) => recent
+                .iter()
+                .position(|told| told.has_id(id))
+                .map(|place| recent.iter().skip(place + 1).cloned().collect()),
         };
         Listening { missed, next: self.told.subscribe() }
     }
@@ -193,7 +207,11 @@ mod tests {
     use super::*;
 
     fn event(seq: u64) -> Event {
-        Event { seq, at: TimeMs(0), kind: EventKind::AlertCleared { about: "test", subject: String::new() } }
+        Event {
+            seq,
+            at: TimeMs(0),
+            kind: EventKind::AlertCleared { about: "test", subject: String::new() },
+        }
     }
 
     fn ids(listening: &Listening) -> Option<Vec<u64>> {
@@ -211,7 +229,8 @@ mod tests {
         feed.here(event(5));
         feed.tell();
         assert_eq!(ids(&listening), Some(vec![2, 3]));
-        let next: Vec<_> = listening.next.try_recv().unwrap().iter().map(|told| told.body().seq).collect();
+        let next: Vec<_> =
+            listening.next.try_recv().unwrap().iter().map(|told| told.body().seq).collect();
         assert_eq!(next, [4, 5]);
         assert!(listening.next.try_recv().is_err());
         assert_eq!(ids(&feed.listen(Some("b-1"))), None, "another process's");

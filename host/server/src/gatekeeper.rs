@@ -29,11 +29,14 @@ use crate::{
 /// The class of what has no row in the table.
 const OTHER: Option<LimitClass> = Some(LimitClass::Other);
 
-/// Lets a request through to its route with the caller in its extensions, or answers itself. The order: whose
-/// request it is, whether it comes too often, whether its token counts, whether its role may,
-/// whether the route knows what it says.
+/// Lets a request through to its route with the caller in its extensions, or answers itself. The
+/// order: whose request it is, whether it comes too often, whether its token counts, whether its
+/// role may, whether the route knows what it says.
 pub async fn admit(State(api): State<Shared>, mut request: Request, next: Next) -> Response {
-    let found = request.extensions().get::<MatchedPath>().map(|path| access::find(request.method(), path.as_str()));
+    let found = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| access::find(request.method(), path.as_str()));
     let ClientAddress { address, is_proxy } = client(&request);
     let address = Party::at(address);
     let route = match &found {
@@ -43,8 +46,12 @@ pub async fn admit(State(api): State<Shared>, mut request: Request, next: Next) 
     let mut response = match found {
         // Where no route is the answer says so, and costs as much as any other.
         None => limited(&api, OTHER, address, next.run(request)).await,
-        Some(Found::Route(route)) if route.who == Who::Public || (route.path == METRICS && api.scraping.admits(request.headers())) => {
-            // The address of a balancer is everybody's: a fleet that logs in again through one would shut itself out.
+        Some(Found::Route(route))
+            if route.who == Who::Public
+                || (route.path == METRICS && api.scraping.admits(request.headers())) =>
+        {
+            // The address of a balancer is everybody's: a fleet that logs in again through one
+            // would shut itself out.
             let class = route.limit.filter(|_| !(route.is_login && is_proxy));
             let answer = async {
                 match strict::check(route, request).await {
@@ -67,7 +74,8 @@ pub async fn admit(State(api): State<Shared>, mut request: Request, next: Next) 
             let answer = async {
                 let admitted = async {
                     let actor = checked(&api, route, caller).await?;
-                    let expected = etag::if_match(request.headers()).filter(|_| route.versioned && !only_reads(request.method()));
+                    let expected = etag::if_match(request.headers())
+                        .filter(|_| route.versioned && !only_reads(request.method()));
                     request.extensions_mut().insert(Actor { request_id, expected, ..actor });
                     strict::check(route, request).await
                 };
@@ -78,11 +86,17 @@ pub async fn admit(State(api): State<Shared>, mut request: Request, next: Next) 
             };
             limited(&api, class, party, answer).await
         }
-        // A method that the table does not have never reaches the router: the table may lack what the router has.
-        Some(Found::OtherMethods(allowed)) => limited(&api, OTHER, address, async { wrong_method(&allowed) }).await,
-        Some(Found::Nothing) => {
-            ApiError::internal(&format!("{} {} is not in the access table", request.method(), request.uri().path())).into_response()
+        // A method that the table does not have never reaches the router: the table may lack what
+        // the router has.
+        Some(Found::OtherMethods(allowed)) => {
+            limited(&api, OTHER, address, async { wrong_method(&allowed) }).await
         }
+        Some(Found::Nothing) => ApiError::internal(&format!(
+            "{} {} is not in the access table",
+            request.method(),
+            request.uri().path()
+        ))
+        .into_response(),
     };
     if route.is_some_and(declared::is_deprecated) {
         deprecated::mark(response.headers_mut());
@@ -95,21 +109,33 @@ async fn caller(api: &Api, route: &Route, headers: &HeaderMap) -> Result<Actor, 
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let authorization = text(header::AUTHORIZATION.as_str());
     match text(HEADER_ENROLMENT) {
-        Some(token) if authorization.is_none() && route.who.roles().contains(&Role::Enrolled) => Ok(api.service.enrolled(token.trim()).await?),
+        Some(token) if authorization.is_none() && route.who.roles().contains(&Role::Enrolled) => {
+            Ok(api.service.enrolled(token.trim()).await?)
+        }
         _ => Ok(api.auth.actor(authorization).await?),
     }
 }
 
 /// The answer, unless the party comes too often; it is told what it has left in either case.
-async fn limited(api: &Api, class: Option<LimitClass>, party: Party, answer: impl Future<Output = Response>) -> Response {
+async fn limited(
+    api: &Api,
+    class: Option<LimitClass>,
+    party: Party,
+    answer: impl Future<Output = Response>,
+) -> Response {
     let Some(class) = class else { return answer.await };
     let admission = api.limiter.admit(class, party).await;
     let refused = matches!(admission, Admission::Refused(_));
     let outcome = if refused { "refused" } else { "admitted" };
-    metrics::counter!("lucid_rate_limit_total", "class" => class.name(), "outcome" => outcome).increment(1);
+    metrics::counter!("lucid_rate_limit_total", "class" => class.name(), "outcome" => outcome)
+        .increment(1);
     let mut response = if refused {
         let name = class.name();
-        ApiError::new(ErrorKind::RateLimited, format!("too many requests ({name}): come again after the time in Retry-After")).into_response()
+        ApiError::new(
+            ErrorKind::RateLimited,
+            format!("too many requests ({name}): come again after the time in Retry-After"),
+        )
+        .into_response()
     } else {
         answer.await
     };
@@ -118,7 +144,11 @@ async fn limited(api: &Api, class: Option<LimitClass>, party: Party, answer: imp
 }
 
 /// Whether the caller is still who the token says, and may.
-async fn checked(api: &Api, route: &Route, caller: Result<Actor, ApiError>) -> Result<Actor, ApiError> {
+async fn checked(
+    api: &Api,
+    route: &Route,
+    caller: Result<Actor, ApiError>,
+) -> Result<Actor, ApiError> {
     let actor = caller?;
     if actor.roles.is_empty() {
         return Err(ApiError::new(ErrorKind::AccessDenied, "the token's role is not known here"));
@@ -130,11 +160,15 @@ async fn checked(api: &Api, route: &Route, caller: Result<Actor, ApiError>) -> R
         return Ok(actor);
     }
     let needed: Vec<_> = route.who.roles().iter().map(|role| role.name()).collect();
-    Err(ApiError::new(ErrorKind::AccessDenied, format!("not allowed: this needs role {}", needed.join(" or "))))
+    Err(ApiError::new(
+        ErrorKind::AccessDenied,
+        format!("not allowed: this needs role {}", needed.join(" or ")),
+    ))
 }
 
 fn wrong_method(allowed: &str) -> Response {
-    let mut response = ApiError::new(ErrorKind::MethodNotAllowed, "this route has no such method").into_response();
+    let mut response =
+        ApiError::new(ErrorKind::MethodNotAllowed, "this route has no such method").into_response();
     if let Ok(allowed) = HeaderValue::from_str(allowed) {
         response.headers_mut().insert(header::ALLOW, allowed);
     }

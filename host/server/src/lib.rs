@@ -24,12 +24,14 @@ mod uploads;
 
 pub use api::{Api, ApiLimits};
 pub use authenticate::{
-    Authenticator, KeyringSettings, RoleMap, RoleMapError, RolesClaim, SECRET_BYTES_MIN, TokenError, TokenSecrets, TokenSettings, issue_token,
-    issue_token_with,
+    Authenticator, KeyringSettings, RoleMap, RoleMapError, RolesClaim, SECRET_BYTES_MIN,
+    TokenError, TokenSecrets, TokenSettings, issue_token, issue_token_with,
 };
 pub use feed::{Feed, Listening, Slice, Told};
 pub use network::{Network, NetworkError};
 pub use scraping::Scraping;
-pub use serve::{ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, Listeners, TlsFiles, serve};
+pub use serve::{
+    ConnectionLimits, Edge, EdgeError, EdgeSettings, HeadLimits, Listeners, TlsFiles, serve,
+};
 pub use streams::Streams;
 pub use uploads::Uploads;

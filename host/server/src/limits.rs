@@ -43,7 +43,10 @@ mod tests {
     fn told(admission: Admission) -> Vec<(String, String)> {
         let mut headers = HeaderMap::new();
         tell(&mut headers, LimitClass::Payouts, admission);
-        let mut told: Vec<_> = headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+        let mut told: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
         told.sort();
         told
     }
@@ -54,12 +57,27 @@ mod tests {
 
     #[test]
     fn seconds_are_rounded_up_and_a_refusal_says_when_to_come_again() {
-        let left = Allowance { quota: 50, window: Duration::from_secs(60), remaining: 49, reset: Duration::from_millis(1_200) };
-        assert_eq!(told(Admission::Admitted(left)), pairs(&[("ratelimit", "\"payouts\";r=49;t=2"), ("ratelimit-policy", "\"payouts\";q=50;w=60")]));
+        let left = Allowance {
+            quota: 50,
+            window: Duration::from_secs(60),
+            remaining: 49,
+            reset: Duration::from_millis(1_200),
+        };
+        assert_eq!(
+            told(Admission::Admitted(left)),
+            pairs(&[
+                ("ratelimit", "\"payouts\";r=49;t=2"),
+                ("ratelimit-policy", "\"payouts\";q=50;w=60")
+            ])
+        );
         let none = Allowance { remaining: 0, reset: Duration::from_millis(1), ..left };
         assert_eq!(
             told(Admission::Refused(none)),
-            pairs(&[("ratelimit", "\"payouts\";r=0;t=1"), ("ratelimit-policy", "\"payouts\";q=50;w=60"), ("retry-after", "1")])
+            pairs(&[
+                ("ratelimit", "\"payouts\";r=0;t=1"),
+                ("ratelimit-policy", "\"payouts\";q=50;w=60"),
+                ("retry-after", "1")
+            ])
         );
         assert_eq!(told(Admission::Unlimited), pairs(&[]));
     }

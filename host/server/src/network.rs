@@ -71,7 +71,9 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, NetworkError> {
         let none = || NetworkError::NotANetwork { text: text.to_owned() };
         let (address, prefix) = match text.trim().split_once('/') {
-            Some((address, prefix)) if !prefix.starts_with('+') => (address, Some(prefix.parse::<u16>().map_err(|_| none())?)),
+            Some((address, prefix)) if !prefix.starts_with('+') => {
+                (address, Some(prefix.parse::<u16>().map_err(|_| none())?))
+            }
             Some(_) => return Err(none()),
             None => (text.trim(), None),
         };
@@ -80,11 +82,16 @@ impl FromStr for Network {
         let prefix = prefix.map_or(Ok(most), u8::try_from).ok().filter(|prefix| *prefix <= most);
         let prefix = prefix.ok_or_else(|| NetworkError::TooLong { text: text.to_owned(), most })?;
         if begin(address, prefix) != address {
-            return Err(NetworkError::NotTheFirst { text: text.to_owned(), block: Self { first: begin(address, prefix), prefix } });
+            return Err(NetworkError::NotTheFirst {
+                text: text.to_owned(),
+                block: Self { first: begin(address, prefix), prefix },
+            });
         }
         // IPv4 addresses in IPv6's form are IPv4's.
         Ok(match address.to_canonical() {
-            first @ IpAddr::V4(_) if address.is_ipv6() && prefix >= 96 => Self { first, prefix: prefix - 96 },
+            first @ IpAddr::V4(_) if address.is_ipv6() && prefix >= 96 => {
+                Self { first, prefix: prefix - 96 }
+            }
             _ => Self { first: address, prefix },
         })
     }
@@ -93,7 +100,11 @@ impl FromStr for Network {
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (_, length) = bits(self.first);
-        if self.prefix == length { write!(f, "{}", self.first) } else { write!(f, "{}/{}", self.first, self.prefix) }
+        if self.prefix == length {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}/{}", self.first, self.prefix)
+        }
     }
 }
 
@@ -133,17 +144,34 @@ mod tests {
             ("::ffff:10.0.0.0/104", "10.1.2.3", "11.0.0.1"),
             ("::1", "::1", "::2"),
         ] {
-            assert!(holds(network, inside) && !holds(network, outside), "{network}: {inside}, {outside}");
+            assert!(
+                holds(network, inside) && !holds(network, outside),
+                "{network}: {inside}, {outside}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_network_is_refused_with_what_to_write() {
         let refused = |text: &str| text.parse::<Network>().unwrap_err().to_string();
-        for text in ["", "proxy", "10.0.0.1/", "10.0.0.0/x", "10.0.0.0/+8", "10.0.0.0/-1", "10.0.0/8", "/8", "10.0.0.0/8/8", "fd00::1%eth0/64"] {
+        for text in [
+            "",
+            "proxy",
+            "10.0.0.1/",
+            "10.0.0.0/x",
+            "10.0.0.0/+8",
+            "10.0.0.0/-1",
+            "10.0.0/8",
+            "/8",
+            "10.0.0.0/8/8",
+            "fd00::1%eth0/64",
+        ] {
             assert!(refused(text).contains("neither an address nor a block"), "{text}");
         }
-        assert!(refused("10.0.0.0/33").contains("more than 32 bits") && refused("::/300").contains("more than 128 bits"));
+        assert!(
+            refused("10.0.0.0/33").contains("more than 32 bits")
+                && refused("::/300").contains("more than 128 bits")
+        );
         assert!(refused("10.0.0.1/8").contains("write 10.0.0.0/8, or"));
         for text in ["10.0.0.0/8", "10.0.0.1", "fd00::/8", "0.0.0.0/0"] {
             assert_eq!(text.parse::<Network>().unwrap().to_string(), text);

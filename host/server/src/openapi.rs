@@ -68,8 +68,12 @@ impl Modify for Credentials {
             .bearer_format("JWT")
             .description(Some("The gateway's token, or a node's own from `/api/v1/auth/token`."))
             .build();
-        let enrolment = "An enrolment token from `POST /api/v1/enrolment-tokens`, in place of a bearer token.";
-        let enrolment = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(HEADER_ENROLMENT, enrolment)));
+        let enrolment =
+            "An enrolment token from `POST /api/v1/enrolment-tokens`, in place of a bearer token.";
+        let enrolment = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+            HEADER_ENROLMENT,
+            enrolment,
+        )));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
         components.add_security_scheme("enrolment", enrolment);
@@ -77,8 +81,12 @@ impl Modify for Credentials {
 }
 
 /// Splits documented routes into routers and the document's text; the second have no time limit.
-pub fn document(timed: OpenApiRouter<Shared>, streams: OpenApiRouter<Shared>) -> (Router<Shared>, Router<Shared>, Arc<str>) {
-    let (timed, mut document) = OpenApiRouter::with_openapi(Document::openapi()).merge(timed).split_for_parts();
+pub fn document(
+    timed: OpenApiRouter<Shared>,
+    streams: OpenApiRouter<Shared>,
+) -> (Router<Shared>, Router<Shared>, Arc<str>) {
+    let (timed, mut document) =
+        OpenApiRouter::with_openapi(Document::openapi()).merge(timed).split_for_parts();
     let (streams, of_streams) = streams.split_for_parts();
     document.merge(of_streams);
     let text = serde_json::to_value(&document).map(|mut value| {

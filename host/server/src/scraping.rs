@@ -18,7 +18,8 @@ pub enum Scraping {
     Open,
     /// Nobody.
     Callers,
-    /// Whoever brings the token with this digest: what takes equally long to compare tells nothing of the token.
+    /// Whoever brings the token with this digest: what takes equally long to compare tells nothing
+    /// of the token.
     Token(Arc<RwLock<Digest>>),
 }
 
@@ -41,7 +42,9 @@ impl Scraping {
             Self::Open => true,
             Self::Callers => false,
             Self::Token(digest) => {
-                let token = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?));
+                let token = headers
+                    .get(header::AUTHORIZATION)
+                    .and_then(|value| bearer(value.to_str().ok()?));
                 token.is_some_and(|token| Digest::of(token.as_bytes()) == *digest.read())
             }
         }
@@ -54,14 +57,32 @@ mod tests {
 
     #[test]
     fn a_token_is_taken_whole() {
-        let with = |authorization: &str| HeaderMap::from_iter([(header::AUTHORIZATION, authorization.parse().unwrap())]);
+        let with = |authorization: &str| {
+            HeaderMap::from_iter([(header::AUTHORIZATION, authorization.parse().unwrap())])
+        };
         let scraping = Scraping::with_token("of the monitoring");
-        assert!(scraping.admits(&with("Bearer of the monitoring")) && scraping.admits(&with("bearer of the monitoring")));
-        for other in ["Bearer of the", "Bearer of the monitoring!", "of the monitoring", "Basic of the monitoring", "Bearer "] {
+        assert!(
+            scraping.admits(&with("Bearer of the monitoring"))
+                && scraping.admits(&with("bearer of the monitoring"))
+        );
+        for other in [
+            "Bearer of the",
+            "Bearer of the monitoring!",
+            "of the monitoring",
+            "Basic of the monitoring",
+            "Bearer ",
+        ] {
             assert!(!scraping.admits(&with(other)), "{other}");
         }
         scraping.replace_token("of tomorrow");
-        assert!(scraping.admits(&with("Bearer of tomorrow")) && !scraping.admits(&with("Bearer of the monitoring")));
-        assert!(!scraping.admits(&HeaderMap::new()) && !Scraping::Callers.admits(&HeaderMap::new()) && Scraping::Open.admits(&HeaderMap::new()));
+        assert!(
+            scraping.admits(&with("Bearer of tomorrow"))
+                && !scraping.admits(&with("Bearer of the monitoring"))
+        );
+        assert!(
+            !scraping.admits(&HeaderMap::new())
+                && !Scraping::Callers.admits(&HeaderMap::new())
+                && Scraping::Open.admits(&HeaderMap::new())
+        );
     }
 }

@@ -49,8 +49,13 @@ fn router(api: Arc<Api>, edge: &Edge) -> Router {
         .with_state(Arc::clone(&api))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), idempotency::once))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), uploads::in_turn))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, api.limits.request_time_max));
-    let compressed = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            api.limits.request_time_max,
+        ));
+    let compressed = SizeAbove::new(COMPRESSED_BYTES_MIN)
+        .and(NotForContentType::SSE)
+        .and(NotForContentType::IMAGES);
     let routes = Router::new()
         .merge(timed)
         .merge(streams.with_state(Arc::clone(&api)))
@@ -80,7 +85,8 @@ fn measurements(api: Arc<Api>, edge: &Edge) -> Router {
         .layer(middleware::from_fn(protect::protected))
 }
 
-/// A method's name, of a closed set: a caller may make up methods, each of which would be a series of its own for ever.
+/// A method's name, of a closed set: a caller may make up methods, each of which would be a series
+/// of its own for ever.
 fn known(method: &Method) -> &'static str {
     const KNOWN: [(Method, &str); 7] = [
         (Method::GET, "GET"),
@@ -97,11 +103,15 @@ fn known(method: &Method) -> &'static str {
 /// Counts requests by route, never by what is in a path.
 async fn measure(request: Request, next: middleware::Next) -> Response {
     let started = std::time::Instant::now();
-    let route = request.extensions().get::<axum::extract::MatchedPath>().map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<axum::extract::MatchedPath>()
+        .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
     let method = known(request.method());
     let response = next.run(request).await;
     let status = response.status().as_u16().to_string();
-    metrics::histogram!("lucid_http_request_seconds", "route" => route.clone(), "method" => method).record(started.elapsed().as_secs_f64());
+    metrics::histogram!("lucid_http_request_seconds", "route" => route.clone(), "method" => method)
+        .record(started.elapsed().as_secs_f64());
     if response.status().is_server_error() {
         metrics::counter!("lucid_http_failures_total").increment(1);
     }
@@ -118,7 +128,12 @@ pub struct Listeners {
 }
 
 /// Serves until `shutdown` is done, then finishes what it took in; event streams end at once.
-pub async fn serve(listeners: Listeners, api: Arc<Api>, edge: Edge, shutdown: impl Future<Output = ()> + Send + 'static) {
+pub async fn serve(
+    listeners: Listeners,
+    api: Arc<Api>,
+    edge: Edge,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
     let stopping = api.stopping.clone();
     let measuring = listeners.measurements.map(|listener| {
         let routes = measurements(Arc::clone(&api), &edge);

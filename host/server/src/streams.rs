@@ -1,4 +1,5 @@
-//! How many event streams a caller has open: each holds a connection, a queue and a place in every event's way.
+//! How many event streams a caller has open: each holds a connection, a queue and a place in every
+//! event's way.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -53,7 +54,8 @@ mod tests {
     #[test]
     fn a_caller_has_so_many_streams_and_others_have_their_own() {
         let streams = Streams::default();
-        let mut open: Vec<_> = (0..STREAMS_OF_A_CALLER_MAX).map(|_| streams.open("alice").unwrap()).collect();
+        let mut open: Vec<_> =
+            (0..STREAMS_OF_A_CALLER_MAX).map(|_| streams.open("alice").unwrap()).collect();
         assert!(streams.open("alice").is_none());
         let bob = streams.open("bob").unwrap();
         open.pop();

@@ -1,9 +1,9 @@
-//! A request says nothing that would not happen: a parameter or a field that the route does not know is refused, and so is a condition on
-//! a record that has no version.
+//! A request says nothing that would not happen: a parameter or a field that the route does not
+//! know is refused, and so is a condition on a record that has no version.
 //!
-//! The clients of the network's contract are what they are: there a parameter is refused only if it is nearly one that the route knows, and
-//! fields are ignored. Fields of bodies are looked at where they are read ([`lucid_wire::fields::parse`]); here are the bodies of routes
-//! that take none.
+//! The clients of the network's contract are what they are: there a parameter is refused only if it
+//! is nearly one that the route knows, and fields are ignored. Fields of bodies are looked at where
+//! they are read ([`lucid_wire::fields::parse`]); here are the bodies of routes that take none.
 
 use axum::{
     body::Body,
@@ -22,21 +22,27 @@ use crate::{
 
 /// Longest body of a request that needs none: room for the one that was meant for another route.
 const NEEDLESS_BYTES_MAX: usize = 16 * 1024;
-/// Where parameters mean something. Probes, measurements and pages have none, and tools add their own.
+/// Where parameters mean something. Probes, measurements and pages have none, and tools add their
+/// own.
 const API: &str = "/api/";
 /// What is said of an unknown name; the rest of a longer one tells nobody anything.
 const NAME_LENGTH_MAX: usize = 64;
 
 /// Refuses what a route does not know.
 pub async fn check(route: &Route, request: Request) -> Result<Request, ApiError> {
-    let Some(declared) = declared::of_route(route).filter(|_| route.path.starts_with(API)) else { return Ok(request) };
+    let Some(declared) = declared::of_route(route).filter(|_| route.path.starts_with(API)) else {
+        return Ok(request);
+    };
     known_parameters(route, declared, request.uri())?;
     if only_reads(request.method()) {
         return Ok(request);
     }
     let condition = etag::if_match(request.headers());
     if !route.versioned && condition.is_some_and(|versions| !versions.0.is_empty()) {
-        let problem = FieldError::new("if-match", "what this request changes has no entity tag: leave the header out, or send *");
+        let problem = FieldError::new(
+            "if-match",
+            "what this request changes has no entity tag: leave the header out, or send *",
+        );
         return Err(ApiError::from(problem).of_kind(ErrorKind::PreconditionFailed));
     }
     if declared.takes_body || route.ignores_unknown {
@@ -67,9 +73,15 @@ fn known_parameters(route: &Route, declared: &Declared, uri: &Uri) -> Result<(),
             continue;
         }
         let named: String = name.chars().take(NAME_LENGTH_MAX).collect();
-        let all = if declared.parameters.is_empty() { "it has none".to_owned() } else { format!("it has {}", declared.parameters.join(", ")) };
+        let all = if declared.parameters.is_empty() {
+            "it has none".to_owned()
+        } else {
+            format!("it has {}", declared.parameters.join(", "))
+        };
         let todo = meant.map_or_else(String::new, |meant| format!("did you mean {meant}? "));
-        return Err(FieldError::new(named, format!("is no parameter of this route: {todo}{all}")).into());
+        return Err(
+            FieldError::new(named, format!("is no parameter of this route: {todo}{all}")).into()
+        );
     }
     Ok(())
 }
@@ -81,9 +93,15 @@ mod tests {
     use super::*;
     use crate::access::{Found, find};
 
-    async fn checked(method: Method, path: &str, template: &str, body: &str) -> Result<Request, ApiError> {
+    async fn checked(
+        method: Method,
+        path: &str,
+        template: &str,
+        body: &str,
+    ) -> Result<Request, ApiError> {
         let Found::Route(route) = find(&method, template) else { panic!("{template} is no route") };
-        let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
+        let request =
+            Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
         check(route, request).await
     }
     async fn refused(method: Method, path: &str, template: &str, body: &str) -> bool {
@@ -108,22 +126,40 @@ mod tests {
             ("", "[]", true),
             ("", "scope=x", true),
         ] {
-            let found = refused(Method::POST, &format!("/api/v1/policies/rollbacks/scoring{query}"), rollback, body).await;
+            let found = refused(
+                Method::POST,
+                &format!("/api/v1/policies/rollbacks/scoring{query}"),
+                rollback,
+                body,
+            )
+            .await;
             assert_eq!(found, expected, "{query} {body}");
         }
         let plan = "/api/v1/payouts/runs";
         assert!(refused(Method::POST, "/api/v1/payouts/runs?node_id=x", plan, "{}").await);
-        assert!(!refused(Method::POST, plan, plan, r#"{"nodes": 1}"#).await, "its body is read by the route");
+        assert!(
+            !refused(Method::POST, plan, plan, r#"{"nodes": 1}"#).await,
+            "its body is read by the route"
+        );
         for query in ["?x=1", "?state=manual", "?Limit=1", "?page=1&page=2"] {
-            assert!(refused(Method::GET, &format!("/api/v1/payouts/runs{query}"), plan, "").await, "{query}");
+            assert!(
+                refused(Method::GET, &format!("/api/v1/payouts/runs{query}"), plan, "").await,
+                "{query}"
+            );
         }
-        assert!(!refused(Method::GET, "/livez?verbose", "/livez", "").await, "probes take what they are sent");
+        assert!(
+            !refused(Method::GET, "/livez?verbose", "/livez", "").await,
+            "probes take what they are sent"
+        );
     }
 
     #[tokio::test]
     async fn clients_of_the_contract_are_told_of_slips_alone() {
         let activate = "/api/v1/nodes/{id}/activate";
-        assert!(!refused(Method::POST, "/api/v1/nodes/1/activate?x=1", activate, r#"{"x": 1}"#).await, "by the network's contract");
+        assert!(
+            !refused(Method::POST, "/api/v1/nodes/1/activate?x=1", activate, r#"{"x": 1}"#).await,
+            "by the network's contract"
+        );
         for (query, meant) in [
             ("?statuss=error", Some("status")),
             ("?Status=error", Some("status")),
@@ -134,9 +170,12 @@ mod tests {
             ("?x=1&_=1760000000&trace=on", None),
             ("?status=error&pool%5Fid=1", None),
         ] {
-            let found = checked(Method::GET, &format!("/api/v1/nodes{query}"), "/api/v1/nodes", "").await;
+            let found =
+                checked(Method::GET, &format!("/api/v1/nodes{query}"), "/api/v1/nodes", "").await;
             match meant {
-                Some(meant) => assert!(format!("{:?}", found.unwrap_err()).contains(meant), "{query}"),
+                Some(meant) => {
+                    assert!(format!("{:?}", found.unwrap_err()).contains(meant), "{query}")
+                }
                 None => assert!(found.is_ok(), "{query}"),
             }
         }
@@ -145,14 +184,29 @@ mod tests {
     #[tokio::test]
     async fn a_condition_on_what_has_no_version_is_never_met() {
         let conditional = async |path: &'static str, tag: &str| {
-            let Found::Route(route) = find(&Method::POST, path) else { panic!("{path} is no route") };
-            let request = Request::builder().method(Method::POST).uri(path).header(header::IF_MATCH, tag).body(Body::empty()).unwrap();
+            let Found::Route(route) = find(&Method::POST, path) else {
+                panic!("{path} is no route")
+            };
+            let request = Request::builder()
+                .method(Method::POST)
+                .uri(path)
+                .header(header::IF_MATCH, tag)
+                .body(Body::empty())
+                .unwrap();
             check(route, request).await.is_err()
         };
-        for path in ["/api/v1/payouts/runs", "/api/v1/payouts/freeze", "/api/v1/nodes", "/api/v1/auth/challenge"] {
+        for path in [
+            "/api/v1/payouts/runs",
+            "/api/v1/payouts/freeze",
+            "/api/v1/nodes",
+            "/api/v1/auth/challenge",
+        ] {
             assert!(conditional(path, "\"1-0123\"").await, "{path}");
             assert!(!conditional(path, "*").await, "{path}");
         }
-        assert!(!conditional("/api/v1/nodes/{id}/activate", "\"1-0123\"").await, "its service asks the record");
+        assert!(
+            !conditional("/api/v1/nodes/{id}/activate", "\"1-0123\"").await,
+            "its service asks the record"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Bundles are handed in one after the other: each is held in memory as a whole, and in several forms while it is read.
+//! Bundles are handed in one after the other: each is held in memory as a whole, and in several
+//! forms while it is read.
 
 use std::sync::Arc;
 

@@ -36,8 +36,17 @@ pub enum Role {
 
 impl Role {
     /// Every role that a bearer token can have.
-    pub const ALL: [Self; 9] =
-        [Self::OwnViewer, Self::Owner, Self::Viewer, Self::Operator, Self::Treasurer, Self::PolicyAuthor, Self::Observer, Self::Node, Self::Admin];
+    pub const ALL: [Self; 9] = [
+        Self::OwnViewer,
+        Self::Owner,
+        Self::Viewer,
+        Self::Operator,
+        Self::Treasurer,
+        Self::PolicyAuthor,
+        Self::Observer,
+        Self::Node,
+        Self::Admin,
+    ];
 
     /// As in the configuration and in refusals.
     pub fn name(self) -> &'static str {
@@ -78,7 +87,8 @@ pub struct Actor {
     pub enrolment: Option<Arc<Enrolment>>,
     /// The request it came with.
     pub request_id: Option<String>,
-    /// The id that what the request creates will have, if the request can be told from another (idempotency key).
+    /// The id that what the request creates will have, if the request can be told from another
+    /// (idempotency key).
     pub creates: Option<IntendedId>,
     /// What the record that it changes has to be (`If-Match`); none = whatever is there.
     pub expected: Option<Expected>,
@@ -86,7 +96,8 @@ pub struct Actor {
     pub expires_at: Option<TimeMs>,
 }
 
-/// Versions of a record that the caller takes it to have; empty = any, as long as the record is there.
+/// Versions of a record that the caller takes it to have; empty = any, as long as the record is
+/// there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected(pub Vec<u64>);
 
@@ -116,8 +127,8 @@ impl Actor {
         }
     }
 
-    /// Whether a record is what the caller takes it to be; every change of one that has a version asks this, and again
-    /// whenever it has read it again.
+    /// Whether a record is what the caller takes it to be; every change of one that has a version
+    /// asks this, and again whenever it has read it again.
     ///
     /// # Errors
     /// [`ServiceError::PreconditionFailed`].

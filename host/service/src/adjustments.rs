@@ -1,8 +1,10 @@
-//! Taking an observation back after it counted: receipts that adjust closed epochs, and money that goes back.
+//! Taking an observation back after it counted: receipts that adjust closed epochs, and money that
+//! goes back.
 //!
-//! The epoch's own receipts stay as they are. What a score would have been without the session is computed by the version
-//! that computed it, from the same frame, and kept beside. Periods that are settled later count what was adjusted before their
-//! last epoch was closed; whatever is adjusted after that is a reversal, of this node alone.
+//! The epoch's own receipts stay as they are. What a score would have been without the session is
+//! computed by the version that computed it, from the same frame, and kept beside. Periods that are
+//! settled later count what was adjusted before their last epoch was closed; whatever is adjusted
+//! after that is a reversal, of this node alone.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +22,9 @@ use lucid_model::{
     receipt::ScoreRow,
     time::TimeMs,
 };
-use lucid_ports::{EpochFilter, NodeTotals, Order, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView};
+use lucid_ports::{
+    EpochFilter, NodeTotals, Order, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView,
+};
 
 use crate::{
     Actor, Role, Service, ServiceError,
@@ -66,22 +70,41 @@ struct Closed {
 }
 
 impl Service {
-    /// Takes an observation back: it does not count any more, in no epoch. Doing it again goes on where the first ended.
+    /// Takes an observation back: it does not count any more, in no epoch. Doing it again goes on
+    /// where the first ended.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, there is no such session of the node, an epoch that it is in is being closed (it is voided
-    /// by then: asking again once the epoch is closed does the rest), or a version that scored it cannot be loaded any more.
-    pub async fn void_observation(&self, actor: &Actor, node: NodeId, session: SessionId, reason: String) -> Result<Voided, ServiceError> {
+    /// [`ServiceError`] if the caller may not, there is no such session of the node, an epoch that
+    /// it is in is being closed (it is voided by then: asking again once the epoch is closed does
+    /// the rest), or a version that scored it cannot be loaded any more.
+    pub async fn void_observation(
+        &self,
+        actor: &Actor,
+        node: NodeId,
+        session: SessionId,
+        reason: String,
+    ) -> Result<Voided, ServiceError> {
         if !actor.is(Role::Operator) {
             return Err(ServiceError::Forbidden { why: "this needs role operator" });
         }
         let found = self.store().session(session).await?.filter(|found| found.node == node);
         let mut observation = found.ok_or(ServiceError::no("observation"))?;
         if !matches!(observation.verdict, Verdict::Voided(_)) {
-            self.store().add_audit(self.audit_entry(actor, "observation.void", session, format!("of node {node}: {reason}"))).await?;
+            self.store()
+                .add_audit(self.audit_entry(
+                    actor,
+                    "observation.void",
+                    session,
+                    format!("of node {node}: {reason}"),
+                ))
+                .await?;
             observation.verdict = Verdict::Voided(reason.clone());
             self.store().set_verdicts(vec![observation.clone()]).await?;
-            self.emit(EventKind::ObservationStored { node, accepted: false, reason: Some(format!("voided: {reason}")) });
+            self.emit(EventKind::ObservationStored {
+                node,
+                accepted: false,
+                reason: Some(format!("voided: {reason}")),
+            });
         }
         if let Some(epoch) = self.next_epoch(self.store().last_epoch().await?.as_ref()).await?
             && epoch.end() <= self.now()
@@ -95,11 +118,20 @@ impl Service {
         Ok(Voided { observation, adjustments, reversed })
     }
 
-    /// Adjusts every closed epoch in which the node would have another score, or would not be eligible.
-    async fn adjust(&self, actor: &Actor, observation: &Observation, reason: &str) -> Result<Vec<Adjustment>, ServiceError> {
+    /// Adjusts every closed epoch in which the node would have another score, or would not be
+    /// eligible.
+    async fn adjust(
+        &self,
+        actor: &Actor,
+        observation: &Observation,
+        reason: &str,
+    ) -> Result<Vec<Adjustment>, ServiceError> {
         let (node, span) = (observation.node, observation.span);
         let window_s = self.config.eligibility_window_s;
-        let all = Interval { from: span.from.plus_ms(-EPOCH_MS_MAX - window_s * 1000), to: span.to.plus_ms(window_s * 1000) };
+        let all = Interval {
+            from: span.from.plus_ms(-EPOCH_MS_MAX - window_s * 1000),
+            to: span.to.plus_ms(window_s * 1000),
+        };
         let mut epochs = self.closed_of(node, all).await?;
         let known = Known::default();
         let mut made = Vec::new();
@@ -109,7 +141,8 @@ impl Service {
             let inside = span.clip(epoch.interval()).length_ms() > 0;
             let mut quality = None;
             if inside {
-                let (observed_s, sessions, mean) = self.observed_without_voided(node, epoch).await?;
+                let (observed_s, sessions, mean) =
+                    self.observed_without_voided(node, epoch).await?;
                 wanted.observed_s = wanted.observed_s.min(observed_s);
                 wanted.sessions = wanted.sessions.min(sessions);
                 quality = Some(mean.unwrap_or(Fact::QualityPpm.info().default));
@@ -118,14 +151,21 @@ impl Service {
                 continue;
             }
             let (from_s, own) = (epoch.end_s() - window_s, wanted.observed_s);
-            let earlier = epochs.iter().take(place).filter(|other| other.epoch.start_s >= from_s).map(|other| other.row.observed_s);
-            wanted.window_observed_s = wanted.window_observed_s.min(earlier.fold(own, u32::saturating_add));
+            let earlier = epochs
+                .iter()
+                .take(place)
+                .filter(|other| other.epoch.start_s >= from_s)
+                .map(|other| other.row.observed_s);
+            wanted.window_observed_s =
+                wanted.window_observed_s.min(earlier.fold(own, u32::saturating_add));
             wanted.eligible &= u64::from(wanted.window_observed_s) >= self.config.observation_min_s;
             if (wanted.observed_s, wanted.eligible) == (row.observed_s, row.eligible) {
                 continue;
             }
             let Some(closed) = epochs.get_mut(place) else { break };
-            let adjustment = self.adjusted(actor, observation, reason, closed, (wanted, quality, &known)).await?;
+            let adjustment = self
+                .adjusted(actor, observation, reason, closed, (wanted, quality, &known))
+                .await?;
             closed.row = adjustment.after.clone();
             made.push(adjustment);
         }
@@ -137,15 +177,25 @@ impl Service {
         let mut closed = Vec::new();
         for epoch in self.epochs_in(range).await? {
             let Some(view) = self.store().score(epoch.start_s, node).await? else { continue };
-            let adjustments = self.store().adjustments(Some(node), epoch.start_s, epoch.start_s + 1).await?;
+            let adjustments =
+                self.store().adjustments(Some(node), epoch.start_s, epoch.start_s + 1).await?;
             let count = adjustments.iter().map(|adjustment| adjustment.number).max().unwrap_or(0);
-            closed.push(Closed { epoch, row: effective(view.row.clone(), &adjustments), view, adjustments: count });
+            closed.push(Closed {
+                epoch,
+                row: effective(view.row.clone(), &adjustments),
+                view,
+                adjustments: count,
+            });
         }
         Ok(closed)
     }
 
     /// Credited seconds, sessions that count, and their quality, of what is accepted now.
-    async fn observed_without_voided(&self, node: NodeId, epoch: Period) -> Result<(u32, u32, Option<i64>), ServiceError> {
+    async fn observed_without_voided(
+        &self,
+        node: NodeId,
+        epoch: Period,
+    ) -> Result<(u32, u32, Option<i64>), ServiceError> {
         let observed = self.store().observed(&[node], epoch.interval()).await?;
         let Some(observed) = observed.first() else { return Ok((0, 0, None)) };
         let credit = self.credit(epoch, observed);
@@ -154,7 +204,8 @@ impl Service {
         Ok((credited_s, sessions, credit.quality.map(|quality| i64::from(quality.0))))
     }
 
-    /// Scores a node once more, from the frame with the facts that are wanted, and keeps what comes out.
+    /// Scores a node once more, from the frame with the facts that are wanted, and keeps what comes
+    /// out.
     async fn adjusted(
         &self,
         actor: &Actor,
@@ -166,7 +217,8 @@ impl Service {
         let (node, epoch, header) = (observation.node, closed.epoch, &closed.view.header);
         let (frame, stored) = self.receipt_of(epoch.start_s, header.index).await?;
         let policy = self.policy_of(header, known).await?;
-        let place = frame.nodes.iter().position(|other| *other == node).ok_or(ServiceError::no("score"))?;
+        let place =
+            frame.nodes.iter().position(|other| *other == node).ok_or(ServiceError::no("score"))?;
         let mut facts = vec![
             (Fact::ObservedS, i64::from(wanted.observed_s)),
             (Fact::WindowObservedS, i64::from(wanted.window_observed_s)),
@@ -190,7 +242,10 @@ impl Service {
         };
         let detail = format!(
             "epoch {epoch}: {} s, score {} → {} s, score {}",
-            closed.row.observed_s, closed.row.score, adjustment.after.observed_s, adjustment.after.score
+            closed.row.observed_s,
+            closed.row.score,
+            adjustment.after.observed_s,
+            adjustment.after.score
         );
         let audit = self.audit_entry(actor, "score.adjust", node, detail).creating(&adjustment);
         if !self.store().add_adjustment(adjustment.clone(), audit).await? {
@@ -199,8 +254,13 @@ impl Service {
         Ok(adjustment)
     }
 
-    /// Reverses what the node accrued too much in settled periods that the session is in, or whose eligibility it made.
-    async fn reverse_for(&self, node: NodeId, observation: &Observation) -> Result<MicroUsdt, ServiceError> {
+    /// Reverses what the node accrued too much in settled periods that the session is in, or whose
+    /// eligibility it made.
+    async fn reverse_for(
+        &self,
+        node: NodeId,
+        observation: &Observation,
+    ) -> Result<MicroUsdt, ServiceError> {
         let mut period = self.config.settlement.period_at(observation.span.from);
         let end = observation.span.to.plus_ms(self.config.eligibility_window_s * 1000);
         let mut reversed = MicroUsdt::ZERO;
@@ -215,7 +275,13 @@ impl Service {
 
     /// Reverses what was adjusted too late for a period's accruals.
     pub(crate) async fn reverse_adjusted(&self, period: Period) -> Result<(), ServiceError> {
-        let mut nodes: Vec<_> = self.store().adjustments(None, period.start_s, period.end_s()).await?.iter().map(|a| a.node).collect();
+        let mut nodes: Vec<_> = self
+            .store()
+            .adjustments(None, period.start_s, period.end_s())
+            .await?
+            .iter()
+            .map(|a| a.node)
+            .collect();
         nodes.sort_unstable();
         nodes.dedup();
         for node in nodes {
@@ -224,15 +290,22 @@ impl Service {
         Ok(())
     }
 
-    /// Takes back the part of an accrual that rests on score-seconds which are gone: rounded down, in favour of the node.
+    /// Takes back the part of an accrual that rests on score-seconds which are gone: rounded down,
+    /// in favour of the node.
     async fn reverse_node(&self, period: Period, node: NodeId) -> Result<MicroUsdt, ServiceError> {
         let accrual = format!("acc:{}:{node}", period.start_s);
         let Some(entry) = self.store().entry(&accrual).await? else { return Ok(MicroUsdt::ZERO) };
         let cutoff = self.cutoff(period).await?;
-        let (then, now) = (self.node_totals(period, node, Some(cutoff)).await?, self.node_totals(period, node, None).await?);
+        let (then, now) = (
+            self.node_totals(period, node, Some(cutoff)).await?,
+            self.node_totals(period, node, None).await?,
+        );
         let (then, now) = (then.map_or(0, |t| t.score_seconds), now.map_or(0, |t| t.score_seconds));
         let gone = u128::from(then.saturating_sub(now));
-        let owed = u128::from(accrued(&entry, node).0.unsigned_abs()).saturating_mul(gone).checked_div(u128::from(then)).unwrap_or(0);
+        let owed = u128::from(accrued(&entry, node).0.unsigned_abs())
+            .saturating_mul(gone)
+            .checked_div(u128::from(then))
+            .unwrap_or(0);
         let wanted = MicroUsdt(i64::try_from(owed).unwrap_or(i64::MAX));
         let (mut before, mut number) = (MicroUsdt::ZERO, 1);
         while let Some(earlier) = self.store().entry(&Draft::reversal_id(&accrual, number)).await? {
@@ -246,17 +319,34 @@ impl Service {
             return Ok(MicroUsdt::ZERO);
         }
         let head = self.store().head(Stream::Node(node)).await?;
-        let cause = format!("{gone} of {then} score-seconds of period {} were voided", period.start_s);
-        self.take_back_from_node(Draft::reverse(&accrual, number, node, amount, &head.balances, cause)?).await?;
+        let cause =
+            format!("{gone} of {then} score-seconds of period {} were voided", period.start_s);
+        self.take_back_from_node(Draft::reverse(
+            &accrual,
+            number,
+            node,
+            amount,
+            &head.balances,
+            cause,
+        )?)
+        .await?;
         Ok(amount)
     }
 
-    /// What each node earned in a period, pool by pool, with what was adjusted before the period's last epoch was closed.
-    pub(crate) async fn earned_in(&self, period: Period) -> Result<BTreeMap<PoolScope, Vec<NodeTotals>>, ServiceError> {
+    /// What each node earned in a period, pool by pool, with what was adjusted before the period's
+    /// last epoch was closed.
+    pub(crate) async fn earned_in(
+        &self,
+        period: Period,
+    ) -> Result<BTreeMap<PoolScope, Vec<NodeTotals>>, ServiceError> {
         let cutoff = self.cutoff(period).await?;
         let mut totals = self.store().totals(period.start_s, period.end_s()).await?;
         let adjusted = self.store().adjustments(None, period.start_s, period.end_s()).await?;
-        let mut nodes: Vec<_> = adjusted.iter().filter(|adjustment| adjustment.at < cutoff).map(|adjustment| adjustment.node).collect();
+        let mut nodes: Vec<_> = adjusted
+            .iter()
+            .filter(|adjustment| adjustment.at < cutoff)
+            .map(|adjustment| adjustment.node)
+            .collect();
         nodes.sort_unstable();
         nodes.dedup();
         for node in nodes {
@@ -277,21 +367,41 @@ impl Service {
     }
 
     /// What a node earned in a period, with what was adjusted until a moment, or until now.
-    async fn node_totals(&self, period: Period, node: NodeId, until: Option<TimeMs>) -> Result<Option<NodeTotals>, ServiceError> {
-        let mut adjustments = self.store().adjustments(Some(node), period.start_s, period.end_s()).await?;
+    async fn node_totals(
+        &self,
+        period: Period,
+        node: NodeId,
+        until: Option<TimeMs>,
+    ) -> Result<Option<NodeTotals>, ServiceError> {
+        let mut adjustments =
+            self.store().adjustments(Some(node), period.start_s, period.end_s()).await?;
         adjustments.retain(|adjustment| until.is_none_or(|until| adjustment.at < until));
         let mut sum: Option<NodeTotals> = None;
         for epoch in self.epochs_in(period.interval()).await? {
             let Some(view) = self.store().score(epoch.start_s, node).await? else { continue };
-            let own: Vec<_> = adjustments.iter().filter(|adjustment| adjustment.epoch_start_s == epoch.start_s).cloned().collect();
+            let own: Vec<_> = adjustments
+                .iter()
+                .filter(|adjustment| adjustment.epoch_start_s == epoch.start_s)
+                .cloned()
+                .collect();
             let row = effective(view.row, &own);
             let pool = view.header.pool;
-            let sum = sum.get_or_insert(NodeTotals { node, pool, eligible: false, observed_s: 0, score_seconds: 0, raw_sum_centi: 0, epochs: 0 });
+            let sum = sum.get_or_insert(NodeTotals {
+                node,
+                pool,
+                eligible: false,
+                observed_s: 0,
+                score_seconds: 0,
+                raw_sum_centi: 0,
+                epochs: 0,
+            });
             (sum.pool, sum.epochs) = (pool, sum.epochs + 1);
             if row.eligible {
                 sum.eligible = true;
                 sum.observed_s += u64::from(row.observed_s);
-                sum.score_seconds = sum.score_seconds.saturating_add(u64::from(row.raw.0).saturating_mul(u64::from(row.observed_s)));
+                sum.score_seconds = sum
+                    .score_seconds
+                    .saturating_add(u64::from(row.raw.0).saturating_mul(u64::from(row.observed_s)));
                 sum.raw_sum_centi += u64::from(row.raw.0);
             }
         }
@@ -299,10 +409,15 @@ impl Service {
     }
 
     /// Credited seconds that were taken back of epochs in a range, of each node that has any.
-    pub(crate) async fn taken_back_s(&self, from_s: i64, to_s: i64) -> Result<BTreeMap<NodeId, u64>, ServiceError> {
+    pub(crate) async fn taken_back_s(
+        &self,
+        from_s: i64,
+        to_s: i64,
+    ) -> Result<BTreeMap<NodeId, u64>, ServiceError> {
         let mut taken: BTreeMap<NodeId, u64> = BTreeMap::new();
         for adjustment in self.store().adjustments(None, from_s, to_s).await? {
-            *taken.entry(adjustment.node).or_default() += u64::from(adjustment.before.observed_s.saturating_sub(adjustment.after.observed_s));
+            *taken.entry(adjustment.node).or_default() +=
+                u64::from(adjustment.before.observed_s.saturating_sub(adjustment.after.observed_s));
         }
         Ok(taken)
     }
@@ -311,14 +426,27 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::scores`].
-    pub async fn scores_seen(&self, actor: &Actor, filter: ScoreFilter, page: PageRequest<ScoreSort>) -> Result<Page<ScoreSeen>, ServiceError> {
+    pub async fn scores_seen(
+        &self,
+        actor: &Actor,
+        filter: ScoreFilter,
+        page: PageRequest<ScoreSort>,
+    ) -> Result<Page<ScoreSeen>, ServiceError> {
         let found = self.scores(actor, filter, page).await?;
         let starts = || found.items.iter().map(|view| view.header.period.start_s);
-        let (Some(first), Some(last)) = (starts().min(), starts().max()) else { return Ok(Page { items: Vec::new(), total: found.total }) };
-        let node = found.items.first().map(|view| view.row.node).filter(|node| found.items.iter().all(|view| view.row.node == *node));
+        let (Some(first), Some(last)) = (starts().min(), starts().max()) else {
+            return Ok(Page { items: Vec::new(), total: found.total });
+        };
+        let node = found
+            .items
+            .first()
+            .map(|view| view.row.node)
+            .filter(|node| found.items.iter().all(|view| view.row.node == *node));
         let adjustments = self.store().adjustments(node, first, last + 1).await?;
         let seen = |view: ScoreView| {
-            let own = |a: &&Adjustment| (a.node, a.epoch_start_s) == (view.row.node, view.header.period.start_s);
+            let own = |a: &&Adjustment| {
+                (a.node, a.epoch_start_s) == (view.row.node, view.header.period.start_s)
+            };
             ScoreSeen { adjustments: adjustments.iter().filter(own).cloned().collect(), view }
         };
         Ok(Page { total: found.total, items: found.items.into_iter().map(seen).collect() })
@@ -328,31 +456,48 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::score`].
-    pub async fn score_seen(&self, actor: &Actor, epoch_start_s: i64, node: NodeId) -> Result<ScoreSeen, ServiceError> {
+    pub async fn score_seen(
+        &self,
+        actor: &Actor,
+        epoch_start_s: i64,
+        node: NodeId,
+    ) -> Result<ScoreSeen, ServiceError> {
         let view = self.score(actor, epoch_start_s, node).await?;
-        let adjustments = self.store().adjustments(Some(node), epoch_start_s, epoch_start_s.saturating_add(1)).await?;
+        let adjustments = self
+            .store()
+            .adjustments(Some(node), epoch_start_s, epoch_start_s.saturating_add(1))
+            .await?;
         Ok(ScoreSeen { view, adjustments })
     }
 }
 
 /// What an accrual brought a node.
 pub(crate) fn accrued(entry: &Entry, node: NodeId) -> MicroUsdt {
-    let own = |account: Account| account == Account::Available(node) || account == Account::Held(node);
+    let own =
+        |account: Account| account == Account::Available(node) || account == Account::Held(node);
     MicroUsdt(entry.draft.legs.iter().filter(|leg| own(leg.account)).map(|leg| leg.amount.0).sum())
 }
 
 /// What a reversal took back, or made the node owe.
 fn reversed_by(entry: &Entry, node: NodeId) -> Result<MicroUsdt, ServiceError> {
-    let legs = entry.draft.legs.iter().filter(|leg| leg.account == Account::Reversals || leg.account == Account::Receivable(node));
+    let legs = entry.draft.legs.iter().filter(|leg| {
+        leg.account == Account::Reversals || leg.account == Account::Receivable(node)
+    });
     Ok(MicroUsdt::checked_sum(legs.map(|leg| leg.amount))?)
 }
 
-/// A frame of one node alone, some of its facts replaced. What a policy is told of all nodes stays what it was.
+/// A frame of one node alone, some of its facts replaced. What a policy is told of all nodes stays
+/// what it was.
 fn alone(frame: &FrameChunk, place: usize, facts: &[(Fact, i64)]) -> FrameChunk {
     let column = |column: &FactColumn| {
-        let replaced = facts.iter().find(|(fact, _)| fact.info().name == column.name).map(|(_, value)| *value);
+        let replaced =
+            facts.iter().find(|(fact, _)| fact.info().name == column.name).map(|(_, value)| *value);
         let value = replaced.or_else(|| column.values.get(place).copied()).unwrap_or(0);
-        FactColumn { name: column.name.clone(), total: column.total, values: [value].into_iter().collect() }
+        FactColumn {
+            name: column.name.clone(),
+            total: column.total,
+            values: [value].into_iter().collect(),
+        }
     };
     let nodes = frame.nodes.get(place).copied().into_iter().collect();
     FrameChunk { nodes, columns: frame.columns.iter().map(column).collect(), ..frame.clone() }

@@ -1,7 +1,7 @@
 //! Alerts about nodes while they live: raised, cleared, known again after a start.
 //!
-//! What a report is held against is in memory; the store is written only when an alert is raised or cleared, and keeps
-//! apart what several replicas raise.
+//! What a report is held against is in memory; the store is written only when an alert is raised or
+//! cleared, and keeps apart what several replicas raise.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,8 @@ fn fits(kind: AlertKind, node: Option<&Node>) -> bool {
 }
 
 impl Service {
-    /// Learns which alerts are active, so that none is raised twice and each is cleared, whoever raised it.
+    /// Learns which alerts are active, so that none is raised twice and each is cleared, whoever
+    /// raised it.
     pub(crate) async fn know_active_alerts(&self) -> Result<(), ServiceError> {
         let (mut after, mut active) = (None, BTreeMap::<NodeId, Vec<AlertKind>>::new());
         loop {
@@ -56,31 +57,45 @@ impl Service {
         }
         let mut watches = self.usage_watches.lock();
         for (node, watch) in watches.iter_mut() {
-            let gone: Vec<_> = watch.raised().filter(|kind| active.get(node).is_none_or(|kinds| !kinds.contains(kind))).collect();
+            let gone: Vec<_> = watch
+                .raised()
+                .filter(|kind| active.get(node).is_none_or(|kinds| !kinds.contains(kind)))
+                .collect();
             gone.into_iter().for_each(|kind| watch.note(kind, false));
         }
         for (node, kinds) in active {
             let watch = watches.entry(node).or_default();
             let known: Vec<_> = watch.raised().collect();
-            kinds.into_iter().filter(|kind| !known.contains(kind)).for_each(|kind| watch.note(kind, true));
+            kinds
+                .into_iter()
+                .filter(|kind| !known.contains(kind))
+                .for_each(|kind| watch.note(kind, true));
         }
         Ok(())
     }
 
-    /// Reads what pools say of their members' alerts: what is changed on another replica is known here after a while.
+    /// Reads what pools say of their members' alerts: what is changed on another replica is known
+    /// here after a while.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn learn_thresholds(&self) -> Result<(), ServiceError> {
         let (mut page, mut thresholds, mut silences) = (1, BTreeMap::new(), BTreeMap::new());
         loop {
-            let request = PageRequest { page, limit: POOLS_A_PAGE, sort: PoolSort::CreatedAt, order: Order::Ascending };
+            let request = PageRequest {
+                page,
+                limit: POOLS_A_PAGE,
+                sort: PoolSort::CreatedAt,
+                order: Order::Ascending,
+            };
             let pools = self.store().pools(&PoolFilter::default(), request).await?.items;
             for pool in pools.iter().filter(|pool| !pool.config.thresholds.is_empty()) {
                 thresholds.insert(pool.id, pool.config.thresholds);
                 if let Some(missed_s) = pool.config.thresholds.missed_heartbeat_s {
                     let members = self.store().pool_members(pool.id).await?;
-                    silences.extend(members.into_iter().map(|member| (member, i64::from(missed_s) * 1_000)));
+                    silences.extend(
+                        members.into_iter().map(|member| (member, i64::from(missed_s) * 1_000)),
+                    );
                 }
             }
             if pools.len() < POOLS_A_PAGE as usize {
@@ -90,13 +105,17 @@ impl Service {
         }
         *self.thresholds.lock() = thresholds;
         if *self.silences_ms.lock() != silences {
-            tracing::debug!(members = silences.len(), "members of pools with a silence of their own");
+            tracing::debug!(
+                members = silences.len(),
+                "members of pools with a silence of their own"
+            );
             *self.silences_ms.lock() = silences;
         }
         Ok(())
     }
 
-    /// Takes a pool's thresholds as they are now; who is its member is looked up with the next [`Service::learn_thresholds`].
+    /// Takes a pool's thresholds as they are now; who is its member is looked up with the next
+    /// [`Service::learn_thresholds`].
     pub(crate) fn take_thresholds(&self, pool: &Pool) {
         self.thresholds.lock().insert(pool.id, pool.config.thresholds);
     }
@@ -105,16 +124,25 @@ impl Service {
         self.thresholds.lock().get(&pool?).copied()
     }
 
-    /// Holds what a node just measured against its limits. Samples that were on their way for long say nothing of now.
-    /// A store that does not answer costs no report: the alert is raised with the next sample.
+    /// Holds what a node just measured against its limits. Samples that were on their way for long
+    /// say nothing of now. A store that does not answer costs no report: the alert is raised with
+    /// the next sample.
     pub(crate) async fn watch_usage(&self, node: &Node, samples: &[Sample]) {
-        let done = if node.config.monitoring_enabled { self.hold_against_limits(node, samples).await } else { self.end_usage_alerts(node.id).await };
+        let done = if node.config.monitoring_enabled {
+            self.hold_against_limits(node, samples).await
+        } else {
+            self.end_usage_alerts(node.id).await
+        };
         if let Err(error) = done {
             tracing::error!(node = %node.id, %error, "an alert could not be raised or cleared");
         }
     }
 
-    async fn hold_against_limits(&self, node: &Node, samples: &[Sample]) -> Result<(), ServiceError> {
+    async fn hold_against_limits(
+        &self,
+        node: &Node,
+        samples: &[Sample],
+    ) -> Result<(), ServiceError> {
         let limits = UsageLimits::of(&node.config, self.thresholds_of(node.pool).as_ref());
         let mut crossings = BTreeMap::new();
         {
@@ -131,7 +159,13 @@ impl Service {
             let (kind, raised) = match crossing {
                 Crossing::Over(kind, measured) => {
                     let (value, limit) = (kind.shown(measured.value), kind.shown(measured.limit));
-                    self.raise_node_alert(node.id, kind, format!("{value} % used, more than the limit of {limit} %"), Some(measured)).await?;
+                    self.raise_node_alert(
+                        node.id,
+                        kind,
+                        format!("{value} % used, more than the limit of {limit} %"),
+                        Some(measured),
+                    )
+                    .await?;
                     (kind, true)
                 }
                 Crossing::Under(kind) => {
@@ -146,7 +180,13 @@ impl Service {
 
     /// Nobody watches the node's usage any more.
     async fn end_usage_alerts(&self, node: NodeId) -> Result<(), ServiceError> {
-        let raised: Vec<_> = self.usage_watches.lock().get(&node).into_iter().flat_map(|watch| watch.raised().collect::<Vec<_>>()).collect();
+        let raised: Vec<_> = self
+            .usage_watches
+            .lock()
+            .get(&node)
+            .into_iter()
+            .flat_map(|watch| watch.raised().collect::<Vec<_>>())
+            .collect();
         for kind in raised {
             self.clear_node_alert(node, kind).await?;
         }
@@ -162,23 +202,46 @@ impl Service {
         message: String,
         measured: Option<Measured>,
     ) -> Result<(), ServiceError> {
-        let alert = Alert { id: AlertId(self.uuid_v7()), node, kind, raised_at: self.now(), cleared_at: None, message, measured };
+        let alert = Alert {
+            id: AlertId(self.uuid_v7()),
+            node,
+            kind,
+            raised_at: self.now(),
+            cleared_at: None,
+            message,
+            measured,
+        };
         if self.store().raise_alert(alert.clone()).await? {
             metrics::counter!("lucid_node_alerts_total", "about" => kind.name()).increment(1);
-            self.emit(EventKind::NodeAlertRaised { node, about: kind, message: alert.message, measured });
+            self.emit(EventKind::NodeAlertRaised {
+                node,
+                about: kind,
+                message: alert.message,
+                measured,
+            });
         }
         Ok(())
     }
 
     /// Clears the active alert of a kind, if there is one.
-    pub(crate) async fn clear_node_alert(&self, node: NodeId, kind: AlertKind) -> Result<(), ServiceError> {
+    pub(crate) async fn clear_node_alert(
+        &self,
+        node: NodeId,
+        kind: AlertKind,
+    ) -> Result<(), ServiceError> {
         if let Some(alert) = self.store().clear_alert(node, kind, self.now()).await? {
-            self.emit(EventKind::NodeAlertCleared { node, about: kind, message: alert.message, measured: alert.measured });
+            self.emit(EventKind::NodeAlertCleared {
+                node,
+                about: kind,
+                message: alert.message,
+                measured: alert.measured,
+            });
         }
         Ok(())
     }
 
-    /// Raises and clears what follows from a change of a node. What cannot be written now is put right at the next start.
+    /// Raises and clears what follows from a change of a node. What cannot be written now is put
+    /// right at the next start.
     pub(crate) async fn follow_with_alerts(&self, before: &Node, after: &Node) {
         if let Err(error) = self.try_follow(before, after).await {
             tracing::error!(node = %after.id, %error, "an alert could not be raised or cleared");
@@ -197,9 +260,19 @@ impl Service {
             NodeStatus::Suspended => self.clear_node_alert(after.id, AlertKind::Suspended).await?,
             _ => {}
         }
-        if let Some(suspension) = after.suspension.as_ref().filter(|_| after.status == NodeStatus::Suspended) {
-            let until = suspension.until.map_or_else(|| "until lifted".to_owned(), |at| format!("until {at}"));
-            self.raise_node_alert(after.id, AlertKind::Suspended, format!("{} ({until})", suspension.reason), None).await?;
+        if let Some(suspension) =
+            after.suspension.as_ref().filter(|_| after.status == NodeStatus::Suspended)
+        {
+            let until = suspension
+                .until
+                .map_or_else(|| "until lifted".to_owned(), |at| format!("until {at}"));
+            self.raise_node_alert(
+                after.id,
+                AlertKind::Suspended,
+                format!("{} ({until})", suspension.reason),
+                None,
+            )
+            .await?;
         }
         if !after.is_live() {
             self.end_usage_alerts(after.id).await?;
@@ -213,7 +286,10 @@ impl Service {
     /// [`ServiceError::Store`].
     pub async fn forget_alerts(&self) -> Result<bool, ServiceError> {
         let Some(now) = self.sure_now() else { return Ok(false) };
-        let forgotten = self.store().forget_alerts(now.plus_ms(-self.config.alerts_kept_ms), FORGOTTEN_A_STEP).await?;
+        let forgotten = self
+            .store()
+            .forget_alerts(now.plus_ms(-self.config.alerts_kept_ms), FORGOTTEN_A_STEP)
+            .await?;
         Ok(forgotten == u64::from(FORGOTTEN_A_STEP))
     }
 }

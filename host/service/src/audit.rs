@@ -34,7 +34,11 @@ pub(crate) struct Sealed {
 }
 
 fn reader(actor: &Actor) -> Result<(), ServiceError> {
-    if actor.sees_all() { Ok(()) } else { Err(ServiceError::Forbidden { why: "the audit log is about everybody" }) }
+    if actor.sees_all() {
+        Ok(())
+    } else {
+        Err(ServiceError::Forbidden { why: "the audit log is about everybody" })
+    }
 }
 
 impl Service {
@@ -42,7 +46,12 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Forbidden`], [`ServiceError::Store`].
-    pub async fn audit(&self, actor: &Actor, filter: AuditFilter, page: PageRequest<()>) -> Result<Page<ChainedEntry>, ServiceError> {
+    pub async fn audit(
+        &self,
+        actor: &Actor,
+        filter: AuditFilter,
+        page: PageRequest<()>,
+    ) -> Result<Page<ChainedEntry>, ServiceError> {
         reader(actor)?;
         Ok(self.store().audit(&filter, page).await?)
     }
@@ -51,15 +60,19 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Forbidden`], [`ServiceError::Store`].
-    pub async fn audit_heads(&self, actor: &Actor) -> Result<(Vec<ChainHead>, Option<Seal>), ServiceError> {
+    pub async fn audit_heads(
+        &self,
+        actor: &Actor,
+    ) -> Result<(Vec<ChainHead>, Option<Seal>), ServiceError> {
         reader(actor)?;
         // The seal first: what it names is then among the heads, or before them.
         let seal = self.store().last_audit_seal().await?;
         Ok((self.store().audit_heads().await?, seal))
     }
 
-    /// Signs the ends of the chains that moved since the last seal. `false` if none has, or another replica was first.
-    /// What earlier seals name stays sealed: each seal has the digest of the one before.
+    /// Signs the ends of the chains that moved since the last seal. `false` if none has, or another
+    /// replica was first. What earlier seals name stays sealed: each seal has the digest of the one
+    /// before.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
@@ -86,7 +99,10 @@ impl Service {
     }
 
     /// The ends of chains as the seals up to `last` have them. What was read before is remembered.
-    async fn sealed_heads(&self, last: u64) -> Result<BTreeMap<AuditWriterId, ChainHead>, ServiceError> {
+    async fn sealed_heads(
+        &self,
+        last: u64,
+    ) -> Result<BTreeMap<AuditWriterId, ChainHead>, ServiceError> {
         let mut sealed = self.sealed.lock().clone();
         let all_named = last.saturating_sub(1) / SEALS_BETWEEN * SEALS_BETWEEN;
         if sealed.seq < all_named || sealed.seq > last {
@@ -96,7 +112,12 @@ impl Service {
             let seals = self.store().audit_seals(sealed.seq, SEALS_AT_ONCE).await?;
             let Some(newest) = seals.last() else { break };
             sealed.seq = newest.statement.seq;
-            sealed.heads.extend(seals.iter().flat_map(|seal| &seal.statement.heads).map(|head| (head.writer, *head)));
+            sealed.heads.extend(
+                seals
+                    .iter()
+                    .flat_map(|seal| &seal.statement.heads)
+                    .map(|head| (head.writer, *head)),
+            );
         }
         self.sealed.lock().clone_from(&sealed);
         Ok(sealed.heads)

@@ -1,4 +1,5 @@
-//! Verifying the books: every entry, settlement and payout, in pages, so that a ledger of any size takes little memory.
+//! Verifying the books: every entry, settlement and payout, in pages, so that a ledger of any size
+//! takes little memory.
 
 use lucid_model::{
     id::PayoutId,
@@ -61,19 +62,35 @@ impl From<StoreError> for End {
     }
 }
 
-/// Recomputes the ledger, and compares settlements and payouts with it; `told` hears how far it is. A service may go on booking meanwhile.
+/// Recomputes the ledger, and compares settlements and payouts with it; `told` hears how far it is.
+/// A service may go on booking meanwhile.
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read: that says nothing about the books.
-pub async fn verify_books(books: &dyn Books, told: &mut (dyn FnMut(BooksProgress) + Send)) -> Result<BooksVerified, StoreError> {
-    let mut walk = Walk { books, told, progress: BooksProgress::default(), verifier: Verifier::default(), on_its_way: MicroUsdt::ZERO };
+pub async fn verify_books(
+    books: &dyn Books,
+    told: &mut (dyn FnMut(BooksProgress) + Send),
+) -> Result<BooksVerified, StoreError> {
+    let mut walk = Walk {
+        books,
+        told,
+        progress: BooksProgress::default(),
+        verifier: Verifier::default(),
+        on_its_way: MicroUsdt::ZERO,
+    };
     let flaw = match walk.all().await {
         Ok(()) => None,
         Err(End::Flaw(flaw)) => Some(flaw),
         Err(End::Store(error)) => return Err(error),
     };
     let Walk { progress, verifier, on_its_way, .. } = walk;
-    Ok(BooksVerified { progress, totals: verifier.totals(), on_its_way, newest: verifier.newest(), flaw })
+    Ok(BooksVerified {
+        progress,
+        totals: verifier.totals(),
+        on_its_way,
+        newest: verifier.newest(),
+        flaw,
+    })
 }
 
 struct Walk<'a> {
@@ -93,7 +110,8 @@ impl Walk<'_> {
         settlements.iter().try_for_each(|record| self.verifier.settlement(record))?;
         for payout in &payouts {
             if let Err(flaw) = self.verifier.payout(payout) {
-                // It may have ended since it was read: its state is always written before its money moves.
+                // It may have ended since it was read: its state is always written before its money
+                // moves.
                 match read_again(self.books, payout.id).await? {
                     Some(now) if !payout.state.is_final() => self.verifier.payout(&now)?,
                     _ => return Err(flaw.into()),
@@ -108,10 +126,13 @@ impl Walk<'_> {
         while let Some(last) = page.last() {
             let next = self.books.ledger_after(Some((last.draft.stream, last.seq)), PAGE);
             // The next page is read while this one is verified.
-            let (next, found) = futures::join!(next, async { page.iter().try_for_each(|entry| self.verifier.take(entry)) });
+            let (next, found) = futures::join!(next, async {
+                page.iter().try_for_each(|entry| self.verifier.take(entry))
+            });
             found?;
             page = next?;
-            (self.progress.entries, self.progress.streams) = (self.verifier.entries(), self.verifier.streams());
+            (self.progress.entries, self.progress.streams) =
+                (self.verifier.entries(), self.verifier.streams());
             (self.told)(self.progress);
         }
         Ok(())
@@ -120,7 +141,10 @@ impl Walk<'_> {
     async fn settlements(&mut self) -> Result<Vec<SettlementRecord>, StoreError> {
         let mut all: Vec<SettlementRecord> = Vec::new();
         loop {
-            let page = self.books.settlements_after(all.last().map(|record| record.period.start_s), PAGE).await?;
+            let page = self
+                .books
+                .settlements_after(all.last().map(|record| record.period.start_s), PAGE)
+                .await?;
             if page.is_empty() {
                 return Ok(all);
             }
@@ -138,7 +162,11 @@ impl Walk<'_> {
             if page.is_empty() {
                 return Ok(all);
             }
-            all.extend(page.into_iter().map(|payout| Payout { request: None, reason: None, ..payout }));
+            all.extend(page.into_iter().map(|payout| Payout {
+                request: None,
+                reason: None,
+                ..payout
+            }));
             self.progress.payouts = all.len() as u64;
             (self.told)(self.progress);
         }

@@ -15,7 +15,10 @@ pub struct EventBus {
 impl EventBus {
     /// With room for so many events that a slow listener may be behind before it loses the oldest.
     pub fn new(events_buffered_max: usize) -> Self {
-        Self { sender: broadcast::Sender::new(events_buffered_max.max(1)), last_seq: AtomicU64::new(0) }
+        Self {
+            sender: broadcast::Sender::new(events_buffered_max.max(1)),
+            last_seq: AtomicU64::new(0),
+        }
     }
 
     /// Tells it to everybody who listens now.

@@ -22,9 +22,13 @@ pub struct Carried {
 }
 
 impl Service {
-    /// Takes reports as if each had come by itself; one outcome a report, in their order. Those of one node are taken one
-    /// after another, as their numbers rise.
-    pub async fn report_carried(&self, actor: &Actor, reports: Vec<Carried>) -> Vec<Result<Reported, ServiceError>> {
+    /// Takes reports as if each had come by itself; one outcome a report, in their order. Those of
+    /// one node are taken one after another, as their numbers rise.
+    pub async fn report_carried(
+        &self,
+        actor: &Actor,
+        reports: Vec<Carried>,
+    ) -> Vec<Result<Reported, ServiceError>> {
         let mut by_node: BTreeMap<NodeId, Vec<(usize, Carried)>> = BTreeMap::new();
         for (place, report) in reports.into_iter().enumerate() {
             by_node.entry(report.node).or_default().push((place, report));
@@ -36,7 +40,8 @@ impl Service {
             }
             outcomes
         };
-        let taken: Vec<Vec<_>> = stream::iter(by_node).map(of_node).buffer_unordered(NODES_AT_ONCE).collect().await;
+        let taken: Vec<Vec<_>> =
+            stream::iter(by_node).map(of_node).buffer_unordered(NODES_AT_ONCE).collect().await;
         let mut outcomes: Vec<_> = taken.into_iter().flatten().collect();
         outcomes.sort_by_key(|(place, _)| *place);
         outcomes.into_iter().map(|(_, outcome)| outcome).collect()

@@ -11,7 +11,8 @@ use lucid_ports::{AuditFilter, Checked, Order, PageRequest};
 
 use crate::{Actor, Role, Service, ServiceError};
 
-/// The alert about a wall clock that was moved, or shows a time that cannot be: a replica that raised it is not ready.
+/// The alert about a wall clock that was moved, or shows a time that cannot be: a replica that
+/// raised it is not ready.
 pub const CLOCK_DOUBTED: &str = "clock-doubted";
 /// The alert about epochs that are not closed, whatever the reason.
 pub const EPOCHS_STALLED: &str = "epochs-stalled";
@@ -43,14 +44,18 @@ impl Service {
     /// What the clocks say now.
     pub fn clock_status(&self) -> ClockStatus {
         let wall = self.ports.clock.now();
-        ClockStatus { wall, reading: self.clock_watch.lock().read(wall, self.ports.clock.since_boot_ms()) }
+        ClockStatus {
+            wall,
+            reading: self.clock_watch.lock().read(wall, self.ports.clock.since_boot_ms()),
+        }
     }
 
     fn reading(&self) -> Reading {
         self.clock_status().reading
     }
 
-    /// The time, unless the wall clock is in doubt: nothing is closed, settled, planned, expired or deleted then.
+    /// The time, unless the wall clock is in doubt: nothing is closed, settled, planned, expired or
+    /// deleted then.
     pub(crate) fn sure_now(&self) -> Option<TimeMs> {
         let reading = self.reading();
         reading.fault.is_none().then_some(reading.now)
@@ -61,7 +66,8 @@ impl Service {
         self.reading().is_exact
     }
 
-    /// What presence is dated by: the clock that replicas share, or the service's own while there is one replica.
+    /// What presence is dated by: the clock that replicas share, or the service's own while there
+    /// is one replica.
     pub(crate) fn presence_now(&self) -> TimeMs {
         let shared = *self.shared_clock.lock();
         shared.map_or_else(|| self.now(), |shared| shared.read(self.ports.clock.monotonic_ms()))
@@ -69,17 +75,22 @@ impl Service {
 
     /// Follows the clock that replicas share, as the coordinator just showed it.
     pub fn follow_shared_clock(&self, checked: Checked) {
-        let (at, monotonic_ms) = (self.ports.clock.now().plus_ms(-checked.ahead_ms), self.ports.clock.monotonic_ms());
+        let (at, monotonic_ms) =
+            (self.ports.clock.now().plus_ms(-checked.ahead_ms), self.ports.clock.monotonic_ms());
         let mut shared = self.shared_clock.lock();
         *shared = SharedClock::checked(*shared, at, checked.within_ms, monotonic_ms);
     }
 
-    /// Begins to hold the wall clock against the steady one, by the store's newest record and what the last process on
-    /// this machine noted down.
+    /// Begins to hold the wall clock against the steady one, by the store's newest record and what
+    /// the last process on this machine noted down.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn watch_clock(&self, boot: &str, mark: Option<&ClockMark>) -> Result<(), ServiceError> {
+    pub async fn watch_clock(
+        &self,
+        boot: &str,
+        mark: Option<&ClockMark>,
+    ) -> Result<(), ServiceError> {
         let newest = self.newest_record().await?;
         self.clock_watch.lock().begin(newest, mark, boot, self.ports.clock.since_boot_ms());
         self.check_clock().await
@@ -111,7 +122,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, or nobody doubts the clock.
-    pub async fn accept_clock(&self, actor: &Actor, reason: &str) -> Result<ClockStatus, ServiceError> {
+    pub async fn accept_clock(
+        &self,
+        actor: &Actor,
+        reason: &str,
+    ) -> Result<ClockStatus, ServiceError> {
         if !actor.is(Role::Operator) {
             return Err(ServiceError::Forbidden { why: "a clock is accepted by operators" });
         }
@@ -125,10 +140,15 @@ impl Service {
         Ok(self.clock_status())
     }
 
-    /// A replica on another machine, whose own clock is trusted, shows the same time: the wall clock is right.
+    /// A replica on another machine, whose own clock is trusted, shows the same time: the wall
+    /// clock is right.
     pub fn confirm_clock(&self, by: &str) {
         let ClockStatus { wall, reading } = self.clock_status();
-        let Some(fault) = reading.fault.filter(|fault| !matches!(fault, ClockFault::EpochAhead { .. })) else { return };
+        let Some(fault) =
+            reading.fault.filter(|fault| !matches!(fault, ClockFault::EpochAhead { .. }))
+        else {
+            return;
+        };
         self.clock_watch.lock().accept(wall, self.ports.clock.since_boot_ms());
         tracing::warn!(%fault, %wall, by, "the wall clock is trusted again: a replica on another machine shows the same time");
         self.say_clock();
@@ -137,8 +157,13 @@ impl Service {
     fn say_clock(&self) {
         let ClockStatus { wall, reading } = self.clock_status();
         metrics::gauge!("lucid_clock_doubted").set(f64::from(u8::from(reading.fault.is_some())));
-        let moved_s = std::time::Duration::from_millis(wall.ms_since(reading.now).unsigned_abs()).as_secs_f64();
-        metrics::gauge!("lucid_clock_moved_seconds").set(if wall < reading.now { -moved_s } else { moved_s });
+        let moved_s = std::time::Duration::from_millis(wall.ms_since(reading.now).unsigned_abs())
+            .as_secs_f64();
+        metrics::gauge!("lucid_clock_moved_seconds").set(if wall < reading.now {
+            -moved_s
+        } else {
+            moved_s
+        });
         match reading.fault {
             None => self.clear_alert(CLOCK_DOUBTED),
             Some(fault) => self.alert(
@@ -163,23 +188,32 @@ impl Service {
             let still = awaited.filter(|awaited| awaited.start_s == start_s);
             awaited.insert(still.unwrap_or(Awaited { start_s, since_ms: now_ms })).since_ms
         };
-        let patience_ms =
-            STALL_PERIODS * i64::from(self.config.epoch.seconds()) * 1_000 + self.config.epoch_close_delay_ms.max(self.config.epoch_deadline_ms);
+        let patience_ms = STALL_PERIODS * i64::from(self.config.epoch.seconds()) * 1_000
+            + self.config.epoch_close_delay_ms.max(self.config.epoch_deadline_ms);
         if now_ms - since_ms <= patience_ms {
             return self.clear_alert(EPOCHS_STALLED);
         }
         let minutes = patience_ms / 60_000;
-        let words =
-            format!("no epoch was closed for {STALL_PERIODS} periods ({minutes} min): the next one begins at {}", TimeMs::from_unix_s(start_s));
+        let words = format!(
+            "no epoch was closed for {STALL_PERIODS} periods ({minutes} min): the next one begins at {}",
+            TimeMs::from_unix_s(start_s)
+        );
         self.alert(EPOCHS_STALLED, words);
     }
 
     /// The newest instant that the store knows: an epoch's, an audit entry's or a seal's.
     pub(crate) async fn newest_record(&self) -> Result<Option<TimeMs>, ServiceError> {
-        let epoch = self.store().last_epoch().await?.map(|last| last.closed_at.max(last.epoch.end()));
+        let epoch =
+            self.store().last_epoch().await?.map(|last| last.closed_at.max(last.epoch.end()));
         let seal = self.store().last_audit_seal().await?.map(|seal| seal.statement.at);
         let newest = PageRequest { page: 1, limit: 1, sort: (), order: Order::Descending };
-        let entry = self.store().audit(&AuditFilter::default(), newest).await?.items.pop().map(|chained| chained.entry.at);
+        let entry = self
+            .store()
+            .audit(&AuditFilter::default(), newest)
+            .await?
+            .items
+            .pop()
+            .map(|chained| chained.entry.at);
         Ok(epoch.max(seal).max(entry))
     }
 }

@@ -1,6 +1,8 @@
-//! Two agents that report as one node: a copied folder, or a copied machine. Each takes numbers that the other has used.
+//! Two agents that report as one node: a copied folder, or a copied machine. Each takes numbers
+//! that the other has used.
 //!
-//! A folder that was put back from a backup collides once; agents that run beside each other do again and again.
+//! A folder that was put back from a backup collides once; agents that run beside each other do
+//! again and again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,13 +44,21 @@ impl Collisions {
             collided.from.extend(from);
         }
         let addresses: Vec<_> = collided.from.iter().map(ToString::to_string).collect();
-        let from = if addresses.is_empty() { String::new() } else { format!(", from {}", addresses.join(" and ")) };
+        let from = if addresses.is_empty() {
+            String::new()
+        } else {
+            format!(", from {}", addresses.join(" and "))
+        };
         (collided.count >= COLLISIONS_MIN).then_some(from)
     }
 
     /// A node whose alert was raised before this process began.
     pub(crate) fn know(&mut self, node: NodeId, now_ms: i64) {
-        self.0.entry(node).or_insert(Collided { count: COLLISIONS_MIN, last_ms: now_ms, from: BTreeSet::new() });
+        self.0.entry(node).or_insert(Collided {
+            count: COLLISIONS_MIN,
+            last_ms: now_ms,
+            from: BTreeSet::new(),
+        });
     }
 
     /// Forgets nodes that have been quiet; those whose alert is over.
@@ -66,11 +76,14 @@ impl Collisions {
 }
 
 impl Service {
-    /// A signed report has a number that another one has. A store that does not answer costs nothing: the next tells.
+    /// A signed report has a number that another one has. A store that does not answer costs
+    /// nothing: the next tells.
     pub(crate) async fn note_collision(&self, node: NodeId, from: Option<IpAddr>) {
         let told = self.collisions.lock().add(node, from, self.ports.clock.monotonic_ms());
         let Some(from) = told else { return };
-        let message = format!("two agents report as this node{from}: stop one and remove its folder, or register it as a node of its own");
+        let message = format!(
+            "two agents report as this node{from}: stop one and remove its folder, or register it as a node of its own"
+        );
         if let Err(error) = self.raise_node_alert(node, AlertKind::Cloned, message, None).await {
             tracing::error!(%node, %error, "an alert could not be raised");
         }

@@ -53,7 +53,8 @@ pub struct ServiceConfig {
     pub epoch_close_delay_ms: i64,
     /// Share of the expected reports at which an epoch is closed without waiting for more.
     pub epoch_completeness_min: Ppm,
-    /// How long after its end an epoch is closed whatever has arrived; never before the delay is over.
+    /// How long after its end an epoch is closed whatever has arrived; never before the delay is
+    /// over.
     pub epoch_deadline_ms: i64,
     /// Chunks, and pools, that are scored side by side. What comes out does not depend on it.
     pub chunks_at_once: usize,
@@ -71,15 +72,18 @@ pub struct ServiceConfig {
     pub payout_min: MicroUsdt,
     /// `PAYOUT_FINAL_MIN_USDT`: the least that a deregistered node is paid.
     pub payout_final_min: MicroUsdt,
-    /// How long less than that can be claimed after the node left and nothing moved any more, milliseconds.
+    /// How long less than that can be claimed after the node left and nothing moved any more,
+    /// milliseconds.
     pub claimable_ms: i64,
-    /// How many times its usual accrual a payee may get before a scheduled run waits for a person; none: it does not matter.
+    /// How many times its usual accrual a payee may get before a scheduled run waits for a person;
+    /// none: it does not matter.
     pub auto_approve_jump_max: Option<u32>,
     /// Largest run that a schedule may approve by itself; 0 = none.
     pub auto_approve_max: MicroUsdt,
     /// Largest sum that one cycle may pay; none = no payout leaves.
     pub cycle_cap: Option<MicroUsdt>,
-    /// Nothing more is sent while so much is in doubt, or waits for a person to say what became of it; none: it does not matter.
+    /// Nothing more is sent while so much is in doubt, or waits for a person to say what became of
+    /// it; none: it does not matter.
     pub unknown_max: Option<MicroUsdt>,
     /// Who plans may not approve, who uploads a payout policy may not activate it.
     pub four_eyes: bool,
@@ -101,7 +105,8 @@ pub struct ServiceConfig {
     pub approval: Approval,
     /// Silence after which an active node is in error.
     pub silence_ms: i64,
-    /// Percent of the fleet beyond which silence at once is no node's fault; 0 = every node is judged by itself.
+    /// Percent of the fleet beyond which silence at once is no node's fault; 0 = every node is
+    /// judged by itself.
     pub mass_outage_percent: u32,
     /// Caps on registrations.
     pub caps: NodeCaps,
@@ -109,8 +114,8 @@ pub struct ServiceConfig {
     pub challenge_ms: i64,
     /// How far a signed registration's time may be from ours.
     pub registration_skew_ms: i64,
-    /// How long a request with an idempotency key has for itself before it is tried again: longer than any request may
-    /// take.
+    /// How long a request with an idempotency key has for itself before it is tried again: longer
+    /// than any request may take.
     pub request_lease_ms: i64,
     /// How long its answer is kept.
     pub request_kept_ms: i64,
@@ -134,6 +139,7 @@ pub struct ServiceConfig {
     pub alerts_kept_ms: i64,
     /// How long what nodes measured is kept.
     pub series: SeriesAges,
-    /// Components that come with the binary, the first of a kind being the one to trust when everything else fails.
+    /// Components that come with the binary, the first of a kind being the one to trust when
+    /// everything else fails.
     pub built_in: Vec<Digest>,
 }

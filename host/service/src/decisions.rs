@@ -1,5 +1,5 @@
-//! What people decide about payments: freezing them, taking a payout back before it is sent, and saying what became of one
-//! that nobody can tell.
+//! What people decide about payments: freezing them, taking a payout back before it is sent, and
+//! saying what became of one that nobody can tell.
 
 use lucid_model::{
     audit::AuditEntry,
@@ -8,14 +8,17 @@ use lucid_model::{
     ledger::{Draft, Stream},
     money::MicroUsdt,
     payout::{
-        About, Capabilities, Closing, Correction, Decision, Effect, Event, Freeze, Outcome, PaymentsSwitch, Payout, PayoutState, Proposal,
-        Reconciliation, Rules, SCHEDULE, step,
+        About, Capabilities, Closing, Correction, Decision, Effect, Event, Freeze, Outcome,
+        PaymentsSwitch, Payout, PayoutState, Proposal, Reconciliation, Rules, SCHEDULE, step,
     },
     time::TimeMs,
 };
 use lucid_ports::{Fence, Origin, Page, PageRequest, PayoutUpdate};
 
-use crate::{Actor, Role, Service, ServiceError, mismatches::not_enough, resolutions::summary, runs::treasurer};
+use crate::{
+    Actor, Role, Service, ServiceError, mismatches::not_enough, resolutions::summary,
+    runs::treasurer,
+};
 
 /// What the alert about frozen payments is about.
 const FROZEN: &str = "payouts-frozen";
@@ -40,22 +43,32 @@ impl Service {
         Ok(self.store().payments_switch().await?)
     }
 
-    /// Stops every payment that is not on its way yet; what is, is looked after. Scores and accruals go on.
+    /// Stops every payment that is not on its way yet; what is, is looked after. Scores and
+    /// accruals go on.
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, or somebody else switched at the same time.
-    pub async fn freeze_payments(&self, actor: &Actor, reason: String) -> Result<PaymentsSwitch, ServiceError> {
+    pub async fn freeze_payments(
+        &self,
+        actor: &Actor,
+        reason: String,
+    ) -> Result<PaymentsSwitch, ServiceError> {
         treasurer_or_operator(actor)?;
         self.freeze_as(actor, reason).await
     }
 
-    pub(crate) async fn freeze_as(&self, actor: &Actor, reason: String) -> Result<PaymentsSwitch, ServiceError> {
+    pub(crate) async fn freeze_as(
+        &self,
+        actor: &Actor,
+        reason: String,
+    ) -> Result<PaymentsSwitch, ServiceError> {
         let before = self.store().payments_switch().await?;
         if before.frozen.is_some() {
             return Ok(before);
         }
         let frozen = self.freeze_of(actor.subject.clone(), reason).await?;
-        let after = PaymentsSwitch { frozen: Some(frozen.clone()), version: before.version + 1, ..before };
+        let after =
+            PaymentsSwitch { frozen: Some(frozen.clone()), version: before.version + 1, ..before };
         let switch = self.switch(actor, after, "payouts.freeze", &frozen.reason).await?;
         self.raise_freeze(&switch).await?;
         Ok(switch)
@@ -69,7 +82,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, or somebody else switched at the same time.
-    pub async fn resume_payments(&self, actor: &Actor, reason: String) -> Result<PaymentsSwitch, ServiceError> {
+    pub async fn resume_payments(
+        &self,
+        actor: &Actor,
+        reason: String,
+    ) -> Result<PaymentsSwitch, ServiceError> {
         treasurer(actor)?;
         let before = self.store().payments_switch().await?;
         if before.frozen.is_none() {
@@ -78,18 +95,23 @@ impl Service {
         if before.waits_for_reconciliation() {
             return Err(ServiceError::NotReconciled);
         }
-        self.switch(actor, PaymentsSwitch { frozen: None, version: before.version + 1, ..before }, "payouts.resume", &reason).await
+        self.switch(
+            actor,
+            PaymentsSwitch { frozen: None, version: before.version + 1, ..before },
+            "payouts.resume",
+            &reason,
+        )
+        .await
     }
 
-    /// Begins with what is in the store. If it was put here from elsewhere or from an earlier time, payments are frozen first: what was paid
-    /// meanwhile is not in it.
+    /// Begins with what is in the store. If it was put here from elsewhere or from an earlier time,
+    /// payments are frozen first: what was paid meanwhile is not in it.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn enter_store(&self) -> Result<(), ServiceError> {
         if self.store().origin().await? == Origin::Elsewhere {
-            let reason =
-                "this store was restored from a backup, or copied: what was paid since is not in it; compare it with the payment service first";
+            let reason = "this store was restored from a backup, or copied: what was paid since is not in it; compare it with the payment service first";
             let (before, at) = (self.store().payments_switch().await?, self.now());
             let frozen = match before.frozen.clone() {
                 Some(frozen) => frozen,
@@ -104,7 +126,8 @@ impl Service {
             };
             match self.switch(&Actor::system(), switch, "payouts.restored", reason).await {
                 // Another replica noticed, too.
-                Err(ServiceError::Changed { .. }) if self.store().payments_switch().await?.waits_for_reconciliation() => {}
+                Err(ServiceError::Changed { .. })
+                    if self.store().payments_switch().await?.waits_for_reconciliation() => {}
                 switched => {
                     switched?;
                 }
@@ -113,19 +136,28 @@ impl Service {
         Ok(self.store().settle_in().await?)
     }
 
-    /// Has all payouts that ended since then compared with the payment service, and nothing sent meanwhile; payments of a restored store are let
-    /// go only after that.
+    /// Has all payouts that ended since then compared with the payment service, and nothing sent
+    /// meanwhile; payments of a restored store are let go only after that.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, there is nothing to compare with, or somebody else switched at the same time.
-    pub async fn reconcile_since(&self, actor: &Actor, since: TimeMs) -> Result<PaymentsSwitch, ServiceError> {
+    /// [`ServiceError`] if the caller may not, there is nothing to compare with, or somebody else
+    /// switched at the same time.
+    pub async fn reconcile_since(
+        &self,
+        actor: &Actor,
+        since: TimeMs,
+    ) -> Result<PaymentsSwitch, ServiceError> {
         treasurer(actor)?;
         if self.ports.rail.is_none() {
             return Err(ServiceError::NoRail);
         }
         let before = self.store().payments_switch().await?;
-        // What a restored store came with is compared from its newest record on at the latest: nothing later ended in it.
-        let since = before.backup_at.filter(|_| before.restored_at.is_some()).map_or(since, |backup_at| since.min(backup_at));
+        // What a restored store came with is compared from its newest record on at the latest:
+        // nothing later ended in it.
+        let since = before
+            .backup_at
+            .filter(|_| before.restored_at.is_some())
+            .map_or(since, |backup_at| since.min(backup_at));
         let reconciliation = Some(Reconciliation { since, done_at: None });
         let frozen = match before.frozen.clone() {
             Some(frozen) => Some(frozen),
@@ -134,24 +166,46 @@ impl Service {
                 Some(self.freeze_of(actor.subject.clone(), reason).await?)
             }
         };
-        let switch = PaymentsSwitch { frozen, reconciliation, version: before.version + 1, ..before };
-        let switch = self.switch(actor, switch, "payouts.reconcile", &format!("since {since}")).await?;
+        let switch =
+            PaymentsSwitch { frozen, reconciliation, version: before.version + 1, ..before };
+        let switch =
+            self.switch(actor, switch, "payouts.reconcile", &format!("since {since}")).await?;
         self.raise_freeze(&switch).await?;
         Ok(switch)
     }
 
     pub(crate) async fn is_reconciled(&self, before: &PaymentsSwitch) -> Result<(), ServiceError> {
-        let reconciliation = before.reconciliation.map(|asked| Reconciliation { done_at: Some(self.now()), ..asked });
-        let switch = PaymentsSwitch { reconciliation, version: before.version + 1, ..before.clone() };
-        self.switch(&Actor::system(), switch, "payouts.reconciled", "the payment service says the same").await.map(|_| ())
+        let reconciliation = before
+            .reconciliation
+            .map(|asked| Reconciliation { done_at: Some(self.now()), ..asked });
+        let switch =
+            PaymentsSwitch { reconciliation, version: before.version + 1, ..before.clone() };
+        self.switch(
+            &Actor::system(),
+            switch,
+            "payouts.reconciled",
+            "the payment service says the same",
+        )
+        .await
+        .map(|_| ())
     }
 
-    pub(crate) async fn switch(&self, actor: &Actor, switch: PaymentsSwitch, action: &str, reason: &str) -> Result<PaymentsSwitch, ServiceError> {
+    pub(crate) async fn switch(
+        &self,
+        actor: &Actor,
+        switch: PaymentsSwitch,
+        action: &str,
+        reason: &str,
+    ) -> Result<PaymentsSwitch, ServiceError> {
         let audit = self.audit_entry(actor, action, "payments", reason.to_owned());
         if !self.store().set_payments_switch(switch.clone(), audit).await? {
             return Err(ServiceError::Changed { what: "payments switch" });
         }
-        self.emit(EventKind::PaymentsSwitched { frozen: switch.frozen.is_some(), by: actor.subject.clone(), reason: reason.to_owned() });
+        self.emit(EventKind::PaymentsSwitched {
+            frozen: switch.frozen.is_some(),
+            by: actor.subject.clone(),
+            reason: reason.to_owned(),
+        });
         self.tell_of_switch(&switch);
         Ok(switch)
     }
@@ -159,7 +213,13 @@ impl Service {
     /// Raises the alert while payments are frozen. Whether they are.
     pub(crate) fn tell_of_switch(&self, switch: &PaymentsSwitch) -> bool {
         match &switch.frozen {
-            Some(freeze) => self.alert(FROZEN, format!("no payment is sent since {}, by {}: {}", freeze.at, freeze.by, freeze.reason)),
+            Some(freeze) => self.alert(
+                FROZEN,
+                format!(
+                    "no payment is sent since {}, by {}: {}",
+                    freeze.at, freeze.by, freeze.reason
+                ),
+            ),
             None => self.clear_alert(FROZEN),
         }
         switch.frozen.is_some()
@@ -168,8 +228,14 @@ impl Service {
     /// Takes a payout back that was not sent: its money is the node's again.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, there is no such payout, or it was sent or is being changed.
-    pub async fn cancel_payout(&self, actor: &Actor, id: PayoutId, reason: String) -> Result<Payout, ServiceError> {
+    /// [`ServiceError`] if the caller may not, there is no such payout, or it was sent or is being
+    /// changed.
+    pub async fn cancel_payout(
+        &self,
+        actor: &Actor,
+        id: PayoutId,
+        reason: String,
+    ) -> Result<Payout, ServiceError> {
         treasurer(actor)?;
         let payout = self.store().payout(id).await?.ok_or(ServiceError::no("payout"))?;
         if payout.state == PayoutState::Cancelled {
@@ -178,18 +244,27 @@ impl Service {
         self.decide(actor, payout, Event::Cancel { reason }, "payout.cancel").await
     }
 
-    /// Says what became of a payout that a person has to look at. Where four eyes are required another treasurer has to say the same.
+    /// Says what became of a payout that a person has to look at. Where four eyes are required
+    /// another treasurer has to say the same.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, there is no such payout, or nobody has to look at it.
-    pub async fn resolve_payout(&self, actor: &Actor, id: PayoutId, outcome: Outcome, evidence: String) -> Result<Resolved, ServiceError> {
+    /// [`ServiceError`] if the caller may not, there is no such payout, or nobody has to look at
+    /// it.
+    pub async fn resolve_payout(
+        &self,
+        actor: &Actor,
+        id: PayoutId,
+        outcome: Outcome,
+        evidence: String,
+    ) -> Result<Resolved, ServiceError> {
         treasurer(actor)?;
         let payout = self.store().payout(id).await?.ok_or(ServiceError::no("payout"))?;
         // Refused now, not when another one looks at it.
         self.stepped(&payout, event(&outcome, &evidence))?;
         let (by, at) = (actor.subject.clone(), self.now());
         let about = About::Payout { payout: id, outcome };
-        let proposal = Proposal { id: ProposalId(self.new_id(actor)), about, evidence, by, at, decided: None };
+        let proposal =
+            Proposal { id: ProposalId(self.new_id(actor)), about, evidence, by, at, decided: None };
         self.propose(actor, proposal).await
     }
 
@@ -208,7 +283,14 @@ impl Service {
         self.store().node(node).await?.ok_or(ServiceError::no("node"))?;
         let (by, at) = (actor.subject.clone(), self.now());
         let about = About::Balance { node, correction, amount };
-        let proposal = Proposal { id: ProposalId(self.new_id(actor)), about, evidence: reason, by, at, decided: None };
+        let proposal = Proposal {
+            id: ProposalId(self.new_id(actor)),
+            about,
+            evidence: reason,
+            by,
+            at,
+            decided: None,
+        };
         // Refused now, not when another one looks at it.
         let mut head = self.store().head(Stream::Node(node)).await?;
         for draft in Draft::correction(proposal.id, node, correction, amount, &proposal.evidence)? {
@@ -219,8 +301,14 @@ impl Service {
         self.propose(actor, proposal).await
     }
 
-    pub(crate) async fn propose(&self, actor: &Actor, proposal: Proposal) -> Result<Resolved, ServiceError> {
-        let audit = self.audit_entry(actor, "payout.propose", subject(&proposal), told(&proposal)).creating(&proposal);
+    pub(crate) async fn propose(
+        &self,
+        actor: &Actor,
+        proposal: Proposal,
+    ) -> Result<Resolved, ServiceError> {
+        let audit = self
+            .audit_entry(actor, "payout.propose", subject(&proposal), told(&proposal))
+            .creating(&proposal);
         if !self.store().add_proposal(proposal.clone(), audit).await? {
             return Err(ServiceError::Changed { what: "proposal" });
         }
@@ -228,18 +316,29 @@ impl Service {
             self.alert_of(
                 PROPOSAL,
                 proposal.id.to_string(),
-                format!("{}: {} has to be confirmed by another treasurer", subject(&proposal), told(&proposal)),
+                format!(
+                    "{}: {} has to be confirmed by another treasurer",
+                    subject(&proposal),
+                    told(&proposal)
+                ),
             );
             return Ok(Resolved::Proposed(Box::new(proposal)));
         }
         self.accepted(actor, proposal).await.map(|payout| Resolved::Done(payout.map(Box::new)))
     }
 
-    /// Confirms what another treasurer says, or refuses it; the payout as it is now, if it is about one.
+    /// Confirms what another treasurer says, or refuses it; the payout as it is now, if it is about
+    /// one.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not or is who says so, there is no such proposal, it was decided before, or the payout is another by now.
-    pub async fn decide_proposal(&self, actor: &Actor, id: ProposalId, accepted: bool) -> Result<Option<Payout>, ServiceError> {
+    /// [`ServiceError`] if the caller may not or is who says so, there is no such proposal, it was
+    /// decided before, or the payout is another by now.
+    pub async fn decide_proposal(
+        &self,
+        actor: &Actor,
+        id: ProposalId,
+        accepted: bool,
+    ) -> Result<Option<Payout>, ServiceError> {
         treasurer(actor)?;
         let proposal = self.store().proposal(id).await?.ok_or(ServiceError::no("proposal"))?;
         if proposal.decided.is_some() {
@@ -252,7 +351,9 @@ impl Service {
             return self.accepted(actor, proposal).await;
         }
         if let About::Balance { node, correction, amount } = proposal.about {
-            for draft in Draft::correction(proposal.id, node, correction, amount, &proposal.evidence)? {
+            for draft in
+                Draft::correction(proposal.id, node, correction, amount, &proposal.evidence)?
+            {
                 if self.store().entry(&draft.id).await?.is_some() {
                     return Err(ServiceError::Changed { what: "balance" });
                 }
@@ -265,16 +366,25 @@ impl Service {
         }
     }
 
-    /// The payout or the balances first, then the proposal: who ends between the two finds it still open, and confirming it again finds it done.
-    async fn accepted(&self, actor: &Actor, proposal: Proposal) -> Result<Option<Payout>, ServiceError> {
+    /// The payout or the balances first, then the proposal: who ends between the two finds it still
+    /// open, and confirming it again finds it done.
+    async fn accepted(
+        &self,
+        actor: &Actor,
+        proposal: Proposal,
+    ) -> Result<Option<Payout>, ServiceError> {
         let payout = match &proposal.about {
-            About::Payout { payout, outcome } => Some(self.resolved(actor, *payout, outcome, &proposal.evidence).await?),
+            About::Payout { payout, outcome } => {
+                Some(self.resolved(actor, *payout, outcome, &proposal.evidence).await?)
+            }
             About::Payouts(resolutions) => {
                 self.resolved_all(actor, resolutions).await?;
                 None
             }
             About::Balance { node, correction, amount } => {
-                for draft in Draft::correction(proposal.id, *node, *correction, *amount, &proposal.evidence)? {
+                for draft in
+                    Draft::correction(proposal.id, *node, *correction, *amount, &proposal.evidence)?
+                {
                     match self.book_draft(draft).await {
                         Err(ServiceError::Ledger(error)) => return Err(not_enough(error)),
                         booked => booked.map(|_| ())?,
@@ -291,7 +401,13 @@ impl Service {
         Ok(payout)
     }
 
-    pub(crate) async fn resolved(&self, actor: &Actor, id: PayoutId, outcome: &Outcome, evidence: &str) -> Result<Payout, ServiceError> {
+    pub(crate) async fn resolved(
+        &self,
+        actor: &Actor,
+        id: PayoutId,
+        outcome: &Outcome,
+        evidence: &str,
+    ) -> Result<Payout, ServiceError> {
         let payout = self.store().payout(id).await?.ok_or(ServiceError::no("payout"))?;
         let (is, closing) = match outcome {
             Outcome::Paid { .. } => (PayoutState::Confirmed, Closing::Settle),
@@ -304,10 +420,17 @@ impl Service {
         }
     }
 
-    async fn decided(&self, actor: &Actor, proposal: &Proposal, accepted: bool) -> Result<(), ServiceError> {
+    async fn decided(
+        &self,
+        actor: &Actor,
+        proposal: &Proposal,
+        accepted: bool,
+    ) -> Result<(), ServiceError> {
         let decision = Decision { at: self.now(), by: actor.subject.clone(), accepted };
         let after = Proposal { decided: Some(decision.clone()), ..proposal.clone() };
-        let audit = self.audit_entry(actor, "payout.decide", subject(proposal), told(&after)).changing(proposal, &after);
+        let audit = self
+            .audit_entry(actor, "payout.decide", subject(proposal), told(&after))
+            .changing(proposal, &after);
         if !self.store().decide_proposal(proposal.id, decision, audit).await? {
             return Err(ServiceError::Changed { what: "proposal" });
         }
@@ -323,19 +446,44 @@ impl Service {
         Ok(self.store().proposals(page).await?)
     }
 
-    pub(crate) fn stepped(&self, payout: &Payout, event: Event) -> Result<(Payout, Vec<Effect>), ServiceError> {
+    pub(crate) fn stepped(
+        &self,
+        payout: &Payout,
+        event: Event,
+    ) -> Result<(Payout, Vec<Effect>), ServiceError> {
         // What a rail can do decides nothing here: these events send nothing and ask nobody.
-        let nothing = Capabilities { dedupes_by_key: false, queries_by_key: false, key_retention_ms: 0, failed_is_final: false };
-        let rules = Rules { can: nothing, deadlines: self.config.deadlines, pace: self.config.pace, may_send: false };
+        let nothing = Capabilities {
+            dedupes_by_key: false,
+            queries_by_key: false,
+            key_retention_ms: 0,
+            failed_is_final: false,
+        };
+        let rules = Rules {
+            can: nothing,
+            deadlines: self.config.deadlines,
+            pace: self.config.pace,
+            may_send: false,
+        };
         Ok(step(payout, event, &rules, self.now())?)
     }
 
-    /// Applies a person's word to a payout. The payer does not touch payouts that wait for a person, and of one that it is about to send only one of
-    /// the two writes counts.
-    async fn decide(&self, actor: &Actor, before: Payout, event: Event, action: &str) -> Result<Payout, ServiceError> {
+    /// Applies a person's word to a payout. The payer does not touch payouts that wait for a
+    /// person, and of one that it is about to send only one of the two writes counts.
+    async fn decide(
+        &self,
+        actor: &Actor,
+        before: Payout,
+        event: Event,
+        action: &str,
+    ) -> Result<Payout, ServiceError> {
         let (mut after, effects) = self.stepped(&before, event)?;
         after.version += 1;
-        let audit = self.audit_entry(actor, action, after.id, after.reason.clone().or_else(|| after.txid.clone()).unwrap_or_default());
+        let audit = self.audit_entry(
+            actor,
+            action,
+            after.id,
+            after.reason.clone().or_else(|| after.txid.clone()).unwrap_or_default(),
+        );
         self.keep_decided(after.clone(), Some(audit.changing(&before, &after))).await?;
         self.tell_of_payout(&before, &after);
         for effect in effects {
@@ -347,25 +495,44 @@ impl Service {
     }
 
     /// Books the closing entry, if it is not booked, and says so.
-    async fn close_decided(&self, payout: Payout, closing: Closing) -> Result<Payout, ServiceError> {
+    async fn close_decided(
+        &self,
+        payout: Payout,
+        closing: Closing,
+    ) -> Result<Payout, ServiceError> {
         if payout.closed {
             return Ok(payout);
         }
         let cause = payout.txid.clone().or_else(|| payout.reason.clone()).unwrap_or_default();
-        self.book_draft(Draft::close(payout.id, payout.node, payout.amount, closing == Closing::Settle, cause)?).await?;
+        self.book_draft(Draft::close(
+            payout.id,
+            payout.node,
+            payout.amount,
+            closing == Closing::Settle,
+            cause,
+        )?)
+        .await?;
         let closed = Payout { closed: true, version: payout.version + 1, ..payout.clone() };
         let audit = self.audit_of_payout(&payout, &closed);
         self.keep_decided(closed.clone(), audit).await?;
         Ok(closed)
     }
 
-    /// Makes a change durable that is nobody's payer's. Whoever pays meanwhile wins: the caller reads again.
-    async fn keep_decided(&self, payout: Payout, audit: Option<AuditEntry>) -> Result<(), ServiceError> {
-        let (fence, txid) = (self.store().begin_paying(Fence(0)).await?, payout.txid.clone().unwrap_or_default());
+    /// Makes a change durable that is nobody's payer's. Whoever pays meanwhile wins: the caller
+    /// reads again.
+    async fn keep_decided(
+        &self,
+        payout: Payout,
+        audit: Option<AuditEntry>,
+    ) -> Result<(), ServiceError> {
+        let (fence, txid) =
+            (self.store().begin_paying(Fence(0)).await?, payout.txid.clone().unwrap_or_default());
         match self.store().update_payouts(fence, vec![(payout, audit)]).await?.first() {
             Some(PayoutUpdate::Done) => Ok(()),
             Some(PayoutUpdate::Taken) => Err(self.taken(&txid).await?),
-            Some(PayoutUpdate::Conflict | PayoutUpdate::FencedOff { .. }) | None => Err(ServiceError::Changed { what: "payout" }),
+            Some(PayoutUpdate::Conflict | PayoutUpdate::FencedOff { .. }) | None => {
+                Err(ServiceError::Changed { what: "payout" })
+            }
         }
     }
 }
@@ -374,8 +541,14 @@ impl Service {
     /// The transaction that somebody names for a payout belongs to another one.
     async fn taken(&self, txid: &str) -> Result<ServiceError, ServiceError> {
         let other = self.store().payout_of_transaction(txid).await?;
-        let whose = other.map_or_else(|| "another payout".to_owned(), |other| format!("payout {}", other.id));
-        Ok(ServiceError::invalid("txid", format!("transaction {txid} is that of {whose} already: name the one that paid this payout")))
+        let whose = other
+            .map_or_else(|| "another payout".to_owned(), |other| format!("payout {}", other.id));
+        Ok(ServiceError::invalid(
+            "txid",
+            format!(
+                "transaction {txid} is that of {whose} already: name the one that paid this payout"
+            ),
+        ))
     }
 }
 
@@ -397,12 +570,17 @@ fn subject(proposal: &Proposal) -> String {
 }
 
 fn told(proposal: &Proposal) -> String {
-    let decided = proposal.decided.as_ref().map_or("", |decision| if decision.accepted { "confirmed: " } else { "refused: " });
+    let decided = proposal
+        .decided
+        .as_ref()
+        .map_or("", |decision| if decision.accepted { "confirmed: " } else { "refused: " });
     let what = match &proposal.about {
         About::Payouts(resolutions) => return format!("{decided}{}", summary(resolutions)),
         About::Payout { outcome: Outcome::Paid { txid }, .. } => format!("paid by {txid}"),
         About::Payout { outcome: Outcome::NotPaid, .. } => "not paid".to_owned(),
-        About::Balance { correction, amount, .. } => format!("{} of {amount} USDT", correction.name()),
+        About::Balance { correction, amount, .. } => {
+            format!("{} of {amount} USDT", correction.name())
+        }
         About::Mismatch { remedy, .. } => format!("mismatch: {}", remedy.name()),
     };
     format!("{decided}{what} ({})", proposal.evidence)

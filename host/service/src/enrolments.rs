@@ -50,14 +50,20 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, or there is no such pool.
-    pub async fn create_enrolment(&self, actor: &Actor, new: NewEnrolment) -> Result<GivenEnrolment, ServiceError> {
+    pub async fn create_enrolment(
+        &self,
+        actor: &Actor,
+        new: NewEnrolment,
+    ) -> Result<GivenEnrolment, ServiceError> {
         let operator = actor.is(Role::Operator);
         if !(operator || actor.is(Role::Owner)) {
             return Err(ServiceError::Forbidden { why: "this needs role owner or operator" });
         }
         let owner = new.owner.unwrap_or(actor.user);
         if !operator && (owner != actor.user || new.scope == EnrolmentScope::Approve) {
-            return Err(ServiceError::Forbidden { why: "for other owners, or with approval given beforehand, this needs role operator" });
+            return Err(ServiceError::Forbidden {
+                why: "for other owners, or with approval given beforehand, this needs role operator",
+            });
         }
         if let Some(pool) = new.pool
             && self.store().pool(pool).await?.is_none()
@@ -81,21 +87,35 @@ impl Service {
             created_at: now,
             created_by: actor.subject.clone(),
         };
-        let told = format!("{}, {} uses, until {}", enrolment.scope.name(), enrolment.uses_max, enrolment.expires_at);
-        let audit = self.audit_entry(actor, "enrolment.create", enrolment.id, told).creating(&enrolment);
+        let told = format!(
+            "{}, {} uses, until {}",
+            enrolment.scope.name(),
+            enrolment.uses_max,
+            enrolment.expires_at
+        );
+        let audit =
+            self.audit_entry(actor, "enrolment.create", enrolment.id, told).creating(&enrolment);
         if self.store().create_enrolment(enrolment.clone(), audit).await? {
             return Ok(GivenEnrolment { enrolment, token: Some(token) });
         }
-        let enrolment = self.store().enrolment(enrolment.id).await?.ok_or(ServiceError::no("enrolment token"))?;
+        let enrolment = self
+            .store()
+            .enrolment(enrolment.id)
+            .await?
+            .ok_or(ServiceError::no("enrolment token"))?;
         Ok(GivenEnrolment { enrolment, token: None })
     }
 
     async fn check_enrolment_cap(&self, owner: UserId) -> Result<(), ServiceError> {
         let limit = self.config.enrolments_per_owner_max;
         let first = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
-        let kept = self.store().enrolments(EnrolmentFilter { owner: Some(owner) }, first).await?.total;
+        let kept =
+            self.store().enrolments(EnrolmentFilter { owner: Some(owner) }, first).await?.total;
         if limit > 0 && kept >= limit {
-            return Err(ServiceError::CapReached(CapReached { what: "enrolment tokens of one owner", limit }));
+            return Err(ServiceError::CapReached(CapReached {
+                what: "enrolment tokens of one owner",
+                limit,
+            }));
         }
         Ok(())
     }
@@ -106,14 +126,19 @@ impl Service {
     /// [`ServiceError::Store`].
     pub async fn forget_enrolments(&self) -> Result<bool, ServiceError> {
         let Some(now) = self.sure_now() else { return Ok(false) };
-        Ok(self.store().forget_enrolments(now.plus_ms(-OVER_KEPT_MS), FORGOTTEN_MAX).await? >= u64::from(FORGOTTEN_MAX))
+        Ok(self.store().forget_enrolments(now.plus_ms(-OVER_KEPT_MS), FORGOTTEN_MAX).await?
+            >= u64::from(FORGOTTEN_MAX))
     }
 
     /// A page of tokens: the caller's own, or all for who sees everything.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn enrolments(&self, actor: &Actor, page: PageRequest<()>) -> Result<Page<Enrolment>, ServiceError> {
+    pub async fn enrolments(
+        &self,
+        actor: &Actor,
+        page: PageRequest<()>,
+    ) -> Result<Page<Enrolment>, ServiceError> {
         let owner = (!actor.sees_all()).then_some(actor.user);
         Ok(self.store().enrolments(EnrolmentFilter { owner }, page).await?)
     }
@@ -122,7 +147,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if there is none, or it is another's.
-    pub async fn enrolment(&self, actor: &Actor, id: EnrolmentId) -> Result<Enrolment, ServiceError> {
+    pub async fn enrolment(
+        &self,
+        actor: &Actor,
+        id: EnrolmentId,
+    ) -> Result<Enrolment, ServiceError> {
         let found = self.store().enrolment(id).await?.ok_or(ServiceError::no("enrolment token"))?;
         if actor.sees_all() || (actor.node.is_none() && found.owner == actor.user) {
             Ok(found)
@@ -135,14 +164,20 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if there is none, or it is another's.
-    pub async fn revoke_enrolment(&self, actor: &Actor, id: EnrolmentId) -> Result<(), ServiceError> {
+    pub async fn revoke_enrolment(
+        &self,
+        actor: &Actor,
+        id: EnrolmentId,
+    ) -> Result<(), ServiceError> {
         let found = self.enrolment(actor, id).await?;
         if !(actor.is(Role::Operator) || (actor.is(Role::Owner) && found.owner == actor.user)) {
             return Err(ServiceError::Forbidden { why: "this needs role owner or operator" });
         }
         let now = self.now();
         let revoked = Enrolment { revoked_at: Some(now), ..found.clone() };
-        let audit = self.audit_entry(actor, "enrolment.revoke", id, found.name.clone()).changing(&found, &revoked);
+        let audit = self
+            .audit_entry(actor, "enrolment.revoke", id, found.name.clone())
+            .changing(&found, &revoked);
         self.store().revoke_enrolment(id, now, audit).await?;
         Ok(())
     }
@@ -153,10 +188,14 @@ impl Service {
     /// [`ServiceError::Unproven`] if it is not known, or not good any more.
     pub async fn enrolled(&self, token: &str) -> Result<Actor, ServiceError> {
         let found = self.store().enrolment_by_digest(Digest::of(token.as_bytes())).await?;
-        let enrolment = found.ok_or(ServiceError::Unproven { why: "the enrolment token is not known" })?;
-        // A token whose last use is a registration whose answer was lost still finds that registration.
+        let enrolment =
+            found.ok_or(ServiceError::Unproven { why: "the enrolment token is not known" })?;
+        // A token whose last use is a registration whose answer was lost still finds that
+        // registration.
         if enrolment.revoked_at.is_some() || enrolment.expires_at <= self.now() {
-            return Err(ServiceError::Unproven { why: "the enrolment token is expired or revoked" });
+            return Err(ServiceError::Unproven {
+                why: "the enrolment token is expired or revoked",
+            });
         }
         Ok(Actor {
             user: enrolment.owner,

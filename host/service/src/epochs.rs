@@ -1,7 +1,8 @@
-//! Closing an epoch: facts, frame, scores, then the record with its votes, in that order, each durable before the next.
+//! Closing an epoch: facts, frame, scores, then the record with its votes, in that order, each
+//! durable before the next.
 //!
-//! Whoever comes after a crash goes on with what is stored: a frame is not made again, a pool that is scored is not
-//! scored again, and what is fixed as the epoch's result stays.
+//! Whoever comes after a crash goes on with what is stored: a frame is not made again, a pool that
+//! is scored is not scored again, and what is fixed as the epoch's result stays.
 
 use lucid_model::{
     epoch::{EpochRecord, Period},
@@ -16,7 +17,9 @@ use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, StagedChunk, TRACE};
 use self::scoring::{Replaced, Scored};
 pub use self::{
     closing::{Closing, Stage},
-    replay::{DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay, replay_chunk},
+    replay::{
+        DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay, replay_chunk,
+    },
     simulation::Simulated,
 };
 pub(crate) use self::{framing::registered_facts, replay::Known, scoring::score_with_factors};
@@ -31,14 +34,17 @@ mod simulation;
 
 /// Between two looks whether enough reports have arrived.
 const LATE_LOOK_MS: i64 = 10_000;
-/// Nodes of an epoch up to which each score is an event; beyond, the epoch is, and its scores are asked for.
+/// Nodes of an epoch up to which each score is an event; beyond, the epoch is, and its scores are
+/// asked for.
 const SCORE_EVENTS_MAX: u32 = 2_000;
 
 impl Service {
-    /// Closes the oldest epoch that is due; none if none is. Before that the nodes get what they have of the ones before.
+    /// Closes the oldest epoch that is due; none if none is. Before that the nodes get what they
+    /// have of the ones before.
     ///
     /// # Errors
-    /// [`ServiceError`] if something is missing now: nothing half done counts, the next call goes on.
+    /// [`ServiceError`] if something is missing now: nothing half done counts, the next call goes
+    /// on.
     pub async fn close_due_epoch(&self) -> Result<Option<EpochRecord>, ServiceError> {
         if self.sure_now().is_none_or(|now| now < *self.no_epoch_before.lock()) {
             return Ok(None);
@@ -58,7 +64,8 @@ impl Service {
         closed
     }
 
-    /// Gives nodes the scores of epochs that were closed before their nodes were written: facts of an epoch have the scores of the one before.
+    /// Gives nodes the scores of epochs that were closed before their nodes were written: facts of
+    /// an epoch have the scores of the one before.
     async fn settle_scores(&self) -> Result<(), ServiceError> {
         let mut parts = 0_u64;
         while self.store().settle_scores().await? {
@@ -70,20 +77,32 @@ impl Service {
         Ok(())
     }
 
-    /// The epoch after the last closed one; the first begins with the first node. A new length starts at its
-    /// next boundary.
-    pub(crate) async fn next_epoch(&self, last: Option<&EpochRecord>) -> Result<Option<Period>, ServiceError> {
+    /// The epoch after the last closed one; the first begins with the first node. A new length
+    /// starts at its next boundary.
+    pub(crate) async fn next_epoch(
+        &self,
+        last: Option<&EpochRecord>,
+    ) -> Result<Option<Period>, ServiceError> {
         if let Some(last) = last {
             let at_end = self.config.epoch.period_at(last.epoch.end());
-            return Ok(Some(if at_end.start() < last.epoch.end() { at_end.next() } else { at_end }));
+            return Ok(Some(if at_end.start() < last.epoch.end() {
+                at_end.next()
+            } else {
+                at_end
+            }));
         }
-        let oldest = PageRequest { page: 1, limit: 1, sort: NodeSort::CreatedAt, order: Order::Ascending };
+        let oldest =
+            PageRequest { page: 1, limit: 1, sort: NodeSort::CreatedAt, order: Order::Ascending };
         let first = self.store().nodes(&NodeFilter::default(), oldest).await?.items.pop();
         Ok(first.map(|node| self.config.epoch.period_at(node.created_at)))
     }
 
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.close_epoch", skip_all)]
-    async fn close(&self, epoch: Period, previous_link: Digest) -> Result<Option<EpochRecord>, ServiceError> {
+    async fn close(
+        &self,
+        epoch: Period,
+        previous_link: Digest,
+    ) -> Result<Option<EpochRecord>, ServiceError> {
         let verified = self.verify_sessions(epoch.interval()).await;
         self.unless_it_waits(epoch, verified)?;
         let snapshot = self.ports.policies.snapshot();
@@ -95,7 +114,11 @@ impl Service {
             if self.is_to_wait(epoch, completeness) {
                 return Ok(None);
             }
-            let head = FrameHead { period: epoch, revision: snapshot.revision(), score_multiplier: self.config.score_multiplier };
+            let head = FrameHead {
+                period: epoch,
+                revision: snapshot.revision(),
+                score_multiplier: self.config.score_multiplier,
+            };
             self.store().write_frame(epoch, facts.chunks(head)).await?;
         }
         let scored = self.score_frame(snapshot.as_ref(), epoch).await;
@@ -118,7 +141,8 @@ impl Service {
         let nodes = u64::from(record.nodes);
         self.progressed(epoch, Stage::Storing, 0, Some(nodes));
         match self.store().close_staged(record.clone(), attempt).await? {
-            // What an attempt before this one had fixed when it ended counts, and nobody was told of it.
+            // What an attempt before this one had fixed when it ended counts, and nobody was told
+            // of it.
             Some(closed) => {
                 self.tell_of_epoch(&closed, chunks.len()).await?;
                 if closed == record {
@@ -132,7 +156,9 @@ impl Service {
 
     /// Whether reports are still on their way, and there is time to wait for them.
     fn is_to_wait(&self, epoch: Period, completeness: Ppm) -> bool {
-        let deadline = epoch.end().plus_ms(self.config.epoch_close_delay_ms.max(self.config.epoch_deadline_ms));
+        let deadline = epoch
+            .end()
+            .plus_ms(self.config.epoch_close_delay_ms.max(self.config.epoch_deadline_ms));
         if completeness >= self.config.epoch_completeness_min || self.now() >= deadline {
             return false;
         }
@@ -146,11 +172,24 @@ impl Service {
         metrics::counter!("lucid_epochs_total").increment(1);
         metrics::counter!("lucid_scores_total").increment(u64::from(record.nodes));
         let lateness = record.closed_at.ms_since(record.epoch.end());
-        metrics::gauge!("lucid_epoch_close_lateness_seconds").set(std::time::Duration::from_millis(lateness.unsigned_abs()).as_secs_f64());
-        metrics::gauge!("lucid_epoch_completeness_ratio").set(f64::from(record.completeness.map_or(PPM, |share| share.0)) / f64::from(PPM));
-        self.emit(EventKind::EpochClosed { epoch: record.epoch, nodes: record.nodes, eligible: record.eligible, root: record.root });
+        metrics::gauge!("lucid_epoch_close_lateness_seconds")
+            .set(std::time::Duration::from_millis(lateness.unsigned_abs()).as_secs_f64());
+        metrics::gauge!("lucid_epoch_completeness_ratio")
+            .set(f64::from(record.completeness.map_or(PPM, |share| share.0)) / f64::from(PPM));
+        self.emit(EventKind::EpochClosed {
+            epoch: record.epoch,
+            nodes: record.nodes,
+            eligible: record.eligible,
+            root: record.root,
+        });
         if record.held > 0 {
-            self.alert("held-nodes", format!("{} nodes of epoch {} have no score: their policy failed for them", record.held, record.epoch));
+            self.alert(
+                "held-nodes",
+                format!(
+                    "{} nodes of epoch {} have no score: their policy failed for them",
+                    record.held, record.epoch
+                ),
+            );
         } else {
             self.clear_alert("held-nodes");
         }
@@ -158,21 +197,36 @@ impl Service {
             return Ok(());
         }
         for index in 0..u32::try_from(chunks).unwrap_or(u32::MAX) {
-            let Some(chunk) = self.store().scored_chunk(record.epoch.start_s, index).await? else { return Ok(()) };
+            let Some(chunk) = self.store().scored_chunk(record.epoch.start_s, index).await? else {
+                return Ok(());
+            };
             for row in chunk.rows.iter().filter(|r| !r.held) {
                 let (score, observed_s, eligible) = (row.score, row.observed_s, row.eligible);
                 let policy = chunk.header.policy.clone();
-                self.emit(EventKind::ScoreComputed { node: row.node, epoch: record.epoch, score, observed_s, eligible, policy });
+                self.emit(EventKind::ScoreComputed {
+                    node: row.node,
+                    epoch: record.epoch,
+                    score,
+                    observed_s,
+                    eligible,
+                    policy,
+                });
             }
         }
         Ok(())
     }
 
     /// An epoch whose policy cannot answer waits, and a person is told: nothing is guessed.
-    fn unless_it_waits<T>(&self, epoch: Period, result: Result<T, ServiceError>) -> Result<T, ServiceError> {
+    fn unless_it_waits<T>(
+        &self,
+        epoch: Period,
+        result: Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
         match &result {
             Ok(_) => self.clear_alert("epoch"),
-            Err(error @ (ServiceError::Call(_) | ServiceError::NoPolicy { .. })) => self.alert("epoch", format!("epoch {epoch} waits: {error}")),
+            Err(error @ (ServiceError::Call(_) | ServiceError::NoPolicy { .. })) => {
+                self.alert("epoch", format!("epoch {epoch} waits: {error}"))
+            }
             Err(_) => {}
         }
         result
@@ -182,8 +236,13 @@ impl Service {
         if replaced.is_empty() {
             return self.clear_alert("policy-replaced");
         }
-        let words = |r: &Replaced| format!("pool {} by {} in the place of {}: {}", r.pool, r.by, r.failed, r.reason);
+        let words = |r: &Replaced| {
+            format!("pool {} by {} in the place of {}: {}", r.pool, r.by, r.failed, r.reason)
+        };
         let pools: Vec<_> = replaced.iter().map(words).collect();
-        self.alert("policy-replaced", format!("epoch {epoch} was scored by the last good version: {}", pools.join("; ")));
+        self.alert(
+            "policy-replaced",
+            format!("epoch {epoch} was scored by the last good version: {}", pools.join("; ")),
+        );
     }
 }

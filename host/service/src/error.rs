@@ -10,11 +10,14 @@ use lucid_model::{
     policy::PolicyRef,
     settlement::SettlementError,
 };
-use lucid_ports::{CallError, ChainError, Fence, PublishError, RegisterConflict, SealError, StoreError};
+use lucid_ports::{
+    CallError, ChainError, Fence, PublishError, RegisterConflict, SealError, StoreError,
+};
 
 use crate::Unresolvable;
 
-/// Why a use case did not do what was asked. The first group is the caller's to mend, the second ours.
+/// Why a use case did not do what was asked. The first group is the caller's to mend, the second
+/// ours.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// There is no such thing.
@@ -36,7 +39,9 @@ pub enum ServiceError {
         why: &'static str,
     },
     /// The epoch is over and its receipts are being made.
-    #[error("the observation is voided; epoch {epoch}, which it is in, is being closed: void it again when that is done")]
+    #[error(
+        "the observation is voided; epoch {epoch}, which it is in, is being closed: void it again when that is done"
+    )]
     EpochClosing {
         /// Which.
         epoch: Period,
@@ -105,10 +110,14 @@ pub enum ServiceError {
         account: &'static str,
     },
     /// The store was restored, and nobody compared it with the payment service.
-    #[error("the store was restored or copied: have payouts compared with the payment service first (POST /payouts/reconcile)")]
+    #[error(
+        "the store was restored or copied: have payouts compared with the payment service first (POST /payouts/reconcile)"
+    )]
     NotReconciled,
     /// What was asked needs the time, and the wall clock is in doubt.
-    #[error("the wall clock of the service is in doubt: ask again when it is right (GET /clock says why)")]
+    #[error(
+        "the wall clock of the service is in doubt: ask again when it is right (GET /clock says why)"
+    )]
     ClockDoubted,
     /// There is nothing to accept.
     #[error("the wall clock is not in doubt: there is nothing to accept")]
@@ -188,7 +197,8 @@ pub enum ServiceError {
         /// Why.
         reason: String,
     },
-    /// The version is kept and cannot be loaded here, perhaps because nobody trusts its signatures any more.
+    /// The version is kept and cannot be loaded here, perhaps because nobody trusts its signatures
+    /// any more.
     #[error(transparent)]
     NotLoadable(PublishError),
     /// A bundle did not pass the gate.
@@ -243,8 +253,14 @@ pub enum ServiceError {
 }
 
 fn unresolvable(problems: &[Unresolvable]) -> String {
-    let Some(Unresolvable { place, field, problem }) = problems.first() else { return String::new() };
-    let more = if problems.len() > 1 { format!(" (and {} problems more)", problems.len() - 1) } else { String::new() };
+    let Some(Unresolvable { place, field, problem }) = problems.first() else {
+        return String::new();
+    };
+    let more = if problems.len() > 1 {
+        format!(" (and {} problems more)", problems.len() - 1)
+    } else {
+        String::new()
+    };
     format!("resolutions[{place}].{field}: {problem}{more}")
 }
 

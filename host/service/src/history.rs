@@ -17,7 +17,8 @@ const NODES_A_STEP: u32 = 200;
 const ROLL_UP_DELAY_MS: i64 = 5 * 60_000;
 /// Points of one answer.
 pub const POINTS_MAX: u32 = 5_000;
-/// Points that an answer has at most where the caller leaves the resolution to us, as long as a coarser one is there.
+/// Points that an answer has at most where the caller leaves the resolution to us, as long as a
+/// coarser one is there.
 const POINTS_AUTO_MAX: i64 = 1_000;
 
 /// How long what was measured is kept.
@@ -31,7 +32,8 @@ pub struct SeriesAges {
     pub hours_ms: i64,
 }
 
-/// How far the tasks have come with the nodes, and whether there was something to do since the first one.
+/// How far the tasks have come with the nodes, and whether there was something to do since the
+/// first one.
 #[derive(Debug, Default)]
 pub(crate) struct Walks {
     rolling: Walk,
@@ -67,7 +69,12 @@ pub enum Grain {
 
 impl Grain {
     /// All, the finest first.
-    pub const ALL: [Self; 4] = [Self::Raw, Self::Of(Resolution::Minute), Self::Of(Resolution::FiveMinutes), Self::Of(Resolution::Hour)];
+    pub const ALL: [Self; 4] = [
+        Self::Raw,
+        Self::Of(Resolution::Minute),
+        Self::Of(Resolution::FiveMinutes),
+        Self::Of(Resolution::Hour),
+    ];
 
     fn ms(self) -> i64 {
         match self {
@@ -115,13 +122,14 @@ impl Service {
     pub async fn roll_up_due(&self) -> Result<bool, ServiceError> {
         let Some(now) = self.sure_now() else { return Ok(false) };
         let after = self.walks.lock().rolling.after;
-        let walked = self.store().roll_up(after, now.plus_ms(-ROLL_UP_DELAY_MS), NODES_A_STEP).await?;
+        let walked =
+            self.store().roll_up(after, now.plus_ms(-ROLL_UP_DELAY_MS), NODES_A_STEP).await?;
         metrics::counter!("lucid_hours_rolled_up_total").increment(walked.done);
         Ok(self.walks.lock().rolling.goes_on(walked))
     }
 
-    /// Forgets what is too old of some nodes; whether there is more to do. Samples of epochs that are not closed yet are
-    /// kept, however old.
+    /// Forgets what is too old of some nodes; whether there is more to do. Samples of epochs that
+    /// are not closed yet are kept, however old.
     ///
     /// # Errors
     /// [`ServiceError::Store`]; the next call goes on.
@@ -142,11 +150,19 @@ impl Service {
         Ok(self.walks.lock().forgetting.goes_on(walked))
     }
 
-    /// What a node measured in a range, at a grain or at the finest that gives a thousand points and is still kept.
+    /// What a node measured in a range, at a grain or at the finest that gives a thousand points
+    /// and is still kept.
     ///
     /// # Errors
-    /// [`ServiceError`] if the node is unknown or another's, or the answer would have more than [`POINTS_MAX`] points.
-    pub async fn node_history(&self, actor: &Actor, id: NodeId, range: Interval, grain: Option<Grain>) -> Result<History, ServiceError> {
+    /// [`ServiceError`] if the node is unknown or another's, or the answer would have more than
+    /// [`POINTS_MAX`] points.
+    pub async fn node_history(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        range: Interval,
+        grain: Option<Grain>,
+    ) -> Result<History, ServiceError> {
         if !self.seen_node(actor, id).await?.is_live() {
             return Err(ServiceError::no("node"));
         }
@@ -155,18 +171,24 @@ impl Service {
         }
         let mut grain = self.finest(range);
         loop {
-            // A node that reports more often than it should has more samples than a range lets expect.
+            // A node that reports more often than it should has more samples than a range lets
+            // expect.
             let points_max = usize::try_from(POINTS_AUTO_MAX).unwrap_or(usize::MAX);
             let found = self.history_of(id, range, grain).await?;
             match (found, grain.coarser()) {
-                (Some(history), coarser) if history.points.len() <= points_max || coarser.is_none() => return Ok(history),
+                (Some(history), coarser)
+                    if history.points.len() <= points_max || coarser.is_none() =>
+                {
+                    return Ok(history);
+                }
                 (_, Some(coarser)) => grain = coarser,
                 (_, None) => return Err(too_many(grain)),
             }
         }
     }
 
-    /// The finest grain that lets expect few enough points and is still kept at the beginning of a range.
+    /// The finest grain that lets expect few enough points and is still kept at the beginning of a
+    /// range.
     fn finest(&self, range: Interval) -> Grain {
         let (age_ms, kept) = (self.now().ms_since(range.from), self.config.series);
         let fits = |grain: &Grain| {
@@ -181,14 +203,20 @@ impl Service {
     }
 
     /// None if it has too many points.
-    async fn history_of(&self, id: NodeId, range: Interval, grain: Grain) -> Result<Option<History>, ServiceError> {
+    async fn history_of(
+        &self,
+        id: NodeId,
+        range: Interval,
+        grain: Grain,
+    ) -> Result<Option<History>, ServiceError> {
         let (range, rollups) = match grain {
             Grain::Raw => {
                 let samples = self.store().samples(id, range, POINTS_MAX.saturating_add(1)).await?;
                 (range, samples.iter().map(Rollup::of).collect::<Vec<_>>())
             }
             Grain::Of(resolution) => {
-                let whole = Interval { from: resolution.floor(range.from), to: resolution.ceil(range.to) };
+                let whole =
+                    Interval { from: resolution.floor(range.from), to: resolution.ceil(range.to) };
                 if whole.length_ms() / resolution.ms() > i64::from(POINTS_MAX) {
                     return Ok(None);
                 }
@@ -207,7 +235,10 @@ fn too_many(grain: Grain) -> ServiceError {
         Grain::Raw => "every sample".to_owned(),
         Grain::Of(resolution) => resolution.name().to_owned(),
     };
-    ServiceError::invalid("resolution", format!("{finer} gives more than {POINTS_MAX} points in this range, which is the most"))
+    ServiceError::invalid(
+        "resolution",
+        format!("{finer} gives more than {POINTS_MAX} points in this range, which is the most"),
+    )
 }
 
 fn told(range: Interval, grain: Grain, rollups: &[Rollup], now: TimeMs) -> History {
@@ -219,17 +250,29 @@ fn told(range: Interval, grain: Grain, rollups: &[Rollup], now: TimeMs) -> Histo
             Grain::Of(resolution) => {
                 let start = resolution.floor(rollup.first.at);
                 // Nothing is expected of what is still to come.
-                let past = Interval { to: now.min(resolution.from(start).to), ..resolution.from(start) };
+                let past =
+                    Interval { to: now.min(resolution.from(start).to), ..resolution.from(start) };
                 (start, samples_expected(past).max(1))
             }
         };
-        let since = before.map_or_else(NetworkCounters::default, |before| rollup.first.network_since(&before.last));
+        let since = before.map_or_else(NetworkCounters::default, |before| {
+            rollup.first.network_since(&before.last)
+        });
         let completeness = Ppm::ratio_floor(rollup.samples, expected);
         counted = counted.saturating_add(rollup.samples.min(expected));
-        points.push(HistoryPoint { at, rollup: *rollup, network: since.plus(rollup.network), completeness });
+        points.push(HistoryPoint {
+            at,
+            rollup: *rollup,
+            network: since.plus(rollup.network),
+            completeness,
+        });
         before = Some(rollup);
     }
     let past = Interval { to: now.min(range.to), ..range };
-    let completeness = if points.is_empty() { Ppm(0) } else { Ppm::ratio_floor(counted, samples_expected(past).max(1)) };
+    let completeness = if points.is_empty() {
+        Ppm(0)
+    } else {
+        Ppm::ratio_floor(counted, samples_expected(past).max(1))
+    };
     History { range, grain, points, completeness: Ppm(completeness.0.min(PPM)) }
 }

@@ -1,7 +1,8 @@
 //! Which version takes the place of one that failed.
 //!
-//! The one that was active before in the same scope, else the default's, else the one that comes with the binary. Never
-//! one that was activated later than what failed, so that the same failure finds the same version everywhere.
+//! The one that was active before in the same scope, else the default's, else the one that comes
+//! with the binary. Never one that was activated later than what failed, so that the same failure
+//! finds the same version everywhere.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -18,7 +19,8 @@ const LOADED_MAX: usize = 4;
 /// Activations that are looked through.
 const HISTORY_MAX: u32 = 10_000;
 
-/// Versions that may take the place of one, the best first; each is asked for when the one before failed too.
+/// Versions that may take the place of one, the best first; each is asked for when the one before
+/// failed too.
 pub(crate) struct LastGood<'a> {
     service: &'a Service,
     kind: PolicyKind,
@@ -28,19 +30,35 @@ pub(crate) struct LastGood<'a> {
 }
 
 impl Service {
-    /// What may take the place of `failing`, which was to be used in `scope` when `revision` was active.
-    pub(crate) async fn last_good(&self, failing: &PolicyIdentity, scope: Scope, revision: Revision) -> Result<LastGood<'_>, ServiceError> {
+    /// What may take the place of `failing`, which was to be used in `scope` when `revision` was
+    /// active.
+    pub(crate) async fn last_good(
+        &self,
+        failing: &PolicyIdentity,
+        scope: Scope,
+        revision: Revision,
+    ) -> Result<LastGood<'_>, ServiceError> {
         let mut history = self.store().activations(HISTORY_MAX).await?;
         // What is only scheduled has never been good.
         let now_s = self.now().unix_s_floor();
         history.retain(|a| a.kind == failing.kind && a.revision <= revision && a.from_s <= now_s);
-        let of = |scope: Scope| history.iter().filter(move |a| a.scope == scope).map(|a| (a.policy.digest, a.params.clone()));
+        let of = |scope: Scope| {
+            history
+                .iter()
+                .filter(move |a| a.scope == scope)
+                .map(|a| (a.policy.digest, a.params.clone()))
+        };
         let mut wanted: VecDeque<_> = of(scope).collect();
         if scope != Scope::Default {
             wanted.extend(of(Scope::Default));
         }
         wanted.extend(self.config.built_in.iter().map(|digest| (*digest, ParamValues::new())));
-        Ok(LastGood { service: self, kind: failing.kind, wanted, tried: vec![(failing.policy.digest, failing.params_digest())] })
+        Ok(LastGood {
+            service: self,
+            kind: failing.kind,
+            wanted,
+            tried: vec![(failing.policy.digest, failing.params_digest())],
+        })
     }
 }
 
@@ -59,7 +77,9 @@ impl Service {
         F: Future<Output = Result<T, CallError>> + Send,
     {
         let snapshot = self.ports.policies.snapshot();
-        let active = snapshot.validation(scope, self.now().unix_s_floor()).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
+        let active = snapshot
+            .validation(scope, self.now().unix_s_floor())
+            .ok_or(ServiceError::NoPolicy { kind: "validation" })?;
         let failure = match ask(Arc::clone(&active)).await {
             Ok(answer) => return Ok((answer, None)),
             Err(error @ CallError::Host { .. }) => return Err(error.into()),
@@ -70,7 +90,8 @@ impl Service {
             let by = policy.identity().policy.clone();
             match ask(policy).await {
                 Ok(answer) => {
-                    metrics::counter!("lucid_policy_replaced_total", "kind" => "validation").increment(1);
+                    metrics::counter!("lucid_policy_replaced_total", "kind" => "validation")
+                        .increment(1);
                     return Ok((answer, Some((by, failure))));
                 }
                 Err(error @ CallError::Host { .. }) => return Err(error.into()),
@@ -94,7 +115,9 @@ impl LastGood<'_> {
     }
 
     /// The next validation policy.
-    pub(crate) async fn validation(&mut self) -> Result<Option<Arc<dyn ValidationPolicy>>, ServiceError> {
+    pub(crate) async fn validation(
+        &mut self,
+    ) -> Result<Option<Arc<dyn ValidationPolicy>>, ServiceError> {
         while let Some((stored, params)) = self.next().await? {
             let loaded = self.service.ports.policies.load_validation(stored, params).await;
             if let Some(policy) = usable(loaded).filter(|policy| self.is_other(policy.identity())) {
@@ -109,7 +132,9 @@ impl LastGood<'_> {
             && let Some((digest, params)) = self.wanted.pop_front()
         {
             let stored = self.service.store().bundle(digest).await?;
-            let fits = |stored: &StoredBundle| stored.version.kind == self.kind && stored.version.state == VersionState::Checked;
+            let fits = |stored: &StoredBundle| {
+                stored.version.kind == self.kind && stored.version.state == VersionState::Checked
+            };
             if let Some(stored) = stored.filter(fits) {
                 return Ok(Some((Arc::new(stored), params)));
             }
@@ -117,7 +142,8 @@ impl LastGood<'_> {
         Ok(None)
     }
 
-    /// Only what is loaded says which params it has: those that were not set have the version's defaults.
+    /// Only what is loaded says which params it has: those that were not set have the version's
+    /// defaults.
     fn is_other(&mut self, identity: &PolicyIdentity) -> bool {
         let this = (identity.policy.digest, identity.params_digest());
         let other = !self.tried.contains(&this);
@@ -130,5 +156,9 @@ impl LastGood<'_> {
 
 /// A version of long ago may not load any more; the one after it may.
 fn usable<T>(loaded: Result<T, PublishError>) -> Option<T> {
-    loaded.inspect_err(|error| tracing::warn!(%error, "cannot take the place of a policy that failed")).ok()
+    loaded
+        .inspect_err(
+            |error| tracing::warn!(%error, "cannot take the place of a policy that failed"),
+        )
+        .ok()
 }

@@ -1,7 +1,7 @@
 //! Use cases over ports: thin drivers of the model's machines.
 //!
-//! Nothing here sleeps, spawns or reads a clock by itself: every driver is a step that the composition root
-//! calls, so that a simulation can call it too.
+//! Nothing here sleeps, spawns or reads a clock by itself: every driver is a step that the
+//! composition root calls, so that a simulation can call it too.
 
 mod actor;
 mod adjustments;
@@ -69,7 +69,10 @@ use lucid_model::{
     shared_clock::SharedClock,
     time::TimeMs,
 };
-use lucid_ports::{Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Sealer, Signer, Store, UsedOnce, WebhookSender};
+use lucid_ports::{
+    Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Sealer, Signer, Store, UsedOnce,
+    WebhookSender,
+};
 use parking_lot::Mutex;
 
 pub use actor::{Actor, Expected, Role};
@@ -82,7 +85,10 @@ pub use clock::{CLOCK_DOUBTED, ClockStatus, EPOCHS_STALLED};
 pub use config::{Approval, PayerLimits, ServiceConfig, Trust};
 pub use decisions::Resolved;
 pub use enrolments::{GivenEnrolment, NewEnrolment};
-pub use epochs::{Closing, DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay, Simulated, Stage, replay_chunk};
+pub use epochs::{
+    Closing, DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay,
+    Simulated, Stage, replay_chunk,
+};
 pub use error::ServiceError;
 pub use history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges};
 pub use identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};
@@ -94,7 +100,10 @@ pub use observations::{JudgedSession, NewSession};
 pub use participation::Participation;
 pub use payer::{InFlight, PAYER};
 pub use performance::{PoolGrain, PoolHistory, PoolPoint};
-pub use policies::{ActivationRequest, ActiveFile, Comparison, NamedActivation, Staged, Start, VersionFilter, VersionStanding};
+pub use policies::{
+    ActivationRequest, ActiveFile, Comparison, NamedActivation, Staged, Start, VersionFilter,
+    VersionStanding,
+};
 pub use pool_health::PoolHealth;
 pub use pools::{NewPool, PoolConfigChange, PoolPatch};
 pub use queries::{Earnings, FleetUsage, NodeUsage};
@@ -102,7 +111,10 @@ pub use reconciliation::LastVerified;
 pub use registration::NewNode;
 pub use reports::{NewSample, ReportProof, Reported};
 pub use resolutions::Unresolvable;
-pub use runs::{Balance, LeftOut, NotPaid, PayoutProof, RunLine, RunReport, Unpaid, UnpaidFilter, UnpaidLine, UnpaidReport};
+pub use runs::{
+    Balance, LeftOut, NotPaid, PayoutProof, RunLine, RunReport, Unpaid, UnpaidFilter, UnpaidLine,
+    UnpaidReport,
+};
 pub use samples::{DropReason, DroppedSample, SampleLimits};
 pub use scores::{OnDemand, ScoreClaim, ScoreRequest, Validated};
 pub use shadows::NewShadow;
@@ -168,7 +180,8 @@ pub struct Service {
     sealed: Mutex<audit::Sealed>,
     /// What policies said of themselves lately.
     profiles: Mutex<VecDeque<Arc<PolicyProfile>>>,
-    /// No epoch is due before this instant: the store knew none when it was last asked, and epochs are only ever added.
+    /// No epoch is due before this instant: the store knew none when it was last asked, and epochs
+    /// are only ever added.
     no_epoch_before: Mutex<TimeMs>,
     /// No pool is due for a check before this instant, nor were pools looked for.
     no_pool_check_before: Mutex<TimeMs>,
@@ -181,7 +194,8 @@ pub struct Service {
     suspicions: Mutex<BTreeMap<PayoutId, mismatches::Suspicion>>,
     /// What the last verification of the books found.
     last_verified: Mutex<Option<LastVerified>>,
-    /// Held while scores are adjusted, and while a period is settled: neither happens in the middle of the other.
+    /// Held while scores are adjusted, and while a period is settled: neither happens in the middle
+    /// of the other.
     adjusting: futures::lock::Mutex<()>,
     /// Reservations that nobody made a payout of are not looked for before this instant.
     no_money_sweep_before: Mutex<TimeMs>,
@@ -286,7 +300,8 @@ impl Service {
         uuid::Builder::from_unix_timestamp_millis(ms, &ten).into_uuid()
     }
 
-    /// The id of what a request creates: the one that was kept for it, if it carries an idempotency key.
+    /// The id of what a request creates: the one that was kept for it, if it carries an idempotency
+    /// key.
     fn new_id(&self, actor: &Actor) -> uuid::Uuid {
         actor.creates.map_or_else(|| self.uuid_v7(), |id| id.0)
     }
@@ -295,7 +310,13 @@ impl Service {
         self.bus.publish(self.now(), kind);
     }
 
-    fn audit_entry(&self, actor: &Actor, action: &str, subject: impl ToString, detail: impl Into<String>) -> AuditEntry {
+    fn audit_entry(
+        &self,
+        actor: &Actor,
+        action: &str,
+        subject: impl ToString,
+        detail: impl Into<String>,
+    ) -> AuditEntry {
         AuditEntry {
             id: AuditId(self.uuid_v7()),
             at: self.now(),

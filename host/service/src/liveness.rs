@@ -18,7 +18,8 @@ const MASS_OUTAGE_NODES_MIN: usize = 10;
 const MASS_OUTAGE_LOOK_MS: i64 = 5_000;
 
 impl Service {
-    /// Starts to watch every node that is active: from now, since nobody knows what was missed while we were away.
+    /// Starts to watch every node that is active: from now, since nobody knows what was missed
+    /// while we were away.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
@@ -35,7 +36,8 @@ impl Service {
         self.know_active_alerts().await
     }
 
-    /// Puts nodes that were silent for too long into error, unless so many are silent at once that it is probably us.
+    /// Puts nodes that were silent for too long into error, unless so many are silent at once that
+    /// it is probably us.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
@@ -48,11 +50,13 @@ impl Service {
             self.clear_alert("mass-outage");
             return Ok(0);
         }
-        // When the first node of an outage has been silent for too long, the others are on their way there: also those
-        // of pools that wait for longer, which report as often as the others do.
+        // When the first node of an outage has been silent for too long, the others are on their
+        // way there: also those of pools that wait for longer, which report as often as the others
+        // do.
         let on_its_way_ms = |silence_ms: i64| silence_ms.min(self.config.silence_ms) / 2;
         self.hear_from_others(self.unheard(now_ms, on_its_way_ms), now_ms).await?;
-        let (overdue, watched) = (self.unheard(now_ms, on_its_way_ms).len(), self.last_heard_ms.lock().len());
+        let (overdue, watched) =
+            (self.unheard(now_ms, on_its_way_ms).len(), self.last_heard_ms.lock().len());
         if self.is_mass_outage(overdue, watched) {
             *self.no_sweep_before_ms.lock() = now_ms + MASS_OUTAGE_LOOK_MS;
             self.alert(
@@ -65,20 +69,35 @@ impl Service {
         self.silence(self.unheard(now_ms, |silence_ms| silence_ms), now_ms).await
     }
 
-    /// Nodes that this process has not heard for as long as `wait_ms` makes of the silence that each is allowed.
+    /// Nodes that this process has not heard for as long as `wait_ms` makes of the silence that
+    /// each is allowed.
     fn unheard(&self, now_ms: i64, wait_ms: impl Fn(i64) -> i64) -> Vec<NodeId> {
         let silences_ms = self.silences_ms.lock();
-        let waited = |node: &NodeId| wait_ms(silences_ms.get(node).copied().unwrap_or(self.config.silence_ms));
-        self.last_heard_ms.lock().iter().filter(|(node, at)| now_ms - **at >= waited(node)).map(|(node, _)| *node).collect()
+        let waited = |node: &NodeId| {
+            wait_ms(silences_ms.get(node).copied().unwrap_or(self.config.silence_ms))
+        };
+        self.last_heard_ms
+            .lock()
+            .iter()
+            .filter(|(node, at)| now_ms - **at >= waited(node))
+            .map(|(node, _)| *node)
+            .collect()
     }
 
     fn is_mass_outage(&self, overdue: usize, watched: usize) -> bool {
-        let most = watched.saturating_mul(usize::try_from(self.config.mass_outage_percent).unwrap_or(usize::MAX));
-        self.config.mass_outage_percent > 0 && watched >= MASS_OUTAGE_NODES_MIN && overdue.saturating_mul(100) > most
+        let most = watched
+            .saturating_mul(usize::try_from(self.config.mass_outage_percent).unwrap_or(usize::MAX));
+        self.config.mass_outage_percent > 0
+            && watched >= MASS_OUTAGE_NODES_MIN
+            && overdue.saturating_mul(100) > most
     }
 
     /// Other replicas may have heard them: the store has the last report, whoever took it.
-    async fn hear_from_others(&self, unheard: Vec<NodeId>, now_ms: i64) -> Result<(), ServiceError> {
+    async fn hear_from_others(
+        &self,
+        unheard: Vec<NodeId>,
+        now_ms: i64,
+    ) -> Result<(), ServiceError> {
         let now = self.now();
         for some in unheard.chunks(WALK_BATCH as usize) {
             let last = self.store().live_states(some).await?;
@@ -101,10 +120,23 @@ impl Service {
             match node.filter(Node::is_live) {
                 Some(node) if node.status == NodeStatus::Active => {
                     let measured = self.silence_of(id, now_ms);
-                    let changed = self.change_by_itself(&node, NodeEvent::GoSilent, "node.go_silent", "no report within the liveness window").await?;
+                    let changed = self
+                        .change_by_itself(
+                            &node,
+                            NodeEvent::GoSilent,
+                            "node.go_silent",
+                            "no report within the liveness window",
+                        )
+                        .await?;
                     if let Some(changed) = changed {
                         gone += 1;
-                        self.raise_node_alert(id, AlertKind::Silent, changed.error_reason.unwrap_or_default(), Some(measured)).await?;
+                        self.raise_node_alert(
+                            id,
+                            AlertKind::Silent,
+                            changed.error_reason.unwrap_or_default(),
+                            Some(measured),
+                        )
+                        .await?;
                     }
                 }
                 _ => {
@@ -119,7 +151,8 @@ impl Service {
     fn silence_of(&self, node: NodeId, now_ms: i64) -> Measured {
         let seconds = |ms: i64| u32::try_from(ms / 1_000).unwrap_or_default();
         let heard_ms = self.last_heard_ms.lock().get(&node).copied().unwrap_or(now_ms);
-        let limit_ms = self.silences_ms.lock().get(&node).copied().unwrap_or(self.config.silence_ms);
+        let limit_ms =
+            self.silences_ms.lock().get(&node).copied().unwrap_or(self.config.silence_ms);
         Measured { value: seconds(now_ms - heard_ms), limit: seconds(limit_ms) }
     }
 
@@ -132,11 +165,27 @@ impl Service {
         let filter = NodeFilter { status: Some(NodeStatus::Suspended), ..NodeFilter::default() };
         let mut page = 1;
         loop {
-            let request = PageRequest { page, limit: 100, sort: NodeSort::CreatedAt, order: Order::Ascending };
+            let request = PageRequest {
+                page,
+                limit: 100,
+                sort: NodeSort::CreatedAt,
+                order: Order::Ascending,
+            };
             let suspended = self.store().nodes(&filter, request).await?.items;
-            let over: Vec<_> = suspended.iter().filter(|n| n.suspension.as_ref().and_then(|s| s.until).is_some_and(|until| until <= now)).collect();
+            let over: Vec<_> = suspended
+                .iter()
+                .filter(|n| {
+                    n.suspension.as_ref().and_then(|s| s.until).is_some_and(|until| until <= now)
+                })
+                .collect();
             for node in &over {
-                self.change_by_itself(node, NodeEvent::LiftSuspension, "node.lift_suspension", "its time is over").await?;
+                self.change_by_itself(
+                    node,
+                    NodeEvent::LiftSuspension,
+                    "node.lift_suspension",
+                    "its time is over",
+                )
+                .await?;
             }
             if suspended.len() < 100 {
                 return Ok(());

@@ -18,23 +18,35 @@ pub struct Machine {
 }
 
 impl Service {
-    /// Takes a changed machine, if a node could register with it: the same caps and the same policy judge it.
+    /// Takes a changed machine, if a node could register with it: the same caps and the same policy
+    /// judge it.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, another node is at the address, a cap is reached or the policy refuses.
-    pub async fn change_machine(&self, actor: &Actor, id: NodeId, machine: Machine) -> Result<NodeView, ServiceError> {
-        let before = self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
+    /// [`ServiceError`] if the caller may not, another node is at the address, a cap is reached or
+    /// the policy refuses.
+    pub async fn change_machine(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        machine: Machine,
+    ) -> Result<NodeView, ServiceError> {
+        let before =
+            self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
         if !(actor.node == Some(id) || (actor.node.is_none() && actor.manages(before.owner))) {
-            return Err(ServiceError::Forbidden { why: "the node is another's, or the role may not change nodes" });
+            return Err(ServiceError::Forbidden {
+                why: "the node is another's, or the role may not change nodes",
+            });
         }
         actor.expects("node", before.version)?;
-        let becomes = |node: &Node| (machine.address.or(node.address), machine.hardware.or(node.hardware));
+        let becomes =
+            |node: &Node| (machine.address.or(node.address), machine.hardware.or(node.hardware));
         let (address, hardware) = becomes(&before);
         if (address, hardware) == (before.address, before.hardware) {
             return self.with_live(vec![before]).await?.pop().ok_or(ServiceError::no("node"));
         }
         self.judge_machine(&before, address, hardware).await?;
-        let owner = Actor { node: None, roles: vec![Role::Owner], user: before.owner, ..actor.clone() };
+        let owner =
+            Actor { node: None, roles: vec![Role::Owner], user: before.owner, ..actor.clone() };
         let changed = self
             .change_node(&owner, id, Change::of("node.machine"), |node, now| {
                 (node.address, node.hardware) = becomes(node);
@@ -44,18 +56,38 @@ impl Service {
             .await;
         match changed {
             // Nobody changed the node: what was in the way is another one at the address.
-            Err(ServiceError::Changed { .. }) if self.store().node(id).await?.is_some_and(|node| node.version == before.version) => {
-                Err(ServiceError::AlreadyRegistered { conflict: RegisterConflict::Address, own: None })
+            Err(ServiceError::Changed { .. })
+                if self
+                    .store()
+                    .node(id)
+                    .await?
+                    .is_some_and(|node| node.version == before.version) =>
+            {
+                Err(ServiceError::AlreadyRegistered {
+                    conflict: RegisterConflict::Address,
+                    own: None,
+                })
             }
             other => other.map(|(_, view)| view),
         }
     }
 
-    async fn judge_machine(&self, node: &Node, address: Option<NodeAddress>, hardware: Option<Hardware>) -> Result<(), ServiceError> {
+    async fn judge_machine(
+        &self,
+        node: &Node,
+        address: Option<NodeAddress>,
+        hardware: Option<Hardware>,
+    ) -> Result<(), ServiceError> {
         let ip = address.map(|address| address.ip);
-        let newcomer = Newcomer { owner: node.owner, ip, wallet: node.wallet.map(|wallet| wallet.address) };
+        let newcomer =
+            Newcomer { owner: node.owner, ip, wallet: node.wallet.map(|wallet| wallet.address) };
         let siblings = self.store().count_siblings(newcomer, Some(node.id)).await?;
-        if let Some(cap) = self.config.caps.reached(ip, &siblings).filter(|_| ip != node.address.map(|address| address.ip)) {
+        if let Some(cap) = self
+            .config
+            .caps
+            .reached(ip, &siblings)
+            .filter(|_| ip != node.address.map(|address| address.ip))
+        {
             return Err(ServiceError::CapReached(cap));
         }
         let claim = NewNode {

@@ -1,7 +1,9 @@
-//! Payouts that the payment service contradicts: from the first look-up that says so to the decision that ends it.
+//! Payouts that the payment service contradicts: from the first look-up that says so to the
+//! decision that ends it.
 //!
-//! Nothing follows from one look-up. A claim that a later look-up makes again is recorded, raises an alert and, the first time, freezes
-//! payments. Two treasurers end it; after that the same claim means nothing any more.
+//! Nothing follows from one look-up. A claim that a later look-up makes again is recorded, raises
+//! an alert and, the first time, freezes payments. Two treasurers end it; after that the same claim
+//! means nothing any more.
 
 use std::collections::BTreeSet;
 
@@ -67,18 +69,28 @@ impl Service {
     /// Payouts that have to be looked up again before a mismatch is recorded.
     pub fn untold(&self) -> Vec<Untold> {
         let suspicions = self.suspicions.lock();
-        suspicions.iter().map(|(payout, of)| Untold { payout: *payout, said: of.claim.clone(), looks: of.looks }).collect()
+        suspicions
+            .iter()
+            .map(|(payout, of)| Untold { payout: *payout, said: of.claim.clone(), looks: of.looks })
+            .collect()
     }
 
     /// Holds what the payment service says of a payout that ended against the books.
-    pub(crate) async fn compare(&self, payout: &Payout, reported: &Reported, may_be_unknown: bool) -> Result<Compared, ServiceError> {
+    pub(crate) async fn compare(
+        &self,
+        payout: &Payout,
+        reported: &Reported,
+        may_be_unknown: bool,
+    ) -> Result<Compared, ServiceError> {
         let (kind, claim) = match verdict(payout, reported, may_be_unknown) {
             Verdict::Same => {
                 self.suspicions.lock().remove(&payout.id);
                 return Ok(Compared::Done);
             }
             Verdict::Unclear(said) => return self.suspect_unclear(payout, said).await,
-            Verdict::Other(MismatchKind::NotPaid, _) if self.was_resolved(payout).await? => return Ok(Compared::Done),
+            Verdict::Other(MismatchKind::NotPaid, _) if self.was_resolved(payout).await? => {
+                return Ok(Compared::Done);
+            }
             Verdict::Other(kind, claim) => (kind, claim),
         };
         if self.store().mismatch(MismatchId::of(payout.id, &claim)).await?.is_some() {
@@ -87,24 +99,41 @@ impl Service {
         let now = self.mono();
         let first_at = {
             let mut suspicions = self.suspicions.lock();
-            let known = suspicions.get(&payout.id).filter(|known| known.claim == claim && now >= known.next_look).map(|known| known.first_at);
+            let known = suspicions
+                .get(&payout.id)
+                .filter(|known| known.claim == claim && now >= known.next_look)
+                .map(|known| known.first_at);
             if known.is_none() {
                 let next_look = now.plus_ms(self.config.second_look_ms);
-                suspicions.insert(payout.id, Suspicion { kind, claim: claim.clone(), first_at: self.now(), looks: 1, next_look });
+                suspicions.insert(
+                    payout.id,
+                    Suspicion {
+                        kind,
+                        claim: claim.clone(),
+                        first_at: self.now(),
+                        looks: 1,
+                        next_look,
+                    },
+                );
             }
             known
         };
         let Some(first_at) = first_at else { return Ok(Compared::Again) };
         let mismatch = Mismatch::of(payout, kind, &claim, first_at, self.now());
         let evidence = format!("payout {}: {}", payout.id, mismatch.evidence);
-        // Before the record, which says that it stopped payments: whoever crashes in between stops them again.
+        // Before the record, which says that it stopped payments: whoever crashes in between stops
+        // them again.
         self.stop_payments(evidence).await?;
         self.record(mismatch).await?;
         Ok(Compared::Done)
     }
 
     /// A payment service that cannot tell is asked less and less often, and a person in the end.
-    async fn suspect_unclear(&self, payout: &Payout, said: String) -> Result<Compared, ServiceError> {
+    async fn suspect_unclear(
+        &self,
+        payout: &Payout,
+        said: String,
+    ) -> Result<Compared, ServiceError> {
         let claim = "nothing that tells what became of it".to_owned();
         if self.store().mismatch(MismatchId::of(payout.id, &claim)).await?.is_some() {
             return Ok(Compared::Done);
@@ -112,7 +141,13 @@ impl Service {
         let now = self.mono();
         let (looks, first_at) = {
             let mut suspicions = self.suspicions.lock();
-            let fresh = || Suspicion { kind: MismatchKind::Unclear, claim: said.clone(), first_at: self.now(), looks: 0, next_look: now };
+            let fresh = || Suspicion {
+                kind: MismatchKind::Unclear,
+                claim: said.clone(),
+                first_at: self.now(),
+                looks: 0,
+                next_look: now,
+            };
             let of = suspicions.entry(payout.id).or_insert_with(fresh);
             if of.kind != MismatchKind::Unclear {
                 // What it said before has to be said again.
@@ -121,34 +156,49 @@ impl Service {
             }
             of.looks += 1;
             of.claim = said;
-            let wait = UNCLEAR_WAIT_MS.saturating_mul(1 << of.looks.min(20)).min(self.config.second_look_ms);
+            let wait = UNCLEAR_WAIT_MS
+                .saturating_mul(1 << of.looks.min(20))
+                .min(self.config.second_look_ms);
             of.next_look = now.plus_ms(wait);
             (of.looks, of.first_at)
         };
         if looks < UNCLEAR_LOOKS_MAX {
             return Ok(Compared::Again);
         }
-        self.record(Mismatch::of(payout, MismatchKind::Unclear, &claim, first_at, self.now())).await?;
+        self.record(Mismatch::of(payout, MismatchKind::Unclear, &claim, first_at, self.now()))
+            .await?;
         Ok(Compared::Done)
     }
 
     /// Records a mismatch and raises its alert. Again is the same.
     async fn record(&self, mismatch: Mismatch) -> Result<(), ServiceError> {
-        let audit = self.audit_entry(&Actor::system(), "payout.mismatch", mismatch.payout, mismatch.evidence.clone()).creating(&mismatch);
+        let audit = self
+            .audit_entry(
+                &Actor::system(),
+                "payout.mismatch",
+                mismatch.payout,
+                mismatch.evidence.clone(),
+            )
+            .creating(&mismatch);
         self.suspicions.lock().remove(&mismatch.payout);
         self.alert_mismatch(&mismatch);
-        metrics::counter!("lucid_payout_mismatches_total", "kind" => mismatch.kind.name()).increment(1);
+        metrics::counter!("lucid_payout_mismatches_total", "kind" => mismatch.kind.name())
+            .increment(1);
         self.store().add_mismatch(mismatch, audit).await?;
         Ok(())
     }
 
     fn alert_mismatch(&self, mismatch: &Mismatch) {
         let Mismatch { payout, amount, evidence, kind, .. } = mismatch;
-        let message = format!("payout {payout} of {amount} USDT ({}): {evidence}; two treasurers have to end it", kind.name());
+        let message = format!(
+            "payout {payout} of {amount} USDT ({}): {evidence}; two treasurers have to end it",
+            kind.name()
+        );
         self.alert_of(RECONCILIATION, payout.to_string(), message);
     }
 
-    /// Raises the alerts of all open mismatches, and clears those of mismatches that were ended, wherever that was.
+    /// Raises the alerts of all open mismatches, and clears those of mismatches that were ended,
+    /// wherever that was.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
@@ -157,8 +207,13 @@ impl Service {
         let open = self.store().mismatches(true, newest).await?;
         open.items.iter().for_each(|mismatch| self.alert_mismatch(mismatch));
         if open.total <= u64::from(PAGE) {
-            let named: BTreeSet<String> = open.items.iter().map(|mismatch| mismatch.payout.to_string()).collect();
-            let over: Vec<String> = self.alerts_about(RECONCILIATION).into_iter().filter(|subject| !named.contains(subject)).collect();
+            let named: BTreeSet<String> =
+                open.items.iter().map(|mismatch| mismatch.payout.to_string()).collect();
+            let over: Vec<String> = self
+                .alerts_about(RECONCILIATION)
+                .into_iter()
+                .filter(|subject| !named.contains(subject))
+                .collect();
             over.iter().for_each(|subject| self.clear_alert_of(RECONCILIATION, subject));
         }
         Ok(open.total)
@@ -171,7 +226,10 @@ impl Service {
             About::Payouts(resolutions) => resolutions.iter().any(|said| said.payout == payout.id),
             About::Balance { .. } | About::Mismatch { .. } => false,
         };
-        let accepted = |proposal: &Proposal| is_of(&proposal.about) && proposal.decided.as_ref().is_some_and(|decision| decision.accepted);
+        let accepted = |proposal: &Proposal| {
+            is_of(&proposal.about)
+                && proposal.decided.as_ref().is_some_and(|decision| decision.accepted)
+        };
         let mut page = 1;
         loop {
             let newest = PageRequest { page, limit: PAGE, sort: (), order: Order::Descending };
@@ -180,7 +238,9 @@ impl Service {
                 return Ok(true);
             }
             // Nobody resolves a payout before it is planned.
-            if proposals.len() < PAGE as usize || proposals.last().is_some_and(|oldest| oldest.at < payout.created_at) {
+            if proposals.len() < PAGE as usize
+                || proposals.last().is_some_and(|oldest| oldest.at < payout.created_at)
+            {
                 return Ok(false);
             }
             page += 1;
@@ -191,61 +251,117 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn mismatches(&self, open_only: bool, page: PageRequest<()>) -> Result<Page<Mismatch>, ServiceError> {
+    pub async fn mismatches(
+        &self,
+        open_only: bool,
+        page: PageRequest<()>,
+    ) -> Result<Page<Mismatch>, ServiceError> {
         Ok(self.store().mismatches(open_only, page).await?)
     }
 
     /// Says how a mismatch ends, or proposes it where four eyes are required.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, there is no such mismatch, it was ended before, or the remedy does not fit it.
-    pub async fn propose_remedy(&self, actor: &Actor, id: MismatchId, remedy: Remedy, evidence: String) -> Result<Resolved, ServiceError> {
+    /// [`ServiceError`] if the caller may not, there is no such mismatch, it was ended before, or
+    /// the remedy does not fit it.
+    pub async fn propose_remedy(
+        &self,
+        actor: &Actor,
+        id: MismatchId,
+        remedy: Remedy,
+        evidence: String,
+    ) -> Result<Resolved, ServiceError> {
         treasurer(actor)?;
         let mismatch = self.store().mismatch(id).await?.ok_or(ServiceError::no("mismatch"))?;
         if mismatch.ended.is_some() {
             return Err(ServiceError::Changed { what: "mismatch" });
         }
         if !remedy.fits(mismatch.kind) {
-            let fitting: Vec<_> = Remedy::ALL.iter().filter(|other| other.fits(mismatch.kind)).map(|other| other.name()).collect();
-            let problem = format!("{} does not fit a mismatch of kind {}: use {}", remedy.name(), mismatch.kind.name(), fitting.join(" or "));
+            let fitting: Vec<_> = Remedy::ALL
+                .iter()
+                .filter(|other| other.fits(mismatch.kind))
+                .map(|other| other.name())
+                .collect();
+            let problem = format!(
+                "{} does not fit a mismatch of kind {}: use {}",
+                remedy.name(),
+                mismatch.kind.name(),
+                fitting.join(" or ")
+            );
             return Err(ServiceError::invalid("remedy", problem));
         }
         let (by, at) = (actor.subject.clone(), self.now());
         let about = About::Mismatch { mismatch: id, remedy };
-        self.propose(actor, Proposal { id: ProposalId(self.new_id(actor)), about, evidence, by, at, decided: None }).await
+        self.propose(
+            actor,
+            Proposal { id: ProposalId(self.new_id(actor)), about, evidence, by, at, decided: None },
+        )
+        .await
     }
 
     /// Books the remedy and ends the mismatch. Again finishes what a crash left.
-    pub(crate) async fn end_mismatch(&self, actor: &Actor, id: MismatchId, remedy: Remedy, evidence: &str) -> Result<(), ServiceError> {
+    pub(crate) async fn end_mismatch(
+        &self,
+        actor: &Actor,
+        id: MismatchId,
+        remedy: Remedy,
+        evidence: &str,
+    ) -> Result<(), ServiceError> {
         let mismatch = self.store().mismatch(id).await?.ok_or(ServiceError::no("mismatch"))?;
         match mismatch.ended {
-            Some((_, other)) if other != remedy => return Err(ServiceError::Changed { what: "mismatch" }),
+            Some((_, other)) if other != remedy => {
+                return Err(ServiceError::Changed { what: "mismatch" });
+            }
             Some(_) => return Ok(()),
             None => {}
         }
         match remedy {
             Remedy::Dismiss => {}
             Remedy::Restore => {
-                self.book_draft(Draft::restore_payment(id, mismatch.node, mismatch.amount, evidence.to_owned())?).await?;
+                self.book_draft(Draft::restore_payment(
+                    id,
+                    mismatch.node,
+                    mismatch.amount,
+                    evidence.to_owned(),
+                )?)
+                .await?;
             }
             Remedy::Recover => self.recover_payment(&mismatch, evidence).await?,
         }
-        let (at, after) = (self.now(), Mismatch { ended: Some((self.now(), remedy)), ..mismatch.clone() });
-        let audit =
-            self.audit_entry(actor, "payout.mismatch_end", mismatch.payout, format!("{}: {evidence}", remedy.name())).changing(&mismatch, &after);
+        let (at, after) =
+            (self.now(), Mismatch { ended: Some((self.now(), remedy)), ..mismatch.clone() });
+        let audit = self
+            .audit_entry(
+                actor,
+                "payout.mismatch_end",
+                mismatch.payout,
+                format!("{}: {evidence}", remedy.name()),
+            )
+            .changing(&mismatch, &after);
         self.store().end_mismatch(id, at, remedy, audit).await?;
         self.clear_alert_of(RECONCILIATION, &mismatch.payout.to_string());
         Ok(())
     }
 
-    /// Takes back what the payee got twice; what is not available any more is owed, and was paid by the treasury.
-    async fn recover_payment(&self, mismatch: &Mismatch, evidence: &str) -> Result<(), ServiceError> {
+    /// Takes back what the payee got twice; what is not available any more is owed, and was paid by
+    /// the treasury.
+    async fn recover_payment(
+        &self,
+        mismatch: &Mismatch,
+        evidence: &str,
+    ) -> Result<(), ServiceError> {
         let booked = loop {
             if let Some(entry) = self.store().entry(&Draft::remedy_id(mismatch.id)).await? {
                 break entry.draft;
             }
             let head = self.store().head(Stream::Node(mismatch.node)).await?;
-            let draft = Draft::recover_payment(mismatch.id, mismatch.node, mismatch.amount, &head.balances, evidence.to_owned())?;
+            let draft = Draft::recover_payment(
+                mismatch.id,
+                mismatch.node,
+                mismatch.amount,
+                &head.balances,
+                evidence.to_owned(),
+            )?;
             if let Some(paid) = Draft::recover(&draft)? {
                 // Refused before anything is booked.
                 let treasury = self.store().head(Stream::Treasury).await?;
@@ -264,5 +380,9 @@ impl Service {
 }
 
 pub(crate) fn not_enough(error: LedgerError) -> ServiceError {
-    if let LedgerError::Overdrawn { account, .. } = error { ServiceError::NotEnough { account } } else { error.into() }
+    if let LedgerError::Overdrawn { account, .. } = error {
+        ServiceError::NotEnough { account }
+    } else {
+        error.into()
+    }
 }

@@ -41,24 +41,42 @@ fn of_record(about: &'static str, message: impl Into<String>, since: Option<Time
 
 fn raised(alert: Alert) -> NodeAlert {
     let measured = alert.measured.map(|measured| (alert.kind, measured));
-    NodeAlert { about: alert.kind.name(), message: alert.message, since: Some(alert.raised_at), measured }
+    NodeAlert {
+        about: alert.kind.name(),
+        message: alert.message,
+        since: Some(alert.raised_at),
+        measured,
+    }
 }
 
-/// What is wrong by the node's record. Where an alert is not written yet, the record tells of it too.
+/// What is wrong by the node's record. Where an alert is not written yet, the record tells of it
+/// too.
 fn told_by_record(node: &Node, known: &[NodeAlert]) -> Vec<NodeAlert> {
     let unknown = |kind: AlertKind| known.iter().all(|alert| alert.about != kind.name());
     let mut told = Vec::new();
     if node.status == NodeStatus::Error && unknown(AlertKind::Silent) {
-        told.push(of_record("silent", node.error_reason.clone().unwrap_or_default(), Some(node.updated_at)));
+        told.push(of_record(
+            "silent",
+            node.error_reason.clone().unwrap_or_default(),
+            Some(node.updated_at),
+        ));
     }
     if let Some(suspension) = node.suspension.as_ref().filter(|_| unknown(AlertKind::Suspended)) {
         told.push(of_record("suspended", suspension.reason.clone(), None));
     }
     if node.wallet.is_none() {
-        told.push(of_record("no_wallet", "earnings accrue and cannot be paid", Some(node.created_at)));
+        told.push(of_record(
+            "no_wallet",
+            "earnings accrue and cannot be paid",
+            Some(node.created_at),
+        ));
     }
     if let Some(wish) = &node.wallet_wish {
-        told.push(of_record("wallet_waits", format!("a change of wallet to {} waits for a treasurer", wish.address), Some(wish.at)));
+        told.push(of_record(
+            "wallet_waits",
+            format!("a change of wallet to {} waits for a treasurer", wish.address),
+            Some(wish.at),
+        ));
     }
     told
 }
@@ -71,11 +89,14 @@ impl Service {
     pub async fn node_alerts(&self, actor: &Actor, id: NodeId) -> Result<NodeAlerts, ServiceError> {
         let node = self.node(actor, id).await?.node;
         let alerts = self.store().active_alerts(id).await?;
-        let (mut active, usage): (Vec<_>, Vec<_>) =
-            alerts.into_iter().map(raised).partition(|alert| AlertKind::USAGE.iter().all(|kind| kind.name() != alert.about));
+        let (mut active, usage): (Vec<_>, Vec<_>) = alerts
+            .into_iter()
+            .map(raised)
+            .partition(|alert| AlertKind::USAGE.iter().all(|kind| kind.name() != alert.about));
         active.extend(told_by_record(&node, &active));
         active.extend(usage);
-        let newest = PageRequest { page: 1, limit: HISTORY_MAX, sort: (), order: Order::Descending };
+        let newest =
+            PageRequest { page: 1, limit: HISTORY_MAX, sort: (), order: Order::Descending };
         Ok(NodeAlerts { active, history: self.store().alerts(id, newest).await?.items })
     }
 }

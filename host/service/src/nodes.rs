@@ -65,8 +65,8 @@ impl<'a> Change<'a> {
 pub(crate) const CAS_TRIES: u32 = 5;
 
 impl Service {
-    /// The node that a text names: by its id, or by what an older client calls it. Ids that are made here are UUIDv7;
-    /// whether there is such a node is asked with what is done with it.
+    /// The node that a text names: by its id, or by what an older client calls it. Ids that are
+    /// made here are UUIDv7; whether there is such a node is asked with what is done with it.
     ///
     /// # Errors
     /// [`ServiceError::NotFound`] if it names none.
@@ -84,7 +84,8 @@ impl Service {
     /// # Errors
     /// [`ServiceError::NotFound`], or [`ServiceError::Forbidden`] if it is another's.
     pub async fn node(&self, actor: &Actor, id: NodeId) -> Result<NodeView, ServiceError> {
-        let node = self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
+        let node =
+            self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
         if !actor.sees(node.owner, node.id) {
             return Err(ServiceError::Forbidden { why: "the node is another's" });
         }
@@ -94,14 +95,23 @@ impl Service {
     pub(crate) async fn with_live(&self, nodes: Vec<Node>) -> Result<Vec<NodeView>, ServiceError> {
         let ids: Vec<_> = nodes.iter().map(|n| n.id).collect();
         let live = self.store().live_states(&ids).await?;
-        Ok(nodes.into_iter().zip(live).map(|(node, live)| NodeView { hold: self.payout_hold(&node), node, live }).collect())
+        Ok(nodes
+            .into_iter()
+            .zip(live)
+            .map(|(node, live)| NodeView { hold: self.payout_hold(&node), node, live })
+            .collect())
     }
 
     /// A page of the nodes the caller may see.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn nodes(&self, actor: &Actor, mut filter: NodeFilter, page: PageRequest<NodeSort>) -> Result<Page<NodeView>, ServiceError> {
+    pub async fn nodes(
+        &self,
+        actor: &Actor,
+        mut filter: NodeFilter,
+        page: PageRequest<NodeSort>,
+    ) -> Result<Page<NodeView>, ServiceError> {
         if !actor.sees_all() {
             filter.owner = Some(actor.user);
         }
@@ -113,10 +123,19 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the node is gone, another's or was changed meanwhile.
-    pub async fn update_node(&self, actor: &Actor, id: NodeId, patch: NodePatch) -> Result<NodeView, ServiceError> {
+    pub async fn update_node(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        patch: NodePatch,
+    ) -> Result<NodeView, ServiceError> {
         self.change_node(actor, id, Change::of("node.update"), |node, now| {
             node.name = patch.name.clone().unwrap_or_else(|| node.name.clone());
-            node.description = patch.description.clone().or_else(|| node.description.clone()).filter(|text| !text.is_empty());
+            node.description = patch
+                .description
+                .clone()
+                .or_else(|| node.description.clone())
+                .filter(|text| !text.is_empty());
             node.config = patch.config.as_ref().map_or(node.config, |change| change(node.config));
             node.updated_at = now;
             Ok(())
@@ -129,7 +148,12 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not or the life cycle has no such transition.
-    pub async fn transition(&self, actor: &Actor, id: NodeId, event: NodeEvent) -> Result<NodeView, ServiceError> {
+    pub async fn transition(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        event: NodeEvent,
+    ) -> Result<NodeView, ServiceError> {
         Ok(self.apply(actor, id, event).await?.1)
     }
 
@@ -137,15 +161,32 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::transition`].
-    pub async fn suspend(&self, actor: &Actor, id: NodeId, suspension: NewSuspension) -> Result<NodeView, ServiceError> {
+    pub async fn suspend(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        suspension: NewSuspension,
+    ) -> Result<NodeView, ServiceError> {
         let NewSuspension { reason, hours, notify_owner } = suspension;
         let until = hours.map(|hours| self.now().plus_ms(i64::from(hours) * HOUR_MS));
-        let (before, view) = self.apply(actor, id, NodeEvent::Suspend { reason: reason.clone(), until }).await?;
-        self.emit(EventKind::NodeSuspended { node: id, from: before.status, reason, until, notify_owner });
+        let (before, view) =
+            self.apply(actor, id, NodeEvent::Suspend { reason: reason.clone(), until }).await?;
+        self.emit(EventKind::NodeSuspended {
+            node: id,
+            from: before.status,
+            reason,
+            until,
+            notify_owner,
+        });
         Ok(view)
     }
 
-    async fn apply(&self, actor: &Actor, id: NodeId, event: NodeEvent) -> Result<(Node, NodeView), ServiceError> {
+    async fn apply(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        event: NodeEvent,
+    ) -> Result<(Node, NodeView), ServiceError> {
         let operator = actor.is(Role::Operator);
         let action = match event {
             NodeEvent::Activate => "node.activate",
@@ -160,7 +201,11 @@ impl Service {
             return Err(ServiceError::Forbidden { why: "this needs role operator" });
         }
         let approval = self.config.approval;
-        let detail = if let NodeEvent::Suspend { reason, .. } = &event { reason.clone() } else { String::new() };
+        let detail = if let NodeEvent::Suspend { reason, .. } = &event {
+            reason.clone()
+        } else {
+            String::new()
+        };
         self.change_node(actor, id, Change { action, detail }, |node, now| {
             let approved = operator || node.approved || approval == Approval::Auto;
             if event == NodeEvent::Activate && node.status == NodeStatus::Pending && !approved {
@@ -175,16 +220,34 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if there is no such node or pool, or no room.
-    pub async fn assign(&self, actor: &Actor, id: NodeId, pool: Option<PoolId>) -> Result<NodeView, ServiceError> {
+    pub async fn assign(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        pool: Option<PoolId>,
+    ) -> Result<NodeView, ServiceError> {
         for _ in 0..CAS_TRIES {
             let node = self.managed_node(actor, id).await?;
             actor.expects("node", node.version)?;
-            let audit = self.audit_entry(actor, "node.assign", id, pool.map_or("to no pool".into(), |p| format!("to pool {p}")));
+            let audit = self.audit_entry(
+                actor,
+                "node.assign",
+                id,
+                pool.map_or("to no pool".into(), |p| format!("to pool {p}")),
+            );
             let audit = audit.changing(&node, &Node { pool, ..node.clone() });
             match self.store().assign_node(id, node.version, pool, audit).await? {
                 Assigned::Done(node) => {
-                    self.emit(EventKind::NodeAssigned { node: id, pool: PoolScope::of(pool), pool_name: None });
-                    return self.with_live(vec![*node]).await?.pop().ok_or(ServiceError::no("node"));
+                    self.emit(EventKind::NodeAssigned {
+                        node: id,
+                        pool: PoolScope::of(pool),
+                        pool_name: None,
+                    });
+                    return self
+                        .with_live(vec![*node])
+                        .await?
+                        .pop()
+                        .ok_or(ServiceError::no("node"));
                 }
                 Assigned::PoolFull => return Err(ServiceError::PoolFull),
                 Assigned::NoSuchPool => return Err(ServiceError::no("pool")),
@@ -194,12 +257,19 @@ impl Service {
         Err(ServiceError::Changed { what: "node" })
     }
 
-    pub(crate) async fn managed_node(&self, actor: &Actor, id: NodeId) -> Result<Node, ServiceError> {
-        let node = self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
+    pub(crate) async fn managed_node(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+    ) -> Result<Node, ServiceError> {
+        let node =
+            self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
         if actor.manages(node.owner) {
             Ok(node)
         } else {
-            Err(ServiceError::Forbidden { why: "the node is another's, or the role may not change nodes" })
+            Err(ServiceError::Forbidden {
+                why: "the node is another's, or the role may not change nodes",
+            })
         }
     }
 
@@ -218,11 +288,14 @@ impl Service {
             change(&mut node, self.now())?;
             self.stamp_status(&before, &mut node);
             node.version += 1;
-            let audit = self.audit_entry(actor, told.action, id, told.detail.clone()).changing(&before, &node);
+            let audit = self
+                .audit_entry(actor, told.action, id, told.detail.clone())
+                .changing(&before, &node);
             if self.store().update_node(node.clone(), audit).await? {
                 self.after_change(&before, &node);
                 self.follow_with_alerts(&before, &node).await;
-                let view = self.with_live(vec![node]).await?.pop().ok_or(ServiceError::no("node"))?;
+                let view =
+                    self.with_live(vec![node]).await?.pop().ok_or(ServiceError::no("node"))?;
                 return Ok((before, view));
             }
         }
@@ -236,7 +309,8 @@ impl Service {
         }
     }
 
-    /// What follows from a change of status: presence starts anew, liveness is watched or not, everybody is told.
+    /// What follows from a change of status: presence starts anew, liveness is watched or not,
+    /// everybody is told.
     pub(crate) fn after_change(&self, before: &Node, after: &Node) {
         if before.status == after.status {
             return;
@@ -251,19 +325,30 @@ impl Service {
         drop(heard);
         // A suspension is told with its reason, by who suspends.
         if after.status != NodeStatus::Suspended {
-            self.emit(EventKind::NodeStatusChanged { node: after.id, from: before.status, to: after.status });
+            self.emit(EventKind::NodeStatusChanged {
+                node: after.id,
+                from: before.status,
+                to: after.status,
+            });
         }
     }
 
     /// A change the service makes by itself; gives up quietly if somebody else was first.
-    pub(crate) async fn change_by_itself(&self, before: &Node, event: NodeEvent, action: &str, detail: &str) -> Result<Option<Node>, ServiceError> {
+    pub(crate) async fn change_by_itself(
+        &self,
+        before: &Node,
+        event: NodeEvent,
+        action: &str,
+        detail: &str,
+    ) -> Result<Option<Node>, ServiceError> {
         let mut node = before.clone();
         if node.apply(event, self.now()).is_err() {
             return Ok(None);
         }
         self.stamp_status(before, &mut node);
         node.version += 1;
-        let audit = self.audit_entry(&Actor::system(), action, node.id, detail).changing(before, &node);
+        let audit =
+            self.audit_entry(&Actor::system(), action, node.id, detail).changing(before, &node);
         if !self.store().update_node(node.clone(), audit).await? {
             return Ok(None);
         }

@@ -43,7 +43,13 @@ pub struct JudgedSession {
 const VERIFY_BATCH: u32 = 1_000;
 
 impl Service {
-    pub(crate) async fn judge_sessions(&self, node: &Node, sessions: Vec<NewSession>, by: Observer, now: TimeMs) -> Vec<Observation> {
+    pub(crate) async fn judge_sessions(
+        &self,
+        node: &Node,
+        sessions: Vec<NewSession>,
+        by: Observer,
+        now: TimeMs,
+    ) -> Vec<Observation> {
         let claimed = |s: NewSession| Observation {
             session: s.session,
             node: node.id,
@@ -55,22 +61,34 @@ impl Service {
             verdict: Verdict::Unverified,
         };
         let mut observations: Vec<_> = sessions.into_iter().map(claimed).collect();
-        if let Err(error) = self.judge(&mut observations, node.activated_at, PoolScope::of(node.pool)).await {
+        if let Err(error) =
+            self.judge(&mut observations, node.activated_at, PoolScope::of(node.pool)).await
+        {
             tracing::warn!(node = %node.id, %error, "observations stay unverified");
         }
         observations
     }
 
     /// Asks the policy; on an error every verdict stays as it was.
-    async fn judge(&self, observations: &mut [Observation], activated_at: Option<TimeMs>, pool: PoolScope) -> Result<(), ServiceError> {
+    async fn judge(
+        &self,
+        observations: &mut [Observation],
+        activated_at: Option<TimeMs>,
+        pool: PoolScope,
+    ) -> Result<(), ServiceError> {
         if observations.is_empty() {
             return Ok(());
         }
         let snapshot = self.ports.policies.snapshot();
-        let policy = snapshot.validation(Scope::of(pool), self.now().unix_s_floor()).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
+        let policy = snapshot
+            .validation(Scope::of(pool), self.now().unix_s_floor())
+            .ok_or(ServiceError::NoPolicy { kind: "validation" })?;
         let rows = observations.iter().map(|o| observation_row(o, activated_at)).collect();
         let verdicts = policy.judge_observations(self.call_context_now(), rows).await?;
-        observations.iter_mut().zip(verdicts).for_each(|(observation, verdict)| observation.verdict = verdict_of(verdict));
+        observations
+            .iter_mut()
+            .zip(verdicts)
+            .for_each(|(observation, verdict)| observation.verdict = verdict_of(verdict));
         Ok(())
     }
 
@@ -82,13 +100,20 @@ impl Service {
                 return Ok(());
             }
             let mut of_nodes: BTreeMap<NodeId, Vec<Observation>> = BTreeMap::new();
-            waiting.drain(..).for_each(|observation| of_nodes.entry(observation.node).or_default().push(observation));
+            waiting.drain(..).for_each(|observation| {
+                of_nodes.entry(observation.node).or_default().push(observation)
+            });
             for (node, mut sessions) in of_nodes {
-                // Sessions of a node that is gone are judged all the same: none may stay unverified.
+                // Sessions of a node that is gone are judged all the same: none may stay
+                // unverified.
                 let node = self.store().node(node).await?;
-                let (activated_at, pool) = node.map_or((None, PoolScope::Unassigned), |node| (node.activated_at, PoolScope::of(node.pool)));
+                let (activated_at, pool) = node.map_or((None, PoolScope::Unassigned), |node| {
+                    (node.activated_at, PoolScope::of(node.pool))
+                });
                 match self.judge(&mut sessions, activated_at, pool).await {
-                    Err(ServiceError::Call(error)) if matches!(*error, CallError::Policy { .. }) => {
+                    Err(ServiceError::Call(error))
+                        if matches!(*error, CallError::Policy { .. }) =>
+                    {
                         for session in &mut sessions {
                             self.judge_alone(session, activated_at, pool).await?;
                         }
@@ -100,9 +125,15 @@ impl Service {
         }
     }
 
-    /// Asks about one session, by the last good version if the active one fails for it: a session that some policy cannot
-    /// bear must not hold up the epoch of everybody, and is not guessed either.
-    async fn judge_alone(&self, session: &mut Observation, activated_at: Option<TimeMs>, pool: PoolScope) -> Result<(), ServiceError> {
+    /// Asks about one session, by the last good version if the active one fails for it: a session
+    /// that some policy cannot bear must not hold up the epoch of everybody, and is not guessed
+    /// either.
+    async fn judge_alone(
+        &self,
+        session: &mut Observation,
+        activated_at: Option<TimeMs>,
+        pool: PoolScope,
+    ) -> Result<(), ServiceError> {
         let (context, row) = (self.call_context_now(), observation_row(session, activated_at));
         let ask = |policy: Arc<dyn ValidationPolicy>| {
             let (context, row) = (context.clone(), row.clone());
@@ -117,12 +148,19 @@ impl Service {
     }
 
     /// What the policy says of sessions that are scored on demand: the first refusal, if any.
-    pub(crate) async fn refusal_of(&self, node: &Node, sessions: &[NewSession]) -> Result<Option<(usize, String)>, ServiceError> {
-        let observations = self.judge_sessions(node, sessions.to_vec(), Observer::Itself, self.now()).await;
+    pub(crate) async fn refusal_of(
+        &self,
+        node: &Node,
+        sessions: &[NewSession],
+    ) -> Result<Option<(usize, String)>, ServiceError> {
+        let observations =
+            self.judge_sessions(node, sessions.to_vec(), Observer::Itself, self.now()).await;
         for (place, observation) in observations.into_iter().enumerate() {
             match observation.verdict {
                 Verdict::Accepted => {}
-                Verdict::Rejected(reason) | Verdict::Voided(reason) => return Ok(Some((place, reason))),
+                Verdict::Rejected(reason) | Verdict::Voided(reason) => {
+                    return Ok(Some((place, reason)));
+                }
                 Verdict::Unverified => return Err(ServiceError::NoPolicy { kind: "validation" }),
             }
         }

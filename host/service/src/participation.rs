@@ -12,7 +12,8 @@ pub struct Participation {
     pub record: EpochRecord,
     /// Nodes that were eligible: of all, or 1 or 0 of one node.
     pub eligible: u64,
-    /// What became of their votes. Those that are missing are still to be made, were too old to be made, or are of held nodes.
+    /// What became of their votes. Those that are missing are still to be made, were too old to be
+    /// made, or are of held nodes.
     pub votes: VoteTally,
 }
 
@@ -21,7 +22,12 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the node is unknown or another's.
-    pub async fn participation(&self, actor: &Actor, node: Option<NodeId>, page: PageRequest<()>) -> Result<Page<Participation>, ServiceError> {
+    pub async fn participation(
+        &self,
+        actor: &Actor,
+        node: Option<NodeId>,
+        page: PageRequest<()>,
+    ) -> Result<Page<Participation>, ServiceError> {
         if let Some(node) = node {
             self.seen_node(actor, node).await?;
         }
@@ -29,7 +35,9 @@ impl Service {
         let starts = epochs.items.iter().map(|record| record.epoch.start_s);
         let range = starts.clone().min().zip(starts.max());
         let tallies = match range {
-            Some((first_s, last_s)) => self.store().tally_votes(first_s, last_s.saturating_add(1), node).await?,
+            Some((first_s, last_s)) => {
+                self.store().tally_votes(first_s, last_s.saturating_add(1), node).await?
+            }
             None => Vec::new(),
         };
         let mut items = Vec::with_capacity(epochs.items.len());
@@ -42,7 +50,11 @@ impl Service {
                     u64::from(score.is_some_and(|score| score.row.eligible))
                 }
             };
-            let votes = tallies.iter().find(|(epoch_s, _)| *epoch_s == start_s).map(|(_, tally)| *tally).unwrap_or_default();
+            let votes = tallies
+                .iter()
+                .find(|(epoch_s, _)| *epoch_s == start_s)
+                .map(|(_, tally)| *tally)
+                .unwrap_or_default();
             items.push(Participation { record, eligible, votes });
         }
         Ok(Page { items, total: epochs.total })

@@ -1,4 +1,5 @@
-//! The payout worker: drives [`lucid_model::payout::step`], and makes every state durable before its effects.
+//! The payout worker: drives [`lucid_model::payout::step`], and makes every state durable before
+//! its effects.
 
 mod drive;
 mod freeze;
@@ -42,9 +43,11 @@ pub(crate) struct PayerState {
     sends: Breaker,
     /// Whether the rail answers look-ups.
     looks: Breaker,
-    /// The last tenure of this process, and since when on the monotonic clock no payer of another process has begun to send.
+    /// The last tenure of this process, and since when on the monotonic clock no payer of another
+    /// process has begun to send.
     held: Option<(Fence, i64)>,
-    /// The freeze that this process saw last, by the switch's version, and when on the monotonic clock.
+    /// The freeze that this process saw last, by the switch's version, and when on the monotonic
+    /// clock.
     freeze_seen: Option<(u64, i64)>,
 }
 
@@ -59,8 +62,9 @@ struct Paying<'a> {
 }
 
 impl Service {
-    /// Shuts out every payer before this one; what was in flight when it ended is in doubt. Run by whoever becomes the
-    /// payer, before its first [`Service::pay_step`]; running it again changes nothing.
+    /// Shuts out every payer before this one; what was in flight when it ended is in doubt. Run by
+    /// whoever becomes the payer, before its first [`Service::pay_step`]; running it again changes
+    /// nothing.
     ///
     /// # Errors
     /// [`ServiceError::Store`], [`ServiceError::PayerReplaced`].
@@ -69,7 +73,8 @@ impl Service {
         let Some(rail) = self.ports.rail.clone() else { return Ok(0) };
         self.begin_tenure(tenure).await?;
         self.clear_alert(PAYER);
-        let paying = Paying { tenure, rail: rail.as_ref(), frozen: true, over: AtomicBool::new(false) };
+        let paying =
+            Paying { tenure, rail: rail.as_ref(), frozen: true, over: AtomicBool::new(false) };
         let mut recovered = 0;
         for payout in self.store().open_payouts(u32::MAX).await? {
             if payout.state == PayoutState::Manual {
@@ -83,11 +88,13 @@ impl Service {
         Ok(recovered)
     }
 
-    /// Takes every due payout one step further: at most one look-up and one send each. Answers how many moved.
+    /// Takes every due payout one step further: at most one look-up and one send each. Answers how
+    /// many moved.
     ///
     /// # Errors
-    /// [`ServiceError::Store`]; what is half done goes on at the next call. [`ServiceError::PayerReplaced`]: another payer
-    /// goes on with it, and this one must not call again with this tenure.
+    /// [`ServiceError::Store`]; what is half done goes on at the next call.
+    /// [`ServiceError::PayerReplaced`]: another payer goes on with it, and this one must not call
+    /// again with this tenure.
     pub async fn pay_step(&self, tenure: &Tenure) -> Result<u32, ServiceError> {
         let Some(rail) = self.ports.rail.clone() else { return Ok(0) };
         let switch = self.store().payments_switch().await?;
@@ -96,12 +103,19 @@ impl Service {
         let (sends, looks) = {
             let (mut state, now) = (self.payer.lock(), self.mono());
             state.restored_at = switch.restored_at;
-            (!frozen && state.sends.open_until(now).is_none(), state.looks.open_until(now).is_none())
+            (
+                !frozen && state.sends.open_until(now).is_none(),
+                state.looks.open_until(now).is_none(),
+            )
         };
         let open_runs = self.store().open_runs().await?;
         let sends = sends && !self.too_much_is_in_doubt().await?;
-        let waiting = open_runs.iter().filter(|run| !sends || !run.is_executed()).map(|run| run.id).collect();
-        let found = self.store().due_payouts(Due { now: self.now(), waiting, sends, looks, limit: PAYOUTS_A_STEP }).await?;
+        let waiting =
+            open_runs.iter().filter(|run| !sends || !run.is_executed()).map(|run| run.id).collect();
+        let found = self
+            .store()
+            .due_payouts(Due { now: self.now(), waiting, sends, looks, limit: PAYOUTS_A_STEP })
+            .await?;
         if found.is_empty() {
             return Ok(0);
         }
@@ -121,7 +135,11 @@ impl Service {
     }
 
     /// The runs of payouts that were not sent yet.
-    async fn runs_of(&self, open_runs: Vec<Run>, due: &[Payout]) -> Result<BTreeMap<RunId, Run>, ServiceError> {
+    async fn runs_of(
+        &self,
+        open_runs: Vec<Run>,
+        due: &[Payout],
+    ) -> Result<BTreeMap<RunId, Run>, ServiceError> {
         let mut runs: BTreeMap<_, _> = open_runs.into_iter().map(|run| (run.id, run)).collect();
         for payout in due.iter().filter(|payout| payout.state == PayoutState::Reserved) {
             if !runs.contains_key(&payout.run)
@@ -137,7 +155,10 @@ impl Service {
     async fn too_much_is_in_doubt(&self) -> Result<bool, ServiceError> {
         let Some(most) = self.config.unknown_max else { return Ok(false) };
         let open = self.store().open_parts().await?;
-        let in_doubt = open.iter().filter(|part| matches!(part.state, PayoutState::Unknown | PayoutState::Manual)).map(|part| part.total);
+        let in_doubt = open
+            .iter()
+            .filter(|part| matches!(part.state, PayoutState::Unknown | PayoutState::Manual))
+            .map(|part| part.total);
         let in_doubt = MicroUsdt::checked_sum(in_doubt)?;
         self.payer.lock().in_doubt = in_doubt;
         if in_doubt > most {
@@ -152,15 +173,29 @@ impl Service {
     }
 
     /// One payout's part of a step. Once somebody else pays, the others are left to them.
-    async fn take_further(&self, paying: &Paying<'_>, payout: Payout, runs: &BTreeMap<RunId, Run>) -> Result<bool, ServiceError> {
+    async fn take_further(
+        &self,
+        paying: &Paying<'_>,
+        payout: Payout,
+        runs: &BTreeMap<RunId, Run>,
+    ) -> Result<bool, ServiceError> {
         if paying.over.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        let never = runs.get(&payout.run).map_or(Some("its run is not there"), |run| is_never_sent(&payout, run));
+        let never = runs
+            .get(&payout.run)
+            .map_or(Some("its run is not there"), |run| is_never_sent(&payout, run));
         let event = match (payout.state, never) {
             (PayoutState::Reserved, Some(why)) => Event::Cancel { reason: why.into() },
             // Others that went out with it may be in doubt by now.
-            (PayoutState::Reserved, None) if self.config.unknown_max.is_some_and(|most| self.payer.lock().in_doubt > most) => return Ok(false),
+            (PayoutState::Reserved, None)
+                if self
+                    .config
+                    .unknown_max
+                    .is_some_and(|most| self.payer.lock().in_doubt > most) =>
+            {
+                return Ok(false);
+            }
             (PayoutState::Reserved, None) => self.submission(paying.rail, &payout).await?,
             _ => Event::Tick,
         };
@@ -172,11 +207,17 @@ impl Service {
     }
 
     /// Before the first send the wallet must still be the planned one, and past its cool-down.
-    async fn submission(&self, rail: &dyn PaymentRail, payout: &Payout) -> Result<Event, ServiceError> {
+    async fn submission(
+        &self,
+        rail: &dyn PaymentRail,
+        payout: &Payout,
+    ) -> Result<Event, ServiceError> {
         let node = self.store().node(payout.node).await?;
         let wallet = node.as_ref().and_then(|n| self.payable_wallet(n));
         Ok(match wallet {
-            Some(wallet) if wallet.version == payout.wallet_version && wallet.address == payout.address => {
+            Some(wallet)
+                if wallet.version == payout.wallet_version && wallet.address == payout.address =>
+            {
                 Event::Submit { request: rail.request(payout) }
             }
             _ => Event::Cancel { reason: HELD.into() },
@@ -195,16 +236,20 @@ impl Service {
     }
 }
 
-/// Whether a payout that is not on its way yet may be touched; all others are due if the store says so.
+/// Whether a payout that is not on its way yet may be touched; all others are due if the store says
+/// so.
 fn may_move(payout: &Payout, sends: bool, run: Option<&Run>) -> bool {
-    payout.state != PayoutState::Reserved || run.is_some_and(|run| (run.is_executed() && sends) || is_never_sent(payout, run).is_some())
+    payout.state != PayoutState::Reserved
+        || run
+            .is_some_and(|run| (run.is_executed() && sends) || is_never_sent(payout, run).is_some())
 }
 
-/// Why a payout is never sent, if it is not: its run was taken back, or a planner that was replaced added it when its run's planning
-/// had ended already, so that nobody approved it.
+/// Why a payout is never sent, if it is not: its run was taken back, or a planner that was replaced
+/// added it when its run's planning had ended already, so that nobody approved it.
 fn is_never_sent(payout: &Payout, run: &Run) -> Option<&'static str> {
     if run.state == RunState::Cancelled {
         return Some("its run was cancelled");
     }
-    (!run.is_being_planned() && payout.plan != run.plan).then_some("it was not in the plan that its run ended with")
+    (!run.is_being_planned() && payout.plan != run.plan)
+        .then_some("it was not in the plan that its run ended with")
 }

@@ -1,5 +1,5 @@
-//! What pools did over time, told from the frames and scores of closed epochs: nothing is kept for it, so it says of any
-//! past epoch what was so then.
+//! What pools did over time, told from the frames and scores of closed epochs: nothing is kept for
+//! it, so it says of any past epoch what was so then.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,16 +95,31 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if there is no such pool, or the range has more than [`EPOCHS_MAX`] epochs.
-    pub async fn pool_performance(&self, actor: &Actor, id: PoolId, range: Interval, grain: Option<PoolGrain>) -> Result<PoolHistory, ServiceError> {
+    pub async fn pool_performance(
+        &self,
+        actor: &Actor,
+        id: PoolId,
+        range: Interval,
+        grain: Option<PoolGrain>,
+    ) -> Result<PoolHistory, ServiceError> {
         let pool = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
         let epochs = self.epochs_in(range).await?;
         let grain = grain.unwrap_or_else(|| finest(&epochs));
-        let told = stream::iter(epochs.into_iter().map(|epoch| async move { self.pool_in(id, epoch).await.map(|did| (epoch, did)) }));
+        let told = stream::iter(
+            epochs
+                .into_iter()
+                .map(|epoch| async move { self.pool_in(id, epoch).await.map(|did| (epoch, did)) }),
+        );
         let told: Vec<_> = told.buffered(READ_AT_ONCE).try_collect().await?;
         let mut buckets: BTreeMap<(TimeMs, TimeMs), Bucket> = BTreeMap::new();
-        for (epoch, (performance, members)) in told.into_iter().filter(|(_, (did, _))| did.epochs > 0) {
+        for (epoch, (performance, members)) in
+            told.into_iter().filter(|(_, (did, _))| did.epochs > 0)
+        {
             let Interval { from, to } = grain.interval(epoch);
-            let bucket = buckets.entry((from, to)).or_insert_with(|| Bucket { performance: Performance::default(), members: Vec::new() });
+            let bucket = buckets.entry((from, to)).or_insert_with(|| Bucket {
+                performance: Performance::default(),
+                members: Vec::new(),
+            });
             bucket.performance = bucket.performance.plus(performance);
             if actor.sees_all() {
                 bucket.members.extend(members);
@@ -121,7 +136,8 @@ impl Service {
             paid: paid.as_ref().map(|paid| paid.get(from).copied().unwrap_or_default()),
         };
         let points: Vec<_> = buckets.iter().map(point).collect();
-        let total = points.iter().fold(Performance::default(), |sum, point| sum.plus(point.performance));
+        let total =
+            points.iter().fold(Performance::default(), |sum, point| sum.plus(point.performance));
         let all_paid = paid.map(|paid| MicroUsdt::checked_sum(paid.into_values())).transpose()?;
         Ok(PoolHistory { pool, grain, points, total, paid: all_paid })
     }
@@ -133,17 +149,29 @@ impl Service {
         let all = PageRequest { page: 1, limit: EPOCHS_MAX, sort: (), order: Order::Ascending };
         let found = self.store().epochs(filter, all).await?;
         if found.total > u64::from(EPOCHS_MAX) {
-            return Err(ServiceError::invalid("from", format!("the range has {} epochs, more than {EPOCHS_MAX}, which is the most", found.total)));
+            return Err(ServiceError::invalid(
+                "from",
+                format!(
+                    "the range has {} epochs, more than {EPOCHS_MAX}, which is the most",
+                    found.total
+                ),
+            ));
         }
         Ok(found.items.into_iter().map(|record| record.epoch).collect())
     }
 
     /// What a pool did in one epoch, and who was in it.
-    async fn pool_in(&self, pool: PoolId, epoch: Period) -> Result<(Performance, Vec<NodeId>), ServiceError> {
+    async fn pool_in(
+        &self,
+        pool: PoolId,
+        epoch: Period,
+    ) -> Result<(Performance, Vec<NodeId>), ServiceError> {
         let parts = self.store().frame_parts(epoch.start_s).await?.unwrap_or_default();
         let (mut sum, mut members) = (Performance::default(), Vec::new());
         for (index, _) in (0..).zip(&parts).filter(|(_, part)| part.pool == PoolScope::Pool(pool)) {
-            let Some(frame) = self.store().frame_chunk(epoch.start_s, index).await? else { continue };
+            let Some(frame) = self.store().frame_chunk(epoch.start_s, index).await? else {
+                continue;
+            };
             let scores = self.store().scored_chunk(epoch.start_s, index).await?;
             sum = sum.plus(Performance::of(&frame, scores.as_ref(), sum.epochs == 0));
             members.extend(frame.nodes);
@@ -152,15 +180,27 @@ impl Service {
     }
 
     /// What was paid in each interval, by its beginning, to who was a member in it.
-    async fn paid_to(&self, buckets: &BTreeMap<(TimeMs, TimeMs), Bucket>) -> Result<BTreeMap<TimeMs, MicroUsdt>, ServiceError> {
+    async fn paid_to(
+        &self,
+        buckets: &BTreeMap<(TimeMs, TimeMs), Bucket>,
+    ) -> Result<BTreeMap<TimeMs, MicroUsdt>, ServiceError> {
         let mut paid: BTreeMap<TimeMs, MicroUsdt> = BTreeMap::new();
-        let (Some(((from, _), _)), Some(((_, to), _))) = (buckets.first_key_value(), buckets.last_key_value()) else { return Ok(paid) };
-        let mut everybody: Vec<_> = buckets.values().flat_map(|bucket| bucket.members.iter().copied()).collect();
+        let (Some(((from, _), _)), Some(((_, to), _))) =
+            (buckets.first_key_value(), buckets.last_key_value())
+        else {
+            return Ok(paid);
+        };
+        let mut everybody: Vec<_> =
+            buckets.values().flat_map(|bucket| bucket.members.iter().copied()).collect();
         everybody.sort_unstable();
         everybody.dedup();
-        for (node, at, amount) in self.store().payments(&everybody, Interval { from: *from, to: *to }).await? {
+        for (node, at, amount) in
+            self.store().payments(&everybody, Interval { from: *from, to: *to }).await?
+        {
             let in_it = buckets.range(..=(at, TimeMs(i64::MAX))).next_back();
-            if let Some(((from, _), _)) = in_it.filter(|((_, to), bucket)| at < *to && bucket.members.binary_search(&node).is_ok()) {
+            if let Some(((from, _), _)) = in_it
+                .filter(|((_, to), bucket)| at < *to && bucket.members.binary_search(&node).is_ok())
+            {
                 let sum = paid.entry(*from).or_default();
                 *sum = sum.checked_add(amount)?;
             }
@@ -170,7 +210,11 @@ impl Service {
 }
 
 fn finest(epochs: &[Period]) -> PoolGrain {
-    let points = |grain: &PoolGrain| epochs.iter().map(|epoch| grain.interval(*epoch).from).collect::<BTreeSet<_>>().len();
-    let fits = |grain: &PoolGrain| i64::try_from(points(grain)).is_ok_and(|points| points <= POINTS_AUTO_MAX);
+    let points = |grain: &PoolGrain| {
+        epochs.iter().map(|epoch| grain.interval(*epoch).from).collect::<BTreeSet<_>>().len()
+    };
+    let fits = |grain: &PoolGrain| {
+        i64::try_from(points(grain)).is_ok_and(|points| points <= POINTS_AUTO_MAX)
+    };
     PoolGrain::ALL.into_iter().find(fits).unwrap_or(PoolGrain::Day)
 }

@@ -1,5 +1,5 @@
-//! Policies: what versions there are, what is in force, what the gate found. The store is the only truth of what is
-//! active; the runtime is told after the store was changed.
+//! Policies: what versions there are, what is in force, what the gate found. The store is the only
+//! truth of what is active; the runtime is told after the store was changed.
 
 mod activate;
 mod compare;
@@ -11,7 +11,10 @@ use std::{collections::HashSet, sync::Arc};
 
 use lucid_model::{
     id::Digest,
-    policy::{Activation, Bundle, ParamValues, PolicyKind, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Revision, Standing, applicable},
+    policy::{
+        Activation, Bundle, ParamValues, PolicyKind, PolicyReport, PolicyVersion, ReportCause,
+        ReportedCheck, Revision, Standing, applicable,
+    },
 };
 use lucid_ports::{GateReport, StoredBundle};
 
@@ -83,12 +86,16 @@ impl Service {
         Ok(epoch.zip(settled).map_or(i64::MIN, |(epoch, settled)| epoch.min(settled)))
     }
 
-    async fn bundles_of(&self, active: &[Activation]) -> Result<Vec<(Digest, Arc<StoredBundle>)>, ServiceError> {
+    async fn bundles_of(
+        &self,
+        active: &[Activation],
+    ) -> Result<Vec<(Digest, Arc<StoredBundle>)>, ServiceError> {
         let mut bundles: Vec<(Digest, Arc<StoredBundle>)> = Vec::new();
         for activation in active {
             let digest = activation.policy.digest;
             if bundles.iter().all(|(known, _)| *known != digest) {
-                let stored = self.store().bundle(digest).await?.ok_or(ServiceError::no("policy version"))?;
+                let stored =
+                    self.store().bundle(digest).await?.ok_or(ServiceError::no("policy version"))?;
                 bundles.push((digest, Arc::new(stored)));
             }
         }
@@ -112,7 +119,10 @@ impl Service {
         (cause, origin): (ReportCause, &str),
     ) -> Result<GateReport, ServiceError> {
         let report = self.ports.policies.check(bundle, params.clone()).await;
-        let checks = report.checks.iter().map(|(name, finding)| ReportedCheck { name: name.clone(), failure: finding.clone().err() });
+        let checks = report.checks.iter().map(|(name, finding)| ReportedCheck {
+            name: name.clone(),
+            failure: finding.clone().err(),
+        });
         let kept = PolicyReport {
             id: self.uuid_v7(),
             at: self.now(),
@@ -132,9 +142,15 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, or there is no such version.
-    pub async fn check_version(&self, actor: &Actor, digest: Digest, params: &ParamValues) -> Result<GateReport, ServiceError> {
+    pub async fn check_version(
+        &self,
+        actor: &Actor,
+        digest: Digest,
+        params: &ParamValues,
+    ) -> Result<GateReport, ServiceError> {
         needs_author(actor)?;
-        let stored = self.store().bundle(digest).await?.ok_or(ServiceError::no("policy version"))?;
+        let stored =
+            self.store().bundle(digest).await?.ok_or(ServiceError::no("policy version"))?;
         self.examine(actor, Arc::new(stored.bundle), params, (ReportCause::Check, "store")).await
     }
 
@@ -142,7 +158,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn policy_reports(&self, digest: Option<Digest>, limit: u32) -> Result<Vec<PolicyReport>, ServiceError> {
+    pub async fn policy_reports(
+        &self,
+        digest: Option<Digest>,
+        limit: u32,
+    ) -> Result<Vec<PolicyReport>, ServiceError> {
         Ok(self.store().reports(digest, limit).await?)
     }
 
@@ -150,15 +170,30 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn policy_versions(&self, filter: &VersionFilter) -> Result<Vec<VersionStanding>, ServiceError> {
+    pub async fn policy_versions(
+        &self,
+        filter: &VersionFilter,
+    ) -> Result<Vec<VersionStanding>, ServiceError> {
         let (_, active) = self.applicable().await?;
         let now_s = self.now().unix_s_floor();
-        let shadows: HashSet<_> = self.store().running_shadows().await?.into_iter().map(|shadow| (shadow.policy.digest, shadow.kind)).collect();
+        let shadows: HashSet<_> = self
+            .store()
+            .running_shadows()
+            .await?
+            .into_iter()
+            .map(|shadow| (shadow.policy.digest, shadow.kind))
+            .collect();
         let stand = |version: PolicyVersion| {
-            let of = |activation: &&Activation| activation.policy.digest == version.policy.digest && activation.kind == version.kind;
+            let of = |activation: &&Activation| {
+                activation.policy.digest == version.policy.digest && activation.kind == version.kind
+            };
             let activations = active.iter().filter(of).cloned().collect();
             let is_shadow = shadows.contains(&(version.policy.digest, version.kind));
-            VersionStanding { standing: version.standing(&active, is_shadow, now_s), activations, version }
+            VersionStanding {
+                standing: version.standing(&active, is_shadow, now_s),
+                activations,
+                version,
+            }
         };
         let wanted = |found: &VersionStanding| {
             filter.kind.is_none_or(|kind| kind == found.version.kind)
@@ -172,9 +207,19 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::NotFound`].
-    pub async fn policy_version(&self, kind: PolicyKind, name: &str, version: &str) -> Result<VersionStanding, ServiceError> {
-        let filter = VersionFilter { kind: Some(kind), name: Some(name.to_owned()), standing: None };
-        let found = self.policy_versions(&filter).await?.into_iter().find(|found| found.version.policy.version.to_string() == version);
+    pub async fn policy_version(
+        &self,
+        kind: PolicyKind,
+        name: &str,
+        version: &str,
+    ) -> Result<VersionStanding, ServiceError> {
+        let filter =
+            VersionFilter { kind: Some(kind), name: Some(name.to_owned()), standing: None };
+        let found = self
+            .policy_versions(&filter)
+            .await?
+            .into_iter()
+            .find(|found| found.version.policy.version.to_string() == version);
         found.ok_or(ServiceError::no("policy version"))
     }
 
@@ -205,5 +250,9 @@ pub(crate) fn needs_author(actor: &Actor) -> Result<(), ServiceError> {
 }
 
 fn needs_operator(actor: &Actor) -> Result<(), ServiceError> {
-    if actor.is(Role::Operator) { Ok(()) } else { Err(ServiceError::Forbidden { why: "this needs role operator" }) }
+    if actor.is(Role::Operator) {
+        Ok(())
+    } else {
+        Err(ServiceError::Forbidden { why: "this needs role operator" })
+    }
 }

@@ -1,7 +1,9 @@
-//! Checks of pools, each at its own interval, and the places that long failed members give to nodes that have none.
+//! Checks of pools, each at its own interval, and the places that long failed members give to nodes
+//! that have none.
 //!
-//! A check reads the pool's members, says how well it is and keeps that. Who is replaced is written down before it
-//! leaves, so that nobody is forgotten by a crash: at a later check it comes back once it works again and there is room.
+//! A check reads the pool's members, says how well it is and keeps that. Who is replaced is written
+//! down before it leaves, so that nobody is forgotten by a crash: at a later check it comes back
+//! once it works again and there is room.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,18 +61,35 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`]; what was not checked is due still.
     pub async fn check_due_pools(&self) -> Result<u32, ServiceError> {
-        let Some(now) = self.sure_now().filter(|now| *now >= *self.no_pool_check_before.lock()) else { return Ok(0) };
-        let standings: BTreeMap<_, _> = self.store().pool_standings().await?.into_iter().map(|standing| (standing.pool, standing)).collect();
+        let Some(now) = self.sure_now().filter(|now| *now >= *self.no_pool_check_before.lock())
+        else {
+            return Ok(0);
+        };
+        let standings: BTreeMap<_, _> = self
+            .store()
+            .pool_standings()
+            .await?
+            .into_iter()
+            .map(|standing| (standing.pool, standing))
+            .collect();
         let (mut checked, mut next, mut page) = (0, now.plus_ms(LOOK_MS), 1);
         let (mut unhealthy, mut taking, mut with_room) = (Vec::new(), 0_u32, 0_u32);
         loop {
-            let request = PageRequest { page, limit: POOLS_A_PAGE, sort: PoolSort::CreatedAt, order: Order::Ascending };
+            let request = PageRequest {
+                page,
+                limit: POOLS_A_PAGE,
+                sort: PoolSort::CreatedAt,
+                order: Order::Ascending,
+            };
             let pools = self.store().pools(&PoolFilter::default(), request).await?.items;
             for pool in &pools {
                 let known = standings.get(&pool.id);
                 let (health, due) = if due_at(pool, known) <= now {
                     checked += 1;
-                    (self.check_pool(pool, known.cloned(), now).await?, now.plus_ms(interval_ms(pool)))
+                    (
+                        self.check_pool(pool, known.cloned(), now).await?,
+                        now.plus_ms(interval_ms(pool)),
+                    )
                 } else {
                     (known.map_or(Health::Healthy, |standing| standing.health), due_at(pool, known))
                 };
@@ -94,14 +113,24 @@ impl Service {
     }
 
     fn say_how_pools_are(&self, unhealthy: &[String], full: bool) {
-        metrics::gauge!("lucid_pools_unhealthy").set(u32::try_from(unhealthy.len()).map_or(f64::MAX, f64::from));
+        metrics::gauge!("lucid_pools_unhealthy")
+            .set(u32::try_from(unhealthy.len()).map_or(f64::MAX, f64::from));
         if unhealthy.is_empty() {
             self.clear_alert("pool-health");
         } else {
-            self.alert("pool-health", format!("at least half of the nodes that should work have failed in {}", named(unhealthy)));
+            self.alert(
+                "pool-health",
+                format!(
+                    "at least half of the nodes that should work have failed in {}",
+                    named(unhealthy)
+                ),
+            );
         }
         if full {
-            self.alert("pool-capacity", "every pool that takes nodes by itself is full: new nodes are in no pool".into());
+            self.alert(
+                "pool-capacity",
+                "every pool that takes nodes by itself is full: new nodes are in no pool".into(),
+            );
         } else {
             self.clear_alert("pool-capacity");
         }
@@ -113,25 +142,42 @@ impl Service {
     /// [`ServiceError::NotFound`].
     pub async fn pool_health(&self, id: PoolId) -> Result<PoolHealth, ServiceError> {
         let pool = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
-        let (standing, members) = (self.store().pool_standing(id).await?, self.members_of(&pool).await?);
+        let (standing, members) =
+            (self.store().pool_standing(id).await?, self.members_of(&pool).await?);
         Ok(PoolHealth { pool, standing, members })
     }
 
-    async fn check_pool(&self, pool: &Pool, known: Option<Standing>, now: TimeMs) -> Result<Health, ServiceError> {
+    async fn check_pool(
+        &self,
+        pool: &Pool,
+        known: Option<Standing>,
+        now: TimeMs,
+    ) -> Result<Health, ServiceError> {
         let nodes = self.members_of(pool).await?;
         let members = Members::count(&nodes);
         let before = known.as_ref().map(|standing| standing.health);
-        let mut standing = known.map_or_else(|| Standing::first(pool.id, members, now), |known| known.checked(members, now));
+        let mut standing = known.map_or_else(
+            || Standing::first(pool.id, members, now),
+            |known| known.checked(members, now),
+        );
         let returning = self.returning(pool, &mut standing, now).await?;
         let leaving = self.leaving(pool, &nodes, &returning, now).await?;
-        standing.replaced.extend(leaving.iter().map(|(failed, _)| Replaced { node: failed.id, at: now }));
+        standing
+            .replaced
+            .extend(leaving.iter().map(|(failed, _)| Replaced { node: failed.id, at: now }));
         if !self.store().keep_standing(standing.clone()).await? {
             // Removed, or another replica was faster.
             return Ok(standing.health);
         }
         let from = before.unwrap_or(Health::Healthy);
         if from != standing.health {
-            self.emit(EventKind::PoolHealthChanged { pool: pool.id, name: pool.name.clone(), from, to: standing.health, members });
+            self.emit(EventKind::PoolHealthChanged {
+                pool: pool.id,
+                name: pool.name.clone(),
+                from,
+                to: standing.health,
+                members,
+            });
         }
         for node in returning {
             self.move_node(&node, Some(pool), "works again").await?;
@@ -144,17 +190,33 @@ impl Service {
 
     pub(crate) async fn members_of(&self, pool: &Pool) -> Result<Vec<Node>, ServiceError> {
         let filter = NodeFilter { pool: Some(pool.id), ..NodeFilter::default() };
-        let all = PageRequest { page: 1, limit: pool.max_nodes, sort: NodeSort::CreatedAt, order: Order::Ascending };
+        let all = PageRequest {
+            page: 1,
+            limit: pool.max_nodes,
+            sort: NodeSort::CreatedAt,
+            order: Order::Ascending,
+        };
         Ok(self.store().nodes(&filter, all).await?.items)
     }
 
     /// Replaced members that come back now; who never will is taken off the list.
-    async fn returning(&self, pool: &Pool, standing: &mut Standing, now: TimeMs) -> Result<Vec<Node>, ServiceError> {
+    async fn returning(
+        &self,
+        pool: &Pool,
+        standing: &mut Standing,
+        now: TimeMs,
+    ) -> Result<Vec<Node>, ServiceError> {
         let mut room = pool.max_nodes.saturating_sub(pool.node_count);
         let (mut back, mut waiting) = (Vec::new(), Vec::new());
         for replaced in std::mem::take(&mut standing.replaced) {
-            let node = self.store().node(replaced.node).await?.filter(|node| node.is_live() && node.pool.is_none());
-            let Some(node) = node.filter(|_| now.ms_since(replaced.at) < COMES_BACK_MS) else { continue };
+            let node = self
+                .store()
+                .node(replaced.node)
+                .await?
+                .filter(|node| node.is_live() && node.pool.is_none());
+            let Some(node) = node.filter(|_| now.ms_since(replaced.at) < COMES_BACK_MS) else {
+                continue;
+            };
             // Whoever comes back stays on the list until it is seen in a pool: the move may fail.
             waiting.push(replaced);
             if node.status == NodeStatus::Active && room > 0 && pool.status == PoolStatus::Active {
@@ -167,7 +229,13 @@ impl Service {
     }
 
     /// Members that leave now, each with the node that takes its place.
-    async fn leaving(&self, pool: &Pool, nodes: &[Node], returning: &[Node], now: TimeMs) -> Result<Vec<(Node, Node)>, ServiceError> {
+    async fn leaving(
+        &self,
+        pool: &Pool,
+        nodes: &[Node],
+        returning: &[Node],
+        now: TimeMs,
+    ) -> Result<Vec<(Node, Node)>, ServiceError> {
         let wanted = pool.config.failover_enabled
             && pool.status == PoolStatus::Active
             && !self.raised_alerts().iter().any(|(about, _)| *about == "mass-outage");
@@ -177,17 +245,36 @@ impl Service {
         }
         let most = u32::try_from(failed.len() + returning.len()).unwrap_or(u32::MAX);
         let coming: BTreeSet<NodeId> = returning.iter().map(|node| node.id).collect();
-        let standby = self.store().standby_nodes(most).await?.into_iter().filter(|node| !coming.contains(&node.id));
+        let standby = self
+            .store()
+            .standby_nodes(most)
+            .await?
+            .into_iter()
+            .filter(|node| !coming.contains(&node.id));
         Ok(failed.into_iter().cloned().zip(standby).collect())
     }
 
-    async fn replace(&self, pool: &Pool, failed: &Node, standby: &Node) -> Result<(), ServiceError> {
-        // Back meanwhile, or changed otherwise: it stays, and the list forgets it at the next check.
-        let Some(failed) = self.move_node(failed, None, &format!("failed for long: {} takes its place in pool {}", standby.id, pool.name)).await?
+    async fn replace(
+        &self,
+        pool: &Pool,
+        failed: &Node,
+        standby: &Node,
+    ) -> Result<(), ServiceError> {
+        // Back meanwhile, or changed otherwise: it stays, and the list forgets it at the next
+        // check.
+        let Some(failed) = self
+            .move_node(
+                failed,
+                None,
+                &format!("failed for long: {} takes its place in pool {}", standby.id, pool.name),
+            )
+            .await?
         else {
             return Ok(());
         };
-        let taken = self.move_node(standby, Some(pool), &format!("takes the place of {}", failed.id)).await?;
+        let taken = self
+            .move_node(standby, Some(pool), &format!("takes the place of {}", failed.id))
+            .await?;
         match taken {
             Some(_) => {
                 metrics::counter!("lucid_pool_failovers_total").increment(1);
@@ -199,14 +286,26 @@ impl Service {
         Ok(())
     }
 
-    /// Puts a node as it was read into a pool, or out of all; none if it was changed meanwhile or there is no room.
-    async fn move_node(&self, node: &Node, pool: Option<&Pool>, why: &str) -> Result<Option<Node>, ServiceError> {
+    /// Puts a node as it was read into a pool, or out of all; none if it was changed meanwhile or
+    /// there is no room.
+    async fn move_node(
+        &self,
+        node: &Node,
+        pool: Option<&Pool>,
+        why: &str,
+    ) -> Result<Option<Node>, ServiceError> {
         let to = pool.map(|pool| pool.id);
-        let audit = self.audit_entry(&Actor::system(), "pool.failover", node.id, why).changing(node, &Node { pool: to, ..node.clone() });
+        let audit = self
+            .audit_entry(&Actor::system(), "pool.failover", node.id, why)
+            .changing(node, &Node { pool: to, ..node.clone() });
         match self.store().assign_node(node.id, node.version, to, audit).await? {
             Assigned::Done(moved) => {
                 let pool_name = pool.map(|pool| pool.name.clone());
-                self.emit(EventKind::NodeAssigned { node: node.id, pool: PoolScope::of(to), pool_name });
+                self.emit(EventKind::NodeAssigned {
+                    node: node.id,
+                    pool: PoolScope::of(to),
+                    pool_name,
+                });
                 Ok(Some(*moved))
             }
             Assigned::PoolFull | Assigned::NoSuchPool | Assigned::Conflict => Ok(None),

@@ -45,7 +45,11 @@ pub struct PoolPatch {
 }
 
 fn operator(actor: &Actor) -> Result<(), ServiceError> {
-    if actor.is(Role::Operator) { Ok(()) } else { Err(ServiceError::Forbidden { why: "this needs role operator" }) }
+    if actor.is(Role::Operator) {
+        Ok(())
+    } else {
+        Err(ServiceError::Forbidden { why: "this needs role operator" })
+    }
 }
 
 impl Service {
@@ -68,7 +72,8 @@ impl Service {
             config: new.config,
             version: 1,
         };
-        let audit = self.audit_entry(actor, "pool.create", pool.id, pool.name.clone()).creating(&pool);
+        let audit =
+            self.audit_entry(actor, "pool.create", pool.id, pool.name.clone()).creating(&pool);
         if self.store().create_pool(pool.clone(), audit).await? {
             self.take_thresholds(&pool);
             return Ok(pool);
@@ -82,7 +87,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::NotFound`].
-    pub async fn pool(&self, actor: &Actor, id: PoolId) -> Result<(Pool, Vec<NodeView>), ServiceError> {
+    pub async fn pool(
+        &self,
+        actor: &Actor,
+        id: PoolId,
+    ) -> Result<(Pool, Vec<NodeView>), ServiceError> {
         let pool = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
         let mut members = self.members_of(&pool).await?;
         members.retain(|node| actor.sees_all() || node.owner == actor.user);
@@ -93,22 +102,35 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn pools(&self, filter: PoolFilter, page: PageRequest<PoolSort>) -> Result<Page<Pool>, ServiceError> {
+    pub async fn pools(
+        &self,
+        filter: PoolFilter,
+        page: PageRequest<PoolSort>,
+    ) -> Result<Page<Pool>, ServiceError> {
         Ok(self.store().pools(&filter, page).await?)
     }
 
     /// Changes what a PUT may change.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, the pool is gone, the name is taken or it has more nodes.
-    pub async fn update_pool(&self, actor: &Actor, id: PoolId, patch: PoolPatch) -> Result<Pool, ServiceError> {
+    /// [`ServiceError`] if the caller may not, the pool is gone, the name is taken or it has more
+    /// nodes.
+    pub async fn update_pool(
+        &self,
+        actor: &Actor,
+        id: PoolId,
+        patch: PoolPatch,
+    ) -> Result<Pool, ServiceError> {
         operator(actor)?;
         let before = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
         let mut pool = before.clone();
         actor.expects("pool", pool.version)?;
         let max_nodes = patch.max_nodes.unwrap_or(pool.max_nodes);
         if max_nodes < pool.node_count {
-            return Err(ServiceError::invalid("max_nodes", format!("the pool has {} nodes", pool.node_count)));
+            return Err(ServiceError::invalid(
+                "max_nodes",
+                format!("the pool has {} nodes", pool.node_count),
+            ));
         }
         if let Some(name) = &patch.name
             && self.store().pool_named(name).await?.is_some_and(|namesake| namesake.id != id)
@@ -130,7 +152,8 @@ impl Service {
         Ok(pool)
     }
 
-    /// Removes a pool; its nodes go where there is room, spread as its `load_balancing` says, or to no pool.
+    /// Removes a pool; its nodes go where there is room, spread as its `load_balancing` says, or to
+    /// no pool.
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, or there is no such pool.
@@ -138,20 +161,31 @@ impl Service {
         operator(actor)?;
         let (pool, members) = self.removed_pool(actor, id).await?;
         for (turn, member) in members.into_iter().enumerate() {
-            let Some(node) = self.store().node(member).await?.filter(Node::is_live) else { continue };
+            let Some(node) = self.store().node(member).await?.filter(Node::is_live) else {
+                continue;
+            };
             if self.place(&node, pool.config.load_balancing, turn).await?.is_none() {
-                self.emit(EventKind::NodeAssigned { node: member, pool: PoolScope::Unassigned, pool_name: None });
+                self.emit(EventKind::NodeAssigned {
+                    node: member,
+                    pool: PoolScope::Unassigned,
+                    pool_name: None,
+                });
             }
         }
         Ok(())
     }
 
     /// Takes a pool away; what it was, and who was in it.
-    async fn removed_pool(&self, actor: &Actor, id: PoolId) -> Result<(Pool, Vec<NodeId>), ServiceError> {
+    async fn removed_pool(
+        &self,
+        actor: &Actor,
+        id: PoolId,
+    ) -> Result<(Pool, Vec<NodeId>), ServiceError> {
         for _ in 0..CAS_TRIES {
             let pool = self.store().pool(id).await?.ok_or(ServiceError::no("pool"))?;
             actor.expects("pool", pool.version)?;
-            let audit = self.audit_entry(actor, "pool.delete", id, pool.name.clone()).removing(&pool);
+            let audit =
+                self.audit_entry(actor, "pool.delete", id, pool.name.clone()).removing(&pool);
             let version = actor.expected.as_ref().map(|_| pool.version);
             if let Some(members) = self.store().delete_pool(id, version, audit).await? {
                 return Ok((pool, members));
@@ -160,18 +194,33 @@ impl Service {
         Err(ServiceError::Changed { what: "pool" })
     }
 
-    /// Puts a node into a pool that takes nodes by itself, chosen among those with room; none if there is none, or the
-    /// node was changed meanwhile.
-    pub(crate) async fn place(&self, node: &Node, how: LoadBalancing, turn: usize) -> Result<Option<Node>, ServiceError> {
+    /// Puts a node into a pool that takes nodes by itself, chosen among those with room; none if
+    /// there is none, or the node was changed meanwhile.
+    pub(crate) async fn place(
+        &self,
+        node: &Node,
+        how: LoadBalancing,
+        turn: usize,
+    ) -> Result<Option<Node>, ServiceError> {
         let mut pools = self.store().pools_with_room(RoomOrder::Oldest, CANDIDATES_MAX).await?;
-        let of = |p: &Pool| Candidate { id: p.id, node_count: p.node_count, max_nodes: p.max_nodes };
+        let of =
+            |p: &Pool| Candidate { id: p.id, node_count: p.node_count, max_nodes: p.max_nodes };
         while let Some(chosen) = how.choose(&pools.iter().map(of).collect::<Vec<_>>(), turn) {
-            let audit = self.audit_entry(&Actor::system(), "node.assign", node.id, format!("to pool {chosen}"));
+            let audit = self.audit_entry(
+                &Actor::system(),
+                "node.assign",
+                node.id,
+                format!("to pool {chosen}"),
+            );
             let audit = audit.changing(node, &Node { pool: Some(chosen), ..node.clone() });
             match self.store().assign_node(node.id, node.version, Some(chosen), audit).await? {
                 Assigned::Done(assigned) => {
                     let pool_name = pools.into_iter().find(|p| p.id == chosen).map(|p| p.name);
-                    self.emit(EventKind::NodeAssigned { node: node.id, pool: PoolScope::Pool(chosen), pool_name });
+                    self.emit(EventKind::NodeAssigned {
+                        node: node.id,
+                        pool: PoolScope::Pool(chosen),
+                        pool_name,
+                    });
                     return Ok(Some(*assigned));
                 }
                 // Filled or removed since we looked.

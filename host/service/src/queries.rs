@@ -15,7 +15,8 @@ use lucid_model::{
     vote::Vote,
 };
 use lucid_ports::{
-    EpochFilter, LiveState, NodeFilter, NodeSort, Order, Page, PageRequest, PayoutFilter, PayoutSort, ScoreFilter, ScoreSort, ScoreView, VoteFilter,
+    EpochFilter, LiveState, NodeFilter, NodeSort, Order, Page, PageRequest, PayoutFilter,
+    PayoutSort, ScoreFilter, ScoreSort, ScoreView, VoteFilter,
 };
 
 use crate::{Actor, Service, ServiceError};
@@ -73,14 +74,23 @@ pub struct Earnings {
 impl Service {
     pub(crate) async fn seen_node(&self, actor: &Actor, id: NodeId) -> Result<Node, ServiceError> {
         let node = self.store().node(id).await?.ok_or(ServiceError::no("node"))?;
-        if actor.sees(node.owner, id) { Ok(node) } else { Err(ServiceError::Forbidden { why: "the node is another's" }) }
+        if actor.sees(node.owner, id) {
+            Ok(node)
+        } else {
+            Err(ServiceError::Forbidden { why: "the node is another's" })
+        }
     }
 
     /// Usage of one node over the last `range_ms`.
     ///
     /// # Errors
     /// [`ServiceError`] if the node is unknown or another's.
-    pub async fn node_usage(&self, actor: &Actor, id: NodeId, range_ms: i64) -> Result<NodeUsage, ServiceError> {
+    pub async fn node_usage(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        range_ms: i64,
+    ) -> Result<NodeUsage, ServiceError> {
         let node = self.seen_node(actor, id).await?;
         if !node.is_live() {
             return Err(ServiceError::no("node"));
@@ -95,7 +105,13 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::node_usage`].
-    pub async fn node_samples(&self, actor: &Actor, id: NodeId, range_ms: i64, limit: u32) -> Result<Vec<Sample>, ServiceError> {
+    pub async fn node_samples(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        range_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Sample>, ServiceError> {
         if !self.seen_node(actor, id).await?.is_live() {
             return Err(ServiceError::no("node"));
         }
@@ -111,22 +127,49 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn fleet_usage(&self, actor: &Actor, range_ms: i64) -> Result<FleetUsage, ServiceError> {
+    pub async fn fleet_usage(
+        &self,
+        actor: &Actor,
+        range_ms: i64,
+    ) -> Result<FleetUsage, ServiceError> {
         if actor.sees_all() {
             let by_status = self.store().count_by_status().await?;
             let of = |wanted: Option<NodeStatus>| {
-                by_status.iter().filter(|(s, _)| *s != NodeStatus::Deregistered && wanted.is_none_or(|w| w == *s)).map(|(_, n)| n).sum()
+                by_status
+                    .iter()
+                    .filter(|(s, _)| {
+                        *s != NodeStatus::Deregistered && wanted.is_none_or(|w| w == *s)
+                    })
+                    .map(|(_, n)| n)
+                    .sum()
             };
             let range = self.last(range_ms);
             let (summary, active_sessions) = self.store().fleet_usage(None, range).await?;
             let (total_nodes, active_nodes) = (of(None), of(Some(NodeStatus::Active)));
             let completeness = completeness(&summary, total_nodes, range);
-            return Ok(FleetUsage { total_nodes, active_nodes, summary, active_sessions, completeness });
+            return Ok(FleetUsage {
+                total_nodes,
+                active_nodes,
+                summary,
+                active_sessions,
+                completeness,
+            });
         }
         let filter = NodeFilter { owner: Some(actor.user), ..NodeFilter::default() };
         let (mut own, mut page) = (Vec::new(), 1);
         loop {
-            let part = self.store().nodes(&filter, PageRequest { page, limit: 100, sort: NodeSort::CreatedAt, order: Order::Ascending }).await?;
+            let part = self
+                .store()
+                .nodes(
+                    &filter,
+                    PageRequest {
+                        page,
+                        limit: 100,
+                        sort: NodeSort::CreatedAt,
+                        order: Order::Ascending,
+                    },
+                )
+                .await?;
             own.extend(part.items.iter().map(|n| (n.id, n.status)));
             if part.items.len() < 100 {
                 break;
@@ -136,16 +179,30 @@ impl Service {
         let ids: Vec<_> = own.iter().map(|(id, _)| *id).collect();
         let range = self.last(range_ms);
         let (summary, active_sessions) = self.store().fleet_usage(Some(&ids), range).await?;
-        let (total_nodes, active) = (ids.len() as u64, own.iter().filter(|(_, status)| *status == NodeStatus::Active).count());
+        let (total_nodes, active) = (
+            ids.len() as u64,
+            own.iter().filter(|(_, status)| *status == NodeStatus::Active).count(),
+        );
         let completeness = completeness(&summary, total_nodes, range);
-        Ok(FleetUsage { total_nodes, active_nodes: active as u64, summary, active_sessions, completeness })
+        Ok(FleetUsage {
+            total_nodes,
+            active_nodes: active as u64,
+            summary,
+            active_sessions,
+            completeness,
+        })
     }
 
     /// A page of scores.
     ///
     /// # Errors
     /// [`ServiceError`] if a node is named that is unknown or another's.
-    pub async fn scores(&self, actor: &Actor, mut filter: ScoreFilter, page: PageRequest<ScoreSort>) -> Result<Page<ScoreView>, ServiceError> {
+    pub async fn scores(
+        &self,
+        actor: &Actor,
+        mut filter: ScoreFilter,
+        page: PageRequest<ScoreSort>,
+    ) -> Result<Page<ScoreView>, ServiceError> {
         if let Some(node) = filter.node {
             self.seen_node(actor, node).await?;
         }
@@ -157,7 +214,12 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if there is none, or it is another's.
-    pub async fn score(&self, actor: &Actor, epoch_start_s: i64, node: NodeId) -> Result<ScoreView, ServiceError> {
+    pub async fn score(
+        &self,
+        actor: &Actor,
+        epoch_start_s: i64,
+        node: NodeId,
+    ) -> Result<ScoreView, ServiceError> {
         self.seen_node(actor, node).await?;
         self.store().score(epoch_start_s, node).await?.ok_or(ServiceError::no("score"))
     }
@@ -174,7 +236,12 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn votes(&self, actor: &Actor, mut filter: VoteFilter, page: PageRequest<()>) -> Result<Page<Vote>, ServiceError> {
+    pub async fn votes(
+        &self,
+        actor: &Actor,
+        mut filter: VoteFilter,
+        page: PageRequest<()>,
+    ) -> Result<Page<Vote>, ServiceError> {
         if actor.node.is_some() && filter.node.is_some_and(|node| actor.node != Some(node)) {
             return Err(ServiceError::Forbidden { why: "the node is another's" });
         }
@@ -186,7 +253,12 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if a node is named that is unknown or another's.
-    pub async fn payouts(&self, actor: &Actor, mut filter: PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, ServiceError> {
+    pub async fn payouts(
+        &self,
+        actor: &Actor,
+        mut filter: PayoutFilter,
+        page: PageRequest<PayoutSort>,
+    ) -> Result<Page<Payout>, ServiceError> {
         if let Some(node) = filter.node {
             self.seen_node(actor, node).await?;
         }
@@ -200,7 +272,11 @@ impl Service {
     /// [`ServiceError`] if there is none, or it is another's.
     pub async fn payout(&self, actor: &Actor, id: PayoutId) -> Result<Payout, ServiceError> {
         let payout = self.store().payout(id).await?.ok_or(ServiceError::no("payout"))?;
-        if actor.sees(payout.owner, payout.node) { Ok(payout) } else { Err(ServiceError::Forbidden { why: "the payout is another's" }) }
+        if actor.sees(payout.owner, payout.node) {
+            Ok(payout)
+        } else {
+            Err(ServiceError::Forbidden { why: "the payout is another's" })
+        }
     }
 
     /// One run.
@@ -218,7 +294,8 @@ impl Service {
     pub async fn earnings(&self, actor: &Actor, id: NodeId) -> Result<Earnings, ServiceError> {
         self.seen_node(actor, id).await?;
         let all = Interval { from: TimeMs(0), to: TimeMs(i64::MAX) };
-        let paid = self.store().payments(&[id], all).await?.into_iter().map(|(_, _, amount)| amount);
+        let paid =
+            self.store().payments(&[id], all).await?.into_iter().map(|(_, _, amount)| amount);
         Ok(Earnings {
             balances: self.store().head(Stream::Node(id)).await?.balances,
             estimated: self.estimated(id).await?,
@@ -255,7 +332,9 @@ impl Service {
         use lucid_model::policy::Scope::Default;
         let snapshot = self.ports.policies.snapshot();
         let now_s = self.now().unix_s_floor();
-        snapshot.scoring(Default, now_s).is_some() && snapshot.validation(Default, now_s).is_some() && snapshot.payout(Default, now_s).is_some()
+        snapshot.scoring(Default, now_s).is_some()
+            && snapshot.validation(Default, now_s).is_some()
+            && snapshot.payout(Default, now_s).is_some()
     }
 
     /// Nodes by status.

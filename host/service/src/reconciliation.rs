@@ -1,5 +1,5 @@
-//! Whether the books, the payouts and the payment service say the same. Where they do not, nothing more is sent until a
-//! treasurer has looked.
+//! Whether the books, the payouts and the payment service say the same. Where they do not, nothing
+//! more is sent until a treasurer has looked.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,8 @@ use crate::{Actor, BooksVerified, Service, ServiceError, mismatches::Compared, v
 const LOOKS_A_STEP: usize = 50;
 /// Payouts read at once.
 const PAGE: u32 = 200;
-/// What ended longer ago is not compared any more: it was, or the payment service may have forgotten it.
+/// What ended longer ago is not compared any more: it was, or the payment service may have
+/// forgotten it.
 const COMPARED_MS: i64 = 86_400_000;
 /// What the alert about books that do not add up is about.
 const LEDGER: &str = "ledger";
@@ -78,15 +79,17 @@ impl Service {
         self.last_verified.lock().clone()
     }
 
-    /// Looks up payouts that ended since the last time, some of them; whether it got further and there are more. A payout that the payment service
-    /// contradicts twice is a mismatch, and freezes payments.
+    /// Looks up payouts that ended since the last time, some of them; whether it got further and
+    /// there are more. A payout that the payment service contradicts twice is a mismatch, and
+    /// freezes payments.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn reconcile_step(&self) -> Result<bool, ServiceError> {
         let Some(rail) = self.ports.rail.clone() else { return Ok(false) };
         let switch = self.store().payments_switch().await?;
-        let asked = switch.reconciliation.filter(|asked| asked.done_at.is_none()).map(|asked| asked.since);
+        let asked =
+            switch.reconciliation.filter(|asked| asked.done_at.is_none()).map(|asked| asked.since);
         let next = self.ended_payouts(asked).await?;
         let (mut compared, mut clear) = (false, !next.waits);
         for payout in &next.ended {
@@ -95,7 +98,10 @@ impl Service {
                 clear = false;
                 break;
             };
-            match self.compare(payout, &reply.said, self.may_be_unknown(payout, rail.capabilities())).await? {
+            match self
+                .compare(payout, &reply.said, self.may_be_unknown(payout, rail.capabilities()))
+                .await?
+            {
                 Compared::Done => compared |= self.compared.lock().since.insert(payout.id),
                 Compared::Again => clear = false,
             }
@@ -111,15 +117,21 @@ impl Service {
     /// Whether it means nothing that the payment service does not know a payout.
     fn may_be_unknown(&self, payout: &Payout, can: Capabilities) -> bool {
         let can_be_found = can.queries_by_key || payout.external_id.is_some();
-        !can_be_found || payout.submitted_at.is_none_or(|at| self.now().ms_since(at) >= can.key_retention_ms)
+        !can_be_found
+            || payout.submitted_at.is_none_or(|at| self.now().ms_since(at) >= can.key_retention_ms)
     }
 
-    /// Payouts that ended and were not compared, the oldest first; `asked`: since when somebody wants them compared.
+    /// Payouts that ended and were not compared, the oldest first; `asked`: since when somebody
+    /// wants them compared.
     async fn ended_payouts(&self, asked: Option<TimeMs>) -> Result<Next, ServiceError> {
         let (until, since) = {
             let mut compared = self.compared.lock();
             if compared.asked != asked {
-                *compared = Progress { asked, until: asked.unwrap_or(compared.until), since: BTreeSet::new() };
+                *compared = Progress {
+                    asked,
+                    until: asked.unwrap_or(compared.until),
+                    since: BTreeSet::new(),
+                };
             }
             if asked.is_none() {
                 compared.until = compared.until.max(self.now().plus_ms(-COMPARED_MS));
@@ -127,10 +139,16 @@ impl Service {
             (compared.until, compared.since.clone())
         };
         // Before this moment nothing is left: of what is at it some is compared, or cannot be yet.
-        let (mut next, mut done, mut page) = (Next { ended: Vec::new(), is_all: true, waits: false }, Some(until), 1);
+        let (mut next, mut done, mut page) =
+            (Next { ended: Vec::new(), is_all: true, waits: false }, Some(until), 1);
         loop {
             let filter = PayoutFilter { changed_from: Some(until), ..PayoutFilter::default() };
-            let request = PageRequest { page, limit: PAGE, sort: PayoutSort::UpdatedAt, order: Order::Ascending };
+            let request = PageRequest {
+                page,
+                limit: PAGE,
+                sort: PayoutSort::UpdatedAt,
+                order: Order::Ascending,
+            };
             let items = self.store().payouts(&filter, request).await?.items;
             let last = items.len() < PAGE as usize;
             for payout in items {
@@ -188,10 +206,18 @@ pub(crate) enum Verdict {
 pub(crate) fn verdict(payout: &Payout, reported: &Reported, may_be_unknown: bool) -> Verdict {
     let paid = payout.state == PayoutState::Confirmed;
     match reported {
-        Reported::Confirmed { txid, .. } if paid && payout.txid.as_ref() == Some(txid) => Verdict::Same,
-        Reported::Confirmed { txid, .. } if paid => Verdict::Other(MismatchKind::OtherTransaction, format!("paid by {txid}")),
-        Reported::Confirmed { txid, .. } => Verdict::Other(MismatchKind::PaidAfterRelease, format!("paid by {txid}")),
-        Reported::Accepted { txid: Some(txid), .. } if !paid => Verdict::Other(MismatchKind::PaidAfterRelease, format!("on its way with {txid}")),
+        Reported::Confirmed { txid, .. } if paid && payout.txid.as_ref() == Some(txid) => {
+            Verdict::Same
+        }
+        Reported::Confirmed { txid, .. } if paid => {
+            Verdict::Other(MismatchKind::OtherTransaction, format!("paid by {txid}"))
+        }
+        Reported::Confirmed { txid, .. } => {
+            Verdict::Other(MismatchKind::PaidAfterRelease, format!("paid by {txid}"))
+        }
+        Reported::Accepted { txid: Some(txid), .. } if !paid => {
+            Verdict::Other(MismatchKind::PaidAfterRelease, format!("on its way with {txid}"))
+        }
         Reported::NotFound if !paid || may_be_unknown => Verdict::Same,
         Reported::Failed { .. } if !paid => Verdict::Same,
         Reported::Failed { .. } => Verdict::Other(MismatchKind::NotPaid, "failed".into()),

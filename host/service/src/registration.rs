@@ -42,12 +42,19 @@ impl Service {
     /// Registers a node: pending, in a pool that takes it.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, the proof is bad, a cap is reached, the policy refuses or cannot
-    /// answer, or a live node has the same identity. Nothing is changed then.
+    /// [`ServiceError`] if the caller may not, the proof is bad, a cap is reached, the policy
+    /// refuses or cannot answer, or a live node has the same identity. Nothing is changed then.
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.register", skip_all)]
-    pub async fn register(&self, actor: &Actor, new: NewNode, proof: Option<RegistrationProof>) -> Result<NodeView, ServiceError> {
+    pub async fn register(
+        &self,
+        actor: &Actor,
+        new: NewNode,
+        proof: Option<RegistrationProof>,
+    ) -> Result<NodeView, ServiceError> {
         if !(actor.is(Role::Owner) || actor.is(Role::Operator) || actor.is(Role::Enrolled)) {
-            return Err(ServiceError::Forbidden { why: "this needs role owner or operator, or an enrolment token" });
+            return Err(ServiceError::Forbidden {
+                why: "this needs role owner or operator, or an enrolment token",
+            });
         }
         if let Some(known) = self.registered_before(actor).await? {
             return Ok(known);
@@ -57,13 +64,22 @@ impl Service {
         }
         match (new.public_key, &proof) {
             (Some(key), Some(proof)) => self.check_registration(key, proof).await?,
-            (Some(_), None) => return Err(ServiceError::invalid("public_key", "a registration with a public key must be signed by it")),
+            (Some(_), None) => {
+                return Err(ServiceError::invalid(
+                    "public_key",
+                    "a registration with a public key must be signed by it",
+                ));
+            }
             (None, _) if actor.enrolment.is_some() => {
-                return Err(ServiceError::invalid("public_key", "is required with an enrolment token: nobody could speak for the node without it"));
+                return Err(ServiceError::invalid(
+                    "public_key",
+                    "is required with an enrolment token: nobody could speak for the node without it",
+                ));
             }
             (None, _) => {}
         }
-        let newcomer = Newcomer { owner: actor.user, ip: new.address.map(|a| a.ip), wallet: new.wallet };
+        let newcomer =
+            Newcomer { owner: actor.user, ip: new.address.map(|a| a.ip), wallet: new.wallet };
         let siblings = self.store().count_siblings(newcomer, None).await?;
         if let Some(cap) = self.config.caps.reached(newcomer.ip, &siblings) {
             return Err(ServiceError::CapReached(cap));
@@ -72,28 +88,43 @@ impl Service {
         let wanted = self.pool_for(actor).await?;
         let node = self.pending_node(actor, new, wanted.as_ref().map(|pool| pool.id));
         let unplaced = Node { pool: None, ..node.clone() };
-        let told = node.address.map_or_else(|| "without an address".to_owned(), |address| address.to_string());
+        let told = node
+            .address
+            .map_or_else(|| "without an address".to_owned(), |address| address.to_string());
         let registration = Registration {
             caps: self.config.caps,
             enrolment: actor.enrolment.as_ref().map(|e| e.id),
             audit: self.audit_entry(actor, "node.register", node.id, told).creating(&unplaced),
-            assign_audit: node
-                .pool
-                .map(|pool| self.audit_entry(&Actor::system(), "node.assign", node.id, format!("to pool {pool}")).changing(&unplaced, &node)),
+            assign_audit: node.pool.map(|pool| {
+                self.audit_entry(
+                    &Actor::system(),
+                    "node.assign",
+                    node.id,
+                    format!("to pool {pool}"),
+                )
+                .changing(&unplaced, &node)
+            }),
             node,
         };
         let key = registration.node.public_key;
         match self.store().register_node(registration).await? {
             Registered::Done(node) => self.welcome(*node, wanted).await,
-            Registered::Repeated(node) => self.with_live(vec![*node]).await?.pop().ok_or(ServiceError::no("node")),
+            Registered::Repeated(node) => {
+                self.with_live(vec![*node]).await?.pop().ok_or(ServiceError::no("node"))
+            }
             Registered::CapReached(cap) => Err(ServiceError::CapReached(cap)),
-            Registered::EnrolmentSpent => Err(ServiceError::Unproven { why: "the enrolment token is used up, expired or revoked" }),
+            Registered::EnrolmentSpent => Err(ServiceError::Unproven {
+                why: "the enrolment token is used up, expired or revoked",
+            }),
             Registered::Conflict(conflict) => {
                 let holder = match key {
                     Some(key) => self.store().node_by_key(key).await?,
                     None => None,
                 };
-                Err(ServiceError::AlreadyRegistered { conflict, own: holder.filter(|n| n.owner == actor.user).map(|n| n.id) })
+                Err(ServiceError::AlreadyRegistered {
+                    conflict,
+                    own: holder.filter(|n| n.owner == actor.user).map(|n| n.id),
+                })
             }
         }
     }
@@ -153,19 +184,31 @@ impl Service {
         self.emit(EventKind::NodeRegistered { node: node.id, name: node.name.clone() });
         let node = match (node.pool, wanted) {
             (Some(id), Some(pool)) => {
-                self.emit(EventKind::NodeAssigned { node: node.id, pool: PoolScope::Pool(id), pool_name: Some(pool.name) });
+                self.emit(EventKind::NodeAssigned {
+                    node: node.id,
+                    pool: PoolScope::Pool(id),
+                    pool_name: Some(pool.name),
+                });
                 node
             }
             // It was filled between the look and the write.
-            (None, Some(_)) => self.place(&node, LoadBalancing::LeastConnections, 0).await?.unwrap_or(node),
+            (None, Some(_)) => {
+                self.place(&node, LoadBalancing::LeastConnections, 0).await?.unwrap_or(node)
+            }
             _ => node,
         };
         Ok(NodeView { hold: self.payout_hold(&node), node, live: None })
     }
 
-    pub(crate) async fn judge_registration(&self, new: &NewNode, siblings: SiblingCounts) -> Result<(), ServiceError> {
+    pub(crate) async fn judge_registration(
+        &self,
+        new: &NewNode,
+        siblings: SiblingCounts,
+    ) -> Result<(), ServiceError> {
         let snapshot = self.ports.policies.snapshot();
-        let policy = snapshot.validation(Scope::Default, self.now().unix_s_floor()).ok_or(ServiceError::NoPolicy { kind: "validation" })?;
+        let policy = snapshot
+            .validation(Scope::Default, self.now().unix_s_floor())
+            .ok_or(ServiceError::NoPolicy { kind: "validation" })?;
         let hardware = new.hardware;
         let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let facts = REGISTRATION_FACTS
@@ -191,11 +234,18 @@ impl Service {
                 _ => None,
             })
             .collect();
-        let verdict = policy.judge_registration(self.call_context_now(), RegistrationClaim { facts, texts }).await?;
+        let verdict = policy
+            .judge_registration(self.call_context_now(), RegistrationClaim { facts, texts })
+            .await?;
         verdict.map_err(|reason| {
             // A reason begins with what it is about, in the words of the catalogue.
-            let hardware = HARDWARE_FACTS.iter().any(|fact| reason.split_whitespace().next() == Some(fact));
-            if hardware { ServiceError::HardwareRefused { reason } } else { ServiceError::Refused { reason } }
+            let hardware =
+                HARDWARE_FACTS.iter().any(|fact| reason.split_whitespace().next() == Some(fact));
+            if hardware {
+                ServiceError::HardwareRefused { reason }
+            } else {
+                ServiceError::Refused { reason }
+            }
         })
     }
 

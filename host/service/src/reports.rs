@@ -17,9 +17,12 @@ use lucid_model::{
 };
 use lucid_ports::{Report, ReportOutcome, SessionOutcome, TRACE};
 
-use crate::{Actor, Approval, DroppedSample, JudgedSession, NewSession, Role, Service, ServiceError, samples};
+use crate::{
+    Actor, Approval, DroppedSample, JudgedSession, NewSession, Role, Service, ServiceError, samples,
+};
 
-/// What a report is signed with; none for older clients, whose reports are history and never presence.
+/// What a report is signed with; none for older clients, whose reports are history and never
+/// presence.
 #[derive(Debug, Clone)]
 pub struct ReportProof {
     /// `heartbeat`, `metrics` or `observations`.
@@ -43,7 +46,8 @@ pub struct Reported {
     pub at: TimeMs,
     /// Samples or sessions taken in.
     pub accepted: u32,
-    /// Samples of them that arrived so long after they were measured that a report of then would have been missed.
+    /// Samples of them that arrived so long after they were measured that a report of then would
+    /// have been missed.
     pub late: u32,
     /// Samples that are not kept; the report counts all the same, since it is signed.
     pub dropped: Vec<DroppedSample>,
@@ -91,9 +95,16 @@ impl Service {
     /// Takes a heartbeat or samples.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not report for the node, the signature is wrong or the number was used.
+    /// [`ServiceError`] if the caller may not report for the node, the signature is wrong or the
+    /// number was used.
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.report", skip_all)]
-    pub async fn report(&self, actor: &Actor, id: NodeId, proof: Option<ReportProof>, samples: Vec<NewSample>) -> Result<Reported, ServiceError> {
+    pub async fn report(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        proof: Option<ReportProof>,
+        samples: Vec<NewSample>,
+    ) -> Result<Reported, ServiceError> {
         let node = self.reporting_node(actor, id, proof.as_ref()).await?;
         let (now, count) = (self.now(), samples.len());
         let stored = |s: &NewSample| Sample {
@@ -104,13 +115,18 @@ impl Service {
             active_sessions: s.active_sessions,
             uptime_s: s.uptime_s,
         };
-        let (samples, dropped) = samples::sort_out(samples.iter().map(stored).collect(), &self.sample_quotas, self.config.sample_limits);
+        let (samples, dropped) = samples::sort_out(
+            samples.iter().map(stored).collect(),
+            &self.sample_quotas,
+            self.config.sample_limits,
+        );
         if let (None, Some(first)) = (&proof, dropped.first()) {
             return Err(samples::refusal(*first, count));
         }
         let newest = samples.last().copied();
         let accepted = u32::try_from(samples.len()).unwrap_or(u32::MAX);
-        let late = u32::try_from(samples.iter().filter(|sample| sample.is_late()).count()).unwrap_or(u32::MAX);
+        let late = u32::try_from(samples.iter().filter(|sample| sample.is_late()).count())
+            .unwrap_or(u32::MAX);
         let (outcome, node) = self.take_in(node, proof, samples.clone(), Vec::new()).await?;
         let repeated = outcome == ReportOutcome::Repeated;
         if !repeated {
@@ -118,24 +134,46 @@ impl Service {
         }
         if let (false, Some(newest)) = (repeated, newest) {
             let (usage, offset_ms) = (newest.usage, newest.clock_offset_ms().unsigned_abs());
-            metrics::histogram!("lucid_node_clock_offset_seconds").record(std::time::Duration::from_millis(offset_ms));
+            metrics::histogram!("lucid_node_clock_offset_seconds")
+                .record(std::time::Duration::from_millis(offset_ms));
             metrics::counter!("lucid_samples_total").increment(u64::from(accepted));
             metrics::counter!("lucid_samples_late_total").increment(u64::from(late));
             let (cpu, memory) = (usage.cpu.0 / 100, usage.memory.0 / 100);
-            self.emit(EventKind::MetricsStored { node: id, samples: accepted, cpu_percent_centi: cpu, memory_percent_centi: memory });
+            self.emit(EventKind::MetricsStored {
+                node: id,
+                samples: accepted,
+                cpu_percent_centi: cpu,
+                memory_percent_centi: memory,
+            });
         }
         if !repeated && !dropped.is_empty() {
-            metrics::counter!("lucid_samples_dropped_total").increment(u64::try_from(dropped.len()).unwrap_or(u64::MAX));
+            metrics::counter!("lucid_samples_dropped_total")
+                .increment(u64::try_from(dropped.len()).unwrap_or(u64::MAX));
         }
-        Ok(Reported { status: node.status, at: now, accepted, late, dropped, repeated, sessions: Vec::new() })
+        Ok(Reported {
+            status: node.status,
+            at: now,
+            accepted,
+            late,
+            dropped,
+            repeated,
+            sessions: Vec::new(),
+        })
     }
 
     /// Takes observation sessions, judged by the validation policy.
     ///
     /// # Errors
-    /// As [`Service::report`]. A session that the policy refuses is stored with its reason, not an error.
+    /// As [`Service::report`]. A session that the policy refuses is stored with its reason, not an
+    /// error.
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.observe", skip_all)]
-    pub async fn observe(&self, actor: &Actor, id: NodeId, proof: Option<ReportProof>, sessions: Vec<NewSession>) -> Result<Reported, ServiceError> {
+    pub async fn observe(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        proof: Option<ReportProof>,
+        sessions: Vec<NewSession>,
+    ) -> Result<Reported, ServiceError> {
         let node = self.reporting_node(actor, id, proof.as_ref()).await?;
         let by = if actor.is(Role::Observer) { Observer::Observer } else { Observer::Itself };
         let now = self.now();
@@ -144,7 +182,8 @@ impl Service {
         if let ReportOutcome::Stored(outcomes) = &outcome {
             for (observation, outcome) in observations.iter_mut().zip(outcomes) {
                 if *outcome == SessionOutcome::OfAnotherNode {
-                    observation.verdict = Verdict::Rejected("the session belongs to another node".into());
+                    observation.verdict =
+                        Verdict::Rejected("the session belongs to another node".into());
                 }
                 self.tell_of_session(observation);
             }
@@ -157,7 +196,10 @@ impl Service {
             late: 0,
             dropped: Vec::new(),
             repeated: outcome == ReportOutcome::Repeated,
-            sessions: observations.into_iter().map(|o| JudgedSession { session: o.session, verdict: o.verdict }).collect(),
+            sessions: observations
+                .into_iter()
+                .map(|o| JudgedSession { session: o.session, verdict: o.verdict })
+                .collect(),
         })
     }
 
@@ -170,16 +212,33 @@ impl Service {
         self.emit(EventKind::ObservationStored { node: observation.node, accepted, reason });
     }
 
-    async fn reporting_node(&self, actor: &Actor, id: NodeId, proof: Option<&ReportProof>) -> Result<Node, ServiceError> {
-        let node = self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
-        let allowed = actor.node == Some(id) || (actor.node.is_none() && (actor.manages(node.owner) || actor.is(Role::Observer)));
+    async fn reporting_node(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        proof: Option<&ReportProof>,
+    ) -> Result<Node, ServiceError> {
+        let node =
+            self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
+        let allowed = actor.node == Some(id)
+            || (actor.node.is_none() && (actor.manages(node.owner) || actor.is(Role::Observer)));
         if !allowed {
-            return Err(ServiceError::Forbidden { why: "reports come from the node, its owner or an observer" });
+            return Err(ServiceError::Forbidden {
+                why: "reports come from the node, its owner or an observer",
+            });
         }
         if let Some(proof) = proof {
-            let key = node.public_key.ok_or(ServiceError::Unproven { why: "the node has no key to check the report with" })?;
-            if !statement::verify(key, &statement::report(proof.kind, id, proof.sequence, proof.body), &proof.signature) {
-                return Err(ServiceError::Unproven { why: "the report is not signed by the node's key" });
+            let key = node.public_key.ok_or(ServiceError::Unproven {
+                why: "the node has no key to check the report with",
+            })?;
+            if !statement::verify(
+                key,
+                &statement::report(proof.kind, id, proof.sequence, proof.body),
+                &proof.signature,
+            ) {
+                return Err(ServiceError::Unproven {
+                    why: "the report is not signed by the node's key",
+                });
             }
         } else if actor.node.is_some() {
             return Err(ServiceError::Unproven { why: "a node signs its reports" });
@@ -202,9 +261,17 @@ impl Service {
         }
         // Presence that is dated wrong would count in another epoch.
         let counts = proof.is_some() && node.status == NodeStatus::Active && self.time_is_known();
-        let (next, presence) = if counts { self.witness(&node, now, monotonic_ms).await? } else { (None, None) };
+        let (next, presence) =
+            if counts { self.witness(&node, now, monotonic_ms).await? } else { (None, None) };
         let (signed, from) = (proof.is_some(), proof.as_ref().and_then(|proof| proof.from));
-        let report = Report { node: node.id, arrived_at: now, sequence: proof.map(|p| (p.sequence, p.body)), samples, presence, sessions };
+        let report = Report {
+            node: node.id,
+            arrived_at: now,
+            sequence: proof.map(|p| (p.sequence, p.body)),
+            samples,
+            presence,
+            sessions,
+        };
         let outcome = {
             let _waits = Waiting::of(&self.reports_waiting, self.config.reports_waiting_max)?;
             self.store().store_report(report).await?
@@ -228,35 +295,63 @@ impl Service {
         Ok((outcome, node))
     }
 
-    /// The presence that a report of now witnesses, and what is remembered of it for the next one: by the last report
-    /// that this replica took, else by what the last replica stored.
-    async fn witness(&self, node: &Node, now: TimeMs, monotonic_ms: i64) -> Result<(Option<LastReport>, Option<Interval>), ServiceError> {
+    /// The presence that a report of now witnesses, and what is remembered of it for the next one:
+    /// by the last report that this replica took, else by what the last replica stored.
+    async fn witness(
+        &self,
+        node: &Node,
+        now: TimeMs,
+        monotonic_ms: i64,
+    ) -> Result<(Option<LastReport>, Option<Interval>), ServiceError> {
         let last = self.last_reports.lock().get(&node.id).copied();
         let Some(shared) = *self.shared_clock.lock() else {
-            let (next, presence) = last.map_or((LastReport::first(now, monotonic_ms), None), |last| last.next(now, monotonic_ms));
+            let (next, presence) = last
+                .map_or((LastReport::first(now, monotonic_ms), None), |last| {
+                    last.next(now, monotonic_ms)
+                });
             return Ok((Some(next), presence));
         };
         let at = shared.read(monotonic_ms);
         // Another replica may have ended its presence, and begun it anew.
-        let is_of_this_status = |seen: TimeMs| node.status_since.or(node.activated_at).is_none_or(|since| seen >= since);
+        let is_of_this_status = |seen: TimeMs| {
+            node.status_since.or(node.activated_at).is_none_or(|since| seen >= since)
+        };
         if let Some(last) = last.filter(|last| is_of_this_status(last.wall))
             && let (next, Some(presence)) = last.next(at, monotonic_ms)
         {
             return Ok((Some(next), Some(presence)));
         }
-        let stored = self.store().last_presence(node.id).await?.filter(|stored| is_of_this_status(stored.to) && shared.compares_with(stored.to));
+        let stored = self
+            .store()
+            .last_presence(node.id)
+            .await?
+            .filter(|stored| is_of_this_status(stored.to) && shared.compares_with(stored.to));
         // A first report is a stretch without length: the next one may come to another replica.
         let begun = || (LastReport::first(at, monotonic_ms), Interval { from: at, to: at });
-        let (next, presence) = stored.and_then(|stored| LastReport::after(stored, at, monotonic_ms)).unwrap_or_else(begun);
+        let (next, presence) = stored
+            .and_then(|stored| LastReport::after(stored, at, monotonic_ms))
+            .unwrap_or_else(begun);
         Ok((Some(next), Some(presence)))
     }
 
-    /// A signed report brings a silent node back, and a pending one to life where the policy's word is enough.
+    /// A signed report brings a silent node back, and a pending one to life where the policy's word
+    /// is enough.
     async fn wake(&self, node: Node, signed: bool) -> Result<Node, ServiceError> {
         let changed = match node.status {
-            NodeStatus::Error => self.change_by_itself(&node, NodeEvent::Return, "node.return", "reports again").await?,
-            NodeStatus::Pending if signed && (self.config.approval == Approval::Auto || node.approved) => {
-                self.change_by_itself(&node, NodeEvent::Activate, "node.activate", "first signed report").await?
+            NodeStatus::Error => {
+                self.change_by_itself(&node, NodeEvent::Return, "node.return", "reports again")
+                    .await?
+            }
+            NodeStatus::Pending
+                if signed && (self.config.approval == Approval::Auto || node.approved) =>
+            {
+                self.change_by_itself(
+                    &node,
+                    NodeEvent::Activate,
+                    "node.activate",
+                    "first signed report",
+                )
+                .await?
             }
             _ => None,
         };

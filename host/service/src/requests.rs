@@ -16,7 +16,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn begin_request(&self, key: RequestKey, fingerprint: Digest) -> Result<Begun, ServiceError> {
+    pub async fn begin_request(
+        &self,
+        key: RequestKey,
+        fingerprint: Digest,
+    ) -> Result<Begun, ServiceError> {
         let at = self.now();
         let request = NewRequest {
             key,
@@ -33,7 +37,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn end_request(&self, key: RequestKey, answer: Option<StoredAnswer>) -> Result<(), ServiceError> {
+    pub async fn end_request(
+        &self,
+        key: RequestKey,
+        answer: Option<StoredAnswer>,
+    ) -> Result<(), ServiceError> {
         match answer {
             Some(answer) => self.store().answer_request(key, answer).await?,
             None => self.store().release_request(key).await?,

@@ -1,7 +1,9 @@
-//! Several resolutions at once: one treasurer proposes what became of many payouts, another confirms or refuses all of it.
+//! Several resolutions at once: one treasurer proposes what became of many payouts, another
+//! confirms or refuses all of it.
 //!
-//! They are one proposal, so that a crash never leaves half of them proposed. Confirming looks at all payouts before it changes one. A payout
-//! that is already as the proposal says is not touched: confirming again ends what a crash left.
+//! They are one proposal, so that a crash never leaves half of them proposed. Confirming looks at
+//! all payouts before it changes one. A payout that is already as the proposal says is not touched:
+//! confirming again ends what a crash left.
 
 use std::collections::BTreeSet;
 
@@ -30,12 +32,17 @@ pub struct Unresolvable {
 }
 
 impl Service {
-    /// Says what became of several payouts; where four eyes are required another treasurer has to confirm all of it. Nothing is proposed if one of
-    /// them does not stand.
+    /// Says what became of several payouts; where four eyes are required another treasurer has to
+    /// confirm all of it. Nothing is proposed if one of them does not stand.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not; [`ServiceError::Unresolvable`] naming each that does not stand.
-    pub async fn resolve_payouts(&self, actor: &Actor, resolutions: Vec<Resolution>) -> Result<Proposal, ServiceError> {
+    /// [`ServiceError`] if the caller may not; [`ServiceError::Unresolvable`] naming each that does
+    /// not stand.
+    pub async fn resolve_payouts(
+        &self,
+        actor: &Actor,
+        resolutions: Vec<Resolution>,
+    ) -> Result<Proposal, ServiceError> {
         treasurer(actor)?;
         let mut problems = said_twice(&resolutions);
         problems.extend(self.unresolvable(&resolutions).await?);
@@ -44,7 +51,14 @@ impl Service {
             return Err(ServiceError::Unresolvable { problems });
         }
         let (by, at, evidence) = (actor.subject.clone(), self.now(), summary(&resolutions));
-        let proposal = Proposal { id: ProposalId(self.new_id(actor)), about: About::Payouts(resolutions), evidence, by, at, decided: None };
+        let proposal = Proposal {
+            id: ProposalId(self.new_id(actor)),
+            about: About::Payouts(resolutions),
+            evidence,
+            by,
+            at,
+            decided: None,
+        };
         self.propose(actor, proposal.clone()).await?;
         self.proposal(proposal.id).await
     }
@@ -58,19 +72,30 @@ impl Service {
     }
 
     /// Carries a batch out: all of it, or nothing if one of it does not stand any more.
-    pub(crate) async fn resolved_all(&self, actor: &Actor, resolutions: &[Resolution]) -> Result<(), ServiceError> {
+    pub(crate) async fn resolved_all(
+        &self,
+        actor: &Actor,
+        resolutions: &[Resolution],
+    ) -> Result<(), ServiceError> {
         let problems = self.unresolvable(resolutions).await?;
         if !problems.is_empty() {
             return Err(ServiceError::Unresolvable { problems });
         }
         // What one of them meets keeps no other from being carried out.
-        let each: Vec<_> = resolutions.iter().map(|said| self.resolved_though_looked_at(actor, said).boxed()).collect();
+        let each: Vec<_> = resolutions
+            .iter()
+            .map(|said| self.resolved_though_looked_at(actor, said).boxed())
+            .collect();
         let outcomes: Vec<_> = stream::iter(each).buffered(AT_ONCE).collect().await;
         outcomes.into_iter().try_for_each(|outcome| outcome.map(drop))
     }
 
     /// The payer looks at payouts that wait for a person, too, and may have written in between.
-    async fn resolved_though_looked_at(&self, actor: &Actor, said: &Resolution) -> Result<Payout, ServiceError> {
+    async fn resolved_though_looked_at(
+        &self,
+        actor: &Actor,
+        said: &Resolution,
+    ) -> Result<Payout, ServiceError> {
         let resolved = || self.resolved(actor, said.payout, &said.outcome, &said.evidence);
         for _ in 1..TRIES {
             match resolved().await {
@@ -82,15 +107,25 @@ impl Service {
     }
 
     /// Those that a payout's state, or the transaction of another payout, does not allow.
-    async fn unresolvable(&self, resolutions: &[Resolution]) -> Result<Vec<Unresolvable>, ServiceError> {
+    async fn unresolvable(
+        &self,
+        resolutions: &[Resolution],
+    ) -> Result<Vec<Unresolvable>, ServiceError> {
         let looks: Vec<_> = resolutions.iter().map(|said| self.problem(said).boxed()).collect();
         let found: Vec<_> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
-        let named = |(place, found): (usize, Option<_>)| found.map(|(field, problem)| Unresolvable { place, field, problem });
+        let named = |(place, found): (usize, Option<_>)| {
+            found.map(|(field, problem)| Unresolvable { place, field, problem })
+        };
         Ok(found.into_iter().enumerate().filter_map(named).collect())
     }
 
-    async fn problem(&self, said: &Resolution) -> Result<Option<(&'static str, String)>, ServiceError> {
-        let Some(payout) = self.store().payout(said.payout).await? else { return Ok(Some(("payout_id", "there is no such payout".into()))) };
+    async fn problem(
+        &self,
+        said: &Resolution,
+    ) -> Result<Option<(&'static str, String)>, ServiceError> {
+        let Some(payout) = self.store().payout(said.payout).await? else {
+            return Ok(Some(("payout_id", "there is no such payout".into())));
+        };
         if is_so(&payout, &said.outcome) {
             return Ok(None);
         }
@@ -98,15 +133,23 @@ impl Service {
             return Ok(Some(("payout_id", wrong.to_string())));
         }
         let Some(txid) = said.outcome.txid() else { return Ok(None) };
-        let other = self.store().payout_of_transaction(txid).await?.filter(|other| other.id != said.payout);
-        Ok(other.map(|other| ("transaction_id", format!("paid payout {} already: one transaction pays one payout", other.id))))
+        let other =
+            self.store().payout_of_transaction(txid).await?.filter(|other| other.id != said.payout);
+        Ok(other.map(|other| {
+            (
+                "transaction_id",
+                format!("paid payout {} already: one transaction pays one payout", other.id),
+            )
+        }))
     }
 }
 
 /// Whether a payout is already as somebody says.
 fn is_so(payout: &Payout, outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Paid { txid } => payout.state == PayoutState::Confirmed && payout.txid.as_ref() == Some(txid),
+        Outcome::Paid { txid } => {
+            payout.state == PayoutState::Confirmed && payout.txid.as_ref() == Some(txid)
+        }
         Outcome::NotPaid => payout.state == PayoutState::Failed,
     }
 }
@@ -116,10 +159,18 @@ fn said_twice(resolutions: &[Resolution]) -> Vec<Unresolvable> {
     let (mut payouts, mut transactions, mut twice) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for (place, said) in resolutions.iter().enumerate() {
         if !payouts.insert(said.payout) {
-            twice.push(Unresolvable { place, field: "payout_id", problem: "is in the batch twice".into() });
+            twice.push(Unresolvable {
+                place,
+                field: "payout_id",
+                problem: "is in the batch twice".into(),
+            });
         }
         if said.outcome.txid().is_some_and(|txid| !transactions.insert(txid)) {
-            twice.push(Unresolvable { place, field: "transaction_id", problem: "is in the batch twice: one transaction pays one payout".into() });
+            twice.push(Unresolvable {
+                place,
+                field: "transaction_id",
+                problem: "is in the batch twice: one transaction pays one payout".into(),
+            });
         }
     }
     twice

@@ -1,4 +1,5 @@
-//! Payout runs: who is paid how much in a cycle. Planning sets the money aside, approving says that it is right, executing lets it go.
+//! Payout runs: who is paid how much in a cycle. Planning sets the money aside, approving says that
+//! it is right, executing lets it go.
 
 mod forgotten;
 mod jumps;
@@ -33,9 +34,11 @@ pub(crate) const RUN: &str = "payout-run";
 const RUNS_A_PAGE: u32 = 100;
 
 impl Service {
-    /// Plans the run of the last mature settlement period, once, and runs that people asked for; approves the scheduled one by itself where
-    /// that is allowed. What was begun for an earlier period is ended first, since it has set money aside. Planning is the payer's: what
-    /// another one that does not know yet that it was replaced adds to a run belongs to an earlier planning, and is never sent.
+    /// Plans the run of the last mature settlement period, once, and runs that people asked for;
+    /// approves the scheduled one by itself where that is allowed. What was begun for an earlier
+    /// period is ended first, since it has set money aside. Planning is the payer's: what another
+    /// one that does not know yet that it was replaced adds to a run belongs to an earlier
+    /// planning, and is never sent.
     ///
     /// # Errors
     /// [`ServiceError`] if something is missing now; the next call goes on where this one stopped.
@@ -43,10 +46,14 @@ impl Service {
         if self.sure_now().is_none() {
             return Ok(None);
         }
-        for run in self.store().open_runs().await?.into_iter().filter(|run| run.state == RunState::Planned) {
+        for run in
+            self.store().open_runs().await?.into_iter().filter(|run| run.state == RunState::Planned)
+        {
             if run.is_being_planned() {
                 if let Some(period) = self.store().settlement(run.cycle).await? {
-                    let taken_over = self.replace_run(&run, run.clone(), &Actor::system(), "run.plan_again").await?;
+                    let taken_over = self
+                        .replace_run(&run, run.clone(), &Actor::system(), "run.plan_again")
+                        .await?;
                     return self.finish_plan(tenure, taken_over, &period).await;
                 }
             } else if run.is_scheduled() && self.refusal(&run).await?.is_none() {
@@ -59,7 +66,8 @@ impl Service {
         match self.store().run(id).await? {
             Some(run) => {
                 let waits = run.state == RunState::Planned && !run.is_being_planned();
-                let approved = if waits { self.approve_scheduled(run.clone()).await? } else { None };
+                let approved =
+                    if waits { self.approve_scheduled(run.clone()).await? } else { None };
                 if approved.is_none() {
                     self.sweep_money(&run, &period).await?;
                 }
@@ -76,7 +84,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, a node is not there, or no period is mature yet.
-    pub async fn plan_run(&self, actor: &Actor, mut nodes: Vec<NodeId>) -> Result<Run, ServiceError> {
+    pub async fn plan_run(
+        &self,
+        actor: &Actor,
+        mut nodes: Vec<NodeId>,
+    ) -> Result<Run, ServiceError> {
         treasurer(actor)?;
         self.sure_now().ok_or(ServiceError::ClockDoubted)?;
         nodes.sort_unstable();
@@ -89,7 +101,9 @@ impl Service {
                 return Err(ServiceError::no("node"));
             }
         }
-        let Some(mature) = self.last_mature_period().await? else { return Err(ServiceError::NothingMature) };
+        let Some(mature) = self.last_mature_period().await? else {
+            return Err(ServiceError::NothingMature);
+        };
         let id = RunId(self.new_id(actor));
         // An earlier try of the same request made it: its answer was lost.
         match self.store().run(id).await? {
@@ -105,7 +119,8 @@ impl Service {
     pub async fn retry_payout(&self, actor: &Actor, id: PayoutId) -> Result<Run, ServiceError> {
         treasurer(actor)?;
         let payout = self.payout(actor, id).await?;
-        if !(payout.closed && matches!(payout.state, PayoutState::Failed | PayoutState::Cancelled)) {
+        if !(payout.closed && matches!(payout.state, PayoutState::Failed | PayoutState::Cancelled))
+        {
             return Err(ServiceError::NotGivenBack { state: payout.state.name() });
         }
         self.plan_run(actor, vec![payout.node]).await
@@ -113,7 +128,9 @@ impl Service {
 
     async fn last_mature_period(&self) -> Result<Option<SettlementRecord>, ServiceError> {
         let Some(mut last) = self.store().last_settlement().await? else { return Ok(None) };
-        let mature = |record: &SettlementRecord| record.period.end().plus_ms(self.config.maturity_ms) <= self.now();
+        let mature = |record: &SettlementRecord| {
+            record.period.end().plus_ms(self.config.maturity_ms) <= self.now()
+        };
         while !mature(&last) {
             let before = self.config.settlement.period_at(last.period.start().plus_ms(-1));
             match self.store().settlement(before.start_s).await? {
@@ -124,7 +141,13 @@ impl Service {
         Ok(Some(last))
     }
 
-    async fn open_run(&self, planner: &Actor, id: RunId, cycle: i64, nodes: Vec<NodeId>) -> Result<Run, ServiceError> {
+    async fn open_run(
+        &self,
+        planner: &Actor,
+        id: RunId,
+        cycle: i64,
+        nodes: Vec<NodeId>,
+    ) -> Result<Run, ServiceError> {
         let now = self.now();
         let run = Run {
             id,
@@ -143,31 +166,64 @@ impl Service {
             plan: 0,
             version: 1,
         };
-        let audit = self.audit_entry(planner, "run.open", id, format!("cycle {cycle}")).creating(&run);
-        // Who opened it before us may still be planning it: with the same number, what it adds would count as ours.
-        if self.store().create_run(run.clone(), audit).await? { Ok(run) } else { Err(ServiceError::Changed { what: "run" }) }
+        let audit =
+            self.audit_entry(planner, "run.open", id, format!("cycle {cycle}")).creating(&run);
+        // Who opened it before us may still be planning it: with the same number, what it adds
+        // would count as ours.
+        if self.store().create_run(run.clone(), audit).await? {
+            Ok(run)
+        } else {
+            Err(ServiceError::Changed { what: "run" })
+        }
     }
 
-    async fn replace_run(&self, before: &Run, mut run: Run, actor: &Actor, action: &str) -> Result<Run, ServiceError> {
+    async fn replace_run(
+        &self,
+        before: &Run,
+        mut run: Run,
+        actor: &Actor,
+        action: &str,
+    ) -> Result<Run, ServiceError> {
         run.version += 1;
         run.updated_at = self.now();
-        let audit = self.audit_entry(actor, action, run.id, format!("{} payouts, {} USDT", run.count, run.total)).changing(before, &run);
+        let audit = self
+            .audit_entry(
+                actor,
+                action,
+                run.id,
+                format!("{} payouts, {} USDT", run.count, run.total),
+            )
+            .changing(before, &run);
         if !self.store().update_run(run.clone(), audit).await? {
             return Err(ServiceError::Changed { what: "run" });
         }
-        self.emit(EventKind::RunChanged { run: run.id, state: run.state.name(), payouts: run.count, total: run.total });
+        self.emit(EventKind::RunChanged {
+            run: run.id,
+            state: run.state.name(),
+            payouts: run.count,
+            total: run.total,
+        });
         Ok(run)
     }
 
-    /// A scheduled run approves itself only up to the configured sum, inside the cycle's cap and where nobody gets far more than before; else it
-    /// waits.
+    /// A scheduled run approves itself only up to the configured sum, inside the cycle's cap and
+    /// where nobody gets far more than before; else it waits.
     async fn approve_scheduled(&self, run: Run) -> Result<Option<Run>, ServiceError> {
         if let Some(reason) = self.refusal(&run).await? {
-            self.alert_of(RUN, run.id.to_string(), format!("run {} waits for approval: {reason}", run.id));
+            self.alert_of(
+                RUN,
+                run.id.to_string(),
+                format!("run {} waits for approval: {reason}", run.id),
+            );
             return Ok(None);
         }
         self.clear_alert_of(RUN, &run.id.to_string());
-        let approved = Run { state: RunState::Approved, approver: Some(SCHEDULE.into()), executor: Some(SCHEDULE.into()), ..run.clone() };
+        let approved = Run {
+            state: RunState::Approved,
+            approver: Some(SCHEDULE.into()),
+            executor: Some(SCHEDULE.into()),
+            ..run.clone()
+        };
         self.replace_run(&run, approved, &Actor::system(), "run.approve").await.map(Some)
     }
 
@@ -177,20 +233,28 @@ impl Service {
             return Ok(Some(reason.clone()));
         }
         if run.total > self.config.auto_approve_max {
-            return Ok(Some(format!("{} USDT are above what a schedule may approve ({} USDT)", run.total, self.config.auto_approve_max)));
+            return Ok(Some(format!(
+                "{} USDT are above what a schedule may approve ({} USDT)",
+                run.total, self.config.auto_approve_max
+            )));
         }
         self.above_the_cap(run).await
     }
 
     /// Why a run may not be approved by anybody: what all approved runs of a cycle pay is capped.
     async fn above_the_cap(&self, run: &Run) -> Result<Option<String>, ServiceError> {
-        let Some(cap) = self.config.cycle_cap else { return Ok(Some("no cap per cycle is set, so that nothing is paid".to_owned())) };
+        let Some(cap) = self.config.cycle_cap else {
+            return Ok(Some("no cap per cycle is set, so that nothing is paid".to_owned()));
+        };
         let (mut approved, mut page) = (MicroUsdt::ZERO, 1);
         loop {
-            let request = PageRequest { page, limit: RUNS_A_PAGE, sort: (), order: Order::Ascending };
+            let request =
+                PageRequest { page, limit: RUNS_A_PAGE, sort: (), order: Order::Ascending };
             let runs = self.store().runs(Some(run.cycle), request).await?.items;
             for other in runs.iter().filter(|other| other.id != run.id) {
-                if matches!(other.state, RunState::Approved | RunState::Done) || (other.state == RunState::Cancelled && other.executor.is_some()) {
+                if matches!(other.state, RunState::Approved | RunState::Done)
+                    || (other.state == RunState::Cancelled && other.executor.is_some())
+                {
                     approved = approved.checked_add(other.total)?;
                 }
             }
@@ -206,7 +270,8 @@ impl Service {
     /// Approves a planned run. A scheduled one goes at once, others when somebody executes them.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, planned it, the cycle's cap is reached, or it is not waiting.
+    /// [`ServiceError`] if the caller may not, planned it, the cycle's cap is reached, or it is not
+    /// waiting.
     pub async fn approve_run(&self, actor: &Actor, id: RunId) -> Result<Run, ServiceError> {
         treasurer(actor)?;
         let run = self.run(id).await?;
@@ -217,13 +282,21 @@ impl Service {
             return Err(ServiceError::Changed { what: "run" });
         }
         if let Some(reason) = self.above_the_cap(&run).await? {
-            return Err(ServiceError::invalid("total", format!("{reason} (PAYOUT_CYCLE_CAP_USDT)")));
+            return Err(ServiceError::invalid(
+                "total",
+                format!("{reason} (PAYOUT_CYCLE_CAP_USDT)"),
+            ));
         }
         if run.is_scheduled() {
             self.clear_alert_of(RUN, &run.id.to_string());
         }
         let executor = run.is_scheduled().then(|| SCHEDULE.to_owned());
-        let approved = Run { state: RunState::Approved, approver: Some(actor.subject.clone()), executor, ..run.clone() };
+        let approved = Run {
+            state: RunState::Approved,
+            approver: Some(actor.subject.clone()),
+            executor,
+            ..run.clone()
+        };
         self.replace_run(&run, approved, actor, "run.approve").await
     }
 
@@ -247,16 +320,24 @@ impl Service {
         self.replace_run(&run, executed, actor, "run.execute").await
     }
 
-    /// Takes a run back: what was not sent is cancelled by whoever pays, and its money is the nodes' again.
+    /// Takes a run back: what was not sent is cancelled by whoever pays, and its money is the
+    /// nodes' again.
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, or it is over.
-    pub async fn cancel_run(&self, actor: &Actor, id: RunId, reason: String) -> Result<Run, ServiceError> {
+    pub async fn cancel_run(
+        &self,
+        actor: &Actor,
+        id: RunId,
+        reason: String,
+    ) -> Result<Run, ServiceError> {
         treasurer(actor)?;
         let run = self.run(id).await?;
         match run.state {
             RunState::Cancelled => return Ok(run),
-            RunState::Done => return Err(ServiceError::RunIs { state: run.state.name(), to: "cancel it" }),
+            RunState::Done => {
+                return Err(ServiceError::RunIs { state: run.state.name(), to: "cancel it" });
+            }
             RunState::Planned | RunState::Approved => {}
         }
         if run.is_scheduled() {
@@ -278,9 +359,20 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, or the amount is not above zero.
-    pub async fn deposit(&self, actor: &Actor, reference: &str, amount: MicroUsdt) -> Result<bool, ServiceError> {
+    pub async fn deposit(
+        &self,
+        actor: &Actor,
+        reference: &str,
+        amount: MicroUsdt,
+    ) -> Result<bool, ServiceError> {
         treasurer(actor)?;
-        self.fund_treasury(actor, reference, amount, &format!("deposit recorded by {}", actor.subject)).await
+        self.fund_treasury(
+            actor,
+            reference,
+            amount,
+            &format!("deposit recorded by {}", actor.subject),
+        )
+        .await
     }
 
     /// Ends runs whose payouts are all final.
@@ -291,7 +383,13 @@ impl Service {
         for run in self.store().open_runs().await?.into_iter().filter(Run::is_executed) {
             if self.store().run_parts(run.id).await?.iter().all(|part| part.closed) {
                 let root = merkle::root(&self.receipts_of(run.id).await?.leaves);
-                self.replace_run(&run, Run { state: RunState::Done, root: Some(root), ..run.clone() }, &Actor::system(), "run.done").await?;
+                self.replace_run(
+                    &run,
+                    Run { state: RunState::Done, root: Some(root), ..run.clone() },
+                    &Actor::system(),
+                    "run.done",
+                )
+                .await?;
             }
         }
         Ok(())
@@ -308,5 +406,9 @@ fn to_pay(parts: &[RunPart]) -> Result<(u32, MicroUsdt), ServiceError> {
 }
 
 pub(crate) fn treasurer(actor: &Actor) -> Result<(), ServiceError> {
-    if actor.is(Role::Treasurer) { Ok(()) } else { Err(ServiceError::Forbidden { why: "this needs role treasurer" }) }
+    if actor.is(Role::Treasurer) {
+        Ok(())
+    } else {
+        Err(ServiceError::Forbidden { why: "this needs role treasurer" })
+    }
 }

@@ -7,15 +7,19 @@ use crate::{Service, ServiceError, standing::usdt};
 const DAY_S: f64 = 86_400.0;
 
 impl Service {
-    /// Measures the budget, and how many days the treasury lasts at it. Nothing without a budget: there is nothing to last for.
+    /// Measures the budget, and how many days the treasury lasts at it. Nothing without a budget:
+    /// there is nothing to last for.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn measure_runway(&self) -> Result<(), ServiceError> {
-        let Some(budget) = self.config.budget.filter(|budget| *budget > MicroUsdt::ZERO) else { return Ok(()) };
+        let Some(budget) = self.config.budget.filter(|budget| *budget > MicroUsdt::ZERO) else {
+            return Ok(());
+        };
         let periods = usdt(self.treasury().await?) / usdt(budget);
         metrics::gauge!("lucid_budget_usdt").set(usdt(budget));
-        metrics::gauge!("lucid_treasury_runway_days").set(periods * f64::from(self.config.settlement.seconds()) / DAY_S);
+        metrics::gauge!("lucid_treasury_runway_days")
+            .set(periods * f64::from(self.config.settlement.seconds()) / DAY_S);
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! Which samples of a report are kept: none of the future, and no more than a node can have measured.
+//! Which samples of a report are kept: none of the future, and no more than a node can have
+//! measured.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -38,13 +39,22 @@ impl fmt::Display for DropReason {
         match self {
             Self::Ahead(ms) => {
                 let (ahead_s, most_s) = (ms / 1_000, SAMPLE_AHEAD_MS_MAX / 1_000);
-                write!(f, "is {ahead_s} s ahead of the service's clock, at most {most_s} s are accepted: set the node's clock by NTP")
+                write!(
+                    f,
+                    "is {ahead_s} s ahead of the service's clock, at most {most_s} s are accepted: set the node's clock by NTP"
+                )
             }
             Self::LateQuota(per_day) => {
-                write!(f, "is late, and the node's quota of {per_day} late samples a day is used up: send samples within 90 s of measuring them")
+                write!(
+                    f,
+                    "is late, and the node's quota of {per_day} late samples a day is used up: send samples within 90 s of measuring them"
+                )
             }
             Self::Quota(per_day) => {
-                write!(f, "is one too many: the node's quota of {per_day} samples a day is used up, send one every 30 s")
+                write!(
+                    f,
+                    "is one too many: the node's quota of {per_day} samples a day is used up, send one every 30 s"
+                )
             }
         }
     }
@@ -124,13 +134,23 @@ impl Bucket {
 }
 
 /// Splits the samples of a report into those that are kept and those that are not.
-pub(crate) fn sort_out(samples: Vec<Sample>, quotas: &SampleQuotas, limits: SampleLimits) -> (Vec<Sample>, Vec<DroppedSample>) {
+pub(crate) fn sort_out(
+    samples: Vec<Sample>,
+    quotas: &SampleQuotas,
+    limits: SampleLimits,
+) -> (Vec<Sample>, Vec<DroppedSample>) {
     let (mut kept, mut dropped) = (Vec::with_capacity(samples.len()), Vec::new());
     for (place, sample) in samples.into_iter().enumerate() {
         let ahead_ms = sample.clock_offset_ms();
-        let why = if ahead_ms > SAMPLE_AHEAD_MS_MAX { Some(DropReason::Ahead(ahead_ms)) } else { quotas.refused(&sample, limits) };
+        let why = if ahead_ms > SAMPLE_AHEAD_MS_MAX {
+            Some(DropReason::Ahead(ahead_ms))
+        } else {
+            quotas.refused(&sample, limits)
+        };
         match why {
-            Some(why) => dropped.push(DroppedSample { place: u32::try_from(place).unwrap_or(u32::MAX), why }),
+            Some(why) => {
+                dropped.push(DroppedSample { place: u32::try_from(place).unwrap_or(u32::MAX), why })
+            }
             None => kept.push(sample),
         }
     }
@@ -139,7 +159,11 @@ pub(crate) fn sort_out(samples: Vec<Sample>, quotas: &SampleQuotas, limits: Samp
 
 /// What a report without a signature is refused with: nothing else of it would count.
 pub(crate) fn refusal(dropped: DroppedSample, of: usize) -> ServiceError {
-    let field = if of == 1 { "timestamp".to_owned() } else { format!("samples[{}].timestamp", dropped.place) };
+    let field = if of == 1 {
+        "timestamp".to_owned()
+    } else {
+        format!("samples[{}].timestamp", dropped.place)
+    };
     ServiceError::invalid(field, dropped.why.to_string())
 }
 
@@ -154,29 +178,56 @@ mod tests {
     const LIMITS: SampleLimits = SampleLimits { per_day: 30, late_per_day: 10 };
 
     fn sample(offset_ms: i64, arrived_at: TimeMs) -> Sample {
-        let usage = Usage { cpu: Ppm(0), memory: Ppm(0), disk: Ppm(0), network: Default::default() };
-        Sample { node: NodeId(Uuid::nil()), at: arrived_at.plus_ms(offset_ms), arrived_at, usage, active_sessions: 0, uptime_s: 0 }
+        let usage =
+            Usage { cpu: Ppm(0), memory: Ppm(0), disk: Ppm(0), network: Default::default() };
+        Sample {
+            node: NodeId(Uuid::nil()),
+            at: arrived_at.plus_ms(offset_ms),
+            arrived_at,
+            usage,
+            active_sessions: 0,
+            uptime_s: 0,
+        }
     }
 
     #[test]
     fn a_sample_of_the_future_is_dropped_and_named_by_its_place() {
-        let samples = vec![sample(SAMPLE_AHEAD_MS_MAX, NOW), sample(SAMPLE_AHEAD_MS_MAX + 1, NOW), sample(0, NOW), sample(250_000_000_000_000, NOW)];
+        let samples = vec![
+            sample(SAMPLE_AHEAD_MS_MAX, NOW),
+            sample(SAMPLE_AHEAD_MS_MAX + 1, NOW),
+            sample(0, NOW),
+            sample(250_000_000_000_000, NOW),
+        ];
         let (kept, dropped) = sort_out(samples.clone(), &SampleQuotas::default(), LIMITS);
         assert_eq!(kept, [samples[0], samples[2]]);
         assert_eq!(dropped.iter().map(|dropped| dropped.place).collect::<Vec<_>>(), [1, 3]);
-        assert!(refusal(dropped[0], 4).to_string().contains("samples[1].timestamp"), "{}", refusal(dropped[0], 4));
+        assert!(
+            refusal(dropped[0], 4).to_string().contains("samples[1].timestamp"),
+            "{}",
+            refusal(dropped[0], 4)
+        );
     }
 
     #[test]
     fn samples_have_quotas_that_fill_up_in_a_day() {
         let quotas = SampleQuotas::default();
-        let kept = |offset_ms, at, count| sort_out(vec![sample(offset_ms, at); count], &quotas, LIMITS).0.len();
+        let kept = |offset_ms, at, count| {
+            sort_out(vec![sample(offset_ms, at); count], &quotas, LIMITS).0.len()
+        };
         assert_eq!(kept(-100_000, NOW, 12), 10);
         assert_eq!(kept(-100_000, NOW.plus_ms(DAY_MS / 10 - 1), 1), 0);
         assert_eq!(kept(-100_000, NOW.plus_ms(DAY_MS / 5), 12), 2);
-        assert_eq!(kept(-80_000, NOW.plus_ms(DAY_MS / 5), 50), 24, "what is not late has what is left of all");
+        assert_eq!(
+            kept(-80_000, NOW.plus_ms(DAY_MS / 5), 50),
+            24,
+            "what is not late has what is left of all"
+        );
         quotas.forget(NOW.plus_ms(DAY_MS), LIMITS);
-        assert_eq!((quotas.late.buckets.lock().len(), quotas.all.buckets.lock().len()), (1, 1), "not all of it is back yet");
+        assert_eq!(
+            (quotas.late.buckets.lock().len(), quotas.all.buckets.lock().len()),
+            (1, 1),
+            "not all of it is back yet"
+        );
         quotas.forget(NOW.plus_ms(2 * DAY_MS), LIMITS);
         assert_eq!((quotas.late.buckets.lock().len(), quotas.all.buckets.lock().len()), (0, 0));
     }

@@ -18,7 +18,9 @@ use lucid_model::{
 };
 use lucid_ports::{CallError, ScoringPolicy, TRACE, ValidationPolicy};
 
-use crate::{Actor, NewSession, Service, ServiceError, epochs::registered_facts, last_good::LastGood};
+use crate::{
+    Actor, NewSession, Service, ServiceError, epochs::registered_facts, last_good::LastGood,
+};
 
 /// Observations to be scored on demand.
 #[derive(Debug, Clone)]
@@ -80,39 +82,66 @@ impl Service {
     /// [`ServiceError::Store`].
     pub async fn forget_on_demand(&self) -> Result<bool, ServiceError> {
         let Some(now) = self.sure_now() else { return Ok(false) };
-        Ok(self.store().forget_on_demand(now.plus_ms(-ON_DEMAND_KEPT_MS), FORGOTTEN_MAX).await? >= u64::from(FORGOTTEN_MAX))
+        Ok(self.store().forget_on_demand(now.plus_ms(-ON_DEMAND_KEPT_MS), FORGOTTEN_MAX).await?
+            >= u64::from(FORGOTTEN_MAX))
     }
 
     /// Scores what was sent. It leaves a receipt, and neither earns, votes nor changes the node.
     ///
     /// # Errors
-    /// [`ServiceError`] if the node is another's, the policy refuses an observation, or no version can answer.
+    /// [`ServiceError`] if the node is another's, the policy refuses an observation, or no version
+    /// can answer.
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.score_on_demand", skip_all)]
-    pub async fn score_on_demand(&self, actor: &Actor, request: ScoreRequest) -> Result<OnDemand, ServiceError> {
-        let node = self.store().node(request.node).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
+    pub async fn score_on_demand(
+        &self,
+        actor: &Actor,
+        request: ScoreRequest,
+    ) -> Result<OnDemand, ServiceError> {
+        let node = self
+            .store()
+            .node(request.node)
+            .await?
+            .filter(Node::is_live)
+            .ok_or(ServiceError::no("node"))?;
         if !actor.sees(node.owner, node.id) {
             return Err(ServiceError::Forbidden { why: "the node is another's" });
         }
         if let Some((place, reason)) = self.refusal_of(&node, &request.sessions).await? {
-            return Err(ServiceError::Refused { reason: format!("observation_data[{place}]: {reason}") });
+            return Err(ServiceError::Refused {
+                reason: format!("observation_data[{place}]: {reason}"),
+            });
         }
         let facts = self.facts_on_demand(&node, &request);
         let snapshot = self.ports.policies.snapshot();
         let period = self.config.epoch.period_at(self.now());
         let scope = Scope::of(PoolScope::of(node.pool));
-        let active = snapshot.scoring(scope, period.start_s).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
-        let head = FrameHead { period, revision: snapshot.revision(), score_multiplier: self.config.score_multiplier };
-        let frame = head.chunks(PoolScope::of(node.pool), vec![(node.id, facts.clone())], 0).pop().ok_or(ServiceError::no("node"))?;
-        let (found, policy, failed) = match score_one(active.as_ref(), &frame, request.period_s).await {
-            Ok(found) => (found, active, None),
-            Err(error @ CallError::Host { .. }) => return Err(error.into()),
-            Err(error @ CallError::Policy { .. }) => {
-                let mut last_good = self.last_good(active.identity(), scope, snapshot.revision()).await?;
-                let (found, policy) = score_by_another(&mut last_good, &frame, request.period_s, error.clone()).await?;
-                metrics::counter!("lucid_policy_replaced_total", "kind" => "on_demand").increment(1);
-                (found, policy, Some(error))
-            }
+        let active = snapshot
+            .scoring(scope, period.start_s)
+            .ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
+        let head = FrameHead {
+            period,
+            revision: snapshot.revision(),
+            score_multiplier: self.config.score_multiplier,
         };
+        let frame = head
+            .chunks(PoolScope::of(node.pool), vec![(node.id, facts.clone())], 0)
+            .pop()
+            .ok_or(ServiceError::no("node"))?;
+        let (found, policy, failed) =
+            match score_one(active.as_ref(), &frame, request.period_s).await {
+                Ok(found) => (found, active, None),
+                Err(error @ CallError::Host { .. }) => return Err(error.into()),
+                Err(error @ CallError::Policy { .. }) => {
+                    let mut last_good =
+                        self.last_good(active.identity(), scope, snapshot.revision()).await?;
+                    let (found, policy) =
+                        score_by_another(&mut last_good, &frame, request.period_s, error.clone())
+                            .await?;
+                    metrics::counter!("lucid_policy_replaced_total", "kind" => "on_demand")
+                        .increment(1);
+                    (found, policy, Some(error))
+                }
+            };
         let receipt = self.receipt(&node, &request, &facts, found, policy.identity());
         self.store().add_on_demand(receipt.clone()).await?;
         Ok(OnDemand { receipt, failed })
@@ -127,8 +156,15 @@ impl Service {
         policy: &PolicyIdentity,
     ) -> OnDemandReceipt {
         let observed_s = u32::try_from(facts.get(Fact::ObservedS)).unwrap_or(0);
-        let raw = raw_score_round_half_even(observed_s, request.period_s, self.config.score_multiplier, multiplier);
-        let bytes = Fact::ALL.iter().fold(Canonical::tagged("lucid/v1/facts"), |bytes, fact| bytes.text(fact.info().name).i64(facts.get(*fact)));
+        let raw = raw_score_round_half_even(
+            observed_s,
+            request.period_s,
+            self.config.score_multiplier,
+            multiplier,
+        );
+        let bytes = Fact::ALL.iter().fold(Canonical::tagged("lucid/v1/facts"), |bytes, fact| {
+            bytes.text(fact.info().name).i64(facts.get(*fact))
+        });
         OnDemandReceipt {
             id: OnDemandId(self.uuid_v7()),
             node: node.id,
@@ -165,7 +201,10 @@ impl Service {
         row.set(Fact::PresenceS, observed_s);
         row.set(Fact::PeriodS, i64::from(request.period_s));
         row.set(Fact::WindowObservedS, observed_s);
-        row.set(Fact::UptimePpm, i64::from(Ppm::ratio_floor(observed_s.unsigned_abs(), u64::from(request.period_s)).0));
+        row.set(
+            Fact::UptimePpm,
+            i64::from(Ppm::ratio_floor(observed_s.unsigned_abs(), u64::from(request.period_s)).0),
+        );
         if let Some(mean) = quality.checked_div(length) {
             row.set(Fact::QualityPpm, i64::try_from(mean).unwrap_or(i64::MAX));
         }
@@ -176,7 +215,10 @@ impl Service {
             row.set(Fact::DiskPpm, i64::from(usage.disk.0));
         }
         row.set_u64(Fact::Sessions, request.sessions.len() as u64);
-        row.set(Fact::Eligible, i64::from(observed_s.unsigned_abs() >= self.config.observation_min_s));
+        row.set(
+            Fact::Eligible,
+            i64::from(observed_s.unsigned_abs() >= self.config.observation_min_s),
+        );
         registered_facts(&mut row, node, self.now());
         row
     }
@@ -184,10 +226,20 @@ impl Service {
     /// Checks a claim about a score, and asks the validation policy about it.
     ///
     /// # Errors
-    /// [`ServiceError`] if there is no such node, it is another's, or no version of the policy can answer.
+    /// [`ServiceError`] if there is no such node, it is another's, or no version of the policy can
+    /// answer.
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.validate_score", skip_all)]
-    pub async fn validate_score(&self, actor: &Actor, claim: ScoreClaim) -> Result<Validated, ServiceError> {
-        let node = self.store().node(claim.node).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
+    pub async fn validate_score(
+        &self,
+        actor: &Actor,
+        claim: ScoreClaim,
+    ) -> Result<Validated, ServiceError> {
+        let node = self
+            .store()
+            .node(claim.node)
+            .await?
+            .filter(Node::is_live)
+            .ok_or(ServiceError::no("node"))?;
         if !actor.sees(node.owner, node.id) {
             return Err(ServiceError::Forbidden { why: "the node is another's" });
         }
@@ -195,7 +247,10 @@ impl Service {
         let score_match = receipts.contains(&claim.score);
         let age_ms = self.now().ms_since(claim.timestamp);
         let timestamp_valid = (-120_000..=86_400_000).contains(&age_ms);
-        let signature_valid = claim.signature.as_ref().map(|signature| claim_signed(node.public_key, &claim, signature));
+        let signature_valid = claim
+            .signature
+            .as_ref()
+            .map(|signature| claim_signed(node.public_key, &claim, signature));
         let receipt = if score_match { Some(claim.score) } else { receipts.first().copied() };
         let row = claim_row(&claim, receipt, age_ms, signature_valid);
         let (context, row) = (self.call_context_now(), &row);
@@ -204,12 +259,22 @@ impl Service {
             async move { policy.judge_score_claims(context, vec![row]).await }
         };
         let (verdicts, _) = self.ask_validation(Scope::of(PoolScope::of(node.pool)), ask).await?;
-        Ok(Validated { score_match, timestamp_valid, signature_valid, refused: verdicts.into_iter().find_map(Result::err) })
+        Ok(Validated {
+            score_match,
+            timestamp_valid,
+            signature_valid,
+            refused: verdicts.into_iter().find_map(Result::err),
+        })
     }
 }
 
 /// What a policy reads of a claim.
-fn claim_row(claim: &ScoreClaim, receipt: Option<ScoreCenti>, age_ms: i64, signature_valid: Option<bool>) -> Vec<i64> {
+fn claim_row(
+    claim: &ScoreClaim,
+    receipt: Option<ScoreCenti>,
+    age_ms: i64,
+    signature_valid: Option<bool>,
+) -> Vec<i64> {
     SCORE_CLAIM_FACTS
         .iter()
         .map(|fact| match fact.name {
@@ -223,16 +288,27 @@ fn claim_row(claim: &ScoreClaim, receipt: Option<ScoreCenti>, age_ms: i64, signa
 }
 
 fn claim_signed(key: Option<PublicKey>, claim: &ScoreClaim, signature: &[u8]) -> bool {
-    key.is_some_and(|key| statement::verify(key, &statement::score_claim(claim.node, claim.score, &claim.timestamp_text), signature))
+    key.is_some_and(|key| {
+        statement::verify(
+            key,
+            &statement::score_claim(claim.node, claim.score, &claim.timestamp_text),
+            signature,
+        )
+    })
 }
 
 /// A multiplier and what it is made of.
-async fn score_one(policy: &dyn ScoringPolicy, frame: &FrameChunk, period_s: u32) -> Result<(Ppm, Factors), CallError> {
+async fn score_one(
+    policy: &dyn ScoringPolicy,
+    frame: &FrameChunk,
+    period_s: u32,
+) -> Result<(Ppm, Factors), CallError> {
     let (batch, totals) = frame.project(&policy.identity().facts);
     let seed = CallContext::seed_of(frame.period.start_s, frame.pool);
     let context = CallContext { epoch_start_s: frame.period.start_s, period_s, seed, totals };
     let scores = policy.score(context.clone(), batch.clone()).await?;
-    let factors = policy.explain(context, batch).await.map(|e| factors_of(&e, 0)).unwrap_or_default();
+    let factors =
+        policy.explain(context, batch).await.map(|e| factors_of(&e, 0)).unwrap_or_default();
     Ok((scores.multipliers.first().copied().unwrap_or_default(), factors))
 }
 

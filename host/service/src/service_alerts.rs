@@ -1,5 +1,6 @@
-//! Alerts of the service itself: raised once for as long as their cause lasts, each about a topic and, where there may be several at once, a
-//! subject: a payout, a run. One that ends clears only its own.
+//! Alerts of the service itself: raised once for as long as their cause lasts, each about a topic
+//! and, where there may be several at once, a subject: a payout, a run. One that ends clears only
+//! its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +26,8 @@ impl Service {
     pub(crate) fn alert_of(&self, about: &'static str, subject: String, message: String) {
         let (is_new, raised) = {
             let mut alerts = self.alerts.lock();
-            let is_new = alerts.insert((about, subject.clone()), message.clone()).as_ref() != Some(&message);
+            let is_new =
+                alerts.insert((about, subject.clone()), message.clone()).as_ref() != Some(&message);
             (is_new, count(&alerts, about))
         };
         if is_new {
@@ -50,7 +52,8 @@ impl Service {
         }
     }
 
-    /// Clears alerts about payouts, runs and proposals whose cause is gone, wherever that was decided.
+    /// Clears alerts about payouts, runs and proposals whose cause is gone, wherever that was
+    /// decided.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
@@ -66,9 +69,17 @@ impl Service {
         }
         let waiting = self.alerts_about(RUN);
         if !waiting.is_empty() {
-            let planned = self.store().open_runs().await?.into_iter().filter(|run| run.state == RunState::Planned);
+            let planned = self
+                .store()
+                .open_runs()
+                .await?
+                .into_iter()
+                .filter(|run| run.state == RunState::Planned);
             let planned: BTreeSet<_> = planned.map(|run| run.id.to_string()).collect();
-            waiting.iter().filter(|subject| !planned.contains(*subject)).for_each(|subject| self.clear_alert_of(RUN, subject));
+            waiting
+                .iter()
+                .filter(|subject| !planned.contains(*subject))
+                .for_each(|subject| self.clear_alert_of(RUN, subject));
         }
         for subject in self.alerts_about(PROPOSAL) {
             let proposal = match subject.parse() {
@@ -84,7 +95,12 @@ impl Service {
 
     /// What alerts of a topic are raised about.
     pub(crate) fn alerts_about(&self, about: &str) -> Vec<String> {
-        self.alerts.lock().keys().filter(|(of, _)| *of == about).map(|(_, subject)| subject.clone()).collect()
+        self.alerts
+            .lock()
+            .keys()
+            .filter(|(of, _)| *of == about)
+            .map(|(_, subject)| subject.clone())
+            .collect()
     }
 
     /// Alerts that are raised now: about what, and what is said.

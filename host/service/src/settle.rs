@@ -1,8 +1,9 @@
 //! Settling a period: budgets to pools, a policy's weights to shares, shares to the ledger.
 //!
-//! How a period is shared is kept first, then booked: every entry has a deterministic id, and of several who settle a
-//! period each books what was kept first, so that a crash or a change at any point is mended by doing it again. A period is
-//! payable only once its record says what was booked, and that is said only after every pool's budget account is empty (I13).
+//! How a period is shared is kept first, then booked: every entry has a deterministic id, and of
+//! several who settle a period each books what was kept first, so that a crash or a change at any
+//! point is mended by doing it again. A period is payable only once its record says what was
+//! booked, and that is said only after every pool's budget account is empty (I13).
 
 mod comparison;
 mod estimate;
@@ -45,7 +46,8 @@ struct PoolToShare<'a> {
     revision: Revision,
     /// Of the period's epochs.
     roots: &'a [Digest],
-    /// Whether a node that is eligible by its epochs gets anything at all, whatever the policy says.
+    /// Whether a node that is eligible by its epochs gets anything at all, whatever the policy
+    /// says.
     may_earn: &'a (dyn Fn(NodeId, Option<&Node>) -> bool + Sync),
 }
 
@@ -57,16 +59,25 @@ const BOOKED_AT_ONCE: usize = 4;
 const BOOK_BATCH: usize = 1_000;
 
 impl Service {
-    /// Records that the treasury was funded; the same id twice is one deposit. `false` if it was recorded before.
+    /// Records that the treasury was funded; the same id twice is one deposit. `false` if it was
+    /// recorded before.
     ///
     /// # Errors
     /// [`ServiceError`] if the amount is not above zero or the store fails.
-    pub async fn fund_treasury(&self, actor: &Actor, id: &str, amount: MicroUsdt, cause: &str) -> Result<bool, ServiceError> {
+    pub async fn fund_treasury(
+        &self,
+        actor: &Actor,
+        id: &str,
+        amount: MicroUsdt,
+        cause: &str,
+    ) -> Result<bool, ServiceError> {
         if amount <= MicroUsdt::ZERO {
             return Err(ServiceError::invalid("amount", "has to be above zero"));
         }
         let draft = Draft::deposit(id, amount, cause.to_owned())?;
-        let audit = self.audit_entry(actor, "treasury.deposit", id, format!("{amount} USDT")).creating(&draft);
+        let audit = self
+            .audit_entry(actor, "treasury.deposit", id, format!("{amount} USDT"))
+            .creating(&draft);
         for _ in 0..BOOK_TRIES {
             let entry = draft.clone().book(self.store().head(draft.stream).await?, self.now())?;
             match self.store().book_audited(entry, audit.clone()).await? {
@@ -81,7 +92,8 @@ impl Service {
     /// Settles the oldest period whose epochs are all closed; none if none is due.
     ///
     /// # Errors
-    /// [`ServiceError`] if something is missing now: money is held, never guessed; the next call goes on.
+    /// [`ServiceError`] if something is missing now: money is held, never guessed; the next call
+    /// goes on.
     pub async fn settle_due_period(&self) -> Result<Option<SettlementRecord>, ServiceError> {
         if self.sure_now().is_none() {
             return Ok(None);
@@ -101,14 +113,23 @@ impl Service {
                 let at_end = self.config.settlement.period_at(last.period.end());
                 Some(if at_end.start() < last.period.end() { at_end.next() } else { at_end })
             }
-            None => self.first_epoch().await?.map(|first| self.config.settlement.period_at(first.start())),
+            None => self
+                .first_epoch()
+                .await?
+                .map(|first| self.config.settlement.period_at(first.start())),
         })
     }
 
     /// The first epoch that was closed.
     async fn first_epoch(&self) -> Result<Option<Period>, ServiceError> {
         let first = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
-        Ok(self.store().epochs(EpochFilter::default(), first).await?.items.pop().map(|record| record.epoch))
+        Ok(self
+            .store()
+            .epochs(EpochFilter::default(), first)
+            .await?
+            .items
+            .pop()
+            .map(|record| record.epoch))
     }
 
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.settle_period", skip_all)]
@@ -118,8 +139,13 @@ impl Service {
         if self.store().distribution(period.start_s).await?.is_none() {
             self.store().keep_distribution(self.distribute(period).await?).await?;
         }
-        // What was kept first counts. If it is gone, another replica has settled the period in between.
-        let distribution = self.store().distribution(period.start_s).await?.ok_or(ServiceError::Changed { what: "settlement" })?;
+        // What was kept first counts. If it is gone, another replica has settled the period in
+        // between.
+        let distribution = self
+            .store()
+            .distribution(period.start_s)
+            .await?
+            .ok_or(ServiceError::Changed { what: "settlement" })?;
         for pool in &distribution.pools {
             self.book_pool(pool).await?;
         }
@@ -137,23 +163,38 @@ impl Service {
         let (budgets, note) = self.pool_budgets(period, &members).await?;
         match &note {
             Some(_) if self.config.budget.is_none() => {
-                self.alert("budget", "no reward budget is set (REWARD_BUDGET_USDT): nothing accrues".into());
+                self.alert(
+                    "budget",
+                    "no reward budget is set (REWARD_BUDGET_USDT): nothing accrues".into(),
+                );
             }
-            Some(note) => self.alert("treasury", format!("accruals stop at what is funded: {note}")),
+            Some(note) => {
+                self.alert("treasury", format!("accruals stop at what is funded: {note}"))
+            }
             None => self.clear_alert("treasury"),
         }
         let roots = self.roots(period).await?;
         let snapshot = self.ports.policies.snapshot();
         let siblings = Siblings::count(&self.fleet(period).await?);
-        let may_earn = |_: NodeId, node: Option<&Node>| node.is_some_and(|n| n.status != NodeStatus::Suspended);
+        let may_earn = |_: NodeId, node: Option<&Node>| {
+            node.is_some_and(|n| n.status != NodeStatus::Suspended)
+        };
         let mut pools = Vec::new();
         for (pool, members) in members {
             let budget = budgets.get(&pool).copied().unwrap_or_default();
             if budget == MicroUsdt::ZERO {
                 continue;
             }
-            let to_share =
-                PoolToShare { period, pool, budget, members, siblings: &siblings, revision: snapshot.revision(), roots: &roots, may_earn: &may_earn };
+            let to_share = PoolToShare {
+                period,
+                pool,
+                budget,
+                members,
+                siblings: &siblings,
+                revision: snapshot.revision(),
+                roots: &roots,
+                may_earn: &may_earn,
+            };
             let shared = match snapshot.payout(Scope::of(pool), period.start_s) {
                 Some(policy) => self.share_pool(policy.as_ref(), to_share).await,
                 None => Err(ServiceError::NoPolicy { kind: "payout" }),
@@ -163,20 +204,29 @@ impl Service {
         Ok(Distribution { period, pools, note })
     }
 
-    /// Money that no policy can share is held, and a person is told: a version that was not chosen never decides about it.
-    fn unless_it_is_held<T>(&self, period: Period, pool: PoolScope, shared: Result<T, ServiceError>) -> Result<T, ServiceError> {
+    /// Money that no policy can share is held, and a person is told: a version that was not chosen
+    /// never decides about it.
+    fn unless_it_is_held<T>(
+        &self,
+        period: Period,
+        pool: PoolScope,
+        shared: Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
         match &shared {
             Ok(_) => self.clear_alert("payout-policy-failure"),
             Err(error @ (ServiceError::Call(_) | ServiceError::NoPolicy { .. })) => {
-                self.alert("payout-policy-failure", format!("period {period} of pool {pool} is held: {error}"));
+                self.alert(
+                    "payout-policy-failure",
+                    format!("period {period} of pool {pool} is held: {error}"),
+                );
             }
             Err(_) => {}
         }
         shared
     }
 
-    /// What each pool gets to share: what was set aside already, else its part of the global budget by the
-    /// score-seconds of its nodes, at most what the treasury has.
+    /// What each pool gets to share: what was set aside already, else its part of the global budget
+    /// by the score-seconds of its nodes, at most what the treasury has.
     async fn pool_budgets(
         &self,
         period: Period,
@@ -188,36 +238,67 @@ impl Service {
                 set_aside.insert(*pool, amount);
             }
         }
-        let Some(global) = self.config.budget else { return Ok((set_aside, Some("no budget was set".into()))) };
+        let Some(global) = self.config.budget else {
+            return Ok((set_aside, Some("no budget was set".into())));
+        };
         let treasury = self.store().head(Stream::Treasury).await?.balances.available;
         let taken = MicroUsdt::checked_sum(set_aside.values().copied())?;
         let wanted = global.checked_sub(taken)?.max(MicroUsdt::ZERO);
         let budget = wanted.min(treasury);
-        let note = (budget < wanted).then(|| format!("the treasury held {treasury} of {wanted} USDT"));
-        let weight = |members: &Vec<NodeTotals>| members.iter().filter(|m| m.eligible).fold(0_u64, |sum, m| sum.saturating_add(m.score_seconds));
+        let note =
+            (budget < wanted).then(|| format!("the treasury held {treasury} of {wanted} USDT"));
+        let weight = |members: &Vec<NodeTotals>| {
+            members
+                .iter()
+                .filter(|m| m.eligible)
+                .fold(0_u64, |sum, m| sum.saturating_add(m.score_seconds))
+        };
         let open: Vec<_> = pools.iter().filter(|(pool, _)| !set_aside.contains_key(pool)).collect();
         // A pool takes the place of a node here: only the tie-break looks at the id.
         let claims: Vec<_> = open
             .iter()
-            .map(|(pool, members)| Claim { node: NodeId(uuid::Uuid::from_bytes(pool.bytes())), weight: weight(members), cap: None })
+            .map(|(pool, members)| Claim {
+                node: NodeId(uuid::Uuid::from_bytes(pool.bytes())),
+                weight: weight(members),
+                cap: None,
+            })
             .collect();
-        let shares = split_largest_remainder(budget, &claims, period.start_s).map_err(lucid_model::settlement::SettlementError::from)?;
+        let shares = split_largest_remainder(budget, &claims, period.start_s)
+            .map_err(lucid_model::settlement::SettlementError::from)?;
         set_aside.extend(open.iter().map(|(pool, _)| **pool).zip(shares.shares));
         Ok((set_aside, note))
     }
 
     /// What was set aside for a pool in a period, if it was.
-    async fn budget_set_aside(&self, period: Period, pool: PoolScope) -> Result<Option<MicroUsdt>, ServiceError> {
+    async fn budget_set_aside(
+        &self,
+        period: Period,
+        pool: PoolScope,
+    ) -> Result<Option<MicroUsdt>, ServiceError> {
         let entry = self.store().entry(&format!("fnd:{period}:{pool}")).await?;
-        let amount =
-            |entry: Entry| entry.draft.legs.iter().find(|leg| leg.account == Account::Budget(pool)).map(|leg| leg.amount).unwrap_or_default();
+        let amount = |entry: Entry| {
+            entry
+                .draft
+                .legs
+                .iter()
+                .find(|leg| leg.account == Account::Budget(pool))
+                .map(|leg| leg.amount)
+                .unwrap_or_default()
+        };
         Ok(entry.map(amount))
     }
 
     async fn roots(&self, period: Period) -> Result<Vec<Digest>, ServiceError> {
-        let (filter, mut roots, mut page) = (EpochFilter { from_s: Some(period.start_s), to_s: Some(period.end_s()) }, Vec::new(), 1);
+        let (filter, mut roots, mut page) = (
+            EpochFilter { from_s: Some(period.start_s), to_s: Some(period.end_s()) },
+            Vec::new(),
+            1,
+        );
         loop {
-            let epochs = self.store().epochs(filter, PageRequest { page, limit: 100, sort: (), order: Order::Ascending }).await?;
+            let epochs = self
+                .store()
+                .epochs(filter, PageRequest { page, limit: 100, sort: (), order: Order::Ascending })
+                .await?;
             roots.extend(epochs.items.iter().map(|e| e.root));
             if epochs.items.len() < 100 {
                 return Ok(roots);
@@ -227,8 +308,13 @@ impl Service {
     }
 
     /// How a payout policy would share a pool's budget.
-    async fn share_pool(&self, policy: &dyn PayoutPolicy, shared: PoolToShare<'_>) -> Result<PoolSettlement, ServiceError> {
-        let PoolToShare { period, pool, budget, members, siblings, revision, roots, may_earn } = shared;
+    async fn share_pool(
+        &self,
+        policy: &dyn PayoutPolicy,
+        shared: PoolToShare<'_>,
+    ) -> Result<PoolSettlement, ServiceError> {
+        let PoolToShare { period, pool, budget, members, siblings, revision, roots, may_earn } =
+            shared;
         let (mut rows, mut eligible) = (Vec::new(), BTreeMap::new());
         for totals in members {
             let node = self.store().node(totals.node).await?;
@@ -246,9 +332,12 @@ impl Service {
             answer.weights.extend(weights.weights);
             answer.held.extend(weights.held);
             answer.caps.extend(weights.caps);
-            nodes.extend(chunk.nodes.iter().map(|n| (*n, eligible.get(n).copied().unwrap_or(false))));
+            nodes.extend(
+                chunk.nodes.iter().map(|n| (*n, eligible.get(n).copied().unwrap_or(false))),
+            );
         }
-        let (start, of, epochs, root) = (period.start_s, &policy.identity().policy, roots.len(), merkle::root(roots));
+        let (start, of, epochs, root) =
+            (period.start_s, &policy.identity().policy, roots.len(), merkle::root(roots));
         let cause = format!("period {start}, {epochs} epochs, root {root}, policy {of}");
         Ok(settle_pool(period, pool, budget, &nodes, &answer, self.config.share_max, cause)?)
     }
@@ -259,7 +348,10 @@ impl Service {
         row.set_u64(Fact::ObservedS, totals.observed_s);
         row.set(Fact::Eligible, i64::from(totals.eligible));
         row.set_u64(Fact::ScoreSeconds, totals.score_seconds);
-        row.set_u64(Fact::RawScoreCenti, totals.raw_sum_centi.checked_div(u64::from(totals.epochs)).unwrap_or(0));
+        row.set_u64(
+            Fact::RawScoreCenti,
+            totals.raw_sum_centi.checked_div(u64::from(totals.epochs)).unwrap_or(0),
+        );
         row.set(Fact::EpochsScored, i64::from(totals.epochs));
         if let Some(node) = node {
             registered_facts(&mut row, node, period.end());
@@ -269,10 +361,14 @@ impl Service {
 
     async fn book_pool(&self, settled: &PoolSettlement) -> Result<(), ServiceError> {
         let drafts = settled.drafts()?;
-        let (first, rest) = drafts.split_first().ok_or(ServiceError::Internal { detail: "a settlement without entries".into() })?;
+        let (first, rest) = drafts
+            .split_first()
+            .ok_or(ServiceError::Internal { detail: "a settlement without entries".into() })?;
         self.book_draft(first.clone()).await?;
-        // Each node's entry is in a stream of its own: while one part is written the next ones are read. Boxed: see `score_frame`.
-        let parts: Vec<_> = rest.chunks(BOOK_BATCH).map(|part| self.book_drafts(part.to_vec()).boxed()).collect();
+        // Each node's entry is in a stream of its own: while one part is written the next ones are
+        // read. Boxed: see `score_frame`.
+        let parts: Vec<_> =
+            rest.chunks(BOOK_BATCH).map(|part| self.book_drafts(part.to_vec()).boxed()).collect();
         let mut parts = stream::iter(parts).buffer_unordered(BOOKED_AT_ONCE);
         while parts.try_next().await?.is_some() {}
         self.offset_debts(rest).await?;
@@ -282,8 +378,10 @@ impl Service {
             if self.store().settlement(settled.period.start_s).await?.is_some() {
                 return Err(ServiceError::Changed { what: "settlement" });
             }
-            let message =
-                format!("period {}, pool {}: {left} USDT of the budget are booked to nobody; nothing of it is paid", settled.period, settled.pool);
+            let message = format!(
+                "period {}, pool {}: {left} USDT of the budget are booked to nobody; nothing of it is paid",
+                settled.period, settled.pool
+            );
             self.alert("settlement", message.clone());
             return Err(ServiceError::Internal { detail: message });
         }
@@ -291,7 +389,8 @@ impl Service {
         Ok(())
     }
 
-    /// Nodes that owe pay back from what they just earned. What was taken and did not come into the treasury, because whoever took it ended, comes now.
+    /// Nodes that owe pay back from what they just earned. What was taken and did not come into the
+    /// treasury, because whoever took it ended, comes now.
     async fn offset_debts(&self, accruals: &[Draft]) -> Result<(), ServiceError> {
         let nobody_owes = self.store().account_total(Account::Owed).await? == MicroUsdt::ZERO;
         if nobody_owes && self.store().account_total(Account::Reversals).await? == MicroUsdt::ZERO {
@@ -309,7 +408,8 @@ impl Service {
         Ok(())
     }
 
-    /// Books what takes money back from a node, and lets it come into the treasury; what is there already is done again.
+    /// Books what takes money back from a node, and lets it come into the treasury; what is there
+    /// already is done again.
     pub(crate) async fn take_back_from_node(&self, taken: Draft) -> Result<(), ServiceError> {
         self.book_draft(taken.clone()).await?;
         let booked = self.store().entry(&taken.id).await?.map_or(taken, |entry| entry.draft);
@@ -322,12 +422,18 @@ impl Service {
     /// Books one entry at the end of its stream.
     pub(crate) async fn book_draft(&self, draft: Draft) -> Result<Booked, ServiceError> {
         let outcomes = self.book_drafts(vec![draft]).await?;
-        outcomes.first().copied().ok_or(ServiceError::Internal { detail: "an entry without an outcome".into() })
+        outcomes
+            .first()
+            .copied()
+            .ok_or(ServiceError::Internal { detail: "an entry without an outcome".into() })
     }
 
-    /// Books entries, each at the end of its stream, those of one stream in the order given; tries again where
-    /// somebody else took the place. Every outcome is `Done` or `Already`.
-    pub(crate) async fn book_drafts(&self, drafts: Vec<Draft>) -> Result<Vec<Booked>, ServiceError> {
+    /// Books entries, each at the end of its stream, those of one stream in the order given; tries
+    /// again where somebody else took the place. Every outcome is `Done` or `Already`.
+    pub(crate) async fn book_drafts(
+        &self,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<Booked>, ServiceError> {
         let mut outcomes: Vec<Option<Booked>> = vec![None; drafts.len()];
         for _ in 0..BOOK_TRIES {
             let mut heads = BTreeMap::new();
@@ -345,7 +451,10 @@ impl Service {
                     None => self.store().head(draft.stream).await?,
                 };
                 let entry = draft.clone().book(head, self.now())?;
-                heads.insert(draft.stream, lucid_model::ledger::Head { seq: entry.seq, balances: entry.balances });
+                heads.insert(
+                    draft.stream,
+                    lucid_model::ledger::Head { seq: entry.seq, balances: entry.balances },
+                );
                 places.push(place);
                 entries.push(entry);
             }
@@ -353,7 +462,9 @@ impl Service {
                 break;
             }
             let booked = self.store().book(entries).await?;
-            for (place, outcome) in places.into_iter().zip(booked).filter(|(_, o)| *o != Booked::SeqTaken) {
+            for (place, outcome) in
+                places.into_iter().zip(booked).filter(|(_, o)| *o != Booked::SeqTaken)
+            {
                 outcomes.get_mut(place).into_iter().for_each(|o| *o = Some(outcome));
             }
         }
@@ -362,7 +473,10 @@ impl Service {
     }
 }
 
-async fn weigh_chunk(policy: &dyn PayoutPolicy, chunk: &FrameChunk) -> Result<Weights, ServiceError> {
+async fn weigh_chunk(
+    policy: &dyn PayoutPolicy,
+    chunk: &FrameChunk,
+) -> Result<Weights, ServiceError> {
     let (batch, totals) = chunk.project(&policy.identity().facts);
     let context = CallContext {
         epoch_start_s: chunk.period.start_s,

@@ -1,8 +1,8 @@
-//! Versions that are asked about every period beside the active one. They decide nothing: what they would have decided is kept
-//! beside what was.
+//! Versions that are asked about every period beside the active one. They decide nothing: what they
+//! would have decided is kept beside what was.
 //!
-//! A shadow is asked about the recorded frame of an epoch once that is closed, or about the totals of a settlement period once
-//! that is settled, in order and once each, whichever replica comes by.
+//! A shadow is asked about the recorded frame of an epoch once that is closed, or about the totals
+//! of a settlement period once that is settled, in order and once each, whichever replica comes by.
 
 use std::sync::Arc;
 
@@ -11,7 +11,10 @@ use lucid_model::{
     epoch::Period,
     event::EventKind,
     id::{PoolScope, ShadowId},
-    policy::{Findings, ParamValues, PolicyKind, PolicyVersion, ReportCause, Shadow, ShadowEnd, ShadowResult, VersionState},
+    policy::{
+        Findings, ParamValues, PolicyKind, PolicyVersion, ReportCause, Shadow, ShadowEnd,
+        ShadowResult, VersionState,
+    },
     pool::PoolStatus,
     time::TimeMs,
 };
@@ -39,34 +42,63 @@ impl Service {
     /// Begins to ask a version beside the active one, from the period on that runs now.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, the version is one for validation, is retired, does not pass the gate with these params or runs there already, there
-    /// is no such pool, or as many run as may.
-    pub async fn begin_shadow(&self, actor: &Actor, version: &PolicyVersion, new: NewShadow) -> Result<Shadow, ServiceError> {
+    /// [`ServiceError`] if the caller may not, the version is one for validation, is retired, does
+    /// not pass the gate with these params or runs there already, there is no such pool, or as many
+    /// run as may.
+    pub async fn begin_shadow(
+        &self,
+        actor: &Actor,
+        version: &PolicyVersion,
+        new: NewShadow,
+    ) -> Result<Shadow, ServiceError> {
         needs_author(actor)?;
         if version.kind == PolicyKind::Validation {
-            return Err(ServiceError::invalid("kind", "only scoring and payout policies run as shadows"));
+            return Err(ServiceError::invalid(
+                "kind",
+                "only scoring and payout policies run as shadows",
+            ));
         }
-        let stored = self.store().bundle(version.policy.digest).await?.ok_or(ServiceError::no("policy version"))?;
+        let stored = self
+            .store()
+            .bundle(version.policy.digest)
+            .await?
+            .ok_or(ServiceError::no("policy version"))?;
         if stored.version.state == VersionState::Retired {
-            return Err(ServiceError::Retired { policy: stored.version.policy, reason: stored.version.reason.unwrap_or_default() });
+            return Err(ServiceError::Retired {
+                policy: stored.version.policy,
+                reason: stored.version.reason.unwrap_or_default(),
+            });
         }
         if let Some(PoolScope::Pool(id)) = new.pool {
-            self.store().pool(id).await?.filter(|pool| pool.status != PoolStatus::Inactive).ok_or(ServiceError::no("pool"))?;
+            self.store()
+                .pool(id)
+                .await?
+                .filter(|pool| pool.status != PoolStatus::Inactive)
+                .ok_or(ServiceError::no("pool"))?;
         }
         let running = self.store().running_shadows().await?;
-        let same = |s: &&Shadow| (s.policy.digest, s.kind, s.pool, &s.params) == (version.policy.digest, version.kind, new.pool, &new.params);
+        let same = |s: &&Shadow| {
+            (s.policy.digest, s.kind, s.pool, &s.params)
+                == (version.policy.digest, version.kind, new.pool, &new.params)
+        };
         if let Some(same) = running.iter().find(same) {
             return Err(ServiceError::IsShadow { policy: version.policy.clone(), shadow: same.id });
         }
         if running.len() >= SHADOWS_MAX {
             return Err(ServiceError::TooManyShadows { running: SHADOWS_MAX });
         }
-        let report = self.examine(actor, Arc::new(stored.bundle), &new.params, (ReportCause::Check, "store")).await?;
+        let report = self
+            .examine(actor, Arc::new(stored.bundle), &new.params, (ReportCause::Check, "store"))
+            .await?;
         if let Some(reason) = report.rejection() {
             return Err(ServiceError::BundleRefused { reason });
         }
         let now = self.now();
-        let length = if version.kind == PolicyKind::Payout { self.config.settlement } else { self.config.epoch };
+        let length = if version.kind == PolicyKind::Payout {
+            self.config.settlement
+        } else {
+            self.config.epoch
+        };
         let shadow = Shadow {
             id: ShadowId(self.new_id(actor)),
             kind: version.kind,
@@ -80,7 +112,8 @@ impl Service {
             ended: None,
         };
         let detail = format!("{} {}: {}", shadow.kind.name(), shadow.id, shadow.reason);
-        let audit = self.audit_entry(actor, "policy.shadow", &shadow.policy, detail).creating(&shadow);
+        let audit =
+            self.audit_entry(actor, "policy.shadow", &shadow.policy, detail).creating(&shadow);
         if !self.store().add_shadow(shadow.clone(), audit).await? {
             return Err(ServiceError::Changed { what: "shadow" });
         }
@@ -91,7 +124,12 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, or there is none.
-    pub async fn end_shadow(&self, actor: &Actor, id: ShadowId, reason: String) -> Result<Shadow, ServiceError> {
+    pub async fn end_shadow(
+        &self,
+        actor: &Actor,
+        id: ShadowId,
+        reason: String,
+    ) -> Result<Shadow, ServiceError> {
         needs_author(actor)?;
         let before = self.shadow(id).await?;
         if before.ended.is_some() {
@@ -100,11 +138,18 @@ impl Service {
         self.ended(actor, before, reason).await
     }
 
-    async fn ended(&self, actor: &Actor, before: Shadow, reason: String) -> Result<Shadow, ServiceError> {
+    async fn ended(
+        &self,
+        actor: &Actor,
+        before: Shadow,
+        reason: String,
+    ) -> Result<Shadow, ServiceError> {
         let end = ShadowEnd { at: self.now(), by: actor.subject.clone(), reason };
         let after = Shadow { ended: Some(end.clone()), ..before.clone() };
         let detail = format!("{} {}: {}", before.kind.name(), before.id, end.reason);
-        let audit = self.audit_entry(actor, "policy.shadow_end", &before.policy, detail).changing(&before, &after);
+        let audit = self
+            .audit_entry(actor, "policy.shadow_end", &before.policy, detail)
+            .changing(&before, &after);
         self.store().end_shadow(before.id, end, audit).await?;
         // Somebody else may have been quicker, and their reason stays.
         self.shadow(before.id).await
@@ -130,14 +175,19 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if there is none.
-    pub async fn shadow_results(&self, id: ShadowId, page: PageRequest<()>) -> Result<(Shadow, Page<ShadowResult>), ServiceError> {
+    pub async fn shadow_results(
+        &self,
+        id: ShadowId,
+        page: PageRequest<()>,
+    ) -> Result<(Shadow, Page<ShadowResult>), ServiceError> {
         Ok((self.shadow(id).await?, self.store().shadow_results(id, page).await?))
     }
 
     /// Asks each shadow about the next period that it was not asked about; whether there was one.
     ///
     /// # Errors
-    /// The first [`ServiceError`], if something is missing now; the others were asked all the same, and the next call goes on.
+    /// The first [`ServiceError`], if something is missing now; the others were asked all the same,
+    /// and the next call goes on.
     pub async fn ask_shadows(&self) -> Result<bool, ServiceError> {
         let mut outcome = Ok(false);
         for shadow in self.store().running_shadows().await? {
@@ -155,7 +205,11 @@ impl Service {
         let last = self.store().shadow_results(shadow.id, newest).await?.items.pop();
         let from_s = last.map_or(shadow.from_s, |last| last.period.start_s + 1);
         let Some(period) = self.next_asked(shadow.kind, from_s).await? else { return Ok(false) };
-        let stored = self.store().bundle(shadow.policy.digest).await?.ok_or(ServiceError::no("policy version"))?;
+        let stored = self
+            .store()
+            .bundle(shadow.policy.digest)
+            .await?
+            .ok_or(ServiceError::no("policy version"))?;
         if stored.version.state == VersionState::Retired {
             self.ended(&Actor::system(), shadow, "the version was retired".into()).await?;
             return Ok(true);
@@ -163,18 +217,29 @@ impl Service {
         let findings = match self.findings(&shadow, Arc::new(stored), period).await {
             Ok(findings) => findings,
             Err(ServiceError::Publish(error)) => Findings::Failed(error.to_string()),
-            Err(ServiceError::Call(error)) if matches!(*error, CallError::Policy { .. }) => Findings::Failed(error.to_string()),
+            Err(ServiceError::Call(error)) if matches!(*error, CallError::Policy { .. }) => {
+                Findings::Failed(error.to_string())
+            }
             Err(error) => return Err(error),
         };
         let result = ShadowResult { shadow: shadow.id, period, at: self.now(), findings };
         if self.store().add_shadow_result(result.clone()).await? {
-            self.emit(EventKind::ShadowAsked { shadow: shadow.id, policy: shadow.policy, period, findings: Box::new(result.findings) });
+            self.emit(EventKind::ShadowAsked {
+                shadow: shadow.id,
+                policy: shadow.policy,
+                period,
+                findings: Box::new(result.findings),
+            });
         }
         Ok(true)
     }
 
     /// The first period from a moment on that is decided.
-    async fn next_asked(&self, kind: PolicyKind, from_s: i64) -> Result<Option<Period>, ServiceError> {
+    async fn next_asked(
+        &self,
+        kind: PolicyKind,
+        from_s: i64,
+    ) -> Result<Option<Period>, ServiceError> {
         if kind == PolicyKind::Payout {
             let range = Interval { from: TimeMs::from_unix_s(from_s), to: self.now() };
             return Ok(self.settled_in(range).await?.into_iter().next());
@@ -184,13 +249,24 @@ impl Service {
         Ok(self.store().epochs(filter, first).await?.items.pop().map(|record| record.epoch))
     }
 
-    async fn findings(&self, shadow: &Shadow, stored: Arc<StoredBundle>, period: Period) -> Result<Findings, ServiceError> {
+    async fn findings(
+        &self,
+        shadow: &Shadow,
+        stored: Arc<StoredBundle>,
+        period: Period,
+    ) -> Result<Findings, ServiceError> {
         let policies = &self.ports.policies;
         if shadow.kind == PolicyKind::Payout {
             let policy = policies.load_payout(stored, shadow.params.clone()).await?;
-            return Ok(Findings::Money(self.share_again(policy.as_ref(), period, shadow.pool).await?.summary(EXTREMES_KEPT)));
+            return Ok(Findings::Money(
+                self.share_again(policy.as_ref(), period, shadow.pool)
+                    .await?
+                    .summary(EXTREMES_KEPT),
+            ));
         }
         let policy = policies.load_scoring(stored, shadow.params.clone()).await?;
-        Ok(Findings::Scores(self.simulate_one(policy.as_ref(), period, shadow.pool).await?.summary(EXTREMES_KEPT)))
+        Ok(Findings::Scores(
+            self.simulate_one(policy.as_ref(), period, shadow.pool).await?.summary(EXTREMES_KEPT),
+        ))
     }
 }

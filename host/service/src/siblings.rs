@@ -17,7 +17,11 @@ pub(crate) struct Kin {
 
 impl Kin {
     pub(crate) fn of(node: &Node) -> Self {
-        Self { owner: node.owner, ip: node.address.map(|address| address.ip), wallet: node.wallet.as_ref().map(|wallet| wallet.address) }
+        Self {
+            owner: node.owner,
+            ip: node.address.map(|address| address.ip),
+            wallet: node.wallet.as_ref().map(|wallet| wallet.address),
+        }
     }
 }
 

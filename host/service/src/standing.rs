@@ -89,25 +89,38 @@ impl Standing {
         let (mut stopped, mut attention) = (Vec::new(), Vec::new());
         if let Some(freeze) = &self.switch.frozen {
             let state = self.switch.state();
-            stopped.push(format!("payments are {state} since {} by {}: {}", freeze.at, freeze.by, freeze.reason));
+            stopped.push(format!(
+                "payments are {state} since {} by {}: {}",
+                freeze.at, freeze.by, freeze.reason
+            ));
             if freeze.still_at.is_none() && self.in_flight.count > 0 {
-                stopped.push(format!("{} requests of {} USDT may still be on their way", self.in_flight.count, self.in_flight.total));
+                stopped.push(format!(
+                    "{} requests of {} USDT may still be on their way",
+                    self.in_flight.count, self.in_flight.total
+                ));
             }
         }
         if let Some(damage) = &self.damage {
             stopped.push(format!("the store is damaged, and nothing is paid: {damage}"));
         }
-        if let Some(flaw) = self.verified.as_ref().and_then(|verified| verified.found.flaw.as_ref()) {
+        if let Some(flaw) = self.verified.as_ref().and_then(|verified| verified.found.flaw.as_ref())
+        {
             stopped.push(format!("the books are not in order: {flaw}"));
         }
         if self.is_unchecked {
-            attention.push("the store is being checked for damage: payments wait for that".to_owned());
+            attention
+                .push("the store is being checked for damage: payments wait for that".to_owned());
         }
         for open in &self.open {
-            let words = format!("{} payouts of {} USDT are {}", open.count, open.total, open.state.name());
+            let words =
+                format!("{} payouts of {} USDT are {}", open.count, open.total, open.state.name());
             match open.state {
-                PayoutState::Manual => attention.push(format!("{words}: a treasurer has to say what became of them")),
-                PayoutState::Unknown => attention.push(format!("{words}, the oldest planned at {}", open.oldest)),
+                PayoutState::Manual => {
+                    attention.push(format!("{words}: a treasurer has to say what became of them"))
+                }
+                PayoutState::Unknown => {
+                    attention.push(format!("{words}, the oldest planned at {}", open.oldest))
+                }
                 _ => {}
             }
         }
@@ -125,7 +138,8 @@ impl Standing {
         if let Some(due) = self.epoch_due {
             attention.push(format!("an epoch waits to be closed since {due}"));
         }
-        attention.extend(self.alerts.iter().map(|(about, message)| format!("alert {about}: {message}")));
+        attention
+            .extend(self.alerts.iter().map(|(about, message)| format!("alert {about}: {message}")));
         let safety = match (stopped.is_empty(), attention.is_empty()) {
             (false, _) => Safety::Stopped,
             (true, false) => Safety::Attention,
@@ -145,12 +159,17 @@ impl Service {
         let now = self.now();
         let epoch = self.store().last_epoch().await?;
         let late = self.config.epoch_close_delay_ms.max(self.config.epoch_deadline_ms) + 60_000;
-        let due = self.next_epoch(epoch.as_ref()).await?.map(|next| next.end().plus_ms(late)).filter(|due| *due < now);
+        let due = self
+            .next_epoch(epoch.as_ref())
+            .await?
+            .map(|next| next.end().plus_ms(late))
+            .filter(|due| *due < now);
         let newest = PageRequest { page: 1, limit: 100, sort: (), order: Order::Descending };
         let proposals = self.store().proposals(newest).await?.items;
         // What is said by fields of its own is no alert here.
         let told = ["payouts-frozen", "ledger", "payout-proposal", STORE_DAMAGED];
-        let alerts = self.raised_alerts().into_iter().filter(|(about, _)| !told.contains(about)).collect();
+        let alerts =
+            self.raised_alerts().into_iter().filter(|(about, _)| !told.contains(about)).collect();
         Ok(Standing {
             at: now,
             switch: self.store().payments_switch().await?,
@@ -167,23 +186,30 @@ impl Service {
             epoch,
             epoch_due: due,
             period: self.store().last_settlement().await?,
-            mismatches_open: self.store().mismatches(true, PageRequest { limit: 1, ..newest }).await?.total,
+            mismatches_open: self
+                .store()
+                .mismatches(true, PageRequest { limit: 1, ..newest })
+                .await?
+                .total,
             untold: self.untold(),
             in_flight: self.in_flight().await?,
-            proposals_open: proposals.iter().filter(|proposal| proposal.decided.is_none()).count() as u64,
+            proposals_open: proposals.iter().filter(|proposal| proposal.decided.is_none()).count()
+                as u64,
             alerts,
         })
     }
 }
 
 impl Service {
-    /// Sets the measurements of how it stands with money. They are for graphs and alerts: amounts are floats there, and nowhere else.
+    /// Sets the measurements of how it stands with money. They are for graphs and alerts: amounts
+    /// are floats there, and nowhere else.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn measure_standing(&self) -> Result<(), ServiceError> {
         let standing = self.standing().await?;
-        metrics::gauge!("lucid_payments_frozen").set(f64::from(u8::from(standing.switch.frozen.is_some())));
+        metrics::gauge!("lucid_payments_frozen")
+            .set(f64::from(u8::from(standing.switch.frozen.is_some())));
         metrics::gauge!("lucid_treasury_usdt").set(usdt(standing.treasury));
         metrics::gauge!("lucid_unclaimed_usdt").set(usdt(standing.unclaimed));
         metrics::gauge!("lucid_payout_mismatches_open").set(whole(standing.mismatches_open));
@@ -191,11 +217,15 @@ impl Service {
         for state in PayoutState::ALL.iter().filter(|state| !state.is_final()) {
             let part = standing.open.iter().find(|part| part.state == *state);
             let age_ms = part.map_or(0, |part| (standing.at.0 - part.oldest.0).max(0));
-            metrics::gauge!("lucid_payouts_open", "state" => state.name()).set(part.map_or(0.0, |part| whole(part.count)));
-            metrics::gauge!("lucid_payouts_open_usdt", "state" => state.name()).set(part.map_or(0.0, |part| usdt(part.total)));
-            metrics::gauge!("lucid_payouts_oldest_seconds", "state" => state.name()).set(seconds(age_ms));
+            metrics::gauge!("lucid_payouts_open", "state" => state.name())
+                .set(part.map_or(0.0, |part| whole(part.count)));
+            metrics::gauge!("lucid_payouts_open_usdt", "state" => state.name())
+                .set(part.map_or(0.0, |part| usdt(part.total)));
+            metrics::gauge!("lucid_payouts_oldest_seconds", "state" => state.name())
+                .set(seconds(age_ms));
         }
-        metrics::gauge!("lucid_epoch_overdue_seconds").set(standing.epoch_due.map_or(0.0, |due| seconds(standing.at.0 - due.0)));
+        metrics::gauge!("lucid_epoch_overdue_seconds")
+            .set(standing.epoch_due.map_or(0.0, |due| seconds(standing.at.0 - due.0)));
         if let Some(LastVerified { at, found }) = &standing.verified {
             metrics::gauge!("lucid_books_verified_timestamp_seconds").set(seconds(at.0));
             metrics::gauge!("lucid_books_flawed").set(f64::from(u8::from(found.flaw.is_some())));

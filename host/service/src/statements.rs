@@ -25,7 +25,8 @@ pub struct StatementLine {
     pub node: NodeId,
     /// The entry.
     pub entry: Entry,
-    /// What the node has more or less by it, in all its accounts together; what is owed counts as less.
+    /// What the node has more or less by it, in all its accounts together; what is owed counts as
+    /// less.
     pub amount: MicroUsdt,
     /// The transaction of a payment.
     pub txid: Option<String>,
@@ -56,7 +57,12 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the node is unknown or another's, or there are too many lines.
-    pub async fn node_statement(&self, actor: &Actor, id: NodeId, range: Interval) -> Result<Statement, ServiceError> {
+    pub async fn node_statement(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        range: Interval,
+    ) -> Result<Statement, ServiceError> {
         let node = self.seen_node(actor, id).await?;
         let mut statement = Statement { lines: Vec::new(), balances: Balances::default() };
         self.add_lines(&node, range, &mut statement).await?;
@@ -67,7 +73,12 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the owner is another, or there are too many lines.
-    pub async fn owner_statement(&self, actor: &Actor, owner: UserId, range: Interval) -> Result<Statement, ServiceError> {
+    pub async fn owner_statement(
+        &self,
+        actor: &Actor,
+        owner: UserId,
+        range: Interval,
+    ) -> Result<Statement, ServiceError> {
         if !actor.sees_all() && (actor.user != owner || actor.node.is_some()) {
             return Err(ServiceError::Forbidden { why: "the statement is another's" });
         }
@@ -75,7 +86,12 @@ impl Service {
         let filter = NodeFilter { owner: Some(owner), ..NodeFilter::default() };
         let mut page = 1;
         loop {
-            let request = PageRequest { page, limit: PAGE, sort: NodeSort::CreatedAt, order: Order::Ascending };
+            let request = PageRequest {
+                page,
+                limit: PAGE,
+                sort: NodeSort::CreatedAt,
+                order: Order::Ascending,
+            };
             let nodes = self.store().nodes(&filter, request).await?.items;
             for node in &nodes {
                 self.add_lines(node, range, &mut statement).await?;
@@ -87,7 +103,12 @@ impl Service {
         }
     }
 
-    async fn add_lines(&self, node: &Node, range: Interval, statement: &mut Statement) -> Result<(), ServiceError> {
+    async fn add_lines(
+        &self,
+        node: &Node,
+        range: Interval,
+        statement: &mut Statement,
+    ) -> Result<(), ServiceError> {
         let (stream, mut before) = (Stream::Node(node.id), Balances::default());
         let mut after = 0;
         loop {
@@ -101,10 +122,19 @@ impl Service {
                     continue;
                 }
                 if statement.lines.len() >= LINES_MAX {
-                    return Err(ServiceError::invalid("from", format!("the statement has more than {LINES_MAX} lines, which is the most")));
+                    return Err(ServiceError::invalid(
+                        "from",
+                        format!("the statement has more than {LINES_MAX} lines, which is the most"),
+                    ));
                 }
                 let txid = self.txid_of(&entry).await?;
-                statement.lines.push(StatementLine { owner: node.owner, node: node.id, entry, amount, txid });
+                statement.lines.push(StatementLine {
+                    owner: node.owner,
+                    node: node.id,
+                    entry,
+                    amount,
+                    txid,
+                });
             }
         }
         let sum = |one: MicroUsdt, two: MicroUsdt| one.checked_add(two);
@@ -121,7 +151,12 @@ impl Service {
     /// The transaction of an entry that says a payout was paid.
     async fn txid_of(&self, entry: &Entry) -> Result<Option<String>, ServiceError> {
         use lucid_model::ledger::EntryKind::Settle;
-        let payout = entry.draft.id.strip_prefix("cls:").filter(|_| entry.draft.kind == Settle).and_then(|id| id.parse().ok());
+        let payout = entry
+            .draft
+            .id
+            .strip_prefix("cls:")
+            .filter(|_| entry.draft.kind == Settle)
+            .and_then(|id| id.parse().ok());
         let Some(payout) = payout else { return Ok(None) };
         Ok(self.store().payout(payout).await?.and_then(|payout| payout.txid))
     }

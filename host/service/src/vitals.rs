@@ -1,6 +1,8 @@
-//! Whether this process does what it is there for: its tasks live and succeed, its store can be written and is sound.
+//! Whether this process does what it is there for: its tasks live and succeed, its store can be
+//! written and is sound.
 //!
-//! Readiness asks for both at the moment it is asked, so that a task which ended or hangs cannot hide that it did.
+//! Readiness asks for both at the moment it is asked, so that a task which ended or hangs cannot
+//! hide that it did.
 
 use std::sync::Arc;
 
@@ -42,13 +44,24 @@ impl Pulse {
     /// Of a task one step of which ends within `age_ms_max` of the one before.
     pub fn new(name: &'static str, age_ms_max: i64, clock: Arc<dyn Clock>) -> Self {
         let now_ms = clock.monotonic_ms();
-        Self { name, age_ms_max, clock, beat: Mutex::new(Beat { stands_by: false, succeeded_ms: now_ms, ended_ms: now_ms, panic: None }) }
+        Self {
+            name,
+            age_ms_max,
+            clock,
+            beat: Mutex::new(Beat {
+                stands_by: false,
+                succeeded_ms: now_ms,
+                ended_ms: now_ms,
+                panic: None,
+            }),
+        }
     }
 
     /// A step did what it should.
     pub fn succeeded(&self) {
         let now_ms = self.clock.monotonic_ms();
-        *self.beat.lock() = Beat { stands_by: false, succeeded_ms: now_ms, ended_ms: now_ms, panic: None };
+        *self.beat.lock() =
+            Beat { stands_by: false, succeeded_ms: now_ms, ended_ms: now_ms, panic: None };
     }
 
     /// A step ended with an error.
@@ -80,15 +93,28 @@ impl Pulse {
         let trouble = if beat.stands_by {
             None
         } else if let Some(words) = beat.panic {
-            Some(Trouble { stops: true, words: format!("{} panicked and is tried again: {words}", self.name) })
+            Some(Trouble {
+                stops: true,
+                words: format!("{} panicked and is tried again: {words}", self.name),
+            })
         } else if now_ms - beat.ended_ms > self.age_ms_max {
-            Some(Trouble { stops: true, words: format!("{} hangs: no step has ended for more than {seconds} s", self.name) })
+            Some(Trouble {
+                stops: true,
+                words: format!("{} hangs: no step has ended for more than {seconds} s", self.name),
+            })
         } else if now_ms - beat.succeeded_ms > self.age_ms_max {
-            Some(Trouble { stops: false, words: format!("{} has not succeeded for more than {seconds} s", self.name) })
+            Some(Trouble {
+                stops: false,
+                words: format!("{} has not succeeded for more than {seconds} s", self.name),
+            })
         } else {
             None
         };
-        TaskState { name: self.name, success_age_ms: (!beat.stands_by).then_some(now_ms - beat.succeeded_ms), trouble }
+        TaskState {
+            name: self.name,
+            success_age_ms: (!beat.stands_by).then_some(now_ms - beat.succeeded_ms),
+            trouble,
+        }
     }
 }
 
@@ -106,7 +132,8 @@ pub struct TaskState {
 /// What is wrong with a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// Whether the service is not ready for it: the task hangs or panics. One whose steps end with errors says so by them.
+    /// Whether the service is not ready for it: the task hangs or panics. One whose steps end with
+    /// errors says so by them.
     pub stops: bool,
     /// In words that do not change while it lasts.
     pub words: String,
@@ -149,21 +176,36 @@ impl Service {
     /// # Errors
     /// Which, and what they do.
     pub fn tasks_live(&self) -> Result<(), String> {
-        let stopped: Vec<_> = self.tasks().into_iter().filter_map(|task| task.trouble.filter(|trouble| trouble.stops)).map(|t| t.words).collect();
+        let stopped: Vec<_> = self
+            .tasks()
+            .into_iter()
+            .filter_map(|task| task.trouble.filter(|trouble| trouble.stops))
+            .map(|t| t.words)
+            .collect();
         if stopped.is_empty() { Ok(()) } else { Err(stopped.join("; ")) }
     }
 
     /// Raises and clears the alert about tasks.
     pub fn watch_tasks(&self) {
-        let troubles: Vec<_> = self.tasks().into_iter().filter_map(|task| task.trouble).map(|trouble| trouble.words).collect();
-        if troubles.is_empty() { self.clear_alert(TASKS) } else { self.alert(TASKS, troubles.join("; ")) }
+        let troubles: Vec<_> = self
+            .tasks()
+            .into_iter()
+            .filter_map(|task| task.trouble)
+            .map(|trouble| trouble.words)
+            .collect();
+        if troubles.is_empty() {
+            self.clear_alert(TASKS)
+        } else {
+            self.alert(TASKS, troubles.join("; "))
+        }
     }
 
     /// Sets the measurements of tasks.
     pub fn measure_tasks(&self) {
         for task in self.tasks() {
             let age_ms = task.success_age_ms.unwrap_or_default().unsigned_abs();
-            metrics::gauge!("lucid_task_success_age_seconds", "task" => task.name).set(std::time::Duration::from_millis(age_ms).as_secs_f64());
+            metrics::gauge!("lucid_task_success_age_seconds", "task" => task.name)
+                .set(std::time::Duration::from_millis(age_ms).as_secs_f64());
         }
     }
 
@@ -177,9 +219,9 @@ impl Service {
             return Err(StoreError::Damaged { detail: damage.clone() }.to_string());
         }
         match &store.word {
-            Some((at_ms, _)) if self.ports.clock.monotonic_ms() - at_ms > WORD_AGE_MS_MAX => {
-                Err(format!("the store has not answered for more than {} s", WORD_AGE_MS_MAX / 1_000))
-            }
+            Some((at_ms, _)) if self.ports.clock.monotonic_ms() - at_ms > WORD_AGE_MS_MAX => Err(
+                format!("the store has not answered for more than {} s", WORD_AGE_MS_MAX / 1_000),
+            ),
             Some((_, word)) => word.clone(),
             None => Ok(()),
         }
@@ -200,8 +242,8 @@ impl Service {
         self.vitals.store.lock().is_unchecked = true;
     }
 
-    /// Whether nothing may be sent because of the store. It is asked itself: damage that a call met a moment ago counts, also where the
-    /// freeze cannot be written.
+    /// Whether nothing may be sent because of the store. It is asked itself: damage that a call met
+    /// a moment ago counts, also where the freeze cannot be written.
     pub(crate) async fn store_holds_payments(&self) -> Result<bool, ServiceError> {
         let damage = self.store().damage().await?;
         let mut store = self.vitals.store.lock();
@@ -222,11 +264,16 @@ impl Service {
         self.heed_damage().await
     }
 
-    /// Proves that the store can be written, and says so. Fewer bytes left on its disk than `free_bytes_min` are too few.
+    /// Proves that the store can be written, and says so. Fewer bytes left on its disk than
+    /// `free_bytes_min` are too few.
     pub async fn watch_store(&self, free_bytes_min: u64) {
         let word = match self.store().probe().await {
             Ok(Some(free)) if free < free_bytes_min => {
-                let detail = format!("{} MiB left on its disk, {} needed (store.free_min_mib): make room", free >> 20, free_bytes_min >> 20);
+                let detail = format!(
+                    "{} MiB left on its disk, {} needed (store.free_min_mib): make room",
+                    free >> 20,
+                    free_bytes_min >> 20
+                );
                 Err(StoreError::NoSpace { detail }.to_string())
             }
             Ok(_) => Ok(()),
@@ -238,7 +285,8 @@ impl Service {
         }
         self.vitals.store.lock().word = Some((self.ports.clock.monotonic_ms(), word));
         let heeded = self.heed_damage().await;
-        let was_heeded = !std::mem::replace(&mut self.vitals.store.lock().is_freeze_unwritten, heeded.is_err());
+        let was_heeded =
+            !std::mem::replace(&mut self.vitals.store.lock().is_freeze_unwritten, heeded.is_err());
         if let Err(error) = heeded
             && was_heeded
         {
@@ -246,8 +294,8 @@ impl Service {
         }
     }
 
-    /// Freezes payments if something is damaged. What is frozen in memory stays so until the process ends, and whoever starts on the store
-    /// finds the damage again.
+    /// Freezes payments if something is damaged. What is frozen in memory stays so until the
+    /// process ends, and whoever starts on the store finds the damage again.
     async fn heed_damage(&self) -> Result<(), ServiceError> {
         if !self.store_holds_payments().await? {
             return Ok(());
@@ -291,16 +339,26 @@ mod tests {
         pass_ms(10_000);
         assert_eq!((trouble(), pulse.state().success_age_ms), (None, Some(10_000)));
         pass_ms(1);
-        assert_eq!(trouble(), Some((true, "books hangs: no step has ended for more than 10 s".into())));
+        assert_eq!(
+            trouble(),
+            Some((true, "books hangs: no step has ended for more than 10 s".into()))
+        );
         pulse.failed();
         assert_eq!(trouble(), Some((false, "books has not succeeded for more than 10 s".into())));
         pulse.succeeded();
         assert_eq!(trouble(), None);
         pulse.panicked("a fault of ours".into());
-        assert_eq!(trouble(), Some((true, "books panicked and is tried again: a fault of ours".into())));
+        assert_eq!(
+            trouble(),
+            Some((true, "books panicked and is tried again: a fault of ours".into()))
+        );
         pulse.stands_by();
         pass_ms(60_000);
-        assert_eq!((trouble(), pulse.state().success_age_ms), (None, None), "another replica does it");
+        assert_eq!(
+            (trouble(), pulse.state().success_age_ms),
+            (None, None),
+            "another replica does it"
+        );
         pulse.begins();
         assert_eq!((trouble(), pulse.state().success_age_ms), (None, Some(0)));
     }

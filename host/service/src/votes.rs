@@ -1,8 +1,9 @@
 //! Votes: one for each eligible node and epoch, on the block that was newest when the epoch closed.
 //!
-//! They follow from closed epochs, a part at a time. A node's votes reach the chain in the order of their epochs. While the
-//! chain does not answer nothing is sent: it is asked for its newest block, less and less often, and when it answers the
-//! votes that waited are sent, so many at once as ever.
+//! They follow from closed epochs, a part at a time. A node's votes reach the chain in the order of
+//! their epochs. While the chain does not answer nothing is sent: it is asked for its newest block,
+//! less and less often, and when it answers the votes that waited are sent, so many at once as
+//! ever.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -55,8 +56,9 @@ enum Tried {
 }
 
 impl Service {
-    /// Makes votes of epochs that were closed, pins blocks that could not be asked for, then sends what is due and asks about
-    /// what the chain has not decided. Answers how many votes were settled; at least one, if there are more to make.
+    /// Makes votes of epochs that were closed, pins blocks that could not be asked for, then sends
+    /// what is due and asks about what the chain has not decided. Answers how many votes were
+    /// settled; at least one, if there are more to make.
     ///
     /// # Errors
     /// [`ServiceError`] if the store does not answer. Votes wait for a chain that does not.
@@ -64,9 +66,16 @@ impl Service {
         let Some(chain) = &self.ports.chain else { return Ok(0) };
         let too_old = self.now().plus_ms(-self.config.votes_age_max_ms);
         let made = self.store().make_votes(too_old).await?;
-        made.contradicted.iter().for_each(|vote| self.contradicted(vote, "another score is stored for the same node and epoch"));
-        let expired = if self.sure_now().is_some() { self.store().expire_votes(too_old, VOTES_A_STEP).await? } else { 0 };
-        metrics::counter!("lucid_votes_total", "state" => VoteState::Expired.name()).increment(expired);
+        made.contradicted.iter().for_each(|vote| {
+            self.contradicted(vote, "another score is stored for the same node and epoch")
+        });
+        let expired = if self.sure_now().is_some() {
+            self.store().expire_votes(too_old, VOTES_A_STEP).await?
+        } else {
+            0
+        };
+        metrics::counter!("lucid_votes_total", "state" => VoteState::Expired.name())
+            .increment(expired);
         let worked = u32::from(made.worked || expired > 0);
         let (before, away) = {
             let pace = self.chain_pace.lock();
@@ -88,8 +97,8 @@ impl Service {
         Ok(settled.max(worked))
     }
 
-    /// The newest block, for an epoch that is being closed: none while earlier epochs wait for one, none that another epoch
-    /// has. A node has one vote on a block, so no two epochs may share one.
+    /// The newest block, for an epoch that is being closed: none while earlier epochs wait for one,
+    /// none that another epoch has. A node has one vote on a block, so no two epochs may share one.
     ///
     /// # Errors
     /// [`ServiceError::Store`]. A chain that does not answer gives none.
@@ -98,15 +107,19 @@ impl Service {
         if !self.store().epochs_without_block().await?.is_empty() {
             return Ok(None);
         }
-        let Ok(block) = chain.latest_block().await.inspect_err(|error| tracing::warn!(%error, "the epoch's block is pinned later")) else {
+        let Ok(block) = chain
+            .latest_block()
+            .await
+            .inspect_err(|error| tracing::warn!(%error, "the epoch's block is pinned later"))
+        else {
             return Ok(None);
         };
         let taken = self.store().newest_block().await?;
         Ok(Some(block).filter(|block| taken.as_ref() != Some(block)))
     }
 
-    /// Gives epochs that have none a block, oldest first and a block each: what is left waits for the next block. A chain that
-    /// was away is asked for one in any case.
+    /// Gives epochs that have none a block, oldest first and a block each: what is left waits for
+    /// the next block. A chain that was away is asked for one in any case.
     async fn ask_for_blocks(&self, chain: &dyn Chain, was_away: bool) -> Result<(), ServiceError> {
         let without = self.store().epochs_without_block().await?;
         if was_away && without.is_empty() {
@@ -124,9 +137,13 @@ impl Service {
 
     async fn send_due(&self, chain: &dyn Chain) -> Result<u32, ServiceError> {
         let due = self.store().due_votes(self.now(), VOTES_A_STEP).await?;
-        let (in_flight_max, in_a_row) = (self.config.votes_in_flight_max.max(1), AtomicUsize::new(0));
-        let tried: Vec<Tried> =
-            stream::iter(due).map(|vote| self.try_vote(chain, vote, &in_a_row, in_flight_max)).buffer_unordered(in_flight_max).collect().await;
+        let (in_flight_max, in_a_row) =
+            (self.config.votes_in_flight_max.max(1), AtomicUsize::new(0));
+        let tried: Vec<Tried> = stream::iter(due)
+            .map(|vote| self.try_vote(chain, vote, &in_a_row, in_flight_max))
+            .buffer_unordered(in_flight_max)
+            .collect()
+            .await;
         let (mut votes, mut answered, mut last) = (Vec::with_capacity(tried.len()), false, None);
         for tried in tried {
             match tried {
@@ -149,7 +166,9 @@ impl Service {
         votes.iter().for_each(|vote| self.tell_of_vote(vote));
         self.tell_of_rejected(&votes);
         match last {
-            Some(error) if !answered || in_a_row.load(Ordering::Relaxed) >= in_flight_max => self.chain_was_silent(&error, true),
+            Some(error) if !answered || in_a_row.load(Ordering::Relaxed) >= in_flight_max => {
+                self.chain_was_silent(&error, true)
+            }
             _ if answered => self.chain_answered(),
             _ => {}
         }
@@ -157,12 +176,22 @@ impl Service {
         Ok(u32::try_from(settled).unwrap_or(u32::MAX))
     }
 
-    /// Sends a vote, or asks about one that the chain has; not after as many silent tries in a row as are on their way at once.
+    /// Sends a vote, or asks about one that the chain has; not after as many silent tries in a row
+    /// as are on their way at once.
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.vote", skip_all)]
-    async fn try_vote(&self, chain: &dyn Chain, mut vote: Vote, in_a_row: &AtomicUsize, in_a_row_max: usize) -> Tried {
+    async fn try_vote(
+        &self,
+        chain: &dyn Chain,
+        mut vote: Vote,
+        in_a_row: &AtomicUsize,
+        in_a_row_max: usize,
+    ) -> Tried {
         let Some(block) = vote.block.clone() else { return Tried::Not };
         if vote.vote_id.is_none() && !chain.takes(vote.choice) {
-            let why = format!("not sent: this chain takes no {}; a node that does not vote abstains", vote.choice.name());
+            let why = format!(
+                "not sent: this chain takes no {}; a node that does not vote abstains",
+                vote.choice.name()
+            );
             (vote.state, vote.answer) = (VoteState::Abstained, Some(why));
             return Tried::Needless(vote);
         }
@@ -172,17 +201,25 @@ impl Service {
         vote.attempts += 1;
         let answer = match &vote.vote_id {
             Some(vote_id) => chain.look(vote_id).await,
-            None => chain.vote(&vote, &block, self.ports.signer.sign(&vote.statement(&block))).await.map(Some),
+            None => chain
+                .vote(&vote, &block, self.ports.signer.sign(&vote.statement(&block)))
+                .await
+                .map(Some),
         };
-        let wait = self.config.vote_retry_first_ms << vote.attempts.saturating_sub(1).min(DOUBLINGS_MAX);
+        let wait =
+            self.config.vote_retry_first_ms << vote.attempts.saturating_sub(1).min(DOUBLINGS_MAX);
         match answer {
             Ok(Some(VoteAnswer::Accepted { vote_id, status })) => {
-                (vote.state, vote.vote_id, vote.answer) = (VoteState::Accepted, Some(vote_id), Some(status));
+                (vote.state, vote.vote_id, vote.answer) =
+                    (VoteState::Accepted, Some(vote_id), Some(status));
             }
             Ok(Some(VoteAnswer::Undecided { vote_id, status })) => {
-                (vote.vote_id, vote.answer, vote.next_attempt_at) = (Some(vote_id), Some(status), self.now().plus_ms(wait));
+                (vote.vote_id, vote.answer, vote.next_attempt_at) =
+                    (Some(vote_id), Some(status), self.now().plus_ms(wait));
             }
-            Ok(Some(VoteAnswer::Rejected { reason })) => (vote.state, vote.answer) = (VoteState::Rejected, Some(reason)),
+            Ok(Some(VoteAnswer::Rejected { reason })) => {
+                (vote.state, vote.answer) = (VoteState::Rejected, Some(reason))
+            }
             Ok(Some(VoteAnswer::Contradicted { reason })) => {
                 self.contradicted(&vote, &reason);
                 (vote.state, vote.answer) = (VoteState::Rejected, Some(reason));
@@ -191,7 +228,8 @@ impl Service {
             Ok(None) => (vote.vote_id, vote.next_attempt_at) = (None, self.now()),
             Err(error) => {
                 in_a_row.fetch_add(1, Ordering::Relaxed);
-                (vote.answer, vote.next_attempt_at) = (Some(error.to_string()), self.now().plus_ms(wait));
+                (vote.answer, vote.next_attempt_at) =
+                    (Some(error.to_string()), self.now().plus_ms(wait));
                 return Tried::Silent(vote, error);
             }
         }
@@ -201,11 +239,19 @@ impl Service {
 
     fn chain_was_silent(&self, error: &ChainError, of_votes: bool) {
         let mut pace = self.chain_pace.lock();
-        pace.not_before = self.now().plus_ms(self.config.vote_retry_first_ms << pace.failures.min(DOUBLINGS_MAX));
+        pace.not_before =
+            self.now().plus_ms(self.config.vote_retry_first_ms << pace.failures.min(DOUBLINGS_MAX));
         pace.failures = pace.failures.saturating_add(1);
-        let silence = pace.silence.get_or_insert_with(|| Silence { since: self.now(), detail: error.detail.clone(), of_votes });
+        let silence = pace.silence.get_or_insert_with(|| Silence {
+            since: self.now(),
+            detail: error.detail.clone(),
+            of_votes,
+        });
         silence.of_votes |= of_votes;
-        let message = format!("the blockchain service gives no usable answer since {}: {}; votes wait", silence.since, silence.detail);
+        let message = format!(
+            "the blockchain service gives no usable answer since {}: {}; votes wait",
+            silence.since, silence.detail
+        );
         drop(pace);
         self.alert("chain", message);
     }
@@ -217,26 +263,49 @@ impl Service {
         self.clear_alert("chain");
     }
 
-    /// Two scores of one node for one epoch or block: somebody else signs with our key, or a record was changed. It stays
-    /// for a person to see.
+    /// Two scores of one node for one epoch or block: somebody else signs with our key, or a record
+    /// was changed. It stays for a person to see.
     fn contradicted(&self, vote: &Vote, how: &str) {
-        let message = format!("node {}, epoch {}, score {}: {how}", vote.node, vote.epoch_start_s, vote.score);
+        let message = format!(
+            "node {}, epoch {}, score {}: {how}",
+            vote.node, vote.epoch_start_s, vote.score
+        );
         tracing::error!(message, "two votes contradict each other");
         self.alert("vote-contradicted", message);
     }
 
     /// An alert as long as the newest epoch has rejected votes.
     fn tell_of_rejected(&self, votes: &[Vote]) {
-        let newest = |state: VoteState| votes.iter().filter(move |vote| vote.state == state).map(|vote| vote.epoch_start_s).max();
+        let newest = |state: VoteState| {
+            votes
+                .iter()
+                .filter(move |vote| vote.state == state)
+                .map(|vote| vote.epoch_start_s)
+                .max()
+        };
         let known = self.chain_pace.lock().rejected;
-        if let Some(epoch_s) = newest(VoteState::Rejected).filter(|epoch_s| known.is_none_or(|(known_s, _)| known_s <= *epoch_s)) {
-            let of_epoch = votes.iter().filter(|vote| vote.state == VoteState::Rejected && vote.epoch_start_s == epoch_s);
-            let before = known.filter(|(known_s, _)| *known_s == epoch_s).map_or(0, |(_, count)| count);
+        if let Some(epoch_s) = newest(VoteState::Rejected)
+            .filter(|epoch_s| known.is_none_or(|(known_s, _)| known_s <= *epoch_s))
+        {
+            let of_epoch = votes
+                .iter()
+                .filter(|vote| vote.state == VoteState::Rejected && vote.epoch_start_s == epoch_s);
+            let before =
+                known.filter(|(known_s, _)| *known_s == epoch_s).map_or(0, |(_, count)| count);
             let count = before + of_epoch.clone().count();
-            let reason = of_epoch.max_by_key(|vote| vote.node).and_then(|vote| vote.answer.clone()).unwrap_or_default();
+            let reason = of_epoch
+                .max_by_key(|vote| vote.node)
+                .and_then(|vote| vote.answer.clone())
+                .unwrap_or_default();
             self.chain_pace.lock().rejected = Some((epoch_s, count));
-            self.alert("votes-rejected", format!("{count} votes of epoch {epoch_s} were rejected, for example: {reason}"));
-        } else if known.zip(newest(VoteState::Accepted)).is_some_and(|((known_s, _), accepted_s)| accepted_s > known_s) {
+            self.alert(
+                "votes-rejected",
+                format!("{count} votes of epoch {epoch_s} were rejected, for example: {reason}"),
+            );
+        } else if known
+            .zip(newest(VoteState::Accepted))
+            .is_some_and(|((known_s, _), accepted_s)| accepted_s > known_s)
+        {
             self.chain_pace.lock().rejected = None;
             self.clear_alert("votes-rejected");
         }

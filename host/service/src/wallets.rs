@@ -1,4 +1,5 @@
-//! Where a node's earnings go, and who may change it: whoever holds the node's key, or an owner and a treasurer together.
+//! Where a node's earnings go, and who may change it: whoever holds the node's key, or an owner and
+//! a treasurer together.
 
 use lucid_model::{
     event::EventKind,
@@ -23,15 +24,25 @@ fn set(node: &mut Node, address: TronAddress, now: TimeMs) {
 }
 
 impl Service {
-    /// Changes the wallet of a node: at once if the node's key signed it ([`statement::wallet`]), else it waits for a
-    /// treasurer.
+    /// Changes the wallet of a node: at once if the node's key signed it ([`statement::wallet`]),
+    /// else it waits for a treasurer.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller is not the owner, the signature is wrong, or too many nodes have the wallet.
-    pub async fn set_wallet(&self, actor: &Actor, id: NodeId, address: TronAddress, signature: Option<&[u8]>) -> Result<NodeView, ServiceError> {
-        let node = self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
+    /// [`ServiceError`] if the caller is not the owner, the signature is wrong, or too many nodes
+    /// have the wallet.
+    pub async fn set_wallet(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        address: TronAddress,
+        signature: Option<&[u8]>,
+    ) -> Result<NodeView, ServiceError> {
+        let node =
+            self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
         if actor.node.is_some() || node.owner != actor.user || !actor.is(Role::Owner) {
-            return Err(ServiceError::Forbidden { why: "only the node's owner says where its earnings go" });
+            return Err(ServiceError::Forbidden {
+                why: "only the node's owner says where its earnings go",
+            });
         }
         actor.expects("node", node.version)?;
         if node.wallet.is_some_and(|w| w.address == address) {
@@ -42,11 +53,18 @@ impl Service {
         let Some(signature) = signature else {
             return self.wish_wallet(actor, id, address).await;
         };
-        let key = node.public_key.ok_or(ServiceError::Unproven { why: "the node has no key that could sign" })?;
+        let key = node
+            .public_key
+            .ok_or(ServiceError::Unproven { why: "the node has no key that could sign" })?;
         if !statement::verify(key, &statement::wallet(id, &address, version), signature) {
-            return Err(ServiceError::Unproven { why: "the change is not signed by the node's key for the wallet's present version" });
+            return Err(ServiceError::Unproven {
+                why: "the change is not signed by the node's key for the wallet's present version",
+            });
         }
-        let told = Change { detail: format!("to {address}, signed by the node's key"), ..Change::of("node.set_wallet") };
+        let told = Change {
+            detail: format!("to {address}, signed by the node's key"),
+            ..Change::of("node.set_wallet")
+        };
         let (_, view) = self
             .change_node(actor, id, told, |node, now| {
                 if replaces(node) != version || node.public_key != Some(key) {
@@ -60,8 +78,16 @@ impl Service {
         Ok(view)
     }
 
-    async fn wish_wallet(&self, actor: &Actor, id: NodeId, address: TronAddress) -> Result<NodeView, ServiceError> {
-        let told = Change { detail: format!("to {address}: waits for a treasurer"), ..Change::of("node.wish_wallet") };
+    async fn wish_wallet(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        address: TronAddress,
+    ) -> Result<NodeView, ServiceError> {
+        let told = Change {
+            detail: format!("to {address}: waits for a treasurer"),
+            ..Change::of("node.wish_wallet")
+        };
         let (_, view) = self
             .change_node(actor, id, told, |node, now| {
                 node.wallet_wish = Some(WalletWish { address, at: now, by: actor.subject.clone() });
@@ -72,25 +98,41 @@ impl Service {
         Ok(view)
     }
 
-    /// Lets a wallet that was asked for take effect; the approver names it, so that nothing else is approved.
+    /// Lets a wallet that was asked for take effect; the approver names it, so that nothing else is
+    /// approved.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller is no treasurer, or asked for it itself, or another address or none waits.
-    pub async fn approve_wallet(&self, actor: &Actor, id: NodeId, address: TronAddress) -> Result<NodeView, ServiceError> {
+    /// [`ServiceError`] if the caller is no treasurer, or asked for it itself, or another address
+    /// or none waits.
+    pub async fn approve_wallet(
+        &self,
+        actor: &Actor,
+        id: NodeId,
+        address: TronAddress,
+    ) -> Result<NodeView, ServiceError> {
         if !actor.is(Role::Treasurer) {
             return Err(ServiceError::Forbidden { why: "this needs role treasurer" });
         }
-        let node = self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
+        let node =
+            self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
         self.check_wallet_cap(&node, address).await?;
         // The treasurer acts on a record that only its owner or an operator may change otherwise.
         let hand = Actor { roles: vec![Role::Operator], ..actor.clone() };
-        let told = Change { detail: format!("to {address}, approved"), ..Change::of("node.approve_wallet") };
+        let told = Change {
+            detail: format!("to {address}, approved"),
+            ..Change::of("node.approve_wallet")
+        };
         let (_, view) = self
             .change_node(&hand, id, told, |node, now| {
-                let wish =
-                    node.wallet_wish.as_ref().filter(|wish| wish.address == address).ok_or(ServiceError::Changed { what: "wallet asked for" })?;
+                let wish = node
+                    .wallet_wish
+                    .as_ref()
+                    .filter(|wish| wish.address == address)
+                    .ok_or(ServiceError::Changed { what: "wallet asked for" })?;
                 if self.config.four_eyes && wish.by == actor.subject {
-                    return Err(ServiceError::Forbidden { why: "who asked for a wallet cannot approve it" });
+                    return Err(ServiceError::Forbidden {
+                        why: "who asked for a wallet cannot approve it",
+                    });
                 }
                 set(node, address, now);
                 Ok(())
@@ -100,16 +142,29 @@ impl Service {
         Ok(view)
     }
 
-    async fn check_wallet_cap(&self, node: &Node, address: TronAddress) -> Result<(), ServiceError> {
+    async fn check_wallet_cap(
+        &self,
+        node: &Node,
+        address: TronAddress,
+    ) -> Result<(), ServiceError> {
         let newcomer = Newcomer { wallet: Some(address), ip: None, ..Newcomer::of(node) };
         let siblings = self.store().count_siblings(newcomer, Some(node.id)).await?;
-        let only_wallet = lucid_model::node::NodeCaps { per_wallet: self.config.caps.per_wallet, ..Default::default() };
-        only_wallet.reached(None, &siblings).map_or(Ok(()), |cap| Err(ServiceError::CapReached(cap)))
+        let only_wallet = lucid_model::node::NodeCaps {
+            per_wallet: self.config.caps.per_wallet,
+            ..Default::default()
+        };
+        only_wallet
+            .reached(None, &siblings)
+            .map_or(Ok(()), |cap| Err(ServiceError::CapReached(cap)))
     }
 
     fn tell_of_wallet(&self, node: &Node) {
         if let Some(wallet) = node.wallet {
-            self.emit(EventKind::WalletChanged { node: node.id, address: wallet.address.to_string(), version: wallet.version });
+            self.emit(EventKind::WalletChanged {
+                node: node.id,
+                address: wallet.address.to_string(),
+                version: wallet.version,
+            });
         }
     }
 }

@@ -60,14 +60,21 @@ pub struct GivenWebhook {
 }
 
 fn operator(actor: &Actor) -> Result<(), ServiceError> {
-    if actor.is(Role::Operator) { Ok(()) } else { Err(ServiceError::Forbidden { why: "this needs role operator" }) }
+    if actor.is(Role::Operator) {
+        Ok(())
+    } else {
+        Err(ServiceError::Forbidden { why: "this needs role operator" })
+    }
 }
 
 fn sent_at_all(events: &[String]) -> Result<(), ServiceError> {
     match events.iter().find(|event| !is_filter(event)) {
         Some(event) => Err(ServiceError::invalid(
             "events",
-            format!("webhooks are not sent for {event:?}, but for types that begin with {}", lucid_model::webhook::SENT.join(", ")),
+            format!(
+                "webhooks are not sent for {event:?}, but for types that begin with {}",
+                lucid_model::webhook::SENT.join(", ")
+            ),
         )),
         None => Ok(()),
     }
@@ -83,7 +90,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, there are too many, or what it says is wrong.
-    pub async fn create_webhook(&self, actor: &Actor, new: NewWebhook) -> Result<GivenWebhook, ServiceError> {
+    pub async fn create_webhook(
+        &self,
+        actor: &Actor,
+        new: NewWebhook,
+    ) -> Result<GivenWebhook, ServiceError> {
         operator(actor)?;
         self.check_url(&new.url)?;
         sent_at_all(&new.events)?;
@@ -93,10 +104,16 @@ impl Service {
         }
         let most = self.config.webhooks.endpoints_max;
         if known.len() >= most {
-            return Err(ServiceError::invalid("url", format!("there are {} webhooks, the most there may be is {most}", known.len())));
+            return Err(ServiceError::invalid(
+                "url",
+                format!("there are {} webhooks, the most there may be is {most}", known.len()),
+            ));
         }
         self.check_seals(&known)?;
-        let (now, secret) = (self.now(), WebhookSecret(format!("{PREFIX}{}", hex::encode(self.ports.entropy.random_32()))));
+        let (now, secret) = (
+            self.now(),
+            WebhookSecret(format!("{PREFIX}{}", hex::encode(self.ports.entropy.random_32()))),
+        );
         let webhook = Webhook {
             id,
             url: new.url,
@@ -112,7 +129,8 @@ impl Service {
             created_by: actor.subject.clone(),
             version: 1,
         };
-        let audit = self.audit_entry(actor, "webhook.create", id, webhook.url.clone()).creating(&webhook);
+        let audit =
+            self.audit_entry(actor, "webhook.create", id, webhook.url.clone()).creating(&webhook);
         let fresh = self.store().add_webhook(webhook.clone(), audit).await?;
         Ok(GivenWebhook { webhook, secret: fresh.then_some(secret) })
     }
@@ -131,14 +149,24 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if the caller may not, or there is none.
     pub async fn webhook(&self, actor: &Actor, id: WebhookId) -> Result<Webhook, ServiceError> {
-        self.webhooks(actor).await?.into_iter().find(|webhook| webhook.id == id).ok_or(ServiceError::no("webhook"))
+        self.webhooks(actor)
+            .await?
+            .into_iter()
+            .find(|webhook| webhook.id == id)
+            .ok_or(ServiceError::no("webhook"))
     }
 
     /// Changes what a PUT may change; to enable one again forgets why it was disabled.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, it is gone or was changed meanwhile, or what is said is wrong.
-    pub async fn update_webhook(&self, actor: &Actor, id: WebhookId, patch: WebhookPatch) -> Result<Webhook, ServiceError> {
+    /// [`ServiceError`] if the caller may not, it is gone or was changed meanwhile, or what is said
+    /// is wrong.
+    pub async fn update_webhook(
+        &self,
+        actor: &Actor,
+        id: WebhookId,
+        patch: WebhookPatch,
+    ) -> Result<Webhook, ServiceError> {
         let before = self.webhook(actor, id).await?;
         actor.expects("webhook", before.version)?;
         if let Some(url) = &patch.url {
@@ -147,7 +175,8 @@ impl Service {
         sent_at_all(patch.events.as_deref().unwrap_or_default())?;
         let mut webhook = before.clone();
         webhook.url = patch.url.unwrap_or(webhook.url);
-        webhook.description = patch.description.or(webhook.description).filter(|text| !text.is_empty());
+        webhook.description =
+            patch.description.or(webhook.description).filter(|text| !text.is_empty());
         webhook.events = patch.events.unwrap_or(webhook.events);
         webhook.node = patch.node.unwrap_or(webhook.node);
         webhook.pool = patch.pool.unwrap_or(webhook.pool);
@@ -155,7 +184,9 @@ impl Service {
         webhook.disabled_reason = webhook.disabled_reason.filter(|_| !webhook.enabled);
         webhook.updated_at = self.now();
         webhook.version += 1;
-        let audit = self.audit_entry(actor, "webhook.update", id, webhook.url.clone()).changing(&before, &webhook);
+        let audit = self
+            .audit_entry(actor, "webhook.update", id, webhook.url.clone())
+            .changing(&before, &webhook);
         if !self.store().update_webhook(webhook.clone(), audit).await? {
             return Err(ServiceError::Changed { what: "webhook" });
         }
@@ -171,7 +202,9 @@ impl Service {
         for _ in 0..CAS_TRIES {
             let webhook = self.webhook(actor, id).await?;
             actor.expects("webhook", webhook.version)?;
-            let audit = self.audit_entry(actor, "webhook.delete", id, webhook.url.clone()).removing(&webhook);
+            let audit = self
+                .audit_entry(actor, "webhook.delete", id, webhook.url.clone())
+                .removing(&webhook);
             let version = actor.expected.as_ref().map(|_| webhook.version);
             if self.store().remove_webhook(id, version, audit).await? {
                 return Ok(());
@@ -184,11 +217,18 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, or there is none, or it is disabled.
-    pub async fn test_webhook(&self, actor: &Actor, id: WebhookId) -> Result<Webhook, ServiceError> {
+    pub async fn test_webhook(
+        &self,
+        actor: &Actor,
+        id: WebhookId,
+    ) -> Result<Webhook, ServiceError> {
         let webhook = self.webhook(actor, id).await?;
         actor.expects("webhook", webhook.version)?;
         if !webhook.enabled {
-            return Err(ServiceError::invalid("enabled", "the webhook is disabled: nothing is sent to it"));
+            return Err(ServiceError::invalid(
+                "enabled",
+                "the webhook is disabled: nothing is sent to it",
+            ));
         }
         self.emit(EventKind::WebhookTest { webhook: id });
         Ok(webhook)

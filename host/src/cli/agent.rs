@@ -27,7 +27,8 @@ Examples:
 
 #[derive(Subcommand)]
 enum AgentCommand {
-    /// Say how the agent of a folder is, whether it runs or not: exit 0 fine, 1 late or failing, 2 not running.
+    /// Say how the agent of a folder is, whether it runs or not: exit 0 fine, 1 late or failing, 2
+    /// not running.
     Status(status::StatusArgs),
 }
 
@@ -36,7 +37,8 @@ struct RunArgs {
     /// The service, e.g. http://10.0.0.5:8095 or https://nodes.example.org.
     #[arg(long)]
     server: String,
-    /// Certificates (PEM) that vouch for an https service, in place of those that this machine trusts.
+    /// Certificates (PEM) that vouch for an https service, in place of those that this machine
+    /// trusts.
     #[arg(long, value_name = "PEM")]
     ca_file: Option<PathBuf>,
     /// Where others reach this machine.
@@ -51,7 +53,8 @@ struct RunArgs {
     /// The agent's own folder: key, identity, samples that wait.
     #[arg(long, default_value = "agent-data")]
     data: PathBuf,
-    /// Megabytes of samples that are kept while the service cannot be reached, 1–1024; the oldest give way.
+    /// Megabytes of samples that are kept while the service cannot be reached, 1–1024; the oldest
+    /// give way.
     #[arg(long, value_name = "MB", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1024))]
     spool_mb: u64,
     /// Samples that are older than this (90s, 5m, 2h) give way, too.
@@ -60,7 +63,8 @@ struct RunArgs {
     /// Time between reports, 1s–60s: the service sees a node as absent after 90s without one.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = interval)]
     interval: Duration,
-    /// A file with the owner's token; it or an enrolment token is needed until the node is registered, and may be removed then.
+    /// A file with the owner's token; it or an enrolment token is needed until the node is
+    /// registered, and may be removed then.
     #[arg(long, value_name = "FILE")]
     owner_token_file: Option<PathBuf>,
     /// A file with an enrolment token (`lucid enrol create`), in place of the owner's.
@@ -75,7 +79,10 @@ pub fn run(args: AgentArgs) -> Result<ExitCode> {
     match (args.command, args.run) {
         (Some(AgentCommand::Status(args)), _) => status::run(&args),
         (None, Some(args)) => work(args),
-        (None, None) => Err(ConfigError("name the service with --server and this machine's address with --ip".into()).into()),
+        (None, None) => Err(ConfigError(
+            "name the service with --server and this machine's address with --ip".into(),
+        )
+        .into()),
     }
 }
 

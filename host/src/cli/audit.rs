@@ -15,7 +15,8 @@ pub struct AuditArgs {
 
 #[derive(Subcommand)]
 enum AuditCommand {
-    /// Walk every entry, link and seal of a store, also while the service runs: exit 0 intact, 1 tampered with, 2 wrong use.
+    /// Walk every entry, link and seal of a store, also while the service runs: exit 0 intact, 1
+    /// tampered with, 2 wrong use.
     Verify(verify::VerifyArgs),
     /// List entries, over the API or of a store.
     List(list::ListArgs),

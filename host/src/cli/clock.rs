@@ -51,10 +51,20 @@ struct AcceptArgs {
 
 pub fn run(args: ClockArgs) -> Result<ExitCode> {
     let (output, clock): (_, ClockBody) = match args.command {
-        ClockCommand::Show(args) => (args.output, runtime(1)?.block_on(args.remote.client()?.call(Method::GET, "/clock", None::<&()>))?),
+        ClockCommand::Show(args) => (
+            args.output,
+            runtime(1)?.block_on(args.remote.client()?.call(Method::GET, "/clock", None::<&()>))?,
+        ),
         ClockCommand::Accept(args) => {
             let request = ReasonRequest { reason: args.reason };
-            (args.output, runtime(1)?.block_on(args.remote.client()?.call(Method::POST, "/clock/accept", Some(&request)))?)
+            (
+                args.output,
+                runtime(1)?.block_on(args.remote.client()?.call(
+                    Method::POST,
+                    "/clock/accept",
+                    Some(&request),
+                ))?,
+            )
         }
     };
     let mut out = out();

@@ -21,12 +21,13 @@ pub struct ConfigArgs {
 
 #[derive(Subcommand)]
 enum ConfigCommand {
-    /// Say whether a service could start with it, and what is in force: exit 0, or 2 with the setting that is wrong.
+    /// Say whether a service could start with it, and what is in force: exit 0, or 2 with the
+    /// setting that is wrong.
     Check(CheckArgs),
 }
 
-/// Reads file, variables and flags, the files they name, amounts and addresses. Nothing is started, created or called; `lucid doctor` looks
-/// at what the service calls, too.
+/// Reads file, variables and flags, the files they name, amounts and addresses. Nothing is started,
+/// created or called; `lucid doctor` looks at what the service calls, too.
 #[derive(Args)]
 #[command(after_help = "Examples:
   lucid config check                                  with the environment and lucid.toml of this folder

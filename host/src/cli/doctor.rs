@@ -12,8 +12,9 @@ use crate::{
     up::Output,
 };
 
-/// Looks at configuration, store, disk, clocks and everything that the service calls, and says what to do. It reads
-/// the settings as `lucid serve` does, changes nothing, and may be run beside the service.
+/// Looks at configuration, store, disk, clocks and everything that the service calls, and says what
+/// to do. It reads the settings as `lucid serve` does, changes nothing, and may be run beside the
+/// service.
 #[derive(Args)]
 #[command(after_help = "Examples:
   lucid doctor                                 with the environment and lucid.toml of this folder
@@ -35,7 +36,11 @@ pub struct DoctorArgs {
 
 pub fn run(args: DoctorArgs) -> Result<ExitCode> {
     logs("off", false);
-    let findings = runtime(1)?.block_on(doctor::examine(&Flags { file: args.config, data: args.data, port: None }));
+    let findings = runtime(1)?.block_on(doctor::examine(&Flags {
+        file: args.config,
+        data: args.data,
+        port: None,
+    }));
     let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
     let mut out = out::out();
     match args.output {
@@ -59,5 +64,11 @@ fn table(out: &mut impl Write, findings: &[Finding]) -> std::io::Result<()> {
         }
     }
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-    writeln!(out, "  {} ok, {} to look at, {} failed", count(Level::Ok), count(Level::Warn), count(Level::Fail))
+    writeln!(
+        out,
+        "  {} ok, {} to look at, {} failed",
+        count(Level::Ok),
+        count(Level::Warn),
+        count(Level::Fail)
+    )
 }

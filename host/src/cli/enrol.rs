@@ -21,8 +21,10 @@ pub struct EnrolArgs {
 #[derive(Subcommand)]
 enum EnrolCommand {
     /// Make one and print it; it is shown once.
-    #[command(after_help = "Examples:\n  lucid enrol create --token-file owner.token --name \"rack 7\" --uses 20 --hours 72 > rack7.token\n  \
-                            lucid agent --server http://10.0.0.5:8095 --ip 10.0.0.9 --enrolment-token-file rack7.token")]
+    #[command(
+        after_help = "Examples:\n  lucid enrol create --token-file owner.token --name \"rack 7\" --uses 20 --hours 72 > rack7.token\n  \
+                            lucid agent --server http://10.0.0.5:8095 --ip 10.0.0.9 --enrolment-token-file rack7.token"
+    )]
     Create(CreateArgs),
     /// List them; the tokens themselves are not kept.
     List(ListArgs),
@@ -114,7 +116,12 @@ fn create(args: CreateArgs) -> Result<ExitCode> {
     match args.output {
         Output::Json => writeln!(out, "{}", serde_json::to_string(&made)?)?,
         Output::Table => {
-            note!("enrolment token {} for {} nodes until {}; it is shown once:", made.enrolment_id, made.uses_max, made.expires_at);
+            note!(
+                "enrolment token {} for {} nodes until {}; it is shown once:",
+                made.enrolment_id,
+                made.uses_max,
+                made.expires_at
+            );
             writeln!(out, "{}", made.token.unwrap_or_default())?;
         }
     }
@@ -122,16 +129,24 @@ fn create(args: CreateArgs) -> Result<ExitCode> {
 }
 
 fn list(args: &ListArgs) -> Result<ExitCode> {
-    let page = PageParams { page: Some(u64::from(args.page)), limit: Some(args.limit), ..PageParams::default() };
+    let page = PageParams {
+        page: Some(u64::from(args.page)),
+        limit: Some(args.limit),
+        ..PageParams::default()
+    };
     let found = runtime(1)?.block_on(args.remote.client()?.enrolments(&page))?;
     let mut out = out::out();
     for token in &found.enrolment_tokens {
         match args.output {
             Output::Json => writeln!(out, "{}", serde_json::to_string(token)?)?,
             Output::Table => {
-                let EnrolmentBody { enrolment_id, name, scope, uses, uses_max, expires_at, .. } = token;
+                let EnrolmentBody { enrolment_id, name, scope, uses, uses_max, expires_at, .. } =
+                    token;
                 let state = if token.usable { "good" } else { "spent" };
-                writeln!(out, "{enrolment_id}  {state:<5}  {uses:>5}/{uses_max:<5}  {scope:<8}  {expires_at}  {name}")?;
+                writeln!(
+                    out,
+                    "{enrolment_id}  {state:<5}  {uses:>5}/{uses_max:<5}  {scope:<8}  {expires_at}  {name}"
+                )?;
             }
         }
     }

@@ -34,7 +34,13 @@ pub fn run(args: &EpochArgs) -> Result<ExitCode> {
     let EpochCommand::Export(args) = &args.command;
     let client = args.remote.client()?;
     let bytes = runtime(1)?.block_on(client.epoch_file(args.epoch))?;
-    std::fs::write(&args.file, &bytes).with_context(|| format!("cannot write {}", args.file.display()))?;
-    out::say(format_args!("epoch {} is in {}: {} bytes", args.epoch, args.file.display(), bytes.len()))?;
+    std::fs::write(&args.file, &bytes)
+        .with_context(|| format!("cannot write {}", args.file.display()))?;
+    out::say(format_args!(
+        "epoch {} is in {}: {} bytes",
+        args.epoch,
+        args.file.display(),
+        bytes.len()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -19,7 +19,8 @@ pub struct HealthArgs {
     /// Port of the service of this machine.
     #[arg(long, env = "NODE_MANAGEMENT_PORT", default_value_t = 8095)]
     port: u16,
-    /// Certificates (PEM) that vouch for an https service, in place of those that this machine trusts.
+    /// Certificates (PEM) that vouch for an https service, in place of those that this machine
+    /// trusts.
     #[arg(long, value_name = "PEM")]
     ca_file: Option<PathBuf>,
 }

@@ -14,7 +14,8 @@ pub struct LedgerArgs {
 
 #[derive(Subcommand)]
 enum LedgerCommand {
-    /// Recompute every entry, settlement and payout of a store, also while the service runs: exit 0 in order, 1 not, 2 wrong use.
+    /// Recompute every entry, settlement and payout of a store, also while the service runs: exit 0
+    /// in order, 1 not, 2 wrong use.
     Verify(verify::VerifyArgs),
 }
 

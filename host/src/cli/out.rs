@@ -1,6 +1,8 @@
-//! Standard output. Whoever reads it may stop reading (`| head`): what is written then is dropped, and the command ends as it would have.
+//! Standard output. Whoever reads it may stop reading (`| head`): what is written then is dropped,
+//! and the command ends as it would have.
 //!
-//! `writeln!` writes one line, whatever is in its values: what a terminal would obey is escaped ([`crate::printable`]).
+//! `writeln!` writes one line, whatever is in its values: what a terminal would obey is escaped
+//! ([`crate::printable`]).
 
 use std::{
     fmt::{self, Display},
@@ -12,7 +14,8 @@ use crate::printable::{one_line, one_line_styled, our_lines};
 /// Standard output.
 pub struct Out {
     to: Stdout,
-    /// Whether styles of ours are written; what is foreign in such lines is [`crate::printable::Foreign`].
+    /// Whether styles of ours are written; what is foreign in such lines is
+    /// [`crate::printable::Foreign`].
     styled: bool,
 }
 
@@ -100,7 +103,9 @@ mod tests {
             let text = fs::read_to_string(&path).unwrap();
             for (number, line) in (1..).zip(text.lines()) {
                 let line = line.replace("eprint", "");
-                let writes = line.contains(concat!("std", "out()")) || line.contains("println!(") || line.contains("print!(");
+                let writes = line.contains(concat!("std", "out()"))
+                    || line.contains("println!(")
+                    || line.contains("print!(");
                 let allowed = path.ends_with("cli/out.rs") || line.trim_start().starts_with("//");
                 assert!(!writes || allowed, "{}:{number}: use cli::out", path.display());
             }

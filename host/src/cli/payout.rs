@@ -21,7 +21,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use lucid_wire::{
     client::{percent_encoded, with_query},
     page::{ProposalList, RunList},
-    payments::{BooksVerifiedBody, CorrectionRequest, PaymentsSwitchBody, ProposalBody, ReconcileRequest, ResolvedBody, StandingBody},
+    payments::{
+        BooksVerifiedBody, CorrectionRequest, PaymentsSwitchBody, ProposalBody, ReconcileRequest,
+        ResolvedBody, StandingBody,
+    },
     payout::PayoutBody,
     reason::ReasonRequest,
     run::RunBody,
@@ -69,13 +72,15 @@ pub struct PayoutArgs {
 
 #[derive(Subcommand)]
 enum PayoutCommand {
-    /// Stop every payment that is not on its way yet, and wait until nothing can be on its way any more.
+    /// Stop every payment that is not on its way yet, and wait until nothing can be on its way any
+    /// more.
     Freeze(stop::Freeze),
     /// Let payments go again.
     Resume(Why),
     /// List runs, the newest first.
     Runs,
-    /// Plan a run: for everybody who can be paid, or for chosen nodes. Waits until it is planned, and tells what is in it.
+    /// Plan a run: for everybody who can be paid, or for chosen nodes. Waits until it is planned,
+    /// and tells what is in it.
     Plan(runs::Plan),
     /// Show a run.
     Run(Which),
@@ -97,13 +102,15 @@ enum PayoutCommand {
     Show(Which),
     /// Take a payout back that was not sent.
     Cancel(Cancel),
-    /// Say what became of a payout that the payment service does not tell, or of many at once from a file.
+    /// Say what became of a payout that the payment service does not tell, or of many at once from
+    /// a file.
     Resolve(resolve::Resolve),
     /// List payouts that the payment service contradicts.
     Mismatches(stop::Mismatches),
     /// End a mismatch: say what is done about it.
     EndMismatch(stop::End),
-    /// Put a node's balances right: release or forfeit what is held back, or give or take something.
+    /// Put a node's balances right: release or forfeit what is held back, or give or take
+    /// something.
     Correct(Correct),
     /// List what treasurers proposed.
     Proposals,
@@ -113,7 +120,8 @@ enum PayoutCommand {
     Accept(Which),
     /// Refuse what a treasurer proposed.
     Refuse(Which),
-    /// Have payouts compared with the payment service, while payments are frozen: needed before those of a restored store are resumed.
+    /// Have payouts compared with the payment service, while payments are frozen: needed before
+    /// those of a restored store are resumed.
     Reconcile(Reconcile),
     /// Have the service recompute all books now: exit 1 if they are not in order.
     Audit,
@@ -164,7 +172,8 @@ struct Correct {
 
 #[derive(Args)]
 struct Reconcile {
-    /// Payouts that changed last at this time or later: for a restored store, when the backup was made.
+    /// Payouts that changed last at this time or later: for a restored store, when the backup was
+    /// made.
     #[arg(long, value_name = "TIME")]
     since: String,
 }
@@ -219,36 +228,78 @@ pub fn run(args: &PayoutArgs) -> Result<ExitCode> {
         PayoutCommand::Freeze(freeze) => stop::freeze(&ask, freeze),
         PayoutCommand::Mismatches(mismatches) => stop::mismatches(&ask, mismatches),
         PayoutCommand::EndMismatch(end) => stop::end(&ask, end),
-        PayoutCommand::Resume(why) => {
-            ask.tell::<PaymentsSwitchBody>(Method::POST, "/payouts/resume", Some(&ReasonRequest { reason: why.reason.clone() }))
-        }
+        PayoutCommand::Resume(why) => ask.tell::<PaymentsSwitchBody>(
+            Method::POST,
+            "/payouts/resume",
+            Some(&ReasonRequest { reason: why.reason.clone() }),
+        ),
         PayoutCommand::Runs => ask.tell::<RunList>(Method::GET, "/payouts/runs", NOTHING),
         PayoutCommand::Plan(plan) => runs::plan(&ask, plan),
         PayoutCommand::Report(report) => runs::report(&ask, report),
         PayoutCommand::Execute(execute) => runs::execute(&ask, execute),
         PayoutCommand::CancelRun(cancel) => {
             let body = ReasonRequest { reason: cancel.reason.clone() };
-            ask.tell::<RunBody>(Method::POST, &path("/payouts/runs", &cancel.id, "/cancel"), Some(&body))
+            ask.tell::<RunBody>(
+                Method::POST,
+                &path("/payouts/runs", &cancel.id, "/cancel"),
+                Some(&body),
+            )
         }
-        PayoutCommand::Retry(which) => ask.tell::<RunBody>(Method::POST, &path("/payouts/retries", &which.id, ""), NOTHING),
-        PayoutCommand::Run(which) => ask.tell::<RunBody>(Method::GET, &path("/payouts/runs", &which.id, ""), NOTHING),
-        PayoutCommand::Approve(which) => ask.tell::<RunBody>(Method::POST, &path("/payouts/runs", &which.id, "/approve"), NOTHING),
-        PayoutCommand::Show(which) => ask.tell::<PayoutBody>(Method::GET, &path("/payouts", &which.id, ""), NOTHING),
+        PayoutCommand::Retry(which) => {
+            ask.tell::<RunBody>(Method::POST, &path("/payouts/retries", &which.id, ""), NOTHING)
+        }
+        PayoutCommand::Run(which) => {
+            ask.tell::<RunBody>(Method::GET, &path("/payouts/runs", &which.id, ""), NOTHING)
+        }
+        PayoutCommand::Approve(which) => ask.tell::<RunBody>(
+            Method::POST,
+            &path("/payouts/runs", &which.id, "/approve"),
+            NOTHING,
+        ),
+        PayoutCommand::Show(which) => {
+            ask.tell::<PayoutBody>(Method::GET, &path("/payouts", &which.id, ""), NOTHING)
+        }
         PayoutCommand::Cancel(cancel) => {
             let body = ReasonRequest { reason: cancel.reason.clone() };
-            ask.tell::<PayoutBody>(Method::POST, &path("/payouts/cancellations", &cancel.id, ""), Some(&body))
+            ask.tell::<PayoutBody>(
+                Method::POST,
+                &path("/payouts/cancellations", &cancel.id, ""),
+                Some(&body),
+            )
         }
         PayoutCommand::List(list) => list::run(&ask, list),
         PayoutCommand::Unpaid(unpaid) => unpaid::run(&ask, unpaid),
         PayoutCommand::Resolve(resolve) => resolve::run(&ask, resolve),
-        PayoutCommand::Accept(which) => ask.tell::<ResolvedBody>(Method::POST, &path("/payouts/proposals", &which.id, "/accept"), NOTHING),
-        PayoutCommand::Refuse(which) => ask.tell::<ResolvedBody>(Method::POST, &path("/payouts/proposals", &which.id, "/refuse"), NOTHING),
+        PayoutCommand::Accept(which) => ask.tell::<ResolvedBody>(
+            Method::POST,
+            &path("/payouts/proposals", &which.id, "/accept"),
+            NOTHING,
+        ),
+        PayoutCommand::Refuse(which) => ask.tell::<ResolvedBody>(
+            Method::POST,
+            &path("/payouts/proposals", &which.id, "/refuse"),
+            NOTHING,
+        ),
         PayoutCommand::Correct(Correct { node, correction, amount, reason }) => {
-            let body = CorrectionRequest { correction: correction.clone(), amount_usdt: amount.clone(), reason: reason.clone() };
-            ask.tell::<ResolvedBody>(Method::POST, &path("/nodes", node, "/corrections"), Some(&body))
+            let body = CorrectionRequest {
+                correction: correction.clone(),
+                amount_usdt: amount.clone(),
+                reason: reason.clone(),
+            };
+            ask.tell::<ResolvedBody>(
+                Method::POST,
+                &path("/nodes", node, "/corrections"),
+                Some(&body),
+            )
         }
-        PayoutCommand::Proposal(which) => ask.tell::<ProposalBody>(Method::GET, &path("/payouts/proposals", &which.id, ""), NOTHING),
-        PayoutCommand::Proposals => ask.tell::<ProposalList>(Method::GET, "/payouts/proposals", NOTHING),
+        PayoutCommand::Proposal(which) => ask.tell::<ProposalBody>(
+            Method::GET,
+            &path("/payouts/proposals", &which.id, ""),
+            NOTHING,
+        ),
+        PayoutCommand::Proposals => {
+            ask.tell::<ProposalList>(Method::GET, "/payouts/proposals", NOTHING)
+        }
         PayoutCommand::Reconcile(reconcile) => ask.reconcile(reconcile),
         PayoutCommand::Audit => {
             let found: BooksVerifiedBody = ask.ask(Method::POST, "/payouts/verify", NOTHING)?;
@@ -274,32 +325,60 @@ struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&(impl Serialize + Sync)>) -> Result<T> {
+    fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<T> {
         let client = self.remote.client()?;
         Ok(runtime(1)?.block_on(client.call(method, path, body))?)
     }
 
-    fn tell<T: DeserializeOwned + Serialize>(&self, method: Method, path: &str, body: Option<&(impl Serialize + Sync)>) -> Result<ExitCode> {
+    fn tell<T: DeserializeOwned + Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<ExitCode> {
         out::say(serde_json::to_string(&self.ask::<T>(method, path, body)?)?)?;
         Ok(ExitCode::SUCCESS)
     }
 
     /// Waits until it is done: exit 1 if the payment service tells otherwise of a payout.
     fn reconcile(&self, asked: &Reconcile) -> Result<ExitCode> {
-        let mut switch: PaymentsSwitchBody = self.ask(Method::POST, "/payouts/reconcile", Some(&ReconcileRequest { since: asked.since.clone() }))?;
+        let mut switch: PaymentsSwitchBody = self.ask(
+            Method::POST,
+            "/payouts/reconcile",
+            Some(&ReconcileRequest { since: asked.since.clone() }),
+        )?;
         let mut told = BTreeSet::new();
         loop {
             let standing: StandingBody = self.ask(Method::GET, "/payouts/status", NOTHING)?;
-            if standing.payments.reconciled_at.is_some() || standing.payments.reconciling_since != switch.reconciling_since {
+            if standing.payments.reconciled_at.is_some()
+                || standing.payments.reconciling_since != switch.reconciling_since
+            {
                 switch = standing.payments;
                 break;
             }
             if standing.mismatches_open > 0 {
-                note!("the payment service contradicts {} payouts: end each that lucid payout mismatches lists", standing.mismatches_open);
+                note!(
+                    "the payment service contradicts {} payouts: end each that lucid payout mismatches lists",
+                    standing.mismatches_open
+                );
                 return Ok(ExitCode::FAILURE);
             }
-            for again in standing.compared_again.iter().filter(|again| told.insert((again.payout_id.clone(), again.looks))) {
-                note!("payout {} is looked up again: after {} look-ups the payment service says: {}", again.payout_id, again.looks, again.said);
+            for again in standing
+                .compared_again
+                .iter()
+                .filter(|again| told.insert((again.payout_id.clone(), again.looks)))
+            {
+                note!(
+                    "payout {} is looked up again: after {} look-ups the payment service says: {}",
+                    again.payout_id,
+                    again.looks,
+                    again.said
+                );
             }
             thread::sleep(Duration::from_millis(500));
         }
@@ -308,10 +387,24 @@ impl Ask<'_> {
     }
 
     fn statement(&self, asked: &Statement) -> Result<ExitCode> {
-        let (format, year) = (if matches!(asked.format, Format::Csv) { "csv" } else { "json" }, asked.year.map(|year| year.to_string()));
-        let range = [("year", year.as_deref()), ("from", asked.from.as_deref()), ("to", asked.to.as_deref()), ("user_id", asked.user.as_deref())];
-        let query: Vec<_> = [("format", format)].into_iter().chain(range.into_iter().filter_map(|(name, value)| Some((name, value?)))).collect();
-        let path = asked.node.as_ref().map_or_else(|| "/payouts/statement".to_owned(), |node| path("/nodes", node, "/statement"));
+        let (format, year) = (
+            if matches!(asked.format, Format::Csv) { "csv" } else { "json" },
+            asked.year.map(|year| year.to_string()),
+        );
+        let range = [
+            ("year", year.as_deref()),
+            ("from", asked.from.as_deref()),
+            ("to", asked.to.as_deref()),
+            ("user_id", asked.user.as_deref()),
+        ];
+        let query: Vec<_> = [("format", format)]
+            .into_iter()
+            .chain(range.into_iter().filter_map(|(name, value)| Some((name, value?))))
+            .collect();
+        let path = asked.node.as_ref().map_or_else(
+            || "/payouts/statement".to_owned(),
+            |node| path("/nodes", node, "/statement"),
+        );
         self.save(&with_query(&path, &query), asked.file.as_deref())
     }
 
@@ -320,7 +413,8 @@ impl Ask<'_> {
         let client = self.remote.client()?;
         let bytes = runtime(1)?.block_on(client.bytes(path))?;
         match file {
-            Some(file) => std::fs::write(file, &bytes).with_context(|| format!("cannot write {}", file.display()))?,
+            Some(file) => std::fs::write(file, &bytes)
+                .with_context(|| format!("cannot write {}", file.display()))?,
             None => out::out().write_all(&bytes)?,
         }
         Ok(ExitCode::SUCCESS)

@@ -16,7 +16,8 @@ pub struct Remote {
     /// A file that holds the bearer token.
     #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
-    /// Certificates (PEM) that vouch for an https service, in place of those that this machine trusts.
+    /// Certificates (PEM) that vouch for an https service, in place of those that this machine
+    /// trusts.
     #[arg(long, value_name = "PEM", global = true)]
     ca_file: Option<PathBuf>,
 }
@@ -24,8 +25,13 @@ pub struct Remote {
 impl Remote {
     /// A client with the token.
     pub fn client(&self) -> Result<Client> {
-        let file = self.token_file.as_ref().ok_or_else(|| ConfigError("name the file of a token with --token-file".into()))?;
-        let token = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        Ok(Client::new(&self.server, ca_pem(self.ca_file.as_deref())?.as_deref())?.with_token(token.trim()))
+        let file = self
+            .token_file
+            .as_ref()
+            .ok_or_else(|| ConfigError("name the file of a token with --token-file".into()))?;
+        let token = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Client::new(&self.server, ca_pem(self.ca_file.as_deref())?.as_deref())?
+            .with_token(token.trim()))
     }
 }

@@ -65,7 +65,11 @@ fn epochs(args: &ReplayArgs, first: i64) -> Result<ExitCode> {
             }
         }
         bar.end();
-        out::say(format_args!("{} epochs, {rows} rows computed again: {}", starts.len(), verdict(differences)))?;
+        out::say(format_args!(
+            "{} epochs, {rows} rows computed again: {}",
+            starts.len(),
+            verdict(differences)
+        ))?;
         Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
@@ -76,9 +80,13 @@ fn verdict(differences: u64) -> String {
 
 fn tell(what: &str, replay: &ReplayBody) -> std::io::Result<()> {
     for difference in &replay.differences {
-        let node = difference.node_id.as_ref().map(|node| format!(", node {node}")).unwrap_or_default();
+        let node =
+            difference.node_id.as_ref().map(|node| format!(", node {node}")).unwrap_or_default();
         let chunk = difference.chunk.map(|chunk| format!(", chunk {chunk}")).unwrap_or_default();
-        out::say(format_args!("{what}{chunk}{node}: {} is {}, and comes out as {}", difference.field, difference.stored, difference.computed))?;
+        out::say(format_args!(
+            "{what}{chunk}{node}: {} is {}, and comes out as {}",
+            difference.field, difference.stored, difference.computed
+        ))?;
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use lucid_sandbox::{Sandbox, SandboxConfig};
 use super::{interrupted, logs, runtime, warn_of_loose};
 use crate::{cli::out, private};
 
-/// Runs the stand-in by itself; point a service with RAIL=sandbox at it by TRON_PAYMENT_URL and BLOCKCHAIN_URL. Below
-/// /blockchain-core it is a chain of that profile.
+/// Runs the stand-in by itself; point a service with RAIL=sandbox at it by TRON_PAYMENT_URL and
+/// BLOCKCHAIN_URL. Below /blockchain-core it is a chain of that profile.
 #[derive(Args)]
 pub struct SandboxArgs {
     /// A loopback address; port 0 picks a free one.

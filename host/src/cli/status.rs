@@ -24,7 +24,8 @@ pub struct StatusArgs {
 
 pub fn run(args: &StatusArgs) -> Result<ExitCode> {
     let client = args.remote.client()?;
-    let standing: StandingBody = runtime(1)?.block_on(client.call(Method::GET, "/payouts/status", None::<&()>))?;
+    let standing: StandingBody =
+        runtime(1)?.block_on(client.call(Method::GET, "/payouts/status", None::<&()>))?;
     let mut out = out::styled();
     match args.output {
         Output::Table => table(&mut out, &standing, out::is_terminal())?,
@@ -54,7 +55,11 @@ fn table(out: &mut impl Write, standing: &StandingBody, colour: bool) -> std::io
     let rail = standing.rail.as_deref().unwrap_or("none: nothing is paid");
     writeln!(out, "  rail        {}", Foreign(rail))?;
     writeln!(out, "  treasury    {} USDT not promised to anybody", standing.treasury_usdt)?;
-    writeln!(out, "  unclaimed   {} USDT that nodes left behind, kept apart", standing.unclaimed_usdt)?;
+    writeln!(
+        out,
+        "  unclaimed   {} USDT that nodes left behind, kept apart",
+        standing.unclaimed_usdt
+    )?;
     match &standing.books {
         Some(books) => writeln!(
             out,
@@ -67,21 +72,39 @@ fn table(out: &mut impl Write, standing: &StandingBody, colour: bool) -> std::io
         None => writeln!(out, "  books       not verified by this replica since it started")?,
     }
     for open in &standing.open_payouts {
-        writeln!(out, "  {:<11} {} payouts, {} USDT, the oldest of {}", open.state, open.count, open.total_usdt, open.oldest_at)?;
+        writeln!(
+            out,
+            "  {:<11} {} payouts, {} USDT, the oldest of {}",
+            open.state, open.count, open.total_usdt, open.oldest_at
+        )?;
     }
     match (standing.last_epoch, standing.last_epoch_lateness_seconds) {
-        (Some(epoch), Some(late)) => writeln!(out, "  last epoch  {epoch}, closed {late} s after its end")?,
+        (Some(epoch), Some(late)) => {
+            writeln!(out, "  last epoch  {epoch}, closed {late} s after its end")?
+        }
         _ => writeln!(out, "  last epoch  none")?,
     }
     match standing.last_period {
         Some(period) => writeln!(out, "  settled     up to the period that began at {period}")?,
         None => writeln!(out, "  settled     nothing yet")?,
     }
-    let created = standing.store.created_at.as_deref().map_or_else(String::new, |at| format!(", created at {at}"));
+    let created = standing
+        .store
+        .created_at
+        .as_deref()
+        .map_or_else(String::new, |at| format!(", created at {at}"));
     writeln!(out, "  store       family {}{created}", standing.store.family)?;
-    let late = standing.tasks.iter().filter_map(|task| Some((task.success_age_seconds?, &task.name))).max();
+    let late = standing
+        .tasks
+        .iter()
+        .filter_map(|task| Some((task.success_age_seconds?, &task.name)))
+        .max();
     match late {
-        Some((age, name)) => writeln!(out, "  tasks       {}; the longest without success: {name}, {age} s", standing.tasks.len()),
+        Some((age, name)) => writeln!(
+            out,
+            "  tasks       {}; the longest without success: {name}, {age} s",
+            standing.tasks.len()
+        ),
         None => writeln!(out, "  tasks       other replicas do them"),
     }
 }

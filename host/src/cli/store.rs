@@ -21,7 +21,8 @@ pub struct StoreArgs {
 enum StoreCommand {
     /// Copy the files of a store beside its service, as they are at one moment.
     Backup(backup::BackupArgs),
-    /// Copy everything of a store into an empty one and read it back, or compare two: exit 0 equal, 1 not, 2 wrong use.
+    /// Copy everything of a store into an empty one and read it back, or compare two: exit 0 equal,
+    /// 1 not, 2 wrong use.
     Copy(copy::CopyArgs),
     /// Make rollups that were lost from the samples that are kept.
     Rollups(rollups::RollupsArgs),

@@ -43,7 +43,8 @@ struct IssueArgs {
     /// Whose it is.
     #[arg(long, default_value = "admin")]
     subject: String,
-    /// The folder of a service started with `lucid up`, whose secret is used unless JWT_SECRET is set.
+    /// The folder of a service started with `lucid up`, whose secret is used unless JWT_SECRET is
+    /// set.
     #[arg(long, default_value = "data")]
     data: PathBuf,
 }
@@ -69,8 +70,15 @@ pub fn run(args: TokenArgs) -> Result<ExitCode> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let claim = RolesClaim::at(&std::env::var("JWT_ROLES_CLAIM").unwrap_or_default());
     let now = TimeMs(i64::try_from(now)?);
-    let token = lucid_server::issue_token_with(&claim, &secret(&args)?, &args.subject, role.get_name(), args.ttl.as_secs(), now)
-        .map_err(|error| ConfigError(error.to_string()))?;
+    let token = lucid_server::issue_token_with(
+        &claim,
+        &secret(&args)?,
+        &args.subject,
+        role.get_name(),
+        args.ttl.as_secs(),
+        now,
+    )
+    .map_err(|error| ConfigError(error.to_string()))?;
     out::say(&token)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -82,11 +90,17 @@ fn secret(args: &IssueArgs) -> Result<String> {
         }
     }
     if let Some(file) = std::env::var_os("JWT_SECRET_FILE") {
-        return Ok(std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?.trim().to_owned());
+        return Ok(std::fs::read_to_string(&file)
+            .with_context(|| format!("cannot read {}", file.display()))?
+            .trim()
+            .to_owned());
     }
     let dir = args.data.join("secrets");
     if !dir.join("jwt").exists() {
-        let text = format!("no secret: JWT_SECRET is not set, and {} has none (has `lucid up` run there?)", dir.display());
+        let text = format!(
+            "no secret: JWT_SECRET is not set, and {} has none (has `lucid up` run there?)",
+            dir.display()
+        );
         return Err(ConfigError(text).into());
     }
     secrets::secret(&dir, "jwt")

@@ -21,7 +21,8 @@ enum UpgradeCommand {
     Check(CheckArgs),
 }
 
-/// Compares the schema of a store with this binary's; nothing is changed, and a service may go on using the store.
+/// Compares the schema of a store with this binary's; nothing is changed, and a service may go on
+/// using the store.
 #[derive(Args)]
 #[command(after_help = "Examples:
   lucid-new upgrade check --data /var/lib/lucid
@@ -39,15 +40,28 @@ struct CheckArgs {
 /// What a start does to a part of the store.
 fn verdict(part: &PartSchema) -> (&'static str, String) {
     let PartSchema { found, known, .. } = part;
-    let Some(found) = *found else { return ("new", format!("it was never used: the first start gives it schema {known}")) };
+    let Some(found) = *found else {
+        return ("new", format!("it was never used: the first start gives it schema {known}"));
+    };
     match found.cmp(known) {
-        Ordering::Equal => ("current", format!("schema {found}: nothing is changed, and binaries of this schema may serve it side by side")),
+        Ordering::Equal => (
+            "current",
+            format!(
+                "schema {found}: nothing is changed, and binaries of this schema may serve it side by side"
+            ),
+        ),
         Ordering::Less => {
-            let words =
-                format!("schema {found}: the first start makes it {known}; binaries of schema {found} refuse it after that: back it up first");
+            let words = format!(
+                "schema {found}: the first start makes it {known}; binaries of schema {found} refuse it after that: back it up first"
+            );
             ("migrates", words)
         }
-        Ordering::Greater => ("refused", format!("schema {found} is newer than {known}: use the binary that wrote it, or a newer one")),
+        Ordering::Greater => (
+            "refused",
+            format!(
+                "schema {found} is newer than {known}: use the binary that wrote it, or a newer one"
+            ),
+        ),
     }
 }
 
@@ -61,7 +75,12 @@ pub fn run(args: &UpgradeArgs) -> Result<ExitCode> {
         Output::Table => {
             for part in &parts {
                 let (word, words) = verdict(part);
-                writeln!(out, "  {} {}: {words}", if word == "refused" { "✗" } else { "✓" }, part.part)?;
+                writeln!(
+                    out,
+                    "  {} {}: {words}",
+                    if word == "refused" { "✗" } else { "✓" },
+                    part.part
+                )?;
             }
         }
         Output::Json => {

@@ -106,39 +106,55 @@ pub fn text(name: &str) -> Result<Option<String>, ConfigError> {
 
 /// Names that begin like ours; names of others may be any bytes.
 fn own_names() -> impl Iterator<Item = String> {
-    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| name.starts_with(PREFIX))
+    std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with(PREFIX))
 }
 
-/// Says of variables that are named like settings and are links of Kubernetes Services (`lucid`, `node-management`) that they are ignored, if
-/// there are any.
+/// Says of variables that are named like settings and are links of Kubernetes Services (`lucid`,
+/// `node-management`) that they are ignored, if there are any.
 pub fn service_links() -> Option<String> {
     let of_the_network = NAMES.iter().map(|(name, ..)| (*name).to_owned());
-    let mut names: Vec<_> = own_names().chain(of_the_network).filter(|name| is_service_link(name)).collect();
+    let mut names: Vec<_> =
+        own_names().chain(of_the_network).filter(|name| is_service_link(name)).collect();
     names.sort_unstable();
     let named = names.join(", ");
-    (!names.is_empty()).then(|| format!("ignored, as links that Kubernetes makes for Services and no settings: {named}"))
+    (!names.is_empty()).then(|| {
+        format!("ignored, as links that Kubernetes makes for Services and no settings: {named}")
+    })
 }
 
-/// Whether a name and its value are of the form that Kubernetes gives to links of a Service: `LUCID_PORT=tcp://10.96.0.7:8095` and those beside it.
+/// Whether a name and its value are of the form that Kubernetes gives to links of a Service:
+/// `LUCID_PORT=tcp://10.96.0.7:8095` and those beside it.
 fn is_service_link(name: &str) -> bool {
-    let value = std::env::var_os(name).and_then(|value| value.into_string().ok()).unwrap_or_default();
+    let value =
+        std::env::var_os(name).and_then(|value| value.into_string().ok()).unwrap_or_default();
     is_link(name, &value)
 }
 
 fn is_link(name: &str, value: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_protocol = |text: &str| ["tcp", "udp", "sctp"].contains(&text.to_ascii_lowercase().as_str());
-    let is_url = |text: &str| text.split_once("://").is_some_and(|(protocol, _)| is_protocol(protocol));
+    let is_protocol =
+        |text: &str| ["tcp", "udp", "sctp"].contains(&text.to_ascii_lowercase().as_str());
+    let is_url =
+        |text: &str| text.split_once("://").is_some_and(|(protocol, _)| is_protocol(protocol));
     // `…_PORT_8095_TCP` and, after that, what it consists of.
     let of_a_port = || {
-        let mut words = name.rsplit_once("_PORT_").map(|(_, rest)| rest).unwrap_or_default().split('_');
-        let (number, protocol, part) = (words.next().unwrap_or_default(), words.next().unwrap_or_default(), words.next());
-        is_number(number) && is_protocol(protocol) && part.is_none_or(|part| ["PROTO", "PORT", "ADDR"].contains(&part))
+        let mut words =
+            name.rsplit_once("_PORT_").map(|(_, rest)| rest).unwrap_or_default().split('_');
+        let (number, protocol, part) =
+            (words.next().unwrap_or_default(), words.next().unwrap_or_default(), words.next());
+        is_number(number)
+            && is_protocol(protocol)
+            && part.is_none_or(|part| ["PROTO", "PORT", "ADDR"].contains(&part))
     };
     (name.ends_with("_PORT") && is_url(value))
         || of_a_port()
         || (name.ends_with("_SERVICE_HOST") && value.parse::<std::net::IpAddr>().is_ok())
-        || (name.rsplit_once("_SERVICE_PORT").is_some_and(|(_, port)| port.is_empty() || port.starts_with('_')) && is_number(value))
+        || (name
+            .rsplit_once("_SERVICE_PORT")
+            .is_some_and(|(_, port)| port.is_empty() || port.starts_with('_'))
+            && is_number(value))
 }
 
 /// A variable that is set.
@@ -160,7 +176,11 @@ pub fn values(up: bool) -> Result<Vec<Variable>, ConfigError> {
             continue;
         }
         if let Some(text) = text(name)?.filter(|text| !text.is_empty()) {
-            values.push(Variable { name: name.to_owned(), key: key.to_owned(), value: read(name, &text, form)? });
+            values.push(Variable {
+                name: name.to_owned(),
+                key: key.to_owned(),
+                value: read(name, &text, form)?,
+            });
         }
     }
     for name in own_names().filter(|name| !is_service_link(name)) {
@@ -172,9 +192,13 @@ pub fn values(up: bool) -> Result<Vec<Variable>, ConfigError> {
         // An unknown section or key is found when the whole is read; the error names both.
         let place = format!("{section}.{key}");
         let value = match key {
-            _ if LISTS.contains(&place.as_str()) => {
-                text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect::<Vec<_>>().into()
-            }
+            _ if LISTS.contains(&place.as_str()) => text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(Value::from)
+                .collect::<Vec<_>>()
+                .into(),
             "role_map" | "trusted_keys" => read(&name, &text, Form::Json)?,
             _ if texts.contains(&place) => Value::from(text),
             _ => plain(&text),
@@ -184,12 +208,17 @@ pub fn values(up: bool) -> Result<Vec<Variable>, ConfigError> {
     Ok(values)
 }
 
-/// Settings that are texts: they stay what they are, though they look like numbers. What may be left out is a text, a path or an amount.
+/// Settings that are texts: they stay what they are, though they look like numbers. What may be
+/// left out is a text, a path or an amount.
 fn texts() -> BTreeSet<String> {
     let whole = serde_json::to_value(Config::default()).unwrap_or_default();
     let sections = whole.as_object().into_iter().flatten();
-    let keys = sections.flat_map(|(section, keys)| keys.as_object().into_iter().flatten().map(move |(key, value)| (section, key, value)));
-    keys.filter(|(_, _, value)| value.is_string() || value.is_null()).map(|(section, key, _)| format!("{section}.{key}")).collect()
+    let keys = sections.flat_map(|(section, keys)| {
+        keys.as_object().into_iter().flatten().map(move |(key, value)| (section, key, value))
+    });
+    keys.filter(|(_, _, value)| value.is_string() || value.is_null())
+        .map(|(section, key, _)| format!("{section}.{key}"))
+        .collect()
 }
 
 fn read(name: &str, text: &str, form: Form) -> Result<Value, ConfigError> {
@@ -197,15 +226,19 @@ fn read(name: &str, text: &str, form: Form) -> Result<Value, ConfigError> {
     match form {
         Form::Text => Ok(Value::from(text)),
         Form::Plain => Ok(plain(text)),
-        Form::Json => serde_json::from_str(text).map_err(|error| wrong(&format!("must be a JSON object: {error}"))),
+        Form::Json => serde_json::from_str(text)
+            .map_err(|error| wrong(&format!("must be a JSON object: {error}"))),
         Form::HoursToSeconds => {
             let hours: u32 = text.parse().map_err(|_| wrong("must be whole hours"))?;
             Ok(Value::from(hours.checked_mul(3600).ok_or_else(|| wrong("is too long"))?))
         }
         Form::FactorToPpm => {
             // Six digits are exact: the same reading as of an amount.
-            let factor: lucid_model::money::MicroUsdt = text.parse().map_err(|_| wrong("must be a decimal with at most six digits"))?;
-            Ok(Value::from(u32::try_from(factor.0).map_err(|_| wrong("must be between 0 and 4294"))?))
+            let factor: lucid_model::money::MicroUsdt =
+                text.parse().map_err(|_| wrong("must be a decimal with at most six digits"))?;
+            Ok(Value::from(
+                u32::try_from(factor.0).map_err(|_| wrong("must be between 0 and 4294"))?,
+            ))
         }
     }
 }

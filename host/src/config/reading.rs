@@ -1,10 +1,12 @@
-//! What is wrong with a configuration that cannot be read: which setting, who set it, what it has to be.
+//! What is wrong with a configuration that cannot be read: which setting, who set it, what it has
+//! to be.
 
 use figment::error::{Actual, Kind};
 
 use super::{ConfigError, settings::SECRETS};
 
-/// The error of reading a configuration, in the words of whoever set it; `variables` are settings that variables set, by key.
+/// The error of reading a configuration, in the words of whoever set it; `variables` are settings
+/// that variables set, by key.
 pub fn unreadable(error: figment::Error, variables: &[(String, String)]) -> ConfigError {
     let told: Vec<_> = error.into_iter().map(|error| one(&error, variables)).collect();
     ConfigError(told.join("; "))
@@ -19,7 +21,11 @@ fn one(error: &figment::Error, variables: &[(String, String)]) -> String {
     }
     let key = path.join(".");
     let by_variable = variables.iter().find(|(set, _)| *set == key).map(|(_, name)| name.clone());
-    let file = error.metadata.as_ref().and_then(|metadata| metadata.source.as_ref()?.file_path()).map(|file| file.display().to_string());
+    let file = error
+        .metadata
+        .as_ref()
+        .and_then(|metadata| metadata.source.as_ref()?.file_path())
+        .map(|file| file.display().to_string());
     let place = match by_variable.or(file) {
         Some(place) if key.is_empty() => place,
         Some(place) => format!("{key} ({place})"),
@@ -30,7 +36,8 @@ fn one(error: &figment::Error, variables: &[(String, String)]) -> String {
 }
 
 fn problem(kind: &Kind, secret: bool) -> String {
-    let shown = |actual: &Actual| if secret { "what is set".to_owned() } else { actual_words(actual) };
+    let shown =
+        |actual: &Actual| if secret { "what is set".to_owned() } else { actual_words(actual) };
     match kind {
         // What the parser of a file says is several lines; the first says where, the last what.
         Kind::Message(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
@@ -42,12 +49,16 @@ fn problem(kind: &Kind, secret: bool) -> String {
             let word = if secret { "what is set".to_owned() } else { format!("{word:?}") };
             format!("{word} is unknown: must be one of {}", words.join(", "))
         }
-        Kind::UnknownField(_, names) => format!("there is no such setting: known are {}", names.join(", ")),
+        Kind::UnknownField(_, names) => {
+            format!("there is no such setting: known are {}", names.join(", "))
+        }
         Kind::MissingField(name) => format!("{name} is missing"),
         Kind::DuplicateField(name) => format!("{name} is set twice"),
         Kind::ISizeOutOfRange(number) => format!("{number} is out of range"),
         Kind::USizeOutOfRange(number) => format!("{number} is out of range"),
-        Kind::Unsupported(actual) | Kind::UnsupportedKey(actual, _) => format!("{} cannot be set here", shown(actual)),
+        Kind::Unsupported(actual) | Kind::UnsupportedKey(actual, _) => {
+            format!("{} cannot be set here", shown(actual))
+        }
     }
 }
 

@@ -8,19 +8,25 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// `MONGODB_URI`: `sqlite://FOLDER`, `mongodb://…`, `mongodb+srv://…`, or `memory://` for a trial with the sandbox.
+    /// `MONGODB_URI`: `sqlite://FOLDER`, `mongodb://…`, `mongodb+srv://…`, or `memory://` for a
+    /// trial with the sandbox.
     pub url: String,
     /// Where files go (secrets, caches) if the store is not a folder itself.
     pub data_dir: PathBuf,
-    /// Which store belongs to this service: its family, as `lucid status` tells it. Another store, or an empty one, is refused.
+    /// Which store belongs to this service: its family, as `lucid status` tells it. Another store,
+    /// or an empty one, is refused.
     pub family: Option<String>,
-    /// `SEAL_KEYS`: what secrets in the store are sealed with: 64 hex digits, and after commas earlier keys, which only open.
+    /// `SEAL_KEYS`: what secrets in the store are sealed with: 64 hex digits, and after commas
+    /// earlier keys, which only open.
     pub seal_keys: Option<String>,
-    /// `SEAL_KEYS_FILE`: a file that holds them, one a line; by default `secrets/seal.key`, made at the first start.
+    /// `SEAL_KEYS_FILE`: a file that holds them, one a line; by default `secrets/seal.key`, made at
+    /// the first start.
     pub seal_keys_file: Option<PathBuf>,
-    /// Less room on the disk than this, MiB, and the service is not ready; 0 = whatever is left will do. For SQLite.
+    /// Less room on the disk than this, MiB, and the service is not ready; 0 = whatever is left
+    /// will do. For SQLite.
     pub free_min_mib: u64,
-    /// Memory for pages of what is written, MiB, 1 to 65,536, if the store is SQLite. Reports and each of eight readers have as much, but no more than 16 MiB.
+    /// Memory for pages of what is written, MiB, 1 to 65,536, if the store is SQLite. Reports and
+    /// each of eight readers have as much, but no more than 16 MiB.
     pub cache_mib: u32,
 }
 
@@ -66,7 +72,8 @@ pub struct Auth {
     pub jwks_gap_s: u32,
     /// Age at which keys that could not be renewed are not believed any more.
     pub jwks_age_max_s: u32,
-    /// `JWT_ROLES_CLAIM`: the claim that names a caller's roles, in place of `roles` and `role`: its name, or a path such as `realm_access.roles`.
+    /// `JWT_ROLES_CLAIM`: the claim that names a caller's roles, in place of `roles` and `role`:
+    /// its name, or a path such as `realm_access.roles`.
     pub jwt_roles_claim: Option<String>,
     /// `ROLE_MAP`: changes of what the gateway's role words mean here, in any letter case.
     pub role_map: BTreeMap<String, Vec<String>>,
@@ -117,19 +124,21 @@ impl Default for Auth {
 impl Auth {
     /// Where the gateway's keys are, if there is a gateway.
     pub fn jwks(&self) -> Option<String> {
-        let well_known = |gateway: &String| format!("{}/.well-known/jwks.json", gateway.trim_end_matches('/'));
+        let well_known =
+            |gateway: &String| format!("{}/.well-known/jwks.json", gateway.trim_end_matches('/'));
         self.jwks_url.clone().or_else(|| self.gateway_url.as_ref().map(well_known))
     }
 }
 
-/// `[limits]`: requests a minute of one subject, or of one address where there is no token that counts. 0 = no limit.
-/// The first that matches counts.
+/// `[limits]`: requests a minute of one subject, or of one address where there is no token that
+/// counts. 0 = no limit. The first that matches counts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Everything that role admin does.
     pub admin_per_min: u32,
-    /// What moves money: changing requests under /payouts, but `POST /payouts/freeze`, which has no limit.
+    /// What moves money: changing requests under /payouts, but `POST /payouts/freeze`, which has no
+    /// limit.
     pub payouts_per_min: u32,
     /// Single PoOT calculations.
     pub poot_per_min: u32,
@@ -141,7 +150,8 @@ pub struct Limits {
     pub other_per_min: u32,
     /// Most subjects, and most addresses, that are told apart in a class.
     pub parties_max: usize,
-    /// Enrolment tokens that are kept for one owner; those that are over for 30 days are forgotten. 0 = no cap.
+    /// Enrolment tokens that are kept for one owner; those that are over for 30 days are forgotten.
+    /// 0 = no cap.
     pub enrolments_per_owner: u32,
 }
 
@@ -200,7 +210,8 @@ pub struct Scoring {
     pub trust: TrustWord,
     /// Silence after which a node is in error.
     pub silence_s: u32,
-    /// Percent of the nodes beyond which silence at once puts none in error and raises an alert instead; 0 = never.
+    /// Percent of the nodes beyond which silence at once puts none in error and raises an alert
+    /// instead; 0 = never.
     pub mass_outage_percent: u32,
 }
 
@@ -240,13 +251,16 @@ pub struct Payouts {
     pub payee_share_max_ppm: u32,
     /// `PAYOUT_AUTO_APPROVE_MAX_USDT`; 0 = never.
     pub auto_approve_max_usdt: String,
-    /// How many times its usual accrual, or of a new node what payees usually get, a payee may get before a scheduled run waits for a person; 0 = any.
+    /// How many times its usual accrual, or of a new node what payees usually get, a payee may get
+    /// before a scheduled run waits for a person; 0 = any.
     pub auto_approve_jump_max: u32,
     /// `PAYOUT_CYCLE_CAP_USDT`; none = no payout leaves.
     pub cycle_cap_usdt: Option<String>,
-    /// `PAYOUT_UNKNOWN_MAX_USDT`: nothing more is sent while so much is in doubt; none = a tenth of the cycle's cap.
+    /// `PAYOUT_UNKNOWN_MAX_USDT`: nothing more is sent while so much is in doubt; none = a tenth of
+    /// the cycle's cap.
     pub unknown_max_usdt: Option<String>,
-    /// What the treasury is given once, with the sandbox only: a live treasury is funded by a person.
+    /// What the treasury is given once, with the sandbox only: a live treasury is funded by a
+    /// person.
     pub sandbox_funds_usdt: Option<String>,
     /// `FOUR_EYES`.
     pub four_eyes: bool,
@@ -258,11 +272,13 @@ pub struct Payouts {
     pub unknown_deadline_s: u32,
     /// Age unconfirmed at which a person has to look.
     pub accepted_deadline_s: u32,
-    /// Between the first send of a payout and its first look-up, milliseconds; the wait grows with its age, to a minute at most.
+    /// Between the first send of a payout and its first look-up, milliseconds; the wait grows with
+    /// its age, to a minute at most.
     pub poll_ms: u32,
     /// Between two look-ups of a payout that waits for a person, seconds.
     pub manual_look_s: u32,
-    /// Between a look-up that contradicts the books and the one that has to confirm it before payments are stopped, seconds.
+    /// Between a look-up that contradicts the books and the one that has to confirm it before
+    /// payments are stopped, seconds.
     pub second_look_s: u32,
 }
 
@@ -324,7 +340,14 @@ pub struct Rail {
 
 impl Default for Rail {
     fn default() -> Self {
-        Self { kind: RailKind::Auto, url: None, profile: "lucid".into(), token_file: None, timeout_ms: 10_000, sandbox_confirm_ms: 2_000 }
+        Self {
+            kind: RailKind::Auto,
+            url: None,
+            profile: "lucid".into(),
+            token_file: None,
+            timeout_ms: 10_000,
+            sandbox_confirm_ms: 2_000,
+        }
     }
 }
 
@@ -372,17 +395,26 @@ pub struct Policies {
     pub threads: usize,
     /// Longest time of one call.
     pub deadline_ms: u32,
-    /// `REQUIRE_SIGNED`: whether a bundle needs a signature of a trusted key; those that are built in need none.
+    /// `REQUIRE_SIGNED`: whether a bundle needs a signature of a trusted key; those that are built
+    /// in need none.
     pub require_signed: bool,
     /// Whose signatures count: Ed25519 public keys in hex, by the name of who has them.
     pub trusted_keys: BTreeMap<String, String>,
-    /// More of them; by default `policies/trusted-keys.toml` beside the configuration file, if that is there.
+    /// More of them; by default `policies/trusted-keys.toml` beside the configuration file, if that
+    /// is there.
     pub trusted_keys_file: Option<PathBuf>,
 }
 
 impl Default for Policies {
     fn default() -> Self {
-        Self { dir: "policies".into(), threads: 0, deadline_ms: 5_000, require_signed: true, trusted_keys: BTreeMap::new(), trusted_keys_file: None }
+        Self {
+            dir: "policies".into(),
+            threads: 0,
+            deadline_ms: 5_000,
+            require_signed: true,
+            trusted_keys: BTreeMap::new(),
+            trusted_keys_file: None,
+        }
     }
 }
 
@@ -390,8 +422,8 @@ impl Default for Policies {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Audit {
-    /// How often the ends of its chains are signed, if something is new; what is younger than the last seal could be
-    /// cut off unnoticed.
+    /// How often the ends of its chains are signed, if something is new; what is younger than the
+    /// last seal could be cut off unnoticed.
     pub seal_interval_s: u32,
 }
 

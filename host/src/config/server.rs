@@ -26,30 +26,36 @@ pub struct ServerSection {
     pub request_time_max_s: u64,
     /// Longest wait for the head of a connection's first request.
     pub head_time_max_s: u64,
-    /// Longest wait for the next request, its head included, on a connection that is kept open: more than twice the 30 s
-    /// after which agents report again.
+    /// Longest wait for the next request, its head included, on a connection that is kept open:
+    /// more than twice the 30 s after which agents report again.
     pub idle_time_max_s: u64,
     /// Longest time in which a client takes nothing of an answer that waits for it.
     pub stall_time_max_s: u64,
     /// Longest TLS handshake.
     pub tls_handshake_time_max_s: u64,
-    /// How long requests in flight may take to finish at shutdown: less than the 10 s after which containers are killed.
+    /// How long requests in flight may take to finish at shutdown: less than the 10 s after which
+    /// containers are killed.
     pub shutdown_grace_s: u64,
-    /// Most open connections; more are closed at once. Less, if the limit of open files does not allow for it.
+    /// Most open connections; more are closed at once. Less, if the limit of open files does not
+    /// allow for it.
     pub connections_max: usize,
     /// Most requests that one HTTP/2 connection may have open at a time.
     pub http2_streams_max: u32,
-    /// Proxies, by address or block (`10.0.0.0/8`, `fd00::/8`), whose `X-Forwarded-For` says who the client is.
+    /// Proxies, by address or block (`10.0.0.0/8`, `fd00::/8`), whose `X-Forwarded-For` says who
+    /// the client is.
     pub trusted_proxies: Vec<Network>,
-    /// Web origins (`https://console.example.org`) whose pages may call the API; none = CORS is off.
+    /// Web origins (`https://console.example.org`) whose pages may call the API; none = CORS is
+    /// off.
     pub cors_origins: Vec<String>,
     /// A file with a token that `GET /metrics` takes, besides those of callers who see all records.
     pub metrics_token_file: Option<PathBuf>,
     /// Whether `GET /metrics` takes no token at all. `lucid up` does so.
     pub metrics_open: bool,
-    /// A port that has nothing but `GET /metrics`, without a token; 0 = none. For a network that only the monitoring is in.
+    /// A port that has nothing but `GET /metrics`, without a token; 0 = none. For a network that
+    /// only the monitoring is in.
     pub metrics_port: u16,
-    /// Certificate chain, PEM; with it and the key, only HTTPS is spoken. Read again when it changes.
+    /// Certificate chain, PEM; with it and the key, only HTTPS is spoken. Read again when it
+    /// changes.
     pub tls_cert_file: Option<PathBuf>,
     /// The certificate's private key, PEM.
     pub tls_key_file: Option<PathBuf>,

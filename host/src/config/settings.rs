@@ -35,12 +35,19 @@ pub struct Setting {
 /// What would be shown of a secret.
 const HIDDEN: &str = "(secret)";
 /// Keys whose values are secrets.
-pub(super) const SECRETS: [&str; 3] = ["auth.jwt_secret", "auth.jwt_secret_previous", "store.seal_keys"];
+pub(super) const SECRETS: [&str; 3] =
+    ["auth.jwt_secret", "auth.jwt_secret_previous", "store.seal_keys"];
 
 /// Every setting of a configuration that was read with these flags.
 pub fn settings(config: &Config, flags: &Flags) -> Result<Vec<Setting>, ConfigError> {
-    let variables: BTreeSet<String> = environment::values(false)?.into_iter().map(|variable| variable.key).collect();
-    let file = flags.file.clone().or_else(default_file).and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+    let variables: BTreeSet<String> =
+        environment::values(false)?.into_iter().map(|variable| variable.key).collect();
+    let file = flags
+        .file
+        .clone()
+        .or_else(default_file)
+        .and_then(|file| std::fs::read_to_string(file).ok())
+        .unwrap_or_default();
     let file: toml::Table = file.parse().unwrap_or_default();
     let flagged = [("store.data_dir", flags.data.is_some()), ("server.port", flags.port.is_some())];
     let whole = serde_json::to_value(config).map_err(|error| ConfigError(error.to_string()))?;
@@ -68,7 +75,10 @@ fn shown(name: &str, value: &Value) -> Value {
         Value::Null => Value::Null,
         _ if SECRETS.contains(&name) => HIDDEN.into(),
         // The part of a URL that may be a password.
-        Value::String(text) => match text.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?.1))) {
+        Value::String(text) => match text
+            .split_once("://")
+            .and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?.1)))
+        {
             Some((scheme, place)) => format!("{scheme}://…@{place}").into(),
             None => value.clone(),
         },

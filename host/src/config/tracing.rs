@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tracing {
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: where a collector takes OTLP over HTTP, `http://host:4318`; none: nothing is traced.
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: where a collector takes OTLP over HTTP, `http://host:4318`;
+    /// none: nothing is traced.
     pub otlp_url: Option<String>,
-    /// `OTEL_TRACES_SAMPLER_ARG`, as a factor: part of the traces that begin here and are kept, in millionths. What a caller decided stands.
+    /// `OTEL_TRACES_SAMPLER_ARG`, as a factor: part of the traces that begin here and are kept, in
+    /// millionths. What a caller decided stands.
     pub sample_ppm: u32,
 }
 
@@ -19,6 +21,10 @@ impl Default for Tracing {
 impl Tracing {
     /// What cannot be, by the name of the key.
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.sample_ppm > 1_000_000 { Err("tracing.sample_ppm: must be at most 1000000".into()) } else { Ok(()) }
+        if self.sample_ppm > 1_000_000 {
+            Err("tracing.sample_ppm: must be at most 1000000".into())
+        } else {
+            Ok(())
+        }
     }
 }

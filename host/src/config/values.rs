@@ -1,4 +1,5 @@
-//! Addresses, amounts and numbers of the configuration: each is checked before anything is built of it.
+//! Addresses, amounts and numbers of the configuration: each is checked before anything is built of
+//! it.
 
 use lucid_model::{money::MicroUsdt, score::PPM};
 use reqwest::Url;
@@ -25,9 +26,15 @@ impl Config {
             ("payouts.budget_usdt (REWARD_BUDGET_USDT)", payouts.budget_usdt.as_ref()),
             ("payouts.min_amount_usdt (PAYOUT_MIN_AMOUNT_USDT)", Some(&payouts.min_amount_usdt)),
             ("payouts.final_min_usdt (PAYOUT_FINAL_MIN_USDT)", Some(&payouts.final_min_usdt)),
-            ("payouts.auto_approve_max_usdt (PAYOUT_AUTO_APPROVE_MAX_USDT)", Some(&payouts.auto_approve_max_usdt)),
+            (
+                "payouts.auto_approve_max_usdt (PAYOUT_AUTO_APPROVE_MAX_USDT)",
+                Some(&payouts.auto_approve_max_usdt),
+            ),
             ("payouts.cycle_cap_usdt (PAYOUT_CYCLE_CAP_USDT)", payouts.cycle_cap_usdt.as_ref()),
-            ("payouts.unknown_max_usdt (PAYOUT_UNKNOWN_MAX_USDT)", payouts.unknown_max_usdt.as_ref()),
+            (
+                "payouts.unknown_max_usdt (PAYOUT_UNKNOWN_MAX_USDT)",
+                payouts.unknown_max_usdt.as_ref(),
+            ),
             ("payouts.sandbox_funds_usdt", payouts.sandbox_funds_usdt.as_ref()),
         ] {
             value.map_or(Ok(()), |value| amount(name, value))?;
@@ -62,16 +69,24 @@ fn address(name: &str, value: &str) -> Result<(), String> {
     let shown = if value.contains('@') { String::new() } else { format!("{value:?} ") };
     let wrong = |problem: &str| Err(format!("{name}: {shown}{problem}"));
     match Url::parse(value) {
-        Ok(url) if !["http", "https"].contains(&url.scheme()) || !url.has_host() => wrong("must begin with http:// or https:// and name a host"),
+        Ok(url) if !["http", "https"].contains(&url.scheme()) || !url.has_host() => {
+            wrong("must begin with http:// or https:// and name a host")
+        }
         Ok(url) if url.fragment().is_some() => wrong("must have no part after a #"),
-        Ok(url) if url.query().is_some() && name != "auth.jwks_url" => wrong("must have no part after a ?"),
+        Ok(url) if url.query().is_some() && name != "auth.jwks_url" => {
+            wrong("must have no part after a ?")
+        }
         Ok(_) => Ok(()),
         Err(_) => wrong("must begin with http:// or https:// and name a host"),
     }
 }
 
 fn amount(name: &str, value: &str) -> Result<(), String> {
-    let wrong = |problem: &str| Err(format!("{name}: {value:?} {problem}: an amount in USDT is from 0 to {AMOUNT_MAX}, such as 12.5"));
+    let wrong = |problem: &str| {
+        Err(format!(
+            "{name}: {value:?} {problem}: an amount in USDT is from 0 to {AMOUNT_MAX}, such as 12.5"
+        ))
+    };
     match value.parse::<MicroUsdt>() {
         Ok(amount) if amount < MicroUsdt::ZERO => wrong("is less than 0"),
         Ok(amount) if amount > AMOUNT_MAX => wrong("is too much"),
@@ -106,12 +121,26 @@ mod tests {
                 refused(|config| config.auth.jwks_url = url()),
                 refused(|config| config.tracing.otlp_url = url()),
             ] {
-                assert!(error.ends_with(&format!("{wrong:?} must begin with http:// or https:// and name a host")), "{error}");
+                assert!(
+                    error.ends_with(&format!(
+                        "{wrong:?} must begin with http:// or https:// and name a host"
+                    )),
+                    "{error}"
+                );
             }
         }
-        assert_eq!(refused(|config| config.rail.url = Some("foo".into())).split(':').next(), Some("rail.url (TRON_PAYMENT_URL)"));
-        assert!(refused(|config| config.rail.url = Some("http://h/?a=b".into())).contains("after a ?"));
-        assert!(!refused(|config| config.chain.url = Some("x://user:word@host".into())).contains("word"), "it may be a password");
+        assert_eq!(
+            refused(|config| config.rail.url = Some("foo".into())).split(':').next(),
+            Some("rail.url (TRON_PAYMENT_URL)")
+        );
+        assert!(
+            refused(|config| config.rail.url = Some("http://h/?a=b".into())).contains("after a ?")
+        );
+        assert!(
+            !refused(|config| config.chain.url = Some("x://user:word@host".into()))
+                .contains("word"),
+            "it may be a password"
+        );
         for right in ["http://127.0.0.1:8098", "https://pay.example/base/", "http://[::1]:80"] {
             let mut config = Config::default();
             config.rail.url = Some(right.into());
@@ -132,7 +161,10 @@ mod tests {
                 refused(|config| config.payouts.unknown_max_usdt = Some(text())),
                 refused(|config| config.payouts.sandbox_funds_usdt = Some(text())),
             ] {
-                assert!(error.starts_with("payouts.") && error.contains(&format!("{wrong:?}")), "{error}");
+                assert!(
+                    error.starts_with("payouts.") && error.contains(&format!("{wrong:?}")),
+                    "{error}"
+                );
                 assert!(error.ends_with("from 0 to 999999999.999999, such as 12.5"), "{error}");
             }
         }
@@ -140,8 +172,13 @@ mod tests {
 
     #[test]
     fn no_limit_stops_everything() {
-        assert!(refused(|config| config.payouts.in_flight_max = 0).starts_with("payouts.in_flight_max"));
+        assert!(
+            refused(|config| config.payouts.in_flight_max = 0).starts_with("payouts.in_flight_max")
+        );
         assert!(refused(|config| config.rail.timeout_ms = 0).starts_with("rail.timeout_ms"));
-        assert_eq!(refused(|config| config.payouts.payee_share_max_ppm = 1_000_001).split(' ').next(), Some("payouts.payee_share_max_ppm"));
+        assert_eq!(
+            refused(|config| config.payouts.payee_share_max_ppm = 1_000_001).split(' ').next(),
+            Some("payouts.payee_share_max_ppm")
+        );
     }
 }

@@ -18,7 +18,8 @@ pub struct Webhooks {
     pub give_up_s: u32,
     /// How long deliveries are kept in the list, in days; at least as long as they are tried; 1 to 366.
     pub kept_days: u32,
-    /// Whether `http://` and addresses that are not of the internet (loopback, link-local, private, metadata) are allowed.
+    /// Whether `http://` and addresses that are not of the internet (loopback, link-local, private,
+    /// metadata) are allowed.
     pub inside: bool,
 }
 
@@ -51,7 +52,11 @@ impl Webhooks {
             ("kept_days", self.kept_days, self.give_up_s.div_ceil(86_400)..=366),
         ];
         match ranges.into_iter().find(|(_, number, range)| !range.contains(number)) {
-            Some((name, number, range)) => Err(format!("webhooks.{name} is {number}, and has to be from {} to {}", range.start(), range.end())),
+            Some((name, number, range)) => Err(format!(
+                "webhooks.{name} is {number}, and has to be from {} to {}",
+                range.start(),
+                range.end()
+            )),
             None => Ok(()),
         }
     }
@@ -65,7 +70,10 @@ mod tests {
     fn deliveries_are_kept_as_long_as_they_are_tried() {
         assert_eq!(Webhooks::default().check(), Ok(()));
         let short = Webhooks { give_up_s: 172_801, kept_days: 2, ..Webhooks::default() };
-        assert_eq!(short.check(), Err("webhooks.kept_days is 2, and has to be from 3 to 366".into()));
+        assert_eq!(
+            short.check(),
+            Err("webhooks.kept_days is 2, and has to be from 3 to 366".into())
+        );
         assert!(Webhooks { timeout_ms: 0, ..Webhooks::default() }.check().is_err());
     }
 }

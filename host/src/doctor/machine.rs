@@ -31,11 +31,24 @@ pub fn open_files(config: &Config) -> Finding {
     let wished = config.server.connections_max;
     match rlimit::getrlimit(rlimit::Resource::NOFILE) {
         Ok((_, hard)) if open_files::fitting(wished, hard) < wished => {
-            let found = format!("at most {hard} may be open, too few for {wished} connections (server.connections_max)");
-            Finding::warn("open files", found, "raise the hard limit (ulimit -Hn, LimitNOFILE= in the unit), or lower server.connections_max")
+            let found = format!(
+                "at most {hard} may be open, too few for {wished} connections (server.connections_max)"
+            );
+            Finding::warn(
+                "open files",
+                found,
+                "raise the hard limit (ulimit -Hn, LimitNOFILE= in the unit), or lower server.connections_max",
+            )
         }
-        Ok((_, hard)) => Finding::ok("open files", format!("{hard} may be open, enough for {wished} connections")),
-        Err(error) => Finding::warn("open files", format!("the limit cannot be read: {error}"), "see that the process may call getrlimit"),
+        Ok((_, hard)) => Finding::ok(
+            "open files",
+            format!("{hard} may be open, enough for {wished} connections"),
+        ),
+        Err(error) => Finding::warn(
+            "open files",
+            format!("the limit cannot be read: {error}"),
+            "see that the process may call getrlimit",
+        ),
     }
 }
 
@@ -45,8 +58,15 @@ pub fn disk(dir: &Path) -> Vec<Finding> {
     let writable = match timed_syncs(&place) {
         Ok(median) => sync_finding(median),
         Err(error) => {
-            let todo = format!("let the service's user write to {}, or name another place with --data", dir.display());
-            return vec![Finding::fail("disk", format!("{} cannot be written to: {error}", place.display()), todo)];
+            let todo = format!(
+                "let the service's user write to {}, or name another place with --data",
+                dir.display()
+            );
+            return vec![Finding::fail(
+                "disk",
+                format!("{} cannot be written to: {error}", place.display()),
+                todo,
+            )];
         }
     };
     vec![room(&place), writable]
@@ -56,7 +76,8 @@ pub fn disk(dir: &Path) -> Vec<Finding> {
 fn existing(dir: &Path) -> PathBuf {
     let mut place = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     while !place.exists() {
-        // A file in the place of a directory above makes what is below it look as if it were not there.
+        // A file in the place of a directory above makes what is below it look as if it were not
+        // there.
         let Some(above) = place.parent() else { break };
         place = above.to_owned();
     }
@@ -65,7 +86,8 @@ fn existing(dir: &Path) -> PathBuf {
 
 /// Files that other users may read.
 pub fn loose_files(dir: &Path) -> Option<Finding> {
-    private::loose(dir).map(|Loose { found, command }| Finding::warn("files", found, format!("run {command}")))
+    private::loose(dir)
+        .map(|Loose { found, command }| Finding::warn("files", found, format!("run {command}")))
 }
 
 fn room(place: &Path) -> Finding {
@@ -80,7 +102,11 @@ fn room(place: &Path) -> Finding {
                 _ => Finding::ok("disk space", found),
             }
         }
-        Err(error) => Finding::warn("disk space", format!("{}: {error}", place.display()), "see that the place can be looked at"),
+        Err(error) => Finding::warn(
+            "disk space",
+            format!("{}: {error}", place.display()),
+            "see that the place can be looked at",
+        ),
     }
 }
 

@@ -28,9 +28,15 @@ pub async fn examine(config: &Config, clocks: &mut Clocks) -> Vec<Finding> {
             }
             judged(config, &found)
         }
-        Err(error @ OpenError::MongoNewerSchema { .. }) => vec![Finding::fail("store", chain(&error), "use the newer binary that has written it")],
+        Err(error @ OpenError::MongoNewerSchema { .. }) => {
+            vec![Finding::fail("store", chain(&error), "use the newer binary that has written it")]
+        }
         Err(error) => {
-            vec![Finding::fail("store", chain(&error), "see that MONGODB_URI is right and the server's replica set has a primary")]
+            vec![Finding::fail(
+                "store",
+                chain(&error),
+                "see that MONGODB_URI is right and the server's replica set has a primary",
+            )]
         }
     }
 }
@@ -40,7 +46,11 @@ fn judged(config: &Config, found: &MongoInspection) -> Vec<Finding> {
     findings.extend(found.room.as_ref().map(room));
     if !found.used {
         let todo = "nothing, if the service never ran on it; else name its database in MONGODB_URI";
-        findings.push(Finding::warn("indices", "no service ever used this database; the first start makes them", todo));
+        findings.push(Finding::warn(
+            "indices",
+            "no service ever used this database; the first start makes them",
+            todo,
+        ));
         return findings;
     }
     findings.push(indices(found));
@@ -54,7 +64,10 @@ fn judged(config: &Config, found: &MongoInspection) -> Vec<Finding> {
 }
 
 fn server(found: &MongoInspection) -> Finding {
-    let told = format!("MongoDB {} answers; database {}, schema {}", found.version, found.database, found.schema);
+    let told = format!(
+        "MongoDB {} answers; database {}, schema {}",
+        found.version, found.database, found.schema
+    );
     if found.replicated {
         return Finding::ok("store", told);
     }
@@ -67,10 +80,17 @@ fn durable(write: &Result<Duration, String>) -> Finding {
     match write {
         Err(error) => {
             let todo = "let the service's user read and write the database, and see that a majority of the replica set is up with journals";
-            Finding::fail("durable writes", format!("w majority, j true is not to be had: {error}"), todo)
+            Finding::fail(
+                "durable writes",
+                format!("w majority, j true is not to be had: {error}"),
+                todo,
+            )
         }
         Ok(time) => {
-            let told = format!("a write is in a majority's journals after {:.1} ms", time.as_secs_f64() * 1_000.0);
+            let told = format!(
+                "a write is in a majority's journals after {:.1} ms",
+                time.as_secs_f64() * 1_000.0
+            );
             match *time {
                 time if time > WRITE_MAX => Finding::fail("durable writes", told, todo),
                 time if time > WRITE_WARN => Finding::warn("durable writes", told, todo),
@@ -84,7 +104,10 @@ fn room(room: &Room) -> Finding {
     let told = format!("the database takes {} MiB on disk", room.stored_bytes >> 20);
     let todo = "make room on the server's disk: writes fail when it is full";
     match room.free_bytes {
-        None => Finding::ok("database space", format!("{told}; what is left there the server does not tell")),
+        None => Finding::ok(
+            "database space",
+            format!("{told}; what is left there the server does not tell"),
+        ),
         Some(free) => {
             let told = format!("{told}; {} MiB are left there", free >> 20);
             match free {
@@ -98,7 +121,10 @@ fn room(room: &Room) -> Finding {
 
 fn indices(found: &MongoInspection) -> Finding {
     if found.wrong_indices.is_empty() {
-        return Finding::ok("indices", format!("all {} are there as they have to be", found.indices));
+        return Finding::ok(
+            "indices",
+            format!("all {} are there as they have to be", found.indices),
+        );
     }
     let named: Vec<_> = found.wrong_indices.iter().take(NAMED_MAX).map(String::as_str).collect();
     let more = found.wrong_indices.len().saturating_sub(NAMED_MAX);

@@ -31,20 +31,30 @@ impl Clocks {
 
 pub async fn examine(config: &Config, clocks: &mut Clocks) -> Vec<Finding> {
     let payment = match (config.rail.kind, &config.rail.url) {
-        (RailKind::None, _) => Finding::ok(PAYMENT, "not used (RAIL=none): everything but paying works"),
-        (RailKind::Sandbox, None) => Finding::ok(PAYMENT, "the sandbox inside the service: no money moves"),
+        (RailKind::None, _) => {
+            Finding::ok(PAYMENT, "not used (RAIL=none): everything but paying works")
+        }
+        (RailKind::Sandbox, None) => {
+            Finding::ok(PAYMENT, "the sandbox inside the service: no money moves")
+        }
         (_, Some(url)) => payment(config, url, clocks).await,
-        (RailKind::Auto, None) => Finding::warn(PAYMENT, "none is named: nothing is paid", "set TRON_PAYMENT_URL"),
+        (RailKind::Auto, None) => {
+            Finding::warn(PAYMENT, "none is named: nothing is paid", "set TRON_PAYMENT_URL")
+        }
     };
     vec![payment, chain(config, clocks).await, gateway(config).await]
 }
 
 async fn payment(config: &Config, url: &str, clocks: &mut Clocks) -> Finding {
     let began = Instant::now();
-    let client = Credentials::read(config).map_err(Into::into).and_then(|known| clients::payment(config, &known, url.to_owned(), ANSWER_TIME_MAX));
+    let client = Credentials::read(config)
+        .map_err(Into::into)
+        .and_then(|known| clients::payment(config, &known, url.to_owned(), ANSWER_TIME_MAX));
     let probe = match client {
         Ok(client) => client.probe().await,
-        Err(error) => return Finding::fail(PAYMENT, error.to_string(), "mend the setting that is named"),
+        Err(error) => {
+            return Finding::fail(PAYMENT, error.to_string(), "mend the setting that is named");
+        }
     };
     let what = Subject {
         check: PAYMENT,
@@ -62,12 +72,16 @@ async fn chain(config: &Config, clocks: &mut Clocks) -> Finding {
     let sandbox = config.rail.kind == RailKind::Sandbox;
     let shared = config.rail.url.clone().filter(|_| sandbox);
     let began = Instant::now();
-    let client = Credentials::read(config).map_err(Into::into).and_then(|known| clients::chain(config, &known, shared, ANSWER_TIME_MAX));
+    let client = Credentials::read(config)
+        .map_err(Into::into)
+        .and_then(|known| clients::chain(config, &known, shared, ANSWER_TIME_MAX));
     let probe = match client {
         Ok(Some(client)) => client.probe().await,
         Ok(None) if sandbox => return Finding::ok(CHAIN, "the sandbox inside the service"),
         Ok(None) => return Finding::warn(CHAIN, "none is named: votes wait", "set BLOCKCHAIN_URL"),
-        Err(error) => return Finding::fail(CHAIN, error.to_string(), "mend the setting that is named"),
+        Err(error) => {
+            return Finding::fail(CHAIN, error.to_string(), "mend the setting that is named");
+        }
     };
     let what = Subject {
         check: CHAIN,
@@ -94,18 +108,36 @@ impl Subject {
     fn judged(&self, probe: Result<Probe, String>, began: Instant, clocks: &mut Clocks) -> Finding {
         let Probe { date, verdict } = match probe {
             Ok(probe) => probe,
-            Err(error) => return Finding::fail(self.check, error, format!("see that it runs and that {} names it", self.url)),
+            Err(error) => {
+                return Finding::fail(
+                    self.check,
+                    error,
+                    format!("see that it runs and that {} names it", self.url),
+                );
+            }
         };
         let half_ms = i64::try_from(began.elapsed().as_millis() / 2).unwrap_or_default();
-        if let Some(at_ms) = date.and_then(|date| httpdate::parse_http_date(&date).ok()).and_then(ms) {
+        if let Some(at_ms) =
+            date.and_then(|date| httpdate::parse_http_date(&date).ok()).and_then(ms)
+        {
             // The header has whole seconds: on average it is half a second behind.
-            clocks.add(self.clock, at_ms.saturating_add(500).saturating_add(half_ms).saturating_sub(now_ms()));
+            clocks.add(
+                self.clock,
+                at_ms.saturating_add(500).saturating_add(half_ms).saturating_sub(now_ms()),
+            );
         }
         match verdict {
             Verdict::Fits(found) => Finding::ok(self.check, found),
-            Verdict::Refused(found) => Finding::fail(self.check, found, format!("see that {} hold what it gave you", self.secrets)),
+            Verdict::Refused(found) => Finding::fail(
+                self.check,
+                found,
+                format!("see that {} hold what it gave you", self.secrets),
+            ),
             Verdict::Misfits(found) => {
-                let todo = format!("see that {} names it and that {} is its profile", self.url, self.profile);
+                let todo = format!(
+                    "see that {} names it and that {} is its profile",
+                    self.url, self.profile
+                );
                 (self.misfit)(self.check, found, todo)
             }
         }
@@ -117,17 +149,26 @@ fn ms(at: SystemTime) -> Option<i64> {
 }
 
 async fn gateway(config: &Config) -> Finding {
-    let Some(url) = config.auth.jwks() else { return Finding::ok("gateway", "not used (API_GATEWAY_URL is not set)") };
+    let Some(url) = config.auth.jwks() else {
+        return Finding::ok("gateway", "not used (API_GATEWAY_URL is not set)");
+    };
     let todo = "see that the gateway runs and publishes its keys, and that API_GATEWAY_URL (or auth.jwks_url) names it";
     let client = config.egress.way_out().map_err(|error| error.to_string());
-    let client = client.and_then(|egress| GatewayClient::new(&egress, &url, ANSWER_TIME_MAX).map_err(|error| error.to_string()));
+    let client = client.and_then(|egress| {
+        GatewayClient::new(&egress, &url, ANSWER_TIME_MAX).map_err(|error| error.to_string())
+    });
     let fetched = match client {
         Ok(client) => client.fetch().await.map_err(|error| error.to_string()),
         Err(error) => Err(error),
     };
     match fetched {
-        Ok(keys) if keys.is_empty() => Finding::fail("gateway", "it publishes no key that can be used", todo),
-        Ok(keys) => Finding::ok("gateway", format!("it publishes {} key{}", keys.len(), if keys.len() == 1 { "" } else { "s" })),
+        Ok(keys) if keys.is_empty() => {
+            Finding::fail("gateway", "it publishes no key that can be used", todo)
+        }
+        Ok(keys) => Finding::ok(
+            "gateway",
+            format!("it publishes {} key{}", keys.len(), if keys.len() == 1 { "" } else { "s" }),
+        ),
         Err(error) => Finding::fail("gateway", error, todo),
     }
 }

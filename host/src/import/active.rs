@@ -35,9 +35,18 @@ pub fn parse(text: &str) -> Result<Vec<NamedActivation>> {
     let file: ActiveFile = toml::from_str(text)?;
     let named = |entry: ActiveEntry| {
         Ok(NamedActivation {
-            kind: PolicyKind::from_name(&entry.kind).ok_or_else(|| anyhow!("kind {:?}: must be scoring, validation or payout", entry.kind))?,
-            scope: entry.scope.parse().map_err(|_| anyhow!("scope {:?}: must be default or a pool's id", entry.scope))?,
-            start: entry.start.as_deref().map_or(Some(Start::Now), Start::from_name).ok_or_else(|| anyhow!("start: must be now or next_period"))?,
+            kind: PolicyKind::from_name(&entry.kind).ok_or_else(|| {
+                anyhow!("kind {:?}: must be scoring, validation or payout", entry.kind)
+            })?,
+            scope: entry
+                .scope
+                .parse()
+                .map_err(|_| anyhow!("scope {:?}: must be default or a pool's id", entry.scope))?,
+            start: entry
+                .start
+                .as_deref()
+                .map_or(Some(Start::Now), Start::from_name)
+                .ok_or_else(|| anyhow!("start: must be now or next_period"))?,
             name: entry.name,
             version: entry.version,
             params: entry.params,

@@ -1,5 +1,6 @@
-//! What lies in the policies folder. A link counts if it leads to something inside, as those that Kubernetes makes for a
-//! ConfigMap do; one that leads out would let whoever may write a link have any file read.
+//! What lies in the policies folder. A link counts if it leads to something inside, as those that
+//! Kubernetes makes for a ConfigMap do; one that leads out would let whoever may write a link have
+//! any file read.
 
 use std::{
     fs, io,
@@ -20,7 +21,8 @@ pub struct Found {
     pub real: Result<PathBuf, String>,
 }
 
-/// Archives, and `<name>/<version>` folders that have a manifest. Hidden ones are passed over: others are links to them.
+/// Archives, and `<name>/<version>` folders that have a manifest. Hidden ones are passed over:
+/// others are links to them.
 ///
 /// # Errors
 /// The folder cannot be read; one that is not there is empty.
@@ -34,12 +36,21 @@ pub fn bundles(root: &Path) -> io::Result<Vec<Found>> {
         match real {
             Ok(dir) if dir.is_dir() => match entries(&real_root, &path) {
                 Ok(versions) => {
-                    let is_bundle = |real: &Result<PathBuf, String>| real.as_ref().is_ok_and(|dir| dir.join(MANIFEST_FILE).exists());
-                    found.extend(versions.into_iter().filter(|(_, real)| real.is_err() || is_bundle(real)).map(|(path, real)| Found { path, real }));
+                    let is_bundle = |real: &Result<PathBuf, String>| {
+                        real.as_ref().is_ok_and(|dir| dir.join(MANIFEST_FILE).exists())
+                    };
+                    found.extend(
+                        versions
+                            .into_iter()
+                            .filter(|(_, real)| real.is_err() || is_bundle(real))
+                            .map(|(path, real)| Found { path, real }),
+                    );
                 }
                 Err(error) => found.push(Found { path, real: Err(error.to_string()) }),
             },
-            Ok(file) if file.is_file() && path.extension().is_some_and(|end| end == "tar") => found.push(Found { path, real: Ok(file) }),
+            Ok(file) if file.is_file() && path.extension().is_some_and(|end| end == "tar") => {
+                found.push(Found { path, real: Ok(file) })
+            }
             Ok(_) => {}
             Err(_) if path.file_name().is_some_and(|name| name == super::ACTIVE_FILE) => {}
             Err(reason) => found.push(Found { path, real: Err(reason) }),
@@ -50,8 +61,12 @@ pub fn bundles(root: &Path) -> io::Result<Vec<Found>> {
 
 /// A folder's entries by name, each with where it really is.
 fn entries(root: &Path, dir: &Path) -> io::Result<Vec<(PathBuf, Result<PathBuf, String>)>> {
-    let mut paths = fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
-    paths.retain(|path| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b".")));
+    let mut paths = fs::read_dir(dir)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<_>>>()?;
+    paths.retain(|path| {
+        path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."))
+    });
     paths.sort();
     Ok(paths.into_iter().map(|path| (path.clone(), inside(root, &path))).collect())
 }
@@ -62,13 +77,19 @@ fn inside(root: &Path, path: &Path) -> Result<PathBuf, String> {
         io::ErrorKind::NotFound => "it is a link to nothing".to_owned(),
         _ => error.to_string(),
     })?;
-    if real.starts_with(root) { Ok(real) } else { Err(format!("it is a link that leads out of the folder, to {}", real.display())) }
+    if real.starts_with(root) {
+        Ok(real)
+    } else {
+        Err(format!("it is a link that leads out of the folder, to {}", real.display()))
+    }
 }
 
 /// The text of `active.toml`; none if there is none.
 pub fn active_text(root: &Path) -> Result<Option<String>, String> {
     let path = root.join(super::ACTIVE_FILE);
-    let (Ok(real_root), Ok(_)) = (root.canonicalize(), path.symlink_metadata()) else { return Ok(None) };
+    let (Ok(real_root), Ok(_)) = (root.canonicalize(), path.symlink_metadata()) else {
+        return Ok(None);
+    };
     let real = inside(&real_root, &path)?;
     let bytes = real.metadata().map_err(|error| error.to_string())?.len();
     if bytes > ACTIVE_BYTES_MAX {
@@ -121,7 +142,9 @@ mod tests {
         symlink("z.tar", dir.path().join("z.tar")).unwrap();
         symlink(outside.path().join("active.toml"), dir.path().join("active.toml")).unwrap();
         let found = bundles(dir.path()).unwrap();
-        let reason = |of: &str| found.iter().find(|found| found.path.ends_with(of)).unwrap().real.clone().unwrap_err();
+        let reason = |of: &str| {
+            found.iter().find(|found| found.path.ends_with(of)).unwrap().real.clone().unwrap_err()
+        };
         assert!(reason("x.tar").contains("leads out of the folder"), "{}", reason("x.tar"));
         assert!(reason("name/1.0.0").contains("leads out of the folder"));
         assert_eq!(reason("y.tar"), "it is a link to nothing");

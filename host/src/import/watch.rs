@@ -5,8 +5,8 @@ use std::{os::unix::fs::MetadataExt as _, path::Path};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-/// A watch on a folder, which may have to be set up again: the system has a limited number of them, and a folder may be
-/// replaced by another of the same name.
+/// A watch on a folder, which may have to be set up again: the system has a limited number of them,
+/// and a folder may be replaced by another of the same name.
 pub struct FolderWatch {
     changed: mpsc::Sender<()>,
     /// Held for as long as it is to watch; and which folder it watches.
@@ -34,12 +34,13 @@ impl FolderWatch {
             return Ok(true);
         }
         let changed = self.changed.clone();
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading is reported too, and every look reads.
-            if !event.is_ok_and(|event| event.kind.is_access()) {
-                let _ = changed.try_send(());
-            }
-        })?;
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                // Reading is reported too, and every look reads.
+                if !event.is_ok_and(|event| event.kind.is_access()) {
+                    let _ = changed.try_send(());
+                }
+            })?;
         watcher.watch(dir, RecursiveMode::Recursive)?;
         self.watcher = Some((watcher, there));
         Ok(true)

@@ -9,7 +9,8 @@ use lucid_server::{Api, TokenSecrets};
 use super::{secret, watched::Watched};
 use crate::config::{Auth, Config, ConfigError};
 
-/// Reads the secrets: from the configuration or the files it names, else one that is made here, unless only the gateway signs.
+/// Reads the secrets: from the configuration or the files it names, else one that is made here,
+/// unless only the gateway signs.
 pub fn secrets(config: &Config, data: &Path) -> Result<TokenSecrets> {
     let (auth, dir) = (&config.auth, data.join("secrets"));
     let from_file = |setting: &str, file: &Path| {
@@ -34,8 +35,13 @@ pub fn secrets(config: &Config, data: &Path) -> Result<TokenSecrets> {
 }
 
 fn of(first: Option<&str>, previous: Option<&str>, of_nodes: Option<&str>) -> TokenSecrets {
-    // A previous secret that is empty is none, so that its file may be there before and after a rotation.
-    let shared: Vec<_> = first.into_iter().chain(previous.filter(|text| !text.is_empty())).map(str::to_owned).collect();
+    // A previous secret that is empty is none, so that its file may be there before and after a
+    // rotation.
+    let shared: Vec<_> = first
+        .into_iter()
+        .chain(previous.filter(|text| !text.is_empty()))
+        .map(str::to_owned)
+        .collect();
     let nodes = of_nodes.map_or_else(|| shared.clone(), |secret| vec![secret.to_owned()]);
     TokenSecrets { shared, nodes }
 }
@@ -51,8 +57,10 @@ pub fn watched(auth: &Auth, api: &Arc<Api>) -> Option<Watched> {
     let first = auth.jwt_secret_file.clone().filter(|_| by_file.0);
     let previous = auth.jwt_secret_previous_file.clone().filter(|_| by_file.1);
     let fixed = (auth.jwt_secret.clone(), auth.jwt_secret_previous.clone());
-    let (has_first, paths) = (first.is_some(), first.into_iter().chain(previous).collect::<Vec<_>>());
-    // With the gateway's keys and no secret, tokens of nodes have a key of their own, which nobody rotates.
+    let (has_first, paths) =
+        (first.is_some(), first.into_iter().chain(previous).collect::<Vec<_>>());
+    // With the gateway's keys and no secret, tokens of nodes have a key of their own, which nobody
+    // rotates.
     if paths.is_empty() || (!has_first && fixed.0.is_none()) {
         return None;
     }

@@ -10,8 +10,9 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// Between two looks at the files. What they hold is compared, not when they were written: Kubernetes replaces links.
-/// What is found is taken over if the next look finds it, too: of two files that are replaced one is not read without the other.
+/// Between two looks at the files. What they hold is compared, not when they were written:
+/// Kubernetes replaces links. What is found is taken over if the next look finds it, too: of two
+/// files that are replaced one is not read without the other.
 pub const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the files of a setting hold, in their order.
@@ -53,14 +54,22 @@ impl Watched {
             }
             found.taken.clone_from(&now);
         }
-        let texts: Result<Vec<_>, _> = now.into_iter().zip(&self.paths).map(|(text, path)| text.map_err(|error| (path, error))).collect();
+        let texts: Result<Vec<_>, _> = now
+            .into_iter()
+            .zip(&self.paths)
+            .map(|(text, path)| text.map_err(|error| (path, error)))
+            .collect();
         let taken = match texts {
             Ok(texts) => (self.take)(&texts),
             Err((path, error)) => Err(format!("{}: {error}", path.display())),
         };
         match taken {
             Ok(()) => tracing::info!(setting = self.setting, "the secret was replaced"),
-            Err(problem) => tracing::error!(setting = self.setting, problem, "the new secret cannot be used: the old one stays"),
+            Err(problem) => tracing::error!(
+                setting = self.setting,
+                problem,
+                "the new secret cannot be used: the old one stays"
+            ),
         }
     }
 }

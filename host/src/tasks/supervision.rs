@@ -44,7 +44,9 @@ pub struct Death {
 impl Death {
     pub fn tell(&self, task: &'static str, how: &str) {
         tracing::error!(task, how, "a task ended by itself: the process ends");
-        let _ = self.words.set(format!("task {task} ended: {how}; the process ends, to be started again"));
+        let _ = self
+            .words
+            .set(format!("task {task} ended: {how}; the process ends, to be started again"));
         self.told.cancel();
     }
 
@@ -63,15 +65,24 @@ impl Death {
 }
 
 /// Runs a task, and tells if it ends before it is told to.
-pub async fn until_told(name: &'static str, task: impl Future<Output = ()>, stop: CancellationToken, death: Death) {
+pub async fn until_told(
+    name: &'static str,
+    task: impl Future<Output = ()>,
+    stop: CancellationToken,
+    death: Death,
+) {
     let ended = AssertUnwindSafe(task).catch_unwind().await;
     if !stop.is_cancelled() {
-        let how = ended.map_or_else(|panic| format!("it panicked: {}", logs::words(panic.as_ref())), |()| "nobody told it to".to_owned());
+        let how = ended.map_or_else(
+            |panic| format!("it panicked: {}", logs::words(panic.as_ref())),
+            |()| "nobody told it to".to_owned(),
+        );
         death.tell(name, &how);
     }
 }
 
-/// Repeats a step: at once while it finds work, else at the interval or when it is woken; slower and slower while it fails.
+/// Repeats a step: at once while it finds work, else at the interval or when it is woken; slower
+/// and slower while it fails.
 pub async fn repeat<F, E>(
     name: &'static str,
     pulse: &Pulse,
@@ -82,7 +93,8 @@ pub async fn repeat<F, E>(
     F: Future<Output = Result<bool, E>>,
     E: std::fmt::Display,
 {
-    let (mut failures, counted) = (0_u32, metrics::counter!("lucid_task_failures_total", "task" => name));
+    let (mut failures, counted) =
+        (0_u32, metrics::counter!("lucid_task_failures_total", "task" => name));
     // A rule that looks for an increase needs the count of before the first failure.
     counted.increment(0);
     while !stop.is_cancelled() {
@@ -108,13 +120,17 @@ pub async fn repeat<F, E>(
                 if worked { Duration::ZERO } else { interval }
             }
             Err(error) => {
-                // The first failure is worth a line, then every tenth: a store that is down is down.
+                // The first failure is worth a line, then every tenth: a store that is down is
+                // down.
                 if failures.is_multiple_of(10) {
                     tracing::error!(task = name, %error, failures, "a step failed and is tried again");
                 }
                 counted.increment(1);
                 failures = failures.saturating_add(1);
-                interval.min(RETRY_FIRST).saturating_mul(2_u32.saturating_pow(failures.min(10))).min(RETRY_MAX)
+                interval
+                    .min(RETRY_FIRST)
+                    .saturating_mul(2_u32.saturating_pow(failures.min(10)))
+                    .min(RETRY_MAX)
             }
         };
         tokio::select! {

@@ -66,7 +66,10 @@ impl View {
 
     pub fn ready(&self, policies: &Path) {
         self.line("");
-        self.line(&format!("  Swap a policy while it runs: edit {}, save. Stop with Ctrl-C.", policies.join("active.toml").display()));
+        self.line(&format!(
+            "  Swap a policy while it runs: edit {}, save. Stop with Ctrl-C.",
+            policies.join("active.toml").display()
+        ));
         self.line("");
     }
 
@@ -79,10 +82,19 @@ impl View {
             return;
         }
         let Some(text) = self.told(event) else { return };
-        let code =
-            if matches!(event.kind.as_str(), "policy.rejected" | "alert.raised" | "node.alert_raised" | "vote.rejected") { "33" } else { "36" };
+        let code = if matches!(
+            event.kind.as_str(),
+            "policy.rejected" | "alert.raised" | "node.alert_raised" | "vote.rejected"
+        ) {
+            "33"
+        } else {
+            "36"
+        };
         let clock = event.time.get(11..19).unwrap_or_default();
-        self.line(&format!("  {clock}  {} {text}", self.paint(code, &format!("{:<18}", event.kind))));
+        self.line(&format!(
+            "  {clock}  {} {text}",
+            self.paint(code, &format!("{:<18}", event.kind))
+        ));
     }
 
     /// What is said of an event, after its name; none if it is one of many.
@@ -113,7 +125,8 @@ impl View {
                 return None;
             }
             "score.computed" => {
-                let eligible = if field("eligible") == "true" { "eligible" } else { "not eligible yet" };
+                let eligible =
+                    if field("eligible") == "true" { "eligible" } else { "not eligible yet" };
                 format!(
                     "{} by {}, observed {} of {} s, {eligible}",
                     self.paint("1", &field("score")),
@@ -124,12 +137,30 @@ impl View {
             }
             "vote.accepted" => format!("vote {}", field("vote_id")),
             "vote.rejected" => format!("epoch {}: {}", field("epoch"), field("reason")),
-            "epoch.closed" => format!("{}, {} of {} nodes eligible", field("epoch"), field("eligible"), field("nodes")),
-            "period.settled" => format!("{} accruals, {} USDT", field("accruals"), field("sum_usdt")),
-            "payout.completed" => format!("{} USDT, {}", self.paint("1", &field("amount_usdt")), field("transaction_id")),
-            "policy.activated" => format!("{} for {} (revision {})", field("policy"), field("kind"), field("revision")),
+            "epoch.closed" => format!(
+                "{}, {} of {} nodes eligible",
+                field("epoch"),
+                field("eligible"),
+                field("nodes")
+            ),
+            "period.settled" => {
+                format!("{} accruals, {} USDT", field("accruals"), field("sum_usdt"))
+            }
+            "payout.completed" => format!(
+                "{} USDT, {}",
+                self.paint("1", &field("amount_usdt")),
+                field("transaction_id")
+            ),
+            "policy.activated" => format!(
+                "{} for {} (revision {})",
+                field("policy"),
+                field("kind"),
+                field("revision")
+            ),
             "policy.rejected" => format!("{}: {}", field("bundle"), field("reason")),
-            "alert.raised" | "node.alert_raised" => format!("{}: {}", field("about"), field("message")),
+            "alert.raised" | "node.alert_raised" => {
+                format!("{}: {}", field("about"), field("message"))
+            }
             "alert.cleared" | "node.alert_cleared" => field("about"),
             "node.wallet_changed" => format!("to {}", field("wallet_address")),
             "node.key_rotated" => field("node_id"),
@@ -141,7 +172,10 @@ impl View {
 
     pub fn complete(&self) {
         self.line("");
-        self.line(&format!("  {} registered → assigned → metrics → score → vote → payout: the whole path ran", self.paint("32", "✓")));
+        self.line(&format!(
+            "  {} registered → assigned → metrics → score → vote → payout: the whole path ran",
+            self.paint("32", "✓")
+        ));
         self.line("");
     }
 
@@ -167,13 +201,18 @@ mod tests {
     use super::*;
 
     fn told(kind: EventKind) -> Option<String> {
-        View::new(Output::Table, false).told(&EventBody::new(&Event { seq: 1, at: TimeMs(0), kind }, "stream"))
+        View::new(Output::Table, false)
+            .told(&EventBody::new(&Event { seq: 1, at: TimeMs(0), kind }, "stream"))
     }
 
     #[test]
     fn what_others_wrote_stays_in_the_line_of_its_event() {
-        let raised =
-            |message: &str| EventKind::NodeAlertRaised { node: NodeId(Uuid::nil()), about: AlertKind::Cpu, message: message.into(), measured: None };
+        let raised = |message: &str| EventKind::NodeAlertRaised {
+            node: NodeId(Uuid::nil()),
+            about: AlertKind::Cpu,
+            message: message.into(),
+            measured: None,
+        };
         let line = told(raised("x\n  12:00:00  payout.completed 9 USDT\u{1b}[2K\u{202e}")).unwrap();
         assert!(line.ends_with(r"x\n  12:00:00  payout.completed 9 USDT\u001b[2K\u202e"), "{line}");
     }
@@ -181,9 +220,11 @@ mod tests {
     #[test]
     fn events_of_nodes_say_what_happened() {
         let (node, about) = (NodeId(Uuid::from_u128(7)), AlertKind::Cpu);
-        let raised = EventKind::NodeAlertRaised { node, about, message: "too busy".into(), measured: None };
+        let raised =
+            EventKind::NodeAlertRaised { node, about, message: "too busy".into(), measured: None };
         assert_eq!(told(raised).unwrap(), format!("{}: too busy", about.name()));
-        let cleared = EventKind::NodeAlertCleared { node, about, message: String::new(), measured: None };
+        let cleared =
+            EventKind::NodeAlertCleared { node, about, message: String::new(), measured: None };
         assert_eq!(told(cleared).unwrap(), about.name());
         assert_eq!(told(EventKind::KeyRotated { node }).unwrap(), node.to_string());
     }

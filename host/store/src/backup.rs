@@ -24,12 +24,17 @@ pub struct BackedUpFile {
     pub bytes: u64,
 }
 
-/// Copies the files of the store of a URL into a folder, as they were when it began, whole and synced; the service goes on meanwhile. A database
-/// server has tools of its own for that.
+/// Copies the files of the store of a URL into a folder, as they were when it began, whole and
+/// synced; the service goes on meanwhile. A database server has tools of its own for that.
 ///
 /// # Errors
-/// [`OpenError`] if it is no folder's URL, `to` is not empty, or something cannot be read or written.
-pub fn back_up(url: &str, to: &Path, told: &mut dyn FnMut(BackupProgress)) -> Result<Vec<BackedUpFile>, OpenError> {
+/// [`OpenError`] if it is no folder's URL, `to` is not empty, or something cannot be read or
+/// written.
+pub fn back_up(
+    url: &str,
+    to: &Path,
+    told: &mut dyn FnMut(BackupProgress),
+) -> Result<Vec<BackedUpFile>, OpenError> {
     match url.split_once("://") {
         Some(("sqlite", dir)) => sqlite::back_up(Path::new(dir), to, told),
         Some((scheme, _)) => Err(OpenError::NoBackup { scheme: scheme.to_owned() }),

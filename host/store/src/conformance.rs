@@ -1,5 +1,6 @@
-//! What every backend does alike: one suite over `dyn Store`. A backend brings a [`Backend`] and names the suite
-//! once: `conformance_suite!(its::constructor)`. The constructor answers none where the backend's server cannot be had.
+//! What every backend does alike: one suite over `dyn Store`. A backend brings a [`Backend`] and
+//! names the suite once: `conformance_suite!(its::constructor)`. The constructor answers none where
+//! the backend's server cannot be had.
 
 pub(crate) mod alerts;
 pub(crate) mod audit;

@@ -1,4 +1,5 @@
-//! What replicas agree on without keeping it: leases, messages, rate limits. In one process, or over Redis.
+//! What replicas agree on without keeping it: leases, messages, rate limits. In one process, or
+//! over Redis.
 
 #[cfg(test)]
 mod conformance;
@@ -6,4 +7,7 @@ mod local;
 mod redis;
 
 pub use local::{LocalCoordinator, LocalLimiter, LocalUsedOnce, Quotas};
-pub use redis::{RedisCoordinator, RedisFacts, RedisLimiter, RedisSettings, RedisUrlError, RedisUsedOnce, probe_redis};
+pub use redis::{
+    RedisCoordinator, RedisFacts, RedisLimiter, RedisSettings, RedisUrlError, RedisUsedOnce,
+    probe_redis,
+};

@@ -1,5 +1,5 @@
-//! What every backend keeps as JSON, because it is only ever shown: what shadows found, the rows of an adjustment, the
-//! resolutions of a batch.
+//! What every backend keeps as JSON, because it is only ever shown: what shadows found, the rows of
+//! an adjustment, the resolutions of a batch.
 
 use lucid_model::{
     id::{NodeId, PoolScope},
@@ -50,7 +50,12 @@ impl From<Change> for ChangeDoc {
 }
 impl From<ChangeDoc> for Change {
     fn from(ChangeDoc(epochs, before, after): ChangeDoc) -> Self {
-        let side = |[score_centi, score_seconds, clamped, held]: [u64; 4]| Side { score_centi, score_seconds, clamped, held };
+        let side = |[score_centi, score_seconds, clamped, held]: [u64; 4]| Side {
+            score_centi,
+            score_seconds,
+            clamped,
+            held,
+        };
         Self { epochs, before: side(before), after: side(after) }
     }
 }
@@ -71,9 +76,19 @@ impl From<EarnedDoc> for Earned {
 }
 
 fn summary<C, D: From<C>>(found: Summary<C>) -> SummaryDoc<D> {
-    let nodes = |list: Vec<Of<C>>| list.into_iter().map(|(node, pool, change)| (node.to_string(), pool.to_string(), change.into())).collect();
+    let nodes = |list: Vec<Of<C>>| {
+        list.into_iter()
+            .map(|(node, pool, change)| (node.to_string(), pool.to_string(), change.into()))
+            .collect()
+    };
     let (winners, losers) = (nodes(found.winners), nodes(found.losers));
-    SummaryDoc { nodes: found.nodes, changed: found.changed, total: found.total.into(), winners, losers }
+    SummaryDoc {
+        nodes: found.nodes,
+        changed: found.changed,
+        total: found.total.into(),
+        winners,
+        losers,
+    }
 }
 
 fn read_summary<C, D: Into<C>>(doc: SummaryDoc<D>) -> Result<Summary<C>, DocumentError> {
@@ -122,7 +137,13 @@ struct RowDoc {
 
 impl From<&ScoreRow> for RowDoc {
     fn from(row: &ScoreRow) -> Self {
-        let Factors { observation_time, session_quality, uptime, resource_efficiency, network_performance } = row.factors;
+        let Factors {
+            observation_time,
+            session_quality,
+            uptime,
+            resource_efficiency,
+            network_performance,
+        } = row.factors;
         Self {
             observed_s: row.observed_s,
             window_observed_s: row.window_observed_s,
@@ -132,7 +153,14 @@ impl From<&ScoreRow> for RowDoc {
             raw: row.raw.0,
             score: row.score.0,
             sessions: row.sessions,
-            factors: [observation_time, session_quality, uptime, resource_efficiency, network_performance].map(|factor| factor.0),
+            factors: [
+                observation_time,
+                session_quality,
+                uptime,
+                resource_efficiency,
+                network_performance,
+            ]
+            .map(|factor| factor.0),
             reason: row.reason.clone(),
         }
     }
@@ -140,7 +168,8 @@ impl From<&ScoreRow> for RowDoc {
 
 impl RowDoc {
     fn row(self, node: NodeId) -> ScoreRow {
-        let [observation_time, session_quality, uptime, resource_efficiency, network_performance] = self.factors.map(Ppm);
+        let [observation_time, session_quality, uptime, resource_efficiency, network_performance] =
+            self.factors.map(Ppm);
         ScoreRow {
             node,
             observed_s: self.observed_s,
@@ -151,7 +180,13 @@ impl RowDoc {
             raw: RawCenti(self.raw),
             score: ScoreCenti(self.score),
             sessions: self.sessions,
-            factors: Factors { observation_time, session_quality, uptime, resource_efficiency, network_performance },
+            factors: Factors {
+                observation_time,
+                session_quality,
+                uptime,
+                resource_efficiency,
+                network_performance,
+            },
             reason: self.reason,
         }
     }

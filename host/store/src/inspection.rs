@@ -54,10 +54,13 @@ pub enum Integrity {
 /// Looks at a store without opening it for use: nothing is written, and a service may be using it.
 ///
 /// # Errors
-/// [`OpenError`] if the URL is none that can be looked at, there is no store, or it is of another schema.
+/// [`OpenError`] if the URL is none that can be looked at, there is no store, or it is of another
+/// schema.
 pub fn inspect(url: &str, check_time_max: Duration) -> Result<Inspection, OpenError> {
     match url.split_once("://") {
-        Some(("sqlite", place)) if !place.is_empty() => sqlite::inspect(Path::new(place), check_time_max),
+        Some(("sqlite", place)) if !place.is_empty() => {
+            sqlite::inspect(Path::new(place), check_time_max)
+        }
         Some((scheme, _)) => Err(OpenError::Scheme { scheme: scheme.to_owned() }),
         None => Err(OpenError::NotAUrl { url: url.to_owned() }),
     }
@@ -116,7 +119,11 @@ impl ActiveBundle {
             Ok(None) => Err("it is not in the store".to_owned()),
             Ok(Some(stored)) => {
                 let found = Digest::of(&stored.bundle.component);
-                if found == policy.digest { Ok(stored.bundle) } else { Err(format!("its component has digest {found}, not {}", policy.digest)) }
+                if found == policy.digest {
+                    Ok(stored.bundle)
+                } else {
+                    Err(format!("its component has digest {found}, not {}", policy.digest))
+                }
             }
         };
         Self { kind, scope, policy, bundle }
@@ -141,8 +148,8 @@ pub struct Room {
     pub free_bytes: Option<u64>,
 }
 
-/// Looks at a MongoDB database without opening it for use. Of the service's collections none is written to; a scratch
-/// collection is made and removed, to see that writes are durable.
+/// Looks at a MongoDB database without opening it for use. Of the service's collections none is
+/// written to; a scratch collection is made and removed, to see that writes are durable.
 ///
 /// # Errors
 /// [`OpenError`] if the URL is wrong, no server answers, or the database is of a newer schema.
@@ -153,7 +160,8 @@ pub async fn inspect_mongo(url: &str) -> Result<MongoInspection, OpenError> {
 /// Opens the audit log of a store for reading, also while services use it: nothing is written.
 ///
 /// # Errors
-/// [`OpenError`] if the URL is wrong, there is no store, or it is of a schema that this binary does not read.
+/// [`OpenError`] if the URL is wrong, there is no store, or it is of a schema that this binary does
+/// not read.
 pub async fn open_audit_log(url: &str) -> Result<Arc<dyn AuditLog>, OpenError> {
     match url.split_once("://") {
         Some(("sqlite", place)) if !place.is_empty() => sqlite::open_audit_log(Path::new(place)),
@@ -166,7 +174,8 @@ pub async fn open_audit_log(url: &str) -> Result<Arc<dyn AuditLog>, OpenError> {
 /// Opens the books of a store for reading, also while services use it.
 ///
 /// # Errors
-/// [`OpenError`] if the URL is wrong, there is no store, or it is of a schema that this binary does not read.
+/// [`OpenError`] if the URL is wrong, there is no store, or it is of a schema that this binary does
+/// not read.
 pub async fn open_books(url: &str) -> Result<Arc<dyn Books>, OpenError> {
     match url.split_once("://") {
         Some(("sqlite", place)) if !place.is_empty() => sqlite::open_books(Path::new(place)),

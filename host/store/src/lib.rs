@@ -1,7 +1,8 @@
 //! Keeps the service's state: one backend behind every port, chosen by the URL's scheme.
 //!
-//! An answer to a write means that it is durable. No backend type leaves this crate but as `dyn Store`. What replicas
-//! agree on without keeping it, such as who has sent how many requests, is in [`coord`].
+//! An answer to a write means that it is durable. No backend type leaves this crate but as `dyn
+//! Store`. What replicas agree on without keeping it, such as who has sent how many requests, is in
+//! [`coord`].
 
 mod backup;
 #[cfg(test)]
@@ -28,20 +29,25 @@ use lucid_ports::Store;
 
 pub use backup::{BackedUpFile, BackupProgress, back_up};
 pub use inspection::{
-    ActiveBundle, Inspection, Integrity, MongoInspection, Room, StoreFile, UnfinishedCopy, inspect, inspect_mongo, open_audit_log, open_books,
+    ActiveBundle, Inspection, Integrity, MongoInspection, Room, StoreFile, UnfinishedCopy, inspect,
+    inspect_mongo, open_audit_log, open_books,
 };
 pub use mongo::MongoStore;
 pub use schemas::{PartSchema, schemas};
 pub use seal::{SEAL_KEY_BYTES, SealKeyError, SealKeys, Seals};
 use sqlite::{Fault as SqliteFault, FaultKind, kind_of, kind_of_io};
 pub use sqlite::{Memory, Pause, SqliteStore};
-pub use transfer::{CopyError, CopyProgress, CopyReport, Kind, KindReport, Step, Sum, compare, copy};
+pub use transfer::{
+    CopyError, CopyProgress, CopyReport, Kind, KindReport, Step, Sum, compare, copy,
+};
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL is not one.
-    #[error("not a store url: {url:?}; expected sqlite://DIR/, mongodb://HOST/DATABASE or memory://")]
+    #[error(
+        "not a store url: {url:?}; expected sqlite://DIR/, mongodb://HOST/DATABASE or memory://"
+    )]
     NotAUrl {
         /// What was given, without a password.
         url: String,
@@ -53,7 +59,9 @@ pub enum OpenError {
         scheme: String,
     },
     /// No backend has this scheme.
-    #[error("store url scheme {scheme}:// is unknown; expected sqlite://DIR/, mongodb://HOST/DATABASE or memory://")]
+    #[error(
+        "store url scheme {scheme}:// is unknown; expected sqlite://DIR/, mongodb://HOST/DATABASE or memory://"
+    )]
     Scheme {
         /// The scheme.
         scheme: String,
@@ -163,7 +171,9 @@ pub enum OpenError {
         detail: String,
     },
     /// A newer binary has written the database.
-    #[error("mongodb database {database} has schema {found}, newer than this binary's {known}: use a newer binary")]
+    #[error(
+        "mongodb database {database} has schema {found}, newer than this binary's {known}: use a newer binary"
+    )]
     MongoNewerSchema {
         /// Which database.
         database: String,
@@ -173,7 +183,9 @@ pub enum OpenError {
         known: i64,
     },
     /// A copy into the store was begun and not ended.
-    #[error("the copy into this store is not finished: run `lucid store copy` with the same arguments again, or remove what is there")]
+    #[error(
+        "the copy into this store is not finished: run `lucid store copy` with the same arguments again, or remove what is there"
+    )]
     HalfCopied,
     /// The system gives no thread.
     #[error("cannot start the store's writer thread")]
@@ -188,10 +200,16 @@ impl OpenError {
     /// By what SQLite says: space, permission and damage are three different words.
     pub(crate) fn of_sqlite(file: &Path, source: rusqlite::Error) -> Self {
         match kind_of(&source) {
-            FaultKind::Damage => Self::Damaged { file: file.to_owned(), detail: source.to_string() },
+            FaultKind::Damage => {
+                Self::Damaged { file: file.to_owned(), detail: source.to_string() }
+            }
             FaultKind::Space => Self::NoSpace { path: file.to_owned(), source: source.into() },
-            FaultKind::Permission => Self::NotPermitted { path: file.to_owned(), source: source.into() },
-            FaultKind::Passing | FaultKind::Ours => Self::Database { file: file.to_owned(), source },
+            FaultKind::Permission => {
+                Self::NotPermitted { path: file.to_owned(), source: source.into() }
+            }
+            FaultKind::Passing | FaultKind::Ours => {
+                Self::Database { file: file.to_owned(), source }
+            }
         }
     }
 
@@ -199,7 +217,9 @@ impl OpenError {
     pub(crate) fn of_io(path: &Path, source: io::Error) -> Self {
         match kind_of_io(&source) {
             FaultKind::Space => Self::NoSpace { path: path.to_owned(), source: source.into() },
-            FaultKind::Permission => Self::NotPermitted { path: path.to_owned(), source: source.into() },
+            FaultKind::Permission => {
+                Self::NotPermitted { path: path.to_owned(), source: source.into() }
+            }
             _ => Self::Directory { dir: path.to_owned(), source },
         }
     }
@@ -209,17 +229,20 @@ impl OpenError {
             SqliteFault::Sql(source) => Self::of_sqlite(file, source),
             SqliteFault::Io(path, source) => Self::of_io(&path, source),
             SqliteFault::Bad(detail) => Self::Damaged { file: file.to_owned(), detail },
-            moved @ SqliteFault::Moved(_) => Self::Directory { dir: file.to_owned(), source: io::Error::other(moved.to_string()) },
+            moved @ SqliteFault::Moved(_) => Self::Directory {
+                dir: file.to_owned(),
+                source: io::Error::other(moved.to_string()),
+            },
         }
     }
 }
 
-/// Memory for pages of what is written in a SQLite store, MiB, where nobody says otherwise: room for the indices of
-/// 100,000 nodes, all of which the end of an epoch touches.
+/// Memory for pages of what is written in a SQLite store, MiB, where nobody says otherwise: room
+/// for the indices of 100,000 nodes, all of which the end of an epoch touches.
 pub const CACHE_MIB: u32 = 192;
 
-/// Opens the store of a URL, creating it if it is not there; `memory://` is another one each time, gone with its last
-/// handle. With SQLite it blocks: migrations run here.
+/// Opens the store of a URL, creating it if it is not there; `memory://` is another one each time,
+/// gone with its last handle. With SQLite it blocks: migrations run here.
 ///
 /// # Errors
 /// [`OpenError`] if no backend has the scheme, or the backend cannot use what the URL names.
@@ -235,7 +258,9 @@ pub async fn open_with(url: &str, cache_mib: u32) -> Result<Arc<dyn Store>, Open
     check_url(url)?;
     match url.split_once("://") {
         Some(("memory", _)) => Ok(Arc::new(Memory::new()?.open()?)),
-        Some(("sqlite", place)) => Ok(Arc::new(SqliteStore::open_with(Path::new(place), cache_mib)?)),
+        Some(("sqlite", place)) => {
+            Ok(Arc::new(SqliteStore::open_with(Path::new(place), cache_mib)?))
+        }
         _ => Ok(Arc::new(MongoStore::open(url).await?)),
     }
 }

@@ -1,7 +1,8 @@
 //! MongoDB: a replica set that several processes may use at once.
 //!
-//! Invariants: every write needs the atomicity of one document and unique indices, never a transaction; an answer to
-//! a write means that a majority has it on disk; a database of a newer schema is never touched.
+//! Invariants: every write needs the atomicity of one document and unique indices, never a
+//! transaction; an answer to a write means that a majority has it on disk; a database of a newer
+//! schema is never touched.
 
 mod adjustments;
 mod alerts;
@@ -57,7 +58,10 @@ use lucid_ports::{AuditLog, Books};
 use mongodb::{
     Client, Collection, Database,
     bson::{Document, doc},
-    options::{Acknowledgment, ClientOptions, CollectionOptions, ConnectionString, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
+    options::{
+        Acknowledgment, ClientOptions, CollectionOptions, ConnectionString, ReadConcern,
+        ReadPreference, SelectionCriteria, WriteConcern,
+    },
 };
 
 use parking_lot::Mutex;
@@ -111,7 +115,10 @@ async fn connect(url: &str) -> Result<Database, OpenError> {
     options.command_event_handler = spans::handler();
     let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
     let database = Client::with_options(options).map_err(wrong)?.database(&name);
-    database.run_command(doc! { "ping": 1 }).await.map_err(|source| OpenError::MongoDatabase { database: name, source })?;
+    database
+        .run_command(doc! { "ping": 1 })
+        .await
+        .map_err(|source| OpenError::MongoDatabase { database: name, source })?;
     Ok(database)
 }
 
@@ -120,12 +127,18 @@ pub(crate) async fn schema_of(url: &str) -> Result<PartSchema, OpenError> {
     schema::found(&connect(url).await?).await
 }
 
-/// Where a URL's database is, without credentials and options: the same for the same hosts in any order.
+/// Where a URL's database is, without credentials and options: the same for the same hosts in any
+/// order.
 pub(crate) async fn place_of(url: &str) -> Result<String, OpenError> {
-    let options = ClientOptions::parse(url).await.map_err(|source| OpenError::MongoUrl { source })?;
+    let options =
+        ClientOptions::parse(url).await.map_err(|source| OpenError::MongoUrl { source })?;
     let mut hosts: Vec<_> = options.hosts.iter().map(ToString::to_string).collect();
     hosts.sort_unstable();
-    Ok(format!("mongodb://{}/{}", hosts.join(","), options.default_database.as_deref().unwrap_or(DEFAULT_DATABASE)))
+    Ok(format!(
+        "mongodb://{}/{}",
+        hosts.join(","),
+        options.default_database.as_deref().unwrap_or(DEFAULT_DATABASE)
+    ))
 }
 
 /// Opens the audit log of a database for reading, also while services use it: nothing is written.
@@ -152,11 +165,12 @@ impl MongoStore {
     /// Opens the database that `url` names (`lucid` if it names none), creating what is missing.
     ///
     /// # Errors
-    /// [`OpenError`] if the URL is wrong, no server answers, the database is of a newer schema, or a copy into it is not
-    /// finished.
+    /// [`OpenError`] if the URL is wrong, no server answers, the database is of a newer schema, or
+    /// a copy into it is not finished.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
         let database = connect(url).await?;
-        if transfer::mark(&database).await.map_err(|fault| unusable_by(&database, fault))?.is_some() {
+        if transfer::mark(&database).await.map_err(|fault| unusable_by(&database, fault))?.is_some()
+        {
             return Err(OpenError::HalfCopied);
         }
         Self::of(database).await
@@ -175,15 +189,25 @@ impl MongoStore {
 
     /// A store over a database that has everything it needs; ends what a crash cut off.
     async fn over(database: Database) -> Result<Self, OpenError> {
-        let chain = Chain::new(durable(&database, audit::LINKS), durable(&database, audit::ENTRIES));
+        let chain =
+            Chain::new(durable(&database, audit::LINKS), durable(&database, audit::ENTRIES));
         let drain = Drain::start(chain, audit::AUDITED.map(|name| durable(&database, name)));
-        let together = Together::start(durable(&database, nodes::NODES), durable(&database, pools::POOLS));
-        let store = Self { database, drain, ranks: tokio::sync::Mutex::new(None), together, room: Room::default(), in_force: Mutex::default() };
+        let together =
+            Together::start(durable(&database, nodes::NODES), durable(&database, pools::POOLS));
+        let store = Self {
+            database,
+            drain,
+            ranks: tokio::sync::Mutex::new(None),
+            together,
+            room: Room::default(),
+            in_force: Mutex::default(),
+        };
         store.empty_removed_pools().await.map_err(|fault| unusable_by(&store.database, fault))?;
         Ok(store)
     }
 
-    /// A collection whose writes are on a majority's disks when they are answered, and which shows nothing else.
+    /// A collection whose writes are on a majority's disks when they are answered, and which shows
+    /// nothing else.
     pub(crate) fn collection(&self, name: &'static str) -> Collection<Document> {
         durable(&self.database, name)
     }
@@ -203,6 +227,8 @@ fn unusable_by(database: &Database, fault: Fault) -> OpenError {
     let database = database.name().to_owned();
     match fault {
         Fault::Driver(source) => OpenError::MongoDatabase { database, source },
-        Fault::Bad(detail) | Fault::Contended(detail) => OpenError::MongoDamaged { database, detail },
+        Fault::Bad(detail) | Fault::Contended(detail) => {
+            OpenError::MongoDamaged { database, detail }
+        }
     }
 }

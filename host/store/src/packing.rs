@@ -1,4 +1,5 @@
-//! Samples as they are stored: each a fixed number of bytes, sorted by time as bytes; many of them packed together.
+//! Samples as they are stored: each a fixed number of bytes, sorted by time as bytes; many of them
+//! packed together.
 
 mod columns;
 mod distributions;
@@ -40,8 +41,8 @@ impl Unreadable {
     }
 }
 
-/// A sample as bytes that sort by its time. Of two of one instant the one that arrived first sorts last, so that the
-/// server's `$max` keeps the one that counts.
+/// A sample as bytes that sort by its time. Of two of one instant the one that arrived first sorts
+/// last, so that the server's `$max` keeps the one that counts.
 pub(crate) fn to_bytes(sample: &Sample) -> Vec<u8> {
     let (usage, network) = (&sample.usage, &sample.usage.network);
     let mut bytes = Vec::with_capacity(SAMPLE_BYTES);
@@ -50,7 +51,13 @@ pub(crate) fn to_bytes(sample: &Sample) -> Vec<u8> {
     for number in [usage.cpu.0, usage.memory.0, usage.disk.0, sample.active_sessions] {
         bytes.extend(number.to_be_bytes());
     }
-    for counter in [network.bytes_sent, network.bytes_received, network.packets_sent, network.packets_received, sample.uptime_s] {
+    for counter in [
+        network.bytes_sent,
+        network.bytes_received,
+        network.packets_sent,
+        network.packets_received,
+        sample.uptime_s,
+    ] {
         bytes.extend(counter.to_be_bytes());
     }
     bytes
@@ -62,14 +69,27 @@ pub(crate) fn from_bytes(node: NodeId, bytes: &[u8]) -> Result<Sample, Unreadabl
     let at = TimeMs(i64::from_be_bytes(rest.take()?) ^ i64::MIN);
     let arrived_at = TimeMs(!i64::from_be_bytes(rest.take()?) ^ i64::MIN);
     let mut number = || rest.take().map(u32::from_be_bytes);
-    let (cpu, memory, disk, active_sessions) = (Ppm(number()?), Ppm(number()?), Ppm(number()?), number()?);
+    let (cpu, memory, disk, active_sessions) =
+        (Ppm(number()?), Ppm(number()?), Ppm(number()?), number()?);
     let mut counter = || rest.take().map(u64::from_be_bytes);
-    let network = NetworkCounters { bytes_sent: counter()?, bytes_received: counter()?, packets_sent: counter()?, packets_received: counter()? };
+    let network = NetworkCounters {
+        bytes_sent: counter()?,
+        bytes_received: counter()?,
+        packets_sent: counter()?,
+        packets_received: counter()?,
+    };
     let uptime_s = counter()?;
     if !rest.bytes.is_empty() {
         return Err(Unreadable(format!("a sample of {} bytes", bytes.len())));
     }
-    Ok(Sample { node, at, arrived_at, usage: Usage { cpu, memory, disk, network }, active_sessions, uptime_s })
+    Ok(Sample {
+        node,
+        at,
+        arrived_at,
+        usage: Usage { cpu, memory, disk, network },
+        active_sessions,
+        uptime_s,
+    })
 }
 
 struct Rest<'b> {
@@ -78,24 +98,32 @@ struct Rest<'b> {
 
 impl Rest<'_> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
-        let (first, rest) = self.bytes.split_first_chunk().ok_or_else(|| Unreadable("a sample is cut off".to_owned()))?;
+        let (first, rest) = self
+            .bytes
+            .split_first_chunk()
+            .ok_or_else(|| Unreadable("a sample is cut off".to_owned()))?;
         self.bytes = rest;
         Ok(*first)
     }
 }
 
-/// Packs samples: first all their first bytes, then all their second ones, and so on, since it is the same byte of
-/// the next sample that is alike.
+/// Packs samples: first all their first bytes, then all their second ones, and so on, since it is
+/// the same byte of the next sample that is alike.
 pub(crate) fn pack(samples: &[Vec<u8>]) -> Result<Vec<u8>, Unreadable> {
-    let columns: Vec<u8> = (0..SAMPLE_BYTES).flat_map(|place| samples.iter().filter_map(move |sample| sample.get(place).copied())).collect();
-    zstd::bulk::compress(&columns, LEVEL).map_err(|error| Unreadable(format!("packed samples: {error}")))
+    let columns: Vec<u8> = (0..SAMPLE_BYTES)
+        .flat_map(|place| samples.iter().filter_map(move |sample| sample.get(place).copied()))
+        .collect();
+    zstd::bulk::compress(&columns, LEVEL)
+        .map_err(|error| Unreadable(format!("packed samples: {error}")))
 }
 
 /// What [`pack`] packed.
 pub(crate) fn unpack(node: NodeId, packed: &[u8]) -> Result<Vec<Sample>, Unreadable> {
-    let columns = zstd::bulk::decompress(packed, PACKED_BYTES_MAX).map_err(|error| Unreadable(format!("packed samples: {error}")))?;
+    let columns = zstd::bulk::decompress(packed, PACKED_BYTES_MAX)
+        .map_err(|error| Unreadable(format!("packed samples: {error}")))?;
     let count = columns.len() / SAMPLE_BYTES;
-    let sample = |place| columns.iter().skip(place).step_by(count.max(1)).copied().collect::<Vec<u8>>();
+    let sample =
+        |place| columns.iter().skip(place).step_by(count.max(1)).copied().collect::<Vec<u8>>();
     (0..count).map(|place| from_bytes(node, &sample(place))).collect()
 }
 
@@ -111,7 +139,10 @@ mod tests {
         assert!(stored.is_sorted());
         assert!(stored.iter().all(|bytes| bytes.len() == SAMPLE_BYTES));
         let again = Sample { arrived_at: TimeMs(500), ..samples[2] };
-        assert!(to_bytes(&again) < stored[2], "what was sent again does not replace what arrived first");
+        assert!(
+            to_bytes(&again) < stored[2],
+            "what was sent again does not replace what arrived first"
+        );
         assert_eq!(unpack(node_id(1), &pack(&stored).unwrap()).unwrap(), samples);
     }
 }

@@ -28,5 +28,8 @@ pub async fn schemas(url: &str) -> Result<Vec<PartSchema>, OpenError> {
         return Ok(vec![schema_of(url).await?]);
     }
     let Some(dir) = url.strip_prefix("sqlite://").map(Path::new) else { return Ok(Vec::new()) };
-    [("core", CORE), ("telemetry", TELEMETRY)].into_iter().map(|(name, steps)| schema_found(dir, name, steps)).collect()
+    [("core", CORE), ("telemetry", TELEMETRY)]
+        .into_iter()
+        .map(|(name, steps)| schema_found(dir, name, steps))
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! Seals secrets that a store keeps: ChaCha20-Poly1305 with a key from outside the store, bound to the record that holds the secret.
+//! Seals secrets that a store keeps: ChaCha20-Poly1305 with a key from outside the store, bound to
+//! the record that holds the secret.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -66,7 +67,10 @@ impl SealKeys {
     /// # Errors
     /// [`SealKeyError`]; it repeats nothing of a key.
     pub fn read(text: &str) -> Result<Self, SealKeyError> {
-        let lines: Vec<_> = (1..).zip(text.split(['\n', ',']).map(str::trim)).filter(|(_, text)| !text.is_empty()).collect();
+        let lines: Vec<_> = (1..)
+            .zip(text.split(['\n', ',']).map(str::trim))
+            .filter(|(_, text)| !text.is_empty())
+            .collect();
         if lines.len() > KEYS_MAX {
             return Err(SealKeyError::TooMany { found: lines.len() });
         }
@@ -120,18 +124,34 @@ impl Sealer for SealKeys {
     fn seal(&self, secret: &str, about: &str, nonce: SealNonce) -> Result<String, SealError> {
         let Key { id, key } = self.first()?;
         let mut bytes = secret.as_bytes().to_vec();
-        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(about.as_bytes()), &mut bytes)
-            .map_err(|_| SealError::Unsealable)?;
+        key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(about.as_bytes()),
+            &mut bytes,
+        )
+        .map_err(|_| SealError::Unsealable)?;
         Ok(format!("{PREFIX}{id}:{}{}", hex::encode(nonce), hex::encode(bytes)))
     }
 
     fn open(&self, kept: &str, about: &str) -> Result<String, SealError> {
         let Some(id) = key_of(kept) else { return Ok(kept.to_owned()) };
-        let found = self.keys.iter().find(|key| key.id == id).ok_or_else(|| SealError::NoKey { key: id.to_owned() })?;
-        let sealed = kept.rsplit(':').next().and_then(|text| hex::decode(text).ok()).ok_or(SealError::Altered)?;
+        let found = self
+            .keys
+            .iter()
+            .find(|key| key.id == id)
+            .ok_or_else(|| SealError::NoKey { key: id.to_owned() })?;
+        let sealed = kept
+            .rsplit(':')
+            .next()
+            .and_then(|text| hex::decode(text).ok())
+            .ok_or(SealError::Altered)?;
         let (nonce, bytes) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Altered)?;
         let mut bytes = bytes.to_vec();
-        let opened = found.key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(about.as_bytes()), &mut bytes);
+        let opened = found.key.open_in_place(
+            Nonce::assume_unique_for_key(*nonce),
+            Aad::from(about.as_bytes()),
+            &mut bytes,
+        );
         let opened = opened.map_err(|_| SealError::Altered)?;
         String::from_utf8(opened.to_vec()).map_err(|_| SealError::Altered)
     }
@@ -153,7 +173,13 @@ mod tests {
     use super::*;
 
     fn keys(numbers: &[u8]) -> SealKeys {
-        SealKeys::read(&numbers.iter().map(|number| format!("{}\n", hex::encode([*number; SEAL_KEY_BYTES]))).collect::<String>()).unwrap()
+        SealKeys::read(
+            &numbers
+                .iter()
+                .map(|number| format!("{}\n", hex::encode([*number; SEAL_KEY_BYTES])))
+                .collect::<String>(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -164,10 +190,20 @@ mod tests {
         assert_eq!(keys(&[1]).open(&sealed, "webhook 2"), Err(SealError::Altered));
         let other = keys(&[2]).open(&sealed, "webhook 1").unwrap_err();
         assert_eq!(other, SealError::NoKey { key: keys(&[1]).id().to_owned() });
-        assert_eq!(keys(&[2, 1]).open(&sealed, "webhook 1"), Ok("lucid_whsec_x".into()), "an earlier key opens");
+        assert_eq!(
+            keys(&[2, 1]).open(&sealed, "webhook 1"),
+            Ok("lucid_whsec_x".into()),
+            "an earlier key opens"
+        );
         let standing = |known: &[u8]| keys(known).standing(&sealed);
-        assert_eq!([standing(&[1, 2]), standing(&[2, 1]), standing(&[2])], [Seal::Current, Seal::Earlier, Seal::Unknown]);
-        assert_eq!((keys(&[1]).standing("clear"), keys(&[1]).open("clear", "any")), (Seal::Clear, Ok("clear".into())));
+        assert_eq!(
+            [standing(&[1, 2]), standing(&[2, 1]), standing(&[2])],
+            [Seal::Current, Seal::Earlier, Seal::Unknown]
+        );
+        assert_eq!(
+            (keys(&[1]).standing("clear"), keys(&[1]).open("clear", "any")),
+            (Seal::Clear, Ok("clear".into()))
+        );
     }
 
     #[test]
@@ -175,7 +211,10 @@ mod tests {
         let read = |text: &str| SealKeys::read(text).map(|keys| keys.keys.len());
         let one = hex::encode([1; SEAL_KEY_BYTES]);
         assert_eq!(read(&format!("\n {one} \n\n{one}\n")), Ok(2));
-        assert_eq!((read(" \n"), read(&format!("{one}\n{one}0"))), (Err(SealKeyError::Empty), Err(SealKeyError::NotAKey { line: 2 })));
+        assert_eq!(
+            (read(" \n"), read(&format!("{one}\n{one}0"))),
+            (Err(SealKeyError::Empty), Err(SealKeyError::NotAKey { line: 2 }))
+        );
         assert_eq!(read(&format!("{one}\n").repeat(9)), Err(SealKeyError::TooMany { found: 9 }));
     }
 

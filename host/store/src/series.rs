@@ -1,7 +1,9 @@
-//! What a store has of a node in a range, in its parts, and what follows from them: one rule for every backend.
+//! What a store has of a node in a range, in its parts, and what follows from them: one rule for
+//! every backend.
 //!
-//! Hours that are over are kept as rollups; an hour that has samples which are in no rollup yet is *open*, and rolled up
-//! from all of its samples whenever it is asked for. Old samples go, and then the rollups say what there was.
+//! Hours that are over are kept as rollups; an hour that has samples which are in no rollup yet is
+//! *open*, and rolled up from all of its samples whenever it is asked for. Old samples go, and then
+//! the rollups say what there was.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +13,8 @@ use lucid_model::{
     time::TimeMs,
 };
 
-/// A range that begins or ends within an hour is summed up to the very sample if it is not longer than this; beyond, to
-/// five minutes, so that no samples have to be unpacked.
+/// A range that begins or ends within an hour is summed up to the very sample if it is not longer
+/// than this; beyond, to five minutes, so that no samples have to be unpacked.
 const EXACT_MS_MAX: i64 = 6 * 3_600_000;
 
 /// The parts, of one node.
@@ -58,10 +60,16 @@ fn is_in(at: TimeMs, range: Interval) -> bool {
     range.from <= at && at < range.to
 }
 
-/// Rolls an hour up again: from its samples, and from what was kept of it when some of them are gone.
-pub(crate) fn renew(samples: &[Sample], kept_fives: &[Rollup], kept_hour: Option<Rollup>) -> HourRollups {
+/// Rolls an hour up again: from its samples, and from what was kept of it when some of them are
+/// gone.
+pub(crate) fn renew(
+    samples: &[Sample],
+    kept_fives: &[Rollup],
+    kept_hour: Option<Rollup>,
+) -> HourRollups {
     let slot = |rollup: &Rollup| Resolution::FiveMinutes.floor(rollup.first.at);
-    let mut fives: BTreeMap<TimeMs, Rollup> = kept_fives.iter().map(|kept| (slot(kept), *kept)).collect();
+    let mut fives: BTreeMap<TimeMs, Rollup> =
+        kept_fives.iter().map(|kept| (slot(kept), *kept)).collect();
     for fresh in roll_up(samples, Resolution::FiveMinutes) {
         let kept = fives.remove(&slot(&fresh));
         fives.insert(slot(&fresh), Rollup::renewed(kept, fresh));
@@ -76,7 +84,11 @@ pub(crate) fn renew(samples: &[Sample], kept_fives: &[Rollup], kept_hour: Option
 
 impl Series {
     fn samples_of(&self, hour: TimeMs) -> Vec<Sample> {
-        self.samples.iter().filter(|sample| Resolution::Hour.floor(sample.at) == hour).copied().collect()
+        self.samples
+            .iter()
+            .filter(|sample| Resolution::Hour.floor(sample.at) == hour)
+            .copied()
+            .collect()
     }
 
     fn fives_of(&self, hour: TimeMs) -> &[Rollup] {
@@ -84,7 +96,12 @@ impl Series {
     }
 
     fn known_hours(&self) -> BTreeSet<TimeMs> {
-        self.unpacked_hours.iter().chain(self.hours.keys()).chain(self.fives.keys()).copied().collect()
+        self.unpacked_hours
+            .iter()
+            .chain(self.hours.keys())
+            .chain(self.fives.keys())
+            .copied()
+            .collect()
     }
 
     /// What there is of the range, rolled up.
@@ -94,30 +111,49 @@ impl Series {
 
     fn usage_of(&self, hour: TimeMs, range: Interval) -> Option<Rollup> {
         let kept = self.hours.get(&hour).copied();
-        let samples = if self.unpacked_hours.contains(&hour) { self.samples_of(hour) } else { Vec::new() };
+        let samples =
+            if self.unpacked_hours.contains(&hour) { self.samples_of(hour) } else { Vec::new() };
         if is_within(hour, range) {
-            return if samples.is_empty() { kept } else { renew(&samples, self.fives_of(hour), kept).hour };
+            return if samples.is_empty() {
+                kept
+            } else {
+                renew(&samples, self.fives_of(hour), kept).hour
+            };
         }
         let renewed = renew(&samples, self.fives_of(hour), None).fives;
         let exact = range.length_ms() <= EXACT_MS_MAX;
-        if exact && renewed.iter().map(|five| five.samples).sum::<u64>() <= u64::try_from(samples.len()).unwrap_or(u64::MAX) {
-            return merge_all(samples.iter().filter(|sample| is_in(sample.at, range)).map(Rollup::of));
+        if exact
+            && renewed.iter().map(|five| five.samples).sum::<u64>()
+                <= u64::try_from(samples.len()).unwrap_or(u64::MAX)
+        {
+            return merge_all(
+                samples.iter().filter(|sample| is_in(sample.at, range)).map(Rollup::of),
+            );
         }
-        merge_all(renewed.into_iter().filter(|five| is_in(Resolution::FiveMinutes.floor(five.first.at), range)))
+        merge_all(
+            renewed
+                .into_iter()
+                .filter(|five| is_in(Resolution::FiveMinutes.floor(five.first.at), range)),
+        )
     }
 
     /// The rollups of this resolution whose intervals begin in the range.
     pub(crate) fn points(&self, range: Interval, resolution: Resolution) -> Vec<Rollup> {
         let points = match resolution {
             Resolution::Minute => roll_up(&self.samples, Resolution::Minute),
-            _ => self.known_hours().into_iter().flat_map(|hour| self.points_of(hour, resolution)).collect(),
+            _ => self
+                .known_hours()
+                .into_iter()
+                .flat_map(|hour| self.points_of(hour, resolution))
+                .collect(),
         };
         points.into_iter().filter(|point| is_in(resolution.floor(point.first.at), range)).collect()
     }
 
     fn points_of(&self, hour: TimeMs, resolution: Resolution) -> Vec<Rollup> {
         let kept = self.hours.get(&hour).copied();
-        let samples = if self.unpacked_hours.contains(&hour) { self.samples_of(hour) } else { Vec::new() };
+        let samples =
+            if self.unpacked_hours.contains(&hour) { self.samples_of(hour) } else { Vec::new() };
         let renewed = renew(&samples, self.fives_of(hour), kept);
         match resolution {
             Resolution::Hour => renewed.hour.into_iter().collect(),

@@ -1,7 +1,8 @@
 //! SQLite: `core.db` for nodes, policies, epochs and money, `telemetry.db` for what nodes report.
 //!
-//! Invariants: each file has one writer, and an answer to a write comes after its COMMIT; two processes never
-//! have one directory open; a file of a newer schema is never touched. In memory the same runs on one connection.
+//! Invariants: each file has one writer, and an answer to a write comes after its COMMIT; two
+//! processes never have one directory open; a file of a newer schema is never touched. In memory
+//! the same runs on one connection.
 
 mod adjustments;
 mod alerts;
@@ -122,8 +123,8 @@ impl SqliteStore {
     /// Opens the store in `dir`, creating both if they are not there.
     ///
     /// # Errors
-    /// [`OpenError`] if the directory is in use or not usable, a file is damaged or of a newer schema, or a copy into
-    /// the store is not finished.
+    /// [`OpenError`] if the directory is in use or not usable, a file is damaged or of a newer
+    /// schema, or a copy into the store is not finished.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         Self::open_with(dir, CACHE_MIB)
     }
@@ -141,13 +142,32 @@ impl SqliteStore {
     pub(crate) fn open_marked(dir: &Path, cache_mib: u32) -> Result<Self, OpenError> {
         let unusable = |source| OpenError::of_io(dir, source);
         fs::create_dir_all(dir).map_err(unusable)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(unusable)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(dir.join("lock"))
+            .map_err(unusable)?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::InUse { dir: dir.to_owned() },
             TryLockError::Error(source) => unusable(source),
         })?;
-        let core = Database::open(dir, "core", CORE, Pace::AT_ONCE.with_cache(cache_mib), prepare, Some(audit::close_link))?;
-        let telemetry = Database::open(dir, "telemetry", TELEMETRY, Pace::GATHERED.with_cache(cache_mib.min(TELEMETRY_CACHE_MIB)), |_| Ok(()), None)?;
+        let core = Database::open(
+            dir,
+            "core",
+            CORE,
+            Pace::AT_ONCE.with_cache(cache_mib),
+            prepare,
+            Some(audit::close_link),
+        )?;
+        let telemetry = Database::open(
+            dir,
+            "telemetry",
+            TELEMETRY,
+            Pace::GATHERED.with_cache(cache_mib.min(TELEMETRY_CACHE_MIB)),
+            |_| Ok(()),
+            None,
+        )?;
         Ok(Self { core, telemetry, dir: Some(dir.to_owned()), _lock: Some(lock) })
     }
 }

@@ -1,4 +1,5 @@
-//! What nodes earned over closed epochs, summed up row by row; sums as wide as every backend keeps them. What became of votes.
+//! What nodes earned over closed epochs, summed up row by row; sums as wide as every backend keeps
+//! them. What became of votes.
 
 use std::collections::HashMap;
 
@@ -23,7 +24,14 @@ struct Sums {
 
 impl Default for Sums {
     fn default() -> Self {
-        Self { pool: PoolScope::Unassigned, eligible: false, observed_s: 0, score_seconds: 0, raw_sum_centi: 0, epochs: 0 }
+        Self {
+            pool: PoolScope::Unassigned,
+            eligible: false,
+            observed_s: 0,
+            score_seconds: 0,
+            raw_sum_centi: 0,
+            epochs: 0,
+        }
     }
 }
 
@@ -51,7 +59,9 @@ pub(crate) struct Totals(HashMap<NodeId, Sums>);
 
 impl Totals {
     pub(crate) fn add(&mut self, pool: PoolScope, rows: &[ScoreRow]) -> Result<(), TooLarge> {
-        rows.iter().try_for_each(|row| self.0.entry(row.node).or_default().add(pool, row).ok_or(TooLarge(row.node)))
+        rows.iter().try_for_each(|row| {
+            self.0.entry(row.node).or_default().add(pool, row).ok_or(TooLarge(row.node))
+        })
     }
 
     /// By node.

@@ -1,11 +1,13 @@
 //! Copies a whole store into another one, and compares two.
 //!
-//! A backend gives records of a [`Kind`] in the order of their keys, in pages, and takes such records as they are. It
-//! does not matter which backend is on which side. What a store keeps beside its records to find or to count them is
-//! made anew by the other: each backend's tests name it (`DERIVED`).
+//! A backend gives records of a [`Kind`] in the order of their keys, in pages, and takes such
+//! records as they are. It does not matter which backend is on which side. What a store keeps
+//! beside its records to find or to count them is made anew by the other: each backend's tests name
+//! it (`DERIVED`).
 //!
-//! The store that is filled has a mark from before the first record until everything was read back and found equal;
-//! whoever serves refuses it meanwhile. The mark says how far the copy has come: the same command goes on from there.
+//! The store that is filled has a mark from before the first record until everything was read back
+//! and found equal; whoever serves refuses it meanwhile. The mark says how far the copy has come:
+//! the same command goes on from there.
 
 mod comparing;
 mod copying;
@@ -29,21 +31,30 @@ use lucid_model::{payout::PaymentsSwitch, settlement::Distribution};
 use lucid_ports::{Stamp, Store, StoreError};
 
 pub(crate) use self::progress::source_of_copy;
-pub(crate) use self::record::{Key, LatestRecord, LiveRecord, Part, Record, RequestRecord, RollupsRecord, blocks};
+pub(crate) use self::record::{
+    Key, LatestRecord, LiveRecord, Part, Record, RequestRecord, RollupsRecord, blocks,
+};
 pub use self::{kind::Kind, sum::Sum};
 use crate::{OpenError, Seals};
 
 /// What backends do for a copy.
 #[async_trait]
 pub(crate) trait Transfer: Store {
-    /// Ends what a crash left half done, as a start of the service does: what is read after this is whole.
+    /// Ends what a crash left half done, as a start of the service does: what is read after this is
+    /// whole.
     async fn settle_down(&self) -> Result<(), StoreError>;
     async fn read_stamp(&self) -> Result<Option<Stamp>, StoreError>;
     /// How many records of a kind there are; about as many where the kind says so.
     async fn count(&self, kind: Kind) -> Result<u64, StoreError>;
     /// The next records of a kind in the order of their keys; none: there are no more.
-    async fn page(&self, kind: Kind, after: Option<Key>, limit: u32) -> Result<Vec<Record>, StoreError>;
-    /// Adds those of the records whose keys, and whatever else is one record's alone, are free; how many those were.
+    async fn page(
+        &self,
+        kind: Kind,
+        after: Option<Key>,
+        limit: u32,
+    ) -> Result<Vec<Record>, StoreError>;
+    /// Adds those of the records whose keys, and whatever else is one record's alone, are free; how
+    /// many those were.
     async fn put(&self, kind: Kind, records: Vec<Record>) -> Result<u64, StoreError>;
     /// What was made anew beside the records and does not fit them.
     async fn misfits(&self, expected: &Expected) -> Result<Vec<String>, StoreError>;
@@ -51,7 +62,8 @@ pub(crate) trait Transfer: Store {
     async fn write_mark(&self, mark: Option<String>) -> Result<(), StoreError>;
     /// How the period is shared whose settlement is in the middle, if one is.
     async fn open_distribution(&self) -> Result<Option<Distribution>, StoreError>;
-    /// Says whether payments may be sent, as another store says it (what is frozen stays so), and that this is a copy.
+    /// Says whether payments may be sent, as another store says it (what is frozen stays so), and
+    /// that this is a copy.
     async fn carry_switch(&self, switch: PaymentsSwitch) -> Result<(), StoreError>;
 }
 
@@ -85,7 +97,14 @@ impl Books {
     }
     /// What the treasury has paid in, for the report.
     pub(crate) fn turnover(&self) -> MicroUsdt {
-        MicroUsdt(self.accounts.values().filter(|sum| **sum > 0).sum::<i128>().try_into().unwrap_or(i64::MAX))
+        MicroUsdt(
+            self.accounts
+                .values()
+                .filter(|sum| **sum > 0)
+                .sum::<i128>()
+                .try_into()
+                .unwrap_or(i64::MAX),
+        )
     }
 }
 
@@ -114,7 +133,9 @@ pub enum CopyError {
         place: String,
     },
     /// The target has something in it.
-    #[error("{place} is not empty (it has {found}): nothing was written. Copy into a new one; --verify-only compares two stores")]
+    #[error(
+        "{place} is not empty (it has {found}): nothing was written. Copy into a new one; --verify-only compares two stores"
+    )]
     NotEmpty {
         /// Which store.
         place: String,
@@ -184,7 +205,10 @@ impl CopyError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::SameStore { .. } => true,
-            Self::Open { source, .. } => matches!(**source, OpenError::NotAUrl { .. } | OpenError::Scheme { .. } | OpenError::MongoUrl { .. }),
+            Self::Open { source, .. } => matches!(
+                **source,
+                OpenError::NotAUrl { .. } | OpenError::Scheme { .. } | OpenError::MongoUrl { .. }
+            ),
             _ => false,
         }
     }
@@ -249,7 +273,8 @@ pub struct CopyReport {
     pub kinds: Vec<KindReport>,
     /// What else does not fit, in words.
     pub misfits: Vec<String>,
-    /// Accounts of the ledger and its streams, whose sums and ends are equal on both sides unless a misfit says otherwise.
+    /// Accounts of the ledger and its streams, whose sums and ends are equal on both sides unless a
+    /// misfit says otherwise.
     pub ledger: (usize, usize),
     /// What all accounts with more paid in than out have together.
     pub ledger_turnover: MicroUsdt,
@@ -260,11 +285,13 @@ pub struct CopyReport {
 impl CopyReport {
     /// Whether the two stores say the same.
     pub fn is_equal(&self) -> bool {
-        self.misfits.is_empty() && self.kinds.iter().all(|kind| kind.from == kind.to && kind.first_difference.is_none())
+        self.misfits.is_empty()
+            && self.kinds.iter().all(|kind| kind.from == kind.to && kind.first_difference.is_none())
     }
 }
 
-/// Copies all of the store `from` into the store `to`, which is empty or has part of this copy, and reads it back.
+/// Copies all of the store `from` into the store `to`, which is empty or has part of this copy, and
+/// reads it back.
 ///
 /// # Errors
 /// [`CopyError`] if it was not copied to the end. A difference is no error but in the report.

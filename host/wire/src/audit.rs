@@ -93,7 +93,13 @@ pub struct AuditHeadBody {
 
 impl From<&ChainHead> for AuditHeadBody {
     fn from(head: &ChainHead) -> Self {
-        Self { writer: head.writer.to_string(), link: head.seq, digest: head.link.to_string(), entries: head.total, at: head.at.to_string() }
+        Self {
+            writer: head.writer.to_string(),
+            link: head.seq,
+            digest: head.link.to_string(),
+            entries: head.total,
+            at: head.at.to_string(),
+        }
     }
 }
 
@@ -163,6 +169,11 @@ pub struct AuditHeadsBody {
 impl AuditHeadsBody {
     /// Of a log that `key` seals.
     pub fn new(heads: &[ChainHead], last_seal: Option<&Seal>, key: PublicKey) -> Self {
-        Self { heads: heads.iter().map(Into::into).collect(), last_seal: last_seal.map(Into::into), kid: key_id(key), public_key: hex::encode(key.0) }
+        Self {
+            heads: heads.iter().map(Into::into).collect(),
+            last_seal: last_seal.map(Into::into),
+            kid: key_id(key),
+            public_key: hex::encode(key.0),
+        }
     }
 }

@@ -156,7 +156,8 @@ impl Request for WalletRequest {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct WalletHeaders {
-    /// By the node's key, over `lucid/v1/wallet`, node id, address and the version of the wallet it replaces (0: none).
+    /// By the node's key, over `lucid/v1/wallet`, node id, address and the version of the wallet it
+    /// replaces (0: none).
     #[param(rename = "x-lucid-signature", value_type = Option<schema::Signature>)]
     pub signature: Option<String>,
 }
@@ -171,7 +172,8 @@ pub struct RegistrationHeaders {
     /// A text that the node uses once.
     #[param(rename = "x-lucid-nonce", value_type = Option<schema::Nonce>)]
     pub nonce: Option<String>,
-    /// By the node's key, over `lucid/v1/registration`, method, path, SHA-256 of the body, timestamp and nonce.
+    /// By the node's key, over `lucid/v1/registration`, method, path, SHA-256 of the body,
+    /// timestamp and nonce.
     #[param(rename = "x-lucid-signature", value_type = Option<schema::Signature>)]
     pub signature: Option<String>,
 }
@@ -186,7 +188,8 @@ pub struct RotationHeaders {
     /// A text that the node uses once.
     #[param(rename = "x-lucid-nonce", value_type = schema::Nonce)]
     pub nonce: String,
-    /// By the node's present key, over `lucid/v1/key-rotation`, node id, next key, timestamp and nonce.
+    /// By the node's present key, over `lucid/v1/key-rotation`, node id, next key, timestamp and
+    /// nonce.
     #[param(rename = "x-lucid-signature", value_type = schema::Signature)]
     pub signature: String,
 }
@@ -198,7 +201,8 @@ pub struct ReportHeaders {
     /// The report's place in the node's sequence: each is higher than the one before.
     #[param(rename = "x-lucid-sequence", minimum = 1, maximum = 9_223_372_036_854_775_807_u64)]
     pub sequence: Option<u64>,
-    /// By the node's key, over `lucid/v1/report`, the route's last word, node id, sequence and SHA-256 of the body.
+    /// By the node's key, over `lucid/v1/report`, the route's last word, node id, sequence and
+    /// SHA-256 of the body.
     #[param(rename = "x-lucid-signature", value_type = Option<schema::Signature>)]
     pub signature: Option<String>,
 }
@@ -224,18 +228,28 @@ pub struct ReportSignature {
 }
 
 impl RegistrationSignature {
-    /// Reads the headers; none if the request is not signed. What is there is well formed even then.
+    /// Reads the headers; none if the request is not signed. What is there is well formed even
+    /// then.
     ///
     /// # Errors
     /// [`FieldError`] naming the header that is missing or wrong.
     pub fn read<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Result<Option<Self>, FieldError> {
         let timestamp = match header(HEADER_TIMESTAMP) {
             None => None,
-            Some(text) => Some(text.parse().map_err(|_| FieldError::new(HEADER_TIMESTAMP, "must be Unix milliseconds"))?),
+            Some(text) => Some(
+                text.parse()
+                    .map_err(|_| FieldError::new(HEADER_TIMESTAMP, "must be Unix milliseconds"))?,
+            ),
         };
         let nonce = header(HEADER_NONCE);
-        if nonce.is_some_and(|nonce| !(1..=NONCE_LENGTH_MAX).contains(&nonce.len()) || !nonce.bytes().all(|b| b.is_ascii_graphic())) {
-            return Err(FieldError::new(HEADER_NONCE, format!("must have 1 to {NONCE_LENGTH_MAX} visible ASCII characters")));
+        if nonce.is_some_and(|nonce| {
+            !(1..=NONCE_LENGTH_MAX).contains(&nonce.len())
+                || !nonce.bytes().all(|b| b.is_ascii_graphic())
+        }) {
+            return Err(FieldError::new(
+                HEADER_NONCE,
+                format!("must have 1 to {NONCE_LENGTH_MAX} visible ASCII characters"),
+            ));
         }
         let Some(signature) = signature(&header)? else { return Ok(None) };
         Ok(Some(Self {
@@ -247,17 +261,31 @@ impl RegistrationSignature {
 }
 
 impl ReportSignature {
-    /// Reads the headers; none if the request is not signed. What is there is well formed even then.
+    /// Reads the headers; none if the request is not signed. What is there is well formed even
+    /// then.
     ///
     /// # Errors
     /// [`FieldError`] naming the header that is missing or wrong.
     pub fn read<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Result<Option<Self>, FieldError> {
         // Stores keep signed 64-bit numbers.
-        let problem = || FieldError::new(HEADER_SEQUENCE, format!("must be a whole number from 1 to {}", i64::MAX));
-        let number = |text: &str| text.parse().ok().filter(|n| (1..=i64::MAX.unsigned_abs()).contains(n)).ok_or_else(problem);
+        let problem = || {
+            FieldError::new(
+                HEADER_SEQUENCE,
+                format!("must be a whole number from 1 to {}", i64::MAX),
+            )
+        };
+        let number = |text: &str| {
+            text.parse()
+                .ok()
+                .filter(|n| (1..=i64::MAX.unsigned_abs()).contains(n))
+                .ok_or_else(problem)
+        };
         let sequence = header(HEADER_SEQUENCE).map(number).transpose()?;
         let Some(signature) = signature(&header)? else { return Ok(None) };
-        Ok(Some(Self { sequence: sequence.ok_or_else(|| with_signature(HEADER_SEQUENCE))?, signature }))
+        Ok(Some(Self {
+            sequence: sequence.ok_or_else(|| with_signature(HEADER_SEQUENCE))?,
+            signature,
+        }))
     }
 }
 
@@ -269,7 +297,9 @@ fn with_signature(header: &str) -> FieldError {
 ///
 /// # Errors
 /// [`FieldError`] if it is none.
-pub fn signature<'a>(header: &impl Fn(&str) -> Option<&'a str>) -> Result<Option<Vec<u8>>, FieldError> {
+pub fn signature<'a>(
+    header: &impl Fn(&str) -> Option<&'a str>,
+) -> Result<Option<Vec<u8>>, FieldError> {
     let Some(text) = header(HEADER_SIGNATURE) else { return Ok(None) };
     let bytes = STANDARD.decode(text).ok().filter(|bytes| bytes.len() == 64);
     bytes.map(Some).ok_or_else(|| FieldError::new(HEADER_SIGNATURE, "must be base64 of 64 bytes"))
@@ -299,12 +329,17 @@ mod tests {
     #[test]
     fn a_header_that_needs_a_signature_is_well_formed_even_without_one() {
         let registration = |name: &'static str, value: &'static str| {
-            RegistrationSignature::read(|header| (header == name).then_some(value)).map(|s| s.is_some()).map_err(|e| e.field)
+            RegistrationSignature::read(|header| (header == name).then_some(value))
+                .map(|s| s.is_some())
+                .map_err(|e| e.field)
         };
         assert_eq!(registration(HEADER_TIMESTAMP, "0"), Ok(false));
         assert_eq!(registration(HEADER_TIMESTAMP, "soon"), Err(HEADER_TIMESTAMP.into()));
         assert_eq!(registration(HEADER_NONCE, "with a space"), Err(HEADER_NONCE.into()));
-        let report = |value: &'static str| ReportSignature::read(|header| (header == HEADER_SEQUENCE).then_some(value)).map_err(|e| e.field);
+        let report = |value: &'static str| {
+            ReportSignature::read(|header| (header == HEADER_SEQUENCE).then_some(value))
+                .map_err(|e| e.field)
+        };
         assert_eq!((report("1"), report("first")), (Ok(None), Err(HEADER_SEQUENCE.into())));
     }
 }

@@ -13,13 +13,16 @@ use serde_json::Map;
 
 use crate::{
     auth::{
-        ChallengeBody, ChallengeRequest, HEADER_ENROLMENT, HEADER_IDEMPOTENCY_KEY, HEADER_NONCE, HEADER_SEQUENCE, HEADER_SIGNATURE, HEADER_TIMESTAMP,
-        RegistrationSignature, ReportSignature, TokenBody, TokenRequest,
+        ChallengeBody, ChallengeRequest, HEADER_ENROLMENT, HEADER_IDEMPOTENCY_KEY, HEADER_NONCE,
+        HEADER_SEQUENCE, HEADER_SIGNATURE, HEADER_TIMESTAMP, RegistrationSignature,
+        ReportSignature, TokenBody, TokenRequest,
     },
     enrolment::{CreateEnrolmentRequest, EnrolmentBody},
     error::ErrorBody,
     node::{ChangeMachineRequest, NodeBody},
-    page::{AuditList, EnrolmentList, EpochList, NodeList, PageParams, PayoutList, PoolList, ScoreList},
+    page::{
+        AuditList, EnrolmentList, EpochList, NodeList, PageParams, PayoutList, PoolList, ScoreList,
+    },
     payout::PayoutBody,
     policy::SimulatePolicyRequest,
     pool::{CreatePoolRequest, PoolBody},
@@ -57,14 +60,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the service at `base_url`, such as `http://127.0.0.1:8095`. With `ca_pem`, only what these
-    /// certificates vouch for is trusted over `https`; without, what the machine trusts.
+    /// A client of the service at `base_url`, such as `http://127.0.0.1:8095`. With `ca_pem`, only
+    /// what these certificates vouch for is trusted over `https`; without, what the machine trusts.
     ///
     /// # Errors
     /// [`ClientError::Setup`] if that is no address, or TLS cannot be set up for an `https` one.
     pub fn new(base_url: &str, ca_pem: Option<&[u8]>) -> Result<Self, ClientError> {
-        let builder = transport(base_url, ca_pem)?.connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT);
-        let http = builder.build().map_err(|error| ClientError::setup(base_url, error.to_string()))?;
+        let builder =
+            transport(base_url, ca_pem)?.connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT);
+        let http =
+            builder.build().map_err(|error| ClientError::setup(base_url, error.to_string()))?;
         Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned(), credential: None })
     }
 
@@ -88,7 +93,10 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}/api/v1{path}", self.base_url)).header(header::ACCEPT, "application/json");
+        let request = self
+            .http
+            .request(method, format!("{}/api/v1{path}", self.base_url))
+            .header(header::ACCEPT, "application/json");
         match &self.credential {
             Some(Credential::Bearer(token)) => request.bearer_auth(token),
             Some(Credential::Enrolment(token)) => request.header(HEADER_ENROLMENT, token),
@@ -100,7 +108,12 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&(impl Serialize + Sync)>) -> Result<T, ClientError> {
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<T, ClientError> {
         let mut request = self.request(method, path);
         if let Some(body) = body {
             request = with_body(request, serde_json::to_vec(body).map_err(ClientError::Decode)?);
@@ -144,7 +157,11 @@ impl Client {
     ) -> Result<Vec<u8>, ClientError> {
         let format = if csv { "csv" } else { "json" };
         let path = format!("/policies/{kind}/{name}/{version}/simulate?format={format}");
-        answer(with_body(self.request(Method::POST, &path), serde_json::to_vec(asked).map_err(ClientError::Decode)?)).await
+        answer(with_body(
+            self.request(Method::POST, &path),
+            serde_json::to_vec(asked).map_err(ClientError::Decode)?,
+        ))
+        .await
     }
 
     /// Starts of the closed epochs of a range, oldest first.
@@ -156,7 +173,12 @@ impl Client {
         loop {
             let list: EpochList = self.get(&format!("/poot/epochs?limit=100&page={page}")).await?;
             let oldest = list.epochs.last().map(|epoch| epoch.epoch);
-            starts.extend(list.epochs.into_iter().map(|epoch| epoch.epoch).filter(|start_s| (from_s..to_s).contains(start_s)));
+            starts.extend(
+                list.epochs
+                    .into_iter()
+                    .map(|epoch| epoch.epoch)
+                    .filter(|start_s| (from_s..to_s).contains(start_s)),
+            );
             if oldest.is_none_or(|oldest| oldest <= from_s) {
                 starts.reverse();
                 return Ok(starts);
@@ -169,12 +191,17 @@ impl Client {
         decode(&answer(self.request(Method::GET, path)).await?)
     }
 
-    /// Registers a node; the body's bytes are what the signature covers. A repeat with the same key and body
-    /// gets the answer that the first one had.
+    /// Registers a node; the body's bytes are what the signature covers. A repeat with the same key
+    /// and body gets the answer that the first one had.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn register(&self, body: Vec<u8>, signature: Option<&RegistrationSignature>, key: Option<&str>) -> Result<NodeBody, ClientError> {
+    pub async fn register(
+        &self,
+        body: Vec<u8>,
+        signature: Option<&RegistrationSignature>,
+        key: Option<&str>,
+    ) -> Result<NodeBody, ClientError> {
         let mut request = self.request(Method::POST, "/nodes");
         if let Some(key) = key {
             request = request.header(HEADER_IDEMPOTENCY_KEY, key);
@@ -193,22 +220,44 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn challenge(&self, node: NodeId) -> Result<ChallengeBody, ClientError> {
-        self.call(Method::POST, "/auth/challenge", Some(&ChallengeRequest { node_id: node.to_string() })).await
+        self.call(
+            Method::POST,
+            "/auth/challenge",
+            Some(&ChallengeRequest { node_id: node.to_string() }),
+        )
+        .await
     }
 
     /// Gets a token for a signed challenge.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn token(&self, node: NodeId, challenge: &str, signature: &[u8]) -> Result<TokenBody, ClientError> {
-        let request = TokenRequest { node_id: node.to_string(), challenge: challenge.to_owned(), signature: STANDARD.encode(signature) };
+    pub async fn token(
+        &self,
+        node: NodeId,
+        challenge: &str,
+        signature: &[u8],
+    ) -> Result<TokenBody, ClientError> {
+        let request = TokenRequest {
+            node_id: node.to_string(),
+            challenge: challenge.to_owned(),
+            signature: STANDARD.encode(signature),
+        };
         self.call(Method::POST, "/auth/token", Some(&request)).await
     }
 
-    async fn report<T: DeserializeOwned>(&self, node: NodeId, kind: &str, body: Vec<u8>, signed: Option<&ReportSignature>) -> Result<T, ClientError> {
+    async fn report<T: DeserializeOwned>(
+        &self,
+        node: NodeId,
+        kind: &str,
+        body: Vec<u8>,
+        signed: Option<&ReportSignature>,
+    ) -> Result<T, ClientError> {
         let mut request = self.request(Method::POST, &format!("/nodes/{node}/{kind}"));
         if let Some(signed) = signed {
-            request = request.header(HEADER_SEQUENCE, signed.sequence.to_string()).header(HEADER_SIGNATURE, STANDARD.encode(&signed.signature));
+            request = request
+                .header(HEADER_SEQUENCE, signed.sequence.to_string())
+                .header(HEADER_SIGNATURE, STANDARD.encode(&signed.signature));
         }
         decode(&answer(with_body(request, body)).await?)
     }
@@ -217,7 +266,12 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn report_metrics(&self, node: NodeId, body: Vec<u8>, signed: Option<&ReportSignature>) -> Result<ReportBody, ClientError> {
+    pub async fn report_metrics(
+        &self,
+        node: NodeId,
+        body: Vec<u8>,
+        signed: Option<&ReportSignature>,
+    ) -> Result<ReportBody, ClientError> {
         self.report(node, "metrics", body, signed).await
     }
 
@@ -225,7 +279,12 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn report_observations(&self, node: NodeId, body: Vec<u8>, signed: Option<&ReportSignature>) -> Result<ObservationsBody, ClientError> {
+    pub async fn report_observations(
+        &self,
+        node: NodeId,
+        body: Vec<u8>,
+        signed: Option<&ReportSignature>,
+    ) -> Result<ObservationsBody, ClientError> {
         self.report(node, "observations", body, signed).await
     }
 
@@ -233,7 +292,11 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn change_machine(&self, node: NodeId, machine: &ChangeMachineRequest) -> Result<NodeBody, ClientError> {
+    pub async fn change_machine(
+        &self,
+        node: NodeId,
+        machine: &ChangeMachineRequest,
+    ) -> Result<NodeBody, ClientError> {
         self.call(Method::PUT, &format!("/nodes/{node}/machine"), Some(machine)).await
     }
 
@@ -241,7 +304,12 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn heartbeat(&self, node: NodeId, body: Vec<u8>, signed: Option<&ReportSignature>) -> Result<ReportBody, ClientError> {
+    pub async fn heartbeat(
+        &self,
+        node: NodeId,
+        body: Vec<u8>,
+        signed: Option<&ReportSignature>,
+    ) -> Result<ReportBody, ClientError> {
         self.report(node, "heartbeat", body, signed).await
     }
 
@@ -257,7 +325,11 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn nodes(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<NodeList, ClientError> {
+    pub async fn nodes(
+        &self,
+        page: &PageParams,
+        filters: &[(&str, &str)],
+    ) -> Result<NodeList, ClientError> {
         self.get(&listed("/nodes", page, filters)).await
     }
 
@@ -297,7 +369,11 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn pools(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<PoolList, ClientError> {
+    pub async fn pools(
+        &self,
+        page: &PageParams,
+        filters: &[(&str, &str)],
+    ) -> Result<PoolList, ClientError> {
         self.get(&listed("/pools", page, filters)).await
     }
 
@@ -305,7 +381,11 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn scores(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<ScoreList, ClientError> {
+    pub async fn scores(
+        &self,
+        page: &PageParams,
+        filters: &[(&str, &str)],
+    ) -> Result<ScoreList, ClientError> {
         self.get(&listed("/poot/scores", page, filters)).await
     }
 
@@ -313,7 +393,11 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn payouts(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<PayoutList, ClientError> {
+    pub async fn payouts(
+        &self,
+        page: &PageParams,
+        filters: &[(&str, &str)],
+    ) -> Result<PayoutList, ClientError> {
         self.get(&listed("/payouts", page, filters)).await
     }
 
@@ -329,7 +413,11 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn audit(&self, page: &PageParams, filters: &[(&str, &str)]) -> Result<AuditList, ClientError> {
+    pub async fn audit(
+        &self,
+        page: &PageParams,
+        filters: &[(&str, &str)],
+    ) -> Result<AuditList, ClientError> {
         self.get(&listed("/audit", page, filters)).await
     }
 
@@ -337,7 +425,10 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn create_enrolment(&self, request: &CreateEnrolmentRequest) -> Result<EnrolmentBody, ClientError> {
+    pub async fn create_enrolment(
+        &self,
+        request: &CreateEnrolmentRequest,
+    ) -> Result<EnrolmentBody, ClientError> {
         self.call(Method::POST, "/enrolment-tokens", Some(request)).await
     }
 
@@ -354,15 +445,25 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn revoke_enrolment(&self, id: &str) -> Result<(), ClientError> {
-        answer(self.request(Method::DELETE, &format!("/enrolment-tokens/{}", percent_encoded(id)))).await.map(drop)
+        answer(self.request(Method::DELETE, &format!("/enrolment-tokens/{}", percent_encoded(id))))
+            .await
+            .map(drop)
     }
 
     /// Usage of the fleet.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn resource_summary(&self, time_range: &str) -> Result<ResourceSummaryBody, ClientError> {
-        self.get(&listed("/resources/summary", &PageParams::default(), &[("time_range", time_range)])).await
+    pub async fn resource_summary(
+        &self,
+        time_range: &str,
+    ) -> Result<ResourceSummaryBody, ClientError> {
+        self.get(&listed(
+            "/resources/summary",
+            &PageParams::default(),
+            &[("time_range", time_range)],
+        ))
+        .await
     }
 }
 
@@ -373,7 +474,12 @@ fn with_body(request: RequestBuilder, body: Vec<u8>) -> RequestBuilder {
 /// A list's path with its page and further parameters.
 fn listed(path: &str, page: &PageParams, filters: &[(&str, &str)]) -> String {
     let (number, limit) = (page.page.map(|n| n.to_string()), page.limit.map(|n| n.to_string()));
-    let own = [("page", number.as_deref()), ("limit", limit.as_deref()), ("sort", page.sort.as_deref()), ("order", page.order.as_deref())];
+    let own = [
+        ("page", number.as_deref()),
+        ("limit", limit.as_deref()),
+        ("sort", page.sort.as_deref()),
+        ("order", page.order.as_deref()),
+    ];
     let own = own.into_iter().filter_map(|(key, value)| Some((key, value?)));
     with_query(path, &own.chain(filters.iter().copied()).collect::<Vec<_>>())
 }
@@ -381,17 +487,33 @@ fn listed(path: &str, page: &PageParams, filters: &[(&str, &str)]) -> String {
 async fn answer(request: RequestBuilder) -> Result<Vec<u8>, ClientError> {
     let response = request.send().await.map_err(ClientError::Transport)?;
     let status = response.status();
-    let retry_after_s = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let retry_after_s = response
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     let body = response.bytes().await.map_err(ClientError::Transport)?;
     if status.is_success() {
         return Ok(body.to_vec());
     }
     let status = status.as_u16();
     Err(match serde_json::from_slice::<ErrorBody>(&body) {
-        Ok(ErrorBody { error }) => ClientError::Api { status, code: error.code, message: error.message, details: error.details, retry_after_s },
+        Ok(ErrorBody { error }) => ClientError::Api {
+            status,
+            code: error.code,
+            message: error.message,
+            details: error.details,
+            retry_after_s,
+        },
         Err(_) => {
-            let message = String::from_utf8_lossy(&body).chars().take(STRAY_ANSWER_LENGTH_MAX).collect();
-            ClientError::Api { status, code: String::new(), message, details: Map::new(), retry_after_s }
+            let message =
+                String::from_utf8_lossy(&body).chars().take(STRAY_ANSWER_LENGTH_MAX).collect();
+            ClientError::Api {
+                status,
+                code: String::new(),
+                message,
+                details: Map::new(),
+                retry_after_s,
+            }
         }
     })
 }
@@ -406,7 +528,10 @@ mod tests {
 
     #[test]
     fn a_client_for_plain_http_needs_nothing_installed() {
-        assert!(Client::new("http://127.0.0.1:8095/", None).is_ok_and(|client| client.base_url() == "http://127.0.0.1:8095"));
+        assert!(
+            Client::new("http://127.0.0.1:8095/", None)
+                .is_ok_and(|client| client.base_url() == "http://127.0.0.1:8095")
+        );
         assert!(Client::new("ftp://127.0.0.1", None).is_err());
         assert!(Client::new("worker", None).is_err());
     }

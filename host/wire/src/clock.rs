@@ -9,7 +9,8 @@ use crate::schema;
 /// The clocks of the replica that answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClockBody {
-    /// Whether the wall clock is trusted. While it is not, nothing is closed, settled, planned, expired or deleted.
+    /// Whether the wall clock is trusted. While it is not, nothing is closed, settled, planned,
+    /// expired or deleted.
     pub trusted: bool,
     /// The time that the service goes by.
     #[schema(value_type = schema::Timestamp)]
@@ -32,6 +33,13 @@ impl ClockBody {
     pub fn new(now: TimeMs, wall: TimeMs, fault: Option<(&str, String)>) -> Self {
         let trusted = fault.is_none();
         let (fault, reason) = fault.map(|(name, words)| (name.to_owned(), words)).unzip();
-        Self { trusted, now: now.to_string(), wall_clock: wall.to_string(), ahead_ms: wall.ms_since(now), fault, reason }
+        Self {
+            trusted,
+            now: now.to_string(),
+            wall_clock: wall.to_string(),
+            ahead_ms: wall.ms_since(now),
+            fault,
+            reason,
+        }
     }
 }

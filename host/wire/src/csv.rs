@@ -1,10 +1,15 @@
 //! Comma-separated values (RFC 4180) for spreadsheets.
 
-/// A text as a cell that no spreadsheet takes for a formula (OWASP, CSV injection): such a text begins with an apostrophe.
+/// A text as a cell that no spreadsheet takes for a formula (OWASP, CSV injection): such a text
+/// begins with an apostrophe.
 pub(crate) fn cell(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let text = if formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
 }
 
 /// A line of cells, with its end.
@@ -12,8 +17,8 @@ pub fn line(cells: &[&str]) -> String {
     cells.iter().map(|text| cell(text)).collect::<Vec<_>>().join(",") + "\n"
 }
 
-/// Reads lines of cells: the number of the line at which each begins, and its cells. Blank lines are left out, and the mark that some
-/// programs put before the first one.
+/// Reads lines of cells: the number of the line at which each begins, and its cells. Blank lines
+/// are left out, and the mark that some programs put before the first one.
 ///
 /// # Errors
 /// The line at which a quote begins that is not closed, or goes on after its end.
@@ -27,7 +32,9 @@ pub(crate) fn rows(text: &str) -> Result<Vec<(usize, Vec<String>)>, String> {
                 let opened = line;
                 loop {
                     match characters.next() {
-                        Some('"') if characters.peek() == Some(&'"') => cell.extend(characters.next()),
+                        Some('"') if characters.peek() == Some(&'"') => {
+                            cell.extend(characters.next())
+                        }
                         Some('"') => break,
                         Some(other) => {
                             line += usize::from(other == '\n');
@@ -81,9 +88,16 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let written = line(&["a", "b,c", "two\nlines", "\"quoted\"", ""]) + &line(&["d", "", "", "", "e"]);
+        let written =
+            line(&["a", "b,c", "two\nlines", "\"quoted\"", ""]) + &line(&["d", "", "", "", "e"]);
         let row = |line: usize, cells: [&str; 5]| (line, cells.map(str::to_owned).to_vec());
-        assert_eq!(rows(&written), Ok(vec![row(1, ["a", "b,c", "two\nlines", "\"quoted\"", ""]), row(3, ["d", "", "", "", "e"])]));
+        assert_eq!(
+            rows(&written),
+            Ok(vec![
+                row(1, ["a", "b,c", "two\nlines", "\"quoted\"", ""]),
+                row(3, ["d", "", "", "", "e"])
+            ])
+        );
         assert_eq!(rows("a,\"b\"c\n"), Err("line 1: a comma is missing after a quote".into()));
         assert_eq!(rows("a\n\n,\nb"), Ok(vec![(1, vec!["a".into()]), (4, vec!["b".into()])]));
     }

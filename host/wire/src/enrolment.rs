@@ -71,7 +71,9 @@ impl Request for CreateEnrolmentRequest {
     fn read(fields: &Fields<'_>) -> Result<CreateEnrolment, FieldError> {
         Ok(CreateEnrolment {
             name: fields.require("name", fields.text("name", NAME_LENGTH)?)?,
-            scope: fields.word("scope", EnrolmentScope::ALL, EnrolmentScope::name)?.unwrap_or(EnrolmentScope::Register),
+            scope: fields
+                .word("scope", EnrolmentScope::ALL, EnrolmentScope::name)?
+                .unwrap_or(EnrolmentScope::Register),
             owner: fields.parsed("owner_id")?,
             pool: fields.parsed("pool_id")?,
             uses_max: fields.integer("uses_max", USES)?.unwrap_or(1),
@@ -150,8 +152,12 @@ mod tests {
     #[test]
     fn a_token_is_good_for_one_node_and_one_day_unless_it_is_said() {
         let asked = parse::<CreateEnrolmentRequest>(br#"{"name":"rack 7"}"#).unwrap();
-        assert_eq!((asked.uses_max, asked.ttl_s, asked.scope, asked.pool), (1, 86_400, EnrolmentScope::Register, None));
-        let refusal = |json: &str| parse::<CreateEnrolmentRequest>(json.as_bytes()).unwrap_err().field;
+        assert_eq!(
+            (asked.uses_max, asked.ttl_s, asked.scope, asked.pool),
+            (1, 86_400, EnrolmentScope::Register, None)
+        );
+        let refusal =
+            |json: &str| parse::<CreateEnrolmentRequest>(json.as_bytes()).unwrap_err().field;
         assert_eq!(refusal("{}"), "name");
         assert_eq!(refusal(r#"{"name":"x","uses_max":0}"#), "uses_max");
         assert_eq!(refusal(r#"{"name":"x","expires_in_hours":8761}"#), "expires_in_hours");

@@ -1,4 +1,5 @@
-//! Errors on the wire: one table of kinds, their status and their code, and the two shapes of an error body.
+//! Errors on the wire: one table of kinds, their status and their code, and the two shapes of an
+//! error body.
 
 use lucid_model::time::TimeMs;
 use serde::{Deserialize, Serialize};
@@ -109,7 +110,13 @@ error_kinds! {
 
 impl ErrorKind {
     /// The contract's error body.
-    pub fn body(self, message: impl Into<String>, details: Map<String, Value>, request_id: impl Into<String>, now: TimeMs) -> ErrorBody {
+    pub fn body(
+        self,
+        message: impl Into<String>,
+        details: Map<String, Value>,
+        request_id: impl Into<String>,
+        now: TimeMs,
+    ) -> ErrorBody {
         ErrorBody {
             error: ErrorDetail {
                 code: self.code().into(),
@@ -128,7 +135,10 @@ impl FieldError {
     /// The details that name the field.
     pub fn details(&self) -> Map<String, Value> {
         let pairs = [(DETAIL_FIELD, &self.field), (DETAIL_PROBLEM, &self.problem)];
-        pairs.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value.as_str()))).collect()
+        pairs
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), Value::from(value.as_str())))
+            .collect()
     }
 }
 
@@ -229,7 +239,12 @@ mod tests {
     #[test]
     fn an_error_has_exactly_the_fields_of_the_contract() {
         let details = FieldError::new("port", "is required").details();
-        let body = ErrorKind::InvalidRequest.body("port: is required", details, "0192f0c1-2b3c-7d4e-8f90-123456789abc", TimeMs(0));
+        let body = ErrorKind::InvalidRequest.body(
+            "port: is required",
+            details,
+            "0192f0c1-2b3c-7d4e-8f90-123456789abc",
+            TimeMs(0),
+        );
         assert_eq!(
             serde_json::to_string(&body).unwrap(),
             concat!(
@@ -243,7 +258,10 @@ mod tests {
     #[test]
     fn a_code_has_one_status_except_the_two_that_have_two() {
         for kind in ErrorKind::ALL {
-            let others = ErrorKind::ALL.iter().filter(|other| other.code() == kind.code() && other.status() != kind.status()).count();
+            let others = ErrorKind::ALL
+                .iter()
+                .filter(|other| other.code() == kind.code() && other.status() != kind.status())
+                .count();
             let two = matches!(kind.code(), "LUCID_ERR_5004" | "LUCID_ERR_5006");
             assert_eq!(others, usize::from(two), "{kind:?}");
         }

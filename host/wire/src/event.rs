@@ -33,7 +33,8 @@ pub struct EventBody {
 }
 
 impl EventBody {
-    /// An event of a stream. Numbers start again with every stream, so the stream's name is part of the id.
+    /// An event of a stream. Numbers start again with every stream, so the stream's name is part of
+    /// the id.
     pub fn new(event: &Event, stream: &str) -> Self {
         let value = |value| match value {
             EventValue::Text(text) => Some(Value::from(text)),
@@ -49,7 +50,12 @@ impl EventBody {
             event: kind.clone(),
             kind,
             subject: event.kind.subject(),
-            data: event.kind.data().into_iter().filter_map(|(name, v)| Some((name.to_owned(), value(v)?))).collect(),
+            data: event
+                .kind
+                .data()
+                .into_iter()
+                .filter_map(|(name, v)| Some((name.to_owned(), value(v)?)))
+                .collect(),
         }
     }
 
@@ -73,7 +79,11 @@ mod tests {
 
     #[test]
     fn an_event_leaves_out_what_it_has_not() {
-        let kind = EventKind::ObservationStored { node: NodeId(uuid::Uuid::nil()), accepted: true, reason: None };
+        let kind = EventKind::ObservationStored {
+            node: NodeId(uuid::Uuid::nil()),
+            accepted: true,
+            reason: None,
+        };
         let body = EventBody::new(&Event { seq: 5, at: TimeMs(0), kind }, "boot");
         assert_eq!(
             serde_json::to_string(&body).unwrap(),

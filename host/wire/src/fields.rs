@@ -1,4 +1,5 @@
-//! Reading a request: every value by its name, with its limits, so that a refusal says which field and why.
+//! Reading a request: every value by its name, with its limits, so that a refusal says which field
+//! and why.
 
 mod seen;
 
@@ -33,11 +34,12 @@ impl FieldError {
 
 /// A request body and the checked form it is read into.
 pub trait Request {
-    /// Longest body, if it is less than the service takes in general: what callers without a token send is short, so
-    /// that nobody fills the memory with it.
+    /// Longest body, if it is less than the service takes in general: what callers without a token
+    /// send is short, so that nobody fills the memory with it.
     const BODY_BYTES_MAX: usize = usize::MAX;
-    /// Whether fields that it does not know are ignored: where the network's contract says so, and where nodes and services of different
-    /// versions meet. Everywhere else such a field is refused: who names it means something that would not happen.
+    /// Whether fields that it does not know are ignored: where the network's contract says so, and
+    /// where nodes and services of different versions meet. Everywhere else such a field is
+    /// refused: who names it means something that would not happen.
     const IGNORES_UNKNOWN: bool = false;
     /// What comes out.
     type Valid;
@@ -51,8 +53,9 @@ pub trait Request {
 /// Reads a request's body; `null` is the same as absent.
 ///
 /// # Errors
-/// [`FieldError`]: `body` if the bytes are not a JSON object, else the first field that cannot be taken, a key that
-/// is there twice, or a field that the request does not know, unless it ignores such.
+/// [`FieldError`]: `body` if the bytes are not a JSON object, else the first field that cannot be
+/// taken, a key that is there twice, or a field that the request does not know, unless it ignores
+/// such.
 pub fn parse<R: Request>(body: &[u8]) -> Result<R::Valid, FieldError> {
     let map = object(body)?;
     if R::IGNORES_UNKNOWN {
@@ -62,8 +65,12 @@ pub fn parse<R: Request>(body: &[u8]) -> Result<R::Valid, FieldError> {
     let valid = R::read(&Fields { path: String::new(), map: &map, seen: Some(Rc::clone(&seen)) })?;
     match seen.borrow().unknown("", &map) {
         Some(name) => {
-            let todo =
-                seen.borrow().meant_by(&name).map_or("leave it out, or see /docs for its name".into(), |meant| format!("did you mean {meant}?"));
+            let todo = seen
+                .borrow()
+                .meant_by(&name)
+                .map_or("leave it out, or see /docs for its name".into(), |meant| {
+                    format!("did you mean {meant}?")
+                });
             Err(FieldError::new(name, format!("is unknown to this request: {todo}")))
         }
         None => Ok(valid),
@@ -142,16 +149,22 @@ impl<'a> Fields<'a> {
         value.as_str().map(Some).ok_or_else(|| self.error(key, "must be a string"))
     }
 
-    /// A text for people: length in characters, not blank unless it may be empty, no control characters.
+    /// A text for people: length in characters, not blank unless it may be empty, no control
+    /// characters.
     ///
     /// # Errors
     /// [`FieldError`] if it is none.
-    pub fn text(&self, key: &str, length: RangeInclusive<usize>) -> Result<Option<String>, FieldError> {
+    pub fn text(
+        &self,
+        key: &str,
+        length: RangeInclusive<usize>,
+    ) -> Result<Option<String>, FieldError> {
         let Some(text) = self.string(key)? else { return Ok(None) };
         let characters = text.chars().count();
         if !length.contains(&characters) {
             let (least, most) = (length.start(), length.end());
-            return Err(self.error(key, format!("must have {least} to {most} characters, has {characters}")));
+            return Err(self
+                .error(key, format!("must have {least} to {most} characters, has {characters}")));
         }
         if *length.start() > 0 && text.trim().is_empty() {
             return Err(self.error(key, "must not be blank"));
@@ -164,13 +177,21 @@ impl<'a> Fields<'a> {
         Ok(Some(text.to_owned()))
     }
 
-    /// A text for machines: neither white space nor control characters anywhere, which their readers drop or take for an end.
+    /// A text for machines: neither white space nor control characters anywhere, which their
+    /// readers drop or take for an end.
     ///
     /// # Errors
     /// [`FieldError`] if it is none.
-    pub fn line(&self, key: &str, length: RangeInclusive<usize>) -> Result<Option<String>, FieldError> {
+    pub fn line(
+        &self,
+        key: &str,
+        length: RangeInclusive<usize>,
+    ) -> Result<Option<String>, FieldError> {
         let text = self.text(key, length)?;
-        if text.as_deref().is_some_and(|text| text.chars().any(|c| c.is_control() || c.is_whitespace())) {
+        if text
+            .as_deref()
+            .is_some_and(|text| text.chars().any(|c| c.is_control() || c.is_whitespace()))
+        {
             return Err(self.error(key, "must not contain white space or control characters"));
         }
         Ok(text)
@@ -197,7 +218,12 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// [`FieldError`] listing them.
-    pub fn word<T: Copy>(&self, key: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<Option<T>, FieldError> {
+    pub fn word<T: Copy>(
+        &self,
+        key: &str,
+        all: &[T],
+        name: impl Fn(T) -> &'static str,
+    ) -> Result<Option<T>, FieldError> {
         let Some(text) = self.string(key)? else { return Ok(None) };
         let found = all.iter().copied().find(|value| name(*value) == text);
         found.map(Some).ok_or_else(|| {
@@ -219,11 +245,25 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// [`FieldError`] if it is none or out of range.
-    pub fn integer<T: TryFrom<u64> + PartialOrd + Display>(&self, key: &str, range: RangeInclusive<T>) -> Result<Option<T>, FieldError> {
+    pub fn integer<T: TryFrom<u64> + PartialOrd + Display>(
+        &self,
+        key: &str,
+        range: RangeInclusive<T>,
+    ) -> Result<Option<T>, FieldError> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        let problem = || self.error(key, format!("must be a whole number from {} to {}", range.start(), range.end()));
-        let whole = value.as_u64().or_else(|| value.as_f64().and_then(whole_of)).ok_or_else(problem)?;
-        T::try_from(whole).ok().filter(|number| range.contains(number)).map(Some).ok_or_else(problem)
+        let problem = || {
+            self.error(
+                key,
+                format!("must be a whole number from {} to {}", range.start(), range.end()),
+            )
+        };
+        let whole =
+            value.as_u64().or_else(|| value.as_f64().and_then(whole_of)).ok_or_else(problem)?;
+        T::try_from(whole)
+            .ok()
+            .filter(|number| range.contains(number))
+            .map(Some)
+            .ok_or_else(problem)
     }
 
     /// A whole number that may be negative; `10.0` is one.
@@ -232,8 +272,13 @@ impl<'a> Fields<'a> {
     /// [`FieldError`] if it is none.
     pub fn signed(&self, key: &str) -> Result<Option<i64>, FieldError> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        let problem = || self.error(key, format!("must be a whole number from {} to {}", i64::MIN, i64::MAX));
-        value.as_i64().or_else(|| value.as_f64().and_then(signed_whole_of)).map(Some).ok_or_else(problem)
+        let problem =
+            || self.error(key, format!("must be a whole number from {} to {}", i64::MIN, i64::MAX));
+        value
+            .as_i64()
+            .or_else(|| value.as_f64().and_then(signed_whole_of))
+            .map(Some)
+            .ok_or_else(problem)
     }
 
     /// A number's decimal text, without an exponent.
@@ -242,7 +287,8 @@ impl<'a> Fields<'a> {
     /// [`FieldError`] if it is no number.
     pub fn decimal(&self, key: &str) -> Result<Option<String>, FieldError> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        // The shortest text that reads back as the same double: the digits that were sent, up to 15 of them.
+        // The shortest text that reads back as the same double: the digits that were sent, up to 15
+        // of them.
         let text = value.as_f64().map(|number| number.to_string());
         text.map(Some).ok_or_else(|| self.error(key, "must be a number"))
     }
@@ -250,7 +296,8 @@ impl<'a> Fields<'a> {
     fn scaled(&self, key: &str, whole: u32) -> Result<Option<Ppm>, FieldError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let problem = || self.error(key, format!("must be a number from 0 to {whole}"));
-        let number = value.as_f64().filter(|n| (0.0..=f64::from(whole)).contains(n)).ok_or_else(problem)?;
+        let number =
+            value.as_f64().filter(|n| (0.0..=f64::from(whole)).contains(n)).ok_or_else(problem)?;
         let ppm = (number * f64::from(PPM / whole)).round();
         whole_of(ppm).and_then(|p| u32::try_from(p).ok()).map(|p| Some(Ppm(p))).ok_or_else(problem)
     }
@@ -275,13 +322,23 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// [`FieldError`] if it is none.
-    pub fn base64(&self, key: &str, bytes: RangeInclusive<usize>) -> Result<Option<Vec<u8>>, FieldError> {
+    pub fn base64(
+        &self,
+        key: &str,
+        bytes: RangeInclusive<usize>,
+    ) -> Result<Option<Vec<u8>>, FieldError> {
         let Some(text) = self.string(key)? else { return Ok(None) };
-        let decoded = STANDARD.decode(text).map_err(|_| self.error(key, "must be base64 (standard alphabet, padded)"))?;
+        let decoded = STANDARD
+            .decode(text)
+            .map_err(|_| self.error(key, "must be base64 (standard alphabet, padded)"))?;
         if bytes.contains(&decoded.len()) {
             return Ok(Some(decoded));
         }
-        let limit = if bytes.start() == bytes.end() { bytes.end().to_string() } else { format!("{} to {}", bytes.start(), bytes.end()) };
+        let limit = if bytes.start() == bytes.end() {
+            bytes.end().to_string()
+        } else {
+            format!("{} to {}", bytes.start(), bytes.end())
+        };
         Err(self.error(key, format!("must be base64 of {limit} bytes, has {}", decoded.len())))
     }
 
@@ -300,13 +357,20 @@ impl<'a> Fields<'a> {
         self.map.iter().map(|(key, value)| (key.as_str(), value))
     }
 
-    fn array(&self, key: &str, length: RangeInclusive<usize>) -> Result<Option<&'a [Value]>, FieldError> {
+    fn array(
+        &self,
+        key: &str,
+        length: RangeInclusive<usize>,
+    ) -> Result<Option<&'a [Value]>, FieldError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let items = value.as_array().ok_or_else(|| self.error(key, "must be a list"))?;
         if length.contains(&items.len()) {
             return Ok(Some(items));
         }
-        Err(self.error(key, format!("must have {} to {} items, has {}", length.start(), length.end(), items.len())))
+        Err(self.error(
+            key,
+            format!("must have {} to {} items, has {}", length.start(), length.end(), items.len()),
+        ))
     }
 
     /// An object in this one.
@@ -329,12 +393,22 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// [`FieldError`] if it is something else, or it or one of them has the wrong length.
-    pub fn texts(&self, key: &str, count: RangeInclusive<usize>, length: RangeInclusive<usize>) -> Result<Option<Vec<String>>, FieldError> {
+    pub fn texts(
+        &self,
+        key: &str,
+        count: RangeInclusive<usize>,
+        length: RangeInclusive<usize>,
+    ) -> Result<Option<Vec<String>>, FieldError> {
         let Some(items) = self.array(key, count)? else { return Ok(None) };
-        let problem = format!("must be a string of {} to {} characters", length.start(), length.end());
+        let problem =
+            format!("must be a string of {} to {} characters", length.start(), length.end());
         let one = |(place, item): (usize, &Value)| {
-            let text = item.as_str().filter(|text| length.contains(&text.chars().count()) && !text.chars().any(char::is_control));
-            text.map(str::to_owned).ok_or_else(|| FieldError::new(format!("{}[{place}]", self.name(key)), problem.clone()))
+            let text = item.as_str().filter(|text| {
+                length.contains(&text.chars().count()) && !text.chars().any(char::is_control)
+            });
+            text.map(str::to_owned).ok_or_else(|| {
+                FieldError::new(format!("{}[{place}]", self.name(key)), problem.clone())
+            })
         };
         items.iter().enumerate().map(one).collect::<Result<_, _>>().map(Some)
     }
@@ -343,7 +417,11 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// [`FieldError`] if the list itself is missing, no list, or of the wrong length.
-    pub fn items<R: Request>(&self, key: &str, length: RangeInclusive<usize>) -> Result<Vec<Result<R::Valid, FieldError>>, FieldError> {
+    pub fn items<R: Request>(
+        &self,
+        key: &str,
+        length: RangeInclusive<usize>,
+    ) -> Result<Vec<Result<R::Valid, FieldError>>, FieldError> {
         let items = self.require(key, self.array(key, length)?)?;
         let one = |(place, item)| {
             let fields = self.item(key, place, item)?;
@@ -361,9 +439,18 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// [`FieldError`] if it is something else or has the wrong length.
-    pub fn list(&self, key: &str, length: RangeInclusive<usize>) -> Result<Option<Vec<Fields<'a>>>, FieldError> {
+    pub fn list(
+        &self,
+        key: &str,
+        length: RangeInclusive<usize>,
+    ) -> Result<Option<Vec<Fields<'a>>>, FieldError> {
         let Some(items) = self.array(key, length)? else { return Ok(None) };
-        items.iter().enumerate().map(|(place, item)| self.item(key, place, item)).collect::<Result<_, _>>().map(Some)
+        items
+            .iter()
+            .enumerate()
+            .map(|(place, item)| self.item(key, place, item))
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
 }
 

@@ -28,7 +28,11 @@ pub struct HealthBody {
 
 impl HealthBody {
     /// Unhealthy if a needed part is wrong, degraded if another one is.
-    pub fn new(program_version: &str, now: TimeMs, checks: impl IntoIterator<Item = Check>) -> Self {
+    pub fn new(
+        program_version: &str,
+        now: TimeMs,
+        checks: impl IntoIterator<Item = Check>,
+    ) -> Self {
         let (mut status, mut said) = ("healthy", BTreeMap::new());
         for check in checks {
             match (&check.finding, check.needed) {
@@ -38,7 +42,13 @@ impl HealthBody {
             }
             said.insert(check.name.to_owned(), check.finding.err().unwrap_or_else(|| "ok".into()));
         }
-        Self { status: status.into(), service: SERVICE.into(), version: program_version.into(), timestamp: now.to_string(), checks: said }
+        Self {
+            status: status.into(),
+            service: SERVICE.into(),
+            version: program_version.into(),
+            timestamp: now.to_string(),
+            checks: said,
+        }
     }
 }
 

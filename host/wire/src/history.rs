@@ -29,7 +29,8 @@ pub enum Metric {
 
 impl Metric {
     /// Every word.
-    pub const ALL: [Self; 6] = [Self::Cpu, Self::Memory, Self::Disk, Self::Network, Self::Sessions, Self::All];
+    pub const ALL: [Self; 6] =
+        [Self::Cpu, Self::Memory, Self::Disk, Self::Network, Self::Sessions, Self::All];
 
     /// The word on the wire.
     pub fn name(self) -> &'static str {
@@ -89,7 +90,8 @@ pub struct HistoryPointBody {
     /// Disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<SpreadBody>,
-    /// Traffic since the last sample of the point before; corrected for counters that went round or began anew.
+    /// Traffic since the last sample of the point before; corrected for counters that went round or
+    /// began anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkUsageBody>,
     /// Observation sessions.
@@ -99,7 +101,13 @@ pub struct HistoryPointBody {
 
 impl HistoryPointBody {
     /// What `metric` asks of a point.
-    pub fn new(metric: Metric, time: TimeMs, rollup: &Rollup, network: NetworkUsageBody, completeness: Ppm) -> Self {
+    pub fn new(
+        metric: Metric,
+        time: TimeMs,
+        rollup: &Rollup,
+        network: NetworkUsageBody,
+        completeness: Ppm,
+    ) -> Self {
         let spread = |asked, spread: &Spread| {
             metric.tells(asked).then(|| SpreadBody {
                 min: ExactNumber::percent(spread.min),
@@ -115,7 +123,9 @@ impl HistoryPointBody {
             memory: spread(Metric::Memory, &rollup.memory),
             disk: spread(Metric::Disk, &rollup.disk),
             network: metric.tells(Metric::Network).then_some(network),
-            sessions: metric.tells(Metric::Sessions).then_some(SessionsBody { max: rollup.active_sessions_max }),
+            sessions: metric
+                .tells(Metric::Sessions)
+                .then_some(SessionsBody { max: rollup.active_sessions_max }),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Reading a body's bytes strictly: two readers of the same bytes must not see two different requests.
+//! Reading a body's bytes strictly: two readers of the same bytes must not see two different
+//! requests.
 
 use std::fmt;
 
@@ -15,17 +16,26 @@ const KEY_SHOWN_MAX: usize = 100;
 /// The object that a body is.
 ///
 /// # Errors
-/// [`FieldError`]: `body` if the bytes are not a JSON object in UTF-8 or too deep, else the key that is there twice.
+/// [`FieldError`]: `body` if the bytes are not a JSON object in UTF-8 or too deep, else the key
+/// that is there twice.
 pub fn object(body: &[u8]) -> Result<Map<String, Value>, FieldError> {
-    let text = std::str::from_utf8(body).map_err(|error| FieldError::new("body", format!("is not UTF-8 from byte {} on", error.valid_up_to())))?;
+    let text = std::str::from_utf8(body).map_err(|error| {
+        FieldError::new("body", format!("is not UTF-8 from byte {} on", error.valid_up_to()))
+    })?;
     let mut reader = serde_json::Deserializer::from_str(text);
     let mut fault = None;
-    let read = Strict { depth: 0, fault: &mut fault }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    let read = Strict { depth: 0, fault: &mut fault }
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value));
     match (read, fault) {
         (Ok(Value::Object(map)), _) => Ok(map),
         (Ok(_), _) => Err(FieldError::new("body", "must be a JSON object")),
-        (Err(_), Some(Fault::TooDeep)) => Err(FieldError::new("body", format!("must be nested at most {DEPTH_MAX} levels deep"))),
-        (Err(_), Some(Fault::Twice(path))) => Err(FieldError::new(path, "must be given once, is there twice")),
+        (Err(_), Some(Fault::TooDeep)) => {
+            Err(FieldError::new("body", format!("must be nested at most {DEPTH_MAX} levels deep")))
+        }
+        (Err(_), Some(Fault::Twice(path))) => {
+            Err(FieldError::new(path, "must be given once, is there twice"))
+        }
         (Err(error), None) => Err(FieldError::new("body", format!("is not valid JSON: {error}"))),
     }
 }
@@ -156,9 +166,18 @@ mod tests {
 
     #[test]
     fn a_key_that_is_there_twice_is_named_wherever_it_is() {
-        assert_eq!(told(br#"{"amount": 1, "amount": 2}"#), "amount: must be given once, is there twice");
-        assert_eq!(told(br#"{"a": {"b": {"c": 1, "d": 2, "c": 1}}}"#), "a.b.c: must be given once, is there twice");
-        assert_eq!(told(br#"{"a": [1, {"b": [[], [{"c": 1, "c": 1}]]}]}"#), "a[1].b[1][0].c: must be given once, is there twice");
+        assert_eq!(
+            told(br#"{"amount": 1, "amount": 2}"#),
+            "amount: must be given once, is there twice"
+        );
+        assert_eq!(
+            told(br#"{"a": {"b": {"c": 1, "d": 2, "c": 1}}}"#),
+            "a.b.c: must be given once, is there twice"
+        );
+        assert_eq!(
+            told(br#"{"a": [1, {"b": [[], [{"c": 1, "c": 1}]]}]}"#),
+            "a[1].b[1][0].c: must be given once, is there twice"
+        );
         assert_eq!(told(br#"{"a": 1, "\u0061": 2}"#), "a: must be given once, is there twice");
         assert!(object(br#"{"a": {"b": 1}, "b": {"b": 1}, "c": [{"b": 1}, {"b": 1}]}"#).is_ok());
         let long = format!(r#"{{"{0}": 1, "{0}": 2}}"#, "k".repeat(100_000));
@@ -167,7 +186,8 @@ mod tests {
 
     #[test]
     fn depth_is_limited_and_the_limit_is_named() {
-        let nested = |levels: usize| format!("{}{}{}", r#"{"a":"#.repeat(levels), 1, "}".repeat(levels));
+        let nested =
+            |levels: usize| format!("{}{}{}", r#"{"a":"#.repeat(levels), 1, "}".repeat(levels));
         assert!(object(nested(64).as_bytes()).is_ok());
         assert_eq!(told(nested(65).as_bytes()), "body: must be nested at most 64 levels deep");
         let lists = format!("{}{}", r#"{"a":"#, "[".repeat(500_000));
@@ -187,7 +207,9 @@ mod tests {
     #[test]
     fn what_is_taken_reads_as_the_library_reads_it() {
         let text = r#"{"n": null, "t": true, "i": -7, "u": 18446744073709551615, "f": 87.505, "e": 1e-7, "s": "\u00e9\n", "l": [[], {}, "x"]}"#;
-        let Ok(Value::Object(expected)) = serde_json::from_str(text) else { panic!("not an object") };
+        let Ok(Value::Object(expected)) = serde_json::from_str(text) else {
+            panic!("not an object")
+        };
         assert_eq!(object(text.as_bytes()), Ok(expected));
     }
 }

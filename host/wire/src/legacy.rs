@@ -99,7 +99,11 @@ pub struct LegacyPayoutBody {
 impl From<&Payout> for LegacyPayoutBody {
     fn from(payout: &Payout) -> Self {
         let payout = PayoutBody::from(payout);
-        Self { amount_usdt: payout.amount.clone(), transaction_hash: payout.transaction_id.clone(), payout }
+        Self {
+            amount_usdt: payout.amount.clone(),
+            transaction_hash: payout.transaction_id.clone(),
+            payout,
+        }
     }
 }
 
@@ -156,11 +160,18 @@ pub struct NodeAlertEntryBody {
 
 /// A number of an alert as its kind counts: hundredths of a percent, or seconds.
 fn number(kind: AlertKind, number: u32) -> ExactNumber {
-    if AlertKind::USAGE.contains(&kind) { ExactNumber::percent_floor(Ppm(number.saturating_mul(100))) } else { ExactNumber::whole(number) }
+    if AlertKind::USAGE.contains(&kind) {
+        ExactNumber::percent_floor(Ppm(number.saturating_mul(100)))
+    } else {
+        ExactNumber::whole(number)
+    }
 }
 
 /// Value and limit of an alert.
-pub fn measured(kind: AlertKind, measured: Option<Measured>) -> (Option<ExactNumber>, Option<ExactNumber>) {
+pub fn measured(
+    kind: AlertKind,
+    measured: Option<Measured>,
+) -> (Option<ExactNumber>, Option<ExactNumber>) {
     measured.map(|m| (number(kind, m.value), number(kind, m.limit))).unzip()
 }
 
@@ -173,7 +184,12 @@ impl From<&Alert> for NodeAlertEntryBody {
             raised_at: alert.raised_at.to_string(),
             cleared_at: alert.cleared_at.map(|at| at.to_string()),
             timestamp: alert.cleared_at.unwrap_or(alert.raised_at).to_string(),
-            action: if alert.cleared_at.is_some() { "node.alert_cleared" } else { "node.alert_raised" }.into(),
+            action: if alert.cleared_at.is_some() {
+                "node.alert_cleared"
+            } else {
+                "node.alert_raised"
+            }
+            .into(),
             message: alert.message.clone(),
             value,
             limit,

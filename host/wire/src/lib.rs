@@ -1,8 +1,9 @@
 //! JSON shapes of the HTTP API and its typed client, shared by server, agent and command line.
 //!
-//! Answers are `…Body` structs, made from model types; a field without a value is left out. Requests are
-//! `…Request` structs (what a client serializes and OpenAPI documents); [`fields::parse`] reads a request's
-//! bytes into the checked model type, and every refusal names the field, the problem and the limit.
+//! Answers are `…Body` structs, made from model types; a field without a value is left out.
+//! Requests are `…Request` structs (what a client serializes and OpenAPI documents);
+//! [`fields::parse`] reads a request's bytes into the checked model type, and every refusal names
+//! the field, the problem and the limit.
 
 pub mod audit;
 pub mod auth;
@@ -68,9 +69,15 @@ mod tests {
     fn the_documented_schemas_say_what_is_required_and_what_is_exact() {
         let document = serde_json::to_value(Documented::openapi()).unwrap();
         let schemas = &document["components"]["schemas"];
-        assert_eq!(schemas["RegisterNodeRequest"]["required"], serde_json::json!(["name", "ip_address", "port"]));
+        assert_eq!(
+            schemas["RegisterNodeRequest"]["required"],
+            serde_json::json!(["name", "ip_address", "port"])
+        );
         assert_eq!(schemas["RegisterNodeRequest"]["properties"]["port"]["minimum"], 1024);
-        assert_eq!(schemas["RegisterNodeRequest"]["properties"]["name"]["$ref"], "#/components/schemas/Name");
+        assert_eq!(
+            schemas["RegisterNodeRequest"]["properties"]["name"]["$ref"],
+            "#/components/schemas/Name"
+        );
         assert_eq!(schemas["Name"]["maxLength"], 255);
         assert_eq!(serde_json::to_value(crate::ExactNumber::schema()).unwrap()["type"], "number");
         assert!(schemas["PayoutBody"]["required"].as_array().unwrap().contains(&"amount".into()));

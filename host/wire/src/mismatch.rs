@@ -70,8 +70,9 @@ impl From<&Mismatch> for MismatchBody {
 /// How a mismatch ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RemedyRequest {
-    /// `dismiss`: the books are right. `recover`: the payee was paid twice over; what is available is taken back, the rest is owed. `restore`: the payee
-    /// was not paid; the amount is available again.
+    /// `dismiss`: the books are right. `recover`: the payee was paid twice over; what is available
+    /// is taken back, the rest is owed. `restore`: the payee was not paid; the amount is available
+    /// again.
     #[schema(value_type = schema::Remedy)]
     pub remedy: String,
     /// How that is known: an extract, a ticket, a letter of the payment service.

@@ -3,11 +3,13 @@
 /// Distance in letters that is still a slip: one in three of the longer name.
 const LETTERS_PER_SLIP: usize = 3;
 
-/// The known name that a given one is a slip of: letters missing, doubled or swapped, another letter case or other separators
-/// (`nodeId`), or the name's first or last words alone (`pool` for `pool_id`, `sort_by` for `sort`).
+/// The known name that a given one is a slip of: letters missing, doubled or swapped, another
+/// letter case or other separators (`nodeId`), or the name's first or last words alone (`pool` for
+/// `pool_id`, `sort_by` for `sort`).
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let words = words(given);
-    let distances = known.into_iter().filter_map(|name| Some((distance(&words, &self::words(name))?, name)));
+    let distances =
+        known.into_iter().filter_map(|name| Some((distance(&words, &self::words(name))?, name)));
     distances.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
@@ -48,7 +50,8 @@ mod tests {
 
     #[test]
     fn a_slip_is_told_from_another_word() {
-        let known = ["page", "limit", "sort", "order", "status", "pool_id", "node_id", "time_range"];
+        let known =
+            ["page", "limit", "sort", "order", "status", "pool_id", "node_id", "time_range"];
         for (given, meant) in [
             ("statuss", "status"),
             ("state", "status"),
@@ -66,7 +69,9 @@ mod tests {
         ] {
             assert_eq!(nearest(given, known), Some(meant), "{given}");
         }
-        for given in ["", "_", "q", "t", "trace", "user", "cache_buster", "offset", "utm_source", "ümlaut"] {
+        for given in
+            ["", "_", "q", "t", "trace", "user", "cache_buster", "offset", "utm_source", "ümlaut"]
+        {
             assert_eq!(nearest(given, known), None, "{given}");
         }
         assert_eq!(nearest("status", []), None);

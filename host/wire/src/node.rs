@@ -17,8 +17,8 @@ use crate::{number::ExactNumber, schema};
 pub use configuration::{NodeConfigChange, NodeConfigRequest, ResourceLimitsRequest};
 pub use identity::public_key;
 pub use request::{
-    ChangeMachine, ChangeMachineRequest, LegacyRegisterRequest, NAME_LENGTH, RegisterNodeRequest, Registration, Suspend, SuspendNodeRequest,
-    UpdateNode, UpdateNodeRequest,
+    ChangeMachine, ChangeMachineRequest, LegacyRegisterRequest, NAME_LENGTH, RegisterNodeRequest,
+    Registration, Suspend, SuspendNodeRequest, UpdateNode, UpdateNodeRequest,
 };
 
 /// What is newest of a node: kept apart from its record.
@@ -45,7 +45,12 @@ pub struct NetworkUsageBody {
 
 impl From<NetworkCounters> for NetworkUsageBody {
     fn from(c: NetworkCounters) -> Self {
-        Self { bytes_sent: c.bytes_sent, bytes_received: c.bytes_received, packets_sent: c.packets_sent, packets_received: c.packets_received }
+        Self {
+            bytes_sent: c.bytes_sent,
+            bytes_received: c.bytes_received,
+            packets_sent: c.packets_sent,
+            packets_received: c.packets_received,
+        }
     }
 }
 
@@ -121,7 +126,8 @@ impl From<&NodeConfig> for NodeConfigBody {
     }
 }
 
-/// What a node is made of; the limits are those of the built-in validation policy, its tolerance of 10 % included.
+/// What a node is made of; the limits are those of the built-in validation policy, its tolerance of
+/// 10 % included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HardwareBody {
     /// Logical CPU cores.
@@ -137,7 +143,11 @@ pub struct HardwareBody {
 
 impl From<Hardware> for HardwareBody {
     fn from(hardware: Hardware) -> Self {
-        Self { cpu_cores: hardware.cpu_cores, memory_bytes: hardware.memory_bytes, storage_bytes: hardware.storage_bytes }
+        Self {
+            cpu_cores: hardware.cpu_cores,
+            memory_bytes: hardware.memory_bytes,
+            storage_bytes: hardware.storage_bytes,
+        }
     }
 }
 
@@ -239,7 +249,10 @@ pub struct NodeBody {
 impl NodeBody {
     /// A node with what is newest of it, and why it is not paid now, if it is not.
     pub fn new(node: &Node, live: Option<&NodeLive>, hold: Option<PayoutHold>) -> Self {
-        let suspension = |s: &lucid_model::node::Suspension| SuspensionBody { reason: s.reason.clone(), until: s.until.map(|t| t.to_string()) };
+        let suspension = |s: &lucid_model::node::Suspension| SuspensionBody {
+            reason: s.reason.clone(),
+            until: s.until.map(|t| t.to_string()),
+        };
         Self {
             node_id: node.id.to_string(),
             user_id: node.owner.to_string(),
@@ -312,7 +325,8 @@ mod tests {
 
     #[test]
     fn a_node_without_a_wallet_says_so_and_leaves_out_what_it_has_not() {
-        let json = serde_json::to_string(&NodeBody::new(&node(), None, Some(PayoutHold::NoWallet))).unwrap();
+        let json = serde_json::to_string(&NodeBody::new(&node(), None, Some(PayoutHold::NoWallet)))
+            .unwrap();
         assert_eq!(
             json,
             concat!(
@@ -328,8 +342,19 @@ mod tests {
     #[test]
     fn a_node_shows_its_newest_sample() {
         let usage = Usage { cpu: Ppm(123_456), ..Usage::default() };
-        let sample = Sample { node: node().id, at: TimeMs(1), arrived_at: TimeMs(2), usage, active_sessions: 0, uptime_s: 5 };
-        let body = NodeBody::new(&node(), Some(&NodeLive { last_seen: TimeMs(2), sample: Some(sample) }), None);
+        let sample = Sample {
+            node: node().id,
+            at: TimeMs(1),
+            arrived_at: TimeMs(2),
+            usage,
+            active_sessions: 0,
+            uptime_s: 5,
+        };
+        let body = NodeBody::new(
+            &node(),
+            Some(&NodeLive { last_seen: TimeMs(2), sample: Some(sample) }),
+            None,
+        );
         assert_eq!(body.last_seen.as_deref(), Some("1970-01-01T00:00:00.002Z"));
         assert_eq!(body.resource_usage.unwrap().cpu_usage.as_str(), "12.3456");
     }

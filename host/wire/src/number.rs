@@ -82,13 +82,20 @@ impl<'de> Deserialize<'de> for ExactNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         let text = raw.get();
-        if text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) { Ok(Self(text.to_owned())) } else { Err(D::Error::custom("not a number")) }
+        if text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(D::Error::custom("not a number"))
+        }
     }
 }
 
 impl PartialSchema for ExactNumber {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::Number).description(Some("A decimal, written exactly.")).into()
+        ObjectBuilder::new()
+            .schema_type(Type::Number)
+            .description(Some("A decimal, written exactly."))
+            .into()
     }
 }
 

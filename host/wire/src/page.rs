@@ -64,17 +64,31 @@ pub struct PageQuery<S> {
 }
 
 impl<S: Copy> PageQuery<S> {
-    /// Reads `page`, `limit`, `sort` and `order`; `sorts` are the list's sort words, the default one first.
+    /// Reads `page`, `limit`, `sort` and `order`; `sorts` are the list's sort words, the default
+    /// one first.
     ///
     /// # Errors
     /// [`FieldError`] naming the parameter.
-    pub fn read<'a>(get: impl Fn(&str) -> Option<&'a str>, first: (&'static str, S), others: &[(&'static str, S)]) -> Result<Self, FieldError> {
-        let page = get("page").map_or(Some(1), |text| text.parse::<u32>().ok().filter(|page| *page >= 1));
-        let page = page.ok_or_else(|| FieldError::new("page", format!("must be a whole number from 1 to {}", u32::MAX)))?;
-        let limit = get("limit").map_or(Some(PAGE_LIMIT_DEFAULT), |text| text.parse().ok().filter(|limit| (1..=PAGE_LIMIT_MAX).contains(limit)));
-        let limit = limit.ok_or_else(|| FieldError::new("limit", format!("must be a whole number from 1 to {PAGE_LIMIT_MAX}")))?;
+    pub fn read<'a>(
+        get: impl Fn(&str) -> Option<&'a str>,
+        first: (&'static str, S),
+        others: &[(&'static str, S)],
+    ) -> Result<Self, FieldError> {
+        let page =
+            get("page").map_or(Some(1), |text| text.parse::<u32>().ok().filter(|page| *page >= 1));
+        let page = page.ok_or_else(|| {
+            FieldError::new("page", format!("must be a whole number from 1 to {}", u32::MAX))
+        })?;
+        let limit = get("limit").map_or(Some(PAGE_LIMIT_DEFAULT), |text| {
+            text.parse().ok().filter(|limit| (1..=PAGE_LIMIT_MAX).contains(limit))
+        });
+        let limit = limit.ok_or_else(|| {
+            FieldError::new("limit", format!("must be a whole number from 1 to {PAGE_LIMIT_MAX}"))
+        })?;
         let sorts = || std::iter::once(&first).chain(others);
-        let sort = get("sort").map_or(Some(first.1), |word| sorts().find(|(name, _)| *name == word).map(|(_, sort)| *sort));
+        let sort = get("sort").map_or(Some(first.1), |word| {
+            sorts().find(|(name, _)| *name == word).map(|(_, sort)| *sort)
+        });
         let sort = sort.ok_or_else(|| {
             let words: Vec<_> = sorts().map(|(name, _)| *name).collect();
             FieldError::new("sort", format!("must be one of {}", words.join(", ")))
@@ -159,7 +173,11 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &'static str)]) -> Result<PageQuery<u8>, FieldError> {
-        PageQuery::read(|key| pairs.iter().find(|(k, _)| *k == key).map(|(_, v)| *v), ("created_at", 0), &[("name", 1)])
+        PageQuery::read(
+            |key| pairs.iter().find(|(k, _)| *k == key).map(|(_, v)| *v),
+            ("created_at", 0),
+            &[("name", 1)],
+        )
     }
 
     #[test]
@@ -169,7 +187,15 @@ mod tests {
             read(&[("page", "3"), ("limit", "100"), ("sort", "name"), ("order", "asc")]),
             Ok(PageQuery { page: 3, limit: 100, sort: 1, descending: false })
         );
-        for (key, value) in [("page", "0"), ("page", "-1"), ("limit", "0"), ("limit", "101"), ("sort", "price"), ("order", "up"), ("page", "x")] {
+        for (key, value) in [
+            ("page", "0"),
+            ("page", "-1"),
+            ("limit", "0"),
+            ("limit", "101"),
+            ("sort", "price"),
+            ("order", "up"),
+            ("page", "x"),
+        ] {
             assert_eq!(read(&[(key, value)]).unwrap_err().field, key);
         }
         assert_eq!((Pagination::new(1, 20, 41).pages, Pagination::new(1, 20, 0).pages), (3, 0));

@@ -18,7 +18,8 @@ use crate::{
 /// Whether payments are sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PaymentsSwitchBody {
-    /// `active`; `freezing`: nothing more is sent, and what was may still be on its way; `frozen`: nothing is on its way.
+    /// `active`; `freezing`: nothing more is sent, and what was may still be on its way; `frozen`:
+    /// nothing is on its way.
     #[schema(value_type = schema::FreezeState)]
     pub state: String,
     /// Nothing is sent, and nothing is on its way; what was sent is looked after.
@@ -44,7 +45,8 @@ pub struct PaymentsSwitchBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Timestamp>)]
     pub restored_at: Option<String>,
-    /// When the newest record of the restored store was written: payouts have to be compared from then on, at the latest.
+    /// When the newest record of the restored store was written: payouts have to be compared from
+    /// then on, at the latest.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Timestamp>)]
     pub backup_at: Option<String>,
@@ -61,7 +63,8 @@ pub struct PaymentsSwitchBody {
 /// Since when payouts are to be compared with the payment service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReconcileRequest {
-    /// Payouts that changed last at this time or later: for a restored store, when the backup was made.
+    /// Payouts that changed last at this time or later: for a restored store, when the backup was
+    /// made.
     #[schema(value_type = schema::Timestamp)]
     pub since: String,
 }
@@ -89,7 +92,10 @@ impl PaymentsSwitchBody {
             reason: frozen.map(|f| f.reason.clone()),
             restored_at: switch.restored_at.map(|at| at.to_string()),
             reconciling_since: switch.reconciliation.map(|asked| asked.since.to_string()),
-            reconciled_at: switch.reconciliation.and_then(|asked| asked.done_at).map(|at| at.to_string()),
+            reconciled_at: switch
+                .reconciliation
+                .and_then(|asked| asked.done_at)
+                .map(|at| at.to_string()),
         }
     }
 }
@@ -170,7 +176,10 @@ impl Request for CorrectionRequest {
     type Valid = ValidCorrection;
     fn read(fields: &Fields<'_>) -> Result<ValidCorrection, FieldError> {
         Ok(ValidCorrection {
-            correction: fields.require("correction", fields.word("correction", Correction::ALL, Correction::name)?)?,
+            correction: fields.require(
+                "correction",
+                fields.word("correction", Correction::ALL, Correction::name)?,
+            )?,
             amount: fields.require("amount_usdt", amount(fields)?)?,
             reason: fields.require("reason", fields.text("reason", 1..=500)?)?,
         })
@@ -244,12 +253,19 @@ impl From<&Proposal> for ProposalBody {
         let (said, several, balance) = match &proposal.about {
             About::Payout { payout, outcome } => (Some((payout, outcome)), None, None),
             About::Payouts(resolutions) => (None, Some(resolutions), None),
-            About::Balance { node, correction, amount } => (None, None, Some((node, correction, amount))),
+            About::Balance { node, correction, amount } => {
+                (None, None, Some((node, correction, amount)))
+            }
             About::Mismatch { .. } => (None, None, None),
         };
-        let mismatch = if let About::Mismatch { mismatch, remedy } = &proposal.about { Some((mismatch, remedy)) } else { None };
+        let mismatch = if let About::Mismatch { mismatch, remedy } = &proposal.about {
+            Some((mismatch, remedy))
+        } else {
+            None
+        };
         let decision = proposal.decided.as_ref();
-        let state = decision.map_or("open", |decision| if decision.accepted { "accepted" } else { "refused" });
+        let state = decision
+            .map_or("open", |decision| if decision.accepted { "accepted" } else { "refused" });
         Self {
             proposal_id: proposal.id.to_string(),
             payout_id: said.map(|(payout, _)| payout.to_string()),
@@ -289,7 +305,8 @@ pub struct ResolvedBody {
     /// The payout, if it is resolved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payout: Option<PayoutBody>,
-    /// What another treasurer has to confirm, or what was decided about several payouts or a balance.
+    /// What another treasurer has to confirm, or what was decided about several payouts or a
+    /// balance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proposal: Option<ProposalBody>,
 }
@@ -313,7 +330,12 @@ pub struct OpenPayoutsBody {
 impl OpenPayoutsBody {
     /// Payouts in a state.
     pub fn new(state: &str, count: u64, total: MicroUsdt, oldest: TimeMs) -> Self {
-        Self { state: state.into(), count, total_usdt: total.to_string(), oldest_at: oldest.to_string() }
+        Self {
+            state: state.into(),
+            count,
+            total_usdt: total.to_string(),
+            oldest_at: oldest.to_string(),
+        }
     }
 }
 
@@ -349,7 +371,8 @@ pub struct ComparedAgainBody {
 /// How it stands with money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StandingBody {
-    /// `safe`, `attention` (nothing is lost, a person should look), `stopped` (nothing is paid, or the books are not in order).
+    /// `safe`, `attention` (nothing is lost, a person should look), `stopped` (nothing is paid, or
+    /// the books are not in order).
     #[schema(value_type = schema::Safety)]
     pub safety: String,
     /// Why it is no better, what stops payments first.
@@ -372,7 +395,8 @@ pub struct StandingBody {
     pub proposals_open: u64,
     /// Payouts that the payment service contradicts, and that nobody ended.
     pub mismatches_open: u64,
-    /// Payouts that have to be looked up again before it is known whether the payment service says the same, at most 100.
+    /// Payouts that have to be looked up again before it is known whether the payment service says
+    /// the same, at most 100.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub compared_again: Vec<ComparedAgainBody>,
     /// What is not promised to anybody.

@@ -173,7 +173,8 @@ pub struct EarningsBody {
     /// Owed by the node.
     #[schema(value_type = schema::Usdt)]
     pub receivable_usdt: String,
-    /// Earned since the last settlement, about: it is settled with the period, and may be more or less.
+    /// Earned since the last settlement, about: it is settled with the period, and may be more or
+    /// less.
     #[schema(value_type = schema::Usdt)]
     pub estimated_usdt: String,
     /// Paid so far, in all.
@@ -183,7 +184,12 @@ pub struct EarningsBody {
 
 impl EarningsBody {
     /// Of a node with these balances, and what is estimated and was paid beside them.
-    pub fn new(node: lucid_model::id::NodeId, balances: &Balances, estimated: MicroUsdt, paid: MicroUsdt) -> Self {
+    pub fn new(
+        node: lucid_model::id::NodeId,
+        balances: &Balances,
+        estimated: MicroUsdt,
+        paid: MicroUsdt,
+    ) -> Self {
         Self {
             estimated_usdt: estimated.to_string(),
             paid_usdt: paid.to_string(),
@@ -228,7 +234,9 @@ impl Request for DepositRequest {
 pub(crate) fn amount(fields: &Fields<'_>) -> Result<Option<MicroUsdt>, FieldError> {
     let Some(amount) = fields.parsed::<MicroUsdt>("amount_usdt")? else { return Ok(None) };
     let may_be = MicroUsdt::ZERO < amount && amount <= DEPOSIT_MAX;
-    may_be.then_some(Some(amount)).ok_or_else(|| fields.error("amount_usdt", format!("must be above zero and at most {DEPOSIT_MAX}")))
+    may_be.then_some(Some(amount)).ok_or_else(|| {
+        fields.error("amount_usdt", format!("must be above zero and at most {DEPOSIT_MAX}"))
+    })
 }
 
 /// What the treasury holds.
@@ -248,11 +256,17 @@ mod tests {
     fn a_deposit_is_above_zero_and_leaves_room_for_many_more() {
         let read = |amount: &str| {
             let body = format!(r#"{{"reference":"r","amount_usdt":"{amount}"}}"#);
-            parse::<DepositRequest>(body.as_bytes()).map(|deposit| deposit.amount.0).map_err(|error| error.to_string())
+            parse::<DepositRequest>(body.as_bytes())
+                .map(|deposit| deposit.amount.0)
+                .map_err(|error| error.to_string())
         };
         assert_eq!((read("0.000001"), read("999999999.999999")), (Ok(1), Ok(DEPOSIT_MAX.0)));
         for amount in ["0", "-1", "1000000000"] {
-            assert_eq!(read(amount), Err("amount_usdt: must be above zero and at most 999999999.999999".into()), "{amount}");
+            assert_eq!(
+                read(amount),
+                Err("amount_usdt: must be above zero and at most 999999999.999999".into()),
+                "{amount}"
+            );
         }
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lucid_model::policy::{
-    ARCHIVE_BYTES_MAX, Bundle, BundleSignature, COMPONENT_BYTES_MAX, GOLDEN_BYTES_MAX, GOLDEN_FILES_MAX, GOLDEN_NAME_BYTES_MAX, MANIFEST_BYTES_MAX,
-    PolicyKind, PolicyRef, SIGNATURES_MAX,
+    ARCHIVE_BYTES_MAX, Bundle, BundleSignature, COMPONENT_BYTES_MAX, GOLDEN_BYTES_MAX,
+    GOLDEN_FILES_MAX, GOLDEN_NAME_BYTES_MAX, MANIFEST_BYTES_MAX, PolicyKind, PolicyRef,
+    SIGNATURES_MAX,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,19 +24,23 @@ mod simulation;
 
 pub use diff::{ChangedParamBody, ParamSpecBody, PolicyDiffBody};
 pub use life::{
-    ActivatePolicy, ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies, CheckPolicyRequest, InForceBody, PolicyReportBody,
-    PolicyReportList, PolicyVersionBody, PolicyVersionList,
+    ActivatePolicy, ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies,
+    CheckPolicyRequest, InForceBody, PolicyReportBody, PolicyReportList, PolicyVersionBody,
+    PolicyVersionList,
 };
 
 pub use shadow::{
-    BeginShadow, BeginShadowRequest, EarningNodeBody, MoneyComparedBody, PayoutSimulationBody, ScoresComparedBody, ShadowBody, ShadowResultBody,
-    ShadowResultList, SimulatedBody, results_csv,
+    BeginShadow, BeginShadowRequest, EarningNodeBody, MoneyComparedBody, PayoutSimulationBody,
+    ScoresComparedBody, ShadowBody, ShadowResultBody, ShadowResultList, SimulatedBody, results_csv,
 };
-pub use simulation::{NewSimulation, SimulatePolicyRequest, SimulatedNodeBody, SimulatedSideBody, SimulationBody};
+pub use simulation::{
+    NewSimulation, SimulatePolicyRequest, SimulatedNodeBody, SimulatedSideBody, SimulationBody,
+};
 
 /// Where bundles are handed in.
 pub const UPLOAD_PATH: &str = "/api/v1/policies";
-/// Longest body of an upload, in bytes: the largest archive, written as JSON, where four bytes stand for three.
+/// Longest body of an upload, in bytes: the largest archive, written as JSON, where four bytes
+/// stand for three.
 pub const UPLOAD_BYTES_MAX: usize = ARCHIVE_BYTES_MAX / 3 * 4;
 /// Characters of a version.
 pub const VERSION_LENGTH_MAX: usize = 128;
@@ -82,7 +87,12 @@ pub struct GateReportBody {
 
 impl GateReportBody {
     /// From what the gate reports.
-    pub fn new(policy: Option<&PolicyRef>, kind: Option<PolicyKind>, abi: &str, checks: &[(String, Result<(), String>)]) -> Self {
+    pub fn new(
+        policy: Option<&PolicyRef>,
+        kind: Option<PolicyKind>,
+        abi: &str,
+        checks: &[(String, Result<(), String>)],
+    ) -> Self {
         let check = |(check, finding): &(String, Result<(), String>)| GateCheckBody {
             check: check.clone(),
             passed: finding.is_ok(),
@@ -140,13 +150,17 @@ fn read_signature(fields: &Fields<'_>) -> Result<BundleSignature, FieldError> {
     let key = fields.require("key", fields.parsed("key")?)?;
     let text = fields.require("signature", fields.string("signature")?)?;
     let mut signature = [0; 64];
-    hex::decode_to_slice(text, &mut signature).map_err(|_| fields.error("signature", "must be 128 hex digits"))?;
+    hex::decode_to_slice(text, &mut signature)
+        .map_err(|_| fields.error("signature", "must be 128 hex digits"))?;
     Ok(BundleSignature { key, signature })
 }
 
 impl From<&Bundle> for UploadPolicyRequest {
     fn from(bundle: &Bundle) -> Self {
-        let body = |signed: &BundleSignature| BundleSignatureBody { key: signed.key.to_string(), signature: hex::encode(signed.signature) };
+        let body = |signed: &BundleSignature| BundleSignatureBody {
+            key: signed.key.to_string(),
+            signature: hex::encode(signed.signature),
+        };
         let signatures = bundle.signatures.iter().map(body).collect();
         Self {
             manifest: bundle.manifest.clone(),
@@ -165,22 +179,36 @@ impl Request for UploadPolicyRequest {
             for (name, _) in cases.entries().take(GOLDEN_FILES_MAX + 1) {
                 let text = cases.require(name, cases.string(name)?)?;
                 if name.len() > GOLDEN_NAME_BYTES_MAX {
-                    return Err(fields.error("golden", format!("must have names of at most {GOLDEN_NAME_BYTES_MAX} bytes")));
+                    return Err(fields.error(
+                        "golden",
+                        format!("must have names of at most {GOLDEN_NAME_BYTES_MAX} bytes"),
+                    ));
                 }
                 if text.len() > GOLDEN_BYTES_MAX {
-                    return Err(cases.error(name, format!("must have at most {GOLDEN_BYTES_MAX} bytes")));
+                    return Err(
+                        cases.error(name, format!("must have at most {GOLDEN_BYTES_MAX} bytes"))
+                    );
                 }
                 golden.push((name.to_owned(), text.to_owned()));
             }
         }
         if golden.len() > GOLDEN_FILES_MAX {
-            return Err(fields.error("golden", format!("must have at most {GOLDEN_FILES_MAX} cases")));
+            return Err(
+                fields.error("golden", format!("must have at most {GOLDEN_FILES_MAX} cases"))
+            );
         }
         Ok(Bundle {
-            manifest: fields.require("manifest", fields.text("manifest", 1..=MANIFEST_BYTES_MAX)?)?,
-            component: fields.require("component", fields.base64("component", 1..=COMPONENT_BYTES_MAX)?)?,
+            manifest: fields
+                .require("manifest", fields.text("manifest", 1..=MANIFEST_BYTES_MAX)?)?,
+            component: fields
+                .require("component", fields.base64("component", 1..=COMPONENT_BYTES_MAX)?)?,
             golden,
-            signatures: fields.list("signatures", 0..=SIGNATURES_MAX)?.unwrap_or_default().iter().map(read_signature).collect::<Result<_, _>>()?,
+            signatures: fields
+                .list("signatures", 0..=SIGNATURES_MAX)?
+                .unwrap_or_default()
+                .iter()
+                .map(read_signature)
+                .collect::<Result<_, _>>()?,
         })
     }
 }

@@ -9,7 +9,10 @@ use lucid_model::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::state::{CapacityBody, PoolHealthBody, PoolPerformanceBody, PoolPerformancePoint, ReplacedBody, UtilisationBody};
+pub use self::state::{
+    CapacityBody, PoolHealthBody, PoolPerformanceBody, PoolPerformancePoint, ReplacedBody,
+    UtilisationBody,
+};
 use crate::{
     fields::{FieldError, Fields, Request},
     node::{
@@ -64,8 +67,14 @@ impl AlertThresholdsBody {
     /// None if they say nothing.
     fn of(thresholds: AlertThresholds) -> Option<Self> {
         let AlertThresholds { cpu, memory, disk, missed_heartbeat_s } = thresholds;
-        let [cpu_usage, memory_usage, disk_usage] = [cpu, memory, disk].map(|limit| limit.map(ExactNumber::percent));
-        (!thresholds.is_empty()).then_some(Self { cpu_usage, memory_usage, disk_usage, missed_heartbeat_s })
+        let [cpu_usage, memory_usage, disk_usage] =
+            [cpu, memory, disk].map(|limit| limit.map(ExactNumber::percent));
+        (!thresholds.is_empty()).then_some(Self {
+            cpu_usage,
+            memory_usage,
+            disk_usage,
+            missed_heartbeat_s,
+        })
     }
 }
 
@@ -150,7 +159,8 @@ pub struct PoolConfigRequest {
     #[schema(default = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failover_enabled: Option<bool>,
-    /// When alerts about its members are raised; they replace those before as a whole, an empty object removes them.
+    /// When alerts about its members are raised; they replace those before as a whole, an empty
+    /// object removes them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert_thresholds: Option<AlertThresholdsRequest>,
 }
@@ -235,7 +245,9 @@ impl PoolConfigChange {
         PoolConfig {
             auto_assignment: self.auto_assignment.unwrap_or(to.auto_assignment),
             load_balancing: self.load_balancing.unwrap_or(to.load_balancing),
-            health_check_interval_s: self.health_check_interval_s.unwrap_or(to.health_check_interval_s),
+            health_check_interval_s: self
+                .health_check_interval_s
+                .unwrap_or(to.health_check_interval_s),
             failover_enabled: self.failover_enabled.unwrap_or(to.failover_enabled),
             thresholds: self.thresholds.unwrap_or(to.thresholds),
         }
@@ -277,7 +289,10 @@ fn configuration(fields: &Fields<'_>) -> Result<Option<PoolConfigChange>, FieldE
         load_balancing: config.word("load_balancing", LoadBalancing::ALL, LoadBalancing::name)?,
         health_check_interval_s: config.integer("health_check_interval", 30..=3600)?,
         failover_enabled: config.flag("failover_enabled")?,
-        thresholds: config.object("alert_thresholds")?.map(|limits| thresholds(&limits)).transpose()?,
+        thresholds: config
+            .object("alert_thresholds")?
+            .map(|limits| thresholds(&limits))
+            .transpose()?,
     }))
 }
 
@@ -342,8 +357,12 @@ mod tests {
     fn a_pool_has_the_defaults_of_the_contract() {
         let pool = parse::<CreatePoolRequest>(br#"{"name":"p"}"#).unwrap();
         assert_eq!((pool.max_nodes, pool.config), (100, PoolConfig::default()));
-        let refusal = |json: &str| parse::<CreatePoolRequest>(json.as_bytes()).unwrap_err().to_string();
-        assert_eq!(refusal(r#"{"name":"p","max_nodes":1001}"#), "max_nodes: must be a whole number from 1 to 1000");
+        let refusal =
+            |json: &str| parse::<CreatePoolRequest>(json.as_bytes()).unwrap_err().to_string();
+        assert_eq!(
+            refusal(r#"{"name":"p","max_nodes":1001}"#),
+            "max_nodes: must be a whole number from 1 to 1000"
+        );
         assert_eq!(
             refusal(r#"{"name":"p","configuration":{"health_check_interval":29}}"#),
             "configuration.health_check_interval: must be a whole number from 30 to 3600"
@@ -356,19 +375,41 @@ mod tests {
 
     #[test]
     fn a_pool_without_thresholds_has_no_field_for_them_and_an_update_replaces_them() {
-        let of = |json: &str| parse::<CreatePoolRequest>(format!(r#"{{"name":"p","configuration":{{"alert_thresholds":{json}}}}}"#).as_bytes());
+        let of = |json: &str| {
+            parse::<CreatePoolRequest>(
+                format!(r#"{{"name":"p","configuration":{{"alert_thresholds":{json}}}}}"#)
+                    .as_bytes(),
+            )
+        };
         let shown = |thresholds| serde_json::to_value(AlertThresholdsBody::of(thresholds)).unwrap();
         assert_eq!(shown(of("{}").unwrap().config.thresholds), serde_json::Value::Null);
-        let thresholds = of(r#"{"cpu_usage":70.5,"missed_heartbeat_s":86400}"#).unwrap().config.thresholds;
-        assert_eq!(shown(thresholds), serde_json::json!({ "cpu_usage": 70.5, "missed_heartbeat_s": 86_400 }));
-        let change = |json: &str| parse::<UpdatePoolRequest>(json.as_bytes()).unwrap().config.unwrap();
+        let thresholds =
+            of(r#"{"cpu_usage":70.5,"missed_heartbeat_s":86400}"#).unwrap().config.thresholds;
+        assert_eq!(
+            shown(thresholds),
+            serde_json::json!({ "cpu_usage": 70.5, "missed_heartbeat_s": 86_400 })
+        );
+        let change =
+            |json: &str| parse::<UpdatePoolRequest>(json.as_bytes()).unwrap().config.unwrap();
         let before = PoolConfig { thresholds, ..PoolConfig::default() };
         assert_eq!(change(r#"{"configuration":{}}"#).apply(before), before);
-        assert_eq!(change(r#"{"configuration":{"alert_thresholds":{}}}"#).apply(before), PoolConfig::default());
+        assert_eq!(
+            change(r#"{"configuration":{"alert_thresholds":{}}}"#).apply(before),
+            PoolConfig::default()
+        );
         for (json, told) in [
-            (r#"{"cpu_usage":101}"#, "configuration.alert_thresholds.cpu_usage: must be a number from 0 to 100"),
-            (r#"{"disk_usage":-1}"#, "configuration.alert_thresholds.disk_usage: must be a number from 0 to 100"),
-            (r#"{"missed_heartbeat_s":29}"#, "configuration.alert_thresholds.missed_heartbeat_s: must be a whole number from 30 to 86400"),
+            (
+                r#"{"cpu_usage":101}"#,
+                "configuration.alert_thresholds.cpu_usage: must be a number from 0 to 100",
+            ),
+            (
+                r#"{"disk_usage":-1}"#,
+                "configuration.alert_thresholds.disk_usage: must be a number from 0 to 100",
+            ),
+            (
+                r#"{"missed_heartbeat_s":29}"#,
+                "configuration.alert_thresholds.missed_heartbeat_s: must be a whole number from 30 to 86400",
+            ),
             (r#"7"#, "configuration.alert_thresholds: must be an object"),
         ] {
             assert_eq!(of(json).unwrap_err().to_string(), told);

@@ -71,7 +71,11 @@ pub struct PolicyRefBody {
 
 impl From<&PolicyRef> for PolicyRefBody {
     fn from(policy: &PolicyRef) -> Self {
-        Self { name: policy.name.clone(), version: policy.version.to_string(), digest: policy.digest.to_string() }
+        Self {
+            name: policy.name.clone(),
+            version: policy.version.to_string(),
+            digest: policy.digest.to_string(),
+        }
     }
 }
 
@@ -120,8 +124,8 @@ pub struct ScoreBody {
     /// The policy's reason, why the node is held, or why nothing was credited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What adjusted it since its epoch was closed, in order: an observation was voided. What is said above counts now; the
-    /// epoch's own receipt is as it was.
+    /// What adjusted it since its epoch was closed, in order: an observation was voided. What is
+    /// said above counts now; the epoch's own receipt is as it was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adjustments: Vec<AdjustmentBody>,
 }
@@ -218,7 +222,8 @@ impl ScoreBody {
         }
     }
 
-    /// A score computed on demand; `failure` is that of the active policy, if another answered in its place.
+    /// A score computed on demand; `failure` is that of the active policy, if another answered in
+    /// its place.
     pub fn on_demand(receipt: &OnDemandReceipt, failure: Option<String>) -> Self {
         Self {
             node_id: receipt.node.to_string(),
@@ -282,7 +287,8 @@ impl Request for CalculateRequest {
     fn read(fields: &Fields<'_>) -> Result<Calculation, FieldError> {
         let node = fields.require("node_id", fields.parsed("node_id")?)?;
         let period_s = fields.integer("time_period", 3600..=86_400)?.unwrap_or(3600);
-        let data = fields.require("observation_data", fields.list("observation_data", 1..=OBSERVATIONS_MAX)?)?;
+        let data = fields
+            .require("observation_data", fields.list("observation_data", 1..=OBSERVATIONS_MAX)?)?;
         let observations = data.iter().map(ObservationRequest::read).collect::<Result<_, _>>()?;
         Ok(Calculation { node, observations, period_s })
     }
@@ -325,7 +331,9 @@ impl Request for ValidateRequest {
     const IGNORES_UNKNOWN: bool = true;
     type Valid = ScoreClaim;
     fn read(fields: &Fields<'_>) -> Result<ScoreClaim, FieldError> {
-        let score = fields.decimal("score")?.map(|text| text.parse().map_err(|_| fields.error("score", "must be a number from 0 to 100")));
+        let score = fields.decimal("score")?.map(|text| {
+            text.parse().map_err(|_| fields.error("score", "must be a number from 0 to 100"))
+        });
         Ok(ScoreClaim {
             node: fields.require("node_id", fields.parsed("node_id")?)?,
             score: fields.require("score", score.transpose()?)?,
@@ -355,8 +363,14 @@ pub struct ValidationBody {
 
 impl ValidationBody {
     /// Valid is what nothing speaks against.
-    pub fn new(score_match: bool, timestamp_valid: bool, signature_valid: Option<bool>, reason: Option<String>) -> Self {
-        let valid = score_match && timestamp_valid && signature_valid.unwrap_or(true) && reason.is_none();
+    pub fn new(
+        score_match: bool,
+        timestamp_valid: bool,
+        signature_valid: Option<bool>,
+        reason: Option<String>,
+    ) -> Self {
+        let valid =
+            score_match && timestamp_valid && signature_valid.unwrap_or(true) && reason.is_none();
         Self { valid, score_match, timestamp_valid, signature_valid, reason }
     }
 }
@@ -371,8 +385,9 @@ mod tests {
     const NODE: &str = "0192f0c1-2b3c-7d4e-8f90-123456789abc";
 
     fn calculation(extra: &str) -> String {
-        let session =
-            format!(r#"{{"session_id":"{NODE}","start_time":"2026-01-01T00:00:00Z","end_time":"2026-01-01T00:30:00Z","quality_score":0.95}}"#);
+        let session = format!(
+            r#"{{"session_id":"{NODE}","start_time":"2026-01-01T00:00:00Z","end_time":"2026-01-01T00:30:00Z","quality_score":0.95}}"#
+        );
         format!(r#"{{"node_id":"{NODE}","observation_data":[{session}]{extra}}}"#)
     }
 
@@ -380,18 +395,24 @@ mod tests {
     fn a_calculation_is_over_an_hour_unless_it_says_otherwise() {
         let valid = parse::<CalculateRequest>(calculation("").as_bytes()).unwrap();
         assert_eq!((valid.period_s, valid.observations[0].quality), (3600, Ppm(950_000)));
-        let refusal = parse::<CalculateRequest>(calculation(r#","time_period":60"#).as_bytes()).unwrap_err();
+        let refusal =
+            parse::<CalculateRequest>(calculation(r#","time_period":60"#).as_bytes()).unwrap_err();
         assert_eq!(refusal.to_string(), "time_period: must be a whole number from 3600 to 86400");
     }
 
     #[test]
     fn a_score_claim_keeps_its_digits_and_its_timestamp() {
         let claim = |score: &str| {
-            let body = format!(r#"{{"node_id":"{NODE}","score":{score},"timestamp":"2026-01-01T00:00:00+00:00"}}"#);
+            let body = format!(
+                r#"{{"node_id":"{NODE}","score":{score},"timestamp":"2026-01-01T00:00:00+00:00"}}"#
+            );
             parse::<ValidateRequest>(body.as_bytes()).map_err(|e| e.to_string())
         };
         let valid = claim("87.505").unwrap();
-        assert_eq!((valid.score, valid.timestamp.as_str()), (ScoreCenti(8750), "2026-01-01T00:00:00+00:00"));
+        assert_eq!(
+            (valid.score, valid.timestamp.as_str()),
+            (ScoreCenti(8750), "2026-01-01T00:00:00+00:00")
+        );
         assert_eq!(claim("100.5").unwrap_err(), "score: must be a number from 0 to 100");
         assert_eq!(claim("\"87\"").unwrap_err(), "score: must be a number");
     }

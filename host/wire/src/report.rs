@@ -84,7 +84,9 @@ fn usage(fields: &Fields<'_>) -> Result<Usage, FieldError> {
     let network = match fields.object("network_usage")? {
         None => NetworkCounters::default(),
         Some(network) => {
-            let count = |key| -> Result<u64, FieldError> { Ok(network.integer(key, 0..=i64::MAX.unsigned_abs())?.unwrap_or(0)) };
+            let count = |key| -> Result<u64, FieldError> {
+                Ok(network.integer(key, 0..=i64::MAX.unsigned_abs())?.unwrap_or(0))
+            };
             NetworkCounters {
                 bytes_sent: count("bytes_sent")?,
                 bytes_received: count("bytes_received")?,
@@ -93,7 +95,12 @@ fn usage(fields: &Fields<'_>) -> Result<Usage, FieldError> {
             }
         }
     };
-    Ok(Usage { cpu: percent("cpu_usage")?, memory: percent("memory_usage")?, disk: percent("disk_usage")?, network })
+    Ok(Usage {
+        cpu: percent("cpu_usage")?,
+        memory: percent("memory_usage")?,
+        disk: percent("disk_usage")?,
+        network,
+    })
 }
 
 /// One or more samples: the fields of one, or `samples`, or the older `metrics`.
@@ -218,7 +225,8 @@ impl Request for HeartbeatRequest {
 pub struct ReportBody {
     /// Samples stored.
     pub accepted: u32,
-    /// Those of them that were measured more than 90 s before they arrived: they are kept, and witness nothing of then.
+    /// Those of them that were measured more than 90 s before they arrived: they are kept, and
+    /// witness nothing of then.
     #[serde(default)]
     pub late: u32,
     /// Samples that are not kept. The report counts all the same.
@@ -249,7 +257,8 @@ pub struct SessionVerdictBody {
     /// The session.
     #[schema(value_type = schema::Id)]
     pub session_id: String,
-    /// `accepted`, `rejected`, `voided` (an operator took it back), `unverified` (asked again before the epoch closes).
+    /// `accepted`, `rejected`, `voided` (an operator took it back), `unverified` (asked again
+    /// before the epoch closes).
     #[schema(value_type = schema::SessionVerdict)]
     pub verdict: String,
     /// Why it is rejected or voided.
@@ -301,7 +310,10 @@ pub struct AdjustedScoreBody {
 
 impl From<&Adjustment> for AdjustedScoreBody {
     fn from(adjustment: &Adjustment) -> Self {
-        Self { score_id: ScoreBody::id_of(adjustment.epoch_start_s, adjustment.node), adjustment: adjustment.into() }
+        Self {
+            score_id: ScoreBody::id_of(adjustment.epoch_start_s, adjustment.node),
+            adjustment: adjustment.into(),
+        }
     }
 }
 
@@ -312,12 +324,26 @@ mod tests {
 
     #[test]
     fn samples_come_alone_in_a_list_or_in_the_older_form() {
-        let one = parse::<MetricsRequest>(br#"{"cpu_usage":12.5,"network_usage":{"bytes_sent":7}}"#).unwrap();
-        assert_eq!((one.len(), one[0].usage.cpu, one[0].usage.network.bytes_sent), (1, Ppm(125_000), 7));
+        let one =
+            parse::<MetricsRequest>(br#"{"cpu_usage":12.5,"network_usage":{"bytes_sent":7}}"#)
+                .unwrap();
+        assert_eq!(
+            (one.len(), one[0].usage.cpu, one[0].usage.network.bytes_sent),
+            (1, Ppm(125_000), 7)
+        );
         assert_eq!(parse::<MetricsRequest>(br#"{"metrics":{"cpu_usage":1}}"#).unwrap().len(), 1);
-        assert_eq!(parse::<MetricsRequest>(br#"{"samples":[{"cpu_usage":1},{"disk_usage":2}]}"#).unwrap().len(), 2);
-        let refusal = |json: &str| parse::<MetricsRequest>(json.as_bytes()).unwrap_err().to_string();
-        assert_eq!(refusal(r#"{"samples":[{"cpu_usage":1},{"cpu_usage":101}]}"#), "samples[1].cpu_usage: must be a number from 0 to 100");
+        assert_eq!(
+            parse::<MetricsRequest>(br#"{"samples":[{"cpu_usage":1},{"disk_usage":2}]}"#)
+                .unwrap()
+                .len(),
+            2
+        );
+        let refusal =
+            |json: &str| parse::<MetricsRequest>(json.as_bytes()).unwrap_err().to_string();
+        assert_eq!(
+            refusal(r#"{"samples":[{"cpu_usage":1},{"cpu_usage":101}]}"#),
+            "samples[1].cpu_usage: must be a number from 0 to 100"
+        );
         assert_eq!(refusal(r#"{"samples":[]}"#), "samples: must have 1 to 1000 items, has 0");
         assert_eq!(refusal("{}"), "cpu_usage: is required, or memory_usage or disk_usage");
     }
@@ -331,7 +357,13 @@ mod tests {
             parse::<ObservationsRequest>(body.as_bytes()).map_err(|e| e.to_string())
         };
         assert_eq!(session("2026-01-01T00:00:01Z", "1.0").unwrap()[0].span.length_ms(), 1000);
-        assert_eq!(session("2026-01-01T00:00:00Z", "1").unwrap_err(), "observations[0].end_time: must be after start_time");
-        assert_eq!(session("2026-01-01T00:00:01Z", "1.1").unwrap_err(), "observations[0].quality_score: must be a number from 0 to 1");
+        assert_eq!(
+            session("2026-01-01T00:00:00Z", "1").unwrap_err(),
+            "observations[0].end_time: must be after start_time"
+        );
+        assert_eq!(
+            session("2026-01-01T00:00:01Z", "1.1").unwrap_err(),
+            "observations[0].quality_score: must be a number from 0 to 1"
+        );
     }
 }

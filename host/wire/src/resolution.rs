@@ -60,12 +60,21 @@ impl Request for ResolutionBody {
     type Valid = Resolution;
     fn read(fields: &Fields<'_>) -> Result<Resolution, FieldError> {
         let id = fields.require("payout_id", fields.string("payout_id")?)?;
-        let payout: PayoutId = id.parse().map_err(|_| fields.error("payout_id", "must be a UUID"))?;
-        let outcome = fields.require("outcome", fields.word("outcome", &[PAID, NOT_PAID], |word| word)?)?;
+        let payout: PayoutId =
+            id.parse().map_err(|_| fields.error("payout_id", "must be a UUID"))?;
+        let outcome =
+            fields.require("outcome", fields.word("outcome", &[PAID, NOT_PAID], |word| word)?)?;
         let txid = fields.text(TRANSACTION, 1..=128)?;
         let outcome = match (outcome == PAID, txid) {
-            (true, None) => return Err(fields.error(TRANSACTION, "is required with outcome paid: name the transaction that paid it")),
-            (false, Some(_)) => return Err(fields.error(TRANSACTION, "must be absent with outcome not_paid")),
+            (true, None) => {
+                return Err(fields.error(
+                    TRANSACTION,
+                    "is required with outcome paid: name the transaction that paid it",
+                ));
+            }
+            (false, Some(_)) => {
+                return Err(fields.error(TRANSACTION, "must be absent with outcome not_paid"));
+            }
             (_, txid) => Outcome::by(txid),
         };
         let evidence = fields.require("evidence", fields.text("evidence", 1..=500)?)?;
@@ -94,7 +103,9 @@ impl Request for ResolutionsRequest {
 /// Everything that is wrong with it, by line; nothing of such a file is to be sent.
 pub fn read_csv(text: &str) -> Result<Vec<(usize, ResolutionBody)>, Vec<String>> {
     let rows = csv::rows(text).map_err(|wrong| vec![wrong])?;
-    let Some(((_, head), rows)) = rows.split_first() else { return Err(vec!["the file is empty".into()]) };
+    let Some(((_, head), rows)) = rows.split_first() else {
+        return Err(vec!["the file is empty".into()]);
+    };
     let places = places(head).map_err(|wrong| vec![format!("line 1: {wrong}")])?;
     let (mut read, mut wrong) = (Vec::new(), Vec::new());
     for (line, cells) in rows {
@@ -107,7 +118,10 @@ pub fn read_csv(text: &str) -> Result<Vec<(usize, ResolutionBody)>, Vec<String>>
         wrong.push("the file has no line but the columns' names".into());
     }
     if read.len() > RESOLUTIONS_MAX {
-        wrong.push(format!("the file has {} resolutions, more than {RESOLUTIONS_MAX}: make several files of it", read.len()));
+        wrong.push(format!(
+            "the file has {} resolutions, more than {RESOLUTIONS_MAX}: make several files of it",
+            read.len()
+        ));
     }
     if wrong.is_empty() { Ok(read) } else { Err(wrong) }
 }
@@ -129,15 +143,29 @@ fn places(head: &[String]) -> Result<[usize; 4], String> {
     Ok(places)
 }
 
-fn resolution(cells: &[String], columns: usize, places: [usize; 4]) -> Result<ResolutionBody, String> {
+fn resolution(
+    cells: &[String],
+    columns: usize,
+    places: [usize; 4],
+) -> Result<ResolutionBody, String> {
     if cells.len() != columns {
         return Err(format!("has {} fields, not {columns}", cells.len()));
     }
-    let cell = |place: usize| cells.get(place).map(|text| text.trim().to_owned()).unwrap_or_default();
+    let cell =
+        |place: usize| cells.get(place).map(|text| text.trim().to_owned()).unwrap_or_default();
     let [payout_id, outcome, txid, evidence] = places.map(cell);
-    let body = ResolutionBody { payout_id, outcome, transaction_id: Some(txid).filter(|txid| !txid.is_empty()), evidence };
-    let serde_json::Value::Object(fields) = serde_json::to_value(&body).unwrap_or_default() else { return Err("is not readable".into()) };
-    ResolutionBody::read(&Fields::new("", &fields)).map(|_| body).map_err(|wrong| in_file(&wrong.field, &wrong.problem))
+    let body = ResolutionBody {
+        payout_id,
+        outcome,
+        transaction_id: Some(txid).filter(|txid| !txid.is_empty()),
+        evidence,
+    };
+    let serde_json::Value::Object(fields) = serde_json::to_value(&body).unwrap_or_default() else {
+        return Err("is not readable".into());
+    };
+    ResolutionBody::read(&Fields::new("", &fields))
+        .map(|_| body)
+        .map_err(|wrong| in_file(&wrong.field, &wrong.problem))
 }
 
 /// A problem of a field, by its column's name.
@@ -154,7 +182,9 @@ mod tests {
 
     #[test]
     fn a_file_is_read_as_spreadsheets_write_it() {
-        let text = format!("\u{feff}payout_id,outcome,txid,evidence\r\n{ONE},paid,ab12,\"TronScan, \"\"4711\"\"\"\r\n\r\n{TWO},not_paid,,letter\r\n");
+        let text = format!(
+            "\u{feff}payout_id,outcome,txid,evidence\r\n{ONE},paid,ab12,\"TronScan, \"\"4711\"\"\"\r\n\r\n{TWO},not_paid,,letter\r\n"
+        );
         let read = read_csv(&text).unwrap();
         let body = |id: &str, outcome: &str, txid: Option<&str>, evidence: &str| ResolutionBody {
             payout_id: id.into(),
@@ -162,7 +192,13 @@ mod tests {
             transaction_id: txid.map(Into::into),
             evidence: evidence.into(),
         };
-        assert_eq!(read, [(2, body(ONE, "paid", Some("ab12"), "TronScan, \"4711\"")), (4, body(TWO, "not_paid", None, "letter"))]);
+        assert_eq!(
+            read,
+            [
+                (2, body(ONE, "paid", Some("ab12"), "TronScan, \"4711\"")),
+                (4, body(TWO, "not_paid", None, "letter"))
+            ]
+        );
         let other_order = format!("evidence,txid,payout_id,outcome\nletter,,{TWO},not_paid\n");
         assert_eq!(read_csv(&other_order).unwrap(), [(2, body(TWO, "not_paid", None, "letter"))]);
     }
@@ -188,17 +224,29 @@ mod tests {
         for (text, expected) in [
             ("", "the file is empty"),
             ("payout_id,outcome,txid,evidence\n", "the file has no line but the columns' names"),
-            ("payout_id,outcome,txid\n", "line 1: column evidence is missing: the columns must be named payout_id,outcome,txid,evidence"),
+            (
+                "payout_id,outcome,txid\n",
+                "line 1: column evidence is missing: the columns must be named payout_id,outcome,txid,evidence",
+            ),
             (
                 "payout_id,outcome,txid,evidence,evidence\n",
                 "line 1: column evidence is there twice: the columns must be named payout_id,outcome,txid,evidence",
             ),
-            ("payout,outcome,txid,evidence\n", "line 1: unknown column \"payout\": the columns must be named payout_id,outcome,txid,evidence"),
+            (
+                "payout,outcome,txid,evidence\n",
+                "line 1: unknown column \"payout\": the columns must be named payout_id,outcome,txid,evidence",
+            ),
             ("payout_id,outcome,txid,evidence\n\"a,b\n", "line 2: a quote is not closed"),
         ] {
             assert_eq!(read_csv(text).unwrap_err(), [expected], "{text:?}");
         }
-        let many = format!("payout_id,outcome,txid,evidence\n{}", format!("{ONE},not_paid,,e\n").repeat(RESOLUTIONS_MAX + 1));
-        assert_eq!(read_csv(&many).unwrap_err(), ["the file has 1001 resolutions, more than 1000: make several files of it"]);
+        let many = format!(
+            "payout_id,outcome,txid,evidence\n{}",
+            format!("{ONE},not_paid,,e\n").repeat(RESOLUTIONS_MAX + 1)
+        );
+        assert_eq!(
+            read_csv(&many).unwrap_err(),
+            ["the file has 1001 resolutions, more than 1000: make several files of it"]
+        );
     }
 }

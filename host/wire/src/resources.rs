@@ -59,7 +59,12 @@ impl TimeRange {
     pub fn read(text: Option<&str>) -> Result<Self, FieldError> {
         let Some(text) = text else { return Ok(Self::default()) };
         let found = Self::ALL.into_iter().find(|range| range.name() == text);
-        found.ok_or_else(|| FieldError::new("time_range", format!("must be one of {}", Self::ALL.map(Self::name).join(", "))))
+        found.ok_or_else(|| {
+            FieldError::new(
+                "time_range",
+                format!("must be one of {}", Self::ALL.map(Self::name).join(", ")),
+            )
+        })
     }
 }
 
@@ -93,8 +98,8 @@ pub struct NodeResourcesBody {
     /// Seconds since the machine started, in the newest sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime: Option<u64>,
-    /// The node's clock less ours, by its newest sample's time and arrival: how far it is ahead, less the time that its report
-    /// took.
+    /// The node's clock less ours, by its newest sample's time and arrival: how far it is ahead,
+    /// less the time that its report took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_offset_ms: Option<i64>,
     /// Samples of those that were expected in the range, one each half minute: percent.
@@ -104,8 +109,15 @@ pub struct NodeResourcesBody {
 }
 
 impl NodeResourcesBody {
-    /// Of a node whose samples in the range sum up to `usage`; `newest` is its newest sample, whenever it was.
-    pub fn new(node: NodeId, usage: &UsageSummary, newest: Option<&Sample>, completeness: Ppm, now: TimeMs) -> Self {
+    /// Of a node whose samples in the range sum up to `usage`; `newest` is its newest sample,
+    /// whenever it was.
+    pub fn new(
+        node: NodeId,
+        usage: &UsageSummary,
+        newest: Option<&Sample>,
+        completeness: Ppm,
+        now: TimeMs,
+    ) -> Self {
         let any = usage.samples > 0;
         let percent = |ratio| any.then(|| ExactNumber::percent(ratio));
         let newest = newest.filter(|_| any);
@@ -163,7 +175,13 @@ pub struct ResourceSummaryBody {
 
 impl ResourceSummaryBody {
     /// Of a fleet, with how many nodes it has and how many of them are active.
-    pub fn new(now: TimeMs, (total_nodes, active_nodes): (u64, u64), usage: &UsageSummary, total_active_sessions: u64, completeness: Ppm) -> Self {
+    pub fn new(
+        now: TimeMs,
+        (total_nodes, active_nodes): (u64, u64),
+        usage: &UsageSummary,
+        total_active_sessions: u64,
+        completeness: Ppm,
+    ) -> Self {
         Self {
             timestamp: now.to_string(),
             total_nodes,
@@ -171,7 +189,10 @@ impl ResourceSummaryBody {
             average_cpu_usage: ExactNumber::percent(usage.cpu),
             average_memory_usage: ExactNumber::percent(usage.memory),
             average_disk_usage: ExactNumber::percent(usage.disk),
-            total_network_usage: TotalNetworkBody { bytes_sent: usage.network.bytes_sent, bytes_received: usage.network.bytes_received },
+            total_network_usage: TotalNetworkBody {
+                bytes_sent: usage.network.bytes_sent,
+                bytes_received: usage.network.bytes_received,
+            },
             total_active_sessions,
             completeness: ExactNumber::percent_floor(completeness),
         }

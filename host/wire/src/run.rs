@@ -96,7 +96,9 @@ impl Request for PlanRunRequest {
     type Valid = Vec<NodeId>;
     fn read(fields: &Fields<'_>) -> Result<Vec<NodeId>, FieldError> {
         let texts = fields.texts("node_ids", 1..=CHOSEN_MAX, 1..=36)?.unwrap_or_default();
-        let node = |(place, text): (usize, &String)| text.parse().map_err(|_| fields.error(&format!("node_ids[{place}]"), "must be a UUID"));
+        let node = |(place, text): (usize, &String)| {
+            text.parse().map_err(|_| fields.error(&format!("node_ids[{place}]"), "must be a UUID"))
+        };
         texts.iter().enumerate().map(node).collect()
     }
 }
@@ -114,7 +116,8 @@ pub struct RunPartBody {
     pub total_usdt: String,
 }
 
-/// A payout with the proof that its run says so of it: hashes and signature can be checked by anybody (`lucid payout verify`).
+/// A payout with the proof that its run says so of it: hashes and signature can be checked by
+/// anybody (`lucid payout verify`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PayoutProofBody {
     /// The payout.
@@ -141,7 +144,9 @@ pub enum ProofError {
     #[error("{0} is not readable")]
     Unreadable(&'static str),
     /// The hashes do not lead from the payout to the root.
-    #[error("the hashes do not lead from this payout to the run's root: it is not one of its receipts")]
+    #[error(
+        "the hashes do not lead from this payout to the run's root: it is not one of its receipts"
+    )]
     NotAReceipt,
     /// The signature is not the key's.
     #[error("the signature of the run's root is not by the key {0}")]
@@ -150,9 +155,22 @@ pub enum ProofError {
 
 impl PayoutProofBody {
     /// A payout at a place among so many receipts, with its way to the root, and who signed that.
-    pub fn new(payout: PayoutBody, (index, receipts): (u32, u32), (path, root): (&[Digest], Digest), (key, signature): (PublicKey, &[u8])) -> Self {
+    pub fn new(
+        payout: PayoutBody,
+        (index, receipts): (u32, u32),
+        (path, root): (&[Digest], Digest),
+        (key, signature): (PublicKey, &[u8]),
+    ) -> Self {
         let path = path.iter().map(ToString::to_string).collect();
-        Self { payout, index, receipts, path, root: root.to_string(), public_key: hex::encode(key.0), signature: hex::encode(signature) }
+        Self {
+            payout,
+            index,
+            receipts,
+            path,
+            root: root.to_string(),
+            public_key: hex::encode(key.0),
+            signature: hex::encode(signature),
+        }
     }
 
     /// Checks that the payout is one of the receipts whose root the key signed.
@@ -183,16 +201,22 @@ impl PayoutProofBody {
         }
         let (mut key, mut signature) = ([0; 32], [0; 64]);
         hex::decode_to_slice(&self.public_key, &mut key).map_err(|_| Unreadable("public_key"))?;
-        hex::decode_to_slice(&self.signature, &mut signature).map_err(|_| Unreadable("signature"))?;
+        hex::decode_to_slice(&self.signature, &mut signature)
+            .map_err(|_| Unreadable("signature"))?;
         let said = run_statement(receipt.run, self.receipts, root);
-        if statement::verify(PublicKey(key), &said, &signature) { Ok(()) } else { Err(ProofError::NotSigned(self.public_key.clone())) }
+        if statement::verify(PublicKey(key), &said, &signature) {
+            Ok(())
+        } else {
+            Err(ProofError::NotSigned(self.public_key.clone()))
+        }
     }
 }
 
 /// Nodes that have something and are not paid by a run, and why; as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LeftOutBody {
-    /// `below_minimum` (carried over), `not_mature`, `no_wallet`, `wallet_cooling_down`, `suspended`, `open_payout`, `not_planned`.
+    /// `below_minimum` (carried over), `not_mature`, `no_wallet`, `wallet_cooling_down`,
+    /// `suspended`, `open_payout`, `not_planned`.
     #[schema(value_type = schema::LeftOut)]
     pub reason: String,
     /// How many nodes.
@@ -231,13 +255,21 @@ pub struct RunReportBody {
 
 impl RunReportBody {
     /// Of a run, its payouts, who is left out (why, nodes, available), and the run before.
-    pub fn new(run: &Run, parts: &[RunPart], left_out: Vec<(&str, u64, MicroUsdt)>, previous: Option<&Run>) -> Self {
+    pub fn new(
+        run: &Run,
+        parts: &[RunPart],
+        left_out: Vec<(&str, u64, MicroUsdt)>,
+        previous: Option<&Run>,
+    ) -> Self {
         let mut payouts: Vec<RunPartBody> = Vec::new();
         for part in parts {
             // Of another planning, or not closed yet, is no difference here.
             let before = payouts.iter().position(|other| other.state == part.state.name());
             let earlier = before.map(|place| payouts.remove(place));
-            let total = earlier.as_ref().and_then(|earlier| earlier.total_usdt.parse().ok()).unwrap_or(MicroUsdt::ZERO);
+            let total = earlier
+                .as_ref()
+                .and_then(|earlier| earlier.total_usdt.parse().ok())
+                .unwrap_or(MicroUsdt::ZERO);
             payouts.push(RunPartBody {
                 state: part.state.name().into(),
                 count: earlier.map_or(0, |earlier| earlier.count) + u64::from(part.count),
@@ -254,7 +286,11 @@ impl RunReportBody {
             run: run.into(),
             payouts,
             left_out: left_out
-                .map(|(reason, nodes, available)| LeftOutBody { reason: reason.into(), nodes, available_usdt: available.to_string() })
+                .map(|(reason, nodes, available)| LeftOutBody {
+                    reason: reason.into(),
+                    nodes,
+                    available_usdt: available.to_string(),
+                })
                 .collect(),
             since_previous: previous.map(since),
         }
@@ -278,12 +314,24 @@ impl RunCsv {
         let txid = payout.transaction_id.as_deref().unwrap_or_default();
         let (node, owner, state) = (&payout.node_id, &payout.user_id, &payout.state);
         // Writing into a text does not fail.
-        let _ =
-            writeln!(self.0, "{node},{owner},{state},{},,,{previous},{},{},{}", payout.amount, payout.wallet_address, cell(txid), payout.payout_id);
+        let _ = writeln!(
+            self.0,
+            "{node},{owner},{state},{},,,{previous},{},{},{}",
+            payout.amount,
+            payout.wallet_address,
+            cell(txid),
+            payout.payout_id
+        );
     }
 
     /// Adds a node that is left out.
-    pub fn left_out(&mut self, (node, owner): (&str, &str), why: &str, available: MicroUsdt, previous: Option<MicroUsdt>) {
+    pub fn left_out(
+        &mut self,
+        (node, owner): (&str, &str),
+        why: &str,
+        available: MicroUsdt,
+        previous: Option<MicroUsdt>,
+    ) {
         let previous = previous.map(|amount| amount.to_string()).unwrap_or_default();
         let _ = writeln!(self.0, "{node},{owner},,,{why},{available},{previous},,,");
     }

@@ -1,16 +1,21 @@
-//! What the API's document says of single values: words from the tables they are read with, and forms.
+//! What the API's document says of single values: words from the tables they are read with, and
+//! forms.
 //!
-//! The types here have no values; fields name them (`value_type = …`) so that a word or a form is written once.
+//! The types here have no values; fields name them (`value_type = …`) so that a word or a form is
+//! written once.
 
 use lucid_model::{
     enrolment::EnrolmentScope as Scopes,
     ledger::EntryKind as EntryKinds,
     node::{NodeStatus as Nodes, PayoutHold as Holds},
     payout::{
-        Correction as Corrections, MismatchKind as MismatchKinds, PayoutState as PayoutStates, PayoutStatus as PayoutStatuses, Remedy as Remedies,
-        RunState as RunStates,
+        Correction as Corrections, MismatchKind as MismatchKinds, PayoutState as PayoutStates,
+        PayoutStatus as PayoutStatuses, Remedy as Remedies, RunState as RunStates,
     },
-    policy::{MANIFEST_BYTES_MAX, PolicyKind as PolicyKinds, ReportCause as ReportCauses, Standing as Standings},
+    policy::{
+        MANIFEST_BYTES_MAX, PolicyKind as PolicyKinds, ReportCause as ReportCauses,
+        Standing as Standings,
+    },
     pool::{LoadBalancing as Balancings, PoolStatus as PoolStatuses, health::Health as Healths},
     vote::{VoteChoice as VoteChoices, VoteState as VoteStates},
     webhook::DeliveryState as DeliveryStates,
@@ -24,8 +29,8 @@ use utoipa::{
 };
 
 use crate::{
-    audit::FILTER_LENGTH_MAX, auth::NONCE_LENGTH_MAX, error::ErrorKind, history::Metric as Metrics, policy::VERSION_LENGTH_MAX,
-    resources::TimeRange as TimeRanges,
+    audit::FILTER_LENGTH_MAX, auth::NONCE_LENGTH_MAX, error::ErrorKind, history::Metric as Metrics,
+    policy::VERSION_LENGTH_MAX, resources::TimeRange as TimeRanges,
 };
 
 fn text() -> ObjectBuilder {
@@ -73,7 +78,10 @@ fn error_codes() -> Vec<&'static str> {
 
 /// The statuses a list can be narrowed to: a node that is gone is in none.
 fn listed_nodes() -> Vec<&'static str> {
-    names(&Nodes::ALL, Nodes::name).into_iter().filter(|name| *name != Nodes::Deregistered.name()).collect()
+    names(&Nodes::ALL, Nodes::name)
+        .into_iter()
+        .filter(|name| *name != Nodes::Deregistered.name())
+        .collect()
 }
 
 words! {

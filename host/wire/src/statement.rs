@@ -32,7 +32,8 @@ pub struct StatementLineBody {
     /// `USDT`.
     #[schema(value_type = schema::Currency)]
     pub currency: String,
-    /// What the node has more or less by it, in all its accounts together; what it owes counts as less.
+    /// What the node has more or less by it, in all its accounts together; what it owes counts as
+    /// less.
     #[schema(value_type = schema::Usdt)]
     pub amount_usdt: String,
     /// The transaction of a payment.
@@ -44,7 +45,12 @@ pub struct StatementLineBody {
 
 impl StatementLineBody {
     /// The line of an entry.
-    pub fn new((owner, node): (UserId, NodeId), entry: &Entry, amount: MicroUsdt, txid: Option<&str>) -> Self {
+    pub fn new(
+        (owner, node): (UserId, NodeId),
+        entry: &Entry,
+        amount: MicroUsdt,
+        txid: Option<&str>,
+    ) -> Self {
         Self {
             entry_id: entry.draft.id.clone(),
             at: entry.at.to_string(),
@@ -96,12 +102,29 @@ impl StatementBody {
 
     /// Every line as comma-separated values, below one with the names.
     pub fn csv(&self) -> String {
-        let mut csv = String::from("entry_id,at,user_id,node_id,kind,currency,amount,transaction_id,cause\n");
+        let mut csv =
+            String::from("entry_id,at,user_id,node_id,kind,currency,amount,transaction_id,cause\n");
         for line in &self.lines {
             let txid = line.transaction_id.as_deref().unwrap_or_default();
-            let cells = [&line.entry_id, &line.at, &line.user_id, &line.node_id, &line.kind, &line.currency].map(|text| cell(text));
-            // Writing into a text does not fail. The amount is a number, and may begin with a minus.
-            let _ = writeln!(csv, "{},{},{},{}", cells.join(","), line.amount_usdt, cell(txid), cell(&line.cause));
+            let cells = [
+                &line.entry_id,
+                &line.at,
+                &line.user_id,
+                &line.node_id,
+                &line.kind,
+                &line.currency,
+            ]
+            .map(|text| cell(text));
+            // Writing into a text does not fail. The amount is a number, and may begin with a
+            // minus.
+            let _ = writeln!(
+                csv,
+                "{},{},{},{}",
+                cells.join(","),
+                line.amount_usdt,
+                cell(txid),
+                cell(&line.cause)
+            );
         }
         csv
     }

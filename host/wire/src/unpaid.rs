@@ -67,9 +67,28 @@ pub struct UnpaidList {
 
 /// The same as comma-separated values, all of it.
 pub fn unpaid_csv<'a>(lines: impl Iterator<Item = &'a UnpaidBody>) -> String {
-    let head = csv::line(&["node_id", "user_id", "balance", "amount_usdt", "since", "reason", "payout_id"]);
+    let head = csv::line(&[
+        "node_id",
+        "user_id",
+        "balance",
+        "amount_usdt",
+        "since",
+        "reason",
+        "payout_id",
+    ]);
     lines.fold(head, |text, line| {
-        let (owner, payout) = (line.user_id.as_deref().unwrap_or_default(), line.payout_id.as_deref().unwrap_or_default());
-        text + &csv::line(&[&line.node_id, owner, &line.balance, &line.amount_usdt, &line.since, &line.reason, payout])
+        let (owner, payout) = (
+            line.user_id.as_deref().unwrap_or_default(),
+            line.payout_id.as_deref().unwrap_or_default(),
+        );
+        text + &csv::line(&[
+            &line.node_id,
+            owner,
+            &line.balance,
+            &line.amount_usdt,
+            &line.since,
+            &line.reason,
+            payout,
+        ])
     })
 }

@@ -30,7 +30,8 @@ pub struct CreateWebhookRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Description>)]
     pub description: Option<String>,
-    /// What the types of its events begin with, as in `/events`; all that are sent if it is empty or absent.
+    /// What the types of its events begin with, as in `/events`; all that are sent if it is empty
+    /// or absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<schema::EventFilter>>, max_items = 50)]
     pub events: Option<Vec<String>>,
@@ -125,7 +126,10 @@ impl Request for CreateWebhookRequest {
 }
 
 /// An id, or an empty text for none.
-fn id_or_lifted<T: std::str::FromStr<Err: std::fmt::Display>>(fields: &Fields<'_>, key: &str) -> Result<Option<Option<T>>, FieldError> {
+fn id_or_lifted<T: std::str::FromStr<Err: std::fmt::Display>>(
+    fields: &Fields<'_>,
+    key: &str,
+) -> Result<Option<Option<T>>, FieldError> {
     if fields.string(key)? == Some("") { Ok(Some(None)) } else { Ok(fields.parsed(key)?.map(Some)) }
 }
 
@@ -149,7 +153,8 @@ pub struct WebhookBody {
     /// Its id.
     #[schema(value_type = schema::Id)]
     pub webhook_id: String,
-    /// What its deliveries are signed with: only in the answer that makes it, and not in a repeat of that answer.
+    /// What its deliveries are signed with: only in the answer that makes it, and not in a repeat
+    /// of that answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
     /// Where it is.

@@ -1,4 +1,5 @@
-//! kill -9 of the database under the service: it answers 503 meanwhile, goes on by itself, and nothing acknowledged is lost.
+//! kill -9 of the database under the service: it answers 503 meanwhile, goes on by itself, and
+//! nothing acknowledged is lost.
 
 use std::{
     collections::BTreeSet,
@@ -8,9 +9,12 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{check_money, kills, payouts};
-use crate::support::{Lucid, SHORT, SandboxProcess, eventually, mongo::MongoServer, node::TestNode, now_ms};
+use crate::support::{
+    Lucid, SHORT, SandboxProcess, eventually, mongo::MongoServer, node::TestNode, now_ms,
+};
 
-/// How long the service works between two kills: not a divisor of a settlement cycle, so that each finds another moment.
+/// How long the service works between two kills: not a divisor of a settlement cycle, so that each
+/// finds another moment.
 const LOAD_TIME: Duration = Duration::from_millis(2_300);
 /// How long the database is away.
 const AWAY_TIME: Duration = Duration::from_millis(900);
@@ -29,11 +33,13 @@ type Report = (&'static str, u64, Value);
 
 impl Load {
     fn new(lucid: &Lucid) -> Self {
-        let nodes = (1..=4).map(|number| (TestNode::register(lucid, "alice", number), None)).collect();
+        let nodes =
+            (1..=4).map(|number| (TestNode::register(lucid, "alice", number), None)).collect();
         Self { nodes, acknowledged: BTreeSet::new(), asked: 0, unavailable: 0, reports: 0 }
     }
 
-    /// Whether the answer is the one that is wanted. The only other one there may be is that the store is away.
+    /// Whether the answer is the one that is wanted. The only other one there may be is that the
+    /// store is away.
     fn is(&mut self, wanted: u16, status: u16, body: &Value) -> bool {
         if status == wanted {
             return true;
@@ -44,10 +50,12 @@ impl Load {
         false
     }
 
-    /// A registration, and a report of each node; what was not acknowledged is sent again as it was.
+    /// A registration, and a report of each node; what was not acknowledged is sent again as it
+    /// was.
     fn go_on(&mut self, lucid: &Lucid, owner: &str) {
         self.asked += 1;
-        let body = json!({ "name": "n", "ip_address": "198.51.100.7", "port": 10_000 + self.asked });
+        let body =
+            json!({ "name": "n", "ip_address": "198.51.100.7", "port": 10_000 + self.asked });
         let (status, answer) = lucid.call("POST", "/api/v1/nodes", Some(owner), Some(&body));
         if self.is(201, status, &answer) {
             self.acknowledged.insert(answer["node_id"].as_str().unwrap().to_owned());
@@ -57,7 +65,11 @@ impl Load {
             let report = waiting.take().unwrap_or_else(|| {
                 let (number, sample) = node.next_sample();
                 if number % 2 == 0 {
-                    ("observations", number, json!({ "observations": [node.session_until(now_ms())] }))
+                    (
+                        "observations",
+                        number,
+                        json!({ "observations": [node.session_until(now_ms())] }),
+                    )
                 } else {
                     ("metrics", number, sample)
                 }
@@ -91,7 +103,9 @@ fn a_mongodb_that_is_killed_under_load_costs_time_and_nothing_else() {
         ("LUCID_LIMITS_REGISTRATIONS_PER_MIN", "0"),
         ("LUCID_LIMITS_OTHER_PER_MIN", "0"),
     ]);
-    sandbox.set_faults(&json!({ "payout": [{ "effect": "once", "answer": { "drip": { "ms": 15 } } }] }));
+    sandbox.set_faults(
+        &json!({ "payout": [{ "effect": "once", "answer": { "drip": { "ms": 15 } } }] }),
+    );
     let lucid = Lucid::serve_with(&settings);
     let owner = lucid.token("alice", "node_operator");
     let mut load = Load::new(&lucid);
@@ -112,7 +126,12 @@ fn a_mongodb_that_is_killed_under_load_costs_time_and_nothing_else() {
             load.go_on(&lucid, &owner);
             (load.reports >= before + 4).then_some(())
         });
-        println!("kill {kill}: {} registered, {} reports, {} times 503", load.acknowledged.len(), load.reports, load.unavailable);
+        println!(
+            "kill {kill}: {} registered, {} reports, {} times 503",
+            load.acknowledged.len(),
+            load.reports,
+            load.unavailable
+        );
     }
     sandbox.set_faults(&json!({}));
     eventually("every payout to be final", || {
@@ -130,14 +149,24 @@ fn a_mongodb_that_is_killed_under_load_costs_time_and_nothing_else() {
     for id in &load.acknowledged {
         lucid.get(&format!("/api/v1/nodes/{id}"));
     }
-    // What was asked for and not acknowledged is there or not; nothing is there that nobody asked for.
+    // What was asked for and not acknowledged is there or not; nothing is there that nobody asked
+    // for.
     let total = lucid.get("/api/v1/nodes")["pagination"]["total"].as_u64().unwrap();
-    assert!((load.acknowledged.len() as u64 + 4..=u64::from(load.asked) + 4).contains(&total), "{total} of {}", load.asked);
+    assert!(
+        (load.acknowledged.len() as u64 + 4..=u64::from(load.asked) + 4).contains(&total),
+        "{total} of {}",
+        load.asked
+    );
     crate::audit::check_entries_fit_together(&lucid, &["node", "run", "payout"]);
     // Every entry is in a link of its writer's chain; both are read while the service goes on.
     eventually("chains as long as the log", || {
         let heads = lucid.get("/api/v1/audit/heads");
-        let linked: u64 = heads["heads"].as_array().unwrap().iter().map(|head| head["entries"].as_u64().unwrap()).sum();
+        let linked: u64 = heads["heads"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|head| head["entries"].as_u64().unwrap())
+            .sum();
         (lucid.get("/api/v1/audit")["pagination"]["total"] == linked).then_some(())
     });
 }

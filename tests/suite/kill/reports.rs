@@ -1,4 +1,5 @@
-//! Reports that come while the service is killed: whatever was acknowledged is there, and nothing is there twice.
+//! Reports that come while the service is killed: whatever was acknowledged is there, and nothing
+//! is there twice.
 
 use std::{
     collections::BTreeSet,
@@ -37,7 +38,9 @@ impl Reporter {
     fn report_until_cut_off(&mut self, lucid: &Lucid) {
         while self.node.sequence < SAMPLES_MAX {
             let sequence = self.node.sequence + 1;
-            let Some(status) = self.node.try_report(lucid, sequence, &self.body(sequence)) else { return };
+            let Some(status) = self.node.try_report(lucid, sequence, &self.body(sequence)) else {
+                return;
+            };
             assert_eq!(status, 200);
             self.acknowledged.insert(sequence);
             self.node.sequence = sequence;
@@ -51,7 +54,10 @@ impl Reporter {
         if self.acknowledged.contains(&last) {
             let (status, answer) = self.node.report_as(lucid, "metrics", last, &self.body(last));
             // The report after it may have been stored, though its answer was lost.
-            assert!(status == 409 || (status == 200 && answer["repeated"] == true), "{status} {answer}");
+            assert!(
+                status == 409 || (status == 200 && answer["repeated"] == true),
+                "{status} {answer}"
+            );
         }
         let next = self.node.sequence + 1;
         let (status, answer) = self.node.report_as(lucid, "metrics", next, &self.body(next));
@@ -64,9 +70,16 @@ impl Reporter {
     fn check(&self, lucid: &Lucid) {
         let end = TimeMs(self.start_ms + STEP_MS * i64::try_from(self.node.sequence + 2).unwrap());
         let range = format!("from={}&to={end}", TimeMs(self.start_ms));
-        let history = lucid.get(&format!("/api/v1/resources/nodes/{}/history?metric=cpu&resolution=raw&{range}", self.node.id));
-        let kept: Vec<_> =
-            history["points"].as_array().unwrap().iter().map(|p| (p["time"].as_str().unwrap().to_owned(), p["cpu"]["mean"].as_f64())).collect();
+        let history = lucid.get(&format!(
+            "/api/v1/resources/nodes/{}/history?metric=cpu&resolution=raw&{range}",
+            self.node.id
+        ));
+        let kept: Vec<_> = history["points"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|p| (p["time"].as_str().unwrap().to_owned(), p["cpu"]["mean"].as_f64()))
+            .collect();
         let sent = |sequence: &u64| {
             let body = self.body(*sequence);
             (body["timestamp"].as_str().unwrap().to_owned(), body["cpu_usage"].as_f64())
@@ -88,17 +101,25 @@ fn no_acknowledged_report_is_lost_when_the_service_is_killed_at_any_moment_over_
 }
 
 fn reports_survive(store: &[(&str, &str)], kills: u32) {
-    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| now_ms().unsigned_abs());
+    let seed = std::env::var("SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| now_ms().unsigned_abs());
     println!("SEED={seed} repeats the moments of the kills");
     let mut settings = vec![("RAIL", "sandbox"), ("LUCID_LIMITS_OTHER_PER_MIN", "0")];
     settings.extend(store);
     let mut lucid = Lucid::serve_with(&settings);
     let start_ms = now_ms() - 3 * 3_600_000;
-    let reporter = |number| Reporter { node: TestNode::register(&lucid, "alice", number), start_ms, acknowledged: BTreeSet::new() };
+    let reporter = |number| Reporter {
+        node: TestNode::register(&lucid, "alice", number),
+        start_ms,
+        acknowledged: BTreeSet::new(),
+    };
     let mut reporters: Vec<_> = (1..=NODES).map(reporter).collect();
     let mut moment = seed | 1;
     for _ in 0..kills {
-        moment = moment.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        moment =
+            moment.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let after = Duration::from_micros((moment >> 33) % 150_000);
         thread::scope(|scope| {
             for reporter in &mut reporters {
@@ -106,7 +127,13 @@ fn reports_survive(store: &[(&str, &str)], kills: u32) {
             }
             let begun = Instant::now();
             thread::sleep(after.saturating_sub(begun.elapsed()));
-            assert!(Command::new("kill").args(["-KILL", &lucid.process.id().to_string()]).status().unwrap().success());
+            assert!(
+                Command::new("kill")
+                    .args(["-KILL", &lucid.process.id().to_string()])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
         });
         lucid.crash_and_restart();
         reporters.iter_mut().for_each(|reporter| reporter.go_on(&lucid));

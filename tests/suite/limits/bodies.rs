@@ -14,7 +14,12 @@ fn a_body_that_comes_too_slowly_is_cut_at_the_requests_time_limit() {
         let piece: &[u8] = if framing.contains("chunked") { b"1\r\n \r\n" } else { b" " };
         let (came, after) = raw.trickle_until_closed(piece, Duration::from_millis(50));
         let came = String::from_utf8_lossy(&came);
-        assert!(came.starts_with("HTTP/1.1 503") && came.contains("LUCID_ERR_5030") && came.contains("took too long"), "{came}");
+        assert!(
+            came.starts_with("HTTP/1.1 503")
+                && came.contains("LUCID_ERR_5030")
+                && came.contains("took too long"),
+            "{came}"
+        );
         assert!(after < Duration::from_secs(10), "{framing}: after {after:?}");
     }
 }
@@ -55,22 +60,50 @@ fn a_body_says_that_it_is_json_and_an_absent_one_need_not() {
     let lucid = Lucid::serve();
     let owner = lucid.token("alice", "node_operator");
     let body = br#"{"name":"a","ip_address":"198.51.100.7","port":9001}"#.to_vec();
-    let send = |form: &str| lucid.send("POST", "/api/v1/nodes", Some(&owner), Some(body.clone()), &[("content-type", form.to_owned())]).0;
-    for form in ["text/plain", "application/json-seq", "application/jsonp", "application/x-www-form-urlencoded"] {
+    let send = |form: &str| {
+        lucid
+            .send(
+                "POST",
+                "/api/v1/nodes",
+                Some(&owner),
+                Some(body.clone()),
+                &[("content-type", form.to_owned())],
+            )
+            .0
+    };
+    for form in [
+        "text/plain",
+        "application/json-seq",
+        "application/jsonp",
+        "application/x-www-form-urlencoded",
+    ] {
         assert_eq!(send(form), 415, "{form}");
     }
     assert_eq!(send("Application/JSON; charset=utf-8"), 201);
     let node = &lucid.get("/api/v1/nodes")["nodes"][0];
     let path = format!("/api/v1/nodes/{}/activate", node["node_id"].as_str().unwrap());
-    assert_eq!(lucid.send("POST", &path, Some(&owner), None, &[("content-type", "text/plain".into())]).0, 200);
+    assert_eq!(
+        lucid.send("POST", &path, Some(&owner), None, &[("content-type", "text/plain".into())]).0,
+        200
+    );
 }
 
 #[test]
 fn who_has_no_token_cannot_send_much() {
     let lucid = Lucid::serve();
     for path in ["/api/v1/auth/challenge", "/api/v1/auth/token"] {
-        let (status, answer) = lucid.send("POST", path, None, Some(format!("{{\"x\":\"{}\"}}", "a".repeat(5_000)).into_bytes()), &[]);
-        assert_eq!((status, answer["error"]["code"].as_str()), (413, Some("LUCID_ERR_4130")), "{path}: {answer}");
+        let (status, answer) = lucid.send(
+            "POST",
+            path,
+            None,
+            Some(format!("{{\"x\":\"{}\"}}", "a".repeat(5_000)).into_bytes()),
+            &[],
+        );
+        assert_eq!(
+            (status, answer["error"]["code"].as_str()),
+            (413, Some("LUCID_ERR_4130")),
+            "{path}: {answer}"
+        );
         assert!(answer["error"]["message"].as_str().unwrap().contains("4096"), "{answer}");
     }
     let (status, _) = lucid.send("POST", "/api/v1/nodes", None, Some(vec![b' '; 500_000]), &[]);

@@ -13,14 +13,20 @@ const BYTES_EACH_MAX: u64 = 24 * 1024;
 
 #[test]
 fn ten_thousand_idle_connections_leave_the_service_prompt_and_small() {
-    let possible = rlimit::increase_nofile_limit(u64::MAX).unwrap().saturating_sub(OTHER_FILES).min(IDLE);
+    let possible =
+        rlimit::increase_nofile_limit(u64::MAX).unwrap().saturating_sub(OTHER_FILES).min(IDLE);
     if possible < IDLE {
-        println!("skipped: {IDLE} idle connections; the hard limit of open files allows {possible}, which are tried");
+        println!(
+            "skipped: {IDLE} idle connections; the hard limit of open files allows {possible}, which are tried"
+        );
     }
     let lucid = Lucid::serve_with(&[("RAIL", "sandbox"), ("LUCID_SERVER_HEAD_TIME_MAX_S", "600")]);
     let prompt = || {
         let started = Instant::now();
-        assert_eq!(lucid.call("GET", "/api/v1/nodes", Some(&lucid.token("root", "admin")), None).0, 200);
+        assert_eq!(
+            lucid.call("GET", "/api/v1/nodes", Some(&lucid.token("root", "admin")), None).0,
+            200
+        );
         started.elapsed()
     };
     prompt();
@@ -33,7 +39,9 @@ fn ten_thousand_idle_connections_leave_the_service_prompt_and_small() {
         }
         held.push(raw);
     }
-    eventually("all of them to be taken in", || (lucid.metric("lucid_http_connections") > possible as f64).then_some(()));
+    eventually("all of them to be taken in", || {
+        (lucid.metric("lucid_http_connections") > possible as f64).then_some(())
+    });
     let took = prompt();
     let each = lucid.process.resident_bytes().saturating_sub(before) / possible;
     println!("{possible} idle connections: {each} bytes each, a request took {took:?}");
@@ -68,7 +76,11 @@ fn connections_beyond_the_most_are_closed_and_that_is_said_once() {
         let token = lucid.token("monitoring", "viewer");
         raw.send_while_taken(format!("GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"));
         let came = String::from_utf8(raw.until_closed().0).unwrap();
-        came.lines().find_map(|line| line.strip_prefix("lucid_http_connections_refused_total ")?.parse::<u64>().ok()).filter(|refused| *refused >= 5)
+        came.lines()
+            .find_map(|line| {
+                line.strip_prefix("lucid_http_connections_refused_total ")?.parse::<u64>().ok()
+            })
+            .filter(|refused| *refused >= 5)
     });
     let said = lucid.process.log().matches("server.connections_max allows").count();
     assert_eq!(said, 1, "{}", lucid.process.log());
@@ -77,7 +89,8 @@ fn connections_beyond_the_most_are_closed_and_that_is_said_once() {
 #[test]
 fn a_machine_without_file_descriptors_neither_ends_nor_spins_the_service() {
     let mut lucid = Lucid::serve();
-    let open = || std::fs::read_dir(format!("/proc/{}/fd", lucid.process.id())).unwrap().count() as u64;
+    let open =
+        || std::fs::read_dir(format!("/proc/{}/fd", lucid.process.id())).unwrap().count() as u64;
     let pid = i32::try_from(lucid.process.id()).unwrap();
     let (_, hard) = rlimit::getrlimit(rlimit::Resource::NOFILE).unwrap();
     let mut limit = (open() + 8, hard);

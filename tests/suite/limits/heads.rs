@@ -22,7 +22,11 @@ fn error(answer: &Value) -> (&str, &str, &str) {
 
 #[test]
 fn a_head_that_does_not_come_ends_the_connection() {
-    let lucid = Lucid::serve_with(&[("RAIL", "sandbox"), ("LUCID_SERVER_HEAD_TIME_MAX_S", "1"), ("LUCID_SERVER_IDLE_TIME_MAX_S", "3")]);
+    let lucid = Lucid::serve_with(&[
+        ("RAIL", "sandbox"),
+        ("LUCID_SERVER_HEAD_TIME_MAX_S", "1"),
+        ("LUCID_SERVER_IDLE_TIME_MAX_S", "3"),
+    ]);
     let headers_begun: &[u8] = &[PREFACE, &SETTINGS, &[0, 1, 0, 1, 0, 0, 0, 0, 1]].concat();
     let http2_idle: &[u8] = &[PREFACE, &SETTINGS].concat();
     let second_request = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -47,10 +51,12 @@ fn a_head_that_does_not_come_ends_the_connection() {
 #[test]
 fn headers_have_limits_that_the_answer_names() {
     let lucid = Lucid::serve();
-    let many: Vec<(String, String)> = (0..65).map(|number| (format!("x-{number}"), "1".into())).collect();
+    let many: Vec<(String, String)> =
+        (0..65).map(|number| (format!("x-{number}"), "1".into())).collect();
     let large = vec![("x-large".to_owned(), "a".repeat(17 * 1024))];
     for (headers, limit) in [(many, "64"), (large, "16384")] {
-        let headers: Vec<(&str, String)> = headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let headers: Vec<(&str, String)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
         let (status, answer) = lucid.send("GET", "/api/v1/nodes", None, None, &headers);
         assert_eq!((status, error(&answer).0), (431, "LUCID_ERR_4310"), "{answer}");
         assert!(error(&answer).2.contains(limit), "{answer}");
@@ -60,7 +66,11 @@ fn headers_have_limits_that_the_answer_names() {
         let mut raw = Raw::connect(&lucid);
         raw.send_while_taken(format!("GET /livez HTTP/1.1\r\nhost: x\r\n{bomb}\r\n"));
         let (came, _) = raw.until_closed();
-        assert!(came.is_empty() || came.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&came));
+        assert!(
+            came.is_empty() || came.starts_with(b"HTTP/1.1 431"),
+            "{}",
+            String::from_utf8_lossy(&came)
+        );
     }
     assert_eq!(lucid.call("GET", "/livez", None, None).0, 200);
 }
@@ -68,7 +78,9 @@ fn headers_have_limits_that_the_answer_names() {
 #[test]
 fn a_url_has_a_limit_that_the_answer_names() {
     let lucid = Lucid::serve();
-    for path in [format!("/api/v1/nodes?status={}", "a".repeat(5_000)), format!("/{}", "a/".repeat(5_000))] {
+    for path in
+        [format!("/api/v1/nodes?status={}", "a".repeat(5_000)), format!("/{}", "a/".repeat(5_000))]
+    {
         let (status, answer) = lucid.call("GET", &path, None, None);
         let (code, field, message) = error(&answer);
         assert_eq!((status, code, field), (414, "LUCID_ERR_4140", "url"), "{answer}");
@@ -77,7 +89,11 @@ fn a_url_has_a_limit_that_the_answer_names() {
     let mut raw = Raw::connect(&lucid);
     raw.send_while_taken(format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(4 << 20)));
     let (came, _) = raw.until_closed();
-    assert!(came.is_empty() || came.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&came));
+    assert!(
+        came.is_empty() || came.starts_with(b"HTTP/1.1 4"),
+        "{}",
+        String::from_utf8_lossy(&came)
+    );
     assert_eq!(lucid.call("GET", "/livez", None, None).0, 200);
 }
 
@@ -110,7 +126,8 @@ fn streams_that_are_opened_and_cancelled_at_once_end_their_connection() {
     let mut raw = Raw::connect(&lucid);
     let mut attack = [PREFACE, &SETTINGS].concat();
     for stream in (1_u32..).step_by(2).take(2_000) {
-        // GET http :path / and an authority, all from the static table or as literals; then RST_STREAM.
+        // GET http :path / and an authority, all from the static table or as literals; then
+        // RST_STREAM.
         let block = [0x82, 0x86, 0x84, 0x41, 0x01, b'x'];
         attack.extend([0, 0, 6, 1, 5]);
         attack.extend(stream.to_be_bytes());
@@ -121,20 +138,28 @@ fn streams_that_are_opened_and_cancelled_at_once_end_their_connection() {
     }
     raw.send_while_taken(&attack);
     let (_, after) = raw.until_closed();
-    assert!(after < Duration::from_secs(10), "long before an idle connection ends: after {after:?}");
+    assert!(
+        after < Duration::from_secs(10),
+        "long before an idle connection ends: after {after:?}"
+    );
     assert_eq!(lucid.call("GET", "/livez", None, None).0, 200);
 }
 
 #[test]
 fn a_client_that_does_not_read_what_it_asked_for_is_let_go() {
-    let lucid = Lucid::serve_with(&[("RAIL", "sandbox"), ("LUCID_SERVER_HEAD_TIME_MAX_S", "3"), ("LUCID_SERVER_STALL_TIME_MAX_S", "1")]);
+    let lucid = Lucid::serve_with(&[
+        ("RAIL", "sandbox"),
+        ("LUCID_SERVER_HEAD_TIME_MAX_S", "3"),
+        ("LUCID_SERVER_STALL_TIME_MAX_S", "1"),
+    ]);
     let (_, document) = lucid.call("GET", "/openapi.json", None, None);
     let mut reader = Raw::connect(&lucid);
     reader.send("GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(3));
     let mut greedy = Raw::connect(&lucid);
     // More than the kernel's buffers of both ends hold.
     greedy.send_while_taken("GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(500));
-    // HTTP/2, whose client opens no window: SETTINGS_INITIAL_WINDOW_SIZE = 0, GET /openapi.json as stream 1.
+    // HTTP/2, whose client opens no window: SETTINGS_INITIAL_WINDOW_SIZE = 0, GET /openapi.json as
+    // stream 1.
     let mut windowless = Raw::connect(&lucid);
     let path = b"/openapi.json";
     let block = [&[0x82, 0x86, 0x41, 0x01, b'x', 0x04, path.len() as u8], &path[..]].concat();
@@ -142,8 +167,14 @@ fn a_client_that_does_not_read_what_it_asked_for_is_let_go() {
     windowless.send([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0]);
     windowless.send([&[0, 0, block.len() as u8, 1, 5, 0, 0, 0, 1], &block[..]].concat());
     let (came, after) = windowless.until_closed();
-    assert!(came.len() > 30 && after < Duration::from_secs(10), "{} bytes came, after {after:?}", came.len());
-    eventually("the greedy one to be let go", || (lucid.metric("lucid_http_connections") < 2.5).then_some(()));
+    assert!(
+        came.len() > 30 && after < Duration::from_secs(10),
+        "{} bytes came, after {after:?}",
+        came.len()
+    );
+    eventually("the greedy one to be let go", || {
+        (lucid.metric("lucid_http_connections") < 2.5).then_some(())
+    });
     for _ in 0..3 {
         assert_eq!(reader.answer().json(), document, "who reads stays, and gets all of it");
     }

@@ -8,16 +8,37 @@ use crate::support::{Lucid, node::TestNode, raw::Raw};
 const MARK: &str = "FUZZED";
 
 fn series(metrics: &str) -> BTreeSet<&str> {
-    metrics.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series).collect()
+    metrics
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.rsplit_once(' '))
+        .map(|(series, _)| series)
+        .collect()
 }
 
-/// Requests with everything a caller can choose, chosen anew each time: method, path, query, headers, subject, body, status.
+/// Requests with everything a caller can choose, chosen anew each time: method, path, query,
+/// headers, subject, body, status.
 fn fuzz(lucid: &Lucid, from: u32, count: u32) {
     let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "PROPFIND"];
-    let paths = ["nodes", "pools", "policies", "payouts", "auth/challenge", "webhooks", "payouts/runs", "epochs", "poot/votes"];
+    let paths = [
+        "nodes",
+        "pools",
+        "policies",
+        "payouts",
+        "auth/challenge",
+        "webhooks",
+        "payouts/runs",
+        "epochs",
+        "poot/votes",
+    ];
     for number in from..from + count {
-        let made_up = format!("{MARK}{number}{}", "x".repeat(if number % 5 == 0 { 7_900 } else { 10 }));
-        let method = if number % 3 == 0 { made_up.as_str() } else { methods[number as usize % methods.len()] };
+        let made_up =
+            format!("{MARK}{number}{}", "x".repeat(if number % 5 == 0 { 7_900 } else { 10 }));
+        let method = if number % 3 == 0 {
+            made_up.as_str()
+        } else {
+            methods[number as usize % methods.len()]
+        };
         let path = format!("/api/v1/{}/{MARK}{number}", paths[number as usize % paths.len()]);
         let mut raw = Raw::connect(lucid);
         raw.send_while_taken(format!(
@@ -27,8 +48,7 @@ fn fuzz(lucid: &Lucid, from: u32, count: u32) {
         raw.until_closed();
         // Callers with tokens reach further.
         let owner = lucid.token(&format!("{MARK}{number}"), "node_operator");
-        let body =
-            json!({ "reason": format!("{MARK}{number}"), "name": format!("{MARK}{number}"), "url": format!("https://{MARK}{number}.example") });
+        let body = json!({ "reason": format!("{MARK}{number}"), "name": format!("{MARK}{number}"), "url": format!("https://{MARK}{number}.example") });
         lucid.call(methods[number as usize % 5], &path, Some(&owner), Some(&body));
     }
 }
@@ -46,8 +66,14 @@ fn no_metric_grows_by_what_callers_make_up() {
     fuzz(&lucid, 120, 240);
     let after = metrics();
     assert!(!after.contains(MARK), "{}", after.lines().find(|line| line.contains(MARK)).unwrap());
-    let new: Vec<_> = series(&after).difference(&series(&before)).copied().map(str::to_owned).collect();
+    let new: Vec<_> =
+        series(&after).difference(&series(&before)).copied().map(str::to_owned).collect();
     assert!(new.len() <= 40, "{} new series: {new:#?}", new.len());
-    assert!(after.len() < 300_000 && after.len() < before.len() + 20_000, "{} bytes after {}", after.len(), before.len());
+    assert!(
+        after.len() < 300_000 && after.len() < before.len() + 20_000,
+        "{} bytes after {}",
+        after.len(),
+        before.len()
+    );
     assert!(after.lines().all(|line| line.len() < 1_000));
 }

@@ -1,5 +1,5 @@
-/// Numbers that look like chance and follow from a seed (xorshift64*; Vigna, "An experimental exploration of Marsaglia's
-/// xorshift generators, scrambled").
+/// Numbers that look like chance and follow from a seed (xorshift64*; Vigna, "An experimental
+/// exploration of Marsaglia's xorshift generators, scrambled").
 #[derive(Debug, Default)]
 pub struct Chance {
     state: u64,
@@ -25,7 +25,8 @@ impl Chance {
         i64::try_from(self.below(limit.unsigned_abs())).unwrap()
     }
 
-    /// Whether something goes wrong that does so one time in `times`. Never any more once enough has.
+    /// Whether something goes wrong that does so one time in `times`. Never any more once enough
+    /// has.
     pub fn accident(&mut self, times: u64) -> bool {
         let happens = self.below(times) == 0 && !self.is_calm();
         self.accidents += u32::from(happens);

@@ -1,4 +1,5 @@
-//! A payout policy that never says the same twice, so that of two who settle a period each would share it otherwise.
+//! A payout policy that never says the same twice, so that of two who settle a period each would
+//! share it otherwise.
 
 use std::sync::Arc;
 
@@ -8,7 +9,9 @@ use lucid_model::{
     policy::{Batch, CallContext, PolicyIdentity, PolicyKind, PolicyRef, Revision, Scope, Weights},
     score::Ppm,
 };
-use lucid_ports::{CallError, PayoutPolicy, PolicyRuntime, PolicySnapshot, ScoringPolicy, ValidationPolicy};
+use lucid_ports::{
+    CallError, PayoutPolicy, PolicyRuntime, PolicySnapshot, ScoringPolicy, ValidationPolicy,
+};
 
 use super::world::SharedWorld;
 use crate::support::runtime::Instead;
@@ -21,7 +24,9 @@ struct Fickle {
 /// The engine, with this policy in force for payouts.
 pub fn fickle(world: &SharedWorld, engine: Arc<dyn PolicyRuntime>) -> Arc<dyn PolicyRuntime> {
     let world = Arc::clone(world);
-    let in_force = move |_: Arc<dyn PolicySnapshot>| Arc::new(Fickle { world: Arc::clone(&world) }) as Arc<dyn PolicySnapshot>;
+    let in_force = move |_: Arc<dyn PolicySnapshot>| {
+        Arc::new(Fickle { world: Arc::clone(&world) }) as Arc<dyn PolicySnapshot>
+    };
     Arc::new(Instead { engine, in_force })
 }
 
@@ -44,7 +49,8 @@ impl PayoutPolicy for Whim {
         }
         let rows = u64::from(batch.count);
         let weights = (1..=rows).map(|place| place * 100 + world.chance.below(40)).collect();
-        let held = (0..rows).map(|_| Ppm(if world.chance.below(5) == 0 { 100_000 } else { 0 })).collect();
+        let held =
+            (0..rows).map(|_| Ppm(if world.chance.below(5) == 0 { 100_000 } else { 0 })).collect();
         Ok(Weights { weights, held, ..Weights::default() })
     }
 }
@@ -60,8 +66,18 @@ impl PolicySnapshot for Fickle {
         None
     }
     fn payout(&self, _: Scope, _: i64) -> Option<Arc<dyn PayoutPolicy>> {
-        let policy = PolicyRef { name: "fickle".into(), version: "1.0.0".parse().unwrap(), digest: Digest::of(b"fickle") };
-        let identity = PolicyIdentity { kind: PolicyKind::Payout, policy, abi: String::new(), params: Vec::new(), facts: Vec::new() };
+        let policy = PolicyRef {
+            name: "fickle".into(),
+            version: "1.0.0".parse().unwrap(),
+            digest: Digest::of(b"fickle"),
+        };
+        let identity = PolicyIdentity {
+            kind: PolicyKind::Payout,
+            policy,
+            abi: String::new(),
+            params: Vec::new(),
+            facts: Vec::new(),
+        };
         Some(Arc::new(Whim { world: Arc::clone(&self.world), identity }))
     }
 }

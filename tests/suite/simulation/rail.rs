@@ -1,4 +1,5 @@
-//! A rail that keeps what it declares and nothing else: answers get lost, requests arrive late, failures are taken back.
+//! A rail that keeps what it declares and nothing else: answers get lost, requests arrive late,
+//! failures are taken back.
 
 use std::{
     pin::Pin,
@@ -44,9 +45,12 @@ impl Rail {
     /// I10: what says that a request is on its way is durable before it leaves.
     async fn is_announced(&self, payout: &Payout, request: &[u8]) {
         let stored = self.store.payout(payout.id).await.unwrap();
-        let announced = stored.is_some_and(|stored| stored.state == PayoutState::Submitting && stored.request.as_deref() == Some(request));
+        let announced = stored.is_some_and(|stored| {
+            stored.state == PayoutState::Submitting && stored.request.as_deref() == Some(request)
+        });
         if !announced {
-            // Another payer may have found it in flight meanwhile; its own write was durable all the same.
+            // Another payer may have found it in flight meanwhile; its own write was durable all
+            // the same.
             let mut world = self.world.lock().unwrap();
             if world.payer == self.worker {
                 world.break_rule(format!("I10: {} is sent and nothing durable says so", payout.id));
@@ -60,7 +64,10 @@ impl Rail {
     async fn is_allowed(&self, payout: &Payout) {
         let frozen = self.store.payments_switch().await.unwrap().frozen;
         if frozen.is_some_and(|freeze| freeze.still_at.is_some()) {
-            self.world.lock().unwrap().break_rule(format!("I14: {} is on its way while payments are frozen", payout.id));
+            self.world
+                .lock()
+                .unwrap()
+                .break_rule(format!("I14: {} is on its way while payments are frozen", payout.id));
         }
     }
 }
@@ -93,7 +100,11 @@ impl PaymentRail for Rail {
         }
         let (answer, turns) = {
             let mut world = self.world.lock().unwrap();
-            if world.now_ms - begun_ms > SEND_TIME_MAX_MS { (Answer::Ambiguous("timed out".into()), 0) } else { world.post(payout, request) }
+            if world.now_ms - begun_ms > SEND_TIME_MAX_MS {
+                (Answer::Ambiguous("timed out".into()), 0)
+            } else {
+                world.post(payout, request)
+            }
         };
         for _ in 0..turns {
             Turn::default().await;
@@ -111,14 +122,19 @@ impl PaymentRail for Rail {
 }
 
 impl World {
-    /// What a request does and how it is answered, and for how many turns of others the answer is on its way.
+    /// What a request does and how it is answered, and for how many turns of others the answer is
+    /// on its way.
     fn post(&mut self, payout: &Payout, request: &[u8]) -> (Answer, u64) {
         if self.sent.iter().any(|(sent, _)| *sent == payout.id) {
             self.see("sent again");
         }
         self.attempts.push((payout.id, self.now_ms));
         let turns = self.chance.below(4);
-        let (effect, name, answer) = if self.chance.accident(2) { self.accident_of(payout) } else { ("once", "accepted", self.accepted(payout)) };
+        let (effect, name, answer) = if self.chance.accident(2) {
+            self.accident_of(payout)
+        } else {
+            ("once", "accepted", self.accepted(payout))
+        };
         match effect {
             "none" => self.see("effect: none"),
             "once" => {
@@ -127,10 +143,16 @@ impl World {
             }
             _ => {
                 self.see("effect: late");
-                // Longer than anybody waits, but not so long that the rail has forgotten the key and is right to pay again.
+                // Longer than anybody waits, but not so long that the rail has forgotten the key
+                // and is right to pay again.
                 let can = self.capabilities();
-                let forgotten_ms = payout.submitted_at.map_or(0, |at| at.0 + can.key_retention_ms - self.now_ms);
-                let most = if can.dedupes_by_key { forgotten_ms.clamp(1, LATE_MAX_MS) } else { LATE_MAX_MS };
+                let forgotten_ms =
+                    payout.submitted_at.map_or(0, |at| at.0 + can.key_retention_ms - self.now_ms);
+                let most = if can.dedupes_by_key {
+                    forgotten_ms.clamp(1, LATE_MAX_MS)
+                } else {
+                    LATE_MAX_MS
+                };
                 let after = self.chance.ms(most);
                 self.order(payout, after);
             }
@@ -151,7 +173,11 @@ impl World {
             }
             1 => {
                 self.see("answer: rejected");
-                ("none", if known { "rejected, though it is known" } else { "rejected" }, Answer::Rejected("no".into()))
+                (
+                    "none",
+                    if known { "rejected, though it is known" } else { "rejected" },
+                    Answer::Rejected("no".into()),
+                )
             }
             2 => {
                 self.see("answer: refuses us");
@@ -166,7 +192,11 @@ impl World {
     }
 
     fn accepted(&self, payout: &Payout) -> Answer {
-        let place = self.orders.iter().position(|order| order.payout == payout.id).unwrap_or(self.orders.len());
+        let place = self
+            .orders
+            .iter()
+            .position(|order| order.payout == payout.id)
+            .unwrap_or(self.orders.len());
         Answer::Accepted { external_id: Some(format!("order {place}")) }
     }
 
@@ -174,13 +204,20 @@ impl World {
         if self.chance.accident(6) {
             self.note(format!("GET {}: unclear", payout.id));
             let says = "502".to_owned();
-            return if self.chance.below(2) == 0 { Reported::Unclear(says) } else { Reported::Unavailable(says) };
+            return if self.chance.below(2) == 0 {
+                Reported::Unclear(says)
+            } else {
+                Reported::Unavailable(says)
+            };
         }
-        let by_id = |place: usize| payout.external_id.as_deref() == Some(format!("order {place}").as_str());
+        let by_id =
+            |place: usize| payout.external_id.as_deref() == Some(format!("order {place}").as_str());
         let by_key = self.capabilities().queries_by_key;
         let found = (0..self.orders.len()).find(|place| {
             let order = &self.orders[*place];
-            order.payout == payout.id && order.arrives_ms <= self.now_ms && (by_key || by_id(*place))
+            order.payout == payout.id
+                && order.arrives_ms <= self.now_ms
+                && (by_key || by_id(*place))
         });
         let reported = match found {
             None => Reported::NotFound,
@@ -188,8 +225,12 @@ impl World {
                 let (order, external_id) = (&self.orders[place], Some(format!("order {place}")));
                 let txid = order.txid_ms.filter(|at| *at <= self.now_ms).map(|_| txid(place));
                 match (order.paid, txid) {
-                    (true, _) => Reported::Confirmed { external_id, txid: super::world::txid(place) },
-                    (false, txid) if order.fails_ms.is_some_and(|at| at <= self.now_ms) => Reported::Failed { reason: "failed".into(), txid },
+                    (true, _) => {
+                        Reported::Confirmed { external_id, txid: super::world::txid(place) }
+                    }
+                    (false, txid) if order.fails_ms.is_some_and(|at| at <= self.now_ms) => {
+                        Reported::Failed { reason: "failed".into(), txid }
+                    }
                     (false, txid) => Reported::Accepted { external_id, txid },
                 }
             }

@@ -1,4 +1,5 @@
-//! Two processes over one store, stepped in an order that chance gives, killed and replaced at any moment.
+//! Two processes over one store, stepped in an order that chance gives, killed and replaced at any
+//! moment.
 
 use std::{
     pin::Pin,
@@ -22,7 +23,9 @@ use lucid_model::{
 };
 use lucid_ports::{Fence, PolicyRuntime, Registration, Store, Tenure, WebhookSender};
 use lucid_rails::WebhookClient;
-use lucid_service::{Actor, PayerLimits, Ports, Role, Service, ServiceConfig, ServiceError, verify_books};
+use lucid_service::{
+    Actor, PayerLimits, Ports, Role, Service, ServiceConfig, ServiceError, verify_books,
+};
 use lucid_store::{Memory, Pause, coord::LocalUsedOnce};
 use uuid::Uuid;
 
@@ -42,7 +45,8 @@ const STEPS: u32 = 600;
 const SWEEP_MS: i64 = 3_700_000;
 /// Nothing more is sent while so much is in doubt.
 const DOUBT_MAX: MicroUsdt = MicroUsdt(3_000_000);
-/// Rounds after that, each as long as the longest wait between two tries: longer than every deadline.
+/// Rounds after that, each as long as the longest wait between two tries: longer than every
+/// deadline.
 const CALM_ROUNDS: u32 = 100;
 const CALM_ROUND_MS: i64 = 60_000;
 /// Polls in which a step of a worker ends if nothing goes wrong.
@@ -54,7 +58,13 @@ const BUDGET: MicroUsdt = MicroUsdt(4_200_017);
 /// Periods that accrue in a world.
 const PERIODS_MAX: u64 = 3;
 pub const DEADLINES: Deadlines = Deadlines { unknown_ms: 600_000, accepted_ms: 1_800_000 };
-const PACE: Pace = Pace { send_first_ms: 5_000, send_max_ms: 900_000, look_first_ms: 1_000, look_max_ms: 60_000, manual_look_ms: 600_000 };
+const PACE: Pace = Pace {
+    send_first_ms: 5_000,
+    send_max_ms: 900_000,
+    look_first_ms: 1_000,
+    look_max_ms: 60_000,
+    manual_look_ms: 600_000,
+};
 /// Between two look-ups that have to say the same of a payout that ended.
 const SECOND_LOOK_MS: i64 = 60_000;
 
@@ -93,13 +103,24 @@ pub fn policies() -> Arc<dyn PolicyRuntime> {
     static ENGINE: OnceLock<(Arc<PolicyEngine>, tempfile::TempDir)> = OnceLock::new();
     let (engine, _) = ENGINE.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        (PolicyEngine::new(EngineConfig { guest_threads: 1, ..EngineConfig::new(dir.path().join("cache")) }).unwrap(), dir)
+        (
+            PolicyEngine::new(EngineConfig {
+                guest_threads: 1,
+                ..EngineConfig::new(dir.path().join("cache"))
+            })
+            .unwrap(),
+            dir,
+        )
     });
     Arc::clone(engine) as Arc<dyn PolicyRuntime>
 }
 
 /// What a service of a world is built on, without chain and rail.
-pub fn ports(world: &SharedWorld, store: Arc<dyn Store>, policies: Arc<dyn PolicyRuntime>) -> Ports {
+pub fn ports(
+    world: &SharedWorld,
+    store: Arc<dyn Store>,
+    policies: Arc<dyn PolicyRuntime>,
+) -> Ports {
     let machine = || Machine(Arc::clone(world));
     Ports {
         store,
@@ -108,7 +129,9 @@ pub fn ports(world: &SharedWorld, store: Arc<dyn Store>, policies: Arc<dyn Polic
         webhooks: webhooks(),
         rail: None,
         signer: Arc::new(machine()),
-        sealer: Arc::new(lucid_store::SealKeys::read(&"5e".repeat(lucid_store::SEAL_KEY_BYTES)).unwrap()),
+        sealer: Arc::new(
+            lucid_store::SealKeys::read(&"5e".repeat(lucid_store::SEAL_KEY_BYTES)).unwrap(),
+        ),
         clock: Arc::new(machine()),
         entropy: Arc::new(machine()),
         challenge_key: ChallengeKey::of_secret("secret"),
@@ -175,7 +198,10 @@ impl Scene {
         let memory = Memory::new().unwrap();
         let store: Arc<dyn Store> = Arc::new(memory.open().unwrap());
         let desk = Rail { world: Arc::clone(&world), worker: 0, store: Arc::clone(&store) };
-        let office = Ports { rail: Some(Arc::new(desk)), ..ports(&world, Arc::clone(&store), fickle(&world, policies())) };
+        let office = Ports {
+            rail: Some(Arc::new(desk)),
+            ..ports(&world, Arc::clone(&store), fickle(&world, policies()))
+        };
         let office = Service::new(office, config(), FAMILY);
         let scene = Self { world, memory, store, office, workers: Mutex::default() };
         let workers = [0, 1].map(|worker| scene.begin(worker)).into();
@@ -191,8 +217,16 @@ impl Scene {
         let pause: Pause = Arc::new(|| Box::pin(Turn::default()));
         let rail = Rail { world: Arc::clone(&self.world), worker, store: Arc::clone(&self.store) };
         let store = Arc::new(self.memory.open_pausing(pause).unwrap());
-        let ports = Ports { rail: Some(Arc::new(rail)), ..ports(&self.world, store, fickle(&self.world, policies())) };
-        Worker { service: Service::new(ports, config(), FAMILY), step: None, fence: 0, recovered: false }
+        let ports = Ports {
+            rail: Some(Arc::new(rail)),
+            ..ports(&self.world, store, fickle(&self.world, policies()))
+        };
+        Worker {
+            service: Service::new(ports, config(), FAMILY),
+            step: None,
+            fence: 0,
+            recovered: false,
+        }
     }
 
     /// Lets the world run to its end.
@@ -247,11 +281,30 @@ impl Scene {
 
     /// Treasurers say what became of what nobody could tell: they look at the chain.
     fn treasurers_end_it(&self) -> Result<(), String> {
-        for payout in at_once(self.store.open_payouts(u32::MAX)).unwrap().into_iter().filter(|payout| payout.state == PayoutState::Manual) {
-            let txid = self.world.lock().unwrap().transfers.iter().find(|transfer| transfer.payout == payout.id).map(|t| t.txid.clone());
+        for payout in at_once(self.store.open_payouts(u32::MAX))
+            .unwrap()
+            .into_iter()
+            .filter(|payout| payout.state == PayoutState::Manual)
+        {
+            let txid = self
+                .world
+                .lock()
+                .unwrap()
+                .transfers
+                .iter()
+                .find(|transfer| transfer.payout == payout.id)
+                .map(|t| t.txid.clone());
             let outcome = txid.map_or(Outcome::NotPaid, |txid| Outcome::Paid { txid });
-            self.world.lock().unwrap().note(format!("treasurers say that {} ended: {outcome:?}", payout.id));
-            let resolved = at_once(self.office.resolve_payout(&treasurer(), payout.id, outcome, "the chain".into()));
+            self.world
+                .lock()
+                .unwrap()
+                .note(format!("treasurers say that {} ended: {outcome:?}", payout.id));
+            let resolved = at_once(self.office.resolve_payout(
+                &treasurer(),
+                payout.id,
+                outcome,
+                "the chain".into(),
+            ));
             resolved.map_err(|error| format!("{} cannot be resolved: {error}", payout.id))?;
         }
         Ok(())
@@ -259,17 +312,27 @@ impl Scene {
 
     /// Treasurers' runs that nobody let go yet.
     fn waiting_runs(&self) -> Vec<Run> {
-        at_once(self.store.open_runs()).unwrap().into_iter().filter(|run| !run.is_scheduled() && !run.is_executed()).collect()
+        at_once(self.store.open_runs())
+            .unwrap()
+            .into_iter()
+            .filter(|run| !run.is_scheduled() && !run.is_executed())
+            .collect()
     }
 
     /// Treasurers plan a run, or go on with one.
     fn work_on_runs(&self, place: u64) -> Result<(), String> {
         let runs = self.waiting_runs();
-        let run = runs.get(usize::try_from(place).unwrap() % runs.len().max(1)).filter(|_| !place.is_multiple_of(4));
+        let run = runs
+            .get(usize::try_from(place).unwrap() % runs.len().max(1))
+            .filter(|_| !place.is_multiple_of(4));
         let nodes = (1..=3).filter(|number| (place >> number) & 1 == 1).map(node_id).collect();
         match run {
             Some(run) => self.work_on_run(run, place.is_multiple_of(13)),
-            None => self.told_of_run(at_once(self.office.plan_run(&treasurer(), nodes)), "is to be planned", "run of a treasurer"),
+            None => self.told_of_run(
+                at_once(self.office.plan_run(&treasurer(), nodes)),
+                "is to be planned",
+                "run of a treasurer",
+            ),
         }
     }
 
@@ -277,14 +340,25 @@ impl Scene {
     fn work_on_run(&self, run: &Run, back: bool) -> Result<(), String> {
         let (office, dave) = (&self.office, Actor { subject: "dave".into(), ..treasurer() });
         let (done, what, seen) = match run.state {
-            _ if back => (at_once(office.cancel_run(&dave, run.id, "no".into())), "is taken back", "run taken back"),
-            RunState::Planned => (at_once(office.approve_run(&dave, run.id)), "is approved", "run approved"),
+            _ if back => (
+                at_once(office.cancel_run(&dave, run.id, "no".into())),
+                "is taken back",
+                "run taken back",
+            ),
+            RunState::Planned => {
+                (at_once(office.approve_run(&dave, run.id)), "is approved", "run approved")
+            }
             _ => (at_once(office.execute_run(&dave, run.id)), "is executed", "run executed"),
         };
         self.told_of_run(done, what, seen)
     }
 
-    fn told_of_run(&self, done: Result<Run, ServiceError>, what: &str, seen: &'static str) -> Result<(), String> {
+    fn told_of_run(
+        &self,
+        done: Result<Run, ServiceError>,
+        what: &str,
+        seen: &'static str,
+    ) -> Result<(), String> {
         match done {
             Ok(run) => {
                 let mut world = self.world.lock().unwrap();
@@ -293,7 +367,11 @@ impl Scene {
                 Ok(())
             }
             // It is being planned, or ended meanwhile; or nothing was settled yet.
-            Err(ServiceError::Changed { .. } | ServiceError::RunIs { .. } | ServiceError::NothingMature) => Ok(()),
+            Err(
+                ServiceError::Changed { .. }
+                | ServiceError::RunIs { .. }
+                | ServiceError::NothingMature,
+            ) => Ok(()),
             Err(error) => Err(format!("no run {what}: {error}")),
         }
     }
@@ -306,7 +384,9 @@ impl Scene {
         }
         let switch = at_once(self.store.payments_switch()).unwrap();
         match switch.frozen {
-            Some(freeze) if freeze.by == "system" => Err(format!("payments were stopped: {}", freeze.reason)),
+            Some(freeze) if freeze.by == "system" => {
+                Err(format!("payments were stopped: {}", freeze.reason))
+            }
             _ => Ok(()),
         }
     }
@@ -314,7 +394,9 @@ impl Scene {
     /// A treasurer takes a payout back, if it can still be.
     fn cancel(&self, place: u64) -> Result<(), String> {
         let open = at_once(self.store.open_payouts(u32::MAX)).unwrap();
-        let Some(payout) = open.get(usize::try_from(place).unwrap() % open.len().max(1)) else { return Ok(()) };
+        let Some(payout) = open.get(usize::try_from(place).unwrap() % open.len().max(1)) else {
+            return Ok(());
+        };
         match at_once(self.office.cancel_payout(&treasurer(), payout.id, "taken back".into())) {
             Ok(_) => {
                 let mut world = self.world.lock().unwrap();
@@ -329,9 +411,16 @@ impl Scene {
 
     /// A treasurer puts a node's balance right.
     fn correct(&self, place: u64) -> Result<(), String> {
-        let (node, amount) = (node_id(1 + place % 3), MicroUsdt(1 + i64::try_from(place % 20_000).unwrap()));
-        let correction = if place.is_multiple_of(5) { Correction::Debit } else { Correction::Credit };
-        match at_once(self.office.correct_balance(&treasurer(), node, (correction, amount), "right".into())) {
+        let (node, amount) =
+            (node_id(1 + place % 3), MicroUsdt(1 + i64::try_from(place % 20_000).unwrap()));
+        let correction =
+            if place.is_multiple_of(5) { Correction::Debit } else { Correction::Credit };
+        match at_once(self.office.correct_balance(
+            &treasurer(),
+            node,
+            (correction, amount),
+            "right".into(),
+        )) {
             Ok(_) => {
                 let mut world = self.world.lock().unwrap();
                 world.note(format!("{} of {amount} for {node}", correction.name()));
@@ -412,7 +501,11 @@ impl Scene {
                 self.work_on_run(&run, run.id.0.as_u128() % 4 == 0)?;
             }
             let open = at_once(self.store.open_payouts(u32::MAX)).unwrap();
-            let in_doubt: i64 = open.iter().filter(|payout| payout.state == PayoutState::Manual).map(|payout| payout.amount.0).sum();
+            let in_doubt: i64 = open
+                .iter()
+                .filter(|payout| payout.state == PayoutState::Manual)
+                .map(|payout| payout.amount.0)
+                .sum();
             let waits = |payout: &Payout| match payout.state {
                 PayoutState::Manual => true,
                 // Neither left: what is in doubt keeps them back.
@@ -429,7 +522,9 @@ impl Scene {
         }
         let open = at_once(self.store.open_payouts(u32::MAX)).unwrap();
         let told = open.iter().map(|payout| {
-            let run = at_once(self.store.run(payout.run)).unwrap().map(|run| (run.state, run.plan, run.version));
+            let run = at_once(self.store.run(payout.run))
+                .unwrap()
+                .map(|run| (run.state, run.plan, run.version));
             (payout.id, payout.state, payout.plan, run)
         });
         Err(format!("I11: still open: {:?}", told.collect::<Vec<_>>()))
@@ -456,7 +551,9 @@ impl Scene {
             Poll::Ready(Err(ServiceError::Changed { .. })) => {}
             // Corrections took what the budget was to be of.
             Poll::Ready(Err(ServiceError::Ledger(_))) if work == Work::Settle => {}
-            Poll::Ready(Err(error)) => return Err(format!("{work:?} of worker {number} failed: {error}")),
+            Poll::Ready(Err(error)) => {
+                return Err(format!("{work:?} of worker {number} failed: {error}"));
+            }
         }
         Ok(false)
     }
@@ -490,8 +587,14 @@ impl Scene {
                 Work::Plan => service.plan_due_run(&tenure).await.map(|_| ()),
                 Work::Finish => service.finish_runs().await,
                 Work::Settle => {
-                    if let Some(record) = service.settle_due_period().await?.filter(|record| record.count > 0) {
-                        seen.lock().unwrap().see(if record.note.is_some() { "settled with less" } else { "settled" });
+                    if let Some(record) =
+                        service.settle_due_period().await?.filter(|record| record.count > 0)
+                    {
+                        seen.lock().unwrap().see(if record.note.is_some() {
+                            "settled with less"
+                        } else {
+                            "settled"
+                        });
                     }
                     Ok(())
                 }
@@ -543,12 +646,18 @@ impl Scene {
         let now = self.now();
         let wallet = Wallet { address: address(number, 1), version: 1, since: now };
         let node = money::node(node_id(number), OWNER, wallet, now);
-        let registration =
-            Registration { node, caps: NodeCaps::default(), enrolment: None, audit: money::audit("node.register"), assign_audit: None };
+        let registration = Registration {
+            node,
+            caps: NodeCaps::default(),
+            enrolment: None,
+            audit: money::audit("node.register"),
+            assign_audit: None,
+        };
         at_once(self.store.register_node(registration)).unwrap();
     }
 
-    /// An hour is over: each node has a score, and the treasury is funded. One of them will earn too little to be paid at once.
+    /// An hour is over: each node has a score, and the treasury is funded. One of them will earn
+    /// too little to be paid at once.
     fn close_hour(&self, place: u64) {
         let hour = PeriodLength::new(3600).unwrap();
         let mut world = self.world.lock().unwrap();
@@ -569,7 +678,11 @@ impl Scene {
             index: 0,
             rows: 3,
             frame: Digest::of(b"frame"),
-            policy: PolicyRef { name: "none".into(), version: "1.0.0".parse().unwrap(), digest: Digest::of(b"none") },
+            policy: PolicyRef {
+                name: "none".into(),
+                version: "1.0.0".parse().unwrap(),
+                digest: Digest::of(b"none"),
+            },
             params: Digest::of(b"params"),
             abi: String::new(),
             rules: 1,
@@ -587,8 +700,13 @@ impl Scene {
             block: None,
             completeness: None,
         };
-        let chunk = ScoredChunk { header, rows: (1..=3).map(|number| money::worked_well(node_id(number))).collect() };
-        assert!(at_once(self.store.commit_epoch(record, vec![chunk], Vec::new())).unwrap().is_some());
+        let chunk = ScoredChunk {
+            header,
+            rows: (1..=3).map(|number| money::worked_well(node_id(number))).collect(),
+        };
+        assert!(
+            at_once(self.store.commit_epoch(record, vec![chunk], Vec::new())).unwrap().is_some()
+        );
     }
 
     fn fund(&self, what: &str, amount: MicroUsdt) {
@@ -599,9 +717,19 @@ impl Scene {
     fn settle_the_rest(&self) -> Result<(), String> {
         // Corrections may have taken what a budget was to be of.
         self.fund(&format!("at {}", self.now().0), BUDGET);
-        while at_once(self.office.settle_due_period()).map_err(|error| format!("a period cannot be settled: {error}"))?.is_some() {}
-        let (last, settled) = (at_once(self.store.last_epoch()).unwrap(), at_once(self.store.last_settlement()).unwrap());
-        if last.map(|record| record.epoch) == settled.map(|record| record.period) { Ok(()) } else { Err("a period is not settled".into()) }
+        while at_once(self.office.settle_due_period())
+            .map_err(|error| format!("a period cannot be settled: {error}"))?
+            .is_some()
+        {}
+        let (last, settled) = (
+            at_once(self.store.last_epoch()).unwrap(),
+            at_once(self.store.last_settlement()).unwrap(),
+        );
+        if last.map(|record| record.epoch) == settled.map(|record| record.period) {
+            Ok(())
+        } else {
+            Err("a period is not settled".into())
+        }
     }
 
     fn change_node(&self, number: u64, change: impl FnOnce(&mut Node)) {
@@ -615,7 +743,8 @@ impl Scene {
         let now = self.now();
         self.change_node(number, |node| {
             let version = node.wallet.map_or(1, |wallet| wallet.version + 1);
-            node.wallet = Some(Wallet { address: address(number, u64::from(version)), version, since: now });
+            node.wallet =
+                Some(Wallet { address: address(number, u64::from(version)), version, since: now });
         });
         let mut world = self.world.lock().unwrap();
         world.note(format!("the wallet of node {number} changes"));
@@ -625,18 +754,26 @@ impl Scene {
     /// It leaves for good; its money stays its own.
     fn deregister(&self, number: u64) {
         let now = self.now();
-        self.change_node(number, |node| (node.status, node.updated_at) = (NodeStatus::Deregistered, now));
+        self.change_node(number, |node| {
+            (node.status, node.updated_at) = (NodeStatus::Deregistered, now)
+        });
         let mut world = self.world.lock().unwrap();
         world.note(format!("node {number} leaves"));
         world.see("left");
     }
 
     fn suspend_or_lift(&self, number: u64) {
-        if at_once(self.store.node(node_id(number))).unwrap().unwrap().status == NodeStatus::Deregistered {
+        if at_once(self.store.node(node_id(number))).unwrap().unwrap().status
+            == NodeStatus::Deregistered
+        {
             return;
         }
         self.change_node(number, |node| {
-            node.status = if node.status == NodeStatus::Suspended { NodeStatus::Active } else { NodeStatus::Suspended };
+            node.status = if node.status == NodeStatus::Suspended {
+                NodeStatus::Active
+            } else {
+                NodeStatus::Suspended
+            };
         });
         let mut world = self.world.lock().unwrap();
         world.note(format!("node {number} is suspended, or not any more"));
@@ -658,7 +795,9 @@ impl Scene {
             let service = self.begin(payer).service;
             let greatest = at_once(self.store.begin_paying(Fence(0))).unwrap().0;
             self.world.lock().unwrap().fence = fence.max(greatest + 1);
-            let step = async move { service.recover_payouts(&Tenure::new(Fence(fence.max(greatest + 1)), || true)).await };
+            let step = async move {
+                service.recover_payouts(&Tenure::new(Fence(fence.max(greatest + 1)), || true)).await
+            };
             let recovered = patiently(step).map_err(|error| error.to_string())?;
             let now = at_once(self.store.open_payouts(u32::MAX)).unwrap();
             if time == 0 && before.iter().any(|payout| payout.state == PayoutState::Submitting) {

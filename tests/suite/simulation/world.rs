@@ -33,7 +33,8 @@ pub struct Order {
     pub txid_ms: Option<i64>,
     /// When it is said to have failed.
     pub fails_ms: Option<i64>,
-    /// When the money moves; later than `fails_ms` only where failures are not final, or a transaction was seen.
+    /// When the money moves; later than `fails_ms` only where failures are not final, or a
+    /// transaction was seen.
     pub pays_ms: Option<i64>,
     pub paid: bool,
 }
@@ -83,10 +84,18 @@ pub fn txid(order: usize) -> String {
 impl World {
     pub fn new(seed: u64, accidents_max: u32) -> Self {
         let mut chance = Chance::new(seed, accidents_max);
-        let (dedupes_by_key, queries_by_key) = [(true, true), (true, true), (true, false), (false, true), (false, false)][chance.below(5) as usize];
+        let (dedupes_by_key, queries_by_key) =
+            [(true, true), (true, true), (true, false), (false, true), (false, false)]
+                [chance.below(5) as usize];
         let key_retention_ms = [86_400_000, 300_000][chance.below(2) as usize];
-        let can = Capabilities { dedupes_by_key, queries_by_key, key_retention_ms, failed_is_final: chance.below(2) == 0 };
-        let mut world = Self { now_ms: START_MS, chance, can: Some(can), fence: 1, ..Self::default() };
+        let can = Capabilities {
+            dedupes_by_key,
+            queries_by_key,
+            key_retention_ms,
+            failed_is_final: chance.below(2) == 0,
+        };
+        let mut world =
+            Self { now_ms: START_MS, chance, can: Some(can), fence: 1, ..Self::default() };
         world.note(format!("{can:?}"));
         world
     }
@@ -113,12 +122,16 @@ impl World {
     pub fn pass(&mut self, ms: i64) {
         self.now_ms += ms;
         let due: Vec<usize> = (0..self.orders.len())
-            .filter(|place| !self.orders[*place].paid && self.orders[*place].pays_ms.is_some_and(|at| at <= self.now_ms))
+            .filter(|place| {
+                !self.orders[*place].paid
+                    && self.orders[*place].pays_ms.is_some_and(|at| at <= self.now_ms)
+            })
             .collect();
         for place in due {
             let order = &mut self.orders[place];
             order.paid = true;
-            let failed_before = order.fails_ms.is_some_and(|at| order.pays_ms.is_some_and(|pays| at < pays));
+            let failed_before =
+                order.fails_ms.is_some_and(|at| order.pays_ms.is_some_and(|pays| at < pays));
             let Order { payout, amount, address, .. } = order.clone();
             self.transfers.push(Transfer { payout, amount, address, txid: txid(place) });
             self.note(format!("the rail pays {payout} ({})", txid(place)));
@@ -131,7 +144,9 @@ impl World {
     /// A request arrives after so long; where it is one that is known, nothing happens.
     pub fn order(&mut self, payout: &Payout, after_ms: i64) {
         let (can, arrives_ms) = (self.capabilities(), self.now_ms + after_ms);
-        let known = |order: &&Order| order.payout == payout.id && arrives_ms < order.arrives_ms + can.key_retention_ms;
+        let known = |order: &&Order| {
+            order.payout == payout.id && arrives_ms < order.arrives_ms + can.key_retention_ms
+        };
         if can.dedupes_by_key && self.orders.iter().any(|order| known(&order)) {
             return;
         }
@@ -161,11 +176,17 @@ impl World {
             1 => (order.fails_ms, order.pays_ms, order.txid_ms) = (Some(soon), None, None),
             2 => {
                 let seen = soon + self.chance.ms(30_000);
-                (order.fails_ms, order.pays_ms) = (Some(seen), Some(seen + self.chance.ms(7_200_000)));
+                (order.fails_ms, order.pays_ms) =
+                    (Some(seen), Some(seen + self.chance.ms(7_200_000)));
                 self.see("transaction seen, then failed");
             }
-            _ if failed_is_final => (order.fails_ms, order.pays_ms, order.txid_ms) = (Some(soon), None, None),
-            _ => (order.fails_ms, order.pays_ms, order.txid_ms) = (Some(soon), Some(soon + self.chance.ms(7_200_000)), None),
+            _ if failed_is_final => {
+                (order.fails_ms, order.pays_ms, order.txid_ms) = (Some(soon), None, None)
+            }
+            _ => {
+                (order.fails_ms, order.pays_ms, order.txid_ms) =
+                    (Some(soon), Some(soon + self.chance.ms(7_200_000)), None)
+            }
         }
         order
     }

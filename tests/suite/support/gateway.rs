@@ -1,4 +1,5 @@
-//! A gateway of a test: signs tokens, publishes its keys over real HTTP, or fails to, and counts who asks for them.
+//! A gateway of a test: signs tokens, publishes its keys over real HTTP, or fails to, and counts
+//! who asks for them.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -38,9 +39,15 @@ impl Gateway {
     pub fn start(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let gateway =
-            Self { url: format!("http://{address}"), address, answer: Arc::new(Mutex::new(answer)), asked: Arc::default(), ended: Arc::default() };
-        let (answer, asked, ended) = (Arc::clone(&gateway.answer), Arc::clone(&gateway.asked), Arc::clone(&gateway.ended));
+        let gateway = Self {
+            url: format!("http://{address}"),
+            address,
+            answer: Arc::new(Mutex::new(answer)),
+            asked: Arc::default(),
+            ended: Arc::default(),
+        };
+        let (answer, asked, ended) =
+            (Arc::clone(&gateway.answer), Arc::clone(&gateway.asked), Arc::clone(&gateway.ended));
         thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
                 if ended.load(Ordering::SeqCst) {
@@ -81,12 +88,18 @@ fn reply(connection: TcpStream, answer: &Answer) -> std::io::Result<()> {
         }
     }
     let (status, headers, body) = match answer {
-        Answer::Keys(keys) if first.starts_with("GET /.well-known/jwks.json ") => ("200 OK", String::new(), json!({ "keys": keys }).to_string()),
+        Answer::Keys(keys) if first.starts_with("GET /.well-known/jwks.json ") => {
+            ("200 OK", String::new(), json!({ "keys": keys }).to_string())
+        }
         Answer::Keys(_) => ("404 Not Found", String::new(), first),
         Answer::Other { status, headers, body } => (*status, headers.clone(), body.clone()),
         Answer::Nothing => return Ok(()),
     };
-    write!(&connection, "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len())
+    write!(
+        &connection,
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
 }
 
 /// A key of the gateway.
@@ -110,7 +123,9 @@ impl SigningKey {
 
     /// As it is published.
     pub fn jwk(&self) -> Value {
-        let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&self.key, self.algorithm).unwrap()).unwrap();
+        let mut jwk =
+            serde_json::to_value(Jwk::from_encoding_key(&self.key, self.algorithm).unwrap())
+                .unwrap();
         jwk["kid"] = self.kid.into();
         jwk["use"] = "sig".into();
         jwk

@@ -23,7 +23,11 @@ pub struct MongoServer {
 impl MongoServer {
     /// Starts one; says that a test is skipped if none can be had.
     pub fn start() -> Option<Self> {
-        let mut script = Command::new(super::root().join("scripts/mongo-server.sh")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut script = Command::new(super::root().join("scripts/mongo-server.sh"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         let mut output = BufReader::new(script.stdout.take().unwrap());
         output.read_line(&mut line).unwrap();
@@ -39,7 +43,9 @@ impl MongoServer {
     /// Starts one that may be killed: not somebody else's.
     pub fn start_own() -> Option<Self> {
         if std::env::var_os("MONGODB_URI").is_some() {
-            println!("skipped: a test that kills its MongoDB server; MONGODB_URI names somebody else's");
+            println!(
+                "skipped: a test that kills its MongoDB server; MONGODB_URI names somebody else's"
+            );
             return None;
         }
         Self::start()
@@ -64,9 +70,18 @@ impl MongoServer {
 
     /// The URL of a database that nobody has used.
     pub fn database(&self) -> String {
-        let (place, options) = self.uri.split_once('?').map_or((self.uri.as_str(), String::new()), |(place, options)| (place, format!("?{options}")));
+        let (place, options) = self
+            .uri
+            .split_once('?')
+            .map_or((self.uri.as_str(), String::new()), |(place, options)| {
+                (place, format!("?{options}"))
+            });
         let (scheme, rest) = place.split_once("://").unwrap();
-        format!("{scheme}://{}/lucid-suite-{}{options}", rest.split('/').next().unwrap(), uuid::Uuid::now_v7().simple())
+        format!(
+            "{scheme}://{}/lucid-suite-{}{options}",
+            rest.split('/').next().unwrap(),
+            uuid::Uuid::now_v7().simple()
+        )
     }
 }
 
@@ -77,13 +92,24 @@ pub type Dump = Vec<(String, Vec<Document>)>;
 impl MongoServer {
     /// Changes one document: how many.
     pub fn change(&self, database: &str, collection: &str, filter: &Value, update: &Value) -> u64 {
-        let (filter, update) = (serialize_to_document(filter).unwrap(), serialize_to_document(update).unwrap());
-        super::block_on(async { open(database).await.collection::<Document>(collection).update_one(filter, update).await.unwrap().modified_count })
+        let (filter, update) =
+            (serialize_to_document(filter).unwrap(), serialize_to_document(update).unwrap());
+        super::block_on(async {
+            open(database)
+                .await
+                .collection::<Document>(collection)
+                .update_one(filter, update)
+                .await
+                .unwrap()
+                .modified_count
+        })
     }
 
     /// Drops an index.
     pub fn drop_index(&self, database: &str, collection: &str, name: &str) {
-        super::block_on(async { open(database).await.collection::<Document>(collection).drop_index(name).await.unwrap() });
+        super::block_on(async {
+            open(database).await.collection::<Document>(collection).drop_index(name).await.unwrap()
+        });
     }
 
     /// Everything that is in it.
@@ -92,20 +118,35 @@ impl MongoServer {
             let database = open(database).await;
             let mut dump = Vec::new();
             for name in database.list_collection_names().await.unwrap() {
-                let documents = database.collection::<Document>(&name).find(doc! {}).await.unwrap().try_collect().await.unwrap();
+                let documents = database
+                    .collection::<Document>(&name)
+                    .find(doc! {})
+                    .await
+                    .unwrap()
+                    .try_collect()
+                    .await
+                    .unwrap();
                 dump.push((name, documents));
             }
             dump
         })
     }
 
-    /// What was dumped, in collections that are new, but for what a service that is still there writes meanwhile.
+    /// What was dumped, in collections that are new, but for what a service that is still there
+    /// writes meanwhile.
     pub fn restore(&self, database: &str, dump: &Dump) {
         super::block_on(async {
             let database = open(database).await;
-            for (name, document) in dump.iter().flat_map(|(name, documents)| documents.iter().map(move |document| (name, document))) {
+            for (name, document) in dump.iter().flat_map(|(name, documents)| {
+                documents.iter().map(move |document| (name, document))
+            }) {
                 let there = doc! { "_id": document.get("_id").cloned().unwrap() };
-                database.collection::<Document>(name).replace_one(there, document).upsert(true).await.unwrap();
+                database
+                    .collection::<Document>(name)
+                    .replace_one(there, document)
+                    .upsert(true)
+                    .await
+                    .unwrap();
             }
         });
     }

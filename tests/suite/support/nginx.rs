@@ -17,13 +17,20 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts one before services at these ports; says that a test is skipped if there is none to start.
+    /// Starts one before services at these ports; says that a test is skipped if there is none to
+    /// start.
     pub fn before(ports: &[u16]) -> Option<Self> {
         let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
-        let services: String = ports.iter().map(|port| format!("server 127.0.0.1:{port} max_fails=1 fail_timeout=1s; ")).collect();
+        let services: String = ports
+            .iter()
+            .map(|port| format!("server 127.0.0.1:{port} max_fails=1 fail_timeout=1s; "))
+            .collect();
         let place = dir.path().display();
-        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {place}/{name};")).join(" ");
-        // One worker, so that the turn is everybody's. What was sent to a service that is gone is sent to the next: reports are numbered.
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|name| format!("{name}_temp_path {place}/{name};"))
+            .join(" ");
+        // One worker, so that the turn is everybody's. What was sent to a service that is gone is
+        // sent to the next: reports are numbered.
         let configuration = format!(
             "user root; worker_processes 1; daemon off; pid {place}/pid; error_log {place}/error.log;\nevents {{}}\nhttp {{ {temporary} access_log off;\n\
              upstream lucid {{ {services} }}\n\
@@ -32,8 +39,16 @@ impl Nginx {
         let file = dir.path().join("nginx.conf");
         std::fs::write(&file, configuration).unwrap();
         let mut command = Command::new("nginx");
-        command.arg("-c").arg(&file).arg("-p").arg(dir.path()).arg("-e").arg(dir.path().join("error.log"));
-        let Ok(child) = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
+        command
+            .arg("-c")
+            .arg(&file)
+            .arg("-p")
+            .arg(dir.path())
+            .arg("-e")
+            .arg(dir.path().join("error.log"));
+        let Ok(child) =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+        else {
             println!("skipped: a test behind a proxy; there is no nginx");
             return None;
         };

@@ -37,8 +37,14 @@ pub fn registration(key: &SigningKey, port: u16) -> Value {
 }
 
 /// The headers that sign a registration.
-pub fn registration_headers(key: &SigningKey, body: &[u8], timestamp_ms: i64, nonce: &str) -> Vec<(&'static str, String)> {
-    let signed = statement::registration("POST", "/api/v1/nodes", Digest::of(body), timestamp_ms, nonce);
+pub fn registration_headers(
+    key: &SigningKey,
+    body: &[u8],
+    timestamp_ms: i64,
+    nonce: &str,
+) -> Vec<(&'static str, String)> {
+    let signed =
+        statement::registration("POST", "/api/v1/nodes", Digest::of(body), timestamp_ms, nonce);
     vec![
         ("x-lucid-timestamp", timestamp_ms.to_string()),
         ("x-lucid-nonce", nonce.to_owned()),
@@ -53,13 +59,25 @@ impl TestNode {
     }
 
     /// The same with another body.
-    pub fn register_with(lucid: &Lucid, owner: &str, number: u8, edit: impl FnOnce(&mut Value)) -> Self {
+    pub fn register_with(
+        lucid: &Lucid,
+        owner: &str,
+        number: u8,
+        edit: impl FnOnce(&mut Value),
+    ) -> Self {
         let key = key(number);
         let mut body = registration(&key, 9000 + u16::from(number));
         edit(&mut body);
         let body = serde_json::to_vec(&body).unwrap();
-        let headers = registration_headers(&key, &body, now_ms(), &uuid::Uuid::now_v7().to_string());
-        let (status, node) = lucid.send("POST", "/api/v1/nodes", Some(&lucid.token(owner, "node_operator")), Some(body), &headers);
+        let headers =
+            registration_headers(&key, &body, now_ms(), &uuid::Uuid::now_v7().to_string());
+        let (status, node) = lucid.send(
+            "POST",
+            "/api/v1/nodes",
+            Some(&lucid.token(owner, "node_operator")),
+            Some(body),
+            &headers,
+        );
         assert_eq!((status, node["status"].as_str()), (201, Some("pending")), "{node}");
         let mut made = Self::take_over(&node, number);
         made.prove(lucid);
@@ -69,15 +87,28 @@ impl TestNode {
     /// A node that was registered otherwise, with the key of a number.
     pub fn take_over(node: &Value, number: u8) -> Self {
         let id = node["node_id"].as_str().unwrap().parse().unwrap();
-        Self { id, key: key(number), token: String::new(), sequence: 0, session: uuid::Uuid::now_v7(), started_ms: now_ms() }
+        Self {
+            id,
+            key: key(number),
+            token: String::new(),
+            sequence: 0,
+            session: uuid::Uuid::now_v7(),
+            started_ms: now_ms(),
+        }
     }
 
     /// Gets a token by challenge.
     pub fn prove(&mut self, lucid: &Lucid) {
-        let (status, given) = lucid.call("POST", "/api/v1/auth/challenge", None, Some(&json!({ "node_id": self.id.to_string() })));
+        let (status, given) = lucid.call(
+            "POST",
+            "/api/v1/auth/challenge",
+            None,
+            Some(&json!({ "node_id": self.id.to_string() })),
+        );
         assert_eq!(status, 200, "{given}");
         let challenge = given["challenge"].as_str().unwrap();
-        let signature = STANDARD.encode(self.key.sign(&statement::challenge(self.id, challenge)).to_bytes());
+        let signature =
+            STANDARD.encode(self.key.sign(&statement::challenge(self.id, challenge)).to_bytes());
         let answer = json!({ "node_id": self.id.to_string(), "challenge": challenge, "signature": signature });
         let (status, token) = lucid.call("POST", "/api/v1/auth/token", None, Some(&answer));
         assert_eq!(status, 200, "{token}");
@@ -91,16 +122,32 @@ impl TestNode {
     }
 
     /// Sends a signed report with a number.
-    pub fn report_as(&self, lucid: &Lucid, kind: &str, sequence: u64, body: &Value) -> (u16, Value) {
+    pub fn report_as(
+        &self,
+        lucid: &Lucid,
+        kind: &str,
+        sequence: u64,
+        body: &Value,
+    ) -> (u16, Value) {
         let (bytes, headers) = self.signed(kind, sequence, body);
-        lucid.send("POST", &format!("/api/v1/nodes/{}/{kind}", self.id), Some(&self.token), Some(bytes), &headers)
+        lucid.send(
+            "POST",
+            &format!("/api/v1/nodes/{}/{kind}", self.id),
+            Some(&self.token),
+            Some(bytes),
+            &headers,
+        )
     }
 
-    /// Sends a signed report of samples to a service that may be killed meanwhile: the status, if an answer came.
+    /// Sends a signed report of samples to a service that may be killed meanwhile: the status, if
+    /// an answer came.
     pub fn try_report(&self, lucid: &Lucid, sequence: u64, body: &Value) -> Option<u16> {
         let (bytes, headers) = self.signed("metrics", sequence, body);
-        let request = client().post(format!("{}/api/v1/nodes/{}/metrics", lucid.base, self.id)).bearer_auth(&self.token);
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let request = client()
+            .post(format!("{}/api/v1/nodes/{}/metrics", lucid.base, self.id))
+            .bearer_auth(&self.token);
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
         let request = request.header("content-type", "application/json").body(bytes);
         block_on(async {
             let answer = request.send().await.ok()?;
@@ -110,10 +157,22 @@ impl TestNode {
     }
 
     /// A report's bytes, and the headers that sign it.
-    pub fn signed(&self, kind: &str, sequence: u64, body: &Value) -> (Vec<u8>, [(&'static str, String); 2]) {
+    pub fn signed(
+        &self,
+        kind: &str,
+        sequence: u64,
+        body: &Value,
+    ) -> (Vec<u8>, [(&'static str, String); 2]) {
         let bytes = serde_json::to_vec(body).unwrap();
-        let signature = self.key.sign(&statement::report(kind, self.id, sequence, Digest::of(&bytes)));
-        (bytes, [("x-lucid-sequence", sequence.to_string()), ("x-lucid-signature", STANDARD.encode(signature.to_bytes()))])
+        let signature =
+            self.key.sign(&statement::report(kind, self.id, sequence, Digest::of(&bytes)));
+        (
+            bytes,
+            [
+                ("x-lucid-sequence", sequence.to_string()),
+                ("x-lucid-signature", STANDARD.encode(signature.to_bytes())),
+            ],
+        )
     }
 
     /// A sample and the observation session so far.
@@ -121,7 +180,11 @@ impl TestNode {
         let (number, sample) = self.next_sample();
         let (status, answer) = self.report_as(lucid, "metrics", number, &sample);
         assert_eq!(status, 200, "{answer}");
-        let (status, answer) = self.report(lucid, "observations", &json!({ "observations": [self.session_until(now_ms())] }));
+        let (status, answer) = self.report(
+            lucid,
+            "observations",
+            &json!({ "observations": [self.session_until(now_ms())] }),
+        );
         assert_eq!(status, 200, "{answer}");
     }
 
@@ -145,7 +208,12 @@ impl TestNode {
 }
 
 /// Reports, as often as a hurried node may, until something is there.
-pub fn work_until<T>(lucid: &Lucid, node: &mut TestNode, what: &str, look: impl Fn() -> Option<T>) -> T {
+pub fn work_until<T>(
+    lucid: &Lucid,
+    node: &mut TestNode,
+    what: &str,
+    look: impl Fn() -> Option<T>,
+) -> T {
     let mut next = std::time::Instant::now();
     eventually(what, || {
         if std::time::Instant::now() >= next {

@@ -1,4 +1,5 @@
-//! A payment service of a test's own: it keeps books, dedupes by key, and answers as the test wants, down to the bytes on the wire.
+//! A payment service of a test's own: it keeps books, dedupes by key, and answers as the test
+//! wants, down to the bytes on the wire.
 
 use std::{
     collections::BTreeMap,
@@ -89,7 +90,10 @@ impl Books {
     }
     /// As the sandbox lists them.
     pub fn transfers(&self) -> Vec<Value> {
-        let paid = self.orders.iter().filter(|(_, order)| !order.failed && order.at.elapsed() >= PAYS_AFTER);
+        let paid = self
+            .orders
+            .iter()
+            .filter(|(_, order)| !order.failed && order.at.elapsed() >= PAYS_AFTER);
         paid.map(|(id, order)| json!({ "payout_id": id, "amount": order.request["amount"], "txid": order.txid })).collect()
     }
     /// From now on it says that a payout failed; the money is where it is.
@@ -113,11 +117,18 @@ impl PaymentService {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let react: React = Box::new(react);
-        let service = Self { url, books: Arc::default(), react: Arc::new(Mutex::new(react)), still: Arc::default() };
-        let (books, react, still) = (Arc::clone(&service.books), Arc::clone(&service.react), Arc::clone(&service.still));
+        let service = Self {
+            url,
+            books: Arc::default(),
+            react: Arc::new(Mutex::new(react)),
+            still: Arc::default(),
+        };
+        let (books, react, still) =
+            (Arc::clone(&service.books), Arc::clone(&service.react), Arc::clone(&service.still));
         thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
-                let (books, react, still) = (Arc::clone(&books), Arc::clone(&react), Arc::clone(&still));
+                let (books, react, still) =
+                    (Arc::clone(&books), Arc::clone(&react), Arc::clone(&still));
                 // A client that was killed is no failure of the service.
                 thread::spawn(move || drop(serve(connection, &books, &react, &still)));
             }
@@ -160,7 +171,12 @@ impl PaymentService {
     }
 }
 
-fn serve(mut connection: TcpStream, books: &Mutex<Books>, react: &Mutex<React>, still: &AtomicBool) -> std::io::Result<()> {
+fn serve(
+    mut connection: TcpStream,
+    books: &Mutex<Books>,
+    react: &Mutex<React>,
+    still: &AtomicBool,
+) -> std::io::Result<()> {
     connection.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut reader = BufReader::new(connection.try_clone()?);
     let (mut first, mut length) = (String::new(), 0);
@@ -215,14 +231,18 @@ fn arrived(books: &mut Books, asked: Asked, id: &str, body: &[u8], still: &Atomi
 
 fn order(books: &mut Books, id: &str, body: &[u8]) {
     let (number, request) = (books.orders.len(), serde_json::from_slice(body).unwrap());
-    let paid = || Paid { request, at: Instant::now(), txid: format!("tx-{number}-{id}"), failed: false };
+    let paid =
+        || Paid { request, at: Instant::now(), txid: format!("tx-{number}-{id}"), failed: false };
     books.orders.entry(id.to_owned()).or_insert_with(paid);
 }
 
 /// Status and body of the honest answer.
 fn honest(books: &Books, id: &str) -> (u16, Value) {
     let Some(order) = books.orders.get(id) else {
-        return (404, json!({ "error": { "code": "PAYOUT_NOT_FOUND", "message": "no such payout" } }));
+        return (
+            404,
+            json!({ "error": { "code": "PAYOUT_NOT_FOUND", "message": "no such payout" } }),
+        );
     };
     let paid = order.at.elapsed() >= PAYS_AFTER;
     let status = match (order.failed, paid) {
@@ -241,13 +261,21 @@ fn honest(books: &Books, id: &str) -> (u16, Value) {
     (200, answer)
 }
 
-fn write(connection: &mut TcpStream, answer: Wire, (status, mut body): (u16, Value)) -> std::io::Result<()> {
-    let respond = |connection: &mut TcpStream, status: u16, headers: &[&str], text: &str, sent: usize| {
-        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-        let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n", text.len());
-        connection.write_all(head.as_bytes())?;
-        connection.write_all(&text.as_bytes()[..sent.min(text.len())])
-    };
+fn write(
+    connection: &mut TcpStream,
+    answer: Wire,
+    (status, mut body): (u16, Value),
+) -> std::io::Result<()> {
+    let respond =
+        |connection: &mut TcpStream, status: u16, headers: &[&str], text: &str, sent: usize| {
+            let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n",
+                text.len()
+            );
+            connection.write_all(head.as_bytes())?;
+            connection.write_all(&text.as_bytes()[..sent.min(text.len())])
+        };
     match answer {
         Wire::Honest => respond(connection, status, &[], &body.to_string(), usize::MAX),
         Wire::With(fields) => {
@@ -256,7 +284,9 @@ fn write(connection: &mut TcpStream, answer: Wire, (status, mut body): (u16, Val
             }
             respond(connection, 200, &[], &body.to_string(), usize::MAX)
         }
-        Wire::Status(status, headers, text) => respond(connection, status, headers, &text, usize::MAX),
+        Wire::Status(status, headers, text) => {
+            respond(connection, status, headers, &text, usize::MAX)
+        }
         Wire::Cut => respond(connection, 200, &[], &body.to_string(), 20),
         Wire::Reset => {
             // Closing with unread input, or with linger zero, resets.

@@ -25,7 +25,11 @@ impl RawAnswer {
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+        self.head.lines().find_map(|line| {
+            line.split_once(": ")
+                .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value)
+        })
     }
 }
 
@@ -51,7 +55,12 @@ impl Raw {
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
-            assert_eq!(self.0.read(&mut byte).unwrap(), 1, "the connection ended in {:?}", String::from_utf8_lossy(&head));
+            assert_eq!(
+                self.0.read(&mut byte).unwrap(),
+                1,
+                "the connection ended in {:?}",
+                String::from_utf8_lossy(&head)
+            );
             head.push(byte[0]);
         }
         let head = String::from_utf8(head).unwrap();
@@ -63,17 +72,26 @@ impl Raw {
         answer
     }
 
-    /// Waits for the other side to close, writing a piece every `pace` in the meantime; all that came, and after how long.
+    /// Waits for the other side to close, writing a piece every `pace` in the meantime; all that
+    /// came, and after how long.
     pub fn trickle_until_closed(&mut self, piece: &[u8], pace: Duration) -> (Vec<u8>, Duration) {
         let started = Instant::now();
         self.0.set_read_timeout(Some(pace)).unwrap();
         let (mut came, mut buffer) = (Vec::new(), [0; 4096]);
         loop {
-            assert!(started.elapsed() < PATIENCE, "still open, with {:?}", String::from_utf8_lossy(&came));
+            assert!(
+                started.elapsed() < PATIENCE,
+                "still open, with {:?}",
+                String::from_utf8_lossy(&came)
+            );
             match self.0.read(&mut buffer) {
                 Ok(0) => return (came, started.elapsed()),
                 Ok(length) => came.extend_from_slice(&buffer[..length]),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => self.send_while_taken(piece),
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    self.send_while_taken(piece)
+                }
                 Err(_) => return (came, started.elapsed()),
             }
         }

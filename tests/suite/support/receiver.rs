@@ -1,4 +1,5 @@
-//! An endpoint of webhooks: a little HTTP server of a test's own that answers as it is told and keeps what it got.
+//! An endpoint of webhooks: a little HTTP server of a test's own that answers as it is told and
+//! keeps what it got.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -35,9 +36,20 @@ impl Arrived {
 
     /// Whether it is signed with a secret, by another implementation than the service's.
     pub fn is_signed_with(&self, secret: &str) -> bool {
-        let message = format!("{}.{}.{}", self.header("lucid-webhook-id"), self.header("lucid-webhook-timestamp"), self.body);
-        let code = jsonwebtoken::crypto::sign(message.as_bytes(), &EncodingKey::from_secret(secret.as_bytes()), Algorithm::HS256).unwrap();
-        let code = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, code).unwrap();
+        let message = format!(
+            "{}.{}.{}",
+            self.header("lucid-webhook-id"),
+            self.header("lucid-webhook-timestamp"),
+            self.body
+        );
+        let code = jsonwebtoken::crypto::sign(
+            message.as_bytes(),
+            &EncodingKey::from_secret(secret.as_bytes()),
+            Algorithm::HS256,
+        )
+        .unwrap();
+        let code = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, code)
+            .unwrap();
         self.header("lucid-webhook-signature") == format!("v1={}", hex::encode(code))
     }
 }
@@ -62,7 +74,11 @@ impl Receiver {
             arrived: Arc::default(),
             ended: Arc::default(),
         };
-        let (status, arrived, ended) = (Arc::clone(&receiver.status), Arc::clone(&receiver.arrived), Arc::clone(&receiver.ended));
+        let (status, arrived, ended) = (
+            Arc::clone(&receiver.status),
+            Arc::clone(&receiver.arrived),
+            Arc::clone(&receiver.ended),
+        );
         thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
                 if ended.load(Ordering::SeqCst) {
@@ -102,11 +118,24 @@ fn take(connection: &TcpStream, status: u16) -> std::io::Result<Arrived> {
         }
         line.clear();
     }
-    let length = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
+    let length = headers
+        .iter()
+        .find(|(name, _)| name == "content-length")
+        .and_then(|(_, value)| value.parse().ok())
+        .unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    let location = if (300..400).contains(&status) { "location: http://127.0.0.1:1/\r\n" } else { "" };
+    let location =
+        if (300..400).contains(&status) { "location: http://127.0.0.1:1/\r\n" } else { "" };
     let mut writer = connection;
-    write!(writer, "HTTP/1.1 {status} So\r\nconnection: close\r\n{location}content-length: 2\r\n\r\nok")?;
-    Ok(Arrived { headers, body: String::from_utf8_lossy(&body).into_owned(), bytes: body, answered: status })
+    write!(
+        writer,
+        "HTTP/1.1 {status} So\r\nconnection: close\r\n{location}content-length: 2\r\n\r\nok"
+    )?;
+    Ok(Arrived {
+        headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+        bytes: body,
+        answered: status,
+    })
 }

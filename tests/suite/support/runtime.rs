@@ -7,7 +7,10 @@ use lucid_model::{
     id::Digest,
     policy::{Activation, Bundle, ParamValues, PolicyProfile, Revision, SignatureError, Signers},
 };
-use lucid_ports::{GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
+use lucid_ports::{
+    GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy,
+    StoredBundle, ValidationPolicy,
+};
 
 /// What is in force is made of what is active.
 pub struct Instead<F> {
@@ -35,16 +38,33 @@ where
     async fn profile(&self, stored: Arc<StoredBundle>) -> Result<PolicyProfile, PublishError> {
         self.engine.profile(stored).await
     }
-    async fn publish(&self, revision: Revision, activations: Vec<Activation>, bundles: Vec<(Digest, Arc<StoredBundle>)>) -> Result<(), PublishError> {
+    async fn publish(
+        &self,
+        revision: Revision,
+        activations: Vec<Activation>,
+        bundles: Vec<(Digest, Arc<StoredBundle>)>,
+    ) -> Result<(), PublishError> {
         self.engine.publish(revision, activations, bundles).await
     }
-    async fn load_scoring(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ScoringPolicy>, PublishError> {
+    async fn load_scoring(
+        &self,
+        stored: Arc<StoredBundle>,
+        params: ParamValues,
+    ) -> Result<Arc<dyn ScoringPolicy>, PublishError> {
         self.engine.load_scoring(stored, params).await
     }
-    async fn load_payout(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn PayoutPolicy>, PublishError> {
+    async fn load_payout(
+        &self,
+        stored: Arc<StoredBundle>,
+        params: ParamValues,
+    ) -> Result<Arc<dyn PayoutPolicy>, PublishError> {
         self.engine.load_payout(stored, params).await
     }
-    async fn load_validation(&self, stored: Arc<StoredBundle>, params: ParamValues) -> Result<Arc<dyn ValidationPolicy>, PublishError> {
+    async fn load_validation(
+        &self,
+        stored: Arc<StoredBundle>,
+        params: ParamValues,
+    ) -> Result<Arc<dyn ValidationPolicy>, PublishError> {
         self.engine.load_validation(stored, params).await
     }
 }

@@ -85,7 +85,9 @@ impl Peer for RowByRow {
     }
 
     fn score(&mut self, columns: &[Column]) -> Result<Vec<u32>> {
-        let call = |[a, b, c, d, e, f, g, h]: [i64; 8]| self.function.call::<u32>((a, b, c, d, e, f, g, h)).map_err(told);
+        let call = |[a, b, c, d, e, f, g, h]: [i64; 8]| {
+            self.function.call::<u32>((a, b, c, d, e, f, g, h)).map_err(told)
+        };
         rows(columns).map(call).collect()
     }
 }

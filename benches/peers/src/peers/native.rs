@@ -8,7 +8,8 @@ pub struct Native;
 
 /// The default policy's formula with its default params.
 fn multiplier([observed, period, quality, uptime, cpu, memory, disk, network]: [i64; 8]) -> u32 {
-    let share = |part: i64, whole: i64| if part >= whole { 1_000_000 } else { part * 1_000_000 / whole };
+    let share =
+        |part: i64, whole: i64| if part >= whole { 1_000_000 } else { part * 1_000_000 / whole };
     let load = (cpu + memory + disk) / 3;
     let efficiency = if load <= 800_000 { 1_000_000 } else { share(1_000_000 - load, 200_000) };
     let weighted = |weight: i64, value: i64| weight * value / 1_000_000;
@@ -28,6 +29,10 @@ impl Peer for Native {
     fn score(&mut self, columns: &[Column]) -> Result<Vec<u32>> {
         let [a, b, c, d, e, f, g, h] = columns else { anyhow::bail!("eight columns") };
         let values = a.iter().zip(&**b).zip(&**c).zip(&**d).zip(&**e).zip(&**f).zip(&**g).zip(&**h);
-        Ok(values.map(|(((((((a, b), c), d), e), f), g), h)| multiplier([*a, *b, *c, *d, *e, *f, *g, *h])).collect())
+        Ok(values
+            .map(|(((((((a, b), c), d), e), f), g), h)| {
+                multiplier([*a, *b, *c, *d, *e, *f, *g, *h])
+            })
+            .collect())
     }
 }

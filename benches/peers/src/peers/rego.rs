@@ -31,7 +31,8 @@ impl Rego {
         let mut engine = Engine::new();
         engine.add_policy("lucid.rego".to_owned(), FORMULA.to_owned())?;
         let policy = engine.compile_with_entrypoint(&ENTRY.into())?;
-        let program = Compiler::compile_from_policy(&policy, &[ENTRY]).map_err(|error| anyhow!("{error:?}"))?;
+        let program = Compiler::compile_from_policy(&policy, &[ENTRY])
+            .map_err(|error| anyhow!("{error:?}"))?;
         let mut machine = RegoVM::new();
         machine.load_program(program);
         Ok(Self { machine })
@@ -52,7 +53,9 @@ impl Peer for Rego {
             }
             self.machine.set_input(input);
             let answer = self.machine.execute().map_err(|error| anyhow!("{error:?}"))?;
-            Ok(u32::try_from(answer.as_i64().ok().with_context(|| format!("{answer:?} is no whole number"))?)?)
+            Ok(u32::try_from(
+                answer.as_i64().ok().with_context(|| format!("{answer:?} is no whole number"))?,
+            )?)
         };
         rows(columns).map(one).collect()
     }

@@ -37,7 +37,12 @@ impl Peer for Rhai {
     fn score(&mut self, columns: &[Column]) -> Result<Vec<u32>> {
         let mut scope = Scope::new();
         let one = |[a, b, c, d, e, f, g, h]: [i64; 8]| {
-            let answer = self.engine.call_fn::<i64>(&mut scope, &self.script, "multiplier", (a, b, c, d, e, f, g, h));
+            let answer = self.engine.call_fn::<i64>(
+                &mut scope,
+                &self.script,
+                "multiplier",
+                (a, b, c, d, e, f, g, h),
+            );
             Ok(u32::try_from(answer.map_err(|error| anyhow!("{error}"))?)?)
         };
         rows(columns).map(one).collect()

@@ -30,7 +30,10 @@ async fn a_number_the_service_has_is_skipped_for_good() {
     let report = disk.number(ReportKind::Metrics, "{}".into(), 1).await.unwrap();
     assert_eq!(disk.renumber(report, 5000).await.unwrap().sequence, 5001);
     drop(disk);
-    assert_eq!(open(&dir).await.number(ReportKind::Metrics, "{}".into(), 1).await.unwrap().sequence, 6001);
+    assert_eq!(
+        open(&dir).await.number(ReportKind::Metrics, "{}".into(), 1).await.unwrap().sequence,
+        6001
+    );
 }
 
 #[tokio::test]
@@ -72,7 +75,10 @@ async fn one_directory_serves_one_agent() {
     assert!(!is_in_use(dir.path()));
     let disk = open(&dir).await;
     assert!(is_in_use(dir.path()));
-    assert!(matches!(Disk::open(dir.path().to_owned(), LIMITS, AgentStatus::default()).await, Err(AgentError::InUse { .. })));
+    assert!(matches!(
+        Disk::open(dir.path().to_owned(), LIMITS, AgentStatus::default()).await,
+        Err(AgentError::InUse { .. })
+    ));
     drop(disk);
     assert!(!is_in_use(dir.path()));
     open(&dir).await;

@@ -1,6 +1,7 @@
 //! How much of the machine its control groups let a container use, and how much of that is used.
 //!
-//! Limits of a `*.service` are left out: with them systemd says what the agent itself may use, not what the node has.
+//! Limits of a `*.service` are left out: with them systemd says what the agent itself may use, not
+//! what the node has.
 
 mod layout;
 
@@ -49,16 +50,23 @@ impl Limits {
     pub(super) fn memory(&self, machine_bytes: u64) -> Option<MemoryShare> {
         let group = self.0.memory.as_ref()?;
         let limits = group.levels().filter_map(|level| Some((memory_limit(group, &level)?, level)));
-        let (limit_bytes, level) = limits.filter(|(limit, _)| *limit < machine_bytes).min_by_key(|(limit, _)| *limit)?;
+        let (limit_bytes, level) =
+            limits.filter(|(limit, _)| *limit < machine_bytes).min_by_key(|(limit, _)| *limit)?;
         Some(MemoryShare { limit_bytes, used_bytes: memory_used(group, &level)? })
     }
 
     /// The tightest limit of CPU time, or of CPUs, if one is below what the machine has.
     pub(super) fn cpu(&self, machine_cpus: usize) -> Option<CpuShare> {
         let machine_milli = u64::try_from(machine_cpus).ok()?.saturating_mul(1000);
-        let quotas = self.0.cpu.iter().flat_map(|group| group.levels().filter_map(|level| Some((quota_milli(group, &level)?, level))));
+        let quotas = self.0.cpu.iter().flat_map(|group| {
+            group.levels().filter_map(|level| Some((quota_milli(group, &level)?, level)))
+        });
         let quota = quotas.min_by_key(|(milli, _)| *milli);
-        let set = self.0.cpuset.as_ref().and_then(|group| group.levels().find_map(|level| cpus_of_set(group, &level)));
+        let set = self
+            .0
+            .cpuset
+            .as_ref()
+            .and_then(|group| group.levels().find_map(|level| cpus_of_set(group, &level)));
         let set_milli = set.map_or(machine_milli, |cpus| cpus.saturating_mul(1000));
         let accounting = self.0.accounting.as_ref()?;
         let (limit_milli, level) = match quota {
@@ -69,7 +77,8 @@ impl Limits {
             return None;
         }
         // In version 1 accounting may be a hierarchy of its own, which need not go as deep.
-        let used_us = cpu_used_us(accounting, &level).or_else(|| cpu_used_us(accounting, &accounting.levels().next()?))?;
+        let used_us = cpu_used_us(accounting, &level)
+            .or_else(|| cpu_used_us(accounting, &accounting.levels().next()?))?;
         Some(CpuShare { limit_milli, used_us })
     }
 }
@@ -77,7 +86,10 @@ impl Limits {
 fn memory_limit(group: &Group, level: &Path) -> Option<u64> {
     match group.version {
         // Above `high` everything is slowed down and reclaimed: more is not to be had in practice.
-        Version::Two => [number(group, level, "memory.max"), number(group, level, "memory.high")].into_iter().flatten().min(),
+        Version::Two => [number(group, level, "memory.max"), number(group, level, "memory.high")]
+            .into_iter()
+            .flatten()
+            .min(),
         Version::One => number(group, level, "memory.limit_in_bytes"),
     }
 }
@@ -100,7 +112,9 @@ fn quota_milli(group: &Group, level: &Path) -> Option<u64> {
             (words.next()?.parse().ok()?, words.next()?.parse().ok()?)
         }
         // -1 is no limit.
-        Version::One => (number(group, level, "cpu.cfs_quota_us")?, number(group, level, "cpu.cfs_period_us")?),
+        Version::One => {
+            (number(group, level, "cpu.cfs_quota_us")?, number(group, level, "cpu.cfs_period_us")?)
+        }
     };
     quota.checked_mul(1000)?.checked_div(period)
 }
@@ -115,7 +129,8 @@ fn cpu_used_us(group: &Group, level: &Path) -> Option<u64> {
 fn cpus_of_set(group: &Group, level: &Path) -> Option<u64> {
     let set = match group.version {
         Version::Two => text(group, level, "cpuset.cpus.effective")?,
-        Version::One => text(group, level, "cpuset.effective_cpus").or_else(|| text(group, level, "cpuset.cpus"))?,
+        Version::One => text(group, level, "cpuset.effective_cpus")
+            .or_else(|| text(group, level, "cpuset.cpus"))?,
     };
     count_of_list(set.trim()).filter(|cpus| *cpus > 0)
 }

@@ -1,5 +1,5 @@
-//! Keeps the figures of a machine within what the service takes: one that is beyond would have the whole registration,
-//! or the whole report, refused.
+//! Keeps the figures of a machine within what the service takes: one that is beyond would have the
+//! whole registration, or the whole report, refused.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,10 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(figures.within("storage_bytes", u64::MAX, NUMBER_MAX), NUMBER_MAX);
         }
-        assert_eq!(figures.take_out_of_range(), [OutOfRange { figure: "storage_bytes", value: u64::MAX, limit: NUMBER_MAX }]);
+        assert_eq!(
+            figures.take_out_of_range(),
+            [OutOfRange { figure: "storage_bytes", value: u64::MAX, limit: NUMBER_MAX }]
+        );
         assert_eq!(figures.take_out_of_range(), []);
     }
 }

@@ -9,7 +9,8 @@ const LOOPBACK: &str = "772";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Loopback,
-    /// Bridges, tunnels, bonds, halves of a pair: what goes through them also goes through another one.
+    /// Bridges, tunnels, bonds, halves of a pair: what goes through them also goes through another
+    /// one.
     Virtual,
     Physical,
 }
@@ -25,11 +26,14 @@ fn kind(root: &Path, name: &str) -> Option<Kind> {
     })
 }
 
-/// The interfaces that count, of those that are not known to be a loopback: the physical ones; in a container, which
-/// has none, all of them.
+/// The interfaces that count, of those that are not known to be a loopback: the physical ones; in a
+/// container, which has none, all of them.
 pub(super) fn counted<'a>(root: &Path, names: &[&'a str]) -> Vec<&'a str> {
-    let kinds: Vec<_> = names.iter().map(|name| (*name, kind(root, name).unwrap_or(Kind::Physical))).collect();
-    let of = |wanted: Kind| kinds.iter().filter(|(_, kind)| *kind == wanted).map(|(name, _)| *name).collect::<Vec<_>>();
+    let kinds: Vec<_> =
+        names.iter().map(|name| (*name, kind(root, name).unwrap_or(Kind::Physical))).collect();
+    let of = |wanted: Kind| {
+        kinds.iter().filter(|(_, kind)| *kind == wanted).map(|(name, _)| *name).collect::<Vec<_>>()
+    };
     let physical = of(Kind::Physical);
     if physical.is_empty() { of(Kind::Virtual) } else { physical }
 }
@@ -52,9 +56,18 @@ mod tests {
 
     #[test]
     fn traffic_is_counted_where_it_leaves_the_machine() {
-        let host = [("lo", LOOPBACK, false), ("eth0", "1", true), ("wlan0", "1", true), ("docker0", "1", false), ("wg0", "65534", false)];
+        let host = [
+            ("lo", LOOPBACK, false),
+            ("eth0", "1", true),
+            ("wlan0", "1", true),
+            ("docker0", "1", false),
+            ("wg0", "65534", false),
+        ];
         let root = tree(&host);
-        assert_eq!(counted(root.path(), &["lo", "docker0", "eth0", "wg0", "wlan0"]), ["eth0", "wlan0"]);
+        assert_eq!(
+            counted(root.path(), &["lo", "docker0", "eth0", "wg0", "wlan0"]),
+            ["eth0", "wlan0"]
+        );
     }
 
     #[test]

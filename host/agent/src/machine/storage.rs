@@ -35,7 +35,8 @@ pub(super) fn room_at(_root: &Path, data: &Path) -> Option<Room> {
     listed::room_at(data)
 }
 
-/// The kernel's list of mounts is read anew each time: a disk may have given its mount point to a share, which hangs.
+/// The kernel's list of mounts is read anew each time: a disk may have given its mount point to a
+/// share, which hangs.
 #[cfg(target_os = "linux")]
 mod linux {
     use std::{fs, path::Path};

@@ -14,7 +14,8 @@ impl Clocks {
         self.0.steady += Duration::from_millis(ms);
         self.set(i64::try_from(ms).unwrap())
     }
-    /// Sets the wall clock forward, or back; to the agent a suspended machine is the same as the former.
+    /// Sets the wall clock forward, or back; to the agent a suspended machine is the same as the
+    /// former.
     fn set(&mut self, by_ms: i64) -> ClockReading {
         self.0.wall = self.0.wall.plus_ms(by_ms);
         self.0
@@ -23,7 +24,11 @@ impl Clocks {
 
 /// What is claimed, in milliseconds since the clocks' beginning.
 fn claimed(sessions: &Sessions) -> Vec<(i64, i64)> {
-    let all = sessions.closed.iter().chain(sessions.open.as_ref().map(|open| &open.session)).filter(|session| session.to > session.from);
+    let all = sessions
+        .closed
+        .iter()
+        .chain(sessions.open.as_ref().map(|open| &open.session))
+        .filter(|session| session.to > session.from);
     all.map(|session| (session.from.0 - 1_000_000_000, session.to.0 - 1_000_000_000)).collect()
 }
 
@@ -60,7 +65,11 @@ fn a_clock_that_is_set_back_an_hour_begins_a_session_and_claims_no_time_to_come(
     (0..4).for_each(|_| sessions.advance(clocks.pass(30_000), true));
     clocks.set(-3_600_000);
     sessions.advance(clocks.pass(30_000), true);
-    assert_eq!((claimed(&sessions), sessions.active()), (vec![], 1), "what is an hour ahead would be refused");
+    assert_eq!(
+        (claimed(&sessions), sessions.active()),
+        (vec![], 1),
+        "what is an hour ahead would be refused"
+    );
     sessions.advance(clocks.pass(30_000), true);
     assert_eq!(claimed(&sessions), [(150_000, 180_000)]);
 }
@@ -73,7 +82,11 @@ fn a_clock_that_is_set_back_a_minute_leaves_what_is_over_of_a_session() {
     clocks.set(-60_000);
     sessions.advance(clocks.pass(30_000), true);
     assert_eq!(claimed(&sessions), [(30_000, 120_000)]);
-    assert_ne!(sessions.report().unwrap().0.observations[0].session_id, before.session_id, "the service lets none shrink");
+    assert_ne!(
+        sessions.report().unwrap().0.observations[0].session_id,
+        before.session_id,
+        "the service lets none shrink"
+    );
     sessions.advance(clocks.pass(30_000), true);
     assert_eq!(claimed(&sessions), [(30_000, 120_000), (120_000, 150_000)]);
 }
@@ -113,7 +126,11 @@ struct Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let set = prop_oneof![5 => Just(0), 3 => -1_500_i64..1_500, 1 => -7_200_000_i64..-2_001, 1 => 2_001_i64..7_200_000];
-    (0_u64..120_000, set, prop::bool::weighted(0.9)).prop_map(|(pause_ms, set_ms, active)| Step { pause_ms, set_ms, active })
+    (0_u64..120_000, set, prop::bool::weighted(0.9)).prop_map(|(pause_ms, set_ms, active)| Step {
+        pause_ms,
+        set_ms,
+        active,
+    })
 }
 
 proptest! {

@@ -1,7 +1,8 @@
 use super::*;
 
 const HOUR_MS: i64 = 3_600_000;
-const LIMITS: SpoolLimits = SpoolLimits { bytes_max: 1 << 20, age_max: Duration::from_secs(24 * 3600) };
+const LIMITS: SpoolLimits =
+    SpoolLimits { bytes_max: 1 << 20, age_max: Duration::from_secs(24 * 3600) };
 
 fn sample(uptime: u64) -> SampleRequest {
     SampleRequest { uptime: Some(uptime), ..SampleRequest::default() }
@@ -46,11 +47,17 @@ fn the_newest_samples_survive_a_restart_and_the_oldest_give_way_and_are_counted(
 /// A clock that goes right from hour 0 on.
 fn clock(hours: i64) -> ClockReading {
     static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    ClockReading { wall: TimeMs(hours * HOUR_MS), steady: *START + Duration::from_secs(3600 * u64::try_from(hours).unwrap()) }
+    ClockReading {
+        wall: TimeMs(hours * HOUR_MS),
+        steady: *START + Duration::from_secs(3600 * u64::try_from(hours).unwrap()),
+    }
 }
 
 fn sample_at(hours: i64) -> SampleRequest {
-    SampleRequest { timestamp: Some(TimeMs(hours * HOUR_MS).to_string()), ..sample(u64::try_from(hours).unwrap()) }
+    SampleRequest {
+        timestamp: Some(TimeMs(hours * HOUR_MS).to_string()),
+        ..sample(u64::try_from(hours).unwrap())
+    }
 }
 
 #[test]
@@ -72,7 +79,9 @@ fn what_is_too_old_gives_way() {
 fn a_clock_that_was_ahead_holds_up_nothing_that_is_too_old() {
     let dir = tempfile::tempdir().unwrap();
     for at in [5_000, 2] {
-        Spool::open(dir.path().to_owned(), LIMITS, 0, clock(1)).unwrap().append(sample_at(at), clock(2).steady);
+        Spool::open(dir.path().to_owned(), LIMITS, 0, clock(1))
+            .unwrap()
+            .append(sample_at(at), clock(2).steady);
     }
     let mut spool = Spool::open(dir.path().to_owned(), LIMITS, 0, clock(26)).unwrap();
     assert_eq!(spool.len(), 2);
@@ -140,13 +149,21 @@ mod full_disk {
         let mut spool = open(&dir, LIMITS);
         symlink("/dev/full", spool.path(1)).unwrap();
         append(&mut spool, 1..=20);
-        assert!(spool.trouble().is_some_and(|trouble| trouble.contains("No space left")), "{:?}", spool.trouble());
+        assert!(
+            spool.trouble().is_some_and(|trouble| trouble.contains("No space left")),
+            "{:?}",
+            spool.trouble()
+        );
         assert_eq!((spool.len(), spool.dropped(), spool.bytes()), (20, 0, 0));
         fs::remove_file(spool.path(1)).unwrap();
         append(&mut spool, [21]);
         assert_eq!((spool.trouble(), spool.len()), (None, 21));
         drop(spool);
-        assert_eq!(drain(&mut open(&dir, LIMITS)), (1..=21).collect::<Vec<_>>(), "they are on disk now");
+        assert_eq!(
+            drain(&mut open(&dir, LIMITS)),
+            (1..=21).collect::<Vec<_>>(),
+            "they are on disk now"
+        );
     }
 
     #[test]
@@ -154,13 +171,20 @@ mod full_disk {
         let dir = tempfile::tempdir().unwrap();
         let mut spool = open(&dir, LIMITS);
         append(&mut spool, 1..=3);
-        assert!(spool.take_oldest().is_some_and(|(id, samples)| id == Some(1) && samples.len() == 3), "the next one goes into another segment");
+        assert!(
+            spool.take_oldest().is_some_and(|(id, samples)| id == Some(1) && samples.len() == 3),
+            "the next one goes into another segment"
+        );
         symlink("/dev/full", spool.path(2)).unwrap();
         let most = u64::try_from(UNWRITTEN_MAX).unwrap();
         append(&mut spool, 4..=3 + most);
         assert_eq!((spool.len(), spool.dropped()), (most + 3, 0));
         append(&mut spool, [4 + most]);
-        assert_eq!((spool.len(), spool.dropped()), (most, 4), "the segment on disk makes room first");
+        assert_eq!(
+            (spool.len(), spool.dropped()),
+            (most, 4),
+            "the segment on disk makes room first"
+        );
         append(&mut spool, [5 + most, 6 + most]);
         assert_eq!((spool.len(), spool.dropped()), (most, 6), "then what is in memory");
         assert_eq!(drain(&mut spool), (7..=6 + most).collect::<Vec<_>>());

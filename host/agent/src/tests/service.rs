@@ -34,7 +34,8 @@ use tokio::{
 };
 
 /// The node that the service makes of whoever registers.
-pub(super) const NODE: NodeId = NodeId(uuid::Uuid::from_u128(0x0192_f0c1_2b3c_7d4e_8f90_1234_5678_9abc));
+pub(super) const NODE: NodeId =
+    NodeId(uuid::Uuid::from_u128(0x0192_f0c1_2b3c_7d4e_8f90_1234_5678_9abc));
 
 /// What the service has seen and how it behaves.
 #[derive(Default)]
@@ -143,7 +144,13 @@ async fn register(State(service): State<Service>, headers: HeaderMap, body: Byte
     let registration = parse::<lucid_wire::node::RegisterNodeRequest>(&body).unwrap();
     let key = registration.public_key.unwrap();
     let signed = RegistrationSignature::read(header(&headers)).unwrap().unwrap();
-    let statement = statement::registration("POST", "/api/v1/nodes", Digest::of(&body), signed.timestamp_ms, &signed.nonce);
+    let statement = statement::registration(
+        "POST",
+        "/api/v1/nodes",
+        Digest::of(&body),
+        signed.timestamp_ms,
+        &signed.nonce,
+    );
     if !statement::verify(key, &statement, &signed.signature) {
         seen.violations.push("registration is not signed".into());
     }
@@ -176,12 +183,22 @@ async fn token(State(service): State<Service>, body: Bytes) -> Response {
     Json(json!({"access_token": token, "token_type": "Bearer", "expires_in": 900})).into_response()
 }
 
-async fn report(State(service): State<Service>, Path((id, kind)): Path<(String, String)>, headers: HeaderMap, body: Bytes) -> Response {
+async fn report(
+    State(service): State<Service>,
+    Path((id, kind)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let answer = {
         let mut seen = service.seen();
         if let Some(status) = seen.proxy {
             let page = [("content-type", "text/html"), ("location", "http://127.0.0.1:9/login")];
-            return (StatusCode::from_u16(status).unwrap(), page, "<html>Sign in to the network</html>").into_response();
+            return (
+                StatusCode::from_u16(status).unwrap(),
+                page,
+                "<html>Sign in to the network</html>",
+            )
+                .into_response();
         }
         if !header(&headers)("authorization").is_some_and(|value| seen.tokens.contains(value)) {
             return refuse(ErrorKind::NotAuthenticated, Map::new());
@@ -208,11 +225,19 @@ async fn report(State(service): State<Service>, Path((id, kind)): Path<(String, 
 }
 
 impl Seen {
-    fn store(&mut self, id: &str, kind: &str, headers: &HeaderMap, body: &[u8]) -> Result<String, Box<Response>> {
+    fn store(
+        &mut self,
+        id: &str,
+        kind: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<String, Box<Response>> {
         let signed = ReportSignature::read(header(headers)).unwrap().unwrap();
         let (digest, sequence) = (Digest::of(body), signed.sequence);
         let statement = statement::report(kind, NODE, sequence, digest);
-        if id != NODE.to_string() || !self.key.is_some_and(|key| statement::verify(key, &statement, &signed.signature)) {
+        if id != NODE.to_string()
+            || !self.key.is_some_and(|key| statement::verify(key, &statement, &signed.signature))
+        {
             self.violations.push(format!("report {sequence} is not signed"));
         }
         match self.reports.get(&sequence) {
@@ -224,7 +249,10 @@ impl Seen {
             None => {}
         }
         if sequence <= self.highest {
-            return Err(Box::new(refuse(ErrorKind::Conflict, Map::from_iter([(DETAIL_HIGHEST_SEQUENCE.to_owned(), self.highest.into())]))));
+            return Err(Box::new(refuse(
+                ErrorKind::Conflict,
+                Map::from_iter([(DETAIL_HIGHEST_SEQUENCE.to_owned(), self.highest.into())]),
+            )));
         }
         self.highest = sequence;
         let answer = if kind == "metrics" {
@@ -233,7 +261,9 @@ impl Seen {
             json!({"accepted": samples.len(), "repeated": false, "status": self.status, "last_heartbeat": crate::now().plus_ms(600_000).to_string()})
         } else {
             let sessions = parse::<ObservationsRequest>(body).unwrap();
-            self.sessions.extend(sessions.iter().map(|claimed| (claimed.session.to_string(), claimed.span.to)));
+            self.sessions.extend(
+                sessions.iter().map(|claimed| (claimed.session.to_string(), claimed.span.to)),
+            );
             let verdicts: Vec<_> = sessions.iter().map(|claimed| json!({"session_id": claimed.session.to_string(), "verdict": "accepted"})).collect();
             json!({"observations": verdicts})
         };

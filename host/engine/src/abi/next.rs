@@ -1,7 +1,7 @@
 //! `wit/next`: a trial of a second major version, in tests only.
 //!
-//! It is here to show what a new version takes: this file, which converts straight to what the model knows, and its
-//! line in each table of `abi.rs`. Nothing of version 1 is touched.
+//! It is here to show what a new version takes: this file, which converts straight to what the
+//! model knows, and its line in each table of `abi.rs`. Nothing of version 1 is touched.
 
 use lucid_model::{
     policy::{PolicyKind, Scores},
@@ -46,8 +46,14 @@ impl Functions {
     /// What the component does not export.
     pub fn find(component: &Component, kind: PolicyKind) -> Result<Self, String> {
         let interface = Abi::Next.interface(kind);
-        let instance = component.get_export_index(None, interface).ok_or_else(|| format!("the component does not export {interface}"))?;
-        let function = |name: &str| component.get_export_index(Some(&instance), name).ok_or_else(|| format!("{interface} has no function {name}"));
+        let instance = component
+            .get_export_index(None, interface)
+            .ok_or_else(|| format!("the component does not export {interface}"))?;
+        let function = |name: &str| {
+            component
+                .get_export_index(Some(&instance), name)
+                .ok_or_else(|| format!("{interface} has no function {name}"))
+        };
         Ok(Self { facts: function("facts")?, score: function("score")? })
     }
 }
@@ -55,21 +61,41 @@ impl Functions {
 impl Guest<'_> {
     /// Asks what the policy reads.
     pub fn describe(self) -> Result<Description, Failure> {
-        self.instance.get_typed_func::<Score<'_>, Scored>(&mut *self.store, self.functions.score)?;
-        let facts = self.instance.get_typed_func::<(), (Vec<String>,)>(&mut *self.store, self.functions.facts)?;
+        self.instance
+            .get_typed_func::<Score<'_>, Scored>(&mut *self.store, self.functions.score)?;
+        let facts = self
+            .instance
+            .get_typed_func::<(), (Vec<String>,)>(&mut *self.store, self.functions.facts)?;
         let (names,) = facts.call(&mut *self.store, ())?;
         Ok(Description { facts: FactNames::Nodes(names), params: Vec::new() })
     }
 
     /// Calls `score`.
-    pub fn score(self, about: Circumstances<'_>, rows: Rows<'_>, multiplier_max: Ppm) -> Result<Scores, Failure> {
-        let score = self.instance.get_typed_func::<Score<'_>, Scored>(&mut *self.store, self.functions.score)?;
-        let (found,) = score.call(&mut *self.store, (about.context.epoch_start_s, rows.count, rows.columns))?;
-        let thousandths = found.map_err(|message| Failure::Refused { code: ERROR, message: answer::kept(message, answer::ERROR_BYTES_MAX) })?;
-        let millionths: Vec<u32> = thousandths.into_iter().map(|thousandth| u32::from(thousandth).saturating_mul(PPM_PER_MILLE)).collect();
+    pub fn score(
+        self,
+        about: Circumstances<'_>,
+        rows: Rows<'_>,
+        multiplier_max: Ppm,
+    ) -> Result<Scores, Failure> {
+        let score = self
+            .instance
+            .get_typed_func::<Score<'_>, Scored>(&mut *self.store, self.functions.score)?;
+        let (found,) = score
+            .call(&mut *self.store, (about.context.epoch_start_s, rows.count, rows.columns))?;
+        let thousandths = found.map_err(|message| Failure::Refused {
+            code: ERROR,
+            message: answer::kept(message, answer::ERROR_BYTES_MAX),
+        })?;
+        let millionths: Vec<u32> = thousandths
+            .into_iter()
+            .map(|thousandth| u32::from(thousandth).saturating_mul(PPM_PER_MILLE))
+            .collect();
         answer::one_a_row("multipliers", millionths.len(), rows.count)?;
         answer::at_most("multiplier", &millionths, multiplier_max.0)?;
-        Ok(Scores { multipliers: millionths.into_iter().map(Ppm).collect(), reasons: answer::filled(Vec::new(), rows.count) })
+        Ok(Scores {
+            multipliers: millionths.into_iter().map(Ppm).collect(),
+            reasons: answer::filled(Vec::new(), rows.count),
+        })
     }
 }
 
@@ -142,20 +168,36 @@ mod tests {
         let report = engine.check(Arc::new(next_bundle()), ParamValues::new()).await;
         assert_eq!((report.rejection(), report.abi.as_str()), (None, "lucid:policy/scoring@2.0.0"));
 
-        let first = crate::read_bundle(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/observation-only/1.0.0")).unwrap();
+        let first = crate::read_bundle(
+            &std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../../policies/observation-only/1.0.0"),
+        )
+        .unwrap();
         let programs = Programs::new(Host::new(config).unwrap());
         let [first, second] = [first, next_bundle()].map(|bundle| {
             let mut checks = Checks::default();
             let manifest = programs.manifest(&bundle, &mut checks).unwrap();
             programs.load(&bundle, manifest, &mut checks).unwrap()
         });
-        let (column, context) = ([1_800, 3_600], CallContext { epoch_start_s: 1_760_000_400, period_s: 3_600, seed: 1, totals: vec![5_400] });
+        let (column, context) = (
+            [1_800, 3_600],
+            CallContext {
+                epoch_start_s: 1_760_000_400,
+                period_s: 3_600,
+                seed: 1,
+                totals: vec![5_400],
+            },
+        );
         let rows = Rows { count: 2, columns: &[&column] };
         let of_second = second.score_rows(&context, rows).result.unwrap().multipliers;
         assert_eq!(of_second, vec![Ppm(500_000); 2]);
         let none = CallContext { totals: vec![0; first.identity().facts.len()], ..context };
         let columns = vec![column.as_slice(); first.identity().facts.len()];
-        let of_first = first.score_rows(&none, Rows { count: 2, columns: &columns }).result.unwrap().multipliers;
+        let of_first = first
+            .score_rows(&none, Rows { count: 2, columns: &columns })
+            .result
+            .unwrap()
+            .multipliers;
         assert_eq!(of_first, vec![Ppm(1_000_000); 2]);
     }
 }

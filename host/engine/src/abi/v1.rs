@@ -6,7 +6,9 @@ use lucid_model::{
 };
 use wasmtime::{
     Store,
-    component::{Component, ComponentExportIndex, ComponentNamedList, Instance, Lift, Linker, Lower},
+    component::{
+        Component, ComponentExportIndex, ComponentNamedList, Instance, Lift, Linker, Lower,
+    },
 };
 
 use self::bindings::{
@@ -19,7 +21,8 @@ use crate::{
     guest::{GuestState, LogLevel},
 };
 
-/// Only the types of what is generated are used: functions are looked up one by one, which is cheaper.
+/// Only the types of what is generated are used: functions are looked up one by one, which is
+/// cheaper.
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../../wit/v1",
@@ -42,18 +45,22 @@ pub const LOG: &str = "lucid:policy/log@1.0.0";
 
 type Answer<T> = Result<T, types::PolicyError>;
 type RowsCall<'a, T> = ((types::Context<'a>, types::Batch<'a>), (Answer<T>,));
-type RegistrationCall<'a> = ((types::Context<'a>, validation::Registration<'a>), (Answer<validation::Verdict>,));
+type RegistrationCall<'a> =
+    ((types::Context<'a>, validation::Registration<'a>), (Answer<validation::Verdict>,));
 
 /// Offers what a policy may import.
 pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    linker.instance(LOG)?.func_wrap("write", |store: wasmtime::StoreContextMut<'_, GuestState>, (level, message): (Level, String)| {
-        let level = match level {
-            Level::Debug => LogLevel::Debug,
-            Level::Info => LogLevel::Info,
-            Level::Warn => LogLevel::Warn,
-        };
-        GuestState::write_log(store, level, &message)
-    })
+    linker.instance(LOG)?.func_wrap(
+        "write",
+        |store: wasmtime::StoreContextMut<'_, GuestState>, (level, message): (Level, String)| {
+            let level = match level {
+                Level::Debug => LogLevel::Debug,
+                Level::Info => LogLevel::Info,
+                Level::Warn => LogLevel::Warn,
+            };
+            GuestState::write_log(store, level, &message)
+        },
+    )
 }
 
 /// Where a component's functions are.
@@ -104,11 +111,19 @@ impl Functions {
     /// What the component does not export.
     pub fn find(component: &Component, kind: PolicyKind) -> Result<Self, String> {
         let interface = Abi::V1.interface(kind);
-        let instance = component.get_export_index(None, interface).ok_or_else(|| format!("the component does not export {interface}"))?;
-        let function = |name: &str| component.get_export_index(Some(&instance), name).ok_or_else(|| format!("{interface} has no function {name}"));
+        let instance = component
+            .get_export_index(None, interface)
+            .ok_or_else(|| format!("the component does not export {interface}"))?;
+        let function = |name: &str| {
+            component
+                .get_export_index(Some(&instance), name)
+                .ok_or_else(|| format!("{interface} has no function {name}"))
+        };
         let describe = function("describe")?;
         Ok(match kind {
-            PolicyKind::Scoring => Self::Scoring { describe, score: function("score")?, explain: function("explain")? },
+            PolicyKind::Scoring => {
+                Self::Scoring { describe, score: function("score")?, explain: function("explain")? }
+            }
             PolicyKind::Payout => Self::Payout { describe, weigh: function("weigh")? },
             PolicyKind::Validation => Self::Validation {
                 describe,
@@ -151,12 +166,22 @@ impl Guest<'_> {
 
     fn describe_nodes(&mut self, describe: &ComponentExportIndex) -> Result<Description, Failure> {
         let (found,): (types::Description,) = self.call(describe, ())?;
-        Ok(Description { facts: FactNames::Nodes(found.facts), params: found.params.into_iter().map(spec).collect() })
+        Ok(Description {
+            facts: FactNames::Nodes(found.facts),
+            params: found.params.into_iter().map(spec).collect(),
+        })
     }
 
     /// Calls `score`.
-    pub fn score(mut self, about: Circumstances<'_>, rows: Rows<'_>, multiplier_max: Ppm) -> Result<Scores, Failure> {
-        let Functions::Scoring { score, .. } = self.functions else { return Err(no_such_call("score")) };
+    pub fn score(
+        mut self,
+        about: Circumstances<'_>,
+        rows: Rows<'_>,
+        multiplier_max: Ppm,
+    ) -> Result<Scores, Failure> {
+        let Functions::Scoring { score, .. } = self.functions else {
+            return Err(no_such_call("score"));
+        };
         let found: scoring::Scores = self.ask(score, about, rows)?;
         answer::one_a_row("multipliers", found.multipliers.len(), rows.count)?;
         answer::at_most("multiplier", &found.multipliers, multiplier_max.0)?;
@@ -165,15 +190,23 @@ impl Guest<'_> {
     }
 
     /// Calls `explain`.
-    pub fn explain(mut self, about: Circumstances<'_>, rows: Rows<'_>) -> Result<Explanation, Failure> {
-        let Functions::Scoring { explain, .. } = self.functions else { return Err(no_such_call("explain")) };
+    pub fn explain(
+        mut self,
+        about: Circumstances<'_>,
+        rows: Rows<'_>,
+    ) -> Result<Explanation, Failure> {
+        let Functions::Scoring { explain, .. } = self.functions else {
+            return Err(no_such_call("explain"));
+        };
         let found: scoring::Explanation = self.ask(explain, about, rows)?;
         answer::contributions(found.names, found.contributions, rows.count)
     }
 
     /// Calls `weigh`.
     pub fn weigh(mut self, about: Circumstances<'_>, rows: Rows<'_>) -> Result<Weights, Failure> {
-        let Functions::Payout { weigh, .. } = self.functions else { return Err(no_such_call("weigh")) };
+        let Functions::Payout { weigh, .. } = self.functions else {
+            return Err(no_such_call("weigh"));
+        };
         let found: payout::Weights = self.ask(weigh, about, rows)?;
         answer::one_a_row("weights", found.weights.len(), rows.count)?;
         answer::none_or_one_a_row("held-ppm", found.held_ppm.len(), rows.count)?;
@@ -181,14 +214,27 @@ impl Guest<'_> {
         answer::at_most("held-ppm", &found.held_ppm, lucid_model::score::PPM)?;
         let reasons = answer::reasons(&found.reasons, found.reason_table, rows.count)?;
         let held = answer::filled(found.held_ppm.into_iter().map(Ppm).collect(), rows.count);
-        Ok(Weights { weights: found.weights, held, caps: answer::filled(found.caps, rows.count), reasons })
+        Ok(Weights {
+            weights: found.weights,
+            held,
+            caps: answer::filled(found.caps, rows.count),
+            reasons,
+        })
     }
 
     /// Calls `judge-registration`.
-    pub fn judge_registration(mut self, about: Circumstances<'_>, facts: &[i64], texts: &[Option<&str>]) -> Result<PolicyVerdict, Failure> {
-        let Functions::Validation { registration, .. } = self.functions else { return Err(no_such_call("judge-registration")) };
+    pub fn judge_registration(
+        mut self,
+        about: Circumstances<'_>,
+        facts: &[i64],
+        texts: &[Option<&str>],
+    ) -> Result<PolicyVerdict, Failure> {
+        let Functions::Validation { registration, .. } = self.functions else {
+            return Err(no_such_call("judge-registration"));
+        };
         let claim = validation::Registration { facts, texts };
-        let (found,): (Answer<validation::Verdict>,) = self.call(registration, (context(about), claim))?;
+        let (found,): (Answer<validation::Verdict>,) =
+            self.call(registration, (context(about), claim))?;
         match found.map_err(refused)? {
             validation::Verdict::Accept => Ok(Ok(())),
             validation::Verdict::Reject(reason) => answer::reason(reason).map(Err),
@@ -196,25 +242,47 @@ impl Guest<'_> {
     }
 
     /// Calls `judge-observations`.
-    pub fn judge_observations(mut self, about: Circumstances<'_>, rows: Rows<'_>) -> Result<Vec<PolicyVerdict>, Failure> {
-        let Functions::Validation { observations, .. } = self.functions else { return Err(no_such_call("judge-observations")) };
+    pub fn judge_observations(
+        mut self,
+        about: Circumstances<'_>,
+        rows: Rows<'_>,
+    ) -> Result<Vec<PolicyVerdict>, Failure> {
+        let Functions::Validation { observations, .. } = self.functions else {
+            return Err(no_such_call("judge-observations"));
+        };
         self.judge(observations, about, rows)
     }
 
     /// Calls `judge-score-claims`.
-    pub fn judge_score_claims(mut self, about: Circumstances<'_>, rows: Rows<'_>) -> Result<Vec<PolicyVerdict>, Failure> {
-        let Functions::Validation { score_claims, .. } = self.functions else { return Err(no_such_call("judge-score-claims")) };
+    pub fn judge_score_claims(
+        mut self,
+        about: Circumstances<'_>,
+        rows: Rows<'_>,
+    ) -> Result<Vec<PolicyVerdict>, Failure> {
+        let Functions::Validation { score_claims, .. } = self.functions else {
+            return Err(no_such_call("judge-score-claims"));
+        };
         self.judge(score_claims, about, rows)
     }
 
-    fn judge(&mut self, function: &ComponentExportIndex, about: Circumstances<'_>, rows: Rows<'_>) -> Result<Vec<PolicyVerdict>, Failure> {
+    fn judge(
+        &mut self,
+        function: &ComponentExportIndex,
+        about: Circumstances<'_>,
+        rows: Rows<'_>,
+    ) -> Result<Vec<PolicyVerdict>, Failure> {
         let found: validation::Verdicts = self.ask(function, about, rows)?;
         answer::one_a_row("verdicts", found.verdicts.len(), rows.count)?;
         let reasons = answer::reasons(&found.verdicts, found.reason_table, rows.count)?;
         Ok(reasons.into_iter().map(|reason| reason.map_or(Ok(()), Err)).collect())
     }
 
-    fn ask<T>(&mut self, function: &ComponentExportIndex, about: Circumstances<'_>, rows: Rows<'_>) -> Result<T, Failure>
+    fn ask<T>(
+        &mut self,
+        function: &ComponentExportIndex,
+        about: Circumstances<'_>,
+        rows: Rows<'_>,
+    ) -> Result<T, Failure>
     where
         Answer<T>: Lift,
     {
@@ -260,11 +328,21 @@ fn context(about: Circumstances<'_>) -> types::Context<'_> {
 }
 
 fn spec(param: types::Param) -> ParamSpec {
-    ParamSpec { name: param.name, unit: param.unit, default: param.default, min: param.min, max: param.max, doc: param.doc }
+    ParamSpec {
+        name: param.name,
+        unit: param.unit,
+        default: param.default,
+        min: param.min,
+        max: param.max,
+        doc: param.doc,
+    }
 }
 
 fn refused(error: types::PolicyError) -> Failure {
-    Failure::Refused { code: error.code, message: answer::kept(error.message, answer::ERROR_BYTES_MAX) }
+    Failure::Refused {
+        code: error.code,
+        message: answer::kept(error.message, answer::ERROR_BYTES_MAX),
+    }
 }
 
 fn no_such_call(name: &str) -> Failure {

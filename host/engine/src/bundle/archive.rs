@@ -1,4 +1,5 @@
-//! A bundle as one file: an uncompressed tar of the folder's files, the same bytes for the same bundle.
+//! A bundle as one file: an uncompressed tar of the folder's files, the same bytes for the same
+//! bundle.
 
 use std::io::{Cursor, Read as _};
 
@@ -6,8 +7,9 @@ use lucid_model::policy::Bundle;
 use tar::{Archive, Builder, Entry, EntryType, Header};
 
 use super::{
-    ARCHIVE_BYTES_MAX, COMPONENT_BYTES_MAX, COMPONENT_FILE, GOLDEN_BYTES_MAX, GOLDEN_DIR, GOLDEN_FILES_MAX, GOLDEN_NAME_BYTES_MAX,
-    MANIFEST_BYTES_MAX, MANIFEST_FILE, format::NotAnArchive,
+    ARCHIVE_BYTES_MAX, COMPONENT_BYTES_MAX, COMPONENT_FILE, GOLDEN_BYTES_MAX, GOLDEN_DIR,
+    GOLDEN_FILES_MAX, GOLDEN_NAME_BYTES_MAX, MANIFEST_BYTES_MAX, MANIFEST_FILE,
+    format::NotAnArchive,
 };
 use crate::signatures::{self, SIGNATURES_BYTES_MAX, SIGNATURES_FILE};
 
@@ -20,7 +22,11 @@ const MODE: u32 = 0o644;
 /// # Errors
 /// [`NotAnArchive::NameTooLong`] for a golden case.
 pub fn pack(bundle: &Bundle) -> Result<Vec<u8>, NotAnArchive> {
-    let mut files: Vec<(String, &[u8])> = bundle.golden.iter().map(|(name, text)| (format!("{GOLDEN_DIR}/{name}"), text.as_bytes())).collect();
+    let mut files: Vec<(String, &[u8])> = bundle
+        .golden
+        .iter()
+        .map(|(name, text)| (format!("{GOLDEN_DIR}/{name}"), text.as_bytes()))
+        .collect();
     files.push((MANIFEST_FILE.to_owned(), bundle.manifest.as_bytes()));
     files.push((COMPONENT_FILE.to_owned(), &bundle.component));
     let signatures = signatures::write(&bundle.signatures);
@@ -31,7 +37,9 @@ pub fn pack(bundle: &Bundle) -> Result<Vec<u8>, NotAnArchive> {
     let mut builder = Builder::new(Vec::new());
     for (name, content) in files {
         let mut header = Header::new_ustar();
-        header.set_path(&name).map_err(|_| NotAnArchive::NameTooLong { bytes: name.len(), name: name.clone() })?;
+        header
+            .set_path(&name)
+            .map_err(|_| NotAnArchive::NameTooLong { bytes: name.len(), name: name.clone() })?;
         header.set_entry_type(EntryType::Regular);
         header.set_mode(MODE);
         header.set_size(u64::try_from(content.len()).unwrap_or(u64::MAX));
@@ -41,8 +49,8 @@ pub fn pack(bundle: &Bundle) -> Result<Vec<u8>, NotAnArchive> {
     builder.into_inner().map_err(|error| broken(None, &error))
 }
 
-/// Reads an archive. Whatever else tar can express is refused by name: nothing is left out in silence, and nothing is
-/// ever written anywhere.
+/// Reads an archive. Whatever else tar can express is refused by name: nothing is left out in
+/// silence, and nothing is ever written anywhere.
 ///
 /// # Errors
 /// [`NotAnArchive`].
@@ -89,7 +97,8 @@ impl Place {
 fn name(entry: &Entry<'_, Cursor<&[u8]>>) -> Result<String, NotAnArchive> {
     let bytes = entry.path_bytes();
     let text = std::str::from_utf8(&bytes).ok().filter(|text| !text.contains('\0'));
-    text.map(str::to_owned).ok_or_else(|| NotAnArchive::NotText(String::from_utf8_lossy(&bytes).into_owned()))
+    text.map(str::to_owned)
+        .ok_or_else(|| NotAnArchive::NotText(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// What an entry is; none for the folders that some tools put in.
@@ -114,7 +123,9 @@ fn place(name: &str, entry: &mut Entry<'_, Cursor<&[u8]>>) -> Result<Option<Plac
         EntryType::Directory if parts.is_empty() || parts == [GOLDEN_DIR] => return Ok(None),
         EntryType::Directory => return Err(NotAnArchive::Unknown { name: own() }),
         // Before there were types, a slash at the end made a folder.
-        EntryType::Regular if name.ends_with('/') => return Err(NotAnArchive::Unknown { name: own() }),
+        EntryType::Regular if name.ends_with('/') => {
+            return Err(NotAnArchive::Unknown { name: own() });
+        }
         EntryType::Regular => {}
         EntryType::Link | EntryType::Symlink => return Err(NotAnArchive::Link(own())),
         other => return Err(NotAnArchive::Kind { name: own(), kind: char::from(other.as_byte()) }),
@@ -123,8 +134,12 @@ fn place(name: &str, entry: &mut Entry<'_, Cursor<&[u8]>>) -> Result<Option<Plac
         [MANIFEST_FILE] => Ok(Some(Place::Manifest)),
         [COMPONENT_FILE] => Ok(Some(Place::Component)),
         [SIGNATURES_FILE] => Ok(Some(Place::Signatures)),
-        [GOLDEN_DIR, case] if case.len() > GOLDEN_NAME_BYTES_MAX => Err(NotAnArchive::NameTooLong { name: own(), bytes: case.len() }),
-        [GOLDEN_DIR, case] if case.ends_with(".json") => Ok(Some(Place::Golden((*case).to_owned()))),
+        [GOLDEN_DIR, case] if case.len() > GOLDEN_NAME_BYTES_MAX => {
+            Err(NotAnArchive::NameTooLong { name: own(), bytes: case.len() })
+        }
+        [GOLDEN_DIR, case] if case.ends_with(".json") => {
+            Ok(Some(Place::Golden((*case).to_owned())))
+        }
         _ => Err(NotAnArchive::Unknown { name: own() }),
     }
 }
@@ -135,7 +150,11 @@ fn has_sparse_extension(entry: &mut Entry<'_, Cursor<&[u8]>>) -> bool {
     records.into_iter().flatten().any(|record| record.key_bytes().starts_with(b"GNU.sparse."))
 }
 
-fn content(name: &str, place: &Place, entry: &mut Entry<'_, Cursor<&[u8]>>) -> Result<Vec<u8>, NotAnArchive> {
+fn content(
+    name: &str,
+    place: &Place,
+    entry: &mut Entry<'_, Cursor<&[u8]>>,
+) -> Result<Vec<u8>, NotAnArchive> {
     let (bytes, bytes_max) = (entry.size(), place.bytes_max());
     if usize::try_from(bytes).map_or(true, |bytes| bytes > bytes_max) {
         return Err(NotAnArchive::EntryTooLarge { name: name.to_owned(), bytes, bytes_max });
@@ -151,12 +170,16 @@ fn content(name: &str, place: &Place, entry: &mut Entry<'_, Cursor<&[u8]>>) -> R
 /// An archive ends with two blocks of zeros, and more of them to fill it up.
 fn ends(archive: &[u8], end: usize, last: Option<String>) -> Result<(), NotAnArchive> {
     let (seen, rest) = archive.split_at_checked(end).unwrap_or((archive, &[]));
-    let closed = seen.last_chunk::<BLOCK_BYTES>().is_some_and(|block| block.iter().all(|byte| *byte == 0));
+    let closed =
+        seen.last_chunk::<BLOCK_BYTES>().is_some_and(|block| block.iter().all(|byte| *byte == 0));
     if !closed || rest.len() < BLOCK_BYTES {
         return Err(NotAnArchive::Truncated { after: last });
     }
     match rest.iter().position(|byte| *byte != 0) {
-        Some(place) => Err(NotAnArchive::Trailing { at: end.saturating_add(place), bytes: rest.len().saturating_sub(place) }),
+        Some(place) => Err(NotAnArchive::Trailing {
+            at: end.saturating_add(place),
+            bytes: rest.len().saturating_sub(place),
+        }),
         None => Ok(()),
     }
 }
@@ -164,8 +187,13 @@ fn ends(archive: &[u8], end: usize, last: Option<String>) -> Result<(), NotAnArc
 /// The library says only in words that there was no more to read.
 fn broken(after: Option<String>, error: &std::io::Error) -> NotAnArchive {
     let problem = error.to_string();
-    let ended = ["unexpected EOF", "failed to read entire block"].iter().any(|end| problem.contains(end));
-    if ended { NotAnArchive::Truncated { after } } else { NotAnArchive::Malformed { after, problem } }
+    let ended =
+        ["unexpected EOF", "failed to read entire block"].iter().any(|end| problem.contains(end));
+    if ended {
+        NotAnArchive::Truncated { after }
+    } else {
+        NotAnArchive::Malformed { after, problem }
+    }
 }
 
 #[derive(Default)]
@@ -178,7 +206,9 @@ struct Found {
 
 impl Found {
     fn add(&mut self, name: String, place: Place, content: Vec<u8>) -> Result<(), NotAnArchive> {
-        let text = |content| String::from_utf8(content).map_err(|_| NotAnArchive::FileNotText(name.clone()));
+        let text = |content| {
+            String::from_utf8(content).map_err(|_| NotAnArchive::FileNotText(name.clone()))
+        };
         let twice = match place {
             Place::Component => self.component.replace(content).is_some(),
             Place::Manifest => self.manifest.replace(text(content)?).is_some(),
@@ -204,7 +234,8 @@ impl Found {
             manifest: self.manifest.ok_or(NotAnArchive::Missing(MANIFEST_FILE))?,
             component: self.component.ok_or(NotAnArchive::Missing(COMPONENT_FILE))?,
             golden: self.golden,
-            signatures: signatures::read(&self.signatures.unwrap_or_default()).map_err(NotAnArchive::Signatures)?,
+            signatures: signatures::read(&self.signatures.unwrap_or_default())
+                .map_err(NotAnArchive::Signatures)?,
         })
     }
 }

@@ -8,16 +8,21 @@ use std::{
 
 use lucid_model::policy::{Bundle, BundleSignature};
 
-use super::{COMPONENT_BYTES_MAX, COMPONENT_FILE, GOLDEN_BYTES_MAX, GOLDEN_DIR, GOLDEN_FILES_MAX, MANIFEST_BYTES_MAX, MANIFEST_FILE};
+use super::{
+    COMPONENT_BYTES_MAX, COMPONENT_FILE, GOLDEN_BYTES_MAX, GOLDEN_DIR, GOLDEN_FILES_MAX,
+    MANIFEST_BYTES_MAX, MANIFEST_FILE,
+};
 use crate::{
     BundleError,
     signatures::{self, SIGNATURES_BYTES_MAX, SIGNATURES_FILE},
 };
 
-/// Reads a bundle from its folder: `policy.toml`, `policy.wasm` and, if there are any, `golden/*.json` by name and `policy.sig`.
+/// Reads a bundle from its folder: `policy.toml`, `policy.wasm` and, if there are any,
+/// `golden/*.json` by name and `policy.sig`.
 ///
 /// # Errors
-/// [`BundleError`] for a file that is missing, too large, unreadable, or a link that leads out of the folder.
+/// [`BundleError`] for a file that is missing, too large, unreadable, or a link that leads out of
+/// the folder.
 pub fn read(dir: &Path) -> Result<Bundle, BundleError> {
     let root = dir.canonicalize().map_err(|source| unreadable(dir, source))?;
     let manifest = text(&root, dir.join(MANIFEST_FILE), MANIFEST_BYTES_MAX)?;
@@ -35,7 +40,9 @@ pub fn read(dir: &Path) -> Result<Bundle, BundleError> {
 
 fn read_signatures(root: &Path, path: PathBuf) -> Result<Vec<BundleSignature>, BundleError> {
     match text(root, path.clone(), SIGNATURES_BYTES_MAX) {
-        Ok(text) => signatures::read(&text).map_err(|problem| BundleError::Signatures { path, problem }),
+        Ok(text) => {
+            signatures::read(&text).map_err(|problem| BundleError::Signatures { path, problem })
+        }
         Err(BundleError::Missing { .. }) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
@@ -90,8 +97,8 @@ pub fn whole(path: &Path, real: &Path, bytes_max: usize) -> Result<Vec<u8>, Bund
     Ok(content)
 }
 
-/// Writes a bundle into a folder, which then has its golden cases and no others. Each file is written beside and
-/// renamed, because a host may be watching.
+/// Writes a bundle into a folder, which then has its golden cases and no others. Each file is
+/// written beside and renamed, because a host may be watching.
 ///
 /// # Errors
 /// [`BundleError::Unwritable`].
@@ -104,7 +111,8 @@ pub fn write(bundle: &Bundle, dir: &Path) -> Result<(), BundleError> {
     if golden.exists() {
         fs::remove_dir_all(&golden).map_err(unwritable(&golden))?;
     }
-    fs::create_dir_all(if bundle.golden.is_empty() { dir } else { &golden }).map_err(unwritable(dir))?;
+    fs::create_dir_all(if bundle.golden.is_empty() { dir } else { &golden })
+        .map_err(unwritable(dir))?;
     for (name, text) in &bundle.golden {
         put(&golden.join(name), text.as_bytes())?;
     }
@@ -124,7 +132,9 @@ pub fn write_signatures(bundle: &Bundle, dir: &Path) -> Result<(), BundleError> 
         return put(&path, signatures::write(&bundle.signatures).as_bytes());
     }
     match fs::remove_file(&path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(BundleError::Unwritable { path, source }),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(BundleError::Unwritable { path, source })
+        }
         _ => Ok(()),
     }
 }

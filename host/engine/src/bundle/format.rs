@@ -38,7 +38,9 @@ pub enum NotAnArchive {
     #[error("entry {0:?} leads out of the archive with \"..\"")]
     Parent(String),
     /// Deeper than a bundle is.
-    #[error("entry {name:?} lies {depth} folders deep; the files of a bundle lie at most 1 deep, in golden/")]
+    #[error(
+        "entry {name:?} lies {depth} folders deep; the files of a bundle lie at most 1 deep, in golden/"
+    )]
     TooDeep {
         /// Which.
         name: String,
@@ -109,5 +111,9 @@ pub enum NotAnArchive {
 /// What whoever packed the folder itself may have meant.
 fn hint(name: &str) -> &'static str {
     let inner = name.split_once('/').map_or("", |(_, inner)| inner);
-    if ["policy.toml", "policy.wasm", "policy.sig"].contains(&inner) || name.ends_with('/') { " (use `lucid policy pack`)" } else { "" }
+    if ["policy.toml", "policy.wasm", "policy.sig"].contains(&inner) || name.ends_with('/') {
+        " (use `lucid policy pack`)"
+    } else {
+        ""
+    }
 }

@@ -34,7 +34,9 @@ pub fn check(policy: &LoadedPolicy, checks: &mut Checks) -> Option<()> {
         Ok(())
     })?;
     checks.step("deterministic", || {
-        if describe(&policy.program, &policy.manifest)? != describe(&policy.program, &policy.manifest)? {
+        if describe(&policy.program, &policy.manifest)?
+            != describe(&policy.program, &policy.manifest)?
+        {
             return Err("describe answers differently".to_owned());
         }
         trials.iter().try_for_each(Trial::deterministic)
@@ -71,14 +73,21 @@ impl<'a> Trial<'a> {
     }
 
     fn ask(&self, context: &CallContext, rows: &[Vec<i64>]) -> Result<Vec<Outcome>, String> {
-        ask(self.policy, self.call, context, rows).map(|(answer, _)| answer).map_err(|fault| at(self.call, &fault))
+        ask(self.policy, self.call, context, rows)
+            .map(|(answer, _)| answer)
+            .map_err(|fault| at(self.call, &fault))
     }
 
     fn same(&self, answer: &[Outcome], how: &str) -> Result<(), String> {
-        let differs = answer.iter().zip(&self.answer).position(|(found, expected)| found != expected);
+        let differs =
+            answer.iter().zip(&self.answer).position(|(found, expected)| found != expected);
         match differs {
             None if answer.len() == self.answer.len() => Ok(()),
-            place => Err(format!("{}: {how} changed the result of row {}", self.call.name(), place.unwrap_or(answer.len()))),
+            place => Err(format!(
+                "{}: {how} changed the result of row {}",
+                self.call.name(),
+                place.unwrap_or(answer.len())
+            )),
         }
     }
 
@@ -94,11 +103,19 @@ impl<'a> Trial<'a> {
         self.same(&answer, "another order")?;
         // An odd stride through an even number of rows visits each once.
         let shuffle = |row: usize| row.wrapping_mul(27).wrapping_add(5) % ROWS;
-        let shuffled: Vec<_> = (0..ROWS).filter_map(|row| self.rows.get(shuffle(row)).cloned()).collect();
-        let mut unshuffled: Vec<_> =
-            self.ask(&self.context, &shuffled)?.into_iter().enumerate().map(|(row, outcome)| (shuffle(row), outcome)).collect();
+        let shuffled: Vec<_> =
+            (0..ROWS).filter_map(|row| self.rows.get(shuffle(row)).cloned()).collect();
+        let mut unshuffled: Vec<_> = self
+            .ask(&self.context, &shuffled)?
+            .into_iter()
+            .enumerate()
+            .map(|(row, outcome)| (shuffle(row), outcome))
+            .collect();
         unshuffled.sort_by_key(|(row, _)| *row);
-        self.same(&unshuffled.into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>(), "another order")?;
+        self.same(
+            &unshuffled.into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>(),
+            "another order",
+        )?;
         for size in [1, 7, ROWS / 2] {
             let mut answer = Vec::with_capacity(ROWS);
             for chunk in self.rows.chunks(size) {
@@ -114,7 +131,10 @@ impl<'a> Trial<'a> {
         for seed in SEEDS {
             let context = CallContext { seed, ..self.context.clone() };
             if self.ask(&context, &self.rows)? != self.ask(&context, &self.rows)? {
-                return Err(format!("{}: asking again with seed {seed} changed the result", self.call.name()));
+                return Err(format!(
+                    "{}: asking again with seed {seed} changed the result",
+                    self.call.name()
+                ));
             }
         }
         Ok(())
@@ -123,8 +143,14 @@ impl<'a> Trial<'a> {
     fn other_epochs(&self) -> Result<(), String> {
         for later in EPOCHS {
             let shift_s = later.saturating_mul(i64::from(self.context.period_s));
-            let context = CallContext { epoch_start_s: self.context.epoch_start_s.saturating_add(shift_s), ..self.context.clone() };
-            self.same(&self.ask(&context, &self.rows)?, &format!("being asked {later} periods later"))?;
+            let context = CallContext {
+                epoch_start_s: self.context.epoch_start_s.saturating_add(shift_s),
+                ..self.context.clone()
+            };
+            self.same(
+                &self.ask(&context, &self.rows)?,
+                &format!("being asked {later} periods later"),
+            )?;
         }
         Ok(())
     }
@@ -133,7 +159,9 @@ impl<'a> Trial<'a> {
 /// The context of a call with made-up rows.
 pub fn context(policy: &LoadedPolicy, call: Call, rows: &[Vec<i64>]) -> CallContext {
     // Validation has no totals, and no facts by which to sum them.
-    let totals = (0..policy.identity().facts.len()).map(|column| total_saturating(&of_column(rows, column))).collect();
+    let totals = (0..policy.identity().facts.len())
+        .map(|column| total_saturating(&of_column(rows, column)))
+        .collect();
     CallContext { epoch_start_s: EPOCH_S, period_s: call.period_s(), seed: 0, totals }
 }
 
@@ -143,27 +171,54 @@ fn of_column(rows: &[Vec<i64>], column: usize) -> Vec<i64> {
 
 impl Call {
     /// Asks with rows in the order the call takes them; answers and the fuel they took.
-    pub fn ask(self, policy: &LoadedPolicy, context: &CallContext, rows: &[Vec<i64>]) -> Result<(Vec<Outcome>, u64), Fault> {
+    pub fn ask(
+        self,
+        policy: &LoadedPolicy,
+        context: &CallContext,
+        rows: &[Vec<i64>],
+    ) -> Result<(Vec<Outcome>, u64), Fault> {
         ask(policy, self, context, rows)
     }
 }
 
-fn ask(policy: &LoadedPolicy, call: Call, context: &CallContext, rows: &[Vec<i64>]) -> Result<(Vec<Outcome>, u64), Fault> {
-    let columns: Vec<Vec<i64>> = (0..policy.identity().facts.len()).map(|column| of_column(rows, column)).collect();
+fn ask(
+    policy: &LoadedPolicy,
+    call: Call,
+    context: &CallContext,
+    rows: &[Vec<i64>],
+) -> Result<(Vec<Outcome>, u64), Fault> {
+    let columns: Vec<Vec<i64>> =
+        (0..policy.identity().facts.len()).map(|column| of_column(rows, column)).collect();
     let columns: Vec<&[i64]> = columns.iter().map(Vec::as_slice).collect();
     let batch = Rows { count: u32::try_from(rows.len()).unwrap_or(u32::MAX), columns: &columns };
     let (answer, fuel) = match call {
         Call::Score => {
             let spent = policy.score_rows(context, batch);
             let found = spent.result?;
-            let outcome = |(multiplier, reason): (lucid_model::score::Ppm, _)| Outcome { number: multiplier.0.into(), held: 0, cap: 0, reason };
+            let outcome = |(multiplier, reason): (lucid_model::score::Ppm, _)| Outcome {
+                number: multiplier.0.into(),
+                held: 0,
+                cap: 0,
+                reason,
+            };
             (found.multipliers.into_iter().zip(found.reasons).map(outcome).collect(), spent.fuel)
         }
         Call::Weigh => {
             let spent = policy.weigh_rows(context, batch);
             let found = spent.result?;
-            let parts = found.weights.into_iter().zip(found.held).zip(found.caps).zip(found.reasons);
-            (parts.map(|(((number, held), cap), reason)| Outcome { number, held: held.0, cap, reason }).collect(), spent.fuel)
+            let parts =
+                found.weights.into_iter().zip(found.held).zip(found.caps).zip(found.reasons);
+            (
+                parts
+                    .map(|(((number, held), cap), reason)| Outcome {
+                        number,
+                        held: held.0,
+                        cap,
+                        reason,
+                    })
+                    .collect(),
+                spent.fuel,
+            )
         }
         Call::Registration => {
             let (mut answer, mut fuel) = (Vec::with_capacity(rows.len()), 0_u64);
@@ -194,9 +249,15 @@ fn fuel(policy: &LoadedPolicy, call: Call) -> Result<(), String> {
     let limits = policy.manifest.limits;
     for count in FUEL_ROWS {
         let rows = call.rows(policy, count);
-        let used = ask(policy, call, &context(policy, call, &rows), &rows).map_err(|fault| at(call, &fault))?.1;
+        let used = ask(policy, call, &context(policy, call, &rows), &rows)
+            .map_err(|fault| at(call, &fault))?
+            .1;
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let promised = if call == Call::Registration { limits.fuel(1).saturating_mul(count.into()) } else { limits.fuel(count) };
+        let promised = if call == Call::Registration {
+            limits.fuel(1).saturating_mul(count.into())
+        } else {
+            limits.fuel(count)
+        };
         if used.saturating_mul(FUEL_HEADROOM) > promised {
             let name = call.name();
             return Err(format!(

@@ -58,15 +58,30 @@ impl Call {
     pub fn rows(self, policy: &LoadedPolicy, count: usize) -> Vec<Vec<i64>> {
         let mut random = Random(0x6c75_6369_6421);
         let mut row = || match self {
-            Self::Score | Self::Weigh => policy.identity().facts.iter().map(|fact| self.node_fact(*fact, &mut random)).collect(),
-            Self::Registration => REGISTRATION_FACTS.iter().map(|fact| claim_fact(fact.name, fact.default, &mut random)).collect(),
-            Self::Observations => OBSERVATION_FACTS.iter().map(|fact| claim_fact(fact.name, fact.default, &mut random)).collect(),
-            Self::ScoreClaims => SCORE_CLAIM_FACTS.iter().map(|fact| claim_fact(fact.name, fact.default, &mut random)).collect(),
+            Self::Score | Self::Weigh => policy
+                .identity()
+                .facts
+                .iter()
+                .map(|fact| self.node_fact(*fact, &mut random))
+                .collect(),
+            Self::Registration => REGISTRATION_FACTS
+                .iter()
+                .map(|fact| claim_fact(fact.name, fact.default, &mut random))
+                .collect(),
+            Self::Observations => OBSERVATION_FACTS
+                .iter()
+                .map(|fact| claim_fact(fact.name, fact.default, &mut random))
+                .collect(),
+            Self::ScoreClaims => SCORE_CLAIM_FACTS
+                .iter()
+                .map(|fact| claim_fact(fact.name, fact.default, &mut random))
+                .collect(),
         };
         (0..count).map(|_| row()).collect()
     }
 
-    /// Within the catalogue's range and such as a period can bring forth: nothing lasts longer than the period.
+    /// Within the catalogue's range and such as a period can bring forth: nothing lasts longer than
+    /// the period.
     fn node_fact(self, fact: Fact, random: &mut Random) -> i64 {
         let info = fact.info();
         let period = i64::from(self.period_s());
@@ -82,7 +97,9 @@ fn claim_fact(name: &str, default: i64, random: &mut Random) -> i64 {
     let now_ms = EPOCH_S.saturating_mul(1_000);
     match name {
         "now-ms" => now_ms,
-        "start-ms" | "end-ms" | "activated-ms" => random.between(now_ms.saturating_sub(HOUR_MS), now_ms, default),
+        "start-ms" | "end-ms" | "activated-ms" => {
+            random.between(now_ms.saturating_sub(HOUR_MS), now_ms, default)
+        }
         "hardware-told" | "by-observer" => random.between(0, 1, default),
         "signature-ok" => random.between(-1, 1, default),
         "age-ms" => random.between(-HOUR_MS, HOUR_MS.saturating_mul(48), default),
@@ -102,7 +119,13 @@ pub fn registration(row: &[i64]) -> RegistrationClaim {
         [Some("\u{1f980}"), Some("::"), Some(""), Some("not hex")],
     ];
     let place = row.first().map_or(0, |port| port.unsigned_abs() % 3);
-    let texts = usize::try_from(place).ok().and_then(|place| variants.get(place)).into_iter().flatten().map(|text| text.map(str::to_owned)).collect();
+    let texts = usize::try_from(place)
+        .ok()
+        .and_then(|place| variants.get(place))
+        .into_iter()
+        .flatten()
+        .map(|text| text.map(str::to_owned))
+        .collect();
     RegistrationClaim { facts: row.to_vec(), texts }
 }
 
@@ -117,7 +140,8 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// The ends and the default often, since that is where policies go wrong; else anything between, small as often as large.
+    /// The ends and the default often, since that is where policies go wrong; else anything
+    /// between, small as often as large.
     fn between(&mut self, min: i64, max: i64, default: i64) -> i64 {
         let width = max.abs_diff(min);
         match self.next() % 8 {
@@ -125,7 +149,8 @@ impl Random {
             1 => max,
             2 => default.clamp(min, max),
             _ => {
-                let magnitude = width >> (self.next() % u64::from((u64::BITS - width.leading_zeros()).max(1)));
+                let magnitude =
+                    width >> (self.next() % u64::from((u64::BITS - width.leading_zeros()).max(1)));
                 let offset = self.next() % magnitude.saturating_add(1);
                 min.saturating_add_unsigned(offset)
             }
@@ -143,7 +168,10 @@ mod tests {
         let values: Vec<_> = (0..1_000).map(|_| random.between(-3, 1_000_000, 7)).collect();
         assert!(values.iter().all(|v| (-3..=1_000_000).contains(v)));
         assert!(values.contains(&-3) && values.contains(&1_000_000) && values.contains(&7));
-        assert!(values.iter().filter(|v| **v < 1_000).count() > 300, "small values are as likely as large ones");
+        assert!(
+            values.iter().filter(|v| **v < 1_000).count() > 300,
+            "small values are as likely as large ones"
+        );
         assert_eq!(random.between(5, 5, 5), 5);
     }
 }

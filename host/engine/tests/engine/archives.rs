@@ -38,8 +38,13 @@ pub fn archive(entries: &[(&str, EntryType, &[u8], u64)]) -> Vec<u8> {
 }
 
 fn with(name: &str, kind: EntryType, content: &[u8]) -> Vec<u8> {
-    let file = |name, content: &'static [u8]| (name, EntryType::Regular, content, content.len() as u64);
-    archive(&[file("policy.toml", b"name = 1"), (name, kind, content, content.len() as u64), file("policy.wasm", b"\0asm")])
+    let file =
+        |name, content: &'static [u8]| (name, EntryType::Regular, content, content.len() as u64);
+    archive(&[
+        file("policy.toml", b"name = 1"),
+        (name, kind, content, content.len() as u64),
+        file("policy.wasm", b"\0asm"),
+    ])
 }
 
 fn problem(bytes: &[u8]) -> String {
@@ -53,7 +58,10 @@ fn an_archive_is_the_same_bytes_for_the_same_bundle_and_is_read_back() {
     let bytes = pack(&small()).unwrap();
     assert_eq!(bytes, pack(&backwards).unwrap());
     assert_eq!(unpack(&bytes).unwrap(), small());
-    assert_eq!(Digest::of(&bytes).to_string(), "0b222e1d00597e4b6a8f301f808492e5ff5c22259878d8e88d741710dd7acbb4");
+    assert_eq!(
+        Digest::of(&bytes).to_string(),
+        "0b222e1d00597e4b6a8f301f808492e5ff5c22259878d8e88d741710dd7acbb4"
+    );
     for name in BUILT_IN {
         assert_eq!(unpack(&pack(&built_in(name)).unwrap()).unwrap(), built_in(name), "{name}");
     }
@@ -65,7 +73,12 @@ fn an_archive_by_another_tool_is_read_too() {
     for format in ["gnu", "ustar", "posix"] {
         let file = dir.path().join(format!("{format}.tar"));
         let mut tar = Command::new("tar");
-        tar.arg(format!("--format={format}")).arg("-cf").arg(&file).arg("-C").arg(built_in_dir("proportional")).arg(".");
+        tar.arg(format!("--format={format}"))
+            .arg("-cf")
+            .arg(&file)
+            .arg("-C")
+            .arg(built_in_dir("proportional"))
+            .arg(".");
         assert!(tar.status().unwrap().success());
         assert_eq!(read_bundle(&file).unwrap(), built_in("proportional"), "{format}");
     }
@@ -80,7 +93,11 @@ fn what_is_no_plain_file_of_a_bundle_is_refused_by_name() {
         ("/etc/passwd", EntryType::Regular, "entry \"/etc/passwd\" has an absolute path"),
         ("../policy.sig", EntryType::Regular, "leads out of the archive"),
         ("golden/../x.json", EntryType::Regular, "leads out of the archive"),
-        ("golden/a/b.json", EntryType::Regular, "lies 2 folders deep; the files of a bundle lie at most 1 deep"),
+        (
+            "golden/a/b.json",
+            EntryType::Regular,
+            "lies 2 folders deep; the files of a bundle lie at most 1 deep",
+        ),
         ("golden/a.json", EntryType::Symlink, "entry \"golden/a.json\" is a link"),
         ("golden/a.json", EntryType::Link, "is a link"),
         ("golden/a.json", EntryType::Char, "of type '3'"),
@@ -138,8 +155,12 @@ fn sizes_and_numbers_have_limits_that_are_named() {
     let case = archive(&[("golden/a.json", EntryType::Regular, &vec![b' '; 262_145], 262_145)]);
     assert_eq!(problem(&case), "entry \"golden/a.json\" has 262145 bytes, more than 262144");
     let names: Vec<_> = (0..257).map(|number| format!("golden/{number:03}.json")).collect();
-    let entries: Vec<_> = names.iter().map(|name| (name.as_str(), EntryType::Regular, b"{}".as_slice(), 2)).collect();
-    assert_eq!(problem(&archive(&entries)), "entry \"golden/256.json\" is one golden case more than 256");
+    let entries: Vec<_> =
+        names.iter().map(|name| (name.as_str(), EntryType::Regular, b"{}".as_slice(), 2)).collect();
+    assert_eq!(
+        problem(&archive(&entries)),
+        "entry \"golden/256.json\" is one golden case more than 256"
+    );
     assert!(matches!(unpack(&vec![0; 48 * 1024 * 1024 + 1]), Err(NotAnArchive::TooLarge(_))));
     let mut header = Builder::new(Vec::new());
     header.append_pax_extensions([("size", b"18446744073709551615".as_slice())]).unwrap();
@@ -168,7 +189,10 @@ fn an_archive_is_whole_and_nothing_follows_it() {
     let mut damaged = bytes;
     damaged[0] ^= 1;
     assert!(matches!(unpack(&damaged), Err(NotAnArchive::Malformed { .. })));
-    assert!(problem(&archive(&[("policy.toml", EntryType::Regular, b"x", 1)])).contains("policy.wasm is not in the archive"));
+    assert!(
+        problem(&archive(&[("policy.toml", EntryType::Regular, b"x", 1)]))
+            .contains("policy.wasm is not in the archive")
+    );
 }
 
 #[test]
@@ -182,7 +206,8 @@ fn no_damage_makes_another_bundle_of_it_or_a_panic() {
             if let Some(byte) = damaged.get_mut(place) {
                 *byte ^= bit;
             }
-            // What is read at all has the names of a bundle, and differs where a file's own bytes were hit.
+            // What is read at all has the names of a bundle, and differs where a file's own bytes
+            // were hit.
             if let Ok(read) = unpack(&damaged) {
                 assert_eq!(read.golden.len(), 2, "{place}");
             }

@@ -62,7 +62,10 @@ async fn what_others_could_have_written_is_not_believed() {
         assert_eq!(load(&rig.config).await, FROM_CACHE, "{mode:o}");
         fs::set_permissions(&rig.config.cache_dir, fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(load(&rig.config).await, COMPILED, "{mode:o}");
-        assert_eq!(fs::metadata(&rig.config.cache_dir).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(&rig.config.cache_dir).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
     }
 }
 
@@ -77,5 +80,9 @@ async fn a_directory_that_cannot_be_used_costs_a_compilation_and_no_start() {
         assert_eq!(load(&config).await, COMPILED, "{}", unusable.display());
         assert_eq!(load(&config).await, COMPILED, "{}", unusable.display());
     }
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing was put where the link leads");
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        2,
+        "nothing was put where the link leads"
+    );
 }

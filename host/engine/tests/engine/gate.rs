@@ -64,15 +64,22 @@ async fn a_golden_case_that_differs_is_named_with_the_difference() {
     let mut bundle = built_in("observation-only");
     bundle.golden[0].1 = bundle.golden[0].1.replace("1000000", "1000001");
     let reason = rejection(bundle.clone()).await;
-    let place = format!("golden: golden/{}:9:5: multipliers[0]: expected 1000001, got 1000000\n", bundle.golden[0].0);
+    let place = format!(
+        "golden: golden/{}:9:5: multipliers[0]: expected 1000001, got 1000000\n",
+        bundle.golden[0].0
+    );
     assert!(reason.starts_with(&place), "{reason}");
 }
 
 #[tokio::test]
 async fn params_are_those_of_the_activation() {
     let (rig, bundle) = (rig(), built_in("observation-weighted"));
-    let refused = report(&rig, bundle.clone(), &[("uptime-weight", 1_000_001)]).await.rejection().unwrap();
-    assert_eq!(refused, "activation params: param uptime-weight: 1000001 is not within 0..=1000000");
+    let refused =
+        report(&rig, bundle.clone(), &[("uptime-weight", 1_000_001)]).await.rejection().unwrap();
+    assert_eq!(
+        refused,
+        "activation params: param uptime-weight: 1000001 is not within 0..=1000000"
+    );
     let refused = report(&rig, bundle, &[("uptime-weight", 900_000)]).await.rejection().unwrap();
     assert!(refused.starts_with("bounded: score: error 1: the weights sum to"), "{refused}");
 }
@@ -82,7 +89,11 @@ async fn a_wrong_digest_is_refused() {
     let mut bundle = built_in("proportional");
     bundle.component.push(0);
     let found = Digest::of(&bundle.component);
-    assert!(rejection(bundle).await.starts_with(&format!("digest: policy.wasm has sha256 {found}, the manifest says ")));
+    assert!(
+        rejection(bundle)
+            .await
+            .starts_with(&format!("digest: policy.wasm has sha256 {found}, the manifest says "))
+    );
 }
 
 #[tokio::test]
@@ -100,7 +111,10 @@ async fn an_unknown_manifest_key_is_refused_with_its_line() {
     let mut bundle = built_in("proportional");
     bundle.manifest = bundle.manifest.replace("[params]", "sandbox = false\n[params]");
     let reason = rejection(bundle).await;
-    assert!(reason.starts_with("manifest: policy.toml:19:1: unknown key `sandbox` in [limits]"), "{reason}");
+    assert!(
+        reason.starts_with("manifest: policy.toml:19:1: unknown key `sandbox` in [limits]"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
@@ -108,7 +122,12 @@ async fn an_interface_of_another_kind_is_refused() {
     let mut bundle = built_in("observation-only");
     bundle.manifest = bundle.manifest.replace("scoring", "payout");
     let reason = rejection(bundle).await;
-    assert!(reason.starts_with("interface: the component exports lucid:policy/scoring@1.0.0, which is not"), "{reason}");
+    assert!(
+        reason.starts_with(
+            "interface: the component exports lucid:policy/scoring@1.0.0, which is not"
+        ),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
@@ -121,7 +140,10 @@ async fn an_undeclared_import_is_refused_by_name() {
 async fn a_promise_without_head_room_is_refused() {
     let mut bundle = built_in("observation-weighted");
     bundle.golden.clear();
-    bundle.manifest = bundle.manifest.replace("fuel_base = 2000000", "fuel_base = 60000").replace("fuel_per_node = 20000", "fuel_per_node = 300");
+    bundle.manifest = bundle
+        .manifest
+        .replace("fuel_base = 2000000", "fuel_base = 60000")
+        .replace("fuel_per_node = 20000", "fuel_per_node = 300");
     let reason = rejection(bundle).await;
     assert!(reason.starts_with("fuel: score: ") && reason.contains("at least 4 times"), "{reason}");
 }
@@ -146,7 +168,8 @@ async fn each_hostile_policy_is_rejected_for_what_it_does() {
 /// A component that is no policy, and takes a while to find that out: everything is compiled first.
 fn slow_to_compile() -> Bundle {
     let step = "(local.set $x (i64.add (i64.mul (local.get $x) (i64.const 7)) (i64.rotl (local.get $x) (local.get $x))))";
-    let function = format!("(func (param $x i64) (result i64) {} (local.get $x))", step.repeat(600));
+    let function =
+        format!("(func (param $x i64) (result i64) {} (local.get $x))", step.repeat(600));
     let text = format!("(component (core module {}))", function.repeat(300));
     bundle_of("slow", wat::parse_str(text).unwrap())
 }

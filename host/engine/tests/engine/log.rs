@@ -48,12 +48,22 @@ async fn of_a_flood_a_hundred_lines_are_kept_and_the_rest_is_counted() {
     let policy = rig.engine.direct(PolicyKind::Scoring, Scope::Default, 0).unwrap();
     let (context, batch) = call(policy.identity(), 1);
     let lines = Lines::default();
-    let result = tracing::subscriber::with_default(lines.clone(), || policy.score(&context, &batch).map_err(|error| error.to_string()));
+    let result = tracing::subscriber::with_default(lines.clone(), || {
+        policy.score(&context, &batch).map_err(|error| error.to_string())
+    });
     let failure = result.unwrap_err();
-    assert!(failure.contains("used up its fuel"), "every line takes fuel, so that a flood ends: {failure}");
+    assert!(
+        failure.contains("used up its fuel"),
+        "every line takes fuel, so that a flood ends: {failure}"
+    );
     let lines = lines.0.lock().unwrap();
-    let (kept, rest): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.contains("message=policy log ") && line.contains("line="));
+    let (kept, rest): (Vec<_>, Vec<_>) = lines
+        .iter()
+        .partition(|line| line.contains("message=policy log ") && line.contains("line="));
     assert_eq!((kept.len(), rest.len()), (100, 1), "{rest:?}");
-    assert!(kept.iter().all(|line| line.contains("log-flood@1.0.0") && line.contains(&"x".repeat(1_000))));
+    assert!(
+        kept.iter()
+            .all(|line| line.contains("log-flood@1.0.0") && line.contains(&"x".repeat(1_000)))
+    );
     assert!(rest[0].contains("policy log cut short") && rest[0].contains("dropped="), "{rest:?}");
 }

@@ -1,5 +1,11 @@
 //! The engine with the built-in policies and with hostile ones.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail where they cannot go on")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail where they cannot go on"
+)]
 
 mod archives;
 mod bundles;

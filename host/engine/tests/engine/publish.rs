@@ -9,7 +9,9 @@ use std::{
 use lucid_model::policy::{PolicyKind, Revision, Scope};
 use lucid_ports::PolicyRuntime;
 
-use crate::support::{activation, as_version, built_in, call, hostile, policy_of, pool, publish, rig, stored};
+use crate::support::{
+    activation, as_version, built_in, call, hostile, policy_of, pool, publish, rig, stored,
+};
 
 #[tokio::test]
 async fn a_publication_that_fails_leaves_the_old_snapshot() {
@@ -17,9 +19,15 @@ async fn a_publication_that_fails_leaves_the_old_snapshot() {
     let good = built_in("observation-only");
     publish(&rig.engine, 4, &[(&good, Scope::Default)]).await.unwrap();
     let bad = hostile("undeclared-import");
-    let error = publish(&rig.engine, 5, &[(&built_in("proportional"), Scope::Default), (&bad, pool(1))]).await.unwrap_err();
+    let error =
+        publish(&rig.engine, 5, &[(&built_in("proportional"), Scope::Default), (&bad, pool(1))])
+            .await
+            .unwrap_err();
     assert_eq!(error.policy, policy_of(&bad));
-    assert!(error.detail.starts_with("imports: the component imports hostile:env/secrets"), "{error}");
+    assert!(
+        error.detail.starts_with("imports: the component imports hostile:env/secrets"),
+        "{error}"
+    );
     let snapshot = rig.engine.snapshot();
     assert_eq!(snapshot.revision(), Revision(4));
     assert_eq!(snapshot.scoring(pool(1), 0).unwrap().identity().policy, policy_of(&good));
@@ -30,14 +38,23 @@ async fn a_publication_that_fails_leaves_the_old_snapshot() {
 async fn a_publication_names_what_does_not_fit() {
     let rig = rig();
     let bundle = built_in("observation-only");
-    let attempt = async |activation, bundles| rig.engine.publish(Revision(1), vec![activation], bundles).await.unwrap_err().detail;
+    let attempt = async |activation, bundles| {
+        rig.engine.publish(Revision(1), vec![activation], bundles).await.unwrap_err().detail
+    };
     let fitting = || activation(&bundle, 1, Scope::Default, &[]);
     assert!(attempt(fitting(), Vec::new()).await.ends_with("is not there"));
     let mut other_kind = fitting();
     other_kind.kind = PolicyKind::Payout;
-    assert!(attempt(other_kind, vec![stored(&bundle)]).await.contains("what is asked for is payout policy"));
+    assert!(
+        attempt(other_kind, vec![stored(&bundle)])
+            .await
+            .contains("what is asked for is payout policy")
+    );
     let unknown_param = activation(&bundle, 1, Scope::Default, &[("luck", 1)]);
-    assert_eq!(attempt(unknown_param, vec![stored(&bundle)]).await, "param luck: the policy has no such param");
+    assert_eq!(
+        attempt(unknown_param, vec![stored(&bundle)]).await,
+        "param luck: the policy has no such param"
+    );
 }
 
 #[tokio::test]
@@ -47,7 +64,8 @@ async fn the_newest_activation_of_a_scope_counts_and_an_empty_publication_clears
     let older = activation(&bundle, 1, Scope::Default, &[("comfortable-load", 1)]);
     let newer = activation(&bundle, 2, Scope::Default, &[("comfortable-load", 2)]);
     rig.engine.publish(Revision(2), vec![newer, older], vec![stored(&bundle)]).await.unwrap();
-    let identity = rig.engine.direct(PolicyKind::Scoring, Scope::Default, 0).unwrap().identity().clone();
+    let identity =
+        rig.engine.direct(PolicyKind::Scoring, Scope::Default, 0).unwrap().identity().clone();
     assert!(identity.params.contains(&("comfortable-load".to_owned(), 2)));
     assert_eq!(rig.engine.loaded_components(), 1);
     rig.engine.publish(Revision(3), Vec::new(), Vec::new()).await.unwrap();
@@ -72,7 +90,12 @@ async fn every_result_during_swaps_belongs_to_one_version() {
         ];
         activation(&bundle, revision, Scope::Default, &params)
     };
-    let publish = async |revision: u64| rig.engine.publish(Revision(revision), vec![version(revision)], vec![stored(&bundle)]).await.unwrap();
+    let publish = async |revision: u64| {
+        rig.engine
+            .publish(Revision(revision), vec![version(revision)], vec![stored(&bundle)])
+            .await
+            .unwrap()
+    };
     publish(1).await;
     let stop = Arc::new(AtomicBool::new(false));
     let callers: Vec<_> = (0..4)
@@ -84,9 +107,16 @@ async fn every_result_during_swaps_belongs_to_one_version() {
                     let snapshot = engine.snapshot();
                     let policy = snapshot.scoring(Scope::Default, 0).unwrap();
                     let (context, batch) = call(policy.identity(), 500);
-                    let scores = policy.score(context, batch).await.expect("no call fails because of a swap");
+                    let scores = policy
+                        .score(context, batch)
+                        .await
+                        .expect("no call fails because of a swap");
                     let expected = u32::try_from(snapshot.revision().0).unwrap() * 500;
-                    assert!(scores.multipliers.iter().all(|multiplier| multiplier.0 == expected), "half of revision {:?}", snapshot.revision());
+                    assert!(
+                        scores.multipliers.iter().all(|multiplier| multiplier.0 == expected),
+                        "half of revision {:?}",
+                        snapshot.revision()
+                    );
                     seen.insert(snapshot.revision().0);
                 }
                 seen

@@ -28,11 +28,22 @@ fn signed(mut bundle: Bundle, seed: u8) -> Bundle {
 
 fn engine(trust: TrustList) -> (Arc<PolicyEngine>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    (PolicyEngine::new(EngineConfig { guest_threads: 1, trust, ..EngineConfig::new(dir.path().join("cache")) }).unwrap(), dir)
+    (
+        PolicyEngine::new(EngineConfig {
+            guest_threads: 1,
+            trust,
+            ..EngineConfig::new(dir.path().join("cache"))
+        })
+        .unwrap(),
+        dir,
+    )
 }
 
 fn trusting(seeds: &[(&str, u8)]) -> TrustList {
-    let keys = seeds.iter().map(|(name, seed)| TrustedKey { name: (*name).into(), key: public(*seed) }).collect();
+    let keys = seeds
+        .iter()
+        .map(|(name, seed)| TrustedKey { name: (*name).into(), key: public(*seed) })
+        .collect();
     TrustList { keys, required: true, built_in: Vec::new() }
 }
 
@@ -41,15 +52,29 @@ async fn a_bundle_is_taken_with_a_trusted_signature_and_nothing_is_compiled_with
     let (engine, _dir) = engine(trusting(&[("alice", 1)]));
     let check = async |bundle: Bundle| engine.check(Arc::new(bundle), ParamValues::new()).await;
     let refused = check(built_in("observation-only")).await;
-    assert!(refused.rejection().unwrap().starts_with("signature: the bundle is not signed"), "{refused:?}");
+    assert!(
+        refused.rejection().unwrap().starts_with("signature: the bundle is not signed"),
+        "{refused:?}"
+    );
     assert_eq!((refused.checks.len(), engine.load_counts().compiled), (2, 0));
     let stranger = check(signed(built_in("observation-only"), 2)).await.rejection().unwrap();
-    assert!(stranger.contains(&KeyId::of(public(2)).to_string()) && stranger.contains("policies.trusted_keys"), "{stranger}");
+    assert!(
+        stranger.contains(&KeyId::of(public(2)).to_string())
+            && stranger.contains("policies.trusted_keys"),
+        "{stranger}"
+    );
     let report = check(signed(signed(built_in("observation-only"), 1), 2)).await;
     assert_eq!((report.rejection(), report.signed_by), (None, vec!["alice".to_owned()]));
     assert!(report.notes[0].contains("not trusted here"), "{:?}", report.notes);
     assert_eq!(report.costs.len(), report.checks.len());
-    let of = |name: &str| report.checks.iter().position(|(check, _)| check == name).map(|place| report.costs[place]).unwrap();
+    let of = |name: &str| {
+        report
+            .checks
+            .iter()
+            .position(|(check, _)| check == name)
+            .map(|place| report.costs[place])
+            .unwrap()
+    };
     assert!(of("bounded").fuel > 0 && of("signature").fuel == 0);
 }
 
@@ -59,7 +84,10 @@ async fn what_comes_from_the_store_is_verified_when_it_is_loaded() {
     let (engine, _dir) = engine(trusting(&[("alice", 1)]));
     publish(&engine, 1, &[(&bundle, Scope::Default)]).await.unwrap();
     // Somebody changed the limits in the database.
-    let changed = Bundle { manifest: bundle.manifest.replace("fuel_per_node = 20000", "fuel_per_node = 30000"), ..bundle.clone() };
+    let changed = Bundle {
+        manifest: bundle.manifest.replace("fuel_per_node = 20000", "fuel_per_node = 30000"),
+        ..bundle.clone()
+    };
     let refused = publish(&engine, 2, &[(&changed, Scope::Default)]).await.unwrap_err().to_string();
     assert!(refused.contains("signature: the signature of alice"), "{refused}");
     assert_eq!(engine.snapshot().revision().0, 1, "what was in force stays");
@@ -72,7 +100,8 @@ async fn what_comes_from_the_store_is_verified_when_it_is_loaded() {
 #[tokio::test]
 async fn a_manifest_that_is_compiled_in_needs_no_signature() {
     let bundle = built_in("proportional");
-    let trust = TrustList { built_in: vec![Digest::of(bundle.manifest.as_bytes())], ..trusting(&[]) };
+    let trust =
+        TrustList { built_in: vec![Digest::of(bundle.manifest.as_bytes())], ..trusting(&[]) };
     let (engine, _dir) = engine(trust);
     publish(&engine, 1, &[(&bundle, Scope::Default)]).await.unwrap();
     // The manifest alone is not enough: it names its component.
@@ -81,6 +110,12 @@ async fn a_manifest_that_is_compiled_in_needs_no_signature() {
     let (digest, _) = stored(&bundle);
     let version = stored(&bundle).1.version.clone();
     let swapped = Arc::new(StoredBundle { version, bundle: other });
-    let refused = engine.publish(lucid_model::policy::Revision(2), vec![activation(&bundle, 2, Scope::Default, &[])], vec![(digest, swapped)]).await;
+    let refused = engine
+        .publish(
+            lucid_model::policy::Revision(2),
+            vec![activation(&bundle, 2, Scope::Default, &[])],
+            vec![(digest, swapped)],
+        )
+        .await;
     assert!(refused.unwrap_err().to_string().contains("digest: policy.wasm has sha256"));
 }

@@ -11,14 +11,16 @@ use lucid_model::{
     facts::total_saturating,
     id::{Digest, PoolId},
     policy::{
-        Activation, Batch, Bundle, CallContext, ParamValues, PolicyIdentity, PolicyKind, PolicyRef, PolicyVersion, Revision, Scope, VersionState,
+        Activation, Batch, Bundle, CallContext, ParamValues, PolicyIdentity, PolicyKind, PolicyRef,
+        PolicyVersion, Revision, Scope, VersionState,
     },
     time::TimeMs,
 };
 use lucid_ports::{PolicyRuntime, PublishError, StoredBundle};
 use tempfile::TempDir;
 
-pub const BUILT_IN: [&str; 4] = ["observation-weighted", "observation-only", "proportional", "hardware-and-identity"];
+pub const BUILT_IN: [&str; 4] =
+    ["observation-weighted", "observation-only", "proportional", "hardware-and-identity"];
 
 /// An engine with a cache of its own.
 pub struct Rig {
@@ -34,7 +36,8 @@ pub fn rig() -> Rig {
 /// With other limits.
 pub fn rig_with(change: impl FnOnce(&mut EngineConfig)) -> Rig {
     let dir = tempfile::tempdir().unwrap();
-    let mut config = EngineConfig { guest_threads: 2, ..EngineConfig::new(dir.path().join("cache")) };
+    let mut config =
+        EngineConfig { guest_threads: 2, ..EngineConfig::new(dir.path().join("cache")) };
     change(&mut config);
     Rig { engine: PolicyEngine::new(config.clone()).unwrap(), config, _dir: dir }
 }
@@ -63,7 +66,13 @@ pub fn hostile_names() -> BTreeSet<String> {
 
 /// Bundles of earlier hosts, each with its place.
 pub fn legacy_bundles() -> Vec<(String, Bundle)> {
-    let folders = |dir: PathBuf| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect::<Vec<_>>();
+    let folders = |dir: PathBuf| {
+        std::fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_dir())
+            .collect::<Vec<_>>()
+    };
     let hosts = folders(root().join("plugins/legacy"));
     let versions = hosts.into_iter().flat_map(folders).flat_map(folders);
     versions.map(|dir| (dir.display().to_string(), read_bundle(&dir).unwrap())).collect()
@@ -78,14 +87,26 @@ pub fn said(bundle: &Bundle, key: &str) -> String {
 /// The bundle as another version with the same component.
 pub fn as_version(bundle: &Bundle, version: &str) -> Bundle {
     let from = format!("version = \"{}\"", said(bundle, "version"));
-    Bundle { manifest: bundle.manifest.replace(&from, &format!("version = \"{version}\"")), ..bundle.clone() }
+    Bundle {
+        manifest: bundle.manifest.replace(&from, &format!("version = \"{version}\"")),
+        ..bundle.clone()
+    }
 }
 
 pub fn policy_of(bundle: &Bundle) -> PolicyRef {
-    PolicyRef { name: said(bundle, "name"), version: said(bundle, "version").parse().unwrap(), digest: said(bundle, "sha256").parse().unwrap() }
+    PolicyRef {
+        name: said(bundle, "name"),
+        version: said(bundle, "version").parse().unwrap(),
+        digest: said(bundle, "sha256").parse().unwrap(),
+    }
 }
 
-pub fn activation(bundle: &Bundle, revision: u64, scope: Scope, params: &[(&str, i64)]) -> Activation {
+pub fn activation(
+    bundle: &Bundle,
+    revision: u64,
+    scope: Scope,
+    params: &[(&str, i64)],
+) -> Activation {
     Activation {
         revision: Revision(revision),
         kind: PolicyKind::from_name(&said(bundle, "kind")).unwrap(),
@@ -120,19 +141,36 @@ pub fn stored(bundle: &Bundle) -> (Digest, Arc<StoredBundle>) {
 }
 
 /// Puts bundles in force, each in its scope.
-pub async fn publish(engine: &PolicyEngine, revision: u64, bundles: &[(&Bundle, Scope)]) -> Result<(), PublishError> {
-    let activations = bundles.iter().map(|(bundle, scope)| activation(bundle, revision, *scope, &[])).collect();
-    engine.publish(Revision(revision), activations, bundles.iter().map(|(bundle, _)| stored(bundle)).collect()).await
+pub async fn publish(
+    engine: &PolicyEngine,
+    revision: u64,
+    bundles: &[(&Bundle, Scope)],
+) -> Result<(), PublishError> {
+    let activations =
+        bundles.iter().map(|(bundle, scope)| activation(bundle, revision, *scope, &[])).collect();
+    engine
+        .publish(
+            Revision(revision),
+            activations,
+            bundles.iter().map(|(bundle, _)| stored(bundle)).collect(),
+        )
+        .await
 }
 
 pub fn pool(number: u128) -> Scope {
-    Scope::Pool(PoolId(format!("00000000-0000-0000-0000-{number:012}").parse::<PoolId>().unwrap().0))
+    Scope::Pool(PoolId(
+        format!("00000000-0000-0000-0000-{number:012}").parse::<PoolId>().unwrap().0,
+    ))
 }
 
 /// Rows of catalogue defaults, seen for half an hour.
 pub fn call(identity: &PolicyIdentity, rows: usize) -> (CallContext, Batch) {
     let value = |name: &str, default| if name == "observed-s" { 1_800 } else { default };
-    let columns: Vec<Arc<[i64]>> = identity.facts.iter().map(|fact| vec![value(fact.info().name, fact.info().default); rows].into()).collect();
+    let columns: Vec<Arc<[i64]>> = identity
+        .facts
+        .iter()
+        .map(|fact| vec![value(fact.info().name, fact.info().default); rows].into())
+        .collect();
     let totals = columns.iter().map(|column| total_saturating(column)).collect();
     (context(totals), Batch { count: u32::try_from(rows).unwrap(), columns })
 }

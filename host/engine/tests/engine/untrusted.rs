@@ -1,8 +1,9 @@
-//! Bytes that nobody vouches for: manifests, components, golden cases, archives, and what a guest answers.
+//! Bytes that nobody vouches for: manifests, components, golden cases, archives, and what a guest
+//! answers.
 //!
-//! Each target first replays its corpus (`tests/corpus/<target>`), then tries mutations of it and of what is good, from
-//! a seed that is printed. `make fuzz TARGET=component SECONDS=600` goes on for longer; what makes a target fail is
-//! written to its corpus, where every later run replays it.
+//! Each target first replays its corpus (`tests/corpus/<target>`), then tries mutations of it and
+//! of what is good, from a seed that is printed. `make fuzz TARGET=component SECONDS=600` goes on
+//! for longer; what makes a target fail is written to its corpus, where every later run replays it.
 
 use std::{
     fs,
@@ -28,7 +29,8 @@ use crate::{
 /// Mutations of an ordinary run.
 const TRIES: u64 = 200;
 /// Numbers at which sums and lengths go wrong.
-const EDGES: [u64; 12] = [0, 1, 4, 8, 0x7f, 0x80, 0xff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, u64::MAX];
+const EDGES: [u64; 12] =
+    [0, 1, 4, 8, 0x7f, 0x80, 0xff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, u64::MAX];
 
 /// SplitMix64.
 struct Chance(u64);
@@ -46,7 +48,8 @@ impl Chance {
         usize::try_from(self.next() % u64::try_from(end.max(1)).unwrap()).unwrap()
     }
 
-    /// A few changes, of the kinds that find most: bits, numbers at edges, pieces doubled, dropped, or of another input.
+    /// A few changes, of the kinds that find most: bits, numbers at edges, pieces doubled, dropped,
+    /// or of another input.
     fn mutated(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = seeds[self.below(seeds.len())].clone();
         for _ in 0..=self.below(4) {
@@ -57,7 +60,12 @@ impl Chance {
                 1 if !bytes.is_empty() => bytes[from] = u8::try_from(self.below(256)).unwrap(),
                 2 => {
                     let edge = EDGES[self.below(EDGES.len())].to_le_bytes();
-                    bytes.iter_mut().skip(from).zip(edge).take(1 << self.below(4)).for_each(|(byte, edge)| *byte = edge);
+                    bytes
+                        .iter_mut()
+                        .skip(from)
+                        .zip(edge)
+                        .take(1 << self.below(4))
+                        .for_each(|(byte, edge)| *byte = edge);
                 }
                 3 => drop(bytes.drain(from..to)),
                 4 => {
@@ -83,14 +91,16 @@ fn corpus(target: &str) -> PathBuf {
 
 /// Runs a target over its corpus and over mutations; `seeds` is what it should make something of.
 fn hammer(target: &str, mut seeds: Vec<Vec<u8>>, judge: impl Fn(&[u8])) {
-    let kept = fs::read_dir(corpus(target)).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    let kept =
+        fs::read_dir(corpus(target)).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
     seeds.extend(kept);
     seeds.iter().for_each(|seed| judge(seed));
     let said = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let seconds = said("FUZZ_SECONDS");
     let seed = said("FUZZ_SEED").unwrap_or_else(|| if seconds.is_some() { uuid_seed() } else { 1 });
     let (mut chance, started, mut tries) = (Chance(seed), Instant::now(), 0_u64);
-    while seconds.map_or(tries < TRIES, |seconds| started.elapsed() < Duration::from_secs(seconds)) {
+    while seconds.map_or(tries < TRIES, |seconds| started.elapsed() < Duration::from_secs(seconds))
+    {
         let input = chance.mutated(&seeds);
         if catch_unwind(AssertUnwindSafe(|| judge(&input))).is_err() {
             let path = corpus(target).join(&Digest::of(&input).to_string()[..16]);
@@ -99,12 +109,20 @@ fn hammer(target: &str, mut seeds: Vec<Vec<u8>>, judge: impl Fn(&[u8])) {
         }
         tries += 1;
     }
-    println!("fuzz {target}: {} inputs of the corpus, {tries} mutations from seed {seed} in {:?}", seeds.len(), started.elapsed());
+    println!(
+        "fuzz {target}: {} inputs of the corpus, {tries} mutations from seed {seed} in {:?}",
+        seeds.len(),
+        started.elapsed()
+    );
 }
 
 /// Another one each time; the run prints it.
 fn uuid_seed() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos().into()
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .subsec_nanos()
+        .into()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -121,12 +139,16 @@ fn gate(engine: &PolicyEngine, bundle: Bundle) {
 #[test]
 fn manifest() {
     let config = EngineConfig::new("cache");
-    let mut seeds: Vec<_> = BUILT_IN.iter().map(|name| built_in(name).manifest.into_bytes()).collect();
+    let mut seeds: Vec<_> =
+        BUILT_IN.iter().map(|name| built_in(name).manifest.into_bytes()).collect();
     seeds.push(b"[limits]\nfuel_base = 18446744073709551616\n".to_vec());
     hammer("manifest", seeds, |input| {
         let text = String::from_utf8_lossy(input);
         match Manifest::parse(&text, &config) {
-            Ok(found) => assert!(found.limits.memory_bytes_max <= config.memory_bytes_max && found.limits.fuel_base <= config.fuel_base_max),
+            Ok(found) => assert!(
+                found.limits.memory_bytes_max <= config.memory_bytes_max
+                    && found.limits.fuel_base <= config.fuel_base_max
+            ),
             Err(reason) => assert!(!reason.to_string().is_empty()),
         }
     });
@@ -166,7 +188,8 @@ const BLOCK: usize = 512;
 const CHECKSUM: std::ops::Range<usize> = 148..156;
 const MAGIC: std::ops::Range<usize> = 257..262;
 
-/// With the right checksum in every header: without it hardly a change of one would get past the first look.
+/// With the right checksum in every header: without it hardly a change of one would get past the
+/// first look.
 fn with_checksums(archive: &[u8]) -> Vec<u8> {
     let mut bytes = archive.to_vec();
     for header in bytes.chunks_exact_mut(BLOCK).filter(|block| &block[MAGIC] == b"ustar") {
@@ -181,11 +204,21 @@ fn with_checksums(archive: &[u8]) -> Vec<u8> {
 fn unpacked(archive: &[u8]) {
     match unpack(archive) {
         Ok(bundle) => {
-            assert!(bundle.golden.iter().all(|(name, _)| !name.contains(['/', '\0']) && name.ends_with(".json")), "{:?}", bundle.golden);
+            assert!(
+                bundle
+                    .golden
+                    .iter()
+                    .all(|(name, _)| !name.contains(['/', '\0']) && name.ends_with(".json")),
+                "{:?}",
+                bundle.golden
+            );
             let again = pack(&bundle).unwrap();
             assert!(again.len() <= ARCHIVE_BYTES_MAX);
             let back = unpack(&again).unwrap();
-            assert_eq!((back.content_digest(), &back.signatures), (bundle.content_digest(), &bundle.signatures));
+            assert_eq!(
+                (back.content_digest(), &back.signatures),
+                (bundle.content_digest(), &bundle.signatures)
+            );
         }
         Err(reason) => assert!(!reason.to_string().is_empty()),
     }
@@ -194,20 +227,32 @@ fn unpacked(archive: &[u8]) {
 #[test]
 fn archive() {
     let dir = tempfile::tempdir().unwrap();
-    let mut seeds = vec![pack(&archives::small()).unwrap(), pack(&built_in("observation-only")).unwrap()];
+    let mut seeds =
+        vec![pack(&archives::small()).unwrap(), pack(&built_in("observation-only")).unwrap()];
     lucid_engine::write_bundle(&archives::small(), &dir.path().join("bundle")).unwrap();
     for format in ["gnu", "ustar", "posix"] {
         let file = dir.path().join(format!("{format}.tar"));
         let mut tar = std::process::Command::new("tar");
-        tar.arg(format!("--format={format}")).arg("-cf").arg(&file).arg("-C").arg(dir.path().join("bundle")).arg(".");
+        tar.arg(format!("--format={format}"))
+            .arg("-cf")
+            .arg(&file)
+            .arg("-C")
+            .arg(dir.path().join("bundle"))
+            .arg(".");
         assert!(tar.status().unwrap().success());
         seeds.push(fs::read(&file).unwrap());
     }
     use tar::EntryType as Kind;
-    for (kind, content) in
-        [(Kind::XHeader, b"30 path=policy.toml\n".as_slice()), (Kind::GNULongName, b"policy.wasm\0"), (Kind::GNUSparse, b""), (Kind::Symlink, b"")]
-    {
-        seeds.push(archives::archive(&[("entry", kind, content, content.len() as u64), ("policy.toml", Kind::Regular, b"name = 1", 8)]));
+    for (kind, content) in [
+        (Kind::XHeader, b"30 path=policy.toml\n".as_slice()),
+        (Kind::GNULongName, b"policy.wasm\0"),
+        (Kind::GNUSparse, b""),
+        (Kind::Symlink, b""),
+    ] {
+        seeds.push(archives::archive(&[
+            ("entry", kind, content, content.len() as u64),
+            ("policy.toml", Kind::Regular, b"name = 1", 8),
+        ]));
     }
     hammer("archive", seeds, |input| {
         unpacked(input);
@@ -215,10 +260,12 @@ fn archive() {
     });
 }
 
-/// A policy whose answer is whatever its first column says, byte by byte: pointers, lengths and all.
+/// A policy whose answer is whatever its first column says, byte by byte: pointers, lengths and
+/// all.
 fn parrot() -> (crate::support::Rig, Arc<LoadedPolicy>) {
     let rig = rig();
-    let parrot = Wat { score: "(i32.load (local.get $columns))".into(), ..Wat::default() }.bundle("parrot");
+    let parrot =
+        Wat { score: "(i32.load (local.get $columns))".into(), ..Wat::default() }.bundle("parrot");
     runtime().block_on(publish(&rig.engine, 1, &[(&parrot, Scope::Default)])).unwrap();
     let policy = rig.engine.direct(PolicyKind::Scoring, Scope::Default, 0).unwrap();
     (rig, policy)
@@ -227,7 +274,8 @@ fn parrot() -> (crate::support::Rig, Arc<LoadedPolicy>) {
 #[test]
 fn answer() {
     let (rig, policy) = parrot();
-    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let words =
+        |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
     let seeds = vec![
         // One multiplier at its own beginning, and an error of no words.
         words(&[0, 4096, 1, 0, 0, 0, 0, 0]),
@@ -236,12 +284,25 @@ fn answer() {
         words(&[0, 1024, 4, 0, 0, 1040, 2, 1024, 8, 1024, 10, 0, 0, 0, 0, 0]),
     ];
     hammer("answer", seeds, |input| {
-        let column: Vec<i64> = input.chunks_exact(8).take(512).map(|eight| i64::from_le_bytes(eight.try_into().unwrap())).collect();
-        let batch = Batch { count: u32::try_from(column.len()).unwrap(), columns: vec![column.into()] };
+        let column: Vec<i64> = input
+            .chunks_exact(8)
+            .take(512)
+            .map(|eight| i64::from_le_bytes(eight.try_into().unwrap()))
+            .collect();
+        let batch =
+            Batch { count: u32::try_from(column.len()).unwrap(), columns: vec![column.into()] };
         match policy.score(&context(vec![0]), &batch) {
             Ok(scores) => {
-                assert_eq!((scores.multipliers.len(), scores.reasons.len()), (batch.count as usize, batch.count as usize));
-                assert!(scores.multipliers.iter().all(|multiplier| *multiplier <= rig.config.multiplier_max));
+                assert_eq!(
+                    (scores.multipliers.len(), scores.reasons.len()),
+                    (batch.count as usize, batch.count as usize)
+                );
+                assert!(
+                    scores
+                        .multipliers
+                        .iter()
+                        .all(|multiplier| *multiplier <= rig.config.multiplier_max)
+                );
                 assert!(scores.reasons.iter().flatten().all(|reason| reason.len() <= 200));
             }
             Err(error) => assert!(matches!(&error, CallError::Policy { .. }), "{error}"),

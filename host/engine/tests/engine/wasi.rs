@@ -10,7 +10,8 @@ use crate::{
     wat::{Wat, answer, bundle_of},
 };
 
-/// What it may see of a world: a clock, chance, something to wait for, and a network that is not there.
+/// What it may see of a world: a clock, chance, something to wait for, and a network that is not
+/// there.
 const IMPORTS: &str = r#"
 (import "wasi:io/poll@0.2.3" (instance $poll
     (export "pollable" (type $p (sub resource)))
@@ -36,7 +37,9 @@ const IMPORTS: &str = r#"
 "#;
 
 fn worldly(value: &str) -> Wat {
-    let filled = format!("(call $filled (local.get $count) (i32.wrap_i64 (i64.rem_u {value} (i64.const 10000000))))");
+    let filled = format!(
+        "(call $filled (local.get $count) (i32.wrap_i64 (i64.rem_u {value} (i64.const 10000000))))"
+    );
     Wat {
         before: IMPORTS.into(),
         module: r#"
@@ -75,7 +78,10 @@ async fn its_clock_stands_at_the_start_of_the_epoch_and_the_gate_sees_who_looks_
     assert_eq!(multipliers(&wat, 1_760_000_400, 1).await.unwrap(), [400; 2]);
     assert_eq!(multipliers(&wat, 1_760_007_600, 1).await.unwrap(), [7_600; 2]);
     let reason = rejection(&wat).await.unwrap();
-    assert!(reason.starts_with("epochs: score: being asked 1 periods later changed the result"), "{reason}");
+    assert!(
+        reason.starts_with("epochs: score: being asked 1 periods later changed the result"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
@@ -91,7 +97,10 @@ async fn its_chance_follows_from_the_seed() {
 async fn it_sleeps_for_no_time_at_all() {
     // An hour, in the first of two calls.
     let wat = worldly("(i64.const 7)");
-    let sleeping = Wat { score: format!("(call $block (call $subscribe (i64.const 3600000000000))) {}", wat.score), ..wat };
+    let sleeping = Wat {
+        score: format!("(call $block (call $subscribe (i64.const 3600000000000))) {}", wat.score),
+        ..wat
+    };
     assert_eq!(multipliers(&sleeping, 1_760_000_400, 1).await.unwrap(), [7; 2]);
     assert_eq!(rejection(&sleeping).await, None);
 }
@@ -100,24 +109,39 @@ async fn it_sleeps_for_no_time_at_all() {
 async fn a_network_that_it_looks_for_is_its_own_fault() {
     let wat = worldly("(i64.extend_i32_u (call $connect))");
     let error = multipliers(&wat, 1_760_000_400, 1).await.unwrap_err();
-    assert!(matches!(&error, CallError::Policy { detail, .. } if detail.contains("wasi:sockets/instance-network@0.2.0#instance-network")), "{error}");
+    assert!(
+        matches!(&error, CallError::Policy { detail, .. } if detail.contains("wasi:sockets/instance-network@0.2.0#instance-network")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn what_is_not_of_an_empty_world_is_named_and_refused() {
-    for import in
-        ["wasi:http/types@0.2.0", "wasi:keyvalue/store@0.2.0", "wasi:cli/environment@0.3.0", "wasi:cli/environment", "lucid:policy/log@1.1.0"]
-    {
-        let before = format!(r#"(import "{import}" (instance (export "reach" (func (result u32)))))"#);
+    for import in [
+        "wasi:http/types@0.2.0",
+        "wasi:keyvalue/store@0.2.0",
+        "wasi:cli/environment@0.3.0",
+        "wasi:cli/environment",
+        "lucid:policy/log@1.1.0",
+    ] {
+        let before =
+            format!(r#"(import "{import}" (instance (export "reach" (func (result u32)))))"#);
         let reason = rejection(&Wat { before, ..Wat::default() }).await.unwrap();
-        assert!(reason.starts_with(&format!("imports: the component imports {import}, which no host offers")), "{reason}");
+        assert!(
+            reason.starts_with(&format!(
+                "imports: the component imports {import}, which no host offers"
+            )),
+            "{reason}"
+        );
     }
 }
 
 /// Where `scripts/build-samples.sh` leaves what it could build.
 fn samples() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"));
+    let cache = cache.unwrap_or_else(|| {
+        PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache")
+    });
     cache.join("lucid/samples")
 }
 
@@ -128,13 +152,20 @@ async fn a_policy_in_another_language_passes_the_gate_and_scores() {
         return;
     };
     let mut bundle = bundle_of("python", component);
-    for (from, to) in
-        [("16777216", "67108864"), ("fuel_base = 20000000", "fuel_base = 4000000000"), ("fuel_per_node = 20000", "fuel_per_node = 4000000")]
-    {
+    for (from, to) in [
+        ("16777216", "67108864"),
+        ("fuel_base = 20000000", "fuel_base = 4000000000"),
+        ("fuel_per_node = 20000", "fuel_per_node = 4000000"),
+    ] {
         bundle.manifest = bundle.manifest.replace(from, to);
     }
-    // An interpreter is slow where nothing is optimised and others want the processor too; it is compiled once for all runs.
-    let config = lucid_engine::EngineConfig { deadline: std::time::Duration::from_secs(60), cache_dir: samples().join("compiled"), ..rig().config };
+    // An interpreter is slow where nothing is optimised and others want the processor too; it is
+    // compiled once for all runs.
+    let config = lucid_engine::EngineConfig {
+        deadline: std::time::Duration::from_secs(60),
+        cache_dir: samples().join("compiled"),
+        ..rig().config
+    };
     let engine = lucid_engine::PolicyEngine::new(config).unwrap();
     let report = engine.check(Arc::new(bundle.clone()), params_of(&[])).await;
     assert_eq!(report.rejection(), None);
@@ -143,5 +174,9 @@ async fn a_policy_in_another_language_passes_the_gate_and_scores() {
     let (context, batch) = call(policy.identity(), 3);
     let scores = policy.score(&context, &batch).unwrap();
     assert_eq!(scores.multipliers.len(), 3);
-    assert_eq!(policy.score(&context, &batch).unwrap(), scores, "an interpreter's dictionaries are in the same order each time");
+    assert_eq!(
+        policy.score(&context, &batch).unwrap(),
+        scores,
+        "an interpreter's dictionaries are in the same order each time"
+    );
 }

@@ -32,7 +32,8 @@ impl Default for Wat {
                 "(i32.const 0)",
                 "(i32.const 0)",
             ),
-            explain: "(call $explained (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))".into(),
+            explain: "(call $explained (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))"
+                .into(),
             before: String::new(),
             with: String::new(),
             pages: 16,
@@ -42,19 +43,26 @@ impl Default for Wat {
 }
 
 /// The address of `ok(scores)`: pointers and lengths of multipliers, reasons and the table.
-pub fn answer(multipliers: &str, rows: &str, reasons: &str, reason_rows: &str, table: &str, sentences: &str) -> String {
+pub fn answer(
+    multipliers: &str,
+    rows: &str,
+    reasons: &str,
+    reason_rows: &str,
+    table: &str,
+    sentences: &str,
+) -> String {
     format!("(call $answer {multipliers} {rows} {reasons} {reason_rows} {table} {sentences})")
 }
 
-const PARAM: &str =
-    r#"(record (field "name" string) (field "unit" string) (field "default" s64) (field "min" s64) (field "max" s64) (field "doc" string))"#;
-const DESCRIPTION: &str = r#"(record (field "facts" (list string)) (field "params" (list $param)))"#;
-const CONTEXT: &str =
-    r#"(record (field "epoch" s64) (field "period-seconds" u32) (field "seed" u64) (field "params" (list s64)) (field "totals" (list s64)))"#;
+const PARAM: &str = r#"(record (field "name" string) (field "unit" string) (field "default" s64) (field "min" s64) (field "max" s64) (field "doc" string))"#;
+const DESCRIPTION: &str =
+    r#"(record (field "facts" (list string)) (field "params" (list $param)))"#;
+const CONTEXT: &str = r#"(record (field "epoch" s64) (field "period-seconds" u32) (field "seed" u64) (field "params" (list s64)) (field "totals" (list s64)))"#;
 const BATCH: &str = r#"(record (field "count" u32) (field "columns" (list (list s64))))"#;
 const ERROR: &str = r#"(record (field "code" u32) (field "message" string))"#;
 const SCORES: &str = r#"(record (field "multipliers" (list u32)) (field "reasons" (list u32)) (field "reason-table" (list string)))"#;
-const EXPLANATION: &str = r#"(record (field "names" (list string)) (field "contributions" (list (list u32))))"#;
+const EXPLANATION: &str =
+    r#"(record (field "names" (list string)) (field "contributions" (list (list u32))))"#;
 const TYPES: [(&str, &str); 7] = [
     ("param", PARAM),
     ("description", DESCRIPTION),
@@ -68,38 +76,66 @@ const TYPES: [(&str, &str); 7] = [
 /// Signatures of the interface's functions, with the types' names as they are within `prefix`.
 fn signatures(prefix: &str) -> [(&'static str, String); 3] {
     let call = |result: &str| {
-        format!(r#"(param "ctx" ${prefix}context) (param "nodes" ${prefix}batch) (result (result ${prefix}{result} (error ${prefix}policy-error)))"#)
+        format!(
+            r#"(param "ctx" ${prefix}context) (param "nodes" ${prefix}batch) (result (result ${prefix}{result} (error ${prefix}policy-error)))"#
+        )
     };
-    [("describe", format!("(result ${prefix}description)")), ("score", call("scores")), ("explain", call("explanation"))]
+    [
+        ("describe", format!("(result ${prefix}description)")),
+        ("score", call("scores")),
+        ("explain", call("explanation")),
+    ]
 }
 
 impl Wat {
     /// The component's text.
     pub fn text(&self) -> String {
         let Self { module, score, explain, before, with, pages, realloc } = self;
-        let types: String = TYPES.iter().map(|(name, body)| format!("(type ${name} {body})\n")).collect();
+        let types: String =
+            TYPES.iter().map(|(name, body)| format!("(type ${name} {body})\n")).collect();
         let lifted: String = signatures("").iter().map(|(name, signature)| format!(
             "(func ${name} {signature} (canon lift (core func $i \"{name}\") (memory (core memory $i \"memory\")) (realloc (core func $i \"realloc\")) string-encoding=utf8))\n"
         )).collect();
-        // An exported function may only name types that are exported beside it, which takes a component of its own.
-        // Within it, what one type says of another is said once of the imported ones and once of the exported ones.
+        // An exported function may only name types that are exported beside it, which takes a
+        // component of its own. Within it, what one type says of another is said once of the
+        // imported ones and once of the exported ones.
         let saying = |prefix: &str, body: &str| {
-            TYPES.iter().fold(body.to_owned(), |body, (other, _)| body.replace(&format!("${other})"), &format!("${prefix}{other})")))
+            TYPES.iter().fold(body.to_owned(), |body, (other, _)| {
+                body.replace(&format!("${other})"), &format!("${prefix}{other})"))
+            })
         };
         let inner: String = TYPES
             .iter()
             .map(|(name, body)| format!("(type $own-{name} {})\n(import \"type-{name}\" (type $in-{name} (eq $own-{name})))\n", saying("in-", body)))
             .collect();
-        let given: String =
-            signatures("in-").iter().map(|(name, signature)| format!("(import \"in-{name}\" (func $in-{name} {signature}))\n")).collect();
+        let given: String = signatures("in-")
+            .iter()
+            .map(|(name, signature)| {
+                format!("(import \"in-{name}\" (func $in-{name} {signature}))\n")
+            })
+            .collect();
         let shown: String = TYPES
             .iter()
-            .map(|(name, body)| format!("(type $new-{name} {})\n(export $out-{name} \"{name}\" (type $new-{name}))\n", saying("out-", body)))
+            .map(|(name, body)| {
+                format!(
+                    "(type $new-{name} {})\n(export $out-{name} \"{name}\" (type $new-{name}))\n",
+                    saying("out-", body)
+                )
+            })
             .collect();
-        let offered: String =
-            signatures("out-").iter().map(|(name, signature)| format!("(export \"{name}\" (func $in-{name}) (func {signature}))\n")).collect();
-        let with_types: String = TYPES.iter().map(|(name, _)| format!("(with \"type-{name}\" (type ${name}))")).collect();
-        let with_functions: String = ["describe", "score", "explain"].map(|name| format!("(with \"in-{name}\" (func ${name}))")).concat();
+        let offered: String = signatures("out-")
+            .iter()
+            .map(|(name, signature)| {
+                format!("(export \"{name}\" (func $in-{name}) (func {signature}))\n")
+            })
+            .collect();
+        let with_types: String = TYPES
+            .iter()
+            .map(|(name, _)| format!("(with \"type-{name}\" (type ${name}))"))
+            .collect();
+        let with_functions: String = ["describe", "score", "explain"]
+            .map(|name| format!("(with \"in-{name}\" (func ${name}))"))
+            .concat();
         format!(
             r#"(component
 {before}

@@ -1,5 +1,6 @@
-//! The chain: each writer of the log adds one link for each of its transactions. A link's digest covers the one
-//! before and the entries that came with it, so that nothing behind the last link can be changed unnoticed.
+//! The chain: each writer of the log adds one link for each of its transactions. A link's digest
+//! covers the one before and the entries that came with it, so that nothing behind the last link
+//! can be changed unnoticed.
 
 use sha2::{Digest as _, Sha256};
 
@@ -33,12 +34,22 @@ impl Link {
     /// What the next link refers to.
     pub fn digest(&self) -> Digest {
         let Self { writer, seq, previous, entries, count, total, at } = self;
-        let bytes = Canonical::tagged("lucid/v1/audit-link").fixed(writer.0.as_bytes()).u64(*seq).fixed(&previous.0).fixed(&entries.0);
+        let bytes = Canonical::tagged("lucid/v1/audit-link")
+            .fixed(writer.0.as_bytes())
+            .u64(*seq)
+            .fixed(&previous.0)
+            .fixed(&entries.0);
         Digest::of(&bytes.u64(*count).u64(*total).i64(at.0).finish())
     }
     /// The end of a chain that ends with this link.
     pub fn head(&self) -> ChainHead {
-        ChainHead { writer: self.writer, seq: self.seq, total: self.total, link: self.digest(), at: self.at }
+        ChainHead {
+            writer: self.writer,
+            seq: self.seq,
+            total: self.total,
+            link: self.digest(),
+            at: self.at,
+        }
     }
 }
 
@@ -87,7 +98,11 @@ pub struct LinkDraft {
 
 impl Default for LinkDraft {
     fn default() -> Self {
-        Self { hash: Sha256::new_with_prefix(Canonical::tagged("lucid/v1/audit-entries").finish()), count: 0, at: TimeMs::default() }
+        Self {
+            hash: Sha256::new_with_prefix(Canonical::tagged("lucid/v1/audit-entries").finish()),
+            count: 0,
+            at: TimeMs::default(),
+        }
     }
 }
 
@@ -105,7 +120,15 @@ impl LinkDraft {
     /// The link of the entries, behind `head`; none if there are none.
     pub fn link(self, head: &ChainHead) -> Option<Link> {
         let (count, at, entries) = (self.count, self.at, Digest(self.hash.finalize().into()));
-        let link = Link { writer: head.writer, seq: head.seq + 1, previous: head.link, entries, count, total: head.total + count, at };
+        let link = Link {
+            writer: head.writer,
+            seq: head.seq + 1,
+            previous: head.link,
+            entries,
+            count,
+            total: head.total + count,
+            at,
+        };
         (count > 0).then_some(link)
     }
 }
@@ -123,9 +146,18 @@ mod tests {
         draft.add(&entry(7));
         draft.add(&AuditEntry { at: TimeMs(900), ..entry(8) });
         let link = draft.link(&ChainHead::empty(AuditWriterId(Uuid::from_u128(1)))).unwrap();
-        assert_eq!((link.seq, link.count, link.total, link.at, link.previous), (1, 2, 2, TimeMs(1_000), Digest::default()));
-        assert_eq!(link.entries.to_string(), "7ebeaa2fdc80eb79c92a8180bd5336de4813fbae75acb242eb18a346c8bf3830");
-        assert_eq!(link.digest().to_string(), "cbdd5bbd194d3ce5c0a9ecfe8d29a4a677254685806a3a842f7af2e2f0c5ffa8");
+        assert_eq!(
+            (link.seq, link.count, link.total, link.at, link.previous),
+            (1, 2, 2, TimeMs(1_000), Digest::default())
+        );
+        assert_eq!(
+            link.entries.to_string(),
+            "7ebeaa2fdc80eb79c92a8180bd5336de4813fbae75acb242eb18a346c8bf3830"
+        );
+        assert_eq!(
+            link.digest().to_string(),
+            "cbdd5bbd194d3ce5c0a9ecfe8d29a4a677254685806a3a842f7af2e2f0c5ffa8"
+        );
         assert_eq!(LinkDraft::default().link(&link.head()), None);
     }
 }

@@ -1,7 +1,8 @@
 //! Digests of records, as audit entries keep them of before and after.
 //!
-//! A digest covers what somebody decided. What only counts or follows (versions, times of the last change, scores,
-//! tallies, when to try again) is left out, so that the digest after one entry is the digest before the next.
+//! A digest covers what somebody decided. What only counts or follows (versions, times of the last
+//! change, scores, tallies, when to try again) is left out, so that the digest after one entry is
+//! the digest before the next.
 
 use crate::{
     adjustment::Adjustment,
@@ -48,12 +49,21 @@ impl Record for Node {
             .u8(u8::from(config.auto_scaling))
             .u8(u8::from(config.monitoring_enabled))
             .maybe(self.public_key, |bytes, key| bytes.fixed(&key.0))
-            .maybe(self.wallet, |bytes, wallet| bytes.text(&wallet.address.to_string()).u32(wallet.version).i64(wallet.since.0))
-            .maybe(self.wallet_wish.as_ref(), |bytes, w| bytes.text(&w.address.to_string()).i64(w.at.0).text(&w.by))
+            .maybe(self.wallet, |bytes, wallet| {
+                bytes.text(&wallet.address.to_string()).u32(wallet.version).i64(wallet.since.0)
+            })
+            .maybe(self.wallet_wish.as_ref(), |bytes, w| {
+                bytes.text(&w.address.to_string()).i64(w.at.0).text(&w.by)
+            })
             .u8(u8::from(self.approved))
-            .maybe(self.hardware, |bytes, h| bytes.u32(h.cpu_cores).u64(h.memory_bytes).u64(h.storage_bytes))
+            .maybe(self.hardware, |bytes, h| {
+                bytes.u32(h.cpu_cores).u64(h.memory_bytes).u64(h.storage_bytes)
+            })
             .maybe(self.suspension.as_ref(), |bytes, s| {
-                bytes.text(&s.reason).maybe(s.until, |bytes, until| bytes.i64(until.0)).text(s.earlier.name())
+                bytes
+                    .text(&s.reason)
+                    .maybe(s.until, |bytes, until| bytes.i64(until.0))
+                    .text(s.earlier.name())
             });
         Digest::of(&bytes.finish())
     }
@@ -78,7 +88,9 @@ impl Record for Pool {
             bytes
         } else {
             let usage = [thresholds.cpu, thresholds.memory, thresholds.disk];
-            let bytes = usage.into_iter().fold(bytes, |bytes, limit| bytes.maybe(limit, |bytes, limit| bytes.u32(limit.0)));
+            let bytes = usage
+                .into_iter()
+                .fold(bytes, |bytes, limit| bytes.maybe(limit, |bytes, limit| bytes.u32(limit.0)));
             bytes.maybe(thresholds.missed_heartbeat_s, Canonical::u32)
         };
         Digest::of(&bytes.finish())
@@ -119,11 +131,16 @@ impl Record for PolicyVersion {
 
 impl Record for Activation {
     fn digest(&self) -> Digest {
-        let start = Canonical::tagged("lucid/v1/audit-activation").u64(self.revision.0).text(self.kind.name()).text(&self.scope.to_string());
+        let start = Canonical::tagged("lucid/v1/audit-activation")
+            .u64(self.revision.0)
+            .text(self.kind.name())
+            .text(&self.scope.to_string());
         let params = policy(start, &self.policy).u64(self.params.len() as u64);
-        let bytes = self.params.iter().fold(params, |bytes, (name, value)| bytes.text(name).i64(*value));
+        let bytes =
+            self.params.iter().fold(params, |bytes, (name, value)| bytes.text(name).i64(*value));
         let bytes = bytes.i64(self.at.0).text(&self.actor).text(&self.reason);
-        // Activations were recorded before there were any for a later period: theirs stay what they were.
+        // Activations were recorded before there were any for a later period: theirs stay what they
+        // were.
         let bytes = if self.from_s == 0 { bytes } else { bytes.i64(self.from_s) };
         Digest::of(&bytes.finish())
     }
@@ -131,16 +148,21 @@ impl Record for Activation {
 
 impl Record for Shadow {
     fn digest(&self) -> Digest {
-        let start = Canonical::tagged("lucid/v1/audit-shadow").fixed(self.id.0.as_bytes()).text(self.kind.name());
+        let start = Canonical::tagged("lucid/v1/audit-shadow")
+            .fixed(self.id.0.as_bytes())
+            .text(self.kind.name());
         let params = policy(start, &self.policy).u64(self.params.len() as u64);
-        let bytes = self.params.iter().fold(params, |bytes, (name, value)| bytes.text(name).i64(*value));
+        let bytes =
+            self.params.iter().fold(params, |bytes, (name, value)| bytes.text(name).i64(*value));
         let bytes = bytes
             .maybe(self.pool, |bytes, pool| bytes.fixed(&pool.bytes()))
             .i64(self.from_s)
             .i64(self.started_at.0)
             .text(&self.actor)
             .text(&self.reason)
-            .maybe(self.ended.as_ref(), |bytes, end| bytes.i64(end.at.0).text(&end.by).text(&end.reason));
+            .maybe(self.ended.as_ref(), |bytes, end| {
+                bytes.i64(end.at.0).text(&end.by).text(&end.reason)
+            });
         Digest::of(&bytes.finish())
     }
 }
@@ -158,20 +180,35 @@ impl Record for Proposal {
         let bytes = match &self.about {
             About::Payouts(resolutions) => {
                 let of = |bytes: Canonical, said: &Resolution| {
-                    bytes.fixed(said.payout.0.as_bytes()).maybe(said.outcome.txid(), Canonical::text).text(&said.evidence)
+                    bytes
+                        .fixed(said.payout.0.as_bytes())
+                        .maybe(said.outcome.txid(), Canonical::text)
+                        .text(&said.evidence)
                 };
-                resolutions.iter().fold(one("lucid/v1/audit-proposal-batch").u64(resolutions.len() as u64), of)
+                resolutions
+                    .iter()
+                    .fold(one("lucid/v1/audit-proposal-batch").u64(resolutions.len() as u64), of)
             }
-            About::Payout { payout, outcome: Outcome::Paid { txid } } => bytes.fixed(payout.0.as_bytes()).u8(1).text(txid),
-            About::Payout { payout, outcome: Outcome::NotPaid } => bytes.fixed(payout.0.as_bytes()).u8(0),
-            About::Balance { node, correction, amount } => bytes.fixed(node.0.as_bytes()).u8(2).text(correction.name()).i64(amount.0),
-            About::Mismatch { mismatch, remedy } => bytes.fixed(mismatch.0.as_bytes()).u8(3).text(remedy.name()),
+            About::Payout { payout, outcome: Outcome::Paid { txid } } => {
+                bytes.fixed(payout.0.as_bytes()).u8(1).text(txid)
+            }
+            About::Payout { payout, outcome: Outcome::NotPaid } => {
+                bytes.fixed(payout.0.as_bytes()).u8(0)
+            }
+            About::Balance { node, correction, amount } => {
+                bytes.fixed(node.0.as_bytes()).u8(2).text(correction.name()).i64(amount.0)
+            }
+            About::Mismatch { mismatch, remedy } => {
+                bytes.fixed(mismatch.0.as_bytes()).u8(3).text(remedy.name())
+            }
         };
         let bytes = bytes
             .text(&self.evidence)
             .text(&self.by)
             .i64(self.at.0)
-            .maybe(self.decided.as_ref(), |bytes, d| bytes.i64(d.at.0).text(&d.by).u8(u8::from(d.accepted)));
+            .maybe(self.decided.as_ref(), |bytes, d| {
+                bytes.i64(d.at.0).text(&d.by).u8(u8::from(d.accepted))
+            });
         Digest::of(&bytes.finish())
     }
 }
@@ -188,11 +225,16 @@ impl Record for Run {
             .i64(self.total.0)
             .maybe(self.reason.as_deref(), Canonical::text)
             .i64(self.created_at.0);
-        let bytes = if self.root.is_none() && self.nodes.is_empty() && self.executor.as_deref().is_none_or(|who| who == SCHEDULE) {
+        let bytes = if self.root.is_none()
+            && self.nodes.is_empty()
+            && self.executor.as_deref().is_none_or(|who| who == SCHEDULE)
+        {
             // As it was before people planned and executed runs.
             bytes
         } else {
-            let bytes = bytes.maybe(self.executor.as_deref(), Canonical::text).maybe(self.root, |bytes, root| bytes.fixed(&root.0));
+            let bytes = bytes
+                .maybe(self.executor.as_deref(), Canonical::text)
+                .maybe(self.root, |bytes, root| bytes.fixed(&root.0));
             self.nodes.iter().fold(bytes, |bytes, node| bytes.fixed(node.0.as_bytes()))
         };
         Digest::of(&bytes.finish())
@@ -253,9 +295,18 @@ impl Record for Mismatch {
 /// A deposit, before it has its place in the ledger.
 impl Record for Draft {
     fn digest(&self) -> Digest {
-        let start = Canonical::tagged("lucid/v1/audit-ledger-draft").text(&self.id).text(&self.stream.name()).text(self.kind.name());
+        let start = Canonical::tagged("lucid/v1/audit-ledger-draft")
+            .text(&self.id)
+            .text(&self.stream.name())
+            .text(self.kind.name());
         let legs = start.text(&self.cause).u64(self.legs.len() as u64);
-        Digest::of(&self.legs.iter().fold(legs, |bytes, leg| bytes.text(&leg.account.name()).i64(leg.amount.0)).finish())
+        Digest::of(
+            &self
+                .legs
+                .iter()
+                .fold(legs, |bytes, leg| bytes.text(&leg.account.name()).i64(leg.amount.0))
+                .finish(),
+        )
     }
 }
 

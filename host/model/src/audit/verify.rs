@@ -1,4 +1,5 @@
-//! Verification: pure machines that are fed links, entries and seals in order and name the first that is wrong.
+//! Verification: pure machines that are fed links, entries and seals in order and name the first
+//! that is wrong.
 
 use super::{
     chain::{ChainHead, ChainedEntry, Link, LinkDraft},
@@ -21,7 +22,9 @@ pub enum Flaw {
         seq: u64,
     },
     /// A link does not continue the one before.
-    #[error("link {seq} of writer {writer} does not continue the link before it: one of the two was changed")]
+    #[error(
+        "link {seq} of writer {writer} does not continue the link before it: one of the two was changed"
+    )]
     LinkBroken {
         /// Whose.
         writer: AuditWriterId,
@@ -51,7 +54,9 @@ pub enum Flaw {
         says: u64,
     },
     /// The entries are not the ones the link was made over.
-    #[error("link {link} of writer {writer}: entries {first}–{last} are not those it was made over: changed, added, removed or in another order")]
+    #[error(
+        "link {link} of writer {writer}: entries {first}–{last} are not those it was made over: changed, added, removed or in another order"
+    )]
     EntriesChanged {
         /// Whose.
         writer: AuditWriterId,
@@ -113,7 +118,9 @@ pub enum Flaw {
         seq: u64,
     },
     /// What was sealed is not there any more.
-    #[error("seal {seal} names link {link} of writer {writer}, which is not there: links were cut off")]
+    #[error(
+        "seal {seal} names link {link} of writer {writer}, which is not there: links were cut off"
+    )]
     SealedLinkMissing {
         /// Which seal.
         seal: u64,
@@ -123,7 +130,9 @@ pub enum Flaw {
         link: u64,
     },
     /// What was sealed was another chain.
-    #[error("seal {seal} names another link {link} of writer {writer} than the log has: the log was replaced")]
+    #[error(
+        "seal {seal} names another link {link} of writer {writer} than the log has: the log was replaced"
+    )]
     SealedLinkDiffers {
         /// Which seal.
         seal: u64,
@@ -166,7 +175,9 @@ impl ChainVerifier {
         if link.seq != seq || link.writer != writer {
             return Err(Flaw::LinkMissing { writer, seq });
         }
-        let continues = link.previous == self.head.link && link.count > 0 && self.head.total.checked_add(link.count) == Some(link.total);
+        let continues = link.previous == self.head.link
+            && link.count > 0
+            && self.head.total.checked_add(link.count) == Some(link.total);
         if !continues {
             return Err(Flaw::LinkBroken { writer, seq });
         }
@@ -177,10 +188,13 @@ impl ChainVerifier {
     /// Takes the next entry.
     ///
     /// # Errors
-    /// [`Flaw`] if it is not the one whose place is next, or the link's entries are now complete and are others.
+    /// [`Flaw`] if it is not the one whose place is next, or the link's entries are now complete
+    /// and are others.
     pub fn entry(&mut self, entry: &ChainedEntry) -> Result<(), Flaw> {
         let writer = self.head.writer;
-        let Some((link, mut draft)) = self.open.take() else { return Err(Flaw::EntryUnlinked { writer, place: entry.place }) };
+        let Some((link, mut draft)) = self.open.take() else {
+            return Err(Flaw::EntryUnlinked { writer, place: entry.place });
+        };
         let place = self.head.total + draft.count() + 1;
         if entry.place != place || entry.writer != writer {
             return Err(Flaw::EntryMissing { writer, link: link.seq, place });
@@ -194,7 +208,12 @@ impl ChainVerifier {
             return Ok(());
         }
         if draft.link(&self.head) != Some(link) {
-            return Err(Flaw::EntriesChanged { writer, link: link.seq, first: self.head.total + 1, last: link.total });
+            return Err(Flaw::EntriesChanged {
+                writer,
+                link: link.seq,
+                first: self.head.total + 1,
+                last: link.total,
+            });
         }
         self.head = link.head();
         Ok(())
@@ -203,7 +222,11 @@ impl ChainVerifier {
     /// The entry that should have come, if one is missing.
     pub fn entry_missing(&self) -> Flaw {
         let count = self.open.as_ref().map_or(0, |(_, draft)| draft.count());
-        Flaw::EntryMissing { writer: self.head.writer, link: self.head.seq + 1, place: self.head.total + count + 1 }
+        Flaw::EntryMissing {
+            writer: self.head.writer,
+            link: self.head.seq + 1,
+            place: self.head.total + count + 1,
+        }
     }
 }
 
@@ -234,7 +257,8 @@ impl<'t> SealVerifier<'t> {
     /// [`Flaw`] if it does not continue the seals, or its signature does not count.
     pub fn seal(&mut self, seal: &Seal) -> Result<(), Flaw> {
         let statement = &seal.statement;
-        let (last_seq, previous) = self.last.map_or((0, Digest::default()), |(_, seq, digest)| (seq, digest));
+        let (last_seq, previous) =
+            self.last.map_or((0, Digest::default()), |(_, seq, digest)| (seq, digest));
         let seq = last_seq + 1;
         if statement.seq != seq {
             return Err(Flaw::SealMissing { seq });
@@ -245,7 +269,9 @@ impl<'t> SealVerifier<'t> {
         if !self.trust.keys.is_empty() && !self.trust.keys.contains(&statement.key) {
             return Err(Flaw::SealKeyUnknown { seq, key: statement.key });
         }
-        if statement.previous != previous || self.last.is_some_and(|(family, ..)| family != statement.family) {
+        if statement.previous != previous
+            || self.last.is_some_and(|(family, ..)| family != statement.family)
+        {
             return Err(Flaw::SealBroken { seq });
         }
         let digest = seal.digest();
@@ -262,7 +288,11 @@ impl<'t> SealVerifier<'t> {
     /// [`Flaw`] if the seal that was kept did not come by.
     pub fn finish(&self) -> Result<(), Flaw> {
         let seq = self.last.map_or(0, |(_, seq, _)| seq) + 1;
-        if self.trust.seal.is_some_and(|(kept, _)| kept >= seq) { Err(Flaw::SealMissing { seq }) } else { Ok(()) }
+        if self.trust.seal.is_some_and(|(kept, _)| kept >= seq) {
+            Err(Flaw::SealMissing { seq })
+        } else {
+            Ok(())
+        }
     }
 
     /// Compares a head that a seal names with the link that the log has there.
@@ -274,7 +304,9 @@ impl<'t> SealVerifier<'t> {
         match found {
             _ if named.seq == 0 => Ok(()),
             None => Err(Flaw::SealedLinkMissing { seal, writer, link }),
-            Some(found) if found.head() != *named => Err(Flaw::SealedLinkDiffers { seal, writer, link }),
+            Some(found) if found.head() != *named => {
+                Err(Flaw::SealedLinkDiffers { seal, writer, link })
+            }
             Some(_) => Ok(()),
         }
     }

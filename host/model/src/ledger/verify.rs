@@ -1,4 +1,5 @@
-//! Recomputing the ledger from its entries: every sum, every balance, every place, and what settlements and payouts say of it.
+//! Recomputing the ledger from its entries: every sum, every balance, every place, and what
+//! settlements and payouts say of it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -122,7 +123,12 @@ impl Verifier {
     /// The first [`Flaw`].
     pub fn take(&mut self, entry: &Entry) -> Result<(), Flaw> {
         let draft = &entry.draft;
-        let wrong = |problem: String| Flaw::Entry { id: draft.id.clone(), stream: draft.stream.name(), seq: entry.seq, problem };
+        let wrong = |problem: String| Flaw::Entry {
+            id: draft.id.clone(),
+            stream: draft.stream.name(),
+            seq: entry.seq,
+            problem,
+        };
         let head = match self.stream {
             Some((stream, head)) if stream == draft.stream => head,
             _ => {
@@ -132,11 +138,20 @@ impl Verifier {
             }
         };
         if entry.seq != head.seq + 1 {
-            return Err(wrong(format!("place {} is missing: the entry before it has place {}", head.seq + 1, head.seq)));
+            return Err(wrong(format!(
+                "place {} is missing: the entry before it has place {}",
+                head.seq + 1,
+                head.seq
+            )));
         }
-        let balances = draft.balances_after(head.balances).map_err(|error: LedgerError| wrong(error.to_string()))?;
+        let balances = draft
+            .balances_after(head.balances)
+            .map_err(|error: LedgerError| wrong(error.to_string()))?;
         if balances != entry.balances {
-            return Err(wrong(format!("its balances should be {balances:?}, and are {:?}", entry.balances)));
+            return Err(wrong(format!(
+                "its balances should be {balances:?}, and are {:?}",
+                entry.balances
+            )));
         }
         self.classify(entry).map_err(wrong)?;
         self.entries += 1;
@@ -161,10 +176,24 @@ impl Verifier {
     /// What the entry means beyond its stream, by its kind and its id.
     fn classify(&mut self, entry: &Entry) -> Result<(), String> {
         let draft = &entry.draft;
-        let on = |account: Account| draft.legs.iter().filter(|leg| leg.account == account).map(|leg| leg.amount.0).sum::<i64>();
-        let named = |prefix: &str| draft.id.strip_prefix(prefix).ok_or_else(|| format!("a {} entry is named {prefix}…", draft.kind.name()));
+        let on = |account: Account| {
+            draft
+                .legs
+                .iter()
+                .filter(|leg| leg.account == account)
+                .map(|leg| leg.amount.0)
+                .sum::<i64>()
+        };
+        let named = |prefix: &str| {
+            draft
+                .id
+                .strip_prefix(prefix)
+                .ok_or_else(|| format!("a {} entry is named {prefix}…", draft.kind.name()))
+        };
         let budget = || {
-            let pool = draft.legs.iter().find_map(|leg| if let Account::Budget(pool) = leg.account { Some(pool) } else { None });
+            let pool = draft.legs.iter().find_map(|leg| {
+                if let Account::Budget(pool) = leg.account { Some(pool) } else { None }
+            });
             pool.ok_or_else(|| "it has no leg on a pool's budget".to_owned())
         };
         match draft.kind {
@@ -175,7 +204,11 @@ impl Verifier {
                     EntryKind::Accrue => "acc:",
                     _ => "rem:",
                 };
-                let period = named(prefix)?.split(':').next().and_then(|start| start.parse().ok()).ok_or("its name has no period")?;
+                let period = named(prefix)?
+                    .split(':')
+                    .next()
+                    .and_then(|start| start.parse().ok())
+                    .ok_or("its name has no period")?;
                 let pool = budget()?;
                 let moved = on(Account::Budget(pool));
                 *self.budgets.entry((period, pool)).or_default() += moved;
@@ -190,7 +223,11 @@ impl Verifier {
                 }
             }
             EntryKind::Reserve | EntryKind::Settle | EntryKind::Release => self.of_payout(entry)?,
-            EntryKind::Reverse | EntryKind::Offset | EntryKind::Recover | EntryKind::Forfeit | EntryKind::Adjust => {
+            EntryKind::Reverse
+            | EntryKind::Offset
+            | EntryKind::Recover
+            | EntryKind::Forfeit
+            | EntryKind::Adjust => {
                 self.reversals += on(Account::Reversals);
                 self.totals.paid += on(Account::Outside);
             }
@@ -205,17 +242,31 @@ impl Verifier {
 
     fn of_payout(&mut self, entry: &Entry) -> Result<(), String> {
         let draft = &entry.draft;
-        let Stream::Node(node) = draft.stream else { return Err("a payout's entry is in a node's stream".into()) };
+        let Stream::Node(node) = draft.stream else {
+            return Err("a payout's entry is in a node's stream".into());
+        };
         let prefix = if draft.kind == EntryKind::Reserve { "rsv:" } else { "cls:" };
-        let id =
-            draft.id.strip_prefix(prefix).and_then(|id| id.parse::<PayoutId>().ok()).ok_or_else(|| format!("it is named {prefix} and a payout"))?;
-        let moved = draft.legs.iter().filter(|leg| leg.account == Account::Reserved(node)).map(|leg| leg.amount.0).sum::<i64>();
+        let id = draft
+            .id
+            .strip_prefix(prefix)
+            .and_then(|id| id.parse::<PayoutId>().ok())
+            .ok_or_else(|| format!("it is named {prefix} and a payout"))?;
+        let moved = draft
+            .legs
+            .iter()
+            .filter(|leg| leg.account == Account::Reserved(node))
+            .map(|leg| leg.amount.0)
+            .sum::<i64>();
         if draft.kind == EntryKind::Reserve {
             self.payouts.insert(id, Reserved { node, amount: MicroUsdt(moved), paid: None });
             return Ok(());
         }
         let paid = draft.kind == EntryKind::Settle;
-        let reserved = self.payouts.get_mut(&id).filter(|reserved| reserved.node == node).ok_or("nothing was reserved for this payout")?;
+        let reserved = self
+            .payouts
+            .get_mut(&id)
+            .filter(|reserved| reserved.node == node)
+            .ok_or("nothing was reserved for this payout")?;
         if reserved.amount.0 != -moved {
             return Err(format!("{} USDT were reserved for it", reserved.amount));
         }
@@ -226,7 +277,8 @@ impl Verifier {
         Ok(())
     }
 
-    /// Compares a settled period with its entries, once all entries are taken. The record is older than they are.
+    /// Compares a settled period with its entries, once all entries are taken. The record is older
+    /// than they are.
     ///
     /// # Errors
     /// A [`Flaw`].
@@ -234,33 +286,56 @@ impl Verifier {
         let period = record.period.start_s;
         let wrong = |problem: String| Flaw::Period { period, problem };
         let sums = self.periods.get(&period).copied().unwrap_or_default();
-        let said = PeriodSums { accruals: record.count, accrued: record.sum.0, budget: record.budget.0, remainder: record.remainder.0 };
+        let said = PeriodSums {
+            accruals: record.count,
+            accrued: record.sum.0,
+            budget: record.budget.0,
+            remainder: record.remainder.0,
+        };
         if sums != said {
             return Err(wrong(format!("its record says {said:?}, its entries {sums:?}")));
         }
-        if let Some(((_, pool), left)) =
-            self.budgets.range((period, PoolScope::Unassigned)..).take_while(|((of, _), _)| *of == period).find(|(_, left)| **left != 0)
+        if let Some(((_, pool), left)) = self
+            .budgets
+            .range((period, PoolScope::Unassigned)..)
+            .take_while(|((of, _), _)| *of == period)
+            .find(|(_, left)| **left != 0)
         {
-            return Err(wrong(format!("{} USDT of pool {pool}'s budget went to nobody", MicroUsdt(*left))));
+            return Err(wrong(format!(
+                "{} USDT of pool {pool}'s budget went to nobody",
+                MicroUsdt(*left)
+            )));
         }
         Ok(())
     }
 
-    /// Compares a payout with its entries, once all entries are taken. The payout was read before they were: if it was open then and is closed in
-    /// the ledger, it has to be read again.
+    /// Compares a payout with its entries, once all entries are taken. The payout was read before
+    /// they were: if it was open then and is closed in the ledger, it has to be read again.
     ///
     /// # Errors
     /// A [`Flaw`].
     pub fn payout(&self, payout: &Payout) -> Result<(), Flaw> {
-        let wrong = |problem: &str| Err(Flaw::Payout { payout: payout.id, problem: problem.to_owned() });
-        let Some(reserved) = self.payouts.get(&payout.id) else { return wrong("nothing was reserved for it") };
+        let wrong =
+            |problem: &str| Err(Flaw::Payout { payout: payout.id, problem: problem.to_owned() });
+        let Some(reserved) = self.payouts.get(&payout.id) else {
+            return wrong("nothing was reserved for it");
+        };
         if reserved.node != payout.node || reserved.amount != payout.amount {
-            return wrong(&format!("{} USDT of node {} were reserved for it", reserved.amount, reserved.node));
+            return wrong(&format!(
+                "{} USDT of node {} were reserved for it",
+                reserved.amount, reserved.node
+            ));
         }
         match (payout.state, reserved.paid) {
-            (PayoutState::Confirmed, Some(false)) => wrong("it was paid, and its money is the node's again"),
-            (PayoutState::Failed | PayoutState::Cancelled, Some(true)) => wrong("it was not paid, and its money is gone"),
-            (state, Some(_)) if !state.is_final() => wrong("it is open, and its money was moved on already"),
+            (PayoutState::Confirmed, Some(false)) => {
+                wrong("it was paid, and its money is the node's again")
+            }
+            (PayoutState::Failed | PayoutState::Cancelled, Some(true)) => {
+                wrong("it was not paid, and its money is gone")
+            }
+            (state, Some(_)) if !state.is_final() => {
+                wrong("it is open, and its money was moved on already")
+            }
             // One that was never sent is closed as it is made, and its money freed after that.
             (PayoutState::Cancelled, None) if payout.sends == 0 => Ok(()),
             (_, None) if payout.closed => wrong("it is closed, and its money is still set aside"),
@@ -268,7 +343,8 @@ impl Verifier {
         }
     }
 
-    /// Ends the reading: what is on its way between streams. Zero whenever nobody is in the middle of a reversal.
+    /// Ends the reading: what is on its way between streams. Zero whenever nobody is in the middle
+    /// of a reversal.
     pub fn finish(&mut self) -> MicroUsdt {
         self.leave();
         MicroUsdt(self.reversals)
@@ -316,7 +392,14 @@ mod tests {
     fn record() -> SettlementRecord {
         let period = PeriodLength::new(3_600).unwrap().period_at(TimeMs(0));
         let of = MicroUsdt;
-        SettlementRecord { period, count: 1, sum: of(90), budget: of(100), remainder: of(10), note: None }
+        SettlementRecord {
+            period,
+            count: 1,
+            sum: of(90),
+            budget: of(100),
+            remainder: of(10),
+            note: None,
+        }
     }
 
     fn verified(entries: &[Entry]) -> Result<Verifier, Flaw> {
@@ -330,13 +413,24 @@ mod tests {
     #[test]
     fn what_is_in_order_adds_up() {
         let verifier = verified(&ledger()).unwrap();
-        let expected = Totals { treasury: 910, available: 10, held: 20, reserved: 0, receivable: 0, paid: 60, deposited: 1_000, unclaimed: 0 };
+        let expected = Totals {
+            treasury: 910,
+            available: 10,
+            held: 20,
+            reserved: 0,
+            receivable: 0,
+            paid: 60,
+            deposited: 1_000,
+            unclaimed: 0,
+        };
         assert_eq!((verifier.totals(), verifier.entries(), verifier.streams()), (expected, 6, 2));
     }
 
     #[test]
     fn whatever_is_changed_is_named() {
-        let of_node = |kind: EntryKind, entries: &[Entry]| entries.iter().position(|entry| entry.draft.kind == kind).unwrap();
+        let of_node = |kind: EntryKind, entries: &[Entry]| {
+            entries.iter().position(|entry| entry.draft.kind == kind).unwrap()
+        };
         let named = |change: &dyn Fn(&mut Vec<Entry>)| {
             let mut entries = ledger();
             change(&mut entries);
@@ -345,13 +439,26 @@ mod tests {
         let accrual = of_node(EntryKind::Accrue, &ledger());
         for (change, words) in [
             (
-                &(|entries: &mut Vec<Entry>| drop(entries.remove(of_node(EntryKind::Reserve, entries)))) as &dyn Fn(&mut Vec<Entry>),
+                &(|entries: &mut Vec<Entry>| {
+                    drop(entries.remove(of_node(EntryKind::Reserve, entries)))
+                }) as &dyn Fn(&mut Vec<Entry>),
                 "place 2 is missing",
             ),
-            (&|entries: &mut Vec<Entry>| entries[accrual].draft.legs[1].amount = MicroUsdt(71), "add up to"),
-            (&|entries: &mut Vec<Entry>| entries[accrual].balances.available = MicroUsdt(71), "its balances should be"),
+            (
+                &|entries: &mut Vec<Entry>| entries[accrual].draft.legs[1].amount = MicroUsdt(71),
+                "add up to",
+            ),
+            (
+                &|entries: &mut Vec<Entry>| entries[accrual].balances.available = MicroUsdt(71),
+                "its balances should be",
+            ),
             (&|entries: &mut Vec<Entry>| entries[accrual].draft.id = "acc:x".into(), "no period"),
-            (&|entries: &mut Vec<Entry>| entries.retain(|entry| entry.draft.kind != EntryKind::Remainder), "its record says"),
+            (
+                &|entries: &mut Vec<Entry>| {
+                    entries.retain(|entry| entry.draft.kind != EntryKind::Remainder)
+                },
+                "its record says",
+            ),
         ] {
             let found = named(change);
             assert!(found.contains(words), "{words}: {found}");
@@ -359,8 +466,10 @@ mod tests {
         // More than was set aside, on both sides of an entry that balances.
         let found = named(&|entries| {
             let place = of_node(EntryKind::Settle, entries);
-            entries[place].draft.legs =
-                vec![Leg { account: Account::Reserved(NODE), amount: MicroUsdt(-50) }, Leg { account: Account::Outside, amount: MicroUsdt(50) }];
+            entries[place].draft.legs = vec![
+                Leg { account: Account::Reserved(NODE), amount: MicroUsdt(-50) },
+                Leg { account: Account::Outside, amount: MicroUsdt(50) },
+            ];
             entries[place].balances.reserved = MicroUsdt(10);
         });
         assert!(found.contains("were reserved for it"), "{found}");

@@ -1,7 +1,8 @@
 //! Samples of an interval, rolled up.
 //!
-//! Invariant: rolling samples up is the same as merging the rollups of their parts, whatever the parts and whatever order
-//! either came in, so that nothing but the samples decides what a long range says. Nothing is divided before it is shown.
+//! Invariant: rolling samples up is the same as merging the rollups of their parts, whatever the
+//! parts and whatever order either came in, so that nothing but the samples decides what a long
+//! range says. Nothing is divided before it is shown.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,8 @@ pub fn samples_expected(range: Interval) -> u64 {
     (range.length_ms() / REPORT_INTERVAL_MS).unsigned_abs()
 }
 
-/// The intervals that samples are rolled up into; each is a part of the next, from the epoch of time on.
+/// The intervals that samples are rolled up into; each is a part of the next, from the epoch of
+/// time on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resolution {
     /// One minute.
@@ -115,7 +117,8 @@ pub struct Rollup {
     pub memory: Spread,
     /// Disk.
     pub disk: Spread,
-    /// What was counted from the first sample to the last, corrected for counters that went round or began anew.
+    /// What was counted from the first sample to the last, corrected for counters that went round
+    /// or began anew.
     pub network: NetworkCounters,
     /// Most observation sessions open at once.
     pub active_sessions_max: u32,
@@ -130,7 +133,8 @@ pub struct Rollup {
 impl Rollup {
     /// One sample.
     pub fn of(sample: &Sample) -> Self {
-        let reading = Reading { at: sample.at, network: sample.usage.network, uptime_s: sample.uptime_s };
+        let reading =
+            Reading { at: sample.at, network: sample.usage.network, uptime_s: sample.uptime_s };
         Self {
             samples: 1,
             cpu: Spread::of(sample.usage.cpu),
@@ -158,9 +162,9 @@ impl Rollup {
     pub fn mean_floor(&self, spread: &Spread) -> Ppm {
         mean_floor(spread.sum, self.samples)
     }
-    /// What to keep of an interval that was rolled up before, and now again from the samples that are still there. Samples
-    /// are only ever added until their time is over, so that who has more of them knows more; what is of another part of
-    /// the interval is put to it.
+    /// What to keep of an interval that was rolled up before, and now again from the samples that
+    /// are still there. Samples are only ever added until their time is over, so that who has more
+    /// of them knows more; what is of another part of the interval is put to it.
     #[must_use]
     pub fn renewed(kept: Option<Self>, fresh: Self) -> Self {
         let Some(kept) = kept else { return fresh };
@@ -172,9 +176,12 @@ impl Rollup {
     }
 }
 
-/// Rolls samples of one node up, in whatever order they are: one rollup an interval that has any, in the order of time.
-/// Of two samples of one instant the one that arrived first counts.
-pub fn roll_up<'s>(samples: impl IntoIterator<Item = &'s Sample>, resolution: Resolution) -> Vec<Rollup> {
+/// Rolls samples of one node up, in whatever order they are: one rollup an interval that has any,
+/// in the order of time. Of two samples of one instant the one that arrived first counts.
+pub fn roll_up<'s>(
+    samples: impl IntoIterator<Item = &'s Sample>,
+    resolution: Resolution,
+) -> Vec<Rollup> {
     let mut by_time: BTreeMap<TimeMs, &Sample> = BTreeMap::new();
     for sample in samples {
         let counts = by_time.entry(sample.at).or_insert(sample);
@@ -185,20 +192,23 @@ pub fn roll_up<'s>(samples: impl IntoIterator<Item = &'s Sample>, resolution: Re
     coarsen(by_time.into_values().map(Rollup::of), resolution)
 }
 
-/// Merges rollups of one node, of intervals that do not overlap and in whatever order they are, into those of a coarser
-/// resolution, in the order of time.
+/// Merges rollups of one node, of intervals that do not overlap and in whatever order they are,
+/// into those of a coarser resolution, in the order of time.
 pub fn coarsen(finer: impl IntoIterator<Item = Rollup>, resolution: Resolution) -> Vec<Rollup> {
     let mut merged: Vec<Rollup> = Vec::new();
     for next in in_order(finer) {
         match merged.last_mut() {
-            Some(last) if resolution.floor(last.first.at) == resolution.floor(next.first.at) => last.go_on(&next),
+            Some(last) if resolution.floor(last.first.at) == resolution.floor(next.first.at) => {
+                last.go_on(&next)
+            }
             _ => merged.push(next),
         }
     }
     merged
 }
 
-/// Merges rollups of one node, of intervals that do not overlap and in whatever order they are; none of none.
+/// Merges rollups of one node, of intervals that do not overlap and in whatever order they are;
+/// none of none.
 pub fn merge_all(parts: impl IntoIterator<Item = Rollup>) -> Option<Rollup> {
     in_order(parts).into_iter().reduce(|mut all, next| {
         all.go_on(&next);
@@ -221,8 +231,14 @@ mod tests {
     use crate::{id::NodeId, metric::Usage};
 
     fn sample(at: i64, bytes_sent: u64, uptime_s: u64) -> Sample {
-        let network = NetworkCounters { bytes_sent, bytes_received: bytes_sent / 3, packets_sent: bytes_sent ^ 0xff, packets_received: 0 };
-        let ratio = |salt: u64| Ppm(u32::try_from(bytes_sent.wrapping_mul(salt) % 1_000_001).unwrap());
+        let network = NetworkCounters {
+            bytes_sent,
+            bytes_received: bytes_sent / 3,
+            packets_sent: bytes_sent ^ 0xff,
+            packets_received: 0,
+        };
+        let ratio =
+            |salt: u64| Ppm(u32::try_from(bytes_sent.wrapping_mul(salt) % 1_000_001).unwrap());
         Sample {
             node: NodeId(Uuid::from_u128(1)),
             at: TimeMs(at),
@@ -236,10 +252,17 @@ mod tests {
     #[test]
     fn a_counter_that_falls_is_counted_from_zero_or_round() {
         let of = |readings: &[(u64, u64)]| {
-            let samples: Vec<_> = (0_i64..).zip(readings).map(|(i, (sent, uptime_s))| sample(30_000 * i, *sent, *uptime_s)).collect();
+            let samples: Vec<_> = (0_i64..)
+                .zip(readings)
+                .map(|(i, (sent, uptime_s))| sample(30_000 * i, *sent, *uptime_s))
+                .collect();
             roll_up(&samples, Resolution::Hour)[0].network.bytes_sent
         };
-        assert_eq!(of(&[(100, 5), (150, 35), (30, 65), (40, 95)]), 90, "nothing is lost after a restart");
+        assert_eq!(
+            of(&[(100, 5), (150, 35), (30, 65), (40, 95)]),
+            90,
+            "nothing is lost after a restart"
+        );
         let near = u64::from(u32::MAX) - 9;
         assert_eq!(of(&[(near, 5), (10, 35)]), 20, "it went round");
         assert_eq!(of(&[(near, 65), (10, 35)]), 10, "the machine restarted, its uptime fell too");
@@ -258,12 +281,23 @@ mod tests {
 
     #[test]
     fn what_is_rolled_up_again_never_knows_less() {
-        let samples: Vec<_> = (0..10).map(|i| sample(30_000 * i, 100 * i.unsigned_abs(), 60)).collect();
-        let of = |range: std::ops::Range<usize>| merge_all(samples[range].iter().map(Rollup::of)).unwrap();
+        let samples: Vec<_> =
+            (0..10).map(|i| sample(30_000 * i, 100 * i.unsigned_abs(), 60)).collect();
+        let of = |range: std::ops::Range<usize>| {
+            merge_all(samples[range].iter().map(Rollup::of)).unwrap()
+        };
         assert_eq!(Rollup::renewed(None, of(0..3)), of(0..3));
         assert_eq!(Rollup::renewed(Some(of(0..3)), of(0..4)), of(0..4), "a late sample");
-        assert_eq!(Rollup::renewed(Some(of(0..9)), of(3..9)), of(0..9), "part of the samples is gone");
-        assert_eq!(Rollup::renewed(Some(of(0..5)), of(5..10)), of(0..10), "what was before is gone, and more came");
+        assert_eq!(
+            Rollup::renewed(Some(of(0..9)), of(3..9)),
+            of(0..9),
+            "part of the samples is gone"
+        );
+        assert_eq!(
+            Rollup::renewed(Some(of(0..5)), of(5..10)),
+            of(0..10),
+            "what was before is gone, and more came"
+        );
         assert_eq!(Rollup::renewed(Some(of(5..10)), of(0..5)), of(0..10));
     }
 

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The network that addresses are counted by: `/24` of an IPv4 address, `/64` of an IPv6 one, since whoever has
-/// one address of such a network usually has them all.
+/// The network that addresses are counted by: `/24` of an IPv4 address, `/64` of an IPv6 one, since
+/// whoever has one address of such a network usually has them all.
 pub fn network_of(ip: IpAddr) -> String {
     match ip.to_canonical() {
         IpAddr::V4(v4) => {
@@ -66,7 +66,9 @@ impl NodeCaps {
             ("nodes in one IPv6 /64", v6, siblings.same_network, self.per_ipv6_64),
             ("nodes with one wallet", true, siblings.same_wallet, self.per_wallet),
         ];
-        let over = checks.into_iter().find(|(_, applies, count, limit)| *applies && *limit > 0 && count >= limit);
+        let over = checks
+            .into_iter()
+            .find(|(_, applies, count, limit)| *applies && *limit > 0 && count >= limit);
         over.map(|(what, _, _, limit)| CapReached { what, limit })
     }
 }
@@ -77,12 +79,25 @@ mod tests {
 
     #[test]
     fn caps_count_the_address_or_its_network() {
-        let caps = NodeCaps { per_owner: 0, per_ipv4: 2, per_ipv4_24: 3, per_ipv6_64: 1, per_wallet: 5 };
+        let caps =
+            NodeCaps { per_owner: 0, per_ipv4: 2, per_ipv4_24: 3, per_ipv6_64: 1, per_wallet: 5 };
         let v4: IpAddr = "192.0.2.77".parse().unwrap();
         let v6: IpAddr = "2001:db8:1:2:3:4:5:6".parse().unwrap();
-        assert_eq!((network_of(v4), network_of(v6)), ("192.0.2.0/24".into(), "2001:db8:1:2::/64".into()));
-        assert_eq!(network_of("::ffff:192.0.2.9".parse().unwrap()), network_of(v4), "the same host in the other spelling");
-        let of = |same_owner, same_ip, same_network, same_wallet| SiblingCounts { same_owner, same_ip, same_network, same_wallet };
+        assert_eq!(
+            (network_of(v4), network_of(v6)),
+            ("192.0.2.0/24".into(), "2001:db8:1:2::/64".into())
+        );
+        assert_eq!(
+            network_of("::ffff:192.0.2.9".parse().unwrap()),
+            network_of(v4),
+            "the same host in the other spelling"
+        );
+        let of = |same_owner, same_ip, same_network, same_wallet| SiblingCounts {
+            same_owner,
+            same_ip,
+            same_network,
+            same_wallet,
+        };
         let what = |ip, siblings| caps.reached(ip, &siblings).map(|cap| cap.what);
         assert_eq!(what(Some(v4), of(1_000, 1, 2, 4)), None);
         assert_eq!(what(Some(v4), of(0, 2, 2, 0)), Some("nodes at one IPv4 address"));

@@ -1,4 +1,5 @@
-//! The circuit breaker between the payer and a rail: after failures in a row nothing is tried for a while, then one probe at a time.
+//! The circuit breaker between the payer and a rail: after failures in a row nothing is tried for a
+//! while, then one probe at a time.
 
 use super::pace::RETRY_AFTER_MS_MAX;
 use crate::time::TimeMs;
@@ -55,7 +56,8 @@ impl Breaker {
         self.open_until.is_some()
     }
 
-    /// Grants the right to try, if one may try now. Whoever got it reports the outcome, or gives it back.
+    /// Grants the right to try, if one may try now. Whoever got it reports the outcome, or gives it
+    /// back.
     pub fn take(&mut self, now: TimeMs) -> Option<Permit> {
         match self.open_until {
             None => Some(Permit::Ordinary),
@@ -81,10 +83,13 @@ impl Breaker {
                 return;
             }
             Tried::Failed { retry_after_ms: None } => (0, false),
-            Tried::Failed { retry_after_ms: Some(wish) } => (wish.clamp(0, RETRY_AFTER_MS_MAX), true),
+            Tried::Failed { retry_after_ms: Some(wish) } => {
+                (wish.clamp(0, RETRY_AFTER_MS_MAX), true)
+            }
             Tried::Refused { wait_ms } => (wait_ms, true),
         };
-        // What was under way when the breaker opened is the same failure: only a probe that fails doubles the wait.
+        // What was under way when the breaker opened is the same failure: only a probe that fails
+        // doubles the wait.
         if permit == Permit::Probe || self.open_until.is_none() {
             self.failures = self.failures.saturating_add(1);
             if at_once || self.failures >= FAILURES_MAX {
@@ -100,7 +105,8 @@ impl Breaker {
         let wait = OPEN_FIRST_MS.saturating_mul(1 << doublings).min(OPEN_MAX_MS);
         // Tries of many payouts fail at odd moments, which jitter enough: up to a quarter more.
         let jitter = wait.saturating_mul(now.0.rem_euclid(256)) / 1024;
-        self.open_until = self.open_until.max(Some(now.plus_ms(wait.saturating_add(jitter).max(at_least))));
+        self.open_until =
+            self.open_until.max(Some(now.plus_ms(wait.saturating_add(jitter).max(at_least))));
     }
 }
 
@@ -140,7 +146,10 @@ mod tests {
         }
         assert_eq!(breaker.take(TimeMs(1_000)), Some(Permit::Probe));
         breaker.learn(Permit::Probe, NO_WISH, TimeMs(1_000));
-        assert!(breaker.open_until(TimeMs(1_000)) >= Some(TimeMs(3_000)), "the second wait is twice the first");
+        assert!(
+            breaker.open_until(TimeMs(1_000)) >= Some(TimeMs(3_000)),
+            "the second wait is twice the first"
+        );
     }
 
     #[test]
@@ -171,7 +180,11 @@ mod tests {
         let mut breaker = Breaker::default();
         breaker.learn(Permit::Ordinary, Tried::Failed { retry_after_ms: Some(5_000) }, TimeMs(0));
         assert_eq!(breaker.open_until(TimeMs(0)), Some(TimeMs(5_000)));
-        breaker.learn(Permit::Ordinary, Tried::Failed { retry_after_ms: Some(i64::MAX) }, TimeMs(0));
+        breaker.learn(
+            Permit::Ordinary,
+            Tried::Failed { retry_after_ms: Some(i64::MAX) },
+            TimeMs(0),
+        );
         assert_eq!(breaker.open_until(TimeMs(0)), Some(TimeMs(RETRY_AFTER_MS_MAX)));
         assert_eq!(breaker.take(TimeMs(4_999)), None);
     }

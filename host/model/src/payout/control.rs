@@ -1,4 +1,5 @@
-//! What people decide about payments: whether any are sent, and what became of one that nobody can tell.
+//! What people decide about payments: whether any are sent, and what became of one that nobody can
+//! tell.
 
 use crate::{
     id::{MismatchId, NodeId, PayoutId, ProposalId},
@@ -13,10 +14,12 @@ use crate::{
 pub struct PaymentsSwitch {
     /// Nothing is sent; what was sent is still looked after.
     pub frozen: Option<Freeze>,
-    /// When it was noticed that the store was restored from a backup, or copied: what was paid meanwhile is not in it. Payouts of cycles that
-    /// began before may have been paid, and are looked up before they are sent.
+    /// When it was noticed that the store was restored from a backup, or copied: what was paid
+    /// meanwhile is not in it. Payouts of cycles that began before may have been paid, and are
+    /// looked up before they are sent.
     pub restored_at: Option<TimeMs>,
-    /// The newest record that the restored store came with: payouts have to be compared from this moment on, at the latest.
+    /// The newest record that the restored store came with: payouts have to be compared from this
+    /// moment on, at the latest.
     pub backup_at: Option<TimeMs>,
     /// What somebody wants compared with the payment service.
     pub reconciliation: Option<Reconciliation>,
@@ -34,9 +37,11 @@ impl PaymentsSwitch {
         }
     }
 
-    /// Whether payments may not be let go yet: the store comes from elsewhere, and was not compared with the payment service since.
+    /// Whether payments may not be let go yet: the store comes from elsewhere, and was not compared
+    /// with the payment service since.
     pub fn waits_for_reconciliation(&self) -> bool {
-        self.restored_at.is_some() && self.reconciliation.is_none_or(|asked| asked.done_at.is_none())
+        self.restored_at.is_some()
+            && self.reconciliation.is_none_or(|asked| asked.done_at.is_none())
     }
 }
 
@@ -58,7 +63,8 @@ pub struct Freeze {
     pub by: String,
     /// Why.
     pub reason: String,
-    /// No payer with a smaller fence changes a payout any more: the store has seen this one, or is about to.
+    /// No payer with a smaller fence changes a payout any more: the store has seen this one, or is
+    /// about to.
     pub fence: u64,
     /// Since when no request can be on its way any more; none: payments are still freezing.
     pub still_at: Option<TimeMs>,

@@ -1,22 +1,24 @@
 //! `(state, event) → (state, effects)`.
 //!
-//! Four rules are built in and each has a mutant that must fail the tests: a request is durable before it is
-//! sent ([`Effect::Send`] comes only with a state that says `Submitting`); only proof frees money
-//! ([`Closing::Release`] never follows an ambiguous send without a person); ambiguity is sticky; every contact with the
-//! rail waits for its time ([`super::Pace`]).
+//! Four rules are built in and each has a mutant that must fail the tests: a request is durable
+//! before it is sent ([`Effect::Send`] comes only with a state that says `Submitting`); only proof
+//! frees money ([`Closing::Release`] never follows an ambiguous send without a person); ambiguity
+//! is sticky; every contact with the rail waits for its time ([`super::Pace`]).
 //!
-//! Deadlines count the time in which we could look: time in which the process was down is added to `blind_ms` and does not
-//! count. Past its deadline a payout is handed to a person only after a look-up, whatever that said, and is looked up from
-//! then on, slowly: what is found is offered as the resolution.
+//! Deadlines count the time in which we could look: time in which the process was down is added to
+//! `blind_ms` and does not count. Past its deadline a payout is handed to a person only after a
+//! look-up, whatever that said, and is looked up from then on, slowly: what is found is offered as
+//! the resolution.
 
 use super::{Found, Outcome, Payout, PayoutState, Rules, pace::RETRY_AFTER_MS_MAX};
 use crate::time::TimeMs;
 
-/// How long before a rail forgets a key nothing is sent with it any more: time for the request to be given up or to arrive,
-/// and for clocks to differ.
+/// How long before a rail forgets a key nothing is sent with it any more: time for the request to
+/// be given up or to arrive, and for clocks to differ.
 const RETENTION_MARGIN_MS: i64 = 60_000;
 
-/// How late a look-up may be before the time since it was due counts as time in which nobody could look.
+/// How late a look-up may be before the time since it was due counts as time in which nobody could
+/// look.
 const LATE_MS_MAX: i64 = 60_000;
 /// What is not due by itself: a year.
 const NEVER_MS: i64 = 365 * 86_400_000;
@@ -173,7 +175,12 @@ pub struct WrongPayoutState {
 ///
 /// # Errors
 /// [`WrongPayoutState`] if the state has no such transition.
-pub fn step(payout: &Payout, event: Event, rules: &Rules, now: TimeMs) -> Result<(Payout, Vec<Effect>), WrongPayoutState> {
+pub fn step(
+    payout: &Payout,
+    event: Event,
+    rules: &Rules,
+    now: TimeMs,
+) -> Result<(Payout, Vec<Effect>), WrongPayoutState> {
     use PayoutState::{Accepted, Manual, Reserved, Submitting, Unknown};
     let mut machine = Machine { payout: payout.clone(), rules: *rules, now };
     let wrong = |verb| Err(WrongPayoutState { from: payout.state.name(), verb });
@@ -203,7 +210,9 @@ pub fn step(payout: &Payout, event: Event, rules: &Rules, now: TimeMs) -> Result
             machine.payout.reason = Some(evidence);
             machine.finish(PayoutState::Failed)
         }
-        (_, Event::ResolvePaid { .. } | Event::ResolveNotPaid { .. }) => return wrong("be resolved"),
+        (_, Event::ResolvePaid { .. } | Event::ResolveNotPaid { .. }) => {
+            return wrong("be resolved");
+        }
         (_, Event::Tick) => machine.tick(),
     };
     Ok((machine.payout, effects))
@@ -236,7 +245,11 @@ impl Machine {
 
     /// Another send of a payout that is `Submitting` without doubt: the earlier ones never left.
     fn resend(&mut self) -> Vec<Effect> {
-        if self.payout.ambiguous { self.doubt("sent before without an answer".into()) } else { self.send(None) }
+        if self.payout.ambiguous {
+            self.doubt("sent before without an answer".into())
+        } else {
+            self.send(None)
+        }
     }
 
     fn answered(&mut self, reply: Reply<Answer>) -> Vec<Effect> {
@@ -248,7 +261,9 @@ impl Machine {
         match reply.said {
             Answer::Accepted { external_id } => self.accept(external_id, None),
             Answer::Ambiguous(reason) => self.doubt(reason),
-            Answer::NotSent(reason) | Answer::RailRefusesUs(reason) if self.payout.ambiguous => self.doubt(reason),
+            Answer::NotSent(reason) | Answer::RailRefusesUs(reason) if self.payout.ambiguous => {
+                self.doubt(reason)
+            }
             Answer::NotSent(reason) | Answer::RailRefusesUs(reason) => self.note(reason),
             // Proof needs a definite refusal of the first and only send.
             Answer::Rejected(reason) if self.payout.sends == 1 && !self.payout.ambiguous => {
@@ -317,21 +332,30 @@ impl Machine {
                 let next = self.payout.next_attempt_at;
                 let effects = self.accept(external_id, txid);
                 // What it was accepted for long ago is not new.
-                if state == PayoutState::Accepted { self.past_deadline(effects, next, None) } else { effects }
+                if state == PayoutState::Accepted {
+                    self.past_deadline(effects, next, None)
+                } else {
+                    effects
+                }
             }
             (Reported::Unclear(reason) | Reported::Unavailable(reason), _) => {
-                // Its reason stays that of its last change: an audit entry for each look-up would have no bound.
+                // Its reason stays that of its last change: an audit entry for each look-up would
+                // have no bound.
                 self.past_deadline(Vec::new(), self.payout.next_attempt_at, Some(&reason))
             }
-            (Reported::NotFound, PayoutState::Accepted) => self.past_deadline(Vec::new(), self.payout.next_attempt_at, None),
+            (Reported::NotFound, PayoutState::Accepted) => {
+                self.past_deadline(Vec::new(), self.payout.next_attempt_at, None)
+            }
             (Reported::NotFound, _) => self.not_found(),
         }
     }
 
-    /// In doubt, and the rail does not know it: the same request again, where that cannot be a second payment.
+    /// In doubt, and the rail does not know it: the same request again, where that cannot be a
+    /// second payment.
     fn not_found(&mut self) -> Vec<Effect> {
         if !self.can_resend() {
-            return self.hand_over("the rail does not know it, and would not recognise a second send");
+            return self
+                .hand_over("the rail does not know it, and would not recognise a second send");
         }
         if self.is_overdue() {
             return self.hand_over("in doubt past its deadline");
@@ -340,13 +364,16 @@ impl Machine {
             return self.send(None);
         }
         let first = self.now.plus_ms(self.rules.pace.look_first_ms);
-        self.payout.next_attempt_at = self.payout.next_attempt_at.min(self.payout.next_send_at).max(first);
+        self.payout.next_attempt_at =
+            self.payout.next_attempt_at.min(self.payout.next_send_at).max(first);
         Vec::new()
     }
 
-    /// What was found about a payout that a person has to decide about is offered, and decides nothing.
+    /// What was found about a payout that a person has to decide about is offered, and decides
+    /// nothing.
     fn looked_for_a_person(&mut self, reported: Reported) -> Vec<Effect> {
-        self.payout.next_attempt_at = self.now.plus_ms(self.rules.pace.before_manual_look(&self.payout));
+        self.payout.next_attempt_at =
+            self.now.plus_ms(self.rules.pace.before_manual_look(&self.payout));
         let outcome = match reported {
             Reported::Confirmed { txid, .. } => Outcome::Paid { txid },
             Reported::Failed { txid: None, .. } if self.payout.txid.is_none() => Outcome::NotPaid,
@@ -374,10 +401,20 @@ impl Machine {
     fn tick(&mut self) -> Vec<Effect> {
         match self.payout.state {
             state if self.now < self.payout.next_attempt_at && !state.is_final() => Vec::new(),
-            PayoutState::Unknown | PayoutState::Accepted | PayoutState::Manual if self.can_look() => vec![Effect::Look],
-            PayoutState::Unknown if !self.can_resend() || self.is_overdue() => self.hand_over("no way left to find out"),
-            PayoutState::Unknown if self.rules.may_send && self.now >= self.payout.next_send_at => self.send(None),
-            PayoutState::Accepted if self.is_overdue() => self.hand_over("unconfirmed past its deadline"),
+            PayoutState::Unknown | PayoutState::Accepted | PayoutState::Manual
+                if self.can_look() =>
+            {
+                vec![Effect::Look]
+            }
+            PayoutState::Unknown if !self.can_resend() || self.is_overdue() => {
+                self.hand_over("no way left to find out")
+            }
+            PayoutState::Unknown if self.rules.may_send && self.now >= self.payout.next_send_at => {
+                self.send(None)
+            }
+            PayoutState::Accepted if self.is_overdue() => {
+                self.hand_over("unconfirmed past its deadline")
+            }
             PayoutState::Unknown | PayoutState::Accepted => {
                 self.look_later();
                 Vec::new()
@@ -393,18 +430,31 @@ impl Machine {
     }
 
     /// Hands it to a person if its time is over, else leaves it to its next look-up.
-    fn past_deadline(&mut self, effects: Vec<Effect>, next: TimeMs, said: Option<&str>) -> Vec<Effect> {
+    fn past_deadline(
+        &mut self,
+        effects: Vec<Effect>,
+        next: TimeMs,
+        said: Option<&str>,
+    ) -> Vec<Effect> {
         if self.is_overdue() {
             let accepted = self.payout.state == PayoutState::Accepted;
-            let why = if accepted { "unconfirmed past its deadline" } else { "in doubt past its deadline" };
-            return self.hand_over(&said.map_or_else(|| why.to_owned(), |said| format!("{why}, and its last look-up says: {said}")));
+            let why = if accepted {
+                "unconfirmed past its deadline"
+            } else {
+                "in doubt past its deadline"
+            };
+            return self.hand_over(&said.map_or_else(
+                || why.to_owned(),
+                |said| format!("{why}, and its last look-up says: {said}"),
+            ));
         }
         self.payout.next_attempt_at = next;
         effects
     }
 
     fn look_later(&mut self) {
-        self.payout.next_attempt_at = self.now.plus_ms(self.rules.pace.before_look(&self.payout, self.now));
+        self.payout.next_attempt_at =
+            self.now.plus_ms(self.rules.pace.before_look(&self.payout, self.now));
     }
 
     fn can_look(&self) -> bool {
@@ -416,8 +466,14 @@ impl Machine {
     }
 
     fn is_overdue(&self) -> bool {
-        let most = if self.payout.state == PayoutState::Accepted { self.rules.deadlines.accepted_ms } else { self.rules.deadlines.unknown_ms };
-        self.payout.submitted_at.is_some_and(|at| self.now.ms_since(at).saturating_sub(self.payout.blind_ms) >= most)
+        let most = if self.payout.state == PayoutState::Accepted {
+            self.rules.deadlines.accepted_ms
+        } else {
+            self.rules.deadlines.unknown_ms
+        };
+        self.payout
+            .submitted_at
+            .is_some_and(|at| self.now.ms_since(at).saturating_sub(self.payout.blind_ms) >= most)
     }
 
     /// Whether the rail will still know the key when a request that is decided now arrives.
@@ -428,9 +484,14 @@ impl Machine {
 
     fn hand_over(&mut self, reason: &str) -> Vec<Effect> {
         let earlier = self.payout.reason.take();
-        self.payout.reason = Some(earlier.map_or_else(|| reason.to_owned(), |e| format!("{reason} ({e})")));
+        self.payout.reason =
+            Some(earlier.map_or_else(|| reason.to_owned(), |e| format!("{reason} ({e})")));
         self.go(PayoutState::Manual);
-        let wait = if self.can_look() { self.rules.pace.before_manual_look(&self.payout) } else { NEVER_MS };
+        let wait = if self.can_look() {
+            self.rules.pace.before_manual_look(&self.payout)
+        } else {
+            NEVER_MS
+        };
         self.payout.next_attempt_at = self.now.plus_ms(wait);
         vec![Effect::Alert]
     }

@@ -1,7 +1,8 @@
 //! A payout that ended, and of which the payment service says otherwise.
 //!
-//! One look-up proves nothing: a mismatch is recorded when a second, later look-up says the same. A recorded mismatch stops payments once, and
-//! is ended by two treasurers; until then it stays open and keeps nobody else's payout back.
+//! One look-up proves nothing: a mismatch is recorded when a second, later look-up says the same. A
+//! recorded mismatch stops payments once, and is ended by two treasurers; until then it stays open
+//! and keeps nobody else's payout back.
 
 use super::Payout;
 use crate::{
@@ -73,14 +74,23 @@ pub struct Mismatch {
 
 impl Mismatch {
     /// The mismatch of a payout and a claim that was made twice.
-    pub fn of(payout: &Payout, kind: MismatchKind, claim: &str, first_at: TimeMs, confirmed_at: TimeMs) -> Self {
+    pub fn of(
+        payout: &Payout,
+        kind: MismatchKind,
+        claim: &str,
+        first_at: TimeMs,
+        confirmed_at: TimeMs,
+    ) -> Self {
         Self {
             id: MismatchId::of(payout.id, claim),
             payout: payout.id,
             node: payout.node,
             amount: payout.amount,
             kind,
-            evidence: format!("the books say {}, the payment service says {claim}", payout.state.name()),
+            evidence: format!(
+                "the books say {}, the payment service says {claim}",
+                payout.state.name()
+            ),
             first_at,
             confirmed_at,
             ended: None,

@@ -1,13 +1,15 @@
 //! How often a payout may be sent and looked up.
 //!
-//! Waits double up to a limit and get up to a quarter longer by a jitter that follows from the payout's id, so that payouts that failed together
-//! do not come back together. Two times in the payout keep the pace across restarts: `next_attempt_at` for any contact with the rail,
+//! Waits double up to a limit and get up to a quarter longer by a jitter that follows from the
+//! payout's id, so that payouts that failed together do not come back together. Two times in the
+//! payout keep the pace across restarts: `next_attempt_at` for any contact with the rail,
 //! `next_send_at` for the next send.
 
 use super::{Capabilities, Payout};
 use crate::{id::Digest, time::TimeMs};
 
-/// Longest `Retry-After` that is honoured, in milliseconds: a rail that names a longer one is asked again after an hour.
+/// Longest `Retry-After` that is honoured, in milliseconds: a rail that names a longer one is asked
+/// again after an hour.
 pub const RETRY_AFTER_MS_MAX: i64 = 3_600_000;
 
 /// Waits between contacts with the rail, in milliseconds.
@@ -17,7 +19,8 @@ pub struct Pace {
     pub send_first_ms: i64,
     /// Longest wait between two sends.
     pub send_max_ms: i64,
-    /// Between the first send and the first look-up. The wait grows with the payout's age, so that it doubles too.
+    /// Between the first send and the first look-up. The wait grows with the payout's age, so that
+    /// it doubles too.
     pub look_first_ms: i64,
     /// Longest wait between two look-ups of a payout that is in doubt or accepted.
     pub look_max_ms: i64,
@@ -46,7 +49,12 @@ impl Pace {
 
 /// Up to a quarter more than `wait_ms`.
 fn jittered(wait_ms: i64, payout: &Payout) -> i64 {
-    let seed = [payout.id.0.as_bytes().as_slice(), &payout.sends.to_le_bytes(), &payout.version.to_le_bytes()].concat();
+    let seed = [
+        payout.id.0.as_bytes().as_slice(),
+        &payout.sends.to_le_bytes(),
+        &payout.version.to_le_bytes(),
+    ]
+    .concat();
     let [byte, ..] = Digest::of(&seed).0;
     wait_ms.saturating_add(wait_ms.saturating_mul(i64::from(byte)) / 1024)
 }
@@ -60,11 +68,13 @@ pub struct Rules {
     pub deadlines: Deadlines,
     /// How often the rail is contacted.
     pub pace: Pace,
-    /// Whether a request may be sent now: payments are not frozen, and the rail's breaker lets one through.
+    /// Whether a request may be sent now: payments are not frozen, and the rail's breaker lets one
+    /// through.
     pub may_send: bool,
 }
 
-/// How long a payout may stay open after its first send before a person looks, in milliseconds in which it could be looked up.
+/// How long a payout may stay open after its first send before a person looks, in milliseconds in
+/// which it could be looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
     /// In `Unknown`.

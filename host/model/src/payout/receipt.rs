@@ -1,5 +1,5 @@
-//! Receipts of a run's payouts: leaves of a Merkle tree whose root is signed, so that a payee can prove what it was paid, or was not, without
-//! anybody's store.
+//! Receipts of a run's payouts: leaves of a Merkle tree whose root is signed, so that a payee can
+//! prove what it was paid, or was not, without anybody's store.
 
 use super::{Payout, PayoutState};
 use crate::{
@@ -66,7 +66,12 @@ impl Receipt {
     }
 }
 
-/// What is signed of a run: how many receipts it has, in the order of their payouts' ids, and their root. Tagged `lucid/v1/payout-run`.
+/// What is signed of a run: how many receipts it has, in the order of their payouts' ids, and their
+/// root. Tagged `lucid/v1/payout-run`.
 pub fn run_statement(run: RunId, receipts: u32, root: Digest) -> Vec<u8> {
-    Canonical::tagged("lucid/v1/payout-run").fixed(run.0.as_bytes()).u32(receipts).fixed(&root.0).finish()
+    Canonical::tagged("lucid/v1/payout-run")
+        .fixed(run.0.as_bytes())
+        .u32(receipts)
+        .fixed(&root.0)
+        .finish()
 }

@@ -20,7 +20,8 @@ pub struct Activation {
     pub policy: PolicyRef,
     /// With which params.
     pub params: ParamValues,
-    /// It applies to periods that start then or later, Unix seconds; 0: to every calculation that begins from now on.
+    /// It applies to periods that start then or later, Unix seconds; 0: to every calculation that
+    /// begins from now on.
     pub from_s: i64,
     /// When.
     pub at: TimeMs,
@@ -30,15 +31,17 @@ pub struct Activation {
     pub reason: String,
 }
 
-/// The activations that may still decide about a period that starts at `oldest_s` or later, by revision: of each kind
-/// and scope a later decision replaces an earlier one for all periods it applies to.
+/// The activations that may still decide about a period that starts at `oldest_s` or later, by
+/// revision: of each kind and scope a later decision replaces an earlier one for all periods it
+/// applies to.
 pub fn applicable(activations: Vec<Activation>, oldest_s: i64) -> Vec<Activation> {
     let mut newest_first = activations;
     newest_first.sort_by_key(|activation| std::cmp::Reverse(activation.revision));
     // From where on each kind and scope is decided by what was seen so far.
     let mut decided_from: BTreeMap<(&str, Scope), i64> = BTreeMap::new();
     newest_first.retain(|activation| {
-        let decided = decided_from.entry((activation.kind.name(), activation.scope)).or_insert(i64::MAX);
+        let decided =
+            decided_from.entry((activation.kind.name(), activation.scope)).or_insert(i64::MAX);
         let applies = activation.from_s < *decided && *decided > oldest_s;
         if applies {
             *decided = activation.from_s;
@@ -104,7 +107,9 @@ impl PolicyVersion {
             VersionState::Checked if is_shadow => Standing::Shadow,
             VersionState::Checked => Standing::Checked,
         };
-        for activation in applicable.iter().filter(|activation| activation.policy.digest == self.policy.digest && activation.kind == self.kind) {
+        for activation in applicable.iter().filter(|activation| {
+            activation.policy.digest == self.policy.digest && activation.kind == self.kind
+        }) {
             if activation.from_s <= now_s {
                 return Standing::Active;
             }
@@ -175,7 +180,11 @@ mod tests {
             revision: Revision(revision),
             kind: PolicyKind::Scoring,
             scope: Scope::Default,
-            policy: PolicyRef { name: format!("p{revision}"), version: semver::Version::new(1, 0, 0), digest: Digest::of(&revision.to_le_bytes()) },
+            policy: PolicyRef {
+                name: format!("p{revision}"),
+                version: semver::Version::new(1, 0, 0),
+                digest: Digest::of(&revision.to_le_bytes()),
+            },
             params: ParamValues::new(),
             from_s,
             at: TimeMs(0),
@@ -185,7 +194,8 @@ mod tests {
     }
 
     fn revisions(activations: &[(u64, i64)], oldest_s: i64) -> Vec<u64> {
-        let all = activations.iter().map(|(revision, from_s)| activation(*revision, *from_s)).collect();
+        let all =
+            activations.iter().map(|(revision, from_s)| activation(*revision, *from_s)).collect();
         applicable(all, oldest_s).into_iter().map(|activation| activation.revision.0).collect()
     }
 
@@ -224,13 +234,38 @@ mod tests {
             signed_by: Vec::new(),
         };
         let active = [now.clone(), later.clone()];
-        assert_eq!(version(&now, VersionState::Checked).standing(&active, false, 100), Standing::Active);
-        assert_eq!(version(&later, VersionState::Checked).standing(&active, false, 100), Standing::Scheduled);
-        assert_eq!(version(&later, VersionState::Checked).standing(&active, false, 3_600), Standing::Active);
-        assert_eq!(version(&activation(3, 0), VersionState::Checked).standing(&active, false, 100), Standing::Checked);
-        assert_eq!(version(&activation(3, 0), VersionState::Checked).standing(&active, true, 100), Standing::Shadow);
-        assert_eq!(version(&now, VersionState::Checked).standing(&active, true, 100), Standing::Active, "whatever else it is");
-        assert_eq!(version(&activation(3, 0), VersionState::Retired).standing(&active, true, 100), Standing::Retired);
-        assert_eq!(version(&activation(3, 0), VersionState::Retired).standing(&active, false, 100), Standing::Retired);
+        assert_eq!(
+            version(&now, VersionState::Checked).standing(&active, false, 100),
+            Standing::Active
+        );
+        assert_eq!(
+            version(&later, VersionState::Checked).standing(&active, false, 100),
+            Standing::Scheduled
+        );
+        assert_eq!(
+            version(&later, VersionState::Checked).standing(&active, false, 3_600),
+            Standing::Active
+        );
+        assert_eq!(
+            version(&activation(3, 0), VersionState::Checked).standing(&active, false, 100),
+            Standing::Checked
+        );
+        assert_eq!(
+            version(&activation(3, 0), VersionState::Checked).standing(&active, true, 100),
+            Standing::Shadow
+        );
+        assert_eq!(
+            version(&now, VersionState::Checked).standing(&active, true, 100),
+            Standing::Active,
+            "whatever else it is"
+        );
+        assert_eq!(
+            version(&activation(3, 0), VersionState::Retired).standing(&active, true, 100),
+            Standing::Retired
+        );
+        assert_eq!(
+            version(&activation(3, 0), VersionState::Retired).standing(&active, false, 100),
+            Standing::Retired
+        );
     }
 }

@@ -107,10 +107,12 @@ pub struct PolicyDifferences {
 impl PolicyProfile {
     /// What is another in `after`.
     pub fn differences(&self, after: &Self) -> PolicyDifferences {
-        let component = |of: &Self| ComponentSize { digest: of.policy.digest, bytes: of.component_bytes };
+        let component =
+            |of: &Self| ComponentSize { digest: of.policy.digest, bytes: of.component_bytes };
         PolicyDifferences {
             manifest: changed(self.words(), after.words()),
-            component: changed([("component", component(self))], [("component", component(after))]).pop(),
+            component: changed([("component", component(self))], [("component", component(after))])
+                .pop(),
             limits: changed(self.limits(), after.limits()),
             imports: moved(&self.imports, &after.imports),
             facts: moved(&self.facts, &after.facts),
@@ -131,26 +133,39 @@ impl PolicyProfile {
     }
 
     fn limits(&self) -> [(&'static str, u64); 3] {
-        [("memory_bytes_max", self.memory_bytes_max), ("fuel_base", self.fuel_base), ("fuel_per_node", self.fuel_per_node)]
+        [
+            ("memory_bytes_max", self.memory_bytes_max),
+            ("fuel_base", self.fuel_base),
+            ("fuel_per_node", self.fuel_per_node),
+        ]
     }
 }
 
-fn changed<T: PartialEq, const N: usize>(before: [(&'static str, T); N], after: [(&'static str, T); N]) -> Vec<Changed<T>> {
+fn changed<T: PartialEq, const N: usize>(
+    before: [(&'static str, T); N],
+    after: [(&'static str, T); N],
+) -> Vec<Changed<T>> {
     let pairs = before.into_iter().zip(after).filter(|((_, before), (_, after))| before != after);
     pairs.map(|((what, before), (_, after))| Changed { what, before, after }).collect()
 }
 
 fn moved<T: PartialEq + Clone>(before: &[T], after: &[T]) -> Moved<T> {
-    let lacking = |from: &[T], all: &[T]| all.iter().filter(|one| !from.contains(one)).cloned().collect();
+    let lacking =
+        |from: &[T], all: &[T]| all.iter().filter(|one| !from.contains(one)).cloned().collect();
     Moved { added: lacking(before, after), removed: lacking(after, before) }
 }
 
 fn params(before: &[ParamSpec], after: &[ParamSpec]) -> Vec<ChangedParam> {
-    let find = |specs: &[ParamSpec], name: &str| specs.iter().find(|spec| spec.name == name).cloned();
+    let find =
+        |specs: &[ParamSpec], name: &str| specs.iter().find(|spec| spec.name == name).cloned();
     let mut names: Vec<_> = before.iter().chain(after).map(|spec| &spec.name).collect();
     names.sort_unstable();
     names.dedup();
-    let both = names.into_iter().map(|name| ChangedParam { name: name.clone(), before: find(before, name), after: find(after, name) });
+    let both = names.into_iter().map(|name| ChangedParam {
+        name: name.clone(),
+        before: find(before, name),
+        after: find(after, name),
+    });
     both.filter(|param| param.before != param.after).collect()
 }
 
@@ -159,12 +174,23 @@ mod tests {
     use super::*;
 
     fn param(name: &str, default: i64) -> ParamSpec {
-        ParamSpec { name: name.into(), unit: "ppm".into(), default, min: 0, max: 10, doc: String::new() }
+        ParamSpec {
+            name: name.into(),
+            unit: "ppm".into(),
+            default,
+            min: 0,
+            max: 10,
+            doc: String::new(),
+        }
     }
 
     fn profile() -> PolicyProfile {
         PolicyProfile {
-            policy: PolicyRef { name: "fair".into(), version: semver::Version::new(1, 0, 0), digest: Digest::of(b"1") },
+            policy: PolicyRef {
+                name: "fair".into(),
+                version: semver::Version::new(1, 0, 0),
+                digest: Digest::of(b"1"),
+            },
             kind: PolicyKind::Scoring,
             abi: "abi".into(),
             author: "alice".into(),
@@ -196,20 +222,43 @@ mod tests {
     #[test]
     fn only_what_is_another_is_told_with_both_sides() {
         let (before, mut after) = (profile(), profile());
-        after.policy = PolicyRef { version: semver::Version::new(1, 1, 0), digest: Digest::of(b"2"), ..after.policy };
+        after.policy = PolicyRef {
+            version: semver::Version::new(1, 1, 0),
+            digest: Digest::of(b"2"),
+            ..after.policy
+        };
         after.fuel_base = 20;
         after.imports = vec!["b".into(), "c".into()];
         after.facts.clear();
         after.params = vec![param("new", 3), param("floor", 5)];
         let found = before.differences(&after);
-        assert_eq!(found.manifest, [Changed { what: "version", before: "1.0.0".into(), after: "1.1.0".into() }]);
+        assert_eq!(
+            found.manifest,
+            [Changed { what: "version", before: "1.0.0".into(), after: "1.1.0".into() }]
+        );
         let size = |content: &[u8]| ComponentSize { digest: Digest::of(content), bytes: 7 };
-        assert_eq!(found.component, Some(Changed { what: "component", before: size(b"1"), after: size(b"2") }));
+        assert_eq!(
+            found.component,
+            Some(Changed { what: "component", before: size(b"1"), after: size(b"2") })
+        );
         assert_eq!(found.limits, [Changed { what: "fuel_base", before: 2, after: 20 }]);
         assert_eq!(found.imports, Moved { added: vec!["c".into()], removed: vec!["a".into()] });
         assert_eq!(found.facts, Moved { added: Vec::new(), removed: before.facts.clone() });
-        let defaults = |param: &ChangedParam| (param.name.clone(), param.before.as_ref().map(|s| s.default), param.after.as_ref().map(|s| s.default));
+        let defaults = |param: &ChangedParam| {
+            (
+                param.name.clone(),
+                param.before.as_ref().map(|s| s.default),
+                param.after.as_ref().map(|s| s.default),
+            )
+        };
         let params: Vec<_> = found.params.iter().map(defaults).collect();
-        assert_eq!(params, [("floor".into(), Some(1), Some(5)), ("gone".into(), Some(2), None), ("new".into(), None, Some(3))]);
+        assert_eq!(
+            params,
+            [
+                ("floor".into(), Some(1), Some(5)),
+                ("gone".into(), Some(2), None),
+                ("new".into(), None, Some(3))
+            ]
+        );
     }
 }

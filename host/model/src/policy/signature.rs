@@ -51,12 +51,19 @@ pub struct BundleSignature {
 impl Bundle {
     /// What stands for everything that is signed: manifest, component and golden cases.
     pub fn content_digest(&self) -> Digest {
-        let start = Canonical::tagged("lucid/v1/bundle-content").text(&self.manifest).fixed(&Digest::of(&self.component).0);
+        let start = Canonical::tagged("lucid/v1/bundle-content")
+            .text(&self.manifest)
+            .fixed(&Digest::of(&self.component).0);
         let count = u64::try_from(self.golden.len()).unwrap_or(u64::MAX);
         let mut golden: Vec<_> = self.golden.iter().collect();
         // By name: a folder, an archive and a request may have them in different orders.
         golden.sort_unstable();
-        Digest::of(&golden.into_iter().fold(start.u64(count), |bytes, (name, case)| bytes.text(name).text(case)).finish())
+        Digest::of(
+            &golden
+                .into_iter()
+                .fold(start.u64(count), |bytes, (name, case)| bytes.text(name).text(case))
+                .finish(),
+        )
     }
 
     /// The bytes that are signed.
@@ -90,7 +97,8 @@ pub struct TrustList {
     pub keys: Vec<TrustedKey>,
     /// Whether a bundle needs a signature of one of them.
     pub required: bool,
-    /// SHA-256 of manifests that need none: those compiled into the binary. A manifest names its component's digest.
+    /// SHA-256 of manifests that need none: those compiled into the binary. A manifest names its
+    /// component's digest.
     pub built_in: Vec<Digest>,
 }
 
@@ -164,19 +172,30 @@ impl TrustList {
             }
             match self.keys.iter().find(|trusted| KeyId::of(trusted.key) == *key) {
                 None => signers.unknown.push(*key),
-                Some(trusted) if statement::verify(trusted.key, &statement, signature) => signers.trusted.push(trusted.name.clone()),
-                Some(trusted) => return Err(SignatureError::Wrong { name: trusted.name.clone(), key: *key }),
+                Some(trusted) if statement::verify(trusted.key, &statement, signature) => {
+                    signers.trusted.push(trusted.name.clone())
+                }
+                Some(trusted) => {
+                    return Err(SignatureError::Wrong { name: trusted.name.clone(), key: *key });
+                }
             }
         }
         signers.trusted.sort_unstable();
-        if !self.required || !signers.trusted.is_empty() || self.built_in.contains(&Digest::of(bundle.manifest.as_bytes())) {
+        if !self.required
+            || !signers.trusted.is_empty()
+            || self.built_in.contains(&Digest::of(bundle.manifest.as_bytes()))
+        {
             return Ok(signers);
         }
         if signers.unknown.is_empty() {
             return Err(SignatureError::Unsigned);
         }
         let names: Vec<_> = self.keys.iter().map(|key| key.name.as_str()).collect();
-        let trusted = if names.is_empty() { "somebody who is named there".to_owned() } else { names.join(" or ") };
+        let trusted = if names.is_empty() {
+            "somebody who is named there".to_owned()
+        } else {
+            names.join(" or ")
+        };
         Err(SignatureError::NotTrusted { keys: signers.unknown, trusted })
     }
 }
@@ -188,8 +207,14 @@ mod tests {
     use super::*;
 
     fn bundle() -> Bundle {
-        let golden = vec![("b.json".to_owned(), "{}".to_owned()), ("a.json".to_owned(), "[]".to_owned())];
-        Bundle { manifest: "name = 'x'".into(), component: vec![0, 97], golden, signatures: Vec::new() }
+        let golden =
+            vec![("b.json".to_owned(), "{}".to_owned()), ("a.json".to_owned(), "[]".to_owned())];
+        Bundle {
+            manifest: "name = 'x'".into(),
+            component: vec![0, 97],
+            golden,
+            signatures: Vec::new(),
+        }
     }
 
     fn key(seed: u8) -> SigningKey {
@@ -209,13 +234,19 @@ mod tests {
     }
 
     fn trusting(names: &[(&str, u8)], required: bool) -> TrustList {
-        let keys = names.iter().map(|(name, seed)| TrustedKey { name: (*name).into(), key: public(*seed) }).collect();
+        let keys = names
+            .iter()
+            .map(|(name, seed)| TrustedKey { name: (*name).into(), key: public(*seed) })
+            .collect();
         TrustList { keys, required, built_in: Vec::new() }
     }
 
     #[test]
     fn what_is_signed_never_changes() {
-        assert_eq!(bundle().content_digest().to_string(), "a71a6d80b9f12228e13e4c48c6fa9cbfd14f8fa1a29e9a103a81f787a808ad16");
+        assert_eq!(
+            bundle().content_digest().to_string(),
+            "a71a6d80b9f12228e13e4c48c6fa9cbfd14f8fa1a29e9a103a81f787a808ad16"
+        );
         let mut other_order = bundle();
         other_order.golden.reverse();
         assert_eq!(other_order.statement(), bundle().statement());
@@ -238,7 +269,9 @@ mod tests {
         for change in changes {
             let mut changed = good.clone();
             change(&mut changed);
-            assert!(matches!(trust.judge(&changed), Err(SignatureError::Wrong { name, .. }) if name == "alice"));
+            assert!(
+                matches!(trust.judge(&changed), Err(SignatureError::Wrong { name, .. }) if name == "alice")
+            );
         }
     }
 
@@ -254,8 +287,14 @@ mod tests {
     #[test]
     fn a_stranger_is_told_and_counts_for_nothing() {
         let by_stranger = signed(bundle(), &[2]);
-        let error = trusting(&[("alice", 1), ("bob", 3)], true).judge(&by_stranger).unwrap_err().to_string();
-        assert!(error.contains(&KeyId::of(public(2)).to_string()) && error.contains("alice or bob"), "{error}");
+        let error = trusting(&[("alice", 1), ("bob", 3)], true)
+            .judge(&by_stranger)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&KeyId::of(public(2)).to_string()) && error.contains("alice or bob"),
+            "{error}"
+        );
         let signers = trusting(&[("alice", 1)], false).judge(&by_stranger).unwrap();
         assert_eq!((signers.trusted.len(), signers.unknown), (0, vec![KeyId::of(public(2))]));
     }
@@ -263,11 +302,18 @@ mod tests {
     #[test]
     fn a_wrong_signature_is_refused_even_where_none_is_asked_for() {
         let mut copied = bundle();
-        copied.signatures = signed(Bundle { manifest: "name = 'y'".into(), ..bundle() }, &[1]).signatures;
-        assert!(matches!(trusting(&[("alice", 1)], false).judge(&copied), Err(SignatureError::Wrong { .. })));
+        copied.signatures =
+            signed(Bundle { manifest: "name = 'y'".into(), ..bundle() }, &[1]).signatures;
+        assert!(matches!(
+            trusting(&[("alice", 1)], false).judge(&copied),
+            Err(SignatureError::Wrong { .. })
+        ));
         let mut twice = signed(bundle(), &[1]);
         twice.signatures.push(twice.signatures[0].clone());
-        assert!(matches!(trusting(&[("alice", 1)], false).judge(&twice), Err(SignatureError::Twice(_))));
+        assert!(matches!(
+            trusting(&[("alice", 1)], false).judge(&twice),
+            Err(SignatureError::Twice(_))
+        ));
     }
 
     #[test]

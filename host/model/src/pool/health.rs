@@ -1,4 +1,5 @@
-//! A pool's health: worse at once, better only after it lasted; and who failed for long enough to be replaced.
+//! A pool's health: worse at once, better only after it lasted; and who failed for long enough to
+//! be replaced.
 
 use super::named_enum;
 use crate::{
@@ -33,8 +34,8 @@ impl Health {
     }
 }
 
-/// What one check counts among a pool's members. Who is paused, suspended or not yet active is neither: somebody decided
-/// that.
+/// What one check counts among a pool's members. Who is paused, suspended or not yet active is
+/// neither: somebody decided that.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Members {
     /// Report as they should.
@@ -63,7 +64,8 @@ impl Members {
     }
 }
 
-/// A member that failed and whose place was given to another node: it comes back when it works again and there is room.
+/// A member that failed and whose place was given to another node: it comes back when it works
+/// again and there is room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replaced {
     /// Which.
@@ -96,11 +98,20 @@ pub struct Standing {
 impl Standing {
     /// A pool's first check.
     pub fn first(pool: PoolId, members: Members, at: TimeMs) -> Self {
-        Self { pool, health: members.health(), since: at, better: None, checked_at: at, members, replaced: Vec::new(), version: 1 }
+        Self {
+            pool,
+            health: members.health(),
+            since: at,
+            better: None,
+            checked_at: at,
+            members,
+            replaced: Vec::new(),
+            version: 1,
+        }
     }
 
-    /// The standing after a check. Worse counts at once; better once two checks in a row say so, and then the worse of
-    /// what the two found: a pool that goes up and down is not well.
+    /// The standing after a check. Worse counts at once; better once two checks in a row say so,
+    /// and then the worse of what the two found: a pool that goes up and down is not well.
     #[must_use]
     pub fn checked(self, members: Members, at: TimeMs) -> Self {
         let found = members.health();
@@ -111,16 +122,28 @@ impl Standing {
             Some(before) => (before.worse(found), None),
         };
         let since = if health == self.health { self.since } else { at };
-        Self { health, since, better, checked_at: at, members, version: self.version.saturating_add(1), ..self }
+        Self {
+            health,
+            since,
+            better,
+            checked_at: at,
+            members,
+            version: self.version.saturating_add(1),
+            ..self
+        }
     }
 }
 
 /// Share of a pool's places that one check gives away at most: one in so many, but always one.
 const REPLACED_AT_ONCE: u32 = 10;
 
-/// Members that have failed for at least the pool's interval, longest first: as many as one check may replace.
+/// Members that have failed for at least the pool's interval, longest first: as many as one check
+/// may replace.
 pub fn to_replace(members: &[Node], interval_ms: i64, now: TimeMs) -> Vec<&Node> {
-    let mut failed: Vec<_> = members.iter().filter(|n| n.status == NodeStatus::Error && now.ms_since(n.updated_at) >= interval_ms).collect();
+    let mut failed: Vec<_> = members
+        .iter()
+        .filter(|n| n.status == NodeStatus::Error && now.ms_since(n.updated_at) >= interval_ms)
+        .collect();
     failed.sort_by_key(|node| (node.updated_at, node.id));
     let most = u32::try_from(members.len()).unwrap_or(u32::MAX) / REPLACED_AT_ONCE;
     failed.truncate(usize::try_from(most.max(1)).unwrap_or(usize::MAX));
@@ -137,7 +160,9 @@ mod tests {
 
     fn after(checks: &[Members]) -> Standing {
         let first = Standing::first(PoolId(uuid::Uuid::nil()), checks[0], TimeMs(0));
-        (1..).zip(&checks[1..]).fold(first, |standing, (at, members)| standing.checked(*members, TimeMs(at)))
+        (1..)
+            .zip(&checks[1..])
+            .fold(first, |standing, (at, members)| standing.checked(*members, TimeMs(at)))
     }
 
     #[test]
@@ -152,13 +177,17 @@ mod tests {
     #[test]
     fn a_pool_is_worse_at_the_first_check_that_says_so() {
         let standing = after(&[ALL_WELL, HALF_FAILED]);
-        assert_eq!((standing.health, standing.since, standing.version), (Health::Unhealthy, TimeMs(1), 2));
+        assert_eq!(
+            (standing.health, standing.since, standing.version),
+            (Health::Unhealthy, TimeMs(1), 2)
+        );
         assert_eq!(after(&[ALL_WELL, ALL_WELL]).since, TimeMs(0));
     }
 
     #[test]
     fn a_pool_that_goes_up_and_down_stays_unhealthy() {
-        let checks: Vec<_> = (0..20).map(|turn| if turn % 2 == 0 { HALF_FAILED } else { ALL_WELL }).collect();
+        let checks: Vec<_> =
+            (0..20).map(|turn| if turn % 2 == 0 { HALF_FAILED } else { ALL_WELL }).collect();
         assert_eq!((after(&checks).health, after(&checks).since), (Health::Unhealthy, TimeMs(0)));
     }
 

@@ -8,7 +8,8 @@ use crate::{
     score::{Ppm, ScoreCenti},
 };
 
-/// What the members of a pool did in the epochs that were added up. A sum of sums is the sum of all.
+/// What the members of a pool did in the epochs that were added up. A sum of sums is the sum of
+/// all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Performance {
     /// Epochs, each counted with its first chunk.
@@ -44,9 +45,11 @@ pub struct Utilisation {
 }
 
 impl Performance {
-    /// What one chunk of a frame tells, with its scores. `begins`: it is the pool's first of the epoch.
+    /// What one chunk of a frame tells, with its scores. `begins`: it is the pool's first of the
+    /// epoch.
     pub fn of(frame: &FrameChunk, scores: Option<&ScoredChunk>, begins: bool) -> Self {
-        let mut sum = Self { epochs: u64::from(begins), nodes: frame.nodes.len() as u64, ..Self::default() };
+        let mut sum =
+            Self { epochs: u64::from(begins), nodes: frame.nodes.len() as u64, ..Self::default() };
         let fact = |row, fact| u64::try_from(frame.fact(row, fact)).unwrap_or(0);
         for row in 0..frame.nodes.len() {
             let presence_s = fact(row, Fact::PresenceS);
@@ -59,7 +62,9 @@ impl Performance {
             sum.expected += expected;
             sum.arrived += samples.min(expected);
             sum.samples += samples;
-            for (total, column) in sum.usage.iter_mut().zip([Fact::CpuPpm, Fact::MemoryPpm, Fact::DiskPpm]) {
+            for (total, column) in
+                sum.usage.iter_mut().zip([Fact::CpuPpm, Fact::MemoryPpm, Fact::DiskPpm])
+            {
                 *total += fact(row, column).saturating_mul(samples);
             }
         }
@@ -95,17 +100,21 @@ impl Performance {
     pub fn nodes_total(&self) -> u64 {
         mean(self.nodes, self.epochs)
     }
-    /// Members that were there at some moment of an epoch, mean of the epochs, to the nearest whole.
+    /// Members that were there at some moment of an epoch, mean of the epochs, to the nearest
+    /// whole.
     pub fn nodes_active(&self) -> u64 {
         mean(self.present, self.epochs)
     }
     /// Witnessed time of the time in which members were active; none if nothing is known of that.
     pub fn uptime(&self) -> Option<Ppm> {
-        (self.active_s > 0).then(|| Ppm::ratio_floor(self.presence_s.min(self.active_s), self.active_s))
+        (self.active_s > 0)
+            .then(|| Ppm::ratio_floor(self.presence_s.min(self.active_s), self.active_s))
     }
     /// Mean score of members with one; none if there is none.
     pub fn mean_score(&self) -> Option<ScoreCenti> {
-        (self.scored > 0).then(|| ScoreCenti(u32::try_from(mean(self.score_centi, self.scored)).unwrap_or(u32::MAX)))
+        (self.scored > 0).then(|| {
+            ScoreCenti(u32::try_from(mean(self.score_centi, self.scored)).unwrap_or(u32::MAX))
+        })
     }
     /// Credited seconds of all members.
     pub fn observed_s(&self) -> u64 {
@@ -117,7 +126,9 @@ impl Performance {
     }
     /// Mean usage over all samples; none without one.
     pub fn utilisation(&self) -> Option<Utilisation> {
-        let [cpu, memory, disk] = self.usage.map(|sum| Ppm(u32::try_from(sum.checked_div(self.samples).unwrap_or(0)).unwrap_or(u32::MAX)));
+        let [cpu, memory, disk] = self.usage.map(|sum| {
+            Ppm(u32::try_from(sum.checked_div(self.samples).unwrap_or(0)).unwrap_or(u32::MAX))
+        });
         (self.samples > 0).then_some(Utilisation { cpu, memory, disk })
     }
 }
@@ -140,19 +151,20 @@ mod tests {
 
     fn chunk(rows: &[(i64, i64, i64, i64)]) -> FrameChunk {
         let period = PeriodLength::new(3_600).unwrap().period_at(TimeMs(0));
-        let row = |(place, (active_s, presence_s, samples, cpu)): (usize, &(i64, i64, i64, i64))| {
-            let mut facts = FactRow::default();
-            for (fact, value) in [
-                (Fact::ActiveS, active_s),
-                (Fact::PresenceS, presence_s),
-                (Fact::ObservedS, presence_s),
-                (Fact::Samples, samples),
-                (Fact::CpuPpm, cpu),
-            ] {
-                facts.set(fact, *value);
-            }
-            (NodeId(uuid::Uuid::from_u128(place as u128)), facts)
-        };
+        let row =
+            |(place, (active_s, presence_s, samples, cpu)): (usize, &(i64, i64, i64, i64))| {
+                let mut facts = FactRow::default();
+                for (fact, value) in [
+                    (Fact::ActiveS, active_s),
+                    (Fact::PresenceS, presence_s),
+                    (Fact::ObservedS, presence_s),
+                    (Fact::Samples, samples),
+                    (Fact::CpuPpm, cpu),
+                ] {
+                    facts.set(fact, *value);
+                }
+                (NodeId(uuid::Uuid::from_u128(place as u128)), facts)
+            };
         let rows = rows.iter().enumerate().map(row).collect();
         let head = FrameHead { period, revision: Revision(1), score_multiplier: Ppm(1_000_000) };
         head.chunks(PoolScope::Unassigned, rows, 0).remove(0)
@@ -161,7 +173,12 @@ mod tests {
     #[test]
     fn a_pool_is_the_sum_of_its_members() {
         // One there all the time, one half of it, one silent, one that was paused.
-        let all = chunk(&[(3_600, 3_600, 120, 200_000), (3_600, 1_800, 60, 800_000), (3_600, 0, 0, 500_000), (0, 0, 0, 500_000)]);
+        let all = chunk(&[
+            (3_600, 3_600, 120, 200_000),
+            (3_600, 1_800, 60, 800_000),
+            (3_600, 0, 0, 500_000),
+            (0, 0, 0, 500_000),
+        ]);
         let pool = Performance::of(&all, None, true);
         assert_eq!((pool.nodes_total(), pool.nodes_active(), pool.observed_s()), (4, 2, 5_400));
         assert_eq!((pool.uptime(), pool.completeness()), (Some(Ppm(500_000)), Some(Ppm(500_000))));
@@ -178,10 +195,15 @@ mod tests {
     #[test]
     fn means_are_of_epochs_and_chunks_of_one_epoch_count_once() {
         let (first, second) = (chunk(&[(3_600, 3_600, 120, 0); 3]), chunk(&[(3_600, 0, 0, 0)]));
-        let one_epoch = Performance::of(&first, None, true).plus(Performance::of(&second, None, false));
+        let one_epoch =
+            Performance::of(&first, None, true).plus(Performance::of(&second, None, false));
         assert_eq!((one_epoch.nodes_total(), one_epoch.nodes_active()), (4, 3));
         let two = one_epoch.plus(Performance::of(&second, None, true));
-        assert_eq!((two.epochs, two.nodes_total(), two.nodes_active()), (2, 3, 2), "5 and 3 of two epochs, to the nearest");
+        assert_eq!(
+            (two.epochs, two.nodes_total(), two.nodes_active()),
+            (2, 3, 2),
+            "5 and 3 of two epochs, to the nearest"
+        );
         assert_eq!(Performance::default().uptime(), None);
     }
 }

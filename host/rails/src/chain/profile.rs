@@ -12,7 +12,8 @@ pub struct ChainProfile {
     pub hash: HashField,
     /// Where blocks are listed, newest first, if there may be no route for the newest one.
     pub list: Option<&'static str>,
-    /// Whether it can be asked what became of a vote; if not, its answer to the vote is all that it says.
+    /// Whether it can be asked what became of a vote; if not, its answer to the vote is all that it
+    /// says.
     pub polls: bool,
     /// Whether it takes abstentions; if not, who does not vote abstains.
     pub abstentions: bool,
@@ -50,10 +51,17 @@ enum Newest {
 
 impl ChainProfile {
     /// The default: a block has `block_hash`, votes are polled, `abstain` is a vote.
-    pub const LUCID: Self = Self { name: "lucid", hash: HashField::BlockHash, list: None, polls: true, abstentions: true };
+    pub const LUCID: Self = Self {
+        name: "lucid",
+        hash: HashField::BlockHash,
+        list: None,
+        polls: true,
+        abstentions: true,
+    };
 
-    /// The network's own blockchain service: a block has `hash`; a vote approves or rejects, is answered once, and its id is not
-    /// unique. Its route for the newest block is hidden behind the one for a block by id, so that the list is asked.
+    /// The network's own blockchain service: a block has `hash`; a vote approves or rejects, is
+    /// answered once, and its id is not unique. Its route for the newest block is hidden behind the
+    /// one for a block by id, so that the list is asked.
     pub const BLOCKCHAIN_CORE: Self = Self {
         name: "blockchain-core",
         hash: HashField::Hash,
@@ -75,10 +83,13 @@ impl ChainProfile {
     /// # Errors
     /// What is wrong with it.
     pub fn block(&self, body: &[u8]) -> Result<BlockRef, String> {
-        let newest = serde_json::from_slice(body).map_err(|_| "the answer is neither a block nor a list of blocks".to_owned())?;
+        let newest = serde_json::from_slice(body)
+            .map_err(|_| "the answer is neither a block nor a list of blocks".to_owned())?;
         let block = match newest {
             Newest::Alone(block) => block,
-            Newest::Listed(Blocks { blocks }) => blocks.into_iter().next().ok_or("the chain has no block")?,
+            Newest::Listed(Blocks { blocks }) => {
+                blocks.into_iter().next().ok_or("the chain has no block")?
+            }
         };
         let (name, hash, other) = match self.hash {
             HashField::BlockHash => ("block_hash", block.block_hash, block.hash),
@@ -86,9 +97,14 @@ impl ChainProfile {
         };
         let hash = hash.filter(|hash| !hash.is_empty());
         match (hash, other) {
-            (Some(hash), _) if !block.block_id.is_empty() => Ok(BlockRef { id: block.block_id, hash }),
+            (Some(hash), _) if !block.block_id.is_empty() => {
+                Ok(BlockRef { id: block.block_id, hash })
+            }
             (Some(_), _) => Err("the block has no block_id".into()),
-            (None, Some(_)) => Err(format!("the block has no {name}, as profile {} wants it: set BLOCKCHAIN_PROFILE to the service's", self.name)),
+            (None, Some(_)) => Err(format!(
+                "the block has no {name}, as profile {} wants it: set BLOCKCHAIN_PROFILE to the service's",
+                self.name
+            )),
             (None, None) => Err(format!("the block has no {name}")),
         }
     }

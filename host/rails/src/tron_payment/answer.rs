@@ -1,7 +1,7 @@
 //! What an answer of the payment service means.
 //!
-//! An answer is taken for what it proves. A 2xx counts only if it repeats what was sent; a refusal only with a
-//! code the profile knows; all else is ambiguous.
+//! An answer is taken for what it proves. A 2xx counts only if it repeats what was sent; a refusal
+//! only with a code the profile knows; all else is ambiguous.
 
 use lucid_model::{
     money::MicroUsdt,
@@ -68,8 +68,9 @@ struct ErrorBody {
     message: String,
 }
 
-/// An amount in an answer: a string or a bare number, compared as the exact decimal it is written as. Only a number may have
-/// an exponent: that is how a service writes that keeps amounts as floats.
+/// An amount in an answer: a string or a bare number, compared as the exact decimal it is written
+/// as. Only a number may have an exponent: that is how a service writes that keeps amounts as
+/// floats.
 fn exact_amount(raw: &RawValue) -> Option<MicroUsdt> {
     let text = raw.get();
     match text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
@@ -85,14 +86,20 @@ impl PayoutAnswer<'_> {
     /// Whether the answer is about this payout: id, address, amount and currency as they were sent.
     fn echoes(&self, ids: Ids, payout: &Payout) -> Result<(), String> {
         let id = payout.id.to_string();
-        let address: Option<TronAddress> = self.recipient_address.as_deref().and_then(|a| a.parse().ok());
+        let address: Option<TronAddress> =
+            self.recipient_address.as_deref().and_then(|a| a.parse().ok());
         let in_metadata = self.metadata.as_ref().map(|metadata| metadata.reference.as_str());
         let ours = match ids {
-            Ids::Ours => [self.payout_id.as_deref(), self.reference.as_deref()].contains(&Some(&id)),
+            Ids::Ours => {
+                [self.payout_id.as_deref(), self.reference.as_deref()].contains(&Some(&id))
+            }
             Ids::Its => [in_metadata, self.reference.as_deref()].contains(&Some(&id)),
             // Nothing to compare, unless it says more than it has to.
             Ids::ItsAlone => {
-                [in_metadata.filter(|named| !named.is_empty()), self.reference.as_deref()].into_iter().flatten().all(|named| named == id)
+                [in_metadata.filter(|named| !named.is_empty()), self.reference.as_deref()]
+                    .into_iter()
+                    .flatten()
+                    .all(|named| named == id)
             }
         };
         if !ours {
@@ -116,8 +123,10 @@ impl PayoutAnswer<'_> {
             Ids::Ours => self.external_id.clone(),
             Ids::Its | Ids::ItsAlone => self.payout_id.clone(),
         };
-        let plain =
-            |id: &String| (1..=EXTERNAL_ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let plain = |id: &String| {
+            (1..=EXTERNAL_ID_MAX).contains(&id.len())
+                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
         match (id, profile.find) {
             (Some(id), _) if !plain(&id) => Err("the answer's id of its own is not one".into()),
             (None, Find::ById { .. }) => Err("the answer has no id to find it by".into()),
@@ -127,7 +136,11 @@ impl PayoutAnswer<'_> {
 
     /// Why it failed, whatever the field is called.
     fn cause(&self) -> Option<&str> {
-        [&self.reason, &self.error_message, &self.failure_reason].into_iter().flatten().map(String::as_str).find(|cause| !cause.is_empty())
+        [&self.reason, &self.error_message, &self.failure_reason]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .find(|cause| !cause.is_empty())
     }
 
     /// The transaction, whatever its name is; two that differ are none.
@@ -143,7 +156,8 @@ impl PayoutAnswer<'_> {
 }
 
 fn parse<'a>(body: &'a [u8], ids: Ids, payout: &Payout) -> Result<PayoutAnswer<'a>, String> {
-    let answer: PayoutAnswer<'a> = serde_json::from_slice(body).map_err(|_| "the answer is not the JSON it should be".to_owned())?;
+    let answer: PayoutAnswer<'a> = serde_json::from_slice(body)
+        .map_err(|_| "the answer is not the JSON it should be".to_owned())?;
     answer.echoes(ids, payout)?;
     Ok(answer)
 }
@@ -152,7 +166,8 @@ fn error_of(body: &[u8]) -> Option<ErrorBody> {
     serde_json::from_slice::<Refusal>(body).ok()?.error
 }
 
-/// Whether a 404 says that there is no such payout: one that says less may come from a proxy, or mean the route.
+/// Whether a 404 says that there is no such payout: one that says less may come from a proxy, or
+/// mean the route.
 pub(crate) fn says_unknown(profile: &Profile, body: &[u8]) -> bool {
     let Ok(Refusal { error, detail }) = serde_json::from_slice(body) else { return false };
     let said = error.map(|error| error.code).or_else(|| Some(detail?.as_str()?.to_owned()));
@@ -160,27 +175,40 @@ pub(crate) fn says_unknown(profile: &Profile, body: &[u8]) -> bool {
 }
 
 /// What the answer to a POST means.
-pub(super) fn classify(profile: &Profile, payout: &Payout, status: StatusCode, body: &[u8]) -> Answer {
+pub(super) fn classify(
+    profile: &Profile,
+    payout: &Payout,
+    status: StatusCode,
+    body: &[u8],
+) -> Answer {
     if status.is_success() {
-        return match parse(body, profile.ids, payout).and_then(|answer| answer.external_id(profile)) {
+        return match parse(body, profile.ids, payout).and_then(|answer| answer.external_id(profile))
+        {
             Ok(external_id) => Answer::Accepted { external_id },
             Err(problem) => Answer::Ambiguous(format!("{status}, but {problem}")),
         };
     }
     if profile.refuses_before_effect.contains(&status.as_u16()) {
-        return Answer::RailRefusesUs(format!("the rail answers {status}, before it does anything"));
+        return Answer::RailRefusesUs(format!(
+            "the rail answers {status}, before it does anything"
+        ));
     }
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Answer::RailRefusesUs(format!("the rail answers {status}")),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+            Answer::RailRefusesUs(format!("the rail answers {status}"))
+        }
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => match error_of(body) {
-            Some(error) if profile.rejection_codes.contains(&error.code.as_str()) => Answer::Rejected(format!("{}: {}", error.code, error.message)),
+            Some(error) if profile.rejection_codes.contains(&error.code.as_str()) => {
+                Answer::Rejected(format!("{}: {}", error.code, error.message))
+            }
             _ => Answer::Ambiguous(format!("{status} without a code that is known")),
         },
         _ => Answer::Ambiguous(format!("the rail answers {status}")),
     }
 }
 
-/// Whether an answer says nothing of the payout: the rail, or what stands before it, does not serve us now.
+/// Whether an answer says nothing of the payout: the rail, or what stands before it, does not serve
+/// us now.
 fn says_not_now(status: StatusCode) -> bool {
     use StatusCode as S;
     let not_now = [
@@ -197,12 +225,19 @@ fn says_not_now(status: StatusCode) -> bool {
 }
 
 /// What the answer to a look-up means.
-pub(super) fn understand(profile: &Profile, payout: &Payout, status: StatusCode, body: &[u8]) -> Reported {
+pub(super) fn understand(
+    profile: &Profile,
+    payout: &Payout,
+    status: StatusCode,
+    body: &[u8],
+) -> Reported {
     if status == StatusCode::NOT_FOUND && says_unknown(profile, body) {
         return match profile.find {
             Find::ByReference => Reported::NotFound,
             // It gave the payout this id, and has lost it: that says nothing about the money.
-            Find::ById { .. } => Reported::Unclear("the rail does not know the id that it gave the payout".into()),
+            Find::ById { .. } => {
+                Reported::Unclear("the rail does not know the id that it gave the payout".into())
+            }
         };
     }
     if says_not_now(status) {
@@ -226,12 +261,19 @@ pub(super) fn understand(profile: &Profile, payout: &Payout, status: StatusCode,
     // What it was found by stays what it is.
     let external_id = external_id.filter(|_| !by_id);
     match (answer.status.as_deref(), txid) {
-        (Some("accepted" | "pending" | "processing"), txid) => Reported::Accepted { external_id, txid },
+        (Some("accepted" | "pending" | "processing"), txid) => {
+            Reported::Accepted { external_id, txid }
+        }
         (Some("confirmed" | "completed"), Some(txid)) => Reported::Confirmed { external_id, txid },
-        (Some("confirmed" | "completed"), None) => Reported::Unclear("confirmed without a transaction".into()),
-        (Some("failed"), txid) => Reported::Failed { reason: answer.cause().unwrap_or("the rail says it failed").to_owned(), txid },
-        // Where `failed` proves nothing, `cancelled` does not either: the service may have sent it before. Where `failed` is
-        // proof, nobody has declared that `cancelled` is.
+        (Some("confirmed" | "completed"), None) => {
+            Reported::Unclear("confirmed without a transaction".into())
+        }
+        (Some("failed"), txid) => Reported::Failed {
+            reason: answer.cause().unwrap_or("the rail says it failed").to_owned(),
+            txid,
+        },
+        // Where `failed` proves nothing, `cancelled` does not either: the service may have sent it
+        // before. Where `failed` is proof, nobody has declared that `cancelled` is.
         (Some("cancelled"), txid) if !profile.capabilities.failed_is_final => {
             let cause = answer.cause().map(|cause| format!(": {cause}")).unwrap_or_default();
             Reported::Failed { reason: format!("cancelled at the payment service{cause}"), txid }

@@ -1,4 +1,5 @@
-//! Answers that nobody vouches for: whatever the bytes are, nothing is taken for paid, accepted or refused that does not prove it.
+//! Answers that nobody vouches for: whatever the bytes are, nothing is taken for paid, accepted or
+//! refused that does not prove it.
 
 use lucid_model::{
     id::{NodeId, PayoutId, RunId, UserId},
@@ -56,8 +57,12 @@ fn sound(profile: &Profile) -> Value {
     let id = payout().id.to_string();
     let mut answer = json!({ "status": "confirmed", "recipient_address": WALLET, "amount": "12.500000", "currency": "USDT" });
     let of_profile = match profile.name {
-        "initiate" => json!({ "payout_id": "x-1", "tx_id": "t", "amount": 12.5, "status": "completed" }),
-        "tron-create" => json!({ "payout_id": "x-1", "metadata": { "reference": id }, "txid": "t", "amount": 12.5, "status": "completed" }),
+        "initiate" => {
+            json!({ "payout_id": "x-1", "tx_id": "t", "amount": 12.5, "status": "completed" })
+        }
+        "tron-create" => {
+            json!({ "payout_id": "x-1", "metadata": { "reference": id }, "txid": "t", "amount": 12.5, "status": "completed" })
+        }
         _ => json!({ "payout_id": id, "external_id": "x", "transaction_id": "t" }),
     };
     answer.as_object_mut().unwrap().extend(of_profile.as_object().unwrap().clone());
@@ -73,8 +78,16 @@ fn of(body: &str, profile: &Profile) -> (Answer, Reported) {
 fn each_shape_is_understood_in_its_own_words_and_no_other() {
     for profile in Profile::LIVE {
         let (answer, reported) = of(&sound(&profile).to_string(), &profile);
-        assert!(matches!(answer, Answer::Accepted { external_id: Some(_) }), "{}: {answer:?}", profile.name);
-        assert!(matches!(reported, Reported::Confirmed { ref txid, .. } if txid == "t"), "{}: {reported:?}", profile.name);
+        assert!(
+            matches!(answer, Answer::Accepted { external_id: Some(_) }),
+            "{}: {answer:?}",
+            profile.name
+        );
+        assert!(
+            matches!(reported, Reported::Confirmed { ref txid, .. } if txid == "t"),
+            "{}: {reported:?}",
+            profile.name
+        );
     }
     let (answer, _) = of(&sound(&Profile::TRON_CREATE).to_string(), &Profile::LUCID);
     assert!(matches!(answer, Answer::Ambiguous(_)), "{answer:?}");
@@ -102,14 +115,28 @@ fn an_answer_that_is_about_anything_else_proves_nothing() {
                 continue;
             }
             let (accepted, reported) = of(&answer.to_string(), &profile);
-            assert!(matches!(accepted, Answer::Ambiguous(_)), "{}, {field} {wrong}: {accepted:?}", profile.name);
-            assert!(matches!(reported, Reported::Unclear(_)), "{}, {field} {wrong}: {reported:?}", profile.name);
+            assert!(
+                matches!(accepted, Answer::Ambiguous(_)),
+                "{}, {field} {wrong}: {accepted:?}",
+                profile.name
+            );
+            assert!(
+                matches!(reported, Reported::Unclear(_)),
+                "{}, {field} {wrong}: {reported:?}",
+                profile.name
+            );
         }
         let mut two = sound(&profile);
         (two["transaction_id"], two["tx_id"]) = (json!("one"), json!("other"));
-        assert!(matches!(of(&two.to_string(), &profile).1, Reported::Unclear(_)), "two transactions");
+        assert!(
+            matches!(of(&two.to_string(), &profile).1, Reported::Unclear(_)),
+            "two transactions"
+        );
         let twice = sound(&profile).to_string().replacen('{', "{\"amount\":\"12.500000\",", 1);
-        assert!(matches!(of(&twice, &profile).0, Answer::Ambiguous(_)), "a key that is there twice");
+        assert!(
+            matches!(of(&twice, &profile).0, Answer::Ambiguous(_)),
+            "a key that is there twice"
+        );
     }
 }
 
@@ -118,25 +145,53 @@ fn an_amount_is_the_decimal_that_a_number_writes_with_an_exponent_or_without() {
     let of_amount = |amount: i64, text: &str| {
         let body = sound(&Profile::TRON_CREATE).to_string().replace("12.5", text);
         let small = Payout { amount: MicroUsdt(amount), ..payout() };
-        matches!(classify(&Profile::TRON_CREATE, &small, StatusCode::OK, body.as_bytes()), Answer::Accepted { .. })
+        matches!(
+            classify(&Profile::TRON_CREATE, &small, StatusCode::OK, body.as_bytes()),
+            Answer::Accepted { .. }
+        )
     };
-    for (amount, text) in [(50, "5e-05"), (50, "5e-5"), (50, "0.00005"), (1, "1e-06"), (12_500_000, "1.25e1"), (1_000_000_000_000, "1e+06")] {
+    for (amount, text) in [
+        (50, "5e-05"),
+        (50, "5e-5"),
+        (50, "0.00005"),
+        (1, "1e-06"),
+        (12_500_000, "1.25e1"),
+        (1_000_000_000_000, "1e+06"),
+    ] {
         assert!(of_amount(amount, text), "{text}");
     }
-    for (amount, text) in [(50, "5e-06"), (50, "5.00000000000001e-05"), (50, "\"5e-05\""), (0, "1e-07"), (50, "5e-05.0")] {
+    for (amount, text) in [
+        (50, "5e-06"),
+        (50, "5.00000000000001e-05"),
+        (50, "\"5e-05\""),
+        (0, "1e-07"),
+        (50, "5e-05.0"),
+    ] {
         assert!(!of_amount(amount, text), "{text}");
     }
 }
 
 #[test]
 fn what_failed_or_was_cancelled_says_why_and_frees_nothing_where_it_is_no_proof() {
-    for (profile, field) in [(Profile::LUCID, "reason"), (Profile::INITIATE, "failure_reason"), (Profile::TRON_CREATE, "error_message")] {
+    for (profile, field) in [
+        (Profile::LUCID, "reason"),
+        (Profile::INITIATE, "failure_reason"),
+        (Profile::TRON_CREATE, "error_message"),
+    ] {
         let mut answer = sound(&profile);
-        answer.as_object_mut().unwrap().retain(|name, _| !["transaction_id", "tx_id", "txid"].contains(&name.as_str()));
+        answer
+            .as_object_mut()
+            .unwrap()
+            .retain(|name, _| !["transaction_id", "tx_id", "txid"].contains(&name.as_str()));
         answer[field] = json!("insufficient energy");
         answer["status"] = json!("failed");
         let failed = of(&answer.to_string(), &profile).1;
-        assert_eq!(failed, Reported::Failed { reason: "insufficient energy".into(), txid: None }, "{}", profile.name);
+        assert_eq!(
+            failed,
+            Reported::Failed { reason: "insufficient energy".into(), txid: None },
+            "{}",
+            profile.name
+        );
         answer["status"] = json!("cancelled");
         let cancelled = of(&answer.to_string(), &profile).1;
         if profile.capabilities.failed_is_final {
@@ -152,18 +207,34 @@ fn what_failed_or_was_cancelled_says_why_and_frees_nothing_where_it_is_no_proof(
 fn a_profile_declares_what_refuses_before_any_effect() {
     for profile in Profile::LIVE {
         for status in [301, 302, 303, 307, 308, 408, 409, 425, 429, 500, 502, 503, 504] {
-            let answer = classify(&profile, &payout(), StatusCode::from_u16(status).unwrap(), b"<html>");
+            let answer =
+                classify(&profile, &payout(), StatusCode::from_u16(status).unwrap(), b"<html>");
             let declared = profile.name != "lucid" && [308, 429].contains(&status);
-            assert_eq!(matches!(answer, Answer::RailRefusesUs(_)), declared, "{}, {status}: {answer:?}", profile.name);
-            assert_eq!(matches!(answer, Answer::Ambiguous(_)), !declared, "{}, {status}: {answer:?}", profile.name);
+            assert_eq!(
+                matches!(answer, Answer::RailRefusesUs(_)),
+                declared,
+                "{}, {status}: {answer:?}",
+                profile.name
+            );
+            assert_eq!(
+                matches!(answer, Answer::Ambiguous(_)),
+                !declared,
+                "{}, {status}: {answer:?}",
+                profile.name
+            );
         }
     }
 }
 
 #[test]
 fn a_look_up_that_finds_nothing_is_not_found_only_where_payouts_are_found_by_our_id() {
-    let of = |profile: &Profile, body: &str| understand(profile, &payout(), StatusCode::NOT_FOUND, body.as_bytes());
-    assert_eq!(of(&Profile::LUCID, r#"{"error":{"code":"PAYOUT_NOT_FOUND","message":"none"}}"#), Reported::NotFound);
+    let of = |profile: &Profile, body: &str| {
+        understand(profile, &payout(), StatusCode::NOT_FOUND, body.as_bytes())
+    };
+    assert_eq!(
+        of(&Profile::LUCID, r#"{"error":{"code":"PAYOUT_NOT_FOUND","message":"none"}}"#),
+        Reported::NotFound
+    );
     for (profile, body) in [
         (Profile::LUCID, r#"{"error":{"code":"NO_SUCH_ROUTE"}}"#),
         (Profile::LUCID, r#"{"detail":"Not Found"}"#),

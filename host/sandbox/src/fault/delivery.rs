@@ -16,7 +16,8 @@ use crate::{connection::Breaker, reply::Reply};
 
 const JSON: &str = "application/json";
 const HUGE_CHUNK_BYTES: usize = 64 * 1024;
-const PAGE: &str = "<!doctype html><title>Bad gateway</title><h1>502 Bad Gateway</h1><p>lucid sandbox</p>\n";
+const PAGE: &str =
+    "<!doctype html><title>Bad gateway</title><h1>502 Bad Gateway</h1><p>lucid sandbox</p>\n";
 
 /// What the transport of one answer needs.
 #[derive(Debug)]
@@ -31,7 +32,8 @@ impl Delivery<'_> {
     pub(crate) async fn send(&self, answer: &Answer, reply: Reply) -> Response {
         match answer {
             Answer::Status { code, error_code } => {
-                let status = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let status =
+                    StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let code = error_code.as_deref().unwrap_or("FAULT");
                 Reply::error(status, code, "a planned fault").into_response()
             }
@@ -48,7 +50,10 @@ impl Delivery<'_> {
                 reply.into_response()
             }
             Answer::Cut => cut(&reply),
-            Answer::Html => (StatusCode::OK, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], PAGE).into_response(),
+            Answer::Html => {
+                (StatusCode::OK, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], PAGE)
+                    .into_response()
+            }
             Answer::Redirect => redirect(self.uri, reply),
             Answer::Drip { ms } => drip(&reply, *ms, self.stopping.clone()),
             Answer::Huge { bytes } => huge(&reply, *bytes),
@@ -78,7 +83,8 @@ fn cut(reply: &Reply) -> Response {
             None => None,
         }
     });
-    let headers = [(header::CONTENT_TYPE, JSON.to_owned()), (header::CONTENT_LENGTH, length.to_string())];
+    let headers =
+        [(header::CONTENT_TYPE, JSON.to_owned()), (header::CONTENT_LENGTH, length.to_string())];
     (reply.status, headers, Body::from_stream(parts)).into_response()
 }
 
@@ -107,7 +113,8 @@ fn drip(reply: &Reply, ms: u32, stopping: CancellationToken) -> Response {
             }
         }
     });
-    let headers = [(header::CONTENT_TYPE, JSON.to_owned()), (header::CONTENT_LENGTH, length.to_string())];
+    let headers =
+        [(header::CONTENT_TYPE, JSON.to_owned()), (header::CONTENT_LENGTH, length.to_string())];
     (reply.status, headers, Body::from_stream(drops)).into_response()
 }
 
@@ -122,13 +129,16 @@ fn huge(reply: &Reply, padding_bytes: u64) -> Response {
             if left == 0 {
                 return None;
             }
-            let length = usize::try_from(left).map_or(HUGE_CHUNK_BYTES, |left| left.min(HUGE_CHUNK_BYTES));
+            let length =
+                usize::try_from(left).map_or(HUGE_CHUNK_BYTES, |left| left.min(HUGE_CHUNK_BYTES));
             let sent = u64::try_from(length).unwrap_or(left);
             Some((chunk.slice(..length), left.saturating_sub(sent)))
         }
     });
-    let body =
-        stream::StreamExt::chain(stream::StreamExt::chain(stream::iter([Bytes::from(opening)]), padding), stream::iter([Bytes::from_static(b"\"}")]));
+    let body = stream::StreamExt::chain(
+        stream::StreamExt::chain(stream::iter([Bytes::from(opening)]), padding),
+        stream::iter([Bytes::from_static(b"\"}")]),
+    );
     let body = stream::StreamExt::map(body, Ok::<_, io::Error>);
     (reply.status, [(header::CONTENT_TYPE, JSON)], Body::from_stream(body)).into_response()
 }

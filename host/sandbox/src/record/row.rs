@@ -173,7 +173,12 @@ pub(super) const VOTE_COLUMNS: &str = "seq, node_id, block_id, block_hash, score
 impl Vote {
     /// A vote that is answered but never recorded.
     pub(crate) fn pretended(new: NewVote, now_ms: i64) -> Self {
-        Self { seq: 0, vote_id: vote_id(&new.node_id, &new.block_id, 0), new, accepted_at_ms: now_ms }
+        Self {
+            seq: 0,
+            vote_id: vote_id(&new.node_id, &new.block_id, 0),
+            new,
+            accepted_at_ms: now_ms,
+        }
     }
 
     pub(super) fn from_row(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
@@ -196,7 +201,9 @@ impl Vote {
 
     /// Whether a request says what was recorded; a fresh signature or timestamp is no other vote.
     pub(super) fn says(&self, other: &NewVote) -> bool {
-        let key = |vote: &NewVote| [&vote.score, &vote.vote, &vote.block_hash, &vote.merkle_root].map(Clone::clone);
+        let key = |vote: &NewVote| {
+            [&vote.score, &vote.vote, &vote.block_hash, &vote.merkle_root].map(Clone::clone)
+        };
         key(&self.new) == key(other)
     }
 

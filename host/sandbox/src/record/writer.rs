@@ -46,14 +46,22 @@ impl Writer {
     }
 
     /// Returns once the transfer is on disk.
-    pub(crate) async fn transfer(&self, new: NewTransfer, effect: Effect) -> Result<Outcome<Transfer>, RecordError> {
+    pub(crate) async fn transfer(
+        &self,
+        new: NewTransfer,
+        effect: Effect,
+    ) -> Result<Outcome<Transfer>, RecordError> {
         let (answer, outcome) = oneshot::channel();
         self.send(Job::Transfer { new: Box::new(new), effect, answer }).await?;
         outcome.await.map_err(|_| RecordError::NotWritten)
     }
 
     /// Returns once the vote is on disk.
-    pub(crate) async fn vote(&self, new: NewVote, effect: Effect) -> Result<Outcome<Vote>, RecordError> {
+    pub(crate) async fn vote(
+        &self,
+        new: NewVote,
+        effect: Effect,
+    ) -> Result<Outcome<Vote>, RecordError> {
         let (answer, outcome) = oneshot::channel();
         self.send(Job::Vote { new: Box::new(new), effect, answer }).await?;
         outcome.await.map_err(|_| RecordError::NotWritten)
@@ -89,7 +97,11 @@ impl WriterThread {
     }
 }
 
-pub(super) fn spawn(connection: Connection, jobs: mpsc::Receiver<Job>, confirm_delay_ms: i64) -> Result<WriterThread, SandboxError> {
+pub(super) fn spawn(
+    connection: Connection,
+    jobs: mpsc::Receiver<Job>,
+    confirm_delay_ms: i64,
+) -> Result<WriterThread, SandboxError> {
     thread::Builder::new()
         .name("sandbox-writer".to_owned())
         .spawn(move || run(connection, jobs, confirm_delay_ms))
@@ -127,7 +139,11 @@ enum Applied {
     Vote(Answer<Vote>, Outcome<Vote>),
 }
 
-fn commit(connection: &mut Connection, batch: Vec<Job>, confirm_delay_ms: i64) -> Result<(), rusqlite::Error> {
+fn commit(
+    connection: &mut Connection,
+    batch: Vec<Job>,
+    confirm_delay_ms: i64,
+) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut applied = Vec::with_capacity(batch.len());
     for job in batch {
@@ -159,8 +175,13 @@ fn record_transfer(
     effect: Effect,
     confirm_delay_ms: i64,
 ) -> Result<Outcome<Transfer>, rusqlite::Error> {
-    let sql = format!("SELECT {TRANSFER_COLUMNS} FROM transfers WHERE idempotency_key = ?1 AND deduped = 1");
-    let known = transaction.prepare_cached(&sql)?.query_row(params![new.idempotency_key], Transfer::from_row).optional()?;
+    let sql = format!(
+        "SELECT {TRANSFER_COLUMNS} FROM transfers WHERE idempotency_key = ?1 AND deduped = 1"
+    );
+    let known = transaction
+        .prepare_cached(&sql)?
+        .query_row(params![new.idempotency_key], Transfer::from_row)
+        .optional()?;
     let now_ms = now_ms();
     let insert = |accepted_at_ms: i64, deduped: bool| {
         let settled_at_ms = accepted_at_ms.saturating_add(confirm_delay_ms);
@@ -174,9 +195,13 @@ fn record_transfer(
             insert(now_ms, false)?;
             Ok(Outcome::Recorded(first))
         }
-        (_, Some(known)) if known.new.body_sha256 == new.body_sha256 => Ok(Outcome::Recorded(known)),
+        (_, Some(known)) if known.new.body_sha256 == new.body_sha256 => {
+            Ok(Outcome::Recorded(known))
+        }
         (_, Some(_)) => Ok(Outcome::Conflict),
-        (Effect::Late { ms }, None) => Ok(Outcome::Recorded(insert(now_ms.saturating_add(i64::from(ms)), true)?)),
+        (Effect::Late { ms }, None) => {
+            Ok(Outcome::Recorded(insert(now_ms.saturating_add(i64::from(ms)), true)?))
+        }
         (Effect::Once | Effect::Fails, None) => Ok(Outcome::Recorded(insert(now_ms, true)?)),
     }
 }
@@ -193,8 +218,9 @@ fn insert_transfer(
     deduped: bool,
     fails: bool,
 ) -> Result<Transfer, rusqlite::Error> {
-    let copy: i64 =
-        transaction.prepare_cached("SELECT count(*) FROM transfers WHERE payout_id = ?1")?.query_row(params![new.payout_id], |row| row.get(0))?;
+    let copy: i64 = transaction
+        .prepare_cached("SELECT count(*) FROM transfers WHERE payout_id = ?1")?
+        .query_row(params![new.payout_id], |row| row.get(0))?;
     let sql = format!(
         "INSERT INTO transfers (idempotency_key, body_sha256, payout_id, reference, node_id, user_id, \
          recipient_address, amount_micro_usdt, currency, external_id, transaction_id, accepted_at_ms, \
@@ -225,9 +251,18 @@ fn insert_transfer(
     )
 }
 
-fn record_vote(transaction: &Transaction<'_>, new: &NewVote, effect: Effect) -> Result<Outcome<Vote>, rusqlite::Error> {
-    let sql = format!("SELECT {VOTE_COLUMNS} FROM votes WHERE node_id = ?1 AND block_id = ?2 ORDER BY seq LIMIT 1");
-    let known = transaction.prepare_cached(&sql)?.query_row(params![new.node_id, new.block_id], Vote::from_row).optional()?;
+fn record_vote(
+    transaction: &Transaction<'_>,
+    new: &NewVote,
+    effect: Effect,
+) -> Result<Outcome<Vote>, rusqlite::Error> {
+    let sql = format!(
+        "SELECT {VOTE_COLUMNS} FROM votes WHERE node_id = ?1 AND block_id = ?2 ORDER BY seq LIMIT 1"
+    );
+    let known = transaction
+        .prepare_cached(&sql)?
+        .query_row(params![new.node_id, new.block_id], Vote::from_row)
+        .optional()?;
     let now_ms = now_ms();
     match (effect, known) {
         (Effect::None, _) => Ok(Outcome::Recorded(Vote::pretended(new.clone(), now_ms))),
@@ -242,11 +277,17 @@ fn record_vote(transaction: &Transaction<'_>, new: &NewVote, effect: Effect) -> 
             let accepted_at_ms = now_ms.saturating_add(i64::from(ms));
             Ok(Outcome::Recorded(insert_vote(transaction, new, accepted_at_ms)?))
         }
-        (Effect::Once | Effect::Fails, None) => Ok(Outcome::Recorded(insert_vote(transaction, new, now_ms)?)),
+        (Effect::Once | Effect::Fails, None) => {
+            Ok(Outcome::Recorded(insert_vote(transaction, new, now_ms)?))
+        }
     }
 }
 
-fn insert_vote(transaction: &Transaction<'_>, new: &NewVote, accepted_at_ms: i64) -> Result<Vote, rusqlite::Error> {
+fn insert_vote(
+    transaction: &Transaction<'_>,
+    new: &NewVote,
+    accepted_at_ms: i64,
+) -> Result<Vote, rusqlite::Error> {
     let copy: i64 = transaction
         .prepare_cached("SELECT count(*) FROM votes WHERE node_id = ?1 AND block_id = ?2")?
         .query_row(params![new.node_id, new.block_id], |row| row.get(0))?;

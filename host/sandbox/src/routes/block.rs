@@ -18,7 +18,11 @@ use crate::{
 };
 
 /// `GET /api/v1/blocks/latest`
-pub(super) async fn latest(State(app): State<Arc<App>>, ConnectInfo(breaker): ConnectInfo<Breaker>, OriginalUri(uri): OriginalUri) -> Response {
+pub(super) async fn latest(
+    State(app): State<Arc<App>>,
+    ConnectInfo(breaker): ConnectInfo<Breaker>,
+    OriginalUri(uri): OriginalUri,
+) -> Response {
     let fault = app.faults.take(Route::Block);
     let height = height_at(now_ms(), app.block_interval_ms);
     // Another's reply is, for a block, the one before.
@@ -31,7 +35,8 @@ pub(super) async fn latest(State(app): State<Arc<App>>, ConnectInfo(breaker): Co
 
 fn render(height: u64, block_interval_ms: i64) -> Reply {
     let block = block_at(height);
-    let produced_at_ms = i64::try_from(height).unwrap_or(i64::MAX).saturating_mul(block_interval_ms);
+    let produced_at_ms =
+        i64::try_from(height).unwrap_or(i64::MAX).saturating_mul(block_interval_ms);
     Reply::ok(json!({
         "block_id": block.block_id,
         "block_hash": block.block_hash,

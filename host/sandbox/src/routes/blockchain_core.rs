@@ -1,5 +1,6 @@
-//! The network's own blockchain service, in its shape, under `/blockchain-core`: it wants a bearer token and an API key, a block
-//! has `hash`, a vote approves or rejects, cannot be asked about, and shares its id with the votes of the same second.
+//! The network's own blockchain service, in its shape, under `/blockchain-core`: it wants a bearer
+//! token and an API key, a block has `hash`, a vote approves or rejects, cannot be asked about, and
+//! shares its id with the votes of the same second.
 
 use std::sync::Arc;
 
@@ -47,7 +48,8 @@ async fn admitted(headers: HeaderMap, request: Request, next: Next) -> Response 
         return detail(StatusCode::UNAUTHORIZED, "Not authenticated").into_response();
     }
     if !has("api-key", "") {
-        return detail(StatusCode::UNAUTHORIZED, "Invalid authentication credentials").into_response();
+        return detail(StatusCode::UNAUTHORIZED, "Invalid authentication credentials")
+            .into_response();
     }
     next.run(request).await
 }
@@ -59,17 +61,24 @@ async fn latest() -> Reply {
 }
 
 /// `GET /api/v1/blocks/`: the newest one.
-async fn list(State(app): State<Arc<App>>, ConnectInfo(breaker): ConnectInfo<Breaker>, OriginalUri(uri): OriginalUri) -> Response {
+async fn list(
+    State(app): State<Arc<App>>,
+    ConnectInfo(breaker): ConnectInfo<Breaker>,
+    OriginalUri(uri): OriginalUri,
+) -> Response {
     let fault = app.faults.take(Route::Block);
     let height = height_at(now_ms(), app.block_interval_ms);
     let stale = u64::from(fault.answer == Answer::AnothersReply);
     let block = block_at(height.saturating_sub(stale));
-    let produced_at_ms = i64::try_from(block.height).unwrap_or(i64::MAX).saturating_mul(app.block_interval_ms);
+    let produced_at_ms =
+        i64::try_from(block.height).unwrap_or(i64::MAX).saturating_mul(app.block_interval_ms);
     let listed = json!({
         "block_id": block.block_id, "height": block.height, "hash": block.block_hash, "timestamp": rfc3339(produced_at_ms),
         "transaction_count": 0, "block_size_bytes": 1024, "validator": "sandbox",
     });
-    let reply = Reply::ok(json!({ "blocks": [listed], "pagination": { "page": 1, "limit": 1, "total": 1, "pages": 1 } }));
+    let reply = Reply::ok(
+        json!({ "blocks": [listed], "pagination": { "page": 1, "limit": 1, "total": 1, "pages": 1 } }),
+    );
     let delivery = Delivery { breaker: &breaker, uri: &uri, stopping: &app.stopping };
     delivery.send(&fault.answer, reply).await
 }
@@ -106,7 +115,11 @@ async fn vote(
     delivery.send(&fault.answer, reply).await
 }
 
-async fn accept(app: &App, effect: Effect, body: Result<Bytes, BytesRejection>) -> Result<Reply, Reply> {
+async fn accept(
+    app: &App,
+    effect: Effect,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Reply, Reply> {
     let body = body.map_err(|rejection| detail(rejection.status(), rejection.body_text()))?;
     let new = validate(&body)?;
     let vote = if effect == Effect::None {
@@ -115,7 +128,8 @@ async fn accept(app: &App, effect: Effect, body: Result<Bytes, BytesRejection>) 
         match app.writer.vote(new, effect).await? {
             Outcome::Recorded(vote) => vote,
             Outcome::Conflict => {
-                let error = json!({ "error": "Consensus vote invalid", "error_code": "CONSENSUS_001" });
+                let error =
+                    json!({ "error": "Consensus vote invalid", "error_code": "CONSENSUS_001" });
                 return Err(detail(StatusCode::BAD_REQUEST, error));
             }
         }
@@ -124,7 +138,9 @@ async fn accept(app: &App, effect: Effect, body: Result<Bytes, BytesRejection>) 
     let status = if now_ms < vote.accepted_at_ms { "pending" } else { "accepted" };
     let height = height_at(now_ms, app.block_interval_ms);
     let vote_id = format!("vote_{}", now_ms / 1_000);
-    Ok(Reply::ok(json!({ "vote_id": vote_id, "status": status, "submitted_at": rfc3339(now_ms), "block_height": height })))
+    Ok(Reply::ok(
+        json!({ "vote_id": vote_id, "status": status, "submitted_at": rfc3339(now_ms), "block_height": height }),
+    ))
 }
 
 fn validate(bytes: &Bytes) -> Result<NewVote, Reply> {
@@ -132,12 +148,16 @@ fn validate(bytes: &Bytes) -> Result<NewVote, Reply> {
         let problem = json!([{ "type": "value_error", "loc": ["body", field], "msg": message }]);
         detail(StatusCode::UNPROCESSABLE_ENTITY, problem)
     };
-    let body: VoteBody = serde_json::from_slice(bytes).map_err(|error| refused("vote", error.to_string()))?;
+    let body: VoteBody =
+        serde_json::from_slice(bytes).map_err(|error| refused("vote", error.to_string()))?;
     if !["approve", "reject"].contains(&body.vote.as_str()) {
         return Err(refused("vote", "must be approve or reject".to_owned()));
     }
     if !is_hex_digest(&body.block_hash) {
-        return Err(refused("block_hash", "String should match pattern '^[a-fA-F0-9]{64}$'".to_owned()));
+        return Err(refused(
+            "block_hash",
+            "String should match pattern '^[a-fA-F0-9]{64}$'".to_owned(),
+        ));
     }
     Ok(NewVote {
         node_id: body.node_id,

@@ -59,7 +59,8 @@ async fn list_votes(app: &App, page: PageQuery) -> Result<Reply, Reply> {
 }
 
 fn bounds(page: PageQuery) -> Result<(i64, i64), Reply> {
-    let Query(page) = page.map_err(|rejection| Reply::malformed("INVALID_QUERY", rejection.body_text()))?;
+    let Query(page) =
+        page.map_err(|rejection| Reply::malformed("INVALID_QUERY", rejection.body_text()))?;
     let limit = page.limit.unwrap_or(PAGE_ROWS_DEFAULT);
     if !(1..=PAGE_ROWS_MAX).contains(&limit) {
         let message = format!("limit is not 1 to {PAGE_ROWS_MAX}");
@@ -79,7 +80,10 @@ pub(super) async fn faults(State(app): State<Arc<App>>) -> Reply {
 }
 
 /// `PUT /api/v1/sandbox/faults`
-pub(super) async fn set_faults(State(app): State<Arc<App>>, body: Result<Bytes, BytesRejection>) -> Reply {
+pub(super) async fn set_faults(
+    State(app): State<Arc<App>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Reply {
     merge(replace(&app, body))
 }
 
@@ -93,8 +97,11 @@ pub(super) async fn clear_faults(State(app): State<Arc<App>>) -> Reply {
 
 fn replace(app: &App, body: Result<Bytes, BytesRejection>) -> Result<Reply, Reply> {
     allowed(app)?;
-    let body = body.map_err(|rejection| Reply::error(rejection.status(), "UNREADABLE_BODY", rejection.body_text()))?;
-    let new: FaultPlan = serde_json::from_slice(&body).map_err(|error| Reply::malformed("INVALID_FAULT", error.to_string()))?;
+    let body = body.map_err(|rejection| {
+        Reply::error(rejection.status(), "UNREADABLE_BODY", rejection.body_text())
+    })?;
+    let new: FaultPlan = serde_json::from_slice(&body)
+        .map_err(|error| Reply::malformed("INVALID_FAULT", error.to_string()))?;
     new.check().map_err(|message| Reply::malformed("INVALID_FAULT", message))?;
     app.faults.set(new);
     Ok(plan(app))

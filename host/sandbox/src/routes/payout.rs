@@ -73,7 +73,8 @@ pub(super) async fn create(
     delivery.send(&fault.answer, reply).await
 }
 
-/// `POST /api/v1/payouts/initiate` and `/api/v1/tron/payouts/create`: other shapes, which keep no keys.
+/// `POST /api/v1/payouts/initiate` and `/api/v1/tron/payouts/create`: other shapes, which keep no
+/// keys.
 pub(super) async fn create_shaped(
     State(app): State<Arc<App>>,
     Extension(shape): Extension<Shape>,
@@ -101,8 +102,8 @@ pub(super) async fn tron_by_id(
     tell(&app, fault, (merge(outcome), shape), &breaker, &uri).await
 }
 
-/// `GET /api/v1/payouts/{id}`: by our id or the record's in the default shape, by a UUID of the service's own in the shape
-/// `initiate`.
+/// `GET /api/v1/payouts/{id}`: by our id or the record's in the default shape, by a UUID of the
+/// service's own in the shape `initiate`.
 pub(super) async fn by_id(
     State(app): State<Arc<App>>,
     ConnectInfo(breaker): ConnectInfo<Breaker>,
@@ -113,7 +114,9 @@ pub(super) async fn by_id(
     let (outcome, shape) = match id {
         Ok(Path(id)) => match told_as(&app, Shape::Initiate, &id).await {
             Ok(reply) => (Ok(reply), Some(Shape::Initiate)),
-            Err(_) => (found(app.reader.transfer_by_id(id, now_ms()).await.map_err(Reply::from)), None),
+            Err(_) => {
+                (found(app.reader.transfer_by_id(id, now_ms()).await.map_err(Reply::from)), None)
+            }
         },
         Err(rejection) => (Err(Reply::malformed("INVALID_PATH", rejection.body_text())), None),
     };
@@ -154,7 +157,13 @@ fn found(read: Result<Option<Transfer>, Reply>) -> Result<Reply, Reply> {
     }
 }
 
-async fn tell(app: &App, fault: Fault, (reply, shape): (Reply, Option<Shape>), breaker: &Breaker, uri: &axum::http::Uri) -> Response {
+async fn tell(
+    app: &App,
+    fault: Fault,
+    (reply, shape): (Reply, Option<Shape>),
+    breaker: &Breaker,
+    uri: &axum::http::Uri,
+) -> Response {
     let standing = |transfer: &Transfer| Reply::ok(transfer.standing(now_ms()));
     let reply = untrue(app, &fault, reply, standing).await;
     let reply = match shape {
@@ -166,7 +175,12 @@ async fn tell(app: &App, fault: Fault, (reply, shape): (Reply, Option<Shape>), b
 }
 
 /// Applies the answers that change what a reply says.
-async fn untrue(app: &App, fault: &Fault, mut reply: Reply, render: impl Fn(&Transfer) -> Reply) -> Reply {
+async fn untrue(
+    app: &App,
+    fault: &Fault,
+    mut reply: Reply,
+    render: impl Fn(&Transfer) -> Reply,
+) -> Reply {
     if fault.answer != Answer::AnothersReply || !reply.status.is_success() {
         disguise(&fault.answer, &mut reply);
         return reply;
@@ -182,7 +196,12 @@ async fn untrue(app: &App, fault: &Fault, mut reply: Reply, render: impl Fn(&Tra
     }
 }
 
-async fn accept(app: &App, effect: Effect, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Reply, Reply> {
+async fn accept(
+    app: &App,
+    effect: Effect,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Reply, Reply> {
     record(app, effect, (key(headers)?, text), body).await
 }
 
@@ -194,8 +213,15 @@ pub(super) fn text(amount: &Value) -> Option<String> {
     amount.as_str().map(str::to_owned)
 }
 
-async fn record(app: &App, effect: Effect, (key, amount): (String, AmountText), body: Result<Bytes, BytesRejection>) -> Result<Reply, Reply> {
-    let body = body.map_err(|rejection| Reply::error(rejection.status(), "UNREADABLE_BODY", rejection.body_text()))?;
+async fn record(
+    app: &App,
+    effect: Effect,
+    (key, amount): (String, AmountText),
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Reply, Reply> {
+    let body = body.map_err(|rejection| {
+        Reply::error(rejection.status(), "UNREADABLE_BODY", rejection.body_text())
+    })?;
     let new = validate(key, amount, &body)?;
     let transfer = if effect == Effect::None {
         Transfer::pretended(new, now_ms())
@@ -218,14 +244,20 @@ fn key(headers: &HeaderMap) -> Result<String, Reply> {
     match value.to_str() {
         Ok(key) if !key.is_empty() && key.len() <= TEXT_BYTES_MAX => Ok(key.to_owned()),
         _ => {
-            let message = format!("Idempotency-Key is not 1 to {TEXT_BYTES_MAX} visible characters");
+            let message =
+                format!("Idempotency-Key is not 1 to {TEXT_BYTES_MAX} visible characters");
             Err(Reply::malformed("INVALID_IDEMPOTENCY_KEY", message))
         }
     }
 }
 
-fn validate(idempotency_key: String, amount_text: AmountText, bytes: &Bytes) -> Result<NewTransfer, Reply> {
-    let body: PayoutBody = serde_json::from_slice(bytes).map_err(|error| Reply::malformed("INVALID_JSON", error.to_string()))?;
+fn validate(
+    idempotency_key: String,
+    amount_text: AmountText,
+    bytes: &Bytes,
+) -> Result<NewTransfer, Reply> {
+    let body: PayoutBody = serde_json::from_slice(bytes)
+        .map_err(|error| Reply::malformed("INVALID_JSON", error.to_string()))?;
     let payout_id = required("payout_id", body.payout_id)?;
     let recipient_address = required("recipient_address", body.recipient_address)?;
     let currency = required("currency", body.currency)?;
@@ -239,7 +271,8 @@ fn validate(idempotency_key: String, amount_text: AmountText, bytes: &Bytes) -> 
     if currency != CURRENCY {
         return Err(Reply::invalid("INVALID_CURRENCY", format!("currency is not {CURRENCY}")));
     }
-    let amount = body.amount.as_ref().and_then(amount_text).and_then(|text| MicroUsdt::parse(&text));
+    let amount =
+        body.amount.as_ref().and_then(amount_text).and_then(|text| MicroUsdt::parse(&text));
     let Some(amount) = amount else {
         let message = "amount is not a positive decimal string of at most six fraction digits";
         return Err(Reply::invalid("INVALID_AMOUNT", message));
@@ -264,5 +297,7 @@ fn validate(idempotency_key: String, amount_text: AmountText, bytes: &Bytes) -> 
 }
 
 fn looks_like_an_address(text: &str) -> bool {
-    text.len() == ADDRESS_CHARS && text.starts_with('T') && text.chars().all(|character| BASE58.contains(character))
+    text.len() == ADDRESS_CHARS
+        && text.starts_with('T')
+        && text.chars().all(|character| BASE58.contains(character))
 }

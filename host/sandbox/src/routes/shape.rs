@@ -24,7 +24,8 @@ const HYPHENS: [usize; 4] = [8, 12, 16, 20];
 pub(crate) enum Shape {
     /// `POST /api/v1/payouts/initiate`: no reference of ours, UUIDs, `tx_id`, `failure_reason`.
     Initiate,
-    /// `POST /api/v1/tron/payouts/create`: our reference in `metadata`, hex ids, `txid`, `error_message`, refusals as `detail`.
+    /// `POST /api/v1/tron/payouts/create`: our reference in `metadata`, hex ids, `txid`,
+    /// `error_message`, refusals as `detail`.
     TronCreate,
 }
 
@@ -36,7 +37,8 @@ impl Shape {
             (false, Self::Initiate) => reply,
             (false, Self::TronCreate) => {
                 let unknown = reply.status == StatusCode::NOT_FOUND;
-                let message = reply.body.get("error").and_then(|error| error.get("message")).cloned();
+                let message =
+                    reply.body.get("error").and_then(|error| error.get("message")).cloned();
                 let detail = if unknown { Some(json!("Payout not found")) } else { message };
                 Reply::new(reply.status, json!({ "detail": detail }))
             }
@@ -45,7 +47,8 @@ impl Shape {
 
     fn success(self, mut reply: Reply) -> Reply {
         let mut take = |name: &str| reply.body.remove(name).unwrap_or(Value::Null);
-        let (own, txid, cause, reference) = (take("external_id"), take("transaction_id"), take("reason"), take("reference"));
+        let (own, txid, cause, reference) =
+            (take("external_id"), take("transaction_id"), take("reason"), take("reference"));
         let status = match take("status").as_str() {
             Some("accepted") => "pending".to_owned(),
             Some("confirmed") => "completed".to_owned(),
@@ -53,7 +56,8 @@ impl Shape {
         };
         let amount = take("amount").as_str().and_then(|amount| amount.parse().ok());
         let now = rfc3339(now_ms());
-        let (completed_at, own) = ((status == "completed").then_some(&now), own.as_str().map(|own| self.told(own)));
+        let (completed_at, own) =
+            ((status == "completed").then_some(&now), own.as_str().map(|own| self.told(own)));
         let shaped = match self {
             Self::Initiate if reply.status == StatusCode::ACCEPTED => {
                 json!({ "payout_id": own, "estimated_completion": now, "submitted_at": now })
@@ -91,7 +95,11 @@ impl Shape {
             Self::TronCreate => digits.to_owned(),
             Self::Initiate => {
                 let hyphen = |place: usize| if HYPHENS.contains(&place) { "-" } else { "" };
-                digits.chars().enumerate().map(|(place, digit)| format!("{}{digit}", hyphen(place))).collect()
+                digits
+                    .chars()
+                    .enumerate()
+                    .map(|(place, digit)| format!("{}{digit}", hyphen(place)))
+                    .collect()
             }
         }
     }
@@ -110,7 +118,9 @@ impl Shape {
 /// A float as Python writes it: 12.5, 0.0001, 5e-05.
 fn float(value: f64) -> String {
     let scientific = format!("{value:e}");
-    let parts = scientific.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?)));
+    let parts = scientific
+        .split_once('e')
+        .and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?)));
     match parts {
         Some((digits, exponent)) if !(-4..16).contains(&exponent) => {
             format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
@@ -122,5 +132,10 @@ fn float(value: f64) -> String {
 /// A key that nobody used and nobody will: each request is another transfer.
 pub(super) fn unkeyed() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    sha256_hex(format!("{} {} {}", std::process::id(), now_ms(), NEXT.fetch_add(1, Ordering::Relaxed)))
+    sha256_hex(format!(
+        "{} {} {}",
+        std::process::id(),
+        now_ms(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    ))
 }

@@ -65,8 +65,14 @@ async fn anothers(app: &App, mut reply: Reply) -> Reply {
     }
 }
 
-async fn accept(app: &App, effect: Effect, body: Result<Bytes, BytesRejection>) -> Result<Reply, Reply> {
-    let body = body.map_err(|rejection| Reply::error(rejection.status(), "UNREADABLE_BODY", rejection.body_text()))?;
+async fn accept(
+    app: &App,
+    effect: Effect,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Reply, Reply> {
+    let body = body.map_err(|rejection| {
+        Reply::error(rejection.status(), "UNREADABLE_BODY", rejection.body_text())
+    })?;
     let new = validate(&body)?;
     let vote = if effect == Effect::None {
         Vote::pretended(new, now_ms())
@@ -92,7 +98,8 @@ pub(super) async fn by_id(State(app): State<Arc<App>>, Path(vote_id): Path<Strin
 }
 
 fn validate(bytes: &Bytes) -> Result<NewVote, Reply> {
-    let body: VoteBody = serde_json::from_slice(bytes).map_err(|error| Reply::malformed("INVALID_JSON", error.to_string()))?;
+    let body: VoteBody = serde_json::from_slice(bytes)
+        .map_err(|error| Reply::malformed("INVALID_JSON", error.to_string()))?;
     let node_id = required("node_id", body.node_id)?;
     let block_id = required("block_id", body.block_id)?;
     let block_hash = required("block_hash", body.block_hash)?;

@@ -52,8 +52,11 @@ async fn many_payouts_at_once_are_all_recorded() -> Outcome {
     let start = Instant::now();
     let mut lanes = tokio::task::JoinSet::new();
     for lane in 0..LANES {
-        let requests: Vec<_> =
-            (lane..PAYOUTS).step_by(LANES).map(|number| format!("p-{number}")).map(|id| rig.paying(&id, &payout(&id, "0.000001"))).collect();
+        let requests: Vec<_> = (lane..PAYOUTS)
+            .step_by(LANES)
+            .map(|number| format!("p-{number}"))
+            .map(|id| rig.paying(&id, &payout(&id, "0.000001")))
+            .collect();
         lanes.spawn(async move {
             let mut accepted = 0_usize;
             for request in requests {
@@ -73,10 +76,13 @@ async fn many_payouts_at_once_are_all_recorded() -> Outcome {
 #[tokio::test]
 async fn shutdown_does_not_wait_for_a_hanging_answer() -> Outcome {
     let rig = Rig::new()?;
-    rig.misbehave(serde_json::json!({ "payout": [{ "answer": { "hang": { "ms": 600_000 } } }] })).await?;
+    rig.misbehave(serde_json::json!({ "payout": [{ "answer": { "hang": { "ms": 600_000 } } }] }))
+        .await?;
     let request = rig.paying("p-1", &payout("p-1", "1"));
     let hanging = tokio::spawn(request.send());
-    let told = rig.eventually("/api/v1/sandbox/transfers", |told| told.body.pointer("/transfers/0").is_some());
+    let told = rig.eventually("/api/v1/sandbox/transfers", |told| {
+        told.body.pointer("/transfers/0").is_some()
+    });
     told.await?;
     let start = Instant::now();
     rig.sandbox.shutdown().await;

@@ -79,7 +79,8 @@ async fn faults_are_used_up_in_order_and_can_be_cleared() -> Outcome {
 
 #[tokio::test]
 async fn a_lying_rail_accepts_and_does_nothing() -> Outcome {
-    let rig = rig_with(json!({ "payout": [{ "effect": "none" }], "vote": [{ "effect": "none" }] })).await?;
+    let rig = rig_with(json!({ "payout": [{ "effect": "none" }], "vote": [{ "effect": "none" }] }))
+        .await?;
     assert_eq!(rig.pay("k", &payout("p-1", "1")).await?.status, 202);
     assert_eq!(rig.vote(&vote("n-1", "b-1", "1")).await?.status, 200);
     assert_eq!(rig.get(STATUS).await?.status, 404);
@@ -242,7 +243,8 @@ async fn a_dripping_answer_is_whole_in_the_end() -> Outcome {
 
 #[tokio::test]
 async fn a_huge_answer_is_valid_and_of_no_announced_length() -> Outcome {
-    let rig = rig_with(json!({ "payout": [{ "answer": { "huge": { "bytes": 200_000 } } }] })).await?;
+    let rig =
+        rig_with(json!({ "payout": [{ "answer": { "huge": { "bytes": 200_000 } } }] })).await?;
     let answer = rig.paying("k", &payout("p-1", "1")).send().await?;
     assert_eq!(answer.content_length(), None);
     let body: Value = serde_json::from_slice(&answer.bytes().await?)?;
@@ -296,7 +298,11 @@ async fn votes_and_blocks_misbehave_too() -> Outcome {
 #[tokio::test]
 async fn a_plan_can_be_set_without_http() -> Outcome {
     let rig = Rig::new()?;
-    let fault = Fault { answer: Answer::Status { code: 429, error_code: None }, times: Some(1), ..Fault::default() };
+    let fault = Fault {
+        answer: Answer::Status { code: 429, error_code: None },
+        times: Some(1),
+        ..Fault::default()
+    };
     rig.sandbox.set_faults(FaultPlan { payout: [fault].into(), ..FaultPlan::default() })?;
     assert_eq!(rig.pay("k", &payout("p-1", "1")).await?.status, 429);
     assert_eq!(rig.pay("k", &payout("p-1", "1")).await?.status, 202);

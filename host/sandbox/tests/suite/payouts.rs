@@ -26,7 +26,11 @@ async fn a_payout_is_accepted_with_an_echo() -> Outcome {
             "sandbox": true,
         })
     );
-    for path in ["/api/v1/payouts/p-1".to_owned(), format!("/api/v1/payouts/{external_id}"), "/api/v1/payouts?reference=ref-p-1".to_owned()] {
+    for path in [
+        "/api/v1/payouts/p-1".to_owned(),
+        format!("/api/v1/payouts/{external_id}"),
+        "/api/v1/payouts?reference=ref-p-1".to_owned(),
+    ] {
         let told = rig.get(&path).await?;
         assert_eq!((told.status, told.text("/payout_id")), (200, "p-1"), "{path}");
         assert_eq!(told.text("/status"), "accepted");

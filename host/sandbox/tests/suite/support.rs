@@ -50,7 +50,11 @@ pub fn config(data_dir: &Path, confirm_delay: Duration) -> Fallible<SandboxConfi
 pub fn client() -> Fallible<Client> {
     // Whichever test comes first installs it; the others find it there.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    Ok(Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(DEADLINE).build()?)
+    Ok(Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(DEADLINE)
+        .build()?)
 }
 
 impl Rig {

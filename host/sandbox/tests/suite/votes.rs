@@ -81,9 +81,15 @@ async fn two_instances_name_the_same_block_for_a_height() -> Outcome {
     let height = first.body.get("height").and_then(Value::as_u64).unwrap_or_default();
     let path = "/api/v1/blocks/latest";
     // A block may pass between the two questions; then the first instance is asked again.
-    let second = other.eventually(path, |told| told.body.get("height").and_then(Value::as_u64).is_some_and(|now| now >= height));
+    let second = other.eventually(path, |told| {
+        told.body.get("height").and_then(Value::as_u64).is_some_and(|now| now >= height)
+    });
     let second = second.await?;
-    let first = if second.body.get("height") == first.body.get("height") { first } else { one.get(path).await? };
+    let first = if second.body.get("height") == first.body.get("height") {
+        first
+    } else {
+        one.get(path).await?
+    };
     assert_eq!(first.body, second.body);
     Ok(())
 }

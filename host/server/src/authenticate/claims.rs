@@ -8,7 +8,8 @@ use super::{Claims, TokenError};
 /// Claims that are texts.
 const TEXTS: [&str; 5] = ["iss", "sub", "user_id", "type", "role"];
 
-/// Refuses claims of the wrong type: the library takes one that it cannot read for one that is not there.
+/// Refuses claims of the wrong type: the library takes one that it cannot read for one that is not
+/// there.
 pub fn check(claims: &Claims) -> Result<(), TokenError> {
     let there = |name: &str| claims.get(name).filter(|value| !value.is_null());
     for name in TEXTS {
@@ -17,7 +18,9 @@ pub fn check(claims: &Claims) -> Result<(), TokenError> {
             return Err(wrong(name, "a string"));
         }
     }
-    let is_audience = |value: &Value| value.is_string() || value.as_array().is_some_and(|all| all.iter().all(Value::is_string));
+    let is_audience = |value: &Value| {
+        value.is_string() || value.as_array().is_some_and(|all| all.iter().all(Value::is_string))
+    };
     if there("aud").is_some_and(|value| !is_audience(value)) {
         return Err(wrong("aud", "a string or a list of strings"));
     }
@@ -40,8 +43,8 @@ pub fn expiry(claims: &Claims) -> Option<TimeMs> {
     Some(TimeMs(seconds.saturating_mul(1_000)))
 }
 
-/// The claim that names a caller's roles: `roles` and `role`, or one that the configuration names, by its name or by a path such as
-/// `realm_access.roles`.
+/// The claim that names a caller's roles: `roles` and `role`, or one that the configuration names,
+/// by its name or by a path such as `realm_access.roles`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RolesClaim(Option<String>);
 

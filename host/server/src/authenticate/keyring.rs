@@ -1,7 +1,8 @@
 //! The gateway's keys, kept and renewed.
 //!
-//! One task fetches them ([`Keyring::keep`]). A request with a key that is not known asks that task and waits for it:
-//! so there is one fetch at a time, and a request that goes away takes none with it.
+//! One task fetches them ([`Keyring::keep`]). A request with a key that is not known asks that task
+//! and waits for it: so there is one fetch at a time, and a request that goes away takes none with
+//! it.
 
 use std::{
     collections::HashMap,
@@ -59,7 +60,11 @@ pub(super) struct Keyring {
 }
 
 impl Keyring {
-    pub(super) fn new(source: Arc<dyn GatewayKeys>, settings: KeyringSettings, expected: Expected) -> Self {
+    pub(super) fn new(
+        source: Arc<dyn GatewayKeys>,
+        settings: KeyringSettings,
+        expected: Expected,
+    ) -> Self {
         Self {
             source,
             settings,
@@ -85,7 +90,8 @@ impl Keyring {
         self.ask().await;
         match self.check(kid, token) {
             Some(checked) => checked,
-            // What is known may not be all there is, and it is not the caller's fault that we cannot say.
+            // What is known may not be all there is, and it is not the caller's fault that we
+            // cannot say.
             None if self.fresh().is_none() => Err(TokenError::NoKeys),
             None => Err(TokenError::Invalid { why: "its key is not known".into() }),
         }
@@ -107,8 +113,8 @@ impl Keyring {
         let _ = tokio::time::timeout(ANSWER_WAIT_MAX, fetches.changed()).await;
     }
 
-    /// Fetches now, at the interval, and when asked, until told to stop. After each fetch `told` learns what is
-    /// wrong, if anything is.
+    /// Fetches now, at the interval, and when asked, until told to stop. After each fetch `told`
+    /// learns what is wrong, if anything is.
     pub(super) async fn keep(&self, stop: &CancellationToken, told: impl Fn(Option<&'static str>)) {
         let mut failures = 0_u32;
         loop {
@@ -144,7 +150,8 @@ impl Keyring {
     }
 
     async fn fetch(&self) -> Result<(), GatewayError> {
-        *self.asking.lock() = Asking { started: Some(Instant::now()), running: true, wanted: false };
+        *self.asking.lock() =
+            Asking { started: Some(Instant::now()), running: true, wanted: false };
         let fetched = self.source.fetch().await;
         let outcome = if fetched.is_ok() { "ok" } else { "failed" };
         metrics::counter!("lucid_gateway_key_fetches_total", "outcome" => outcome).increment(1);
@@ -162,7 +169,9 @@ impl Keyring {
     /// The key decides the algorithm.
     fn checker(&self, material: &KeyMaterial) -> Checker {
         let (key, algorithm) = match material {
-            KeyMaterial::Rsa { modulus, exponent } => (DecodingKey::from_rsa_raw_components(modulus, exponent), Algorithm::RS256),
+            KeyMaterial::Rsa { modulus, exponent } => {
+                (DecodingKey::from_rsa_raw_components(modulus, exponent), Algorithm::RS256)
+            }
             KeyMaterial::Ed25519(point) => (DecodingKey::from_ed_der(point), Algorithm::EdDSA),
         };
         Checker { key, rules: self.expected.rules(algorithm, true) }
@@ -171,9 +180,9 @@ impl Keyring {
     fn trouble(&self) -> Option<&'static str> {
         match self.current.load().as_ref() {
             None => Some("the gateway has given no keys yet: tokens signed by it are refused"),
-            Some(set) if set.fetched.elapsed() >= self.settings.age_max => {
-                Some("the gateway's keys could not be renewed for too long: tokens signed by it are refused")
-            }
+            Some(set) if set.fetched.elapsed() >= self.settings.age_max => Some(
+                "the gateway's keys could not be renewed for too long: tokens signed by it are refused",
+            ),
             Some(_) => None,
         }
     }

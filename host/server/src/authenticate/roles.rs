@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use lucid_service::Role;
 
-/// What each word means unless the configuration says otherwise: the gateway's words first, then ours.
+/// What each word means unless the configuration says otherwise: the gateway's words first, then
+/// ours.
 const DEFAULT: [(&str, &[Role]); 10] = [
     ("user", &[Role::OwnViewer]),
     ("node_operator", &[Role::Owner, Role::OwnViewer]),
@@ -39,7 +40,12 @@ pub enum RoleMapError {
 
 /// Roles that a word may stand for. A node is known by its own token alone.
 fn known() -> String {
-    Role::ALL.into_iter().filter(|role| *role != Role::Node).map(Role::name).collect::<Vec<_>>().join(", ")
+    Role::ALL
+        .into_iter()
+        .filter(|role| *role != Role::Node)
+        .map(Role::name)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The gateway's role words, in any letter case, and our roles.
@@ -53,15 +59,22 @@ impl Default for RoleMap {
 }
 
 impl RoleMap {
-    /// The defaults with changes: a word that is named means what it is changed to, and nothing if that is empty.
+    /// The defaults with changes: a word that is named means what it is changed to, and nothing if
+    /// that is empty.
     ///
     /// # Errors
-    /// [`RoleMapError`] if a change names a role that there is not, or two changes name the same word.
+    /// [`RoleMapError`] if a change names a role that there is not, or two changes name the same
+    /// word.
     pub fn with(changes: &BTreeMap<String, Vec<String>>) -> Result<Self, RoleMapError> {
         let mut changed: HashMap<String, Vec<Role>> = HashMap::new();
         for (word, names) in changes {
             let of = |name: &String| Role::from_name(name).filter(|role| *role != Role::Node);
-            let role = |name| of(name).ok_or_else(|| RoleMapError::UnknownRole { word: word.clone(), role: name.clone() });
+            let role = |name| {
+                of(name).ok_or_else(|| RoleMapError::UnknownRole {
+                    word: word.clone(),
+                    role: name.clone(),
+                })
+            };
             let roles = names.iter().map(role).collect::<Result<_, _>>()?;
             if changed.insert(word.to_ascii_lowercase(), roles).is_some() {
                 return Err(RoleMapError::Twice { word: word.to_ascii_lowercase() });
@@ -75,7 +88,9 @@ impl RoleMap {
     /// What words mean together, each role once; an unknown word means nothing.
     pub fn roles_of<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Vec<Role> {
         let mut roles = Vec::new();
-        for role in words.into_iter().filter_map(|word| self.0.get(&word.to_ascii_lowercase())).flatten() {
+        for role in
+            words.into_iter().filter_map(|word| self.0.get(&word.to_ascii_lowercase())).flatten()
+        {
             if !roles.contains(role) {
                 roles.push(*role);
             }
@@ -89,12 +104,22 @@ mod tests {
     use super::*;
 
     fn changes(pairs: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
-        pairs.iter().map(|(word, roles)| ((*word).to_owned(), roles.iter().map(|role| (*role).to_owned()).collect())).collect()
+        pairs
+            .iter()
+            .map(|(word, roles)| {
+                ((*word).to_owned(), roles.iter().map(|role| (*role).to_owned()).collect())
+            })
+            .collect()
     }
 
     #[test]
     fn a_change_replaces_its_word_in_any_letter_case_and_keeps_the_others() {
-        let map = RoleMap::with(&changes(&[("Gateway_Auditor", &["viewer"]), ("ADMIN", &["Operator"]), ("owner", &[])])).unwrap();
+        let map = RoleMap::with(&changes(&[
+            ("Gateway_Auditor", &["viewer"]),
+            ("ADMIN", &["Operator"]),
+            ("owner", &[]),
+        ]))
+        .unwrap();
         assert_eq!(map.roles_of(["GATEWAY_AUDITOR"]), [Role::Viewer]);
         assert_eq!(map.roles_of(["admin"]), [Role::Operator]);
         assert_eq!(map.roles_of(["owner", "emperor"]), []);
@@ -105,8 +130,14 @@ mod tests {
     fn a_role_that_there_is_not_and_a_word_twice_are_refused() {
         for role in ["emperor", "node", ""] {
             let refused = RoleMap::with(&changes(&[("x", &["viewer", role])]));
-            assert_eq!(refused.err(), Some(RoleMapError::UnknownRole { word: "x".into(), role: role.into() }));
+            assert_eq!(
+                refused.err(),
+                Some(RoleMapError::UnknownRole { word: "x".into(), role: role.into() })
+            );
         }
-        assert_eq!(RoleMap::with(&changes(&[("Admin", &[]), ("admin", &[])])).err(), Some(RoleMapError::Twice { word: "admin".into() }));
+        assert_eq!(
+            RoleMap::with(&changes(&[("Admin", &[]), ("admin", &[])])).err(),
+            Some(RoleMapError::Twice { word: "admin".into() })
+        );
     }
 }

@@ -25,7 +25,10 @@ fn now() -> TimeMs {
     TimeMs(i64::try_from(since.as_millis()).unwrap())
 }
 fn signed(claims: &Value, header: &Header, secret: &str) -> String {
-    format!("Bearer {}", encode(header, claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap())
+    format!(
+        "Bearer {}",
+        encode(header, claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    )
 }
 fn hs256(claims: &Value) -> String {
     signed(claims, &Header::new(Algorithm::HS256), SECRET)
@@ -48,9 +51,16 @@ async fn the_gateways_tokens_count_with_their_audience_and_issuer() {
 async fn forged_expired_and_foreign_tokens_do_not_count() {
     let auth = authenticator();
     let claims = json!({ "sub": "alice", "role": "admin", "exp": exp() });
-    let none = format!("Bearer {}.{}.", "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0", hs256(&claims).split('.').nth(1).unwrap());
+    let none = format!(
+        "Bearer {}.{}.",
+        "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0",
+        hs256(&claims).split('.').nth(1).unwrap()
+    );
     for (what, token) in [
-        ("another secret", signed(&claims, &Header::new(Algorithm::HS256), "another secret, also of 32 bytes..")),
+        (
+            "another secret",
+            signed(&claims, &Header::new(Algorithm::HS256), "another secret, also of 32 bytes.."),
+        ),
         ("another algorithm", signed(&claims, &Header::new(Algorithm::HS384), SECRET)),
         ("no algorithm", none),
         ("expired", hs256(&json!({ "sub": "alice", "exp": exp() - 200 }))),
@@ -58,7 +68,14 @@ async fn forged_expired_and_foreign_tokens_do_not_count() {
         ("without an end", hs256(&json!({ "sub": "alice" }))),
         ("a refresh token", hs256(&json!({ "sub": "alice", "exp": exp(), "type": "refresh" }))),
         ("without a subject", hs256(&json!({ "exp": exp() }))),
-        ("a node's key id", signed(&claims, &Header { kid: Some(NODE_KEY_ID.into()), ..Header::new(Algorithm::HS256) }, SECRET)),
+        (
+            "a node's key id",
+            signed(
+                &claims,
+                &Header { kid: Some(NODE_KEY_ID.into()), ..Header::new(Algorithm::HS256) },
+                SECRET,
+            ),
+        ),
         ("no bearer", hs256(&claims).replace("Bearer ", "Basic ")),
     ] {
         assert!(auth.actor(Some(&token)).await.is_err(), "{what}");
@@ -72,12 +89,21 @@ async fn an_unknown_role_has_no_rights_and_no_role_is_a_user() {
     let of = async |claims: Value| auth.actor(Some(&hs256(&claims))).await.unwrap().roles;
     assert_eq!(of(json!({ "sub": "a", "exp": exp() })).await, [Role::OwnViewer]);
     assert_eq!(of(json!({ "sub": "a", "exp": exp(), "role": "emperor" })).await, []);
-    assert!(of(json!({ "sub": "a", "exp": exp(), "roles": ["super_admin"] })).await.contains(&Role::Treasurer));
+    assert!(
+        of(json!({ "sub": "a", "exp": exp(), "roles": ["super_admin"] }))
+            .await
+            .contains(&Role::Treasurer)
+    );
 }
 
 #[tokio::test]
 async fn a_claim_of_the_wrong_type_is_not_taken_for_an_absent_one() {
-    let expecting = Authenticator::new(TokenSettings { audience: Some("nodes".into()), issuer: Some("gateway".into()), ..settings(SECRET) }).unwrap();
+    let expecting = Authenticator::new(TokenSettings {
+        audience: Some("nodes".into()),
+        issuer: Some("gateway".into()),
+        ..settings(SECRET)
+    })
+    .unwrap();
     for auth in [expecting, authenticator()] {
         let of = async |extra: Value| {
             let mut claims = json!({ "sub": "alice", "exp": exp(), "aud": "nodes", "iss": "gateway", "role": "admin" });
@@ -113,7 +139,11 @@ async fn a_claim_of_the_wrong_type_is_not_taken_for_an_absent_one() {
 #[tokio::test]
 async fn roles_are_read_however_a_gateway_writes_them() {
     let of = async |claim: &str, claims: Value| {
-        let auth = Authenticator::new(TokenSettings { roles_claim: RolesClaim::at(claim), ..settings(SECRET) }).unwrap();
+        let auth = Authenticator::new(TokenSettings {
+            roles_claim: RolesClaim::at(claim),
+            ..settings(SECRET)
+        })
+        .unwrap();
         let mut all = json!({ "sub": "alice", "exp": exp() });
         all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
         auth.actor(Some(&hs256(&all))).await.unwrap().is(Role::Admin)
@@ -126,9 +156,17 @@ async fn roles_are_read_however_a_gateway_writes_them() {
         ("", json!({ "roles": null, "role": "admin" }), true),
         ("", json!({ "roles": "administrator" }), false),
         ("", json!({ "realm_access": { "roles": ["admin"] } }), false),
-        ("realm_access.roles", json!({ "realm_access": { "roles": ["offline_access", "admin"] } }), true),
+        (
+            "realm_access.roles",
+            json!({ "realm_access": { "roles": ["offline_access", "admin"] } }),
+            true,
+        ),
         ("realm_access.roles", json!({ "realm_access": { "roles": "admin" } }), true),
-        ("realm_access.roles", json!({ "realm_access": {}, "roles": ["admin"], "role": "admin" }), false),
+        (
+            "realm_access.roles",
+            json!({ "realm_access": {}, "roles": ["admin"], "role": "admin" }),
+            false,
+        ),
         ("realm_access.roles", json!({ "realm_access": "admin" }), false),
         ("https://example.org/roles", json!({ "https://example.org/roles": ["admin"] }), true),
         ("groups", json!({ "groups": ["admin"] }), true),
@@ -136,9 +174,18 @@ async fn roles_are_read_however_a_gateway_writes_them() {
         assert_eq!(of(claim, claims.clone()).await, admin, "{claim} {claims}");
     }
     for claim in ["", "groups", "realm_access.roles", "a.b.c"] {
-        let auth = Authenticator::new(TokenSettings { roles_claim: RolesClaim::at(claim), ..settings(SECRET) }).unwrap();
-        let token = issue_token_with(&RolesClaim::at(claim), SECRET, "root", "super_admin", 60, now()).unwrap();
-        assert!(auth.actor(Some(&format!("Bearer {token}"))).await.unwrap().is(Role::Treasurer), "{claim}");
+        let auth = Authenticator::new(TokenSettings {
+            roles_claim: RolesClaim::at(claim),
+            ..settings(SECRET)
+        })
+        .unwrap();
+        let token =
+            issue_token_with(&RolesClaim::at(claim), SECRET, "root", "super_admin", 60, now())
+                .unwrap();
+        assert!(
+            auth.actor(Some(&format!("Bearer {token}"))).await.unwrap().is(Role::Treasurer),
+            "{claim}"
+        );
     }
 }
 
@@ -153,18 +200,27 @@ async fn the_scheme_has_any_letter_case_and_a_token_its_end() {
         assert!((80..=90).contains(&left), "{left} s, with what is forgiven");
     }
     for scheme in ["Bear", "Bearer:", "", "Basic"] {
-        assert_eq!(auth.actor(Some(&token.replace("Bearer", scheme))).await.err(), Some(TokenError::Missing), "{scheme}");
+        assert_eq!(
+            auth.actor(Some(&token.replace("Bearer", scheme))).await.err(),
+            Some(TokenError::Missing),
+            "{scheme}"
+        );
     }
-    let fraction = auth.actor(Some(&hs256(&json!({ "sub": "alice", "exp": 4_102_444_800.5 })))).await.unwrap();
+    let fraction =
+        auth.actor(Some(&hs256(&json!({ "sub": "alice", "exp": 4_102_444_800.5 })))).await.unwrap();
     assert!(time_left(&fraction).unwrap().as_secs() > 1_000_000_000);
 }
 
 #[tokio::test]
 async fn a_nodes_token_is_the_nodes_alone() {
     let (auth, node) = (authenticator(), NodeId(uuid::Uuid::from_u128(7)));
-    let (token, _) = auth.node_token(node, PublicKey([9; 32]), UserId(uuid::Uuid::from_u128(1)), now()).unwrap();
+    let (token, _) =
+        auth.node_token(node, PublicKey([9; 32]), UserId(uuid::Uuid::from_u128(1)), now()).unwrap();
     let actor = auth.actor(Some(&format!("Bearer {token}"))).await.unwrap();
-    assert_eq!((actor.node, actor.node_key, actor.roles), (Some(node), Some(PublicKey([9; 32])), vec![Role::Node]));
+    assert_eq!(
+        (actor.node, actor.node_key, actor.roles),
+        (Some(node), Some(PublicKey([9; 32])), vec![Role::Node])
+    );
 }
 
 #[test]
@@ -176,8 +232,23 @@ fn a_short_secret_is_refused() {
 async fn a_secret_is_rotated_without_an_hour_in_which_tokens_do_not_count() {
     const NEXT: &str = "the next secret, of thirty-two bytes";
     let auth = authenticator();
-    let by = |secret: &str, exp: i64| signed(&json!({ "sub": "alice", "role": "admin", "exp": exp }), &Header::new(Algorithm::HS256), secret);
-    let node = || auth.node_token(NodeId(uuid::Uuid::nil()), PublicKey([7; 32]), UserId::from_subject("alice"), now()).unwrap().0;
+    let by = |secret: &str, exp: i64| {
+        signed(
+            &json!({ "sub": "alice", "role": "admin", "exp": exp }),
+            &Header::new(Algorithm::HS256),
+            secret,
+        )
+    };
+    let node = || {
+        auth.node_token(
+            NodeId(uuid::Uuid::nil()),
+            PublicKey([7; 32]),
+            UserId::from_subject("alice"),
+            now(),
+        )
+        .unwrap()
+        .0
+    };
     let (old, new, of_node) = (by(SECRET, exp()), by(NEXT, exp()), format!("Bearer {}", node()));
     assert!(auth.actor(Some(&old)).await.is_ok() && auth.actor(Some(&new)).await.is_err());
     auth.replace(&secrets(&[NEXT, SECRET])).unwrap();
@@ -186,7 +257,10 @@ async fn a_secret_is_rotated_without_an_hour_in_which_tokens_do_not_count() {
     }
     let newer_of_node = format!("Bearer {}", node());
     let late = auth.actor(Some(&by(SECRET, exp() - 200))).await.unwrap_err();
-    assert!(late.to_string().contains("ExpiredSignature"), "what the key that signed it says: {late}");
+    assert!(
+        late.to_string().contains("ExpiredSignature"),
+        "what the key that signed it says: {late}"
+    );
     assert_eq!(auth.replace(&secrets(&[NEXT, "short"])), Err(TokenError::ShortSecret));
     assert!(auth.actor(Some(&old)).await.is_ok(), "nothing has changed");
     auth.replace(&secrets(&[NEXT])).unwrap();

@@ -25,7 +25,9 @@ static DECLARED: LazyLock<HashMap<(String, &'static str), Declared>> = LazyLock:
     let document = routes::documented().merge(routes::streams()).into_openapi();
     let mut declared = HashMap::new();
     for (path, item) in document.paths.paths {
-        for (method, operation) in [("GET", item.get), ("PUT", item.put), ("POST", item.post), ("DELETE", item.delete)] {
+        for (method, operation) in
+            [("GET", item.get), ("PUT", item.put), ("POST", item.post), ("DELETE", item.delete)]
+        {
             if let Some(operation) = operation {
                 declared.insert((path.clone(), method), of(operation));
             }
@@ -46,7 +48,8 @@ fn of(operation: Operation) -> Declared {
     }
 }
 
-/// What the document says of a route, or of what it is called today; none of pages, which are not in it.
+/// What the document says of a route, or of what it is called today; none of pages, which are not
+/// in it.
 pub fn of_route(route: &Route) -> Option<&'static Declared> {
     DECLARED.get(&(route.now.unwrap_or(route.path).to_owned(), route.method))
 }
@@ -68,13 +71,20 @@ mod tests {
 
     #[test]
     fn what_the_document_says_is_known_of_every_route_of_the_api() {
-        let unknown: Vec<_> = ROUTES.iter().filter(|route| of_route(route).is_none()).map(|route| route.path).collect();
+        let unknown: Vec<_> = ROUTES
+            .iter()
+            .filter(|route| of_route(route).is_none())
+            .map(|route| route.path)
+            .collect();
         assert_eq!(unknown, ["/", "/docs", "/docs/", "/docs/{file}"]);
         let of = |method, path| {
             let Found::Route(route) = find(&method, path) else { panic!("{path} is no route") };
             of_route(route).unwrap()
         };
-        assert_eq!(of(Method::GET, "/api/v1/nodes").parameters, ["page", "limit", "order", "sort", "status", "pool_id"]);
+        assert_eq!(
+            of(Method::GET, "/api/v1/nodes").parameters,
+            ["page", "limit", "order", "sort", "status", "pool_id"]
+        );
         assert_eq!(of(Method::GET, "/api/v1/events").parameters, ["type", "node_id"]);
         let rollback = of(Method::POST, "/api/v1/policies/rollbacks/{kind}");
         assert!(rollback.parameters == ["scope"] && !rollback.takes_body && !rollback.deprecated);

@@ -1,5 +1,5 @@
-//! Deprecated routes that older clients of the network call: other names for what the rest of the API does. Nothing is
-//! decided here.
+//! Deprecated routes that older clients of the network call: other names for what the rest of the
+//! API does. Nothing is decided here.
 
 use axum::{
     Json as Answer, Router,
@@ -13,7 +13,9 @@ use lucid_service::ServiceError;
 use lucid_wire::{
     ErrorBody,
     auth::RegistrationHeaders,
-    legacy::{JoinPoolRequest, LegacyPayoutBody, NodeAlertBody, NodeAlertsBody, NodeStatusBody, measured},
+    legacy::{
+        JoinPoolRequest, LegacyPayoutBody, NodeAlertBody, NodeAlertsBody, NodeStatusBody, measured,
+    },
     node::{LegacyRegisterRequest, NodeBody},
     page::{NodeList, PageParams, Pagination},
     pool::PoolBody,
@@ -52,7 +54,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(alerts))
 }
 
-/// Names that no document has any more: each could have been taken for another path. What they are today is in the access table.
+/// Names that no document has any more: each could have been taken for another path. What they are
+/// today is in the access table.
 pub fn old_names() -> Router<Shared> {
     Router::new()
         .route("/api/v1/payouts/{id}/cancel", post(payments::cancel))
@@ -63,14 +66,19 @@ pub fn old_names() -> Router<Shared> {
 
 /// Registers a node.
 ///
-/// As `POST /nodes`; address and port may be missing, and `node_id` may be the client's own name for the node, which
-/// then stands for its id in every path. Without `name` the node has the name of `node_id`, or else of `operator_id`.
+/// As `POST /nodes`; address and port may be missing, and `node_id` may be the client's own name
+/// for the node, which then stands for its id in every path. Without `name` the node has the name
+/// of `node_id`, or else of `operator_id`.
 #[utoipa::path(post, path = "/api/v1/nodes/register", operation_id = "registerNodeLegacy", tag = "deprecated", request_body = LegacyRegisterRequest,
     params(RegistrationHeaders),
     responses((status = 201, body = NodeBody, description = "The node, pending until it is activated", headers(("Location" = String, description = "Path of the node"))),
         (status = 409, body = ErrorBody, description = "A node with this key, name, or address and port is registered already")))]
 #[deprecated]
-async fn register(State(api): State<Shared>, Caller(actor): Caller, json: Json<LegacyRegisterRequest>) -> Result<Response, ApiError> {
+async fn register(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    json: Json<LegacyRegisterRequest>,
+) -> Result<Response, ApiError> {
     let proof = json.registration_proof()?;
     registered(&api, &actor, json.value, proof).await
 }
@@ -82,10 +90,20 @@ async fn register(State(api): State<Shared>, Caller(actor): Caller, json: Json<L
     params(PageParams, ("sort" = Option<schema::NodeSort>, Query, description = "What to sort by"), ("pool_id" = Option<schema::Id>, Query, description = "Nodes of this pool")),
     responses((status = 200, body = NodeList, description = "A page of nodes")))]
 #[deprecated]
-async fn available(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<NodeList>, ApiError> {
+async fn available(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    params: Params,
+) -> Result<Answer<NodeList>, ApiError> {
     let (pool, page) = (nodes::pool_filter(&params)?, nodes::page(&params)?);
-    let found = api.service.nodes(&actor, NodeFilter { status: Some(NodeStatus::Active), pool, owner: None }, page).await?;
-    Ok(Answer(NodeList { nodes: found.items.iter().map(nodes::body).collect(), pagination: Pagination::new(page.page, page.limit, found.total) }))
+    let found = api
+        .service
+        .nodes(&actor, NodeFilter { status: Some(NodeStatus::Active), pool, owner: None }, page)
+        .await?;
+    Ok(Answer(NodeList {
+        nodes: found.items.iter().map(nodes::body).collect(),
+        pagination: Pagination::new(page.page, page.limit, found.total),
+    }))
 }
 
 /// Where a node is in its life.
@@ -95,7 +113,11 @@ async fn available(State(api): State<Shared>, Caller(actor): Caller, params: Par
     params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeStatusBody, description = "Its status")))]
 #[deprecated]
-async fn status(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeStatusBody>, ApiError> {
+async fn status(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<Answer<NodeStatusBody>, ApiError> {
     let view = api.service.node(&actor, node_id(&api, &id).await?).await?;
     Ok(Answer(NodeStatusBody::new(&view.node, view.live.map(|live| live.last_seen))))
 }
@@ -108,8 +130,13 @@ async fn status(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path
     responses((status = 200, body = NodeStatusBody, description = "Its status"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 #[deprecated]
-async fn start(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeStatusBody>, ApiError> {
-    let node = api.service.transition(&actor, node_id(&api, &id).await?, NodeEvent::Activate).await?.node;
+async fn start(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<Answer<NodeStatusBody>, ApiError> {
+    let node =
+        api.service.transition(&actor, node_id(&api, &id).await?, NodeEvent::Activate).await?.node;
     Ok(Answer(NodeStatusBody::new(&node, None).started(&node)))
 }
 
@@ -121,8 +148,16 @@ async fn start(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<
     responses((status = 200, body = NodeStatusBody, description = "Its status"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 #[deprecated]
-async fn stop(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeStatusBody>, ApiError> {
-    let node = api.service.transition(&actor, node_id(&api, &id).await?, NodeEvent::Deactivate).await?.node;
+async fn stop(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<Answer<NodeStatusBody>, ApiError> {
+    let node = api
+        .service
+        .transition(&actor, node_id(&api, &id).await?, NodeEvent::Deactivate)
+        .await?
+        .node;
     Ok(Answer(NodeStatusBody::new(&node, None).stopped(&node)))
 }
 
@@ -133,7 +168,11 @@ async fn stop(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<S
     params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = PoolBody, description = "The pool")))]
 #[deprecated]
-async fn pool(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<PoolBody>, ApiError> {
+async fn pool(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<Answer<PoolBody>, ApiError> {
     let view = api.service.node(&actor, node_id(&api, &id).await?).await?;
     let pool = view.node.pool.ok_or(ServiceError::NotFound { what: "pool" })?;
     let (pool, _) = api.service.pool(&actor, pool).await?;
@@ -165,7 +204,11 @@ async fn join_pool(
     responses((status = 200, body = NodeBody, description = "The node as it is now"),
         (status = 409, body = ErrorBody, description = "Somebody else changed it at the same time")))]
 #[deprecated]
-async fn leave_pool(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
+async fn leave_pool(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     nodes::changed(&api.service.assign(&actor, node_id(&api, &id).await?, None).await?)
 }
 
@@ -176,9 +219,18 @@ async fn leave_pool(State(api): State<Shared>, Caller(actor): Caller, Path(id): 
     params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = ScoreBody, description = "The score")))]
 #[deprecated]
-async fn poot(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<ScoreBody>, ApiError> {
+async fn poot(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<Answer<ScoreBody>, ApiError> {
     let filter = ScoreFilter { node: Some(node_id(&api, &id).await?), pool: None, owner: None };
-    let newest = lucid_ports::PageRequest { page: 1, limit: 1, sort: ScoreSort::CalculatedAt, order: lucid_ports::Order::Descending };
+    let newest = lucid_ports::PageRequest {
+        page: 1,
+        limit: 1,
+        sort: ScoreSort::CalculatedAt,
+        order: lucid_ports::Order::Descending,
+    };
     let scores = api.service.scores(&actor, filter, newest).await?;
     let score = scores.items.first().ok_or(ServiceError::NotFound { what: "score" })?;
     Ok(Answer(ScoreBody::of_epoch(&score.row, &score.header, score.calculated_at)))
@@ -186,8 +238,8 @@ async fn poot(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<S
 
 /// Payouts of a node.
 ///
-/// The `payouts` of `GET /payouts?node_id=…` alone, as the Electron client reads them: a list, each with its amount and transaction by the
-/// client's names as well.
+/// The `payouts` of `GET /payouts?node_id=…` alone, as the Electron client reads them: a list, each
+/// with its amount and transaction by the client's names as well.
 #[utoipa::path(get, path = "/api/v1/nodes/{id}/payouts", operation_id = "listNodePayouts", tag = "deprecated",
     params(PageParams, ("id" = schema::NodeName, Path, description = "The node"), ("sort" = Option<schema::PayoutSort>, Query, description = "What to sort by"),
         ("status" = Option<schema::PayoutStatus>, Query, description = "Payouts with this status")),
@@ -200,7 +252,8 @@ async fn node_payouts(
     params: Params,
 ) -> Result<Answer<Vec<LegacyPayoutBody>>, ApiError> {
     let (status, page) = (payouts::status(&params)?, payouts::page(&params)?);
-    let filter = PayoutFilter { node: Some(node_id(&api, &id).await?), status, ..PayoutFilter::default() };
+    let filter =
+        PayoutFilter { node: Some(node_id(&api, &id).await?), status, ..PayoutFilter::default() };
     let found = api.service.payouts(&actor, filter, page).await?;
     Ok(Answer(found.items.iter().map(LegacyPayoutBody::from).collect()))
 }
@@ -212,9 +265,14 @@ async fn node_payouts(
     params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = UsageBody, description = "The sample")))]
 #[deprecated]
-async fn usage(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<UsageBody>, ApiError> {
+async fn usage(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<Answer<UsageBody>, ApiError> {
     let view = api.service.node(&actor, node_id(&api, &id).await?).await?;
-    let sample = view.live.and_then(|live| live.sample).ok_or(ServiceError::NotFound { what: "sample" })?;
+    let sample =
+        view.live.and_then(|live| live.sample).ok_or(ServiceError::NotFound { what: "sample" })?;
     Ok(Answer(UsageBody::from(&sample)))
 }
 
@@ -232,23 +290,38 @@ async fn usage_history(
     params: Params,
 ) -> Result<Answer<UsageHistoryBody>, ApiError> {
     let range = TimeRange::read(params.get("time_range"))?;
-    let samples = api.service.node_samples(&actor, node_id(&api, &id).await?, range.ms(), HISTORY_MAX).await?;
+    let samples = api
+        .service
+        .node_samples(&actor, node_id(&api, &id).await?, range.ms(), HISTORY_MAX)
+        .await?;
     Ok(Answer(UsageHistoryBody { usage_history: samples.iter().map(UsageBody::from).collect() }))
 }
 
 /// What is wrong with a node, and what was.
 ///
-/// Silence, suspension, a missing wallet, and usage above its limits: the node's own, else its pool's, else the contract's defaults.
-/// Usage counts once three samples in a row are over the limit, and is over once as many are five points under it. The history
-/// has the newest 100 alerts, active ones too.
+/// Silence, suspension, a missing wallet, and usage above its limits: the node's own, else its
+/// pool's, else the contract's defaults. Usage counts once three samples in a row are over the
+/// limit, and is over once as many are five points under it. The history has the newest 100 alerts,
+/// active ones too.
 #[utoipa::path(get, path = "/api/v1/nodes/{id}/alerts", operation_id = "getNodeAlerts", tag = "nodes",
     params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeAlertsBody, description = "Alerts, those of now and those of the past")))]
-async fn alerts(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<NodeAlertsBody>, ApiError> {
+async fn alerts(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<Answer<NodeAlertsBody>, ApiError> {
     let found = api.service.node_alerts(&actor, node_id(&api, &id).await?).await?;
     let body = |alert: &lucid_service::NodeAlert| {
-        let (value, limit) = alert.measured.map_or((None, None), |(kind, numbers)| measured(kind, Some(numbers)));
-        NodeAlertBody { about: alert.about.to_owned(), message: alert.message.clone(), since: alert.since.map(|at| at.to_string()), value, limit }
+        let (value, limit) =
+            alert.measured.map_or((None, None), |(kind, numbers)| measured(kind, Some(numbers)));
+        NodeAlertBody {
+            about: alert.about.to_owned(),
+            message: alert.message.clone(),
+            since: alert.since.map(|at| at.to_string()),
+            value,
+            limit,
+        }
     };
     Ok(Answer(NodeAlertsBody {
         active_alerts: found.active.iter().map(body).collect(),

@@ -20,12 +20,18 @@ pub fn routes() -> OpenApiRouter<Shared> {
 }
 
 fn text(params: &Params, name: &'static str) -> Result<Option<String>, ApiError> {
-    let fits = |text: &str| (1..=FILTER_LENGTH_MAX).contains(&text.chars().count()).then(|| text.to_owned());
+    let fits = |text: &str| {
+        (1..=FILTER_LENGTH_MAX).contains(&text.chars().count()).then(|| text.to_owned())
+    };
     params.parsed(name, fits, &format!("must have 1 to {FILTER_LENGTH_MAX} characters"))
 }
 
 fn time(params: &Params, name: &'static str) -> Result<Option<TimeMs>, ApiError> {
-    params.parsed(name, |text| text.parse().ok(), "must be an RFC 3339 time such as 2026-01-31T12:00:00Z")
+    params.parsed(
+        name,
+        |text| text.parse().ok(),
+        "must be an RFC 3339 time such as 2026-01-31T12:00:00Z",
+    )
 }
 
 /// The audit log.
@@ -40,7 +46,11 @@ fn time(params: &Params, name: &'static str) -> Result<Option<TimeMs>, ApiError>
         ("from" = Option<schema::Timestamp>, Query, description = "Not before this time"),
         ("to" = Option<schema::Timestamp>, Query, description = "Before this time, which is after `from`")),
     responses((status = 200, body = AuditList, description = "A page of entries")))]
-async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<AuditList>, ApiError> {
+async fn list(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    params: Params,
+) -> Result<Answer<AuditList>, ApiError> {
     let filter = AuditFilter {
         actor: text(&params, "actor")?,
         action: text(&params, "action")?,
@@ -55,15 +65,22 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
     let page = params.page(("at", ()), &[])?;
     let found = api.service.audit(&actor, filter, page).await?;
     let items = found.items.iter().map(AuditEntryBody::from).collect();
-    Ok(Answer(AuditList { entries: items, pagination: Pagination::new(page.page, page.limit, found.total) }))
+    Ok(Answer(AuditList {
+        entries: items,
+        pagination: Pagination::new(page.page, page.limit, found.total),
+    }))
 }
 
 /// Where the audit log's chains end.
 ///
-/// And up to where they are sealed. Kept elsewhere, it proves what the log was. For callers who see all records.
+/// And up to where they are sealed. Kept elsewhere, it proves what the log was. For callers who see
+/// all records.
 #[utoipa::path(get, path = "/api/v1/audit/heads", operation_id = "getAuditHeads", tag = "audit",
     responses((status = 200, body = AuditHeadsBody, description = "Every chain's end, and the newest seal")))]
-async fn heads(State(api): State<Shared>, Caller(actor): Caller) -> Result<Answer<AuditHeadsBody>, ApiError> {
+async fn heads(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+) -> Result<Answer<AuditHeadsBody>, ApiError> {
     let (heads, seal) = api.service.audit_heads(&actor).await?;
     Ok(Answer(AuditHeadsBody::new(&heads, seal.as_ref(), api.service.public_key())))
 }

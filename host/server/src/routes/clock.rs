@@ -16,12 +16,17 @@ pub fn routes() -> OpenApiRouter<Shared> {
 }
 
 fn body(status: ClockStatus) -> ClockBody {
-    ClockBody::new(status.reading.now, status.wall, status.reading.fault.map(|fault| (fault.name(), fault.to_string())))
+    ClockBody::new(
+        status.reading.now,
+        status.wall,
+        status.reading.fault.map(|fault| (fault.name(), fault.to_string())),
+    )
 }
 
 /// Is the clock right?
 ///
-/// For callers who see all records. Each replica answers for its own clock: ask it at its own address.
+/// For callers who see all records. Each replica answers for its own clock: ask it at its own
+/// address.
 #[utoipa::path(get, path = "/api/v1/clock", operation_id = "getClock", tag = "operations",
     responses((status = 200, body = ClockBody, description = "What the clocks say")))]
 async fn clock(State(api): State<Shared>, _caller: Caller) -> Answer<ClockBody> {
@@ -30,11 +35,15 @@ async fn clock(State(api): State<Shared>, _caller: Caller) -> Answer<ClockBody> 
 
 /// Accepts the wall clock as right.
 ///
-/// For operators. The replica that answers goes by its wall clock from now on; it is audited. Look at the clock first: time that is over
-/// is closed, settled and deleted by it.
+/// For operators. The replica that answers goes by its wall clock from now on; it is audited. Look
+/// at the clock first: time that is over is closed, settled and deleted by it.
 #[utoipa::path(post, path = "/api/v1/clock/accept", operation_id = "acceptClock", tag = "operations", request_body = ReasonRequest,
     responses((status = 200, body = ClockBody, description = "What the clocks say now"),
         (status = 409, body = ErrorBody, description = "Nobody doubts the clock")))]
-async fn accept(State(api): State<Shared>, Caller(actor): Caller, json: Json<ReasonRequest>) -> Result<Answer<ClockBody>, ApiError> {
+async fn accept(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    json: Json<ReasonRequest>,
+) -> Result<Answer<ClockBody>, ApiError> {
     Ok(Answer(body(api.service.accept_clock(&actor, &json.value).await?)))
 }

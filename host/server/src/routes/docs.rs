@@ -15,8 +15,8 @@ use utoipa_swagger_ui::Config;
 
 use crate::{api::Shared, errors::ApiError, openapi::Text};
 
-/// What the page may do: run and fetch what this service serves, nothing else. Its script adds one sheet of styles, sets styles of
-/// elements, and draws its icons from `data:` addresses.
+/// What the page may do: run and fetch what this service serves, nothing else. Its script adds one
+/// sheet of styles, sets styles of elements, and draws its icons from `data:` addresses.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; \
     style-src-attr 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// What the page consists of, as its package names it.
@@ -56,7 +56,9 @@ fn file(name: &str) -> Result<Response, ApiError> {
     let none = || ApiError::new(ErrorKind::NotFound, "the page has no such file");
     let name = FILES.into_iter().find(|known| *known == name).ok_or_else(none)?;
     let config = Config::from("/openapi.json").validator_url("none").use_base_layout();
-    let found = utoipa_swagger_ui::serve(name, Arc::new(config)).map_err(|error| ApiError::internal(&error))?.ok_or_else(none)?;
+    let found = utoipa_swagger_ui::serve(name, Arc::new(config))
+        .map_err(|error| ApiError::internal(&error))?
+        .ok_or_else(none)?;
     let headers = [
         (header::CONTENT_TYPE, found.content_type.as_str()),
         (header::CONTENT_SECURITY_POLICY, POLICY),

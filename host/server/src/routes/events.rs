@@ -44,19 +44,30 @@ pub fn routes() -> OpenApiRouter<Shared> {
 
 /// Events as they happen.
 ///
-/// Server-sent events: `id`, the kind as `event`, and the envelope as JSON in `data`. A caller without rights over the fleet
-/// sees those of its own nodes. A silent stream says every 15 s that it is still there. With `Last-Event-ID`, as browsers send it
-/// when they connect again, a stream goes on after that event; if it is not among the last 4,096 of this process, or a
-/// reader is too slow, `stream.gap` says that events are lost. A stream ends when the token does that it was asked for with.
+/// Server-sent events: `id`, the kind as `event`, and the envelope as JSON in `data`. A caller
+/// without rights over the fleet sees those of its own nodes. A silent stream says every 15 s that
+/// it is still there. With `Last-Event-ID`, as browsers send it when they connect again, a stream
+/// goes on after that event; if it is not among the last 4,096 of this process, or a reader is too
+/// slow, `stream.gap` says that events are lost. A stream ends when the token does that it was
+/// asked for with.
 #[utoipa::path(get, path = "/api/v1/events", operation_id = "streamEvents", tag = "events",
     params(("type" = Option<String>, Query, description = "Only events whose type begins with one of these, with commas between: `score,payout.completed`"),
         ("node_id" = Option<schema::Id>, Query, description = "Only events about this node")),
     responses((status = 200, body = schema::EventStream, content_type = "text/event-stream", description = "The stream; it ends with its token"),
         (status = 400, body = ErrorBody, description = "A parameter is wrong")))]
-async fn events(State(api): State<Shared>, Caller(actor): Caller, params: Params, headers: HeaderMap) -> Result<Response, ApiError> {
-    let kinds = params.get("type").map(|types| types.split(',').map(|kind| kind.trim().to_owned()).collect()).unwrap_or_default();
+async fn events(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let kinds = params
+        .get("type")
+        .map(|types| types.split(',').map(|kind| kind.trim().to_owned()).collect())
+        .unwrap_or_default();
     let node = params.parsed("node_id", |text| text.parse::<NodeId>().ok(), "must be a UUID")?;
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    let last =
+        headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let open = api.streams.open(&actor.subject).ok_or_else(|| {
         let message = format!("{STREAMS_OF_A_CALLER_MAX} event streams of this subject are open, which is the most: end one first");
         ApiError::new(ErrorKind::RateLimited, message).with("limit", STREAMS_OF_A_CALLER_MAX)
@@ -65,9 +76,24 @@ async fn events(State(api): State<Shared>, Caller(actor): Caller, params: Params
     let gap = listening.missed.is_none();
     let slice = listening.missed.unwrap_or_default();
     let end = Box::pin(sleep(time_left(&actor).unwrap_or(Duration::MAX)));
-    let listener = Listener { gap, slice, place: 0, next: listening.next, end, _open: open, api, actor, kinds, node, seen: HashMap::new() };
-    let told = stream::unfold(listener, |mut listener| async move { listener.next().await.map(|event| (Ok::<_, Infallible>(event), listener)) });
-    Ok(([UNBUFFERED], Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response())
+    let listener = Listener {
+        gap,
+        slice,
+        place: 0,
+        next: listening.next,
+        end,
+        _open: open,
+        api,
+        actor,
+        kinds,
+        node,
+        seen: HashMap::new(),
+    };
+    let told = stream::unfold(listener, |mut listener| async move {
+        listener.next().await.map(|event| (Ok::<_, Infallible>(event), listener))
+    });
+    Ok(([UNBUFFERED], Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+        .into_response())
 }
 
 struct Listener {
@@ -93,14 +119,18 @@ impl Listener {
     async fn next(&mut self) -> Option<SseEvent> {
         loop {
             if std::mem::take(&mut self.gap) {
-                return Some(SseEvent::default().event(GAP).data(format!("{{\"type\":\"{GAP}\"}}")));
+                return Some(
+                    SseEvent::default().event(GAP).data(format!("{{\"type\":\"{GAP}\"}}")),
+                );
             }
             let slice = Slice::clone(&self.slice);
             while let Some(told) = slice.get(self.place) {
                 self.place += 1;
                 if self.asked_for(told) && self.may_see(told).await {
                     let body = told.body();
-                    return Some(SseEvent::default().id(&body.id).event(&body.kind).data(told.json()));
+                    return Some(
+                        SseEvent::default().id(&body.id).event(&body.kind).data(told.json()),
+                    );
                 }
             }
             let next = tokio::select! {
@@ -119,7 +149,8 @@ impl Listener {
 
     fn asked_for(&self, told: &Told) -> bool {
         (self.node.is_none() || told.node() == self.node)
-            && (self.kinds.is_empty() || self.kinds.iter().any(|wanted| told.kind().starts_with(wanted.as_str())))
+            && (self.kinds.is_empty()
+                || self.kinds.iter().any(|wanted| told.kind().starts_with(wanted.as_str())))
     }
 
     async fn may_see(&mut self, told: &Told) -> bool {

@@ -13,13 +13,20 @@ pub fn routes() -> OpenApiRouter<Shared> {
 
 /// Gives a node something to sign.
 ///
-/// Needs no token. The answer is signed with the node's Ed25519 key and sent to `/api/v1/auth/token` before it expires.
+/// Needs no token. The answer is signed with the node's Ed25519 key and sent to
+/// `/api/v1/auth/token` before it expires.
 #[utoipa::path(post, path = "/api/v1/auth/challenge", operation_id = "requestChallenge", tag = "auth", security(()), request_body = ChallengeRequest,
     responses((status = 200, body = ChallengeBody, description = "What to sign"),
         (status = 404, body = ErrorBody, description = "No such node, or it has no key")))]
-async fn challenge(State(api): State<Shared>, json: Json<ChallengeRequest>) -> Result<Answer<ChallengeBody>, ApiError> {
+async fn challenge(
+    State(api): State<Shared>,
+    json: Json<ChallengeRequest>,
+) -> Result<Answer<ChallengeBody>, ApiError> {
     let given = api.service.challenge(json.value).await?;
-    Ok(Answer(ChallengeBody { challenge: given.challenge, expires_at: given.expires_at.to_string() }))
+    Ok(Answer(ChallengeBody {
+        challenge: given.challenge,
+        expires_at: given.expires_at.to_string(),
+    }))
 }
 
 /// Gives a node that signed its challenge a short-lived token.
@@ -29,10 +36,15 @@ async fn challenge(State(api): State<Shared>, json: Json<ChallengeRequest>) -> R
     responses((status = 200, body = TokenBody, description = "The token"),
         (status = 401, body = ErrorBody, description = "Not this node's signature, or the challenge is used up or too old"),
         (status = 404, body = ErrorBody, description = "No such node")))]
-async fn token(State(api): State<Shared>, json: Json<TokenRequest>) -> Result<Answer<TokenBody>, ApiError> {
+async fn token(
+    State(api): State<Shared>,
+    json: Json<TokenRequest>,
+) -> Result<Answer<TokenBody>, ApiError> {
     let signed = json.value;
     let node = api.service.prove(signed.node, &signed.challenge, &signed.signature).await?;
-    let key = node.public_key.ok_or_else(|| ApiError::internal(&"a node without a key proved it"))?;
-    let (access_token, expires_in) = api.auth.node_token(node.id, key, node.owner, api.service.now())?;
+    let key =
+        node.public_key.ok_or_else(|| ApiError::internal(&"a node without a key proved it"))?;
+    let (access_token, expires_in) =
+        api.auth.node_token(node.id, key, node.owner, api.service.now())?;
     Ok(Answer(TokenBody { access_token, token_type: "Bearer".into(), expires_in }))
 }

@@ -23,8 +23,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
 
 /// Says what a node's machine became.
 ///
-/// For the node itself, or whoever may change it: another address, other hardware; what is absent stays. It is judged as a
-/// registration is.
+/// For the node itself, or whoever may change it: another address, other hardware; what is absent
+/// stays. It is judged as a registration is.
 #[utoipa::path(put, path = "/api/v1/nodes/{id}/machine", operation_id = "changeNodeMachine", tag = "nodes", request_body = ChangeMachineRequest,
     params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = NodeBody, description = "The node as it is now"),

@@ -34,17 +34,27 @@ pub fn routes() -> OpenApiRouter<Shared> {
 #[utoipa::path(get, path = "/api/v1/payouts/mismatches", operation_id = "listMismatches", tag = "payouts",
     params(PageParams, ("sort" = Option<schema::CreatedSort>, Query, description = "What to sort by"), ("open" = Option<bool>, Query, description = "Only those that nobody ended (`true`); without it, all")),
     responses((status = 200, body = MismatchList, description = "A page of mismatches")))]
-async fn list(State(api): State<Shared>, _caller: Caller, params: Params) -> Result<Answer<MismatchList>, ApiError> {
+async fn list(
+    State(api): State<Shared>,
+    _caller: Caller,
+    params: Params,
+) -> Result<Answer<MismatchList>, ApiError> {
     let page: PageRequest<()> = params.page(("created_at", ()), &[])?;
-    let open = params.parsed("open", |text| text.parse::<bool>().ok(), "must be true or false")?.unwrap_or(false);
+    let open = params
+        .parsed("open", |text| text.parse::<bool>().ok(), "must be true or false")?
+        .unwrap_or(false);
     let found = api.service.mismatches(open, page).await?;
     let mismatches = found.items.iter().map(Into::into).collect();
-    Ok(Answer(MismatchList { mismatches, pagination: Pagination::new(page.page, page.limit, found.total) }))
+    Ok(Answer(MismatchList {
+        mismatches,
+        pagination: Pagination::new(page.page, page.limit, found.total),
+    }))
 }
 
 /// Ends a mismatch.
 ///
-/// For treasurers. Where four eyes are required it is a proposal, which another treasurer has to accept.
+/// For treasurers. Where four eyes are required it is a proposal, which another treasurer has to
+/// accept.
 #[utoipa::path(post, path = "/api/v1/payouts/mismatches/{mismatch_id}/end", operation_id = "endMismatch", tag = "payouts", request_body = RemedyRequest,
     params(("mismatch_id" = schema::Id, Path, description = "The mismatch")),
     responses((status = 200, body = ResolvedBody, description = "It is ended"), (status = 202, body = ResolvedBody, description = "Another treasurer has to accept it"),
@@ -56,5 +66,7 @@ async fn end(
     json: Json<RemedyRequest>,
 ) -> Result<(StatusCode, Answer<ResolvedBody>), ApiError> {
     let id: MismatchId = id.parse().map_err(|_| ServiceError::NotFound { what: "mismatch" })?;
-    Ok(answered(&api.service.propose_remedy(&actor, id, json.value.remedy, json.value.evidence).await?))
+    Ok(answered(
+        &api.service.propose_remedy(&actor, id, json.value.remedy, json.value.evidence).await?,
+    ))
 }

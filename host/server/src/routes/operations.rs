@@ -19,7 +19,8 @@ use crate::{
 };
 
 const DASHBOARD: &str = include_str!("../../web/dashboard.html");
-/// What the dashboard may do: run its own script, and fetch what this service serves. The hashes are of its script and style.
+/// What the dashboard may do: run its own script, and fetch what this service serves. The hashes
+/// are of its script and style.
 const POLICY: &str = concat!(
     "default-src 'none'; ",
     "script-src 'sha256-18qZYstyrOQrK/2rYV1WDtX7DpMyn/yiMg7gvPSnb+Q='; ",
@@ -43,7 +44,12 @@ pub fn measurements() -> Router<Shared> {
 }
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(live)).routes(routes!(started)).routes(routes!(ready)).routes(routes!(health)).routes(routes!(metrics))
+    OpenApiRouter::new()
+        .routes(routes!(live))
+        .routes(routes!(started))
+        .routes(routes!(ready))
+        .routes(routes!(health))
+        .routes(routes!(metrics))
 }
 
 /// How long the store may take to answer whoever asks whether it does.
@@ -61,10 +67,21 @@ async fn store_answers(api: &Api) -> Result<(), String> {
 async fn checks(api: &Api) -> Vec<Check> {
     let store = store_answers(api).await;
     let tasks = api.service.tasks_live();
-    let policies = if api.service.policies_loaded() { Ok(()) } else { Err("a kind of policy is not active".to_owned()) };
+    let policies = if api.service.policies_loaded() {
+        Ok(())
+    } else {
+        Err("a kind of policy is not active".to_owned())
+    };
     let raised = api.service.raised_alerts();
-    let clock = raised.iter().find(|(about, _)| [CLOCK, CLOCK_DOUBTED].contains(about)).map_or(Ok(()), |(_, words)| Err(words.clone()));
-    let alerts = if raised.is_empty() { Ok(()) } else { Err(raised.iter().map(|(about, _)| *about).collect::<Vec<_>>().join(", ")) };
+    let clock = raised
+        .iter()
+        .find(|(about, _)| [CLOCK, CLOCK_DOUBTED].contains(about))
+        .map_or(Ok(()), |(_, words)| Err(words.clone()));
+    let alerts = if raised.is_empty() {
+        Ok(())
+    } else {
+        Err(raised.iter().map(|(about, _)| *about).collect::<Vec<_>>().join(", "))
+    };
     vec![
         Check { name: "store", needed: true, finding: store },
         Check { name: "policies", needed: true, finding: policies },
@@ -80,9 +97,11 @@ async fn checks(api: &Api) -> Vec<Check> {
 #[utoipa::path(get, path = "/health", operation_id = "getHealth", tag = "operations", security(()),
     responses((status = 200, body = HealthBody, description = "Healthy or degraded"), (status = 503, body = HealthBody, description = "Unhealthy")))]
 async fn health(State(api): State<Shared>) -> Response {
-    let mut body = HealthBody::new(env!("CARGO_PKG_VERSION"), api.service.now(), checks(&api).await);
+    let mut body =
+        HealthBody::new(env!("CARGO_PKG_VERSION"), api.service.now(), checks(&api).await);
     body.checks.insert("environment".into(), api.environment.into());
-    let status = if body.status == "unhealthy" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let status =
+        if body.status == "unhealthy" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (status, Answer(body)).into_response()
 }
 
@@ -107,8 +126,9 @@ async fn started(State(api): State<Shared>) -> Response {
 
 /// Whether the service can be sent requests.
 ///
-/// Its store can be written where it was opened and is not damaged, a policy of each kind is active, its clock can be trusted and is that of the
-/// other replicas, and none of its tasks hangs or panics.
+/// Its store can be written where it was opened and is not damaged, a policy of each kind is
+/// active, its clock can be trusted and is that of the other replicas, and none of its tasks hangs
+/// or panics.
 #[utoipa::path(get, path = "/readyz", operation_id = "getReadiness", tag = "operations", security(()),
     responses((status = 200, body = String, content_type = "text/plain", description = "It can"),
         (status = 503, body = String, content_type = "text/plain", description = "What is missing")))]
@@ -117,26 +137,36 @@ async fn ready(State(api): State<Shared>) -> Response {
 }
 
 async fn readiness(api: &Api) -> Response {
-    let missing: Vec<_> =
-        checks(api).await.into_iter().filter(|c| c.needed).filter_map(|c| c.finding.err().map(|why| format!("{}: {why}", c.name))).collect();
+    let missing: Vec<_> = checks(api)
+        .await
+        .into_iter()
+        .filter(|c| c.needed)
+        .filter_map(|c| c.finding.err().map(|why| format!("{}: {why}", c.name)))
+        .collect();
     if missing.is_empty() {
         "ready".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "text/plain")], missing.join("\n")).into_response()
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            [(header::CONTENT_TYPE, "text/plain")],
+            missing.join("\n"),
+        )
+            .into_response()
     }
 }
 
 /// Measurements for Prometheus.
 ///
-/// In its text format; names begin with `lucid_`, and no label holds a node's id. For callers who see all records, and for whoever has the
-/// token of `server.metrics_token_file`.
+/// In its text format; names begin with `lucid_`, and no label holds a node's id. For callers who
+/// see all records, and for whoever has the token of `server.metrics_token_file`.
 #[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "operations",
     responses((status = 200, body = String, content_type = "text/plain; version=0.0.4", description = "The measurements")))]
 async fn metrics(State(api): State<Shared>) -> Response {
     api.service.measure_tasks();
     if let Ok(counts) = api.service.count_by_status().await {
         for (status, count) in counts {
-            metrics::gauge!("lucid_nodes", "status" => status.name()).set(u32::try_from(count).map_or(f64::MAX, f64::from));
+            metrics::gauge!("lucid_nodes", "status" => status.name())
+                .set(u32::try_from(count).map_or(f64::MAX, f64::from));
         }
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.metrics.render()).into_response()
@@ -156,10 +186,16 @@ mod tests {
             "a policy that is in the page as well hides what the header forgets"
         );
         for tag in ["script", "style"] {
-            let (_, rest) = DASHBOARD.rsplit_once(&format!("<{tag}")).and_then(|(_, rest)| Some(("", rest.split_once('>')?.1))).unwrap();
+            let (_, rest) = DASHBOARD
+                .rsplit_once(&format!("<{tag}"))
+                .and_then(|(_, rest)| Some(("", rest.split_once('>')?.1)))
+                .unwrap();
             let (content, _) = rest.split_once(&format!("</{tag}>")).unwrap();
             let hash = STANDARD.encode(Digest::of(content.as_bytes()).0);
-            assert!(POLICY.contains(&format!("sha256-{hash}")), "the {tag} changed: its hash is now sha256-{hash}");
+            assert!(
+                POLICY.contains(&format!("sha256-{hash}")),
+                "the {tag} changed: its hash is now sha256-{hash}"
+            );
         }
     }
 }

@@ -25,7 +25,11 @@ use crate::{
 };
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(earnings)).routes(routes!(treasury, deposit))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(earnings))
+        .routes(routes!(treasury, deposit))
 }
 
 /// The filter `status`.
@@ -37,7 +41,11 @@ pub fn status(params: &Params) -> Result<Option<PayoutStatus>, ApiError> {
 pub fn page(params: &Params) -> Result<PageRequest<PayoutSort>, ApiError> {
     params.page(
         ("created_at", PayoutSort::CreatedAt),
-        &[("updated_at", PayoutSort::UpdatedAt), ("amount", PayoutSort::Amount), ("status", PayoutSort::Status)],
+        &[
+            ("updated_at", PayoutSort::UpdatedAt),
+            ("amount", PayoutSort::Amount),
+            ("status", PayoutSort::Status),
+        ],
     )
 }
 
@@ -47,7 +55,11 @@ pub fn page(params: &Params) -> Result<PageRequest<PayoutSort>, ApiError> {
 #[utoipa::path(get, path = "/api/v1/payouts", operation_id = "listPayouts", tag = "payouts",
     params(PageParams, ("sort" = Option<schema::PayoutSort>, Query, description = "What to sort by"), ("node_id" = Option<schema::Id>, Query, description = "Payouts to this node"), ("status" = Option<schema::PayoutStatus>, Query, description = "Payouts with this status"), ("state" = Option<schema::PayoutState>, Query, description = "Payouts that are exactly here"), ("run_id" = Option<schema::Id>, Query, description = "Payouts of this run")),
     responses((status = 200, body = PayoutList, description = "A page of payouts"), (status = 404, body = ErrorBody, description = "No such node")))]
-async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<PayoutList>, ApiError> {
+async fn list(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    params: Params,
+) -> Result<Answer<PayoutList>, ApiError> {
     let filter = PayoutFilter {
         state: params.word("state", PayoutState::ALL, PayoutState::name)?,
         node: params.parsed("node_id", |text| text.parse::<NodeId>().ok(), "must be a UUID")?,
@@ -58,7 +70,10 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
     let page = page(&params)?;
     let payouts = api.service.payouts(&actor, filter, page).await?;
     let items = payouts.items.iter().map(PayoutBody::from).collect();
-    Ok(Answer(PayoutList { payouts: items, pagination: Pagination::new(page.page, page.limit, payouts.total) }))
+    Ok(Answer(PayoutList {
+        payouts: items,
+        pagination: Pagination::new(page.page, page.limit, payouts.total),
+    }))
 }
 
 /// One payout.
@@ -67,7 +82,11 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
 #[utoipa::path(get, path = "/api/v1/payouts/{id}", operation_id = "getPayout", tag = "payouts",
     params(("id" = schema::Id, Path, description = "The payout")),
     responses((status = 200, body = PayoutBody, description = "The payout")))]
-async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<PayoutBody>, ApiError> {
+async fn get(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<Answer<PayoutBody>, ApiError> {
     let id: PayoutId = id.parse().map_err(|_| ServiceError::NotFound { what: "payout" })?;
     Ok(Answer((&api.service.payout(&actor, id).await?).into()))
 }
@@ -78,7 +97,11 @@ async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<St
 #[utoipa::path(get, path = "/api/v1/nodes/{id}/earnings", operation_id = "getNodeEarnings", tag = "payouts",
     params(("id" = schema::NodeName, Path, description = "The node")),
     responses((status = 200, body = EarningsBody, description = "The balances")))]
-async fn earnings(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Answer<EarningsBody>, ApiError> {
+async fn earnings(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<Answer<EarningsBody>, ApiError> {
     let id = node_id(&api, &id).await?;
     let earned = api.service.earnings(&actor, id).await?;
     Ok(Answer(EarningsBody::new(id, &earned.balances, earned.estimated, earned.paid)))
@@ -89,7 +112,10 @@ async fn earnings(State(api): State<Shared>, Caller(actor): Caller, Path(id): Pa
 /// USDT not yet promised to anybody. For callers who see all records.
 #[utoipa::path(get, path = "/api/v1/payouts/treasury", operation_id = "getTreasury", tag = "payouts",
     responses((status = 200, body = TreasuryBody, description = "What it holds")))]
-async fn treasury(State(api): State<Shared>, _caller: Caller) -> Result<Answer<TreasuryBody>, ApiError> {
+async fn treasury(
+    State(api): State<Shared>,
+    _caller: Caller,
+) -> Result<Answer<TreasuryBody>, ApiError> {
     Ok(Answer(TreasuryBody { available_usdt: api.service.treasury().await?.to_string() }))
 }
 

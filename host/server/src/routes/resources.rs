@@ -39,14 +39,24 @@ async fn node(
     let (id, range) = (node_id(&api, &id).await?, TimeRange::read(params.get("time_range"))?);
     let usage = api.service.node_usage(&actor, id, range.ms()).await?;
     let newest = usage.live.and_then(|live| live.sample);
-    Ok(Answer(NodeResourcesBody::new(id, &usage.summary, newest.as_ref(), usage.completeness, api.service.now())))
+    Ok(Answer(NodeResourcesBody::new(
+        id,
+        &usage.summary,
+        newest.as_ref(),
+        usage.completeness,
+        api.service.now(),
+    )))
 }
 
 /// What is asked when nothing is said of it: the last day.
 const HISTORY_MS: i64 = 86_400_000;
 
 fn time(params: &Params, name: &'static str) -> Result<Option<TimeMs>, ApiError> {
-    params.parsed(name, |text| text.parse().ok(), "must be an RFC 3339 time such as 2026-01-31T12:00:00Z")
+    params.parsed(
+        name,
+        |text| text.parse().ok(),
+        "must be an RFC 3339 time such as 2026-01-31T12:00:00Z",
+    )
 }
 
 /// What `from` and `to` say: without them the last day.
@@ -68,9 +78,10 @@ fn grain_name(grain: Grain) -> &'static str {
 
 /// What one node measured over time.
 ///
-/// Its samples, or the least, mean and greatest of each interval; at most 5,000 points. Without `from` it is the day before
-/// `to`, without `to` it ends now. Samples are kept for a week, intervals of 5 minutes for 90 days, of an hour for a
-/// year, unless the operator says otherwise; intervals of a minute as long as samples.
+/// Its samples, or the least, mean and greatest of each interval; at most 5,000 points. Without
+/// `from` it is the day before `to`, without `to` it ends now. Samples are kept for a week,
+/// intervals of 5 minutes for 90 days, of an hour for a year, unless the operator says otherwise;
+/// intervals of a minute as long as samples.
 #[utoipa::path(get, path = "/api/v1/resources/nodes/{id}/history", operation_id = "getNodeHistory", tag = "resources",
     params(("id" = schema::NodeName, Path, description = "The node"),
         ("metric" = Option<schema::HistoryMetric>, Query, description = "What it tells of"),
@@ -86,12 +97,21 @@ async fn history(
 ) -> Result<Answer<NodeHistoryBody>, ApiError> {
     let id = node_id(&api, &id).await?;
     let word = |text: &str| Metric::ALL.into_iter().find(|metric| metric.name() == text);
-    let metric = params.parsed("metric", word, "must be one of cpu, memory, disk, network, sessions, all")?.unwrap_or(Metric::All);
-    let grain = |text: &str| (text == "auto").then_some(None).or_else(|| Grain::ALL.into_iter().find(|g| grain_name(*g) == text).map(Some));
-    let grain = params.parsed("resolution", grain, "must be one of raw, 1m, 5m, 1h, auto")?.flatten();
+    let metric = params
+        .parsed("metric", word, "must be one of cpu, memory, disk, network, sessions, all")?
+        .unwrap_or(Metric::All);
+    let grain = |text: &str| {
+        (text == "auto")
+            .then_some(None)
+            .or_else(|| Grain::ALL.into_iter().find(|g| grain_name(*g) == text).map(Some))
+    };
+    let grain =
+        params.parsed("resolution", grain, "must be one of raw, 1m, 5m, 1h, auto")?.flatten();
     let range = range(&params, &api)?;
     let told = api.service.node_history(&actor, id, range, grain).await?;
-    let point = |p: &HistoryPoint| HistoryPointBody::new(metric, p.at, &p.rollup, p.network.into(), p.completeness);
+    let point = |p: &HistoryPoint| {
+        HistoryPointBody::new(metric, p.at, &p.rollup, p.network.into(), p.completeness)
+    };
     Ok(Answer(NodeHistoryBody {
         node_id: id.to_string(),
         metric: metric.name().into(),
@@ -109,7 +129,11 @@ async fn history(
 #[utoipa::path(get, path = "/api/v1/resources/summary", operation_id = "getResourceSummary", tag = "resources",
     params(("time_range" = Option<schema::TimeRange>, Query, description = "How far back")),
     responses((status = 200, body = ResourceSummaryBody, description = "Means and sums over the range")))]
-async fn summary(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<ResourceSummaryBody>, ApiError> {
+async fn summary(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    params: Params,
+) -> Result<Answer<ResourceSummaryBody>, ApiError> {
     let range = TimeRange::read(params.get("time_range"))?;
     let fleet = api.service.fleet_usage(&actor, range.ms()).await?;
     Ok(Answer(ResourceSummaryBody::new(

@@ -26,7 +26,11 @@ use crate::{
 };
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete)).routes(routes!(test)).routes(routes!(deliveries))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update, delete))
+        .routes(routes!(test))
+        .routes(routes!(deliveries))
 }
 
 /// An id in a path; anything that is not one names no webhook.
@@ -40,7 +44,11 @@ fn webhook_id(text: &str) -> Result<WebhookId, ApiError> {
 #[utoipa::path(get, path = "/api/v1/webhooks", operation_id = "listWebhooks", tag = "events",
     params(PageParams, ("sort" = Option<schema::CreatedSort>, Query, description = "What to sort by")),
     responses((status = 200, body = WebhookList, description = "A page of webhooks")))]
-async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) -> Result<Answer<WebhookList>, ApiError> {
+async fn list(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    params: Params,
+) -> Result<Answer<WebhookList>, ApiError> {
     let page = params.page(("created_at", ()), &[])?;
     let mut all = api.service.webhooks(&actor).await?;
     if page.order == lucid_ports::Order::Descending {
@@ -48,20 +56,31 @@ async fn list(State(api): State<Shared>, Caller(actor): Caller, params: Params) 
     }
     let total = u64::try_from(all.len()).unwrap_or(u64::MAX);
     let from = usize::try_from(page.offset()).unwrap_or(usize::MAX);
-    let webhooks = all.iter().skip(from).take(usize::try_from(page.limit).unwrap_or(usize::MAX)).map(WebhookBody::from).collect();
+    let webhooks = all
+        .iter()
+        .skip(from)
+        .take(usize::try_from(page.limit).unwrap_or(usize::MAX))
+        .map(WebhookBody::from)
+        .collect();
     Ok(Answer(WebhookList { webhooks, pagination: Pagination::new(page.page, page.limit, total) }))
 }
 
 /// Registers a webhook.
 ///
-/// For operators. Events are sent to it as `POST` with the envelope of `/events` as JSON: changes of nodes, alerts, payouts and
-/// runs, epochs, periods, pools and policies; never one per sample or score. `lucid-webhook-signature` is `v1=` and the HMAC-SHA-256 in hex,
-/// keyed with the secret, of `{lucid-webhook-id}.{lucid-webhook-timestamp}.{body}`. What is not answered with 2xx in time is
-/// sent again with the same `lucid-webhook-id`, for a day; an endpoint that takes nothing for so long is disabled. The secret is shown once,
-/// in this answer; a repeat under the same `Idempotency-Key` leaves it out.
+/// For operators. Events are sent to it as `POST` with the envelope of `/events` as JSON: changes
+/// of nodes, alerts, payouts and runs, epochs, periods, pools and policies; never one per sample or
+/// score. `lucid-webhook-signature` is `v1=` and the HMAC-SHA-256 in hex, keyed with the secret, of
+/// `{lucid-webhook-id}.{lucid-webhook-timestamp}.{body}`. What is not answered with 2xx in time is
+/// sent again with the same `lucid-webhook-id`, for a day; an endpoint that takes nothing for so
+/// long is disabled. The secret is shown once, in this answer; a repeat under the same
+/// `Idempotency-Key` leaves it out.
 #[utoipa::path(post, path = "/api/v1/webhooks", operation_id = "createWebhook", tag = "events", request_body = CreateWebhookRequest,
     responses((status = 201, body = WebhookBody, description = "The webhook", headers(("Location" = String, description = "Path of the webhook")))))]
-async fn create(State(api): State<Shared>, Caller(actor): Caller, json: Json<CreateWebhookRequest>) -> Result<Response, ApiError> {
+async fn create(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    json: Json<CreateWebhookRequest>,
+) -> Result<Response, ApiError> {
     let asked = json.value;
     let new = NewWebhook {
         url: asked.url,
@@ -88,14 +107,20 @@ async fn create(State(api): State<Shared>, Caller(actor): Caller, json: Json<Cre
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}", operation_id = "getWebhook", tag = "events",
     params(("id" = schema::Id, Path, description = "The webhook")),
     responses((status = 200, body = WebhookBody, description = "The webhook")))]
-async fn get(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
+async fn get(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let webhook = api.service.webhook(&actor, webhook_id(&id)?).await?;
     etag::tagged(&headers, webhook.version, &WebhookBody::from(&webhook))
 }
 
 /// Changes a webhook.
 ///
-/// For operators. What is absent is kept; its secret stays what it is. To enable one that the service disabled forgets why it was.
+/// For operators. What is absent is kept; its secret stays what it is. To enable one that the
+/// service disabled forgets why it was.
 #[utoipa::path(put, path = "/api/v1/webhooks/{id}", operation_id = "updateWebhook", tag = "events", request_body = UpdateWebhookRequest,
     params(("id" = schema::Id, Path, description = "The webhook")),
     responses((status = 200, body = WebhookBody, description = "The webhook as it is now"),
@@ -125,19 +150,28 @@ async fn update(
 #[utoipa::path(delete, path = "/api/v1/webhooks/{id}", operation_id = "deleteWebhook", tag = "events",
     params(("id" = schema::Id, Path, description = "The webhook")),
     responses((status = 204, description = "It is gone")))]
-async fn delete(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     api.service.delete_webhook(&actor, webhook_id(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Tries a webhook out.
 ///
-/// For operators. An event `webhook.test` is sent to it the way any other is; its deliveries tell what became of it.
+/// For operators. An event `webhook.test` is sent to it the way any other is; its deliveries tell
+/// what became of it.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/test", operation_id = "testWebhook", tag = "events",
     params(("id" = schema::Id, Path, description = "The webhook")),
     responses((status = 202, body = WebhookBody, description = "The event is on its way"),
         (status = 400, body = ErrorBody, description = "The webhook is disabled")))]
-async fn test(State(api): State<Shared>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
+async fn test(
+    State(api): State<Shared>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     let webhook = api.service.test_webhook(&actor, webhook_id(&id)?).await?;
     Ok((StatusCode::ACCEPTED, Answer(WebhookBody::from(&webhook))).into_response())
 }
@@ -156,9 +190,16 @@ async fn deliveries(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Answer<DeliveryList>, ApiError> {
-    let state = params.parsed("state", DeliveryState::from_name, "must be one of pending, delivered, failed, dropped")?;
+    let state = params.parsed(
+        "state",
+        DeliveryState::from_name,
+        "must be one of pending, delivered, failed, dropped",
+    )?;
     let page = params.page(("created_at", ()), &[])?;
     let found = api.service.webhook_deliveries(&actor, webhook_id(&id)?, state, page).await?;
     let deliveries = found.items.iter().map(DeliveryBody::from).collect();
-    Ok(Answer(DeliveryList { deliveries, pagination: Pagination::new(page.page, page.limit, found.total) }))
+    Ok(Answer(DeliveryList {
+        deliveries,
+        pagination: Pagination::new(page.page, page.limit, found.total),
+    }))
 }

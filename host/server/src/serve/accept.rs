@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Edge, connection::Connections};
 
-/// Pause after an error that is the machine's (no file descriptors, no memory), so that it does not spin.
+/// Pause after an error that is the machine's (no file descriptors, no memory), so that it does not
+/// spin.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 /// A full house and an error are said again after this time: who floods us does not write our log.
 const SAID_AGAIN_AFTER: Duration = Duration::from_secs(300);
@@ -51,7 +52,8 @@ pub async fn run(listener: TcpListener, routes: Router, edge: Edge, stopping: Ca
             continue;
         };
         open.increment(1.0);
-        let (connections, stopping, open) = (Arc::clone(&connections), stopping.clone(), open.clone());
+        let (connections, stopping, open) =
+            (Arc::clone(&connections), stopping.clone(), open.clone());
         running.spawn(async move {
             connections.serve(stream, peer.ip(), stopping).await;
             open.decrement(1.0);
@@ -73,7 +75,13 @@ pub async fn run(listener: TcpListener, routes: Router, edge: Edge, stopping: Ca
 /// Whether it was only this one connection.
 fn is_the_peers(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
-    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::ConnectionRefused | Kind::Interrupted)
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::ConnectionRefused
+            | Kind::Interrupted
+    )
 }
 
 /// What is in the way of new connections: counted each time, said now and then.
@@ -87,7 +95,10 @@ impl Trouble {
     fn full(&mut self, connections_max: usize) {
         metrics::counter!("lucid_http_connections_refused_total").increment(1);
         if is_due(&mut self.full_said) {
-            tracing::warn!(connections_max, "as many connections as server.connections_max allows are open; more are closed at once");
+            tracing::warn!(
+                connections_max,
+                "as many connections as server.connections_max allows are open; more are closed at once"
+            );
         }
     }
 

@@ -1,4 +1,5 @@
-//! Which requests of a connection are open, from their head to the last of their answer, and who waits for whom.
+//! Which requests of a connection are open, from their head to the last of their answer, and who
+//! waits for whom.
 
 use std::{
     collections::BTreeMap,
@@ -12,8 +13,8 @@ use hyper::body::{Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// An answer is handed over in pieces of this size: what a client has not taken yet stays countable, and is not copied
-/// into the connection's buffers as a whole.
+/// An answer is handed over in pieces of this size: what a client has not taken yet stays
+/// countable, and is not copied into the connection's buffers as a whole.
 const PIECE_BYTES_MAX: usize = 16 * 1024;
 
 /// What one connection is doing.
@@ -22,7 +23,8 @@ pub struct Activity(Mutex<State>);
 struct State {
     open: usize,
     quiet_since: Instant,
-    /// Requests whose client has to take the last piece before it gets the next one, and since when.
+    /// Requests whose client has to take the last piece before it gets the next one, and since
+    /// when.
     untaken: BTreeMap<u64, Instant>,
     requests: u64,
 }
@@ -30,7 +32,12 @@ struct State {
 impl Activity {
     /// Of a connection that has just begun.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { open: 0, quiet_since: Instant::now(), untaken: BTreeMap::new(), requests: 0 })))
+        Arc::new(Self(Mutex::new(State {
+            open: 0,
+            quiet_since: Instant::now(),
+            untaken: BTreeMap::new(),
+            requests: 0,
+        })))
     }
 
     /// Since when nothing is open; `None` while something is.
@@ -110,7 +117,10 @@ impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
         if this.rest.is_empty() {
             match Pin::new(&mut this.body).poll_frame(context) {
@@ -160,7 +170,9 @@ mod tests {
         assert!(activity.quiet_since().is_none() && activity.untaken_since().is_some());
         while !body.is_end_stream() {
             assert_eq!(body.size_hint().exact(), Some((text.len() - got.len()) as u64));
-            let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut context) else { panic!("it has all of it") };
+            let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut context) else {
+                panic!("it has all of it")
+            };
             let piece = frame.into_data().unwrap();
             assert!(piece.len() <= PIECE_BYTES_MAX && !piece.is_empty());
             got.extend_from_slice(&piece);
@@ -175,7 +187,9 @@ mod tests {
         let activity = Activity::new();
         let silent = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
         let mut body = AnswerBody::new(silent, activity.begin());
-        assert!(Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(
+            Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())).is_pending()
+        );
         assert!(activity.quiet_since().is_none() && activity.untaken_since().is_none());
     }
 }

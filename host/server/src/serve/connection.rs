@@ -26,11 +26,13 @@ use super::{
 const ROOM: usize = 4;
 /// The least buffer that the HTTP library can work with.
 const BUFFER_BYTES_MIN: usize = 8 * 1024;
-/// How often an HTTP/2 connection is asked whether it is still there, and how long the answer may take.
+/// How often an HTTP/2 connection is asked whether it is still there, and how long the answer may
+/// take.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIME_MAX: Duration = Duration::from_secs(10);
-/// Streams of an HTTP/2 connection that were opened and cancelled at once and wait to be forgotten; one that has
-/// more is closed. The second limit is of streams that we cancelled because of what was sent on them.
+/// Streams of an HTTP/2 connection that were opened and cancelled at once and wait to be forgotten;
+/// one that has more is closed. The second limit is of streams that we cancelled because of what
+/// was sent on them.
 const RESET_STREAMS_MAX: usize = 20;
 const FAULTY_STREAMS_MAX: usize = 100;
 /// What an HTTP/2 stream may have waiting to be sent.
@@ -50,10 +52,14 @@ pub struct Connections {
 impl Connections {
     /// Prepares what is the same for all.
     pub fn new(routes: Router, edge: Edge) -> Self {
-        let head_bytes = (edge.head.url_bytes_max + edge.head.header_bytes_max).saturating_mul(ROOM).max(BUFFER_BYTES_MIN);
+        let head_bytes = (edge.head.url_bytes_max + edge.head.header_bytes_max)
+            .saturating_mul(ROOM)
+            .max(BUFFER_BYTES_MIN);
         let mut http = Http::new(TokioExecutor::new());
         // HTTP/1 gets no timer: waiting for a head is limited here, the same way for both versions.
-        http.http1().max_buf_size(head_bytes).max_headers(edge.head.headers_max.saturating_mul(ROOM));
+        http.http1()
+            .max_buf_size(head_bytes)
+            .max_headers(edge.head.headers_max.saturating_mul(ROOM));
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(edge.connections.http2_streams_max)
@@ -66,12 +72,23 @@ impl Connections {
         Self { http, routes, edge }
     }
 
-    /// Serves a connection to its end: its own, or when it is told to stop and nothing is open any more.
-    pub async fn serve(self: Arc<Self>, stream: TcpStream, peer: IpAddr, stopping: CancellationToken) {
+    /// Serves a connection to its end: its own, or when it is told to stop and nothing is open any
+    /// more.
+    pub async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: IpAddr,
+        stopping: CancellationToken,
+    ) {
         // An answer is written at once; waiting for more of it only delays it.
         let _ = stream.set_nodelay(true);
-        let Some(certificate) = &self.edge.certificate else { return self.speak(stream, peer, &stopping).await };
-        let handshake = timeout(self.edge.connections.handshake_time_max, certificate.acceptor().accept(stream));
+        let Some(certificate) = &self.edge.certificate else {
+            return self.speak(stream, peer, &stopping).await;
+        };
+        let handshake = timeout(
+            self.edge.connections.handshake_time_max,
+            certificate.acceptor().accept(stream),
+        );
         let shaken = tokio::select! {
             shaken = handshake => shaken,
             () = stopping.cancelled() => return,
@@ -89,7 +106,12 @@ impl Connections {
         }
     }
 
-    async fn speak(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: IpAddr, stopping: &CancellationToken) {
+    async fn speak(
+        &self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: IpAddr,
+        stopping: &CancellationToken,
+    ) {
         let activity = Activity::new();
         let service = service_fn(|request: Request<Incoming>| {
             let open = activity.begin();
@@ -113,7 +135,8 @@ impl Connections {
         tokio::pin!(check);
         loop {
             tokio::select! {
-                // What a client does wrong is the client's business: the library has answered it if it can be.
+                // What a client does wrong is the client's business: the library has answered it if
+                // it can be.
                 _ = connection.as_mut() => return,
                 () = stopping.cancelled(), if !ending => {}
                 () = check.as_mut() => {

@@ -53,12 +53,22 @@ fn exact(origin: &str) -> Result<HeaderValue, String> {
             "\"*\" would let every web page use the tokens that its visitors have; name the origins, such as https://console.example.org".into()
         );
     }
-    let problem = || format!("{origin:?} is no origin; write it as browsers send it, such as https://console.example.org");
+    let problem = || {
+        format!(
+            "{origin:?} is no origin; write it as browsers send it, such as https://console.example.org"
+        )
+    };
     let uri: Uri = origin.parse().map_err(|_| problem())?;
-    let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(problem()) };
+    let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority())
+    else {
+        return Err(problem());
+    };
     let own_port = if scheme == "https" { 443 } else { 80 };
     let as_sent = format!("{scheme}://{authority}").to_ascii_lowercase();
-    if as_sent != origin || authority.as_str().contains(['@', '*']) || authority.port_u16() == Some(own_port) {
+    if as_sent != origin
+        || authority.as_str().contains(['@', '*'])
+        || authority.port_u16() == Some(own_port)
+    {
         return Err(problem());
     }
     HeaderValue::from_str(origin).map_err(|_| problem())

@@ -36,7 +36,8 @@ pub struct HeadLimits {
 pub struct ConnectionLimits {
     /// Most open ones; what comes beyond is closed at once.
     pub connections_max: usize,
-    /// Longest wait for a request's head: from the connection's begin, or from the end of the answer before.
+    /// Longest wait for a request's head: from the connection's begin, or from the end of the
+    /// answer before.
     pub head_time_max: Duration,
     /// Longest wait for the next request on a connection that had one.
     pub idle_time_max: Duration,
@@ -90,10 +91,19 @@ impl Edge {
     /// # Errors
     /// [`EdgeError`] names the setting, and the file or the value.
     pub fn new(settings: EdgeSettings) -> Result<Self, EdgeError> {
-        let certificate = settings.tls.map(|files| Certificate::load(files).map(Arc::new)).transpose();
-        let certificate = certificate.map_err(|error| EdgeError { setting: error.setting(), problem: error.to_string() })?;
-        let cors = cors::layer(&settings.cors_origins).map_err(|problem| EdgeError { setting: "server.cors_origins", problem })?;
-        Ok(Self { head: settings.head, connections: settings.connections, trusted_proxies: settings.trusted_proxies.into(), cors, certificate })
+        let certificate =
+            settings.tls.map(|files| Certificate::load(files).map(Arc::new)).transpose();
+        let certificate = certificate
+            .map_err(|error| EdgeError { setting: error.setting(), problem: error.to_string() })?;
+        let cors = cors::layer(&settings.cors_origins)
+            .map_err(|problem| EdgeError { setting: "server.cors_origins", problem })?;
+        Ok(Self {
+            head: settings.head,
+            connections: settings.connections,
+            trusted_proxies: settings.trusted_proxies.into(),
+            cors,
+            certificate,
+        })
     }
 
     /// `http` or `https`.

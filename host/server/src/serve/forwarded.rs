@@ -11,11 +11,12 @@ use crate::{Network, client::ClientAddress};
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// A peer that says for whom it asks, and is not trusted, is named once: whoever is behind it is limited together.
+/// A peer that says for whom it asks, and is not trusted, is named once: whoever is behind it is
+/// limited together.
 static IGNORED: Once = Once::new();
 
-/// The peer; or, if the peer is a trusted proxy, the last address on the way that is not one. Everything left of
-/// that one is only a claim.
+/// The peer; or, if the peer is a trusted proxy, the last address on the way that is not one.
+/// Everything left of that one is only a claim.
 pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> ClientAddress {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = peer.to_canonical();
@@ -27,7 +28,8 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> ClientA
     }
     let hops = headers.get_all(X_FORWARDED_FOR).iter().rev();
     for hop in hops.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',')) {
-        // What cannot be read was not written by a proxy of ours: the nearest known one has to answer for it.
+        // What cannot be read was not written by a proxy of ours: the nearest known one has to
+        // answer for it.
         let Some(address) = address(hop.trim()) else { break };
         client = address;
         if !is_trusted(client) {
@@ -37,12 +39,16 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> ClientA
     ClientAddress { address: client, is_proxy: is_trusted(client) }
 }
 
-/// Whether an address is of a network such as balancers are in: whoever is on the internet can write any header.
+/// Whether an address is of a network such as balancers are in: whoever is on the internet can
+/// write any header.
 fn is_inside(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let [first, second, ..] = v4.octets();
-            v4.is_private() || v4.is_loopback() || v4.is_link_local() || (first == 100 && second & 0xc0 == 64)
+            v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || (first == 100 && second & 0xc0 == 64)
         }
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local(),
     }
@@ -91,18 +97,29 @@ mod tests {
         assert_eq!(of("11.0.0.1", &["1.1.1.1"], &blocks), "11.0.0.1");
         let trusted: Vec<Network> = blocks.iter().map(|text| text.parse().unwrap()).collect();
         let client = |line: &str| {
-            let headers = HeaderMap::from_iter([(X_FORWARDED_FOR.parse().unwrap(), line.parse().unwrap())]);
+            let headers =
+                HeaderMap::from_iter([(X_FORWARDED_FOR.parse().unwrap(), line.parse().unwrap())]);
             client("10.0.0.1".parse().unwrap(), &headers, &trusted)
         };
-        assert!(client("10.0.0.2").is_proxy && client("nonsense").is_proxy && !client("1.1.1.1").is_proxy);
+        assert!(
+            client("10.0.0.2").is_proxy
+                && client("nonsense").is_proxy
+                && !client("1.1.1.1").is_proxy
+        );
     }
 
     #[test]
     fn what_a_client_wrote_itself_does_not_count() {
         assert_eq!(of("10.0.0.1", &["6.6.6.6, 1.1.1.1"], &["10.0.0.1"]), "1.1.1.1");
-        assert_eq!(of("10.0.0.1", &["6.6.6.6", "1.1.1.1, 10.0.0.2"], &["10.0.0.1", "10.0.0.2"]), "1.1.1.1");
+        assert_eq!(
+            of("10.0.0.1", &["6.6.6.6", "1.1.1.1, 10.0.0.2"], &["10.0.0.1", "10.0.0.2"]),
+            "1.1.1.1"
+        );
         assert_eq!(of("10.0.0.1", &["6.6.6.6, nonsense"], &["10.0.0.1"]), "10.0.0.1");
-        assert_eq!(of("10.0.0.1", &["6.6.6.6, nonsense, 10.0.0.2"], &["10.0.0.1", "10.0.0.2"]), "10.0.0.2");
+        assert_eq!(
+            of("10.0.0.1", &["6.6.6.6, nonsense, 10.0.0.2"], &["10.0.0.1", "10.0.0.2"]),
+            "10.0.0.2"
+        );
         assert_eq!(of("10.0.0.1", &[], &["10.0.0.1"]), "10.0.0.1");
     }
 

@@ -41,15 +41,23 @@ fn plain(request: &Request) -> Result<(), FieldError> {
     let Some(host) = headers.get(header::HOST) else {
         // HTTP/2 names the host elsewhere, and HTTP/1.0 need not.
         let needed = request.version() == Version::HTTP_11;
-        return if needed { Err(FieldError::new("host", "is missing: HTTP/1.1 requires it")) } else { Ok(()) };
+        return if needed {
+            Err(FieldError::new("host", "is missing: HTTP/1.1 requires it"))
+        } else {
+            Ok(())
+        };
     };
     let text = host.to_str().unwrap_or("@");
-    let is_one = text.is_empty() || text.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@'));
+    let is_one =
+        text.is_empty() || text.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@'));
     if !is_one {
         return Err(FieldError::new("host", "is no host with an optional port"));
     }
     match request.uri().authority() {
-        Some(authority) if request.version() >= Version::HTTP_2 && !authority.as_str().eq_ignore_ascii_case(text) => {
+        Some(authority)
+            if request.version() >= Version::HTTP_2
+                && !authority.as_str().eq_ignore_ascii_case(text) =>
+        {
             Err(FieldError::new("host", "is not what :authority names"))
         }
         _ => Ok(()),
@@ -63,9 +71,17 @@ fn coded(request: &Request) -> Option<Response> {
     if request.body().is_end_stream() {
         return None;
     }
-    let shown: String = String::from_utf8_lossy(coding.as_bytes()).chars().filter(|letter| !letter.is_control()).take(32).collect();
-    let problem = FieldError::new("content-encoding", format!("{shown} is not supported: send the body as it is"));
-    let mut response = ApiError::from(problem).of_kind(ErrorKind::UnsupportedMediaType).into_response();
+    let shown: String = String::from_utf8_lossy(coding.as_bytes())
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .take(32)
+        .collect();
+    let problem = FieldError::new(
+        "content-encoding",
+        format!("{shown} is not supported: send the body as it is"),
+    );
+    let mut response =
+        ApiError::from(problem).of_kind(ErrorKind::UnsupportedMediaType).into_response();
     response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     Some(response)
 }
@@ -81,7 +97,8 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        refused(&request.body(Body::from(body.to_owned())).unwrap()).map(|response| response.status().as_u16())
+        refused(&request.body(Body::from(body.to_owned())).unwrap())
+            .map(|response| response.status().as_u16())
     }
 
     #[test]
@@ -104,22 +121,46 @@ mod tests {
             (old, "/", vec![host, host], Some(400)),
             (two, "http://a/", vec![("host", "b")], Some(400)),
             (one, "/", vec![host, ("authorization", "Bearer a")], None),
-            (one, "/", vec![host, ("authorization", "Bearer a"), ("authorization", "Bearer b")], Some(400)),
-            (one, "/", vec![host, ("authorization", "Bearer a"), ("authorization", "Bearer a")], Some(400)),
+            (
+                one,
+                "/",
+                vec![host, ("authorization", "Bearer a"), ("authorization", "Bearer b")],
+                Some(400),
+            ),
+            (
+                one,
+                "/",
+                vec![host, ("authorization", "Bearer a"), ("authorization", "Bearer a")],
+                Some(400),
+            ),
             (one, "/", vec![host, (HEADER_SEQUENCE, "1"), (HEADER_SEQUENCE, "2")], Some(400)),
-            (one, "/", vec![host, ("content-type", "text/plain"), ("content-type", "application/json")], Some(400)),
+            (
+                one,
+                "/",
+                vec![host, ("content-type", "text/plain"), ("content-type", "application/json")],
+                Some(400),
+            ),
             (one, "/", vec![host, ("x-other", "1"), ("x-other", "2")], None),
         ] {
-            assert_eq!(status(version, uri, "", &headers), expected, "{version:?} {uri} {headers:?}");
+            assert_eq!(
+                status(version, uri, "", &headers),
+                expected,
+                "{version:?} {uri} {headers:?}"
+            );
         }
     }
 
     #[test]
     fn a_body_that_is_packed_is_not_taken_for_what_it_is_not() {
-        let of = |body, coding| status(Version::HTTP_11, "/", body, &[("host", "a"), ("content-encoding", coding)]);
+        let of = |body, coding| {
+            status(Version::HTTP_11, "/", body, &[("host", "a"), ("content-encoding", coding)])
+        };
         for coding in ["gzip", "br", "identity, gzip", "x\u{7f}".trim_end_matches('\u{7f}')] {
             assert_eq!(of("{}", coding), Some(415), "{coding}");
         }
-        assert_eq!((of("{}", "identity"), of("{}", "Identity"), of("", "gzip")), (None, None, None));
+        assert_eq!(
+            (of("{}", "identity"), of("{}", "Identity"), of("", "gzip")),
+            (None, None, None)
+        );
     }
 }

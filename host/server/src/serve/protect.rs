@@ -1,5 +1,5 @@
-//! What every answer tells browsers and caches: to take it for what it says, to run nothing of it, and to keep nothing of it that they
-//! do not ask for again.
+//! What every answer tells browsers and caches: to take it for what it says, to run nothing of it,
+//! and to keep nothing of it that they do not ask for again.
 
 use axum::{
     extract::Request,
@@ -9,7 +9,8 @@ use axum::{
 };
 
 /// Of what is no page: nothing in it runs, and no page shows it in itself.
-const NOTHING_RUNS: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+const NOTHING_RUNS: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-store");
 /// Kept, and asked for with `If-None-Match` before it is used.
 const ASKED_FOR_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");

@@ -90,7 +90,8 @@ impl Certificate {
         TlsAcceptor::from(self.config.load_full())
     }
 
-    /// Reads the files again whenever they change, until told to stop; a pair that cannot be used changes nothing.
+    /// Reads the files again whenever they change, until told to stop; a pair that cannot be used
+    /// changes nothing.
     pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
         let mut looks = tokio::time::interval(LOOK_INTERVAL);
         loop {
@@ -102,8 +103,12 @@ impl Certificate {
             let looked = tokio::task::spawn_blocking(move || certificate.read_if_changed());
             match looked.await {
                 Ok(Ok(false)) => {}
-                Ok(Ok(true)) => tracing::info!(file = %self.files.cert.display(), "the certificate was replaced"),
-                Ok(Err(error)) => tracing::error!(%error, "the new certificate cannot be used; the old one stays"),
+                Ok(Ok(true)) => {
+                    tracing::info!(file = %self.files.cert.display(), "the certificate was replaced")
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the new certificate cannot be used; the old one stays")
+                }
                 Err(error) => tracing::error!(%error, "the certificate could not be looked at"),
             }
         }
@@ -120,22 +125,34 @@ impl Certificate {
 }
 
 fn stamps(files: &TlsFiles) -> (Stamp, Stamp) {
-    let stamp = |path: &Path| std::fs::metadata(path).ok().and_then(|file| Some((file.modified().ok()?, file.len())));
+    let stamp = |path: &Path| {
+        std::fs::metadata(path).ok().and_then(|file| Some((file.modified().ok()?, file.len())))
+    };
     (stamp(&files.cert), stamp(&files.key))
 }
 
 fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
     let chain_problem = |problem: String| TlsError::Chain { path: files.cert.clone(), problem };
-    let chain = CertificateDer::pem_file_iter(&files.cert).map_err(|error| chain_problem(plain(&error)))?;
-    let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(|error| chain_problem(plain(&error)))?;
+    let chain =
+        CertificateDer::pem_file_iter(&files.cert).map_err(|error| chain_problem(plain(&error)))?;
+    let chain: Vec<_> =
+        chain.collect::<Result<_, _>>().map_err(|error| chain_problem(plain(&error)))?;
     if chain.is_empty() {
         return Err(chain_problem("has no certificate in PEM form".into()));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| TlsError::Key { path: files.key.clone(), problem: plain(&error) })?;
-    let pair_problem = |error: rustls::Error| TlsError::Pair { cert: files.cert.clone(), key: files.key.clone(), problem: error.to_string() };
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|error| TlsError::Key { path: files.key.clone(), problem: plain(&error) })?;
+    let pair_problem = |error: rustls::Error| TlsError::Pair {
+        cert: files.cert.clone(),
+        key: files.key.clone(),
+        problem: error.to_string(),
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13, &TLS12]).map_err(pair_problem)?;
-    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(pair_problem)?;
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(pair_problem)?;
+    let mut config =
+        builder.with_no_client_auth().with_single_cert(chain, key).map_err(pair_problem)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

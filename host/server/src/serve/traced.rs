@@ -27,11 +27,14 @@ pub async fn traced(request: Request, next: Next) -> Response {
     if span.is_disabled() {
         return next.run(request).await;
     }
-    let caller = opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&HeaderExtractor(request.headers())));
+    let caller = opentelemetry::global::get_text_map_propagator(|propagator| {
+        propagator.extract(&HeaderExtractor(request.headers()))
+    });
     // It fails if spans of another kind are in force: then this one begins a trace of its own.
     let _ = span.set_parent(caller);
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
-    span.record("otel.name", format!("{} {route}", known(request.method()))).record("http.route", route);
+    span.record("otel.name", format!("{} {route}", known(request.method())))
+        .record("http.route", route);
     if let Some(RequestId(id)) = request.extensions().get() {
         span.record("request_id", id.as_str());
     }

@@ -1,8 +1,9 @@
 //! What a request's body still has when its answer is ready.
 //!
-//! An HTTP/1 connection whose request was not read to its end cannot take another one: what is left would be read as the next request.
-//! A short rest is read, so that a refused request costs no connection. Otherwise the answer says `Connection: close`, and the rest is
-//! read beside it for a while: a client that is cut off while it sends often never sees why.
+//! An HTTP/1 connection whose request was not read to its end cannot take another one: what is left
+//! would be read as the next request. A short rest is read, so that a refused request costs no
+//! connection. Otherwise the answer says `Connection: close`, and the rest is read beside it for a
+//! while: a client that is cut off while it sends often never sees why.
 
 use std::{
     pin::Pin,
@@ -47,7 +48,8 @@ pub struct Unread {
     waits: bool,
 }
 
-/// A request whose body is watched; HTTP/2 ends a stream without its connection, and needs no watching.
+/// A request whose body is watched; HTTP/2 ends a stream without its connection, and needs no
+/// watching.
 pub fn watched(request: Request<Incoming>) -> (Request<Body>, Option<Unread>) {
     if request.version() >= Version::HTTP_2 || request.body().is_end_stream() {
         return (request.map(Body::new), None);
@@ -71,13 +73,19 @@ impl Unread {
             return true;
         }
         // Whoever still has it reads it, or does not.
-        let Some(body) = self.state.left.lock().take().filter(|_| !self.waits) else { return false };
+        let Some(body) = self.state.left.lock().take().filter(|_| !self.waits) else {
+            return false;
+        };
         let is_short = body.size_hint().lower() <= REST_BYTES_MAX as u64;
         let mut rest = body.into_data_stream();
-        if is_short && timeout(REST_TIME_MAX, is_dropped(&mut rest, REST_BYTES_MAX)).await.unwrap_or(false) {
+        if is_short
+            && timeout(REST_TIME_MAX, is_dropped(&mut rest, REST_BYTES_MAX)).await.unwrap_or(false)
+        {
             return true;
         }
-        tokio::spawn(timeout(DROPPED_TIME_MAX, async move { is_dropped(&mut rest, DROPPED_BYTES_MAX).await }));
+        tokio::spawn(timeout(DROPPED_TIME_MAX, async move {
+            is_dropped(&mut rest, DROPPED_BYTES_MAX).await
+        }));
         false
     }
 }
@@ -103,7 +111,10 @@ impl HttpBody for Watched {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream() {
             self.state.ended.store(true, Ordering::Release);

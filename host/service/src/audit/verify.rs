@@ -63,17 +63,31 @@ impl From<StoreError> for End {
     }
 }
 
-/// Walks the whole log as it is now: every entry, link and seal. What is added meanwhile is left to the next time.
-/// `told` hears of every page.
+/// Walks the whole log as it is now: every entry, link and seal. What is added meanwhile is left to
+/// the next time. `told` hears of every page.
 ///
 /// # Errors
 /// [`StoreError`] if the log cannot be read.
-pub async fn verify_audit(log: &dyn AuditLog, trust: &Trust, told: &mut (dyn FnMut(AuditProgress) + Send)) -> Result<AuditVerified, StoreError> {
+pub async fn verify_audit(
+    log: &dyn AuditLog,
+    trust: &Trust,
+    told: &mut (dyn FnMut(AuditProgress) + Send),
+) -> Result<AuditVerified, StoreError> {
     // Seals first, then heads, then the count: each is at least as new as what it has to cover.
     let seals = log.last_audit_seal().await?.map_or(0, |seal| seal.statement.seq);
     let heads = log.audit_heads().await?;
-    let progress = AuditProgress { entries_total: heads.iter().map(|head| head.total).sum(), ..AuditProgress::default() };
-    let found = AuditVerified { progress, heads, last_seal: None, entries_unsealed: progress.entries_total, keys: Vec::new(), flaw: None };
+    let progress = AuditProgress {
+        entries_total: heads.iter().map(|head| head.total).sum(),
+        ..AuditProgress::default()
+    };
+    let found = AuditVerified {
+        progress,
+        heads,
+        last_seal: None,
+        entries_unsealed: progress.entries_total,
+        keys: Vec::new(),
+        flaw: None,
+    };
     let mut walk = Walk { log, told, found, sealed: BTreeMap::new() };
     match walk.all(trust, seals).await {
         Ok(()) => {}
@@ -108,12 +122,15 @@ impl Walk<'_> {
             let mut links = self.log.audit_links(to.writer, verifier.head().seq, PAGE).await?;
             links.retain(|link| link.seq <= to.seq);
             if links.is_empty() {
-                return Err(Flaw::LinkMissing { writer: to.writer, seq: verifier.head().seq + 1 }.into());
+                return Err(
+                    Flaw::LinkMissing { writer: to.writer, seq: verifier.head().seq + 1 }.into()
+                );
             }
             for link in &links {
                 verifier.link(link)?;
                 while verifier.wants_entry() {
-                    let entry = entries.next(self.log).await?.ok_or_else(|| verifier.entry_missing())?;
+                    let entry =
+                        entries.next(self.log).await?.ok_or_else(|| verifier.entry_missing())?;
                     verifier.entry(&entry)?;
                     self.found.progress.entries += 1;
                     if self.found.progress.entries.is_multiple_of(u64::from(PAGE)) {
@@ -135,7 +152,8 @@ impl Walk<'_> {
             newest.extend(behind.last().map(|entry| (head.writer, entry.place)));
         }
         // Afterwards, and once: what was seen has a link by now.
-        let ends: BTreeMap<_, _> = self.log.audit_heads().await?.into_iter().map(|now| (now.writer, now.total)).collect();
+        let ends: BTreeMap<_, _> =
+            self.log.audit_heads().await?.into_iter().map(|now| (now.writer, now.total)).collect();
         for (writer, place) in newest {
             if ends.get(&writer).is_none_or(|total| place > *total) {
                 return Err(Flaw::EntryUnlinked { writer, place }.into());
@@ -144,7 +162,11 @@ impl Walk<'_> {
         let one = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
         let found = self.log.audit(&AuditFilter::default(), one).await?.total;
         let chained: u64 = self.log.audit_heads().await?.iter().map(|head| head.total).sum();
-        if (self.found.progress.entries_total..=chained).contains(&found) { Ok(()) } else { Err(Flaw::StrayEntries { found, chained }.into()) }
+        if (self.found.progress.entries_total..=chained).contains(&found) {
+            Ok(())
+        } else {
+            Err(Flaw::StrayEntries { found, chained }.into())
+        }
     }
 
     async fn seals(&mut self, trust: &Trust, to: u64) -> Result<(), End> {

@@ -55,7 +55,13 @@ impl Service {
         let mut closing = self.closing.lock();
         let before = closing.filter(|before| before.epoch == epoch);
         let of_stage = before.filter(|before| before.stage == stage);
-        *closing = Some(Closing { epoch, stage, done, nodes, completeness: before.and_then(|before| before.completeness) });
+        *closing = Some(Closing {
+            epoch,
+            stage,
+            done,
+            nodes,
+            completeness: before.and_then(|before| before.completeness),
+        });
         drop(closing);
         if of_stage.is_none() {
             tracing::info!(%epoch, stage = stage.name(), "closing an epoch");

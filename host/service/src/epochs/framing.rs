@@ -25,7 +25,8 @@ use crate::{
 
 use super::closing::Stage;
 
-/// Nodes whose facts are gathered at once: enough that a store reads what it found of some while it looks for others.
+/// Nodes whose facts are gathered at once: enough that a store reads what it found of some while it
+/// looks for others.
 const FACTS_BATCH: u32 = 4_000;
 
 /// Facts of the nodes of one pool, and what they share, row by row.
@@ -57,15 +58,21 @@ pub(super) struct FleetFacts {
 impl FleetFacts {
     /// Share of the expected reports that arrived; all, if none was expected.
     pub(super) fn completeness(&self) -> Ppm {
-        if self.expected == 0 { Ppm(lucid_model::score::PPM) } else { Ppm::ratio_floor(self.arrived, self.expected) }
+        if self.expected == 0 {
+            Ppm(lucid_model::score::PPM)
+        } else {
+            Ppm::ratio_floor(self.arrived, self.expected)
+        }
     }
 
-    /// The frame's chunks, made one after the other: pools in the order of their ids, nodes in that of theirs.
+    /// The frame's chunks, made one after the other: pools in the order of their ids, nodes in that
+    /// of theirs.
     pub(super) fn chunks(self, head: FrameHead) -> FrameChunks {
         let mut next = 0;
         Box::new(self.pools.into_iter().flat_map(move |(pool, facts)| {
             let first = next;
-            next += u32::try_from(facts.rows.len().div_ceil(lucid_model::frame::CHUNK_NODES_MAX)).unwrap_or(u32::MAX);
+            next += u32::try_from(facts.rows.len().div_ceil(lucid_model::frame::CHUNK_NODES_MAX))
+                .unwrap_or(u32::MAX);
             head.each_chunk(pool, facts.rows, first)
         }))
     }
@@ -80,7 +87,12 @@ impl<T: Copy + Default> ByNode<T> {
         Self(list)
     }
     fn get(&self, node: NodeId) -> T {
-        self.0.binary_search_by_key(&node, |(node, _)| *node).ok().and_then(|place| self.0.get(place)).map(|(_, value)| *value).unwrap_or_default()
+        self.0
+            .binary_search_by_key(&node, |(node, _)| *node)
+            .ok()
+            .and_then(|place| self.0.get(place))
+            .map(|(_, value)| *value)
+            .unwrap_or_default()
     }
 }
 
@@ -92,7 +104,9 @@ impl Service {
         let taken_back = self.taken_back_s(window_from, epoch.start_s).await?;
         let mut earlier = self.store().observed_seconds(window_from, epoch.start_s).await?;
         if !taken_back.is_empty() {
-            earlier.iter_mut().for_each(|(node, seconds)| *seconds = seconds.saturating_sub(taken_back.get(node).copied().unwrap_or(0)));
+            earlier.iter_mut().for_each(|(node, seconds)| {
+                *seconds = seconds.saturating_sub(taken_back.get(node).copied().unwrap_or(0))
+            });
         }
         let earlier = ByNode::of(earlier);
         let streaks = ByNode::of(self.streaks().await?);
@@ -104,7 +118,8 @@ impl Service {
             nodes.retain(|node| counts(epoch, node));
             let ids: Vec<_> = nodes.iter().map(|n| n.id).collect();
             // The next nodes are read while this is what is looked up of these.
-            let (observed, following) = try_join!(self.store().observed(&ids, epoch.interval()), batches.try_next())?;
+            let (observed, following) =
+                try_join!(self.store().observed(&ids, epoch.interval()), batches.try_next())?;
             next = following;
             for (node, observed) in nodes.iter().zip(&observed) {
                 let mut facts = self.facts(epoch, node, observed, earlier.get(node.id));
@@ -131,15 +146,20 @@ impl Service {
         Ok(fleet)
     }
 
-    /// Epochs in a row in which each node was eligible, the last closed one included; nodes that were not are left out.
+    /// Epochs in a row in which each node was eligible, the last closed one included; nodes that
+    /// were not are left out.
     async fn streaks(&self) -> Result<Vec<(NodeId, i64)>, ServiceError> {
         let Some(last) = self.store().last_epoch().await? else { return Ok(Vec::new()) };
         let parts = self.store().frame_parts(last.epoch.start_s).await?.unwrap_or_default();
         let mut streaks = Vec::new();
         for (index, _) in (0..).zip(&parts) {
-            let Some(chunk) = self.store().frame_chunk(last.epoch.start_s, index).await? else { continue };
+            let Some(chunk) = self.store().frame_chunk(last.epoch.start_s, index).await? else {
+                continue;
+            };
             let eligible = |row: &(usize, &NodeId)| chunk.fact(row.0, Fact::Eligible) == 1;
-            let streak = |(row, node): (usize, &NodeId)| (*node, chunk.fact(row, Fact::StreakEpochs).saturating_add(1));
+            let streak = |(row, node): (usize, &NodeId)| {
+                (*node, chunk.fact(row, Fact::StreakEpochs).saturating_add(1))
+            };
             streaks.extend(chunk.nodes.iter().enumerate().filter(eligible).map(streak));
         }
         Ok(streaks)
@@ -156,16 +176,33 @@ impl Service {
 
     /// What counts of what was seen of a node in an epoch.
     pub(crate) fn credit(&self, epoch: Period, observed: &NodeObserved) -> Credit {
-        let counts = |o: &&Observation| o.verdict == Verdict::Accepted && (self.config.trust == Trust::Witnessed || o.by == Observer::Observer);
-        let sessions: Vec<Interval> = observed.sessions.iter().filter(counts).map(|o| o.span).collect();
-        let session_count = sessions.iter().filter(|s| s.clip(epoch.interval()).length_ms() > 0).count();
-        let presence = credit::union(observed.presence.iter().map(|p| p.clip(epoch.interval())).collect());
+        let counts = |o: &&Observation| {
+            o.verdict == Verdict::Accepted
+                && (self.config.trust == Trust::Witnessed || o.by == Observer::Observer)
+        };
+        let sessions: Vec<Interval> =
+            observed.sessions.iter().filter(counts).map(|o| o.span).collect();
+        let session_count =
+            sessions.iter().filter(|s| s.clip(epoch.interval()).length_ms() > 0).count();
+        let presence =
+            credit::union(observed.presence.iter().map(|p| p.clip(epoch.interval())).collect());
         let presence_ms = credit::total_ms(&presence);
         let credited_s = credit::credited_ms(sessions, presence, epoch.interval()) / 1000;
-        Credit { credited_s, presence_ms, sessions: session_count, quality: mean_observed_quality(&observed.sessions, epoch.interval()) }
+        Credit {
+            credited_s,
+            presence_ms,
+            sessions: session_count,
+            quality: mean_observed_quality(&observed.sessions, epoch.interval()),
+        }
     }
 
-    fn facts(&self, epoch: Period, node: &Node, observed: &NodeObserved, earlier_s: u64) -> FactRow {
+    fn facts(
+        &self,
+        epoch: Period,
+        node: &Node,
+        observed: &NodeObserved,
+        earlier_s: u64,
+    ) -> FactRow {
         let Credit { credited_s, presence_ms, sessions, quality } = self.credit(epoch, observed);
         let window_s = earlier_s.saturating_add(credited_s.unsigned_abs());
         let active_ms = active_in(epoch, node).length_ms();
@@ -176,7 +213,10 @@ impl Service {
         row.set_u64(Fact::Samples, observed.usage.samples);
         row.set(Fact::PeriodS, i64::from(epoch.length.seconds()));
         row.set_u64(Fact::WindowObservedS, window_s);
-        row.set(Fact::UptimePpm, i64::from(Ppm::ratio_floor(presence_ms.unsigned_abs(), active_ms.unsigned_abs()).0));
+        row.set(
+            Fact::UptimePpm,
+            i64::from(Ppm::ratio_floor(presence_ms.unsigned_abs(), active_ms.unsigned_abs()).0),
+        );
         if let Some(quality) = quality {
             row.set(Fact::QualityPpm, i64::from(quality.0));
         }
@@ -186,7 +226,12 @@ impl Service {
             row.set(Fact::DiskPpm, i64::from(observed.usage.disk.0));
         }
         row.set_u64(Fact::Sessions, sessions as u64);
-        row.set(Fact::Eligible, i64::from(window_s >= self.config.observation_min_s && node.status != NodeStatus::Suspended));
+        row.set(
+            Fact::Eligible,
+            i64::from(
+                window_s >= self.config.observation_min_s && node.status != NodeStatus::Suspended,
+            ),
+        );
         registered_facts(&mut row, node, epoch.end());
         row
     }

@@ -1,5 +1,6 @@
-//! Computing scores again: from the stored frame, by the version that the receipt names, and what came out before is
-//! compared with what comes out now. Nothing but the frame is read, so that anyone who has it can do the same.
+//! Computing scores again: from the stored frame, by the version that the receipt names, and what
+//! came out before is compared with what comes out now. Nothing but the frame is read, so that
+//! anyone who has it can do the same.
 
 use std::sync::Arc;
 
@@ -13,7 +14,9 @@ use lucid_model::{
     policy::{ParamValues, PolicyIdentity, PolicyKind},
     receipt::{ChunkHeader, ScoreRow, ScoredChunk},
 };
-use lucid_ports::{CallError, EpochFilter, Order, PageRequest, ScoreView, ScoringPolicy, StoredBundle};
+use lucid_ports::{
+    CallError, EpochFilter, Order, PageRequest, ScoreView, ScoringPolicy, StoredBundle,
+};
 
 use parking_lot::Mutex;
 
@@ -69,7 +72,14 @@ impl Replay {
     }
 
     /// Compares what is stored with what was computed.
-    pub fn compare(&mut self, node: Option<NodeId>, chunk: Option<u32>, field: &'static str, stored: impl ToString, computed: impl ToString) {
+    pub fn compare(
+        &mut self,
+        node: Option<NodeId>,
+        chunk: Option<u32>,
+        field: &'static str,
+        stored: impl ToString,
+        computed: impl ToString,
+    ) {
         let (stored, computed) = (stored.to_string(), computed.to_string());
         if stored != computed {
             self.differences_total += 1;
@@ -84,23 +94,40 @@ impl Replay {
 ///
 /// # Errors
 /// [`CallError`] if the policy cannot be asked: that says nothing about the receipt.
-pub async fn replay_chunk(policy: &dyn ScoringPolicy, frame: &FrameChunk, stored: &ScoredChunk) -> Result<Replay, CallError> {
+pub async fn replay_chunk(
+    policy: &dyn ScoringPolicy,
+    frame: &FrameChunk,
+    stored: &ScoredChunk,
+) -> Result<Replay, CallError> {
     Ok(replay_with_root(policy, frame, stored).await?.0)
 }
 
 /// The same, with the stored chunk's root.
-async fn replay_with_root(policy: &dyn ScoringPolicy, frame: &FrameChunk, stored: &ScoredChunk) -> Result<(Replay, Digest), CallError> {
+async fn replay_with_root(
+    policy: &dyn ScoringPolicy,
+    frame: &FrameChunk,
+    stored: &ScoredChunk,
+) -> Result<(Replay, Digest), CallError> {
     let again = score_again(policy, frame).await?;
     let mut replay = Replay { chunks: 1, rows: again.rows.len() as u64, ..Replay::default() };
     // Almost always nothing differs: then what both are is hashed once.
-    let alike = |(one, other): (&ScoreRow, &ScoreRow)| one.node == other.node && FIELDS.iter().all(|(_, of)| of(one) == of(other));
-    if stored.header == again.header && stored.rows.len() == again.rows.len() && stored.rows.iter().zip(&again.rows).all(alike) {
+    let alike = |(one, other): (&ScoreRow, &ScoreRow)| {
+        one.node == other.node && FIELDS.iter().all(|(_, of)| of(one) == of(other))
+    };
+    if stored.header == again.header
+        && stored.rows.len() == again.rows.len()
+        && stored.rows.iter().zip(&again.rows).all(alike)
+    {
         return Ok((replay, again.root()));
     }
     compare_headers(&mut replay, &stored.header, &again.header);
     let index = Some(stored.header.index);
     replay.compare(None, index, "rows", stored.rows.len(), again.rows.len());
-    stored.rows.iter().zip(&again.rows).for_each(|(stored, again)| compare_rows(&mut replay, index, stored, again));
+    stored
+        .rows
+        .iter()
+        .zip(&again.rows)
+        .for_each(|(stored, again)| compare_rows(&mut replay, index, stored, again));
     Ok((replay, stored.root()))
 }
 
@@ -115,7 +142,13 @@ fn compare_headers(replay: &mut Replay, stored: &ChunkHeader, again: &ChunkHeade
     replay.compare(None, index, "rules", stored.rules, again.rules);
     replay.compare(None, index, "policy_name", &stored.policy, &again.policy);
     replay.compare(None, index, "abi", &stored.abi, &again.abi);
-    replay.compare(None, index, "period_s", stored.period.length.seconds(), again.period.length.seconds());
+    replay.compare(
+        None,
+        index,
+        "period_s",
+        stored.period.length.seconds(),
+        again.period.length.seconds(),
+    );
     replay.compare(None, index, "row_count", stored.rows, again.rows);
 }
 
@@ -193,28 +226,45 @@ impl Service {
     /// # Errors
     /// [`ServiceError::NotFound`] if there is none.
     pub async fn epoch(&self, epoch_start_s: i64) -> Result<EpochRecord, ServiceError> {
-        let filter = EpochFilter { from_s: Some(epoch_start_s), to_s: Some(epoch_start_s.saturating_add(1)) };
+        let filter = EpochFilter {
+            from_s: Some(epoch_start_s),
+            to_s: Some(epoch_start_s.saturating_add(1)),
+        };
         let one = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
         self.store().epochs(filter, one).await?.items.pop().ok_or(ServiceError::no("epoch"))
     }
 
-    /// The nodes of an epoch that have no score, because the policy failed for them: at most so many.
+    /// The nodes of an epoch that have no score, because the policy failed for them: at most so
+    /// many.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn held_nodes(&self, record: &EpochRecord, limit: usize) -> Result<Vec<(NodeId, String)>, ServiceError> {
+    pub async fn held_nodes(
+        &self,
+        record: &EpochRecord,
+        limit: usize,
+    ) -> Result<Vec<(NodeId, String)>, ServiceError> {
         let mut held = Vec::new();
         let mut index = 0;
         while held.len() < limit.min(usize::try_from(record.held).unwrap_or(usize::MAX)) {
-            let Some(chunk) = self.store().scored_chunk(record.epoch.start_s, index).await? else { break };
-            held.extend(chunk.rows.into_iter().filter(|row| row.held).map(|row| (row.node, row.reason.unwrap_or_default())));
+            let Some(chunk) = self.store().scored_chunk(record.epoch.start_s, index).await? else {
+                break;
+            };
+            held.extend(
+                chunk
+                    .rows
+                    .into_iter()
+                    .filter(|row| row.held)
+                    .map(|row| (row.node, row.reason.unwrap_or_default())),
+            );
             index += 1;
         }
         held.truncate(limit);
         Ok(held)
     }
 
-    /// Computes an epoch again: each chunk from its frame, the roots up to the epoch's, and the link to the epoch before.
+    /// Computes an epoch again: each chunk from its frame, the roots up to the epoch's, and the
+    /// link to the epoch before.
     ///
     /// # Errors
     /// [`ServiceError`] if there is no such epoch, or a version cannot be loaded any more.
@@ -224,7 +274,10 @@ impl Service {
         let (mut replay, mut roots) = (Replay::default(), Vec::new());
         let parts = self.store().frame_parts(epoch_start_s).await?.unwrap_or_default();
         // While a guest computes one chunk the next ones are read. Boxed: see `score_frame`.
-        let chunks: Vec<_> = (0..).zip(&parts).map(|(index, _)| self.chunk_replayed(epoch_start_s, index, &known).boxed()).collect();
+        let chunks: Vec<_> = (0..)
+            .zip(&parts)
+            .map(|(index, _)| self.chunk_replayed(epoch_start_s, index, &known).boxed())
+            .collect();
         let mut chunks = stream::iter(chunks).buffered(self.config.chunks_at_once.max(1));
         while let Some((part, root)) = chunks.try_next().await? {
             replay.add(part);
@@ -239,7 +292,12 @@ impl Service {
     }
 
     /// What differs in a chunk, and its stored root.
-    async fn chunk_replayed(&self, epoch_start_s: i64, index: u32, known: &Known) -> Result<(Replay, Digest), ServiceError> {
+    async fn chunk_replayed(
+        &self,
+        epoch_start_s: i64,
+        index: u32,
+        known: &Known,
+    ) -> Result<(Replay, Digest), ServiceError> {
         let (frame, stored) = self.receipt_of(epoch_start_s, index).await?;
         let policy = self.policy_of(&stored.header, known).await?;
         Ok(replay_with_root(policy.as_ref(), &frame, &stored).await?)
@@ -254,8 +312,14 @@ impl Service {
     /// Computes one score again, and proves that it is in its epoch.
     ///
     /// # Errors
-    /// [`ServiceError`] if there is none, it is another's, or its version cannot be loaded any more.
-    pub async fn replay_score(&self, actor: &Actor, epoch_start_s: i64, node: NodeId) -> Result<ScoreReplay, ServiceError> {
+    /// [`ServiceError`] if there is none, it is another's, or its version cannot be loaded any
+    /// more.
+    pub async fn replay_score(
+        &self,
+        actor: &Actor,
+        epoch_start_s: i64,
+        node: NodeId,
+    ) -> Result<ScoreReplay, ServiceError> {
         let view = self.score(actor, epoch_start_s, node).await?;
         let record = self.epoch(epoch_start_s).await?;
         let (frame, stored) = self.receipt_of(epoch_start_s, view.header.index).await?;
@@ -285,15 +349,32 @@ impl Service {
     ///
     /// # Errors
     /// Like [`Service::replay_score`].
-    pub async fn explain_score(&self, actor: &Actor, epoch_start_s: i64, node: NodeId) -> Result<Explained, ServiceError> {
+    pub async fn explain_score(
+        &self,
+        actor: &Actor,
+        epoch_start_s: i64,
+        node: NodeId,
+    ) -> Result<Explained, ServiceError> {
         let view = self.score(actor, epoch_start_s, node).await?;
         let (frame, stored) = self.receipt_of(epoch_start_s, view.header.index).await?;
         let policy = self.policy_of(&stored.header, &Known::default()).await?;
-        let place = frame.nodes.iter().position(|other| *other == node).ok_or(ServiceError::no("score"))?;
-        let facts: Vec<_> = policy.identity().facts.iter().map(|fact| (fact.info().name, fact.info().unit, frame.fact(place, *fact))).collect();
+        let place =
+            frame.nodes.iter().position(|other| *other == node).ok_or(ServiceError::no("score"))?;
+        let facts: Vec<_> = policy
+            .identity()
+            .facts
+            .iter()
+            .map(|fact| (fact.info().name, fact.info().unit, frame.fact(place, *fact)))
+            .collect();
         let contributions = explain_one(policy.as_ref(), &frame, place).await?;
         let words = words(&view, &frame, place, &contributions);
-        Ok(Explained { view, facts, contributions, score_multiplier_ppm: frame.score_multiplier.0, words })
+        Ok(Explained {
+            view,
+            facts,
+            contributions,
+            score_multiplier_ppm: frame.score_multiplier.0,
+            words,
+        })
     }
 
     /// What somebody needs to verify an epoch without this store; its chunks are had one by one.
@@ -308,7 +389,12 @@ impl Service {
             self.policy_of(&chunk.header, &known).await?;
             chunks += 1;
         }
-        let policies = known.0.into_inner().into_iter().map(|known| (known.stored, known.params, known.policy.identity().clone())).collect();
+        let policies = known
+            .0
+            .into_inner()
+            .into_iter()
+            .map(|known| (known.stored, known.params, known.policy.identity().clone()))
+            .collect();
         Ok(EpochParts { record, chunks, policies })
     }
 
@@ -316,26 +402,56 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::NotFound`] if there is none.
-    pub async fn receipt_of(&self, epoch_start_s: i64, index: u32) -> Result<(FrameChunk, ScoredChunk), ServiceError> {
-        let frame = self.store().frame_chunk(epoch_start_s, index).await?.ok_or(ServiceError::no("frame"))?;
-        let stored = self.store().scored_chunk(epoch_start_s, index).await?.ok_or(ServiceError::no("score"))?;
+    pub async fn receipt_of(
+        &self,
+        epoch_start_s: i64,
+        index: u32,
+    ) -> Result<(FrameChunk, ScoredChunk), ServiceError> {
+        let frame = self
+            .store()
+            .frame_chunk(epoch_start_s, index)
+            .await?
+            .ok_or(ServiceError::no("frame"))?;
+        let stored = self
+            .store()
+            .scored_chunk(epoch_start_s, index)
+            .await?
+            .ok_or(ServiceError::no("score"))?;
         Ok((frame, stored))
     }
 
     /// The version that a receipt names, with the params that it names.
-    pub(crate) async fn policy_of(&self, header: &ChunkHeader, known: &Known) -> Result<Arc<dyn ScoringPolicy>, ServiceError> {
+    pub(crate) async fn policy_of(
+        &self,
+        header: &ChunkHeader,
+        known: &Known,
+    ) -> Result<Arc<dyn ScoringPolicy>, ServiceError> {
         if let Some(policy) = known.find(header) {
             return Ok(policy);
         }
-        let stored = Arc::new(self.store().bundle(header.policy.digest).await?.ok_or(ServiceError::no("policy version"))?);
-        let of_version = |a: &lucid_model::policy::Activation| a.kind == PolicyKind::Scoring && a.policy.digest == header.policy.digest;
-        let activated = self.store().activations(ACTIVATIONS_MAX).await?.into_iter().filter(of_version).map(|activation| activation.params);
+        let stored = Arc::new(
+            self.store()
+                .bundle(header.policy.digest)
+                .await?
+                .ok_or(ServiceError::no("policy version"))?,
+        );
+        let of_version = |a: &lucid_model::policy::Activation| {
+            a.kind == PolicyKind::Scoring && a.policy.digest == header.policy.digest
+        };
+        let activated = self
+            .store()
+            .activations(ACTIVATIONS_MAX)
+            .await?
+            .into_iter()
+            .filter(of_version)
+            .map(|activation| activation.params);
         let mut tried: Vec<ParamValues> = Vec::new();
         for params in activated.chain([ParamValues::new()]) {
             if tried.contains(&params) {
                 continue;
             }
-            let policy = self.ports.policies.load_scoring(Arc::clone(&stored), params.clone()).await?;
+            let policy =
+                self.ports.policies.load_scoring(Arc::clone(&stored), params.clone()).await?;
             if policy.identity().params_digest() == header.params {
                 known.0.lock().push(KnownPolicy { stored, params, policy: Arc::clone(&policy) });
                 return Ok(policy);
@@ -359,12 +475,24 @@ pub(crate) struct Known(Mutex<Vec<KnownPolicy>>);
 
 impl Known {
     fn find(&self, header: &ChunkHeader) -> Option<Arc<dyn ScoringPolicy>> {
-        let is = |identity: &PolicyIdentity| identity.policy.digest == header.policy.digest && identity.params_digest() == header.params;
-        self.0.lock().iter().find(|known| is(known.policy.identity())).map(|known| Arc::clone(&known.policy))
+        let is = |identity: &PolicyIdentity| {
+            identity.policy.digest == header.policy.digest
+                && identity.params_digest() == header.params
+        };
+        self.0
+            .lock()
+            .iter()
+            .find(|known| is(known.policy.identity()))
+            .map(|known| Arc::clone(&known.policy))
     }
 }
 
-fn words(view: &ScoreView, frame: &FrameChunk, place: usize, contributions: &[(String, u32)]) -> Vec<String> {
+fn words(
+    view: &ScoreView,
+    frame: &FrameChunk,
+    place: usize,
+    contributions: &[(String, u32)],
+) -> Vec<String> {
     let (row, header) = (&view.row, &view.header);
     let hundredths = |value: u32| format!("{}.{:02}", value / 100, value % 100);
     let millionths = |value: u32| format!("{}.{:06}", value / 1_000_000, value % 1_000_000);
@@ -384,7 +512,12 @@ fn words(view: &ScoreView, frame: &FrameChunk, place: usize, contributions: &[(S
         ));
         return words;
     }
-    words.push(format!("{} {} gave it a multiplier of {}.", header.policy.name, header.policy.version, millionths(row.multiplier.0)));
+    words.push(format!(
+        "{} {} gave it a multiplier of {}.",
+        header.policy.name,
+        header.policy.version,
+        millionths(row.multiplier.0)
+    ));
     for (name, value) in contributions {
         words.push(format!("{name} is {} of it.", millionths(*value)));
     }
@@ -399,8 +532,15 @@ fn words(view: &ScoreView, frame: &FrameChunk, place: usize, contributions: &[(S
     if row.raw.0 > row.score.0 {
         words.push(format!("A score is at most 100: it is {}.", hundredths(row.score.0)));
     }
-    let eligible = if row.eligible { "enough to earn and to vote" } else { "not enough to earn or to vote, or the node was suspended" };
-    words.push(format!("{} seconds were credited within the window of eligibility: {eligible}.", row.window_observed_s));
+    let eligible = if row.eligible {
+        "enough to earn and to vote"
+    } else {
+        "not enough to earn or to vote, or the node was suspended"
+    };
+    words.push(format!(
+        "{} seconds were credited within the window of eligibility: {eligible}.",
+        row.window_observed_s
+    ));
     if let Some(reason) = &row.reason {
         words.push(format!("The policy says: {reason}."));
     }

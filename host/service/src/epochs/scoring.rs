@@ -1,12 +1,13 @@
 //! Scoring a pool of an epoch, by one version and no other.
 //!
-//! A chunk the policy fails for is asked about node by node, and nodes it fails for alone are held with the reason. If
-//! they are more than one in a hundred of the pool, all of the pool is scored again by the last good version: no epoch
-//! of a pool mixes versions.
+//! A chunk the policy fails for is asked about node by node, and nodes it fails for alone are held
+//! with the reason. If they are more than one in a hundred of the pool, all of the pool is scored
+//! again by the last good version: no epoch of a pool mixes versions.
 //!
-//! Pools, and the chunks of a pool, are scored side by side. What comes out depends on none of that: each chunk by
-//! itself, the held ones counted in the order of the frame. Where one replica works alone, a pool is stored when all of it is
-//! scored; where others help, each chunk is. What is stored is not scored again, whoever goes on after a crash.
+//! Pools, and the chunks of a pool, are scored side by side. What comes out depends on none of
+//! that: each chunk by itself, the held ones counted in the order of the frame. Where one replica
+//! works alone, a pool is stored when all of it is scored; where others help, each chunk is. What
+//! is stored is not scored again, whoever goes on after a crash.
 
 use std::{ops::Range, sync::Arc};
 
@@ -20,7 +21,9 @@ use lucid_model::{
     receipt::{ChunkHeader, ScoreRow, ScoredChunk},
     score::{Factors, PPM, Ppm, RawCenti, raw_score_round_half_even},
 };
-use lucid_ports::{Attempt, CallError, FramePart, PolicySnapshot, ScoringPolicy, Staged, StagedChunk, TRACE};
+use lucid_ports::{
+    Attempt, CallError, FramePart, PolicySnapshot, ScoringPolicy, Staged, StagedChunk, TRACE,
+};
 
 use super::{closing::Stage, shards::Shards};
 use crate::{Service, ServiceError, scores::factors_of};
@@ -66,8 +69,8 @@ pub(super) struct PoolPart {
     nodes: u64,
 }
 
-/// A pool that is scored and stored, and what took the active version's place. None, if chunks are stored that cannot stay: the active version failed
-/// for others of the pool.
+/// A pool that is scored and stored, and what took the active version's place. None, if chunks are
+/// stored that cannot stay: the active version failed for others of the pool.
 type PoolScored = Option<(Vec<StagedChunk>, Option<Replaced>)>;
 
 impl PoolPart {
@@ -93,39 +96,63 @@ impl PoolPart {
     }
 }
 
-/// What may be kept of what an attempt before this one stored. Of one that others may have helped with: what was scored by the active versions. Of
-/// another: pools that are all there, of one version each, since that may have taken the place of one that failed. None, if anything else is there,
-/// or the activations are not those of the frame any more: then it is begun anew.
-fn kept(staged: Option<Staged>, pools: &[PoolPart], frame: Option<Revision>, snapshot: &dyn PolicySnapshot) -> Option<Staged> {
+/// What may be kept of what an attempt before this one stored. Of one that others may have helped
+/// with: what was scored by the active versions. Of another: pools that are all there, of one
+/// version each, since that may have taken the place of one that failed. None, if anything else is
+/// there, or the activations are not those of the frame any more: then it is begun anew.
+fn kept(
+    staged: Option<Staged>,
+    pools: &[PoolPart],
+    frame: Option<Revision>,
+    snapshot: &dyn PolicySnapshot,
+) -> Option<Staged> {
     let staged = staged.filter(|_| frame == Some(snapshot.revision()))?;
     let may_stay = if staged.attempt.is_shared() {
         are_by_active(&staged.chunks, pools, snapshot)
     } else {
         let version = |chunk: &StagedChunk| (chunk.header.policy.digest, chunk.header.params);
-        let of_one = |chunks: &[StagedChunk]| chunks.windows(2).all(|two| matches!(two, [a, b] if version(a) == version(b)));
-        let whole = |pool: &PoolPart| Some(pool.stored(&staged.chunks)).filter(|chunks| chunks.len() == pool.chunks.len() && of_one(chunks));
-        pools.iter().filter_map(whole).map(<[StagedChunk]>::len).sum::<usize>() == staged.chunks.len()
+        let of_one = |chunks: &[StagedChunk]| {
+            chunks.windows(2).all(|two| matches!(two, [a, b] if version(a) == version(b)))
+        };
+        let whole = |pool: &PoolPart| {
+            Some(pool.stored(&staged.chunks))
+                .filter(|chunks| chunks.len() == pool.chunks.len() && of_one(chunks))
+        };
+        pools.iter().filter_map(whole).map(<[StagedChunk]>::len).sum::<usize>()
+            == staged.chunks.len()
     };
     may_stay.then_some(staged)
 }
 
-/// Whether each of these chunks was scored by the version that is active for its pool. A replica that had not heard yet of what is active would have
-/// scored by another one.
-fn are_by_active(staged: &[StagedChunk], pools: &[PoolPart], snapshot: &dyn PolicySnapshot) -> bool {
+/// Whether each of these chunks was scored by the version that is active for its pool. A replica
+/// that had not heard yet of what is active would have scored by another one.
+fn are_by_active(
+    staged: &[StagedChunk],
+    pools: &[PoolPart],
+    snapshot: &dyn PolicySnapshot,
+) -> bool {
     pools.iter().all(|pool| {
         let chunks = pool.stored(staged);
         let active = snapshot.scoring(Scope::of(pool.pool), pool.epoch.start_s);
         let is_by = |chunk: &StagedChunk, active: &PolicyIdentity| {
-            (chunk.header.policy.digest, chunk.header.params) == (active.policy.digest, active.params_digest())
+            (chunk.header.policy.digest, chunk.header.params)
+                == (active.policy.digest, active.params_digest())
         };
-        chunks.is_empty() || active.is_some_and(|active| chunks.iter().all(|chunk| is_by(chunk, active.identity())))
+        chunks.is_empty()
+            || active
+                .is_some_and(|active| chunks.iter().all(|chunk| is_by(chunk, active.identity())))
     })
 }
 
 impl Service {
     /// Scores the stored frame of an epoch, and stores what comes out.
-    pub(super) async fn score_frame(&self, snapshot: &dyn PolicySnapshot, epoch: Period) -> Result<Scored, ServiceError> {
-        let parts = self.store().frame_parts(epoch.start_s).await?.ok_or(ServiceError::no("frame"))?;
+    pub(super) async fn score_frame(
+        &self,
+        snapshot: &dyn PolicySnapshot,
+        epoch: Period,
+    ) -> Result<Scored, ServiceError> {
+        let parts =
+            self.store().frame_parts(epoch.start_s).await?.ok_or(ServiceError::no("frame"))?;
         let pools = PoolPart::all(epoch, &parts);
         let framed = self.store().frame_chunk(epoch.start_s, 0).await?.map(|chunk| chunk.revision);
         let mut staged = kept(self.store().staged(epoch.start_s).await?, &pools, framed, snapshot);
@@ -134,8 +161,13 @@ impl Service {
         }
         let mut shared = self.config.replicas;
         loop {
-            let begun = staged.take().unwrap_or_else(|| Staged { attempt: self.new_attempt().shared(shared), chunks: Vec::new() });
-            if let Some(scored) = self.score_attempt(snapshot, &pools, &Shards::new(epoch, begun)).await? {
+            let begun = staged.take().unwrap_or_else(|| Staged {
+                attempt: self.new_attempt().shared(shared),
+                chunks: Vec::new(),
+            });
+            if let Some(scored) =
+                self.score_attempt(snapshot, &pools, &Shards::new(epoch, begun)).await?
+            {
                 return Ok(scored);
             }
             tracing::warn!(%epoch, "chunks of a pool are stored that cannot stay: the epoch is scored anew, by this replica alone");
@@ -145,14 +177,23 @@ impl Service {
 
     /// None if chunks are stored that cannot stay.
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.score_epoch", skip_all)]
-    async fn score_attempt(&self, snapshot: &dyn PolicySnapshot, pools: &[PoolPart], shards: &Shards) -> Result<Option<Scored>, ServiceError> {
+    async fn score_attempt(
+        &self,
+        snapshot: &dyn PolicySnapshot,
+        pools: &[PoolPart],
+        shards: &Shards,
+    ) -> Result<Option<Scored>, ServiceError> {
         let (epoch, nodes) = (shards.epoch(), pools.iter().map(|pool| pool.nodes).sum());
-        let mut scored = Scored { attempt: shards.attempt, chunks: Vec::new(), replaced: Vec::new() };
+        let mut scored =
+            Scored { attempt: shards.attempt, chunks: Vec::new(), replaced: Vec::new() };
         let mut done = 0;
         self.progressed(epoch, Stage::Scoring, done, Some(nodes));
         // Boxed: the compiler cannot see that a closure's futures may be sent to another thread.
-        let parts: Vec<_> = pools.iter().map(|pool| self.score_pool(snapshot, pool, shards).boxed()).collect();
-        let mut parts = stream::iter(parts).buffered(self.config.chunks_at_once.max(1)).zip(stream::iter(pools));
+        let parts: Vec<_> =
+            pools.iter().map(|pool| self.score_pool(snapshot, pool, shards).boxed()).collect();
+        let mut parts = stream::iter(parts)
+            .buffered(self.config.chunks_at_once.max(1))
+            .zip(stream::iter(pools));
         while let Some((part, pool)) = parts.next().await {
             let Some((chunks, replaced)) = part? else { return Ok(None) };
             scored.chunks.extend(chunks);
@@ -162,7 +203,11 @@ impl Service {
         }
         if shards.attempt.is_shared() {
             // Of two who scored a chunk it is the first one's that stays.
-            let staged = self.store().staged(epoch.start_s).await?.filter(|staged| staged.attempt == shards.attempt);
+            let staged = self
+                .store()
+                .staged(epoch.start_s)
+                .await?
+                .filter(|staged| staged.attempt == shards.attempt);
             let chunks = staged.map(|staged| staged.chunks).unwrap_or_default();
             if chunks.len() != scored.chunks.len() || !are_by_active(&chunks, pools, snapshot) {
                 return Ok(None);
@@ -180,13 +225,21 @@ impl Service {
     }
 
     /// A pool's scored chunks, and what took the active version's place.
-    async fn score_pool(&self, snapshot: &dyn PolicySnapshot, pool: &PoolPart, shards: &Shards) -> Result<PoolScored, ServiceError> {
-        let stored: Option<Vec<_>> = pool.chunks.clone().map(|index| shards.stored(index)).collect();
+    async fn score_pool(
+        &self,
+        snapshot: &dyn PolicySnapshot,
+        pool: &PoolPart,
+        shards: &Shards,
+    ) -> Result<PoolScored, ServiceError> {
+        let stored: Option<Vec<_>> =
+            pool.chunks.clone().map(|index| shards.stored(index)).collect();
         if let Some(stored) = stored {
             return Ok(Some((stored, None)));
         }
         let scope = Scope::of(pool.pool);
-        let active = snapshot.scoring(scope, pool.epoch.start_s).ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
+        let active = snapshot
+            .scoring(scope, pool.epoch.start_s)
+            .ok_or(ServiceError::NoPolicy { kind: "scoring" })?;
         if shards.attempt.is_shared() {
             return self.score_shards(active.as_ref(), pool, shards).await;
         }
@@ -201,21 +254,34 @@ impl Service {
             let by = policy.identity().policy.clone();
             match self.try_policy(policy.as_ref(), pool).await? {
                 Ok(chunks) => {
-                    metrics::counter!("lucid_policy_replaced_total", "kind" => "scoring").increment(1);
+                    metrics::counter!("lucid_policy_replaced_total", "kind" => "scoring")
+                        .increment(1);
                     let failed = active.identity().policy.clone();
-                    let replaced = Replaced { pool: pool.pool, failed, by, reason: failure.to_string() };
+                    let replaced =
+                        Replaced { pool: pool.pool, failed, by, reason: failure.to_string() };
                     return Ok(Some((self.keep(pool, attempt, chunks).await?, Some(replaced))));
                 }
-                Err(Failed(error)) => tracing::warn!(pool = %pool.pool, epoch = %pool.epoch, %error, "a version before it fails too"),
+                Err(Failed(error)) => {
+                    tracing::warn!(pool = %pool.pool, epoch = %pool.epoch, %error, "a version before it fails too")
+                }
             }
         }
         Err(failure.into())
     }
 
     /// Scores and stores the chunks of a pool that nobody else did, each by itself.
-    async fn score_shards(&self, active: &dyn ScoringPolicy, pool: &PoolPart, shards: &Shards) -> Result<PoolScored, ServiceError> {
+    async fn score_shards(
+        &self,
+        active: &dyn ScoringPolicy,
+        pool: &PoolPart,
+        shards: &Shards,
+    ) -> Result<PoolScored, ServiceError> {
         let held_max = pool.held_max();
-        let chunks: Vec<_> = pool.chunks.clone().map(|index| self.shard(active, (pool, index, held_max), shards).boxed()).collect();
+        let chunks: Vec<_> = pool
+            .chunks
+            .clone()
+            .map(|index| self.shard(active, (pool, index, held_max), shards).boxed())
+            .collect();
         let mut results = stream::iter(chunks).buffered(self.config.chunks_at_once.max(1));
         let (mut chunks, mut held) = (Vec::with_capacity(pool.chunks.len()), 0);
         while let Some(result) = results.try_next().await? {
@@ -245,7 +311,12 @@ impl Service {
         }
     }
 
-    async fn keep(&self, pool: &PoolPart, attempt: Attempt, chunks: Vec<ScoredChunk>) -> Result<Vec<StagedChunk>, ServiceError> {
+    async fn keep(
+        &self,
+        pool: &PoolPart,
+        attempt: Attempt,
+        chunks: Vec<ScoredChunk>,
+    ) -> Result<Vec<StagedChunk>, ServiceError> {
         let staged = chunks.iter().map(StagedChunk::of).collect();
         self.store().stage_chunks(pool.epoch, attempt, chunks).await?;
         Ok(staged)
@@ -258,14 +329,26 @@ impl Service {
         index: u32,
         held_max: u64,
     ) -> Result<Result<ScoredBy, Failed>, ServiceError> {
-        let frame = self.store().frame_chunk(epoch.start_s, index).await?.ok_or(ServiceError::no("frame"))?;
+        let frame = self
+            .store()
+            .frame_chunk(epoch.start_s, index)
+            .await?
+            .ok_or(ServiceError::no("frame"))?;
         Ok(score_chunk(policy, &frame, held_max).await?)
     }
 
     /// Scores all chunks of a pool with one version, or says that it is not fit to.
-    async fn try_policy(&self, policy: &dyn ScoringPolicy, pool: &PoolPart) -> Result<Result<Vec<ScoredChunk>, Failed>, ServiceError> {
+    async fn try_policy(
+        &self,
+        policy: &dyn ScoringPolicy,
+        pool: &PoolPart,
+    ) -> Result<Result<Vec<ScoredChunk>, Failed>, ServiceError> {
         let held_max = pool.held_max();
-        let chunks: Vec<_> = pool.chunks.clone().map(|index| self.chunk_scored(policy, pool.epoch, index, held_max).boxed()).collect();
+        let chunks: Vec<_> = pool
+            .chunks
+            .clone()
+            .map(|index| self.chunk_scored(policy, pool.epoch, index, held_max).boxed())
+            .collect();
         let mut results = stream::iter(chunks).buffered(self.config.chunks_at_once.max(1));
         let (mut chunks, mut held) = (Vec::with_capacity(pool.chunks.len()), 0);
         while let Some(result) = results.try_next().await? {
@@ -297,7 +380,11 @@ fn context_of(frame: &FrameChunk, totals: Vec<i64>) -> CallContext {
 /// A chunk's rows, and how the policy failed for the last of those that are held.
 pub(super) type ScoredBy = (ScoredChunk, Option<CallError>);
 
-async fn score_chunk(policy: &dyn ScoringPolicy, frame: &FrameChunk, held_max: u64) -> Result<Result<ScoredBy, Failed>, CallError> {
+async fn score_chunk(
+    policy: &dyn ScoringPolicy,
+    frame: &FrameChunk,
+    held_max: u64,
+) -> Result<Result<ScoredBy, Failed>, CallError> {
     let (batch, totals) = frame.project(&policy.identity().facts);
     let context = context_of(frame, totals);
     let (outcomes, last) = match score_rows(policy, &context, batch.clone(), held_max).await? {
@@ -308,8 +395,15 @@ async fn score_chunk(policy: &dyn ScoringPolicy, frame: &FrameChunk, held_max: u
     Ok(Ok((scored_chunk(policy, frame, outcomes, factors), last)))
 }
 
-fn scored_chunk(policy: &dyn ScoringPolicy, frame: &FrameChunk, outcomes: Vec<Outcome>, factors: Vec<Factors>) -> ScoredChunk {
-    let row = |(place, (outcome, factors)): (usize, (Outcome, Factors))| score_row(frame, place, outcome, factors);
+fn scored_chunk(
+    policy: &dyn ScoringPolicy,
+    frame: &FrameChunk,
+    outcomes: Vec<Outcome>,
+    factors: Vec<Factors>,
+) -> ScoredChunk {
+    let row = |(place, (outcome, factors)): (usize, (Outcome, Factors))| {
+        score_row(frame, place, outcome, factors)
+    };
     let identity = policy.identity();
     ScoredChunk {
         header: ChunkHeader {
@@ -328,17 +422,25 @@ fn scored_chunk(policy: &dyn ScoringPolicy, frame: &FrameChunk, outcomes: Vec<Ou
 }
 
 /// Scores a chunk as it was scored when its epoch closed, but for what only shows.
-pub(super) async fn score_again(policy: &dyn ScoringPolicy, frame: &FrameChunk) -> Result<ScoredChunk, CallError> {
+pub(super) async fn score_again(
+    policy: &dyn ScoringPolicy,
+    frame: &FrameChunk,
+) -> Result<ScoredChunk, CallError> {
     let (batch, totals) = frame.project(&policy.identity().facts);
     let rows = frame.nodes.len();
     match score_rows(policy, &context_of(frame, totals), batch, rows as u64).await? {
-        Ok((outcomes, _)) => Ok(scored_chunk(policy, frame, outcomes, vec![Factors::default(); rows])),
+        Ok((outcomes, _)) => {
+            Ok(scored_chunk(policy, frame, outcomes, vec![Factors::default(); rows]))
+        }
         Err(Failed(error)) => Err(error),
     }
 }
 
 /// The same, with what only shows.
-pub(crate) async fn score_with_factors(policy: &dyn ScoringPolicy, frame: &FrameChunk) -> Result<ScoredChunk, CallError> {
+pub(crate) async fn score_with_factors(
+    policy: &dyn ScoringPolicy,
+    frame: &FrameChunk,
+) -> Result<ScoredChunk, CallError> {
     let mut scored = score_again(policy, frame).await?;
     let (batch, totals) = frame.project(&policy.identity().facts);
     let factors = explain_rows(policy, &context_of(frame, totals), &batch).await;
@@ -347,11 +449,26 @@ pub(crate) async fn score_with_factors(policy: &dyn ScoringPolicy, frame: &Frame
 }
 
 /// What the multiplier of a row is made of, as the policy names it.
-pub(super) async fn explain_one(policy: &dyn ScoringPolicy, frame: &FrameChunk, place: usize) -> Result<Vec<(String, u32)>, CallError> {
+pub(super) async fn explain_one(
+    policy: &dyn ScoringPolicy,
+    frame: &FrameChunk,
+    place: usize,
+) -> Result<Vec<(String, u32)>, CallError> {
     let (batch, totals) = frame.project(&policy.identity().facts);
-    let one = Batch { count: 1, columns: batch.columns.iter().map(|c| c.get(place).copied().into_iter().collect()).collect() };
+    let one = Batch {
+        count: 1,
+        columns: batch
+            .columns
+            .iter()
+            .map(|c| c.get(place).copied().into_iter().collect())
+            .collect(),
+    };
     let explanation = policy.explain(context_of(frame, totals), one).await?;
-    Ok(explanation.contributions.into_iter().map(|(name, values)| (name, values.first().map_or(0, |value| value.0))).collect())
+    Ok(explanation
+        .contributions
+        .into_iter()
+        .map(|(name, values)| (name, values.first().map_or(0, |value| value.0)))
+        .collect())
 }
 
 async fn score_rows(
@@ -366,18 +483,36 @@ async fn score_rows(
             return Ok(Ok((scores.multipliers.into_iter().zip(reasons).map(Ok).collect(), None)));
         }
         Err(error @ CallError::Host { .. }) => return Err(error),
-        Err(error) => tracing::warn!(%error, nodes = batch.count, "the policy failed for a chunk: asking node by node"),
+        Err(error) => {
+            tracing::warn!(%error, nodes = batch.count, "the policy failed for a chunk: asking node by node")
+        }
     }
     let (mut outcomes, mut held, mut last) = (Vec::new(), 0, None);
     for row in 0..batch.count as usize {
-        let one = Batch { count: 1, columns: batch.columns.iter().map(|c| c.get(row).copied().into_iter().collect()).collect() };
+        let one = Batch {
+            count: 1,
+            columns: batch
+                .columns
+                .iter()
+                .map(|c| c.get(row).copied().into_iter().collect())
+                .collect(),
+        };
         outcomes.push(match policy.score(context.clone(), one).await {
-            Ok(scores) => Ok((scores.multipliers.first().copied().unwrap_or_default(), scores.reasons.into_iter().next().flatten())),
+            Ok(scores) => Ok((
+                scores.multipliers.first().copied().unwrap_or_default(),
+                scores.reasons.into_iter().next().flatten(),
+            )),
             Err(error @ CallError::Host { .. }) => return Err(error),
-            Err(error @ CallError::Policy { .. }) if held == held_max => return Ok(Err(Failed(error))),
+            Err(error @ CallError::Policy { .. }) if held == held_max => {
+                return Ok(Err(Failed(error)));
+            }
             Err(error @ CallError::Policy { .. }) => {
                 held += 1;
-                let detail = if let CallError::Policy { detail, .. } = &error { detail.clone() } else { String::new() };
+                let detail = if let CallError::Policy { detail, .. } = &error {
+                    detail.clone()
+                } else {
+                    String::new()
+                };
                 last = Some(error);
                 Err(detail)
             }
@@ -387,13 +522,20 @@ async fn score_rows(
 }
 
 /// Factors of every row; zeros where the policy cannot explain itself, which changes no score.
-async fn explain_rows(policy: &dyn ScoringPolicy, context: &CallContext, batch: &Batch) -> Vec<Factors> {
+async fn explain_rows(
+    policy: &dyn ScoringPolicy,
+    context: &CallContext,
+    batch: &Batch,
+) -> Vec<Factors> {
     let count = batch.count as usize;
     let mut factors = Vec::with_capacity(count);
     for start in (0..count).step_by(EXPLAIN_ROWS_MAX) {
         let end = (start + EXPLAIN_ROWS_MAX).min(count);
         let part = |column: &Arc<[i64]>| column.get(start..end).map(Arc::from).unwrap_or_default();
-        let rows = Batch { count: u32::try_from(end - start).unwrap_or(0), columns: batch.columns.iter().map(part).collect() };
+        let rows = Batch {
+            count: u32::try_from(end - start).unwrap_or(0),
+            columns: batch.columns.iter().map(part).collect(),
+        };
         let explanation = policy.explain(context.clone(), rows).await.unwrap_or_default();
         factors.extend((0..end - start).map(|row| factors_of(&explanation, row)));
     }
@@ -408,8 +550,16 @@ fn score_row(frame: &FrameChunk, place: usize, outcome: Outcome, factors: Factor
         Ok((multiplier, reason)) => (multiplier, reason, false),
         Err(reason) => (Ppm(0), Some(reason), true),
     };
-    let raw =
-        if held { RawCenti(0) } else { raw_score_round_half_even(observed_s, frame.period.length.seconds(), frame.score_multiplier, multiplier) };
+    let raw = if held {
+        RawCenti(0)
+    } else {
+        raw_score_round_half_even(
+            observed_s,
+            frame.period.length.seconds(),
+            frame.score_multiplier,
+            multiplier,
+        )
+    };
     ScoreRow {
         node: frame.nodes.get(place).copied().unwrap_or(NodeId(uuid::Uuid::nil())),
         observed_s,

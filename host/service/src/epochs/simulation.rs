@@ -1,5 +1,5 @@
-//! Asking another version about frames of epochs that are over. Nothing is changed; what the policy would have seen of its
-//! own earlier answers is put in the place of what was recorded.
+//! Asking another version about frames of epochs that are over. Nothing is changed; what the policy
+//! would have seen of its own earlier answers is put in the place of what was recorded.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -33,8 +33,8 @@ pub enum Simulated {
     Money(Simulation<Earned>),
 }
 
-/// What a scoring policy answered to frames as they were recorded, or with what it would have said itself in the place of
-/// earlier scores.
+/// What a scoring policy answered to frames as they were recorded, or with what it would have said
+/// itself in the place of earlier scores.
 #[derive(Default)]
 struct Answers {
     /// Compared with what was answered then.
@@ -44,12 +44,13 @@ struct Answers {
 }
 
 impl Service {
-    /// How a version would have scored the closed epochs that begin in a range, or shared the budgets of its settled periods: of
-    /// one pool, or of all.
+    /// How a version would have scored the closed epochs that begin in a range, or shared the
+    /// budgets of its settled periods: of one pool, or of all.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, the version is one for validation or cannot be loaded with these params, it fails for a whole
-    /// chunk, or the range has too many epochs or rows.
+    /// [`ServiceError`] if the caller may not, the version is one for validation or cannot be
+    /// loaded with these params, it fails for a whole chunk, or the range has too many epochs or
+    /// rows.
     pub async fn simulate(
         &self,
         actor: &Actor,
@@ -58,26 +59,45 @@ impl Service {
         (range, pool): (Interval, Option<PoolScope>),
     ) -> Result<(PolicyIdentity, Simulated), ServiceError> {
         needs_author(actor)?;
-        let stored = Arc::new(self.store().bundle(version.policy.digest).await?.ok_or(ServiceError::no("policy version"))?);
+        let stored = Arc::new(
+            self.store()
+                .bundle(version.policy.digest)
+                .await?
+                .ok_or(ServiceError::no("policy version"))?,
+        );
         // It passed the gate with its defaults: what is wrong now are the params.
         let unloadable = |error: PublishError| match params.is_empty() {
             true => ServiceError::NotLoadable(error),
             false => ServiceError::invalid("params", error.detail),
         };
         match version.kind {
-            PolicyKind::Validation => Err(ServiceError::invalid("kind", "only scoring and payout policies are asked about what is over")),
+            PolicyKind::Validation => Err(ServiceError::invalid(
+                "kind",
+                "only scoring and payout policies are asked about what is over",
+            )),
             PolicyKind::Payout => {
-                let policy = self.ports.policies.load_payout(stored, params.clone()).await.map_err(unloadable)?;
+                let policy = self
+                    .ports
+                    .policies
+                    .load_payout(stored, params.clone())
+                    .await
+                    .map_err(unloadable)?;
                 let simulation = self.simulate_payouts(policy.as_ref(), range, pool).await?;
                 Ok((policy.identity().clone(), Simulated::Money(simulation)))
             }
             PolicyKind::Scoring => {
-                let policy = self.ports.policies.load_scoring(stored, params.clone()).await.map_err(unloadable)?;
+                let policy = self
+                    .ports
+                    .policies
+                    .load_scoring(stored, params.clone())
+                    .await
+                    .map_err(unloadable)?;
                 let epochs = self.epochs_in(range).await?;
                 let asked = self.asked_about(&epochs, pool).await?;
                 let mut answers = Answers::default();
                 for (epoch, parts) in asked {
-                    answers.previous = self.simulate_epoch(policy.as_ref(), epoch, &parts, &mut answers).await?;
+                    answers.previous =
+                        self.simulate_epoch(policy.as_ref(), epoch, &parts, &mut answers).await?;
                 }
                 Ok((policy.identity().clone(), Simulated::Scores(answers.simulation)))
             }
@@ -99,17 +119,31 @@ impl Service {
     }
 
     /// The chunks of each epoch, pool by pool.
-    async fn asked_about(&self, epochs: &[Period], pool: Option<PoolScope>) -> Result<Vec<(Period, Vec<Vec<u32>>)>, ServiceError> {
+    async fn asked_about(
+        &self,
+        epochs: &[Period],
+        pool: Option<PoolScope>,
+    ) -> Result<Vec<(Period, Vec<Vec<u32>>)>, ServiceError> {
         let (mut asked, mut rows) = (Vec::new(), 0_u64);
         for epoch in epochs {
             let parts = self.store().frame_parts(epoch.start_s).await?.unwrap_or_default();
-            let parts: Vec<(u32, FramePart)> = (0..).zip(parts).filter(|(_, part)| pool.is_none_or(|pool| part.pool == pool)).collect();
+            let parts: Vec<(u32, FramePart)> = (0..)
+                .zip(parts)
+                .filter(|(_, part)| pool.is_none_or(|pool| part.pool == pool))
+                .collect();
             rows += parts.iter().map(|(_, part)| u64::from(part.nodes)).sum::<u64>();
             if rows > ROWS_MAX {
-                return Err(ServiceError::invalid("from", format!("the range has more than {ROWS_MAX} scores, which is the most")));
+                return Err(ServiceError::invalid(
+                    "from",
+                    format!("the range has more than {ROWS_MAX} scores, which is the most"),
+                ));
             }
-            let of_pool = |group: &[(u32, FramePart)]| group.iter().map(|(index, _)| *index).collect();
-            asked.push((*epoch, parts.chunk_by(|one, next| one.1.pool == next.1.pool).map(of_pool).collect()));
+            let of_pool =
+                |group: &[(u32, FramePart)]| group.iter().map(|(index, _)| *index).collect();
+            asked.push((
+                *epoch,
+                parts.chunk_by(|one, next| one.1.pool == next.1.pool).map(of_pool).collect(),
+            ));
         }
         Ok(asked)
     }
@@ -125,18 +159,29 @@ impl Service {
         for chunks in pools {
             let (mut frames, mut stored, mut again) = (Vec::new(), Vec::new(), Vec::new());
             for some in chunks.chunks(at_once) {
-                for (frame, scored) in try_join_all(some.iter().map(|index| self.receipt_of(epoch.start_s, *index))).await? {
+                for (frame, scored) in
+                    try_join_all(some.iter().map(|index| self.receipt_of(epoch.start_s, *index)))
+                        .await?
+                {
                     frames.push(frame);
                     stored.push(scored);
                 }
             }
             put_in(&mut frames, &answers.previous);
             for some in frames.chunks(at_once) {
-                again.extend(try_join_all(some.iter().map(|frame| score_again(policy, frame))).await?);
+                again.extend(
+                    try_join_all(some.iter().map(|frame| score_again(policy, frame))).await?,
+                );
             }
             for ((frame, before), after) in frames.iter().zip(&stored).zip(&again) {
                 answers.simulation.add(frame, before, after);
-                scores.extend(after.rows.iter().filter(|row| !row.held).map(|row| (row.node, i64::from(row.score.0))));
+                scores.extend(
+                    after
+                        .rows
+                        .iter()
+                        .filter(|row| !row.held)
+                        .map(|row| (row.node, i64::from(row.score.0))),
+                );
             }
         }
         answers.simulation.periods += u64::from(!pools.is_empty());
@@ -144,18 +189,22 @@ impl Service {
     }
 }
 
-/// Puts the simulated scores of the epoch before where those are that were recorded, in all chunks of a pool.
+/// Puts the simulated scores of the epoch before where those are that were recorded, in all chunks
+/// of a pool.
 fn put_in(frames: &mut [FrameChunk], previous: &Scores) {
     let name = Fact::PreviousScoreCenti.info().name;
     if previous.is_empty() {
         return;
     }
     let renewed = |frame: &FrameChunk| -> Arc<[i64]> {
-        let of = |(row, node): (usize, &NodeId)| previous.get(node).copied().unwrap_or(frame.fact(row, Fact::PreviousScoreCenti));
+        let of = |(row, node): (usize, &NodeId)| {
+            previous.get(node).copied().unwrap_or(frame.fact(row, Fact::PreviousScoreCenti))
+        };
         frame.nodes.iter().enumerate().map(of).collect()
     };
     let columns: Vec<_> = frames.iter().map(renewed).collect();
-    let total = columns.iter().fold(0_i64, |sum, values| sum.saturating_add(total_saturating(values)));
+    let total =
+        columns.iter().fold(0_i64, |sum, values| sum.saturating_add(total_saturating(values)));
     for (frame, values) in frames.iter_mut().zip(columns) {
         if let Some(column) = frame.columns.iter_mut().find(|column| column.name == name) {
             *column = FactColumn { name: name.to_owned(), total, values };
@@ -195,7 +244,11 @@ mod tests {
         let previous: Scores = (0..=CHUNK_NODES_MAX).map(|i| (node(i), 7)).collect();
         put_in(&mut frames, &previous);
         assert_eq!(
-            [frames[0].fact(0, Fact::PreviousScoreCenti), frames[1].fact(0, Fact::PreviousScoreCenti), frames[1].fact(1, Fact::PreviousScoreCenti)],
+            [
+                frames[0].fact(0, Fact::PreviousScoreCenti),
+                frames[1].fact(0, Fact::PreviousScoreCenti),
+                frames[1].fact(1, Fact::PreviousScoreCenti)
+            ],
             [7, 7, 100]
         );
         let (_, totals) = frames[0].project(&[Fact::PreviousScoreCenti]);

@@ -1,4 +1,5 @@
-//! Talking to the rail through its breakers: who wants to send or look needs the right to, and says what came of it.
+//! Talking to the rail through its breakers: who wants to send or look needs the right to, and says
+//! what came of it.
 
 use lucid_model::{
     payout::{Answer, Breaker, Payout, Permit, Reply, Reported, Tried},
@@ -69,23 +70,38 @@ impl Service {
     }
 
     /// Sends a payout's request once.
-    pub(super) async fn send(&self, rail: &dyn PaymentRail, payout: &Payout, right: Right<'_>) -> Reply<Answer> {
+    pub(super) async fn send(
+        &self,
+        rail: &dyn PaymentRail,
+        payout: &Payout,
+        right: Right<'_>,
+    ) -> Reply<Answer> {
         let request = payout.request.clone().unwrap_or_default();
         let reply = rail.send(payout, &request).await;
         let retry_after_ms = reply.retry_after_ms;
         right.learn(match &reply.said {
             Answer::Accepted { .. } | Answer::Rejected(_) => Tried::Worked,
-            Answer::RailRefusesUs(_) => Tried::Refused { wait_ms: retry_after_ms.unwrap_or(0).max(self.config.rail_pause_ms) },
+            Answer::RailRefusesUs(_) => Tried::Refused {
+                wait_ms: retry_after_ms.unwrap_or(0).max(self.config.rail_pause_ms),
+            },
             Answer::NotSent(_) | Answer::Ambiguous(_) => Tried::Failed { retry_after_ms },
         });
         if let Answer::RailRefusesUs(reason) = &reply.said {
-            self.alert(RAIL, format!("the payment service refuses our requests: {reason}; sending pauses"));
+            self.alert(
+                RAIL,
+                format!("the payment service refuses our requests: {reason}; sending pauses"),
+            );
         }
         reply
     }
 
     /// Asks the rail about a payout once.
-    pub(super) async fn look(&self, rail: &dyn PaymentRail, payout: &Payout, right: Right<'_>) -> Reply<Reported> {
+    pub(super) async fn look(
+        &self,
+        rail: &dyn PaymentRail,
+        payout: &Payout,
+        right: Right<'_>,
+    ) -> Reply<Reported> {
         let reply = rail.look(payout).await;
         right.learn(match &reply.said {
             Reported::Unavailable(_) => Tried::Failed { retry_after_ms: reply.retry_after_ms },
@@ -95,7 +111,11 @@ impl Service {
     }
 
     /// Asks the rail about a payout, unless its breaker is open.
-    pub(crate) async fn look_if_allowed(&self, rail: &dyn PaymentRail, payout: &Payout) -> Option<Reply<Reported>> {
+    pub(crate) async fn look_if_allowed(
+        &self,
+        rail: &dyn PaymentRail,
+        payout: &Payout,
+    ) -> Option<Reply<Reported>> {
         let right = self.right_to_look()?;
         Some(self.look(rail, payout, right).await)
     }

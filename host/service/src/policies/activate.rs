@@ -4,7 +4,10 @@ use lucid_model::{
     audit::AuditEntry,
     event::EventKind,
     id::Digest,
-    policy::{Activation, ParamValues, PolicyKind, PolicyVersion, ReportCause, Revision, Scope, VersionState, applicable},
+    policy::{
+        Activation, ParamValues, PolicyKind, PolicyVersion, ReportCause, Revision, Scope,
+        VersionState, applicable,
+    },
     pool::PoolStatus,
 };
 use lucid_ports::{Activated, TRACE};
@@ -57,41 +60,73 @@ pub struct ActivationRequest {
 }
 
 impl Service {
-    /// Activates a version: checked once more with its params, loaded, then written down as the truth.
+    /// Activates a version: checked once more with its params, loaded, then written down as the
+    /// truth.
     ///
     /// # Errors
-    /// [`ServiceError`] if the caller may not, the gate refuses, or somebody else changed what is active.
-    pub async fn activate(&self, actor: &Actor, request: ActivationRequest) -> Result<Revision, ServiceError> {
+    /// [`ServiceError`] if the caller may not, the gate refuses, or somebody else changed what is
+    /// active.
+    pub async fn activate(
+        &self,
+        actor: &Actor,
+        request: ActivationRequest,
+    ) -> Result<Revision, ServiceError> {
         needs_operator(actor)?;
-        let version = self.store().bundle(request.digest).await?.ok_or(ServiceError::no("policy version"))?.version;
-        if version.kind == PolicyKind::Payout && self.config.four_eyes && version.uploaded_by == actor.subject {
-            return Err(ServiceError::Forbidden { why: "who uploads a payout policy cannot alone activate it" });
+        let version = self
+            .store()
+            .bundle(request.digest)
+            .await?
+            .ok_or(ServiceError::no("policy version"))?
+            .version;
+        if version.kind == PolicyKind::Payout
+            && self.config.four_eyes
+            && version.uploaded_by == actor.subject
+        {
+            return Err(ServiceError::Forbidden {
+                why: "who uploads a payout policy cannot alone activate it",
+            });
         }
         self.activate_all(actor, vec![(version, request)]).await
     }
 
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.activate_policies", skip_all)]
-    pub(super) async fn activate_all(&self, actor: &Actor, requests: Vec<(PolicyVersion, ActivationRequest)>) -> Result<Revision, ServiceError> {
+    pub(super) async fn activate_all(
+        &self,
+        actor: &Actor,
+        requests: Vec<(PolicyVersion, ActivationRequest)>,
+    ) -> Result<Revision, ServiceError> {
         let (based_on, active) = self.applicable().await?;
         let mut added = Vec::new();
         for ((version, request), number) in requests.into_iter().zip(based_on.0 + 1..) {
             added.push(self.examined(actor, version, request, Revision(number)).await?);
         }
         let audit = added.iter().map(|new| self.audit_of_activation(actor, &active, new)).collect();
-        let next = applicable(active.into_iter().chain(added.iter().cloned()).collect(), self.oldest_open_s().await?);
+        let next = applicable(
+            active.into_iter().chain(added.iter().cloned()).collect(),
+            self.oldest_open_s().await?,
+        );
         // What cannot be found never becomes the truth.
         let bundles = self.bundles_of(&next).await?;
         let revision = added.last().map_or(based_on, |a| a.revision);
         match self.store().activate(based_on, added.clone(), audit).await? {
-            Activated::Conflict => return Err(ServiceError::Changed { what: "set of active policies" }),
+            Activated::Conflict => {
+                return Err(ServiceError::Changed { what: "set of active policies" });
+            }
             Activated::Done(_) => {}
         }
         if let Err(error) = self.ports.policies.publish(revision, next, bundles).await {
-            self.alert("policies", format!("revision {} is active in the store and could not be loaded here: {error}", revision.0));
+            self.alert(
+                "policies",
+                format!(
+                    "revision {} is active in the store and could not be loaded here: {error}",
+                    revision.0
+                ),
+            );
             return Err(error.into());
         }
         for activation in added {
-            let (kind, scope, policy, revision) = (activation.kind, activation.scope, activation.policy, activation.revision);
+            let (kind, scope, policy, revision) =
+                (activation.kind, activation.scope, activation.policy, activation.revision);
             tracing::info!(%policy, kind = kind.name(), %scope, revision = revision.0, from_s = activation.from_s, "policy activated");
             self.emit(EventKind::PolicyActivated { kind, scope, policy, revision });
         }
@@ -107,13 +142,31 @@ impl Service {
         revision: Revision,
     ) -> Result<Activation, ServiceError> {
         if version.state == VersionState::Retired {
-            return Err(ServiceError::Retired { policy: version.policy, reason: version.reason.unwrap_or_default() });
+            return Err(ServiceError::Retired {
+                policy: version.policy,
+                reason: version.reason.unwrap_or_default(),
+            });
         }
         if let Scope::Pool(id) = request.scope {
-            self.store().pool(id).await?.filter(|pool| pool.status != PoolStatus::Inactive).ok_or(ServiceError::no("pool"))?;
+            self.store()
+                .pool(id)
+                .await?
+                .filter(|pool| pool.status != PoolStatus::Inactive)
+                .ok_or(ServiceError::no("pool"))?;
         }
-        let stored = self.store().bundle(version.policy.digest).await?.ok_or(ServiceError::no("policy version"))?;
-        let report = self.examine(actor, Arc::new(stored.bundle), &request.params, (ReportCause::Activation, "store")).await?;
+        let stored = self
+            .store()
+            .bundle(version.policy.digest)
+            .await?
+            .ok_or(ServiceError::no("policy version"))?;
+        let report = self
+            .examine(
+                actor,
+                Arc::new(stored.bundle),
+                &request.params,
+                (ReportCause::Activation, "store"),
+            )
+            .await?;
         if let Some(reason) = report.rejection() {
             return Err(ServiceError::BundleRefused { reason });
         }
@@ -131,37 +184,66 @@ impl Service {
     }
 
     fn begin_s(&self, kind: PolicyKind, start: Start) -> i64 {
-        let length = if kind == PolicyKind::Payout { self.config.settlement } else { self.config.epoch };
+        let length =
+            if kind == PolicyKind::Payout { self.config.settlement } else { self.config.epoch };
         match start {
             Start::Now => 0,
             Start::NextPeriod => length.period_at(self.now()).end_s(),
         }
     }
 
-    fn audit_of_activation(&self, actor: &Actor, active: &[Activation], new: &Activation) -> AuditEntry {
-        let entry = self.audit_entry(actor, "policy.activate", &new.policy, format!("{} {}: {}", new.kind.name(), new.scope, new.reason));
+    fn audit_of_activation(
+        &self,
+        actor: &Actor,
+        active: &[Activation],
+        new: &Activation,
+    ) -> AuditEntry {
+        let entry = self.audit_entry(
+            actor,
+            "policy.activate",
+            &new.policy,
+            format!("{} {}: {}", new.kind.name(), new.scope, new.reason),
+        );
         match active.iter().rev().find(|old| (old.kind, old.scope) == (new.kind, new.scope)) {
             Some(old) => entry.changing(old, new),
             None => entry.creating(new),
         }
     }
 
-    /// Activates the version that was activated before the last one, in one call; what is scheduled counts as the last one, so
-    /// that rolling back takes it back. Four eyes saw the version when it was activated first. What was rolled back from is left behind: rolling
-    /// back again goes further back, and only an activation brings it again.
+    /// Activates the version that was activated before the last one, in one call; what is scheduled
+    /// counts as the last one, so that rolling back takes it back. Four eyes saw the version when
+    /// it was activated first. What was rolled back from is left behind: rolling back again goes
+    /// further back, and only an activation brings it again.
     ///
     /// # Errors
     /// [`ServiceError::NotFound`] if there was none.
-    pub async fn roll_back(&self, actor: &Actor, kind: PolicyKind, scope: Scope) -> Result<Revision, ServiceError> {
+    pub async fn roll_back(
+        &self,
+        actor: &Actor,
+        kind: PolicyKind,
+        scope: Scope,
+    ) -> Result<Revision, ServiceError> {
         needs_operator(actor)?;
         let all = self.store().activations(u32::MAX).await?;
-        let mut in_use = not_left_behind(all.into_iter().rev().filter(|a| a.kind == kind && a.scope == scope));
+        let mut in_use =
+            not_left_behind(all.into_iter().rev().filter(|a| a.kind == kind && a.scope == scope));
         let current = in_use.pop().ok_or(ServiceError::no("activation"))?;
         for before in in_use.into_iter().rev().filter(|before| !is_same(before, &current)) {
-            let version = self.store().bundle(before.policy.digest).await?.ok_or(ServiceError::no("policy version"))?.version;
+            let version = self
+                .store()
+                .bundle(before.policy.digest)
+                .await?
+                .ok_or(ServiceError::no("policy version"))?
+                .version;
             if version.state == VersionState::Checked {
                 let (digest, reason) = (version.policy.digest, roll_back_from(&current));
-                let request = ActivationRequest { scope, digest, params: before.params, start: Start::Now, reason };
+                let request = ActivationRequest {
+                    scope,
+                    digest,
+                    params: before.params,
+                    start: Start::Now,
+                    reason,
+                };
                 return self.activate_all(actor, vec![(version, request)]).await;
             }
         }
@@ -182,7 +264,8 @@ fn roll_back_from(current: &Activation) -> String {
 fn not_left_behind(activations: impl Iterator<Item = Activation>) -> Vec<Activation> {
     let mut in_use: Vec<Activation> = Vec::new();
     for activation in activations {
-        let goes_back = in_use.last().is_some_and(|current| activation.reason == roll_back_from(current));
+        let goes_back =
+            in_use.last().is_some_and(|current| activation.reason == roll_back_from(current));
         match in_use.iter().rposition(|before| is_same(before, &activation)) {
             Some(place) if goes_back => in_use.truncate(place + 1),
             _ => in_use.push(activation),
@@ -202,7 +285,11 @@ mod tests {
             revision: Revision(1),
             kind: PolicyKind::Payout,
             scope: Scope::Default,
-            policy: PolicyRef { name: "p".into(), version: format!("{version}.0.0").parse().unwrap(), digest: Digest([version; 32]) },
+            policy: PolicyRef {
+                name: "p".into(),
+                version: format!("{version}.0.0").parse().unwrap(),
+                digest: Digest([version; 32]),
+            },
             params: ParamValues::new(),
             from_s: 0,
             at: TimeMs(0),
@@ -226,7 +313,8 @@ mod tests {
             // One in between was retired: it was left, too.
             (vec![new(1), new(2), new(3), back(1, 3)], vec![1]),
         ] {
-            let left: Vec<_> = not_left_behind(history.into_iter()).iter().map(|a| a.policy.digest.0[0]).collect();
+            let left: Vec<_> =
+                not_left_behind(history.into_iter()).iter().map(|a| a.policy.digest.0[0]).collect();
             assert_eq!(left, expected);
         }
     }

@@ -8,23 +8,43 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not, or the version is in force or scheduled somewhere.
-    pub async fn retire(&self, actor: &Actor, found: VersionStanding, reason: String) -> Result<PolicyVersion, ServiceError> {
+    pub async fn retire(
+        &self,
+        actor: &Actor,
+        found: VersionStanding,
+        reason: String,
+    ) -> Result<PolicyVersion, ServiceError> {
         needs_operator(actor)?;
         if matches!(found.standing, Standing::Active | Standing::Scheduled) {
-            let scopes: Vec<_> = found.activations.iter().map(|activation| activation.scope.to_string()).collect();
-            let reason =
-                format!("{} is {} for {}: activate another version there first", found.version.policy, found.standing.name(), scopes.join(", "));
+            let scopes: Vec<_> =
+                found.activations.iter().map(|activation| activation.scope.to_string()).collect();
+            let reason = format!(
+                "{} is {} for {}: activate another version there first",
+                found.version.policy,
+                found.standing.name(),
+                scopes.join(", ")
+            );
             return Err(ServiceError::VersionInUse { reason });
         }
         let before = found.version;
-        let after = PolicyVersion { state: VersionState::Retired, reason: Some(reason.clone()), ..before.clone() };
-        let audit = self.audit_entry(actor, "policy.retire", &before.policy, reason.clone()).changing(&before, &after);
+        let after = PolicyVersion {
+            state: VersionState::Retired,
+            reason: Some(reason.clone()),
+            ..before.clone()
+        };
+        let audit = self
+            .audit_entry(actor, "policy.retire", &before.policy, reason.clone())
+            .changing(&before, &after);
         if self.store().retire_version(before.policy.digest, reason, audit).await? {
             tracing::info!(policy = %before.policy, "policy version retired");
             return Ok(after);
         }
         // Somebody else was quicker, and their reason stays.
-        let stored = self.store().bundle(before.policy.digest).await?.ok_or(ServiceError::no("policy version"))?;
+        let stored = self
+            .store()
+            .bundle(before.policy.digest)
+            .await?
+            .ok_or(ServiceError::no("policy version"))?;
         Ok(stored.version)
     }
 }

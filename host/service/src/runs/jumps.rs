@@ -1,9 +1,11 @@
 //! Payees who get far more than before: a schedule does not approve a run with one by itself.
 //!
-//! Each payee of the period is held against the median of what it got in the seven periods before it. Whoever got something in fewer of them,
-//! a new node above all, is held against the greater of two: its own median, if it has one, and what is typical, which is the median of all
-//! payees' medians. So a node that joined in the middle of a period grows to what others get and holds nothing up; one that begins far above
-//! them waits for a person. In the first period of all nothing is there to hold anybody against.
+//! Each payee of the period is held against the median of what it got in the seven periods before
+//! it. Whoever got something in fewer of them, a new node above all, is held against the greater of
+//! two: its own median, if it has one, and what is typical, which is the median of all payees'
+//! medians. So a node that joined in the middle of a period grows to what others get and holds
+//! nothing up; one that begins far above them waits for a person. In the first period of all
+//! nothing is there to hold anybody against.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +20,12 @@ const MEDIAN_PERIODS: usize = 7;
 type Accrued = BTreeMap<NodeId, MicroUsdt>;
 
 impl Service {
-    /// Why a schedule may not approve a run by itself, if payees got far more in its period than before.
-    pub(super) async fn jumps(&self, mature: &SettlementRecord) -> Result<Option<String>, ServiceError> {
+    /// Why a schedule may not approve a run by itself, if payees got far more in its period than
+    /// before.
+    pub(super) async fn jumps(
+        &self,
+        mature: &SettlementRecord,
+    ) -> Result<Option<String>, ServiceError> {
         let Some(times_max) = self.config.auto_approve_jump_max else { return Ok(None) };
         let (mut before, mut period) = (Vec::new(), mature.period);
         while before.len() < MEDIAN_PERIODS {
@@ -49,7 +55,9 @@ fn jumped(now: &Accrued, before: &[Accrued], times_max: u32) -> usize {
         if is_new { own.max(typical) } else { own }
     };
     let far_above = |(node, amount): &(&NodeId, &MicroUsdt)| {
-        against(node).is_some_and(|against| i128::from(amount.0) > i128::from(against.0) * i128::from(times_max))
+        against(node).is_some_and(|against| {
+            i128::from(amount.0) > i128::from(against.0) * i128::from(times_max)
+        })
     };
     now.iter().filter(far_above).count()
 }
@@ -67,7 +75,10 @@ mod tests {
     use super::*;
 
     fn accrued(amounts: &[(u128, i64)]) -> Accrued {
-        amounts.iter().map(|(node, amount)| (NodeId(Uuid::from_u128(*node)), MicroUsdt(*amount))).collect()
+        amounts
+            .iter()
+            .map(|(node, amount)| (NodeId(Uuid::from_u128(*node)), MicroUsdt(*amount)))
+            .collect()
     }
 
     /// Two payees who got 100 each in seven periods, and what is added to each of them.
@@ -79,16 +90,29 @@ mod tests {
     fn who_got_something_in_all_seven_periods_is_held_against_its_own_median() {
         assert_eq!(jumped(&accrued(&[(1, 300), (2, 100)]), &seven(&[]), 3), 0);
         assert_eq!(jumped(&accrued(&[(1, 301), (2, 100)]), &seven(&[]), 3), 1);
-        assert_eq!(jumped(&accrued(&[(1, 100), (2, 100), (3, 31)]), &seven(&[(3, 10)]), 3), 1, "though others get more");
+        assert_eq!(
+            jumped(&accrued(&[(1, 100), (2, 100), (3, 31)]), &seven(&[(3, 10)]), 3),
+            1,
+            "though others get more"
+        );
     }
 
     #[test]
     fn a_new_node_is_held_against_what_others_get() {
         assert_eq!(jumped(&accrued(&[(1, 100), (2, 100), (9, 300)]), &seven(&[]), 3), 0);
         assert_eq!(jumped(&accrued(&[(1, 100), (2, 100), (9, 301)]), &seven(&[]), 3), 1);
-        let many_new: Vec<_> = (10..99).map(|node| (node, 301)).chain([(1, 100), (2, 100)]).collect();
-        assert_eq!(jumped(&accrued(&many_new), &seven(&[]), 3), 89, "many new ones make nothing typical");
-        assert_eq!(jumped(&accrued(&[(9, 301)]), &seven(&[]), 3), 1, "though nobody else got anything");
+        let many_new: Vec<_> =
+            (10..99).map(|node| (node, 301)).chain([(1, 100), (2, 100)]).collect();
+        assert_eq!(
+            jumped(&accrued(&many_new), &seven(&[]), 3),
+            89,
+            "many new ones make nothing typical"
+        );
+        assert_eq!(
+            jumped(&accrued(&[(9, 301)]), &seven(&[]), 3),
+            1,
+            "though nobody else got anything"
+        );
     }
 
     #[test]
@@ -104,10 +128,18 @@ mod tests {
 
     #[test]
     fn in_the_first_periods_what_there_is_counts() {
-        assert_eq!(jumped(&accrued(&[(1, 100), (2, 900)]), &[], 3), 0, "nothing is there to hold them against");
+        assert_eq!(
+            jumped(&accrued(&[(1, 100), (2, 900)]), &[], 3),
+            0,
+            "nothing is there to hold them against"
+        );
         let one = [accrued(&[(1, 100), (2, 20)])];
         assert_eq!(jumped(&accrued(&[(1, 100), (2, 100), (3, 300)]), &one, 3), 0);
-        assert_eq!(jumped(&accrued(&[(1, 301), (2, 100), (3, 301)]), &one, 3), 2, "one period is something");
+        assert_eq!(
+            jumped(&accrued(&[(1, 301), (2, 100), (3, 301)]), &one, 3),
+            2,
+            "one period is something"
+        );
         assert_eq!(jumped(&accrued(&[]), &one, 3), 0);
     }
 }

@@ -1,7 +1,8 @@
 //! Planning: setting aside what can be paid, and making the payouts of it.
 //!
-//! Most nodes are simple: nothing of theirs is under way. They are planned a thousand at a time, in two writes. Whatever is not simple
-//! (something is set aside, somebody else was there, a node that left) is looked at by itself. Doing it again finds what is there.
+//! Most nodes are simple: nothing of theirs is under way. They are planned a thousand at a time, in
+//! two writes. Whatever is not simple (something is set aside, somebody else was there, a node that
+//! left) is looked at by itself. Doing it again finds what is there.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,12 +17,15 @@ use lucid_model::{
     payout::{Payout, PayoutState, Run, RunState},
     settlement::SettlementRecord,
 };
-use lucid_ports::{Booked, Order, PageRequest, PayoutFilter, PayoutSort, PayoutUpdate, TRACE, Tenure};
+use lucid_ports::{
+    Booked, Order, PageRequest, PayoutFilter, PayoutSort, PayoutUpdate, TRACE, Tenure,
+};
 
 use super::to_pay;
 use crate::{Actor, Service, ServiceError};
 
-/// Nodes that are planned in two writes: many, because ids are random, so that a write touches most pages of their indices anyway.
+/// Nodes that are planned in two writes: many, because ids are random, so that a write touches most
+/// pages of their indices anyway.
 const PLANNED_AT_ONCE: usize = 10_000;
 /// Such writes that are on their way at once: the next nodes are read meanwhile.
 const PARTS_AT_ONCE: usize = 2;
@@ -44,7 +48,9 @@ pub(super) struct Planning<'a> {
 impl Planning<'_> {
     /// What of a balance may be paid.
     pub(super) fn payable(&self, node: NodeId, head: Head) -> Result<MicroUsdt, ServiceError> {
-        let fresh = MicroUsdt::checked_sum(self.fresh.iter().filter_map(|accrued| accrued.get(&node)).copied())?;
+        let fresh = MicroUsdt::checked_sum(
+            self.fresh.iter().filter_map(|accrued| accrued.get(&node)).copied(),
+        )?;
         Ok(head.balances.available.checked_sub(fresh)?)
     }
 
@@ -78,16 +84,26 @@ struct Part {
 }
 
 impl Service {
-    pub(super) async fn finish_plan(&self, tenure: &Tenure, run: Run, period: &SettlementRecord) -> Result<Option<Run>, ServiceError> {
+    pub(super) async fn finish_plan(
+        &self,
+        tenure: &Tenure,
+        run: Run,
+        period: &SettlementRecord,
+    ) -> Result<Option<Run>, ServiceError> {
         self.plan(&run, period).await?;
         let mut parts = self.store().run_parts(run.id).await?;
-        if parts.iter().any(|part| part.plan != run.version && part.state != PayoutState::Cancelled) {
+        if parts.iter().any(|part| part.plan != run.version && part.state != PayoutState::Cancelled)
+        {
             self.adopt(tenure, &run).await?;
             parts = self.store().run_parts(run.id).await?;
         }
         let (count, total) = to_pay(&parts)?;
         let state = if count == 0 { RunState::Done } else { RunState::Planned };
-        let reason = if run.is_scheduled() && total <= self.config.auto_approve_max { self.jumps(period).await? } else { None };
+        let reason = if run.is_scheduled() && total <= self.config.auto_approve_max {
+            self.jumps(period).await?
+        } else {
+            None
+        };
         let planned = Run { count, total, state, reason, plan: run.version, ..run.clone() };
         let planned = self.replace_run(&run, planned, &Actor::system(), "run.plan").await?;
         match planned.is_scheduled() && count > 0 {
@@ -100,17 +116,32 @@ impl Service {
     async fn adopt(&self, tenure: &Tenure, run: &Run) -> Result<(), ServiceError> {
         let (filter, mut page) = (PayoutFilter { run: Some(run.id), ..PayoutFilter::default() }, 1);
         loop {
-            let request = PageRequest { page, limit: PAYOUTS_A_PAGE, sort: PayoutSort::CreatedAt, order: Order::Ascending };
+            let request = PageRequest {
+                page,
+                limit: PAYOUTS_A_PAGE,
+                sort: PayoutSort::CreatedAt,
+                order: Order::Ascending,
+            };
             let payouts = self.store().payouts(&filter, request).await?.items;
             let last = payouts.len() < PAYOUTS_A_PAGE as usize;
-            let earlier = payouts.into_iter().filter(|payout| payout.state != PayoutState::Cancelled && payout.plan != run.version);
-            let adopted: Vec<_> = earlier.map(|payout| (Payout { plan: run.version, version: payout.version + 1, ..payout }, None)).collect();
+            let earlier = payouts.into_iter().filter(|payout| {
+                payout.state != PayoutState::Cancelled && payout.plan != run.version
+            });
+            let adopted: Vec<_> = earlier
+                .map(|payout| {
+                    (Payout { plan: run.version, version: payout.version + 1, ..payout }, None)
+                })
+                .collect();
             if !adopted.is_empty() {
                 for outcome in self.store().update_payouts(tenure.fence(), adopted).await? {
                     match outcome {
                         PayoutUpdate::Done => {}
-                        PayoutUpdate::Conflict | PayoutUpdate::Taken => return Err(ServiceError::Changed { what: "payout" }),
-                        PayoutUpdate::FencedOff { by } => return Err(self.fenced_off(tenure, by).await?),
+                        PayoutUpdate::Conflict | PayoutUpdate::Taken => {
+                            return Err(ServiceError::Changed { what: "payout" });
+                        }
+                        PayoutUpdate::FencedOff { by } => {
+                            return Err(self.fenced_off(tenure, by).await?);
+                        }
                     }
                 }
             }
@@ -136,21 +167,32 @@ impl Service {
         Ok(heads)
     }
 
-    /// Read after the balances: what is there of fresh accruals by then is at least what is in them.
-    pub(super) async fn planning<'a>(&self, run: &'a Run, mature: &'a SettlementRecord) -> Result<Planning<'a>, ServiceError> {
+    /// Read after the balances: what is there of fresh accruals by then is at least what is in
+    /// them.
+    pub(super) async fn planning<'a>(
+        &self,
+        run: &'a Run,
+        mature: &'a SettlementRecord,
+    ) -> Result<Planning<'a>, ServiceError> {
         let totals = self.earned_in(mature.period).await?.into_values().flatten();
         let open = self.store().open_payouts(u32::MAX).await?;
         Ok(Planning {
             run,
             mature,
             observed_s: totals.map(|t| (t.node, t.observed_s)).collect(),
-            open: open.into_iter().map(|payout| (payout.node, (payout.run, payout.state))).collect(),
+            open: open
+                .into_iter()
+                .map(|payout| (payout.node, (payout.run, payout.state)))
+                .collect(),
             fresh: self.fresh_since(mature).await?,
         })
     }
 
     /// What accrued after a period.
-    pub(super) async fn fresh_since(&self, mature: &SettlementRecord) -> Result<Vec<BTreeMap<NodeId, MicroUsdt>>, ServiceError> {
+    pub(super) async fn fresh_since(
+        &self,
+        mature: &SettlementRecord,
+    ) -> Result<Vec<BTreeMap<NodeId, MicroUsdt>>, ServiceError> {
         let (mut fresh, mut period) = (Vec::new(), mature.period.next());
         while period.start() <= self.now() {
             fresh.push(self.store().accrued(period.start_s).await?);
@@ -179,7 +221,8 @@ impl Service {
             loop {
                 let full = on_their_way.len() >= PARTS_AT_ONCE;
                 let next = on_their_way.try_next();
-                let ended = if full { next.await? } else { next.now_or_never().transpose()?.flatten() };
+                let ended =
+                    if full { next.await? } else { next.now_or_never().transpose()?.flatten() };
                 if ended.is_none() {
                     break;
                 }
@@ -188,14 +231,23 @@ impl Service {
         on_their_way.try_collect().await
     }
 
-    async fn prepared(&self, planning: &Planning<'_>, heads: &[(NodeId, Head)], fleet: &mut Fleet) -> Result<Part, ServiceError> {
+    async fn prepared(
+        &self,
+        planning: &Planning<'_>,
+        heads: &[(NodeId, Head)],
+        fleet: &mut Fleet,
+    ) -> Result<Part, ServiceError> {
         let mut part = Part { ready: Vec::new(), by_itself: Vec::new() };
         let least = self.config.payout_min.min(self.config.payout_final_min);
         for (node, head) in heads {
             match planning.open.get(node) {
-                Some((of, state)) if *of == planning.run.id && *state != PayoutState::Cancelled => continue,
+                Some((of, state)) if *of == planning.run.id && *state != PayoutState::Cancelled => {
+                    continue;
+                }
                 Some(_) => part.by_itself.push((*node, *head)),
-                None if head.balances.reserved > MicroUsdt::ZERO => part.by_itself.push((*node, *head)),
+                None if head.balances.reserved > MicroUsdt::ZERO => {
+                    part.by_itself.push((*node, *head))
+                }
                 None => {
                     let amount = planning.payable(*node, *head)?;
                     if amount < least || amount <= MicroUsdt::ZERO {
@@ -205,10 +257,18 @@ impl Service {
                         part.by_itself.push((*node, *head));
                         continue;
                     };
-                    let Some(wallet) = self.payable_wallet(&record).filter(|_| amount >= self.least_of(planning.run, &record)) else { continue };
+                    let Some(wallet) = self
+                        .payable_wallet(&record)
+                        .filter(|_| amount >= self.least_of(planning.run, &record))
+                    else {
+                        continue;
+                    };
                     let id = PayoutId::derive(self.family, planning.run.cycle, *node, 0);
                     let entry = Draft::reserve(id, *node, amount)?.book(*head, self.now())?;
-                    part.ready.push((entry, self.reserved_payout((id, 0), planning, &record, wallet, amount)));
+                    part.ready.push((
+                        entry,
+                        self.reserved_payout((id, 0), planning, &record, wallet, amount),
+                    ));
                 }
             }
         }
@@ -216,7 +276,11 @@ impl Service {
     }
 
     /// A live node; those before it are not asked for any more.
-    pub(super) async fn find(&self, fleet: &mut Fleet, node: NodeId) -> Result<Option<Node>, ServiceError> {
+    pub(super) async fn find(
+        &self,
+        fleet: &mut Fleet,
+        node: NodeId,
+    ) -> Result<Option<Node>, ServiceError> {
         loop {
             while fleet.read.front().is_some_and(|first| first.id < node) {
                 fleet.read.pop_front();
@@ -232,11 +296,13 @@ impl Service {
         }
     }
 
-    /// Two writes: what is set aside, and the payouts of it. Whoever does not get its place is looked at by itself.
+    /// Two writes: what is set aside, and the payouts of it. Whoever does not get its place is
+    /// looked at by itself.
     async fn plan_part(&self, planning: &Planning<'_>, part: Part) -> Result<(), ServiceError> {
         let Part { ready, mut by_itself } = part;
         let (entries, payouts): (Vec<_>, Vec<_>) = ready.into_iter().unzip();
-        let booked = if entries.is_empty() { Vec::new() } else { self.store().book(entries).await? };
+        let booked =
+            if entries.is_empty() { Vec::new() } else { self.store().book(entries).await? };
         let mut created = Vec::new();
         for (payout, booked) in payouts.into_iter().zip(booked) {
             if booked == Booked::Done {
@@ -245,11 +311,15 @@ impl Service {
                 by_itself.push((payout.node, self.store().head(Stream::Node(payout.node)).await?));
             }
         }
-        // By id, so that they go into the store's indices one beside the other: 8 of its 11 end with it.
+        // By id, so that they go into the store's indices one beside the other: 8 of its 11 end
+        // with it.
         created.sort_unstable_by_key(|payout| payout.id);
         if !created.is_empty() {
-            let audited = created.iter().map(|payout| (payout.clone(), self.audit_of_plan(payout))).collect();
-            for (payout, made) in created.into_iter().zip(self.store().create_payouts(audited).await?) {
+            let audited =
+                created.iter().map(|payout| (payout.clone(), self.audit_of_plan(payout))).collect();
+            for (payout, made) in
+                created.into_iter().zip(self.store().create_payouts(audited).await?)
+            {
                 if made { self.tell_of_plan(&payout) } else { self.take_back(payout).await? }
             }
         }
@@ -266,35 +336,66 @@ impl Service {
 
     fn tell_of_plan(&self, payout: &Payout) {
         let Payout { id, node, state, amount, .. } = *payout;
-        self.emit(EventKind::PayoutChanged { payout: id, node, state, amount, txid: None, reason: None });
+        self.emit(EventKind::PayoutChanged {
+            payout: id,
+            node,
+            state,
+            amount,
+            txid: None,
+            reason: None,
+        });
     }
 
     /// Plans a node by itself, and gives back what was set aside for it and forgotten.
-    async fn plan_one(&self, planning: &Planning<'_>, node: NodeId, head: Head) -> Result<(), ServiceError> {
+    async fn plan_one(
+        &self,
+        planning: &Planning<'_>,
+        node: NodeId,
+        head: Head,
+    ) -> Result<(), ServiceError> {
         self.plan_node(planning, node, head).await?;
         if head.balances.reserved > MicroUsdt::ZERO && !planning.open.contains_key(&node) {
             // One of this run's cycle has been looked at already, or is looked for once an hour.
-            for forgotten in self.forgotten(node).await?.into_iter().filter(|forgotten| forgotten.cycle != planning.run.cycle) {
+            for forgotten in self
+                .forgotten(node)
+                .await?
+                .into_iter()
+                .filter(|forgotten| forgotten.cycle != planning.run.cycle)
+            {
                 self.take_back_forgotten(planning, node, &forgotten).await?;
             }
         }
         Ok(())
     }
 
-    /// Makes one node's payout; none if it cannot be paid, or has one that is still open from another run.
-    async fn plan_node(&self, planning: &Planning<'_>, node: NodeId, head: Head) -> Result<(), ServiceError> {
+    /// Makes one node's payout; none if it cannot be paid, or has one that is still open from
+    /// another run.
+    async fn plan_node(
+        &self,
+        planning: &Planning<'_>,
+        node: NodeId,
+        head: Head,
+    ) -> Result<(), ServiceError> {
         let (id, attempt) = match self.next_place(planning.run, node).await? {
             Place::Free(id, attempt) => (id, attempt),
             Place::There(payout) => return self.planned_before(*payout).await,
             Place::Taken => return Ok(()),
         };
-        // A reservation without its payout is a crash between the two: its amount stands, unless it was given back.
+        // A reservation without its payout is a crash between the two: its amount stands, unless it
+        // was given back.
         let reserved = match self.store().entry(&format!("rsv:{id}")).await? {
             Some(_) if self.store().entry(&format!("cls:{id}")).await?.is_some() => return Ok(()),
             Some(entry) => Some(set_aside_by(&entry)),
             None => None,
         };
-        let Some((record, wallet)) = self.store().node(node).await?.and_then(|node| node.wallet.map(|wallet| (node, wallet))) else { return Ok(()) };
+        let Some((record, wallet)) = self
+            .store()
+            .node(node)
+            .await?
+            .and_then(|node| node.wallet.map(|wallet| (node, wallet)))
+        else {
+            return Ok(());
+        };
         let payable = !planning.is_busy(node) && self.payable_wallet(&record).is_some();
         let amount = match reserved {
             Some(amount) => amount,
@@ -319,43 +420,75 @@ impl Service {
         Ok(())
     }
 
-    /// The first attempt that nothing came of yet. A schedule tries once; a person tries again what was given back.
+    /// The first attempt that nothing came of yet. A schedule tries once; a person tries again what
+    /// was given back.
     async fn next_place(&self, run: &Run, node: NodeId) -> Result<Place, ServiceError> {
         for attempt in 0..ATTEMPTS_MAX {
             let id = PayoutId::derive(self.family, run.cycle, node, attempt);
             match self.store().payout(id).await? {
                 None => return Ok(Place::Free(id, attempt)),
-                Some(there) if there.run == run.id || (there.state == PayoutState::Cancelled && !there.closed) => {
+                Some(there)
+                    if there.run == run.id
+                        || (there.state == PayoutState::Cancelled && !there.closed) =>
+                {
                     return Ok(Place::There(Box::new(there)));
                 }
-                Some(there) if there.closed && there.state != PayoutState::Confirmed && !run.is_scheduled() => {}
+                Some(there)
+                    if there.closed
+                        && there.state != PayoutState::Confirmed
+                        && !run.is_scheduled() => {}
                 Some(_) => return Ok(Place::Taken),
             }
         }
         Ok(Place::Taken)
     }
 
-    /// Books a reservation; how much is set aside. Another planner may have booked it since the balance was read, with what
-    /// was there then, or have set aside what is not there any more.
-    async fn set_aside(&self, reservation: Draft, amount: MicroUsdt) -> Result<MicroUsdt, ServiceError> {
+    /// Books a reservation; how much is set aside. Another planner may have booked it since the
+    /// balance was read, with what was there then, or have set aside what is not there any more.
+    async fn set_aside(
+        &self,
+        reservation: Draft,
+        amount: MicroUsdt,
+    ) -> Result<MicroUsdt, ServiceError> {
         let id = reservation.id.clone();
         match self.book_draft(reservation).await {
             Ok(Booked::Already) => {
-                let booked = self.store().entry(&id).await?.ok_or(ServiceError::Changed { what: "reservation" })?;
+                let booked = self
+                    .store()
+                    .entry(&id)
+                    .await?
+                    .ok_or(ServiceError::Changed { what: "reservation" })?;
                 Ok(set_aside_by(&booked))
             }
             Ok(_) => Ok(amount),
-            Err(ServiceError::Ledger(LedgerError::Overdrawn { .. })) => Err(ServiceError::Changed { what: "balance" }),
+            Err(ServiceError::Ledger(LedgerError::Overdrawn { .. })) => {
+                Err(ServiceError::Changed { what: "balance" })
+            }
             Err(error) => Err(error),
         }
     }
 
-    /// A reservation of which nothing is to be paid. A payout that is never sent takes the place of the one that would have
-    /// been: only who fills that place may free the money, so that no other planner makes a payout of it.
+    /// A reservation of which nothing is to be paid. A payout that is never sent takes the place of
+    /// the one that would have been: only who fills that place may free the money, so that no other
+    /// planner makes a payout of it.
     pub(super) async fn take_back(&self, payout: Payout) -> Result<(), ServiceError> {
-        let (id, reason) = (payout.id, Some("nothing was to be paid any more when it was planned".to_owned()));
-        let never_sent = Payout { state: PayoutState::Cancelled, reason, processed_at: Some(self.now()), closed: true, ..payout };
-        let audit = self.audit_entry(&Actor::system(), "payout.create", id, format!("cancelled, {} USDT", never_sent.amount)).creating(&never_sent);
+        let (id, reason) =
+            (payout.id, Some("nothing was to be paid any more when it was planned".to_owned()));
+        let never_sent = Payout {
+            state: PayoutState::Cancelled,
+            reason,
+            processed_at: Some(self.now()),
+            closed: true,
+            ..payout
+        };
+        let audit = self
+            .audit_entry(
+                &Actor::system(),
+                "payout.create",
+                id,
+                format!("cancelled, {} USDT", never_sent.amount),
+            )
+            .creating(&never_sent);
         self.store().create_payout(never_sent, audit).await?;
         match self.store().payout(id).await? {
             Some(there) => self.planned_before(there).await,
@@ -363,8 +496,8 @@ impl Service {
         }
     }
 
-    /// What an earlier planner made of a reservation, or another one just now. The money of what is never sent is freed, if
-    /// that planner did not come so far.
+    /// What an earlier planner made of a reservation, or another one just now. The money of what is
+    /// never sent is freed, if that planner did not come so far.
     async fn planned_before(&self, payout: Payout) -> Result<(), ServiceError> {
         if payout.state != PayoutState::Cancelled {
             return Ok(());
@@ -384,7 +517,8 @@ impl Service {
         node.payout_hold(self.now(), self.config.wallet_cooldown_ms)
     }
 
-    /// The least that a node is paid. Who left gets a last payout of little; and anything, if a person has it paid: that is how it is claimed.
+    /// The least that a node is paid. Who left gets a last payout of little; and anything, if a
+    /// person has it paid: that is how it is claimed.
     pub(super) fn least_of(&self, run: &Run, node: &Node) -> MicroUsdt {
         match node.status {
             NodeStatus::Deregistered if run.nodes.contains(&node.id) => MicroUsdt::ZERO,
@@ -394,7 +528,11 @@ impl Service {
 
     /// The least that a schedule pays a node.
     pub(super) fn least(&self, node: &Node) -> MicroUsdt {
-        if node.status == NodeStatus::Deregistered { self.config.payout_final_min } else { self.config.payout_min }
+        if node.status == NodeStatus::Deregistered {
+            self.config.payout_final_min
+        } else {
+            self.config.payout_min
+        }
     }
 
     pub(super) fn reserved_payout(

@@ -1,4 +1,5 @@
-//! What a payee can show: the receipt of a payout, and the path from it to the root that its run ended with.
+//! What a payee can show: the receipt of a payout, and the path from it to the root that its run
+//! ended with.
 
 use std::sync::Arc;
 
@@ -48,7 +49,11 @@ impl Service {
         payouts.retain(|payout| payout.state != PayoutState::Cancelled);
         payouts.sort_unstable_by_key(|payout| payout.id);
         let leaves = payouts.iter().map(|payout| Receipt::from(payout).leaf()).collect();
-        let receipts = Arc::new(Receipts { run: Some(run), payouts: payouts.iter().map(|payout| payout.id).collect(), leaves });
+        let receipts = Arc::new(Receipts {
+            run: Some(run),
+            payouts: payouts.iter().map(|payout| payout.id).collect(),
+            leaves,
+        });
         // All of them are final: they are kept for whoever asks next.
         if payouts.iter().all(|payout| payout.closed) {
             *self.receipts.lock() = Arc::clone(&receipts);
@@ -60,7 +65,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`] if the caller may not see it, its run is not over, or it was cancelled.
-    pub async fn payout_proof(&self, actor: &Actor, id: PayoutId) -> Result<PayoutProof, ServiceError> {
+    pub async fn payout_proof(
+        &self,
+        actor: &Actor,
+        id: PayoutId,
+    ) -> Result<PayoutProof, ServiceError> {
         let payout = self.payout(actor, id).await?;
         let run = self.run(payout.run).await?;
         if run.state != RunState::Done {
@@ -68,15 +77,31 @@ impl Service {
         }
         let receipts = self.receipts_of(run.id).await?;
         let Ok(place) = receipts.payouts.binary_search(&id) else {
-            return Err(ServiceError::RunIs { state: run.state.name(), to: "prove what was cancelled" });
+            return Err(ServiceError::RunIs {
+                state: run.state.name(),
+                to: "prove what was cancelled",
+            });
         };
         let root = merkle::root(&receipts.leaves);
         if run.root.is_some_and(|kept| kept != root) {
-            return Err(ServiceError::Internal { detail: format!("the payouts of run {} are not those that it ended with", run.id) });
+            return Err(ServiceError::Internal {
+                detail: format!("the payouts of run {} are not those that it ended with", run.id),
+            });
         }
-        let (index, count) = (u32::try_from(place).unwrap_or(u32::MAX), u32::try_from(receipts.leaves.len()).unwrap_or(u32::MAX));
+        let (index, count) = (
+            u32::try_from(place).unwrap_or(u32::MAX),
+            u32::try_from(receipts.leaves.len()).unwrap_or(u32::MAX),
+        );
         let signature = self.ports.signer.sign(&run_statement(run.id, count, root));
         let path = merkle::proof(&receipts.leaves, place);
-        Ok(PayoutProof { payout, index, receipts: count, path, root, key: self.public_key(), signature })
+        Ok(PayoutProof {
+            payout,
+            index,
+            receipts: count,
+            path,
+            root,
+            key: self.public_key(),
+            signature,
+        })
     }
 }

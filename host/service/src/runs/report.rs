@@ -104,15 +104,25 @@ impl Service {
     /// [`ServiceError::NotFound`], [`ServiceError::Store`].
     pub async fn run_report(&self, id: RunId, lines: bool) -> Result<RunReport, ServiceError> {
         let run = self.run(id).await?;
-        let Some(mature) = self.store().settlement(run.cycle).await? else { return Err(ServiceError::no("settlement of the run's cycle")) };
+        let Some(mature) = self.store().settlement(run.cycle).await? else {
+            return Err(ServiceError::no("settlement of the run's cycle"));
+        };
         let parts = self.store().run_parts(id).await?;
         let heads = self.heads_of(&run).await?;
         let planning = self.planning(&run, &mature).await?;
-        let paid: BTreeMap<NodeId, Payout> = self.payouts_of(id).await?.into_iter().map(|payout| (payout.node, payout)).collect();
-        let (mut left_out, mut not_paid, mut fleet) = (BTreeMap::<LeftOut, NotPaid>::new(), Vec::new(), Fleet::default());
-        for (node, head) in heads.into_iter().filter(|(node, head)| head.balances.available > MicroUsdt::ZERO && !paid.contains_key(node)) {
+        let paid: BTreeMap<NodeId, Payout> =
+            self.payouts_of(id).await?.into_iter().map(|payout| (payout.node, payout)).collect();
+        let (mut left_out, mut not_paid, mut fleet) =
+            (BTreeMap::<LeftOut, NotPaid>::new(), Vec::new(), Fleet::default());
+        for (node, head) in heads.into_iter().filter(|(node, head)| {
+            head.balances.available > MicroUsdt::ZERO && !paid.contains_key(node)
+        }) {
             // Of a fleet they are read along with their balances, but for those that left.
-            let live = if planning.run.nodes.is_empty() { self.find(&mut fleet, node).await? } else { None };
+            let live = if planning.run.nodes.is_empty() {
+                self.find(&mut fleet, node).await?
+            } else {
+                None
+            };
             let record = if live.is_some() { live } else { self.store().node(node).await? };
             let (why, owner) = self.why_left_out(&planning, record, planning.payable(node, head)?);
             let sum = left_out.entry(why).or_default();
@@ -123,22 +133,44 @@ impl Service {
             }
         }
         let previous = self.previous_run(&run).await?;
-        let mut report = RunReport { run, parts, left_out, previous, lines: Vec::new(), previously: BTreeMap::new() };
+        let mut report = RunReport {
+            run,
+            parts,
+            left_out,
+            previous,
+            lines: Vec::new(),
+            previously: BTreeMap::new(),
+        };
         if lines {
-            report.lines = paid.into_values().map(|payout| RunLine::Payout(Box::new(payout))).chain(not_paid).collect();
+            report.lines = paid
+                .into_values()
+                .map(|payout| RunLine::Payout(Box::new(payout)))
+                .chain(not_paid)
+                .collect();
             if let Some(previous) = &report.previous {
                 let was_paid = |payout: &Payout| payout.state != PayoutState::Cancelled;
-                report.previously =
-                    self.payouts_of(previous.id).await?.into_iter().filter(was_paid).map(|payout| (payout.node, payout.amount)).collect();
+                report.previously = self
+                    .payouts_of(previous.id)
+                    .await?
+                    .into_iter()
+                    .filter(was_paid)
+                    .map(|payout| (payout.node, payout.amount))
+                    .collect();
             }
         }
         Ok(report)
     }
 
     pub(super) async fn payouts_of(&self, run: RunId) -> Result<Vec<Payout>, ServiceError> {
-        let (filter, mut all, mut page) = (PayoutFilter { run: Some(run), ..PayoutFilter::default() }, Vec::new(), 1);
+        let (filter, mut all, mut page) =
+            (PayoutFilter { run: Some(run), ..PayoutFilter::default() }, Vec::new(), 1);
         loop {
-            let request = PageRequest { page, limit: PAYOUTS_A_PAGE, sort: PayoutSort::CreatedAt, order: Order::Ascending };
+            let request = PageRequest {
+                page,
+                limit: PAYOUTS_A_PAGE,
+                sort: PayoutSort::CreatedAt,
+                order: Order::Ascending,
+            };
             let found = self.store().payouts(&filter, request).await?;
             let last = found.items.len() < PAYOUTS_A_PAGE as usize;
             all.extend(found.items.into_iter().map(|payout| Payout { request: None, ..payout }));
@@ -149,7 +181,12 @@ impl Service {
         }
     }
 
-    fn why_left_out(&self, planning: &Planning<'_>, record: Option<Node>, payable: MicroUsdt) -> (LeftOut, Option<UserId>) {
+    fn why_left_out(
+        &self,
+        planning: &Planning<'_>,
+        record: Option<Node>,
+        payable: MicroUsdt,
+    ) -> (LeftOut, Option<UserId>) {
         let Some(record) = record else { return (LeftOut::NoWallet, None) };
         let why = match self.blocked(planning.is_busy(record.id), &record) {
             Some(why) => why,
@@ -176,12 +213,17 @@ impl Service {
     async fn previous_run(&self, run: &Run) -> Result<Option<Run>, ServiceError> {
         let mut page = 1;
         loop {
-            let request = PageRequest { page, limit: RUNS_A_PAGE, sort: (), order: Order::Descending };
+            let request =
+                PageRequest { page, limit: RUNS_A_PAGE, sort: (), order: Order::Descending };
             let runs = self.store().runs(None, request).await?.items;
             let last = runs.len() < RUNS_A_PAGE as usize;
             let is_before = |other: &Run| (other.created_at, other.id) < (run.created_at, run.id);
-            let was_approved = |other: &Run| matches!(other.state, RunState::Approved | RunState::Done) && other.count > 0;
-            if let Some(found) = runs.into_iter().find(|other| is_before(other) && was_approved(other)) {
+            let was_approved = |other: &Run| {
+                matches!(other.state, RunState::Approved | RunState::Done) && other.count > 0
+            };
+            if let Some(found) =
+                runs.into_iter().find(|other| is_before(other) && was_approved(other))
+            {
                 return Ok(Some(found));
             }
             if last {

@@ -1,7 +1,8 @@
 //! Who has money that was not paid, since when, and why not.
 //!
-//! Each line is a part of one balance that one reason keeps from being paid: of what a node has available, what is mature by itself and what
-//! is not; what is held back; what is set aside for a payout, by where that payout is.
+//! Each line is a part of one balance that one reason keeps from being paid: of what a node has
+//! available, what is mature by itself and what is not; what is held back; what is set aside for a
+//! payout, by where that payout is.
 
 use std::collections::BTreeMap;
 
@@ -174,7 +175,8 @@ pub struct UnpaidReport {
     pub total: u64,
 }
 
-/// A line, and what of its stream says since when: how much came to the balance after the oldest of it.
+/// A line, and what of its stream says since when: how much came to the balance after the oldest of
+/// it.
 struct Found {
     line: UnpaidLine,
     head: Head,
@@ -195,7 +197,8 @@ impl Ground {
     /// What of a balance is not mature.
     fn fresh(&self, node: NodeId, available: MicroUsdt) -> Result<MicroUsdt, ServiceError> {
         let Some(fresh) = &self.fresh else { return Ok(available) };
-        Ok(MicroUsdt::checked_sum(fresh.iter().filter_map(|accrued| accrued.get(&node)).copied())?.min(available))
+        Ok(MicroUsdt::checked_sum(fresh.iter().filter_map(|accrued| accrued.get(&node)).copied())?
+            .min(available))
     }
 
     /// Why a payout has not paid.
@@ -204,11 +207,21 @@ impl Ground {
         match payout.state {
             PayoutState::Manual => Unpaid::PayoutManual,
             PayoutState::Unknown => Unpaid::PayoutUnknown,
-            PayoutState::Confirmed | PayoutState::Failed | PayoutState::Cancelled => Unpaid::Closing,
+            PayoutState::Confirmed | PayoutState::Failed | PayoutState::Cancelled => {
+                Unpaid::Closing
+            }
             PayoutState::Accepted => Unpaid::OnItsWay,
-            PayoutState::Reserved if run.is_some_and(Run::is_being_planned) => Unpaid::RunBeingPlanned,
-            PayoutState::Reserved if run.is_some_and(|run| run.state == RunState::Planned) => Unpaid::RunNotApproved,
-            PayoutState::Reserved if run.is_some_and(|run| run.state == RunState::Approved && !run.is_executed()) => Unpaid::RunNotExecuted,
+            PayoutState::Reserved if run.is_some_and(Run::is_being_planned) => {
+                Unpaid::RunBeingPlanned
+            }
+            PayoutState::Reserved if run.is_some_and(|run| run.state == RunState::Planned) => {
+                Unpaid::RunNotApproved
+            }
+            PayoutState::Reserved
+                if run.is_some_and(|run| run.state == RunState::Approved && !run.is_executed()) =>
+            {
+                Unpaid::RunNotExecuted
+            }
             PayoutState::Reserved | PayoutState::Submitting if self.frozen => Unpaid::Frozen,
             PayoutState::Reserved | PayoutState::Submitting if !self.has_rail => Unpaid::NoRail,
             PayoutState::Reserved => Unpaid::Queued,
@@ -222,14 +235,19 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Store`].
-    pub async fn unpaid(&self, filter: UnpaidFilter, page: PageRequest<()>) -> Result<UnpaidReport, ServiceError> {
+    pub async fn unpaid(
+        &self,
+        filter: UnpaidFilter,
+        page: PageRequest<()>,
+    ) -> Result<UnpaidReport, ServiceError> {
         let mut found = self.found_unpaid(filter).await?;
         let mut totals = BTreeMap::<Unpaid, NotPaid>::new();
         let mut last = None;
         for Found { line, .. } in &found {
             let sum = totals.entry(line.why).or_default();
             // Two balances of a node may wait for the same.
-            sum.nodes += u64::from(last.replace((line.node, line.why)) != Some((line.node, line.why)));
+            sum.nodes +=
+                u64::from(last.replace((line.node, line.why)) != Some((line.node, line.why)));
             sum.available = sum.available.checked_add(line.amount)?;
         }
         let total = u64::try_from(found.len()).unwrap_or(u64::MAX);
@@ -237,13 +255,21 @@ impl Service {
             found.reverse();
         }
         let skip = page.page.saturating_sub(1).saturating_mul(u64::from(page.limit));
-        let asked = found.into_iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)).take(usize::try_from(page.limit).unwrap_or(usize::MAX));
+        let asked = found
+            .into_iter()
+            .skip(usize::try_from(skip).unwrap_or(usize::MAX))
+            .take(usize::try_from(page.limit).unwrap_or(usize::MAX));
         let dated: Vec<_> = asked.map(|found| self.dated(found).boxed()).collect();
-        Ok(UnpaidReport { totals, lines: stream::iter(dated).buffered(STREAMS_AT_ONCE).try_collect().await?, total })
+        Ok(UnpaidReport {
+            totals,
+            lines: stream::iter(dated).buffered(STREAMS_AT_ONCE).try_collect().await?,
+            total,
+        })
     }
 
     async fn found_unpaid(&self, filter: UnpaidFilter) -> Result<Vec<Found>, ServiceError> {
-        // Balances before payouts: a payout that is paid in between is told of once more, and none is left out.
+        // Balances before payouts: a payout that is paid in between is told of once more, and none
+        // is left out.
         let heads = match filter.node {
             Some(node) => vec![(node, self.store().head(Stream::Node(node)).await?)],
             None => self.store().heads_available(MicroUsdt::ZERO).await?,
@@ -252,12 +278,19 @@ impl Service {
         let (mut found, mut fleet) = (Vec::new(), Fleet::default());
         for (node, head) in heads {
             let balances = head.balances;
-            if [balances.available, balances.held, balances.reserved].iter().all(|amount| *amount <= MicroUsdt::ZERO) {
+            if [balances.available, balances.held, balances.reserved]
+                .iter()
+                .all(|amount| *amount <= MicroUsdt::ZERO)
+            {
                 continue;
             }
-            let live = if filter.node.is_none() { self.find(&mut fleet, node).await? } else { None };
+            let live =
+                if filter.node.is_none() { self.find(&mut fleet, node).await? } else { None };
             let record = if live.is_some() { live } else { self.store().node(node).await? };
-            if filter.owner.is_some_and(|owner| record.as_ref().is_none_or(|record| record.owner != owner)) {
+            if filter
+                .owner
+                .is_some_and(|owner| record.as_ref().is_none_or(|record| record.owner != owner))
+            {
                 continue;
             }
             self.unpaid_of(&ground, (node, head), record.as_ref(), &mut found)?;
@@ -273,7 +306,10 @@ impl Service {
         let open = self.store().open_payouts(u32::MAX).await?;
         Ok(Ground {
             runs: self.store().open_runs().await?.into_iter().map(|run| (run.id, run)).collect(),
-            open: open.into_iter().map(|payout| (payout.node, Payout { request: None, ..payout })).collect(),
+            open: open
+                .into_iter()
+                .map(|payout| (payout.node, Payout { request: None, ..payout }))
+                .collect(),
             fresh: match mature {
                 Some(mature) => Some(self.fresh_since(&mature).await?),
                 None => None,
@@ -284,11 +320,25 @@ impl Service {
     }
 
     /// The lines of one node.
-    fn unpaid_of(&self, ground: &Ground, (node, head): (NodeId, Head), record: Option<&Node>, found: &mut Vec<Found>) -> Result<(), ServiceError> {
+    fn unpaid_of(
+        &self,
+        ground: &Ground,
+        (node, head): (NodeId, Head),
+        record: Option<&Node>,
+        found: &mut Vec<Found>,
+    ) -> Result<(), ServiceError> {
         let owner = record.map(|record| record.owner);
         let mut tell = |balance, amount, why, newest| {
             if amount > MicroUsdt::ZERO {
-                let line = UnpaidLine { node, owner, balance, amount, why, payout: None, since: TimeMs(0) };
+                let line = UnpaidLine {
+                    node,
+                    owner,
+                    balance,
+                    amount,
+                    why,
+                    payout: None,
+                    since: TimeMs(0),
+                };
                 found.push(Found { line, head, newest });
             }
         };
@@ -297,33 +347,60 @@ impl Service {
             Some(record) => self.blocked(ground.open.contains_key(&node), record),
             None => Some(LeftOut::NoWallet),
         };
-        let fresh = if matches!(blocked, None | Some(LeftOut::OpenPayout)) { ground.fresh(node, available)? } else { MicroUsdt::ZERO };
+        let fresh = if matches!(blocked, None | Some(LeftOut::OpenPayout)) {
+            ground.fresh(node, available)?
+        } else {
+            MicroUsdt::ZERO
+        };
         let mature = available.checked_sub(fresh)?;
         let below = record.is_some_and(|record| mature < self.least(record));
-        let why = blocked.unwrap_or(if below { LeftOut::BelowMinimum } else { LeftOut::NotPlanned });
+        let why =
+            blocked.unwrap_or(if below { LeftOut::BelowMinimum } else { LeftOut::NotPlanned });
         tell(Balance::Available, mature, Unpaid::LeftOut(why), available);
         tell(Balance::Available, fresh, Unpaid::LeftOut(LeftOut::NotMature), fresh);
         tell(Balance::Held, head.balances.held, Unpaid::Held, head.balances.held);
-        let payout = ground.open.get(&node).filter(|payout| payout.amount <= head.balances.reserved);
-        let forgotten = head.balances.reserved.checked_sub(payout.map_or(MicroUsdt::ZERO, |payout| payout.amount))?;
+        let payout =
+            ground.open.get(&node).filter(|payout| payout.amount <= head.balances.reserved);
+        let forgotten = head
+            .balances
+            .reserved
+            .checked_sub(payout.map_or(MicroUsdt::ZERO, |payout| payout.amount))?;
         tell(Balance::Reserved, forgotten, Unpaid::NoPayout, head.balances.reserved);
         found.extend(payout.map(|payout| {
             let (why, amount, since) = (ground.why(payout), payout.amount, payout.created_at);
-            let line = UnpaidLine { node, owner, balance: Balance::Reserved, amount, why, payout: Some(payout.id), since };
+            let line = UnpaidLine {
+                node,
+                owner,
+                balance: Balance::Reserved,
+                amount,
+                why,
+                payout: Some(payout.id),
+                since,
+            };
             Found { line, head, newest: MicroUsdt::ZERO }
         }));
         Ok(())
     }
 
-    /// Since when: what came to a balance first also leaves it first, so that what is there came with the newest entries.
-    async fn dated(&self, Found { mut line, head, newest }: Found) -> Result<UnpaidLine, ServiceError> {
+    /// Since when: what came to a balance first also leaves it first, so that what is there came
+    /// with the newest entries.
+    async fn dated(
+        &self,
+        Found { mut line, head, newest }: Found,
+    ) -> Result<UnpaidLine, ServiceError> {
         let account = line.balance.account(line.node);
         let (mut before, mut rest) = (head.seq, newest);
         while before > 0 && rest > MicroUsdt::ZERO {
             let after = before.saturating_sub(ENTRIES_A_PAGE);
             let limit = u32::try_from(before - after).unwrap_or(u32::MAX);
-            for entry in self.store().entries(Stream::Node(line.node), after, limit).await?.iter().rev() {
-                let came = entry.draft.legs.iter().filter(|leg| leg.account == account && leg.amount > MicroUsdt::ZERO);
+            for entry in
+                self.store().entries(Stream::Node(line.node), after, limit).await?.iter().rev()
+            {
+                let came = entry
+                    .draft
+                    .legs
+                    .iter()
+                    .filter(|leg| leg.account == account && leg.amount > MicroUsdt::ZERO);
                 for leg in came {
                     rest = rest.checked_sub(leg.amount)?;
                     line.since = entry.at;

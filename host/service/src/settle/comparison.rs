@@ -38,24 +38,34 @@ impl Service {
     /// Settled periods that begin in a range, in order.
     pub(crate) async fn settled_in(&self, range: Interval) -> Result<Vec<Period>, ServiceError> {
         // Before the first epoch nothing was settled.
-        let (Some(last), Some(first)) = (self.store().last_settlement().await?, self.first_epoch().await?) else { return Ok(Vec::new()) };
+        let (Some(last), Some(first)) =
+            (self.store().last_settlement().await?, self.first_epoch().await?)
+        else {
+            return Ok(Vec::new());
+        };
         let mut period = self.config.settlement.period_at(range.from.max(first.start()));
         if period.start() < range.from {
             period = period.next();
         }
         let mut found = Vec::new();
         while period.start() < range.to && period.start_s <= last.period.start_s {
-            found.extend(self.store().settlement(period.start_s).await?.map(|record| record.period));
+            found
+                .extend(self.store().settlement(period.start_s).await?.map(|record| record.period));
             if found.len() > PERIODS_MAX {
-                return Err(ServiceError::invalid("from", format!("the range has more than {PERIODS_MAX} settlement periods, which is the most")));
+                return Err(ServiceError::invalid(
+                    "from",
+                    format!(
+                        "the range has more than {PERIODS_MAX} settlement periods, which is the most"
+                    ),
+                ));
             }
             period = period.next();
         }
         Ok(found)
     }
 
-    /// How a policy would have shared what a period's pools had, beside what was booked. Facts of nodes are those of now; who was
-    /// suspended since is not left out for it.
+    /// How a policy would have shared what a period's pools had, beside what was booked. Facts of
+    /// nodes are those of now; who was suspended since is not left out for it.
     pub(crate) async fn share_again(
         &self,
         policy: &dyn PayoutPolicy,
@@ -65,16 +75,35 @@ impl Service {
         let siblings = Siblings::count(&self.fleet(period).await?);
         let revision = self.ports.policies.snapshot().revision();
         let mut compared = Simulation { periods: 1, ..Simulation::default() };
-        for (pool, members) in self.earned_in(period).await?.into_iter().filter(|(pool, _)| only.is_none_or(|only| only == *pool)) {
+        for (pool, members) in self
+            .earned_in(period)
+            .await?
+            .into_iter()
+            .filter(|(pool, _)| only.is_none_or(|only| only == *pool))
+        {
             let Some(budget) = self.budget_set_aside(period, pool).await? else { continue };
             let before = self.booked_to(period, &members).await?;
-            let may_earn = |id: NodeId, node: Option<&Node>| before.contains_key(&id) || node.is_some_and(|n| n.status != NodeStatus::Suspended);
+            let may_earn = |id: NodeId, node: Option<&Node>| {
+                before.contains_key(&id) || node.is_some_and(|n| n.status != NodeStatus::Suspended)
+            };
             let ids: Vec<_> = members.iter().map(|of| of.node).collect();
-            let shared = PoolToShare { period, pool, budget, members, siblings: &siblings, revision, roots: &[], may_earn: &may_earn };
+            let shared = PoolToShare {
+                period,
+                pool,
+                budget,
+                members,
+                siblings: &siblings,
+                revision,
+                roots: &[],
+                may_earn: &may_earn,
+            };
             let again = self.share_pool(policy, shared).await?;
-            let after: BTreeMap<NodeId, MicroUsdt> = again.accruals.iter().map(|accrual| (accrual.node, accrual.share)).collect();
+            let after: BTreeMap<NodeId, MicroUsdt> =
+                again.accruals.iter().map(|accrual| (accrual.node, accrual.share)).collect();
             for node in ids {
-                let of = |side: &BTreeMap<NodeId, MicroUsdt>| side.get(&node).copied().unwrap_or_default();
+                let of = |side: &BTreeMap<NodeId, MicroUsdt>| {
+                    side.get(&node).copied().unwrap_or_default()
+                };
                 compared.put(node, pool, Earned { before: of(&before), after: of(&after) });
             }
         }
@@ -82,7 +111,11 @@ impl Service {
     }
 
     /// What was accrued by whom.
-    async fn booked_to(&self, period: Period, members: &[NodeTotals]) -> Result<BTreeMap<NodeId, MicroUsdt>, ServiceError> {
+    async fn booked_to(
+        &self,
+        period: Period,
+        members: &[NodeTotals],
+    ) -> Result<BTreeMap<NodeId, MicroUsdt>, ServiceError> {
         let mut booked = BTreeMap::new();
         for of in members {
             if let Some(entry) = self.store().entry(&format!("acc:{period}:{}", of.node)).await? {

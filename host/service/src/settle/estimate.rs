@@ -1,5 +1,6 @@
-//! What nodes have earned since the last settlement, as far as it can be said before the next one: by the epochs that are closed, the budget in
-//! proportion to them. Computed once after each epoch, when somebody asks; nothing of it is booked, and nothing is owed by it.
+//! What nodes have earned since the last settlement, as far as it can be said before the next one:
+//! by the epochs that are closed, the budget in proportion to them. Computed once after each epoch,
+//! when somebody asks; nothing of it is booked, and nothing is owed by it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -44,20 +45,41 @@ impl Service {
         Ok(estimates.shares.get(&node).copied().unwrap_or_default())
     }
 
-    async fn estimate(&self, period: Period, last: Period, shares: &mut BTreeMap<NodeId, MicroUsdt>) -> Result<(), ServiceError> {
+    async fn estimate(
+        &self,
+        period: Period,
+        last: Period,
+        shares: &mut BTreeMap<NodeId, MicroUsdt>,
+    ) -> Result<(), ServiceError> {
         let pools = self.earned_in(period).await?;
         let (budgets, _) = self.pool_budgets(period, &pools).await?;
         let snapshot = self.ports.policies.snapshot();
         let siblings = Siblings::count(&self.fleet(period).await?);
-        let may_earn = |_: NodeId, node: Option<&Node>| node.is_some_and(|n| n.status != NodeStatus::Suspended);
+        let may_earn = |_: NodeId, node: Option<&Node>| {
+            node.is_some_and(|n| n.status != NodeStatus::Suspended)
+        };
         let closed_s = last.end_s().min(period.end_s()).saturating_sub(period.start_s).max(0);
         for (pool, members) in pools {
             let whole = budgets.get(&pool).copied().unwrap_or_default();
-            let so_far = i128::from(whole.0) * i128::from(closed_s) / i128::from(period.length.seconds().max(1));
+            let so_far = i128::from(whole.0) * i128::from(closed_s)
+                / i128::from(period.length.seconds().max(1));
             let budget = MicroUsdt(i64::try_from(so_far).unwrap_or(whole.0));
-            let Some(policy) = snapshot.payout(Scope::of(pool), period.start_s).filter(|_| budget > MicroUsdt::ZERO) else { continue };
-            let shared =
-                PoolToShare { period, pool, budget, members, siblings: &siblings, revision: snapshot.revision(), roots: &[], may_earn: &may_earn };
+            let Some(policy) = snapshot
+                .payout(Scope::of(pool), period.start_s)
+                .filter(|_| budget > MicroUsdt::ZERO)
+            else {
+                continue;
+            };
+            let shared = PoolToShare {
+                period,
+                pool,
+                budget,
+                members,
+                siblings: &siblings,
+                revision: snapshot.revision(),
+                roots: &[],
+                may_earn: &may_earn,
+            };
             // What a policy cannot share now is not estimated; the settlement says so aloud.
             let Ok(settled) = self.share_pool(policy.as_ref(), shared).await else { continue };
             for accrual in settled.accruals {

@@ -1,5 +1,6 @@
-//! The outbox of webhooks: a delivery is a stored row from the moment its event is told, and is worked off by whichever
-//! replica holds the lease. It may arrive more than once, always with the same id.
+//! The outbox of webhooks: a delivery is a stored row from the moment its event is told, and is
+//! worked off by whichever replica holds the lease. It may arrive more than once, always with the
+//! same id.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,8 @@ const ENDPOINTS_AT_ONCE: usize = 16;
 const DROPPED_AT_ONCE: u32 = 100;
 /// Deliveries forgotten in one step.
 const FORGOTTEN_A_STEP: u32 = 1_000;
-/// What the alert about webhooks that are sent nothing is about: disabled ones, and secrets that do not open.
+/// What the alert about webhooks that are sent nothing is about: disabled ones, and secrets that do
+/// not open.
 const ABOUT: &str = "webhooks";
 
 /// How webhooks are sent.
@@ -74,7 +76,8 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`]: nothing may be there, and the same events may be told again.
     pub async fn queue_webhooks(&self, told: &[Told]) -> Result<(), ServiceError> {
-        let webhooks: Vec<_> = self.store().webhooks().await?.into_iter().filter(|webhook| webhook.enabled).collect();
+        let webhooks: Vec<_> =
+            self.store().webhooks().await?.into_iter().filter(|webhook| webhook.enabled).collect();
         if webhooks.is_empty() {
             return Ok(());
         }
@@ -106,7 +109,11 @@ impl Service {
         Ok(())
     }
 
-    async fn pool_of(&self, node: NodeId, known: &mut BTreeMap<NodeId, Option<PoolId>>) -> Result<Option<PoolId>, ServiceError> {
+    async fn pool_of(
+        &self,
+        node: NodeId,
+        known: &mut BTreeMap<NodeId, Option<PoolId>>,
+    ) -> Result<Option<PoolId>, ServiceError> {
         if let Some(pool) = known.get(&node) {
             return Ok(*pool);
         }
@@ -120,19 +127,29 @@ impl Service {
         let mut dropped = 0;
         loop {
             let pending = DeliveryFilter { webhook, state: Some(DeliveryState::Pending) };
-            let oldest = PageRequest { page: 1, limit: DROPPED_AT_ONCE, sort: (), order: Order::Ascending };
+            let oldest =
+                PageRequest { page: 1, limit: DROPPED_AT_ONCE, sort: (), order: Order::Ascending };
             let found = self.store().deliveries(pending, oldest).await?;
-            let over = usize::try_from(found.total.saturating_sub(self.config.webhooks.undelivered_max)).unwrap_or(usize::MAX);
+            let over =
+                usize::try_from(found.total.saturating_sub(self.config.webhooks.undelivered_max))
+                    .unwrap_or(usize::MAX);
             let over: Vec<_> = found.items.into_iter().take(over).collect();
             if over.is_empty() {
                 break;
             }
             dropped += u32::try_from(over.len()).unwrap_or(u32::MAX);
             let why = "too many were waiting for the endpoint";
-            self.store().update_deliveries(over.into_iter().map(|d| d.ended(DeliveryState::Dropped, self.now(), Some(why.into()))).collect()).await?;
+            self.store()
+                .update_deliveries(
+                    over.into_iter()
+                        .map(|d| d.ended(DeliveryState::Dropped, self.now(), Some(why.into())))
+                        .collect(),
+                )
+                .await?;
         }
         if dropped > 0 {
-            metrics::counter!("lucid_webhook_deliveries_dropped_total").increment(u64::from(dropped));
+            metrics::counter!("lucid_webhook_deliveries_dropped_total")
+                .increment(u64::from(dropped));
             tracing::warn!(webhook = %webhook, dropped, "deliveries were dropped: too many were waiting");
             self.emit(EventKind::WebhookDropped { webhook, dropped });
         }
@@ -148,26 +165,39 @@ impl Service {
         self.tell_of_troubles(&webhooks);
         let now = self.now();
         let paused = self.webhooks_paused.lock().clone();
-        let ready = webhooks.into_iter().filter(|webhook| paused.get(&webhook.id).is_none_or(|(_, until)| *until <= now));
-        let sent: Vec<_> = stream::iter(ready).map(|webhook| self.serve(webhook)).buffer_unordered(ENDPOINTS_AT_ONCE).collect().await;
+        let ready = webhooks
+            .into_iter()
+            .filter(|webhook| paused.get(&webhook.id).is_none_or(|(_, until)| *until <= now));
+        let sent: Vec<_> = stream::iter(ready)
+            .map(|webhook| self.serve(webhook))
+            .buffer_unordered(ENDPOINTS_AT_ONCE)
+            .collect()
+            .await;
         sent.into_iter().try_fold(false, |any, sent| Ok(any | sent?))
     }
 
-    /// Sends what is due to one endpoint, until one fails: then nothing is sent to it until that is tried again.
+    /// Sends what is due to one endpoint, until one fails: then nothing is sent to it until that is
+    /// tried again.
     async fn serve(&self, webhook: Webhook) -> Result<bool, ServiceError> {
-        // What waits for a secret that does not open waits for whoever restores its key; the alert says so.
+        // What waits for a secret that does not open waits for whoever restores its key; the alert
+        // says so.
         let Ok(secret) = self.opened(&webhook) else { return Ok(false) };
         let due = self.store().due_deliveries(webhook.id, self.now(), DELIVERIES_A_STEP).await?;
         let mut sent = false;
         for delivery in due {
             sent = true;
             if !webhook.enabled {
-                let dropped = delivery.ended(DeliveryState::Dropped, self.now(), Some("the webhook is disabled".into()));
+                let dropped = delivery.ended(
+                    DeliveryState::Dropped,
+                    self.now(),
+                    Some("the webhook is disabled".into()),
+                );
                 self.store().update_deliveries(vec![dropped]).await?;
                 continue;
             }
             let tried = self.try_delivery(&webhook, &secret, delivery).await;
-            metrics::counter!("lucid_webhook_tries_total", "outcome" => tried.state.name()).increment(1);
+            metrics::counter!("lucid_webhook_tries_total", "outcome" => tried.state.name())
+                .increment(1);
             self.store().update_deliveries(vec![tried.clone()]).await?;
             match tried.state {
                 DeliveryState::Delivered => {
@@ -186,14 +216,19 @@ impl Service {
         Ok(sent)
     }
 
-    /// Leaves an endpoint alone that took nothing, for longer with every time: else each delivery that waits would try
-    /// it for itself.
+    /// Leaves an endpoint alone that took nothing, for longer with every time: else each delivery
+    /// that waits would try it for itself.
     fn pause(&self, webhook: WebhookId) {
         let (now, chance) = (self.now(), self.chance());
         let mut paused = self.webhooks_paused.lock();
         let (failures, until) = paused.entry(webhook).or_insert((0, now));
         *failures = failures.saturating_add(1);
-        *until = now.plus_ms(wait_ms(*failures, self.config.webhooks.retry_first_ms, self.config.webhooks.retry_max_ms, chance));
+        *until = now.plus_ms(wait_ms(
+            *failures,
+            self.config.webhooks.retry_first_ms,
+            self.config.webhooks.retry_max_ms,
+            chance,
+        ));
     }
 
     fn chance(&self) -> u16 {
@@ -202,7 +237,12 @@ impl Service {
     }
 
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.deliver_webhook", skip_all)]
-    async fn try_delivery(&self, webhook: &Webhook, secret: &WebhookSecret, mut delivery: Delivery) -> Delivery {
+    async fn try_delivery(
+        &self,
+        webhook: &Webhook,
+        secret: &WebhookSecret,
+        mut delivery: Delivery,
+    ) -> Delivery {
         let timestamp_s = self.now().0.div_euclid(1_000);
         let headers = [
             ("lucid-webhook-id", delivery.id.to_string()),
@@ -214,7 +254,9 @@ impl Service {
         let now = self.now();
         delivery.status = answer.as_ref().ok().copied();
         let error = match answer {
-            Ok(status) if (200..300).contains(&status) => return delivery.ended(DeliveryState::Delivered, now, None),
+            Ok(status) if (200..300).contains(&status) => {
+                return delivery.ended(DeliveryState::Delivered, now, None);
+            }
             Ok(status) => format!("it answers {status}"),
             Err(error) => error.to_string(),
         };
@@ -222,38 +264,64 @@ impl Service {
         if now.ms_since(delivery.created_at) >= settings.give_up_ms {
             return delivery.ended(DeliveryState::Failed, now, Some(error));
         }
-        let wait_ms = wait_ms(delivery.attempts, settings.retry_first_ms, settings.retry_max_ms, self.chance());
+        let wait_ms = wait_ms(
+            delivery.attempts,
+            settings.retry_first_ms,
+            settings.retry_max_ms,
+            self.chance(),
+        );
         // The last try is when it would be given up.
-        delivery.next_attempt_at = now.plus_ms(wait_ms).min(delivery.created_at.plus_ms(settings.give_up_ms)).max(now.plus_ms(1));
+        delivery.next_attempt_at = now
+            .plus_ms(wait_ms)
+            .min(delivery.created_at.plus_ms(settings.give_up_ms))
+            .max(now.plus_ms(1));
         delivery.error = Some(error);
         delivery
     }
 
     /// Disables an endpoint that took nothing for as long as a delivery is tried.
-    async fn disable_if_dead(&self, webhook: &Webhook, failed: &Delivery) -> Result<(), ServiceError> {
+    async fn disable_if_dead(
+        &self,
+        webhook: &Webhook,
+        failed: &Delivery,
+    ) -> Result<(), ServiceError> {
         let arrived = DeliveryFilter { webhook: webhook.id, state: Some(DeliveryState::Delivered) };
-        let newest = PageRequest { page: 1, limit: DELIVERIES_A_STEP, sort: (), order: Order::Descending };
+        let newest =
+            PageRequest { page: 1, limit: DELIVERIES_A_STEP, sort: (), order: Order::Descending };
         let arrived = self.store().deliveries(arrived, newest).await?.items;
         let since = failed.created_at.max(webhook.updated_at);
-        if arrived.iter().any(|delivery| delivery.finished_at.is_some_and(|at| at >= since)) || webhook.updated_at > failed.created_at {
+        if arrived.iter().any(|delivery| delivery.finished_at.is_some_and(|at| at >= since))
+            || webhook.updated_at > failed.created_at
+        {
             return Ok(());
         }
         let hours = self.config.webhooks.give_up_ms / 3_600_000;
-        let reason = format!("nothing arrived for {hours} hours: {}", failed.error.as_deref().unwrap_or_default());
+        let reason = format!(
+            "nothing arrived for {hours} hours: {}",
+            failed.error.as_deref().unwrap_or_default()
+        );
         let mut disabled = webhook.clone();
         disabled.enabled = false;
         disabled.disabled_reason = Some(reason.clone());
         disabled.updated_at = self.now();
         disabled.version += 1;
-        let audit = self.audit_entry(&Actor::system(), "webhook.disable", webhook.id, reason).changing(webhook, &disabled);
+        let audit = self
+            .audit_entry(&Actor::system(), "webhook.disable", webhook.id, reason)
+            .changing(webhook, &disabled);
         // Somebody who changed it meanwhile knows better.
         self.store().update_webhook(disabled, audit).await?;
         Ok(())
     }
 
     fn tell_of_troubles(&self, webhooks: &[Webhook]) {
-        let disabled: Vec<_> = webhooks.iter().filter(|webhook| webhook.disabled_reason.is_some()).map(|webhook| webhook.id.to_string()).collect();
-        let sealed = webhooks.iter().filter_map(|webhook| self.opened(webhook).err().map(|error| format!("secret of {}: {error}", webhook.id)));
+        let disabled: Vec<_> = webhooks
+            .iter()
+            .filter(|webhook| webhook.disabled_reason.is_some())
+            .map(|webhook| webhook.id.to_string())
+            .collect();
+        let sealed = webhooks.iter().filter_map(|webhook| {
+            self.opened(webhook).err().map(|error| format!("secret of {}: {error}", webhook.id))
+        });
         let mut troubles: Vec<_> = sealed.collect();
         if !disabled.is_empty() {
             troubles.push(format!("disabled because nothing arrived: {}", disabled.join(", ")));
@@ -271,7 +339,10 @@ impl Service {
     /// [`ServiceError::Store`].
     pub async fn forget_deliveries(&self) -> Result<bool, ServiceError> {
         let Some(now) = self.sure_now() else { return Ok(false) };
-        let forgotten = self.store().forget_deliveries(now.plus_ms(-self.config.webhooks.kept_ms), FORGOTTEN_A_STEP).await?;
+        let forgotten = self
+            .store()
+            .forget_deliveries(now.plus_ms(-self.config.webhooks.kept_ms), FORGOTTEN_A_STEP)
+            .await?;
         Ok(forgotten == u64::from(FORGOTTEN_A_STEP))
     }
 }

@@ -17,7 +17,11 @@ fn about(webhook: WebhookId) -> String {
 }
 
 impl Service {
-    pub(super) fn sealed(&self, webhook: WebhookId, secret: &WebhookSecret) -> Result<KeptSecret, SealError> {
+    pub(super) fn sealed(
+        &self,
+        webhook: WebhookId,
+        secret: &WebhookSecret,
+    ) -> Result<KeptSecret, SealError> {
         let [random @ .., _, _, _, _] = self.ports.entropy.random_16();
         self.ports.sealer.seal(&secret.0, &about(webhook), random).map(KeptSecret)
     }
@@ -26,13 +30,17 @@ impl Service {
         self.ports.sealer.open(&webhook.secret.0, &about(webhook.id)).map(WebhookSecret)
     }
 
-    /// Fails if a secret is sealed with a key that this process does not have: whoever has it could not open what is sealed here.
+    /// Fails if a secret is sealed with a key that this process does not have: whoever has it could
+    /// not open what is sealed here.
     pub(super) fn check_seals(&self, known: &[Webhook]) -> Result<(), SealError> {
-        let foreign = known.iter().find(|webhook| self.ports.sealer.standing(&webhook.secret.0) == Seal::Unknown);
+        let foreign = known
+            .iter()
+            .find(|webhook| self.ports.sealer.standing(&webhook.secret.0) == Seal::Unknown);
         foreign.map_or(Ok(()), |webhook| self.opened(webhook).map(drop))
     }
 
-    /// Seals what an older version kept in clear, and what is sealed with an earlier key. How many secrets it sealed.
+    /// Seals what an older version kept in clear, and what is sealed with an earlier key. How many
+    /// secrets it sealed.
     ///
     /// # Errors
     /// [`ServiceError`] if the store fails, or a secret cannot be sealed.
@@ -40,7 +48,9 @@ impl Service {
         let mut sealed = 0;
         for _ in 0..TRIES {
             let webhooks = self.store().webhooks().await?;
-            let due = |webhook: &&Webhook| matches!(self.ports.sealer.standing(&webhook.secret.0), Seal::Clear | Seal::Earlier);
+            let due = |webhook: &&Webhook| {
+                matches!(self.ports.sealer.standing(&webhook.secret.0), Seal::Clear | Seal::Earlier)
+            };
             let due: Vec<_> = webhooks.iter().filter(due).collect();
             if due.is_empty() {
                 break;
@@ -60,7 +70,9 @@ impl Service {
         after.secret = self.sealed(webhook.id, &secret)?;
         after.version += 1;
         let detail = "its secret is sealed with the key outside the store";
-        let audit = self.audit_entry(&Actor::system(), "webhook.seal", webhook.id, detail).changing(webhook, &after);
+        let audit = self
+            .audit_entry(&Actor::system(), "webhook.seal", webhook.id, detail)
+            .changing(webhook, &after);
         Ok(self.store().update_webhook(after, audit).await?)
     }
 }

@@ -72,7 +72,11 @@ pub fn run(args: ListArgs) -> Result<ExitCode> {
         match args.output {
             Output::Json => writeln!(out, "{}", serde_json::to_string(entry)?)?,
             Output::Table => {
-                writeln!(out, "{}  {:<20} {:<24} {}  {}", entry.at, entry.actor, entry.action, entry.subject, entry.detail)?;
+                writeln!(
+                    out,
+                    "{}  {:<20} {:<24} {}  {}",
+                    entry.at, entry.actor, entry.action, entry.subject, entry.detail
+                )?;
             }
         }
     }
@@ -86,15 +90,29 @@ pub fn run(args: ListArgs) -> Result<ExitCode> {
 fn of_service(args: &ListArgs) -> Result<AuditList> {
     let client = args.remote.client()?;
     let order = if args.order == Order::Asc { "asc" } else { "desc" };
-    let page = PageParams { page: Some(args.page), limit: Some(args.limit), sort: None, order: Some(order.into()) };
-    let filters = [("actor", &args.actor), ("action", &args.action), ("subject", &args.subject), ("from", &args.from), ("to", &args.to)];
-    let filters: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
+    let page = PageParams {
+        page: Some(args.page),
+        limit: Some(args.limit),
+        sort: None,
+        order: Some(order.into()),
+    };
+    let filters = [
+        ("actor", &args.actor),
+        ("action", &args.action),
+        ("subject", &args.subject),
+        ("from", &args.from),
+        ("to", &args.to),
+    ];
+    let filters: Vec<_> =
+        filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
     Ok(runtime(1)?.block_on(client.audit(&page, &filters))?)
 }
 
 async fn of_store(args: &ListArgs, store: &str) -> Result<AuditList> {
     let time = |name: &str, text: &Option<String>| -> Result<Option<TimeMs>, ConfigError> {
-        let wrong = || ConfigError(format!("--{name} must be an RFC 3339 time such as 2026-01-31T12:00:00Z"));
+        let wrong = || {
+            ConfigError(format!("--{name} must be an RFC 3339 time such as 2026-01-31T12:00:00Z"))
+        };
         text.as_ref().map(|text| text.parse().map_err(|_| wrong())).transpose()
     };
     let filter = AuditFilter {
@@ -105,9 +123,15 @@ async fn of_store(args: &ListArgs, store: &str) -> Result<AuditList> {
         from: time("from", &args.from)?,
         to: time("to", &args.to)?,
     };
-    let order = if args.order == Order::Asc { lucid_ports::Order::Ascending } else { lucid_ports::Order::Descending };
+    let order = if args.order == Order::Asc {
+        lucid_ports::Order::Ascending
+    } else {
+        lucid_ports::Order::Descending
+    };
     let log = opened(lucid_store::open_audit_log(store).await)?;
-    let found = log.audit(&filter, PageRequest { page: args.page, limit: args.limit, sort: (), order }).await?;
+    let found = log
+        .audit(&filter, PageRequest { page: args.page, limit: args.limit, sort: (), order })
+        .await?;
     let entries = found.items.iter().map(AuditEntryBody::from).collect();
     Ok(AuditList { entries, pagination: Pagination::new(args.page, args.limit, found.total) })
 }

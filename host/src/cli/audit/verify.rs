@@ -39,10 +39,12 @@ Whoever has key and store can make the log anew: a seal that was kept elsewhere 
 pub struct VerifyArgs {
     #[command(flatten)]
     place: Place,
-    /// A key that seals may be signed by, 64 hex digits; by default the one in the secrets of --data.
+    /// A key that seals may be signed by, 64 hex digits; by default the one in the secrets of
+    /// --data.
     #[arg(long, value_name = "HEX", value_parser = public_key)]
     public_key: Vec<PublicKey>,
-    /// A seal that was kept elsewhere, and has to be in the log: an answer of GET /api/v1/audit/heads.
+    /// A seal that was kept elsewhere, and has to be in the log: an answer of GET
+    /// /api/v1/audit/heads.
     #[arg(long, value_name = "FILE")]
     seal: Option<PathBuf>,
     /// How the outcome is written.
@@ -52,7 +54,8 @@ pub struct VerifyArgs {
 
 fn public_key(text: &str) -> Result<PublicKey, String> {
     let mut key = [0; 32];
-    hex::decode_to_slice(text, &mut key).map_err(|_| "a public key has 64 hex digits".to_owned())?;
+    hex::decode_to_slice(text, &mut key)
+        .map_err(|_| "a public key has 64 hex digits".to_owned())?;
     Ok(PublicKey(key))
 }
 
@@ -64,7 +67,13 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let terminal = std::io::stderr().is_terminal();
     let mut told = |progress: AuditProgress| {
         if terminal {
-            draw!("\r{} of {} entries, {} links, {} seals ", progress.entries, progress.entries_total, progress.links, progress.seals);
+            draw!(
+                "\r{} of {} entries, {} links, {} seals ",
+                progress.entries,
+                progress.entries_total,
+                progress.links,
+                progress.seals
+            );
         }
     };
     let found = runtime(1)?.block_on(async {
@@ -98,10 +107,18 @@ fn trusted(args: &VerifyArgs, secrets: &Path) -> Result<(Vec<PublicKey>, String)
 fn kept_seal(file: &Path) -> Result<(u64, Digest), ConfigError> {
     let wrong = |problem: String| ConfigError(format!("--seal {}: {problem}", file.display()));
     let text = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
-    let heads: AuditHeadsBody = serde_json::from_slice(&text).map_err(|_| wrong("not an answer of GET /api/v1/audit/heads".into()))?;
+    let heads: AuditHeadsBody = serde_json::from_slice(&text)
+        .map_err(|_| wrong("not an answer of GET /api/v1/audit/heads".into()))?;
     let seal = heads.last_seal.ok_or_else(|| wrong("it has no seal".into()))?;
-    let statement = hex::decode(&seal.statement).ok().filter(|bytes| SealStatement::read(bytes).is_some_and(|read| read.seq == seal.seq));
-    Ok((seal.seq, Digest::of(&statement.ok_or_else(|| wrong("its statement is not that of its seal".into()))?)))
+    let statement = hex::decode(&seal.statement)
+        .ok()
+        .filter(|bytes| SealStatement::read(bytes).is_some_and(|read| read.seq == seal.seq));
+    Ok((
+        seal.seq,
+        Digest::of(
+            &statement.ok_or_else(|| wrong("its statement is not that of its seal".into()))?,
+        ),
+    ))
 }
 
 fn table(out: &mut impl Write, found: &AuditVerified, origin: &str) -> std::io::Result<()> {
@@ -120,10 +137,14 @@ fn table(out: &mut impl Write, found: &AuditVerified, origin: &str) -> std::io::
         writeln!(out, "  writer   {}: link {}, {}", head.writer, head.seq, head.link)?;
     }
     match found.last_seal {
-        Some((seq, at)) => {
-            writeln!(out, "  seals    {}, the last ({seq}) of {at}; {} entries are not sealed yet", progress.seals, found.entries_unsealed)?
+        Some((seq, at)) => writeln!(
+            out,
+            "  seals    {}, the last ({seq}) of {at}; {} entries are not sealed yet",
+            progress.seals, found.entries_unsealed
+        )?,
+        None => {
+            writeln!(out, "  seals    none: nothing shows whether the newest links were cut off")?
         }
-        None => writeln!(out, "  seals    none: nothing shows whether the newest links were cut off")?,
     }
     for key in &found.keys {
         writeln!(out, "  key      {} ({origin})", key_id(*key))?;

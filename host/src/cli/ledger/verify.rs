@@ -41,7 +41,12 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let terminal = std::io::stderr().is_terminal();
     let mut told = |progress: BooksProgress| {
         if terminal {
-            draw!("\r{} payouts, {} entries of {} streams ", progress.payouts, progress.entries, progress.streams);
+            draw!(
+                "\r{} payouts, {} entries of {} streams ",
+                progress.payouts,
+                progress.entries,
+                progress.streams
+            );
         }
     };
     let began = Instant::now();
@@ -79,7 +84,10 @@ fn places(found: &BooksVerified) -> [(&'static str, MicroUsdt); 9] {
 
 fn table(out: &mut impl Write, found: &BooksVerified, seconds: f64) -> std::io::Result<()> {
     let BooksProgress { entries, streams, settlements, payouts } = found.progress;
-    writeln!(out, "  read        {entries} entries of {streams} streams, {settlements} settled periods, {payouts} payouts in {seconds:.1} s")?;
+    writeln!(
+        out,
+        "  read        {entries} entries of {streams} streams, {settlements} settled periods, {payouts} payouts in {seconds:.1} s"
+    )?;
     if let Some(newest) = found.newest {
         writeln!(out, "  newest      {newest}")?;
     }
@@ -94,7 +102,10 @@ fn table(out: &mut impl Write, found: &BooksVerified, seconds: f64) -> std::io::
 
 fn document(found: &BooksVerified, seconds: f64) -> serde_json::Value {
     let BooksProgress { entries, streams, settlements, payouts } = found.progress;
-    let usdt: serde_json::Map<_, _> = places(found).into_iter().map(|(word, amount)| (word.to_owned(), json!(amount.to_string()))).collect();
+    let usdt: serde_json::Map<_, _> = places(found)
+        .into_iter()
+        .map(|(word, amount)| (word.to_owned(), json!(amount.to_string())))
+        .collect();
     json!({
         "in_order": found.flaw.is_none(),
         "flaw": found.flaw.as_ref().map(ToString::to_string),

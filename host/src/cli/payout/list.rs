@@ -18,8 +18,8 @@ use crate::cli::out;
 
 #[derive(Args)]
 pub struct List {
-    /// Only in this state (reserved, submitting, unknown, accepted, confirmed, failed, cancelled, manual), or with this status (pending,
-    /// processing, completed).
+    /// Only in this state (reserved, submitting, unknown, accepted, confirmed, failed, cancelled,
+    /// manual), or with this status (pending, processing, completed).
     #[arg(long, value_parser = PossibleValuesParser::new(words()), hide_possible_values = true)]
     state: Option<String>,
     /// Only to this node.
@@ -39,11 +39,29 @@ pub struct List {
 /// States, and the statuses that are none.
 fn words() -> Vec<&'static str> {
     let states = PayoutState::ALL.iter().map(|state| state.name());
-    states.chain(PayoutStatus::ALL.iter().map(|status| status.name()).filter(|name| PayoutState::from_name(name).is_none())).collect()
+    states
+        .chain(
+            PayoutStatus::ALL
+                .iter()
+                .map(|status| status.name())
+                .filter(|name| PayoutState::from_name(name).is_none()),
+        )
+        .collect()
 }
 
-const COLUMNS: [&str; 11] =
-    ["payout_id", "node_id", "user_id", "amount", "state", "status", "created_at", "updated_at", "transaction_id", "wallet_address", "reason"];
+const COLUMNS: [&str; 11] = [
+    "payout_id",
+    "node_id",
+    "user_id",
+    "amount",
+    "state",
+    "status",
+    "created_at",
+    "updated_at",
+    "transaction_id",
+    "wallet_address",
+    "reason",
+];
 
 pub fn run(ask: &Ask<'_>, list: &List) -> Result<ExitCode> {
     let mut out = out::out();
@@ -53,7 +71,9 @@ pub fn run(ask: &Ask<'_>, list: &List) -> Result<ExitCode> {
     let (mut page, mut shown) = (1_u64, 0);
     loop {
         let found: PayoutList = ask.ask(Method::GET, &asked(list, page), NOTHING)?;
-        for payout in found.payouts.iter().take(usize::try_from(list.limit - shown).unwrap_or(usize::MAX)) {
+        for payout in
+            found.payouts.iter().take(usize::try_from(list.limit - shown).unwrap_or(usize::MAX))
+        {
             write(&mut out, payout, list.output)?;
             shown += 1;
         }
@@ -70,7 +90,9 @@ pub fn run(ask: &Ask<'_>, list: &List) -> Result<ExitCode> {
 
 fn asked(list: &List, page: u64) -> String {
     let (page, limit) = (page.to_string(), PAGE_LIMIT_MAX.to_string());
-    let state = list.state.as_deref().map(|word| (if PayoutState::from_name(word).is_some() { "state" } else { "status" }, word));
+    let state = list.state.as_deref().map(|word| {
+        (if PayoutState::from_name(word).is_some() { "state" } else { "status" }, word)
+    });
     let mut query = vec![("page", page.as_str()), ("limit", limit.as_str())];
     query.extend(state);
     query.extend(list.node.as_deref().map(|node| ("node_id", node)));
@@ -79,7 +101,8 @@ fn asked(list: &List, page: u64) -> String {
 }
 
 fn write(out: &mut impl Write, payout: &PayoutBody, output: Output) -> Result<()> {
-    let (amount, txid, reason) = (payout.amount.to_string(), payout.transaction_id.as_deref(), payout.reason.as_deref());
+    let (amount, txid, reason) =
+        (payout.amount.to_string(), payout.transaction_id.as_deref(), payout.reason.as_deref());
     match output {
         Output::Json => writeln!(out, "{}", serde_json::to_string(payout)?)?,
         Output::Csv => {

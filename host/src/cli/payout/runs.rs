@@ -96,11 +96,21 @@ pub fn execute(ask: &Ask<'_>, asked: &Execute) -> Result<ExitCode> {
     let (mut line, mut told, mut since) = (Line::default(), String::new(), Instant::now());
     loop {
         let asked_at = Instant::now();
-        let report: RunReportBody = ask.ask(Method::GET, &format!("{}/report", path(&asked.id)), NOTHING)?;
-        // The report of a large run is work for the service, which has something better to do meanwhile.
+        let report: RunReportBody =
+            ask.ask(Method::GET, &format!("{}/report", path(&asked.id)), NOTHING)?;
+        // The report of a large run is work for the service, which has something better to do
+        // meanwhile.
         let pause = LOOK.max(asked_at.elapsed() * 4);
-        let count = |states: &[&str]| report.payouts.iter().filter(|part| states.contains(&part.state.as_str())).map(|part| part.count).sum::<u64>();
-        let (paid, waits, person) = (count(&["confirmed"]), count(&["reserved"]), count(&["manual"]));
+        let count = |states: &[&str]| {
+            report
+                .payouts
+                .iter()
+                .filter(|part| states.contains(&part.state.as_str()))
+                .map(|part| part.count)
+                .sum::<u64>()
+        };
+        let (paid, waits, person) =
+            (count(&["confirmed"]), count(&["reserved"]), count(&["manual"]));
         let not_paid = count(&["failed", "cancelled"]);
         let all: u64 = report.payouts.iter().map(|part| part.count).sum();
         let now = format!(
@@ -119,7 +129,10 @@ pub fn execute(ask: &Ask<'_>, asked: &Execute) -> Result<ExitCode> {
         }
         if since.elapsed() > STILL {
             line.end();
-            note!("nothing has happened for {} s: look at `lucid status`; the run goes on by itself", STILL.as_secs());
+            note!(
+                "nothing has happened for {} s: look at `lucid status`; the run goes on by itself",
+                STILL.as_secs()
+            );
             return Ok(ExitCode::FAILURE);
         }
         thread::sleep(pause);
@@ -152,23 +165,31 @@ fn table(report: &RunReportBody) -> String {
     let run = &report.run;
     let mut rows = vec![
         ("run".to_owned(), run.run_id.clone()),
-        ("state".to_owned(), if run.planning { "being planned".to_owned() } else { run.state.clone() }),
+        (
+            "state".to_owned(),
+            if run.planning { "being planned".to_owned() } else { run.state.clone() },
+        ),
         ("planned by".to_owned(), run.planner.clone()),
         ("approved by".to_owned(), run.approver.clone().unwrap_or_else(|| "-".to_owned())),
         ("executed by".to_owned(), run.executor.clone().unwrap_or_else(|| "-".to_owned())),
         ("to pay".to_owned(), format!("{} payouts, {} USDT", run.payout_count, run.total_usdt)),
     ];
     rows.extend(run.reason.iter().map(|reason| ("because".to_owned(), reason.clone())));
-    rows.extend(report.payouts.iter().map(|part| (part.state.clone(), format!("{} payouts, {} USDT", part.count, part.total_usdt))));
-    rows.extend(
-        report
-            .left_out
-            .iter()
-            .map(|of| (format!("left out: {}", of.reason), format!("{} nodes with {} USDT available", of.nodes, of.available_usdt))),
-    );
-    rows.extend(
-        report.since_previous.iter().map(|since| ("since the last".to_owned(), format!("{:+} payouts, {} USDT", since.payouts, since.total_usdt))),
-    );
+    rows.extend(report.payouts.iter().map(|part| {
+        (part.state.clone(), format!("{} payouts, {} USDT", part.count, part.total_usdt))
+    }));
+    rows.extend(report.left_out.iter().map(|of| {
+        (
+            format!("left out: {}", of.reason),
+            format!("{} nodes with {} USDT available", of.nodes, of.available_usdt),
+        )
+    }));
+    rows.extend(report.since_previous.iter().map(|since| {
+        (
+            "since the last".to_owned(),
+            format!("{:+} payouts, {} USDT", since.payouts, since.total_usdt),
+        )
+    }));
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     rows.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
 }

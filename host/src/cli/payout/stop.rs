@@ -60,12 +60,19 @@ pub struct End {
 
 /// Freezes payments, and waits until nothing can be on its way any more.
 pub fn freeze(ask: &Ask<'_>, asked: &Freeze) -> Result<ExitCode> {
-    let mut switch: PaymentsSwitchBody = ask.ask(Method::POST, "/payouts/freeze", Some(&ReasonRequest { reason: asked.reason.clone() }))?;
+    let mut switch: PaymentsSwitchBody = ask.ask(
+        Method::POST,
+        "/payouts/freeze",
+        Some(&ReasonRequest { reason: asked.reason.clone() }),
+    )?;
     let mut told = None;
     while switch.state == "freezing" && !asked.no_wait {
         if told != switch.in_flight {
-            let (count, usdt) = (switch.in_flight.unwrap_or(0), switch.in_flight_usdt.as_deref().unwrap_or("0"));
-            note!("freezing: nothing more is sent; {count} requests of {usdt} USDT may still be on their way");
+            let (count, usdt) =
+                (switch.in_flight.unwrap_or(0), switch.in_flight_usdt.as_deref().unwrap_or("0"));
+            note!(
+                "freezing: nothing more is sent; {count} requests of {usdt} USDT may still be on their way"
+            );
             told = switch.in_flight;
         }
         thread::sleep(LOOK);
@@ -77,7 +84,11 @@ pub fn freeze(ask: &Ask<'_>, asked: &Freeze) -> Result<ExitCode> {
 }
 
 pub fn mismatches(ask: &Ask<'_>, asked: &Mismatches) -> Result<ExitCode> {
-    ask.tell::<MismatchList>(Method::GET, if asked.all { "/payouts/mismatches" } else { "/payouts/mismatches?open=true" }, NOTHING)
+    ask.tell::<MismatchList>(
+        Method::GET,
+        if asked.all { "/payouts/mismatches" } else { "/payouts/mismatches?open=true" },
+        NOTHING,
+    )
 }
 
 pub fn end(ask: &Ask<'_>, asked: &End) -> Result<ExitCode> {
@@ -87,5 +98,9 @@ pub fn end(ask: &Ask<'_>, asked: &End) -> Result<ExitCode> {
         RemedyWord::Restore => "restore",
     };
     let body = RemedyRequest { remedy: remedy.into(), evidence: asked.evidence.clone() };
-    ask.tell::<ResolvedBody>(Method::POST, &path("/payouts/mismatches", &asked.id, "/end"), Some(&body))
+    ask.tell::<ResolvedBody>(
+        Method::POST,
+        &path("/payouts/mismatches", &asked.id, "/end"),
+        Some(&body),
+    )
 }

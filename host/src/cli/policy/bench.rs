@@ -36,21 +36,29 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
             .iter()
             .map(|f| json!({ "call": f.call, "rows": f.rows, "call_ns": f.call_ns, "node_ns": each(f.call_ns, f.rows), "fuel": f.fuel, "fuel_promised": f.promised, "runs": f.runs }))
             .collect();
-        writeln!(out, "{}", json!({ "policy": policy.identity().policy.to_string(), "instance_ns": instance_ns, "calls": calls }))?;
+        writeln!(
+            out,
+            "{}",
+            json!({ "policy": policy.identity().policy.to_string(), "instance_ns": instance_ns, "calls": calls })
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     let rows: Vec<_> = figures
         .iter()
         .map(|f| {
             let used = f.fuel.saturating_mul(100) / f.promised.max(1);
-            let numbers = [f.rows as u64, f.call_ns, each(f.call_ns, f.rows), each(f.fuel, f.rows)].map(grouped);
+            let numbers = [f.rows as u64, f.call_ns, each(f.call_ns, f.rows), each(f.fuel, f.rows)]
+                .map(grouped);
             let [rows, call, node, fuel] = numbers;
             vec![f.call.to_owned(), rows, call, node, fuel, format!("{used} %")]
         })
         .collect();
     out.lines(format_args!("{}\n", policy.identity().policy))?;
     writeln!(out)?;
-    out.lines(columns(&["call", "nodes", "ns a call", "ns a node", "fuel a node", "of the promise"], &rows))?;
+    out.lines(columns(
+        &["call", "nodes", "ns a call", "ns a node", "fuel a node", "of the promise"],
+        &rows,
+    ))?;
     writeln!(out, "a fresh instance costs {} ns", grouped(instance_ns))?;
     Ok(ExitCode::SUCCESS)
 }

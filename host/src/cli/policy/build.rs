@@ -41,17 +41,29 @@ pub struct BuildArgs {
 }
 
 pub fn run(args: &BuildArgs) -> Result<ExitCode> {
-    let dir = args.dir.canonicalize().map_err(|error| wrong(format!("{}: {error}", args.dir.display())))?;
+    let dir = args
+        .dir
+        .canonicalize()
+        .map_err(|error| wrong(format!("{}: {error}", args.dir.display())))?;
     let target_dir = target_dir()?;
     let toolchain = Toolchain::prepare()?;
     let project = Project::read(&dir, args.locked)?;
     let components = components(&toolchain, &project, &target_dir)?;
     let out = args.out.clone().unwrap_or_else(|| args.dir.join("bundles"));
     for policy in &project.policies {
-        let Some(folder) = (if policy.hostile { args.hostile.as_deref() } else { Some(out.as_path()) }) else { continue };
+        let Some(folder) =
+            (if policy.hostile { args.hostile.as_deref() } else { Some(out.as_path()) })
+        else {
+            continue;
+        };
         let (bundle, place) = bundles::write(policy, &components, folder, &toolchain, &project)?;
         let size = grouped(u64::try_from(bundle.component.len()).unwrap_or(u64::MAX));
-        writeln!(out::out(), "{}  {size} bytes, {} golden cases", place.display(), bundle.golden.len())?;
+        writeln!(
+            out::out(),
+            "{}  {size} bytes, {} golden cases",
+            place.display(),
+            bundle.golden.len()
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -62,7 +74,8 @@ fn target_dir() -> Result<PathBuf> {
         return Ok(std::path::absolute(dir)?);
     }
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
+    let cache =
+        cache.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
     Ok(cache.context("neither CARGO_TARGET_DIR nor XDG_CACHE_HOME nor HOME is set: there is no place to build in")?.join("lucid/policy-target"))
 }
 
@@ -73,12 +86,17 @@ fn components(toolchain: &Toolchain, project: &Project, target_dir: &Path) -> Re
     remap.extend(project.sdk.iter().map(|sdk| (sdk.clone(), "/plugins")));
     remap.extend(sources.canonicalize().ok().map(|real| (real, "/rust")));
     remap.extend(project.registries()?.into_iter().map(|registry| (registry, "/crates")));
-    // Panic messages carry source paths, which must be the same everywhere. A remap also tells Cargo to leave the flags
-    // out of a crate's identity. Where two prefixes match, the last one wins.
-    let flags = remap.iter().fold(toolchain.flags.clone(), |flags, (from, to)| format!("{flags} --remap-path-prefix={}={to}", from.display()));
+    // Panic messages carry source paths, which must be the same everywhere. A remap also tells
+    // Cargo to leave the flags out of a crate's identity. Where two prefixes match, the last one
+    // wins.
+    let flags = remap.iter().fold(toolchain.flags.clone(), |flags, (from, to)| {
+        format!("{flags} --remap-path-prefix={}={to}", from.display())
+    });
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--release", "--target", toolchain::TARGET]).current_dir(&project.root);
-    cargo.env("CARGO_TARGET_DIR", target_dir).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags);
+    cargo
+        .env("CARGO_TARGET_DIR", target_dir)
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags);
     if project.is_workspace {
         cargo.arg("--workspace");
     }
@@ -87,7 +105,9 @@ fn components(toolchain: &Toolchain, project: &Project, target_dir: &Path) -> Re
     }
     toolchain.apply(&mut cargo);
     if !toolchain.std_is_official()? {
-        note("std carries paths of the machine that built it: building it again (about 90 s once, kept in the target folder)");
+        note(
+            "std carries paths of the machine that built it: building it again (about 90 s once, kept in the target folder)",
+        );
         cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
     }
     let status = cargo.status().context("cannot run cargo")?;

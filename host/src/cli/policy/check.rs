@@ -33,20 +33,32 @@ pub struct CheckArgs {
 }
 
 pub fn run(args: CheckArgs) -> Result<ExitCode> {
-    let policies = Policies { require_signed: args.require_signed, trusted_keys_file: args.trusted_keys, ..Policies::default() };
+    let policies = Policies {
+        require_signed: args.require_signed,
+        trusted_keys_file: args.trusted_keys,
+        ..Policies::default()
+    };
     let (workshop, runtime) = (Workshop::trusting(policies)?, runtime(1)?);
     let mut refused = false;
     for path in args.bundles {
         let report = match lucid_engine::read_bundle(&path) {
-            Ok(bundle) => runtime.block_on(workshop.engine.check(Arc::new(bundle), ParamValues::new())),
+            Ok(bundle) => {
+                runtime.block_on(workshop.engine.check(Arc::new(bundle), ParamValues::new()))
+            }
             Err(error) => {
                 let reason = format!("{:#}", anyhow::Error::from(error));
-                GateReport { checks: vec![("bundle".into(), Err(reason))], costs: vec![Default::default()], ..GateReport::default() }
+                GateReport {
+                    checks: vec![("bundle".into(), Err(reason))],
+                    costs: vec![Default::default()],
+                    ..GateReport::default()
+                }
             }
         };
         refused |= report.rejection().is_some();
         match args.output {
-            Output::Json => writeln!(out::out(), "{}", as_json(&path.display().to_string(), &report))?,
+            Output::Json => {
+                writeln!(out::out(), "{}", as_json(&path.display().to_string(), &report))?
+            }
             Output::Table => table(&path.display().to_string(), &report)?,
         }
     }
@@ -70,11 +82,17 @@ fn table(bundle: &str, report: &GateReport) -> Result<()> {
     for ((check, finding), cost) in report.checks.iter().zip(&report.costs) {
         match finding {
             Ok(()) => {
-                let fuel = if cost.fuel > 0 { format!("  {:>12} fuel", grouped(cost.fuel)) } else { String::new() };
+                let fuel = if cost.fuel > 0 {
+                    format!("  {:>12} fuel", grouped(cost.fuel))
+                } else {
+                    String::new()
+                };
                 let ms = format!("{}.{:01}", cost.micros / 1_000, cost.micros % 1_000 / 100);
                 writeln!(out, "  {} {check:<18} {ms:>8} ms{fuel}", mark(true))?;
             }
-            Err(reason) => out.lines(format_args!("  {} {check}: {}", mark(false), set_in(reason, 4)))?,
+            Err(reason) => {
+                out.lines(format_args!("  {} {check}: {}", mark(false), set_in(reason, 4)))?
+            }
         }
     }
     if !report.signed_by.is_empty() {

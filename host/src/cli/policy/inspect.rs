@@ -36,9 +36,18 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode> {
     Ok(if policy.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
-fn as_json(bundle: &Bundle, manifest: &Manifest, surface: &Surface, policy: &Result<LoadedPolicy, String>) -> Value {
+fn as_json(
+    bundle: &Bundle,
+    manifest: &Manifest,
+    surface: &Surface,
+    policy: &Result<LoadedPolicy, String>,
+) -> Value {
     let facts = |policy: &LoadedPolicy| -> Vec<_> {
-        policy.facts_read().iter().map(|f| json!({ "of": f.of, "name": f.name, "unit": f.unit, "default": f.default })).collect()
+        policy
+            .facts_read()
+            .iter()
+            .map(|f| json!({ "of": f.of, "name": f.name, "unit": f.unit, "default": f.default }))
+            .collect()
     };
     let params = |policy: &LoadedPolicy| -> Vec<_> {
         let spec = |s: &lucid_model::policy::ParamSpec| json!({ "name": s.name, "unit": s.unit, "default": s.default, "min": s.min, "max": s.max, "doc": s.doc });
@@ -55,9 +64,15 @@ fn as_json(bundle: &Bundle, manifest: &Manifest, surface: &Surface, policy: &Res
     })
 }
 
-fn table(bundle: &Bundle, manifest: &Manifest, surface: &Surface, policy: &Result<LoadedPolicy, String>) -> String {
+fn table(
+    bundle: &Bundle,
+    manifest: &Manifest,
+    surface: &Surface,
+    policy: &Result<LoadedPolicy, String>,
+) -> String {
     let limits = &manifest.limits;
-    let listed = |names: &[String]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    let listed =
+        |names: &[String]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
     let keys: Vec<_> = bundle.signatures.iter().map(|signed| signed.key.to_string()).collect();
     let size = |bytes: usize| grouped(u64::try_from(bytes).unwrap_or(u64::MAX));
     let lines = [
@@ -65,7 +80,10 @@ fn table(bundle: &Bundle, manifest: &Manifest, surface: &Surface, policy: &Resul
         ("description", manifest.description.clone()),
         ("author", manifest.author.clone()),
         ("digest", manifest.policy.digest.to_string()),
-        ("component", format!("{} bytes, built by {}", size(bundle.component.len()), manifest.compiler)),
+        (
+            "component",
+            format!("{} bytes, built by {}", size(bundle.component.len()), manifest.compiler),
+        ),
         ("imports", listed(&surface.imports)),
         ("exports", listed(&surface.exports)),
         (
@@ -89,7 +107,12 @@ fn table(bundle: &Bundle, manifest: &Manifest, surface: &Surface, policy: &Resul
         Ok(policy) => {
             let optional = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
             let fact = |f: &lucid_model::policy::FactRead| {
-                vec![f.name.to_owned(), f.of.to_owned(), optional(f.unit.map(str::to_owned)), optional(f.default.map(|d| d.to_string()))]
+                vec![
+                    f.name.to_owned(),
+                    f.of.to_owned(),
+                    optional(f.unit.map(str::to_owned)),
+                    optional(f.default.map(|d| d.to_string())),
+                ]
             };
             let facts: Vec<_> = policy.facts_read().iter().map(fact).collect();
             text.push_str(&format!("\n{}\n", columns(&["fact", "of", "unit", "default"], &facts)));
@@ -104,7 +127,10 @@ fn table(bundle: &Bundle, manifest: &Manifest, surface: &Surface, policy: &Resul
             };
             let params: Vec<_> = policy.specs().iter().map(param).collect();
             if !params.is_empty() {
-                text.push_str(&format!("\n{}\n", columns(&["param", "unit", "default", "range", "meaning"], &params)));
+                text.push_str(&format!(
+                    "\n{}\n",
+                    columns(&["param", "unit", "default", "range", "meaning"], &params)
+                ));
             }
         }
     }

@@ -18,17 +18,27 @@ pub struct KeygenArgs {
 
 pub fn run(args: &KeygenArgs) -> Result<ExitCode> {
     if args.file.exists() {
-        return Err(wrong(format!("{} is there already; a key is never overwritten", args.file.display())));
+        return Err(wrong(format!(
+            "{} is there already; a key is never overwritten",
+            args.file.display()
+        )));
     }
     let public = secrets::signing_key(&args.file)?.verifying_key().to_bytes();
-    let name = args.file.file_stem().context("the file needs a name")?.to_string_lossy().into_owned();
+    let name =
+        args.file.file_stem().context("the file needs a name")?.to_string_lossy().into_owned();
     let mut out = out::out();
-    writeln!(out, "# key {} of {}; a service trusts it with this line under [trusted_keys]", KeyId::of(PublicKey(public)), args.file.display())?;
+    writeln!(
+        out,
+        "# key {} of {}; a service trusts it with this line under [trusted_keys]",
+        KeyId::of(PublicKey(public)),
+        args.file.display()
+    )?;
     writeln!(out, "{} = \"{}\"", toml_key(&name), hex::encode(public))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn toml_key(name: &str) -> String {
-    let bare = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    let bare = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if bare { name.to_owned() } else { toml::Value::from(name).to_string() }
 }

@@ -60,7 +60,9 @@ impl Kind {
     fn template(self) -> (&'static str, &'static str) {
         match self {
             Self::Scoring => (include_str!("new/scoring.rs.txt"), include_str!("new/scoring.json")),
-            Self::Validation => (include_str!("new/validation.rs.txt"), include_str!("new/validation.json")),
+            Self::Validation => {
+                (include_str!("new/validation.rs.txt"), include_str!("new/validation.json"))
+            }
             Self::Payout => (include_str!("new/payout.rs.txt"), include_str!("new/payout.json")),
         }
     }
@@ -82,33 +84,53 @@ pub fn run(args: &NewArgs) -> Result<ExitCode> {
         .replace("{author}", &text(&args.author))
         .replace("{kind}", &text(args.kind.name()))
         .replace("{sdk}", &text(&sdk.display().to_string()));
-    let files = [("Cargo.toml", cargo.as_str()), ("src/lib.rs", code), ("golden/first.json", case), (".gitignore", "/target\n/bundles\n*.key\n")];
+    let files = [
+        ("Cargo.toml", cargo.as_str()),
+        ("src/lib.rs", code),
+        ("golden/first.json", case),
+        (".gitignore", "/target\n/bundles\n*.key\n"),
+    ];
     for (name, content) in files {
         let path = dir.join(name);
         let folder = path.parent().unwrap_or(&dir);
-        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
     }
     // The versions that the SDK was tested with, which are probably here already.
-    if let Some(lock) = sdk.parent().map(|plugins| plugins.join("Cargo.lock")).filter(|lock| lock.exists()) {
-        fs::copy(&lock, dir.join("Cargo.lock")).with_context(|| format!("cannot copy {}", lock.display()))?;
+    if let Some(lock) =
+        sdk.parent().map(|plugins| plugins.join("Cargo.lock")).filter(|lock| lock.exists())
+    {
+        fs::copy(&lock, dir.join("Cargo.lock"))
+            .with_context(|| format!("cannot copy {}", lock.display()))?;
     }
     let shown = dir.display();
-    writeln!(out::out(), "{shown} is a {} policy. Next: cd {shown} && cargo test && lucid policy build", args.kind.name())?;
+    writeln!(
+        out::out(),
+        "{shown} is a {} policy. Next: cd {shown} && cargo test && lucid policy build",
+        args.kind.name()
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The SDK's folder.
 fn sdk(named: Option<&Path>) -> Result<PathBuf> {
-    let is_sdk =
-        |dir: &Path| dir.join("src/lib.rs").exists() && fs::read_to_string(dir.join("Cargo.toml")).is_ok_and(|t| t.contains("lucid-policy-sdk"));
+    let is_sdk = |dir: &Path| {
+        dir.join("src/lib.rs").exists()
+            && fs::read_to_string(dir.join("Cargo.toml"))
+                .is_ok_and(|t| t.contains("lucid-policy-sdk"))
+    };
     if let Some(dir) = named {
         let found = dir.canonicalize().ok().filter(|dir| is_sdk(dir));
-        return found.ok_or_else(|| wrong(format!("--sdk {} is not the folder plugins/sdk of a checkout", dir.display())));
+        return found.ok_or_else(|| {
+            wrong(format!("--sdk {} is not the folder plugins/sdk of a checkout", dir.display()))
+        });
     }
     let program = std::env::current_exe().ok().and_then(|file| file.canonicalize().ok());
     let here = std::env::current_dir().ok();
     let above = program.iter().chain(here.iter()).flat_map(|start| start.ancestors());
     let found = above.map(|dir| dir.join("plugins/sdk")).find(|dir| is_sdk(dir));
-    found.ok_or_else(|| wrong("the SDK is not found: name plugins/sdk of a checkout of Lucid with --sdk"))
+    found.ok_or_else(|| {
+        wrong("the SDK is not found: name plugins/sdk of a checkout of Lucid with --sdk")
+    })
 }

@@ -27,8 +27,17 @@ pub fn run(args: &PackArgs) -> Result<ExitCode> {
     let bundle = bundle(&args.bundle)?;
     let policy = Workshop::open()?.engine.manifest(&bundle).map_err(wrong)?.policy;
     let archive = pack(&bundle).map_err(wrong)?;
-    let file = args.out.clone().unwrap_or_else(|| format!("{}-{}.tar", policy.name, policy.version).into());
+    let file = args
+        .out
+        .clone()
+        .unwrap_or_else(|| format!("{}-{}.tar", policy.name, policy.version).into());
     put_file(&file, &archive)?;
-    writeln!(out::out(), "{}  {} bytes, sha256 {}", file.display(), archive.len(), Digest::of(&archive))?;
+    writeln!(
+        out::out(),
+        "{}  {} bytes, sha256 {}",
+        file.display(),
+        archive.len(),
+        Digest::of(&archive)
+    )?;
     Ok(ExitCode::SUCCESS)
 }

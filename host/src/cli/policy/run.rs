@@ -24,7 +24,8 @@ pub struct RunArgs {
     /// A param that is not at its default: NAME=VALUE.
     #[arg(long = "param", value_parser = param)]
     params: Vec<(String, i64)>,
-    /// Which function of a validation policy: judge-registration, judge-observations, judge-score-claims.
+    /// Which function of a validation policy: judge-registration, judge-observations,
+    /// judge-score-claims.
     #[arg(long)]
     call: Option<String>,
     /// How the answer is written.
@@ -38,10 +39,12 @@ fn param(text: &str) -> Result<(String, i64), String> {
 }
 
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
-    let text = fs::read_to_string(&args.input).with_context(|| format!("cannot read {}", args.input.display()))?;
+    let text = fs::read_to_string(&args.input)
+        .with_context(|| format!("cannot read {}", args.input.display()))?;
     let file = args.input.display().to_string();
     let csv = args.input.extension().is_some_and(|end| end == "csv");
-    let mut case = if csv { Case::table(&file, &text) } else { Case::parse(&file, &text) }.map_err(wrong)?;
+    let mut case =
+        if csv { Case::table(&file, &text) } else { Case::parse(&file, &text) }.map_err(wrong)?;
     case.params.extend(args.params.iter().cloned());
     case.call = args.call.clone().or(case.call);
     let workshop = Workshop::open()?;
@@ -59,7 +62,13 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         }
         Output::Table => {
             out.lines(shown(&case, &answer))?;
-            writeln!(out, "{} rows, {} fuel, {} µs on a fresh instance", answer.rows, grouped(answer.fuel), answer.micros)?;
+            writeln!(
+                out,
+                "{} rows, {} fuel, {} µs on a fresh instance",
+                answer.rows,
+                grouped(answer.fuel),
+                answer.micros
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -68,18 +77,28 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
 /// A row a node: what went in, what came out.
 fn shown(case: &Case, answer: &Answer) -> String {
     let answers: Vec<_> = answer.value.as_object().into_iter().flatten().collect();
-    let lists: Vec<_> = answers.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_array()?))).collect();
+    let lists: Vec<_> = answers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.as_array()?)))
+        .collect();
     if lists.is_empty() {
         return answer.value.to_string();
     }
-    let head: Vec<_> = ["row"].into_iter().chain(case.facts.keys().map(String::as_str)).chain(lists.iter().map(|(name, _)| *name)).collect();
+    let head: Vec<_> = ["row"]
+        .into_iter()
+        .chain(case.facts.keys().map(String::as_str))
+        .chain(lists.iter().map(|(name, _)| *name))
+        .collect();
     let cell = |value: Option<&Value>| match value {
         None | Some(Value::Null) => "–".to_owned(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
     let row = |row: usize| {
-        let facts = case.facts.values().map(|column| column.get(row).map(i64::to_string).unwrap_or_default());
+        let facts = case
+            .facts
+            .values()
+            .map(|column| column.get(row).map(i64::to_string).unwrap_or_default());
         let answers = lists.iter().map(|(_, values)| cell(values.get(row)));
         std::iter::once(row.to_string()).chain(facts).chain(answers).collect::<Vec<_>>()
     };

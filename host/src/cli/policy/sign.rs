@@ -30,11 +30,17 @@ pub fn run(args: &SignArgs) -> Result<ExitCode> {
     // Nobody should stand for what no service could read.
     let policy = Workshop::open()?.engine.manifest(&bundle).map_err(wrong)?.policy;
     if !args.key.exists() {
-        return Err(wrong(format!("{} is not there; `lucid policy keygen` makes a key", args.key.display())));
+        return Err(wrong(format!(
+            "{} is not there; `lucid policy keygen` makes a key",
+            args.key.display()
+        )));
     }
     let secret = secrets::signing_key(&args.key)?;
     let key = KeyId::of(PublicKey(secret.verifying_key().to_bytes()));
-    bundle.add_signatures(&[BundleSignature { key, signature: secret.sign(&bundle.statement()).to_bytes() }]);
+    bundle.add_signatures(&[BundleSignature {
+        key,
+        signature: secret.sign(&bundle.statement()).to_bytes(),
+    }]);
     if args.bundle.is_file() {
         put_file(&args.bundle, &pack(&bundle).map_err(wrong)?)?;
     } else {

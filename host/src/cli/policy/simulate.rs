@@ -2,7 +2,9 @@ use std::{collections::BTreeMap, io::Write, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use lucid_wire::policy::{EarningNodeBody, PayoutSimulationBody, SimulatePolicyRequest, SimulatedNodeBody, SimulationBody};
+use lucid_wire::policy::{
+    EarningNodeBody, PayoutSimulationBody, SimulatePolicyRequest, SimulatedNodeBody, SimulationBody,
+};
 
 use super::{
     super::{remote::Remote, runtime},
@@ -26,7 +28,8 @@ pub struct SimulateArgs {
     /// What the version decides.
     #[arg(long, value_enum, default_value_t = Kind::Scoring)]
     kind: Kind,
-    /// Closed epochs, or settled periods, that begin at this time or later; by default the day, or the week, before --to.
+    /// Closed epochs, or settled periods, that begin at this time or later; by default the day, or
+    /// the week, before --to.
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
     /// Those that begin before this time; by default now.
@@ -69,7 +72,8 @@ fn param(text: &str) -> Result<(String, i64), String> {
 }
 
 pub fn run(args: &SimulateArgs) -> Result<ExitCode> {
-    let (name, version) = args.policy.split_once('@').ok_or_else(|| wrong("name the version as NAME@VERSION"))?;
+    let (name, version) =
+        args.policy.split_once('@').ok_or_else(|| wrong("name the version as NAME@VERSION"))?;
     let asked = SimulatePolicyRequest {
         params: args.param.iter().cloned().collect::<BTreeMap<_, _>>(),
         from: args.from.clone(),
@@ -78,10 +82,16 @@ pub fn run(args: &SimulateArgs) -> Result<ExitCode> {
     };
     let kind = if args.kind == Kind::Payout { "payout" } else { "scoring" };
     let client = args.remote.client()?;
-    let answer = runtime(1)?.block_on(client.simulate((kind, name, version), &asked, args.output == Form::Csv))?;
+    let answer = runtime(1)?.block_on(client.simulate(
+        (kind, name, version),
+        &asked,
+        args.output == Form::Csv,
+    ))?;
     let mut out = out::out();
     match args.output {
-        Form::Table if args.kind == Kind::Payout => money_table(&mut out, &serde_json::from_slice(&answer)?)?,
+        Form::Table if args.kind == Kind::Payout => {
+            money_table(&mut out, &serde_json::from_slice(&answer)?)?
+        }
         Form::Table => table(&mut out, &serde_json::from_slice(&answer)?)?,
         Form::Json => writeln!(out, "{}", String::from_utf8_lossy(&answer).trim_end())?,
         Form::Csv => out.write_all(&answer)?,
@@ -93,10 +103,21 @@ fn table(out: &mut impl Write, told: &SimulationBody) -> std::io::Result<()> {
     writeln!(
         out,
         "  {} {} over {} epochs: {} scores of {} nodes, {} of them changed",
-        told.policy.name, told.policy.version, told.epochs, told.scores, told.nodes, told.nodes_changed
+        told.policy.name,
+        told.policy.version,
+        told.epochs,
+        told.scores,
+        told.nodes,
+        told.nodes_changed
     )?;
     writeln!(out, "  {:<22} {:>20} {:>20}", "", "as it was", "simulated")?;
-    writeln!(out, "  {:<22} {:>20} {:>20}", "mean score", told.before.mean_score.as_str(), told.after.mean_score.as_str())?;
+    writeln!(
+        out,
+        "  {:<22} {:>20} {:>20}",
+        "mean score",
+        told.before.mean_score.as_str(),
+        told.after.mean_score.as_str()
+    )?;
     for (what, before, after) in [
         ("score-seconds", told.before.score_seconds, told.after.score_seconds),
         ("clamped at 100", told.before.clamped, told.after.clamped),
@@ -111,7 +132,12 @@ fn table(out: &mut impl Write, told: &SimulationBody) -> std::io::Result<()> {
         writeln!(out)?;
         writeln!(out, "  {what:<38} {:>8} {:>9} {:>22}", "was", "would be", "score-seconds")?;
         for SimulatedNodeBody { node_id, before, after, difference, .. } in nodes {
-            writeln!(out, "  {node_id:<38} {:>8} {:>9} {difference:>+22}", before.mean_score.as_str(), after.mean_score.as_str())?;
+            writeln!(
+                out,
+                "  {node_id:<38} {:>8} {:>9} {difference:>+22}",
+                before.mean_score.as_str(),
+                after.mean_score.as_str()
+            )?;
         }
     }
     Ok(())
@@ -119,9 +145,17 @@ fn table(out: &mut impl Write, told: &SimulationBody) -> std::io::Result<()> {
 
 fn money_table(out: &mut impl Write, told: &PayoutSimulationBody) -> std::io::Result<()> {
     let PayoutSimulationBody { policy, periods, nodes, nodes_changed, usdt, .. } = told;
-    writeln!(out, "  {} {} over {periods} periods: {nodes} nodes, {nodes_changed} of them changed", policy.name, policy.version)?;
+    writeln!(
+        out,
+        "  {} {} over {periods} periods: {nodes} nodes, {nodes_changed} of them changed",
+        policy.name, policy.version
+    )?;
     writeln!(out, "  {:<38} {:>20} {:>20} {:>20}", "USDT", "as it was", "simulated", "difference")?;
-    writeln!(out, "  {:<38} {:>20} {:>20} {:>20}", "all", usdt.before, usdt.after, usdt.difference)?;
+    writeln!(
+        out,
+        "  {:<38} {:>20} {:>20} {:>20}",
+        "all", usdt.before, usdt.after, usdt.difference
+    )?;
     for (what, nodes) in [("gain most", &usdt.winners), ("lose most", &usdt.losers)] {
         if nodes.is_empty() {
             continue;

@@ -23,7 +23,8 @@ pub struct TestArgs {
     /// Cases of this folder instead of the bundle's own.
     #[arg(long)]
     golden: Option<PathBuf>,
-    /// Write what comes out into the cases that do not hold. Read the difference before you commit it.
+    /// Write what comes out into the cases that do not hold. Read the difference before you commit
+    /// it.
     #[arg(long)]
     update: bool,
     /// How findings are written.
@@ -46,7 +47,11 @@ pub fn run(args: &TestArgs) -> Result<ExitCode> {
     let mut out = out::styled();
     let mut failed = 0;
     for (name, text) in &cases {
-        let updated = if args.update { Some(policy.golden_updated(name, text).map_err(wrong)?).filter(|new| new != text) } else { None };
+        let updated = if args.update {
+            Some(policy.golden_updated(name, text).map_err(wrong)?).filter(|new| new != text)
+        } else {
+            None
+        };
         if let Some(new) = &updated {
             put_file(&folder.join(name), new.as_bytes())?;
         }
@@ -54,14 +59,31 @@ pub fn run(args: &TestArgs) -> Result<ExitCode> {
         failed += usize::from(result.is_err());
         match (args.output, &result) {
             (Output::Json, _) => {
-                let (reason, fuel) = (result.as_ref().err(), result.as_ref().ok().map(|answer| answer.fuel));
-                writeln!(out, "{}", json!({ "case": name, "passed": result.is_ok(), "reason": reason, "fuel": fuel, "updated": updated.is_some() }))?;
+                let (reason, fuel) =
+                    (result.as_ref().err(), result.as_ref().ok().map(|answer| answer.fuel));
+                writeln!(
+                    out,
+                    "{}",
+                    json!({ "case": name, "passed": result.is_ok(), "reason": reason, "fuel": fuel, "updated": updated.is_some() })
+                )?;
             }
             (Output::Table, Ok(answer)) => {
                 let changed = if updated.is_some() { "  updated" } else { "" };
-                writeln!(out, "  {} {:<40} {:>6} rows {:>12} fuel{changed}", mark(true), Foreign(name), answer.rows, grouped(answer.fuel))?;
+                writeln!(
+                    out,
+                    "  {} {:<40} {:>6} rows {:>12} fuel{changed}",
+                    mark(true),
+                    Foreign(name),
+                    answer.rows,
+                    grouped(answer.fuel)
+                )?;
             }
-            (Output::Table, Err(reason)) => out.lines(format_args!("  {} {}\n    {}", mark(false), Foreign(name), set_in(reason, 4)))?,
+            (Output::Table, Err(reason)) => out.lines(format_args!(
+                "  {} {}\n    {}",
+                mark(false),
+                Foreign(name),
+                set_in(reason, 4)
+            ))?,
         }
     }
     if args.output == Output::Table {
@@ -73,10 +95,13 @@ pub fn run(args: &TestArgs) -> Result<ExitCode> {
 /// The cases of a folder, by name.
 pub fn cases(folder: &Path) -> Result<Vec<(String, String)>> {
     let mut cases = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
         let path = entry?.path();
         if path.extension().is_some_and(|end| end == "json") {
-            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let text = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
             cases.push((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), text));
         }
     }

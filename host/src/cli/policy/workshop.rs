@@ -29,7 +29,8 @@ impl Workshop {
     }
 
     pub fn trusting(policies: Policies) -> Result<Self> {
-        let cache = std::env::temp_dir().join(format!("lucid-policy-{}", uuid::Uuid::now_v7().simple()));
+        let cache =
+            std::env::temp_dir().join(format!("lucid-policy-{}", uuid::Uuid::now_v7().simple()));
         let engine = compose::engine(&Config { policies, ..Config::default() }, cache.clone())?;
         Ok(Self { engine, cache })
     }
@@ -71,7 +72,10 @@ pub fn set_in(text: &str, by: usize) -> String {
 
 /// Rows in columns as wide as they need to be; numbers to the right.
 pub fn columns(head: &[&str], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell).into_owned()).collect()).collect();
+    let rows: Vec<Vec<_>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| one_line(cell).into_owned()).collect())
+        .collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain(head.get(column).map(|name| name.chars().count())).max().unwrap_or_default()
@@ -86,7 +90,10 @@ pub fn columns(head: &[&str], rows: &[Vec<String>]) -> String {
         cells.iter().zip(&widths).map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let head: Vec<_> = head.iter().map(|name| one_line(name).into_owned()).collect();
-    std::iter::once(line(&head)).chain(rows.iter().map(|row| line(row))).collect::<Vec<_>>().join("\n")
+    std::iter::once(line(&head))
+        .chain(rows.iter().map(|row| line(row)))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A number with a space between thousands.

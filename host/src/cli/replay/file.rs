@@ -1,4 +1,5 @@
-//! An epoch's file, verified from its first byte to its last: what is not as its digest says is named by its place.
+//! An epoch's file, verified from its first byte to its last: what is not as its digest says is
+//! named by its place.
 
 use std::{
     collections::BTreeMap,
@@ -57,7 +58,8 @@ impl<R: Read> Sections<R> {
         let cut = |_| damaged(section, offset, "the file ends in it");
         let mut head = [0; SECTION_HEAD_BYTES];
         self.from.read_exact(&mut head).map_err(cut)?;
-        let head = SectionHead::parse(&head).map_err(|problem| damaged(section, offset, problem))?;
+        let head =
+            SectionHead::parse(&head).map_err(|problem| damaged(section, offset, problem))?;
         let mut content = vec![0; head.length];
         self.from.read_exact(&mut content).map_err(cut)?;
         let read = head.read(&content).map_err(|problem| damaged(section, offset, problem))?;
@@ -67,7 +69,11 @@ impl<R: Read> Sections<R> {
     }
 
     fn unexpected<T>(&self, found: &Section, wanted: &str) -> Result<T> {
-        Err(damaged(self.count.saturating_sub(1), self.offset, format!("a {} is where a {wanted} should be", found.name())))
+        Err(damaged(
+            self.count.saturating_sub(1),
+            self.offset,
+            format!("a {} is where a {wanted} should be", found.name()),
+        ))
     }
 }
 
@@ -91,7 +97,12 @@ pub(super) fn run(path: &Path, policy: Option<&Path>) -> Result<ExitCode> {
         replay.chunks,
         verdict(replay.differences_total)
     ))?;
-    out::out().lines(format_args!("root {}\nlink {}\nprevious link {}", record.root, record.link(), record.previous_link))?;
+    out::out().lines(format_args!(
+        "root {}\nlink {}\nprevious link {}",
+        record.root,
+        record.link(),
+        record.previous_link
+    ))?;
     Ok(if replay.is_same() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -112,7 +123,11 @@ fn body(replay: &Replay) -> lucid_wire::poot::replay::ReplayBody {
     }
 }
 
-async fn verify(file: impl Read, workshop: &workshop::Workshop, given: Option<Bundle>) -> Result<(EpochRecord, Replay)> {
+async fn verify(
+    file: impl Read,
+    workshop: &workshop::Workshop,
+    given: Option<Bundle>,
+) -> Result<(EpochRecord, Replay)> {
     let mut sections = Sections::open(file)?;
     let (record, chunks) = match sections.next()? {
         Section::Epoch { record, chunks } => (record, chunks),
@@ -125,7 +140,9 @@ async fn verify(file: impl Read, workshop: &workshop::Workshop, given: Option<Bu
         next = sections.next()?;
     }
     if let Some(given) = given {
-        policies.iter_mut().for_each(|policy| (policy.manifest, policy.component) = (given.manifest.clone(), given.component.clone()));
+        policies.iter_mut().for_each(|policy| {
+            (policy.manifest, policy.component) = (given.manifest.clone(), given.component.clone())
+        });
     }
     let mut loaded = Loaded::new();
     let mut bar = Bar::new("chunks", u64::from(chunks));
@@ -141,7 +158,13 @@ async fn verify(file: impl Read, workshop: &workshop::Workshop, given: Option<Bu
             other => return sections.unexpected(&other, "receipt"),
         };
         replay.compare(None, Some(index), "index", stored.header.index, index);
-        replay.compare(None, Some(index), "epoch", stored.header.period.start_s, record.epoch.start_s);
+        replay.compare(
+            None,
+            Some(index),
+            "epoch",
+            stored.header.period.start_s,
+            record.epoch.start_s,
+        );
         roots.push(stored.root());
         let policy = policy_of(&stored.header, &policies, &mut loaded, workshop).await?;
         if running.len() >= at_once {
@@ -157,7 +180,9 @@ async fn verify(file: impl Read, workshop: &workshop::Workshop, given: Option<Bu
     bar.end();
     match next {
         Section::End { sections: said } if said == sections.count - 1 => {}
-        Section::End { sections: said } => anyhow::bail!("it has {} sections, and says that it has {said}", sections.count - 1),
+        Section::End { sections: said } => {
+            anyhow::bail!("it has {} sections, and says that it has {said}", sections.count - 1)
+        }
         other => return sections.unexpected(&other, "end"),
     }
     replay.compare(None, None, "root", record.root, merkle::root(&roots));
@@ -165,7 +190,11 @@ async fn verify(file: impl Read, workshop: &workshop::Workshop, given: Option<Bu
     Ok((record, replay))
 }
 
-async fn again(policy: Arc<dyn ScoringPolicy>, frame: FrameChunk, stored: ScoredChunk) -> Result<Replay> {
+async fn again(
+    policy: Arc<dyn ScoringPolicy>,
+    frame: FrameChunk,
+    stored: ScoredChunk,
+) -> Result<Replay> {
     Ok(replay_chunk(policy.as_ref(), &frame, &stored).await?)
 }
 
@@ -187,7 +216,9 @@ async fn policy_of(
     if let Some(policy) = loaded.get(&key) {
         return Ok(Arc::clone(policy));
     }
-    for policy in policies.iter().filter(|policy| Digest::of(&policy.component) == header.policy.digest) {
+    for policy in
+        policies.iter().filter(|policy| Digest::of(&policy.component) == header.policy.digest)
+    {
         let version = PolicyVersion {
             policy: header.policy.clone(),
             kind: PolicyKind::Scoring,
@@ -198,13 +229,25 @@ async fn policy_of(
             uploaded_by: "file".into(),
             signed_by: Vec::new(),
         };
-        let bundle = Bundle { manifest: policy.manifest.clone(), component: policy.component.clone(), golden: Vec::new(), signatures: Vec::new() };
+        let bundle = Bundle {
+            manifest: policy.manifest.clone(),
+            component: policy.component.clone(),
+            golden: Vec::new(),
+            signatures: Vec::new(),
+        };
         let params: ParamValues = policy.params.clone();
-        let found = workshop.engine.load_scoring(Arc::new(StoredBundle { version, bundle }), params).await?;
+        let found = workshop
+            .engine
+            .load_scoring(Arc::new(StoredBundle { version, bundle }), params)
+            .await?;
         if found.identity().params_digest() == header.params {
             loaded.insert(key, Arc::clone(&found));
             return Ok(found);
         }
     }
-    anyhow::bail!("chunk {} was scored by {}, which is not in the file with its params: give it with --policy", header.index, header.policy)
+    anyhow::bail!(
+        "chunk {} was scored by {}, which is not in the file with its params: give it with --policy",
+        header.index,
+        header.policy
+    )
 }

@@ -22,7 +22,9 @@ impl Bar {
     }
 
     pub(super) fn show(&mut self, done: u64) {
-        if !self.terminal || (done < self.total && self.drawn.is_some_and(|drawn| drawn.elapsed() < EVERY)) {
+        if !self.terminal
+            || (done < self.total && self.drawn.is_some_and(|drawn| drawn.elapsed() < EVERY))
+        {
             return;
         }
         self.drawn = Some(Instant::now());
@@ -39,7 +41,12 @@ impl Bar {
 fn line(what: &str, done: u64, total: u64) -> String {
     let share = |of: u64| done.saturating_mul(of).checked_div(total).unwrap_or(of).min(of);
     let filled = usize::try_from(share(WIDTH as u64)).unwrap_or(WIDTH);
-    format!("[{}{}] {:>3} % {done} of {total} {what}", "#".repeat(filled), ".".repeat(WIDTH - filled), share(100))
+    format!(
+        "[{}{}] {:>3} % {done} of {total} {what}",
+        "#".repeat(filled),
+        ".".repeat(WIDTH - filled),
+        share(100)
+    )
 }
 
 #[cfg(test)]
@@ -48,7 +55,10 @@ mod tests {
 
     #[test]
     fn a_bar_says_how_far_it_is() {
-        assert_eq!(line("chunks", 1, 4), format!("[{}{}]  25 % 1 of 4 chunks", "#".repeat(8), ".".repeat(24)));
+        assert_eq!(
+            line("chunks", 1, 4),
+            format!("[{}{}]  25 % 1 of 4 chunks", "#".repeat(8), ".".repeat(24))
+        );
         assert_eq!(line("chunks", 0, 0), format!("[{}] 100 % 0 of 0 chunks", "#".repeat(32)));
     }
 }

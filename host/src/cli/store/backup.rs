@@ -45,7 +45,9 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode> {
     let mut tenths = None;
     let mut told = |progress: BackupProgress| {
         let now = progress.pages * 10 / progress.of.max(1);
-        if matches!(args.output, Output::Table) && tenths.replace((progress.file, now)) != Some((progress.file, now)) {
+        if matches!(args.output, Output::Table)
+            && tenths.replace((progress.file, now)) != Some((progress.file, now))
+        {
             note!("  {:<9} {:>3} %", progress.file, now * 10);
         }
     };
@@ -57,12 +59,19 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode> {
             for BackedUpFile { file, bytes } in &files {
                 writeln!(out, "  {}  {bytes} bytes", file.display())?;
             }
-            writeln!(out, "  secrets/ is not in it: keep a copy elsewhere, or webhooks have to be registered anew after a restore")?;
+            writeln!(
+                out,
+                "  secrets/ is not in it: keep a copy elsewhere, or webhooks have to be registered anew after a restore"
+            )?;
             writeln!(out, "  ✓ as of {at}, in {seconds:.1} s")?;
         }
         Output::Json => {
             let told = |of: &BackedUpFile| json!({ "file": of.file, "bytes": of.bytes });
-            writeln!(out, "{}", json!({ "as_of": at.to_string(), "seconds": seconds, "files": files.iter().map(told).collect::<Vec<_>>() }))?;
+            writeln!(
+                out,
+                "{}",
+                json!({ "as_of": at.to_string(), "seconds": seconds, "files": files.iter().map(told).collect::<Vec<_>>() })
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -60,7 +60,11 @@ pub fn run(args: &CopyArgs) -> Result<ExitCode> {
         let mut shown = Shown::new();
         let mut told = |progress: CopyProgress| {
             shown.show(progress);
-            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if stop.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         let report = if args.verify_only {
             lucid_store::compare(&args.from, &args.to, &mut told).await
@@ -72,35 +76,68 @@ pub fn run(args: &CopyArgs) -> Result<ExitCode> {
     })?;
     let mut out = out::out();
     match args.output {
-        Output::Table => table(&mut out, &report, args.verify_only, started.elapsed().as_secs_f64())?,
-        Output::Json => writeln!(out, "{}", document(&report, args.verify_only, started.elapsed().as_secs_f64()))?,
+        Output::Table => {
+            table(&mut out, &report, args.verify_only, started.elapsed().as_secs_f64())?
+        }
+        Output::Json => writeln!(
+            out,
+            "{}",
+            document(&report, args.verify_only, started.elapsed().as_secs_f64())
+        )?,
     }
     Ok(if report.is_equal() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn failed(error: CopyError) -> anyhow::Error {
     if error.is_usage() {
-        let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+        let cause = std::error::Error::source(&error)
+            .map_or_else(String::new, |cause| format!(": {cause}"));
         return ConfigError(format!("{error}{cause}")).into();
     }
     error.into()
 }
 
-fn table(out: &mut impl Write, report: &CopyReport, verify_only: bool, seconds: f64) -> std::io::Result<()> {
+fn table(
+    out: &mut impl Write,
+    report: &CopyReport,
+    verify_only: bool,
+    seconds: f64,
+) -> std::io::Result<()> {
     writeln!(out, "  from     {}", report.from)?;
     writeln!(out, "  to       {}", report.to)?;
     let resumed = if report.resumed { "; an earlier copy was taken up" } else { "" };
-    writeln!(out, "  stamp    {} ({}), rail {}{resumed}", report.stamp.environment.name(), report.stamp.network, report.stamp.rail)?;
+    writeln!(
+        out,
+        "  stamp    {} ({}), rail {}{resumed}",
+        report.stamp.environment.name(),
+        report.stamp.network,
+        report.stamp.rail
+    )?;
     for kind in &report.kinds {
-        let (sign, took) = (if kind.from == kind.to { "✓" } else { "✗" }, kind.copied_in + kind.verified_in);
+        let (sign, took) =
+            (if kind.from == kind.to { "✓" } else { "✗" }, kind.copied_in + kind.verified_in);
         let digest = kind.to.to_string().chars().take(16).collect::<String>();
-        writeln!(out, "  {sign} {:<17} {:>12}  {digest}…  {:>8.1} s", kind.kind.name(), kind.to.count, took.as_secs_f64())?;
+        writeln!(
+            out,
+            "  {sign} {:<17} {:>12}  {digest}…  {:>8.1} s",
+            kind.kind.name(),
+            kind.to.count,
+            took.as_secs_f64()
+        )?;
         if let Some(key) = &kind.first_difference {
-            writeln!(out, "    {} in FROM, {} in TO; the first that differs: {key}", kind.from.count, kind.to.count)?;
+            writeln!(
+                out,
+                "    {} in FROM, {} in TO; the first that differs: {key}",
+                kind.from.count, kind.to.count
+            )?;
         }
     }
     let (accounts, streams) = report.ledger;
-    writeln!(out, "  ledger   {accounts} accounts in {streams} streams, {} USDT in their credit", report.ledger_turnover)?;
+    writeln!(
+        out,
+        "  ledger   {accounts} accounts in {streams} streams, {} USDT in their credit",
+        report.ledger_turnover
+    )?;
     for line in seals(report) {
         writeln!(out, "  secrets  {line}")?;
     }
@@ -110,7 +147,10 @@ fn table(out: &mut impl Write, report: &CopyReport, verify_only: bool, seconds: 
     let done = if verify_only { "compared" } else { "copied and read back" };
     match report.is_equal() {
         true => writeln!(out, "  ✓ {done} in {seconds:.1} s: both say the same"),
-        false => writeln!(out, "  ✗ the two stores differ: no service starts on TO if it was just copied"),
+        false => writeln!(
+            out,
+            "  ✗ the two stores differ: no service starts on TO if it was just copied"
+        ),
     }
 }
 
@@ -120,7 +160,8 @@ fn seals(report: &CopyReport) -> Vec<String> {
     let sealed = keys.iter().map(|key| {
         format!("webhook secrets are sealed with key {key}: take secrets/seal.key (or SEAL_KEYS) along; without it register the webhooks anew")
     });
-    let clear = (*clear > 0).then(|| format!("{clear} webhook secrets are in clear: the next start seals them"));
+    let clear = (*clear > 0)
+        .then(|| format!("{clear} webhook secrets are in clear: the next start seals them"));
     sealed.chain(clear).collect()
 }
 

@@ -27,9 +27,19 @@ impl Shown {
 
     pub(super) fn show(&mut self, progress: CopyProgress) {
         let (since, records, units) = match self.current {
-            Some((step, kind, since, records, units)) if (step, kind) == (progress.step, progress.kind) => (since, records, units),
+            Some((step, kind, since, records, units))
+                if (step, kind) == (progress.step, progress.kind) =>
+            {
+                (since, records, units)
+            }
             _ => {
-                self.current = Some((progress.step, progress.kind, Instant::now(), progress.records, progress.units));
+                self.current = Some((
+                    progress.step,
+                    progress.kind,
+                    Instant::now(),
+                    progress.records,
+                    progress.units,
+                ));
                 self.drawn = None;
                 (Instant::now(), progress.records, progress.units)
             }
@@ -56,7 +66,10 @@ fn line(progress: CopyProgress, since: Duration, records_before: u64, units_befo
         Step::Copying => "copying",
         Step::Verifying => "reading back",
     };
-    let (place, count) = (Kind::ALL.iter().position(|other| *other == kind).map_or(0, |place| place + 1), Kind::ALL.len());
+    let (place, count) = (
+        Kind::ALL.iter().position(|other| *other == kind).map_or(0, |place| place + 1),
+        Kind::ALL.len(),
+    );
     let milliseconds = since.as_millis().max(1);
     let rate = u128::from(records.saturating_sub(records_before)) * 1000 / milliseconds;
     let parts = u128::from(units.saturating_sub(units_before));
@@ -65,9 +78,15 @@ fn line(progress: CopyProgress, since: Duration, records_before: u64, units_befo
         Some(milliseconds) => format!("{} s left", milliseconds / 1000),
         None => "…".to_owned(),
     };
-    let filled = usize::try_from(u128::from(units.min(units_total)) * BAR as u128 / u128::from(units_total.max(1))).unwrap_or(0);
+    let filled = usize::try_from(
+        u128::from(units.min(units_total)) * BAR as u128 / u128::from(units_total.max(1)),
+    )
+    .unwrap_or(0);
     let bar = format!("{}{}", "█".repeat(filled), "·".repeat(BAR.saturating_sub(filled)));
-    format!("[{place:>2}/{count}] {verb} {:<17} {bar} {records} records, {rate}/s, {eta}", kind.name())
+    format!(
+        "[{place:>2}/{count}] {verb} {:<17} {bar} {records} records, {rate}/s, {eta}",
+        kind.name()
+    )
 }
 
 #[cfg(test)]
@@ -76,9 +95,18 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long() {
-        let progress = CopyProgress { step: Step::Copying, kind: Kind::Nodes, records: 1_500, units: 1_500, units_total: 2_000 };
+        let progress = CopyProgress {
+            step: Step::Copying,
+            kind: Kind::Nodes,
+            records: 1_500,
+            units: 1_500,
+            units_total: 2_000,
+        };
         let line = line(progress, Duration::from_secs(2), 500, 500);
-        assert!(line.contains("copying nodes") && line.contains("1500 records, 500/s, 1 s left"), "{line}");
+        assert!(
+            line.contains("copying nodes") && line.contains("1500 records, 500/s, 1 s left"),
+            "{line}"
+        );
         assert!(line.contains(&"█".repeat(18)) && !line.contains(&"█".repeat(19)), "{line}");
     }
 }

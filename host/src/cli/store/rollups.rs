@@ -44,7 +44,9 @@ pub fn run(args: &RollupsArgs) -> Result<ExitCode> {
     })?;
     let mut out = out::out();
     match args.output {
-        Output::Table => writeln!(out, "  ✓ {hours} hours of nodes are rolled up from their samples")?,
+        Output::Table => {
+            writeln!(out, "  ✓ {hours} hours of nodes are rolled up from their samples")?
+        }
         Output::Json => writeln!(out, "{}", json!({ "hours": hours }))?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,4 +1,5 @@
-//! Fifty at once where one may have it, of what has no case of its own elsewhere; and lists read page by page.
+//! Fifty at once where one may have it, of what has no case of its own elsewhere; and lists read
+//! page by page.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +11,8 @@ use lucid_model::{
     vote::BlockRef,
 };
 use lucid_ports::{
-    Assigned, EnrolmentFilter, EpochFilter, Fence, Order, PageRequest, PayoutUpdate, PoolFilter, PoolSort, Registered, ScoreFilter, ScoreSort,
-    VoteFilter,
+    Assigned, EnrolmentFilter, EpochFilter, Fence, Order, PageRequest, PayoutUpdate, PoolFilter,
+    PoolSort, Registered, ScoreFilter, ScoreSort, VoteFilter,
 };
 
 use super::{Backend, enrolments::enrolment, epochs::frame, examples::*, fifty, policies::bundle};
@@ -22,12 +23,17 @@ fn winners(outcomes: &[bool]) -> usize {
 
 pub(crate) async fn one_of_fifty_has_the_key_and_the_external_id(backend: &mut dyn Backend) {
     let store = backend.store();
-    for (first, shared) in
-        [(0, Node { public_key: Some(PublicKey([9; 32])), ..node(0) }), (100, Node { external_id: Some("same".into()), ..node(0) })]
-    {
+    for (first, shared) in [
+        (0, Node { public_key: Some(PublicKey([9; 32])), ..node(0) }),
+        (100, Node { external_id: Some("same".into()), ..node(0) }),
+    ] {
         let outcomes = fifty(|i| {
             let (store, own) = (store.clone(), node(first + i));
-            let node = Node { public_key: shared.public_key, external_id: shared.external_id.clone(), ..own };
+            let node = Node {
+                public_key: shared.public_key,
+                external_id: shared.external_id.clone(),
+                ..own
+            };
             async move { store.register_node(registration(node)).await.unwrap() }
         })
         .await;
@@ -44,16 +50,28 @@ pub(crate) async fn one_of_fifty_moves_of_a_node_wins(backend: &mut dyn Backend)
     }
     let outcomes = fifty(|i| {
         let store = store.clone();
-        async move { store.assign_node(node_id(1), 1, Some(pool_id(i % 2)), audit("node.assign")).await.unwrap() }
+        async move {
+            store
+                .assign_node(node_id(1), 1, Some(pool_id(i % 2)), audit("node.assign"))
+                .await
+                .unwrap()
+        }
     })
     .await;
     assert_eq!(outcomes.iter().filter(|o| matches!(o, Assigned::Done(_))).count(), 1);
-    assert_eq!(outcomes.iter().filter(|o| matches!(o, Assigned::Conflict)).count(), 49, "{outcomes:?}");
+    assert_eq!(
+        outcomes.iter().filter(|o| matches!(o, Assigned::Conflict)).count(),
+        49,
+        "{outcomes:?}"
+    );
     let pool = store.node(node_id(1)).await.unwrap().unwrap().pool.unwrap();
     for i in 0..2 {
         let members = if pool_id(i) == pool { vec![node_id(1)] } else { vec![] };
         assert_eq!(store.pool_members(pool_id(i)).await.unwrap(), members);
-        assert_eq!(store.pool(pool_id(i)).await.unwrap().unwrap().node_count as usize, members.len());
+        assert_eq!(
+            store.pool(pool_id(i)).await.unwrap().unwrap().node_count as usize,
+            members.len()
+        );
     }
 }
 
@@ -62,7 +80,15 @@ pub(crate) async fn one_of_fifty_changes_of_a_pool_wins(backend: &mut dyn Backen
     store.create_pool(pool(1), audit("pool.create")).await.unwrap();
     let outcomes = fifty(|i| {
         let store = store.clone();
-        async move { store.update_pool(Pool { max_nodes: 100 + i, version: 2, ..pool(1) }, audit("pool.update")).await.unwrap() }
+        async move {
+            store
+                .update_pool(
+                    Pool { max_nodes: 100 + i, version: 2, ..pool(1) },
+                    audit("pool.update"),
+                )
+                .await
+                .unwrap()
+        }
     })
     .await;
     assert_eq!(winners(&outcomes), 1);
@@ -74,16 +100,27 @@ pub(crate) async fn one_of_fifty_changes_of_a_pool_wins(backend: &mut dyn Backen
     }
     let named = fifty(|i| {
         let store = store.clone();
-        async move { store.update_pool(Pool { name: "same".into(), version: 2, ..pool(2 + i) }, audit("pool.update")).await.unwrap() }
+        async move {
+            store
+                .update_pool(
+                    Pool { name: "same".into(), version: 2, ..pool(2 + i) },
+                    audit("pool.update"),
+                )
+                .await
+                .unwrap()
+        }
     })
     .await;
     assert_eq!(winners(&named), 1);
     // Removed once.
-    let removed = fifty(|_| {
-        let store = store.clone();
-        async move { store.delete_pool(pool_id(1), None, audit("pool.delete")).await.unwrap().is_some() }
-    })
-    .await;
+    let removed =
+        fifty(|_| {
+            let store = store.clone();
+            async move {
+                store.delete_pool(pool_id(1), None, audit("pool.delete")).await.unwrap().is_some()
+            }
+        })
+        .await;
     assert_eq!(winners(&removed), 1);
 }
 
@@ -97,12 +134,20 @@ pub(crate) async fn one_of_fifty_tokens_has_the_id(backend: &mut dyn Backend) {
     assert_eq!(winners(&created), 1);
     let revoked = fifty(|i| {
         let store = store.clone();
-        async move { store.revoke_enrolment(enrolment(1).id, TimeMs(i64::from(i)), audit("enrolment.revoke")).await.unwrap() }
+        async move {
+            store
+                .revoke_enrolment(enrolment(1).id, TimeMs(i64::from(i)), audit("enrolment.revoke"))
+                .await
+                .unwrap()
+        }
     })
     .await;
     assert_eq!(winners(&revoked), 1);
     let winner = i64::try_from(revoked.iter().position(|won| *won).unwrap()).unwrap();
-    assert_eq!(store.enrolment(enrolment(1).id).await.unwrap().unwrap().revoked_at, Some(TimeMs(winner)));
+    assert_eq!(
+        store.enrolment(enrolment(1).id).await.unwrap().unwrap().revoked_at,
+        Some(TimeMs(winner))
+    );
 }
 
 pub(crate) async fn one_of_fifty_payouts_has_the_transaction(backend: &mut dyn Backend) {
@@ -113,7 +158,12 @@ pub(crate) async fn one_of_fifty_payouts_has_the_transaction(backend: &mut dyn B
     let claimed = fifty(|i| {
         let store = store.clone();
         let change = Payout { txid: Some("same".into()), version: 2, ..payout(i) };
-        async move { store.update_payouts(Fence(1), vec![(change, Some(audit("payout.change")))]).await.unwrap()[0] }
+        async move {
+            store
+                .update_payouts(Fence(1), vec![(change, Some(audit("payout.change")))])
+                .await
+                .unwrap()[0]
+        }
     })
     .await;
     assert_eq!(claimed.iter().filter(|o| **o == PayoutUpdate::Done).count(), 1);
@@ -132,16 +182,21 @@ pub(crate) async fn one_of_fifty_frames_versions_and_blocks_is_kept(backend: &mu
     .await;
     assert!(frames.iter().all(|frame| *frame == frames[0]), "all see the one that is kept");
     assert!((0..50).any(|i| frame(i) == frames[0]), "it is one of them, whole");
-    let added = fifty(|i| {
-        let store = store.clone();
-        async move { store.add_version(bundle("a", i64::from(i)), audit("policy.add")).await.unwrap() }
-    })
-    .await;
+    let added =
+        fifty(|i| {
+            let store = store.clone();
+            async move {
+                store.add_version(bundle("a", i64::from(i)), audit("policy.add")).await.unwrap()
+            }
+        })
+        .await;
     assert_eq!(winners(&added), 1);
     store.commit_epoch(epoch(1), vec![], vec![vote(1, 1)]).await.unwrap();
     fifty(|i| {
         let store = store.clone();
-        async move { store.pin_block(HOUR, BlockRef { id: format!("{i}"), hash: "h".into() }).await.unwrap() }
+        async move {
+            store.pin_block(HOUR, BlockRef { id: format!("{i}"), hash: "h".into() }).await.unwrap()
+        }
     })
     .await;
     let block = store.last_epoch().await.unwrap().unwrap().block;
@@ -158,20 +213,46 @@ pub(crate) async fn every_list_is_read_page_by_page(backend: &mut dyn Backend) {
     }
     for i in 1..=5 {
         let rows = (1..=5).map(|node| row(node, 10 * node)).collect();
-        store.commit_epoch(epoch(i), vec![chunk(i, 0, lucid_model::id::PoolScope::Unassigned, rows)], vec![vote(i, 1)]).await.unwrap();
+        store
+            .commit_epoch(
+                epoch(i),
+                vec![chunk(i, 0, lucid_model::id::PoolScope::Unassigned, rows)],
+                vec![vote(i, 1)],
+            )
+            .await
+            .unwrap();
     }
     for order in [Order::Ascending, Order::Descending] {
         let mut found = [const { Vec::<String>::new() }; 6];
         for (page, count) in [(1, 2), (2, 2), (3, 1), (4, 0)] {
-            let (of, history) = (ScoreFilter::default(), ScoreFilter { node: Some(node_id(1)), ..ScoreFilter::default() });
+            let (of, history) = (
+                ScoreFilter::default(),
+                ScoreFilter { node: Some(node_id(1)), ..ScoreFilter::default() },
+            );
             let plain = PageRequest { page, limit: 2, sort: (), order };
             let epochs = store.epochs(EpochFilter::default(), plain).await.unwrap();
             let votes = store.votes(&VoteFilter::default(), plain).await.unwrap();
-            let latest = store.scores(&of, PageRequest { page, limit: 2, sort: ScoreSort::NodeId, order }).await.unwrap();
-            let earlier = store.scores(&history, PageRequest { page, limit: 2, sort: ScoreSort::CalculatedAt, order }).await.unwrap();
-            let pools = store.pools(&PoolFilter::default(), PageRequest { page, limit: 2, sort: PoolSort::Name, order }).await.unwrap();
+            let latest = store
+                .scores(&of, PageRequest { page, limit: 2, sort: ScoreSort::NodeId, order })
+                .await
+                .unwrap();
+            let earlier = store
+                .scores(
+                    &history,
+                    PageRequest { page, limit: 2, sort: ScoreSort::CalculatedAt, order },
+                )
+                .await
+                .unwrap();
+            let pools = store
+                .pools(
+                    &PoolFilter::default(),
+                    PageRequest { page, limit: 2, sort: PoolSort::Name, order },
+                )
+                .await
+                .unwrap();
             let tokens = store.enrolments(EnrolmentFilter::default(), plain).await.unwrap();
-            let totals = [epochs.total, votes.total, latest.total, earlier.total, pools.total, tokens.total];
+            let totals =
+                [epochs.total, votes.total, latest.total, earlier.total, pools.total, tokens.total];
             assert_eq!(totals, [5; 6], "a total is that of the whole list");
             let items = [
                 epochs.items.iter().map(|e| format!("{:09}", e.epoch.start_s)).collect::<Vec<_>>(),
@@ -185,7 +266,11 @@ pub(crate) async fn every_list_is_read_page_by_page(backend: &mut dyn Backend) {
             found.iter_mut().zip(items).for_each(|(found, items)| found.extend(items));
         }
         for mut list in found {
-            assert_eq!(list.iter().collect::<BTreeSet<_>>().len(), 5, "nothing twice, nothing left out: {list:?}");
+            assert_eq!(
+                list.iter().collect::<BTreeSet<_>>().len(),
+                5,
+                "nothing twice, nothing left out: {list:?}"
+            );
             if order == Order::Descending {
                 list.reverse();
             }

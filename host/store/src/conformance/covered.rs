@@ -1,6 +1,7 @@
-//! What each method of the store's ports promises, and which cases prove it. The suite talks to every backend through
-//! [`Covered`], which implements the ports: a method of a port without a line here does not compile, a line without a case
-//! neither, and a case that does not call what it is said to prove fails.
+//! What each method of the store's ports promises, and which cases prove it. The suite talks to
+//! every backend through [`Covered`], which implements the ports: a method of a port without a line
+//! here does not compile, a line without a case neither, and a case that does not call what it is
+//! said to prove fails.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,14 +21,22 @@ use lucid_model::{
     enrolment::Enrolment,
     epoch::{EpochRecord, Period},
     frame::FrameChunk,
-    id::{AlertId, AuditWriterId, Digest, EnrolmentId, MismatchId, NodeId, PayoutId, PoolId, ProposalId, RunId, SessionId, ShadowId, WebhookId},
+    id::{
+        AlertId, AuditWriterId, Digest, EnrolmentId, MismatchId, NodeId, PayoutId, PoolId,
+        ProposalId, RunId, SessionId, ShadowId, WebhookId,
+    },
     ledger::{Account, Entry, Head, Stream},
     metric::{Resolution, Rollup, Sample, UsageSummary},
     money::MicroUsdt,
     node::{Node, NodeStatus, PublicKey, SiblingCounts},
     observation::Observation,
-    payout::{Decision, Mismatch, OpenPart, PaymentsSwitch, Payout, Proposal, Remedy, Run, RunPart},
-    policy::{Activation, BundleSignature, PolicyReport, PolicyVersion, Revision, Shadow, ShadowEnd, ShadowResult},
+    payout::{
+        Decision, Mismatch, OpenPart, PaymentsSwitch, Payout, Proposal, Remedy, Run, RunPart,
+    },
+    policy::{
+        Activation, BundleSignature, PolicyReport, PolicyVersion, Revision, Shadow, ShadowEnd,
+        ShadowResult,
+    },
     pool::{Pool, health::Standing},
     receipt::{OnDemandReceipt, ScoredChunk},
     request::{RequestKey, StoredAnswer},
@@ -71,7 +80,8 @@ impl<'a> Watched<'a> {
     /// Fails unless the case called every method that it is said to prove.
     pub(crate) fn check(&self, case: &str) {
         let called = self.called.lock();
-        let proven = PROOFS.iter().filter(|(_, cases)| cases.contains(&case)).map(|(method, _)| method);
+        let proven =
+            PROOFS.iter().filter(|(_, cases)| cases.contains(&case)).map(|(method, _)| method);
         let missing: Vec<_> = proven.filter(|method| !called.contains(*method)).collect();
         assert!(missing.is_empty(), "{case} never calls {missing:?}");
     }

@@ -18,7 +18,11 @@ pub(crate) fn frame(observed_s: i64) -> Vec<lucid_model::frame::FrameChunk> {
         row.set(Fact::ObservedS, observed_s);
         (node_id(i), row)
     });
-    FrameHead { period: period(1), revision: Revision(3), score_multiplier: Ppm(1_500_000) }.chunks(PoolScope::Pool(pool_id(1)), rows.collect(), 0)
+    FrameHead { period: period(1), revision: Revision(3), score_multiplier: Ppm(1_500_000) }.chunks(
+        PoolScope::Pool(pool_id(1)),
+        rows.collect(),
+        0,
+    )
 }
 
 pub(crate) async fn a_frame_is_written_once(backend: &mut dyn Backend) {
@@ -30,10 +34,16 @@ pub(crate) async fn a_frame_is_written_once(backend: &mut dyn Backend) {
         assert_eq!(store.frame(HOUR).await.unwrap(), frame(10), "the first one stays");
     }
     store.write_frame(period(2), Box::new(std::iter::empty())).await.unwrap();
-    let late = frame(10).into_iter().map(|chunk| lucid_model::frame::FrameChunk { period: period(2), ..chunk });
+    let late = frame(10)
+        .into_iter()
+        .map(|chunk| lucid_model::frame::FrameChunk { period: period(2), ..chunk });
     store.write_frame(period(2), Box::new(late)).await.unwrap();
     assert_eq!(store.frame(2 * HOUR).await.unwrap(), []);
-    assert_eq!(store.frame_parts(2 * HOUR).await.unwrap(), Some(vec![]), "an empty frame is a frame");
+    assert_eq!(
+        store.frame_parts(2 * HOUR).await.unwrap(),
+        Some(vec![]),
+        "an empty frame is a frame"
+    );
 }
 
 pub(crate) async fn a_frame_is_read_chunk_by_chunk(backend: &mut dyn Backend) {
@@ -55,7 +65,10 @@ const LATER: Attempt = Attempt([2; 12]);
 /// Two pools of one node each, scored with so much.
 fn scored(score: u32) -> Vec<ScoredChunk> {
     let held = ScoreRow { held: true, eligible: false, ..row(3, 0) };
-    vec![chunk(1, 0, PoolScope::Unassigned, vec![row(1, score), held]), chunk(1, 1, PoolScope::Pool(pool_id(1)), vec![row(2, score)])]
+    vec![
+        chunk(1, 0, PoolScope::Unassigned, vec![row(1, score), held]),
+        chunk(1, 1, PoolScope::Pool(pool_id(1)), vec![row(2, score)]),
+    ]
 }
 
 pub(crate) async fn an_attempt_is_gone_on_with_and_closed(backend: &mut dyn Backend) {
@@ -68,34 +81,61 @@ pub(crate) async fn an_attempt_is_gone_on_with_and_closed(backend: &mut dyn Back
     store.stage_chunks(period(1), LATER, vec![scored(20).remove(0)]).await.unwrap();
     store.stage_chunks(period(1), LATER, vec![scored(30).remove(0)]).await.unwrap();
     let staged = Staged { attempt: LATER, chunks: vec![StagedChunk::of(&scored(20)[0])] };
-    assert_eq!(store.staged(HOUR).await.unwrap(), Some(staged), "what an attempt stored first stays");
+    assert_eq!(
+        store.staged(HOUR).await.unwrap(),
+        Some(staged),
+        "what an attempt stored first stays"
+    );
     let record = EpochRecord { root: epoch_root(&scored(20)), ..epoch(1) };
     assert!(store.close_staged(record.clone(), LATER).await.is_err(), "one chunk is missing");
-    assert_eq!((store.last_epoch().await.unwrap(), store.scored(HOUR).await.unwrap()), (None, vec![]), "nothing is closed");
+    assert_eq!(
+        (store.last_epoch().await.unwrap(), store.scored(HOUR).await.unwrap()),
+        (None, vec![]),
+        "nothing is closed"
+    );
     store.stage_chunks(period(1), LATER, vec![scored(20).remove(1)]).await.unwrap();
     assert_eq!(store.close_staged(record.clone(), LATER).await.unwrap(), Some(record.clone()));
     let late = EpochRecord { root: epoch_root(&scored(10)), ..epoch(1) };
     assert_eq!(store.close_staged(late, EARLIER).await.unwrap(), None, "it is closed");
     store.stage_chunks(period(1), EARLIER, scored(10)).await.unwrap();
     assert_eq!(store.staged(HOUR).await.unwrap(), None, "nothing is on its way");
-    assert_eq!((store.last_epoch().await.unwrap(), store.scored(HOUR).await.unwrap()), (Some(record.clone()), scored(20)));
+    assert_eq!(
+        (store.last_epoch().await.unwrap(), store.scored(HOUR).await.unwrap()),
+        (Some(record.clone()), scored(20))
+    );
     assert_eq!(store.scored_chunk(HOUR, 1).await.unwrap(), Some(scored(20).remove(1)));
     assert_eq!(store.scored_chunk(HOUR, 2).await.unwrap(), None);
-    let listed = async || store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap();
-    assert_eq!((listed().await.total, store.epochs_without_block().await.unwrap()), (0, vec![HOUR]), "votes are made when they are wanted");
+    let listed =
+        async || store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap();
+    assert_eq!(
+        (listed().await.total, store.epochs_without_block().await.unwrap()),
+        (0, vec![HOUR]),
+        "votes are made when they are wanted"
+    );
     for row in scored(20).into_iter().flat_map(|chunk| chunk.rows) {
-        assert_eq!(store.score(HOUR, row.node).await.unwrap().map(|view| view.row), Some(row), "a score is there at once");
+        assert_eq!(
+            store.score(HOUR, row.node).await.unwrap().map(|view| view.row),
+            Some(row),
+            "a score is there at once"
+        );
     }
     while store.settle_scores().await.unwrap() {}
     while store.make_votes(record.closed_at).await.unwrap().worked {}
     let votes = listed().await;
-    let follow: Vec<_> = scored(20).iter().flat_map(|chunk| &chunk.rows).filter_map(|row| Vote::of_score(&record, row)).collect();
+    let follow: Vec<_> = scored(20)
+        .iter()
+        .flat_map(|chunk| &chunk.rows)
+        .filter_map(|row| Vote::of_score(&record, row))
+        .collect();
     assert_eq!((votes.total, votes.items), (2, follow), "votes follow from the rows");
     for (i, score) in [(1, Some(20)), (2, Some(20)), (3, None)] {
         let node = store.node(node_id(i)).await.unwrap().unwrap();
         assert_eq!((node.score, node.observed_s), (score.map(ScoreCenti), 1_800));
     }
-    let next = ScoredChunk { header: ChunkHeader { period: period(2), ..scored(20)[1].header.clone() }, ..scored(20).remove(1) };
+    let next = ScoredChunk {
+        header: ChunkHeader { period: period(2), ..scored(20)[1].header.clone() },
+        ..scored(20).remove(1)
+    };
     let next = ScoredChunk { header: ChunkHeader { index: 0, ..next.header }, ..next };
     let record = EpochRecord { root: epoch_root(std::slice::from_ref(&next)), ..epoch(2) };
     let of_next = Attempt([3; 12]);
@@ -124,14 +164,21 @@ pub(crate) async fn one_of_fifty_closes_what_is_staged(backend: &mut dyn Backend
     let told: Vec<_> = outcomes.into_iter().flatten().collect();
     assert_eq!(told.len(), 1, "one call closed it");
     let stored = store.scored(HOUR).await.unwrap();
-    assert_eq!((store.last_epoch().await.unwrap().as_ref(), epoch_root(&stored)), (told.first(), told[0].root));
+    assert_eq!(
+        (store.last_epoch().await.unwrap().as_ref(), epoch_root(&stored)),
+        (told.first(), told[0].root)
+    );
     let settled = fifty(|_| {
         let store = store.clone();
         async move { while store.settle_scores().await.unwrap() {} }
     });
     settled.await;
     let node = store.node(node_id(1)).await.unwrap().unwrap();
-    assert_eq!((node.score, node.observed_s), (Some(stored[0].rows[0].score), 1_800), "and its nodes were counted once");
+    assert_eq!(
+        (node.score, node.observed_s),
+        (Some(stored[0].rows[0].score), 1_800),
+        "and its nodes were counted once"
+    );
     let made = fifty(|_| {
         let store = store.clone();
         async move { store.make_votes(epoch(1).closed_at).await.unwrap() }
@@ -139,7 +186,10 @@ pub(crate) async fn one_of_fifty_closes_what_is_staged(backend: &mut dyn Backend
     .await;
     assert!(made.iter().any(|made| made.worked));
     while store.make_votes(epoch(1).closed_at).await.unwrap().worked {}
-    assert_eq!(store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap().total, 2);
+    assert_eq!(
+        store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap().total,
+        2
+    );
 }
 
 pub(crate) async fn an_epoch_is_closed_exactly_once(backend: &mut dyn Backend) {
@@ -148,7 +198,12 @@ pub(crate) async fn an_epoch_is_closed_exactly_once(backend: &mut dyn Backend) {
     let outcomes = fifty(|i| {
         let store = store.clone();
         let chunks = vec![chunk(1, 0, PoolScope::Unassigned, vec![row(1, i)])];
-        async move { store.commit_epoch(EpochRecord { rules: i, ..epoch(1) }, chunks, vec![vote(1, 1)]).await.unwrap() }
+        async move {
+            store
+                .commit_epoch(EpochRecord { rules: i, ..epoch(1) }, chunks, vec![vote(1, 1)])
+                .await
+                .unwrap()
+        }
     })
     .await;
     let told: Vec<_> = outcomes.into_iter().flatten().collect();
@@ -165,12 +220,26 @@ pub(crate) async fn closing_an_epoch_moves_its_nodes(backend: &mut dyn Backend) 
     store.register_node(registration(node(1))).await.unwrap();
     let block = Some(BlockRef { id: "b".into(), hash: "h".into() });
     let record = EpochRecord { block, ..epoch(1) };
-    store.commit_epoch(record.clone(), vec![chunk(1, 0, PoolScope::Unassigned, vec![row(1, 8_000)])], vec![]).await.unwrap();
+    store
+        .commit_epoch(
+            record.clone(),
+            vec![chunk(1, 0, PoolScope::Unassigned, vec![row(1, 8_000)])],
+            vec![],
+        )
+        .await
+        .unwrap();
     assert_eq!(store.last_epoch().await.unwrap(), Some(record));
     let held = ScoreRow { held: true, ..row(1, 0) };
-    store.commit_epoch(epoch(2), vec![chunk(2, 0, PoolScope::Unassigned, vec![held])], vec![]).await.unwrap();
+    store
+        .commit_epoch(epoch(2), vec![chunk(2, 0, PoolScope::Unassigned, vec![held])], vec![])
+        .await
+        .unwrap();
     let node = store.node(node_id(1)).await.unwrap().unwrap();
-    assert_eq!((node.score, node.observed_s, node.version), (Some(ScoreCenti(8_000)), 3_600, 1), "a node that is held keeps its score");
+    assert_eq!(
+        (node.score, node.observed_s, node.version),
+        (Some(ScoreCenti(8_000)), 3_600, 1),
+        "a node that is held keeps its score"
+    );
 }
 
 pub(crate) async fn epochs_are_listed_by_start(backend: &mut dyn Backend) {
@@ -181,5 +250,8 @@ pub(crate) async fn epochs_are_listed_by_start(backend: &mut dyn Backend) {
     let filter = EpochFilter { from_s: Some(2 * HOUR), to_s: Some(5 * HOUR) };
     let listed = store.epochs(filter, all((), Order::Descending)).await.unwrap();
     assert_eq!((listed.total, listed.items), (3, vec![epoch(4), epoch(3), epoch(2)]));
-    assert_eq!(store.epochs(EpochFilter::default(), all((), Order::Ascending)).await.unwrap().total, 5);
+    assert_eq!(
+        store.epochs(EpochFilter::default(), all((), Order::Ascending)).await.unwrap().total,
+        5
+    );
 }

@@ -11,7 +11,10 @@ use lucid_model::{
     ledger::{Draft, Head},
     metric::{NetworkCounters, Sample, Usage},
     money::MicroUsdt,
-    node::{Hardware, Node, NodeAddress, NodeCaps, NodeConfig, NodeStatus, PublicKey, Suspension, Wallet, WalletWish},
+    node::{
+        Hardware, Node, NodeAddress, NodeCaps, NodeConfig, NodeStatus, PublicKey, Suspension,
+        Wallet, WalletWish,
+    },
     observation::{Observation, Observer, Verdict},
     payout::{Found, Outcome, Payout, PayoutState, Run, RunState},
     policy::{PolicyRef, Revision},
@@ -58,7 +61,13 @@ pub(crate) fn at(ip: IpAddr, port: u16) -> Option<NodeAddress> {
 
 /// A registration without caps and tokens.
 pub(crate) fn registration(node: Node) -> Registration {
-    Registration { node, caps: NodeCaps::default(), enrolment: None, audit: audit("node.register"), assign_audit: None }
+    Registration {
+        node,
+        caps: NodeCaps::default(),
+        enrolment: None,
+        audit: audit("node.register"),
+        assign_audit: None,
+    }
 }
 
 /// A plain active node, alone at its address.
@@ -102,12 +111,29 @@ pub(crate) fn full_node(i: u32) -> Node {
         status_since: Some(TimeMs(1_600)),
         score: Some(ScoreCenti(8_750)),
         observed_s: 7_200,
-        config: NodeConfig { max_sessions: 7, max_network_bandwidth: u64::MAX, auto_scaling: true, ..NodeConfig::default() },
+        config: NodeConfig {
+            max_sessions: 7,
+            max_network_bandwidth: u64::MAX,
+            auto_scaling: true,
+            ..NodeConfig::default()
+        },
         public_key: Some(PublicKey([7; 32])),
-        wallet: Some(Wallet { address: "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC".parse().unwrap(), version: 3, since: TimeMs(1_234) }),
-        wallet_wish: Some(WalletWish { address: "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC".parse().unwrap(), at: TimeMs(1_300), by: "alice".into() }),
+        wallet: Some(Wallet {
+            address: "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC".parse().unwrap(),
+            version: 3,
+            since: TimeMs(1_234),
+        }),
+        wallet_wish: Some(WalletWish {
+            address: "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC".parse().unwrap(),
+            at: TimeMs(1_300),
+            by: "alice".into(),
+        }),
         hardware: Some(Hardware { cpu_cores: 8, memory_bytes: 1 << 40, storage_bytes: u64::MAX }),
-        suspension: Some(Suspension { reason: "abuse".into(), until: Some(TimeMs(9_000)), earlier: NodeStatus::Active }),
+        suspension: Some(Suspension {
+            reason: "abuse".into(),
+            until: Some(TimeMs(9_000)),
+            earlier: NodeStatus::Active,
+        }),
         approved: true,
         ..node(i)
     }
@@ -128,14 +154,22 @@ pub(crate) fn pool(i: u32) -> Pool {
             load_balancing: LoadBalancing::Weighted,
             health_check_interval_s: 60,
             failover_enabled: false,
-            thresholds: AlertThresholds { cpu: Some(Ppm(500_000)), missed_heartbeat_s: Some(120), ..AlertThresholds::default() },
+            thresholds: AlertThresholds {
+                cpu: Some(Ppm(500_000)),
+                missed_heartbeat_s: Some(120),
+                ..AlertThresholds::default()
+            },
         },
         version: 1,
     }
 }
 
 pub(crate) fn policy(name: &str) -> PolicyRef {
-    PolicyRef { name: name.into(), version: "1.2.3-rc.1".parse().unwrap(), digest: Digest::of(name.as_bytes()) }
+    PolicyRef {
+        name: name.into(),
+        version: "1.2.3-rc.1".parse().unwrap(),
+        digest: Digest::of(name.as_bytes()),
+    }
 }
 
 /// The `i`th hour.
@@ -215,12 +249,24 @@ pub(crate) fn vote(epoch: i64, node: u32) -> Vote {
 
 /// An accrual of `micro` to a node, for period `period`.
 pub(crate) fn accrual(period: i64, node: u32, micro: i64) -> Draft {
-    Draft::accrue(period, PoolScope::Unassigned, node_id(node), MicroUsdt(micro), MicroUsdt(micro / 4), "root".into()).unwrap()
+    Draft::accrue(
+        period,
+        PoolScope::Unassigned,
+        node_id(node),
+        MicroUsdt(micro),
+        MicroUsdt(micro / 4),
+        "root".into(),
+    )
+    .unwrap()
 }
 
 /// A period's budgets, shared by so many nodes of two pools.
 pub(crate) fn distribution(i: i64, nodes: u32) -> Distribution {
-    let accrual = |node| Accrual { node: node_id(node), share: MicroUsdt(i64::from(node) * 7 + 1), held: MicroUsdt(i64::from(node % 3)) };
+    let accrual = |node| Accrual {
+        node: node_id(node),
+        share: MicroUsdt(i64::from(node) * 7 + 1),
+        held: MicroUsdt(i64::from(node % 3)),
+    };
     let pool = |pool, nodes: std::ops::Range<u32>| PoolSettlement {
         period: period(i),
         pool,
@@ -229,7 +275,10 @@ pub(crate) fn distribution(i: i64, nodes: u32) -> Distribution {
         remainder: MicroUsdt(12),
         cause: "why".into(),
     };
-    let pools = vec![pool(PoolScope::Unassigned, 0..nodes / 2), pool(PoolScope::Pool(pool_id(1)), nodes / 2..nodes)];
+    let pools = vec![
+        pool(PoolScope::Unassigned, 0..nodes / 2),
+        pool(PoolScope::Pool(pool_id(1)), nodes / 2..nodes),
+    ];
     Distribution { period: period(i), pools, note: (nodes % 2 == 1).then(|| "short".into()) }
 }
 
@@ -283,7 +332,10 @@ pub(crate) fn payout(i: u32) -> Payout {
         next_attempt_at: TimeMs(3_000),
         next_send_at: TimeMs(4_000),
         blind_ms: 5_000,
-        found: Some(Found { outcome: Outcome::Paid { txid: format!("found-{i}") }, at: TimeMs(5_500) }),
+        found: Some(Found {
+            outcome: Outcome::Paid { txid: format!("found-{i}") },
+            at: TimeMs(5_500),
+        }),
         closed: false,
         score: Some(ScoreCenti(9_000)),
         observed_s: 7_200,
@@ -299,7 +351,12 @@ pub(crate) fn span(from: i64, to: i64) -> Interval {
 }
 
 pub(crate) fn sample(node: u32, at: i64, bytes_sent: u64) -> Sample {
-    let network = NetworkCounters { bytes_sent, bytes_received: u64::MAX, packets_sent: 1, packets_received: 2 };
+    let network = NetworkCounters {
+        bytes_sent,
+        bytes_received: u64::MAX,
+        packets_sent: 1,
+        packets_received: 2,
+    };
     Sample {
         node: node_id(node),
         at: TimeMs(at),
@@ -325,5 +382,12 @@ pub(crate) fn session(i: u128, node: u32, from: i64, to: i64) -> Observation {
 
 /// A report without a number and without anything in it.
 pub(crate) fn report(node: u32, at: i64) -> Report {
-    Report { node: node_id(node), arrived_at: TimeMs(at), sequence: None, samples: Vec::new(), presence: None, sessions: Vec::new() }
+    Report {
+        node: node_id(node),
+        arrived_at: TimeMs(at),
+        sequence: None,
+        samples: Vec::new(),
+        presence: None,
+        sessions: Vec::new(),
+    }
 }

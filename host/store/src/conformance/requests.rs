@@ -28,21 +28,35 @@ fn run(id: u128) -> Begun {
 }
 
 pub(crate) fn answer() -> StoredAnswer {
-    StoredAnswer { status: 201, headers: vec![("location".into(), "/api/v1/nodes/7".into())], body: b"{}\xff".to_vec() }
+    StoredAnswer {
+        status: 201,
+        headers: vec![("location".into(), "/api/v1/nodes/7".into())],
+        body: b"{}\xff".to_vec(),
+    }
 }
 
 pub(crate) async fn a_request_is_carried_out_once(backend: &mut dyn Backend) {
     let store = backend.store();
     assert_eq!(store.begin_request(request("k", 1, 0)).await.unwrap(), run(1));
     assert_eq!(store.begin_request(request("k", 2, 50)).await.unwrap(), Begun::InProgress);
-    let of_another = NewRequest { key: RequestKey { subject: "bob".into(), key: "k".into() }, ..request("k", 3, 50) };
-    assert_eq!(store.begin_request(of_another).await.unwrap(), run(3), "a key is its subject's own");
+    let of_another = NewRequest {
+        key: RequestKey { subject: "bob".into(), key: "k".into() },
+        ..request("k", 3, 50)
+    };
+    assert_eq!(
+        store.begin_request(of_another).await.unwrap(),
+        run(3),
+        "a key is its subject's own"
+    );
     store.answer_request(key("k"), answer()).await.unwrap();
     let other = NewRequest { fingerprint: Digest::of(b"else"), ..request("k", 4, 60) };
     assert_eq!(store.begin_request(other).await.unwrap(), Begun::OtherRequest);
     drop(store);
     backend.reopen();
-    assert_eq!(backend.store().begin_request(request("k", 5, 999)).await.unwrap(), Begun::Answered(answer()));
+    assert_eq!(
+        backend.store().begin_request(request("k", 5, 999)).await.unwrap(),
+        Begun::Answered(answer())
+    );
 }
 
 pub(crate) async fn a_request_that_was_left_is_tried_again_with_its_id(backend: &mut dyn Backend) {
@@ -53,7 +67,11 @@ pub(crate) async fn a_request_that_was_left_is_tried_again_with_its_id(backend: 
             store.release_request(key(name)).await.unwrap();
         }
         assert_eq!(store.begin_request(request(name, 2, at)).await.unwrap(), run(1), "{name}");
-        assert_eq!(store.begin_request(request(name, 2, at + 1)).await.unwrap(), Begun::InProgress, "{name}");
+        assert_eq!(
+            store.begin_request(request(name, 2, at + 1)).await.unwrap(),
+            Begun::InProgress,
+            "{name}"
+        );
     }
     store.begin_request(request("killed", 1, 0)).await.unwrap();
     drop(store);

@@ -25,7 +25,10 @@ fn measured(node: u32, i: i64) -> Sample {
 async fn report_all(store: &dyn Store, node: u32, samples: &[Sample]) {
     for some in samples.chunks(100) {
         let arrived = some.iter().map(|s| s.at.0).max().unwrap();
-        store.store_report(Report { samples: some.to_vec(), ..report(node, arrived) }).await.unwrap();
+        store
+            .store_report(Report { samples: some.to_vec(), ..report(node, arrived) })
+            .await
+            .unwrap();
     }
 }
 
@@ -50,24 +53,41 @@ async fn roll_all_up(store: &dyn Store, before: i64) -> u64 {
 }
 
 fn points(samples: &[Sample], range: Interval, resolution: Resolution) -> Vec<Rollup> {
-    let is_in = |rollup: &Rollup| (range.from..range.to).contains(&resolution.floor(rollup.first.at));
+    let is_in =
+        |rollup: &Rollup| (range.from..range.to).contains(&resolution.floor(rollup.first.at));
     roll_up(samples, resolution).into_iter().filter(is_in).collect()
 }
 
 async fn says_what_the_samples_say(store: &dyn Store, node: NodeId, samples: &[Sample]) {
-    let ranges =
-        [span(0, i64::MAX), span(START, START + 9 * HOUR), span(START + HOUR / 2 + 1, START + 2 * HOUR + 7), span(START + 60_000, START + 90_000)];
+    let ranges = [
+        span(0, i64::MAX),
+        span(START, START + 9 * HOUR),
+        span(START + HOUR / 2 + 1, START + 2 * HOUR + 7),
+        span(START + 60_000, START + 90_000),
+    ];
     for range in ranges {
         for resolution in Resolution::ALL {
-            assert_eq!(store.series(node, range, resolution).await.unwrap(), points(samples, range, resolution), "{range:?} {resolution:?}");
+            assert_eq!(
+                store.series(node, range, resolution).await.unwrap(),
+                points(samples, range, resolution),
+                "{range:?} {resolution:?}"
+            );
         }
         // Long ranges are cut at five minutes.
         let is_long = range.length_ms() > 6 * HOUR;
-        let parts: Vec<_> = if is_long { points(samples, range, Resolution::FiveMinutes) } else { Vec::new() };
-        let within = samples.iter().filter(|s| !is_long && range.from <= s.at && s.at < range.to).map(Rollup::of);
+        let parts: Vec<_> =
+            if is_long { points(samples, range, Resolution::FiveMinutes) } else { Vec::new() };
+        let within = samples
+            .iter()
+            .filter(|s| !is_long && range.from <= s.at && s.at < range.to)
+            .map(Rollup::of);
         let all = merge_all(parts.into_iter().chain(within)).unwrap();
         let summary = store.usage(node, range).await.unwrap();
-        assert_eq!((summary.samples, summary.network, summary.cpu), (all.samples, all.network, all.mean_floor(&all.cpu)), "{range:?}");
+        assert_eq!(
+            (summary.samples, summary.network, summary.cpu),
+            (all.samples, all.network, all.mean_floor(&all.cpu)),
+            "{range:?}"
+        );
     }
     let kept = store.samples(node, span(0, i64::MAX), 10_000).await.unwrap();
     assert_eq!(kept, samples);
@@ -93,9 +113,18 @@ pub(crate) async fn rollups_say_what_the_samples_say(backend: &mut dyn Backend) 
         says_what_the_samples_say(&*store, node_id(node), &of(node)).await;
     }
     let (fleet, open) = store.fleet_usage(None, span(START, end)).await.unwrap();
-    let whole = points(&of(1), span(START, end), Resolution::FiveMinutes).iter().map(|five| five.samples).sum::<u64>();
-    assert_eq!((fleet.samples, fleet.samples_expected, open), (3 * whole, 3 * whole, 3 * u64::from(measured(1, 1_199).active_sessions)));
-    assert_eq!(store.live_states(&[node_id(2)]).await.unwrap()[0].unwrap().sample, Some(measured(2, 1_199)));
+    let whole = points(&of(1), span(START, end), Resolution::FiveMinutes)
+        .iter()
+        .map(|five| five.samples)
+        .sum::<u64>();
+    assert_eq!(
+        (fleet.samples, fleet.samples_expected, open),
+        (3 * whole, 3 * whole, 3 * u64::from(measured(1, 1_199).active_sessions))
+    );
+    assert_eq!(
+        store.live_states(&[node_id(2)]).await.unwrap()[0].unwrap().sample,
+        Some(measured(2, 1_199))
+    );
 }
 
 pub(crate) async fn a_late_sample_is_in_its_rollup(backend: &mut dyn Backend) {
@@ -107,7 +136,8 @@ pub(crate) async fn a_late_sample_is_in_its_rollup(backend: &mut dyn Backend) {
     report_all(&*store, 1, &timely).await;
     roll_all_up(&*store, end).await;
     says_what_the_samples_say(&*store, node_id(1), &timely).await;
-    // They come when their hours are over, one of them twice, and what was sent before once more with other words.
+    // They come when their hours are over, one of them twice, and what was sent before once more
+    // with other words.
     let again = Sample { arrived_at: TimeMs(end), active_sessions: 99, ..all[30] };
     let sent: Vec<_> = late.iter().chain(&late[..1]).chain([&again]).copied().collect();
     store.store_report(Report { samples: sent, ..report(1, end) }).await.unwrap();
@@ -124,7 +154,11 @@ pub(crate) async fn what_is_forgotten_is_rolled_up(backend: &mut dyn Backend) {
     let all: Vec<_> = (0..600).map(|i| measured(1, i)).collect();
     report_all(&*store, 1, &all).await;
     let (end, range) = (START + DAY, span(0, i64::MAX));
-    let kept = |samples, fives, hours| SeriesKept { samples_from: TimeMs(samples), five_minutes_from: TimeMs(fives), hours_from: TimeMs(hours) };
+    let kept = |samples, fives, hours| SeriesKept {
+        samples_from: TimeMs(samples),
+        five_minutes_from: TimeMs(fives),
+        hours_from: TimeMs(hours),
+    };
     let later = START + 5 * DAY;
     let forget = async |kept| {
         let walked = store.forget_series(None, kept, 10).await.unwrap();
@@ -138,17 +172,36 @@ pub(crate) async fn what_is_forgotten_is_rolled_up(backend: &mut dyn Backend) {
     assert_eq!(forget(kept(later, 0, 0)).await, 0);
     assert_eq!(store.samples(node_id(1), range, 10_000).await.unwrap(), []);
     for resolution in [Resolution::FiveMinutes, Resolution::Hour] {
-        assert_eq!(store.series(node_id(1), range, resolution).await.unwrap(), roll_up(&all, resolution));
+        assert_eq!(
+            store.series(node_id(1), range, resolution).await.unwrap(),
+            roll_up(&all, resolution)
+        );
     }
     assert_eq!(store.usage(node_id(1), range).await.unwrap().samples, 600);
-    assert_eq!(store.live_states(&[node_id(1)]).await.unwrap()[0].unwrap().sample, Some(all[599]), "the newest sample stays");
+    assert_eq!(
+        store.live_states(&[node_id(1)]).await.unwrap()[0].unwrap().sample,
+        Some(all[599]),
+        "the newest sample stays"
+    );
     // A sample of a time whose samples are gone replaces nothing.
-    store.store_report(Report { samples: vec![Sample { active_sessions: 4, ..sample(1, START + 31_000, 5) }], ..report(1, end) }).await.unwrap();
+    store
+        .store_report(Report {
+            samples: vec![Sample { active_sessions: 4, ..sample(1, START + 31_000, 5) }],
+            ..report(1, end)
+        })
+        .await
+        .unwrap();
     roll_all_up(&*store, later).await;
-    assert_eq!(store.series(node_id(1), range, Resolution::Hour).await.unwrap(), roll_up(&all, Resolution::Hour));
+    assert_eq!(
+        store.series(node_id(1), range, Resolution::Hour).await.unwrap(),
+        roll_up(&all, Resolution::Hour)
+    );
     assert!(forget(kept(later, later, 0)).await > 0);
     assert_eq!(store.series(node_id(1), range, Resolution::FiveMinutes).await.unwrap(), []);
-    assert_eq!(store.series(node_id(1), range, Resolution::Hour).await.unwrap(), roll_up(&all, Resolution::Hour));
+    assert_eq!(
+        store.series(node_id(1), range, Resolution::Hour).await.unwrap(),
+        roll_up(&all, Resolution::Hour)
+    );
     assert_eq!(store.usage(node_id(1), range).await.unwrap().samples, 600);
     assert!(forget(kept(later, later, later)).await > 0);
     assert_eq!(store.usage(node_id(1), range).await.unwrap().samples, 0);
@@ -164,7 +217,11 @@ pub(crate) async fn lost_rollups_are_made_again(backend: &mut dyn Backend) {
     let later = TimeMs(START + 5 * DAY);
     let lost = SeriesKept { samples_from: TimeMs(0), five_minutes_from: later, hours_from: later };
     assert!(store.forget_series(None, lost, 10).await.unwrap().done > 0);
-    assert_eq!(store.series(node_id(1), span(0, i64::MAX), Resolution::Hour).await.unwrap(), [], "they are lost");
+    assert_eq!(
+        store.series(node_id(1), span(0, i64::MAX), Resolution::Hour).await.unwrap(),
+        [],
+        "they are lost"
+    );
     let first = store.roll_up_again(None, 2).await.unwrap();
     assert!(first.done > 0 && first.next == Some(node_id(2)), "{first:?}");
     store.roll_up_again(first.next, 2).await.unwrap();
@@ -174,8 +231,12 @@ pub(crate) async fn lost_rollups_are_made_again(backend: &mut dyn Backend) {
     // Again, with nothing lost, and with less packed than what the rollups are of.
     store.roll_up_again(None, 10).await.unwrap();
     says_what_the_samples_say(&*store, node_id(1), &of(1)).await;
-    let samples_gone = SeriesKept { samples_from: later, five_minutes_from: TimeMs(0), hours_from: TimeMs(0) };
+    let samples_gone =
+        SeriesKept { samples_from: later, five_minutes_from: TimeMs(0), hours_from: TimeMs(0) };
     store.forget_series(None, samples_gone, 10).await.unwrap();
     store.roll_up_again(None, 10).await.unwrap();
-    assert_eq!(store.series(node_id(1), span(0, i64::MAX), Resolution::Hour).await.unwrap(), points(&of(1), span(0, i64::MAX), Resolution::Hour));
+    assert_eq!(
+        store.series(node_id(1), span(0, i64::MAX), Resolution::Hour).await.unwrap(),
+        points(&of(1), span(0, i64::MAX), Resolution::Hour)
+    );
 }

@@ -6,7 +6,9 @@ use lucid_model::{
 use lucid_ports::{AuditFilter, Environment, Order, Origin, Stamp, Store, VoteFilter};
 use uuid::Uuid;
 
-use super::{Backend, all, enrolments::enrolment, epochs::frame, examples::*, fifty, policies::bundle};
+use super::{
+    Backend, all, enrolments::enrolment, epochs::frame, examples::*, fifty, policies::bundle,
+};
 
 pub(crate) async fn a_stamp_is_written_once(backend: &mut dyn Backend) {
     let store = backend.store();
@@ -15,7 +17,15 @@ pub(crate) async fn a_stamp_is_written_once(backend: &mut dyn Backend) {
         let store = store.clone();
         async move {
             let family = FamilyId(Uuid::from_u128(u128::from(i)));
-            store.stamp_or(Stamp { environment: Environment::Live, network: "mainnet".into(), rail: "lucid".into(), family }).await.unwrap()
+            store
+                .stamp_or(Stamp {
+                    environment: Environment::Live,
+                    network: "mainnet".into(),
+                    rail: "lucid".into(),
+                    family,
+                })
+                .await
+                .unwrap()
         }
     })
     .await;
@@ -54,12 +64,21 @@ pub(crate) async fn everything_is_there_after_a_restart(backend: &mut dyn Backen
     assert_eq!(store.head(Stream::Node(node_id(1))).await.unwrap().seq, 1);
     assert_eq!(store.payout(payout(1).id).await.unwrap().unwrap(), payout(1));
     assert_eq!(store.live_states(&[node_id(1)]).await.unwrap()[0].unwrap().last_seen, TimeMs(9));
-    assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Descending)).await.unwrap().total, 6);
+    assert_eq!(
+        store.audit(&AuditFilter::default(), all((), Order::Descending)).await.unwrap().total,
+        6
+    );
     assert_eq!(store.enrolment(enrolment(1).id).await.unwrap(), Some(enrolment(1)));
     assert_eq!(store.run(run(1).id).await.unwrap(), Some(run(1)));
-    assert_eq!(store.bundle(bundle("a", 1).version.policy.digest).await.unwrap(), Some(bundle("a", 1)));
+    assert_eq!(
+        store.bundle(bundle("a", 1).version.policy.digest).await.unwrap(),
+        Some(bundle("a", 1))
+    );
     assert_eq!(store.frame(HOUR).await.unwrap(), frame(10));
-    assert_eq!(store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap().items, [vote(1, 1)]);
+    assert_eq!(
+        store.votes(&VoteFilter::default(), all((), Order::Ascending)).await.unwrap().items,
+        [vote(1, 1)]
+    );
     let seconds = store.observed_seconds(0, 2 * HOUR).await.unwrap();
     assert_eq!(seconds, [(node_id(1), 1_800)]);
 }

@@ -9,7 +9,10 @@ use std::{
 };
 
 use lucid_model::id::UserId;
-use lucid_ports::{Admission, Coordinator, Fence, FirstUse, Heard, Lease, LimitClass, Party, RateLimiter, Topic, UsedOnce};
+use lucid_ports::{
+    Admission, Coordinator, Fence, FirstUse, Heard, Lease, LimitClass, Party, RateLimiter, Topic,
+    UsedOnce,
+};
 
 use super::Quotas;
 
@@ -45,7 +48,10 @@ pub(super) fn user(number: u128) -> Party {
 }
 
 /// Tries again and again until there is something.
-pub(super) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
+pub(super) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    look: impl Fn() -> F,
+) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look().await {
@@ -135,7 +141,8 @@ pub(super) async fn a_renewed_lease_outlives_its_time(replicas: &dyn Replicas) {
 
 pub(super) async fn only_its_holder_gives_a_lease_back(replicas: &dyn Replicas) {
     let (first, second) = (replicas.replica("first"), replicas.replica("second"));
-    let lease = eventually("a long lease", || async { first.acquire("payer", LONG).await.unwrap() }).await;
+    let lease =
+        eventually("a long lease", || async { first.acquire("payer", LONG).await.unwrap() }).await;
     let stolen = Lease { holder: "second".into(), ..lease.clone() };
     let guessed = Lease { fence: Fence(lease.fence.0 + 1), ..lease.clone() };
     assert!(!second.release(&stolen).await.unwrap());
@@ -155,10 +162,15 @@ pub(super) async fn what_one_says_the_others_hear(replicas: &dyn Replicas) {
     }
     second.tell(Topic::Policies, Vec::new()).await.unwrap();
     for number in 0..100_u8 {
-        let message = Heard::Message { origin: "first".into(), topic: Topic::Event, payload: vec![b'\n', number, 0xff] };
+        let message = Heard::Message {
+            origin: "first".into(),
+            topic: Topic::Event,
+            payload: vec![b'\n', number, 0xff],
+        };
         assert_eq!(by_second.next().await, message);
     }
-    let message = Heard::Message { origin: "second".into(), topic: Topic::Policies, payload: Vec::new() };
+    let message =
+        Heard::Message { origin: "second".into(), topic: Topic::Policies, payload: Vec::new() };
     assert_eq!(by_first.next().await, message, "and nobody hears itself");
 }
 
@@ -176,19 +188,33 @@ pub(super) async fn a_quota_is_shared_and_told(replicas: &dyn Replicas) {
     assert!(left.iter().zip((0..20).rev()).all(|(left, least)| *left >= least), "{left:?}");
     let mut refused = None;
     for number in 0..10 {
-        if let Admission::Refused(allowance) = limiters[number % 2].admit(LimitClass::Registrations, user(1)).await {
+        if let Admission::Refused(allowance) =
+            limiters[number % 2].admit(LimitClass::Registrations, user(1)).await
+        {
             refused = Some(allowance);
         }
     }
     let refused = refused.unwrap();
-    assert_eq!((refused.quota, refused.remaining, refused.window), (20, 0, Duration::from_secs(20)));
-    assert!(refused.reset <= Duration::from_secs(1) && refused.reset > Duration::ZERO, "{refused:?}");
+    assert_eq!(
+        (refused.quota, refused.remaining, refused.window),
+        (20, 0, Duration::from_secs(20))
+    );
+    assert!(
+        refused.reset <= Duration::from_secs(1) && refused.reset > Duration::ZERO,
+        "{refused:?}"
+    );
     let other = limiters[0].admit(LimitClass::Registrations, user(2)).await;
-    assert!(matches!(other, Admission::Admitted(allowance) if allowance.remaining == 19), "{other:?}");
+    assert!(
+        matches!(other, Admission::Admitted(allowance) if allowance.remaining == 19),
+        "{other:?}"
+    );
     assert_eq!(limiters[0].admit(LimitClass::Admin, user(1)).await, Admission::Unlimited);
     // A quota whose parts are no whole microseconds.
     for least in (0..7).rev() {
-        let Admission::Admitted(allowance) = limiters[1].admit(LimitClass::Poot, user(1)).await else { panic!("{least} are left") };
+        let Admission::Admitted(allowance) = limiters[1].admit(LimitClass::Poot, user(1)).await
+        else {
+            panic!("{least} are left")
+        };
         assert_eq!((allowance.remaining, allowance.quota), (least, 7));
         assert_eq!(allowance.reset, (Duration::from_secs(60) / 7).saturating_mul(7 - least));
     }
@@ -206,7 +232,10 @@ pub(super) async fn what_is_forgotten_is_no_quota_that_is_used(replicas: &dyn Re
     let limiter = replicas.limiter();
     let mut left = Vec::new();
     for _ in 0..20 {
-        let Admission::Admitted(allowance) = limiter.admit(LimitClass::Payouts, user(7)).await else { panic!("there are fifty") };
+        let Admission::Admitted(allowance) = limiter.admit(LimitClass::Payouts, user(7)).await
+        else {
+            panic!("there are fifty")
+        };
         left.push(allowance.remaining);
         limiter.forget_idle().await;
     }
@@ -221,7 +250,10 @@ pub(super) async fn a_word_is_used_once_whichever_replica_is_asked(replicas: &dy
         assert_eq!(replica.use_up("one", LONG).await, FirstUse::No);
     }
     assert_eq!(second.use_up("another", Duration::from_millis(20)).await, FirstUse::Yes);
-    eventually("a word to be forgotten", || async { (first.use_up("another", LONG).await == FirstUse::Yes).then_some(()) }).await;
+    eventually("a word to be forgotten", || async {
+        (first.use_up("another", LONG).await == FirstUse::Yes).then_some(())
+    })
+    .await;
     let tries = (0..50).map(|number| {
         let replica = Arc::clone([&first, &second][number % 2]);
         tokio::spawn(async move { replica.use_up("raced for", LONG).await })

@@ -1,7 +1,9 @@
-//! Coordination over Redis. Every command has a time-out, and no answer is taken for a grant that did not come.
+//! Coordination over Redis. Every command has a time-out, and no answer is taken for a grant that
+//! did not come.
 //!
-//! Invariants: a lease ends for its holder, by the holder's own clock, before Redis gives it to somebody else; a
-//! Redis that was started less than a lease's life ago grants none, since it may have forgotten one.
+//! Invariants: a lease ends for its holder, by the holder's own clock, before Redis gives it to
+//! somebody else; a Redis that was started less than a lease's life ago grants none, since it may
+//! have forgotten one.
 
 mod coordinator;
 mod limits;

@@ -66,16 +66,26 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Adjustment, Fault> {
 
 #[async_trait]
 impl AdjustmentStore for MongoStore {
-    async fn add_adjustment(&self, adjustment: Adjustment, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn add_adjustment(
+        &self,
+        adjustment: Adjustment,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         Ok(self.insert_audited(ADJUSTMENTS, document(&adjustment)?, &[audit]).await?)
     }
-    async fn adjustments(&self, node: Option<NodeId>, from_s: i64, to_s: i64) -> Result<Vec<Adjustment>, StoreError> {
+    async fn adjustments(
+        &self,
+        node: Option<NodeId>,
+        from_s: i64,
+        to_s: i64,
+    ) -> Result<Vec<Adjustment>, StoreError> {
         let mut wanted = doc! { "epoch_start_s": { "$gte": from_s, "$lt": to_s } };
         if let Some(node) = node {
             wanted.insert("node", id(node.0));
         }
         let order = doc! { "epoch_start_s": 1, "node": 1, "number": 1 };
-        let found = self.collection(ADJUSTMENTS).find(wanted).sort(order).await.map_err(Fault::from)?;
+        let found =
+            self.collection(ADJUSTMENTS).find(wanted).sort(order).await.map_err(Fault::from)?;
         Ok(collect(found, read).await?)
     }
 }

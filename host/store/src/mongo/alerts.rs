@@ -48,7 +48,14 @@ pub(crate) const INDICES: &[Index] = &[
         partial: None,
         why: "a node's alerts by when they were raised",
     },
-    Index { collection: ALERTS, name: "cleared", keys: &[("cleared_at", 1)], unique: false, partial: None, why: "alerts that may be forgotten" },
+    Index {
+        collection: ALERTS,
+        name: "cleared",
+        keys: &[("cleared_at", 1)],
+        unique: false,
+        partial: None,
+        why: "alerts that may be forgotten",
+    },
 ];
 
 pub(crate) fn document(alert: &Alert) -> Document {
@@ -80,18 +87,33 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Alert, Fault> {
 }
 
 impl MongoStore {
-    async fn clear(&self, node: NodeId, kind: AlertKind, at: TimeMs) -> Result<Option<Alert>, Fault> {
+    async fn clear(
+        &self,
+        node: NodeId,
+        kind: AlertKind,
+        at: TimeMs,
+    ) -> Result<Option<Alert>, Fault> {
         let active = doc! { "node": fields::id(node.0), "kind": kind.name(), "active": true };
         let over = doc! { "$set": { "cleared_at": at.0 }, "$unset": { "active": "" } };
-        let cleared = self.collection(ALERTS).find_one_and_update(active, over).return_document(ReturnDocument::After).await?;
+        let cleared = self
+            .collection(ALERTS)
+            .find_one_and_update(active, over)
+            .return_document(ReturnDocument::After)
+            .await?;
         cleared.map(|document| read(Fields::of(&document))).transpose()
     }
 
     async fn forget_cleared(&self, before: TimeMs, limit: u32) -> Result<u64, Fault> {
         let alerts = self.collection(ALERTS);
         let old = doc! { "cleared_at": { "$lt": before.0 } };
-        let found = alerts.find(old).sort(doc! { "cleared_at": 1 }).limit(i64::from(limit)).projection(doc! { "_id": 1 }).await?;
-        let ids = collect(found, |fields| Ok(fields.get("_id").cloned().unwrap_or(Bson::Null))).await?;
+        let found = alerts
+            .find(old)
+            .sort(doc! { "cleared_at": 1 })
+            .limit(i64::from(limit))
+            .projection(doc! { "_id": 1 })
+            .await?;
+        let ids =
+            collect(found, |fields| Ok(fields.get("_id").cloned().unwrap_or(Bson::Null))).await?;
         Ok(alerts.delete_many(doc! { "_id": { "$in": ids } }).await?.deleted_count)
     }
 }
@@ -101,23 +123,47 @@ impl AlertStore for MongoStore {
     async fn raise_alert(&self, alert: Alert) -> Result<bool, StoreError> {
         Ok(once::insert(&self.collection(ALERTS), document(&alert)).await?)
     }
-    async fn clear_alert(&self, node: NodeId, kind: AlertKind, at: TimeMs) -> Result<Option<Alert>, StoreError> {
+    async fn clear_alert(
+        &self,
+        node: NodeId,
+        kind: AlertKind,
+        at: TimeMs,
+    ) -> Result<Option<Alert>, StoreError> {
         Ok(self.clear(node, kind, at).await?)
     }
-    async fn active_alerts_after(&self, after: Option<AlertId>, limit: u32) -> Result<Vec<Alert>, StoreError> {
+    async fn active_alerts_after(
+        &self,
+        after: Option<AlertId>,
+        limit: u32,
+    ) -> Result<Vec<Alert>, StoreError> {
         let mut active = doc! { "active": true };
         if let Some(after) = after {
             active.insert("_id", doc! { "$gt": fields::id(after.0) });
         }
-        let found = self.collection(ALERTS).find(active).sort(doc! { "_id": 1 }).limit(i64::from(limit)).await.map_err(Fault::from)?;
+        let found = self
+            .collection(ALERTS)
+            .find(active)
+            .sort(doc! { "_id": 1 })
+            .limit(i64::from(limit))
+            .await
+            .map_err(Fault::from)?;
         Ok(collect(found, read).await?)
     }
     async fn active_alerts(&self, node: NodeId) -> Result<Vec<Alert>, StoreError> {
         let active = doc! { "node": fields::id(node.0), "active": true };
-        let found = self.collection(ALERTS).find(active).sort(doc! { "raised_at": 1, "_id": 1 }).await.map_err(Fault::from)?;
+        let found = self
+            .collection(ALERTS)
+            .find(active)
+            .sort(doc! { "raised_at": 1, "_id": 1 })
+            .await
+            .map_err(Fault::from)?;
         Ok(collect(found, read).await?)
     }
-    async fn alerts(&self, node: NodeId, request: PageRequest<()>) -> Result<Page<Alert>, StoreError> {
+    async fn alerts(
+        &self,
+        node: NodeId,
+        request: PageRequest<()>,
+    ) -> Result<Page<Alert>, StoreError> {
         let of_node = doc! { "node": fields::id(node.0) };
         Ok(page(&self.collection(ALERTS), of_node, &["raised_at", "_id"], &request, read).await?)
     }

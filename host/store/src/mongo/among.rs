@@ -11,7 +11,8 @@ const ONE_BY_ONE_MAX: usize = 8;
 pub(crate) enum Among<'a> {
     /// These, wherever they are: a search of an index for each.
     These(&'a [NodeId]),
-    /// These, which follow each other in the fleet: one stretch of an index. What is found may be of others between them.
+    /// These, which follow each other in the fleet: one stretch of an index. What is found may be
+    /// of others between them.
     Neighbours(&'a [NodeId]),
 }
 
@@ -24,7 +25,9 @@ impl<'a> Among<'a> {
     /// What a field that names a node has to be.
     pub(crate) fn condition(self) -> Document {
         match self {
-            Self::These(nodes) => doc! { "$in": nodes.iter().map(|node| id(node.0)).collect::<Vec<_>>() },
+            Self::These(nodes) => {
+                doc! { "$in": nodes.iter().map(|node| id(node.0)).collect::<Vec<_>>() }
+            }
             Self::Neighbours(nodes) => {
                 let bound = |node: Option<&NodeId>| node.map_or(Bson::Null, |node| id(node.0));
                 doc! { "$gte": bound(nodes.iter().min()), "$lte": bound(nodes.iter().max()) }

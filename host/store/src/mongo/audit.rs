@@ -1,8 +1,9 @@
-//! The audit log: entries travel inside the document whose change they tell of (field `audit`), and are drained into
-//! the chain of whichever process comes by first.
+//! The audit log: entries travel inside the document whose change they tell of (field `audit`), and
+//! are drained into the chain of whichever process comes by first.
 //!
-//! Nothing is lost and nothing is told twice: an entry is in its document until a link has it, and a link is one
-//! document with the ids of its entries, unique over all links. The lists are made from the links.
+//! Nothing is lost and nothing is told twice: an entry is in its document until a link has it, and
+//! a link is one document with the ids of its entries, unique over all links. The lists are made
+//! from the links.
 
 pub(crate) mod chain;
 mod drain;
@@ -57,7 +58,14 @@ pub(crate) const INDICES: &[Index] = &[
         partial: None,
         why: "one link a place of a writer's chain; the end of each chain",
     },
-    Index { collection: LINKS, name: "entries", keys: &[("ids", 1)], unique: true, partial: None, why: "one link an entry, whoever drains it" },
+    Index {
+        collection: LINKS,
+        name: "entries",
+        keys: &[("ids", 1)],
+        unique: true,
+        partial: None,
+        why: "one link an entry, whoever drains it",
+    },
     Index {
         collection: LINKS,
         name: "unlisted",
@@ -74,7 +82,14 @@ pub(crate) const INDICES: &[Index] = &[
         partial: None,
         why: "one entry a place; a writer's entries in order",
     },
-    Index { collection: ENTRIES, name: "at", keys: &[("at", 1), ("_id", 1)], unique: false, partial: None, why: "the log by time" },
+    Index {
+        collection: ENTRIES,
+        name: "at",
+        keys: &[("at", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "the log by time",
+    },
     Index {
         collection: ENTRIES,
         name: "actor",
@@ -129,9 +144,15 @@ pub(crate) fn intents(entries: &[AuditEntry]) -> Bson {
 }
 
 impl MongoStore {
-    /// Whether the write that this entry tells of was done, though its answer was lost or says otherwise: the entry
-    /// is in the document, or a link has it. In this order, because draining goes the same way.
-    pub(crate) async fn is_told(&self, collection: &'static str, document: &Bson, entry: AuditId) -> Result<bool, Fault> {
+    /// Whether the write that this entry tells of was done, though its answer was lost or says
+    /// otherwise: the entry is in the document, or a link has it. In this order, because draining
+    /// goes the same way.
+    pub(crate) async fn is_told(
+        &self,
+        collection: &'static str,
+        document: &Bson,
+        entry: AuditId,
+    ) -> Result<bool, Fault> {
         let entry = fields::id(entry.0);
         let inside = doc! { "_id": document.clone(), "audit.id": entry.clone() };
         if self.collection(collection).find_one(inside).await?.is_some() {

@@ -1,9 +1,10 @@
 //! Samples of the past: packed buckets, and the stretches of presence that went with them.
 //!
-//! Sealing moves what a live document holds. First the stretches and the bucket are written, under ids that follow
-//! from the node and the number of its bucket, then the live document lets go of exactly what the bucket has, if it is
-//! still its turn. A crash between leaves both: samples that are read twice are one sample, and the next sealing finds
-//! the bucket and lets go. Readers take live documents first, so that what moves meanwhile is seen twice, not never.
+//! Sealing moves what a live document holds. First the stretches and the bucket are written, under
+//! ids that follow from the node and the number of its bucket, then the live document lets go of
+//! exactly what the bucket has, if it is still its turn. A crash between leaves both: samples that
+//! are read twice are one sample, and the next sealing finds the bucket and lets go. Readers take
+//! live documents first, so that what moves meanwhile is seen twice, not never.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -82,7 +83,10 @@ struct Sealed {
 
 fn read_sealed(node: NodeId, fields: Fields<'_>) -> Result<Sealed, Fault> {
     let unpacked = packing::unpack(node, &fields.bytes("zstd")?)?;
-    Ok(Sealed { number: fields.number("number")?, samples: unpacked.iter().map(packing::to_bytes).collect() })
+    Ok(Sealed {
+        number: fields.number("number")?,
+        samples: unpacked.iter().map(packing::to_bytes).collect(),
+    })
 }
 
 /// Buckets and stretches of presence as they came.
@@ -92,12 +96,20 @@ pub(crate) struct Past {
 }
 
 impl Past {
-    /// Together with what is in the nodes' live documents: what was measured and seen of each in the range.
-    pub(crate) fn seen(&self, live: Vec<Live>, range: Interval) -> Result<HashMap<NodeId, Seen>, Fault> {
+    /// Together with what is in the nodes' live documents: what was measured and seen of each in
+    /// the range.
+    pub(crate) fn seen(
+        &self,
+        live: Vec<Live>,
+        range: Interval,
+    ) -> Result<HashMap<NodeId, Seen>, Fault> {
         let mut seen = HashMap::<NodeId, Seen>::new();
         let mut buckets = read_each(&self.buckets, |fields| {
             let node = fields.id("node", NodeId)?;
-            Ok((fields.number_or_none::<i64>("number")?, packing::unpack(node, &fields.bytes("zstd")?)?))
+            Ok((
+                fields.number_or_none::<i64>("number")?,
+                packing::unpack(node, &fields.bytes("zstd")?)?,
+            ))
         })?;
         // What came first stays.
         buckets.sort_by_key(|(number, _)| *number);
@@ -105,7 +117,10 @@ impl Past {
             seen.entry(sample.node).or_default().add_sample(sample, range);
         }
         let stretches = read_each(&self.stretches, |fields| {
-            Ok((fields.id("node", NodeId)?, Interval { from: fields.time("from_ms")?, to: fields.time("to_ms")? }))
+            Ok((
+                fields.id("node", NodeId)?,
+                Interval { from: fields.time("from_ms")?, to: fields.time("to_ms")? },
+            ))
         })?;
         for (node, stretch) in stretches {
             seen.entry(node).or_default().add_presence(stretch, range);
@@ -126,7 +141,10 @@ impl Past {
 impl MongoStore {
     /// Moves what is in a node's live document into a bucket.
     pub(crate) async fn seal(&self, node: NodeId) -> Result<(), Fault> {
-        let Some(live) = live::of(&self.collection(LIVE), Among::These(&[node])).await?.pop() else { return Ok(()) };
+        let Some(live) = live::of(&self.collection(LIVE), Among::These(&[node])).await?.pop()
+        else {
+            return Ok(());
+        };
         let mut past = live.presence.clone();
         past.sort_unstable_by_key(|stretch| stretch.from);
         // The last stretch goes on growing.
@@ -141,17 +159,22 @@ impl MongoStore {
         self.let_go(&live, &sealed, &past).await
     }
 
-    /// Writes the bucket whose turn it is, or finds it: another replica may seal at the same time, and have seen more
-    /// or less of the document.
+    /// Writes the bucket whose turn it is, or finds it: another replica may seal at the same time,
+    /// and have seen more or less of the document.
     async fn bucket(&self, live: &Live) -> Result<Sealed, Fault> {
         let number = live.sealed;
         let samples: Vec<_> = live.samples.iter().take(BUCKET_SAMPLES_MAX).cloned().collect();
-        let times = live.samples().take(BUCKET_SAMPLES_MAX).map(|sample| sample.map(|sample| sample.at.0)).collect::<Result<BTreeSet<_>, _>>()?;
-        let (Some(first_at), Some(last_at)) = (times.first(), times.last()) else { return Ok(Sealed { number, samples }) };
+        let times = live
+            .samples()
+            .take(BUCKET_SAMPLES_MAX)
+            .map(|sample| sample.map(|sample| sample.at.0))
+            .collect::<Result<BTreeSet<_>, _>>()?;
+        let (Some(first_at), Some(last_at)) = (times.first(), times.last()) else {
+            return Ok(Sealed { number, samples });
+        };
         let key = format!("{}/{number}", live.node);
         let packed = bytes(&packing::pack(&samples)?);
-        let bucket =
-            doc! { "_id": &key, "v": 1, "node": id(live.node.0), "number": number, "first_at": *first_at, "last_at": *last_at, "zstd": packed };
+        let bucket = doc! { "_id": &key, "v": 1, "node": id(live.node.0), "number": number, "first_at": *first_at, "last_at": *last_at, "zstd": packed };
         match self.collection(BUCKETS).insert_one(bucket).await.map_err(Fault::from) {
             Ok(_) => Ok(Sealed { number, samples }),
             Err(fault) if fault.is_duplicate() => {
@@ -162,7 +185,8 @@ impl MongoStore {
         }
     }
 
-    /// Takes out of the live document what is sealed; nothing if somebody else did, or a stretch has grown meanwhile.
+    /// Takes out of the live document what is sealed; nothing if somebody else did, or a stretch
+    /// has grown meanwhile.
     async fn let_go(&self, live: &Live, sealed: &Sealed, past: &[Interval]) -> Result<(), Fault> {
         let mut filter = doc! { "_id": id(live.node.0) };
         // A document that was never sealed has no number yet.
@@ -180,7 +204,8 @@ impl MongoStore {
             filter.insert(name.clone(), stretch.to.0);
             unset.insert(name, "");
         }
-        let left = i64::try_from(live.samples.len().saturating_sub(sealed.samples.len())).unwrap_or(i64::MAX);
+        let left = i64::try_from(live.samples.len().saturating_sub(sealed.samples.len()))
+            .unwrap_or(i64::MAX);
         let taken: Vec<_> = sealed.samples.iter().map(|sample| bytes(sample)).collect();
         let mut update = doc! {
             "$pull": { "samples": { "$in": taken } },
@@ -195,20 +220,29 @@ impl MongoStore {
     }
 
     /// What was measured and seen of each of these nodes in the range.
-    pub(crate) async fn seen(&self, nodes: &[NodeId], range: Interval) -> Result<HashMap<NodeId, Seen>, Fault> {
+    pub(crate) async fn seen(
+        &self,
+        nodes: &[NodeId],
+        range: Interval,
+    ) -> Result<HashMap<NodeId, Seen>, Fault> {
         let nodes = Among::These(nodes);
         let live = live::of(&self.collection(LIVE), nodes).await?;
         self.past(nodes, range).await?.seen(live, range)
     }
 
-    /// What is no longer in live documents, which have to be read first: what is sealed meanwhile is then seen twice, not missed.
+    /// What is no longer in live documents, which have to be read first: what is sealed meanwhile
+    /// is then seen twice, not missed.
     pub(crate) async fn past(&self, nodes: Among<'_>, range: Interval) -> Result<Past, Fault> {
         // What is of another time is told by one comparison, so it comes first.
         let buckets = doc! { "last_at": { "$gte": range.from.0 }, "first_at": { "$lt": range.to.0 }, "node": nodes.condition() };
         let stretches = doc! { "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 }, "node": nodes.condition() };
         Ok(Past {
-            buckets: collect_raw(self.collection(BUCKETS).find(buckets).batch_size(BATCH).await?).await?,
-            stretches: collect_raw(self.collection(PRESENCE).find(stretches).batch_size(BATCH).await?).await?,
+            buckets: collect_raw(self.collection(BUCKETS).find(buckets).batch_size(BATCH).await?)
+                .await?,
+            stretches: collect_raw(
+                self.collection(PRESENCE).find(stretches).batch_size(BATCH).await?,
+            )
+            .await?,
         })
     }
 }

@@ -1,6 +1,6 @@
-//! Enrolment tokens. A use is a number in the node that was registered with it, unique for the token: it is used up by
-//! the insert of the node, and how many are used is counted. A token that was copied says how many were used before: no
-//! node here has their numbers.
+//! Enrolment tokens. A use is a number in the node that was registered with it, unique for the
+//! token: it is used up by the insert of the node, and how many are used is counted. A token that
+//! was copied says how many were used before: no node here has their numbers.
 
 use std::collections::{HashMap, HashSet};
 
@@ -27,7 +27,14 @@ use super::{
 pub(crate) const ENROLMENTS: &str = "enrolments";
 
 pub(crate) const INDICES: &[Index] = &[
-    Index { collection: ENROLMENTS, name: "digest", keys: &[("digest", 1)], unique: true, partial: None, why: "one enrolment a token" },
+    Index {
+        collection: ENROLMENTS,
+        name: "digest",
+        keys: &[("digest", 1)],
+        unique: true,
+        partial: None,
+        why: "one enrolment a token",
+    },
     Index {
         collection: ENROLMENTS,
         name: "created",
@@ -92,25 +99,42 @@ impl MongoStore {
     /// Adds the uses since to those from before.
     pub(crate) async fn with_uses(&self, tokens: Vec<Enrolment>) -> Result<Vec<Enrolment>, Fault> {
         let uses = self.uses(&tokens.iter().map(|token| token.id).collect::<Vec<_>>()).await?;
-        let used = |token: Enrolment| Enrolment { uses: token.uses.saturating_add(uses.get(&token.id).copied().unwrap_or(0)), ..token };
+        let used = |token: Enrolment| Enrolment {
+            uses: token.uses.saturating_add(uses.get(&token.id).copied().unwrap_or(0)),
+            ..token
+        };
         Ok(tokens.into_iter().map(used).collect())
     }
 
     async fn find_enrolment(&self, filter: Document) -> Result<Option<Enrolment>, Fault> {
-        let Some(document) = self.collection(ENROLMENTS).find_one(filter).await? else { return Ok(None) };
+        let Some(document) = self.collection(ENROLMENTS).find_one(filter).await? else {
+            return Ok(None);
+        };
         let enrolment = read(Fields::of(&document))?;
         let mut counted = self.with_uses(vec![enrolment]).await?;
         Ok(counted.pop())
     }
 
     /// A use of a token that is good for the node's registration; `None` if there is none.
-    pub(crate) async fn free_use(&self, id: EnrolmentId, node: &Node) -> Result<Option<u32>, Fault> {
-        let Some(token) = self.find_enrolment(doc! { "_id": fields::id(id.0) }).await?.filter(|token| token.is_good(node.created_at)) else {
+    pub(crate) async fn free_use(
+        &self,
+        id: EnrolmentId,
+        node: &Node,
+    ) -> Result<Option<u32>, Fault> {
+        let Some(token) = self
+            .find_enrolment(doc! { "_id": fields::id(id.0) })
+            .await?
+            .filter(|token| token.is_good(node.created_at))
+        else {
             return Ok(None);
         };
         let nodes = self.collection(NODES);
-        let used = nodes.find(doc! { "enrolment": fields::id(id.0), "enrolment_use": { "$exists": true } });
-        let used = collect(used.projection(doc! { "enrolment_use": 1 }).await?, |fields| fields.number("enrolment_use")).await?;
+        let used = nodes
+            .find(doc! { "enrolment": fields::id(id.0), "enrolment_use": { "$exists": true } });
+        let used = collect(used.projection(doc! { "enrolment_use": 1 }).await?, |fields| {
+            fields.number("enrolment_use")
+        })
+        .await?;
         let mut used: HashSet<u32> = used.into_iter().collect();
         // As many numbers, from the first on, as were used before the token was copied here.
         let before = token.uses.saturating_sub(u32::try_from(used.len()).unwrap_or(u32::MAX));
@@ -123,23 +147,34 @@ impl MongoStore {
         let tokens = self.collection(ENROLMENTS);
         let over = doc! { "$or": [{ "expires_at": { "$lt": before.0 } }, { "revoked_at": { "$lt": before.0 } }] };
         let found = tokens.find(over).limit(i64::from(limit)).projection(doc! { "_id": 1 }).await?;
-        let ids = collect(found, |fields| Ok(fields.get("_id").cloned().unwrap_or(Bson::Null))).await?;
+        let ids =
+            collect(found, |fields| Ok(fields.get("_id").cloned().unwrap_or(Bson::Null))).await?;
         Ok(tokens.delete_many(doc! { "_id": { "$in": ids } }).await?.deleted_count)
     }
 
-    async fn list_enrolments(&self, filter: EnrolmentFilter, request: &PageRequest<()>) -> Result<Page<Enrolment>, Fault> {
+    async fn list_enrolments(
+        &self,
+        filter: EnrolmentFilter,
+        request: &PageRequest<()>,
+    ) -> Result<Page<Enrolment>, Fault> {
         let mut conditions = doc! {};
         if let Some(owner) = filter.owner {
             conditions.insert("owner", fields::id(owner.0));
         }
-        let page = page(&self.collection(ENROLMENTS), conditions, &["created_at", "_id"], request, read).await?;
+        let page =
+            page(&self.collection(ENROLMENTS), conditions, &["created_at", "_id"], request, read)
+                .await?;
         Ok(Page { items: self.with_uses(page.items).await?, total: page.total })
     }
 }
 
 #[async_trait]
 impl EnrolmentStore for MongoStore {
-    async fn create_enrolment(&self, enrolment: Enrolment, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn create_enrolment(
+        &self,
+        enrolment: Enrolment,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         Ok(self.insert_audited(ENROLMENTS, document(&enrolment), &[audit]).await?)
     }
     async fn enrolment(&self, id: EnrolmentId) -> Result<Option<Enrolment>, StoreError> {
@@ -148,14 +183,25 @@ impl EnrolmentStore for MongoStore {
     async fn enrolment_by_digest(&self, digest: Digest) -> Result<Option<Enrolment>, StoreError> {
         Ok(self.find_enrolment(doc! { "digest": fields::digest(digest) }).await?)
     }
-    async fn enrolments(&self, filter: EnrolmentFilter, page: PageRequest<()>) -> Result<Page<Enrolment>, StoreError> {
+    async fn enrolments(
+        &self,
+        filter: EnrolmentFilter,
+        page: PageRequest<()>,
+    ) -> Result<Page<Enrolment>, StoreError> {
         Ok(self.list_enrolments(filter, &page).await?)
     }
     async fn forget_enrolments(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError> {
         Ok(self.forget_over(before, limit).await?)
     }
-    async fn revoke_enrolment(&self, id: EnrolmentId, at: TimeMs, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn revoke_enrolment(
+        &self,
+        id: EnrolmentId,
+        at: TimeMs,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         let good = doc! { "_id": fields::id(id.0), "revoked_at": { "$exists": false } };
-        Ok(self.update_audited(ENROLMENTS, good, doc! { "$set": { "revoked_at": at.0 } }, &[audit]).await?)
+        Ok(self
+            .update_audited(ENROLMENTS, good, doc! { "$set": { "revoked_at": at.0 } }, &[audit])
+            .await?)
     }
 }

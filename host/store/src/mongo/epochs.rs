@@ -9,14 +9,16 @@
 //!    it counted, in the write that counts it.
 //! 4. *Closed*: the state becomes `closed`. Readers of epochs, scores and votes go by that only.
 //!
-//! An attempt that stages pool by pool names itself, so that it is gone on with after a crash in 1; its chunks have to
-//! have the record's root. It is closed first and settled later, a chunk after the other, epochs in their order
-//! (`settled_from`): a write a node is most of what a close would take. Until then a score is found in its chunk. Its votes
-//! are made of its rows when there is somebody to send them.
+//! An attempt that stages pool by pool names itself, so that it is gone on with after a crash in 1;
+//! its chunks have to have the record's root. It is closed first and settled later, a chunk after
+//! the other, epochs in their order (`settled_from`): a write a node is most of what a close would
+//! take. Until then a score is found in its chunk. Its votes are made of its rows when there is
+//! somebody to send them.
 //!
-//! After a crash in 3 the epoch is not there for readers, so that the service closes it again: that call finds the
-//! claim, settles what it says, not what the call brought, and answers the claim's record. Of all calls that settle an
-//! epoch the one whose write closed it answers a record, so that it is told of once.
+//! After a crash in 3 the epoch is not there for readers, so that the service closes it again: that
+//! call finds the claim, settles what it says, not what the call brought, and answers the claim's
+//! record. Of all calls that settle an epoch the one whose write closed it answers a record, so
+//! that it is told of once.
 
 pub(crate) mod chunks;
 pub(crate) mod latest;
@@ -37,15 +39,16 @@ use lucid_model::{
     vote::{BlockRef, Vote, VoteTally},
 };
 use lucid_ports::{
-    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, MadeVotes, NodeTotals, Page, PageRequest, ScoreFilter, ScoreSort, ScoreView, Staged,
-    StoreError, VoteFilter,
+    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, MadeVotes, NodeTotals, Page,
+    PageRequest, ScoreFilter, ScoreSort, ScoreView, Staged, StoreError, VoteFilter,
 };
 use mongodb::bson::oid::ObjectId;
 
 use super::{MongoStore, fault::Fault};
 
 pub(crate) use self::{
-    chunks::INDICES as CHUNKS, latest::INDICES as LATEST, record::INDICES as RECORDS, scores::INDICES as SCORES, votes::INDICES as VOTES,
+    chunks::INDICES as CHUNKS, latest::INDICES as LATEST, record::INDICES as RECORDS,
+    scores::INDICES as SCORES, votes::INDICES as VOTES,
 };
 
 #[async_trait]
@@ -56,31 +59,57 @@ impl EpochStore for MongoStore {
     async fn frame_parts(&self, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, StoreError> {
         Ok(self.stored_parts(epoch_start_s).await?)
     }
-    async fn frame_chunk(&self, epoch_start_s: i64, index: u32) -> Result<Option<FrameChunk>, StoreError> {
+    async fn frame_chunk(
+        &self,
+        epoch_start_s: i64,
+        index: u32,
+    ) -> Result<Option<FrameChunk>, StoreError> {
         Ok(self.stored_frame_chunk(epoch_start_s, index).await?)
     }
     async fn staged(&self, epoch_start_s: i64) -> Result<Option<Staged>, StoreError> {
         Ok(self.staged_by_newest(epoch_start_s).await?)
     }
-    async fn stage_chunks(&self, period: Period, attempt: Attempt, chunks: Vec<ScoredChunk>) -> Result<(), StoreError> {
+    async fn stage_chunks(
+        &self,
+        period: Period,
+        attempt: Attempt,
+        chunks: Vec<ScoredChunk>,
+    ) -> Result<(), StoreError> {
         if let Some(chunk) = chunks.iter().find(|chunk| chunk.header.period != period) {
-            return Err(Fault::Bad(format!("chunk {} of epoch {} in epoch {period}", chunk.header.index, chunk.header.period)).into());
+            return Err(Fault::Bad(format!(
+                "chunk {} of epoch {} in epoch {period}",
+                chunk.header.index, chunk.header.period
+            ))
+            .into());
         }
         if self.claim_of(period.start_s).await?.is_some() {
             return Ok(());
         }
         Ok(self.stage_chunks_as(ObjectId::from_bytes(attempt.0), &chunks).await?)
     }
-    async fn close_staged(&self, record: EpochRecord, attempt: Attempt) -> Result<Option<EpochRecord>, StoreError> {
+    async fn close_staged(
+        &self,
+        record: EpochRecord,
+        attempt: Attempt,
+    ) -> Result<Option<EpochRecord>, StoreError> {
         Ok(self.close_attempt(&record, ObjectId::from_bytes(attempt.0)).await?)
     }
-    async fn commit_epoch(&self, record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Result<Option<EpochRecord>, StoreError> {
+    async fn commit_epoch(
+        &self,
+        record: EpochRecord,
+        chunks: Vec<ScoredChunk>,
+        votes: Vec<Vote>,
+    ) -> Result<Option<EpochRecord>, StoreError> {
         Ok(self.close(&record, &chunks, &votes).await?)
     }
     async fn last_epoch(&self) -> Result<Option<EpochRecord>, StoreError> {
         Ok(self.last_closed().await?)
     }
-    async fn epochs(&self, filter: EpochFilter, page: PageRequest<()>) -> Result<Page<EpochRecord>, StoreError> {
+    async fn epochs(
+        &self,
+        filter: EpochFilter,
+        page: PageRequest<()>,
+    ) -> Result<Page<EpochRecord>, StoreError> {
         Ok(self.closed_epochs(filter, &page).await?)
     }
     async fn pin_block(&self, epoch_start_s: i64, block: BlockRef) -> Result<(), StoreError> {
@@ -89,25 +118,45 @@ impl EpochStore for MongoStore {
     async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError> {
         Ok(self.stored_frame(epoch_start_s).await?.unwrap_or_default())
     }
-    async fn scored_chunk(&self, epoch_start_s: i64, index: u32) -> Result<Option<ScoredChunk>, StoreError> {
+    async fn scored_chunk(
+        &self,
+        epoch_start_s: i64,
+        index: u32,
+    ) -> Result<Option<ScoredChunk>, StoreError> {
         Ok(self.one_scored_chunk(epoch_start_s, index).await?)
     }
     async fn scored(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, StoreError> {
         Ok(self.scored_chunks(epoch_start_s).await?)
     }
-    async fn scores(&self, filter: &ScoreFilter, page: PageRequest<ScoreSort>) -> Result<Page<ScoreView>, StoreError> {
+    async fn scores(
+        &self,
+        filter: &ScoreFilter,
+        page: PageRequest<ScoreSort>,
+    ) -> Result<Page<ScoreView>, StoreError> {
         Ok(match filter.node {
             Some(node) => self.score_history(node, filter, &page).await?,
             None => self.latest_scores(filter, &page).await?,
         })
     }
-    async fn score(&self, epoch_start_s: i64, node: NodeId) -> Result<Option<ScoreView>, StoreError> {
+    async fn score(
+        &self,
+        epoch_start_s: i64,
+        node: NodeId,
+    ) -> Result<Option<ScoreView>, StoreError> {
         Ok(self.one_score(epoch_start_s, node).await?)
     }
-    async fn scores_computed_at(&self, node: NodeId, at: TimeMs) -> Result<Vec<ScoreCenti>, StoreError> {
+    async fn scores_computed_at(
+        &self,
+        node: NodeId,
+        at: TimeMs,
+    ) -> Result<Vec<ScoreCenti>, StoreError> {
         Ok(self.scores_of_second(node, at).await?)
     }
-    async fn observed_seconds(&self, from_s: i64, to_s: i64) -> Result<Vec<(NodeId, u64)>, StoreError> {
+    async fn observed_seconds(
+        &self,
+        from_s: i64,
+        to_s: i64,
+    ) -> Result<Vec<(NodeId, u64)>, StoreError> {
         Ok(self.sum_observed(from_s, to_s).await?)
     }
     async fn totals(&self, from_s: i64, to_s: i64) -> Result<Vec<NodeTotals>, StoreError> {
@@ -137,13 +186,22 @@ impl EpochStore for MongoStore {
     async fn expire_votes(&self, closed_before: TimeMs, limit: u32) -> Result<u64, StoreError> {
         Ok(self.expire(closed_before, limit).await?)
     }
-    async fn tally_votes(&self, from_s: i64, to_s: i64, node: Option<NodeId>) -> Result<Vec<(i64, VoteTally)>, StoreError> {
+    async fn tally_votes(
+        &self,
+        from_s: i64,
+        to_s: i64,
+        node: Option<NodeId>,
+    ) -> Result<Vec<(i64, VoteTally)>, StoreError> {
         Ok(self.tally(from_s, to_s, node).await?)
     }
     async fn update_votes(&self, votes: Vec<Vote>) -> Result<(), StoreError> {
         Ok(self.keep_answers(&votes).await?)
     }
-    async fn votes(&self, filter: &VoteFilter, page: PageRequest<()>) -> Result<Page<Vote>, StoreError> {
+    async fn votes(
+        &self,
+        filter: &VoteFilter,
+        page: PageRequest<()>,
+    ) -> Result<Page<Vote>, StoreError> {
         Ok(self.list_votes(filter, &page).await?)
     }
 }

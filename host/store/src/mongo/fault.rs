@@ -28,7 +28,8 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// Whether a unique key refused the write. The holder may be the write itself, whose first answer was lost.
+    /// Whether a unique key refused the write. The holder may be the write itself, whose first
+    /// answer was lost.
     pub(crate) fn is_duplicate(&self) -> bool {
         match self {
             Self::Bad(_) | Self::Contended(_) => false,
@@ -37,7 +38,9 @@ impl Fault {
                 ErrorKind::Command(error) => error.code == DUPLICATE_KEY,
                 ErrorKind::InsertMany(many) => {
                     many.write_concern_error.is_none()
-                        && many.write_errors.as_ref().is_some_and(|errors| errors.iter().all(|error| error.code == DUPLICATE_KEY))
+                        && many.write_errors.as_ref().is_some_and(|errors| {
+                            errors.iter().all(|error| error.code == DUPLICATE_KEY)
+                        })
                 }
                 _ => false,
             },
@@ -60,7 +63,8 @@ impl Fault {
         }
     }
 
-    /// Whether the write may have been done all the same: it was sent, and no answer or no final one came.
+    /// Whether the write may have been done all the same: it was sent, and no answer or no final
+    /// one came.
     pub(crate) fn is_ambiguous(&self) -> bool {
         match self {
             Self::Bad(_) | Self::Contended(_) => false,
@@ -91,8 +95,8 @@ impl From<Unreadable> for Fault {
 }
 
 impl From<Fault> for StoreError {
-    /// A server that is away, changes its primary or refuses us may recover, and contention ends; what it holds that
-    /// cannot be does not.
+    /// A server that is away, changes its primary or refuses us may recover, and contention ends;
+    /// what it holds that cannot be does not.
     fn from(fault: Fault) -> Self {
         let detail = fault.to_string();
         match fault.code() {
@@ -104,8 +108,12 @@ impl From<Fault> for StoreError {
             Fault::Bad(_) => true,
             Fault::Contended(_) => false,
             Fault::Driver(error) => {
-                matches!(error.kind.as_ref(), ErrorKind::Bson(_) | ErrorKind::InvalidArgument { .. } | ErrorKind::Internal { .. })
-                    || fault.is_duplicate()
+                matches!(
+                    error.kind.as_ref(),
+                    ErrorKind::Bson(_)
+                        | ErrorKind::InvalidArgument { .. }
+                        | ErrorKind::Internal { .. }
+                ) || fault.is_duplicate()
             }
         };
         if lasting { Self::Inconsistent { detail } } else { Self::Unavailable { detail } }

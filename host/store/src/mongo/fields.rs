@@ -26,7 +26,8 @@ pub(crate) fn digest(digest: Digest) -> Bson {
     bytes(&digest.0)
 }
 
-/// A number that is compared and counted with; what has no place in 64 signed bits is refused, never cut.
+/// A number that is compared and counted with; what has no place in 64 signed bits is refused,
+/// never cut.
 pub(crate) fn stored(value: u64) -> Result<i64, Fault> {
     i64::try_from(value).map_err(|_| Fault::Bad(format!("{value} does not fit a field")))
 }
@@ -54,7 +55,11 @@ impl<'d> Fields<'d> {
     pub(crate) fn get(&self, name: &str) -> Option<&'d Bson> {
         self.document.get(name).filter(|value| !matches!(value, Bson::Null))
     }
-    fn maybe<T>(&self, name: &str, read: impl FnOnce(&'d Bson) -> Option<T>) -> Result<Option<T>, Fault> {
+    fn maybe<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&'d Bson) -> Option<T>,
+    ) -> Result<Option<T>, Fault> {
         let Some(value) = self.get(name) else { return Ok(None) };
         read(value).map(Some).ok_or_else(|| Fault::Bad(format!("field {name} holds {value}")))
     }
@@ -65,13 +70,21 @@ impl<'d> Fields<'d> {
     pub(crate) fn id<T>(&self, name: &str, wrap: fn(Uuid) -> T) -> Result<T, Fault> {
         Self::must(name, self.id_or_none(name, wrap)?)
     }
-    pub(crate) fn id_or_none<T>(&self, name: &str, wrap: fn(Uuid) -> T) -> Result<Option<T>, Fault> {
-        self.maybe(name, |value| binary(value).and_then(|bytes| Uuid::from_slice(bytes).ok()).map(wrap))
+    pub(crate) fn id_or_none<T>(
+        &self,
+        name: &str,
+        wrap: fn(Uuid) -> T,
+    ) -> Result<Option<T>, Fault> {
+        self.maybe(name, |value| {
+            binary(value).and_then(|bytes| Uuid::from_slice(bytes).ok()).map(wrap)
+        })
     }
     /// The texts of a list; none if the field is not there.
     pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>, Fault> {
         let text = |item: &Bson| item.as_str().map(ToOwned::to_owned);
-        Ok(self.maybe(name, |value| value.as_array()?.iter().map(text).collect())?.unwrap_or_default())
+        Ok(self
+            .maybe(name, |value| value.as_array()?.iter().map(text).collect())?
+            .unwrap_or_default())
     }
     /// The ids of a list.
     pub(crate) fn ids<T>(&self, name: &str, wrap: fn(Uuid) -> T) -> Result<Vec<T>, Fault> {
@@ -91,7 +104,10 @@ impl<'d> Fields<'d> {
     pub(crate) fn array<const N: usize>(&self, name: &str) -> Result<[u8; N], Fault> {
         Self::must(name, self.array_or_none(name)?)
     }
-    pub(crate) fn array_or_none<const N: usize>(&self, name: &str) -> Result<Option<[u8; N]>, Fault> {
+    pub(crate) fn array_or_none<const N: usize>(
+        &self,
+        name: &str,
+    ) -> Result<Option<[u8; N]>, Fault> {
         self.maybe(name, |value| binary(value).and_then(|bytes| bytes.try_into().ok()))
     }
     pub(crate) fn digest(&self, name: &str) -> Result<Digest, Fault> {
@@ -106,10 +122,18 @@ impl<'d> Fields<'d> {
     pub(crate) fn text_or_none(&self, name: &str) -> Result<Option<String>, Fault> {
         self.maybe(name, |value| value.as_str().map(ToOwned::to_owned))
     }
-    pub(crate) fn word<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Fault> {
+    pub(crate) fn word<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Fault> {
         Self::must(name, self.word_or_none(name, parse)?)
     }
-    pub(crate) fn word_or_none<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Fault> {
+    pub(crate) fn word_or_none<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Fault> {
         self.maybe(name, |value| value.as_str().and_then(parse))
     }
     /// A whole number that fits the type.
@@ -140,13 +164,18 @@ impl<'d> Fields<'d> {
     }
     /// Start and length.
     pub(crate) fn period(&self, start_s: &str, length_s: &str) -> Result<Period, Fault> {
-        let length = PeriodLength::new(self.number(length_s)?).map_err(|error| Fault::Bad(format!("field {length_s}: {error}")))?;
+        let length = PeriodLength::new(self.number(length_s)?)
+            .map_err(|error| Fault::Bad(format!("field {length_s}: {error}")))?;
         Ok(Period { start_s: self.number(start_s)?, length })
     }
     /// Name, version and digest in a document of their own.
     pub(crate) fn policy(&self, name: &str) -> Result<PolicyRef, Fault> {
         let policy = self.document(name)?;
-        Ok(PolicyRef { name: policy.text("name")?, version: policy.word("version", |text| text.parse().ok())?, digest: policy.digest("digest")? })
+        Ok(PolicyRef {
+            name: policy.text("name")?,
+            version: policy.word("version", |text| text.parse().ok())?,
+            digest: policy.digest("digest")?,
+        })
     }
     pub(crate) fn document(&self, name: &str) -> Result<Fields<'d>, Fault> {
         Self::must(name, self.document_or_none(name)?)
@@ -156,7 +185,9 @@ impl<'d> Fields<'d> {
     }
     /// The documents of a list; none if the field is not there.
     pub(crate) fn documents(&self, name: &str) -> Result<Vec<Fields<'d>>, Fault> {
-        let documents = self.maybe(name, |value| value.as_array()?.iter().map(|item| item.as_document().map(Fields::of)).collect())?;
+        let documents = self.maybe(name, |value| {
+            value.as_array()?.iter().map(|item| item.as_document().map(Fields::of)).collect()
+        })?;
         Ok(documents.unwrap_or_default())
     }
 }

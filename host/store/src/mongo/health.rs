@@ -13,7 +13,13 @@ const PROBE: &str = "probe";
 impl HealthStore for MongoStore {
     async fn probe(&self) -> Result<Option<u64>, StoreError> {
         let set = doc! { "$set": { "at": DateTime::now() }, "$setOnInsert": { "v": 1 } };
-        match self.collection(META).update_one(doc! { "_id": PROBE }, set).upsert(true).await.map_err(Fault::from) {
+        match self
+            .collection(META)
+            .update_one(doc! { "_id": PROBE }, set)
+            .upsert(true)
+            .await
+            .map_err(Fault::from)
+        {
             // Another replica made it at the same moment: that one was written.
             Err(fault) if fault.is_duplicate() => Ok(None),
             written => Ok(written.map(|_| None)?),

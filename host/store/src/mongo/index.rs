@@ -5,11 +5,13 @@ use mongodb::{
 };
 
 use super::{
-    adjustments, alerts, audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports, ledger, live, nodes, payouts, policies, pools,
-    requests, rolling, runs, sessions, settlements, shadows, webhooks,
+    adjustments, alerts, audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports,
+    ledger, live, nodes, payouts, policies, pools, requests, rolling, runs, sessions, settlements,
+    shadows, webhooks,
 };
 
-/// An index that has to be there before anything is written: the unique ones are what keeps records apart.
+/// An index that has to be there before anything is written: the unique ones are what keeps records
+/// apart.
 #[derive(Clone, Copy)]
 pub(crate) struct Index {
     pub(crate) collection: &'static str,
@@ -27,7 +29,8 @@ pub(crate) struct Index {
 pub(crate) enum Partial {
     /// Those that match.
     Where(fn() -> Document),
-    /// Those that have its key: what asks for them by `$exists` is answered by it, on servers that plan nothing else by an index, too.
+    /// Those that have its key: what asks for them by `$exists` is answered by it, on servers that
+    /// plan nothing else by an index, too.
     Sparse,
 }
 
@@ -63,22 +66,32 @@ const ALL: &[&[Index]] = &[
     webhooks::INDICES,
 ];
 
-/// Every index there has to be: what is created at the start, what `lucid doctor` looks for, what is documented.
+/// Every index there has to be: what is created at the start, what `lucid doctor` looks for, what
+/// is documented.
 pub(crate) fn all() -> impl Iterator<Item = Index> {
     ALL.iter().copied().flatten().copied().chain(audit::AUDITED.into_iter().map(audit::carried_by))
 }
 
-/// Creates what is missing, a collection at a time. One that is there with other keys is an error of the server's.
+/// Creates what is missing, a collection at a time. One that is there with other keys is an error
+/// of the server's.
 pub(crate) async fn create(database: &Database) -> Result<(), Fault> {
     let mut collections: Vec<&'static str> = all().map(|index| index.collection).collect();
     collections.sort_unstable();
     collections.dedup();
     for collection in collections {
-        let models: Vec<_> = all().filter(|index| index.collection == collection).map(|index| index.model()).collect();
+        let models: Vec<_> = all()
+            .filter(|index| index.collection == collection)
+            .map(|index| index.model())
+            .collect();
         database.collection::<Document>(collection).create_indexes(models).await?;
     }
     for (collection, name) in RETIRED {
-        match database.collection::<Document>(collection).drop_index(*name).await.map_err(Fault::from) {
+        match database
+            .collection::<Document>(collection)
+            .drop_index(*name)
+            .await
+            .map_err(Fault::from)
+        {
             Err(fault) if !fault.is_of_no_index() => return Err(fault),
             _ => {}
         }
@@ -89,7 +102,10 @@ pub(crate) async fn create(database: &Database) -> Result<(), Fault> {
 impl Index {
     /// Keys as the server is told them.
     pub(crate) fn key_document(&self) -> Document {
-        self.keys.iter().map(|(key, direction)| ((*key).to_owned(), Bson::Int32(*direction))).collect()
+        self.keys
+            .iter()
+            .map(|(key, direction)| ((*key).to_owned(), Bson::Int32(*direction)))
+            .collect()
     }
 
     /// What its documents match, if not all are in it.

@@ -1,5 +1,5 @@
-//! Looks at a database for who operates it. Nothing of the service's is written: one scratch collection is made and
-//! removed again, to see that writes are durable.
+//! Looks at a database for who operates it. Nothing of the service's is written: one scratch
+//! collection is made and removed again, to see that writes are durable.
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +40,9 @@ pub(crate) async fn inspect(url: &str) -> Result<MongoInspection, OpenError> {
     let found = look(&database, used).await.map_err(|fault| unusable_by(&database, fault))?;
     let mark = mark(&database).await.map_err(|fault| unusable_by(&database, fault))?;
     let copying = match mark {
-        Some(mark) => Some(UnfinishedCopy { from: source_of_copy(&mark), to: place_of(url).await? }),
+        Some(mark) => {
+            Some(UnfinishedCopy { from: source_of_copy(&mark), to: place_of(url).await? })
+        }
         None => None,
     };
     Ok(MongoInspection { copying, ..found })
@@ -50,14 +52,19 @@ async fn look(database: &Database, used: bool) -> Result<MongoInspection, Fault>
     let asked = Instant::now();
     let hello = database.run_command(doc! { "hello": 1 }).await?;
     let answered_in = asked.elapsed();
-    let ours_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(answered_in / 2).as_millis();
+    let ours_ms = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .saturating_sub(answered_in / 2)
+        .as_millis();
     let server = database.run_command(doc! { "buildInfo": 1 }).await?;
     let local_ms = hello.get_datetime("localTime").ok().map(|at| at.timestamp_millis());
     Ok(MongoInspection {
         version: server.get_str("version").unwrap_or("of unknown version").to_owned(),
         database: database.name().to_owned(),
         // A router in front of shards stands for replica sets.
-        replicated: hello.get_str("setName").is_ok() || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid"),
+        replicated: hello.get_str("setName").is_ok()
+            || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid"),
         used,
         schema: schema::SCHEMA,
         ahead_ms: local_ms.map(|at| at.saturating_sub(i64::try_from(ours_ms).unwrap_or(i64::MAX))),
@@ -94,8 +101,9 @@ async fn wrong_indices(database: &Database) -> Result<Vec<String>, Fault> {
             match found.get(index.name) {
                 None => wrong.push(told("is missing")),
                 Some((keys, options)) => {
-                    let plain =
-                        options.sparse.unwrap_or(false) == index.is_sparse() && !options.hidden.unwrap_or(false) && options.expire_after.is_none();
+                    let plain = options.sparse.unwrap_or(false) == index.is_sparse()
+                        && !options.hidden.unwrap_or(false)
+                        && options.expire_after.is_none();
                     let same = same(keys, &index.key_document())
                         && options.unique.unwrap_or(false) == index.unique
                         && match (&options.partial_filter_expression, index.filter()) {
@@ -115,7 +123,8 @@ async fn wrong_indices(database: &Database) -> Result<Vec<String>, Fault> {
 
 /// Whether two documents say the same; servers tell whole numbers in types of their own.
 fn same(a: &Document, b: &Document) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|((name, a), (other, b))| name == other && same_value(a, b))
+    a.len() == b.len()
+        && a.iter().zip(b).all(|((name, a), (other, b))| name == other && same_value(a, b))
 }
 
 fn same_value(a: &Bson, b: &Bson) -> bool {
@@ -127,7 +136,10 @@ fn same_value(a: &Bson, b: &Bson) -> bool {
     };
     match (a, b) {
         (Bson::Document(a), Bson::Document(b)) => same(a, b),
-        _ => a == b || matches!((number(a), number(b)), (Some(a), Some(b)) if a.total_cmp(&b).is_eq()),
+        _ => {
+            a == b
+                || matches!((number(a), number(b)), (Some(a), Some(b)) if a.total_cmp(&b).is_eq())
+        }
     }
 }
 
@@ -144,7 +156,8 @@ async fn active(database: &Database) -> Result<Vec<ActiveBundle>, Fault> {
     Ok(bundles)
 }
 
-/// Writes a few documents as the service does, one after the other: the middle time until one is durable.
+/// Writes a few documents as the service does, one after the other: the middle time until one is
+/// durable.
 async fn durable_write(database: &Database) -> Result<Duration, Fault> {
     let scratch = durable(database, SCRATCH);
     let mut times = Vec::with_capacity(WRITES);
@@ -172,12 +185,19 @@ async fn room(database: &Database) -> Option<Room> {
     let stats = database.run_command(doc! { "dbStats": 1 }).await.ok()?;
     let bytes = |name: &str| match stats.get(name)? {
         Bson::Double(value) if *value >= 0.0 => {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes of a disk, told as a float")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "bytes of a disk, told as a float"
+            )]
             let whole = *value as u64;
             Some(whole)
         }
         _ => Fields::of(&stats).number_or_none::<u64>(name).ok().flatten(),
     };
     let disk = bytes("fsTotalSize").zip(bytes("fsUsedSize")).filter(|(total, _)| *total > 0);
-    Some(Room { stored_bytes: bytes("storageSize")?, free_bytes: disk.map(|(total, used)| total.saturating_sub(used)) })
+    Some(Room {
+        stored_bytes: bytes("storageSize")?,
+        free_bytes: disk.map(|(total, used)| total.saturating_sub(used)),
+    })
 }

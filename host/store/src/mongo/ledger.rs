@@ -1,8 +1,9 @@
-//! The ledger: an entry is one document with all its legs and the balances after it, so that booking is one insert.
+//! The ledger: an entry is one document with all its legs and the balances after it, so that
+//! booking is one insert.
 //!
-//! There is no head to keep: an entry is booked if the entry before it in its stream is there and leads to it, and
-//! nobody else has its place. Entries never change, so what was checked stays true, and the unique (stream, seq)
-//! decides between two. A crash leaves an entry or none.
+//! There is no head to keep: an entry is booked if the entry before it in its stream is there and
+//! leads to it, and nobody else has its place. Entries never change, so what was checked stays
+//! true, and the unique (stream, seq) decides between two. A crash leaves an entry or none.
 
 mod booking;
 
@@ -40,12 +41,23 @@ pub(crate) const INDICES: &[Index] = &[
         partial: None,
         why: "one entry a place of a stream; heads and streams",
     },
-    Index { collection: LEDGER, name: "ledger_account", keys: &[("legs.account", 1)], unique: false, partial: None, why: "the sum of an account" },
+    Index {
+        collection: LEDGER,
+        name: "ledger_account",
+        keys: &[("legs.account", 1)],
+        unique: false,
+        partial: None,
+        why: "the sum of an account",
+    },
 ];
 
 pub(crate) fn document(entry: &Entry) -> Result<Document, Fault> {
     let (draft, balances) = (&entry.draft, &entry.balances);
-    let legs: Vec<Bson> = draft.legs.iter().map(|leg| doc! { "account": leg.account.name(), "amount": leg.amount.0 }.into()).collect();
+    let legs: Vec<Bson> = draft
+        .legs
+        .iter()
+        .map(|leg| doc! { "account": leg.account.name(), "amount": leg.amount.0 }.into())
+        .collect();
     Ok(doc! {
         "_id": &draft.id,
         "v": 1,
@@ -74,7 +86,9 @@ fn read_head(fields: Fields<'_>) -> Result<Head, Fault> {
 
 pub(crate) fn read(fields: Fields<'_>) -> Result<Entry, Fault> {
     let legs = fields.documents("legs")?;
-    let legs = legs.into_iter().map(|leg| Ok(Leg { account: leg.word("account", Account::from_name)?, amount: leg.money("amount")? }));
+    let legs = legs.into_iter().map(|leg| {
+        Ok(Leg { account: leg.word("account", Account::from_name)?, amount: leg.money("amount")? })
+    });
     let draft = Draft {
         id: fields.text("_id")?,
         stream: fields.word("stream", Stream::from_name)?,
@@ -98,40 +112,62 @@ fn node_of(stream: &str) -> Option<NodeId> {
 }
 
 /// By the ids of accruals, which begin with their period's start.
-async fn accrued(ledger: &Collection<Document>, period_start_s: i64) -> Result<BTreeMap<NodeId, MicroUsdt>, Fault> {
+async fn accrued(
+    ledger: &Collection<Document>,
+    period_start_s: i64,
+) -> Result<BTreeMap<NodeId, MicroUsdt>, Fault> {
     // The character after the colon.
-    let ids = doc! { "$gte": format!("acc:{period_start_s}:"), "$lt": format!("acc:{period_start_s};") };
-    let accrued = collect(ledger.find(doc! { "_id": ids }).projection(doc! { "stream": 1, "legs": 1 }).await?, |fields| {
-        let node = fields.word("stream", node_of)?;
-        let mut available = MicroUsdt::ZERO;
-        for leg in fields.documents("legs")? {
-            if leg.word("account", Account::from_name)? == Account::Available(node) {
-                available = leg.money("amount")?;
+    let ids =
+        doc! { "$gte": format!("acc:{period_start_s}:"), "$lt": format!("acc:{period_start_s};") };
+    let accrued = collect(
+        ledger.find(doc! { "_id": ids }).projection(doc! { "stream": 1, "legs": 1 }).await?,
+        |fields| {
+            let node = fields.word("stream", node_of)?;
+            let mut available = MicroUsdt::ZERO;
+            for leg in fields.documents("legs")? {
+                if leg.word("account", Account::from_name)? == Account::Available(node) {
+                    available = leg.money("amount")?;
+                }
             }
-        }
-        Ok((node, available))
-    });
+            Ok((node, available))
+        },
+    );
     Ok(accrued.await?.into_iter().collect())
 }
 
 /// The end of a stream, read from the ledger itself.
 async fn head(ledger: &Collection<Document>, stream: Stream) -> Result<Head, Fault> {
-    let last = ledger.find_one(doc! { "stream": stream.name() }).sort(doc! { "stream": 1, "seq": -1 }).await?;
+    let last = ledger
+        .find_one(doc! { "stream": stream.name() })
+        .sort(doc! { "stream": 1, "seq": -1 })
+        .await?;
     last.map_or_else(|| Ok(Head::default()), |last| read_head(Fields::of(&last)))
 }
 
-async fn entries(ledger: &Collection<Document>, stream: Stream, after_seq: u64, limit: u32) -> Result<Vec<Entry>, Fault> {
+async fn entries(
+    ledger: &Collection<Document>,
+    stream: Stream,
+    after_seq: u64,
+    limit: u32,
+) -> Result<Vec<Entry>, Fault> {
     let filter = doc! { "stream": stream.name(), "seq": { "$gt": stored(after_seq)? } };
     collect(ledger.find(filter).sort(doc! { "seq": 1 }).limit(i64::from(limit)).await?, read).await
 }
 
 async fn streams(ledger: &Collection<Document>) -> Result<Vec<Stream>, Fault> {
-    let pipeline = [doc! { "$sort": { "stream": 1 } }, doc! { "$group": { "_id": "$stream" } }, doc! { "$sort": { "_id": 1 } }];
+    let pipeline = [
+        doc! { "$sort": { "stream": 1 } },
+        doc! { "$group": { "_id": "$stream" } },
+        doc! { "$sort": { "_id": 1 } },
+    ];
     collect(ledger.aggregate(pipeline).await?, |fields| fields.word("_id", Stream::from_name)).await
 }
 
 /// A sum that leaves 64 bits comes back as a float or not at all: an error either way.
-async fn account_total(ledger: &Collection<Document>, account: Account) -> Result<MicroUsdt, Fault> {
+async fn account_total(
+    ledger: &Collection<Document>,
+    account: Account,
+) -> Result<MicroUsdt, Fault> {
     let of_account = doc! { "$match": { "legs.account": account.name() } };
     let sum = doc! { "$group": { "_id": Bson::Null, "total": { "$sum": "$legs.amount" } } };
     let pipeline = [of_account.clone(), doc! { "$unwind": "$legs" }, of_account, sum];
@@ -139,8 +175,12 @@ async fn account_total(ledger: &Collection<Document>, account: Account) -> Resul
     Ok(totals.first().copied().unwrap_or_default())
 }
 
-/// Sorted as the index is, so that the server jumps from the last entry of a stream to that of the next.
-async fn heads_available(ledger: &Collection<Document>, at_least: MicroUsdt) -> Result<Vec<(NodeId, Head)>, Fault> {
+/// Sorted as the index is, so that the server jumps from the last entry of a stream to that of the
+/// next.
+async fn heads_available(
+    ledger: &Collection<Document>,
+    at_least: MicroUsdt,
+) -> Result<Vec<(NodeId, Head)>, Fault> {
     let first = |field: &str| doc! { "$first": format!("${field}") };
     let pipeline = [
         doc! { "$sort": { "stream": 1, "seq": -1 } },
@@ -181,7 +221,12 @@ impl LedgerStore for MongoStore {
     async fn entry(&self, id: &str) -> Result<Option<Entry>, StoreError> {
         Ok(entry(&self.collection(LEDGER), id).await?)
     }
-    async fn entries(&self, stream: Stream, after_seq: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    async fn entries(
+        &self,
+        stream: Stream,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
         Ok(entries(&self.collection(LEDGER), stream, after_seq, limit).await?)
     }
     async fn streams(&self) -> Result<Vec<Stream>, StoreError> {
@@ -190,10 +235,16 @@ impl LedgerStore for MongoStore {
     async fn account_total(&self, account: Account) -> Result<MicroUsdt, StoreError> {
         Ok(account_total(&self.collection(LEDGER), account).await?)
     }
-    async fn accrued(&self, period_start_s: i64) -> Result<BTreeMap<NodeId, MicroUsdt>, StoreError> {
+    async fn accrued(
+        &self,
+        period_start_s: i64,
+    ) -> Result<BTreeMap<NodeId, MicroUsdt>, StoreError> {
         Ok(accrued(&self.collection(LEDGER), period_start_s).await?)
     }
-    async fn heads_available(&self, at_least: MicroUsdt) -> Result<Vec<(NodeId, Head)>, StoreError> {
+    async fn heads_available(
+        &self,
+        at_least: MicroUsdt,
+    ) -> Result<Vec<(NodeId, Head)>, StoreError> {
         Ok(heads_available(&self.collection(LEDGER), at_least).await?)
     }
 }

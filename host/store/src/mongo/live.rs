@@ -1,6 +1,8 @@
 use std::collections::HashMap;
 
-use lucid_model::{credit::Interval, id::NodeId, metric::Sample, observation::Observation, time::TimeMs};
+use lucid_model::{
+    credit::Interval, id::NodeId, metric::Sample, observation::Observation, time::TimeMs,
+};
 use lucid_ports::LiveState;
 use mongodb::{
     Collection,
@@ -19,7 +21,8 @@ use crate::packing;
 
 pub(crate) const LIVE: &str = "live";
 
-/// Few documents have claims that are not yet folded into their sessions, and most of the time none.
+/// Few documents have claims that are not yet folded into their sessions, and most of the time
+/// none.
 pub(crate) const INDICES: &[Index] = &[
     Index {
         collection: LIVE,
@@ -30,7 +33,14 @@ pub(crate) const INDICES: &[Index] = &[
         why: "sessions that are not yet documents of their own",
     },
     // MongoDB walks `_id` itself; a server of its protocol may search all of it.
-    Index { collection: LIVE, name: "live_walk", keys: &[("_id", 1), ("v", 1)], unique: false, partial: None, why: "nodes that follow each other" },
+    Index {
+        collection: LIVE,
+        name: "live_walk",
+        keys: &[("_id", 1), ("v", 1)],
+        unique: false,
+        partial: None,
+        why: "nodes that follow each other",
+    },
 ];
 
 /// Sessions of a report that is stored but not yet folded into the sessions' documents.
@@ -72,7 +82,11 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Live, Fault> {
         Ok(Interval { from: TimeMs(from), to: TimeMs(to) })
     });
     let claims = fields.documents("claims")?.into_iter().map(|claim| {
-        let sessions = claim.documents("sessions")?.into_iter().map(sessions::read).collect::<Result<_, Fault>>()?;
+        let sessions = claim
+            .documents("sessions")?
+            .into_iter()
+            .map(sessions::read)
+            .collect::<Result<_, Fault>>()?;
         Ok(Claim { number: claim.number("claim")?, sessions })
     });
     Ok(Live {
@@ -85,22 +99,40 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Live, Fault> {
 }
 
 /// What is newest of each node, in the order asked.
-pub(crate) async fn states(live: &Collection<Document>, nodes: &[NodeId]) -> Result<Vec<Option<LiveState>>, Fault> {
+pub(crate) async fn states(
+    live: &Collection<Document>,
+    nodes: &[NodeId],
+) -> Result<Vec<Option<LiveState>>, Fault> {
     let ids: Vec<_> = nodes.iter().map(|node| id(node.0)).collect();
-    let cursor = live.find(doc! { "_id": { "$in": ids } }).projection(doc! { "last_seen": 1, "newest": 1 }).await?;
+    let cursor = live
+        .find(doc! { "_id": { "$in": ids } })
+        .projection(doc! { "last_seen": 1, "newest": 1 })
+        .await?;
     let states = collect(cursor, |fields| {
         let node = fields.id("_id", NodeId)?;
-        let sample = fields.bytes_or_none("newest")?.map(|bytes| packing::from_bytes(node, &bytes)).transpose()?;
+        let sample = fields
+            .bytes_or_none("newest")?
+            .map(|bytes| packing::from_bytes(node, &bytes))
+            .transpose()?;
         Ok((node, LiveState { last_seen: fields.time("last_seen")?, sample }))
     });
     let states: HashMap<_, _> = states.await?.into_iter().collect();
     Ok(nodes.iter().map(|node| states.get(node).copied()).collect())
 }
 
-/// The stretch of presence that ends last. Sealing leaves the one that began last, so that it goes on growing.
-pub(crate) async fn last_presence(live: &Collection<Document>, node: NodeId) -> Result<Option<Interval>, Fault> {
-    let found = live.find_one(doc! { "_id": id(node.0) }).projection(doc! { "presence": 1 }).await?;
-    let presence = found.map(|found| read(Fields::of(&found))).transpose()?.map(|live| live.presence).unwrap_or_default();
+/// The stretch of presence that ends last. Sealing leaves the one that began last, so that it goes
+/// on growing.
+pub(crate) async fn last_presence(
+    live: &Collection<Document>,
+    node: NodeId,
+) -> Result<Option<Interval>, Fault> {
+    let found =
+        live.find_one(doc! { "_id": id(node.0) }).projection(doc! { "presence": 1 }).await?;
+    let presence = found
+        .map(|found| read(Fields::of(&found)))
+        .transpose()?
+        .map(|live| live.presence)
+        .unwrap_or_default();
     Ok(presence.into_iter().max_by_key(|stretch| (stretch.to, std::cmp::Reverse(stretch.from))))
 }
 
@@ -116,10 +148,14 @@ pub(crate) async fn nodes(live: &Collection<Document>) -> Result<Vec<NodeId>, Fa
 }
 
 /// Live documents with claims that are not yet folded: of these nodes, or of all.
-pub(crate) async fn with_claims(live: &Collection<Document>, nodes: Option<&[NodeId]>) -> Result<Vec<Live>, Fault> {
+pub(crate) async fn with_claims(
+    live: &Collection<Document>,
+    nodes: Option<&[NodeId]>,
+) -> Result<Vec<Live>, Fault> {
     let mut filter = doc! { "claims.claim": { "$exists": true } };
     if let Some(nodes) = nodes {
-        filter.insert("_id", doc! { "$in": nodes.iter().map(|node| id(node.0)).collect::<Vec<_>>() });
+        filter
+            .insert("_id", doc! { "$in": nodes.iter().map(|node| id(node.0)).collect::<Vec<_>>() });
     }
     collect(live.find(filter).projection(doc! { "claims": 1 }).await?, read).await
 }

@@ -40,7 +40,8 @@ pub(crate) fn document(mismatch: &Mismatch) -> Document {
 }
 
 pub(crate) fn read(fields: Fields<'_>) -> Result<Mismatch, Fault> {
-    let ended = |e: Fields<'_>| Ok::<_, Fault>((e.time("at")?, e.word("remedy", Remedy::from_name)?));
+    let ended =
+        |e: Fields<'_>| Ok::<_, Fault>((e.time("at")?, e.word("remedy", Remedy::from_name)?));
     Ok(Mismatch {
         id: fields.id("_id", MismatchId)?,
         payout: fields.id("payout", PayoutId)?,
@@ -56,14 +57,26 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Mismatch, Fault> {
 
 #[async_trait]
 impl MismatchStore for MongoStore {
-    async fn add_mismatch(&self, mismatch: Mismatch, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn add_mismatch(
+        &self,
+        mismatch: Mismatch,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         Ok(self.insert_audited(MISMATCHES, document(&mismatch), &[audit]).await?)
     }
     async fn mismatch(&self, mismatch: MismatchId) -> Result<Option<Mismatch>, StoreError> {
-        let found = self.collection(MISMATCHES).find_one(doc! { "_id": id(mismatch.0) }).await.map_err(Fault::from)?;
+        let found = self
+            .collection(MISMATCHES)
+            .find_one(doc! { "_id": id(mismatch.0) })
+            .await
+            .map_err(Fault::from)?;
         Ok(found.map(|found| read(Fields::of(&found))).transpose()?)
     }
-    async fn mismatches(&self, open_only: bool, request: PageRequest<()>) -> Result<Page<Mismatch>, StoreError> {
+    async fn mismatches(
+        &self,
+        open_only: bool,
+        request: PageRequest<()>,
+    ) -> Result<Page<Mismatch>, StoreError> {
         let filter = if open_only {
             doc! { "ended": { "$exists": false } }
         } else {
@@ -71,8 +84,16 @@ impl MismatchStore for MongoStore {
         };
         Ok(page(&self.collection(MISMATCHES), filter, &["_id"], &request, read).await?)
     }
-    async fn end_mismatch(&self, mismatch: MismatchId, at: TimeMs, remedy: Remedy, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn end_mismatch(
+        &self,
+        mismatch: MismatchId,
+        at: TimeMs,
+        remedy: Remedy,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         let open = doc! { "_id": id(mismatch.0), "ended": { "$exists": false } };
-        Ok(self.update_audited(MISMATCHES, open, doc! { "$set": ended_fields((at, remedy)) }, &[audit]).await?)
+        Ok(self
+            .update_audited(MISMATCHES, open, doc! { "$set": ended_fields((at, remedy)) }, &[audit])
+            .await?)
     }
 }

@@ -1,9 +1,10 @@
 //! Writes of one document that are done once, whatever becomes of their answers.
 //!
-//! A server that is lost after it wrote leaves nobody who knows. The driver sends the write once more: a server that
-//! remembers it gives the first answer, one that does not finds our own document in the way. So every write carries a
-//! mark of its own, `write`, and one that is refused or unanswered reads back by it before it says whose document that
-//! is. It is never sent a third time: what cannot be told is `Unavailable`, and the caller comes again with the same id.
+//! A server that is lost after it wrote leaves nobody who knows. The driver sends the write once
+//! more: a server that remembers it gives the first answer, one that does not finds our own
+//! document in the way. So every write carries a mark of its own, `write`, and one that is refused
+//! or unanswered reads back by it before it says whose document that is. It is never sent a third
+//! time: what cannot be told is `Unavailable`, and the caller comes again with the same id.
 
 use lucid_model::audit::AuditEntry;
 use mongodb::{
@@ -20,10 +21,15 @@ use super::{
 };
 
 /// Inserts a document. `false`: one of its unique keys is taken by another write.
-pub(crate) async fn insert(collection: &Collection<Document>, mut document: Document) -> Result<bool, Fault> {
+pub(crate) async fn insert(
+    collection: &Collection<Document>,
+    mut document: Document,
+) -> Result<bool, Fault> {
     let write = ObjectId::new();
     document.insert("write", write);
-    let Err(fault) = collection.insert_one(&document).await.map_err(Fault::from) else { return Ok(true) };
+    let Err(fault) = collection.insert_one(&document).await.map_err(Fault::from) else {
+        return Ok(true);
+    };
     if !fault.is_duplicate() && !fault.is_ambiguous() {
         return Err(fault);
     }
@@ -34,8 +40,9 @@ pub(crate) async fn insert(collection: &Collection<Document>, mut document: Docu
     if fault.is_duplicate() { Ok(false) } else { Err(fault) }
 }
 
-/// Sets fields of the document that has `id` if its version is still the one before `version` and it is as `condition`
-/// says, and adds what is to be audited. `false`: it is not so, or there is none.
+/// Sets fields of the document that has `id` if its version is still the one before `version` and
+/// it is as `condition` says, and adds what is to be audited. `false`: it is not so, or there is
+/// none.
 pub(crate) async fn change(
     collection: &Collection<Document>,
     id: Bson,
@@ -59,7 +66,10 @@ pub(crate) async fn change(
         Err(fault) if fault.is_ambiguous() => Some(fault),
         Err(fault) => return Err(fault),
     };
-    match (is_there(collection, doc! { "_id": id, "version": version, "write": write }).await?, lost) {
+    match (
+        is_there(collection, doc! { "_id": id, "version": version, "write": write }).await?,
+        lost,
+    ) {
         (true, _) => Ok(true),
         (false, None) => Ok(false),
         (false, Some(fault)) => Err(fault),
@@ -80,29 +90,47 @@ pub(crate) struct Statement {
     pub(crate) upsert: bool,
 }
 
-/// Carries out updates that may be repeated, each of one document, many with one command. An upsert that finds its
-/// document there but not matched by its filter changes nothing.
-pub(crate) async fn update_each(store: &MongoStore, collection: &str, statements: Vec<Statement>) -> Result<(), Fault> {
+/// Carries out updates that may be repeated, each of one document, many with one command. An upsert
+/// that finds its document there but not matched by its filter changes nothing.
+pub(crate) async fn update_each(
+    store: &MongoStore,
+    collection: &str,
+    statements: Vec<Statement>,
+) -> Result<(), Fault> {
     for some in statements.chunks(STATEMENTS_MAX) {
-        let updates: Vec<_> = some.iter().map(|s| doc! { "q": s.filter.clone(), "u": s.update.clone(), "upsert": s.upsert }).collect();
+        let updates: Vec<_> = some
+            .iter()
+            .map(|s| doc! { "q": s.filter.clone(), "u": s.update.clone(), "upsert": s.upsert })
+            .collect();
         let concern = doc! { "w": "majority", "j": true };
         let command = doc! { "update": collection, "updates": updates, "ordered": false, "writeConcern": concern };
         let answer = store.database.run_command(command).await?;
         let fields = Fields::of(&answer);
         for refused in fields.documents("writeErrors")? {
             if refused.number::<i32>("code")? != DUPLICATE_KEY {
-                return Err(Error::custom(format!("an update of {collection} was refused: {}", refused.text("errmsg")?)).into());
+                return Err(Error::custom(format!(
+                    "an update of {collection} was refused: {}",
+                    refused.text("errmsg")?
+                ))
+                .into());
             }
         }
         if fields.get("writeConcernError").is_some() {
-            return Err(Error::custom(format!("an update of {collection} is not on a majority's disks")).into());
+            return Err(Error::custom(format!(
+                "an update of {collection} is not on a majority's disks"
+            ))
+            .into());
         }
     }
     Ok(())
 }
 
-/// Inserts documents whose ids say what they are: those that are there already are the same. `false`: some were there.
-pub(crate) async fn insert_each(collection: &Collection<Document>, documents: &[Document]) -> Result<bool, Fault> {
+/// Inserts documents whose ids say what they are: those that are there already are the same.
+/// `false`: some were there.
+pub(crate) async fn insert_each(
+    collection: &Collection<Document>,
+    documents: &[Document],
+) -> Result<bool, Fault> {
     if documents.is_empty() {
         return Ok(true);
     }

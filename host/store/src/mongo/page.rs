@@ -10,7 +10,10 @@ use super::{fault::Fault, fields::Fields};
 pub(crate) const BATCH: u32 = 2_000;
 
 /// All documents of a cursor.
-pub(crate) async fn collect<T>(mut cursor: Cursor<Document>, read: impl Fn(Fields<'_>) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
+pub(crate) async fn collect<T>(
+    mut cursor: Cursor<Document>,
+    read: impl Fn(Fields<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
     let mut found = Vec::new();
     while cursor.advance().await? {
         found.push(read(Fields::of(&cursor.deserialize_current()?))?);
@@ -19,7 +22,9 @@ pub(crate) async fn collect<T>(mut cursor: Cursor<Document>, read: impl Fn(Field
 }
 
 /// The same as they came, to be read by [`read_each`]: beside what is asked next.
-pub(crate) async fn collect_raw(mut cursor: Cursor<Document>) -> Result<Vec<RawDocumentBuf>, Fault> {
+pub(crate) async fn collect_raw(
+    mut cursor: Cursor<Document>,
+) -> Result<Vec<RawDocumentBuf>, Fault> {
     let mut found = Vec::new();
     while cursor.advance().await? {
         found.push(cursor.current().to_owned());
@@ -28,8 +33,17 @@ pub(crate) async fn collect_raw(mut cursor: Cursor<Document>) -> Result<Vec<RawD
 }
 
 /// Documents as they came, read.
-pub(crate) fn read_each<T>(raw: &[RawDocumentBuf], read: impl Fn(Fields<'_>) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
-    raw.iter().map(|raw| read(Fields::of(&Document::try_from(raw.as_ref()).map_err(|error| Fault::Bad(error.to_string()))?))).collect()
+pub(crate) fn read_each<T>(
+    raw: &[RawDocumentBuf],
+    read: impl Fn(Fields<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    raw.iter()
+        .map(|raw| {
+            read(Fields::of(
+                &Document::try_from(raw.as_ref()).map_err(|error| Fault::Bad(error.to_string()))?,
+            ))
+        })
+        .collect()
 }
 
 /// Sorted by `keys`, the last of which tells documents apart, all in the same direction.
@@ -41,8 +55,8 @@ pub(crate) fn sorted(keys: &[&str], order: Order) -> Document {
     keys.iter().map(|key| ((*key).to_owned(), Bson::Int32(direction))).collect()
 }
 
-/// One page of a list, and the count of the whole. The two are read one after the other: what is added between them
-/// is in one of the two.
+/// One page of a list, and the count of the whole. The two are read one after the other: what is
+/// added between them is in one of the two.
 pub(crate) async fn page<S, T>(
     collection: &Collection<Document>,
     filter: Document,
@@ -56,6 +70,11 @@ pub(crate) async fn page<S, T>(
     if offset >= total {
         return Ok(Page { items: Vec::new(), total });
     }
-    let cursor = collection.find(filter).sort(sorted(keys, page.order)).skip(offset).limit(i64::from(page.limit)).await?;
+    let cursor = collection
+        .find(filter)
+        .sort(sorted(keys, page.order))
+        .skip(offset)
+        .limit(i64::from(page.limit))
+        .await?;
     Ok(Page { items: collect(cursor, read).await?, total })
 }

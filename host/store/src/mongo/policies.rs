@@ -1,10 +1,11 @@
 //! Policy versions, their components and activations.
 //!
-//! A component may be larger than a document, and so may golden cases: they are kept in chunks that are named by their digest and
-//! written before the version, which is what makes them visible. Chunks that a crash left alone are the same at the next try.
+//! A component may be larger than a document, and so may golden cases: they are kept in chunks that
+//! are named by their digest and written before the version, which is what makes them visible.
+//! Chunks that a crash left alone are the same at the next try.
 //!
-//! Activations of one call are one document, named by the revision it is based on: of two that are based on the same
-//! one only one can be.
+//! Activations of one call are one document, named by the revision it is based on: of two that are
+//! based on the same one only one can be.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ use lucid_model::{
     canonical::{Canonical, CanonicalReader},
     id::Digest,
     policy::{
-        Activation, Bundle, BundleSignature, KeyId, ParamValues, PolicyKind, PolicyRef, PolicyReport, PolicyVersion, Revision, Scope, VersionState,
+        Activation, Bundle, BundleSignature, KeyId, ParamValues, PolicyKind, PolicyRef,
+        PolicyReport, PolicyVersion, Revision, Scope, VersionState,
     },
 };
 use lucid_ports::{Activated, ImportRecord, PolicyStore, StoreError, StoredBundle};
@@ -81,7 +83,13 @@ fn signatures(signatures: &[BundleSignature]) -> Vec<Document> {
 /// Golden cases as bytes, if they have no place in the version's document.
 fn large_golden(bundle: &Bundle) -> Option<Vec<u8>> {
     let bytes: usize = bundle.golden.iter().map(|(name, text)| name.len() + text.len()).sum();
-    let whole = || bundle.golden.iter().fold(Canonical::default(), |bytes, (name, text)| bytes.text(name).text(text)).finish();
+    let whole = || {
+        bundle
+            .golden
+            .iter()
+            .fold(Canonical::default(), |bytes, (name, text)| bytes.text(name).text(text))
+            .finish()
+    };
     (bytes > GOLDEN_BYTES_MAX).then(whole)
 }
 
@@ -103,8 +111,18 @@ pub(crate) fn version_document(stored: &StoredBundle) -> Document {
         "component_bytes": length(&bundle.component),
     };
     match large_golden(bundle) {
-        Some(bytes) => document.insert("golden_chunks", doc! { "digest": fields::digest(Digest::of(&bytes)), "bytes": length(&bytes) }),
-        None => document.insert("golden", bundle.golden.iter().map(|(name, text)| doc! { "name": name, "text": text }).collect::<Vec<_>>()),
+        Some(bytes) => document.insert(
+            "golden_chunks",
+            doc! { "digest": fields::digest(Digest::of(&bytes)), "bytes": length(&bytes) },
+        ),
+        None => document.insert(
+            "golden",
+            bundle
+                .golden
+                .iter()
+                .map(|(name, text)| doc! { "name": name, "text": text })
+                .collect::<Vec<_>>(),
+        ),
     };
     document
 }
@@ -132,7 +150,11 @@ pub(crate) fn params(params: &ParamValues) -> Vec<Document> {
 }
 
 pub(crate) fn read_params(fields: Fields<'_>) -> Result<ParamValues, Fault> {
-    fields.documents("params")?.into_iter().map(|param| Ok((param.text("name")?, param.number("value")?))).collect()
+    fields
+        .documents("params")?
+        .into_iter()
+        .map(|param| Ok((param.text("name")?, param.number("value")?)))
+        .collect()
 }
 
 pub(crate) fn activation_document(activation: &Activation) -> Document {
@@ -160,14 +182,18 @@ fn read_activation(fields: Fields<'_>, revision: u64) -> Result<Activation, Faul
 /// The activations of one call, in order.
 pub(crate) fn read_activations(fields: Fields<'_>) -> Result<Vec<Activation>, Fault> {
     let based_on: u64 = fields.number("_id")?;
-    (based_on + 1..).zip(fields.documents("activations")?).map(|(revision, activation)| read_activation(activation, revision)).collect()
+    (based_on + 1..)
+        .zip(fields.documents("activations")?)
+        .map(|(revision, activation)| read_activation(activation, revision))
+        .collect()
 }
 
 fn chunk_id(digest: Digest, place: i64) -> Bson {
     Bson::Document(doc! { "digest": fields::digest(digest), "place": place })
 }
 
-/// What is active: of each kind and scope the newest activation that applies at once, and what was scheduled after it.
+/// What is active: of each kind and scope the newest activation that applies at once, and what was
+/// scheduled after it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InForce {
     pub(crate) last: Revision,
@@ -184,12 +210,16 @@ impl InForce {
 }
 
 /// What is active, if `known` was up to its revision.
-pub(crate) async fn read_in_force(database: &Database, mut known: InForce) -> Result<InForce, Fault> {
+pub(crate) async fn read_in_force(
+    database: &Database,
+    mut known: InForce,
+) -> Result<InForce, Fault> {
     let newer = doc! { "_id": { "$gte": stored(known.last.0)? } };
     let calls = durable(database, ACTIVATIONS).find(newer).sort(doc! { "_id": 1 }).await?;
     for activation in collect(calls, read_activations).await?.into_iter().flatten() {
         known.last = activation.revision;
-        let timeline = known.timelines.entry((activation.kind.name(), activation.scope)).or_default();
+        let timeline =
+            known.timelines.entry((activation.kind.name(), activation.scope)).or_default();
         if activation.from_s == 0 {
             timeline.clear();
         }
@@ -205,28 +235,46 @@ async fn whole(database: &Database, digest: Digest, bytes: i64) -> Result<Vec<u8
         if whole.len() >= bytes {
             break;
         }
-        let chunk = durable(database, CHUNKS).find_one(doc! { "_id": chunk_id(digest, place) }).await?;
-        let chunk = chunk.ok_or_else(|| Fault::Bad(format!("chunk {place} of what has the digest {digest} is missing")))?;
+        let chunk =
+            durable(database, CHUNKS).find_one(doc! { "_id": chunk_id(digest, place) }).await?;
+        let chunk = chunk.ok_or_else(|| {
+            Fault::Bad(format!("chunk {place} of what has the digest {digest} is missing"))
+        })?;
         whole.extend(Fields::of(&chunk).bytes("bytes")?);
     }
     Ok(whole)
 }
 
 /// The bundle of a digest, its component put together again.
-pub(crate) async fn kept_bundle(database: &Database, digest: Digest) -> Result<Option<StoredBundle>, Fault> {
-    let Some(document) = durable(database, VERSIONS).find_one(doc! { "_id": fields::digest(digest) }).await? else { return Ok(None) };
+pub(crate) async fn kept_bundle(
+    database: &Database,
+    digest: Digest,
+) -> Result<Option<StoredBundle>, Fault> {
+    let Some(document) =
+        durable(database, VERSIONS).find_one(doc! { "_id": fields::digest(digest) }).await?
+    else {
+        return Ok(None);
+    };
     let fields = Fields::of(&document);
     let golden = if fields.has("golden_chunks") {
         let kept = fields.document("golden_chunks")?;
         let bytes = whole(database, kept.digest("digest")?, kept.number("bytes")?).await?;
-        read_large_golden(&bytes).ok_or_else(|| Fault::Bad(format!("golden cases of component {digest} cannot be read")))?
+        read_large_golden(&bytes).ok_or_else(|| {
+            Fault::Bad(format!("golden cases of component {digest} cannot be read"))
+        })?
     } else {
-        let cases = fields.documents("golden")?.into_iter().map(|case| Ok((case.text("name")?, case.text("text")?)));
+        let cases = fields
+            .documents("golden")?
+            .into_iter()
+            .map(|case| Ok((case.text("name")?, case.text("text")?)));
         cases.collect::<Result<_, Fault>>()?
     };
     let component = whole(database, digest, fields.number("component_bytes")?).await?;
-    let signed = |one: Fields<'_>| Ok(BundleSignature { key: KeyId(one.array("key")?), signature: one.array("signature")? });
-    let signatures = fields.documents("signatures")?.into_iter().map(signed).collect::<Result<_, Fault>>()?;
+    let signed = |one: Fields<'_>| {
+        Ok(BundleSignature { key: KeyId(one.array("key")?), signature: one.array("signature")? })
+    };
+    let signatures =
+        fields.documents("signatures")?.into_iter().map(signed).collect::<Result<_, Fault>>()?;
     let bundle = Bundle { manifest: fields.text("manifest")?, component, golden, signatures };
     Ok(Some(StoredBundle { version: read_version(fields)?, bundle }))
 }
@@ -234,7 +282,12 @@ pub(crate) async fn kept_bundle(database: &Database, digest: Digest) -> Result<O
 impl MongoStore {
     async fn keep_version(&self, stored: &StoredBundle, entry: &AuditEntry) -> Result<bool, Fault> {
         let digest = stored.version.policy.digest;
-        if self.collection(VERSIONS).find_one(doc! { "_id": fields::digest(digest) }).await?.is_some() {
+        if self
+            .collection(VERSIONS)
+            .find_one(doc! { "_id": fields::digest(digest) })
+            .await?
+            .is_some()
+        {
             return Ok(false);
         }
         self.keep_chunks(stored).await?;
@@ -252,7 +305,13 @@ impl MongoStore {
     async fn keep_whole(&self, digest: Digest, bytes: &[u8]) -> Result<(), Fault> {
         for (place, chunk) in (0_i64..).zip(bytes.chunks(CHUNK_BYTES_MAX)) {
             let set = doc! { "$set": { "v": 1, "bytes": fields::bytes(chunk) } };
-            match self.collection(CHUNKS).update_one(doc! { "_id": chunk_id(digest, place) }, set).upsert(true).await.map_err(Fault::from) {
+            match self
+                .collection(CHUNKS)
+                .update_one(doc! { "_id": chunk_id(digest, place) }, set)
+                .upsert(true)
+                .await
+                .map_err(Fault::from)
+            {
                 Err(fault) if !fault.is_duplicate() => return Err(fault),
                 _ => {}
             }
@@ -260,7 +319,8 @@ impl MongoStore {
         Ok(())
     }
 
-    /// What has been activated since `known` was read is read; all else is known. Activations are never changed.
+    /// What has been activated since `known` was read is read; all else is known. Activations are
+    /// never changed.
     async fn in_force(&self) -> Result<InForce, Fault> {
         let known = self.in_force.lock().clone();
         let now = read_in_force(&self.database, known).await?;
@@ -272,11 +332,23 @@ impl MongoStore {
     }
 
     pub(super) async fn last_revision(&self) -> Result<Revision, Fault> {
-        let last = self.collection(ACTIVATIONS).find_one(doc! {}).sort(doc! { "last": -1 }).projection(doc! { "last": 1 }).await?;
-        Ok(Revision(last.map(|document| Fields::of(&document).number("last")).transpose()?.unwrap_or(0)))
+        let last = self
+            .collection(ACTIVATIONS)
+            .find_one(doc! {})
+            .sort(doc! { "last": -1 })
+            .projection(doc! { "last": 1 })
+            .await?;
+        Ok(Revision(
+            last.map(|document| Fields::of(&document).number("last")).transpose()?.unwrap_or(0),
+        ))
     }
 
-    async fn append(&self, based_on: Revision, activations: &[Activation], entries: &[AuditEntry]) -> Result<Activated, Fault> {
+    async fn append(
+        &self,
+        based_on: Revision,
+        activations: &[Activation],
+        entries: &[AuditEntry],
+    ) -> Result<Activated, Fault> {
         if self.last_revision().await? != based_on {
             return Ok(Activated::Conflict);
         }
@@ -305,15 +377,31 @@ impl MongoStore {
         Ok(Activated::Done(last))
     }
 
-    async fn retire(&self, digest: Digest, reason: &str, entry: &AuditEntry) -> Result<bool, Fault> {
+    async fn retire(
+        &self,
+        digest: Digest,
+        reason: &str,
+        entry: &AuditEntry,
+    ) -> Result<bool, Fault> {
         let state = VersionState::Retired.name();
         let filter = doc! { "_id": fields::digest(digest), "state": { "$ne": state } };
-        self.update_audited(VERSIONS, filter, doc! { "$set": { "state": state, "reason": reason } }, std::slice::from_ref(entry)).await
+        self.update_audited(
+            VERSIONS,
+            filter,
+            doc! { "$set": { "state": state, "reason": reason } },
+            std::slice::from_ref(entry),
+        )
+        .await
     }
 
     async fn newest_activations(&self, limit: u32) -> Result<Vec<Activation>, Fault> {
         // Each call has at least one.
-        let calls = self.collection(ACTIVATIONS).find(doc! {}).sort(doc! { "_id": -1 }).limit(i64::from(limit)).await?;
+        let calls = self
+            .collection(ACTIVATIONS)
+            .find(doc! {})
+            .sort(doc! { "_id": -1 })
+            .limit(i64::from(limit))
+            .await?;
         let calls = collect(calls, read_activations).await?;
         let newest = calls.into_iter().flat_map(|call| call.into_iter().rev());
         Ok(newest.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
@@ -322,7 +410,11 @@ impl MongoStore {
 
 #[async_trait]
 impl PolicyStore for MongoStore {
-    async fn add_version(&self, stored: StoredBundle, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn add_version(
+        &self,
+        stored: StoredBundle,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         Ok(self.keep_version(&stored, &audit).await?)
     }
     async fn sign_version(
@@ -333,7 +425,9 @@ impl PolicyStore for MongoStore {
         audit: AuditEntry,
     ) -> Result<bool, StoreError> {
         let set = doc! { "$set": { "signatures": signatures(&signed), "signed_by": signed_by } };
-        Ok(self.update_audited(VERSIONS, doc! { "_id": fields::digest(digest) }, set, &[audit]).await?)
+        Ok(self
+            .update_audited(VERSIONS, doc! { "_id": fields::digest(digest) }, set, &[audit])
+            .await?)
     }
     async fn versions(&self) -> Result<Vec<PolicyVersion>, StoreError> {
         let versions = self.collection(VERSIONS);
@@ -346,13 +440,22 @@ impl PolicyStore for MongoStore {
     async fn bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, StoreError> {
         Ok(kept_bundle(&self.database, digest).await?)
     }
-    async fn retire_version(&self, digest: Digest, reason: String, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn retire_version(
+        &self,
+        digest: Digest,
+        reason: String,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         Ok(self.retire(digest, &reason, &audit).await?)
     }
     async fn add_report(&self, report: PolicyReport) -> Result<(), StoreError> {
         Ok(self.keep_gate_report(&report).await?)
     }
-    async fn reports(&self, digest: Option<Digest>, limit: u32) -> Result<Vec<PolicyReport>, StoreError> {
+    async fn reports(
+        &self,
+        digest: Option<Digest>,
+        limit: u32,
+    ) -> Result<Vec<PolicyReport>, StoreError> {
         Ok(self.newest_gate_reports(digest, limit).await?)
     }
     async fn active(&self) -> Result<(Revision, Vec<Activation>), StoreError> {
@@ -362,18 +465,34 @@ impl PolicyStore for MongoStore {
     async fn activations(&self, limit: u32) -> Result<Vec<Activation>, StoreError> {
         Ok(self.newest_activations(limit).await?)
     }
-    async fn activate(&self, based_on: Revision, activations: Vec<Activation>, audit: Vec<AuditEntry>) -> Result<Activated, StoreError> {
+    async fn activate(
+        &self,
+        based_on: Revision,
+        activations: Vec<Activation>,
+        audit: Vec<AuditEntry>,
+    ) -> Result<Activated, StoreError> {
         Ok(self.append(based_on, &activations, &audit).await?)
     }
     async fn import(&self, digest: Digest) -> Result<Option<ImportRecord>, StoreError> {
-        let found = self.collection(IMPORTS).find_one(doc! { "_id": fields::digest(digest) }).await.map_err(Fault::from)?;
-        let record = found.map(|document| Ok::<_, Fault>(ImportRecord { digest, outcome: Fields::of(&document).text("outcome")? }));
+        let found = self
+            .collection(IMPORTS)
+            .find_one(doc! { "_id": fields::digest(digest) })
+            .await
+            .map_err(Fault::from)?;
+        let record = found.map(|document| {
+            Ok::<_, Fault>(ImportRecord { digest, outcome: Fields::of(&document).text("outcome")? })
+        });
         Ok(record.transpose()?)
     }
     async fn record_import(&self, record: ImportRecord) -> Result<(), StoreError> {
         let imports = self.collection(IMPORTS);
         let set = doc! { "$set": { "v": 1, "outcome": &record.outcome } };
-        match imports.update_one(doc! { "_id": fields::digest(record.digest) }, set).upsert(true).await.map_err(Fault::from) {
+        match imports
+            .update_one(doc! { "_id": fields::digest(record.digest) }, set)
+            .upsert(true)
+            .await
+            .map_err(Fault::from)
+        {
             // Two at once record the same file: one of the two stays.
             Err(fault) if !fault.is_duplicate() => Err(fault.into()),
             _ => Ok(()),

@@ -13,7 +13,9 @@ use lucid_model::{
     pool::{LoadBalancing, Pool, PoolConfig, PoolStatus, health::Standing},
     score::Ppm,
 };
-use lucid_ports::{Order, Page, PageRequest, PoolFilter, PoolSort, PoolStore, RoomOrder, StoreError};
+use lucid_ports::{
+    Order, Page, PageRequest, PoolFilter, PoolSort, PoolStore, RoomOrder, StoreError,
+};
 use mongodb::bson::{Bson, Document, doc};
 
 pub(crate) use self::{room::Room, slots::Slot};
@@ -28,15 +30,32 @@ use super::{
 
 pub(crate) const POOLS: &str = "pools";
 
-const fn live(name: &'static str, keys: &'static [(&'static str, i32)], unique: bool, why: &'static str) -> Index {
-    Index { collection: POOLS, name, keys, unique, partial: Some(Partial::Where(|| doc! { "live": true })), why }
+const fn live(
+    name: &'static str,
+    keys: &'static [(&'static str, i32)],
+    unique: bool,
+    why: &'static str,
+) -> Index {
+    Index {
+        collection: POOLS,
+        name,
+        keys,
+        unique,
+        partial: Some(Partial::Where(|| doc! { "live": true })),
+        why,
+    }
 }
 
 pub(crate) const INDICES: &[Index] = &[
     live("live_name", &[("name", 1)], true, "one live pool a name"),
     live("created", &[("created_at", 1), ("_id", 1)], false, "pools by creation"),
     live("updated", &[("updated_at", 1), ("_id", 1)], false, "pools by last change"),
-    live("status", &[("status", 1), ("created_at", 1), ("_id", 1)], false, "pools of a status by creation"),
+    live(
+        "status",
+        &[("status", 1), ("created_at", 1), ("_id", 1)],
+        false,
+        "pools of a status by creation",
+    ),
 ];
 
 /// Nodes of each pool that has some.
@@ -96,7 +115,10 @@ fn counted(pool: Pool, counts: &Counts) -> Pool {
 impl MongoStore {
     async fn counts(&self, pools: &[PoolId]) -> Result<Counts, Fault> {
         let pools: Vec<_> = pools.iter().map(|pool| fields::id(pool.0)).collect();
-        self.count_nodes_by(doc! { "live": true, "pool": { "$in": pools } }, "pool", |fields| fields.id("_id", PoolId)).await
+        self.count_nodes_by(doc! { "live": true, "pool": { "$in": pools } }, "pool", |fields| {
+            fields.id("_id", PoolId)
+        })
+        .await
     }
 
     /// A pool that was not removed, without its count.
@@ -116,20 +138,32 @@ impl MongoStore {
     }
 
     async fn create(&self, pool: &Pool, entry: &AuditEntry) -> Result<bool, Fault> {
-        let created = self.insert_audited(POOLS, document(pool)?, std::slice::from_ref(entry)).await;
+        let created =
+            self.insert_audited(POOLS, document(pool)?, std::slice::from_ref(entry)).await;
         self.room.forget();
         created
     }
 
     async fn change(&self, pool: &Pool, entry: &AuditEntry) -> Result<bool, Fault> {
         let before = pool.version.saturating_sub(1);
-        let Some(found) = self.live_pool(pool.id).await?.filter(|found| found.version == before) else { return Ok(false) };
+        let Some(found) = self.live_pool(pool.id).await?.filter(|found| found.version == before)
+        else {
+            return Ok(false);
+        };
         let block = match self.block_slots(pool, found.max_nodes).await? {
             Some(block) => block,
             None => return Ok(false),
         };
-        let filter = doc! { "_id": fields::id(pool.id.0), "version": stored(before)?, "live": true };
-        let changed = self.update_audited(POOLS, filter, doc! { "$set": changed(pool)? }, std::slice::from_ref(entry)).await;
+        let filter =
+            doc! { "_id": fields::id(pool.id.0), "version": stored(before)?, "live": true };
+        let changed = self
+            .update_audited(
+                POOLS,
+                filter,
+                doc! { "$set": changed(pool)? },
+                std::slice::from_ref(entry),
+            )
+            .await;
         self.room.forget();
         self.room.forget_slots(pool.id);
         let changed = changed?;
@@ -141,9 +175,14 @@ impl MongoStore {
         Ok(changed)
     }
 
-    /// Marks the pool as removed, which is what counts, then takes its nodes out. The document stays: it holds the
-    /// entry that theirs follow from, for whoever has to go on after a crash.
-    async fn remove(&self, id: PoolId, version: Option<u64>, entry: &AuditEntry) -> Result<Option<Vec<NodeId>>, Fault> {
+    /// Marks the pool as removed, which is what counts, then takes its nodes out. The document
+    /// stays: it holds the entry that theirs follow from, for whoever has to go on after a crash.
+    async fn remove(
+        &self,
+        id: PoolId,
+        version: Option<u64>,
+        entry: &AuditEntry,
+    ) -> Result<Option<Vec<NodeId>>, Fault> {
         let mut filter = doc! { "_id": fields::id(id.0), "live": true };
         if let Some(version) = version {
             filter.insert("version", stored(version)?);
@@ -158,7 +197,8 @@ impl MongoStore {
         self.leave_pool(id, entry).await.map(Some)
     }
 
-    /// Whoever put a node into a pool looks again: if it was removed meanwhile, the node leaves as the others did.
+    /// Whoever put a node into a pool looks again: if it was removed meanwhile, the node leaves as
+    /// the others did.
     pub(crate) async fn leave_if_removed(&self, id: PoolId) -> Result<(), Fault> {
         self.leave_removed(doc! { "_id": fields::id(id.0) }).await
     }
@@ -168,18 +208,26 @@ impl MongoStore {
         self.leave_removed(doc! {}).await
     }
 
-    /// Removed pools are few, and finding out that one is empty is one search: counting the nodes of all pools would read the fleet.
+    /// Removed pools are few, and finding out that one is empty is one search: counting the nodes
+    /// of all pools would read the fleet.
     async fn leave_removed(&self, mut pools: Document) -> Result<(), Fault> {
         pools.insert("removal", doc! { "$exists": true });
         let found = self.collection(POOLS).find(pools).projection(doc! { "removal": 1 }).await?;
-        let removed = collect(found, |fields| Ok((fields.id("_id", PoolId)?, read_intent(fields.document("removal")?, "id")?))).await?;
+        let removed = collect(found, |fields| {
+            Ok((fields.id("_id", PoolId)?, read_intent(fields.document("removal")?, "id")?))
+        })
+        .await?;
         for (pool, entry) in removed {
             self.leave_pool(pool, &entry).await?;
         }
         Ok(())
     }
 
-    async fn list(&self, filter: &PoolFilter, request: &PageRequest<PoolSort>) -> Result<Page<Pool>, Fault> {
+    async fn list(
+        &self,
+        filter: &PoolFilter,
+        request: &PageRequest<PoolSort>,
+    ) -> Result<Page<Pool>, Fault> {
         let mut conditions = doc! { "live": true };
         if let Some(status) = filter.status {
             conditions.insert("status", status.name());
@@ -190,13 +238,23 @@ impl MongoStore {
             PoolSort::Name => "name",
             PoolSort::NodeCount => return self.list_by_count(conditions, request).await,
         };
-        let page = super::page::page(&self.collection(POOLS), conditions, &[key, "_id"], request, read).await?;
-        let counts = self.counts(&page.items.iter().map(|pool| pool.id).collect::<Vec<_>>()).await?;
-        Ok(Page { items: page.items.into_iter().map(|pool| counted(pool, &counts)).collect(), total: page.total })
+        let page =
+            super::page::page(&self.collection(POOLS), conditions, &[key, "_id"], request, read)
+                .await?;
+        let counts =
+            self.counts(&page.items.iter().map(|pool| pool.id).collect::<Vec<_>>()).await?;
+        Ok(Page {
+            items: page.items.into_iter().map(|pool| counted(pool, &counts)).collect(),
+            total: page.total,
+        })
     }
 
     /// Counts are in no index: all pools are read, which operators make by hand, and sorted here.
-    async fn list_by_count(&self, conditions: Document, request: &PageRequest<PoolSort>) -> Result<Page<Pool>, Fault> {
+    async fn list_by_count(
+        &self,
+        conditions: Document,
+        request: &PageRequest<PoolSort>,
+    ) -> Result<Page<Pool>, Fault> {
         let mut pools = self.all_counted(conditions, doc! { "_id": 1 }).await?;
         pools.sort_by_key(|pool| (pool.node_count, pool.id));
         if request.order == Order::Descending {
@@ -209,7 +267,8 @@ impl MongoStore {
     }
 
     async fn all_counted(&self, conditions: Document, sort: Document) -> Result<Vec<Pool>, Fault> {
-        let pools = collect(self.collection(POOLS).find(conditions).sort(sort).await?, read).await?;
+        let pools =
+            collect(self.collection(POOLS).find(conditions).sort(sort).await?, read).await?;
         let counts = self.counts(&pools.iter().map(|pool| pool.id).collect::<Vec<_>>()).await?;
         Ok(pools.into_iter().map(|pool| counted(pool, &counts)).collect())
     }
@@ -223,7 +282,9 @@ impl MongoStore {
                 match self.room.recent() {
                     (Some(pools), _) => pools,
                     (None, changes) => {
-                        let pools = self.all_counted(taking, sorted(&["created_at", "_id"], Order::Ascending)).await?;
+                        let pools = self
+                            .all_counted(taking, sorted(&["created_at", "_id"], Order::Ascending))
+                            .await?;
                         self.room.remember(&pools, changes);
                         pools
                     }
@@ -250,10 +311,19 @@ impl PoolStore for MongoStore {
     async fn update_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError> {
         Ok(self.change(&pool, &audit).await?)
     }
-    async fn delete_pool(&self, id: PoolId, version: Option<u64>, audit: AuditEntry) -> Result<Option<Vec<NodeId>>, StoreError> {
+    async fn delete_pool(
+        &self,
+        id: PoolId,
+        version: Option<u64>,
+        audit: AuditEntry,
+    ) -> Result<Option<Vec<NodeId>>, StoreError> {
         Ok(self.remove(id, version, &audit).await?)
     }
-    async fn pools(&self, filter: &PoolFilter, page: PageRequest<PoolSort>) -> Result<Page<Pool>, StoreError> {
+    async fn pools(
+        &self,
+        filter: &PoolFilter,
+        page: PageRequest<PoolSort>,
+    ) -> Result<Page<Pool>, StoreError> {
         Ok(self.list(filter, &page).await?)
     }
     async fn pools_with_room(&self, order: RoomOrder, limit: u32) -> Result<Vec<Pool>, StoreError> {

@@ -1,4 +1,5 @@
-//! Requests with idempotency keys: one document each, whose claim changes hands by compare-and-set on the claim's id.
+//! Requests with idempotency keys: one document each, whose claim changes hands by compare-and-set
+//! on the claim's id.
 
 use async_trait::async_trait;
 use lucid_model::{
@@ -19,7 +20,8 @@ use super::{
 };
 
 pub(crate) const REQUESTS: &str = "requests";
-/// Looks at one request. Each that fails lost its claim to another caller, whose claim the next look sees.
+/// Looks at one request. Each that fails lost its claim to another caller, whose claim the next
+/// look sees.
 const TRIES_MAX: u32 = 64;
 
 pub(crate) const INDICES: &[Index] = &[Index {
@@ -56,12 +58,20 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Record, Fault> {
 }
 
 fn read_answer(fields: Fields<'_>) -> Result<StoredAnswer, Fault> {
-    let headers = fields.documents("headers")?.into_iter().map(|header| Ok((header.text("name")?, header.text("value")?)));
-    Ok(StoredAnswer { status: fields.number("status")?, headers: headers.collect::<Result<_, Fault>>()?, body: fields.bytes("body")? })
+    let headers = fields
+        .documents("headers")?
+        .into_iter()
+        .map(|header| Ok((header.text("name")?, header.text("value")?)));
+    Ok(StoredAnswer {
+        status: fields.number("status")?,
+        headers: headers.collect::<Result<_, Fault>>()?,
+        body: fields.bytes("body")?,
+    })
 }
 
 pub(crate) fn answered(answer: &StoredAnswer) -> Document {
-    let headers: Vec<_> = answer.headers.iter().map(|(name, value)| doc! { "name": name, "value": value }).collect();
+    let headers: Vec<_> =
+        answer.headers.iter().map(|(name, value)| doc! { "name": name, "value": value }).collect();
     doc! { "status": i32::from(answer.status), "headers": headers, "body": fields::bytes(&answer.body) }
 }
 
@@ -81,7 +91,11 @@ impl MongoStore {
         let requests = self.collection(REQUESTS);
         let NewRequest { key, fingerprint, creates, at, lease_until, expires_at } = request;
         let id = id_of(key);
-        let found = requests.find_one(doc! { "_id": &id }).await?.map(|document| read(Fields::of(&document))).transpose()?;
+        let found = requests
+            .find_one(doc! { "_id": &id })
+            .await?
+            .map(|document| read(Fields::of(&document)))
+            .transpose()?;
         let fresh = doc! {
             "_id": &id, "v": 1, "claim": fields::id(claim), "fingerprint": fields::digest(*fingerprint), "creates": fields::id(creates.0),
             "lease_until": lease_until.0, "expires_at": expires_at.0,
@@ -89,15 +103,19 @@ impl MongoStore {
         let written = match found {
             None => requests.insert_one(fresh).await.map(|_| true),
             Some(record) if record.claim == claim => return Ok(Some(Begun::Run(record.creates))),
-            Some(record) if record.expires_at <= *at => {
-                requests.replace_one(doc! { "_id": &id, "claim": fields::id(record.claim) }, fresh).await.map(|result| result.matched_count == 1)
+            Some(record) if record.expires_at <= *at => requests
+                .replace_one(doc! { "_id": &id, "claim": fields::id(record.claim) }, fresh)
+                .await
+                .map(|result| result.matched_count == 1),
+            Some(record) if record.fingerprint != *fingerprint => {
+                return Ok(Some(Begun::OtherRequest));
             }
-            Some(record) if record.fingerprint != *fingerprint => return Ok(Some(Begun::OtherRequest)),
             Some(Record { answer: Some(answer), .. }) => return Ok(Some(Begun::Answered(answer))),
             Some(record) if record.lease_until > *at => return Ok(Some(Begun::InProgress)),
             Some(record) => {
                 let left = doc! { "_id": &id, "claim": fields::id(record.claim), "answer": { "$exists": false } };
-                let taken = doc! { "$set": { "claim": fields::id(claim), "lease_until": lease_until.0 } };
+                let taken =
+                    doc! { "$set": { "claim": fields::id(claim), "lease_until": lease_until.0 } };
                 requests.update_one(left, taken).await.map(|result| result.matched_count == 1)
             }
         };
@@ -111,10 +129,18 @@ impl MongoStore {
     async fn forget(&self, now: TimeMs, limit: u32) -> Result<u64, Fault> {
         let requests = self.collection(REQUESTS);
         let expired = doc! { "expires_at": { "$lte": now.0 } };
-        let found = requests.find(expired.clone()).sort(doc! { "expires_at": 1 }).limit(i64::from(limit)).projection(doc! { "_id": 1 }).await?;
-        let ids = collect(found, |fields| Ok(fields.get("_id").cloned().unwrap_or(Bson::Null))).await?;
+        let found = requests
+            .find(expired.clone())
+            .sort(doc! { "expires_at": 1 })
+            .limit(i64::from(limit))
+            .projection(doc! { "_id": 1 })
+            .await?;
+        let ids =
+            collect(found, |fields| Ok(fields.get("_id").cloned().unwrap_or(Bson::Null))).await?;
         // One that was begun anew in the meantime is not expired any more.
-        let gone = requests.delete_many(doc! { "_id": { "$in": ids }, "expires_at": { "$lte": now.0 } }).await?;
+        let gone = requests
+            .delete_many(doc! { "_id": { "$in": ids }, "expires_at": { "$lte": now.0 } })
+            .await?;
         Ok(gone.deleted_count)
     }
 }
@@ -124,16 +150,26 @@ impl RequestStore for MongoStore {
     async fn begin_request(&self, request: NewRequest) -> Result<Begun, StoreError> {
         Ok(self.begin(&request).await?)
     }
-    async fn answer_request(&self, key: RequestKey, answer: StoredAnswer) -> Result<(), StoreError> {
+    async fn answer_request(
+        &self,
+        key: RequestKey,
+        answer: StoredAnswer,
+    ) -> Result<(), StoreError> {
         let requests = self.collection(REQUESTS);
-        let set = requests.update_one(doc! { "_id": id_of(&key) }, doc! { "$set": { "answer": answered(&answer) } });
+        let set = requests.update_one(
+            doc! { "_id": id_of(&key) },
+            doc! { "$set": { "answer": answered(&answer) } },
+        );
         set.await.map_err(Fault::from)?;
         Ok(())
     }
     async fn release_request(&self, key: RequestKey) -> Result<(), StoreError> {
         let requests = self.collection(REQUESTS);
         let open = doc! { "_id": id_of(&key), "answer": { "$exists": false } };
-        requests.update_one(open, doc! { "$set": { "lease_until": 0_i64 } }).await.map_err(Fault::from)?;
+        requests
+            .update_one(open, doc! { "$set": { "lease_until": 0_i64 } })
+            .await
+            .map_err(Fault::from)?;
         Ok(())
     }
     async fn forget_requests(&self, now: TimeMs, limit: u32) -> Result<u64, StoreError> {

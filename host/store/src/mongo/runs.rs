@@ -28,7 +28,14 @@ pub(crate) const INDICES: &[Index] = &[
         partial: None,
         why: "runs that are planned or approved",
     },
-    Index { collection: RUNS, name: "runs_created", keys: &[("created_at", 1), ("_id", 1)], unique: false, partial: None, why: "runs by plan" },
+    Index {
+        collection: RUNS,
+        name: "runs_created",
+        keys: &[("created_at", 1), ("_id", 1)],
+        unique: false,
+        partial: None,
+        why: "runs by plan",
+    },
     Index {
         collection: RUNS,
         name: "runs_cycle",
@@ -59,7 +66,8 @@ fn fields_of(run: &Run) -> Result<Document, Fault> {
 
 pub(crate) fn read(fields: Fields<'_>) -> Result<Run, Fault> {
     let (state, version) = (fields.word("state", RunState::from_name)?, fields.number("version")?);
-    // What was written before runs said so: only a run that nobody changed since it was begun was still being planned.
+    // What was written before runs said so: only a run that nobody changed since it was begun was
+    // still being planned.
     let before = u64::from(state != RunState::Planned || version > 1);
     Ok(Run {
         id: fields.id("_id", RunId)?,
@@ -73,9 +81,13 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Run, Fault> {
         created_at: fields.time("created_at")?,
         updated_at: fields.time("updated_at")?,
         plan: fields.number_or_none("plan")?.unwrap_or(before),
-        // Runs that were approved before runs said who let them go were let go with it. A run that says null was let go by
-        // nobody: it waits, or was taken back.
-        executor: if fields.has("executor") { fields.text_or_none("executor")? } else { (state != RunState::Planned).then(|| SCHEDULE.to_owned()) },
+        // Runs that were approved before runs said who let them go were let go with it. A run that
+        // says null was let go by nobody: it waits, or was taken back.
+        executor: if fields.has("executor") {
+            fields.text_or_none("executor")?
+        } else {
+            (state != RunState::Planned).then(|| SCHEDULE.to_owned())
+        },
         root: fields.digest_or_none("root")?,
         nodes: fields.ids("nodes", NodeId)?,
         version,
@@ -88,7 +100,11 @@ pub(crate) fn document(run: &Run) -> Result<Document, Fault> {
     Ok(document)
 }
 
-pub(crate) async fn create(store: &MongoStore, run: &Run, entry: AuditEntry) -> Result<bool, Fault> {
+pub(crate) async fn create(
+    store: &MongoStore,
+    run: &Run,
+    entry: AuditEntry,
+) -> Result<bool, Fault> {
     store.insert_audited(RUNS, document(run)?, &[entry]).await
 }
 
@@ -102,13 +118,20 @@ pub(crate) async fn open(runs: &Collection<Document>) -> Result<Vec<Run>, Fault>
     collect(runs.find(filter).sort(doc! { "created_at": 1, "_id": 1 }).await?, read).await
 }
 
-pub(crate) async fn list(runs: &Collection<Document>, cycle: Option<i64>, request: &PageRequest<()>) -> Result<Page<Run>, Fault> {
+pub(crate) async fn list(
+    runs: &Collection<Document>,
+    cycle: Option<i64>,
+    request: &PageRequest<()>,
+) -> Result<Page<Run>, Fault> {
     let mut filter = doc! { "$nor": [{ "state": RunState::Done.name(), "payouts": 0 }] };
     filter.extend(cycle.map(|cycle| ("cycle".to_owned(), cycle.into())));
     page(runs, filter, &["created_at", "_id"], request, read).await
 }
 
-pub(crate) async fn parts(payouts: &Collection<Document>, run: RunId) -> Result<Vec<RunPart>, Fault> {
+pub(crate) async fn parts(
+    payouts: &Collection<Document>,
+    run: RunId,
+) -> Result<Vec<RunPart>, Fault> {
     let pipeline = [
         doc! { "$match": { "run": id(run.0) } },
         doc! { "$group": {
@@ -119,7 +142,9 @@ pub(crate) async fn parts(payouts: &Collection<Document>, run: RunId) -> Result<
         doc! { "$sort": { "_id.plan": 1, "_id.state": 1, "_id.closed": 1 } },
     ];
     collect(payouts.aggregate(pipeline).await?, |fields| {
-        let of = fields.document_or_none("_id")?.ok_or_else(|| Fault::Bad("a group without its key".to_owned()))?;
+        let of = fields
+            .document_or_none("_id")?
+            .ok_or_else(|| Fault::Bad("a group without its key".to_owned()))?;
         Ok(RunPart {
             plan: of.number("plan")?,
             state: of.word("state", PayoutState::from_name)?,
@@ -131,7 +156,11 @@ pub(crate) async fn parts(payouts: &Collection<Document>, run: RunId) -> Result<
     .await
 }
 
-pub(crate) async fn update(store: &MongoStore, run: &Run, entry: AuditEntry) -> Result<bool, Fault> {
+pub(crate) async fn update(
+    store: &MongoStore,
+    run: &Run,
+    entry: AuditEntry,
+) -> Result<bool, Fault> {
     let before = doc! { "_id": id(run.id.0), "version": stored(run.version.saturating_sub(1))? };
     let mut set = fields_of(run)?;
     set.insert("version", stored(run.version)?);

@@ -1,9 +1,9 @@
 //! Observation sessions: one document each, by their id, so that a session is one node's.
 //!
-//! A report's sessions are first durable as a *claim* in the node's live document, in the one write that stores the
-//! report; then they are folded into the sessions' documents, and the claim is taken away. A crash between leaves the
-//! claim: whoever reads or adds sessions folds it first. Folding again changes nothing, since a session keeps the
-//! number of the claim it last grew by.
+//! A report's sessions are first durable as a *claim* in the node's live document, in the one write
+//! that stores the report; then they are folded into the sessions' documents, and the claim is
+//! taken away. A crash between leaves the claim: whoever reads or adds sessions folds it first.
+//! Folding again changes nothing, since a session keeps the number of the claim it last grew by.
 
 use lucid_model::{
     credit::Interval,
@@ -92,7 +92,12 @@ fn read_usage(fields: Fields<'_>) -> Result<Usage, Fault> {
         packets_sent: fields.wide("packets_sent")?,
         packets_received: fields.wide("packets_received")?,
     };
-    Ok(Usage { cpu: fields.ppm("cpu")?, memory: fields.ppm("memory")?, disk: fields.ppm("disk")?, network })
+    Ok(Usage {
+        cpu: fields.ppm("cpu")?,
+        memory: fields.ppm("memory")?,
+        disk: fields.ppm("disk")?,
+        network,
+    })
 }
 
 pub(crate) fn read(fields: Fields<'_>) -> Result<Observation, Fault> {
@@ -140,7 +145,11 @@ impl MongoStore {
     }
 
     /// Grows the sessions of a claim and takes the claim away; one outcome a session.
-    pub(crate) async fn fold(&self, node: NodeId, claim: &Claim) -> Result<Vec<SessionOutcome>, Fault> {
+    pub(crate) async fn fold(
+        &self,
+        node: NodeId,
+        claim: &Claim,
+    ) -> Result<Vec<SessionOutcome>, Fault> {
         let mut outcomes = Vec::with_capacity(claim.sessions.len());
         for session in &claim.sessions {
             outcomes.push(self.grow(session, claim.number).await?);
@@ -150,8 +159,9 @@ impl MongoStore {
         Ok(outcomes)
     }
 
-    /// A session keeps its start, and its end only moves on; what else is said of it is the newest claim. What an
-    /// observer vouched for, the node's own claim does not replace: it could raise its own quality. A voided one stays.
+    /// A session keeps its start, and its end only moves on; what else is said of it is the newest
+    /// claim. What an observer vouched for, the node's own claim does not replace: it could raise
+    /// its own quality. A voided one stays.
     async fn grow(&self, session: &Observation, claim: i64) -> Result<SessionOutcome, Fault> {
         let sessions = self.collection(SESSIONS);
         let mut fresh = document(session);
@@ -167,7 +177,9 @@ impl MongoStore {
         }
         let mut said = claimed(session);
         said.insert("claim", claim);
-        let grown = sessions.update_one(older, doc! { "$set": said, "$max": { "to_ms": session.span.to.0 } }).await?;
+        let grown = sessions
+            .update_one(older, doc! { "$set": said, "$max": { "to_ms": session.span.to.0 } })
+            .await?;
         if grown.matched_count == 1 {
             return Ok(SessionOutcome::Stored);
         }
@@ -176,21 +188,41 @@ impl MongoStore {
         Ok(if own.is_some() { SessionOutcome::Stored } else { SessionOutcome::OfAnotherNode })
     }
 
-    /// Sessions of these nodes that overlap the range, as they came, for [`overlapping`]; their claims have to be folded.
-    pub(crate) async fn find_overlapping(&self, nodes: Among<'_>, range: Interval) -> Result<Vec<RawDocumentBuf>, Fault> {
+    /// Sessions of these nodes that overlap the range, as they came, for [`overlapping`]; their
+    /// claims have to be folded.
+    pub(crate) async fn find_overlapping(
+        &self,
+        nodes: Among<'_>,
+        range: Interval,
+    ) -> Result<Vec<RawDocumentBuf>, Fault> {
         // What is of another time is told by one comparison, so it comes first.
         let filter = doc! { "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 }, "node": nodes.condition() };
         collect_raw(self.collection(SESSIONS).find(filter).batch_size(BATCH).await?).await
     }
 
-    pub(crate) async fn unverified_sessions(&self, range: Interval, limit: u32) -> Result<Vec<Observation>, Fault> {
+    pub(crate) async fn unverified_sessions(
+        &self,
+        range: Interval,
+        limit: u32,
+    ) -> Result<Vec<Observation>, Fault> {
         self.fold_claims(None).await?;
         let filter = doc! { "verdict": "unverified", "to_ms": { "$gt": range.from.0 }, "from_ms": { "$lt": range.to.0 } };
-        collect(self.collection(SESSIONS).find(filter).sort(doc! { "_id": 1 }).limit(i64::from(limit)).await?, read).await
+        collect(
+            self.collection(SESSIONS)
+                .find(filter)
+                .sort(doc! { "_id": 1 })
+                .limit(i64::from(limit))
+                .await?,
+            read,
+        )
+        .await
     }
 
     /// One session.
-    pub(crate) async fn one_session(&self, session: SessionId) -> Result<Option<Observation>, Fault> {
+    pub(crate) async fn one_session(
+        &self,
+        session: SessionId,
+    ) -> Result<Option<Observation>, Fault> {
         self.fold_claims(None).await?;
         let found = self.collection(SESSIONS).find_one(doc! { "_id": id(session.0) }).await?;
         found.map(|found| read(Fields::of(&found))).transpose()
@@ -199,7 +231,9 @@ impl MongoStore {
     /// Replaces a session's verdict; doing so again changes nothing.
     pub(crate) async fn set_verdict(&self, session: &Observation) -> Result<(), Fault> {
         let own = doc! { "_id": id(session.session.0), "node": id(session.node.0) };
-        self.collection(SESSIONS).update_one(own, doc! { "$set": verdict_fields(&session.verdict) }).await?;
+        self.collection(SESSIONS)
+            .update_one(own, doc! { "$set": verdict_fields(&session.verdict) })
+            .await?;
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
-//! Settled periods: one document each, by its start. Its insert says that the period's accruals are booked.
+//! Settled periods: one document each, by its start. Its insert says that the period's accruals are
+//! booked.
 //!
-//! How a period is shared is written in pieces under a name of their own, then claimed by one document per period, which decides
-//! between two. The claim stays when the pieces go: who comes late finds that the period is not shared again.
+//! How a period is shared is written in pieces under a name of their own, then claimed by one
+//! document per period, which decides between two. The claim stays when the pieces go: who comes
+//! late finds that the period is not shared again.
 
 use async_trait::async_trait;
 use lucid_model::settlement::{Distribution, SettlementRecord};
@@ -72,20 +74,35 @@ impl MongoStore {
             return Ok(());
         }
         let staged = ObjectId::new();
-        for (index, piece) in (0_i64..).zip(packing::pack_distribution(distribution)?.chunks(PIECE_BYTES_MAX)) {
+        for (index, piece) in
+            (0_i64..).zip(packing::pack_distribution(distribution)?.chunks(PIECE_BYTES_MAX))
+        {
             let piece = doc! { "_id": format!("{staged}/{index}"), "v": 1, "staged": staged, "idx": index, "packed": bytes(piece) };
             once::insert_each(&self.collection(PIECES), &[piece]).await?;
         }
-        if !once::insert(&claims, doc! { "_id": start_s, "v": 1, "staged": staged, "open": true }).await? {
+        if !once::insert(&claims, doc! { "_id": start_s, "v": 1, "staged": staged, "open": true })
+            .await?
+        {
             self.collection(PIECES).delete_many(doc! { "staged": staged }).await?;
         }
         Ok(())
     }
 
     /// The newest distribution whose claim the filter lets through; none if its pieces are gone.
-    pub(crate) async fn newest_distribution(&self, filter: Document) -> Result<Option<Distribution>, Fault> {
-        let Some(claim) = self.collection(DISTRIBUTIONS).find_one(filter).sort(doc! { "_id": -1 }).await? else { return Ok(None) };
-        let pieces = self.collection(PIECES).find(doc! { "staged": name(&claim)? }).sort(doc! { "idx": 1 }).await?;
+    pub(crate) async fn newest_distribution(
+        &self,
+        filter: Document,
+    ) -> Result<Option<Distribution>, Fault> {
+        let Some(claim) =
+            self.collection(DISTRIBUTIONS).find_one(filter).sort(doc! { "_id": -1 }).await?
+        else {
+            return Ok(None);
+        };
+        let pieces = self
+            .collection(PIECES)
+            .find(doc! { "staged": name(&claim)? })
+            .sort(doc! { "idx": 1 })
+            .await?;
         let pieces = collect(pieces, |fields| fields.bytes("packed")).await?;
         if pieces.is_empty() {
             return Ok(None);
@@ -96,8 +113,13 @@ impl MongoStore {
     /// Nothing is to be booked any more of what was kept.
     async fn forget_distribution(&self, period_start_s: i64) -> Result<(), Fault> {
         let claims = self.collection(DISTRIBUTIONS);
-        let Some(claim) = claims.find_one(doc! { "_id": period_start_s, "open": true }).await? else { return Ok(()) };
-        claims.update_one(doc! { "_id": period_start_s }, doc! { "$set": { "open": false } }).await?;
+        let Some(claim) = claims.find_one(doc! { "_id": period_start_s, "open": true }).await?
+        else {
+            return Ok(());
+        };
+        claims
+            .update_one(doc! { "_id": period_start_s }, doc! { "$set": { "open": false } })
+            .await?;
         self.collection(PIECES).delete_many(doc! { "staged": name(&claim)? }).await?;
         Ok(())
     }
@@ -105,12 +127,18 @@ impl MongoStore {
 
 /// The name that a claim gave its pieces.
 fn name(claim: &Document) -> Result<ObjectId, Fault> {
-    claim.get("staged").and_then(Bson::as_object_id).ok_or_else(|| Fault::Bad("a distribution has no pieces' name".to_owned()))
+    claim
+        .get("staged")
+        .and_then(Bson::as_object_id)
+        .ok_or_else(|| Fault::Bad("a distribution has no pieces' name".to_owned()))
 }
 
 #[async_trait]
 impl SettlementStore for MongoStore {
-    async fn settlement(&self, period_start_s: i64) -> Result<Option<SettlementRecord>, StoreError> {
+    async fn settlement(
+        &self,
+        period_start_s: i64,
+    ) -> Result<Option<SettlementRecord>, StoreError> {
         Ok(self.newest_settlement(doc! { "_id": period_start_s }).await?)
     }
     async fn last_settlement(&self) -> Result<Option<SettlementRecord>, StoreError> {

@@ -60,7 +60,13 @@ pub(crate) fn document(shadow: &Shadow) -> Document {
 }
 
 pub(crate) fn read(fields: Fields<'_>) -> Result<Shadow, Fault> {
-    let end = |end: Fields<'_>| Ok::<_, Fault>(ShadowEnd { at: end.time("at")?, by: end.text("by")?, reason: end.text("reason")? });
+    let end = |end: Fields<'_>| {
+        Ok::<_, Fault>(ShadowEnd {
+            at: end.time("at")?,
+            by: end.text("by")?,
+            reason: end.text("reason")?,
+        })
+    };
     Ok(Shadow {
         id: fields.id("_id", ShadowId)?,
         kind: fields.word("kind", PolicyKind::from_name)?,
@@ -96,17 +102,31 @@ impl ShadowStore for MongoStore {
     async fn add_shadow(&self, shadow: Shadow, audit: AuditEntry) -> Result<bool, StoreError> {
         Ok(self.insert_audited(SHADOWS, document(&shadow), &[audit]).await?)
     }
-    async fn end_shadow(&self, shadow: ShadowId, end: ShadowEnd, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn end_shadow(
+        &self,
+        shadow: ShadowId,
+        end: ShadowEnd,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         let running = doc! { "_id": id(shadow.0), "running": true };
         let ended = doc! { "$set": end_fields(&end), "$unset": { "running": "" } };
         Ok(self.update_audited(SHADOWS, running, ended, &[audit]).await?)
     }
     async fn shadow(&self, shadow: ShadowId) -> Result<Option<Shadow>, StoreError> {
-        let found = self.collection(SHADOWS).find_one(doc! { "_id": id(shadow.0) }).await.map_err(Fault::from)?;
+        let found = self
+            .collection(SHADOWS)
+            .find_one(doc! { "_id": id(shadow.0) })
+            .await
+            .map_err(Fault::from)?;
         Ok(found.map(|found| read(Fields::of(&found))).transpose()?)
     }
     async fn running_shadows(&self) -> Result<Vec<Shadow>, StoreError> {
-        let found = self.collection(SHADOWS).find(doc! { "running": true }).sort(doc! { "_id": 1 }).await.map_err(Fault::from)?;
+        let found = self
+            .collection(SHADOWS)
+            .find(doc! { "running": true })
+            .sort(doc! { "_id": 1 })
+            .await
+            .map_err(Fault::from)?;
         Ok(collect(found, read).await?)
     }
     async fn shadows(&self, request: PageRequest<()>) -> Result<Page<Shadow>, StoreError> {
@@ -115,7 +135,18 @@ impl ShadowStore for MongoStore {
     async fn add_shadow_result(&self, result: ShadowResult) -> Result<bool, StoreError> {
         Ok(once::insert(&self.collection(RESULTS), result_document(&result)?).await?)
     }
-    async fn shadow_results(&self, shadow: ShadowId, request: PageRequest<()>) -> Result<Page<ShadowResult>, StoreError> {
-        Ok(page(&self.collection(RESULTS), doc! { "shadow": id(shadow.0) }, &["period_start_s"], &request, read_result).await?)
+    async fn shadow_results(
+        &self,
+        shadow: ShadowId,
+        request: PageRequest<()>,
+    ) -> Result<Page<ShadowResult>, StoreError> {
+        Ok(page(
+            &self.collection(RESULTS),
+            doc! { "shadow": id(shadow.0) },
+            &["period_start_s"],
+            &request,
+            read_result,
+        )
+        .await?)
     }
 }

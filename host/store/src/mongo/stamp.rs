@@ -12,7 +12,9 @@ use super::{
 };
 
 fn environment(word: &str) -> Option<Environment> {
-    [Environment::Sandbox, Environment::Live].into_iter().find(|environment| environment.name() == word)
+    [Environment::Sandbox, Environment::Live]
+        .into_iter()
+        .find(|environment| environment.name() == word)
 }
 
 fn read(fields: Fields<'_>) -> Result<Stamp, Fault> {
@@ -54,7 +56,13 @@ impl MongoStore {
 
     async fn write_boot(&self, collection: &[u8]) -> Result<(), Fault> {
         let set = doc! { "$set": { "collection": fields::bytes(collection) }, "$setOnInsert": { "v": 1 } };
-        match self.collection(META).update_one(doc! { "_id": BOOT }, set).upsert(true).await.map_err(Fault::from) {
+        match self
+            .collection(META)
+            .update_one(doc! { "_id": BOOT }, set)
+            .upsert(true)
+            .await
+            .map_err(Fault::from)
+        {
             // Another replica did the same.
             Err(fault) if fault.is_duplicate() => Ok(()),
             written => written.map(|_| ()),
@@ -62,11 +70,15 @@ impl MongoStore {
     }
 }
 
-/// The server's own number of the ledger's collection: a backup that was put back is another collection. None where a server has no such
-/// numbers.
+/// The server's own number of the ledger's collection: a backup that was put back is another
+/// collection. None where a server has no such numbers.
 async fn collection_number(database: &Database) -> Result<Option<Vec<u8>>, Fault> {
     let mut found = database.list_collections().filter(doc! { "name": LEDGER }).await?;
-    Ok(if found.advance().await? { found.deserialize_current()?.info.uuid.map(|uuid| uuid.bytes) } else { None })
+    Ok(if found.advance().await? {
+        found.deserialize_current()?.info.uuid.map(|uuid| uuid.bytes)
+    } else {
+        None
+    })
 }
 
 /// The stamp, if the database has one.
@@ -84,8 +96,12 @@ impl StampStore for MongoStore {
         Ok(self.stamp(&fresh).await?)
     }
     async fn origin(&self) -> Result<Origin, StoreError> {
-        let known = self.collection(META).find_one(doc! { "_id": BOOT }).await.map_err(Fault::from)?;
-        let Some(known) = known.map(|known| Fields::of(&known).bytes("collection")).transpose()? else { return Ok(Origin::Here) };
+        let known =
+            self.collection(META).find_one(doc! { "_id": BOOT }).await.map_err(Fault::from)?;
+        let Some(known) = known.map(|known| Fields::of(&known).bytes("collection")).transpose()?
+        else {
+            return Ok(Origin::Here);
+        };
         let now = collection_number(&self.database).await?;
         let here = known != COPIED && now.is_none_or(|now| now == known);
         Ok(if here { Origin::Here } else { Origin::Elsewhere })

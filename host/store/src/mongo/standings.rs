@@ -17,7 +17,11 @@ use super::{
 pub(crate) const STANDINGS: &str = "pool_standings";
 
 fn fields_of(standing: &Standing) -> Document {
-    let replaced: Vec<_> = standing.replaced.iter().map(|r| doc! { "node": fields::id(r.node.0), "at": r.at.0 }).collect();
+    let replaced: Vec<_> = standing
+        .replaced
+        .iter()
+        .map(|r| doc! { "node": fields::id(r.node.0), "at": r.at.0 })
+        .collect();
     doc! {
         "v": 1, "health": standing.health.name(), "since": standing.since.0, "better": standing.better.map(Health::name),
         "checked_at": standing.checked_at.0, "working": i64::from(standing.members.working), "failed": i64::from(standing.members.failed),
@@ -28,12 +32,15 @@ fn fields_of(standing: &Standing) -> Document {
 /// A standing of a pool that had none.
 pub(crate) fn document(standing: &Standing) -> Result<Document, Fault> {
     let mut document = fields_of(standing);
-    document.extend(doc! { "_id": fields::id(standing.pool.0), "version": stored(standing.version)? });
+    document
+        .extend(doc! { "_id": fields::id(standing.pool.0), "version": stored(standing.version)? });
     Ok(document)
 }
 
 pub(crate) fn read(fields: Fields<'_>) -> Result<Standing, Fault> {
-    let replaced = |fields: Fields<'_>| Ok(Replaced { node: fields.id("node", NodeId)?, at: fields.time("at")? });
+    let replaced = |fields: Fields<'_>| {
+        Ok(Replaced { node: fields.id("node", NodeId)?, at: fields.time("at")? })
+    };
     Ok(Standing {
         pool: fields.id("_id", PoolId)?,
         health: fields.word("health", Health::from_name)?,
@@ -41,7 +48,11 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Standing, Fault> {
         better: fields.word_or_none("better", Health::from_name)?,
         checked_at: fields.time("checked_at")?,
         members: Members { working: fields.number("working")?, failed: fields.number("failed")? },
-        replaced: fields.documents("replaced")?.into_iter().map(replaced).collect::<Result<_, Fault>>()?,
+        replaced: fields
+            .documents("replaced")?
+            .into_iter()
+            .map(replaced)
+            .collect::<Result<_, Fault>>()?,
         version: fields.number("version")?,
     })
 }
@@ -64,7 +75,15 @@ impl MongoStore {
         let kept = if standing.version == 1 {
             once::insert(&standings, document(standing)?).await?
         } else {
-            once::change(&standings, fields::id(standing.pool.0), stored(standing.version)?, doc! {}, fields_of(standing), &[]).await?
+            once::change(
+                &standings,
+                fields::id(standing.pool.0),
+                stored(standing.version)?,
+                doc! {},
+                fields_of(standing),
+                &[],
+            )
+            .await?
         };
         // Whoever removed the pool meanwhile may have looked before this was there.
         if self.live_pool(standing.pool).await?.is_none() {

@@ -37,7 +37,11 @@ impl Drop for Mongo {
     /// Somebody else's server is left as it was.
     fn drop(&mut self) {
         if std::env::var_os("MONGODB_URI").is_some() {
-            let dropped = block_in_place(|| Handle::current().block_on(async { MongoStore::open(&self.url).await.unwrap().database.drop().await }));
+            let dropped = block_in_place(|| {
+                Handle::current().block_on(async {
+                    MongoStore::open(&self.url).await.unwrap().database.drop().await
+                })
+            });
             dropped.unwrap();
         }
     }

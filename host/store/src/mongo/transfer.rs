@@ -119,7 +119,8 @@ fn counted(kind: Kind) -> Document {
 /// Votes of epochs that were closed so long before the newest one are not sent any more.
 const SENT_WITHIN_MS: i64 = 172_800_000;
 
-/// Something that is in the database: a collection that has a document. The number of the schema does not count.
+/// Something that is in the database: a collection that has a document. The number of the schema
+/// does not count.
 pub(crate) async fn occupied(url: &str) -> Result<Option<String>, OpenError> {
     let database = connect(url).await?;
     schema::check_only(&database).await?;
@@ -156,7 +157,11 @@ pub(super) async fn mark(database: &Database) -> Result<Option<String>, Fault> {
 impl MongoStore {
     /// Epochs whose close a crash cut off are closed: their results are fixed already.
     async fn close_claimed(&self) -> Result<(), Fault> {
-        let claimed = self.collection(EPOCHS).find(doc! { "state": { "$ne": CLOSED } }).sort(doc! { "_id": 1 }).await?;
+        let claimed = self
+            .collection(EPOCHS)
+            .find(doc! { "state": { "$ne": CLOSED } })
+            .sort(doc! { "_id": 1 })
+            .await?;
         for start_s in super::page::collect(claimed, |fields| fields.number("_id")).await? {
             if let Some(claim) = self.claim_of(start_s).await? {
                 self.settle(claim).await?;
@@ -175,7 +180,9 @@ impl MongoStore {
         let meta = self.collection(META);
         match mark {
             Some(text) => {
-                meta.update_one(doc! { "_id": MARK }, doc! { "$set": { "v": 1, "doc": text } }).upsert(true).await?;
+                meta.update_one(doc! { "_id": MARK }, doc! { "$set": { "v": 1, "doc": text } })
+                    .upsert(true)
+                    .await?;
             }
             None => {
                 meta.delete_one(doc! { "_id": MARK }).await?;
@@ -211,7 +218,12 @@ impl Transfer for MongoStore {
     async fn count(&self, kind: Kind) -> Result<u64, StoreError> {
         Ok(self.count_kind(kind).await?)
     }
-    async fn page(&self, kind: Kind, after: Option<Key>, limit: u32) -> Result<Vec<Record>, StoreError> {
+    async fn page(
+        &self,
+        kind: Kind,
+        after: Option<Key>,
+        limit: u32,
+    ) -> Result<Vec<Record>, StoreError> {
         Ok(self.page_of(kind, after.as_ref(), limit).await?)
     }
     async fn put(&self, kind: Kind, records: Vec<Record>) -> Result<u64, StoreError> {
@@ -219,7 +231,11 @@ impl Transfer for MongoStore {
     }
     async fn misfits(&self, expected: &Expected) -> Result<Vec<String>, StoreError> {
         let rows = self.count_documents(SCORES, doc! {}).await?;
-        Ok(if rows == expected.score_rows { Vec::new() } else { vec![format!("rows of scores: {rows}, not {}", expected.score_rows)] })
+        Ok(if rows == expected.score_rows {
+            Vec::new()
+        } else {
+            vec![format!("rows of scores: {rows}, not {}", expected.score_rows)]
+        })
     }
     async fn read_mark(&self) -> Result<Option<String>, StoreError> {
         Ok(mark(&self.database).await?)
@@ -258,7 +274,11 @@ pub(crate) mod coverage {
 
     /// The collections of a database that nobody would copy.
     pub(crate) async fn forgotten(store: &MongoStore) -> Vec<String> {
-        let named: Vec<_> = Kind::ALL.into_iter().map(collection).chain(DERIVED.iter().map(|(name, _)| *name)).collect();
+        let named: Vec<_> = Kind::ALL
+            .into_iter()
+            .map(collection)
+            .chain(DERIVED.iter().map(|(name, _)| *name))
+            .collect();
         let mut found = store.database.list_collection_names().await.unwrap();
         found.retain(|name| !named.contains(&name.as_str()));
         found

@@ -1,5 +1,5 @@
-//! Webhooks, and what is on its way to them. A removed webhook stays without anything that counts: it carries the entry
-//! about its end until that is in the audit log.
+//! Webhooks, and what is on its way to them. A removed webhook stays without anything that counts:
+//! it carries the entry about its end until that is in the audit log.
 
 use async_trait::async_trait;
 use lucid_model::{
@@ -38,8 +38,16 @@ pub(crate) const INDICES: &[Index] = &[
         partial: Some(Partial::Where(|| doc! { "state": "pending" })),
         why: "what is to be sent to a webhook",
     },
-    of("webhook", &[("webhook", 1), ("created_at", 1), ("_id", 1)], "a webhook's deliveries by creation"),
-    of("state", &[("webhook", 1), ("state", 1), ("created_at", 1), ("_id", 1)], "a webhook's deliveries of a state by creation"),
+    of(
+        "webhook",
+        &[("webhook", 1), ("created_at", 1), ("_id", 1)],
+        "a webhook's deliveries by creation",
+    ),
+    of(
+        "state",
+        &[("webhook", 1), ("state", 1), ("created_at", 1), ("_id", 1)],
+        "a webhook's deliveries of a state by creation",
+    ),
     of("created", &[("created_at", 1)], "deliveries that may be forgotten"),
 ];
 
@@ -118,8 +126,14 @@ impl MongoStore {
     async fn forget_made_before(&self, before: TimeMs, limit: u32) -> Result<u64, Fault> {
         let deliveries = self.collection(DELIVERIES);
         let old = doc! { "created_at": { "$lt": before.0 } };
-        let found = deliveries.find(old).sort(doc! { "created_at": 1 }).limit(i64::from(limit)).projection(doc! { "_id": 1 }).await?;
-        let ids = collect(found, |fields| Ok(fields.get("_id").cloned().unwrap_or(Bson::Null))).await?;
+        let found = deliveries
+            .find(old)
+            .sort(doc! { "created_at": 1 })
+            .limit(i64::from(limit))
+            .projection(doc! { "_id": 1 })
+            .await?;
+        let ids =
+            collect(found, |fields| Ok(fields.get("_id").cloned().unwrap_or(Bson::Null))).await?;
         Ok(deliveries.delete_many(doc! { "_id": { "$in": ids } }).await?.deleted_count)
     }
 }
@@ -130,30 +144,60 @@ impl WebhookStore for MongoStore {
         Ok(self.insert_audited(WEBHOOKS, document(&webhook)?, &[audit]).await?)
     }
     async fn webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
-        let found = self.collection(WEBHOOKS).find(doc! { "live": true }).sort(doc! { "created_at": 1, "_id": 1 }).await.map_err(Fault::from)?;
+        let found = self
+            .collection(WEBHOOKS)
+            .find(doc! { "live": true })
+            .sort(doc! { "created_at": 1, "_id": 1 })
+            .await
+            .map_err(Fault::from)?;
         Ok(collect(found, read).await?)
     }
-    async fn update_webhook(&self, webhook: Webhook, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn update_webhook(
+        &self,
+        webhook: Webhook,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         let before = stored(webhook.version.saturating_sub(1))?;
         let filter = doc! { "_id": fields::id(webhook.id.0), "version": before, "live": true };
-        Ok(self.update_audited(WEBHOOKS, filter, doc! { "$set": changed(&webhook)?, "$unset": { CLEAR: "" } }, &[audit]).await?)
+        Ok(self
+            .update_audited(
+                WEBHOOKS,
+                filter,
+                doc! { "$set": changed(&webhook)?, "$unset": { CLEAR: "" } },
+                &[audit],
+            )
+            .await?)
     }
-    async fn remove_webhook(&self, id: WebhookId, version: Option<u64>, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn remove_webhook(
+        &self,
+        id: WebhookId,
+        version: Option<u64>,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         let mut filter = doc! { "_id": fields::id(id.0), "live": true };
         if let Some(version) = version {
             filter.insert("version", stored(version)?);
         }
-        let gone = doc! { "$set": { "live": false }, "$unset": { CLEAR: "", "sealed": "", "url": "" } };
+        let gone =
+            doc! { "$set": { "live": false }, "$unset": { CLEAR: "", "sealed": "", "url": "" } };
         Ok(self.update_audited(WEBHOOKS, filter, gone, &[audit]).await?)
     }
     async fn add_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
         let documents: Vec<_> = deliveries.iter().map(delivery_document).collect();
         Ok(once::insert_each(&self.collection(DELIVERIES), &documents).await.map(drop)?)
     }
-    async fn due_deliveries(&self, webhook: WebhookId, now: TimeMs, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+    async fn due_deliveries(
+        &self,
+        webhook: WebhookId,
+        now: TimeMs,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, StoreError> {
         let due = doc! { "webhook": fields::id(webhook.0), "state": "pending", "next_attempt_at": { "$lte": now.0 } };
         let deliveries = self.collection(DELIVERIES);
-        let found = deliveries.find(due).sort(doc! { "next_attempt_at": 1, "_id": 1 }).limit(i64::from(limit));
+        let found = deliveries
+            .find(due)
+            .sort(doc! { "next_attempt_at": 1, "_id": 1 })
+            .limit(i64::from(limit));
         Ok(collect(found.await.map_err(Fault::from)?, read_delivery).await?)
     }
     async fn update_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
@@ -164,12 +208,23 @@ impl WebhookStore for MongoStore {
         };
         Ok(once::update_each(self, DELIVERIES, deliveries.iter().map(statement).collect()).await?)
     }
-    async fn deliveries(&self, filter: DeliveryFilter, request: PageRequest<()>) -> Result<Page<Delivery>, StoreError> {
+    async fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+        request: PageRequest<()>,
+    ) -> Result<Page<Delivery>, StoreError> {
         let mut conditions = doc! { "webhook": fields::id(filter.webhook.0) };
         if let Some(state) = filter.state {
             conditions.insert("state", state.name());
         }
-        Ok(page(&self.collection(DELIVERIES), conditions, &["created_at", "_id"], &request, read_delivery).await?)
+        Ok(page(
+            &self.collection(DELIVERIES),
+            conditions,
+            &["created_at", "_id"],
+            &request,
+            read_delivery,
+        )
+        .await?)
     }
     async fn forget_deliveries(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError> {
         Ok(self.forget_made_before(before, limit).await?)

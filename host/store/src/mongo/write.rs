@@ -1,4 +1,5 @@
-//! Writes that carry audit entries: one document, done once, and found again if the answer was lost.
+//! Writes that carry audit entries: one document, done once, and found again if the answer was
+//! lost.
 
 use lucid_model::audit::AuditEntry;
 use mongodb::bson::{Bson, Document, doc};
@@ -6,16 +7,22 @@ use mongodb::bson::{Bson, Document, doc};
 use super::{MongoStore, audit::intents, fault::Fault};
 
 impl MongoStore {
-    /// Inserts a document with its entries. `false`: a unique key is somebody else's, nothing changed.
-    pub(crate) async fn insert_audited(&self, collection: &'static str, mut document: Document, entries: &[AuditEntry]) -> Result<bool, Fault> {
+    /// Inserts a document with its entries. `false`: a unique key is somebody else's, nothing
+    /// changed.
+    pub(crate) async fn insert_audited(
+        &self,
+        collection: &'static str,
+        mut document: Document,
+        entries: &[AuditEntry],
+    ) -> Result<bool, Fault> {
         let id = document.get("_id").cloned().unwrap_or(Bson::Null);
         document.insert("audit", intents(entries));
         let written = self.collection(collection).insert_one(document).await.map(|_| true);
         self.conclude(collection, &id, entries, written.map_err(Fault::from)).await
     }
 
-    /// Changes the one document that `filter` finds, which names its `_id` and what it has to be. `false`: it is not
-    /// so, or a unique key is somebody else's; nothing changed.
+    /// Changes the one document that `filter` finds, which names its `_id` and what it has to be.
+    /// `false`: it is not so, or a unique key is somebody else's; nothing changed.
     pub(crate) async fn update_audited(
         &self,
         collection: &'static str,
@@ -25,12 +32,16 @@ impl MongoStore {
     ) -> Result<bool, Fault> {
         let id = filter.get("_id").cloned().unwrap_or(Bson::Null);
         update.insert("$push", doc! { "audit": { "$each": intents(entries) } });
-        let written = self.collection(collection).update_one(filter, update).await.map(|result| result.matched_count == 1);
+        let written = self
+            .collection(collection)
+            .update_one(filter, update)
+            .await
+            .map(|result| result.matched_count == 1);
         self.conclude(collection, &id, entries, written.map_err(Fault::from)).await
     }
 
-    /// A write that seems refused, or whose answer was lost, may be done: the driver tries again by itself. Its first
-    /// entry, whose id no other write has, tells.
+    /// A write that seems refused, or whose answer was lost, may be done: the driver tries again by
+    /// itself. Its first entry, whose id no other write has, tells.
     pub(crate) async fn conclude(
         &self,
         collection: &'static str,

@@ -1,4 +1,5 @@
-//! Columns of whole numbers and ids as they are stored: a column of one value as that value, others by pco.
+//! Columns of whole numbers and ids as they are stored: a column of one value as that value, others
+//! by pco.
 
 use lucid_model::{
     canonical::{Canonical, CanonicalReader},
@@ -25,7 +26,10 @@ const PACKED: u8 = 1;
 const PLAIN: u8 = 2;
 
 fn config(delta: DeltaSpec) -> ChunkConfig {
-    ChunkConfig::default().with_compression_level(6).with_mode_spec(ModeSpec::Classic).with_delta_spec(delta)
+    ChunkConfig::default()
+        .with_compression_level(6)
+        .with_mode_spec(ModeSpec::Classic)
+        .with_delta_spec(delta)
 }
 
 fn refused(error: impl std::fmt::Display) -> Unreadable {
@@ -62,26 +66,40 @@ pub(super) fn take(reader: &mut CanonicalReader<'_>, count: usize) -> Result<Vec
         [CONSTANT] => Ok(vec![reader.i64().ok_or_else(cut)?; count]),
         [PACKED] => {
             let values = simple_decompress(reader.bytes().ok_or_else(cut)?).map_err(refused)?;
-            if values.len() == count { Ok(values) } else { Err(Unreadable::new(format!("a column of {} values, not {count}", values.len()))) }
+            if values.len() == count {
+                Ok(values)
+            } else {
+                Err(Unreadable::new(format!("a column of {} values, not {count}", values.len())))
+            }
         }
         [PLAIN] => (0..count).map(|_| reader.i64().ok_or_else(cut)).collect(),
         [other] => Err(Unreadable::new(format!("a column of kind {other}"))),
     }
 }
 
-/// Appends ids: their first halves, which begin with a time and grow, and their second ones, which are chance.
-pub(super) fn put_ids(bytes: Canonical, ids: impl Iterator<Item = NodeId> + Clone) -> Result<Canonical, Unreadable> {
+/// Appends ids: their first halves, which begin with a time and grow, and their second ones, which
+/// are chance.
+pub(super) fn put_ids(
+    bytes: Canonical,
+    ids: impl Iterator<Item = NodeId> + Clone,
+) -> Result<Canonical, Unreadable> {
     let heads: Vec<u64> = ids.clone().map(|node| node.0.as_u64_pair().0).collect();
     let packed = simple_compress(&heads, &config(DeltaSpec::TryConsecutive(1))).map_err(refused)?;
     Ok(ids.fold(bytes.bytes(&packed), |bytes, node| bytes.u64(node.0.as_u64_pair().1)))
 }
 
 /// Reads so many ids.
-pub(super) fn take_ids(reader: &mut CanonicalReader<'_>, count: usize) -> Result<Vec<NodeId>, Unreadable> {
+pub(super) fn take_ids(
+    reader: &mut CanonicalReader<'_>,
+    count: usize,
+) -> Result<Vec<NodeId>, Unreadable> {
     let cut = || Unreadable::new("ids are cut off");
     let heads: Vec<u64> = simple_decompress(reader.bytes().ok_or_else(cut)?).map_err(refused)?;
     if heads.len() != count {
         return Err(Unreadable::new(format!("{} ids, not {count}", heads.len())));
     }
-    heads.into_iter().map(|head| Ok(NodeId(Uuid::from_u64_pair(head, reader.u64().ok_or_else(cut)?)))).collect()
+    heads
+        .into_iter()
+        .map(|head| Ok(NodeId(Uuid::from_u64_pair(head, reader.u64().ok_or_else(cut)?))))
+        .collect()
 }

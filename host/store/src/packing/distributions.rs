@@ -14,7 +14,9 @@ use super::{Unreadable, columns};
 const TAG: &str = "lucid/packed/1/distribution";
 
 pub(crate) fn pack(distribution: &Distribution) -> Result<Vec<u8>, Unreadable> {
-    let count = |length: usize| u32::try_from(length).map_err(|_| Unreadable::new("more than is shared among"));
+    let count = |length: usize| {
+        u32::try_from(length).map_err(|_| Unreadable::new("more than is shared among"))
+    };
     let period = distribution.period;
     let mut bytes = Canonical::tagged(TAG)
         .i64(period.start_s)
@@ -22,8 +24,15 @@ pub(crate) fn pack(distribution: &Distribution) -> Result<Vec<u8>, Unreadable> {
         .maybe(distribution.note.as_deref(), Canonical::text)
         .u32(count(distribution.pools.len())?);
     for pool in &distribution.pools {
-        let of = |amount: fn(&Accrual) -> MicroUsdt| pool.accruals.iter().map(|accrual| amount(accrual).0).collect::<Vec<_>>();
-        bytes = bytes.fixed(&pool.pool.bytes()).i64(pool.budget.0).i64(pool.remainder.0).text(&pool.cause).u32(count(pool.accruals.len())?);
+        let of = |amount: fn(&Accrual) -> MicroUsdt| {
+            pool.accruals.iter().map(|accrual| amount(accrual).0).collect::<Vec<_>>()
+        };
+        bytes = bytes
+            .fixed(&pool.pool.bytes())
+            .i64(pool.budget.0)
+            .i64(pool.remainder.0)
+            .text(&pool.cause)
+            .u32(count(pool.accruals.len())?);
         bytes = columns::put_ids(bytes, pool.accruals.iter().map(|accrual| accrual.node))?;
         bytes = columns::put(bytes, &of(|accrual| accrual.share))?;
         bytes = columns::put(bytes, &of(|accrual| accrual.held))?;
@@ -36,7 +45,8 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Distribution, Unreadable> {
     let body = bytes.strip_prefix(TAG.as_bytes()).and_then(|rest| rest.strip_prefix(&[0]));
     let mut reader = CanonicalReader(body.ok_or_else(|| Unreadable::new("not a distribution"))?);
     let start_s = reader.i64().ok_or_else(cut)?;
-    let length = PeriodLength::new(reader.u32().ok_or_else(cut)?).map_err(|error| Unreadable::new(error.to_string()))?;
+    let length = PeriodLength::new(reader.u32().ok_or_else(cut)?)
+        .map_err(|error| Unreadable::new(error.to_string()))?;
     let period = Period { start_s, length };
     let note = match reader.fixed().ok_or_else(cut)? {
         [0] => None,
@@ -45,18 +55,30 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Distribution, Unreadable> {
     let mut pools = Vec::new();
     for _ in 0..reader.u32().ok_or_else(cut)? {
         let pool = Uuid::from_bytes(reader.fixed().ok_or_else(cut)?);
-        let pool = if pool.is_nil() { PoolScope::Unassigned } else { PoolScope::Pool(PoolId(pool)) };
+        let pool =
+            if pool.is_nil() { PoolScope::Unassigned } else { PoolScope::Pool(PoolId(pool)) };
         let mut money = || reader.i64().map(MicroUsdt).ok_or_else(cut);
         let (budget, remainder) = (money()?, money()?);
         let cause = reader.text().ok_or_else(cut)?.to_owned();
         let count = usize::try_from(reader.u32().ok_or_else(cut)?).map_err(|_| cut())?;
         let nodes = columns::take_ids(&mut reader, count)?;
-        let (shares, held) = (columns::take(&mut reader, count)?, columns::take(&mut reader, count)?);
+        let (shares, held) =
+            (columns::take(&mut reader, count)?, columns::take(&mut reader, count)?);
         let accruals = nodes.into_iter().zip(shares).zip(held);
-        let accruals = accruals.map(|((node, share), held)| Accrual { node, share: MicroUsdt(share), held: MicroUsdt(held) }).collect();
+        let accruals = accruals
+            .map(|((node, share), held)| Accrual {
+                node,
+                share: MicroUsdt(share),
+                held: MicroUsdt(held),
+            })
+            .collect();
         pools.push(PoolSettlement { period, pool, budget, accruals, remainder, cause });
     }
-    if reader.0.is_empty() { Ok(Distribution { period, pools, note }) } else { Err(Unreadable::new("bytes after a distribution")) }
+    if reader.0.is_empty() {
+        Ok(Distribution { period, pools, note })
+    } else {
+        Err(Unreadable::new("bytes after a distribution"))
+    }
 }
 
 #[cfg(test)]
@@ -70,7 +92,11 @@ mod tests {
             let kept = distribution(1, nodes);
             let packed = pack(&kept).unwrap();
             assert_eq!(unpack(&packed).unwrap(), kept);
-            assert!((0..packed.len()).step_by(packed.len() / 50 + 1).all(|length| unpack(&packed[..length]).is_err()));
+            assert!(
+                (0..packed.len())
+                    .step_by(packed.len() / 50 + 1)
+                    .all(|length| unpack(&packed[..length]).is_err())
+            );
             assert!(unpack(&[packed.as_slice(), &[0]].concat()).is_err());
         }
     }

@@ -1,5 +1,5 @@
-//! A frame's chunk as it is stored. What is hashed are its canonical bytes, which are made of it again; older stores
-//! hold those bytes themselves, compressed.
+//! A frame's chunk as it is stored. What is hashed are its canonical bytes, which are made of it
+//! again; older stores hold those bytes themselves, compressed.
 
 use lucid_model::{
     canonical::{Canonical, CanonicalReader},
@@ -50,7 +50,10 @@ fn cut() -> Unreadable {
 
 fn head(reader: &mut CanonicalReader<'_>) -> Option<FramePart> {
     let pool = Uuid::from_bytes(reader.fixed()?);
-    Some(FramePart { pool: if pool.is_nil() { PoolScope::Unassigned } else { PoolScope::Pool(PoolId(pool)) }, nodes: reader.u32()? })
+    Some(FramePart {
+        pool: if pool.is_nil() { PoolScope::Unassigned } else { PoolScope::Pool(PoolId(pool)) },
+        nodes: reader.u32()?,
+    })
 }
 
 /// Pool and number of nodes, without unpacking the columns.
@@ -58,7 +61,10 @@ pub(crate) fn part(packed: &[u8]) -> Result<FramePart, Unreadable> {
     let bytes = columns::decompress(packed)?;
     match body(&bytes) {
         Some(mut reader) => head(&mut reader).ok_or_else(cut),
-        None => older(&bytes).map(|chunk| FramePart { pool: chunk.pool, nodes: u32::try_from(chunk.nodes.len()).unwrap_or(u32::MAX) }),
+        None => older(&bytes).map(|chunk| FramePart {
+            pool: chunk.pool,
+            nodes: u32::try_from(chunk.nodes.len()).unwrap_or(u32::MAX),
+        }),
     }
 }
 
@@ -68,7 +74,8 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<FrameChunk, Unreadable> {
     let FramePart { pool, nodes } = head(&mut reader).ok_or_else(cut)?;
     let count = usize::try_from(nodes).map_err(|_| cut())?;
     let start_s = reader.i64().ok_or_else(cut)?;
-    let length = PeriodLength::new(reader.u32().ok_or_else(cut)?).map_err(|error| Unreadable::new(error.to_string()))?;
+    let length = PeriodLength::new(reader.u32().ok_or_else(cut)?)
+        .map_err(|error| Unreadable::new(error.to_string()))?;
     let index = reader.u32().ok_or_else(cut)?;
     let revision = Revision(reader.u64().ok_or_else(cut)?);
     let rules = reader.u32().ok_or_else(cut)?;
@@ -77,10 +84,20 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<FrameChunk, Unreadable> {
     let nodes = columns::take_ids(&mut reader, count)?;
     let mut found = Vec::new();
     for _ in 0..facts {
-        let (name, total) = (reader.text().ok_or_else(cut)?.to_owned(), reader.i64().ok_or_else(cut)?);
+        let (name, total) =
+            (reader.text().ok_or_else(cut)?.to_owned(), reader.i64().ok_or_else(cut)?);
         found.push(FactColumn { name, total, values: columns::take(&mut reader, count)?.into() });
     }
-    Ok(FrameChunk { period: Period { start_s, length }, pool, index, revision, rules, score_multiplier, nodes, columns: found })
+    Ok(FrameChunk {
+        period: Period { start_s, length },
+        pool,
+        index,
+        revision,
+        rules,
+        score_multiplier,
+        nodes,
+        columns: found,
+    })
 }
 
 #[cfg(test)]
@@ -93,15 +110,27 @@ mod tests {
     #[test]
     fn a_frame_keeps_its_digest_however_it_was_stored() {
         for mut chunk in frame(10) {
-            for (place, value) in std::sync::Arc::get_mut(&mut chunk.columns[Fact::UptimePpm as usize].values).unwrap().iter_mut().enumerate() {
-                *value = i64::try_from(place * 7_919 % 1_000_003).unwrap() * if place % 9 == 0 { -1 } else { 1 };
+            for (place, value) in
+                std::sync::Arc::get_mut(&mut chunk.columns[Fact::UptimePpm as usize].values)
+                    .unwrap()
+                    .iter_mut()
+                    .enumerate()
+            {
+                *value = i64::try_from(place * 7_919 % 1_000_003).unwrap()
+                    * if place % 9 == 0 { -1 } else { 1 };
             }
             let old = zstd::bulk::compress(&chunk.to_bytes(), 3).unwrap();
             let new = pack(&chunk).unwrap();
             for packed in [&old, &new] {
                 assert_eq!(unpack(packed).unwrap(), chunk);
                 assert_eq!(unpack(packed).unwrap().digest(), chunk.digest());
-                assert_eq!(part(packed).unwrap(), FramePart { pool: chunk.pool, nodes: u32::try_from(chunk.nodes.len()).unwrap() });
+                assert_eq!(
+                    part(packed).unwrap(),
+                    FramePart {
+                        pool: chunk.pool,
+                        nodes: u32::try_from(chunk.nodes.len()).unwrap()
+                    }
+                );
             }
             assert!(new.len() < chunk.to_bytes().len() / 8, "{} bytes", new.len());
         }
@@ -112,7 +141,10 @@ mod tests {
         let chunk = frame(10).remove(1);
         let bytes = columns::decompress(&pack(&chunk).unwrap()).unwrap();
         for length in 0..bytes.len() {
-            assert!(unpack(&columns::compress(&bytes[..length]).unwrap()).is_err(), "{length} bytes");
+            assert!(
+                unpack(&columns::compress(&bytes[..length]).unwrap()).is_err(),
+                "{length} bytes"
+            );
         }
         for place in 0..bytes.len() {
             let mut changed = bytes.clone();

@@ -1,5 +1,5 @@
-//! Rollups as they are stored: whole numbers of as many bytes as they need, each as its difference from what it is most
-//! often near to.
+//! Rollups as they are stored: whole numbers of as many bytes as they need, each as its difference
+//! from what it is most often near to.
 
 use lucid_model::{
     metric::{NetworkCounters, Reading, Rollup, Spread},
@@ -52,7 +52,8 @@ fn counters_of(rollup: &Rollup) -> impl Iterator<Item = (u64, u64)> {
 
 /// What [`pack`] packed.
 pub(crate) fn unpack(start: TimeMs, packed: &[u8]) -> Result<Vec<Rollup>, Unreadable> {
-    let (version, rest) = packed.split_first().ok_or_else(|| Unreadable("rollups without a byte".to_owned()))?;
+    let (version, rest) =
+        packed.split_first().ok_or_else(|| Unreadable("rollups without a byte".to_owned()))?;
     if *version != VERSION {
         return Err(Unreadable(format!("rollups of version {version}")));
     }
@@ -83,7 +84,8 @@ fn next(rest: &mut Rest<'_>, before: &Reading) -> Result<Rollup, Unreadable> {
     };
     let network = &before.network;
     let (sent, received) = (counter(network.bytes_sent)?, counter(network.bytes_received)?);
-    let (packets_sent, packets_received) = (counter(network.packets_sent)?, counter(network.packets_received)?);
+    let (packets_sent, packets_received) =
+        (counter(network.packets_sent)?, counter(network.packets_received)?);
     let of = |part: fn((u64, u64, u64)) -> u64| NetworkCounters {
         bytes_sent: part(sent),
         bytes_received: part(received),
@@ -101,8 +103,16 @@ fn next(rest: &mut Rest<'_>, before: &Reading) -> Result<Rollup, Unreadable> {
         network: of(|(_, counted, _)| counted),
         active_sessions_max,
         uptime_s_max: rest.near(last_uptime_s)?,
-        first: Reading { at: TimeMs(first_at.cast_signed()), network: of(|(first, _, _)| first), uptime_s: first_uptime_s },
-        last: Reading { at: TimeMs(last_at.cast_signed()), network: of(|(_, _, last)| last), uptime_s: last_uptime_s },
+        first: Reading {
+            at: TimeMs(first_at.cast_signed()),
+            network: of(|(first, _, _)| first),
+            uptime_s: first_uptime_s,
+        },
+        last: Reading {
+            at: TimeMs(last_at.cast_signed()),
+            network: of(|(_, _, last)| last),
+            uptime_s: last_uptime_s,
+        },
     })
 }
 
@@ -134,11 +144,14 @@ impl Rest<'_> {
     fn number(&mut self) -> Result<u64, Unreadable> {
         let (mut number, mut shift) = (0_u64, 0);
         loop {
-            let (byte, rest) = self.0.split_first().ok_or_else(|| Unreadable("a rollup is cut off".to_owned()))?;
+            let (byte, rest) =
+                self.0.split_first().ok_or_else(|| Unreadable("a rollup is cut off".to_owned()))?;
             self.0 = rest;
             let bits = u64::from(byte & 0x7f);
-            number |=
-                bits.checked_shl(shift).filter(|shifted| shifted >> shift == bits).ok_or_else(|| Unreadable("a number too large".to_owned()))?;
+            number |= bits
+                .checked_shl(shift)
+                .filter(|shifted| shifted >> shift == bits)
+                .ok_or_else(|| Unreadable("a number too large".to_owned()))?;
             if byte & 0x80 == 0 {
                 return Ok(number);
             }

@@ -1,4 +1,5 @@
-//! The rows of a scored chunk as they are stored: a column a field. What is hashed is made of them again.
+//! The rows of a scored chunk as they are stored: a column a field. What is hashed is made of them
+//! again.
 
 use lucid_model::{
     canonical::{Canonical, CanonicalReader},
@@ -11,11 +12,18 @@ use super::{Unreadable, columns};
 
 const TAG: &str = "lucid/packed/1/rows";
 
-/// The numbers of a row, in the order of the columns; the last is its reason's place in the table, from 1.
+/// The numbers of a row, in the order of the columns; the last is its reason's place in the table,
+/// from 1.
 type Numbers = [i64; 13];
 
 fn numbers(row: &ScoreRow, reason: i64) -> Numbers {
-    let Factors { observation_time, session_quality, uptime, resource_efficiency, network_performance } = row.factors;
+    let Factors {
+        observation_time,
+        session_quality,
+        uptime,
+        resource_efficiency,
+        network_performance,
+    } = row.factors;
     [
         i64::from(row.observed_s),
         i64::from(row.window_observed_s),
@@ -38,29 +46,48 @@ pub(crate) fn pack(rows: &[ScoreRow]) -> Result<Vec<u8>, Unreadable> {
     let mut reasons: Vec<&str> = rows.iter().filter_map(|row| row.reason.as_deref()).collect();
     reasons.sort_unstable();
     reasons.dedup();
-    let place = |reason: &str| reasons.binary_search(&reason).ok().and_then(|place| i64::try_from(place + 1).ok()).unwrap_or_default();
-    let all: Vec<Numbers> = rows.iter().map(|row| numbers(row, row.reason.as_deref().map_or(0, place))).collect();
+    let place = |reason: &str| {
+        reasons
+            .binary_search(&reason)
+            .ok()
+            .and_then(|place| i64::try_from(place + 1).ok())
+            .unwrap_or_default()
+    };
+    let all: Vec<Numbers> =
+        rows.iter().map(|row| numbers(row, row.reason.as_deref().map_or(0, place))).collect();
     let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-    let mut bytes = columns::put_ids(Canonical::tagged(TAG).u32(count(rows.len())), rows.iter().map(|row| row.node))?;
+    let mut bytes = columns::put_ids(
+        Canonical::tagged(TAG).u32(count(rows.len())),
+        rows.iter().map(|row| row.node),
+    )?;
     for column in 0..Numbers::default().len() {
-        let values: Vec<i64> = all.iter().filter_map(|numbers| numbers.get(column).copied()).collect();
+        let values: Vec<i64> =
+            all.iter().filter_map(|numbers| numbers.get(column).copied()).collect();
         bytes = columns::put(bytes, &values)?;
     }
-    bytes = reasons.iter().fold(bytes.u32(count(reasons.len())), |bytes, reason| bytes.text(reason));
+    bytes =
+        reasons.iter().fold(bytes.u32(count(reasons.len())), |bytes, reason| bytes.text(reason));
     columns::compress(&bytes.finish())
 }
 
 pub(crate) fn unpack(packed: &[u8]) -> Result<Vec<ScoreRow>, Unreadable> {
     let cut = || Unreadable::new("scored rows are cut off");
     let bytes = columns::decompress(packed)?;
-    let mut reader = bytes.strip_prefix(TAG.as_bytes()).and_then(|b| b.strip_prefix(&[0])).map(CanonicalReader).ok_or_else(cut)?;
+    let mut reader = bytes
+        .strip_prefix(TAG.as_bytes())
+        .and_then(|b| b.strip_prefix(&[0]))
+        .map(CanonicalReader)
+        .ok_or_else(cut)?;
     let count = usize::try_from(reader.u32().ok_or_else(cut)?).map_err(|_| cut())?;
     let nodes = columns::take_ids(&mut reader, count)?;
     let mut read = Vec::with_capacity(Numbers::default().len());
     for _ in 0..Numbers::default().len() {
         read.push(columns::take(&mut reader, count)?.into_iter());
     }
-    let reasons = (0..reader.u32().ok_or_else(cut)?).map(|_| reader.text().map(str::to_owned)).collect::<Option<Vec<_>>>().ok_or_else(cut)?;
+    let reasons = (0..reader.u32().ok_or_else(cut)?)
+        .map(|_| reader.text().map(str::to_owned))
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(cut)?;
     let mut rows = Vec::with_capacity(count);
     for node in nodes {
         let mut numbers = Numbers::default();
@@ -73,13 +100,33 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<Vec<ScoreRow>, Unreadable> {
 }
 
 fn row(node: NodeId, numbers: Numbers, reasons: &[String]) -> Result<ScoreRow, Unreadable> {
-    let whole = |number: i64| u32::try_from(number).map_err(|_| Unreadable::new(format!("{number} in a scored row")));
-    let [observed_s, window_observed_s, flags, multiplier, raw, above_clamp, sessions, observation, quality, uptime, resources, network, reason] =
-        numbers;
+    let whole = |number: i64| {
+        u32::try_from(number).map_err(|_| Unreadable::new(format!("{number} in a scored row")))
+    };
+    let [
+        observed_s,
+        window_observed_s,
+        flags,
+        multiplier,
+        raw,
+        above_clamp,
+        sessions,
+        observation,
+        quality,
+        uptime,
+        resources,
+        network,
+        reason,
+    ] = numbers;
     let raw = RawCenti(whole(raw)?);
     let reason = match usize::try_from(reason) {
         Ok(0) => None,
-        Ok(place) => Some(reasons.get(place - 1).ok_or_else(|| Unreadable::new("a reason that is not there"))?.clone()),
+        Ok(place) => Some(
+            reasons
+                .get(place - 1)
+                .ok_or_else(|| Unreadable::new("a reason that is not there"))?
+                .clone(),
+        ),
         Err(_) => return Err(Unreadable::new("a reason that is not there")),
     };
     Ok(ScoreRow {
@@ -110,15 +157,34 @@ mod tests {
 
     #[test]
     fn rows_are_read_as_they_were_packed() {
-        let mut rows: Vec<_> =
-            (0..1_999).map(|i| ScoreRow { raw: RawCenti(i * i * 7), multiplier: Ppm(i * 31 % 997), ..example(i * 7_919 % 10_007, i) }).collect();
-        rows[3] = ScoreRow { held: true, eligible: false, reason: Some("trap: unreachable".into()), ..example(1, 0) };
+        let mut rows: Vec<_> = (0..1_999)
+            .map(|i| ScoreRow {
+                raw: RawCenti(i * i * 7),
+                multiplier: Ppm(i * 31 % 997),
+                ..example(i * 7_919 % 10_007, i)
+            })
+            .collect();
+        rows[3] = ScoreRow {
+            held: true,
+            eligible: false,
+            reason: Some("trap: unreachable".into()),
+            ..example(1, 0)
+        };
         rows[4].reason = None;
-        rows[5].factors = Factors { resource_efficiency: Ppm(u32::MAX), network_performance: Ppm(u32::MAX), ..rows[5].factors };
+        rows[5].factors = Factors {
+            resource_efficiency: Ppm(u32::MAX),
+            network_performance: Ppm(u32::MAX),
+            ..rows[5].factors
+        };
         for rows in [&rows[..], &rows[..7], &rows[..1], &[]] {
             let packed = pack(rows).unwrap();
             assert_eq!(unpack(&packed).unwrap(), rows);
-            assert!(packed.len() < 400 + rows.len() * 40, "{} bytes for {} rows", packed.len(), rows.len());
+            assert!(
+                packed.len() < 400 + rows.len() * 40,
+                "{} bytes for {} rows",
+                packed.len(),
+                rows.len()
+            );
         }
     }
 }

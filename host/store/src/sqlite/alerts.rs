@@ -14,7 +14,8 @@ use super::{
     query::{Conditions, List, Source, execute, first, rows},
 };
 
-pub(crate) const COLUMNS: &str = "id, node, kind, raised_at, cleared_at, message, value, limit_value";
+pub(crate) const COLUMNS: &str =
+    "id, node, kind, raised_at, cleared_at, message, value, limit_value";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Alert, Fault> {
     Ok(Alert {
@@ -35,7 +36,9 @@ fn read_measured(columns: &mut Columns<'_>) -> Result<Option<Measured>, Fault> {
 
 /// Adds an alert; `false` if it is there, or the node has an active one of its kind.
 pub(crate) fn insert(connection: &Connection, alert: &Alert) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO alerts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!(
+        "INSERT INTO alerts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    );
     let values = params![
         alert.id.0.as_bytes(),
         alert.node.0.as_bytes(),
@@ -49,13 +52,26 @@ pub(crate) fn insert(connection: &Connection, alert: &Alert) -> Result<bool, Fau
     Ok(execute(connection, &sql, values)? == 1)
 }
 
-fn clear(connection: &Connection, node: NodeId, kind: AlertKind, at: TimeMs) -> Result<Option<Alert>, Fault> {
-    let sql = format!("UPDATE alerts SET cleared_at = ? WHERE node = ? AND kind = ? AND cleared_at IS NULL RETURNING {COLUMNS}");
+fn clear(
+    connection: &Connection,
+    node: NodeId,
+    kind: AlertKind,
+    at: TimeMs,
+) -> Result<Option<Alert>, Fault> {
+    let sql = format!(
+        "UPDATE alerts SET cleared_at = ? WHERE node = ? AND kind = ? AND cleared_at IS NULL RETURNING {COLUMNS}"
+    );
     first(connection, &sql, params![at.0, node.0.as_bytes(), kind.name()], read)
 }
 
-fn active_after(connection: &Connection, after: Option<AlertId>, limit: u32) -> Result<Vec<Alert>, Fault> {
-    let sql = format!("SELECT {COLUMNS} FROM alerts INDEXED BY alerts_walk WHERE cleared_at IS NULL AND id > ? ORDER BY id LIMIT ?");
+fn active_after(
+    connection: &Connection,
+    after: Option<AlertId>,
+    limit: u32,
+) -> Result<Vec<Alert>, Fault> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM alerts INDEXED BY alerts_walk WHERE cleared_at IS NULL AND id > ? ORDER BY id LIMIT ?"
+    );
     // No id is as short as none.
     let after = after.map_or_else(Vec::new, |id| id.0.as_bytes().to_vec());
     rows(connection, &sql, params![after, limit], read)
@@ -63,7 +79,12 @@ fn active_after(connection: &Connection, after: Option<AlertId>, limit: u32) -> 
 
 pub(crate) fn list(node: NodeId, page: PageRequest<()>) -> List {
     let conditions = Conditions::default().and("node = ?", Some(blob(node.0)));
-    List::new(&Source { columns: COLUMNS, table: "alerts", joins: "" }, conditions, &["raised_at", "id"], &page)
+    List::new(
+        &Source { columns: COLUMNS, table: "alerts", joins: "" },
+        conditions,
+        &["raised_at", "id"],
+        &page,
+    )
 }
 
 #[async_trait]
@@ -71,14 +92,25 @@ impl AlertStore for SqliteStore {
     async fn raise_alert(&self, alert: Alert) -> Result<bool, StoreError> {
         self.core.write(move |connection| insert(connection, &alert)).await
     }
-    async fn clear_alert(&self, node: NodeId, kind: AlertKind, at: TimeMs) -> Result<Option<Alert>, StoreError> {
+    async fn clear_alert(
+        &self,
+        node: NodeId,
+        kind: AlertKind,
+        at: TimeMs,
+    ) -> Result<Option<Alert>, StoreError> {
         self.core.write(move |connection| clear(connection, node, kind, at)).await
     }
-    async fn active_alerts_after(&self, after: Option<AlertId>, limit: u32) -> Result<Vec<Alert>, StoreError> {
+    async fn active_alerts_after(
+        &self,
+        after: Option<AlertId>,
+        limit: u32,
+    ) -> Result<Vec<Alert>, StoreError> {
         self.core.read(move |connection| active_after(connection, after, limit)).await
     }
     async fn active_alerts(&self, node: NodeId) -> Result<Vec<Alert>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM alerts WHERE node = ? AND cleared_at IS NULL ORDER BY raised_at, id");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM alerts WHERE node = ? AND cleared_at IS NULL ORDER BY raised_at, id"
+        );
         self.core.lookup(|connection| rows(connection, &sql, [node.0.as_bytes()], read)).await
     }
     async fn alerts(&self, node: NodeId, page: PageRequest<()>) -> Result<Page<Alert>, StoreError> {

@@ -15,22 +15,29 @@ use crate::{BackedUpFile, BackupProgress, OpenError};
 /// Pages between two words of how far it is.
 const PAGES_A_STEP: std::ffi::c_int = 4_096;
 
-/// Copies both files into a folder that is new or empty. They are of the same moment, but for what is written between the beginnings of two
-/// read transactions.
-pub(crate) fn back_up(dir: &Path, to: &Path, told: &mut dyn FnMut(BackupProgress)) -> Result<Vec<BackedUpFile>, OpenError> {
+/// Copies both files into a folder that is new or empty. They are of the same moment, but for what
+/// is written between the beginnings of two read transactions.
+pub(crate) fn back_up(
+    dir: &Path,
+    to: &Path,
+    told: &mut dyn FnMut(BackupProgress),
+) -> Result<Vec<BackedUpFile>, OpenError> {
     let unusable = |source| OpenError::Directory { dir: to.to_owned(), source };
     fs::create_dir_all(to).map_err(unusable)?;
     if fs::read_dir(to).map_err(unusable)?.next().is_some() {
         return Err(unusable(io::Error::new(io::ErrorKind::AlreadyExists, "it is not empty")));
     }
-    // What is reported belongs to nodes: they are in the second one, whatever is registered in between.
+    // What is reported belongs to nodes: they are in the second one, whatever is registered in
+    // between.
     let mut sources = Vec::new();
     for name in ["telemetry", "core"] {
         let (source, _, file) = open_of_any_schema(dir, name)?;
         let damaged = |source| OpenError::of_sqlite(&file, source);
         // From here on this connection sees this moment.
         source.execute_batch("BEGIN").map_err(damaged)?;
-        source.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).map_err(damaged)?;
+        source
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+            .map_err(damaged)?;
         sources.push((name, source));
     }
     let mut files = Vec::new();
@@ -42,7 +49,12 @@ pub(crate) fn back_up(dir: &Path, to: &Path, told: &mut dyn FnMut(BackupProgress
 }
 
 /// Under another name until it is whole, so that a copy that was stopped is never taken for one.
-fn copied(name: &'static str, source: &Connection, to: &Path, told: &mut dyn FnMut(BackupProgress)) -> Result<BackedUpFile, OpenError> {
+fn copied(
+    name: &'static str,
+    source: &Connection,
+    to: &Path,
+    told: &mut dyn FnMut(BackupProgress),
+) -> Result<BackedUpFile, OpenError> {
     let (partial, file) = (to.join(format!("{name}.db.partial")), to.join(format!("{name}.db")));
     let damaged = |source| OpenError::of_sqlite(&partial, source);
     let unusable = |source| OpenError::Directory { dir: to.to_owned(), source };
@@ -53,7 +65,11 @@ fn copied(name: &'static str, source: &Connection, to: &Path, told: &mut dyn FnM
             let step = backup.step(PAGES_A_STEP).map_err(damaged)?;
             let progress = backup.progress();
             let pages = |pages: std::ffi::c_int| u64::try_from(pages).unwrap_or_default();
-            told(BackupProgress { file: name, pages: pages(progress.pagecount - progress.remaining), of: pages(progress.pagecount) });
+            told(BackupProgress {
+                file: name,
+                pages: pages(progress.pagecount - progress.remaining),
+                of: pages(progress.pagecount),
+            });
             match step {
                 rusqlite::backup::StepResult::Done => break,
                 rusqlite::backup::StepResult::More => {}
@@ -64,9 +80,13 @@ fn copied(name: &'static str, source: &Connection, to: &Path, told: &mut dyn FnM
         if name == "core" {
             boot::mark_backup(&target).map_err(damaged)?;
         }
-        let found: String = target.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;
+        let found: String =
+            target.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;
         if found != "ok" {
-            return Err(unusable(io::Error::new(io::ErrorKind::InvalidData, format!("{name}.db: {found}"))));
+            return Err(unusable(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{name}.db: {found}"),
+            )));
         }
     }
     // Opening it made files of its log; everything is in the one.

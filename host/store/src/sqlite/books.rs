@@ -12,7 +12,10 @@ use lucid_model::{
 use lucid_ports::{Books, StoreError};
 use rusqlite::{Connection, params};
 
-use super::{CORE, SqliteStore, database, fault::Fault, ledger, payouts, query::rows, readers::Readers, settlements};
+use super::{
+    CORE, SqliteStore, database, fault::Fault, ledger, payouts, query::rows, readers::Readers,
+    settlements,
+};
 use crate::OpenError;
 
 /// Opens the books of a store's directory for reading, also while a service has the store open.
@@ -24,17 +27,34 @@ pub(crate) fn open_books(dir: &Path) -> Result<Arc<dyn Books>, OpenError> {
     Ok(Arc::new(Readers::new(vec![connection])))
 }
 
-/// A page of entries, and all their legs at once: looking up those of each would take most of the time.
-fn entries_after(connection: &Connection, after: Option<(Stream, u64)>, limit: u32) -> Result<Vec<Entry>, Fault> {
+/// A page of entries, and all their legs at once: looking up those of each would take most of the
+/// time.
+fn entries_after(
+    connection: &Connection,
+    after: Option<(Stream, u64)>,
+    limit: u32,
+) -> Result<Vec<Entry>, Fault> {
     let (stream, seq) = after.map_or((String::new(), 0), |(stream, seq)| (stream.name(), seq));
     let seq = i64::try_from(seq).unwrap_or(i64::MAX);
     let page = "FROM ledger WHERE (stream, seq) > (?, ?) ORDER BY stream, seq LIMIT ?";
-    let mut entries = rows(connection, &format!("SELECT {} {page}", ledger::ENTRY), params![stream, seq, limit], ledger::read_entry)?;
-    let places: HashMap<i64, usize> = entries.iter().enumerate().map(|(place, (number, _))| (*number, place)).collect();
-    let sql = format!("SELECT l.entry, l.place, l.account, l.amount FROM (SELECT number {page}) e JOIN legs l ON l.entry = e.number");
+    let mut entries = rows(
+        connection,
+        &format!("SELECT {} {page}", ledger::ENTRY),
+        params![stream, seq, limit],
+        ledger::read_entry,
+    )?;
+    let places: HashMap<i64, usize> =
+        entries.iter().enumerate().map(|(place, (number, _))| (*number, place)).collect();
+    let sql = format!(
+        "SELECT l.entry, l.place, l.account, l.amount FROM (SELECT number {page}) e JOIN legs l ON l.entry = e.number"
+    );
     let mut legs = rows(connection, &sql, params![stream, seq, limit], |columns| {
         let (entry, place): (i64, u32) = (columns.take()?, columns.take()?);
-        Ok((entry, place, Leg { account: columns.word(Account::from_name)?, amount: columns.money()? }))
+        Ok((
+            entry,
+            place,
+            Leg { account: columns.word(Account::from_name)?, amount: columns.money()? },
+        ))
     })?;
     // Mostly in order already.
     legs.sort_by_key(|(entry, place, _)| (*entry, *place));
@@ -46,12 +66,23 @@ fn entries_after(connection: &Connection, after: Option<(Stream, u64)>, limit: u
     Ok(entries.into_iter().map(|(_, entry)| entry).collect())
 }
 
-fn settlements_after(connection: &Connection, start_s: Option<i64>, limit: u32) -> Result<Vec<SettlementRecord>, Fault> {
-    let sql = format!("SELECT {} FROM settlements WHERE period_start_s > ? ORDER BY period_start_s LIMIT ?", settlements::COLUMNS);
+fn settlements_after(
+    connection: &Connection,
+    start_s: Option<i64>,
+    limit: u32,
+) -> Result<Vec<SettlementRecord>, Fault> {
+    let sql = format!(
+        "SELECT {} FROM settlements WHERE period_start_s > ? ORDER BY period_start_s LIMIT ?",
+        settlements::COLUMNS
+    );
     rows(connection, &sql, params![start_s.unwrap_or(i64::MIN), limit], settlements::read)
 }
 
-fn payouts_after(connection: &Connection, after: Option<PayoutId>, limit: u32) -> Result<Vec<Payout>, Fault> {
+fn payouts_after(
+    connection: &Connection,
+    after: Option<PayoutId>,
+    limit: u32,
+) -> Result<Vec<Payout>, Fault> {
     let sql = format!("SELECT {} FROM payouts WHERE id > ? ORDER BY id LIMIT ?", payouts::COLUMNS);
     // No id is as short as none.
     let after = after.map_or_else(Vec::new, |id| id.0.as_bytes().to_vec());
@@ -60,26 +91,50 @@ fn payouts_after(connection: &Connection, after: Option<PayoutId>, limit: u32) -
 
 #[async_trait]
 impl Books for Readers {
-    async fn ledger_after(&self, after: Option<(Stream, u64)>, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    async fn ledger_after(
+        &self,
+        after: Option<(Stream, u64)>,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
         self.run(move |connection| entries_after(connection, after, limit)).await
     }
-    async fn settlements_after(&self, start_s: Option<i64>, limit: u32) -> Result<Vec<SettlementRecord>, StoreError> {
+    async fn settlements_after(
+        &self,
+        start_s: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<SettlementRecord>, StoreError> {
         self.run(move |connection| settlements_after(connection, start_s, limit)).await
     }
-    async fn payouts_after(&self, after: Option<PayoutId>, limit: u32) -> Result<Vec<Payout>, StoreError> {
+    async fn payouts_after(
+        &self,
+        after: Option<PayoutId>,
+        limit: u32,
+    ) -> Result<Vec<Payout>, StoreError> {
         self.run(move |connection| payouts_after(connection, after, limit)).await
     }
 }
 
 #[async_trait]
 impl Books for SqliteStore {
-    async fn ledger_after(&self, after: Option<(Stream, u64)>, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    async fn ledger_after(
+        &self,
+        after: Option<(Stream, u64)>,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
         self.core.read(move |connection| entries_after(connection, after, limit)).await
     }
-    async fn settlements_after(&self, start_s: Option<i64>, limit: u32) -> Result<Vec<SettlementRecord>, StoreError> {
+    async fn settlements_after(
+        &self,
+        start_s: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<SettlementRecord>, StoreError> {
         self.core.read(move |connection| settlements_after(connection, start_s, limit)).await
     }
-    async fn payouts_after(&self, after: Option<PayoutId>, limit: u32) -> Result<Vec<Payout>, StoreError> {
+    async fn payouts_after(
+        &self,
+        after: Option<PayoutId>,
+        limit: u32,
+    ) -> Result<Vec<Payout>, StoreError> {
         self.core.read(move |connection| payouts_after(connection, after, limit)).await
     }
 }

@@ -1,6 +1,8 @@
-//! Whether a directory's file is the one that was written there last. Each start has an id, which is in the file and beside it: a backup that
-//! was put back has an older one, a copy of the file alone has none beside it, and a copy of the whole directory is another file. A backup made
-//! since the last start would have its id, and may be written over the very file: it says itself that it is one.
+//! Whether a directory's file is the one that was written there last. Each start has an id, which
+//! is in the file and beside it: a backup that was put back has an older one, a copy of the file
+//! alone has none beside it, and a copy of the whole directory is another file. A backup made since
+//! the last start would have its id, and may be written over the very file: it says itself that it
+//! is one.
 
 use std::{
     fs::{self, File},
@@ -29,7 +31,9 @@ struct Boot {
 }
 
 fn known(connection: &Connection) -> Result<Option<Boot>, Fault> {
-    first(connection, "SELECT id, file FROM boot", [], |columns| Ok(Boot { id: columns.take()?, file: columns.take()? }))
+    first(connection, "SELECT id, file FROM boot", [], |columns| {
+        Ok(Boot { id: columns.take()?, file: columns.take()? })
+    })
 }
 
 /// Of the file beside the store.
@@ -42,13 +46,18 @@ fn unusable(dir: &Path) -> impl Fn(io::Error) -> Fault {
 struct Identity {
     /// Free for another file as soon as this one is removed; what earlier versions told a file by.
     inode: i64,
-    /// Of the inode and of when the file was made, where the file system knows that: no copy has it.
+    /// Of the inode and of when the file was made, where the file system knows that: no copy has
+    /// it.
     number: i64,
 }
 
 fn identity(dir: &Path) -> Result<Identity, Fault> {
     let file = fs::metadata(dir.join("core.db")).map_err(unusable(dir))?;
-    let born_ns = file.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_nanos());
+    let born_ns = file
+        .created()
+        .ok()
+        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+        .map_or(0, |since| since.as_nanos());
     let Digest(digest) = Digest::of(format!("{} {born_ns}", file.ino()).as_bytes());
     let number = digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
     Ok(Identity { inode: file.ino().cast_signed(), number })
@@ -72,17 +81,24 @@ pub(super) fn origin(connection: &Connection, dir: &Path) -> Result<Origin, Faul
         Err(error) => return Err(unusable(dir)(error)),
     };
     let file = identity(dir)?;
-    let here = beside.lines().any(|id| id == boot.id) && [file.number, file.inode].contains(&boot.file);
+    let here =
+        beside.lines().any(|id| id == boot.id) && [file.number, file.inode].contains(&boot.file);
     Ok(if here { Origin::Here } else { Origin::Elsewhere })
 }
 
-/// Nothing is beside a store that was copied into: whoever starts on it is told that it comes from elsewhere.
+/// Nothing is beside a store that was copied into: whoever starts on it is told that it comes from
+/// elsewhere.
 pub(super) fn mark_copied(connection: &Connection) -> Result<(), Fault> {
-    execute(connection, "INSERT INTO boot (one, id, file) VALUES (1, 'copied', 0) ON CONFLICT DO NOTHING", [])?;
+    execute(
+        connection,
+        "INSERT INTO boot (one, id, file) VALUES (1, 'copied', 0) ON CONFLICT DO NOTHING",
+        [],
+    )?;
     Ok(())
 }
 
-/// The same of a backup, whatever the file it was made of says of itself. One of an older schema has no place for it.
+/// The same of a backup, whatever the file it was made of says of itself. One of an older schema
+/// has no place for it.
 pub(super) fn mark_backup(connection: &Connection) -> rusqlite::Result<()> {
     if connection.table_exists(None, "boot")? {
         let sql = "INSERT INTO boot (one, id, file) VALUES (1, 'backup', 0) ON CONFLICT (one) DO UPDATE SET id = excluded.id, file = excluded.file";
@@ -93,7 +109,8 @@ pub(super) fn mark_backup(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// First beside the file, then in it, then only the new one beside it: whoever is stopped in between is still taken for the same.
+/// First beside the file, then in it, then only the new one beside it: whoever is stopped in
+/// between is still taken for the same.
 pub(super) fn settle_in(connection: &Connection, dir: &Path) -> Result<(), Fault> {
     let (id, before) = (Uuid::now_v7().to_string(), known(connection)?.map(|boot| boot.id));
     let both: Vec<&str> = [id.as_str()].into_iter().chain(before.as_deref()).collect();

@@ -16,27 +16,37 @@ use super::{health::Condition, place::log_of};
 
 /// How often the log is folded into the file, if something was written.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Log pages at which the writer is made to wait until the log can start over: 64 MiB at 4 KiB a page.
+/// Log pages at which the writer is made to wait until the log can start over: 64 MiB at 4 KiB a
+/// page.
 const LOG_PAGES_MAX: i64 = 16_384;
-/// Longest time that the writer waits for readers of the log: most finish within it. The log keeps growing while a longer one,
-/// such as a backup, reads.
+/// Longest time that the writer waits for readers of the log: most finish within it. The log keeps
+/// growing while a longer one, such as a backup, reads.
 const READERS_WAIT: Duration = Duration::from_millis(50);
 /// Most looks between two attempts to restart the log while a reader holds it: 8 s.
 const LOOKS_APART_MAX: u32 = 16;
 
-/// Folds the write-ahead log into the file beside the writer. SQLite would do it inside a COMMIT, whose callers
-/// then wait for a sync of pages that have nothing to do with them.
+/// Folds the write-ahead log into the file beside the writer. SQLite would do it inside a COMMIT,
+/// whose callers then wait for a sync of pages that have nothing to do with them.
 pub(crate) struct Checkpointer {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Checkpointer {
-    pub(crate) fn start(name: &'static str, file: &Path, connection: Connection, condition: Arc<Condition>) -> io::Result<Self> {
+    pub(crate) fn start(
+        name: &'static str,
+        file: &Path,
+        connection: Connection,
+        condition: Arc<Condition>,
+    ) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let log = log_of(file);
         let thread = thread::Builder::new().name(format!("{name}-log")).spawn(move || {
-            while catch_unwind(AssertUnwindSafe(|| work(name, &log, &connection, &condition, &stopped))).is_err() {
+            while catch_unwind(AssertUnwindSafe(|| {
+                work(name, &log, &connection, &condition, &stopped)
+            }))
+            .is_err()
+            {
                 tracing::error!(file = name, "folding the log panicked and goes on");
             }
         })?;
@@ -53,7 +63,13 @@ impl Drop for Checkpointer {
     }
 }
 
-fn work(name: &'static str, log: &Path, connection: &Connection, condition: &Condition, stopped: &mpsc::Receiver<()>) {
+fn work(
+    name: &'static str,
+    log: &Path,
+    connection: &Connection,
+    condition: &Condition,
+    stopped: &mpsc::Receiver<()>,
+) {
     let mut folded: Option<SystemTime> = None;
     let mut restarts = Restarts::default();
     if let Err(error) = connection.busy_timeout(READERS_WAIT) {
@@ -106,5 +122,7 @@ struct Folded {
 }
 
 fn fold(connection: &Connection, mode: &str) -> rusqlite::Result<Folded> {
-    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok(Folded { is_busy: row.get(0)?, log_pages: row.get(1)? }))
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        Ok(Folded { is_busy: row.get(0)?, log_pages: row.get(1)? })
+    })
 }

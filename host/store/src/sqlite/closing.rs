@@ -1,4 +1,5 @@
-//! Closing an epoch. With scores that are all at hand in one transaction; with what an attempt stored in parts:
+//! Closing an epoch. With scores that are all at hand in one transaction; with what an attempt
+//! stored in parts:
 //!
 //! 1. The epoch's row is added with the attempt's name, if its chunks have the record's root: from here on the result
 //!    is fixed. Readers of epochs and scores do not see it, because `settled` is not null.
@@ -27,7 +28,8 @@ pub(crate) const AT_ONCE: Attempt = Attempt([0; 12]);
 const PART_ROWS: usize = 2_000;
 /// Rows of a part at most.
 const PART_ROWS_MAX: usize = 16_000;
-/// Parts of a large epoch: each writes every page of the score's indices that it touches, which is soon all of them.
+/// Parts of a large epoch: each writes every page of the score's indices that it touches, which is
+/// soon all of them.
 const PARTS: usize = 64;
 
 /// Votes of epochs that were closed so long before the newest one are not sent any more.
@@ -44,7 +46,10 @@ pub(crate) enum Standing {
 }
 
 pub(crate) fn standing(connection: &Connection, epoch_start_s: i64) -> Result<Standing, Fault> {
-    let settled = first(connection, "SELECT settled FROM epochs WHERE start_s = ?", [epoch_start_s], |c| c.take::<Option<i64>>())?;
+    let settled =
+        first(connection, "SELECT settled FROM epochs WHERE start_s = ?", [epoch_start_s], |c| {
+            c.take::<Option<i64>>()
+        })?;
     Ok(match settled {
         None => Standing::Open,
         Some(Some(_)) => Standing::Closing,
@@ -67,16 +72,25 @@ pub(crate) fn at_once(
     for (chunk, packed) in chunks {
         let header = &chunk.header;
         if header.period != record.epoch {
-            return Err(Fault::Bad(format!("chunk {} of epoch {} in epoch {}", header.index, header.period, record.epoch)));
+            return Err(Fault::Bad(format!(
+                "chunk {} of epoch {} in epoch {}",
+                header.index, header.period, record.epoch
+            )));
         }
         if !scores::insert_chunk(connection, AT_ONCE, packed)? {
-            return Err(Fault::Bad(format!("chunk {} of epoch {} is there already", header.index, record.epoch)));
+            return Err(Fault::Bad(format!(
+                "chunk {} of epoch {} is there already",
+                header.index, record.epoch
+            )));
         }
         scores::settle(connection, record, chunk)?;
     }
     for vote in votes {
         if !votes::add(connection, vote)? {
-            return Err(Fault::Bad(format!("the vote of node {} in epoch {} is there already", vote.node, vote.epoch_start_s)));
+            return Err(Fault::Bad(format!(
+                "the vote of node {} in epoch {} is there already",
+                vote.node, vote.epoch_start_s
+            )));
         }
     }
     Ok(standing)
@@ -91,10 +105,16 @@ fn fix(connection: &Connection, record: &EpochRecord, attempt: Attempt) -> Resul
     let sql = "SELECT root FROM scored WHERE epoch_start_s = ? AND attempt = ? ORDER BY idx";
     let roots = rows(connection, sql, params![start_s, attempt.0], |c| c.digest())?;
     if merkle::root(&roots) != record.root {
-        return Err(Fault::Bad(format!("the chunks that are stored for epoch {start_s} have another root than its record")));
+        return Err(Fault::Bad(format!(
+            "the chunks that are stored for epoch {start_s} have another root than its record"
+        )));
     }
     epochs::insert(connection, record, attempt)?;
-    execute(connection, "UPDATE epochs SET settled = 0, votes_from = 0 WHERE start_s = ?", [start_s])?;
+    execute(
+        connection,
+        "UPDATE epochs SET settled = 0, votes_from = 0 WHERE start_s = ?",
+        [start_s],
+    )?;
     Ok(())
 }
 
@@ -110,9 +130,14 @@ enum Part {
 
 fn settle_part(connection: &Connection, epoch_start_s: i64) -> Result<Part, Fault> {
     let sql = format!("SELECT {}, settled, attempt FROM epochs WHERE start_s = ?", epochs::COLUMNS);
-    let found = first(connection, &sql, [epoch_start_s], |c| Ok((epochs::read(c)?, c.take::<Option<i64>>()?, c.take::<Option<[u8; 12]>>()?)))?;
-    let Some((record, Some(mut settled), Some(attempt))) = found else { return Ok(Part::WasClosed) };
-    let part_rows = (usize::try_from(record.nodes).unwrap_or(usize::MAX) / PARTS).clamp(PART_ROWS, PART_ROWS_MAX);
+    let found = first(connection, &sql, [epoch_start_s], |c| {
+        Ok((epochs::read(c)?, c.take::<Option<i64>>()?, c.take::<Option<[u8; 12]>>()?))
+    })?;
+    let Some((record, Some(mut settled), Some(attempt))) = found else {
+        return Ok(Part::WasClosed);
+    };
+    let part_rows = (usize::try_from(record.nodes).unwrap_or(usize::MAX) / PARTS)
+        .clamp(PART_ROWS, PART_ROWS_MAX);
     let mut count = 0;
     while count < part_rows {
         let Some(chunk) = chunk_from(connection, epoch_start_s, attempt, settled)? else { break };
@@ -122,22 +147,36 @@ fn settle_part(connection: &Connection, epoch_start_s: i64) -> Result<Part, Faul
         count += chunk.rows.len().max(1);
     }
     if count > 0 {
-        execute(connection, "UPDATE epochs SET settled = ? WHERE start_s = ?", [settled, epoch_start_s])?;
+        execute(
+            connection,
+            "UPDATE epochs SET settled = ? WHERE start_s = ?",
+            [settled, epoch_start_s],
+        )?;
         return Ok(Part::Done);
     }
     execute(connection, "UPDATE epochs SET settled = NULL WHERE start_s = ?", [epoch_start_s])?;
     // Pages that were held for a fleet's indices are nobody's until the next close.
     connection.execute_batch("PRAGMA shrink_memory")?;
     for table in ["scored_rows", "scored"] {
-        execute(connection, &format!("DELETE FROM {table} WHERE epoch_start_s = ? AND attempt <> ?"), params![epoch_start_s, attempt])?;
+        execute(
+            connection,
+            &format!("DELETE FROM {table} WHERE epoch_start_s = ? AND attempt <> ?"),
+            params![epoch_start_s, attempt],
+        )?;
     }
     Ok(Part::Closed(Box::new(record)))
 }
 
 /// The first chunk of an attempt from a place on.
-fn chunk_from(connection: &Connection, epoch_start_s: i64, attempt: [u8; 12], from: i64) -> Result<Option<ScoredChunk>, Fault> {
-    let next =
-        format!("SELECT {HEADER}, r.packed FROM scored c{PACKED} WHERE c.epoch_start_s = ? AND c.attempt = ? AND c.idx >= ? ORDER BY c.idx LIMIT 1");
+fn chunk_from(
+    connection: &Connection,
+    epoch_start_s: i64,
+    attempt: [u8; 12],
+    from: i64,
+) -> Result<Option<ScoredChunk>, Fault> {
+    let next = format!(
+        "SELECT {HEADER}, r.packed FROM scored c{PACKED} WHERE c.epoch_start_s = ? AND c.attempt = ? AND c.idx >= ? ORDER BY c.idx LIMIT 1"
+    );
     first(connection, &next, params![epoch_start_s, attempt, from], scores::read_chunk)
 }
 
@@ -147,25 +186,50 @@ pub(crate) fn make_votes(connection: &Connection, closed_from: TimeMs) -> Result
         "SELECT {}, votes_from, attempt FROM epochs WHERE votes_from IS NOT NULL AND settled IS NULL ORDER BY start_s LIMIT 1",
         epochs::COLUMNS
     );
-    let found = first(connection, &sql, [], |c| Ok((epochs::read(c)?, c.take::<i64>()?, c.take::<[u8; 12]>()?)))?;
+    let found = first(connection, &sql, [], |c| {
+        Ok((epochs::read(c)?, c.take::<i64>()?, c.take::<[u8; 12]>()?))
+    })?;
     let Some((record, from, attempt)) = found else { return Ok(MadeVotes::default()) };
     let start_s = record.epoch.start_s;
-    let chunk = if record.closed_at < closed_from { None } else { chunk_from(connection, start_s, attempt, from)? };
+    let chunk = if record.closed_at < closed_from {
+        None
+    } else {
+        chunk_from(connection, start_s, attempt, from)?
+    };
     let next = chunk.as_ref().map(|chunk| i64::from(chunk.header.index) + 1);
     let mut made = MadeVotes { worked: true, contradicted: Vec::new() };
-    for vote in chunk.iter().flat_map(|chunk| &chunk.rows).filter_map(|row| Vote::of_score(&record, row)) {
-        let there = if votes::add(connection, &vote)? { None } else { votes::one(connection, start_s, vote.node)? };
-        made.contradicted.extend(there.is_some_and(|there| !there.says_the_same(&vote)).then_some(vote));
+    for vote in
+        chunk.iter().flat_map(|chunk| &chunk.rows).filter_map(|row| Vote::of_score(&record, row))
+    {
+        let there = if votes::add(connection, &vote)? {
+            None
+        } else {
+            votes::one(connection, start_s, vote.node)?
+        };
+        made.contradicted
+            .extend(there.is_some_and(|there| !there.says_the_same(&vote)).then_some(vote));
     }
-    execute(connection, "UPDATE epochs SET votes_from = ? WHERE start_s = ?", params![next, start_s])?;
+    execute(
+        connection,
+        "UPDATE epochs SET votes_from = ? WHERE start_s = ?",
+        params![next, start_s],
+    )?;
     Ok(made)
 }
 
 impl SqliteStore {
-    pub(crate) async fn close(&self, record: EpochRecord, chunks: Vec<ScoredChunk>, votes: Vec<Vote>) -> Result<Option<EpochRecord>, StoreError> {
+    pub(crate) async fn close(
+        &self,
+        record: EpochRecord,
+        chunks: Vec<ScoredChunk>,
+        votes: Vec<Vote>,
+    ) -> Result<Option<EpochRecord>, StoreError> {
         let start_s = record.epoch.start_s;
         let standing = self.core.write(move |connection| {
-            let chunks = chunks.into_iter().map(|chunk| scores::pack(&chunk).map(|packed| (chunk, packed))).collect::<Result<Vec<_>, _>>()?;
+            let chunks = chunks
+                .into_iter()
+                .map(|chunk| scores::pack(&chunk).map(|packed| (chunk, packed)))
+                .collect::<Result<Vec<_>, _>>()?;
             at_once(connection, &record, &chunks, &votes).map(|standing| (standing, record))
         });
         match standing.await? {
@@ -175,7 +239,11 @@ impl SqliteStore {
         }
     }
 
-    pub(crate) async fn close_attempt(&self, record: EpochRecord, attempt: Attempt) -> Result<Option<EpochRecord>, StoreError> {
+    pub(crate) async fn close_attempt(
+        &self,
+        record: EpochRecord,
+        attempt: Attempt,
+    ) -> Result<Option<EpochRecord>, StoreError> {
         let start_s = record.epoch.start_s;
         self.core.write(move |connection| fix(connection, &record, attempt)).await?;
         self.settle(start_s).await
@@ -184,18 +252,35 @@ impl SqliteStore {
     /// Closes the epochs whose results are fixed, and takes away what attempts at others stored.
     pub(crate) async fn close_what_is_fixed(&self) -> Result<(), StoreError> {
         let closing = "SELECT start_s FROM epochs WHERE settled IS NOT NULL ORDER BY start_s";
-        for start_s in self.core.read(move |connection| rows(connection, closing, [], |c| c.take())).await? {
+        for start_s in
+            self.core.read(move |connection| rows(connection, closing, [], |c| c.take())).await?
+        {
             self.settle(start_s).await?;
         }
         // Votes that somebody may still send: two days are longer than any is sent.
         let newest = "SELECT max(closed_at) FROM epochs WHERE settled IS NULL";
-        let newest = self.core.read(move |connection| first(connection, newest, [], |c| c.time_or_none())).await?.flatten();
+        let newest = self
+            .core
+            .read(move |connection| first(connection, newest, [], |c| c.time_or_none()))
+            .await?
+            .flatten();
         if let Some(newest) = newest {
-            while self.core.write(move |connection| make_votes(connection, newest.plus_ms(-SENT_WITHIN_MS))).await?.worked {}
+            while self
+                .core
+                .write(move |connection| make_votes(connection, newest.plus_ms(-SENT_WITHIN_MS)))
+                .await?
+                .worked
+            {}
         }
         let forget = |connection: &Connection| {
             for table in ["scored_rows", "scored"] {
-                execute(connection, &format!("DELETE FROM {table} WHERE epoch_start_s NOT IN (SELECT start_s FROM epochs)"), [])?;
+                execute(
+                    connection,
+                    &format!(
+                        "DELETE FROM {table} WHERE epoch_start_s NOT IN (SELECT start_s FROM epochs)"
+                    ),
+                    [],
+                )?;
             }
             Ok(())
         };

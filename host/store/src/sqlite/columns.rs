@@ -67,7 +67,10 @@ impl<'r> Columns<'r> {
         let text: String = self.take()?;
         parse(&text).ok_or_else(|| self.bad(&text))
     }
-    pub(crate) fn word_or_none<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Fault> {
+    pub(crate) fn word_or_none<T>(
+        &mut self,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Fault> {
         let Some(text) = self.take::<Option<String>>()? else { return Ok(None) };
         parse(&text).map(Some).ok_or_else(|| self.bad(&text))
     }
@@ -92,11 +95,19 @@ impl<'r> Columns<'r> {
     }
     /// Name, version and digest.
     pub(crate) fn policy(&mut self) -> Result<PolicyRef, Fault> {
-        Ok(PolicyRef { name: self.take()?, version: self.word(|text| text.parse().ok())?, digest: self.digest()? })
+        Ok(PolicyRef {
+            name: self.take()?,
+            version: self.word(|text| text.parse().ok())?,
+            digest: self.digest()?,
+        })
     }
 
     fn bad(&self, value: &str) -> Fault {
-        let column = self.next.checked_sub(1).and_then(|place| self.row.as_ref().column_name(place).ok()).unwrap_or("?");
+        let column = self
+            .next
+            .checked_sub(1)
+            .and_then(|place| self.row.as_ref().column_name(place).ok())
+            .unwrap_or("?");
         Fault::Bad(format!("column {column} holds {value:?}"))
     }
 }

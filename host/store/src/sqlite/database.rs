@@ -23,7 +23,8 @@ use crate::{OpenError, PartSchema};
 
 /// Read-only connections a file: reads beyond wait for one.
 const READERS: usize = 4;
-/// Prepared statements kept a connection: more than the backend has, lists with their filters included.
+/// Prepared statements kept a connection: more than the backend has, lists with their filters
+/// included.
 const STATEMENTS: usize = 512;
 /// Memory for pages of a connection that reads, KiB, if its file's writer has as much.
 const READER_CACHE_KIB: i64 = 16_384;
@@ -41,8 +42,9 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens or creates a file. `prepare` is the first thing said to the migrated file; `before_commit` runs at the end
-    /// of every transaction, and once now, for what a migration left it.
+    /// Opens or creates a file. `prepare` is the first thing said to the migrated file;
+    /// `before_commit` runs at the end of every transaction, and once now, for what a migration
+    /// left it.
     pub(crate) fn open(
         dir: &Path,
         name: &'static str,
@@ -56,8 +58,11 @@ impl Database {
             may_use(path).map_err(|source| OpenError::of_io(path, source))?;
         }
         let damaged = |source| OpenError::of_sqlite(&file, source);
-        let writing =
-            Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)).map_err(damaged)?;
+        let writing = Connection::open_with_flags(
+            &file,
+            flags(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE),
+        )
+        .map_err(damaged)?;
         // Before anything else is said to the file: a newer one is left as it is.
         configure(&writing).map_err(damaged)?;
         migrate(&writing, &file, migrations)?;
@@ -71,25 +76,42 @@ impl Database {
         }
         let mut reading = Vec::with_capacity(READERS);
         for _ in 0..READERS {
-            let connection = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(damaged)?;
+            let connection =
+                Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))
+                    .map_err(damaged)?;
             configure(&connection).map_err(damaged)?;
-            connection.pragma_update(None, "cache_size", -pace.cache_kib.min(READER_CACHE_KIB)).map_err(damaged)?;
+            connection
+                .pragma_update(None, "cache_size", -pace.cache_kib.min(READER_CACHE_KIB))
+                .map_err(damaged)?;
             reading.push(connection);
         }
-        let folding = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_WRITE)).map_err(damaged)?;
+        let folding = Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))
+            .map_err(damaged)?;
         configure(&folding).map_err(damaged)?;
         let place = Place::of(&file).map_err(|source| OpenError::of_io(&file, source))?;
         let condition = Arc::new(Condition::in_place(place));
         let thread = |source| OpenError::Thread { source };
-        let checkpointer = Checkpointer::start(name, &file, folding, Arc::clone(&condition)).map_err(thread)?;
-        let writer = Writer::start(name, writing, pace, before_commit, Arc::clone(&condition)).map_err(thread)?;
-        Ok(Self { readers: Readers::new(reading), _checkpointer: Some(checkpointer), writer, condition })
+        let checkpointer =
+            Checkpointer::start(name, &file, folding, Arc::clone(&condition)).map_err(thread)?;
+        let writer = Writer::start(name, writing, pace, before_commit, Arc::clone(&condition))
+            .map_err(thread)?;
+        Ok(Self {
+            readers: Readers::new(reading),
+            _checkpointer: Some(checkpointer),
+            writer,
+            condition,
+        })
     }
 
     /// One connection for readers and writer.
     pub(crate) fn in_memory(shared: &Arc<Shared>, pause: Option<Pause>) -> Self {
         let writer = Writer::Here { shared: Arc::clone(shared), pause };
-        Self { readers: Readers::One(Arc::clone(shared)), _checkpointer: None, writer, condition: Arc::default() }
+        Self {
+            readers: Readers::One(Arc::clone(shared)),
+            _checkpointer: None,
+            writer,
+            condition: Arc::default(),
+        }
     }
 
     /// Runs a job in the next transaction; answers once that is durable.
@@ -98,13 +120,28 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        let done = self.writer.run(job).instrument(tracing::trace_span!(target: TRACE, "store.write", db.system.name = "sqlite")).await;
+        let done = self
+            .writer
+            .run(job)
+            .instrument(
+                tracing::trace_span!(target: TRACE, "store.write", db.system.name = "sqlite"),
+            )
+            .await;
         self.condition.noting(done)
     }
 
     /// Runs a query of a few rows by their keys; everything that was answered before is in it.
-    pub(crate) async fn lookup<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
-        let found = self.readers.lookup(query).instrument(tracing::trace_span!(target: TRACE, "store.lookup", db.system.name = "sqlite")).await;
+    pub(crate) async fn lookup<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let found = self
+            .readers
+            .lookup(query)
+            .instrument(
+                tracing::trace_span!(target: TRACE, "store.lookup", db.system.name = "sqlite"),
+            )
+            .await;
         self.condition.noting(found)
     }
 
@@ -114,7 +151,13 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        let found = self.readers.run(query).instrument(tracing::trace_span!(target: TRACE, "store.read", db.system.name = "sqlite")).await;
+        let found = self
+            .readers
+            .run(query)
+            .instrument(
+                tracing::trace_span!(target: TRACE, "store.read", db.system.name = "sqlite"),
+            )
+            .await;
         self.condition.noting(found)
     }
 
@@ -128,8 +171,13 @@ impl Database {
     }
 }
 
-/// A read-only connection to a file that another process may have open; the file is of exactly this schema.
-pub(crate) fn open_for_reading(dir: &Path, name: &str, schema: usize) -> Result<Connection, OpenError> {
+/// A read-only connection to a file that another process may have open; the file is of exactly this
+/// schema.
+pub(crate) fn open_for_reading(
+    dir: &Path,
+    name: &str,
+    schema: usize,
+) -> Result<Connection, OpenError> {
     let (connection, found, file) = open_of_any_schema(dir, name)?;
     let known = i64::try_from(schema).unwrap_or(i64::MAX);
     match found.cmp(&known) {
@@ -139,10 +187,16 @@ pub(crate) fn open_for_reading(dir: &Path, name: &str, schema: usize) -> Result<
     }
 }
 
-pub(crate) fn open_of_any_schema(dir: &Path, name: &str) -> Result<(Connection, i64, PathBuf), OpenError> {
+pub(crate) fn open_of_any_schema(
+    dir: &Path,
+    name: &str,
+) -> Result<(Connection, i64, PathBuf), OpenError> {
     let file = dir.join(format!("{name}.db"));
     let damaged = |source| OpenError::of_sqlite(&file, source);
-    let (connection, found) = match version_of(Connection::open_with_flags(&file, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))) {
+    let (connection, found) = match version_of(Connection::open_with_flags(
+        &file,
+        flags(OpenFlags::SQLITE_OPEN_READ_ONLY),
+    )) {
         Err(refused) if is_for_the_folder(&refused) && file.is_file() => unchanging(&file)?,
         found => found.map_err(damaged)?,
     };
@@ -167,16 +221,25 @@ fn unchanging(file: &Path) -> Result<(Connection, i64), OpenError> {
     if std::fs::metadata(log).is_ok_and(|log| log.len() > 0) {
         return Err(OpenError::LogBeside { file: file.to_owned() });
     }
-    let name = file.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let name =
+        file.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let mode = flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI);
     let opened = Connection::open_with_flags(format!("file:{name}?immutable=1"), mode);
     version_of(opened).map_err(|source| OpenError::Database { file: file.to_owned(), source })
 }
 
 /// The schema of a file beside this binary's.
-pub(crate) fn schema_found(dir: &Path, name: &str, steps: &[&str]) -> Result<PartSchema, OpenError> {
+pub(crate) fn schema_found(
+    dir: &Path,
+    name: &str,
+    steps: &[&str],
+) -> Result<PartSchema, OpenError> {
     let (_, found, file) = open_of_any_schema(dir, name)?;
-    Ok(PartSchema { part: file.display().to_string(), found: Some(found), known: i64::try_from(steps.len()).unwrap_or(i64::MAX) })
+    Ok(PartSchema {
+        part: file.display().to_string(),
+        found: Some(found),
+        known: i64::try_from(steps.len()).unwrap_or(i64::MAX),
+    })
 }
 
 fn flags(mode: OpenFlags) -> OpenFlags {
@@ -186,17 +249,20 @@ fn flags(mode: OpenFlags) -> OpenFlags {
 pub(crate) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(BUSY)?;
-    // Without it a statement is prepared anew for each value of a range's end: nine tenths of what short reads took.
+    // Without it a statement is prepared anew for each value of a range's end: nine tenths of what
+    // short reads took.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     connection.pragma_update(None, "trusted_schema", false)
 }
 
-/// WAL lets readers run beside the writer; FULL syncs the log at every COMMIT, so that an answer is a promise.
+/// WAL lets readers run beside the writer; FULL syncs the log at every COMMIT, so that an answer is
+/// a promise.
 fn durable(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "full")?;
-    // What is changed or deleted is overwritten in pages that are written anyway: no secret stays behind in clear once it is sealed.
+    // What is changed or deleted is overwritten in pages that are written anyway: no secret stays
+    // behind in clear once it is sealed.
     connection.pragma_update_and_check(None, "secure_delete", "fast", |_| Ok(()))?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)

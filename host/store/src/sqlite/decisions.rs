@@ -3,7 +3,10 @@ use lucid_model::{
     audit::AuditEntry,
     id::{MismatchId, NodeId, PayoutId, ProposalId},
     money::MicroUsdt,
-    payout::{About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation, Remedy},
+    payout::{
+        About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation,
+        Remedy,
+    },
 };
 use lucid_ports::{DecisionStore, Page, PageRequest, StoreError};
 use rusqlite::{Connection, params};
@@ -17,33 +20,55 @@ use super::{
 };
 use crate::documents;
 
-pub(crate) const COLUMNS: &str =
-    "id, payout, txid, node, correction, amount, mismatch, remedy, resolutions, evidence, actor, at, decided_at, decided_by, accepted";
+pub(crate) const COLUMNS: &str = "id, payout, txid, node, correction, amount, mismatch, remedy, resolutions, evidence, actor, at, decided_at, decided_by, accepted";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Proposal, Fault> {
     let (id, payout) = (columns.id(ProposalId)?, columns.take::<Option<[u8; 16]>>()?);
     let outcome = Outcome::by(columns.take()?);
-    let (node, correction, amount): (Option<[u8; 16]>, Option<String>, Option<i64>) = (columns.take()?, columns.take()?, columns.take()?);
+    let (node, correction, amount): (Option<[u8; 16]>, Option<String>, Option<i64>) =
+        (columns.take()?, columns.take()?, columns.take()?);
     let (mismatch, remedy): (Option<[u8; 16]>, Option<String>) = (columns.take()?, columns.take()?);
     let mismatch = mismatch.zip(remedy.as_deref().and_then(Remedy::from_name));
-    let resolutions = columns.take::<Option<String>>()?.map(|text| documents::read_resolutions(&text)).transpose()?;
-    let about = match (payout, node, correction.as_deref().and_then(Correction::from_name), amount, mismatch) {
+    let resolutions = columns
+        .take::<Option<String>>()?
+        .map(|text| documents::read_resolutions(&text))
+        .transpose()?;
+    let about = match (
+        payout,
+        node,
+        correction.as_deref().and_then(Correction::from_name),
+        amount,
+        mismatch,
+    ) {
         (Some(payout), ..) => About::Payout { payout: PayoutId(Uuid::from_bytes(payout)), outcome },
-        (None, Some(node), Some(correction), Some(amount), _) => {
-            About::Balance { node: NodeId(Uuid::from_bytes(node)), correction, amount: MicroUsdt(amount) }
+        (None, Some(node), Some(correction), Some(amount), _) => About::Balance {
+            node: NodeId(Uuid::from_bytes(node)),
+            correction,
+            amount: MicroUsdt(amount),
+        },
+        (None, None, _, _, Some((mismatch, remedy))) => {
+            About::Mismatch { mismatch: MismatchId(Uuid::from_bytes(mismatch)), remedy }
         }
-        (None, None, _, _, Some((mismatch, remedy))) => About::Mismatch { mismatch: MismatchId(Uuid::from_bytes(mismatch)), remedy },
-        _ => About::Payouts(resolutions.ok_or_else(|| Fault::Bad(format!("proposal {id} is about nothing")))?),
+        _ => About::Payouts(
+            resolutions.ok_or_else(|| Fault::Bad(format!("proposal {id} is about nothing")))?,
+        ),
     };
     let (evidence, by, at) = (columns.take()?, columns.take()?, columns.time()?);
-    let (decided, decided_by, accepted): (_, Option<String>, Option<bool>) = (columns.time_or_none()?, columns.take()?, columns.take()?);
-    let decision = decided.map(|at| Decision { at, by: decided_by.unwrap_or_default(), accepted: accepted.unwrap_or(false) });
+    let (decided, decided_by, accepted): (_, Option<String>, Option<bool>) =
+        (columns.time_or_none()?, columns.take()?, columns.take()?);
+    let decision = decided.map(|at| Decision {
+        at,
+        by: decided_by.unwrap_or_default(),
+        accepted: accepted.unwrap_or(false),
+    });
     Ok(Proposal { id, about, evidence, by, at, decided: decision })
 }
 
 /// Adds a proposal; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, proposal: &Proposal) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO proposals ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!(
+        "INSERT INTO proposals ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    );
     let (mut said, mut balance, mut mismatch, mut resolutions) = (None, None, None, None);
     match &proposal.about {
         About::Payout { payout, outcome } => said = Some((payout, outcome)),
@@ -73,7 +98,12 @@ pub(crate) fn insert(connection: &Connection, proposal: &Proposal) -> Result<boo
 }
 
 pub(crate) fn list(page: &PageRequest<()>) -> List {
-    List::new(&Source { columns: COLUMNS, table: "proposals", joins: "" }, Conditions::default(), &["id"], page)
+    List::new(
+        &Source { columns: COLUMNS, table: "proposals", joins: "" },
+        Conditions::default(),
+        &["id"],
+        page,
+    )
 }
 
 const SWITCH: &str = "frozen_at, frozen_by, frozen_reason, restored_at, reconcile_since, reconciled_at, freeze_fence, still_at, backup_at, version";
@@ -81,14 +111,30 @@ const SWITCH: &str = "frozen_at, frozen_by, frozen_reason, restored_at, reconcil
 /// Whether payments may be sent.
 fn switch(connection: &Connection) -> Result<PaymentsSwitch, Fault> {
     let read = |columns: &mut Columns<'_>| {
-        let (at, by, reason): (_, Option<String>, Option<String>) = (columns.time_or_none()?, columns.take()?, columns.take()?);
-        let (restored_at, since, done_at) = (columns.time_or_none()?, columns.time_or_none()?, columns.time_or_none()?);
-        let (fence, still_at, backup_at) = (columns.unsigned()?, columns.time_or_none()?, columns.time_or_none()?);
-        let frozen = at.map(|at| Freeze { at, by: by.unwrap_or_default(), reason: reason.unwrap_or_default(), fence, still_at });
+        let (at, by, reason): (_, Option<String>, Option<String>) =
+            (columns.time_or_none()?, columns.take()?, columns.take()?);
+        let (restored_at, since, done_at) =
+            (columns.time_or_none()?, columns.time_or_none()?, columns.time_or_none()?);
+        let (fence, still_at, backup_at) =
+            (columns.unsigned()?, columns.time_or_none()?, columns.time_or_none()?);
+        let frozen = at.map(|at| Freeze {
+            at,
+            by: by.unwrap_or_default(),
+            reason: reason.unwrap_or_default(),
+            fence,
+            still_at,
+        });
         let reconciliation = since.map(|since| Reconciliation { since, done_at });
-        Ok(PaymentsSwitch { frozen, restored_at, backup_at, reconciliation, version: columns.unsigned()? })
+        Ok(PaymentsSwitch {
+            frozen,
+            restored_at,
+            backup_at,
+            reconciliation,
+            version: columns.unsigned()?,
+        })
     };
-    Ok(first(connection, &format!("SELECT {SWITCH} FROM payments_switch"), [], read)?.unwrap_or_default())
+    Ok(first(connection, &format!("SELECT {SWITCH} FROM payments_switch"), [], read)?
+        .unwrap_or_default())
 }
 
 /// Replaces that, if it is as it was; whoever sets it first makes it.
@@ -105,7 +151,9 @@ pub(crate) fn set(connection: &Connection, switch: &PaymentsSwitch) -> Result<bo
 pub(crate) fn put(connection: &Connection, switch: &PaymentsSwitch) -> Result<(), Fault> {
     execute(connection, "DELETE FROM payments_switch", [])?;
     if switch.version > 0 {
-        let sql = format!("INSERT INTO payments_switch (one, {SWITCH}) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        let sql = format!(
+            "INSERT INTO payments_switch (one, {SWITCH}) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        );
         let (frozen, asked) = (switch.frozen.as_ref(), switch.reconciliation);
         let values = params![
             frozen.map(|f| f.at.0),
@@ -129,7 +177,11 @@ impl DecisionStore for SqliteStore {
     async fn payments_switch(&self) -> Result<PaymentsSwitch, StoreError> {
         self.core.lookup(switch).await
     }
-    async fn set_payments_switch(&self, switch: PaymentsSwitch, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn set_payments_switch(
+        &self,
+        switch: PaymentsSwitch,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         self.core
             .write(move |connection| {
                 let set = set(connection, &switch)?;
@@ -140,7 +192,11 @@ impl DecisionStore for SqliteStore {
             })
             .await
     }
-    async fn add_proposal(&self, proposal: Proposal, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn add_proposal(
+        &self,
+        proposal: Proposal,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         self.core
             .write(move |connection| {
                 let added = insert(connection, &proposal)?;
@@ -159,7 +215,12 @@ impl DecisionStore for SqliteStore {
         let list = list(&page);
         self.core.read(move |connection| list.run(connection, read)).await
     }
-    async fn decide_proposal(&self, id: ProposalId, decision: Decision, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn decide_proposal(
+        &self,
+        id: ProposalId,
+        decision: Decision,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         self.core
             .write(move |connection| {
                 let sql = "UPDATE proposals SET decided_at = ?, decided_by = ?, accepted = ? WHERE id = ? AND decided_at IS NULL";

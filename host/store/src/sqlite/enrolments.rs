@@ -34,13 +34,19 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Enrolment, Fault> {
     })
 }
 
-fn one(connection: &Connection, condition: &str, params: impl Params) -> Result<Option<Enrolment>, Fault> {
+fn one(
+    connection: &Connection,
+    condition: &str,
+    params: impl Params,
+) -> Result<Option<Enrolment>, Fault> {
     first(connection, &format!("SELECT {COLUMNS} FROM enrolments WHERE {condition}"), params, read)
 }
 
 /// Adds a token; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, enrolment: &Enrolment) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO enrolments ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING");
+    let sql = format!(
+        "INSERT INTO enrolments ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    );
     let values = params![
         enrolment.id.0.as_bytes(),
         enrolment.digest.0,
@@ -58,7 +64,11 @@ pub(crate) fn insert(connection: &Connection, enrolment: &Enrolment) -> Result<b
     Ok(execute(connection, &sql, values)? == 1)
 }
 
-fn create(connection: &Connection, enrolment: &Enrolment, entry: &AuditEntry) -> Result<bool, Fault> {
+fn create(
+    connection: &Connection,
+    enrolment: &Enrolment,
+    entry: &AuditEntry,
+) -> Result<bool, Fault> {
     let added = insert(connection, enrolment)?;
     if added {
         audit::add(connection, entry)?;
@@ -73,13 +83,23 @@ pub(crate) fn use_up(connection: &Connection, id: EnrolmentId, now: TimeMs) -> R
 }
 
 pub(crate) fn list(filter: EnrolmentFilter, page: PageRequest<()>) -> List {
-    let conditions = Conditions::default().and("owner = ?", filter.owner.map(|owner| blob(owner.0)));
-    List::new(&Source { columns: COLUMNS, table: "enrolments", joins: "" }, conditions, &["created_at", "id"], &page)
+    let conditions =
+        Conditions::default().and("owner = ?", filter.owner.map(|owner| blob(owner.0)));
+    List::new(
+        &Source { columns: COLUMNS, table: "enrolments", joins: "" },
+        conditions,
+        &["created_at", "id"],
+        &page,
+    )
 }
 
 #[async_trait]
 impl EnrolmentStore for SqliteStore {
-    async fn create_enrolment(&self, enrolment: Enrolment, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn create_enrolment(
+        &self,
+        enrolment: Enrolment,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         self.core.write(move |connection| create(connection, &enrolment, &audit)).await
     }
     async fn enrolment(&self, id: EnrolmentId) -> Result<Option<Enrolment>, StoreError> {
@@ -88,7 +108,11 @@ impl EnrolmentStore for SqliteStore {
     async fn enrolment_by_digest(&self, digest: Digest) -> Result<Option<Enrolment>, StoreError> {
         self.core.lookup(|connection| one(connection, "digest = ?", [digest.0])).await
     }
-    async fn enrolments(&self, filter: EnrolmentFilter, page: PageRequest<()>) -> Result<Page<Enrolment>, StoreError> {
+    async fn enrolments(
+        &self,
+        filter: EnrolmentFilter,
+        page: PageRequest<()>,
+    ) -> Result<Page<Enrolment>, StoreError> {
         let list = list(filter, page);
         self.core.read(move |connection| list.run(connection, read)).await
     }
@@ -100,10 +124,16 @@ impl EnrolmentStore for SqliteStore {
             })
             .await
     }
-    async fn revoke_enrolment(&self, id: EnrolmentId, at: TimeMs, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn revoke_enrolment(
+        &self,
+        id: EnrolmentId,
+        at: TimeMs,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         self.core
             .write(move |connection| {
-                let sql = "UPDATE enrolments SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL";
+                let sql =
+                    "UPDATE enrolments SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL";
                 let revoked = execute(connection, sql, params![at.0, id.0.as_bytes()])? == 1;
                 if revoked {
                     audit::add(connection, &audit)?;

@@ -40,7 +40,10 @@ pub(crate) enum Kind {
 /// What SQLite's error says.
 pub(crate) fn kind_of(error: &rusqlite::Error) -> Kind {
     // What readers share beside the log cannot grow.
-    if error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) {
+    if error
+        .sqlite_error()
+        .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+    {
         return Kind::Space;
     }
     match error.sqlite_error_code() {
@@ -63,7 +66,9 @@ pub(crate) fn kind_of(error: &rusqlite::Error) -> Kind {
 /// What the operating system's error says.
 pub(crate) fn kind_of_io(error: &io::Error) -> Kind {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Kind::Space,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Kind::Space
+        }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Kind::Permission,
         _ => Kind::Passing,
     }
@@ -91,7 +96,11 @@ impl Fault {
     pub(crate) fn of_commit(&self, file: &str) -> StoreError {
         let detail = format!("{file}.db: {self}");
         // Which of the jobs is at fault, nobody knows: each may be tried again.
-        if self.kind() == Kind::Ours { StoreError::Unavailable { detail } } else { told(self.kind(), detail) }
+        if self.kind() == Kind::Ours {
+            StoreError::Unavailable { detail }
+        } else {
+            told(self.kind(), detail)
+        }
     }
 }
 
@@ -132,7 +141,12 @@ mod tests {
 
     #[test]
     fn space_permission_and_damage_are_three_different_words() {
-        let told = |code| StoreError::from(Fault::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)));
+        let told = |code| {
+            StoreError::from(Fault::from(rusqlite::Error::SqliteFailure(
+                ffi::Error::new(code),
+                None,
+            )))
+        };
         for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
             assert!(matches!(told(code), StoreError::NoSpace { .. }), "{code}");
         }
@@ -142,7 +156,9 @@ mod tests {
         for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_CORRUPT_INDEX, ffi::SQLITE_NOTADB] {
             assert!(matches!(told(code), StoreError::Damaged { .. }), "{code}");
         }
-        for code in [ffi::SQLITE_CANTOPEN, ffi::SQLITE_IOERR, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_BUSY] {
+        for code in
+            [ffi::SQLITE_CANTOPEN, ffi::SQLITE_IOERR, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_BUSY]
+        {
             assert!(matches!(told(code), StoreError::Unavailable { .. }), "{code}");
         }
         assert!(matches!(told(ffi::SQLITE_CONSTRAINT), StoreError::Inconsistent { .. }));

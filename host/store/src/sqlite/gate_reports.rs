@@ -13,7 +13,8 @@ use super::{
     query::{execute, rows},
 };
 
-pub(crate) const REPORT: &str = "id, at, actor, cause, origin, kind, params, checks, name, version, digest";
+pub(crate) const REPORT: &str =
+    "id, at, actor, cause, origin, kind, params, checks, name, version, digest";
 
 /// Keeps a report, and lets go of those that are too many.
 pub(crate) fn add(connection: &Connection, report: &PolicyReport) -> Result<(), Fault> {
@@ -26,7 +27,9 @@ pub(crate) fn add(connection: &Connection, report: &PolicyReport) -> Result<(), 
 pub(crate) fn insert(connection: &Connection, report: &PolicyReport) -> Result<bool, Fault> {
     let checks: Vec<_> = report.checks.iter().map(|check| (&check.name, &check.failure)).collect();
     let policy = report.policy.as_ref();
-    let sql = format!("INSERT INTO policy_reports ({REPORT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!(
+        "INSERT INTO policy_reports ({REPORT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    );
     let values = params![
         report.id.as_bytes(),
         report.at.0,
@@ -44,13 +47,24 @@ pub(crate) fn insert(connection: &Connection, report: &PolicyReport) -> Result<b
 }
 
 /// Reports, newest first.
-pub(crate) fn newest(connection: &Connection, digest: Option<Digest>, limit: u32) -> Result<Vec<PolicyReport>, Fault> {
+pub(crate) fn newest(
+    connection: &Connection,
+    digest: Option<Digest>,
+    limit: u32,
+) -> Result<Vec<PolicyReport>, Fault> {
     match digest {
         Some(digest) => {
-            let sql = format!("SELECT {REPORT} FROM policy_reports WHERE digest = ? ORDER BY id DESC LIMIT ?");
+            let sql = format!(
+                "SELECT {REPORT} FROM policy_reports WHERE digest = ? ORDER BY id DESC LIMIT ?"
+            );
             rows(connection, &sql, params![digest.0, limit], read)
         }
-        None => rows(connection, &format!("SELECT {REPORT} FROM policy_reports ORDER BY id DESC LIMIT ?"), [limit], read),
+        None => rows(
+            connection,
+            &format!("SELECT {REPORT} FROM policy_reports ORDER BY id DESC LIMIT ?"),
+            [limit],
+            read,
+        ),
     }
 }
 
@@ -63,7 +77,11 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<PolicyReport, Fault> {
         origin: columns.take()?,
         kind: columns.take::<Option<String>>()?.as_deref().and_then(PolicyKind::from_name),
         params: columns.json()?,
-        checks: columns.json::<Vec<(String, Option<String>)>>()?.into_iter().map(|(name, failure)| ReportedCheck { name, failure }).collect(),
+        checks: columns
+            .json::<Vec<(String, Option<String>)>>()?
+            .into_iter()
+            .map(|(name, failure)| ReportedCheck { name, failure })
+            .collect(),
         policy: None,
     };
     if report.kind.is_some() {

@@ -92,7 +92,11 @@ impl Database {
     }
 
     /// What is damaged, if anything is.
-    async fn check_pages(&self, dir: &Path, name: &'static str) -> Result<Option<String>, StoreError> {
+    async fn check_pages(
+        &self,
+        dir: &Path,
+        name: &'static str,
+    ) -> Result<Option<String>, StoreError> {
         let (connection, _, file) = match open_of_any_schema(dir, name) {
             Ok(open) => open,
             Err(OpenError::Damaged { detail, .. }) => return Ok(Some(self.is_damaged(detail))),
@@ -100,10 +104,14 @@ impl Database {
         };
         let _interrupt = Interrupt(connection.get_interrupt_handle());
         let looked = tokio::task::spawn_blocking(move || quick_check(&connection)).await;
-        match looked.map_err(|_| StoreError::Unavailable { detail: "the check of the pages was stopped".to_owned() })? {
+        match looked.map_err(|_| StoreError::Unavailable {
+            detail: "the check of the pages was stopped".to_owned(),
+        })? {
             Ok(said) if said == "ok" => Ok(None),
             Ok(said) => Ok(Some(self.is_damaged(format!("{}: {said}", file.display())))),
-            Err(fault) if fault.kind() == Kind::Damage => Ok(Some(self.is_damaged(format!("{}: {fault}", file.display())))),
+            Err(fault) if fault.kind() == Kind::Damage => {
+                Ok(Some(self.is_damaged(format!("{}: {fault}", file.display()))))
+            }
             Err(fault) => Err(fault.into()),
         }
     }
@@ -136,7 +144,8 @@ fn rewrite_first_page(connection: &Connection) -> Result<(), Fault> {
 #[async_trait]
 impl HealthStore for SqliteStore {
     async fn probe(&self) -> Result<Option<u64>, StoreError> {
-        let (core, telemetry) = futures::join!(self.core.prove_writable(), self.telemetry.prove_writable());
+        let (core, telemetry) =
+            futures::join!(self.core.prove_writable(), self.telemetry.prove_writable());
         core.and(telemetry)?;
         Ok(self.core.condition().place.as_ref().and_then(Place::free_bytes))
     }

@@ -10,10 +10,14 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 
 use super::{CORE, TELEMETRY, database::open_for_reading, migrate::migrate, policies, stamp};
-use crate::{ActiveBundle, Inspection, Integrity, OpenError, StoreFile, UnfinishedCopy, transfer::source_of_copy};
+use crate::{
+    ActiveBundle, Inspection, Integrity, OpenError, StoreFile, UnfinishedCopy,
+    transfer::source_of_copy,
+};
 
-/// Looks at the store of a directory, also while a service has it open: neither the directory's lock is taken nor
-/// anything written. The check of each file's pages ends after `check_time_max`, finished or not.
+/// Looks at the store of a directory, also while a service has it open: neither the directory's
+/// lock is taken nor anything written. The check of each file's pages ends after `check_time_max`,
+/// finished or not.
 ///
 /// # Errors
 /// [`OpenError`] if there is no store, or it is of another schema than this binary's.
@@ -24,22 +28,36 @@ pub(crate) fn inspect(dir: &Path, check_time_max: Duration) -> Result<Inspection
     let damaged = |fault| OpenError::of_fault(&dir.join("core.db"), fault);
     let stamp = stamp::find(&core).map_err(damaged)?;
     let mark = words(&core, "SELECT doc FROM copying").map_err(unreadable)?.pop();
-    let copying = mark.map(|mark| UnfinishedCopy { from: source_of_copy(&mark), to: format!("sqlite://{}", dir.display()) });
+    let copying = mark.map(|mark| UnfinishedCopy {
+        from: source_of_copy(&mark),
+        to: format!("sqlite://{}", dir.display()),
+    });
     let mut active = Vec::new();
     for activation in policies::in_force(&core).map_err(damaged)? {
-        let kept = policies::kept_bundle(&core, activation.policy.digest).map_err(|fault| fault.to_string());
+        let kept = policies::kept_bundle(&core, activation.policy.digest)
+            .map_err(|fault| fault.to_string());
         active.push(ActiveBundle::new(activation, kept));
     }
-    let files = vec![look(dir, "core", CORE, core, check_time_max)?, look(dir, "telemetry", TELEMETRY, telemetry, check_time_max)?];
+    let files = vec![
+        look(dir, "core", CORE, core, check_time_max)?,
+        look(dir, "telemetry", TELEMETRY, telemetry, check_time_max)?,
+    ];
     Ok(Inspection { stamp, copying, active, files })
 }
 
-fn look(dir: &Path, name: &str, steps: &[&str], connection: Connection, check_time_max: Duration) -> Result<StoreFile, OpenError> {
+fn look(
+    dir: &Path,
+    name: &str,
+    steps: &[&str],
+    connection: Connection,
+    check_time_max: Duration,
+) -> Result<StoreFile, OpenError> {
     let path = dir.join(format!("{name}.db"));
     let unreadable = |source| OpenError::of_sqlite(&path, source);
     let reference = Connection::open_in_memory().map_err(unreadable)?;
     migrate(&reference, &path, steps)?;
-    let (wanted, found) = (made(&reference).map_err(unreadable)?, made(&connection).map_err(unreadable)?);
+    let (wanted, found) =
+        (made(&reference).map_err(unreadable)?, made(&connection).map_err(unreadable)?);
     Ok(StoreFile {
         schema: steps.len(),
         missing: wanted.difference(&found).cloned().collect(),
@@ -51,7 +69,11 @@ fn look(dir: &Path, name: &str, steps: &[&str], connection: Connection, check_ti
 
 /// Tables, indices and triggers by name.
 fn made(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
-    words(connection, "SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'").map(BTreeSet::from_iter)
+    words(
+        connection,
+        "SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'",
+    )
+    .map(BTreeSet::from_iter)
 }
 
 fn words(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
@@ -71,12 +93,17 @@ fn check(connection: Connection, time_max: Duration) -> Integrity {
                 interrupt.interrupt();
             }
         });
-        let said: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+        let said: rusqlite::Result<String> =
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
         drop(done);
         match said {
             Ok(said) if said == "ok" => Integrity::Intact,
             Ok(said) => Integrity::Damaged(said),
-            Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::OperationInterrupted => Integrity::NotFinished,
+            Err(rusqlite::Error::SqliteFailure(error, _))
+                if error.code == ErrorCode::OperationInterrupted =>
+            {
+                Integrity::NotFinished
+            }
             Err(error) => Integrity::Damaged(error.to_string()),
         }
     })
@@ -93,11 +120,18 @@ mod tests {
         let store = SqliteStore::open(dir.path()).unwrap();
         let found = inspect(dir.path(), Duration::from_secs(60)).unwrap();
         assert_eq!((found.stamp, found.active.len(), found.files.len()), (None, 0, 2));
-        assert!(found.files.iter().all(|file| file.missing.is_empty() && file.integrity == Integrity::Intact && file.bytes > 0));
+        assert!(found.files.iter().all(|file| file.missing.is_empty()
+            && file.integrity == Integrity::Intact
+            && file.bytes > 0));
         drop(store);
         let file = Connection::open(dir.path().join("core.db")).unwrap();
-        let index: String =
-            file.query_row("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL LIMIT 1", [], |row| row.get(0)).unwrap();
+        let index: String = file
+            .query_row(
+                "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL LIMIT 1",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
         file.execute_batch(&format!("DROP INDEX {index}")).unwrap();
         let found = inspect(dir.path(), Duration::from_secs(60)).unwrap();
         assert_eq!(found.files[0].missing, vec![format!("index {index}")]);
@@ -114,6 +148,10 @@ mod tests {
         fs::write(&path, bytes).unwrap();
         let found = inspect(dir.path(), Duration::from_secs(60)).unwrap();
         assert_eq!(found.files[0].integrity, Integrity::Intact);
-        assert!(matches!(found.files[1].integrity, Integrity::Damaged(_)), "{:?}", found.files[1].integrity);
+        assert!(
+            matches!(found.files[1].integrity, Integrity::Damaged(_)),
+            "{:?}",
+            found.files[1].integrity
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! A store that is nowhere but in memory: the same tables and queries, on one connection for all, without a thread or a file.
+//! A store that is nowhere but in memory: the same tables and queries, on one connection for all,
+//! without a thread or a file.
 //!
-//! Every call is over when it returns to its caller, so that whoever drives the service step by step sees the same steps
-//! each time.
+//! Every call is over when it returns to its caller, so that whoever drives the service step by
+//! step sees the same steps each time.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -24,7 +25,8 @@ use super::{
 };
 use crate::OpenError;
 
-/// What a writer waits for before each write: where a simulation lets others go first, or ends the process.
+/// What a writer waits for before each write: where a simulation lets others go first, or ends the
+/// process.
 pub type Pause = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// One connection, used by one caller at a time.
@@ -35,7 +37,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Runs a job in a transaction of its own: all of it, or nothing.
-    pub(crate) fn write<T>(&self, job: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+    pub(crate) fn write<T>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
         let connection = self.connection.lock();
         let done = catch_unwind(AssertUnwindSafe(|| {
             let transaction = connection.unchecked_transaction()?;
@@ -46,16 +51,21 @@ impl Shared {
             transaction.commit()?;
             Ok(value)
         }));
-        done.unwrap_or_else(|_| Err(Fault::Bad("a job panicked".to_owned()))).map_err(StoreError::from)
+        done.unwrap_or_else(|_| Err(Fault::Bad("a job panicked".to_owned())))
+            .map_err(StoreError::from)
     }
 
     /// Runs a query; nobody writes meanwhile.
-    pub(crate) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+    pub(crate) fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
         query(&self.connection.lock()).map_err(StoreError::from)
     }
 }
 
-/// What a [`SqliteStore`] in memory keeps; it is gone with this and every store that was opened of it.
+/// What a [`SqliteStore`] in memory keeps; it is gone with this and every store that was opened of
+/// it.
 pub struct Memory {
     core: Arc<Shared>,
     telemetry: Arc<Shared>,
@@ -69,7 +79,9 @@ impl Memory {
     pub fn new() -> Result<Self, OpenError> {
         let core = fresh("core", CORE, &CORE_TEMPLATE)?;
         let telemetry = fresh("telemetry", TELEMETRY, &TELEMETRY_TEMPLATE)?;
-        let shared = |connection, before_commit| Arc::new(Shared { connection: Mutex::new(connection), before_commit });
+        let shared = |connection, before_commit| {
+            Arc::new(Shared { connection: Mutex::new(connection), before_commit })
+        };
         Ok(Self { core: shared(core, Some(audit::close_link)), telemetry: shared(telemetry, None) })
     }
 
@@ -90,13 +102,16 @@ impl Memory {
     }
 
     fn open_with(&self, pause: Option<Pause>) -> Result<SqliteStore, OpenError> {
-        requests::release_all(&self.core.connection.lock()).map_err(|source| unusable("core", source))?;
-        let [core, telemetry] = [&self.core, &self.telemetry].map(|shared| Database::in_memory(shared, pause.clone()));
+        requests::release_all(&self.core.connection.lock())
+            .map_err(|source| unusable("core", source))?;
+        let [core, telemetry] =
+            [&self.core, &self.telemetry].map(|shared| Database::in_memory(shared, pause.clone()));
         Ok(SqliteStore { core, telemetry, dir: None, _lock: None })
     }
 }
 
-/// A database that was migrated once in this process, to be copied: a copy takes a tenth of a migration's time.
+/// A database that was migrated once in this process, to be copied: a copy takes a tenth of a
+/// migration's time.
 type Template = Mutex<Option<Connection>>;
 
 static CORE_TEMPLATE: Template = Mutex::new(None);

@@ -17,7 +17,8 @@ use super::{
     query::{Conditions, List, Source, execute, first},
 };
 
-pub(crate) const COLUMNS: &str = "id, payout, node, amount, kind, evidence, first_at, confirmed_at, ended_at, remedy";
+pub(crate) const COLUMNS: &str =
+    "id, payout, node, amount, kind, evidence, first_at, confirmed_at, ended_at, remedy";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Mismatch, Fault> {
     Ok(Mismatch {
@@ -29,13 +30,17 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Mismatch, Fault> {
         evidence: columns.take()?,
         first_at: columns.time()?,
         confirmed_at: columns.time()?,
-        ended: columns.time_or_none()?.zip(columns.take::<Option<String>>()?.as_deref().and_then(Remedy::from_name)),
+        ended: columns
+            .time_or_none()?
+            .zip(columns.take::<Option<String>>()?.as_deref().and_then(Remedy::from_name)),
     })
 }
 
 /// Adds a mismatch; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, mismatch: &Mismatch) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO mismatches ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!(
+        "INSERT INTO mismatches ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    );
     let values = params![
         mismatch.id.0.as_bytes(),
         mismatch.payout.0.as_bytes(),
@@ -52,13 +57,23 @@ pub(crate) fn insert(connection: &Connection, mismatch: &Mismatch) -> Result<boo
 }
 
 fn list(open_only: bool, page: &PageRequest<()>) -> List {
-    let conditions = if open_only { Conditions::of("ended_at IS NULL") } else { Conditions::default() };
-    List::new(&Source { columns: COLUMNS, table: "mismatches", joins: "" }, conditions, &["id"], page)
+    let conditions =
+        if open_only { Conditions::of("ended_at IS NULL") } else { Conditions::default() };
+    List::new(
+        &Source { columns: COLUMNS, table: "mismatches", joins: "" },
+        conditions,
+        &["id"],
+        page,
+    )
 }
 
 #[async_trait]
 impl MismatchStore for SqliteStore {
-    async fn add_mismatch(&self, mismatch: Mismatch, entry: AuditEntry) -> Result<bool, StoreError> {
+    async fn add_mismatch(
+        &self,
+        mismatch: Mismatch,
+        entry: AuditEntry,
+    ) -> Result<bool, StoreError> {
         self.core
             .write(move |connection| {
                 let added = insert(connection, &mismatch)?;
@@ -73,11 +88,21 @@ impl MismatchStore for SqliteStore {
         let sql = format!("SELECT {COLUMNS} FROM mismatches WHERE id = ?");
         self.core.lookup(|connection| first(connection, &sql, [id.0.as_bytes()], read)).await
     }
-    async fn mismatches(&self, open_only: bool, page: PageRequest<()>) -> Result<Page<Mismatch>, StoreError> {
+    async fn mismatches(
+        &self,
+        open_only: bool,
+        page: PageRequest<()>,
+    ) -> Result<Page<Mismatch>, StoreError> {
         let list = list(open_only, &page);
         self.core.read(move |connection| list.run(connection, read)).await
     }
-    async fn end_mismatch(&self, id: MismatchId, at: TimeMs, remedy: Remedy, entry: AuditEntry) -> Result<bool, StoreError> {
+    async fn end_mismatch(
+        &self,
+        id: MismatchId,
+        at: TimeMs,
+        remedy: Remedy,
+        entry: AuditEntry,
+    ) -> Result<bool, StoreError> {
         self.core
             .write(move |connection| {
                 let sql = "UPDATE mismatches SET ended_at = ?, remedy = ? WHERE id = ? AND ended_at IS NULL";

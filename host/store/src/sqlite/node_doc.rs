@@ -89,9 +89,21 @@ impl NodeDoc {
                 auto_scaling: c.auto_scaling,
                 monitoring_enabled: c.monitoring_enabled,
             },
-            wallet: node.wallet.map(|w| WalletDoc { address: w.address.to_string(), version: w.version, since_ms: w.since.0 }),
-            wallet_wish: node.wallet_wish.as_ref().map(|w| WalletWishDoc { address: w.address.to_string(), at_ms: w.at.0, by: w.by.clone() }),
-            hardware: node.hardware.map(|h| HardwareDoc { cpu_cores: h.cpu_cores, memory_bytes: h.memory_bytes, storage_bytes: h.storage_bytes }),
+            wallet: node.wallet.map(|w| WalletDoc {
+                address: w.address.to_string(),
+                version: w.version,
+                since_ms: w.since.0,
+            }),
+            wallet_wish: node.wallet_wish.as_ref().map(|w| WalletWishDoc {
+                address: w.address.to_string(),
+                at_ms: w.at.0,
+                by: w.by.clone(),
+            }),
+            hardware: node.hardware.map(|h| HardwareDoc {
+                cpu_cores: h.cpu_cores,
+                memory_bytes: h.memory_bytes,
+                storage_bytes: h.storage_bytes,
+            }),
             suspension,
             approved: node.approved,
         }
@@ -120,23 +132,40 @@ impl NodeDoc {
 
     pub(crate) fn wallet(&self) -> Result<Option<Wallet>, Fault> {
         let Some(wallet) = &self.wallet else { return Ok(None) };
-        Ok(Some(Wallet { address: address(&wallet.address)?, version: wallet.version, since: TimeMs(wallet.since_ms) }))
+        Ok(Some(Wallet {
+            address: address(&wallet.address)?,
+            version: wallet.version,
+            since: TimeMs(wallet.since_ms),
+        }))
     }
 
     pub(crate) fn wallet_wish(&self) -> Result<Option<WalletWish>, Fault> {
         let Some(wish) = &self.wallet_wish else { return Ok(None) };
-        Ok(Some(WalletWish { address: address(&wish.address)?, at: TimeMs(wish.at_ms), by: wish.by.clone() }))
+        Ok(Some(WalletWish {
+            address: address(&wish.address)?,
+            at: TimeMs(wish.at_ms),
+            by: wish.by.clone(),
+        }))
     }
 
     pub(crate) fn hardware(&self) -> Option<Hardware> {
         let hardware = self.hardware.as_ref()?;
-        Some(Hardware { cpu_cores: hardware.cpu_cores, memory_bytes: hardware.memory_bytes, storage_bytes: hardware.storage_bytes })
+        Some(Hardware {
+            cpu_cores: hardware.cpu_cores,
+            memory_bytes: hardware.memory_bytes,
+            storage_bytes: hardware.storage_bytes,
+        })
     }
 
     pub(crate) fn suspension(&self) -> Result<Option<Suspension>, Fault> {
         let Some(suspension) = &self.suspension else { return Ok(None) };
-        let earlier = NodeStatus::from_name(&suspension.earlier).ok_or_else(|| Fault::Bad(format!("node status {:?}", suspension.earlier)))?;
-        Ok(Some(Suspension { reason: suspension.reason.clone(), until: suspension.until_ms.map(TimeMs), earlier }))
+        let earlier = NodeStatus::from_name(&suspension.earlier)
+            .ok_or_else(|| Fault::Bad(format!("node status {:?}", suspension.earlier)))?;
+        Ok(Some(Suspension {
+            reason: suspension.reason.clone(),
+            until: suspension.until_ms.map(TimeMs),
+            earlier,
+        }))
     }
 }
 

@@ -6,7 +6,10 @@ use lucid_model::{
     node::{Node, NodeStatus, PublicKey, SiblingCounts, network_of},
     score::ScoreCenti,
 };
-use lucid_ports::{Assigned, Newcomer, NodeBatches, NodeFilter, NodeSort, NodeStore, Page, PageRequest, Registered, Registration, StoreError};
+use lucid_ports::{
+    Assigned, Newcomer, NodeBatches, NodeFilter, NodeSort, NodeStore, Page, PageRequest,
+    Registered, Registration, StoreError,
+};
 use rusqlite::{Connection, Params, params, types::Value};
 
 use super::{
@@ -18,8 +21,7 @@ use super::{
     registration::register,
 };
 
-pub(crate) const COLUMNS: &str =
-    "id, owner, external_id, name, status, pool, ip, port, created_at, updated_at, score, observed_s, public_key, version, doc";
+pub(crate) const COLUMNS: &str = "id, owner, external_id, name, status, pool, ip, port, created_at, updated_at, score, observed_s, public_key, version, doc";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Node, Fault> {
     let id = columns.id(NodeId)?;
@@ -62,7 +64,11 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Node, Fault> {
     })
 }
 
-pub(crate) fn one(connection: &Connection, condition: &str, params: impl Params) -> Result<Option<Node>, Fault> {
+pub(crate) fn one(
+    connection: &Connection,
+    condition: &str,
+    params: impl Params,
+) -> Result<Option<Node>, Fault> {
     first(connection, &format!("SELECT {COLUMNS} FROM nodes WHERE {condition}"), params, read)
 }
 
@@ -70,8 +76,8 @@ pub(crate) fn by_id(connection: &Connection, id: NodeId) -> Result<Option<Node>,
     one(connection, "id = ?", [id.0.as_bytes()])
 }
 
-/// Score and credited seconds are the epochs' to write: a record that was read before an epoch closed must not
-/// take them back.
+/// Score and credited seconds are the epochs' to write: a record that was read before an epoch
+/// closed must not take them back.
 fn update(connection: &Connection, node: &Node, entry: &AuditEntry) -> Result<bool, Fault> {
     let sql = "UPDATE nodes SET owner = ?, external_id = ?, name = ?, status = ?, pool = CASE WHEN ? THEN pool ELSE NULL END, ip = ?, port = ?, \
                network = ?, wallet = ?, created_at = ?, updated_at = ?, public_key = ?, version = ?, doc = ? WHERE id = ? AND version = ?";
@@ -107,20 +113,34 @@ fn update(connection: &Connection, node: &Node, entry: &AuditEntry) -> Result<bo
     Ok(true)
 }
 
-pub(crate) fn live_external(connection: &Connection, external_id: &str) -> Result<Option<Node>, Fault> {
+pub(crate) fn live_external(
+    connection: &Connection,
+    external_id: &str,
+) -> Result<Option<Node>, Fault> {
     one(connection, "external_id = ? AND status <> 'deregistered'", [external_id])
 }
 
 /// Whether a pool takes one more node; `None` if there is no such pool.
 pub(crate) fn has_room(connection: &Connection, pool: PoolId) -> Result<Option<bool>, Fault> {
-    first(connection, "SELECT node_count < max_nodes FROM pools WHERE id = ?", [pool.0.as_bytes()], |c| c.take())
+    first(
+        connection,
+        "SELECT node_count < max_nodes FROM pools WHERE id = ?",
+        [pool.0.as_bytes()],
+        |c| c.take(),
+    )
 }
 
-pub(crate) fn siblings(connection: &Connection, newcomer: &Newcomer, except: Option<NodeId>) -> Result<SiblingCounts, Fault> {
+pub(crate) fn siblings(
+    connection: &Connection,
+    newcomer: &Newcomer,
+    except: Option<NodeId>,
+) -> Result<SiblingCounts, Fault> {
     let except = except.map(|id| id.0.into_bytes());
     let of = |condition: &str, value: Option<Value>| {
         let Some(value) = value else { return Ok(0) };
-        let sql = format!("SELECT count(*) FROM nodes WHERE {condition} = ?1 AND status <> 'deregistered' AND id IS NOT ?2");
+        let sql = format!(
+            "SELECT count(*) FROM nodes WHERE {condition} = ?1 AND status <> 'deregistered' AND id IS NOT ?2"
+        );
         count(connection, &sql, params![value, except])
     };
     Ok(SiblingCounts {
@@ -131,8 +151,16 @@ pub(crate) fn siblings(connection: &Connection, newcomer: &Newcomer, except: Opt
     })
 }
 
-fn assign(connection: &Connection, id: NodeId, version: u64, pool: Option<PoolId>, entry: &AuditEntry) -> Result<Assigned, Fault> {
-    let Some(node) = by_id(connection, id)?.filter(|node| node.is_live() && node.version == version) else {
+fn assign(
+    connection: &Connection,
+    id: NodeId,
+    version: u64,
+    pool: Option<PoolId>,
+    entry: &AuditEntry,
+) -> Result<Assigned, Fault> {
+    let Some(node) =
+        by_id(connection, id)?.filter(|node| node.is_live() && node.version == version)
+    else {
         return Ok(Assigned::Conflict);
     };
     if let Some(pool) = pool {
@@ -145,31 +173,55 @@ fn assign(connection: &Connection, id: NodeId, version: u64, pool: Option<PoolId
     let assigned = Node { pool, updated_at: entry.at, version: version + 1, ..node };
     let sql = "UPDATE nodes SET pool = ?, updated_at = ?, version = ? WHERE id = ?";
     let pool = pool.map(|pool| pool.0.into_bytes());
-    execute(connection, sql, params![pool, assigned.updated_at.0, stored(assigned.version)?, id.0.as_bytes()])?;
+    execute(
+        connection,
+        sql,
+        params![pool, assigned.updated_at.0, stored(assigned.version)?, id.0.as_bytes()],
+    )?;
     audit::add(connection, entry)?;
     Ok(Assigned::Done(Box::new(assigned)))
 }
 
 /// Takes all nodes out of a pool that is removed by `entry`; who they were.
-pub(crate) fn leave_pool(connection: &Connection, pool: PoolId, entry: &AuditEntry) -> Result<Vec<NodeId>, Fault> {
-    let members = rows(connection, &format!("SELECT {COLUMNS} FROM nodes WHERE pool = ? ORDER BY id"), [pool.0.as_bytes()], read)?;
+pub(crate) fn leave_pool(
+    connection: &Connection,
+    pool: PoolId,
+    entry: &AuditEntry,
+) -> Result<Vec<NodeId>, Fault> {
+    let members = rows(
+        connection,
+        &format!("SELECT {COLUMNS} FROM nodes WHERE pool = ? ORDER BY id"),
+        [pool.0.as_bytes()],
+        read,
+    )?;
     let sql = "UPDATE nodes SET pool = NULL, updated_at = ?, version = version + 1 WHERE pool = ?";
     execute(connection, sql, params![entry.at.0, pool.0.as_bytes()])?;
     for member in &members {
         let outside = Node { pool: None, ..member.clone() };
-        let following = entry.following("node.assign", member.id, format!("to no pool: pool {pool} was removed"));
+        let following = entry.following(
+            "node.assign",
+            member.id,
+            format!("to no pool: pool {pool} was removed"),
+        );
         audit::add(connection, &following.changing(member, &outside))?;
     }
     Ok(members.into_iter().map(|member| member.id).collect())
 }
 
 pub(crate) fn members(connection: &Connection, pool: PoolId) -> Result<Vec<NodeId>, Fault> {
-    rows(connection, "SELECT id FROM nodes WHERE pool = ? ORDER BY id", [pool.0.as_bytes()], |columns| columns.id(NodeId))
+    rows(
+        connection,
+        "SELECT id FROM nodes WHERE pool = ? ORDER BY id",
+        [pool.0.as_bytes()],
+        |columns| columns.id(NodeId),
+    )
 }
 
 /// Active nodes in no pool.
 pub(crate) fn standby_sql() -> String {
-    format!("SELECT {COLUMNS} FROM nodes INDEXED BY nodes_standby WHERE status = 'active' AND pool IS NULL ORDER BY id LIMIT ?")
+    format!(
+        "SELECT {COLUMNS} FROM nodes INDEXED BY nodes_standby WHERE status = 'active' AND pool IS NULL ORDER BY id LIMIT ?"
+    )
 }
 
 pub(crate) fn list(filter: &NodeFilter, page: PageRequest<NodeSort>) -> List {
@@ -184,17 +236,24 @@ pub(crate) fn list(filter: &NodeFilter, page: PageRequest<NodeSort>) -> List {
         NodeSort::Score => ("score", "score"),
         NodeSort::Name => ("name", "name"),
     };
-    // Said, not left to the planner: it knows no parameter's value, and would walk a hundred thousand names for the
-    // few nodes of a pool.
+    // Said, not left to the planner: it knows no parameter's value, and would walk a hundred
+    // thousand names for the few nodes of a pool.
     let index = match filter {
         NodeFilter { pool: Some(_), .. } => "nodes_pool".to_owned(),
         // An owner's nodes are few enough to be sorted by score.
-        NodeFilter { owner: Some(_), .. } if page.sort == NodeSort::Score => "nodes_owner_created".to_owned(),
+        NodeFilter { owner: Some(_), .. } if page.sort == NodeSort::Score => {
+            "nodes_owner_created".to_owned()
+        }
         NodeFilter { owner: Some(_), .. } => format!("nodes_owner_{word}"),
         NodeFilter { status: Some(_), .. } => format!("nodes_status_{word}"),
         _ => format!("nodes_{word}"),
     };
-    List::new(&Source { columns: COLUMNS, table: &format!("nodes INDEXED BY {index}"), joins: "" }, conditions, &[key, "id"], &page)
+    List::new(
+        &Source { columns: COLUMNS, table: &format!("nodes INDEXED BY {index}"), joins: "" },
+        conditions,
+        &[key, "id"],
+        &page,
+    )
 }
 
 #[async_trait]
@@ -209,15 +268,29 @@ impl NodeStore for SqliteStore {
         self.core.lookup(|connection| live_external(connection, external_id)).await
     }
     async fn node_by_key(&self, key: PublicKey) -> Result<Option<Node>, StoreError> {
-        self.core.lookup(|connection| one(connection, "public_key = ? AND status <> 'deregistered'", [key.0])).await
+        self.core
+            .lookup(|connection| {
+                one(connection, "public_key = ? AND status <> 'deregistered'", [key.0])
+            })
+            .await
     }
     async fn update_node(&self, node: Node, audit: AuditEntry) -> Result<bool, StoreError> {
         self.core.write(move |connection| update(connection, &node, &audit)).await
     }
-    async fn assign_node(&self, id: NodeId, version: u64, pool: Option<PoolId>, audit: AuditEntry) -> Result<Assigned, StoreError> {
+    async fn assign_node(
+        &self,
+        id: NodeId,
+        version: u64,
+        pool: Option<PoolId>,
+        audit: AuditEntry,
+    ) -> Result<Assigned, StoreError> {
         self.core.write(move |connection| assign(connection, id, version, pool, &audit)).await
     }
-    async fn nodes(&self, filter: &NodeFilter, page: PageRequest<NodeSort>) -> Result<Page<Node>, StoreError> {
+    async fn nodes(
+        &self,
+        filter: &NodeFilter,
+        page: PageRequest<NodeSort>,
+    ) -> Result<Page<Node>, StoreError> {
         let list = list(filter, page);
         self.core.read(move |connection| list.run(connection, read)).await
     }
@@ -229,20 +302,35 @@ impl NodeStore for SqliteStore {
         };
         Ok(try_unfold(None, next).boxed())
     }
-    async fn live_nodes_after(&self, after: Option<NodeId>, limit: u32) -> Result<Vec<Node>, StoreError> {
+    async fn live_nodes_after(
+        &self,
+        after: Option<NodeId>,
+        limit: u32,
+    ) -> Result<Vec<Node>, StoreError> {
         // An empty blob is before every id.
         let after = after.map(|id| id.0.as_bytes().to_vec()).unwrap_or_default();
-        let sql = format!("SELECT {COLUMNS} FROM nodes WHERE id > ? AND status <> 'deregistered' ORDER BY id LIMIT ?");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM nodes WHERE id > ? AND status <> 'deregistered' ORDER BY id LIMIT ?"
+        );
         self.core.read(move |connection| rows(connection, &sql, params![after, limit], read)).await
     }
     async fn standby_nodes(&self, limit: u32) -> Result<Vec<Node>, StoreError> {
         self.core.read(move |connection| rows(connection, &standby_sql(), [limit], read)).await
     }
-    async fn count_siblings(&self, newcomer: Newcomer, except: Option<NodeId>) -> Result<SiblingCounts, StoreError> {
+    async fn count_siblings(
+        &self,
+        newcomer: Newcomer,
+        except: Option<NodeId>,
+    ) -> Result<SiblingCounts, StoreError> {
         self.core.lookup(|connection| siblings(connection, &newcomer, except)).await
     }
     async fn count_by_status(&self) -> Result<Vec<(NodeStatus, u64)>, StoreError> {
-        let sql = "SELECT status, count(*) FROM nodes WHERE status <> 'deregistered' GROUP BY status";
-        self.core.read(move |connection| rows(connection, sql, [], |c| Ok((c.word(NodeStatus::from_name)?, c.unsigned()?)))).await
+        let sql =
+            "SELECT status, count(*) FROM nodes WHERE status <> 'deregistered' GROUP BY status";
+        self.core
+            .read(move |connection| {
+                rows(connection, sql, [], |c| Ok((c.word(NodeStatus::from_name)?, c.unsigned()?)))
+            })
+            .await
     }
 }

@@ -9,7 +9,9 @@ use lucid_model::{
     time::TimeMs,
     tron::TronAddress,
 };
-use lucid_ports::{Due, Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError};
+use lucid_ports::{
+    Due, Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError,
+};
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 
 use super::{
@@ -66,7 +68,9 @@ fn found(at: Option<TimeMs>, txid: Option<String>) -> Option<Found> {
 
 /// The columns of [`found`].
 fn found_columns(found: Option<&Found>) -> (Option<i64>, Option<&str>) {
-    let txid = found.and_then(|found| if let Outcome::Paid { txid } = &found.outcome { Some(txid.as_str()) } else { None });
+    let txid = found.and_then(|found| {
+        if let Outcome::Paid { txid } = &found.outcome { Some(txid.as_str()) } else { None }
+    });
     (found.map(|found| found.at.0), txid)
 }
 
@@ -132,7 +136,11 @@ fn raise(connection: &Connection, fence: Fence) -> Result<Fence, Fault> {
 }
 
 /// The fence is compared in the transaction that changes payouts: nobody raises it in between.
-fn update_all(connection: &Connection, fence: Fence, payouts: &[(Payout, Option<AuditEntry>)]) -> Result<Vec<PayoutUpdate>, Fault> {
+fn update_all(
+    connection: &Connection,
+    fence: Fence,
+    payouts: &[(Payout, Option<AuditEntry>)],
+) -> Result<Vec<PayoutUpdate>, Fault> {
     let greatest = raise(connection, fence)?;
     if greatest > fence {
         return Ok(vec![PayoutUpdate::FencedOff { by: greatest }; payouts.len()]);
@@ -140,8 +148,13 @@ fn update_all(connection: &Connection, fence: Fence, payouts: &[(Payout, Option<
     payouts.iter().map(|(payout, entry)| update(connection, payout, entry.as_ref())).collect()
 }
 
-/// What a payout is about (payee, amount, address, cycle, …) is fixed at its plan; only what becomes of it changes.
-fn update(connection: &Connection, payout: &Payout, entry: Option<&AuditEntry>) -> Result<PayoutUpdate, Fault> {
+/// What a payout is about (payee, amount, address, cycle, …) is fixed at its plan; only what
+/// becomes of it changes.
+fn update(
+    connection: &Connection,
+    payout: &Payout,
+    entry: Option<&AuditEntry>,
+) -> Result<PayoutUpdate, Fault> {
     let sql = "UPDATE payouts SET state = ?, sends = ?, ambiguous = ?, request = ?, external_id = ?, txid = ?, reason = ?, updated_at = ?, \
                submitted_at = ?, processed_at = ?, next_attempt_at = ?, closed = ?, plan = ?, version = ?, next_send_at = ?, blind_ms = ?, \
                found_at = ?, found_txid = ?, status = ? WHERE id = ? AND version = ?";
@@ -170,8 +183,8 @@ fn update(connection: &Connection, payout: &Payout, entry: Option<&AuditEntry>) 
         stored(payout.version.saturating_sub(1))?,
     ];
     match execute(connection, sql, values) {
-        // Another payout has this transaction or external id. This one's neighbours in the batch were sent
-        // too: they must not lose their answers for it.
+        // Another payout has this transaction or external id. This one's neighbours in the batch
+        // were sent too: they must not lose their answers for it.
         Err(fault) if fault.is_taken() => {
             tracing::debug!(payout = %payout.id, %fault, "a payout claims what belongs to another payout");
             Ok(PayoutUpdate::Taken)
@@ -186,13 +199,17 @@ fn update(connection: &Connection, payout: &Payout, entry: Option<&AuditEntry>) 
     }
 }
 
-/// What is due longest comes first, so that payouts that wait for their next try never keep others out.
+/// What is due longest comes first, so that payouts that wait for their next try never keep others
+/// out.
 fn open(connection: &Connection, limit: u32) -> Result<Vec<Payout>, Fault> {
-    let sql = format!("SELECT {COLUMNS} FROM payouts WHERE closed = 0 ORDER BY next_attempt_at, created_at, id LIMIT ?");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM payouts WHERE closed = 0 ORDER BY next_attempt_at, created_at, id LIMIT ?"
+    );
     rows(connection, &sql, [limit], read)
 }
 
-/// As [`open`], without those that nothing may be done about now: however many wait, they keep no other out.
+/// As [`open`], without those that nothing may be done about now: however many wait, they keep no
+/// other out.
 fn due(connection: &Connection, due: &Due) -> Result<Vec<Payout>, Fault> {
     let places = vec!["?"; due.waiting.len()].join(", ");
     let sql = format!(
@@ -202,14 +219,20 @@ fn due(connection: &Connection, due: &Due) -> Result<Vec<Payout>, Fault> {
     );
     let first = [due.now.0, i64::from(due.sends), i64::from(due.looks)].map(Value::Integer);
     let runs = due.waiting.iter().map(|run| blob(run.0));
-    let values: Vec<_> = first.into_iter().chain(runs).chain([Value::Integer(i64::from(due.limit))]).collect();
+    let values: Vec<_> =
+        first.into_iter().chain(runs).chain([Value::Integer(i64::from(due.limit))]).collect();
     rows(connection, &sql, params_from_iter(values), read)
 }
 
 fn open_parts(connection: &Connection) -> Result<Vec<OpenPart>, Fault> {
     let sql = "SELECT state, count(*), sum(amount), min(created_at) FROM payouts WHERE closed = 0 GROUP BY state ORDER BY state";
     rows(connection, sql, [], |columns| {
-        Ok(OpenPart { state: columns.word(PayoutState::from_name)?, count: columns.unsigned()?, total: columns.money()?, oldest: columns.time()? })
+        Ok(OpenPart {
+            state: columns.word(PayoutState::from_name)?,
+            count: columns.unsigned()?,
+            total: columns.money()?,
+            oldest: columns.time()?,
+        })
     })
 }
 
@@ -221,7 +244,13 @@ pub(crate) fn list(filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> List
         .and("owner = ?", filter.owner.map(|owner| blob(owner.0)))
         .and("state = ?", filter.state.map(|state| Value::Text(state.name().to_owned())))
         // A state has one status: by that they are found without reading the others.
-        .and("status = ?", filter.state.map(PayoutState::status).map(|status| Value::Text(status.name().to_owned())))
+        .and(
+            "status = ?",
+            filter
+                .state
+                .map(PayoutState::status)
+                .map(|status| Value::Text(status.name().to_owned())),
+        )
         .and("status = ?", filter.status.map(|status| Value::Text(status.name().to_owned())));
     let key = match page.sort {
         PayoutSort::CreatedAt => "created_at",
@@ -229,15 +258,29 @@ pub(crate) fn list(filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> List
         PayoutSort::Amount => "amount",
         PayoutSort::Status => "status",
     };
-    List::new(&Source { columns: COLUMNS, table: "payouts", joins: "" }, conditions, &[key, "id"], &page)
+    List::new(
+        &Source { columns: COLUMNS, table: "payouts", joins: "" },
+        conditions,
+        &[key, "id"],
+        &page,
+    )
 }
 
-fn payments(connection: &Connection, nodes: &[NodeId], range: Interval) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, Fault> {
+fn payments(
+    connection: &Connection,
+    nodes: &[NodeId],
+    range: Interval,
+) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, Fault> {
     let sql = "SELECT processed_at, amount FROM payouts WHERE node = ? AND status = 'completed' AND processed_at >= ? AND processed_at < ? \
                ORDER BY processed_at";
     let mut paid = Vec::new();
     for node in nodes {
-        paid.extend(rows(connection, sql, params![node.0.as_bytes(), range.from.0, range.to.0], |c| Ok((*node, c.time()?, c.money()?)))?);
+        paid.extend(rows(
+            connection,
+            sql,
+            params![node.0.as_bytes(), range.from.0, range.to.0],
+            |c| Ok((*node, c.time()?, c.money()?)),
+        )?);
     }
     Ok(paid)
 }
@@ -256,14 +299,25 @@ impl PayoutStore for SqliteStore {
     async fn open_runs(&self) -> Result<Vec<Run>, StoreError> {
         self.core.read(runs::open).await
     }
-    async fn runs(&self, cycle: Option<i64>, page: PageRequest<()>) -> Result<Page<Run>, StoreError> {
+    async fn runs(
+        &self,
+        cycle: Option<i64>,
+        page: PageRequest<()>,
+    ) -> Result<Page<Run>, StoreError> {
         self.core.read(move |connection| runs::list(cycle, &page).run(connection, runs::read)).await
     }
     async fn run_parts(&self, run: RunId) -> Result<Vec<RunPart>, StoreError> {
         self.core.read(move |connection| runs::parts(connection, run)).await
     }
-    async fn create_payouts(&self, payouts: Vec<(Payout, AuditEntry)>) -> Result<Vec<bool>, StoreError> {
-        self.core.write(move |connection| payouts.iter().map(|(payout, entry)| create(connection, payout, entry)).collect()).await
+    async fn create_payouts(
+        &self,
+        payouts: Vec<(Payout, AuditEntry)>,
+    ) -> Result<Vec<bool>, StoreError> {
+        self.core
+            .write(move |connection| {
+                payouts.iter().map(|(payout, entry)| create(connection, payout, entry)).collect()
+            })
+            .await
     }
     async fn payout(&self, id: PayoutId) -> Result<Option<Payout>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM payouts WHERE id = ?");
@@ -272,7 +326,11 @@ impl PayoutStore for SqliteStore {
     async fn begin_paying(&self, fence: Fence) -> Result<Fence, StoreError> {
         self.core.write(move |connection| raise(connection, fence)).await
     }
-    async fn update_payouts(&self, fence: Fence, payouts: Vec<(Payout, Option<AuditEntry>)>) -> Result<Vec<PayoutUpdate>, StoreError> {
+    async fn update_payouts(
+        &self,
+        fence: Fence,
+        payouts: Vec<(Payout, Option<AuditEntry>)>,
+    ) -> Result<Vec<PayoutUpdate>, StoreError> {
         self.core.write(move |connection| update_all(connection, fence, &payouts)).await
     }
     async fn open_payouts(&self, limit: u32) -> Result<Vec<Payout>, StoreError> {
@@ -288,11 +346,19 @@ impl PayoutStore for SqliteStore {
     async fn open_parts(&self) -> Result<Vec<OpenPart>, StoreError> {
         self.core.read(open_parts).await
     }
-    async fn payouts(&self, filter: &PayoutFilter, page: PageRequest<PayoutSort>) -> Result<Page<Payout>, StoreError> {
+    async fn payouts(
+        &self,
+        filter: &PayoutFilter,
+        page: PageRequest<PayoutSort>,
+    ) -> Result<Page<Payout>, StoreError> {
         let list = list(filter, page);
         self.core.read(move |connection| list.run(connection, read)).await
     }
-    async fn payments(&self, nodes: &[NodeId], range: Interval) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, StoreError> {
+    async fn payments(
+        &self,
+        nodes: &[NodeId],
+        range: Interval,
+    ) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, StoreError> {
         let nodes = nodes.to_vec();
         self.core.read(move |connection| payments(connection, &nodes, range)).await
     }

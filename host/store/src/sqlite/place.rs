@@ -8,8 +8,8 @@ use rustix::fs::{Access, access};
 
 use super::fault::Fault;
 
-/// The files of a database as they were when it was opened. What is written into a file that was removed or replaced since is
-/// gone with the process, so that no answer may rely on it.
+/// The files of a database as they were when it was opened. What is written into a file that was
+/// removed or replaced since is gone with the process, so that no answer may rely on it.
 pub(crate) struct Place {
     known: Vec<Known>,
 }
@@ -36,7 +36,9 @@ impl Place {
             match fs::metadata(path) {
                 Ok(found) if (found.dev(), found.ino()) == (*device, *inode) => {}
                 Ok(_) => return Err(Fault::Moved(path.clone())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Fault::Moved(path.clone())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(Fault::Moved(path.clone()));
+                }
                 Err(error) => return Err(Fault::Io(path.clone(), error)),
             }
         }
@@ -45,7 +47,9 @@ impl Place {
 
     /// Fails if the next start could not open a file.
     pub(crate) fn check_access(&self) -> Result<(), Fault> {
-        self.known.iter().try_for_each(|known| may_use(&known.path).map_err(|error| Fault::Io(known.path.clone(), error)))
+        self.known.iter().try_for_each(|known| {
+            may_use(&known.path).map_err(|error| Fault::Io(known.path.clone(), error))
+        })
     }
 
     /// Bytes left on the disk.
@@ -60,9 +64,14 @@ pub(crate) fn log_of(file: &Path) -> PathBuf {
     PathBuf::from(format!("{}-wal", file.display()))
 }
 
-/// Whether this process may read and write a file, or a folder's entries; one that is not there hinders nobody.
+/// Whether this process may read and write a file, or a folder's entries; one that is not there
+/// hinders nobody.
 pub(crate) fn may_use(path: &Path) -> io::Result<()> {
-    let wanted = if path.is_dir() { Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK } else { Access::READ_OK | Access::WRITE_OK };
+    let wanted = if path.is_dir() {
+        Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK
+    } else {
+        Access::READ_OK | Access::WRITE_OK
+    };
     match access(path, wanted) {
         Err(error) if error == rustix::io::Errno::NOENT => Ok(()),
         outcome => Ok(outcome?),

@@ -2,7 +2,10 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::Digest,
-    policy::{Activation, Bundle, BundleSignature, PolicyKind, PolicyReport, PolicyVersion, Revision, VersionState},
+    policy::{
+        Activation, Bundle, BundleSignature, PolicyKind, PolicyReport, PolicyVersion, Revision,
+        VersionState,
+    },
 };
 use lucid_ports::{Activated, ImportRecord, PolicyStore, StoreError, StoredBundle};
 use rusqlite::{Connection, params};
@@ -16,7 +19,8 @@ use super::{
 };
 
 pub(crate) const VERSION: &str = "v.name, v.version, v.digest, v.kind, v.abi, v.state, v.reason, v.uploaded_at, v.uploaded_by, v.signed_by";
-pub(crate) const ACTIVATION: &str = "revision, kind, scope, name, version, digest, params, from_s, at, actor, reason";
+pub(crate) const ACTIVATION: &str =
+    "revision, kind, scope, name, version, digest, params, from_s, at, actor, reason";
 
 fn read_version(columns: &mut Columns<'_>) -> Result<PolicyVersion, Fault> {
     Ok(PolicyVersion {
@@ -33,7 +37,12 @@ fn read_version(columns: &mut Columns<'_>) -> Result<PolicyVersion, Fault> {
 
 /// Signatures as they are kept: a list of key and signature, in hex.
 fn signatures_text(signatures: &[BundleSignature]) -> Result<String, Fault> {
-    json(&signatures.iter().map(|signed| (signed.key.to_string(), hex::encode(signed.signature))).collect::<Vec<_>>())
+    json(
+        &signatures
+            .iter()
+            .map(|signed| (signed.key.to_string(), hex::encode(signed.signature)))
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn signatures(text: &str) -> Option<Vec<BundleSignature>> {
@@ -67,14 +76,18 @@ pub(crate) fn read_activation(columns: &mut Columns<'_>) -> Result<Activation, F
 }
 
 /// A version with its bundle.
-pub(crate) fn kept_bundle(connection: &Connection, digest: Digest) -> Result<Option<StoredBundle>, Fault> {
+pub(crate) fn kept_bundle(
+    connection: &Connection,
+    digest: Digest,
+) -> Result<Option<StoredBundle>, Fault> {
     let sql = format!(
         "SELECT {VERSION}, b.manifest, b.component, b.golden, b.signatures FROM policy_versions v JOIN policy_bundles b USING (digest) WHERE v.digest = ?"
     );
     first(connection, &sql, [digest.0], read_bundle)
 }
 
-/// Of each kind and scope the newest activation that applies at once, and what was scheduled after it, by revision.
+/// Of each kind and scope the newest activation that applies at once, and what was scheduled after
+/// it, by revision.
 pub(crate) fn in_force(connection: &Connection) -> Result<Vec<Activation>, Fault> {
     let sql = format!(
         "WITH at_once AS (SELECT kind, scope, max(revision) FILTER (WHERE from_s = 0) AS last FROM activations GROUP BY kind, scope) \
@@ -84,7 +97,10 @@ pub(crate) fn in_force(connection: &Connection) -> Result<Vec<Activation>, Fault
 }
 
 /// Adds a version with its bundle; `false` if it is there.
-pub(crate) fn insert_version(connection: &Connection, stored: &StoredBundle) -> Result<bool, Fault> {
+pub(crate) fn insert_version(
+    connection: &Connection,
+    stored: &StoredBundle,
+) -> Result<bool, Fault> {
     let (version, bundle) = (&stored.version, &stored.bundle);
     let sql = "INSERT INTO policy_versions (name, version, digest, kind, abi, state, reason, uploaded_at, uploaded_by, signed_by) \
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
@@ -104,12 +120,22 @@ pub(crate) fn insert_version(connection: &Connection, stored: &StoredBundle) -> 
         return Ok(false);
     }
     let sql = "INSERT INTO policy_bundles (digest, manifest, component, golden, signatures) VALUES (?, ?, ?, ?, ?)";
-    let values = params![version.policy.digest.0, bundle.manifest, bundle.component, json(&bundle.golden)?, signatures_text(&bundle.signatures)?];
+    let values = params![
+        version.policy.digest.0,
+        bundle.manifest,
+        bundle.component,
+        json(&bundle.golden)?,
+        signatures_text(&bundle.signatures)?
+    ];
     execute(connection, sql, values)?;
     Ok(true)
 }
 
-fn add_version(connection: &Connection, stored: &StoredBundle, entry: &AuditEntry) -> Result<bool, Fault> {
+fn add_version(
+    connection: &Connection,
+    stored: &StoredBundle,
+    entry: &AuditEntry,
+) -> Result<bool, Fault> {
     let added = insert_version(connection, stored)?;
     if added {
         audit::add(connection, entry)?;
@@ -124,15 +150,29 @@ fn sign_version(
     signed_by: &[String],
     entry: &AuditEntry,
 ) -> Result<bool, Fault> {
-    if execute(connection, "UPDATE policy_versions SET signed_by = ? WHERE digest = ?", params![json(&signed_by)?, digest.0])? == 0 {
+    if execute(
+        connection,
+        "UPDATE policy_versions SET signed_by = ? WHERE digest = ?",
+        params![json(&signed_by)?, digest.0],
+    )? == 0
+    {
         return Ok(false);
     }
-    execute(connection, "UPDATE policy_bundles SET signatures = ? WHERE digest = ?", params![signatures_text(signatures)?, digest.0])?;
+    execute(
+        connection,
+        "UPDATE policy_bundles SET signatures = ? WHERE digest = ?",
+        params![signatures_text(signatures)?, digest.0],
+    )?;
     audit::add(connection, entry)?;
     Ok(true)
 }
 
-fn retire(connection: &Connection, digest: Digest, reason: &str, entry: &AuditEntry) -> Result<bool, Fault> {
+fn retire(
+    connection: &Connection,
+    digest: Digest,
+    reason: &str,
+    entry: &AuditEntry,
+) -> Result<bool, Fault> {
     let sql = "UPDATE policy_versions SET state = ?, reason = ? WHERE digest = ? AND state <> ?1";
     if execute(connection, sql, params![VersionState::Retired.name(), reason, digest.0])? == 0 {
         return Ok(false);
@@ -146,8 +186,14 @@ fn last_revision(connection: &Connection) -> Result<Revision, Fault> {
 }
 
 /// Adds an activation as this revision; `false` if that is there.
-pub(crate) fn insert_activation(connection: &Connection, revision: Revision, activation: &Activation) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO activations ({ACTIVATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+pub(crate) fn insert_activation(
+    connection: &Connection,
+    revision: Revision,
+    activation: &Activation,
+) -> Result<bool, Fault> {
+    let sql = format!(
+        "INSERT INTO activations ({ACTIVATION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    );
     let values = params![
         stored(revision.0)?,
         activation.kind.name(),
@@ -164,7 +210,12 @@ pub(crate) fn insert_activation(connection: &Connection, revision: Revision, act
     Ok(execute(connection, &sql, values)? == 1)
 }
 
-fn activate(connection: &Connection, based_on: Revision, activations: &[Activation], entries: &[AuditEntry]) -> Result<Activated, Fault> {
+fn activate(
+    connection: &Connection,
+    based_on: Revision,
+    activations: &[Activation],
+    entries: &[AuditEntry],
+) -> Result<Activated, Fault> {
     if last_revision(connection)? != based_on {
         return Ok(Activated::Conflict);
     }
@@ -181,7 +232,11 @@ fn activate(connection: &Connection, based_on: Revision, activations: &[Activati
 
 #[async_trait]
 impl PolicyStore for SqliteStore {
-    async fn add_version(&self, stored: StoredBundle, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn add_version(
+        &self,
+        stored: StoredBundle,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         self.core.write(move |connection| add_version(connection, &stored, &audit)).await
     }
     async fn sign_version(
@@ -191,22 +246,37 @@ impl PolicyStore for SqliteStore {
         signed_by: Vec<String>,
         audit: AuditEntry,
     ) -> Result<bool, StoreError> {
-        self.core.write(move |connection| sign_version(connection, digest, &signatures, &signed_by, &audit)).await
+        self.core
+            .write(move |connection| {
+                sign_version(connection, digest, &signatures, &signed_by, &audit)
+            })
+            .await
     }
     async fn versions(&self) -> Result<Vec<PolicyVersion>, StoreError> {
-        let sql = format!("SELECT {VERSION} FROM policy_versions v ORDER BY v.uploaded_at DESC, v.digest DESC");
+        let sql = format!(
+            "SELECT {VERSION} FROM policy_versions v ORDER BY v.uploaded_at DESC, v.digest DESC"
+        );
         self.core.read(move |connection| rows(connection, &sql, [], read_version)).await
     }
     async fn bundle(&self, digest: Digest) -> Result<Option<StoredBundle>, StoreError> {
         self.core.read(move |connection| kept_bundle(connection, digest)).await
     }
-    async fn retire_version(&self, digest: Digest, reason: String, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn retire_version(
+        &self,
+        digest: Digest,
+        reason: String,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         self.core.write(move |connection| retire(connection, digest, &reason, &audit)).await
     }
     async fn add_report(&self, report: PolicyReport) -> Result<(), StoreError> {
         self.core.write(move |connection| gate_reports::add(connection, &report)).await
     }
-    async fn reports(&self, digest: Option<Digest>, limit: u32) -> Result<Vec<PolicyReport>, StoreError> {
+    async fn reports(
+        &self,
+        digest: Option<Digest>,
+        limit: u32,
+    ) -> Result<Vec<PolicyReport>, StoreError> {
         self.core.read(move |connection| gate_reports::newest(connection, digest, limit)).await
     }
     async fn active(&self) -> Result<(Revision, Vec<Activation>), StoreError> {
@@ -216,16 +286,28 @@ impl PolicyStore for SqliteStore {
         let sql = format!("SELECT {ACTIVATION} FROM activations ORDER BY revision DESC LIMIT ?");
         self.core.read(move |connection| rows(connection, &sql, [limit], read_activation)).await
     }
-    async fn activate(&self, based_on: Revision, activations: Vec<Activation>, audit: Vec<AuditEntry>) -> Result<Activated, StoreError> {
-        self.core.write(move |connection| activate(connection, based_on, &activations, &audit)).await
+    async fn activate(
+        &self,
+        based_on: Revision,
+        activations: Vec<Activation>,
+        audit: Vec<AuditEntry>,
+    ) -> Result<Activated, StoreError> {
+        self.core
+            .write(move |connection| activate(connection, based_on, &activations, &audit))
+            .await
     }
     async fn import(&self, digest: Digest) -> Result<Option<ImportRecord>, StoreError> {
         let sql = "SELECT digest, outcome FROM imports WHERE digest = ?";
-        let read = |c: &mut Columns<'_>| Ok(ImportRecord { digest: c.digest()?, outcome: c.take()? });
+        let read =
+            |c: &mut Columns<'_>| Ok(ImportRecord { digest: c.digest()?, outcome: c.take()? });
         self.core.read(move |connection| first(connection, sql, [digest.0], read)).await
     }
     async fn record_import(&self, record: ImportRecord) -> Result<(), StoreError> {
         let sql = "INSERT INTO imports (digest, outcome) VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET outcome = excluded.outcome";
-        self.core.write(move |connection| execute(connection, sql, params![record.digest.0, record.outcome]).map(|_| ())).await
+        self.core
+            .write(move |connection| {
+                execute(connection, sql, params![record.digest.0, record.outcome]).map(|_| ())
+            })
+            .await
     }
 }

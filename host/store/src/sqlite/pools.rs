@@ -43,8 +43,15 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Pool, Fault> {
 }
 
 fn read_thresholds(columns: &mut Columns<'_>) -> Result<AlertThresholds, Fault> {
-    let limit = |columns: &mut Columns<'_>| -> Result<Option<Ppm>, Fault> { Ok(columns.take::<Option<u32>>()?.map(Ppm)) };
-    Ok(AlertThresholds { cpu: limit(columns)?, memory: limit(columns)?, disk: limit(columns)?, missed_heartbeat_s: columns.take()? })
+    let limit = |columns: &mut Columns<'_>| -> Result<Option<Ppm>, Fault> {
+        Ok(columns.take::<Option<u32>>()?.map(Ppm))
+    };
+    Ok(AlertThresholds {
+        cpu: limit(columns)?,
+        memory: limit(columns)?,
+        disk: limit(columns)?,
+        missed_heartbeat_s: columns.take()?,
+    })
 }
 
 /// Adds a pool without nodes; `false` if it or its name is there.
@@ -113,14 +120,20 @@ fn update(connection: &Connection, pool: &Pool, entry: &AuditEntry) -> Result<bo
 }
 
 pub(crate) fn list(filter: &PoolFilter, page: PageRequest<PoolSort>) -> List {
-    let conditions = Conditions::default().and("status = ?", filter.status.map(|status| Value::Text(status.name().to_owned())));
+    let conditions = Conditions::default()
+        .and("status = ?", filter.status.map(|status| Value::Text(status.name().to_owned())));
     let key = match page.sort {
         PoolSort::CreatedAt => "created_at",
         PoolSort::UpdatedAt => "updated_at",
         PoolSort::Name => "name",
         PoolSort::NodeCount => "node_count",
     };
-    List::new(&Source { columns: COLUMNS, table: "pools", joins: "" }, conditions, &[key, "id"], &page)
+    List::new(
+        &Source { columns: COLUMNS, table: "pools", joins: "" },
+        conditions,
+        &[key, "id"],
+        &page,
+    )
 }
 
 #[async_trait]
@@ -135,11 +148,21 @@ impl PoolStore for SqliteStore {
     async fn update_pool(&self, pool: Pool, audit: AuditEntry) -> Result<bool, StoreError> {
         self.core.write(move |connection| update(connection, &pool, &audit)).await
     }
-    async fn delete_pool(&self, id: PoolId, version: Option<u64>, audit: AuditEntry) -> Result<Option<Vec<NodeId>>, StoreError> {
+    async fn delete_pool(
+        &self,
+        id: PoolId,
+        version: Option<u64>,
+        audit: AuditEntry,
+    ) -> Result<Option<Vec<NodeId>>, StoreError> {
         self.core
             .write(move |connection| {
                 let sql = "DELETE FROM pools WHERE id = ?1 AND version = coalesce(?2, version)";
-                if execute(connection, sql, params![id.0.as_bytes(), version.map(stored).transpose()?])? == 0 {
+                if execute(
+                    connection,
+                    sql,
+                    params![id.0.as_bytes(), version.map(stored).transpose()?],
+                )? == 0
+                {
                     return Ok(None);
                 }
                 audit::add(connection, &audit)?;
@@ -148,7 +171,11 @@ impl PoolStore for SqliteStore {
             })
             .await
     }
-    async fn pools(&self, filter: &PoolFilter, page: PageRequest<PoolSort>) -> Result<Page<Pool>, StoreError> {
+    async fn pools(
+        &self,
+        filter: &PoolFilter,
+        page: PageRequest<PoolSort>,
+    ) -> Result<Page<Pool>, StoreError> {
         let list = list(filter, page);
         self.core.read(move |connection| list.run(connection, read)).await
     }
@@ -157,8 +184,9 @@ impl PoolStore for SqliteStore {
             RoomOrder::Oldest => "created_at, id",
             RoomOrder::Emptiest => "node_count, created_at, id",
         };
-        let sql =
-            format!("SELECT {COLUMNS} FROM pools WHERE status = 'active' AND auto_assignment AND node_count < max_nodes ORDER BY {key} LIMIT ?");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM pools WHERE status = 'active' AND auto_assignment AND node_count < max_nodes ORDER BY {key} LIMIT ?"
+        );
         self.core.lookup(|connection| rows(connection, &sql, [limit], read)).await
     }
     async fn pool_named(&self, name: &str) -> Result<Option<Pool>, StoreError> {

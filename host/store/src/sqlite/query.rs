@@ -4,7 +4,11 @@ use rusqlite::{Connection, Params, Row, params_from_iter, types::Value};
 use super::{columns::Columns, fault::Fault};
 
 /// Runs a statement that answers no rows; how many it changed.
-pub(crate) fn execute(connection: &Connection, sql: &str, params: impl Params) -> Result<usize, Fault> {
+pub(crate) fn execute(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<usize, Fault> {
     Ok(connection.prepare_cached(sql)?.execute(params)?)
 }
 
@@ -37,20 +41,29 @@ pub(crate) fn first<T>(
 }
 
 /// Whether there is a row.
-pub(crate) fn exists(connection: &Connection, sql: &str, params: impl Params) -> Result<bool, Fault> {
+pub(crate) fn exists(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<bool, Fault> {
     Ok(connection.prepare_cached(sql)?.exists(params)?)
 }
 
 /// The one number of a query that always answers one.
 pub(crate) fn count(connection: &Connection, sql: &str, params: impl Params) -> Result<u64, Fault> {
-    first(connection, sql, params, |c| c.unsigned())?.ok_or_else(|| Fault::Bad("a count answered no row".to_owned()))
+    first(connection, sql, params, |c| c.unsigned())?
+        .ok_or_else(|| Fault::Bad("a count answered no row".to_owned()))
 }
 
-fn read_row<T>(row: &Row<'_>, read: impl Fn(&mut Columns<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+fn read_row<T>(
+    row: &Row<'_>,
+    read: impl Fn(&mut Columns<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
     read(&mut Columns::of(row))
 }
 
-/// Conditions with their values. Texts of conditions are ours; what a caller sent is only ever bound.
+/// Conditions with their values. Texts of conditions are ours; what a caller sent is only ever
+/// bound.
 #[derive(Default)]
 pub(crate) struct Conditions {
     sql: String,
@@ -94,7 +107,12 @@ pub(crate) struct Source<'a> {
 
 impl List {
     /// Sorted by `keys`, the last of which tells rows apart, all in the same direction.
-    pub(crate) fn new<S>(source: &Source<'_>, conditions: Conditions, keys: &[&str], page: &PageRequest<S>) -> Self {
+    pub(crate) fn new<S>(
+        source: &Source<'_>,
+        conditions: Conditions,
+        keys: &[&str],
+        page: &PageRequest<S>,
+    ) -> Self {
         let direction = match page.order {
             Order::Ascending => "ASC",
             Order::Descending => "DESC",
@@ -103,7 +121,10 @@ impl List {
         let Source { columns, table, joins } = source;
         let filter = conditions.sql;
         Self {
-            items: format!("SELECT {columns} FROM {table}{joins}{filter} ORDER BY {} LIMIT ? OFFSET ?", order.join(", ")),
+            items: format!(
+                "SELECT {columns} FROM {table}{joins}{filter} ORDER BY {} LIMIT ? OFFSET ?",
+                order.join(", ")
+            ),
             total: format!("SELECT count(*) FROM {table}{filter}"),
             values: conditions.values,
             limit: i64::from(page.limit),
@@ -111,10 +132,19 @@ impl List {
         }
     }
 
-    pub(crate) fn run<T>(self, connection: &Connection, read: impl Fn(&mut Columns<'_>) -> Result<T, Fault>) -> Result<Page<T>, Fault> {
+    pub(crate) fn run<T>(
+        self,
+        connection: &Connection,
+        read: impl Fn(&mut Columns<'_>) -> Result<T, Fault>,
+    ) -> Result<Page<T>, Fault> {
         let total = count(connection, &self.total, params_from_iter(&self.values))?;
         let paging = [Value::Integer(self.limit), Value::Integer(self.offset)];
-        let items = rows(connection, &self.items, params_from_iter(self.values.iter().chain(&paging)), read)?;
+        let items = rows(
+            connection,
+            &self.items,
+            params_from_iter(self.values.iter().chain(&paging)),
+            read,
+        )?;
         Ok(Page { items, total })
     }
 
@@ -124,7 +154,9 @@ impl List {
         let paging = [Value::Integer(self.limit), Value::Integer(self.offset)];
         let sql = format!("EXPLAIN QUERY PLAN {}", self.items);
         let mut statement = connection.prepare(&sql).unwrap();
-        let lines = statement.query_map(params_from_iter(self.values.iter().chain(&paging)), |row| row.get(3)).unwrap();
+        let lines = statement
+            .query_map(params_from_iter(self.values.iter().chain(&paging)), |row| row.get(3))
+            .unwrap();
         lines.map(Result::unwrap).collect()
     }
 }

@@ -22,11 +22,20 @@ pub(crate) enum Readers {
 
 impl Readers {
     pub(crate) fn new(connections: Vec<Connection>) -> Self {
-        Self::Pool { permits: Arc::new(Semaphore::new(connections.len())), idle: Arc::new(Mutex::new(connections)) }
+        Self::Pool {
+            permits: Arc::new(Semaphore::new(connections.len())),
+            idle: Arc::new(Mutex::new(connections)),
+        }
     }
 
-    async fn lend(idle: &Arc<Mutex<Vec<Connection>>>, permits: &Arc<Semaphore>) -> Result<Lent, StoreError> {
-        let permit = Arc::clone(permits).acquire_owned().await.map_err(|_| gone("the readers are closed"))?;
+    async fn lend(
+        idle: &Arc<Mutex<Vec<Connection>>>,
+        permits: &Arc<Semaphore>,
+    ) -> Result<Lent, StoreError> {
+        let permit = Arc::clone(permits)
+            .acquire_owned()
+            .await
+            .map_err(|_| gone("the readers are closed"))?;
         Ok(Lent { connection: idle.lock().pop(), idle: Arc::clone(idle), _permit: permit })
     }
 
@@ -39,7 +48,9 @@ impl Readers {
             Self::Pool { idle, permits } => Self::lend(idle, permits).await?,
             Self::One(shared) => return shared.read(query),
         };
-        let reading = tokio::task::spawn_blocking(move || lent.connection.as_ref().map(|connection| in_snapshot(connection, query)));
+        let reading = tokio::task::spawn_blocking(move || {
+            lent.connection.as_ref().map(|connection| in_snapshot(connection, query))
+        });
         match reading.await {
             Ok(Some(result)) => result.map_err(StoreError::from),
             Ok(None) => Err(gone("no reader is idle")),
@@ -47,9 +58,12 @@ impl Readers {
         }
     }
 
-    /// Runs a query that touches a few rows by their keys, here and now: it is over sooner than another thread would
-    /// have begun it.
-    pub(crate) async fn lookup<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+    /// Runs a query that touches a few rows by their keys, here and now: it is over sooner than
+    /// another thread would have begun it.
+    pub(crate) async fn lookup<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
         let lent = match self {
             Self::Pool { idle, permits } => Self::lend(idle, permits).await?,
             Self::One(shared) => return shared.read(query),
@@ -78,7 +92,10 @@ impl Drop for Lent {
 }
 
 /// A page and its total come from one state of the file.
-fn in_snapshot<T>(connection: &Connection, query: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+fn in_snapshot<T>(
+    connection: &Connection,
+    query: impl FnOnce(&Connection) -> Result<T, Fault>,
+) -> Result<T, Fault> {
     let snapshot = connection.unchecked_transaction()?;
     query(&snapshot)
 }

@@ -1,4 +1,5 @@
-//! Registering a node: identity, caps, enrolment and pool are decided in the one transaction that writes it.
+//! Registering a node: identity, caps, enrolment and pool are decided in the one transaction that
+//! writes it.
 
 use lucid_model::{
     audit::AuditEntry,
@@ -22,8 +23,9 @@ const PENDING_HOLDS_MS: i64 = 15 * 60 * 1000;
 
 /// Adds a node as it is; `false` if something that is its own alone is there.
 pub(crate) fn insert(connection: &Connection, node: &Node) -> Result<bool, Fault> {
-    let sql =
-        format!("INSERT INTO nodes ({COLUMNS}, network, wallet) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!(
+        "INSERT INTO nodes ({COLUMNS}, network, wallet) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    );
     let values = params![
         node.id.0.as_bytes(),
         node.owner.0.as_bytes(),
@@ -46,15 +48,20 @@ pub(crate) fn insert(connection: &Connection, node: &Node) -> Result<bool, Fault
     Ok(execute(connection, &sql, values)? == 1)
 }
 
-/// A registration that nobody approved gives way once it is old, or at once to a newcomer that proves a key
-/// where the holder has none: nobody can squat on another's address.
+/// A registration that nobody approved gives way once it is old, or at once to a newcomer that
+/// proves a key where the holder has none: nobody can squat on another's address.
 fn gives_way(holder: &Node, newcomer: &Node) -> bool {
     let expired = newcomer.created_at.ms_since(holder.created_at) > PENDING_HOLDS_MS;
-    holder.status == NodeStatus::Pending && (expired || (newcomer.public_key.is_some() && holder.public_key.is_none()))
+    holder.status == NodeStatus::Pending
+        && (expired || (newcomer.public_key.is_some() && holder.public_key.is_none()))
 }
 
 /// One live node of a key, one at an address, one of an external id; who gives way leaves.
-fn make_way(connection: &Connection, node: &Node, entry: &AuditEntry) -> Result<Option<RegisterConflict>, Fault> {
+fn make_way(
+    connection: &Connection,
+    node: &Node,
+    entry: &AuditEntry,
+) -> Result<Option<RegisterConflict>, Fault> {
     let live_key = "SELECT 1 FROM nodes WHERE public_key = ? AND status <> 'deregistered'";
     if let Some(key) = node.public_key
         && exists(connection, live_key, [key.0])?
@@ -62,7 +69,11 @@ fn make_way(connection: &Connection, node: &Node, entry: &AuditEntry) -> Result<
         return Ok(Some(RegisterConflict::PublicKey));
     }
     let holder = match node.address {
-        Some(at) => one(connection, "ip = ? AND port = ? AND status <> 'deregistered'", params![at.ip.to_string(), at.port])?,
+        Some(at) => one(
+            connection,
+            "ip = ? AND port = ? AND status <> 'deregistered'",
+            params![at.ip.to_string(), at.port],
+        )?,
         None => None,
     };
     if holder.as_ref().is_some_and(|holder| !gives_way(holder, node)) {
@@ -78,7 +89,8 @@ fn make_way(connection: &Connection, node: &Node, entry: &AuditEntry) -> Result<
         let sql = "UPDATE nodes SET status = 'deregistered', pool = NULL, updated_at = ?, version = version + 1 WHERE id = ?";
         execute(connection, sql, params![node.created_at.0, holder.id.0.as_bytes()])?;
         let gone = Node { status: NodeStatus::Deregistered, pool: None, ..holder.clone() };
-        let following = entry.following("node.deregister", holder.id, format!("gave way to node {}", node.id));
+        let following =
+            entry.following("node.deregister", holder.id, format!("gave way to node {}", node.id));
         audit::add(connection, &following.changing(&holder, &gone))?;
     }
     Ok(None)
@@ -87,7 +99,10 @@ fn make_way(connection: &Connection, node: &Node, entry: &AuditEntry) -> Result<
 /// Why a registration is undone after something was written already.
 struct Undone(Registered);
 
-fn write(connection: &Connection, registration: Registration) -> Result<Result<Registered, Undone>, Fault> {
+fn write(
+    connection: &Connection,
+    registration: Registration,
+) -> Result<Result<Registered, Undone>, Fault> {
     let Registration { mut node, caps, enrolment, audit, assign_audit } = registration;
     if let Some(conflict) = make_way(connection, &node, &audit)? {
         return Ok(Err(Undone(Registered::Conflict(conflict))));
@@ -120,7 +135,10 @@ fn write(connection: &Connection, registration: Registration) -> Result<Result<R
 }
 
 /// Registers, or changes nothing.
-pub(crate) fn register(connection: &Connection, registration: Registration) -> Result<Registered, Fault> {
+pub(crate) fn register(
+    connection: &Connection,
+    registration: Registration,
+) -> Result<Registered, Fault> {
     if let Some(known) = by_id(connection, registration.node.id)? {
         return Ok(Registered::Repeated(Box::new(known)));
     }

@@ -41,9 +41,15 @@ fn read_row(columns: &mut Columns<'_>) -> Result<ScoreRow, Fault> {
     })
 }
 
-/// Packs what is not packed, an epoch a transaction: what a crash leaves, the next start goes on with.
+/// Packs what is not packed, an epoch a transaction: what a crash leaves, the next start goes on
+/// with.
 pub(crate) fn old_scores(connection: &Connection) -> Result<(), Fault> {
-    for start_s in rows(connection, "SELECT DISTINCT epoch_start_s FROM chunks ORDER BY epoch_start_s", [], |c| c.take::<i64>())? {
+    for start_s in rows(
+        connection,
+        "SELECT DISTINCT epoch_start_s FROM chunks ORDER BY epoch_start_s",
+        [],
+        |c| c.take::<i64>(),
+    )? {
         let transaction = connection.unchecked_transaction()?;
         epoch(&transaction, start_s)?;
         transaction.commit()?;
@@ -56,13 +62,25 @@ fn epoch(connection: &Connection, start_s: i64) -> Result<(), Fault> {
     let between = Between::of(connection, start_s)?;
     let headers = format!("SELECT {HEADER} FROM chunks c WHERE c.epoch_start_s = ? ORDER BY c.idx");
     for header in rows(connection, &headers, [start_s], scores::read_header)? {
-        let sql = format!("SELECT {ROW} FROM scores s WHERE s.epoch_start_s = ? AND s.chunk = ? ORDER BY s.place");
-        let chunk = ScoredChunk { rows: rows(connection, &sql, params![start_s, header.index], read_row)?, header };
+        let sql = format!(
+            "SELECT {ROW} FROM scores s WHERE s.epoch_start_s = ? AND s.chunk = ? ORDER BY s.place"
+        );
+        let chunk = ScoredChunk {
+            rows: rows(connection, &sql, params![start_s, header.index], read_row)?,
+            header,
+        };
         scores::insert_chunk(connection, AT_ONCE, &scores::pack(&chunk)?)?;
         let pool: PoolScope = chunk.header.pool;
-        chunk.rows.iter().try_for_each(|row| stretches::add(connection, row.node, pool, between))?;
+        chunk
+            .rows
+            .iter()
+            .try_for_each(|row| stretches::add(connection, row.node, pool, between))?;
     }
-    execute(connection, "UPDATE epochs SET attempt = ? WHERE start_s = ?", params![AT_ONCE.0, start_s])?;
+    execute(
+        connection,
+        "UPDATE epochs SET attempt = ? WHERE start_s = ?",
+        params![AT_ONCE.0, start_s],
+    )?;
     execute(connection, "DELETE FROM scores WHERE epoch_start_s = ?", [start_s])?;
     execute(connection, "DELETE FROM chunks WHERE epoch_start_s = ?", [start_s])?;
     Ok(())

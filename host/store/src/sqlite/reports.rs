@@ -26,19 +26,36 @@ pub(crate) fn store(connection: &Connection, report: &Report) -> Result<ReportOu
     if let Some(presence) = report.presence {
         let sql = "INSERT INTO presence (node, from_ms, to_ms) VALUES (?, ?, ?) \
                    ON CONFLICT (node, from_ms) DO UPDATE SET to_ms = max(to_ms, excluded.to_ms)";
-        execute(connection, sql, params![report.node.0.as_bytes(), presence.from.0, presence.to.0])?;
+        execute(
+            connection,
+            sql,
+            params![report.node.0.as_bytes(), presence.from.0, presence.to.0],
+        )?;
     }
-    let outcomes = report.sessions.iter().map(|session| add_session(connection, session)).collect::<Result<_, _>>()?;
+    let outcomes = report
+        .sessions
+        .iter()
+        .map(|session| add_session(connection, session))
+        .collect::<Result<_, _>>()?;
     touch(connection, report)?;
     Ok(ReportOutcome::Stored(outcomes))
 }
 
 /// Takes the report's number; an outcome if that is not to be had.
-fn take_place(connection: &Connection, node: NodeId, sequence: u64, digest: Digest) -> Result<Option<ReportOutcome>, Fault> {
+fn take_place(
+    connection: &Connection,
+    node: NodeId,
+    sequence: u64,
+    digest: Digest,
+) -> Result<Option<ReportOutcome>, Fault> {
     let sql = "SELECT highest, digest FROM sequences WHERE node = ?";
     match first(connection, sql, [node.0.as_bytes()], |c| Ok((c.unsigned()?, c.digest()?)))? {
-        Some((highest, last)) if highest == sequence && last == digest => return Ok(Some(ReportOutcome::Repeated)),
-        Some((highest, _)) if sequence <= highest => return Ok(Some(ReportOutcome::SequenceTaken { highest })),
+        Some((highest, last)) if highest == sequence && last == digest => {
+            return Ok(Some(ReportOutcome::Repeated));
+        }
+        Some((highest, _)) if sequence <= highest => {
+            return Ok(Some(ReportOutcome::SequenceTaken { highest }));
+        }
         _ => {}
     }
     let sql = "INSERT INTO sequences (node, highest, digest) VALUES (?, ?, ?) \
@@ -48,7 +65,11 @@ fn take_place(connection: &Connection, node: NodeId, sequence: u64, digest: Dige
 }
 
 /// A second sample of the same instant is the same sample, sent again.
-pub(crate) fn add_sample(connection: &Connection, node: NodeId, sample: &Sample) -> Result<bool, Fault> {
+pub(crate) fn add_sample(
+    connection: &Connection,
+    node: NodeId,
+    sample: &Sample,
+) -> Result<bool, Fault> {
     let sql = "INSERT INTO samples (node, at, arrived_at, cpu, memory, disk, bytes_sent, bytes_received, packets_sent, packets_received, \
                active_sessions, uptime_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
     let (usage, network) = (&sample.usage, &sample.usage.network);
@@ -69,10 +90,16 @@ pub(crate) fn add_sample(connection: &Connection, node: NodeId, sample: &Sample)
     Ok(execute(connection, sql, values)? == 1)
 }
 
-/// A session keeps its start, and its end only moves on; what else is said of it is the newest claim. What an
-/// observer vouched for, the node's own claim does not replace: it could raise its own quality. A voided one stays.
+/// A session keeps its start, and its end only moves on; what else is said of it is the newest
+/// claim. What an observer vouched for, the node's own claim does not replace: it could raise its
+/// own quality. A voided one stays.
 fn add_session(connection: &Connection, session: &Observation) -> Result<SessionOutcome, Fault> {
-    let known = first(connection, "SELECT node FROM sessions WHERE session = ?", [session.session.0.as_bytes()], |c| c.id(NodeId))?;
+    let known = first(
+        connection,
+        "SELECT node FROM sessions WHERE session = ?",
+        [session.session.0.as_bytes()],
+        |c| c.id(NodeId),
+    )?;
     if known.is_some_and(|node| node != session.node) {
         return Ok(SessionOutcome::OfAnotherNode);
     }
@@ -86,14 +113,20 @@ fn add_session(connection: &Connection, session: &Observation) -> Result<Session
 }
 
 /// Adds a session as it is; what becomes of one that is there says `otherwise`.
-pub(crate) fn insert_session(connection: &Connection, session: &Observation, otherwise: &str) -> Result<bool, Fault> {
+pub(crate) fn insert_session(
+    connection: &Connection,
+    session: &Observation,
+    otherwise: &str,
+) -> Result<bool, Fault> {
     let sql = format!(
         "INSERT INTO sessions (session, node, from_ms, to_ms, quality, cpu, memory, disk, bytes_sent, bytes_received, packets_sent, \
          packets_received, by_observer, received_at, verdict, voided, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {otherwise}"
     );
     let (verdict, voided, reason) = verdict_words(&session.verdict);
     let usage = session.usage.as_ref();
-    let counter = |read: fn(&lucid_model::metric::NetworkCounters) -> u64| usage.map(|u| read(&u.network).cast_signed());
+    let counter = |read: fn(&lucid_model::metric::NetworkCounters) -> u64| {
+        usage.map(|u| read(&u.network).cast_signed())
+    };
     let values = params![
         session.session.0.as_bytes(),
         session.node.0.as_bytes(),
@@ -116,23 +149,38 @@ pub(crate) fn insert_session(connection: &Connection, session: &Observation, oth
     Ok(execute(connection, &sql, values)? == 1)
 }
 
-/// The newest sample as bytes, which sort by its time. One that says how the node is now replaces whatever is there, also
-/// one that is dated later by a clock that was ahead; a late one only what is older.
+/// The newest sample as bytes, which sort by its time. One that says how the node is now replaces
+/// whatever is there, also one that is dated later by a clock that was ahead; a late one only what
+/// is older.
 fn touch(connection: &Connection, report: &Report) -> Result<(), Fault> {
     let is_of_now = report.samples.iter().any(|sample| !sample.is_late());
     let sql = "INSERT INTO live (node, last_seen, newest) VALUES (?1, ?2, ?3) ON CONFLICT (node) DO UPDATE SET \
                last_seen = max(last_seen, excluded.last_seen), \
                newest = CASE WHEN ?4 THEN excluded.newest ELSE coalesce(max(newest, excluded.newest), newest, excluded.newest) END";
     let newest = report.samples.iter().map(packing::to_bytes).max();
-    execute(connection, sql, params![report.node.0.as_bytes(), report.arrived_at.0, newest, is_of_now])?;
+    execute(
+        connection,
+        sql,
+        params![report.node.0.as_bytes(), report.arrived_at.0, newest, is_of_now],
+    )?;
     Ok(())
 }
 
 /// Replaces a session's verdict.
-pub(crate) fn set_verdict(connection: &Connection, session: SessionId, node: NodeId, verdict: &Verdict) -> Result<(), Fault> {
+pub(crate) fn set_verdict(
+    connection: &Connection,
+    session: SessionId,
+    node: NodeId,
+    verdict: &Verdict,
+) -> Result<(), Fault> {
     let (word, voided, reason) = verdict_words(verdict);
-    let sql = "UPDATE sessions SET verdict = ?, voided = ?, reason = ? WHERE session = ? AND node = ?";
-    execute(connection, sql, params![word, voided, reason, session.0.as_bytes(), node.0.as_bytes()])?;
+    let sql =
+        "UPDATE sessions SET verdict = ?, voided = ?, reason = ? WHERE session = ? AND node = ?";
+    execute(
+        connection,
+        sql,
+        params![word, voided, reason, session.0.as_bytes(), node.0.as_bytes()],
+    )?;
     Ok(())
 }
 

@@ -27,20 +27,41 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Record, Fault> {
     let (lease_until, expires_at) = (columns.time()?, columns.time()?);
     let status: Option<u16> = columns.take()?;
     let answer = match status {
-        Some(status) => Some(StoredAnswer { status, headers: columns.json()?, body: columns.take()? }),
+        Some(status) => {
+            Some(StoredAnswer { status, headers: columns.json()?, body: columns.take()? })
+        }
         None => None,
     };
     Ok(Record { fingerprint, creates, lease_until, expires_at, answer })
 }
 
 fn begin(connection: &Connection, request: &NewRequest) -> Result<Begun, Fault> {
-    let NewRequest { key: RequestKey { subject, key }, fingerprint, creates, at, lease_until, expires_at } = request;
+    let NewRequest {
+        key: RequestKey { subject, key },
+        fingerprint,
+        creates,
+        at,
+        lease_until,
+        expires_at,
+    } = request;
     let sql = "SELECT fingerprint, creates, lease_until, expires_at, status, headers, body FROM requests WHERE subject = ? AND key = ?";
-    let known = first(connection, sql, params![subject, key], read)?.filter(|record| record.expires_at > *at);
+    let known = first(connection, sql, params![subject, key], read)?
+        .filter(|record| record.expires_at > *at);
     match known {
         None => {
             let sql = "INSERT OR REPLACE INTO requests (subject, key, fingerprint, creates, lease_until, expires_at) VALUES (?, ?, ?, ?, ?, ?)";
-            execute(connection, sql, params![subject, key, fingerprint.0, creates.0.as_bytes(), lease_until.0, expires_at.0])?;
+            execute(
+                connection,
+                sql,
+                params![
+                    subject,
+                    key,
+                    fingerprint.0,
+                    creates.0.as_bytes(),
+                    lease_until.0,
+                    expires_at.0
+                ],
+            )?;
             Ok(Begun::Run(*creates))
         }
         Some(record) if record.fingerprint != *fingerprint => Ok(Begun::OtherRequest),
@@ -54,7 +75,8 @@ fn begin(connection: &Connection, request: &NewRequest) -> Result<Begun, Fault> 
     }
 }
 
-/// Nobody but this process carries requests out: what it left behind when it ended may be tried again at once.
+/// Nobody but this process carries requests out: what it left behind when it ended may be tried
+/// again at once.
 pub(crate) fn release_all(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("UPDATE requests SET lease_until = 0 WHERE status IS NULL", []).map(drop)
 }
@@ -64,7 +86,11 @@ impl RequestStore for SqliteStore {
     async fn begin_request(&self, request: NewRequest) -> Result<Begun, StoreError> {
         self.core.write(move |connection| begin(connection, &request)).await
     }
-    async fn answer_request(&self, key: RequestKey, answer: StoredAnswer) -> Result<(), StoreError> {
+    async fn answer_request(
+        &self,
+        key: RequestKey,
+        answer: StoredAnswer,
+    ) -> Result<(), StoreError> {
         self.core
             .write(move |connection| {
                 let sql = "UPDATE requests SET status = ?, headers = ?, body = ? WHERE subject = ? AND key = ?";

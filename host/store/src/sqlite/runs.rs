@@ -14,8 +14,7 @@ use super::{
     query::{Conditions, List, Source, execute, first, rows},
 };
 
-pub(crate) const COLUMNS: &str =
-    "id, cycle, state, planner, approver, payouts, total, reason, created_at, updated_at, plan, executor, nodes, root, version";
+pub(crate) const COLUMNS: &str = "id, cycle, state, planner, approver, payouts, total, reason, created_at, updated_at, plan, executor, nodes, root, version";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Run, Fault> {
     Ok(Run {
@@ -31,7 +30,10 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Run, Fault> {
         updated_at: columns.time()?,
         plan: columns.unsigned()?,
         executor: columns.take()?,
-        nodes: columns.take::<Option<Vec<u8>>>()?.map(|packed| unpacked(&packed)).unwrap_or_default(),
+        nodes: columns
+            .take::<Option<Vec<u8>>>()?
+            .map(|packed| unpacked(&packed))
+            .unwrap_or_default(),
         root: columns.take::<Option<[u8; 32]>>()?.map(Digest),
         version: columns.unsigned()?,
     })
@@ -47,13 +49,18 @@ fn unpacked(packed: &[u8]) -> Vec<NodeId> {
 }
 
 pub(crate) fn list(cycle: Option<i64>, page: &PageRequest<()>) -> List {
-    let conditions = Conditions::of("NOT (state = 'done' AND payouts = 0)").and("cycle = ?", cycle.map(Value::Integer));
-    List::new(&Source { columns: COLUMNS, table: "runs", joins: "" }, conditions, &["created_at", "id"], page)
+    let conditions = Conditions::of("NOT (state = 'done' AND payouts = 0)")
+        .and("cycle = ?", cycle.map(Value::Integer));
+    List::new(
+        &Source { columns: COLUMNS, table: "runs", joins: "" },
+        conditions,
+        &["created_at", "id"],
+        page,
+    )
 }
 
 pub(crate) fn parts(connection: &Connection, run: RunId) -> Result<Vec<RunPart>, Fault> {
-    let sql =
-        "SELECT plan, state, closed, count(*), sum(amount) FROM payouts WHERE run = ? GROUP BY plan, state, closed ORDER BY plan, state, closed";
+    let sql = "SELECT plan, state, closed, count(*), sum(amount) FROM payouts WHERE run = ? GROUP BY plan, state, closed ORDER BY plan, state, closed";
     rows(connection, sql, [run.0.as_bytes()], |columns| {
         Ok(RunPart {
             plan: columns.unsigned()?,
@@ -67,7 +74,9 @@ pub(crate) fn parts(connection: &Connection, run: RunId) -> Result<Vec<RunPart>,
 
 /// Adds a run; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, run: &Run) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO runs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!(
+        "INSERT INTO runs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    );
     let values = params![
         run.id.0.as_bytes(),
         run.cycle,
@@ -88,7 +97,11 @@ pub(crate) fn insert(connection: &Connection, run: &Run) -> Result<bool, Fault> 
     Ok(execute(connection, &sql, values)? == 1)
 }
 
-pub(crate) fn create(connection: &Connection, run: &Run, entry: &AuditEntry) -> Result<bool, Fault> {
+pub(crate) fn create(
+    connection: &Connection,
+    run: &Run,
+    entry: &AuditEntry,
+) -> Result<bool, Fault> {
     let added = insert(connection, run)?;
     if added {
         audit::add(connection, entry)?;
@@ -101,11 +114,17 @@ pub(crate) fn one(connection: &Connection, id: RunId) -> Result<Option<Run>, Fau
 }
 
 pub(crate) fn open(connection: &Connection) -> Result<Vec<Run>, Fault> {
-    let sql = format!("SELECT {COLUMNS} FROM runs WHERE state IN ('planned', 'approved') ORDER BY created_at, id");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM runs WHERE state IN ('planned', 'approved') ORDER BY created_at, id"
+    );
     rows(connection, &sql, [], read)
 }
 
-pub(crate) fn update(connection: &Connection, run: &Run, entry: &AuditEntry) -> Result<bool, Fault> {
+pub(crate) fn update(
+    connection: &Connection,
+    run: &Run,
+    entry: &AuditEntry,
+) -> Result<bool, Fault> {
     let sql = "UPDATE runs SET cycle = ?, state = ?, planner = ?, approver = ?, payouts = ?, total = ?, reason = ?, created_at = ?, \
                updated_at = ?, plan = ?, executor = ?, root = ?, version = ? WHERE id = ? AND version = ?";
     let values = params![

@@ -26,15 +26,26 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<SettlementRecord, Fault>
 
 /// Adds a period's settlement; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, record: &SettlementRecord) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO settlements ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!(
+        "INSERT INTO settlements ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    );
     let (start_s, length_s) = (record.period.start_s, record.period.length.seconds());
-    let values = params![start_s, length_s, record.count, record.sum.0, record.budget.0, record.remainder.0, record.note];
+    let values = params![
+        start_s,
+        length_s,
+        record.count,
+        record.sum.0,
+        record.budget.0,
+        record.remainder.0,
+        record.note
+    ];
     Ok(execute(connection, &sql, values)? == 1)
 }
 
 /// Keeps how a period is shared, unless that is kept, or the period settled.
 fn keep(connection: &Connection, period_start_s: i64, packed: &[u8]) -> Result<(), Fault> {
-    if !exists(connection, "SELECT 1 FROM settlements WHERE period_start_s = ?", [period_start_s])? {
+    if !exists(connection, "SELECT 1 FROM settlements WHERE period_start_s = ?", [period_start_s])?
+    {
         let sql = "INSERT INTO distributions (period_start_s, packed) VALUES (?, ?) ON CONFLICT DO NOTHING";
         execute(connection, sql, params![period_start_s, packed])?;
     }
@@ -47,7 +58,10 @@ pub(crate) fn unpack(columns: &mut Columns<'_>) -> Result<Distribution, Fault> {
 
 #[async_trait]
 impl SettlementStore for SqliteStore {
-    async fn settlement(&self, period_start_s: i64) -> Result<Option<SettlementRecord>, StoreError> {
+    async fn settlement(
+        &self,
+        period_start_s: i64,
+    ) -> Result<Option<SettlementRecord>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM settlements WHERE period_start_s = ?");
         self.core.lookup(|connection| first(connection, &sql, [period_start_s], read)).await
     }
@@ -57,7 +71,9 @@ impl SettlementStore for SqliteStore {
     }
     async fn keep_distribution(&self, distribution: Distribution) -> Result<(), StoreError> {
         let packed = packing::pack_distribution(&distribution).map_err(Fault::from)?;
-        self.core.write(move |connection| keep(connection, distribution.period.start_s, &packed)).await
+        self.core
+            .write(move |connection| keep(connection, distribution.period.start_s, &packed))
+            .await
     }
     async fn distribution(&self, period_start_s: i64) -> Result<Option<Distribution>, StoreError> {
         let sql = "SELECT packed FROM distributions WHERE period_start_s = ?";
@@ -66,7 +82,11 @@ impl SettlementStore for SqliteStore {
     async fn record_settlement(&self, record: SettlementRecord) -> Result<bool, StoreError> {
         self.core
             .write(move |connection| {
-                execute(connection, "DELETE FROM distributions WHERE period_start_s = ?", [record.period.start_s])?;
+                execute(
+                    connection,
+                    "DELETE FROM distributions WHERE period_start_s = ?",
+                    [record.period.start_s],
+                )?;
                 insert(connection, &record)
             })
             .await

@@ -19,17 +19,34 @@ pub(crate) const COLUMNS: &str = "id, kind, params, pool, from_s, started_at, ac
 pub(crate) const RESULT: &str = "id, shadow, period_start_s, length_s, at, findings";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Shadow, Fault> {
-    let (id, kind, params) = (columns.id(ShadowId)?, columns.word(PolicyKind::from_name)?, columns.json()?);
+    let (id, kind, params) =
+        (columns.id(ShadowId)?, columns.word(PolicyKind::from_name)?, columns.json()?);
     let pool = columns.word_or_none(|word| word.parse().ok())?;
-    let (from_s, started_at, actor, reason) = (columns.take()?, columns.time()?, columns.take()?, columns.take()?);
-    let (at, by, why): (_, Option<String>, Option<String>) = (columns.time_or_none()?, columns.take()?, columns.take()?);
-    let ended = at.map(|at| ShadowEnd { at, by: by.unwrap_or_default(), reason: why.unwrap_or_default() });
-    Ok(Shadow { id, kind, policy: columns.policy()?, params, pool, from_s, started_at, actor, reason, ended })
+    let (from_s, started_at, actor, reason) =
+        (columns.take()?, columns.time()?, columns.take()?, columns.take()?);
+    let (at, by, why): (_, Option<String>, Option<String>) =
+        (columns.time_or_none()?, columns.take()?, columns.take()?);
+    let ended =
+        at.map(|at| ShadowEnd { at, by: by.unwrap_or_default(), reason: why.unwrap_or_default() });
+    Ok(Shadow {
+        id,
+        kind,
+        policy: columns.policy()?,
+        params,
+        pool,
+        from_s,
+        started_at,
+        actor,
+        reason,
+        ended,
+    })
 }
 
 /// Adds a shadow; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, shadow: &Shadow) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO shadows ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!(
+        "INSERT INTO shadows ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    );
     let end = shadow.ended.as_ref();
     let values = params![
         shadow.id.0.as_bytes(),
@@ -53,25 +70,49 @@ pub(crate) fn insert(connection: &Connection, shadow: &Shadow) -> Result<bool, F
 pub(crate) fn read_result(columns: &mut Columns<'_>) -> Result<ShadowResult, Fault> {
     let _: [u8; 16] = columns.take()?;
     let (shadow, period, at) = (columns.id(ShadowId)?, columns.period()?, columns.time()?);
-    Ok(ShadowResult { shadow, period, at, findings: documents::read_findings(&columns.take::<String>()?)? })
+    Ok(ShadowResult {
+        shadow,
+        period,
+        at,
+        findings: documents::read_findings(&columns.take::<String>()?)?,
+    })
 }
 
 /// Adds a result; `false` if it is there.
 pub(crate) fn insert_result(connection: &Connection, result: &ShadowResult) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO shadow_results ({RESULT}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!(
+        "INSERT INTO shadow_results ({RESULT}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    );
     let (start_s, length_s) = (result.period.start_s, result.period.length.seconds());
     let (id, findings) = (result.id(), documents::findings(result.findings.clone())?);
-    let values = params![id.0.as_bytes(), result.shadow.0.as_bytes(), start_s, length_s, result.at.0, findings];
+    let values = params![
+        id.0.as_bytes(),
+        result.shadow.0.as_bytes(),
+        start_s,
+        length_s,
+        result.at.0,
+        findings
+    ];
     Ok(execute(connection, &sql, values)? == 1)
 }
 
 pub(crate) fn list(page: &PageRequest<()>) -> List {
-    List::new(&Source { columns: COLUMNS, table: "shadows", joins: "" }, Conditions::default(), &["id"], page)
+    List::new(
+        &Source { columns: COLUMNS, table: "shadows", joins: "" },
+        Conditions::default(),
+        &["id"],
+        page,
+    )
 }
 
 pub(crate) fn list_results(id: ShadowId, page: &PageRequest<()>) -> List {
     let of_shadow = Conditions::default().and("shadow = ?", Some(blob(id.0)));
-    List::new(&Source { columns: RESULT, table: "shadow_results", joins: "" }, of_shadow, &["period_start_s"], page)
+    List::new(
+        &Source { columns: RESULT, table: "shadow_results", joins: "" },
+        of_shadow,
+        &["period_start_s"],
+        page,
+    )
 }
 
 #[async_trait]
@@ -87,7 +128,12 @@ impl ShadowStore for SqliteStore {
             })
             .await
     }
-    async fn end_shadow(&self, id: ShadowId, end: ShadowEnd, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn end_shadow(
+        &self,
+        id: ShadowId,
+        end: ShadowEnd,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         self.core
             .write(move |connection| {
                 let sql = "UPDATE shadows SET ended_at = ?, ended_by = ?, end_reason = ? WHERE id = ? AND ended_at IS NULL";
@@ -114,7 +160,11 @@ impl ShadowStore for SqliteStore {
     async fn add_shadow_result(&self, result: ShadowResult) -> Result<bool, StoreError> {
         self.core.write(move |connection| insert_result(connection, &result)).await
     }
-    async fn shadow_results(&self, id: ShadowId, page: PageRequest<()>) -> Result<Page<ShadowResult>, StoreError> {
+    async fn shadow_results(
+        &self,
+        id: ShadowId,
+        page: PageRequest<()>,
+    ) -> Result<Page<ShadowResult>, StoreError> {
         let list = list_results(id, &page);
         self.core.read(move |connection| list.run(connection, read_result)).await
     }

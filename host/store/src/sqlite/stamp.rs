@@ -15,7 +15,12 @@ fn environment(word: &str) -> Option<Environment> {
 }
 
 fn read(columns: &mut Columns<'_>) -> Result<Stamp, Fault> {
-    Ok(Stamp { environment: columns.word(environment)?, network: columns.take()?, rail: columns.take()?, family: columns.id(FamilyId)? })
+    Ok(Stamp {
+        environment: columns.word(environment)?,
+        network: columns.take()?,
+        rail: columns.take()?,
+        family: columns.id(FamilyId)?,
+    })
 }
 
 /// The stamp, if the file has one.

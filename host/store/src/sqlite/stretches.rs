@@ -19,22 +19,38 @@ pub(crate) struct Between {
 
 impl Between {
     pub(crate) fn of(connection: &Connection, start_s: i64) -> Result<Self, Fault> {
-        let one = |sql| first(connection, sql, [start_s], |c| c.take::<Option<i64>>()).map(Option::flatten);
+        let one = |sql| {
+            first(connection, sql, [start_s], |c| c.take::<Option<i64>>()).map(Option::flatten)
+        };
         let before_s = one("SELECT max(start_s) FROM epochs WHERE start_s < ?")?;
-        Ok(Self { start_s, before_s, after_s: one("SELECT min(start_s) FROM epochs WHERE start_s > ?")? })
+        Ok(Self {
+            start_s,
+            before_s,
+            after_s: one("SELECT min(start_s) FROM epochs WHERE start_s > ?")?,
+        })
     }
 }
 
-/// Says that a node was scored in an epoch. In whatever order epochs come, the stretches are the same.
-pub(crate) fn add(connection: &Connection, node: NodeId, pool: PoolScope, epoch: Between) -> Result<(), Fault> {
+/// Says that a node was scored in an epoch. In whatever order epochs come, the stretches are the
+/// same.
+pub(crate) fn add(
+    connection: &Connection,
+    node: NodeId,
+    pool: PoolScope,
+    epoch: Between,
+) -> Result<(), Fault> {
     let (node, pool) = (node.0.into_bytes(), pool.pool().map(|pool| pool.0.into_bytes()));
-    let longer = "UPDATE score_stretches SET to_s = ?1 WHERE node = ?2 AND to_s = ?3 AND pool IS ?4";
+    let longer =
+        "UPDATE score_stretches SET to_s = ?1 WHERE node = ?2 AND to_s = ?3 AND pool IS ?4";
     let grown = match epoch.before_s {
-        Some(before_s) => execute(connection, longer, params![epoch.start_s, node, before_s, pool])? == 1,
+        Some(before_s) => {
+            execute(connection, longer, params![epoch.start_s, node, before_s, pool])? == 1
+        }
         None => false,
     };
     if !grown {
-        let inside = "SELECT 1 FROM score_stretches WHERE node = ?1 AND from_s <= ?2 AND to_s >= ?2";
+        let inside =
+            "SELECT 1 FROM score_stretches WHERE node = ?1 AND from_s <= ?2 AND to_s >= ?2";
         if exists(connection, inside, params![node, epoch.start_s])? {
             return Ok(());
         }
@@ -42,15 +58,21 @@ pub(crate) fn add(connection: &Connection, node: NodeId, pool: PoolScope, epoch:
         execute(connection, sql, params![node, epoch.start_s, pool])?;
     }
     let Some(after_s) = epoch.after_s else { return Ok(()) };
-    let next = "DELETE FROM score_stretches WHERE node = ? AND from_s = ? AND pool IS ? RETURNING to_s";
-    if let Some(to_s) = first(connection, next, params![node, after_s, pool], |c| c.take::<i64>())? {
+    let next =
+        "DELETE FROM score_stretches WHERE node = ? AND from_s = ? AND pool IS ? RETURNING to_s";
+    if let Some(to_s) = first(connection, next, params![node, after_s, pool], |c| c.take::<i64>())?
+    {
         execute(connection, longer, params![to_s, node, epoch.start_s, pool])?;
     }
     Ok(())
 }
 
 /// In which pool a node was scored in an epoch.
-pub(crate) fn pool_at(connection: &Connection, node: NodeId, epoch_start_s: i64) -> Result<Option<PoolScope>, Fault> {
+pub(crate) fn pool_at(
+    connection: &Connection,
+    node: NodeId,
+    epoch_start_s: i64,
+) -> Result<Option<PoolScope>, Fault> {
     let sql = "SELECT pool FROM score_stretches WHERE node = ?1 AND from_s <= ?2 AND to_s >= ?2";
     first(connection, sql, params![node.0.as_bytes(), epoch_start_s], |c| c.scope())
 }
@@ -78,8 +100,19 @@ impl History {
     }
 
     /// Starts and pools, so many from a place on.
-    pub(crate) fn starts(&self, connection: &Connection, direction: &str, limit: i64, offset: i64) -> Result<Vec<(i64, PoolScope)>, Fault> {
-        let sql = format!("SELECT e.start_s, s.pool {} ORDER BY e.start_s {direction} LIMIT {limit} OFFSET {offset}", self.sql);
-        rows(connection, &sql, params_from_iter(&self.values), |c: &mut Columns<'_>| Ok((c.take()?, c.scope()?)))
+    pub(crate) fn starts(
+        &self,
+        connection: &Connection,
+        direction: &str,
+        limit: i64,
+        offset: i64,
+    ) -> Result<Vec<(i64, PoolScope)>, Fault> {
+        let sql = format!(
+            "SELECT e.start_s, s.pool {} ORDER BY e.start_s {direction} LIMIT {limit} OFFSET {offset}",
+            self.sql
+        );
+        rows(connection, &sql, params_from_iter(&self.values), |c: &mut Columns<'_>| {
+            Ok((c.take()?, c.scope()?))
+        })
     }
 }

@@ -17,7 +17,8 @@ impl From<TooLarge> for Fault {
     }
 }
 
-/// Goes through all rows of closed epochs that start in `[from_s, to_s)`, oldest first, a chunk at a time.
+/// Goes through all rows of closed epochs that start in `[from_s, to_s)`, oldest first, a chunk at
+/// a time.
 fn each_chunk(
     connection: &Connection,
     (from_s, to_s): (i64, i64),
@@ -37,13 +38,21 @@ fn each_chunk(
     Ok(())
 }
 
-pub(crate) fn observed_seconds(connection: &Connection, from_s: i64, to_s: i64) -> Result<Vec<(NodeId, u64)>, Fault> {
+pub(crate) fn observed_seconds(
+    connection: &Connection,
+    from_s: i64,
+    to_s: i64,
+) -> Result<Vec<(NodeId, u64)>, Fault> {
     let mut observed = Observed::default();
     each_chunk(connection, (from_s, to_s), |_, rows| observed.add(rows))?;
     Ok(observed.finish())
 }
 
-pub(crate) fn totals(connection: &Connection, from_s: i64, to_s: i64) -> Result<Vec<NodeTotals>, Fault> {
+pub(crate) fn totals(
+    connection: &Connection,
+    from_s: i64,
+    to_s: i64,
+) -> Result<Vec<NodeTotals>, Fault> {
     let mut totals = Totals::default();
     each_chunk(connection, (from_s, to_s), |pool, rows| totals.add(pool, rows))?;
     Ok(totals.finish())

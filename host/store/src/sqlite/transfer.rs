@@ -65,7 +65,8 @@ fn tables(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Something that is in the store of a directory: a table that has a row. A directory that is not there is empty.
+/// Something that is in the store of a directory: a table that has a row. A directory that is not
+/// there is empty.
 pub(crate) fn occupied(dir: &Path) -> Result<Option<String>, OpenError> {
     for (name, steps) in [("core", CORE), ("telemetry", TELEMETRY)] {
         let path = dir.join(format!("{name}.db"));
@@ -75,9 +76,16 @@ pub(crate) fn occupied(dir: &Path) -> Result<Option<String>, OpenError> {
         let file = open_for_reading(dir, name, steps.len())?;
         let damaged = |source| OpenError::of_sqlite(&path, source);
         let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'audit_writer' ORDER BY name";
-        let tables: Vec<String> = file.prepare(tables).and_then(|mut tables| tables.query_map([], |row| row.get(0))?.collect()).map_err(damaged)?;
+        let tables: Vec<String> = file
+            .prepare(tables)
+            .and_then(|mut tables| tables.query_map([], |row| row.get(0))?.collect())
+            .map_err(damaged)?;
         for table in tables {
-            if file.prepare(&format!("SELECT 1 FROM {table}")).and_then(|mut any| any.exists([])).map_err(damaged)? {
+            if file
+                .prepare(&format!("SELECT 1 FROM {table}"))
+                .and_then(|mut any| any.exists([]))
+                .map_err(damaged)?
+            {
                 return Ok(Some(table));
             }
         }
@@ -95,7 +103,9 @@ pub(crate) fn is_marked(dir: &Path) -> Result<bool, OpenError> {
 impl SqliteStore {
     fn file_of(&self, kind: Kind) -> &Database {
         match kind {
-            Kind::Live | Kind::Presence | Kind::Sessions | Kind::Samples | Kind::Rollups => &self.telemetry,
+            Kind::Live | Kind::Presence | Kind::Sessions | Kind::Samples | Kind::Rollups => {
+                &self.telemetry
+            }
             _ => &self.core,
         }
     }
@@ -117,7 +127,8 @@ fn misfits(connection: &Connection, score_rows: i64, streams: i64) -> Result<Vec
     ];
     let mut misfits = Vec::new();
     for (what, sql, expected) in checks {
-        let found = first(connection, sql, [], |columns| columns.take::<i64>())?.unwrap_or_default();
+        let found =
+            first(connection, sql, [], |columns| columns.take::<i64>())?.unwrap_or_default();
         if found != expected {
             misfits.push(format!("{what}: {found}, not {expected}"));
         }
@@ -136,10 +147,19 @@ impl Transfer for SqliteStore {
     }
     async fn count(&self, kind: Kind) -> Result<u64, StoreError> {
         let table = tables(kind).first().copied().unwrap_or_default();
-        self.file_of(kind).read(move |connection| count(connection, &format!("SELECT count(*) FROM {table}"), [])).await
+        self.file_of(kind)
+            .read(move |connection| count(connection, &format!("SELECT count(*) FROM {table}"), []))
+            .await
     }
-    async fn page(&self, kind: Kind, after: Option<Key>, limit: u32) -> Result<Vec<Record>, StoreError> {
-        self.file_of(kind).read(move |connection| pages::page(connection, kind, after.as_ref(), limit)).await
+    async fn page(
+        &self,
+        kind: Kind,
+        after: Option<Key>,
+        limit: u32,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.file_of(kind)
+            .read(move |connection| pages::page(connection, kind, after.as_ref(), limit))
+            .await
     }
     async fn put(&self, kind: Kind, records: Vec<Record>) -> Result<u64, StoreError> {
         self.file_of(kind).write(move |connection| puts::put(connection, &records)).await
@@ -150,7 +170,11 @@ impl Transfer for SqliteStore {
         self.core.read(move |connection| misfits(connection, score_rows, streams)).await
     }
     async fn read_mark(&self) -> Result<Option<String>, StoreError> {
-        self.core.read(|connection| first(connection, "SELECT doc FROM copying", [], |columns| columns.take())).await
+        self.core
+            .read(|connection| {
+                first(connection, "SELECT doc FROM copying", [], |columns| columns.take())
+            })
+            .await
     }
     async fn open_distribution(&self) -> Result<Option<Distribution>, StoreError> {
         let sql = "SELECT packed FROM distributions ORDER BY period_start_s DESC LIMIT 1";
@@ -193,7 +217,10 @@ mod tests {
         ("score_stretches", "made with the scores"),
         ("chunks", "packed into scored when the file was opened"),
         ("scores", "packed into scored_rows when the file was opened"),
-        ("audit_writer", "the file's own chain begins with its first entry: nobody goes on with another's"),
+        (
+            "audit_writer",
+            "the file's own chain begins with its first entry: nobody goes on with another's",
+        ),
         ("audit_copied_writers", "the writers of copied links"),
         ("copying", "the mark of a copy"),
         ("payments_switch", "carried over when a copy ends"),
@@ -208,12 +235,17 @@ mod tests {
         let store = SqliteStore::open(dir.path()).unwrap();
         let mut found = BTreeSet::new();
         for file in [&store.core, &store.telemetry] {
-            let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
-            let names: Vec<String> = file.read(move |connection| rows(connection, sql, [], |columns| columns.take())).await.unwrap();
+            let sql =
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+            let names: Vec<String> = file
+                .read(move |connection| rows(connection, sql, [], |columns| columns.take()))
+                .await
+                .unwrap();
             found.extend(names);
         }
         let copied = Kind::ALL.into_iter().flat_map(tables).copied();
-        let named: BTreeSet<_> = copied.chain(DERIVED.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
+        let named: BTreeSet<_> =
+            copied.chain(DERIVED.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
         assert_eq!(found, named, "a new table is copied, or said to be made anew from what is");
     }
 }

@@ -14,8 +14,7 @@ use super::{
 };
 use crate::sums;
 
-pub(crate) const COLUMNS: &str =
-    "node, epoch_start_s, score, block_id, block_hash, choice, at, merkle_root, state, vote_id, answer, attempts, next_attempt_at";
+pub(crate) const COLUMNS: &str = "node, epoch_start_s, score, block_id, block_hash, choice, at, merkle_root, state, vote_id, answer, attempts, next_attempt_at";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Vote, Fault> {
     Ok(Vote {
@@ -41,13 +40,24 @@ pub(crate) fn read_block(columns: &mut Columns<'_>) -> Result<Option<BlockRef>, 
 
 /// Adds a vote of a node that has its owner now; `false` if the node has one in the epoch.
 pub(crate) fn add(connection: &Connection, vote: &Vote) -> Result<bool, Fault> {
-    let owner = first(connection, "SELECT owner FROM nodes WHERE id = ?", [vote.node.0.as_bytes()], |columns| columns.id(UserId))?;
+    let owner = first(
+        connection,
+        "SELECT owner FROM nodes WHERE id = ?",
+        [vote.node.0.as_bytes()],
+        |columns| columns.id(UserId),
+    )?;
     insert(connection, owner, vote)
 }
 
 /// Adds a vote; `false` if it is there.
-pub(crate) fn insert(connection: &Connection, owner: Option<UserId>, vote: &Vote) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO votes (owner, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+pub(crate) fn insert(
+    connection: &Connection,
+    owner: Option<UserId>,
+    vote: &Vote,
+) -> Result<bool, Fault> {
+    let sql = format!(
+        "INSERT INTO votes (owner, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    );
     let values = params![
         owner.map(|owner| owner.0.into_bytes()),
         vote.node.0.as_bytes(),
@@ -71,12 +81,28 @@ pub(crate) fn insert(connection: &Connection, owner: Option<UserId>, vote: &Vote
 pub(crate) fn update(connection: &Connection, vote: &Vote) -> Result<(), Fault> {
     let sql = "UPDATE votes SET state = ?, vote_id = ?, answer = ?, attempts = ?, next_attempt_at = ? WHERE epoch_start_s = ? AND node = ?";
     let key = (vote.epoch_start_s, vote.node.0.as_bytes());
-    execute(connection, sql, params![vote.state.name(), vote.vote_id, vote.answer, vote.attempts, vote.next_attempt_at.0, key.0, key.1])?;
+    execute(
+        connection,
+        sql,
+        params![
+            vote.state.name(),
+            vote.vote_id,
+            vote.answer,
+            vote.attempts,
+            vote.next_attempt_at.0,
+            key.0,
+            key.1
+        ],
+    )?;
     Ok(())
 }
 
 /// Gives an epoch's votes their block.
-pub(crate) fn pin(connection: &Connection, epoch_start_s: i64, block: &BlockRef) -> Result<(), Fault> {
+pub(crate) fn pin(
+    connection: &Connection,
+    epoch_start_s: i64,
+    block: &BlockRef,
+) -> Result<(), Fault> {
     let sql = "UPDATE votes SET block_id = ?, block_hash = ? WHERE epoch_start_s = ? AND block_id IS NULL";
     execute(connection, sql, params![block.id, block.hash, epoch_start_s])?;
     Ok(())
@@ -92,28 +118,55 @@ pub(crate) fn due(connection: &Connection, now: TimeMs, limit: u32) -> Result<Ve
 }
 
 /// The vote of a node in an epoch.
-pub(crate) fn one(connection: &Connection, epoch_start_s: i64, node: NodeId) -> Result<Option<Vote>, Fault> {
+pub(crate) fn one(
+    connection: &Connection,
+    epoch_start_s: i64,
+    node: NodeId,
+) -> Result<Option<Vote>, Fault> {
     let sql = format!("SELECT {COLUMNS} FROM votes WHERE epoch_start_s = ? AND node = ?");
     first(connection, &sql, params![epoch_start_s, node.0.as_bytes()], read)
 }
 
-/// Whether votes that wait are of an epoch that was closed before a moment: asked each second, where nothing is to be written.
+/// Whether votes that wait are of an epoch that was closed before a moment: asked each second,
+/// where nothing is to be written.
 pub(crate) fn has_old(connection: &Connection, closed_before: TimeMs) -> Result<bool, Fault> {
-    exists(connection, "SELECT 1 FROM votes INDEXED BY votes_state WHERE state = 'pending' AND at < ?", [closed_before.0])
+    exists(
+        connection,
+        "SELECT 1 FROM votes INDEXED BY votes_state WHERE state = 'pending' AND at < ?",
+        [closed_before.0],
+    )
 }
 
-pub(crate) fn expire(connection: &Connection, closed_before: TimeMs, limit: u32) -> Result<u64, Fault> {
+pub(crate) fn expire(
+    connection: &Connection,
+    closed_before: TimeMs,
+    limit: u32,
+) -> Result<u64, Fault> {
     let sql = "UPDATE votes SET state = 'expired' WHERE (epoch_start_s, node) IN \
                (SELECT epoch_start_s, node FROM votes INDEXED BY votes_state WHERE state = 'pending' AND at < ? LIMIT ?)";
     Ok(execute(connection, sql, params![closed_before.0, limit])? as u64)
 }
 
-pub(crate) fn tally(connection: &Connection, (from_s, to_s): (i64, i64), node: Option<NodeId>) -> Result<Vec<(i64, VoteTally)>, Fault> {
-    let (of, group) = ("SELECT epoch_start_s, state, count(*) FROM votes WHERE epoch_start_s >= ? AND epoch_start_s < ?", "GROUP BY 1, 2 ORDER BY 1");
-    let read = |c: &mut Columns<'_>| Ok((c.take::<i64>()?, c.word(VoteState::from_name)?, c.take::<i64>()?.unsigned_abs()));
+pub(crate) fn tally(
+    connection: &Connection,
+    (from_s, to_s): (i64, i64),
+    node: Option<NodeId>,
+) -> Result<Vec<(i64, VoteTally)>, Fault> {
+    let (of, group) = (
+        "SELECT epoch_start_s, state, count(*) FROM votes WHERE epoch_start_s >= ? AND epoch_start_s < ?",
+        "GROUP BY 1, 2 ORDER BY 1",
+    );
+    let read = |c: &mut Columns<'_>| {
+        Ok((c.take::<i64>()?, c.word(VoteState::from_name)?, c.take::<i64>()?.unsigned_abs()))
+    };
     let counted = match node {
         None => rows(connection, &format!("{of} {group}"), params![from_s, to_s], read)?,
-        Some(node) => rows(connection, &format!("{of} AND node = ? {group}"), params![from_s, to_s, node.0.as_bytes()], read)?,
+        Some(node) => rows(
+            connection,
+            &format!("{of} AND node = ? {group}"),
+            params![from_s, to_s, node.0.as_bytes()],
+            read,
+        )?,
     };
     Ok(sums::tallies(counted))
 }
@@ -129,5 +182,10 @@ pub(crate) fn list(filter: &VoteFilter, page: PageRequest<()>) -> List {
         .and("node = ?", filter.node.map(|node| blob(node.0)))
         .and("owner = ?", filter.owner.map(|owner| blob(owner.0)))
         .and("state = ?", filter.state.map(|state| Value::Text(state.name().to_owned())));
-    List::new(&Source { columns: COLUMNS, table: "votes", joins: "" }, conditions, &["epoch_start_s", "node"], &page)
+    List::new(
+        &Source { columns: COLUMNS, table: "votes", joins: "" },
+        conditions,
+        &["epoch_start_s", "node"],
+        &page,
+    )
 }

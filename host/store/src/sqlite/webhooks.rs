@@ -15,8 +15,7 @@ use super::{
     query::{Conditions, List, Source, execute, rows},
 };
 
-pub(crate) const COLUMNS: &str =
-    "id, url, description, events, node, pool, sealed_secret, enabled, disabled_reason, created_at, updated_at, created_by, version";
+pub(crate) const COLUMNS: &str = "id, url, description, events, node, pool, sealed_secret, enabled, disabled_reason, created_at, updated_at, created_by, version";
 pub(crate) const DELIVERY: &str = "id, webhook, event_id, kind, body, created_at, state, attempts, next_attempt_at, finished_at, status, error";
 
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Webhook, Fault> {
@@ -56,7 +55,9 @@ pub(crate) fn read_delivery(columns: &mut Columns<'_>) -> Result<Delivery, Fault
 
 /// Adds a webhook; `false` if it is there.
 pub(crate) fn insert(connection: &Connection, webhook: &Webhook) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO webhooks ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!(
+        "INSERT INTO webhooks ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    );
     let values = params![
         webhook.id.0.as_bytes(),
         webhook.url,
@@ -101,7 +102,9 @@ fn update(connection: &Connection, webhook: &Webhook, entry: &AuditEntry) -> Res
 
 /// Adds a delivery; `false` if it is there.
 pub(crate) fn insert_delivery(connection: &Connection, delivery: &Delivery) -> Result<bool, Fault> {
-    let sql = format!("INSERT INTO deliveries ({DELIVERY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    let sql = format!(
+        "INSERT INTO deliveries ({DELIVERY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    );
     let values = params![
         delivery.id.0.as_bytes(),
         delivery.webhook.0.as_bytes(),
@@ -134,7 +137,12 @@ fn update_delivery(connection: &Connection, delivery: &Delivery) -> Result<(), F
     Ok(())
 }
 
-fn due(connection: &Connection, webhook: WebhookId, now: TimeMs, limit: u32) -> Result<Vec<Delivery>, Fault> {
+fn due(
+    connection: &Connection,
+    webhook: WebhookId,
+    now: TimeMs,
+    limit: u32,
+) -> Result<Vec<Delivery>, Fault> {
     let sql = format!(
         "SELECT {DELIVERY} FROM deliveries INDEXED BY deliveries_due WHERE webhook = ? AND state = 'pending' AND next_attempt_at <= ? \
          ORDER BY next_attempt_at, id LIMIT ?"
@@ -146,7 +154,12 @@ pub(crate) fn list(filter: DeliveryFilter, page: PageRequest<()>) -> List {
     let conditions = Conditions::default()
         .and("webhook = ?", Some(blob(filter.webhook.0)))
         .and("state = ?", filter.state.map(|state| Value::Text(state.name().to_owned())));
-    List::new(&Source { columns: DELIVERY, table: "deliveries", joins: "" }, conditions, &["created_at", "id"], &page)
+    List::new(
+        &Source { columns: DELIVERY, table: "deliveries", joins: "" },
+        conditions,
+        &["created_at", "id"],
+        &page,
+    )
 }
 
 #[async_trait]
@@ -166,14 +179,27 @@ impl WebhookStore for SqliteStore {
         let sql = format!("SELECT {COLUMNS} FROM webhooks ORDER BY created_at, id");
         self.core.lookup(|connection| rows(connection, &sql, [], read)).await
     }
-    async fn update_webhook(&self, webhook: Webhook, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn update_webhook(
+        &self,
+        webhook: Webhook,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         self.core.write(move |connection| update(connection, &webhook, &audit)).await
     }
-    async fn remove_webhook(&self, id: WebhookId, version: Option<u64>, audit: AuditEntry) -> Result<bool, StoreError> {
+    async fn remove_webhook(
+        &self,
+        id: WebhookId,
+        version: Option<u64>,
+        audit: AuditEntry,
+    ) -> Result<bool, StoreError> {
         self.core
             .write(move |connection| {
                 let sql = "DELETE FROM webhooks WHERE id = ?1 AND version = coalesce(?2, version)";
-                let removed = execute(connection, sql, params![id.0.as_bytes(), version.map(stored).transpose()?])? == 1;
+                let removed = execute(
+                    connection,
+                    sql,
+                    params![id.0.as_bytes(), version.map(stored).transpose()?],
+                )? == 1;
                 if removed {
                     audit::add(connection, &audit)?;
                 }
@@ -182,16 +208,33 @@ impl WebhookStore for SqliteStore {
             .await
     }
     async fn add_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
-        let add = move |connection: &Connection| deliveries.iter().try_for_each(|delivery| insert_delivery(connection, delivery).map(drop));
+        let add = move |connection: &Connection| {
+            deliveries
+                .iter()
+                .try_for_each(|delivery| insert_delivery(connection, delivery).map(drop))
+        };
         self.core.write(add).await
     }
-    async fn due_deliveries(&self, webhook: WebhookId, now: TimeMs, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+    async fn due_deliveries(
+        &self,
+        webhook: WebhookId,
+        now: TimeMs,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, StoreError> {
         self.core.read(move |connection| due(connection, webhook, now, limit)).await
     }
     async fn update_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
-        self.core.write(move |connection| deliveries.iter().try_for_each(|delivery| update_delivery(connection, delivery))).await
+        self.core
+            .write(move |connection| {
+                deliveries.iter().try_for_each(|delivery| update_delivery(connection, delivery))
+            })
+            .await
     }
-    async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest<()>) -> Result<Page<Delivery>, StoreError> {
+    async fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+        page: PageRequest<()>,
+    ) -> Result<Page<Delivery>, StoreError> {
         let list = list(filter, page);
         self.core.read(move |connection| list.run(connection, read_delivery)).await
     }

@@ -28,7 +28,8 @@ const BATCH_JOBS_ENOUGH: usize = 32;
 pub(crate) struct Pace {
     /// After this a transaction takes no further job.
     pub(crate) time_max: Duration,
-    /// Transactions of few jobs begin at least so far apart: a sync costs a processor as much as ten jobs do.
+    /// Transactions of few jobs begin at least so far apart: a sync costs a processor as much as
+    /// ten jobs do.
     pub(crate) apart: Duration,
     /// Memory for pages, KiB.
     pub(crate) cache_kib: i64,
@@ -36,7 +37,8 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// A job waits for nothing but the transaction before it.
-    pub(crate) const AT_ONCE: Self = Self { time_max: Duration::from_millis(20), apart: Duration::ZERO, cache_kib: 16_384 };
+    pub(crate) const AT_ONCE: Self =
+        Self { time_max: Duration::from_millis(20), apart: Duration::ZERO, cache_kib: 16_384 };
     /// For jobs that come all the time from everywhere, none of which anybody waits for in a row.
     pub(crate) const GATHERED: Self = Self { apart: Duration::from_millis(5), ..Self::AT_ONCE };
 
@@ -50,7 +52,8 @@ impl Pace {
 pub(crate) type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// A job; says whether its changes stay.
 pub(crate) type Job = Box<dyn FnOnce(&Connection) -> (Kept, Answer) + Send>;
-/// Ends every transaction, after its jobs: what it says of them is committed with them, or nothing is.
+/// Ends every transaction, after its jobs: what it says of them is committed with them, or nothing
+/// is.
 pub(crate) type BeforeCommit = fn(&Connection) -> Result<(), Fault>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,7 +64,8 @@ pub(crate) enum Kept {
 
 /// What writes a database.
 pub(crate) enum Writer {
-    /// The one thread that writes a file. Jobs that arrive together share a transaction and thereby one sync.
+    /// The one thread that writes a file. Jobs that arrive together share a transaction and thereby
+    /// one sync.
     Thread {
         /// Where jobs wait; none once it shall end.
         jobs: Option<mpsc::Sender<Job>>,
@@ -88,9 +92,11 @@ impl Writer {
         condition: Arc<Condition>,
     ) -> io::Result<Self> {
         let (jobs, mut queue) = mpsc::channel(QUEUE);
-        let batch = Batch { file, connection, pace, before_commit, condition: Arc::clone(&condition) };
+        let batch =
+            Batch { file, connection, pace, before_commit, condition: Arc::clone(&condition) };
         let thread = thread::Builder::new().name(format!("store-{file}")).spawn(move || {
-            // Whoever waits for an answer of the transaction that was cut off hears that there is none.
+            // Whoever waits for an answer of the transaction that was cut off hears that there is
+            // none.
             while catch_unwind(AssertUnwindSafe(|| work(&batch, &mut queue))).is_err() {
                 tracing::error!(file, "the store's writer panicked and goes on with the next job");
                 metrics::counter!("lucid_store_writer_panics_total", "file" => file).increment(1);
@@ -117,16 +123,25 @@ impl Writer {
         let gone = |detail: &str| StoreError::Unavailable { detail: detail.to_owned() };
         let (sender, receiver) = oneshot::channel();
         let boxed: Job = Box::new(move |connection| {
-            let result = catch_unwind(AssertUnwindSafe(|| job(connection))).unwrap_or_else(|_| Err(Fault::Bad("a job panicked".to_owned())));
+            let result = catch_unwind(AssertUnwindSafe(|| job(connection)))
+                .unwrap_or_else(|_| Err(Fault::Bad("a job panicked".to_owned())));
             let kept = if result.is_ok() { Kept::Yes } else { Kept::No };
             let answer: Answer = Box::new(move |committed| {
                 // A caller that went away does not want the answer; the write stands all the same.
-                let _ = sender.send(result.map_err(StoreError::from).and_then(|value| committed.map(|()| value)));
+                let _ = sender.send(
+                    result.map_err(StoreError::from).and_then(|value| committed.map(|()| value)),
+                );
             });
             (kept, answer)
         });
-        jobs.as_ref().ok_or_else(|| gone("the writer has stopped"))?.send(boxed).await.map_err(|_| gone("the writer has stopped"))?;
-        receiver.await.map_err(|_| condition.refusal().unwrap_or_else(|| gone("no transaction could be begun")))?
+        jobs.as_ref()
+            .ok_or_else(|| gone("the writer has stopped"))?
+            .send(boxed)
+            .await
+            .map_err(|_| gone("the writer has stopped"))?;
+        receiver.await.map_err(|_| {
+            condition.refusal().unwrap_or_else(|| gone("no transaction could be begun"))
+        })?
     }
 }
 
@@ -163,12 +178,14 @@ fn work(batch: &Batch, queue: &mut mpsc::Receiver<Job>) {
         begun = Some(Instant::now());
         let (mut first, mut answers) = (Some(first), Vec::new());
         // A commit into files that somebody removed or replaced is durable for nobody.
-        let committed = transaction(batch, &mut first, queue, &mut answers).and_then(|()| condition.is_in_place());
+        let committed = transaction(batch, &mut first, queue, &mut answers)
+            .and_then(|()| condition.is_in_place());
         if let Err(error) = &committed {
             tracing::error!(file, %error, jobs = answers.len(), "a transaction was not committed");
         }
         end_transaction(batch);
-        metrics::counter!("lucid_store_jobs_total", "file" => *file).increment(u64::try_from(answers.len()).unwrap_or(0));
+        metrics::counter!("lucid_store_jobs_total", "file" => *file)
+            .increment(u64::try_from(answers.len()).unwrap_or(0));
         let outcome = committed.map_err(|fault| fault.of_commit(file));
         condition.committed(&outcome);
         // One that was not begun hears why from the condition.
@@ -186,9 +203,14 @@ fn end_transaction(Batch { file, connection, .. }: &Batch) {
     }
 }
 
-/// Runs jobs until none waits or the transaction is full, then commits. Every job that ran has its answer in
-/// `answers`; one that did not run drops its sender, which its caller hears.
-fn transaction(batch: &Batch, first: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>, answers: &mut Vec<Answer>) -> Result<(), Fault> {
+/// Runs jobs until none waits or the transaction is full, then commits. Every job that ran has its
+/// answer in `answers`; one that did not run drops its sender, which its caller hears.
+fn transaction(
+    batch: &Batch,
+    first: &mut Option<Job>,
+    queue: &mut mpsc::Receiver<Job>,
+    answers: &mut Vec<Answer>,
+) -> Result<(), Fault> {
     let Batch { file, connection, pace, before_commit, .. } = batch;
     statement(connection, "BEGIN IMMEDIATE")?;
     let started = Instant::now();
@@ -197,7 +219,8 @@ fn transaction(batch: &Batch, first: &mut Option<Job>, queue: &mut mpsc::Receive
         statement(connection, "SAVEPOINT job")?;
         let (kept, answer) = job(connection);
         answers.push(answer);
-        // A full disk makes SQLite roll back everything at once; then this fails, and with it the whole batch.
+        // A full disk makes SQLite roll back everything at once; then this fails, and with it the
+        // whole batch.
         if kept == Kept::No {
             statement(connection, "ROLLBACK TO job")?;
         }

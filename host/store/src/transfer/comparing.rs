@@ -25,7 +25,11 @@ pub(crate) struct Copied<'a> {
 }
 
 /// Compares every kind, then what follows from them.
-pub(crate) async fn run(ends: &Ends, copied: Option<&Copied<'_>>, told: Told<'_>) -> Result<CopyReport, CopyError> {
+pub(crate) async fn run(
+    ends: &Ends,
+    copied: Option<&Copied<'_>>,
+    told: Told<'_>,
+) -> Result<CopyReport, CopyError> {
     let Ends { from, to, stamp } = ends;
     let default = Limits::default();
     let limits = copied.map_or(&default, |copied| copied.limits);
@@ -43,14 +47,30 @@ pub(crate) async fn run(ends: &Ends, copied: Option<&Copied<'_>>, told: Told<'_>
             misfits.extend(votes_of_no_epoch(from, &here).await?);
             misfits.extend(votes_of_no_epoch(to, &there).await?);
         }
-        let first_difference = if here == there { None } else { first_difference(from, to, kind, limits).await? };
-        kinds.push(KindReport { kind, from: here, to: there, first_difference, copied_in: Duration::ZERO, verified_in: started.elapsed() });
+        let first_difference =
+            if here == there { None } else { first_difference(from, to, kind, limits).await? };
+        kinds.push(KindReport {
+            kind,
+            from: here,
+            to: there,
+            first_difference,
+            copied_in: Duration::ZERO,
+            verified_in: started.elapsed(),
+        });
     }
     misfits.extend(ledger_misfits(&expected, &books));
     misfits.extend(epoch_and_audit_misfits(from, to).await?);
-    let score_rows = kinds.iter().find(|report| report.kind == Kind::Scores).map_or(0, |report| report.from.count);
+    let score_rows = kinds
+        .iter()
+        .find(|report| report.kind == Kind::Scores)
+        .map_or(0, |report| report.from.count);
     let (ledger, ledger_turnover) = ((books.accounts.len(), books.heads.len()), books.turnover());
-    misfits.extend(to.store.misfits(&Expected { score_rows, books: expected }).await.map_err(to.failed("checking what was made anew"))?);
+    misfits.extend(
+        to.store
+            .misfits(&Expected { score_rows, books: expected })
+            .await
+            .map_err(to.failed("checking what was made anew"))?,
+    );
     let webhooks = to.store.webhooks().await.map_err(to.failed("reading webhooks"))?;
     let seals = Seals::of(webhooks.iter().map(|webhook| webhook.secret.0.as_str()));
     Ok(CopyReport {
@@ -66,14 +86,26 @@ pub(crate) async fn run(ends: &Ends, copied: Option<&Copied<'_>>, told: Told<'_>
     })
 }
 
-/// A store may find votes by their epochs: one whose epoch is not there would be neither copied nor compared.
+/// A store may find votes by their epochs: one whose epoch is not there would be neither copied nor
+/// compared.
 async fn votes_of_no_epoch(end: &End, read: &Sum) -> Result<Option<String>, CopyError> {
     let count = units_total(end, Kind::Votes).await?;
-    Ok((count != read.count).then(|| format!("votes in {}: {count} are there, {} were read by their epochs", end.place, read.count)))
+    Ok((count != read.count).then(|| {
+        format!(
+            "votes in {}: {count} are there, {} were read by their epochs",
+            end.place, read.count
+        )
+    }))
 }
 
 /// Reads all of a kind; what the ledger adds up to goes into `books`.
-pub(crate) async fn read_all(end: &End, kind: Kind, limits: &Limits, books: &mut Books, told: Told<'_>) -> Result<Sum, CopyError> {
+pub(crate) async fn read_all(
+    end: &End,
+    kind: Kind,
+    limits: &Limits,
+    books: &mut Books,
+    told: Told<'_>,
+) -> Result<Sum, CopyError> {
     let mut readers = JoinSet::new();
     let pages = read_ahead(&mut readers, Arc::clone(&end.store), kind, None, limits.of(kind));
     let outcome = sum_up(end, kind, pages, books, told).await;
@@ -81,7 +113,13 @@ pub(crate) async fn read_all(end: &End, kind: Kind, limits: &Limits, books: &mut
     outcome
 }
 
-async fn sum_up(end: &End, kind: Kind, mut pages: Pages, books: &mut Books, told: Told<'_>) -> Result<Sum, CopyError> {
+async fn sum_up(
+    end: &End,
+    kind: Kind,
+    mut pages: Pages,
+    books: &mut Books,
+    told: Told<'_>,
+) -> Result<Sum, CopyError> {
     let units_total = units_total(end, kind).await?;
     let (mut sum, mut units) = (Sum::default(), 0);
     while let Some(page) = pages.recv().await {
@@ -89,7 +127,15 @@ async fn sum_up(end: &End, kind: Kind, mut pages: Pages, books: &mut Books, told
         page.records.iter().for_each(|record| books.add(record));
         sum.merge(&page.sum);
         units += page.units;
-        if told(CopyProgress { step: Step::Verifying, kind, records: sum.count, units, units_total }).is_break() {
+        if told(CopyProgress {
+            step: Step::Verifying,
+            kind,
+            records: sum.count,
+            units,
+            units_total,
+        })
+        .is_break()
+        {
             return Err(CopyError::Stopped);
         }
     }
@@ -99,15 +145,31 @@ async fn sum_up(end: &End, kind: Kind, mut pages: Pages, books: &mut Books, told
 fn ledger_misfits(expected: &Books, found: &Books) -> Vec<String> {
     let mut misfits = Vec::new();
     let accounts = expected.accounts.keys().chain(found.accounts.keys());
-    misfits.extend(accounts.clone().find(|account| expected.accounts.get(account) != found.accounts.get(account)).map(|account| {
-        format!("the sum of account {} is {:?}, not {:?}", account.name(), found.accounts.get(account), expected.accounts.get(account))
-    }));
+    misfits.extend(
+        accounts
+            .clone()
+            .find(|account| expected.accounts.get(account) != found.accounts.get(account))
+            .map(|account| {
+                format!(
+                    "the sum of account {} is {:?}, not {:?}",
+                    account.name(),
+                    found.accounts.get(account),
+                    expected.accounts.get(account)
+                )
+            }),
+    );
     let streams = expected.heads.keys().chain(found.heads.keys());
     misfits.extend(
-        streams
-            .clone()
-            .find(|stream| expected.heads.get(stream) != found.heads.get(stream))
-            .map(|stream| format!("stream {} ends at {:?}, not {:?}", stream.name(), found.heads.get(stream), expected.heads.get(stream))),
+        streams.clone().find(|stream| expected.heads.get(stream) != found.heads.get(stream)).map(
+            |stream| {
+                format!(
+                    "stream {} ends at {:?}, not {:?}",
+                    stream.name(),
+                    found.heads.get(stream),
+                    expected.heads.get(stream)
+                )
+            },
+        ),
     );
     if !found.balance() {
         misfits.push("the ledger's accounts do not sum to zero".to_owned());
@@ -119,12 +181,18 @@ fn ledger_misfits(expected: &Books, found: &Books) -> Vec<String> {
 async fn epoch_and_audit_misfits(from: &End, to: &End) -> Result<Vec<String>, CopyError> {
     let mut misfits = Vec::new();
     let (here, there) = (from.store.last_epoch().await, to.store.last_epoch().await);
-    let (here, there) = (here.map_err(from.failed("reading the last epoch"))?, there.map_err(to.failed("reading the last epoch"))?);
+    let (here, there) = (
+        here.map_err(from.failed("reading the last epoch"))?,
+        there.map_err(to.failed("reading the last epoch"))?,
+    );
     if here != there {
         misfits.push(format!("the chain of epochs ends at {there:?}, not {here:?}"));
     }
     let (here, there) = (from.store.audit_heads().await, to.store.audit_heads().await);
-    let (here, there) = (here.map_err(from.failed("reading the audit chains"))?, there.map_err(to.failed("reading the audit chains"))?);
+    let (here, there) = (
+        here.map_err(from.failed("reading the audit chains"))?,
+        there.map_err(to.failed("reading the audit chains"))?,
+    );
     if here != there {
         misfits.push(format!("the audit chains end at {there:?}, not {here:?}"));
     }
@@ -157,7 +225,12 @@ impl Walk {
     }
 }
 
-async fn first_difference(from: &End, to: &End, kind: Kind, limits: &Limits) -> Result<Option<String>, CopyError> {
+async fn first_difference(
+    from: &End,
+    to: &End,
+    kind: Kind,
+    limits: &Limits,
+) -> Result<Option<String>, CopyError> {
     let (mut here, mut there) = (Walk::new(from, kind, limits), Walk::new(to, kind, limits));
     let outcome = differing(from, to, kind, (&mut here, &mut there)).await;
     here.readers.shutdown().await;
@@ -165,15 +238,24 @@ async fn first_difference(from: &End, to: &End, kind: Kind, limits: &Limits) -> 
     outcome
 }
 
-async fn differing(from: &End, to: &End, kind: Kind, (here, there): (&mut Walk, &mut Walk)) -> Result<Option<String>, CopyError> {
+async fn differing(
+    from: &End,
+    to: &End,
+    kind: Kind,
+    (here, there): (&mut Walk, &mut Walk),
+) -> Result<Option<String>, CopyError> {
     let what = || format!("reading {}", kind.name());
     loop {
-        let pair = (here.next().await.map_err(from.failed(what()))?, there.next().await.map_err(to.failed(what()))?);
+        let pair = (
+            here.next().await.map_err(from.failed(what()))?,
+            there.next().await.map_err(to.failed(what()))?,
+        );
         match pair {
             (None, None) => return Ok(None),
             (left, right) if left == right => {}
             (left, right) => {
-                let first = left.map(|(key, _)| key).into_iter().chain(right.map(|(key, _)| key)).min();
+                let first =
+                    left.map(|(key, _)| key).into_iter().chain(right.map(|(key, _)| key)).min();
                 return Ok(first.map(|key| key.to_string()));
             }
         }

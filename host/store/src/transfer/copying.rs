@@ -1,4 +1,5 @@
-//! Reading ahead on one side, several pages on their way to the other, and a mark that says what is durable.
+//! Reading ahead on one side, several pages on their way to the other, and a mark that says what is
+//! durable.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -16,14 +17,16 @@ use tokio::{
 };
 
 use super::{
-    Books, CopyError, CopyProgress, CopyReport, Key, Kind, Record, Step, Sum, Told, Transfer, comparing,
+    Books, CopyError, CopyProgress, CopyReport, Key, Kind, Record, Step, Sum, Told, Transfer,
+    comparing,
     ends::{End, Ends},
     progress::Progress,
 };
 
 /// Pages that are read ahead.
 const PAGES_AHEAD: usize = 2;
-/// How often the mark is written at least. What came after it is sent again after a crash, and is there already.
+/// How often the mark is written at least. What came after it is sent again after a crash, and is
+/// there already.
 const MARK_EVERY: Duration = Duration::from_secs(1);
 
 /// How much is done at once.
@@ -51,7 +54,8 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn of(records: Vec<Record>) -> Self {
-        let (mut buffer, mut sum, mut told) = (Vec::new(), Sum::default(), Vec::with_capacity(records.len()));
+        let (mut buffer, mut sum, mut told) =
+            (Vec::new(), Sum::default(), Vec::with_capacity(records.len()));
         let mut nodes = HashSet::new();
         for record in &records {
             let digest = record.digest(&mut buffer);
@@ -61,7 +65,8 @@ impl Page {
             }
             told.push((record.key(), digest));
         }
-        let units = u64::try_from(if nodes.is_empty() { records.len() } else { nodes.len() }).unwrap_or(u64::MAX);
+        let units = u64::try_from(if nodes.is_empty() { records.len() } else { nodes.len() })
+            .unwrap_or(u64::MAX);
         Self { records, told, sum, units }
     }
     pub(crate) fn last(&self) -> Option<&Key> {
@@ -101,7 +106,11 @@ pub(crate) async fn units_total(end: &End, kind: Kind) -> Result<u64, CopyError>
 }
 
 /// Copies, reads back, and takes the mark away if both sides are equal.
-pub(crate) async fn run(ends: &Ends, limits: &Limits, told: Told<'_>) -> Result<CopyReport, CopyError> {
+pub(crate) async fn run(
+    ends: &Ends,
+    limits: &Limits,
+    told: Told<'_>,
+) -> Result<CopyReport, CopyError> {
     let Ends { from, to, .. } = ends;
     let (mut progress, resumed) = begin(ends).await?;
     let mut counts = BTreeMap::new();
@@ -117,16 +126,33 @@ pub(crate) async fn run(ends: &Ends, limits: &Limits, told: Told<'_>) -> Result<
         took.insert(kind, started.elapsed());
     }
     still_the_same(from, &counts, &progress, limits).await?;
-    let mut report = comparing::run(ends, Some(&comparing::Copied { progress: &progress, limits }), told).await?;
+    let mut report =
+        comparing::run(ends, Some(&comparing::Copied { progress: &progress, limits }), told)
+            .await?;
     report.resumed = resumed;
     for kind in &mut report.kinds {
         kind.copied_in = took.get(&kind.kind).copied().unwrap_or_default();
     }
     if report.is_equal() {
-        let switch = from.store.payments_switch().await.map_err(from.failed("reading whether payments are frozen"))?;
-        to.store.carry_switch(switch).await.map_err(to.failed("saying whether payments are frozen"))?;
-        if let Some(distribution) = from.store.open_distribution().await.map_err(from.failed("reading how a period is shared"))? {
-            to.store.keep_distribution(distribution).await.map_err(to.failed("keeping how a period is shared"))?;
+        let switch = from
+            .store
+            .payments_switch()
+            .await
+            .map_err(from.failed("reading whether payments are frozen"))?;
+        to.store
+            .carry_switch(switch)
+            .await
+            .map_err(to.failed("saying whether payments are frozen"))?;
+        if let Some(distribution) = from
+            .store
+            .open_distribution()
+            .await
+            .map_err(from.failed("reading how a period is shared"))?
+        {
+            to.store
+                .keep_distribution(distribution)
+                .await
+                .map_err(to.failed("keeping how a period is shared"))?;
         }
         to.store.write_mark(None).await.map_err(to.failed("removing the mark"))?;
     }
@@ -140,7 +166,10 @@ async fn begin(ends: &Ends) -> Result<(Progress, bool), CopyError> {
     let resumed = mark.is_some();
     let progress = match mark {
         Some(mark) => {
-            let unreadable = |error: serde_json::Error| CopyError::Mark { place: to.place.clone(), detail: error.to_string() };
+            let unreadable = |error: serde_json::Error| CopyError::Mark {
+                place: to.place.clone(),
+                detail: error.to_string(),
+            };
             serde_json::from_str(&mark).map_err(unreadable)?
         }
         None => {
@@ -150,7 +179,11 @@ async fn begin(ends: &Ends) -> Result<(Progress, bool), CopyError> {
         }
     };
     if progress.from != from.place {
-        return Err(CopyError::OtherCopy { place: to.place.clone(), begun: progress.from, from: from.place.clone() });
+        return Err(CopyError::OtherCopy {
+            place: to.place.clone(),
+            begun: progress.from,
+            from: from.place.clone(),
+        });
     }
     let there = to.store.stamp_or(stamp.clone()).await.map_err(to.failed("writing the stamp"))?;
     if there != *stamp {
@@ -160,7 +193,10 @@ async fn begin(ends: &Ends) -> Result<(Progress, bool), CopyError> {
 }
 
 async fn save(to: &End, progress: &Progress) -> Result<(), CopyError> {
-    let wrong = |error: serde_json::Error| CopyError::Mark { place: to.place.clone(), detail: error.to_string() };
+    let wrong = |error: serde_json::Error| CopyError::Mark {
+        place: to.place.clone(),
+        detail: error.to_string(),
+    };
     let mark = serde_json::to_string(progress).map_err(wrong)?;
     to.store.write_mark(Some(mark)).await.map_err(to.failed("writing the mark"))
 }
@@ -169,7 +205,13 @@ async fn save(to: &End, progress: &Progress) -> Result<(), CopyError> {
 type Sent = JoinHandle<Result<(Page, Option<Key>), StoreError>>;
 
 /// Whatever comes of it, nobody reads or writes any more when it answers.
-async fn copy_kind(ends: &Ends, kind: Kind, limit: u32, progress: &mut Progress, told: Told<'_>) -> Result<(), CopyError> {
+async fn copy_kind(
+    ends: &Ends,
+    kind: Kind,
+    limit: u32,
+    progress: &mut Progress,
+    told: Told<'_>,
+) -> Result<(), CopyError> {
     let (mut readers, mut sent) = (JoinSet::new(), FuturesOrdered::new());
     let outcome = copy_pages(ends, (kind, limit), progress, told, (&mut readers, &mut sent)).await;
     readers.shutdown().await;
@@ -200,11 +242,15 @@ async fn copy_pages(
             let before = std::mem::replace(&mut after, page.last().cloned());
             let store = Arc::clone(&to.store);
             // A task of its own: encoding is work for the other cores.
-            sent.push_back(tokio::spawn(async move { put(store.as_ref(), kind, before, page).await }));
+            sent.push_back(tokio::spawn(
+                async move { put(store.as_ref(), kind, before, page).await },
+            ));
         }
         let Some(done) = sent.next().await else { break };
         let lost = || StoreError::Unavailable { detail: "a write ended early".to_owned() };
-        let (page, conflict) = done.unwrap_or_else(|_| Err(lost())).map_err(to.failed(format!("writing {}", kind.name())))?;
+        let (page, conflict) = done
+            .unwrap_or_else(|_| Err(lost()))
+            .map_err(to.failed(format!("writing {}", kind.name())))?;
         if let Some(key) = conflict {
             return Err(CopyError::Conflict { kind, key: key.to_string() });
         }
@@ -217,7 +263,8 @@ async fn copy_pages(
             save(to, progress).await?;
             saved = Instant::now();
         }
-        if told(CopyProgress { step: Step::Copying, kind, records, units, units_total }).is_break() {
+        if told(CopyProgress { step: Step::Copying, kind, records, units, units_total }).is_break()
+        {
             save(to, progress).await?;
             return Err(CopyError::Stopped);
         }
@@ -226,8 +273,14 @@ async fn copy_pages(
     save(to, progress).await
 }
 
-/// Writes a page; the key of the first record that is not in the store as it should be, if some were refused.
-async fn put(store: &dyn Transfer, kind: Kind, before: Option<Key>, mut page: Page) -> Result<(Page, Option<Key>), StoreError> {
+/// Writes a page; the key of the first record that is not in the store as it should be, if some
+/// were refused.
+async fn put(
+    store: &dyn Transfer,
+    kind: Kind,
+    before: Option<Key>,
+    mut page: Page,
+) -> Result<(Page, Option<Key>), StoreError> {
     let records = std::mem::take(&mut page.records);
     let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
     if store.put(kind, records).await? == count {
@@ -235,7 +288,11 @@ async fn put(store: &dyn Transfer, kind: Kind, before: Option<Key>, mut page: Pa
     }
     // An earlier run may have written them: then they are the same.
     let there = digests_between(store, kind, before, page.last(), page.told.len()).await?;
-    let conflict = page.told.iter().find(|(key, digest)| there.get(key) != Some(digest)).map(|(key, _)| key.clone());
+    let conflict = page
+        .told
+        .iter()
+        .find(|(key, digest)| there.get(key) != Some(digest))
+        .map(|(key, _)| key.clone());
     Ok((page, conflict))
 }
 
@@ -260,15 +317,24 @@ async fn digests_between(
     }
 }
 
-/// Nothing locks a database that another process may use: counts, and what every report changes, tell.
-async fn still_the_same(from: &End, counts: &BTreeMap<Kind, u64>, progress: &Progress, limits: &Limits) -> Result<(), CopyError> {
+/// Nothing locks a database that another process may use: counts, and what every report changes,
+/// tell.
+async fn still_the_same(
+    from: &End,
+    counts: &BTreeMap<Kind, u64>,
+    progress: &Progress,
+    limits: &Limits,
+) -> Result<(), CopyError> {
     for (kind, before) in counts {
         if units_total(from, *kind).await? != *before {
             return Err(CopyError::Moved { kind: *kind, place: from.place.clone() });
         }
     }
     let mut books = Books::default();
-    let live = comparing::read_all(from, Kind::Live, limits, &mut books, &mut |_| ControlFlow::Continue(())).await?;
+    let live = comparing::read_all(from, Kind::Live, limits, &mut books, &mut |_| {
+        ControlFlow::Continue(())
+    })
+    .await?;
     if live != progress.sum(Kind::Live) {
         return Err(CopyError::Moved { kind: Kind::Live, place: from.place.clone() });
     }

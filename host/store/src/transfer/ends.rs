@@ -39,16 +39,21 @@ enum Place {
 
 impl Place {
     async fn of(url: &str) -> Result<Self, CopyError> {
-        let wrong = |source| CopyError::Open { place: without_password(url), source: Box::new(source) };
+        let wrong =
+            |source| CopyError::Open { place: without_password(url), source: Box::new(source) };
         match url.split_once("://") {
             None | Some((_, "")) => Err(wrong(OpenError::NotAUrl { url: without_password(url) })),
             Some(("sqlite", dir)) => Ok(Self::Sqlite(absolute(Path::new(dir)).map_err(wrong)?)),
-            Some(("mongodb" | "mongodb+srv", _)) => Ok(Self::Mongo { url: url.to_owned(), name: mongo::place_of(url).await.map_err(wrong)? }),
+            Some(("mongodb" | "mongodb+srv", _)) => Ok(Self::Mongo {
+                url: url.to_owned(),
+                name: mongo::place_of(url).await.map_err(wrong)?,
+            }),
             Some((scheme, _)) => Err(wrong(OpenError::Scheme { scheme: scheme.to_owned() })),
         }
     }
 
-    /// The same for the same store, however its URL is spelled; an alias of a server's name is not seen through.
+    /// The same for the same store, however its URL is spelled; an alias of a server's name is not
+    /// seen through.
     fn name(&self) -> String {
         match self {
             Self::Sqlite(dir) => format!("sqlite://{}", dir.display()),
@@ -59,7 +64,11 @@ impl Place {
 
 fn absolute(dir: &Path) -> Result<PathBuf, OpenError> {
     let unusable = |source| OpenError::Directory { dir: dir.to_owned(), source };
-    if dir.exists() { dir.canonicalize().map_err(unusable) } else { std::path::absolute(dir).map_err(unusable) }
+    if dir.exists() {
+        dir.canonicalize().map_err(unusable)
+    } else {
+        std::path::absolute(dir).map_err(unusable)
+    }
 }
 
 /// Opens a store that is there.
@@ -67,8 +76,12 @@ async fn open(place: &Place) -> Result<End, CopyError> {
     let name = place.name();
     let cannot = |source| CopyError::Open { place: name.clone(), source: Box::new(source) };
     let store: Arc<dyn Transfer> = match place {
-        Place::Sqlite(dir) if dir.join("core.db").is_file() => Arc::new(SqliteStore::open(dir).map_err(cannot)?),
-        Place::Mongo { url, .. } if mongo::occupied(url).await.map_err(cannot)?.is_some() => Arc::new(MongoStore::open(url).await.map_err(cannot)?),
+        Place::Sqlite(dir) if dir.join("core.db").is_file() => {
+            Arc::new(SqliteStore::open(dir).map_err(cannot)?)
+        }
+        Place::Mongo { url, .. } if mongo::occupied(url).await.map_err(cannot)?.is_some() => {
+            Arc::new(MongoStore::open(url).await.map_err(cannot)?)
+        }
         _ => return Err(CopyError::NoStore { place: name }),
     };
     Ok(End { store, place: name })

@@ -180,8 +180,8 @@ impl Kind {
         if self == Self::Nodes { 1 } else { 4 }
     }
 
-    /// Whether [`super::Transfer::count`] counts exactly what is copied: samples and stretches of presence may be in a
-    /// store twice until they are packed.
+    /// Whether [`super::Transfer::count`] counts exactly what is copied: samples and stretches of
+    /// presence may be in a store twice until they are packed.
     pub(crate) fn is_counted(self) -> bool {
         !matches!(self, Self::Samples | Self::Presence)
     }

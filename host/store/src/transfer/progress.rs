@@ -15,7 +15,8 @@ pub(crate) struct Progress {
 
 /// Where an unfinished copy came from, by the mark that it left; for people.
 pub(crate) fn source_of_copy(mark: &str) -> String {
-    serde_json::from_str::<Progress>(mark).map_or_else(|_| "FROM".to_owned(), |progress| progress.from)
+    serde_json::from_str::<Progress>(mark)
+        .map_or_else(|_| "FROM".to_owned(), |progress| progress.from)
 }
 
 /// How far one kind has come.

@@ -30,8 +30,8 @@ use lucid_ports::{ImportRecord, StoredBundle};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Samples of one block: four hours at a report each half minute. Blocks are counted from a node's first sample, so that
-/// every store has the same.
+/// Samples of one block: four hours at a report each half minute. Blocks are counted from a node's
+/// first sample, so that every store has the same.
 const BLOCK_SAMPLES: usize = 480;
 
 /// A request with its idempotency key.
@@ -138,11 +138,13 @@ impl fmt::Display for Key {
             match part {
                 Part::Number(number) => write!(f, "{number}")?,
                 Part::Text(text) => f.write_str(text)?,
-                Part::Bytes(bytes) => match (Uuid::from_slice(bytes), <[u8; 32]>::try_from(bytes.as_slice())) {
-                    (Ok(id), _) => write!(f, "{id}")?,
-                    (_, Ok(digest)) => write!(f, "{}", Digest(digest))?,
-                    _ => write!(f, "{bytes:02x?}")?,
-                },
+                Part::Bytes(bytes) => {
+                    match (Uuid::from_slice(bytes), <[u8; 32]>::try_from(bytes.as_slice())) {
+                        (Ok(id), _) => write!(f, "{id}")?,
+                        (_, Ok(digest)) => write!(f, "{}", Digest(digest))?,
+                        _ => write!(f, "{bytes:02x?}")?,
+                    }
+                }
             }
         }
         Ok(())
@@ -167,11 +169,18 @@ impl Record {
             Self::Activation(activation) => vec![number(activation.revision.0)],
             Self::PolicyReport(report) => vec![id(report.id)],
             Self::Import(import) => vec![Part::Bytes(import.digest.0.to_vec())],
-            Self::Request(request) => vec![Part::Text(request.key.subject.clone()), Part::Text(request.key.key.clone())],
+            Self::Request(request) => {
+                vec![Part::Text(request.key.subject.clone()), Part::Text(request.key.key.clone())]
+            }
             Self::Frame(period) => vec![Part::Number(period.start_s)],
-            Self::FrameChunk { epoch_start_s, index, .. } => vec![Part::Number(*epoch_start_s), Part::Number(i64::from(*index))],
+            Self::FrameChunk { epoch_start_s, index, .. } => {
+                vec![Part::Number(*epoch_start_s), Part::Number(i64::from(*index))]
+            }
             Self::Epoch(record) => vec![Part::Number(record.epoch.start_s)],
-            Self::Scores { chunk, .. } => vec![Part::Number(chunk.header.period.start_s), Part::Number(i64::from(chunk.header.index))],
+            Self::Scores { chunk, .. } => vec![
+                Part::Number(chunk.header.period.start_s),
+                Part::Number(i64::from(chunk.header.index)),
+            ],
             Self::Latest(latest) => vec![id(latest.node.0)],
             Self::OnDemand(receipt) => vec![id(receipt.id.0)],
             Self::Vote { vote, .. } => vec![Part::Number(vote.epoch_start_s), id(vote.node.0)],
@@ -195,11 +204,15 @@ impl Record {
             Self::Session(session) => vec![id(session.session.0)],
             Self::Rollups(rollups) => vec![id(rollups.node.0), Part::Number(rollups.hour.0)],
             // The last one's time: the next block begins after it.
-            Self::Samples { node, samples } => vec![id(node.0), Part::Number(samples.last().map_or(i64::MIN, |sample| sample.at.0))],
+            Self::Samples { node, samples } => vec![
+                id(node.0),
+                Part::Number(samples.last().map_or(i64::MIN, |sample| sample.at.0)),
+            ],
         })
     }
 
-    /// SHA-256 of everything that the record says. The encoding is of this binary, and never stored beyond a copy.
+    /// SHA-256 of everything that the record says. The encoding is of this binary, and never stored
+    /// beyond a copy.
     pub(crate) fn digest(&self, buffer: &mut Vec<u8>) -> Digest {
         use std::io::Write;
         buffer.clear();
@@ -208,7 +221,14 @@ impl Record {
             // What is long and of bytes is hashed as it is.
             Self::Policy(stored) => {
                 let StoredBundle { version, bundle } = stored.as_ref();
-                write!(buffer, "{version:?} {:?} {:?} {:?} {}", bundle.manifest, bundle.golden, bundle.signatures, Digest::of(&bundle.component))
+                write!(
+                    buffer,
+                    "{version:?} {:?} {:?} {:?} {}",
+                    bundle.manifest,
+                    bundle.golden,
+                    bundle.signatures,
+                    Digest::of(&bundle.component)
+                )
             }
             Self::FrameChunk { epoch_start_s, index, zstd } => {
                 let head = write!(buffer, "{epoch_start_s}/{index} ");
@@ -245,12 +265,20 @@ fn encode(sample: &Sample, buffer: &mut Vec<u8>) {
         buffer.extend_from_slice(&number.to_le_bytes());
     }
     let network = &usage.network;
-    for counter in [network.bytes_sent, network.bytes_received, network.packets_sent, network.packets_received, *uptime_s] {
+    for counter in [
+        network.bytes_sent,
+        network.bytes_received,
+        network.packets_sent,
+        network.packets_received,
+        *uptime_s,
+    ] {
         buffer.extend_from_slice(&counter.to_le_bytes());
     }
 }
 
 /// Blocks of one node's samples, which are in order.
 pub(crate) fn blocks(node: NodeId, samples: &[Sample]) -> impl Iterator<Item = Record> {
-    samples.chunks(BLOCK_SAMPLES).map(move |samples| Record::Samples { node, samples: samples.to_vec() })
+    samples
+        .chunks(BLOCK_SAMPLES)
+        .map(move |samples| Record::Samples { node, samples: samples.to_vec() })
 }

@@ -3,7 +3,8 @@ use std::fmt;
 use lucid_model::id::Digest;
 use serde::{Deserialize, Serialize};
 
-/// How many records, and the sum of their digests modulo 2²⁵⁶: the same for the same records in any order.
+/// How many records, and the sum of their digests modulo 2²⁵⁶: the same for the same records in any
+/// order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sum {
     /// Records; of samples each sample, of scores each row.

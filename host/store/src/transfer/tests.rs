@@ -4,7 +4,10 @@ mod filled;
 
 use std::{ops::ControlFlow, path::Path};
 
-use lucid_ports::{AuditFilter, AuditLog, AuditStore, DecisionStore, NodeFilter, NodeSort, NodeStore, Order, PoolStore, SettlementStore, Store};
+use lucid_ports::{
+    AuditFilter, AuditLog, AuditStore, DecisionStore, NodeFilter, NodeSort, NodeStore, Order,
+    PoolStore, SettlementStore, Store,
+};
 use tempfile::TempDir;
 
 use super::{CopyError, CopyProgress, CopyReport, Kind, compare, copy, copying, ends};
@@ -34,7 +37,12 @@ fn assert_equal(report: &CopyReport) {
     assert!(
         report.is_equal(),
         "{:?}",
-        report.kinds.iter().filter(|kind| kind.from != kind.to).map(|k| (k.kind, k.first_difference.clone())).collect::<Vec<_>>()
+        report
+            .kinds
+            .iter()
+            .filter(|kind| kind.from != kind.to)
+            .map(|k| (k.kind, k.first_difference.clone()))
+            .collect::<Vec<_>>()
     );
     assert_eq!(report.misfits, Vec::<String>::new());
 }
@@ -69,12 +77,23 @@ async fn a_copy_from_sqlite_to_sqlite_says_the_same() {
     let report = copy(&url(from.path()), &url(to.path()), &mut on).await.unwrap();
     assert_equal(&report);
     assert_full(&report);
-    let (one, other) = (SqliteStore::open(from.path()).unwrap(), SqliteStore::open(to.path()).unwrap());
-    assert_eq!(one.pool(pool_id(1)).await.unwrap(), other.pool(pool_id(1)).await.unwrap(), "with the number of its nodes");
+    let (one, other) =
+        (SqliteStore::open(from.path()).unwrap(), SqliteStore::open(to.path()).unwrap());
+    assert_eq!(
+        one.pool(pool_id(1)).await.unwrap(),
+        other.pool(pool_id(1)).await.unwrap(),
+        "with the number of its nodes"
+    );
     // The copy goes on with a chain of its own, beside the one that was copied.
     other.add_audit(audit("after")).await.unwrap();
     assert_eq!(other.audit_heads().await.unwrap().len(), 2);
-    let found = lucid_service::verify_audit(&other, &lucid_model::audit::verify::Trust::default(), &mut |_| {}).await.unwrap();
+    let found = lucid_service::verify_audit(
+        &other,
+        &lucid_model::audit::verify::Trust::default(),
+        &mut |_| {},
+    )
+    .await
+    .unwrap();
     assert_eq!(found.flaw, None);
 }
 
@@ -89,12 +108,23 @@ async fn a_copy_there_and_back_says_the_same_everywhere() {
     assert_equal(&compare(&url(from.path()), &url(back.path()), &mut on).await.unwrap());
     assert_equal(&compare(&url(back.path()), &there, &mut on).await.unwrap());
 
-    let (one, other) = (SqliteStore::open(from.path()).unwrap(), MongoStore::open(&there).await.unwrap());
-    assert_eq!(coverage::forgotten(&other).await, Vec::<String>::new(), "a new collection is copied, or said to be made anew from what is");
+    let (one, other) =
+        (SqliteStore::open(from.path()).unwrap(), MongoStore::open(&there).await.unwrap());
+    assert_eq!(
+        coverage::forgotten(&other).await,
+        Vec::<String>::new(),
+        "a new collection is copied, or said to be made anew from what is"
+    );
     let frozen = one.payments_switch().await.unwrap();
-    assert!(frozen.frozen.is_some() && other.payments_switch().await.unwrap() == frozen, "what is frozen stays frozen");
+    assert!(
+        frozen.frozen.is_some() && other.payments_switch().await.unwrap() == frozen,
+        "what is frozen stays frozen"
+    );
     let shared = one.distribution(period(2).start_s).await.unwrap();
-    assert!(shared.is_some() && other.distribution(period(2).start_s).await.unwrap() == shared, "a settlement in the middle goes on");
+    assert!(
+        shared.is_some() && other.distribution(period(2).start_s).await.unwrap() == shared,
+        "a settlement in the middle goes on"
+    );
     same_answers(&one, &other).await;
     filled::goes_on(&other).await;
 }
@@ -109,13 +139,19 @@ async fn a_copy_from_mongodb_to_mongodb_says_the_same() {
     let report = copy(&from, &to, &mut on).await.unwrap();
     assert_equal(&report);
     assert_full(&report);
-    let (one, other) = (MongoStore::open(&from).await.unwrap(), MongoStore::open(&to).await.unwrap());
+    let (one, other) =
+        (MongoStore::open(&from).await.unwrap(), MongoStore::open(&to).await.unwrap());
     same_answers(&one, &other).await;
 }
 
 /// What the ports answer, which is more than what is copied.
 async fn same_answers(one: &dyn Store, other: &dyn Store) {
-    let nodes = async |store: &dyn Store| store.nodes(&NodeFilter::default(), all(NodeSort::CreatedAt, Order::Ascending)).await.unwrap();
+    let nodes = async |store: &dyn Store| {
+        store
+            .nodes(&NodeFilter::default(), all(NodeSort::CreatedAt, Order::Ascending))
+            .await
+            .unwrap()
+    };
     assert_eq!(nodes(one).await.items, nodes(other).await.items);
     assert_eq!(one.pool(pool_id(1)).await.unwrap(), other.pool(pool_id(1)).await.unwrap());
     assert_eq!(one.last_epoch().await.unwrap(), other.last_epoch().await.unwrap());
@@ -124,13 +160,22 @@ async fn same_answers(one: &dyn Store, other: &dyn Store) {
     assert_eq!(one.totals(0, i64::MAX).await.unwrap(), other.totals(0, i64::MAX).await.unwrap());
     let ids = [node_id(1), node_id(2), node_id(3)];
     assert_eq!(one.live_states(&ids).await.unwrap(), other.live_states(&ids).await.unwrap());
-    assert_eq!(one.observed(&ids, span(0, 9_000_000)).await.unwrap(), other.observed(&ids, span(0, 9_000_000)).await.unwrap());
+    assert_eq!(
+        one.observed(&ids, span(0, 9_000_000)).await.unwrap(),
+        other.observed(&ids, span(0, 9_000_000)).await.unwrap()
+    );
     let history = async |store: &dyn Store| {
         let filter = lucid_ports::ScoreFilter { node: Some(node_id(1)), ..Default::default() };
-        store.scores(&filter, all(lucid_ports::ScoreSort::CalculatedAt, Order::Ascending)).await.unwrap().items
+        store
+            .scores(&filter, all(lucid_ports::ScoreSort::CalculatedAt, Order::Ascending))
+            .await
+            .unwrap()
+            .items
     };
     assert_eq!(history(one).await, history(other).await);
-    let audit = async |store: &dyn Store| store.audit(&AuditFilter::default(), all((), Order::Ascending)).await.unwrap().items;
+    let audit = async |store: &dyn Store| {
+        store.audit(&AuditFilter::default(), all((), Order::Ascending)).await.unwrap().items
+    };
     assert_eq!(audit(one).await, audit(other).await);
     assert_eq!(one.active().await.unwrap(), other.active().await.unwrap());
     assert_eq!(
@@ -166,7 +211,11 @@ async fn pages_that_come_again_change_nothing() {
         let mut seen = Kind::Pools;
         let mut stop = |progress: CopyProgress| {
             seen = progress.kind;
-            if progress.kind == Kind::Samples { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if progress.kind == Kind::Samples {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         assert!(matches!(copying::run(&ends, &limits, &mut stop).await, Err(CopyError::Stopped)));
         assert_eq!(seen, Kind::Samples);
@@ -188,9 +237,14 @@ async fn a_half_copied_store_is_not_served_and_not_copied_from() {
         assert!(matches!(crate::open(&to).await, Err(OpenError::HalfCopied)));
         let third = tempfile::tempdir().unwrap();
         let refused = copy(&to, &url(third.path()), &mut on).await;
-        assert!(matches!(refused, Err(CopyError::Open { source, .. }) if matches!(*source, OpenError::HalfCopied)));
+        assert!(
+            matches!(refused, Err(CopyError::Open { source, .. }) if matches!(*source, OpenError::HalfCopied))
+        );
         let refused = copy(&url(other.path()), &to, &mut on).await;
-        assert!(matches!(refused, Err(CopyError::OtherCopy { .. })), "it is half of another store's copy");
+        assert!(
+            matches!(refused, Err(CopyError::OtherCopy { .. })),
+            "it is half of another store's copy"
+        );
         assert_equal(&copy(&url(from.path()), &to, &mut on).await.unwrap());
         crate::open(&to).await.unwrap();
     }
@@ -214,7 +268,9 @@ async fn what_cannot_be_copied_is_refused_before_anything_is_written() {
     }
     let used = SqliteStore::open(from.path()).unwrap();
     let refused_now = refused(&from_url, &url(empty.path())).await;
-    assert!(matches!(refused_now, CopyError::Open { source, .. } if matches!(*source, OpenError::InUse { .. })));
+    assert!(
+        matches!(refused_now, CopyError::Open { source, .. } if matches!(*source, OpenError::InUse { .. }))
+    );
     drop(used);
     if let Some(to) = fresh() {
         let store = MongoStore::open(&to).await.unwrap();
@@ -227,14 +283,22 @@ async fn what_cannot_be_copied_is_refused_before_anything_is_written() {
 async fn a_record_that_differs_is_named() {
     let (from, to) = (filled().await, tempfile::tempdir().unwrap());
     assert_equal(&copy(&url(from.path()), &url(to.path()), &mut on).await.unwrap());
-    let tamper = |sql: &str| rusqlite::Connection::open(to.path().join("core.db")).unwrap().execute_batch(sql).unwrap();
+    let tamper = |sql: &str| {
+        rusqlite::Connection::open(to.path().join("core.db")).unwrap().execute_batch(sql).unwrap()
+    };
     tamper("UPDATE payouts SET amount = amount + 1");
     let report = compare(&url(from.path()), &url(to.path()), &mut on).await.unwrap();
-    let differing: Vec<_> =
-        report.kinds.iter().filter(|kind| kind.first_difference.is_some()).map(|k| (k.kind, k.first_difference.clone())).collect();
+    let differing: Vec<_> = report
+        .kinds
+        .iter()
+        .filter(|kind| kind.first_difference.is_some())
+        .map(|k| (k.kind, k.first_difference.clone()))
+        .collect();
     assert_eq!(differing, [(Kind::Payouts, Some(payout(1).id.to_string()))]);
     assert!(!report.is_equal());
-    tamper("UPDATE payouts SET amount = amount - 1; UPDATE heads SET available = available + 1 WHERE stream <> 'treasury'");
+    tamper(
+        "UPDATE payouts SET amount = amount - 1; UPDATE heads SET available = available + 1 WHERE stream <> 'treasury'",
+    );
     let report = compare(&url(from.path()), &url(to.path()), &mut on).await.unwrap();
     assert!(!report.is_equal());
     assert_eq!(report.misfits.len(), 1, "{:?}", report.misfits);
@@ -253,9 +317,21 @@ async fn a_vote_that_no_epoch_leads_to_is_told_of_on_either_side() {
         stray.insert("epoch_start_s", 1_i64);
         votes.insert_one(stray).await.unwrap();
     }
-    for report in [compare(&url(from.path()), &there, &mut on).await.unwrap(), copy(&there, &url(back.path()), &mut on).await.unwrap()] {
+    for report in [
+        compare(&url(from.path()), &there, &mut on).await.unwrap(),
+        copy(&there, &url(back.path()), &mut on).await.unwrap(),
+    ] {
         assert!(!report.is_equal());
-        assert_eq!(report.misfits.iter().filter(|misfit| misfit.starts_with("votes in mongodb://")).count(), 1, "{:?}", report.misfits);
+        assert_eq!(
+            report
+                .misfits
+                .iter()
+                .filter(|misfit| misfit.starts_with("votes in mongodb://"))
+                .count(),
+            1,
+            "{:?}",
+            report.misfits
+        );
     }
 }
 
@@ -263,11 +339,24 @@ async fn a_vote_that_no_epoch_leads_to_is_told_of_on_either_side() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_conflict_names_kind_and_key() {
     let (from, to) = (filled().await, tempfile::tempdir().unwrap());
-    let mut stop = |progress: CopyProgress| if progress.kind == Kind::Nodes { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    assert!(matches!(copy(&url(from.path()), &url(to.path()), &mut stop).await, Err(CopyError::Stopped)));
+    let mut stop = |progress: CopyProgress| {
+        if progress.kind == Kind::Nodes {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    };
+    assert!(matches!(
+        copy(&url(from.path()), &url(to.path()), &mut stop).await,
+        Err(CopyError::Stopped)
+    ));
     let run = "INSERT INTO runs SELECT id, cycle, state, 'mallory', approver, payouts, total, reason, created_at, updated_at, version, plan, executor, nodes, root FROM source.runs";
     let file = rusqlite::Connection::open(to.path().join("core.db")).unwrap();
-    file.execute_batch(&format!("ATTACH '{}' AS source; {run}", from.path().join("core.db").display())).unwrap();
+    file.execute_batch(&format!(
+        "ATTACH '{}' AS source; {run}",
+        from.path().join("core.db").display()
+    ))
+    .unwrap();
     drop(file);
     match copy(&url(from.path()), &url(to.path()), &mut on).await {
         Err(CopyError::Conflict { kind: Kind::Runs, key }) => assert_eq!(key, run_id()),

@@ -42,12 +42,13 @@ impl ClientError {
     pub(crate) fn setup(base_url: &str, detail: impl Into<String>) -> Self {
         Self::Setup { base_url: base_url.to_owned(), detail: detail.into() }
     }
-    /// Whether this is the service's own word on the request. A proxy's page, a redirect or an answer in another form says
-    /// nothing about it.
+    /// Whether this is the service's own word on the request. A proxy's page, a redirect or an
+    /// answer in another form says nothing about it.
     pub fn is_the_services(&self) -> bool {
         self.code().starts_with(CODE_PREFIX)
     }
-    /// Whether the same request may succeed later: no answer came, or the service is overloaded or unwell.
+    /// Whether the same request may succeed later: no answer came, or the service is overloaded or
+    /// unwell.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Transport(_) => true,
@@ -79,14 +80,19 @@ impl ClientError {
     /// The node that has the key already, if that is what it complained about.
     pub fn existing_node(&self) -> Option<NodeId> {
         match self {
-            Self::Api { status: 409, details, .. } => details.get(DETAIL_NODE_ID)?.as_str()?.parse().ok(),
+            Self::Api { status: 409, details, .. } => {
+                details.get(DETAIL_NODE_ID)?.as_str()?.parse().ok()
+            }
             _ => None,
         }
     }
-    /// The highest sequence number the service has of the node, if that is what it complained about.
+    /// The highest sequence number the service has of the node, if that is what it complained
+    /// about.
     pub fn highest_sequence(&self) -> Option<u64> {
         match self {
-            Self::Api { status: 409, details, .. } => details.get(DETAIL_HIGHEST_SEQUENCE)?.as_u64(),
+            Self::Api { status: 409, details, .. } => {
+                details.get(DETAIL_HIGHEST_SEQUENCE)?.as_u64()
+            }
             _ => None,
         }
     }

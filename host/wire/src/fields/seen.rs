@@ -26,14 +26,21 @@ impl Seen {
     /// Which field beside an unknown one was meant by it.
     pub(super) fn meant_by(&self, name: &str) -> Option<&str> {
         let (path, given) = name.rsplit_once('.').unwrap_or(("", name));
-        let beside = self.read.iter().map(String::as_str).filter(|known| known.rsplit_once('.').map_or("", |(path, _)| path) == path);
+        let beside = self
+            .read
+            .iter()
+            .map(String::as_str)
+            .filter(|known| known.rsplit_once('.').map_or("", |(path, _)| path) == path);
         nearest(given, beside.map(|known| known.rsplit_once('.').map_or(known, |(_, key)| key)))
     }
 
     fn unknown_in(&self, name: &str, value: &Value) -> Option<String> {
         match value {
             Value::Object(map) if self.opened.contains(name) => self.unknown(name, map),
-            Value::Array(items) => items.iter().enumerate().find_map(|(place, item)| self.unknown_in(&format!("{name}[{place}]"), item)),
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .find_map(|(place, item)| self.unknown_in(&format!("{name}[{place}]"), item)),
             _ => None,
         }
     }

@@ -12,7 +12,10 @@ fn a_refusal_names_the_field_the_problem_and_the_limit() {
     assert_eq!(text(r#"{"name": ""}"#), "name: must have 1 to 255 characters, has 0");
     assert_eq!(text(r#"{"name": "  "}"#), "name: must not be blank");
     assert_eq!(text(r#"{"name": "a\u0000"}"#), "name: must not contain control characters");
-    assert_eq!(with("{}", |f| f.require("name", f.text("name", 1..=255)?)).unwrap_err().to_string(), "name: is required");
+    assert_eq!(
+        with("{}", |f| f.require("name", f.text("name", 1..=255)?)).unwrap_err().to_string(),
+        "name: is required"
+    );
     let port = |json| with(json, |f| f.integer("port", 1024..=65_535_u16)).unwrap_err().to_string();
     assert_eq!(port(r#"{"port": 80}"#), "port: must be a whole number from 1024 to 65535");
     assert_eq!(port(r#"{"port": "8080"}"#), "port: must be a whole number from 1024 to 65535");
@@ -52,12 +55,24 @@ impl Request for Item {
 #[test]
 fn a_field_that_nobody_reads_is_refused_by_its_full_name() {
     let strict = |json: &str| parse::<Strict>(json.as_bytes()).map_err(|error| error.field);
-    assert_eq!(strict(r#"{"items": [{"a": true, "b": false}], "params": {"known": true}, "reason": null}"#), Ok(1));
+    assert_eq!(
+        strict(
+            r#"{"items": [{"a": true, "b": false}], "params": {"known": true}, "reason": null}"#
+        ),
+        Ok(1)
+    );
     assert_eq!(strict(r#"{"items": [], "raeson": "x"}"#), Err("raeson".into()));
     assert_eq!(strict(r#"{"items": [], "raeson": null}"#), Err("raeson".into()));
     assert_eq!(strict(r#"{"items": [], "params": {"unknown": 1}}"#), Err("params.unknown".into()));
-    assert_eq!(strict(r#"{"items": [{"a": true}, {"a": true, "c": 1}]}"#), Err("items[1].c".into()));
-    assert_eq!(strict(r#"{"items": [{"c": true, "b": false}]}"#), Ok(1), "what is wrong with it is its own error");
+    assert_eq!(
+        strict(r#"{"items": [{"a": true}, {"a": true, "c": 1}]}"#),
+        Err("items[1].c".into())
+    );
+    assert_eq!(
+        strict(r#"{"items": [{"c": true, "b": false}]}"#),
+        Ok(1),
+        "what is wrong with it is its own error"
+    );
     let said = |json: &str| parse::<Strict>(json.as_bytes()).unwrap_err().problem;
     assert!(said(r#"{"items": [], "raeson": "x"}"#).ends_with("did you mean reason?"));
     assert!(said(r#"{"items": [], "params": {"konwn": true}}"#).ends_with("did you mean known?"));
@@ -79,7 +94,13 @@ fn numbers_are_read_whatever_their_spelling() {
 #[test]
 fn a_whole_number_may_be_written_with_a_point() {
     let signed = |json| with(json, |f| f.signed("n").map_err(|e| e.to_string()));
-    assert_eq!((signed(r#"{"n": -5.0}"#), signed(r#"{"n": -9223372036854775808}"#)), (Ok(Some(-5)), Ok(Some(i64::MIN))));
+    assert_eq!(
+        (signed(r#"{"n": -5.0}"#), signed(r#"{"n": -9223372036854775808}"#)),
+        (Ok(Some(-5)), Ok(Some(i64::MIN)))
+    );
     let limits = "n: must be a whole number from -9223372036854775808 to 9223372036854775807";
-    assert_eq!((signed(r#"{"n": 1.5}"#), signed(r#"{"n": 9223372036854775808}"#)), (Err(limits.into()), Err(limits.into())));
+    assert_eq!(
+        (signed(r#"{"n": 1.5}"#), signed(r#"{"n": 9223372036854775808}"#)),
+        (Err(limits.into()), Err(limits.into()))
+    );
 }

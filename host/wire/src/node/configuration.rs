@@ -85,7 +85,8 @@ impl NodeConfigChange {
             changed.max_memory = limits.percent("max_memory_usage")?;
             changed.max_disk = limits.percent("max_disk_usage")?;
             // What the store keeps is a signed 64-bit number.
-            changed.max_network_bandwidth = limits.integer("max_network_bandwidth", 0..=i64::MAX.unsigned_abs())?;
+            changed.max_network_bandwidth =
+                limits.integer("max_network_bandwidth", 0..=i64::MAX.unsigned_abs())?;
         }
         Ok(changed)
     }

@@ -14,7 +14,8 @@ const GIGABYTE: f64 = 1e9;
 /// [`FieldError`] if it is none.
 pub fn public_key(fields: &Fields<'_>, key: &str) -> Result<Option<PublicKey>, FieldError> {
     let Some(bytes) = fields.base64(key, 32..=32)? else { return Ok(None) };
-    let bytes: [u8; 32] = bytes.try_into().map_err(|_| fields.error(key, "must be base64 of 32 bytes"))?;
+    let bytes: [u8; 32] =
+        bytes.try_into().map_err(|_| fields.error(key, "must be base64 of 32 bytes"))?;
     match VerifyingKey::from_bytes(&bytes) {
         Ok(point) if !point.is_weak() => Ok(Some(PublicKey(bytes))),
         _ => Err(fields.error(key, "must be an Ed25519 public key")),
@@ -26,16 +27,23 @@ fn in_gigabytes(fields: &Fields<'_>) -> Result<Option<Hardware>, FieldError> {
     let bytes = |key| -> Result<Option<u64>, FieldError> {
         let Some(text) = fields.decimal(key)? else { return Ok(None) };
         // Written and read again: `as` would hide a number that is none of bytes.
-        let bytes = text.parse::<f64>().ok().and_then(|number| format!("{:.0}", number * GIGABYTE).parse().ok());
+        let bytes = text
+            .parse::<f64>()
+            .ok()
+            .and_then(|number| format!("{:.0}", number * GIGABYTE).parse().ok());
         bytes.map(Some).ok_or_else(|| fields.error(key, "must be a number of GB"))
     };
     let cores = fields.integer("cpu_cores", 0..=u32::MAX)?;
     let (memory, storage) = (bytes("memory_gb")?, bytes("disk_gb")?);
-    Ok(cores.zip(memory).zip(storage).map(|((cpu_cores, memory_bytes), storage_bytes)| Hardware { cpu_cores, memory_bytes, storage_bytes }))
+    Ok(cores.zip(memory).zip(storage).map(|((cpu_cores, memory_bytes), storage_bytes)| Hardware {
+        cpu_cores,
+        memory_bytes,
+        storage_bytes,
+    }))
 }
 
-/// The hardware of a request: our flat form, or the network's nested one. Whether the numbers can be true is
-/// the service's to say; only that they are numbers is checked here.
+/// The hardware of a request: our flat form, or the network's nested one. Whether the numbers can
+/// be true is the service's to say; only that they are numbers is checked here.
 pub(super) fn hardware(fields: &Fields<'_>) -> Result<Option<Hardware>, FieldError> {
     let any = || 0..=i64::MAX.unsigned_abs();
     if let Some(flat) = fields.object("hardware")? {
@@ -63,9 +71,12 @@ pub(super) fn hardware(fields: &Fields<'_>) -> Result<Option<Hardware>, FieldErr
             None => None,
         },
     };
-    // The older form is descriptive and often partial: unless it says all three, it says nothing we can check.
+    // The older form is descriptive and often partial: unless it says all three, it says nothing we
+    // can check.
     Ok(match (cores, bytes(&memory)?, bytes(&storage)?) {
-        (Some(cpu_cores), Some(memory_bytes), Some(storage_bytes)) => Some(Hardware { cpu_cores, memory_bytes, storage_bytes }),
+        (Some(cpu_cores), Some(memory_bytes), Some(storage_bytes)) => {
+            Some(Hardware { cpu_cores, memory_bytes, storage_bytes })
+        }
         _ => None,
     })
 }

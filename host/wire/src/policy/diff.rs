@@ -1,6 +1,8 @@
 //! How two versions differ.
 
-use lucid_model::policy::{Changed, ChangedParam, ComponentSize, FactRead, ParamSpec, PolicyDifferences, PolicyRef};
+use lucid_model::policy::{
+    Changed, ChangedParam, ComponentSize, FactRead, ParamSpec, PolicyDifferences, PolicyRef,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -130,9 +132,20 @@ pub struct ParamSpecBody {
 impl PolicyDiffBody {
     /// Two policies and how they differ.
     pub fn new(before: &PolicyRef, after: &PolicyRef, differences: &PolicyDifferences) -> Self {
-        let text = |found: &Changed<String>| ChangedTextBody { field: found.what.into(), before: found.before.clone(), after: found.after.clone() };
-        let limit = |found: &Changed<u64>| ChangedLimitBody { limit: found.what.into(), before: found.before, after: found.after };
-        let component = |found: &Changed<ComponentSize>| ChangedComponentBody { before: (&found.before).into(), after: (&found.after).into() };
+        let text = |found: &Changed<String>| ChangedTextBody {
+            field: found.what.into(),
+            before: found.before.clone(),
+            after: found.after.clone(),
+        };
+        let limit = |found: &Changed<u64>| ChangedLimitBody {
+            limit: found.what.into(),
+            before: found.before,
+            after: found.after,
+        };
+        let component = |found: &Changed<ComponentSize>| ChangedComponentBody {
+            before: (&found.before).into(),
+            after: (&found.after).into(),
+        };
         let (imports, facts) = (&differences.imports, &differences.facts);
         Self {
             before: before.into(),
@@ -140,8 +153,14 @@ impl PolicyDiffBody {
             manifest: differences.manifest.iter().map(text).collect(),
             component: differences.component.as_ref().map(component),
             limits: differences.limits.iter().map(limit).collect(),
-            imports: MovedImportsBody { added: imports.added.clone(), removed: imports.removed.clone() },
-            facts: MovedFactsBody { added: facts.added.iter().map(Into::into).collect(), removed: facts.removed.iter().map(Into::into).collect() },
+            imports: MovedImportsBody {
+                added: imports.added.clone(),
+                removed: imports.removed.clone(),
+            },
+            facts: MovedFactsBody {
+                added: facts.added.iter().map(Into::into).collect(),
+                removed: facts.removed.iter().map(Into::into).collect(),
+            },
             params: differences.params.iter().map(Into::into).collect(),
         }
     }
@@ -161,8 +180,17 @@ impl From<&FactRead> for FactReadBody {
 
 impl From<&ChangedParam> for ChangedParamBody {
     fn from(param: &ChangedParam) -> Self {
-        let spec =
-            |spec: &ParamSpec| ParamSpecBody { unit: spec.unit.clone(), default: spec.default, min: spec.min, max: spec.max, doc: spec.doc.clone() };
-        Self { name: param.name.clone(), before: param.before.as_ref().map(spec), after: param.after.as_ref().map(spec) }
+        let spec = |spec: &ParamSpec| ParamSpecBody {
+            unit: spec.unit.clone(),
+            default: spec.default,
+            min: spec.min,
+            max: spec.max,
+            doc: spec.doc.clone(),
+        };
+        Self {
+            name: param.name.clone(),
+            before: param.before.as_ref().map(spec),
+            after: param.after.as_ref().map(spec),
+        }
     }
 }

@@ -79,7 +79,11 @@ pub struct InForceBody {
 
 impl From<&Activation> for InForceBody {
     fn from(activation: &Activation) -> Self {
-        Self { scope: activation.scope.to_string(), revision: activation.revision.0, starts_at: starts_at(activation) }
+        Self {
+            scope: activation.scope.to_string(),
+            revision: activation.revision.0,
+            starts_at: starts_at(activation),
+        }
     }
 }
 
@@ -188,7 +192,11 @@ pub struct PolicyReportBody {
 impl From<&PolicyReport> for PolicyReportBody {
     fn from(report: &PolicyReport) -> Self {
         let checks = report.checks.iter();
-        let checks = checks.map(|check| GateCheckBody { check: check.name.clone(), passed: check.failure.is_none(), reason: check.failure.clone() });
+        let checks = checks.map(|check| GateCheckBody {
+            check: check.name.clone(),
+            passed: check.failure.is_none(),
+            reason: check.failure.clone(),
+        });
         Self {
             report_id: report.id.to_string(),
             at: report.at.to_string(),
@@ -218,8 +226,8 @@ pub struct ActivatePolicyRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Scope>)]
     pub scope: Option<String>,
-    /// `now` (default): the next calculation uses it; `next_period`: the next epoch does, or, if it is a payout policy,
-    /// the next settlement period.
+    /// `now` (default): the next calculation uses it; `next_period`: the next epoch does, or, if it
+    /// is a payout policy, the next settlement period.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::ActivationStart>)]
     pub start: Option<String>,
@@ -251,14 +259,21 @@ impl Request for ActivatePolicyRequest {
     fn read(fields: &Fields<'_>) -> Result<ActivatePolicy, FieldError> {
         let scope = match fields.string("scope")? {
             None => Scope::Default,
-            Some(text) => text.parse().map_err(|_| fields.error("scope", "must be default or a pool's id"))?,
+            Some(text) => {
+                text.parse().map_err(|_| fields.error("scope", "must be default or a pool's id"))?
+            }
         };
         let next_period = match fields.string("start")? {
             None | Some("now") => false,
             Some("next_period") => true,
             Some(_) => return Err(fields.error("start", "must be one of now, next_period")),
         };
-        Ok(ActivatePolicy { scope, next_period, params: params(fields)?, reason: fields.text("reason", 0..=500)? })
+        Ok(ActivatePolicy {
+            scope,
+            next_period,
+            params: params(fields)?,
+            reason: fields.text("reason", 0..=500)?,
+        })
     }
 }
 

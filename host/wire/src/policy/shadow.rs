@@ -12,7 +12,9 @@ use lucid_model::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::simulation::{EXTREMES_MAX, SimulatedNodeBody, SimulatedSideBody, SimulationBody, narrow};
+use super::simulation::{
+    EXTREMES_MAX, SimulatedNodeBody, SimulatedSideBody, SimulationBody, narrow,
+};
 use crate::{
     fields::{FieldError, Fields, Request},
     page::Pagination,
@@ -52,7 +54,11 @@ impl Request for BeginShadowRequest {
     type Valid = BeginShadow;
     fn read(fields: &Fields<'_>) -> Result<BeginShadow, FieldError> {
         let reason = fields.text("reason", 0..=500)?.unwrap_or_default();
-        Ok(BeginShadow { params: super::life::params(fields)?, pool: fields.parsed("pool_id")?, reason })
+        Ok(BeginShadow {
+            params: super::life::params(fields)?,
+            pool: fields.parsed("pool_id")?,
+            reason,
+        })
     }
 }
 
@@ -315,7 +321,8 @@ pub struct ShadowResultList {
     pub pagination: Pagination,
 }
 
-/// Results as lines of comma-separated values, below one with the names. Differences are score-seconds or USDT.
+/// Results as lines of comma-separated values, below one with the names. Differences are
+/// score-seconds or USDT.
 pub fn results_csv(results: &[ShadowResult]) -> String {
     let mut csv = String::from("period,nodes,nodes_changed,before,after,difference,failure\n");
     for result in results {
@@ -327,7 +334,13 @@ pub fn results_csv(results: &[ShadowResult]) -> String {
                 writeln!(csv, "{start},{nodes},{changed},{before},{after},{},", total.difference())
             }
             Findings::Money(Summary { nodes, changed, total, .. }) => {
-                writeln!(csv, "{start},{nodes},{changed},{},{},{},", total.before, total.after, difference(total))
+                writeln!(
+                    csv,
+                    "{start},{nodes},{changed},{},{},{},",
+                    total.before,
+                    total.after,
+                    difference(total)
+                )
             }
             Findings::Failed(_) => writeln!(csv, "{start},,,,,,failed"),
         };

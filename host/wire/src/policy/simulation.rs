@@ -62,7 +62,12 @@ impl Request for SimulatePolicyRequest {
         if from.zip(to).is_some_and(|(from, to): (TimeMs, TimeMs)| from >= to) {
             return Err(FieldError::new("to", "must be after from"));
         }
-        Ok(NewSimulation { params: super::life::params(fields)?, from, to, pool: fields.parsed("pool_id")? })
+        Ok(NewSimulation {
+            params: super::life::params(fields)?,
+            from,
+            to,
+            pool: fields.parsed("pool_id")?,
+        })
     }
 }
 
@@ -82,7 +87,12 @@ pub struct SimulatedSideBody {
 
 impl SimulatedSideBody {
     pub(super) fn of(change: &Change, side: &Side) -> Self {
-        Self { mean_score: change.mean(side).into(), score_seconds: side.score_seconds, clamped: side.clamped, held: side.held }
+        Self {
+            mean_score: change.mean(side).into(),
+            score_seconds: side.score_seconds,
+            clamped: side.clamped,
+            held: side.held,
+        }
     }
 }
 

@@ -39,7 +39,10 @@ pub struct CapacityBody {
 
 impl CapacityBody {
     fn of<'a>(members: impl IntoIterator<Item = &'a Node>) -> Self {
-        let hardware = members.into_iter().filter(|node| node.status == NodeStatus::Active).filter_map(|node| node.hardware);
+        let hardware = members
+            .into_iter()
+            .filter(|node| node.status == NodeStatus::Active)
+            .filter_map(|node| node.hardware);
         hardware.fold(Self::default(), |sum, one| Self {
             cpu_cores: sum.cpu_cores.saturating_add(u64::from(one.cpu_cores)),
             memory_bytes: sum.memory_bytes.saturating_add(one.memory_bytes),
@@ -78,7 +81,8 @@ pub struct PoolHealthBody {
     pub places_free: u32,
     /// What members that report now have.
     pub capacity: CapacityBody,
-    /// Members that failed for long and were replaced: they come back when they work again and there is room.
+    /// Members that failed for long and were replaced: they come back when they work again and
+    /// there is room.
     #[schema(max_items = 100_000)]
     pub replaced: Vec<ReplacedBody>,
 }
@@ -99,7 +103,10 @@ impl PoolHealthBody {
             max_nodes: pool.max_nodes,
             places_free: pool.max_nodes.saturating_sub(pool.node_count),
             capacity: CapacityBody::of(members),
-            replaced: replaced.iter().map(|r| ReplacedBody { node_id: r.node.to_string(), at: r.at.to_string() }).collect(),
+            replaced: replaced
+                .iter()
+                .map(|r| ReplacedBody { node_id: r.node.to_string(), at: r.at.to_string() })
+                .collect(),
         }
     }
 }
@@ -199,7 +206,20 @@ pub struct PoolPerformanceBody {
 
 impl PoolPerformanceBody {
     /// Puts the parts together.
-    pub fn new(pool: &Pool, resolution: &str, range: Interval, total: PoolPerformancePoint, points: Vec<PoolPerformancePoint>) -> Self {
-        Self { pool_id: pool.id.to_string(), resolution: resolution.into(), from: range.from.to_string(), to: range.to.to_string(), total, points }
+    pub fn new(
+        pool: &Pool,
+        resolution: &str,
+        range: Interval,
+        total: PoolPerformancePoint,
+        points: Vec<PoolPerformancePoint>,
+    ) -> Self {
+        Self {
+            pool_id: pool.id.to_string(),
+            resolution: resolution.into(),
+            from: range.from.to_string(),
+            to: range.to.to_string(),
+            total,
+            points,
+        }
     }
 }

@@ -53,7 +53,8 @@ pub struct EpochBody {
 pub struct EpochStandingBody {
     /// Its start, Unix seconds: its id.
     pub epoch: i64,
-    /// `closed`, or what is being done: `waiting` for reports, `gathering` facts, `scoring`, `storing`.
+    /// `closed`, or what is being done: `waiting` for reports, `gathering` facts, `scoring`,
+    /// `storing`.
     pub state: String,
     /// Nodes it is done for.
     #[serde(skip_serializing_if = "Option::is_none")]

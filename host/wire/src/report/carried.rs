@@ -1,4 +1,5 @@
-//! Reports that a gateway carries for nodes: each as its node made it, so that its signature stays good.
+//! Reports that a gateway carries for nodes: each as its node made it, so that its signature stays
+//! good.
 
 use lucid_model::id::NodeId;
 use serde::{Deserialize, Serialize};
@@ -56,9 +57,13 @@ impl Request for CarriedReportRequest {
         let node = fields.require("node_id", fields.parsed("node_id")?)?;
         let report = fields.require("report", fields.string("report")?)?;
         if report.len() > REPORT_BYTES_MAX {
-            return Err(fields.error("report", format!("must have at most {REPORT_BYTES_MAX} bytes, has {}", report.len())));
+            return Err(fields.error(
+                "report",
+                format!("must have at most {REPORT_BYTES_MAX} bytes, has {}", report.len()),
+            ));
         }
-        let samples = parse::<MetricsRequest>(report.as_bytes()).map_err(|error| fields.error("report", format!("is no report: {error}")))?;
+        let samples = parse::<MetricsRequest>(report.as_bytes())
+            .map_err(|error| fields.error("report", format!("is no report: {error}")))?;
         let signature = fields.base64("signature", 64..=64)?;
         let sequence = fields.integer("sequence", 1..=i64::MAX.unsigned_abs())?;
         let signature = match (sequence, signature) {
@@ -116,22 +121,37 @@ mod tests {
     const NODE: &str = "0192f0c1-2b3c-7d4e-8f90-123456789abc";
 
     fn read(extra: &str) -> Vec<Result<CarriedReport, FieldError>> {
-        let body =
-            format!(r#"{{"reports":[{{"node_id":"{NODE}","report":"{{\"cpu_usage\":1}}"{extra}}},{{"node_id":"{NODE}","report":"[]"}},{{}}]}}"#);
+        let body = format!(
+            r#"{{"reports":[{{"node_id":"{NODE}","report":"{{\"cpu_usage\":1}}"{extra}}},{{"node_id":"{NODE}","report":"[]"}},{{}}]}}"#
+        );
         parse::<CarriedReportsRequest>(body.as_bytes()).unwrap()
     }
 
     #[test]
     fn a_report_of_a_batch_fails_by_itself() {
-        let refusal = |result: &Result<CarriedReport, FieldError>| result.as_ref().unwrap_err().to_string();
+        let refusal =
+            |result: &Result<CarriedReport, FieldError>| result.as_ref().unwrap_err().to_string();
         let read_plain = read("");
         let taken = read_plain[0].as_ref().unwrap();
-        assert_eq!((taken.report.as_str(), taken.samples.len(), taken.signature.as_ref()), (r#"{"cpu_usage":1}"#, 1, None));
-        assert!(refusal(&read_plain[1]).starts_with("reports[1].report: is no report: "), "{}", refusal(&read_plain[1]));
+        assert_eq!(
+            (taken.report.as_str(), taken.samples.len(), taken.signature.as_ref()),
+            (r#"{"cpu_usage":1}"#, 1, None)
+        );
+        assert!(
+            refusal(&read_plain[1]).starts_with("reports[1].report: is no report: "),
+            "{}",
+            refusal(&read_plain[1])
+        );
         assert_eq!(refusal(&read_plain[2]), "reports[2].node_id: is required");
-        assert_eq!(refusal(&read(r#","sequence":7"#)[0]), "reports[0].signature: is required with sequence");
+        assert_eq!(
+            refusal(&read(r#","sequence":7"#)[0]),
+            "reports[0].signature: is required with sequence"
+        );
         let signature = "A".repeat(86);
-        assert_eq!(refusal(&read(&format!(r#","signature":"{signature}==""#))[0]), "reports[0].sequence: is required with signature");
+        assert_eq!(
+            refusal(&read(&format!(r#","signature":"{signature}==""#))[0]),
+            "reports[0].sequence: is required with signature"
+        );
         let signed = read(&format!(r#","sequence":7,"signature":"{signature}==""#));
         assert_eq!(signed[0].as_ref().unwrap().signature.as_ref().unwrap().sequence, 7);
     }

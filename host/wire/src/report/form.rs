@@ -5,7 +5,10 @@ use utoipa::{
     openapi::{ArrayBuilder, Object, Ref, RefOr, Schema},
 };
 
-use super::{MetricsRequest, ObservationRequest, ObservationsRequest, SAMPLES_MAX, SESSIONS_MAX, SampleRequest};
+use super::{
+    MetricsRequest, ObservationRequest, ObservationsRequest, SAMPLES_MAX, SESSIONS_MAX,
+    SampleRequest,
+};
 use crate::schema;
 
 /// Traffic counters; what is absent is 0.
@@ -78,7 +81,10 @@ fn reference<T: ToSchema>() -> Ref {
 }
 
 /// The fields of one thing, none of which has to be there, and others beside them.
-fn one_or<T: PartialSchema>(description: &str, others: impl IntoIterator<Item = (&'static str, RefOr<Schema>)>) -> RefOr<Schema> {
+fn one_or<T: PartialSchema>(
+    description: &str,
+    others: impl IntoIterator<Item = (&'static str, RefOr<Schema>)>,
+) -> RefOr<Schema> {
     let mut object = match T::schema() {
         RefOr::T(Schema::Object(object)) => object,
         _ => Object::new(),
@@ -107,8 +113,14 @@ impl ToSchema for SampleRequest {
 
 impl PartialSchema for MetricsRequest {
     fn schema() -> RefOr<Schema> {
-        let more = [("samples", list::<SampleRequest>(SAMPLES_MAX)), ("metrics", reference::<SampleRequest>().into())];
-        one_or::<SampleFields>("Several samples in `samples`; or one in `metrics`, as older clients send it; or the fields of one.", more)
+        let more = [
+            ("samples", list::<SampleRequest>(SAMPLES_MAX)),
+            ("metrics", reference::<SampleRequest>().into()),
+        ];
+        one_or::<SampleFields>(
+            "Several samples in `samples`; or one in `metrics`, as older clients send it; or the fields of one.",
+            more,
+        )
     }
 }
 
@@ -121,7 +133,10 @@ impl ToSchema for MetricsRequest {
 impl PartialSchema for ObservationsRequest {
     fn schema() -> RefOr<Schema> {
         let more = [("observations", list::<ObservationRequest>(SESSIONS_MAX))];
-        one_or::<ObservationRequest>("Several sessions in `observations`, or the fields of one.", more)
+        one_or::<ObservationRequest>(
+            "Several sessions in `observations`, or the fields of one.",
+            more,
+        )
     }
 }
 

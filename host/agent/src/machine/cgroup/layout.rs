@@ -1,5 +1,5 @@
-//! Where the control groups of this process are: version 2 has one hierarchy, version 1 one for each controller, and
-//! both may be there at once.
+//! Where the control groups of this process are: version 2 has one hierarchy, version 1 one for
+//! each controller, and both may be there at once.
 
 use std::{
     fs,
@@ -24,10 +24,14 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// The groups around the process, the innermost first, as paths from the mount; without those of the agent's own
-    /// service.
+    /// The groups around the process, the innermost first, as paths from the mount; without those
+    /// of the agent's own service.
     pub(super) fn levels(&self) -> impl Iterator<Item = PathBuf> {
-        let of_a_service = |level: &Path| level.components().any(|part| part.as_os_str().to_str().is_some_and(|name| name.ends_with(".service")));
+        let of_a_service = |level: &Path| {
+            level.components().any(|part| {
+                part.as_os_str().to_str().is_some_and(|name| name.ends_with(".service"))
+            })
+        };
         self.path.ancestors().filter(move |level| !of_a_service(level)).map(Path::to_owned)
     }
 }
@@ -49,11 +53,19 @@ impl Groups {
         let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
         let group = |controller: &str| {
             // A controller that version 1 has is not in version 2.
-            one(controller, &memberships, &mounts)
-                .or_else(|| two(&memberships, &mounts))
-                .map(|group| Group { mount: root.join(group.mount.strip_prefix("/").unwrap_or(&group.mount)), ..group })
+            one(controller, &memberships, &mounts).or_else(|| two(&memberships, &mounts)).map(
+                |group| Group {
+                    mount: root.join(group.mount.strip_prefix("/").unwrap_or(&group.mount)),
+                    ..group
+                },
+            )
         };
-        Self { memory: group("memory"), cpu: group("cpu"), accounting: group("cpuacct"), cpuset: group("cpuset") }
+        Self {
+            memory: group("memory"),
+            cpu: group("cpu"),
+            accounting: group("cpuacct"),
+            cpuset: group("cpuset"),
+        }
     }
 }
 
@@ -67,7 +79,8 @@ struct Mount<'a> {
 }
 
 impl<'a> Mount<'a> {
-    /// A line of `mountinfo`: id, parent, device, root, point, options, optional fields, `-`, type, source, options.
+    /// A line of `mountinfo`: id, parent, device, root, point, options, optional fields, `-`, type,
+    /// source, options.
     fn parse(line: &'a str) -> Option<Self> {
         let (before, after) = line.split_once(" - ")?;
         let (mut before, mut after) = (before.split(' ').skip(3), after.split(' '));
@@ -76,13 +89,23 @@ impl<'a> Mount<'a> {
             "cgroup2" => Version::Two,
             _ => return None,
         };
-        Some(Self { version, root: before.next()?, point: before.next()?, options: after.nth(1).unwrap_or_default() })
+        Some(Self {
+            version,
+            root: before.next()?,
+            point: before.next()?,
+            options: after.nth(1).unwrap_or_default(),
+        })
     }
 
     fn group(&self, path: &str) -> Group {
-        // What is not below the part that is mounted here (a process that joined from outside) is seen as its root.
+        // What is not below the part that is mounted here (a process that joined from outside) is
+        // seen as its root.
         let path = Path::new(path).strip_prefix(self.root).unwrap_or(Path::new(""));
-        let path = if path.components().any(|part| part == std::path::Component::ParentDir) { Path::new("") } else { path };
+        let path = if path.components().any(|part| part == std::path::Component::ParentDir) {
+            Path::new("")
+        } else {
+            path
+        };
         Group { version: self.version, mount: self.point.into(), path: path.to_owned() }
     }
 }
@@ -94,7 +117,10 @@ fn one(controller: &str, memberships: &str, mounts: &[Mount<'_>]) -> Option<Grou
         let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
         has(controllers).then_some(path)
     })?;
-    mounts.iter().find(|mount| mount.version == Version::One && has(mount.options)).map(|mount| mount.group(path))
+    mounts
+        .iter()
+        .find(|mount| mount.version == Version::One && has(mount.options))
+        .map(|mount| mount.group(path))
 }
 
 /// The line of version 2 is `0::path`.

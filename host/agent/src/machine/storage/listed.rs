@@ -18,7 +18,11 @@ struct Listed {
 }
 
 fn list() -> Vec<Listed> {
-    let Ok(disks) = Disks::new_with_refreshed_list_specifics(DiskRefreshKind::nothing().with_storage()) else { return Vec::new() };
+    let Ok(disks) =
+        Disks::new_with_refreshed_list_specifics(DiskRefreshKind::nothing().with_storage())
+    else {
+        return Vec::new();
+    };
     let listed = |disk: &sysinfo::Disk| Listed {
         device: disk.name().to_string_lossy().into_owned(),
         point: disk.mount_point().to_owned(),
@@ -29,13 +33,18 @@ fn list() -> Vec<Listed> {
 }
 
 fn holding<'a>(disks: &'a [Listed], path: &Path) -> Option<&'a Listed> {
-    disks.iter().filter(|disk| path.starts_with(&disk.point)).max_by_key(|disk| disk.point.components().count())
+    disks
+        .iter()
+        .filter(|disk| path.starts_with(&disk.point))
+        .max_by_key(|disk| disk.point.components().count())
 }
 
 fn sum(disks: &[Listed], data: &Path) -> u64 {
     let of_data = holding(disks, data).map(|disk| disk.device.as_str());
     let mut seen = BTreeSet::new();
-    let counted = disks.iter().filter(|disk| (!disk.is_removable || Some(disk.device.as_str()) == of_data) && seen.insert(&disk.device));
+    let counted = disks.iter().filter(|disk| {
+        (!disk.is_removable || Some(disk.device.as_str()) == of_data) && seen.insert(&disk.device)
+    });
     counted.fold(0, |sum, disk| sum.saturating_add(disk.room.total))
 }
 
@@ -54,12 +63,22 @@ mod tests {
     use super::*;
 
     fn disk(device: &str, point: &str, is_removable: bool) -> Listed {
-        Listed { device: device.into(), point: point.into(), is_removable, room: Room { total: 10, available: 4 } }
+        Listed {
+            device: device.into(),
+            point: point.into(),
+            is_removable,
+            room: Room { total: 10, available: 4 },
+        }
     }
 
     #[test]
     fn each_device_counts_once_and_a_removable_one_only_with_the_data() {
-        let disks = [disk("a", "/", false), disk("a", "/Volumes/x", false), disk("b", "/Volumes/usb", true), disk("c", "/Volumes/other", true)];
+        let disks = [
+            disk("a", "/", false),
+            disk("a", "/Volumes/x", false),
+            disk("b", "/Volumes/usb", true),
+            disk("c", "/Volumes/other", true),
+        ];
         assert_eq!(sum(&disks, Path::new("/var/agent")), 10);
         assert_eq!(sum(&disks, Path::new("/Volumes/usb/agent")), 20);
         assert_eq!(holding(&disks, Path::new("/Volumes/usb/agent")).unwrap().device, "b");

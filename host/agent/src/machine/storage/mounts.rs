@@ -9,8 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The number of the device that holds a file system. The major number is 0 where no block device holds it: in memory,
-/// on the network, or on several devices.
+/// The number of the device that holds a file system. The major number is 0 where no block device
+/// holds it: in memory, on the network, or on several devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct DeviceNumber {
     pub(super) major: u32,
@@ -74,17 +74,26 @@ impl MountTable {
                 None => Some(&self.roots),
                 Some((_, last)) => self.on.get(&last.id),
             };
-            let around = next.into_iter().flatten().filter_map(|index| Some((*index, self.mounts.get(*index)?)));
-            let around = around.filter(|(index, mount)| path.starts_with(&mount.point) && !passed.contains(index));
-            // The kernel walks a path from its start. Of two mounts at one point, the later one hides the other.
-            let Some((index, mount)) = around.min_by_key(|(index, mount)| (mount.point.components().count(), Reverse(*index))) else { return way };
+            let around = next
+                .into_iter()
+                .flatten()
+                .filter_map(|index| Some((*index, self.mounts.get(*index)?)));
+            let around = around
+                .filter(|(index, mount)| path.starts_with(&mount.point) && !passed.contains(index));
+            // The kernel walks a path from its start. Of two mounts at one point, the later one
+            // hides the other.
+            let Some((index, mount)) = around
+                .min_by_key(|(index, mount)| (mount.point.components().count(), Reverse(*index)))
+            else {
+                return way;
+            };
             passed.insert(index);
             way.push((index, mount));
         }
     }
 
-    /// Whether the mount point of a mount shows this mount, not another one that hides it. Who asks a hidden one for its
-    /// room gets the answer of the other one, which may hang.
+    /// Whether the mount point of a mount shows this mount, not another one that hides it. Who asks
+    /// a hidden one for its room gets the answer of the other one, which may hang.
     pub(super) fn is_in_sight(&self, (index, mount): (usize, &Mount)) -> bool {
         self.leading_to(&mount.point).last().is_some_and(|(last, _)| *last == index)
     }
@@ -147,15 +156,38 @@ nonsense
 40 36 0:43 / /d rw - tmpfs
 ";
         let table = MountTable::parse(text);
-        let read: Vec<_> = table.iter().map(|(_, m)| (m.device.to_string(), m.point.to_str().unwrap(), m.kind.as_str(), m.source.as_str())).collect();
-        let expected = [("98:0", "/mnt 2", "ext3", "/dev/root"), ("0:40", "/a\\b", "fuse.s3fs", "s3 fs"), ("0:43", "/d", "tmpfs", "")];
-        assert_eq!(read, expected.map(|(device, point, kind, source)| (device.to_owned(), point, kind, source)));
+        let read: Vec<_> = table
+            .iter()
+            .map(|(_, m)| {
+                (
+                    m.device.to_string(),
+                    m.point.to_str().unwrap(),
+                    m.kind.as_str(),
+                    m.source.as_str(),
+                )
+            })
+            .collect();
+        let expected = [
+            ("98:0", "/mnt 2", "ext3", "/dev/root"),
+            ("0:40", "/a\\b", "fuse.s3fs", "s3 fs"),
+            ("0:43", "/d", "tmpfs", ""),
+        ];
+        assert_eq!(
+            read,
+            expected.map(|(device, point, kind, source)| (device.to_owned(), point, kind, source))
+        );
     }
 
     #[test]
     fn escapes_that_are_none_stay() {
-        for (escaped, plain) in [("\\040", " "), ("a\\011\\012", "a\t\n"), ("\\04", "\\04"), ("\\400", "\\400"), ("\\", "\\"), ("\\134040", "\\040")]
-        {
+        for (escaped, plain) in [
+            ("\\040", " "),
+            ("a\\011\\012", "a\t\n"),
+            ("\\04", "\\04"),
+            ("\\400", "\\400"),
+            ("\\", "\\"),
+            ("\\134040", "\\040"),
+        ] {
             assert_eq!(unescaped(escaped.as_bytes()), plain.as_bytes(), "{escaped}");
         }
     }
@@ -174,14 +206,24 @@ nonsense
         );
         assert_eq!((at(&table, "/etc"), at(&table, "/database")), (Some(0), Some(0)));
         assert_eq!(at(&table, "/srv/x"), Some(4), "mounted on the root of the other");
-        assert_eq!(at(&table, "/data/deep/x"), Some(5), "a mount at /data hides what was mounted below it before");
-        let in_sight: Vec<_> = table.iter().filter(|mount| table.is_in_sight(*mount)).map(|(index, _)| index).collect();
+        assert_eq!(
+            at(&table, "/data/deep/x"),
+            Some(5),
+            "a mount at /data hides what was mounted below it before"
+        );
+        let in_sight: Vec<_> = table
+            .iter()
+            .filter(|mount| table.is_in_sight(*mount))
+            .map(|(index, _)| index)
+            .collect();
         assert_eq!(in_sight, [0, 4, 5]);
     }
 
     #[test]
     fn a_changed_root_need_not_be_a_mount_and_circles_end() {
-        let changed_root = MountTable::parse(b"30 7 8:2 /x /data rw - ext4 /dev/sda2 rw\n31 7 0:5 / /proc rw - proc proc rw\n");
+        let changed_root = MountTable::parse(
+            b"30 7 8:2 /x /data rw - ext4 /dev/sda2 rw\n31 7 0:5 / /proc rw - proc proc rw\n",
+        );
         assert_eq!((at(&changed_root, "/data/x"), at(&changed_root, "/etc")), (Some(0), None));
         let circle = MountTable::parse(b"1 1 0:2 / / rw - rootfs rootfs rw\n2 3 0:3 / / rw - tmpfs a rw\n3 2 0:4 / / rw - tmpfs b rw\n");
         assert_eq!(at(&circle, "/x"), Some(0));

@@ -14,8 +14,8 @@ use super::{
 /// Room that is counted once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Store<'a> {
-    /// Where it is asked for; the largest answer counts. There are several only for the datasets of a pool, each of
-    /// which shows what it holds itself and what the pool has left.
+    /// Where it is asked for; the largest answer counts. There are several only for the datasets of
+    /// a pool, each of which shows what it holds itself and what the pool has left.
     pub(super) points: Vec<&'a Path>,
     /// The disks below, with their bytes, where they are known.
     disks: BTreeMap<String, u64>,
@@ -31,26 +31,37 @@ pub(super) struct Survey<'a, M> {
 impl<'a, M: Fn(&Mount) -> Medium> Survey<'a, M> {
     /// The mount that `path` is on; of memory and of the network, the one around it.
     pub(super) fn holding(&self, path: &Path) -> Option<(&'a Mount, Medium)> {
-        let mut around = self.table.leading_to(path).into_iter().rev().map(|found| (found, (self.medium)(found.1)));
-        let (found, medium) = around.find(|(found, medium)| *medium != Medium::None && self.table.is_in_sight(*found))?;
+        let mut around = self
+            .table
+            .leading_to(path)
+            .into_iter()
+            .rev()
+            .map(|found| (found, (self.medium)(found.1)));
+        let (found, medium) = around
+            .find(|(found, medium)| *medium != Medium::None && self.table.is_in_sight(*found))?;
         Some((found.1, medium))
     }
 
-    /// All room of this machine's disks; without a disk in sight, as in a container, the room that `data` is on. A disk
-    /// that may be gone tomorrow counts only if `data` is on it.
+    /// All room of this machine's disks; without a disk in sight, as in a container, the room that
+    /// `data` is on. A disk that may be gone tomorrow counts only if `data` is on it.
     pub(super) fn stores(&self, data: &Path) -> Vec<Store<'a>> {
         let holding = self.holding(data);
         let is_of_data = |medium: &Medium| match (medium, &holding) {
             (Medium::Disk(disk), Some((_, Medium::Disk(of_data)))) => disk.key == of_data.key,
             _ => false,
         };
-        let (mut stores, mut datasets) = (BTreeMap::<(&str, String), Store<'a>>::new(), BTreeSet::new());
+        let (mut stores, mut datasets) =
+            (BTreeMap::<(&str, String), Store<'a>>::new(), BTreeSet::new());
         for found in self.table.iter() {
             let (mount, medium) = (found.1, (self.medium)(found.1));
             let is_of_data = is_of_data(&medium);
             let (key, disks) = match medium {
-                Medium::Disk(disk) if !disk.is_attached || is_of_data => (("disk", disk.key), disk.disks),
-                Medium::Pool(name) if !datasets.contains(&mount.device) => (("pool", name), BTreeMap::new()),
+                Medium::Disk(disk) if !disk.is_attached || is_of_data => {
+                    (("disk", disk.key), disk.disks)
+                }
+                Medium::Pool(name) if !datasets.contains(&mount.device) => {
+                    (("pool", name), BTreeMap::new())
+                }
                 _ => continue,
             };
             let is_new = key.0 == "pool" || !stores.contains_key(&key);
@@ -62,7 +73,10 @@ impl<'a, M: Fn(&Mount) -> Medium> Survey<'a, M> {
             }
         }
         if stores.is_empty() {
-            return holding.map(|(mount, _)| Store { points: vec![&mount.point], disks: BTreeMap::new() }).into_iter().collect();
+            return holding
+                .map(|(mount, _)| Store { points: vec![&mount.point], disks: BTreeMap::new() })
+                .into_iter()
+                .collect();
         }
         stores.into_values().collect()
     }
@@ -72,7 +86,13 @@ impl<'a, M: Fn(&Mount) -> Medium> Survey<'a, M> {
 pub(super) fn total_bytes(stores: &[Store<'_>], room: impl Fn(&Path) -> Option<Room>) -> u64 {
     let (mut disks, mut on_disks, mut elsewhere) = (BTreeMap::new(), 0_u64, 0_u64);
     for store in stores {
-        let bytes = store.points.iter().filter_map(|point| room(point)).map(|room| room.total).max().unwrap_or(0);
+        let bytes = store
+            .points
+            .iter()
+            .filter_map(|point| room(point))
+            .map(|room| room.total)
+            .max()
+            .unwrap_or(0);
         let sum = if store.disks.is_empty() { &mut elsewhere } else { &mut on_disks };
         *sum = sum.saturating_add(bytes);
         disks.extend(&store.disks);

@@ -50,7 +50,10 @@ impl Machine {
     fn disk(self, number: &str, path: &str, gigabytes: u64, is_removable: bool) -> Self {
         self.device(number, path);
         self.write(&format!("sys/devices/{path}/size"), &format!("{}\n", gigabytes * GB / 512));
-        self.write(&format!("sys/devices/{path}/removable"), if is_removable { "1\n" } else { "0\n" });
+        self.write(
+            &format!("sys/devices/{path}/removable"),
+            if is_removable { "1\n" } else { "0\n" },
+        );
         self
     }
 
@@ -64,7 +67,9 @@ impl Machine {
     fn stacked(self, number: &str, name: &str, mapped: Option<&str>, below: &[&str]) -> Self {
         let dir = format!("sys/devices/virtual/block/{name}");
         self.device(number, &format!("virtual/block/{name}"));
-        below.iter().for_each(|below| self.link(&format!("{dir}/slaves/{below}"), &format!("sys/class/block/{below}")));
+        below.iter().for_each(|below| {
+            self.link(&format!("{dir}/slaves/{below}"), &format!("sys/class/block/{below}"))
+        });
         if let Some(mapped) = mapped {
             self.write(&format!("{dir}/dm/name"), &format!("{mapped}\n"));
         }
@@ -84,7 +89,8 @@ impl Machine {
     /// Gigabytes of all disks, and what was asked for its room: nothing else may be.
     fn counted(&self, data: &str) -> (u64, Vec<String>) {
         let table = self.table();
-        let survey = Survey { table: &table, medium: |mount: &Mount| Medium::of(self.root.path(), mount) };
+        let survey =
+            Survey { table: &table, medium: |mount: &Mount| Medium::of(self.root.path(), mount) };
         let asked = RefCell::new(Vec::new());
         let room = |point: &Path| {
             let point = point.to_str().unwrap();
@@ -99,7 +105,8 @@ impl Machine {
     /// The mount whose usage is reported.
     fn holding(&self, data: &str) -> Option<String> {
         let table = self.table();
-        let survey = Survey { table: &table, medium: |mount: &Mount| Medium::of(self.root.path(), mount) };
+        let survey =
+            Survey { table: &table, medium: |mount: &Mount| Medium::of(self.root.path(), mount) };
         survey.holding(Path::new(data)).map(|(mount, _)| mount.point.to_str().unwrap().to_owned())
     }
 }

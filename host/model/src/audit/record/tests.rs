@@ -8,7 +8,9 @@ use crate::{
     enrolment::EnrolmentScope,
     id::{EnrolmentId, NodeId, PayoutId, PoolId, RunId, UserId},
     money::MicroUsdt,
-    node::{Hardware, NodeAddress, NodeConfig, NodeStatus, PublicKey, Suspension, Wallet, WalletWish},
+    node::{
+        Hardware, NodeAddress, NodeConfig, NodeStatus, PublicKey, Suspension, Wallet, WalletWish,
+    },
     payout::{PayoutState, RunState},
     policy::{ParamValues, PolicyKind, Revision, Scope, VersionState},
     pool::{LoadBalancing, PoolConfig, PoolStatus},
@@ -38,7 +40,11 @@ fn node() -> Node {
         wallet: Some(Wallet { address: address(), version: 3, since: TimeMs(4) }),
         wallet_wish: None,
         hardware: Some(Hardware { cpu_cores: 8, memory_bytes: 1 << 40, storage_bytes: u64::MAX }),
-        suspension: Some(Suspension { reason: "abuse".into(), until: Some(TimeMs(9)), earlier: NodeStatus::Active }),
+        suspension: Some(Suspension {
+            reason: "abuse".into(),
+            until: Some(TimeMs(9)),
+            earlier: NodeStatus::Active,
+        }),
         approved: false,
         version: 1,
     }
@@ -179,9 +185,21 @@ fn every_kind_of_record_has_the_digest_of_its_committed_vector() {
     let records: [(&str, &dyn Record, &str); 8] = [
         ("node", &node(), "3880df26798572f707ea0398f2c6c254f31e9997e5024d52d9120e2170ba6c83"),
         ("pool", &pool(), "65ba4d08316480fbf434724ada6a0465615761fce7766eb15f3a9778380271cc"),
-        ("enrolment", &enrolment(), "9f7547121f667975b30c0ed60ce87b4dabc80944a4f6a7acdf4756c362e94fff"),
-        ("policy version", &version(), "421659fd7f92df94428748a212785b68813523cad3715aa5d37d24456ae6c08f"),
-        ("activation", &activation(), "131d1a18156b1925df4e95c5424170284a5eddd242c71c10f4297cf74b74f0f5"),
+        (
+            "enrolment",
+            &enrolment(),
+            "9f7547121f667975b30c0ed60ce87b4dabc80944a4f6a7acdf4756c362e94fff",
+        ),
+        (
+            "policy version",
+            &version(),
+            "421659fd7f92df94428748a212785b68813523cad3715aa5d37d24456ae6c08f",
+        ),
+        (
+            "activation",
+            &activation(),
+            "131d1a18156b1925df4e95c5424170284a5eddd242c71c10f4297cf74b74f0f5",
+        ),
         ("run", &run(), "e7886afc20ead7ed18998cd74d407d3eaec0c8782382a86eaf36da5ab8813a8b"),
         ("payout", &payout(), "1678bc390611359a251f76e77e7d6f1cb3557f5751251062773bb0c0cbc4f058"),
         ("deposit", &deposit, "516523c1550eab1f0fa766fc0d235442ba50b9631547df62fd34b18d8d503065"),
@@ -194,12 +212,19 @@ fn every_kind_of_record_has_the_digest_of_its_committed_vector() {
 #[test]
 fn what_only_counts_or_follows_changes_no_digest() {
     let later = TimeMs(99);
-    let same_node = Node { updated_at: later, score: Some(ScoreCenti(1)), observed_s: 5, version: 9, ..node() };
+    let same_node =
+        Node { updated_at: later, score: Some(ScoreCenti(1)), observed_s: 5, version: 9, ..node() };
     assert_eq!(same_node.digest(), node().digest());
-    assert_eq!(Pool { node_count: 9, updated_at: later, version: 9, ..pool() }.digest(), pool().digest());
+    assert_eq!(
+        Pool { node_count: 9, updated_at: later, version: 9, ..pool() }.digest(),
+        pool().digest()
+    );
     assert_eq!(Enrolment { uses: 2, ..enrolment() }.digest(), enrolment().digest());
     assert_eq!(Run { updated_at: later, version: 9, ..run() }.digest(), run().digest());
-    assert_eq!(Payout { updated_at: later, next_attempt_at: later, version: 9, ..payout() }.digest(), payout().digest());
+    assert_eq!(
+        Payout { updated_at: later, next_attempt_at: later, version: 9, ..payout() }.digest(),
+        payout().digest()
+    );
 }
 
 #[test]
@@ -211,24 +236,37 @@ fn what_was_decided_changes_the_digest() {
         Node { wallet: None, ..node() },
         Node { public_key: Some(PublicKey([8; 32])), ..node() },
         Node { address: None, ..node() },
-        Node { wallet_wish: Some(WalletWish { address: address(), at: TimeMs(1), by: "alice".into() }), ..node() },
+        Node {
+            wallet_wish: Some(WalletWish { address: address(), at: TimeMs(1), by: "alice".into() }),
+            ..node()
+        },
         Node { approved: true, ..node() },
         Node { config: NodeConfig { max_cpu: Ppm(1), ..NodeConfig::default() }, ..node() },
     ];
     for other in nodes {
         assert_ne!(other.digest(), node().digest(), "{other:?}");
     }
-    assert_ne!(Enrolment { revoked_at: Some(TimeMs(5)), ..enrolment() }.digest(), enrolment().digest());
+    assert_ne!(
+        Enrolment { revoked_at: Some(TimeMs(5)), ..enrolment() }.digest(),
+        enrolment().digest()
+    );
     assert_ne!(Pool { max_nodes: 11, ..pool() }.digest(), pool().digest());
-    let limited = |thresholds| Pool { config: PoolConfig { thresholds, ..pool().config }, ..pool() }.digest();
+    let limited =
+        |thresholds| Pool { config: PoolConfig { thresholds, ..pool().config }, ..pool() }.digest();
     let cpu = limited(AlertThresholds { cpu: Some(Ppm(5)), ..AlertThresholds::default() });
     assert_ne!(cpu, pool().digest());
-    assert_ne!(cpu, limited(AlertThresholds { memory: Some(Ppm(5)), ..AlertThresholds::default() }));
+    assert_ne!(
+        cpu,
+        limited(AlertThresholds { memory: Some(Ppm(5)), ..AlertThresholds::default() })
+    );
     assert_ne!(Run { state: RunState::Done, ..run() }.digest(), run().digest());
     assert_ne!(Run { executor: Some("carol".into()), ..run() }.digest(), run().digest());
     assert_ne!(Run { nodes: vec![NodeId(Uuid::from_u128(5))], ..run() }.digest(), run().digest());
     assert_ne!(Payout { sends: 2, ..payout() }.digest(), payout().digest());
     assert_ne!(Payout { closed: true, ..payout() }.digest(), payout().digest());
-    assert_ne!(Activation { params: ParamValues::new(), ..activation() }.digest(), activation().digest());
+    assert_ne!(
+        Activation { params: ParamValues::new(), ..activation() }.digest(),
+        activation().digest()
+    );
     assert_ne!(Activation { from_s: 3_600, ..activation() }.digest(), activation().digest());
 }

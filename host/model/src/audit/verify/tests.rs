@@ -16,7 +16,8 @@ fn writer() -> AuditWriterId {
 
 /// A chain of links with so many entries each.
 fn log(sizes: &[u8]) -> Log {
-    let (mut head, mut log) = (ChainHead::empty(writer()), Log { links: Vec::new(), entries: Vec::new() });
+    let (mut head, mut log) =
+        (ChainHead::empty(writer()), Log { links: Vec::new(), entries: Vec::new() });
     for size in sizes.iter().filter(|size| **size > 0) {
         let mut draft = LinkDraft::default();
         for _ in 0..*size {
@@ -48,7 +49,8 @@ fn walk(log: &Log) -> Result<ChainHead, Flaw> {
 fn renumbered(mut log: Log) -> Log {
     for (place, entry) in (1..).zip(&mut log.entries) {
         entry.place = place;
-        entry.link = log.links.iter().find(|link| link.total >= place).map_or(entry.link, |link| link.seq);
+        entry.link =
+            log.links.iter().find(|link| link.total >= place).map_or(entry.link, |link| link.seq);
     }
     log
 }
@@ -64,7 +66,10 @@ fn an_untouched_chain_is_intact() {
 fn a_changed_entry_is_named_by_its_link() {
     let mut log = log(&[1, 3, 2]);
     log.entries[2].entry.detail = "nothing happened".into();
-    assert_eq!(walk(&log), Err(Flaw::EntriesChanged { writer: writer(), link: 2, first: 2, last: 4 }));
+    assert_eq!(
+        walk(&log),
+        Err(Flaw::EntriesChanged { writer: writer(), link: 2, first: 2, last: 4 })
+    );
 }
 
 #[test]
@@ -72,7 +77,10 @@ fn a_removed_entry_is_named_by_its_place() {
     let mut gap = log(&[1, 3, 2]);
     gap.entries.remove(2);
     assert_eq!(walk(&gap), Err(Flaw::EntryMissing { writer: writer(), link: 2, place: 3 }));
-    assert_eq!(walk(&renumbered(gap)), Err(Flaw::EntriesChanged { writer: writer(), link: 2, first: 2, last: 4 }));
+    assert_eq!(
+        walk(&renumbered(gap)),
+        Err(Flaw::EntriesChanged { writer: writer(), link: 2, first: 2, last: 4 })
+    );
     let mut last = log(&[1, 3, 2]);
     last.entries.pop();
     assert_eq!(walk(&last), Err(Flaw::EntryMissing { writer: writer(), link: 3, place: 6 }));
@@ -82,7 +90,10 @@ fn a_removed_entry_is_named_by_its_place() {
 fn an_inserted_entry_is_found_wherever_it_is() {
     let mut inside = log(&[1, 3, 2]);
     inside.entries.insert(3, ChainedEntry { entry: entry(99), ..inside.entries[3].clone() });
-    assert_eq!(walk(&renumbered(inside)), Err(Flaw::EntriesChanged { writer: writer(), link: 2, first: 2, last: 4 }));
+    assert_eq!(
+        walk(&renumbered(inside)),
+        Err(Flaw::EntriesChanged { writer: writer(), link: 2, first: 2, last: 4 })
+    );
     let mut behind = log(&[1, 3, 2]);
     behind.entries.push(ChainedEntry { entry: entry(99), writer: writer(), link: 4, place: 7 });
     assert_eq!(walk(&behind), Err(Flaw::EntryUnlinked { writer: writer(), place: 7 }));
@@ -92,14 +103,21 @@ fn an_inserted_entry_is_found_wherever_it_is() {
 fn two_entries_in_each_others_place_are_found() {
     let mut log = log(&[1, 3, 2]);
     log.entries.swap(2, 3);
-    assert_eq!(walk(&renumbered(log)), Err(Flaw::EntriesChanged { writer: writer(), link: 2, first: 2, last: 4 }));
+    assert_eq!(
+        walk(&renumbered(log)),
+        Err(Flaw::EntriesChanged { writer: writer(), link: 2, first: 2, last: 4 })
+    );
 }
 
 #[test]
 fn a_link_that_was_changed_removed_or_made_anew_is_found() {
     let mut changed = log(&[1, 3, 2]);
     changed.links[1].at.0 += 1;
-    assert_eq!(walk(&changed), Err(Flaw::EntriesChanged { writer: writer(), link: 2, first: 2, last: 4 }), "a time is the entries'");
+    assert_eq!(
+        walk(&changed),
+        Err(Flaw::EntriesChanged { writer: writer(), link: 2, first: 2, last: 4 }),
+        "a time is the entries'"
+    );
     let mut removed = log(&[1, 3, 2]);
     removed.links.remove(1);
     assert_eq!(walk(&removed), Err(Flaw::LinkMissing { writer: writer(), seq: 2 }));
@@ -112,7 +130,10 @@ fn a_link_that_was_changed_removed_or_made_anew_is_found() {
     assert_eq!(walk(&anew), Err(Flaw::LinkBroken { writer: writer(), seq: 3 }));
     let mut moved = log(&[1, 3, 2]);
     moved.entries[3].link = 3;
-    assert_eq!(walk(&moved), Err(Flaw::EntryMoved { writer: writer(), link: 2, place: 4, says: 3 }));
+    assert_eq!(
+        walk(&moved),
+        Err(Flaw::EntryMoved { writer: writer(), link: 2, place: 4, says: 3 })
+    );
 }
 
 #[test]
@@ -121,9 +142,15 @@ fn what_a_seal_names_cannot_be_cut_off_or_made_anew() {
     let named = whole.links[2].head();
     let seal = sealed(7, 1, Digest::default(), vec![named]);
     assert_eq!(SealVerifier::head(&seal, &named, whole.links.get(2)), Ok(()));
-    assert_eq!(SealVerifier::head(&seal, &named, None), Err(Flaw::SealedLinkMissing { seal: 1, writer: writer(), link: 3 }));
+    assert_eq!(
+        SealVerifier::head(&seal, &named, None),
+        Err(Flaw::SealedLinkMissing { seal: 1, writer: writer(), link: 3 })
+    );
     let other = log(&[2, 2, 2]);
-    assert_eq!(SealVerifier::head(&seal, &named, other.links.get(2)), Err(Flaw::SealedLinkDiffers { seal: 1, writer: writer(), link: 3 }));
+    assert_eq!(
+        SealVerifier::head(&seal, &named, other.links.get(2)),
+        Err(Flaw::SealedLinkDiffers { seal: 1, writer: writer(), link: 3 })
+    );
 }
 
 #[test]
@@ -136,19 +163,42 @@ fn a_seal_counts_only_in_its_place_and_by_a_trusted_key() {
         seals.iter().try_for_each(|seal| verifier.seal(seal))?;
         verifier.finish()
     };
-    let walk = |keys: &[PublicKey], seals: &[&Seal]| walk_with(&Trust { keys: keys.to_vec(), seal: None }, seals);
+    let walk = |keys: &[PublicKey], seals: &[&Seal]| {
+        walk_with(&Trust { keys: keys.to_vec(), seal: None }, seals)
+    };
     assert_eq!(walk(&[key], &[&first, &second]), Ok(()));
     assert_eq!(walk(&[], &[&first, &second]), Ok(()));
     assert_eq!(walk(&[key], &[&second]), Err(Flaw::SealMissing { seq: 1 }));
-    assert_eq!(walk(&[key], &[&first, &sealed(7, 2, Digest::of(b"x"), vec![])]), Err(Flaw::SealBroken { seq: 2 }));
+    assert_eq!(
+        walk(&[key], &[&first, &sealed(7, 2, Digest::of(b"x"), vec![])]),
+        Err(Flaw::SealBroken { seq: 2 })
+    );
     let foreign = sealed(8, 2, first.digest(), vec![]);
-    assert_eq!(walk(&[key], &[&first, &foreign]), Err(Flaw::SealKeyUnknown { seq: 2, key: foreign.statement.key }));
-    assert_eq!(walk(&[key, foreign.statement.key], &[&first, &foreign]), Ok(()), "a key that was changed");
+    assert_eq!(
+        walk(&[key], &[&first, &foreign]),
+        Err(Flaw::SealKeyUnknown { seq: 2, key: foreign.statement.key })
+    );
+    assert_eq!(
+        walk(&[key, foreign.statement.key], &[&first, &foreign]),
+        Ok(()),
+        "a key that was changed"
+    );
     let kept = |seq, digest| Trust { keys: vec![key], seal: Some((seq, digest)) };
     assert_eq!(walk_with(&kept(1, first.digest()), &[&first, &second]), Ok(()));
-    assert_eq!(walk_with(&kept(2, Digest::of(b"x")), &[&first, &second]), Err(Flaw::SealDiffers { seq: 2 }));
-    assert_eq!(walk_with(&kept(2, second.digest()), &[&first]), Err(Flaw::SealMissing { seq: 2 }), "seals were cut off");
-    assert_eq!(walk_with(&kept(1, first.digest()), &[]), Err(Flaw::SealMissing { seq: 1 }), "all of them");
+    assert_eq!(
+        walk_with(&kept(2, Digest::of(b"x")), &[&first, &second]),
+        Err(Flaw::SealDiffers { seq: 2 })
+    );
+    assert_eq!(
+        walk_with(&kept(2, second.digest()), &[&first]),
+        Err(Flaw::SealMissing { seq: 2 }),
+        "seals were cut off"
+    );
+    assert_eq!(
+        walk_with(&kept(1, first.digest()), &[]),
+        Err(Flaw::SealMissing { seq: 1 }),
+        "all of them"
+    );
     let forged = Seal { signature: first.signature, ..second };
     assert_eq!(walk(&[key], &[&first, &forged]), Err(Flaw::SealForged { seq: 2, key }));
 }
@@ -159,14 +209,20 @@ fn tampered(mut log: Log, kind: u8, at: usize) -> Log {
     match kind {
         0 => log.entries[entry_at].entry.subject.push('x'),
         1 => drop(log.entries.remove(entry_at)),
-        2 => log.entries.insert(entry_at, ChainedEntry { entry: entry(u128::MAX), ..log.entries[entry_at].clone() }),
+        2 => log.entries.insert(
+            entry_at,
+            ChainedEntry { entry: entry(u128::MAX), ..log.entries[entry_at].clone() },
+        ),
         3 => {
             let taken = log.entries.remove(entry_at);
             log.entries.insert((at / 7) % (log.entries.len() + 1), taken);
         }
         4 => log.links[link_at].entries.0[at % 32] ^= 1,
         5 => log.links[link_at].count += 1,
-        6 => log.entries[entry_at].entry = AuditEntry { after: Some(Digest::of(&[1])), ..log.entries[entry_at].entry.clone() },
+        6 => {
+            log.entries[entry_at].entry =
+                AuditEntry { after: Some(Digest::of(&[1])), ..log.entries[entry_at].entry.clone() }
+        }
         _ => drop(log.links.remove(link_at)),
     }
     log
@@ -180,7 +236,8 @@ proptest! {
         prop_assert_eq!(&head, &Ok(whole.links.last().unwrap().head()));
         let changed = tampered(whole.clone(), kind, at);
         let changed = if hide { renumbered(changed) } else { changed };
-        // Cutting off the last link with its entries is what seals are for; without its entries they are left over.
+        // Cutting off the last link with its entries is what seals are for; without its entries
+        // they are left over.
         prop_assert_eq!(walk(&changed).is_ok(), changed == whole, "{:?}", changed);
     }
 }

@@ -14,8 +14,15 @@ pub fn close(document: &mut Value) {
     let strict = ROUTES.iter().filter(|route| !route.ignores_unknown && route.method != "GET");
     let (mut left, mut names) = (Vec::new(), BTreeSet::new());
     for route in strict {
-        let operation = document.get("paths").and_then(|paths| paths.get(route.path)?.get(route.method.to_lowercase()));
-        left.extend(operation.and_then(|operation| operation.get("requestBody")).into_iter().flat_map(refers));
+        let operation = document
+            .get("paths")
+            .and_then(|paths| paths.get(route.path)?.get(route.method.to_lowercase()));
+        left.extend(
+            operation
+                .and_then(|operation| operation.get("requestBody"))
+                .into_iter()
+                .flat_map(refers),
+        );
     }
     while let Some(name) = left.pop() {
         if let Some(schema) = document.pointer(&format!("/components/schemas/{name}"))
@@ -25,7 +32,9 @@ pub fn close(document: &mut Value) {
         }
     }
     for name in names {
-        if let Some(schema) = document.pointer_mut(&format!("/components/schemas/{name}")).and_then(Value::as_object_mut)
+        if let Some(schema) = document
+            .pointer_mut(&format!("/components/schemas/{name}"))
+            .and_then(Value::as_object_mut)
             && schema.contains_key("properties")
         {
             schema.insert("additionalProperties".into(), json!(false));
@@ -38,7 +47,11 @@ fn refers(part: &Value) -> Vec<String> {
     match part {
         Value::Array(items) => items.iter().flat_map(refers).collect(),
         Value::Object(parts) => {
-            let own = parts.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix(SCHEMAS)).map(str::to_owned);
+            let own = parts
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|text| text.strip_prefix(SCHEMAS))
+                .map(str::to_owned);
             own.into_iter().chain(parts.values().flat_map(refers)).collect()
         }
         _ => Vec::new(),

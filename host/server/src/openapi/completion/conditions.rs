@@ -8,7 +8,8 @@ use crate::access::{Route, Who};
 /// Where those are made.
 const MAKERS: [&str; 3] = ["/api/v1/nodes", "/api/v1/nodes/register", "/api/v1/pools"];
 /// Changes of them whose answers show something else.
-const UNTAGGED: [&str; 3] = ["/api/v1/nodes/{id}/start", "/api/v1/nodes/{id}/stop", "/api/v1/webhooks/{id}/test"];
+const UNTAGGED: [&str; 3] =
+    ["/api/v1/nodes/{id}/start", "/api/v1/nodes/{id}/stop", "/api/v1/webhooks/{id}/test"];
 
 /// Whether a repeat under the same `Idempotency-Key` is answered without being carried out.
 pub fn keyed(route: &Route) -> bool {
@@ -53,13 +54,21 @@ pub fn answered(route: &Route, status: u16) -> Vec<Header> {
 /// The answer to `If-None-Match`, where it is taken.
 pub fn not_modified(route: &Route) -> Option<(u16, Value)> {
     let applies = route.method == "GET" && route.versioned;
-    applies.then(|| (304, json!({ "description": "The answer is what `If-None-Match` names; there is no body" })))
+    applies.then(|| {
+        (
+            304,
+            json!({ "description": "The answer is what `If-None-Match` names; there is no body" }),
+        )
+    })
 }
 
 /// The headers of requests, by their names in the document.
 pub fn parameters() -> Map<String, Value> {
     let header = |component: &str, name: &str, description: &str, schema: Value| {
-        (component.to_owned(), json!({ "name": name, "in": "header", "required": false, "description": description, "schema": schema }))
+        (
+            component.to_owned(),
+            json!({ "name": name, "in": "header", "required": false, "description": description, "schema": schema }),
+        )
     };
     Map::from_iter([
         header(

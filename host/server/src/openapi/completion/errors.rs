@@ -70,5 +70,7 @@ fn error(status: u16, description: &str) -> Value {
 
 /// All of them, by their names in the document.
 pub fn components() -> impl Iterator<Item = (String, Value)> {
-    ERRORS.into_iter().map(|(status, name, description)| (name.to_owned(), error(status, description)))
+    ERRORS
+        .into_iter()
+        .map(|(status, name, description)| (name.to_owned(), error(status, description)))
 }

@@ -15,15 +15,25 @@ const fn header(name: &'static str, component: &'static str, description: &'stat
     Header { name, component, description, always: true }
 }
 
-const fn optional(name: &'static str, component: &'static str, description: &'static str) -> Header {
+const fn optional(
+    name: &'static str,
+    component: &'static str,
+    description: &'static str,
+) -> Header {
     Header { always: false, ..header(name, component, description) }
 }
 
-pub const REQUEST_ID: Header = header("x-request-id", "RequestId", "Names the request in the service's log.");
+pub const REQUEST_ID: Header =
+    header("x-request-id", "RequestId", "Names the request in the service's log.");
 pub const LOCATION: Header = header("Location", "Location", "Path of what was made.");
 pub const RETRY_AFTER: Header = header("Retry-After", "RetryAfter", "Seconds to wait.");
-pub const AUTHENTICATE: Header = header("WWW-Authenticate", "WwwAuthenticate", "How to authenticate.");
-pub const ETAG: Header = header("ETag", "ETag", "The record's version, and a digest of the answer: for `If-Match` and `If-None-Match`.");
+pub const AUTHENTICATE: Header =
+    header("WWW-Authenticate", "WwwAuthenticate", "How to authenticate.");
+pub const ETAG: Header = header(
+    "ETag",
+    "ETag",
+    "The record's version, and a digest of the answer: for `If-Match` and `If-None-Match`.",
+);
 pub const REPLAYED: Header = optional(
     "Idempotency-Replayed",
     "IdempotencyReplayed",
@@ -50,7 +60,10 @@ const ALL: [Header; 8] = {
 impl Header {
     /// Names it among the headers of an answer.
     pub fn add(self, headers: &mut Map<String, Value>) {
-        headers.insert(self.name.into(), json!({ "$ref": format!("#/components/headers/{}", self.component) }));
+        headers.insert(
+            self.name.into(),
+            json!({ "$ref": format!("#/components/headers/{}", self.component) }),
+        );
     }
 
     fn schema(self) -> Value {
@@ -58,7 +71,9 @@ impl Header {
             "RequestId" => json!({ "$ref": "#/components/schemas/RequestId" }),
             "Location" => json!({ "type": "string", "format": "uri-reference" }),
             "RetryAfter" => json!({ "type": "integer", "minimum": 0 }),
-            "ETag" => json!({ "type": "string", "pattern": "^\"[0-9]+-[0-9a-f]{16}\"$", "examples": ["\"7-0f1e2d3c4b5a6978\""] }),
+            "ETag" => {
+                json!({ "type": "string", "pattern": "^\"[0-9]+-[0-9a-f]{16}\"$", "examples": ["\"7-0f1e2d3c4b5a6978\""] })
+            }
             "IdempotencyReplayed" => json!({ "type": "string", "enum": ["true"] }),
             "RateLimitPolicy" => json!({ "type": "string", "examples": ["\"payouts\";q=50;w=60"] }),
             "RateLimit" => json!({ "type": "string", "examples": ["\"payouts\";r=49;t=2"] }),
@@ -69,7 +84,11 @@ impl Header {
 
 /// Gives an answer's headers the shared form, if it has them.
 pub fn share(headers: &mut Map<String, Value>) {
-    ALL.into_iter().filter(|header| headers.contains_key(header.name)).collect::<Vec<_>>().into_iter().for_each(|header| header.add(headers));
+    ALL.into_iter()
+        .filter(|header| headers.contains_key(header.name))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .for_each(|header| header.add(headers));
 }
 
 /// All of them, by their names in the document.

@@ -1,4 +1,5 @@
-//! Answers have no `null`, and a request's is an absent field: no generator of clients needs to know of it.
+//! Answers have no `null`, and a request's is an absent field: no generator of clients needs to
+//! know of it.
 
 use serde_json::Value;
 

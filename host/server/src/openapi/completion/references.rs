@@ -1,5 +1,5 @@
-//! Alternatives are references and nothing else: with a description beside it a reference is taken for a schema of its own by generators
-//! of clients, and leads nowhere in what they make.
+//! Alternatives are references and nothing else: with a description beside it a reference is taken
+//! for a schema of its own by generators of clients, and leads nowhere in what they make.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,9 @@ pub fn bare(schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(bare),
         Value::Object(parts) => {
             for choices in ["oneOf", "anyOf", "allOf"] {
-                for choice in parts.get_mut(choices).and_then(Value::as_array_mut).into_iter().flatten() {
+                for choice in
+                    parts.get_mut(choices).and_then(Value::as_array_mut).into_iter().flatten()
+                {
                     if let Some(reference) = choice.get("$ref") {
                         *choice = json!({ "$ref": reference });
                     }

@@ -1,4 +1,5 @@
-//! When an entry of `active.toml` counts, decided from what the file says now, what it said before, and what is on record.
+//! When an entry of `active.toml` counts, decided from what the file says now, what it said before,
+//! and what is on record.
 
 use lucid_model::{canonical::Canonical, id::Digest};
 
@@ -6,14 +7,21 @@ use super::NamedActivation;
 
 /// First line of a record.
 const FORMAT: &str = "lucid/v1/active-entry";
-/// Meanings that are remembered of an entry: a replica that comes late with an old file says nothing new.
+/// Meanings that are remembered of an entry: a replica that comes late with an old file says
+/// nothing new.
 const EARLIER_MAX: usize = 32;
 
 /// What an entry asks for, however it is written.
 pub(super) fn meaning(entry: &NamedActivation) -> Digest {
     let start = Canonical::tagged(FORMAT).text(entry.kind.name()).text(&entry.scope.to_string());
     let named = start.text(&entry.name).text(&entry.version).text(entry.start.name());
-    Digest::of(&entry.params.iter().fold(named, |bytes, (name, value)| bytes.text(name).i64(*value)).finish())
+    Digest::of(
+        &entry
+            .params
+            .iter()
+            .fold(named, |bytes, (name, value)| bytes.text(name).i64(*value))
+            .finish(),
+    )
 }
 
 /// What was applied last of a kind and scope, in the store, for all replicas.
@@ -21,7 +29,8 @@ pub(super) fn meaning(entry: &NamedActivation) -> Digest {
 pub(super) struct Record {
     /// None once the entry was taken out of the file.
     meaning: Option<Digest>,
-    /// It waits for a second person, for as long as this is what is in force: an activation's revision.
+    /// It waits for a second person, for as long as this is what is in force: an activation's
+    /// revision.
     waiting: Option<u64>,
     /// What it said before, newest last.
     earlier: Vec<Digest>,
@@ -41,9 +50,12 @@ impl Record {
     /// None if it is of another version.
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut lines = text.strip_prefix(FORMAT)?.strip_prefix('\n')?.splitn(4, '\n');
-        let meaning = Some(lines.next()?).filter(|line| !line.is_empty()).map(str::parse).transpose().ok()?;
-        let waiting = Some(lines.next()?).filter(|line| !line.is_empty()).map(str::parse).transpose().ok()?;
-        let earlier = lines.next()?.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
+        let meaning =
+            Some(lines.next()?).filter(|line| !line.is_empty()).map(str::parse).transpose().ok()?;
+        let waiting =
+            Some(lines.next()?).filter(|line| !line.is_empty()).map(str::parse).transpose().ok()?;
+        let earlier =
+            lines.next()?.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
         Some(Self { meaning, waiting, earlier, place: lines.next()?.to_owned() })
     }
 
@@ -52,8 +64,14 @@ impl Record {
     }
 
     /// The record after `meaning` was applied from `place`, or began to wait.
-    pub(super) fn after(before: Option<Self>, meaning: Option<Digest>, waiting: Option<u64>, place: &str) -> Self {
-        let (last, mut earlier) = before.map_or((None, Vec::new()), |record| (record.meaning, record.earlier));
+    pub(super) fn after(
+        before: Option<Self>,
+        meaning: Option<Digest>,
+        waiting: Option<u64>,
+        place: &str,
+    ) -> Self {
+        let (last, mut earlier) =
+            before.map_or((None, Vec::new()), |record| (record.meaning, record.earlier));
         earlier.extend(last);
         earlier.retain(|known| Some(*known) != meaning);
         earlier.drain(..earlier.len().saturating_sub(EARLIER_MAX));
@@ -79,13 +97,23 @@ pub(super) enum Step {
     Apply,
     /// What the file says is put on record and nothing is activated: an entry was taken out.
     Note,
-    /// Another replica's file was applied after this one's; theirs counts until one of the two changes.
+    /// Another replica's file was applied after this one's; theirs counts until one of the two
+    /// changes.
     Disagree,
 }
 
-/// Decides about an entry that means `now`, in the file of `place`, while the activation with a revision is in force.
-pub(super) fn decide(now: Option<Digest>, seen: Seen, record: Option<&Record>, in_force: u64, place: &str) -> Step {
-    let Some(record) = record else { return if now.is_some() { Step::Apply } else { Step::Nothing } };
+/// Decides about an entry that means `now`, in the file of `place`, while the activation with a
+/// revision is in force.
+pub(super) fn decide(
+    now: Option<Digest>,
+    seen: Seen,
+    record: Option<&Record>,
+    in_force: u64,
+    place: &str,
+) -> Step {
+    let Some(record) = record else {
+        return if now.is_some() { Step::Apply } else { Step::Nothing };
+    };
     if record.meaning == now {
         return match record.waiting {
             None => Step::Nothing,
@@ -99,7 +127,8 @@ pub(super) fn decide(now: Option<Digest>, seen: Seen, record: Option<&Record>, i
         (None, _) if is_ours => Step::Note,
         (None, _) => Step::Nothing,
         (Some(_), Seen::Said(before)) if before != now => Step::Apply,
-        // A file that was changed while nobody looked: here, or with a replica that is new, to what was never applied.
+        // A file that was changed while nobody looked: here, or with a replica that is new, to what
+        // was never applied.
         (Some(meaning), Seen::NotYet) if is_ours || !record.knows(meaning) => Step::Apply,
         (Some(_), _) => Step::Disagree,
     }
@@ -118,7 +147,8 @@ mod tests {
     }
 
     fn applied(place: &str, meanings: &[u8]) -> Record {
-        let step = |before, meaning: &u8| Some(Record::after(before, Some(digest(*meaning)), None, place));
+        let step =
+            |before, meaning: &u8| Some(Record::after(before, Some(digest(*meaning)), None, place));
         meanings.iter().fold(None, step).unwrap()
     }
 
@@ -129,19 +159,39 @@ mod tests {
         let said = |meaning| Seen::Said(Some(digest(meaning)));
         assert_eq!(of(2, Seen::NotYet, "a"), Step::Nothing, "a start");
         assert_eq!(of(3, Seen::NotYet, "a"), Step::Apply, "changed while the service was stopped");
-        assert_eq!(of(1, Seen::NotYet, "a"), Step::Apply, "changed back while the service was stopped");
+        assert_eq!(
+            of(1, Seen::NotYet, "a"),
+            Step::Apply,
+            "changed back while the service was stopped"
+        );
         assert_eq!(of(1, said(2), "a"), Step::Apply, "changed back");
-        assert_eq!(of(2, said(1), "b"), Step::Nothing, "another replica was first with the same change");
+        assert_eq!(
+            of(2, said(1), "b"),
+            Step::Nothing,
+            "another replica was first with the same change"
+        );
         assert_eq!(of(3, Seen::NotYet, "b"), Step::Apply, "a new replica with a new file");
         assert_eq!(of(1, Seen::NotYet, "b"), Step::Disagree, "a new replica with an old file");
-        assert_eq!(of(1, said(1), "b"), Step::Disagree, "nothing changed here, and the other's was applied");
-        assert_eq!(decide(Some(digest(1)), said(1), None, 7, "a"), Step::Apply, "a store that knows nothing of it");
+        assert_eq!(
+            of(1, said(1), "b"),
+            Step::Disagree,
+            "nothing changed here, and the other's was applied"
+        );
+        assert_eq!(
+            decide(Some(digest(1)), said(1), None, 7, "a"),
+            Step::Apply,
+            "a store that knows nothing of it"
+        );
     }
 
     #[test]
     fn an_entry_that_was_taken_out_counts_again_when_it_comes_back() {
         let record = applied("a", &[1]);
-        assert_eq!(decide(None, Seen::NotYet, Some(&record), 7, "b"), Step::Nothing, "another replica has no such file");
+        assert_eq!(
+            decide(None, Seen::NotYet, Some(&record), 7, "b"),
+            Step::Nothing,
+            "another replica has no such file"
+        );
         assert_eq!(decide(None, Seen::Said(Some(digest(1))), Some(&record), 7, "a"), Step::Note);
         let forgotten = Record::after(Some(record), None, None, "a");
         assert_eq!(decide(None, Seen::NotYet, Some(&forgotten), 7, "a"), Step::Nothing);
@@ -151,7 +201,8 @@ mod tests {
     #[test]
     fn an_entry_waits_for_a_second_person_until_somebody_decides_otherwise() {
         let record = Record::after(None, Some(digest(1)), Some(7), "a");
-        let while_in_force = |revision| decide(Some(digest(1)), Seen::NotYet, Some(&record), revision, "b");
+        let while_in_force =
+            |revision| decide(Some(digest(1)), Seen::NotYet, Some(&record), revision, "b");
         assert_eq!((while_in_force(7), while_in_force(8)), (Step::Apply, Step::Note));
     }
 
@@ -168,7 +219,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever files there are and whoever starts when: while no file changes, nothing is applied twice.
+        /// Whatever files there are and whoever starts when: while no file changes, nothing is
+        /// applied twice.
         #[test]
         fn replicas_whose_files_stay_as_they_are_come_to_rest(
             files in prop::collection::vec(0_u8..3, 1..5),

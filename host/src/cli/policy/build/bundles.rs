@@ -19,9 +19,17 @@ use super::{
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// Writes `<folder>/<name>/<version>/`.
-pub fn write(policy: &PolicyCrate, components: &Path, folder: &Path, toolchain: &Toolchain, project: &Project) -> Result<(Bundle, PathBuf)> {
+pub fn write(
+    policy: &PolicyCrate,
+    components: &Path,
+    folder: &Path,
+    toolchain: &Toolchain,
+    project: &Project,
+) -> Result<(Bundle, PathBuf)> {
     let built = components.join(format!("{}.wasm", policy.name.replace('-', "_")));
-    let component = fs::read(&built).with_context(|| format!("cannot read {}: is the crate's [lib] crate-type \"cdylib\"?", built.display()))?;
+    let component = fs::read(&built).with_context(|| {
+        format!("cannot read {}: is the crate's [lib] crate-type \"cdylib\"?", built.display())
+    })?;
     if !component.starts_with(COMPONENT) {
         bail!("{} is no component", built.display());
     }
@@ -47,11 +55,18 @@ pub fn write(policy: &PolicyCrate, components: &Path, folder: &Path, toolchain: 
     Ok((bundle, place))
 }
 
-fn manifest(policy: &PolicyCrate, component: &[u8], toolchain: &Toolchain, wit_bindgen: Option<&str>) -> String {
+fn manifest(
+    policy: &PolicyCrate,
+    component: &[u8],
+    toolchain: &Toolchain,
+    wit_bindgen: Option<&str>,
+) -> String {
     let Limits { memory_bytes_max, fuel_base, fuel_per_node } = policy.limits;
     let text = |value: &str| toml::Value::from(value).to_string();
-    let wit_bindgen = wit_bindgen.map_or_else(String::new, |version| format!("wit_bindgen = {}\n", text(version)));
-    let params: String = policy.params.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+    let wit_bindgen = wit_bindgen
+        .map_or_else(String::new, |version| format!("wit_bindgen = {}\n", text(version)));
+    let params: String =
+        policy.params.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
     format!(
         "name = {}\nversion = {}\nkind = {}\nabi = {}\nsha256 = {}\nauthor = {}\ndescription = {}\n\n\
          [build]\ncompiler = {}\nlinker = {}\n{wit_bindgen}\n\

@@ -101,15 +101,26 @@ impl Project {
     /// Reads the crate or workspace of a folder.
     pub fn read(dir: &Path, locked: bool) -> Result<Self> {
         if !dir.join("Cargo.toml").exists() {
-            return Err(wrong(format!("{} has no Cargo.toml; `lucid policy new` makes a crate", dir.display())));
+            return Err(wrong(format!(
+                "{} has no Cargo.toml; `lucid policy new` makes a crate",
+                dir.display()
+            )));
         }
         let mut cargo = Command::new("cargo");
-        cargo.args(["metadata", "--format-version", "1"]).args(locked.then_some("--locked")).current_dir(dir);
+        cargo
+            .args(["metadata", "--format-version", "1"])
+            .args(locked.then_some("--locked"))
+            .current_dir(dir);
         let output = cargo.output().context("cannot run cargo")?;
         if !output.status.success() {
-            bail!("cargo cannot read {}: {}", dir.join("Cargo.toml").display(), String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "cargo cannot read {}: {}",
+                dir.join("Cargo.toml").display(),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
-        let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata says what is not understood")?;
+        let metadata: Metadata = serde_json::from_slice(&output.stdout)
+            .context("cargo metadata says what is not understood")?;
         let (mut policies, mut sdk, mut wit_bindgen) = (Vec::new(), None, None);
         let members = metadata.workspace_members.len();
         for package in metadata.packages {
@@ -125,10 +136,20 @@ impl Project {
             }
         }
         if policies.is_empty() {
-            return Err(wrong(format!("{}: no crate has [package.metadata.policy]", dir.display())));
+            return Err(wrong(format!(
+                "{}: no crate has [package.metadata.policy]",
+                dir.display()
+            )));
         }
         policies.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { root: metadata.workspace_root, is_workspace: members > 1, locked, sdk, wit_bindgen, policies })
+        Ok(Self {
+            root: metadata.workspace_root,
+            is_workspace: members > 1,
+            locked,
+            sdk,
+            wit_bindgen,
+            policies,
+        })
     }
 
     /// Where sources of the registry's crates are.
@@ -147,23 +168,42 @@ impl Project {
     pub fn homes(&self) -> Result<Vec<PathBuf>> {
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let checkout = self.sdk.as_ref().and_then(|sdk| sdk.parent()).map(Path::to_owned);
-        Ok([Some(self.root.clone()), checkout, Some(cargo_home()?), home].into_iter().flatten().collect())
+        Ok([Some(self.root.clone()), checkout, Some(cargo_home()?), home]
+            .into_iter()
+            .flatten()
+            .collect())
     }
 }
 
 fn cargo_home() -> Result<PathBuf> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"))).context("neither CARGO_HOME nor HOME is set")
+    home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
+        .context("neither CARGO_HOME nor HOME is set")
 }
 
 fn policy(package: Package, folder: PathBuf) -> Result<Option<PolicyCrate>> {
     let place = package.manifest_path.display().to_string();
     let Some(table) = package.metadata.and_then(|tables| tables.policy) else { return Ok(None) };
-    let table: PolicyTable = serde_json::from_value(table).map_err(|error| wrong(format!("{place}: [package.metadata.policy]: {error}")))?;
+    let table: PolicyTable = serde_json::from_value(table)
+        .map_err(|error| wrong(format!("{place}: [package.metadata.policy]: {error}")))?;
     let kind = PolicyKind::from_name(&table.kind);
-    let kind = kind.ok_or_else(|| wrong(format!("{place}: kind {:?} is none of scoring, validation, payout", table.kind)))?;
-    let description = package.description.ok_or_else(|| wrong(format!("{place}: a policy needs a description")))?;
+    let kind = kind.ok_or_else(|| {
+        wrong(format!("{place}: kind {:?} is none of scoring, validation, payout", table.kind))
+    })?;
+    let description = package
+        .description
+        .ok_or_else(|| wrong(format!("{place}: a policy needs a description")))?;
     let PolicyTable { hostile, limits, params, .. } = table;
     let (name, version, authors) = (package.name, package.version, package.authors);
-    Ok(Some(PolicyCrate { name, version, kind, hostile, authors, description, limits, params, folder }))
+    Ok(Some(PolicyCrate {
+        name,
+        version,
+        kind,
+        hostile,
+        authors,
+        description,
+        limits,
+        params,
+        folder,
+    }))
 }

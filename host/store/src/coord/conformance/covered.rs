@@ -1,11 +1,13 @@
-//! What each method of the coordination ports promises, and which cases prove it. As for the store: a method without a line
-//! does not compile, and a case that does not call what it is said to prove fails. (A listener has one method.)
+//! What each method of the coordination ports promises, and which cases prove it. As for the store:
+//! a method without a line does not compile, and a case that does not call what it is said to prove
+//! fails. (A listener has one method.)
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use lucid_ports::{
-    Admission, Checked, CoordinationError, Coordinator, Fence, FirstUse, Lease, LimitClass, Listener, Party, RateLimiter, Topic, UsedOnce,
+    Admission, Checked, CoordinationError, Coordinator, Fence, FirstUse, Lease, LimitClass,
+    Listener, Party, RateLimiter, Topic, UsedOnce,
 };
 use parking_lot::Mutex;
 
@@ -46,7 +48,8 @@ impl<'a> Watched<'a> {
     pub(in crate::coord) fn check(&self, case: &str) {
         let called = self.called.lock();
         let proven = PROOFS.iter().copied().flatten().filter(|(_, cases)| cases.contains(&case));
-        let missing: Vec<_> = proven.map(|(method, _)| method).filter(|method| !called.contains(*method)).collect();
+        let missing: Vec<_> =
+            proven.map(|(method, _)| method).filter(|method| !called.contains(*method)).collect();
         assert!(missing.is_empty(), "{case} never calls {missing:?}");
     }
 }

@@ -35,7 +35,11 @@ pub struct LocalCoordinator {
 impl LocalCoordinator {
     /// A coordinator that knows nobody else.
     pub fn new(replica: &str) -> Self {
-        let exchange = Exchange { leases: Mutex::default(), seen: Mutex::default(), said: broadcast::Sender::new(MESSAGES_BUFFERED_MAX) };
+        let exchange = Exchange {
+            leases: Mutex::default(),
+            seen: Mutex::default(),
+            said: broadcast::Sender::new(MESSAGES_BUFFERED_MAX),
+        };
         Self { exchange: Arc::new(exchange), replica: replica.to_owned() }
     }
 
@@ -66,8 +70,16 @@ impl Coordinator for LocalCoordinator {
         if last.is_some_and(|last| last.holder != self.replica && last.is_good(now)) {
             return Ok(None);
         }
-        let fence = next_fence(last.map(|last| last.fence).max(self.exchange.seen.lock().get(name).copied()));
-        let lease = Lease { name: name.to_owned(), holder: self.replica.clone(), fence, ttl, until: now + ttl };
+        let fence = next_fence(
+            last.map(|last| last.fence).max(self.exchange.seen.lock().get(name).copied()),
+        );
+        let lease = Lease {
+            name: name.to_owned(),
+            holder: self.replica.clone(),
+            fence,
+            ttl,
+            until: now + ttl,
+        };
         leases.insert(name.to_owned(), lease.clone());
         Ok(Some(lease))
     }
@@ -75,7 +87,9 @@ impl Coordinator for LocalCoordinator {
     async fn renew(&self, lease: &Lease) -> Result<Option<Lease>, CoordinationError> {
         let mut leases = self.exchange.leases.lock();
         let now = Instant::now();
-        let held = leases.get_mut(&lease.name).filter(|held| (&held.holder, held.fence) == (&lease.holder, lease.fence) && held.is_good(now));
+        let held = leases.get_mut(&lease.name).filter(|held| {
+            (&held.holder, held.fence) == (&lease.holder, lease.fence) && held.is_good(now)
+        });
         Ok(held.map(|held| {
             held.until = now + held.ttl;
             held.clone()
@@ -85,7 +99,9 @@ impl Coordinator for LocalCoordinator {
     async fn release(&self, lease: &Lease) -> Result<bool, CoordinationError> {
         let mut leases = self.exchange.leases.lock();
         let now = Instant::now();
-        let held = leases.get_mut(&lease.name).filter(|held| (&held.holder, held.fence) == (&lease.holder, lease.fence) && held.is_good(now));
+        let held = leases.get_mut(&lease.name).filter(|held| {
+            (&held.holder, held.fence) == (&lease.holder, lease.fence) && held.is_good(now)
+        });
         // The fence is kept, so that the next one is greater.
         Ok(held.map(|held| held.until = now).is_some())
     }
@@ -103,7 +119,10 @@ impl Coordinator for LocalCoordinator {
     }
 
     async fn listen(&self) -> Box<dyn Listener> {
-        Box::new(LocalListener { said: self.exchange.said.subscribe(), replica: self.replica.clone() })
+        Box::new(LocalListener {
+            said: self.exchange.said.subscribe(),
+            replica: self.replica.clone(),
+        })
     }
 
     /// It has the replica's own clock.
@@ -122,9 +141,13 @@ impl Listener for LocalListener {
     async fn next(&mut self) -> Heard {
         loop {
             match self.said.recv().await {
-                Ok(Said { origin, topic, payload }) if origin != self.replica => return Heard::Message { origin, topic, payload },
+                Ok(Said { origin, topic, payload }) if origin != self.replica => {
+                    return Heard::Message { origin, topic, payload };
+                }
                 Ok(_) => {}
-                Err(RecvError::Lagged(lost)) => return Heard::Gap { origin: None, lost: Some(lost) },
+                Err(RecvError::Lagged(lost)) => {
+                    return Heard::Gap { origin: None, lost: Some(lost) };
+                }
                 // Nobody is left to say anything.
                 Err(RecvError::Closed) => std::future::pending().await,
             }
@@ -161,7 +184,11 @@ mod tests {
     }
 
     fn in_process() -> Option<InProcess> {
-        Some(InProcess { first: LocalCoordinator::new("zero"), limiter: Arc::new(LocalLimiter::new(&QUOTAS)), used_once: Arc::default() })
+        Some(InProcess {
+            first: LocalCoordinator::new("zero"),
+            limiter: Arc::new(LocalLimiter::new(&QUOTAS)),
+            used_once: Arc::default(),
+        })
     }
 
     coordination_suite!(in_process);

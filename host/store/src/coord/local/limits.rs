@@ -43,14 +43,17 @@ impl Quotas {
             LimitClass::Other => (self.other_per_min, self.other_per_min),
         };
         let per_min = NonZeroU32::new(per_min)?;
-        Some(Quota::per_minute(per_min).allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN)))
+        Some(
+            Quota::per_minute(per_min)
+                .allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN)),
+        )
     }
 }
 
 type Cells<C> = Governor<Party, Parties, C, StateInformationMiddleware>;
 
-/// The limits of a class. Subjects and addresses are kept apart, so that a flood from many addresses never takes
-/// the place of somebody with a token.
+/// The limits of a class. Subjects and addresses are kept apart, so that a flood from many
+/// addresses never takes the place of somebody with a token.
 struct Class<C: Clock> {
     quota: Quota,
     subjects: Cells<C>,
@@ -74,7 +77,10 @@ impl<C: Clock + Clone> LocalLimiter<C> {
     fn with_clock(quotas: &Quotas, clock: C) -> Self {
         let cells = |quota| Cells::new(quota, Parties::new(quotas.parties_max), clock.clone());
         let class = |quota: Quota| Class { quota, subjects: cells(quota), networks: cells(quota) };
-        let classes = LimitClass::ALL.into_iter().filter_map(|of| Some((of, class(quotas.of(of)?)))).collect();
+        let classes = LimitClass::ALL
+            .into_iter()
+            .filter_map(|of| Some((of, class(quotas.of(of)?))))
+            .collect();
         Self { classes, clock }
     }
 }
@@ -85,14 +91,24 @@ where
     C: Clock + Send + Sync,
 {
     async fn admit(&self, class: LimitClass, party: Party) -> Admission {
-        let Some(Class { quota, subjects, networks }) = self.classes.get(&class) else { return Admission::Unlimited };
+        let Some(Class { quota, subjects, networks }) = self.classes.get(&class) else {
+            return Admission::Unlimited;
+        };
         let cells = if matches!(party, Party::Network(_)) { networks } else { subjects };
         let (burst, period) = (quota.burst_size().get(), quota.replenish_interval());
-        let allowance = |remaining, reset| Allowance { quota: burst, window: period.saturating_mul(burst), remaining, reset };
+        let allowance = |remaining, reset| Allowance {
+            quota: burst,
+            window: period.saturating_mul(burst),
+            remaining,
+            reset,
+        };
         match cells.check_key(&party) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
-                Admission::Admitted(allowance(remaining, period.saturating_mul(burst.saturating_sub(remaining))))
+                Admission::Admitted(allowance(
+                    remaining,
+                    period.saturating_mul(burst.saturating_sub(remaining)),
+                ))
             }
             Err(refusal) => Admission::Refused(allowance(0, wait(&refusal, self.clock.now()))),
         }
@@ -113,8 +129,9 @@ fn wait<P: Reference>(refusal: &NotUntil<P>, now: P) -> Duration {
     refusal.wait_time_from(now)
 }
 
-/// The parties of a class and when each one's next request would be on time. Beyond the cap newcomers share one
-/// cell until idle ones are forgotten: memory stays bounded, and those who were there first keep their own.
+/// The parties of a class and when each one's next request would be on time. Beyond the cap
+/// newcomers share one cell until idle ones are forgotten: memory stays bounded, and those who were
+/// there first keep their own.
 struct Parties {
     max: usize,
     cells: Mutex<HashMap<Option<Party>, Nanos>>,
@@ -190,7 +207,12 @@ mod tests {
         clock.advance(Duration::from_secs(3_600));
         (LocalLimiter::with_clock(&quotas, clock.clone()), clock)
     }
-    async fn admitted(limiter: &LocalLimiter<FakeRelativeClock>, class: LimitClass, party: Party, tries: u32) -> u32 {
+    async fn admitted(
+        limiter: &LocalLimiter<FakeRelativeClock>,
+        class: LimitClass,
+        party: Party,
+        tries: u32,
+    ) -> u32 {
         let mut count = 0;
         for _ in 0..tries {
             count += u32::from(!matches!(limiter.admit(class, party).await, Admission::Refused(_)));
@@ -228,7 +250,10 @@ mod tests {
         assert_eq!(admitted(&limiter, LimitClass::Poot, user(1), 200).await, 100);
         assert_eq!(admitted(&limiter, LimitClass::Poot, user(2), 200).await, 100);
         assert_eq!(admitted(&limiter, LimitClass::Other, user(1), 10).await, 10);
-        assert_eq!(admitted(&limiter, LimitClass::Poot, Party::at([192, 0, 2, 1].into()), 200).await, 100);
+        assert_eq!(
+            admitted(&limiter, LimitClass::Poot, Party::at([192, 0, 2, 1].into()), 200).await,
+            100
+        );
     }
 
     #[tokio::test]
@@ -236,12 +261,32 @@ mod tests {
         let (limiter, clock) = limiter(QUOTAS);
         let window = Duration::from_secs(20);
         let first = limiter.admit(LimitClass::Registrations, user(1)).await;
-        assert_eq!(first, Admission::Admitted(Allowance { quota: 20, window, remaining: 19, reset: Duration::from_secs(1) }));
+        assert_eq!(
+            first,
+            Admission::Admitted(Allowance {
+                quota: 20,
+                window,
+                remaining: 19,
+                reset: Duration::from_secs(1)
+            })
+        );
         admitted(&limiter, LimitClass::Registrations, user(1), 19).await;
         clock.advance(Duration::from_millis(250));
         let refused = limiter.admit(LimitClass::Registrations, user(1)).await;
-        assert_eq!(refused, Admission::Refused(Allowance { quota: 20, window, remaining: 0, reset: Duration::from_millis(750) }));
-        assert_eq!(limiter.admit(LimitClass::Admin, user(1)).await, Admission::Unlimited, "0 is off");
+        assert_eq!(
+            refused,
+            Admission::Refused(Allowance {
+                quota: 20,
+                window,
+                remaining: 0,
+                reset: Duration::from_millis(750)
+            })
+        );
+        assert_eq!(
+            limiter.admit(LimitClass::Admin, user(1)).await,
+            Admission::Unlimited,
+            "0 is off"
+        );
     }
 
     #[tokio::test]
@@ -263,11 +308,25 @@ mod tests {
         admitted(&limiter, LimitClass::Payouts, user(1), 1).await;
         let mut through = 0;
         for place in 0..5_000_u32 {
-            through += admitted(&limiter, LimitClass::Payouts, Party::at(std::net::Ipv4Addr::from_bits(place).into()), 1).await;
+            through += admitted(
+                &limiter,
+                LimitClass::Payouts,
+                Party::at(std::net::Ipv4Addr::from_bits(place).into()),
+                1,
+            )
+            .await;
         }
         assert_eq!(through, 10 + 50, "the rest shares one quota");
         assert_eq!(limiter.forget_idle().await, 1 + 10 + 1);
-        assert_eq!(admitted(&limiter, LimitClass::Payouts, user(1), 60).await, 49, "who has a token is not among them");
-        assert_eq!(admitted(&limiter, LimitClass::Payouts, Party::at([0, 0, 0, 3].into()), 60).await, 49, "who was there first keeps its own");
+        assert_eq!(
+            admitted(&limiter, LimitClass::Payouts, user(1), 60).await,
+            49,
+            "who has a token is not among them"
+        );
+        assert_eq!(
+            admitted(&limiter, LimitClass::Payouts, Party::at([0, 0, 0, 3].into()), 60).await,
+            49,
+            "who was there first keeps its own"
+        );
     }
 }

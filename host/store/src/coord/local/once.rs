@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 
 /// Words that one process remembers: each takes about 200 bytes.
 const WORDS_MAX: usize = 100_000;
-/// Between two looks for what may be forgotten: not with every word, each of which would read all of them.
+/// Between two looks for what may be forgotten: not with every word, each of which would read all
+/// of them.
 const FORGET_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
@@ -51,9 +52,15 @@ mod tests {
     async fn what_is_remembered_has_a_limit_and_is_forgotten() {
         let used = LocalUsedOnce::default();
         for number in 0..WORDS_MAX {
-            assert_eq!(used.use_up(&number.to_string(), Duration::from_millis(1)).await, FirstUse::Yes);
+            assert_eq!(
+                used.use_up(&number.to_string(), Duration::from_millis(1)).await,
+                FirstUse::Yes
+            );
         }
-        assert_eq!(used.use_up("one more", Duration::from_secs(1)).await, FirstUse::TooMany { limit: WORDS_MAX });
+        assert_eq!(
+            used.use_up("one more", Duration::from_secs(1)).await,
+            FirstUse::TooMany { limit: WORDS_MAX }
+        );
         used.words.lock().forget_at = None;
         tokio::time::sleep(Duration::from_millis(2)).await;
         assert_eq!(used.use_up("one more", Duration::from_secs(1)).await, FirstUse::Yes);

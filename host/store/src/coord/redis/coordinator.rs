@@ -5,7 +5,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use lucid_ports::{CLOCK_OFF_MAX, Checked, CoordinationError, Coordinator, Fence, Lease, Listener, Topic};
+use lucid_ports::{
+    CLOCK_OFF_MAX, Checked, CoordinationError, Coordinator, Fence, Lease, Listener, Topic,
+};
 use parking_lot::Mutex;
 use redis::Script;
 
@@ -29,7 +31,8 @@ const CHECK_TTL: Duration = Duration::from_millis(100);
 /// Of that limit, the time from one to the next: as short as it can be, so that each check writes.
 const CHECK_PERIOD_US: u64 = 1;
 
-/// The fence is at least the server's time in microseconds, so that it grows even if Redis forgot the last one.
+/// The fence is at least the server's time in microseconds, so that it grows even if Redis forgot
+/// the last one.
 const ACQUIRE: &str = r"
 local up_s = tonumber(string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)') or '0')
 if up_s * 1000 < tonumber(ARGV[2]) + 1000 then return '' end
@@ -65,7 +68,8 @@ pub struct RedisCoordinator {
     renew: Script,
     release: Script,
     admit: Script,
-    /// The greatest fence seen of each name: a floor for a Redis that forgot it and whose clock was set back.
+    /// The greatest fence seen of each name: a floor for a Redis that forgot it and whose clock was
+    /// set back.
     fences: Mutex<BTreeMap<String, Fence>>,
     /// The number of the last message; held while one is sent, so that they arrive in order.
     last_seq: tokio::sync::Mutex<u64>,
@@ -141,7 +145,11 @@ impl Coordinator for RedisCoordinator {
     async fn acquire(&self, name: &str, ttl: Duration) -> Result<Option<Lease>, CoordinationError> {
         let floor = self.fences.lock().get(name).copied().unwrap_or_default();
         let mut asked = self.acquire.key(self.lease_key(name));
-        asked.key(format!("{}:fence:{name}", self.namespace)).arg(&self.replica).arg(ms(ttl)).arg(floor.0);
+        asked
+            .key(format!("{}:fence:{name}", self.namespace))
+            .arg(&self.replica)
+            .arg(ms(ttl))
+            .arg(floor.0);
         asked.arg(now_ms()).arg(ms(CLOCK_OFF_MAX));
         let mut connection = self.link.connection();
         let asked_at = Instant::now();
@@ -149,14 +157,27 @@ impl Coordinator for RedisCoordinator {
         if fence.is_empty() {
             return Ok(None);
         }
-        let fence = fence.parse().map(Fence).map_err(|_| CoordinationError::Unavailable { detail: format!("{fence:?} is not a fence") })?;
+        let fence = fence.parse().map(Fence).map_err(|_| CoordinationError::Unavailable {
+            detail: format!("{fence:?} is not a fence"),
+        })?;
         self.seen(name, fence);
-        Ok(Some(Lease { name: name.to_owned(), holder: self.replica.clone(), fence, ttl, until: until(asked_at, ttl) }))
+        Ok(Some(Lease {
+            name: name.to_owned(),
+            holder: self.replica.clone(),
+            fence,
+            ttl,
+            until: until(asked_at, ttl),
+        }))
     }
 
     async fn renew(&self, lease: &Lease) -> Result<Option<Lease>, CoordinationError> {
         let mut asked = self.renew.key(self.lease_key(&lease.name));
-        asked.arg(&lease.holder).arg(lease.fence.to_string()).arg(ms(lease.ttl)).arg(now_ms()).arg(ms(CLOCK_OFF_MAX));
+        asked
+            .arg(&lease.holder)
+            .arg(lease.fence.to_string())
+            .arg(ms(lease.ttl))
+            .arg(now_ms())
+            .arg(ms(CLOCK_OFF_MAX));
         let mut connection = self.link.connection();
         let asked_at = Instant::now();
         let renewed: i64 = self.link.timed(asked.invoke_async(&mut connection)).await?;
@@ -179,7 +200,10 @@ impl Coordinator for RedisCoordinator {
 
     async fn tell(&self, topic: Topic, payload: Vec<u8>) -> Result<(), CoordinationError> {
         if payload.len() > MESSAGE_BYTES_MAX {
-            return Err(CoordinationError::TooLong { bytes: payload.len(), bytes_max: MESSAGE_BYTES_MAX });
+            return Err(CoordinationError::TooLong {
+                bytes: payload.len(),
+                bytes_max: MESSAGE_BYTES_MAX,
+            });
         }
         let mut seq = self.last_seq.lock().await;
         // What is not sent has a number too: that is how the others know that they missed it.
@@ -191,11 +215,15 @@ impl Coordinator for RedisCoordinator {
     }
 
     async fn listen(&self) -> Box<dyn Listener> {
-        Box::new(RedisListener::start(Arc::clone(&self.link), self.channel(), self.replica.clone()).await)
+        Box::new(
+            RedisListener::start(Arc::clone(&self.link), self.channel(), self.replica.clone())
+                .await,
+        )
     }
 
-    /// Says that this replica is there, and how many messages it has sent so far; and does with the same scripts what leases and limits do: a
-    /// replica, a full memory or a user without a right answers everything else.
+    /// Says that this replica is there, and how many messages it has sent so far; and does with the
+    /// same scripts what leases and limits do: a replica, a full memory or a user without a right
+    /// answers everything else.
     async fn check(&self) -> Result<Checked, CoordinationError> {
         let seq = self.last_seq.lock().await;
         self.publish(*seq, super::listener::ALIVE, &[]).await?;
@@ -209,9 +237,12 @@ impl Coordinator for RedisCoordinator {
             self.renew(&lease).await?;
             self.release(&lease).await?;
         }
-        let (mut connection, time, before_ms) = (self.link.connection(), redis::cmd("TIME"), now_ms());
-        let (seconds, micros): (i64, i64) = self.link.timed(time.query_async(&mut connection)).await?;
-        let (after_ms, theirs_ms) = (now_ms(), seconds.saturating_mul(1_000).saturating_add(micros / 1_000));
+        let (mut connection, time, before_ms) =
+            (self.link.connection(), redis::cmd("TIME"), now_ms());
+        let (seconds, micros): (i64, i64) =
+            self.link.timed(time.query_async(&mut connection)).await?;
+        let (after_ms, theirs_ms) =
+            (now_ms(), seconds.saturating_mul(1_000).saturating_add(micros / 1_000));
         let within_ms = after_ms.saturating_sub(before_ms).abs() / 2 + 1;
         Ok(Checked { ahead_ms: before_ms.midpoint(after_ms).saturating_sub(theirs_ms), within_ms })
     }

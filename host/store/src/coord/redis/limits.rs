@@ -8,8 +8,9 @@ use redis::Script;
 use super::link::Link;
 use crate::coord::{LocalLimiter, Quotas};
 
-/// The generic cell rate algorithm in one step, by the server's clock, in microseconds. Numbers are doubles: at
-/// today's times they are good to a quarter of a microsecond, which the rounding of what remains allows for.
+/// The generic cell rate algorithm in one step, by the server's clock, in microseconds. Numbers are
+/// doubles: at today's times they are good to a quarter of a microsecond, which the rounding of
+/// what remains allows for.
 pub(super) const ADMIT: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -33,16 +34,34 @@ pub struct RedisLimiter {
 
 impl RedisLimiter {
     pub(super) fn new(link: Arc<Link>, namespace: String, quotas: Quotas) -> Self {
-        Self { link, namespace, quotas, admit: Script::new(ADMIT), alone: LocalLimiter::new(&quotas) }
+        Self {
+            link,
+            namespace,
+            quotas,
+            admit: Script::new(ADMIT),
+            alone: LocalLimiter::new(&quotas),
+        }
     }
 
-    async fn shared(&self, quota: Quota, class: LimitClass, party: Party) -> Result<Admission, CoordinationError> {
+    async fn shared(
+        &self,
+        quota: Quota,
+        class: LimitClass,
+        party: Party,
+    ) -> Result<Admission, CoordinationError> {
         let (burst, period) = (quota.burst_size().get(), quota.replenish_interval());
-        let mut asked = self.admit.key(format!("{}:limit:{}:{}", self.namespace, class.name(), word(party)));
+        let mut asked =
+            self.admit.key(format!("{}:limit:{}:{}", self.namespace, class.name(), word(party)));
         asked.arg(period.as_secs_f64() * 1e6).arg(burst);
         let mut connection = self.link.connection();
-        let (admitted, left, wait_us): (i64, u32, u64) = self.link.timed(asked.invoke_async(&mut connection)).await?;
-        let allowance = |remaining, reset| Allowance { quota: burst, window: period.saturating_mul(burst), remaining, reset };
+        let (admitted, left, wait_us): (i64, u32, u64) =
+            self.link.timed(asked.invoke_async(&mut connection)).await?;
+        let allowance = |remaining, reset| Allowance {
+            quota: burst,
+            window: period.saturating_mul(burst),
+            remaining,
+            reset,
+        };
         Ok(if admitted == 1 {
             Admission::Admitted(allowance(left, period.saturating_mul(burst.saturating_sub(left))))
         } else {

@@ -10,7 +10,8 @@ use redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 
-/// How long after a failure nobody waits for Redis who can do without: longer than from one check to the next.
+/// How long after a failure nobody waits for Redis who can do without: longer than from one check
+/// to the next.
 const BELIEVED_DOWN: Duration = Duration::from_secs(2);
 /// Tries of one attempt to connect; every command makes another attempt.
 const CONNECT_RETRIES: usize = 1;
@@ -26,12 +27,21 @@ const WRONG_PASSWORD: &str = "WRONGPASS";
 
 /// Words of a server that does not do what it is asked, and what to do about it.
 const REFUSALS: [(&str, &str); 8] = [
-    ("READONLY", "it is a replica, perhaps since a fail-over: connecting again by name; if it lasts, name the primary"),
+    (
+        "READONLY",
+        "it is a replica, perhaps since a fail-over: connecting again by name; if it lasts, name the primary",
+    ),
     ("OOM", "its memory is full: raise its maxmemory, or give us a Redis of our own"),
-    (NO_RIGHT, "its user may not do it: grant ~lucid:* &lucid:* and the commands of docs/operations.md, \"Redis\""),
+    (
+        NO_RIGHT,
+        "its user may not do it: grant ~lucid:* &lucid:* and the commands of docs/operations.md, \"Redis\"",
+    ),
     (WRONG_PASSWORD, "user or password are wrong: mend the URL"),
     ("NOAUTH", "it wants a password: put redis://user:password@ into the URL"),
-    ("MISCONF", "it cannot write its snapshot: mend its disk, or turn stop-writes-on-bgsave-error off"),
+    (
+        "MISCONF",
+        "it cannot write its snapshot: mend its disk, or turn stop-writes-on-bgsave-error off",
+    ),
     ("MASTERDOWN", "it is a replica without its primary: connecting again by name"),
     ("LOADING", "it is starting: wait"),
 ];
@@ -74,10 +84,14 @@ struct State {
 
 pub(super) fn client(url: &str, ca_pem: Option<Vec<u8>>) -> Result<Client, RedisUrlError> {
     if ca_pem.as_deref().is_some_and(|pem| !String::from_utf8_lossy(pem).contains(PEM_BEGIN)) {
-        return Err(RedisUrlError { detail: "the file of authorities holds no certificate in PEM form".into() });
+        return Err(RedisUrlError {
+            detail: "the file of authorities holds no certificate in PEM form".into(),
+        });
     }
     let made = match ca_pem {
-        Some(_) => Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert: ca_pem }),
+        Some(_) => {
+            Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert: ca_pem })
+        }
         None => Client::open(url),
     };
     made.map_err(|error| RedisUrlError { detail: error.to_string() })
@@ -98,7 +112,8 @@ impl Link {
     /// Connects at the first command.
     pub(super) fn new(settings: &RedisSettings) -> Result<Self, RedisUrlError> {
         let client = client(&settings.url, settings.ca_pem.clone())?;
-        let connection = connection(&client, settings.timeout).map_err(|error| RedisUrlError { detail: error.to_string() })?;
+        let connection = connection(&client, settings.timeout)
+            .map_err(|error| RedisUrlError { detail: error.to_string() })?;
         let state = State { connection, renewed_at: Instant::now(), down_until: None };
         Ok(Self { client, timeout: settings.timeout, state: Mutex::new(state) })
     }
@@ -114,7 +129,10 @@ impl Link {
     }
 
     /// Waits for an answer as long as a command may take.
-    pub(super) async fn timed<T>(&self, asked: impl Future<Output = RedisResult<T>> + Send) -> Result<T, CoordinationError> {
+    pub(super) async fn timed<T>(
+        &self,
+        asked: impl Future<Output = RedisResult<T>> + Send,
+    ) -> Result<T, CoordinationError> {
         let answer = tokio::time::timeout(self.timeout, asked).await;
         let error = match answer {
             Ok(Ok(answer)) => {
@@ -122,13 +140,16 @@ impl Link {
                 return Ok(answer);
             }
             Ok(Err(error)) => failure(&error),
-            Err(_) => CoordinationError::Unavailable { detail: format!("no answer in {} ms", self.timeout.as_millis()) },
+            Err(_) => CoordinationError::Unavailable {
+                detail: format!("no answer in {} ms", self.timeout.as_millis()),
+            },
         };
         self.renew();
         Err(error)
     }
 
-    /// The connection is to whom the name led once: a server that refuses or is silent may not be whom it leads to now.
+    /// The connection is to whom the name led once: a server that refuses or is silent may not be
+    /// whom it leads to now.
     fn renew(&self) {
         let (now, mut state) = (Instant::now(), self.state.lock());
         state.down_until = Some(now + BELIEVED_DOWN);
@@ -157,7 +178,8 @@ pub(super) fn failure(error: &RedisError) -> CoordinationError {
     let is = |word: &str| {
         let said = error.code() == Some(word) || detail.contains(word);
         // A command inside a script, and a password, are refused in other words.
-        said || (word == NO_RIGHT && detail.contains(NO_RIGHT_IN_SCRIPT)) || (word == WRONG_PASSWORD && has_wrong_password(error))
+        said || (word == NO_RIGHT && detail.contains(NO_RIGHT_IN_SCRIPT))
+            || (word == WRONG_PASSWORD && has_wrong_password(error))
     };
     let refusal = REFUSALS.iter().find(|(word, _)| is(word));
     match refusal {

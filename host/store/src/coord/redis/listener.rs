@@ -13,8 +13,8 @@ use super::link::Link;
 
 /// Says only that a replica is there.
 pub(super) const ALIVE: &str = "alive";
-/// Silence after which the connection is taken for dead: every replica says more than once a second that it lives,
-/// this one too.
+/// Silence after which the connection is taken for dead: every replica says more than once a second
+/// that it lives, this one too.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Between tries to connect.
 const RECONNECT_DELAY: Duration = Duration::from_millis(500);
@@ -33,7 +33,14 @@ pub(super) struct RedisListener {
 
 impl RedisListener {
     pub(super) async fn start(link: Arc<Link>, channel: String, replica: String) -> Self {
-        let mut listener = Self { link, channel, replica, subscription: None, numbers: Numbers::default(), ready: VecDeque::new() };
+        let mut listener = Self {
+            link,
+            channel,
+            replica,
+            subscription: None,
+            numbers: Numbers::default(),
+            ready: VecDeque::new(),
+        };
         listener.subscription = listener.subscribe().await.ok();
         listener
     }
@@ -61,10 +68,15 @@ impl RedisListener {
         // A sign of life carries the number of the last message, a message its own.
         let expected = if said.word == ALIVE { said.seq } else { said.seq.saturating_sub(1) };
         if let Some(lost) = self.numbers.lost(said.origin, expected, said.seq) {
-            self.ready.push_back(Heard::Gap { origin: Some(said.origin.to_owned()), lost: Some(lost) });
+            self.ready
+                .push_back(Heard::Gap { origin: Some(said.origin.to_owned()), lost: Some(lost) });
         }
         if let Some(topic) = Topic::ALL.into_iter().find(|topic| topic.name() == said.word) {
-            self.ready.push_back(Heard::Message { origin: said.origin.to_owned(), topic, payload: said.payload.to_vec() });
+            self.ready.push_back(Heard::Message {
+                origin: said.origin.to_owned(),
+                topic,
+                payload: said.payload.to_vec(),
+            });
         }
     }
 }
@@ -118,7 +130,8 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// How many messages are missing before `expected`, if any; the last one heard is `seq` from now on.
+    /// How many messages are missing before `expected`, if any; the last one heard is `seq` from
+    /// now on.
     fn lost(&mut self, origin: &str, expected: u64, seq: u64) -> Option<u64> {
         if let Some(last) = self.last.get_mut(origin) {
             let lost = expected.saturating_sub(*last);
@@ -151,7 +164,10 @@ mod tests {
     #[test]
     fn a_message_may_hold_any_bytes() {
         let said = Said::read(b"replica\n7\nevent\na\nb\n\xff").unwrap();
-        assert_eq!((said.origin, said.seq, said.word, said.payload), ("replica", 7, "event", &b"a\nb\n\xff"[..]));
+        assert_eq!(
+            (said.origin, said.seq, said.word, said.payload),
+            ("replica", 7, "event", &b"a\nb\n\xff"[..])
+        );
         assert!(Said::read(b"replica\nseven\nevent\n").is_none());
         assert!(Said::read(b"replica\n7\nevent").is_none());
     }

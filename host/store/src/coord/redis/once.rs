@@ -20,7 +20,11 @@ impl RedisUsedOnce {
 
     async fn anywhere(&self, word: &str, ttl: Duration) -> Result<FirstUse, CoordinationError> {
         let mut set = redis::cmd("SET");
-        set.arg(format!("{}:used:{word}", self.namespace)).arg(1).arg("NX").arg("PX").arg(ttl.as_millis().max(1).to_string());
+        set.arg(format!("{}:used:{word}", self.namespace))
+            .arg(1)
+            .arg("NX")
+            .arg("PX")
+            .arg(ttl.as_millis().max(1).to_string());
         let mut connection = self.link.connection();
         let done: Option<String> = self.link.timed(set.query_async(&mut connection)).await?;
         Ok(if done.is_some() { FirstUse::Yes } else { FirstUse::No })

@@ -22,11 +22,17 @@ use crate::coord::conformance::{QUOTAS, TTL, eventually, taken, user};
 /// For one command here; the machine may be busy.
 const TIMEOUT: Duration = Duration::from_millis(500);
 /// What our user needs, as docs/operations.md says it.
-const RIGHTS: &str =
-    "~lucid:* &lucid:* +evalsha +script|load +publish +subscribe +unsubscribe +ping +time +info +get +set +hget +hmget +hset +pexpire +del";
+const RIGHTS: &str = "~lucid:* &lucid:* +evalsha +script|load +publish +subscribe +unsubscribe +ping +time +info +get +set +hget +hmget +hset +pexpire +del";
 
 fn coordinator(url: String, ca_pem: Option<Vec<u8>>) -> RedisCoordinator {
-    RedisCoordinator::new(RedisSettings { url, ca_pem, namespace: "lucid:test".into(), replica: "first".into(), timeout: TIMEOUT }).unwrap()
+    RedisCoordinator::new(RedisSettings {
+        url,
+        ca_pem,
+        namespace: "lucid:test".into(),
+        replica: "first".into(),
+        timeout: TIMEOUT,
+    })
+    .unwrap()
 }
 
 /// Waits until a check is refused with a word.
@@ -44,7 +50,8 @@ async fn well(coordinator: &RedisCoordinator) {
     eventually("a check that is well", || async { coordinator.check().await.ok() }).await;
 }
 
-/// An address that leads to one server after the other, as a name does; connections stay where they were made.
+/// An address that leads to one server after the other, as a name does; connections stay where they
+/// were made.
 async fn name_of(port: &Arc<AtomicU16>) -> SocketAddr {
     let (listener, to) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::clone(port));
     let address = listener.local_addr().unwrap();
@@ -66,15 +73,24 @@ async fn a_primary_that_became_a_replica_is_left_for_whom_the_name_leads_to() {
     let leads_to = Arc::new(AtomicU16::new(old.port()));
     let address = name_of(&leads_to).await;
     let coordinator = coordinator(format!("redis://{address}/"), None);
-    let before = taken(&(Arc::new(self::coordinator(format!("redis://{address}/"), None)) as Arc<dyn Coordinator>), "payer").await;
+    let before = taken(
+        &(Arc::new(self::coordinator(format!("redis://{address}/"), None)) as Arc<dyn Coordinator>),
+        "payer",
+    )
+    .await;
     well(&coordinator).await;
     old.tell(&["REPLICAOF", "127.0.0.1", &new.port().to_string()]);
     refused(&coordinator, "READONLY").await;
     assert!(coordinator.renew(&before).await.is_err(), "nothing is granted meanwhile");
-    assert!(matches!(coordinator.acquire("epochs", TTL).await, Err(CoordinationError::Refused { .. })));
+    assert!(matches!(
+        coordinator.acquire("epochs", TTL).await,
+        Err(CoordinationError::Refused { .. })
+    ));
     leads_to.store(new.port(), Ordering::SeqCst);
     well(&coordinator).await;
-    let after = eventually("a lease", || async { coordinator.acquire("payer", TTL).await.ok().flatten() }).await;
+    let after =
+        eventually("a lease", || async { coordinator.acquire("payer", TTL).await.ok().flatten() })
+            .await;
     assert!(after.fence > before.fence);
     let limiter = coordinator.limiter(&QUOTAS);
     limiter.admit(LimitClass::Payouts, user(1)).await;
@@ -96,25 +112,38 @@ async fn a_full_memory_is_no_health() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_has_what_it_needs_or_it_is_said_what_is_missing() {
     let Some(server) = RedisServer::start() else { return };
-    let rights: Vec<_> = ["ACL", "SETUSER", "nodes", "on", ">se:cr@t"].into_iter().chain(RIGHTS.split(' ')).collect();
+    let rights: Vec<_> = ["ACL", "SETUSER", "nodes", "on", ">se:cr@t"]
+        .into_iter()
+        .chain(RIGHTS.split(' '))
+        .collect();
     server.tell(&rights);
     server.tell(&["ACL", "SETUSER", "admin", "on", ">operator", "~*", "&*", "+@all"]);
     server.tell(&["ACL", "SETUSER", "default", "off"]);
     let at = |user: &str| format!("redis://{user}127.0.0.1:{}/", server.port());
     let mine = coordinator(at("nodes:se%3Acr%40t@"), None);
     well(&mine).await;
-    let lease = eventually("a lease", || async { mine.acquire("payer", TTL).await.ok().flatten() }).await;
+    let lease =
+        eventually("a lease", || async { mine.acquire("payer", TTL).await.ok().flatten() }).await;
     assert!(mine.renew(&lease).await.unwrap().is_some());
     let mut listener = mine.listen().await;
     coordinator(at("nodes:se%3Acr%40t@"), None).check().await.unwrap();
-    assert!(tokio::time::timeout(TIMEOUT, listener.next()).await.is_err(), "it is subscribed, and hears nothing of its own");
+    assert!(
+        tokio::time::timeout(TIMEOUT, listener.next()).await.is_err(),
+        "it is subscribed, and hears nothing of its own"
+    );
     assert!(probe_redis(&at("nodes:se%3Acr%40t@"), None, TIMEOUT).await.is_ok());
     for (user, word) in [("", "NOAUTH"), ("nodes:wrong@", "WRONGPASS")] {
         refused(&coordinator(at(user), None), word).await;
     }
-    for right in RIGHTS.split(' ').filter(|right| ["+evalsha", "+set", "+publish", "+hset", "+info"].contains(right)) {
+    for right in RIGHTS
+        .split(' ')
+        .filter(|right| ["+evalsha", "+set", "+publish", "+hset", "+info"].contains(right))
+    {
         let user = format!("without{}", right.trim_start_matches('+'));
-        let rights: Vec<_> = ["ACL", "SETUSER", &user, "on", "nopass"].into_iter().chain(RIGHTS.split(' ').filter(|of| *of != right)).collect();
+        let rights: Vec<_> = ["ACL", "SETUSER", &user, "on", "nopass"]
+            .into_iter()
+            .chain(RIGHTS.split(' ').filter(|of| *of != right))
+            .collect();
         server.tell_as("admin:operator@", &rights);
         refused(&coordinator(at(&format!("{user}:any@")), None), "NOPERM").await;
     }
@@ -128,7 +157,10 @@ fn certificates() -> (String, String, String) {
     let authority = of_authority.self_signed(&authority_key).unwrap();
     let key = KeyPair::generate().unwrap();
     let issuer = Issuer::from_params(&of_authority, &authority_key);
-    let certificate = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
+        .unwrap()
+        .signed_by(&key, &issuer)
+        .unwrap();
     (authority.pem(), certificate.pem(), key.serialize_pem())
 }
 
@@ -138,10 +170,13 @@ async fn rediss_speaks_tls_with_a_server_that_a_named_authority_vouches_for() {
     let ((authority, certificate, key), (other, ..)) = (certificates(), certificates());
     let port = free_port();
     let server = RedisServer::start_with(|dir| {
-        for (file, text) in [("cert.pem", &certificate), ("key.pem", &key), ("ca.pem", &authority)] {
+        for (file, text) in [("cert.pem", &certificate), ("key.pem", &key), ("ca.pem", &authority)]
+        {
             std::fs::write(dir.join(file), text).unwrap();
         }
-        let words = format!("--tls-port {port} --tls-cert-file cert.pem --tls-key-file key.pem --tls-ca-cert-file ca.pem --tls-auth-clients no");
+        let words = format!(
+            "--tls-port {port} --tls-cert-file cert.pem --tls-key-file key.pem --tls-ca-cert-file ca.pem --tls-auth-clients no"
+        );
         words.split(' ').map(str::to_owned).collect()
     });
     let Some(server) = server else { return };
@@ -152,7 +187,10 @@ async fn rediss_speaks_tls_with_a_server_that_a_named_authority_vouches_for() {
         well(&coordinator(url.clone(), Some(authority.clone().into_bytes()))).await;
         for ca_pem in [Some(other.clone().into_bytes()), None] {
             let told = coordinator(url.clone(), ca_pem).check().await.unwrap_err();
-            assert!(matches!(&told, CoordinationError::Unavailable { detail } if !detail.contains("secret")), "{told}");
+            assert!(
+                matches!(&told, CoordinationError::Unavailable { detail } if !detail.contains("secret")),
+                "{told}"
+            );
         }
     }
     assert!(

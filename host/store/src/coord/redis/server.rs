@@ -59,7 +59,10 @@ impl RedisServer {
 
     /// The same as a user, `name:password@`.
     pub(super) fn tell_as(&self, user: &str, words: &[&str]) {
-        let mut connection = redis::Client::open(format!("redis://{user}127.0.0.1:{}/", self.port)).unwrap().get_connection().unwrap();
+        let mut connection = redis::Client::open(format!("redis://{user}127.0.0.1:{}/", self.port))
+            .unwrap()
+            .get_connection()
+            .unwrap();
         let (name, rest) = words.split_first().unwrap();
         redis::cmd(name).arg(rest).query::<redis::Value>(&mut connection).unwrap();
     }
@@ -82,7 +85,8 @@ impl RedisServer {
 
     /// SIGSTOP or SIGCONT.
     pub(super) fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
@@ -109,6 +113,18 @@ pub(super) fn free_port() -> u16 {
 
 fn spawn(port: u16, dir: &TempDir, arguments: &[String]) -> Option<Child> {
     let mut command = Command::new("redis-server");
-    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]).args(arguments).current_dir(dir.path());
+    command
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ])
+        .args(arguments)
+        .current_dir(dir.path());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
 }

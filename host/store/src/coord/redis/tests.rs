@@ -6,7 +6,9 @@ use std::{
 use lucid_ports::{Admission, Coordinator, Heard, LimitClass, RateLimiter, Topic, UsedOnce};
 
 use super::{RedisCoordinator, RedisSettings, probe_redis, server::RedisServer};
-use crate::coord::conformance::{QUOTAS, Replicas, TTL, coordination_suite, eventually, taken, user};
+use crate::coord::conformance::{
+    QUOTAS, Replicas, TTL, coordination_suite, eventually, taken, user,
+};
 
 /// For one command here; the machine may be busy.
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -17,8 +19,13 @@ struct OverRedis {
 
 impl OverRedis {
     fn coordinator(&self, replica: &str) -> RedisCoordinator {
-        let settings =
-            RedisSettings { url: self.server.url(), ca_pem: None, namespace: "lucid:test".into(), replica: replica.into(), timeout: TIMEOUT };
+        let settings = RedisSettings {
+            url: self.server.url(),
+            ca_pem: None,
+            namespace: "lucid:test".into(),
+            replica: replica.into(),
+            timeout: TIMEOUT,
+        };
         RedisCoordinator::new(settings).unwrap()
     }
 }
@@ -91,7 +98,9 @@ async fn listeners_hear_again_after_redis_was_away_and_say_that_something_is_mis
     let (first, second) = (redis.replica("first"), redis.replica("second"));
     let mut listener = second.listen().await;
     first.tell(Topic::Event, b"before".to_vec()).await.unwrap();
-    assert!(matches!(listener.next().await, Heard::Message { payload, .. } if payload == b"before"));
+    assert!(
+        matches!(listener.next().await, Heard::Message { payload, .. } if payload == b"before")
+    );
     redis.server.kill();
     let hearing = tokio::spawn(async move {
         let mut heard = Vec::new();
@@ -126,7 +135,10 @@ async fn limits_go_on_in_the_process_while_redis_is_away() {
     let count = async || {
         let mut count = 0;
         for _ in 0..60 {
-            count += u32::from(matches!(limiter.admit(LimitClass::Payouts, user(1)).await, Admission::Admitted(_)));
+            count += u32::from(matches!(
+                limiter.admit(LimitClass::Payouts, user(1)).await,
+                Admission::Admitted(_)
+            ));
         }
         count
     };
@@ -135,7 +147,11 @@ async fn limits_go_on_in_the_process_while_redis_is_away() {
     redis.server.kill();
     let began = Instant::now();
     assert!((50..55).contains(&count().await), "a quota of its own");
-    assert!(began.elapsed() < 5 * TIMEOUT, "requests do not wait for a Redis that is away: {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < 5 * TIMEOUT,
+        "requests do not wait for a Redis that is away: {:?}",
+        began.elapsed()
+    );
     redis.server.start_again();
     eventually("Redis to be back", || async { coordinator.check().await.ok() }).await;
     assert!((50..55).contains(&count().await), "counted by the new Redis");

@@ -23,7 +23,8 @@ use super::{
     unlisted,
 };
 
-/// Tries to add a link. Each that fails has found out why: somebody linked an entry, or our own answer was lost.
+/// Tries to add a link. Each that fails has found out why: somebody linked an entry, or our own
+/// answer was lost.
 const LINK_TRIES_MAX: u32 = 16;
 
 pub(crate) fn read_link(fields: Fields<'_>) -> Result<Link, Fault> {
@@ -55,7 +56,9 @@ pub(crate) fn listed_link(link: &Link, ids: &[Bson]) -> Result<Document, Fault> 
 fn link_document(link: &Link, entries: &[AuditEntry]) -> Result<Document, Fault> {
     let ids: Vec<_> = entries.iter().map(|entry| fields::id(entry.id.0)).collect();
     let mut document = listed_link(link, &ids)?;
-    document.extend(doc! { "waiting": entries.iter().map(intent).collect::<Vec<_>>(), "unlisted": true });
+    document.extend(
+        doc! { "waiting": entries.iter().map(intent).collect::<Vec<_>>(), "unlisted": true },
+    );
     Ok(document)
 }
 
@@ -79,8 +82,15 @@ impl Chain {
         if let Some(head) = self.head {
             return Ok(head);
         }
-        let last = self.links.find_one(doc! { "writer": fields::id(self.writer.0) }).sort(doc! { "seq": -1 }).await?;
-        let head = last.map(|document| read_link(Fields::of(&document))).transpose()?.map_or(ChainHead::empty(self.writer), |link| link.head());
+        let last = self
+            .links
+            .find_one(doc! { "writer": fields::id(self.writer.0) })
+            .sort(doc! { "seq": -1 })
+            .await?;
+        let head = last
+            .map(|document| read_link(Fields::of(&document)))
+            .transpose()?
+            .map_or(ChainHead::empty(self.writer), |link| link.head());
         self.head = Some(head);
         Ok(head)
     }
@@ -94,7 +104,8 @@ impl Chain {
             let mut draft = LinkDraft::default();
             entries.iter().for_each(|entry| draft.add(entry));
             let Some(link) = draft.link(&head) else { return Ok(()) };
-            match self.links.insert_one(link_document(&link, &entries)?).await.map_err(Fault::from) {
+            match self.links.insert_one(link_document(&link, &entries)?).await.map_err(Fault::from)
+            {
                 Ok(_) => {
                     self.head = Some(link.head());
                     // The link is what counts: if this fails, the next reader of the list does it.
@@ -117,35 +128,56 @@ impl Chain {
 
     async fn linked(&self, entries: &[AuditEntry]) -> Result<HashSet<AuditId>, Fault> {
         let ids: Vec<_> = entries.iter().map(|entry| fields::id(entry.id.0)).collect();
-        let links = self.links.find(doc! { "ids": { "$in": ids } }).projection(doc! { "ids": 1 }).await?;
+        let links =
+            self.links.find(doc! { "ids": { "$in": ids } }).projection(doc! { "ids": 1 }).await?;
         let found = collect(links, |fields| fields.ids("ids", AuditId)).await?;
         Ok(found.into_iter().flatten().collect())
     }
 }
 
 /// Puts a link's entries into the list; what is there already is the same.
-async fn list(links: &Collection<Document>, list: &Collection<Document>, link: &Link, entries: &[AuditEntry]) -> Result<(), Fault> {
-    let documents = placed(link, entries).map(|entry| listed(&entry)).collect::<Result<Vec<_>, _>>()?;
+async fn list(
+    links: &Collection<Document>,
+    list: &Collection<Document>,
+    link: &Link,
+    entries: &[AuditEntry],
+) -> Result<(), Fault> {
+    let documents =
+        placed(link, entries).map(|entry| listed(&entry)).collect::<Result<Vec<_>, _>>()?;
     match list.insert_many(documents).ordered(false).await.map_err(Fault::from) {
         Ok(_) => {}
         Err(fault) if fault.is_duplicate() => {}
         Err(fault) => return Err(fault),
     }
-    links.update_one(doc! { "_id": link_id(link)? }, doc! { "$unset": { "waiting": "", "unlisted": "" } }).await?;
+    links
+        .update_one(
+            doc! { "_id": link_id(link)? },
+            doc! { "$unset": { "waiting": "", "unlisted": "" } },
+        )
+        .await?;
     Ok(())
 }
 
 /// Links whose entries are not in the list yet, with those entries.
-pub(super) async fn waiting(links: &Collection<Document>) -> Result<Vec<(Link, Vec<AuditEntry>)>, Fault> {
+pub(super) async fn waiting(
+    links: &Collection<Document>,
+) -> Result<Vec<(Link, Vec<AuditEntry>)>, Fault> {
     let read = |fields: Fields<'_>| {
-        let entries = fields.documents("waiting")?.into_iter().map(|entry| read(entry, "id")).collect::<Result<Vec<_>, _>>()?;
+        let entries = fields
+            .documents("waiting")?
+            .into_iter()
+            .map(|entry| read(entry, "id"))
+            .collect::<Result<Vec<_>, _>>()?;
         Ok((read_link(fields)?, entries))
     };
     collect(links.find(unlisted()).await?, read).await
 }
 
 /// Completes the list: what a process left between its link and the list.
-pub(super) async fn list_waiting(links: &Collection<Document>, entries: &Collection<Document>) -> Result<(), Fault> {
+pub(super) async fn list_waiting(
+    links: &Collection<Document>,
+    entries: &Collection<Document>,
+) -> Result<(), Fault> {
     for (link, waiting) in waiting(links).await? {
         list(links, entries, &link, &waiting).await?;
     }
@@ -155,5 +187,10 @@ pub(super) async fn list_waiting(links: &Collection<Document>, entries: &Collect
 /// A link's entries with their places.
 pub(super) fn placed(link: &Link, entries: &[AuditEntry]) -> impl Iterator<Item = ChainedEntry> {
     let first = link.total.saturating_sub(link.count).saturating_add(1);
-    (first..).zip(entries).map(|(place, entry)| ChainedEntry { entry: entry.clone(), writer: link.writer, link: link.seq, place })
+    (first..).zip(entries).map(|(place, entry)| ChainedEntry {
+        entry: entry.clone(),
+        writer: link.writer,
+        link: link.seq,
+        place,
+    })
 }

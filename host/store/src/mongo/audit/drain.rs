@@ -52,7 +52,8 @@ impl Drain {
         let (jobs, queue) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             let (mut task, mut queue) = (Task { chain, audited }, queue);
-            // Whoever waits for the link that was cut off hears that there is none; what is in documents is swept later.
+            // Whoever waits for the link that was cut off hears that there is none; what is in
+            // documents is swept later.
             while AssertUnwindSafe(work(&mut task, &mut queue)).catch_unwind().await.is_err() {
                 tracing::error!("the audit log's task panicked and goes on with what waits");
             }
@@ -60,7 +61,8 @@ impl Drain {
         Self { jobs }
     }
 
-    /// Entries that a write just left in a document. If the queue is full they stay there until they are swept.
+    /// Entries that a write just left in a document. If the queue is full they stay there until
+    /// they are swept.
     pub(crate) fn left(&self, collection: &'static str, document: &Bson, entries: &[AuditEntry]) {
         let _ = self.jobs.try_send(Job::Left((collection, document.clone()), entries.to_vec()));
     }
@@ -74,7 +76,8 @@ impl Drain {
     }
 
     async fn ask(&self, job: impl FnOnce(Done) -> Job) -> Result<(), StoreError> {
-        let gone = || StoreError::Unavailable { detail: "the audit log's task has ended".to_owned() };
+        let gone =
+            || StoreError::Unavailable { detail: "the audit log's task has ended".to_owned() };
         let (done, answer) = oneshot::channel();
         self.jobs.send(job(done)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
@@ -111,7 +114,8 @@ impl Batch {
         }
     }
     fn add(&mut self, entry: AuditEntry) {
-        self.text_bytes += entry.actor.len() + entry.action.len() + entry.subject.len() + entry.detail.len();
+        self.text_bytes +=
+            entry.actor.len() + entry.action.len() + entry.subject.len() + entry.detail.len();
         self.entries.push(entry);
     }
     fn has_room(&self) -> bool {
@@ -142,16 +146,27 @@ async fn work(task: &mut Task, queue: &mut mpsc::Receiver<Job>) {
 
 impl Task {
     /// Links entries, then takes them out of the documents that carry them.
-    async fn link(&mut self, entries: Vec<AuditEntry>, carriers: &[Carrier]) -> Result<(), StoreError> {
+    async fn link(
+        &mut self,
+        entries: Vec<AuditEntry>,
+        carriers: &[Carrier],
+    ) -> Result<(), StoreError> {
         if entries.is_empty() {
             return Ok(());
         }
         let ids: Vec<_> = entries.iter().map(|entry| fields::id(entry.id.0)).collect();
         self.chain.add(entries).await?;
         for collection in &self.audited {
-            let documents: Vec<_> = carriers.iter().filter(|(name, _)| *name == collection.name()).map(|(_, id)| id.clone()).collect();
+            let documents: Vec<_> = carriers
+                .iter()
+                .filter(|(name, _)| *name == collection.name())
+                .map(|(_, id)| id.clone())
+                .collect();
             if !documents.is_empty() {
-                let (carrying, taken) = (doc! { "_id": { "$in": documents } }, doc! { "$pull": { "audit": { "id": { "$in": &ids } } } });
+                let (carrying, taken) = (
+                    doc! { "_id": { "$in": documents } },
+                    doc! { "$pull": { "audit": { "id": { "$in": &ids } } } },
+                );
                 collection.update_many(carrying, taken).await.map_err(Fault::from)?;
             }
         }
@@ -160,18 +175,30 @@ impl Task {
 
     async fn sweep(&mut self) -> Result<(), StoreError> {
         for carrier in self.audited.clone() {
-            let Some(name) = AUDITED.into_iter().find(|name| *name == carrier.name()) else { continue };
+            let Some(name) = AUDITED.into_iter().find(|name| *name == carrier.name()) else {
+                continue;
+            };
             loop {
-                let left = carrier.find(undrained()).projection(doc! { "audit": 1 }).limit(SWEEP_DOCUMENTS_MAX).await.map_err(Fault::from)?;
+                let left = carrier
+                    .find(undrained())
+                    .projection(doc! { "audit": 1 })
+                    .limit(SWEEP_DOCUMENTS_MAX)
+                    .await
+                    .map_err(Fault::from)?;
                 let left = collect(left, |fields| {
-                    let entries = fields.documents("audit")?.into_iter().map(|intent| entry::read(intent, "id")).collect::<Result<Vec<_>, _>>()?;
+                    let entries = fields
+                        .documents("audit")?
+                        .into_iter()
+                        .map(|intent| entry::read(intent, "id"))
+                        .collect::<Result<Vec<_>, _>>()?;
                     Ok((fields.get("_id").cloned().unwrap_or(Bson::Null), entries))
                 });
                 let left = left.await?;
                 if left.is_empty() {
                     break;
                 }
-                let carriers: Vec<Carrier> = left.iter().map(|(id, _)| (name, id.clone())).collect();
+                let carriers: Vec<Carrier> =
+                    left.iter().map(|(id, _)| (name, id.clone())).collect();
                 let entries: Vec<_> = left.into_iter().flat_map(|(_, entries)| entries).collect();
                 for entries in entries.chunks(LINK_ENTRIES_MAX) {
                     self.link(entries.to_vec(), &carriers).await?;

@@ -13,7 +13,11 @@ use super::super::{
 pub(crate) fn intent(entry: &AuditEntry) -> Document {
     let AuditEntry { id, at, actor, action, subject, detail, request_id, before, after } = entry;
     let mut document = doc! { "id": fields::id(id.0), "at": at.0, "actor": actor, "action": action, "subject": subject, "detail": detail };
-    let maybe = [("request_id", request_id.clone().map(Bson::String)), ("before", before.map(fields::digest)), ("after", after.map(fields::digest))];
+    let maybe = [
+        ("request_id", request_id.clone().map(Bson::String)),
+        ("before", before.map(fields::digest)),
+        ("after", after.map(fields::digest)),
+    ];
     document.extend(maybe.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     document
 }
@@ -46,7 +50,8 @@ pub(crate) fn read_listed(fields: Fields<'_>) -> Result<ChainedEntry, Fault> {
     Ok(ChainedEntry {
         entry: read(fields, "_id")?,
         writer: fields.id("writer", AuditWriterId)?,
-        // Numbers that only a hand can have written still have to be readable, so that the walk can name them.
+        // Numbers that only a hand can have written still have to be readable, so that the walk can
+        // name them.
         link: fields.number::<i64>("link")?.cast_unsigned(),
         place: fields.number::<i64>("place")?.cast_unsigned(),
     })

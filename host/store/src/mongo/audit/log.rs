@@ -56,25 +56,36 @@ impl MongoStore {
 
 pub(crate) fn seal_document(seal: &Seal) -> Result<Document, Fault> {
     let seq = stored(seal.statement.seq)?;
-    Ok(doc! { "_id": seq, "v": 1, "statement": fields::bytes(&seal.statement.bytes()), "signature": fields::bytes(&seal.signature) })
+    Ok(
+        doc! { "_id": seq, "v": 1, "statement": fields::bytes(&seal.statement.bytes()), "signature": fields::bytes(&seal.signature) },
+    )
 }
 
 pub(crate) fn read_seal(fields: Fields<'_>) -> Result<Seal, Fault> {
     let seq: u64 = fields.number("_id")?;
-    let statement = SealStatement::read(&fields.bytes("statement")?).filter(|statement| statement.seq == seq);
-    let statement = statement.ok_or_else(|| Fault::Bad(format!("audit seal {seq} is not a seal's statement")))?;
+    let statement =
+        SealStatement::read(&fields.bytes("statement")?).filter(|statement| statement.seq == seq);
+    let statement = statement
+        .ok_or_else(|| Fault::Bad(format!("audit seal {seq} is not a seal's statement")))?;
     Ok(Seal { statement, signature: fields.array("signature")? })
 }
 
 fn filtered(filter: &AuditFilter) -> Document {
-    let texts = [("subject", &filter.subject), ("actor", &filter.actor), ("action", &filter.action)];
-    let mut conditions: Document = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Bson::String(text.clone()?)))).collect();
+    let texts =
+        [("subject", &filter.subject), ("actor", &filter.actor), ("action", &filter.action)];
+    let mut conditions: Document = texts
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), Bson::String(text.clone()?))))
+        .collect();
     if let (Some(area), None) = (&filter.area, &filter.action) {
         // Up to the character after the point.
         conditions.insert("action", doc! { "$gte": format!("{area}."), "$lt": format!("{area}/") });
     }
     let bounds = [("$gte", filter.from), ("$lt", filter.to)];
-    let bounds: Document = bounds.into_iter().filter_map(|(name, at)| Some((name.to_owned(), Bson::Int64(at?.0)))).collect();
+    let bounds: Document = bounds
+        .into_iter()
+        .filter_map(|(name, at)| Some((name.to_owned(), Bson::Int64(at?.0))))
+        .collect();
     if !bounds.is_empty() {
         conditions.insert("at", bounds);
     }
@@ -86,7 +97,11 @@ pub(super) async fn heads(links: &Collection<Document>) -> Result<Vec<ChainHead>
     let mut heads = Vec::new();
     for writer in links.distinct("writer", doc! {}).await? {
         let last = links.find_one(doc! { "writer": writer }).sort(doc! { "seq": -1 }).await?;
-        heads.extend(last.map(|document| chain::read_link(Fields::of(&document))).transpose()?.map(|link| link.head()));
+        heads.extend(
+            last.map(|document| chain::read_link(Fields::of(&document)))
+                .transpose()?
+                .map(|link| link.head()),
+        );
     }
     heads.sort_unstable_by_key(|head| head.writer);
     Ok(heads)
@@ -97,9 +112,21 @@ pub(super) async fn last_seal(seals: &Collection<Document>) -> Result<Option<Sea
     last.map(|document| read_seal(Fields::of(&document))).transpose()
 }
 
-pub(super) async fn links_after(links: &Collection<Document>, writer: AuditWriterId, after_seq: u64, limit: u32) -> Result<Vec<Link>, Fault> {
-    let found = links.find(after(writer, "seq", after_seq)?).sort(doc! { "seq": 1 }).limit(i64::from(limit));
-    collect(found.projection(doc! { "ids": 0, "waiting": 0, "unlisted": 0 }).await?, chain::read_link).await
+pub(super) async fn links_after(
+    links: &Collection<Document>,
+    writer: AuditWriterId,
+    after_seq: u64,
+    limit: u32,
+) -> Result<Vec<Link>, Fault> {
+    let found = links
+        .find(after(writer, "seq", after_seq)?)
+        .sort(doc! { "seq": 1 })
+        .limit(i64::from(limit));
+    collect(
+        found.projection(doc! { "ids": 0, "waiting": 0, "unlisted": 0 }).await?,
+        chain::read_link,
+    )
+    .await
 }
 
 pub(super) async fn entries_after(
@@ -108,16 +135,30 @@ pub(super) async fn entries_after(
     after_place: u64,
     limit: u32,
 ) -> Result<Vec<ChainedEntry>, Fault> {
-    let found = entries.find(after(writer, "place", after_place)?).sort(doc! { "place": 1 }).limit(i64::from(limit));
+    let found = entries
+        .find(after(writer, "place", after_place)?)
+        .sort(doc! { "place": 1 })
+        .limit(i64::from(limit));
     collect(found.await?, read_listed).await
 }
 
-pub(super) async fn seals_after(seals: &Collection<Document>, after_seq: u64, limit: u32) -> Result<Vec<Seal>, Fault> {
-    let found = seals.find(doc! { "_id": { "$gt": stored(after_seq)? } }).sort(doc! { "_id": 1 }).limit(i64::from(limit));
+pub(super) async fn seals_after(
+    seals: &Collection<Document>,
+    after_seq: u64,
+    limit: u32,
+) -> Result<Vec<Seal>, Fault> {
+    let found = seals
+        .find(doc! { "_id": { "$gt": stored(after_seq)? } })
+        .sort(doc! { "_id": 1 })
+        .limit(i64::from(limit));
     collect(found.await?, read_seal).await
 }
 
-pub(super) async fn listed(entries: &Collection<Document>, filter: &AuditFilter, request: &PageRequest<()>) -> Result<Page<ChainedEntry>, Fault> {
+pub(super) async fn listed(
+    entries: &Collection<Document>,
+    filter: &AuditFilter,
+    request: &PageRequest<()>,
+) -> Result<Page<ChainedEntry>, Fault> {
     page(entries, filtered(filter), &["at", "_id"], request, read_listed).await
 }
 
@@ -128,7 +169,11 @@ fn after(writer: AuditWriterId, number: &str, after: u64) -> Result<Document, Fa
 
 #[async_trait]
 impl AuditLog for MongoStore {
-    async fn audit(&self, filter: &AuditFilter, request: PageRequest<()>) -> Result<Page<ChainedEntry>, StoreError> {
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        request: PageRequest<()>,
+    ) -> Result<Page<ChainedEntry>, StoreError> {
         self.complete_audit().await?;
         Ok(listed(&self.collection(ENTRIES), filter, &request).await?)
     }
@@ -136,10 +181,20 @@ impl AuditLog for MongoStore {
         self.complete_audit().await?;
         Ok(heads(&self.collection(LINKS)).await?)
     }
-    async fn audit_links(&self, writer: AuditWriterId, after_seq: u64, limit: u32) -> Result<Vec<Link>, StoreError> {
+    async fn audit_links(
+        &self,
+        writer: AuditWriterId,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Link>, StoreError> {
         Ok(links_after(&self.collection(LINKS), writer, after_seq, limit).await?)
     }
-    async fn audit_entries(&self, writer: AuditWriterId, after_place: u64, limit: u32) -> Result<Vec<ChainedEntry>, StoreError> {
+    async fn audit_entries(
+        &self,
+        writer: AuditWriterId,
+        after_place: u64,
+        limit: u32,
+    ) -> Result<Vec<ChainedEntry>, StoreError> {
         Ok(entries_after(&self.collection(ENTRIES), writer, after_place, limit).await?)
     }
     async fn audit_seals(&self, after_seq: u64, limit: u32) -> Result<Vec<Seal>, StoreError> {

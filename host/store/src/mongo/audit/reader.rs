@@ -1,8 +1,9 @@
-//! Reads the log without writing anything, also beside services that add to it. Entries that a link has and the list
-//! has not yet are read from the link; those that no link has are not in the log yet.
+//! Reads the log without writing anything, also beside services that add to it. Entries that a link
+//! has and the list has not yet are read from the link; those that no link has are not in the log
+//! yet.
 //!
-//! An entry goes from its link to the list before the link lets go of it. So links are read first, always: what moves
-//! meanwhile is seen twice, and counted once.
+//! An entry goes from its link to the list before the link lets go of it. So links are read first,
+//! always: what moves meanwhile is seen twice, and counted once.
 
 use std::collections::BTreeMap;
 
@@ -40,17 +41,34 @@ impl AuditReader {
         Ok(links.iter().flat_map(|(link, entries)| chain::placed(link, entries)).collect())
     }
 
-    async fn entries(&self, writer: AuditWriterId, after_place: u64, limit: u32) -> Result<Vec<ChainedEntry>, Fault> {
-        let waiting = self.waiting().await?.into_iter().filter(|entry| entry.writer == writer && entry.place > after_place);
-        let mut all: BTreeMap<u64, ChainedEntry> = waiting.map(|entry| (entry.place, entry)).collect();
-        let listed = log::entries_after(&durable(&self.database, ENTRIES), writer, after_place, limit).await?;
+    async fn entries(
+        &self,
+        writer: AuditWriterId,
+        after_place: u64,
+        limit: u32,
+    ) -> Result<Vec<ChainedEntry>, Fault> {
+        let waiting = self
+            .waiting()
+            .await?
+            .into_iter()
+            .filter(|entry| entry.writer == writer && entry.place > after_place);
+        let mut all: BTreeMap<u64, ChainedEntry> =
+            waiting.map(|entry| (entry.place, entry)).collect();
+        let listed =
+            log::entries_after(&durable(&self.database, ENTRIES), writer, after_place, limit)
+                .await?;
         all.extend(listed.into_iter().map(|entry| (entry.place, entry)));
         Ok(all.into_values().take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
     }
 
     /// A page of the list; the total has what waits in links as well, unless the list is filtered.
-    async fn page(&self, filter: &AuditFilter, request: &PageRequest<()>) -> Result<Page<ChainedEntry>, Fault> {
-        let waiting: Vec<Bson> = self.waiting().await?.iter().map(|waiting| fields::id(waiting.entry.id.0)).collect();
+    async fn page(
+        &self,
+        filter: &AuditFilter,
+        request: &PageRequest<()>,
+    ) -> Result<Page<ChainedEntry>, Fault> {
+        let waiting: Vec<Bson> =
+            self.waiting().await?.iter().map(|waiting| fields::id(waiting.entry.id.0)).collect();
         let entries = durable(&self.database, ENTRIES);
         let mut page = log::listed(&entries, filter, request).await?;
         if *filter == AuditFilter::default() && !waiting.is_empty() {
@@ -63,16 +81,30 @@ impl AuditReader {
 
 #[async_trait]
 impl AuditLog for AuditReader {
-    async fn audit(&self, filter: &AuditFilter, request: PageRequest<()>) -> Result<Page<ChainedEntry>, StoreError> {
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        request: PageRequest<()>,
+    ) -> Result<Page<ChainedEntry>, StoreError> {
         Ok(self.page(filter, &request).await?)
     }
     async fn audit_heads(&self) -> Result<Vec<ChainHead>, StoreError> {
         Ok(log::heads(&durable(&self.database, LINKS)).await?)
     }
-    async fn audit_links(&self, writer: AuditWriterId, after_seq: u64, limit: u32) -> Result<Vec<Link>, StoreError> {
+    async fn audit_links(
+        &self,
+        writer: AuditWriterId,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Link>, StoreError> {
         Ok(log::links_after(&durable(&self.database, LINKS), writer, after_seq, limit).await?)
     }
-    async fn audit_entries(&self, writer: AuditWriterId, after_place: u64, limit: u32) -> Result<Vec<ChainedEntry>, StoreError> {
+    async fn audit_entries(
+        &self,
+        writer: AuditWriterId,
+        after_place: u64,
+        limit: u32,
+    ) -> Result<Vec<ChainedEntry>, StoreError> {
         Ok(self.entries(writer, after_place, limit).await?)
     }
     async fn audit_seals(&self, after_seq: u64, limit: u32) -> Result<Vec<Seal>, StoreError> {

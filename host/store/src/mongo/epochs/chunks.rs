@@ -139,7 +139,11 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<ScoredChunk, Fault> {
 
 impl MongoStore {
     /// Writes an attempt's chunks, one at a time: one is as much as a message should hold.
-    pub(super) async fn stage_chunks_as(&self, staged: ObjectId, chunks: &[ScoredChunk]) -> Result<(), Fault> {
+    pub(super) async fn stage_chunks_as(
+        &self,
+        staged: ObjectId,
+        chunks: &[ScoredChunk],
+    ) -> Result<(), Fault> {
         for chunk in chunks {
             once::insert_each(&self.collection(CHUNKS), &[document(staged, chunk)?]).await?;
         }
@@ -147,42 +151,86 @@ impl MongoStore {
     }
 
     /// The newest attempt at an epoch that has stored something, if nobody closes the epoch.
-    pub(super) async fn staged_by_newest(&self, epoch_start_s: i64) -> Result<Option<Staged>, Fault> {
+    pub(super) async fn staged_by_newest(
+        &self,
+        epoch_start_s: i64,
+    ) -> Result<Option<Staged>, Fault> {
         if self.claim_of(epoch_start_s).await?.is_some() {
             return Ok(None);
         }
         // Older versions left none that could be gone on with.
         let any = doc! { "epoch_start_s": epoch_start_s, "root": { "$exists": true } };
-        let newest = self.collection(CHUNKS).find_one(any).projection(doc! { "staged": 1 }).sort(doc! { "epoch_start_s": -1, "staged": -1 }).await?;
-        let Some(name) = newest.as_ref().and_then(|chunk| chunk.get("staged")).and_then(Bson::as_object_id) else { return Ok(None) };
-        Ok(Some(Staged { attempt: Attempt(name.bytes()), chunks: self.staged_heads(epoch_start_s, name).await? }))
+        let newest = self
+            .collection(CHUNKS)
+            .find_one(any)
+            .projection(doc! { "staged": 1 })
+            .sort(doc! { "epoch_start_s": -1, "staged": -1 })
+            .await?;
+        let Some(name) =
+            newest.as_ref().and_then(|chunk| chunk.get("staged")).and_then(Bson::as_object_id)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Staged {
+            attempt: Attempt(name.bytes()),
+            chunks: self.staged_heads(epoch_start_s, name).await?,
+        }))
     }
 
     /// What is remembered of the chunks that are staged under a name, in order.
-    pub(super) async fn staged_heads(&self, epoch_start_s: i64, staged: ObjectId) -> Result<Vec<StagedChunk>, Fault> {
+    pub(super) async fn staged_heads(
+        &self,
+        epoch_start_s: i64,
+        staged: ObjectId,
+    ) -> Result<Vec<StagedChunk>, Fault> {
         let filter = doc! { "epoch_start_s": epoch_start_s, "staged": staged };
-        let heads = self.collection(CHUNKS).find(filter).projection(doc! { "packed": 0 }).sort(doc! { "idx": 1 }).await?;
+        let heads = self
+            .collection(CHUNKS)
+            .find(filter)
+            .projection(doc! { "packed": 0 })
+            .sort(doc! { "idx": 1 })
+            .await?;
         let head = |fields: Fields<'_>| {
-            let (root, eligible, held) = (fields.digest("root")?, fields.number("eligible")?, fields.number("held")?);
+            let (root, eligible, held) =
+                (fields.digest("root")?, fields.number("eligible")?, fields.number("held")?);
             Ok(StagedChunk { header: read_header(fields)?, root, eligible, held })
         };
         collect(heads, head).await
     }
 
-    pub(super) async fn one_scored_chunk(&self, epoch_start_s: i64, index: u32) -> Result<Option<ScoredChunk>, Fault> {
-        let Some(claim) = self.claim_of(epoch_start_s).await?.filter(|claim| claim.closed) else { return Ok(None) };
-        let found = self.collection(CHUNKS).find_one(doc! { "epoch_start_s": epoch_start_s, "staged": claim.staged, "idx": index }).await?;
+    pub(super) async fn one_scored_chunk(
+        &self,
+        epoch_start_s: i64,
+        index: u32,
+    ) -> Result<Option<ScoredChunk>, Fault> {
+        let Some(claim) = self.claim_of(epoch_start_s).await?.filter(|claim| claim.closed) else {
+            return Ok(None);
+        };
+        let found = self
+            .collection(CHUNKS)
+            .find_one(doc! { "epoch_start_s": epoch_start_s, "staged": claim.staged, "idx": index })
+            .await?;
         found.map(|found| read(Fields::of(&found))).transpose()
     }
 
     /// The chunks that are staged under a name, in order.
-    pub(crate) async fn staged_chunks(&self, epoch_start_s: i64, staged: ObjectId) -> Result<Cursor<Document>, Fault> {
+    pub(crate) async fn staged_chunks(
+        &self,
+        epoch_start_s: i64,
+        staged: ObjectId,
+    ) -> Result<Cursor<Document>, Fault> {
         let filter = doc! { "epoch_start_s": epoch_start_s, "staged": staged };
         Ok(self.collection(CHUNKS).find(filter).sort(doc! { "idx": 1 }).await?)
     }
 
-    /// The chunk with a node that is staged under a name, among those that may have it: as a rule one a pool.
-    pub(super) async fn staged_with(&self, epoch_start_s: i64, staged: ObjectId, node: NodeId) -> Result<Option<ScoredChunk>, Fault> {
+    /// The chunk with a node that is staged under a name, among those that may have it: as a rule
+    /// one a pool.
+    pub(super) async fn staged_with(
+        &self,
+        epoch_start_s: i64,
+        staged: ObjectId,
+        node: NodeId,
+    ) -> Result<Option<ScoredChunk>, Fault> {
         let node_id = id(node.0);
         // Older versions did not say between which nodes a chunk is.
         let filter = doc! { "epoch_start_s": epoch_start_s, "staged": staged, "node_min": { "$not": { "$gt": &node_id } }, "node_max": { "$not": { "$lt": node_id } } };
@@ -197,16 +245,31 @@ impl MongoStore {
     }
 
     /// The first chunk from a place on that is staged under a name.
-    pub(super) async fn staged_from(&self, epoch_start_s: i64, staged: ObjectId, place: i64) -> Result<Option<ScoredChunk>, Fault> {
-        let next = doc! { "epoch_start_s": epoch_start_s, "staged": staged, "idx": { "$gte": place } };
-        let found = self.collection(CHUNKS).find_one(next).sort(doc! { "epoch_start_s": 1, "staged": 1, "idx": 1 }).await?;
+    pub(super) async fn staged_from(
+        &self,
+        epoch_start_s: i64,
+        staged: ObjectId,
+        place: i64,
+    ) -> Result<Option<ScoredChunk>, Fault> {
+        let next =
+            doc! { "epoch_start_s": epoch_start_s, "staged": staged, "idx": { "$gte": place } };
+        let found = self
+            .collection(CHUNKS)
+            .find_one(next)
+            .sort(doc! { "epoch_start_s": 1, "staged": 1, "idx": 1 })
+            .await?;
         found.map(|found| read(Fields::of(&found))).transpose()
     }
 
     /// The scored chunks of an epoch, with their rows in the order they were hashed.
-    pub(super) async fn scored_chunks(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, Fault> {
+    pub(super) async fn scored_chunks(
+        &self,
+        epoch_start_s: i64,
+    ) -> Result<Vec<ScoredChunk>, Fault> {
         match self.claim_of(epoch_start_s).await? {
-            Some(claim) if claim.closed => collect(self.staged_chunks(epoch_start_s, claim.staged).await?, read).await,
+            Some(claim) if claim.closed => {
+                collect(self.staged_chunks(epoch_start_s, claim.staged).await?, read).await
+            }
             _ => Ok(Vec::new()),
         }
     }

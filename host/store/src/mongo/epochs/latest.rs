@@ -26,8 +26,13 @@ pub(crate) const INDICES: &[Index] = &[
 ];
 
 impl MongoStore {
-    /// Says of each node which of its scores is the latest: never an older one than is said already.
-    pub(super) async fn move_latest(&self, claim: &Claim, chunk: &ScoredChunk) -> Result<(), Fault> {
+    /// Says of each node which of its scores is the latest: never an older one than is said
+    /// already.
+    pub(super) async fn move_latest(
+        &self,
+        claim: &Claim,
+        chunk: &ScoredChunk,
+    ) -> Result<(), Fault> {
         let start_s = claim.record.epoch.start_s;
         let statements = chunk.rows.iter().filter(|row| !row.held).map(|row| {
             let latest = doc! {
@@ -37,16 +42,28 @@ impl MongoStore {
                 "score": row.score.0,
                 "pool": chunk.header.pool.pool().map(|pool| id(pool.0)),
             };
-            Statement { filter: doc! { "_id": id(row.node.0), "epoch_start_s": { "$lt": start_s } }, update: doc! { "$set": latest }, upsert: true }
+            Statement {
+                filter: doc! { "_id": id(row.node.0), "epoch_start_s": { "$lt": start_s } },
+                update: doc! { "$set": latest },
+                upsert: true,
+            }
         });
         once::update_each(self, LATEST, statements.collect()).await
     }
 
     /// The latest score of each node. Whose a node is, only the node says: a score goes with it.
-    pub(super) async fn latest_scores(&self, filter: &ScoreFilter, request: &PageRequest<ScoreSort>) -> Result<Page<ScoreView>, Fault> {
+    pub(super) async fn latest_scores(
+        &self,
+        filter: &ScoreFilter,
+        request: &PageRequest<ScoreSort>,
+    ) -> Result<Page<ScoreView>, Fault> {
         let mut conditions = Document::new();
         if let Some(owner) = filter.owner {
-            let own = self.collection(NODES).find(doc! { "owner": id(owner.0) }).projection(doc! { "_id": 1 }).await?;
+            let own = self
+                .collection(NODES)
+                .find(doc! { "owner": id(owner.0) })
+                .projection(doc! { "_id": 1 })
+                .await?;
             let own = collect(own, |fields| fields.id("_id", id)).await?;
             conditions.insert("_id", doc! { "$in": own });
         }
@@ -58,7 +75,9 @@ impl MongoStore {
             ScoreSort::CalculatedAt => &["calculated_at", "_id"],
             ScoreSort::NodeId => &["_id"],
         };
-        let latest = |fields: Fields<'_>| Ok(scores::key(fields.number("epoch_start_s")?, fields.id("_id", NodeId)?));
+        let latest = |fields: Fields<'_>| {
+            Ok(scores::key(fields.number("epoch_start_s")?, fields.id("_id", NodeId)?))
+        };
         let found = page(&self.collection(LATEST), conditions, keys, request, latest).await?;
         Ok(Page { items: self.views_of(&found.items).await?, total: found.total })
     }

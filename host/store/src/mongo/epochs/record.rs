@@ -78,7 +78,10 @@ pub(super) fn block_document(block: &BlockRef) -> Document {
 }
 
 pub(super) fn read_block(fields: Fields<'_>) -> Result<Option<BlockRef>, Fault> {
-    fields.document_or_none("block")?.map(|block| Ok(BlockRef { id: block.text("id")?, hash: block.text("hash")? })).transpose()
+    fields
+        .document_or_none("block")?
+        .map(|block| Ok(BlockRef { id: block.text("id")?, hash: block.text("hash")? }))
+        .transpose()
 }
 
 pub(crate) fn read(fields: Fields<'_>) -> Result<EpochRecord, Fault> {
@@ -98,8 +101,16 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<EpochRecord, Fault> {
 }
 
 pub(crate) fn read_claim(fields: Fields<'_>) -> Result<Claim, Fault> {
-    let staged = fields.get("staged").and_then(Bson::as_object_id).ok_or_else(|| Fault::Bad("field staged is missing".to_owned()))?;
-    Ok(Claim { record: read(fields)?, staged, closed: fields.text("state")? == CLOSED, settled_from: fields.number_or_none(SETTLED_FROM)? })
+    let staged = fields
+        .get("staged")
+        .and_then(Bson::as_object_id)
+        .ok_or_else(|| Fault::Bad("field staged is missing".to_owned()))?;
+    Ok(Claim {
+        record: read(fields)?,
+        staged,
+        closed: fields.text("state")? == CLOSED,
+        settled_from: fields.number_or_none(SETTLED_FROM)?,
+    })
 }
 
 impl MongoStore {
@@ -110,22 +121,36 @@ impl MongoStore {
 
     /// The newest epoch that is closed or being closed.
     pub(super) async fn newest_start(&self) -> Result<Option<i64>, Fault> {
-        let found = self.collection(EPOCHS).find_one(doc! {}).projection(doc! { "_id": 1 }).sort(doc! { "_id": -1 }).await?;
+        let found = self
+            .collection(EPOCHS)
+            .find_one(doc! {})
+            .projection(doc! { "_id": 1 })
+            .sort(doc! { "_id": -1 })
+            .await?;
         found.map(|found| Fields::of(&found).number("_id")).transpose()
     }
 
     /// The write at which an epoch is closed for its readers. `false`: another call's was first.
     pub(super) async fn show(&self, claim: &Claim) -> Result<bool, Fault> {
-        let (epochs, start_s, closed_by) = (self.collection(EPOCHS), claim.record.epoch.start_s, ObjectId::new());
+        let (epochs, start_s, closed_by) =
+            (self.collection(EPOCHS), claim.record.epoch.start_s, ObjectId::new());
         let close = doc! { "$set": { "state": CLOSED, "closed_by": closed_by } };
-        let lost = match epochs.update_one(doc! { "_id": start_s, "state": CLOSING }, close).await.map_err(Fault::from) {
+        let lost = match epochs
+            .update_one(doc! { "_id": start_s, "state": CLOSING }, close)
+            .await
+            .map_err(Fault::from)
+        {
             Ok(result) if result.matched_count == 1 => return Ok(true),
             Ok(_) => None,
             Err(fault) if fault.is_ambiguous() => Some(fault),
             Err(fault) => return Err(fault),
         };
         // The driver repeats a write whose answer was lost: then it was closed by the first.
-        let ours = epochs.find_one(doc! { "_id": start_s, "closed_by": closed_by }).projection(doc! { "_id": 1 }).await?.is_some();
+        let ours = epochs
+            .find_one(doc! { "_id": start_s, "closed_by": closed_by })
+            .projection(doc! { "_id": 1 })
+            .await?
+            .is_some();
         match lost {
             Some(fault) if !ours => Err(fault),
             _ => Ok(ours),
@@ -133,11 +158,19 @@ impl MongoStore {
     }
 
     pub(crate) async fn last_closed(&self) -> Result<Option<EpochRecord>, Fault> {
-        let found = self.collection(EPOCHS).find_one(doc! { "state": CLOSED }).sort(doc! { "_id": -1 }).await?;
+        let found = self
+            .collection(EPOCHS)
+            .find_one(doc! { "state": CLOSED })
+            .sort(doc! { "_id": -1 })
+            .await?;
         found.map(|found| read(Fields::of(&found))).transpose()
     }
 
-    pub(super) async fn closed_epochs(&self, filter: EpochFilter, request: &PageRequest<()>) -> Result<Page<EpochRecord>, Fault> {
+    pub(super) async fn closed_epochs(
+        &self,
+        filter: EpochFilter,
+        request: &PageRequest<()>,
+    ) -> Result<Page<EpochRecord>, Fault> {
         let mut conditions = doc! { "state": CLOSED };
         let mut range = Document::new();
         range.extend(filter.from_s.map(|from_s| ("$gte".to_owned(), Bson::Int64(from_s))));
@@ -151,7 +184,8 @@ impl MongoStore {
     /// Closed epochs that start in `[from_s, to_s)`, with the names of their contents.
     pub(crate) async fn closed_between(&self, from_s: i64, to_s: i64) -> Result<Vec<Claim>, Fault> {
         let filter = doc! { "state": CLOSED, "_id": { "$gte": from_s, "$lt": to_s } };
-        collect(self.collection(EPOCHS).find(filter).sort(doc! { "_id": 1 }).await?, read_claim).await
+        collect(self.collection(EPOCHS).find(filter).sort(doc! { "_id": 1 }).await?, read_claim)
+            .await
     }
 
     /// Those of these epochs that are closed, oldest first.
@@ -160,11 +194,15 @@ impl MongoStore {
         collect(self.collection(EPOCHS).find(filter).sort(doc! { "_id": 1 }).await?, read).await
     }
 
-    /// What a document of an epoch must match to be seen. Epochs are closed in order: what is claimed while the
-    /// reader goes on is above the last one that was closed when it began.
+    /// What a document of an epoch must match to be seen. Epochs are closed in order: what is
+    /// claimed while the reader goes on is above the last one that was closed when it began.
     pub(super) async fn seen_epochs(&self) -> Result<Document, Fault> {
         let last_s = self.last_closed().await?.map_or(i64::MIN, |record| record.epoch.start_s);
-        let closing = self.collection(EPOCHS).find(doc! { "state": CLOSING }).projection(doc! { "_id": 1 }).await?;
+        let closing = self
+            .collection(EPOCHS)
+            .find(doc! { "state": CLOSING })
+            .projection(doc! { "_id": 1 })
+            .await?;
         let closing = collect(closing, |fields| fields.number::<i64>("_id")).await?;
         Ok(doc! { "$lte": last_s, "$nin": closing })
     }
@@ -172,7 +210,9 @@ impl MongoStore {
     /// One write: votes that have no block of their own have their epoch's.
     pub(super) async fn pin(&self, epoch_start_s: i64, block: &BlockRef) -> Result<(), Fault> {
         let unpinned = doc! { "_id": epoch_start_s, "state": CLOSED, "block": Bson::Null };
-        self.collection(EPOCHS).update_one(unpinned, doc! { "$set": { "block": block_document(block) } }).await?;
+        self.collection(EPOCHS)
+            .update_one(unpinned, doc! { "$set": { "block": block_document(block) } })
+            .await?;
         Ok(())
     }
 }

@@ -17,7 +17,8 @@ impl From<TooLarge> for Fault {
 }
 
 impl MongoStore {
-    /// Goes through all rows of closed epochs that start in `[from_s, to_s)`, oldest first, a chunk at a time.
+    /// Goes through all rows of closed epochs that start in `[from_s, to_s)`, oldest first, a chunk
+    /// at a time.
     async fn each_chunk(
         &self,
         (from_s, to_s): (i64, i64),
@@ -33,13 +34,21 @@ impl MongoStore {
         Ok(())
     }
 
-    pub(super) async fn sum_totals(&self, from_s: i64, to_s: i64) -> Result<Vec<NodeTotals>, Fault> {
+    pub(super) async fn sum_totals(
+        &self,
+        from_s: i64,
+        to_s: i64,
+    ) -> Result<Vec<NodeTotals>, Fault> {
         let mut totals = Totals::default();
         self.each_chunk((from_s, to_s), |pool, rows| totals.add(pool, rows)).await?;
         Ok(totals.finish())
     }
 
-    pub(super) async fn sum_observed(&self, from_s: i64, to_s: i64) -> Result<Vec<(NodeId, u64)>, Fault> {
+    pub(super) async fn sum_observed(
+        &self,
+        from_s: i64,
+        to_s: i64,
+    ) -> Result<Vec<(NodeId, u64)>, Fault> {
         let mut observed = Observed::default();
         self.each_chunk((from_s, to_s), |_, rows| observed.add(rows)).await?;
         Ok(observed.finish())

@@ -23,7 +23,10 @@ use crate::mongo::{
 const WAVE_ENTRIES_MAX: usize = 500;
 
 /// Books entries, each by itself, those of one stream one after the other.
-pub(super) async fn book(ledger: &Collection<Document>, entries: &[Entry]) -> Result<Vec<Booked>, Fault> {
+pub(super) async fn book(
+    ledger: &Collection<Document>,
+    entries: &[Entry],
+) -> Result<Vec<Booked>, Fault> {
     let mut outcomes = vec![Booked::SeqTaken; entries.len()];
     let mut waiting: Vec<_> = entries.iter().zip(&mut outcomes).collect();
     while !waiting.is_empty() {
@@ -43,13 +46,23 @@ pub(super) async fn book(ledger: &Collection<Document>, entries: &[Entry]) -> Re
 }
 
 /// Books one entry, and its audit entry with it.
-pub(super) async fn book_one(ledger: &Collection<Document>, entry: &Entry, audit: &AuditEntry) -> Result<Booked, Fault> {
+pub(super) async fn book_one(
+    ledger: &Collection<Document>,
+    entry: &Entry,
+    audit: &AuditEntry,
+) -> Result<Booked, Fault> {
     let booked = book_wave(ledger, &[(entry, Some(audit))]).await?;
-    booked.first().copied().ok_or_else(|| Fault::Bad(format!("no outcome of entry {}", entry.draft.id)))
+    booked
+        .first()
+        .copied()
+        .ok_or_else(|| Fault::Bad(format!("no outcome of entry {}", entry.draft.id)))
 }
 
 /// Books entries of different streams.
-async fn book_wave(ledger: &Collection<Document>, wave: &[(&Entry, Option<&AuditEntry>)]) -> Result<Vec<Booked>, Fault> {
+async fn book_wave(
+    ledger: &Collection<Document>,
+    wave: &[(&Entry, Option<&AuditEntry>)],
+) -> Result<Vec<Booked>, Fault> {
     let before = entries_before(ledger, wave).await?;
     let write = ObjectId::new();
     let mut documents = Vec::new();
@@ -82,22 +95,27 @@ async fn book_wave(ledger: &Collection<Document>, wave: &[(&Entry, Option<&Audit
 
 /// Inserts what can be; `false` if unique keys refused some.
 async fn insert(ledger: &Collection<Document>, documents: &[Document]) -> Result<bool, Fault> {
-    let Err(fault) = ledger.insert_many(documents).ordered(false).await.map_err(Fault::from) else { return Ok(true) };
-    // Some may be in without an answer: who holds their ids says which. What is not there may still be on its way,
-    // and must not be taken for a lost place: then nobody can say, and booking again finds what is there.
+    let Err(fault) = ledger.insert_many(documents).ordered(false).await.map_err(Fault::from) else {
+        return Ok(true);
+    };
+    // Some may be in without an answer: who holds their ids says which. What is not there may still
+    // be on its way, and must not be taken for a lost place: then nobody can say, and booking again
+    // finds what is there.
     if fault.is_duplicate() && refused_only(&fault) { Ok(false) } else { Err(fault) }
 }
 
 /// Whether the server answered for every document.
 fn refused_only(fault: &Fault) -> bool {
     match fault {
-        Fault::Driver(error) => matches!(error.kind.as_ref(), ErrorKind::InsertMany(many) if many.write_concern_error.is_none()),
+        Fault::Driver(error) => {
+            matches!(error.kind.as_ref(), ErrorKind::InsertMany(many) if many.write_concern_error.is_none())
+        }
         Fault::Bad(_) | Fault::Contended(_) => false,
     }
 }
 
-/// Whether the entry follows from the one before it. One that was drafted behind another that did not get its place
-/// has balances that are no longer true: it must be drafted again, too.
+/// Whether the entry follows from the one before it. One that was drafted behind another that did
+/// not get its place has balances that are no longer true: it must be drafted again, too.
 fn continues(entry: &Entry, before: &HashMap<(Stream, u64), Head>) -> Result<bool, Fault> {
     let head = match entry.seq.checked_sub(1) {
         None => return Ok(false),
@@ -110,12 +128,17 @@ fn continues(entry: &Entry, before: &HashMap<(Stream, u64), Head>) -> Result<boo
     match entry.draft.clone().book(head, entry.at) {
         Ok(next) => Ok(next == *entry),
         Err(LedgerError::Overdrawn { .. } | LedgerError::Money(_)) => Ok(false),
-        Err(error @ (LedgerError::Unbalanced { .. } | LedgerError::WrongStream { .. })) => Err(Fault::Bad(error.to_string())),
+        Err(error @ (LedgerError::Unbalanced { .. } | LedgerError::WrongStream { .. })) => {
+            Err(Fault::Bad(error.to_string()))
+        }
     }
 }
 
 /// The heads that the entries say they follow.
-async fn entries_before(ledger: &Collection<Document>, wave: &[(&Entry, Option<&AuditEntry>)]) -> Result<HashMap<(Stream, u64), Head>, Fault> {
+async fn entries_before(
+    ledger: &Collection<Document>,
+    wave: &[(&Entry, Option<&AuditEntry>)],
+) -> Result<HashMap<(Stream, u64), Head>, Fault> {
     let mut streams_of = BTreeMap::<u64, Vec<String>>::new();
     for (entry, _) in wave {
         if let Some(before @ 1..) = entry.seq.checked_sub(1) {
@@ -125,7 +148,9 @@ async fn entries_before(ledger: &Collection<Document>, wave: &[(&Entry, Option<&
     if streams_of.is_empty() {
         return Ok(HashMap::new());
     }
-    let places = streams_of.into_iter().map(|(seq, streams)| Ok(doc! { "stream": { "$in": streams }, "seq": stored(seq)? }));
+    let places = streams_of
+        .into_iter()
+        .map(|(seq, streams)| Ok(doc! { "stream": { "$in": streams }, "seq": stored(seq)? }));
     let places = places.collect::<Result<Vec<_>, Fault>>()?;
     let heads = collect(ledger.find(doc! { "$or": places }).await?, |fields| {
         let head = read_head(fields)?;
@@ -135,12 +160,19 @@ async fn entries_before(ledger: &Collection<Document>, wave: &[(&Entry, Option<&
 }
 
 /// The writes that the ids' entries came with.
-async fn holders(ledger: &Collection<Document>, wave: &[(&Entry, Option<&AuditEntry>)]) -> Result<HashMap<String, ObjectId>, Fault> {
+async fn holders(
+    ledger: &Collection<Document>,
+    wave: &[(&Entry, Option<&AuditEntry>)],
+) -> Result<HashMap<String, ObjectId>, Fault> {
     let ids: Vec<_> = wave.iter().map(|(entry, _)| entry.draft.id.as_str()).collect();
-    let cursor = ledger.find(doc! { "_id": { "$in": ids } }).projection(doc! { "write": 1 }).await?;
+    let cursor =
+        ledger.find(doc! { "_id": { "$in": ids } }).projection(doc! { "write": 1 }).await?;
     let read = |fields: Fields<'_>| {
         let write = fields.get("write").and_then(mongodb::bson::Bson::as_object_id);
-        Ok((fields.text("_id")?, write.ok_or_else(|| Fault::Bad("field write is missing".to_owned()))?))
+        Ok((
+            fields.text("_id")?,
+            write.ok_or_else(|| Fault::Bad("field write is missing".to_owned()))?,
+        ))
     };
     Ok(collect(cursor, read).await?.into_iter().collect())
 }

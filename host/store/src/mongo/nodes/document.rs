@@ -1,6 +1,9 @@
 use lucid_model::{
     id::{NodeId, PoolId, UserId},
-    node::{Hardware, Node, NodeAddress, NodeConfig, NodeStatus, PublicKey, Suspension, Wallet, WalletWish, network_of},
+    node::{
+        Hardware, Node, NodeAddress, NodeConfig, NodeStatus, PublicKey, Suspension, Wallet,
+        WalletWish, network_of,
+    },
     score::ScoreCenti,
     tron::TronAddress,
 };
@@ -27,8 +30,9 @@ fn suspension(suspension: &Suspension) -> Document {
     document
 }
 
-/// What an update replaces: what is set, and the names of what is not there. Score and credited seconds are the
-/// epochs' to write, pool and slot the assignment's: a record that was read before must not take them back.
+/// What an update replaces: what is set, and the names of what is not there. Score and credited
+/// seconds are the epochs' to write, pool and slot the assignment's: a record that was read before
+/// must not take them back.
 pub(super) fn replacing(node: &Node) -> Result<(Document, Document), Fault> {
     let mut set = doc! {
         "v": 1, "owner": fields::id(node.owner.0), "name": &node.name, "status": node.status.name(), "created_at": node.created_at.0,
@@ -110,7 +114,8 @@ pub(crate) fn read(fields: Fields<'_>) -> Result<Node, Fault> {
 }
 
 fn read_address(fields: Fields<'_>) -> Result<Option<NodeAddress>, Fault> {
-    let (ip, port) = (fields.word_or_none("ip", |text| text.parse().ok())?, fields.number_or_none("port")?);
+    let (ip, port) =
+        (fields.word_or_none("ip", |text| text.parse().ok())?, fields.number_or_none("port")?);
     Ok(ip.zip(port).map(|(ip, port)| NodeAddress { ip, port }))
 }
 
@@ -135,13 +140,25 @@ fn read_wallet(fields: Fields<'_>) -> Result<Wallet, Fault> {
 }
 
 fn read_wish(fields: Fields<'_>) -> Result<WalletWish, Fault> {
-    Ok(WalletWish { address: fields.word("address", |text| TronAddress::from_record(text).ok())?, at: fields.time("at")?, by: fields.text("by")? })
+    Ok(WalletWish {
+        address: fields.word("address", |text| TronAddress::from_record(text).ok())?,
+        at: fields.time("at")?,
+        by: fields.text("by")?,
+    })
 }
 
 fn read_hardware(fields: Fields<'_>) -> Result<Hardware, Fault> {
-    Ok(Hardware { cpu_cores: fields.number("cpu_cores")?, memory_bytes: fields.wide("memory_bytes")?, storage_bytes: fields.wide("storage_bytes")? })
+    Ok(Hardware {
+        cpu_cores: fields.number("cpu_cores")?,
+        memory_bytes: fields.wide("memory_bytes")?,
+        storage_bytes: fields.wide("storage_bytes")?,
+    })
 }
 
 fn read_suspension(fields: Fields<'_>) -> Result<Suspension, Fault> {
-    Ok(Suspension { reason: fields.text("reason")?, until: fields.time_or_none("until")?, earlier: fields.word("earlier", NodeStatus::from_name)? })
+    Ok(Suspension {
+        reason: fields.text("reason")?,
+        until: fields.time_or_none("until")?,
+        earlier: fields.word("earlier", NodeStatus::from_name)?,
+    })
 }

@@ -1,5 +1,5 @@
-//! What was known a moment ago of pools' members and free slots. It is a hint: the unique slot decides. A registration
-//! that follows it costs no reading, and one that is misled reads again.
+//! What was known a moment ago of pools' members and free slots. It is a hint: the unique slot
+//! decides. A registration that follows it costs no reading, and one that is misled reads again.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use super::Slot;
 
-/// How long counts are followed that other replicas may have changed. What this one changes counts at once.
+/// How long counts are followed that other replicas may have changed. What this one changes counts
+/// at once.
 const AGE_MAX: Duration = Duration::from_secs(2);
 /// How long a slot that was given is not given again, although a reading may not show it taken yet.
 const GIVEN_FOR: Duration = Duration::from_secs(10);
@@ -43,11 +44,13 @@ struct Slots {
 }
 
 impl Room {
-    /// Pools as they were read a moment ago, if one of them has room; and what [`Room::remember`] has to be told.
+    /// Pools as they were read a moment ago, if one of them has room; and what [`Room::remember`]
+    /// has to be told.
     pub(super) fn recent(&self) -> (Option<Vec<Pool>>, u64) {
         let known = self.known.lock();
-        let young =
-            known.pools.as_ref().filter(|(read, pools)| read.elapsed() < AGE_MAX && pools.iter().any(|pool| pool.node_count < pool.max_nodes));
+        let young = known.pools.as_ref().filter(|(read, pools)| {
+            read.elapsed() < AGE_MAX && pools.iter().any(|pool| pool.node_count < pool.max_nodes)
+        });
         (young.map(|(_, pools)| pools.clone()), known.changes)
     }
 
@@ -62,7 +65,9 @@ impl Room {
     /// A node is in, by this process.
     pub(crate) fn add_member(&self, id: PoolId) {
         let mut known = self.known.lock();
-        if let Some(pool) = known.pools.iter_mut().flat_map(|(_, pools)| pools).find(|pool| pool.id == id) {
+        if let Some(pool) =
+            known.pools.iter_mut().flat_map(|(_, pools)| pools).find(|pool| pool.id == id)
+        {
             pool.node_count = pool.node_count.saturating_add(1);
         }
     }
@@ -83,7 +88,8 @@ impl Room {
         Some(slot)
     }
 
-    /// Slots that are free. They are taken from a place of this process's own, so that two processes seldom want the same.
+    /// Slots that are free. They are taken from a place of this process's own, so that two
+    /// processes seldom want the same.
     pub(crate) fn put_slots(&self, pool: PoolId, mut free: Vec<Slot>) {
         let mut known = self.known.lock();
         let slots = known.slots.entry(pool).or_default();

@@ -1,5 +1,5 @@
-//! Every operation of several writes, cut at every one of its commands, both ways and at both ends: what a fresh store
-//! finds is whole, asking again completes it, and nothing is doubled or lost.
+//! Every operation of several writes, cut at every one of its commands, both ways and at both ends:
+//! what a fresh store finds is whole, asking again completes it, and nothing is doubled or lost.
 
 mod fleet;
 mod money;
@@ -27,18 +27,25 @@ const COMMANDS_MAX: u32 = 200;
 fn through(url: &str, place: &str) -> Option<(String, String)> {
     let rest = url.strip_prefix("mongodb://")?;
     let (server, path) = rest.split_once('/')?;
-    (!server.contains(',') && !server.contains('@')).then(|| (server.to_owned(), format!("mongodb://{place}/{path}")))
+    (!server.contains(',') && !server.contains('@'))
+        .then(|| (server.to_owned(), format!("mongodb://{place}/{path}")))
 }
 
-/// Runs an operation again and again, each time with another number and cut at another command, until it has no more
-/// of them. `check` gets a store that was opened after that, and what the operation answered: nothing if its process ended.
+/// Runs an operation again and again, each time with another number and cut at another command,
+/// until it has no more of them. `check` gets a store that was opened after that, and what the
+/// operation answered: nothing if its process ended.
 async fn at_every_command<T>(
     prepare: impl AsyncFn(&MongoStore, u32),
     operate: impl AsyncFn(&MongoStore, u32) -> Result<T, StoreError>,
     check: impl AsyncFn(&MongoStore, u32, Option<T>),
 ) {
-    // A command that is lost while the process goes on is sent again by the driver: nothing happened.
-    let ways = [(Lost::Command, Process::Ends), (Lost::Answer, Process::Ends), (Lost::Answer, Process::GoesOn)];
+    // A command that is lost while the process goes on is sent again by the driver: nothing
+    // happened.
+    let ways = [
+        (Lost::Command, Process::Ends),
+        (Lost::Answer, Process::Ends),
+        (Lost::Answer, Process::GoesOn),
+    ];
     let (prepare, operate, check) = (&prepare, &operate, &check);
     futures::future::join_all(ways.map(|(lost, process)| async move {
         let Some(url) = fresh() else { return };
@@ -60,7 +67,10 @@ async fn at_every_command<T>(
             drop((store, wire));
             let answered = match outcome {
                 Some(Err(error)) => {
-                    assert!(was_cut && matches!(error, StoreError::Unavailable { .. }), "{lost:?} {n}: {error}");
+                    assert!(
+                        was_cut && matches!(error, StoreError::Unavailable { .. }),
+                        "{lost:?} {n}: {error}"
+                    );
                     None
                 }
                 Some(Ok(answer)) => Some(answer),
@@ -87,11 +97,19 @@ async fn again(url: &str) -> MongoStore {
 
 /// How often the log tells of an action on a subject.
 async fn told(store: &MongoStore, action: &str, subject: &str) -> u64 {
-    let filter = AuditFilter { action: Some(action.into()), subject: Some(subject.into()), ..AuditFilter::default() };
+    let filter = AuditFilter {
+        action: Some(action.into()),
+        subject: Some(subject.into()),
+        ..AuditFilter::default()
+    };
     store.audit(&filter, all((), Order::Ascending)).await.unwrap().total
 }
 
 fn entry(action: &str, number: u32) -> AuditEntry {
-    let id = AuditId(Uuid::from_u128(0x7000_0000_0000 + u128::from(Digest::of(action.as_bytes()).0[0]) * 0x1_0000 + u128::from(number)));
+    let id = AuditId(Uuid::from_u128(
+        0x7000_0000_0000
+            + u128::from(Digest::of(action.as_bytes()).0[0]) * 0x1_0000
+            + u128::from(number),
+    ));
     AuditEntry { id, subject: format!("{number}"), ..audit(action) }
 }

@@ -22,7 +22,8 @@ pub(super) fn uri() -> Option<&'static str> {
 
 fn start() -> Server {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/mongo-server.sh");
-    let mut script = Command::new(&path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut script =
+        Command::new(&path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(script.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let line = line.trim();
@@ -36,7 +37,9 @@ fn start() -> Server {
 
 /// The URI with another database in it.
 pub(super) fn with_database(uri: &str, database: &str) -> String {
-    let (place, options) = uri.split_once('?').map_or((uri, String::new()), |(place, options)| (place, format!("?{options}")));
+    let (place, options) = uri
+        .split_once('?')
+        .map_or((uri, String::new()), |(place, options)| (place, format!("?{options}")));
     let (scheme, rest) = place.split_once("://").unwrap();
     let hosts = rest.split('/').next().unwrap();
     format!("{scheme}://{hosts}/{database}{options}")

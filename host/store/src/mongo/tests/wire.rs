@@ -1,5 +1,5 @@
-//! A wire between the driver and the server that is cut at a command: before it is delivered, or when it was carried out
-//! and its answer is on its way.
+//! A wire between the driver and the server that is cut at a command: before it is delivered, or
+//! when it was carried out and its answer is on its way.
 
 use std::sync::{
     Arc,
@@ -123,10 +123,18 @@ async fn connection(client: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-async fn commands(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, swallow: &AtomicBool) {
+async fn commands(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    shared: &Shared,
+    swallow: &AtomicBool,
+) {
     while let Some(message) = message(&mut from).await {
         let counts = command(&message).is_some_and(|name| !CHATTER.contains(&name));
-        if counts && shared.left.load(Ordering::SeqCst) > 0 && shared.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+        if counts
+            && shared.left.load(Ordering::SeqCst) > 0
+            && shared.left.fetch_sub(1, Ordering::SeqCst) == 1
+        {
             if !shared.lost.load(Ordering::SeqCst) {
                 return cut(shared);
             }
@@ -138,7 +146,12 @@ async fn commands(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shar
     }
 }
 
-async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, swallow: &AtomicBool) {
+async fn answers(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    shared: &Shared,
+    swallow: &AtomicBool,
+) {
     while let Some(message) = message(&mut from).await {
         if swallow.load(Ordering::SeqCst) {
             return cut(shared);
@@ -166,7 +179,8 @@ async fn message(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
     Some(message)
 }
 
-/// The name of the command that a message carries: the first key of its document, after flags and the section's kind.
+/// The name of the command that a message carries: the first key of its document, after flags and
+/// the section's kind.
 fn command(message: &[u8]) -> Option<&str> {
     let kind = u32::from_le_bytes(message[12..16].try_into().unwrap());
     let name = message.get(HEAD_BYTES + 4 + 1 + 4 + 1..).filter(|_| kind == OP_MSG)?;

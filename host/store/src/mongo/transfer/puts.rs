@@ -23,7 +23,8 @@ use super::{
         fields::{self, Fields, bytes, digest, id, stored},
         gate_reports, ledger, mismatches, once,
         page::collect,
-        payouts, policies, pools, requests, runs, sessions, settlements, shadows, standings, webhooks,
+        payouts, policies, pools, requests, runs, sessions, settlements, shadows, standings,
+        webhooks,
     },
     collection, telemetry,
 };
@@ -43,8 +44,12 @@ impl MongoStore {
     pub(super) async fn put_all(&self, kind: Kind, records: &[Record]) -> Result<u64, Fault> {
         let documents = match kind {
             Kind::Nodes => {
-                let nodes: Vec<_> =
-                    records.iter().filter_map(|record| if let Record::Node(node) = record { Some(node.as_ref()) } else { None }).collect();
+                let nodes: Vec<_> = records
+                    .iter()
+                    .filter_map(|record| {
+                        if let Record::Node(node) = record { Some(node.as_ref()) } else { None }
+                    })
+                    .collect();
                 self.node_documents(&nodes).await?
             }
             Kind::AuditLinks => self.link_documents(records).await?,
@@ -60,7 +65,8 @@ impl MongoStore {
             match record {
                 Record::Policy(stored) => self.keep_chunks(stored).await?,
                 Record::Scores { closed_at, chunk } => {
-                    let rows = row_documents(*closed_at, staged(chunk.header.period.start_s), chunk);
+                    let rows =
+                        row_documents(*closed_at, staged(chunk.header.period.start_s), chunk);
                     once::insert_each(&self.collection(SCORES), &rows).await?;
                 }
                 _ => {}
@@ -75,11 +81,19 @@ impl MongoStore {
             return Ok(0);
         }
         let count = |documents: usize| u64::try_from(documents).unwrap_or(u64::MAX);
-        let refused = match self.collection(name).insert_many(documents).ordered(false).await.map_err(Fault::from) {
+        let refused = match self
+            .collection(name)
+            .insert_many(documents)
+            .ordered(false)
+            .await
+            .map_err(Fault::from)
+        {
             Ok(_) => 0,
             Err(fault) if fault.is_duplicate() => match &fault {
                 Fault::Driver(error) => match error.kind.as_ref() {
-                    ErrorKind::InsertMany(many) => many.write_errors.as_ref().map_or(documents.len(), Vec::len),
+                    ErrorKind::InsertMany(many) => {
+                        many.write_errors.as_ref().map_or(documents.len(), Vec::len)
+                    }
                     _ => documents.len(),
                 },
                 Fault::Bad(_) | Fault::Contended(_) => return Err(fault),
@@ -91,13 +105,22 @@ impl MongoStore {
 
     /// Links, with the ids of their entries, which are copied by now.
     async fn link_documents(&self, records: &[Record]) -> Result<Vec<Document>, Fault> {
-        let links: Vec<Link> = records.iter().filter_map(|record| if let Record::AuditLink(link) = record { Some(*link) } else { None }).collect();
+        let links: Vec<Link> = records
+            .iter()
+            .filter_map(
+                |record| if let Record::AuditLink(link) = record { Some(*link) } else { None },
+            )
+            .collect();
         let mut documents = Vec::with_capacity(links.len());
         for of_writer in links.chunk_by(|left, right| left.writer == right.writer) {
             let (Some(first), Some(last)) = (of_writer.first(), of_writer.last()) else { continue };
-            let mut ids = self.entry_ids(first.writer, first.total.saturating_sub(first.count), last.total).await?;
+            let mut ids = self
+                .entry_ids(first.writer, first.total.saturating_sub(first.count), last.total)
+                .await?;
             for link in of_writer {
-                let own: Vec<_> = (link.total.saturating_sub(link.count) + 1..=link.total).filter_map(|place| ids.remove(&place)).collect();
+                let own: Vec<_> = (link.total.saturating_sub(link.count) + 1..=link.total)
+                    .filter_map(|place| ids.remove(&place))
+                    .collect();
                 documents.push(audit::chain::listed_link(link, &own)?);
             }
         }
@@ -105,10 +128,19 @@ impl MongoStore {
     }
 
     /// The ids of a writer's entries by their places.
-    async fn entry_ids(&self, writer: AuditWriterId, after: u64, up_to: u64) -> Result<BTreeMap<u64, Bson>, Fault> {
+    async fn entry_ids(
+        &self,
+        writer: AuditWriterId,
+        after: u64,
+        up_to: u64,
+    ) -> Result<BTreeMap<u64, Bson>, Fault> {
         let places = doc! { "writer": id(writer.0), "place": { "$gt": stored(after)?, "$lte": stored(up_to)? } };
-        let found = self.collection(audit::ENTRIES).find(places).projection(doc! { "place": 1 }).await?;
-        let found = collect(found, |fields: Fields<'_>| Ok((fields.number("place")?, fields.get("_id").cloned().unwrap_or(Bson::Null)))).await?;
+        let found =
+            self.collection(audit::ENTRIES).find(places).projection(doc! { "place": 1 }).await?;
+        let found = collect(found, |fields: Fields<'_>| {
+            Ok((fields.number("place")?, fields.get("_id").cloned().unwrap_or(Bson::Null)))
+        })
+        .await?;
         Ok(found.into_iter().collect())
     }
 }
@@ -121,19 +153,29 @@ fn document(record: &Record) -> Result<Document, Fault> {
         Record::Activation(activation) => {
             let revision = stored(activation.revision.0)?;
             let activations = vec![policies::activation_document(activation)];
-            Ok(doc! { "_id": revision.saturating_sub(1), "v": 1, "last": revision, "activations": activations })
+            Ok(
+                doc! { "_id": revision.saturating_sub(1), "v": 1, "last": revision, "activations": activations },
+            )
         }
         Record::PolicyReport(report) => Ok(gate_reports::document(report)),
-        Record::Import(import) => Ok(doc! { "_id": digest(import.digest), "v": 1, "outcome": &import.outcome }),
+        Record::Import(import) => {
+            Ok(doc! { "_id": digest(import.digest), "v": 1, "outcome": &import.outcome })
+        }
         Record::Request(request) => Ok(request_document(request)),
-        Record::Frame(period) => Ok(doc! { "_id": period.start_s, "v": 1, "length_s": period.length.seconds(), "staged": staged(period.start_s) }),
-        Record::FrameChunk { epoch_start_s, index, zstd } => Ok(doc! { "v": 1, "staged": staged(*epoch_start_s), "idx": index, "zstd": bytes(zstd) }),
+        Record::Frame(period) => Ok(
+            doc! { "_id": period.start_s, "v": 1, "length_s": period.length.seconds(), "staged": staged(period.start_s) },
+        ),
+        Record::FrameChunk { epoch_start_s, index, zstd } => {
+            Ok(doc! { "v": 1, "staged": staged(*epoch_start_s), "idx": index, "zstd": bytes(zstd) })
+        }
         Record::Epoch(record) => {
             let mut document = record::claim(record, staged(record.epoch.start_s))?;
             document.insert("state", CLOSED);
             Ok(document)
         }
-        Record::Scores { chunk, .. } => chunks::document(staged(chunk.header.period.start_s), chunk),
+        Record::Scores { chunk, .. } => {
+            chunks::document(staged(chunk.header.period.start_s), chunk)
+        }
         Record::Latest(latest) => Ok(latest_document(latest)),
         Record::OnDemand(receipt) => Ok(on_demand_document(receipt)),
         Record::Vote { owner, vote } => {
@@ -173,7 +215,9 @@ fn document(record: &Record) -> Result<Document, Fault> {
         }
         Record::Samples { node, samples } => telemetry::bucket(*node, samples),
         Record::Rollups(record) => Ok(telemetry::rollups_document(record)),
-        Record::Node(_) | Record::AuditLink(_) => Err(Fault::Bad("a record among those of another kind".to_owned())),
+        Record::Node(_) | Record::AuditLink(_) => {
+            Err(Fault::Bad("a record among those of another kind".to_owned()))
+        }
     }
 }
 

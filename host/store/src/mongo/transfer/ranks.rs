@@ -11,8 +11,9 @@ use super::super::{
     page::collect,
 };
 
-/// Places under caps and slots of pools that copied nodes were given so far: each node gets the next number of whatever
-/// it shares, in the order of the nodes. Any numbers would do that are one node's each.
+/// Places under caps and slots of pools that copied nodes were given so far: each node gets the
+/// next number of whatever it shares, in the order of the nodes. Any numbers would do that are one
+/// node's each.
 pub(crate) struct Ranks {
     next: HashMap<String, u32>,
 }
@@ -33,7 +34,9 @@ impl Ranks {
             document.insert("slot", i64::from(self.take(slots_of(pool.0))));
         }
         if node.is_live() {
-            let places: Vec<_> = place_names(node).map(|name| Bson::String(format!("{name}{}", self.take(name.clone())))).collect();
+            let places: Vec<_> = place_names(node)
+                .map(|name| Bson::String(format!("{name}{}", self.take(name.clone()))))
+                .collect();
             if !places.is_empty() {
                 document.insert("places", places);
             }
@@ -63,14 +66,20 @@ impl MongoStore {
         let Some(first) = nodes.first() else { return Ok(Ranks { next }) };
         let all = self.collection(NODES);
         let before = all.find(doc! { "_id": { "$lt": fields::id(first.id.0) } });
-        let held = collect(before.projection(doc! { "places": 1, "pool": 1, "slot": 1 }).await?, |fields: Fields<'_>| {
-            let slot = fields.id_or_none("pool", slots_of)?.map(|name| Ok::<_, Fault>((name, fields.number("slot")?))).transpose()?;
-            let place = |place: &String| {
-                let (name, number) = place.rsplit_once(':')?;
-                Some((format!("{name}:"), number.parse::<u32>().ok()?))
-            };
-            Ok(fields.texts("places")?.iter().filter_map(place).chain(slot).collect::<Vec<_>>())
-        });
+        let held = collect(
+            before.projection(doc! { "places": 1, "pool": 1, "slot": 1 }).await?,
+            |fields: Fields<'_>| {
+                let slot = fields
+                    .id_or_none("pool", slots_of)?
+                    .map(|name| Ok::<_, Fault>((name, fields.number("slot")?)))
+                    .transpose()?;
+                let place = |place: &String| {
+                    let (name, number) = place.rsplit_once(':')?;
+                    Some((format!("{name}:"), number.parse::<u32>().ok()?))
+                };
+                Ok(fields.texts("places")?.iter().filter_map(place).chain(slot).collect::<Vec<_>>())
+            },
+        );
         for (name, taken) in held.await?.into_iter().flatten() {
             let next = next.entry(name).or_default();
             *next = taken.saturating_add(1).max(*next);

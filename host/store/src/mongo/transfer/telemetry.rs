@@ -24,17 +24,26 @@ const EVER: Interval = Interval { from: TimeMs(i64::MIN), to: TimeMs(i64::MAX) }
 
 pub(super) fn read_live(fields: Fields<'_>) -> Result<Record, Fault> {
     let node = fields.id("_id", NodeId)?;
-    let newest = fields.bytes_or_none("newest")?.map(|bytes| packing::from_bytes(node, &bytes)).transpose()?;
+    let newest = fields
+        .bytes_or_none("newest")?
+        .map(|bytes| packing::from_bytes(node, &bytes))
+        .transpose()?;
     let sequence = match fields.number_or_none("highest")? {
         Some(highest) => Some((highest, fields.digest("digest")?)),
         None => None,
     };
-    Ok(Record::Live(Box::new(LiveRecord { node, last_seen: fields.time("last_seen")?, newest, sequence })))
+    Ok(Record::Live(Box::new(LiveRecord {
+        node,
+        last_seen: fields.time("last_seen")?,
+        newest,
+        sequence,
+    })))
 }
 
 pub(super) fn live_document(live: &LiveRecord) -> Result<Document, Fault> {
     let LiveRecord { node, last_seen, newest, sequence } = live;
-    let mut document = doc! { "_id": id(node.0), "v": 1, "last_seen": last_seen.0, "weight": 0_i64 };
+    let mut document =
+        doc! { "_id": id(node.0), "v": 1, "last_seen": last_seen.0, "weight": 0_i64 };
     if let Some(newest) = newest {
         document.insert("newest", bytes(&packing::to_bytes(newest)));
     }
@@ -47,7 +56,10 @@ pub(super) fn live_document(live: &LiveRecord) -> Result<Document, Fault> {
 
 /// A bucket of its own: those that are sealed later are numbered, and come after it.
 pub(super) fn bucket(node: NodeId, block: &[Sample]) -> Result<Document, Fault> {
-    let (first, last) = block.first().zip(block.last()).ok_or_else(|| Fault::Bad(format!("an empty block of samples of node {node}")))?;
+    let (first, last) = block
+        .first()
+        .zip(block.last())
+        .ok_or_else(|| Fault::Bad(format!("an empty block of samples of node {node}")))?;
     let packed = packing::pack(&block.iter().map(packing::to_bytes).collect::<Vec<_>>())?;
     Ok(doc! {
         "_id": format!("{node}/at/{}", first.at.0), "v": 1, "node": id(node.0), "first_at": first.at.0, "last_at": last.at.0, "zstd": bytes(&packed),
@@ -78,16 +90,25 @@ fn place(after: Option<&Key>) -> Option<(&Part, i64)> {
 }
 
 impl MongoStore {
-    /// The next nodes that ever reported, the one that was begun included, with all that was seen of them.
-    async fn next_seen(&self, from: &mut Option<(Part, i64)>, last: &mut Option<Part>) -> Result<Vec<(NodeId, Seen)>, Fault> {
+    /// The next nodes that ever reported, the one that was begun included, with all that was seen
+    /// of them.
+    async fn next_seen(
+        &self,
+        from: &mut Option<(Part, i64)>,
+        last: &mut Option<Part>,
+    ) -> Result<Vec<(NodeId, Seen)>, Fault> {
         let filter = match (&*from, &*last) {
             (_, Some(last)) => doc! { "_id": { "$gt": bson(last) } },
             (Some((begun, _)), None) => doc! { "_id": { "$gte": bson(begun) } },
             (None, None) => doc! {},
         };
-        let nodes = by_id(&self.collection(LIVE), filter, None, NODES_AT_ONCE_MAX, |fields| fields.id("_id", NodeId)).await?;
+        let nodes = by_id(&self.collection(LIVE), filter, None, NODES_AT_ONCE_MAX, |fields| {
+            fields.id("_id", NodeId)
+        })
+        .await?;
         *last = nodes.last().map(|node| Part::Bytes(node.0.as_bytes().to_vec()));
-        let mut seen: HashMap<NodeId, Seen> = if nodes.is_empty() { HashMap::new() } else { self.seen(&nodes, EVER).await? };
+        let mut seen: HashMap<NodeId, Seen> =
+            if nodes.is_empty() { HashMap::new() } else { self.seen(&nodes, EVER).await? };
         let begun = from.take();
         let mut found = Vec::with_capacity(nodes.len());
         for node in nodes {
@@ -96,14 +117,22 @@ impl MongoStore {
                 && id == node.0.as_bytes()
             {
                 let later = |at: &i64| TimeMs(at.saturating_add(1));
-                seen = Seen { samples: after(seen.samples, later(at)), presence: after(seen.presence, later(at)) };
+                seen = Seen {
+                    samples: after(seen.samples, later(at)),
+                    presence: after(seen.presence, later(at)),
+                };
             }
             found.push((node, seen));
         }
         Ok(found)
     }
 
-    async fn seen_after(&self, after: Option<&Key>, limit: u32, records: impl Fn(NodeId, Seen) -> Vec<Record>) -> Result<Vec<Record>, Fault> {
+    async fn seen_after(
+        &self,
+        after: Option<&Key>,
+        limit: u32,
+        records: impl Fn(NodeId, Seen) -> Vec<Record>,
+    ) -> Result<Vec<Record>, Fault> {
         let (mut from, mut last) = (place(after).map(|(node, at)| (node.clone(), at)), None);
         let mut found = Vec::new();
         loop {
@@ -116,7 +145,11 @@ impl MongoStore {
         }
     }
 
-    pub(super) async fn presence_after(&self, after: Option<&Key>, limit: u32) -> Result<Vec<Record>, Fault> {
+    pub(super) async fn presence_after(
+        &self,
+        after: Option<&Key>,
+        limit: u32,
+    ) -> Result<Vec<Record>, Fault> {
         let stretches = |node, seen: Seen| {
             let stretch = |(from, to)| Record::Presence { node, span: Interval { from, to } };
             seen.presence.into_iter().map(stretch).collect()
@@ -124,8 +157,14 @@ impl MongoStore {
         self.seen_after(after, limit, stretches).await
     }
 
-    pub(super) async fn samples_after(&self, after: Option<&Key>, limit: u32) -> Result<Vec<Record>, Fault> {
-        let packed = |node, seen: Seen| blocks(node, &seen.samples.into_values().collect::<Vec<_>>()).collect();
+    pub(super) async fn samples_after(
+        &self,
+        after: Option<&Key>,
+        limit: u32,
+    ) -> Result<Vec<Record>, Fault> {
+        let packed = |node, seen: Seen| {
+            blocks(node, &seen.samples.into_values().collect::<Vec<_>>()).collect()
+        };
         self.seen_after(after, limit, packed).await
     }
 }

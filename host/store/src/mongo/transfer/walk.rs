@@ -15,7 +15,9 @@ pub(super) fn bson(part: &Part) -> Bson {
     match part {
         Part::Number(number) => Bson::Int64(*number),
         Part::Text(text) => Bson::String(text.clone()),
-        Part::Bytes(id) if id.len() == 16 => Bson::Binary(Binary { subtype: BinarySubtype::Uuid, bytes: id.clone() }),
+        Part::Bytes(id) if id.len() == 16 => {
+            Bson::Binary(Binary { subtype: BinarySubtype::Uuid, bytes: id.clone() })
+        }
         Part::Bytes(other) => bytes(other),
     }
 }
@@ -44,12 +46,13 @@ pub(super) async fn by_id<T>(
     if let Some(after) = after {
         filter.insert("_id", doc! { "$gt": after });
     }
-    let found = collection.find(filter).sort(doc! { "_id": 1 }).limit(i64::from(limit)).batch_size(limit);
+    let found =
+        collection.find(filter).sort(doc! { "_id": 1 }).limit(i64::from(limit)).batch_size(limit);
     collect(found.await?, read).await
 }
 
-/// The next documents by two fields that an index has: first the rest of those with the first field's value, then
-/// those beyond, so that either is one range of the index.
+/// The next documents by two fields that an index has: first the rest of those with the first
+/// field's value, then those beyond, so that either is one range of the index.
 pub(super) async fn by_two<T>(
     collection: &Collection<Document>,
     (first, second): (&str, &str),
@@ -61,7 +64,11 @@ pub(super) async fn by_two<T>(
     let mut found = Vec::new();
     let mut beyond = Document::new();
     if let Some((one, other)) = after {
-        let rest = collection.find(doc! { first: &one, second: { "$gt": other } }).sort(sort.clone()).limit(i64::from(limit)).batch_size(limit);
+        let rest = collection
+            .find(doc! { first: &one, second: { "$gt": other } })
+            .sort(sort.clone())
+            .limit(i64::from(limit))
+            .batch_size(limit);
         found = collect(rest.await?, &read).await?;
         beyond = doc! { first: { "$gt": one } };
     }

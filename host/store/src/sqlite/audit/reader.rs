@@ -5,8 +5,8 @@ use lucid_ports::AuditLog;
 use super::super::{CORE, database, readers::Readers};
 use crate::OpenError;
 
-/// Opens the audit log of a store's directory for reading, also while a service has the store open: neither the
-/// directory's lock is taken nor anything written.
+/// Opens the audit log of a store's directory for reading, also while a service has the store open:
+/// neither the directory's lock is taken nor anything written.
 ///
 /// # Errors
 /// [`OpenError`] if there is no store, or it is of another schema than this binary's.

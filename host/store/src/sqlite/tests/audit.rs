@@ -66,7 +66,11 @@ async fn filled() -> TempDir {
 fn tamper(dir: &Path, sql: &str) {
     let connection = Connection::open(dir.join("core.db")).unwrap();
     for table in ["audit_is", "audit_links_are", "audit_seals_are"] {
-        connection.execute_batch(&format!("DROP TRIGGER {table}_never_updated; DROP TRIGGER {table}_never_deleted")).unwrap();
+        connection
+            .execute_batch(&format!(
+                "DROP TRIGGER {table}_never_updated; DROP TRIGGER {table}_never_deleted"
+            ))
+            .unwrap();
     }
     connection.execute_batch(sql).unwrap();
 }
@@ -87,7 +91,16 @@ async fn flaw_after(sql: &str) -> Option<Flaw> {
 async fn an_untouched_log_is_intact_and_sealed() {
     let dir = filled().await;
     let found = verified(dir.path()).await;
-    assert_eq!((found.flaw, found.progress.links, found.progress.entries, found.progress.seals, found.entries_unsealed), (None, 6, 6, 2, 0));
+    assert_eq!(
+        (
+            found.flaw,
+            found.progress.links,
+            found.progress.entries,
+            found.progress.seals,
+            found.entries_unsealed
+        ),
+        (None, 6, 6, 2, 0)
+    );
 }
 
 #[tokio::test]
@@ -102,8 +115,11 @@ async fn no_statement_of_ours_changes_the_log() {
         } else {
             "seq"
         };
-        for sql in [format!("UPDATE {table} SET {column} = {column}"), format!("DELETE FROM {table}")] {
-            let refused: Result<(), StoreError> = store.core.write(move |c| c.execute_batch(&sql).map_err(Fault::from)).await;
+        for sql in
+            [format!("UPDATE {table} SET {column} = {column}"), format!("DELETE FROM {table}")]
+        {
+            let refused: Result<(), StoreError> =
+                store.core.write(move |c| c.execute_batch(&sql).map_err(Fault::from)).await;
             assert!(refused.unwrap_err().to_string().contains("insert-only"), "{table}");
         }
     }
@@ -115,20 +131,29 @@ async fn a_changed_removed_inserted_or_moved_entry_is_named() {
         Some(Flaw::EntriesChanged { link, first, last, .. }) => (link, first, last),
         other => panic!("{other:?}"),
     };
-    assert_eq!(changed(flaw_after("UPDATE audit SET actor = 'mallory' WHERE number = 3").await), (3, 3, 3));
-    assert_eq!(changed(flaw_after("UPDATE audit SET before = NULL WHERE number = 3").await), (3, 3, 3));
+    assert_eq!(
+        changed(flaw_after("UPDATE audit SET actor = 'mallory' WHERE number = 3").await),
+        (3, 3, 3)
+    );
+    assert_eq!(
+        changed(flaw_after("UPDATE audit SET before = NULL WHERE number = 3").await),
+        (3, 3, 3)
+    );
     let swap = "UPDATE audit SET number = 99 WHERE number = 3; UPDATE audit SET number = 3, link = 3 WHERE number = 4; \
                 UPDATE audit SET number = 4, link = 4 WHERE number = 99";
     assert_eq!(changed(flaw_after(swap).await), (3, 3, 3));
-    let missing = |flaw: Option<Flaw>| matches!(flaw, Some(Flaw::EntryMissing { link: 3, place: 3, .. }));
+    let missing =
+        |flaw: Option<Flaw>| matches!(flaw, Some(Flaw::EntryMissing { link: 3, place: 3, .. }));
     assert!(missing(flaw_after("DELETE FROM audit WHERE number = 3").await));
-    let insert =
-        "INSERT INTO audit SELECT 7, 7, at + 1, id, 'mallory', action, subject, detail, request_id, before, after FROM audit WHERE number = 1";
+    let insert = "INSERT INTO audit SELECT 7, 7, at + 1, id, 'mallory', action, subject, detail, request_id, before, after FROM audit WHERE number = 1";
     assert!(matches!(flaw_after(insert).await, Some(Flaw::EntryUnlinked { place: 7, .. })));
     let hidden = "PRAGMA ignore_check_constraints = 1; \
                   INSERT INTO audit SELECT -5, 1, at - 1, id, 'mallory', action, subject, detail, request_id, before, after FROM audit WHERE number = 1";
     assert_eq!(flaw_after(hidden).await, Some(Flaw::StrayEntries { found: 7, chained: 6 }));
-    assert!(matches!(flaw_after("UPDATE audit SET link = 2 WHERE number = 3").await, Some(Flaw::EntryMoved { place: 3, says: 2, .. })));
+    assert!(matches!(
+        flaw_after("UPDATE audit SET link = 2 WHERE number = 3").await,
+        Some(Flaw::EntryMoved { place: 3, says: 2, .. })
+    ));
 }
 
 #[tokio::test]
@@ -137,7 +162,9 @@ async fn a_link_that_is_changed_or_cut_off_is_named() {
     assert!(matches!(flaw, Some(Flaw::EntriesChanged { link: 3, .. })), "{flaw:?}");
     let flaw = flaw_after("DELETE FROM audit_links WHERE seq = 3").await;
     assert!(matches!(flaw, Some(Flaw::LinkMissing { seq: 3, .. })), "{flaw:?}");
-    let flaw = flaw_after("DELETE FROM audit_links WHERE seq > 4; DELETE FROM audit WHERE number > 4").await;
+    let flaw =
+        flaw_after("DELETE FROM audit_links WHERE seq > 4; DELETE FROM audit WHERE number > 4")
+            .await;
     assert!(matches!(flaw, Some(Flaw::SealedLinkMissing { seal: 2, link: 6, .. })), "{flaw:?}");
     let flaw = flaw_after("DELETE FROM audit_links WHERE seq = 6").await;
     assert!(matches!(flaw, Some(Flaw::EntryUnlinked { place: 6, .. })), "{flaw:?}");
@@ -152,34 +179,52 @@ async fn what_no_seal_covers_yet_can_be_cut_off() {
     assert_eq!(verified(dir.path()).await.entries_unsealed, 1);
     tamper(dir.path(), "DELETE FROM audit_links WHERE seq > 6; DELETE FROM audit WHERE number > 6");
     let found = verified(dir.path()).await;
-    assert_eq!((found.flaw, found.entries_unsealed), (None, 0), "the price of sealing once a minute, and not with every write");
+    assert_eq!(
+        (found.flaw, found.entries_unsealed),
+        (None, 0),
+        "the price of sealing once a minute, and not with every write"
+    );
 }
 
 #[tokio::test]
 async fn a_seal_that_is_forged_removed_or_another_keys_is_named() {
     let flaw = flaw_after("UPDATE audit_seals SET signature = randomblob(64) WHERE seq = 2").await;
     assert!(matches!(flaw, Some(Flaw::SealForged { seq: 2, .. })), "{flaw:?}");
-    assert_eq!(flaw_after("DELETE FROM audit_seals WHERE seq = 1").await, Some(Flaw::SealMissing { seq: 1 }));
+    assert_eq!(
+        flaw_after("DELETE FROM audit_seals WHERE seq = 1").await,
+        Some(Flaw::SealMissing { seq: 1 })
+    );
     let dir = filled().await;
     let store = SqliteStore::open(dir.path()).unwrap();
     store.add_audit(audit("more")).await.unwrap();
     seal(&store, 8).await;
     drop(store);
     let foreign = PublicKey(key(8).verifying_key().to_bytes());
-    assert_eq!(verified(dir.path()).await.flaw, Some(Flaw::SealKeyUnknown { seq: 3, key: foreign }));
+    assert_eq!(
+        verified(dir.path()).await.flaw,
+        Some(Flaw::SealKeyUnknown { seq: 3, key: foreign })
+    );
 }
 
-/// The whole log made anew around a changed entry: every link fits, and the seals say that it is another one.
+/// The whole log made anew around a changed entry: every link fits, and the seals say that it is
+/// another one.
 #[tokio::test]
 async fn a_log_that_is_made_anew_is_not_the_one_that_was_sealed() {
     let dir = filled().await;
-    tamper(dir.path(), "UPDATE audit SET actor = 'mallory' WHERE number = 2; DELETE FROM audit_links");
+    tamper(
+        dir.path(),
+        "UPDATE audit SET actor = 'mallory' WHERE number = 2; DELETE FROM audit_links",
+    );
     let connection = Connection::open(dir.path().join("core.db")).unwrap();
     close_link(&connection).unwrap_err();
     connection.execute_batch("UPDATE audit SET link = 1").unwrap();
     close_link(&connection).unwrap();
     let found = verified(dir.path()).await;
-    assert!(matches!(found.flaw, Some(Flaw::SealedLinkMissing { seal: 1, link: 4, .. })), "{:?}", found.flaw);
+    assert!(
+        matches!(found.flaw, Some(Flaw::SealedLinkMissing { seal: 1, link: 4, .. })),
+        "{:?}",
+        found.flaw
+    );
 }
 
 #[tokio::test]
@@ -234,8 +279,14 @@ async fn a_transaction_has_one_link_and_one_without_entries_has_none() {
     drop(SqliteStore::open(dir.path()).unwrap());
     let connection = Connection::open(dir.path().join("core.db")).unwrap();
     // Time is not what ends this transaction.
-    let writer =
-        Writer::start("core", connection, Pace { time_max: Duration::from_secs(3600), ..Pace::AT_ONCE }, Some(close_link), Arc::default()).unwrap();
+    let writer = Writer::start(
+        "core",
+        connection,
+        Pace { time_max: Duration::from_secs(3600), ..Pace::AT_ONCE },
+        Some(close_link),
+        Arc::default(),
+    )
+    .unwrap();
     let (all_wait, go) = std::sync::mpsc::channel();
     let mut first = Box::pin(writer.run(move |connection| {
         go.recv().map_err(|error| Fault::Bad(error.to_string()))?;
@@ -246,9 +297,14 @@ async fn a_transaction_has_one_link_and_one_without_entries_has_none() {
         Err::<(), _>(Fault::Bad("taken back".into()))
     }));
     let mut second = Box::pin(writer.run(|connection| add(connection, &audit("second"))));
-    for job in [&mut first as &mut (dyn Future<Output = _> + Unpin + Send), &mut failing, &mut second] {
+    for job in
+        [&mut first as &mut (dyn Future<Output = _> + Unpin + Send), &mut failing, &mut second]
+    {
         let mut job = std::pin::Pin::new(job);
-        std::future::poll_fn(|context| std::task::Poll::Ready(job.as_mut().poll(context).is_pending())).await;
+        std::future::poll_fn(|context| {
+            std::task::Poll::Ready(job.as_mut().poll(context).is_pending())
+        })
+        .await;
     }
     all_wait.send(()).unwrap();
     first.await.unwrap();
@@ -259,7 +315,10 @@ async fn a_transaction_has_one_link_and_one_without_entries_has_none() {
     let head = log.audit_heads().await.unwrap()[0];
     assert_eq!((head.seq, head.total), (1, 2));
     writer.run(|connection| add(connection, &audit("third"))).await.unwrap();
-    assert_eq!(verify_audit(&*log, &Trust::default(), &mut |_| {}).await.unwrap().progress.links, 2);
+    assert_eq!(
+        verify_audit(&*log, &Trust::default(), &mut |_| {}).await.unwrap().progress.links,
+        2
+    );
 }
 
 proptest! {

@@ -7,10 +7,12 @@ use tokio::runtime::Runtime;
 use super::super::{SqliteStore, back_up};
 use crate::conformance::examples::{node, node_id, registration};
 
-/// The second file is copied long after the first one was begun: what is written meanwhile is in neither.
+/// The second file is copied long after the first one was begun: what is written meanwhile is in
+/// neither.
 #[test]
 fn a_backup_is_of_the_moment_it_began() {
-    let (dir, to, runtime) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), Runtime::new().unwrap());
+    let (dir, to, runtime) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), Runtime::new().unwrap());
     let store = SqliteStore::open(dir.path()).unwrap();
     runtime.block_on(store.register_node(registration(node(1)))).unwrap();
     let mut late = false;
@@ -22,7 +24,8 @@ fn a_backup_is_of_the_moment_it_began() {
     back_up(dir.path(), to.path(), told).unwrap();
     assert!(late && runtime.block_on(store.node(node_id(2))).unwrap().is_some());
     let copy = SqliteStore::open(to.path()).unwrap();
-    let there = [1, 2].map(|number| runtime.block_on(copy.node(node_id(number))).unwrap().is_some());
+    let there =
+        [1, 2].map(|number| runtime.block_on(copy.node(node_id(number))).unwrap().is_some());
     assert_eq!(there, [true, false]);
 }
 
@@ -46,7 +49,9 @@ async fn a_backup_that_is_written_over_its_own_store_comes_from_elsewhere() {
     back_up(dir.path(), to.path(), &mut |_| {}).unwrap();
     drop(store);
     assert_eq!(started(dir.path()).await, Origin::Here);
-    let into = |name: &str| fs::write(dir.path().join(name), fs::read(to.path().join(name)).unwrap()).unwrap();
+    let into = |name: &str| {
+        fs::write(dir.path().join(name), fs::read(to.path().join(name)).unwrap()).unwrap()
+    };
     ["core.db", "telemetry.db"].into_iter().for_each(into);
     assert_eq!(started(dir.path()).await, Origin::Elsewhere);
     assert_eq!(fs::read_dir(to.path()).unwrap().count(), 2, "a backup is two files");
@@ -74,7 +79,12 @@ async fn a_file_that_an_earlier_version_told_by_its_number_alone_is_known() {
     let dir = tempfile::tempdir().unwrap();
     drop(in_use(dir.path()).await);
     let core = dir.path().join("core.db");
-    let set = |number: u64| Connection::open(&core).unwrap().execute("UPDATE boot SET file = ?", [number.cast_signed()]).unwrap();
+    let set = |number: u64| {
+        Connection::open(&core)
+            .unwrap()
+            .execute("UPDATE boot SET file = ?", [number.cast_signed()])
+            .unwrap()
+    };
     let inode = fs::metadata(&core).unwrap().ino();
     set(inode);
     assert_eq!(started(dir.path()).await, Origin::Here);

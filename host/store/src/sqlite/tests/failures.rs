@@ -37,7 +37,10 @@ async fn a_full_disk_is_told_as_no_space_until_there_is_room() {
     assert!(store.node(node_id(1)).await.unwrap().is_some(), "reads go on");
     tell_writer(&store, "PRAGMA max_page_count = 1000000").await;
     store.register_node(registration(node(2))).await.unwrap();
-    assert_eq!(store.audit(&AuditFilter::default(), all((), Order::Ascending)).await.unwrap().total, 2);
+    assert_eq!(
+        store.audit(&AuditFilter::default(), all((), Order::Ascending)).await.unwrap().total,
+        2
+    );
 }
 
 #[tokio::test]
@@ -45,7 +48,10 @@ async fn a_disk_that_turned_read_only_is_told_as_no_permission() {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(dir.path()).unwrap();
     tell_writer(&store, "PRAGMA query_only = 1").await;
-    assert!(matches!(store.register_node(registration(node(1))).await, Err(StoreError::NotPermitted { .. })));
+    assert!(matches!(
+        store.register_node(registration(node(1))).await,
+        Err(StoreError::NotPermitted { .. })
+    ));
     assert_eq!(store.node(node_id(1)).await.unwrap(), None);
     drop(store);
     let store = SqliteStore::open(dir.path()).unwrap();
@@ -57,14 +63,25 @@ async fn every_commit_is_synced() {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(dir.path()).unwrap();
     for database in [&store.core, &store.telemetry] {
-        let pragma = |name: &'static str| move |c: &Connection| Ok(c.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))?);
+        let pragma = |name: &'static str| {
+            move |c: &Connection| {
+                Ok(c.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))?)
+            }
+        };
         assert_eq!(database.write(pragma("synchronous")).await.unwrap(), 2.into());
         assert_eq!(database.write(pragma("journal_mode")).await.unwrap(), "wal".to_owned().into());
     }
 }
 
 fn started(connection: Connection) -> Writer {
-    Writer::start("x", connection, Pace { time_max: Duration::from_secs(3600), ..Pace::AT_ONCE }, None, Arc::default()).unwrap()
+    Writer::start(
+        "x",
+        connection,
+        Pace { time_max: Duration::from_secs(3600), ..Pace::AT_ONCE },
+        None,
+        Arc::default(),
+    )
+    .unwrap()
 }
 
 /// A writer of its own with room for any pause, and the file it writes.
@@ -127,7 +144,10 @@ async fn an_answer_comes_after_the_commit() {
 
 /// Polls once.
 async fn futures_pending<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
-    std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_pending())).await
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(future.as_mut().poll(context).is_pending())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -153,7 +173,11 @@ async fn a_job_that_fails_takes_only_its_own_changes_back() {
         .collect();
     for (i, job) in jobs.into_iter().enumerate() {
         let outcome = job.await.unwrap();
-        assert_eq!(matches!(outcome, Err(StoreError::Inconsistent { .. })), matches!(i % 4, 1 | 2), "{outcome:?}");
+        assert_eq!(
+            matches!(outcome, Err(StoreError::Inconsistent { .. })),
+            matches!(i % 4, 1 | 2),
+            "{outcome:?}"
+        );
     }
     assert_eq!(count(&elsewhere), 10);
 }
@@ -193,7 +217,8 @@ async fn what_was_accepted_is_written_before_the_store_closes() {
     assert_eq!(count(&elsewhere), 50, "nobody waited for the answers");
 }
 
-/// A full file system of a few MiB cannot be had everywhere; a connection that refuses to grow is as full.
+/// A full file system of a few MiB cannot be had everywhere; a connection that refuses to grow is
+/// as full.
 #[tokio::test]
 async fn a_probe_fails_while_nothing_can_be_written_and_not_after() {
     let dir = tempfile::tempdir().unwrap();
@@ -261,7 +286,8 @@ async fn damage_is_found_by_the_check_and_met_by_a_read_and_kept() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_writer_that_panics_goes_on_with_the_next_job() {
     fn panics_once(connection: &Connection) -> Result<(), Fault> {
-        let seven: i64 = connection.query_row("SELECT count(*) FROM t WHERE x = 7", [], |row| row.get(0))?;
+        let seven: i64 =
+            connection.query_row("SELECT count(*) FROM t WHERE x = 7", [], |row| row.get(0))?;
         assert_eq!(seven, 0, "a fault of ours");
         Ok(())
     }
@@ -269,7 +295,8 @@ async fn a_writer_that_panics_goes_on_with_the_next_job() {
     let (writer, elsewhere) = writer(&dir);
     drop(writer);
     let connection = Connection::open(dir.path().join("x.db")).unwrap();
-    let writer = Writer::start("x", connection, Pace::AT_ONCE, Some(panics_once), Arc::default()).unwrap();
+    let writer =
+        Writer::start("x", connection, Pace::AT_ONCE, Some(panics_once), Arc::default()).unwrap();
     assert!(unavailable(writer.run(insert(7)).await));
     writer.run(insert(8)).await.unwrap();
     assert_eq!(count(&elsewhere), 1);

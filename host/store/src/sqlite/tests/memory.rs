@@ -41,13 +41,21 @@ mod suite {
 
 #[tokio::test]
 async fn two_stores_in_memory_know_nothing_of_each_other() {
-    let (first, second) = (Memory::new().unwrap().open().unwrap(), Memory::new().unwrap().open().unwrap());
+    let (first, second) =
+        (Memory::new().unwrap().open().unwrap(), Memory::new().unwrap().open().unwrap());
     first.register_node(registration(node(1))).await.unwrap();
-    assert_eq!((second.node(node_id(1)).await.unwrap(), second.audit_heads().await.unwrap()), (None, vec![]));
-    let (third, fourth) = (crate::open("memory://").await.unwrap(), crate::open("memory://").await.unwrap());
+    assert_eq!(
+        (second.node(node_id(1)).await.unwrap(), second.audit_heads().await.unwrap()),
+        (None, vec![])
+    );
+    let (third, fourth) =
+        (crate::open("memory://").await.unwrap(), crate::open("memory://").await.unwrap());
     third.register_node(registration(node(1))).await.unwrap();
     assert_eq!(fourth.node(node_id(1)).await.unwrap(), None);
-    assert!(matches!(crate::open("memory://name").await, Err(crate::OpenError::NotAUrl { .. })), "it has no name");
+    assert!(
+        matches!(crate::open("memory://name").await, Err(crate::OpenError::NotAUrl { .. })),
+        "it has no name"
+    );
 }
 
 /// What a run of thousands of seeds needs. The median, since the machine has other things to do.

@@ -5,7 +5,10 @@ use lucid_model::{
     receipt::{ScoreRow, ScoredChunk},
     time::TimeMs,
 };
-use lucid_ports::{EpochStore, LiveState, Newcomer, NodeStore, Order, Report, ScoreFilter, ScoreSort, TelemetryStore, Walked};
+use lucid_ports::{
+    EpochStore, LiveState, Newcomer, NodeStore, Order, Report, ScoreFilter, ScoreSort,
+    TelemetryStore, Walked,
+};
 use rusqlite::Connection;
 
 use crate::{
@@ -45,7 +48,9 @@ fn a_directory_is_open_once() {
 
 #[tokio::test]
 async fn memory_for_pages_is_what_was_asked_for() {
-    let pages = |connection: &Connection| Ok(connection.pragma_query_value(None, "cache_size", |row| row.get::<_, i64>(0))?);
+    let pages = |connection: &Connection| {
+        Ok(connection.pragma_query_value(None, "cache_size", |row| row.get::<_, i64>(0))?)
+    };
     for (asked_mib, core, others) in [(1, 1, 1), (100, 100, 16)] {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open_with(dir.path(), asked_mib).unwrap();
@@ -56,7 +61,11 @@ async fn memory_for_pages_is_what_was_asked_for() {
             store.telemetry.read(move |connection| pages(connection)).await.unwrap(),
         ];
         // SQLite tells KiB as a negative number.
-        assert_eq!(found, [core, others, others, others].map(|mib: i64| -1024 * mib), "{asked_mib} MiB");
+        assert_eq!(
+            found,
+            [core, others, others, others].map(|mib: i64| -1024 * mib),
+            "{asked_mib} MiB"
+        );
     }
 }
 
@@ -66,12 +75,22 @@ fn a_newer_schema_is_left_alone() {
     drop(SqliteStore::open(dir.path()).unwrap());
     for file in ["core.db", "telemetry.db"] {
         let path = dir.path().join(file);
-        let file_version = || Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap();
-        let set = |version: i64| Connection::open(&path).unwrap().pragma_update(None, "user_version", version).unwrap();
+        let file_version = || {
+            Connection::open(&path)
+                .unwrap()
+                .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
+        let set = |version: i64| {
+            Connection::open(&path).unwrap().pragma_update(None, "user_version", version).unwrap()
+        };
         let newest = file_version();
         set(99);
         let refused = SqliteStore::open(dir.path()).err().unwrap();
-        assert!(matches!(refused, OpenError::NewerSchema { found: 99, known, .. } if known == newest), "{refused}");
+        assert!(
+            matches!(refused, OpenError::NewerSchema { found: 99, known, .. } if known == newest),
+            "{refused}"
+        );
         assert!(refused.to_string().contains(file), "{refused}");
         set(newest);
     }
@@ -88,15 +107,26 @@ async fn nodes_of_the_first_schema_are_kept() {
         "wallet":{"address":"TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC","version":2,"since_ms":7},"hardware":null,"suspension":null}"#;
     let sql = "INSERT INTO nodes (id, owner, name, status, ip, port, created_at, updated_at, observed_s, version, doc) \
                VALUES (?, ?, 'w', 'active', '2001:db8::7', 9000, 1, 2, 3, 4, ?)";
-    old.execute(sql, rusqlite::params![node_id(1).0.as_bytes(), owner_id(1).0.as_bytes(), doc]).unwrap();
+    old.execute(sql, rusqlite::params![node_id(1).0.as_bytes(), owner_id(1).0.as_bytes(), doc])
+        .unwrap();
     old.pragma_update(None, "user_version", 1).unwrap();
     drop(old);
     let store = SqliteStore::open(dir.path()).unwrap();
     let node = store.node(node_id(1)).await.unwrap().unwrap();
-    assert_eq!((node.address.unwrap().to_string(), node.wallet.unwrap().version, node.version), ("[2001:db8::7]:9000".into(), 2, 4));
-    let newcomer = Newcomer { owner: owner_id(9), ip: Some("2001:db8::8".parse().unwrap()), wallet: node.wallet.map(|w| w.address) };
+    assert_eq!(
+        (node.address.unwrap().to_string(), node.wallet.unwrap().version, node.version),
+        ("[2001:db8::7]:9000".into(), 2, 4)
+    );
+    let newcomer = Newcomer {
+        owner: owner_id(9),
+        ip: Some("2001:db8::8".parse().unwrap()),
+        wallet: node.wallet.map(|w| w.address),
+    };
     let counts = store.count_siblings(newcomer, None).await.unwrap();
-    assert_eq!(counts, SiblingCounts { same_owner: 0, same_ip: 0, same_network: 1, same_wallet: 1 });
+    assert_eq!(
+        counts,
+        SiblingCounts { same_owner: 0, same_ip: 0, same_network: 1, same_wallet: 1 }
+    );
 }
 
 #[tokio::test]
@@ -116,7 +146,10 @@ async fn samples_of_the_first_schema_are_kept_and_rolled_up() {
     let live = store.live_states(&[node_id(1), node_id(2)]).await.unwrap();
     let state = |last_seen, sample| Some(LiveState { last_seen: TimeMs(last_seen), sample });
     assert_eq!(live, [state(70_000, Some(samples[1])), state(80_000, None)]);
-    assert_eq!(store.roll_up(None, TimeMs(3_600_000), 10).await.unwrap(), Walked { done: 1, next: Some(node_id(2)) });
+    assert_eq!(
+        store.roll_up(None, TimeMs(3_600_000), 10).await.unwrap(),
+        Walked { done: 1, next: Some(node_id(2)) }
+    );
     assert_eq!(store.samples(node_id(1), span(0, i64::MAX), 10).await.unwrap(), samples);
 }
 
@@ -125,10 +158,15 @@ async fn samples_of_the_first_schema_are_kept_and_rolled_up() {
 async fn scores_of_an_older_schema_are_packed() {
     let dir = tempfile::tempdir().unwrap();
     let old = Connection::open(dir.path().join("core.db")).unwrap();
-    crate::sqlite::migrate::migrate(&old, &dir.path().join("core.db"), &super::super::CORE[..7]).unwrap();
+    crate::sqlite::migrate::migrate(&old, &dir.path().join("core.db"), &super::super::CORE[..7])
+        .unwrap();
     let held = ScoreRow { held: true, eligible: false, reason: None, ..row(3, 0) };
-    let chunks =
-        |e| vec![chunk(e, 0, PoolScope::Unassigned, vec![row(2, 70), row(1, 60)]), chunk(e, 1, PoolScope::Pool(pool_id(1)), vec![held.clone()])];
+    let chunks = |e| {
+        vec![
+            chunk(e, 0, PoolScope::Unassigned, vec![row(2, 70), row(1, 60)]),
+            chunk(e, 1, PoolScope::Pool(pool_id(1)), vec![held.clone()]),
+        ]
+    };
     for e in 1..=3 {
         old.execute(
             "INSERT INTO epochs (start_s, length_s, closed_at, revision, rules, nodes, eligible, held, root, previous_link) VALUES (?, 3600, ?, 3, 1, 2, 1, 0, ?, ?)",
@@ -180,16 +218,30 @@ async fn scores_of_an_older_schema_are_packed() {
         }
         let history = ScoreFilter { node: Some(node_id(1)), ..ScoreFilter::default() };
         let page = store.scores(&history, all(ScoreSort::Score, Order::Descending)).await.unwrap();
-        assert_eq!((page.total, page.items.iter().map(|view| view.header.period.start_s).collect::<Vec<_>>()), (3, vec![3 * HOUR, 2 * HOUR, HOUR]));
+        assert_eq!(
+            (
+                page.total,
+                page.items.iter().map(|view| view.header.period.start_s).collect::<Vec<_>>()
+            ),
+            (3, vec![3 * HOUR, 2 * HOUR, HOUR])
+        );
         assert_eq!(store.totals(0, 9 * HOUR).await.unwrap()[0].epochs, 3);
     }
     let file = Connection::open(dir.path().join("core.db")).unwrap();
-    let left: i64 = file.query_row("SELECT (SELECT count(*) FROM scores) + (SELECT count(*) FROM chunks)", [], |row| row.get(0)).unwrap();
-    let stretches: i64 = file.query_row("SELECT count(*) FROM score_stretches", [], |row| row.get(0)).unwrap();
+    let left: i64 = file
+        .query_row(
+            "SELECT (SELECT count(*) FROM scores) + (SELECT count(*) FROM chunks)",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let stretches: i64 =
+        file.query_row("SELECT count(*) FROM score_stretches", [], |row| row.get(0)).unwrap();
     assert_eq!((left, stretches), (0, 3), "nothing is there twice");
 }
 
-/// A transaction is the rows or what was made of them: the directory as a crash leaves it at any commit.
+/// A transaction is the rows or what was made of them: the directory as a crash leaves it at any
+/// commit.
 #[tokio::test]
 async fn rolling_up_that_was_cut_off_goes_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -205,8 +257,16 @@ async fn rolling_up_that_was_cut_off_goes_on() {
             std::fs::copy(dir.path().join(file), left.path().join(file)).unwrap();
         }
         let found = SqliteStore::open(left.path()).unwrap();
-        assert_eq!(found.series(node_id(1), span(0, i64::MAX), Resolution::FiveMinutes).await.unwrap(), expected, "after {steps} steps");
-        assert_eq!(found.samples(node_id(1), span(0, i64::MAX), 2_000).await.unwrap(), samples, "after {steps} steps");
+        assert_eq!(
+            found.series(node_id(1), span(0, i64::MAX), Resolution::FiveMinutes).await.unwrap(),
+            expected,
+            "after {steps} steps"
+        );
+        assert_eq!(
+            found.samples(node_id(1), span(0, i64::MAX), 2_000).await.unwrap(),
+            samples,
+            "after {steps} steps"
+        );
         if store.roll_up(None, TimeMs(20_000_000), 10).await.unwrap().done == 0 {
             break;
         }
@@ -221,5 +281,8 @@ fn what_is_no_database_is_refused() {
     std::fs::write(dir.path().join("core.db"), [7; 8192]).unwrap();
     assert!(matches!(SqliteStore::open(dir.path()), Err(OpenError::Damaged { .. })));
     let file = dir.path().join("lock");
-    assert!(matches!(SqliteStore::open(&file), Err(OpenError::Directory { .. })), "a file is no directory");
+    assert!(
+        matches!(SqliteStore::open(&file), Err(OpenError::Directory { .. })),
+        "a file is no directory"
+    );
 }

@@ -31,7 +31,11 @@ pub(super) fn put(connection: &Connection, records: &[Record]) -> Result<u64, Fa
     Ok(added)
 }
 
-fn chain_of(connection: &Connection, writer: AuditWriterId, chains: &mut HashMap<AuditWriterId, i64>) -> Result<i64, Fault> {
+fn chain_of(
+    connection: &Connection,
+    writer: AuditWriterId,
+    chains: &mut HashMap<AuditWriterId, i64>,
+) -> Result<i64, Fault> {
     if let Some(chain) = chains.get(&writer) {
         return Ok(*chain);
     }
@@ -40,13 +44,19 @@ fn chain_of(connection: &Connection, writer: AuditWriterId, chains: &mut HashMap
     Ok(chain)
 }
 
-fn insert(connection: &Connection, record: &Record, chains: &mut HashMap<AuditWriterId, i64>) -> Result<bool, Fault> {
+fn insert(
+    connection: &Connection,
+    record: &Record,
+    chains: &mut HashMap<AuditWriterId, i64>,
+) -> Result<bool, Fault> {
     match record {
         Record::Pool(pool) => pools::insert(connection, pool),
         Record::Enrolment(enrolment) => enrolments::insert(connection, enrolment),
         Record::Node(node) => registration::insert(connection, node),
         Record::Policy(stored) => policies::insert_version(connection, stored),
-        Record::Activation(activation) => policies::insert_activation(connection, activation.revision, activation),
+        Record::Activation(activation) => {
+            policies::insert_activation(connection, activation.revision, activation)
+        }
         Record::PolicyReport(report) => gate_reports::insert(connection, report),
         Record::Import(import) => {
             let sql = "INSERT INTO imports (digest, outcome) VALUES (?, ?) ON CONFLICT DO NOTHING";
@@ -54,7 +64,9 @@ fn insert(connection: &Connection, record: &Record, chains: &mut HashMap<AuditWr
         }
         Record::Request(request) => insert_request(connection, request),
         Record::Frame(period) => frames::insert(connection, *period),
-        Record::FrameChunk { epoch_start_s, index, zstd } => frames::insert_chunk(connection, *epoch_start_s, *index, zstd),
+        Record::FrameChunk { epoch_start_s, index, zstd } => {
+            frames::insert_chunk(connection, *epoch_start_s, *index, zstd)
+        }
         Record::Epoch(record) => epochs::insert(connection, record, AT_ONCE),
         Record::Scores { chunk, .. } => insert_scores(connection, chunk),
         Record::Latest(latest) => insert_latest(connection, latest),
@@ -73,8 +85,12 @@ fn insert(connection: &Connection, record: &Record, chains: &mut HashMap<AuditWr
         Record::Alert(alert) => alerts::insert(connection, alert),
         Record::Webhook(webhook) => webhooks::insert(connection, webhook),
         Record::Delivery(delivery) => webhooks::insert_delivery(connection, delivery),
-        Record::Audit(entry) => audit::insert_chained(connection, chain_of(connection, entry.writer, chains)?, entry),
-        Record::AuditLink(link) => audit::chain::insert_link(connection, chain_of(connection, link.writer, chains)?, link),
+        Record::Audit(entry) => {
+            audit::insert_chained(connection, chain_of(connection, entry.writer, chains)?, entry)
+        }
+        Record::AuditLink(link) => {
+            audit::chain::insert_link(connection, chain_of(connection, link.writer, chains)?, link)
+        }
         Record::AuditSeal(seal) => audit::insert_seal(connection, seal),
         Record::Live(live) => telemetry::insert_live(connection, live),
         Record::Presence { node, span } => telemetry::insert_presence(connection, *node, *span),
@@ -107,7 +123,10 @@ fn insert_scores(connection: &Connection, chunk: &ScoredChunk) -> Result<bool, F
     let added = scores::insert_chunk(connection, AT_ONCE, &scores::pack(chunk)?)?;
     if added {
         let between = Between::of(connection, chunk.header.period.start_s)?;
-        chunk.rows.iter().try_for_each(|row| stretches::add(connection, row.node, chunk.header.pool, between))?;
+        chunk
+            .rows
+            .iter()
+            .try_for_each(|row| stretches::add(connection, row.node, chunk.header.pool, between))?;
     }
     Ok(added)
 }
@@ -117,6 +136,12 @@ fn insert_latest(connection: &Connection, latest: &LatestRecord) -> Result<bool,
     let sql = "INSERT INTO latest_scores (node, epoch_start_s, calculated_at, score, pool, owner) \
                VALUES (?1, ?2, ?3, ?4, ?5, (SELECT owner FROM nodes WHERE id = ?1)) ON CONFLICT DO NOTHING";
     let pool = latest.pool.map(|pool| pool.0.into_bytes());
-    let values = params![latest.node.0.as_bytes(), latest.epoch_start_s, latest.calculated_at.0, latest.score.0, pool];
+    let values = params![
+        latest.node.0.as_bytes(),
+        latest.epoch_start_s,
+        latest.calculated_at.0,
+        latest.score.0,
+        pool
+    ];
     Ok(execute(connection, sql, values)? == 1)
 }

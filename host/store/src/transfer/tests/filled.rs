@@ -15,7 +15,9 @@ use lucid_model::{
     time::TimeMs,
     vote::{BlockRef, VoteState},
 };
-use lucid_ports::{Environment, ImportRecord, Registered, Registration, Report, ReportOutcome, Stamp, Store};
+use lucid_ports::{
+    Environment, ImportRecord, Registered, Registration, Report, ReportOutcome, Stamp, Store,
+};
 use uuid::Uuid;
 
 use crate::conformance::{
@@ -34,7 +36,15 @@ use crate::conformance::{
 /// At least one record of every kind, by way of the ports.
 pub(super) async fn fill(store: &dyn Store) {
     let family = FamilyId(Uuid::from_u128(3));
-    store.stamp_or(Stamp { environment: Environment::Sandbox, network: "nile".into(), rail: "sandbox".into(), family }).await.unwrap();
+    store
+        .stamp_or(Stamp {
+            environment: Environment::Sandbox,
+            network: "nile".into(),
+            rail: "sandbox".into(),
+            family,
+        })
+        .await
+        .unwrap();
     fleet(store).await;
     rules(store).await;
     epochs(store).await;
@@ -52,23 +62,55 @@ async fn shadows(store: &dyn Store) {
         assert!(store.add_shadow(begun, audit("policy.shadow")).await.unwrap());
     }
     assert!(store.end_shadow(shadow(2).id, end(), audit("policy.shadow_end")).await.unwrap());
-    let frozen = Some(Freeze { at: TimeMs(8), by: "alice".into(), reason: "a breach".into(), fence: 4, still_at: Some(TimeMs(9)) });
+    let frozen = Some(Freeze {
+        at: TimeMs(8),
+        by: "alice".into(),
+        reason: "a breach".into(),
+        fence: 4,
+        still_at: Some(TimeMs(9)),
+    });
     assert!(
         store
             .set_payments_switch(
-                PaymentsSwitch { frozen, restored_at: None, backup_at: None, reconciliation: None, version: 1 },
+                PaymentsSwitch {
+                    frozen,
+                    restored_at: None,
+                    backup_at: None,
+                    reconciliation: None,
+                    version: 1
+                },
                 audit("payouts.freeze")
             )
             .await
             .unwrap()
     );
     assert!(store.add_proposal(proposal(1), audit("payout.propose")).await.unwrap());
-    assert!(store.add_proposal(Proposal { about: corrected(), ..proposal(2) }, audit("payout.propose")).await.unwrap());
+    assert!(
+        store
+            .add_proposal(Proposal { about: corrected(), ..proposal(2) }, audit("payout.propose"))
+            .await
+            .unwrap()
+    );
     assert!(store.add_mismatch(mismatch(1), audit("payout.mismatch")).await.unwrap());
-    assert!(store.add_proposal(Proposal { about: resolved(), ..proposal(3) }, audit("payout.propose")).await.unwrap());
-    assert!(store.decide_proposal(proposal(2).id, decision(true), audit("payout.decide")).await.unwrap());
+    assert!(
+        store
+            .add_proposal(Proposal { about: resolved(), ..proposal(3) }, audit("payout.propose"))
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .decide_proposal(proposal(2).id, decision(true), audit("payout.decide"))
+            .await
+            .unwrap()
+    );
     assert!(store.add_shadow_result(result(1, 1, scores())).await.unwrap());
-    assert!(store.add_shadow_result(result(1, 2, Findings::Failed("out of fuel".into()))).await.unwrap());
+    assert!(
+        store
+            .add_shadow_result(result(1, 2, Findings::Failed("out of fuel".into())))
+            .await
+            .unwrap()
+    );
     assert!(store.add_adjustment(adjustment(1, 1, 1), audit("score.adjust")).await.unwrap());
     assert!(store.add_adjustment(adjustment(1, 1, 2), audit("score.adjust")).await.unwrap());
 }
@@ -81,7 +123,17 @@ async fn fleet(store: &dyn Store) {
     let first = Standing::first(pool_id(1), Members { working: 3, failed: 3 }, TimeMs(10));
     assert!(store.keep_standing(first.clone()).await.unwrap());
     let replaced = vec![Replaced { node: node_id(1), at: TimeMs(7) }];
-    assert!(store.keep_standing(Standing { better: Some(Health::Degraded), replaced, version: 2, ..first }).await.unwrap());
+    assert!(
+        store
+            .keep_standing(Standing {
+                better: Some(Health::Degraded),
+                replaced,
+                version: 2,
+                ..first
+            })
+            .await
+            .unwrap()
+    );
     assert!(store.create_enrolment(enrolment(1), audit("enrolment.create")).await.unwrap());
     let caps = NodeCaps { per_owner: 50, per_ipv4: 50, ..NodeCaps::default() };
     let with = |node: Node| Registration { caps, ..registration(node) };
@@ -99,7 +151,10 @@ async fn fleet(store: &dyn Store) {
     let gone = Node { status: NodeStatus::Deregistered, version: 2, ..node(5) };
     assert!(store.update_node(gone, audit("node.deregister")).await.unwrap());
     // At the address of the one that is gone.
-    assert!(matches!(store.register_node(with(Node { id: node_id(6), ..node(5) })).await.unwrap(), Registered::Done(_)));
+    assert!(matches!(
+        store.register_node(with(Node { id: node_id(6), ..node(5) })).await.unwrap(),
+        Registered::Done(_)
+    ));
 }
 
 async fn rules(store: &dyn Store) {
@@ -109,10 +164,20 @@ async fn rules(store: &dyn Store) {
     let later = Activation { from_s: 3_600, ..activation("b", Scope::Pool(pool_id(1))) };
     let both = vec![activation("a", Scope::Default), later];
     store.activate(Revision(0), both, vec![audit("policy.activate")]).await.unwrap();
-    store.activate(Revision(2), vec![activation("b", Scope::Default)], vec![audit("policy.activate")]).await.unwrap();
+    store
+        .activate(
+            Revision(2),
+            vec![activation("b", Scope::Default)],
+            vec![audit("policy.activate")],
+        )
+        .await
+        .unwrap();
     store.add_report(policies::report(1, Some("a"))).await.unwrap();
     store.add_report(policies::report(2, None)).await.unwrap();
-    store.record_import(ImportRecord { digest: Digest::of(b"file"), outcome: "added".into() }).await.unwrap();
+    store
+        .record_import(ImportRecord { digest: Digest::of(b"file"), outcome: "added".into() })
+        .await
+        .unwrap();
     for name in ["done", "open"] {
         store.begin_request(request(name, 1, 5)).await.unwrap();
     }
@@ -127,12 +192,22 @@ async fn epochs(store: &dyn Store) {
         chunk(1, 0, PoolScope::Unassigned, vec![row(1, 8_000), row(9, 7_000)]),
         chunk(1, 1, PoolScope::Pool(pool_id(1)), vec![row(3, 50), owned]),
     ];
-    assert!(store.commit_epoch(epoch(1), chunks, vec![vote(1, 1), vote(1, 2)]).await.unwrap().is_some());
-    store.pin_block(epoch(1).epoch.start_s, BlockRef { id: "b-1".into(), hash: "h-1".into() }).await.unwrap();
+    assert!(
+        store.commit_epoch(epoch(1), chunks, vec![vote(1, 1), vote(1, 2)]).await.unwrap().is_some()
+    );
+    store
+        .pin_block(epoch(1).epoch.start_s, BlockRef { id: "b-1".into(), hash: "h-1".into() })
+        .await
+        .unwrap();
     let held = ScoreRow { held: true, eligible: false, ..row(1, 0) };
     let chunks = vec![chunk(2, 0, PoolScope::Unassigned, vec![held, row(9, 7_500)])];
     assert!(store.commit_epoch(epoch(2), chunks, vec![vote(2, 1)]).await.unwrap().is_some());
-    let sent = lucid_model::vote::Vote { state: VoteState::Accepted, vote_id: Some("v-1".into()), attempts: 1, ..vote(1, 1) };
+    let sent = lucid_model::vote::Vote {
+        state: VoteState::Accepted,
+        vote_id: Some("v-1".into()),
+        attempts: 1,
+        ..vote(1, 1)
+    };
     store.update_votes(vec![sent]).await.unwrap();
     let receipt = OnDemandReceipt {
         id: OnDemandId(Uuid::from_u128(1)),
@@ -228,23 +303,39 @@ pub(super) async fn goes_on(store: &dyn Store) {
     let joining = |i| Registration { enrolment: Some(token.id), ..registration(node(i)) };
     assert!(matches!(store.register_node(joining(20)).await.unwrap(), Registered::Done(_)));
     assert!(matches!(store.register_node(joining(21)).await.unwrap(), Registered::Done(_)));
-    assert!(matches!(store.register_node(joining(22)).await.unwrap(), Registered::EnrolmentSpent), "of three uses one was before the copy");
-    let rest = Registration { caps: NodeCaps { per_owner: 9, ..NodeCaps::default() }, ..registration(node(23)) };
+    assert!(
+        matches!(store.register_node(joining(22)).await.unwrap(), Registered::EnrolmentSpent),
+        "of three uses one was before the copy"
+    );
+    let rest = Registration {
+        caps: NodeCaps { per_owner: 9, ..NodeCaps::default() },
+        ..registration(node(23))
+    };
     assert!(matches!(store.register_node(rest.clone()).await.unwrap(), Registered::Done(_)));
     let beyond = Registration { node: node(24), ..rest };
     assert!(matches!(store.register_node(beyond).await.unwrap(), Registered::CapReached(_)));
 
-    let repeated = Report { sequence: Some((3, Digest::of(&2_u32.to_le_bytes()))), ..report(2, 100_000) };
+    let repeated =
+        Report { sequence: Some((3, Digest::of(&2_u32.to_le_bytes()))), ..report(2, 100_000) };
     assert_eq!(store.store_report(repeated).await.unwrap(), ReportOutcome::Repeated);
     let grown = session(2, 2, 0, 90_000);
     store.store_report(Report { sessions: vec![grown], ..report(2, 100_000) }).await.unwrap();
-    assert_eq!(store.observed(&[node_id(2)], span(0, 100_000)).await.unwrap()[0].sessions[0].span, span(0, 90_000));
+    assert_eq!(
+        store.observed(&[node_id(2)], span(0, 100_000)).await.unwrap()[0].sessions[0].span,
+        span(0, 90_000)
+    );
 
     let stream = Stream::Node(node_id(1));
     let head = store.head(stream).await.unwrap();
     assert_eq!(head.seq, 4);
-    assert_eq!(store.book(vec![booked_at(accrual(3, 1, 100), head)]).await.unwrap(), [lucid_ports::Booked::Already]);
-    assert_eq!(store.book(vec![booked_at(accrual(9, 1, 100), head)]).await.unwrap(), [lucid_ports::Booked::Done]);
+    assert_eq!(
+        store.book(vec![booked_at(accrual(3, 1, 100), head)]).await.unwrap(),
+        [lucid_ports::Booked::Already]
+    );
+    assert_eq!(
+        store.book(vec![booked_at(accrual(9, 1, 100), head)]).await.unwrap(),
+        [lucid_ports::Booked::Done]
+    );
     assert_eq!(store.active().await.unwrap().0, Revision(3));
     let chunks = vec![chunk(3, 0, PoolScope::Unassigned, vec![row(1, 9_000)])];
     let seconds = store.node(node_id(1)).await.unwrap().unwrap().observed_s;

@@ -23,17 +23,33 @@ const KINDS: [(&str, bool); 16] = [
     ("tmpfs", false),
     ("proc", false),
 ];
-const SOURCES: [&str; 9] = ["/dev/sda1", "/dev/sda2", "/dev/sdb", "/dev/loop0", "/dev/mapper/x", "tank/a", "tank/b", "nas:/x", "../../etc"];
+const SOURCES: [&str; 9] = [
+    "/dev/sda1",
+    "/dev/sda2",
+    "/dev/sdb",
+    "/dev/loop0",
+    "/dev/mapper/x",
+    "tank/a",
+    "tank/b",
+    "nas:/x",
+    "../../etc",
+];
 const POINTS: [&str; 8] = ["/", "/a", "/a/b", "/a/b/c", "/a\\040b", "/var", "/var/lib", "/mnt/x"];
-const MOUNTED_ELSEWHERE: [&str; 9] = ["nfs4", "cifs", "9p", "fuse.rclone", "virtiofs", "tmpfs", "proc", "squashfs", "iso9660"];
+const MOUNTED_ELSEWHERE: [&str; 9] =
+    ["nfs4", "cifs", "9p", "fuse.rclone", "virtiofs", "tmpfs", "proc", "squashfs", "iso9660"];
 
 fn line() -> impl Strategy<Value = String> {
     let ids = (0_u64..12, 0_u64..12, 0_u32..4);
-    let texts = (prop::sample::select(&KINDS[..]), prop::sample::select(&SOURCES[..]), prop::sample::select(&POINTS[..]));
-    let sound = (ids, texts).prop_map(|((id, parent, minor), ((kind, is_on_device), source, point))| {
-        let major = if is_on_device { 8 } else { 0 };
-        format!("{id} {parent} {major}:{minor} / {point} rw shared:1 - {kind} {source} rw")
-    });
+    let texts = (
+        prop::sample::select(&KINDS[..]),
+        prop::sample::select(&SOURCES[..]),
+        prop::sample::select(&POINTS[..]),
+    );
+    let sound =
+        (ids, texts).prop_map(|((id, parent, minor), ((kind, is_on_device), source, point))| {
+            let major = if is_on_device { 8 } else { 0 };
+            format!("{id} {parent} {major}:{minor} / {point} rw shared:1 - {kind} {source} rw")
+        });
     prop_oneof![9 => sound, 1 => "[ -~]{0,60}"]
 }
 
