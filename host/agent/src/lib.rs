@@ -146,10 +146,7 @@ pub enum AgentEvent {
         status: String,
     },
     /// Samples were taken by the service.
-    Reported {
-        /// How many.
-        samples: u32,
-    },
+    Reported { samples: u32 },
     /// Observation sessions were judged.
     Observed {
         /// Not rejected.
@@ -163,17 +160,9 @@ pub enum AgentEvent {
         reason: String,
     },
     /// The service does not answer, or not usefully; samples are kept on disk.
-    Offline {
-        /// Since when.
-        since: TimeMs,
-        /// What is wrong.
-        reason: String,
-    },
+    Offline { since: TimeMs, reason: String },
     /// The disk does not keep what it should; samples are kept in memory, and the oldest give way.
-    DiskFailing {
-        /// What is wrong.
-        reason: String,
-    },
+    DiskFailing { reason: String },
     /// It does again.
     DiskRecovered,
     /// It answers again.
@@ -206,12 +195,7 @@ impl From<machine::OutOfRange> for AgentEvent {
 pub enum AgentError {
     /// A file of the agent's directory cannot be used.
     #[error("cannot use {path}: {problem}")]
-    Disk {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong.
-        problem: String,
-    },
+    Disk { path: PathBuf, problem: String },
     /// Reports would be too frequent, or so rare that the node looks absent.
     #[error(
         "interval {interval:?} is outside {} to {} seconds: the service drops more than one sample a second, and sees a node as absent after 90 s",
@@ -226,24 +210,13 @@ pub enum AgentError {
     #[error(
         "cannot read the token in {path}, which is needed until the node is registered: {problem}"
     )]
-    CredentialFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        problem: String,
-    },
+    CredentialFile { path: PathBuf, problem: String },
     /// Another agent runs in this directory.
     #[error("another agent uses {path}")]
-    InUse {
-        /// The directory.
-        path: PathBuf,
-    },
+    InUse { path: PathBuf },
     /// This machine cannot be measured.
     #[error("cannot measure this machine: {detail}")]
-    Machine {
-        /// What is wrong.
-        detail: String,
-    },
+    Machine { detail: String },
     /// There is no randomness for a key.
     #[error("the system gives no random bytes")]
     Entropy,
@@ -269,7 +242,6 @@ pub enum AgentError {
         "the service does not know node {node_id}, which {path} says this is; remove that file to register anew"
     )]
     UnknownNode {
-        /// Which.
         node_id: NodeId,
         /// The file that says so.
         path: PathBuf,

@@ -67,7 +67,6 @@ pub struct AgentStatus {
 /// A report that the service took.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcceptedReport {
-    /// When.
     pub at: String,
     /// Its place in the node's sequence.
     pub sequence: u64,
@@ -92,9 +91,7 @@ pub struct SpoolStatus {
 /// Something that went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// When.
     pub at: String,
-    /// What.
     pub reason: String,
 }
 

@@ -92,7 +92,6 @@ pub struct Guest<'a> {
     pub functions: &'a Functions,
     /// Its store.
     pub store: &'a mut Store<GuestState>,
-    /// It.
     pub instance: &'a Instance,
 }
 
@@ -182,7 +181,6 @@ pub struct Circumstances<'a> {
 /// Rows, a column a fact. Borrowed, so that lowering a column is one copy into the guest's memory.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
-    /// How many.
     pub count: u32,
     /// Each `count` long.
     pub columns: &'a [&'a [i64]],

@@ -13,7 +13,6 @@ use crate::{loaded::LoadedPolicy, threads::GuestThreads};
 
 /// A policy in force.
 pub struct ActivePolicy {
-    /// It.
     pub policy: Arc<LoadedPolicy>,
     /// Where it runs.
     pub threads: Arc<GuestThreads>,

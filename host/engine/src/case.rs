@@ -18,7 +18,6 @@ pub struct Case {
     pub call: Option<String>,
     /// Start of the epoch or period, Unix seconds.
     pub epoch_s: Option<i64>,
-    /// Its length.
     pub period_s: Option<u32>,
     /// The seed.
     pub seed: u64,

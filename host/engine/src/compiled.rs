@@ -34,7 +34,6 @@ pub struct LoadCounts {
     pub from_cache: u64,
 }
 
-/// The directory.
 pub struct CompiledCache {
     /// None if it cannot be used.
     dir: Option<PathBuf>,

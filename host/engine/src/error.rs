@@ -14,7 +14,6 @@ pub enum EngineError {
     /// A limit is not usable.
     #[error("engine limit {limit} is {value}, which is not usable")]
     Limit {
-        /// Which.
         limit: &'static str,
         /// What it was set to.
         value: u128,
@@ -22,7 +21,6 @@ pub enum EngineError {
     /// A thread could not be started.
     #[error("cannot start thread {name}")]
     Thread {
-        /// Which.
         name: String,
         /// What the system says.
         source: io::Error,
@@ -34,58 +32,32 @@ pub enum EngineError {
 pub enum BundleError {
     /// A file of every bundle is not there.
     #[error("{} is missing", path.display())]
-    Missing {
-        /// Which.
-        path: PathBuf,
-    },
+    Missing { path: PathBuf },
     /// A link leads out of the folder, or what should be a file is none.
     #[error("{} is not a file inside the bundle", path.display())]
-    NotInside {
-        /// Which.
-        path: PathBuf,
-    },
+    NotInside { path: PathBuf },
     /// Too much.
     #[error("{} is larger than {bytes_max} bytes", path.display())]
-    TooLarge {
-        /// Which.
-        path: PathBuf,
-        /// The limit.
-        bytes_max: usize,
-    },
+    TooLarge { path: PathBuf, bytes_max: usize },
     /// Too many golden cases.
     #[error("{} holds more than {files_max} files", path.display())]
-    TooMany {
-        /// Which folder.
-        path: PathBuf,
-        /// The limit.
-        files_max: usize,
-    },
+    TooMany { path: PathBuf, files_max: usize },
     /// A text is not UTF-8.
     #[error("{} is not UTF-8", path.display())]
-    NotText {
-        /// Which.
-        path: PathBuf,
-    },
+    NotText { path: PathBuf },
     /// `policy.sig` is not what it should be.
     #[error("{}: {problem}", path.display())]
     Signatures {
-        /// Which.
         path: PathBuf,
         /// What is wrong, with its place.
         problem: String,
     },
     /// An archive is none of a bundle.
     #[error("{}: {source}", path.display())]
-    Archive {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: Box<NotAnArchive>,
-    },
+    Archive { path: PathBuf, source: Box<NotAnArchive> },
     /// The system refused to write.
     #[error("cannot write {}", path.display())]
     Unwritable {
-        /// Which.
         path: PathBuf,
         /// What it said.
         source: io::Error,
@@ -93,7 +65,6 @@ pub enum BundleError {
     /// The system refused.
     #[error("cannot read {}", path.display())]
     Unreadable {
-        /// Which.
         path: PathBuf,
         /// What it said.
         source: io::Error,

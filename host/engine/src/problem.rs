@@ -12,7 +12,6 @@ const LINE_LENGTH_MAX: usize = 160;
 pub struct Problem {
     /// Where, in bytes; none if it is about the whole.
     pub span: Option<Range<usize>>,
-    /// What.
     pub what: String,
     /// What was expected, or what may have been meant: stands at the place.
     pub label: String,

@@ -28,7 +28,6 @@ impl Problems {
         self.0.borrow_mut().push(problem);
     }
 
-    /// All of them.
     pub fn into_inner(self) -> Vec<Problem> {
         self.0.into_inner()
     }

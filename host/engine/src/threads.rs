@@ -24,10 +24,7 @@ type Job = Box<dyn FnOnce() + Send>;
 pub enum NotRun {
     /// As many calls wait as may.
     #[error("{waiting_max} calls are waiting already")]
-    Busy {
-        /// The limit.
-        waiting_max: usize,
-    },
+    Busy { waiting_max: usize },
     /// The thread gave up on it.
     #[error("the thread that ran it panicked")]
     Panicked,

@@ -13,7 +13,6 @@ use crate::{
 /// An adjusting receipt: what counts of a node in an epoch from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adjustment {
-    /// The node.
     pub node: NodeId,
     /// The epoch, by its start.
     pub epoch_start_s: i64,
@@ -21,11 +20,8 @@ pub struct Adjustment {
     pub number: u32,
     /// The session that was voided.
     pub session: SessionId,
-    /// When.
     pub at: TimeMs,
-    /// By whom.
     pub actor: String,
-    /// Why.
     pub reason: String,
     /// Root of the scored chunk that the row is in.
     pub chunk_root: Digest,

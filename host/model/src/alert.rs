@@ -68,7 +68,6 @@ pub struct Measured {
 /// An alert about a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
-    /// Its id.
     pub id: AlertId,
     /// Whom it is about.
     pub node: NodeId,

@@ -18,9 +18,7 @@ use crate::{
 /// One entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// Its id.
     pub id: AuditId,
-    /// When.
     pub at: TimeMs,
     /// Who: a subject, a node, `file`, `system`.
     pub actor: String,

@@ -32,7 +32,6 @@ impl PeriodLength {
             Err(NotADivisorOfTheDay { seconds })
         }
     }
-    /// Seconds.
     pub fn seconds(self) -> u32 {
         self.0
     }
@@ -84,7 +83,6 @@ impl fmt::Display for Period {
 /// What is kept of a closed epoch: one link of the chain of epochs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EpochRecord {
-    /// Which.
     pub epoch: Period,
     /// When it was closed.
     pub closed_at: TimeMs,

@@ -51,10 +51,7 @@ pub enum Section {
     /// The same chunk's receipt, right after it; without what is not hashed.
     Scored(ScoredChunk),
     /// The last: how many sections came before it.
-    End {
-        /// How many.
-        sections: u32,
-    },
+    End { sections: u32 },
 }
 
 /// Bytes that are no section.

@@ -19,9 +19,7 @@ use crate::{
 pub struct Event {
     /// Place in this process's stream, from 1.
     pub seq: u64,
-    /// When.
     pub at: TimeMs,
-    /// What.
     pub kind: EventKind,
 }
 

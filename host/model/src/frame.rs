@@ -55,7 +55,6 @@ pub struct FactColumn {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a frame chunk: {problem}")]
 pub struct NotAFrame {
-    /// What is wrong.
     pub problem: &'static str,
 }
 

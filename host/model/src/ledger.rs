@@ -177,7 +177,6 @@ pub struct Entry {
     pub draft: Draft,
     /// Place in the stream, from 1.
     pub seq: u64,
-    /// When.
     pub at: TimeMs,
     /// After it.
     pub balances: Balances,
@@ -197,16 +196,10 @@ pub struct Head {
 pub enum LedgerError {
     /// I1.
     #[error("entry {id}: the legs add up to {sum}, not to zero")]
-    Unbalanced {
-        /// The entry.
-        id: String,
-        /// Their sum.
-        sum: MicroUsdt,
-    },
+    Unbalanced { id: String, sum: MicroUsdt },
     /// I2.
     #[error("entry {id}: {account} would be {balance}")]
     Overdrawn {
-        /// The entry.
         id: String,
         /// The account.
         account: &'static str,
@@ -215,10 +208,7 @@ pub enum LedgerError {
     },
     /// A leg on an account of another node.
     #[error("entry {id}: a leg belongs to another stream")]
-    WrongStream {
-        /// The entry.
-        id: String,
-    },
+    WrongStream { id: String },
     /// A sum is not representable.
     #[error(transparent)]
     Money(#[from] MoneyError),

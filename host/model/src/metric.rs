@@ -63,11 +63,8 @@ fn counted(now: u64, before: u64, restarted: bool) -> u64 {
 /// Usage of a machine at an instant; ratios of 0–1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// CPU.
     pub cpu: Ppm,
-    /// Memory.
     pub memory: Ppm,
-    /// Disk.
     pub disk: Ppm,
     /// Network counters.
     pub network: NetworkCounters,
@@ -76,7 +73,6 @@ pub struct Usage {
 /// One sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
-    /// Whose.
     pub node: NodeId,
     /// When the node measured, by its own clock.
     pub at: TimeMs,

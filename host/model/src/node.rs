@@ -146,7 +146,6 @@ pub struct Suspension {
 pub struct WalletWish {
     /// The address asked for.
     pub address: TronAddress,
-    /// When.
     pub at: TimeMs,
     /// Who asked, as the token names it: approves nothing with four eyes.
     pub by: String,
@@ -175,9 +174,7 @@ pub struct PublicKey(pub [u8; 32]);
 /// kept apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Its id.
     pub id: NodeId,
-    /// Whose it is.
     pub owner: UserId,
     /// A name that an older client used as id.
     pub external_id: Option<String>,
@@ -189,7 +186,6 @@ pub struct Node {
     pub status: NodeStatus,
     /// Why it is in `Error`.
     pub error_reason: Option<String>,
-    /// Its pool.
     pub pool: Option<PoolId>,
     /// Where it can be reached; older clients register without.
     pub address: Option<NodeAddress>,
@@ -233,7 +229,6 @@ pub enum NodeEvent {
     Deactivate,
     /// An operator stops it, until a time or until lifted.
     Suspend {
-        /// Why.
         reason: String,
         /// None = until lifted.
         until: Option<TimeMs>,

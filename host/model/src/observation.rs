@@ -36,7 +36,6 @@ pub enum Verdict {
 pub struct Observation {
     /// The session; sent again with a later end, it grows.
     pub session: SessionId,
-    /// Whose.
     pub node: NodeId,
     /// From when to when.
     pub span: Interval,

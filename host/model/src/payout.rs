@@ -102,7 +102,6 @@ pub struct Payout {
     pub cycle: i64,
     /// Counts tries of the same node and cycle; a new one exists only after the last was released.
     pub attempt: u32,
-    /// How much.
     pub amount: MicroUsdt,
     /// Where to; pinned by the plan.
     pub address: TronAddress,
@@ -124,7 +123,6 @@ pub struct Payout {
     pub reason: Option<String>,
     /// Planned.
     pub created_at: TimeMs,
-    /// Last change.
     pub updated_at: TimeMs,
     /// First send; deadlines count from here.
     pub submitted_at: Option<TimeMs>,
@@ -190,20 +188,15 @@ pub struct RunPart {
     pub state: PayoutState,
     /// Whether their closing entries are booked.
     pub closed: bool,
-    /// How many.
     pub count: u32,
-    /// Their sum.
     pub total: MicroUsdt,
 }
 
 /// Payouts that are not over, in one state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenPart {
-    /// The state.
     pub state: PayoutState,
-    /// How many.
     pub count: u64,
-    /// Their sum.
     pub total: MicroUsdt,
     /// When the oldest was planned.
     pub oldest: TimeMs,
@@ -212,7 +205,6 @@ pub struct OpenPart {
 /// A payout run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// Its id.
     pub id: RunId,
     /// Start of the settlement period in which it was planned.
     pub cycle: i64,
@@ -228,13 +220,11 @@ pub struct Run {
     pub nodes: Vec<NodeId>,
     /// Payouts.
     pub count: u32,
-    /// Their sum.
     pub total: MicroUsdt,
     /// Why it waits, if it does.
     pub reason: Option<String>,
     /// Planned.
     pub created_at: TimeMs,
-    /// Last change.
     pub updated_at: TimeMs,
     /// The root over the receipts of its payouts, once they are all final.
     pub root: Option<Digest>,

@@ -127,14 +127,10 @@ pub struct ParamSpec {
 pub enum ParamError {
     /// The policy has no such param.
     #[error("param {name}: the policy has no such param")]
-    Unknown {
-        /// The name.
-        name: String,
-    },
+    Unknown { name: String },
     /// The value is outside what the policy allows.
     #[error("param {name}: {value} is not within {min}..={max}")]
     OutOfRange {
-        /// The name.
         name: String,
         /// The value.
         value: i64,
@@ -176,7 +172,6 @@ pub fn resolve_params(specs: &[ParamSpec], values: &ParamValues) -> Result<Vec<i
 pub struct PolicyIdentity {
     /// What it decides.
     pub kind: PolicyKind,
-    /// Which version.
     pub policy: PolicyRef,
     /// The interface it exports.
     pub abi: String,
@@ -205,7 +200,6 @@ impl PolicyIdentity {
 pub struct CallContext {
     /// Start of the epoch or period, Unix seconds.
     pub epoch_start_s: i64,
-    /// Its length.
     pub period_s: u32,
     /// The same for every chunk of one calculation.
     pub seed: u64,

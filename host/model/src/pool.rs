@@ -53,7 +53,6 @@ named_enum! {
 /// A pool that could take a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
-    /// Which.
     pub id: PoolId,
     /// Its nodes now.
     pub node_count: u32,
@@ -115,7 +114,6 @@ impl Default for PoolConfig {
 /// A pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool {
-    /// Its id.
     pub id: PoolId,
     /// 1–255 characters, unique among pools.
     pub name: String,
@@ -127,9 +125,7 @@ pub struct Pool {
     pub max_nodes: u32,
     /// Its nodes, counted by the store.
     pub node_count: u32,
-    /// Creation.
     pub created_at: TimeMs,
-    /// Last change.
     pub updated_at: TimeMs,
     /// How it works.
     pub config: PoolConfig,

@@ -24,7 +24,6 @@ pub struct ChunkHeader {
     pub rows: u32,
     /// Digest of the frame chunk they were computed from.
     pub frame: Digest,
-    /// The policy.
     pub policy: PolicyRef,
     /// Digest of its resolved params.
     pub params: Digest,
@@ -37,7 +36,6 @@ pub struct ChunkHeader {
 /// What came out for one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScoreRow {
-    /// The node.
     pub node: NodeId,
     /// Credited seconds in the epoch.
     pub observed_s: u32,
@@ -148,11 +146,8 @@ pub fn epoch_root(chunks: &[ScoredChunk]) -> Digest {
 /// The receipt of a score computed on demand: it never earns, votes or changes the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnDemandReceipt {
-    /// Its id.
     pub id: OnDemandId,
-    /// The node.
     pub node: NodeId,
-    /// When.
     pub calculated_at: TimeMs,
     /// Over how many seconds.
     pub period_s: u32,
@@ -168,7 +163,6 @@ pub struct OnDemandReceipt {
     pub multiplier: Ppm,
     /// What it is made of.
     pub factors: Factors,
-    /// The policy.
     pub policy: PolicyRef,
     /// Digest of its params.
     pub params: Digest,

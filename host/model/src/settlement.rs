@@ -35,7 +35,6 @@ pub enum SettlementError {
 /// What one node gets of one period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accrual {
-    /// The node.
     pub node: NodeId,
     /// Its share.
     pub share: MicroUsdt,
@@ -48,7 +47,6 @@ pub struct Accrual {
 pub struct PoolSettlement {
     /// Which period.
     pub period: Period,
-    /// Which pool.
     pub pool: PoolScope,
     /// What was shared.
     pub budget: MicroUsdt,
@@ -174,7 +172,6 @@ pub struct SettlementRecord {
     pub period: Period,
     /// Accruals booked.
     pub count: u32,
-    /// Their sum.
     pub sum: MicroUsdt,
     /// Budget that was shared, all pools.
     pub budget: MicroUsdt,

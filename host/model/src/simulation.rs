@@ -52,7 +52,6 @@ impl Side {
 pub struct Change {
     /// Epochs that it was scored in; of all nodes, rows.
     pub epochs: u64,
-    /// As it was.
     pub before: Side,
     /// As it would have been.
     pub after: Side,

@@ -13,7 +13,6 @@ use crate::{
 /// One claimant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
-    /// The node.
     pub node: NodeId,
     /// Its weight; 0 = nothing.
     pub weight: u64,

@@ -79,7 +79,6 @@ impl VoteTally {
 /// The vote of one eligible node in one epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vote {
-    /// Whose.
     pub node: NodeId,
     /// Start of the epoch, Unix seconds.
     pub epoch_start_s: i64,

@@ -48,7 +48,6 @@ impl fmt::Debug for KeptSecret {
 /// An endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
-    /// Its id.
     pub id: WebhookId,
     /// Where it is.
     pub url: String,
@@ -66,11 +65,8 @@ pub struct Webhook {
     pub enabled: bool,
     /// Why the service disabled it, if it was the service.
     pub disabled_reason: Option<String>,
-    /// Creation.
     pub created_at: TimeMs,
-    /// Last change.
     pub updated_at: TimeMs,
-    /// By whom.
     pub created_by: String,
     /// Counts changes; compared and swapped.
     pub version: u64,

@@ -31,10 +31,7 @@ pub enum VoteAnswer {
         status: String,
     },
     /// It refuses it for good.
-    Rejected {
-        /// Why.
-        reason: String,
-    },
+    Rejected { reason: String },
     /// It refuses it because it has another vote of the node on this block.
     Contradicted {
         /// What it says.

@@ -23,12 +23,7 @@ pub enum CoordinationError {
     },
     /// A message is longer than what is passed on.
     #[error("a message of {bytes} bytes is longer than the limit of {bytes_max}")]
-    TooLong {
-        /// Its length.
-        bytes: usize,
-        /// The limit.
-        bytes_max: usize,
-    },
+    TooLong { bytes: usize, bytes_max: usize },
 }
 
 /// A lease's number: greater than every number given out for its name before. A store that has seen
@@ -223,10 +218,7 @@ pub enum FirstUse {
     /// It was used before, here or by another replica.
     No,
     /// So many words are remembered that this one cannot be.
-    TooMany {
-        /// How many.
-        limit: usize,
-    },
+    TooMany { limit: usize },
 }
 
 /// Remembers words that may be used once: nonces, answered challenges.

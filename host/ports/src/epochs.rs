@@ -56,7 +56,6 @@ pub struct EpochFilter {
 /// What a node earned over a stretch of epochs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeTotals {
-    /// The node.
     pub node: NodeId,
     /// Its pool in the last of them.
     pub pool: PoolScope,
@@ -132,7 +131,6 @@ impl Attempt {
 pub struct StagedChunk {
     /// What its rows share.
     pub header: ChunkHeader,
-    /// Its root.
     pub root: Digest,
     /// Rows that are eligible.
     pub eligible: u32,

@@ -53,7 +53,6 @@ pub enum RegisterConflict {
 /// What a node may share with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Newcomer {
-    /// Its owner.
     pub owner: UserId,
     /// Its address, if it says one.
     pub ip: Option<IpAddr>,

@@ -10,7 +10,6 @@ use crate::StoreError;
 /// A request with an idempotency key, as it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRequest {
-    /// Names it.
     pub key: RequestKey,
     /// What it asks for.
     pub fingerprint: Digest,

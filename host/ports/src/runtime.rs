@@ -45,7 +45,6 @@ pub enum CallError {
     /// The policy's fault; the same call fails the same way everywhere, so it is an outcome.
     #[error("policy {policy} failed: {detail}")]
     Policy {
-        /// Which.
         policy: PolicyRef,
         /// How: trap, fuel, error, wrong length, index or bound.
         detail: String,
@@ -53,7 +52,6 @@ pub enum CallError {
     /// The host's fault (deadline, allocation, stack): tried again, never an outcome.
     #[error("the host could not run policy {policy}: {detail}")]
     Host {
-        /// Which.
         policy: PolicyRef,
         /// How.
         detail: String,
@@ -159,9 +157,7 @@ impl GateReport {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot load policy {policy}: {detail}")]
 pub struct PublishError {
-    /// Which.
     pub policy: PolicyRef,
-    /// Why.
     pub detail: String,
 }
 

@@ -12,7 +12,6 @@ use crate::StoreError;
 /// A report as it is stored: one write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Whose.
     pub node: NodeId,
     /// When it arrived.
     pub arrived_at: TimeMs,
@@ -64,7 +63,6 @@ pub struct LiveState {
 /// What was seen of a node in a stretch of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeObserved {
-    /// The node.
     pub node: NodeId,
     /// Sessions that overlap it, whatever their verdict.
     pub sessions: Vec<Observation>,

@@ -21,9 +21,7 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up the client for {url}: {detail}")]
 pub struct RailError {
-    /// Which service.
     pub url: String,
-    /// Why.
     pub detail: String,
 }
 

@@ -73,23 +73,19 @@ pub enum SandboxError {
     DataDir {
         /// The folder.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The record could not be opened.
     #[error("sandbox record {} could not be opened", path.display())]
     Record {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: rusqlite::Error,
     },
     /// The record was written by another version.
     #[error("sandbox record {} has format {found}, not {expected}", path.display())]
     Format {
-        /// The file.
         path: PathBuf,
         /// The format it has.
         found: i64,
@@ -99,23 +95,19 @@ pub enum SandboxError {
     /// The writer thread could not be started.
     #[error("sandbox writer thread could not be started")]
     WriterThread {
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The address could not be bound.
     #[error("sandbox could not listen on {listen}")]
     Bind {
-        /// The address.
         listen: SocketAddr,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// It was started outside a Tokio runtime.
     #[error("sandbox needs a Tokio runtime")]
     NoRuntime {
-        /// Why.
         #[source]
         source: tokio::runtime::TryCurrentError,
     },
@@ -124,10 +116,7 @@ pub enum SandboxError {
     FaultsNotAllowed,
     /// The fault plan makes no sense.
     #[error("fault plan is invalid: {message}")]
-    FaultPlan {
-        /// What is wrong.
-        message: String,
-    },
+    FaultPlan { message: String },
 }
 
 /// A running sandbox; dropping it stops it without waiting, [`Sandbox::shutdown`] waits.

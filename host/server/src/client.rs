@@ -4,7 +4,6 @@ use std::net::IpAddr;
 /// loop puts it into every request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress {
-    /// The address.
     pub address: IpAddr,
     /// Whether it is a trusted proxy, which does not say for whom it asks.
     pub is_proxy: bool,

@@ -53,7 +53,6 @@ impl ScoreSeen {
 /// An observation that was taken back.
 #[derive(Debug, Clone)]
 pub struct Voided {
-    /// The session.
     pub observation: Observation,
     /// Scores that were adjusted.
     pub adjustments: Vec<Adjustment>,

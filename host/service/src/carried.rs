@@ -13,7 +13,6 @@ const NODES_AT_ONCE: usize = 64;
 /// A report of a node that somebody else brought.
 #[derive(Debug, Clone)]
 pub struct Carried {
-    /// Whose.
     pub node: NodeId,
     /// Its signature, if it has one.
     pub proof: Option<ReportProof>,

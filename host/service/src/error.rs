@@ -42,20 +42,13 @@ pub enum ServiceError {
     #[error(
         "the observation is voided; epoch {epoch}, which it is in, is being closed: void it again when that is done"
     )]
-    EpochClosing {
-        /// Which.
-        epoch: Period,
-    },
+    EpochClosing { epoch: Period },
     /// As many shadows run as may.
     #[error("{running} shadows run, which is the most: end one first")]
-    TooManyShadows {
-        /// The limit.
-        running: usize,
-    },
+    TooManyShadows { running: usize },
     /// It runs beside what is active already.
     #[error("{policy} runs as a shadow there already, with these params: {shadow}")]
     IsShadow {
-        /// Which version.
         policy: PolicyRef,
         /// Its shadow.
         shadow: ShadowId,
@@ -63,7 +56,6 @@ pub enum ServiceError {
     /// A field is wrong.
     #[error("{field}: {problem}")]
     Invalid {
-        /// Which.
         field: Cow<'static, str>,
         /// What is wrong, with the limit.
         problem: String,
@@ -159,10 +151,7 @@ pub enum ServiceError {
     CapReached(CapReached),
     /// More reports wait for the store than may.
     #[error("{waiting_max} reports wait for the store already: send it again a little later")]
-    Busy {
-        /// The limit.
-        waiting_max: usize,
-    },
+    Busy { waiting_max: usize },
     /// The validation policy refuses the hardware.
     #[error("the hardware cannot be: {reason}")]
     HardwareRefused {
@@ -174,7 +163,6 @@ pub enum ServiceError {
     PreconditionFailed {
         /// Which record.
         what: &'static str,
-        /// Its version.
         version: u64,
     },
     /// The idempotency key names another request.
@@ -191,12 +179,7 @@ pub enum ServiceError {
     },
     /// The version was withdrawn.
     #[error("{policy} is retired: {reason}")]
-    Retired {
-        /// Which.
-        policy: PolicyRef,
-        /// Why.
-        reason: String,
-    },
+    Retired { policy: PolicyRef, reason: String },
     /// The version is kept and cannot be loaded here, perhaps because nobody trusts its signatures
     /// any more.
     #[error(transparent)]
@@ -210,10 +193,7 @@ pub enum ServiceError {
 
     /// No policy is active where one is needed.
     #[error("no {kind} policy is active")]
-    NoPolicy {
-        /// Of which kind.
-        kind: &'static str,
-    },
+    NoPolicy { kind: &'static str },
     /// A policy gave no result.
     #[error(transparent)]
     Call(Box<CallError>),

@@ -51,7 +51,6 @@ pub(crate) enum Compared {
 /// A payout that has to be looked up again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Untold {
-    /// Which.
     pub payout: PayoutId,
     /// What it said.
     pub said: String,

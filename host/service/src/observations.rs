@@ -20,7 +20,6 @@ use crate::{Service, ServiceError};
 /// A session as it was claimed.
 #[derive(Debug, Clone)]
 pub struct NewSession {
-    /// Its id.
     pub session: SessionId,
     /// From when to when.
     pub span: Interval,
@@ -33,7 +32,6 @@ pub struct NewSession {
 /// A session and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JudgedSession {
-    /// Its id.
     pub session: SessionId,
     /// What became of it.
     pub verdict: Verdict,

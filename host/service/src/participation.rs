@@ -8,7 +8,6 @@ use crate::{Actor, Service, ServiceError};
 /// Who could vote in an epoch, and what became of their votes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Participation {
-    /// The epoch.
     pub record: EpochRecord,
     /// Nodes that were eligible: of all, or 1 or 0 of one node.
     pub eligible: u64,

@@ -29,7 +29,6 @@ use crate::{Actor, Role, Service, ServiceError};
 /// A version, where it stands, and its activations that still count.
 #[derive(Debug, Clone)]
 pub struct VersionStanding {
-    /// It.
     pub version: PolicyVersion,
     /// In force, scheduled, …
     pub standing: Standing,

@@ -33,7 +33,6 @@ const NAMED_MAX: usize = 5;
 /// How a pool is.
 #[derive(Debug, Clone)]
 pub struct PoolHealth {
-    /// The pool.
     pub pool: Pool,
     /// What its checks found; none before the first.
     pub standing: Option<Standing>,

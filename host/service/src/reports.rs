@@ -62,7 +62,6 @@ pub struct Reported {
 pub struct NewSample {
     /// When it was measured; none = now.
     pub at: Option<TimeMs>,
-    /// What.
     pub usage: Usage,
     /// Open sessions.
     pub active_sessions: u32,

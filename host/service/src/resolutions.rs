@@ -27,7 +27,6 @@ pub struct Unresolvable {
     pub place: usize,
     /// What of it is wrong: `payout_id`, `transaction_id`.
     pub field: &'static str,
-    /// Why.
     pub problem: String,
 }
 

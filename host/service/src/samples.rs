@@ -19,7 +19,6 @@ const DAY_MS: i64 = 24 * 3_600_000;
 pub struct DroppedSample {
     /// Its place in the report, from 0.
     pub place: u32,
-    /// Why.
     pub why: DropReason,
 }
 
@@ -70,7 +69,6 @@ struct Bucket {
 /// Samples that a node may send in a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleLimits {
-    /// All of them.
     pub per_day: u32,
     /// Those that arrive late.
     pub late_per_day: u32,

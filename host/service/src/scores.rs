@@ -25,7 +25,6 @@ use crate::{
 /// Observations to be scored on demand.
 #[derive(Debug, Clone)]
 pub struct ScoreRequest {
-    /// The node.
     pub node: NodeId,
     /// What was observed.
     pub sessions: Vec<NewSession>,
@@ -45,7 +44,6 @@ pub struct OnDemand {
 /// A claim about a score.
 #[derive(Debug, Clone)]
 pub struct ScoreClaim {
-    /// The node.
     pub node: NodeId,
     /// The claimed score.
     pub score: ScoreCenti,

@@ -34,7 +34,6 @@ pub struct NewShadow {
     pub params: ParamValues,
     /// Of which pool; none: of all.
     pub pool: Option<PoolScope>,
-    /// Why.
     pub reason: String,
 }
 

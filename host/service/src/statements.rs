@@ -21,9 +21,7 @@ const LINES_MAX: usize = 200_000;
 pub struct StatementLine {
     /// Whose node.
     pub owner: UserId,
-    /// Which node.
     pub node: NodeId,
-    /// The entry.
     pub entry: Entry,
     /// What the node has more or less by it, in all its accounts together; what is owed counts as
     /// less.

@@ -121,7 +121,6 @@ impl Pulse {
 /// How a task does at a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskState {
-    /// Its name.
     pub name: &'static str,
     /// For how long no step has succeeded; none while another replica does it.
     pub success_age_ms: Option<i64>,

@@ -7,7 +7,6 @@ use crate::{OpenError, sqlite};
 /// How far a backup is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackupProgress {
-    /// Which file.
     pub file: &'static str,
     /// Pages that are copied.
     pub pages: u64,

@@ -28,7 +28,6 @@ pub struct Inspection {
 /// One file of a store.
 #[derive(Debug, Clone)]
 pub struct StoreFile {
-    /// Where.
     pub path: PathBuf,
     /// Number of its schema: this binary's.
     pub schema: usize,
@@ -102,9 +101,7 @@ pub struct MongoInspection {
 pub struct ActiveBundle {
     /// For what.
     pub kind: PolicyKind,
-    /// Where.
     pub scope: Scope,
-    /// Which.
     pub policy: PolicyRef,
     /// What the store keeps of it, or what is wrong with that.
     pub bundle: Result<Bundle, String>,

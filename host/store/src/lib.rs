@@ -69,22 +69,16 @@ pub enum OpenError {
     /// The directory or a file in it cannot be used.
     #[error("cannot use store directory {}", dir.display())]
     Directory {
-        /// Which.
         dir: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// Another process, or this one, has the directory open.
     #[error("store directory {} is in use by another process", dir.display())]
-    InUse {
-        /// Which.
-        dir: PathBuf,
-    },
+    InUse { dir: PathBuf },
     /// A newer binary has written the file.
     #[error("{} has schema {found}, newer than this binary's {known}: use a newer binary", file.display())]
     NewerSchema {
-        /// Which file.
         file: PathBuf,
         /// Its schema.
         found: i64,
@@ -94,7 +88,6 @@ pub enum OpenError {
     /// An older binary has written the file, and it was opened for reading only.
     #[error("{} has schema {found}, older than this binary's {known}: start this binary's service once", file.display())]
     OlderSchema {
-        /// Which file.
         file: PathBuf,
         /// Its schema.
         found: i64,
@@ -113,7 +106,6 @@ pub enum OpenError {
     /// The process's user may not use it.
     #[error("no permission to read and write {}: give them to the user that the service runs as", path.display())]
     NotPermitted {
-        /// What.
         path: PathBuf,
         /// The system's or the database's word.
         #[source]
@@ -125,31 +117,20 @@ pub enum OpenError {
          written, and name that",
         file.display()
     )]
-    LogBeside {
-        /// Which file.
-        file: PathBuf,
-    },
+    LogBeside { file: PathBuf },
     /// What the file says cannot be.
     #[error("{} is damaged: {detail}", file.display())]
-    Damaged {
-        /// Which file.
-        file: PathBuf,
-        /// What is wrong.
-        detail: String,
-    },
+    Damaged { file: PathBuf, detail: String },
     /// SQLite refuses the file.
     #[error("cannot open database {}", file.display())]
     Database {
-        /// Which file.
         file: PathBuf,
-        /// Why.
         #[source]
         source: rusqlite::Error,
     },
     /// What the URL says makes no connection.
     #[error("cannot use the mongodb url")]
     MongoUrl {
-        /// Why.
         #[source]
         source: mongodb::error::Error,
     },
@@ -158,7 +139,6 @@ pub enum OpenError {
     MongoDatabase {
         /// Which database.
         database: String,
-        /// Why.
         #[source]
         source: mongodb::error::Error,
     },
@@ -167,7 +147,6 @@ pub enum OpenError {
     MongoDamaged {
         /// Which database.
         database: String,
-        /// What is wrong.
         detail: String,
     },
     /// A newer binary has written the database.
@@ -190,7 +169,6 @@ pub enum OpenError {
     /// The system gives no thread.
     #[error("cannot start the store's writer thread")]
     Thread {
-        /// Why.
         #[source]
         source: io::Error,
     },

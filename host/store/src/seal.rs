@@ -30,10 +30,7 @@ pub enum SealKeyError {
     },
     /// There are too many.
     #[error("holds {found} keys, {KEYS_MAX} at most: remove the last ones")]
-    TooMany {
-        /// How many.
-        found: usize,
-    },
+    TooMany { found: usize },
 }
 
 struct Key {

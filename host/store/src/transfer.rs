@@ -120,18 +120,13 @@ pub enum CopyError {
     /// A side cannot be opened.
     #[error("cannot open {place}")]
     Open {
-        /// Which.
         place: String,
-        /// Why.
         #[source]
         source: Box<OpenError>,
     },
     /// There is nothing that could be copied.
     #[error("{place} is not a store that a service has used")]
-    NoStore {
-        /// Where.
-        place: String,
-    },
+    NoStore { place: String },
     /// The target has something in it.
     #[error(
         "{place} is not empty (it has {found}): nothing was written. Copy into a new one; --verify-only compares two stores"
@@ -163,7 +158,6 @@ pub enum CopyError {
     /// The target has another record under this key.
     #[error("{} {key}: the target has another record, or what is this one's alone is another's there", kind.name())]
     Conflict {
-        /// Of which kind.
         kind: Kind,
         /// Whose key.
         key: String,
@@ -171,7 +165,6 @@ pub enum CopyError {
     /// The source was used while it was copied.
     #[error("{} changed in {place} while it was copied: stop what uses it, empty the target, and copy again", kind.name())]
     Moved {
-        /// Of which kind.
         kind: Kind,
         /// The source.
         place: String,
@@ -184,17 +177,14 @@ pub enum CopyError {
     Mark {
         /// The target.
         place: String,
-        /// Why.
         detail: String,
     },
     /// A store does not do what it has to.
     #[error("{place}, {what}")]
     Store {
-        /// Which.
         place: String,
         /// At what.
         what: String,
-        /// Why.
         #[source]
         source: StoreError,
     },
@@ -244,7 +234,6 @@ pub type Told<'a> = &'a mut (dyn FnMut(CopyProgress) -> ControlFlow<()> + Send);
 /// What was found of one kind.
 #[derive(Debug, Clone)]
 pub struct KindReport {
-    /// Which.
     pub kind: Kind,
     /// The source's records.
     pub from: Sum,

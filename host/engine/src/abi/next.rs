@@ -35,7 +35,6 @@ pub struct Guest<'a> {
     pub functions: &'a Functions,
     /// Its store.
     pub store: &'a mut Store<GuestState>,
-    /// It.
     pub instance: &'a Instance,
 }
 

@@ -11,7 +11,6 @@ pub enum NotAnArchive {
     Malformed {
         /// The last entry that could be read.
         after: Option<String>,
-        /// What is wrong.
         problem: String,
     },
     /// It ends too early.
@@ -22,12 +21,7 @@ pub enum NotAnArchive {
     },
     /// Something follows its end.
     #[error("{bytes} bytes follow the end of the archive at byte {at}; nothing but zeros may")]
-    Trailing {
-        /// Where.
-        at: usize,
-        /// How many.
-        bytes: usize,
-    },
+    Trailing { at: usize, bytes: usize },
     /// A name that is no UTF-8, or has a NUL, which only a pax record can give it.
     #[error("an entry's name is no text: {0:?}")]
     NotText(String),
@@ -42,7 +36,6 @@ pub enum NotAnArchive {
         "entry {name:?} lies {depth} folders deep; the files of a bundle lie at most 1 deep, in golden/"
     )]
     TooDeep {
-        /// Which.
         name: String,
         /// How deep.
         depth: usize,
@@ -53,7 +46,6 @@ pub enum NotAnArchive {
     /// A device, a pipe, a part of a file.
     #[error("entry {name:?} is of type {kind:?}, and neither a file nor a folder")]
     Kind {
-        /// Which.
         name: String,
         /// Its type's letter.
         kind: char,
@@ -69,14 +61,10 @@ pub enum NotAnArchive {
         "entry {name:?} is no file of a bundle{}; there are policy.toml, policy.wasm, policy.sig and golden/*.json, without a folder around them",
         hint(name)
     )]
-    Unknown {
-        /// Which.
-        name: String,
-    },
+    Unknown { name: String },
     /// A file's name is too long.
     #[error("the name of entry {name:?} has {bytes} bytes, more than {GOLDEN_NAME_BYTES_MAX}")]
     NameTooLong {
-        /// Which.
         name: String,
         /// How long it is.
         bytes: usize,
@@ -84,11 +72,9 @@ pub enum NotAnArchive {
     /// A file is too large.
     #[error("entry {name:?} has {bytes} bytes, more than {bytes_max}")]
     EntryTooLarge {
-        /// Which.
         name: String,
         /// How large it says it is.
         bytes: u64,
-        /// The limit.
         bytes_max: usize,
     },
     /// Too many golden cases.

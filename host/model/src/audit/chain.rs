@@ -56,7 +56,6 @@ impl Link {
 /// The end of a writer's chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainHead {
-    /// Whose.
     pub writer: AuditWriterId,
     /// The last link's place; 0 = none.
     pub seq: u64,

@@ -23,7 +23,6 @@ pub struct SealStatement {
     pub seq: u64,
     /// Digest of the seal before; zeros for the first.
     pub previous: Digest,
-    /// When.
     pub at: TimeMs,
     /// Whose signature it has.
     pub key: PublicKey,

@@ -15,40 +15,26 @@ use crate::{
 pub enum Flaw {
     /// A link is not where it should be.
     #[error("link {seq} of writer {writer} is missing")]
-    LinkMissing {
-        /// Whose.
-        writer: AuditWriterId,
-        /// Which.
-        seq: u64,
-    },
+    LinkMissing { writer: AuditWriterId, seq: u64 },
     /// A link does not continue the one before.
     #[error(
         "link {seq} of writer {writer} does not continue the link before it: one of the two was changed"
     )]
-    LinkBroken {
-        /// Whose.
-        writer: AuditWriterId,
-        /// Which.
-        seq: u64,
-    },
+    LinkBroken { writer: AuditWriterId, seq: u64 },
     /// An entry is not where it should be.
     #[error("entry {place} of writer {writer} is missing (link {link})")]
     EntryMissing {
-        /// Whose.
         writer: AuditWriterId,
         /// Of which link.
         link: u64,
-        /// Which.
         place: u64,
     },
     /// An entry says that it came with another link.
     #[error("entry {place} of writer {writer} says link {says}, and belongs to link {link}")]
     EntryMoved {
-        /// Whose.
         writer: AuditWriterId,
         /// Of which link.
         link: u64,
-        /// Which.
         place: u64,
         /// Where it says it belongs.
         says: u64,
@@ -58,7 +44,6 @@ pub enum Flaw {
         "link {link} of writer {writer}: entries {first}–{last} are not those it was made over: changed, added, removed or in another order"
     )]
     EntriesChanged {
-        /// Whose.
         writer: AuditWriterId,
         /// Which link.
         link: u64,
@@ -69,12 +54,7 @@ pub enum Flaw {
     },
     /// An entry that no link covers.
     #[error("entry {place} of writer {writer} is covered by no link")]
-    EntryUnlinked {
-        /// Whose.
-        writer: AuditWriterId,
-        /// Which.
-        place: u64,
-    },
+    EntryUnlinked { writer: AuditWriterId, place: u64 },
     /// The log has more entries than its chains.
     #[error("the log has {found} entries, and its chains have {chained}")]
     StrayEntries {
@@ -85,20 +65,13 @@ pub enum Flaw {
     },
     /// A seal is not where it should be.
     #[error("seal {seq} is missing")]
-    SealMissing {
-        /// Which.
-        seq: u64,
-    },
+    SealMissing { seq: u64 },
     /// A seal does not continue the one before, or is another store's.
     #[error("seal {seq} does not continue the seal before it: one of the two was changed")]
-    SealBroken {
-        /// Which.
-        seq: u64,
-    },
+    SealBroken { seq: u64 },
     /// A seal's signature is not its key's.
     #[error("seal {seq} is not signed by its key {}", key_id(*.key))]
     SealForged {
-        /// Which.
         seq: u64,
         /// The key it names.
         key: PublicKey,
@@ -106,17 +79,13 @@ pub enum Flaw {
     /// A seal is signed by a key that is not the service's.
     #[error("seal {seq} is signed by key {}, which is not the service's; if it was once, name it too: {}", key_id(*.key), hex::encode(.key.0))]
     SealKeyUnknown {
-        /// Which.
         seq: u64,
         /// The key it names.
         key: PublicKey,
     },
     /// A seal is not the one that was kept elsewhere.
     #[error("seal {seq} is not the one that was kept: the log, or its end, was made anew")]
-    SealDiffers {
-        /// Which.
-        seq: u64,
-    },
+    SealDiffers { seq: u64 },
     /// What was sealed is not there any more.
     #[error(
         "seal {seal} names link {link} of writer {writer}, which is not there: links were cut off"

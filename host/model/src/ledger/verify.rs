@@ -18,13 +18,11 @@ pub enum Flaw {
     /// An entry is not what its stream leads to.
     #[error("entry {id} ({stream}, place {seq}): {problem}")]
     Entry {
-        /// The entry.
         id: String,
         /// Its stream.
         stream: String,
         /// Its place in it.
         seq: u64,
-        /// What is wrong.
         problem: String,
     },
     /// A settled period is not what its entries say.
@@ -32,17 +30,11 @@ pub enum Flaw {
     Period {
         /// Start of the period, Unix seconds.
         period: i64,
-        /// What is wrong.
         problem: String,
     },
     /// A payout is not what its entries say.
     #[error("payout {payout}: {problem}")]
-    Payout {
-        /// The payout.
-        payout: PayoutId,
-        /// What is wrong.
-        problem: String,
-    },
+    Payout { payout: PayoutId, problem: String },
 }
 
 /// What entries of a settlement period add up to.

@@ -33,7 +33,6 @@ impl Resolution {
     /// All, the finest first.
     pub const ALL: [Self; 3] = [Self::Minute, Self::FiveMinutes, Self::Hour];
 
-    /// Its length.
     pub const fn ms(self) -> i64 {
         match self {
             Self::Minute => 60_000,
@@ -109,13 +108,9 @@ impl Reading {
 /// One or more samples of a node, rolled up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rollup {
-    /// How many.
     pub samples: u64,
-    /// CPU.
     pub cpu: Spread,
-    /// Memory.
     pub memory: Spread,
-    /// Disk.
     pub disk: Spread,
     /// What was counted from the first sample to the last, corrected for counters that went round
     /// or began anew.

@@ -57,11 +57,8 @@ pub struct Reconciliation {
 /// Why nothing is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Freeze {
-    /// Since when.
     pub at: TimeMs,
-    /// By whom.
     pub by: String,
-    /// Why.
     pub reason: String,
     /// No payer with a smaller fence changes a payout any more: the store has seen this one, or is
     /// about to.
@@ -114,7 +111,6 @@ named_enum! {
 /// What became of one payout of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolution {
-    /// The payout.
     pub payout: PayoutId,
     /// What became of it.
     pub outcome: Outcome,
@@ -127,7 +123,6 @@ pub struct Resolution {
 pub enum About {
     /// What became of a payout that nobody can tell.
     Payout {
-        /// Which.
         payout: PayoutId,
         /// What became of it.
         outcome: Outcome,
@@ -136,7 +131,6 @@ pub enum About {
     Payouts(Vec<Resolution>),
     /// A node's balances.
     Balance {
-        /// Whose.
         node: NodeId,
         /// What is done.
         correction: Correction,
@@ -145,7 +139,6 @@ pub enum About {
     },
     /// A payout that the payment service contradicts.
     Mismatch {
-        /// Which.
         mismatch: MismatchId,
         /// What is done about it.
         remedy: Remedy,
@@ -155,7 +148,6 @@ pub enum About {
 /// What one treasurer says, for another one to confirm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
-    /// Its id.
     pub id: ProposalId,
     /// What it is about.
     pub about: About,
@@ -163,7 +155,6 @@ pub struct Proposal {
     pub evidence: String,
     /// Who says so.
     pub by: String,
-    /// When.
     pub at: TimeMs,
     /// What was decided.
     pub decided: Option<Decision>,
@@ -172,9 +163,7 @@ pub struct Proposal {
 /// What was decided about a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// When.
     pub at: TimeMs,
-    /// By whom.
     pub by: String,
     /// Whether it is so.
     pub accepted: bool,

@@ -73,7 +73,6 @@ pub enum Reported {
     },
     /// It says it failed.
     Failed {
-        /// Why.
         reason: String,
         /// The transaction, if it ever had one.
         txid: Option<String>,
@@ -123,10 +122,7 @@ pub enum Event {
     /// Time passed.
     Tick,
     /// Taken back.
-    Cancel {
-        /// Why.
-        reason: String,
-    },
+    Cancel { reason: String },
     /// A treasurer has proof that it was paid.
     ResolvePaid {
         /// The transaction.
@@ -165,7 +161,6 @@ pub enum Effect {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a payout that is {from} cannot {verb}")]
 pub struct WrongPayoutState {
-    /// The state.
     pub from: &'static str,
     /// What was asked.
     pub verb: &'static str,

@@ -54,7 +54,6 @@ impl Remedy {
 pub struct Mismatch {
     /// Follows from the payout and what is said of it: the same claim again is the same mismatch.
     pub id: MismatchId,
-    /// The payout.
     pub payout: PayoutId,
     /// Its payee.
     pub node: NodeId,

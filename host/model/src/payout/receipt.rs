@@ -13,7 +13,6 @@ use crate::{
 /// What a run says of one payout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// The payout.
     pub payout: PayoutId,
     /// Its run.
     pub run: RunId,
@@ -23,7 +22,6 @@ pub struct Receipt {
     pub owner: UserId,
     /// Which try it was.
     pub attempt: u32,
-    /// How much.
     pub amount: MicroUsdt,
     /// Where to.
     pub address: TronAddress,

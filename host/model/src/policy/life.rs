@@ -14,16 +14,13 @@ pub struct Activation {
     pub revision: Revision,
     /// For which kind of calculation.
     pub kind: PolicyKind,
-    /// Where.
     pub scope: Scope,
-    /// What.
     pub policy: PolicyRef,
     /// With which params.
     pub params: ParamValues,
     /// It applies to periods that start then or later, Unix seconds; 0: to every calculation that
     /// begins from now on.
     pub from_s: i64,
-    /// When.
     pub at: TimeMs,
     /// Who: a subject, or `file` for the watched directory.
     pub actor: String,
@@ -81,7 +78,6 @@ named_enum! {
 /// A version the store keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyVersion {
-    /// Its name.
     pub policy: PolicyRef,
     /// What it decides.
     pub kind: PolicyKind,
@@ -93,7 +89,6 @@ pub struct PolicyVersion {
     pub reason: Option<String>,
     /// When it was handed in.
     pub uploaded_at: TimeMs,
-    /// By whom.
     pub uploaded_by: String,
     /// Names of the trusted keys that had signed it when it was last handed in.
     pub signed_by: Vec<String>,
@@ -145,11 +140,9 @@ pub struct ReportedCheck {
 pub struct PolicyReport {
     /// Grows with time (UUID version 7).
     pub id: Uuid,
-    /// When.
     pub at: TimeMs,
     /// For whom.
     pub actor: String,
-    /// Why.
     pub cause: ReportCause,
     /// Where the bundle came from: a file, `upload`.
     pub origin: String,

@@ -8,7 +8,6 @@ use crate::id::Digest;
 pub struct FactRead {
     /// Of what: a node, a registration, an observation, a score claim.
     pub of: &'static str,
-    /// Its name.
     pub name: &'static str,
     /// Its unit; none for facts of claims, whose catalogue says it.
     pub unit: Option<&'static str>,
@@ -50,11 +49,8 @@ pub struct PolicyProfile {
 /// Something that is another than before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Changed<T> {
-    /// What.
     pub what: &'static str,
-    /// As it was.
     pub before: T,
-    /// As it is.
     pub after: T,
 }
 
@@ -70,7 +66,6 @@ pub struct Moved<T> {
 /// A param that is new, gone or another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedParam {
-    /// Its name.
     pub name: String,
     /// As it was; none if it is new.
     pub before: Option<ParamSpec>,

@@ -13,11 +13,9 @@ use crate::{
 /// A version running beside the active one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shadow {
-    /// Its id.
     pub id: ShadowId,
     /// What it would decide: scores or payouts.
     pub kind: PolicyKind,
-    /// Which version.
     pub policy: PolicyRef,
     /// With which params.
     pub params: ParamValues,
@@ -27,9 +25,7 @@ pub struct Shadow {
     pub from_s: i64,
     /// When it was begun.
     pub started_at: TimeMs,
-    /// By whom.
     pub actor: String,
-    /// Why.
     pub reason: String,
     /// When, by whom and why it was ended, if it was.
     pub ended: Option<ShadowEnd>,
@@ -38,11 +34,9 @@ pub struct Shadow {
 /// The end of a shadow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShadowEnd {
-    /// When.
     pub at: TimeMs,
     /// Who: a subject, or `system`.
     pub by: String,
-    /// Why.
     pub reason: String,
 }
 

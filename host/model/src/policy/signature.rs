@@ -42,7 +42,6 @@ impl FromStr for KeyId {
 /// Somebody's signature over a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BundleSignature {
-    /// Whose.
     pub key: KeyId,
     /// Ed25519 over [`Bundle::statement`].
     pub signature: [u8; 64],
@@ -86,7 +85,6 @@ impl Bundle {
 pub struct TrustedKey {
     /// For people.
     pub name: String,
-    /// The key.
     pub key: PublicKey,
 }
 
@@ -121,7 +119,6 @@ pub enum SignatureError {
     Wrong {
         /// Whose it pretends to be.
         name: String,
-        /// The key.
         key: KeyId,
     },
     /// Two signatures of one key.

@@ -68,7 +68,6 @@ impl Members {
 /// again and there is room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replaced {
-    /// Which.
     pub node: NodeId,
     /// When its place was given away.
     pub at: TimeMs,
@@ -77,11 +76,9 @@ pub struct Replaced {
 /// What is known of a pool from its checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// Which pool.
     pub pool: PoolId,
     /// Its health now.
     pub health: Health,
-    /// Since when.
     pub since: TimeMs,
     /// What the last check found, if that was better than `health`.
     pub better: Option<Health>,

@@ -36,11 +36,8 @@ pub struct Performance {
 /// Mean usage of CPU, memory and disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Utilisation {
-    /// CPU.
     pub cpu: Ppm,
-    /// Memory.
     pub memory: Ppm,
-    /// Disk.
     pub disk: Ppm,
 }
 

@@ -70,7 +70,6 @@ impl ChainProfile {
         abstentions: false,
     };
 
-    /// All of them.
     pub const ALL: [Self; 2] = [Self::LUCID, Self::BLOCKCHAIN_CORE];
 
     /// The one of a name.

@@ -31,7 +31,6 @@ pub enum TlsError {
     Chain {
         /// Its file.
         path: PathBuf,
-        /// What is wrong.
         problem: String,
     },
     /// The key cannot be used.
@@ -39,7 +38,6 @@ pub enum TlsError {
     Key {
         /// Its file.
         path: PathBuf,
-        /// What is wrong.
         problem: String,
     },
     /// The two do not belong together, or are of a kind that is not known.
@@ -49,7 +47,6 @@ pub enum TlsError {
         cert: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What is wrong.
         problem: String,
     },
 }

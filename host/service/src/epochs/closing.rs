@@ -32,7 +32,6 @@ impl Stage {
 /// How far the close of an epoch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closing {
-    /// Which epoch.
     pub epoch: Period,
     /// What is being done.
     pub stage: Stage,

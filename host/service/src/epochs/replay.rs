@@ -52,7 +52,6 @@ pub struct Replay {
     pub rows: u64,
     /// The first differences.
     pub differences: Vec<Difference>,
-    /// All of them.
     pub differences_total: u64,
 }
 
@@ -190,7 +189,6 @@ pub struct ScoreReplay {
     pub chunk_root: Digest,
     /// From the chunk's root to the epoch's.
     pub epoch_proof: Vec<Digest>,
-    /// The epoch.
     pub record: EpochRecord,
 }
 

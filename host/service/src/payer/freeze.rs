@@ -18,9 +18,7 @@ use crate::{Actor, Service, ServiceError};
 /// Requests that may be on their way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InFlight {
-    /// How many.
     pub count: u64,
-    /// Their sum.
     pub total: MicroUsdt,
 }
 

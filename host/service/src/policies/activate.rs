@@ -47,15 +47,12 @@ impl Start {
 /// A version to be activated.
 #[derive(Debug, Clone)]
 pub struct ActivationRequest {
-    /// Where.
     pub scope: Scope,
     /// Digest of its component.
     pub digest: Digest,
-    /// Params.
     pub params: ParamValues,
     /// From when on.
     pub start: Start,
-    /// Why.
     pub reason: String,
 }
 

@@ -26,15 +26,11 @@ const DISAGREEMENT: &str = "active-toml";
 /// An activation as `active.toml` names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedActivation {
-    /// Of which kind.
     pub kind: PolicyKind,
     /// Name of the policy.
     pub name: String,
-    /// Its version.
     pub version: String,
-    /// Where.
     pub scope: Scope,
-    /// Params.
     pub params: ParamValues,
     /// From when on.
     pub start: Start,

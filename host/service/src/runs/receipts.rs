@@ -23,7 +23,6 @@ pub(crate) struct Receipts {
 /// A payout with the proof that its run says so of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PayoutProof {
-    /// The payout.
     pub payout: Payout,
     /// Its place among the run's receipts.
     pub index: u32,
@@ -31,7 +30,6 @@ pub struct PayoutProof {
     pub receipts: u32,
     /// The hashes beside the way to the root, from the leaf upwards.
     pub path: Vec<Digest>,
-    /// The root.
     pub root: Digest,
     /// The service's key.
     pub key: PublicKey,

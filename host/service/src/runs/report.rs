@@ -69,13 +69,10 @@ pub enum RunLine {
     Payout(Box<Payout>),
     /// Why it has none, and what it has.
     LeftOut {
-        /// The node.
         node: NodeId,
-        /// Whose it is.
         owner: Option<UserId>,
         /// What is available.
         available: MicroUsdt,
-        /// Why.
         why: LeftOut,
     },
 }
@@ -83,7 +80,6 @@ pub enum RunLine {
 /// What is to be known of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunReport {
-    /// The run.
     pub run: Run,
     /// Its payouts, in sum.
     pub parts: Vec<RunPart>,

@@ -137,13 +137,10 @@ impl Balance {
 /// Money of a node that was not paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnpaidLine {
-    /// The node.
     pub node: NodeId,
-    /// Whose it is.
     pub owner: Option<UserId>,
     /// Where the money is.
     pub balance: Balance,
-    /// How much.
     pub amount: MicroUsdt,
     /// Why it was not paid.
     pub why: Unpaid,

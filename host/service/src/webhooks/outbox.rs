@@ -49,7 +49,6 @@ pub struct WebhookSettings {
 pub struct Told {
     /// What happened.
     pub event: Event,
-    /// Names it.
     pub id: String,
     /// In its envelope.
     pub body: String,

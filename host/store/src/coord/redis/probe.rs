@@ -7,7 +7,6 @@ use super::link::{RedisUrlError, client, failure};
 /// What a Redis says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisFacts {
-    /// Its version.
     pub version: String,
     /// `master`, `slave`, … : a replica cannot be written to.
     pub role: String,
