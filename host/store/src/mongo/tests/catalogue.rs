@@ -120,8 +120,8 @@ const HEAD: &str = "# The MongoDB database
 
 Written from `src/mongo` by `UPDATE_GOLDEN=1 cargo test -p lucid-store catalogue`; a test compares. Every collection has the index on
 `_id` besides. All indices are made at the start of the service, and `lucid doctor` looks for them; more may be added by hand, none may be
-missing: the unique ones are what keeps two replicas apart. Why it is so: [decisions 11](../decisions/0011-mongodb.md) and
-[12](../decisions/0012-mongodb-epochs-and-money.md).
+missing: the unique ones are what keeps two replicas apart. Why it is so: [decisions 11](../../docs/adr/0011-mongodb.md) and
+[12](../../docs/adr/0012-mongodb-epochs-and-money.md).
 ";
 
 #[test]
