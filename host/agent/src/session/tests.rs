@@ -117,6 +117,16 @@ fn ntp_cuts_no_session_and_one_that_never_ends_its_slewing_does_at_last() {
     assert!(to - (clocks.0.wall.0 - 1_000_000_000) <= SLEW_MS_MAX, "{to}");
 }
 
+#[test]
+fn a_session_after_a_slew_begins_where_the_one_before_ended() {
+    let (mut sessions, mut clocks) = (Sessions::new(Duration::from_secs(900)), Clocks::new());
+    (0..2).for_each(|_| sessions.advance(clocks.pass(30_000), true));
+    sessions.advance(clocks.set(-1_500), false);
+    sessions.advance(clocks.pass(500), true);
+    sessions.advance(clocks.pass(30_000), true);
+    assert_eq!(claimed(&sessions), [(30_000, 60_000), (60_000, 89_000)]);
+}
+
 #[derive(Debug, Clone)]
 struct Step {
     pause_ms: u64,

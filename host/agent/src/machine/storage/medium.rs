@@ -48,6 +48,13 @@ pub(super) struct Disk {
     pub(super) is_attached: bool,
 }
 
+impl Disk {
+    /// Whether another file system is on the same disk, as another partition is.
+    pub(super) fn is_with(&self, other: &Self) -> bool {
+        self.key == other.key || self.disks.keys().any(|disk| other.disks.contains_key(disk))
+    }
+}
+
 /// What a disk is, by its name and its place in the tree.
 enum Place {
     Inside,

@@ -47,7 +47,7 @@ impl<'a, M: Fn(&Mount) -> Medium> Survey<'a, M> {
     pub(super) fn stores(&self, data: &Path) -> Vec<Store<'a>> {
         let holding = self.holding(data);
         let is_of_data = |medium: &Medium| match (medium, &holding) {
-            (Medium::Disk(disk), Some((_, Medium::Disk(of_data)))) => disk.key == of_data.key,
+            (Medium::Disk(disk), Some((_, Medium::Disk(of_data)))) => disk.is_with(of_data),
             _ => false,
         };
         let (mut stores, mut datasets) =

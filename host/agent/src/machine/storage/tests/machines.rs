@@ -220,8 +220,12 @@ fn a_machine_that_boots_from_usb_counts_that_disk_and_no_other_on_usb() {
     let card = "platform/emmc2bus/mmc_host/mmc0/block/mmcblk0";
     let machine =
         machine.disk("179:0", card, 64, false).partition("179:1", &format!("{card}/mmcblk0p1"));
-    let machine = machine.room("/", 220).room("/media/card", 60).room("/media/case", 3_900);
-    assert_eq!(machine.counted(DATA), (280, points(&["/media/card", "/"])));
+    let machine = machine
+        .room("/", 220)
+        .room("/boot/firmware", 1)
+        .room("/media/card", 60)
+        .room("/media/case", 3_900);
+    assert_eq!(machine.counted(DATA), (281, points(&["/media/card", "/boot/firmware", "/"])));
     assert_eq!(
         machine.counted("/media/case/agent"),
         (3_960, points(&["/media/card", "/media/case"]))
