@@ -58,25 +58,25 @@ fuzz: ## mutate what nobody vouches for; TARGET=manifest|component|golden|archiv
 
 MINUTES ?= 120
 soak: ## a fleet that works for hours: whether memory and latency stay what they are; MINUTES=120
-	cargo build --locked --release --bin lucid --example soak
-	./target/release/examples/soak ./target/release/lucid $(MINUTES)
+	cargo build --locked --release --workspace --bin lucid --bin soak
+	./target/release/soak ./target/release/lucid $(MINUTES)
 
 perf: ## a 30 s run against the floors: registrations, PoOT, collection; exit 1 below them
-	cargo build --locked --release --bin lucid --example perf
-	./target/release/examples/perf ./target/release/lucid
+	cargo build --locked --release --workspace --bin lucid --bin perf
+	./target/release/perf ./target/release/lucid
 
 bench: ## measure: policies against plain Rust, the API against bare axum and the disk, swaps, copies, time series, epochs, MongoDB against its driver
-	cargo bench --locked
-	cargo build --locked --release --bin lucid --example api --example swap --example store_copy --example mongo --example series --example ingest --example epoch --example votes --example money
-	./target/release/examples/api ./target/release/lucid
-	./target/release/examples/swap ./target/release/lucid
-	./target/release/examples/store_copy
-	./target/release/examples/series
-	./target/release/examples/ingest ./target/release/lucid
-	./target/release/examples/epoch
-	./target/release/examples/votes ./target/release/lucid
-	./target/release/examples/money ./target/release/lucid
-	./target/release/examples/mongo ./target/release/lucid
+	cargo bench --locked --workspace
+	cargo build --locked --release --workspace --bins
+	./target/release/api ./target/release/lucid
+	./target/release/swap ./target/release/lucid
+	./target/release/store_copy
+	./target/release/series
+	./target/release/ingest ./target/release/lucid
+	./target/release/epoch
+	./target/release/votes ./target/release/lucid
+	./target/release/money ./target/release/lucid
+	./target/release/mongo ./target/release/lucid
 
 bench-peers: ## measure: the default policy's formula in plain Rust, Lucid, LuaJIT, CEL, Rhai and Rego; writes docs/peers.svg and docs/peers.json
 	cargo run --locked --release --manifest-path benches/peers/Cargo.toml

@@ -4,16 +4,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a measurement that cannot be made stops and says where"
 )]
-
-#[path = "load/rate.rs"]
-mod rate;
-#[path = "load/service.rs"]
-mod service;
-#[path = "load/wire.rs"]
-mod wire;
 
 use std::{
     path::{Path, PathBuf},
@@ -21,10 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rate::{CONNECTIONS, MEASURED_FOR, Measured, bare, measure, serve_bare};
+use lucid_testkit::{
+    rate::{CONNECTIONS, MEASURED_FOR, Measured, bare, measure, serve_bare},
+    service::{Service, fsyncs_a_second, ms, percentile, start_with, token},
+    wire::{Wire, address, request},
+};
 use serde_json::{Value, json};
-use service::{Service, fsyncs_a_second, ms, percentile, start_with, token};
-use wire::{Wire, address, request};
 
 /// Nodes of the store that is read.
 const NODES: u32 = 100_000;

@@ -6,9 +6,6 @@
 //! the peak that of this process alone.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made stops and says where")]
 
-#[path = "load/fleet.rs"]
-mod fleet;
-
 use std::{
     ops::ControlFlow,
     path::Path,
@@ -19,6 +16,7 @@ use std::{
 use lucid_model::{id::FamilyId, policy::Revision};
 use lucid_ports::{Environment, Order, PageRequest, ScoreFilter, ScoreSort, Stamp, Store};
 use lucid_store::{CopyError, CopyProgress, Step};
+use lucid_testkit::fleet;
 use mongodb::{
     Client,
     bson::{Document, doc},

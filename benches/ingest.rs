@@ -10,20 +10,6 @@
     reason = "a measurement that cannot be made stops and says where"
 )]
 
-#[path = "load/cpu.rs"]
-mod cpu;
-#[path = "load/listeners.rs"]
-mod listeners;
-#[path = "load/rate.rs"]
-mod rate;
-#[path = "load/service.rs"]
-mod service;
-#[expect(dead_code, reason = "this measurement needs a part of it")]
-#[path = "load/signed.rs"]
-mod signed;
-#[path = "load/wire.rs"]
-mod wire;
-
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -33,13 +19,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cpu::cpu;
 use lucid_model::time::TimeMs;
-use rate::{CONNECTIONS, MEASURED_FOR, Measured, bare, measure, serve_bare};
+use lucid_testkit::{
+    cpu::cpu,
+    listeners,
+    rate::{CONNECTIONS, MEASURED_FOR, Measured, bare, measure, serve_bare},
+    service::{Service, fsyncs_a_second, ms, now, percentile, start_with},
+    signed::{self, Node, sample},
+    wire::{Wire, address},
+};
 use serde_json::json;
-use service::{Service, fsyncs_a_second, ms, now, percentile, start_with};
-use signed::{Node, sample};
-use wire::{Wire, address};
 
 /// Nodes of the fleet, and how long it is watched, unless told otherwise.
 const NODES: u32 = 20_000;

@@ -3,12 +3,6 @@
 //! books: `make bench`, or `money LUCID [NODES] [PAYOUTS]`.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made stops and says where")]
 
-#[path = "load/fleet.rs"]
-#[expect(dead_code, reason = "its services have no rail")]
-mod fleet;
-#[path = "load/sandbox.rs"]
-mod sandbox;
-
 use std::{
     path::Path,
     sync::Arc,
@@ -27,6 +21,7 @@ use lucid_ports::{
 };
 use lucid_rails::{Profile, TronPayment, TronPaymentConfig};
 use lucid_service::{Actor, Ports, ServiceConfig, verify_books};
+use lucid_testkit::{fleet, sandbox};
 
 const NODES: u32 = 100_000;
 const PAYOUTS: u32 = 10_000;

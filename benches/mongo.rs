@@ -4,16 +4,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a measurement that cannot be made stops and says where"
 )]
-
-#[path = "load/mongo.rs"]
-mod mongo;
-#[path = "load/service.rs"]
-mod service;
-#[path = "load/wire.rs"]
-mod wire;
 
 use std::{
     path::{Path, PathBuf},
@@ -30,16 +22,18 @@ use lucid_model::{
     money::MicroUsdt,
 };
 use lucid_ports::Booked;
-use mongo::MongoServer;
+use lucid_testkit::{
+    mongo::MongoServer,
+    service::{Service, fsyncs_a_second, ms, now, percentile, start_with, token},
+    wire::{Wire, address, request},
+};
 use mongodb::{
     Collection, Database,
     bson::{Bson, Document, doc, oid::ObjectId},
     options::{Acknowledgment, WriteConcern},
 };
 use serde_json::{Value, json};
-use service::{Service, fsyncs_a_second, ms, now, percentile, start_with, token};
 use tokio::task::JoinSet;
-use wire::{Wire, address, request};
 
 /// Connections that ask at once.
 const CONNECTIONS: u32 = 64;

@@ -7,12 +7,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a measurement that cannot be made stops and says where"
 )]
-
-#[path = "load/service.rs"]
-mod service;
 
 use std::{
     io::{BufRead, BufReader},
@@ -21,8 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lucid_testkit::service::{Service, fsyncs_a_second, ms, now, percentile, start_with, token};
 use serde_json::{Value, json};
-use service::{Service, fsyncs_a_second, ms, now, percentile, start_with, token};
 use tokio::task::JoinSet;
 
 /// Clients that register at once.

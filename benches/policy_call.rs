@@ -82,7 +82,7 @@ fn chunk(nodes: u32) -> FrameChunk {
 
 fn policy(cache: &Path) -> Arc<LoadedPolicy> {
     let engine = PolicyEngine::new(EngineConfig::new(cache.join("policies"))).expect("an engine");
-    let bundle = read_bundle(&Path::new(env!("CARGO_MANIFEST_DIR")).join(BUNDLE))
+    let bundle = read_bundle(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(BUNDLE))
         .expect("the built-in bundle");
     let report = blocking(engine.check(Arc::new(bundle.clone()), ParamValues::new()));
     assert_eq!(report.rejection(), None);

@@ -4,23 +4,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a measurement that cannot be made stops and says where"
 )]
-
-#[path = "load/cpu.rs"]
-mod cpu;
-#[expect(dead_code, reason = "this measurement needs a part of it")]
-#[path = "load/rate.rs"]
-mod rate;
-#[expect(dead_code, reason = "this measurement needs a part of it")]
-#[path = "load/service.rs"]
-mod service;
-#[expect(dead_code, reason = "this measurement needs a part of it")]
-#[path = "load/signed.rs"]
-mod signed;
-#[path = "load/wire.rs"]
-mod wire;
 
 use std::{
     path::{Path, PathBuf},
@@ -28,12 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cpu::cpu;
+use lucid_testkit::{
+    cpu::cpu,
+    service::{Service, ms, now, percentile, start_with, token},
+    signed::{self, Node, sample},
+    wire::{Wire, address, request},
+};
 use serde_json::Value;
-use service::{Service, ms, now, percentile, start_with, token};
-use signed::{Node, sample};
 use uuid::Uuid;
-use wire::{Wire, address, request};
 
 const MINUTES: u64 = 120;
 const NODES: u32 = 1_000;

@@ -4,16 +4,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a measurement that cannot be made stops and says where"
 )]
-
-#[path = "load/large.rs"]
-mod large;
-#[path = "load/service.rs"]
-mod service;
-#[path = "load/wire.rs"]
-mod wire;
 
 use std::{
     collections::BTreeMap,
@@ -27,9 +19,12 @@ use std::{
 };
 
 use lucid_model::time::TimeMs;
+use lucid_testkit::{
+    large,
+    service::{fsyncs_a_second, ms, now, percentile, start_with, token},
+    wire::{self, Wire, request},
+};
 use serde_json::{Value, json};
-use service::{fsyncs_a_second, ms, now, percentile, start_with, token};
-use wire::{Wire, request};
 
 /// Connections that score at once.
 const CONNECTIONS: u32 = 64;

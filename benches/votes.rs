@@ -3,12 +3,6 @@
 //! it answers: `make bench`, or `votes LUCID [NODES]`.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made stops and says where")]
 
-#[path = "load/fleet.rs"]
-#[expect(dead_code, reason = "its services have no chain")]
-mod fleet;
-#[path = "load/sandbox.rs"]
-mod sandbox;
-
 use std::{
     path::Path,
     sync::Arc,
@@ -18,6 +12,7 @@ use std::{
 use lucid_model::{policy::Revision, vote::VoteState};
 use lucid_ports::{Order, PageRequest, VoteFilter};
 use lucid_service::{Ports, ServiceConfig};
+use lucid_testkit::{fleet, sandbox};
 
 const NODES: u32 = 10_000;
 const EPOCHS: u32 = 4;

@@ -33,8 +33,6 @@ mod events;
 mod failures;
 mod faults;
 mod files;
-#[path = "../../benches/load/fleet.rs"]
-mod fleet;
 mod gateway;
 mod history;
 mod identity;
@@ -78,3 +76,5 @@ mod upgrade;
 mod voids;
 mod ways_out;
 mod webhooks;
+
+use lucid_testkit::fleet;

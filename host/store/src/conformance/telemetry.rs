@@ -175,9 +175,21 @@ pub(crate) async fn a_session_grows_and_never_shrinks(backend: &mut dyn Backend)
         (span(100, 300), Ppm(1), None, Verdict::Unverified)
     );
     send(session(1, 1, 100, 150)).await;
-    assert_eq!(sessions(&*store, 1).await[0].span, span(100, 300));
+    let less = sessions(&*store, 1).await.remove(0);
+    assert_eq!((less.span, less.verdict), (span(100, 300), Verdict::Unverified), "of less of it");
+    send(session(1, 1, 100, 300)).await;
+    assert_eq!(sessions(&*store, 1).await[0].verdict, Verdict::Accepted);
+    let rejected = Verdict::Rejected("ends in the future".into());
+    send(Observation { verdict: rejected, ..session(1, 1, 100, 9_000) }).await;
+    send(session(1, 1, 110, 310)).await;
+    let anew = sessions(&*store, 1).await.remove(0);
+    assert_eq!(
+        (anew.span, anew.verdict),
+        (span(110, 310), Verdict::Accepted),
+        "not what was rejected"
+    );
     let observed =
-        Observation { by: Observer::Observer, quality: Ppm(200_000), ..session(1, 1, 100, 300) };
+        Observation { by: Observer::Observer, quality: Ppm(200_000), ..session(1, 1, 110, 310) };
     send(observed.clone()).await;
     assert_eq!(send(session(1, 1, 100, 900)).await, stored(1));
     assert_eq!(

@@ -160,7 +160,9 @@ impl MongoStore {
     }
 
     /// A session keeps its start, and its end only moves on; what else is said of it is the newest
-    /// claim. What an observer vouched for, the node's own claim does not replace: it could raise
+    /// claim. A verdict is about the span that was claimed with it: a rejected span gives way to
+    /// the next claim, an unverified one keeps its verdict while a claim covers less of it. What an
+    /// observer vouched for, the node's own claim does not replace: it could raise
     /// its own quality. A voided one stays.
     async fn grow(&self, session: &Observation, claim: i64) -> Result<SessionOutcome, Fault> {
         let sessions = self.collection(SESSIONS);
@@ -177,11 +179,25 @@ impl MongoStore {
         }
         let mut said = claimed(session);
         said.insert("claim", claim);
-        let grown = sessions
-            .update_one(older, doc! { "$set": said, "$max": { "to_ms": session.span.to.0 } })
-            .await?;
-        if grown.matched_count == 1 {
-            return Ok(SessionOutcome::Stored);
+        let (from, to) = (session.span.from.0, session.span.to.0);
+        let mut anew = said.clone();
+        anew.extend(doc! { "from_ms": from, "to_ms": to });
+        let mut less = said.clone();
+        ["verdict", "reason"].iter().for_each(|name| drop(less.remove(name)));
+        let changes = [
+            (doc! { "verdict": "rejected" }, doc! { "$set": anew }),
+            (doc! { "verdict": "unverified", "to_ms": { "$gt": to } }, doc! { "$set": less }),
+            (doc! {}, doc! { "$set": said, "$max": { "to_ms": to } }),
+        ];
+        for (which, change) in changes {
+            let mut filter = older.clone();
+            if !which.is_empty() {
+                filter.remove("verdict");
+            }
+            filter.extend(which);
+            if sessions.update_one(filter, change).await?.matched_count == 1 {
+                return Ok(SessionOutcome::Stored);
+            }
         }
         let own = doc! { "_id": id(session.session.0), "node": id(session.node.0) };
         let own = sessions.find_one(own).projection(doc! { "_id": 1 }).await?;

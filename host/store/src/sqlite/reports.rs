@@ -103,10 +103,15 @@ fn add_session(connection: &Connection, session: &Observation) -> Result<Session
     if known.is_some_and(|node| node != session.node) {
         return Ok(SessionOutcome::OfAnotherNode);
     }
-    let grown = "ON CONFLICT (session) DO UPDATE SET to_ms = max(to_ms, excluded.to_ms), quality = excluded.quality, cpu = excluded.cpu, \
-               memory = excluded.memory, disk = excluded.disk, bytes_sent = excluded.bytes_sent, bytes_received = excluded.bytes_received, \
+    // A verdict is about the span that was claimed with it. A rejected span gives way to the next
+    // claim; an unverified one keeps its verdict while a claim covers less of it.
+    let grown = "ON CONFLICT (session) DO UPDATE SET from_ms = CASE verdict WHEN 'rejected' THEN excluded.from_ms ELSE from_ms END, \
+               to_ms = CASE verdict WHEN 'rejected' THEN excluded.to_ms ELSE max(to_ms, excluded.to_ms) END, \
+               quality = excluded.quality, cpu = excluded.cpu, memory = excluded.memory, disk = excluded.disk, bytes_sent = excluded.bytes_sent, bytes_received = excluded.bytes_received, \
                packets_sent = excluded.packets_sent, packets_received = excluded.packets_received, by_observer = excluded.by_observer, \
-               received_at = excluded.received_at, verdict = excluded.verdict, reason = excluded.reason \
+               received_at = excluded.received_at, \
+               verdict = CASE WHEN verdict = 'unverified' AND excluded.to_ms < to_ms THEN verdict ELSE excluded.verdict END, \
+               reason = CASE WHEN verdict = 'unverified' AND excluded.to_ms < to_ms THEN reason ELSE excluded.reason END \
                WHERE excluded.by_observer >= by_observer AND NOT voided";
     insert_session(connection, session, grown)?;
     Ok(SessionOutcome::Stored)

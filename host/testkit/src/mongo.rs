@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::Path,
     process::{Child, ChildStdin, Command, Stdio},
 };
 
@@ -16,7 +15,7 @@ pub struct MongoServer {
 impl MongoServer {
     /// Starts one; says that the measurement is skipped if none can be had.
     pub fn start() -> Option<Self> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/mongo-server.sh");
+        let path = crate::root().join("scripts/mongo-server.sh");
         let mut script =
             Command::new(path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
