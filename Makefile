@@ -39,14 +39,14 @@ test: forms ## everything that is checked on every change
 test-deep: ## what takes longer: many kills, many requests, the perf floors
 	KILLS=40 cargo test --locked --workspace --test suite -- --nocapture kill
 	SEEDS=100000 cargo test --locked --workspace --test suite -- --nocapture simulation
-	KILLS=200 cargo test --locked --test suite -- --nocapture epochs::kills
-	STORM_KILLS=300 cargo test --locked --test suite -- --nocapture payer_storm
-	CRASH_POINTS=all cargo test --locked --test suite -- --nocapture crash_points
-	PROXY_REPORT_S=25 PRESENCE_WORLDS=2000 cargo test --locked --test suite -- --nocapture proxied presence
+	KILLS=200 cargo test --locked --workspace --test suite -- --nocapture epochs::kills
+	STORM_KILLS=300 cargo test --locked --workspace --test suite -- --nocapture payer_storm
+	CRASH_POINTS=all cargo test --locked --workspace --test suite -- --nocapture crash_points
+	PROXY_REPORT_S=25 PRESENCE_WORLDS=2000 cargo test --locked --workspace --test suite -- --nocapture proxied presence
 	scripts/mutants.sh
 	scripts/check-image.sh
 	scripts/sbom.sh
-	CHAOS_SECONDS=600 cargo test --locked --test suite -- --nocapture chaos
+	CHAOS_SECONDS=600 cargo test --locked --workspace --test suite -- --nocapture chaos
 	cargo build --locked
 	scripts/check-api.sh --deep
 	$(MAKE) perf

@@ -28,9 +28,9 @@ assert text.count(old) == 1, f"{path} has this {text.count(old)} times: {old}"
 open(path, "w").write(text.replace(old, new))
 PY
     log=$(mktemp)
-    if ! (cd "$tree" && cargo test --locked --test suite --no-run) > "$log" 2>&1; then
+    if ! (cd "$tree" && cargo test --locked --workspace --test suite --no-run) > "$log" 2>&1; then
         echo "DOES NOT BUILD  $1"; tail -n 20 "$log"; unnoticed=1
-    elif (cd "$tree" && SEEDS=${SEEDS:-20000} cargo test --locked --test suite simulation::money) > "$log" 2>&1; then
+    elif (cd "$tree" && SEEDS=${SEEDS:-20000} cargo test --locked --workspace --test suite simulation::money) > "$log" 2>&1; then
         echo "UNNOTICED       $1"; unnoticed=1
     else
         echo "caught          $1: $(grep -m 1 -o 'SEED=.*' "$log")"
