@@ -19,22 +19,8 @@ forms:
 	cd wit/v1 && sha256sum --quiet --check SHA256SUMS
 	cd benches/peers && cargo fmt --check
 
-# clippy-driver compiles and lints in one pass, so that nothing is compiled twice.
-LINTING := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-Dwarnings__CLIPPY_HACKERY__
-# Tests of the suite wait for services more than they compute.
-TEST_THREADS ?= 3
-
-test: forms ## everything that is checked on every change
-	scripts/test-servers.sh
-	scripts/build-samples.sh
-	$(LINTING) cargo build --locked --workspace --all-targets
-	RUST_TEST_THREADS=$(TEST_THREADS) $(LINTING) cargo test --locked --workspace
-	cd plugins && cargo test --locked
-	LUCID=$(CURDIR)/target/debug/lucid scripts/check-plugins.sh target/rebuilt-policies
-	./target/debug/lucid policy check target/rebuilt-policies/policies/*/*
-	scripts/check-tutorial.sh
-	scripts/check-api.sh
-	scripts/check-deploy.sh || [ $$? -eq 2 ] # 2: a tool cannot be had here
+test: forms ## everything that is checked on every change, and how long each part took; TEST_THREADS=4
+	scripts/test.sh
 
 test-deep: ## what takes longer: many kills, many requests, the perf floors
 	KILLS=40 cargo test --locked --workspace --test suite -- --nocapture kill
@@ -46,6 +32,7 @@ test-deep: ## what takes longer: many kills, many requests, the perf floors
 	scripts/mutants.sh
 	scripts/check-image.sh
 	scripts/sbom.sh
+	scripts/check-deps.sh
 	CHAOS_SECONDS=600 cargo test --locked --workspace --test suite -- --nocapture chaos
 	cargo build --locked
 	scripts/check-api.sh --deep
