@@ -13,7 +13,8 @@ use lucid_model::{
 use serde_json::json;
 
 use crate::support::{
-    Lucid, free_port, mongo::MongoServer, nginx::Nginx, node::TestNode, redis::RedisServer,
+    Lucid, free_port, keep_port, mongo::MongoServer, nginx::Nginx, node::TestNode,
+    redis::RedisServer,
 };
 
 /// Between two reports: with `PROXY_REPORT_S=25` four replicas hear of a node further apart than
@@ -66,20 +67,22 @@ fn works_behind(replicas: usize, redis: &RedisServer, mongo: &MongoServer) {
     // A report arrives between its sending and its answer: so long at least, and so long at most.
     let mut report = |gate: &Lucid| {
         let sent = Instant::now();
-        assert_eq!(node.report(gate, "heartbeat", &json!({})).0, 200);
+        let (status, answer) = node.report(gate, "heartbeat", &json!({}));
+        assert_eq!(status, 200, "{answer}");
         (sent, Instant::now())
     };
     // The first one brings the node to life; presence is from the second on.
     report(&services[0]);
     let (first_sent, first_answered) = report(&services[0]);
     let (mut last_sent, mut last_answered) = (first_sent, first_answered);
-    let mut next = Instant::now();
+    let (mut next, mut _port) = (Instant::now(), None);
     for reports in 3..=13 {
         next += interval;
         thread::sleep(next.saturating_duration_since(Instant::now()));
         (last_sent, last_answered) = report(&services[0]);
         if reports == 6 && replicas > 1 {
             services[replicas - 1].process.kill();
+            _port = Some(keep_port(ports[replicas - 1]));
         }
     }
     let earned_s = presence_s(mongo, &database);

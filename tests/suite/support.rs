@@ -526,6 +526,16 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// Keeps a port from everybody, though nobody listens at it: who connects is refused, and no other
+/// test's service answers in the place of one that was killed.
+pub fn keep_port(port: u16) -> rustix::fd::OwnedFd {
+    use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt::set_socket_reuseaddr};
+    let kept = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    set_socket_reuseaddr(&kept, true).unwrap();
+    bind(&kept, &std::net::SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+    kept
+}
+
 pub fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()
