@@ -213,4 +213,24 @@ mod tests {
         assert!(!format!("{egress:?}").contains("word"));
         assert_eq!(Egress::default().to_string(), "directly");
     }
+
+    proptest::proptest! {
+        /// Whatever is configured is used or refused by its name, and no password is shown.
+        #[test]
+        fn a_way_out_is_taken_or_refused_by_name(
+            user in "[a-z]{1,8}", word in "[A-Z]{12}", host in "[a-z0-9.:/@?#\\[\\]-]{0,20}",
+            direct in proptest::collection::vec("[ -~]{0,12}", 0..4),
+        ) {
+            match Egress::through(&format!("http://{user}:{word}@{host}"), &direct) {
+                Ok(egress) => {
+                    let shown = format!("{egress} {egress:?}");
+                    proptest::prop_assert!(!shown.contains(&word), "{}", shown);
+                }
+                Err(problem) => proptest::prop_assert!(
+                    problem.starts_with("proxy_url: ") || problem.starts_with("direct: "),
+                    "{}", problem
+                ),
+            }
+        }
+    }
 }
