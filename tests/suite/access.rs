@@ -51,6 +51,8 @@ impl Walk {
             ("LUCID_LIMITS_POOT_PER_MIN", "0"),
             ("LUCID_LIMITS_REGISTRATIONS_PER_MIN", "0"),
             ("LUCID_LIMITS_OTHER_PER_MIN", "0"),
+            // The walk may take long; nobody reports meanwhile.
+            ("LUCID_SCORING_SILENCE_S", "3600"),
         ]);
         let lucid = Lucid::serve_with(&settings);
         let pool = lucid.create_pool("first");
