@@ -1,5 +1,7 @@
 //! What a node's machine became after its registration: another address, other hardware.
 
+use std::net::IpAddr;
+
 use lucid_model::{
     id::NodeId,
     node::{Hardware, Node, NodeAddress},
@@ -12,9 +14,28 @@ use crate::{Actor, NewNode, NodeView, Role, Service, ServiceError, nodes::Change
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Machine {
     /// Where it is reached.
-    pub address: Option<NodeAddress>,
+    pub ip: Option<IpAddr>,
+    /// On which port.
+    pub port: Option<u16>,
     /// What it is made of.
     pub hardware: Option<Hardware>,
+}
+
+impl Machine {
+    /// The address of a node that had another one, or none.
+    fn address(&self, before: Option<NodeAddress>) -> Result<Option<NodeAddress>, ServiceError> {
+        let ip = self.ip.or(before.map(|before| before.ip));
+        match (ip, self.port.or(before.map(|before| before.port))) {
+            (Some(ip), Some(port)) => Ok(Some(NodeAddress { ip, port })),
+            (None, None) => Ok(None),
+            (Some(_), None) => {
+                Err(ServiceError::invalid("port", "is required: the node has no address yet"))
+            }
+            (None, Some(_)) => {
+                Err(ServiceError::invalid("ip_address", "is required: the node has no address yet"))
+            }
+        }
+    }
 }
 
 impl Service {
@@ -38,9 +59,10 @@ impl Service {
             });
         }
         actor.expects("node", before.version)?;
-        let becomes =
-            |node: &Node| (machine.address.or(node.address), machine.hardware.or(node.hardware));
-        let (address, hardware) = becomes(&before);
+        let becomes = |node: &Node| -> Result<_, ServiceError> {
+            Ok((machine.address(node.address)?, machine.hardware.or(node.hardware)))
+        };
+        let (address, hardware) = becomes(&before)?;
         if (address, hardware) == (before.address, before.hardware) {
             return self.with_live(vec![before]).await?.pop().ok_or(ServiceError::no("node"));
         }
@@ -49,7 +71,7 @@ impl Service {
             Actor { node: None, roles: vec![Role::Owner], user: before.owner, ..actor.clone() };
         let changed = self
             .change_node(&owner, id, Change::of("node.machine"), |node, now| {
-                (node.address, node.hardware) = becomes(node);
+                (node.address, node.hardware) = becomes(node)?;
                 node.updated_at = now;
                 Ok(())
             })

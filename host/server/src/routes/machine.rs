@@ -5,7 +5,7 @@ use axum::{
 use lucid_service::Machine;
 use lucid_wire::{
     ErrorBody,
-    node::{ChangeMachineRequest, NodeBody},
+    node::{ChangeMachine, ChangeMachineRequest, NodeBody},
     schema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -35,6 +35,7 @@ async fn change(
     Path(id): Path<String>,
     json: Json<ChangeMachineRequest>,
 ) -> Result<Response, ApiError> {
-    let machine = Machine { address: json.value.address, hardware: json.value.hardware };
+    let ChangeMachine { ip, port, hardware } = json.value;
+    let machine = Machine { ip, port, hardware };
     changed(&api.service.change_machine(&actor, node_id(&api, &id).await?, machine).await?)
 }

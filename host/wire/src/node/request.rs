@@ -219,7 +219,7 @@ impl Request for UpdateNodeRequest {
 /// What a node's machine became; what is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ChangeMachineRequest {
-    /// Where the node is reached: IPv4 or IPv6; with `port`, or not at all.
+    /// Where the node is reached: IPv4 or IPv6.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::IpAddress>)]
     pub ip_address: Option<String>,
@@ -236,7 +236,9 @@ pub struct ChangeMachineRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangeMachine {
     /// Where it is reached now.
-    pub address: Option<NodeAddress>,
+    pub ip: Option<IpAddr>,
+    /// On which port.
+    pub port: Option<u16>,
     /// What it is made of now.
     pub hardware: Option<Hardware>,
 }
@@ -246,7 +248,11 @@ impl Request for ChangeMachineRequest {
     const IGNORES_UNKNOWN: bool = true;
     type Valid = ChangeMachine;
     fn read(fields: &Fields<'_>) -> Result<ChangeMachine, FieldError> {
-        Ok(ChangeMachine { address: address(fields)?, hardware: hardware(fields)? })
+        Ok(ChangeMachine {
+            ip: ip_address(fields)?,
+            port: fields.integer("port", PORTS)?,
+            hardware: hardware(fields)?,
+        })
     }
 }
 
