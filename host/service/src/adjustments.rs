@@ -260,8 +260,11 @@ impl Service {
         node: NodeId,
         observation: &Observation,
     ) -> Result<MicroUsdt, ServiceError> {
-        let mut period = self.config.settlement.period_at(observation.span.from);
+        // A session may claim millennia: only what can be settled is looked at.
+        let Some(first) = self.first_epoch().await? else { return Ok(MicroUsdt::ZERO) };
+        let mut period = self.config.settlement.period_at(observation.span.from.max(first.start()));
         let end = observation.span.to.plus_ms(self.config.eligibility_window_s * 1000);
+        let end = end.min(self.now());
         let mut reversed = MicroUsdt::ZERO;
         while period.start() < end {
             if self.store().settlement(period.start_s).await?.is_some() {

@@ -121,7 +121,7 @@ impl Service {
     }
 
     /// The first epoch that was closed.
-    async fn first_epoch(&self) -> Result<Option<Period>, ServiceError> {
+    pub(crate) async fn first_epoch(&self) -> Result<Option<Period>, ServiceError> {
         let first = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
         Ok(self
             .store()
