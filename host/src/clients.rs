@@ -88,7 +88,7 @@ pub fn payment(
         base_url,
         token,
         timeout,
-        egress: config.egress.way_out()?,
+        egress: config.egress.build()?,
         profile,
     })?)
 }
@@ -108,7 +108,7 @@ pub fn chain(
     let (token, api_key, egress) = (
         secret(&credentials.chain_token),
         secret(&credentials.chain_api_key),
-        config.egress.way_out()?,
+        config.egress.build()?,
     );
     let config = match (config.chain.url.clone(), sandbox) {
         (Some(base_url), _) => ChainConfig { base_url, token, api_key, timeout, egress, profile },

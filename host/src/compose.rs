@@ -127,7 +127,7 @@ pub async fn compose(config: &Config) -> Result<App> {
         webhooks: Arc::new(WebhookClient::new(
             Duration::from_millis(u64::from(config.webhooks.timeout_ms)),
             config.webhooks.inside,
-            config.egress.way_out()?,
+            config.egress.build()?,
         )),
         signer: Arc::new(ServiceKey(secrets::service_key(&data.join("secrets"))?)),
         sealer: Arc::new(secrets::seal_keys(config)?),
@@ -291,7 +291,7 @@ fn authenticator(config: &Config, secrets: TokenSecrets) -> Result<Authenticator
     let gateway = match auth.jwks() {
         Some(url) => {
             let keys: Arc<dyn GatewayKeys> = Arc::new(GatewayClient::new(
-                &config.egress.way_out()?,
+                &config.egress.build()?,
                 &url,
                 Duration::from_millis(u64::from(auth.jwks_timeout_ms)),
             )?);

@@ -174,7 +174,7 @@ impl Config {
         self.tracing.check().map_err(ConfigError)?;
         self.telemetry.check().map_err(ConfigError)?;
         self.webhooks.check().map_err(ConfigError)?;
-        self.egress.way_out()?;
+        self.egress.build()?;
         trust::list(&self.policies)?;
         self.check_access().map_err(ConfigError)
     }

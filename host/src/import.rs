@@ -44,7 +44,7 @@ pub struct Importer {
 
 impl Importer {
     pub fn new(service: Arc<Service>, dir: PathBuf) -> Self {
-        Self { service, active: ActiveFile::of(place(&dir)), dir, said: BTreeMap::new() }
+        Self { service, active: ActiveFile::of(origin(&dir)), dir, said: BTreeMap::new() }
     }
 
     /// Takes in what is built in, then what lies in the folder, and loads what the store says is
@@ -154,7 +154,7 @@ impl Importer {
             tracing::warn!(dir = %self.dir.display(), "the policies folder is not there to be watched; the built-in policies and the API work");
         }
         loop {
-            self.tell_of(watch.renew(&self.dir));
+            self.alert_if_unwatched(watch.renew(&self.dir));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -167,7 +167,7 @@ impl Importer {
         }
     }
 
-    fn tell_of(&self, watched: notify::Result<bool>) {
+    fn alert_if_unwatched(&self, watched: notify::Result<bool>) {
         match watched {
             Ok(_) => self.service.clear_alert(FOLDER),
             Err(error) => {
@@ -189,8 +189,8 @@ async fn settle(changes: &mut mpsc::Receiver<()>) {
     {}
 }
 
-/// Which folder on which machine.
-fn place(dir: &Path) -> String {
+/// Host and folder.
+fn origin(dir: &Path) -> String {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{}:{}", host.trim(), dir.canonicalize().unwrap_or_else(|_| dir.to_owned()).display())
 }

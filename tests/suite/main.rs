@@ -27,6 +27,7 @@ mod consensus;
 mod coordination;
 mod crash_points;
 mod doctor;
+mod egress;
 mod environment;
 mod epochs;
 mod events;
@@ -74,7 +75,6 @@ mod unclaimed;
 mod up;
 mod upgrade;
 mod voids;
-mod ways_out;
 mod webhooks;
 
 use lucid_testkit::fleet;

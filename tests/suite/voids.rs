@@ -449,4 +449,13 @@ fn an_operator_voids_over_http() {
         lucid.call("POST", &missing, Some(&operator), Some(&json!({ "reason": "x" }))).0,
         404
     );
+    // A session that claims half a century is void as soon as one of seconds.
+    let claim = Uuid::now_v7().to_string();
+    let ended = stamp(start - 86_400_000);
+    let observation = json!({ "session_id": claim, "start_time": stamp(0), "end_time": ended, "quality_score": 1 });
+    assert_eq!(node.report(&lucid, "observations", &observation).0, 200);
+    let path = format!("/api/v1/nodes/{}/observations/{claim}/void", node.id);
+    let (status, voided) =
+        lucid.call("POST", &path, Some(&operator), Some(&json!({ "reason": "made up" })));
+    assert_eq!((status, &voided["observation"]["verdict"]), (200, &json!("voided")), "{voided}");
 }

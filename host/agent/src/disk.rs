@@ -24,9 +24,9 @@ use crate::{
     AgentError,
     clock::ClockReading,
     key, now,
+    profile::MachineProfile,
     spool::{Spool, SpoolLimits},
     status::{AgentStatus, SpoolStatus},
-    told::Told,
 };
 
 /// Numbers reserved at once: one write of the state file a block.
@@ -89,9 +89,9 @@ struct State {
     node_id: Option<String>,
     /// Every number up to this one may have been used.
     reserved_to: u64,
-    /// What the service was told of this machine.
+    /// Address and hardware as the service last took them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    told: Option<Told>,
+    reported_machine: Option<MachineProfile>,
 }
 
 struct Inner {
@@ -190,15 +190,18 @@ impl Disk {
         .await
     }
 
-    /// What the service was told of this machine.
-    pub(crate) async fn told(&self) -> Result<Option<Told>, AgentError> {
-        self.with(|inner| Ok(inner.state.told.clone())).await
+    /// Address and hardware as the service last took them.
+    pub(crate) async fn reported_machine(&self) -> Result<Option<MachineProfile>, AgentError> {
+        self.with(|inner| Ok(inner.state.reported_machine.clone())).await
     }
 
-    /// Remembers that.
-    pub(crate) async fn set_told(&self, told: Told) -> Result<(), AgentError> {
+    /// Remembers them.
+    pub(crate) async fn set_reported_machine(
+        &self,
+        profile: MachineProfile,
+    ) -> Result<(), AgentError> {
         self.with(move |inner| {
-            inner.state.told = Some(told);
+            inner.state.reported_machine = Some(profile);
             inner.write_state()
         })
         .await

@@ -9,6 +9,7 @@ mod disk;
 mod key;
 mod link;
 mod machine;
+mod profile;
 mod registration;
 mod reporter;
 mod retry;
@@ -18,7 +19,6 @@ mod spool;
 mod status;
 #[cfg(test)]
 mod tests;
-mod told;
 
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -31,8 +31,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock::now, disk::Disk, machine::Machine, registration::Registrar, reporter::Reporter,
-    schedule::Schedule, spool::SpoolLimits, told::Told,
+    clock::now, disk::Disk, machine::Machine, profile::MachineProfile, registration::Registrar,
+    reporter::Reporter, schedule::Schedule, spool::SpoolLimits,
 };
 
 pub use status::{AcceptedReport, AgentStatus, Failure, Health, SpoolStatus, status};
@@ -170,8 +170,8 @@ pub enum AgentEvent {
         /// Samples that were kept and are sent now.
         spooled: u64,
     },
-    /// The service knows the machine's address and hardware as they are now.
-    MachineTold,
+    /// The service took this machine's current address and hardware.
+    MachineReported,
     /// A figure of this machine is more than the service takes; the limit is reported in its place.
     OutOfRange {
         /// `storage_bytes`, `uptime`, …
@@ -273,8 +273,8 @@ pub async fn run(
     let (sender, samples) = mpsc::channel(SAMPLES_WAITING_MAX);
     let (start, schedule) = (Instant::now(), Schedule::new(node, config.interval));
     let begin = start + schedule.first();
-    let told = Told { ip_address: config.ip_address, port: config.port, hardware };
-    let reporter = Reporter::new(&config, disk, client, node, told, &on_event);
+    let profile = MachineProfile { ip_address: config.ip_address, port: config.port, hardware };
+    let reporter = Reporter::new(&config, disk, client, node, profile, &on_event);
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         ended = measure(machine, start, schedule, sender) => ended,

@@ -69,7 +69,7 @@ impl Link {
         sent.map_err(LinkError::Report)
     }
 
-    /// Says what this machine became.
+    /// Sends this machine's address and hardware.
     pub(crate) async fn change_machine(
         &mut self,
         machine: &ChangeMachineRequest,

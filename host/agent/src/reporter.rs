@@ -19,17 +19,17 @@ use crate::{
     link::{Answer, Link, LinkError},
     machine::Measurement,
     now,
+    profile::MachineProfile,
     retry::{BackOff, backlog_pause},
     session::Sessions,
     status::{AcceptedReport, Failure},
-    told::Told,
 };
 
 /// Times a report gets another number before it is given up.
 const RENUMBER_MAX: usize = 3;
 
-/// Between two tries to tell of this machine.
-const TELL_AGAIN: Duration = Duration::from_secs(3_600);
+/// Between two tries to report a changed machine.
+const MACHINE_REPORT_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// Why nothing more can be sent for now.
 enum Stop {
@@ -75,11 +75,11 @@ pub(crate) struct Reporter<'a, F> {
     pause: Duration,
     pause_max: Duration,
     disk_trouble: Option<String>,
-    /// This machine as it is, and as the service was told.
-    machine: Told,
-    told: Option<Told>,
-    /// When the service is told next, if there is something to tell.
-    tell_at: Instant,
+    /// This machine now, and as the service last took it.
+    machine: MachineProfile,
+    reported_machine: Option<MachineProfile>,
+    /// When a changed machine is reported next.
+    report_machine_at: Instant,
     on_event: &'a F,
 }
 
@@ -89,7 +89,7 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
         disk: Disk,
         client: Client,
         node: NodeId,
-        machine: Told,
+        machine: MachineProfile,
         on_event: &'a F,
     ) -> Self {
         Self {
@@ -108,8 +108,8 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             pause_max: config.interval / 2,
             disk_trouble: None,
             machine,
-            told: None,
-            tell_at: Instant::now(),
+            reported_machine: None,
+            report_machine_at: Instant::now(),
             on_event,
         }
     }
@@ -125,7 +125,7 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
         if self.pending.is_some() || self.disk.spooled().await? > 0 {
             self.retry_at = Some(begin);
         }
-        self.told = self.disk.told().await?;
+        self.reported_machine = self.disk.reported_machine().await?;
         let node = self.node.to_string();
         self.disk.note(move |status| status.node_id = Some(node)).await?;
         loop {
@@ -177,7 +177,7 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
             )
         } else {
             self.report_sessions().await?;
-            self.tell_of_machine().await?;
+            self.report_machine().await?;
             None
         };
         Ok(())
@@ -238,15 +238,16 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
         Ok(())
     }
 
-    /// Tells what this machine became. A service that does not take it is told again when it is
-    /// something else.
-    async fn tell_of_machine(&mut self) -> Result<(), AgentError> {
-        if Instant::now() < self.tell_at || !self.machine.is_news_after(self.told.as_ref()) {
+    /// Reports a changed address or changed hardware; what the service rejects is not sent again.
+    async fn report_machine(&mut self) -> Result<(), AgentError> {
+        if Instant::now() < self.report_machine_at
+            || !self.machine.differs_from(self.reported_machine.as_ref())
+        {
             return Ok(());
         }
-        self.tell_at = Instant::now() + TELL_AGAIN;
+        self.report_machine_at = Instant::now() + MACHINE_REPORT_INTERVAL;
         match self.link.change_machine(&self.machine.request()).await {
-            Ok(()) => (self.on_event)(AgentEvent::MachineTold),
+            Ok(()) => (self.on_event)(AgentEvent::MachineReported),
             Err(error)
                 if !error.is_the_services()
                     || error.is_passing()
@@ -260,8 +261,8 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
                 self.failed(reason).await?;
             }
         }
-        self.told = Some(self.machine.clone());
-        self.disk.set_told(self.machine.clone()).await
+        self.reported_machine = Some(self.machine.clone());
+        self.disk.set_reported_machine(self.machine.clone()).await
     }
 
     /// Sends a report until its fate is known; if it cannot be known now, keeps it as it is.

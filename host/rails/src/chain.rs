@@ -35,7 +35,6 @@ pub struct ChainConfig {
     pub api_key: Option<SharedSecret>,
     /// For one request, connecting included.
     pub timeout: Duration,
-    /// The way to it.
     pub egress: Egress,
     /// Its manners.
     pub profile: ChainProfile,

@@ -12,7 +12,7 @@ use reqwest::{ClientBuilder, NoProxy, Proxy, Url};
 /// Never reached through a proxy.
 const THIS_MACHINE: &str = "localhost,127.0.0.0/8,::1";
 
-/// The way out.
+/// Direct, or through a proxy.
 #[derive(Clone, Default)]
 pub struct Egress(Option<Through>);
 
@@ -73,13 +73,13 @@ impl Egress {
     }
 
     /// For services that the configuration names.
-    pub(crate) fn to_services(&self, builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
+    pub(crate) fn for_services(&self, builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
         self.apply(builder, |through| format!("{THIS_MACHINE},{}", through.direct))
     }
 
     /// For endpoints that somebody else names: there is no way past the proxy, which decides what
     /// may be reached.
-    pub(crate) fn to_anybody(&self, builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
+    pub(crate) fn for_webhooks(&self, builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
         self.apply(builder, |_| THIS_MACHINE.to_owned())
     }
 
@@ -217,7 +217,7 @@ mod tests {
     proptest::proptest! {
         /// Whatever is configured is used or refused by its name, and no password is shown.
         #[test]
-        fn a_way_out_is_taken_or_refused_by_name(
+        fn any_configuration_is_taken_or_refused_by_name(
             user in "[a-z]{1,8}", word in "[A-Z]{12}", host in "[a-z0-9.:/@?#\\[\\]-]{0,20}",
             direct in proptest::collection::vec("[ -~]{0,12}", 0..4),
         ) {

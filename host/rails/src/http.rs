@@ -38,7 +38,7 @@ pub fn client(egress: &Egress, url: &str, timeout: Duration) -> Result<Client, R
     } else {
         Client::builder()
     };
-    let builder = egress.to_services(builder).map_err(failed)?;
+    let builder = egress.for_services(builder).map_err(failed)?;
     builder
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())

@@ -31,7 +31,6 @@ pub struct TronPaymentConfig {
     pub token: Option<SharedSecret>,
     /// For one request, connecting included.
     pub timeout: Duration,
-    /// The way to it.
     pub egress: Egress,
     /// Its manners.
     pub profile: Profile,

@@ -56,7 +56,7 @@ impl WebhookClient {
 
     fn build(&self, secure: bool) -> Result<Client, String> {
         let builder = if secure { Client::builder() } else { Client::builder().tls_certs_only([]) };
-        let builder = self.egress.to_anybody(builder).map_err(|error| plain(&error))?;
+        let builder = self.egress.for_webhooks(builder).map_err(|error| plain(&error))?;
         // The proxy's own name is not an endpoint's.
         let by_proxy = secure && self.egress.is_through_a_proxy();
         let builder =

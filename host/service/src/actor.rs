@@ -3,7 +3,7 @@ use std::sync::Arc;
 use lucid_model::{
     enrolment::Enrolment,
     id::{IntendedId, NodeId, UserId},
-    node::PublicKey,
+    node::{Node, PublicKey},
     time::TimeMs,
 };
 
@@ -154,6 +154,16 @@ impl Actor {
     /// Whether it sees the records of a node.
     pub fn sees(&self, owner: UserId, node: NodeId) -> bool {
         self.sees_all() || self.node == Some(node) || (self.node.is_none() && self.user == owner)
+    }
+
+    /// Whether it is a node itself, or may change it.
+    pub(crate) fn speaks_for(&self, node: &Node) -> bool {
+        self.node == Some(node.id) || (self.node.is_none() && self.manages(node.owner))
+    }
+
+    /// The node's owner, for what the node itself may change.
+    pub(crate) fn as_owner_of(&self, node: &Node) -> Self {
+        Self { node: None, roles: vec![Role::Owner], user: node.owner, ..self.clone() }
     }
 
     /// Whether it may change a node.

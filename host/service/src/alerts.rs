@@ -47,7 +47,7 @@ impl Service {
                 let node = self.store().node(alert.node).await?;
                 if fits(alert.kind, node.as_ref()) {
                     if alert.kind == AlertKind::Cloned {
-                        self.collisions.lock().know(alert.node, self.ports.clock.monotonic_ms());
+                        self.know_cloned(alert.node);
                     }
                     active.entry(alert.node).or_default().push(alert.kind);
                 } else {

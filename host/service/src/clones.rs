@@ -32,7 +32,7 @@ struct Collided {
 }
 
 impl Collisions {
-    /// A report came with a number that another report has; says where from, if it is time to tell.
+    /// Counts a collision; the addresses for the alert's text once there are enough.
     fn add(&mut self, node: NodeId, from: Option<IpAddr>, now_ms: i64) -> Option<String> {
         let collided = self.0.entry(node).or_default();
         if collided.count > 0 && now_ms - collided.last_ms >= QUIET_MS {
@@ -53,7 +53,7 @@ impl Collisions {
     }
 
     /// A node whose alert was raised before this process began.
-    pub(crate) fn know(&mut self, node: NodeId, now_ms: i64) {
+    fn know(&mut self, node: NodeId, now_ms: i64) {
         self.0.entry(node).or_insert(Collided {
             count: COLLISIONS_MIN,
             last_ms: now_ms,
@@ -87,6 +87,11 @@ impl Service {
         if let Err(error) = self.raise_node_alert(node, AlertKind::Cloned, message, None).await {
             tracing::error!(%node, %error, "an alert could not be raised");
         }
+    }
+
+    /// Follows an alert that an earlier process raised, so that it is cleared in its time.
+    pub(crate) fn know_cloned(&self, node: NodeId) {
+        self.collisions.lock().know(node, self.ports.clock.monotonic_ms());
     }
 
     /// Clears the alerts of nodes that one agent reports for again.

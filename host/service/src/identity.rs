@@ -12,7 +12,7 @@ use lucid_model::{
 };
 use lucid_ports::{FirstUse, RegisterConflict, TRACE};
 
-use crate::{Actor, NodeView, Role, Service, ServiceError, nodes::Change};
+use crate::{Actor, NodeView, Service, ServiceError, nodes::Change};
 
 fn too_many(limit: usize) -> ServiceError {
     ServiceError::CapReached(CapReached {
@@ -198,7 +198,7 @@ impl Service {
     ) -> Result<NodeView, ServiceError> {
         let node =
             self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
-        if !(actor.node == Some(id) || (actor.node.is_none() && actor.manages(node.owner))) {
+        if !actor.speaks_for(&node) {
             return Err(ServiceError::Forbidden {
                 why: "the node is another's, or the role may not change nodes",
             });
@@ -230,8 +230,7 @@ impl Service {
                 own,
             });
         }
-        let owner =
-            Actor { node: None, roles: vec![Role::Owner], user: node.owner, ..actor.clone() };
+        let owner = actor.as_owner_of(&node);
         let (_, view) = self
             .change_node(&owner, id, Change::of("node.rotate_key"), |node, now| {
                 if node.public_key != Some(old) {

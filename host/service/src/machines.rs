@@ -8,7 +8,7 @@ use lucid_model::{
 };
 use lucid_ports::{Newcomer, RegisterConflict};
 
-use crate::{Actor, NewNode, NodeView, Role, Service, ServiceError, nodes::Change};
+use crate::{Actor, NewNode, NodeView, Service, ServiceError, nodes::Change};
 
 /// The machine as it is now; none = as it was told before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Service {
     ) -> Result<NodeView, ServiceError> {
         let before =
             self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
-        if !(actor.node == Some(id) || (actor.node.is_none() && actor.manages(before.owner))) {
+        if !actor.speaks_for(&before) {
             return Err(ServiceError::Forbidden {
                 why: "the node is another's, or the role may not change nodes",
             });
@@ -67,8 +67,7 @@ impl Service {
             return self.with_live(vec![before]).await?.pop().ok_or(ServiceError::no("node"));
         }
         self.judge_machine(&before, address, hardware).await?;
-        let owner =
-            Actor { node: None, roles: vec![Role::Owner], user: before.owner, ..actor.clone() };
+        let owner = actor.as_owner_of(&before);
         let changed = self
             .change_node(&owner, id, Change::of("node.machine"), |node, now| {
                 (node.address, node.hardware) = becomes(node)?;

@@ -219,8 +219,7 @@ impl Service {
     ) -> Result<Node, ServiceError> {
         let node =
             self.store().node(id).await?.filter(Node::is_live).ok_or(ServiceError::no("node"))?;
-        let allowed = actor.node == Some(id)
-            || (actor.node.is_none() && (actor.manages(node.owner) || actor.is(Role::Observer)));
+        let allowed = actor.speaks_for(&node) || (actor.node.is_none() && actor.is(Role::Observer));
         if !allowed {
             return Err(ServiceError::Forbidden {
                 why: "reports come from the node, its owner or an observer",

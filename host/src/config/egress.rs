@@ -17,8 +17,8 @@ pub struct EgressSettings {
 }
 
 impl EgressSettings {
-    /// The way out that is configured.
-    pub fn way_out(&self) -> Result<Egress, ConfigError> {
+    /// The egress of these settings.
+    pub fn build(&self) -> Result<Egress, ConfigError> {
         match &self.proxy_url {
             None => Ok(Egress::default()),
             Some(url) => Egress::through(url, &self.direct)

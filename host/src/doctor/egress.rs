@@ -13,7 +13,7 @@ pub fn examine(config: &Config) -> Finding {
         .into_iter()
         .filter(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
         .collect();
-    match config.egress.way_out() {
+    match config.egress.build() {
         Ok(egress) => judged(&egress.to_string(), config.egress.proxy_url.is_some(), &set),
         Err(error) => Finding::fail("egress", error.to_string(), "mend the setting that is named"),
     }

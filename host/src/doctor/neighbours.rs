@@ -153,7 +153,7 @@ async fn gateway(config: &Config) -> Finding {
         return Finding::ok("gateway", "not used (API_GATEWAY_URL is not set)");
     };
     let todo = "see that the gateway runs and publishes its keys, and that API_GATEWAY_URL (or auth.jwks_url) names it";
-    let client = config.egress.way_out().map_err(|error| error.to_string());
+    let client = config.egress.build().map_err(|error| error.to_string());
     let client = client.and_then(|egress| {
         GatewayClient::new(&egress, &url, ANSWER_TIME_MAX).map_err(|error| error.to_string())
     });

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use lucid_model::{
     id::Digest,
     policy::{Activation, ParamValues, PolicyKind, PolicyVersion, Revision, Scope},
-    time::TimeMs,
 };
 use lucid_ports::ImportRecord;
 
@@ -42,18 +41,17 @@ type Target = (&'static str, Scope);
 /// One replica's `active.toml`, as it was when it was looked at last.
 #[derive(Debug)]
 pub struct ActiveFile {
-    /// Which folder on which machine: a file of another place is another replica's.
-    place: String,
+    /// Host and folder: a file of another origin belongs to another replica.
+    origin: String,
     /// None before the first look.
     seen: Option<BTreeMap<Target, Digest>>,
-    /// Entries that another replica's file contradicts, and since when.
-    disagreeing: BTreeMap<Target, TimeMs>,
+    disagreements: Disagreements,
 }
 
 impl ActiveFile {
-    /// The file of a place, which was not looked at yet.
-    pub fn of(place: String) -> Self {
-        Self { place, seen: None, disagreeing: BTreeMap::new() }
+    /// The file of an origin (host and folder) before its first look.
+    pub fn of(origin: String) -> Self {
+        Self { origin, seen: None, disagreements: Disagreements::default() }
     }
 
     /// Applies what the file says anew: a later change by the API stays until the entry itself
@@ -99,7 +97,7 @@ impl ActiveFile {
                     seen,
                     record.as_ref(),
                     in_force(target),
-                    &self.place,
+                    &self.origin,
                 ),
                 &record,
             ) {
@@ -119,12 +117,12 @@ impl ActiveFile {
         if waiting.is_empty() {
             service.clear_alert(PAYOUT_POLICY);
         }
-        self.watch_disagreement(service, &steps);
+        self.alert_of_disagreements(service, &steps);
         for (target, (step, record)) in steps {
             if matches!(step, Step::Apply | Step::Note) {
                 let waits = waiting.contains(&target).then(|| in_force(target));
                 let after =
-                    Record::after(record.clone(), now.get(&target).copied(), waits, &self.place);
+                    Record::after(record.clone(), now.get(&target).copied(), waits, &self.origin);
                 // One that goes on waiting is looked at every time.
                 if record != Some(after.clone()) {
                     service.keep_record(target, &after).await?;
@@ -145,38 +143,47 @@ impl ActiveFile {
         now.keys().copied().chain(earlier).chain(defaults).collect()
     }
 
-    /// Tells of a disagreement that lasts, and clears what is over.
-    fn watch_disagreement(
+    /// Raises the alert for disagreements that last, and clears it for those that are over.
+    fn alert_of_disagreements(
         &mut self,
         service: &Service,
         steps: &BTreeMap<Target, (Step, Option<Record>)>,
     ) {
-        let now = service.now();
         let contradicted = steps.iter().filter(|(_, (step, _))| *step == Step::Disagree);
         let contradicted: BTreeMap<Target, &str> = contradicted
-            .filter_map(|(target, (_, record))| Some((*target, record.as_ref()?.place.as_str())))
+            .filter_map(|(target, (_, record))| Some((*target, record.as_ref()?.origin.as_str())))
             .collect();
-        self.disagreeing.retain(|target, _| contradicted.contains_key(target));
-        let mut lasting = BTreeSet::new();
-        for (target, place) in contradicted {
-            let since = *self.disagreeing.entry(target).or_insert(now);
-            if now.ms_since(since) >= DISAGREEMENT_MS {
-                let subject = format!("{} {}", target.0, target.1);
-                let text = "was applied later and stays; make the files of all replicas the same";
-                service.alert_of(
-                    DISAGREEMENT,
-                    subject.clone(),
-                    format!(
-                        "the entry for {subject} differs from the one at {place}, which {text}"
-                    ),
-                );
-                lasting.insert(subject);
-            }
+        let now_ms = service.ports.clock.monotonic_ms();
+        let lasting = self.disagreements.lasting(contradicted.keys().copied().collect(), now_ms);
+        let subject = |(kind, scope): Target| format!("{kind} {scope}");
+        for (target, origin) in contradicted.iter().filter(|(target, _)| lasting.contains(target)) {
+            let subject = subject(*target);
+            let message = format!(
+                "the entry for {subject} differs from the one at {origin}, which was applied later and stays: make the files of all replicas the same"
+            );
+            service.alert_of(DISAGREEMENT, subject, message);
         }
-        let told = service.alerts_about(DISAGREEMENT);
-        told.iter()
-            .filter(|subject| !lasting.contains(*subject))
-            .for_each(|subject| service.clear_alert_of(DISAGREEMENT, subject));
+        let lasting: BTreeSet<_> = lasting.into_iter().map(subject).collect();
+        let raised = service.alerts_about(DISAGREEMENT).into_iter();
+        for subject in raised.filter(|subject| !lasting.contains(subject)) {
+            service.clear_alert_of(DISAGREEMENT, &subject);
+        }
+    }
+}
+
+/// Entries that another replica's file contradicts, and since when on the monotonic clock.
+#[derive(Debug, Default)]
+struct Disagreements(BTreeMap<Target, i64>);
+
+impl Disagreements {
+    /// Of the entries that are contradicted now, those that have been for long enough to alert.
+    fn lasting(&mut self, contradicted: BTreeSet<Target>, now_ms: i64) -> BTreeSet<Target> {
+        self.0.retain(|target, _| contradicted.contains(target));
+        contradicted.iter().for_each(|target| {
+            self.0.entry(*target).or_insert(now_ms);
+        });
+        let since = self.0.iter().filter(|(_, since_ms)| now_ms - **since_ms >= DISAGREEMENT_MS);
+        since.map(|(target, _)| *target).collect()
     }
 }
 
@@ -319,4 +326,20 @@ fn in_force(active: &[Activation], (kind, scope): Target) -> Option<&Activation>
 /// Under which name the record of an entry is kept.
 fn record_name((kind, scope): Target) -> Digest {
     Digest::of(format!("active.toml/{kind}/{scope}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disagreement_is_told_once_it_lasts_and_begins_anew_after_an_agreement() {
+        let scoring = || BTreeSet::from([("scoring", Scope::Default)]);
+        let mut disagreements = Disagreements::default();
+        assert!(disagreements.lasting(scoring(), 0).is_empty());
+        assert!(disagreements.lasting(scoring(), DISAGREEMENT_MS - 1).is_empty());
+        assert_eq!(disagreements.lasting(scoring(), DISAGREEMENT_MS), scoring());
+        assert!(disagreements.lasting(BTreeSet::new(), DISAGREEMENT_MS + 1).is_empty());
+        assert!(disagreements.lasting(scoring(), 2 * DISAGREEMENT_MS).is_empty());
+    }
 }

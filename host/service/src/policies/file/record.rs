@@ -34,17 +34,17 @@ pub(super) struct Record {
     waiting: Option<u64>,
     /// What it said before, newest last.
     earlier: Vec<Digest>,
-    /// Which folder it was in, on which machine.
-    pub(super) place: String,
+    /// Host and folder of the file that it was in.
+    pub(super) origin: String,
 }
 
 impl Record {
-    /// As it is kept: a line each, and the place last.
+    /// As it is kept: a line each, and the origin last.
     pub(super) fn text(&self) -> String {
         let meaning = self.meaning.map(|meaning| meaning.to_string()).unwrap_or_default();
         let waiting = self.waiting.map(|revision| revision.to_string()).unwrap_or_default();
         let earlier: Vec<_> = self.earlier.iter().map(ToString::to_string).collect();
-        format!("{FORMAT}\n{meaning}\n{waiting}\n{}\n{}", earlier.join(" "), self.place)
+        format!("{FORMAT}\n{meaning}\n{waiting}\n{}\n{}", earlier.join(" "), self.origin)
     }
 
     /// None if it is of another version.
@@ -56,26 +56,26 @@ impl Record {
             Some(lines.next()?).filter(|line| !line.is_empty()).map(str::parse).transpose().ok()?;
         let earlier =
             lines.next()?.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
-        Some(Self { meaning, waiting, earlier, place: lines.next()?.to_owned() })
+        Some(Self { meaning, waiting, earlier, origin: lines.next()?.to_owned() })
     }
 
     fn knows(&self, meaning: Digest) -> bool {
         self.meaning == Some(meaning) || self.earlier.contains(&meaning)
     }
 
-    /// The record after `meaning` was applied from `place`, or began to wait.
+    /// The record after `meaning` was applied from `origin`, or began to wait.
     pub(super) fn after(
         before: Option<Self>,
         meaning: Option<Digest>,
         waiting: Option<u64>,
-        place: &str,
+        origin: &str,
     ) -> Self {
         let (last, mut earlier) =
             before.map_or((None, Vec::new()), |record| (record.meaning, record.earlier));
         earlier.extend(last);
         earlier.retain(|known| Some(*known) != meaning);
         earlier.drain(..earlier.len().saturating_sub(EARLIER_MAX));
-        Self { meaning, waiting, earlier, place: place.to_owned() }
+        Self { meaning, waiting, earlier, origin: origin.to_owned() }
     }
 }
 
@@ -102,14 +102,14 @@ pub(super) enum Step {
     Disagree,
 }
 
-/// Decides about an entry that means `now`, in the file of `place`, while the activation with a
+/// Decides about an entry that means `now`, in the file of `origin`, while the activation with a
 /// revision is in force.
 pub(super) fn decide(
     now: Option<Digest>,
     seen: Seen,
     record: Option<&Record>,
     in_force: u64,
-    place: &str,
+    origin: &str,
 ) -> Step {
     let Some(record) = record else {
         return if now.is_some() { Step::Apply } else { Step::Nothing };
@@ -122,7 +122,7 @@ pub(super) fn decide(
             Some(_) => Step::Note,
         };
     }
-    let is_ours = record.place == place;
+    let is_ours = record.origin == origin;
     match (now, seen) {
         (None, _) if is_ours => Step::Note,
         (None, _) => Step::Nothing,
@@ -146,16 +146,17 @@ mod tests {
         Digest([of; 32])
     }
 
-    fn applied(place: &str, meanings: &[u8]) -> Record {
-        let step =
-            |before, meaning: &u8| Some(Record::after(before, Some(digest(*meaning)), None, place));
+    fn applied(origin: &str, meanings: &[u8]) -> Record {
+        let step = |before, meaning: &u8| {
+            Some(Record::after(before, Some(digest(*meaning)), None, origin))
+        };
         meanings.iter().fold(None, step).unwrap()
     }
 
     #[test]
     fn an_entry_counts_when_it_changes_and_never_because_of_a_start() {
         let record = applied("a", &[1, 2]);
-        let of = |now, seen, place| decide(Some(digest(now)), seen, Some(&record), 7, place);
+        let of = |now, seen, origin| decide(Some(digest(now)), seen, Some(&record), 7, origin);
         let said = |meaning| Seen::Said(Some(digest(meaning)));
         assert_eq!(of(2, Seen::NotYet, "a"), Step::Nothing, "a start");
         assert_eq!(of(3, Seen::NotYet, "a"), Step::Apply, "changed while the service was stopped");
@@ -229,14 +230,14 @@ mod tests {
             let (mut record, mut seen, mut applied): (Option<Record>, _, _) = (None, BTreeMap::new(), 0);
             for (replica, restarts) in looks {
                 let replica = replica % files.len();
-                let (now, place) = (Some(digest(files[replica])), format!("machine {replica}"));
+                let (now, origin) = (Some(digest(files[replica])), format!("machine {replica}"));
                 if restarts {
                     seen.remove(&replica);
                 }
                 let before = seen.insert(replica, Seen::Said(now)).unwrap_or(Seen::NotYet);
-                if decide(now, before, record.as_ref(), 0, &place) == Step::Apply {
+                if decide(now, before, record.as_ref(), 0, &origin) == Step::Apply {
                     applied += 1;
-                    record = Some(Record::after(record, now, None, &place));
+                    record = Some(Record::after(record, now, None, &origin));
                 }
             }
             let different: std::collections::BTreeSet<_> = files.iter().collect();

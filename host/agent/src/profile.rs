@@ -1,4 +1,4 @@
-//! What the service was told of this machine, and whether it has to be told again.
+//! Address and hardware of this machine, as reported to the service.
 
 use std::net::IpAddr;
 
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 /// never the same.
 const TOLERANCE_PERCENT: u64 = 2;
 
-/// This machine, as others are told of it.
+/// What the service knows of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct MachineProfile {
     pub(crate) ip_address: IpAddr,
     pub(crate) port: u16,
     /// None while it cannot be measured.
@@ -19,9 +19,9 @@ pub(crate) struct Told {
     pub(crate) hardware: Option<HardwareBody>,
 }
 
-impl Told {
-    /// Whether this is something else than what was told before.
-    pub(crate) fn is_news_after(&self, before: Option<&Self>) -> bool {
+impl MachineProfile {
+    /// Whether the service has to hear of it, after it was sent `before`.
+    pub(crate) fn differs_from(&self, before: Option<&Self>) -> bool {
         let Some(before) = before else { return true };
         let hardware_changed = match (&before.hardware, &self.hardware) {
             (_, None) => false,
@@ -59,30 +59,31 @@ mod tests {
             memory_bytes: 8_000_000_000,
             storage_bytes: 100_000_000_000,
         };
-        let told = Told {
+        let told = MachineProfile {
             ip_address: "203.0.113.9".parse().unwrap(),
             port: 9095,
             hardware: Some(hardware),
         };
-        let with = |hardware| Told { hardware, ..told.clone() };
-        assert!(told.is_news_after(None) && !told.is_news_after(Some(&told)));
-        assert!(Told { port: 9096, ..told.clone() }.is_news_after(Some(&told)));
+        let with = |hardware| MachineProfile { hardware, ..told.clone() };
+        assert!(told.differs_from(None) && !told.differs_from(Some(&told)));
+        assert!(MachineProfile { port: 9096, ..told.clone() }.differs_from(Some(&told)));
         assert!(
-            Told { ip_address: "::1".parse().unwrap(), ..told.clone() }.is_news_after(Some(&told))
+            MachineProfile { ip_address: "::1".parse().unwrap(), ..told.clone() }
+                .differs_from(Some(&told))
         );
-        assert!(with(Some(HardwareBody { cpu_cores: 8, ..hardware })).is_news_after(Some(&told)));
+        assert!(with(Some(HardwareBody { cpu_cores: 8, ..hardware })).differs_from(Some(&told)));
         assert!(
             with(Some(HardwareBody { memory_bytes: 16_000_000_000, ..hardware }))
-                .is_news_after(Some(&told))
+                .differs_from(Some(&told))
         );
         assert!(
-            with(Some(HardwareBody { storage_bytes: 1, ..hardware })).is_news_after(Some(&told))
+            with(Some(HardwareBody { storage_bytes: 1, ..hardware })).differs_from(Some(&told))
         );
         assert!(
             !with(Some(HardwareBody { storage_bytes: 101_000_000_000, ..hardware }))
-                .is_news_after(Some(&told))
+                .differs_from(Some(&told))
         );
-        assert!(!with(None).is_news_after(Some(&told)), "it could not be measured");
-        assert!(told.is_news_after(Some(&with(None))));
+        assert!(!with(None).differs_from(Some(&told)), "it could not be measured");
+        assert!(told.differs_from(Some(&with(None))));
     }
 }
