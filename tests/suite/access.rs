@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use lucid_api::access::{ROUTES, Route, Who};
 use lucid_model::{id::Digest, statement};
-use lucid_server::access::{ROUTES, Route, Who};
 use lucid_service::Role;
 use serde_json::{Value, json};
 
@@ -221,7 +221,7 @@ fn every_route_opens_to_whom_the_table_says_and_to_nobody_else() {
     let mut walk = Walk::new();
     let node = format!("/api/v1/nodes/{}", walk.own.id);
     let before = walk.lucid.get(&node);
-    let expired = lucid_server::issue_token(
+    let expired = lucid_api::issue_token(
         SECRET,
         "alice",
         "super_admin",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cargo_metadata::MetadataCommand;
 
 /// What each crate may depend on; the root package sees all.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("lucid-model", &[]),
     ("lucid-ports", &["lucid-model"]),
     ("lucid-service", &["lucid-model", "lucid-ports"]),
@@ -13,9 +13,10 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("lucid-store", &["lucid-model", "lucid-ports"]),
     ("lucid-rails", &["lucid-model", "lucid-ports"]),
     ("lucid-sandbox", &[]),
-    ("lucid-wire", &["lucid-model"]),
-    ("lucid-server", &["lucid-model", "lucid-ports", "lucid-service", "lucid-wire"]),
-    ("lucid-agent", &["lucid-model", "lucid-wire"]),
+    ("lucid-api-types", &["lucid-model"]),
+    ("lucid-api", &["lucid-model", "lucid-ports", "lucid-service", "lucid-api-types"]),
+    ("lucid-client", &["lucid-model", "lucid-api-types"]),
+    ("lucid-agent", &["lucid-model", "lucid-api-types", "lucid-client"]),
 ];
 
 /// What is no part of the product and sees what it measures; nobody else sees it.
@@ -27,13 +28,13 @@ const BELONGS_TO: [(&str, &[&str]); 11] = [
     ("mongodb", &["lucid-store"]),
     ("redis", &["lucid-store"]),
     ("rusqlite", &["lucid-store", "lucid-sandbox", "lucid"]),
-    ("axum", &["lucid-server", "lucid-sandbox", "lucid"]),
-    ("reqwest", &["lucid-rails", "lucid-wire", "lucid"]),
+    ("axum", &["lucid-api", "lucid-sandbox", "lucid"]),
+    ("reqwest", &["lucid-rails", "lucid-client", "lucid"]),
     ("sysinfo", &["lucid-agent"]),
-    ("utoipa", &["lucid-wire", "lucid-server"]),
+    ("utoipa", &["lucid-api-types", "lucid-api"]),
     ("clap", &["lucid"]),
     ("governor", &["lucid-store"]),
-    ("jsonwebtoken", &["lucid-server"]),
+    ("jsonwebtoken", &["lucid-api"]),
 ];
 
 fn dependencies() -> BTreeMap<String, Vec<String>> {

@@ -119,7 +119,7 @@ fn tokens_that_are_no_tokens_open_nothing() {
     let (_, claims) = good.split_once('.').unwrap();
     let claims = claims.split('.').next().unwrap();
     let none = format!("{}.{claims}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#));
-    let forged = lucid_server::issue_token(
+    let forged = lucid_api::issue_token(
         "another secret of at least 32 bytes",
         "root",
         "super_admin",
@@ -127,7 +127,7 @@ fn tokens_that_are_no_tokens_open_nothing() {
         lucid_model::time::TimeMs(crate::support::now_ms()),
     )
     .unwrap();
-    let expired = lucid_server::issue_token(
+    let expired = lucid_api::issue_token(
         crate::support::SECRET,
         "root",
         "super_admin",

@@ -52,7 +52,7 @@ fn the_table_of_caps_names_what_the_code_does() {
     assert!(rows.len() >= 20, "{rows:?}");
     let settings: String = ["sections", "server", "telemetry", "webhooks"]
         .map(|name| {
-            std::fs::read_to_string(root().join(format!("host/src/config/{name}.rs"))).unwrap()
+            std::fs::read_to_string(root().join(format!("host/lucid/config/{name}.rs"))).unwrap()
         })
         .concat();
     for [what, cap, place] in rows {

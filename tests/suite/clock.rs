@@ -283,7 +283,7 @@ fn two_periods_without_a_closed_epoch_are_a_stall_whatever_the_wall_clock_shows(
 
 /// A token that is good whatever the service's clock shows.
 fn admin() -> String {
-    lucid_server::issue_token(SECRET, "root", "admin", 100 * 86_400, TimeMs(now_ms())).unwrap()
+    lucid_api::issue_token(SECRET, "root", "admin", 100 * 86_400, TimeMs(now_ms())).unwrap()
 }
 
 fn readiness(lucid: &Lucid) -> (u16, String) {

@@ -175,7 +175,7 @@ fn killed_at(
             Some(line["fields"]["url"].as_str().unwrap().to_owned())
         });
         if let Some(base) = &base {
-            let token = lucid_server::issue_token(
+            let token = lucid_api::issue_token(
                 crate::support::SECRET,
                 "admin",
                 "super_admin",

@@ -49,7 +49,7 @@ impl Proxy {
     fn status(&self, server: &str, no_proxy: &str) -> Option<i32> {
         let dir = tempfile::tempdir().unwrap();
         let token = dir.path().join("token");
-        let text = lucid_server::issue_token(
+        let text = lucid_api::issue_token(
             SECRET,
             "alice",
             "viewer",

@@ -114,8 +114,8 @@ fn a_secret_in_a_file_is_rotated_while_the_service_runs() {
     ];
     let lucid = Lucid::serve_with(&files);
     let status = |secret: &str| {
-        let token = lucid_server::issue_token(secret, "root", "super_admin", 600, TimeMs(now_ms()))
-            .unwrap();
+        let token =
+            lucid_api::issue_token(secret, "root", "super_admin", 600, TimeMs(now_ms())).unwrap();
         lucid.call("GET", "/api/v1/nodes", Some(&token), None).0
     };
     assert_eq!((status(SECRET), status(NEXT)), (200, 401));

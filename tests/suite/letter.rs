@@ -269,7 +269,7 @@ fn a_stream_ends_when_its_token_does() {
     let short = |left_s: i64| {
         // 30 s are forgiven: this token is over for as long.
         let at = crate::support::now_ms() - (30 - left_s + 1) * 1_000;
-        lucid_server::issue_token(
+        lucid_api::issue_token(
             crate::support::SECRET,
             "root",
             "admin",

@@ -106,7 +106,7 @@ fn families(metrics: &str, word: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_measurement_is_described_and_every_counter_begins_at_zero() {
-    let table = read("host/src/measurements.rs");
+    let table = read("host/lucid/measurements.rs");
     let (_, table) = table.split_once("const FAMILIES").unwrap();
     let (table, rest) = table.split_once("];").unwrap();
     let described = measurements(table);

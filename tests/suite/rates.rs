@@ -134,7 +134,7 @@ fn who_comes_too_often_waits_and_nobody_else_does() {
         429,
         "the same class"
     );
-    let another = lucid_server::issue_token(
+    let another = lucid_api::issue_token(
         crate::support::SECRET,
         "alice",
         "viewer",

@@ -366,7 +366,7 @@ impl Lucid {
     }
 
     pub fn token(&self, subject: &str, role: &str) -> String {
-        lucid_server::issue_token(SECRET, subject, role, 3600, lucid_model::time::TimeMs(now_ms()))
+        lucid_api::issue_token(SECRET, subject, role, 3600, lucid_model::time::TimeMs(now_ms()))
             .unwrap()
     }
 
@@ -448,7 +448,7 @@ impl Lucid {
     /// All measurements.
     pub fn metrics(&self) -> String {
         // Good for long: some services have a clock of their own.
-        let token = lucid_server::issue_token(
+        let token = lucid_api::issue_token(
             SECRET,
             "monitoring",
             "viewer",

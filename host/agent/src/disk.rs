@@ -15,8 +15,8 @@ use std::{
 };
 
 use ed25519_dalek::SigningKey;
+use lucid_api_types::report::{MetricsRequest, SampleRequest};
 use lucid_model::{id::NodeId, time::TimeMs};
-use lucid_wire::report::{MetricsRequest, SampleRequest};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 

@@ -22,8 +22,8 @@ mod tests;
 
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use lucid_client::{Client, ClientError, Credential};
 use lucid_model::{id::NodeId, time::TimeMs};
-use lucid_wire::{Client, ClientError, Credential};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},

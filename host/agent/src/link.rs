@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use ed25519_dalek::{Signer, SigningKey};
+use lucid_api_types::{
+    auth::ReportSignature,
+    node::ChangeMachineRequest,
+    report::{ObservationsBody, ReportBody},
+};
+use lucid_client::{Client, ClientError};
 use lucid_model::{
     id::{Digest, NodeId},
     statement,
     time::TimeMs,
-};
-use lucid_wire::{
-    Client, ClientError,
-    auth::ReportSignature,
-    node::ChangeMachineRequest,
-    report::{ObservationsBody, ReportBody},
 };
 use tokio::time::Instant;
 

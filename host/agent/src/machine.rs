@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use lucid_wire::{
+use lucid_api_types::{
     node::{HardwareBody, NetworkUsageBody},
     report::SampleRequest,
 };
@@ -244,7 +244,7 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use lucid_wire::{node::RegisterNodeRequest, parse, report::MetricsRequest};
+    use lucid_api_types::{node::RegisterNodeRequest, parse, report::MetricsRequest};
 
     use super::*;
 

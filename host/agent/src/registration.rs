@@ -2,14 +2,14 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::Signer;
+use lucid_api_types::{
+    auth::{REGISTRATION_PATH, RegistrationSignature},
+    node::{HardwareBody, RegisterNodeRequest},
+};
+use lucid_client::{Client, ClientError, Credential};
 use lucid_model::{
     id::{Digest, NodeId},
     statement,
-};
-use lucid_wire::{
-    Client, ClientError, Credential,
-    auth::{REGISTRATION_PATH, RegistrationSignature},
-    node::{HardwareBody, RegisterNodeRequest},
 };
 use tokio_util::sync::CancellationToken;
 

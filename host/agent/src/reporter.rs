@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use lucid_model::{id::NodeId, time::TimeMs};
-use lucid_wire::{
-    Client, ClientError, ErrorKind,
+use lucid_api_types::{
+    ErrorKind,
     report::{ObservationsBody, ReportBody},
 };
+use lucid_client::{Client, ClientError};
+use lucid_model::{id::NodeId, time::TimeMs};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},

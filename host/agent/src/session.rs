@@ -4,8 +4,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use lucid_api_types::report::{ObservationRequest, ObservationsRequest, SESSIONS_MAX};
 use lucid_model::time::TimeMs;
-use lucid_wire::report::{ObservationRequest, ObservationsRequest, SESSIONS_MAX};
 use uuid::Uuid;
 
 use crate::clock::{ClockReading, SLEW_MS_MAX, ms};

@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
+use lucid_api_types::report::{SAMPLES_MAX, SampleRequest};
 use lucid_model::time::TimeMs;
-use lucid_wire::report::{SAMPLES_MAX, SampleRequest};
 use tokio::time::Instant;
 
 use crate::{

@@ -4,8 +4,8 @@ mod service;
 
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
+use lucid_client::Credential;
 use lucid_model::node::PublicKey;
-use lucid_wire::Credential;
 use tempfile::TempDir;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;

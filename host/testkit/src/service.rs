@@ -91,7 +91,7 @@ pub fn now() -> TimeMs {
 }
 
 pub fn token(subject: &str, role: &str) -> String {
-    lucid_server::issue_token(SECRET, subject, role, 3600, now()).unwrap()
+    lucid_api::issue_token(SECRET, subject, role, 3600, now()).unwrap()
 }
 
 /// Appends and syncs as often as it can for a second: what one durable write at a time can do here.

@@ -61,7 +61,7 @@ fn write(path: &Path, bytes: &[u8]) {
 
 /// A request over a connection of its own; the HTTP version, if the certificate is trusted.
 fn version(lucid: &Lucid, ca: &[u8]) -> Option<Version> {
-    let builder = lucid_wire::transport(&lucid.base, Some(ca)).unwrap().no_proxy();
+    let builder = lucid_client::transport(&lucid.base, Some(ca)).unwrap().no_proxy();
     let client = builder.timeout(Duration::from_secs(10)).build().unwrap();
     let response =
         block_on(async { client.get(format!("{}/livez", lucid.base)).send().await }).ok()?;

@@ -14,18 +14,18 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use lucid_model::{
-    id::{Digest, NodeId},
-    node::PublicKey,
-    statement,
-    time::TimeMs,
-};
-use lucid_wire::{
+use lucid_api_types::{
     ErrorKind,
     auth::{ChallengeRequest, RegistrationSignature, ReportSignature, TokenRequest},
     error::DETAIL_HIGHEST_SEQUENCE,
     parse,
     report::{MetricsRequest, ObservationsRequest},
+};
+use lucid_model::{
+    id::{Digest, NodeId},
+    node::PublicKey,
+    statement,
+    time::TimeMs,
 };
 use serde_json::{Map, Value, json};
 use tokio::{
@@ -141,7 +141,7 @@ async fn register(State(service): State<Service>, headers: HeaderMap, body: Byte
     if seen.taken {
         return refuse(ErrorKind::NodeExists, Map::new());
     }
-    let registration = parse::<lucid_wire::node::RegisterNodeRequest>(&body).unwrap();
+    let registration = parse::<lucid_api_types::node::RegisterNodeRequest>(&body).unwrap();
     let key = registration.public_key.unwrap();
     let signed = RegistrationSignature::read(header(&headers)).unwrap().unwrap();
     let statement = statement::registration(
