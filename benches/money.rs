@@ -16,10 +16,10 @@ use lucid_model::{
     policy::Revision,
     time::TimeMs,
 };
+use lucid_payments::{Profile, TronPayment, TronPaymentConfig};
 use lucid_ports::{
     Fence, Order, PageRequest, PaymentRail, PayoutFilter, PayoutSort, Store, Tenure,
 };
-use lucid_rails::{Profile, TronPayment, TronPaymentConfig};
 use lucid_service::{Actor, Ports, ServiceConfig, verify_books};
 use lucid_testkit::{fleet, sandbox};
 
@@ -129,7 +129,7 @@ async fn paid(lucid: &str, payouts: u32) {
         base_url: url,
         token: None,
         timeout,
-        egress: lucid_rails::Egress::default(),
+        egress: lucid_egress::Egress::default(),
         profile: Profile::SANDBOX,
     })
     .unwrap();

@@ -42,13 +42,13 @@ async fn run(lucid: &str, nodes: u32) {
     }
     let (_process, chain) =
         sandbox::start(lucid, &dir.path().join("sandbox"), &["--block-ms", "100"]);
-    let chain = lucid_rails::ChainClient::new(lucid_rails::ChainConfig {
+    let chain = lucid_chain::ChainClient::new(lucid_chain::ChainConfig {
         base_url: chain,
         token: None,
         api_key: None,
         timeout: Duration::from_secs(5),
-        egress: lucid_rails::Egress::default(),
-        profile: lucid_rails::ChainProfile::LUCID,
+        egress: lucid_egress::Egress::default(),
+        profile: lucid_chain::ChainProfile::LUCID,
     })
     .unwrap();
     let now = fleet::epoch(EPOCHS).end().plus_ms(45_000);

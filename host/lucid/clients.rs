@@ -4,9 +4,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
-use lucid_rails::{
-    ChainClient, ChainConfig, ChainProfile, Profile, SharedSecret, TronPayment, TronPaymentConfig,
-};
+use lucid_chain::{ChainClient, ChainConfig, ChainProfile};
+use lucid_egress::SharedSecret;
+use lucid_payments::{Profile, TronPayment, TronPaymentConfig};
 
 use crate::{
     config::{Config, ConfigError, RailKind},

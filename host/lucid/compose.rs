@@ -8,6 +8,7 @@ use lucid_api::{
     KeyringSettings, RoleMap, SECRET_BYTES_MIN, TlsFiles, TokenSecrets, TokenSettings,
 };
 use lucid_engine::{EngineConfig, PolicyEngine};
+use lucid_gateway::GatewayClient;
 use lucid_model::{
     epoch::PeriodLength,
     id::FamilyId,
@@ -19,7 +20,6 @@ use lucid_model::{
 use lucid_ports::{
     Chain, Coordinator, Environment, GatewayKeys, PaymentRail, RateLimiter, Stamp, Store, UsedOnce,
 };
-use lucid_rails::{GatewayClient, WebhookClient};
 use lucid_sandbox::{Sandbox, SandboxConfig};
 use lucid_service::{
     Actor, Approval, PayerLimits, Ports, SampleLimits, SeriesAges, Service, ServiceConfig, Trust,
@@ -31,6 +31,7 @@ use lucid_store::{
         LocalCoordinator, LocalLimiter, LocalUsedOnce, Quotas, RedisCoordinator, RedisSettings,
     },
 };
+use lucid_webhooks::WebhookClient;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
 

@@ -1,7 +1,7 @@
 //! What a store was made for has to be what it is used for: sandbox and live never meet.
 
+use lucid_payments::Profile;
 use lucid_ports::{Environment, Stamp};
-use lucid_rails::Profile;
 
 use crate::config::{Config, ConfigError, RailKind};
 

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use cargo_metadata::MetadataCommand;
 
 /// What each crate may depend on; the root package sees all.
-const MAY_KNOW: [(&str, &[&str]); 11] = [
+const MAY_KNOW: [(&str, &[&str]); 15] = [
     ("lucid-model", &[]),
     ("lucid-ports", &["lucid-model"]),
     ("lucid-service", &["lucid-model", "lucid-ports"]),
     ("lucid-engine", &["lucid-model", "lucid-ports"]),
     ("lucid-store", &["lucid-model", "lucid-ports"]),
-    ("lucid-rails", &["lucid-model", "lucid-ports"]),
+    ("lucid-egress", &[]),
+    ("lucid-payments", &["lucid-model", "lucid-ports", "lucid-egress"]),
+    ("lucid-chain", &["lucid-model", "lucid-ports", "lucid-egress"]),
+    ("lucid-gateway", &["lucid-model", "lucid-ports", "lucid-egress"]),
+    ("lucid-webhooks", &["lucid-model", "lucid-ports", "lucid-egress"]),
     ("lucid-sandbox", &[]),
     ("lucid-api-types", &["lucid-model"]),
     ("lucid-api", &["lucid-model", "lucid-ports", "lucid-service", "lucid-api-types"]),
@@ -29,7 +33,18 @@ const BELONGS_TO: [(&str, &[&str]); 11] = [
     ("redis", &["lucid-store"]),
     ("rusqlite", &["lucid-store", "lucid-sandbox", "lucid"]),
     ("axum", &["lucid-api", "lucid-sandbox", "lucid"]),
-    ("reqwest", &["lucid-rails", "lucid-client", "lucid"]),
+    (
+        "reqwest",
+        &[
+            "lucid-egress",
+            "lucid-payments",
+            "lucid-chain",
+            "lucid-gateway",
+            "lucid-webhooks",
+            "lucid-client",
+            "lucid",
+        ],
+    ),
     ("sysinfo", &["lucid-agent"]),
     ("utoipa", &["lucid-api-types", "lucid-api"]),
     ("clap", &["lucid"]),

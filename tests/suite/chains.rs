@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use lucid_chain::{ChainClient, ChainConfig, ChainProfile};
+use lucid_egress::probe::Verdict;
 use lucid_model::{
     id::{Digest, NodeId},
     score::ScoreCenti,
@@ -9,7 +11,6 @@ use lucid_model::{
     vote::{BlockRef, Vote, VoteChoice, VoteState},
 };
 use lucid_ports::{Chain, VoteAnswer};
-use lucid_rails::{ChainClient, ChainConfig, ChainProfile, Verdict};
 use serde_json::json;
 
 use crate::{
@@ -38,7 +39,7 @@ fn client(
         token: token.map(Into::into),
         api_key: api_key.map(Into::into),
         timeout: Duration::from_secs(3),
-        egress: lucid_rails::Egress::default(),
+        egress: lucid_egress::Egress::default(),
         profile,
     })
     .unwrap()

@@ -8,8 +8,8 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use lucid_gateway::GatewayClient;
 use lucid_ports::GatewayKeys as _;
-use lucid_rails::GatewayClient;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -317,7 +317,7 @@ fn only_a_whole_answer_of_the_gateway_itself_is_believed() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let gateway = Gateway::start(published(&[first(), third()]));
     let client = GatewayClient::new(
-        &lucid_rails::Egress::default(),
+        &lucid_egress::Egress::default(),
         &format!("{}/.well-known/jwks.json", gateway.url),
         Duration::from_millis(700),
     )

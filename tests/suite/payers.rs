@@ -18,11 +18,11 @@ use lucid_model::{
     payout::{Answer, Capabilities, Payout, PayoutState, Reply, Reported, Run, RunState},
     time::TimeMs,
 };
+use lucid_payments::{Profile, TronPayment, TronPaymentConfig};
 use lucid_ports::{
     Clock, Entropy, Fence, PaymentRail, PayoutFilter, PayoutSort, Registration, Signer, Store,
     Tenure,
 };
-use lucid_rails::{Profile, TronPayment, TronPaymentConfig};
 use lucid_service::{PAYER, Ports, Service, ServiceError};
 use uuid::Uuid;
 
@@ -125,7 +125,7 @@ fn payer(
         base_url: sandbox.url.clone(),
         token: None,
         timeout: Duration::from_secs(10),
-        egress: lucid_rails::Egress::default(),
+        egress: lucid_egress::Egress::default(),
         profile: Profile::SANDBOX,
     };
     let machine = || Machine(SigningKey::from_bytes(&[5; 32]));
@@ -135,10 +135,10 @@ fn payer(
         policies: PolicyEngine::new(engine).unwrap(),
         chain: None,
         rail: Some(Arc::new(Rail { real: TronPayment::new(rail).unwrap(), stop })),
-        webhooks: Arc::new(lucid_rails::WebhookClient::new(
+        webhooks: Arc::new(lucid_webhooks::WebhookClient::new(
             Duration::from_secs(1),
             false,
-            lucid_rails::Egress::default(),
+            lucid_egress::Egress::default(),
         )),
         signer: Arc::new(machine()),
         sealer: Arc::new(

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use lucid_egress::probe::Verdict;
 use lucid_model::{
     id::{NodeId, PayoutId, RunId, UserId},
     money::MicroUsdt,
     payout::{Answer, Payout, PayoutState, Reported},
     time::TimeMs,
 };
+use lucid_payments::{Profile, TronPayment, TronPaymentConfig};
 use lucid_ports::PaymentRail;
-use lucid_rails::{Profile, TronPayment, TronPaymentConfig, Verdict};
 use serde_json::json;
 
 use crate::support::{
@@ -65,7 +66,7 @@ fn rail_of(url: &str, profile: Profile) -> TronPayment {
         base_url: url.to_owned(),
         token: None,
         timeout,
-        egress: lucid_rails::Egress::default(),
+        egress: lucid_egress::Egress::default(),
         profile,
     })
     .unwrap()

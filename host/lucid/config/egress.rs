@@ -1,4 +1,4 @@
-use lucid_rails::Egress;
+use lucid_egress::Egress;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;

@@ -2,8 +2,9 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use lucid_egress::probe::{Probe, Verdict};
+use lucid_gateway::GatewayClient;
 use lucid_ports::GatewayKeys;
-use lucid_rails::{GatewayClient, Probe, Verdict};
 
 use super::{ANSWER_TIME_MAX, Finding, now_ms};
 use crate::{

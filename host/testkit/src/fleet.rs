@@ -415,10 +415,10 @@ pub fn ports(store: &Arc<dyn Store>, cache: &Path, now: TimeMs, guest_threads: u
         policies: PolicyEngine::new(EngineConfig { guest_threads, ..EngineConfig::new(cache) })
             .unwrap(),
         chain: None,
-        webhooks: Arc::new(lucid_rails::WebhookClient::new(
+        webhooks: Arc::new(lucid_webhooks::WebhookClient::new(
             std::time::Duration::from_secs(1),
             false,
-            lucid_rails::Egress::default(),
+            lucid_egress::Egress::default(),
         )),
         rail: None,
         signer: Arc::new(still()),

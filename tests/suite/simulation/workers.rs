@@ -22,11 +22,11 @@ use lucid_model::{
     tron::TronAddress,
 };
 use lucid_ports::{Fence, PolicyRuntime, Registration, Store, Tenure, WebhookSender};
-use lucid_rails::WebhookClient;
 use lucid_service::{
     Actor, PayerLimits, Ports, Role, Service, ServiceConfig, ServiceError, verify_books,
 };
 use lucid_store::{Memory, Pause, coord::LocalUsedOnce};
+use lucid_webhooks::WebhookClient;
 use uuid::Uuid;
 
 use super::{
@@ -144,7 +144,7 @@ fn webhooks() -> Arc<dyn WebhookSender> {
     static CLIENT: OnceLock<Arc<WebhookClient>> = OnceLock::new();
     Arc::clone(CLIENT.get_or_init(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Arc::new(WebhookClient::new(Duration::from_secs(1), false, lucid_rails::Egress::default()))
+        Arc::new(WebhookClient::new(Duration::from_secs(1), false, lucid_egress::Egress::default()))
     })) as Arc<dyn WebhookSender>
 }
 

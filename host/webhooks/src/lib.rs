@@ -13,16 +13,15 @@ use std::{
 };
 
 use async_trait::async_trait;
+use lucid_egress::{
+    Egress,
+    http::{self, plain},
+};
 use lucid_ports::{WebhookError, WebhookSender};
 use reqwest::{
     Client, Url,
     dns::{Addrs, Name, Resolve, Resolving},
     redirect,
-};
-
-use crate::{
-    Egress,
-    http::{self, plain},
 };
 
 /// Longest URL, in bytes.
@@ -283,5 +282,23 @@ mod tests {
         let refused = resolve(false).await.unwrap_err().to_string();
         assert!(refused.contains("not of the internet"), "{refused}");
         assert!(resolve(true).await.unwrap() > 0);
+    }
+
+    #[tokio::test]
+    async fn a_webhook_has_no_way_past_the_proxy() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", proxy.local_addr().unwrap());
+        let egress = Egress::through(&url, &["invalid".to_owned()]).unwrap();
+        let asked = std::thread::spawn(move || {
+            let mut line = String::new();
+            let mut connection = std::io::BufReader::new(proxy.accept().unwrap().0);
+            std::io::BufRead::read_line(&mut connection, &mut line).unwrap();
+            line
+        });
+        let client = WebhookClient::new(Duration::from_secs(2), true, egress);
+        let headers = [("a", String::new()), ("b", String::new()), ("c", String::new())];
+        client.send("https://hook.invalid/", headers, String::new()).await.unwrap_err();
+        assert!(asked.join().unwrap().starts_with("CONNECT hook.invalid:443 "));
     }
 }

@@ -1,26 +1,26 @@
 //! The payment service: what is sent, and to where; what its answers mean is in [`answer`].
 
 mod answer;
+mod probe;
+mod profile;
 #[cfg(test)]
 mod tests;
 
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use lucid_egress::{
+    Egress, SetupError, SharedSecret,
+    http::{self, plain},
+};
 use lucid_model::payout::{Answer, Capabilities, Payout, Reply, Reported};
 use lucid_ports::{PaymentRail, TRACE};
 use reqwest::{Client, Response, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-pub(crate) use self::answer::says_unknown;
 use self::answer::{Metadata, classify, understand};
-use crate::{
-    egress::Egress,
-    http::{self, RailError, plain},
-    profile::{AmountForm, Find, Ids, Profile},
-    secret::SharedSecret,
-};
+pub use self::profile::{AmountForm, Find, Ids, Profile};
 
 /// Where the payment service is and who we are to it.
 #[derive(Debug, Clone)]
@@ -46,8 +46,8 @@ impl TronPayment {
     /// Sets the client up; nothing is sent.
     ///
     /// # Errors
-    /// [`RailError`] if TLS cannot be set up.
-    pub fn new(config: TronPaymentConfig) -> Result<Self, RailError> {
+    /// [`SetupError`] if TLS cannot be set up.
+    pub fn new(config: TronPaymentConfig) -> Result<Self, SetupError> {
         let client = http::client(&config.egress, &config.base_url, config.timeout)?;
         Ok(Self { config, client })
     }

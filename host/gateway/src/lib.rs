@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use lucid_egress::{
+    Egress, SetupError,
+    http::{self, plain},
+};
 use lucid_ports::{GatewayError, GatewayKey, GatewayKeys, KeyMaterial};
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
-
-use crate::{
-    Egress,
-    http::{self, RailError, plain},
-};
 
 /// Sizes of RSA keys that are used: smaller is weak, larger is slow to check.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
@@ -33,8 +32,8 @@ impl GatewayClient {
     /// Sets the client up; nothing is sent.
     ///
     /// # Errors
-    /// [`RailError`] if TLS cannot be set up.
-    pub fn new(egress: &Egress, jwks_url: &str, timeout: Duration) -> Result<Self, RailError> {
+    /// [`SetupError`] if TLS cannot be set up.
+    pub fn new(egress: &Egress, jwks_url: &str, timeout: Duration) -> Result<Self, SetupError> {
         Ok(Self { url: jwks_url.to_owned(), client: http::client(egress, jwks_url, timeout)? })
     }
 }

@@ -1,5 +1,6 @@
 //! The blockchain service: the newest block, and votes on it.
 
+mod probe;
 mod profile;
 #[cfg(test)]
 mod tests;
@@ -7,6 +8,11 @@ mod tests;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lucid_egress::{
+    Egress, SetupError, SharedSecret,
+    http::{self, plain},
+    probe::asked,
+};
 use lucid_model::vote::{BlockRef, Vote, VoteChoice};
 use lucid_ports::{Chain, ChainError, TRACE, VoteAnswer};
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
@@ -14,12 +20,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use self::profile::ChainProfile;
-use crate::{
-    egress::Egress,
-    http::{self, RailError, plain},
-    probe::asked,
-    secret::SharedSecret,
-};
 
 /// Longest id that the chain may give a vote.
 const VOTE_ID_BYTES_MAX: usize = 200;
@@ -50,8 +50,8 @@ impl ChainClient {
     /// Sets the client up; nothing is sent.
     ///
     /// # Errors
-    /// [`RailError`] if TLS cannot be set up.
-    pub fn new(config: ChainConfig) -> Result<Self, RailError> {
+    /// [`SetupError`] if TLS cannot be set up.
+    pub fn new(config: ChainConfig) -> Result<Self, SetupError> {
         let client = http::client(&config.egress, &config.base_url, config.timeout)?;
         Ok(Self { config, client })
     }

@@ -20,7 +20,7 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// A client that cannot be built: a fault of the configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up the client for {url}: {detail}")]
-pub struct RailError {
+pub struct SetupError {
     pub url: String,
     pub detail: String,
 }
@@ -28,10 +28,10 @@ pub struct RailError {
 /// Builds the client.
 ///
 /// # Errors
-/// [`RailError`] if TLS cannot be set up.
-pub fn client(egress: &Egress, url: &str, timeout: Duration) -> Result<Client, RailError> {
+/// [`SetupError`] if TLS cannot be set up.
+pub fn client(egress: &Egress, url: &str, timeout: Duration) -> Result<Client, SetupError> {
     let failed =
-        |error: reqwest::Error| RailError { url: url.to_owned(), detail: error.to_string() };
+        |error: reqwest::Error| SetupError { url: url.to_owned(), detail: error.to_string() };
     // Plain HTTP inside a network needs no certificates of the machine, which may have none.
     let builder = if url.starts_with("http://") {
         Client::builder().tls_certs_only([])
