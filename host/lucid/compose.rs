@@ -7,6 +7,9 @@ use lucid_api::{
     Api, ApiLimits, Authenticator, ConnectionLimits, Edge, EdgeSettings, HeadLimits,
     KeyringSettings, RoleMap, SECRET_BYTES_MIN, TlsFiles, TokenSecrets, TokenSettings,
 };
+use lucid_coordination::{
+    LocalCoordinator, LocalLimiter, LocalUsedOnce, Quotas, RedisCoordinator, RedisSettings,
+};
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_gateway::GatewayClient;
 use lucid_model::{
@@ -25,12 +28,7 @@ use lucid_service::{
     Actor, Approval, PayerLimits, Ports, SampleLimits, SeriesAges, Service, ServiceConfig, Trust,
     WebhookSettings,
 };
-use lucid_store::{
-    OpenError,
-    coord::{
-        LocalCoordinator, LocalLimiter, LocalUsedOnce, Quotas, RedisCoordinator, RedisSettings,
-    },
-};
+use lucid_store::OpenError;
 use lucid_webhooks::WebhookClient;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;

@@ -134,7 +134,7 @@ mod tests {
         atomic::{AtomicU32, Ordering},
     };
 
-    use lucid_store::coord::LocalCoordinator;
+    use lucid_coordination::LocalCoordinator;
 
     use super::*;
 

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use cargo_metadata::MetadataCommand;
 
 /// What each crate may depend on; the root package sees all.
-const MAY_KNOW: [(&str, &[&str]); 15] = [
+const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("lucid-model", &[]),
     ("lucid-ports", &["lucid-model"]),
     ("lucid-service", &["lucid-model", "lucid-ports"]),
     ("lucid-engine", &["lucid-model", "lucid-ports"]),
     ("lucid-store", &["lucid-model", "lucid-ports"]),
+    ("lucid-coordination", &["lucid-model", "lucid-ports"]),
     ("lucid-egress", &[]),
     ("lucid-payments", &["lucid-model", "lucid-ports", "lucid-egress"]),
     ("lucid-chain", &["lucid-model", "lucid-ports", "lucid-egress"]),
@@ -30,7 +31,7 @@ const MEASURES: [&str; 2] = ["lucid-benches", "lucid-testkit"];
 const BELONGS_TO: [(&str, &[&str]); 11] = [
     ("wasmtime", &["lucid-engine"]),
     ("mongodb", &["lucid-store"]),
-    ("redis", &["lucid-store"]),
+    ("redis", &["lucid-coordination"]),
     ("rusqlite", &["lucid-store", "lucid-sandbox", "lucid"]),
     ("axum", &["lucid-api", "lucid-sandbox", "lucid"]),
     (
@@ -48,7 +49,7 @@ const BELONGS_TO: [(&str, &[&str]); 11] = [
     ("sysinfo", &["lucid-agent"]),
     ("utoipa", &["lucid-api-types", "lucid-api"]),
     ("clap", &["lucid"]),
-    ("governor", &["lucid-store"]),
+    ("governor", &["lucid-coordination"]),
     ("jsonwebtoken", &["lucid-api"]),
 ];
 

@@ -147,7 +147,7 @@ fn payer(
         clock: Arc::new(machine()),
         entropy: Arc::new(machine()),
         challenge_key: ChallengeKey::of_secret("secret"),
-        used_once: Arc::new(lucid_store::coord::LocalUsedOnce::default()),
+        used_once: Arc::new(lucid_coordination::LocalUsedOnce::default()),
     };
     Service::new(ports, money::config(), FAMILY)
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use lucid_store::coord::{RedisFacts, probe_redis};
+use lucid_coordination::{RedisFacts, probe_redis};
 
 use super::{ANSWER_TIME_MAX, Finding, neighbours::Clocks, now_ms};
 use crate::config::Config;

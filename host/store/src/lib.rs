@@ -1,13 +1,11 @@
 //! Keeps the service's state: one backend behind every port, chosen by the URL's scheme.
 //!
 //! An answer to a write means that it is durable. No backend type leaves this crate but as `dyn
-//! Store`. What replicas agree on without keeping it, such as who has sent how many requests, is in
-//! [`coord`].
+//! Store`.
 
 mod backup;
 #[cfg(test)]
 mod conformance;
-pub mod coord;
 mod documents;
 mod inspection;
 mod mongo;

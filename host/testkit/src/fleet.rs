@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use lucid_coordination::LocalUsedOnce;
 use lucid_engine::{EngineConfig, PolicyEngine, read_bundle};
 use lucid_model::{
     audit::AuditEntry,
@@ -29,7 +30,6 @@ use lucid_model::{
 };
 use lucid_ports::{Activated, Clock, Entropy, Registration, Report, Signer, Store, StoredBundle};
 use lucid_service::{Approval, PayerLimits, Ports, SeriesAges, Service, ServiceConfig, Trust};
-use lucid_store::coord::LocalUsedOnce;
 use uuid::Uuid;
 
 const FIRST_S: i64 = 20_000 * 86_400;

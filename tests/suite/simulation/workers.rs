@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use lucid_coordination::LocalUsedOnce;
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{
     challenge::ChallengeKey,
@@ -25,7 +26,7 @@ use lucid_ports::{Fence, PolicyRuntime, Registration, Store, Tenure, WebhookSend
 use lucid_service::{
     Actor, PayerLimits, Ports, Role, Service, ServiceConfig, ServiceError, verify_books,
 };
-use lucid_store::{Memory, Pause, coord::LocalUsedOnce};
+use lucid_store::{Memory, Pause};
 use lucid_webhooks::WebhookClient;
 use uuid::Uuid;
 

@@ -17,7 +17,7 @@ use super::{
     listener::RedisListener,
     once::RedisUsedOnce,
 };
-use crate::coord::Quotas;
+use crate::Quotas;
 
 /// Longest message that is passed on.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;

@@ -17,7 +17,7 @@ use super::{
     RedisCoordinator, RedisSettings, probe_redis,
     server::{RedisServer, free_port},
 };
-use crate::coord::conformance::{QUOTAS, TTL, eventually, taken, user};
+use crate::conformance::{QUOTAS, TTL, eventually, taken, user};
 
 /// For one command here; the machine may be busy.
 const TIMEOUT: Duration = Duration::from_millis(500);

@@ -6,9 +6,7 @@ use std::{
 use lucid_ports::{Admission, Coordinator, Heard, LimitClass, RateLimiter, Topic, UsedOnce};
 
 use super::{RedisCoordinator, RedisSettings, probe_redis, server::RedisServer};
-use crate::coord::conformance::{
-    QUOTAS, Replicas, TTL, coordination_suite, eventually, taken, user,
-};
+use crate::conformance::{QUOTAS, Replicas, TTL, coordination_suite, eventually, taken, user};
 
 /// For one command here; the machine may be busy.
 const TIMEOUT: Duration = Duration::from_millis(500);

@@ -267,7 +267,7 @@ pub(super) async fn a_word_is_used_once_whichever_replica_is_asked(replicas: &dy
 
 macro_rules! coordination_suite {
     ($replicas:path) => {
-        $crate::coord::conformance::coordination_suite! { @ $replicas;
+        $crate::conformance::coordination_suite! { @ $replicas;
             one_of_fifty_gets_the_lease, fences_grow_from_holder_to_holder, a_fence_that_a_store_has_seen_is_passed, a_lease_is_over_for_its_holder_before_another_has_it,
             a_renewed_lease_outlives_its_time, only_its_holder_gives_a_lease_back, what_one_says_the_others_hear, a_quota_is_shared_and_told,
             a_coordinator_answers_and_has_a_name, what_is_forgotten_is_no_quota_that_is_used,
@@ -278,14 +278,14 @@ macro_rules! coordination_suite {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $test() {
             let Some(replicas) = $replicas() else { return };
-            let watched = $crate::coord::conformance::covered::Watched::new(&replicas);
-            $crate::coord::conformance::$test(&watched).await;
+            let watched = $crate::conformance::covered::Watched::new(&replicas);
+            $crate::conformance::$test(&watched).await;
             watched.check(stringify!($test));
         })+
 
         #[test]
         fn every_method_is_proven_by_a_case() {
-            $crate::coord::conformance::covered::check_proofs(&[$(stringify!($test)),+]);
+            $crate::conformance::covered::check_proofs(&[$(stringify!($test)),+]);
         }
     };
 }

@@ -6,7 +6,7 @@ use lucid_ports::{Admission, Allowance, CoordinationError, LimitClass, Party, Ra
 use redis::Script;
 
 use super::link::Link;
-use crate::coord::{LocalLimiter, Quotas};
+use crate::{LocalLimiter, Quotas};
 
 /// The generic cell rate algorithm in one step, by the server's clock, in microseconds. Numbers are
 /// doubles: at today's times they are good to a quarter of a microsecond, which the rounding of

@@ -22,7 +22,7 @@ struct Covered<T: ?Sized> {
 }
 
 /// Any backend, with its parts [`Covered`].
-pub(in crate::coord) struct Watched<'a> {
+pub(crate) struct Watched<'a> {
     replicas: &'a dyn Replicas,
     called: Called,
 }
@@ -40,12 +40,12 @@ impl Replicas for Watched<'_> {
 }
 
 impl<'a> Watched<'a> {
-    pub(in crate::coord) fn new(replicas: &'a dyn Replicas) -> Self {
+    pub(crate) fn new(replicas: &'a dyn Replicas) -> Self {
         Self { replicas, called: Called::default() }
     }
 
     /// Fails unless the case called every method that it is said to prove.
-    pub(in crate::coord) fn check(&self, case: &str) {
+    pub(crate) fn check(&self, case: &str) {
         let called = self.called.lock();
         let proven = PROOFS.iter().copied().flatten().filter(|(_, cases)| cases.contains(&case));
         let missing: Vec<_> =
@@ -55,7 +55,7 @@ impl<'a> Watched<'a> {
 }
 
 /// Fails if a method is said to be proven by a case that is none.
-pub(in crate::coord) fn check_proofs(cases: &[&str]) {
+pub(crate) fn check_proofs(cases: &[&str]) {
     for (method, proofs) in PROOFS.iter().copied().flatten() {
         let missing: Vec<_> = proofs.iter().filter(|proof| !cases.contains(proof)).collect();
         assert!(missing.is_empty(), "{method} is proven by {missing:?}, which are no cases");

@@ -160,7 +160,7 @@ mod tests {
     use lucid_ports::{RateLimiter, UsedOnce};
 
     use super::*;
-    use crate::coord::{
+    use crate::{
         LocalLimiter, LocalUsedOnce,
         conformance::{QUOTAS, Replicas, coordination_suite},
     };

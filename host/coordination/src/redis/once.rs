@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use lucid_ports::{CoordinationError, FirstUse, UsedOnce};
 
 use super::link::Link;
-use crate::coord::LocalUsedOnce;
+use crate::LocalUsedOnce;
 
 /// What was used by any replica; what was used here is known also while Redis is away.
 pub struct RedisUsedOnce {
