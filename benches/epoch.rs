@@ -62,7 +62,7 @@ async fn run(server: Option<&str>, nodes: u32) {
     let cache = dir.path().join("cache");
     let folder = format!("sqlite://{}", dir.path().display());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let store = lucid_store::open(&folder).await.unwrap();
+    let store = lucid_testkit::STORES.open(&folder).await.unwrap();
     let stamp = Stamp {
         environment: Environment::Sandbox,
         network: "nile".into(),
@@ -83,7 +83,7 @@ async fn run(server: Option<&str>, nodes: u32) {
         Some(server) => copied(&folder, database(server, nodes)).await,
         None => folder,
     };
-    let store = lucid_store::open(&url).await.unwrap();
+    let store = lucid_testkit::STORES.open(&url).await.unwrap();
     let service = fleet::service(&store, &cache, 2, 2 * threads, threads).await;
     // What filling left of the allocator's is not the epoch's: the peak counts from here.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
@@ -133,7 +133,14 @@ async fn copied(folder: &str, to: String) -> String {
         Step::Copying => ControlFlow::Continue(()),
         Step::Verifying => ControlFlow::Break(()),
     };
-    let copied = lucid_store::copy(folder, &to, stop_before_reading).await;
+    let copied = lucid_store::copy(
+        &lucid_testkit::STORES,
+        folder,
+        &to,
+        &lucid_store::Limits::default(),
+        stop_before_reading,
+    )
+    .await;
     assert!(matches!(copied, Err(CopyError::Stopped)), "{copied:?}");
     let database = Client::with_uri_str(&to).await.unwrap().default_database().unwrap();
     let mark = database

@@ -87,7 +87,8 @@ async fn fleet_of(
 
 async fn planned(nodes: u32) {
     let dir = tempfile::tempdir().unwrap();
-    let store = lucid_store::open(&format!("sqlite://{}", dir.path().display())).await.unwrap();
+    let store =
+        lucid_testkit::STORES.open(&format!("sqlite://{}", dir.path().display())).await.unwrap();
     let service = fleet_of(&store, nodes, dir.path(), None).await;
     let started = Instant::now();
     let mut accruals = 0;
@@ -121,7 +122,8 @@ async fn planned(nodes: u32) {
 
 async fn paid(lucid: &str, payouts: u32) {
     let dir = tempfile::tempdir().unwrap();
-    let store = lucid_store::open(&format!("sqlite://{}", dir.path().display())).await.unwrap();
+    let store =
+        lucid_testkit::STORES.open(&format!("sqlite://{}", dir.path().display())).await.unwrap();
     let (_process, url) =
         sandbox::start(lucid, &dir.path().join("sandbox"), &["--confirm-ms", "0"]);
     let timeout = Duration::from_secs(10);

@@ -198,7 +198,7 @@ async fn report(service: &Service, nodes: Vec<String>) -> (f64, Vec<Duration>) {
 
 /// Entries a second into the ledger, as a settlement books them.
 async fn bookings(url: &str) -> f64 {
-    let store = lucid_store::open(url).await.unwrap();
+    let store = lucid_testkit::STORES.open(url).await.unwrap();
     let started = Instant::now();
     for call in 0..BOOKINGS {
         let entries = (0..BOOKED_AT_ONCE).map(|place| {

@@ -166,7 +166,7 @@ fn main() {
 async fn run(nodes: u32) {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().display());
-    let store = lucid_store::open(&url).await.unwrap();
+    let store = lucid_testkit::STORES.open(&url).await.unwrap();
     let samples = u64::from(nodes) * u64::try_from(DAYS * DAY_MS / 30_000).unwrap();
     let end = TimeMs(START_MS + DAYS * DAY_MS);
 
@@ -192,7 +192,7 @@ async fn run(nodes: u32) {
     charts(&store, nodes, end).await;
     drop(store);
     on_the_disk(&dir.path().join("telemetry.db"), samples, hours);
-    forgetting(&lucid_store::open(&url).await.unwrap(), end).await;
+    forgetting(&lucid_testkit::STORES.open(&url).await.unwrap(), end).await;
 }
 
 /// What charts of a node and sums of the fleet take.

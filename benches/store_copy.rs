@@ -312,7 +312,7 @@ async fn telemetry(store: &Arc<dyn Store>, nodes: u32, samples: i64) {
 }
 
 async fn generate(dir: &Path, nodes: u32, samples: i64) {
-    let store = lucid_store::open(&format!("sqlite://{}", dir.display())).await.unwrap();
+    let store = lucid_testkit::STORES.open(&format!("sqlite://{}", dir.display())).await.unwrap();
     let family = FamilyId(Uuid::now_v7());
     store
         .stamp_or(Stamp {
@@ -362,12 +362,15 @@ fn main() {
             started.elapsed().as_secs_f64()
         );
         let started = Instant::now();
-        let report =
-            lucid_store::copy(&format!("sqlite://{}", dir.path().display()), &to, &mut |_| {
-                ControlFlow::Continue(())
-            })
-            .await
-            .unwrap();
+        let report = lucid_store::copy(
+            &lucid_testkit::STORES,
+            &format!("sqlite://{}", dir.path().display()),
+            &to,
+            &lucid_store::Limits::default(),
+            &mut |_| ControlFlow::Continue(()),
+        )
+        .await
+        .unwrap();
         assert!(report.is_equal(), "{:?}", report.misfits);
         let mut copied = 0.0;
         for kind in report.kinds.iter().filter(|kind| kind.to.count > 0) {

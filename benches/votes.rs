@@ -33,7 +33,7 @@ fn main() {
 async fn run(lucid: &str, nodes: u32) {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().display());
-    let store = lucid_store::open(&url).await.unwrap();
+    let store = lucid_testkit::STORES.open(&url).await.unwrap();
     fleet::register(&store, nodes).await;
     fleet::activate(store.as_ref(), Path::new("policies/observation-weighted/1.0.0"), Revision(0))
         .await;

@@ -43,7 +43,9 @@ use crate::{
     measurements, open_files,
     ports::{ServiceKey, SystemClock, SystemEntropy},
     secrets::{self, watched::SecretFiles},
-    stamp, trust,
+    stamp,
+    stores::STORES,
+    trust,
 };
 
 /// Upper bounds of latency buckets, in seconds.
@@ -109,9 +111,8 @@ pub async fn compose(config: &Config) -> Result<App> {
     let credentials = Credentials::read(config)?;
     secrets::configured_seal_keys(config)?;
     in_memory_for_the_sandbox(config)?;
-    let store = lucid_store::open_with(&config.store.url, config.store.cache_mib)
-        .await
-        .map_err(unusable)?;
+    let store =
+        STORES.open_with(&config.store.url, config.store.cache_mib).await.map_err(unusable)?;
     let sandbox = sandbox(config, data.join("sandbox"))?;
     let (rail, environment) = rail(config, &credentials, sandbox.as_ref())?;
     let (family, begun) = stamped(config, store.as_ref(), environment, rail.as_deref()).await?;
@@ -193,7 +194,7 @@ pub fn check(config: &Config) -> Result<()> {
     let credentials = Credentials::read(config)?;
     secrets::configured_seal_keys(config)?;
     in_memory_for_the_sandbox(config)?;
-    lucid_store::check_url(&config.store.url).map_err(unusable)?;
+    STORES.check_url(&config.store.url).map_err(unusable)?;
     rail(config, &credentials, None)?;
     chain(config, &credentials, None)?;
     coordination(config, FamilyId(uuid::Uuid::nil()), "check").map(|_| ())
@@ -230,9 +231,9 @@ pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) 
 /// A store that is there already.
 pub async fn existing(url: &str) -> Result<Arc<dyn Store>> {
     if !url.starts_with("mongodb") {
-        lucid_store::inspect(url, Duration::ZERO).map_err(unusable)?;
+        lucid_store_sqlite::inspect(url, Duration::ZERO).map_err(unusable)?;
     }
-    lucid_store::open(url).await.map_err(unusable)
+    STORES.open(url).await.map_err(unusable)
 }
 
 /// A URL that is wrong, or a store that a newer binary has written, is the operator's to mend.

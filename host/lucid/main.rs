@@ -29,6 +29,7 @@ mod private;
 mod replicas;
 mod secrets;
 mod stamp;
+mod stores;
 mod tasks;
 mod traces;
 mod trust;

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use cargo_metadata::MetadataCommand;
 
 /// What each crate may depend on; the root package sees all.
-const MAY_KNOW: [(&str, &[&str]); 16] = [
+const MAY_KNOW: [(&str, &[&str]); 18] = [
     ("lucid-model", &[]),
     ("lucid-ports", &["lucid-model"]),
     ("lucid-service", &["lucid-model", "lucid-ports"]),
     ("lucid-engine", &["lucid-model", "lucid-ports"]),
     ("lucid-store", &["lucid-model", "lucid-ports"]),
+    ("lucid-store-sqlite", &["lucid-model", "lucid-ports", "lucid-store"]),
+    ("lucid-store-mongo", &["lucid-model", "lucid-ports", "lucid-store"]),
     ("lucid-coordination", &["lucid-model", "lucid-ports"]),
     ("lucid-egress", &[]),
     ("lucid-payments", &["lucid-model", "lucid-ports", "lucid-egress"]),
@@ -25,14 +27,14 @@ const MAY_KNOW: [(&str, &[&str]); 16] = [
 ];
 
 /// What is no part of the product and sees what it measures; nobody else sees it.
-const MEASURES: [&str; 2] = ["lucid-benches", "lucid-testkit"];
+const MEASURES: [&str; 3] = ["lucid-benches", "lucid-store-conformance", "lucid-testkit"];
 
 /// Libraries that belong to one room.
 const BELONGS_TO: [(&str, &[&str]); 11] = [
     ("wasmtime", &["lucid-engine"]),
-    ("mongodb", &["lucid-store"]),
+    ("mongodb", &["lucid-store-mongo"]),
     ("redis", &["lucid-coordination"]),
-    ("rusqlite", &["lucid-store", "lucid-sandbox", "lucid"]),
+    ("rusqlite", &["lucid-store-sqlite", "lucid-sandbox", "lucid"]),
     ("axum", &["lucid-api", "lucid-sandbox", "lucid"]),
     (
         "reqwest",

@@ -16,7 +16,7 @@ use lucid_ports::{Booked, Fence, Order, PageRequest, PayoutUpdate, Registration,
 use lucid_service::{
     Actor, Role, Service, ServiceConfig, ServiceError, Unpaid, UnpaidFilter, UnpaidReport,
 };
-use lucid_store::Memory;
+use lucid_store_sqlite::Memory;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -146,7 +146,10 @@ fn many_payouts_are_resolved_by_one_second_signature() {
 fn many_payouts_are_resolved_by_one_second_signature_over_mongodb() {
     let Some(server) = MongoServer::start() else { return };
     block_on(async {
-        a_batch_is_confirmed_as_a_whole(lucid_store::open(&server.database()).await.unwrap()).await
+        a_batch_is_confirmed_as_a_whole(
+            lucid_testkit::STORES.open(&server.database()).await.unwrap(),
+        )
+        .await
     });
 }
 

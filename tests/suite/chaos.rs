@@ -397,7 +397,7 @@ fn whatever_is_killed_nothing_is_lost_paid_twice_closed_twice_or_mixed() {
     check_money(lucid, &nodes, &transfers);
     let (code, said) = lucid.treasurer("carol", &["audit"]);
     assert!(code == Some(0) && said.contains("\"in_order\":true"), "{said}");
-    let store = block_on(lucid_store::open(&database)).unwrap();
+    let store = block_on(lucid_testkit::STORES.open(&database)).unwrap();
     let epochs = block_on(check_epochs(store.as_ref()));
     println!("{epochs} epochs, {} transfers", transfers.len());
     let keys: Vec<String> = scene

@@ -24,7 +24,7 @@ use lucid_service::{
     ActivationRequest, Actor, NewSample, NewSession, ReportProof, Reported, Role, Service,
     ServiceConfig, ServiceError, Start,
 };
-use lucid_store::Memory;
+use lucid_store_sqlite::Memory;
 use uuid::Uuid;
 
 use crate::{

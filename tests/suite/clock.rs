@@ -19,7 +19,7 @@ use lucid_model::{
 };
 use lucid_ports::{AuditFilter, Clock, Order, PageRequest, Store};
 use lucid_service::{Actor, CLOCK_DOUBTED, EPOCHS_STALLED, Ports, Service};
-use lucid_store::Memory;
+use lucid_store_sqlite::Memory;
 use serde_json::{Value, json};
 
 use crate::{

@@ -18,7 +18,7 @@ fn lucid(args: &[&str]) -> Command {
 fn a_reader_that_stops_reading_is_no_error() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().display());
-    drop(block_on(lucid_store::open(&url)).unwrap());
+    drop(block_on(lucid_testkit::STORES.open(&url)).unwrap());
     for args in [
         &["config", "check", "--all"][..],
         &["config", "check", "--output", "json"],
@@ -74,7 +74,7 @@ fn a_store_is_verified_where_nobody_can_write() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
     let url = format!("sqlite://{data}");
-    let store = block_on(lucid_store::open(&url)).unwrap();
+    let store = block_on(lucid_testkit::STORES.open(&url)).unwrap();
     block_on(store.begin_paying(lucid_ports::Fence(1))).unwrap();
     let verify = ["ledger", "verify", "--data", data];
     let Some((code, said)) = where_nobody_writes(dir.path(), &verify) else { return };

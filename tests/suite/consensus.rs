@@ -18,7 +18,7 @@ use lucid_model::{
 };
 use lucid_ports::{Attempt, Chain, ChainError, Order, PageRequest, Store, VoteAnswer, VoteFilter};
 use lucid_service::{Actor, Participation, Ports, Service, ServiceConfig};
-use lucid_store::Memory;
+use lucid_store_sqlite::Memory;
 use uuid::Uuid;
 
 use crate::{

@@ -67,7 +67,7 @@ fn to_be_paid(numbers: std::ops::Range<u128>) -> (Arc<TempDir>, Vec<Payout>) {
     let dir = Arc::new(tempfile::tempdir().unwrap());
     let url = format!("sqlite://{}", dir.path().join("data").display());
     let payouts = block_on(async {
-        let store = lucid_store::open(&url).await.unwrap();
+        let store = lucid_testkit::STORES.open(&url).await.unwrap();
         let stamp = Stamp {
             environment: Environment::Sandbox,
             network: "sandbox".into(),
@@ -370,7 +370,8 @@ fn a_full_disk_stops_payments_cleanly() {
                 sort: PayoutSort::CreatedAt,
                 order: lucid_ports::Order::Ascending,
             };
-            lucid_store::open(&store)
+            lucid_testkit::STORES
+                .open(&store)
                 .await
                 .unwrap()
                 .payouts(&PayoutFilter::default(), page)

@@ -120,13 +120,15 @@ async fn check(store: &dyn Store, service: &Service, nodes: u32) {
 fn scores_are_the_same_on_one_core_or_more_and_in_every_store() {
     block_on(async {
         let dir = tempfile::tempdir().unwrap();
-        let sqlite =
-            lucid_store::open(&format!("sqlite://{}", dir.path().display())).await.unwrap();
+        let sqlite = lucid_testkit::STORES
+            .open(&format!("sqlite://{}", dir.path().display()))
+            .await
+            .unwrap();
         let alone = closed_by(sqlite, NODES, 1, 1).await;
-        let memory = || Arc::new(lucid_store::Memory::new().unwrap().open().unwrap());
+        let memory = || Arc::new(lucid_store_sqlite::Memory::new().unwrap().open().unwrap());
         assert_eq!(closed_by(memory(), NODES, 4, 2).await, alone);
         if let Some(server) = MongoServer::start() {
-            let store = lucid_store::open(&server.database()).await.unwrap();
+            let store = lucid_testkit::STORES.open(&server.database()).await.unwrap();
             assert_eq!(
                 closed_by(store, NODES_OF_MONGODB, 3, 2).await,
                 closed_by(memory(), NODES_OF_MONGODB, 1, 1).await
@@ -140,7 +142,7 @@ fn scores_are_the_same_on_one_core_or_more_and_in_every_store() {
 fn child_that_closes_epochs() {
     let Ok(url) = std::env::var(CHILD_STORE) else { return };
     block_on(async {
-        let store = lucid_store::open(&url).await.unwrap();
+        let store = lucid_testkit::STORES.open(&url).await.unwrap();
         let cache = tempfile::tempdir().unwrap();
         let service = fleet::service(&store, cache.path(), EPOCHS, 2, 1).await;
         println!("\nchild is closing");
@@ -177,12 +179,13 @@ fn closed_across_kills(url: &str, nodes: u32, kills: u64) -> u64 {
         killed += 1;
     }
     block_on(async {
-        let store = lucid_store::open(url).await.unwrap();
+        let store = lucid_testkit::STORES.open(url).await.unwrap();
         let cache = tempfile::tempdir().unwrap();
         let service = fleet::service(&store, cache.path(), EPOCHS, 2, 1).await;
         check(store.as_ref(), &service, nodes).await;
         // Somebody who was never killed finds the same.
-        let memory: Arc<dyn Store> = Arc::new(lucid_store::Memory::new().unwrap().open().unwrap());
+        let memory: Arc<dyn Store> =
+            Arc::new(lucid_store_sqlite::Memory::new().unwrap().open().unwrap());
         fill(&memory, nodes).await;
         let undisturbed = fleet::service(&memory, cache.path(), EPOCHS, 4, 2).await;
         close_all(&undisturbed).await;
@@ -196,7 +199,7 @@ fn closed_across_all_kills(nodes: u32, url: impl Fn() -> String) {
     let (mut killed, mut stores) = (0, 0);
     while killed < kills() {
         let url = url();
-        block_on(async { fill(&lucid_store::open(&url).await.unwrap(), nodes).await });
+        block_on(async { fill(&lucid_testkit::STORES.open(&url).await.unwrap(), nodes).await });
         killed += closed_across_kills(&url, nodes, kills() - killed);
         stores += 1;
         assert!(stores < 10 + 2 * kills(), "{killed} kills in {stores} stores");
@@ -224,7 +227,8 @@ fn kills_while_epochs_are_closed_score_nobody_twice_over_mongodb() {
 #[test]
 fn an_epoch_waits_for_reports_until_its_deadline() {
     block_on(async {
-        let store: Arc<dyn Store> = Arc::new(lucid_store::Memory::new().unwrap().open().unwrap());
+        let store: Arc<dyn Store> =
+            Arc::new(lucid_store_sqlite::Memory::new().unwrap().open().unwrap());
         fill(&store, 3).await;
         let cache = tempfile::tempdir().unwrap();
         let at = |after_ms: i64, least_ppm: u32| {

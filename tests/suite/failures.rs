@@ -113,7 +113,7 @@ fn recompute_all(rig: &mut Rig) -> Vec<String> {
     let engine = PolicyEngine::new(EngineConfig::new(cache.path().join("cache"))).unwrap();
     let url = format!("sqlite://{}", rig.lucid.data().display());
     block_on(async {
-        let store = lucid_store::open(&url).await.unwrap();
+        let store = lucid_testkit::STORES.open(&url).await.unwrap();
         let page = PageRequest { page: 1, limit: 100, sort: (), order: Order::Ascending };
         let mut used = Vec::new();
         for record in store.epochs(EpochFilter::default(), page).await.unwrap().items {

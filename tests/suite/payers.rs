@@ -262,10 +262,10 @@ async fn pays_all(store: &dyn Store, payer: &Service, tenure: &Tenure) {
 
 async fn an_older_payer_is_shut_out(url: &str, sandbox: &SandboxProcess) {
     let dir = tempfile::tempdir().unwrap();
-    let old_store = lucid_store::open(url).await.unwrap();
+    let old_store = lucid_testkit::STORES.open(url).await.unwrap();
     // A folder is open once; a server's database as often as there are replicas.
     let store = if url.starts_with("mongodb") {
-        lucid_store::open(url).await.unwrap()
+        lucid_testkit::STORES.open(url).await.unwrap()
     } else {
         Arc::clone(&old_store)
     };
@@ -325,7 +325,7 @@ fn a_payer_that_was_replaced_while_it_was_stopped_sends_nothing() {
 async fn a_payout_of_a_node_that_cannot_be_paid_any_more_is_held() {
     let (sandbox, dir) =
         (tokio::task::block_in_place(SandboxProcess::start), tempfile::tempdir().unwrap());
-    let store = lucid_store::open("memory://").await.unwrap();
+    let store = lucid_testkit::STORES.open("memory://").await.unwrap();
     let payout = a_payout_to_send(store.as_ref(), 1).await;
     let payer = payer(&store, &sandbox, dir.path(), None);
     let mut told = payer.bus().subscribe();

@@ -16,7 +16,7 @@ use lucid_model::{
 };
 use lucid_ports::{Booked, Books, Fence, PayoutUpdate, Store, StoreError};
 use lucid_service::{Ports, Safety, Service, verify_books};
-use lucid_store::Memory;
+use lucid_store_sqlite::Memory;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -9,7 +9,7 @@ use lucid_model::{
 };
 use lucid_ports::{Assigned, Registration, Store};
 use lucid_service::{Actor, NewPool, Service};
-use lucid_store::Memory;
+use lucid_store_sqlite::Memory;
 use serde_json::json;
 use uuid::Uuid;
 

@@ -13,7 +13,7 @@ use lucid_model::{
 };
 use lucid_ports::{Checked, Clock, Store};
 use lucid_service::{Actor, Ports, ReportProof, Role, Service};
-use lucid_store::Memory;
+use lucid_store_sqlite::Memory;
 
 use crate::{clock::Clocks, fleet, support::block_on};
 

@@ -26,7 +26,8 @@ const NODES: u32 = 2_300;
 const EPOCHS: u32 = 2;
 
 async fn closed_with(policy: &str, cache: &std::path::Path) -> (Arc<dyn Store>, Arc<Service>) {
-    let store: Arc<dyn Store> = Arc::new(lucid_store::Memory::new().unwrap().open().unwrap());
+    let store: Arc<dyn Store> =
+        Arc::new(lucid_store_sqlite::Memory::new().unwrap().open().unwrap());
     fleet::register(&store, NODES).await;
     fleet::activate(store.as_ref(), &root().join(format!("policies/{policy}/1.0.0")), Revision(0))
         .await;

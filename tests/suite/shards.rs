@@ -136,7 +136,7 @@ async fn close_all(service: &Service) {
 }
 
 fn memory() -> Arc<dyn Store> {
-    Arc::new(lucid_store::Memory::new().unwrap().open().unwrap())
+    Arc::new(lucid_store_sqlite::Memory::new().unwrap().open().unwrap())
 }
 
 /// What one replica alone makes of it.
@@ -210,8 +210,12 @@ fn an_epoch_that_several_replicas_scored_is_the_same_to_the_byte() {
     block_on(async {
         is_shared(memory(), NODES, CHUNKS).await;
         if let Some(server) = MongoServer::start() {
-            is_shared(lucid_store::open(&server.database()).await.unwrap(), NODES_OF_MONGODB, 2)
-                .await;
+            is_shared(
+                lucid_testkit::STORES.open(&server.database()).await.unwrap(),
+                NODES_OF_MONGODB,
+                2,
+            )
+            .await;
         }
     });
 }

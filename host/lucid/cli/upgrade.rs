@@ -6,7 +6,7 @@ use lucid_store::PartSchema;
 use serde_json::json;
 
 use super::{logs, place::Place, runtime};
-use crate::{cli::out, up::Output};
+use crate::{cli::out, stores::STORES, up::Output};
 
 /// Before another version of this binary serves a store.
 #[derive(Args)]
@@ -69,7 +69,7 @@ pub fn run(args: &UpgradeArgs) -> Result<ExitCode> {
     let UpgradeCommand::Check(args) = &args.command;
     logs("error", false);
     let (url, _) = args.place.find()?;
-    let parts = runtime(1)?.block_on(lucid_store::schemas(&url))?;
+    let parts = runtime(1)?.block_on(STORES.of(&url)?.schemas(&url))?;
     let mut out = out::out();
     match args.output {
         Output::Table => {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lucid_store::{MongoInspection, OpenError, Room};
+use lucid_store::OpenError;
+use lucid_store_mongo::{DiskUse, MongoInspection, inspect};
 
 use super::{
     Finding,
@@ -21,7 +22,7 @@ const WRITE_MAX: Duration = Duration::from_secs(2);
 const NAMED_MAX: usize = 5;
 
 pub async fn examine(config: &Config, clocks: &mut Clocks) -> Vec<Finding> {
-    match lucid_store::inspect_mongo(&config.store.url).await {
+    match inspect(&config.store.url).await {
         Ok(found) => {
             if let Some(ahead_ms) = found.ahead_ms {
                 clocks.add("MongoDB's clock", ahead_ms);
@@ -100,7 +101,7 @@ fn durable(write: &Result<Duration, String>) -> Finding {
     }
 }
 
-fn room(room: &Room) -> Finding {
+fn room(room: &DiskUse) -> Finding {
     let told = format!("the database takes {} MiB on disk", room.stored_bytes >> 20);
     let todo = "make room on the server's disk: writes fail when it is full";
     match room.free_bytes {
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn room_is_judged_only_where_it_is_told() {
-        let level = |free_bytes| room(&Room { stored_bytes: 1 << 30, free_bytes }).level;
+        let level = |free_bytes| room(&DiskUse { stored_bytes: 1 << 30, free_bytes }).level;
         assert_eq!(level(None), Level::Ok);
         assert_eq!(level(Some(FREE_BYTES_WARN)), Level::Ok);
         assert_eq!(level(Some(FREE_BYTES_WARN - 1)), Level::Warn);

@@ -3,7 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use lucid_ports::Stamp;
-use lucid_store::{Inspection, Integrity, OpenError, StoreFile, UnfinishedCopy};
+use lucid_store::{OpenError, UnfinishedCopy};
+use lucid_store_sqlite::{Inspection, Integrity, StoreFile, inspect};
 
 use super::{Finding, policies};
 use crate::{
@@ -33,7 +34,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
             todo,
         )];
     }
-    match lucid_store::inspect(&config.store.url, CHECK_TIME_MAX) {
+    match inspect(&config.store.url, CHECK_TIME_MAX) {
         Ok(found) => {
             let mut findings = vec![store(dir, &found)];
             findings.extend(found.files.iter().map(integrity));

@@ -1,8 +1,6 @@
 //! Backups of a folder that a service may be using.
 
-use std::path::{Path, PathBuf};
-
-use crate::{OpenError, sqlite};
+use std::path::PathBuf;
 
 /// How far a backup is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,22 +19,4 @@ pub struct BackedUpFile {
     pub file: PathBuf,
     /// How large.
     pub bytes: u64,
-}
-
-/// Copies the files of the store of a URL into a folder, as they were when it began, whole and
-/// synced; the service goes on meanwhile. A database server has tools of its own for that.
-///
-/// # Errors
-/// [`OpenError`] if it is no folder's URL, `to` is not empty, or something cannot be read or
-/// written.
-pub fn back_up(
-    url: &str,
-    to: &Path,
-    told: &mut dyn FnMut(BackupProgress),
-) -> Result<Vec<BackedUpFile>, OpenError> {
-    match url.split_once("://") {
-        Some(("sqlite", dir)) => sqlite::back_up(Path::new(dir), to, told),
-        Some((scheme, _)) => Err(OpenError::NoBackup { scheme: scheme.to_owned() }),
-        None => Err(OpenError::NotAUrl { url: String::new() }),
-    }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a document cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DocumentError {
+pub enum DocumentError {
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     #[error("{0:?} is no {1}")]
@@ -102,7 +102,7 @@ fn read_summary<C, D: Into<C>>(doc: SummaryDoc<D>) -> Result<Summary<C>, Documen
     Ok(Summary { nodes: doc.nodes, changed: doc.changed, total: doc.total.into(), winners, losers })
 }
 
-pub(crate) fn findings(found: Findings) -> Result<String, DocumentError> {
+pub fn findings(found: Findings) -> Result<String, DocumentError> {
     let doc = match found {
         Findings::Scores(scores) => FindingsDoc::Scores(summary(scores)),
         Findings::Money(money) => FindingsDoc::Money(summary(money)),
@@ -111,7 +111,7 @@ pub(crate) fn findings(found: Findings) -> Result<String, DocumentError> {
     Ok(serde_json::to_string(&doc)?)
 }
 
-pub(crate) fn read_findings(text: &str) -> Result<Findings, DocumentError> {
+pub fn read_findings(text: &str) -> Result<Findings, DocumentError> {
     Ok(match serde_json::from_str(text)? {
         FindingsDoc::Scores(doc) => Findings::Scores(read_summary(doc)?),
         FindingsDoc::Money(doc) => Findings::Money(read_summary(doc)?),
@@ -193,11 +193,11 @@ impl RowDoc {
 }
 
 /// Two rows of one node.
-pub(crate) fn two_rows(rows: [&ScoreRow; 2]) -> Result<String, DocumentError> {
+pub fn two_rows(rows: [&ScoreRow; 2]) -> Result<String, DocumentError> {
     Ok(serde_json::to_string(&rows.map(RowDoc::from))?)
 }
 
-pub(crate) fn read_two_rows(text: &str, node: NodeId) -> Result<[ScoreRow; 2], DocumentError> {
+pub fn read_two_rows(text: &str, node: NodeId) -> Result<[ScoreRow; 2], DocumentError> {
     let rows: [RowDoc; 2] = serde_json::from_str(text)?;
     Ok(rows.map(|row| row.row(node)))
 }
@@ -212,7 +212,7 @@ struct ResolutionDoc {
 }
 
 /// What became of the payouts of a batch.
-pub(crate) fn resolutions(resolutions: &[Resolution]) -> Result<String, DocumentError> {
+pub fn resolutions(resolutions: &[Resolution]) -> Result<String, DocumentError> {
     let doc = |Resolution { payout, outcome, evidence }: &Resolution| ResolutionDoc {
         payout: payout.to_string(),
         txid: outcome.txid().map(str::to_owned),
@@ -221,7 +221,7 @@ pub(crate) fn resolutions(resolutions: &[Resolution]) -> Result<String, Document
     Ok(serde_json::to_string(&resolutions.iter().map(doc).collect::<Vec<_>>())?)
 }
 
-pub(crate) fn read_resolutions(text: &str) -> Result<Vec<Resolution>, DocumentError> {
+pub fn read_resolutions(text: &str) -> Result<Vec<Resolution>, DocumentError> {
     let docs: Vec<ResolutionDoc> = serde_json::from_str(text)?;
     let resolution = |ResolutionDoc { payout, txid, evidence }| {
         let payout = payout.parse().map_err(|_| DocumentError::NotA(payout, "payout"))?;

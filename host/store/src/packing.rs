@@ -14,7 +14,7 @@ use lucid_model::{
     time::TimeMs,
 };
 
-pub(crate) use self::{
+pub use self::{
     distributions::{pack as pack_distribution, unpack as unpack_distribution},
     frames::{pack as pack_frame, part as frame_part, unpack as unpack_frame},
     rollups::{pack as pack_rollups, unpack as unpack_rollups},
@@ -26,24 +26,24 @@ const SAMPLE_BYTES: usize = 72;
 /// Neighbouring samples differ little; 3 costs the least time.
 const LEVEL: i32 = 3;
 /// Samples that are packed together at most.
-pub(crate) const PACKED_SAMPLES_MAX: usize = 8_000;
+pub const PACKED_SAMPLES_MAX: usize = 8_000;
 /// More than those have: the buffer they are unpacked into.
 const PACKED_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes that are not what they should be.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Unreadable(String);
+pub struct Unreadable(String);
 
 impl Unreadable {
-    pub(crate) fn new(problem: impl Into<String>) -> Self {
+    pub fn new(problem: impl Into<String>) -> Self {
         Self(problem.into())
     }
 }
 
 /// A sample as bytes that sort by its time. Of two of one instant the one that arrived first sorts
 /// last, so that the server's `$max` keeps the one that counts.
-pub(crate) fn to_bytes(sample: &Sample) -> Vec<u8> {
+pub fn to_bytes(sample: &Sample) -> Vec<u8> {
     let (usage, network) = (&sample.usage, &sample.usage.network);
     let mut bytes = Vec::with_capacity(SAMPLE_BYTES);
     bytes.extend((sample.at.0 ^ i64::MIN).to_be_bytes());
@@ -64,7 +64,7 @@ pub(crate) fn to_bytes(sample: &Sample) -> Vec<u8> {
 }
 
 /// What [`to_bytes`] made.
-pub(crate) fn from_bytes(node: NodeId, bytes: &[u8]) -> Result<Sample, Unreadable> {
+pub fn from_bytes(node: NodeId, bytes: &[u8]) -> Result<Sample, Unreadable> {
     let mut rest = Rest { bytes };
     let at = TimeMs(i64::from_be_bytes(rest.take()?) ^ i64::MIN);
     let arrived_at = TimeMs(!i64::from_be_bytes(rest.take()?) ^ i64::MIN);
@@ -109,7 +109,7 @@ impl Rest<'_> {
 
 /// Packs samples: first all their first bytes, then all their second ones, and so on, since it is
 /// the same byte of the next sample that is alike.
-pub(crate) fn pack(samples: &[Vec<u8>]) -> Result<Vec<u8>, Unreadable> {
+pub fn pack(samples: &[Vec<u8>]) -> Result<Vec<u8>, Unreadable> {
     let columns: Vec<u8> = (0..SAMPLE_BYTES)
         .flat_map(|place| samples.iter().filter_map(move |sample| sample.get(place).copied()))
         .collect();
@@ -118,7 +118,7 @@ pub(crate) fn pack(samples: &[Vec<u8>]) -> Result<Vec<u8>, Unreadable> {
 }
 
 /// What [`pack`] packed.
-pub(crate) fn unpack(node: NodeId, packed: &[u8]) -> Result<Vec<Sample>, Unreadable> {
+pub fn unpack(node: NodeId, packed: &[u8]) -> Result<Vec<Sample>, Unreadable> {
     let columns = zstd::bulk::decompress(packed, PACKED_BYTES_MAX)
         .map_err(|error| Unreadable(format!("packed samples: {error}")))?;
     let count = columns.len() / SAMPLE_BYTES;
@@ -130,7 +130,7 @@ pub(crate) fn unpack(node: NodeId, packed: &[u8]) -> Result<Vec<Sample>, Unreada
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::examples::{node_id, sample};
+    use lucid_store_conformance::examples::{node_id, sample};
 
     #[test]
     fn samples_sort_by_time_as_bytes_and_are_read_as_they_were_packed() {

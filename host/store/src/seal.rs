@@ -101,7 +101,7 @@ pub struct Seals {
 
 impl Seals {
     /// Of secrets as they are kept.
-    pub(crate) fn of<'a>(kept: impl Iterator<Item = &'a str>) -> Self {
+    pub fn of<'a>(kept: impl Iterator<Item = &'a str>) -> Self {
         kept.map(key_of).fold(Self::default(), |mut seals, key| {
             match key {
                 Some(key) => drop(seals.keys.insert(key.to_owned())),
@@ -113,7 +113,7 @@ impl Seals {
 }
 
 /// The id of the key that sealed a kept secret; none: it is in clear.
-pub(crate) fn key_of(kept: &str) -> Option<&str> {
+pub fn key_of(kept: &str) -> Option<&str> {
     kept.strip_prefix(PREFIX)?.split(':').next()
 }
 

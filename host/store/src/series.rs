@@ -19,36 +19,36 @@ const EXACT_MS_MAX: i64 = 6 * 3_600_000;
 
 /// The parts, of one node.
 #[derive(Default)]
-pub(crate) struct Series {
+pub struct Series {
     /// Hours of which all samples are here: the open ones, and those that were asked for.
-    pub(crate) unpacked_hours: BTreeSet<TimeMs>,
+    pub unpacked_hours: BTreeSet<TimeMs>,
     /// The samples of those hours.
-    pub(crate) samples: Vec<Sample>,
+    pub samples: Vec<Sample>,
     /// Rollups of one hour, by their start.
-    pub(crate) hours: BTreeMap<TimeMs, Rollup>,
+    pub hours: BTreeMap<TimeMs, Rollup>,
     /// Rollups of five minutes, by the hour they are in.
-    pub(crate) fives: BTreeMap<TimeMs, Vec<Rollup>>,
+    pub fives: BTreeMap<TimeMs, Vec<Rollup>>,
 }
 
 /// The rollups of an hour as they are to be kept.
-pub(crate) struct HourRollups {
-    pub(crate) fives: Vec<Rollup>,
-    pub(crate) hour: Option<Rollup>,
+pub struct HourRollups {
+    pub fives: Vec<Rollup>,
+    pub hour: Option<Rollup>,
 }
 
 /// All hours that meet a range.
-pub(crate) fn hours_of(range: Interval) -> Interval {
+pub fn hours_of(range: Interval) -> Interval {
     Interval { from: Resolution::Hour.floor(range.from), to: Resolution::Hour.ceil(range.to) }
 }
 
 /// Hours that a range has only a part of.
-pub(crate) fn cut_hours(range: Interval) -> BTreeSet<TimeMs> {
+pub fn cut_hours(range: Interval) -> BTreeSet<TimeMs> {
     let ends = [range.from, range.to].map(|end| Resolution::Hour.floor(end));
     ends.into_iter().filter(|hour| !is_within(*hour, range) && *hour < range.to).collect()
 }
 
 /// Those of them whose samples are needed to sum the range up.
-pub(crate) fn exact_hours(range: Interval) -> BTreeSet<TimeMs> {
+pub fn exact_hours(range: Interval) -> BTreeSet<TimeMs> {
     if range.length_ms() > EXACT_MS_MAX { BTreeSet::new() } else { cut_hours(range) }
 }
 
@@ -62,11 +62,7 @@ fn is_in(at: TimeMs, range: Interval) -> bool {
 
 /// Rolls an hour up again: from its samples, and from what was kept of it when some of them are
 /// gone.
-pub(crate) fn renew(
-    samples: &[Sample],
-    kept_fives: &[Rollup],
-    kept_hour: Option<Rollup>,
-) -> HourRollups {
+pub fn renew(samples: &[Sample], kept_fives: &[Rollup], kept_hour: Option<Rollup>) -> HourRollups {
     let slot = |rollup: &Rollup| Resolution::FiveMinutes.floor(rollup.first.at);
     let mut fives: BTreeMap<TimeMs, Rollup> =
         kept_fives.iter().map(|kept| (slot(kept), *kept)).collect();
@@ -105,7 +101,7 @@ impl Series {
     }
 
     /// What there is of the range, rolled up.
-    pub(crate) fn usage(&self, range: Interval) -> Option<Rollup> {
+    pub fn usage(&self, range: Interval) -> Option<Rollup> {
         merge_all(self.known_hours().into_iter().filter_map(|hour| self.usage_of(hour, range)))
     }
 
@@ -138,7 +134,7 @@ impl Series {
     }
 
     /// The rollups of this resolution whose intervals begin in the range.
-    pub(crate) fn points(&self, range: Interval, resolution: Resolution) -> Vec<Rollup> {
+    pub fn points(&self, range: Interval, resolution: Resolution) -> Vec<Rollup> {
         let points = match resolution {
             Resolution::Minute => roll_up(&self.samples, Resolution::Minute),
             _ => self
@@ -163,7 +159,7 @@ impl Series {
 }
 
 /// What was used, of one node or of none.
-pub(crate) fn summary(rollup: Option<Rollup>, range: Interval) -> UsageSummary {
+pub fn summary(rollup: Option<Rollup>, range: Interval) -> UsageSummary {
     let mut sum = UsageSum::default();
     rollup.iter().for_each(|rollup| sum.add_node(rollup, range));
     sum.finish()

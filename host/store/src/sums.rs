@@ -11,7 +11,7 @@ use lucid_model::{
 use lucid_ports::NodeTotals;
 
 /// A sum that has no place.
-pub(crate) struct TooLarge(pub(crate) NodeId);
+pub struct TooLarge(pub NodeId);
 
 struct Sums {
     pool: PoolScope,
@@ -55,17 +55,17 @@ impl Sums {
 
 /// Totals of nodes; epochs are taken in from the oldest on.
 #[derive(Default)]
-pub(crate) struct Totals(HashMap<NodeId, Sums>);
+pub struct Totals(HashMap<NodeId, Sums>);
 
 impl Totals {
-    pub(crate) fn add(&mut self, pool: PoolScope, rows: &[ScoreRow]) -> Result<(), TooLarge> {
+    pub fn add(&mut self, pool: PoolScope, rows: &[ScoreRow]) -> Result<(), TooLarge> {
         rows.iter().try_for_each(|row| {
             self.0.entry(row.node).or_default().add(pool, row).ok_or(TooLarge(row.node))
         })
     }
 
     /// By node.
-    pub(crate) fn finish(self) -> Vec<NodeTotals> {
+    pub fn finish(self) -> Vec<NodeTotals> {
         let total = |(node, sums): (NodeId, Sums)| NodeTotals {
             node,
             pool: sums.pool,
@@ -83,10 +83,10 @@ impl Totals {
 
 /// Credited seconds of nodes.
 #[derive(Default)]
-pub(crate) struct Observed(HashMap<NodeId, u64>);
+pub struct Observed(HashMap<NodeId, u64>);
 
 impl Observed {
-    pub(crate) fn add(&mut self, rows: &[ScoreRow]) -> Result<(), TooLarge> {
+    pub fn add(&mut self, rows: &[ScoreRow]) -> Result<(), TooLarge> {
         rows.iter().filter(|row| row.observed_s > 0).try_for_each(|row| {
             let sum = self.0.entry(row.node).or_default();
             *sum = sum.checked_add(u64::from(row.observed_s)).ok_or(TooLarge(row.node))?;
@@ -95,7 +95,7 @@ impl Observed {
     }
 
     /// By node; those without any are left out.
-    pub(crate) fn finish(self) -> Vec<(NodeId, u64)> {
+    pub fn finish(self) -> Vec<(NodeId, u64)> {
         let mut observed: Vec<_> = self.0.into_iter().collect();
         observed.sort_unstable_by_key(|(node, _)| *node);
         observed
@@ -103,7 +103,7 @@ impl Observed {
 }
 
 /// What became of the votes of each epoch; of counts by epoch and state, by epoch.
-pub(crate) fn tallies(counted: Vec<(i64, VoteState, u64)>) -> Vec<(i64, VoteTally)> {
+pub fn tallies(counted: Vec<(i64, VoteState, u64)>) -> Vec<(i64, VoteTally)> {
     let mut tallies: Vec<(i64, VoteTally)> = Vec::new();
     for (epoch_start_s, state, count) in counted {
         match tallies.last_mut().filter(|(start_s, _)| *start_s == epoch_start_s) {

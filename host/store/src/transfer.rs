@@ -17,9 +17,6 @@ mod progress;
 mod record;
 mod sum;
 
-#[cfg(test)]
-mod tests;
-
 use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use async_trait::async_trait;
@@ -30,16 +27,16 @@ use lucid_model::{
 use lucid_model::{payout::PaymentsSwitch, settlement::Distribution};
 use lucid_ports::{Stamp, Store, StoreError};
 
-pub(crate) use self::progress::source_of_copy;
-pub(crate) use self::record::{
+pub use self::progress::source_of_copy;
+pub use self::record::{
     Key, LatestRecord, LiveRecord, Part, Record, RequestRecord, RollupsRecord, blocks,
 };
-pub use self::{kind::Kind, sum::Sum};
-use crate::{OpenError, Seals};
+pub use self::{copying::Limits, kind::Kind, sum::Sum};
+use crate::{OpenError, Seals, Stores};
 
 /// What backends do for a copy.
 #[async_trait]
-pub(crate) trait Transfer: Store {
+pub trait Transfer: Store {
     /// Ends what a crash left half done, as a start of the service does: what is read after this is
     /// whole.
     async fn settle_down(&self) -> Result<(), StoreError>;
@@ -68,20 +65,20 @@ pub(crate) trait Transfer: Store {
 }
 
 /// What follows from the records, for whoever has to check what was made from them.
-pub(crate) struct Expected {
-    pub(crate) score_rows: u64,
-    pub(crate) books: Books,
+pub struct Expected {
+    pub score_rows: u64,
+    pub books: Books,
 }
 
 /// What the ledger adds up to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Books {
-    pub(crate) accounts: BTreeMap<Account, i128>,
-    pub(crate) heads: BTreeMap<Stream, Head>,
+pub struct Books {
+    pub accounts: BTreeMap<Account, i128>,
+    pub heads: BTreeMap<Stream, Head>,
 }
 
 impl Books {
-    pub(crate) fn add(&mut self, record: &Record) {
+    pub fn add(&mut self, record: &Record) {
         let Record::Ledger(entry) = record else { return };
         for leg in &entry.draft.legs {
             *self.accounts.entry(leg.account).or_default() += i128::from(leg.amount.0);
@@ -92,11 +89,11 @@ impl Books {
         }
     }
     /// Whether every entry has its counterpart: all accounts together have nothing.
-    pub(crate) fn balance(&self) -> bool {
+    pub fn balance(&self) -> bool {
         self.accounts.values().sum::<i128>() == 0
     }
     /// What the treasury has paid in, for the report.
-    pub(crate) fn turnover(&self) -> MicroUsdt {
+    pub fn turnover(&self) -> MicroUsdt {
         MicroUsdt(
             self.accounts
                 .values()
@@ -284,16 +281,27 @@ impl CopyReport {
 ///
 /// # Errors
 /// [`CopyError`] if it was not copied to the end. A difference is no error but in the report.
-pub async fn copy(from: &str, to: &str, told: Told<'_>) -> Result<CopyReport, CopyError> {
-    let ends = ends::open_to_copy(from, to).await?;
-    copying::run(&ends, &copying::Limits::default(), told).await
+pub async fn copy(
+    stores: &Stores,
+    from: &str,
+    to: &str,
+    limits: &Limits,
+    told: Told<'_>,
+) -> Result<CopyReport, CopyError> {
+    let ends = ends::open_to_copy(stores, from, to).await?;
+    copying::run(&ends, limits, told).await
 }
 
 /// Compares two stores that nobody uses.
 ///
 /// # Errors
 /// [`CopyError`] if one of them cannot be read. A difference is no error but in the report.
-pub async fn compare(from: &str, to: &str, told: Told<'_>) -> Result<CopyReport, CopyError> {
-    let ends = ends::open_to_compare(from, to).await?;
+pub async fn compare(
+    stores: &Stores,
+    from: &str,
+    to: &str,
+    told: Told<'_>,
+) -> Result<CopyReport, CopyError> {
+    let ends = ends::open_to_compare(stores, from, to).await?;
     comparing::run(&ends, None, told).await
 }

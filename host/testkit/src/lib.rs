@@ -18,7 +18,10 @@ pub mod rate;
 pub mod sandbox;
 pub mod service;
 pub mod signed;
+mod stores;
 pub mod wire;
+
+pub use stores::STORES;
 
 /// The project's folder.
 pub fn root() -> PathBuf {

@@ -26,7 +26,7 @@ use lucid_ports::{Fence, PolicyRuntime, Registration, Store, Tenure, WebhookSend
 use lucid_service::{
     Actor, PayerLimits, Ports, Role, Service, ServiceConfig, ServiceError, verify_books,
 };
-use lucid_store::{Memory, Pause};
+use lucid_store_sqlite::{Memory, Pause};
 use lucid_webhooks::WebhookClient;
 use uuid::Uuid;
 

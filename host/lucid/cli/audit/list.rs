@@ -10,7 +10,7 @@ use lucid_model::time::TimeMs;
 use lucid_ports::{AuditFilter, PageRequest};
 
 use super::super::{logs, place::opened, remote::Remote, runtime};
-use crate::{cli::out, config::ConfigError, up::Output};
+use crate::{cli::out, config::ConfigError, stores::STORES, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -128,7 +128,7 @@ async fn of_store(args: &ListArgs, store: &str) -> Result<AuditList> {
     } else {
         lucid_ports::Order::Descending
     };
-    let log = opened(lucid_store::open_audit_log(store).await)?;
+    let log = opened(opened(STORES.of(store))?.open_audit_log(store).await)?;
     let found = log
         .audit(&filter, PageRequest { page: args.page, limit: args.limit, sort: (), order })
         .await?;

@@ -23,7 +23,7 @@ use super::super::{
     place::{Place, opened},
     runtime,
 };
-use crate::{cli::out, config::ConfigError, secrets, up::Output};
+use crate::{cli::out, config::ConfigError, secrets, stores::STORES, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -77,7 +77,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         }
     };
     let found = runtime(1)?.block_on(async {
-        let log = opened(lucid_store::open_audit_log(&url).await)?;
+        let log = opened(opened(STORES.of(&url))?.open_audit_log(&url).await)?;
         Ok::<_, anyhow::Error>(verify_audit(log.as_ref(), &trust, &mut told).await?)
     })?;
     if terminal {

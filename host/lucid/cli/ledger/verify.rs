@@ -15,7 +15,7 @@ use super::super::{
     place::{Place, opened},
     runtime,
 };
-use crate::{cli::out, up::Output};
+use crate::{cli::out, stores::STORES, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -51,7 +51,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     };
     let began = Instant::now();
     let found = runtime(1)?.block_on(async {
-        let books = opened(lucid_store::open_books(&url).await)?;
+        let books = opened(opened(STORES.of(&url))?.open_books(&url).await)?;
         Ok::<_, anyhow::Error>(verify_books(books.as_ref(), &mut told).await?)
     })?;
     if terminal {

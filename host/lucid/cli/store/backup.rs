@@ -12,7 +12,7 @@ use lucid_store::{BackedUpFile, BackupProgress};
 use serde_json::json;
 
 use super::super::{logs, place::Place};
-use crate::{cli::out, config::ConfigError, up::Output};
+use crate::{cli::out, config::ConfigError, stores::STORES, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -51,7 +51,7 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode> {
             note!("  {:<9} {:>3} %", progress.file, now * 10);
         }
     };
-    let files = lucid_store::back_up(&url, &args.to, &mut told)?;
+    let files = STORES.of(&url)?.back_up(&url, &args.to, &mut told)?;
     let seconds = began.elapsed().as_secs_f64();
     let mut out = out::out();
     match args.output {

@@ -11,14 +11,14 @@ use std::{
 
 use anyhow::Result;
 use clap::Args;
-use lucid_store::{CopyError, CopyProgress, CopyReport, Seals};
+use lucid_store::{CopyError, CopyProgress, CopyReport, Limits, Seals};
 use serde_json::json;
 
 use super::{
     super::{interrupted, logs, runtime},
     progress::Shown,
 };
-use crate::{cli::out, config::ConfigError, up::Output};
+use crate::{cli::out, config::ConfigError, stores::STORES, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -67,9 +67,9 @@ pub fn run(args: &CopyArgs) -> Result<ExitCode> {
             }
         };
         let report = if args.verify_only {
-            lucid_store::compare(&args.from, &args.to, &mut told).await
+            lucid_store::compare(&STORES, &args.from, &args.to, &mut told).await
         } else {
-            lucid_store::copy(&args.from, &args.to, &mut told).await
+            lucid_store::copy(&STORES, &args.from, &args.to, &Limits::default(), &mut told).await
         };
         shown.end();
         report.map_err(failed)

@@ -13,7 +13,7 @@ use super::{Unreadable, columns};
 
 const TAG: &str = "lucid/packed/1/distribution";
 
-pub(crate) fn pack(distribution: &Distribution) -> Result<Vec<u8>, Unreadable> {
+pub fn pack(distribution: &Distribution) -> Result<Vec<u8>, Unreadable> {
     let count = |length: usize| {
         u32::try_from(length).map_err(|_| Unreadable::new("more than is shared among"))
     };
@@ -40,7 +40,7 @@ pub(crate) fn pack(distribution: &Distribution) -> Result<Vec<u8>, Unreadable> {
     Ok(bytes.finish())
 }
 
-pub(crate) fn unpack(bytes: &[u8]) -> Result<Distribution, Unreadable> {
+pub fn unpack(bytes: &[u8]) -> Result<Distribution, Unreadable> {
     let cut = || Unreadable::new("a distribution is cut off");
     let body = bytes.strip_prefix(TAG.as_bytes()).and_then(|rest| rest.strip_prefix(&[0]));
     let mut reader = CanonicalReader(body.ok_or_else(|| Unreadable::new("not a distribution"))?);
@@ -84,7 +84,7 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Distribution, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::examples::distribution;
+    use lucid_store_conformance::examples::distribution;
 
     #[test]
     fn a_distribution_is_read_as_it_was_packed_and_not_at_all_when_it_is_cut() {

@@ -16,7 +16,7 @@ use super::{Unreadable, columns};
 
 const TAG: &str = "lucid/packed/1/frame";
 
-pub(crate) fn pack(chunk: &FrameChunk) -> Result<Vec<u8>, Unreadable> {
+pub fn pack(chunk: &FrameChunk) -> Result<Vec<u8>, Unreadable> {
     let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
     let mut bytes = Canonical::tagged(TAG)
         .fixed(&chunk.pool.bytes())
@@ -57,7 +57,7 @@ fn head(reader: &mut CanonicalReader<'_>) -> Option<FramePart> {
 }
 
 /// Pool and number of nodes, without unpacking the columns.
-pub(crate) fn part(packed: &[u8]) -> Result<FramePart, Unreadable> {
+pub fn part(packed: &[u8]) -> Result<FramePart, Unreadable> {
     let bytes = columns::decompress(packed)?;
     match body(&bytes) {
         Some(mut reader) => head(&mut reader).ok_or_else(cut),
@@ -68,7 +68,7 @@ pub(crate) fn part(packed: &[u8]) -> Result<FramePart, Unreadable> {
     }
 }
 
-pub(crate) fn unpack(packed: &[u8]) -> Result<FrameChunk, Unreadable> {
+pub fn unpack(packed: &[u8]) -> Result<FrameChunk, Unreadable> {
     let bytes = columns::decompress(packed)?;
     let Some(mut reader) = body(&bytes) else { return older(&bytes) };
     let FramePart { pool, nodes } = head(&mut reader).ok_or_else(cut)?;
@@ -105,7 +105,7 @@ mod tests {
     use lucid_model::facts::Fact;
 
     use super::*;
-    use crate::conformance::epochs::frame;
+    use lucid_store_conformance::epochs::frame;
 
     #[test]
     fn a_frame_keeps_its_digest_however_it_was_stored() {

@@ -13,7 +13,7 @@ use super::Unreadable;
 const VERSION: u8 = 1;
 
 /// Packs rollups of one node, of intervals from `start` on and in the order of time.
-pub(crate) fn pack(start: TimeMs, rollups: &[Rollup]) -> Vec<u8> {
+pub fn pack(start: TimeMs, rollups: &[Rollup]) -> Vec<u8> {
     let mut out = Out(vec![VERSION]);
     let mut before = Reading { at: start, network: NetworkCounters::default(), uptime_s: 0 };
     for rollup in rollups {
@@ -51,7 +51,7 @@ fn counters_of(rollup: &Rollup) -> impl Iterator<Item = (u64, u64)> {
 }
 
 /// What [`pack`] packed.
-pub(crate) fn unpack(start: TimeMs, packed: &[u8]) -> Result<Vec<Rollup>, Unreadable> {
+pub fn unpack(start: TimeMs, packed: &[u8]) -> Result<Vec<Rollup>, Unreadable> {
     let (version, rest) =
         packed.split_first().ok_or_else(|| Unreadable("rollups without a byte".to_owned()))?;
     if *version != VERSION {
@@ -171,7 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::conformance::examples::sample;
+    use lucid_store_conformance::examples::sample;
 
     proptest! {
         #[test]

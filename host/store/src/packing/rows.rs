@@ -42,7 +42,7 @@ fn numbers(row: &ScoreRow, reason: i64) -> Numbers {
     ]
 }
 
-pub(crate) fn pack(rows: &[ScoreRow]) -> Result<Vec<u8>, Unreadable> {
+pub fn pack(rows: &[ScoreRow]) -> Result<Vec<u8>, Unreadable> {
     let mut reasons: Vec<&str> = rows.iter().filter_map(|row| row.reason.as_deref()).collect();
     reasons.sort_unstable();
     reasons.dedup();
@@ -70,7 +70,7 @@ pub(crate) fn pack(rows: &[ScoreRow]) -> Result<Vec<u8>, Unreadable> {
     columns::compress(&bytes.finish())
 }
 
-pub(crate) fn unpack(packed: &[u8]) -> Result<Vec<ScoreRow>, Unreadable> {
+pub fn unpack(packed: &[u8]) -> Result<Vec<ScoreRow>, Unreadable> {
     let cut = || Unreadable::new("scored rows are cut off");
     let bytes = columns::decompress(packed)?;
     let mut reader = bytes
@@ -153,7 +153,7 @@ fn row(node: NodeId, numbers: Numbers, reasons: &[String]) -> Result<ScoreRow, U
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::examples::row as example;
+    use lucid_store_conformance::examples::row as example;
 
     #[test]
     fn rows_are_read_as_they_were_packed() {

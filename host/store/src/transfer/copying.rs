@@ -31,29 +31,29 @@ const MARK_EVERY: Duration = Duration::from_secs(1);
 
 /// How much is done at once.
 #[derive(Default)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Records of a page, if not what is right for the kind.
-    pub(crate) page_records: Option<u32>,
+    pub page_records: Option<u32>,
 }
 
 impl Limits {
-    pub(crate) fn of(&self, kind: Kind) -> u32 {
+    pub fn of(&self, kind: Kind) -> u32 {
         self.page_records.unwrap_or_else(|| kind.page_records())
     }
 }
 
 /// Records with what is known of them.
-pub(crate) struct Page {
-    pub(crate) records: Vec<Record>,
+pub struct Page {
+    pub records: Vec<Record>,
     /// Each record's key and digest.
-    pub(crate) told: Vec<(Key, Digest)>,
-    pub(crate) sum: Sum,
+    pub told: Vec<(Key, Digest)>,
+    pub sum: Sum,
     /// Parts of the whole: records, or of what comes in blocks of a node the nodes.
-    pub(crate) units: u64,
+    pub units: u64,
 }
 
 impl Page {
-    pub(crate) fn of(records: Vec<Record>) -> Self {
+    pub fn of(records: Vec<Record>) -> Self {
         let (mut buffer, mut sum, mut told) =
             (Vec::new(), Sum::default(), Vec::with_capacity(records.len()));
         let mut nodes = HashSet::new();
@@ -69,13 +69,13 @@ impl Page {
             .unwrap_or(u64::MAX);
         Self { records, told, sum, units }
     }
-    pub(crate) fn last(&self) -> Option<&Key> {
+    pub fn last(&self) -> Option<&Key> {
         self.told.last().map(|(key, _)| key)
     }
 }
 
 /// Reads a kind ahead of whoever takes the pages. Dropped with the set of tasks.
-pub(crate) fn read_ahead(
+pub fn read_ahead(
     tasks: &mut JoinSet<()>,
     store: Arc<dyn Transfer>,
     kind: Kind,
@@ -100,17 +100,13 @@ pub(crate) fn read_ahead(
 }
 
 /// How many parts a kind has, for whoever waits.
-pub(crate) async fn units_total(end: &End, kind: Kind) -> Result<u64, CopyError> {
+pub async fn units_total(end: &End, kind: Kind) -> Result<u64, CopyError> {
     let counted = if kind == Kind::Samples { Kind::Live } else { kind };
     end.store.count(counted).await.map_err(end.failed(format!("counting {}", counted.name())))
 }
 
 /// Copies, reads back, and takes the mark away if both sides are equal.
-pub(crate) async fn run(
-    ends: &Ends,
-    limits: &Limits,
-    told: Told<'_>,
-) -> Result<CopyReport, CopyError> {
+pub async fn run(ends: &Ends, limits: &Limits, told: Told<'_>) -> Result<CopyReport, CopyError> {
     let Ends { from, to, .. } = ends;
     let (mut progress, resumed) = begin(ends).await?;
     let mut counts = BTreeMap::new();

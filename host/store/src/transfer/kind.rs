@@ -162,7 +162,7 @@ impl Kind {
     }
 
     /// Records of a page: a few megabytes, whatever a record is.
-    pub(crate) fn page_records(self) -> u32 {
+    pub fn page_records(self) -> u32 {
         match self {
             Self::Policies => 1,
             // Two thousand rows each.
@@ -176,13 +176,13 @@ impl Kind {
     }
 
     /// Pages that may be on their way at once. Nodes are given their places in order.
-    pub(crate) fn pages_at_once(self) -> usize {
+    pub fn pages_at_once(self) -> usize {
         if self == Self::Nodes { 1 } else { 4 }
     }
 
     /// Whether [`super::Transfer::count`] counts exactly what is copied: samples and stretches of
     /// presence may be in a store twice until they are packed.
-    pub(crate) fn is_counted(self) -> bool {
+    pub fn is_counted(self) -> bool {
         !matches!(self, Self::Samples | Self::Presence)
     }
 }

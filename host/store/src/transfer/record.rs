@@ -36,49 +36,49 @@ const BLOCK_SAMPLES: usize = 480;
 
 /// A request with its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RequestRecord {
-    pub(crate) key: RequestKey,
-    pub(crate) fingerprint: Digest,
-    pub(crate) creates: IntendedId,
+pub struct RequestRecord {
+    pub key: RequestKey,
+    pub fingerprint: Digest,
+    pub creates: IntendedId,
     /// 0 for one without an answer: who carried it out is gone.
-    pub(crate) lease_until: TimeMs,
-    pub(crate) expires_at: TimeMs,
-    pub(crate) answer: Option<StoredAnswer>,
+    pub lease_until: TimeMs,
+    pub expires_at: TimeMs,
+    pub answer: Option<StoredAnswer>,
 }
 
 /// Which score of a node is its latest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LatestRecord {
-    pub(crate) node: NodeId,
-    pub(crate) epoch_start_s: i64,
-    pub(crate) calculated_at: TimeMs,
-    pub(crate) score: ScoreCenti,
-    pub(crate) pool: Option<PoolId>,
+pub struct LatestRecord {
+    pub node: NodeId,
+    pub epoch_start_s: i64,
+    pub calculated_at: TimeMs,
+    pub score: ScoreCenti,
+    pub pool: Option<PoolId>,
 }
 
 /// What is newest of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LiveRecord {
-    pub(crate) node: NodeId,
-    pub(crate) last_seen: TimeMs,
-    pub(crate) newest: Option<Sample>,
+pub struct LiveRecord {
+    pub node: NodeId,
+    pub last_seen: TimeMs,
+    pub newest: Option<Sample>,
     /// The number and the digest of its last report.
-    pub(crate) sequence: Option<(u64, Digest)>,
+    pub sequence: Option<(u64, Digest)>,
 }
 
 /// What is kept of an hour of a node when its samples are gone, as it was packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RollupsRecord {
-    pub(crate) node: NodeId,
-    pub(crate) hour: TimeMs,
-    pub(crate) of_hour: Vec<u8>,
+pub struct RollupsRecord {
+    pub node: NodeId,
+    pub hour: TimeMs,
+    pub of_hour: Vec<u8>,
     /// None once those of five minutes are forgotten.
-    pub(crate) of_fives: Option<Vec<u8>>,
+    pub of_fives: Option<Vec<u8>>,
 }
 
 /// A record as no store in particular has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Record {
+pub enum Record {
     Pool(Pool),
     Enrolment(Enrolment),
     Node(Box<Node>),
@@ -119,7 +119,7 @@ pub(crate) enum Record {
 
 /// One part of a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) enum Part {
+pub enum Part {
     Number(i64),
     Bytes(Vec<u8>),
     Text(String),
@@ -127,7 +127,7 @@ pub(crate) enum Part {
 
 /// What tells the records of a kind apart, and the order in which every store gives them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct Key(pub(crate) Vec<Part>);
+pub struct Key(pub Vec<Part>);
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -159,7 +159,7 @@ fn number(number: u64) -> Part {
 }
 
 impl Record {
-    pub(crate) fn key(&self) -> Key {
+    pub fn key(&self) -> Key {
         Key(match self {
             Self::Pool(pool) => vec![id(pool.id.0)],
             Self::PoolStanding(standing) => vec![id(standing.pool.0)],
@@ -213,7 +213,7 @@ impl Record {
 
     /// SHA-256 of everything that the record says. The encoding is of this binary, and never stored
     /// beyond a copy.
-    pub(crate) fn digest(&self, buffer: &mut Vec<u8>) -> Digest {
+    pub fn digest(&self, buffer: &mut Vec<u8>) -> Digest {
         use std::io::Write;
         buffer.clear();
         // Writing into a buffer does not fail.
@@ -246,7 +246,7 @@ impl Record {
     }
 
     /// What it counts as: blocks say how many samples they have, chunks how many rows.
-    pub(crate) fn weight(&self) -> u64 {
+    pub fn weight(&self) -> u64 {
         let many = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         match self {
             Self::Samples { samples, .. } => many(samples.len()),
@@ -277,7 +277,7 @@ fn encode(sample: &Sample, buffer: &mut Vec<u8>) {
 }
 
 /// Blocks of one node's samples, which are in order.
-pub(crate) fn blocks(node: NodeId, samples: &[Sample]) -> impl Iterator<Item = Record> {
+pub fn blocks(node: NodeId, samples: &[Sample]) -> impl Iterator<Item = Record> {
     samples
         .chunks(BLOCK_SAMPLES)
         .map(move |samples| Record::Samples { node, samples: samples.to_vec() })

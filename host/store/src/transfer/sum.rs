@@ -13,7 +13,7 @@ pub struct Sum {
 }
 
 impl Sum {
-    pub(crate) fn add(&mut self, digest: Digest, weight: u64) {
+    pub fn add(&mut self, digest: Digest, weight: u64) {
         let mut limbs = [0; 4];
         for (limb, bytes) in limbs.iter_mut().zip(digest.0.as_chunks().0) {
             *limb = u64::from_le_bytes(*bytes);
@@ -21,7 +21,7 @@ impl Sum {
         self.merge(&Self { count: weight, limbs });
     }
 
-    pub(crate) fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         self.count = self.count.saturating_add(other.count);
         let mut carry = false;
         for (limb, more) in self.limbs.iter_mut().zip(other.limbs) {
