@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lucid_model::{id::FamilyId, policy::Revision};
+use lucid_model::{id::FamilyId, policies::Revision};
 use lucid_ports::{Environment, Order, PageRequest, ScoreFilter, ScoreSort, Stamp, Store};
 use lucid_store::{CopyError, CopyProgress, Step};
 use lucid_testkit::fleet;

@@ -10,10 +10,12 @@ use std::{
 };
 
 use lucid_model::{
-    money::MicroUsdt,
-    node::Wallet,
-    payout::{Deadlines, Pace, PayoutStatus, RunState},
-    policy::Revision,
+    fleet::node::Wallet,
+    money::{
+        MicroUsdt,
+        payout::{Deadlines, Pace, PayoutStatus, RunState},
+    },
+    policies::Revision,
     time::TimeMs,
 };
 use lucid_payments::{Profile, TronPayment, TronPaymentConfig};

@@ -18,8 +18,10 @@ use std::{
 
 use lucid_model::{
     id::{NodeId, PoolScope},
-    ledger::{Draft, Head},
-    money::MicroUsdt,
+    money::{
+        MicroUsdt,
+        ledger::{Draft, Head},
+    },
 };
 use lucid_ports::Booked;
 use lucid_testkit::{

@@ -12,15 +12,17 @@ use std::{hint::black_box, path::Path, sync::Arc};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lucid_engine::{EngineConfig, LoadedPolicy, PolicyEngine, read_bundle};
 use lucid_model::{
-    epoch::PeriodLength,
-    facts::{Fact, FactRow, total_saturating},
-    frame::{FactColumn, FrameChunk, FrameHead},
+    epochs::{
+        epoch::PeriodLength,
+        facts::{Fact, FactRow, total_saturating},
+        frame::{FactColumn, FrameChunk, FrameHead},
+        score::Ppm,
+    },
     id::{NodeId, PoolScope},
-    policy::{
+    policies::{
         Activation, CallContext, ParamValues, PolicyKind, PolicyVersion, Revision, Scope,
         VersionState,
     },
-    score::Ppm,
     time::TimeMs,
 };
 use lucid_ports::{PolicyRuntime as _, StoredBundle};

@@ -14,10 +14,12 @@ use std::{
 };
 
 use lucid_model::{
-    credit::Interval,
+    epochs::score::Ppm,
     id::NodeId,
-    metric::{NetworkCounters, Resolution, Sample, Usage},
-    score::Ppm,
+    telemetry::{
+        credit::Interval,
+        metric::{NetworkCounters, Resolution, Sample, Usage},
+    },
     time::TimeMs,
 };
 use lucid_ports::{Report, SeriesKept, Store, Walked};

@@ -18,19 +18,25 @@ use std::{
 
 use lucid_model::{
     audit::AuditEntry,
-    credit::Interval,
-    epoch::{EpochRecord, PeriodLength},
+    consensus::{Vote, VoteChoice, VoteState},
+    epochs::{
+        epoch::{EpochRecord, PeriodLength},
+        receipt::{ChunkHeader, ScoreRow, ScoredChunk},
+        score::{Factors, Ppm, RawCenti, ScoreCenti},
+    },
+    fleet::node::{Node, NodeAddress, NodeCaps, NodeConfig, NodeStatus, PublicKey},
     id::{AuditId, Digest, FamilyId, NodeId, PoolScope, SessionId, UserId},
-    ledger::{Draft, Head},
-    metric::{NetworkCounters, Sample, Usage},
-    money::MicroUsdt,
-    node::{Node, NodeAddress, NodeCaps, NodeConfig, NodeStatus, PublicKey},
-    observation::{Observation, Observer, Verdict},
-    policy::{PolicyRef, Revision},
-    receipt::{ChunkHeader, ScoreRow, ScoredChunk},
-    score::{Factors, Ppm, RawCenti, ScoreCenti},
+    money::{
+        MicroUsdt,
+        ledger::{Draft, Head},
+    },
+    policies::{PolicyRef, Revision},
+    telemetry::{
+        credit::Interval,
+        metric::{NetworkCounters, Sample, Usage},
+        observation::{Observation, Observer, Verdict},
+    },
     time::TimeMs,
-    vote::{Vote, VoteChoice, VoteState},
 };
 use lucid_ports::{Environment, Registration, Report, Stamp, Store};
 use uuid::Uuid;

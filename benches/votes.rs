@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lucid_model::{policy::Revision, vote::VoteState};
+use lucid_model::{consensus::VoteState, policies::Revision};
 use lucid_ports::{Order, PageRequest, VoteFilter};
 use lucid_service::{Ports, ServiceConfig};
 use lucid_testkit::{fleet, sandbox};

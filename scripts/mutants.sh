@@ -11,10 +11,10 @@ git worktree add --force --detach "$tree" HEAD > /dev/null
 trap 'git worktree remove --force "$tree"' EXIT
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target/mutants/target}"
 
-machine=host/model/src/payout/machine.rs
+machine=host/model/src/money/payout/machine.rs
 rail=host/service/src/payer/rail.rs
 freeze=host/service/src/payer/freeze.rs
-pace=host/model/src/payout/pace.rs
+pace=host/model/src/money/payout/pace.rs
 settle=host/service/src/settle.rs
 unnoticed=0
 

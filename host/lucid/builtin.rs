@@ -1,6 +1,6 @@
 //! The policies that come with the binary. Their digests are trusted because they are compiled in.
 
-use lucid_model::{id::Digest, policy::Bundle};
+use lucid_model::{id::Digest, policies::Bundle};
 
 macro_rules! bundle {
     ($folder:literal) => {

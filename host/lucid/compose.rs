@@ -13,12 +13,13 @@ use lucid_coordination::{
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_gateway::GatewayClient;
 use lucid_model::{
-    epoch::PeriodLength,
+    epochs::{epoch::PeriodLength, score::Ppm},
+    fleet::node::NodeCaps,
     id::FamilyId,
-    money::MicroUsdt,
-    node::NodeCaps,
-    payout::{Deadlines, Pace},
-    score::Ppm,
+    money::{
+        MicroUsdt,
+        payout::{Deadlines, Pace},
+    },
 };
 use lucid_ports::{
     Chain, Coordinator, Environment, GatewayKeys, PaymentRail, RateLimiter, Stamp, Store, UsedOnce,

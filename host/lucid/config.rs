@@ -155,7 +155,7 @@ impl Config {
             ("scoring.epoch_s", self.scoring.epoch_s),
             ("payouts.settlement_s", self.payouts.settlement_s),
         ] {
-            lucid_model::epoch::PeriodLength::new(seconds)
+            lucid_model::epochs::epoch::PeriodLength::new(seconds)
                 .map_err(|error| ConfigError(format!("{name}: {error}")))?;
         }
         if !self.payouts.settlement_s.is_multiple_of(self.scoring.epoch_s) {

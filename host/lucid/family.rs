@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use lucid_model::{event::EventKind, id::FamilyId};
+use lucid_model::{id::FamilyId, notifications::event::EventKind};
 use lucid_service::Service;
 use uuid::Uuid;
 

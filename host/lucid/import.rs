@@ -138,7 +138,7 @@ impl Importer {
             tracing::warn!(file = %path.display(), problem, "not taken in; what was active stays active");
             self.service.bus().publish(
                 self.service.now(),
-                lucid_model::event::EventKind::PolicyRejected {
+                lucid_model::notifications::event::EventKind::PolicyRejected {
                     bundle: path.display().to_string(),
                     reason: problem.clone(),
                 },

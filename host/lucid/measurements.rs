@@ -7,9 +7,9 @@
 use std::{path::PathBuf, sync::Arc};
 
 use lucid_model::{
-    alert::AlertKind,
-    payout::{MismatchKind, PayoutState},
-    webhook::DeliveryState,
+    fleet::alert::AlertKind,
+    money::payout::{MismatchKind, PayoutState},
+    notifications::webhook::DeliveryState,
 };
 use lucid_ports::LimitClass;
 use lucid_service::{

@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use lucid_model::{node::PublicKey, time::TimeMs};
+use lucid_model::{fleet::node::PublicKey, time::TimeMs};
 use lucid_ports::{Clock, Entropy, Signer};
 use rustix::time::{ClockId, clock_gettime};
 

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use ed25519_dalek::VerifyingKey;
 use lucid_model::{
-    node::PublicKey,
-    policy::{TrustList, TrustedKey},
+    fleet::node::PublicKey,
+    policies::{TrustList, TrustedKey},
 };
 use serde::Deserialize;
 

@@ -15,7 +15,7 @@ use lucid_agent::{AgentConfig, AgentEvent};
 use lucid_api::Listeners;
 use lucid_api_types::event::EventBody;
 use lucid_client::Credential;
-use lucid_model::{id::Digest, tron::TronAddress};
+use lucid_model::{id::Digest, money::tron::TronAddress};
 use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, PoolFilter, PoolSort};
 use lucid_service::{Actor, NewPool, Service};
 use tokio::{net::TcpListener, sync::broadcast::error::RecvError};

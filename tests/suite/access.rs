@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lucid_api::access::{ROUTES, Route, Who};
-use lucid_model::{id::Digest, statement};
+use lucid_model::{fleet::statement, id::Digest};
 use lucid_service::Role;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::Signer as _;
-use lucid_model::statement;
+use lucid_model::fleet::statement;
 use serde_json::{Value, json};
 
 use crate::support::{

@@ -3,13 +3,15 @@
 use std::sync::{Arc, Mutex};
 
 use lucid_model::{
-    epoch::PeriodLength,
+    epochs::epoch::PeriodLength,
+    fleet::node::{Node, NodeCaps, NodeStatus, Wallet},
     id::{NodeId, PayoutId, PoolScope, UserId},
-    ledger::{Draft, Stream},
-    money::MicroUsdt,
-    node::{Node, NodeCaps, NodeStatus, Wallet},
-    payout::{About, Freeze, Outcome, PaymentsSwitch, Payout, PayoutState, Resolution},
-    settlement::SettlementRecord,
+    money::{
+        MicroUsdt,
+        ledger::{Draft, Stream},
+        payout::{About, Freeze, Outcome, PaymentsSwitch, Payout, PayoutState, Resolution},
+        settlement::SettlementRecord,
+    },
     time::TimeMs,
 };
 use lucid_ports::{Booked, Fence, Order, PageRequest, PayoutUpdate, Registration, Store};

@@ -5,10 +5,10 @@ use std::time::Duration;
 use lucid_chain::{ChainClient, ChainConfig, ChainProfile};
 use lucid_egress::probe::Verdict;
 use lucid_model::{
+    consensus::{BlockRef, Vote, VoteChoice, VoteState},
+    epochs::score::ScoreCenti,
     id::{Digest, NodeId},
-    score::ScoreCenti,
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteChoice, VoteState},
 };
 use lucid_ports::{Chain, VoteAnswer};
 use serde_json::json;

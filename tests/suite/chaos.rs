@@ -17,8 +17,8 @@ use std::{
 };
 
 use lucid_model::{
+    epochs::receipt::epoch_root,
     id::{NodeId, PoolScope},
-    receipt::epoch_root,
     time::TimeMs,
 };
 use lucid_ports::{EpochFilter, Order, PageRequest, Store};

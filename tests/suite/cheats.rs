@@ -9,14 +9,17 @@ use std::{
 use ed25519_dalek::Signer as _;
 use lucid_engine::{EngineConfig, PolicyEngine, read_bundle};
 use lucid_model::{
-    credit::Interval,
-    epoch::{Period, PeriodLength},
+    epochs::{
+        epoch::{Period, PeriodLength},
+        score::Ppm,
+    },
+    fleet::{
+        node::{Node, NodeCaps, PublicKey, Wallet},
+        statement,
+    },
     id::{Digest, FamilyId, NodeId, SessionId, UserId},
-    metric::Usage,
-    node::{Node, NodeCaps, PublicKey, Wallet},
-    policy::{ParamValues, Scope},
-    score::Ppm,
-    statement,
+    policies::{ParamValues, Scope},
+    telemetry::{credit::Interval, metric::Usage},
     time::TimeMs,
 };
 use lucid_ports::{Registration, Store};

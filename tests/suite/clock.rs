@@ -14,7 +14,7 @@ use std::{
 
 use lucid_model::{
     clock::{ClockFault, ClockMark},
-    policy::Revision,
+    policies::Revision,
     time::TimeMs,
 };
 use lucid_ports::{AuditFilter, Clock, Order, PageRequest, Store};

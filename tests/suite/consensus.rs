@@ -8,13 +8,15 @@ use std::{
 
 use async_trait::async_trait;
 use lucid_model::{
-    epoch::EpochRecord,
+    consensus::{BlockRef, Vote, VoteChoice, VoteState, VoteTally},
+    epochs::{
+        epoch::EpochRecord,
+        receipt::{ChunkHeader, ScoreRow, ScoredChunk, epoch_root},
+        score::{RULES_VERSION, ScoreCenti},
+    },
     id::{Digest, FamilyId, NodeId, PoolScope},
-    policy::{PolicyRef, Revision},
-    receipt::{ChunkHeader, ScoreRow, ScoredChunk, epoch_root},
-    score::{RULES_VERSION, ScoreCenti},
+    policies::{PolicyRef, Revision},
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteChoice, VoteState, VoteTally},
 };
 use lucid_ports::{Attempt, Chain, ChainError, Order, PageRequest, Store, VoteAnswer, VoteFilter};
 use lucid_service::{Actor, Participation, Ports, Service, ServiceConfig};

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lucid_model::payout::{Payout, PayoutState};
+use lucid_model::money::payout::{Payout, PayoutState};
 use lucid_ports::{Environment, PayoutFilter, PayoutSort, Stamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use ed25519_dalek::Signer as _;
 use lucid_model::{
-    node::PublicKey,
-    policy::{BundleSignature, KeyId},
+    fleet::node::PublicKey,
+    policies::{BundleSignature, KeyId},
 };
 use serde_json::{Value, json};
 

@@ -11,13 +11,15 @@ use std::{
 };
 
 use lucid_model::{
-    epoch::EpochRecord,
-    epoch_file::{MAGIC, SECTION_HEAD_BYTES},
-    event::EventKind,
+    epochs::{
+        epoch::EpochRecord,
+        epoch_file::{MAGIC, SECTION_HEAD_BYTES},
+        receipt::epoch_root,
+        score::Ppm,
+    },
     id::NodeId,
-    policy::Revision,
-    receipt::epoch_root,
-    score::Ppm,
+    notifications::event::EventKind,
+    policies::Revision,
     time::TimeMs,
 };
 use lucid_ports::{EpochFilter, Order, PageRequest, Store, VoteFilter};

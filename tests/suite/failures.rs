@@ -4,8 +4,8 @@ use std::{fs, path::PathBuf};
 
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{
-    policy::{CallContext, ParamValues},
-    receipt::epoch_root,
+    epochs::receipt::epoch_root,
+    policies::{CallContext, ParamValues},
 };
 use lucid_ports::{EpochFilter, Order, PageRequest, PolicyRuntime};
 use serde_json::{Value, json};

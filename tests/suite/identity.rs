@@ -2,7 +2,10 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signer as _, SigningKey};
-use lucid_model::{id::NodeId, node::PublicKey, statement};
+use lucid_model::{
+    fleet::{node::PublicKey, statement},
+    id::NodeId,
+};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -201,7 +204,7 @@ fn wallet_signature(node: &TestNode, address: &str, replaces: u32) -> Vec<(&'sta
 fn a_wallet_is_changed_by_the_nodes_key_or_with_a_treasurer() {
     let lucid = Lucid::serve();
     let node = TestNode::register(&lucid, "alice", 1);
-    let other = lucid_model::tron::TronAddress::from_payload([7; 20]).unwrap().to_string();
+    let other = lucid_model::money::tron::TronAddress::from_payload([7; 20]).unwrap().to_string();
     let path = format!("/api/v1/nodes/{}/wallet", node.id);
     let (alice, treasurer) =
         (lucid.token("alice", "node_operator"), lucid.token("tess", "treasurer"));

@@ -10,12 +10,16 @@ use async_trait::async_trait;
 use ed25519_dalek::{Signer as _, SigningKey};
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{
-    challenge::ChallengeKey,
+    fleet::{
+        challenge::ChallengeKey,
+        node::{Node, NodeCaps, NodeStatus, PublicKey, Wallet},
+    },
     id::{FamilyId, NodeId, PayoutId, PoolScope, RunId, UserId},
-    ledger::{Draft, Head, Stream},
-    money::MicroUsdt,
-    node::{Node, NodeCaps, NodeStatus, PublicKey, Wallet},
-    payout::{Answer, Capabilities, Payout, PayoutState, Reply, Reported, Run, RunState},
+    money::{
+        MicroUsdt,
+        ledger::{Draft, Head, Stream},
+        payout::{Answer, Capabilities, Payout, PayoutState, Reply, Reported, Run, RunState},
+    },
     time::TimeMs,
 };
 use lucid_payments::{Profile, TronPayment, TronPaymentConfig};

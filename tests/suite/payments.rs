@@ -8,10 +8,12 @@ use std::{
 
 use lucid_model::{
     id::{FamilyId, NodeId, PayoutId, PoolScope},
-    ledger::{Draft, Entry, Stream},
-    money::MicroUsdt,
-    payout::{Payout, PayoutState},
-    settlement::SettlementRecord,
+    money::{
+        MicroUsdt,
+        ledger::{Draft, Entry, Stream},
+        payout::{Payout, PayoutState},
+        settlement::SettlementRecord,
+    },
     time::TimeMs,
 };
 use lucid_ports::{Booked, Books, Fence, PayoutUpdate, Store, StoreError};

@@ -179,7 +179,7 @@ fn the_gate_is_the_same_without_a_server() {
 }
 
 /// `observation-only` under another version.
-fn second_version() -> lucid_model::policy::Bundle {
+fn second_version() -> lucid_model::policies::Bundle {
     let mut bundle =
         lucid_engine::read_bundle(&root().join("policies/observation-only/1.0.0")).unwrap();
     bundle.manifest = bundle
@@ -219,7 +219,7 @@ fn a_bundle_is_uploaded_as_an_archive() {
 }
 
 /// A version with a section of so many bytes that says nothing.
-fn large_version(version: &str, padding: usize) -> lucid_model::policy::Bundle {
+fn large_version(version: &str, padding: usize) -> lucid_model::policies::Bundle {
     let mut bundle = second_version();
     let before = lucid_model::id::Digest::of(&bundle.component).to_string();
     let size = padding + 2;

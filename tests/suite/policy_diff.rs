@@ -2,8 +2,8 @@
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use lucid_model::{
-    node::PublicKey,
-    policy::{Bundle, BundleSignature, KeyId},
+    fleet::node::PublicKey,
+    policies::{Bundle, BundleSignature, KeyId},
 };
 use serde_json::{Value, json};
 

@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use lucid_model::{
+    fleet::{
+        node::{Node, NodeCaps, NodeStatus, Wallet},
+        pool::{Pool, PoolConfig, health::Health},
+    },
     id::{FamilyId, NodeId, PoolId, UserId},
-    node::{Node, NodeCaps, NodeStatus, Wallet},
-    pool::{Pool, PoolConfig, health::Health},
 };
 use lucid_ports::{Assigned, Registration, Store};
 use lucid_service::{Actor, NewPool, Service};
@@ -187,7 +189,7 @@ fn nobody_is_replaced_in_an_outage_of_ours_in_a_pool_that_is_worked_on_or_where_
     scene.service.clear_alert("mass-outage");
     let pool = scene.pool();
     let worked_on = Pool {
-        status: lucid_model::pool::PoolStatus::Maintenance,
+        status: lucid_model::fleet::pool::PoolStatus::Maintenance,
         version: pool.version + 1,
         ..pool
     };

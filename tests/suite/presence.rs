@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use lucid_model::{
-    credit::{self, Interval, PRESENCE_GAP_MS_MAX},
+    fleet::{
+        node::{NodeEvent, PublicKey},
+        statement,
+    },
     id::{Digest, UserId},
-    node::{NodeEvent, PublicKey},
-    statement,
+    telemetry::credit::{self, Interval, PRESENCE_GAP_MS_MAX},
     time::TimeMs,
 };
 use lucid_ports::{Checked, Clock, Store};

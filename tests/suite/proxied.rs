@@ -7,7 +7,7 @@ use std::{
 };
 
 use lucid_model::{
-    credit::{self, Interval},
+    telemetry::credit::{self, Interval},
     time::TimeMs,
 };
 use serde_json::json;

@@ -5,8 +5,10 @@ use std::time::Duration;
 use lucid_egress::probe::Verdict;
 use lucid_model::{
     id::{NodeId, PayoutId, RunId, UserId},
-    money::MicroUsdt,
-    payout::{Answer, Payout, PayoutState, Reported},
+    money::{
+        MicroUsdt,
+        payout::{Answer, Payout, PayoutState, Reported},
+    },
     time::TimeMs,
 };
 use lucid_payments::{Profile, TronPayment, TronPaymentConfig};

@@ -3,10 +3,10 @@
 use std::{process::Command, sync::Arc};
 
 use lucid_model::{
-    credit::Interval,
     id::PoolScope,
-    policy::{ParamValues, PolicyKind, Revision},
-    simulation::{Change, Simulation},
+    policies::{ParamValues, PolicyKind, Revision},
+    review::simulation::{Change, Simulation},
+    telemetry::credit::Interval,
 };
 use lucid_ports::Store;
 use lucid_service::{Actor, Service, Simulated};

@@ -2,11 +2,11 @@
 
 use lucid_engine::read_bundle;
 use lucid_model::{
-    credit::Interval,
     id::ShadowId,
     money::MicroUsdt,
-    policy::{Findings, ParamValues, PolicyKind, PolicyVersion, Shadow, ShadowResult, Standing},
-    simulation::Compared as _,
+    policies::{Findings, ParamValues, PolicyKind, PolicyVersion, Shadow, ShadowResult, Standing},
+    review::simulation::Compared as _,
+    telemetry::credit::Interval,
 };
 use lucid_ports::{Order, PageRequest};
 use lucid_service::{

@@ -10,9 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 use lucid_model::{
+    epochs::score::Ppm,
     id::Digest,
-    policy::{Batch, CallContext, Explanation, PolicyIdentity, Revision, Scope, Scores},
-    score::Ppm,
+    policies::{Batch, CallContext, Explanation, PolicyIdentity, Revision, Scope, Scores},
 };
 use lucid_ports::{
     CallError, EpochFilter, Order, PageRequest, PayoutPolicy, PolicySnapshot, ScoringPolicy, Store,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::Signer as _;
-use lucid_model::{id::Digest, statement, time::TimeMs};
+use lucid_model::{fleet::statement, id::Digest, time::TimeMs};
 use serde_json::{Value, json};
 
 use crate::support::{Lucid, eventually, node::TestNode, now_ms};

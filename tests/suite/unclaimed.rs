@@ -2,10 +2,12 @@
 //! kept apart after it.
 
 use lucid_model::{
-    ledger::{Account, Balances, Stream},
-    money::MicroUsdt,
-    node::NodeEvent,
-    payout::RunState,
+    fleet::node::NodeEvent,
+    money::{
+        MicroUsdt,
+        ledger::{Account, Balances, Stream},
+        payout::RunState,
+    },
 };
 use lucid_ports::{Fence, Order, PageRequest, PayoutFilter, PayoutSort, Tenure};
 use lucid_service::{Actor, Role, ServiceConfig, verify_books};
@@ -51,7 +53,7 @@ fn what_a_node_left_behind_is_claimed_within_a_year_or_kept_apart() {
         scene.observe(
             node,
             session(node.into()),
-            lucid_model::credit::Interval {
+            lucid_model::telemetry::credit::Interval {
                 from: scene.service.now().plus_ms(-1_500_000),
                 to: scene.service.now(),
             },

@@ -2,14 +2,17 @@
 //! goes back.
 
 use lucid_model::{
-    credit::Interval,
-    epoch::{Period, PeriodLength},
+    epochs::{
+        epoch::{Period, PeriodLength},
+        score::ScoreCenti,
+    },
     id::{NodeId, PayoutId, PoolScope},
-    ledger::{Account, Balances, Draft, Stream},
-    money::MicroUsdt,
-    observation::Verdict,
-    score::ScoreCenti,
-    settlement::{Accrual, Distribution, PoolSettlement},
+    money::{
+        MicroUsdt,
+        ledger::{Account, Balances, Draft, Stream},
+        settlement::{Accrual, Distribution, PoolSettlement},
+    },
+    telemetry::{credit::Interval, observation::Verdict},
 };
 use lucid_ports::Booked;
 use lucid_service::{Actor, Role, ServiceConfig, ServiceError, Voided};

@@ -10,8 +10,8 @@ use lucid_api_types::{
 };
 use lucid_client::{Client, ClientError};
 use lucid_model::{
+    fleet::statement,
     id::{Digest, NodeId},
-    statement,
     time::TimeMs,
 };
 use tokio::time::Instant;

@@ -233,7 +233,7 @@ fn percent(value: f64) -> f64 {
 }
 
 fn share(part: u64, whole: u64) -> f64 {
-    f64::from(lucid_model::score::Ppm::ratio_floor(part, whole).0) / 10_000.0
+    f64::from(lucid_model::epochs::score::Ppm::ratio_floor(part, whole).0) / 10_000.0
 }
 
 async fn blocking<T: Send + 'static>(

@@ -8,8 +8,8 @@ use lucid_api_types::{
 };
 use lucid_client::{Client, ClientError, Credential};
 use lucid_model::{
+    fleet::statement,
     id::{Digest, NodeId},
-    statement,
 };
 use tokio_util::sync::CancellationToken;
 

@@ -5,7 +5,7 @@ mod service;
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use lucid_client::Credential;
-use lucid_model::node::PublicKey;
+use lucid_model::fleet::node::PublicKey;
 use tempfile::TempDir;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;

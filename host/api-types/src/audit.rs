@@ -5,7 +5,7 @@ use lucid_model::{
         chain::{ChainHead, ChainedEntry},
         seal::{Seal, key_id},
     },
-    node::PublicKey,
+    fleet::node::PublicKey,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -1,7 +1,7 @@
 //! How a node proves who it is: challenges, tokens, and the headers of signed requests.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use lucid_model::{id::NodeId, node::PublicKey, tron::TronAddress};
+use lucid_model::{fleet::node::PublicKey, id::NodeId, money::tron::TronAddress};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

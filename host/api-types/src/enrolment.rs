@@ -1,7 +1,7 @@
 //! Enrolment tokens on the wire.
 
 use lucid_model::{
-    enrolment::{Enrolment, EnrolmentScope},
+    fleet::enrolment::{Enrolment, EnrolmentScope},
     id::{PoolId, UserId},
     time::TimeMs,
 };

@@ -1,8 +1,8 @@
 //! Events as `/events` and webhooks send them.
 
 use lucid_model::{
-    event::{Event, Value as EventValue},
     id::NodeId,
+    notifications::event::{Event, Value as EventValue},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -73,7 +73,7 @@ impl EventBody {
 
 #[cfg(test)]
 mod tests {
-    use lucid_model::{event::EventKind, time::TimeMs};
+    use lucid_model::{notifications::event::EventKind, time::TimeMs};
 
     use super::*;
 

@@ -7,7 +7,7 @@ use std::{cell::RefCell, fmt::Display, ops::RangeInclusive, rc::Rc, str::FromStr
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lucid_model::{
-    score::{PPM, Ppm},
+    epochs::score::{PPM, Ppm},
     time::TimeMs,
 };
 use serde_json::{Map, Value};

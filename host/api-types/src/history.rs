@@ -1,8 +1,8 @@
 //! What a node measured over time.
 
 use lucid_model::{
-    metric::{Rollup, Spread},
-    score::Ppm,
+    epochs::score::Ppm,
+    telemetry::metric::{Rollup, Spread},
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};

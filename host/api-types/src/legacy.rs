@@ -1,11 +1,13 @@
 //! Answers that only the deprecated routes give.
 
 use lucid_model::{
-    alert::{Alert, AlertKind, Measured},
+    epochs::score::Ppm,
+    fleet::{
+        alert::{Alert, AlertKind, Measured},
+        node::Node,
+    },
     id::PoolId,
-    node::Node,
-    payout::Payout,
-    score::Ppm,
+    money::payout::Payout,
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! Payouts that the payment service contradicts, and how treasurers end that.
 
-use lucid_model::payout::{Mismatch, Remedy};
+use lucid_model::money::payout::{Mismatch, Remedy};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -6,8 +6,8 @@ pub mod request;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lucid_model::{
-    metric::{NetworkCounters, Sample, Usage},
-    node::{Hardware, Node, NodeConfig, PayoutHold},
+    fleet::node::{Hardware, Node, NodeConfig, PayoutHold},
+    telemetry::metric::{NetworkCounters, Sample, Usage},
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};
@@ -249,7 +249,7 @@ pub struct NodeBody {
 impl NodeBody {
     /// A node with what is newest of it, and why it is not paid now, if it is not.
     pub fn new(node: &Node, live: Option<&NodeLive>, hold: Option<PayoutHold>) -> Self {
-        let suspension = |s: &lucid_model::node::Suspension| SuspensionBody {
+        let suspension = |s: &lucid_model::fleet::node::Suspension| SuspensionBody {
             reason: s.reason.clone(),
             until: s.until.map(|t| t.to_string()),
         };
@@ -288,9 +288,9 @@ mod tests {
     use std::net::IpAddr;
 
     use lucid_model::{
+        epochs::score::{Ppm, ScoreCenti},
+        fleet::node::{NodeAddress, NodeStatus},
         id::{NodeId, UserId},
-        node::{NodeAddress, NodeStatus},
-        score::{Ppm, ScoreCenti},
     };
 
     use super::*;

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use lucid_model::{
+    epochs::score::{Ppm, RawCenti, ScoreCenti},
     money::MicroUsdt,
-    score::{Ppm, RawCenti, ScoreCenti},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 use serde_json::value::RawValue;

@@ -1,8 +1,10 @@
 //! What people decide about payments, and how it stands with money.
 
 use lucid_model::{
-    money::MicroUsdt,
-    payout::{About, Correction, Outcome, PaymentsSwitch, Proposal},
+    money::{
+        MicroUsdt,
+        payout::{About, Correction, Outcome, PaymentsSwitch, Proposal},
+    },
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};

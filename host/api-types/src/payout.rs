@@ -1,9 +1,11 @@
 //! Payouts and earnings.
 
 use lucid_model::{
-    ledger::Balances,
-    money::MicroUsdt,
-    payout::{Found, Outcome, Payout},
+    money::{
+        MicroUsdt,
+        ledger::Balances,
+        payout::{Found, Outcome, Payout},
+    },
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};

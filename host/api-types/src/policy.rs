@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use lucid_model::policy::{
+use lucid_model::policies::{
     ARCHIVE_BYTES_MAX, Bundle, BundleSignature, COMPONENT_BYTES_MAX, GOLDEN_BYTES_MAX,
     GOLDEN_FILES_MAX, GOLDEN_NAME_BYTES_MAX, MANIFEST_BYTES_MAX, PolicyKind, PolicyRef,
     SIGNATURES_MAX,

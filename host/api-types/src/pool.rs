@@ -2,7 +2,7 @@
 
 mod state;
 
-use lucid_model::{
+use lucid_model::fleet::{
     alert::{AlertThresholds, MISSED_HEARTBEAT_S},
     pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
 };

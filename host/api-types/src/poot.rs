@@ -5,11 +5,13 @@ pub mod participation;
 pub mod replay;
 
 use lucid_model::{
-    adjustment::Adjustment,
+    epochs::{
+        adjustment::Adjustment,
+        receipt::{ChunkHeader, OnDemandReceipt, ScoreRow},
+        score::{Factors, ScoreCenti},
+    },
     id::NodeId,
-    policy::PolicyRef,
-    receipt::{ChunkHeader, OnDemandReceipt, ScoreRow},
-    score::{Factors, ScoreCenti},
+    policies::PolicyRef,
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};
@@ -377,7 +379,7 @@ impl ValidationBody {
 
 #[cfg(test)]
 mod tests {
-    use lucid_model::score::Ppm;
+    use lucid_model::epochs::score::Ppm;
 
     use super::*;
     use crate::fields::parse;

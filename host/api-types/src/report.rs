@@ -4,12 +4,13 @@ pub mod carried;
 pub mod form;
 
 use lucid_model::{
-    adjustment::Adjustment,
-    credit::Interval,
+    epochs::{adjustment::Adjustment, score::Ppm},
     id::SessionId,
-    metric::{NetworkCounters, Usage},
-    observation::Verdict,
-    score::Ppm,
+    telemetry::{
+        credit::Interval,
+        metric::{NetworkCounters, Usage},
+        observation::Verdict,
+    },
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use lucid_model::{
     id::PayoutId,
-    payout::{Outcome, Resolution},
+    money::payout::{Outcome, Resolution},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -1,9 +1,9 @@
 //! Usage over time, of one node and of the fleet.
 
 use lucid_model::{
+    epochs::score::Ppm,
     id::NodeId,
-    metric::{Sample, UsageSummary},
-    score::Ppm,
+    telemetry::metric::{Sample, UsageSummary},
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use lucid_model::{
+    fleet::{node::PublicKey, statement},
     id::{Digest, NodeId},
-    merkle,
-    money::MicroUsdt,
-    node::PublicKey,
-    payout::{PayoutState, Receipt, Run, RunPart, run_statement},
-    statement,
+    money::{
+        MicroUsdt, merkle,
+        payout::{PayoutState, Receipt, Run, RunPart, run_statement},
+    },
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

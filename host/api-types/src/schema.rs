@@ -5,20 +5,26 @@
 //! written once.
 
 use lucid_model::{
-    enrolment::EnrolmentScope as Scopes,
-    ledger::EntryKind as EntryKinds,
-    node::{NodeStatus as Nodes, PayoutHold as Holds},
-    payout::{
-        Correction as Corrections, MismatchKind as MismatchKinds, PayoutState as PayoutStates,
-        PayoutStatus as PayoutStatuses, Remedy as Remedies, RunState as RunStates,
+    consensus::{VoteChoice as VoteChoices, VoteState as VoteStates},
+    fleet::{
+        enrolment::EnrolmentScope as Scopes,
+        node::{NodeStatus as Nodes, PayoutHold as Holds},
+        pool::{
+            LoadBalancing as Balancings, PoolStatus as PoolStatuses, health::Health as Healths,
+        },
     },
-    policy::{
+    money::{
+        ledger::EntryKind as EntryKinds,
+        payout::{
+            Correction as Corrections, MismatchKind as MismatchKinds, PayoutState as PayoutStates,
+            PayoutStatus as PayoutStatuses, Remedy as Remedies, RunState as RunStates,
+        },
+    },
+    notifications::webhook::DeliveryState as DeliveryStates,
+    policies::{
         MANIFEST_BYTES_MAX, PolicyKind as PolicyKinds, ReportCause as ReportCauses,
         Standing as Standings,
     },
-    pool::{LoadBalancing as Balancings, PoolStatus as PoolStatuses, health::Health as Healths},
-    vote::{VoteChoice as VoteChoices, VoteState as VoteStates},
-    webhook::DeliveryState as DeliveryStates,
 };
 use utoipa::{
     PartialSchema, ToSchema,

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use lucid_model::{
     id::{NodeId, UserId},
-    ledger::{Balances, Entry},
-    money::MicroUsdt,
+    money::{
+        MicroUsdt,
+        ledger::{Balances, Entry},
+    },
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -2,7 +2,7 @@
 
 use lucid_model::{
     id::{NodeId, PoolId},
-    webhook::{Delivery, Webhook},
+    notifications::webhook::{Delivery, Webhook},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -22,8 +22,8 @@ use jsonwebtoken::{
 };
 use keyring::Keyring;
 use lucid_model::{
+    fleet::node::PublicKey,
     id::{Digest, NodeId, UserId},
-    node::PublicKey,
     time::TimeMs,
 };
 use lucid_ports::GatewayKeys;

@@ -11,7 +11,7 @@ use lucid_api_types::{
     ErrorKind, FieldError,
     error::{DETAIL_HIGHEST_SEQUENCE, DETAIL_NODE_ID, DETAIL_PROBLEMS, ItemErrorBody, ProblemBody},
 };
-use lucid_model::request::StoredAnswer;
+use lucid_model::audit::request::StoredAnswer;
 use lucid_ports::StoreError;
 use lucid_service::{ServiceError, Unresolvable};
 use serde_json::{Map, Value, json};

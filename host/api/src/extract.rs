@@ -18,7 +18,7 @@ use lucid_api_types::{
 };
 use lucid_model::{
     id::Digest,
-    policy::{ARCHIVE_BYTES_MAX, Bundle},
+    policies::{ARCHIVE_BYTES_MAX, Bundle},
 };
 use lucid_ports::{Order, PageRequest};
 use lucid_service::{Actor, RegistrationProof, ReportProof};

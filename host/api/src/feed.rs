@@ -8,7 +8,7 @@ use std::{
 };
 
 use lucid_api_types::event::EventBody;
-use lucid_model::{event::Event, id::NodeId};
+use lucid_model::{id::NodeId, notifications::event::Event};
 use parking_lot::Mutex;
 use tokio::sync::{
     Notify,
@@ -202,7 +202,7 @@ fn count_lost(events: u64) {
 
 #[cfg(test)]
 mod tests {
-    use lucid_model::{event::EventKind, time::TimeMs};
+    use lucid_model::{notifications::event::EventKind, time::TimeMs};
 
     use super::*;
 

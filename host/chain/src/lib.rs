@@ -13,7 +13,7 @@ use lucid_egress::{
     http::{self, plain},
     probe::asked,
 };
-use lucid_model::vote::{BlockRef, Vote, VoteChoice};
+use lucid_model::consensus::{BlockRef, Vote, VoteChoice};
 use lucid_ports::{Chain, ChainError, TRACE, VoteAnswer};
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::{Deserialize, Serialize};

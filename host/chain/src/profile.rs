@@ -1,6 +1,6 @@
 //! What differs between the blockchain services of the network.
 
-use lucid_model::vote::BlockRef;
+use lucid_model::consensus::BlockRef;
 use serde::Deserialize;
 
 /// A blockchain service's manners.

@@ -2,8 +2,8 @@
 //! module: each version converts straight to what the model knows.
 
 use lucid_model::{
-    policy::{CallContext, Explanation, ParamSpec, PolicyKind, PolicyVerdict, Scores, Weights},
-    score::Ppm,
+    epochs::score::Ppm,
+    policies::{CallContext, Explanation, ParamSpec, PolicyKind, PolicyVerdict, Scores, Weights},
 };
 use wasmtime::{
     Store,

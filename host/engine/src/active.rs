@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lucid_model::policy::{
+use lucid_model::policies::{
     Batch, CallContext, Explanation, PolicyIdentity, PolicyVerdict, RegistrationClaim, Scores,
     Weights,
 };

@@ -2,8 +2,8 @@
 //! everywhere, since a failure is recorded and compared.
 
 use lucid_model::{
-    policy::Explanation,
-    score::{PPM, Ppm},
+    epochs::score::{PPM, Ppm},
+    policies::Explanation,
 };
 
 use crate::abi::Failure;

@@ -7,7 +7,7 @@ mod format;
 
 use std::path::Path;
 
-use lucid_model::policy::{
+use lucid_model::policies::{
     ARCHIVE_BYTES_MAX, Bundle, COMPONENT_BYTES_MAX, GOLDEN_BYTES_MAX, GOLDEN_FILES_MAX,
     GOLDEN_NAME_BYTES_MAX, MANIFEST_BYTES_MAX,
 };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use lucid_model::policy::ParamValues;
+use lucid_model::policies::ParamValues;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

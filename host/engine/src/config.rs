@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use lucid_model::{policy::TrustList, score::Ppm};
+use lucid_model::{epochs::score::Ppm, policies::TrustList};
 
 /// Limits and places of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lucid_model::{
-    facts::{
+    epochs::facts::{
         ClaimFact, Fact, OBSERVATION_FACTS, REGISTRATION_FACTS, REGISTRATION_TEXTS,
         SCORE_CLAIM_FACTS, Use,
     },
-    policy::{ParamSpec, PolicyKind},
+    policies::{ParamSpec, PolicyKind},
 };
 
 use crate::{

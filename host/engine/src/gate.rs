@@ -1,6 +1,6 @@
 //! The gate: what a bundle must show before it may be activated.
 
-use lucid_model::policy::{Bundle, ParamValues};
+use lucid_model::policies::{Bundle, ParamValues};
 use lucid_ports::GateReport;
 
 use crate::{

@@ -1,11 +1,13 @@
 //! Golden cases: an input with the answer its author expects, as JSON.
 
 use lucid_model::{
-    facts::{
+    epochs::facts::{
         ClaimFact, Fact, OBSERVATION_FACTS, REGISTRATION_FACTS, REGISTRATION_TEXTS,
         SCORE_CLAIM_FACTS, total_saturating,
     },
-    policy::{Bundle, CallContext, PolicyKind, PolicyVerdict, RegistrationClaim, Scores, Weights},
+    policies::{
+        Bundle, CallContext, PolicyKind, PolicyVerdict, RegistrationClaim, Scores, Weights,
+    },
 };
 use serde_json::{Value, json};
 

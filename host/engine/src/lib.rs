@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use lucid_model::{
     id::Digest,
-    policy::{
+    policies::{
         Activation, Bundle, ParamValues, PolicyKind, PolicyProfile, Revision, Scope,
         SignatureError, Signers,
     },

@@ -9,7 +9,7 @@ use std::{
 
 use lucid_model::{
     id::Digest,
-    policy::{Bundle, PolicyKind, Signers},
+    policies::{Bundle, PolicyKind, Signers},
 };
 use lucid_ports::CheckCost;
 use parking_lot::Mutex;

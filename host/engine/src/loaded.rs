@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lucid_model::{
-    facts::{ClaimFact, OBSERVATION_FACTS, REGISTRATION_FACTS, SCORE_CLAIM_FACTS},
-    policy::{
+    epochs::facts::{ClaimFact, OBSERVATION_FACTS, REGISTRATION_FACTS, SCORE_CLAIM_FACTS},
+    policies::{
         Batch, CallContext, Explanation, ParamError, ParamSpec, ParamValues, PolicyIdentity,
         PolicyVerdict, RegistrationClaim, Scores, Weights, resolve_params,
     },

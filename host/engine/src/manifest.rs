@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt};
 
 use lucid_model::{
     id::Digest,
-    policy::{MANIFEST_BYTES_MAX, PolicyKind, PolicyRef},
+    policies::{MANIFEST_BYTES_MAX, PolicyKind, PolicyRef},
 };
 use semver::Version;
 

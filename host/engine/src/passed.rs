@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use lucid_model::{
     canonical::Canonical,
     id::Digest,
-    policy::{Bundle, ParamValues},
+    policies::{Bundle, ParamValues},
 };
 use lucid_ports::GateReport;
 use parking_lot::Mutex;

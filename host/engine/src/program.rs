@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use lucid_model::policy::{PolicyKind, PolicyRef};
+use lucid_model::policies::{PolicyKind, PolicyRef};
 use lucid_ports::CallError;
 use wasmtime::{
     Engine, OutOfMemory, PoolConcurrencyLimitError, Store, Trap,

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use lucid_model::{
     id::Digest,
-    policy::{Activation, ParamValues, PolicyKind, PolicyRef, Revision, Scope, applicable},
+    policies::{Activation, ParamValues, PolicyKind, PolicyRef, Revision, Scope, applicable},
 };
 use lucid_ports::{
     PayoutPolicy, PolicySnapshot, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy,

@@ -6,7 +6,7 @@
 //! signature = "…"             # Ed25519, 64 bytes in hex
 //! ```
 
-use lucid_model::policy::{BundleSignature, SIGNATURES_MAX};
+use lucid_model::policies::{BundleSignature, SIGNATURES_MAX};
 
 use crate::{
     problem::{Problem, shown},
@@ -76,7 +76,7 @@ pub fn write(signatures: &[BundleSignature]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lucid_model::policy::KeyId;
+    use lucid_model::policies::KeyId;
 
     use super::*;
 

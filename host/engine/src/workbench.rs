@@ -1,8 +1,10 @@
 //! Policies for their authors: loaded to be looked at and tried, never in force.
 
 use lucid_model::{
-    facts::{Fact, OBSERVATION_FACTS, REGISTRATION_FACTS, REGISTRATION_TEXTS, SCORE_CLAIM_FACTS},
-    policy::{Bundle, FactRead, PolicyProfile},
+    epochs::facts::{
+        Fact, OBSERVATION_FACTS, REGISTRATION_FACTS, REGISTRATION_TEXTS, SCORE_CLAIM_FACTS,
+    },
+    policies::{Bundle, FactRead, PolicyProfile},
 };
 
 use crate::{

@@ -1,7 +1,7 @@
 //! Addresses, amounts and numbers of the configuration: each is checked before anything is built of
 //! it.
 
-use lucid_model::{money::MicroUsdt, score::PPM};
+use lucid_model::{epochs::score::PPM, money::MicroUsdt};
 use reqwest::Url;
 
 use super::Config;

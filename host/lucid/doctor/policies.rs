@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lucid_model::policy::{PolicyKind, Scope};
+use lucid_model::policies::{PolicyKind, Scope};
 use lucid_store::ActiveBundle;
 
 use super::Finding;

@@ -1,7 +1,7 @@
 //! `active.toml`: what an operator wants to be active.
 
 use anyhow::{Result, anyhow};
-use lucid_model::policy::{ParamValues, PolicyKind};
+use lucid_model::policies::{ParamValues, PolicyKind};
 use lucid_service::{NamedActivation, Start};
 use serde::Deserialize;
 

@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use anyhow::Result;
 use lucid_api::{Api, TokenSecrets};
-use lucid_model::challenge::ChallengeKey;
+use lucid_model::fleet::challenge::ChallengeKey;
 
 use super::{secret, watched::Watched};
 use crate::config::{Auth, Config, ConfigError};

@@ -191,9 +191,9 @@ impl View {
 #[cfg(test)]
 mod tests {
     use lucid_model::{
-        alert::AlertKind,
-        event::{Event, EventKind},
+        fleet::alert::AlertKind,
         id::NodeId,
+        notifications::event::{Event, EventKind},
         time::TimeMs,
     };
     use uuid::Uuid;

@@ -3,6 +3,7 @@
 
 pub mod chain;
 pub mod record;
+pub mod request;
 pub mod seal;
 pub mod verify;
 

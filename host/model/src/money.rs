@@ -1,6 +1,13 @@
 //! USDT in whole millionths. All arithmetic is checked: an overflow is an error, never a wrong
 //! amount.
 
+pub mod ledger;
+pub mod merkle;
+pub mod payout;
+pub mod settlement;
+pub mod split;
+pub mod tron;
+
 use std::{fmt, str::FromStr};
 
 use rust_decimal::Decimal;

@@ -3,8 +3,8 @@
 //! An answer is taken for what it proves. A 2xx counts only if it repeats what was sent; a refusal
 //! only with a code the profile knows; all else is ambiguous.
 
-use lucid_model::{
-    money::MicroUsdt,
+use lucid_model::money::{
+    MicroUsdt,
     payout::{Answer, Payout, Reported},
     tron::TronAddress,
 };

@@ -13,7 +13,7 @@ use lucid_egress::{
     Egress, SetupError, SharedSecret,
     http::{self, plain},
 };
-use lucid_model::payout::{Answer, Capabilities, Payout, Reply, Reported};
+use lucid_model::money::payout::{Answer, Capabilities, Payout, Reply, Reported};
 use lucid_ports::{PaymentRail, TRACE};
 use reqwest::{Client, Response, StatusCode};
 use serde::Serialize;

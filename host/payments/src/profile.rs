@@ -1,7 +1,7 @@
 //! What differs between the payment services of the network: paths, names, the form of amounts, and
 //! what each one promises.
 
-use lucid_model::payout::Capabilities;
+use lucid_model::money::payout::Capabilities;
 
 /// A payout id that no payout has.
 pub const NOBODY: &str = "00000000-0000-0000-0000-000000000000";

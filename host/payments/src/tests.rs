@@ -3,8 +3,7 @@
 
 use lucid_model::{
     id::{NodeId, PayoutId, RunId, UserId},
-    money::MicroUsdt,
-    payout::PayoutState,
+    money::{MicroUsdt, payout::PayoutState},
     time::TimeMs,
 };
 use proptest::prelude::*;

@@ -1,9 +1,11 @@
 use async_trait::async_trait;
 use lucid_model::{
     id::PayoutId,
-    ledger::{Entry, Stream},
-    payout::Payout,
-    settlement::SettlementRecord,
+    money::{
+        ledger::{Entry, Stream},
+        payout::Payout,
+        settlement::SettlementRecord,
+    },
 };
 
 use crate::StoreError;

@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 use lucid_model::{
-    node::PublicKey,
-    payout::{Answer, Capabilities, Payout, Reply, Reported},
-    vote::{BlockRef, Vote, VoteChoice},
+    consensus::{BlockRef, Vote, VoteChoice},
+    fleet::node::PublicKey,
+    money::payout::{Answer, Capabilities, Payout, Reply, Reported},
 };
 
 /// Why the chain gave no usable answer.

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::ProposalId,
-    payout::{Decision, PaymentsSwitch, Proposal},
+    money::payout::{Decision, PaymentsSwitch, Proposal},
 };
 
 use crate::{Page, PageRequest, StoreError};

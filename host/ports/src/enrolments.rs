@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
-    enrolment::Enrolment,
+    fleet::enrolment::Enrolment,
     id::{Digest, EnrolmentId, UserId},
     time::TimeMs,
 };

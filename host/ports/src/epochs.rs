@@ -1,12 +1,14 @@
 use async_trait::async_trait;
 use lucid_model::{
-    epoch::{EpochRecord, Period},
-    frame::FrameChunk,
+    consensus::{BlockRef, Vote, VoteState, VoteTally},
+    epochs::{
+        epoch::{EpochRecord, Period},
+        frame::FrameChunk,
+        receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
+        score::ScoreCenti,
+    },
     id::{Digest, NodeId, PoolId, PoolScope, UserId},
-    receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
-    score::ScoreCenti,
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteState, VoteTally},
 };
 
 use crate::{Page, PageRequest, StoreError};

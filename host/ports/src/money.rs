@@ -3,12 +3,14 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
-    credit::Interval,
     id::{MismatchId, NodeId, PayoutId, RunId, UserId},
-    ledger::{Account, Entry, Head, Stream},
-    money::MicroUsdt,
-    payout::{Mismatch, OpenPart, Payout, PayoutState, PayoutStatus, Remedy, Run, RunPart},
-    settlement::{Distribution, SettlementRecord},
+    money::{
+        MicroUsdt,
+        ledger::{Account, Entry, Head, Stream},
+        payout::{Mismatch, OpenPart, Payout, PayoutState, PayoutStatus, Remedy, Run, RunPart},
+        settlement::{Distribution, SettlementRecord},
+    },
+    telemetry::credit::Interval,
     time::TimeMs,
 };
 

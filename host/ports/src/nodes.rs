@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use lucid_model::{
     audit::AuditEntry,
+    fleet::{
+        node::{CapReached, Node, NodeCaps, NodeStatus, PublicKey, SiblingCounts},
+        pool::{Pool, PoolStatus, health::Standing},
+    },
     id::{EnrolmentId, NodeId, PoolId, UserId},
-    node::{CapReached, Node, NodeCaps, NodeStatus, PublicKey, SiblingCounts},
-    pool::{Pool, PoolStatus, health::Standing},
-    tron::TronAddress,
+    money::tron::TronAddress,
 };
 
 use crate::{Page, PageRequest, StoreError};

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::Digest,
-    policy::{Activation, Bundle, BundleSignature, PolicyReport, PolicyVersion, Revision},
+    policies::{Activation, Bundle, BundleSignature, PolicyReport, PolicyVersion, Revision},
 };
 
 use crate::StoreError;

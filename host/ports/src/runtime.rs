@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lucid_model::{
     id::Digest,
-    policy::{
+    policies::{
         Activation, Batch, Bundle, CallContext, Explanation, ParamValues, PolicyIdentity,
         PolicyKind, PolicyProfile, PolicyRef, PolicyVerdict, RegistrationClaim, Revision, Scope,
         Scores, SignatureError, Signers, Weights,
@@ -80,13 +80,13 @@ pub trait ValidationPolicy: Send + Sync {
         context: CallContext,
         claim: RegistrationClaim,
     ) -> Result<PolicyVerdict, CallError>;
-    /// Observation sessions: rows of [`lucid_model::facts::OBSERVATION_FACTS`] in that order.
+    /// Observation sessions: rows of [`lucid_model::epochs::facts::OBSERVATION_FACTS`] in that order.
     async fn judge_observations(
         &self,
         context: CallContext,
         rows: Vec<Vec<i64>>,
     ) -> Result<Vec<PolicyVerdict>, CallError>;
-    /// Score claims: rows of [`lucid_model::facts::SCORE_CLAIM_FACTS`] in that order.
+    /// Score claims: rows of [`lucid_model::epochs::facts::SCORE_CLAIM_FACTS`] in that order.
     async fn judge_score_claims(
         &self,
         context: CallContext,

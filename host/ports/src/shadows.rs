@@ -1,9 +1,9 @@
 use async_trait::async_trait;
 use lucid_model::{
-    adjustment::Adjustment,
     audit::AuditEntry,
+    epochs::adjustment::Adjustment,
     id::{NodeId, ShadowId},
-    policy::{Shadow, ShadowEnd, ShadowResult},
+    policies::{Shadow, ShadowEnd, ShadowResult},
 };
 
 use crate::{Page, PageRequest, StoreError};

@@ -1,9 +1,11 @@
 use async_trait::async_trait;
 use lucid_model::{
-    credit::Interval,
     id::{Digest, NodeId, SessionId},
-    metric::{Resolution, Rollup, Sample, UsageSummary},
-    observation::Observation,
+    telemetry::{
+        credit::Interval,
+        metric::{Resolution, Rollup, Sample, UsageSummary},
+        observation::Observation,
+    },
     time::TimeMs,
 };
 

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::WebhookId,
+    notifications::webhook::{Delivery, DeliveryState, Webhook},
     time::TimeMs,
-    webhook::{Delivery, DeliveryState, Webhook},
 };
 
 use crate::{Page, PageRequest, StoreError};

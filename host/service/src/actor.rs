@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
 use lucid_model::{
-    enrolment::Enrolment,
+    fleet::{
+        enrolment::Enrolment,
+        node::{Node, PublicKey},
+    },
     id::{IntendedId, NodeId, UserId},
-    node::{Node, PublicKey},
     time::TimeMs,
 };
 

@@ -9,17 +9,23 @@
 use std::collections::BTreeMap;
 
 use lucid_model::{
-    adjustment::{Adjustment, effective},
-    credit::Interval,
-    epoch::Period,
-    event::EventKind,
-    facts::Fact,
-    frame::{FactColumn, FrameChunk},
+    epochs::{
+        adjustment::{Adjustment, effective},
+        epoch::Period,
+        facts::Fact,
+        frame::{FactColumn, FrameChunk},
+        receipt::ScoreRow,
+    },
     id::{NodeId, PoolScope, SessionId},
-    ledger::{Account, Draft, Entry, Stream},
-    money::MicroUsdt,
-    observation::{Observation, Verdict},
-    receipt::ScoreRow,
+    money::{
+        MicroUsdt,
+        ledger::{Account, Draft, Entry, Stream},
+    },
+    notifications::event::EventKind,
+    telemetry::{
+        credit::Interval,
+        observation::{Observation, Verdict},
+    },
     time::TimeMs,
 };
 use lucid_ports::{

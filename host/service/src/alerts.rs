@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 
 use lucid_model::{
-    alert::{Alert, AlertKind, AlertThresholds, Crossing, Measured, UsageLimits},
-    event::EventKind,
+    fleet::{
+        alert::{Alert, AlertKind, AlertThresholds, Crossing, Measured, UsageLimits},
+        node::{Node, NodeStatus},
+        pool::Pool,
+    },
     id::{AlertId, NodeId, PoolId},
-    metric::Sample,
-    node::{Node, NodeStatus},
-    pool::Pool,
+    notifications::event::EventKind,
+    telemetry::metric::Sample,
 };
 use lucid_ports::{Order, PageRequest, PoolFilter, PoolSort};
 

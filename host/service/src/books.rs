@@ -3,13 +3,15 @@
 
 use lucid_model::{
     id::PayoutId,
-    ledger::{
-        Entry,
-        verify::{Flaw, Totals, Verifier},
+    money::{
+        MicroUsdt,
+        ledger::{
+            Entry,
+            verify::{Flaw, Totals, Verifier},
+        },
+        payout::Payout,
+        settlement::SettlementRecord,
     },
-    money::MicroUsdt,
-    payout::Payout,
-    settlement::SettlementRecord,
     time::TimeMs,
 };
 use lucid_ports::{Books, StoreError};

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lucid_model::{
-    event::{Event, EventKind},
+    notifications::event::{Event, EventKind},
     time::TimeMs,
 };
 use tokio::sync::broadcast;

@@ -9,7 +9,7 @@ use std::{
     net::IpAddr,
 };
 
-use lucid_model::{alert::AlertKind, id::NodeId};
+use lucid_model::{fleet::alert::AlertKind, id::NodeId};
 
 use crate::{Service, ServiceError};
 

@@ -1,10 +1,11 @@
 use lucid_model::{
-    epoch::PeriodLength,
+    epochs::{epoch::PeriodLength, score::Ppm},
+    fleet::node::NodeCaps,
     id::Digest,
-    money::MicroUsdt,
-    node::NodeCaps,
-    payout::{Deadlines, Pace},
-    score::Ppm,
+    money::{
+        MicroUsdt,
+        payout::{Deadlines, Pace},
+    },
 };
 
 use crate::{SampleLimits, SeriesAges, WebhookSettings};

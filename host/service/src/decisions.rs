@@ -3,14 +3,16 @@
 
 use lucid_model::{
     audit::AuditEntry,
-    event::EventKind,
     id::{NodeId, PayoutId, ProposalId},
-    ledger::{Draft, Stream},
-    money::MicroUsdt,
-    payout::{
-        About, Capabilities, Closing, Correction, Decision, Effect, Event, Freeze, Outcome,
-        PaymentsSwitch, Payout, PayoutState, Proposal, Reconciliation, Rules, SCHEDULE, step,
+    money::{
+        MicroUsdt,
+        ledger::{Draft, Stream},
+        payout::{
+            About, Capabilities, Closing, Correction, Decision, Effect, Event, Freeze, Outcome,
+            PaymentsSwitch, Payout, PayoutState, Proposal, Reconciliation, Rules, SCHEDULE, step,
+        },
     },
+    notifications::event::EventKind,
     time::TimeMs,
 };
 use lucid_ports::{Fence, Origin, Page, PageRequest, PayoutUpdate};

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use lucid_model::{
-    enrolment::{Enrolment, EnrolmentScope},
+    fleet::{
+        enrolment::{Enrolment, EnrolmentScope},
+        node::CapReached,
+    },
     id::{Digest, EnrolmentId, PoolId, UserId},
-    node::CapReached,
 };
 use lucid_ports::{EnrolmentFilter, Order, Page, PageRequest};
 

@@ -5,12 +5,14 @@
 //! is scored is not scored again, and what is fixed as the epoch's result stays.
 
 use lucid_model::{
-    epoch::{EpochRecord, Period},
-    event::EventKind,
-    frame::FrameHead,
+    epochs::{
+        epoch::{EpochRecord, Period},
+        frame::FrameHead,
+        score::{PPM, Ppm, RULES_VERSION},
+    },
     id::Digest,
-    merkle,
-    score::{PPM, Ppm, RULES_VERSION},
+    money::merkle,
+    notifications::event::EventKind,
 };
 use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, StagedChunk, TRACE};
 

@@ -1,14 +1,13 @@
 use std::borrow::Cow;
 
 use lucid_model::{
-    epoch::{NotADivisorOfTheDay, Period},
+    epochs::epoch::{NotADivisorOfTheDay, Period},
+    fleet::node::{CapReached, WrongNodeStatus},
     id::{NodeId, ShadowId},
-    ledger::LedgerError,
-    money::MoneyError,
-    node::{CapReached, WrongNodeStatus},
-    payout::WrongPayoutState,
-    policy::PolicyRef,
-    settlement::SettlementError,
+    money::{
+        MoneyError, ledger::LedgerError, payout::WrongPayoutState, settlement::SettlementError,
+    },
+    policies::PolicyRef,
 };
 use lucid_ports::{
     CallError, ChainError, Fence, PublishError, RegisterConflict, SealError, StoreError,

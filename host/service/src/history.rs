@@ -1,10 +1,12 @@
 //! What nodes measured, over time: rolled up as it grows old, and forgotten.
 
 use lucid_model::{
-    credit::Interval,
+    epochs::score::{PPM, Ppm},
     id::NodeId,
-    metric::{NetworkCounters, REPORT_INTERVAL_MS, Resolution, Rollup, samples_expected},
-    score::{PPM, Ppm},
+    telemetry::{
+        credit::Interval,
+        metric::{NetworkCounters, REPORT_INTERVAL_MS, Resolution, Rollup, samples_expected},
+    },
     time::TimeMs,
 };
 use lucid_ports::{SeriesKept, Walked};

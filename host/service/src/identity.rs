@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use lucid_model::{
-    challenge::ChallengeKey,
-    event::EventKind,
+    fleet::{
+        challenge::ChallengeKey,
+        node::{CapReached, Node, NodeStatus, PublicKey},
+        statement,
+    },
     id::{Digest, NodeId},
-    node::{CapReached, Node, NodeStatus, PublicKey},
-    statement,
+    notifications::event::EventKind,
     time::TimeMs,
 };
 use lucid_ports::{FirstUse, RegisterConflict, TRACE};

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use lucid_model::{
     id::Digest,
-    policy::{ParamValues, PolicyIdentity, PolicyKind, PolicyRef, Revision, Scope, VersionState},
+    policies::{ParamValues, PolicyIdentity, PolicyKind, PolicyRef, Revision, Scope, VersionState},
 };
 use lucid_ports::{CallError, PublishError, ScoringPolicy, StoredBundle, ValidationPolicy};
 

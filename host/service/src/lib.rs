@@ -59,14 +59,16 @@ use std::{
 };
 
 use lucid_model::{
-    alert::{AlertThresholds, UsageWatch},
     audit::AuditEntry,
-    challenge::ChallengeKey,
     clock::ClockWatch,
-    credit::LastReport,
+    fleet::{
+        alert::{AlertThresholds, UsageWatch},
+        challenge::ChallengeKey,
+    },
     id::{AuditId, FamilyId, NodeId, PayoutId, PoolId, WebhookId},
-    policy::PolicyProfile,
+    policies::PolicyProfile,
     shared_clock::SharedClock,
+    telemetry::credit::LastReport,
     time::TimeMs,
 };
 use lucid_ports::{
@@ -278,7 +280,7 @@ impl Service {
     }
 
     /// The service's own public key: what votes and node tokens are checked with.
-    pub fn public_key(&self) -> lucid_model::node::PublicKey {
+    pub fn public_key(&self) -> lucid_model::fleet::node::PublicKey {
         self.ports.signer.public_key()
     }
 
@@ -306,7 +308,7 @@ impl Service {
         actor.creates.map_or_else(|| self.uuid_v7(), |id| id.0)
     }
 
-    fn emit(&self, kind: lucid_model::event::EventKind) {
+    fn emit(&self, kind: lucid_model::notifications::event::EventKind) {
         self.bus.publish(self.now(), kind);
     }
 

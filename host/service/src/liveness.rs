@@ -2,9 +2,11 @@
 
 use futures::TryStreamExt as _;
 use lucid_model::{
-    alert::{AlertKind, Measured},
+    fleet::{
+        alert::{AlertKind, Measured},
+        node::{Node, NodeEvent, NodeStatus},
+    },
     id::NodeId,
-    node::{Node, NodeEvent, NodeStatus},
 };
 use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest};
 

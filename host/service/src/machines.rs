@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use lucid_model::{
+    fleet::node::{Hardware, Node, NodeAddress},
     id::NodeId,
-    node::{Hardware, Node, NodeAddress},
 };
 use lucid_ports::{Newcomer, RegisterConflict};
 

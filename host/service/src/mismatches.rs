@@ -9,8 +9,10 @@ use std::collections::BTreeSet;
 
 use lucid_model::{
     id::{MismatchId, PayoutId, ProposalId},
-    ledger::{Draft, LedgerError, Stream},
-    payout::{About, Mismatch, MismatchKind, Payout, Proposal, Remedy, Reported},
+    money::{
+        ledger::{Draft, LedgerError, Stream},
+        payout::{About, Mismatch, MismatchKind, Payout, Proposal, Remedy, Reported},
+    },
     time::TimeMs,
 };
 use lucid_ports::{Booked, Order, Page, PageRequest};

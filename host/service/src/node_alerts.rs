@@ -1,9 +1,11 @@
 //! What needs the attention of a node's owner, and what did.
 
 use lucid_model::{
-    alert::{Alert, AlertKind, Measured},
+    fleet::{
+        alert::{Alert, AlertKind, Measured},
+        node::{Node, NodeStatus},
+    },
     id::NodeId,
-    node::{Node, NodeStatus},
     time::TimeMs,
 };
 use lucid_ports::{Order, PageRequest};

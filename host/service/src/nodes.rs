@@ -1,9 +1,9 @@
 //! Reading nodes, changing them, and their life cycle.
 
 use lucid_model::{
-    event::EventKind,
+    fleet::node::{Node, NodeConfig, NodeEvent, NodeStatus, PayoutHold},
     id::{NodeId, PoolId, PoolScope},
-    node::{Node, NodeConfig, NodeEvent, NodeStatus, PayoutHold},
+    notifications::event::EventKind,
     time::TimeMs,
 };
 use lucid_ports::{Assigned, LiveState, NodeFilter, NodeSort, Page, PageRequest};

@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use lucid_model::{
-    credit::Interval,
-    facts::OBSERVATION_FACTS,
+    epochs::{facts::OBSERVATION_FACTS, score::Ppm},
+    fleet::node::Node,
     id::{NodeId, PoolScope, SessionId},
-    metric::Usage,
-    node::Node,
-    observation::{Observation, Observer, Verdict},
-    policy::{PolicyVerdict, Scope},
-    score::Ppm,
+    policies::{PolicyVerdict, Scope},
+    telemetry::{
+        credit::Interval,
+        metric::Usage,
+        observation::{Observation, Observer, Verdict},
+    },
     time::TimeMs,
 };
 use lucid_ports::{CallError, ValidationPolicy};

@@ -1,6 +1,6 @@
 //! How many of those who could vote did.
 
-use lucid_model::{epoch::EpochRecord, id::NodeId, vote::VoteTally};
+use lucid_model::{consensus::VoteTally, epochs::epoch::EpochRecord, id::NodeId};
 use lucid_ports::{EpochFilter, Page, PageRequest};
 
 use crate::{Actor, Service, ServiceError};

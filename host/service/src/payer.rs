@@ -1,4 +1,4 @@
-//! The payout worker: drives [`lucid_model::payout::step`], and makes every state durable before
+//! The payout worker: drives [`lucid_model::money::payout::step`], and makes every state durable before
 //! its effects.
 
 mod drive;
@@ -13,8 +13,10 @@ use std::{
 use futures::{StreamExt, stream};
 use lucid_model::{
     id::RunId,
-    money::MicroUsdt,
-    payout::{Breaker, Event, Payout, PayoutState, Run, RunState},
+    money::{
+        MicroUsdt,
+        payout::{Breaker, Event, Payout, PayoutState, Run, RunState},
+    },
     time::TimeMs,
 };
 use lucid_ports::{Due, Fence, PaymentRail, TRACE, Tenure};

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use lucid_model::{
-    credit::Interval,
-    epoch::Period,
+    epochs::epoch::Period,
+    fleet::pool::{Pool, performance::Performance},
     id::{NodeId, PoolId, PoolScope},
     money::MicroUsdt,
-    pool::{Pool, performance::Performance},
+    telemetry::credit::Interval,
     time::TimeMs,
 };
 use lucid_ports::{EpochFilter, Order, PageRequest};

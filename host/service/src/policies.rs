@@ -11,7 +11,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use lucid_model::{
     id::Digest,
-    policy::{
+    policies::{
         Activation, Bundle, ParamValues, PolicyKind, PolicyReport, PolicyVersion, ReportCause,
         ReportedCheck, Revision, Standing, applicable,
     },

@@ -8,13 +8,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lucid_model::{
-    event::EventKind,
-    id::{NodeId, PoolId, PoolScope},
-    node::{Node, NodeStatus},
-    pool::{
-        Pool, PoolStatus,
-        health::{Health, Members, Replaced, Standing, to_replace},
+    fleet::{
+        node::{Node, NodeStatus},
+        pool::{
+            Pool, PoolStatus,
+            health::{Health, Members, Replaced, Standing, to_replace},
+        },
     },
+    id::{NodeId, PoolId, PoolScope},
+    notifications::event::EventKind,
     time::TimeMs,
 };
 use lucid_ports::{Assigned, NodeFilter, NodeSort, Order, PageRequest, PoolFilter, PoolSort};

@@ -1,10 +1,12 @@
 //! Pools.
 
 use lucid_model::{
-    event::EventKind,
+    fleet::{
+        node::Node,
+        pool::{Candidate, LoadBalancing, Pool, PoolConfig, PoolStatus},
+    },
     id::{NodeId, PoolId, PoolScope},
-    node::Node,
-    pool::{Candidate, LoadBalancing, Pool, PoolConfig, PoolStatus},
+    notifications::event::EventKind,
 };
 use lucid_ports::{Assigned, Page, PageRequest, PoolFilter, PoolSort, RoomOrder};
 

@@ -1,18 +1,21 @@
 //! Reading, within what the caller may see.
 
 use lucid_model::{
-    credit::Interval,
-    epoch::EpochRecord,
+    consensus::Vote,
+    epochs::{epoch::EpochRecord, score::Ppm},
+    fleet::node::{Node, NodeStatus},
     id::{NodeId, PayoutId, RunId, UserId},
-    ledger::{Balances, Stream},
-    metric::{Sample, UsageSummary, samples_expected},
-    money::MicroUsdt,
-    node::{Node, NodeStatus},
-    payout::{Payout, Run},
-    score::Ppm,
-    settlement::SettlementRecord,
+    money::{
+        MicroUsdt,
+        ledger::{Balances, Stream},
+        payout::{Payout, Run},
+        settlement::SettlementRecord,
+    },
+    telemetry::{
+        credit::Interval,
+        metric::{Sample, UsageSummary, samples_expected},
+    },
     time::TimeMs,
-    vote::Vote,
 };
 use lucid_ports::{
     EpochFilter, LiveState, NodeFilter, NodeSort, Order, Page, PageRequest, PayoutFilter,
@@ -329,7 +332,7 @@ impl Service {
 
     /// Whether every kind of policy is active.
     pub fn policies_loaded(&self) -> bool {
-        use lucid_model::policy::Scope::Default;
+        use lucid_model::policies::Scope::Default;
         let snapshot = self.ports.policies.snapshot();
         let now_s = self.now().unix_s_floor();
         snapshot.scoring(Default, now_s).is_some()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use lucid_model::{
     id::PayoutId,
-    payout::{Capabilities, MismatchKind, Payout, PayoutState, Reported},
+    money::payout::{Capabilities, MismatchKind, Payout, PayoutState, Reported},
     time::TimeMs,
 };
 use lucid_ports::{Order, PageRequest, PayoutFilter, PayoutSort, TRACE};

@@ -1,14 +1,18 @@
 //! Registering a node.
 
 use lucid_model::{
-    enrolment::EnrolmentScope,
-    event::EventKind,
-    facts::{REGISTRATION_FACTS, REGISTRATION_TEXTS},
+    epochs::facts::{REGISTRATION_FACTS, REGISTRATION_TEXTS},
+    fleet::{
+        enrolment::EnrolmentScope,
+        node::{
+            Hardware, Node, NodeAddress, NodeConfig, NodeStatus, PublicKey, SiblingCounts, Wallet,
+        },
+        pool::{LoadBalancing, Pool},
+    },
     id::{NodeId, PoolId, PoolScope},
-    node::{Hardware, Node, NodeAddress, NodeConfig, NodeStatus, PublicKey, SiblingCounts, Wallet},
-    policy::{CallContext, RegistrationClaim, Scope},
-    pool::{LoadBalancing, Pool},
-    tron::TronAddress,
+    money::tron::TronAddress,
+    notifications::event::EventKind,
+    policies::{CallContext, RegistrationClaim, Scope},
 };
 use lucid_ports::{Newcomer, Registered, Registration, RoomOrder, TRACE};
 

@@ -6,13 +6,17 @@ use std::{
 };
 
 use lucid_model::{
-    credit::{Interval, LastReport},
-    event::EventKind,
+    fleet::{
+        node::{Node, NodeEvent, NodeStatus},
+        statement,
+    },
     id::{Digest, NodeId},
-    metric::{Sample, Usage},
-    node::{Node, NodeEvent, NodeStatus},
-    observation::{Observation, Observer, Verdict},
-    statement,
+    notifications::event::EventKind,
+    telemetry::{
+        credit::{Interval, LastReport},
+        metric::{Sample, Usage},
+        observation::{Observation, Observer, Verdict},
+    },
     time::TimeMs,
 };
 use lucid_ports::{Report, ReportOutcome, SessionOutcome, TRACE};

@@ -1,8 +1,8 @@
 //! Requests with idempotency keys: carried out once, answered again.
 
 use lucid_model::{
+    audit::request::{RequestKey, StoredAnswer},
     id::{Digest, IntendedId},
-    request::{RequestKey, StoredAnswer},
 };
 use lucid_ports::{Begun, NewRequest};
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lucid_model::{
     id::ProposalId,
-    payout::{About, Outcome, Payout, PayoutState, Proposal, Resolution},
+    money::payout::{About, Outcome, Payout, PayoutState, Proposal, Resolution},
 };
 
 use crate::{Actor, Service, ServiceError, decisions::event, runs::treasurer};

@@ -9,12 +9,13 @@ mod report;
 mod unpaid;
 
 use lucid_model::{
-    event::EventKind,
     id::{NodeId, PayoutId, RunId},
-    merkle,
-    money::MicroUsdt,
-    payout::{PayoutState, Run, RunPart, RunState, SCHEDULE},
-    settlement::SettlementRecord,
+    money::{
+        MicroUsdt, merkle,
+        payout::{PayoutState, Run, RunPart, RunState, SCHEDULE},
+        settlement::SettlementRecord,
+    },
+    notifications::event::EventKind,
 };
 use lucid_ports::{Order, Page, PageRequest, Tenure};
 

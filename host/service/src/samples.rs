@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 
 use lucid_model::{
     id::NodeId,
-    metric::{SAMPLE_AHEAD_MS_MAX, Sample},
+    telemetry::metric::{SAMPLE_AHEAD_MS_MAX, Sample},
     time::TimeMs,
 };
 use parking_lot::Mutex;
@@ -167,7 +167,7 @@ pub(crate) fn refusal(dropped: DroppedSample, of: usize) -> ServiceError {
 
 #[cfg(test)]
 mod tests {
-    use lucid_model::{metric::Usage, score::Ppm};
+    use lucid_model::{epochs::score::Ppm, telemetry::metric::Usage};
     use uuid::Uuid;
 
     use super::*;

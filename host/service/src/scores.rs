@@ -4,16 +4,22 @@ use std::sync::Arc;
 
 use lucid_model::{
     canonical::Canonical,
-    credit::{self, Interval},
-    facts::{Fact, FactRow, SCORE_CLAIM_FACTS},
-    frame::{FrameChunk, FrameHead},
+    epochs::{
+        facts::{Fact, FactRow, SCORE_CLAIM_FACTS},
+        frame::{FrameChunk, FrameHead},
+        receipt::OnDemandReceipt,
+        score::{Factors, Ppm, RULES_VERSION, ScoreCenti, raw_score_round_half_even},
+    },
+    fleet::{
+        node::{Node, PublicKey},
+        statement,
+    },
     id::{Digest, NodeId, OnDemandId, PoolScope},
-    metric::UsageSum,
-    node::{Node, PublicKey},
-    policy::{CallContext, Explanation, PolicyIdentity, Scope},
-    receipt::OnDemandReceipt,
-    score::{Factors, Ppm, RULES_VERSION, ScoreCenti, raw_score_round_half_even},
-    statement,
+    policies::{CallContext, Explanation, PolicyIdentity, Scope},
+    telemetry::{
+        credit::{self, Interval},
+        metric::UsageSum,
+    },
     time::TimeMs,
 };
 use lucid_ports::{CallError, ScoringPolicy, TRACE, ValidationPolicy};

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lucid_model::{
-    event::EventKind,
-    payout::{PayoutState, RunState},
+    money::payout::{PayoutState, RunState},
+    notifications::event::EventKind,
 };
 
 use crate::{Service, ServiceError, decisions::PROPOSAL, payer::MANUAL, runs::RUN};

@@ -14,19 +14,23 @@ use std::collections::BTreeMap;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lucid_model::{
-    epoch::Period,
-    event::EventKind,
-    facts::{Fact, FactRow},
-    frame::{FrameChunk, FrameHead},
+    epochs::{
+        epoch::Period,
+        facts::{Fact, FactRow},
+        frame::{FrameChunk, FrameHead},
+        score::Ppm,
+    },
+    fleet::node::{Node, NodeStatus},
     id::{Digest, NodeId, PoolScope},
-    ledger::{Account, Draft, Entry, Stream},
-    merkle,
-    money::MicroUsdt,
-    node::{Node, NodeStatus},
-    policy::{CallContext, Revision, Scope, Weights},
-    score::Ppm,
-    settlement::{Distribution, PoolSettlement, SettlementRecord, settle_pool},
-    split::{Claim, split_largest_remainder},
+    money::{
+        MicroUsdt,
+        ledger::{Account, Draft, Entry, Stream},
+        merkle,
+        settlement::{Distribution, PoolSettlement, SettlementRecord, settle_pool},
+        split::{Claim, split_largest_remainder},
+    },
+    notifications::event::EventKind,
+    policies::{CallContext, Revision, Scope, Weights},
 };
 use lucid_ports::{Booked, EpochFilter, NodeTotals, Order, PageRequest, PayoutPolicy, TRACE};
 
@@ -264,7 +268,7 @@ impl Service {
             })
             .collect();
         let shares = split_largest_remainder(budget, &claims, period.start_s)
-            .map_err(lucid_model::settlement::SettlementError::from)?;
+            .map_err(lucid_model::money::settlement::SettlementError::from)?;
         set_aside.extend(open.iter().map(|(pool, _)| **pool).zip(shares.shares));
         Ok((set_aside, note))
     }
@@ -453,7 +457,7 @@ impl Service {
                 let entry = draft.clone().book(head, self.now())?;
                 heads.insert(
                     draft.stream,
-                    lucid_model::ledger::Head { seq: entry.seq, balances: entry.balances },
+                    lucid_model::money::ledger::Head { seq: entry.seq, balances: entry.balances },
                 );
                 places.push(place);
                 entries.push(entry);

@@ -7,15 +7,15 @@
 use std::sync::Arc;
 
 use lucid_model::{
-    credit::Interval,
-    epoch::Period,
-    event::EventKind,
+    epochs::epoch::Period,
+    fleet::pool::PoolStatus,
     id::{PoolScope, ShadowId},
-    policy::{
+    notifications::event::EventKind,
+    policies::{
         Findings, ParamValues, PolicyKind, PolicyVersion, ReportCause, Shadow, ShadowEnd,
         ShadowResult, VersionState,
     },
-    pool::PoolStatus,
+    telemetry::credit::Interval,
     time::TimeMs,
 };
 use lucid_ports::{CallError, EpochFilter, Order, Page, PageRequest, StoredBundle};

@@ -1,10 +1,10 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use lucid_model::{
-    facts::{Fact, FactRow},
+    epochs::facts::{Fact, FactRow},
+    fleet::node::{Node, network_of},
     id::UserId,
-    node::{Node, network_of},
-    tron::TronAddress,
+    money::tron::TronAddress,
 };
 
 /// What a node may share with others.

@@ -1,12 +1,14 @@
 //! Is money safe? What an operator is told first.
 
 use lucid_model::{
-    epoch::EpochRecord,
+    epochs::epoch::EpochRecord,
     id::FamilyId,
-    ledger::Account,
-    money::MicroUsdt,
-    payout::{OpenPart, PaymentsSwitch, PayoutState},
-    settlement::SettlementRecord,
+    money::{
+        MicroUsdt,
+        ledger::Account,
+        payout::{OpenPart, PaymentsSwitch, PayoutState},
+        settlement::SettlementRecord,
+    },
     time::TimeMs,
 };
 use lucid_ports::{Order, PageRequest};

@@ -1,11 +1,13 @@
 //! Statements: what came to nodes and what left them, entry by entry, out of the ledger.
 
 use lucid_model::{
-    credit::Interval,
+    fleet::node::Node,
     id::{NodeId, UserId},
-    ledger::{Balances, Entry, Stream},
-    money::MicroUsdt,
-    node::Node,
+    money::{
+        MicroUsdt,
+        ledger::{Balances, Entry, Stream},
+    },
+    telemetry::credit::Interval,
 };
 use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest};
 
@@ -148,7 +150,7 @@ impl Service {
 
     /// The transaction of an entry that says a payout was paid.
     async fn txid_of(&self, entry: &Entry) -> Result<Option<String>, ServiceError> {
-        use lucid_model::ledger::EntryKind::Settle;
+        use lucid_model::money::ledger::EntryKind::Settle;
         let payout = entry
             .draft
             .id

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::{StreamExt, stream};
 use lucid_model::{
-    event::EventKind,
+    consensus::{BlockRef, Vote, VoteState},
+    notifications::event::EventKind,
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteState},
 };
 use lucid_ports::{Chain, ChainError, TRACE, VoteAnswer};
 

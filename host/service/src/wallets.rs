@@ -2,12 +2,14 @@
 //! a treasurer together.
 
 use lucid_model::{
-    event::EventKind,
+    fleet::{
+        node::{Node, Wallet, WalletWish},
+        statement,
+    },
     id::NodeId,
-    node::{Node, Wallet, WalletWish},
-    statement,
+    money::tron::TronAddress,
+    notifications::event::EventKind,
     time::TimeMs,
-    tron::TronAddress,
 };
 use lucid_ports::Newcomer;
 
@@ -149,7 +151,7 @@ impl Service {
     ) -> Result<(), ServiceError> {
         let newcomer = Newcomer { wallet: Some(address), ip: None, ..Newcomer::of(node) };
         let siblings = self.store().count_siblings(newcomer, Some(node.id)).await?;
-        let only_wallet = lucid_model::node::NodeCaps {
+        let only_wallet = lucid_model::fleet::node::NodeCaps {
             per_wallet: self.config.caps.per_wallet,
             ..Default::default()
         };

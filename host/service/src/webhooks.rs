@@ -4,9 +4,11 @@ mod outbox;
 mod seals;
 
 use lucid_model::{
-    event::EventKind,
     id::{NodeId, PoolId, WebhookId},
-    webhook::{Delivery, DeliveryState, Webhook, WebhookSecret, is_filter},
+    notifications::{
+        event::EventKind,
+        webhook::{Delivery, DeliveryState, Webhook, WebhookSecret, is_filter},
+    },
 };
 use lucid_ports::{DeliveryFilter, Page, PageRequest};
 
@@ -73,7 +75,7 @@ fn sent_at_all(events: &[String]) -> Result<(), ServiceError> {
             "events",
             format!(
                 "webhooks are not sent for {event:?}, but for types that begin with {}",
-                lucid_model::webhook::SENT.join(", ")
+                lucid_model::notifications::webhook::SENT.join(", ")
             ),
         )),
         None => Ok(()),

@@ -1,5 +1,5 @@
 use lucid_model::{
-    alert::{Alert, AlertKind, Measured},
+    fleet::alert::{Alert, AlertKind, Measured},
     id::AlertId,
     time::TimeMs,
 };

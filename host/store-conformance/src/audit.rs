@@ -9,9 +9,9 @@ use lucid_model::{
         seal::{Seal, SealStatement},
         verify::Trust,
     },
+    fleet::node::{Node, NodeStatus, PublicKey},
     id::{AuditWriterId, Digest, FamilyId},
-    ledger::Head,
-    node::{Node, NodeStatus, PublicKey},
+    money::ledger::Head,
     time::TimeMs,
 };
 use lucid_ports::{AuditFilter, Booked, Order, PageRequest, Registration, Store};
@@ -295,8 +295,12 @@ pub async fn what_follows_from_a_change_is_audited_with_it(backend: &mut dyn Bac
 
     let before = heads(&*store).await[0].total;
     let deposit = booked_at(
-        lucid_model::ledger::Draft::deposit("d", lucid_model::money::MicroUsdt(5), "funds".into())
-            .unwrap(),
+        lucid_model::money::ledger::Draft::deposit(
+            "d",
+            lucid_model::money::MicroUsdt(5),
+            "funds".into(),
+        )
+        .unwrap(),
         Head::default(),
     );
     assert_eq!(

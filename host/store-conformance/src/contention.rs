@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 
 use lucid_model::{
-    node::{Node, PublicKey},
-    payout::Payout,
-    pool::Pool,
+    consensus::BlockRef,
+    fleet::{
+        node::{Node, PublicKey},
+        pool::Pool,
+    },
+    money::payout::Payout,
     time::TimeMs,
-    vote::BlockRef,
 };
 use lucid_ports::{
     Assigned, EnrolmentFilter, EpochFilter, Fence, Order, PageRequest, PayoutUpdate, PoolFilter,

@@ -10,41 +10,49 @@ use std::{
 
 use async_trait::async_trait;
 use lucid_model::{
-    adjustment::Adjustment,
-    alert::{Alert, AlertKind},
     audit::{
         AuditEntry,
         chain::{ChainHead, ChainedEntry, Link},
+        request::{RequestKey, StoredAnswer},
         seal::Seal,
     },
-    credit::Interval,
-    enrolment::Enrolment,
-    epoch::{EpochRecord, Period},
-    frame::FrameChunk,
+    consensus::{BlockRef, Vote, VoteTally},
+    epochs::{
+        adjustment::Adjustment,
+        epoch::{EpochRecord, Period},
+        frame::FrameChunk,
+        receipt::{OnDemandReceipt, ScoredChunk},
+        score::ScoreCenti,
+    },
+    fleet::{
+        alert::{Alert, AlertKind},
+        enrolment::Enrolment,
+        node::{Node, NodeStatus, PublicKey, SiblingCounts},
+        pool::{Pool, health::Standing},
+    },
     id::{
         AlertId, AuditWriterId, Digest, EnrolmentId, MismatchId, NodeId, PayoutId, PoolId,
         ProposalId, RunId, SessionId, ShadowId, WebhookId,
     },
-    ledger::{Account, Entry, Head, Stream},
-    metric::{Resolution, Rollup, Sample, UsageSummary},
-    money::MicroUsdt,
-    node::{Node, NodeStatus, PublicKey, SiblingCounts},
-    observation::Observation,
-    payout::{
-        Decision, Mismatch, OpenPart, PaymentsSwitch, Payout, Proposal, Remedy, Run, RunPart,
+    money::{
+        MicroUsdt,
+        ledger::{Account, Entry, Head, Stream},
+        payout::{
+            Decision, Mismatch, OpenPart, PaymentsSwitch, Payout, Proposal, Remedy, Run, RunPart,
+        },
+        settlement::{Distribution, SettlementRecord},
     },
-    policy::{
+    notifications::webhook::{Delivery, Webhook},
+    policies::{
         Activation, BundleSignature, PolicyReport, PolicyVersion, Revision, Shadow, ShadowEnd,
         ShadowResult,
     },
-    pool::{Pool, health::Standing},
-    receipt::{OnDemandReceipt, ScoredChunk},
-    request::{RequestKey, StoredAnswer},
-    score::ScoreCenti,
-    settlement::{Distribution, SettlementRecord},
+    telemetry::{
+        credit::Interval,
+        metric::{Resolution, Rollup, Sample, UsageSummary},
+        observation::Observation,
+    },
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteTally},
-    webhook::{Delivery, Webhook},
 };
 use lucid_ports::*;
 use parking_lot::Mutex;

@@ -1,9 +1,11 @@
 use lucid_model::{
     id::{PayoutId, ProposalId},
-    money::MicroUsdt,
-    payout::{
-        About, Correction, Decision, Freeze, Mismatch, MismatchKind, Outcome, PaymentsSwitch,
-        Proposal, Reconciliation, Remedy, Resolution,
+    money::{
+        MicroUsdt,
+        payout::{
+            About, Correction, Decision, Freeze, Mismatch, MismatchKind, Outcome, PaymentsSwitch,
+            Proposal, Reconciliation, Remedy, Resolution,
+        },
     },
     time::TimeMs,
 };

@@ -1,5 +1,5 @@
 use lucid_model::{
-    enrolment::{Enrolment, EnrolmentScope},
+    fleet::enrolment::{Enrolment, EnrolmentScope},
     id::{Digest, EnrolmentId},
     time::TimeMs,
 };
@@ -74,7 +74,7 @@ pub async fn a_token_that_is_not_good_registers_nothing(backend: &mut dyn Backen
     assert_eq!(store.node(node_id(1)).await.unwrap(), None);
     assert!(matches!(store.register_node(with(&good, 1)).await.unwrap(), Registered::Done(_)));
     let conflict = Registration {
-        node: lucid_model::node::Node { address: node(1).address, ..node(2) },
+        node: lucid_model::fleet::node::Node { address: node(1).address, ..node(2) },
         ..with(&good, 2)
     };
     assert!(matches!(store.register_node(conflict).await.unwrap(), Registered::Conflict(_)));

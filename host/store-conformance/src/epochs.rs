@@ -1,18 +1,20 @@
 use lucid_model::{
-    epoch::EpochRecord,
-    facts::{Fact, FactRow},
-    frame::FrameHead,
+    consensus::{BlockRef, Vote},
+    epochs::{
+        epoch::EpochRecord,
+        facts::{Fact, FactRow},
+        frame::FrameHead,
+        receipt::{ChunkHeader, ScoreRow, ScoredChunk, epoch_root},
+        score::{Ppm, ScoreCenti},
+    },
     id::PoolScope,
-    policy::Revision,
-    receipt::{ChunkHeader, ScoreRow, ScoredChunk, epoch_root},
-    score::{Ppm, ScoreCenti},
-    vote::{BlockRef, Vote},
+    policies::Revision,
 };
 use lucid_ports::{Attempt, EpochFilter, FramePart, Order, Staged, StagedChunk, VoteFilter};
 
 use super::{Backend, all, examples::*, fifty};
 
-pub fn frame(observed_s: i64) -> Vec<lucid_model::frame::FrameChunk> {
+pub fn frame(observed_s: i64) -> Vec<lucid_model::epochs::frame::FrameChunk> {
     let rows = (0..2_500).map(|i| {
         let mut row = FactRow::default();
         row.set(Fact::ObservedS, observed_s);
@@ -36,7 +38,7 @@ pub async fn a_frame_is_written_once(backend: &mut dyn Backend) {
     store.write_frame(period(2), Box::new(std::iter::empty())).await.unwrap();
     let late = frame(10)
         .into_iter()
-        .map(|chunk| lucid_model::frame::FrameChunk { period: period(2), ..chunk });
+        .map(|chunk| lucid_model::epochs::frame::FrameChunk { period: period(2), ..chunk });
     store.write_frame(period(2), Box::new(late)).await.unwrap();
     assert_eq!(store.frame(2 * HOUR).await.unwrap(), []);
     assert_eq!(

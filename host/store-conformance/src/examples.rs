@@ -3,27 +3,35 @@
 use std::net::IpAddr;
 
 use lucid_model::{
-    alert::AlertThresholds,
     audit::AuditEntry,
-    credit::Interval,
-    epoch::{EpochRecord, Period, PeriodLength},
-    id::{AuditId, Digest, NodeId, PayoutId, PoolId, PoolScope, RunId, SessionId, UserId},
-    ledger::{Draft, Head},
-    metric::{NetworkCounters, Sample, Usage},
-    money::MicroUsdt,
-    node::{
-        Hardware, Node, NodeAddress, NodeCaps, NodeConfig, NodeStatus, PublicKey, Suspension,
-        Wallet, WalletWish,
+    consensus::{Vote, VoteChoice, VoteState},
+    epochs::{
+        epoch::{EpochRecord, Period, PeriodLength},
+        receipt::{ChunkHeader, ScoreRow, ScoredChunk},
+        score::{Factors, Ppm, RawCenti, ScoreCenti},
     },
-    observation::{Observation, Observer, Verdict},
-    payout::{Found, Outcome, Payout, PayoutState, Run, RunState},
-    policy::{PolicyRef, Revision},
-    pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
-    receipt::{ChunkHeader, ScoreRow, ScoredChunk},
-    score::{Factors, Ppm, RawCenti, ScoreCenti},
-    settlement::{Accrual, Distribution, PoolSettlement},
+    fleet::{
+        alert::AlertThresholds,
+        node::{
+            Hardware, Node, NodeAddress, NodeCaps, NodeConfig, NodeStatus, PublicKey, Suspension,
+            Wallet, WalletWish,
+        },
+        pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
+    },
+    id::{AuditId, Digest, NodeId, PayoutId, PoolId, PoolScope, RunId, SessionId, UserId},
+    money::{
+        MicroUsdt,
+        ledger::{Draft, Head},
+        payout::{Found, Outcome, Payout, PayoutState, Run, RunState},
+        settlement::{Accrual, Distribution, PoolSettlement},
+    },
+    policies::{PolicyRef, Revision},
+    telemetry::{
+        credit::Interval,
+        metric::{NetworkCounters, Sample, Usage},
+        observation::{Observation, Observer, Verdict},
+    },
     time::TimeMs,
-    vote::{Vote, VoteChoice, VoteState},
 };
 use lucid_ports::{Registration, Report};
 use uuid::Uuid;
@@ -282,7 +290,7 @@ pub fn distribution(i: i64, nodes: u32) -> Distribution {
     Distribution { period: period(i), pools, note: (nodes % 2 == 1).then(|| "short".into()) }
 }
 
-pub fn booked_at(draft: Draft, head: Head) -> lucid_model::ledger::Entry {
+pub fn booked_at(draft: Draft, head: Head) -> lucid_model::money::ledger::Entry {
     draft.book(head, TimeMs(4_000)).unwrap()
 }
 

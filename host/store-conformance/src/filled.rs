@@ -1,19 +1,25 @@
 use lucid_model::{
-    alert::AlertKind,
     audit::chain::ChainHead,
+    consensus::{BlockRef, VoteState},
+    epochs::{
+        receipt::{OnDemandReceipt, ScoreRow},
+        score::{Factors, Ppm, RawCenti, ScoreCenti},
+    },
+    fleet::{
+        alert::AlertKind,
+        node::{Node, NodeCaps, NodeStatus},
+        pool::health::{Health, Members, Replaced, Standing},
+    },
     id::{Digest, FamilyId, OnDemandId, PoolScope},
-    ledger::{Head, Stream},
-    money::MicroUsdt,
-    node::{Node, NodeCaps, NodeStatus},
-    observation::Verdict,
-    payout::{Freeze, PaymentsSwitch, Proposal},
-    policy::{Activation, Findings, Revision, Scope},
-    pool::health::{Health, Members, Replaced, Standing},
-    receipt::{OnDemandReceipt, ScoreRow},
-    score::{Factors, Ppm, RawCenti, ScoreCenti},
-    settlement::SettlementRecord,
+    money::{
+        MicroUsdt,
+        ledger::{Head, Stream},
+        payout::{Freeze, PaymentsSwitch, Proposal},
+        settlement::SettlementRecord,
+    },
+    policies::{Activation, Findings, Revision, Scope},
+    telemetry::observation::Verdict,
     time::TimeMs,
-    vote::{BlockRef, VoteState},
 };
 use lucid_ports::{
     Environment, ImportRecord, Registered, Registration, Report, ReportOutcome, Stamp, Store,
@@ -202,7 +208,7 @@ async fn epochs(store: &dyn Store) {
     let held = ScoreRow { held: true, eligible: false, ..row(1, 0) };
     let chunks = vec![chunk(2, 0, PoolScope::Unassigned, vec![held, row(9, 7_500)])];
     assert!(store.commit_epoch(epoch(2), chunks, vec![vote(2, 1)]).await.unwrap().is_some());
-    let sent = lucid_model::vote::Vote {
+    let sent = lucid_model::consensus::Vote {
         state: VoteState::Accepted,
         vote_id: Some("v-1".into()),
         attempts: 1,

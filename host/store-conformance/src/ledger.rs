@@ -1,8 +1,10 @@
 use lucid_model::{
     id::{PayoutId, PoolScope},
-    ledger::{Account, Draft, Entry, Head, Stream},
-    money::MicroUsdt,
-    settlement::SettlementRecord,
+    money::{
+        MicroUsdt,
+        ledger::{Account, Draft, Entry, Head, Stream},
+        settlement::SettlementRecord,
+    },
 };
 use lucid_ports::{Booked, StoreError};
 

@@ -1,9 +1,11 @@
 use futures::TryStreamExt as _;
 use lucid_model::{
+    epochs::score::ScoreCenti,
+    fleet::{
+        node::{CapReached, Node, NodeCaps, NodeEvent, NodeStatus, PublicKey, SiblingCounts},
+        pool::Pool,
+    },
     id::PoolScope,
-    node::{CapReached, Node, NodeCaps, NodeEvent, NodeStatus, PublicKey, SiblingCounts},
-    pool::Pool,
-    score::ScoreCenti,
     time::TimeMs,
 };
 use lucid_ports::{
@@ -284,7 +286,7 @@ pub async fn siblings_are_counted(backend: &mut dyn Backend) {
     ] {
         register(&*store, Node { owner: owner_id(owner), address, wallet, ..node(i) }).await;
     }
-    let newcomer = |owner, ip, wallet: Option<lucid_model::node::Wallet>| Newcomer {
+    let newcomer = |owner, ip, wallet: Option<lucid_model::fleet::node::Wallet>| Newcomer {
         owner: owner_id(owner),
         ip,
         wallet: wallet.map(|w| w.address),

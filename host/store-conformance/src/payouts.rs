@@ -1,7 +1,11 @@
 use lucid_model::{
     id::PayoutId,
-    money::MicroUsdt,
-    payout::{Found, OpenPart, Outcome, Payout, PayoutState, PayoutStatus, Run, RunPart, RunState},
+    money::{
+        MicroUsdt,
+        payout::{
+            Found, OpenPart, Outcome, Payout, PayoutState, PayoutStatus, Run, RunPart, RunState,
+        },
+    },
     time::TimeMs,
 };
 use lucid_ports::{

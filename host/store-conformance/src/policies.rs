@@ -1,6 +1,6 @@
 use lucid_model::{
     id::Digest,
-    policy::{
+    policies::{
         Activation, Bundle, BundleSignature, GOLDEN_BYTES_MAX, KeyId, ParamValues, PolicyKind,
         PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Revision, Scope, VersionState,
     },

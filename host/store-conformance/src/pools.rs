@@ -1,8 +1,10 @@
 use lucid_model::{
-    node::{Node, NodeEvent, NodeStatus},
-    pool::{
-        Pool, PoolConfig, PoolStatus,
-        health::{Health, Members, Replaced, Standing},
+    fleet::{
+        node::{Node, NodeEvent, NodeStatus},
+        pool::{
+            Pool, PoolConfig, PoolStatus,
+            health::{Health, Members, Replaced, Standing},
+        },
     },
     time::TimeMs,
 };

@@ -1,6 +1,6 @@
 use lucid_model::{
+    audit::request::{RequestKey, StoredAnswer},
     id::{Digest, IntendedId},
-    request::{RequestKey, StoredAnswer},
     time::TimeMs,
 };
 use lucid_ports::{Begun, NewRequest};

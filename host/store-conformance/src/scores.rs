@@ -1,8 +1,10 @@
 use lucid_model::{
+    epochs::{
+        receipt::{OnDemandReceipt, ScoreRow, epoch_root},
+        score::{Factors, Ppm, RawCenti, ScoreCenti},
+    },
+    fleet::node::Node,
     id::{Digest, OnDemandId, PoolScope},
-    node::Node,
-    receipt::{OnDemandReceipt, ScoreRow, epoch_root},
-    score::{Factors, Ppm, RawCenti, ScoreCenti},
     time::TimeMs,
 };
 use lucid_ports::{NodeTotals, Order, ScoreFilter, ScoreSort, Store, StoreError};

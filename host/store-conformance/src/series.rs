@@ -1,7 +1,9 @@
 use lucid_model::{
-    credit::Interval,
     id::NodeId,
-    metric::{Resolution, Rollup, Sample, merge_all, roll_up},
+    telemetry::{
+        credit::Interval,
+        metric::{Resolution, Rollup, Sample, merge_all, roll_up},
+    },
     time::TimeMs,
 };
 use lucid_ports::{Report, SeriesKept, Store};

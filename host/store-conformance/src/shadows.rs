@@ -1,11 +1,9 @@
 use lucid_model::{
-    adjustment::Adjustment,
+    epochs::{adjustment::Adjustment, receipt::ScoreRow, score::ScoreCenti},
     id::{Digest, PoolScope, ShadowId, UserId},
     money::MicroUsdt,
-    policy::{Findings, ParamValues, PolicyKind, Shadow, ShadowEnd, ShadowResult},
-    receipt::ScoreRow,
-    score::ScoreCenti,
-    simulation::{Change, Earned, Side, Summary},
+    policies::{Findings, ParamValues, PolicyKind, Shadow, ShadowEnd, ShadowResult},
+    review::simulation::{Change, Earned, Side, Summary},
     time::TimeMs,
 };
 use lucid_ports::Order;

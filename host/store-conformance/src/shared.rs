@@ -1,6 +1,6 @@
 use lucid_model::{
     id::FamilyId,
-    ledger::{Head, Stream},
+    money::ledger::{Head, Stream},
     time::TimeMs,
 };
 use lucid_ports::{AuditFilter, Environment, Order, Origin, Stamp, Store, VoteFilter};

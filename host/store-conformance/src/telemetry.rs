@@ -1,8 +1,10 @@
 use lucid_model::{
+    epochs::score::Ppm,
     id::Digest,
-    metric::{Sample, UsageSummary},
-    observation::{Observation, Observer, Verdict},
-    score::Ppm,
+    telemetry::{
+        metric::{Sample, UsageSummary},
+        observation::{Observation, Observer, Verdict},
+    },
     time::TimeMs,
 };
 use lucid_ports::{LiveState, Report, ReportOutcome, SessionOutcome, Store};
@@ -223,7 +225,7 @@ pub async fn usage_is_summed_over_the_range(backend: &mut dyn Backend) {
     assert_eq!((summary.samples, summary.network.bytes_sent, summary.cpu), (4, 90, Ppm(500_000)));
     assert_eq!(store.usage(node_id(1), span(11, 40)).await.unwrap().network.bytes_sent, 30);
     assert_eq!(store.usage(node_id(9), span(0, 99)).await.unwrap(), UsageSummary::default());
-    let ats = |samples: Vec<lucid_model::metric::Sample>| {
+    let ats = |samples: Vec<lucid_model::telemetry::metric::Sample>| {
         samples.iter().map(|s| s.at.0).collect::<Vec<_>>()
     };
     assert_eq!(

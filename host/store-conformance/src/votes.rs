@@ -1,10 +1,9 @@
 use lucid_model::{
-    epoch::EpochRecord,
+    consensus::{BlockRef, Vote, VoteState, VoteTally},
+    epochs::{epoch::EpochRecord, receipt::epoch_root},
+    fleet::node::Node,
     id::{NodeId, PoolScope},
-    node::Node,
-    receipt::epoch_root,
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteState, VoteTally},
 };
 use lucid_ports::{Attempt, MadeVotes, Order, Store, VoteFilter};
 

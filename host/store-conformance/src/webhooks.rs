@@ -1,7 +1,7 @@
 use lucid_model::{
     id::{DeliveryId, WebhookId},
+    notifications::webhook::{Delivery, DeliveryState, KeptSecret, Webhook},
     time::TimeMs,
-    webhook::{Delivery, DeliveryState, KeptSecret, Webhook},
 };
 use lucid_ports::{DeliveryFilter, Order};
 use uuid::Uuid;

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use lucid_model::{
-    adjustment::Adjustment,
     audit::AuditEntry,
+    epochs::adjustment::Adjustment,
     id::{NodeId, SessionId},
 };
 use lucid_ports::{AdjustmentStore, StoreError};

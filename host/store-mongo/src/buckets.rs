@@ -8,7 +8,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use lucid_model::{credit::Interval, id::NodeId, metric::Sample, time::TimeMs};
+use lucid_model::{
+    id::NodeId,
+    telemetry::{credit::Interval, metric::Sample},
+    time::TimeMs,
+};
 use lucid_store::packing;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::{MismatchId, NodeId, PayoutId, ProposalId},
-    payout::{
+    money::payout::{
         About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation,
         Remedy,
     },

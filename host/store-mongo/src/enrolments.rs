@@ -7,9 +7,11 @@ use std::collections::{HashMap, HashSet};
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
-    enrolment::{Enrolment, EnrolmentScope},
+    fleet::{
+        enrolment::{Enrolment, EnrolmentScope},
+        node::Node,
+    },
     id::{Digest, EnrolmentId, PoolId, UserId},
-    node::Node,
     time::TimeMs,
 };
 use lucid_ports::{EnrolmentFilter, EnrolmentStore, Page, PageRequest, StoreError};

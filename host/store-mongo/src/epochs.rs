@@ -30,13 +30,15 @@ pub(crate) mod votes;
 
 use async_trait::async_trait;
 use lucid_model::{
-    epoch::{EpochRecord, Period},
-    frame::FrameChunk,
+    consensus::{BlockRef, Vote, VoteTally},
+    epochs::{
+        epoch::{EpochRecord, Period},
+        frame::FrameChunk,
+        receipt::{OnDemandReceipt, ScoredChunk},
+        score::ScoreCenti,
+    },
     id::NodeId,
-    receipt::{OnDemandReceipt, ScoredChunk},
-    score::ScoreCenti,
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteTally},
 };
 use lucid_ports::{
     Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, MadeVotes, NodeTotals, Page,

@@ -1,9 +1,11 @@
 use lucid_model::{
-    epoch::{Period, PeriodLength},
+    epochs::{
+        epoch::{Period, PeriodLength},
+        score::Ppm,
+    },
     id::{Digest, PoolId, PoolScope},
     money::MicroUsdt,
-    policy::PolicyRef,
-    score::Ppm,
+    policies::PolicyRef,
     time::TimeMs,
 };
 use mongodb::bson::{Binary, Bson, Document, spec::BinarySubtype};

@@ -2,7 +2,7 @@
 //! epoch, which decides between two. Chunks that nobody claimed are never read; whoever loses takes
 //! its own away.
 
-use lucid_model::{epoch::Period, frame::FrameChunk};
+use lucid_model::epochs::{epoch::Period, frame::FrameChunk};
 use lucid_ports::{FrameChunks, FramePart};
 use lucid_store::packing;
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};

@@ -3,7 +3,7 @@
 
 use lucid_model::{
     id::Digest,
-    policy::{PolicyKind, PolicyReport, ReportCause, ReportedCheck},
+    policies::{PolicyKind, PolicyReport, ReportCause, ReportedCheck},
 };
 use lucid_ports::REPORTS_KEPT;
 use mongodb::bson::{Document, doc};

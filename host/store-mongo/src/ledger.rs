@@ -13,8 +13,10 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::NodeId,
-    ledger::{Account, Balances, Draft, Entry, EntryKind, Head, Leg, Stream},
-    money::MicroUsdt,
+    money::{
+        MicroUsdt,
+        ledger::{Account, Balances, Draft, Entry, EntryKind, Head, Leg, Stream},
+    },
 };
 use lucid_ports::{Booked, LedgerStore, StoreError};
 use mongodb::{

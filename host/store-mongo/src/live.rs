@@ -1,7 +1,9 @@
 use std::collections::HashMap;
 
 use lucid_model::{
-    credit::Interval, id::NodeId, metric::Sample, observation::Observation, time::TimeMs,
+    id::NodeId,
+    telemetry::{credit::Interval, metric::Sample, observation::Observation},
+    time::TimeMs,
 };
 use lucid_ports::LiveState;
 use lucid_store::packing;

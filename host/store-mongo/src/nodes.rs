@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream::TryChunksError, try_join};
 use lucid_model::{
     audit::AuditEntry,
+    fleet::node::{Node, NodeStatus, PublicKey, SiblingCounts, network_of},
     id::{NodeId, PoolId},
-    node::{Node, NodeStatus, PublicKey, SiblingCounts, network_of},
 };
 use lucid_ports::{
     Assigned, Newcomer, NodeBatches, NodeFilter, NodeSort, NodeStore, Page, PageRequest,

@@ -5,13 +5,15 @@ use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lucid_model::{
     audit::AuditEntry,
-    credit::Interval,
+    epochs::score::ScoreCenti,
     id::{NodeId, PayoutId, RunId, UserId},
-    money::MicroUsdt,
-    payout::{Found, OpenPart, Outcome, Payout, PayoutState, PayoutStatus, Run, RunPart},
-    score::ScoreCenti,
+    money::{
+        MicroUsdt,
+        payout::{Found, OpenPart, Outcome, Payout, PayoutState, PayoutStatus, Run, RunPart},
+        tron::TronAddress,
+    },
+    telemetry::credit::Interval,
     time::TimeMs,
-    tron::TronAddress,
 };
 use lucid_ports::{
     Due, Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError,

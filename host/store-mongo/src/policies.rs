@@ -14,7 +14,7 @@ use lucid_model::{
     audit::AuditEntry,
     canonical::{Canonical, CanonicalReader},
     id::Digest,
-    policy::{
+    policies::{
         Activation, Bundle, BundleSignature, KeyId, ParamValues, PolicyKind, PolicyRef,
         PolicyReport, PolicyVersion, Revision, Scope, VersionState,
     },

@@ -7,11 +7,13 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use lucid_model::{
-    alert::AlertThresholds,
     audit::AuditEntry,
+    epochs::score::Ppm,
+    fleet::{
+        alert::AlertThresholds,
+        pool::{LoadBalancing, Pool, PoolConfig, PoolStatus, health::Standing},
+    },
     id::{NodeId, PoolId},
-    pool::{LoadBalancing, Pool, PoolConfig, PoolStatus, health::Standing},
-    score::Ppm,
 };
 use lucid_ports::{
     Order, Page, PageRequest, PoolFilter, PoolSort, PoolStore, RoomOrder, StoreError,

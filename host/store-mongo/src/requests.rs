@@ -3,8 +3,8 @@
 
 use async_trait::async_trait;
 use lucid_model::{
+    audit::request::{RequestKey, StoredAnswer},
     id::{Digest, IntendedId},
-    request::{RequestKey, StoredAnswer},
     time::TimeMs,
 };
 use lucid_ports::{Begun, NewRequest, RequestStore, StoreError};

@@ -5,9 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lucid_model::{
-    credit::Interval,
     id::NodeId,
-    metric::{Resolution, Rollup},
+    telemetry::{
+        credit::Interval,
+        metric::{Resolution, Rollup},
+    },
     time::TimeMs,
 };
 use lucid_ports::{SeriesKept, Walked};

@@ -1,7 +1,7 @@
 use lucid_model::{
     audit::AuditEntry,
     id::{NodeId, RunId},
-    payout::{PayoutState, Run, RunPart, RunState, SCHEDULE},
+    money::payout::{PayoutState, Run, RunPart, RunState, SCHEDULE},
 };
 use lucid_ports::{Page, PageRequest};
 use mongodb::{

@@ -3,9 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use lucid_model::{
-    credit::{Interval, union},
     id::NodeId,
-    metric::{Resolution, Rollup, Sample},
+    telemetry::{
+        credit::{Interval, union},
+        metric::{Resolution, Rollup, Sample},
+    },
     time::TimeMs,
 };
 use lucid_store::{

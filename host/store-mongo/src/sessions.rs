@@ -6,10 +6,12 @@
 //! Folding again changes nothing, since a session keeps the number of the claim it last grew by.
 
 use lucid_model::{
-    credit::Interval,
     id::{NodeId, SessionId},
-    metric::{NetworkCounters, Usage},
-    observation::{Observation, Observer, Verdict},
+    telemetry::{
+        credit::Interval,
+        metric::{NetworkCounters, Usage},
+        observation::{Observation, Observer, Verdict},
+    },
 };
 use lucid_ports::SessionOutcome;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};

@@ -6,7 +6,7 @@
 //! late finds that the period is not shared again.
 
 use async_trait::async_trait;
-use lucid_model::settlement::{Distribution, SettlementRecord};
+use lucid_model::money::settlement::{Distribution, SettlementRecord};
 use lucid_ports::{SettlementStore, StoreError};
 use lucid_store::packing;
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};

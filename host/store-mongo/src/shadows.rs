@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::ShadowId,
-    policy::{PolicyKind, Shadow, ShadowEnd, ShadowResult},
+    policies::{PolicyKind, Shadow, ShadowEnd, ShadowResult},
 };
 use lucid_ports::{Page, PageRequest, ShadowStore, StoreError};
 use lucid_store::documents;

@@ -1,8 +1,8 @@
 //! What checks found of pools: a document a pool, with the pool's id.
 
 use lucid_model::{
+    fleet::pool::health::{Health, Members, Replaced, Standing},
     id::{NodeId, PoolId},
-    pool::health::{Health, Members, Replaced, Standing},
 };
 use mongodb::bson::{Document, doc};
 

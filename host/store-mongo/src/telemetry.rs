@@ -2,10 +2,12 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use lucid_model::{
-    credit::Interval,
     id::{NodeId, SessionId},
-    metric::{Resolution, Rollup, Sample, UsageSum, UsageSummary, merge_all},
-    observation::Observation,
+    telemetry::{
+        credit::Interval,
+        metric::{Resolution, Rollup, Sample, UsageSum, UsageSummary, merge_all},
+        observation::Observation,
+    },
     time::TimeMs,
 };
 use lucid_ports::{

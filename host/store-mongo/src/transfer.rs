@@ -7,7 +7,7 @@ mod telemetry;
 mod walk;
 
 use async_trait::async_trait;
-use lucid_model::{payout::PaymentsSwitch, settlement::Distribution};
+use lucid_model::money::{payout::PaymentsSwitch, settlement::Distribution};
 use lucid_ports::{Stamp, StoreError};
 use lucid_store::{
     OpenError,

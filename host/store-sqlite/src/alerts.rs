@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use lucid_model::{
-    alert::{Alert, AlertKind, Measured},
+    fleet::alert::{Alert, AlertKind, Measured},
     id::{AlertId, NodeId},
     time::TimeMs,
 };

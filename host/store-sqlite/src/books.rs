@@ -5,9 +5,11 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use async_trait::async_trait;
 use lucid_model::{
     id::PayoutId,
-    ledger::{Account, Entry, Leg, Stream},
-    payout::Payout,
-    settlement::SettlementRecord,
+    money::{
+        ledger::{Account, Entry, Leg, Stream},
+        payout::Payout,
+        settlement::SettlementRecord,
+    },
 };
 use lucid_ports::{Books, StoreError};
 use lucid_store::OpenError;

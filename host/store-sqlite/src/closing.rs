@@ -10,7 +10,12 @@
 //!
 //! After a crash in 2 whoever closes the epoch again goes on there, with the record that is fixed.
 
-use lucid_model::{epoch::EpochRecord, merkle, receipt::ScoredChunk, time::TimeMs, vote::Vote};
+use lucid_model::{
+    consensus::Vote,
+    epochs::{epoch::EpochRecord, receipt::ScoredChunk},
+    money::merkle,
+    time::TimeMs,
+};
 use lucid_ports::{Attempt, MadeVotes, StoreError};
 use rusqlite::{Connection, params};
 

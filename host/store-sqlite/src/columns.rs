@@ -1,10 +1,12 @@
 use lucid_model::{
-    epoch::{Period, PeriodLength},
+    epochs::{
+        epoch::{Period, PeriodLength},
+        score::Ppm,
+    },
+    fleet::node::NodeAddress,
     id::{Digest, PoolId, PoolScope},
     money::MicroUsdt,
-    node::NodeAddress,
-    policy::PolicyRef,
-    score::Ppm,
+    policies::PolicyRef,
     time::TimeMs,
 };
 use rusqlite::{

@@ -2,10 +2,12 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::{MismatchId, NodeId, PayoutId, ProposalId},
-    money::MicroUsdt,
-    payout::{
-        About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation,
-        Remedy,
+    money::{
+        MicroUsdt,
+        payout::{
+            About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation,
+            Remedy,
+        },
     },
 };
 use lucid_ports::{DecisionStore, Page, PageRequest, StoreError};

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
-    enrolment::{Enrolment, EnrolmentScope},
+    fleet::enrolment::{Enrolment, EnrolmentScope},
     id::{Digest, EnrolmentId, PoolId, UserId},
     time::TimeMs,
 };

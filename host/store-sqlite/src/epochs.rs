@@ -1,13 +1,15 @@
 use async_trait::async_trait;
 use lucid_model::{
-    epoch::{EpochRecord, Period},
-    frame::FrameChunk,
+    consensus::{BlockRef, Vote, VoteTally},
+    epochs::{
+        epoch::{EpochRecord, Period},
+        frame::FrameChunk,
+        receipt::{OnDemandReceipt, ScoredChunk},
+        score::{Ppm, ScoreCenti},
+    },
     id::NodeId,
-    policy::Revision,
-    receipt::{OnDemandReceipt, ScoredChunk},
-    score::{Ppm, ScoreCenti},
+    policies::Revision,
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteTally},
 };
 use lucid_ports::{
     Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, MadeVotes, NodeTotals, Page,

@@ -1,4 +1,4 @@
-use lucid_model::{epoch::Period, frame::FrameChunk};
+use lucid_model::epochs::{epoch::Period, frame::FrameChunk};
 use lucid_ports::FramePart;
 use lucid_store::packing;
 use rusqlite::{Connection, params};

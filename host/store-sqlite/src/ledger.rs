@@ -4,8 +4,10 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::NodeId,
-    ledger::{Account, Balances, Draft, Entry, EntryKind, Head, LedgerError, Leg, Stream},
-    money::MicroUsdt,
+    money::{
+        MicroUsdt,
+        ledger::{Account, Balances, Draft, Entry, EntryKind, Head, LedgerError, Leg, Stream},
+    },
 };
 use lucid_ports::{Booked, LedgerStore, StoreError};
 use rusqlite::{Connection, params};

@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use lucid_model::{
+    epochs::score::Ppm,
     id::NodeId,
-    metric::{NetworkCounters, Sample, Usage},
-    score::Ppm,
+    telemetry::metric::{NetworkCounters, Sample, Usage},
     time::TimeMs,
 };
 use lucid_store::{OpenError, packing};
@@ -65,6 +65,6 @@ fn functions(connection: &Connection) -> rusqlite::Result<()> {
     })?;
     connection.create_scalar_function("network_of", 1, flags, |context| {
         let ip: Option<String> = context.get(0)?;
-        Ok(ip.and_then(|text| text.parse().ok()).map(lucid_model::node::network_of))
+        Ok(ip.and_then(|text| text.parse().ok()).map(lucid_model::fleet::node::network_of))
     })
 }

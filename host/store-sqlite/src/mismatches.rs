@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::{MismatchId, NodeId, PayoutId},
-    payout::{Mismatch, MismatchKind, Remedy},
+    money::payout::{Mismatch, MismatchKind, Remedy},
     time::TimeMs,
 };
 use lucid_ports::{MismatchStore, Page, PageRequest, StoreError};

@@ -1,8 +1,8 @@
 use lucid_model::{
-    node::{Hardware, Node, NodeConfig, NodeStatus, Suspension, Wallet, WalletWish},
-    score::Ppm,
+    epochs::score::Ppm,
+    fleet::node::{Hardware, Node, NodeConfig, NodeStatus, Suspension, Wallet, WalletWish},
+    money::tron::TronAddress,
     time::TimeMs,
-    tron::TronAddress,
 };
 use serde::{Deserialize, Serialize};
 

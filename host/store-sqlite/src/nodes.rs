@@ -2,9 +2,9 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, stream::try_unfold};
 use lucid_model::{
     audit::AuditEntry,
+    epochs::score::ScoreCenti,
+    fleet::node::{Node, NodeStatus, PublicKey, SiblingCounts, network_of},
     id::{NodeId, PoolId, UserId},
-    node::{Node, NodeStatus, PublicKey, SiblingCounts, network_of},
-    score::ScoreCenti,
 };
 use lucid_ports::{
     Assigned, Newcomer, NodeBatches, NodeFilter, NodeSort, NodeStore, Page, PageRequest,

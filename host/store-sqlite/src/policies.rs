@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::Digest,
-    policy::{
+    policies::{
         Activation, Bundle, BundleSignature, PolicyKind, PolicyReport, PolicyVersion, Revision,
         VersionState,
     },

@@ -1,10 +1,12 @@
 use async_trait::async_trait;
 use lucid_model::{
-    alert::AlertThresholds,
     audit::AuditEntry,
+    epochs::score::Ppm,
+    fleet::{
+        alert::AlertThresholds,
+        pool::{LoadBalancing, Pool, PoolConfig, PoolStatus, health::Standing},
+    },
     id::{NodeId, PoolId},
-    pool::{LoadBalancing, Pool, PoolConfig, PoolStatus, health::Standing},
-    score::Ppm,
 };
 use lucid_ports::{Page, PageRequest, PoolFilter, PoolSort, PoolStore, RoomOrder, StoreError};
 use rusqlite::{Connection, params, types::Value};

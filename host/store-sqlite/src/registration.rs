@@ -3,7 +3,7 @@
 
 use lucid_model::{
     audit::AuditEntry,
-    node::{Node, NodeCaps, NodeStatus, network_of},
+    fleet::node::{Node, NodeCaps, NodeStatus, network_of},
 };
 use lucid_ports::{Newcomer, RegisterConflict, Registered, Registration};
 use rusqlite::{Connection, params};

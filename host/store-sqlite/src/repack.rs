@@ -1,9 +1,11 @@
 //! Packs the scores of older stores, which had a row for each.
 
 use lucid_model::{
+    epochs::{
+        receipt::{ScoreRow, ScoredChunk},
+        score::{Factors, RawCenti, ScoreCenti},
+    },
     id::{NodeId, PoolScope},
-    receipt::{ScoreRow, ScoredChunk},
-    score::{Factors, RawCenti, ScoreCenti},
 };
 use rusqlite::{Connection, params};
 

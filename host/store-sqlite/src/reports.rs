@@ -1,7 +1,9 @@
 use lucid_model::{
     id::{Digest, NodeId, SessionId},
-    metric::Sample,
-    observation::{Observation, Observer, Verdict},
+    telemetry::{
+        metric::Sample,
+        observation::{Observation, Observer, Verdict},
+    },
 };
 use lucid_ports::{Report, ReportOutcome, SessionOutcome};
 use lucid_store::packing;
@@ -129,7 +131,7 @@ pub(crate) fn insert_session(
     );
     let (verdict, voided, reason) = verdict_words(&session.verdict);
     let usage = session.usage.as_ref();
-    let counter = |read: fn(&lucid_model::metric::NetworkCounters) -> u64| {
+    let counter = |read: fn(&lucid_model::telemetry::metric::NetworkCounters) -> u64| {
         usage.map(|u| read(&u.network).cast_signed())
     };
     let values = params![

@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use lucid_model::{
-    credit::Interval,
     id::NodeId,
-    metric::{Resolution, Sample},
+    telemetry::{
+        credit::Interval,
+        metric::{Resolution, Sample},
+    },
     time::TimeMs,
 };
 use lucid_ports::{SeriesKept, StoreError, Walked};

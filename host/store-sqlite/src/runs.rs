@@ -1,7 +1,7 @@
 use lucid_model::{
     audit::AuditEntry,
     id::{Digest, NodeId, RunId},
-    payout::{PayoutState, Run, RunPart, RunState},
+    money::payout::{PayoutState, Run, RunPart, RunState},
 };
 use lucid_ports::PageRequest;
 use rusqlite::{Connection, params, types::Value};

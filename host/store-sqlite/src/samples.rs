@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use lucid_model::{credit::Interval, id::NodeId, metric::Sample, time::TimeMs};
+use lucid_model::{
+    id::NodeId,
+    telemetry::{credit::Interval, metric::Sample},
+    time::TimeMs,
+};
 use lucid_store::packing::{self, PACKED_SAMPLES_MAX};
 use rusqlite::{Connection, params};
 

@@ -1,11 +1,13 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use lucid_model::{
-    epoch::EpochRecord,
+    epochs::{
+        epoch::EpochRecord,
+        receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
+        score::{Factors, Ppm, RawCenti, ScoreCenti},
+    },
     id::{NodeId, OnDemandId, PoolScope},
-    policy::PolicyRef,
-    receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
-    score::{Factors, Ppm, RawCenti, ScoreCenti},
+    policies::PolicyRef,
     time::TimeMs,
 };
 use lucid_ports::{

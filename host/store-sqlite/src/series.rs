@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use lucid_model::{
-    credit::Interval,
     id::NodeId,
-    metric::{Resolution, Rollup},
+    telemetry::{
+        credit::Interval,
+        metric::{Resolution, Rollup},
+    },
     time::TimeMs,
 };
 use lucid_store::{
@@ -120,7 +122,7 @@ fn unpack(
     )?;
     series.unpacked_hours.extend(open);
     let stretches = series.unpacked_hours.iter().map(|hour| Resolution::Hour.from(*hour)).collect();
-    for stretch in lucid_model::credit::union(stretches) {
+    for stretch in lucid_model::telemetry::credit::union(stretches) {
         series.samples.extend(samples::all(connection, node, stretch)?);
     }
     Ok(())

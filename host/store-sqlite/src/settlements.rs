@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use lucid_model::settlement::{Distribution, SettlementRecord};
+use lucid_model::money::settlement::{Distribution, SettlementRecord};
 use lucid_ports::{SettlementStore, StoreError};
 use lucid_store::packing;
 use rusqlite::{Connection, params};

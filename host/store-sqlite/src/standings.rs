@@ -1,8 +1,8 @@
 //! What checks found of pools.
 
 use lucid_model::{
+    fleet::pool::health::{Health, Members, Replaced, Standing},
     id::{NodeId, PoolId},
-    pool::health::{Health, Members, Replaced, Standing},
     time::TimeMs,
 };
 use rusqlite::{Connection, params};

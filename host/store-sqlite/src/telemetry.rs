@@ -1,11 +1,13 @@
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use lucid_model::{
-    credit::Interval,
+    epochs::score::Ppm,
     id::{NodeId, SessionId},
-    metric::{NetworkCounters, Resolution, Rollup, Sample, Usage, UsageSum, UsageSummary},
-    observation::{Observation, Observer, Verdict},
-    score::Ppm,
+    telemetry::{
+        credit::Interval,
+        metric::{NetworkCounters, Resolution, Rollup, Sample, Usage, UsageSum, UsageSummary},
+        observation::{Observation, Observer, Verdict},
+    },
     time::TimeMs,
 };
 use lucid_ports::{

@@ -1,8 +1,8 @@
 use lucid_model::{
+    consensus::{BlockRef, Vote, VoteChoice, VoteState, VoteTally},
+    epochs::score::ScoreCenti,
     id::{NodeId, UserId},
-    score::ScoreCenti,
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteChoice, VoteState, VoteTally},
 };
 use lucid_ports::{PageRequest, VoteFilter};
 use lucid_store::sums;

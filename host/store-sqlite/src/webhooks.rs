@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::{DeliveryId, NodeId, PoolId, WebhookId},
+    notifications::webhook::{Delivery, DeliveryState, KeptSecret, Webhook},
     time::TimeMs,
-    webhook::{Delivery, DeliveryState, KeptSecret, Webhook},
 };
 use lucid_ports::{DeliveryFilter, Page, PageRequest, StoreError, WebhookStore};
 use rusqlite::{Connection, params, types::Value};

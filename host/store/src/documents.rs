@@ -2,13 +2,17 @@
 //! an adjustment, the resolutions of a batch.
 
 use lucid_model::{
+    epochs::{
+        receipt::ScoreRow,
+        score::{Factors, Ppm, RawCenti, ScoreCenti},
+    },
     id::{NodeId, PoolScope},
-    money::MicroUsdt,
-    payout::{Outcome, Resolution},
-    policy::Findings,
-    receipt::ScoreRow,
-    score::{Factors, Ppm, RawCenti, ScoreCenti},
-    simulation::{Change, Earned, Of, Side, Summary},
+    money::{
+        MicroUsdt,
+        payout::{Outcome, Resolution},
+    },
+    policies::Findings,
+    review::simulation::{Change, Earned, Of, Side, Summary},
 };
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 use lucid_model::{
     id::Digest,
-    policy::{Activation, Bundle, PolicyKind, PolicyRef, Scope},
+    policies::{Activation, Bundle, PolicyKind, PolicyRef, Scope},
 };
 use lucid_ports::StoredBundle;
 

@@ -8,9 +8,9 @@ mod rollups;
 mod rows;
 
 use lucid_model::{
+    epochs::score::Ppm,
     id::NodeId,
-    metric::{NetworkCounters, Sample, Usage},
-    score::Ppm,
+    telemetry::metric::{NetworkCounters, Sample, Usage},
     time::TimeMs,
 };
 

@@ -8,8 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lucid_model::{
-    credit::Interval,
-    metric::{Resolution, Rollup, Sample, UsageSum, UsageSummary, coarsen, merge_all, roll_up},
+    telemetry::{
+        credit::Interval,
+        metric::{Resolution, Rollup, Sample, UsageSum, UsageSummary, coarsen, merge_all, roll_up},
+    },
     time::TimeMs,
 };
 

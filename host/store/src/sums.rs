@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 use lucid_model::{
+    consensus::{VoteState, VoteTally},
+    epochs::receipt::ScoreRow,
     id::{NodeId, PoolScope},
-    receipt::ScoreRow,
-    vote::{VoteState, VoteTally},
 };
 use lucid_ports::NodeTotals;
 

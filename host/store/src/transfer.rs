@@ -20,11 +20,11 @@ mod sum;
 use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use async_trait::async_trait;
-use lucid_model::{
+use lucid_model::money::{
+    MicroUsdt,
     ledger::{Account, Head, Stream},
-    money::MicroUsdt,
 };
-use lucid_model::{payout::PaymentsSwitch, settlement::Distribution};
+use lucid_model::money::{payout::PaymentsSwitch, settlement::Distribution};
 use lucid_ports::{Stamp, Store, StoreError};
 
 pub use self::progress::source_of_copy;

@@ -12,20 +12,28 @@ use lucid_coordination::LocalUsedOnce;
 use lucid_engine::{EngineConfig, PolicyEngine, read_bundle};
 use lucid_model::{
     audit::AuditEntry,
-    challenge::ChallengeKey,
-    credit::Interval,
-    epoch::{EpochRecord, Period, PeriodLength},
+    epochs::{
+        epoch::{EpochRecord, Period, PeriodLength},
+        score::Ppm,
+    },
+    fleet::{
+        challenge::ChallengeKey,
+        node::{Node, NodeAddress, NodeCaps, NodeConfig, NodeStatus, PublicKey},
+    },
     id::{AuditId, Digest, FamilyId, NodeId, SessionId, UserId},
-    metric::{NetworkCounters, Sample, Usage},
-    money::MicroUsdt,
-    node::{Node, NodeAddress, NodeCaps, NodeConfig, NodeStatus, PublicKey},
-    observation::{Observation, Observer, Verdict},
-    payout::{Deadlines, Pace},
-    policy::{
+    money::{
+        MicroUsdt,
+        payout::{Deadlines, Pace},
+    },
+    policies::{
         Activation, ParamValues, PolicyKind, PolicyRef, PolicyVersion, Revision, Scope,
         VersionState,
     },
-    score::Ppm,
+    telemetry::{
+        credit::Interval,
+        metric::{NetworkCounters, Sample, Usage},
+        observation::{Observation, Observer, Verdict},
+    },
     time::TimeMs,
 };
 use lucid_ports::{Activated, Clock, Entropy, Registration, Report, Signer, Store, StoredBundle};

@@ -8,8 +8,8 @@ use std::sync::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signer as _, SigningKey};
 use lucid_model::{
+    fleet::statement,
     id::{Digest, NodeId},
-    statement,
     time::TimeMs,
 };
 use serde_json::{Value, json};

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lucid_model::{
     id::{NodeId, PayoutId},
-    ledger::{Account, Entry, EntryKind, Head, Stream},
-    payout::{Payout, PayoutState},
+    money::{
+        ledger::{Account, Entry, EntryKind, Head, Stream},
+        payout::{Payout, PayoutState},
+    },
 };
 use lucid_ports::{AuditFilter, Order, PageRequest, PayoutFilter, PayoutSort, Store};
 

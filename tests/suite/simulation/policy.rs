@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lucid_model::{
+    epochs::score::Ppm,
     id::Digest,
-    policy::{Batch, CallContext, PolicyIdentity, PolicyKind, PolicyRef, Revision, Scope, Weights},
-    score::Ppm,
+    policies::{
+        Batch, CallContext, PolicyIdentity, PolicyKind, PolicyRef, Revision, Scope, Weights,
+    },
 };
 use lucid_ports::{
     CallError, PayoutPolicy, PolicyRuntime, PolicySnapshot, ScoringPolicy, ValidationPolicy,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use lucid_model::payout::{Answer, Capabilities, Payout, PayoutState, Reply, Reported};
+use lucid_model::money::payout::{Answer, Capabilities, Payout, PayoutState, Reply, Reported};
 use lucid_ports::{PaymentRail, Store};
 
 use super::world::{SharedWorld, World, txid};

@@ -11,16 +11,22 @@ use std::{
 use lucid_coordination::LocalUsedOnce;
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{
-    challenge::ChallengeKey,
-    epoch::{EpochRecord, PeriodLength},
+    epochs::{
+        epoch::{EpochRecord, PeriodLength},
+        receipt::{ChunkHeader, ScoredChunk},
+    },
+    fleet::{
+        challenge::ChallengeKey,
+        node::{Node, NodeCaps, NodeStatus, Wallet},
+    },
     id::{Digest, FamilyId, NodeId, PoolScope, UserId},
-    money::MicroUsdt,
-    node::{Node, NodeCaps, NodeStatus, Wallet},
-    payout::{Correction, Deadlines, Outcome, Pace, Payout, PayoutState, Run, RunState},
-    policy::{PolicyRef, Revision},
-    receipt::{ChunkHeader, ScoredChunk},
+    money::{
+        MicroUsdt,
+        payout::{Correction, Deadlines, Outcome, Pace, Payout, PayoutState, Run, RunState},
+        tron::TronAddress,
+    },
+    policies::{PolicyRef, Revision},
     time::TimeMs,
-    tron::TronAddress,
 };
 use lucid_ports::{Fence, PolicyRuntime, Registration, Store, Tenure, WebhookSender};
 use lucid_service::{

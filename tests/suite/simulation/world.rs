@@ -7,12 +7,14 @@ use std::{
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use lucid_model::{
+    fleet::node::PublicKey,
     id::PayoutId,
-    money::MicroUsdt,
-    node::PublicKey,
-    payout::{Capabilities, Payout},
+    money::{
+        MicroUsdt,
+        payout::{Capabilities, Payout},
+        tron::TronAddress,
+    },
     time::TimeMs,
-    tron::TronAddress,
 };
 use lucid_ports::{Clock, Entropy, Signer};
 

@@ -1,6 +1,6 @@
 //! Bundles of the repository as other versions, which nobody compiled in.
 
-use lucid_model::{id::Digest, policy::Bundle};
+use lucid_model::{id::Digest, policies::Bundle};
 use serde_json::Value;
 
 use super::root;

@@ -2,10 +2,12 @@
 
 use lucid_model::{
     audit::AuditEntry,
+    epochs::{
+        receipt::ScoreRow,
+        score::{Factors, Ppm, RawCenti, ScoreCenti},
+    },
+    fleet::node::{Node, NodeConfig, NodeStatus, Wallet},
     id::{AuditId, NodeId, UserId},
-    node::{Node, NodeConfig, NodeStatus, Wallet},
-    receipt::ScoreRow,
-    score::{Factors, Ppm, RawCenti, ScoreCenti},
     time::TimeMs,
 };
 use lucid_service::ServiceConfig;

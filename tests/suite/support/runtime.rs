@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lucid_model::{
     id::Digest,
-    policy::{Activation, Bundle, ParamValues, PolicyProfile, Revision, SignatureError, Signers},
+    policies::{Activation, Bundle, ParamValues, PolicyProfile, Revision, SignatureError, Signers},
 };
 use lucid_ports::{
     GateReport, PayoutPolicy, PolicyRuntime, PolicySnapshot, PublishError, ScoringPolicy,

@@ -2,7 +2,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Result, anyhow};
 use lucid_engine::{EngineConfig, LoadedPolicy, PolicyEngine, read_bundle};
-use lucid_model::policy::{Batch, CallContext};
+use lucid_model::policies::{Batch, CallContext};
 use tempfile::TempDir;
 
 use super::Peer;

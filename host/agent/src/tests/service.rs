@@ -22,9 +22,8 @@ use lucid_api_types::{
     report::{MetricsRequest, ObservationsRequest},
 };
 use lucid_model::{
+    fleet::{node::PublicKey, statement},
     id::{Digest, NodeId},
-    node::PublicKey,
-    statement,
     time::TimeMs,
 };
 use serde_json::{Map, Value, json};

@@ -1,6 +1,6 @@
 //! A node's configuration as requests set and change it.
 
-use lucid_model::{node::NodeConfig, score::Ppm};
+use lucid_model::{epochs::score::Ppm, fleet::node::NodeConfig};
 use serde::Serialize;
 use utoipa::ToSchema;
 

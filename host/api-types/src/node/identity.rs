@@ -1,7 +1,7 @@
 //! Who a node is and what it is made of, as requests say it.
 
 use ed25519_dalek::VerifyingKey;
-use lucid_model::node::{Hardware, PublicKey};
+use lucid_model::fleet::node::{Hardware, PublicKey};
 
 use crate::fields::{FieldError, Fields};
 

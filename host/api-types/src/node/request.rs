@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use lucid_model::{
+    fleet::node::{Hardware, NodeAddress, NodeConfig, PublicKey},
     id::NodeId,
-    node::{Hardware, NodeAddress, NodeConfig, PublicKey},
-    tron::TronAddress,
+    money::tron::TronAddress,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -314,7 +314,7 @@ fn ip_address(fields: &Fields<'_>) -> Result<Option<IpAddr>, FieldError> {
 
 #[cfg(test)]
 mod tests {
-    use lucid_model::score::Ppm;
+    use lucid_model::epochs::score::Ppm;
 
     use super::{super::configuration::ResourceLimitsRequest, *};
     use crate::fields::parse;

@@ -1,6 +1,6 @@
 //! How two versions differ.
 
-use lucid_model::policy::{
+use lucid_model::policies::{
     Changed, ChangedParam, ComponentSize, FactRead, ParamSpec, PolicyDifferences, PolicyRef,
 };
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lucid_model::{
-    policy::{Activation, ParamValues, PolicyReport, PolicyVersion, Scope, Standing},
+    policies::{Activation, ParamValues, PolicyReport, PolicyVersion, Scope, Standing},
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};

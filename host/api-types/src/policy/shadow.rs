@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use lucid_model::{
     id::PoolScope,
     money::MicroUsdt,
-    policy::{Findings, ParamValues, PolicyIdentity, Shadow, ShadowResult},
-    simulation::{Compared as _, Earned, Of, Simulation, Summary},
+    policies::{Findings, ParamValues, PolicyIdentity, Shadow, ShadowResult},
+    review::simulation::{Compared as _, Earned, Of, Simulation, Summary},
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};

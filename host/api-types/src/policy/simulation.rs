@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use lucid_model::{
     id::PoolScope,
-    policy::{ParamValues, PolicyIdentity},
-    simulation::{Change, Compared as _, Of, Side, Simulation},
+    policies::{ParamValues, PolicyIdentity},
+    review::simulation::{Change, Compared as _, Of, Side, Simulation},
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};

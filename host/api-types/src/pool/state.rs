@@ -1,14 +1,16 @@
 //! How pools are, and what they did.
 
 use lucid_model::{
-    credit::Interval,
-    money::MicroUsdt,
-    node::{Node, NodeStatus},
-    pool::{
-        Pool,
-        health::{Health, Standing},
-        performance::Performance,
+    fleet::{
+        node::{Node, NodeStatus},
+        pool::{
+            Pool,
+            health::{Health, Standing},
+            performance::Performance,
+        },
     },
+    money::MicroUsdt,
+    telemetry::credit::Interval,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -1,6 +1,6 @@
 //! Closed epochs and the votes cast for them.
 
-use lucid_model::{epoch::EpochRecord, vote::Vote};
+use lucid_model::{consensus::Vote, epochs::epoch::EpochRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

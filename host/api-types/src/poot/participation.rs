@@ -1,6 +1,9 @@
 //! Who voted in an epoch.
 
-use lucid_model::{epoch::EpochRecord, score::Ppm, vote::VoteTally};
+use lucid_model::{
+    consensus::VoteTally,
+    epochs::{epoch::EpochRecord, score::Ppm},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -20,7 +20,7 @@ use lucid_api_types::{
     resources::{TimeRange, UsageBody, UsageHistoryBody},
     schema,
 };
-use lucid_model::node::{NodeEvent, NodeStatus};
+use lucid_model::fleet::node::{NodeEvent, NodeStatus};
 use lucid_ports::{NodeFilter, PayoutFilter, ScoreFilter, ScoreSort};
 use lucid_service::ServiceError;
 use utoipa_axum::{router::OpenApiRouter, routes};

@@ -16,8 +16,8 @@ use lucid_api_types::{
     schema,
 };
 use lucid_model::{
+    fleet::node::{NodeEvent, NodeStatus},
     id::{NodeId, PoolId},
-    node::{NodeEvent, NodeStatus},
 };
 use lucid_ports::{NodeFilter, NodeSort, PageRequest};
 use lucid_service::{

@@ -21,9 +21,9 @@ use lucid_api_types::{
     statement::{StatementBody, StatementLineBody},
 };
 use lucid_model::{
-    credit::Interval,
     id::{PayoutId, ProposalId, UserId},
-    payout::PaymentsSwitch,
+    money::payout::PaymentsSwitch,
+    telemetry::credit::Interval,
     time::TimeMs,
 };
 use lucid_ports::PageRequest;

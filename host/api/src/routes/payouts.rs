@@ -11,7 +11,7 @@ use lucid_api_types::{
 };
 use lucid_model::{
     id::{NodeId, PayoutId, RunId},
-    payout::{PayoutState, PayoutStatus},
+    money::payout::{PayoutState, PayoutStatus},
 };
 use lucid_ports::{PageRequest, PayoutFilter, PayoutSort};
 use lucid_service::ServiceError;

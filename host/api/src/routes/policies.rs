@@ -18,8 +18,8 @@ use lucid_api_types::{
     schema,
 };
 use lucid_model::{
-    credit::Interval,
-    policy::{PolicyKind, Scope, Standing},
+    policies::{PolicyKind, Scope, Standing},
+    telemetry::credit::Interval,
 };
 use lucid_ports::{AuditFilter, GateReport};
 use lucid_service::{

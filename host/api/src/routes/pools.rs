@@ -13,7 +13,7 @@ use lucid_api_types::{
     },
     schema,
 };
-use lucid_model::{id::PoolId, pool::PoolStatus};
+use lucid_model::{fleet::pool::PoolStatus, id::PoolId};
 use lucid_ports::{PoolFilter, PoolSort};
 use lucid_service::{NewPool, PoolConfigChange, PoolGrain, PoolPatch, ServiceError};
 use utoipa_axum::{router::OpenApiRouter, routes};

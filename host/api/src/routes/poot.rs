@@ -10,8 +10,8 @@ use lucid_api_types::{
     schema,
 };
 use lucid_model::{
+    consensus::VoteState,
     id::{NodeId, PoolId},
-    vote::VoteState,
 };
 use lucid_ports::{ScoreFilter, ScoreSort, VoteFilter};
 use lucid_service::{NewSession, ScoreClaim, ScoreRequest, ScoreSeen, ServiceError};

@@ -24,7 +24,7 @@ use lucid_api_types::{
     },
     schema,
 };
-use lucid_model::epoch_file::{FilePolicy, MAGIC, Section};
+use lucid_model::epochs::epoch_file::{FilePolicy, MAGIC, Section};
 use lucid_service::{EpochParts, Replay, Service, ServiceError};
 use utoipa_axum::{router::OpenApiRouter, routes};
 

@@ -9,7 +9,7 @@ use lucid_api_types::{
     resources::{NodeResourcesBody, ResourceSummaryBody, TimeRange},
     schema,
 };
-use lucid_model::{credit::Interval, time::TimeMs};
+use lucid_model::{telemetry::credit::Interval, time::TimeMs};
 use lucid_service::{Grain, HistoryPoint};
 use utoipa_axum::{router::OpenApiRouter, routes};
 

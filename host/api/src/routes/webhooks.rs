@@ -13,7 +13,7 @@ use lucid_api_types::{
     schema,
     webhook::{CreateWebhookRequest, DeliveryBody, UpdateWebhookRequest, WebhookBody},
 };
-use lucid_model::{id::WebhookId, webhook::DeliveryState};
+use lucid_model::{id::WebhookId, notifications::webhook::DeliveryState};
 use lucid_service::{NewWebhook, ServiceError, WebhookPatch};
 use utoipa_axum::{router::OpenApiRouter, routes};
 

@@ -4,8 +4,8 @@
 //! model knows, and its line in each table of `abi.rs`. Nothing of version 1 is touched.
 
 use lucid_model::{
-    policy::{PolicyKind, Scores},
-    score::Ppm,
+    epochs::score::Ppm,
+    policies::{PolicyKind, Scores},
 };
 use wasmtime::{
     Store,
@@ -104,7 +104,7 @@ mod tests {
 
     use lucid_model::{
         id::Digest,
-        policy::{Bundle, CallContext, ParamValues},
+        policies::{Bundle, CallContext, ParamValues},
     };
     use lucid_ports::PolicyRuntime as _;
 

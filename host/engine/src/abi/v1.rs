@@ -1,8 +1,8 @@
 //! `lucid:policy@1`.
 
 use lucid_model::{
-    policy::{Explanation, ParamSpec, PolicyKind, PolicyVerdict, Scores, Weights},
-    score::Ppm,
+    epochs::score::Ppm,
+    policies::{Explanation, ParamSpec, PolicyKind, PolicyVerdict, Scores, Weights},
 };
 use wasmtime::{
     Store,
@@ -210,7 +210,7 @@ impl Guest<'_> {
         answer::one_a_row("weights", found.weights.len(), rows.count)?;
         answer::none_or_one_a_row("held-ppm", found.held_ppm.len(), rows.count)?;
         answer::none_or_one_a_row("caps", found.caps.len(), rows.count)?;
-        answer::at_most("held-ppm", &found.held_ppm, lucid_model::score::PPM)?;
+        answer::at_most("held-ppm", &found.held_ppm, lucid_model::epochs::score::PPM)?;
         let reasons = answer::reasons(&found.reasons, found.reason_table, rows.count)?;
         let held = answer::filled(found.held_ppm.into_iter().map(Ppm).collect(), rows.count);
         Ok(Weights {

@@ -3,7 +3,7 @@
 
 use std::io::{Cursor, Read as _};
 
-use lucid_model::policy::Bundle;
+use lucid_model::policies::Bundle;
 use tar::{Archive, Builder, Entry, EntryType, Header};
 
 use super::{

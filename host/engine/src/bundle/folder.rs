@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lucid_model::policy::{Bundle, BundleSignature};
+use lucid_model::policies::{Bundle, BundleSignature};
 
 use super::{
     COMPONENT_BYTES_MAX, COMPONENT_FILE, GOLDEN_BYTES_MAX, GOLDEN_DIR, GOLDEN_FILES_MAX,

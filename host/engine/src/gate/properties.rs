@@ -1,8 +1,8 @@
 //! What must hold for any policy, tried with made-up rows.
 
 use lucid_model::{
-    facts::total_saturating,
-    policy::{CallContext, PolicyVerdict},
+    epochs::facts::total_saturating,
+    policies::{CallContext, PolicyVerdict},
 };
 
 use super::sample::{Call, EPOCH_S, registration};
@@ -195,7 +195,7 @@ fn ask(
         Call::Score => {
             let spent = policy.score_rows(context, batch);
             let found = spent.result?;
-            let outcome = |(multiplier, reason): (lucid_model::score::Ppm, _)| Outcome {
+            let outcome = |(multiplier, reason): (lucid_model::epochs::score::Ppm, _)| Outcome {
                 number: multiplier.0.into(),
                 held: 0,
                 cap: 0,

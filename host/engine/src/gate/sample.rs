@@ -1,8 +1,10 @@
 //! Made-up rows, the same on every machine.
 
 use lucid_model::{
-    facts::{Fact, OBSERVATION_FACTS, REGISTRATION_FACTS, REGISTRATION_TEXTS, SCORE_CLAIM_FACTS},
-    policy::{PolicyKind, RegistrationClaim},
+    epochs::facts::{
+        Fact, OBSERVATION_FACTS, REGISTRATION_FACTS, REGISTRATION_TEXTS, SCORE_CLAIM_FACTS,
+    },
+    policies::{PolicyKind, RegistrationClaim},
 };
 
 use crate::loaded::LoadedPolicy;

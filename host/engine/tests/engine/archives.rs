@@ -3,7 +3,7 @@ use std::{fs, process::Command};
 use lucid_engine::{NotAnArchive, pack, read_bundle, unpack};
 use lucid_model::{
     id::Digest,
-    policy::{Bundle, BundleSignature, KeyId},
+    policies::{Bundle, BundleSignature, KeyId},
 };
 use tar::{Builder, EntryType, Header};
 

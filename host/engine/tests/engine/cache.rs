@@ -1,7 +1,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use lucid_engine::{EngineConfig, LoadCounts, PolicyEngine};
-use lucid_model::policy::{PolicyKind, Scope};
+use lucid_model::policies::{PolicyKind, Scope};
 
 use crate::support::{built_in, call, publish, rig};
 

@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
 use lucid_model::{
-    facts::{OBSERVATION_FACTS, REGISTRATION_FACTS, SCORE_CLAIM_FACTS},
-    policy::{Batch, PolicyKind, RegistrationClaim, Scope},
-    score::Ppm,
+    epochs::{
+        facts::{OBSERVATION_FACTS, REGISTRATION_FACTS, SCORE_CLAIM_FACTS},
+        score::Ppm,
+    },
+    policies::{Batch, PolicyKind, RegistrationClaim, Scope},
 };
 use lucid_ports::{CallError, PolicyRuntime};
 

@@ -1,6 +1,6 @@
 use std::{cell::RefCell, sync::Arc};
 
-use lucid_model::{id::Digest, policy::Bundle};
+use lucid_model::{id::Digest, policies::Bundle};
 use lucid_ports::{GateReport, PolicyRuntime};
 
 use crate::{

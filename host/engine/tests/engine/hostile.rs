@@ -12,8 +12,8 @@ use std::{
 
 use lucid_engine::PolicyEngine;
 use lucid_model::{
-    policy::{Bundle, Revision, Scope, Scores},
-    score::Ppm,
+    epochs::score::Ppm,
+    policies::{Bundle, Revision, Scope, Scores},
 };
 use lucid_ports::{CallError, PolicyRuntime, ScoringPolicy};
 

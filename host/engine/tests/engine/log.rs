@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use lucid_model::policy::{PolicyKind, Scope};
+use lucid_model::policies::{PolicyKind, Scope};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},

@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use lucid_model::policy::{PolicyKind, Revision, Scope};
+use lucid_model::policies::{PolicyKind, Revision, Scope};
 use lucid_ports::PolicyRuntime;
 
 use crate::support::{

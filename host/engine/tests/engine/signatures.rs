@@ -3,9 +3,9 @@ use std::sync::Arc;
 use ed25519_dalek::{Signer, SigningKey};
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_model::{
+    fleet::node::PublicKey,
     id::Digest,
-    node::PublicKey,
-    policy::{Bundle, BundleSignature, KeyId, ParamValues, Scope, TrustList, TrustedKey},
+    policies::{Bundle, BundleSignature, KeyId, ParamValues, Scope, TrustList, TrustedKey},
 };
 use lucid_ports::{PolicyRuntime, StoredBundle};
 use tempfile::TempDir;
@@ -112,7 +112,7 @@ async fn a_manifest_that_is_compiled_in_needs_no_signature() {
     let swapped = Arc::new(StoredBundle { version, bundle: other });
     let refused = engine
         .publish(
-            lucid_model::policy::Revision(2),
+            lucid_model::policies::Revision(2),
             vec![activation(&bundle, 2, Scope::Default, &[])],
             vec![(digest, swapped)],
         )

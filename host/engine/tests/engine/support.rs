@@ -8,9 +8,9 @@ use std::{
 
 use lucid_engine::{EngineConfig, PolicyEngine, read_bundle};
 use lucid_model::{
-    facts::total_saturating,
+    epochs::facts::total_saturating,
     id::{Digest, PoolId},
-    policy::{
+    policies::{
         Activation, Batch, Bundle, CallContext, ParamValues, PolicyIdentity, PolicyKind, PolicyRef,
         PolicyVersion, Revision, Scope, VersionState,
     },

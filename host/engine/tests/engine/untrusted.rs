@@ -16,7 +16,7 @@ use std::{
 use lucid_engine::{EngineConfig, LoadedPolicy, Manifest, PolicyEngine, pack, unpack};
 use lucid_model::{
     id::Digest,
-    policy::{ARCHIVE_BYTES_MAX, Batch, Bundle, PolicyKind, Scope},
+    policies::{ARCHIVE_BYTES_MAX, Batch, Bundle, PolicyKind, Scope},
 };
 use lucid_ports::{CallError, PolicyRuntime};
 

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use lucid_model::policy::{Batch, CallContext, PolicyKind, Scope};
+use lucid_model::policies::{Batch, CallContext, PolicyKind, Scope};
 use lucid_ports::{CallError, PolicyRuntime};
 
 use crate::{

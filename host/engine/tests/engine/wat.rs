@@ -1,6 +1,6 @@
 //! Scoring policies written by hand in WebAssembly's text, for what no compiler would ever emit.
 
-use lucid_model::{id::Digest, policy::Bundle};
+use lucid_model::{id::Digest, policies::Bundle};
 
 /// What differs from a policy that gives everybody 1.0.
 pub struct Wat {

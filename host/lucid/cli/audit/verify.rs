@@ -12,8 +12,8 @@ use lucid_model::{
         seal::{SealStatement, key_id},
         verify::Trust,
     },
+    fleet::node::PublicKey,
     id::Digest,
-    node::PublicKey,
 };
 use lucid_service::{AuditProgress, AuditVerified, verify_audit};
 use serde_json::json;

@@ -10,7 +10,7 @@ use lucid_api_types::{
     payout::PayoutBody,
 };
 use lucid_client::with_query;
-use lucid_model::payout::{PayoutState, PayoutStatus};
+use lucid_model::money::payout::{PayoutState, PayoutStatus};
 use reqwest::Method;
 
 use super::{Ask, NOTHING, Output};

@@ -2,7 +2,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Result;
 use clap::Args;
-use lucid_model::policy::ParamValues;
+use lucid_model::policies::ParamValues;
 use lucid_ports::{GateReport, PolicyRuntime};
 use serde_json::json;
 

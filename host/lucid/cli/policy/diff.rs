@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use lucid_api_types::policy::PolicyDiffBody;
 use lucid_engine::{Case, LoadedPolicy};
-use lucid_model::policy::{
+use lucid_model::policies::{
     Bundle, Changed, ChangedParam, ComponentSize, Moved, ParamSpec, PolicyDifferences,
 };
 use serde_json::{Value, json};

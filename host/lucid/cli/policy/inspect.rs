@@ -3,7 +3,7 @@ use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use clap::Args;
 use lucid_engine::{LoadedPolicy, Manifest, Surface};
-use lucid_model::policy::Bundle;
+use lucid_model::policies::Bundle;
 use serde_json::{Value, json};
 
 use super::workshop::{Workshop, bundle, columns, grouped, wrong};
@@ -50,7 +50,7 @@ fn as_json(
             .collect()
     };
     let params = |policy: &LoadedPolicy| -> Vec<_> {
-        let spec = |s: &lucid_model::policy::ParamSpec| json!({ "name": s.name, "unit": s.unit, "default": s.default, "min": s.min, "max": s.max, "doc": s.doc });
+        let spec = |s: &lucid_model::policies::ParamSpec| json!({ "name": s.name, "unit": s.unit, "default": s.default, "min": s.min, "max": s.max, "doc": s.doc });
         policy.specs().iter().map(spec).collect()
     };
     let limits = &manifest.limits;
@@ -106,7 +106,7 @@ fn table(
         Err(problem) => text.push_str(&format!("\nno host would run it: {}\n", Foreign(problem))),
         Ok(policy) => {
             let optional = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
-            let fact = |f: &lucid_model::policy::FactRead| {
+            let fact = |f: &lucid_model::policies::FactRead| {
                 vec![
                     f.name.to_owned(),
                     f.of.to_owned(),
@@ -116,7 +116,7 @@ fn table(
             };
             let facts: Vec<_> = policy.facts_read().iter().map(fact).collect();
             text.push_str(&format!("\n{}\n", columns(&["fact", "of", "unit", "default"], &facts)));
-            let param = |s: &lucid_model::policy::ParamSpec| {
+            let param = |s: &lucid_model::policies::ParamSpec| {
                 vec![
                     s.name.clone(),
                     s.unit.clone(),

@@ -2,7 +2,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lucid_model::{node::PublicKey, policy::KeyId};
+use lucid_model::{fleet::node::PublicKey, policies::KeyId};
 
 use super::workshop::wrong;
 use crate::{cli::out, secrets};

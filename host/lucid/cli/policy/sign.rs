@@ -5,8 +5,8 @@ use clap::Args;
 use ed25519_dalek::Signer;
 use lucid_engine::{pack, put_file, write_signatures};
 use lucid_model::{
-    node::PublicKey,
-    policy::{BundleSignature, KeyId},
+    fleet::node::PublicKey,
+    policies::{BundleSignature, KeyId},
 };
 
 use super::workshop::{Workshop, bundle, wrong};

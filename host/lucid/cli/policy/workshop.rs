@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Result;
 use lucid_engine::{LoadedPolicy, PolicyEngine, read_bundle};
-use lucid_model::policy::Bundle;
+use lucid_model::policies::Bundle;
 
 use crate::{
     cli::out,

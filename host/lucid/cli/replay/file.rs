@@ -13,13 +13,15 @@ use std::{
 
 use anyhow::{Context, Result};
 use lucid_model::{
-    epoch::EpochRecord,
-    epoch_file::{FilePolicy, MAGIC, SECTION_HEAD_BYTES, Section, SectionHead},
-    frame::FrameChunk,
+    epochs::{
+        epoch::EpochRecord,
+        epoch_file::{FilePolicy, MAGIC, SECTION_HEAD_BYTES, Section, SectionHead},
+        frame::FrameChunk,
+        receipt::{ChunkHeader, ScoredChunk},
+    },
     id::Digest,
-    merkle,
-    policy::{Bundle, ParamValues, PolicyKind, PolicyVersion, VersionState},
-    receipt::{ChunkHeader, ScoredChunk},
+    money::merkle,
+    policies::{Bundle, ParamValues, PolicyKind, PolicyVersion, VersionState},
     time::TimeMs,
 };
 use lucid_ports::{PolicyRuntime, ScoringPolicy, StoredBundle};

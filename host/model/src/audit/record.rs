@@ -5,15 +5,15 @@
 //! the digest before the next.
 
 use crate::{
-    adjustment::Adjustment,
     canonical::Canonical,
-    enrolment::Enrolment,
+    epochs::adjustment::Adjustment,
+    fleet::{enrolment::Enrolment, node::Node, pool::Pool},
     id::Digest,
-    ledger::Draft,
-    node::Node,
-    payout::{About, Found, Mismatch, Outcome, Payout, Proposal, Resolution, Run, SCHEDULE},
-    policy::{Activation, PolicyRef, PolicyVersion, Shadow},
-    pool::Pool,
+    money::{
+        ledger::Draft,
+        payout::{About, Found, Mismatch, Outcome, Payout, Proposal, Resolution, Run, SCHEDULE},
+    },
+    policies::{Activation, PolicyRef, PolicyVersion, Shadow},
 };
 
 /// Something whose changes are audited.

@@ -5,10 +5,9 @@
 use super::chain::ChainHead;
 use crate::{
     canonical::{Canonical, CanonicalReader},
+    fleet::{node::PublicKey, statement},
     id::{AuditWriterId, Digest, FamilyId},
-    node::PublicKey,
-    policy::KeyId,
-    statement,
+    policies::KeyId,
     time::TimeMs,
 };
 

@@ -6,8 +6,8 @@ use super::{
     seal::{Seal, key_id},
 };
 use crate::{
+    fleet::node::PublicKey,
     id::{AuditWriterId, Digest, FamilyId},
-    node::PublicKey,
 };
 
 /// What is wrong, and where.

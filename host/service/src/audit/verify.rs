@@ -6,8 +6,8 @@ use lucid_model::{
         seal::Seal,
         verify::{ChainVerifier, Flaw, SealVerifier, Trust},
     },
+    fleet::node::PublicKey,
     id::AuditWriterId,
-    node::PublicKey,
     time::TimeMs,
 };
 use lucid_ports::{AuditFilter, AuditLog, Order, PageRequest, StoreError};

@@ -1,6 +1,9 @@
 //! How far the close of an epoch is, for whoever asks.
 
-use lucid_model::{epoch::Period, event::EventKind, score::Ppm};
+use lucid_model::{
+    epochs::{epoch::Period, score::Ppm},
+    notifications::event::EventKind,
+};
 
 use crate::Service;
 

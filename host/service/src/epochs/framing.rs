@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 
 use futures::{TryStreamExt as _, try_join};
 use lucid_model::{
-    credit::{self, Interval},
-    epoch::Period,
-    facts::{Fact, FactRow},
-    frame::FrameHead,
+    epochs::{
+        epoch::Period,
+        facts::{Fact, FactRow},
+        frame::FrameHead,
+        score::Ppm,
+    },
+    fleet::node::{Node, NodeStatus},
     id::{NodeId, PoolScope},
-    metric::samples_expected,
-    node::{Node, NodeStatus},
-    observation::{Observation, Observer, Verdict, mean_observed_quality},
-    score::Ppm,
+    telemetry::{
+        credit::{self, Interval},
+        metric::samples_expected,
+        observation::{Observation, Observer, Verdict, mean_observed_quality},
+    },
     time::TimeMs,
 };
 use lucid_ports::{FrameChunks, NodeObserved, TRACE};
@@ -59,7 +63,7 @@ impl FleetFacts {
     /// Share of the expected reports that arrived; all, if none was expected.
     pub(super) fn completeness(&self) -> Ppm {
         if self.expected == 0 {
-            Ppm(lucid_model::score::PPM)
+            Ppm(lucid_model::epochs::score::PPM)
         } else {
             Ppm::ratio_floor(self.arrived, self.expected)
         }
@@ -71,8 +75,10 @@ impl FleetFacts {
         let mut next = 0;
         Box::new(self.pools.into_iter().flat_map(move |(pool, facts)| {
             let first = next;
-            next += u32::try_from(facts.rows.len().div_ceil(lucid_model::frame::CHUNK_NODES_MAX))
-                .unwrap_or(u32::MAX);
+            next += u32::try_from(
+                facts.rows.len().div_ceil(lucid_model::epochs::frame::CHUNK_NODES_MAX),
+            )
+            .unwrap_or(u32::MAX);
             head.each_chunk(pool, facts.rows, first)
         }))
     }

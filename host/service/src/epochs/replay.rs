@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lucid_model::{
-    epoch::EpochRecord,
-    facts::Fact,
-    frame::FrameChunk,
+    epochs::{
+        epoch::EpochRecord,
+        facts::Fact,
+        frame::FrameChunk,
+        receipt::{ChunkHeader, ScoreRow, ScoredChunk},
+    },
     id::{Digest, NodeId},
-    merkle,
-    policy::{ParamValues, PolicyIdentity, PolicyKind},
-    receipt::{ChunkHeader, ScoreRow, ScoredChunk},
+    money::merkle,
+    policies::{ParamValues, PolicyIdentity, PolicyKind},
 };
 use lucid_ports::{
     CallError, EpochFilter, Order, PageRequest, ScoreView, ScoringPolicy, StoredBundle,
@@ -433,7 +435,7 @@ impl Service {
                 .await?
                 .ok_or(ServiceError::no("policy version"))?,
         );
-        let of_version = |a: &lucid_model::policy::Activation| {
+        let of_version = |a: &lucid_model::policies::Activation| {
             a.kind == PolicyKind::Scoring && a.policy.digest == header.policy.digest
         };
         let activated = self

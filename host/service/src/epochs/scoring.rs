@@ -13,13 +13,15 @@ use std::{ops::Range, sync::Arc};
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lucid_model::{
-    epoch::Period,
-    facts::Fact,
-    frame::FrameChunk,
+    epochs::{
+        epoch::Period,
+        facts::Fact,
+        frame::FrameChunk,
+        receipt::{ChunkHeader, ScoreRow, ScoredChunk},
+        score::{Factors, PPM, Ppm, RawCenti, raw_score_round_half_even},
+    },
     id::{NodeId, PoolScope},
-    policy::{Batch, CallContext, PolicyIdentity, PolicyRef, Revision, Scope},
-    receipt::{ChunkHeader, ScoreRow, ScoredChunk},
-    score::{Factors, PPM, Ppm, RawCenti, raw_score_round_half_even},
+    policies::{Batch, CallContext, PolicyIdentity, PolicyRef, Revision, Scope},
 };
 use lucid_ports::{
     Attempt, CallError, FramePart, PolicySnapshot, ScoringPolicy, Staged, StagedChunk, TRACE,

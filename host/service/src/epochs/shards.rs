@@ -11,7 +11,10 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use lucid_model::{epoch::Period, policy::Scope, receipt::ScoredChunk, score::RULES_VERSION};
+use lucid_model::{
+    epochs::{epoch::Period, receipt::ScoredChunk, score::RULES_VERSION},
+    policies::Scope,
+};
 use lucid_ports::{Attempt, PolicySnapshot, Staged, StagedChunk};
 use parking_lot::Mutex;
 

@@ -5,13 +5,15 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures::future::try_join_all;
 use lucid_model::{
-    credit::Interval,
-    epoch::Period,
-    facts::{Fact, total_saturating},
-    frame::{FactColumn, FrameChunk},
+    epochs::{
+        epoch::Period,
+        facts::{Fact, total_saturating},
+        frame::{FactColumn, FrameChunk},
+    },
     id::{NodeId, PoolScope},
-    policy::{ParamValues, PolicyIdentity, PolicyKind, PolicyVersion},
-    simulation::{Change, Earned, Simulation},
+    policies::{ParamValues, PolicyIdentity, PolicyKind, PolicyVersion},
+    review::simulation::{Change, Earned, Simulation},
+    telemetry::credit::Interval,
 };
 use lucid_ports::{FramePart, PublishError, ScoringPolicy};
 
@@ -215,11 +217,13 @@ fn put_in(frames: &mut [FrameChunk], previous: &Scores) {
 #[cfg(test)]
 mod tests {
     use lucid_model::{
-        epoch::PeriodLength,
-        facts::FactRow,
-        frame::{CHUNK_NODES_MAX, FrameHead},
-        policy::Revision,
-        score::Ppm,
+        epochs::{
+            epoch::PeriodLength,
+            facts::FactRow,
+            frame::{CHUNK_NODES_MAX, FrameHead},
+            score::Ppm,
+        },
+        policies::Revision,
         time::TimeMs,
     };
 

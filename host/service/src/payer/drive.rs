@@ -2,9 +2,13 @@
 
 use lucid_model::{
     audit::AuditEntry,
-    event::EventKind,
-    ledger::Draft,
-    payout::{Capabilities, Closing, Effect, Event, Payout, PayoutState, Reported, Rules, step},
+    money::{
+        ledger::Draft,
+        payout::{
+            Capabilities, Closing, Effect, Event, Payout, PayoutState, Reported, Rules, step,
+        },
+    },
+    notifications::event::EventKind,
     time::TimeMs,
 };
 use lucid_ports::{PayoutUpdate, TRACE, Tenure};
@@ -136,10 +140,10 @@ impl Service {
         let reason = payout.reason.as_deref().unwrap_or("-");
         let found = match payout.found.as_ref().map(|found| &found.outcome) {
             None => String::new(),
-            Some(lucid_model::payout::Outcome::Paid { txid }) => {
+            Some(lucid_model::money::payout::Outcome::Paid { txid }) => {
                 format!("; the payment service says by now: paid by {txid}")
             }
-            Some(lucid_model::payout::Outcome::NotPaid) => {
+            Some(lucid_model::money::payout::Outcome::NotPaid) => {
                 "; the payment service says by now: not paid".to_owned()
             }
         };

@@ -7,8 +7,8 @@
 //! and no other process can have, or when a payer's lease and the HTTP time-out are over. Looking
 //! goes on all the time.
 
-use lucid_model::{
-    money::MicroUsdt,
+use lucid_model::money::{
+    MicroUsdt,
     payout::{Freeze, PaymentsSwitch, PayoutState},
 };
 use lucid_ports::{Fence, Tenure};

@@ -2,7 +2,7 @@
 //! what came of it.
 
 use lucid_model::{
-    payout::{Answer, Breaker, Payout, Permit, Reply, Reported, Tried},
+    money::payout::{Answer, Breaker, Payout, Permit, Reply, Reported, Tried},
     time::TimeMs,
 };
 use lucid_ports::PaymentRail;

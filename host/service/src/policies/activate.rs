@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use lucid_model::{
     audit::AuditEntry,
-    event::EventKind,
+    fleet::pool::PoolStatus,
     id::Digest,
-    policy::{
+    notifications::event::EventKind,
+    policies::{
         Activation, ParamValues, PolicyKind, PolicyVersion, ReportCause, Revision, Scope,
         VersionState, applicable,
     },
-    pool::PoolStatus,
 };
 use lucid_ports::{Activated, TRACE};
 
@@ -273,7 +273,7 @@ fn not_left_behind(activations: impl Iterator<Item = Activation>) -> Vec<Activat
 
 #[cfg(test)]
 mod tests {
-    use lucid_model::{policy::PolicyRef, time::TimeMs};
+    use lucid_model::{policies::PolicyRef, time::TimeMs};
 
     use super::*;
 

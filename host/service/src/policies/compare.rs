@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use lucid_model::policy::{PolicyDifferences, PolicyProfile, PolicyRef, PolicyVersion, Scope};
+use lucid_model::policies::{PolicyDifferences, PolicyProfile, PolicyRef, PolicyVersion, Scope};
 
 use super::VersionStanding;
 use crate::{Service, ServiceError};

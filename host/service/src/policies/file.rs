@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lucid_model::{
     id::Digest,
-    policy::{Activation, ParamValues, PolicyKind, PolicyVersion, Revision, Scope},
+    policies::{Activation, ParamValues, PolicyKind, PolicyVersion, Revision, Scope},
 };
 use lucid_ports::ImportRecord;
 

@@ -1,4 +1,4 @@
-use lucid_model::policy::{PolicyVersion, Standing, VersionState};
+use lucid_model::policies::{PolicyVersion, Standing, VersionState};
 
 use super::{VersionStanding, needs_operator};
 use crate::{Actor, Service, ServiceError};

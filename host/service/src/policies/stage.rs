@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use lucid_model::{
     canonical::Canonical,
-    event::EventKind,
+    fleet::node::CapReached,
     id::Digest,
-    node::CapReached,
-    policy::{Bundle, ParamValues, PolicyRef, PolicyVersion, ReportCause, VersionState},
+    notifications::event::EventKind,
+    policies::{Bundle, ParamValues, PolicyRef, PolicyVersion, ReportCause, VersionState},
 };
 use lucid_ports::{GateReport, ImportRecord, StoredBundle, TRACE};
 

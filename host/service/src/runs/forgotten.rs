@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lucid_model::{
+    fleet::node::NodeStatus,
     id::{NodeId, PayoutId, RunId},
-    ledger::{Balances, Draft, Head, Stream},
-    money::MicroUsdt,
-    node::NodeStatus,
-    payout::{Payout, PayoutState, Run},
-    settlement::SettlementRecord,
+    money::{
+        MicroUsdt,
+        ledger::{Balances, Draft, Head, Stream},
+        payout::{Payout, PayoutState, Run},
+        settlement::SettlementRecord,
+    },
     time::TimeMs,
 };
 

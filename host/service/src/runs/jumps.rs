@@ -9,7 +9,10 @@
 
 use std::collections::BTreeMap;
 
-use lucid_model::{id::NodeId, money::MicroUsdt, settlement::SettlementRecord};
+use lucid_model::{
+    id::NodeId,
+    money::{MicroUsdt, settlement::SettlementRecord},
+};
 
 use crate::{Service, ServiceError};
 

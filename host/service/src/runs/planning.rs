@@ -9,13 +9,15 @@ use std::collections::{BTreeMap, VecDeque};
 use futures::{FutureExt, TryStreamExt, stream::FuturesUnordered};
 use lucid_model::{
     audit::AuditEntry,
-    event::EventKind,
+    fleet::node::{Node, NodeStatus, PayoutHold, Wallet},
     id::{NodeId, PayoutId, RunId},
-    ledger::{Account, Draft, Entry, Head, LedgerError, Leg, Stream},
-    money::MicroUsdt,
-    node::{Node, NodeStatus, PayoutHold, Wallet},
-    payout::{Payout, PayoutState, Run, RunState},
-    settlement::SettlementRecord,
+    money::{
+        MicroUsdt,
+        ledger::{Account, Draft, Entry, Head, LedgerError, Leg, Stream},
+        payout::{Payout, PayoutState, Run, RunState},
+        settlement::SettlementRecord,
+    },
+    notifications::event::EventKind,
 };
 use lucid_ports::{
     Booked, Order, PageRequest, PayoutFilter, PayoutSort, PayoutUpdate, TRACE, Tenure,

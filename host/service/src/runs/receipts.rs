@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use lucid_model::{
+    fleet::node::PublicKey,
     id::{Digest, PayoutId, RunId},
-    merkle,
-    node::PublicKey,
-    payout::{Payout, PayoutState, Receipt, RunState, run_statement},
+    money::{
+        merkle,
+        payout::{Payout, PayoutState, Receipt, RunState, run_statement},
+    },
 };
 
 use crate::{Actor, Service, ServiceError};

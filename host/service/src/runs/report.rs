@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use lucid_model::{
+    fleet::node::{Node, PayoutHold},
     id::{NodeId, RunId, UserId},
-    money::MicroUsdt,
-    node::{Node, PayoutHold},
-    payout::{Payout, PayoutState, Run, RunPart, RunState},
+    money::{
+        MicroUsdt,
+        payout::{Payout, PayoutState, Run, RunPart, RunState},
+    },
 };
 use lucid_ports::{Order, PageRequest, PayoutFilter, PayoutSort};
 

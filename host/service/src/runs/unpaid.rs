@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lucid_model::{
+    fleet::node::Node,
     id::{NodeId, PayoutId, RunId, UserId},
-    ledger::{Account, Head, Stream},
-    money::MicroUsdt,
-    node::Node,
-    payout::{Payout, PayoutState, Run, RunState},
+    money::{
+        MicroUsdt,
+        ledger::{Account, Head, Stream},
+        payout::{Payout, PayoutState, Run, RunState},
+    },
     time::TimeMs,
 };
 

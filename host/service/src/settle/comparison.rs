@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use lucid_model::{
-    credit::Interval,
-    epoch::Period,
+    epochs::epoch::Period,
+    fleet::node::{Node, NodeStatus},
     id::{NodeId, PoolScope},
     money::MicroUsdt,
-    node::{Node, NodeStatus},
-    simulation::{Earned, Simulation},
+    review::simulation::{Earned, Simulation},
+    telemetry::credit::Interval,
 };
 use lucid_ports::{NodeTotals, PayoutPolicy};
 

@@ -5,11 +5,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use lucid_model::{
-    epoch::Period,
+    epochs::epoch::Period,
+    fleet::node::{Node, NodeStatus},
     id::NodeId,
     money::MicroUsdt,
-    node::{Node, NodeStatus},
-    policy::Scope,
+    policies::Scope,
 };
 
 use super::PoolToShare;

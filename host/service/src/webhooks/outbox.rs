@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
 use lucid_model::{
-    event::{Event, EventKind, Value},
     id::{DeliveryId, NodeId, PoolId, WebhookId},
+    notifications::{
+        event::{Event, EventKind, Value},
+        webhook::{Delivery, DeliveryState, Webhook, WebhookSecret, is_sent, wait_ms},
+    },
     time::TimeMs,
-    webhook::{Delivery, DeliveryState, Webhook, WebhookSecret, is_sent, wait_ms},
 };
 use lucid_ports::{DeliveryFilter, Order, PageRequest, TRACE};
 

@@ -2,7 +2,7 @@
 
 use lucid_model::{
     id::WebhookId,
-    webhook::{KeptSecret, Webhook, WebhookSecret},
+    notifications::webhook::{KeptSecret, Webhook, WebhookSecret},
 };
 use lucid_ports::{Seal, SealError};
 

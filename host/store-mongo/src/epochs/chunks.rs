@@ -1,7 +1,9 @@
 use lucid_model::{
+    epochs::{
+        receipt::{ChunkHeader, ScoreRow, ScoredChunk},
+        score::{Factors, RawCenti, ScoreCenti},
+    },
     id::NodeId,
-    receipt::{ChunkHeader, ScoreRow, ScoredChunk},
-    score::{Factors, RawCenti, ScoreCenti},
 };
 use lucid_ports::{Attempt, Staged, StagedChunk};
 use lucid_store::packing;

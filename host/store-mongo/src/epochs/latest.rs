@@ -1,4 +1,4 @@
-use lucid_model::{id::NodeId, receipt::ScoredChunk};
+use lucid_model::{epochs::receipt::ScoredChunk, id::NodeId};
 use lucid_ports::{Page, PageRequest, ScoreFilter, ScoreSort, ScoreView};
 use mongodb::bson::{Document, doc};
 

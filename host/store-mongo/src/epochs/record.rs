@@ -1,4 +1,8 @@
-use lucid_model::{epoch::EpochRecord, policy::Revision, score::Ppm, vote::BlockRef};
+use lucid_model::{
+    consensus::BlockRef,
+    epochs::{epoch::EpochRecord, score::Ppm},
+    policies::Revision,
+};
 use lucid_ports::{EpochFilter, Page, PageRequest};
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 

@@ -1,9 +1,11 @@
 use std::collections::HashMap;
 
 use lucid_model::{
+    epochs::{
+        receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
+        score::{Factors, Ppm, RawCenti, ScoreCenti},
+    },
     id::{NodeId, OnDemandId},
-    receipt::{ChunkHeader, OnDemandReceipt, ScoreRow, ScoredChunk},
-    score::{Factors, Ppm, RawCenti, ScoreCenti},
     time::TimeMs,
 };
 use lucid_ports::{Page, PageRequest, ScoreFilter, ScoreSort, ScoreView};

@@ -1,8 +1,10 @@
 use lucid_model::{
-    epoch::EpochRecord,
-    merkle,
-    receipt::{ScoreRow, ScoredChunk},
-    vote::Vote,
+    consensus::Vote,
+    epochs::{
+        epoch::EpochRecord,
+        receipt::{ScoreRow, ScoredChunk},
+    },
+    money::merkle,
 };
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 

@@ -1,6 +1,6 @@
 use lucid_model::{
+    epochs::receipt::ScoreRow,
     id::{NodeId, PoolScope},
-    receipt::ScoreRow,
 };
 use lucid_ports::NodeTotals;
 use lucid_store::sums::{Observed, TooLarge, Totals};

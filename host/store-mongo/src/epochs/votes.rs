@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 
 use lucid_model::{
+    consensus::{BlockRef, Vote, VoteChoice, VoteState, VoteTally},
+    epochs::score::ScoreCenti,
     id::NodeId,
-    score::ScoreCenti,
     time::TimeMs,
-    vote::{BlockRef, Vote, VoteChoice, VoteState, VoteTally},
 };
 use lucid_ports::{MadeVotes, Page, PageRequest, VoteFilter};
 use lucid_store::sums;

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use lucid_model::{
     audit::AuditEntry,
-    ledger::{Entry, Head, LedgerError, Stream},
+    money::ledger::{Entry, Head, LedgerError, Stream},
 };
 use lucid_ports::Booked;
 use mongodb::{

@@ -1,7 +1,7 @@
 use lucid_model::{
     audit::AuditEntry,
+    fleet::node::Node,
     id::{NodeId, PoolId},
-    node::Node,
 };
 use lucid_ports::Assigned;
 use mongodb::bson::{Document, doc};

@@ -1,11 +1,11 @@
 use lucid_model::{
-    id::{NodeId, PoolId, UserId},
-    node::{
+    epochs::score::ScoreCenti,
+    fleet::node::{
         Hardware, Node, NodeAddress, NodeConfig, NodeStatus, PublicKey, Suspension, Wallet,
         WalletWish, network_of,
     },
-    score::ScoreCenti,
-    tron::TronAddress,
+    id::{NodeId, PoolId, UserId},
+    money::tron::TronAddress,
 };
 use mongodb::bson::{Bson, Document, doc};
 

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 
 use futures::future::try_join_all;
 use lucid_model::{
+    fleet::node::{Node, NodeCaps, network_of},
     id::NodeId,
-    node::{Node, NodeCaps, network_of},
 };
 use mongodb::bson::{Bson, Document, doc};
 

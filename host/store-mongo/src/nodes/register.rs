@@ -4,8 +4,8 @@
 
 use lucid_model::{
     audit::AuditEntry,
+    fleet::node::{Node, NodeStatus},
     id::EnrolmentId,
-    node::{Node, NodeStatus},
 };
 use lucid_ports::{Newcomer, RegisterConflict, Registered, Registration};
 use mongodb::bson::{Bson, Document, doc};

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lucid_model::{id::PoolId, pool::Pool};
+use lucid_model::{fleet::pool::Pool, id::PoolId};
 use parking_lot::Mutex;
 use uuid::Uuid;
 

@@ -11,9 +11,8 @@
 use std::collections::HashSet;
 
 use lucid_model::{
+    fleet::{node::Node, pool::Pool},
     id::{NodeId, PoolId},
-    node::Node,
-    pool::Pool,
 };
 use mongodb::bson::{Document, doc};
 use uuid::Uuid;

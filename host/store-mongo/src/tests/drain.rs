@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use lucid_model::{
     audit::{record::Record, verify::Trust},
-    node::{Node, NodeStatus},
-    pool::Pool,
+    fleet::{
+        node::{Node, NodeStatus},
+        pool::Pool,
+    },
 };
 use lucid_ports::{Assigned, AuditFilter, AuditLog, AuditStore, NodeStore, Order, PoolStore};
 use lucid_service::verify_audit;

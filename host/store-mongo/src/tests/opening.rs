@@ -1,4 +1,7 @@
-use lucid_model::{epoch::EpochRecord, id::PoolScope, receipt::epoch_root};
+use lucid_model::{
+    epochs::{epoch::EpochRecord, receipt::epoch_root},
+    id::PoolScope,
+};
 use lucid_ports::{Attempt, EpochStore};
 use lucid_store::OpenError;
 use lucid_store_conformance::examples::*;

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use lucid_model::{node::NodeStatus, pool::PoolStatus};
+use lucid_model::fleet::{node::NodeStatus, pool::PoolStatus};
 use lucid_ports::NodeFilter;
 use lucid_store_conformance::examples::*;
 use mongodb::bson::{Bson, Document, doc};

@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 
 use lucid_model::{
+    audit::request::RequestKey,
+    epochs::score::ScoreCenti,
     id::{Digest, NodeId, PoolId, UserId},
-    policy::Activation,
-    request::RequestKey,
-    score::ScoreCenti,
+    policies::Activation,
     time::TimeMs,
 };
 use lucid_ports::{ImportRecord, StoredBundle};

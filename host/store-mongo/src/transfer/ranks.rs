@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use lucid_model::node::Node;
+use lucid_model::fleet::node::Node;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::super::{

@@ -1,6 +1,10 @@
 use std::collections::{BTreeMap, HashMap};
 
-use lucid_model::{credit::Interval, id::NodeId, metric::Sample, time::TimeMs};
+use lucid_model::{
+    id::NodeId,
+    telemetry::{credit::Interval, metric::Sample},
+    time::TimeMs,
+};
 use lucid_store::{
     packing,
     transfer::{Key, LiveRecord, Part, Record, RollupsRecord, blocks},

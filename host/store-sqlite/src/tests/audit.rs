@@ -9,8 +9,8 @@ use lucid_model::{
         seal::{Seal, SealStatement},
         verify::{Flaw, Trust},
     },
+    fleet::node::PublicKey,
     id::{Digest, FamilyId},
-    node::PublicKey,
     time::TimeMs,
 };
 use lucid_ports::{AuditStore, NodeStore, StoreError};

@@ -1,9 +1,9 @@
 use super::open;
 use lucid_model::{
+    epochs::receipt::{ScoreRow, ScoredChunk},
+    fleet::node::SiblingCounts,
     id::PoolScope,
-    metric::{Resolution, roll_up},
-    node::SiblingCounts,
-    receipt::{ScoreRow, ScoredChunk},
+    telemetry::metric::{Resolution, roll_up},
     time::TimeMs,
 };
 use lucid_ports::{

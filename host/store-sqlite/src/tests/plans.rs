@@ -1,11 +1,10 @@
 use lucid_model::{
+    consensus::VoteState,
+    fleet::{node::NodeStatus, pool::PoolStatus},
     id::WebhookId,
-    node::NodeStatus,
-    payout::{PayoutState, PayoutStatus},
-    pool::PoolStatus,
+    money::payout::{PayoutState, PayoutStatus},
+    notifications::webhook::DeliveryState,
     time::TimeMs,
-    vote::VoteState,
-    webhook::DeliveryState,
 };
 use lucid_ports::{
     AuditFilter, DeliveryFilter, EnrolmentFilter, EpochFilter, NodeFilter, NodeSort, Order,

@@ -1,9 +1,8 @@
 use lucid_model::{
+    audit::request::RequestKey,
+    epochs::{receipt::OnDemandReceipt, score::ScoreCenti},
+    fleet::pool::Pool,
     id::{NodeId, OnDemandId, PoolId, UserId},
-    pool::Pool,
-    receipt::OnDemandReceipt,
-    request::RequestKey,
-    score::ScoreCenti,
     time::TimeMs,
 };
 use lucid_ports::ImportRecord;

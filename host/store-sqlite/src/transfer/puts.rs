@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use lucid_model::{id::AuditWriterId, receipt::ScoredChunk};
+use lucid_model::{epochs::receipt::ScoredChunk, id::AuditWriterId};
 use lucid_store::transfer::{LatestRecord, Record, RequestRecord};
 use rusqlite::{Connection, params};
 

@@ -1,8 +1,10 @@
 use lucid_model::{
-    credit::Interval,
     id::NodeId,
-    metric::{Resolution, Sample},
-    observation::Observation,
+    telemetry::{
+        credit::Interval,
+        metric::{Resolution, Sample},
+        observation::Observation,
+    },
     time::TimeMs,
 };
 use lucid_store::{

@@ -2,10 +2,12 @@
 
 use lucid_model::{
     canonical::{Canonical, CanonicalReader},
-    epoch::{Period, PeriodLength},
+    epochs::epoch::{Period, PeriodLength},
     id::{PoolId, PoolScope},
-    money::MicroUsdt,
-    settlement::{Accrual, Distribution, PoolSettlement},
+    money::{
+        MicroUsdt,
+        settlement::{Accrual, Distribution, PoolSettlement},
+    },
 };
 use uuid::Uuid;
 

@@ -3,11 +3,13 @@
 
 use lucid_model::{
     canonical::{Canonical, CanonicalReader},
-    epoch::{Period, PeriodLength},
-    frame::{FactColumn, FrameChunk},
+    epochs::{
+        epoch::{Period, PeriodLength},
+        frame::{FactColumn, FrameChunk},
+        score::Ppm,
+    },
     id::{PoolId, PoolScope},
-    policy::Revision,
-    score::Ppm,
+    policies::Revision,
 };
 use lucid_ports::FramePart;
 use uuid::Uuid;
@@ -102,7 +104,7 @@ pub fn unpack(packed: &[u8]) -> Result<FrameChunk, Unreadable> {
 
 #[cfg(test)]
 mod tests {
-    use lucid_model::facts::Fact;
+    use lucid_model::epochs::facts::Fact;
 
     use super::*;
     use lucid_store_conformance::epochs::frame;

@@ -2,8 +2,8 @@
 //! from what it is most often near to.
 
 use lucid_model::{
-    metric::{NetworkCounters, Reading, Rollup, Spread},
-    score::Ppm,
+    epochs::score::Ppm,
+    telemetry::metric::{NetworkCounters, Reading, Rollup, Spread},
     time::TimeMs,
 };
 
@@ -167,7 +167,7 @@ impl Rest<'_> {
 
 #[cfg(test)]
 mod tests {
-    use lucid_model::metric::{Resolution, roll_up};
+    use lucid_model::telemetry::metric::{Resolution, roll_up};
     use proptest::prelude::*;
 
     use super::*;
@@ -179,7 +179,7 @@ mod tests {
             let hour = 7_200_000;
             let samples: Vec<_> = readings
                 .into_iter()
-                .map(|(at, sent, uptime_s, active_sessions)| lucid_model::metric::Sample { uptime_s, active_sessions, ..sample(1, hour + at, sent) })
+                .map(|(at, sent, uptime_s, active_sessions)| lucid_model::telemetry::metric::Sample { uptime_s, active_sessions, ..sample(1, hour + at, sent) })
                 .collect();
             for resolution in Resolution::ALL {
                 let rollups = roll_up(&samples, resolution);

@@ -3,9 +3,11 @@
 
 use lucid_model::{
     canonical::{Canonical, CanonicalReader},
+    epochs::{
+        receipt::ScoreRow,
+        score::{Factors, Ppm, RawCenti, ScoreCenti},
+    },
     id::NodeId,
-    receipt::ScoreRow,
-    score::{Factors, Ppm, RawCenti, ScoreCenti},
 };
 
 use super::{Unreadable, columns};

@@ -1,30 +1,34 @@
 use std::fmt;
 
 use lucid_model::{
-    adjustment::Adjustment,
-    alert::Alert,
     audit::{
         chain::{ChainedEntry, Link},
+        request::{RequestKey, StoredAnswer},
         seal::Seal,
     },
-    credit::Interval,
-    enrolment::Enrolment,
-    epoch::{EpochRecord, Period},
+    consensus::Vote,
+    epochs::{
+        adjustment::Adjustment,
+        epoch::{EpochRecord, Period},
+        receipt::{OnDemandReceipt, ScoredChunk},
+        score::ScoreCenti,
+    },
+    fleet::{
+        alert::Alert,
+        enrolment::Enrolment,
+        node::Node,
+        pool::{Pool, health::Standing},
+    },
     id::{Digest, IntendedId, NodeId, PoolId, UserId},
-    ledger::Entry,
-    metric::Sample,
-    node::Node,
-    observation::Observation,
-    payout::{Mismatch, Payout, Proposal, Run},
-    policy::{Activation, PolicyReport, Shadow, ShadowResult},
-    pool::{Pool, health::Standing},
-    receipt::{OnDemandReceipt, ScoredChunk},
-    request::{RequestKey, StoredAnswer},
-    score::ScoreCenti,
-    settlement::SettlementRecord,
+    money::{
+        ledger::Entry,
+        payout::{Mismatch, Payout, Proposal, Run},
+        settlement::SettlementRecord,
+    },
+    notifications::webhook::{Delivery, Webhook},
+    policies::{Activation, PolicyReport, Shadow, ShadowResult},
+    telemetry::{credit::Interval, metric::Sample, observation::Observation},
     time::TimeMs,
-    vote::Vote,
-    webhook::{Delivery, Webhook},
 };
 use lucid_ports::{ImportRecord, StoredBundle};
 use serde::{Deserialize, Serialize};

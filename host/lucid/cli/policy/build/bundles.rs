@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use lucid_engine::{abi_of, read_bundle, write_bundle};
-use lucid_model::{id::Digest, policy::Bundle};
+use lucid_model::{id::Digest, policies::Bundle};
 
 use super::{
     super::test::cases,

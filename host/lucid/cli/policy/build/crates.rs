@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use lucid_model::policy::PolicyKind;
+use lucid_model::policies::PolicyKind;
 use serde::Deserialize;
 
 use super::super::workshop::wrong;

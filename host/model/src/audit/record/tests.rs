@@ -4,17 +4,22 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    alert::AlertThresholds,
-    enrolment::EnrolmentScope,
-    id::{EnrolmentId, NodeId, PayoutId, PoolId, RunId, UserId},
-    money::MicroUsdt,
-    node::{
-        Hardware, NodeAddress, NodeConfig, NodeStatus, PublicKey, Suspension, Wallet, WalletWish,
+    epochs::score::{Ppm, ScoreCenti},
+    fleet::{
+        alert::AlertThresholds,
+        enrolment::EnrolmentScope,
+        node::{
+            Hardware, NodeAddress, NodeConfig, NodeStatus, PublicKey, Suspension, Wallet,
+            WalletWish,
+        },
+        pool::{LoadBalancing, PoolConfig, PoolStatus},
     },
-    payout::{PayoutState, RunState},
-    policy::{ParamValues, PolicyKind, Revision, Scope, VersionState},
-    pool::{LoadBalancing, PoolConfig, PoolStatus},
-    score::{Ppm, ScoreCenti},
+    id::{EnrolmentId, NodeId, PayoutId, PoolId, RunId, UserId},
+    money::{
+        MicroUsdt,
+        payout::{PayoutState, RunState},
+    },
+    policies::{ParamValues, PolicyKind, Revision, Scope, VersionState},
     time::TimeMs,
 };
 
@@ -50,7 +55,7 @@ fn node() -> Node {
     }
 }
 
-fn address() -> crate::tron::TronAddress {
+fn address() -> crate::money::tron::TronAddress {
     "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC".parse().unwrap()
 }
 

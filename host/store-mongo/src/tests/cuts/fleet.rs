@@ -1,10 +1,12 @@
 //! Nodes and pools.
 
 use lucid_model::{
-    enrolment::{Enrolment, EnrolmentScope},
+    fleet::{
+        enrolment::{Enrolment, EnrolmentScope},
+        node::{Node, NodeCaps, NodeStatus, PublicKey},
+        pool::Pool,
+    },
     id::{Digest, EnrolmentId},
-    node::{Node, NodeCaps, NodeStatus, PublicKey},
-    pool::Pool,
     time::TimeMs,
 };
 use lucid_ports::{Assigned, EnrolmentStore, NodeStore, PoolStore, Registered, Registration};

@@ -1,6 +1,6 @@
 //! Ledger and payouts.
 
-use lucid_model::{ledger::Head, payout::Payout};
+use lucid_model::money::{ledger::Head, payout::Payout};
 use lucid_ports::{Booked, Fence, LedgerStore, PayoutStore, PayoutUpdate};
 use lucid_store_conformance::examples::*;
 

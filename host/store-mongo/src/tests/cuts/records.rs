@@ -1,10 +1,12 @@
 //! Epochs, frames, reports, policies and the audit log.
 
 use lucid_model::{
-    epoch::EpochRecord,
+    epochs::{
+        epoch::EpochRecord,
+        receipt::{ScoredChunk, epoch_root},
+    },
     id::{Digest, PoolScope},
-    policy::{ParamValues, PolicyKind, Revision, Scope},
-    receipt::{ScoredChunk, epoch_root},
+    policies::{ParamValues, PolicyKind, Revision, Scope},
     time::TimeMs,
 };
 use lucid_ports::{
@@ -192,7 +194,7 @@ async fn a_policy_that_is_cut_off_while_it_is_kept_and_activated() {
         stored.bundle.component = vec![u8::try_from(number % 256).unwrap(); 9 << 20];
         stored
     };
-    let activation = |number: u32| lucid_model::policy::Activation {
+    let activation = |number: u32| lucid_model::policies::Activation {
         revision: Revision(0),
         kind: PolicyKind::Scoring,
         scope: Scope::Default,
@@ -264,7 +266,7 @@ async fn a_frame_that_is_cut_off() {
     let of = |number: u32| {
         let chunks = frame(i64::from(number)).into_iter();
         chunks
-            .map(|chunk| lucid_model::frame::FrameChunk {
+            .map(|chunk| lucid_model::epochs::frame::FrameChunk {
                 period: period(i64::from(number)),
                 ..chunk
             })
@@ -278,7 +280,7 @@ async fn a_frame_that_is_cut_off() {
         async |store, number, answered| {
             let other: Vec<_> = frame(7_777)
                 .into_iter()
-                .map(|chunk| lucid_model::frame::FrameChunk {
+                .map(|chunk| lucid_model::epochs::frame::FrameChunk {
                     period: period(i64::from(number)),
                     ..chunk
                 })

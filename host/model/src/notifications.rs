@@ -1,0 +1,4 @@
+//! What is told to whom.
+
+pub mod event;
+pub mod webhook;

@@ -1,0 +1,3 @@
+//! What compares and explains, and decides nothing.
+
+pub mod simulation;
