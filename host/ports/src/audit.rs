@@ -1,3 +1,5 @@
+pub(crate) mod requests;
+
 use async_trait::async_trait;
 use lucid_model::{
     audit::{

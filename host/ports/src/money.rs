@@ -1,3 +1,7 @@
+pub(crate) mod books;
+pub(crate) mod decisions;
+pub(crate) mod rail;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;

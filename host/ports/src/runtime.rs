@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lucid_model::{
+    fleet::node::PublicKey,
     id::Digest,
     policies::{
         Activation, Batch, Bundle, CallContext, Explanation, ParamValues, PolicyIdentity,
@@ -24,6 +25,14 @@ pub trait Clock: Send + Sync {
     fn since_boot_ms(&self) -> i64 {
         self.monotonic_ms()
     }
+}
+
+/// The service's own key.
+pub trait Signer: Send + Sync {
+    /// Its public half.
+    fn public_key(&self) -> PublicKey;
+    /// Signs a statement.
+    fn sign(&self, statement: &[u8]) -> [u8; 64];
 }
 
 /// Randomness.

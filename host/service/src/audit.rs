@@ -1,5 +1,6 @@
 //! The audit log: reading it, and sealing the ends of its chains.
 
+pub(crate) mod requests;
 mod verify;
 
 use std::collections::BTreeMap;

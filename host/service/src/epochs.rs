@@ -27,9 +27,12 @@ pub use self::{
 pub(crate) use self::{framing::registered_facts, replay::Known, scoring::score_with_factors};
 use crate::{Service, ServiceError};
 
+pub(crate) mod adjustments;
 mod closing;
 mod framing;
+pub(crate) mod last_good;
 mod replay;
+pub(crate) mod scores;
 mod scoring;
 mod shards;
 mod simulation;

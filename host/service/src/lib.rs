@@ -4,54 +4,19 @@
 //! composition root calls, so that a simulation can call it too.
 
 mod actor;
-mod adjustments;
-mod alerts;
 mod audit;
-mod books;
-mod bus;
-mod carried;
 mod clock;
-mod clones;
 mod config;
-mod decisions;
-mod enrolments;
+mod consensus;
 mod epochs;
 mod error;
-mod history;
-mod identity;
-mod last_good;
-mod liveness;
-mod machines;
-mod mismatches;
-mod node_alerts;
-mod nodes;
-mod observations;
-mod participation;
-mod payer;
-mod performance;
+mod fleet;
+mod money;
+mod notifications;
 mod policies;
-mod pool_health;
-mod pools;
-mod queries;
-mod reconciliation;
-mod registration;
-mod reports;
-mod requests;
-mod resolutions;
-mod runs;
-mod runway;
-mod samples;
-mod scores;
-mod service_alerts;
-mod settle;
-mod shadows;
-mod siblings;
-mod standing;
-mod statements;
+mod review;
+mod telemetry;
 mod vitals;
-mod votes;
-mod wallets;
-mod webhooks;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -78,52 +43,52 @@ use lucid_ports::{
 use parking_lot::Mutex;
 
 pub use actor::{Actor, Expected, Role};
-pub use adjustments::{ScoreSeen, Voided};
 pub use audit::{AuditProgress, AuditVerified, verify_audit};
-pub use books::{BooksProgress, BooksVerified, verify_books};
-pub use bus::EventBus;
-pub use carried::Carried;
 pub use clock::{CLOCK_DOUBTED, ClockStatus, EPOCHS_STALLED};
 pub use config::{Approval, PayerLimits, ServiceConfig, Trust};
-pub use decisions::Resolved;
-pub use enrolments::{GivenEnrolment, NewEnrolment};
+pub use consensus::participation::Participation;
+pub use epochs::adjustments::{ScoreSeen, Voided};
+pub use epochs::scores::{OnDemand, ScoreClaim, ScoreRequest, Validated};
 pub use epochs::{
     Closing, DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay,
     Simulated, Stage, replay_chunk,
 };
 pub use error::ServiceError;
-pub use history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges};
-pub use identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};
-pub use machines::Machine;
-pub use mismatches::Untold;
-pub use node_alerts::{NodeAlert, NodeAlerts};
-pub use nodes::{ConfigChange, NewSuspension, NodePatch, NodeView};
-pub use observations::{JudgedSession, NewSession};
-pub use participation::Participation;
-pub use payer::{InFlight, PAYER};
-pub use performance::{PoolGrain, PoolHistory, PoolPoint};
+pub use fleet::enrolments::{GivenEnrolment, NewEnrolment};
+pub use fleet::identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};
+pub use fleet::machines::Machine;
+pub use fleet::node_alerts::{NodeAlert, NodeAlerts};
+pub use fleet::nodes::{ConfigChange, NewSuspension, NodePatch, NodeView};
+pub use fleet::pool_health::PoolHealth;
+pub use fleet::pools::{NewPool, PoolConfigChange, PoolPatch};
+pub use fleet::registration::NewNode;
+pub use money::books::{BooksProgress, BooksVerified, verify_books};
+pub use money::decisions::Resolved;
+pub use money::mismatches::Untold;
+pub use money::payer::{InFlight, PAYER};
+pub use money::reconciliation::LastVerified;
+pub use money::resolutions::Unresolvable;
+pub use money::runs::{
+    Balance, LeftOut, NotPaid, PayoutProof, RunLine, RunReport, Unpaid, UnpaidFilter, UnpaidLine,
+    UnpaidReport,
+};
+pub use money::statements::{Statement, StatementLine};
+pub use notifications::bus::EventBus;
+pub use notifications::webhooks::{GivenWebhook, NewWebhook, Told, WebhookPatch, WebhookSettings};
 pub use policies::{
     ActivationRequest, ActiveFile, Comparison, NamedActivation, Staged, Start, VersionFilter,
     VersionStanding,
 };
-pub use pool_health::PoolHealth;
-pub use pools::{NewPool, PoolConfigChange, PoolPatch};
-pub use queries::{Earnings, FleetUsage, NodeUsage};
-pub use reconciliation::LastVerified;
-pub use registration::NewNode;
-pub use reports::{NewSample, ReportProof, Reported};
-pub use resolutions::Unresolvable;
-pub use runs::{
-    Balance, LeftOut, NotPaid, PayoutProof, RunLine, RunReport, Unpaid, UnpaidFilter, UnpaidLine,
-    UnpaidReport,
-};
-pub use samples::{DropReason, DroppedSample, SampleLimits};
-pub use scores::{OnDemand, ScoreClaim, ScoreRequest, Validated};
-pub use shadows::NewShadow;
-pub use standing::{Safety, Standing};
-pub use statements::{Statement, StatementLine};
+pub use review::performance::{PoolGrain, PoolHistory, PoolPoint};
+pub use review::queries::{Earnings, FleetUsage, NodeUsage};
+pub use review::shadows::NewShadow;
+pub use review::standing::{Safety, Standing};
+pub use telemetry::carried::Carried;
+pub use telemetry::history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges};
+pub use telemetry::observations::{JudgedSession, NewSession};
+pub use telemetry::reports::{NewSample, ReportProof, Reported};
+pub use telemetry::samples::{DropReason, DroppedSample, SampleLimits};
 pub use vitals::{Pulse, STORE, STORE_DAMAGED, TASKS, TaskState, Trouble};
-pub use webhooks::{GivenWebhook, NewWebhook, Told, WebhookPatch, WebhookSettings};
 
 /// What the alert about a clock that is off is about: a replica that raised it is not ready.
 pub const CLOCK: &str = "clock";
@@ -163,7 +128,7 @@ pub struct Service {
     /// Last signed report of each active node; what presence grows from.
     last_reports: Mutex<BTreeMap<NodeId, LastReport>>,
     /// What nodes have left of their quotas of samples.
-    sample_quotas: samples::SampleQuotas,
+    sample_quotas: telemetry::samples::SampleQuotas,
     /// Reports that wait for the store.
     reports_waiting: AtomicUsize,
     /// When each active node was last heard of, on the monotonic clock; what liveness is judged by.
@@ -189,11 +154,11 @@ pub struct Service {
     no_pool_check_before: Mutex<TimeMs>,
     /// The epoch that is being closed, and how far it is.
     closing: Mutex<Option<epochs::Closing>>,
-    chain_pace: Mutex<votes::ChainPace>,
+    chain_pace: Mutex<consensus::votes::ChainPace>,
     /// How far payouts were compared with the payment service.
-    compared: Mutex<reconciliation::Progress>,
+    compared: Mutex<money::reconciliation::Progress>,
     /// What look-ups said of payouts that ended, and have to say again.
-    suspicions: Mutex<BTreeMap<PayoutId, mismatches::Suspicion>>,
+    suspicions: Mutex<BTreeMap<PayoutId, money::mismatches::Suspicion>>,
     /// What the last verification of the books found.
     last_verified: Mutex<Option<LastVerified>>,
     /// Held while scores are adjusted, and while a period is settled: neither happens in the middle
@@ -203,17 +168,17 @@ pub struct Service {
     no_money_sweep_before: Mutex<TimeMs>,
     no_help_before: Mutex<TimeMs>,
     /// What nodes have earned that did not accrue yet, as somebody asked last.
-    estimates: Mutex<Arc<settle::Estimates>>,
+    estimates: Mutex<Arc<money::settle::Estimates>>,
     /// Of the run that was asked about last.
-    receipts: Mutex<Arc<runs::Receipts>>,
+    receipts: Mutex<Arc<money::runs::Receipts>>,
     /// What this process's payer knows besides the store.
-    payer: Mutex<payer::PayerState>,
+    payer: Mutex<money::payer::PayerState>,
     /// How far rolling up and forgetting have come with the nodes.
-    walks: Mutex<history::Walks>,
+    walks: Mutex<telemetry::history::Walks>,
     /// What nodes measured lately, held against their limits.
     usage_watches: Mutex<BTreeMap<NodeId, UsageWatch>>,
     /// Nodes as which two agents may report.
-    collisions: Mutex<clones::Collisions>,
+    collisions: Mutex<fleet::clones::Collisions>,
     /// What pools say of their members' alerts, as far as they say anything.
     thresholds: Mutex<BTreeMap<PoolId, AlertThresholds>>,
     /// After how long members of pools that say so are silent.
@@ -236,7 +201,7 @@ impl Service {
             config,
             family,
             last_reports: Mutex::default(),
-            sample_quotas: samples::SampleQuotas::default(),
+            sample_quotas: telemetry::samples::SampleQuotas::default(),
             reports_waiting: AtomicUsize::default(),
             last_heard_ms: Mutex::default(),
             no_sweep_before_ms: Mutex::default(),

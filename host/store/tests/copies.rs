@@ -83,6 +83,15 @@ async fn copy_in_pieces(from: &str, to: &str) -> (CopyReport, u32) {
     panic!("never done");
 }
 
+#[tokio::test]
+async fn a_url_names_its_backend() {
+    let refusal = async |url| STORES.open(url).await.err().unwrap().to_string();
+    assert!(refusal("mongodb://host:notaport/x").await.contains("mongodb url"));
+    assert!(refusal("mongodb://").await.contains("not a store url"));
+    assert!(refusal("postgres://localhost/x").await.contains("postgres:// is unknown"));
+    STORES.open("memory://").await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_copy_from_sqlite_to_sqlite_says_the_same() {
     let (from, to) = (filled().await, tempfile::tempdir().unwrap());

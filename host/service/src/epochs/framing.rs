@@ -23,8 +23,10 @@ use lucid_ports::{FrameChunks, NodeObserved, TRACE};
 
 use crate::{
     Service, ServiceError, Trust,
-    liveness::WALK_BATCH,
-    siblings::{Kin, Siblings},
+    fleet::{
+        liveness::WALK_BATCH,
+        siblings::{Kin, Siblings},
+    },
 };
 
 use super::closing::Stage;

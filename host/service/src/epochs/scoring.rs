@@ -28,7 +28,7 @@ use lucid_ports::{
 };
 
 use super::{closing::Stage, shards::Shards};
-use crate::{Service, ServiceError, scores::factors_of};
+use crate::{Service, ServiceError, epochs::scores::factors_of};
 
 /// Rows one call of `explain` takes.
 const EXPLAIN_ROWS_MAX: usize = 100;

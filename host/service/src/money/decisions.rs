@@ -18,8 +18,8 @@ use lucid_model::{
 use lucid_ports::{Fence, Origin, Page, PageRequest, PayoutUpdate};
 
 use crate::{
-    Actor, Role, Service, ServiceError, mismatches::not_enough, resolutions::summary,
-    runs::treasurer,
+    Actor, Role, Service, ServiceError,
+    money::{mismatches::not_enough, resolutions::summary, runs::treasurer},
 };
 
 /// What the alert about frozen payments is about.

@@ -13,7 +13,10 @@ use lucid_model::{
     money::payout::{About, Outcome, Payout, PayoutState, Proposal, Resolution},
 };
 
-use crate::{Actor, Service, ServiceError, decisions::event, runs::treasurer};
+use crate::{
+    Actor, Service, ServiceError,
+    money::{decisions::event, runs::treasurer},
+};
 
 /// Payouts that are read or resolved at the same time.
 const AT_ONCE: usize = 32;

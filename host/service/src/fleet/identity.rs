@@ -14,7 +14,7 @@ use lucid_model::{
 };
 use lucid_ports::{FirstUse, RegisterConflict, TRACE};
 
-use crate::{Actor, NodeView, Service, ServiceError, nodes::Change};
+use crate::{Actor, NodeView, Service, ServiceError, fleet::nodes::Change};
 
 fn too_many(limit: usize) -> ServiceError {
     ServiceError::CapReached(CapReached {

@@ -19,8 +19,10 @@ use lucid_ports::{Booked, Order, Page, PageRequest};
 
 use crate::{
     Actor, Resolved, Service, ServiceError,
-    reconciliation::{RECONCILIATION, Verdict, verdict},
-    runs::treasurer,
+    money::{
+        reconciliation::{RECONCILIATION, Verdict, verdict},
+        runs::treasurer,
+    },
 };
 
 /// Look-ups that do not tell what became of a payout before a person is asked.

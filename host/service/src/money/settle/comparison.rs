@@ -13,7 +13,7 @@ use lucid_model::{
 use lucid_ports::{NodeTotals, PayoutPolicy};
 
 use super::PoolToShare;
-use crate::{Service, ServiceError, adjustments::accrued, siblings::Siblings};
+use crate::{Service, ServiceError, epochs::adjustments::accrued, fleet::siblings::Siblings};
 
 /// Most periods that one simulation asks about.
 const PERIODS_MAX: usize = 400;

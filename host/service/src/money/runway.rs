@@ -2,7 +2,7 @@
 
 use lucid_model::money::MicroUsdt;
 
-use crate::{Service, ServiceError, standing::usdt};
+use crate::{Service, ServiceError, review::standing::usdt};
 
 const DAY_S: f64 = 86_400.0;
 

@@ -22,7 +22,8 @@ use lucid_model::{
 use lucid_ports::{Report, ReportOutcome, SessionOutcome, TRACE};
 
 use crate::{
-    Actor, Approval, DroppedSample, JudgedSession, NewSession, Role, Service, ServiceError, samples,
+    Actor, Approval, DroppedSample, JudgedSession, NewSession, Role, Service, ServiceError,
+    telemetry::samples,
 };
 
 /// What a report is signed with; none for older clients, whose reports are history and never

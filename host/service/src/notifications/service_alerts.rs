@@ -9,7 +9,10 @@ use lucid_model::{
     notifications::event::EventKind,
 };
 
-use crate::{Service, ServiceError, decisions::PROPOSAL, payer::MANUAL, runs::RUN};
+use crate::{
+    Service, ServiceError,
+    money::{decisions::PROPOSAL, payer::MANUAL, runs::RUN},
+};
 
 impl Service {
     /// Says that something needs a person, once for as long as it lasts.

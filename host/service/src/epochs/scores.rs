@@ -25,7 +25,8 @@ use lucid_model::{
 use lucid_ports::{CallError, ScoringPolicy, TRACE, ValidationPolicy};
 
 use crate::{
-    Actor, NewSession, Service, ServiceError, epochs::registered_facts, last_good::LastGood,
+    Actor, NewSession, Service, ServiceError,
+    epochs::{last_good::LastGood, registered_facts},
 };
 
 /// Observations to be scored on demand.

@@ -13,7 +13,7 @@ use lucid_model::{
 use lucid_ports::{DeliveryFilter, Page, PageRequest};
 
 pub use self::outbox::{Told, WebhookSettings};
-use crate::{Actor, Role, Service, ServiceError, nodes::CAS_TRIES};
+use crate::{Actor, Role, Service, ServiceError, fleet::nodes::CAS_TRIES};
 
 /// What every secret begins with, so that a leaked one is recognised.
 const PREFIX: &str = "lucid_whsec_";

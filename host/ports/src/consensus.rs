@@ -1,9 +1,5 @@
 use async_trait::async_trait;
-use lucid_model::{
-    consensus::{BlockRef, Vote, VoteChoice},
-    fleet::node::PublicKey,
-    money::payout::{Answer, Capabilities, Payout, Reply, Reported},
-};
+use lucid_model::consensus::{BlockRef, Vote, VoteChoice};
 
 /// Why the chain gave no usable answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -57,27 +53,4 @@ pub trait Chain: Send + Sync {
     ) -> Result<VoteAnswer, ChainError>;
     /// What became of a vote that it has; `None`: it has none of this id.
     async fn look(&self, vote_id: &str) -> Result<Option<VoteAnswer>, ChainError>;
-}
-
-/// What pays.
-#[async_trait]
-pub trait PaymentRail: Send + Sync {
-    /// The profile's name, as in the store's stamp.
-    fn name(&self) -> &str;
-    /// What it promises.
-    fn capabilities(&self) -> Capabilities;
-    /// The bytes to send for a payout: fixed at the first send.
-    fn request(&self, payout: &Payout) -> Vec<u8>;
-    /// Sends the bytes once. Every outcome is an [`Answer`]; in doubt it is ambiguous.
-    async fn send(&self, payout: &Payout, request: &[u8]) -> Reply<Answer>;
-    /// Asks what became of a payout.
-    async fn look(&self, payout: &Payout) -> Reply<Reported>;
-}
-
-/// The service's own key.
-pub trait Signer: Send + Sync {
-    /// Its public half.
-    fn public_key(&self) -> PublicKey;
-    /// Signs a statement.
-    fn sign(&self, statement: &[u8]) -> [u8; 64];
 }

@@ -10,7 +10,9 @@ use lucid_model::{
 };
 use lucid_ports::{Order, PageRequest, PayoutFilter, PayoutSort, TRACE};
 
-use crate::{Actor, BooksVerified, Service, ServiceError, mismatches::Compared, verify_books};
+use crate::{
+    Actor, BooksVerified, Service, ServiceError, money::mismatches::Compared, verify_books,
+};
 
 /// Payouts that the payment service is asked about in one step.
 const LOOKS_A_STEP: usize = 50;

@@ -13,7 +13,7 @@ use lucid_model::{
 };
 use lucid_ports::Newcomer;
 
-use crate::{Actor, NodeView, Role, Service, ServiceError, nodes::Change};
+use crate::{Actor, NodeView, Role, Service, ServiceError, fleet::nodes::Change};
 
 fn replaces(node: &Node) -> u32 {
     node.wallet.map_or(0, |wallet| wallet.version)

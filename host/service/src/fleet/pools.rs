@@ -10,7 +10,7 @@ use lucid_model::{
 };
 use lucid_ports::{Assigned, Page, PageRequest, PoolFilter, PoolSort, RoomOrder};
 
-use crate::{Actor, NodeView, Role, Service, ServiceError, nodes::CAS_TRIES};
+use crate::{Actor, NodeView, Role, Service, ServiceError, fleet::nodes::CAS_TRIES};
 
 /// Pools looked at when a node is placed.
 const CANDIDATES_MAX: u32 = 1_000;

@@ -13,7 +13,7 @@ use lucid_model::{
 };
 
 use super::PoolToShare;
-use crate::{Service, ServiceError, siblings::Siblings};
+use crate::{Service, ServiceError, fleet::siblings::Siblings};
 
 /// Estimates as they were after an epoch.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use lucid_model::{
 };
 use lucid_ports::{Newcomer, RegisterConflict};
 
-use crate::{Actor, NewNode, NodeView, Service, ServiceError, nodes::Change};
+use crate::{Actor, NewNode, NodeView, Service, ServiceError, fleet::nodes::Change};
 
 /// The machine as it is now; none = as it was told before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

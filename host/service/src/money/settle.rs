@@ -37,7 +37,7 @@ use lucid_ports::{Booked, EpochFilter, NodeTotals, Order, PageRequest, PayoutPol
 use crate::{
     Actor, Service, ServiceError,
     epochs::registered_facts,
-    siblings::{Kin, Siblings},
+    fleet::siblings::{Kin, Siblings},
 };
 
 /// A pool whose budget of a period is to be shared.

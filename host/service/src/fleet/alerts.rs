@@ -17,7 +17,7 @@ use lucid_model::{
 };
 use lucid_ports::{Order, PageRequest, PoolFilter, PoolSort};
 
-use crate::{Service, ServiceError, liveness::WALK_BATCH};
+use crate::{Service, ServiceError, fleet::liveness::WALK_BATCH};
 
 /// Pools read at once.
 const POOLS_A_PAGE: u32 = 100;

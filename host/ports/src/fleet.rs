@@ -1,0 +1,5 @@
+//! Keeping nodes, pools, enrolments and alerts about nodes.
+
+pub(crate) mod alerts;
+pub(crate) mod enrolments;
+pub(crate) mod nodes;

@@ -1,0 +1,3 @@
+//! Keeping and sending webhooks.
+
+pub(crate) mod webhooks;

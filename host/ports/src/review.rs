@@ -1,0 +1,3 @@
+//! Keeping what shadows found.
+
+pub(crate) mod shadows;

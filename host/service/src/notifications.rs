@@ -1,0 +1,5 @@
+//! What is told to whom: events, webhooks, alerts about the service.
+
+pub(crate) mod bus;
+pub(crate) mod service_alerts;
+pub(crate) mod webhooks;
