@@ -1,7 +1,7 @@
 use lucid_model::id::NodeId;
 use mongodb::bson::{Bson, Document, doc};
 
-use super::fields::id;
+use crate::fields::id;
 
 /// Up to so many are looked for one by one.
 const ONE_BY_ONE_MAX: usize = 8;

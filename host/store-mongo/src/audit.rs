@@ -10,6 +10,7 @@ mod drain;
 pub(crate) mod entry;
 pub(crate) mod log;
 mod reader;
+pub(crate) mod requests;
 
 use lucid_model::{audit::AuditEntry, id::AuditId};
 use mongodb::bson::{Bson, Document, doc};
@@ -19,7 +20,7 @@ pub(crate) use self::{
     entry::{intent, read as read_intent},
     reader::AuditReader,
 };
-use super::{
+use crate::{
     MongoStore,
     fault::Fault,
     fields,

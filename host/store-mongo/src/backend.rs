@@ -8,7 +8,7 @@ use lucid_store::{
 };
 use mongodb::options::ConnectionString;
 
-use super::{MongoStore, open_audit_log, open_books, place_of, schema_of, transfer};
+use crate::{MongoStore, open_audit_log, open_books, place_of, schema_of, transfer};
 
 /// Stores under `mongodb://HOST/DATABASE`.
 pub struct Mongo;

@@ -20,7 +20,9 @@
 //! record. Of all calls that settle an epoch the one whose write closed it answers a record, so
 //! that it is told of once.
 
+pub(crate) mod adjustments;
 pub(crate) mod chunks;
+pub(crate) mod frames;
 pub(crate) mod latest;
 pub(crate) mod record;
 pub(crate) mod scores;
@@ -46,7 +48,7 @@ use lucid_ports::{
 };
 use mongodb::bson::oid::ObjectId;
 
-use super::{MongoStore, fault::Fault};
+use crate::{MongoStore, fault::Fault};
 
 pub(crate) use self::{
     chunks::INDICES as CHUNKS, latest::INDICES as LATEST, record::INDICES as RECORDS,

@@ -11,7 +11,7 @@ use lucid_model::{
 use mongodb::bson::{Binary, Bson, Document, spec::BinarySubtype};
 use uuid::Uuid;
 
-use super::fault::Fault;
+use crate::fault::Fault;
 
 /// An id as it is stored: 16 bytes, sorted as its text is.
 pub(crate) fn id(id: Uuid) -> Bson {

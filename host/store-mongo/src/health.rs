@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use lucid_ports::{HealthStore, StoreError};
 use mongodb::bson::{DateTime, doc};
 
-use super::{MongoStore, fault::Fault, schema::META};
+use crate::{MongoStore, fault::Fault, schema::META};
 
 /// The `_id` of what every replica writes to see that writing works.
 const PROBE: &str = "probe";

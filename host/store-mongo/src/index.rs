@@ -4,10 +4,16 @@ use mongodb::{
     options::IndexOptions,
 };
 
-use super::{
-    adjustments, alerts, audit, buckets, enrolments, epochs, fault::Fault, frames, gate_reports,
-    ledger, live, nodes, payouts, policies, pools, requests, rolling, runs, sessions, settlements,
-    shadows, webhooks,
+use crate::{
+    audit::{self, requests},
+    epochs::{self, adjustments, frames},
+    fault::Fault,
+    fleet::{alerts, enrolments, nodes, pools},
+    money::{ledger, payouts, runs, settlements},
+    notifications::webhooks,
+    policies::{self, gate_reports},
+    review::shadows,
+    telemetry::{buckets, live, rolling, sessions},
 };
 
 /// An index that has to be there before anything is written: the unique ones are what keeps records

@@ -13,7 +13,7 @@ use mongodb::{
     bson::{Bson, Document, doc, oid::ObjectId},
 };
 
-use super::{
+use crate::{
     connect, durable,
     fault::Fault,
     fields::Fields,

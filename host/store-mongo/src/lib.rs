@@ -4,48 +4,27 @@
 //! transaction; an answer to a write means that a majority has it on disk; a database of a newer
 //! schema is never touched.
 
-mod adjustments;
-mod alerts;
 mod among;
 mod audit;
 mod backend;
-mod books;
-mod buckets;
-mod decisions;
-mod enrolments;
 mod epochs;
 mod fault;
 mod fields;
-mod frames;
-mod gate_reports;
+mod fleet;
 mod health;
 mod index;
 mod inspect;
-mod ledger;
-mod live;
-mod mismatches;
-mod nodes;
+mod money;
+mod notifications;
 mod once;
 mod page;
-mod payer;
-mod payouts;
 mod policies;
-mod pools;
-mod reports;
-mod requests;
-mod rolling;
-mod runs;
+mod review;
 mod schema;
-mod series;
-mod sessions;
-mod settlements;
-mod shadows;
 mod spans;
 mod stamp;
-mod standings;
 mod telemetry;
 pub(crate) mod transfer;
-mod webhooks;
 mod write;
 
 #[cfg(test)]
@@ -68,11 +47,11 @@ use parking_lot::Mutex;
 
 use self::{
     audit::{AuditReader, Drain, chain::Chain},
-    books::BooksReader,
     fault::Fault,
-    nodes::Together,
+    fleet::nodes::Together,
+    fleet::pools::Room,
+    money::books::BooksReader,
     policies::InForce,
-    pools::Room,
 };
 pub use self::{
     backend::Mongo,
@@ -187,8 +166,10 @@ impl MongoStore {
         let chain =
             Chain::new(durable(&database, audit::LINKS), durable(&database, audit::ENTRIES));
         let drain = Drain::start(chain, audit::AUDITED.map(|name| durable(&database, name)));
-        let together =
-            Together::start(durable(&database, nodes::NODES), durable(&database, pools::POOLS));
+        let together = Together::start(
+            durable(&database, fleet::nodes::NODES),
+            durable(&database, fleet::pools::POOLS),
+        );
         let store = Self {
             database,
             drain,

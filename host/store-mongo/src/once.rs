@@ -13,7 +13,7 @@ use mongodb::{
     error::Error,
 };
 
-use super::{
+use crate::{
     MongoStore,
     audit::intents,
     fault::{DUPLICATE_KEY, Fault},

@@ -4,7 +4,7 @@ use mongodb::{
     bson::{Bson, Document, RawDocumentBuf},
 };
 
-use super::{fault::Fault, fields::Fields};
+use crate::{fault::Fault, fields::Fields};
 
 /// Documents of a batch where many are read: a first batch is of 101 otherwise.
 pub(crate) const BATCH: u32 = 2_000;

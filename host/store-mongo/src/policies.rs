@@ -7,6 +7,8 @@
 //! Activations of one call are one document, named by the revision it is based on: of two that are
 //! based on the same one only one can be.
 
+pub(crate) mod gate_reports;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -26,7 +28,7 @@ use mongodb::{
 };
 use uuid::Uuid;
 
-use super::{
+use crate::{
     MongoStore,
     audit::intents,
     durable,

@@ -4,7 +4,7 @@
 use lucid_store::{OpenError, PartSchema};
 use mongodb::{Database, bson::doc};
 
-use super::{durable, fault::Fault, fields::Fields, unusable_by};
+use crate::{durable, fault::Fault, fields::Fields, unusable_by};
 
 /// The schema this binary reads and writes. 2: enrolment tokens say how many uses were copied with
 /// them, and a database may have the mark of a copy. 3: scored chunks are packed, and an epoch's

@@ -3,11 +3,11 @@ use lucid_model::id::FamilyId;
 use lucid_ports::{Environment, Origin, Stamp, StampStore, StoreError};
 use mongodb::{Database, bson::doc};
 
-use super::{
+use crate::{
     MongoStore, durable,
     fault::Fault,
     fields::{self, Fields},
-    ledger::LEDGER,
+    money::ledger::LEDGER,
     schema::META,
 };
 

@@ -1,3 +1,10 @@
+pub(crate) mod buckets;
+pub(crate) mod live;
+pub(crate) mod reports;
+pub(crate) mod rolling;
+pub(crate) mod series;
+pub(crate) mod sessions;
+
 use std::collections::HashMap;
 
 use async_trait::async_trait;
@@ -16,13 +23,11 @@ use lucid_ports::{
 use lucid_store::series::summary;
 use tokio::task::spawn_blocking;
 
-use super::{
+use crate::{
     MongoStore,
     among::Among,
-    buckets::Seen,
     fault::Fault,
-    live::{self, LIVE},
-    sessions,
+    telemetry::{buckets::Seen, live::LIVE},
 };
 
 /// Nodes whose samples are in memory at once.

@@ -13,7 +13,7 @@ use lucid_ports::Store;
 use lucid_store_conformance::{Backend, mongo_server::fresh};
 use tokio::{runtime::Handle, task::block_in_place};
 
-use super::MongoStore;
+use crate::MongoStore;
 
 /// A database of its own for each test.
 struct Mongo {

@@ -19,16 +19,14 @@ use mongodb::{
 };
 
 pub(crate) use self::ranks::Ranks;
-use super::{
+use crate::{
     MongoStore,
-    adjustments::ADJUSTMENTS,
-    alerts::ALERTS,
-    audit, connect,
-    decisions::PROPOSALS,
-    durable,
-    enrolments::ENROLMENTS,
+    audit::{self, requests::REQUESTS},
+    connect, durable,
     epochs::{
+        adjustments::ADJUSTMENTS,
         chunks::CHUNKS,
+        frames::{FRAME_CHUNKS, FRAMES},
         latest::LATEST,
         record::{CLOSED, EPOCHS},
         scores::{ON_DEMAND, SCORES},
@@ -36,28 +34,27 @@ use super::{
     },
     fault::Fault,
     fields::Fields,
-    frames::{FRAME_CHUNKS, FRAMES},
-    gate_reports::REPORTS,
-    ledger::LEDGER,
-    live::LIVE,
-    mismatches::MISMATCHES,
-    nodes::NODES,
-    payouts::PAYOUTS,
-    policies::{ACTIVATIONS, IMPORTS, VERSIONS},
-    pools::POOLS,
-    requests::REQUESTS,
-    rolling::ROLLUPS,
-    runs::RUNS,
+    fleet::{alerts::ALERTS, enrolments::ENROLMENTS, nodes::NODES, pools::POOLS},
+    money::{
+        decisions::PROPOSALS, ledger::LEDGER, mismatches::MISMATCHES, payouts::PAYOUTS, runs::RUNS,
+        settlements::SETTLEMENTS,
+    },
+    notifications::webhooks::{DELIVERIES, WEBHOOKS},
+    policies::{ACTIVATIONS, IMPORTS, VERSIONS, gate_reports::REPORTS},
+    review::{
+        shadows::{RESULTS, SHADOWS},
+        standings::STANDINGS,
+    },
     schema::{self, META},
-    sessions::SESSIONS,
-    settlements::SETTLEMENTS,
-    shadows::{RESULTS, SHADOWS},
     stamp,
-    standings::STANDINGS,
+    telemetry::{
+        buckets::{BUCKETS, PRESENCE},
+        live::LIVE,
+        rolling::ROLLUPS,
+        sessions::SESSIONS,
+    },
     unusable_by,
-    webhooks::{DELIVERIES, WEBHOOKS},
 };
-use crate::buckets::{BUCKETS, PRESENCE};
 
 /// The `_id` of the mark.
 const MARK: &str = "copying";
@@ -162,7 +159,7 @@ impl MongoStore {
             .find(doc! { "state": { "$ne": CLOSED } })
             .sort(doc! { "_id": 1 })
             .await?;
-        for start_s in super::page::collect(claimed, |fields| fields.number("_id")).await? {
+        for start_s in crate::page::collect(claimed, |fields| fields.number("_id")).await? {
             if let Some(claim) = self.claim_of(start_s).await? {
                 self.settle(claim).await?;
             }
@@ -258,9 +255,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        decisions::SWITCH,
         epochs::votes::VOTE_LISTS,
-        settlements::{DISTRIBUTIONS, PIECES},
+        money::{
+            decisions::SWITCH,
+            settlements::{DISTRIBUTIONS, PIECES},
+        },
     };
 
     /// Collections that no kind is read from, and why.

@@ -4,7 +4,7 @@
 use lucid_model::audit::AuditEntry;
 use mongodb::bson::{Bson, Document, doc};
 
-use super::{MongoStore, audit::intents, fault::Fault};
+use crate::{MongoStore, audit::intents, fault::Fault};
 
 impl MongoStore {
     /// Inserts a document with its entries. `false`: a unique key is somebody else's, nothing

@@ -3,6 +3,7 @@
 
 pub(crate) mod chain;
 mod reader;
+pub(crate) mod requests;
 
 use async_trait::async_trait;
 use lucid_model::{
@@ -18,7 +19,7 @@ use rusqlite::{Connection, params, types::Value};
 
 pub(crate) use self::chain::close_link;
 pub(crate) use self::reader::open_audit_log;
-use super::{
+use crate::{
     SqliteStore,
     columns::{Columns, stored},
     fault::Fault,

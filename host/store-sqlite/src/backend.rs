@@ -10,8 +10,9 @@ use lucid_store::{
     without_password,
 };
 
-use super::{
-    CORE, Memory, SqliteStore, TELEMETRY, audit, backup, books, database::schema_found, transfer,
+use crate::{
+    CORE, Memory, SqliteStore, TELEMETRY, audit, backup, database::schema_found, money::books,
+    transfer,
 };
 
 /// Stores under `sqlite://DIR/` and `memory://`.

@@ -10,7 +10,7 @@ use std::{
 use lucid_store::{BackedUpFile, BackupProgress, OpenError};
 use rusqlite::{Connection, backup::Backup};
 
-use super::{boot, database::open_of_any_schema, unopened};
+use crate::{boot, database::open_of_any_schema, unopened};
 
 /// Pages between two words of how far it is.
 const PAGES_A_STEP: std::ffi::c_int = 4_096;

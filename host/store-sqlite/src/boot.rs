@@ -17,7 +17,7 @@ use lucid_ports::Origin;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use super::{
+use crate::{
     fault::Fault,
     query::{execute, first},
 };

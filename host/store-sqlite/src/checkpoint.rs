@@ -12,7 +12,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{health::Condition, place::log_of};
+use crate::{health::Condition, place::log_of};
 
 /// How often the log is folded into the file, if something was written.
 const INTERVAL: Duration = Duration::from_millis(500);

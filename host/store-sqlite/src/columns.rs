@@ -16,7 +16,7 @@ use rusqlite::{
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::fault::Fault;
+use crate::fault::Fault;
 
 /// Reads a row's columns one after another, in the order of the SELECT.
 pub(crate) struct Columns<'r> {

@@ -10,7 +10,7 @@ use lucid_store::{OpenError, PartSchema};
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use tracing::Instrument as _;
 
-use super::{
+use crate::{
     checkpoint::Checkpointer,
     fault::Fault,
     health::Condition,

@@ -1,3 +1,9 @@
+pub(crate) mod adjustments;
+pub(crate) mod closing;
+pub(crate) mod frames;
+pub(crate) mod scores;
+pub(crate) mod totals;
+
 use async_trait::async_trait;
 use lucid_model::{
     consensus::{BlockRef, Vote, VoteTally},
@@ -18,14 +24,13 @@ use lucid_ports::{
 use lucid_store::packing;
 use rusqlite::{Connection, params, types::Value};
 
-use super::{
+use crate::{
     SqliteStore,
-    closing::{self, Standing},
     columns::{Columns, stored},
+    consensus,
+    epochs::closing::Standing,
     fault::Fault,
-    frames,
     query::{Conditions, List, Source, execute, exists, first},
-    scores, totals, votes,
 };
 
 pub(crate) const COLUMNS: &str = "start_s, length_s, closed_at, revision, rules, nodes, eligible, held, root, previous_link, completeness, \
@@ -43,7 +48,7 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<EpochRecord, Fault> {
         root: columns.digest()?,
         previous_link: columns.digest()?,
         completeness: columns.take::<Option<u32>>()?.map(Ppm),
-        block: votes::read_block(columns)?,
+        block: consensus::read_block(columns)?,
     })
 }
 
@@ -78,7 +83,7 @@ pub(crate) fn insert(
 fn pin(connection: &Connection, epoch_start_s: i64, block: &BlockRef) -> Result<(), Fault> {
     let sql = "UPDATE epochs SET block_id = ?, block_hash = ? WHERE start_s = ? AND block_id IS NULL AND settled IS NULL";
     if execute(connection, sql, params![block.id, block.hash, epoch_start_s])? == 1 {
-        votes::pin(connection, epoch_start_s, block)?;
+        consensus::pin(connection, epoch_start_s, block)?;
     }
     Ok(())
 }
@@ -260,24 +265,28 @@ impl EpochStore for SqliteStore {
         self.core.write(move |connection| closing::make_votes(connection, closed_from)).await
     }
     async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError> {
-        self.core.read(move |connection| votes::due(connection, now, limit)).await
+        self.core.read(move |connection| consensus::due(connection, now, limit)).await
     }
     async fn epochs_without_block(&self) -> Result<Vec<i64>, StoreError> {
-        self.core.read(votes::epochs_without_block).await
+        self.core.read(consensus::epochs_without_block).await
     }
     async fn newest_block(&self) -> Result<Option<BlockRef>, StoreError> {
         let sql = "SELECT block_id, block_hash FROM epochs WHERE block_id IS NOT NULL AND settled IS NULL ORDER BY start_s DESC LIMIT 1";
         Ok(self
             .core
-            .read(move |connection| first(connection, sql, [], votes::read_block))
+            .read(move |connection| first(connection, sql, [], consensus::read_block))
             .await?
             .flatten())
     }
     async fn expire_votes(&self, closed_before: TimeMs, limit: u32) -> Result<u64, StoreError> {
-        if !self.core.lookup(move |connection| votes::has_old(connection, closed_before)).await? {
+        if !self
+            .core
+            .lookup(move |connection| consensus::has_old(connection, closed_before))
+            .await?
+        {
             return Ok(0);
         }
-        self.core.write(move |connection| votes::expire(connection, closed_before, limit)).await
+        self.core.write(move |connection| consensus::expire(connection, closed_before, limit)).await
     }
     async fn tally_votes(
         &self,
@@ -285,12 +294,12 @@ impl EpochStore for SqliteStore {
         to_s: i64,
         node: Option<NodeId>,
     ) -> Result<Vec<(i64, VoteTally)>, StoreError> {
-        self.core.read(move |connection| votes::tally(connection, (from_s, to_s), node)).await
+        self.core.read(move |connection| consensus::tally(connection, (from_s, to_s), node)).await
     }
     async fn update_votes(&self, votes: Vec<Vote>) -> Result<(), StoreError> {
         self.core
             .write(move |connection| {
-                votes.iter().try_for_each(|vote| votes::update(connection, vote))
+                votes.iter().try_for_each(|vote| consensus::update(connection, vote))
             })
             .await
     }
@@ -299,7 +308,7 @@ impl EpochStore for SqliteStore {
         filter: &VoteFilter,
         page: PageRequest<()>,
     ) -> Result<Page<Vote>, StoreError> {
-        let list = votes::list(filter, page);
-        self.core.read(move |connection| list.run(connection, votes::read)).await
+        let list = consensus::list(filter, page);
+        self.core.read(move |connection| list.run(connection, consensus::read)).await
     }
 }

@@ -11,7 +11,7 @@ use lucid_store::OpenError;
 use parking_lot::Mutex;
 use rusqlite::{Connection, InterruptHandle};
 
-use super::{
+use crate::{
     SqliteStore,
     database::{Database, open_of_any_schema},
     fault::{Fault, Kind},

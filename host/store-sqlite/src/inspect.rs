@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::{
+use crate::{
     CORE, TELEMETRY, backend::dir_of, database::open_for_reading, migrate::migrate, policies,
     stamp, unopened,
 };

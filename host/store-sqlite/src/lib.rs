@@ -4,57 +4,33 @@
 //! processes never have one directory open; a file of a newer schema is never touched. In memory
 //! the same runs on one connection.
 
-mod adjustments;
-mod alerts;
 mod audit;
 mod backend;
 mod backup;
-mod books;
 mod boot;
 mod checkpoint;
-mod closing;
 mod columns;
+mod consensus;
 mod database;
-mod decisions;
-mod enrolments;
 mod epochs;
 mod fault;
-mod frames;
-mod gate_reports;
+mod fleet;
 mod health;
 mod inspect;
-mod ledger;
 mod memory;
 mod migrate;
-mod mismatches;
-mod node_doc;
-mod nodes;
-mod payouts;
+mod money;
+mod notifications;
 mod place;
 mod policies;
-mod pools;
 mod query;
 mod readers;
-mod registration;
 mod repack;
-mod reports;
-mod requests;
-mod rolling;
-mod runs;
-mod samples;
-mod scores;
-mod series;
-mod settlements;
-mod shadows;
+mod review;
 mod stamp;
-mod standings;
-mod stretches;
 mod telemetry;
-mod totals;
 mod transfer;
 mod unopened;
-mod votes;
-mod webhooks;
 mod writer;
 
 #[cfg(test)]
@@ -171,6 +147,6 @@ impl SqliteStore {
 
 /// What is said to the file before it is used.
 fn prepare(core: &Connection) -> Result<(), Fault> {
-    requests::release_all(core)?;
+    audit::requests::release_all(core)?;
     repack::old_scores(core)
 }

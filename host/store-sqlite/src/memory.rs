@@ -16,12 +16,12 @@ use lucid_store::OpenError;
 use parking_lot::Mutex;
 use rusqlite::{Connection, backup::Backup};
 
-use super::{
-    CORE, SqliteStore, TELEMETRY, audit,
+use crate::{
+    CORE, SqliteStore, TELEMETRY,
+    audit::{self, requests},
     database::{self, Database},
     fault::Fault,
     migrate::migrate,
-    requests,
     writer::BeforeCommit,
 };
 

@@ -9,7 +9,7 @@ use lucid_model::{
 use lucid_store::{OpenError, packing};
 use rusqlite::{Connection, functions::FunctionFlags};
 
-use super::unopened;
+use crate::unopened;
 
 /// Brings a file to the newest schema, one numbered step a transaction.
 pub(crate) fn migrate(

@@ -6,7 +6,7 @@ use std::{
 
 use rustix::fs::{Access, access};
 
-use super::fault::Fault;
+use crate::fault::Fault;
 
 /// The files of a database as they were when it was opened. What is written into a file that was
 /// removed or replaced since is gone with the process, so that no answer may rely on it.

@@ -1,3 +1,5 @@
+pub(crate) mod gate_reports;
+
 use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
@@ -10,11 +12,10 @@ use lucid_model::{
 use lucid_ports::{Activated, ImportRecord, PolicyStore, StoreError, StoredBundle};
 use rusqlite::{Connection, params};
 
-use super::{
+use crate::{
     SqliteStore, audit,
     columns::{Columns, json, stored},
     fault::Fault,
-    gate_reports,
     query::{count, execute, first, rows},
 };
 

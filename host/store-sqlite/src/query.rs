@@ -1,7 +1,7 @@
 use lucid_ports::{Order, Page, PageRequest};
 use rusqlite::{Connection, Params, Row, params_from_iter, types::Value};
 
-use super::{columns::Columns, fault::Fault};
+use crate::{columns::Columns, fault::Fault};
 
 /// Runs a statement that answers no rows; how many it changed.
 pub(crate) fn execute(

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{fault::Fault, memory::Shared};
+use crate::{fault::Fault, memory::Shared};
 
 /// What queries run on.
 pub(crate) enum Readers {

@@ -9,13 +9,15 @@ use lucid_model::{
 };
 use rusqlite::{Connection, params};
 
-use super::{
-    closing::AT_ONCE,
+use crate::{
     columns::Columns,
+    epochs::{
+        closing::AT_ONCE,
+        scores::{self, HEADER},
+    },
     fault::Fault,
     query::{execute, rows},
-    scores::{self, HEADER},
-    stretches::{self, Between},
+    telemetry::stretches::{self, Between},
 };
 
 const ROW: &str = "s.node, s.observed_s, s.window_observed_s, s.eligible, s.multiplier, s.raw, s.score, s.sessions, s.factor_observation, \

@@ -3,7 +3,7 @@ use lucid_model::id::FamilyId;
 use lucid_ports::{Environment, Origin, Stamp, StampStore, StoreError};
 use rusqlite::{Connection, params};
 
-use super::{
+use crate::{
     SqliteStore, boot,
     columns::Columns,
     fault::Fault,

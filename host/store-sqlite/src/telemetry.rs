@@ -1,3 +1,9 @@
+pub(crate) mod reports;
+pub(crate) mod rolling;
+pub(crate) mod samples;
+pub(crate) mod series;
+pub(crate) mod stretches;
+
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use lucid_model::{
@@ -16,12 +22,11 @@ use lucid_ports::{
 use lucid_store::{packing, series::summary};
 use rusqlite::{Connection, params};
 
-use super::{
+use crate::{
     SqliteStore,
     columns::Columns,
     fault::Fault,
     query::{first, rows},
-    reports, samples, series,
 };
 
 pub(crate) const SESSION: &str = "session, node, from_ms, to_ms, quality, by_observer, received_at, verdict, voided, reason, \

@@ -14,7 +14,7 @@ use lucid_ports::Store;
 use lucid_store_conformance::Backend;
 use tempfile::TempDir;
 
-use super::SqliteStore;
+use crate::SqliteStore;
 
 struct Sqlite {
     dir: TempDir,

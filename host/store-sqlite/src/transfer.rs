@@ -15,12 +15,13 @@ use lucid_store::{
 };
 use rusqlite::{Connection, params};
 
-use super::{
+use crate::{
     CORE, SqliteStore, TELEMETRY,
     database::{Database, open_for_reading},
     fault::Fault,
+    money::settlements,
     query::{count, execute, first},
-    settlements, stamp, unopened,
+    stamp, unopened,
 };
 
 /// The tables that a kind is read from.
@@ -183,8 +184,8 @@ impl Transfer for SqliteStore {
     async fn carry_switch(&self, switch: PaymentsSwitch) -> Result<(), StoreError> {
         self.core
             .write(move |connection| {
-                super::boot::mark_copied(connection)?;
-                super::decisions::put(connection, &switch)
+                crate::boot::mark_copied(connection)?;
+                crate::money::decisions::put(connection, &switch)
             })
             .await
     }

@@ -5,7 +5,7 @@ use std::{io, path::Path};
 
 use lucid_store::OpenError;
 
-use super::fault::{Fault, Kind, kind_of, kind_of_io};
+use crate::fault::{Fault, Kind, kind_of, kind_of_io};
 
 /// By what SQLite says.
 pub(crate) fn of_sqlite(file: &Path, source: rusqlite::Error) -> OpenError {

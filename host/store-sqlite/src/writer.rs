@@ -10,7 +10,7 @@ use lucid_ports::StoreError;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
+use crate::{
     fault::Fault,
     health::Condition,
     memory::{Pause, Shared},

@@ -14,13 +14,13 @@ use mongodb::{
 use uuid::Uuid;
 
 use super::{
-    super::{
-        fault::Fault,
-        fields::{self, Fields, stored},
-        page::collect,
-    },
     entry::{intent, listed, read},
     unlisted,
+};
+use crate::{
+    fault::Fault,
+    fields::{self, Fields, stored},
+    page::collect,
 };
 
 /// Tries to add a link. Each that fails has found out why: somebody linked an entry, or our own

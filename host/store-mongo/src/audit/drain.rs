@@ -11,12 +11,8 @@ use mongodb::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    super::{fault::Fault, fields, page::collect},
-    AUDITED,
-    chain::Chain,
-    entry, undrained,
-};
+use super::{AUDITED, chain::Chain, entry, undrained};
+use crate::{fault::Fault, fields, page::collect};
 
 /// Jobs that wait for the task.
 const QUEUE: usize = 1024;

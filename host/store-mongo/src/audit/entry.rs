@@ -4,7 +4,7 @@ use lucid_model::{
 };
 use mongodb::bson::{Bson, Document, doc};
 
-use super::super::{
+use crate::{
     fault::Fault,
     fields::{self, Fields, stored},
 };

@@ -13,15 +13,12 @@ use mongodb::{
     bson::{Bson, Document, doc},
 };
 
-use super::{
-    super::{
-        MongoStore,
-        fault::Fault,
-        fields::{self, Fields, stored},
-        page::{collect, page},
-    },
-    ENTRIES, LINKS, SEALS, chain,
-    entry::read_listed,
+use super::{ENTRIES, LINKS, SEALS, chain, entry::read_listed};
+use crate::{
+    MongoStore,
+    fault::Fault,
+    fields::{self, Fields, stored},
+    page::{collect, page},
 };
 
 impl MongoStore {

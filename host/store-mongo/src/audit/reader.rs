@@ -21,10 +21,8 @@ use mongodb::{
     bson::{Bson, doc},
 };
 
-use super::{
-    super::{durable, fault::Fault, fields},
-    ENTRIES, LINKS, SEALS, chain, log,
-};
+use super::{ENTRIES, LINKS, SEALS, chain, log};
+use crate::{durable, fault::Fault, fields};
 
 /// The audit log of a database.
 pub(crate) struct AuditReader {

@@ -7,8 +7,8 @@ use crate::{
     MongoStore,
     fault::Fault,
     fields::{Fields, id},
+    fleet::nodes::NODES,
     index::Index,
-    nodes::NODES,
     once::{self, Statement},
     page::{collect, page},
 };

@@ -19,8 +19,8 @@ use crate::{
     MongoStore,
     fault::Fault,
     fields::{Fields, digest, id},
+    fleet::nodes::NODES,
     index::Index,
-    nodes::NODES,
     once,
     page::{collect, page},
 };

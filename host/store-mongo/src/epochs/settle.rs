@@ -16,7 +16,7 @@ use crate::{
     MongoStore,
     fault::Fault,
     fields::{Fields, id},
-    nodes::NODES,
+    fleet::nodes::NODES,
     once::{self, Statement},
 };
 

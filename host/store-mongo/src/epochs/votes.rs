@@ -18,8 +18,8 @@ use crate::{
     MongoStore,
     fault::Fault,
     fields::{Fields, digest, id},
+    fleet::nodes::NODES,
     index::Index,
-    nodes::NODES,
     once::{self, Statement},
     page::{collect, page},
 };

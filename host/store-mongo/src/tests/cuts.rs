@@ -15,10 +15,10 @@ use lucid_store_conformance::{all, examples::audit};
 use uuid::Uuid;
 
 use super::{
-    super::connect,
     MongoStore, fresh,
     wire::{Lost, Process, Wire},
 };
+use crate::connect;
 
 /// More commands than any operation has.
 const COMMANDS_MAX: u32 = 200;

@@ -9,7 +9,7 @@ use lucid_store_conformance::examples::*;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{fresh, open};
-use crate::{MongoStore, fields::id, nodes::filtered};
+use crate::{MongoStore, fields::id, fleet::nodes::filtered};
 
 /// A query that has to be found by an index.
 struct Asked {

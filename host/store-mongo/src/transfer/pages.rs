@@ -12,23 +12,27 @@ use lucid_store::transfer::{Key, Kind, LatestRecord, Part, Record, RequestRecord
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
 use super::{
-    super::{
-        MongoStore, adjustments, alerts, audit, decisions, enrolments,
-        epochs::{
-            chunks,
-            record::{self, CLOSED, Claim, EPOCHS},
-            scores::read_on_demand,
-            votes,
-        },
-        fault::Fault,
-        fields::Fields,
-        frames::{FRAME_CHUNKS, FRAMES},
-        gate_reports, ledger, mismatches, nodes,
-        page::collect,
-        payouts, policies, pools, requests, runs, settlements, shadows, standings, webhooks,
-    },
     collection, counted,
     walk::{by_id, by_two, one, two},
+};
+use crate::{
+    MongoStore,
+    audit::{self, requests},
+    epochs::{
+        adjustments, chunks,
+        frames::{FRAME_CHUNKS, FRAMES},
+        record::{self, CLOSED, Claim, EPOCHS},
+        scores::read_on_demand,
+        votes,
+    },
+    fault::Fault,
+    fields::Fields,
+    fleet::{alerts, enrolments, nodes, pools},
+    money::{decisions, ledger, mismatches, payouts, runs, settlements},
+    notifications::webhooks,
+    page::collect,
+    policies::{self, gate_reports},
+    review::{shadows, standings},
 };
 
 type Read = fn(Fields<'_>) -> Result<Record, Fault>;
@@ -182,7 +186,7 @@ impl MongoStore {
             Kind::Presence => self.presence_after(after, limit).await,
             Kind::Sessions => {
                 self.walk(kind, after, limit, |f| {
-                    Ok(Record::Session(Box::new(super::super::sessions::read(f)?)))
+                    Ok(Record::Session(Box::new(crate::telemetry::sessions::read(f)?)))
                 })
                 .await
             }

@@ -11,23 +11,26 @@ use mongodb::{
 };
 use uuid::Uuid;
 
-use super::{
-    super::{
-        MongoStore, adjustments, alerts, audit, decisions, enrolments,
-        epochs::{
-            chunks,
-            record::{self, CLOSED},
-            scores::{SCORES, on_demand_document, row_documents},
-            votes,
-        },
-        fault::Fault,
-        fields::{self, Fields, bytes, digest, id, stored},
-        gate_reports, ledger, mismatches, once,
-        page::collect,
-        payouts, policies, pools, requests, runs, sessions, settlements, shadows, standings,
-        webhooks,
+use super::{collection, telemetry};
+use crate::{
+    MongoStore,
+    audit::{self, requests},
+    epochs::{
+        adjustments, chunks,
+        record::{self, CLOSED},
+        scores::{SCORES, on_demand_document, row_documents},
+        votes,
     },
-    collection, telemetry,
+    fault::Fault,
+    fields::{self, Fields, bytes, digest, id, stored},
+    fleet::{alerts, enrolments, pools},
+    money::{decisions, ledger, mismatches, payouts, runs, settlements},
+    notifications::webhooks,
+    once,
+    page::collect,
+    policies::{self, gate_reports},
+    review::{shadows, standings},
+    telemetry::sessions,
 };
 
 /// The name under which what was copied of an epoch is found; no attempt to close one has it.

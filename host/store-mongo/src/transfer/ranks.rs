@@ -3,11 +3,11 @@ use std::collections::HashMap;
 use lucid_model::fleet::node::Node;
 use mongodb::bson::{Bson, Document, doc};
 
-use super::super::{
+use crate::{
     MongoStore,
     fault::Fault,
     fields::{self, Fields},
-    nodes::{NODES, document, places::place_names},
+    fleet::nodes::{NODES, document, places::place_names},
     page::collect,
 };
 

@@ -11,15 +11,13 @@ use lucid_store::{
 };
 use mongodb::bson::{Document, doc};
 
-use super::super::{
+use super::walk::{bson, by_id};
+use crate::{
     MongoStore,
-    buckets::Seen,
     fault::Fault,
     fields::{Fields, bytes, digest, id, stored},
-    live::LIVE,
-    rolling,
+    telemetry::{buckets::Seen, live::LIVE, rolling},
 };
-use super::walk::{bson, by_id};
 
 /// Nodes whose samples are in memory at once.
 const NODES_AT_ONCE_MAX: u32 = 50;

@@ -4,7 +4,7 @@ use mongodb::{
     bson::{Binary, Bson, Document, doc, spec::BinarySubtype},
 };
 
-use super::super::{
+use crate::{
     fault::Fault,
     fields::{Fields, bytes},
     page::collect,

@@ -4,13 +4,11 @@ use lucid_model::{
 };
 use rusqlite::{Connection, params};
 
-use super::{
-    super::{
-        columns::{Columns, stored},
-        fault::Fault,
-        query::{execute, first, rows},
-    },
-    ENTRY, read,
+use super::{ENTRY, read};
+use crate::{
+    columns::{Columns, stored},
+    fault::Fault,
+    query::{execute, first, rows},
 };
 
 pub(crate) const LINK: &str = "coalesce((SELECT w.id FROM audit_copied_writers w WHERE w.chain = seq >> 40), \

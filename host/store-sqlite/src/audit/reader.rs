@@ -3,7 +3,7 @@ use std::{path::Path, sync::Arc};
 use lucid_ports::AuditLog;
 use lucid_store::OpenError;
 
-use super::super::{CORE, database, readers::Readers};
+use crate::{CORE, database, readers::Readers};
 
 /// Opens the audit log of a store's directory for reading, also while a service has the store open:
 /// neither the directory's lock is taken nor anything written.

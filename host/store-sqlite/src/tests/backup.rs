@@ -5,7 +5,7 @@ use lucid_store_conformance::examples::{node, node_id, registration};
 use rusqlite::Connection;
 use tokio::runtime::Runtime;
 
-use super::super::{SqliteStore, backup::back_up};
+use crate::{SqliteStore, backup::back_up};
 
 /// The second file is copied long after the first one was begun: what is written meanwhile is in
 /// neither.

@@ -100,7 +100,7 @@ fn a_newer_schema_is_left_alone() {
 async fn nodes_of_the_first_schema_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let old = Connection::open(dir.path().join("core.db")).unwrap();
-    old.execute_batch(super::super::CORE[0]).unwrap();
+    old.execute_batch(crate::CORE[0]).unwrap();
     let doc = r#"{"v":1,"description":null,"error_reason":null,"activated_at_ms":5,"config":{"max_sessions":10,"max_cpu_ppm":1,"max_memory_ppm":1,
         "max_disk_ppm":1,"max_network_bandwidth":1,"auto_scaling":false,"monitoring_enabled":true},
         "wallet":{"address":"TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC","version":2,"since_ms":7},"hardware":null,"suspension":null}"#;
@@ -132,10 +132,10 @@ async fn nodes_of_the_first_schema_are_kept() {
 async fn samples_of_the_first_schema_are_kept_and_rolled_up() {
     let dir = tempfile::tempdir().unwrap();
     let old = Connection::open(dir.path().join("telemetry.db")).unwrap();
-    old.execute_batch(super::super::TELEMETRY[0]).unwrap();
+    old.execute_batch(crate::TELEMETRY[0]).unwrap();
     let samples = [sample(1, 30_000, 5), sample(1, 60_000, u64::MAX)];
     for sample in &samples {
-        crate::reports::add_sample(&old, node_id(1), sample).unwrap();
+        crate::telemetry::reports::add_sample(&old, node_id(1), sample).unwrap();
     }
     let live = "INSERT INTO live (node, last_seen, sample_at) VALUES (?1, 70000, 60000), (?2, 80000, NULL)";
     old.execute(live, [node_id(1).0.as_bytes(), node_id(2).0.as_bytes()]).unwrap();
@@ -157,7 +157,7 @@ async fn samples_of_the_first_schema_are_kept_and_rolled_up() {
 async fn scores_of_an_older_schema_are_packed() {
     let dir = tempfile::tempdir().unwrap();
     let old = Connection::open(dir.path().join("core.db")).unwrap();
-    crate::migrate::migrate(&old, &dir.path().join("core.db"), &super::super::CORE[..7]).unwrap();
+    crate::migrate::migrate(&old, &dir.path().join("core.db"), &crate::CORE[..7]).unwrap();
     let held = ScoreRow { held: true, eligible: false, reason: None, ..row(3, 0) };
     let chunks = |e| {
         vec![

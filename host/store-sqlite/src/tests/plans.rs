@@ -14,8 +14,12 @@ use lucid_ports::{
 use lucid_store_conformance::{all, examples::*};
 
 use crate::{
-    SqliteStore, alerts, audit, enrolments, epochs, nodes, payouts, pools, query::List, scores,
-    votes, webhooks,
+    SqliteStore, audit, consensus,
+    epochs::{self, scores},
+    fleet::{alerts, enrolments, nodes, pools},
+    money::payouts,
+    notifications::webhooks,
+    query::List,
 };
 
 /// A list that its index sorts, or one whose filter leaves few enough rows to sort them.
@@ -105,19 +109,22 @@ fn score_lists(lists: &mut Vec<(By, String, List)>) {
     }
     for page in both(()) {
         lists.push((By::Index, "epochs".into(), epochs::list(EpochFilter::default(), page)));
-        lists.push((By::Index, "votes".into(), votes::list(&VoteFilter::default(), page)));
+        lists.push((By::Index, "votes".into(), consensus::list(&VoteFilter::default(), page)));
         lists.push((
             By::Index,
             "a node's votes".into(),
-            votes::list(&VoteFilter { node: Some(node_id(1)), ..VoteFilter::default() }, page),
+            consensus::list(&VoteFilter { node: Some(node_id(1)), ..VoteFilter::default() }, page),
         ));
         lists.push((
             By::Index,
             "an owner's votes".into(),
-            votes::list(&VoteFilter { owner: Some(owner_id(1)), ..VoteFilter::default() }, page),
+            consensus::list(
+                &VoteFilter { owner: Some(owner_id(1)), ..VoteFilter::default() },
+                page,
+            ),
         ));
         let pending = VoteFilter { state: Some(VoteState::Pending), ..VoteFilter::default() };
-        lists.push((By::Index, "pending votes".into(), votes::list(&pending, page)));
+        lists.push((By::Index, "pending votes".into(), consensus::list(&pending, page)));
         for state in [None, Some(DeliveryState::Pending)] {
             let filter = DeliveryFilter { webhook: WebhookId(owner_id(1).0), state };
             lists.push((By::Index, format!("deliveries {state:?}"), webhooks::list(filter, page)));

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::super::{SqliteStore, database::open_of_any_schema};
+use crate::{SqliteStore, database::open_of_any_schema};
 
 /// Far below the five seconds that a connection waits for another, and far above what a commit
 /// takes on a busy machine.

@@ -9,13 +9,19 @@ use lucid_ports::ImportRecord;
 use lucid_store::transfer::{Key, Kind, LatestRecord, Part, Record, RequestRecord};
 use rusqlite::{Connection, params_from_iter, types::Value};
 
-use super::{
-    super::{
-        adjustments, alerts, audit, columns::Columns, decisions, enrolments, epochs, fault::Fault,
-        gate_reports, ledger, mismatches, nodes, payouts, policies, pools, query::rows, requests,
-        runs, scores, settlements, shadows, standings, votes, webhooks,
-    },
-    telemetry,
+use super::telemetry;
+use crate::{
+    audit::{self, requests},
+    columns::Columns,
+    consensus,
+    epochs::{self, adjustments, scores},
+    fault::Fault,
+    fleet::{alerts, enrolments, nodes, pools},
+    money::{decisions, ledger, mismatches, payouts, runs, settlements},
+    notifications::webhooks,
+    policies::{self, gate_reports},
+    query::rows,
+    review::{shadows, standings},
 };
 
 /// A walk through a table, or tables that belong together, in the order of a key.
@@ -126,9 +132,9 @@ pub(super) fn page(
             walk("id, node, calculated_at, score, doc", "on_demand", &["id"], read_on_demand)
         }
         Kind::Votes => {
-            let columns = format!("owner, {}", votes::COLUMNS);
+            let columns = format!("owner, {}", consensus::COLUMNS);
             walk(&columns, "votes", &["epoch_start_s", "node"], |c| {
-                Ok(Record::Vote { owner: c.id_or_none(UserId)?, vote: votes::read(c)? })
+                Ok(Record::Vote { owner: c.id_or_none(UserId)?, vote: consensus::read(c)? })
             })
         }
         Kind::Ledger => {

@@ -4,20 +4,20 @@ use lucid_model::{epochs::receipt::ScoredChunk, id::AuditWriterId};
 use lucid_store::transfer::{LatestRecord, Record, RequestRecord};
 use rusqlite::{Connection, params};
 
-use super::{
-    super::{
-        adjustments, alerts, audit,
-        closing::AT_ONCE,
-        columns::json,
-        decisions, enrolments, epochs,
-        fault::Fault,
-        frames, gate_reports, ledger, mismatches, payouts, policies, pools,
-        query::execute,
-        registration, runs, scores, settlements, shadows, standings,
-        stretches::{self, Between},
-        votes, webhooks,
-    },
-    telemetry,
+use super::telemetry;
+use crate::{
+    audit,
+    columns::json,
+    consensus,
+    epochs::{self, adjustments, closing::AT_ONCE, frames, scores},
+    fault::Fault,
+    fleet::{alerts, enrolments, pools, registration},
+    money::{decisions, ledger, mismatches, payouts, runs, settlements},
+    notifications::webhooks,
+    policies::{self, gate_reports},
+    query::execute,
+    review::{shadows, standings},
+    telemetry::stretches::{self, Between},
 };
 
 /// Adds records as they are; how many were not there.
@@ -71,7 +71,7 @@ fn insert(
         Record::Scores { chunk, .. } => insert_scores(connection, chunk),
         Record::Latest(latest) => insert_latest(connection, latest),
         Record::OnDemand(receipt) => scores::add_on_demand(connection, receipt),
-        Record::Vote { owner, vote } => votes::insert(connection, *owner, vote),
+        Record::Vote { owner, vote } => consensus::insert(connection, *owner, vote),
         Record::Ledger(entry) => ledger::insert(connection, entry),
         Record::Adjustment(adjustment) => adjustments::insert(connection, adjustment),
         Record::Shadow(shadow) => shadows::insert(connection, shadow),

@@ -13,17 +13,12 @@ use lucid_store::{
 };
 use rusqlite::{Connection, params};
 
-use super::{
-    super::{
-        columns::stored,
-        fault::Fault,
-        query::{execute, exists, first},
-        reports,
-        samples::all,
-        series,
-        telemetry::{SESSION, newest_sample, read_session},
-    },
-    pages::Walk,
+use super::pages::Walk;
+use crate::{
+    columns::stored,
+    fault::Fault,
+    query::{execute, exists, first},
+    telemetry::{SESSION, newest_sample, read_session, reports, samples::all, series},
 };
 
 pub(super) fn live(

@@ -1,0 +1,4 @@
+//! Shadows, and how pools stand.
+
+pub(crate) mod shadows;
+pub(crate) mod standings;
