@@ -1,3 +1,5 @@
+pub mod requests;
+
 use std::collections::BTreeSet;
 
 use ed25519_dalek::{Signer, SigningKey};
@@ -18,7 +20,7 @@ use lucid_ports::{AuditFilter, Booked, Order, PageRequest, Registration, Store};
 use lucid_service::{AuditVerified, verify_audit};
 use uuid::Uuid;
 
-use super::{Backend, all, examples::*, fifty};
+use crate::{Backend, all, examples::*, fifty};
 
 async fn verified(store: &dyn Store) -> AuditVerified {
     verify_audit(store, &Trust::default(), &mut |_| {}).await.unwrap()

@@ -17,7 +17,9 @@ use lucid_ports::{
     PoolSort, Registered, ScoreFilter, ScoreSort, VoteFilter,
 };
 
-use super::{Backend, enrolments::enrolment, epochs::frame, examples::*, fifty, policies::bundle};
+use crate::{
+    Backend, epochs::frame, examples::*, fifty, fleet::enrolments::enrolment, policies::bundle,
+};
 
 fn winners(outcomes: &[bool]) -> usize {
     outcomes.iter().filter(|won| **won).count()

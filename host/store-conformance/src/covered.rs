@@ -57,7 +57,7 @@ use lucid_model::{
 use lucid_ports::*;
 use parking_lot::Mutex;
 
-use super::Backend;
+use crate::Backend;
 
 /// A store that remembers which of its methods were called.
 struct Covered {

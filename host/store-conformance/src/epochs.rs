@@ -1,3 +1,5 @@
+pub mod scores;
+
 use lucid_model::{
     consensus::{BlockRef, Vote},
     epochs::{
@@ -12,7 +14,7 @@ use lucid_model::{
 };
 use lucid_ports::{Attempt, EpochFilter, FramePart, Order, Staged, StagedChunk, VoteFilter};
 
-use super::{Backend, all, examples::*, fifty};
+use crate::{Backend, all, examples::*, fifty};
 
 pub fn frame(observed_s: i64) -> Vec<lucid_model::epochs::frame::FrameChunk> {
     let rows = (0..2_500).map(|i| {

@@ -26,17 +26,18 @@ use lucid_ports::{
 };
 use uuid::Uuid;
 
-use super::{
-    alerts::alert,
-    audit::seal,
-    decisions::{corrected, decision, mismatch, proposal, resolved},
-    enrolments::enrolment,
+use crate::{
+    audit::{
+        requests::{answer, key, request},
+        seal,
+    },
     epochs::frame,
     examples::*,
+    fleet::{alerts::alert, enrolments::enrolment},
+    money::decisions::{corrected, decision, mismatch, proposal, resolved},
+    notifications::webhooks::{delivery, webhook},
     policies::{self, activation, bundle},
-    requests::{answer, key, request},
-    shadows::{adjustment, end, result, scores, shadow},
-    webhooks::{delivery, webhook},
+    review::shadows::{adjustment, end, result, scores, shadow},
 };
 
 /// At least one record of every kind, by way of the ports.

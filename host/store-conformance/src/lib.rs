@@ -8,29 +8,37 @@
     reason = "a test that cannot go on stops and says where"
 )]
 
-pub mod alerts;
 pub mod audit;
+pub mod consensus;
 pub mod contention;
 pub mod covered;
-pub mod decisions;
-pub mod enrolments;
 pub mod epochs;
 pub mod examples;
 pub mod filled;
-pub mod ledger;
+pub mod fleet;
+pub mod money;
 pub mod mongo_server;
-pub mod nodes;
-pub mod payouts;
+pub mod notifications;
 pub mod policies;
-pub mod pools;
-pub mod requests;
-pub mod scores;
-pub mod series;
-pub mod shadows;
+pub mod review;
 pub mod shared;
 pub mod telemetry;
-pub mod votes;
-pub mod webhooks;
+
+/// Where the suite finds its areas.
+pub mod areas {
+    pub use crate::{
+        audit::{self, requests},
+        consensus, contention,
+        epochs::{self, scores},
+        fleet::{alerts, enrolments, nodes, pools},
+        money::{decisions, ledger, payouts},
+        notifications::webhooks,
+        policies,
+        review::shadows,
+        shared,
+        telemetry::{self, series},
+    };
+}
 
 use std::{future::Future, sync::Arc};
 
@@ -77,7 +85,7 @@ macro_rules! conformance_suite {
                 one_of_fifty_closes_what_is_staged, an_epoch_is_closed_exactly_once, closing_an_epoch_moves_its_nodes, epochs_are_listed_by_start;
             scores: scores_are_read_as_they_were_hashed, the_latest_scores_are_listed, a_nodes_history_is_listed,
                 scores_are_found_by_the_second, totals_count_eligible_epochs_only, a_sum_that_does_not_fit_is_an_error;
-            votes: a_block_is_pinned_once, votes_are_due_when_they_have_a_block, a_node_votes_in_the_order_of_its_epochs,
+            consensus: a_block_is_pinned_once, votes_are_due_when_they_have_a_block, a_node_votes_in_the_order_of_its_epochs,
                 old_votes_expire_and_votes_are_counted, a_vote_that_contradicts_another_is_named, votes_are_listed_by_epoch;
             ledger: an_entry_is_booked_once, one_of_fifty_entries_gets_the_place, an_entry_behind_a_refused_one_is_refused,
                 an_unbalanced_entry_is_an_error, totals_follow_from_legs, a_period_is_settled_once, what_is_kept_first_of_a_period_is_how_it_is_shared, books_are_read_from_one_end_to_the_other;
@@ -99,7 +107,7 @@ macro_rules! conformance_suite {
             async fn $test() {
                 if let Some(mut backend) = $backend() {
                     let mut watched = $crate::covered::Watched::new(&mut backend);
-                    $crate::$area::$test(&mut watched).await;
+                    $crate::areas::$area::$test(&mut watched).await;
                     watched.check(stringify!($test));
                 }
             })+

@@ -8,7 +8,7 @@ use lucid_model::{
 };
 use lucid_ports::{Activated, AuditFilter, ImportRecord, Order, REPORTS_KEPT, StoredBundle};
 
-use super::{Backend, all, examples::*, fifty};
+use crate::{Backend, all, examples::*, fifty};
 
 pub fn bundle(name: &str, at: i64) -> StoredBundle {
     StoredBundle {

@@ -6,8 +6,8 @@ use lucid_model::{
 use lucid_ports::{AuditFilter, Environment, Order, Origin, Stamp, Store, VoteFilter};
 use uuid::Uuid;
 
-use super::{
-    Backend, all, enrolments::enrolment, epochs::frame, examples::*, fifty, policies::bundle,
+use crate::{
+    Backend, all, epochs::frame, examples::*, fifty, fleet::enrolments::enrolment, policies::bundle,
 };
 
 pub async fn a_stamp_is_written_once(backend: &mut dyn Backend) {

@@ -1,3 +1,5 @@
+pub mod series;
+
 use lucid_model::{
     epochs::score::Ppm,
     id::Digest,
@@ -9,7 +11,7 @@ use lucid_model::{
 };
 use lucid_ports::{LiveState, Report, ReportOutcome, SessionOutcome, Store};
 
-use super::{Backend, examples::*, fifty};
+use crate::{Backend, examples::*, fifty};
 
 async fn store_report(store: &dyn Store, report: Report) -> ReportOutcome {
     store.store_report(report).await.unwrap()

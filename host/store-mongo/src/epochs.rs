@@ -28,7 +28,6 @@ pub(crate) mod record;
 pub(crate) mod scores;
 mod settle;
 mod totals;
-pub(crate) mod votes;
 
 use async_trait::async_trait;
 use lucid_model::{
@@ -52,7 +51,7 @@ use crate::{MongoStore, fault::Fault};
 
 pub(crate) use self::{
     chunks::INDICES as CHUNKS, latest::INDICES as LATEST, record::INDICES as RECORDS,
-    scores::INDICES as SCORES, votes::INDICES as VOTES,
+    scores::INDICES as SCORES,
 };
 
 #[async_trait]

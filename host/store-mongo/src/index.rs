@@ -6,6 +6,7 @@ use mongodb::{
 
 use crate::{
     audit::{self, requests},
+    consensus,
     epochs::{self, adjustments, frames},
     fault::Fault,
     fleet::{alerts, enrolments, nodes, pools},
@@ -59,7 +60,7 @@ const ALL: &[&[Index]] = &[
     epochs::CHUNKS,
     epochs::SCORES,
     epochs::LATEST,
-    epochs::VOTES,
+    consensus::INDICES,
     frames::INDICES,
     ledger::INDICES,
     live::INDICES,

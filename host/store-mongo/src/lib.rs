@@ -7,6 +7,7 @@
 mod among;
 mod audit;
 mod backend;
+mod consensus;
 mod epochs;
 mod fault;
 mod fields;

@@ -22,7 +22,9 @@ pub(crate) use self::ranks::Ranks;
 use crate::{
     MongoStore,
     audit::{self, requests::REQUESTS},
-    connect, durable,
+    connect,
+    consensus::VOTES,
+    durable,
     epochs::{
         adjustments::ADJUSTMENTS,
         chunks::CHUNKS,
@@ -30,7 +32,6 @@ use crate::{
         latest::LATEST,
         record::{CLOSED, EPOCHS},
         scores::{ON_DEMAND, SCORES},
-        votes::VOTES,
     },
     fault::Fault,
     fields::Fields,
@@ -255,7 +256,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        epochs::votes::VOTE_LISTS,
+        consensus::VOTE_LISTS,
         money::{
             decisions::SWITCH,
             settlements::{DISTRIBUTIONS, PIECES},

@@ -33,7 +33,7 @@ pub(crate) const INDICES: &[Index] = &[Index {
 }];
 
 /// The `_id` of a chunk.
-pub(super) fn key(staged: ObjectId, index: u32) -> String {
+pub(crate) fn key(staged: ObjectId, index: u32) -> String {
     format!("{staged}/{index}")
 }
 
@@ -245,7 +245,7 @@ impl MongoStore {
     }
 
     /// The first chunk from a place on that is staged under a name.
-    pub(super) async fn staged_from(
+    pub(crate) async fn staged_from(
         &self,
         epoch_start_s: i64,
         staged: ObjectId,

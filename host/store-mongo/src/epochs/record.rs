@@ -18,7 +18,7 @@ pub(crate) const EPOCHS: &str = "epochs";
 const CLOSING: &str = "closing";
 pub(crate) const CLOSED: &str = "closed";
 /// The place of the first chunk whose nodes do not have their scores; no number once all have.
-pub(super) const SETTLED_FROM: &str = "settled_from";
+pub(crate) const SETTLED_FROM: &str = "settled_from";
 
 pub(crate) const INDICES: &[Index] = &[
     Index {
@@ -54,7 +54,7 @@ pub(crate) struct Claim {
     pub(crate) staged: ObjectId,
     pub(crate) closed: bool,
     /// The first chunk whose nodes do not have their scores, where that is left for later.
-    pub(super) settled_from: Option<i64>,
+    pub(crate) settled_from: Option<i64>,
 }
 
 pub(crate) fn claim(record: &EpochRecord, staged: ObjectId) -> Result<Document, Fault> {
@@ -77,11 +77,11 @@ pub(crate) fn claim(record: &EpochRecord, staged: ObjectId) -> Result<Document, 
     })
 }
 
-pub(super) fn block_document(block: &BlockRef) -> Document {
+pub(crate) fn block_document(block: &BlockRef) -> Document {
     doc! { "id": &block.id, "hash": &block.hash }
 }
 
-pub(super) fn read_block(fields: Fields<'_>) -> Result<Option<BlockRef>, Fault> {
+pub(crate) fn read_block(fields: Fields<'_>) -> Result<Option<BlockRef>, Fault> {
     fields
         .document_or_none("block")?
         .map(|block| Ok(BlockRef { id: block.text("id")?, hash: block.text("hash")? }))
@@ -124,7 +124,7 @@ impl MongoStore {
     }
 
     /// The newest epoch that is closed or being closed.
-    pub(super) async fn newest_start(&self) -> Result<Option<i64>, Fault> {
+    pub(crate) async fn newest_start(&self) -> Result<Option<i64>, Fault> {
         let found = self
             .collection(EPOCHS)
             .find_one(doc! {})
@@ -135,7 +135,7 @@ impl MongoStore {
     }
 
     /// The write at which an epoch is closed for its readers. `false`: another call's was first.
-    pub(super) async fn show(&self, claim: &Claim) -> Result<bool, Fault> {
+    pub(crate) async fn show(&self, claim: &Claim) -> Result<bool, Fault> {
         let (epochs, start_s, closed_by) =
             (self.collection(EPOCHS), claim.record.epoch.start_s, ObjectId::new());
         let close = doc! { "$set": { "state": CLOSED, "closed_by": closed_by } };
@@ -170,7 +170,7 @@ impl MongoStore {
         found.map(|found| read(Fields::of(&found))).transpose()
     }
 
-    pub(super) async fn closed_epochs(
+    pub(crate) async fn closed_epochs(
         &self,
         filter: EpochFilter,
         request: &PageRequest<()>,
@@ -200,7 +200,7 @@ impl MongoStore {
 
     /// What a document of an epoch must match to be seen. Epochs are closed in order: what is
     /// claimed while the reader goes on is above the last one that was closed when it began.
-    pub(super) async fn seen_epochs(&self) -> Result<Document, Fault> {
+    pub(crate) async fn seen_epochs(&self) -> Result<Document, Fault> {
         let last_s = self.last_closed().await?.map_or(i64::MIN, |record| record.epoch.start_s);
         let closing = self
             .collection(EPOCHS)
@@ -212,7 +212,7 @@ impl MongoStore {
     }
 
     /// One write: votes that have no block of their own have their epoch's.
-    pub(super) async fn pin(&self, epoch_start_s: i64, block: &BlockRef) -> Result<(), Fault> {
+    pub(crate) async fn pin(&self, epoch_start_s: i64, block: &BlockRef) -> Result<(), Fault> {
         let unpinned = doc! { "_id": epoch_start_s, "state": CLOSED, "block": Bson::Null };
         self.collection(EPOCHS)
             .update_one(unpinned, doc! { "$set": { "block": block_document(block) } })

@@ -56,7 +56,7 @@ pub(super) struct Found {
 }
 
 /// The `_id` of a score.
-pub(super) fn key(epoch_start_s: i64, node: NodeId) -> String {
+pub(crate) fn key(epoch_start_s: i64, node: NodeId) -> String {
     format!("{epoch_start_s}-{node}")
 }
 

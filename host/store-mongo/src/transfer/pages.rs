@@ -18,12 +18,12 @@ use super::{
 use crate::{
     MongoStore,
     audit::{self, requests},
+    consensus,
     epochs::{
         adjustments, chunks,
         frames::{FRAME_CHUNKS, FRAMES},
         record::{self, CLOSED, Claim, EPOCHS},
         scores::read_on_demand,
-        votes,
     },
     fault::Fault,
     fields::Fields,
@@ -400,8 +400,8 @@ impl MongoStore {
         filter: Document,
         limit: u32,
     ) -> Result<Vec<Record>, Fault> {
-        let read = |f: Fields<'_>| Ok((f.id_or_none("owner", UserId)?, votes::read(f)?));
-        let all = self.collection(votes::VOTES);
+        let read = |f: Fields<'_>| Ok((f.id_or_none("owner", UserId)?, consensus::read(f)?));
+        let all = self.collection(consensus::VOTES);
         let found = all
             .find(filter)
             .sort(doc! { "epoch_start_s": 1, "node": 1 })
@@ -414,7 +414,7 @@ impl MongoStore {
             .into_iter()
             .filter_map(|record| Some((record.epoch.start_s, record.block?)))
             .collect();
-        votes::give_blocks(&mut votes, &blocks);
+        consensus::give_blocks(&mut votes, &blocks);
         Ok(owners
             .into_iter()
             .zip(votes)

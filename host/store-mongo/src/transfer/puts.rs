@@ -15,11 +15,11 @@ use super::{collection, telemetry};
 use crate::{
     MongoStore,
     audit::{self, requests},
+    consensus,
     epochs::{
         adjustments, chunks,
         record::{self, CLOSED},
         scores::{SCORES, on_demand_document, row_documents},
-        votes,
     },
     fault::Fault,
     fields::{self, Fields, bytes, digest, id, stored},
@@ -182,7 +182,7 @@ fn document(record: &Record) -> Result<Document, Fault> {
         Record::Latest(latest) => Ok(latest_document(latest)),
         Record::OnDemand(receipt) => Ok(on_demand_document(receipt)),
         Record::Vote { owner, vote } => {
-            let mut document = votes::document(vote);
+            let mut document = consensus::document(vote);
             document.insert("owner", owner.map(|owner| id(owner.0)));
             Ok(document)
         }

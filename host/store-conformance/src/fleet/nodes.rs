@@ -13,7 +13,7 @@ use lucid_ports::{
     Registered, Registration, Store,
 };
 
-use super::{Backend, all, examples::*, fifty};
+use crate::{Backend, all, examples::*, fifty};
 
 /// What became of a registration, the record apart.
 #[derive(Debug, PartialEq)]

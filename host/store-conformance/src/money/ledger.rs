@@ -8,7 +8,7 @@ use lucid_model::{
 };
 use lucid_ports::{Booked, StoreError};
 
-use super::{Backend, examples::*, fifty};
+use crate::{Backend, examples::*, fifty};
 
 pub async fn an_entry_is_booked_once(backend: &mut dyn Backend) {
     let store = backend.store();

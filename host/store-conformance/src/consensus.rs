@@ -7,7 +7,7 @@ use lucid_model::{
 };
 use lucid_ports::{Attempt, MadeVotes, Order, Store, VoteFilter};
 
-use super::{Backend, all, examples::*};
+use crate::{Backend, all, examples::*};
 
 fn block(id: &str) -> BlockRef {
     BlockRef { id: id.into(), hash: format!("hash of {id}") }

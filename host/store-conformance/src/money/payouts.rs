@@ -14,7 +14,7 @@ use lucid_ports::{
 };
 use uuid::Uuid;
 
-use super::{Backend, all, examples::*, fifty};
+use crate::{Backend, all, examples::*, fifty};
 
 pub async fn a_run_keeps_every_field_and_changes_by_version(backend: &mut dyn Backend) {
     let store = backend.store();

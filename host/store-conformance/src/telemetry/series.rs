@@ -8,7 +8,7 @@ use lucid_model::{
 };
 use lucid_ports::{Report, SeriesKept, Store};
 
-use super::{Backend, examples::*};
+use crate::{Backend, examples::*};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;

@@ -6,7 +6,7 @@ use lucid_model::{
 use lucid_ports::{DeliveryFilter, Order};
 use uuid::Uuid;
 
-use super::{Backend, all, examples::*, fifty};
+use crate::{Backend, all, examples::*, fifty};
 
 fn webhook_id(i: u32) -> WebhookId {
     WebhookId(Uuid::from_u128(u128::from(i)))

@@ -12,7 +12,7 @@ use lucid_model::{
 use lucid_ports::Order;
 use uuid::Uuid;
 
-use super::{Backend, all, examples::*, fifty};
+use crate::{Backend, all, examples::*, fifty};
 
 pub fn proposal(i: u128) -> Proposal {
     Proposal {

@@ -9,7 +9,7 @@ use lucid_model::{
 };
 use lucid_ports::{NodeTotals, Order, ScoreFilter, ScoreSort, Store, StoreError};
 
-use super::{Backend, all, examples::*};
+use crate::{Backend, all, examples::*};
 
 const POOL: fn() -> PoolScope = || PoolScope::Pool(pool_id(1));
 

@@ -10,7 +10,7 @@ use lucid_model::{
 };
 use lucid_ports::{Assigned, Order, PageRequest, PoolFilter, PoolSort, RoomOrder, Store};
 
-use super::{Backend, all, examples::*, fifty};
+use crate::{Backend, all, examples::*, fifty};
 
 async fn create(store: &dyn Store, pool: Pool) -> bool {
     store.create_pool(pool, audit("pool.create")).await.unwrap()

@@ -6,7 +6,7 @@ use lucid_model::{
 use lucid_ports::Order;
 use uuid::Uuid;
 
-use super::{Backend, all, examples::*, fifty};
+use crate::{Backend, all, examples::*, fifty};
 
 pub fn alert(i: u32, node: u32, kind: AlertKind) -> Alert {
     Alert {

@@ -10,12 +10,12 @@ use lucid_ports::{MadeVotes, Page, PageRequest, VoteFilter};
 use lucid_store::sums;
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
-use super::{
-    record::{CLOSED, EPOCHS, block_document, read_block, read_claim},
-    scores,
-};
 use crate::{
     MongoStore,
+    epochs::{
+        record::{CLOSED, EPOCHS, block_document, read_block, read_claim},
+        scores,
+    },
     fault::Fault,
     fields::{Fields, digest, id},
     fleet::nodes::NODES,
@@ -104,7 +104,7 @@ pub(crate) fn give_blocks(votes: &mut [Vote], blocks: &HashMap<i64, BlockRef>) {
 }
 
 impl MongoStore {
-    pub(super) async fn stage_votes(
+    pub(crate) async fn stage_votes(
         &self,
         epoch_start_s: i64,
         staged: ObjectId,
@@ -119,7 +119,7 @@ impl MongoStore {
     }
 
     /// Adds the staged votes, with their nodes' owners of now.
-    pub(super) async fn add_votes(
+    pub(crate) async fn add_votes(
         &self,
         epoch_start_s: i64,
         staged: ObjectId,
@@ -143,7 +143,7 @@ impl MongoStore {
     }
 
     /// Adds votes, with their nodes' owners of now. `false`: some were there.
-    pub(super) async fn add_vote_documents(&self, mut votes: Vec<Document>) -> Result<bool, Fault> {
+    pub(crate) async fn add_vote_documents(&self, mut votes: Vec<Document>) -> Result<bool, Fault> {
         let nodes: Vec<_> = votes.iter().filter_map(|vote| vote.get("node").cloned()).collect();
         let nodes = self
             .collection(NODES)
@@ -163,7 +163,7 @@ impl MongoStore {
 
     /// Takes away the staged votes of an epoch that is closed: all, since each vote is a document
     /// now.
-    pub(super) async fn unstage_votes(&self, epoch_start_s: i64) -> Result<(), Fault> {
+    pub(crate) async fn unstage_votes(&self, epoch_start_s: i64) -> Result<(), Fault> {
         self.collection(VOTE_LISTS).delete_many(doc! { "epoch_start_s": epoch_start_s }).await?;
         Ok(())
     }
@@ -226,7 +226,7 @@ impl MongoStore {
         Ok(self.collection(VOTES).distinct("epoch_start_s", pending).await?)
     }
 
-    pub(super) async fn votes_due(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, Fault> {
+    pub(crate) async fn votes_due(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, Fault> {
         let due = doc! { "next_attempt_at": { "$lte": now.0 } };
         let closed = self.closed_of(self.pending_starts(due.clone()).await?).await?;
         let all: Vec<_> = closed.iter().map(|record| record.epoch.start_s).collect();
@@ -293,13 +293,13 @@ impl MongoStore {
         Ok(votes)
     }
 
-    pub(super) async fn newest_pinned(&self) -> Result<Option<BlockRef>, Fault> {
+    pub(crate) async fn newest_pinned(&self) -> Result<Option<BlockRef>, Fault> {
         let pinned = doc! { "state": CLOSED, "block": { "$ne": Bson::Null } };
         let found = self.collection(EPOCHS).find_one(pinned).sort(doc! { "_id": -1 }).await?;
         Ok(found.map(|found| read_block(Fields::of(&found))).transpose()?.flatten())
     }
 
-    pub(super) async fn expire(&self, closed_before: TimeMs, limit: u32) -> Result<u64, Fault> {
+    pub(crate) async fn expire(&self, closed_before: TimeMs, limit: u32) -> Result<u64, Fault> {
         let votes = self.collection(VOTES);
         let old = doc! { "state": VoteState::Pending.name(), "at": { "$lt": closed_before.0 } };
         let old = votes.find(old).projection(doc! { "_id": 1 }).limit(i64::from(limit)).await?;
@@ -314,7 +314,7 @@ impl MongoStore {
             .modified_count)
     }
 
-    pub(super) async fn tally(
+    pub(crate) async fn tally(
         &self,
         from_s: i64,
         to_s: i64,
@@ -336,7 +336,7 @@ impl MongoStore {
         Ok(sums::tallies(collect(self.collection(VOTES).aggregate(stages).await?, read).await?))
     }
 
-    pub(super) async fn starts_without_block(&self) -> Result<Vec<i64>, Fault> {
+    pub(crate) async fn starts_without_block(&self) -> Result<Vec<i64>, Fault> {
         let mut starts = self.pending_starts(doc! { "block": Bson::Null }).await?;
         starts.extend(
             self.collection(EPOCHS)
@@ -351,7 +351,7 @@ impl MongoStore {
             .collect())
     }
 
-    pub(super) async fn keep_answers(&self, votes: &[Vote]) -> Result<(), Fault> {
+    pub(crate) async fn keep_answers(&self, votes: &[Vote]) -> Result<(), Fault> {
         let statements = votes.iter().map(|vote| Statement {
             filter: doc! { "_id": scores::key(vote.epoch_start_s, vote.node) },
             update: doc! { "$set": course(vote) },
@@ -360,7 +360,7 @@ impl MongoStore {
         once::update_each(self, VOTES, statements.collect()).await
     }
 
-    pub(super) async fn list_votes(
+    pub(crate) async fn list_votes(
         &self,
         filter: &VoteFilter,
         request: &PageRequest<()>,

@@ -6,7 +6,7 @@ use lucid_model::{
 use lucid_ports::{EnrolmentFilter, Order, PageRequest, Registered, Registration};
 use uuid::Uuid;
 
-use super::{Backend, all, examples::*, fifty};
+use crate::{Backend, all, examples::*, fifty};
 
 pub fn enrolment(i: u32) -> Enrolment {
     Enrolment {
@@ -26,7 +26,7 @@ pub fn enrolment(i: u32) -> Enrolment {
 }
 
 fn with(token: &Enrolment, node: u32) -> Registration {
-    Registration { enrolment: Some(token.id), ..registration(super::examples::node(node)) }
+    Registration { enrolment: Some(token.id), ..registration(crate::examples::node(node)) }
 }
 
 pub async fn an_enrolment_keeps_every_field(backend: &mut dyn Backend) {

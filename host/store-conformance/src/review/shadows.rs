@@ -9,7 +9,7 @@ use lucid_model::{
 use lucid_ports::Order;
 use uuid::Uuid;
 
-use super::{Backend, all, examples::*, fifty};
+use crate::{Backend, all, examples::*, fifty};
 
 pub fn shadow(i: u128) -> Shadow {
     Shadow {

@@ -6,7 +6,7 @@ use lucid_model::{
 use lucid_ports::{Begun, NewRequest};
 use uuid::Uuid;
 
-use super::{Backend, fifty};
+use crate::{Backend, fifty};
 
 pub fn key(name: &str) -> RequestKey {
     RequestKey { subject: "alice".into(), key: name.into() }

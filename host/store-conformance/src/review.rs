@@ -1,0 +1,3 @@
+//! Shadows.
+
+pub mod shadows;
