@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use lucid_api::Api;
-use lucid_api_types::event::EventBody;
+use lucid_api_types::notifications::event::EventBody;
 use lucid_model::time::TimeMs;
 use lucid_ports::{CLOCK_OFF_MAX, Checked, CoordinationError, Coordinator, Heard, Topic};
 use lucid_service::{CLOCK, Service};

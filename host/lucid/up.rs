@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use lucid_agent::{AgentConfig, AgentEvent};
 use lucid_api::Listeners;
-use lucid_api_types::event::EventBody;
+use lucid_api_types::notifications::event::EventBody;
 use lucid_client::Credential;
 use lucid_model::{id::Digest, money::tron::TronAddress};
 use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, PoolFilter, PoolSort};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lucid_api_types::event::EventBody;
+use lucid_api_types::notifications::event::EventBody;
 use lucid_model::notifications::event::Event;
 use lucid_service::{Service, Told};
 use tokio::sync::{

@@ -15,7 +15,7 @@ use std::{
 };
 
 use ed25519_dalek::SigningKey;
-use lucid_api_types::report::{MetricsRequest, SampleRequest};
+use lucid_api_types::telemetry::report::{MetricsRequest, SampleRequest};
 use lucid_model::{id::NodeId, time::TimeMs};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use ed25519_dalek::{Signer, SigningKey};
 use lucid_api_types::{
-    auth::ReportSignature,
-    node::ChangeMachineRequest,
-    report::{ObservationsBody, ReportBody},
+    fleet::{auth::ReportSignature, node::ChangeMachineRequest},
+    telemetry::report::{ObservationsBody, ReportBody},
 };
 use lucid_client::{Client, ClientError};
 use lucid_model::{

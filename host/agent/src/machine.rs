@@ -12,8 +12,8 @@ use std::{
 };
 
 use lucid_api_types::{
-    node::{HardwareBody, NetworkUsageBody},
-    report::SampleRequest,
+    fleet::node::{HardwareBody, NetworkUsageBody},
+    telemetry::report::SampleRequest,
 };
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Networks, RefreshKind, System};
 use tokio::time::Instant;
@@ -244,7 +244,9 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use lucid_api_types::{node::RegisterNodeRequest, parse, report::MetricsRequest};
+    use lucid_api_types::{
+        fleet::node::RegisterNodeRequest, parse, telemetry::report::MetricsRequest,
+    };
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use lucid_api_types::node::{ChangeMachineRequest, HardwareBody};
+use lucid_api_types::fleet::node::{ChangeMachineRequest, HardwareBody};
 use serde::{Deserialize, Serialize};
 
 /// Changes of memory and storage that are not worth telling, in percent: the room of a ZFS pool is

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::Signer;
-use lucid_api_types::{
+use lucid_api_types::fleet::{
     auth::{REGISTRATION_PATH, RegistrationSignature},
     node::{HardwareBody, RegisterNodeRequest},
 };

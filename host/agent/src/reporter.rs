@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lucid_api_types::{
     ErrorKind,
-    report::{ObservationsBody, ReportBody},
+    telemetry::report::{ObservationsBody, ReportBody},
 };
 use lucid_client::{Client, ClientError};
 use lucid_model::{id::NodeId, time::TimeMs};

@@ -4,7 +4,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use lucid_api_types::report::{ObservationRequest, ObservationsRequest, SESSIONS_MAX};
+use lucid_api_types::telemetry::report::{ObservationRequest, ObservationsRequest, SESSIONS_MAX};
 use lucid_model::time::TimeMs;
 use uuid::Uuid;
 

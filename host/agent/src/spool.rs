@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use lucid_api_types::report::{SAMPLES_MAX, SampleRequest};
+use lucid_api_types::telemetry::report::{SAMPLES_MAX, SampleRequest};
 use lucid_model::time::TimeMs;
 use tokio::time::Instant;
 

@@ -15,8 +15,8 @@ use utoipa::ToSchema;
 
 use crate::{
     fields::{FieldError, Fields, Request},
+    money::payout::PayoutBody,
     number::ExactNumber,
-    payout::PayoutBody,
     schema,
 };
 

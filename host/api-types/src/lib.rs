@@ -6,36 +6,24 @@
 //! the field, the problem and the limit.
 
 pub mod audit;
-pub mod auth;
 pub mod clock;
 pub mod csv;
-pub mod enrolment;
+pub mod epochs;
 pub mod error;
-pub mod event;
 pub mod fields;
+pub mod fleet;
 pub mod health;
-pub mod history;
 mod json;
 pub mod legacy;
-pub mod mismatch;
+pub mod money;
 mod nearest;
-pub mod node;
+pub mod notifications;
 pub mod number;
 pub mod page;
-pub mod payments;
-pub mod payout;
-pub mod policy;
-pub mod pool;
-pub mod poot;
+pub mod policies;
 pub mod reason;
-pub mod report;
-pub mod resolution;
-pub mod resources;
-pub mod run;
 pub mod schema;
-pub mod statement;
-pub mod unpaid;
-pub mod webhook;
+pub mod telemetry;
 
 pub use error::{ErrorBody, ErrorKind};
 pub use fields::{FieldError, Fields, Request, parse};
@@ -48,16 +36,16 @@ mod tests {
 
     #[derive(OpenApi)]
     #[openapi(components(schemas(
-        crate::node::NodeBody,
-        crate::node::RegisterNodeRequest,
-        crate::poot::ScoreBody,
-        crate::poot::CalculateRequest,
-        crate::report::MetricsRequest,
+        crate::fleet::node::NodeBody,
+        crate::fleet::node::RegisterNodeRequest,
+        crate::epochs::poot::ScoreBody,
+        crate::epochs::poot::CalculateRequest,
+        crate::telemetry::report::MetricsRequest,
         crate::error::ErrorBody,
         crate::error::ProblemBody,
-        crate::event::EventBody,
+        crate::notifications::event::EventBody,
         crate::page::PayoutList,
-        crate::policy::GateReportBody,
+        crate::policies::GateReportBody,
     )))]
     struct Documented;
 

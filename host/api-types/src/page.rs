@@ -5,22 +5,17 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     audit::AuditEntryBody,
-    enrolment::EnrolmentBody,
-    fields::FieldError,
-    mismatch::MismatchBody,
-    node::NodeBody,
-    payments::ProposalBody,
-    payout::PayoutBody,
-    policy::ShadowBody,
-    pool::PoolBody,
-    poot::{
+    epochs::poot::{
         ScoreBody,
         epoch::{EpochBody, VoteBody},
         participation::ParticipationBody,
     },
-    run::RunBody,
+    fields::FieldError,
+    fleet::{enrolment::EnrolmentBody, node::NodeBody, pool::PoolBody},
+    money::{mismatch::MismatchBody, payments::ProposalBody, payout::PayoutBody, run::RunBody},
+    notifications::webhook::{DeliveryBody, WebhookBody},
+    policies::ShadowBody,
     schema,
-    webhook::{DeliveryBody, WebhookBody},
 };
 
 /// Most rows of a page.

@@ -35,8 +35,11 @@ use utoipa::{
 };
 
 use crate::{
-    audit::FILTER_LENGTH_MAX, auth::NONCE_LENGTH_MAX, error::ErrorKind, history::Metric as Metrics,
-    policy::VERSION_LENGTH_MAX, resources::TimeRange as TimeRanges,
+    audit::FILTER_LENGTH_MAX,
+    error::ErrorKind,
+    fleet::auth::NONCE_LENGTH_MAX,
+    policies::VERSION_LENGTH_MAX,
+    telemetry::{history::Metric as Metrics, resources::TimeRange as TimeRanges},
 };
 
 fn text() -> ObjectBuilder {

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use lucid_api_types::policy::{UPLOAD_BYTES_MAX, UPLOAD_PATH};
+use lucid_api_types::policies::{UPLOAD_BYTES_MAX, UPLOAD_PATH};
 use lucid_ports::RateLimiter;
 use lucid_service::Service;
 use metrics_exporter_prometheus::PrometheusHandle;

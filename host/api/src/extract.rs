@@ -11,10 +11,10 @@ use bytes::BytesMut;
 use futures::StreamExt;
 use lucid_api_types::{
     ErrorKind, FieldError, Request as WireRequest,
-    auth::{RegistrationSignature, ReportSignature},
     fields::parse_or_empty,
+    fleet::auth::{RegistrationSignature, ReportSignature},
     page::PageQuery,
-    policy::UploadPolicyRequest,
+    policies::UploadPolicyRequest,
 };
 use lucid_model::{
     id::Digest,

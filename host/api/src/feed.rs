@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use lucid_api_types::event::EventBody;
+use lucid_api_types::notifications::event::EventBody;
 use lucid_model::{id::NodeId, notifications::event::Event};
 use parking_lot::Mutex;
 use tokio::sync::{

@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use lucid_api_types::{ErrorKind, auth::HEADER_ENROLMENT};
+use lucid_api_types::{ErrorKind, fleet::auth::HEADER_ENROLMENT};
 use lucid_ports::{Admission, LimitClass, Party};
 use lucid_service::{Actor, Role};
 

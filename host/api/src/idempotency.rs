@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use lucid_api_types::{FieldError, auth::HEADER_IDEMPOTENCY_KEY};
+use lucid_api_types::{FieldError, fleet::auth::HEADER_IDEMPOTENCY_KEY};
 use lucid_model::audit::request::{RequestKey, StoredAnswer, fingerprint};
 use lucid_ports::Begun;
 use lucid_service::{Actor, ServiceError};

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use lucid_api_types::{
-    auth::HEADER_ENROLMENT,
     error::{ErrorBody, ProblemBody},
-    event::EventBody,
+    fleet::auth::HEADER_ENROLMENT,
+    notifications::event::EventBody,
     schema,
 };
 use utoipa::{

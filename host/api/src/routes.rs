@@ -4,26 +4,14 @@ mod aliases;
 mod audit;
 mod clock;
 mod docs;
-mod enrolments;
-mod events;
-mod identity;
-mod keys;
-mod machine;
-mod mismatches;
-mod nodes;
+mod epochs;
+mod fleet;
+mod money;
+mod notifications;
 mod operations;
-mod payments;
-mod payouts;
 mod policies;
-mod pools;
-mod poot;
-mod receipts;
-mod resources;
-mod runs;
-mod shadows;
+mod review;
 mod telemetry;
-mod unpaid;
-mod webhooks;
 
 use axum::Router;
 use lucid_api_types::ErrorKind;
@@ -34,24 +22,24 @@ use crate::{api::Shared, errors::ApiError};
 /// Everything that the document describes, but the event stream.
 pub fn documented() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
-        .merge(identity::routes())
-        .merge(nodes::routes())
-        .merge(keys::routes())
-        .merge(machine::routes())
-        .merge(enrolments::routes())
-        .merge(pools::routes())
+        .merge(fleet::identity::routes())
+        .merge(fleet::nodes::routes())
+        .merge(fleet::keys::routes())
+        .merge(fleet::machine::routes())
+        .merge(fleet::enrolments::routes())
+        .merge(fleet::pools::routes())
         .merge(telemetry::routes())
-        .merge(resources::routes())
-        .merge(poot::routes())
-        .merge(receipts::routes())
-        .merge(payouts::routes())
-        .merge(payments::routes())
-        .merge(mismatches::routes())
-        .merge(runs::routes())
-        .merge(unpaid::routes())
+        .merge(telemetry::resources::routes())
+        .merge(epochs::poot::routes())
+        .merge(epochs::receipts::routes())
+        .merge(money::payouts::routes())
+        .merge(money::payments::routes())
+        .merge(money::mismatches::routes())
+        .merge(money::runs::routes())
+        .merge(money::unpaid::routes())
         .merge(policies::routes())
-        .merge(shadows::routes())
-        .merge(webhooks::routes())
+        .merge(review::shadows::routes())
+        .merge(notifications::webhooks::routes())
         .merge(audit::routes())
         .merge(aliases::routes())
         .merge(operations::routes())
@@ -76,7 +64,7 @@ pub fn measurements() -> Router<Shared> {
 
 /// What never ends, and therefore has no time limit.
 pub fn streams() -> OpenApiRouter<Shared> {
-    events::routes()
+    notifications::events::routes()
 }
 
 /// What is not here.

@@ -9,7 +9,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use lucid_api_types::policy::UPLOAD_PATH;
+use lucid_api_types::policies::UPLOAD_PATH;
 use tokio::sync::Semaphore;
 
 use crate::api::Shared;

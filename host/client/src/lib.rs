@@ -13,23 +13,27 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Map;
 
 use lucid_api_types::{
-    auth::{
-        ChallengeBody, ChallengeRequest, HEADER_ENROLMENT, HEADER_IDEMPOTENCY_KEY, HEADER_NONCE,
-        HEADER_SEQUENCE, HEADER_SIGNATURE, HEADER_TIMESTAMP, RegistrationSignature,
-        ReportSignature, TokenBody, TokenRequest,
-    },
-    enrolment::{CreateEnrolmentRequest, EnrolmentBody},
+    epochs::poot::replay::ReplayBody,
     error::ErrorBody,
-    node::{ChangeMachineRequest, NodeBody},
+    fleet::{
+        auth::{
+            ChallengeBody, ChallengeRequest, HEADER_ENROLMENT, HEADER_IDEMPOTENCY_KEY,
+            HEADER_NONCE, HEADER_SEQUENCE, HEADER_SIGNATURE, HEADER_TIMESTAMP,
+            RegistrationSignature, ReportSignature, TokenBody, TokenRequest,
+        },
+        enrolment::{CreateEnrolmentRequest, EnrolmentBody},
+        node::{ChangeMachineRequest, NodeBody},
+        pool::{CreatePoolRequest, PoolBody},
+    },
+    money::payout::PayoutBody,
     page::{
         AuditList, EnrolmentList, EpochList, NodeList, PageParams, PayoutList, PoolList, ScoreList,
     },
-    payout::PayoutBody,
-    policy::SimulatePolicyRequest,
-    pool::{CreatePoolRequest, PoolBody},
-    poot::replay::ReplayBody,
-    report::{ObservationsBody, ReportBody},
-    resources::ResourceSummaryBody,
+    policies::SimulatePolicyRequest,
+    telemetry::{
+        report::{ObservationsBody, ReportBody},
+        resources::ResourceSummaryBody,
+    },
 };
 
 pub use error::ClientError;

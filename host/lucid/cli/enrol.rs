@@ -3,7 +3,7 @@ use std::{io::Write, process::ExitCode};
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use lucid_api_types::{
-    enrolment::{CreateEnrolmentRequest, EnrolmentBody},
+    fleet::enrolment::{CreateEnrolmentRequest, EnrolmentBody},
     page::PageParams,
 };
 

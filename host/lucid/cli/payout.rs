@@ -19,14 +19,16 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use lucid_api_types::{
-    page::{ProposalList, RunList},
-    payments::{
-        BooksVerifiedBody, CorrectionRequest, PaymentsSwitchBody, ProposalBody, ReconcileRequest,
-        ResolvedBody, StandingBody,
+    money::{
+        payments::{
+            BooksVerifiedBody, CorrectionRequest, PaymentsSwitchBody, ProposalBody,
+            ReconcileRequest, ResolvedBody, StandingBody,
+        },
+        payout::PayoutBody,
+        run::RunBody,
     },
-    payout::PayoutBody,
+    page::{ProposalList, RunList},
     reason::ReasonRequest,
-    run::RunBody,
 };
 use lucid_client::{percent_encoded, with_query};
 use reqwest::Method;

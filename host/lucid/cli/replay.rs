@@ -7,7 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
-use lucid_api_types::poot::replay::ReplayBody;
+use lucid_api_types::epochs::poot::replay::ReplayBody;
 
 use self::progress::Bar;
 use super::{policy::workshop::wrong, remote::Remote, runtime};

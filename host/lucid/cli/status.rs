@@ -2,7 +2,7 @@ use std::{io::Write, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
-use lucid_api_types::payments::StandingBody;
+use lucid_api_types::money::payments::StandingBody;
 use reqwest::Method;
 
 use super::{remote::Remote, runtime};

@@ -3,7 +3,7 @@
 use std::{io::Write, path::Path};
 
 use clap::ValueEnum;
-use lucid_api_types::event::EventBody;
+use lucid_api_types::notifications::event::EventBody;
 use serde_json::Value;
 
 use crate::{cli::out, printable::one_line};

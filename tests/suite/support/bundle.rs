@@ -25,5 +25,5 @@ pub fn other_version(name: &str, version: &str) -> Bundle {
 
 /// As it is handed in.
 pub fn as_json(bundle: &Bundle) -> Value {
-    serde_json::to_value(lucid_api_types::policy::UploadPolicyRequest::from(bundle)).unwrap()
+    serde_json::to_value(lucid_api_types::policies::UploadPolicyRequest::from(bundle)).unwrap()
 }

@@ -16,10 +16,10 @@ use axum::{
 };
 use lucid_api_types::{
     ErrorKind,
-    auth::{ChallengeRequest, RegistrationSignature, ReportSignature, TokenRequest},
     error::DETAIL_HIGHEST_SEQUENCE,
+    fleet::auth::{ChallengeRequest, RegistrationSignature, ReportSignature, TokenRequest},
     parse,
-    report::{MetricsRequest, ObservationsRequest},
+    telemetry::report::{MetricsRequest, ObservationsRequest},
 };
 use lucid_model::{
     fleet::{node::PublicKey, statement},
@@ -140,7 +140,7 @@ async fn register(State(service): State<Service>, headers: HeaderMap, body: Byte
     if seen.taken {
         return refuse(ErrorKind::NodeExists, Map::new());
     }
-    let registration = parse::<lucid_api_types::node::RegisterNodeRequest>(&body).unwrap();
+    let registration = parse::<lucid_api_types::fleet::node::RegisterNodeRequest>(&body).unwrap();
     let key = registration.public_key.unwrap();
     let signed = RegistrationSignature::read(header(&headers)).unwrap().unwrap();
     let statement = statement::registration(

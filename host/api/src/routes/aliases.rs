@@ -9,25 +9,30 @@ use axum::{
 };
 use lucid_api_types::{
     ErrorBody,
-    auth::RegistrationHeaders,
+    epochs::poot::ScoreBody,
+    fleet::{
+        auth::RegistrationHeaders,
+        node::{LegacyRegisterRequest, NodeBody},
+        pool::PoolBody,
+    },
     legacy::{
         JoinPoolRequest, LegacyPayoutBody, NodeAlertBody, NodeAlertsBody, NodeStatusBody, measured,
     },
-    node::{LegacyRegisterRequest, NodeBody},
     page::{NodeList, PageParams, Pagination},
-    pool::PoolBody,
-    poot::ScoreBody,
-    resources::{TimeRange, UsageBody, UsageHistoryBody},
     schema,
+    telemetry::resources::{TimeRange, UsageBody, UsageHistoryBody},
 };
 use lucid_model::fleet::node::{NodeEvent, NodeStatus};
 use lucid_ports::{NodeFilter, PayoutFilter, ScoreFilter, ScoreSort};
 use lucid_service::ServiceError;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    nodes::{self, node_id, registered},
-    payments, payouts, policies, runs,
+use crate::routes::{
+    fleet::nodes::{self, node_id, registered},
+    money::payments,
+    money::payouts,
+    money::runs,
+    policies,
 };
 use crate::{
     api::Shared,

@@ -8,7 +8,7 @@ use lucid_api_types::{
     ErrorBody, FieldError,
     audit::AuditEntryBody,
     page::{AuditList, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PageParams, Pagination},
-    policy::{
+    policies::{
         self, ActivatePolicyRequest, ActivationBody, ActivationList, ActivePolicies,
         CheckPolicyRequest, GateReportBody, PayoutSimulationBody, PolicyDiffBody, PolicyReportBody,
         PolicyReportList, PolicyVersionBody, PolicyVersionList, SimulatePolicyRequest,
@@ -259,7 +259,7 @@ async fn diff(
     named: Named,
     params: Params,
 ) -> Result<Answer<PolicyDiffBody>, ApiError> {
-    let against = params.parsed("against", policy::version, "must be a version such as 1.0.0")?;
+    let against = params.parsed("against", policies::version, "must be a version such as 1.0.0")?;
     let found = api
         .service
         .compare_policies(&find(&api, &named).await?.version, against.as_deref())

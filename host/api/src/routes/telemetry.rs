@@ -1,26 +1,25 @@
+pub(super) mod resources;
+
 use axum::{
     Json as Answer,
     extract::{Path, State},
 };
 use lucid_api_types::{
     ErrorBody, ErrorKind, FieldError,
-    auth::ReportHeaders,
+    fleet::auth::ReportHeaders,
     reason::ReasonRequest,
-    report::ClaimedSample,
-    report::carried::{
-        CarriedReport, CarriedReportsRequest, CarriedResultBody, CarriedResultsBody,
-    },
-    report::{
-        DroppedSampleBody, HeartbeatRequest, MetricsRequest, ObservationsBody, ObservationsRequest,
-        ReportBody, SessionVerdictBody, VoidedObservationBody,
-    },
     schema,
+    telemetry::report::{
+        ClaimedSample, DroppedSampleBody, HeartbeatRequest, MetricsRequest, ObservationsBody,
+        ObservationsRequest, ReportBody, SessionVerdictBody, VoidedObservationBody,
+        carried::{CarriedReport, CarriedReportsRequest, CarriedResultBody, CarriedResultsBody},
+    },
 };
 use lucid_model::id::Digest;
 use lucid_service::{Carried, NewSample, NewSession, ReportProof, Reported, ServiceError};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::nodes::node_id;
+use crate::routes::fleet::nodes::node_id;
 use crate::{
     api::Shared,
     errors::ApiError,
@@ -176,7 +175,7 @@ async fn observations(
     json: Json<ObservationsRequest>,
 ) -> Result<Answer<ObservationsBody>, ApiError> {
     let proof = json.report_proof("observations")?;
-    let session = |s: &lucid_api_types::report::ClaimedSession| NewSession {
+    let session = |s: &lucid_api_types::telemetry::report::ClaimedSession| NewSession {
         session: s.session,
         span: s.span,
         quality: s.quality,

@@ -8,7 +8,9 @@ use axum::{
 };
 use lucid_api_types::{
     ErrorKind, FieldError,
-    auth::{HEADER_ENROLMENT, HEADER_NONCE, HEADER_SEQUENCE, HEADER_SIGNATURE, HEADER_TIMESTAMP},
+    fleet::auth::{
+        HEADER_ENROLMENT, HEADER_NONCE, HEADER_SEQUENCE, HEADER_SIGNATURE, HEADER_TIMESTAMP,
+    },
 };
 
 use crate::errors::ApiError;

@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::{Args, builder::PossibleValuesParser};
 use lucid_api_types::{
     csv,
+    money::payout::PayoutBody,
     page::{PAGE_LIMIT_MAX, PayoutList},
-    payout::PayoutBody,
 };
 use lucid_client::with_query;
 use lucid_model::money::payout::{PayoutState, PayoutStatus};

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lucid_api_types::run::PayoutProofBody;
+use lucid_api_types::money::run::PayoutProofBody;
 
 use super::{Ask, path};
 use crate::cli::out;

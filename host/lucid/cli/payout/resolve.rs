@@ -10,8 +10,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 use lucid_api_types::{
     error::{DETAIL_FIELD, DETAIL_PROBLEM, DETAIL_PROBLEMS},
-    payments::{NotPaidRequest, PaidRequest, ProposalBody, ResolvedBody},
-    resolution::{ResolutionBody, ResolutionsRequest, in_file, read_csv},
+    money::{
+        payments::{NotPaidRequest, PaidRequest, ProposalBody, ResolvedBody},
+        resolution::{ResolutionBody, ResolutionsRequest, in_file, read_csv},
+    },
 };
 use lucid_client::ClientError;
 use reqwest::Method;

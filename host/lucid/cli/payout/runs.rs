@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use clap::Args;
-use lucid_api_types::run::{PlanRunRequest, RunBody, RunReportBody};
+use lucid_api_types::money::run::{PlanRunRequest, RunBody, RunReportBody};
 use reqwest::Method;
 
 use super::{Ask, NOTHING, Output};

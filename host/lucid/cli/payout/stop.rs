@@ -5,9 +5,11 @@ use std::{process::ExitCode, thread, time::Duration};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use lucid_api_types::{
-    mismatch::RemedyRequest,
+    money::{
+        mismatch::RemedyRequest,
+        payments::{PaymentsSwitchBody, ResolvedBody, StandingBody},
+    },
     page::MismatchList,
-    payments::{PaymentsSwitchBody, ResolvedBody, StandingBody},
     reason::ReasonRequest,
 };
 use reqwest::Method;

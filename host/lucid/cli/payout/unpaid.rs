@@ -5,8 +5,8 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::Args;
 use lucid_api_types::{
+    money::unpaid::{UnpaidBody, UnpaidList},
     page::PAGE_LIMIT_MAX,
-    unpaid::{UnpaidBody, UnpaidList},
 };
 use lucid_client::with_query;
 use reqwest::Method;

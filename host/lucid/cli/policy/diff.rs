@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, process::ExitCo
 
 use anyhow::Result;
 use clap::Args;
-use lucid_api_types::policy::PolicyDiffBody;
+use lucid_api_types::policies::PolicyDiffBody;
 use lucid_engine::{Case, LoadedPolicy};
 use lucid_model::policies::{
     Bundle, Changed, ChangedParam, ComponentSize, Moved, ParamSpec, PolicyDifferences,

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, io::Write, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use lucid_api_types::policy::{
+use lucid_api_types::policies::{
     EarningNodeBody, PayoutSimulationBody, SimulatePolicyRequest, SimulatedNodeBody, SimulationBody,
 };
 

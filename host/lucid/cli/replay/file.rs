@@ -108,16 +108,16 @@ pub(super) fn run(path: &Path, policy: Option<&Path>) -> Result<ExitCode> {
     Ok(if replay.is_same() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn body(replay: &Replay) -> lucid_api_types::poot::replay::ReplayBody {
+fn body(replay: &Replay) -> lucid_api_types::epochs::poot::replay::ReplayBody {
     let difference =
-        |d: &lucid_service::Difference| lucid_api_types::poot::replay::DifferenceBody {
+        |d: &lucid_service::Difference| lucid_api_types::epochs::poot::replay::DifferenceBody {
             node_id: d.node.map(|node| node.to_string()),
             chunk: d.chunk,
             field: d.field.into(),
             stored: d.stored.clone(),
             computed: d.computed.clone(),
         };
-    lucid_api_types::poot::replay::ReplayBody {
+    lucid_api_types::epochs::poot::replay::ReplayBody {
         same: replay.is_same(),
         chunks: replay.chunks,
         rows: replay.rows,

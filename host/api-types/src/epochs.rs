@@ -1,0 +1,3 @@
+//! Scores, epochs and their receipts.
+
+pub mod poot;

@@ -1,0 +1,475 @@
+//! What clients ask of nodes.
+
+use std::net::IpAddr;
+
+use lucid_model::{
+    fleet::node::{Hardware, NodeAddress, NodeConfig, PublicKey},
+    id::NodeId,
+    money::tron::TronAddress,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    HardwareBody,
+    configuration::{NodeConfigChange, NodeConfigRequest, configuration},
+    identity::{hardware, public_key},
+};
+use crate::{
+    fields::{FieldError, Fields, Request},
+    schema,
+};
+
+/// Characters of a name.
+pub const NAME_LENGTH: std::ops::RangeInclusive<usize> = 1..=255;
+/// Characters of a description.
+pub const DESCRIPTION_LENGTH: std::ops::RangeInclusive<usize> = 0..=1000;
+/// What stands in a path where a node's name would.
+const RESERVED_NAMES: [&str; 2] = ["register", "available"];
+/// Ports a node may listen on.
+pub const PORTS: std::ops::RangeInclusive<u16> = 1024..=65_535;
+
+/// A registration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct RegisterNodeRequest {
+    /// For people.
+    #[schema(value_type = schema::Name)]
+    pub name: String,
+    /// Where the node is reached: IPv4 or IPv6.
+    #[schema(value_type = schema::IpAddress)]
+    pub ip_address: String,
+    /// On which port.
+    #[schema(minimum = 1024, maximum = 65535)]
+    pub port: u16,
+    /// About it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Description>)]
+    pub description: Option<String>,
+    /// How it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<NodeConfigRequest>,
+    /// Its Ed25519 key, base64 of 32 bytes; the request is signed with it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PublicKey>)]
+    pub public_key: Option<String>,
+    /// Where its earnings go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::GivenTronAddress>)]
+    pub wallet_address: Option<String>,
+    /// What it is made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<HardwareBody>,
+}
+
+/// A checked registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// 1–255 characters.
+    pub name: String,
+    /// At most 1000 characters.
+    pub description: Option<String>,
+    /// What an older client calls the node.
+    pub external_id: Option<String>,
+    /// Where it is reached; older clients need not say.
+    pub address: Option<NodeAddress>,
+    /// With every default filled in.
+    pub config: NodeConfig,
+    /// Its key.
+    pub public_key: Option<PublicKey>,
+    /// Where its earnings go.
+    pub wallet_address: Option<TronAddress>,
+    /// What it is made of.
+    pub hardware: Option<Hardware>,
+}
+
+/// What both forms of a registration have.
+fn registration(
+    fields: &Fields<'_>,
+    name: String,
+    external_id: Option<String>,
+    address: Option<NodeAddress>,
+) -> Result<Registration, FieldError> {
+    Ok(Registration {
+        name,
+        external_id,
+        address,
+        description: fields.text("description", DESCRIPTION_LENGTH)?,
+        config: configuration(fields)?.unwrap_or_default().apply(NodeConfig::default()),
+        public_key: public_key(fields, "public_key")?,
+        wallet_address: fields.parsed("wallet_address")?,
+        hardware: hardware(fields)?,
+    })
+}
+
+impl Request for RegisterNodeRequest {
+    const IGNORES_UNKNOWN: bool = true;
+    type Valid = Registration;
+    fn read(fields: &Fields<'_>) -> Result<Registration, FieldError> {
+        let name = fields.require("name", fields.text("name", NAME_LENGTH)?)?;
+        let ip = fields.require("ip_address", ip_address(fields)?)?;
+        let port = fields.require("port", fields.integer("port", PORTS)?)?;
+        registration(fields, name, None, Some(NodeAddress { ip, port }))
+    }
+}
+
+/// The registration of older clients; one of `node_id`, `name` and `operator_id` is there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct LegacyRegisterRequest {
+    /// What the client calls the node; a host name, often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::OwnName>)]
+    pub node_id: Option<String>,
+    /// For people; without it the node is named by `node_id`, or else by `operator_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Name>)]
+    pub name: Option<String>,
+    /// Who operates it, as the Electron client says; whose it is says the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Name>)]
+    pub operator_id: Option<String>,
+    /// Where the node is reached; with `port`, or not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::IpAddress>)]
+    pub ip_address: Option<String>,
+    /// On which port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1024, maximum = 65535)]
+    pub port: Option<u16>,
+    /// About it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Description>)]
+    pub description: Option<String>,
+    /// How it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<NodeConfigRequest>,
+    /// Its Ed25519 key, base64 of 32 bytes; the request is signed with it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PublicKey>)]
+    pub public_key: Option<String>,
+    /// Where its earnings go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::GivenTronAddress>)]
+    pub wallet_address: Option<String>,
+    /// What it is made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<HardwareBody>,
+}
+
+impl Request for LegacyRegisterRequest {
+    const IGNORES_UNKNOWN: bool = true;
+    type Valid = Registration;
+    fn read(fields: &Fields<'_>) -> Result<Registration, FieldError> {
+        let external_id = fields.text("node_id", NAME_LENGTH)?;
+        if external_id.as_deref().is_some_and(|id| {
+            id.contains('/') || id.parse::<NodeId>().is_ok_and(|id| id.0.get_version_num() == 7)
+        }) {
+            return Err(fields.error("node_id", "must be the client's own name for the node, without a slash: ids (UUIDv7) are made here"));
+        }
+        // Paths of the API: a node of this name could not be asked for.
+        if external_id.as_deref().is_some_and(|id| RESERVED_NAMES.contains(&id)) {
+            return Err(fields
+                .error("node_id", format!("must not be one of {}", RESERVED_NAMES.join(", "))));
+        }
+        let operator = fields.text("operator_id", NAME_LENGTH)?;
+        let name = fields.text("name", NAME_LENGTH)?.or_else(|| external_id.clone()).or(operator);
+        let name = fields.require("name", name)?;
+        registration(fields, name, external_id, address(fields)?)
+    }
+}
+
+/// A change of a node; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct UpdateNodeRequest {
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Name>)]
+    pub name: Option<String>,
+    /// About it; an empty text removes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Description>)]
+    pub description: Option<String>,
+    /// How it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<NodeConfigRequest>,
+}
+
+/// A checked change of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpdateNode {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new description; empty: none.
+    pub description: Option<String>,
+    /// What changes of its configuration.
+    pub config: Option<NodeConfigChange>,
+}
+
+impl Request for UpdateNodeRequest {
+    const IGNORES_UNKNOWN: bool = true;
+    type Valid = UpdateNode;
+    fn read(fields: &Fields<'_>) -> Result<UpdateNode, FieldError> {
+        Ok(UpdateNode {
+            name: fields.text("name", NAME_LENGTH)?,
+            description: fields.text("description", DESCRIPTION_LENGTH)?,
+            config: configuration(fields)?,
+        })
+    }
+}
+
+/// What a node's machine became; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ChangeMachineRequest {
+    /// Where the node is reached: IPv4 or IPv6.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::IpAddress>)]
+    pub ip_address: Option<String>,
+    /// On which port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1024, maximum = 65535)]
+    pub port: Option<u16>,
+    /// What it is made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<HardwareBody>,
+}
+
+/// A checked change of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangeMachine {
+    /// Where it is reached now.
+    pub ip: Option<IpAddr>,
+    /// On which port.
+    pub port: Option<u16>,
+    /// What it is made of now.
+    pub hardware: Option<Hardware>,
+}
+
+impl Request for ChangeMachineRequest {
+    // An agent may be newer than the service.
+    const IGNORES_UNKNOWN: bool = true;
+    type Valid = ChangeMachine;
+    fn read(fields: &Fields<'_>) -> Result<ChangeMachine, FieldError> {
+        Ok(ChangeMachine {
+            ip: ip_address(fields)?,
+            port: fields.integer("port", PORTS)?,
+            hardware: hardware(fields)?,
+        })
+    }
+}
+
+/// A suspension.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct SuspendNodeRequest {
+    /// Why.
+    #[schema(value_type = schema::Reason)]
+    pub reason: String,
+    /// For how long; absent: until it is lifted.
+    #[schema(minimum = 1, maximum = 8760)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_hours: Option<u32>,
+    /// Whether the owner is told.
+    #[schema(default = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notify_user: Option<bool>,
+}
+
+/// A checked suspension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspend {
+    /// Why.
+    pub reason: String,
+    /// For how long; none = until lifted.
+    pub duration_hours: Option<u32>,
+    /// Whether the owner is told.
+    pub notify_user: bool,
+}
+
+impl Request for SuspendNodeRequest {
+    const IGNORES_UNKNOWN: bool = true;
+    type Valid = Suspend;
+    fn read(fields: &Fields<'_>) -> Result<Suspend, FieldError> {
+        Ok(Suspend {
+            reason: fields.require("reason", fields.text("reason", 1..=500)?)?,
+            duration_hours: fields.integer("duration_hours", 1..=8760)?,
+            notify_user: fields.flag("notify_user")?.unwrap_or(true),
+        })
+    }
+}
+
+/// Both of address and port, or none.
+fn address(fields: &Fields<'_>) -> Result<Option<NodeAddress>, FieldError> {
+    match (ip_address(fields)?, fields.integer("port", PORTS)?) {
+        (Some(ip), Some(port)) => Ok(Some(NodeAddress { ip, port })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(fields.error("port", "is required with ip_address")),
+        (None, Some(_)) => Err(fields.error("ip_address", "is required with port")),
+    }
+}
+
+fn ip_address(fields: &Fields<'_>) -> Result<Option<IpAddr>, FieldError> {
+    let Some(text) = fields.string("ip_address")? else { return Ok(None) };
+    text.parse()
+        .map(Some)
+        .map_err(|_| fields.error("ip_address", "must be an IPv4 or IPv6 address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use lucid_model::epochs::score::Ppm;
+
+    use super::super::configuration::ResourceLimitsRequest;
+    use super::*;
+    use crate::fields::parse;
+
+    fn refusal(json: &str) -> String {
+        parse::<RegisterNodeRequest>(json.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_registration_needs_a_name_an_address_and_a_port() {
+        let valid = parse::<RegisterNodeRequest>(
+            br#"{"name":"w","ip_address":"2001:db8::1","port":1024,"extra":[1]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (valid.address.unwrap().port, valid.config, valid.hardware),
+            (1024, NodeConfig::default(), None)
+        );
+        assert_eq!(refusal(r#"{"ip_address":"192.0.2.1","port":9000}"#), "name: is required");
+        assert_eq!(refusal(r#"{"name":"w","port":9000}"#), "ip_address: is required");
+        assert_eq!(
+            refusal(r#"{"name":"w","ip_address":"worker-1","port":9000}"#),
+            "ip_address: must be an IPv4 or IPv6 address"
+        );
+        assert_eq!(
+            refusal(r#"{"name":"w","ip_address":"192.0.2.1","port":80}"#),
+            "port: must be a whole number from 1024 to 65535"
+        );
+        assert_eq!(refusal("[]"), "body: must be a JSON object");
+        assert!(refusal("{").starts_with("body: is not valid JSON"));
+    }
+
+    #[test]
+    fn what_a_typed_client_sends_is_what_is_read() {
+        let request = RegisterNodeRequest {
+            name: "w".into(),
+            ip_address: "192.0.2.1".into(),
+            port: 9000,
+            configuration: Some(NodeConfigRequest {
+                max_sessions: Some(5),
+                resource_limits: Some(ResourceLimitsRequest {
+                    max_cpu_usage: Some(12.5),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+            wallet_address: Some("TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC".into()),
+            hardware: Some(HardwareBody { cpu_cores: 4, memory_bytes: 8, storage_bytes: 9 }),
+            ..Default::default()
+        };
+        let valid = parse::<RegisterNodeRequest>(&serde_json::to_vec(&request).unwrap()).unwrap();
+        assert_eq!(
+            (valid.config.max_sessions, valid.config.max_cpu, valid.config.max_disk),
+            (5, Ppm(125_000), Ppm(900_000))
+        );
+        assert_eq!(valid.wallet_address.unwrap().to_string(), "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC");
+        assert_eq!(valid.hardware.unwrap().cpu_cores, 4);
+    }
+
+    #[test]
+    fn a_key_is_a_point_of_the_curve() {
+        let with_key = |key: &str| {
+            refusal(&format!(
+                r#"{{"name":"w","ip_address":"192.0.2.1","port":9000,"public_key":"{key}"}}"#
+            ))
+        };
+        assert_eq!(with_key("AAAA"), "public_key: must be base64 of 32 bytes, has 3");
+        assert_eq!(with_key("!"), "public_key: must be base64 (standard alphabet, padded)");
+        assert_eq!(
+            with_key("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+            "public_key: must be an Ed25519 public key"
+        );
+        let wallet = r#"{"name":"w","ip_address":"192.0.2.1","port":9000,"wallet_address":"TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HD"}"#;
+        assert_eq!(
+            refusal(wallet),
+            "wallet_address: not a TRON address: wrong characters or checksum"
+        );
+        let burn = wallet
+            .replace("TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HD", "T9yD14Nj9j7xAB4dbGeiX9h8unkKHxuWwb");
+        assert_eq!(
+            refusal(&burn),
+            "wallet_address: a burn address cannot be paid: nobody has its key"
+        );
+        let hex = wallet.replace(
+            "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HD",
+            "417e5f4552091a69125d5dfcb7b8c2659029395bdf",
+        );
+        assert_eq!(
+            parse::<RegisterNodeRequest>(hex.as_bytes())
+                .unwrap()
+                .wallet_address
+                .unwrap()
+                .to_string(),
+            "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC"
+        );
+    }
+
+    #[test]
+    fn an_older_registration_needs_a_name_or_an_id() {
+        let read = |json: &str| {
+            parse::<LegacyRegisterRequest>(json.as_bytes()).map_err(|error| error.to_string())
+        };
+        let by_host = read(r#"{"node_id":"worker-7.example"}"#).unwrap();
+        assert_eq!(
+            (by_host.name.as_str(), by_host.external_id.as_deref(), by_host.address),
+            ("worker-7.example", Some("worker-7.example"), None)
+        );
+        assert_eq!(read("{}").unwrap_err(), "name: is required");
+        assert_eq!(
+            read(r#"{"name":"w","port":9000}"#).unwrap_err(),
+            "ip_address: is required with port"
+        );
+        assert_eq!(
+            read(r#"{"name":"w","ip_address":"192.0.2.1"}"#).unwrap_err(),
+            "port: is required with ip_address"
+        );
+        assert_eq!(
+            read(r#"{"node_id":"available"}"#).unwrap_err(),
+            "node_id: must not be one of register, available"
+        );
+        assert!(
+            read(r#"{"node_id":"0192f0c1-2b3c-7d4e-8f90-123456789abc"}"#)
+                .unwrap_err()
+                .starts_with("node_id: must be")
+        );
+    }
+
+    #[test]
+    fn nested_hardware_is_understood_when_it_says_everything() {
+        let read = |info: &str| {
+            let body = format!(
+                r#"{{"name":"w","ip_address":"192.0.2.1","port":9000,"hardware_info":{info}}}"#
+            );
+            parse::<RegisterNodeRequest>(body.as_bytes()).unwrap().hardware
+        };
+        let full = read(r#"{"cpu":{"cores":8},"memory":{"total":16},"storage":{"total":32}}"#);
+        assert_eq!(full, Some(Hardware { cpu_cores: 8, memory_bytes: 16, storage_bytes: 32 }));
+        assert_eq!(read(r#"{"cpu":{"cores":8}}"#), None);
+    }
+
+    #[test]
+    fn an_update_keeps_what_it_does_not_name() {
+        let change =
+            parse::<UpdateNodeRequest>(br#"{"configuration":{"max_sessions":3}}"#).unwrap();
+        let before = NodeConfig { auto_scaling: true, ..NodeConfig::default() };
+        assert_eq!(change.config.unwrap().apply(before), NodeConfig { max_sessions: 3, ..before });
+        assert_eq!(change.name, None);
+    }
+
+    #[test]
+    fn a_suspension_says_why() {
+        let refusal = |json: &str| parse::<SuspendNodeRequest>(json.as_bytes()).unwrap_err().field;
+        assert_eq!(refusal("{}"), "reason");
+        assert_eq!(refusal(r#"{"reason":"x","duration_hours":0}"#), "duration_hours");
+        assert!(parse::<SuspendNodeRequest>(br#"{"reason":"x"}"#).unwrap().notify_user);
+    }
+}

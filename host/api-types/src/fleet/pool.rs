@@ -1,0 +1,418 @@
+//! Pools.
+
+mod state;
+
+use lucid_model::fleet::{
+    alert::{AlertThresholds, MISSED_HEARTBEAT_S},
+    pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use self::state::{
+    CapacityBody, PoolHealthBody, PoolPerformanceBody, PoolPerformancePoint, ReplacedBody,
+    UtilisationBody,
+};
+use crate::{
+    fields::{FieldError, Fields, Request},
+    fleet::node::{
+        NodeBody,
+        request::{DESCRIPTION_LENGTH, NAME_LENGTH},
+    },
+    number::ExactNumber,
+    schema,
+};
+
+/// Nodes a pool has room for when nothing is said.
+pub const MAX_NODES_DEFAULT: u32 = 100;
+
+/// How a pool works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PoolConfigBody {
+    /// Whether new nodes may be put here by the service.
+    pub auto_assignment: bool,
+    /// `round_robin`, `least_connections`, `weighted`.
+    #[schema(value_type = schema::LoadBalancing)]
+    pub load_balancing: String,
+    /// Seconds, 30–3600.
+    pub health_check_interval: u32,
+    /// Whether a member that fails for long gives its place to an active node that has none.
+    pub failover_enabled: bool,
+    /// When alerts about its members are raised, where it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_thresholds: Option<AlertThresholdsBody>,
+}
+
+/// When alerts about a pool's members are raised: for members whose own limit is the default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AlertThresholdsBody {
+    /// CPU usage, 0-100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
+    pub cpu_usage: Option<ExactNumber>,
+    /// Memory usage, 0-100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
+    pub memory_usage: Option<ExactNumber>,
+    /// Disk usage, 0-100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
+    pub disk_usage: Option<ExactNumber>,
+    /// Seconds without a report after which a member is in error, in place of the service's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed_heartbeat_s: Option<u32>,
+}
+
+impl AlertThresholdsBody {
+    /// None if they say nothing.
+    fn of(thresholds: AlertThresholds) -> Option<Self> {
+        let AlertThresholds { cpu, memory, disk, missed_heartbeat_s } = thresholds;
+        let [cpu_usage, memory_usage, disk_usage] =
+            [cpu, memory, disk].map(|limit| limit.map(ExactNumber::percent));
+        (!thresholds.is_empty()).then_some(Self {
+            cpu_usage,
+            memory_usage,
+            disk_usage,
+            missed_heartbeat_s,
+        })
+    }
+}
+
+/// A pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PoolBody {
+    /// Its id.
+    #[schema(value_type = schema::Id)]
+    pub pool_id: String,
+    /// Its name.
+    pub name: String,
+    /// About it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// `active`, `inactive`, `maintenance`.
+    #[schema(value_type = schema::PoolStatus)]
+    pub status: String,
+    /// Its nodes.
+    pub node_count: u32,
+    /// Nodes it has room for.
+    pub max_nodes: u32,
+    /// Creation.
+    #[schema(value_type = schema::Timestamp)]
+    pub created_at: String,
+    /// Last change.
+    #[schema(value_type = schema::Timestamp)]
+    pub updated_at: String,
+    /// How it works.
+    pub configuration: PoolConfigBody,
+    /// Its nodes; only where one pool is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Vec<NodeBody>>,
+}
+
+impl From<&Pool> for PoolBody {
+    fn from(pool: &Pool) -> Self {
+        Self {
+            pool_id: pool.id.to_string(),
+            name: pool.name.clone(),
+            description: pool.description.clone(),
+            status: pool.status.name().into(),
+            node_count: pool.node_count,
+            max_nodes: pool.max_nodes,
+            created_at: pool.created_at.to_string(),
+            updated_at: pool.updated_at.to_string(),
+            configuration: PoolConfigBody {
+                auto_assignment: pool.config.auto_assignment,
+                load_balancing: pool.config.load_balancing.name().into(),
+                health_check_interval: pool.config.health_check_interval_s,
+                failover_enabled: pool.config.failover_enabled,
+                alert_thresholds: AlertThresholdsBody::of(pool.config.thresholds),
+            },
+            nodes: None,
+        }
+    }
+}
+
+impl PoolBody {
+    /// The same pool with its nodes.
+    #[must_use]
+    pub fn with_nodes(self, nodes: Vec<NodeBody>) -> Self {
+        Self { nodes: Some(nodes), ..self }
+    }
+}
+
+/// How a pool works; what is absent has its default (or stays, in an update).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PoolConfigRequest {
+    /// Whether new nodes may be put here by the service.
+    #[schema(default = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_assignment: Option<bool>,
+    /// `round_robin`, `least_connections`, `weighted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::LoadBalancing>, default = "round_robin")]
+    pub load_balancing: Option<String>,
+    /// Seconds.
+    #[schema(minimum = 30, maximum = 3600, default = 300)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check_interval: Option<u32>,
+    /// Whether a member that fails for long gives its place to an active node that has none.
+    #[schema(default = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failover_enabled: Option<bool>,
+    /// When alerts about its members are raised; they replace those before as a whole, an empty
+    /// object removes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_thresholds: Option<AlertThresholdsRequest>,
+}
+
+/// When alerts about a pool's members are raised; what is absent is not the pool's to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct AlertThresholdsRequest {
+    /// CPU usage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
+    pub cpu_usage: Option<ExactNumber>,
+    /// Memory usage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
+    pub memory_usage: Option<ExactNumber>,
+    /// Disk usage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Percent>)]
+    pub disk_usage: Option<ExactNumber>,
+    /// Seconds without a report after which a member is in error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 30, maximum = 86_400)]
+    pub missed_heartbeat_s: Option<u32>,
+}
+
+/// A new pool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CreatePoolRequest {
+    /// For people; no other pool has it.
+    #[schema(value_type = schema::Name)]
+    pub name: String,
+    /// About it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Description>)]
+    pub description: Option<String>,
+    /// Nodes it has room for.
+    #[schema(minimum = 1, maximum = 1000, default = 100)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_nodes: Option<u32>,
+    /// How it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<PoolConfigRequest>,
+}
+
+/// A change of a pool; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UpdatePoolRequest {
+    /// For people; no other pool has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Name>)]
+    pub name: Option<String>,
+    /// About it; an empty text removes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Description>)]
+    pub description: Option<String>,
+    /// Nodes it has room for.
+    #[schema(minimum = 1, maximum = 1000)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_nodes: Option<u32>,
+    /// `active`, `inactive`, `maintenance`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::PoolStatus>)]
+    pub status: Option<String>,
+    /// How it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<PoolConfigRequest>,
+}
+
+/// What a request says of a pool's configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PoolConfigChange {
+    auto_assignment: Option<bool>,
+    load_balancing: Option<LoadBalancing>,
+    health_check_interval_s: Option<u32>,
+    failover_enabled: Option<bool>,
+    thresholds: Option<AlertThresholds>,
+}
+
+impl PoolConfigChange {
+    /// The configuration with the change in it.
+    pub fn apply(&self, to: PoolConfig) -> PoolConfig {
+        PoolConfig {
+            auto_assignment: self.auto_assignment.unwrap_or(to.auto_assignment),
+            load_balancing: self.load_balancing.unwrap_or(to.load_balancing),
+            health_check_interval_s: self
+                .health_check_interval_s
+                .unwrap_or(to.health_check_interval_s),
+            failover_enabled: self.failover_enabled.unwrap_or(to.failover_enabled),
+            thresholds: self.thresholds.unwrap_or(to.thresholds),
+        }
+    }
+}
+
+/// A checked new pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPool {
+    /// 1–255 characters.
+    pub name: String,
+    /// At most 1000 characters.
+    pub description: Option<String>,
+    /// 1–1000.
+    pub max_nodes: u32,
+    /// With every default filled in.
+    pub config: PoolConfig,
+}
+
+/// A checked change of a pool.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpdatePool {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new description; empty: none.
+    pub description: Option<String>,
+    /// A new size.
+    pub max_nodes: Option<u32>,
+    /// A new status.
+    pub status: Option<PoolStatus>,
+    /// What changes of its configuration.
+    pub config: Option<PoolConfigChange>,
+}
+
+fn configuration(fields: &Fields<'_>) -> Result<Option<PoolConfigChange>, FieldError> {
+    let Some(config) = fields.object("configuration")? else { return Ok(None) };
+    Ok(Some(PoolConfigChange {
+        auto_assignment: config.flag("auto_assignment")?,
+        load_balancing: config.word("load_balancing", LoadBalancing::ALL, LoadBalancing::name)?,
+        health_check_interval_s: config.integer("health_check_interval", 30..=3600)?,
+        failover_enabled: config.flag("failover_enabled")?,
+        thresholds: config
+            .object("alert_thresholds")?
+            .map(|limits| thresholds(&limits))
+            .transpose()?,
+    }))
+}
+
+fn thresholds(limits: &Fields<'_>) -> Result<AlertThresholds, FieldError> {
+    Ok(AlertThresholds {
+        cpu: limits.percent("cpu_usage")?,
+        memory: limits.percent("memory_usage")?,
+        disk: limits.percent("disk_usage")?,
+        missed_heartbeat_s: limits.integer("missed_heartbeat_s", MISSED_HEARTBEAT_S)?,
+    })
+}
+
+impl Request for CreatePoolRequest {
+    const IGNORES_UNKNOWN: bool = true;
+    type Valid = NewPool;
+    fn read(fields: &Fields<'_>) -> Result<NewPool, FieldError> {
+        Ok(NewPool {
+            name: fields.require("name", fields.text("name", NAME_LENGTH)?)?,
+            description: fields.text("description", DESCRIPTION_LENGTH)?,
+            max_nodes: fields.integer("max_nodes", 1..=1000)?.unwrap_or(MAX_NODES_DEFAULT),
+            config: configuration(fields)?.unwrap_or_default().apply(PoolConfig::default()),
+        })
+    }
+}
+
+impl Request for UpdatePoolRequest {
+    const IGNORES_UNKNOWN: bool = true;
+    type Valid = UpdatePool;
+    fn read(fields: &Fields<'_>) -> Result<UpdatePool, FieldError> {
+        Ok(UpdatePool {
+            name: fields.text("name", NAME_LENGTH)?,
+            description: fields.text("description", DESCRIPTION_LENGTH)?,
+            max_nodes: fields.integer("max_nodes", 1..=1000)?,
+            status: fields.word("status", PoolStatus::ALL, PoolStatus::name)?,
+            config: configuration(fields)?,
+        })
+    }
+}
+
+/// Which pool a node is put into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct AssignPoolRequest {
+    /// The pool.
+    #[schema(value_type = schema::Id)]
+    pub pool_id: String,
+}
+
+impl Request for AssignPoolRequest {
+    const IGNORES_UNKNOWN: bool = true;
+    type Valid = lucid_model::id::PoolId;
+    fn read(fields: &Fields<'_>) -> Result<Self::Valid, FieldError> {
+        fields.require("pool_id", fields.parsed("pool_id")?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::parse;
+
+    #[test]
+    fn a_pool_has_the_defaults_of_the_contract() {
+        let pool = parse::<CreatePoolRequest>(br#"{"name":"p"}"#).unwrap();
+        assert_eq!((pool.max_nodes, pool.config), (100, PoolConfig::default()));
+        let refusal =
+            |json: &str| parse::<CreatePoolRequest>(json.as_bytes()).unwrap_err().to_string();
+        assert_eq!(
+            refusal(r#"{"name":"p","max_nodes":1001}"#),
+            "max_nodes: must be a whole number from 1 to 1000"
+        );
+        assert_eq!(
+            refusal(r#"{"name":"p","configuration":{"health_check_interval":29}}"#),
+            "configuration.health_check_interval: must be a whole number from 30 to 3600"
+        );
+        assert_eq!(
+            refusal(r#"{"name":"p","configuration":{"load_balancing":"random"}}"#),
+            "configuration.load_balancing: must be one of round_robin, least_connections, weighted"
+        );
+    }
+
+    #[test]
+    fn a_pool_without_thresholds_has_no_field_for_them_and_an_update_replaces_them() {
+        let of = |json: &str| {
+            parse::<CreatePoolRequest>(
+                format!(r#"{{"name":"p","configuration":{{"alert_thresholds":{json}}}}}"#)
+                    .as_bytes(),
+            )
+        };
+        let shown = |thresholds| serde_json::to_value(AlertThresholdsBody::of(thresholds)).unwrap();
+        assert_eq!(shown(of("{}").unwrap().config.thresholds), serde_json::Value::Null);
+        let thresholds =
+            of(r#"{"cpu_usage":70.5,"missed_heartbeat_s":86400}"#).unwrap().config.thresholds;
+        assert_eq!(
+            shown(thresholds),
+            serde_json::json!({ "cpu_usage": 70.5, "missed_heartbeat_s": 86_400 })
+        );
+        let change =
+            |json: &str| parse::<UpdatePoolRequest>(json.as_bytes()).unwrap().config.unwrap();
+        let before = PoolConfig { thresholds, ..PoolConfig::default() };
+        assert_eq!(change(r#"{"configuration":{}}"#).apply(before), before);
+        assert_eq!(
+            change(r#"{"configuration":{"alert_thresholds":{}}}"#).apply(before),
+            PoolConfig::default()
+        );
+        for (json, told) in [
+            (
+                r#"{"cpu_usage":101}"#,
+                "configuration.alert_thresholds.cpu_usage: must be a number from 0 to 100",
+            ),
+            (
+                r#"{"disk_usage":-1}"#,
+                "configuration.alert_thresholds.disk_usage: must be a number from 0 to 100",
+            ),
+            (
+                r#"{"missed_heartbeat_s":29}"#,
+                "configuration.alert_thresholds.missed_heartbeat_s: must be a whole number from 30 to 86400",
+            ),
+            (r#"7"#, "configuration.alert_thresholds: must be an object"),
+        ] {
+            assert_eq!(of(json).unwrap_err().to_string(), told);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Events and webhooks.
+
+pub mod event;
+pub mod webhook;

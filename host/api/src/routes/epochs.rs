@@ -1,0 +1,4 @@
+//! Scores and their receipts.
+
+pub(super) mod poot;
+pub(super) mod receipts;

@@ -1,0 +1,4 @@
+//! Events and webhooks.
+
+pub(super) mod events;
+pub(super) mod webhooks;

@@ -1,0 +1,3 @@
+//! Shadows.
+
+pub(super) mod shadows;
