@@ -1,6 +1,8 @@
 //! The audit log: complete, readable, verifiable beside the running service, and after it was
 //! killed.
 
+pub(crate) mod repeats;
+
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},

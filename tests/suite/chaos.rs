@@ -25,13 +25,13 @@ use lucid_ports::{EpochFilter, Order, PageRequest, Store};
 use serde_json::{Value, json};
 
 use crate::{
-    fleet::Chance,
     kill::{check_money, payouts},
     support::{
         Lucid, SHORT, SandboxProcess, block_on, clock::WallClock, eventually, http,
         mongo::MongoServer, node::TestNode, now_ms, redis::RedisServer,
     },
 };
+use lucid_testkit::fleet::Chance;
 
 const REPLICAS: usize = 3;
 const NODES: u8 = 6;

@@ -22,12 +22,10 @@ use lucid_service::{Actor, CLOCK_DOUBTED, EPOCHS_STALLED, Ports, Service};
 use lucid_store_sqlite::Memory;
 use serde_json::{Value, json};
 
-use crate::{
-    fleet,
-    support::{
-        Lucid, SECRET, SHORT, block_on, clock::WallClock, eventually, node::TestNode, now_ms,
-    },
+use crate::support::{
+    Lucid, SECRET, SHORT, block_on, clock::WallClock, eventually, node::TestNode, now_ms,
 };
+use lucid_testkit::fleet;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_S: i64 = 86_400;

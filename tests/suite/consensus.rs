@@ -1,6 +1,8 @@
 //! Votes on a clock of the test's own: their order, a chain that is away, undecided, forgetful or
 //! contradicts.
 
+pub(crate) mod chains;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
@@ -24,13 +26,13 @@ use lucid_store_sqlite::Memory;
 use uuid::Uuid;
 
 use crate::{
-    fleet,
-    simulation::{
+    money::simulation::{
         workers::{policies, ports},
         world::{SharedWorld, World},
     },
     support::{block_on, money},
 };
+use lucid_testkit::fleet;
 
 const SECOND_MS: i64 = 1_000;
 const HOUR_MS: i64 = 3_600_000;

@@ -1,6 +1,9 @@
 //! Epochs are closed once and always the same, whoever closes them, however often he is killed
 //! meanwhile.
 
+pub(crate) mod shards;
+pub(crate) mod voids;
+
 use std::{
     io::{BufRead, BufReader},
     path::Path,
@@ -25,10 +28,8 @@ use lucid_model::{
 use lucid_ports::{EpochFilter, Order, PageRequest, Store, VoteFilter};
 use lucid_service::{Service, ServiceConfig};
 
-use crate::{
-    fleet,
-    support::{Lucid, SHORT, block_on, eventually, mongo::MongoServer, node::TestNode},
-};
+use crate::support::{Lucid, SHORT, block_on, eventually, mongo::MongoServer, node::TestNode};
+use lucid_testkit::fleet;
 
 /// More than one chunk of the pool.
 const NODES: u32 = 2_300;

@@ -1,6 +1,11 @@
 //! Policies swapped under a running service.
 
+pub(crate) mod authoring;
+pub(crate) mod failures;
 mod file;
+pub(crate) mod policy_diff;
+pub(crate) mod policy_life;
+pub(crate) mod signatures;
 
 use std::{fs, path::PathBuf, time::Instant};
 

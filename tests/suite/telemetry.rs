@@ -1,5 +1,10 @@
 //! What nodes report, and what somebody carries for them.
 
+pub(crate) mod cheats;
+pub(crate) mod history;
+pub(crate) mod presence;
+pub(crate) mod proxied;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};

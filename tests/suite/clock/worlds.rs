@@ -7,7 +7,8 @@ use lucid_ports::Clock;
 use lucid_service::{Actor, CLOCK_DOUBTED, Ports};
 
 use super::{Clocks, HOUR_MS, World, due, is_raised, work};
-use crate::{fleet, support::block_on};
+use crate::support::block_on;
+use lucid_testkit::fleet;
 
 /// Somebody plays with the clocks of a machine, restarts its service and reboots it: no epoch is
 /// ever closed, and no period settled, before it is over by the true time, and everything is caught

@@ -14,7 +14,7 @@ use lucid_service::ServiceConfig;
 use uuid::Uuid;
 
 use super::now_ms;
-use crate::fleet;
+use lucid_testkit::fleet;
 
 /// A service without limits whose settlement periods are hours.
 pub fn config() -> ServiceConfig {

@@ -21,10 +21,8 @@ use lucid_ports::{
 use lucid_service::{Ports, Service, ServiceConfig};
 use tokio::sync::Semaphore;
 
-use crate::{
-    fleet,
-    support::{PATIENCE, block_on, mongo::MongoServer, runtime::Instead},
-};
+use crate::support::{PATIENCE, block_on, mongo::MongoServer, runtime::Instead};
+use lucid_testkit::fleet;
 
 /// Five chunks of one pool.
 const NODES: u32 = 8_100;

@@ -23,10 +23,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    rails,
-    simulation::{
-        workers::{policies, ports},
-        world::World,
+    money::{
+        rails,
+        simulation::{
+            workers::{policies, ports},
+            world::World,
+        },
     },
     support::{
         Lucid, SHORT, SandboxProcess, block_on, eventually, money,

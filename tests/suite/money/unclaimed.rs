@@ -13,8 +13,8 @@ use lucid_ports::{Fence, Order, PageRequest, PayoutFilter, PayoutSort, Tenure};
 use lucid_service::{Actor, Role, ServiceConfig, verify_books};
 
 use crate::{
-    cheats::{Scene, id, session},
     support::{block_on, money},
+    telemetry::cheats::{Scene, id, session},
 };
 
 const DAY_MS: i64 = 86_400_000;

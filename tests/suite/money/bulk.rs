@@ -23,10 +23,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    payers::{FAMILY, a_payout_to_send},
-    simulation::{
-        workers::{policies, ports},
-        world::World,
+    money::{
+        payers::{FAMILY, a_payout_to_send},
+        simulation::{
+            workers::{policies, ports},
+            world::World,
+        },
     },
     support::{
         Lucid, SHORT, block_on, eventually, money,

@@ -31,7 +31,7 @@ use lucid_store_sqlite::Memory;
 use uuid::Uuid;
 
 use crate::{
-    simulation::{
+    money::simulation::{
         workers::ports,
         world::{SharedWorld, World},
     },

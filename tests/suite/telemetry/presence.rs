@@ -17,7 +17,8 @@ use lucid_ports::{Checked, Clock, Store};
 use lucid_service::{Actor, Ports, ReportProof, Role, Service};
 use lucid_store_sqlite::Memory;
 
-use crate::{clock::Clocks, fleet, support::block_on};
+use crate::{clock::Clocks, support::block_on};
+use lucid_testkit::fleet;
 
 const START: TimeMs = TimeMs(1_790_000_000_000);
 /// What the answers of the coordinator may be off by, and so each end of a stretch.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    payers::{FAMILY, a_payout_to_send},
+    money::payers::{FAMILY, a_payout_to_send},
     support::{Lucid, PATIENCE, SHORT, SandboxProcess, block_on, eventually},
 };
 

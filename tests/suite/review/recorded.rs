@@ -12,14 +12,12 @@ use lucid_ports::Store;
 use lucid_service::{Actor, Service, Simulated};
 use serde_json::json;
 
-use crate::{
-    fleet,
-    support::{
-        Lucid, SHORT, block_on,
-        node::{TestNode, work_until},
-        root,
-    },
+use crate::support::{
+    Lucid, SHORT, block_on,
+    node::{TestNode, work_until},
+    root,
 };
+use lucid_testkit::fleet;
 
 /// More than one chunk.
 const NODES: u32 = 2_300;

@@ -16,12 +16,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    cheats::{Scene, id, session},
     support::{
         Lucid, SHORT, block_on, money,
         node::{TestNode, work_until},
         root,
     },
+    telemetry::cheats::{Scene, id, session},
 };
 
 const BUDGET: MicroUsdt = MicroUsdt(9_000_000);

@@ -16,7 +16,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    simulation::{
+    money::simulation::{
         workers::{at_once, policies, ports},
         world::{SharedWorld, World},
     },

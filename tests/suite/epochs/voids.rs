@@ -20,8 +20,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    cheats::{Scene, id, session},
     support::{Lucid, SHORT, block_on, eventually, money, node::TestNode},
+    telemetry::cheats::{Scene, id, session},
 };
 
 const POLICIES: [&str; 3] = ["observation-only", "hardware-and-identity", "proportional"];

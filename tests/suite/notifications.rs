@@ -1,0 +1,4 @@
+//! What is told to whom.
+
+pub(crate) mod events;
+pub(crate) mod webhooks;
