@@ -1,22 +1,19 @@
 //! The command line, a file for each group of commands.
 
-mod agent;
 mod audit;
 mod clock;
 mod config;
 mod doctor;
-mod enrol;
-mod epoch;
+mod epochs;
+mod fleet;
 mod health;
-mod ledger;
+mod money;
 pub mod out;
-mod payout;
 mod place;
-mod policy;
+mod policies;
 mod remote;
-mod replay;
+mod review;
 mod sandbox;
-mod status;
 mod store;
 mod token;
 mod upgrade;
@@ -77,28 +74,28 @@ enum Command {
     /// Run the service.
     Serve(ServeArgs),
     /// Run a worker's agent.
-    Agent(agent::AgentArgs),
+    Agent(fleet::agent::AgentArgs),
     /// Make enrolment tokens, with which machines join.
-    Enrol(enrol::EnrolArgs),
+    Enrol(fleet::enrol::EnrolArgs),
     /// Mint tokens.
     Token(token::TokenArgs),
     /// Check policies without a server.
-    Policy(policy::PolicyArgs),
+    Policy(policies::PolicyArgs),
     /// Read and verify the audit log.
     Audit(audit::AuditArgs),
     /// Say whether money is safe: exit 0 safe, 1 a person should look, 2 stopped.
-    Status(status::StatusArgs),
+    Status(review::status::StatusArgs),
     /// Freeze, approve, resolve, verify payouts of a running service; write statements.
-    Payout(payout::PayoutArgs),
+    Payout(money::payout::PayoutArgs),
     /// Say whether a running service trusts its clock; accept it.
     Clock(clock::ClockArgs),
     /// Verify the ledger.
-    Ledger(ledger::LedgerArgs),
+    Ledger(money::ledger::LedgerArgs),
     /// Take closed epochs out of a running service.
-    Epoch(epoch::EpochArgs),
+    Epoch(epochs::epoch::EpochArgs),
     /// Compute scores again and compare: a file of an epoch anywhere, or epochs of a running
     /// service.
-    Replay(replay::ReplayArgs),
+    Replay(epochs::replay::ReplayArgs),
     /// Copy what the service keeps into another store, and compare two.
     Store(store::StoreArgs),
     /// Run the stand-in for the payment service and the chain.
@@ -209,17 +206,17 @@ fn run(cli: Cli) -> Result<ExitCode> {
             runtime(config.server.threads)?.block_on(up::serve(&config))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Agent(args) => agent::run(args),
-        Command::Enrol(args) => enrol::run(args),
+        Command::Agent(args) => fleet::agent::run(args),
+        Command::Enrol(args) => fleet::enrol::run(args),
         Command::Token(args) => token::run(args),
-        Command::Policy(args) => policy::run(args),
+        Command::Policy(args) => policies::run(args),
         Command::Audit(args) => audit::run(args),
-        Command::Status(args) => status::run(&args),
-        Command::Payout(args) => payout::run(&args),
+        Command::Status(args) => review::status::run(&args),
+        Command::Payout(args) => money::payout::run(&args),
         Command::Clock(args) => clock::run(args),
-        Command::Ledger(args) => ledger::run(args),
-        Command::Epoch(args) => epoch::run(&args),
-        Command::Replay(args) => replay::run(&args),
+        Command::Ledger(args) => money::ledger::run(args),
+        Command::Epoch(args) => epochs::epoch::run(&args),
+        Command::Replay(args) => epochs::replay::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Doctor(args) => doctor::run(args),

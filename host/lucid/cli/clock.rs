@@ -5,8 +5,10 @@ use clap::{Args, Subcommand};
 use lucid_api_types::{clock::ClockBody, reason::ReasonRequest};
 use reqwest::Method;
 
-use super::{out::out, remote::Remote, runtime};
-use crate::up::Output;
+use crate::{
+    cli::{out::out, remote::Remote, runtime},
+    up::Output,
+};
 
 /// The clock of a running service.
 #[derive(Args)]

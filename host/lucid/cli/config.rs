@@ -4,9 +4,8 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{LINKS_END, logs, runtime};
 use crate::{
-    cli::out,
+    cli::{LINKS_END, logs, out, runtime},
     compose,
     config::{Config, Flags, From, Setting, service_links, settings},
     up::Output,

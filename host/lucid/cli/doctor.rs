@@ -4,9 +4,8 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::{logs, runtime};
 use crate::{
-    cli::out,
+    cli::{logs, out, runtime},
     config::Flags,
     doctor::{self, Finding, Level},
     up::Output,

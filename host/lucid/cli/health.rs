@@ -3,9 +3,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::Result;
 use clap::Args;
 
-use super::{ca_pem, runtime};
-
-use crate::cli::out;
+use crate::cli::{ca_pem, out, runtime};
 
 /// Longest wait for the answer.
 const TIMEOUT: Duration = Duration::from_secs(3);

@@ -4,8 +4,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use lucid_client::Client;
 
-use super::ca_pem;
-use crate::config::ConfigError;
+use crate::{cli::ca_pem, config::ConfigError};
 
 /// The service that a command talks to, and as whom.
 #[derive(Args)]

@@ -4,8 +4,10 @@ use anyhow::Result;
 use clap::Args;
 use lucid_sandbox::{Sandbox, SandboxConfig};
 
-use super::{interrupted, logs, runtime, warn_of_loose};
-use crate::{cli::out, private};
+use crate::{
+    cli::{interrupted, logs, out, runtime, warn_of_loose},
+    private,
+};
 
 /// Runs the stand-in by itself; point a service with RAIL=sandbox at it by TRON_PAYMENT_URL and
 /// BLOCKCHAIN_URL. Below /blockchain-core it is a chain of that profile.

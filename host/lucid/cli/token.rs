@@ -9,9 +9,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use lucid_api::RolesClaim;
 use lucid_model::time::TimeMs;
 
-use super::duration;
 use crate::{
-    cli::out,
+    cli::{duration, out},
     config::{ConfigError, variable},
     secrets,
 };

@@ -5,8 +5,11 @@ use clap::{Args, Subcommand};
 use lucid_store::PartSchema;
 use serde_json::json;
 
-use super::{logs, place::Place, runtime};
-use crate::{cli::out, stores::STORES, up::Output};
+use crate::{
+    cli::{logs, out, place::Place, runtime},
+    stores::STORES,
+    up::Output,
+};
 
 /// Before another version of this binary serves a store.
 #[derive(Args)]

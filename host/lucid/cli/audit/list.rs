@@ -9,8 +9,12 @@ use lucid_api_types::{
 use lucid_model::time::TimeMs;
 use lucid_ports::{AuditFilter, PageRequest};
 
-use super::super::{logs, place::opened, remote::Remote, runtime};
-use crate::{cli::out, config::ConfigError, stores::STORES, up::Output};
+use crate::{
+    cli::{logs, out, place::opened, remote::Remote, runtime},
+    config::ConfigError,
+    stores::STORES,
+    up::Output,
+};
 
 #[derive(Args)]
 #[command(after_help = "Examples:

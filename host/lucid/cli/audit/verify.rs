@@ -18,12 +18,17 @@ use lucid_model::{
 use lucid_service::{AuditProgress, AuditVerified, verify_audit};
 use serde_json::json;
 
-use super::super::{
-    logs,
-    place::{Place, opened},
-    runtime,
+use crate::{
+    cli::{
+        logs, out,
+        place::{Place, opened},
+        runtime,
+    },
+    config::ConfigError,
+    secrets,
+    stores::STORES,
+    up::Output,
 };
-use crate::{cli::out, config::ConfigError, secrets, stores::STORES, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:

@@ -11,8 +11,12 @@ use lucid_model::time::TimeMs;
 use lucid_store::{BackedUpFile, BackupProgress};
 use serde_json::json;
 
-use super::super::{logs, place::Place};
-use crate::{cli::out, config::ConfigError, stores::STORES, up::Output};
+use crate::{
+    cli::{logs, out, place::Place},
+    config::ConfigError,
+    stores::STORES,
+    up::Output,
+};
 
 #[derive(Args)]
 #[command(after_help = "Examples:

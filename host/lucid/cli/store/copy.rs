@@ -14,11 +14,13 @@ use clap::Args;
 use lucid_store::{CopyError, CopyProgress, CopyReport, Limits, Seals};
 use serde_json::json;
 
-use super::{
-    super::{interrupted, logs, runtime},
-    progress::Shown,
+use super::progress::Shown;
+use crate::{
+    cli::{interrupted, logs, out, runtime},
+    config::ConfigError,
+    stores::STORES,
+    up::Output,
 };
-use crate::{cli::out, config::ConfigError, stores::STORES, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:

@@ -5,8 +5,11 @@ use clap::Args;
 use lucid_ports::Walked;
 use serde_json::json;
 
-use super::super::{logs, runtime};
-use crate::{cli::out, compose::existing, up::Output};
+use crate::{
+    cli::{logs, out, runtime},
+    compose::existing,
+    up::Output,
+};
 
 /// Nodes of a step.
 const NODES_A_STEP: u32 = 100;

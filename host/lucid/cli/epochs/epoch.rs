@@ -3,9 +3,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
-use super::{remote::Remote, runtime};
-
-use crate::cli::out;
+use crate::cli::{out, remote::Remote, runtime};
 
 /// Takes closed epochs out of a running service.
 #[derive(Args)]

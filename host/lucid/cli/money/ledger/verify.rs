@@ -10,12 +10,15 @@ use lucid_model::money::MicroUsdt;
 use lucid_service::{BooksProgress, BooksVerified, verify_books};
 use serde_json::json;
 
-use super::super::{
-    logs,
-    place::{Place, opened},
-    runtime,
+use crate::{
+    cli::{
+        logs, out,
+        place::{Place, opened},
+        runtime,
+    },
+    stores::STORES,
+    up::Output,
 };
-use crate::{cli::out, stores::STORES, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:

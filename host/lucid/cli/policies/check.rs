@@ -6,11 +6,13 @@ use lucid_model::policies::ParamValues;
 use lucid_ports::{GateReport, PolicyRuntime};
 use serde_json::json;
 
-use super::{
-    super::runtime,
-    workshop::{Workshop, grouped, mark, set_in},
+use super::workshop::{Workshop, grouped, mark, set_in};
+use crate::{
+    cli::{out, runtime},
+    config::Policies,
+    printable::Foreign,
+    up::Output,
 };
-use crate::{cli::out, config::Policies, printable::Foreign, up::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:

@@ -5,8 +5,11 @@ use clap::Args;
 use lucid_api_types::money::payments::StandingBody;
 use reqwest::Method;
 
-use super::{remote::Remote, runtime};
-use crate::{cli::out, printable::Foreign, up::Output};
+use crate::{
+    cli::{out, remote::Remote, runtime},
+    printable::Foreign,
+    up::Output,
+};
 
 #[derive(Args)]
 #[command(after_help = "Examples:

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::logs;
+use crate::cli::logs;
 
 /// Works on policies; only `simulate` needs a server.
 #[derive(Args)]

@@ -7,8 +7,11 @@ use clap::{Args, Subcommand};
 use lucid_agent::{AgentConfig, AgentEvent, CredentialFile};
 use tokio_util::sync::CancellationToken;
 
-use super::{ca_pem, duration, interrupted, logs, warn_of_loose};
-use crate::{config::ConfigError, private};
+use crate::{
+    cli::{ca_pem, duration, interrupted, logs, warn_of_loose},
+    config::ConfigError,
+    private,
+};
 
 /// Measures this machine and reports it, signed.
 #[derive(Args)]

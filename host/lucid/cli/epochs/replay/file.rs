@@ -29,10 +29,7 @@ use lucid_service::{Replay, replay_chunk};
 use tokio::task::JoinSet;
 
 use super::{Bar, verdict};
-use crate::{
-    cli::out,
-    cli::{policy::workshop, runtime},
-};
+use crate::cli::{out, policies::workshop, runtime};
 
 /// What makes a file unfit to be computed.
 fn damaged(section: u32, offset: u64, problem: impl std::fmt::Display) -> anyhow::Error {

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use lucid_engine::{abi_of, read_bundle, write_bundle};
 use lucid_model::{id::Digest, policies::Bundle};
 
+use super::super::test::cases;
 use super::{
-    super::test::cases,
     crates::{Limits, PolicyCrate, Project},
     toolchain::Toolchain,
 };

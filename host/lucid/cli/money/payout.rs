@@ -34,9 +34,7 @@ use lucid_client::{percent_encoded, with_query};
 use reqwest::Method;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{remote::Remote, runtime};
-
-use crate::cli::out;
+use crate::cli::{out, remote::Remote, runtime};
 
 /// Works on payouts of a running service.
 #[derive(Args)]

@@ -7,9 +7,7 @@ use lucid_api_types::{
     page::PageParams,
 };
 
-use super::{logs, remote::Remote, runtime};
-
-use crate::cli::out;
+use crate::cli::{logs, out, remote::Remote, runtime};
 
 /// Enrolment tokens: a machine that has one joins without its owner's token.
 #[derive(Args)]

@@ -6,12 +6,8 @@ use lucid_api_types::policies::{
     EarningNodeBody, PayoutSimulationBody, SimulatePolicyRequest, SimulatedNodeBody, SimulationBody,
 };
 
-use super::{
-    super::{remote::Remote, runtime},
-    workshop::wrong,
-};
-
-use crate::cli::out;
+use super::workshop::wrong;
+use crate::cli::{out, remote::Remote, runtime};
 
 #[derive(Args)]
 #[command(after_help = "Examples:

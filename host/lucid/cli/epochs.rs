@@ -1,0 +1,4 @@
+//! Epochs, and computing them again.
+
+pub mod epoch;
+pub mod replay;

@@ -1,0 +1,4 @@
+//! Agents, and letting nodes in.
+
+pub mod agent;
+pub mod enrol;

@@ -1,0 +1,4 @@
+//! Payouts and the ledger.
+
+pub mod ledger;
+pub mod payout;
