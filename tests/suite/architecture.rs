@@ -110,3 +110,75 @@ fn the_model_has_neither_clock_nor_randomness_nor_io() {
         }
     }
 }
+
+/// The features; a tenth needs a decision.
+const FEATURES: [&str; 9] = [
+    "audit",
+    "consensus",
+    "epochs",
+    "fleet",
+    "money",
+    "notifications",
+    "policies",
+    "review",
+    "telemetry",
+];
+
+/// Where features have folders, the features that have nothing there, and modules that belong to no
+/// feature.
+const HAVE_FEATURES: [(&str, &[&str], &str); 10] = [
+    ("host/model/src", &[], "canonical clock id shared_clock time"),
+    ("host/ports/src", &[], "coordination gateway limits page runtime seal store"),
+    ("host/service/src", &[], "actor clock config error vitals"),
+    (
+        "host/store-sqlite/src",
+        &[],
+        "backend backup boot checkpoint columns database fault health inspect memory migrate place \
+         query readers repack stamp tests transfer unopened writer",
+    ),
+    (
+        "host/store-mongo/src",
+        &[],
+        "among backend fault fields health index inspect once page schema spans stamp tests transfer \
+         write",
+    ),
+    ("host/store-conformance/src", &[], "contention covered examples filled mongo_server shared"),
+    (
+        "host/api-types/src",
+        &["consensus", "review"],
+        "clock csv error fields health json legacy nearest number page reason schema",
+    ),
+    ("host/api/src/routes", &["consensus"], "aliases clock docs operations"),
+    (
+        "host/lucid/cli",
+        &["consensus", "notifications", "telemetry"],
+        "clock config doctor health out place remote sandbox store token upgrade",
+    ),
+    (
+        "tests/suite",
+        &[],
+        "access api architecture attacks bad_input caps chaos clock command_line coordination doctor \
+         egress environment faults files gateway kill letter limits main_path memory monitoring \
+         openapi rates replicas store support traces up upgrade",
+    ),
+];
+
+#[test]
+fn features_have_the_same_names_everywhere() {
+    for (folder, without, of_no_feature) in HAVE_FEATURES {
+        let mut found: Vec<_> = std::fs::read_dir(lucid_testkit::root().join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter_map(|name| name.strip_suffix(".rs").map(str::to_owned))
+            .filter(|name| !["lib", "main"].contains(&name.as_str()))
+            .collect();
+        let mut expected: Vec<_> = FEATURES
+            .into_iter()
+            .filter(|feature| !without.contains(feature))
+            .chain(of_no_feature.split_whitespace())
+            .collect();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "in {folder}");
+    }
+}

@@ -11,7 +11,7 @@ use std::{
 
 use lucid_model::time::TimeMs;
 
-use crate::support::{Lucid, SECRET, eventually, now_ms};
+use crate::support::{Lucid, SECRET, eventually, node::TestNode, now_ms};
 
 const LINKS: [(&str, &str); 6] = [
     ("LUCID_PORT", "tcp://10.96.0.7:8095"),
@@ -119,13 +119,19 @@ fn a_secret_in_a_file_is_rotated_while_the_service_runs() {
         lucid.call("GET", "/api/v1/nodes", Some(&token), None).0
     };
     assert_eq!((status(SECRET), status(NEXT)), (200, 401));
+    let node = TestNode::register(&lucid, "alice", 1);
+    let [during, after] = [0, 1].map(|_| node.challenge(&lucid));
     put(&previous, NEXT);
     eventually("the new secret to count", || (status(NEXT) == 200).then_some(()));
     put(&first, NEXT);
     put(&previous, SECRET);
     assert_eq!(status(NEXT), 200, "whichever of the files was read");
+    let (answered, token) = node.answer(&lucid, &during);
+    assert_eq!(answered, 200, "challenges are sealed with the same secrets: {token}");
     put(&previous, "");
     eventually("the old secret to be over", || (status(SECRET) == 401).then_some(()));
+    assert_eq!(node.answer(&lucid, &after).0, 401, "and so are its challenges");
+    assert_eq!(node.answer(&lucid, &node.challenge(&lucid)).0, 200);
     put(&first, "short");
     eventually("the log", || {
         lucid

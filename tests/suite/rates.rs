@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::HeaderMap;
 use serde_json::json;
 
-use crate::support::Lucid;
+use crate::support::{Lucid, node::TestNode};
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap())
@@ -278,4 +278,27 @@ fn a_flood_of_registrations_registers_what_is_allowed_and_holds_up_nobody() {
     let (_, list) = lucid.call("GET", "/api/v1/nodes?limit=1", Some(&owner), None);
     assert_eq!(list["pagination"]["total"], made, "a 429 changes nothing");
     assert!(slowest < Duration::from_secs(5), "somebody else waited {slowest:?}");
+}
+
+/// A fleet that logs in again through a balancer comes from one address.
+#[test]
+fn logins_through_a_balancer_are_not_limited_by_its_address() {
+    const LIMIT: usize = 20;
+    for (proxies, logins_limited) in [("127.0.0.1", false), ("10.0.0.1", true)] {
+        let lucid = Lucid::serve_with(&[
+            ("RAIL", "sandbox"),
+            ("LUCID_SERVER_TRUSTED_PROXIES", proxies),
+            ("LUCID_LIMITS_OTHER_PER_MIN", "20"),
+        ]);
+        let node = TestNode::register(&lucid, "alice", 1);
+        let whose = json!({ "node_id": node.id.to_string() });
+        let path = "/api/v1/auth/challenge";
+        let logins: Vec<_> =
+            (0..LIMIT + 5).map(|_| lucid.call("POST", path, None, Some(&whose)).0).collect();
+        assert_eq!(logins.contains(&429), logins_limited, "{proxies}: {logins:?}");
+        let guesses: Vec<_> = (0..LIMIT + 5)
+            .map(|_| lucid.call("GET", "/api/v1/nodes", Some("no token"), None).0)
+            .collect();
+        assert!(guesses.contains(&429), "guessing is limited through it, too: {guesses:?}");
+    }
 }

@@ -99,20 +99,25 @@ impl TestNode {
 
     /// Gets a token by challenge.
     pub fn prove(&mut self, lucid: &Lucid) {
-        let (status, given) = lucid.call(
-            "POST",
-            "/api/v1/auth/challenge",
-            None,
-            Some(&json!({ "node_id": self.id.to_string() })),
-        );
+        let (status, token) = self.answer(lucid, &self.challenge(lucid));
+        assert_eq!(status, 200, "{token}");
+        self.token = token["access_token"].as_str().unwrap().to_owned();
+    }
+
+    /// Asks for a challenge.
+    pub fn challenge(&self, lucid: &Lucid) -> String {
+        let whose = json!({ "node_id": self.id.to_string() });
+        let (status, given) = lucid.call("POST", "/api/v1/auth/challenge", None, Some(&whose));
         assert_eq!(status, 200, "{given}");
-        let challenge = given["challenge"].as_str().unwrap();
+        given["challenge"].as_str().unwrap().to_owned()
+    }
+
+    /// Answers a challenge.
+    pub fn answer(&self, lucid: &Lucid, challenge: &str) -> (u16, Value) {
         let signature =
             STANDARD.encode(self.key.sign(&statement::challenge(self.id, challenge)).to_bytes());
         let answer = json!({ "node_id": self.id.to_string(), "challenge": challenge, "signature": signature });
-        let (status, token) = lucid.call("POST", "/api/v1/auth/token", None, Some(&answer));
-        assert_eq!(status, 200, "{token}");
-        self.token = token["access_token"].as_str().unwrap().to_owned();
+        lucid.call("POST", "/api/v1/auth/token", None, Some(&answer))
     }
 
     /// Sends a signed report with the next number.
