@@ -164,19 +164,9 @@ pub struct Staged {
     pub chunks: Vec<StagedChunk>,
 }
 
-/// Frames, scores, receipts and votes.
+/// Epochs that are being closed, and those that are.
 #[async_trait]
 pub trait EpochStore: Send + Sync {
-    /// Writes an epoch's frame, as a whole and once: if the epoch has one, that one stays.
-    async fn write_frame(&self, period: Period, chunks: FrameChunks) -> Result<(), StoreError>;
-    /// What the epoch's frame is made of, in the order of its chunks; none if it has no frame.
-    async fn frame_parts(&self, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, StoreError>;
-    /// One chunk of an epoch's frame.
-    async fn frame_chunk(
-        &self,
-        epoch_start_s: i64,
-        index: u32,
-    ) -> Result<Option<FrameChunk>, StoreError>;
     /// What the newest attempt at an epoch that is not closed has stored; none if none has stored
     /// anything.
     async fn staged(&self, epoch_start_s: i64) -> Result<Option<Staged>, StoreError>;
@@ -218,8 +208,6 @@ pub trait EpochStore: Send + Sync {
     ) -> Result<Page<EpochRecord>, StoreError>;
     /// Names the block of an epoch, once: a second block changes nothing. Its votes get it too.
     async fn pin_block(&self, epoch_start_s: i64, block: BlockRef) -> Result<(), StoreError>;
-    /// The stored frame of an epoch.
-    async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError>;
     /// One scored chunk of a closed epoch.
     async fn scored_chunk(
         &self,
@@ -228,6 +216,32 @@ pub trait EpochStore: Send + Sync {
     ) -> Result<Option<ScoredChunk>, StoreError>;
     /// The scored chunks of an epoch.
     async fn scored(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, StoreError>;
+    /// Gives the nodes of a part of the oldest closed epoch that lacks it what they have of it:
+    /// their own scores and lifetimes, their histories and the latest scores. Where a close does
+    /// that itself there is never anything to do. `false`: nothing is left.
+    async fn settle_scores(&self) -> Result<bool, StoreError>;
+}
+
+/// What was known of each node when an epoch was scored.
+#[async_trait]
+pub trait FrameStore: Send + Sync {
+    /// Writes an epoch's frame, as a whole and once: if the epoch has one, that one stays.
+    async fn write_frame(&self, period: Period, chunks: FrameChunks) -> Result<(), StoreError>;
+    /// What the epoch's frame is made of, in the order of its chunks; none if it has no frame.
+    async fn frame_parts(&self, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, StoreError>;
+    /// One chunk of an epoch's frame.
+    async fn frame_chunk(
+        &self,
+        epoch_start_s: i64,
+        index: u32,
+    ) -> Result<Option<FrameChunk>, StoreError>;
+    /// The stored frame of an epoch.
+    async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError>;
+}
+
+/// Scores, of epochs and on demand.
+#[async_trait]
+pub trait ScoreStore: Send + Sync {
     /// A page of scores.
     async fn scores(
         &self,
@@ -260,10 +274,11 @@ pub trait EpochStore: Send + Sync {
     async fn add_on_demand(&self, receipt: OnDemandReceipt) -> Result<(), StoreError>;
     /// Removes up to `limit` receipts of scores that were computed on demand before an instant.
     async fn forget_on_demand(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError>;
-    /// Gives the nodes of a part of the oldest closed epoch that lacks it what they have of it:
-    /// their own scores and lifetimes, their histories and the latest scores. Where a close does
-    /// that itself there is never anything to do. `false`: nothing is left.
-    async fn settle_scores(&self) -> Result<bool, StoreError>;
+}
+
+/// Votes that follow from scores.
+#[async_trait]
+pub trait VoteStore: Send + Sync {
     /// Makes the votes that follow from the scores of the oldest closed epoch that lacks some, of a
     /// part of bounded size; none of epochs that were closed before `closed_from`, which nobody
     /// would send any more.

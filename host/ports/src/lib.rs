@@ -31,8 +31,8 @@ pub use coordination::{
     Listener, Tenure, Topic, UsedOnce,
 };
 pub use epochs::{
-    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, MadeVotes, NodeTotals, ScoreFilter,
-    ScoreSort, ScoreView, Staged, StagedChunk, VoteFilter,
+    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, FrameStore, MadeVotes, NodeTotals,
+    ScoreFilter, ScoreSort, ScoreStore, ScoreView, Staged, StagedChunk, VoteFilter, VoteStore,
 };
 pub use fleet::alerts::AlertStore;
 pub use fleet::enrolments::{EnrolmentFilter, EnrolmentStore};
@@ -47,7 +47,7 @@ pub use money::decisions::DecisionStore;
 pub use money::rail::PaymentRail;
 pub use money::{
     Booked, Due, LedgerStore, MismatchStore, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate,
-    SettlementStore,
+    RunStore, SettlementStore,
 };
 pub use notifications::webhooks::{DeliveryFilter, WebhookError, WebhookSender, WebhookStore};
 pub use page::{Order, Page, PageRequest};
@@ -60,6 +60,6 @@ pub use runtime::{
 pub use seal::{Seal, SealError, SealNonce, Sealer};
 pub use store::{Environment, HealthStore, Origin, Stamp, StampStore, Store, StoreError};
 pub use telemetry::{
-    LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, SessionOutcome, TelemetryStore,
-    Walked,
+    LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, SeriesStore, SessionOutcome,
+    TelemetryStore, Walked,
 };

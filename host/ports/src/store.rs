@@ -3,8 +3,9 @@ use lucid_model::id::FamilyId;
 
 use crate::{
     AdjustmentStore, AlertStore, AuditStore, Books, DecisionStore, EnrolmentStore, EpochStore,
-    LedgerStore, MismatchStore, NodeStore, PayoutStore, PolicyStore, PoolStore, RequestStore,
-    SettlementStore, ShadowStore, TelemetryStore, WebhookStore,
+    FrameStore, LedgerStore, MismatchStore, NodeStore, PayoutStore, PolicyStore, PoolStore,
+    RequestStore, RunStore, ScoreStore, SeriesStore, SettlementStore, ShadowStore, TelemetryStore,
+    VoteStore, WebhookStore,
 };
 
 /// Why a store could not do what was asked.
@@ -119,6 +120,14 @@ macro_rules! store {
 }
 
 store! {
-    StampStore + HealthStore + NodeStore + PoolStore + EnrolmentStore + RequestStore + TelemetryStore + EpochStore + LedgerStore + SettlementStore
-        + PayoutStore + PolicyStore + AuditStore + AlertStore + WebhookStore + ShadowStore + AdjustmentStore + Books + DecisionStore + MismatchStore
+    StampStore + HealthStore
+        + NodeStore + PoolStore + EnrolmentStore + AlertStore
+        + TelemetryStore + SeriesStore
+        + EpochStore + FrameStore + ScoreStore + AdjustmentStore
+        + VoteStore
+        + LedgerStore + SettlementStore + RunStore + PayoutStore + Books + DecisionStore + MismatchStore
+        + PolicyStore
+        + WebhookStore
+        + AuditStore + RequestStore
+        + ShadowStore
 }

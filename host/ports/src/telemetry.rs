@@ -95,13 +95,34 @@ pub struct SeriesKept {
     pub hours_from: TimeMs,
 }
 
-/// Samples, presence and observation sessions.
+/// Reports, presence and observation sessions.
 #[async_trait]
 pub trait TelemetryStore: Send + Sync {
     /// Stores a report: all of it or nothing.
     async fn store_report(&self, report: Report) -> Result<ReportOutcome, StoreError>;
     /// What is newest of each node, in the order asked.
     async fn live_states(&self, nodes: &[NodeId]) -> Result<Vec<Option<LiveState>>, StoreError>;
+    /// The stretch of a node's presence that ends last, unless it is long over: then perhaps none.
+    async fn last_presence(&self, node: NodeId) -> Result<Option<Interval>, StoreError>;
+    /// What was seen of each node, in the order asked: of a few, or of many that follow each other
+    /// in the fleet.
+    async fn observed(
+        &self,
+        nodes: &[NodeId],
+        range: Interval,
+    ) -> Result<Vec<NodeObserved>, StoreError>;
+    /// Sessions that no policy has judged yet and that overlap the range, by session id.
+    async fn unverified(&self, range: Interval, limit: u32)
+    -> Result<Vec<Observation>, StoreError>;
+    /// One session.
+    async fn session(&self, id: SessionId) -> Result<Option<Observation>, StoreError>;
+    /// Replaces the verdicts of these sessions.
+    async fn set_verdicts(&self, sessions: Vec<Observation>) -> Result<(), StoreError>;
+}
+
+/// Samples over time, and their rollups.
+#[async_trait]
+pub trait SeriesStore: Send + Sync {
     /// Samples of one node in `[from, to)` by its own clock, the newest `limit` of them, oldest
     /// first.
     async fn samples(
@@ -147,20 +168,4 @@ pub trait TelemetryStore: Send + Sync {
         kept: SeriesKept,
         limit: u32,
     ) -> Result<Walked, StoreError>;
-    /// The stretch of a node's presence that ends last, unless it is long over: then perhaps none.
-    async fn last_presence(&self, node: NodeId) -> Result<Option<Interval>, StoreError>;
-    /// What was seen of each node, in the order asked: of a few, or of many that follow each other
-    /// in the fleet.
-    async fn observed(
-        &self,
-        nodes: &[NodeId],
-        range: Interval,
-    ) -> Result<Vec<NodeObserved>, StoreError>;
-    /// Sessions that no policy has judged yet and that overlap the range, by session id.
-    async fn unverified(&self, range: Interval, limit: u32)
-    -> Result<Vec<Observation>, StoreError>;
-    /// One session.
-    async fn session(&self, id: SessionId) -> Result<Option<Observation>, StoreError>;
-    /// Replaces the verdicts of these sessions.
-    async fn set_verdicts(&self, sessions: Vec<Observation>) -> Result<(), StoreError>;
 }

@@ -216,6 +216,18 @@ proven! {
             a_report_is_stored_once, reports_of_one_number_are_stored_once;
         live_states(nodes: &[NodeId]) -> Vec<Option<LiveState>> =>
             many_reports_are_kept_in_order;
+        last_presence(node: NodeId) -> Option<Interval> =>
+            what_overlaps_is_observed;
+        observed(nodes: &[NodeId], range: Interval) -> Vec<NodeObserved> =>
+            what_overlaps_is_observed;
+        unverified(range: Interval, limit: u32) -> Vec<Observation> =>
+            verdicts_replace_the_unverified;
+        session(id: SessionId) -> Option<Observation> =>
+            a_voided_session_stays_voided;
+        set_verdicts(sessions: Vec<Observation>) -> () =>
+            verdicts_replace_the_unverified, a_voided_session_stays_voided;
+    }
+    SeriesStore {
         samples(node: NodeId, range: Interval, limit: u32) -> Vec<Sample> =>
             many_reports_are_kept_in_order;
         series(node: NodeId, range: Interval, resolution: Resolution) -> Vec<Rollup> =>
@@ -230,16 +242,6 @@ proven! {
             what_is_forgotten_is_rolled_up;
         fleet_usage(nodes: Option<&[NodeId]>, range: Interval) -> (UsageSummary, u64) =>
             usage_is_summed_over_the_range;
-        last_presence(node: NodeId) -> Option<Interval> =>
-            what_overlaps_is_observed;
-        observed(nodes: &[NodeId], range: Interval) -> Vec<NodeObserved> =>
-            what_overlaps_is_observed;
-        unverified(range: Interval, limit: u32) -> Vec<Observation> =>
-            verdicts_replace_the_unverified;
-        session(id: SessionId) -> Option<Observation> =>
-            a_voided_session_stays_voided;
-        set_verdicts(sessions: Vec<Observation>) -> () =>
-            verdicts_replace_the_unverified, a_voided_session_stays_voided;
     }
     DecisionStore {
         payments_switch() -> PaymentsSwitch =>
@@ -288,12 +290,6 @@ proven! {
             adjustments_are_kept_once;
     }
     EpochStore {
-        write_frame(period: Period, chunks: FrameChunks) -> () =>
-            a_frame_is_written_once, one_of_fifty_frames_versions_and_blocks_is_kept;
-        frame_parts(epoch_start_s: i64) -> Option<Vec<FramePart>> =>
-            a_frame_is_read_chunk_by_chunk;
-        frame_chunk(epoch_start_s: i64, index: u32) -> Option<FrameChunk> =>
-            a_frame_is_read_chunk_by_chunk;
         staged(epoch_start_s: i64) -> Option<Staged> =>
             an_attempt_is_gone_on_with_and_closed;
         stage_chunks(period: Period, attempt: Attempt, chunks: Vec<ScoredChunk>) -> () =>
@@ -308,12 +304,24 @@ proven! {
             epochs_are_listed_by_start;
         pin_block(epoch_start_s: i64, block: BlockRef) -> () =>
             a_block_is_pinned_once;
-        frame(epoch_start_s: i64) -> Vec<FrameChunk> =>
-            a_frame_is_written_once;
         scored_chunk(epoch_start_s: i64, index: u32) -> Option<ScoredChunk> =>
             an_attempt_is_gone_on_with_and_closed;
         scored(epoch_start_s: i64) -> Vec<ScoredChunk> =>
             scores_are_read_as_they_were_hashed;
+        settle_scores() -> bool =>
+            an_attempt_is_gone_on_with_and_closed, one_of_fifty_closes_what_is_staged;
+    }
+    FrameStore {
+        write_frame(period: Period, chunks: FrameChunks) -> () =>
+            a_frame_is_written_once, one_of_fifty_frames_versions_and_blocks_is_kept;
+        frame_parts(epoch_start_s: i64) -> Option<Vec<FramePart>> =>
+            a_frame_is_read_chunk_by_chunk;
+        frame_chunk(epoch_start_s: i64, index: u32) -> Option<FrameChunk> =>
+            a_frame_is_read_chunk_by_chunk;
+        frame(epoch_start_s: i64) -> Vec<FrameChunk> =>
+            a_frame_is_written_once;
+    }
+    ScoreStore {
         scores(filter: &ScoreFilter, page: PageRequest<ScoreSort>) -> Page<ScoreView> =>
             a_nodes_history_is_listed, the_latest_scores_are_listed;
         score(epoch_start_s: i64, node: NodeId) -> Option<ScoreView> =>
@@ -328,8 +336,8 @@ proven! {
             scores_are_found_by_the_second;
         add_on_demand(receipt: OnDemandReceipt) -> () =>
             scores_are_found_by_the_second;
-        settle_scores() -> bool =>
-            an_attempt_is_gone_on_with_and_closed, one_of_fifty_closes_what_is_staged;
+    }
+    VoteStore {
         make_votes(closed_from: TimeMs) -> MadeVotes =>
             an_attempt_is_gone_on_with_and_closed, one_of_fifty_closes_what_is_staged, a_vote_that_contradicts_another_is_named;
         due_votes(now: TimeMs, limit: u32) -> Vec<Vote> =>
@@ -388,18 +396,6 @@ proven! {
             a_period_is_settled_once;
     }
     PayoutStore {
-        create_run(run: Run, audit: AuditEntry) -> bool =>
-            a_run_keeps_every_field_and_changes_by_version;
-        run(id: RunId) -> Option<Run> =>
-            a_run_keeps_every_field_and_changes_by_version;
-        update_run(run: Run, audit: AuditEntry) -> bool =>
-            a_run_keeps_every_field_and_changes_by_version;
-        open_runs() -> Vec<Run> =>
-            a_run_keeps_every_field_and_changes_by_version;
-        runs(cycle: Option<i64>, page: PageRequest<()>) -> Page<Run> =>
-            runs_are_listed_and_their_payouts_summed;
-        run_parts(run: RunId) -> Vec<RunPart> =>
-            runs_are_listed_and_their_payouts_summed;
         create_payouts(payouts: Vec<(Payout, AuditEntry)>) -> Vec<bool> =>
             payouts_are_created_each_by_itself;
         create_payout(payout: Payout, audit: AuditEntry) -> bool =>
@@ -422,6 +418,20 @@ proven! {
             payouts_are_listed_in_every_order;
         payments(nodes: &[NodeId], range: Interval) -> Vec<(NodeId, TimeMs, MicroUsdt)> =>
             payments_are_completed_payouts;
+    }
+    RunStore {
+        create_run(run: Run, audit: AuditEntry) -> bool =>
+            a_run_keeps_every_field_and_changes_by_version;
+        run(id: RunId) -> Option<Run> =>
+            a_run_keeps_every_field_and_changes_by_version;
+        update_run(run: Run, audit: AuditEntry) -> bool =>
+            a_run_keeps_every_field_and_changes_by_version;
+        open_runs() -> Vec<Run> =>
+            a_run_keeps_every_field_and_changes_by_version;
+        runs(cycle: Option<i64>, page: PageRequest<()>) -> Page<Run> =>
+            runs_are_listed_and_their_payouts_summed;
+        run_parts(run: RunId) -> Vec<RunPart> =>
+            runs_are_listed_and_their_payouts_summed;
     }
     PolicyStore {
         add_version(stored: StoredBundle, audit: AuditEntry) -> bool =>

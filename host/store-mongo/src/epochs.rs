@@ -42,8 +42,9 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{
-    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, MadeVotes, NodeTotals, Page,
-    PageRequest, ScoreFilter, ScoreSort, ScoreView, Staged, StoreError, VoteFilter,
+    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, FrameStore, MadeVotes, NodeTotals,
+    Page, PageRequest, ScoreFilter, ScoreSort, ScoreStore, ScoreView, Staged, StoreError,
+    VoteFilter, VoteStore,
 };
 use mongodb::bson::oid::ObjectId;
 
@@ -56,19 +57,6 @@ pub(crate) use self::{
 
 #[async_trait]
 impl EpochStore for MongoStore {
-    async fn write_frame(&self, period: Period, chunks: FrameChunks) -> Result<(), StoreError> {
-        Ok(self.keep_frame(period, chunks).await?)
-    }
-    async fn frame_parts(&self, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, StoreError> {
-        Ok(self.stored_parts(epoch_start_s).await?)
-    }
-    async fn frame_chunk(
-        &self,
-        epoch_start_s: i64,
-        index: u32,
-    ) -> Result<Option<FrameChunk>, StoreError> {
-        Ok(self.stored_frame_chunk(epoch_start_s, index).await?)
-    }
     async fn staged(&self, epoch_start_s: i64) -> Result<Option<Staged>, StoreError> {
         Ok(self.staged_by_newest(epoch_start_s).await?)
     }
@@ -118,9 +106,6 @@ impl EpochStore for MongoStore {
     async fn pin_block(&self, epoch_start_s: i64, block: BlockRef) -> Result<(), StoreError> {
         Ok(self.pin(epoch_start_s, &block).await?)
     }
-    async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError> {
-        Ok(self.stored_frame(epoch_start_s).await?.unwrap_or_default())
-    }
     async fn scored_chunk(
         &self,
         epoch_start_s: i64,
@@ -131,6 +116,33 @@ impl EpochStore for MongoStore {
     async fn scored(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, StoreError> {
         Ok(self.scored_chunks(epoch_start_s).await?)
     }
+    async fn settle_scores(&self) -> Result<bool, StoreError> {
+        Ok(self.settle_some().await?)
+    }
+}
+
+#[async_trait]
+impl FrameStore for MongoStore {
+    async fn write_frame(&self, period: Period, chunks: FrameChunks) -> Result<(), StoreError> {
+        Ok(self.keep_frame(period, chunks).await?)
+    }
+    async fn frame_parts(&self, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, StoreError> {
+        Ok(self.stored_parts(epoch_start_s).await?)
+    }
+    async fn frame_chunk(
+        &self,
+        epoch_start_s: i64,
+        index: u32,
+    ) -> Result<Option<FrameChunk>, StoreError> {
+        Ok(self.stored_frame_chunk(epoch_start_s, index).await?)
+    }
+    async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError> {
+        Ok(self.stored_frame(epoch_start_s).await?.unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl ScoreStore for MongoStore {
     async fn scores(
         &self,
         filter: &ScoreFilter,
@@ -171,9 +183,10 @@ impl EpochStore for MongoStore {
     async fn forget_on_demand(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError> {
         Ok(self.forget_on_demand_before(before, limit).await?)
     }
-    async fn settle_scores(&self) -> Result<bool, StoreError> {
-        Ok(self.settle_some().await?)
-    }
+}
+
+#[async_trait]
+impl VoteStore for MongoStore {
     async fn make_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, StoreError> {
         Ok(self.make_some_votes(closed_from).await?)
     }

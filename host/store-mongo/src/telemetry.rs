@@ -18,7 +18,8 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{
-    LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, StoreError, TelemetryStore, Walked,
+    LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, SeriesStore, StoreError,
+    TelemetryStore, Walked,
 };
 use lucid_store::series::summary;
 use tokio::task::spawn_blocking;
@@ -139,6 +140,36 @@ impl TelemetryStore for MongoStore {
     async fn live_states(&self, nodes: &[NodeId]) -> Result<Vec<Option<LiveState>>, StoreError> {
         Ok(live::states(&self.collection(LIVE), nodes).await?)
     }
+    async fn last_presence(&self, node: NodeId) -> Result<Option<Interval>, StoreError> {
+        Ok(live::last_presence(&self.collection(LIVE), node).await?)
+    }
+    async fn observed(
+        &self,
+        nodes: &[NodeId],
+        range: Interval,
+    ) -> Result<Vec<NodeObserved>, StoreError> {
+        self.observed_of(nodes, range).await
+    }
+    async fn unverified(
+        &self,
+        range: Interval,
+        limit: u32,
+    ) -> Result<Vec<Observation>, StoreError> {
+        Ok(self.unverified_sessions(range, limit).await?)
+    }
+    async fn session(&self, id: SessionId) -> Result<Option<Observation>, StoreError> {
+        Ok(self.one_session(id).await?)
+    }
+    async fn set_verdicts(&self, sessions: Vec<Observation>) -> Result<(), StoreError> {
+        for session in &sessions {
+            self.set_verdict(session).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SeriesStore for MongoStore {
     async fn samples(
         &self,
         node: NodeId,
@@ -183,31 +214,5 @@ impl TelemetryStore for MongoStore {
         range: Interval,
     ) -> Result<(UsageSummary, u64), StoreError> {
         Ok(self.usage_of_all(nodes, range).await?)
-    }
-    async fn last_presence(&self, node: NodeId) -> Result<Option<Interval>, StoreError> {
-        Ok(live::last_presence(&self.collection(LIVE), node).await?)
-    }
-    async fn observed(
-        &self,
-        nodes: &[NodeId],
-        range: Interval,
-    ) -> Result<Vec<NodeObserved>, StoreError> {
-        self.observed_of(nodes, range).await
-    }
-    async fn unverified(
-        &self,
-        range: Interval,
-        limit: u32,
-    ) -> Result<Vec<Observation>, StoreError> {
-        Ok(self.unverified_sessions(range, limit).await?)
-    }
-    async fn session(&self, id: SessionId) -> Result<Option<Observation>, StoreError> {
-        Ok(self.one_session(id).await?)
-    }
-    async fn set_verdicts(&self, sessions: Vec<Observation>) -> Result<(), StoreError> {
-        for session in &sessions {
-            self.set_verdict(session).await?;
-        }
-        Ok(())
     }
 }

@@ -18,8 +18,9 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{
-    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, MadeVotes, NodeTotals, Page,
-    PageRequest, ScoreFilter, ScoreSort, ScoreView, Staged, StoreError, VoteFilter,
+    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, FrameStore, MadeVotes, NodeTotals,
+    Page, PageRequest, ScoreFilter, ScoreSort, ScoreStore, ScoreView, Staged, StoreError,
+    VoteFilter, VoteStore,
 };
 use lucid_store::packing;
 use rusqlite::{Connection, params, types::Value};
@@ -112,28 +113,6 @@ async fn off_the_tasks<T: Send + 'static>(
 
 #[async_trait]
 impl EpochStore for SqliteStore {
-    async fn write_frame(&self, period: Period, chunks: FrameChunks) -> Result<(), StoreError> {
-        if self.core.lookup(|connection| frames::is_there(connection, period.start_s)).await? {
-            return Ok(());
-        }
-        let packed = off_the_tasks(move || {
-            chunks
-                .map(|chunk| Ok((chunk.index, packing::pack_frame(&chunk)?)))
-                .collect::<Result<Vec<_>, Fault>>()
-        })
-        .await?;
-        self.core.write(move |connection| frames::write(connection, period, &packed)).await
-    }
-    async fn frame_parts(&self, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, StoreError> {
-        self.core.read(move |connection| frames::parts(connection, epoch_start_s)).await
-    }
-    async fn frame_chunk(
-        &self,
-        epoch_start_s: i64,
-        index: u32,
-    ) -> Result<Option<FrameChunk>, StoreError> {
-        self.core.read(move |connection| frames::one(connection, epoch_start_s, index)).await
-    }
     async fn staged(&self, epoch_start_s: i64) -> Result<Option<Staged>, StoreError> {
         self.core.read(move |connection| scores::staged(connection, epoch_start_s)).await
     }
@@ -194,9 +173,6 @@ impl EpochStore for SqliteStore {
     async fn pin_block(&self, epoch_start_s: i64, block: BlockRef) -> Result<(), StoreError> {
         self.core.write(move |connection| pin(connection, epoch_start_s, &block)).await
     }
-    async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError> {
-        self.core.read(move |connection| frames::read(connection, epoch_start_s)).await
-    }
     async fn scored_chunk(
         &self,
         epoch_start_s: i64,
@@ -207,6 +183,42 @@ impl EpochStore for SqliteStore {
     async fn scored(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, StoreError> {
         self.core.read(move |connection| scores::chunks(connection, epoch_start_s)).await
     }
+    async fn settle_scores(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+}
+
+#[async_trait]
+impl FrameStore for SqliteStore {
+    async fn write_frame(&self, period: Period, chunks: FrameChunks) -> Result<(), StoreError> {
+        if self.core.lookup(|connection| frames::is_there(connection, period.start_s)).await? {
+            return Ok(());
+        }
+        let packed = off_the_tasks(move || {
+            chunks
+                .map(|chunk| Ok((chunk.index, packing::pack_frame(&chunk)?)))
+                .collect::<Result<Vec<_>, Fault>>()
+        })
+        .await?;
+        self.core.write(move |connection| frames::write(connection, period, &packed)).await
+    }
+    async fn frame_parts(&self, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, StoreError> {
+        self.core.read(move |connection| frames::parts(connection, epoch_start_s)).await
+    }
+    async fn frame_chunk(
+        &self,
+        epoch_start_s: i64,
+        index: u32,
+    ) -> Result<Option<FrameChunk>, StoreError> {
+        self.core.read(move |connection| frames::one(connection, epoch_start_s, index)).await
+    }
+    async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError> {
+        self.core.read(move |connection| frames::read(connection, epoch_start_s)).await
+    }
+}
+
+#[async_trait]
+impl ScoreStore for SqliteStore {
     async fn scores(
         &self,
         filter: &ScoreFilter,
@@ -254,9 +266,10 @@ impl EpochStore for SqliteStore {
             })
             .await
     }
-    async fn settle_scores(&self) -> Result<bool, StoreError> {
-        Ok(false)
-    }
+}
+
+#[async_trait]
+impl VoteStore for SqliteStore {
     async fn make_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, StoreError> {
         let to_do = "SELECT 1 FROM epochs WHERE votes_from IS NOT NULL AND settled IS NULL";
         if !self.core.lookup(|connection| exists(connection, to_do, [])).await? {

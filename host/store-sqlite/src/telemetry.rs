@@ -17,7 +17,8 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{
-    LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, StoreError, TelemetryStore, Walked,
+    LiveState, NodeObserved, Report, ReportOutcome, SeriesKept, SeriesStore, StoreError,
+    TelemetryStore, Walked,
 };
 use lucid_store::{packing, series::summary};
 use rusqlite::{Connection, params};
@@ -161,56 +162,6 @@ impl TelemetryStore for SqliteStore {
             })
             .await
     }
-    async fn samples(
-        &self,
-        node: NodeId,
-        range: Interval,
-        limit: u32,
-    ) -> Result<Vec<Sample>, StoreError> {
-        self.telemetry.read(move |connection| samples::newest(connection, node, range, limit)).await
-    }
-    async fn series(
-        &self,
-        node: NodeId,
-        range: Interval,
-        resolution: Resolution,
-    ) -> Result<Vec<Rollup>, StoreError> {
-        self.telemetry
-            .read(move |connection| series::points(connection, node, range, resolution))
-            .await
-    }
-    async fn roll_up(
-        &self,
-        after: Option<NodeId>,
-        before: TimeMs,
-        limit: u32,
-    ) -> Result<Walked, StoreError> {
-        self.roll_nodes_up(after, before, limit).await
-    }
-    async fn roll_up_again(&self, after: Option<NodeId>, limit: u32) -> Result<Walked, StoreError> {
-        self.roll_nodes_up_again(after, limit).await
-    }
-    async fn forget_series(
-        &self,
-        after: Option<NodeId>,
-        kept: SeriesKept,
-        limit: u32,
-    ) -> Result<Walked, StoreError> {
-        self.forget_of_nodes(after, kept, limit).await
-    }
-    async fn usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, StoreError> {
-        self.telemetry
-            .read(move |connection| Ok(summary(series::usage(connection, node, range)?, range)))
-            .await
-    }
-    async fn fleet_usage(
-        &self,
-        nodes: Option<&[NodeId]>,
-        range: Interval,
-    ) -> Result<(UsageSummary, u64), StoreError> {
-        let nodes = nodes.map(<[NodeId]>::to_vec);
-        self.telemetry.read(move |connection| fleet_usage(connection, nodes, range)).await
-    }
     async fn last_presence(&self, node: NodeId) -> Result<Option<Interval>, StoreError> {
         let sql = "SELECT from_ms, to_ms FROM presence WHERE node = ? ORDER BY to_ms DESC, from_ms LIMIT 1";
         self.telemetry
@@ -261,5 +212,59 @@ impl TelemetryStore for SqliteStore {
                 })
             })
             .await
+    }
+}
+
+#[async_trait]
+impl SeriesStore for SqliteStore {
+    async fn samples(
+        &self,
+        node: NodeId,
+        range: Interval,
+        limit: u32,
+    ) -> Result<Vec<Sample>, StoreError> {
+        self.telemetry.read(move |connection| samples::newest(connection, node, range, limit)).await
+    }
+    async fn series(
+        &self,
+        node: NodeId,
+        range: Interval,
+        resolution: Resolution,
+    ) -> Result<Vec<Rollup>, StoreError> {
+        self.telemetry
+            .read(move |connection| series::points(connection, node, range, resolution))
+            .await
+    }
+    async fn roll_up(
+        &self,
+        after: Option<NodeId>,
+        before: TimeMs,
+        limit: u32,
+    ) -> Result<Walked, StoreError> {
+        self.roll_nodes_up(after, before, limit).await
+    }
+    async fn roll_up_again(&self, after: Option<NodeId>, limit: u32) -> Result<Walked, StoreError> {
+        self.roll_nodes_up_again(after, limit).await
+    }
+    async fn forget_series(
+        &self,
+        after: Option<NodeId>,
+        kept: SeriesKept,
+        limit: u32,
+    ) -> Result<Walked, StoreError> {
+        self.forget_of_nodes(after, kept, limit).await
+    }
+    async fn usage(&self, node: NodeId, range: Interval) -> Result<UsageSummary, StoreError> {
+        self.telemetry
+            .read(move |connection| Ok(summary(series::usage(connection, node, range)?, range)))
+            .await
+    }
+    async fn fleet_usage(
+        &self,
+        nodes: Option<&[NodeId]>,
+        range: Interval,
+    ) -> Result<(UsageSummary, u64), StoreError> {
+        let nodes = nodes.map(<[NodeId]>::to_vec);
+        self.telemetry.read(move |connection| fleet_usage(connection, nodes, range)).await
     }
 }

@@ -16,7 +16,8 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{
-    Due, Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError,
+    Due, Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, RunStore,
+    StoreError,
 };
 use mongodb::{
     Collection,
@@ -401,28 +402,6 @@ async fn one(payouts: &Collection<Document>, payout: PayoutId) -> Result<Option<
 
 #[async_trait]
 impl PayoutStore for MongoStore {
-    async fn create_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
-        Ok(runs::create(self, &run, audit).await?)
-    }
-    async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
-        Ok(runs::one(&self.collection(RUNS), id).await?)
-    }
-    async fn update_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
-        Ok(runs::update(self, &run, audit).await?)
-    }
-    async fn open_runs(&self) -> Result<Vec<Run>, StoreError> {
-        Ok(runs::open(&self.collection(RUNS)).await?)
-    }
-    async fn runs(
-        &self,
-        cycle: Option<i64>,
-        page: PageRequest<()>,
-    ) -> Result<Page<Run>, StoreError> {
-        Ok(runs::list(&self.collection(RUNS), cycle, &page).await?)
-    }
-    async fn run_parts(&self, run: RunId) -> Result<Vec<RunPart>, StoreError> {
-        Ok(runs::parts(&self.collection(PAYOUTS), run).await?)
-    }
     async fn create_payouts(
         &self,
         payouts: Vec<(Payout, AuditEntry)>,
@@ -469,5 +448,31 @@ impl PayoutStore for MongoStore {
         range: Interval,
     ) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, StoreError> {
         Ok(payments(&self.collection(PAYOUTS), nodes, range).await?)
+    }
+}
+
+#[async_trait]
+impl RunStore for MongoStore {
+    async fn create_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
+        Ok(runs::create(self, &run, audit).await?)
+    }
+    async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
+        Ok(runs::one(&self.collection(RUNS), id).await?)
+    }
+    async fn update_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
+        Ok(runs::update(self, &run, audit).await?)
+    }
+    async fn open_runs(&self) -> Result<Vec<Run>, StoreError> {
+        Ok(runs::open(&self.collection(RUNS)).await?)
+    }
+    async fn runs(
+        &self,
+        cycle: Option<i64>,
+        page: PageRequest<()>,
+    ) -> Result<Page<Run>, StoreError> {
+        Ok(runs::list(&self.collection(RUNS), cycle, &page).await?)
+    }
+    async fn run_parts(&self, run: RunId) -> Result<Vec<RunPart>, StoreError> {
+        Ok(runs::parts(&self.collection(PAYOUTS), run).await?)
     }
 }

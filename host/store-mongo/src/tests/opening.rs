@@ -2,7 +2,7 @@ use lucid_model::{
     epochs::{epoch::EpochRecord, receipt::epoch_root},
     id::PoolScope,
 };
-use lucid_ports::{Attempt, EpochStore};
+use lucid_ports::{Attempt, EpochStore, ScoreStore};
 use lucid_store::OpenError;
 use lucid_store_conformance::examples::*;
 use lucid_store_conformance::mongo_server::with_database;

@@ -7,8 +7,8 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{
-    EpochStore, LiveState, Newcomer, NodeStore, Order, Report, ScoreFilter, ScoreSort,
-    TelemetryStore, Walked,
+    EpochStore, LiveState, Newcomer, NodeStore, Order, Report, ScoreFilter, ScoreSort, ScoreStore,
+    SeriesStore, TelemetryStore, Walked,
 };
 use lucid_store::OpenError;
 use lucid_store_conformance::{

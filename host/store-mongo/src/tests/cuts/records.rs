@@ -10,9 +10,9 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{
-    Activated, Attempt, AuditFilter, AuditLog, AuditStore, EpochStore, NodeStore, Order,
-    PolicyStore, Registration, Report, ReportOutcome, ScoreFilter, ScoreSort, TelemetryStore,
-    VoteFilter,
+    Activated, Attempt, AuditFilter, AuditLog, AuditStore, EpochStore, FrameStore, NodeStore,
+    Order, PolicyStore, Registration, Report, ReportOutcome, ScoreFilter, ScoreSort, ScoreStore,
+    SeriesStore, TelemetryStore, VoteFilter, VoteStore,
 };
 use lucid_store_conformance::{all, epochs::frame, examples::*, policies};
 
