@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use lucid_model::{
-    consensus::{BlockRef, Vote, VoteState, VoteTally},
+    consensus::{BlockRef, Vote},
     epochs::{
         epoch::{EpochRecord, Period},
         frame::FrameChunk,
@@ -71,27 +71,6 @@ pub struct NodeTotals {
     pub raw_sum_centi: u64,
     /// Epochs it was scored in.
     pub epochs: u32,
-}
-
-/// Which votes.
-#[derive(Debug, Clone, Default)]
-pub struct VoteFilter {
-    /// Of this node.
-    pub node: Option<NodeId>,
-    /// In this state.
-    pub state: Option<VoteState>,
-    /// Of this owner's nodes.
-    pub owner: Option<UserId>,
-}
-
-/// What a call made of the votes that were lacking.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MadeVotes {
-    /// Whether there was something to do, and may be more.
-    pub worked: bool,
-    /// Votes that say something else than one that is there already, which stays: nobody can have
-    /// made both.
-    pub contradicted: Vec<Vote>,
 }
 
 /// The chunks of a frame, made one after the other while they are stored.
@@ -222,23 +201,6 @@ pub trait EpochStore: Send + Sync {
     async fn settle_scores(&self) -> Result<bool, StoreError>;
 }
 
-/// What was known of each node when an epoch was scored.
-#[async_trait]
-pub trait FrameStore: Send + Sync {
-    /// Writes an epoch's frame, as a whole and once: if the epoch has one, that one stays.
-    async fn write_frame(&self, period: Period, chunks: FrameChunks) -> Result<(), StoreError>;
-    /// What the epoch's frame is made of, in the order of its chunks; none if it has no frame.
-    async fn frame_parts(&self, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, StoreError>;
-    /// One chunk of an epoch's frame.
-    async fn frame_chunk(
-        &self,
-        epoch_start_s: i64,
-        index: u32,
-    ) -> Result<Option<FrameChunk>, StoreError>;
-    /// The stored frame of an epoch.
-    async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError>;
-}
-
 /// Scores, of epochs and on demand.
 #[async_trait]
 pub trait ScoreStore: Send + Sync {
@@ -276,36 +238,19 @@ pub trait ScoreStore: Send + Sync {
     async fn forget_on_demand(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError>;
 }
 
-/// Votes that follow from scores.
+/// What was known of each node when an epoch was scored.
 #[async_trait]
-pub trait VoteStore: Send + Sync {
-    /// Makes the votes that follow from the scores of the oldest closed epoch that lacks some, of a
-    /// part of bounded size; none of epochs that were closed before `closed_from`, which nobody
-    /// would send any more.
-    async fn make_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, StoreError>;
-    /// Votes that wait, may be sent or asked about by now and have a block, oldest epoch first:
-    /// none of a node of which an earlier one waits that the chain does not have.
-    async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError>;
-    /// Epochs whose votes wait for a block.
-    async fn epochs_without_block(&self) -> Result<Vec<i64>, StoreError>;
-    /// The block of the newest epoch that has one.
-    async fn newest_block(&self) -> Result<Option<BlockRef>, StoreError>;
-    /// Votes that wait and are of epochs that were closed before a moment are expired, so many at
-    /// most. Answers how many.
-    async fn expire_votes(&self, closed_before: TimeMs, limit: u32) -> Result<u64, StoreError>;
-    /// What became of the votes of epochs that start in `[from_s, to_s)`: of all nodes, or of one.
-    async fn tally_votes(
+pub trait FrameStore: Send + Sync {
+    /// Writes an epoch's frame, as a whole and once: if the epoch has one, that one stays.
+    async fn write_frame(&self, period: Period, chunks: FrameChunks) -> Result<(), StoreError>;
+    /// What the epoch's frame is made of, in the order of its chunks; none if it has no frame.
+    async fn frame_parts(&self, epoch_start_s: i64) -> Result<Option<Vec<FramePart>>, StoreError>;
+    /// One chunk of an epoch's frame.
+    async fn frame_chunk(
         &self,
-        from_s: i64,
-        to_s: i64,
-        node: Option<NodeId>,
-    ) -> Result<Vec<(i64, VoteTally)>, StoreError>;
-    /// Keeps what became of votes: state, answer, attempts.
-    async fn update_votes(&self, votes: Vec<Vote>) -> Result<(), StoreError>;
-    /// A page of votes, by epoch.
-    async fn votes(
-        &self,
-        filter: &VoteFilter,
-        page: PageRequest<()>,
-    ) -> Result<Page<Vote>, StoreError>;
+        epoch_start_s: i64,
+        index: u32,
+    ) -> Result<Option<FrameChunk>, StoreError>;
+    /// The stored frame of an epoch.
+    async fn frame(&self, epoch_start_s: i64) -> Result<Vec<FrameChunk>, StoreError>;
 }

@@ -25,14 +25,14 @@ mod telemetry;
 
 pub use audit::requests::{Begun, NewRequest, RequestStore};
 pub use audit::{AuditFilter, AuditLog, AuditStore};
-pub use consensus::{Chain, ChainError, VoteAnswer};
+pub use consensus::{Chain, ChainError, MadeVotes, VoteAnswer, VoteFilter, VoteStore};
 pub use coordination::{
     CLOCK_OFF_MAX, Checked, CoordinationError, Coordinator, Fence, FirstUse, Heard, Lease,
     Listener, Tenure, Topic, UsedOnce,
 };
 pub use epochs::{
-    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, FrameStore, MadeVotes, NodeTotals,
-    ScoreFilter, ScoreSort, ScoreStore, ScoreView, Staged, StagedChunk, VoteFilter, VoteStore,
+    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, FrameStore, NodeTotals, ScoreFilter,
+    ScoreSort, ScoreStore, ScoreView, Staged, StagedChunk,
 };
 pub use fleet::alerts::AlertStore;
 pub use fleet::enrolments::{EnrolmentFilter, EnrolmentStore};
@@ -45,9 +45,10 @@ pub use limits::{Admission, Allowance, LimitClass, Party, RateLimiter};
 pub use money::books::Books;
 pub use money::decisions::DecisionStore;
 pub use money::rail::PaymentRail;
+pub use money::runs::RunStore;
 pub use money::{
     Booked, Due, LedgerStore, MismatchStore, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate,
-    RunStore, SettlementStore,
+    SettlementStore,
 };
 pub use notifications::webhooks::{DeliveryFilter, WebhookError, WebhookSender, WebhookStore};
 pub use page::{Order, Page, PageRequest};

@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 
+use async_trait::async_trait;
 use lucid_model::{
     consensus::{BlockRef, Vote, VoteChoice, VoteState, VoteTally},
     epochs::score::ScoreCenti,
     id::NodeId,
     time::TimeMs,
 };
-use lucid_ports::{MadeVotes, Page, PageRequest, VoteFilter};
+use lucid_ports::{MadeVotes, Page, PageRequest, StoreError, VoteFilter, VoteStore};
 use lucid_store::sums;
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
@@ -387,5 +388,42 @@ impl MongoStore {
             .filter_map(|record| Some((record.epoch.start_s, record.block?)));
         give_blocks(&mut votes.items, &blocks.collect());
         Ok(votes)
+    }
+}
+
+#[async_trait]
+impl VoteStore for MongoStore {
+    async fn make_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, StoreError> {
+        Ok(self.make_some_votes(closed_from).await?)
+    }
+    async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError> {
+        Ok(self.votes_due(now, limit).await?)
+    }
+    async fn epochs_without_block(&self) -> Result<Vec<i64>, StoreError> {
+        Ok(self.starts_without_block().await?)
+    }
+    async fn newest_block(&self) -> Result<Option<BlockRef>, StoreError> {
+        Ok(self.newest_pinned().await?)
+    }
+    async fn expire_votes(&self, closed_before: TimeMs, limit: u32) -> Result<u64, StoreError> {
+        Ok(self.expire(closed_before, limit).await?)
+    }
+    async fn tally_votes(
+        &self,
+        from_s: i64,
+        to_s: i64,
+        node: Option<NodeId>,
+    ) -> Result<Vec<(i64, VoteTally)>, StoreError> {
+        Ok(self.tally(from_s, to_s, node).await?)
+    }
+    async fn update_votes(&self, votes: Vec<Vote>) -> Result<(), StoreError> {
+        Ok(self.keep_answers(&votes).await?)
+    }
+    async fn votes(
+        &self,
+        filter: &VoteFilter,
+        page: PageRequest<()>,
+    ) -> Result<Page<Vote>, StoreError> {
+        Ok(self.list_votes(filter, &page).await?)
     }
 }

@@ -31,7 +31,7 @@ mod totals;
 
 use async_trait::async_trait;
 use lucid_model::{
-    consensus::{BlockRef, Vote, VoteTally},
+    consensus::{BlockRef, Vote},
     epochs::{
         epoch::{EpochRecord, Period},
         frame::FrameChunk,
@@ -42,9 +42,8 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{
-    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, FrameStore, MadeVotes, NodeTotals,
-    Page, PageRequest, ScoreFilter, ScoreSort, ScoreStore, ScoreView, Staged, StoreError,
-    VoteFilter, VoteStore,
+    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, FrameStore, NodeTotals, Page,
+    PageRequest, ScoreFilter, ScoreSort, ScoreStore, ScoreView, Staged, StoreError,
 };
 use mongodb::bson::oid::ObjectId;
 
@@ -182,42 +181,5 @@ impl ScoreStore for MongoStore {
     }
     async fn forget_on_demand(&self, before: TimeMs, limit: u32) -> Result<u64, StoreError> {
         Ok(self.forget_on_demand_before(before, limit).await?)
-    }
-}
-
-#[async_trait]
-impl VoteStore for MongoStore {
-    async fn make_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, StoreError> {
-        Ok(self.make_some_votes(closed_from).await?)
-    }
-    async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError> {
-        Ok(self.votes_due(now, limit).await?)
-    }
-    async fn epochs_without_block(&self) -> Result<Vec<i64>, StoreError> {
-        Ok(self.starts_without_block().await?)
-    }
-    async fn newest_block(&self) -> Result<Option<BlockRef>, StoreError> {
-        Ok(self.newest_pinned().await?)
-    }
-    async fn expire_votes(&self, closed_before: TimeMs, limit: u32) -> Result<u64, StoreError> {
-        Ok(self.expire(closed_before, limit).await?)
-    }
-    async fn tally_votes(
-        &self,
-        from_s: i64,
-        to_s: i64,
-        node: Option<NodeId>,
-    ) -> Result<Vec<(i64, VoteTally)>, StoreError> {
-        Ok(self.tally(from_s, to_s, node).await?)
-    }
-    async fn update_votes(&self, votes: Vec<Vote>) -> Result<(), StoreError> {
-        Ok(self.keep_answers(&votes).await?)
-    }
-    async fn votes(
-        &self,
-        filter: &VoteFilter,
-        page: PageRequest<()>,
-    ) -> Result<Page<Vote>, StoreError> {
-        Ok(self.list_votes(filter, &page).await?)
     }
 }

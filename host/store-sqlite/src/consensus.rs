@@ -1,15 +1,18 @@
+use async_trait::async_trait;
 use lucid_model::{
     consensus::{BlockRef, Vote, VoteChoice, VoteState, VoteTally},
     epochs::score::ScoreCenti,
     id::{NodeId, UserId},
     time::TimeMs,
 };
-use lucid_ports::{PageRequest, VoteFilter};
+use lucid_ports::{MadeVotes, Page, PageRequest, StoreError, VoteFilter, VoteStore};
 use lucid_store::sums;
 use rusqlite::{Connection, params, types::Value};
 
 use crate::{
+    SqliteStore,
     columns::{Columns, blob},
+    epochs::closing,
     fault::Fault,
     query::{Conditions, List, Source, execute, exists, first, rows},
 };
@@ -188,4 +191,56 @@ pub(crate) fn list(filter: &VoteFilter, page: PageRequest<()>) -> List {
         &["epoch_start_s", "node"],
         &page,
     )
+}
+
+#[async_trait]
+impl VoteStore for SqliteStore {
+    async fn make_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, StoreError> {
+        let to_do = "SELECT 1 FROM epochs WHERE votes_from IS NOT NULL AND settled IS NULL";
+        if !self.core.lookup(|connection| exists(connection, to_do, [])).await? {
+            return Ok(MadeVotes::default());
+        }
+        self.core.write(move |connection| closing::make_votes(connection, closed_from)).await
+    }
+    async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError> {
+        self.core.read(move |connection| due(connection, now, limit)).await
+    }
+    async fn epochs_without_block(&self) -> Result<Vec<i64>, StoreError> {
+        self.core.read(epochs_without_block).await
+    }
+    async fn newest_block(&self) -> Result<Option<BlockRef>, StoreError> {
+        let sql = "SELECT block_id, block_hash FROM epochs WHERE block_id IS NOT NULL AND settled IS NULL ORDER BY start_s DESC LIMIT 1";
+        Ok(self
+            .core
+            .read(move |connection| first(connection, sql, [], read_block))
+            .await?
+            .flatten())
+    }
+    async fn expire_votes(&self, closed_before: TimeMs, limit: u32) -> Result<u64, StoreError> {
+        if !self.core.lookup(move |connection| has_old(connection, closed_before)).await? {
+            return Ok(0);
+        }
+        self.core.write(move |connection| expire(connection, closed_before, limit)).await
+    }
+    async fn tally_votes(
+        &self,
+        from_s: i64,
+        to_s: i64,
+        node: Option<NodeId>,
+    ) -> Result<Vec<(i64, VoteTally)>, StoreError> {
+        self.core.read(move |connection| tally(connection, (from_s, to_s), node)).await
+    }
+    async fn update_votes(&self, votes: Vec<Vote>) -> Result<(), StoreError> {
+        self.core
+            .write(move |connection| votes.iter().try_for_each(|vote| update(connection, vote)))
+            .await
+    }
+    async fn votes(
+        &self,
+        filter: &VoteFilter,
+        page: PageRequest<()>,
+    ) -> Result<Page<Vote>, StoreError> {
+        let list = list(filter, page);
+        self.core.read(move |connection| list.run(connection, read)).await
+    }
 }

@@ -6,7 +6,7 @@ pub(crate) mod totals;
 
 use async_trait::async_trait;
 use lucid_model::{
-    consensus::{BlockRef, Vote, VoteTally},
+    consensus::{BlockRef, Vote},
     epochs::{
         epoch::{EpochRecord, Period},
         frame::FrameChunk,
@@ -18,9 +18,8 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{
-    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, FrameStore, MadeVotes, NodeTotals,
-    Page, PageRequest, ScoreFilter, ScoreSort, ScoreStore, ScoreView, Staged, StoreError,
-    VoteFilter, VoteStore,
+    Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, FrameStore, NodeTotals, Page,
+    PageRequest, ScoreFilter, ScoreSort, ScoreStore, ScoreView, Staged, StoreError,
 };
 use lucid_store::packing;
 use rusqlite::{Connection, params, types::Value};
@@ -31,7 +30,7 @@ use crate::{
     consensus,
     epochs::closing::Standing,
     fault::Fault,
-    query::{Conditions, List, Source, execute, exists, first},
+    query::{Conditions, List, Source, execute, first},
 };
 
 pub(crate) const COLUMNS: &str = "start_s, length_s, closed_at, revision, rules, nodes, eligible, held, root, previous_link, completeness, \
@@ -265,63 +264,5 @@ impl ScoreStore for SqliteStore {
                 Ok(execute(connection, &format!("DELETE FROM on_demand WHERE id IN ({old})"), values)? as u64)
             })
             .await
-    }
-}
-
-#[async_trait]
-impl VoteStore for SqliteStore {
-    async fn make_votes(&self, closed_from: TimeMs) -> Result<MadeVotes, StoreError> {
-        let to_do = "SELECT 1 FROM epochs WHERE votes_from IS NOT NULL AND settled IS NULL";
-        if !self.core.lookup(|connection| exists(connection, to_do, [])).await? {
-            return Ok(MadeVotes::default());
-        }
-        self.core.write(move |connection| closing::make_votes(connection, closed_from)).await
-    }
-    async fn due_votes(&self, now: TimeMs, limit: u32) -> Result<Vec<Vote>, StoreError> {
-        self.core.read(move |connection| consensus::due(connection, now, limit)).await
-    }
-    async fn epochs_without_block(&self) -> Result<Vec<i64>, StoreError> {
-        self.core.read(consensus::epochs_without_block).await
-    }
-    async fn newest_block(&self) -> Result<Option<BlockRef>, StoreError> {
-        let sql = "SELECT block_id, block_hash FROM epochs WHERE block_id IS NOT NULL AND settled IS NULL ORDER BY start_s DESC LIMIT 1";
-        Ok(self
-            .core
-            .read(move |connection| first(connection, sql, [], consensus::read_block))
-            .await?
-            .flatten())
-    }
-    async fn expire_votes(&self, closed_before: TimeMs, limit: u32) -> Result<u64, StoreError> {
-        if !self
-            .core
-            .lookup(move |connection| consensus::has_old(connection, closed_before))
-            .await?
-        {
-            return Ok(0);
-        }
-        self.core.write(move |connection| consensus::expire(connection, closed_before, limit)).await
-    }
-    async fn tally_votes(
-        &self,
-        from_s: i64,
-        to_s: i64,
-        node: Option<NodeId>,
-    ) -> Result<Vec<(i64, VoteTally)>, StoreError> {
-        self.core.read(move |connection| consensus::tally(connection, (from_s, to_s), node)).await
-    }
-    async fn update_votes(&self, votes: Vec<Vote>) -> Result<(), StoreError> {
-        self.core
-            .write(move |connection| {
-                votes.iter().try_for_each(|vote| consensus::update(connection, vote))
-            })
-            .await
-    }
-    async fn votes(
-        &self,
-        filter: &VoteFilter,
-        page: PageRequest<()>,
-    ) -> Result<Page<Vote>, StoreError> {
-        let list = consensus::list(filter, page);
-        self.core.read(move |connection| list.run(connection, consensus::read)).await
     }
 }

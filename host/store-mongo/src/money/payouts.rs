@@ -9,15 +9,14 @@ use lucid_model::{
     id::{NodeId, PayoutId, RunId, UserId},
     money::{
         MicroUsdt,
-        payout::{Found, OpenPart, Outcome, Payout, PayoutState, PayoutStatus, Run, RunPart},
+        payout::{Found, OpenPart, Outcome, Payout, PayoutState, PayoutStatus},
         tron::TronAddress,
     },
     telemetry::credit::Interval,
     time::TimeMs,
 };
 use lucid_ports::{
-    Due, Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, RunStore,
-    StoreError,
+    Due, Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError,
 };
 use mongodb::{
     Collection,
@@ -30,7 +29,6 @@ use crate::{
     fault::Fault,
     fields::{Fields, bytes, id, stored},
     index::{Index, Partial},
-    money::runs::{self, RUNS},
     once,
     page::{collect, page},
 };
@@ -448,31 +446,5 @@ impl PayoutStore for MongoStore {
         range: Interval,
     ) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, StoreError> {
         Ok(payments(&self.collection(PAYOUTS), nodes, range).await?)
-    }
-}
-
-#[async_trait]
-impl RunStore for MongoStore {
-    async fn create_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
-        Ok(runs::create(self, &run, audit).await?)
-    }
-    async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
-        Ok(runs::one(&self.collection(RUNS), id).await?)
-    }
-    async fn update_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
-        Ok(runs::update(self, &run, audit).await?)
-    }
-    async fn open_runs(&self) -> Result<Vec<Run>, StoreError> {
-        Ok(runs::open(&self.collection(RUNS)).await?)
-    }
-    async fn runs(
-        &self,
-        cycle: Option<i64>,
-        page: PageRequest<()>,
-    ) -> Result<Page<Run>, StoreError> {
-        Ok(runs::list(&self.collection(RUNS), cycle, &page).await?)
-    }
-    async fn run_parts(&self, run: RunId) -> Result<Vec<RunPart>, StoreError> {
-        Ok(runs::parts(&self.collection(PAYOUTS), run).await?)
     }
 }

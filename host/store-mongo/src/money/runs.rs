@@ -1,9 +1,10 @@
+use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::{NodeId, RunId},
     money::payout::{PayoutState, Run, RunPart, RunState, SCHEDULE},
 };
-use lucid_ports::{Page, PageRequest};
+use lucid_ports::{Page, PageRequest, RunStore, StoreError};
 use mongodb::{
     Collection,
     bson::{Bson, Document, doc},
@@ -14,6 +15,7 @@ use crate::{
     fault::Fault,
     fields::{Fields, digest, id, stored},
     index::Index,
+    money::payouts::PAYOUTS,
     page::{collect, page},
 };
 
@@ -165,4 +167,30 @@ pub(crate) async fn update(
     let mut set = fields_of(run)?;
     set.insert("version", stored(run.version)?);
     store.update_audited(RUNS, before, doc! { "$set": set }, &[entry]).await
+}
+
+#[async_trait]
+impl RunStore for MongoStore {
+    async fn create_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
+        Ok(create(self, &run, audit).await?)
+    }
+    async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
+        Ok(one(&self.collection(RUNS), id).await?)
+    }
+    async fn update_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
+        Ok(update(self, &run, audit).await?)
+    }
+    async fn open_runs(&self) -> Result<Vec<Run>, StoreError> {
+        Ok(open(&self.collection(RUNS)).await?)
+    }
+    async fn runs(
+        &self,
+        cycle: Option<i64>,
+        page: PageRequest<()>,
+    ) -> Result<Page<Run>, StoreError> {
+        Ok(list(&self.collection(RUNS), cycle, &page).await?)
+    }
+    async fn run_parts(&self, run: RunId) -> Result<Vec<RunPart>, StoreError> {
+        Ok(parts(&self.collection(PAYOUTS), run).await?)
+    }
 }

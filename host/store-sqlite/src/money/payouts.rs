@@ -5,15 +5,14 @@ use lucid_model::{
     id::{NodeId, PayoutId, RunId, UserId},
     money::{
         MicroUsdt,
-        payout::{Found, OpenPart, Outcome, Payout, PayoutState, Run, RunPart},
+        payout::{Found, OpenPart, Outcome, Payout, PayoutState},
         tron::TronAddress,
     },
     telemetry::credit::Interval,
     time::TimeMs,
 };
 use lucid_ports::{
-    Due, Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, RunStore,
-    StoreError,
+    Due, Fence, Page, PageRequest, PayoutFilter, PayoutSort, PayoutStore, PayoutUpdate, StoreError,
 };
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 
@@ -21,7 +20,6 @@ use crate::{
     SqliteStore, audit,
     columns::{Columns, blob, stored},
     fault::Fault,
-    money::runs,
     query::{Conditions, List, Source, execute, first, rows},
 };
 
@@ -342,31 +340,5 @@ impl PayoutStore for SqliteStore {
     ) -> Result<Vec<(NodeId, TimeMs, MicroUsdt)>, StoreError> {
         let nodes = nodes.to_vec();
         self.core.read(move |connection| payments(connection, &nodes, range)).await
-    }
-}
-
-#[async_trait]
-impl RunStore for SqliteStore {
-    async fn create_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
-        self.core.write(move |connection| runs::create(connection, &run, &audit)).await
-    }
-    async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
-        self.core.lookup(|connection| runs::one(connection, id)).await
-    }
-    async fn update_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
-        self.core.write(move |connection| runs::update(connection, &run, &audit)).await
-    }
-    async fn open_runs(&self) -> Result<Vec<Run>, StoreError> {
-        self.core.read(runs::open).await
-    }
-    async fn runs(
-        &self,
-        cycle: Option<i64>,
-        page: PageRequest<()>,
-    ) -> Result<Page<Run>, StoreError> {
-        self.core.read(move |connection| runs::list(cycle, &page).run(connection, runs::read)).await
-    }
-    async fn run_parts(&self, run: RunId) -> Result<Vec<RunPart>, StoreError> {
-        self.core.read(move |connection| runs::parts(connection, run)).await
     }
 }

@@ -1,14 +1,15 @@
+use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::{Digest, NodeId, RunId},
     money::payout::{PayoutState, Run, RunPart, RunState},
 };
-use lucid_ports::PageRequest;
+use lucid_ports::{Page, PageRequest, RunStore, StoreError};
 use rusqlite::{Connection, params, types::Value};
 use uuid::Uuid;
 
 use crate::{
-    audit,
+    SqliteStore, audit,
     columns::{Columns, stored},
     fault::Fault,
     query::{Conditions, List, Source, execute, first, rows},
@@ -149,4 +150,30 @@ pub(crate) fn update(
         audit::add(connection, entry)?;
     }
     Ok(changed)
+}
+
+#[async_trait]
+impl RunStore for SqliteStore {
+    async fn create_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
+        self.core.write(move |connection| create(connection, &run, &audit)).await
+    }
+    async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
+        self.core.lookup(|connection| one(connection, id)).await
+    }
+    async fn update_run(&self, run: Run, audit: AuditEntry) -> Result<bool, StoreError> {
+        self.core.write(move |connection| update(connection, &run, &audit)).await
+    }
+    async fn open_runs(&self) -> Result<Vec<Run>, StoreError> {
+        self.core.read(open).await
+    }
+    async fn runs(
+        &self,
+        cycle: Option<i64>,
+        page: PageRequest<()>,
+    ) -> Result<Page<Run>, StoreError> {
+        self.core.read(move |connection| list(cycle, &page).run(connection, read)).await
+    }
+    async fn run_parts(&self, run: RunId) -> Result<Vec<RunPart>, StoreError> {
+        self.core.read(move |connection| parts(connection, run)).await
+    }
 }
