@@ -362,7 +362,13 @@ impl<'a, F: Fn(AgentEvent)> Reporter<'a, F> {
                     samples: accepted,
                     late,
                 };
-                self.disk.note(|status| status.last_accepted = Some(taken)).await?;
+                // Together: whoever reads that a report was accepted also reads of the clocks.
+                let clock_offset_ms = self.link.clock_offset_ms;
+                let change = move |status: &mut crate::AgentStatus| {
+                    status.last_accepted = Some(taken);
+                    status.clock_offset_ms = clock_offset_ms;
+                };
+                self.disk.note(change).await?;
                 (self.on_event)(AgentEvent::Reported { samples: accepted });
                 if self.status.as_ref() != Some(&status) {
                     self.status = Some(status.clone());

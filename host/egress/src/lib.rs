@@ -1,5 +1,5 @@
-//! How requests leave for the network's other services and for webhooks: one client, one way out, one way to ask what a
-//! service is.
+//! How requests leave for the network's other services and for webhooks: one client, one choice of
+//! proxy, one harmless question that shows what a service is.
 
 mod egress;
 pub mod http;

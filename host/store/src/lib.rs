@@ -1,5 +1,5 @@
-//! What every backend that keeps the service's state has alike: which URL is whose, how things are stored that are not
-//! columns, and copying a store into another one.
+//! What every backend that keeps the service's state has alike: which URL is whose, packed and
+//! sealed forms, and copying a store into another one.
 //!
 //! An answer to a write means that it is durable. No backend type leaves its crate but as `dyn
 //! Store`.
