@@ -27,8 +27,8 @@ use serde_json::{Value, json};
 use crate::{
     kill::{check_money, payouts},
     support::{
-        Lucid, SHORT, SandboxProcess, block_on, clock::WallClock, eventually, http,
-        mongo::MongoServer, node::TestNode, now_ms, redis::RedisServer,
+        Lucid, SHORT, SandboxProcess, block_on, clock::WallClock, eventually, eventually_within,
+        http, mongo::MongoServer, node::TestNode, now_ms, redis::RedisServer,
     },
 };
 use lucid_testkit::fleet::Chance;
@@ -367,7 +367,9 @@ fn whatever_is_killed_nothing_is_lost_paid_twice_closed_twice_or_mixed() {
     });
     sandbox.set_faults(&json!({}));
     let lucid = &scene.replicas[0];
-    eventually("every payout to be final", || {
+    // A payout that was in doubt at each of several kills waits 5 s, twice as long each time, before
+    // it is sent again.
+    eventually_within(Duration::from_secs(300), "every payout to be final", || {
         let all = payouts(lucid);
         (!all.is_empty()
             && !all.iter().any(|p| p["status"] == "pending" || p["status"] == "processing"))
