@@ -1,4 +1,4 @@
-//! What is told to whom.
+//! Events and webhooks.
 
 pub(crate) mod events;
 pub(crate) mod webhooks;

@@ -1,4 +1,4 @@
-//! What compares and decides nothing.
+//! Shadows and simulation: they compare, and decide nothing.
 
 pub(crate) mod recorded;
 pub(crate) mod shadows;

@@ -24,7 +24,7 @@ pub enum Verdict {
     Misfits(String),
 }
 
-/// What a status shows that is not the one which the profile says.
+/// The verdict on a status that the profile does not expect.
 pub fn judged(status: StatusCode, profile: &str) -> Verdict {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

@@ -1,4 +1,4 @@
-//! Epochs, and computing them again.
+//! Epochs, and replay of their scores.
 
 pub mod epoch;
 pub mod replay;

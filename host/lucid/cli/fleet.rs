@@ -1,4 +1,4 @@
-//! Agents, and letting nodes in.
+//! Agents, and enrolment of nodes.
 
 pub mod agent;
 pub mod enrol;

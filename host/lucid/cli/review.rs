@@ -1,3 +1,3 @@
-//! How everything is.
+//! The status of a running service.
 
 pub mod status;

@@ -1,4 +1,4 @@
-//! Scoring periods: what is known, what it scores, what is kept of it.
+//! Scoring periods: facts, frames, scores and their receipts.
 
 pub mod adjustment;
 pub mod epoch;

@@ -1,4 +1,4 @@
-//! Nodes and pools: registration, keys, health, what is watched of them.
+//! Nodes and pools: registration, keys, health, alerts.
 
 pub mod alert;
 pub mod challenge;

@@ -1,3 +1,3 @@
-//! What compares and explains, and decides nothing.
+//! Simulation: it compares and explains, and decides nothing.
 
 pub mod simulation;

@@ -1,4 +1,4 @@
-//! What is told to whom: events, webhooks, alerts about the service.
+//! Events, webhooks, and alerts about the service.
 
 pub(crate) mod bus;
 pub(crate) mod service_alerts;

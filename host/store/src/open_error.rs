@@ -73,7 +73,7 @@ pub enum OpenError {
         #[source]
         source: Cause,
     },
-    /// A file is to be read in a folder where nobody can write, and its log cannot be read there.
+    /// The folder is read-only, and the file has a log, which SQLite cannot read there.
     #[error(
         "{0} has a log beside it ({0}-wal), which SQLite cannot read in a folder that it cannot write: copy the folder to where it can be \
          written, and name that",

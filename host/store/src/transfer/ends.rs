@@ -29,7 +29,7 @@ pub(crate) struct Ends {
     pub(crate) stamp: Stamp,
 }
 
-/// Where a store is, and what of its URL may be shown.
+/// The URL of a store, its name without credentials, and its backend.
 struct Place {
     url: String,
     name: String,
@@ -58,7 +58,7 @@ impl Place {
         }
     }
 
-    /// Opens a store that is to be filled: it is new, or has the mark of a copy.
+    /// Opens the target of a copy: a new store, or one with the mark of a copy.
     async fn open_target(self) -> Result<End, CopyError> {
         let cannot = |source| self.cannot(source);
         if let Some(found) = self.backend.occupied(&self.url).await.map_err(cannot)?
