@@ -75,7 +75,7 @@ async fn run(server: Option<&str>, nodes: u32) {
         .await;
     fleet::work(&store, nodes, 1).await;
     let service = fleet::service(&store, &cache, 1, 2 * threads, threads).await;
-    assert_eq!(service.close_due_epoch().await.unwrap().unwrap().nodes, nodes);
+    assert_eq!(service.epochs.close_due_epoch().await.unwrap().unwrap().nodes, nodes);
     fleet::work(&store, nodes, 2).await;
     drop((service, store));
 
@@ -88,7 +88,7 @@ async fn run(server: Option<&str>, nodes: u32) {
     // What filling left of the allocator's is not the epoch's: the peak counts from here.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let started = Instant::now();
-    let record = service.close_due_epoch().await.unwrap().unwrap();
+    let record = service.epochs.close_due_epoch().await.unwrap().unwrap();
     let took = started.elapsed();
     let peak_mib = status_kib("VmHWM") / 1024;
     assert_eq!((record.nodes, record.held), (nodes, 0));
@@ -103,7 +103,7 @@ async fn run(server: Option<&str>, nodes: u32) {
     }
     let lookups = lookups(&store, nodes).await;
     let started = Instant::now();
-    let replay = service.replay_epoch(record.epoch.start_s).await.unwrap();
+    let replay = service.epochs.replay_epoch(record.epoch.start_s).await.unwrap();
     assert!(replay.is_same(), "{replay:?}");
     let rows_a_second = u128::from(replay.rows) * 1_000_000 / started.elapsed().as_micros().max(1);
     drop((service, store));

@@ -44,22 +44,23 @@ fn main() {
 
 fn config(nodes: u32) -> ServiceConfig {
     let huge = MicroUsdt(1_000_000_000_000_000);
-    ServiceConfig {
-        budget: Some(MicroUsdt(i64::from(nodes) * 20_000_000)),
-        auto_approve_max: huge,
-        cycle_cap: Some(huge),
-        payout_min: MicroUsdt(1_000),
-        observation_min_s: 0,
-        payouts_in_flight_max: 64,
-        deadlines: Deadlines { unknown_ms: 600_000, accepted_ms: 600_000 },
-        pace: Pace {
+    {
+        let mut config = fleet::config(4);
+        config.money.budget = Some(MicroUsdt(i64::from(nodes) * 20_000_000));
+        config.money.auto_approve_max = huge;
+        config.money.cycle_cap = Some(huge);
+        config.money.payout_min = MicroUsdt(1_000);
+        config.epochs.observation_min_s = 0;
+        config.money.payouts_in_flight_max = 64;
+        config.money.deadlines = Deadlines { unknown_ms: 600_000, accepted_ms: 600_000 };
+        config.money.pace = Pace {
             send_first_ms: 1,
             send_max_ms: 1,
             look_first_ms: 0,
             look_max_ms: 1,
             manual_look_ms: 1,
-        },
-        ..fleet::config(4)
+        };
+        config
     }
 }
 
@@ -80,10 +81,11 @@ async fn fleet_of(
     let ports = Ports { rail, ..fleet::ports(store, &dir.join("cache"), now, 2) };
     let service = fleet::service_on(ports, config(nodes)).await;
     service
+        .money
         .fund_treasury(&Actor::system(), "bench", MicroUsdt(i64::from(nodes) * 40_000_000), "bench")
         .await
         .unwrap();
-    while service.close_due_epoch().await.unwrap().is_some() {}
+    while service.epochs.close_due_epoch().await.unwrap().is_some() {}
     service
 }
 
@@ -94,7 +96,7 @@ async fn planned(nodes: u32) {
     let service = fleet_of(&store, nodes, dir.path(), None).await;
     let started = Instant::now();
     let mut accruals = 0;
-    while let Some(settled) = service.settle_due_period().await.unwrap() {
+    while let Some(settled) = service.money.settle_due_period().await.unwrap() {
         accruals += settled.count;
     }
     println!(
@@ -103,7 +105,7 @@ async fn planned(nodes: u32) {
     );
     let tenure = Tenure::new(Fence(1), || true);
     let started = Instant::now();
-    let run = service.plan_due_run(&tenure).await.unwrap().unwrap();
+    let run = service.money.plan_due_run(&tenure).await.unwrap().unwrap();
     println!(
         "a plan of {} payouts, {} USDT, all set aside and durable: {:.1} s",
         run.count,
@@ -138,14 +140,14 @@ async fn paid(lucid: &str, payouts: u32) {
     })
     .unwrap();
     let service = fleet_of(&store, payouts, dir.path(), Some(Arc::new(rail))).await;
-    while service.settle_due_period().await.unwrap().is_some() {}
+    while service.money.settle_due_period().await.unwrap().is_some() {}
     let tenure = Tenure::new(Fence(1), || true);
-    service.recover_payouts(&tenure).await.unwrap();
-    let run = service.plan_due_run(&tenure).await.unwrap().unwrap();
+    service.money.recover_payouts(&tenure).await.unwrap();
+    let run = service.money.plan_due_run(&tenure).await.unwrap().unwrap();
     let started = Instant::now();
     loop {
-        service.pay_step(&tenure).await.unwrap();
-        service.finish_runs().await.unwrap();
+        service.money.pay_step(&tenure).await.unwrap();
+        service.money.finish_runs().await.unwrap();
         if store.run(run.id).await.unwrap().unwrap().state == RunState::Done {
             break;
         }

@@ -11,7 +11,7 @@ use std::{
 
 use lucid_model::{consensus::VoteState, policies::Revision};
 use lucid_ports::{Order, PageRequest, VoteFilter};
-use lucid_service::{Ports, ServiceConfig};
+use lucid_service::Ports;
 use lucid_testkit::{fleet, sandbox};
 
 const NODES: u32 = 10_000;
@@ -52,14 +52,15 @@ async fn run(lucid: &str, nodes: u32) {
     })
     .unwrap();
     let now = fleet::epoch(EPOCHS).end().plus_ms(45_000);
-    let config =
-        ServiceConfig { votes_age_max_ms: DAYS_MS, votes_in_flight_max: 16, ..fleet::config(2) };
+    let mut config = fleet::config(2);
+    config.consensus.votes_age_max_ms = DAYS_MS;
+    config.consensus.votes_in_flight_max = 16;
     let ports = Ports {
         chain: Some(Arc::new(chain)),
         ..fleet::ports(&store, &dir.path().join("cache"), now, 2)
     };
     let service = fleet::service_on(ports, config).await;
-    while service.close_due_epoch().await.unwrap().is_some() {}
+    while service.epochs.close_due_epoch().await.unwrap().is_some() {}
     let count = async |state| {
         let filter = VoteFilter { state, ..VoteFilter::default() };
         store
@@ -70,7 +71,7 @@ async fn run(lucid: &str, nodes: u32) {
     };
     let started = Instant::now();
     // The next block is what is waited for when nothing is to be done.
-    while service.send_votes().await.unwrap() > 0
+    while service.consensus.send_votes().await.unwrap() > 0
         || !store.epochs_without_block().await.unwrap().is_empty()
     {
         tokio::time::sleep(Duration::from_millis(1)).await;

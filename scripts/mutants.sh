@@ -12,10 +12,10 @@ trap 'git worktree remove --force "$tree"' EXIT
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target/mutants/target}"
 
 machine=host/model/src/money/payout/machine.rs
-rail=host/service/src/money/payer/rail.rs
-freeze=host/service/src/money/payer/freeze.rs
+rail=host/service/money/src/payer/rail.rs
+freeze=host/service/money/src/payer/freeze.rs
 pace=host/model/src/money/payout/pace.rs
-settle=host/service/src/money/settle.rs
+settle=host/service/money/src/settle.rs
 unnoticed=0
 
 mutant() { # what, file, what is there once, what is there instead

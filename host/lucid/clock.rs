@@ -107,7 +107,7 @@ impl ClockKeeper {
     /// [`ServiceError::Store`]; the clocks were compared all the same.
     pub async fn step(&self) -> Result<bool, ServiceError> {
         let checked = self.service.check_clock().await;
-        let mark = self.service.clock_mark(&self.notes.boot);
+        let mark = self.service.clock.mark(&self.notes.boot);
         // A clock that is trusted again is noted at once: the note before is of another line.
         let looks =
             if mark.is_some() { self.looks.load(Ordering::Relaxed) + 1 } else { LOOKS_A_NOTE };

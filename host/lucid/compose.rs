@@ -1,5 +1,7 @@
 //! Composition: the only place that names concrete backends.
 
+mod features;
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
@@ -12,23 +14,12 @@ use lucid_coordination::{
 };
 use lucid_engine::{EngineConfig, PolicyEngine};
 use lucid_gateway::GatewayClient;
-use lucid_model::{
-    epochs::{epoch::PeriodLength, score::Ppm},
-    fleet::node::NodeCaps,
-    id::FamilyId,
-    money::{
-        MicroUsdt,
-        payout::{Deadlines, Pace},
-    },
-};
+use lucid_model::{epochs::score::Ppm, id::FamilyId, money::MicroUsdt};
 use lucid_ports::{
     Chain, Coordinator, Environment, GatewayKeys, PaymentRail, RateLimiter, Stamp, Store, UsedOnce,
 };
 use lucid_sandbox::{Sandbox, SandboxConfig};
-use lucid_service::{
-    Actor, Approval, PayerLimits, Ports, SampleLimits, SeriesAges, Service, ServiceConfig, Trust,
-    WebhookSettings,
-};
+use lucid_service::{Actor, Ports, Service};
 use lucid_store::OpenError;
 use lucid_webhooks::WebhookClient;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -52,19 +43,8 @@ use crate::{
 /// Upper bounds of latency buckets, in seconds.
 const LATENCY_BUCKETS: [f64; 12] =
     [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
-/// How much longer than a request may take its idempotency key is its own.
-const REQUEST_LEASE_MARGIN_MS: i64 = 10_000;
-/// How long what a node left behind can be claimed: a year.
-const CLAIMABLE_MS: i64 = 365 * 24 * 3_600_000;
-/// How much longer than the rail's time-out a request may be on its way.
-const TIMEOUT_MARGIN_MS: i64 = 1_000;
-/// How long the answer to an idempotency key is kept: a day.
-const REQUEST_KEPT_MS: i64 = 24 * 3_600_000;
 /// From one block of the sandbox's chain to the next.
 const SANDBOX_BLOCK_INTERVAL: Duration = Duration::from_secs(3);
-
-/// Events that what listens inside this process may be behind.
-const EVENTS_BUFFERED_MAX: usize = 4_096;
 
 /// Everything that was put together and runs nothing yet.
 pub struct App {
@@ -103,7 +83,7 @@ pub fn metrics_address(config: &Config) -> Option<SocketAddr> {
 pub async fn compose(config: &Config) -> Result<App> {
     let data = config.data_dir().to_owned();
     // Before anything is created: a wrong secret or amount is the operator's to mend.
-    let service_config = service_config(config)?;
+    let service_config = features::service_config(config)?;
     let edge = edge(config)?;
     let token_secrets = secrets::jwt::secrets(config, &data)?;
     let jwt_secret = token_secrets.shared.first().cloned();
@@ -146,7 +126,7 @@ pub async fn compose(config: &Config) -> Result<App> {
         .context("cannot install the metrics recorder")?;
     measurements::begin();
     let service = Service::new(ports, service_config, family);
-    service.replace_challenge_keys(challenge_keys);
+    service.fleet.replace_challenge_keys(challenge_keys);
     let api = Api {
         service: Arc::clone(&service),
         auth,
@@ -180,7 +160,7 @@ pub async fn compose(config: &Config) -> Result<App> {
 /// is created, opened or called.
 pub fn check(config: &Config) -> Result<()> {
     config.check_tokens()?;
-    service_config(config)?;
+    features::service_config(config)?;
     edge(config)?;
     callers::scraping(config)?;
     // Without a secret of the operator's there is one of the service's own, which is made when it
@@ -211,12 +191,12 @@ fn in_memory_for_the_sandbox(config: &Config) -> Result<()> {
 /// What has to be done before anything runs: policies, the sandbox's funds, presence. What a crash
 /// left of payouts is taken up by whoever becomes the payer.
 pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) -> Result<()> {
-    service.await_store_check();
+    service.vitals.await_store_check();
     // Before anything is dated.
     let notes = ClockNotes::of(config.data_dir());
     service.watch_clock(&notes.boot, notes.read().as_ref()).await?;
-    service.enter_store().await?;
-    let sealed = service.seal_webhooks().await?;
+    service.money.enter_store().await?;
+    let sealed = service.notifications.seal_webhooks().await?;
     if sealed > 0 {
         tracing::info!(sealed, "webhook secrets were sealed with the key outside the store");
     }
@@ -224,9 +204,12 @@ pub async fn begin(config: &Config, service: &Service, importer: &mut Importer) 
     let funds =
         maybe_money("payouts.sandbox_funds_usdt", config.payouts.sandbox_funds_usdt.as_ref())?;
     if let (Some(funds), RailKind::Sandbox) = (funds, config.rail.kind) {
-        service.fund_treasury(&Actor::system(), "sandbox", funds, "funds of the sandbox").await?;
+        service
+            .money
+            .fund_treasury(&Actor::system(), "sandbox", funds, "funds of the sandbox")
+            .await?;
     }
-    Ok(service.watch_fleet().await?)
+    Ok(service.fleet.watch_fleet().await?)
 }
 
 /// A store that is there already.
@@ -369,113 +352,6 @@ fn money(name: &str, text: &str) -> Result<MicroUsdt, ConfigError> {
 
 fn maybe_money(name: &str, text: Option<&String>) -> Result<Option<MicroUsdt>, ConfigError> {
     text.map(|text| money(name, text)).transpose()
-}
-
-fn ms(seconds: u32) -> i64 {
-    i64::from(seconds) * 1000
-}
-
-fn days(days: u32) -> i64 {
-    i64::from(days) * 86_400_000
-}
-
-fn service_config(config: &Config) -> Result<ServiceConfig> {
-    use crate::config::{ApprovalWord, TrustWord};
-    let (scoring, payouts, chain, auth) =
-        (&config.scoring, &config.payouts, &config.chain, &config.auth);
-    let cycle_cap = maybe_money("payouts.cycle_cap_usdt", payouts.cycle_cap_usdt.as_ref())?;
-    Ok(ServiceConfig {
-        score_multiplier: Ppm(scoring.score_multiplier_ppm),
-        observation_min_s: scoring.min_observation_s,
-        eligibility_window_s: i64::from(scoring.eligibility_window_s),
-        trust: match scoring.trust {
-            TrustWord::Witnessed => Trust::Witnessed,
-            TrustWord::Attested => Trust::Attested,
-        },
-        epoch: PeriodLength::new(scoring.epoch_s)?,
-        epoch_close_delay_ms: ms(scoring.close_delay_s),
-        epoch_completeness_min: Ppm(scoring.completeness_min_ppm),
-        epoch_deadline_ms: ms(scoring.close_deadline_s),
-        // One is scored while the next one is read.
-        replicas: config.coordination.redis_url.is_some(),
-        chunks_at_once: 2 * std::thread::available_parallelism().map_or(1, usize::from),
-        settlement: PeriodLength::new(payouts.settlement_s)?,
-        maturity_ms: ms(payouts.maturity_s),
-        budget: maybe_money("payouts.budget_usdt", payouts.budget_usdt.as_ref())?,
-        share_max: Ppm(payouts.payee_share_max_ppm),
-        payout_min: money("payouts.min_amount_usdt", &payouts.min_amount_usdt)?,
-        payout_final_min: money("payouts.final_min_usdt", &payouts.final_min_usdt)?,
-        claimable_ms: CLAIMABLE_MS,
-        auto_approve_jump_max: Some(payouts.auto_approve_jump_max).filter(|times| *times > 0),
-        unknown_max: maybe_money("payouts.unknown_max_usdt", payouts.unknown_max_usdt.as_ref())?
-            .or(cycle_cap.map(|cap| MicroUsdt(cap.0 / 10))),
-        auto_approve_max: money("payouts.auto_approve_max_usdt", &payouts.auto_approve_max_usdt)?,
-        cycle_cap,
-        four_eyes: payouts.four_eyes,
-        wallet_cooldown_ms: ms(payouts.wallet_cooldown_s),
-        deadlines: Deadlines {
-            unknown_ms: ms(payouts.unknown_deadline_s),
-            accepted_ms: ms(payouts.accepted_deadline_s),
-        },
-        pace: Pace {
-            send_first_ms: 5_000,
-            send_max_ms: 900_000,
-            look_first_ms: i64::from(payouts.poll_ms),
-            look_max_ms: 60_000,
-            manual_look_ms: ms(payouts.manual_look_s),
-        },
-        payer_limits: PayerLimits {
-            decided_ms_max: i64::from(config.coordination.lease_ms),
-            timeout_ms: i64::from(config.rail.timeout_ms).saturating_add(TIMEOUT_MARGIN_MS),
-        },
-        second_look_ms: ms(payouts.second_look_s),
-        rail_pause_ms: 60_000,
-        payouts_in_flight_max: payouts.in_flight_max,
-        approval: match auth.registration_approval {
-            ApprovalWord::Auto => Approval::Auto,
-            ApprovalWord::Manual => Approval::Manual,
-        },
-        silence_ms: ms(scoring.silence_s),
-        mass_outage_percent: scoring.mass_outage_percent,
-        caps: NodeCaps {
-            per_owner: auth.nodes_per_owner_max,
-            per_ipv4: auth.nodes_per_ip_max,
-            per_ipv4_24: auth.nodes_per_ipv4_24_max,
-            per_ipv6_64: auth.nodes_per_ipv6_64_max,
-            per_wallet: auth.nodes_per_wallet_max,
-        },
-        request_lease_ms: i64::try_from(config.server.request_time_max_s)?
-            .saturating_mul(1000)
-            .saturating_add(REQUEST_LEASE_MARGIN_MS),
-        request_kept_ms: REQUEST_KEPT_MS,
-        challenge_ms: 120_000,
-        registration_skew_ms: 120_000,
-        votes_age_max_ms: ms(chain.votes_age_max_s),
-        vote_retry_first_ms: 1_000,
-        votes_in_flight_max: chain.in_flight_max,
-        events_buffered_max: EVENTS_BUFFERED_MAX,
-        reports_waiting_max: config.telemetry.reports_waiting_max,
-        sample_limits: SampleLimits {
-            per_day: config.telemetry.samples_per_day,
-            late_per_day: config.telemetry.late_samples_per_day,
-        },
-        enrolments_per_owner_max: u64::from(config.limits.enrolments_per_owner),
-        webhooks: WebhookSettings {
-            endpoints_max: config.webhooks.endpoints_max,
-            undelivered_max: u64::from(config.webhooks.undelivered_max),
-            retry_first_ms: i64::from(config.webhooks.retry_first_ms),
-            retry_max_ms: ms(config.webhooks.retry_max_s),
-            give_up_ms: ms(config.webhooks.give_up_s),
-            kept_ms: days(config.webhooks.kept_days),
-        },
-        alerts_kept_ms: days(config.telemetry.alerts_days),
-        series: SeriesAges {
-            samples_ms: days(config.telemetry.raw_days),
-            five_minutes_ms: days(config.telemetry.rollup_5m_days),
-            hours_ms: days(config.telemetry.rollup_1h_days),
-        },
-        built_in: crate::builtin::digests(),
-    })
 }
 
 /// The policy engine.

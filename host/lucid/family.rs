@@ -140,7 +140,10 @@ pub fn tell(config: &Config, service: &Service, begun: Begun) {
     if begun == Begun::Now {
         let family = service.family();
         tracing::warn!(family = %family.0, store = config.store_shown(), "a new, empty store was created: if there was one, stop and restore it");
-        service.bus().publish(service.now(), EventKind::StoreCreated { family });
+        service
+            .notifications
+            .bus()
+            .publish(service.clock.now(), EventKind::StoreCreated { family });
     }
 }
 

@@ -50,13 +50,14 @@ impl Importer {
     /// Takes in what is built in, then what lies in the folder, and loads what the store says is
     /// active.
     pub async fn start(&mut self) -> Result<()> {
-        self.service.load_policies().await?;
+        self.service.policies.load_policies().await?;
         for bundle in builtin::bundles() {
-            self.service.stage_file(bundle, "built in").await?;
+            self.service.policies.stage_file(bundle, "built in").await?;
         }
         self.look().await?;
-        if !self.service.policies_loaded() {
+        if !self.service.policies.policies_loaded() {
             self.service
+                .policies
                 .activate_built_in(active::parse(builtin::ACTIVE)?, &builtin::digests())
                 .await?;
         }
@@ -98,7 +99,7 @@ impl Importer {
         };
         match tokio::task::spawn_blocking(move || lucid_engine::read_bundle(&real)).await? {
             Ok(bundle) => {
-                match self.service.stage_file(bundle, &path.display().to_string()).await {
+                match self.service.policies.stage_file(bundle, &path.display().to_string()).await {
                     Err(error @ ServiceError::Store(_)) => return Err(error.into()),
                     Err(error) => self.say(&path, error.to_string()),
                     Ok(_) => {
@@ -121,7 +122,7 @@ impl Importer {
         };
         match self
             .active
-            .apply(&self.service, Digest::of(text.as_bytes()), wanted, &builtin::digests())
+            .apply(&self.service.policies, Digest::of(text.as_bytes()), wanted, &builtin::digests())
             .await
         {
             Ok(_) => {
@@ -136,8 +137,8 @@ impl Importer {
     fn say(&mut self, path: &Path, problem: String) {
         if self.said.get(path) != Some(&problem) {
             tracing::warn!(file = %path.display(), problem, "not taken in; what was active stays active");
-            self.service.bus().publish(
-                self.service.now(),
+            self.service.notifications.bus().publish(
+                self.service.clock.now(),
                 lucid_model::notifications::event::EventKind::PolicyRejected {
                     bundle: path.display().to_string(),
                     reason: problem.clone(),
@@ -169,10 +170,10 @@ impl Importer {
 
     fn alert_if_unwatched(&self, watched: notify::Result<bool>) {
         match watched {
-            Ok(_) => self.service.clear_alert(FOLDER),
+            Ok(_) => self.service.notifications.clear_alert(FOLDER),
             Err(error) => {
                 let (dir, every_s) = (self.dir.display(), LOOK_ANYWAY.as_secs());
-                self.service.alert(
+                self.service.notifications.alert(
                     FOLDER,
                     format!("{dir} cannot be watched, and is looked at every {every_s} s: {error}"),
                 );

@@ -484,7 +484,7 @@ impl Surroundings {
     pub async fn measure(&self) -> Result<bool, ServiceError> {
         self.process.collect();
         self.measure_disk();
-        self.service.measure_runway().await?;
+        self.service.money.measure_runway().await?;
         Ok(false)
     }
 

@@ -36,7 +36,7 @@ struct ClockShown {
 
 impl ClockShown {
     fn by(service: &Service, boot: &str) -> Self {
-        let status = service.clock_status();
+        let status = service.clock.status();
         Self {
             boot: boot.to_owned(),
             wall_ms: status.wall.0,
@@ -45,7 +45,7 @@ impl ClockShown {
     }
 
     fn confirm(&self, own_boot: &str, origin: &str, service: &Service) {
-        let off_ms = service.clock_status().wall.ms_since(TimeMs(self.wall_ms)).unsigned_abs();
+        let off_ms = service.clock.status().wall.ms_since(TimeMs(self.wall_ms)).unsigned_abs();
         if self.trusted && self.boot != own_boot && u128::from(off_ms) <= CLOCK_OFF_MAX.as_millis()
         {
             service.confirm_clock(origin);
@@ -55,7 +55,7 @@ impl ClockShown {
 
 /// Tells the other replicas what happens here.
 pub async fn tell(coordinator: Arc<dyn Coordinator>, api: Arc<Api>, stop: CancellationToken) {
-    let mut events = api.service.bus().subscribe();
+    let mut events = api.service.notifications.bus().subscribe();
     loop {
         let event = tokio::select! {
             () = stop.cancelled() => return,
@@ -145,7 +145,7 @@ pub async fn follow_policies(
             () = hints.notified() => {}
             () = tokio::time::sleep(poll) => {}
         }
-        match service.follow_policies().await {
+        match service.policies.follow_policies().await {
             Ok(Some(revision)) => {
                 tracing::info!(revision = revision.0, "policies of another replica are active here")
             }
@@ -168,9 +168,9 @@ fn compare_clocks(checked: Checked, service: &Service) {
             "this replica's clock is {ahead:+.1} s from that of Redis, and may be {most} s from it: it is not ready, and does nothing of what one \
              replica does for all; let NTP set the clocks of all machines"
         );
-        service.alert(CLOCK, words);
+        service.notifications.alert(CLOCK, words);
     } else {
-        service.clear_alert(CLOCK);
+        service.notifications.clear_alert(CLOCK);
     }
 }
 
@@ -186,9 +186,9 @@ pub async fn watch(
         metrics::gauge!("lucid_coordination_up").set(if checked.is_ok() { 1.0 } else { 0.0 });
         match &checked {
             Ok(checked) => {
-                service.follow_shared_clock(*checked);
+                service.clock.follow_shared(*checked);
                 compare_clocks(*checked, &service);
-                service.clear_alert(COORDINATION);
+                service.notifications.clear_alert(COORDINATION);
                 if let Ok(payload) = serde_json::to_vec(&ClockShown::by(&service, &boot)) {
                     count(coordinator.tell(Topic::Clock, payload).await, 1);
                 }
@@ -206,7 +206,7 @@ pub async fn watch(
                     CoordinationError::Refused { .. } => error.to_string(),
                     _ => "Redis does not answer".to_owned(),
                 };
-                service.alert(COORDINATION, format!("{why}: {DEGRADED}"));
+                service.notifications.alert(COORDINATION, format!("{why}: {DEGRADED}"));
             }
         }
         was_up = checked.is_ok();

@@ -104,8 +104,8 @@ impl Tasks {
         let (told, gate, stop) = (Arc::clone(service), Arc::clone(api), tasks.stop.clone());
         tasks.spawn(GATEWAY_KEYS, async move {
             let tell = |trouble: Option<&str>| match trouble {
-                Some(trouble) => told.alert(GATEWAY_KEYS, trouble.to_owned()),
-                None => told.clear_alert(GATEWAY_KEYS),
+                Some(trouble) => told.notifications.alert(GATEWAY_KEYS, trouble.to_owned()),
+                None => told.notifications.clear_alert(GATEWAY_KEYS),
             };
             gate.auth.keep_gateway_keys(stop.clone(), tell).await;
             // Without a gateway there is nothing to keep.
@@ -122,20 +122,21 @@ impl Tasks {
             a.metrics.run_upkeep();
             Ok::<_, Infallible>(false)
         });
-        let (feed, events, stop) = (Arc::clone(api), service.bus().subscribe(), tasks.stop.clone());
+        let (feed, events, stop) =
+            (Arc::clone(api), service.notifications.bus().subscribe(), tasks.stop.clone());
         tasks.spawn("events", async move { feed.feed.follow(events, stop).await });
         tasks.join_replicas(api, config);
         let queued = Arc::new(Notify::new());
         let queue = webhooks::queue(
             Arc::clone(service),
             api.stream.clone(),
-            service.bus().subscribe(),
+            service.notifications.bus().subscribe(),
             Arc::clone(&queued),
             tasks.stop.clone(),
         );
         tasks.spawn("webhook-outbox", queue);
         tasks.alone("webhooks", (SHORT_LOOK_INTERVAL, queued), begin_at_once, |s, _| async move {
-            s.send_webhooks().await
+            s.notifications.send_webhooks().await
         });
         tasks.work_alone(config);
         let awaited = std::mem::take(&mut tasks.awaited);
@@ -144,8 +145,8 @@ impl Tasks {
             Arc::new(ClockKeeper::new(Arc::clone(service), ClockNotes::of(config.data_dir())));
         tasks.every("clock", clock::CHECK_INTERVAL, &keeper, |k| async move { k.step().await });
         tasks.every("liveness", Duration::from_secs(1), service, |s| async move {
-            s.clear_clones().await?;
-            s.sweep_silent().await.map(|_| false)
+            s.fleet.clear_clones().await?;
+            s.fleet.sweep_silent().await.map(|_| false)
         });
         let surroundings =
             Arc::new(Surroundings::new(Arc::clone(service), config.data_dir().to_owned()));
@@ -153,21 +154,21 @@ impl Tasks {
             s.measure().await
         });
         tasks.every("standing", STANDING_INTERVAL, service, |s| async move {
-            s.watch_freeze().await?;
-            s.follow_payout_alerts().await?;
-            s.measure_standing().await.map(|()| false)
+            s.money.watch_freeze().await?;
+            s.money.follow_payout_alerts().await?;
+            s.review.measure_standing().await.map(|()| false)
         });
         tasks.every("thresholds", THRESHOLDS_INTERVAL, service, |s| async move {
-            s.learn_thresholds().await.map(|()| false)
+            s.fleet.learn_thresholds().await.map(|()| false)
         });
         tasks.every("suspensions", Duration::from_secs(5), service, |s| async move {
-            s.lift_suspensions().await.map(|()| false)
+            s.fleet.lift_suspensions().await.map(|()| false)
         });
         tasks.every("requests", Duration::from_secs(60), service, |s| async move {
             Ok::<_, ServiceError>(
-                s.forget_requests().await?
-                    | s.forget_enrolments().await?
-                    | s.forget_on_demand().await?,
+                s.audit.forget_requests().await?
+                    | s.fleet.forget_enrolments().await?
+                    | s.epochs.forget_on_demand().await?,
             )
         });
         tasks
@@ -208,10 +209,10 @@ impl Tasks {
         let service = Arc::clone(&self.service);
         let closing = self.announced(&["epoch.closing"]);
         self.when("epoch-shards", (LOOK_INTERVAL, closing), &service, |s| async move {
-            s.help_close().await.map(|scored| scored > 0)
+            s.epochs.help_close().await.map(|scored| scored > 0)
         });
         self.every("fleet", FLEET_INTERVAL, &service, |s| async move {
-            s.watch_fleet().await.map(|()| false)
+            s.fleet.watch_fleet().await.map(|()| false)
         });
         let (coordinator, stop) = (Arc::clone(&self.coordinator), self.stop.clone());
         self.spawn(
@@ -232,62 +233,62 @@ impl Tasks {
         let unannounced = || Arc::new(Notify::new());
         let (short_look, look) = (SHORT_LOOK_INTERVAL, LOOK_INTERVAL);
         self.alone("epochs", (short_look, unannounced()), begin_at_once, |s, _| async move {
-            s.close_due_epoch().await.map(|closed| closed.is_some())
+            s.epochs.close_due_epoch().await.map(|closed| closed.is_some())
         });
         self.alone("votes", (look, closed), begin_at_once, |s, _| async move {
-            s.send_votes().await.map(|sent| sent > 0)
+            s.consensus.send_votes().await.map(|sent| sent > 0)
         });
         let closed = self.announced(&["epoch.closed"]);
         self.alone("settlement", (look, closed), begin_at_once, |s, _| async move {
-            s.settle_due_period().await.map(|settled| settled.is_some())
+            s.money.settle_due_period().await.map(|settled| settled.is_some())
         });
         let recover = |s: Arc<Service>, tenure: Tenure| async move {
-            let recovered = s.recover_payouts(&tenure).await?;
+            let recovered = s.money.recover_payouts(&tenure).await?;
             if recovered > 0 {
                 tracing::warn!(recovered, "payouts were in flight when the payer before ended");
             }
             Ok(())
         };
         self.alone(PAYER, (short_look, to_pay), recover, |s, tenure| async move {
-            let moved = s.pay_step(&tenure).await?;
-            s.finish_runs().await?;
-            s.plan_due_run(&tenure).await.map(|planned| planned.is_some() || moved > 0)
+            let moved = s.money.pay_step(&tenure).await?;
+            s.money.finish_runs().await?;
+            s.money.plan_due_run(&tenure).await.map(|planned| planned.is_some() || moved > 0)
         });
         self.alone(
             "reconciliation",
             (RECONCILE_INTERVAL, unannounced()),
             begin_at_once,
-            |s, _| async move { s.reconcile_step().await },
+            |s, _| async move { s.money.reconcile_step().await },
         );
         self.alone("books", (VERIFY_INTERVAL, unannounced()), begin_at_once, |s, _| async move {
-            s.verify_own_books().await.map(|_| false)
+            s.money.verify_own_books().await.map(|_| false)
         });
         let decided = self.announced(&["epoch.closed", "period.settled"]);
         self.alone("shadows", (look, decided), begin_at_once, |s, _| async move {
-            s.ask_shadows().await
+            s.review.ask_shadows().await
         });
         self.alone("pools", (look, unannounced()), begin_at_once, |s, _| async move {
-            s.check_due_pools().await.map(|_| false)
+            s.fleet.check_due_pools().await.map(|_| false)
         });
         self.alone(
             "rollups",
             (ROLL_UP_INTERVAL, unannounced()),
             begin_at_once,
-            |s, _| async move { s.roll_up_due().await },
+            |s, _| async move { s.telemetry.roll_up_due().await },
         );
         self.alone(
             "retention",
             (RETENTION_INTERVAL, unannounced()),
             begin_at_once,
             |s, _| async move {
-                Ok(s.forget_alerts().await?
-                    | s.forget_deliveries().await?
-                    | s.forget_due_series().await?)
+                Ok(s.fleet.forget_alerts().await?
+                    | s.notifications.forget_deliveries().await?
+                    | s.telemetry.forget_due_series(s.epochs.open_epoch().await?).await?)
             },
         );
         let sealing = Duration::from_secs(u64::from(config.audit.seal_interval_s));
         self.alone("audit", (sealing, unannounced()), begin_at_once, |s, _| async move {
-            s.seal_audit().await.map(|_| false)
+            s.audit.seal_audit().await.map(|_| false)
         });
     }
 
@@ -345,7 +346,7 @@ impl Tasks {
     ) -> Arc<Pulse> {
         let age_max = interval.max(RETRY_MAX).saturating_add(step_time_max);
         metrics::counter!("lucid_task_panics_total", "task" => name).increment(0);
-        self.service.watch_task(name, i64::try_from(age_max.as_millis()).unwrap_or(i64::MAX))
+        self.service.vitals.watch_task(name, i64::try_from(age_max.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// Is notified when one of these events happens here or on another replica.
@@ -412,7 +413,7 @@ impl Tasks {
                 != Ended::Told
             {
                 // Whoever replaced this replica pays by now, or it asks for the lease again.
-                service.clear_alert(PAYER);
+                service.notifications.clear_alert(PAYER);
             }
         });
     }
@@ -425,7 +426,7 @@ impl Tasks {
                 tracing::warn!(task = name, "did not stop in time");
             }
         }
-        if let Err(error) = self.service.seal_audit().await {
+        if let Err(error) = self.service.audit.seal_audit().await {
             tracing::error!(%error, "the audit log was not sealed at the end");
         }
     }

@@ -68,7 +68,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
     let App { service, api, coordinator, edge, mut importer, sandbox, jwt_secret, files, begun } =
         compose::compose(config).await?;
     let jwt_secret = jwt_secret.context("there is no secret to sign tokens with")?;
-    let mut events = service.bus().subscribe();
+    let mut events = service.notifications.bus().subscribe();
     let mut seen = BTreeSet::new();
     view.stage("store", &config.store_shown());
     view.stage(
@@ -79,7 +79,7 @@ pub async fn run(config: &Config, time: Option<Duration>, output: Output) -> Res
         ),
     );
     compose::begin(config, &service, &mut importer).await?;
-    for activation in service.active_policies().await?.1 {
+    for activation in service.policies.active_policies().await?.1 {
         view.stage("policy", &format!("{:<10} {}", activation.kind.name(), activation.policy));
     }
     prepare(&service, &mut view, &mut seen).await?;
@@ -160,6 +160,7 @@ fn whole(seen: &BTreeSet<String>) -> bool {
 async fn prepare(service: &Service, view: &mut View, seen: &mut BTreeSet<String>) -> Result<()> {
     let one = |sort| PageRequest { page: 1, limit: 1, sort, order: Order::Ascending };
     let pools = service
+        .fleet
         .pools(
             PoolFilter::default(),
             PageRequest { page: 1, limit: 1, sort: PoolSort::CreatedAt, order: Order::Ascending },
@@ -172,11 +173,13 @@ async fn prepare(service: &Service, view: &mut View, seen: &mut BTreeSet<String>
             max_nodes: 100,
             config: Default::default(),
         };
-        service.create_pool(&Actor::system(), pool).await?;
+        service.fleet.create_pool(&Actor::system(), pool).await?;
     }
-    view.stage("treasury", &format!("{} USDT of the sandbox", service.treasury().await?));
-    let nodes =
-        service.nodes(&Actor::system(), NodeFilter::default(), one(NodeSort::CreatedAt)).await?;
+    view.stage("treasury", &format!("{} USDT of the sandbox", service.money.treasury().await?));
+    let nodes = service
+        .fleet
+        .nodes(&Actor::system(), NodeFilter::default(), one(NodeSort::CreatedAt))
+        .await?;
     if let Some(known) = nodes.items.first() {
         view.note(&format!(
             "this store knows node {} already; its registration is not repeated",
@@ -202,7 +205,7 @@ fn token(
         subject,
         role,
         ADMIN_TOKEN_S,
-        service.now(),
+        service.clock.now(),
     )?)
 }
 

@@ -34,11 +34,11 @@ pub fn look(service: &Service) {
     service.watch_tasks();
     metrics::counter!("lucid_log_lines_dropped_total").absolute(logs::dropped());
     if logs::are_written() {
-        service.clear_alert(LOGS);
+        service.notifications.clear_alert(LOGS);
         return;
     }
     let words = "log lines are dropped: standard error is closed, full, or nobody reads it; everything else goes on";
-    service.alert(LOGS, words.to_owned());
+    service.notifications.alert(LOGS, words.to_owned());
     // Nobody else may have something to say for a while: this line finds out whether lines are
     // written again.
     tracing::warn!(dropped = logs::dropped(), "log lines were dropped");

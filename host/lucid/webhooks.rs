@@ -65,7 +65,7 @@ fn tell(event: Event, stream: &str) -> Option<Told> {
 async fn put(service: &Service, told: &[Told], stop: &CancellationToken) -> bool {
     let mut failures = 0_u32;
     loop {
-        match service.queue_webhooks(told).await {
+        match service.notifications.queue_webhooks(told).await {
             Ok(()) => return true,
             Err(error) if failures.is_multiple_of(40) => {
                 tracing::error!(%error, "events wait to be put into the outbox of webhooks")

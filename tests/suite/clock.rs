@@ -114,18 +114,22 @@ fn work(service: &Service) -> (usize, usize) {
     block_on(async {
         let (mut closed, mut settled) = (0, 0);
         service.check_clock().await.unwrap();
-        while service.close_due_epoch().await.unwrap().is_some() {
+        while service.epochs.close_due_epoch().await.unwrap().is_some() {
             closed += 1;
         }
-        while service.settle_due_period().await.unwrap().is_some() {
+        while service.money.settle_due_period().await.unwrap().is_some() {
             settled += 1;
         }
-        service.lift_suspensions().await.unwrap();
-        let is_busy = service.forget_requests().await.unwrap()
-            | service.forget_alerts().await.unwrap()
-            | service.forget_due_series().await.unwrap();
+        service.fleet.lift_suspensions().await.unwrap();
+        let is_busy = service.audit.forget_requests().await.unwrap()
+            | service.fleet.forget_alerts().await.unwrap()
+            | service
+                .telemetry
+                .forget_due_series(service.epochs.open_epoch().await.unwrap())
+                .await
+                .unwrap();
         assert!(
-            !is_busy || service.clock_status().reading.fault.is_none(),
+            !is_busy || service.clock.status().reading.fault.is_none(),
             "a doubted clock deletes nothing"
         );
         service.check_clock().await.unwrap();
@@ -134,7 +138,7 @@ fn work(service: &Service) -> (usize, usize) {
 }
 
 fn is_raised(service: &Service, about: &str) -> bool {
-    service.raised_alerts().iter().any(|(raised, _)| *raised == about)
+    service.notifications.raised_alerts().iter().any(|(raised, _)| *raised == about)
 }
 
 /// Just after the epoch is due.
@@ -156,7 +160,7 @@ fn a_wall_clock_that_is_moved_closes_and_settles_nothing_until_it_agrees_again()
         clocks.pass(1_000);
         assert_eq!(work(&service), (0, 0), "moved by {by_ms}");
         assert!(is_raised(&service, CLOCK_DOUBTED), "moved by {by_ms}");
-        assert_eq!(service.now(), due(1).plus_ms(1_000), "time goes on where it was");
+        assert_eq!(service.clock.now(), due(1).plus_ms(1_000), "time goes on where it was");
         clocks.pass(HOUR_MS);
         assert_eq!(work(&service), (0, 0), "the epoch that is over by now waits as well");
         clocks.moved(-by_ms);
@@ -206,14 +210,14 @@ fn a_start_with_a_wrong_clock_closes_nothing_and_one_after_days_off_goes_on() {
     let (world, clocks) = (World::new(), Clocks::at(due(1)));
     let before = world.service(&clocks, None);
     assert_eq!(work(&before).0, 1);
-    let mark = before.clock_mark(BOOT).unwrap();
+    let mark = before.clock.mark(BOOT).unwrap();
     // In the past: by the newest epoch alone, also after a reboot.
     let past = Clocks::at(fleet::epoch(0).start());
     let service = world.service(&past, None);
     assert_eq!(work(&service), (0, 0));
-    assert!(matches!(service.clock_status().reading.fault, Some(ClockFault::Behind { .. })));
+    assert!(matches!(service.clock.status().reading.fault, Some(ClockFault::Behind { .. })));
     assert!(is_raised(&service, CLOCK_DOUBTED));
-    assert_eq!(service.clock_mark(BOOT), None, "no start goes by it");
+    assert_eq!(service.clock.mark(BOOT), None, "no start goes by it");
     // The next one goes by the steady clock where it is the same boot, else by how long a service
     // may be off.
     for (ahead_ms, boot, is_trusted) in [
@@ -225,7 +229,7 @@ fn a_start_with_a_wrong_clock_closes_nothing_and_one_after_days_off_goes_on() {
         let later = Clocks::at(due(1).plus_ms(ahead_ms));
         let service = world.service(&later, Some(&ClockMark { boot: boot.into(), ..mark.clone() }));
         assert_eq!(
-            service.clock_status().reading.fault.is_none(),
+            service.clock.status().reading.fault.is_none(),
             is_trusted,
             "{ahead_ms} ms after {boot}"
         );
@@ -247,15 +251,15 @@ fn an_epoch_that_ends_in_the_future_is_said_and_stops_what_goes_by_epochs() {
     assert_eq!(
         block_on(async {
             (
-                wrong.close_due_epoch().await.unwrap().is_some(),
-                wrong.close_due_epoch().await.unwrap().is_some(),
+                wrong.epochs.close_due_epoch().await.unwrap().is_some(),
+                wrong.epochs.close_due_epoch().await.unwrap().is_some(),
             )
         }),
         (true, true)
     );
     assert_eq!(work(&service), (0, 0));
     let end = fleet::epoch(2).end();
-    assert_eq!(service.clock_status().reading.fault, Some(ClockFault::EpochAhead { end }));
+    assert_eq!(service.clock.status().reading.fault, Some(ClockFault::EpochAhead { end }));
     assert!(is_raised(&service, CLOCK_DOUBTED));
     clocks.pass(HOUR_MS);
     assert!(work(&service).1 > 0, "it is over by now");

@@ -21,8 +21,9 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{Attempt, Chain, ChainError, Order, PageRequest, Store, VoteAnswer, VoteFilter};
-use lucid_service::{Actor, Participation, Ports, Service, ServiceConfig};
+use lucid_service::{Actor, Participation, Ports, Service};
 use lucid_store_sqlite::Memory;
+use lucid_testkit::fleet;
 use uuid::Uuid;
 
 use crate::{
@@ -32,7 +33,6 @@ use crate::{
     },
     support::{block_on, money},
 };
-use lucid_testkit::fleet;
 
 const SECOND_MS: i64 = 1_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -134,12 +134,10 @@ impl Scene {
             chain: Some(Arc::clone(&chain) as Arc<dyn Chain>),
             ..ports(&world, Arc::clone(&store), policies())
         };
-        let config = ServiceConfig {
-            votes_age_max_ms: DAY_MS,
-            vote_retry_first_ms: SECOND_MS,
-            votes_in_flight_max: IN_FLIGHT_MAX,
-            ..money::config()
-        };
+        let mut config = money::config();
+        config.consensus.votes_age_max_ms = DAY_MS;
+        config.consensus.vote_retry_first_ms = SECOND_MS;
+        config.consensus.votes_in_flight_max = IN_FLIGHT_MAX;
         let service = Service::new(ports, config, FamilyId(Uuid::from_u128(7)));
         Self { world, store, chain, service, nodes }
     }
@@ -180,7 +178,7 @@ impl Scene {
         let last = block_on(self.store.last_epoch()).unwrap().unwrap();
         let record = EpochRecord {
             epoch: period,
-            closed_at: self.service.now(),
+            closed_at: self.service.clock.now(),
             policy_revision: Revision(1),
             rules: RULES_VERSION,
             nodes: self.nodes,
@@ -188,7 +186,7 @@ impl Scene {
             held: 0,
             root: epoch_root(&chunks),
             previous_link: last.link(),
-            block: block_on(self.service.block_at_close()).unwrap(),
+            block: block_on(self.service.epochs.block_at_close()).unwrap(),
             completeness: None,
         };
         let attempt = Attempt([1; 12]);
@@ -200,7 +198,7 @@ impl Scene {
     fn pass(&self, seconds: i64) {
         for _ in 0..seconds {
             self.world.lock().unwrap().pass(SECOND_MS);
-            while block_on(self.service.send_votes()).unwrap() > 0 {}
+            while block_on(self.service.consensus.send_votes()).unwrap() > 0 {}
         }
     }
 
@@ -215,6 +213,7 @@ impl Scene {
 
     fn alert(&self, about: &str) -> Option<String> {
         self.service
+            .notifications
             .raised_alerts()
             .into_iter()
             .find(|(raised, _)| *raised == about)
@@ -319,8 +318,11 @@ fn votes_of_a_chain_that_is_away_for_longer_than_they_last_expire() {
     scene.pass(120);
     assert_eq!((scene.votes(VoteState::Accepted).len(), scene.ledger().arrived.len()), (10, 10));
     let page = || PageRequest { page: 1, limit: 10, sort: (), order: Order::Descending };
-    let of =
-        |node| block_on(scene.service.participation(&Actor::system(), node, page())).unwrap().items;
+    let of = |node| {
+        block_on(scene.service.consensus.participation(&Actor::system(), node, page()))
+            .unwrap()
+            .items
+    };
     let told = |all: Vec<Participation>| {
         all.into_iter().map(|one| (one.record.epoch, one.eligible, one.votes)).collect::<Vec<_>>()
     };
@@ -452,8 +454,9 @@ fn where_a_chain_takes_no_abstentions_a_node_that_has_no_score_does_not_vote() {
     scene.pass(60);
     assert!(scene.votes(VoteState::Abstained).len() == 2 && scene.alert("chain").is_some());
     let page = PageRequest { page: 1, limit: 10, sort: (), order: Order::Descending };
-    let of_epochs =
-        block_on(scene.service.participation(&Actor::system(), None, page)).unwrap().items;
+    let of_epochs = block_on(scene.service.consensus.participation(&Actor::system(), None, page))
+        .unwrap()
+        .items;
     assert_eq!(
         of_epochs
             .iter()
@@ -502,7 +505,7 @@ fn two_scores_of_one_node_are_an_incident() {
             .unwrap()
             .is_some()
     );
-    scene.service.clear_alert("vote-contradicted");
+    scene.service.notifications.clear_alert("vote-contradicted");
     scene.pass(10);
     let expected = format!(
         "node {}, epoch {}, score 50.00: another score is stored",

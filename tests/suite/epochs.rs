@@ -26,10 +26,10 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{EpochFilter, Order, PageRequest, Store, VoteFilter};
-use lucid_service::{Service, ServiceConfig};
+use lucid_service::Service;
+use lucid_testkit::fleet;
 
 use crate::support::{Lucid, SHORT, block_on, eventually, mongo::MongoServer, node::TestNode};
-use lucid_testkit::fleet;
 
 /// More than one chunk of the pool.
 const NODES: u32 = 2_300;
@@ -57,7 +57,7 @@ async fn fill(store: &Arc<dyn Store>, nodes: u32) {
 }
 
 async fn close_all(service: &Service) {
-    while service.close_due_epoch().await.unwrap().is_some() {}
+    while service.epochs.close_due_epoch().await.unwrap().is_some() {}
 }
 
 async fn records(store: &dyn Store) -> Vec<EpochRecord> {
@@ -98,7 +98,7 @@ async fn check(store: &dyn Store, service: &Service, nodes: u32) {
             *observed.entry(row.node).or_default() += u64::from(row.observed_s);
         }
         eligible += u64::from(record.eligible);
-        let replay = service.replay_epoch(record.epoch.start_s).await.unwrap();
+        let replay = service.epochs.replay_epoch(record.epoch.start_s).await.unwrap();
         assert!(replay.is_same() && replay.rows == u64::from(nodes), "{replay:?}");
     }
     for number in 0..nodes {
@@ -235,11 +235,9 @@ fn an_epoch_waits_for_reports_until_its_deadline() {
         fill(&store, 3).await;
         let cache = tempfile::tempdir().unwrap();
         let at = |after_ms: i64, least_ppm: u32| {
-            let config = ServiceConfig {
-                epoch_completeness_min: Ppm(least_ppm),
-                epoch_deadline_ms: 180_000,
-                ..fleet::config(1)
-            };
+            let mut config = fleet::config(1);
+            config.epochs.epoch_completeness_min = Ppm(least_ppm);
+            config.epochs.epoch_deadline_ms = 180_000;
             fleet::service_at(
                 &store,
                 cache.path(),
@@ -249,8 +247,8 @@ fn an_epoch_waits_for_reports_until_its_deadline() {
             )
         };
         let early = at(179_999, 900_000).await;
-        assert_eq!(early.close_due_epoch().await.unwrap(), None, "reports may still come");
-        let closing = early.closing().unwrap();
+        assert_eq!(early.epochs.close_due_epoch().await.unwrap(), None, "reports may still come");
+        let closing = early.epochs.closing().unwrap();
         assert_eq!(
             (closing.epoch, closing.stage.name(), closing.completeness),
             (fleet::epoch(1), "waiting", Some(Ppm(8_333)))
@@ -261,8 +259,8 @@ fn an_epoch_waits_for_reports_until_its_deadline() {
             "nothing is fixed yet"
         );
         let late = at(180_000, 900_000).await;
-        let mut events = late.bus().subscribe();
-        let closed = late.close_due_epoch().await.unwrap().unwrap();
+        let mut events = late.notifications.bus().subscribe();
+        let closed = late.epochs.close_due_epoch().await.unwrap().unwrap();
         let mut told = Vec::new();
         while let Ok(event) = events.try_recv() {
             if let EventKind::EpochClosing { epoch, stage, done, nodes } = event.kind {
@@ -279,19 +277,15 @@ fn an_epoch_waits_for_reports_until_its_deadline() {
             (closed.epoch, closed.nodes, closed.completeness),
             (fleet::epoch(1), 3, Some(Ppm(8_333)))
         );
-        let enough = fleet::service_at(
-            &store,
-            cache.path(),
-            fleet::epoch(2).end().plus_ms(45_000),
-            1,
-            ServiceConfig {
-                epoch_completeness_min: Ppm(8_333),
-                epoch_deadline_ms: 180_000,
-                ..fleet::config(1)
-            },
-        );
+        let enough =
+            fleet::service_at(&store, cache.path(), fleet::epoch(2).end().plus_ms(45_000), 1, {
+                let mut config = fleet::config(1);
+                config.epochs.epoch_completeness_min = Ppm(8_333);
+                config.epochs.epoch_deadline_ms = 180_000;
+                config
+            });
         assert_eq!(
-            enough.await.close_due_epoch().await.unwrap().unwrap().epoch,
+            enough.await.epochs.close_due_epoch().await.unwrap().unwrap().epoch,
             fleet::epoch(2),
             "nobody waits for more than enough"
         );

@@ -132,7 +132,7 @@ impl FromRequest<Arc<Api>> for HandedIn {
         }
         let (parts, body) = request.into_parts();
         let archive = whole(&parts.headers, body, ARCHIVE_BYTES_MAX).await?;
-        Ok(Self(api.service.unpack_bundle(&archive)?))
+        Ok(Self(api.service.policies.unpack_bundle(&archive)?))
     }
 }
 

@@ -110,7 +110,7 @@ async fn caller(api: &Api, route: &Route, headers: &HeaderMap) -> Result<Actor, 
     let authorization = text(header::AUTHORIZATION.as_str());
     match text(HEADER_ENROLMENT) {
         Some(token) if authorization.is_none() && route.who.roles().contains(&Role::Enrolled) => {
-            Ok(api.service.enrolled(token.trim()).await?)
+            Ok(api.service.fleet.enrolled(token.trim()).await?)
         }
         _ => Ok(api.auth.actor(authorization).await?),
     }
@@ -154,7 +154,7 @@ async fn checked(
         return Err(ApiError::new(ErrorKind::AccessDenied, "the token's role is not known here"));
     }
     if let Some(node) = actor.node {
-        api.service.token_node(node, actor.node_key).await?;
+        api.service.fleet.token_node(node, actor.node_key).await?;
     }
     if route.who.admits(&actor.roles) {
         return Ok(actor);

@@ -74,7 +74,7 @@ async fn keyed(
         parts.uri.path_and_query().map_or_else(|| parts.uri.path().to_owned(), ToString::to_string);
     let asked = fingerprint(parts.method.as_str(), &path, &bytes);
     let key = RequestKey { subject: actor.subject.clone(), key };
-    match api.service.begin_request(key.clone(), asked).await? {
+    match api.service.audit.begin_request(key.clone(), asked).await? {
         Begun::Answered(answer) => Ok(again(answer)),
         Begun::OtherRequest => Err(ServiceError::KeyReused.into()),
         Begun::InProgress => Err(ServiceError::InProgress.into()),
@@ -96,7 +96,7 @@ async fn run(
 ) -> Result<Response, ApiError> {
     let response = answering.await;
     if !settles(response.status()) {
-        api.service.end_request(key, None).await?;
+        api.service.audit.end_request(key, None).await?;
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
@@ -113,7 +113,7 @@ async fn run(
             body: kept.to_vec(),
         },
     };
-    api.service.end_request(key, Some(answer)).await?;
+    api.service.audit.end_request(key, Some(answer)).await?;
     Ok(Response::from_parts(parts, Body::from(bytes)))
 }
 

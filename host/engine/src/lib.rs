@@ -136,7 +136,7 @@ impl PolicyEngine {
         let (programs, threads) = (Arc::clone(&self.programs), Arc::clone(&self.threads));
         let load = move || registry::load_stored(&programs, &threads, kind, &stored, &params);
         let loaded = threads::run_apart("policy-load", self.stack_bytes_max(), load).await;
-        Ok(Arc::new(loaded.map_err(|detail| PublishError { policy: wanted, detail })??))
+        Ok(Arc::new(loaded.map_err(|detail| PublishError { policy: Box::new(wanted), detail })??))
     }
 
     /// Runs long work on a thread of its own when it is its turn. The turn lasts as long as the
@@ -201,7 +201,7 @@ impl PolicyRuntime for PolicyEngine {
         };
         self.in_turn("policy-load", read)
             .await
-            .map_err(|detail| PublishError { policy: wanted, detail })?
+            .map_err(|detail| PublishError { policy: Box::new(wanted), detail })?
     }
 
     async fn publish(
@@ -219,7 +219,8 @@ impl PolicyRuntime for PolicyEngine {
         let _turn = self.publishing.lock().await;
         let load = move || registry::load(&programs, &threads, revision, activations, &bundles);
         let loaded = threads::run_apart("policy-load", self.stack_bytes_max(), load).await;
-        let snapshot = loaded.map_err(|detail| PublishError { policy: first, detail })??;
+        let snapshot =
+            loaded.map_err(|detail| PublishError { policy: Box::new(first), detail })??;
         self.snapshot.store(Arc::new(snapshot));
         Ok(())
     }

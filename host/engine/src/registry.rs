@@ -76,7 +76,7 @@ pub fn load(
     let mut policies: HashMap<_, Timeline> = HashMap::new();
     // By revision, which is by time: what a later decision replaces is left out.
     for activation in applicable(activations, i64::MIN) {
-        let failed = |detail| PublishError { policy: activation.policy.clone(), detail };
+        let failed = |detail| PublishError { policy: Box::new(activation.policy.clone()), detail };
         let stored = bundles
             .iter()
             .find(|(digest, _)| *digest == activation.policy.digest)
@@ -118,7 +118,7 @@ pub fn load_version(
 ) -> Result<LoadedPolicy, PublishError> {
     let wanted = &stored.version.policy;
     load_one(programs, (kind, wanted, params), stored)
-        .map_err(|detail| PublishError { policy: wanted.clone(), detail })
+        .map_err(|detail| PublishError { policy: Box::new(wanted.clone()), detail })
 }
 
 fn load_one(

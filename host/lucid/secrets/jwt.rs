@@ -71,7 +71,7 @@ pub fn watched(auth: &Auth, api: &Arc<Api>) -> Option<Watched> {
         let previous = read.next().or(fixed.1.as_deref());
         let secrets = of(first, previous, None);
         api.auth.replace(&secrets).map_err(|error| error.to_string())?;
-        api.service.replace_challenge_keys(challenge_keys(&secrets));
+        api.service.fleet.replace_challenge_keys(challenge_keys(&secrets));
         Ok(())
     };
     Some(Watched::new("auth.jwt_secret_file, auth.jwt_secret_previous_file", paths, Box::new(take)))

@@ -166,7 +166,7 @@ impl GateReport {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot load policy {policy}: {detail}")]
 pub struct PublishError {
-    pub policy: PolicyRef,
+    pub policy: Box<PolicyRef>,
     pub detail: String,
 }
 

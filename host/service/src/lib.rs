@@ -1,94 +1,64 @@
-//! Use cases over ports: thin drivers of the model's machines.
+//! The service: its features, put together over ports. Each `*_step` and each step that a task calls
+//! is one bounded piece of work.
 //!
 //! Nothing here sleeps, spawns or reads a clock by itself: every driver is a step that the
 //! composition root calls, so that a simulation can call it too.
 
-mod actor;
-mod audit;
 mod clock;
 mod config;
-mod consensus;
-mod epochs;
-mod error;
-mod fleet;
-mod money;
-mod notifications;
-mod policies;
-mod review;
-mod telemetry;
 mod vitals;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, atomic::AtomicUsize},
-};
+use std::sync::Arc;
 
+use lucid_foundation::Ids;
 use lucid_model::{
-    audit::AuditEntry,
-    clock::ClockWatch,
-    fleet::{
-        alert::{AlertThresholds, UsageWatch},
-        challenge::ChallengeKey,
-    },
-    id::{AuditId, FamilyId, NodeId, PayoutId, PoolId, WebhookId},
-    policies::PolicyProfile,
-    shared_clock::SharedClock,
-    telemetry::credit::LastReport,
-    time::TimeMs,
+    fleet::{challenge::ChallengeKey, node::PublicKey},
+    id::FamilyId,
 };
 use lucid_ports::{
     Chain, Clock, Entropy, PaymentRail, PolicyRuntime, Sealer, Signer, Store, UsedOnce,
     WebhookSender,
 };
-use parking_lot::Mutex;
 
-pub use actor::{Actor, Expected, Role};
-pub use audit::{AuditProgress, AuditVerified, verify_audit};
-pub use clock::{CLOCK_DOUBTED, ClockStatus, EPOCHS_STALLED};
-pub use config::{Approval, PayerLimits, ServiceConfig, Trust};
-pub use consensus::participation::Participation;
-pub use epochs::adjustments::{ScoreSeen, Voided};
-pub use epochs::scores::{OnDemand, ScoreClaim, ScoreRequest, Validated};
-pub use epochs::{
-    Closing, DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay,
-    Simulated, Stage, replay_chunk,
+pub use clock::CLOCK_DOUBTED;
+pub use config::ServiceConfig;
+pub use lucid_audit::{Audit, AuditConfig, AuditProgress, AuditVerified, verify_audit};
+pub use lucid_consensus::{Consensus, ConsensusConfig, Participation};
+pub use lucid_epochs::{
+    Closing, DIFFERENCES_NAMED_MAX, Difference, EPOCHS_MAX, EPOCHS_STALLED, EpochParts, Epochs,
+    EpochsConfig, Explained, OnDemand, Replay, ScoreClaim, ScoreReplay, ScoreRequest, ScoreSeen,
+    Stage, Trust, Validated, replay_chunk,
 };
-pub use error::ServiceError;
-pub use fleet::enrolments::{GivenEnrolment, NewEnrolment};
-pub use fleet::identity::{Challenge, KeyProof, KeyRotation, RegistrationProof};
-pub use fleet::machines::Machine;
-pub use fleet::node_alerts::{NodeAlert, NodeAlerts};
-pub use fleet::nodes::{ConfigChange, NewSuspension, NodePatch, NodeView};
-pub use fleet::pool_health::PoolHealth;
-pub use fleet::pools::{NewPool, PoolConfigChange, PoolPatch};
-pub use fleet::registration::NewNode;
-pub use money::books::{BooksProgress, BooksVerified, verify_books};
-pub use money::decisions::Resolved;
-pub use money::mismatches::Untold;
-pub use money::payer::{InFlight, PAYER};
-pub use money::reconciliation::LastVerified;
-pub use money::resolutions::Unresolvable;
-pub use money::runs::{
-    Balance, LeftOut, NotPaid, PayoutProof, RunLine, RunReport, Unpaid, UnpaidFilter, UnpaidLine,
-    UnpaidReport,
+pub use lucid_fleet::{
+    Approval, Challenge, ConfigChange, Fleet, FleetConfig, GivenEnrolment, KeyProof, KeyRotation,
+    Machine, NewEnrolment, NewNode, NewPool, NewSuspension, NodeAlert, NodeAlerts, NodePatch,
+    NodeView, PoolConfigChange, PoolHealth, PoolPatch, RegistrationProof,
 };
-pub use money::statements::{Statement, StatementLine};
-pub use notifications::bus::EventBus;
-pub use notifications::webhooks::{GivenWebhook, NewWebhook, Told, WebhookPatch, WebhookSettings};
-pub use policies::{
-    ActivationRequest, ActiveFile, Comparison, NamedActivation, Staged, Start, VersionFilter,
-    VersionStanding,
+pub use lucid_foundation::{
+    Actor, ClockStatus, Expected, Pulse, Role, Rules, STORE, STORE_DAMAGED, ServiceClock,
+    ServiceError, TASKS, TaskState, Trouble, Unresolvable, Vitals,
 };
-pub use review::performance::{PoolGrain, PoolHistory, PoolPoint};
-pub use review::queries::{Earnings, FleetUsage, NodeUsage};
-pub use review::shadows::NewShadow;
-pub use review::standing::{Safety, Standing};
-pub use telemetry::carried::Carried;
-pub use telemetry::history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges};
-pub use telemetry::observations::{JudgedSession, NewSession};
-pub use telemetry::reports::{NewSample, ReportProof, Reported};
-pub use telemetry::samples::{DropReason, DroppedSample, SampleLimits};
-pub use vitals::{Pulse, STORE, STORE_DAMAGED, TASKS, TaskState, Trouble};
+pub use lucid_money::{
+    Balance, BooksProgress, BooksVerified, Earnings, InFlight, LastVerified, LeftOut, Money,
+    MoneyConfig, NotPaid, PAYER, PayerLimits, PayoutProof, Resolved, RunLine, RunReport, Statement,
+    StatementLine, Unpaid, UnpaidFilter, UnpaidLine, UnpaidReport, Untold, Voided, verify_books,
+};
+pub use lucid_notifications::{
+    EventBus, GivenWebhook, NewWebhook, Notifications, NotificationsConfig, Told, WebhookPatch,
+    WebhookSettings,
+};
+pub use lucid_policies::{
+    ActivationRequest, ActiveFile, Comparison, NamedActivation, Policies, PoliciesConfig, Staged,
+    Start, VersionFilter, VersionStanding,
+};
+pub use lucid_review::{
+    NewShadow, PoolGrain, PoolHistory, PoolPoint, Review, Safety, Simulated, Standing,
+};
+pub use lucid_telemetry::{
+    Carried, DropReason, DroppedSample, FleetUsage, Grain, History, HistoryPoint, JudgedSession,
+    NewSample, NewSession, NodeUsage, POINTS_MAX, ReportProof, Reported, SampleLimits, SeriesAges,
+    Telemetry, TelemetryConfig,
+};
 
 /// What the alert about a clock that is off is about: a replica that raised it is not ready.
 pub const CLOCK: &str = "clock";
@@ -119,181 +89,223 @@ pub struct Ports {
     pub used_once: Arc<dyn UsedOnce>,
 }
 
-/// The service.
+/// The service: a type for each feature, which owns the feature's state.
 pub struct Service {
-    ports: Ports,
-    config: ServiceConfig,
+    pub clock: Arc<ServiceClock>,
+    pub vitals: Arc<Vitals>,
+    pub audit: Arc<Audit>,
+    pub notifications: Arc<Notifications>,
+    pub policies: Arc<Policies>,
+    pub fleet: Arc<Fleet>,
+    pub telemetry: Arc<Telemetry>,
+    pub epochs: Arc<Epochs>,
+    pub consensus: Arc<Consensus>,
+    pub money: Arc<Money>,
+    pub review: Arc<Review>,
+    signer: Arc<dyn Signer>,
     family: FamilyId,
-    bus: EventBus,
-    /// Last signed report of each active node; what presence grows from.
-    last_reports: Mutex<BTreeMap<NodeId, LastReport>>,
-    /// What nodes have left of their quotas of samples.
-    sample_quotas: telemetry::samples::SampleQuotas,
-    /// Reports that wait for the store.
-    reports_waiting: AtomicUsize,
-    /// When each active node was last heard of, on the monotonic clock; what liveness is judged by.
-    last_heard_ms: Mutex<BTreeMap<NodeId, i64>>,
-    /// Until then nobody is judged silent: most of the fleet was.
-    no_sweep_before_ms: Mutex<i64>,
-    /// The clock that replicas share; none while there is one replica.
-    shared_clock: Mutex<Option<SharedClock>>,
-    /// What challenges are sealed with, and what opens those of a secret that is being replaced.
-    challenge_keys: Mutex<Vec<ChallengeKey>>,
-    /// The wall clock, held against the steady one.
-    clock_watch: Mutex<ClockWatch>,
-    /// What a stall is told by.
-    awaited_epoch: Mutex<Option<clock::Awaited>>,
-    /// What the audit log's seals name, as far as they were read.
-    sealed: Mutex<audit::Sealed>,
-    /// What policies said of themselves lately.
-    profiles: Mutex<VecDeque<Arc<PolicyProfile>>>,
-    /// No epoch is due before this instant: the store knew none when it was last asked, and epochs
-    /// are only ever added.
-    no_epoch_before: Mutex<TimeMs>,
-    /// No pool is due for a check before this instant, nor were pools looked for.
-    no_pool_check_before: Mutex<TimeMs>,
-    /// The epoch that is being closed, and how far it is.
-    closing: Mutex<Option<epochs::Closing>>,
-    chain_pace: Mutex<consensus::votes::ChainPace>,
-    /// How far payouts were compared with the payment service.
-    compared: Mutex<money::reconciliation::Progress>,
-    /// What look-ups said of payouts that ended, and have to say again.
-    suspicions: Mutex<BTreeMap<PayoutId, money::mismatches::Suspicion>>,
-    /// What the last verification of the books found.
-    last_verified: Mutex<Option<LastVerified>>,
-    /// Held while scores are adjusted, and while a period is settled: neither happens in the middle
-    /// of the other.
-    adjusting: futures::lock::Mutex<()>,
-    /// Reservations that nobody made a payout of are not looked for before this instant.
-    no_money_sweep_before: Mutex<TimeMs>,
-    no_help_before: Mutex<TimeMs>,
-    /// What nodes have earned that did not accrue yet, as somebody asked last.
-    estimates: Mutex<Arc<money::settle::Estimates>>,
-    /// Of the run that was asked about last.
-    receipts: Mutex<Arc<money::runs::Receipts>>,
-    /// What this process's payer knows besides the store.
-    payer: Mutex<money::payer::PayerState>,
-    /// How far rolling up and forgetting have come with the nodes.
-    walks: Mutex<telemetry::history::Walks>,
-    /// What nodes measured lately, held against their limits.
-    usage_watches: Mutex<BTreeMap<NodeId, UsageWatch>>,
-    /// Nodes as which two agents may report.
-    collisions: Mutex<fleet::clones::Collisions>,
-    /// What pools say of their members' alerts, as far as they say anything.
-    thresholds: Mutex<BTreeMap<PoolId, AlertThresholds>>,
-    /// After how long members of pools that say so are silent.
-    silences_ms: Mutex<BTreeMap<NodeId, i64>>,
-    /// Endpoints that took nothing lately: how often in a row, and until when they are left alone.
-    webhooks_paused: Mutex<BTreeMap<WebhookId, (u32, TimeMs)>>,
-    /// How tasks and store do.
-    vitals: vitals::Vitals,
-    /// Alerts of the service itself that are raised, so that each is said once.
-    alerts: Mutex<BTreeMap<(&'static str, String), String>>,
 }
 
 impl Service {
     /// Puts the parts together; nothing runs yet.
     pub fn new(ports: Ports, config: ServiceConfig, family: FamilyId) -> Arc<Self> {
-        Arc::new(Self {
-            challenge_keys: Mutex::new(vec![ports.challenge_key.clone()]),
-            ports,
-            bus: EventBus::new(config.events_buffered_max),
-            config,
+        let store = &ports.store;
+        let clock = Arc::new(ServiceClock::new(ports.clock.clone()));
+        let ids = Ids { clock: clock.clone(), entropy: ports.entropy.clone() };
+        let vitals = Arc::new(Vitals::new(ports.clock.clone(), store.clone()));
+        let audit = Audit::new(
+            lucid_audit::Parts {
+                clock: clock.clone(),
+                family,
+                ids: ids.clone(),
+                log: store.clone(),
+                requests: store.clone(),
+                signer: ports.signer.clone(),
+            },
+            config.audit,
+        );
+
+        let notifications = Notifications::new(
+            lucid_notifications::Parts {
+                audit: audit.clone(),
+                clock: clock.clone(),
+                entropy: ports.entropy.clone(),
+                ids: ids.clone(),
+                nodes: store.clone(),
+                sealer: ports.sealer.clone(),
+                sender: ports.webhooks.clone(),
+                webhooks: store.clone(),
+            },
+            config.notifications,
+        );
+
+        let policies = Policies::new(
+            lucid_policies::Parts {
+                audit: audit.clone(),
+                clock: clock.clone(),
+                epoch_records: store.clone(),
+                ids: ids.clone(),
+                notifications: notifications.clone(),
+                pools: store.clone(),
+                rules: config.rules,
+                runtime: ports.policies.clone(),
+                settlements: store.clone(),
+                shadows: store.clone(),
+                versions: store.clone(),
+            },
+            config.policies,
+        );
+
+        let fleet = Fleet::new(
+            lucid_fleet::Parts {
+                audit: audit.clone(),
+                challenge_key: ports.challenge_key.clone(),
+                clock: clock.clone(),
+                enrolments: store.clone(),
+                entropy: ports.entropy.clone(),
+                ids: ids.clone(),
+                node_alerts: store.clone(),
+                nodes: store.clone(),
+                notifications: notifications.clone(),
+                pools: store.clone(),
+                reports: store.clone(),
+                rules: config.rules,
+                runtime: ports.policies.clone(),
+                used_once: ports.used_once.clone(),
+            },
+            config.fleet,
+        );
+
+        let telemetry = Telemetry::new(
+            lucid_telemetry::Parts {
+                clock: clock.clone(),
+                fleet: fleet.clone(),
+                nodes: store.clone(),
+                notifications: notifications.clone(),
+                policies: policies.clone(),
+                reports: store.clone(),
+                runtime: ports.policies.clone(),
+                series: store.clone(),
+            },
+            config.telemetry,
+        );
+
+        let epochs = Epochs::new(
+            lucid_epochs::Parts {
+                adjustments: store.clone(),
+                audit: audit.clone(),
+                chain: ports.chain.clone(),
+                clock: clock.clone(),
+                epoch_records: store.clone(),
+                fleet: fleet.clone(),
+                frames: store.clone(),
+                ids: ids.clone(),
+                nodes: store.clone(),
+                notifications: notifications.clone(),
+                policies: policies.clone(),
+                reports: store.clone(),
+                rules: config.rules,
+                runtime: ports.policies.clone(),
+                scores: store.clone(),
+                telemetry: telemetry.clone(),
+                versions: store.clone(),
+                votes: store.clone(),
+            },
+            config.epochs,
+        );
+
+        let consensus = Consensus::new(
+            lucid_consensus::Parts {
+                chain: ports.chain.clone(),
+                clock: clock.clone(),
+                epoch_records: store.clone(),
+                fleet: fleet.clone(),
+                notifications: notifications.clone(),
+                scores: store.clone(),
+                signer: ports.signer.clone(),
+                votes: store.clone(),
+            },
+            config.consensus,
+        );
+
+        let money = Money::new(
+            lucid_money::Parts {
+                epoch_records: store.clone(),
+                epochs: epochs.clone(),
+                adjustments: store.clone(),
+                audit: audit.clone(),
+                books: store.clone(),
+                clock: clock.clone(),
+                decisions: store.clone(),
+                family,
+                fleet: fleet.clone(),
+                ids: ids.clone(),
+                ledger: store.clone(),
+                mismatches: store.clone(),
+                nodes: store.clone(),
+                notifications: notifications.clone(),
+                payouts: store.clone(),
+                rail: ports.rail.clone(),
+                reports: store.clone(),
+                rules: config.rules,
+                runs: store.clone(),
+                runtime: ports.policies.clone(),
+                settlements: store.clone(),
+                signer: ports.signer.clone(),
+                stamp: store.clone(),
+                vitals: vitals.clone(),
+            },
+            config.money,
+        );
+
+        let review = Review::new(lucid_review::Parts {
+            audit: audit.clone(),
+            clock: clock.clone(),
+            decisions: store.clone(),
+            epoch_records: store.clone(),
+            epochs: epochs.clone(),
             family,
-            last_reports: Mutex::default(),
-            sample_quotas: telemetry::samples::SampleQuotas::default(),
-            reports_waiting: AtomicUsize::default(),
-            last_heard_ms: Mutex::default(),
-            no_sweep_before_ms: Mutex::default(),
-            shared_clock: Mutex::default(),
-            clock_watch: Mutex::default(),
-            awaited_epoch: Mutex::default(),
-            sealed: Mutex::default(),
-            profiles: Mutex::default(),
-            no_epoch_before: Mutex::default(),
-            no_pool_check_before: Mutex::default(),
-            closing: Mutex::default(),
-            chain_pace: Mutex::default(),
-            compared: Mutex::default(),
-            suspicions: Mutex::default(),
-            last_verified: Mutex::default(),
-            adjusting: futures::lock::Mutex::default(),
-            no_money_sweep_before: Mutex::default(),
-            no_help_before: Mutex::default(),
-            estimates: Mutex::default(),
-            receipts: Mutex::default(),
-            payer: Mutex::default(),
-            walks: Mutex::default(),
-            usage_watches: Mutex::default(),
-            collisions: Mutex::default(),
-            thresholds: Mutex::default(),
-            silences_ms: Mutex::default(),
-            webhooks_paused: Mutex::default(),
-            vitals: vitals::Vitals::default(),
-            alerts: Mutex::default(),
+            frames: store.clone(),
+            ids: ids.clone(),
+            ledger: store.clone(),
+            mismatches: store.clone(),
+            money: money.clone(),
+            notifications: notifications.clone(),
+            payouts: store.clone(),
+            policies: policies.clone(),
+            pools: store.clone(),
+            rail: ports.rail.clone(),
+            rules: config.rules,
+            runtime: ports.policies.clone(),
+            settlements: store.clone(),
+            shadows: store.clone(),
+            versions: store.clone(),
+            vitals: vitals.clone(),
+        });
+        Arc::new(Self {
+            clock,
+            vitals,
+            audit,
+            notifications,
+            policies,
+            fleet,
+            telemetry,
+            epochs,
+            consensus,
+            money,
+            review,
+            signer: ports.signer.clone(),
+            family,
         })
     }
 
-    /// What happens, as it happens.
-    pub fn bus(&self) -> &EventBus {
-        &self.bus
-    }
-
-    /// How the service is set up.
-    pub fn config(&self) -> &ServiceConfig {
-        &self.config
-    }
-
     /// The service's own public key: what votes and node tokens are checked with.
-    pub fn public_key(&self) -> lucid_model::fleet::node::PublicKey {
-        self.ports.signer.public_key()
+    pub fn public_key(&self) -> PublicKey {
+        self.signer.public_key()
     }
 
     /// The store and all its copies.
     pub fn family(&self) -> FamilyId {
         self.family
-    }
-
-    fn store(&self) -> &dyn Store {
-        self.ports.store.as_ref()
-    }
-
-    fn uuid_v7(&self) -> uuid::Uuid {
-        let ms = u64::try_from(self.now().0).unwrap_or_default();
-        let random = self.ports.entropy.random_16();
-        let (head, _) = random.split_at(10);
-        let mut ten = [0; 10];
-        ten.copy_from_slice(head);
-        uuid::Builder::from_unix_timestamp_millis(ms, &ten).into_uuid()
-    }
-
-    /// The id of what a request creates: the one that was kept for it, if it carries an idempotency
-    /// key.
-    fn new_id(&self, actor: &Actor) -> uuid::Uuid {
-        actor.creates.map_or_else(|| self.uuid_v7(), |id| id.0)
-    }
-
-    fn emit(&self, kind: lucid_model::notifications::event::EventKind) {
-        self.bus.publish(self.now(), kind);
-    }
-
-    fn audit_entry(
-        &self,
-        actor: &Actor,
-        action: &str,
-        subject: impl ToString,
-        detail: impl Into<String>,
-    ) -> AuditEntry {
-        AuditEntry {
-            id: AuditId(self.uuid_v7()),
-            at: self.now(),
-            actor: actor.subject.clone(),
-            action: action.to_owned(),
-            subject: subject.to_string(),
-            detail: detail.into(),
-            request_id: actor.request_id.clone(),
-            before: None,
-            after: None,
-        }
     }
 }

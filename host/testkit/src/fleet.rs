@@ -37,7 +37,11 @@ use lucid_model::{
     time::TimeMs,
 };
 use lucid_ports::{Activated, Clock, Entropy, Registration, Report, Signer, Store, StoredBundle};
-use lucid_service::{Approval, PayerLimits, Ports, SeriesAges, Service, ServiceConfig, Trust};
+use lucid_service::{
+    Approval, AuditConfig, ConsensusConfig, EpochsConfig, FleetConfig, MoneyConfig,
+    NotificationsConfig, PayerLimits, PoliciesConfig, Ports, Rules, SeriesAges, Service,
+    ServiceConfig, TelemetryConfig, Trust,
+};
 use uuid::Uuid;
 
 const FIRST_S: i64 = 20_000 * 86_400;
@@ -316,71 +320,87 @@ impl Signer for Still {
 /// Epochs of an hour that wait for nobody.
 pub fn config(chunks_at_once: usize) -> ServiceConfig {
     ServiceConfig {
-        series: SeriesAges {
-            samples_ms: 604_800_000,
-            five_minutes_ms: 7_776_000_000,
-            hours_ms: 31_536_000_000,
+        telemetry: TelemetryConfig {
+            series: SeriesAges {
+                samples_ms: 604_800_000,
+                five_minutes_ms: 7_776_000_000,
+                hours_ms: 31_536_000_000,
+            },
+            reports_waiting_max: 1_024,
+            sample_limits: lucid_service::SampleLimits {
+                per_day: u32::MAX,
+                late_per_day: u32::MAX,
+            },
         },
-        built_in: Vec::new(),
-        score_multiplier: Ppm(1_500_000),
-        observation_min_s: 3_600,
-        eligibility_window_s: 86_400,
-        trust: Trust::Witnessed,
-        epoch: epoch(0).length,
-        epoch_close_delay_ms: 45_000,
-        epoch_completeness_min: Ppm(0),
-        epoch_deadline_ms: 0,
-        chunks_at_once,
-        replicas: false,
-        settlement: epoch(0).length,
-        maturity_ms: 0,
-        budget: None,
-        share_max: Ppm(1_000_000),
-        payout_min: MicroUsdt(1),
-        payout_final_min: MicroUsdt(1),
-        claimable_ms: 31_536_000_000,
-        auto_approve_jump_max: None,
-        unknown_max: None,
-        auto_approve_max: MicroUsdt(0),
-        cycle_cap: None,
-        four_eyes: false,
-        wallet_cooldown_ms: 0,
-        deadlines: Deadlines { unknown_ms: 600_000, accepted_ms: 600_000 },
-        pace: Pace {
-            send_first_ms: 1,
-            send_max_ms: 1,
-            look_first_ms: 1,
-            look_max_ms: 1,
-            manual_look_ms: 1,
+        policies: PoliciesConfig { built_in: Vec::new() },
+        rules: Rules {
+            score_multiplier: Ppm(1_500_000),
+            epoch: epoch(0).length,
+            settlement: epoch(0).length,
+            four_eyes: false,
         },
-        payer_limits: PayerLimits { decided_ms_max: 20_000, timeout_ms: 10_000 },
-        second_look_ms: 0,
-        rail_pause_ms: 1,
-        payouts_in_flight_max: 4,
-        approval: Approval::Auto,
-        silence_ms: 600_000,
-        mass_outage_percent: 50,
-        caps: NodeCaps::default(),
-        challenge_ms: 1_000,
-        registration_skew_ms: 1_000,
-        request_lease_ms: 1_000,
-        request_kept_ms: 1_000,
-        votes_age_max_ms: 1_000,
-        vote_retry_first_ms: 1_000,
-        votes_in_flight_max: 1,
-        alerts_kept_ms: 86_400_000,
-        webhooks: lucid_service::WebhookSettings {
-            endpoints_max: 0,
-            undelivered_max: 1,
-            retry_first_ms: 1_000,
-            retry_max_ms: 1_000,
-            give_up_ms: 1_000,
-            kept_ms: 1_000,
+        epochs: EpochsConfig {
+            observation_min_s: 3_600,
+            eligibility_window_s: 86_400,
+            trust: Trust::Witnessed,
+            epoch_close_delay_ms: 45_000,
+            epoch_completeness_min: Ppm(0),
+            epoch_deadline_ms: 0,
+            chunks_at_once,
+            replicas: false,
         },
-        reports_waiting_max: 1_024,
-        sample_limits: lucid_service::SampleLimits { per_day: u32::MAX, late_per_day: u32::MAX },
-        enrolments_per_owner_max: 0,
-        events_buffered_max: 4_096,
+        money: MoneyConfig {
+            maturity_ms: 0,
+            budget: None,
+            share_max: Ppm(1_000_000),
+            payout_min: MicroUsdt(1),
+            payout_final_min: MicroUsdt(1),
+            claimable_ms: 31_536_000_000,
+            auto_approve_jump_max: None,
+            unknown_max: None,
+            auto_approve_max: MicroUsdt(0),
+            cycle_cap: None,
+            deadlines: Deadlines { unknown_ms: 600_000, accepted_ms: 600_000 },
+            pace: Pace {
+                send_first_ms: 1,
+                send_max_ms: 1,
+                look_first_ms: 1,
+                look_max_ms: 1,
+                manual_look_ms: 1,
+            },
+            payer_limits: PayerLimits { decided_ms_max: 20_000, timeout_ms: 10_000 },
+            second_look_ms: 0,
+            rail_pause_ms: 1,
+            payouts_in_flight_max: 4,
+        },
+        fleet: FleetConfig {
+            wallet_cooldown_ms: 0,
+            approval: Approval::Auto,
+            silence_ms: 600_000,
+            mass_outage_percent: 50,
+            caps: NodeCaps::default(),
+            challenge_ms: 1_000,
+            registration_skew_ms: 1_000,
+            alerts_kept_ms: 86_400_000,
+            enrolments_per_owner_max: 0,
+        },
+        audit: AuditConfig { request_lease_ms: 1_000, request_kept_ms: 1_000 },
+        consensus: ConsensusConfig {
+            votes_age_max_ms: 1_000,
+            vote_retry_first_ms: 1_000,
+            votes_in_flight_max: 1,
+        },
+        notifications: NotificationsConfig {
+            webhooks: lucid_service::WebhookSettings {
+                endpoints_max: 0,
+                undelivered_max: 1,
+                retry_first_ms: 1_000,
+                retry_max_ms: 1_000,
+                give_up_ms: 1_000,
+                kept_ms: 1_000,
+            },
+            events_buffered_max: 4_096,
+        },
     }
 }
 
@@ -411,7 +431,7 @@ pub async fn service_at(
 /// A service with what the store says is active.
 pub async fn service_on(ports: Ports, config: ServiceConfig) -> Arc<Service> {
     let service = Service::new(ports, config, FamilyId(Uuid::from_u128(7)));
-    service.load_policies().await.unwrap();
+    service.policies.load_policies().await.unwrap();
     service
 }
 

@@ -45,7 +45,7 @@ fn whatever_happens_to_the_wall_clock_nothing_is_closed_before_it_is_over() {
             })
         };
         let mut service = start(None, boot);
-        let mut mark = service.clock_mark(&boot.to_string());
+        let mut mark = service.clock.mark(&boot.to_string());
         for _ in 0..40 {
             match chance.below(9) {
                 // Somebody sets it.
@@ -77,7 +77,7 @@ fn whatever_happens_to_the_wall_clock_nothing_is_closed_before_it_is_over() {
             }
             closed += work(&service).0 as u64;
             doubted += u64::from(is_raised(&service, CLOCK_DOUBTED));
-            mark = service.clock_mark(&boot.to_string()).or(mark);
+            mark = service.clock.mark(&boot.to_string()).or(mark);
             let now = clocks.now().plus_ms(-off_ms);
             let last = block_on(world.store.last_epoch()).unwrap().unwrap();
             assert!(
@@ -92,7 +92,7 @@ fn whatever_happens_to_the_wall_clock_nothing_is_closed_before_it_is_over() {
                 "seed {seed}: off by {off_ms} ms, and nobody is told"
             );
             assert!(
-                service.now() <= now.plus_ms(10_000),
+                service.clock.now() <= now.plus_ms(10_000),
                 "seed {seed}: the service is ahead of the time"
             );
         }

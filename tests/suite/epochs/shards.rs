@@ -18,11 +18,11 @@ use lucid_ports::{
     CallError, EpochFilter, Order, PageRequest, PayoutPolicy, PolicySnapshot, ScoringPolicy, Store,
     ValidationPolicy,
 };
-use lucid_service::{Ports, Service, ServiceConfig};
+use lucid_service::{Ports, Service};
+use lucid_testkit::fleet;
 use tokio::sync::Semaphore;
 
 use crate::support::{PATIENCE, block_on, mongo::MongoServer, runtime::Instead};
-use lucid_testkit::fleet;
 
 /// Five chunks of one pool.
 const NODES: u32 = 8_100;
@@ -100,7 +100,8 @@ impl PolicySnapshot for Watched {
 
 /// A replica over a store, at the end of the first epoch.
 async fn replica(store: &Arc<dyn Store>, cache: &Path, gate: &Gate) -> Arc<Service> {
-    let config = ServiceConfig { replicas: true, ..fleet::config(1) };
+    let mut config = fleet::config(1);
+    config.epochs.replicas = true;
     let ports = fleet::ports(store, cache, fleet::epoch(1).end().plus_ms(45_000), 1);
     let gate = gate.clone();
     let in_force =
@@ -130,7 +131,7 @@ async fn links(store: &dyn Store) -> Vec<Digest> {
 }
 
 async fn close_all(service: &Service) {
-    while service.close_due_epoch().await.unwrap().is_some() {}
+    while service.epochs.close_due_epoch().await.unwrap().is_some() {}
 }
 
 fn memory() -> Arc<dyn Store> {
@@ -161,7 +162,7 @@ async fn closed_alone(nodes: u32) -> Vec<Digest> {
 async fn helped(helper: &Service) -> u32 {
     let began = std::time::Instant::now();
     loop {
-        let chunks = helper.help_close().await.unwrap();
+        let chunks = helper.epochs.help_close().await.unwrap();
         if chunks > 0 {
             return chunks;
         }
@@ -198,8 +199,8 @@ async fn is_shared(store: Arc<dyn Store>, nodes: u32, chunks: usize) {
     closing.await.unwrap();
     assert_eq!(links(store.as_ref()).await, alone(nodes).await);
     assert!(slow.scored() <= 2, "it scored {} chunks, of {chunks}", slow.scored());
-    assert_eq!(helper.help_close().await.unwrap(), 0, "there is nothing more");
-    let replay = closer.replay_epoch(fleet::epoch(1).start_s).await.unwrap();
+    assert_eq!(helper.epochs.help_close().await.unwrap(), 0, "there is nothing more");
+    let replay = closer.epochs.replay_epoch(fleet::epoch(1).start_s).await.unwrap();
     assert!(replay.is_same() && replay.rows == u64::from(nodes), "{replay:?}");
 }
 
@@ -232,9 +233,11 @@ fn whoever_is_stopped_in_the_middle_is_waited_for_by_nobody() {
         let began = std::time::Instant::now();
         while second.scored() < 2 {
             // It stands still before its third chunk, and is gone.
-            let _ =
-                tokio::time::timeout(std::time::Duration::from_millis(300), helper.help_close())
-                    .await;
+            let _ = tokio::time::timeout(
+                std::time::Duration::from_millis(300),
+                helper.epochs.help_close(),
+            )
+            .await;
             assert!(began.elapsed() < PATIENCE);
         }
         closing.abort();

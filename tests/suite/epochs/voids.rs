@@ -31,19 +31,23 @@ const WORK_MS: i64 = 600_000;
 
 /// Two epochs a settlement period.
 fn config() -> ServiceConfig {
-    ServiceConfig {
-        settlement: PeriodLength::new(7_200).unwrap(),
-        budget: Some(BUDGET),
-        ..money::config()
-    }
+    let mut config = money::config();
+    config.rules.settlement = PeriodLength::new(7_200).unwrap();
+    config.money.budget = Some(BUDGET);
+    config
 }
 
 fn scene(config: ServiceConfig) -> Scene {
     let scene = Scene::with(&POLICIES, config);
-    block_on(scene.service.fund_treasury(&Actor::system(), "test", MicroUsdt(100_000_000), "test"))
-        .unwrap();
+    block_on(scene.service.money.fund_treasury(
+        &Actor::system(),
+        "test",
+        MicroUsdt(100_000_000),
+        "test",
+    ))
+    .unwrap();
     // A settlement period begins with every other epoch.
-    while scene.service.now() < settlement_start(&scene).start() {
+    while scene.service.clock.now() < settlement_start(&scene).start() {
         scene.pass(60_000);
     }
     scene
@@ -58,7 +62,7 @@ fn settlement_start(scene: &Scene) -> Period {
 /// Both work in the `i`th epoch of the first settlement period, each in a session of its own; then
 /// it is closed.
 fn work_epoch(scene: &Scene, i: u64) -> Period {
-    let from = scene.service.now();
+    let from = scene.service.clock.now();
     for _ in 0..WORK_MS / 30_000 {
         scene.report(1);
         scene.report(2);
@@ -70,25 +74,25 @@ fn work_epoch(scene: &Scene, i: u64) -> Period {
         scene.observe(
             node,
             session(i * 10 + u64::from(node)),
-            Interval { from, to: scene.service.now() },
+            Interval { from, to: scene.service.clock.now() },
         );
     }
     let epoch = PeriodLength::new(3_600).unwrap().period_at(from);
-    scene.pass(epoch.end().ms_since(scene.service.now()) + 1);
+    scene.pass(epoch.end().ms_since(scene.service.clock.now()) + 1);
     close(scene);
     epoch
 }
 
 fn close(scene: &Scene) {
-    while block_on(scene.service.close_due_epoch()).unwrap().is_some() {}
+    while block_on(scene.service.epochs.close_due_epoch()).unwrap().is_some() {}
 }
 
 fn settle(scene: &Scene) {
-    while block_on(scene.service.settle_due_period()).unwrap().is_some() {}
+    while block_on(scene.service.money.settle_due_period()).unwrap().is_some() {}
 }
 
 fn void(scene: &Scene, node: u8, number: u64) -> Voided {
-    block_on(scene.service.void_observation(
+    block_on(scene.service.money.void_observation(
         &Actor::system(),
         id(node),
         session(number),
@@ -147,14 +151,14 @@ fn a_settlement_that_was_interrupted_ends_as_it_was_begun_whatever_changed_meanw
     for draft in drafts.into_iter().take(2) {
         let entry = draft
             .clone()
-            .book(block_on(scene.store.head(draft.stream)).unwrap(), scene.service.now())
+            .book(block_on(scene.store.head(draft.stream)).unwrap(), scene.service.clock.now())
             .unwrap();
         assert_eq!(block_on(scene.store.book(vec![entry])).unwrap(), [Booked::Done]);
     }
     let operator = Actor { roles: vec![Role::Operator], ..Actor::system() };
     let suspension =
         lucid_service::NewSuspension { reason: "abuse".into(), hours: None, notify_owner: false };
-    block_on(scene.service.suspend(&operator, id(2), suspension)).unwrap();
+    block_on(scene.service.fleet.suspend(&operator, id(2), suspension)).unwrap();
     settle(&scene);
     let record = block_on(scene.store.settlement(period.start_s)).unwrap().unwrap();
     assert_eq!(
@@ -193,11 +197,11 @@ fn a_voided_observation_adjusts_a_score_and_changes_no_receipt() {
         (1, 0, before[0].root())
     );
     assert_eq!(block_on(scene.store.scored(epoch.start_s)).unwrap(), before, "never an edit");
-    let replay = block_on(scene.service.replay_epoch(epoch.start_s)).unwrap();
+    let replay = block_on(scene.service.epochs.replay_epoch(epoch.start_s)).unwrap();
     assert!(replay.is_same(), "{replay:?}");
 
     let seen = |node: NodeId| {
-        block_on(scene.service.score_seen(&Actor::system(), epoch.start_s, node)).unwrap()
+        block_on(scene.service.epochs.score_seen(&Actor::system(), epoch.start_s, node)).unwrap()
     };
     assert_eq!(
         (
@@ -207,7 +211,7 @@ fn a_voided_observation_adjusts_a_score_and_changes_no_receipt() {
         ),
         (0, 600, 600)
     );
-    let entries = block_on(scene.service.audit(
+    let entries = block_on(scene.service.audit.audit(
         &Actor::system(),
         lucid_ports::AuditFilter::default(),
         newest(),
@@ -223,15 +227,15 @@ fn a_voided_observation_adjusts_a_score_and_changes_no_receipt() {
     let again = void(&scene, 1, 11);
     assert!(again.adjustments.is_empty() && again.reversed == MicroUsdt::ZERO, "{again:?}");
     // It is said again, and longer: it stays what it is.
-    scene.observe(1, session(11), Interval { from: epoch.start(), to: scene.service.now() });
+    scene.observe(1, session(11), Interval { from: epoch.start(), to: scene.service.clock.now() });
     let kept = block_on(scene.store.session(session(11))).unwrap().unwrap();
     assert_eq!(kept.verdict, Verdict::Voided("made up".into()));
 
     let owner = Actor { roles: vec![Role::Owner], ..Actor::system() };
     let refused =
-        block_on(scene.service.void_observation(&owner, id(2), session(12), "mine".into()));
+        block_on(scene.service.money.void_observation(&owner, id(2), session(12), "mine".into()));
     assert!(matches!(refused, Err(ServiceError::Forbidden { .. })), "{refused:?}");
-    let others = block_on(scene.service.void_observation(
+    let others = block_on(scene.service.money.void_observation(
         &Actor::system(),
         id(1),
         session(12),
@@ -252,12 +256,13 @@ fn newest() -> lucid_ports::PageRequest<()> {
 #[test]
 fn what_made_a_node_eligible_later_is_adjusted_too() {
     // Half an hour of two epochs is enough: the first one's session made the second one count.
-    let config =
-        ServiceConfig { observation_min_s: 1_000, eligibility_window_s: 7_200, ..config() };
+    let mut config = config();
+    config.epochs.observation_min_s = 1_000;
+    config.epochs.eligibility_window_s = 7_200;
     let scene = scene(config);
     let [first, second] = [work_epoch(&scene, 1), work_epoch(&scene, 2)];
     let eligible = |epoch: Period| {
-        block_on(scene.service.score_seen(&Actor::system(), epoch.start_s, id(1)))
+        block_on(scene.service.epochs.score_seen(&Actor::system(), epoch.start_s, id(1)))
             .unwrap()
             .counts()
             .eligible
@@ -374,7 +379,7 @@ fn what_was_taken_before_a_crash_comes_into_the_treasury_after_it() {
 fn book(scene: &Scene, draft: Draft) {
     let entry = draft
         .clone()
-        .book(block_on(scene.store.head(draft.stream)).unwrap(), scene.service.now())
+        .book(block_on(scene.store.head(draft.stream)).unwrap(), scene.service.clock.now())
         .unwrap();
     assert_eq!(block_on(scene.store.book(vec![entry])).unwrap(), [Booked::Done]);
 }
@@ -383,11 +388,11 @@ fn book(scene: &Scene, draft: Draft) {
 fn an_epoch_that_is_being_closed_is_waited_for() {
     let scene = scene(config());
     work_epoch(&scene, 1);
-    let from = scene.service.now();
+    let from = scene.service.clock.now();
     scene.work(1, WORK_MS);
-    scene.observe(1, session(21), Interval { from, to: scene.service.now() });
+    scene.observe(1, session(21), Interval { from, to: scene.service.clock.now() });
     scene.pass(3_600_000);
-    let waits = block_on(scene.service.void_observation(
+    let waits = block_on(scene.service.money.void_observation(
         &Actor::system(),
         id(1),
         session(21),

@@ -52,16 +52,20 @@ impl Scene {
             FamilyId(Uuid::from_u128(7)),
         );
         let new = NewPool { name: "east".into(), description: None, max_nodes, config };
-        let pool = at_once(service.create_pool(&Actor::system(), new)).unwrap().id;
+        let pool = at_once(service.fleet.create_pool(&Actor::system(), new)).unwrap().id;
         let scene = Self { world, store, service, pool };
         for number in 1..=nodes {
             let wallet = Wallet {
                 address: crate::support::node::WALLET.parse().unwrap(),
                 version: 1,
-                since: scene.service.now(),
+                since: scene.service.clock.now(),
             };
-            let node =
-                money::node(id(number), UserId(Uuid::from_u128(1)), wallet, scene.service.now());
+            let node = money::node(
+                id(number),
+                UserId(Uuid::from_u128(1)),
+                wallet,
+                scene.service.clock.now(),
+            );
             let registration = Registration {
                 node,
                 caps: NodeCaps::default(),
@@ -94,8 +98,12 @@ impl Scene {
 
     fn becomes(&self, number: u32, status: NodeStatus) {
         let before = self.node(number);
-        let node =
-            Node { status, updated_at: self.service.now(), version: before.version + 1, ..before };
+        let node = Node {
+            status,
+            updated_at: self.service.clock.now(),
+            version: before.version + 1,
+            ..before
+        };
         assert!(at_once(self.store.update_node(node, money::audit("node.update"))).unwrap());
     }
 
@@ -103,7 +111,7 @@ impl Scene {
     fn pass(&self, minutes: i64) -> Health {
         for _ in 0..minutes {
             self.world.lock().unwrap().pass(MINUTE_MS);
-            at_once(self.service.check_due_pools()).unwrap();
+            at_once(self.service.fleet.check_due_pools()).unwrap();
         }
         at_once(self.store.pool_standing(self.pool)).unwrap().unwrap().health
     }
@@ -125,7 +133,7 @@ impl Scene {
     }
 
     fn is_raised(&self, about: &str) -> bool {
-        self.service.raised_alerts().iter().any(|(raised, _)| *raised == about)
+        self.service.notifications.raised_alerts().iter().any(|(raised, _)| *raised == about)
     }
 }
 
@@ -183,10 +191,10 @@ fn nobody_is_replaced_in_an_outage_of_ours_in_a_pool_that_is_worked_on_or_where_
     assert_eq!(scene.members(), [1, 2, 3, 4], "not wanted");
     let scene = Scene::new(5, 4, PoolConfig::default());
     scene.becomes(1, NodeStatus::Error);
-    scene.service.alert("mass-outage", "most are silent".into());
+    scene.service.notifications.alert("mass-outage", "most are silent".into());
     scene.pass(20);
     assert_eq!(scene.members(), [1, 2, 3, 4], "an outage of ours");
-    scene.service.clear_alert("mass-outage");
+    scene.service.notifications.clear_alert("mass-outage");
     let pool = scene.pool();
     let worked_on = Pool {
         status: lucid_model::fleet::pool::PoolStatus::Maintenance,

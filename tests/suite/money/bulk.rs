@@ -88,12 +88,16 @@ async fn available(store: &dyn Store, node: NodeId) -> MicroUsdt {
 }
 
 async fn a_batch_is_confirmed_as_a_whole(store: Arc<dyn Store>) {
-    let service = service(&store, ServiceConfig { four_eyes: true, ..money::config() });
+    let service = service(&store, {
+        let mut config = money::config();
+        config.rules.four_eyes = true;
+        config
+    });
     let (carol, dave) = (treasurer("carol"), treasurer("dave"));
     let payouts = manual(store.as_ref(), 1..=4).await;
     let [first, second, third, fourth] = payouts.as_slice() else { panic!("four") };
     let said = vec![paid(first, "t-1"), not_paid(second), paid(third, "t-3")];
-    let proposal = service.resolve_payouts(&carol, said.clone()).await.unwrap();
+    let proposal = service.money.resolve_payouts(&carol, said.clone()).await.unwrap();
     assert_eq!(
         (&proposal.about, proposal.decided.as_ref(), proposal.evidence.as_str()),
         (&About::Payouts(said), None, "3 payouts: 2 paid, 1 not paid")
@@ -103,7 +107,7 @@ async fn a_batch_is_confirmed_as_a_whole(store: Arc<dyn Store>) {
         PayoutState::Manual,
         "one alone moves nothing"
     );
-    let refused = service.decide_proposal(&carol, proposal.id, true).await.unwrap_err();
+    let refused = service.money.decide_proposal(&carol, proposal.id, true).await.unwrap_err();
     assert!(matches!(refused, ServiceError::Forbidden { .. }), "{refused}");
 
     // Somebody who confirmed it was stopped after the first payout, before its entry was booked.
@@ -112,7 +116,7 @@ async fn a_batch_is_confirmed_as_a_whole(store: Arc<dyn Store>) {
         &Payout { state: PayoutState::Confirmed, txid: Some("t-1".into()), ..first.clone() },
     )
     .await;
-    assert_eq!(service.decide_proposal(&dave, proposal.id, true).await.unwrap(), None);
+    assert_eq!(service.money.decide_proposal(&dave, proposal.id, true).await.unwrap(), None);
     let states = [
         (first, PayoutState::Confirmed),
         (second, PayoutState::Failed),
@@ -129,10 +133,11 @@ async fn a_batch_is_confirmed_as_a_whole(store: Arc<dyn Store>) {
         "its money is the node's again"
     );
     assert_eq!(available(store.as_ref(), first.node).await, MicroUsdt::ZERO);
-    let again = service.decide_proposal(&dave, proposal.id, true).await.unwrap_err();
+    let again = service.money.decide_proposal(&dave, proposal.id, true).await.unwrap_err();
     assert!(matches!(again, ServiceError::Changed { what: "proposal" }), "{again}");
     assert!(
         service
+            .money
             .proposal(proposal.id)
             .await
             .unwrap()
@@ -171,7 +176,11 @@ fn problems<T: std::fmt::Debug>(refused: Result<T, ServiceError>) -> Vec<(usize,
 fn a_batch_of_which_one_line_is_wrong_is_not_proposed_and_not_carried_out() {
     block_on(async {
         let store: Arc<dyn Store> = Arc::new(Memory::new().unwrap().open().unwrap());
-        let service = service(&store, ServiceConfig { four_eyes: true, ..money::config() });
+        let service = service(&store, {
+            let mut config = money::config();
+            config.rules.four_eyes = true;
+            config
+        });
         let (carol, dave) = (treasurer("carol"), treasurer("dave"));
         let payouts = manual(store.as_ref(), 1..=3).await;
         let sent = a_payout_to_send(store.as_ref(), 9).await;
@@ -186,32 +195,37 @@ fn a_batch_of_which_one_line_is_wrong_is_not_proposed_and_not_carried_out() {
                 vec![(1, "transaction_id"), (2, "payout_id")],
             ),
         ] {
-            assert_eq!(problems(service.resolve_payouts(&carol, said).await), expected);
+            assert_eq!(problems(service.money.resolve_payouts(&carol, said).await), expected);
         }
         let all = PageRequest { page: 1, limit: 10, sort: (), order: Order::Ascending };
-        assert_eq!(service.proposals(all).await.unwrap().total, 0, "nothing is proposed");
+        assert_eq!(service.money.proposals(all).await.unwrap().total, 0, "nothing is proposed");
 
-        let resolved = service.resolve_payouts(&carol, vec![paid(third, "t-3")]).await.unwrap();
-        service.decide_proposal(&dave, resolved.id, true).await.unwrap();
-        let taken = service.resolve_payouts(&carol, vec![paid(first, "t-3")]).await;
+        let resolved =
+            service.money.resolve_payouts(&carol, vec![paid(third, "t-3")]).await.unwrap();
+        service.money.decide_proposal(&dave, resolved.id, true).await.unwrap();
+        let taken = service.money.resolve_payouts(&carol, vec![paid(first, "t-3")]).await;
         assert_eq!(problems(taken), [(0, "transaction_id")], "one transaction pays one payout");
 
         // One of them is another by the time it is confirmed: none is carried out, and it can be
         // refused.
-        let proposal =
-            service.resolve_payouts(&carol, vec![not_paid(first), not_paid(second)]).await.unwrap();
+        let proposal = service
+            .money
+            .resolve_payouts(&carol, vec![not_paid(first), not_paid(second)])
+            .await
+            .unwrap();
         changed(
             store.as_ref(),
             &Payout { state: PayoutState::Confirmed, txid: Some("t-2".into()), ..second.clone() },
         )
         .await;
         assert_eq!(
-            problems(service.decide_proposal(&dave, proposal.id, true).await),
+            problems(service.money.decide_proposal(&dave, proposal.id, true).await),
             [(1, "payout_id")]
         );
         assert_eq!(store.payout(first.id).await.unwrap().unwrap().state, PayoutState::Manual);
-        assert_eq!(service.decide_proposal(&dave, proposal.id, false).await.unwrap(), None);
+        assert_eq!(service.money.decide_proposal(&dave, proposal.id, false).await.unwrap(), None);
         let refused = service
+            .money
             .resolve_payouts(&Actor { roles: vec![Role::Operator], ..carol }, vec![not_paid(first)])
             .await
             .unwrap_err();
@@ -256,13 +270,11 @@ fn everybody_who_was_not_paid_is_told_with_amount_since_and_reason() {
     block_on(async {
         let store: Arc<dyn Store> = Arc::new(Memory::new().unwrap().open().unwrap());
         let usdt = |amount: i64| amount * 1_000_000;
-        let config = ServiceConfig {
-            wallet_cooldown_ms: 86_400_000,
-            payout_min: MicroUsdt(usdt(10)),
-            ..money::config()
-        };
+        let mut config = money::config();
+        config.fleet.wallet_cooldown_ms = 86_400_000;
+        config.money.payout_min = MicroUsdt(usdt(10));
         let service = service(&store, config);
-        let now = service.now();
+        let now = service.clock.now();
         let hour = PeriodLength::new(3_600).unwrap();
         let mature = hour.period_at(now.plus_ms(-2 * 3_600_000));
         let before = hour.period_at(mature.start().plus_ms(-1));
@@ -313,7 +325,7 @@ fn everybody_who_was_not_paid_is_told_with_amount_since_and_reason() {
         let manual = &manual(store.as_ref(), 2..=2).await[0];
 
         let all = PageRequest { page: 1, limit: 100, sort: (), order: Order::Ascending };
-        let report = service.unpaid(UnpaidFilter::default(), all).await.unwrap();
+        let report = service.money.unpaid(UnpaidFilter::default(), all).await.unwrap();
         let of_payout = usdt(10);
         assert_eq!(
             told(&report),
@@ -350,7 +362,7 @@ fn everybody_who_was_not_paid_is_told_with_amount_since_and_reason() {
             PaymentsSwitch { frozen: Some(freeze), version: 1, ..PaymentsSwitch::default() };
         assert!(store.set_payments_switch(frozen, money::audit("payouts.freeze")).await.unwrap());
         let only = |filter: UnpaidFilter| {
-            service.unpaid(filter, PageRequest { order: Order::Descending, ..all })
+            service.money.unpaid(filter, PageRequest { order: Order::Descending, ..all })
         };
         assert_eq!(
             told(
@@ -374,6 +386,7 @@ fn everybody_who_was_not_paid_is_told_with_amount_since_and_reason() {
             1
         );
         let page = service
+            .money
             .unpaid(UnpaidFilter::default(), PageRequest { page: 3, limit: 4, ..all })
             .await
             .unwrap();

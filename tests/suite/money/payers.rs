@@ -251,7 +251,7 @@ fn transfers(sandbox: &SandboxProcess) -> usize {
 async fn pays_all(store: &dyn Store, payer: &Service, tenure: &Tenure) {
     let began = std::time::Instant::now();
     while !store.open_payouts(10).await.unwrap().is_empty() {
-        payer.pay_step(tenure).await.unwrap();
+        payer.money.pay_step(tenure).await.unwrap();
         assert!(began.elapsed() < PATIENCE, "{:?}", store.open_payouts(10).await.unwrap());
     }
     let all = lucid_ports::PageRequest {
@@ -277,25 +277,28 @@ async fn an_older_payer_is_shut_out(url: &str, sandbox: &SandboxProcess) {
     let ((stopped, stops), gate) = (mpsc::sync_channel(1), parking::Gate::default());
     let old = payer(&old_store, sandbox, &dir.path().join("old"), Some((stopped, gate.clone())));
     let new = payer(&store, sandbox, &dir.path().join("new"), None);
-    old.recover_payouts(&good(1)).await.unwrap();
+    old.money.recover_payouts(&good(1)).await.unwrap();
     let paying = tokio::spawn({
         let old = Arc::clone(&old);
-        async move { old.pay_step(&good(1)).await }
+        async move { old.money.pay_step(&good(1)).await }
     });
     // It has read, and has not written.
     tokio::task::spawn_blocking(move || stops.recv_timeout(PATIENCE).unwrap()).await.unwrap();
-    new.recover_payouts(&good(2)).await.unwrap();
+    new.money.recover_payouts(&good(2)).await.unwrap();
     gate.open();
     let refused = paying.await.unwrap().unwrap_err();
     assert!(matches!(refused, ServiceError::PayerReplaced { by: Some(Fence(2)) }), "{refused}");
     assert!(
-        old.raised_alerts().iter().any(|(about, message)| *about == PAYER && message.contains('2')),
+        old.notifications
+            .raised_alerts()
+            .iter()
+            .any(|(about, message)| *about == PAYER && message.contains('2')),
         "{:?}",
-        old.raised_alerts()
+        old.notifications.raised_alerts()
     );
     assert_eq!(store.payout(payout.id).await.unwrap().unwrap(), payout, "nothing was written");
     assert!(matches!(
-        old.recover_payouts(&good(1)).await.unwrap_err(),
+        old.money.recover_payouts(&good(1)).await.unwrap_err(),
         ServiceError::PayerReplaced { by: Some(Fence(2)) }
     ));
     let before = transfers(sandbox);
@@ -306,13 +309,13 @@ async fn an_older_payer_is_shut_out(url: &str, sandbox: &SandboxProcess) {
     let payout = a_payout_to_send(store.as_ref(), 2).await;
     let over = Tenure::new(Fence(2), || false);
     assert!(matches!(
-        new.pay_step(&over).await.unwrap_err(),
+        new.money.pay_step(&over).await.unwrap_err(),
         ServiceError::PayerReplaced { by: None }
     ));
     assert_eq!(store.payout(payout.id).await.unwrap().unwrap().state, PayoutState::Submitting);
     assert_eq!(transfers(sandbox), before + 1);
     let last = payer(&store, sandbox, &dir.path().join("last"), None);
-    assert_eq!(last.recover_payouts(&good(3)).await.unwrap(), 1);
+    assert_eq!(last.money.recover_payouts(&good(3)).await.unwrap(), 1);
     pays_all(store.as_ref(), &last, &good(3)).await;
     assert_eq!(transfers(sandbox), before + 2);
 }
@@ -332,12 +335,12 @@ async fn a_payout_of_a_node_that_cannot_be_paid_any_more_is_held() {
     let store = lucid_testkit::STORES.open("memory://").await.unwrap();
     let payout = a_payout_to_send(store.as_ref(), 1).await;
     let payer = payer(&store, &sandbox, dir.path(), None);
-    let mut told = payer.bus().subscribe();
+    let mut told = payer.notifications.bus().subscribe();
     let node = store.node(payout.node).await.unwrap().unwrap();
     let suspended = Node { status: NodeStatus::Suspended, version: node.version + 1, ..node };
     assert!(store.update_node(suspended, money::audit("node.update")).await.unwrap());
-    payer.recover_payouts(&good(1)).await.unwrap();
-    payer.pay_step(&good(1)).await.unwrap();
+    payer.money.recover_payouts(&good(1)).await.unwrap();
+    payer.money.pay_step(&good(1)).await.unwrap();
     let ended = store.payout(payout.id).await.unwrap().unwrap();
     assert_eq!((ended.state, ended.closed), (PayoutState::Cancelled, true));
     assert_eq!(store.head(Stream::Node(payout.node)).await.unwrap().balances.available, AMOUNT);

@@ -602,7 +602,7 @@ fn a_payout_that_the_payment_service_does_not_know_stops_payments() {
     let ports = Ports { rail: Some(rail), ..ports(&world, Arc::clone(&store), policies()) };
     let service = Service::new(ports, money::config(), FamilyId(Uuid::from_u128(7)));
     block_on(async {
-        let now = service.now();
+        let now = service.clock.now();
         let ended = |number: u128, state| Payout {
             id: PayoutId(Uuid::from_u128(number)),
             node: NodeId(Uuid::from_u128(number)),
@@ -616,23 +616,27 @@ fn a_payout_that_the_payment_service_does_not_know_stops_payments() {
         };
         let not_paid = ended(1, PayoutState::Failed);
         assert!(store.create_payout(not_paid, money::audit("payout.create")).await.unwrap());
-        while service.reconcile_step().await.unwrap() {}
-        assert_eq!(service.payments_switch().await.unwrap().frozen, None, "neither of them paid");
+        while service.money.reconcile_step().await.unwrap() {}
+        assert_eq!(
+            service.money.payments_switch().await.unwrap().frozen,
+            None,
+            "neither of them paid"
+        );
         let paid = Payout { txid: Some("t-1".into()), ..ended(2, PayoutState::Confirmed) };
         assert!(store.create_payout(paid.clone(), money::audit("payout.create")).await.unwrap());
-        while service.reconcile_step().await.unwrap() {}
+        while service.money.reconcile_step().await.unwrap() {}
         assert_eq!(
-            service.payments_switch().await.unwrap().frozen,
+            service.money.payments_switch().await.unwrap().frozen,
             None,
             "one look-up stops nobody"
         );
-        while service.reconcile_step().await.unwrap() {}
-        let freeze = service.payments_switch().await.unwrap().frozen.unwrap();
+        while service.money.reconcile_step().await.unwrap() {}
+        let freeze = service.money.payments_switch().await.unwrap().frozen.unwrap();
         assert!(
             freeze.by == "system" && freeze.reason.contains(&paid.id.to_string()),
             "{freeze:?}"
         );
-        let standing = service.standing().await.unwrap();
+        let standing = service.review.standing().await.unwrap();
         assert_eq!(standing.safety().0, Safety::Stopped);
     });
 }

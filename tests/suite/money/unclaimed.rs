@@ -10,7 +10,7 @@ use lucid_model::{
     },
 };
 use lucid_ports::{Fence, Order, PageRequest, PayoutFilter, PayoutSort, Tenure};
-use lucid_service::{Actor, Role, ServiceConfig, verify_books};
+use lucid_service::{Actor, Role, verify_books};
 
 use crate::{
     support::{block_on, money},
@@ -26,42 +26,45 @@ fn available(scene: &Scene, node: u8) -> i64 {
 }
 
 fn unclaimed(scene: &Scene) -> i64 {
-    block_on(scene.service.standing()).unwrap().unclaimed.0
+    block_on(scene.service.review.standing()).unwrap().unclaimed.0
 }
 
 /// What the payer does again and again.
 fn plan(scene: &Scene) {
-    block_on(scene.service.plan_due_run(&Tenure::new(Fence(1), || true))).unwrap();
+    block_on(scene.service.money.plan_due_run(&Tenure::new(Fence(1), || true))).unwrap();
 }
 
 #[test]
 fn what_a_node_left_behind_is_claimed_within_a_year_or_kept_apart() {
     let usdt = MicroUsdt(1_000_000);
-    let config = ServiceConfig {
-        budget: Some(BUDGET),
-        maturity_ms: 0,
-        payout_min: MicroUsdt(10_000_000),
-        payout_final_min: usdt,
-        claimable_ms: 365 * DAY_MS,
-        ..money::config()
-    };
+    let mut config = money::config();
+    config.money.budget = Some(BUDGET);
+    config.money.maturity_ms = 0;
+    config.money.payout_min = MicroUsdt(10_000_000);
+    config.money.payout_final_min = usdt;
+    config.money.claimable_ms = 365 * DAY_MS;
     let scene = Scene::with(&["observation-only", "hardware-and-identity", "proportional"], config);
-    block_on(scene.service.fund_treasury(&Actor::system(), "test", MicroUsdt(100_000_000), "test"))
-        .unwrap();
+    block_on(scene.service.money.fund_treasury(
+        &Actor::system(),
+        "test",
+        MicroUsdt(100_000_000),
+        "test",
+    ))
+    .unwrap();
     for node in [1, 2] {
         scene.work(node, 1_500_000);
         scene.observe(
             node,
             session(node.into()),
             lucid_model::telemetry::credit::Interval {
-                from: scene.service.now().plus_ms(-1_500_000),
-                to: scene.service.now(),
+                from: scene.service.clock.now().plus_ms(-1_500_000),
+                to: scene.service.clock.now(),
             },
         );
     }
-    scene.pass(scene.epoch.end().ms_since(scene.service.now()) + 1);
-    while block_on(scene.service.close_due_epoch()).unwrap().is_some() {}
-    while block_on(scene.service.settle_due_period()).unwrap().is_some() {}
+    scene.pass(scene.epoch.end().ms_since(scene.service.clock.now()) + 1);
+    while block_on(scene.service.epochs.close_due_epoch()).unwrap().is_some() {}
+    while block_on(scene.service.money.settle_due_period()).unwrap().is_some() {}
     let (first, second) = (available(&scene, 1), available(&scene, 2));
     assert_eq!(first + second, BUDGET.0);
     assert!(first < usdt.0 && second < usdt.0, "{first} {second}");
@@ -69,7 +72,7 @@ fn what_a_node_left_behind_is_claimed_within_a_year_or_kept_apart() {
     // Both leave a day later: nothing is paid by itself.
     scene.pass(DAY_MS);
     for node in [1, 2] {
-        block_on(scene.service.transition(&Actor::system(), id(node), NodeEvent::Deregister))
+        block_on(scene.service.fleet.transition(&Actor::system(), id(node), NodeEvent::Deregister))
             .unwrap();
     }
     let one_hour_less = 3_600_000;
@@ -86,7 +89,7 @@ fn what_a_node_left_behind_is_claimed_within_a_year_or_kept_apart() {
 
     // One claims it in the last hour: a treasurer plans a run of that node, and of any amount.
     let carol = Actor { subject: "carol".into(), roles: vec![Role::Treasurer], ..Actor::system() };
-    let run = block_on(scene.service.plan_run(&carol, vec![id(2)])).unwrap();
+    let run = block_on(scene.service.money.plan_run(&carol, vec![id(2)])).unwrap();
     plan(&scene);
     let planned = block_on(scene.store.run(run.id)).unwrap().unwrap();
     assert_eq!(
@@ -109,7 +112,7 @@ fn what_a_node_left_behind_is_claimed_within_a_year_or_kept_apart() {
     assert_eq!(block_on(scene.store.account_total(Account::Unclaimed)).unwrap().0, first);
 
     // What is claimed and then not paid can be claimed for another year: something moved.
-    block_on(scene.service.cancel_run(&carol, run.id, "another day".into())).unwrap();
+    block_on(scene.service.money.cancel_run(&carol, run.id, "another day".into())).unwrap();
     let payouts = || {
         let all = PageRequest {
             page: 1,
@@ -120,7 +123,7 @@ fn what_a_node_left_behind_is_claimed_within_a_year_or_kept_apart() {
         block_on(scene.store.payouts(&PayoutFilter::default(), all)).unwrap().items
     };
     let payout = payouts().pop().unwrap();
-    block_on(scene.service.cancel_payout(&carol, payout.id, "another day".into())).unwrap();
+    block_on(scene.service.money.cancel_payout(&carol, payout.id, "another day".into())).unwrap();
     scene.pass(364 * DAY_MS);
     plan(&scene);
     assert_eq!((available(&scene, 2), unclaimed(&scene)), (second, first));

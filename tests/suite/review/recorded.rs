@@ -33,15 +33,20 @@ async fn closed_with(policy: &str, cache: &std::path::Path) -> (Arc<dyn Store>, 
         fleet::work(&store, NODES, epoch).await;
     }
     let service = fleet::service(&store, cache, EPOCHS, 2, 1).await;
-    while service.close_due_epoch().await.unwrap().is_some() {}
+    while service.epochs.close_due_epoch().await.unwrap().is_some() {}
     (store, service)
 }
 
 async fn simulated(service: &Service, policy: &str, pool: Option<PoolScope>) -> Simulation<Change> {
-    let version =
-        service.policy_version(PolicyKind::Scoring, policy, "1.0.0").await.unwrap().version;
+    let version = service
+        .policies
+        .policy_version(PolicyKind::Scoring, policy, "1.0.0")
+        .await
+        .unwrap()
+        .version;
     let range = Interval { from: fleet::epoch(0).start(), to: fleet::epoch(EPOCHS + 1).end() };
     let (_, Simulated::Scores(simulation)) = service
+        .review
         .simulate(&Actor::system(), &version, &ParamValues::new(), (range, pool))
         .await
         .unwrap()

@@ -9,9 +9,7 @@ use lucid_model::{
     telemetry::credit::Interval,
 };
 use lucid_ports::{Order, PageRequest};
-use lucid_service::{
-    Actor, NewShadow, Role, ServiceConfig, ServiceError, Simulated, VersionFilter,
-};
+use lucid_service::{Actor, NewShadow, Role, ServiceError, Simulated, VersionFilter};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -27,18 +25,24 @@ use crate::{
 const BUDGET: MicroUsdt = MicroUsdt(9_000_000);
 
 fn scene() -> Scene {
-    let config = ServiceConfig { budget: Some(BUDGET), ..money::config() };
+    let mut config = money::config();
+    config.money.budget = Some(BUDGET);
     let scene = Scene::with(&["observation-only", "hardware-and-identity", "proportional"], config);
-    block_on(scene.service.fund_treasury(&Actor::system(), "test", MicroUsdt(100_000_000), "test"))
-        .unwrap();
+    block_on(scene.service.money.fund_treasury(
+        &Actor::system(),
+        "test",
+        MicroUsdt(100_000_000),
+        "test",
+    ))
+    .unwrap();
     scene
 }
 
 fn version(scene: &Scene, name: &str) -> PolicyVersion {
     let bundle = read_bundle(&root().join(format!("policies/{name}/1.0.0"))).unwrap();
-    block_on(scene.service.stage(&Actor::system(), bundle, "test")).unwrap();
+    block_on(scene.service.policies.stage(&Actor::system(), bundle, "test")).unwrap();
     let found =
-        block_on(scene.service.policy_versions(&VersionFilter {
+        block_on(scene.service.policies.policy_versions(&VersionFilter {
             name: Some(name.into()),
             ..VersionFilter::default()
         }))
@@ -48,14 +52,14 @@ fn version(scene: &Scene, name: &str) -> PolicyVersion {
 
 fn begin(scene: &Scene, name: &str) -> Result<Shadow, Box<ServiceError>> {
     let new = NewShadow { params: ParamValues::new(), pool: None, reason: "to see".into() };
-    block_on(scene.service.begin_shadow(&Actor::system(), &version(scene, name), new))
+    block_on(scene.service.review.begin_shadow(&Actor::system(), &version(scene, name), new))
         .map_err(Box::new)
 }
 
 /// The first works all of ten minutes, the second half of them. Then the epoch, which is a
 /// settlement period too, ends.
 fn epoch(scene: &Scene, i: u64) {
-    let from = scene.service.now();
+    let from = scene.service.clock.now();
     for half_minute in 0..20 {
         scene.report(1);
         if half_minute < 10 {
@@ -68,17 +72,17 @@ fn epoch(scene: &Scene, i: u64) {
         scene.observe(
             node,
             session(i * 10 + u64::from(node)),
-            Interval { from, to: scene.service.now() },
+            Interval { from, to: scene.service.clock.now() },
         );
     }
     scene.pass(3_600_000 - 600_000 + 1);
-    while block_on(scene.service.close_due_epoch()).unwrap().is_some() {}
-    while block_on(scene.service.settle_due_period()).unwrap().is_some() {}
+    while block_on(scene.service.epochs.close_due_epoch()).unwrap().is_some() {}
+    while block_on(scene.service.money.settle_due_period()).unwrap().is_some() {}
 }
 
 fn ask(scene: &Scene) -> u32 {
     let mut steps = 0;
-    while block_on(scene.service.ask_shadows()).unwrap() {
+    while block_on(scene.service.review.ask_shadows()).unwrap() {
         steps += 1;
     }
     steps
@@ -86,7 +90,7 @@ fn ask(scene: &Scene) -> u32 {
 
 fn said(scene: &Scene, shadow: &Shadow) -> Vec<ShadowResult> {
     let all = PageRequest { page: 1, limit: 100, sort: (), order: Order::Ascending };
-    block_on(scene.service.shadow_results(shadow.id, all)).unwrap().1.items
+    block_on(scene.service.review.shadow_results(shadow.id, all)).unwrap().1.items
 }
 
 #[test]
@@ -95,7 +99,9 @@ fn a_shadow_says_of_each_epoch_what_it_would_have_scored() {
     let shadow = begin(&scene, "observation-weighted").unwrap();
     assert_eq!(ask(&scene), 0, "nothing is over");
     let standing = |name: &str| {
-        block_on(scene.service.policy_version(PolicyKind::Scoring, name, "1.0.0")).unwrap().standing
+        block_on(scene.service.policies.policy_version(PolicyKind::Scoring, name, "1.0.0"))
+            .unwrap()
+            .standing
     };
     assert_eq!(
         [standing("observation-weighted"), standing("observation-only")],
@@ -112,7 +118,7 @@ fn a_shadow_says_of_each_epoch_what_it_would_have_scored() {
     );
     // The first says what a simulation of that epoch says: nothing of its own came before.
     let range = scene.epoch.interval();
-    let simulated = block_on(scene.service.simulate(
+    let simulated = block_on(scene.service.review.simulate(
         &Actor::system(),
         &version(&scene, "observation-weighted"),
         &ParamValues::new(),
@@ -133,7 +139,8 @@ fn a_shadow_says_of_each_epoch_what_it_would_have_scored() {
     assert_eq!((row.header.policy.name.as_str(), row.row.observed_s), ("observation-only", 600));
 
     let ended =
-        block_on(scene.service.end_shadow(&Actor::system(), shadow.id, "seen".into())).unwrap();
+        block_on(scene.service.review.end_shadow(&Actor::system(), shadow.id, "seen".into()))
+            .unwrap();
     assert_eq!(ended.ended.as_ref().unwrap().reason, "seen");
     epoch(&scene, 3);
     assert_eq!(
@@ -161,7 +168,7 @@ fn a_shadow_of_a_payout_policy_says_in_usdt_who_would_have_got_what() {
     }
     // The recorded period says the same.
     let range = Interval { from: scene.epoch.start(), to: scene.epoch.end() };
-    let simulated = block_on(scene.service.simulate(
+    let simulated = block_on(scene.service.review.simulate(
         &Actor::system(),
         &version(&scene, "capped-tiers"),
         &ParamValues::new(),
@@ -172,7 +179,7 @@ fn a_shadow_of_a_payout_policy_says_in_usdt_who_would_have_got_what() {
     assert_eq!(said(&scene, &tiers)[0].findings, Findings::Money(simulation.summary(20)));
     assert_eq!(simulation.csv().lines().count(), 3);
     // What is active changes nothing.
-    let same = block_on(scene.service.simulate(
+    let same = block_on(scene.service.review.simulate(
         &Actor::system(),
         &version(&scene, "proportional"),
         &ParamValues::new(),
@@ -200,7 +207,7 @@ fn what_cannot_run_as_a_shadow_is_refused_with_its_reason() {
     };
     let version = version(&scene, "new-node-ramp");
     let begin_with = |actor: &Actor, params: &[(&str, i64)]| {
-        block_on(scene.service.begin_shadow(actor, &version, new(params))).map_err(Box::new)
+        block_on(scene.service.review.begin_shadow(actor, &version, new(params))).map_err(Box::new)
     };
     assert!(
         matches!(begin_with(&Actor::system(), &[("nonsense", 1)]), Err(refused) if matches!(*refused, ServiceError::BundleRefused { .. }))
@@ -211,13 +218,16 @@ fn what_cannot_run_as_a_shadow_is_refused_with_its_reason() {
     );
     // A version that is retired meanwhile is not asked any more.
     let shadow = begin_with(&Actor::system(), &[]).unwrap();
-    let standing =
-        block_on(scene.service.policy_version(PolicyKind::Scoring, "new-node-ramp", "1.0.0"))
-            .unwrap();
-    block_on(scene.service.retire(&Actor::system(), standing, "old".into())).unwrap();
+    let standing = block_on(scene.service.policies.policy_version(
+        PolicyKind::Scoring,
+        "new-node-ramp",
+        "1.0.0",
+    ))
+    .unwrap();
+    block_on(scene.service.policies.retire(&Actor::system(), standing, "old".into())).unwrap();
     epoch(&scene, 1);
     ask(&scene);
-    let over = block_on(scene.service.shadow(shadow.id)).unwrap();
+    let over = block_on(scene.service.review.shadow(shadow.id)).unwrap();
     assert_eq!((over.ended.unwrap().by.as_str(), said(&scene, &shadow).len()), ("system", 0));
     assert!(
         matches!(begin_with(&Actor::system(), &[]), Err(refused) if matches!(*refused, ServiceError::Retired { .. }))

@@ -18,17 +18,17 @@ use lucid_testkit::fleet;
 
 /// A service without limits whose settlement periods are hours.
 pub fn config() -> ServiceConfig {
-    ServiceConfig {
-        score_multiplier: Ppm(1_000_000),
-        observation_min_s: 0,
-        eligibility_window_s: 3600,
-        epoch_close_delay_ms: 0,
-        reports_waiting_max: 64,
-        sample_limits: lucid_service::SampleLimits { per_day: u32::MAX, late_per_day: u32::MAX },
-        enrolments_per_owner_max: 0,
-        events_buffered_max: 16,
-        ..fleet::config(2)
-    }
+    let mut config = fleet::config(2);
+    config.rules.score_multiplier = Ppm(1_000_000);
+    config.epochs.observation_min_s = 0;
+    config.epochs.eligibility_window_s = 3600;
+    config.epochs.epoch_close_delay_ms = 0;
+    config.telemetry.reports_waiting_max = 64;
+    config.telemetry.sample_limits =
+        lucid_service::SampleLimits { per_day: u32::MAX, late_per_day: u32::MAX };
+    config.fleet.enrolments_per_owner_max = 0;
+    config.notifications.events_buffered_max = 16;
+    config
 }
 
 /// An entry that says who did what.

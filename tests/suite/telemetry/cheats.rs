@@ -86,7 +86,8 @@ impl Scene {
         );
         for policy in policies {
             let bundle = read_bundle(&root().join(format!("policies/{policy}/1.0.0"))).unwrap();
-            let staged = block_on(service.stage(&Actor::system(), bundle, "test")).unwrap();
+            let staged =
+                block_on(service.policies.stage(&Actor::system(), bundle, "test")).unwrap();
             let digest = staged.version.unwrap().policy.digest;
             let request = ActivationRequest {
                 scope: Scope::Default,
@@ -95,17 +96,18 @@ impl Scene {
                 start: Start::Now,
                 reason: "test".into(),
             };
-            block_on(service.activate(&Actor::system(), request)).unwrap();
+            block_on(service.policies.activate(&Actor::system(), request)).unwrap();
         }
         // The next full hour.
         let hour = PeriodLength::new(HOUR_S).unwrap();
-        let epoch = hour.period_at(service.now()).next();
-        let wallet = Wallet { address: WALLET.parse().unwrap(), version: 1, since: service.now() };
+        let epoch = hour.period_at(service.clock.now()).next();
+        let wallet =
+            Wallet { address: WALLET.parse().unwrap(), version: 1, since: service.clock.now() };
         for number in [1, 2] {
             let node = Node {
                 public_key: Some(PublicKey(key(number).verifying_key().to_bytes())),
-                activated_at: Some(service.now()),
-                ..money::node(id(number), UserId(Uuid::from_u128(1)), wallet, service.now())
+                activated_at: Some(service.clock.now()),
+                ..money::node(id(number), UserId(Uuid::from_u128(1)), wallet, service.clock.now())
             };
             let registration = Registration {
                 node,
@@ -118,7 +120,7 @@ impl Scene {
         }
         let scene =
             Self { world, store, service, epoch, sequences: Mutex::default(), _cache: cache };
-        scene.pass(epoch.start().ms_since(scene.service.now()));
+        scene.pass(epoch.start().ms_since(scene.service.clock.now()));
         scene
     }
 
@@ -159,8 +161,13 @@ impl Scene {
         samples: Vec<NewSample>,
     ) -> Result<Reported, Box<ServiceError>> {
         let proof = Self::proof(number, "metrics", sequence);
-        block_on(self.service.report(&Self::actor(number), id(number), Some(proof), samples))
-            .map_err(Box::new)
+        block_on(self.service.telemetry.report(
+            &Self::actor(number),
+            id(number),
+            Some(proof),
+            samples,
+        ))
+        .map_err(Box::new)
     }
 
     pub fn report(&self, number: u8) {
@@ -180,8 +187,13 @@ impl Scene {
     pub fn observe(&self, number: u8, session: SessionId, span: Interval) -> Reported {
         let proof = Self::proof(number, "observations", self.next(number));
         let new = NewSession { session, span, quality: Ppm(900_000), usage: None };
-        block_on(self.service.observe(&Self::actor(number), id(number), Some(proof), vec![new]))
-            .unwrap()
+        block_on(self.service.telemetry.observe(
+            &Self::actor(number),
+            id(number),
+            Some(proof),
+            vec![new],
+        ))
+        .unwrap()
     }
 
     pub fn since_start(&self, from_ms: i64, to_ms: i64) -> Interval {
@@ -193,9 +205,9 @@ impl Scene {
 
     /// Credited seconds of the two nodes.
     fn credited(&self) -> [u32; 2] {
-        let rest = self.epoch.end().ms_since(self.service.now()).max(0);
+        let rest = self.epoch.end().ms_since(self.service.clock.now()).max(0);
         self.pass(rest + 1);
-        while block_on(self.service.close_due_epoch()).unwrap().is_some() {}
+        while block_on(self.service.epochs.close_due_epoch()).unwrap().is_some() {}
         let chunks = block_on(self.store.scored(self.epoch.start_s)).unwrap();
         let of = |number| {
             chunks
@@ -325,7 +337,8 @@ fn a_report_that_another_key_signed_is_none() {
         signature: key(2).sign(b"anything").to_bytes().to_vec(),
         ..Scene::proof(1, "metrics", 99)
     };
-    let refused = block_on(scene.service.report(&Scene::actor(1), id(1), Some(forged), Vec::new()));
+    let refused =
+        block_on(scene.service.telemetry.report(&Scene::actor(1), id(1), Some(forged), Vec::new()));
     assert!(matches!(refused, Err(ServiceError::Unproven { .. })), "{refused:?}");
     scene.observe(1, session(1), scene.since_start(0, 90_000));
     // The observation itself was a signed report half a minute after the last one.

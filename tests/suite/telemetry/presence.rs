@@ -86,7 +86,7 @@ impl Fleet {
     /// Each replica asks the coordinator, whose answers are a little off.
     fn check(&self, noise_ms: i64) {
         for replica in &self.replicas {
-            replica.service.follow_shared_clock(Checked {
+            replica.service.clock.follow_shared(Checked {
                 ahead_ms: replica.ahead_ms + noise_ms,
                 within_ms: NOISE_MS,
             });
@@ -104,8 +104,13 @@ impl Fleet {
         let proof =
             ReportProof { kind: "heartbeat", sequence: self.sequence, body, signature, from: None };
         let actor = Actor { node: Some(id), roles: vec![Role::Node], ..Actor::system() };
-        block_on(self.replicas[replica].service.report(&actor, id, Some(proof), Vec::new()))
-            .unwrap();
+        block_on(self.replicas[replica].service.telemetry.report(
+            &actor,
+            id,
+            Some(proof),
+            Vec::new(),
+        ))
+        .unwrap();
     }
 
     fn credited_ms(&self) -> i64 {
@@ -154,14 +159,15 @@ fn whatever_happens_no_more_is_credited_than_by_one_replica_and_no_less() {
                     let operator = Actor { roles: vec![Role::Operator], ..Actor::system() };
                     let service = Arc::clone(&fleet.replicas[replica].service);
                     let id = fleet::node_id(0);
-                    block_on(service.transition(
+                    block_on(service.fleet.transition(
                         &operator,
                         id,
                         NodeEvent::Suspend { reason: "why".into(), until: None },
                     ))
                     .unwrap();
                     fleet.pass(10 * NOISE_MS + chance.below(20_000) as i64);
-                    block_on(service.transition(&operator, id, NodeEvent::LiftSuspension)).unwrap();
+                    block_on(service.fleet.transition(&operator, id, NodeEvent::LiftSuspension))
+                        .unwrap();
                     fleet.pass(10 * NOISE_MS);
                     last_ms = None;
                 }

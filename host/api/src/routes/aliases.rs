@@ -103,6 +103,7 @@ async fn available(
     let (pool, page) = (nodes::pool_filter(&params)?, nodes::page(&params)?);
     let found = api
         .service
+        .fleet
         .nodes(&actor, NodeFilter { status: Some(NodeStatus::Active), pool, owner: None }, page)
         .await?;
     Ok(Answer(NodeList {
@@ -123,7 +124,7 @@ async fn status(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<NodeStatusBody>, ApiError> {
-    let view = api.service.node(&actor, node_id(&api, &id).await?).await?;
+    let view = api.service.fleet.node(&actor, node_id(&api, &id).await?).await?;
     Ok(Answer(NodeStatusBody::new(&view.node, view.live.map(|live| live.last_seen))))
 }
 
@@ -140,8 +141,12 @@ async fn start(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<NodeStatusBody>, ApiError> {
-    let node =
-        api.service.transition(&actor, node_id(&api, &id).await?, NodeEvent::Activate).await?.node;
+    let node = api
+        .service
+        .fleet
+        .transition(&actor, node_id(&api, &id).await?, NodeEvent::Activate)
+        .await?
+        .node;
     Ok(Answer(NodeStatusBody::new(&node, None).started(&node)))
 }
 
@@ -160,6 +165,7 @@ async fn stop(
 ) -> Result<Answer<NodeStatusBody>, ApiError> {
     let node = api
         .service
+        .fleet
         .transition(&actor, node_id(&api, &id).await?, NodeEvent::Deactivate)
         .await?
         .node;
@@ -178,9 +184,9 @@ async fn pool(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<PoolBody>, ApiError> {
-    let view = api.service.node(&actor, node_id(&api, &id).await?).await?;
+    let view = api.service.fleet.node(&actor, node_id(&api, &id).await?).await?;
     let pool = view.node.pool.ok_or(ServiceError::NotFound { what: "pool" })?;
-    let (pool, _) = api.service.pool(&actor, pool).await?;
+    let (pool, _) = api.service.fleet.pool(&actor, pool).await?;
     Ok(Answer(PoolBody::from(&pool)))
 }
 
@@ -198,7 +204,9 @@ async fn join_pool(
     Path(id): Path<String>,
     json: Json<JoinPoolRequest>,
 ) -> Result<Response, ApiError> {
-    nodes::changed(&api.service.assign(&actor, node_id(&api, &id).await?, Some(json.value)).await?)
+    nodes::changed(
+        &api.service.fleet.assign(&actor, node_id(&api, &id).await?, Some(json.value)).await?,
+    )
 }
 
 /// Takes a node out of its pool.
@@ -214,7 +222,7 @@ async fn leave_pool(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    nodes::changed(&api.service.assign(&actor, node_id(&api, &id).await?, None).await?)
+    nodes::changed(&api.service.fleet.assign(&actor, node_id(&api, &id).await?, None).await?)
 }
 
 /// The latest score of a node.
@@ -236,7 +244,7 @@ async fn poot(
         sort: ScoreSort::CalculatedAt,
         order: lucid_ports::Order::Descending,
     };
-    let scores = api.service.scores(&actor, filter, newest).await?;
+    let scores = api.service.epochs.scores(&actor, filter, newest).await?;
     let score = scores.items.first().ok_or(ServiceError::NotFound { what: "score" })?;
     Ok(Answer(ScoreBody::of_epoch(&score.row, &score.header, score.calculated_at)))
 }
@@ -259,7 +267,7 @@ async fn node_payouts(
     let (status, page) = (payouts::status(&params)?, payouts::page(&params)?);
     let filter =
         PayoutFilter { node: Some(node_id(&api, &id).await?), status, ..PayoutFilter::default() };
-    let found = api.service.payouts(&actor, filter, page).await?;
+    let found = api.service.money.payouts(&actor, filter, page).await?;
     Ok(Answer(found.items.iter().map(LegacyPayoutBody::from).collect()))
 }
 
@@ -275,7 +283,7 @@ async fn usage(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<UsageBody>, ApiError> {
-    let view = api.service.node(&actor, node_id(&api, &id).await?).await?;
+    let view = api.service.fleet.node(&actor, node_id(&api, &id).await?).await?;
     let sample =
         view.live.and_then(|live| live.sample).ok_or(ServiceError::NotFound { what: "sample" })?;
     Ok(Answer(UsageBody::from(&sample)))
@@ -297,6 +305,7 @@ async fn usage_history(
     let range = TimeRange::read(params.get("time_range"))?;
     let samples = api
         .service
+        .telemetry
         .node_samples(&actor, node_id(&api, &id).await?, range.ms(), HISTORY_MAX)
         .await?;
     Ok(Answer(UsageHistoryBody { usage_history: samples.iter().map(UsageBody::from).collect() }))
@@ -316,7 +325,7 @@ async fn alerts(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<NodeAlertsBody>, ApiError> {
-    let found = api.service.node_alerts(&actor, node_id(&api, &id).await?).await?;
+    let found = api.service.fleet.node_alerts(&actor, node_id(&api, &id).await?).await?;
     let body = |alert: &lucid_service::NodeAlert| {
         let (value, limit) =
             alert.measured.map_or((None, None), |(kind, numbers)| measured(kind, Some(numbers)));

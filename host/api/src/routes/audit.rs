@@ -63,7 +63,7 @@ async fn list(
         return Err(FieldError::new("to", "must be after from").into());
     }
     let page = params.page(("at", ()), &[])?;
-    let found = api.service.audit(&actor, filter, page).await?;
+    let found = api.service.audit.audit(&actor, filter, page).await?;
     let items = found.items.iter().map(AuditEntryBody::from).collect();
     Ok(Answer(AuditList {
         entries: items,
@@ -81,6 +81,6 @@ async fn heads(
     State(api): State<Shared>,
     Caller(actor): Caller,
 ) -> Result<Answer<AuditHeadsBody>, ApiError> {
-    let (heads, seal) = api.service.audit_heads(&actor).await?;
+    let (heads, seal) = api.service.audit.audit_heads(&actor).await?;
     Ok(Answer(AuditHeadsBody::new(&heads, seal.as_ref(), api.service.public_key())))
 }

@@ -30,7 +30,7 @@ fn body(status: ClockStatus) -> ClockBody {
 #[utoipa::path(get, path = "/api/v1/clock", operation_id = "getClock", tag = "operations",
     responses((status = 200, body = ClockBody, description = "What the clocks say")))]
 async fn clock(State(api): State<Shared>, _caller: Caller) -> Answer<ClockBody> {
-    Answer(body(api.service.clock_status()))
+    Answer(body(api.service.clock.status()))
 }
 
 /// Accepts the wall clock as right.

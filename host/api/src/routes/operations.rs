@@ -57,8 +57,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(3);
 
 async fn store_answers(api: &Api) -> Result<(), String> {
     // What is known already is said also where the store answers nobody.
-    api.service.store_is_well()?;
-    match tokio::time::timeout(ANSWER_TIME_MAX, api.service.ready()).await {
+    api.service.vitals.store_is_well()?;
+    match tokio::time::timeout(ANSWER_TIME_MAX, api.service.fleet.ready()).await {
         Ok(answered) => answered.map_err(|error| error.to_string()),
         Err(_) => Err(format!("the store has not answered within {} s", ANSWER_TIME_MAX.as_secs())),
     }
@@ -66,13 +66,13 @@ async fn store_answers(api: &Api) -> Result<(), String> {
 
 async fn checks(api: &Api) -> Vec<Check> {
     let store = store_answers(api).await;
-    let tasks = api.service.tasks_live();
-    let policies = if api.service.policies_loaded() {
+    let tasks = api.service.vitals.tasks_live();
+    let policies = if api.service.policies.policies_loaded() {
         Ok(())
     } else {
         Err("a kind of policy is not active".to_owned())
     };
-    let raised = api.service.raised_alerts();
+    let raised = api.service.notifications.raised_alerts();
     let clock = raised
         .iter()
         .find(|(about, _)| [CLOCK, CLOCK_DOUBTED].contains(about))
@@ -98,7 +98,7 @@ async fn checks(api: &Api) -> Vec<Check> {
     responses((status = 200, body = HealthBody, description = "Healthy or degraded"), (status = 503, body = HealthBody, description = "Unhealthy")))]
 async fn health(State(api): State<Shared>) -> Response {
     let mut body =
-        HealthBody::new(env!("CARGO_PKG_VERSION"), api.service.now(), checks(&api).await);
+        HealthBody::new(env!("CARGO_PKG_VERSION"), api.service.clock.now(), checks(&api).await);
     body.checks.insert("environment".into(), api.environment.into());
     let status =
         if body.status == "unhealthy" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
@@ -162,8 +162,8 @@ async fn readiness(api: &Api) -> Response {
 #[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "operations",
     responses((status = 200, body = String, content_type = "text/plain; version=0.0.4", description = "The measurements")))]
 async fn metrics(State(api): State<Shared>) -> Response {
-    api.service.measure_tasks();
-    if let Ok(counts) = api.service.count_by_status().await {
+    api.service.vitals.measure_tasks();
+    if let Ok(counts) = api.service.fleet.count_by_status().await {
         for (status, count) in counts {
             metrics::gauge!("lucid_nodes", "status" => status.name())
                 .set(u32::try_from(count).map_or(f64::MAX, f64::from));

@@ -69,7 +69,7 @@ pub(super) async fn find(
     api: &Shared,
     Path((word, name, version)): &Named,
 ) -> Result<VersionStanding, ApiError> {
-    Ok(api.service.policy_version(kind(word)?, name, version).await?)
+    Ok(api.service.policies.policy_version(kind(word)?, name, version).await?)
 }
 
 pub(super) fn is_csv(params: &Params) -> Result<bool, ApiError> {
@@ -127,7 +127,7 @@ async fn list(
         )?,
     };
     Ok(Answer(PolicyVersionList {
-        policies: api.service.policy_versions(&filter).await?.iter().map(body).collect(),
+        policies: api.service.policies.policy_versions(&filter).await?.iter().map(body).collect(),
     }))
 }
 
@@ -145,7 +145,7 @@ async fn upload(
     Caller(actor): Caller,
     HandedIn(bundle): HandedIn,
 ) -> Result<Response, ApiError> {
-    let report = api.service.stage(&actor, bundle, "upload").await?.report;
+    let report = api.service.policies.stage(&actor, bundle, "upload").await?.report;
     match report.rejection() {
         None => Ok((StatusCode::CREATED, Answer(report_body(report))).into_response()),
         Some(reason) => {
@@ -165,7 +165,7 @@ async fn active(
     State(api): State<Shared>,
     _caller: Caller,
 ) -> Result<Answer<ActivePolicies>, ApiError> {
-    let (revision, active) = api.service.active_policies().await?;
+    let (revision, active) = api.service.policies.active_policies().await?;
     Ok(Answer(ActivePolicies {
         revision: revision.0,
         active: active.iter().map(ActivationBody::from).collect(),
@@ -183,7 +183,7 @@ async fn activations(
     _caller: Caller,
     params: Params,
 ) -> Result<Answer<ActivationList>, ApiError> {
-    let found = api.service.policy_activations(newest(&params)?).await?;
+    let found = api.service.policies.policy_activations(newest(&params)?).await?;
     Ok(Answer(ActivationList { activations: found.iter().map(ActivationBody::from).collect() }))
 }
 
@@ -199,7 +199,7 @@ async fn reports(
     _caller: Caller,
     params: Params,
 ) -> Result<Answer<PolicyReportList>, ApiError> {
-    let found = api.service.policy_reports(None, newest(&params)?).await?;
+    let found = api.service.policies.policy_reports(None, newest(&params)?).await?;
     Ok(Answer(PolicyReportList { reports: found.iter().map(PolicyReportBody::from).collect() }))
 }
 
@@ -217,6 +217,7 @@ async fn audit(
     let page = params.page(("at", ()), &[])?;
     let found = api
         .service
+        .audit
         .audit(
             &actor,
             AuditFilter { area: Some("policy".to_owned()), ..AuditFilter::default() },
@@ -262,6 +263,7 @@ async fn diff(
     let against = params.parsed("against", policies::version, "must be a version such as 1.0.0")?;
     let found = api
         .service
+        .policies
         .compare_policies(&find(&api, &named).await?.version, against.as_deref())
         .await?;
     Ok(Answer(PolicyDiffBody::new(&found.before, &found.after, &found.differences)))
@@ -281,7 +283,7 @@ async fn version_reports(
     params: Params,
 ) -> Result<Answer<PolicyReportList>, ApiError> {
     let digest = find(&api, &named).await?.version.policy.digest;
-    let found = api.service.policy_reports(Some(digest), newest(&params)?).await?;
+    let found = api.service.policies.policy_reports(Some(digest), newest(&params)?).await?;
     Ok(Answer(PolicyReportList { reports: found.iter().map(PolicyReportBody::from).collect() }))
 }
 
@@ -299,7 +301,7 @@ async fn check(
     json: Json<CheckPolicyRequest>,
 ) -> Result<Answer<GateReportBody>, ApiError> {
     let digest = find(&api, &named).await?.version.policy.digest;
-    Ok(Answer(report_body(api.service.check_version(&actor, digest, &json.value).await?)))
+    Ok(Answer(report_body(api.service.policies.check_version(&actor, digest, &json.value).await?)))
 }
 
 /// Asks a version about what is over.
@@ -322,7 +324,7 @@ async fn simulate(
 ) -> Result<Response, ApiError> {
     let csv = is_csv(&params)?;
     let (version, asked) = (find(&api, &named).await?.version, json.value);
-    let to = asked.to.unwrap_or_else(|| api.service.now());
+    let to = asked.to.unwrap_or_else(|| api.service.clock.now());
     let usual_days = if version.kind == PolicyKind::Payout { 7 } else { 1 };
     let range =
         Interval { from: asked.from.unwrap_or_else(|| to.plus_ms(-usual_days * DAY_MS)), to };
@@ -330,7 +332,7 @@ async fn simulate(
         return Err(FieldError::new("from", "must be before to").into());
     }
     let (identity, simulated) =
-        api.service.simulate(&actor, &version, &asked.params, (range, asked.pool)).await?;
+        api.service.review.simulate(&actor, &version, &asked.params, (range, asked.pool)).await?;
     if !csv {
         let body = match &simulated {
             Simulated::Scores(simulation) => {
@@ -376,6 +378,7 @@ async fn activate(
     let start = if asked.next_period { Start::NextPeriod } else { Start::Now };
     let reason = asked.reason.unwrap_or_default();
     api.service
+        .policies
         .activate(
             &actor,
             ActivationRequest { scope: asked.scope, digest, params: asked.params, start, reason },
@@ -398,7 +401,8 @@ async fn retire(
     named: Named,
     json: Json<ReasonRequest>,
 ) -> Result<Answer<PolicyVersionBody>, ApiError> {
-    let version = api.service.retire(&actor, find(&api, &named).await?, json.value).await?;
+    let version =
+        api.service.policies.retire(&actor, find(&api, &named).await?, json.value).await?;
     Ok(Answer(PolicyVersionBody::new(&version, Standing::Retired, &[])))
 }
 
@@ -418,6 +422,6 @@ pub(super) async fn roll_back(
     let scope = params
         .parsed("scope", |text| text.parse::<Scope>().ok(), "must be default or a pool's id")?
         .unwrap_or(Scope::Default);
-    api.service.roll_back(&actor, kind(&word)?, scope).await?;
+    api.service.policies.roll_back(&actor, kind(&word)?, scope).await?;
     active(State(api), Caller(actor)).await
 }

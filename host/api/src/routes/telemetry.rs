@@ -69,7 +69,7 @@ async fn heartbeat(
 ) -> Result<Answer<ReportBody>, ApiError> {
     let proof = json.report_proof("heartbeat")?;
     Ok(Answer(body(
-        &api.service.report(&actor, node_id(&api, &id).await?, proof, Vec::new()).await?,
+        &api.service.telemetry.report(&actor, node_id(&api, &id).await?, proof, Vec::new()).await?,
     )))
 }
 
@@ -88,7 +88,9 @@ async fn metrics(
 ) -> Result<Answer<ReportBody>, ApiError> {
     let proof = json.report_proof("metrics")?;
     let samples = json.value.iter().map(new_sample).collect();
-    Ok(Answer(body(&api.service.report(&actor, node_id(&api, &id).await?, proof, samples).await?)))
+    Ok(Answer(body(
+        &api.service.telemetry.report(&actor, node_id(&api, &id).await?, proof, samples).await?,
+    )))
 }
 
 fn new_sample(claimed: &ClaimedSample) -> NewSample {
@@ -140,7 +142,7 @@ async fn carried(
             format!("not one of the reports can be read; the first: {why}"),
         ));
     }
-    let mut outcomes = api.service.report_carried(&actor, reports).await.into_iter();
+    let mut outcomes = api.service.telemetry.report_carried(&actor, reports).await.into_iter();
     let outcome = |refusal: Option<FieldError>| match refusal {
         Some(error) => Some(Err(ApiError::from(error))),
         None => outcomes.next().map(|outcome| outcome.map_err(ApiError::from)),
@@ -182,7 +184,8 @@ async fn observations(
         usage: s.usage,
     };
     let sessions = json.value.iter().map(session).collect();
-    let reported = api.service.observe(&actor, node_id(&api, &id).await?, proof, sessions).await?;
+    let reported =
+        api.service.telemetry.observe(&actor, node_id(&api, &id).await?, proof, sessions).await?;
     Ok(Answer(ObservationsBody {
         observations: reported
             .sessions
@@ -210,6 +213,7 @@ async fn void(
     let session = session.parse().map_err(|_| ServiceError::NotFound { what: "observation" })?;
     let voided = api
         .service
+        .money
         .void_observation(&actor, node_id(&api, &id).await?, session, json.value)
         .await?;
     Ok(Answer(VoidedObservationBody {

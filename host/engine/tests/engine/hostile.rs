@@ -491,7 +491,7 @@ async fn each_of_them_fails_alone() {
             .await;
         match (&published, case.outcome) {
             (Err(error), Outcome::NotLoaded(start))
-                if error.policy == policy_of(&case.bundle) && error.detail.starts_with(start) =>
+                if *error.policy == policy_of(&case.bundle) && error.detail.starts_with(start) =>
             {
                 continue;
             }

@@ -23,7 +23,7 @@ async fn a_publication_that_fails_leaves_the_old_snapshot() {
         publish(&rig.engine, 5, &[(&built_in("proportional"), Scope::Default), (&bad, pool(1))])
             .await
             .unwrap_err();
-    assert_eq!(error.policy, policy_of(&bad));
+    assert_eq!(*error.policy, policy_of(&bad));
     assert!(
         error.detail.starts_with("imports: the component imports hostile:env/secrets"),
         "{error}"

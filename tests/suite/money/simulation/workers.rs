@@ -157,22 +157,24 @@ fn webhooks() -> Arc<dyn WebhookSender> {
 
 fn config() -> ServiceConfig {
     let huge = MicroUsdt(1_000_000_000_000);
-    ServiceConfig {
-        payout_min: MicroUsdt(1_000_000),
-        payout_final_min: MicroUsdt(900_000),
-        claimable_ms: 1_800_000,
-        budget: Some(BUDGET),
-        auto_approve_max: huge,
-        cycle_cap: Some(huge),
-        unknown_max: Some(DOUBT_MAX),
-        wallet_cooldown_ms: 3_600_000,
-        deadlines: DEADLINES,
-        pace: PACE,
-        payer_limits: PayerLimits { decided_ms_max: 20_000, timeout_ms: SEND_TIME_MAX_MS },
-        second_look_ms: SECOND_LOOK_MS,
-        rail_pause_ms: 2_000,
-        payouts_in_flight_max: 2,
-        ..money::config()
+    {
+        let mut config = money::config();
+        config.money.payout_min = MicroUsdt(1_000_000);
+        config.money.payout_final_min = MicroUsdt(900_000);
+        config.money.claimable_ms = 1_800_000;
+        config.money.budget = Some(BUDGET);
+        config.money.auto_approve_max = huge;
+        config.money.cycle_cap = Some(huge);
+        config.money.unknown_max = Some(DOUBT_MAX);
+        config.fleet.wallet_cooldown_ms = 3_600_000;
+        config.money.deadlines = DEADLINES;
+        config.money.pace = PACE;
+        config.money.payer_limits =
+            PayerLimits { decided_ms_max: 20_000, timeout_ms: SEND_TIME_MAX_MS };
+        config.money.second_look_ms = SECOND_LOOK_MS;
+        config.money.rail_pause_ms = 2_000;
+        config.money.payouts_in_flight_max = 2;
+        config
     }
 }
 
@@ -262,7 +264,9 @@ impl Scene {
         self.world.lock().unwrap().pass(SWEEP_MS);
         self.calm()?;
         for _ in 0..3 {
-            while patiently(self.office.reconcile_step()).map_err(|error| error.to_string())? {}
+            while patiently(self.office.money.reconcile_step())
+                .map_err(|error| error.to_string())?
+            {}
             self.world.lock().unwrap().pass(SECOND_LOOK_MS);
         }
         self.world.lock().unwrap().pass(LONG_AFTER_MS);
@@ -306,7 +310,7 @@ impl Scene {
                 .lock()
                 .unwrap()
                 .note(format!("treasurers say that {} ended: {outcome:?}", payout.id));
-            let resolved = at_once(self.office.resolve_payout(
+            let resolved = at_once(self.office.money.resolve_payout(
                 &treasurer(),
                 payout.id,
                 outcome,
@@ -336,7 +340,7 @@ impl Scene {
         match run {
             Some(run) => self.work_on_run(run, place.is_multiple_of(13)),
             None => self.told_of_run(
-                at_once(self.office.plan_run(&treasurer(), nodes)),
+                at_once(self.office.money.plan_run(&treasurer(), nodes)),
                 "is to be planned",
                 "run of a treasurer",
             ),
@@ -348,14 +352,14 @@ impl Scene {
         let (office, dave) = (&self.office, Actor { subject: "dave".into(), ..treasurer() });
         let (done, what, seen) = match run.state {
             _ if back => (
-                at_once(office.cancel_run(&dave, run.id, "no".into())),
+                at_once(office.money.cancel_run(&dave, run.id, "no".into())),
                 "is taken back",
                 "run taken back",
             ),
             RunState::Planned => {
-                (at_once(office.approve_run(&dave, run.id)), "is approved", "run approved")
+                (at_once(office.money.approve_run(&dave, run.id)), "is approved", "run approved")
             }
-            _ => (at_once(office.execute_run(&dave, run.id)), "is executed", "run executed"),
+            _ => (at_once(office.money.execute_run(&dave, run.id)), "is executed", "run executed"),
         };
         self.told_of_run(done, what, seen)
     }
@@ -404,7 +408,8 @@ impl Scene {
         let Some(payout) = open.get(usize::try_from(place).unwrap() % open.len().max(1)) else {
             return Ok(());
         };
-        match at_once(self.office.cancel_payout(&treasurer(), payout.id, "taken back".into())) {
+        match at_once(self.office.money.cancel_payout(&treasurer(), payout.id, "taken back".into()))
+        {
             Ok(_) => {
                 let mut world = self.world.lock().unwrap();
                 world.note(format!("a treasurer takes {} back", payout.id));
@@ -422,7 +427,7 @@ impl Scene {
             (node_id(1 + place % 3), MicroUsdt(1 + i64::try_from(place % 20_000).unwrap()));
         let correction =
             if place.is_multiple_of(5) { Correction::Debit } else { Correction::Credit };
-        match at_once(self.office.correct_balance(
+        match at_once(self.office.money.correct_balance(
             &treasurer(),
             node,
             (correction, amount),
@@ -446,9 +451,9 @@ impl Scene {
         let frozen = switch.frozen.is_some();
         let office = &self.office;
         let switched = if frozen {
-            at_once(office.resume_payments(&treasurer(), "on".into()))
+            at_once(office.money.resume_payments(&treasurer(), "on".into()))
         } else {
-            at_once(office.freeze_payments(&treasurer(), "stop".into()))
+            at_once(office.money.freeze_payments(&treasurer(), "stop".into()))
         };
         switched.unwrap();
         let mut world = self.world.lock().unwrap();
@@ -589,13 +594,13 @@ impl Scene {
         };
         let step: Step = Box::pin(async move {
             match work {
-                Work::Recover => service.recover_payouts(&tenure).await.map(|_| ()),
-                Work::Pay => service.pay_step(&tenure).await.map(|_| ()),
-                Work::Plan => service.plan_due_run(&tenure).await.map(|_| ()),
-                Work::Finish => service.finish_runs().await,
+                Work::Recover => service.money.recover_payouts(&tenure).await.map(|_| ()),
+                Work::Pay => service.money.pay_step(&tenure).await.map(|_| ()),
+                Work::Plan => service.money.plan_due_run(&tenure).await.map(|_| ()),
+                Work::Finish => service.money.finish_runs().await,
                 Work::Settle => {
                     if let Some(record) =
-                        service.settle_due_period().await?.filter(|record| record.count > 0)
+                        service.money.settle_due_period().await?.filter(|record| record.count > 0)
                     {
                         seen.lock().unwrap().see(if record.note.is_some() {
                             "settled with less"
@@ -717,14 +722,16 @@ impl Scene {
     }
 
     fn fund(&self, what: &str, amount: MicroUsdt) {
-        assert!(at_once(self.office.fund_treasury(&treasurer(), what, amount, "test")).unwrap());
+        assert!(
+            at_once(self.office.money.fund_treasury(&treasurer(), what, amount, "test")).unwrap()
+        );
     }
 
     /// Every period that is over is settled, whoever began to.
     fn settle_the_rest(&self) -> Result<(), String> {
         // Corrections may have taken what a budget was to be of.
         self.fund(&format!("at {}", self.now().0), BUDGET);
-        while at_once(self.office.settle_due_period())
+        while at_once(self.office.money.settle_due_period())
             .map_err(|error| format!("a period cannot be settled: {error}"))?
             .is_some()
         {}
@@ -803,7 +810,10 @@ impl Scene {
             let greatest = at_once(self.store.begin_paying(Fence(0))).unwrap().0;
             self.world.lock().unwrap().fence = fence.max(greatest + 1);
             let step = async move {
-                service.recover_payouts(&Tenure::new(Fence(fence.max(greatest + 1)), || true)).await
+                service
+                    .money
+                    .recover_payouts(&Tenure::new(Fence(fence.max(greatest + 1)), || true))
+                    .await
             };
             let recovered = patiently(step).map_err(|error| error.to_string())?;
             let now = at_once(self.store.open_payouts(u32::MAX)).unwrap();

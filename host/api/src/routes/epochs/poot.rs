@@ -58,7 +58,7 @@ async fn calculate(
         sessions: asked.observations.iter().map(session).collect(),
         period_s: asked.period_s,
     };
-    match api.service.score_on_demand(&actor, request).await {
+    match api.service.epochs.score_on_demand(&actor, request).await {
         Ok(scored) => Ok(Answer(ScoreBody::on_demand(
             &scored.receipt,
             scored.failed.map(|failed| failed.to_string()),
@@ -87,7 +87,7 @@ async fn validate(
         timestamp: claim.at,
         signature: claim.signature,
     };
-    let found = api.service.validate_score(&actor, claim).await?;
+    let found = api.service.epochs.validate_score(&actor, claim).await?;
     Ok(Answer(ValidationBody::new(
         found.score_match,
         found.timestamp_valid,
@@ -118,7 +118,7 @@ async fn scores(
         ("score", ScoreSort::Score),
         &[("calculated_at", ScoreSort::CalculatedAt), ("node_id", ScoreSort::NodeId)],
     )?;
-    let scores = api.service.scores_seen(&actor, filter, page).await?;
+    let scores = api.service.epochs.scores_seen(&actor, filter, page).await?;
     let items = scores.items.iter().map(score_body).collect();
     Ok(Answer(ScoreList {
         scores: items,
@@ -143,7 +143,7 @@ async fn score(
     Path(id): Path<String>,
 ) -> Result<Answer<ScoreBody>, ApiError> {
     let (epoch, node) = ScoreBody::parse_id(&id).ok_or(ServiceError::NotFound { what: "score" })?;
-    Ok(Answer(score_body(&api.service.score_seen(&actor, epoch, node).await?)))
+    Ok(Answer(score_body(&api.service.epochs.score_seen(&actor, epoch, node).await?)))
 }
 
 /// Closed epochs.
@@ -158,7 +158,7 @@ async fn epochs(
     params: Params,
 ) -> Result<Answer<EpochList>, ApiError> {
     let page = params.page(("epoch", ()), &[])?;
-    let epochs = api.service.epochs(page).await?;
+    let epochs = api.service.epochs.epochs(page).await?;
     let items = epochs.items.iter().map(Into::into).collect();
     Ok(Answer(EpochList {
         epochs: items,
@@ -184,7 +184,7 @@ async fn votes(
     )?;
     let filter = VoteFilter { node: node_filter(&params)?, state, owner: None };
     let page = params.page(("epoch", ()), &[])?;
-    let votes = api.service.votes(&actor, filter, page).await?;
+    let votes = api.service.consensus.votes(&actor, filter, page).await?;
     let items = votes.items.iter().map(VoteBody::from).collect();
     Ok(Answer(VoteList {
         votes: items,
@@ -206,7 +206,7 @@ async fn participation(
 ) -> Result<Answer<ParticipationList>, ApiError> {
     let node = node_filter(&params)?;
     let page = params.page(("epoch", ()), &[])?;
-    let epochs = api.service.participation(&actor, node, page).await?;
+    let epochs = api.service.consensus.participation(&actor, node, page).await?;
     let items = epochs
         .items
         .iter()

@@ -59,7 +59,8 @@ async fn epoch(
     Path(id): Path<String>,
 ) -> Result<Answer<EpochStandingBody>, ApiError> {
     let start_s = start_of(&id)?;
-    if let Some(closing) = api.service.closing().filter(|closing| closing.epoch.start_s == start_s)
+    if let Some(closing) =
+        api.service.epochs.closing().filter(|closing| closing.epoch.start_s == start_s)
     {
         return Ok(Answer(EpochStandingBody {
             epoch: start_s,
@@ -71,9 +72,9 @@ async fn epoch(
             held_nodes: Vec::new(),
         }));
     }
-    let record = api.service.epoch(start_s).await?;
+    let record = api.service.epochs.epoch(start_s).await?;
     let held = if actor.sees_all() {
-        api.service.held_nodes(&record, HELD_NAMED_MAX).await?
+        api.service.epochs.held_nodes(&record, HELD_NAMED_MAX).await?
     } else {
         Vec::new()
     };
@@ -123,7 +124,7 @@ async fn replay_epoch(
     _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<ReplayBody>, ApiError> {
-    Ok(Answer(body_of(api.service.replay_epoch(start_of(&id)?).await?)))
+    Ok(Answer(body_of(api.service.epochs.replay_epoch(start_of(&id)?).await?)))
 }
 
 /// A closed epoch as a file.
@@ -138,7 +139,8 @@ async fn export_epoch(
     _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let EpochParts { record, chunks, policies } = api.service.epoch_parts(start_of(&id)?).await?;
+    let EpochParts { record, chunks, policies } =
+        api.service.epochs.epoch_parts(start_of(&id)?).await?;
     let start_s = record.epoch.start_s;
     let mut first = MAGIC.to_vec();
     let mut sections = 1_u32;
@@ -171,7 +173,7 @@ async fn export_epoch(
 /// misses its end.
 async fn chunk_of(service: Arc<Service>, epoch_start_s: i64, index: u32) -> io::Result<Vec<u8>> {
     let (frame, scored) =
-        service.receipt_of(epoch_start_s, index).await.map_err(io::Error::other)?;
+        service.epochs.receipt_of(epoch_start_s, index).await.map_err(io::Error::other)?;
     let mut bytes = Section::Frame(frame).to_bytes();
     bytes.extend(Section::Scored(scored).to_bytes());
     Ok(bytes)
@@ -189,7 +191,7 @@ async fn replay_score(
     Path(id): Path<String>,
 ) -> Result<Answer<ScoreReplayBody>, ApiError> {
     let (epoch, node) = ScoreBody::parse_id(&id).ok_or(ServiceError::NotFound { what: "score" })?;
-    let found = api.service.replay_score(&actor, epoch, node).await?;
+    let found = api.service.epochs.replay_score(&actor, epoch, node).await?;
     let view = &found.view;
     Ok(Answer(ScoreReplayBody {
         score: ScoreBody::of_epoch(&view.row, &view.header, view.calculated_at),
@@ -221,7 +223,7 @@ async fn explain_score(
     Path(id): Path<String>,
 ) -> Result<Answer<ExplanationBody>, ApiError> {
     let (epoch, node) = ScoreBody::parse_id(&id).ok_or(ServiceError::NotFound { what: "score" })?;
-    let found = api.service.explain_score(&actor, epoch, node).await?;
+    let found = api.service.epochs.explain_score(&actor, epoch, node).await?;
     let fact = |(name, unit, value): (&str, &str, i64)| ExplainedFactBody {
         name: name.into(),
         unit: unit.into(),

@@ -42,8 +42,8 @@ async fn list(
     params: Params,
 ) -> Result<Answer<EnrolmentList>, ApiError> {
     let page = params.page(("created_at", ()), &[])?;
-    let found = api.service.enrolments(&actor, page).await?;
-    let now = api.service.now();
+    let found = api.service.fleet.enrolments(&actor, page).await?;
+    let now = api.service.clock.now();
     let enrolment_tokens = found.items.iter().map(|e| EnrolmentBody::new(e, now)).collect();
     Ok(Answer(EnrolmentList {
         enrolment_tokens,
@@ -74,8 +74,8 @@ async fn create(
         uses_max: asked.uses_max,
         ttl_s: asked.ttl_s,
     };
-    let given = api.service.create_enrolment(&actor, new).await?;
-    let known = EnrolmentBody::new(&given.enrolment, api.service.now());
+    let given = api.service.fleet.create_enrolment(&actor, new).await?;
+    let known = EnrolmentBody::new(&given.enrolment, api.service.clock.now());
     let kept = serde_json::to_vec(&known).map_err(|error| ApiError::internal(&error))?;
     let location = format!("/api/v1/enrolment-tokens/{}", known.enrolment_id);
     let shown = EnrolmentBody { token: given.token, ..known };
@@ -96,8 +96,8 @@ async fn get(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<EnrolmentBody>, ApiError> {
-    let found = api.service.enrolment(&actor, enrolment_id(&id)?).await?;
-    Ok(Answer(EnrolmentBody::new(&found, api.service.now())))
+    let found = api.service.fleet.enrolment(&actor, enrolment_id(&id)?).await?;
+    Ok(Answer(EnrolmentBody::new(&found, api.service.clock.now())))
 }
 
 /// Takes an enrolment token back.
@@ -111,6 +111,6 @@ async fn revoke(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    api.service.revoke_enrolment(&actor, enrolment_id(&id)?).await?;
+    api.service.fleet.revoke_enrolment(&actor, enrolment_id(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -22,7 +22,7 @@ async fn challenge(
     State(api): State<Shared>,
     json: Json<ChallengeRequest>,
 ) -> Result<Answer<ChallengeBody>, ApiError> {
-    let given = api.service.challenge(json.value).await?;
+    let given = api.service.fleet.challenge(json.value).await?;
     Ok(Answer(ChallengeBody {
         challenge: given.challenge,
         expires_at: given.expires_at.to_string(),
@@ -41,10 +41,10 @@ async fn token(
     json: Json<TokenRequest>,
 ) -> Result<Answer<TokenBody>, ApiError> {
     let signed = json.value;
-    let node = api.service.prove(signed.node, &signed.challenge, &signed.signature).await?;
+    let node = api.service.fleet.prove(signed.node, &signed.challenge, &signed.signature).await?;
     let key =
         node.public_key.ok_or_else(|| ApiError::internal(&"a node without a key proved it"))?;
     let (access_token, expires_in) =
-        api.auth.node_token(node.id, key, node.owner, api.service.now())?;
+        api.auth.node_token(node.id, key, node.owner, api.service.clock.now())?;
     Ok(Answer(TokenBody { access_token, token_type: "Bearer".into(), expires_in }))
 }

@@ -54,7 +54,7 @@ async fn rotate(
     });
     let rotation =
         KeyRotation { next: json.value.key, next_signature: json.value.signature, proof };
-    changed(&api.service.rotate_key(&actor, node_id(&api, &id).await?, rotation).await?)
+    changed(&api.service.fleet.rotate_key(&actor, node_id(&api, &id).await?, rotation).await?)
 }
 
 /// Changes where a node's earnings go.
@@ -76,6 +76,7 @@ async fn set_wallet(
     let signature = auth::signature(&|name: &str| json.header(name))?;
     let view = api
         .service
+        .fleet
         .set_wallet(&actor, node_id(&api, &id).await?, json.value, signature.as_deref())
         .await?;
     let in_force = view.node.wallet.is_some_and(|wallet| wallet.address == json.value);
@@ -98,5 +99,5 @@ async fn approve_wallet(
     Path(id): Path<String>,
     json: Json<WalletRequest>,
 ) -> Result<Response, ApiError> {
-    changed(&api.service.approve_wallet(&actor, node_id(&api, &id).await?, json.value).await?)
+    changed(&api.service.fleet.approve_wallet(&actor, node_id(&api, &id).await?, json.value).await?)
 }

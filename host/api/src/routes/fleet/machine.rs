@@ -37,5 +37,5 @@ async fn change(
 ) -> Result<Response, ApiError> {
     let ChangeMachine { ip, port, hardware } = json.value;
     let machine = Machine { ip, port, hardware };
-    changed(&api.service.change_machine(&actor, node_id(&api, &id).await?, machine).await?)
+    changed(&api.service.fleet.change_machine(&actor, node_id(&api, &id).await?, machine).await?)
 }

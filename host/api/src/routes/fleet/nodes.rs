@@ -47,7 +47,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 
 /// The node that a path names: by its id, or by what an older client calls it.
 pub async fn node_id(api: &Api, text: &str) -> Result<NodeId, ApiError> {
-    Ok(api.service.find_node(text).await?)
+    Ok(api.service.fleet.find_node(text).await?)
 }
 
 pub fn body(view: &NodeView) -> NodeBody {
@@ -93,7 +93,7 @@ async fn list(
         pool: pool_filter(&params)?,
     };
     let page = page(&params)?;
-    let nodes = api.service.nodes(&actor, filter, page).await?;
+    let nodes = api.service.fleet.nodes(&actor, filter, page).await?;
     Ok(Answer(NodeList {
         nodes: nodes.items.iter().map(body).collect(),
         pagination: Pagination::new(page.page, page.limit, nodes.total),
@@ -135,7 +135,7 @@ pub async fn registered(
         hardware: asked.hardware,
         external_id: asked.external_id,
     };
-    let view = api.service.register(actor, new, proof).await?;
+    let view = api.service.fleet.register(actor, new, proof).await?;
     etag::created(view.node.version, &body(&view), &format!("/api/v1/nodes/{}", view.node.id))
 }
 
@@ -151,7 +151,7 @@ async fn get(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let view = api.service.node(&actor, node_id(&api, &id).await?).await?;
+    let view = api.service.fleet.node(&actor, node_id(&api, &id).await?).await?;
     etag::tagged(&headers, view.node.version, &body(&view))
 }
 
@@ -173,7 +173,7 @@ async fn update(
     let config =
         asked.config.map(|change| -> ConfigChange { Box::new(move |config| change.apply(config)) });
     let patch = NodePatch { name: asked.name, description: asked.description, config };
-    changed(&api.service.update_node(&actor, node_id(&api, &id).await?, patch).await?)
+    changed(&api.service.fleet.update_node(&actor, node_id(&api, &id).await?, patch).await?)
 }
 
 /// Removes a node.
@@ -188,7 +188,7 @@ async fn delete(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    api.service.transition(&actor, node_id(&api, &id).await?, NodeEvent::Deregister).await?;
+    api.service.fleet.transition(&actor, node_id(&api, &id).await?, NodeEvent::Deregister).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -198,7 +198,7 @@ async fn transition(
     id: &str,
     event: NodeEvent,
 ) -> Result<Response, ApiError> {
-    changed(&api.service.transition(actor, node_id(api, id).await?, event).await?)
+    changed(&api.service.fleet.transition(actor, node_id(api, id).await?, event).await?)
 }
 
 /// A node that was changed, with the tag that its next change may name.
@@ -258,7 +258,7 @@ async fn suspend(
         hours: asked.duration_hours,
         notify_owner: asked.notify_user,
     };
-    changed(&api.service.suspend(&actor, node_id(&api, &id).await?, suspension).await?)
+    changed(&api.service.fleet.suspend(&actor, node_id(&api, &id).await?, suspension).await?)
 }
 
 /// Ends a suspension before its time.
@@ -290,5 +290,5 @@ async fn assign(
     Path(id): Path<String>,
     json: Json<AssignPoolRequest>,
 ) -> Result<Response, ApiError> {
-    changed(&api.service.assign(&actor, node_id(&api, &id).await?, Some(json.value)).await?)
+    changed(&api.service.fleet.assign(&actor, node_id(&api, &id).await?, Some(json.value)).await?)
 }

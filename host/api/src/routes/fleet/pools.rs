@@ -65,7 +65,7 @@ async fn list(
             ("node_count", PoolSort::NodeCount),
         ],
     )?;
-    let pools = api.service.pools(filter, page).await?;
+    let pools = api.service.fleet.pools(filter, page).await?;
     Ok(Answer(PoolList {
         pools: pools.items.iter().map(PoolBody::from).collect(),
         pagination: Pagination::new(page.page, page.limit, pools.total),
@@ -90,7 +90,7 @@ async fn create(
         max_nodes: asked.max_nodes,
         config: asked.config,
     };
-    let pool = api.service.create_pool(&actor, new).await?;
+    let pool = api.service.fleet.create_pool(&actor, new).await?;
     etag::created(pool.version, &PoolBody::from(&pool), &format!("/api/v1/pools/{}", pool.id))
 }
 
@@ -106,7 +106,7 @@ async fn get(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let (pool, members) = api.service.pool(&actor, pool_id(&id)?).await?;
+    let (pool, members) = api.service.fleet.pool(&actor, pool_id(&id)?).await?;
     etag::tagged(
         &headers,
         pool.version,
@@ -139,7 +139,7 @@ async fn update(
         status: asked.status,
         config,
     };
-    let pool = api.service.update_pool(&actor, pool_id(&id)?, patch).await?;
+    let pool = api.service.fleet.update_pool(&actor, pool_id(&id)?, patch).await?;
     etag::changed(pool.version, &PoolBody::from(&pool))
 }
 
@@ -154,7 +154,7 @@ async fn delete(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    api.service.delete_pool(&actor, pool_id(&id)?).await?;
+    api.service.fleet.delete_pool(&actor, pool_id(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -174,7 +174,7 @@ async fn health(
     _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<PoolHealthBody>, ApiError> {
-    let found = api.service.pool_health(pool_id(&id)?).await?;
+    let found = api.service.fleet.pool_health(pool_id(&id)?).await?;
     Ok(Answer(PoolHealthBody::new(&found.pool, found.standing.as_ref(), &found.members)))
 }
 
@@ -202,7 +202,7 @@ async fn performance(
     };
     let grain = params.parsed("resolution", word, "must be one of epoch, 1h, 1d, auto")?.flatten();
     let range = range(&params, &api)?;
-    let told = api.service.pool_performance(&actor, pool_id(&id)?, range, grain).await?;
+    let told = api.service.review.pool_performance(&actor, pool_id(&id)?, range, grain).await?;
     let points: Vec<_> = told
         .points
         .iter()

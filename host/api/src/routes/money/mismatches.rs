@@ -42,7 +42,7 @@ async fn list(
     let open = params
         .parsed("open", |text| text.parse::<bool>().ok(), "must be true or false")?
         .unwrap_or(false);
-    let found = api.service.mismatches(open, page).await?;
+    let found = api.service.money.mismatches(open, page).await?;
     let mismatches = found.items.iter().map(Into::into).collect();
     Ok(Answer(MismatchList {
         mismatches,
@@ -66,6 +66,9 @@ async fn end(
 ) -> Result<(StatusCode, Answer<ResolvedBody>), ApiError> {
     let id: MismatchId = id.parse().map_err(|_| ServiceError::NotFound { what: "mismatch" })?;
     Ok(answered(
-        &api.service.propose_remedy(&actor, id, json.value.remedy, json.value.evidence).await?,
+        &api.service
+            .money
+            .propose_remedy(&actor, id, json.value.remedy, json.value.evidence)
+            .await?,
     ))
 }

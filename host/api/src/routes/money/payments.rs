@@ -149,7 +149,7 @@ async fn standing(
     State(api): State<Shared>,
     _caller: Caller,
 ) -> Result<Answer<StandingBody>, ApiError> {
-    Ok(Answer(standing_body(&api.service.standing().await?)))
+    Ok(Answer(standing_body(&api.service.review.standing().await?)))
 }
 
 /// Stops all payments.
@@ -166,8 +166,8 @@ async fn freeze(
     Caller(actor): Caller,
     json: Json<ReasonRequest>,
 ) -> Result<(StatusCode, Answer<PaymentsSwitchBody>), ApiError> {
-    let switch = api.service.freeze_payments(&actor, json.value).await?;
-    let body = switch_body(&switch, api.service.in_flight().await?);
+    let switch = api.service.money.freeze_payments(&actor, json.value).await?;
+    let body = switch_body(&switch, api.service.money.in_flight().await?);
     Ok((if body.frozen { StatusCode::OK } else { StatusCode::ACCEPTED }, Answer(body)))
 }
 
@@ -183,7 +183,7 @@ async fn resume(
     json: Json<ReasonRequest>,
 ) -> Result<Answer<PaymentsSwitchBody>, ApiError> {
     Ok(Answer(switch_body(
-        &api.service.resume_payments(&actor, json.value).await?,
+        &api.service.money.resume_payments(&actor, json.value).await?,
         InFlight::default(),
     )))
 }
@@ -201,7 +201,9 @@ pub(crate) async fn cancel(
     Path(id): Path<String>,
     json: Json<ReasonRequest>,
 ) -> Result<Answer<PayoutBody>, ApiError> {
-    Ok(Answer((&api.service.cancel_payout(&actor, payout_id(&id)?, json.value).await?).into()))
+    Ok(Answer(
+        (&api.service.money.cancel_payout(&actor, payout_id(&id)?, json.value).await?).into(),
+    ))
 }
 
 async fn resolve(
@@ -211,7 +213,10 @@ async fn resolve(
     said: ResolvePayout,
 ) -> Result<(StatusCode, Answer<ResolvedBody>), ApiError> {
     Ok(answered(
-        &api.service.resolve_payout(actor, payout_id(id)?, said.outcome, said.evidence).await?,
+        &api.service
+            .money
+            .resolve_payout(actor, payout_id(id)?, said.outcome, said.evidence)
+            .await?,
     ))
 }
 
@@ -245,6 +250,7 @@ async fn correct(
     let (node, said) = (node_id(&api, &id).await?, json.value);
     Ok(answered(
         &api.service
+            .money
             .correct_balance(&actor, node, (said.correction, said.amount), said.reason)
             .await?,
     ))
@@ -308,7 +314,7 @@ async fn resolve_several(
     if !problems.is_empty() {
         return Err(problems.into());
     }
-    let proposal = api.service.resolve_payouts(&actor, resolutions).await?;
+    let proposal = api.service.money.resolve_payouts(&actor, resolutions).await?;
     let status = if proposal.decided.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Answer((&proposal).into())))
 }
@@ -325,7 +331,7 @@ async fn proposals(
     params: Params,
 ) -> Result<Answer<ProposalList>, ApiError> {
     let page: PageRequest<()> = params.page(("created_at", ()), &[])?;
-    let found = api.service.proposals(page).await?;
+    let found = api.service.money.proposals(page).await?;
     let proposals = found.items.iter().map(Into::into).collect();
     Ok(Answer(ProposalList {
         proposals,
@@ -344,7 +350,7 @@ async fn proposal(
     _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<ProposalBody>, ApiError> {
-    Ok(Answer(ProposalBody::whole(&api.service.proposal(proposal_id(&id)?).await?)))
+    Ok(Answer(ProposalBody::whole(&api.service.money.proposal(proposal_id(&id)?).await?)))
 }
 
 /// The payout that was decided about; of a proposal about several, or about a balance, the
@@ -356,9 +362,9 @@ async fn decide(
     accepted: bool,
 ) -> Result<Answer<ResolvedBody>, ApiError> {
     let id = proposal_id(id)?;
-    let payout = api.service.decide_proposal(actor, id, accepted).await?;
+    let payout = api.service.money.decide_proposal(actor, id, accepted).await?;
     let proposal =
-        if payout.is_none() { Some((&api.service.proposal(id).await?).into()) } else { None };
+        if payout.is_none() { Some((&api.service.money.proposal(id).await?).into()) } else { None };
     Ok(Answer(ResolvedBody { payout: payout.as_ref().map(Into::into), proposal }))
 }
 
@@ -403,7 +409,7 @@ async fn verify(
     State(api): State<Shared>,
     _caller: Caller,
 ) -> Result<Answer<BooksVerifiedBody>, ApiError> {
-    Ok(Answer(books_body(&api.service.verify_own_books().await?)))
+    Ok(Answer(books_body(&api.service.money.verify_own_books().await?)))
 }
 
 /// Compares payouts with the payment service.
@@ -420,8 +426,8 @@ async fn reconcile(
     Caller(actor): Caller,
     json: Json<ReconcileRequest>,
 ) -> Result<(StatusCode, Answer<PaymentsSwitchBody>), ApiError> {
-    let switch = api.service.reconcile_since(&actor, json.value).await?;
-    Ok((StatusCode::ACCEPTED, Answer(switch_body(&switch, api.service.in_flight().await?))))
+    let switch = api.service.money.reconcile_since(&actor, json.value).await?;
+    Ok((StatusCode::ACCEPTED, Answer(switch_body(&switch, api.service.money.in_flight().await?))))
 }
 
 /// From when to when; all time, if nothing is said, and all of a year, if that is said.
@@ -496,7 +502,7 @@ async fn node_statement(
 ) -> Result<Response, ApiError> {
     let (csv, range) = (is_csv(&params)?, range(&params)?);
     let id = node_id(&api, &id).await?;
-    Ok(written(&api.service.node_statement(&actor, id, range).await?, csv))
+    Ok(written(&api.service.money.node_statement(&actor, id, range).await?, csv))
 }
 
 /// An owner's statement.
@@ -517,5 +523,5 @@ async fn statement(
     let owner = params
         .parsed("user_id", |text| text.parse::<UserId>().ok(), "must be a UUID")?
         .unwrap_or(actor.user);
-    Ok(written(&api.service.owner_statement(&actor, owner, range).await?, csv))
+    Ok(written(&api.service.money.owner_statement(&actor, owner, range).await?, csv))
 }

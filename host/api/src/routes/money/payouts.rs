@@ -68,7 +68,7 @@ async fn list(
         ..PayoutFilter::default()
     };
     let page = page(&params)?;
-    let payouts = api.service.payouts(&actor, filter, page).await?;
+    let payouts = api.service.money.payouts(&actor, filter, page).await?;
     let items = payouts.items.iter().map(PayoutBody::from).collect();
     Ok(Answer(PayoutList {
         payouts: items,
@@ -88,7 +88,7 @@ async fn get(
     Path(id): Path<String>,
 ) -> Result<Answer<PayoutBody>, ApiError> {
     let id: PayoutId = id.parse().map_err(|_| ServiceError::NotFound { what: "payout" })?;
-    Ok(Answer((&api.service.payout(&actor, id).await?).into()))
+    Ok(Answer((&api.service.money.payout(&actor, id).await?).into()))
 }
 
 /// A node's balances.
@@ -103,7 +103,7 @@ async fn earnings(
     Path(id): Path<String>,
 ) -> Result<Answer<EarningsBody>, ApiError> {
     let id = node_id(&api, &id).await?;
-    let earned = api.service.earnings(&actor, id).await?;
+    let earned = api.service.money.earnings(&actor, id).await?;
     Ok(Answer(EarningsBody::new(id, &earned.balances, earned.estimated, earned.paid)))
 }
 
@@ -116,7 +116,7 @@ async fn treasury(
     State(api): State<Shared>,
     _caller: Caller,
 ) -> Result<Answer<TreasuryBody>, ApiError> {
-    Ok(Answer(TreasuryBody { available_usdt: api.service.treasury().await?.to_string() }))
+    Ok(Answer(TreasuryBody { available_usdt: api.service.money.treasury().await?.to_string() }))
 }
 
 /// Records money that came into the treasury.
@@ -130,7 +130,11 @@ async fn deposit(
     Caller(actor): Caller,
     json: Json<DepositRequest>,
 ) -> Result<(StatusCode, Answer<TreasuryBody>), ApiError> {
-    let recorded = api.service.deposit(&actor, &json.value.reference, json.value.amount).await?;
+    let recorded =
+        api.service.money.deposit(&actor, &json.value.reference, json.value.amount).await?;
     let status = if recorded { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Answer(TreasuryBody { available_usdt: api.service.treasury().await?.to_string() })))
+    Ok((
+        status,
+        Answer(TreasuryBody { available_usdt: api.service.money.treasury().await?.to_string() }),
+    ))
 }

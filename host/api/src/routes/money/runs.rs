@@ -52,7 +52,7 @@ async fn list(
     params: Params,
 ) -> Result<Answer<RunList>, ApiError> {
     let page = params.page(("created_at", ()), &[])?;
-    let found = api.service.runs(page).await?;
+    let found = api.service.money.runs(page).await?;
     Ok(Answer(RunList {
         runs: found.items.iter().map(Into::into).collect(),
         pagination: Pagination::new(page.page, page.limit, found.total),
@@ -72,7 +72,10 @@ async fn plan(
     Caller(actor): Caller,
     json: Json<PlanRunRequest>,
 ) -> Result<(StatusCode, Answer<RunBody>), ApiError> {
-    Ok((StatusCode::ACCEPTED, Answer((&api.service.plan_run(&actor, json.value).await?).into())))
+    Ok((
+        StatusCode::ACCEPTED,
+        Answer((&api.service.money.plan_run(&actor, json.value).await?).into()),
+    ))
 }
 
 /// One payout run.
@@ -86,7 +89,7 @@ async fn run(
     _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<RunBody>, ApiError> {
-    Ok(Answer((&api.service.run(run_id(&id)?).await?).into()))
+    Ok(Answer((&api.service.money.run(run_id(&id)?).await?).into()))
 }
 
 /// What is in a run, and what is not.
@@ -103,7 +106,7 @@ async fn report(
     params: Params,
 ) -> Result<Response, ApiError> {
     let csv = is_csv(&params)?;
-    let report = api.service.run_report(run_id(&id)?, csv).await?;
+    let report = api.service.money.run_report(run_id(&id)?, csv).await?;
     if !csv {
         let left_out =
             report.left_out.iter().map(|(why, of)| (why.name(), of.nodes, of.available)).collect();
@@ -161,7 +164,7 @@ async fn approve(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<RunBody>, ApiError> {
-    Ok(Answer((&api.service.approve_run(&actor, run_id(&id)?).await?).into()))
+    Ok(Answer((&api.service.money.approve_run(&actor, run_id(&id)?).await?).into()))
 }
 
 /// Lets an approved run go.
@@ -177,7 +180,7 @@ async fn execute(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<RunBody>, ApiError> {
-    Ok(Answer((&api.service.execute_run(&actor, run_id(&id)?).await?).into()))
+    Ok(Answer((&api.service.money.execute_run(&actor, run_id(&id)?).await?).into()))
 }
 
 /// Takes a run back.
@@ -194,7 +197,7 @@ async fn cancel(
     Path(id): Path<String>,
     json: Json<ReasonRequest>,
 ) -> Result<Answer<RunBody>, ApiError> {
-    Ok(Answer((&api.service.cancel_run(&actor, run_id(&id)?, json.value).await?).into()))
+    Ok(Answer((&api.service.money.cancel_run(&actor, run_id(&id)?, json.value).await?).into()))
 }
 
 /// Tries a payout again.
@@ -212,7 +215,7 @@ pub(crate) async fn retry(
 ) -> Result<(StatusCode, Answer<RunBody>), ApiError> {
     Ok((
         StatusCode::ACCEPTED,
-        Answer((&api.service.retry_payout(&actor, payout_id(&id)?).await?).into()),
+        Answer((&api.service.money.retry_payout(&actor, payout_id(&id)?).await?).into()),
     ))
 }
 
@@ -229,7 +232,7 @@ pub(crate) async fn proof(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<PayoutProofBody>, ApiError> {
-    let found = api.service.payout_proof(&actor, payout_id(&id)?).await?;
+    let found = api.service.money.payout_proof(&actor, payout_id(&id)?).await?;
     let place = (found.index, found.receipts);
     Ok(Answer(PayoutProofBody::new(
         (&found.payout).into(),

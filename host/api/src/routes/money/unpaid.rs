@@ -63,6 +63,7 @@ async fn list(
     if csv {
         let report = api
             .service
+            .money
             .unpaid(
                 filter,
                 PageRequest { page: 1, limit: u32::MAX, sort: (), order: Order::Ascending },
@@ -79,7 +80,7 @@ async fn list(
         )
             .into_response());
     }
-    let report = api.service.unpaid(filter, page).await?;
+    let report = api.service.money.unpaid(filter, page).await?;
     Ok(Answer(UnpaidList {
         totals: report
             .totals

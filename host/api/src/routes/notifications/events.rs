@@ -161,7 +161,7 @@ impl Listener {
         if let Some(seen) = self.seen.get(&node) {
             return *seen;
         }
-        let seen = self.api.service.node(&self.actor, node).await.is_ok();
+        let seen = self.api.service.fleet.node(&self.actor, node).await.is_ok();
         if self.seen.len() >= NODES_REMEMBERED_MAX {
             self.seen.clear();
         }

@@ -52,7 +52,7 @@ async fn list(
     params: Params,
 ) -> Result<Answer<WebhookList>, ApiError> {
     let page = params.page(("created_at", ()), &[])?;
-    let mut all = api.service.webhooks(&actor).await?;
+    let mut all = api.service.notifications.webhooks(&actor).await?;
     if page.order == lucid_ports::Order::Descending {
         all.reverse();
     }
@@ -92,7 +92,7 @@ async fn create(
         pool: asked.pool,
         enabled: asked.enabled,
     };
-    let given = api.service.create_webhook(&actor, new).await?;
+    let given = api.service.notifications.create_webhook(&actor, new).await?;
     let known = WebhookBody::from(&given.webhook);
     let kept = serde_json::to_vec(&known).map_err(|error| ApiError::internal(&error))?;
     let location = format!("/api/v1/webhooks/{}", known.webhook_id);
@@ -115,7 +115,7 @@ async fn get(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let webhook = api.service.webhook(&actor, webhook_id(&id)?).await?;
+    let webhook = api.service.notifications.webhook(&actor, webhook_id(&id)?).await?;
     etag::tagged(&headers, webhook.version, &WebhookBody::from(&webhook))
 }
 
@@ -142,7 +142,7 @@ async fn update(
         pool: asked.pool,
         enabled: asked.enabled,
     };
-    let webhook = api.service.update_webhook(&actor, webhook_id(&id)?, patch).await?;
+    let webhook = api.service.notifications.update_webhook(&actor, webhook_id(&id)?, patch).await?;
     etag::changed(webhook.version, &WebhookBody::from(&webhook))
 }
 
@@ -157,7 +157,7 @@ async fn delete(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    api.service.delete_webhook(&actor, webhook_id(&id)?).await?;
+    api.service.notifications.delete_webhook(&actor, webhook_id(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -174,7 +174,7 @@ async fn test(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let webhook = api.service.test_webhook(&actor, webhook_id(&id)?).await?;
+    let webhook = api.service.notifications.test_webhook(&actor, webhook_id(&id)?).await?;
     Ok((StatusCode::ACCEPTED, Answer(WebhookBody::from(&webhook))).into_response())
 }
 
@@ -198,7 +198,8 @@ async fn deliveries(
         "must be one of pending, delivered, failed, dropped",
     )?;
     let page = params.page(("created_at", ()), &[])?;
-    let found = api.service.webhook_deliveries(&actor, webhook_id(&id)?, state, page).await?;
+    let found =
+        api.service.notifications.webhook_deliveries(&actor, webhook_id(&id)?, state, page).await?;
     let deliveries = found.items.iter().map(DeliveryBody::from).collect();
     Ok(Answer(DeliveryList {
         deliveries,

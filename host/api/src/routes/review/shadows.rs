@@ -55,7 +55,7 @@ async fn begin(
 ) -> Result<(StatusCode, Answer<ShadowBody>), ApiError> {
     let (version, asked) = (find(&api, &named).await?.version, json.value);
     let new = NewShadow { params: asked.params, pool: asked.pool, reason: asked.reason };
-    let shadow = api.service.begin_shadow(&actor, &version, new).await?;
+    let shadow = api.service.review.begin_shadow(&actor, &version, new).await?;
     Ok((StatusCode::CREATED, Answer((&shadow).into())))
 }
 
@@ -71,7 +71,7 @@ async fn list(
     params: Params,
 ) -> Result<Answer<ShadowList>, ApiError> {
     let page: PageRequest<()> = params.page(("created_at", ()), &[])?;
-    let found = api.service.shadows(page).await?;
+    let found = api.service.review.shadows(page).await?;
     let shadows = found.items.iter().map(Into::into).collect();
     Ok(Answer(ShadowList {
         shadows,
@@ -90,7 +90,7 @@ async fn one(
     _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<ShadowBody>, ApiError> {
-    Ok(Answer((&api.service.shadow(shadow_id(&id)?).await?).into()))
+    Ok(Answer((&api.service.review.shadow(shadow_id(&id)?).await?).into()))
 }
 
 /// What a shadow said, a period each.
@@ -108,7 +108,7 @@ async fn results(
     params: Params,
 ) -> Result<Response, ApiError> {
     let (csv, page) = (is_csv(&params)?, params.page(("epoch", ()), &[])?);
-    let (shadow, found) = api.service.shadow_results(shadow_id(&id)?, page).await?;
+    let (shadow, found) = api.service.review.shadow_results(shadow_id(&id)?, page).await?;
     if csv {
         return Ok((
             [(header::CONTENT_TYPE, "text/csv; charset=utf-8")],
@@ -137,5 +137,5 @@ async fn end(
     Path(id): Path<String>,
     json: Json<ReasonRequest>,
 ) -> Result<Answer<ShadowBody>, ApiError> {
-    Ok(Answer((&api.service.end_shadow(&actor, shadow_id(&id)?, json.value).await?).into()))
+    Ok(Answer((&api.service.review.end_shadow(&actor, shadow_id(&id)?, json.value).await?).into()))
 }

@@ -39,14 +39,14 @@ async fn node(
     params: Params,
 ) -> Result<Answer<NodeResourcesBody>, ApiError> {
     let (id, range) = (node_id(&api, &id).await?, TimeRange::read(params.get("time_range"))?);
-    let usage = api.service.node_usage(&actor, id, range.ms()).await?;
+    let usage = api.service.telemetry.node_usage(&actor, id, range.ms()).await?;
     let newest = usage.live.and_then(|live| live.sample);
     Ok(Answer(NodeResourcesBody::new(
         id,
         &usage.summary,
         newest.as_ref(),
         usage.completeness,
-        api.service.now(),
+        api.service.clock.now(),
     )))
 }
 
@@ -63,7 +63,7 @@ fn time(params: &Params, name: &'static str) -> Result<Option<TimeMs>, ApiError>
 
 /// What `from` and `to` say: without them the last day.
 pub(crate) fn range(params: &Params, api: &Shared) -> Result<Interval, ApiError> {
-    let to = time(params, "to")?.unwrap_or_else(|| api.service.now().plus_ms(1));
+    let to = time(params, "to")?.unwrap_or_else(|| api.service.clock.now().plus_ms(1));
     let from = time(params, "from")?.unwrap_or_else(|| to.plus_ms(-HISTORY_MS));
     if from >= to {
         return Err(FieldError::new("to", "must be after from").into());
@@ -110,7 +110,7 @@ async fn history(
     let grain =
         params.parsed("resolution", grain, "must be one of raw, 1m, 5m, 1h, auto")?.flatten();
     let range = range(&params, &api)?;
-    let told = api.service.node_history(&actor, id, range, grain).await?;
+    let told = api.service.telemetry.node_history(&actor, id, range, grain).await?;
     let point = |p: &HistoryPoint| {
         HistoryPointBody::new(metric, p.at, &p.rollup, p.network.into(), p.completeness)
     };
@@ -137,9 +137,9 @@ async fn summary(
     params: Params,
 ) -> Result<Answer<ResourceSummaryBody>, ApiError> {
     let range = TimeRange::read(params.get("time_range"))?;
-    let fleet = api.service.fleet_usage(&actor, range.ms()).await?;
+    let fleet = api.service.telemetry.fleet_usage(&actor, range.ms()).await?;
     Ok(Answer(ResourceSummaryBody::new(
-        api.service.now(),
+        api.service.clock.now(),
         (fleet.total_nodes, fleet.active_nodes),
         &fleet.summary,
         fleet.active_sessions,

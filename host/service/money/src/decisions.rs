@@ -1,0 +1,617 @@
+//! What people decide about payments: freezing them, taking a payout back before it is sent, and
+//! saying what became of one that nobody can tell.
+
+use lucid_foundation::{Actor, Role, ServiceError};
+use lucid_model::{
+    audit::AuditEntry,
+    id::{NodeId, PayoutId, ProposalId},
+    money::{
+        MicroUsdt,
+        ledger::{Draft, Stream},
+        payout::{
+            About, Capabilities, Closing, Correction, Decision, Effect, Event, Freeze, Outcome,
+            PaymentsSwitch, Payout, PayoutState, Proposal, Reconciliation, Rules, SCHEDULE, step,
+        },
+    },
+    notifications::event::EventKind,
+    time::TimeMs,
+};
+use lucid_ports::{Fence, Origin, Page, PageRequest, PayoutUpdate};
+
+use crate::{Money, mismatches::not_enough, resolutions::summary, runs::treasurer};
+
+/// What the alert about frozen payments is about.
+const FROZEN: &str = "payouts-frozen";
+/// What alerts about proposals that wait for another treasurer are about.
+pub const PROPOSAL: &str = "payout-proposal";
+
+/// What became of a treasurer's word about a payout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolved {
+    /// It is so; the payout, if it was about one.
+    Done(Option<Box<Payout>>),
+    /// Another treasurer has to confirm it.
+    Proposed(Box<Proposal>),
+}
+
+impl Money {
+    /// Whether payments may be sent.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn payments_switch(&self) -> Result<PaymentsSwitch, ServiceError> {
+        Ok(self.parts.decisions.payments_switch().await?)
+    }
+
+    /// Stops every payment that is not on its way yet; what is, is looked after. Scores and
+    /// accruals go on.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, or somebody else switched at the same time.
+    pub async fn freeze_payments(
+        &self,
+        actor: &Actor,
+        reason: String,
+    ) -> Result<PaymentsSwitch, ServiceError> {
+        treasurer_or_operator(actor)?;
+        self.freeze_as(actor, reason).await
+    }
+
+    pub(crate) async fn freeze_as(
+        &self,
+        actor: &Actor,
+        reason: String,
+    ) -> Result<PaymentsSwitch, ServiceError> {
+        let before = self.parts.decisions.payments_switch().await?;
+        if before.frozen.is_some() {
+            return Ok(before);
+        }
+        let frozen = self.freeze_of(actor.subject.clone(), reason).await?;
+        let after =
+            PaymentsSwitch { frozen: Some(frozen.clone()), version: before.version + 1, ..before };
+        let switch = self.switch(actor, after, "payouts.freeze", &frozen.reason).await?;
+        self.raise_freeze(&switch).await?;
+        Ok(switch)
+    }
+
+    async fn freeze_of(&self, by: String, reason: String) -> Result<Freeze, ServiceError> {
+        Ok(Freeze {
+            at: self.parts.clock.now(),
+            by,
+            reason,
+            fence: self.next_fence().await?,
+            still_at: None,
+        })
+    }
+
+    /// Lets payments be sent again.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, or somebody else switched at the same time.
+    pub async fn resume_payments(
+        &self,
+        actor: &Actor,
+        reason: String,
+    ) -> Result<PaymentsSwitch, ServiceError> {
+        treasurer(actor)?;
+        let before = self.parts.decisions.payments_switch().await?;
+        if before.frozen.is_none() {
+            return Ok(before);
+        }
+        if before.waits_for_reconciliation() {
+            return Err(ServiceError::NotReconciled);
+        }
+        self.switch(
+            actor,
+            PaymentsSwitch { frozen: None, version: before.version + 1, ..before },
+            "payouts.resume",
+            &reason,
+        )
+        .await
+    }
+
+    /// Begins with what is in the store. If it was put here from elsewhere or from an earlier time,
+    /// payments are frozen first: what was paid meanwhile is not in it.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn enter_store(&self) -> Result<(), ServiceError> {
+        if self.parts.stamp.origin().await? == Origin::Elsewhere {
+            let reason = "this store was restored from a backup, or copied: what was paid since is not in it; compare it with the payment service first";
+            let (before, at) =
+                (self.parts.decisions.payments_switch().await?, self.parts.clock.now());
+            let frozen = match before.frozen.clone() {
+                Some(frozen) => frozen,
+                None => self.freeze_of(SCHEDULE.into(), reason.into()).await?,
+            };
+            let switch = PaymentsSwitch {
+                frozen: Some(frozen),
+                restored_at: Some(at),
+                backup_at: self.parts.epochs.newest_record().await?,
+                reconciliation: None,
+                version: before.version + 1,
+            };
+            match self.switch(&Actor::system(), switch, "payouts.restored", reason).await {
+                // Another replica noticed, too.
+                Err(ServiceError::Changed { .. })
+                    if self.parts.decisions.payments_switch().await?.waits_for_reconciliation() => {
+                }
+                switched => {
+                    switched?;
+                }
+            }
+        }
+        Ok(self.parts.stamp.settle_in().await?)
+    }
+
+    /// Has all payouts that ended since then compared with the payment service, and nothing sent
+    /// meanwhile; payments of a restored store are let go only after that.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, there is nothing to compare with, or somebody else
+    /// switched at the same time.
+    pub async fn reconcile_since(
+        &self,
+        actor: &Actor,
+        since: TimeMs,
+    ) -> Result<PaymentsSwitch, ServiceError> {
+        treasurer(actor)?;
+        if self.parts.rail.is_none() {
+            return Err(ServiceError::NoRail);
+        }
+        let before = self.parts.decisions.payments_switch().await?;
+        // What a restored store came with is compared from its newest record on at the latest:
+        // nothing later ended in it.
+        let since = before
+            .backup_at
+            .filter(|_| before.restored_at.is_some())
+            .map_or(since, |backup_at| since.min(backup_at));
+        let reconciliation = Some(Reconciliation { since, done_at: None });
+        let frozen = match before.frozen.clone() {
+            Some(frozen) => Some(frozen),
+            None => {
+                let reason = format!("payouts since {since} are compared with the payment service");
+                Some(self.freeze_of(actor.subject.clone(), reason).await?)
+            }
+        };
+        let switch =
+            PaymentsSwitch { frozen, reconciliation, version: before.version + 1, ..before };
+        let switch =
+            self.switch(actor, switch, "payouts.reconcile", &format!("since {since}")).await?;
+        self.raise_freeze(&switch).await?;
+        Ok(switch)
+    }
+
+    pub(crate) async fn is_reconciled(&self, before: &PaymentsSwitch) -> Result<(), ServiceError> {
+        let reconciliation = before
+            .reconciliation
+            .map(|asked| Reconciliation { done_at: Some(self.parts.clock.now()), ..asked });
+        let switch =
+            PaymentsSwitch { reconciliation, version: before.version + 1, ..before.clone() };
+        self.switch(
+            &Actor::system(),
+            switch,
+            "payouts.reconciled",
+            "the payment service says the same",
+        )
+        .await
+        .map(|_| ())
+    }
+
+    pub(crate) async fn switch(
+        &self,
+        actor: &Actor,
+        switch: PaymentsSwitch,
+        action: &str,
+        reason: &str,
+    ) -> Result<PaymentsSwitch, ServiceError> {
+        let audit = self.parts.audit.entry(actor, action, "payments", reason.to_owned());
+        if !self.parts.decisions.set_payments_switch(switch.clone(), audit).await? {
+            return Err(ServiceError::Changed { what: "payments switch" });
+        }
+        self.parts.notifications.emit(EventKind::PaymentsSwitched {
+            frozen: switch.frozen.is_some(),
+            by: actor.subject.clone(),
+            reason: reason.to_owned(),
+        });
+        self.tell_of_switch(&switch);
+        Ok(switch)
+    }
+
+    /// Raises the alert while payments are frozen. Whether they are.
+    pub(crate) fn tell_of_switch(&self, switch: &PaymentsSwitch) -> bool {
+        match &switch.frozen {
+            Some(freeze) => self.parts.notifications.alert(
+                FROZEN,
+                format!(
+                    "no payment is sent since {}, by {}: {}",
+                    freeze.at, freeze.by, freeze.reason
+                ),
+            ),
+            None => self.parts.notifications.clear_alert(FROZEN),
+        }
+        switch.frozen.is_some()
+    }
+
+    /// Takes a payout back that was not sent: its money is the node's again.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, there is no such payout, or it was sent or is being
+    /// changed.
+    pub async fn cancel_payout(
+        &self,
+        actor: &Actor,
+        id: PayoutId,
+        reason: String,
+    ) -> Result<Payout, ServiceError> {
+        treasurer(actor)?;
+        let payout = self.parts.payouts.payout(id).await?.ok_or(ServiceError::no("payout"))?;
+        if payout.state == PayoutState::Cancelled {
+            return self.close_decided(payout, Closing::Release).await;
+        }
+        self.decide(actor, payout, Event::Cancel { reason }, "payout.cancel").await
+    }
+
+    /// Says what became of a payout that a person has to look at. Where four eyes are required
+    /// another treasurer has to say the same.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, there is no such payout, or nobody has to look at
+    /// it.
+    pub async fn resolve_payout(
+        &self,
+        actor: &Actor,
+        id: PayoutId,
+        outcome: Outcome,
+        evidence: String,
+    ) -> Result<Resolved, ServiceError> {
+        treasurer(actor)?;
+        let payout = self.parts.payouts.payout(id).await?.ok_or(ServiceError::no("payout"))?;
+        // Refused now, not when another one looks at it.
+        self.stepped(&payout, event(&outcome, &evidence))?;
+        let (by, at) = (actor.subject.clone(), self.parts.clock.now());
+        let about = About::Payout { payout: id, outcome };
+        let proposal = Proposal {
+            id: ProposalId(self.parts.ids.new_id(actor)),
+            about,
+            evidence,
+            by,
+            at,
+            decided: None,
+        };
+        self.propose(actor, proposal).await
+    }
+
+    /// Puts a node's balances right, or proposes it where four eyes are required.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not, there is no such node, or it has not so much.
+    pub async fn correct_balance(
+        &self,
+        actor: &Actor,
+        node: NodeId,
+        (correction, amount): (Correction, MicroUsdt),
+        reason: String,
+    ) -> Result<Resolved, ServiceError> {
+        treasurer(actor)?;
+        self.parts.nodes.node(node).await?.ok_or(ServiceError::no("node"))?;
+        let (by, at) = (actor.subject.clone(), self.parts.clock.now());
+        let about = About::Balance { node, correction, amount };
+        let proposal = Proposal {
+            id: ProposalId(self.parts.ids.new_id(actor)),
+            about,
+            evidence: reason,
+            by,
+            at,
+            decided: None,
+        };
+        // Refused now, not when another one looks at it.
+        let mut head = self.parts.ledger.head(Stream::Node(node)).await?;
+        for draft in Draft::correction(proposal.id, node, correction, amount, &proposal.evidence)? {
+            if draft.stream == Stream::Node(node) {
+                head.balances = draft.balances_after(head.balances).map_err(not_enough)?;
+            }
+        }
+        self.propose(actor, proposal).await
+    }
+
+    pub(crate) async fn propose(
+        &self,
+        actor: &Actor,
+        proposal: Proposal,
+    ) -> Result<Resolved, ServiceError> {
+        let audit = self
+            .parts
+            .audit
+            .entry(actor, "payout.propose", subject(&proposal), told(&proposal))
+            .creating(&proposal);
+        if !self.parts.decisions.add_proposal(proposal.clone(), audit).await? {
+            return Err(ServiceError::Changed { what: "proposal" });
+        }
+        if self.parts.rules.four_eyes {
+            self.parts.notifications.alert_of(
+                PROPOSAL,
+                proposal.id.to_string(),
+                format!(
+                    "{}: {} has to be confirmed by another treasurer",
+                    subject(&proposal),
+                    told(&proposal)
+                ),
+            );
+            return Ok(Resolved::Proposed(Box::new(proposal)));
+        }
+        self.accepted(actor, proposal).await.map(|payout| Resolved::Done(payout.map(Box::new)))
+    }
+
+    /// Confirms what another treasurer says, or refuses it; the payout as it is now, if it is about
+    /// one.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the caller may not or is who says so, there is no such proposal, it was
+    /// decided before, or the payout is another by now.
+    pub async fn decide_proposal(
+        &self,
+        actor: &Actor,
+        id: ProposalId,
+        accepted: bool,
+    ) -> Result<Option<Payout>, ServiceError> {
+        treasurer(actor)?;
+        let proposal =
+            self.parts.decisions.proposal(id).await?.ok_or(ServiceError::no("proposal"))?;
+        if proposal.decided.is_some() {
+            return Err(ServiceError::Changed { what: "proposal" });
+        }
+        if self.parts.rules.four_eyes && accepted && proposal.by == actor.subject {
+            return Err(ServiceError::Forbidden { why: "who says so cannot confirm it" });
+        }
+        if accepted {
+            return self.accepted(actor, proposal).await;
+        }
+        if let About::Balance { node, correction, amount } = proposal.about {
+            for draft in
+                Draft::correction(proposal.id, node, correction, amount, &proposal.evidence)?
+            {
+                if self.parts.ledger.entry(&draft.id).await?.is_some() {
+                    return Err(ServiceError::Changed { what: "balance" });
+                }
+            }
+        }
+        self.decided(actor, &proposal, false).await?;
+        match proposal.about {
+            About::Payout { payout, .. } => Ok(self.parts.payouts.payout(payout).await?),
+            About::Payouts(_) | About::Balance { .. } | About::Mismatch { .. } => Ok(None),
+        }
+    }
+
+    /// The payout or the balances first, then the proposal: who ends between the two finds it still
+    /// open, and confirming it again finds it done.
+    async fn accepted(
+        &self,
+        actor: &Actor,
+        proposal: Proposal,
+    ) -> Result<Option<Payout>, ServiceError> {
+        let payout = match &proposal.about {
+            About::Payout { payout, outcome } => {
+                Some(self.resolved(actor, *payout, outcome, &proposal.evidence).await?)
+            }
+            About::Payouts(resolutions) => {
+                self.resolved_all(actor, resolutions).await?;
+                None
+            }
+            About::Balance { node, correction, amount } => {
+                for draft in
+                    Draft::correction(proposal.id, *node, *correction, *amount, &proposal.evidence)?
+                {
+                    match self.book_draft(draft).await {
+                        Err(ServiceError::Ledger(error)) => return Err(not_enough(error)),
+                        booked => booked.map(|_| ())?,
+                    }
+                }
+                None
+            }
+            About::Mismatch { mismatch, remedy } => {
+                self.end_mismatch(actor, *mismatch, *remedy, &proposal.evidence).await?;
+                None
+            }
+        };
+        self.decided(actor, &proposal, true).await?;
+        Ok(payout)
+    }
+
+    pub(crate) async fn resolved(
+        &self,
+        actor: &Actor,
+        id: PayoutId,
+        outcome: &Outcome,
+        evidence: &str,
+    ) -> Result<Payout, ServiceError> {
+        let payout = self.parts.payouts.payout(id).await?.ok_or(ServiceError::no("payout"))?;
+        let (is, closing) = match outcome {
+            Outcome::Paid { .. } => (PayoutState::Confirmed, Closing::Settle),
+            Outcome::NotPaid => (PayoutState::Failed, Closing::Release),
+        };
+        if payout.state == is {
+            self.close_decided(payout, closing).await
+        } else {
+            self.decide(actor, payout, event(outcome, evidence), "payout.resolve").await
+        }
+    }
+
+    async fn decided(
+        &self,
+        actor: &Actor,
+        proposal: &Proposal,
+        accepted: bool,
+    ) -> Result<(), ServiceError> {
+        let decision = Decision { at: self.parts.clock.now(), by: actor.subject.clone(), accepted };
+        let after = Proposal { decided: Some(decision.clone()), ..proposal.clone() };
+        let audit = self
+            .parts
+            .audit
+            .entry(actor, "payout.decide", subject(proposal), told(&after))
+            .changing(proposal, &after);
+        if !self.parts.decisions.decide_proposal(proposal.id, decision, audit).await? {
+            return Err(ServiceError::Changed { what: "proposal" });
+        }
+        self.parts.notifications.clear_alert_of(PROPOSAL, &proposal.id.to_string());
+        Ok(())
+    }
+
+    /// What treasurers said became of payouts, by when they did.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn proposals(&self, page: PageRequest<()>) -> Result<Page<Proposal>, ServiceError> {
+        Ok(self.parts.decisions.proposals(page).await?)
+    }
+
+    pub(crate) fn stepped(
+        &self,
+        payout: &Payout,
+        event: Event,
+    ) -> Result<(Payout, Vec<Effect>), ServiceError> {
+        // What a rail can do decides nothing here: these events send nothing and ask nobody.
+        let nothing = Capabilities {
+            dedupes_by_key: false,
+            queries_by_key: false,
+            key_retention_ms: 0,
+            failed_is_final: false,
+        };
+        let rules = Rules {
+            can: nothing,
+            deadlines: self.config.deadlines,
+            pace: self.config.pace,
+            may_send: false,
+        };
+        Ok(step(payout, event, &rules, self.parts.clock.now())?)
+    }
+
+    /// Applies a person's word to a payout. The payer does not touch payouts that wait for a
+    /// person, and of one that it is about to send only one of the two writes counts.
+    async fn decide(
+        &self,
+        actor: &Actor,
+        before: Payout,
+        event: Event,
+        action: &str,
+    ) -> Result<Payout, ServiceError> {
+        let (mut after, effects) = self.stepped(&before, event)?;
+        after.version += 1;
+        let audit = self.parts.audit.entry(
+            actor,
+            action,
+            after.id,
+            after.reason.clone().or_else(|| after.txid.clone()).unwrap_or_default(),
+        );
+        self.keep_decided(after.clone(), Some(audit.changing(&before, &after))).await?;
+        self.tell_of_payout(&before, &after);
+        for effect in effects {
+            if let Effect::Close(closing) = effect {
+                after = self.close_decided(after, closing).await?;
+            }
+        }
+        Ok(after)
+    }
+
+    /// Books the closing entry, if it is not booked, and says so.
+    async fn close_decided(
+        &self,
+        payout: Payout,
+        closing: Closing,
+    ) -> Result<Payout, ServiceError> {
+        if payout.closed {
+            return Ok(payout);
+        }
+        let cause = payout.txid.clone().or_else(|| payout.reason.clone()).unwrap_or_default();
+        self.book_draft(Draft::close(
+            payout.id,
+            payout.node,
+            payout.amount,
+            closing == Closing::Settle,
+            cause,
+        )?)
+        .await?;
+        let closed = Payout { closed: true, version: payout.version + 1, ..payout.clone() };
+        let audit = self.audit_of_payout(&payout, &closed);
+        self.keep_decided(closed.clone(), audit).await?;
+        Ok(closed)
+    }
+
+    /// Makes a change durable that is nobody's payer's. Whoever pays meanwhile wins: the caller
+    /// reads again.
+    async fn keep_decided(
+        &self,
+        payout: Payout,
+        audit: Option<AuditEntry>,
+    ) -> Result<(), ServiceError> {
+        let (fence, txid) = (
+            self.parts.payouts.begin_paying(Fence(0)).await?,
+            payout.txid.clone().unwrap_or_default(),
+        );
+        match self.parts.payouts.update_payouts(fence, vec![(payout, audit)]).await?.first() {
+            Some(PayoutUpdate::Done) => Ok(()),
+            Some(PayoutUpdate::Taken) => Err(self.taken(&txid).await?),
+            Some(PayoutUpdate::Conflict | PayoutUpdate::FencedOff { .. }) | None => {
+                Err(ServiceError::Changed { what: "payout" })
+            }
+        }
+    }
+}
+
+impl Money {
+    /// The transaction that somebody names for a payout belongs to another one.
+    async fn taken(&self, txid: &str) -> Result<ServiceError, ServiceError> {
+        let other = self.parts.payouts.payout_of_transaction(txid).await?;
+        let whose = other
+            .map_or_else(|| "another payout".to_owned(), |other| format!("payout {}", other.id));
+        Ok(ServiceError::invalid(
+            "txid",
+            format!(
+                "transaction {txid} is that of {whose} already: name the one that paid this payout"
+            ),
+        ))
+    }
+}
+
+pub(crate) fn event(outcome: &Outcome, evidence: &str) -> Event {
+    match outcome {
+        Outcome::Paid { txid } => Event::ResolvePaid { txid: txid.clone() },
+        Outcome::NotPaid => Event::ResolveNotPaid { evidence: evidence.to_owned() },
+    }
+}
+
+/// What an audit entry about a proposal is about.
+fn subject(proposal: &Proposal) -> String {
+    match &proposal.about {
+        About::Payout { payout, .. } => payout.to_string(),
+        About::Payouts(_) => proposal.id.to_string(),
+        About::Balance { node, .. } => node.to_string(),
+        About::Mismatch { mismatch, .. } => mismatch.to_string(),
+    }
+}
+
+fn told(proposal: &Proposal) -> String {
+    let decided = proposal
+        .decided
+        .as_ref()
+        .map_or("", |decision| if decision.accepted { "confirmed: " } else { "refused: " });
+    let what = match &proposal.about {
+        About::Payouts(resolutions) => return format!("{decided}{}", summary(resolutions)),
+        About::Payout { outcome: Outcome::Paid { txid }, .. } => format!("paid by {txid}"),
+        About::Payout { outcome: Outcome::NotPaid, .. } => "not paid".to_owned(),
+        About::Balance { correction, amount, .. } => {
+            format!("{} of {amount} USDT", correction.name())
+        }
+        About::Mismatch { remedy, .. } => format!("mismatch: {}", remedy.name()),
+    };
+    format!("{decided}{what} ({})", proposal.evidence)
+}
+
+/// Whoever sees the fire may stop it.
+fn treasurer_or_operator(actor: &Actor) -> Result<(), ServiceError> {
+    if actor.is(Role::Treasurer) || actor.is(Role::Operator) {
+        Ok(())
+    } else {
+        Err(ServiceError::Forbidden { why: "this needs role treasurer or operator" })
+    }
+}
