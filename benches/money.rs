@@ -13,7 +13,8 @@ use lucid_model::{
     fleet::node::Wallet,
     money::{
         MicroUsdt,
-        payout::{Deadlines, Pace, PayoutStatus, RunState},
+        payout::{Deadlines, Pace, PayoutStatus},
+        run::RunState,
     },
     policies::Revision,
     time::TimeMs,

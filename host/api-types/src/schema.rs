@@ -17,8 +17,9 @@ use lucid_model::{
         ledger::EntryKind as EntryKinds,
         payout::{
             Correction as Corrections, MismatchKind as MismatchKinds, PayoutState as PayoutStates,
-            PayoutStatus as PayoutStatuses, Remedy as Remedies, RunState as RunStates,
+            PayoutStatus as PayoutStatuses, Remedy as Remedies,
         },
+        run::RunState as RunStates,
     },
     notifications::webhook::DeliveryState as DeliveryStates,
     policies::{

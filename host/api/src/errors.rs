@@ -165,7 +165,7 @@ impl From<ServiceError> for ApiError {
             }
             ServiceError::WrongPayoutState(_)
             | ServiceError::NotGivenBack { .. }
-            | ServiceError::RunIs { .. }
+            | ServiceError::WrongRunState(_)
             | ServiceError::NothingMature
             | ServiceError::NotReconciled => Self::new(Kind::PayoutWrongState, message),
             ServiceError::AlreadyRegistered { own, .. } => match own {

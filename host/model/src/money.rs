@@ -4,6 +4,7 @@
 pub mod ledger;
 pub mod merkle;
 pub mod payout;
+pub mod run;
 pub mod settlement;
 pub mod split;
 pub mod tron;

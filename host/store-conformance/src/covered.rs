@@ -37,9 +37,8 @@ use lucid_model::{
     money::{
         MicroUsdt,
         ledger::{Account, Entry, Head, Stream},
-        payout::{
-            Decision, Mismatch, OpenPart, PaymentsSwitch, Payout, Proposal, Remedy, Run, RunPart,
-        },
+        payout::{Decision, Mismatch, OpenPart, PaymentsSwitch, Payout, Proposal, Remedy},
+        run::{Run, RunPart},
         settlement::{Distribution, SettlementRecord},
     },
     notifications::webhook::{Delivery, Webhook},

@@ -22,7 +22,8 @@ use lucid_model::{
     money::{
         MicroUsdt,
         ledger::{Draft, Head},
-        payout::{Found, Outcome, Payout, PayoutState, Run, RunState},
+        payout::{Found, Outcome, Payout, PayoutState},
+        run::{Run, RunState},
         settlement::{Accrual, Distribution, PoolSettlement},
     },
     policies::{PolicyRef, Revision},

@@ -18,7 +18,8 @@ use lucid_model::{
     money::{
         MicroUsdt,
         ledger::{Draft, Head, Stream},
-        payout::{Answer, Capabilities, Payout, PayoutState, Reply, Reported, Run, RunState},
+        payout::{Answer, Capabilities, Payout, PayoutState, Reply, Reported},
+        run::{Run, RunState},
     },
     time::TimeMs,
 };

@@ -6,7 +6,7 @@ use lucid_model::{
     money::{
         MicroUsdt,
         ledger::{Account, Balances, Stream},
-        payout::RunState,
+        run::RunState,
     },
 };
 use lucid_ports::{Fence, Order, PageRequest, PayoutFilter, PayoutSort, Tenure};

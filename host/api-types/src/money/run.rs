@@ -7,7 +7,8 @@ use lucid_model::{
     id::{Digest, NodeId},
     money::{
         MicroUsdt, merkle,
-        payout::{PayoutState, Receipt, Run, RunPart, run_statement},
+        payout::{PayoutState, Receipt, run_statement},
+        run::{Run, RunPart, RunStage},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,7 @@ impl From<&Run> for RunBody {
             planner: run.planner.clone(),
             approver: run.approver.clone(),
             executor: run.executor.clone(),
-            planning: run.is_being_planned(),
+            planning: run.stage() == RunStage::Planning,
             chosen_nodes: Some(run.nodes.len() as u64).filter(|nodes| *nodes > 0),
             payout_count: run.count,
             total_usdt: run.total.to_string(),

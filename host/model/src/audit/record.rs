@@ -11,7 +11,8 @@ use crate::{
     id::Digest,
     money::{
         ledger::Draft,
-        payout::{About, Found, Mismatch, Outcome, Payout, Proposal, Resolution, Run, SCHEDULE},
+        payout::{About, Found, Mismatch, Outcome, Payout, Proposal, Resolution},
+        run::{Run, SCHEDULE},
     },
     policies::{Activation, PolicyRef, PolicyVersion, Shadow},
 };

@@ -24,7 +24,7 @@ pub use receipt::{Receipt, run_statement};
 use crate::{
     epochs::score::ScoreCenti,
     fleet::pool::named_enum,
-    id::{Digest, NodeId, PayoutId, RunId, UserId},
+    id::{NodeId, PayoutId, RunId, UserId},
     money::{MicroUsdt, tron::TronAddress},
     time::TimeMs,
 };
@@ -161,36 +161,6 @@ pub struct Found {
     pub at: TimeMs,
 }
 
-named_enum! {
-    /// Where a run is.
-    RunState {
-        /// Waits for a second person, or for the rule that approves small ones.
-        Planned = "planned",
-        /// Its payouts may be sent.
-        Approved = "approved",
-        /// All its payouts are final.
-        Done = "done",
-        /// Taken back.
-        Cancelled = "cancelled",
-    }
-}
-
-/// Who plans the runs that nobody asked for.
-pub const SCHEDULE: &str = "system";
-
-/// Payouts of a run that are alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunPart {
-    /// Their planning.
-    pub plan: u64,
-    /// Where they are.
-    pub state: PayoutState,
-    /// Whether their closing entries are booked.
-    pub closed: bool,
-    pub count: u32,
-    pub total: MicroUsdt,
-}
-
 /// Payouts that are not over, in one state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenPart {
@@ -199,52 +169,4 @@ pub struct OpenPart {
     pub total: MicroUsdt,
     /// When the oldest was planned.
     pub oldest: TimeMs,
-}
-
-/// A payout run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    pub id: RunId,
-    /// Start of the settlement period in which it was planned.
-    pub cycle: i64,
-    /// Where it is.
-    pub state: RunState,
-    /// Who planned it.
-    pub planner: String,
-    /// Who approved it.
-    pub approver: Option<String>,
-    /// Who let its payouts go; nothing is sent before.
-    pub executor: Option<String>,
-    /// The nodes it was planned for; empty: everybody who can be paid.
-    pub nodes: Vec<NodeId>,
-    /// Payouts.
-    pub count: u32,
-    pub total: MicroUsdt,
-    /// Why it waits, if it does.
-    pub reason: Option<String>,
-    /// Planned.
-    pub created_at: TimeMs,
-    pub updated_at: TimeMs,
-    /// The root over the receipts of its payouts, once they are all final.
-    pub root: Option<Digest>,
-    /// The planning that it ended with; 0 while it is being planned. Its payouts name it, and no
-    /// other is sent.
-    pub plan: u64,
-    /// Counts changes; compared and swapped.
-    pub version: u64,
-}
-
-impl Run {
-    /// Whether it is not known yet what is in it.
-    pub fn is_being_planned(&self) -> bool {
-        self.plan == 0 && self.state == RunState::Planned
-    }
-    /// Whether its payouts may be sent.
-    pub fn is_executed(&self) -> bool {
-        self.state == RunState::Approved && self.executor.is_some()
-    }
-    /// Whether the schedule planned it, and not a person.
-    pub fn is_scheduled(&self) -> bool {
-        self.planner == SCHEDULE
-    }
 }

@@ -87,12 +87,12 @@ pub fn settle_pool(
             .filter(|c| *c > 0)
             .map(|c| MicroUsdt(i64::try_from(c).unwrap_or(i64::MAX)))
     };
-    let mut claims: Vec<Claim> = nodes
+    let mut claims: Vec<Claim<NodeId>> = nodes
         .iter()
         .zip(&answer.weights)
         .enumerate()
         .map(|(place, ((node, eligible), weight))| Claim {
-            node: *node,
+            by: *node,
             weight: if *eligible { *weight } else { 0 },
             cap: cap_of(place),
         })

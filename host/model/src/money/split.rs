@@ -6,14 +6,32 @@
 use crate::{
     canonical::Canonical,
     epochs::score::Ppm,
-    id::{Digest, NodeId},
+    id::{Digest, NodeId, PoolScope},
     money::MicroUsdt,
 };
 
-/// One claimant.
+/// What may claim a part of a budget: a node, or a pool.
+pub trait Claimant: Copy {
+    /// What ties are broken by.
+    fn bytes(self) -> [u8; 16];
+}
+
+impl Claimant for NodeId {
+    fn bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
+}
+
+impl Claimant for PoolScope {
+    fn bytes(self) -> [u8; 16] {
+        PoolScope::bytes(self)
+    }
+}
+
+/// A claim on a part of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claim {
-    pub node: NodeId,
+pub struct Claim<C> {
+    pub by: C,
     /// Its weight; 0 = nothing.
     pub weight: u64,
     /// The most it may get; none = no cap.
@@ -45,7 +63,7 @@ pub const PAYEES_FOR_SHARE_CAP_MIN: usize = 4;
 /// # Errors
 /// [`crate::money::MoneyError`] if the cap cannot be represented.
 pub fn cap_shares(
-    claims: &mut [Claim],
+    claims: &mut [Claim<NodeId>],
     budget: MicroUsdt,
     share_max: Ppm,
 ) -> Result<(), crate::money::MoneyError> {
@@ -57,18 +75,18 @@ pub fn cap_shares(
 }
 
 /// Shares `budget` among `claims` by the largest remainder; left-over micro-units go one each to
-/// the largest remainders, ties by a hash of period and node.
+/// the largest remainders, ties by a hash of period and claimant.
 ///
 /// # Errors
 /// [`BadBudget`] if the budget is negative.
-pub fn split_largest_remainder(
+pub fn split_largest_remainder<C: Claimant>(
     budget: MicroUsdt,
-    claims: &[Claim],
+    claims: &[Claim<C>],
     period_start_s: i64,
 ) -> Result<Shares, BadBudget> {
     let mut left = u64::try_from(budget.0).map_err(|_| BadBudget { budget })?;
     let mut shares = vec![0_u64; claims.len()];
-    let room = |claim: &Claim, share: u64| {
+    let room = |claim: &Claim<C>, share: u64| {
         claim.cap.map_or(u64::MAX, |cap| u64::try_from(cap.0).unwrap_or(0)).saturating_sub(share)
     };
     // Each round either hands everything out or fills at least one cap, so there are at most as
@@ -99,8 +117,13 @@ pub fn split_largest_remainder(
 }
 
 /// One round over the claims that are `open`: place and share of each, together exactly `budget`.
-fn round(budget: u64, claims: &[Claim], open: &[usize], period_start_s: i64) -> Vec<(usize, u64)> {
-    let open: Vec<(usize, Claim)> =
+fn round<C: Claimant>(
+    budget: u64,
+    claims: &[Claim<C>],
+    open: &[usize],
+    period_start_s: i64,
+) -> Vec<(usize, u64)> {
+    let open: Vec<(usize, Claim<C>)> =
         open.iter().filter_map(|i| claims.get(*i).map(|c| (*i, *c))).collect();
     let sum: u128 = open.iter().map(|(_, c)| u128::from(c.weight)).sum();
     let mut parts: Vec<(usize, u64, u128, Digest)> = open
@@ -112,7 +135,7 @@ fn round(budget: u64, claims: &[Claim], open: &[usize], period_start_s: i64) -> 
                 *place,
                 u64::try_from(product / sum).unwrap_or(budget),
                 product % sum,
-                tie_break(period_start_s, claim.node),
+                tie_break(period_start_s, claim.by),
             )
         })
         .collect();
@@ -122,10 +145,8 @@ fn round(budget: u64, claims: &[Claim], open: &[usize], period_start_s: i64) -> 
     parts.into_iter().map(|(place, share, ..)| (place, share)).collect()
 }
 
-fn tie_break(period_start_s: i64, node: NodeId) -> Digest {
-    Digest::of(
-        &Canonical::tagged("lucid/v1/split").i64(period_start_s).fixed(node.0.as_bytes()).finish(),
-    )
+fn tie_break(period_start_s: i64, by: impl Claimant) -> Digest {
+    Digest::of(&Canonical::tagged("lucid/v1/split").i64(period_start_s).fixed(&by.bytes()).finish())
 }
 
 #[cfg(test)]
@@ -134,11 +155,11 @@ mod tests {
 
     use super::*;
 
-    fn claims(list: &[(u64, Option<i64>)]) -> Vec<Claim> {
+    fn claims(list: &[(u64, Option<i64>)]) -> Vec<Claim<NodeId>> {
         (1_u128..)
             .zip(list)
             .map(|(i, (weight, cap))| Claim {
-                node: NodeId(uuid::Uuid::from_u128(i)),
+                by: NodeId(uuid::Uuid::from_u128(i)),
                 weight: *weight,
                 cap: cap.map(MicroUsdt),
             })
@@ -164,7 +185,7 @@ mod tests {
     #[test]
     fn without_weights_everything_goes_back() {
         assert_eq!(shared(100, &[(0, None), (0, None)]), (vec![0, 0], 100));
-        assert!(split_largest_remainder(MicroUsdt(-1), &[], 0).is_err());
+        assert!(split_largest_remainder::<NodeId>(MicroUsdt(-1), &[], 0).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::RunId,
-    money::payout::{Run, RunPart},
+    money::run::{Run, RunPart},
 };
 
 use crate::{Page, PageRequest, StoreError};

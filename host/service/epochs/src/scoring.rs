@@ -57,8 +57,16 @@ pub(super) struct Replaced {
     pub(super) reason: String,
 }
 
-/// More nodes than may be held, and how the policy failed for the last of them.
-pub(super) struct Failed(CallError);
+/// How the policy failed for more nodes than may be held.
+///
+/// # Errors
+/// The error itself, if the fault is not the policy's.
+pub(super) fn policy_failure(error: ServiceError) -> Result<CallError, ServiceError> {
+    match error {
+        ServiceError::Call(error) if matches!(*error, CallError::Policy { .. }) => Ok(*error),
+        error => Err(error),
+    }
+}
 
 /// A multiplier with the policy's reason, or why the policy failed for this node alone.
 type Outcome = Result<(Ppm, Option<String>), String>;
@@ -250,16 +258,16 @@ impl Epochs {
             return self.score_shards(active.as_ref(), pool, shards).await;
         }
         let attempt = shards.attempt;
-        let Failed(failure) = match self.try_policy(active.as_ref(), pool).await? {
+        let failure = match self.try_policy(active.as_ref(), pool).await {
             Ok(chunks) => return Ok(Some((self.keep(pool, attempt, chunks).await?, None))),
-            Err(failed) => failed,
+            Err(error) => policy_failure(error)?,
         };
         tracing::warn!(pool = %pool.pool, epoch = %pool.epoch, error = %failure, "the policy failed: its pool is scored by the last good version");
         let mut last_good =
             self.parts.policies.last_good(active.identity(), scope, snapshot.revision()).await?;
         while let Some(policy) = last_good.scoring().await? {
             let by = policy.identity().policy.clone();
-            match self.try_policy(policy.as_ref(), pool).await? {
+            match self.try_policy(policy.as_ref(), pool).await {
                 Ok(chunks) => {
                     metrics::counter!("lucid_policy_replaced_total", "kind" => "scoring")
                         .increment(1);
@@ -268,7 +276,8 @@ impl Epochs {
                         Replaced { pool: pool.pool, failed, by, reason: failure.to_string() };
                     return Ok(Some((self.keep(pool, attempt, chunks).await?, Some(replaced))));
                 }
-                Err(Failed(error)) => {
+                Err(error) => {
+                    let error = policy_failure(error)?;
                     tracing::warn!(pool = %pool.pool, epoch = %pool.epoch, %error, "a version before it fails too")
                 }
             }
@@ -309,9 +318,10 @@ impl Epochs {
         if let Some(stored) = self.stored_by_now(shards, index).await? {
             return Ok(Some(stored));
         }
-        match self.chunk_scored(active, pool.epoch, index, held_max).await? {
+        match self.chunk_scored(active, pool.epoch, index, held_max).await {
             Ok((chunk, _)) => self.store_shard(shards, chunk, "closer").await.map(Some),
-            Err(Failed(error)) => {
+            Err(error) => {
+                let error = policy_failure(error)?;
                 tracing::warn!(pool = %pool.pool, epoch = %pool.epoch, %error, "the policy fails for a chunk");
                 Ok(None)
             }
@@ -335,7 +345,7 @@ impl Epochs {
         epoch: Period,
         index: u32,
         held_max: u64,
-    ) -> Result<Result<ScoredBy, Failed>, ServiceError> {
+    ) -> Result<ScoredBy, ServiceError> {
         let frame = self
             .parts
             .frames
@@ -345,12 +355,13 @@ impl Epochs {
         Ok(score_chunk(policy, &frame, held_max).await?)
     }
 
-    /// Scores all chunks of a pool with one version, or says that it is not fit to.
+    /// Scores all chunks of a pool with one version; fails as the policy did, if it held more nodes
+    /// than may be.
     async fn try_policy(
         &self,
         policy: &dyn ScoringPolicy,
         pool: &PoolPart,
-    ) -> Result<Result<Vec<ScoredChunk>, Failed>, ServiceError> {
+    ) -> Result<Vec<ScoredChunk>, ServiceError> {
         let held_max = pool.held_max();
         let chunks: Vec<_> = pool
             .chunks
@@ -359,19 +370,14 @@ impl Epochs {
             .collect();
         let mut results = stream::iter(chunks).buffered(self.config.chunks_at_once.max(1));
         let (mut chunks, mut held) = (Vec::with_capacity(pool.chunks.len()), 0);
-        while let Some(result) = results.try_next().await? {
-            match result {
-                Ok((chunk, last)) => {
-                    held += chunk.rows.iter().filter(|row| row.held).count() as u64;
-                    if let Some(last) = last.filter(|_| held > held_max) {
-                        return Ok(Err(Failed(last)));
-                    }
-                    chunks.push(chunk);
-                }
-                Err(failed) => return Ok(Err(failed)),
+        while let Some((chunk, last)) = results.try_next().await? {
+            held += chunk.rows.iter().filter(|row| row.held).count() as u64;
+            if let Some(last) = last.filter(|_| held > held_max) {
+                return Err(last.into());
             }
+            chunks.push(chunk);
         }
-        Ok(Ok(chunks))
+        Ok(chunks)
     }
 }
 
@@ -392,15 +398,12 @@ async fn score_chunk(
     policy: &dyn ScoringPolicy,
     frame: &FrameChunk,
     held_max: u64,
-) -> Result<Result<ScoredBy, Failed>, CallError> {
+) -> Result<ScoredBy, CallError> {
     let (batch, totals) = frame.project(&policy.identity().facts);
     let context = context_of(frame, totals);
-    let (outcomes, last) = match score_rows(policy, &context, batch.clone(), held_max).await? {
-        Ok(outcomes) => outcomes,
-        Err(failed) => return Ok(Err(failed)),
-    };
+    let (outcomes, last) = score_rows(policy, &context, batch.clone(), held_max).await?;
     let factors = explain_rows(policy, &context, &batch).await;
-    Ok(Ok((scored_chunk(policy, frame, outcomes, factors), last)))
+    Ok((scored_chunk(policy, frame, outcomes, factors), last))
 }
 
 fn scored_chunk(
@@ -436,12 +439,9 @@ pub(super) async fn score_again(
 ) -> Result<ScoredChunk, CallError> {
     let (batch, totals) = frame.project(&policy.identity().facts);
     let rows = frame.nodes.len();
-    match score_rows(policy, &context_of(frame, totals), batch, rows as u64).await? {
-        Ok((outcomes, _)) => {
-            Ok(scored_chunk(policy, frame, outcomes, vec![Factors::default(); rows]))
-        }
-        Err(Failed(error)) => Err(error),
-    }
+    let context = context_of(frame, totals);
+    let (outcomes, _) = score_rows(policy, &context, batch, rows as u64).await?;
+    Ok(scored_chunk(policy, frame, outcomes, vec![Factors::default(); rows]))
 }
 
 /// The same, with what only shows.
@@ -479,16 +479,18 @@ pub(super) async fn explain_one(
         .collect())
 }
 
+/// What the policy says of each row, and how it failed for the last of those that are held. A
+/// [`CallError::Policy`] means that more rows would have to be held than may be.
 async fn score_rows(
     policy: &dyn ScoringPolicy,
     context: &CallContext,
     batch: Batch,
     held_max: u64,
-) -> Result<Result<(Vec<Outcome>, Option<CallError>), Failed>, CallError> {
+) -> Result<(Vec<Outcome>, Option<CallError>), CallError> {
     match policy.score(context.clone(), batch.clone()).await {
         Ok(scores) => {
             let reasons = scores.reasons.into_iter().chain(std::iter::repeat(None));
-            return Ok(Ok((scores.multipliers.into_iter().zip(reasons).map(Ok).collect(), None)));
+            return Ok((scores.multipliers.into_iter().zip(reasons).map(Ok).collect(), None));
         }
         Err(error @ CallError::Host { .. }) => return Err(error),
         Err(error) => {
@@ -511,9 +513,7 @@ async fn score_rows(
                 scores.reasons.into_iter().next().flatten(),
             )),
             Err(error @ CallError::Host { .. }) => return Err(error),
-            Err(error @ CallError::Policy { .. }) if held == held_max => {
-                return Ok(Err(Failed(error)));
-            }
+            Err(error @ CallError::Policy { .. }) if held == held_max => return Err(error),
             Err(error @ CallError::Policy { .. }) => {
                 held += 1;
                 let detail = if let CallError::Policy { detail, .. } = &error {
@@ -526,7 +526,7 @@ async fn score_rows(
             }
         });
     }
-    Ok(Ok((outcomes, last)))
+    Ok((outcomes, last))
 }
 
 /// Factors of every row; zeros where the policy cannot explain itself, which changes no score.

@@ -19,7 +19,7 @@ use lucid_model::{
 use lucid_ports::{Attempt, PolicySnapshot, Staged, StagedChunk};
 use parking_lot::Mutex;
 
-use super::scoring::PoolPart;
+use super::scoring::{PoolPart, policy_failure};
 use crate::Epochs;
 
 /// Between two looks at what others have stored, milliseconds.
@@ -169,9 +169,10 @@ impl Epochs {
         let Some(policy) = snapshot.scoring(Scope::of(pool.pool), pool.epoch.start_s) else {
             return Ok(false);
         };
-        match self.chunk_scored(policy.as_ref(), pool.epoch, index, 0).await? {
+        match self.chunk_scored(policy.as_ref(), pool.epoch, index, 0).await {
             Ok((chunk, None)) => self.store_shard(shards, chunk, "helper").await.map(|_| true),
-            Ok((_, Some(_))) | Err(_) => Ok(false),
+            Ok((_, Some(_))) => Ok(false),
+            Err(error) => policy_failure(error).map(|_| false),
         }
     }
 }

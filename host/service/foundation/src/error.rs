@@ -5,7 +5,8 @@ use lucid_model::{
     fleet::node::{CapReached, WrongNodeStatus},
     id::{NodeId, ShadowId},
     money::{
-        MoneyError, ledger::LedgerError, payout::WrongPayoutState, settlement::SettlementError,
+        MoneyError, ledger::LedgerError, payout::WrongPayoutState, run::WrongRunState,
+        settlement::SettlementError,
     },
     policies::PolicyRef,
 };
@@ -76,13 +77,8 @@ pub enum ServiceError {
         state: &'static str,
     },
     /// The run's state does not allow it.
-    #[error("the run is {state}: one cannot {to}, or not yet")]
-    RunIs {
-        /// Where it is.
-        state: &'static str,
-        /// What was asked.
-        to: &'static str,
-    },
+    #[error(transparent)]
+    WrongRunState(#[from] WrongRunState),
     /// Nothing is there that may be paid yet.
     #[error("no settlement period is mature yet: there is nothing to pay")]
     NothingMature,

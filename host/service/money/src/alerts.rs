@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lucid_foundation::ServiceError;
-use lucid_model::money::payout::{PayoutState, RunState};
+use lucid_model::money::{payout::PayoutState, run::RunState};
 
 use super::{decisions::PROPOSAL, payer::MANUAL, runs::RUN};
 use crate::Money;

@@ -10,8 +10,9 @@ use lucid_model::{
         ledger::{Draft, Stream},
         payout::{
             About, Capabilities, Closing, Correction, Decision, Effect, Event, Freeze, Outcome,
-            PaymentsSwitch, Payout, PayoutState, Proposal, Reconciliation, Rules, SCHEDULE, step,
+            PaymentsSwitch, Payout, PayoutState, Proposal, Reconciliation, Rules, step,
         },
+        run::SCHEDULE,
     },
     notifications::event::EventKind,
     time::TimeMs,

@@ -16,7 +16,8 @@ use lucid_model::{
     id::RunId,
     money::{
         MicroUsdt,
-        payout::{Breaker, Event, Payout, PayoutState, Run, RunState},
+        payout::{Breaker, Event, Payout, PayoutState},
+        run::{Run, RunStage},
     },
     time::TimeMs,
 };
@@ -114,8 +115,11 @@ impl Money {
         };
         let open_runs = self.parts.runs.open_runs().await?;
         let sends = sends && !self.too_much_is_in_doubt().await?;
-        let waiting =
-            open_runs.iter().filter(|run| !sends || !run.is_executed()).map(|run| run.id).collect();
+        let waiting = open_runs
+            .iter()
+            .filter(|run| !sends || run.stage() != RunStage::Sending)
+            .map(|run| run.id)
+            .collect();
         let found = self
             .parts
             .payouts
@@ -253,16 +257,17 @@ impl Money {
 /// so.
 fn may_move(payout: &Payout, sends: bool, run: Option<&Run>) -> bool {
     payout.state != PayoutState::Reserved
-        || run
-            .is_some_and(|run| (run.is_executed() && sends) || is_never_sent(payout, run).is_some())
+        || run.is_some_and(|run| {
+            (run.stage() == RunStage::Sending && sends) || is_never_sent(payout, run).is_some()
+        })
 }
 
 /// Why a payout is never sent, if it is not: its run was taken back, or a planner that was replaced
 /// added it when its run's planning had ended already, so that nobody approved it.
 fn is_never_sent(payout: &Payout, run: &Run) -> Option<&'static str> {
-    if run.state == RunState::Cancelled {
+    if run.stage() == RunStage::Cancelled {
         return Some("its run was cancelled");
     }
-    (!run.is_being_planned() && payout.plan != run.plan)
+    (run.stage() != RunStage::Planning && payout.plan != run.plan)
         .then_some("it was not in the plan that its run ended with")
 }

@@ -6,7 +6,8 @@ use lucid_model::{
     money::{
         MicroUsdt,
         ledger::{Balances, Stream},
-        payout::{Payout, Run},
+        payout::Payout,
+        run::Run,
         settlement::SettlementRecord,
     },
     telemetry::credit::Interval,

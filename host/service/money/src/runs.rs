@@ -13,7 +13,8 @@ use lucid_model::{
     id::{NodeId, PayoutId, RunId},
     money::{
         MicroUsdt, merkle,
-        payout::{PayoutState, Run, RunPart, RunState, SCHEDULE},
+        payout::PayoutState,
+        run::{Run, RunEvent, RunPart, RunStage, SCHEDULE, step},
         settlement::SettlementRecord,
     },
     notifications::event::EventKind,
@@ -48,23 +49,25 @@ impl Money {
         if self.parts.clock.sure_now().is_none() {
             return Ok(None);
         }
-        for run in self
-            .parts
-            .runs
-            .open_runs()
-            .await?
-            .into_iter()
-            .filter(|run| run.state == RunState::Planned)
-        {
-            if run.is_being_planned() {
-                if let Some(period) = self.parts.settlements.settlement(run.cycle).await? {
-                    let taken_over = self
-                        .replace_run(&run, run.clone(), &Actor::system(), "run.plan_again")
-                        .await?;
-                    return self.finish_plan(tenure, taken_over, &period).await;
+        for run in self.parts.runs.open_runs().await? {
+            match run.stage() {
+                RunStage::Planning => {
+                    if let Some(period) = self.parts.settlements.settlement(run.cycle).await? {
+                        let taken_over = self
+                            .change_run(
+                                &run,
+                                RunEvent::TakeOver,
+                                &Actor::system(),
+                                "run.plan_again",
+                            )
+                            .await?;
+                        return self.finish_plan(tenure, taken_over, &period).await;
+                    }
                 }
-            } else if run.is_scheduled() && self.refusal(&run).await?.is_none() {
-                return self.approve_scheduled(run).await;
+                RunStage::Waiting if run.is_scheduled() && self.refusal(&run).await?.is_none() => {
+                    return self.approve_scheduled(run).await;
+                }
+                _ => {}
             }
         }
         let Some(period) = self.last_mature_period().await? else { return Ok(None) };
@@ -72,7 +75,7 @@ impl Money {
         let id = RunId::derive(self.parts.family, cycle);
         match self.parts.runs.run(id).await? {
             Some(run) => {
-                let waits = run.state == RunState::Planned && !run.is_being_planned();
+                let waits = run.stage() == RunStage::Waiting;
                 let approved =
                     if waits { self.approve_scheduled(run.clone()).await? } else { None };
                 if approved.is_none() {
@@ -158,23 +161,7 @@ impl Money {
         nodes: Vec<NodeId>,
     ) -> Result<Run, ServiceError> {
         let now = self.parts.clock.now();
-        let run = Run {
-            id,
-            cycle,
-            state: RunState::Planned,
-            planner: planner.subject.clone(),
-            approver: None,
-            executor: None,
-            nodes,
-            root: None,
-            count: 0,
-            total: MicroUsdt::ZERO,
-            reason: None,
-            created_at: now,
-            updated_at: now,
-            plan: 0,
-            version: 1,
-        };
+        let run = Run::open(id, cycle, planner.subject.clone(), nodes, now);
         let audit = self
             .parts
             .audit
@@ -189,15 +176,15 @@ impl Money {
         }
     }
 
-    async fn replace_run(
+    /// Lets something happen to a run, unless somebody else was there first.
+    pub(super) async fn change_run(
         &self,
         before: &Run,
-        mut run: Run,
+        event: RunEvent,
         actor: &Actor,
         action: &str,
     ) -> Result<Run, ServiceError> {
-        run.version += 1;
-        run.updated_at = self.parts.clock.now();
+        let run = step(before, event, self.parts.clock.now())?;
         let audit = self
             .parts
             .audit
@@ -227,13 +214,8 @@ impl Money {
             return Ok(None);
         }
         self.parts.notifications.clear_alert_of(RUN, &run.id.to_string());
-        let approved = Run {
-            state: RunState::Approved,
-            approver: Some(SCHEDULE.into()),
-            executor: Some(SCHEDULE.into()),
-            ..run.clone()
-        };
-        self.replace_run(&run, approved, &Actor::system(), "run.approve").await.map(Some)
+        let approve = RunEvent::Approve { by: SCHEDULE.to_owned() };
+        self.change_run(&run, approve, &Actor::system(), "run.approve").await.map(Some)
     }
 
     /// Why a planned run waits for a person.
@@ -260,12 +242,8 @@ impl Money {
             let request =
                 PageRequest { page, limit: RUNS_A_PAGE, sort: (), order: Order::Ascending };
             let runs = self.parts.runs.runs(Some(run.cycle), request).await?.items;
-            for other in runs.iter().filter(|other| other.id != run.id) {
-                if matches!(other.state, RunState::Approved | RunState::Done)
-                    || (other.state == RunState::Cancelled && other.executor.is_some())
-                {
-                    approved = approved.checked_add(other.total)?;
-                }
+            for other in runs.iter().filter(|other| other.id != run.id && other.may_have_paid()) {
+                approved = approved.checked_add(other.total)?;
             }
             if runs.len() < RUNS_A_PAGE as usize {
                 break;
@@ -287,7 +265,7 @@ impl Money {
         if self.parts.rules.four_eyes && run.planner == actor.subject {
             return Err(ServiceError::Forbidden { why: "who plans a run cannot approve it" });
         }
-        if run.state != RunState::Planned || run.is_being_planned() {
+        if run.stage() != RunStage::Waiting {
             return Err(ServiceError::Changed { what: "run" });
         }
         if let Some(reason) = self.above_the_cap(&run).await? {
@@ -299,14 +277,8 @@ impl Money {
         if run.is_scheduled() {
             self.parts.notifications.clear_alert_of(RUN, &run.id.to_string());
         }
-        let executor = run.is_scheduled().then(|| SCHEDULE.to_owned());
-        let approved = Run {
-            state: RunState::Approved,
-            approver: Some(actor.subject.clone()),
-            executor,
-            ..run.clone()
-        };
-        self.replace_run(&run, approved, actor, "run.approve").await
+        let approve = RunEvent::Approve { by: actor.subject.clone() };
+        self.change_run(&run, approve, actor, "run.approve").await
     }
 
     /// Lets an approved run's payouts go; one that goes already is answered as it is.
@@ -319,14 +291,11 @@ impl Money {
         if self.parts.rail.is_none() {
             return Err(ServiceError::NoRail);
         }
-        if run.is_executed() || run.state == RunState::Done {
+        if matches!(run.stage(), RunStage::Sending | RunStage::Done) {
             return Ok(run);
         }
-        if run.state != RunState::Approved {
-            return Err(ServiceError::RunIs { state: run.state.name(), to: "execute it" });
-        }
-        let executed = Run { executor: Some(actor.subject.clone()), ..run.clone() };
-        self.replace_run(&run, executed, actor, "run.execute").await
+        let execute = RunEvent::Execute { by: actor.subject.clone() };
+        self.change_run(&run, execute, actor, "run.execute").await
     }
 
     /// Takes a run back: what was not sent is cancelled by whoever pays, and its money is the
@@ -342,18 +311,16 @@ impl Money {
     ) -> Result<Run, ServiceError> {
         treasurer(actor)?;
         let run = self.run(id).await?;
-        match run.state {
-            RunState::Cancelled => return Ok(run),
-            RunState::Done => {
-                return Err(ServiceError::RunIs { state: run.state.name(), to: "cancel it" });
-            }
-            RunState::Planned | RunState::Approved => {}
+        if run.stage() == RunStage::Cancelled {
+            return Ok(run);
         }
-        if run.is_scheduled() {
+        let was_scheduled = run.is_scheduled();
+        let cancelled =
+            self.change_run(&run, RunEvent::Cancel { reason }, actor, "run.cancel").await?;
+        if was_scheduled {
             self.parts.notifications.clear_alert_of(RUN, &run.id.to_string());
         }
-        let cancelled = Run { state: RunState::Cancelled, reason: Some(reason), ..run.clone() };
-        self.replace_run(&run, cancelled, actor, "run.cancel").await
+        Ok(cancelled)
     }
 
     /// Runs, by when they were planned.
@@ -389,16 +356,13 @@ impl Money {
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn finish_runs(&self) -> Result<(), ServiceError> {
-        for run in self.parts.runs.open_runs().await?.into_iter().filter(Run::is_executed) {
-            if self.parts.runs.run_parts(run.id).await?.iter().all(|part| part.closed) {
+        for run in self.parts.runs.open_runs().await? {
+            if run.stage() == RunStage::Sending
+                && self.parts.runs.run_parts(run.id).await?.iter().all(|part| part.closed)
+            {
                 let root = merkle::root(&self.receipts_of(run.id).await?.leaves);
-                self.replace_run(
-                    &run,
-                    Run { state: RunState::Done, root: Some(root), ..run.clone() },
-                    &Actor::system(),
-                    "run.done",
-                )
-                .await?;
+                let finish = RunEvent::Finish { root };
+                self.change_run(&run, finish, &Actor::system(), "run.done").await?;
             }
         }
         Ok(())

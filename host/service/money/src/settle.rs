@@ -258,14 +258,9 @@ impl Money {
                 .fold(0_u64, |sum, m| sum.saturating_add(m.score_seconds))
         };
         let open: Vec<_> = pools.iter().filter(|(pool, _)| !set_aside.contains_key(pool)).collect();
-        // A pool takes the place of a node here: only the tie-break looks at the id.
         let claims: Vec<_> = open
             .iter()
-            .map(|(pool, members)| Claim {
-                node: NodeId(uuid::Uuid::from_bytes(pool.bytes())),
-                weight: weight(members),
-                cap: None,
-            })
+            .map(|(pool, members)| Claim { by: **pool, weight: weight(members), cap: None })
             .collect();
         let shares = split_largest_remainder(budget, &claims, period.start_s)
             .map_err(lucid_model::money::settlement::SettlementError::from)?;

@@ -2,9 +2,8 @@ use lucid_model::{
     id::PayoutId,
     money::{
         MicroUsdt,
-        payout::{
-            Found, OpenPart, Outcome, Payout, PayoutState, PayoutStatus, Run, RunPart, RunState,
-        },
+        payout::{Found, OpenPart, Outcome, Payout, PayoutState, PayoutStatus},
+        run::{Run, RunPart, RunState},
     },
     time::TimeMs,
 };

@@ -2,7 +2,10 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::{NodeId, RunId},
-    money::payout::{PayoutState, Run, RunPart, RunState, SCHEDULE},
+    money::{
+        payout::PayoutState,
+        run::{Run, RunPart, RunState, SCHEDULE},
+    },
 };
 use lucid_ports::{Page, PageRequest, RunStore, StoreError};
 use mongodb::{

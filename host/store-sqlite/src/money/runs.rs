@@ -2,7 +2,10 @@ use async_trait::async_trait;
 use lucid_model::{
     audit::AuditEntry,
     id::{Digest, NodeId, RunId},
-    money::payout::{PayoutState, Run, RunPart, RunState},
+    money::{
+        payout::PayoutState,
+        run::{Run, RunPart, RunState},
+    },
 };
 use lucid_ports::{Page, PageRequest, RunStore, StoreError};
 use rusqlite::{Connection, params, types::Value};

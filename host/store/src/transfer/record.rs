@@ -22,7 +22,8 @@ use lucid_model::{
     id::{Digest, IntendedId, NodeId, PoolId, UserId},
     money::{
         ledger::Entry,
-        payout::{Mismatch, Payout, Proposal, Run},
+        payout::{Mismatch, Payout, Proposal},
+        run::Run,
         settlement::SettlementRecord,
     },
     notifications::webhook::{Delivery, Webhook},

@@ -22,7 +22,8 @@ use lucid_model::{
     id::{Digest, FamilyId, NodeId, PoolScope, UserId},
     money::{
         MicroUsdt,
-        payout::{Correction, Deadlines, Outcome, Pace, Payout, PayoutState, Run, RunState},
+        payout::{Correction, Deadlines, Outcome, Pace, Payout, PayoutState},
+        run::{Run, RunStage, RunState},
         tron::TronAddress,
     },
     policies::{PolicyRef, Revision},
@@ -326,7 +327,7 @@ impl Scene {
         at_once(self.store.open_runs())
             .unwrap()
             .into_iter()
-            .filter(|run| !run.is_scheduled() && !run.is_executed())
+            .filter(|run| !run.is_scheduled() && run.stage() != RunStage::Sending)
             .collect()
     }
 
@@ -380,7 +381,7 @@ impl Scene {
             // It is being planned, or ended meanwhile; or nothing was settled yet.
             Err(
                 ServiceError::Changed { .. }
-                | ServiceError::RunIs { .. }
+                | ServiceError::WrongRunState(_)
                 | ServiceError::NothingMature,
             ) => Ok(()),
             Err(error) => Err(format!("no run {what}: {error}")),

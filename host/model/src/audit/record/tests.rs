@@ -15,10 +15,7 @@ use crate::{
         pool::{LoadBalancing, PoolConfig, PoolStatus},
     },
     id::{EnrolmentId, NodeId, PayoutId, PoolId, RunId, UserId},
-    money::{
-        MicroUsdt,
-        payout::{PayoutState, RunState},
-    },
+    money::{MicroUsdt, payout::PayoutState, run::RunState},
     policies::{ParamValues, PolicyKind, Revision, Scope, VersionState},
     time::TimeMs,
 };

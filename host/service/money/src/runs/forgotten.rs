@@ -10,7 +10,8 @@ use lucid_model::{
     money::{
         MicroUsdt,
         ledger::{Balances, Draft, Head, Stream},
-        payout::{Payout, PayoutState, Run},
+        payout::{Payout, PayoutState},
+        run::{Run, RunStage},
         settlement::SettlementRecord,
     },
     time::TimeMs,
@@ -48,7 +49,7 @@ impl Money {
             return Ok(());
         }
         // Whoever plans a run looks at what is its.
-        if self.parts.runs.open_runs().await?.iter().any(Run::is_being_planned) {
+        if self.parts.runs.open_runs().await?.iter().any(|run| run.stage() == RunStage::Planning) {
             return Ok(());
         }
         *self.no_money_sweep_before.lock() = now.plus_ms(SWEEP_MS);

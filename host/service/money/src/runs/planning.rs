@@ -15,7 +15,8 @@ use lucid_model::{
     money::{
         MicroUsdt,
         ledger::{Account, Draft, Entry, Head, LedgerError, Leg, Stream},
-        payout::{Payout, PayoutState, Run, RunState},
+        payout::{Payout, PayoutState},
+        run::{Run, RunEvent},
         settlement::SettlementRecord,
     },
     notifications::event::EventKind,
@@ -101,14 +102,13 @@ impl Money {
             parts = self.parts.runs.run_parts(run.id).await?;
         }
         let (count, total) = to_pay(&parts)?;
-        let state = if count == 0 { RunState::Done } else { RunState::Planned };
         let reason = if run.is_scheduled() && total <= self.config.auto_approve_max {
             self.jumps(period).await?
         } else {
             None
         };
-        let planned = Run { count, total, state, reason, plan: run.version, ..run.clone() };
-        let planned = self.replace_run(&run, planned, &Actor::system(), "run.plan").await?;
+        let plan = RunEvent::Plan { count, total, reason };
+        let planned = self.change_run(&run, plan, &Actor::system(), "run.plan").await?;
         match planned.is_scheduled() && count > 0 {
             true => self.approve_scheduled(planned).await,
             false => Ok(None),

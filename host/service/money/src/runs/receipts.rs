@@ -9,7 +9,8 @@ use lucid_model::{
     id::{Digest, PayoutId, RunId},
     money::{
         merkle,
-        payout::{Payout, PayoutState, Receipt, RunState, run_statement},
+        payout::{Payout, PayoutState, Receipt, run_statement},
+        run::{RunState, WrongRunState},
     },
 };
 
@@ -74,14 +75,13 @@ impl Money {
         let payout = self.payout(actor, id).await?;
         let run = self.run(payout.run).await?;
         if run.state != RunState::Done {
-            return Err(ServiceError::RunIs { state: run.state.name(), to: "prove what it paid" });
+            return Err(WrongRunState { from: run.state.name(), verb: "prove what it paid" }.into());
         }
         let receipts = self.receipts_of(run.id).await?;
         let Ok(place) = receipts.payouts.binary_search(&id) else {
-            return Err(ServiceError::RunIs {
-                state: run.state.name(),
-                to: "prove what was cancelled",
-            });
+            return Err(
+                WrongRunState { from: run.state.name(), verb: "prove what was cancelled" }.into()
+            );
         };
         let root = merkle::root(&receipts.leaves);
         if run.root.is_some_and(|kept| kept != root) {

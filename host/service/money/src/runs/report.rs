@@ -8,7 +8,8 @@ use lucid_model::{
     id::{NodeId, RunId, UserId},
     money::{
         MicroUsdt,
-        payout::{Payout, PayoutState, Run, RunPart, RunState},
+        payout::{Payout, PayoutState},
+        run::{Run, RunPart, RunState},
     },
 };
 use lucid_ports::{Order, PageRequest, PayoutFilter, PayoutSort};

@@ -14,7 +14,8 @@ use lucid_model::{
     money::{
         MicroUsdt,
         ledger::{Account, Head, Stream},
-        payout::{Payout, PayoutState, Run, RunState},
+        payout::{Payout, PayoutState},
+        run::{Run, RunStage},
     },
     time::TimeMs,
 };
@@ -202,7 +203,7 @@ impl Ground {
 
     /// Why a payout has not paid.
     fn why(&self, payout: &Payout) -> Unpaid {
-        let run = self.runs.get(&payout.run);
+        let stage = self.runs.get(&payout.run).map(Run::stage);
         match payout.state {
             PayoutState::Manual => Unpaid::PayoutManual,
             PayoutState::Unknown => Unpaid::PayoutUnknown,
@@ -210,17 +211,9 @@ impl Ground {
                 Unpaid::Closing
             }
             PayoutState::Accepted => Unpaid::OnItsWay,
-            PayoutState::Reserved if run.is_some_and(Run::is_being_planned) => {
-                Unpaid::RunBeingPlanned
-            }
-            PayoutState::Reserved if run.is_some_and(|run| run.state == RunState::Planned) => {
-                Unpaid::RunNotApproved
-            }
-            PayoutState::Reserved
-                if run.is_some_and(|run| run.state == RunState::Approved && !run.is_executed()) =>
-            {
-                Unpaid::RunNotExecuted
-            }
+            PayoutState::Reserved if stage == Some(RunStage::Planning) => Unpaid::RunBeingPlanned,
+            PayoutState::Reserved if stage == Some(RunStage::Waiting) => Unpaid::RunNotApproved,
+            PayoutState::Reserved if stage == Some(RunStage::Approved) => Unpaid::RunNotExecuted,
             PayoutState::Reserved | PayoutState::Submitting if self.frozen => Unpaid::Frozen,
             PayoutState::Reserved | PayoutState::Submitting if !self.has_rail => Unpaid::NoRail,
             PayoutState::Reserved => Unpaid::Queued,
