@@ -4,13 +4,14 @@
 //! Nothing here sleeps, spawns or reads a clock by itself: every driver is a step that the
 //! composition root calls, so that a simulation can call it too.
 
+mod assembly;
 mod clock;
 mod config;
 mod vitals;
 
 use std::sync::Arc;
 
-use lucid_foundation::Ids;
+use assembly::Assembly;
 use lucid_model::{
     fleet::{challenge::ChallengeKey, node::PublicKey},
     id::FamilyId,
@@ -109,182 +110,20 @@ pub struct Service {
 impl Service {
     /// Puts the parts together; nothing runs yet.
     pub fn new(ports: Ports, config: ServiceConfig, family: FamilyId) -> Arc<Self> {
-        let store = &ports.store;
-        let clock = Arc::new(ServiceClock::new(ports.clock.clone()));
-        let ids = Ids { clock: clock.clone(), entropy: ports.entropy.clone() };
-        let vitals = Arc::new(Vitals::new(ports.clock.clone(), store.clone()));
-        let audit = Audit::new(
-            lucid_audit::Parts {
-                clock: clock.clone(),
-                family,
-                ids: ids.clone(),
-                log: store.clone(),
-                requests: store.clone(),
-                signer: ports.signer.clone(),
-            },
-            config.audit,
-        );
-
-        let notifications = Notifications::new(
-            lucid_notifications::Parts {
-                audit: audit.clone(),
-                clock: clock.clone(),
-                entropy: ports.entropy.clone(),
-                ids: ids.clone(),
-                nodes: store.clone(),
-                sealer: ports.sealer.clone(),
-                sender: ports.webhooks.clone(),
-                webhooks: store.clone(),
-            },
-            config.notifications,
-        );
-
-        let policies = Policies::new(
-            lucid_policies::Parts {
-                audit: audit.clone(),
-                clock: clock.clone(),
-                epoch_records: store.clone(),
-                ids: ids.clone(),
-                notifications: notifications.clone(),
-                pools: store.clone(),
-                rules: config.rules,
-                runtime: ports.policies.clone(),
-                settlements: store.clone(),
-                shadows: store.clone(),
-                versions: store.clone(),
-            },
-            config.policies,
-        );
-
-        let fleet = Fleet::new(
-            lucid_fleet::Parts {
-                audit: audit.clone(),
-                challenge_key: ports.challenge_key.clone(),
-                clock: clock.clone(),
-                enrolments: store.clone(),
-                entropy: ports.entropy.clone(),
-                ids: ids.clone(),
-                node_alerts: store.clone(),
-                nodes: store.clone(),
-                notifications: notifications.clone(),
-                pools: store.clone(),
-                reports: store.clone(),
-                rules: config.rules,
-                runtime: ports.policies.clone(),
-                used_once: ports.used_once.clone(),
-            },
-            config.fleet,
-        );
-
-        let telemetry = Telemetry::new(
-            lucid_telemetry::Parts {
-                clock: clock.clone(),
-                fleet: fleet.clone(),
-                nodes: store.clone(),
-                notifications: notifications.clone(),
-                policies: policies.clone(),
-                reports: store.clone(),
-                runtime: ports.policies.clone(),
-                series: store.clone(),
-            },
-            config.telemetry,
-        );
-
-        let epochs = Epochs::new(
-            lucid_epochs::Parts {
-                adjustments: store.clone(),
-                audit: audit.clone(),
-                chain: ports.chain.clone(),
-                clock: clock.clone(),
-                epoch_records: store.clone(),
-                fleet: fleet.clone(),
-                frames: store.clone(),
-                ids: ids.clone(),
-                nodes: store.clone(),
-                notifications: notifications.clone(),
-                policies: policies.clone(),
-                reports: store.clone(),
-                rules: config.rules,
-                runtime: ports.policies.clone(),
-                scores: store.clone(),
-                telemetry: telemetry.clone(),
-                versions: store.clone(),
-                votes: store.clone(),
-            },
-            config.epochs,
-        );
-
-        let consensus = Consensus::new(
-            lucid_consensus::Parts {
-                chain: ports.chain.clone(),
-                clock: clock.clone(),
-                epoch_records: store.clone(),
-                fleet: fleet.clone(),
-                notifications: notifications.clone(),
-                scores: store.clone(),
-                signer: ports.signer.clone(),
-                votes: store.clone(),
-            },
-            config.consensus,
-        );
-
-        let money = Money::new(
-            lucid_money::Parts {
-                epoch_records: store.clone(),
-                epochs: epochs.clone(),
-                adjustments: store.clone(),
-                audit: audit.clone(),
-                books: store.clone(),
-                clock: clock.clone(),
-                decisions: store.clone(),
-                family,
-                fleet: fleet.clone(),
-                ids: ids.clone(),
-                ledger: store.clone(),
-                mismatches: store.clone(),
-                nodes: store.clone(),
-                notifications: notifications.clone(),
-                payouts: store.clone(),
-                rail: ports.rail.clone(),
-                reports: store.clone(),
-                rules: config.rules,
-                runs: store.clone(),
-                runtime: ports.policies.clone(),
-                settlements: store.clone(),
-                signer: ports.signer.clone(),
-                stamp: store.clone(),
-                vitals: vitals.clone(),
-            },
-            config.money,
-        );
-
-        let review = Review::new(lucid_review::Parts {
-            audit: audit.clone(),
-            clock: clock.clone(),
-            decisions: store.clone(),
-            epoch_records: store.clone(),
-            epochs: epochs.clone(),
-            family,
-            frames: store.clone(),
-            ids: ids.clone(),
-            ledger: store.clone(),
-            mismatches: store.clone(),
-            money: money.clone(),
-            notifications: notifications.clone(),
-            payouts: store.clone(),
-            policies: policies.clone(),
-            pools: store.clone(),
-            rail: ports.rail.clone(),
-            rules: config.rules,
-            runtime: ports.policies.clone(),
-            settlements: store.clone(),
-            shadows: store.clone(),
-            versions: store.clone(),
-            vitals: vitals.clone(),
-        });
+        let parts = Assembly::new(&ports, config.rules, family);
+        let audit = parts.audit(config.audit);
+        let notifications = parts.notifications(&audit, config.notifications);
+        let policies = parts.policies(&audit, &notifications, config.policies);
+        let fleet = parts.fleet(&audit, &notifications, config.fleet);
+        let telemetry = parts.telemetry(&notifications, &policies, &fleet, config.telemetry);
+        let epochs =
+            parts.epochs(&audit, &notifications, &policies, &fleet, &telemetry, config.epochs);
+        let consensus = parts.consensus(&notifications, &fleet, config.consensus);
+        let money = parts.money(&audit, &notifications, &fleet, &epochs, config.money);
+        let review = parts.review(&audit, &notifications, &policies, &epochs, &money);
         Arc::new(Self {
-            clock,
-            vitals,
+            clock: parts.clock,
+            vitals: parts.vitals,
             audit,
             notifications,
             policies,

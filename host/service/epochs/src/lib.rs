@@ -9,7 +9,9 @@ mod close;
 mod closing;
 mod framing;
 mod queries;
+mod receipts;
 mod replay;
+mod rows;
 mod scores;
 mod scoring;
 mod shards;
@@ -35,13 +37,12 @@ pub use self::{
     closing::{Closing, Stage},
     framing::registered_facts,
     queries::{EPOCHS_MAX, ScoreSeen},
-    replay::{
-        DIFFERENCES_NAMED_MAX, Difference, EpochParts, Explained, Replay, ScoreReplay, replay_chunk,
-    },
+    receipts::EpochParts,
+    replay::{DIFFERENCES_NAMED_MAX, Difference, Explained, Replay, ScoreReplay, replay_chunk},
     scores::{OnDemand, ScoreClaim, ScoreRequest, Validated},
     stall::EPOCHS_STALLED,
 };
-pub(crate) use self::{replay::Known, scoring::score_with_factors};
+pub(crate) use self::{receipts::Known, rows::score_with_factors};
 
 /// Whose sessions count as observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

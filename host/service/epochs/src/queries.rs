@@ -178,4 +178,54 @@ impl Epochs {
     pub async fn open_epoch(&self) -> Result<Option<Period>, ServiceError> {
         self.next_epoch(self.last_epoch().await?.as_ref()).await
     }
+
+    /// A closed epoch.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`] if there is none.
+    pub async fn epoch(&self, epoch_start_s: i64) -> Result<EpochRecord, ServiceError> {
+        let filter = EpochFilter {
+            from_s: Some(epoch_start_s),
+            to_s: Some(epoch_start_s.saturating_add(1)),
+        };
+        let one = PageRequest { page: 1, limit: 1, sort: (), order: Order::Ascending };
+        self.parts
+            .epoch_records
+            .epochs(filter, one)
+            .await?
+            .items
+            .pop()
+            .ok_or(ServiceError::no("epoch"))
+    }
+
+    /// The nodes of an epoch that have no score, because the policy failed for them: at most so
+    /// many.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn held_nodes(
+        &self,
+        record: &EpochRecord,
+        limit: usize,
+    ) -> Result<Vec<(NodeId, String)>, ServiceError> {
+        let mut held = Vec::new();
+        let mut index = 0;
+        while held.len() < limit.min(usize::try_from(record.held).unwrap_or(usize::MAX)) {
+            let Some(chunk) =
+                self.parts.epoch_records.scored_chunk(record.epoch.start_s, index).await?
+            else {
+                break;
+            };
+            held.extend(
+                chunk
+                    .rows
+                    .into_iter()
+                    .filter(|row| row.held)
+                    .map(|row| (row.node, row.reason.unwrap_or_default())),
+            );
+            index += 1;
+        }
+        held.truncate(limit);
+        Ok(held)
+    }
 }

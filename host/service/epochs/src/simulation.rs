@@ -16,7 +16,7 @@ use lucid_model::{
 };
 use lucid_ports::{FramePart, ScoringPolicy};
 
-use super::scoring::score_again;
+use super::rows::score_again;
 use crate::Epochs;
 
 /// Most rows that one simulation asks about.

@@ -11,6 +11,7 @@ mod nodes;
 mod pool_health;
 mod pools;
 mod presence;
+mod queries;
 mod registration;
 mod siblings;
 mod wallets;
@@ -41,10 +42,11 @@ pub use self::{
     liveness::WALK_BATCH,
     machines::Machine,
     node_alerts::{NodeAlert, NodeAlerts},
-    nodes::{ConfigChange, NewSuspension, NodePatch, NodeView},
+    nodes::{ConfigChange, NewSuspension, NodePatch},
     pool_health::PoolHealth,
     pools::{NewPool, PoolConfigChange, PoolPatch},
     presence::Presence,
+    queries::NodeView,
     registration::NewNode,
     siblings::{SharedTraits, Siblings},
 };

@@ -1,7 +1,7 @@
 //! What people decide about payments: freezing them, taking a payout back before it is sent, and
 //! saying what became of one that nobody can tell.
 
-use lucid_foundation::{Actor, Role, ServiceError};
+use lucid_foundation::{Actor, ServiceError};
 use lucid_model::{
     audit::AuditEntry,
     id::{NodeId, PayoutId, ProposalId},
@@ -9,20 +9,15 @@ use lucid_model::{
         MicroUsdt,
         ledger::{Draft, Stream},
         payout::{
-            About, Capabilities, Closing, Correction, Decision, Effect, Event, Freeze, Outcome,
-            PaymentsSwitch, Payout, PayoutState, Proposal, Reconciliation, Rules, step,
+            About, Capabilities, Closing, Correction, Decision, Effect, Event, Outcome, Payout,
+            PayoutState, Proposal, Rules, step,
         },
-        run::SCHEDULE,
     },
-    notifications::event::EventKind,
-    time::TimeMs,
 };
-use lucid_ports::{Fence, Origin, Page, PageRequest, PayoutUpdate};
+use lucid_ports::{Fence, PayoutUpdate};
 
-use crate::{Money, mismatches::not_enough, resolutions::summary, runs::treasurer};
+use crate::{Money, remedies::not_enough, resolutions::summary, runs::treasurer};
 
-/// What the alert about frozen payments is about.
-const FROZEN: &str = "payouts-frozen";
 /// What alerts about proposals that wait for another treasurer are about.
 pub const PROPOSAL: &str = "payout-proposal";
 
@@ -36,204 +31,6 @@ pub enum Resolved {
 }
 
 impl Money {
-    /// Whether payments may be sent.
-    ///
-    /// # Errors
-    /// [`ServiceError::Store`].
-    pub async fn payments_switch(&self) -> Result<PaymentsSwitch, ServiceError> {
-        Ok(self.parts.decisions.payments_switch().await?)
-    }
-
-    /// Stops every payment that is not on its way yet; what is, is looked after. Scores and
-    /// accruals go on.
-    ///
-    /// # Errors
-    /// [`ServiceError`] if the caller may not, or somebody else switched at the same time.
-    pub async fn freeze_payments(
-        &self,
-        actor: &Actor,
-        reason: String,
-    ) -> Result<PaymentsSwitch, ServiceError> {
-        treasurer_or_operator(actor)?;
-        self.freeze_as(actor, reason).await
-    }
-
-    pub(crate) async fn freeze_as(
-        &self,
-        actor: &Actor,
-        reason: String,
-    ) -> Result<PaymentsSwitch, ServiceError> {
-        let before = self.parts.decisions.payments_switch().await?;
-        if before.frozen.is_some() {
-            return Ok(before);
-        }
-        let frozen = self.freeze_of(actor.subject.clone(), reason).await?;
-        let after =
-            PaymentsSwitch { frozen: Some(frozen.clone()), version: before.version + 1, ..before };
-        let switch = self.switch(actor, after, "payouts.freeze", &frozen.reason).await?;
-        self.raise_freeze(&switch).await?;
-        Ok(switch)
-    }
-
-    async fn freeze_of(&self, by: String, reason: String) -> Result<Freeze, ServiceError> {
-        Ok(Freeze {
-            at: self.parts.clock.now(),
-            by,
-            reason,
-            fence: self.next_fence().await?,
-            still_at: None,
-        })
-    }
-
-    /// Lets payments be sent again.
-    ///
-    /// # Errors
-    /// [`ServiceError`] if the caller may not, or somebody else switched at the same time.
-    pub async fn resume_payments(
-        &self,
-        actor: &Actor,
-        reason: String,
-    ) -> Result<PaymentsSwitch, ServiceError> {
-        treasurer(actor)?;
-        let before = self.parts.decisions.payments_switch().await?;
-        if before.frozen.is_none() {
-            return Ok(before);
-        }
-        if before.waits_for_reconciliation() {
-            return Err(ServiceError::NotReconciled);
-        }
-        self.switch(
-            actor,
-            PaymentsSwitch { frozen: None, version: before.version + 1, ..before },
-            "payouts.resume",
-            &reason,
-        )
-        .await
-    }
-
-    /// Begins with what is in the store. If it was put here from elsewhere or from an earlier time,
-    /// payments are frozen first: what was paid meanwhile is not in it.
-    ///
-    /// # Errors
-    /// [`ServiceError::Store`].
-    pub async fn enter_store(&self) -> Result<(), ServiceError> {
-        if self.parts.stamp.origin().await? == Origin::Elsewhere {
-            let reason = "this store was restored from a backup, or copied: what was paid since is not in it; compare it with the payment service first";
-            let (before, at) =
-                (self.parts.decisions.payments_switch().await?, self.parts.clock.now());
-            let frozen = match before.frozen.clone() {
-                Some(frozen) => frozen,
-                None => self.freeze_of(SCHEDULE.into(), reason.into()).await?,
-            };
-            let switch = PaymentsSwitch {
-                frozen: Some(frozen),
-                restored_at: Some(at),
-                backup_at: self.parts.epochs.newest_record().await?,
-                reconciliation: None,
-                version: before.version + 1,
-            };
-            match self.switch(&Actor::system(), switch, "payouts.restored", reason).await {
-                // Another replica noticed, too.
-                Err(ServiceError::Changed { .. })
-                    if self.parts.decisions.payments_switch().await?.waits_for_reconciliation() => {
-                }
-                switched => {
-                    switched?;
-                }
-            }
-        }
-        Ok(self.parts.stamp.settle_in().await?)
-    }
-
-    /// Has all payouts that ended since then compared with the payment service, and nothing sent
-    /// meanwhile; payments of a restored store are let go only after that.
-    ///
-    /// # Errors
-    /// [`ServiceError`] if the caller may not, there is nothing to compare with, or somebody else
-    /// switched at the same time.
-    pub async fn reconcile_since(
-        &self,
-        actor: &Actor,
-        since: TimeMs,
-    ) -> Result<PaymentsSwitch, ServiceError> {
-        treasurer(actor)?;
-        if self.parts.rail.is_none() {
-            return Err(ServiceError::NoRail);
-        }
-        let before = self.parts.decisions.payments_switch().await?;
-        // What a restored store came with is compared from its newest record on at the latest:
-        // nothing later ended in it.
-        let since = before
-            .backup_at
-            .filter(|_| before.restored_at.is_some())
-            .map_or(since, |backup_at| since.min(backup_at));
-        let reconciliation = Some(Reconciliation { since, done_at: None });
-        let frozen = match before.frozen.clone() {
-            Some(frozen) => Some(frozen),
-            None => {
-                let reason = format!("payouts since {since} are compared with the payment service");
-                Some(self.freeze_of(actor.subject.clone(), reason).await?)
-            }
-        };
-        let switch =
-            PaymentsSwitch { frozen, reconciliation, version: before.version + 1, ..before };
-        let switch =
-            self.switch(actor, switch, "payouts.reconcile", &format!("since {since}")).await?;
-        self.raise_freeze(&switch).await?;
-        Ok(switch)
-    }
-
-    pub(crate) async fn is_reconciled(&self, before: &PaymentsSwitch) -> Result<(), ServiceError> {
-        let reconciliation = before
-            .reconciliation
-            .map(|asked| Reconciliation { done_at: Some(self.parts.clock.now()), ..asked });
-        let switch =
-            PaymentsSwitch { reconciliation, version: before.version + 1, ..before.clone() };
-        self.switch(
-            &Actor::system(),
-            switch,
-            "payouts.reconciled",
-            "the payment service says the same",
-        )
-        .await
-        .map(|_| ())
-    }
-
-    pub(crate) async fn switch(
-        &self,
-        actor: &Actor,
-        switch: PaymentsSwitch,
-        action: &str,
-        reason: &str,
-    ) -> Result<PaymentsSwitch, ServiceError> {
-        let audit = self.parts.audit.entry(actor, action, "payments", reason.to_owned());
-        if !self.parts.decisions.set_payments_switch(switch.clone(), audit).await? {
-            return Err(ServiceError::Changed { what: "payments switch" });
-        }
-        self.parts.notifications.emit(EventKind::PaymentsSwitched {
-            frozen: switch.frozen.is_some(),
-            by: actor.subject.clone(),
-            reason: reason.to_owned(),
-        });
-        self.tell_of_switch(&switch);
-        Ok(switch)
-    }
-
-    /// Raises the alert while payments are frozen. Whether they are.
-    pub(crate) fn tell_of_switch(&self, switch: &PaymentsSwitch) -> bool {
-        match &switch.frozen {
-            Some(freeze) => self.parts.notifications.alert(
-                FROZEN,
-                format!(
-                    "no payment is sent since {}, by {}: {}",
-                    freeze.at, freeze.by, freeze.reason
-                ),
-            ),
-            None => self.parts.notifications.clear_alert(FROZEN),
-        }
-        switch.frozen.is_some()
-    }
-
     /// Takes a payout back that was not sent: its money is the node's again.
     ///
     /// # Errors
@@ -458,14 +255,6 @@ impl Money {
         Ok(())
     }
 
-    /// What treasurers said became of payouts, by when they did.
-    ///
-    /// # Errors
-    /// [`ServiceError::Store`].
-    pub async fn proposals(&self, page: PageRequest<()>) -> Result<Page<Proposal>, ServiceError> {
-        Ok(self.parts.decisions.proposals(page).await?)
-    }
-
     pub(crate) fn stepped(
         &self,
         payout: &Payout,
@@ -606,13 +395,4 @@ fn told(proposal: &Proposal) -> String {
         About::Mismatch { remedy, .. } => format!("mismatch: {}", remedy.name()),
     };
     format!("{decided}{what} ({})", proposal.evidence)
-}
-
-/// Whoever sees the fire may stop it.
-fn treasurer_or_operator(actor: &Actor) -> Result<(), ServiceError> {
-    if actor.is(Role::Treasurer) || actor.is(Role::Operator) {
-        Ok(())
-    } else {
-        Err(ServiceError::Forbidden { why: "this needs role treasurer or operator" })
-    }
 }

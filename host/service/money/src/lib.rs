@@ -1,17 +1,21 @@
 //! Settling, planning, paying, and whether the books and the payment service agree.
 
 mod alerts;
+mod booking;
 mod books;
 mod decisions;
 mod mismatches;
 mod payer;
 mod queries;
 mod reconciliation;
+mod remedies;
 mod resolutions;
+mod restored;
 mod runs;
 mod runway;
 mod settle;
 mod statements;
+mod switch;
 mod voids;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -6,7 +6,7 @@ use lucid_model::{
     money::{
         MicroUsdt,
         ledger::{Balances, Stream},
-        payout::Payout,
+        payout::{Payout, Proposal},
         run::Run,
         settlement::SettlementRecord,
     },
@@ -97,5 +97,13 @@ impl Money {
     /// [`ServiceError::Store`].
     pub async fn last_settlement(&self) -> Result<Option<SettlementRecord>, ServiceError> {
         Ok(self.parts.settlements.last_settlement().await?)
+    }
+
+    /// What treasurers said became of payouts, by when they did.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn proposals(&self, page: PageRequest<()>) -> Result<Page<Proposal>, ServiceError> {
+        Ok(self.parts.decisions.proposals(page).await?)
     }
 }

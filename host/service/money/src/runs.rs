@@ -3,6 +3,7 @@
 
 mod forgotten;
 mod jumps;
+mod plan_node;
 mod planning;
 mod receipts;
 mod report;

@@ -18,7 +18,10 @@ use lucid_model::{
 };
 use lucid_ports::Booked;
 
-use super::planning::{ATTEMPTS_MAX, Fleet, Planning, set_aside_by};
+use super::{
+    plan_node::ATTEMPTS_MAX,
+    planning::{Fleet, Planning, set_aside_by},
+};
 use crate::Money;
 
 /// Settlement periods before an entry in which the reservation may have been planned that it stands
