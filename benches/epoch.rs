@@ -94,7 +94,7 @@ async fn run(server: Option<&str>, nodes: u32) {
     assert_eq!((record.nodes, record.held), (nodes, 0));
 
     let started = Instant::now();
-    while store.settle_scores().await.unwrap() {}
+    while store.apply_scores().await.unwrap() {}
     if server.is_some() {
         eprintln!(
             "closed in {took:.1?}; its nodes had their scores {:.1?} later",

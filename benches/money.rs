@@ -21,7 +21,7 @@ use lucid_model::{
 };
 use lucid_payments::{Profile, TronPayment, TronPaymentConfig};
 use lucid_ports::{
-    Fence, Order, PageRequest, PaymentRail, PayoutFilter, PayoutSort, Store, Tenure,
+    Fence, HeldLease, Order, PageRequest, PaymentRail, PayoutFilter, PayoutSort, Store,
 };
 use lucid_service::{Actor, Ports, ServiceConfig, verify_books};
 use lucid_testkit::{fleet, sandbox};
@@ -104,7 +104,7 @@ async fn planned(nodes: u32) {
         "{accruals} accruals of {nodes} nodes, durable: {:.1} s",
         started.elapsed().as_secs_f64()
     );
-    let tenure = Tenure::new(Fence(1), || true);
+    let tenure = HeldLease::new(Fence(1), || true);
     let started = Instant::now();
     let run = service.money.plan_due_run(&tenure).await.unwrap().unwrap();
     println!(
@@ -142,7 +142,7 @@ async fn paid(lucid: &str, payouts: u32) {
     .unwrap();
     let service = fleet_of(&store, payouts, dir.path(), Some(Arc::new(rail))).await;
     while service.money.settle_due_period().await.unwrap().is_some() {}
-    let tenure = Tenure::new(Fence(1), || true);
+    let tenure = HeldLease::new(Fence(1), || true);
     service.money.recover_payouts(&tenure).await.unwrap();
     let run = service.money.plan_due_run(&tenure).await.unwrap().unwrap();
     let started = Instant::now();

@@ -76,7 +76,7 @@ impl Importer {
             Ok(found) => {
                 self.said.remove(&self.dir);
                 for bundle in found {
-                    self.take_in(bundle).await?;
+                    self.import_file(bundle).await?;
                 }
             }
         }
@@ -89,7 +89,7 @@ impl Importer {
         Ok(())
     }
 
-    async fn take_in(&mut self, Found { path, real }: Found) -> Result<()> {
+    async fn import_file(&mut self, Found { path, real }: Found) -> Result<()> {
         let real = match real {
             Ok(real) => real,
             Err(reason) => {

@@ -3,7 +3,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use lucid_ports::{Coordinator, Fence, Lease, Tenure};
+use lucid_ports::{Coordinator, Fence, HeldLease, Lease};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until, timeout_at},
@@ -21,7 +21,7 @@ const RELEASE_TIME_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// It was told to: the process stops.
-    Told,
+    Stopped,
     /// Somebody else does it by now: the store has seen this fence, if any.
     Replaced(Option<Fence>),
 }
@@ -34,7 +34,7 @@ pub async fn while_held<F>(
     name: &'static str,
     ttl: Duration,
     stop: CancellationToken,
-    work: impl Fn(Tenure) -> F,
+    work: impl Fn(HeldLease) -> F,
 ) -> Ended
 where
     F: Future<Output = Ended>,
@@ -53,7 +53,7 @@ where
                 let over = do_while_good(coordinator.as_ref(), lease, &work).await;
                 held.set(0.0);
                 match over {
-                    Some(Ended::Told) => return Ended::Told,
+                    Some(Ended::Stopped) => return Ended::Stopped,
                     Some(Ended::Replaced(by)) => {
                         by.into_iter().for_each(|by| coordinator.seen(name, by));
                         tokio::select! {
@@ -80,19 +80,19 @@ where
             () = sleep(wait) => {}
         }
     }
-    Ended::Told
+    Ended::Stopped
 }
 
 /// Works until the work ends; none if the lease is gone before, or its time is over.
 async fn do_while_good<F: Future<Output = Ended>>(
     coordinator: &dyn Coordinator,
     lease: Lease,
-    work: impl Fn(Tenure) -> F,
+    work: impl Fn(HeldLease) -> F,
 ) -> Option<Ended> {
     let mut lease = lease;
     let (until, seen_until) = watch::channel(lease.until);
     let work =
-        work(Tenure::new(lease.fence, move || std::time::Instant::now() < *seen_until.borrow()));
+        work(HeldLease::new(lease.fence, move || std::time::Instant::now() < *seen_until.borrow()));
     tokio::pin!(work);
     loop {
         tokio::select! {
@@ -164,13 +164,13 @@ mod tests {
         let (begun, dropped, stop) =
             (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)), CancellationToken::new());
         let (counted, gone, told) = (Arc::clone(&begun), Arc::clone(&dropped), stop.clone());
-        let work = move |_: Tenure| {
+        let work = move |_: HeldLease| {
             counted.fetch_add(1, Ordering::SeqCst);
             let (guard, told) = (Dropped(Arc::clone(&gone)), told.clone());
             async move {
                 told.cancelled().await;
                 drop(guard);
-                Ended::Told
+                Ended::Stopped
             }
         };
         let running =
@@ -185,7 +185,7 @@ mod tests {
         reaches(&begun, 2).await;
         assert!(coordinator.renew(&stolen).await.unwrap().is_none());
         stop.cancel();
-        assert_eq!(running.await.unwrap(), Ended::Told);
+        assert_eq!(running.await.unwrap(), Ended::Stopped);
         assert_eq!((begun.load(Ordering::SeqCst), dropped.load(Ordering::SeqCst)), (2, 2));
     }
 
@@ -193,9 +193,9 @@ mod tests {
     async fn work_that_was_replaced_gives_its_lease_back_and_never_gets_a_fence_below_the_other_s()
     {
         let coordinator: Arc<dyn Coordinator> = Arc::new(LocalCoordinator::new("replica"));
-        let (later, tenures) = (Fence(u64::MAX / 2), Arc::new(Mutex::new(Vec::<Tenure>::new())));
+        let (later, tenures) = (Fence(u64::MAX / 2), Arc::new(Mutex::new(Vec::<HeldLease>::new())));
         let kept = Arc::clone(&tenures);
-        let work = move |tenure: Tenure| {
+        let work = move |tenure: HeldLease| {
             assert!(tenure.is_good());
             kept.lock().unwrap().push(tenure);
             async move { Ended::Replaced(Some(later)) }

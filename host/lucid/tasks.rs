@@ -13,7 +13,7 @@ use std::{
 };
 
 use lucid_api::Api;
-use lucid_ports::{Coordinator, Tenure};
+use lucid_ports::{Coordinator, HeldLease};
 use lucid_service::{PAYER, Pulse, STORE, Service, ServiceError};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -111,14 +111,14 @@ impl Tasks {
             // Without a gateway there is nothing to keep.
             stop.cancelled().await;
         });
-        tasks.every("limits", FORGET_INTERVAL, api, |a| async move {
+        tasks.periodic("limits", FORGET_INTERVAL, api, |a| async move {
             let left = a.limiter.forget_idle().await;
             metrics::gauge!("lucid_rate_limit_parties")
                 .set(u32::try_from(left).map_or(f64::MAX, f64::from));
             Ok::<_, Infallible>(false)
         });
-        tasks.every("secrets", watched::LOOK_INTERVAL, files, |files| files.step());
-        tasks.every("metrics", UPKEEP_INTERVAL, api, |a| async move {
+        tasks.periodic("secrets", watched::LOOK_INTERVAL, files, |files| files.step());
+        tasks.periodic("metrics", UPKEEP_INTERVAL, api, |a| async move {
             a.metrics.run_upkeep();
             Ok::<_, Infallible>(false)
         });
@@ -135,36 +135,39 @@ impl Tasks {
             tasks.stop.clone(),
         );
         tasks.spawn("webhook-outbox", queue);
-        tasks.alone("webhooks", (SHORT_LOOK_INTERVAL, queued), begin_at_once, |s, _| async move {
-            s.notifications.send_webhooks().await
-        });
+        tasks.exclusive(
+            "webhooks",
+            (SHORT_LOOK_INTERVAL, queued),
+            start_immediately,
+            |s, _| async move { s.notifications.send_webhooks().await },
+        );
         tasks.work_alone(config);
         let awaited = std::mem::take(&mut tasks.awaited);
         tasks.spawn("announcements", announce(Arc::clone(api), awaited, tasks.stop.clone()));
         let keeper =
             Arc::new(ClockKeeper::new(Arc::clone(service), ClockNotes::of(config.data_dir())));
-        tasks.every("clock", clock::CHECK_INTERVAL, &keeper, |k| async move { k.step().await });
-        tasks.every("liveness", Duration::from_secs(1), service, |s| async move {
+        tasks.periodic("clock", clock::CHECK_INTERVAL, &keeper, |k| async move { k.step().await });
+        tasks.periodic("liveness", Duration::from_secs(1), service, |s| async move {
             s.fleet.clear_clones().await?;
             s.fleet.sweep_silent().await.map(|_| false)
         });
         let surroundings =
             Arc::new(Surroundings::new(Arc::clone(service), config.data_dir().to_owned()));
-        tasks.every("surroundings", STANDING_INTERVAL, &surroundings, |s| async move {
+        tasks.periodic("surroundings", STANDING_INTERVAL, &surroundings, |s| async move {
             s.measure().await
         });
-        tasks.every("standing", STANDING_INTERVAL, service, |s| async move {
+        tasks.periodic("standing", STANDING_INTERVAL, service, |s| async move {
             s.money.watch_freeze().await?;
             s.money.follow_payout_alerts().await?;
             s.review.measure_standing().await.map(|()| false)
         });
-        tasks.every("thresholds", THRESHOLDS_INTERVAL, service, |s| async move {
+        tasks.periodic("thresholds", THRESHOLDS_INTERVAL, service, |s| async move {
             s.fleet.learn_thresholds().await.map(|()| false)
         });
-        tasks.every("suspensions", Duration::from_secs(5), service, |s| async move {
+        tasks.periodic("suspensions", Duration::from_secs(5), service, |s| async move {
             s.fleet.lift_suspensions().await.map(|()| false)
         });
-        tasks.every("requests", Duration::from_secs(60), service, |s| async move {
+        tasks.periodic("requests", Duration::from_secs(60), service, |s| async move {
             Ok::<_, ServiceError>(
                 s.audit.forget_requests().await?
                     | s.fleet.forget_enrolments().await?
@@ -179,12 +182,12 @@ impl Tasks {
         watchdog::begin();
         let service = Arc::clone(&self.service);
         let free_bytes_min = config.store.free_min_mib << 20;
-        self.every(STORE, watchdog::STORE_INTERVAL, &service, move |s| async move {
+        self.periodic(STORE, watchdog::STORE_INTERVAL, &service, move |s| async move {
             s.watch_store(free_bytes_min).await;
             Ok::<_, Infallible>(false)
         });
         self.spawn("store-pages", watchdog::check_pages(Arc::clone(&service), self.stop.clone()));
-        self.every("watchdog", watchdog::INTERVAL, &service, |s| async move {
+        self.periodic("watchdog", watchdog::INTERVAL, &service, |s| async move {
             watchdog::look(&s);
             Ok::<_, Infallible>(false)
         });
@@ -208,10 +211,10 @@ impl Tasks {
         }
         let service = Arc::clone(&self.service);
         let closing = self.announced(&["epoch.closing"]);
-        self.when("epoch-shards", (LOOK_INTERVAL, closing), &service, |s| async move {
+        self.on_event("epoch-shards", (LOOK_INTERVAL, closing), &service, |s| async move {
             s.epochs.help_close().await.map(|scored| scored > 0)
         });
-        self.every("fleet", FLEET_INTERVAL, &service, |s| async move {
+        self.periodic("fleet", FLEET_INTERVAL, &service, |s| async move {
             s.fleet.watch_fleet().await.map(|()| false)
         });
         let (coordinator, stop) = (Arc::clone(&self.coordinator), self.stop.clone());
@@ -232,54 +235,60 @@ impl Tasks {
         let to_pay = self.announced(&["period.settled", "run.approved"]);
         let unannounced = || Arc::new(Notify::new());
         let (short_look, look) = (SHORT_LOOK_INTERVAL, LOOK_INTERVAL);
-        self.alone("epochs", (short_look, unannounced()), begin_at_once, |s, _| async move {
-            s.epochs.close_due_epoch().await.map(|closed| closed.is_some())
-        });
-        self.alone("votes", (look, closed), begin_at_once, |s, _| async move {
+        self.exclusive(
+            "epochs",
+            (short_look, unannounced()),
+            start_immediately,
+            |s, _| async move { s.epochs.close_due_epoch().await.map(|closed| closed.is_some()) },
+        );
+        self.exclusive("votes", (look, closed), start_immediately, |s, _| async move {
             s.consensus.send_votes().await.map(|sent| sent > 0)
         });
         let closed = self.announced(&["epoch.closed"]);
-        self.alone("settlement", (look, closed), begin_at_once, |s, _| async move {
+        self.exclusive("settlement", (look, closed), start_immediately, |s, _| async move {
             s.money.settle_due_period().await.map(|settled| settled.is_some())
         });
-        let recover = |s: Arc<Service>, tenure: Tenure| async move {
+        let recover = |s: Arc<Service>, tenure: HeldLease| async move {
             let recovered = s.money.recover_payouts(&tenure).await?;
             if recovered > 0 {
                 tracing::warn!(recovered, "payouts were in flight when the payer before ended");
             }
             Ok(())
         };
-        self.alone(PAYER, (short_look, to_pay), recover, |s, tenure| async move {
+        self.exclusive(PAYER, (short_look, to_pay), recover, |s, tenure| async move {
             let moved = s.money.pay_step(&tenure).await?;
             s.money.finish_runs().await?;
             s.money.plan_due_run(&tenure).await.map(|planned| planned.is_some() || moved > 0)
         });
-        self.alone(
+        self.exclusive(
             "reconciliation",
             (RECONCILE_INTERVAL, unannounced()),
-            begin_at_once,
+            start_immediately,
             |s, _| async move { s.money.reconcile_step().await },
         );
-        self.alone("books", (VERIFY_INTERVAL, unannounced()), begin_at_once, |s, _| async move {
-            s.money.verify_own_books().await.map(|_| false)
-        });
+        self.exclusive(
+            "books",
+            (VERIFY_INTERVAL, unannounced()),
+            start_immediately,
+            |s, _| async move { s.money.verify_own_books().await.map(|_| false) },
+        );
         let decided = self.announced(&["epoch.closed", "period.settled"]);
-        self.alone("shadows", (look, decided), begin_at_once, |s, _| async move {
+        self.exclusive("shadows", (look, decided), start_immediately, |s, _| async move {
             s.review.ask_shadows().await
         });
-        self.alone("pools", (look, unannounced()), begin_at_once, |s, _| async move {
+        self.exclusive("pools", (look, unannounced()), start_immediately, |s, _| async move {
             s.fleet.check_due_pools().await.map(|_| false)
         });
-        self.alone(
+        self.exclusive(
             "rollups",
             (ROLL_UP_INTERVAL, unannounced()),
-            begin_at_once,
+            start_immediately,
             |s, _| async move { s.telemetry.roll_up_due().await },
         );
-        self.alone(
+        self.exclusive(
             "retention",
             (RETENTION_INTERVAL, unannounced()),
-            begin_at_once,
+            start_immediately,
             |s, _| async move {
                 Ok(s.fleet.forget_alerts().await?
                     | s.notifications.forget_deliveries().await?
@@ -287,7 +296,7 @@ impl Tasks {
             },
         );
         let sealing = Duration::from_secs(u64::from(config.audit.seal_interval_s));
-        self.alone("audit", (sealing, unannounced()), begin_at_once, |s, _| async move {
+        self.exclusive("audit", (sealing, unannounced()), start_immediately, |s, _| async move {
             s.audit.seal_audit().await.map(|_| false)
         });
     }
@@ -307,18 +316,23 @@ impl Tasks {
     }
 
     /// Repeats a step, see [`repeat`].
-    fn every<T, S, F, E>(&mut self, name: &'static str, interval: Duration, part: &Arc<T>, step: S)
-    where
+    fn periodic<T, S, F, E>(
+        &mut self,
+        name: &'static str,
+        interval: Duration,
+        part: &Arc<T>,
+        step: S,
+    ) where
         T: Send + Sync + 'static,
         S: Fn(Arc<T>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<bool, E>> + Send,
         E: std::fmt::Display + Send,
     {
-        self.when(name, (interval, Arc::default()), part, step);
+        self.on_event(name, (interval, Arc::default()), part, step);
     }
 
     /// Repeats a step, and does it at once when it is woken.
-    fn when<T, S, F, E>(
+    fn on_event<T, S, F, E>(
         &mut self,
         name: &'static str,
         when: (Duration, Arc<Notify>),
@@ -360,16 +374,16 @@ impl Tasks {
     /// Repeats a step of the service while this replica holds the lease of the task's name. Each
     /// time it gets the lease, `begin` has to succeed first. Who is replaced leaves the task to
     /// others for a while.
-    fn alone<B, BF, S, SF>(
+    fn exclusive<B, BF, S, SF>(
         &mut self,
         name: &'static str,
         when: (Duration, Arc<Notify>),
         begin: B,
         step: S,
     ) where
-        B: Fn(Arc<Service>, Tenure) -> BF + Send + Sync + 'static,
+        B: Fn(Arc<Service>, HeldLease) -> BF + Send + Sync + 'static,
         BF: Future<Output = Result<(), ServiceError>> + Send,
-        S: Fn(Arc<Service>, Tenure) -> SF + Send + Sync + 'static,
+        S: Fn(Arc<Service>, HeldLease) -> SF + Send + Sync + 'static,
         SF: Future<Output = Result<bool, ServiceError>> + Send,
     {
         let (service, stop) = (Arc::clone(&self.service), self.stop.clone());
@@ -377,7 +391,7 @@ impl Tasks {
         let pulse = self.watched(name, when.0, LONG_STEP_TIME_MAX);
         pulse.stands_by();
         self.spawn(name, async move {
-            let work = async |tenure: Tenure| {
+            let work = async |tenure: HeldLease| {
                 let (begun, ended, over) =
                     (AtomicBool::new(false), OnceLock::new(), stop.child_token());
                 let _held = Held::of(&pulse);
@@ -407,10 +421,10 @@ impl Tasks {
                     stepped
                 };
                 repeat(name, &pulse, when.clone(), &over, one).await;
-                ended.into_inner().unwrap_or(Ended::Told)
+                ended.into_inner().unwrap_or(Ended::Stopped)
             };
             while while_held(Arc::clone(&coordinator), name, lease, stop.clone(), &work).await
-                != Ended::Told
+                != Ended::Stopped
             {
                 // Whoever replaced this replica pays by now, or it asks for the lease again.
                 service.notifications.clear_alert(PAYER);
@@ -433,6 +447,6 @@ impl Tasks {
 }
 
 /// Nothing comes before the first step.
-async fn begin_at_once(_: Arc<Service>, _: Tenure) -> Result<(), ServiceError> {
+async fn start_immediately(_: Arc<Service>, _: HeldLease) -> Result<(), ServiceError> {
     Ok(())
 }

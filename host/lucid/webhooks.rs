@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use lucid_api_types::notifications::event::EventBody;
 use lucid_model::notifications::event::Event;
-use lucid_service::{Service, Told};
+use lucid_service::{Notification, Service};
 use tokio::sync::{
     Notify,
     broadcast::{Receiver, error::RecvError},
@@ -46,8 +46,8 @@ pub async fn queue(
         let more = std::iter::from_fn(|| events.try_recv().ok()).take(EVENTS_AT_ONCE - 1);
         let told: Vec<_> = std::iter::once(first)
             .chain(more)
-            .filter(Told::is_for_webhooks)
-            .filter_map(|event| tell(event, &stream))
+            .filter(Notification::is_for_webhooks)
+            .filter_map(|event| notification_of(event, &stream))
             .collect();
         if !told.is_empty() && put(&service, &told, &stop).await {
             queued.notify_one();
@@ -55,14 +55,14 @@ pub async fn queue(
     }
 }
 
-fn tell(event: Event, stream: &str) -> Option<Told> {
+fn notification_of(event: Event, stream: &str) -> Option<Notification> {
     let body = EventBody::new(&event, stream);
     let json = serde_json::to_string(&body).ok()?;
-    Some(Told { event, id: body.id, body: json })
+    Some(Notification { event, id: body.id, body: json })
 }
 
 /// `false` if it was told to stop before the store took them.
-async fn put(service: &Service, told: &[Told], stop: &CancellationToken) -> bool {
+async fn put(service: &Service, told: &[Notification], stop: &CancellationToken) -> bool {
     let mut failures = 0_u32;
     loop {
         match service.notifications.queue_webhooks(told).await {

@@ -292,7 +292,7 @@ async fn check_epochs(store: &dyn Store) -> usize {
         records.windows(2).all(|two| two[1].epoch.start_s == two[0].epoch.end_s()),
         "no epoch is missing or there twice"
     );
-    while store.settle_scores().await.unwrap() {}
+    while store.apply_scores().await.unwrap() {}
     let mut observed_s: BTreeMap<NodeId, u64> = BTreeMap::new();
     for record in &records {
         let chunks = store.scored(record.epoch.start_s).await.unwrap();

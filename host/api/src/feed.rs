@@ -28,10 +28,10 @@ const SLICE_INTERVAL: Duration = Duration::from_millis(25);
 const SLICES_BEHIND_MAX: usize = 256;
 
 /// Events that are told together, in their order.
-pub type Slice = Arc<[Arc<Told>]>;
+pub type Slice = Arc<[Arc<FeedItem>]>;
 
 /// An event; it is put into words when the first stream wants it, once for all.
-pub struct Told {
+pub struct FeedItem {
     source: Source,
     kind: String,
     node: Option<NodeId>,
@@ -43,7 +43,7 @@ enum Source {
     Elsewhere(EventBody),
 }
 
-impl Told {
+impl FeedItem {
     fn new(source: Source) -> Self {
         let (kind, node) = match &source {
             Source::Here { event, .. } => (event.kind.type_name(), event.kind.node()),
@@ -108,10 +108,10 @@ pub struct Feed {
 
 #[derive(Default)]
 struct Events {
-    /// Told.
-    recent: VecDeque<Arc<Told>>,
+    /// FeedItem.
+    recent: VecDeque<Arc<FeedItem>>,
     /// To be told with the next slice.
-    coming: Vec<Arc<Told>>,
+    coming: Vec<Arc<FeedItem>>,
 }
 
 impl Feed {
@@ -137,7 +137,7 @@ impl Feed {
     }
 
     fn take(&self, source: Source) {
-        self.events.lock().coming.push(Arc::new(Told::new(source)));
+        self.events.lock().coming.push(Arc::new(FeedItem::new(source)));
     }
 
     /// Tells what came since the last slice.
@@ -150,7 +150,7 @@ impl Feed {
         events.recent.extend(slice.iter().cloned());
         let too_many = events.recent.len().saturating_sub(RECENT_MAX);
         events.recent.drain(..too_many);
-        // Told under the lock: who begins to listen gets each event once. No listener is no error.
+        // FeedItem under the lock: who begins to listen gets each event once. No listener is no error.
         let _ = self.told.send(slice);
     }
 

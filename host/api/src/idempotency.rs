@@ -95,7 +95,7 @@ async fn run(
     answering: impl Future<Output = Response>,
 ) -> Result<Response, ApiError> {
     let response = answering.await;
-    if !settles(response.status()) {
+    if !is_final(response.status()) {
         api.service.audit.end_request(key, None).await?;
         return Ok(response);
     }
@@ -119,7 +119,7 @@ async fn run(
 
 /// Whether an answer is the last word: not if we failed, if the caller was not let in or came too
 /// early, or if it is about headers that do not tell one request from another.
-fn settles(status: StatusCode) -> bool {
+fn is_final(status: StatusCode) -> bool {
     use StatusCode as S;
     !status.is_server_error()
         && !matches!(

@@ -27,7 +27,7 @@ pub use authenticate::{
     Authenticator, KeyringSettings, RoleMap, RoleMapError, RolesClaim, SECRET_BYTES_MIN,
     TokenError, TokenSecrets, TokenSettings, issue_token, issue_token_with,
 };
-pub use feed::{Feed, Listening, Slice, Told};
+pub use feed::{Feed, FeedItem, Listening, Slice};
 pub use network::{Network, NetworkError};
 pub use scraping::Scraping;
 pub use serve::{

@@ -9,10 +9,10 @@ mod keygen;
 mod new;
 mod pack;
 mod run;
+pub mod scratch_engine;
 mod sign;
 mod simulate;
 mod test;
-pub mod workshop;
 
 use std::process::ExitCode;
 

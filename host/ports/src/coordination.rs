@@ -40,12 +40,12 @@ impl fmt::Display for Fence {
 
 /// A lease as the work done under it sees it: its fence, and whether it is good at this moment.
 #[derive(Clone)]
-pub struct Tenure {
+pub struct HeldLease {
     fence: Fence,
     is_good: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-impl Tenure {
+impl HeldLease {
     /// A tenure that is good for as long as `is_good` says so, which reads the holder's clock each
     /// time.
     pub fn new(fence: Fence, is_good: impl Fn() -> bool + Send + Sync + 'static) -> Self {

@@ -198,7 +198,7 @@ pub trait EpochStore: Send + Sync {
     /// Gives the nodes of a part of the oldest closed epoch that lacks it what they have of it:
     /// their own scores and lifetimes, their histories and the latest scores. Where a close does
     /// that itself there is never anything to do. `false`: nothing is left.
-    async fn settle_scores(&self) -> Result<bool, StoreError>;
+    async fn apply_scores(&self) -> Result<bool, StoreError>;
 }
 
 /// Scores, of epochs and on demand.

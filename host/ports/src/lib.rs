@@ -27,8 +27,8 @@ pub use audit::requests::{Begun, NewRequest, RequestStore};
 pub use audit::{AuditFilter, AuditLog, AuditStore};
 pub use consensus::{Chain, ChainError, MadeVotes, VoteAnswer, VoteFilter, VoteStore};
 pub use coordination::{
-    CLOCK_OFF_MAX, Checked, CoordinationError, Coordinator, Fence, FirstUse, Heard, Lease,
-    Listener, Tenure, Topic, UsedOnce,
+    CLOCK_OFF_MAX, Checked, CoordinationError, Coordinator, Fence, FirstUse, Heard, HeldLease,
+    Lease, Listener, Topic, UsedOnce,
 };
 pub use epochs::{
     Attempt, EpochFilter, EpochStore, FrameChunks, FramePart, FrameStore, NodeTotals, ScoreFilter,

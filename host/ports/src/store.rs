@@ -96,7 +96,7 @@ pub trait StampStore: Send + Sync {
     async fn origin(&self) -> Result<Origin, StoreError>;
     /// Makes the store the one that belongs where it is. Done at each start, after
     /// [`StampStore::origin`].
-    async fn settle_in(&self) -> Result<(), StoreError>;
+    async fn take_possession(&self) -> Result<(), StoreError>;
 }
 
 /// Whether the store can be relied on.

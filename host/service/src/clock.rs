@@ -29,11 +29,11 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn check_clock(&self) -> Result<(), ServiceError> {
-        self.say_clock();
+        self.report_clock();
         let last = self.epochs.last_epoch().await?;
         if let Some(last) = &last {
             self.clock.note_epoch(last.epoch.end());
-            self.say_clock();
+            self.report_clock();
         }
         self.epochs.check_stall(last.as_ref()).await
     }
@@ -56,7 +56,7 @@ impl Service {
         self.audit.add(self.audit.entry(actor, "clock.accept", wall, detail)).await?;
         self.clock.accept(wall);
         tracing::warn!(%fault, %wall, by = actor.subject, reason, "the wall clock is accepted");
-        self.say_clock();
+        self.report_clock();
         Ok(self.clock.status())
     }
 
@@ -71,10 +71,10 @@ impl Service {
         };
         self.clock.accept(wall);
         tracing::warn!(%fault, %wall, by, "the wall clock is trusted again: a replica on another machine shows the same time");
-        self.say_clock();
+        self.report_clock();
     }
 
-    fn say_clock(&self) {
+    fn report_clock(&self) {
         let ClockStatus { wall, reading } = self.clock.status();
         metrics::gauge!("lucid_clock_doubted").set(f64::from(u8::from(reading.fault.is_some())));
         let moved_s = std::time::Duration::from_millis(wall.ms_since(reading.now).unsigned_abs())

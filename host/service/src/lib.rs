@@ -42,11 +42,11 @@ pub use lucid_foundation::{
 pub use lucid_money::{
     Balance, BooksProgress, BooksVerified, Earnings, InFlight, LastVerified, LeftOut, Money,
     MoneyConfig, NotPaid, PAYER, PayerLimits, PayoutProof, Resolved, RunLine, RunReport, Statement,
-    StatementLine, Unpaid, UnpaidFilter, UnpaidLine, UnpaidReport, Untold, Voided, verify_books,
+    StatementLine, Suspected, Unpaid, UnpaidFilter, UnpaidLine, UnpaidReport, Voided, verify_books,
 };
 pub use lucid_notifications::{
-    EventBus, GivenWebhook, NewWebhook, Notifications, NotificationsConfig, Told, WebhookPatch,
-    WebhookSettings,
+    EventBus, GivenWebhook, NewWebhook, Notification, Notifications, NotificationsConfig,
+    WebhookPatch, WebhookSettings,
 };
 pub use lucid_policies::{
     ActivationRequest, ActiveFile, Comparison, NamedActivation, Policies, PoliciesConfig, Staged,
@@ -56,9 +56,9 @@ pub use lucid_review::{
     NewShadow, PoolGrain, PoolHistory, PoolPoint, Review, Safety, Simulated, Standing,
 };
 pub use lucid_telemetry::{
-    Carried, DropReason, DroppedSample, FleetUsage, Grain, History, HistoryPoint, JudgedSession,
-    NewSample, NewSession, NodeUsage, POINTS_MAX, ReportProof, Reported, SampleLimits, SeriesAges,
-    Telemetry, TelemetryConfig,
+    DropReason, DroppedSample, FleetUsage, Grain, History, HistoryPoint, JudgedSession, NewSample,
+    NewSession, NodeUsage, POINTS_MAX, RelayedReport, ReportProof, Reported, SampleLimits,
+    SeriesAges, Telemetry, TelemetryConfig,
 };
 
 /// What the alert about a clock that is off is about: a replica that raised it is not ready.

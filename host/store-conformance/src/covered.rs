@@ -125,7 +125,7 @@ proven! {
             a_stamp_is_written_once;
         origin() -> Origin =>
             a_store_that_is_where_it_was_is_the_same;
-        settle_in() -> () =>
+        take_possession() -> () =>
             a_store_that_is_where_it_was_is_the_same;
     }
     HealthStore {
@@ -307,7 +307,7 @@ proven! {
             an_attempt_is_gone_on_with_and_closed;
         scored(epoch_start_s: i64) -> Vec<ScoredChunk> =>
             scores_are_read_as_they_were_hashed;
-        settle_scores() -> bool =>
+        apply_scores() -> bool =>
             an_attempt_is_gone_on_with_and_closed, one_of_fifty_closes_what_is_staged;
     }
     FrameStore {

@@ -123,7 +123,7 @@ pub async fn an_attempt_is_gone_on_with_and_closed(backend: &mut dyn Backend) {
             "a score is there at once"
         );
     }
-    while store.settle_scores().await.unwrap() {}
+    while store.apply_scores().await.unwrap() {}
     while store.make_votes(record.closed_at).await.unwrap().worked {}
     let votes = listed().await;
     let follow: Vec<_> = scored(20)
@@ -174,7 +174,7 @@ pub async fn one_of_fifty_closes_what_is_staged(backend: &mut dyn Backend) {
     );
     let settled = fifty(|_| {
         let store = store.clone();
-        async move { while store.settle_scores().await.unwrap() {} }
+        async move { while store.apply_scores().await.unwrap() {} }
     });
     settled.await;
     let node = store.node(node_id(1)).await.unwrap().unwrap();

@@ -47,7 +47,7 @@ pub async fn a_store_that_is_where_it_was_is_the_same(backend: &mut dyn Backend)
     for _ in 0..3 {
         let store = backend.store();
         assert_eq!(store.origin().await.unwrap(), Origin::Here);
-        store.settle_in().await.unwrap();
+        store.take_possession().await.unwrap();
         assert_eq!(store.origin().await.unwrap(), Origin::Here);
         drop(store);
         backend.reopen();

@@ -115,8 +115,8 @@ impl EpochStore for MongoStore {
     async fn scored(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, StoreError> {
         Ok(self.scored_chunks(epoch_start_s).await?)
     }
-    async fn settle_scores(&self) -> Result<bool, StoreError> {
-        Ok(self.settle_some().await?)
+    async fn apply_scores(&self) -> Result<bool, StoreError> {
+        Ok(self.apply_some().await?)
     }
 }
 

@@ -106,7 +106,7 @@ impl StampStore for MongoStore {
         let here = known != COPIED && now.is_none_or(|now| now == known);
         Ok(if here { Origin::Here } else { Origin::Elsewhere })
     }
-    async fn settle_in(&self) -> Result<(), StoreError> {
+    async fn take_possession(&self) -> Result<(), StoreError> {
         let number = collection_number(&self.database).await?;
         Ok(self.write_boot(&number.unwrap_or_else(|| b"no number".to_vec())).await?)
     }

@@ -204,9 +204,9 @@ impl MongoStore {
 
 #[async_trait]
 impl Transfer for MongoStore {
-    async fn settle_down(&self) -> Result<(), StoreError> {
+    async fn finish_writing(&self) -> Result<(), StoreError> {
         self.close_claimed().await?;
-        while self.settle_some().await? {}
+        while self.apply_some().await? {}
         self.fold_claims(None).await?;
         self.complete_audit().await
     }

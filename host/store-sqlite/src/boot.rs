@@ -111,7 +111,7 @@ pub(super) fn mark_backup(connection: &Connection) -> rusqlite::Result<()> {
 
 /// First beside the file, then in it, then only the new one beside it: whoever is stopped in
 /// between is still taken for the same.
-pub(super) fn settle_in(connection: &Connection, dir: &Path) -> Result<(), Fault> {
+pub(super) fn take_possession(connection: &Connection, dir: &Path) -> Result<(), Fault> {
     let (id, before) = (Uuid::now_v7().to_string(), known(connection)?.map(|boot| boot.id));
     let both: Vec<&str> = [id.as_str()].into_iter().chain(before.as_deref()).collect();
     write_beside(dir, &both).map_err(unusable(dir))?;

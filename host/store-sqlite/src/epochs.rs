@@ -182,7 +182,7 @@ impl EpochStore for SqliteStore {
     async fn scored(&self, epoch_start_s: i64) -> Result<Vec<ScoredChunk>, StoreError> {
         self.core.read(move |connection| scores::chunks(connection, epoch_start_s)).await
     }
-    async fn settle_scores(&self) -> Result<bool, StoreError> {
+    async fn apply_scores(&self) -> Result<bool, StoreError> {
         Ok(false)
     }
 }

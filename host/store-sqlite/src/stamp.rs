@@ -48,9 +48,11 @@ impl StampStore for SqliteStore {
             None => Ok(Origin::Here),
         }
     }
-    async fn settle_in(&self) -> Result<(), StoreError> {
+    async fn take_possession(&self) -> Result<(), StoreError> {
         match self.dir.clone() {
-            Some(dir) => self.core.write(move |connection| boot::settle_in(connection, &dir)).await,
+            Some(dir) => {
+                self.core.write(move |connection| boot::take_possession(connection, &dir)).await
+            }
             None => Ok(()),
         }
     }

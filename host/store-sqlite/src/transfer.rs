@@ -140,7 +140,7 @@ fn misfits(connection: &Connection, score_rows: i64, streams: i64) -> Result<Vec
 #[async_trait]
 impl Transfer for SqliteStore {
     /// A transaction is whole, or was never there; an epoch may be on its way.
-    async fn settle_down(&self) -> Result<(), StoreError> {
+    async fn finish_writing(&self) -> Result<(), StoreError> {
         self.close_what_is_fixed().await
     }
     async fn read_stamp(&self) -> Result<Option<Stamp>, StoreError> {

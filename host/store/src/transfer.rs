@@ -39,7 +39,7 @@ use crate::{OpenError, Seals, Stores};
 pub trait Transfer: Store {
     /// Ends what a crash left half done, as a start of the service does: what is read after this is
     /// whole.
-    async fn settle_down(&self) -> Result<(), StoreError>;
+    async fn finish_writing(&self) -> Result<(), StoreError>;
     async fn read_stamp(&self) -> Result<Option<Stamp>, StoreError>;
     /// How many records of a kind there are; about as many where the kind says so.
     async fn count(&self, kind: Kind) -> Result<u64, StoreError>;
@@ -226,7 +226,7 @@ pub struct CopyProgress {
 }
 
 /// Hears of progress, and says whether to go on.
-pub type Told<'a> = &'a mut (dyn FnMut(CopyProgress) -> ControlFlow<()> + Send);
+pub type OnProgress<'a> = &'a mut (dyn FnMut(CopyProgress) -> ControlFlow<()> + Send);
 
 /// What was found of one kind.
 #[derive(Debug, Clone)]
@@ -286,7 +286,7 @@ pub async fn copy(
     from: &str,
     to: &str,
     limits: &Limits,
-    told: Told<'_>,
+    told: OnProgress<'_>,
 ) -> Result<CopyReport, CopyError> {
     let ends = ends::open_to_copy(stores, from, to).await?;
     copying::run(&ends, limits, told).await
@@ -300,7 +300,7 @@ pub async fn compare(
     stores: &Stores,
     from: &str,
     to: &str,
-    told: Told<'_>,
+    told: OnProgress<'_>,
 ) -> Result<CopyReport, CopyError> {
     let ends = ends::open_to_compare(stores, from, to).await?;
     comparing::run(&ends, None, told).await

@@ -12,7 +12,8 @@ use lucid_ports::{
     PoolStore, SettlementStore, Store,
 };
 use lucid_store::{
-    CopyError, CopyProgress, CopyReport, Kind, Limits, OpenError, Step, Stores, transfer::Told,
+    CopyError, CopyProgress, CopyReport, Kind, Limits, OpenError, Step, Stores,
+    transfer::OnProgress,
 };
 use lucid_store_conformance::{all, examples::*, filled, mongo_server::fresh};
 use lucid_store_mongo::{Mongo, MongoStore};
@@ -21,11 +22,11 @@ use tempfile::TempDir;
 
 static STORES: Stores = Stores::new(&[&Sqlite, &Mongo]);
 
-async fn copy(from: &str, to: &str, told: Told<'_>) -> Result<CopyReport, CopyError> {
+async fn copy(from: &str, to: &str, told: OnProgress<'_>) -> Result<CopyReport, CopyError> {
     lucid_store::copy(&STORES, from, to, &Limits::default(), told).await
 }
 
-async fn compare(from: &str, to: &str, told: Told<'_>) -> Result<CopyReport, CopyError> {
+async fn compare(from: &str, to: &str, told: OnProgress<'_>) -> Result<CopyReport, CopyError> {
     lucid_store::compare(&STORES, from, to, told).await
 }
 

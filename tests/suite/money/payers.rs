@@ -25,8 +25,8 @@ use lucid_model::{
 };
 use lucid_payments::{Profile, TronPayment, TronPaymentConfig};
 use lucid_ports::{
-    Clock, Entropy, Fence, PaymentRail, PayoutFilter, PayoutSort, Registration, Signer, Store,
-    Tenure,
+    Clock, Entropy, Fence, HeldLease, PaymentRail, PayoutFilter, PayoutSort, Registration, Signer,
+    Store,
 };
 use lucid_service::{PAYER, Ports, Service, ServiceError};
 use uuid::Uuid;
@@ -240,8 +240,8 @@ pub async fn a_payout_to_send(store: &dyn Store, number: u128) -> Payout {
     payout
 }
 
-fn good(fence: u64) -> Tenure {
-    Tenure::new(Fence(fence), || true)
+fn good(fence: u64) -> HeldLease {
+    HeldLease::new(Fence(fence), || true)
 }
 
 fn transfers(sandbox: &SandboxProcess) -> usize {
@@ -249,7 +249,7 @@ fn transfers(sandbox: &SandboxProcess) -> usize {
     list["transfers"].as_array().unwrap().len()
 }
 
-async fn pays_all(store: &dyn Store, payer: &Service, tenure: &Tenure) {
+async fn pays_all(store: &dyn Store, payer: &Service, tenure: &HeldLease) {
     let began = std::time::Instant::now();
     while !store.open_payouts(10).await.unwrap().is_empty() {
         payer.money.pay_step(tenure).await.unwrap();
@@ -308,7 +308,7 @@ async fn an_older_payer_is_shut_out(url: &str, sandbox: &SandboxProcess) {
 
     // It was stopped after the write, for longer than its lease: it does not send either.
     let payout = a_payout_to_send(store.as_ref(), 2).await;
-    let over = Tenure::new(Fence(2), || false);
+    let over = HeldLease::new(Fence(2), || false);
     assert!(matches!(
         new.money.pay_step(&over).await.unwrap_err(),
         ServiceError::PayerReplaced { by: None }

@@ -9,7 +9,7 @@ use lucid_model::{
         run::RunState,
     },
 };
-use lucid_ports::{Fence, Order, PageRequest, PayoutFilter, PayoutSort, Tenure};
+use lucid_ports::{Fence, HeldLease, Order, PageRequest, PayoutFilter, PayoutSort};
 use lucid_service::{Actor, Role, verify_books};
 
 use crate::{
@@ -31,7 +31,7 @@ fn unclaimed(scene: &Scene) -> i64 {
 
 /// What the payer does again and again.
 fn plan(scene: &Scene) {
-    block_on(scene.service.money.plan_due_run(&Tenure::new(Fence(1), || true))).unwrap();
+    block_on(scene.service.money.plan_due_run(&HeldLease::new(Fence(1), || true))).unwrap();
 }
 
 #[test]

@@ -16,7 +16,7 @@ use lucid_api_types::{
     },
 };
 use lucid_model::id::Digest;
-use lucid_service::{Carried, NewSample, NewSession, ReportProof, Reported, ServiceError};
+use lucid_service::{NewSample, NewSession, RelayedReport, ReportProof, Reported, ServiceError};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::routes::fleet::nodes::node_id;
@@ -102,7 +102,7 @@ fn new_sample(claimed: &ClaimedSample) -> NewSample {
     }
 }
 
-fn carried_by(report: CarriedReport) -> Carried {
+fn carried_by(report: CarriedReport) -> RelayedReport {
     let body = Digest::of(report.report.as_bytes());
     let proof = report.signature.map(|s| ReportProof {
         kind: "metrics",
@@ -111,7 +111,11 @@ fn carried_by(report: CarriedReport) -> Carried {
         signature: s.signature,
         from: None,
     });
-    Carried { node: report.node, proof, samples: report.samples.iter().map(new_sample).collect() }
+    RelayedReport {
+        node: report.node,
+        proof,
+        samples: report.samples.iter().map(new_sample).collect(),
+    }
 }
 
 /// Samples of many nodes, carried by a gateway.

@@ -10,7 +10,7 @@ use clap::Args;
 use lucid_api_types::epochs::poot::replay::ReplayBody;
 
 use self::progress::Bar;
-use crate::cli::{out, policies::workshop::wrong, remote::Remote, runtime};
+use crate::cli::{out, policies::scratch_engine::wrong, remote::Remote, runtime};
 
 #[derive(Args)]
 #[command(after_help = "Examples:

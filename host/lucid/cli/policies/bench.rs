@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::workshop::{Workshop, bundle, columns, grouped, wrong};
+use super::scratch_engine::{ScratchEngine, bundle, columns, grouped, wrong};
 use crate::{cli::out, up::Output};
 
 /// Rows of the calls that are measured.
@@ -25,8 +25,8 @@ pub struct BenchArgs {
 }
 
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
-    let workshop = Workshop::open()?;
-    let policy = workshop.load(&bundle(&args.bundle)?)?;
+    let scratch = ScratchEngine::open()?;
+    let policy = scratch.load(&bundle(&args.bundle)?)?;
     let instance_ns = policy.instance_ns().map_err(wrong)?;
     let figures = policy.measure(&ROWS).map_err(wrong)?;
     let each = |total: u64, rows: usize| total / u64::try_from(rows).unwrap_or(u64::MAX).max(1);

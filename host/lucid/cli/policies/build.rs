@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use self::{crates::Project, toolchain::Toolchain};
-use super::workshop::{grouped, wrong};
+use super::scratch_engine::{grouped, wrong};
 
 use crate::cli::out;
 

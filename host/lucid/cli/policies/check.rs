@@ -6,7 +6,7 @@ use lucid_model::policies::ParamValues;
 use lucid_ports::{GateReport, PolicyRuntime};
 use serde_json::json;
 
-use super::workshop::{Workshop, grouped, mark, set_in};
+use super::scratch_engine::{ScratchEngine, grouped, mark, set_in};
 use crate::{
     cli::{out, runtime},
     config::Policies,
@@ -40,12 +40,12 @@ pub fn run(args: CheckArgs) -> Result<ExitCode> {
         trusted_keys_file: args.trusted_keys,
         ..Policies::default()
     };
-    let (workshop, runtime) = (Workshop::trusting(policies)?, runtime(1)?);
+    let (scratch, runtime) = (ScratchEngine::trusting(policies)?, runtime(1)?);
     let mut refused = false;
     for path in args.bundles {
         let report = match lucid_engine::read_bundle(&path) {
             Ok(bundle) => {
-                runtime.block_on(workshop.engine.check(Arc::new(bundle), ParamValues::new()))
+                runtime.block_on(scratch.engine.check(Arc::new(bundle), ParamValues::new()))
             }
             Err(error) => {
                 let reason = format!("{:#}", anyhow::Error::from(error));

@@ -9,7 +9,7 @@ use lucid_model::policies::{
 };
 use serde_json::{Value, json};
 
-use super::workshop::{Workshop, bundle, grouped, wrong};
+use super::scratch_engine::{ScratchEngine, bundle, grouped, wrong};
 use crate::{cli::out, printable::Foreign, up::Output};
 
 /// Rows of one case that are told.
@@ -33,8 +33,8 @@ pub struct DiffArgs {
 
 pub fn run(args: &DiffArgs) -> Result<ExitCode> {
     let (old, new) = (bundle(&args.old)?, bundle(&args.new)?);
-    let workshop = Workshop::open()?;
-    let (before, after) = (workshop.load(&old)?, workshop.load(&new)?);
+    let scratch = ScratchEngine::open()?;
+    let (before, after) = (scratch.load(&old)?, scratch.load(&new)?);
     let differences = before.profile(&old).differences(&after.profile(&new));
     let answers = answers(&[&old, &new], &before, &after)?;
     let text = match args.output {

@@ -6,7 +6,7 @@ use lucid_engine::{LoadedPolicy, Manifest, Surface};
 use lucid_model::policies::Bundle;
 use serde_json::{Value, json};
 
-use super::workshop::{Workshop, bundle, columns, grouped, wrong};
+use super::scratch_engine::{ScratchEngine, bundle, columns, grouped, wrong};
 use crate::{cli::out, printable::Foreign, up::Output};
 
 #[derive(Args)]
@@ -23,11 +23,11 @@ pub struct InspectArgs {
 
 pub fn run(args: &InspectArgs) -> Result<ExitCode> {
     let bundle = bundle(&args.bundle)?;
-    let workshop = Workshop::open()?;
-    let manifest = workshop.engine.manifest(&bundle).map_err(wrong)?;
-    let surface = workshop.engine.surface(&bundle).map_err(wrong)?;
+    let scratch = ScratchEngine::open()?;
+    let manifest = scratch.engine.manifest(&bundle).map_err(wrong)?;
+    let surface = scratch.engine.surface(&bundle).map_err(wrong)?;
     // What no host would run can be looked at all the same.
-    let policy = workshop.engine.try_out(&bundle);
+    let policy = scratch.engine.try_out(&bundle);
     let text = match args.output {
         Output::Json => as_json(&bundle, &manifest, &surface, &policy).to_string(),
         Output::Table => table(&bundle, &manifest, &surface, &policy),

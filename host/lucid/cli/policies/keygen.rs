@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use lucid_model::{fleet::node::PublicKey, policies::KeyId};
 
-use super::workshop::wrong;
+use super::scratch_engine::wrong;
 use crate::{cli::out, secrets};
 
 #[derive(Args)]

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use lucid_engine::is_kebab;
 
-use super::workshop::wrong;
+use super::scratch_engine::wrong;
 
 use crate::cli::out;
 

@@ -5,7 +5,7 @@ use clap::Args;
 use lucid_engine::{pack, put_file};
 use lucid_model::id::Digest;
 
-use super::workshop::{Workshop, bundle, wrong};
+use super::scratch_engine::{ScratchEngine, bundle, wrong};
 
 use crate::cli::out;
 
@@ -25,7 +25,7 @@ pub struct PackArgs {
 
 pub fn run(args: &PackArgs) -> Result<ExitCode> {
     let bundle = bundle(&args.bundle)?;
-    let policy = Workshop::open()?.engine.manifest(&bundle).map_err(wrong)?.policy;
+    let policy = ScratchEngine::open()?.engine.manifest(&bundle).map_err(wrong)?.policy;
     let archive = pack(&bundle).map_err(wrong)?;
     let file = args
         .out

@@ -5,7 +5,7 @@ use clap::Args;
 use lucid_engine::{Answer, Case};
 use serde_json::{Value, json};
 
-use super::workshop::{Workshop, bundle, columns, grouped, wrong};
+use super::scratch_engine::{ScratchEngine, bundle, columns, grouped, wrong};
 use crate::{cli::out, up::Output};
 
 #[derive(Args)]
@@ -47,8 +47,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         if csv { Case::table(&file, &text) } else { Case::parse(&file, &text) }.map_err(wrong)?;
     case.params.extend(args.params.iter().cloned());
     case.call = args.call.clone().or(case.call);
-    let workshop = Workshop::open()?;
-    let policy = workshop.load(&bundle(&args.bundle)?)?;
+    let scratch = ScratchEngine::open()?;
+    let policy = scratch.load(&bundle(&args.bundle)?)?;
     let answer = policy.answer(&case).map_err(|(_, what)| wrong(format!("{file}: {what}")))?;
     let mut out = out::out();
     match args.output {

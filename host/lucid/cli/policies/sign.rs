@@ -9,7 +9,7 @@ use lucid_model::{
     policies::{BundleSignature, KeyId},
 };
 
-use super::workshop::{Workshop, bundle, wrong};
+use super::scratch_engine::{ScratchEngine, bundle, wrong};
 use crate::{cli::out, secrets};
 
 #[derive(Args)]
@@ -28,7 +28,7 @@ pub struct SignArgs {
 pub fn run(args: &SignArgs) -> Result<ExitCode> {
     let mut bundle = bundle(&args.bundle)?;
     // Nobody should stand for what no service could read.
-    let policy = Workshop::open()?.engine.manifest(&bundle).map_err(wrong)?.policy;
+    let policy = ScratchEngine::open()?.engine.manifest(&bundle).map_err(wrong)?.policy;
     if !args.key.exists() {
         return Err(wrong(format!(
             "{} is not there; `lucid policy keygen` makes a key",

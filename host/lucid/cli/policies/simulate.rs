@@ -6,7 +6,7 @@ use lucid_api_types::policies::{
     EarningNodeBody, PayoutSimulationBody, SimulatePolicyRequest, SimulatedNodeBody, SimulationBody,
 };
 
-use super::workshop::wrong;
+use super::scratch_engine::wrong;
 use crate::cli::{out, remote::Remote, runtime};
 
 #[derive(Args)]

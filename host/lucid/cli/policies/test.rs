@@ -10,7 +10,7 @@ use clap::Args;
 use lucid_engine::put_file;
 use serde_json::json;
 
-use super::workshop::{Workshop, bundle, grouped, mark, set_in, wrong};
+use super::scratch_engine::{ScratchEngine, bundle, grouped, mark, set_in, wrong};
 use crate::{cli::out, printable::Foreign, up::Output};
 
 #[derive(Args)]
@@ -42,8 +42,8 @@ pub fn run(args: &TestArgs) -> Result<ExitCode> {
     if cases.is_empty() {
         return Err(wrong(format!("{}: there is no golden case", folder.display())));
     }
-    let workshop = Workshop::open()?;
-    let policy = workshop.load(&bundle)?;
+    let scratch = ScratchEngine::open()?;
+    let policy = scratch.load(&bundle)?;
     let mut out = out::styled();
     let mut failed = 0;
     for (name, text) in &cases {

@@ -143,8 +143,8 @@ impl Consensus {
             return Ok(0);
         }
         self.parts.votes.update_votes(votes.clone()).await?;
-        votes.iter().for_each(|vote| self.tell_of_vote(vote));
-        self.tell_of_rejected(&votes);
+        votes.iter().for_each(|vote| self.publish_vote(vote));
+        self.alert_rejected_votes(&votes);
         match last {
             Some(error) if !answered || in_a_row.load(Ordering::Relaxed) >= in_flight_max => {
                 self.chain_was_silent(&error, true)
@@ -258,7 +258,7 @@ impl Consensus {
     }
 
     /// An alert as long as the newest epoch has rejected votes.
-    fn tell_of_rejected(&self, votes: &[Vote]) {
+    fn alert_rejected_votes(&self, votes: &[Vote]) {
         let newest = |state: VoteState| {
             votes
                 .iter()
@@ -294,7 +294,7 @@ impl Consensus {
         }
     }
 
-    fn tell_of_vote(&self, vote: &Vote) {
+    fn publish_vote(&self, vote: &Vote) {
         let (node, epoch_start_s) = (vote.node, vote.epoch_start_s);
         match vote.state {
             VoteState::Accepted => {

@@ -40,7 +40,7 @@ impl Epochs {
         if self.parts.clock.sure_now().is_none_or(|now| now < *self.no_epoch_before.lock()) {
             return Ok(None);
         }
-        self.settle_scores().await?;
+        self.apply_scores().await?;
         let last = self.parts.epoch_records.last_epoch().await?;
         let Some(epoch) = self.next_epoch(last.as_ref()).await? else { return Ok(None) };
         let due = epoch.end().plus_ms(self.config.epoch_close_delay_ms);
@@ -57,9 +57,9 @@ impl Epochs {
 
     /// Gives nodes the scores of epochs that were closed before their nodes were written: facts of
     /// an epoch have the scores of the one before.
-    async fn settle_scores(&self) -> Result<(), ServiceError> {
+    async fn apply_scores(&self) -> Result<(), ServiceError> {
         let mut parts = 0_u64;
-        while self.parts.epoch_records.settle_scores().await? {
+        while self.parts.epoch_records.apply_scores().await? {
             parts += 1;
         }
         if parts > 0 {
@@ -95,14 +95,14 @@ impl Epochs {
         previous_link: Digest,
     ) -> Result<Option<EpochRecord>, ServiceError> {
         let verified = self.parts.telemetry.verify_sessions(epoch.interval()).await;
-        self.unless_it_waits(epoch, verified)?;
+        self.alert_if_blocked(epoch, verified)?;
         let snapshot = self.parts.runtime.snapshot();
         let facts = self.fleet_facts(epoch).await?;
         let completeness = facts.completeness();
         self.is_complete_by(completeness);
         let framed = self.parts.frames.frame_parts(epoch.start_s).await?.is_some();
         if !framed {
-            if self.is_to_wait(epoch, completeness) {
+            if self.should_wait_for_reports(epoch, completeness) {
                 return Ok(None);
             }
             let head = FrameHead {
@@ -113,7 +113,7 @@ impl Epochs {
             self.parts.frames.write_frame(epoch, facts.chunks(head)).await?;
         }
         let scored = self.score_frame(snapshot.as_ref(), epoch).await;
-        let Scored { attempt, chunks, replaced } = self.unless_it_waits(epoch, scored)?;
+        let Scored { attempt, chunks, replaced } = self.alert_if_blocked(epoch, scored)?;
         let block = self.block_at_close().await?;
         let sum = |of: fn(&StagedChunk) -> u32| chunks.iter().map(of).fold(0, u32::saturating_add);
         let record = EpochRecord {
@@ -135,9 +135,9 @@ impl Epochs {
             // What an attempt before this one had fixed when it ended counts, and nobody was told
             // of it.
             Some(closed) => {
-                self.tell_of_epoch(&closed, chunks.len()).await?;
+                self.publish_epoch_closed(&closed, chunks.len()).await?;
                 if closed == record {
-                    self.tell_of_replaced(epoch, &replaced);
+                    self.alert_replaced_policies(epoch, &replaced);
                 }
                 Ok(Some(closed))
             }
@@ -146,7 +146,7 @@ impl Epochs {
     }
 
     /// Whether reports are still on their way, and there is time to wait for them.
-    fn is_to_wait(&self, epoch: Period, completeness: Ppm) -> bool {
+    fn should_wait_for_reports(&self, epoch: Period, completeness: Ppm) -> bool {
         let deadline = epoch
             .end()
             .plus_ms(self.config.epoch_close_delay_ms.max(self.config.epoch_deadline_ms));
@@ -160,7 +160,11 @@ impl Epochs {
         true
     }
 
-    async fn tell_of_epoch(&self, record: &EpochRecord, chunks: usize) -> Result<(), ServiceError> {
+    async fn publish_epoch_closed(
+        &self,
+        record: &EpochRecord,
+        chunks: usize,
+    ) -> Result<(), ServiceError> {
         metrics::counter!("lucid_epochs_total").increment(1);
         metrics::counter!("lucid_scores_total").increment(u64::from(record.nodes));
         let lateness = record.closed_at.ms_since(record.epoch.end());
@@ -211,7 +215,7 @@ impl Epochs {
     }
 
     /// An epoch whose policy cannot answer waits, and a person is told: nothing is guessed.
-    fn unless_it_waits<T>(
+    fn alert_if_blocked<T>(
         &self,
         epoch: Period,
         result: Result<T, ServiceError>,
@@ -226,7 +230,7 @@ impl Epochs {
         result
     }
 
-    fn tell_of_replaced(&self, epoch: Period, replaced: &[Replaced]) {
+    fn alert_replaced_policies(&self, epoch: Period, replaced: &[Replaced]) {
         if replaced.is_empty() {
             return self.parts.notifications.clear_alert("policy-replaced");
         }

@@ -25,12 +25,12 @@ impl Epochs {
     /// [`ServiceError::Store`].
     pub async fn check_stall(&self, last: Option<&EpochRecord>) -> Result<(), ServiceError> {
         let next = self.next_epoch(last).await?;
-        self.say_stall(next.map(|epoch| epoch.start_s));
+        self.report_stall(next.map(|epoch| epoch.start_s));
         Ok(())
     }
 
     /// A stall is measured by the steady clock: a wall clock that is wrong hides none.
-    fn say_stall(&self, next_start_s: Option<i64>) {
+    fn report_stall(&self, next_start_s: Option<i64>) {
         let now_ms = self.parts.clock.since_boot_ms();
         let Some(start_s) = next_start_s else {
             *self.awaited_epoch.lock() = None;

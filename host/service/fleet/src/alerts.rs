@@ -132,7 +132,7 @@ impl Fleet {
     /// the next sample.
     pub async fn watch_usage(&self, node: &Node, samples: &[Sample]) {
         let done = if node.config.monitoring_enabled {
-            self.hold_against_limits(node, samples).await
+            self.check_limits(node, samples).await
         } else {
             self.end_usage_alerts(node.id).await
         };
@@ -141,11 +141,7 @@ impl Fleet {
         }
     }
 
-    async fn hold_against_limits(
-        &self,
-        node: &Node,
-        samples: &[Sample],
-    ) -> Result<(), ServiceError> {
+    async fn check_limits(&self, node: &Node, samples: &[Sample]) -> Result<(), ServiceError> {
         let limits = UsageLimits::of(&node.config, self.thresholds_of(node.pool).as_ref());
         let mut crossings = BTreeMap::new();
         {

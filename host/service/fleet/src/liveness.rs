@@ -125,7 +125,7 @@ impl Fleet {
                 Some(node) if node.status == NodeStatus::Active => {
                     let measured = self.silence_of(id, now_ms);
                     let changed = self
-                        .change_by_itself(
+                        .apply_automatic_transition(
                             &node,
                             NodeEvent::GoSilent,
                             "node.go_silent",
@@ -183,7 +183,7 @@ impl Fleet {
                 })
                 .collect();
             for node in &over {
-                self.change_by_itself(
+                self.apply_automatic_transition(
                     node,
                     NodeEvent::LiftSuspension,
                     "node.lift_suspension",

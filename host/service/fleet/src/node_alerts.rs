@@ -54,7 +54,7 @@ fn raised(alert: Alert) -> NodeAlert {
 
 /// What is wrong by the node's record. Where an alert is not written yet, the record tells of it
 /// too.
-fn told_by_record(node: &Node, known: &[NodeAlert]) -> Vec<NodeAlert> {
+fn alerts_by_record(node: &Node, known: &[NodeAlert]) -> Vec<NodeAlert> {
     let unknown = |kind: AlertKind| known.iter().all(|alert| alert.about != kind.name());
     let mut told = Vec::new();
     if node.status == NodeStatus::Error && unknown(AlertKind::Silent) {
@@ -96,7 +96,7 @@ impl Fleet {
             .into_iter()
             .map(raised)
             .partition(|alert| AlertKind::USAGE.iter().all(|kind| kind.name() != alert.about));
-        active.extend(told_by_record(&node, &active));
+        active.extend(alerts_by_record(&node, &active));
         active.extend(usage);
         let newest =
             PageRequest { page: 1, limit: HISTORY_MAX, sort: (), order: Order::Descending };

@@ -274,7 +274,7 @@ impl Fleet {
     }
 
     /// A change the service makes by itself; gives up quietly if somebody else was first.
-    pub async fn change_by_itself(
+    pub async fn apply_automatic_transition(
         &self,
         before: &Node,
         event: NodeEvent,

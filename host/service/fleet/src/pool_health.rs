@@ -112,11 +112,11 @@ impl Fleet {
             page += 1;
         }
         *self.no_pool_check_before.lock() = next;
-        self.say_how_pools_are(&unhealthy, taking > 0 && with_room == 0);
+        self.report_pools(&unhealthy, taking > 0 && with_room == 0);
         Ok(checked)
     }
 
-    fn say_how_pools_are(&self, unhealthy: &[String], full: bool) {
+    fn report_pools(&self, unhealthy: &[String], full: bool) {
         metrics::gauge!("lucid_pools_unhealthy")
             .set(u32::try_from(unhealthy.len()).map_or(f64::MAX, f64::from));
         if unhealthy.is_empty() {

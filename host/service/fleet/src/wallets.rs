@@ -82,7 +82,7 @@ impl Fleet {
                 Ok(())
             })
             .await?;
-        self.tell_of_wallet(&view.node);
+        self.publish_wallet(&view.node);
         Ok(view)
     }
 
@@ -151,7 +151,7 @@ impl Fleet {
                 Ok(())
             })
             .await?;
-        self.tell_of_wallet(&view.node);
+        self.publish_wallet(&view.node);
         Ok(view)
     }
 
@@ -171,7 +171,7 @@ impl Fleet {
             .map_or(Ok(()), |cap| Err(ServiceError::CapReached(cap)))
     }
 
-    fn tell_of_wallet(&self, node: &Node) {
+    fn publish_wallet(&self, node: &Node) {
         if let Some(wallet) = node.wallet {
             self.parts.notifications.emit(EventKind::WalletChanged {
                 node: node.id,

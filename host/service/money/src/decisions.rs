@@ -294,7 +294,7 @@ impl Money {
             after.reason.clone().or_else(|| after.txid.clone()).unwrap_or_default(),
         );
         self.keep_decided(after.clone(), Some(audit.changing(&before, &after))).await?;
-        self.tell_of_payout(&before, &after);
+        self.publish_payout(&before, &after);
         for effect in effects {
             if let Effect::Close(closing) = effect {
                 after = self.close_decided(after, closing).await?;

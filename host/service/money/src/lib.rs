@@ -44,7 +44,7 @@ use parking_lot::Mutex;
 pub use self::{
     books::{BooksProgress, BooksVerified, verify_books},
     decisions::Resolved,
-    mismatches::Untold,
+    mismatches::Suspected,
     payer::{InFlight, PAYER},
     queries::Earnings,
     reconciliation::LastVerified,

@@ -49,7 +49,7 @@ pub(crate) enum Compared {
 
 /// A payout that has to be looked up again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Untold {
+pub struct Suspected {
     pub payout: PayoutId,
     /// What it said.
     pub said: String,
@@ -65,11 +65,15 @@ impl Money {
     }
 
     /// Payouts that have to be looked up again before a mismatch is recorded.
-    pub fn untold(&self) -> Vec<Untold> {
+    pub fn suspected(&self) -> Vec<Suspected> {
         let suspicions = self.suspicions.lock();
         suspicions
             .iter()
-            .map(|(payout, of)| Untold { payout: *payout, said: of.claim.clone(), looks: of.looks })
+            .map(|(payout, of)| Suspected {
+                payout: *payout,
+                said: of.claim.clone(),
+                looks: of.looks,
+            })
             .collect()
     }
 

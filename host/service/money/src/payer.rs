@@ -21,7 +21,7 @@ use lucid_model::{
     },
     time::TimeMs,
 };
-use lucid_ports::{Due, Fence, PaymentRail, TRACE, Tenure};
+use lucid_ports::{Due, Fence, HeldLease, PaymentRail, TRACE};
 
 pub(crate) use self::drive::MANUAL;
 pub use self::freeze::InFlight;
@@ -47,7 +47,7 @@ pub(crate) struct PayerState {
     sends: Breaker,
     /// Whether the rail answers look-ups.
     looks: Breaker,
-    /// The last tenure of this process, and since when on the monotonic clock no payer of another
+    /// The last lease of this process, and since when on the monotonic clock no payer of another
     /// process has begun to send.
     held: Option<(Fence, i64)>,
     /// The freeze that this process saw last, by the switch's version, and when on the monotonic
@@ -57,7 +57,7 @@ pub(crate) struct PayerState {
 
 /// One step of the payer.
 struct Paying<'a> {
-    tenure: &'a Tenure,
+    lease: &'a HeldLease,
     rail: &'a dyn PaymentRail,
     /// Nothing is sent, whatever a payout's state says.
     frozen: bool,
@@ -73,12 +73,12 @@ impl Money {
     /// # Errors
     /// [`ServiceError::Store`], [`ServiceError::PayerReplaced`].
     #[tracing::instrument(target = TRACE, level = "trace", name = "service.recover_payouts", skip_all)]
-    pub async fn recover_payouts(&self, tenure: &Tenure) -> Result<u32, ServiceError> {
+    pub async fn recover_payouts(&self, lease: &HeldLease) -> Result<u32, ServiceError> {
         let Some(rail) = self.parts.rail.clone() else { return Ok(0) };
-        self.begin_tenure(tenure).await?;
+        self.begin_paying(lease).await?;
         self.parts.notifications.clear_alert(PAYER);
         let paying =
-            Paying { tenure, rail: rail.as_ref(), frozen: true, over: AtomicBool::new(false) };
+            Paying { lease, rail: rail.as_ref(), frozen: true, over: AtomicBool::new(false) };
         let mut recovered = 0;
         for payout in self.parts.payouts.open_payouts(u32::MAX).await? {
             if payout.state == PayoutState::Manual {
@@ -98,13 +98,13 @@ impl Money {
     /// # Errors
     /// [`ServiceError::Store`]; what is half done goes on at the next call.
     /// [`ServiceError::PayerReplaced`]: another payer goes on with it, and this one must not call
-    /// again with this tenure.
-    pub async fn pay_step(&self, tenure: &Tenure) -> Result<u32, ServiceError> {
+    /// again with this lease.
+    pub async fn pay_step(&self, lease: &HeldLease) -> Result<u32, ServiceError> {
         let Some(rail) = self.parts.rail.clone() else { return Ok(0) };
         let switch = self.parts.decisions.payments_switch().await?;
         let frozen =
-            self.tell_of_switch(&switch) || self.parts.vitals.store_holds_payments().await?;
-        self.follow_freeze(tenure, &switch).await?;
+            self.alert_if_frozen(&switch) || self.parts.vitals.store_holds_payments().await?;
+        self.follow_freeze(lease, &switch).await?;
         let (sends, looks) = {
             let (mut state, now) = (self.payer.lock(), self.mono());
             state.restored_at = switch.restored_at;
@@ -136,7 +136,7 @@ impl Money {
         }
         let runs = self.runs_of(open_runs, &found).await?;
         let due = found.into_iter().filter(|payout| may_move(payout, sends, runs.get(&payout.run)));
-        let paying = Paying { tenure, rail: rail.as_ref(), frozen, over: AtomicBool::new(false) };
+        let paying = Paying { lease, rail: rail.as_ref(), frozen, over: AtomicBool::new(false) };
         let outcomes: Vec<_> = stream::iter(due)
             .map(|payout| self.take_further(&paying, payout, &runs))
             .buffer_unordered(self.config.payouts_in_flight_max.max(1))
@@ -239,11 +239,11 @@ impl Money {
         })
     }
 
-    pub(crate) fn replaced(&self, tenure: &Tenure, by: Option<Fence>) -> ServiceError {
+    pub(crate) fn replaced(&self, lease: &HeldLease, by: Option<Fence>) -> ServiceError {
         let error = ServiceError::PayerReplaced { by };
         self.parts
             .notifications
-            .alert(PAYER, format!("{error}; its own fence was {}", tenure.fence()));
+            .alert(PAYER, format!("{error}; its own fence was {}", lease.fence()));
         error
     }
 

@@ -44,7 +44,7 @@ impl Money {
                 }
             }
         }
-        Ok(self.parts.stamp.settle_in().await?)
+        Ok(self.parts.stamp.take_possession().await?)
     }
 
     /// Has all payouts that ended since then compared with the payment service, and nothing sent

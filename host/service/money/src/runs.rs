@@ -20,7 +20,7 @@ use lucid_model::{
     },
     notifications::event::EventKind,
 };
-use lucid_ports::{Order, Page, PageRequest, Tenure};
+use lucid_ports::{HeldLease, Order, Page, PageRequest};
 
 pub(crate) use self::receipts::Receipts;
 pub use self::{
@@ -46,7 +46,7 @@ impl Money {
     ///
     /// # Errors
     /// [`ServiceError`] if something is missing now; the next call goes on where this one stopped.
-    pub async fn plan_due_run(&self, tenure: &Tenure) -> Result<Option<Run>, ServiceError> {
+    pub async fn plan_due_run(&self, lease: &HeldLease) -> Result<Option<Run>, ServiceError> {
         if self.parts.clock.sure_now().is_none() {
             return Ok(None);
         }
@@ -62,7 +62,7 @@ impl Money {
                                 "run.plan_again",
                             )
                             .await?;
-                        return self.finish_plan(tenure, taken_over, &period).await;
+                        return self.finish_plan(lease, taken_over, &period).await;
                     }
                 }
                 RunStage::Waiting if run.is_scheduled() && self.refusal(&run).await?.is_none() => {
@@ -86,7 +86,7 @@ impl Money {
             }
             None => {
                 let run = self.open_run(&Actor::system(), id, cycle, Vec::new()).await?;
-                self.finish_plan(tenure, run, &period).await
+                self.finish_plan(lease, run, &period).await
             }
         }
     }

@@ -167,14 +167,14 @@ impl Money {
                 Some(policy) => self.share_pool(policy.as_ref(), to_share).await,
                 None => Err(ServiceError::NoPolicy { kind: "payout" }),
             };
-            pools.push(self.unless_it_is_held(period, pool, shared)?);
+            pools.push(self.hold_on_policy_failure(period, pool, shared)?);
         }
         Ok(Distribution { period, pools, note })
     }
 
     /// Money that no policy can share is held, and a person is told: a version that was not chosen
     /// never decides about it.
-    fn unless_it_is_held<T>(
+    fn hold_on_policy_failure<T>(
         &self,
         period: Period,
         pool: PoolScope,

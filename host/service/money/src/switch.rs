@@ -107,12 +107,12 @@ impl Money {
             by: actor.subject.clone(),
             reason: reason.to_owned(),
         });
-        self.tell_of_switch(&switch);
+        self.alert_if_frozen(&switch);
         Ok(switch)
     }
 
     /// Raises the alert while payments are frozen. Whether they are.
-    pub(crate) fn tell_of_switch(&self, switch: &PaymentsSwitch) -> bool {
+    pub(crate) fn alert_if_frozen(&self, switch: &PaymentsSwitch) -> bool {
         match &switch.frozen {
             Some(freeze) => self.parts.notifications.alert(
                 FROZEN,

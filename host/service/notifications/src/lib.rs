@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 pub use self::{
     bus::EventBus,
-    webhooks::{GivenWebhook, NewWebhook, Told, WebhookPatch, WebhookSettings},
+    webhooks::{GivenWebhook, NewWebhook, Notification, WebhookPatch, WebhookSettings},
 };
 
 /// What it is built on.

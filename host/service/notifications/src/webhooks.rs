@@ -14,7 +14,7 @@ use lucid_model::{
 };
 use lucid_ports::{DeliveryFilter, Page, PageRequest};
 
-pub use self::outbox::{Told, WebhookSettings};
+pub use self::outbox::{Notification, WebhookSettings};
 use crate::Notifications;
 
 /// What every secret begins with, so that a leaked one is recognised.

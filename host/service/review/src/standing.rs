@@ -12,13 +12,13 @@ use lucid_model::{
     },
     time::TimeMs,
 };
-use lucid_money::{InFlight, LastVerified, Untold, usdt};
+use lucid_money::{InFlight, LastVerified, Suspected, usdt};
 use lucid_ports::{Order, PageRequest};
 
 use crate::Review;
 
 /// Payouts that are compared again and named at most.
-const UNTOLD_NAMED_MAX: usize = 10;
+const SUSPECTED_NAMED_MAX: usize = 10;
 
 /// What is to be known of money at a glance.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ pub struct Standing {
     /// What treasurers have to end.
     pub mismatches_open: u64,
     /// What has to be looked up again, as far as this process compares payouts.
-    pub untold: Vec<Untold>,
+    pub suspected: Vec<Suspected>,
     /// Requests that may be on their way.
     pub in_flight: InFlight,
     /// Alerts of the service itself that are raised: about what, and why.
@@ -129,7 +129,8 @@ impl Standing {
             }
         }
         if self.switch.reconciliation.is_some_and(|asked| asked.done_at.is_none()) {
-            for Untold { payout, said, looks } in self.untold.iter().take(UNTOLD_NAMED_MAX) {
+            for Suspected { payout, said, looks } in self.suspected.iter().take(SUSPECTED_NAMED_MAX)
+            {
                 attention.push(format!("payout {payout} is compared with the payment service again, which said after {looks} look-ups: {said}"));
             }
         }
@@ -209,7 +210,7 @@ impl Review {
                 .mismatches(true, PageRequest { limit: 1, ..newest })
                 .await?
                 .total,
-            untold: self.parts.money.untold(),
+            suspected: self.parts.money.suspected(),
             in_flight: self.parts.money.in_flight().await?,
             proposals_open: proposals.iter().filter(|proposal| proposal.decided.is_none()).count()
                 as u64,

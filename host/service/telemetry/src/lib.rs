@@ -1,8 +1,8 @@
 //! What nodes report: taken in, judged, kept and read again.
 
-mod carried;
 mod history;
 mod observations;
+mod relayed;
 mod reports;
 mod samples;
 mod usage;
@@ -17,9 +17,9 @@ use lucid_ports::{NodeStore, PolicyRuntime, SeriesStore, TelemetryStore};
 use parking_lot::Mutex;
 
 pub use self::{
-    carried::Carried,
     history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges},
     observations::{JudgedSession, NewSession},
+    relayed::RelayedReport,
     reports::{NewSample, ReportProof, Reported},
     samples::{DropReason, DroppedSample, SampleLimits},
     usage::{FleetUsage, NodeUsage},

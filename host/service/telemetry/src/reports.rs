@@ -130,7 +130,7 @@ impl Telemetry {
         let accepted = u32::try_from(samples.len()).unwrap_or(u32::MAX);
         let late = u32::try_from(samples.iter().filter(|sample| sample.is_late()).count())
             .unwrap_or(u32::MAX);
-        let (outcome, node) = self.take_in(node, proof, samples.clone(), Vec::new()).await?;
+        let (outcome, node) = self.ingest(node, proof, samples.clone(), Vec::new()).await?;
         let repeated = outcome == ReportOutcome::Repeated;
         if !repeated {
             self.parts.fleet.watch_usage(&node, &samples).await;
@@ -181,14 +181,14 @@ impl Telemetry {
         let by = if actor.is(Role::Observer) { Observer::Observer } else { Observer::Itself };
         let now = self.parts.clock.now();
         let mut observations = self.judge_sessions(&node, sessions, by, now).await;
-        let (outcome, node) = self.take_in(node, proof, Vec::new(), observations.clone()).await?;
+        let (outcome, node) = self.ingest(node, proof, Vec::new(), observations.clone()).await?;
         if let ReportOutcome::Stored(outcomes) = &outcome {
             for (observation, outcome) in observations.iter_mut().zip(outcomes) {
                 if *outcome == SessionOutcome::OfAnotherNode {
                     observation.verdict =
                         Verdict::Rejected("the session belongs to another node".into());
                 }
-                self.tell_of_session(observation);
+                self.publish_session(observation);
             }
         }
         let accepted = observations.iter().filter(|o| o.verdict == Verdict::Accepted).count();
@@ -206,7 +206,7 @@ impl Telemetry {
         })
     }
 
-    fn tell_of_session(&self, observation: &Observation) {
+    fn publish_session(&self, observation: &Observation) {
         let (accepted, reason) = match &observation.verdict {
             Verdict::Accepted => (true, None),
             Verdict::Rejected(reason) | Verdict::Voided(reason) => (false, Some(reason.clone())),
@@ -258,7 +258,7 @@ impl Telemetry {
     }
 
     /// Stores a report with the presence it witnesses, then lets it count.
-    async fn take_in(
+    async fn ingest(
         &self,
         node: Node,
         proof: Option<ReportProof>,
@@ -352,7 +352,12 @@ impl Telemetry {
             NodeStatus::Error => {
                 self.parts
                     .fleet
-                    .change_by_itself(&node, NodeEvent::Return, "node.return", "reports again")
+                    .apply_automatic_transition(
+                        &node,
+                        NodeEvent::Return,
+                        "node.return",
+                        "reports again",
+                    )
                     .await?
             }
             NodeStatus::Pending
@@ -361,7 +366,7 @@ impl Telemetry {
             {
                 self.parts
                     .fleet
-                    .change_by_itself(
+                    .apply_automatic_transition(
                         &node,
                         NodeEvent::Activate,
                         "node.activate",

@@ -39,7 +39,7 @@ impl MongoStore {
         if let Some(claim) = self.claim_of(start_s).await? {
             return self.settle(claim).await;
         }
-        while self.settle_some().await? {}
+        while self.apply_some().await? {}
         // A node counts an epoch only after the ones before it: one that came late would be lost
         // without a word.
         if !chunks.is_empty()
@@ -110,7 +110,7 @@ impl MongoStore {
             if claim.settled_from.is_none() {
                 let mut chunks = self.staged_chunks(start_s, claim.staged).await?;
                 while chunks.advance().await? {
-                    self.settle_chunk(
+                    self.apply_chunk(
                         &claim,
                         &chunks::read(Fields::of(&chunks.deserialize_current()?))?,
                     )
@@ -129,7 +129,7 @@ impl MongoStore {
 
     /// A chunk of the oldest closed epoch whose nodes do not all have their scores. Whoever else
     /// does the same writes the same. `false`: there is none.
-    pub(crate) async fn settle_some(&self) -> Result<bool, Fault> {
+    pub(crate) async fn apply_some(&self) -> Result<bool, Fault> {
         let lacking = doc! { SETTLED_FROM: { "$gte": 0_i64 }, "state": CLOSED };
         let Some(found) = self.collection(EPOCHS).find_one(lacking).sort(doc! { "_id": 1 }).await?
         else {
@@ -139,7 +139,7 @@ impl MongoStore {
         let (start_s, from) = (claim.record.epoch.start_s, claim.settled_from);
         let chunk = self.staged_from(start_s, claim.staged, from.unwrap_or_default()).await?;
         if let Some(chunk) = &chunk {
-            self.settle_chunk(&claim, chunk).await?;
+            self.apply_chunk(&claim, chunk).await?;
         }
         let next = chunk.map_or(Bson::Null, |chunk| Bson::Int64(i64::from(chunk.header.index) + 1));
         self.collection(EPOCHS)
@@ -153,7 +153,7 @@ impl MongoStore {
 
     /// What the nodes of a chunk have of their epoch: each its score in its history, as its latest
     /// one, and as its own with its lifetime.
-    async fn settle_chunk(&self, claim: &Claim, chunk: &ScoredChunk) -> Result<(), Fault> {
+    async fn apply_chunk(&self, claim: &Claim, chunk: &ScoredChunk) -> Result<(), Fault> {
         self.add_scores(claim, chunk).await?;
         self.move_latest(claim, chunk).await?;
         self.count_in_nodes(claim.record.epoch.start_s, &chunk.rows).await

@@ -135,7 +135,7 @@ enum Part {
     WasClosed,
 }
 
-fn settle_part(connection: &Connection, epoch_start_s: i64) -> Result<Part, Fault> {
+fn apply_part(connection: &Connection, epoch_start_s: i64) -> Result<Part, Fault> {
     let sql = format!("SELECT {}, settled, attempt FROM epochs WHERE start_s = ?", epochs::COLUMNS);
     let found = first(connection, &sql, [epoch_start_s], |c| {
         Ok((epochs::read(c)?, c.take::<Option<i64>>()?, c.take::<Option<[u8; 12]>>()?))
@@ -296,7 +296,7 @@ impl SqliteStore {
 
     async fn settle(&self, epoch_start_s: i64) -> Result<Option<EpochRecord>, StoreError> {
         loop {
-            match self.core.write(move |connection| settle_part(connection, epoch_start_s)).await? {
+            match self.core.write(move |connection| apply_part(connection, epoch_start_s)).await? {
                 Part::Done => {}
                 Part::Closed(record) => return Ok(Some(*record)),
                 Part::WasClosed => return Ok(None),

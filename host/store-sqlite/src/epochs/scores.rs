@@ -120,13 +120,13 @@ pub(crate) fn settle(
     let between = Between::of(connection, record.epoch.start_s)?;
     chunk.rows.iter().try_for_each(|row| {
         stretches::add(connection, row.node, chunk.header.pool, between)?;
-        settle_node(connection, record, &chunk.header, row)
+        apply_to_node(connection, record, &chunk.header, row)
     })
 }
 
 /// The node's own score, lifetime and place among the latest scores. A node that is held has no
 /// score this epoch: its last one stands.
-fn settle_node(
+fn apply_to_node(
     connection: &Connection,
     record: &EpochRecord,
     header: &ChunkHeader,

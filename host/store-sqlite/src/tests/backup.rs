@@ -37,7 +37,7 @@ async fn started(dir: &Path) -> Origin {
 /// A store that was started once, so that it is known here.
 async fn in_use(dir: &Path) -> SqliteStore {
     let store = SqliteStore::open(dir).unwrap();
-    store.settle_in().await.unwrap();
+    store.take_possession().await.unwrap();
     store
 }
 

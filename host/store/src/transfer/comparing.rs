@@ -9,7 +9,8 @@ use lucid_model::id::Digest;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    Books, CopyError, CopyProgress, CopyReport, Expected, Key, Kind, KindReport, Step, Sum, Told,
+    Books, CopyError, CopyProgress, CopyReport, Expected, Key, Kind, KindReport, OnProgress, Step,
+    Sum,
     copying::{Limits, Page, read_ahead, units_total},
     ends::{End, Ends},
     progress::Progress,
@@ -28,7 +29,7 @@ pub(crate) struct Copied<'a> {
 pub(crate) async fn run(
     ends: &Ends,
     copied: Option<&Copied<'_>>,
-    told: Told<'_>,
+    told: OnProgress<'_>,
 ) -> Result<CopyReport, CopyError> {
     let Ends { from, to, stamp } = ends;
     let default = Limits::default();
@@ -104,7 +105,7 @@ pub(crate) async fn read_all(
     kind: Kind,
     limits: &Limits,
     books: &mut Books,
-    told: Told<'_>,
+    told: OnProgress<'_>,
 ) -> Result<Sum, CopyError> {
     let mut readers = JoinSet::new();
     let pages = read_ahead(&mut readers, Arc::clone(&end.store), kind, None, limits.of(kind));
@@ -118,7 +119,7 @@ async fn sum_up(
     kind: Kind,
     mut pages: Pages,
     books: &mut Books,
-    told: Told<'_>,
+    told: OnProgress<'_>,
 ) -> Result<Sum, CopyError> {
     let units_total = units_total(end, kind).await?;
     let (mut sum, mut units) = (Sum::default(), 0);

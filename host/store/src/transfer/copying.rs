@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Books, CopyError, CopyProgress, CopyReport, Key, Kind, Record, Step, Sum, Told, Transfer,
+    Books, CopyError, CopyProgress, CopyReport, Key, Kind, OnProgress, Record, Step, Sum, Transfer,
     comparing,
     ends::{End, Ends},
     progress::Progress,
@@ -106,7 +106,11 @@ pub async fn units_total(end: &End, kind: Kind) -> Result<u64, CopyError> {
 }
 
 /// Copies, reads back, and takes the mark away if both sides are equal.
-pub async fn run(ends: &Ends, limits: &Limits, told: Told<'_>) -> Result<CopyReport, CopyError> {
+pub async fn run(
+    ends: &Ends,
+    limits: &Limits,
+    told: OnProgress<'_>,
+) -> Result<CopyReport, CopyError> {
     let Ends { from, to, .. } = ends;
     let (mut progress, resumed) = begin(ends).await?;
     let mut counts = BTreeMap::new();
@@ -206,7 +210,7 @@ async fn copy_kind(
     kind: Kind,
     limit: u32,
     progress: &mut Progress,
-    told: Told<'_>,
+    told: OnProgress<'_>,
 ) -> Result<(), CopyError> {
     let (mut readers, mut sent) = (JoinSet::new(), FuturesOrdered::new());
     let outcome = copy_pages(ends, (kind, limit), progress, told, (&mut readers, &mut sent)).await;
@@ -219,7 +223,7 @@ async fn copy_pages(
     ends: &Ends,
     (kind, limit): (Kind, u32),
     progress: &mut Progress,
-    told: Told<'_>,
+    told: OnProgress<'_>,
     (readers, sent): (&mut JoinSet<()>, &mut FuturesOrdered<Sent>),
 ) -> Result<(), CopyError> {
     let Ends { from, to, .. } = ends;

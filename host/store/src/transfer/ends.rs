@@ -89,7 +89,7 @@ pub(crate) async fn open_to_copy(stores: &Stores, from: &str, to: &str) -> Resul
     let from = from.open().await?;
     let stamp = stamp_of(&from).await?;
     let to = to.open_target().await?;
-    from.store.settle_down().await.map_err(from.failed("ending what a crash left"))?;
+    from.store.finish_writing().await.map_err(from.failed("ending what a crash left"))?;
     Ok(Ends { from, to, stamp })
 }
 
@@ -106,7 +106,7 @@ pub(crate) async fn open_to_compare(
         return Err(CopyError::OtherStamp { from: Box::new(stamp), to: Box::new(other) });
     }
     for end in [&from, &to] {
-        end.store.settle_down().await.map_err(end.failed("ending what a crash left"))?;
+        end.store.finish_writing().await.map_err(end.failed("ending what a crash left"))?;
     }
     Ok(Ends { from, to, stamp })
 }

@@ -29,7 +29,7 @@ use lucid_model::{
     policies::{PolicyRef, Revision},
     time::TimeMs,
 };
-use lucid_ports::{Fence, PolicyRuntime, Registration, Store, Tenure, WebhookSender};
+use lucid_ports::{Fence, HeldLease, PolicyRuntime, Registration, Store, WebhookSender};
 use lucid_service::{
     Actor, PayerLimits, Ports, Role, Service, ServiceConfig, ServiceError, verify_books,
 };
@@ -581,7 +581,7 @@ impl Scene {
             (worker.fence, worker.recovered) = (fence, false);
         }
         let own = worker.fence;
-        let tenure = Tenure::new(Fence(own), move || {
+        let tenure = HeldLease::new(Fence(own), move || {
             let state = world.lock().unwrap();
             state.payer == number && state.fence == own
         });
@@ -813,7 +813,7 @@ impl Scene {
             let step = async move {
                 service
                     .money
-                    .recover_payouts(&Tenure::new(Fence(fence.max(greatest + 1)), || true))
+                    .recover_payouts(&HeldLease::new(Fence(fence.max(greatest + 1)), || true))
                     .await
             };
             let recovered = patiently(step).map_err(|error| error.to_string())?;

@@ -30,7 +30,7 @@ use lucid_model::{
 };
 use lucid_ports::PageRequest;
 use lucid_service::{
-    Actor, InFlight, Resolved, ServiceError, Standing, Statement, TaskState, Untold,
+    Actor, InFlight, Resolved, ServiceError, Standing, Statement, Suspected, TaskState,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// Payouts that are named in the status at most.
-const UNTOLD_MAX: usize = 100;
+const SUSPECTED_MAX: usize = 100;
 
 pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -90,7 +90,7 @@ fn standing_body(standing: &Standing) -> StandingBody {
             .collect(),
         proposals_open: standing.proposals_open,
         mismatches_open: standing.mismatches_open,
-        compared_again: standing.untold.iter().take(UNTOLD_MAX).map(untold_body).collect(),
+        compared_again: standing.suspected.iter().take(SUSPECTED_MAX).map(suspected_body).collect(),
         treasury_usdt: standing.treasury.to_string(),
         unclaimed_usdt: standing.unclaimed.to_string(),
         books: standing.verified.as_ref().map(books_body),
@@ -117,11 +117,11 @@ fn task_body(task: &TaskState) -> TaskBody {
     }
 }
 
-fn untold_body(untold: &Untold) -> ComparedAgainBody {
+fn suspected_body(suspected: &Suspected) -> ComparedAgainBody {
     ComparedAgainBody {
-        payout_id: untold.payout.to_string(),
-        said: untold.said.clone(),
-        looks: untold.looks,
+        payout_id: suspected.payout.to_string(),
+        said: suspected.said.clone(),
+        looks: suspected.looks,
     }
 }
 

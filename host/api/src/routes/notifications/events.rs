@@ -21,7 +21,7 @@ use tokio::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Slice, Told,
+    FeedItem, Slice,
     api::Shared,
     authenticate::time_left,
     errors::ApiError,
@@ -147,13 +147,13 @@ impl Listener {
         }
     }
 
-    fn asked_for(&self, told: &Told) -> bool {
+    fn asked_for(&self, told: &FeedItem) -> bool {
         (self.node.is_none() || told.node() == self.node)
             && (self.kinds.is_empty()
                 || self.kinds.iter().any(|wanted| told.kind().starts_with(wanted.as_str())))
     }
 
-    async fn may_see(&mut self, told: &Told) -> bool {
+    async fn may_see(&mut self, told: &FeedItem) -> bool {
         if self.actor.sees_all() {
             return true;
         }

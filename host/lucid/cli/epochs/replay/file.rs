@@ -29,7 +29,7 @@ use lucid_service::{Replay, replay_chunk};
 use tokio::task::JoinSet;
 
 use super::{Bar, verdict};
-use crate::cli::{out, policies::workshop, runtime};
+use crate::cli::{out, policies::scratch_engine, runtime};
 
 /// What makes a file unfit to be computed.
 fn damaged(section: u32, offset: u64, problem: impl std::fmt::Display) -> anyhow::Error {
@@ -81,11 +81,11 @@ type Loaded = BTreeMap<(Digest, Digest), Arc<dyn ScoringPolicy>>;
 
 pub(super) fn run(path: &Path, policy: Option<&Path>) -> Result<ExitCode> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let workshop = workshop::Workshop::open()?;
-    let given = policy.map(workshop::bundle).transpose()?;
+    let scratch_engine = scratch_engine::ScratchEngine::open()?;
+    let given = policy.map(scratch_engine::bundle).transpose()?;
     let started = Instant::now();
     let (record, replay) = runtime(0)?
-        .block_on(verify(BufReader::new(file), &workshop, given))
+        .block_on(verify(BufReader::new(file), &scratch_engine, given))
         .with_context(|| format!("{} is not as it was written", path.display()))?;
     super::tell(&format!("epoch {}", record.epoch), &body(&replay))?;
     let per_second = u128::from(replay.rows) * 1000 / started.elapsed().as_millis().max(1);
@@ -125,7 +125,7 @@ fn body(replay: &Replay) -> lucid_api_types::epochs::poot::replay::ReplayBody {
 
 async fn verify(
     file: impl Read,
-    workshop: &workshop::Workshop,
+    scratch_engine: &scratch_engine::ScratchEngine,
     given: Option<Bundle>,
 ) -> Result<(EpochRecord, Replay)> {
     let mut sections = Sections::open(file)?;
@@ -166,7 +166,7 @@ async fn verify(
             record.epoch.start_s,
         );
         roots.push(stored.root());
-        let policy = policy_of(&stored.header, &policies, &mut loaded, workshop).await?;
+        let policy = policy_of(&stored.header, &policies, &mut loaded, scratch_engine).await?;
         if running.len() >= at_once {
             collect(&mut running, &mut replay).await?;
         }
@@ -210,7 +210,7 @@ async fn policy_of(
     header: &ChunkHeader,
     policies: &[FilePolicy],
     loaded: &mut Loaded,
-    workshop: &workshop::Workshop,
+    scratch_engine: &scratch_engine::ScratchEngine,
 ) -> Result<Arc<dyn ScoringPolicy>> {
     let key = (header.policy.digest, header.params);
     if let Some(policy) = loaded.get(&key) {
@@ -236,7 +236,7 @@ async fn policy_of(
             signatures: Vec::new(),
         };
         let params: ParamValues = policy.params.clone();
-        let found = workshop
+        let found = scratch_engine
             .engine
             .load_scoring(Arc::new(StoredBundle { version, bundle }), params)
             .await?;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use lucid_model::policies::PolicyKind;
 use serde::Deserialize;
 
-use super::super::workshop::wrong;
+use super::super::scratch_engine::wrong;
 
 const SDK: &str = "lucid-policy-sdk";
 const WIT_BINDGEN: &str = "wit-bindgen";

@@ -12,7 +12,7 @@ use lucid_model::{
     notifications::event::EventKind,
     time::TimeMs,
 };
-use lucid_ports::{PayoutUpdate, TRACE, Tenure};
+use lucid_ports::{HeldLease, PayoutUpdate, TRACE};
 
 use super::{HELD, Paying};
 use crate::Money;
@@ -67,7 +67,7 @@ impl Money {
                 payout.version += 1;
                 match self
                     .keep_payout(
-                        paying.tenure,
+                        paying.lease,
                         payout.clone(),
                         self.audit_of_payout(&before, &payout),
                     )
@@ -88,7 +88,7 @@ impl Money {
                     let mut state = self.payer.lock();
                     state.in_doubt = state.in_doubt.checked_add(payout.amount)?;
                 }
-                self.tell_of_payout(&before, &payout);
+                self.publish_payout(&before, &payout);
             }
             let mut right = right;
             for effect in effects {
@@ -97,8 +97,8 @@ impl Money {
                     Effect::Send if asks_first => next = Some(Event::Recovered),
                     // Between the write and here the process may have been stopped for longer than
                     // its lease.
-                    Effect::Send if !paying.tenure.is_good() => {
-                        return Err(self.replaced(paying.tenure, None));
+                    Effect::Send if !paying.lease.is_good() => {
+                        return Err(self.replaced(paying.lease, None));
                     }
                     // It is `Submitting` and stays so: whether it may be sent is decided again when
                     // it is due.
@@ -120,7 +120,7 @@ impl Money {
                         next = Some(Event::Looked(self.look(paying.rail, &payout, right).await));
                     }
                     Effect::Close(closing) => {
-                        self.close_payout(paying.tenure, &mut payout, closing).await?
+                        self.close_payout(paying.lease, &mut payout, closing).await?
                     }
                     Effect::Alert => self.alert_manual(&payout),
                 }
@@ -177,19 +177,14 @@ impl Money {
     /// Makes a change durable under the payer's fence.
     async fn keep_payout(
         &self,
-        tenure: &Tenure,
+        lease: &HeldLease,
         payout: Payout,
         audit: Option<AuditEntry>,
     ) -> Result<Kept, ServiceError> {
-        match self
-            .parts
-            .payouts
-            .update_payouts(tenure.fence(), vec![(payout, audit)])
-            .await?
-            .first()
+        match self.parts.payouts.update_payouts(lease.fence(), vec![(payout, audit)]).await?.first()
         {
             Some(PayoutUpdate::Done) => Ok(Kept::Durable),
-            Some(PayoutUpdate::FencedOff { by }) => Err(self.fenced_off(tenure, *by).await?),
+            Some(PayoutUpdate::FencedOff { by }) => Err(self.fenced_off(lease, *by).await?),
             Some(PayoutUpdate::Taken) => Ok(Kept::Taken),
             Some(PayoutUpdate::Conflict) | None => Ok(Kept::Lost),
         }
@@ -213,7 +208,7 @@ impl Money {
     /// Books the closing entry; an entry that is there already is the same one (I4).
     async fn close_payout(
         &self,
-        tenure: &Tenure,
+        lease: &HeldLease,
         payout: &mut Payout,
         closing: Closing,
     ) -> Result<(), ServiceError> {
@@ -230,7 +225,7 @@ impl Money {
         payout.closed = true;
         payout.version += 1;
         let audit = self.audit_of_payout(&before, payout);
-        self.keep_payout(tenure, payout.clone(), audit).await?;
+        self.keep_payout(lease, payout.clone(), audit).await?;
         Ok(())
     }
 
@@ -249,7 +244,7 @@ impl Money {
         (entry.before != entry.after).then_some(entry)
     }
 
-    pub(crate) fn tell_of_payout(&self, before: &Payout, after: &Payout) {
+    pub(crate) fn publish_payout(&self, before: &Payout, after: &Payout) {
         if before.state == after.state {
             return;
         }

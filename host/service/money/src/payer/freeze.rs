@@ -12,7 +12,7 @@ use lucid_model::money::{
     MicroUsdt,
     payout::{Freeze, PaymentsSwitch, PayoutState},
 };
-use lucid_ports::{Fence, Tenure};
+use lucid_ports::{Fence, HeldLease};
 
 use crate::Money;
 
@@ -50,14 +50,14 @@ impl Money {
         Ok(())
     }
 
-    /// Makes this tenure the one that pays, and notes since when no other process can have begun to
+    /// Makes this lease the one that pays, and notes since when no other process can have begun to
     /// send.
-    pub(super) async fn begin_tenure(&self, tenure: &Tenure) -> Result<(), ServiceError> {
+    pub(super) async fn begin_paying(&self, lease: &HeldLease) -> Result<(), ServiceError> {
         let switch = self.parts.decisions.payments_switch().await?;
         let before = self.parts.payouts.begin_paying(Fence(0)).await?;
-        let greatest = self.parts.payouts.begin_paying(tenure.fence()).await?;
-        if greatest != tenure.fence() {
-            return Err(self.fenced_off(tenure, greatest).await?);
+        let greatest = self.parts.payouts.begin_paying(lease.fence()).await?;
+        if greatest != lease.fence() {
+            return Err(self.fenced_off(lease, greatest).await?);
         }
         let raised = switch.frozen.map(|freeze| Fence(freeze.fence));
         let now = self.mono().0;
@@ -67,19 +67,19 @@ impl Money {
         let since = state.held.filter(|(own, _)| {
             before == *own || (raised == Some(before) && before.0 == own.0.saturating_add(1))
         });
-        state.held = Some((tenure.fence(), since.map_or(now, |(_, since)| since)));
+        state.held = Some((lease.fence(), since.map_or(now, |(_, since)| since)));
         Ok(())
     }
 
-    /// The payer does its part of a freeze: a tenure from before it ends here, and one from after
+    /// The payer does its part of a freeze: a lease from before it ends here, and one from after
     /// it says when nothing is on its way.
     pub(super) async fn follow_freeze(
         &self,
-        tenure: &Tenure,
+        lease: &HeldLease,
         switch: &PaymentsSwitch,
     ) -> Result<(), ServiceError> {
         let Some(freeze) = &switch.frozen else { return Ok(()) };
-        if tenure.fence() < Fence(freeze.fence) {
+        if lease.fence() < Fence(freeze.fence) {
             self.raise_freeze(switch).await?;
             return Err(ServiceError::PayerReplaced { by: Some(Fence(freeze.fence)) });
         }
@@ -88,9 +88,9 @@ impl Money {
             .payer
             .lock()
             .held
-            .filter(|(own, _)| *own == tenure.fence())
+            .filter(|(own, _)| *own == lease.fence())
             .map_or(0, |(_, since)| self.mono().0 - since);
-        if alone_ms > self.config.payer_limits.timeout_ms && tenure.is_good() {
+        if alone_ms > self.config.payer_limits.timeout_ms && lease.is_good() {
             self.say_still(switch).await?;
         }
         Ok(())
@@ -144,13 +144,13 @@ impl Money {
     /// frozen, which is not.
     pub(crate) async fn fenced_off(
         &self,
-        tenure: &Tenure,
+        lease: &HeldLease,
         by: Fence,
     ) -> Result<ServiceError, ServiceError> {
         let frozen = self.parts.decisions.payments_switch().await?.frozen;
         if frozen.is_some_and(|freeze| Fence(freeze.fence) == by) {
             return Ok(ServiceError::PayerReplaced { by: Some(by) });
         }
-        Ok(self.replaced(tenure, Some(by)))
+        Ok(self.replaced(lease, Some(by)))
     }
 }

@@ -42,7 +42,7 @@ impl Right<'_> {
         if let Some(permit) = self.permit.take() {
             self.way.of(&mut self.service.payer.lock()).learn(permit, tried, now);
         }
-        self.service.tell_of_rail(tried);
+        self.service.alert_about_rail(tried);
     }
 }
 
@@ -127,7 +127,7 @@ impl Money {
         Some(self.parts.clock.now().plus_ms(until.ms_since(now)))
     }
 
-    fn tell_of_rail(&self, tried: Tried) {
+    fn alert_about_rail(&self, tried: Tried) {
         let (sends, looks) = {
             let state = self.payer.lock();
             (state.sends.is_tripped(), state.looks.is_tripped())

@@ -104,7 +104,7 @@ impl Money {
         if !self.parts.payouts.create_payout(payout.clone(), audit).await? {
             return self.take_back(payout).await;
         }
-        self.tell_of_plan(&payout);
+        self.publish_planned_payout(&payout);
         Ok(())
     }
 

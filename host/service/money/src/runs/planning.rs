@@ -22,7 +22,7 @@ use lucid_model::{
     notifications::event::EventKind,
 };
 use lucid_ports::{
-    Booked, Order, PageRequest, PayoutFilter, PayoutSort, PayoutUpdate, TRACE, Tenure,
+    Booked, HeldLease, Order, PageRequest, PayoutFilter, PayoutSort, PayoutUpdate, TRACE,
 };
 
 use super::to_pay;
@@ -79,7 +79,7 @@ struct Part {
 impl Money {
     pub(super) async fn finish_plan(
         &self,
-        tenure: &Tenure,
+        lease: &HeldLease,
         run: Run,
         period: &SettlementRecord,
     ) -> Result<Option<Run>, ServiceError> {
@@ -87,7 +87,7 @@ impl Money {
         let mut parts = self.parts.runs.run_parts(run.id).await?;
         if parts.iter().any(|part| part.plan != run.version && part.state != PayoutState::Cancelled)
         {
-            self.adopt(tenure, &run).await?;
+            self.adopt(lease, &run).await?;
             parts = self.parts.runs.run_parts(run.id).await?;
         }
         let (count, total) = to_pay(&parts)?;
@@ -105,7 +105,7 @@ impl Money {
     }
 
     /// What an earlier planning made of a run becomes this one's.
-    async fn adopt(&self, tenure: &Tenure, run: &Run) -> Result<(), ServiceError> {
+    async fn adopt(&self, lease: &HeldLease, run: &Run) -> Result<(), ServiceError> {
         let (filter, mut page) = (PayoutFilter { run: Some(run.id), ..PayoutFilter::default() }, 1);
         loop {
             let request = PageRequest {
@@ -125,14 +125,14 @@ impl Money {
                 })
                 .collect();
             if !adopted.is_empty() {
-                for outcome in self.parts.payouts.update_payouts(tenure.fence(), adopted).await? {
+                for outcome in self.parts.payouts.update_payouts(lease.fence(), adopted).await? {
                     match outcome {
                         PayoutUpdate::Done => {}
                         PayoutUpdate::Conflict | PayoutUpdate::Taken => {
                             return Err(ServiceError::Changed { what: "payout" });
                         }
                         PayoutUpdate::FencedOff { by } => {
-                            return Err(self.fenced_off(tenure, by).await?);
+                            return Err(self.fenced_off(lease, by).await?);
                         }
                     }
                 }
@@ -314,7 +314,11 @@ impl Money {
             for (payout, made) in
                 created.into_iter().zip(self.parts.payouts.create_payouts(audited).await?)
             {
-                if made { self.tell_of_plan(&payout) } else { self.take_back(payout).await? }
+                if made {
+                    self.publish_planned_payout(&payout)
+                } else {
+                    self.take_back(payout).await?
+                }
             }
         }
         for (node, head) in by_itself {
@@ -328,7 +332,7 @@ impl Money {
         self.parts.audit.entry(&Actor::system(), "payout.create", payout.id, told).creating(payout)
     }
 
-    pub(crate) fn tell_of_plan(&self, payout: &Payout) {
+    pub(crate) fn publish_planned_payout(&self, payout: &Payout) {
         let Payout { id, node, state, amount, .. } = *payout;
         self.parts.notifications.emit(EventKind::PayoutChanged {
             payout: id,

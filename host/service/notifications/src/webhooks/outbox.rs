@@ -49,7 +49,7 @@ pub struct WebhookSettings {
 
 /// An event as it is told outside.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct Notification {
     /// What happened.
     pub event: Event,
     pub id: String,
@@ -57,7 +57,7 @@ pub struct Told {
     pub body: String,
 }
 
-impl Told {
+impl Notification {
     /// Whether some webhook might want it.
     pub fn is_for_webhooks(event: &Event) -> bool {
         matches!(event.kind, EventKind::WebhookTest { .. }) || is_sent(&event.kind.type_name())
@@ -77,7 +77,7 @@ impl Notifications {
     ///
     /// # Errors
     /// [`ServiceError::Store`]: nothing may be there, and the same events may be told again.
-    pub async fn queue_webhooks(&self, told: &[Told]) -> Result<(), ServiceError> {
+    pub async fn queue_webhooks(&self, told: &[Notification]) -> Result<(), ServiceError> {
         let webhooks: Vec<_> = self
             .parts
             .webhooks
@@ -179,7 +179,7 @@ impl Notifications {
     /// [`ServiceError::Store`]; deliveries wait then.
     pub async fn send_webhooks(&self) -> Result<bool, ServiceError> {
         let webhooks = self.parts.webhooks.webhooks().await?;
-        self.tell_of_troubles(&webhooks);
+        self.alert_undelivered(&webhooks);
         let now = self.parts.clock.now();
         let paused = self.webhooks_paused.lock().clone();
         let ready = webhooks
@@ -336,7 +336,7 @@ impl Notifications {
         Ok(())
     }
 
-    fn tell_of_troubles(&self, webhooks: &[Webhook]) {
+    fn alert_undelivered(&self, webhooks: &[Webhook]) {
         let disabled: Vec<_> = webhooks
             .iter()
             .filter(|webhook| webhook.disabled_reason.is_some())
@@ -371,7 +371,7 @@ impl Notifications {
     }
 }
 
-fn delivery(webhook: WebhookId, told: &Told, kind: &str, now: TimeMs) -> Delivery {
+fn delivery(webhook: WebhookId, told: &Notification, kind: &str, now: TimeMs) -> Delivery {
     Delivery {
         id: DeliveryId::derive(webhook, &told.id),
         webhook,

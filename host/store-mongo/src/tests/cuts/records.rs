@@ -71,7 +71,7 @@ async fn what_is_settled_after_a_close_and_is_cut_off() {
             store.close_staged(record(number), attempt(number)).await.unwrap();
         },
         async |store, _| {
-            while store.settle_scores().await? {}
+            while store.apply_scores().await? {}
             Ok(())
         },
         async |store, number, _| {
@@ -80,7 +80,7 @@ async fn what_is_settled_after_a_close_and_is_cut_off() {
                 let found = store.score(i64::from(number) * HOUR, row.node).await.unwrap();
                 assert_eq!(found.map(|view| view.row), Some(row), "wherever it stopped");
             }
-            while store.settle_scores().await.unwrap() {}
+            while store.apply_scores().await.unwrap() {}
             nodes_have(store, number).await;
         },
     )

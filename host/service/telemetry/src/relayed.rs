@@ -13,7 +13,7 @@ const NODES_AT_ONCE: usize = 64;
 
 /// A report of a node that somebody else brought.
 #[derive(Debug, Clone)]
-pub struct Carried {
+pub struct RelayedReport {
     pub node: NodeId,
     /// Its signature, if it has one.
     pub proof: Option<ReportProof>,
@@ -27,15 +27,15 @@ impl Telemetry {
     pub async fn report_carried(
         &self,
         actor: &Actor,
-        reports: Vec<Carried>,
+        reports: Vec<RelayedReport>,
     ) -> Vec<Result<Reported, ServiceError>> {
-        let mut by_node: BTreeMap<NodeId, Vec<(usize, Carried)>> = BTreeMap::new();
+        let mut by_node: BTreeMap<NodeId, Vec<(usize, RelayedReport)>> = BTreeMap::new();
         for (place, report) in reports.into_iter().enumerate() {
             by_node.entry(report.node).or_default().push((place, report));
         }
-        let of_node = |(node, reports): (NodeId, Vec<(usize, Carried)>)| async move {
+        let of_node = |(node, reports): (NodeId, Vec<(usize, RelayedReport)>)| async move {
             let mut outcomes = Vec::with_capacity(reports.len());
-            for (place, Carried { proof, samples, .. }) in reports {
+            for (place, RelayedReport { proof, samples, .. }) in reports {
                 outcomes.push((place, self.report(actor, node, proof, samples).await));
             }
             outcomes

@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// An engine with a cache of this run's own: nothing may depend on what an earlier one left.
-pub struct Workshop {
+pub struct ScratchEngine {
     pub engine: Arc<PolicyEngine>,
     cache: PathBuf,
 }
 
-impl Workshop {
+impl ScratchEngine {
     /// Takes unsigned bundles, too.
     pub fn open() -> Result<Self> {
         Self::trusting(Policies { require_signed: false, ..Policies::default() })
@@ -41,7 +41,7 @@ impl Workshop {
     }
 }
 
-impl Drop for Workshop {
+impl Drop for ScratchEngine {
     fn drop(&mut self) {
         // What is left of it in the temporary folder is no reason to fail.
         let _ = std::fs::remove_dir_all(&self.cache);
