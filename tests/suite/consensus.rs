@@ -189,7 +189,7 @@ impl Scene {
             block: block_on(self.service.epochs.block_at_close()).unwrap(),
             completeness: None,
         };
-        let attempt = Attempt([1; 12]);
+        let attempt = Attempt::from_bytes([1; 12]);
         block_on(self.store.stage_chunks(period, attempt, chunks)).unwrap();
         assert!(block_on(self.store.close_staged(record, attempt)).unwrap().is_some());
     }

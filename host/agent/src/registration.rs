@@ -26,6 +26,13 @@ pub(crate) struct Registrar<'a> {
     pub(crate) hardware: Option<HardwareBody>,
 }
 
+/// What came of one try to register.
+enum Attempted {
+    Registered(NodeId),
+    /// It may pass: try again.
+    Failed(ClientError),
+}
+
 impl Registrar<'_> {
     /// The node of this directory, registered now if it was not; none if the agent is told to stop
     /// before.
@@ -60,8 +67,8 @@ impl Registrar<'_> {
         let mut offline = false;
         let node = loop {
             match self.attempt(&client, &body).await? {
-                Ok(node) => break node,
-                Err(error) => {
+                Attempted::Registered(node) => break node,
+                Attempted::Failed(error) => {
                     let (at, reason) = (now().to_string(), reason_of(&error));
                     if !offline {
                         offline = true;
@@ -100,12 +107,8 @@ impl Registrar<'_> {
         }
     }
 
-    /// One try; the inner error is one that may pass.
-    async fn attempt(
-        &self,
-        client: &Client,
-        body: &[u8],
-    ) -> Result<Result<NodeId, ClientError>, AgentError> {
+    /// One try.
+    async fn attempt(&self, client: &Client, body: &[u8]) -> Result<Attempted, AgentError> {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|_| AgentError::Entropy)?;
         let (nonce, timestamp_ms, digest) = (hex::encode(nonce), now().0, Digest::of(body));
@@ -120,14 +123,18 @@ impl Registrar<'_> {
         // conflict.
         match client.register(body.to_vec(), Some(&signature), Some(&digest.to_string())).await {
             Ok(node) => match node.node_id.parse() {
-                Ok(node) => Ok(Ok(node)),
+                Ok(node) => Ok(Attempted::Registered(node)),
                 Err(_) => Err(AgentError::RegistrationRefused {
                     message: format!("it answered with node id {}", node.node_id),
                 }),
             },
-            Err(error) if error.is_passing() || !error.is_the_services() => Ok(Err(error)),
+            Err(error) if error.is_passing() || !error.is_the_services() => {
+                Ok(Attempted::Failed(error))
+            }
             // The key is ours: that node is this one. Logging in proves it.
-            Err(error) if error.existing_node().is_some() => Ok(error.existing_node().ok_or(error)),
+            Err(error) if error.existing_node().is_some() => Ok(error
+                .existing_node()
+                .map_or_else(|| Attempted::Failed(error), Attempted::Registered)),
             Err(error) if error.status() == Some(409) => {
                 Err(AgentError::AlreadyRegistered { message: reason_of(&error) })
             }

@@ -87,23 +87,34 @@ pub struct FramePart {
 
 /// Names one attempt at closing one epoch; later ones are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Attempt(pub [u8; 12]);
+pub struct Attempt {
+    name: [u8; 12],
+    is_shared: bool,
+}
 
 impl Attempt {
-    /// The same with word of whether other replicas may store chunks of it: its last bit.
-    #[must_use]
-    pub fn shared(self, shared: bool) -> Self {
-        let Self([start @ .., last]) = self;
-        let mut name = [0; 12];
-        name.iter_mut()
-            .zip(start.into_iter().chain([last & !1 | u8::from(shared)]))
-            .for_each(|(to, from)| *to = from);
-        Self(name)
+    /// Other replicas may store chunks of one that is shared.
+    pub fn new(name: [u8; 12], is_shared: bool) -> Self {
+        Self { is_shared, ..Self::from_bytes(name) }
+    }
+
+    /// As stores keep it: the last bit says whether it is shared.
+    pub const fn from_bytes(bytes: [u8; 12]) -> Self {
+        let mut name = bytes;
+        name[11] &= !1;
+        Self { name, is_shared: bytes[11] & 1 == 1 }
+    }
+
+    /// As stores keep it.
+    pub const fn bytes(self) -> [u8; 12] {
+        let mut bytes = self.name;
+        bytes[11] |= self.is_shared as u8;
+        bytes
     }
 
     /// Whether other replicas may store chunks of it.
     pub fn is_shared(self) -> bool {
-        self.0.last().is_some_and(|last| last & 1 == 1)
+        self.is_shared
     }
 }
 

@@ -147,8 +147,10 @@ pub async fn a_vote_that_contradicts_another_is_named(backend: &mut dyn Backend)
     for i in 1..=2 {
         store.register_node(registration(node(i))).await.unwrap();
     }
-    let (attempt, chunks) =
-        (Attempt([1; 12]), vec![chunk(1, 0, PoolScope::Unassigned, vec![row(1, 10), row(2, 20)])]);
+    let (attempt, chunks) = (
+        Attempt::from_bytes([1; 12]),
+        vec![chunk(1, 0, PoolScope::Unassigned, vec![row(1, 10), row(2, 20)])],
+    );
     let record = EpochRecord { root: epoch_root(&chunks), ..epoch(1) };
     store.stage_chunks(period(1), attempt, chunks.clone()).await.unwrap();
     store.close_staged(record.clone(), attempt).await.unwrap();

@@ -63,8 +63,8 @@ pub async fn a_frame_is_read_chunk_by_chunk(backend: &mut dyn Backend) {
     assert_eq!(store.frame_chunk(2 * HOUR, 0).await.unwrap(), None);
 }
 
-const EARLIER: Attempt = Attempt([1; 12]);
-const LATER: Attempt = Attempt([2; 12]);
+const EARLIER: Attempt = Attempt::from_bytes([1; 12]);
+const LATER: Attempt = Attempt::from_bytes([2; 12]);
 
 /// Two pools of one node each, scored with so much.
 fn scored(score: u32) -> Vec<ScoredChunk> {
@@ -142,7 +142,7 @@ pub async fn an_attempt_is_gone_on_with_and_closed(backend: &mut dyn Backend) {
     };
     let next = ScoredChunk { header: ChunkHeader { index: 0, ..next.header }, ..next };
     let record = EpochRecord { root: epoch_root(std::slice::from_ref(&next)), ..epoch(2) };
-    let of_next = Attempt([3; 12]);
+    let of_next = Attempt::from_bytes([3; 12]);
     store.stage_chunks(period(2), of_next, vec![next]).await.unwrap();
     assert!(store.close_staged(record.clone(), of_next).await.unwrap().is_some());
     while store.make_votes(record.closed_at.plus_ms(1)).await.unwrap().worked {}
@@ -154,7 +154,8 @@ pub async fn one_of_fifty_closes_what_is_staged(backend: &mut dyn Backend) {
     for i in 1..=3 {
         store.register_node(registration(node(i))).await.unwrap();
     }
-    let staged = |score: u32| (Attempt([u8::try_from(score).unwrap(); 12]), scored(score));
+    let staged =
+        |score: u32| (Attempt::from_bytes([u8::try_from(score).unwrap(); 12]), scored(score));
     for (attempt, chunks) in [staged(10), staged(20)] {
         store.stage_chunks(period(1), attempt, chunks).await.unwrap();
     }

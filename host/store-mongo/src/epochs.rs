@@ -75,14 +75,14 @@ impl EpochStore for MongoStore {
         if self.claim_of(period.start_s).await?.is_some() {
             return Ok(());
         }
-        Ok(self.stage_chunks_as(ObjectId::from_bytes(attempt.0), &chunks).await?)
+        Ok(self.stage_chunks_as(ObjectId::from_bytes(attempt.bytes()), &chunks).await?)
     }
     async fn close_staged(
         &self,
         record: EpochRecord,
         attempt: Attempt,
     ) -> Result<Option<EpochRecord>, StoreError> {
-        Ok(self.close_attempt(&record, ObjectId::from_bytes(attempt.0)).await?)
+        Ok(self.close_attempt(&record, ObjectId::from_bytes(attempt.bytes())).await?)
     }
     async fn commit_epoch(
         &self,

@@ -75,7 +75,7 @@ pub(crate) fn insert(
         record.completeness.map(|share| share.0),
         record.block.as_ref().map(|block| block.id.as_str()),
         record.block.as_ref().map(|block| block.hash.as_str()),
-        attempt.0,
+        attempt.bytes(),
     ];
     Ok(execute(connection, &sql, values)? == 1)
 }

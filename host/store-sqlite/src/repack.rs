@@ -83,7 +83,7 @@ fn epoch(connection: &Connection, start_s: i64) -> Result<(), Fault> {
     execute(
         connection,
         "UPDATE epochs SET attempt = ? WHERE start_s = ?",
-        params![AT_ONCE.0, start_s],
+        params![AT_ONCE.bytes(), start_s],
     )?;
     execute(connection, "DELETE FROM scores WHERE epoch_start_s = ?", [start_s])?;
     execute(connection, "DELETE FROM chunks WHERE epoch_start_s = ?", [start_s])?;

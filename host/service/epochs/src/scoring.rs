@@ -167,7 +167,7 @@ impl Epochs {
         let mut shared = self.config.replicas;
         loop {
             let begun = staged.take().unwrap_or_else(|| Staged {
-                attempt: self.new_attempt().shared(shared),
+                attempt: self.new_attempt(shared),
                 chunks: Vec::new(),
             });
             if let Some(scored) =
@@ -224,10 +224,10 @@ impl Epochs {
     }
 
     /// Later ones are greater.
-    fn new_attempt(&self) -> Attempt {
+    fn new_attempt(&self, is_shared: bool) -> Attempt {
         let mut name = [0; 12];
         name.iter_mut().zip(self.parts.ids.uuid_v7().as_bytes()).for_each(|(to, from)| *to = *from);
-        Attempt(name)
+        Attempt::new(name, is_shared)
     }
 
     /// A pool's scored chunks, and what took the active version's place.

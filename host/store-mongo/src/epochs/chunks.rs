@@ -172,7 +172,7 @@ impl MongoStore {
             return Ok(None);
         };
         Ok(Some(Staged {
-            attempt: Attempt(name.bytes()),
+            attempt: Attempt::from_bytes(name.bytes()),
             chunks: self.staged_heads(epoch_start_s, name).await?,
         }))
     }

@@ -52,7 +52,7 @@ async fn a_database_of_a_newer_schema_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_score_is_found_in_what_an_earlier_version_staged() {
     let Some(url) = fresh() else { return };
-    let (store, attempt) = (open(&url), Attempt([1; 12]));
+    let (store, attempt) = (open(&url), Attempt::from_bytes([1; 12]));
     let chunks = vec![
         chunk(1, 0, PoolScope::Unassigned, vec![row(1, 10), row(3, 30)]),
         chunk(1, 1, PoolScope::Pool(pool_id(1)), vec![row(2, 20), row(4, 40)]),

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The attempt of epochs that are closed in one transaction.
-pub(crate) const AT_ONCE: Attempt = Attempt([0; 12]);
+pub(crate) const AT_ONCE: Attempt = Attempt::from_bytes([0; 12]);
 /// After so many rows a part ends: others write between two parts.
 const PART_ROWS: usize = 2_000;
 /// Rows of a part at most.
@@ -110,7 +110,7 @@ fn fix(connection: &Connection, record: &EpochRecord, attempt: Attempt) -> Resul
         return Ok(());
     }
     let sql = "SELECT root FROM scored WHERE epoch_start_s = ? AND attempt = ? ORDER BY idx";
-    let roots = rows(connection, sql, params![start_s, attempt.0], |c| c.digest())?;
+    let roots = rows(connection, sql, params![start_s, attempt.bytes()], |c| c.digest())?;
     if merkle::root(&roots) != record.root {
         return Err(Fault::Bad(format!(
             "the chunks that are stored for epoch {start_s} have another root than its record"

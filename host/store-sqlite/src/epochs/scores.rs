@@ -80,7 +80,7 @@ pub(crate) fn insert_chunk(
                ON CONFLICT DO NOTHING";
     let values = params![
         header.period.start_s,
-        attempt.0,
+        attempt.bytes(),
         header.index,
         header.period.length.seconds(),
         header.pool.pool().map(|pool| pool.0.into_bytes()),
@@ -105,7 +105,7 @@ pub(crate) fn insert_chunk(
         execute(
             connection,
             sql,
-            params![header.period.start_s, attempt.0, header.index, chunk.rows],
+            params![header.period.start_s, attempt.bytes(), header.index, chunk.rows],
         )?;
     }
     Ok(added)
@@ -210,7 +210,7 @@ pub(crate) fn staged(connection: &Connection, epoch_start_s: i64) -> Result<Opti
         })
     };
     Ok(Some(Staged {
-        attempt: Attempt(attempt),
+        attempt: Attempt::from_bytes(attempt),
         chunks: rows(connection, &sql, params![epoch_start_s, attempt], chunk)?,
     }))
 }

@@ -98,27 +98,22 @@ fn make_way(
     Ok(None)
 }
 
-/// Why a registration is undone after something was written already.
-struct Undone(Registered);
-
-fn write(
-    connection: &Connection,
-    registration: Registration,
-) -> Result<Result<Registered, Undone>, Fault> {
+/// What is not [`Registered::Done`] has to be undone: something may have been written already.
+fn write(connection: &Connection, registration: Registration) -> Result<Registered, Fault> {
     let Registration { mut node, caps, enrolment, audit, assign_audit } = registration;
     if let Some(conflict) = make_way(connection, &node, &audit)? {
-        return Ok(Err(Undone(Registered::Conflict(conflict))));
+        return Ok(Registered::Conflict(conflict));
     }
     if caps != NodeCaps::default() {
         let siblings = siblings(connection, &Newcomer::of(&node), None)?;
         if let Some(cap) = caps.reached(node.address.map(|a| a.ip), &siblings) {
-            return Ok(Err(Undone(Registered::CapReached(cap))));
+            return Ok(Registered::CapReached(cap));
         }
     }
     if let Some(id) = enrolment
         && !enrolments::use_up(connection, id, node.created_at)?
     {
-        return Ok(Err(Undone(Registered::EnrolmentSpent)));
+        return Ok(Registered::EnrolmentSpent);
     }
     if let Some(pool) = node.pool
         && has_room(connection, pool)? != Some(true)
@@ -133,7 +128,7 @@ fn write(
     if let (Some(_), Some(entry)) = (node.pool, &assign_audit) {
         audit::add(connection, entry)?;
     }
-    Ok(Ok(Registered::Done(Box::new(node))))
+    Ok(Registered::Done(Box::new(node)))
 }
 
 /// Registers, or changes nothing.
@@ -146,9 +141,9 @@ pub(crate) fn register(
     }
     execute(connection, "SAVEPOINT registration", [])?;
     let outcome = write(connection, registration)?;
-    if outcome.is_err() {
+    if !matches!(outcome, Registered::Done(_)) {
         execute(connection, "ROLLBACK TO registration", [])?;
     }
     execute(connection, "RELEASE registration", [])?;
-    Ok(outcome.unwrap_or_else(|Undone(why)| why))
+    Ok(outcome)
 }

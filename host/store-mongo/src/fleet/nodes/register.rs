@@ -32,6 +32,13 @@ fn gives_way(holder: &Node, newcomer: &Node) -> bool {
         && (expired || (newcomer.public_key.is_some() && holder.public_key.is_none()))
 }
 
+/// Who has what a newcomer claims.
+enum Holder {
+    Nobody,
+    GivesWay(Box<Node>),
+    Stays(RegisterConflict),
+}
+
 impl MongoStore {
     /// Registers, or changes nothing.
     pub(super) async fn register(&self, registration: Registration) -> Result<Registered, Fault> {
@@ -56,8 +63,9 @@ impl MongoStore {
             return Ok(Some(Registered::Repeated(Box::new(known))));
         }
         let holder = match self.holder(node).await? {
-            Ok(holder) => holder,
-            Err(conflict) => return Ok(Some(Registered::Conflict(conflict))),
+            Holder::Nobody => None,
+            Holder::GivesWay(holder) => Some(*holder),
+            Holder::Stays(conflict) => return Ok(Some(Registered::Conflict(conflict))),
         };
         let siblings =
             self.siblings(&Newcomer::of(node), holder.as_ref().map(|holder| holder.id)).await?;
@@ -171,15 +179,15 @@ impl MongoStore {
         Ok(done)
     }
 
-    /// Who has to give way for the newcomer, if somebody has; or what is in its way.
-    async fn holder(&self, node: &Node) -> Result<Result<Option<Node>, RegisterConflict>, Fault> {
+    /// Who has what the newcomer claims.
+    async fn holder(&self, node: &Node) -> Result<Holder, Fault> {
         if let Some(key) = node.public_key
             && self
                 .find_node(doc! { "live": true, "public_key": fields::bytes(&key.0) })
                 .await?
                 .is_some()
         {
-            return Ok(Err(RegisterConflict::PublicKey));
+            return Ok(Holder::Stays(RegisterConflict::PublicKey));
         }
         let holder = match node.address {
             Some(at) => {
@@ -190,16 +198,16 @@ impl MongoStore {
             None => None,
         };
         if holder.as_ref().is_some_and(|holder| !gives_way(holder, node)) {
-            return Ok(Err(RegisterConflict::Address));
+            return Ok(Holder::Stays(RegisterConflict::Address));
         }
         if let Some(external_id) = &node.external_id
             && let Some(namesake) =
                 self.find_node(doc! { "live": true, "external_id": external_id }).await?
             && holder.as_ref().is_none_or(|holder| holder.id != namesake.id)
         {
-            return Ok(Err(RegisterConflict::ExternalId));
+            return Ok(Holder::Stays(RegisterConflict::ExternalId));
         }
-        Ok(Ok(holder))
+        Ok(holder.map_or(Holder::Nobody, |holder| Holder::GivesWay(Box::new(holder))))
     }
 
     /// The last thing before the insert, after everything that could refuse the newcomer. If the

@@ -57,7 +57,7 @@ async fn nodes_have(store: &MongoStore, number: u32) {
 async fn what_is_settled_after_a_close_and_is_cut_off() {
     let record =
         |number: u32| EpochRecord { root: epoch_root(&chunks(number)), ..epoch(i64::from(number)) };
-    let attempt = |number: u32| Attempt([u8::try_from(number).unwrap(); 12]);
+    let attempt = |number: u32| Attempt::from_bytes([u8::try_from(number).unwrap(); 12]);
     at_every_command(
         async |store, number| {
             if number == 1 {
