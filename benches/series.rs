@@ -20,13 +20,12 @@ use lucid_model::{
         credit::Interval,
         metric::{NetworkCounters, Resolution, Sample, Usage},
     },
-    time::TimeMs,
+    time::{DAY_MS, TimeMs},
 };
 use lucid_ports::{Report, SeriesKept, Store, Walked};
 use uuid::Uuid;
 
 const NODES: u32 = 200;
-const DAY_MS: i64 = 86_400_000;
 const START_MS: i64 = 20_000 * DAY_MS;
 const DAYS: i64 = 7;
 /// Samples of a report: as a gateway or a node that was cut off for a while sends them, so that

@@ -31,10 +31,11 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    cli::out::Output,
     config::{Config, ConfigError, Flags, Tracing, service_links},
     logs, private,
     traces::{self, Traces},
-    up::{self, Output},
+    up,
 };
 
 /// Node management for a network of worker nodes: observation, scores, votes and payouts, with

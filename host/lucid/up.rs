@@ -15,22 +15,21 @@ use lucid_agent::{AgentConfig, AgentEvent};
 use lucid_api::Listeners;
 use lucid_api_types::notifications::event::EventBody;
 use lucid_client::Credential;
-use lucid_model::{id::Digest, money::tron::TronAddress};
+use lucid_model::{fleet::commands::NewPool, id::Digest, money::tron::TronAddress};
 use lucid_ports::{NodeFilter, NodeSort, Order, PageRequest, PoolFilter, PoolSort};
-use lucid_service::{Actor, NewPool, Service};
+use lucid_service::{Actor, Service};
 use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
 use tokio_util::sync::CancellationToken;
+use view::View;
 
 use crate::{
     callers,
-    cli::{LINKS_END, out},
+    cli::{LINKS_END, out, out::Output},
     compose::{self, App},
     config::{Config, ignored_by_up, service_links},
     family, local, private,
     tasks::Tasks,
 };
-pub use view::Output;
-use view::View;
 
 /// What a whole run has to show, in its order.
 pub const PATH: [&str; 6] = [

@@ -206,7 +206,7 @@ const FEATURES: [&str; 9] = [
 /// Where features have folders, the features that have nothing there, and modules that belong to no
 /// feature.
 const HAVE_FEATURES: [(&str, &[&str], &str); 10] = [
-    ("host/model/src", &[], "canonical clock id shared_clock time"),
+    ("host/model/src", &[], "backoff canonical clock id named_enum shared_clock time"),
     ("host/ports/src", &[], "coordination gateway limits page runtime seal store"),
     ("host/service", &[], "foundation src"),
     (

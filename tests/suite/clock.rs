@@ -15,19 +15,18 @@ use std::{
 use lucid_model::{
     clock::{ClockFault, ClockMark},
     policies::Revision,
-    time::TimeMs,
+    time::{HOUR_MS, TimeMs},
 };
 use lucid_ports::{AuditFilter, Clock, Order, PageRequest, Store};
 use lucid_service::{Actor, CLOCK_DOUBTED, EPOCHS_STALLED, Ports, Service};
 use lucid_store_sqlite::Memory;
+use lucid_testkit::fleet;
 use serde_json::{Value, json};
 
 use crate::support::{
     Lucid, SECRET, SHORT, block_on, clock::WallClock, eventually, node::TestNode, now_ms,
 };
-use lucid_testkit::fleet;
 
-const HOUR_MS: i64 = 3_600_000;
 const DAY_S: i64 = 86_400;
 const BOOT: &str = "this start of the machine";
 const NODES: u32 = 3;

@@ -18,7 +18,7 @@ use lucid_model::{
     },
     id::{Digest, FamilyId, NodeId, PoolScope},
     policies::{PolicyRef, Revision},
-    time::TimeMs,
+    time::{DAY_MS, HOUR_MS, TimeMs},
 };
 use lucid_ports::{Attempt, Chain, ChainError, Order, PageRequest, Store, VoteAnswer, VoteFilter};
 use lucid_service::{Actor, Participation, Ports, Service};
@@ -35,8 +35,6 @@ use crate::{
 };
 
 const SECOND_MS: i64 = 1_000;
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 86_400_000;
 const BLOCK_MS: i64 = 5_000;
 const IN_FLIGHT_MAX: usize = 16;
 

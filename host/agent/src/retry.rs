@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use lucid_model::backoff::doubled_ms;
+
 /// The longest time that a service may ask for: longer than any of its limits, and not for ever.
 const ASKED_MAX: Duration = Duration::from_secs(15 * 60);
 /// What the service spends on an agent's backlog is at most this part of its time.
@@ -35,11 +37,10 @@ impl BackOff {
     }
     /// The pause after one more failure; not before what the service asked for.
     pub(crate) fn next(&mut self, asked: Option<Duration>) -> Duration {
-        let full = self
-            .min
-            .saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX))
-            .min(self.max);
-        self.failures = self.failures.saturating_add(1).min(31);
+        let ms = |of: Duration| i64::try_from(of.as_millis()).unwrap_or(i64::MAX);
+        let full_ms = doubled_ms(ms(self.min), self.failures, ms(self.max));
+        let full = Duration::from_millis(full_ms.unsigned_abs());
+        self.failures = self.failures.saturating_add(1);
         asked.unwrap_or_default().min(ASKED_MAX) + random_part(full)
     }
     /// Something succeeded.

@@ -5,9 +5,10 @@ use clap::{Args, Subcommand};
 use lucid_api_types::{clock::ClockBody, reason::ReasonRequest};
 use reqwest::Method;
 
-use crate::{
-    cli::{out::out, remote::Remote, runtime},
-    up::Output,
+use crate::cli::{
+    out::{Output, out},
+    remote::Remote,
+    runtime,
 };
 
 /// The clock of a running service.

@@ -5,10 +5,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{LINKS_END, logs, out, runtime},
+    cli::{LINKS_END, logs, out, out::Output, runtime},
     compose,
     config::{Config, Flags, From, Setting, service_links, settings},
-    up::Output,
 };
 
 /// Reads the configuration as `lucid serve` does.

@@ -5,10 +5,9 @@ use clap::Args;
 use serde_json::json;
 
 use crate::{
-    cli::{logs, out, runtime},
+    cli::{logs, out, out::Output, runtime},
     config::Flags,
     doctor::{self, Finding, Level},
-    up::Output,
 };
 
 /// Looks at configuration, store, disk, clocks and everything that the service calls, and says what

@@ -9,7 +9,18 @@ use std::{
     io::{self, ErrorKind, IsTerminal, Stdout, Write},
 };
 
+use clap::ValueEnum;
+
 use crate::printable::{one_line, one_line_styled, our_lines};
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs: a line of JSON each.
+    Json,
+}
 
 /// Standard output.
 pub struct Out {

@@ -6,9 +6,8 @@ use lucid_store::PartSchema;
 use serde_json::json;
 
 use crate::{
-    cli::{logs, out, place::Place, runtime},
+    cli::{logs, out, out::Output, place::Place, runtime},
     stores::STORES,
-    up::Output,
 };
 
 /// Before another version of this binary serves a store.

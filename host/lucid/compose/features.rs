@@ -8,6 +8,7 @@ use lucid_model::{
         MicroUsdt,
         payout::{Deadlines, Pace},
     },
+    time::DAY_MS,
 };
 use lucid_service::{
     Approval, AuditConfig, ConsensusConfig, EpochsConfig, FleetConfig, MoneyConfig,
@@ -21,11 +22,11 @@ use crate::config::{ApprovalWord, Config, TrustWord};
 /// How much longer than a request may take its idempotency key is its own.
 const REQUEST_LEASE_MARGIN_MS: i64 = 10_000;
 /// How long what a node left behind can be claimed: a year.
-const CLAIMABLE_MS: i64 = 365 * 24 * 3_600_000;
+const CLAIMABLE_MS: i64 = 365 * DAY_MS;
 /// How much longer than the rail's time-out a request may be on its way.
 const TIMEOUT_MARGIN_MS: i64 = 1_000;
 /// How long the answer to an idempotency key is kept: a day.
-const REQUEST_KEPT_MS: i64 = 24 * 3_600_000;
+const REQUEST_KEPT_MS: i64 = DAY_MS;
 /// Events that what listens inside this process may be behind.
 const EVENTS_BUFFERED_MAX: usize = 4_096;
 
@@ -34,7 +35,7 @@ fn ms(seconds: u32) -> i64 {
 }
 
 fn days(days: u32) -> i64 {
-    i64::from(days) * 86_400_000
+    i64::from(days) * DAY_MS
 }
 
 /// How the service works.

@@ -2,20 +2,13 @@
 
 use std::{io::Write, path::Path};
 
-use clap::ValueEnum;
 use lucid_api_types::notifications::event::EventBody;
 use serde_json::Value;
 
-use crate::{cli::out, printable::one_line};
-
-/// How results are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    Table,
-    /// A line of JSON each.
-    Json,
-}
+use crate::{
+    cli::out::{self, Output},
+    printable::one_line,
+};
 
 /// Writes to standard output.
 pub struct View {

@@ -3,8 +3,8 @@
 use crate::{
     canonical::Canonical,
     epochs::{epoch::EpochRecord, receipt::ScoreRow, score::ScoreCenti},
-    fleet::pool::named_enum,
     id::{Digest, NodeId},
+    named_enum::named_enum,
     time::TimeMs,
 };
 

@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod challenge;
+pub mod commands;
 pub mod enrolment;
 pub mod node;
 pub mod pool;

@@ -4,6 +4,7 @@
 //! little-endian encoding ([`canonical`]); everything that is expensive to change later lives here.
 
 pub mod audit;
+pub mod backoff;
 pub mod canonical;
 pub mod clock;
 pub mod consensus;
@@ -11,6 +12,7 @@ pub mod epochs;
 pub mod fleet;
 pub mod id;
 pub mod money;
+mod named_enum;
 pub mod notifications;
 pub mod policies;
 pub mod review;

@@ -1,4 +1,5 @@
 //! Events and webhooks.
 
+pub mod commands;
 pub mod event;
 pub mod webhook;

@@ -7,34 +7,35 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use semver::Version;
 
+pub use self::{
+    bundle::{
+        ARCHIVE_BYTES_MAX, Bundle, COMPONENT_BYTES_MAX, GOLDEN_BYTES_MAX, GOLDEN_FILES_MAX,
+        GOLDEN_NAME_BYTES_MAX, MANIFEST_BYTES_MAX,
+    },
+    life::{
+        Activation, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Standing,
+        VersionState, applicable,
+    },
+    profile::{
+        Changed, ChangedParam, ComponentSize, FactRead, Moved, PolicyDifferences, PolicyProfile,
+    },
+    shadow::{Findings, Shadow, ShadowEnd, ShadowResult},
+    signature::{
+        BundleSignature, KeyId, NotAKeyId, SIGNATURES_MAX, SignatureError, Signers, TrustList,
+        TrustedKey,
+    },
+};
 use crate::{
     canonical::Canonical,
     epochs::{facts::Fact, score::Ppm},
-    fleet::pool::named_enum,
     id::{Digest, NotAnId, PoolScope},
+    named_enum::named_enum,
 };
 
 mod bundle;
 mod life;
 mod profile;
 mod shadow;
-
-pub use self::bundle::{
-    ARCHIVE_BYTES_MAX, Bundle, COMPONENT_BYTES_MAX, GOLDEN_BYTES_MAX, GOLDEN_FILES_MAX,
-    GOLDEN_NAME_BYTES_MAX, MANIFEST_BYTES_MAX,
-};
-pub use self::life::{
-    Activation, PolicyReport, PolicyVersion, ReportCause, ReportedCheck, Standing, VersionState,
-    applicable,
-};
-pub use self::profile::{
-    Changed, ChangedParam, ComponentSize, FactRead, Moved, PolicyDifferences, PolicyProfile,
-};
-pub use self::shadow::{Findings, Shadow, ShadowEnd, ShadowResult};
-pub use self::signature::{
-    BundleSignature, KeyId, NotAKeyId, SIGNATURES_MAX, SignatureError, Signers, TrustList,
-    TrustedKey,
-};
 
 named_enum! {
     /// What a policy decides.

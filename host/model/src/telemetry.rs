@@ -1,5 +1,6 @@
 //! What nodes report, and what of it counts as observed.
 
+pub mod commands;
 pub mod credit;
 pub mod metric;
 pub mod observation;

@@ -4,6 +4,11 @@ use std::{fmt, str::FromStr};
 
 use ::time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+/// Milliseconds of an hour.
+pub const HOUR_MS: i64 = 3_600_000;
+/// Milliseconds of a day, as UTC counts them.
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+
 /// An instant: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TimeMs(pub i64);

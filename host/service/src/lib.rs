@@ -27,13 +27,12 @@ pub use lucid_audit::{Audit, AuditConfig, AuditProgress, AuditVerified, verify_a
 pub use lucid_consensus::{Consensus, ConsensusConfig, Participation};
 pub use lucid_epochs::{
     Closing, DIFFERENCES_NAMED_MAX, Difference, EPOCHS_MAX, EPOCHS_STALLED, EpochParts, Epochs,
-    EpochsConfig, Explained, OnDemand, Replay, ScoreClaim, ScoreReplay, ScoreRequest, ScoreSeen,
-    Stage, Trust, Validated, replay_chunk,
+    EpochsConfig, Explained, OnDemand, Replay, ScoreReplay, ScoreSeen, Stage, Trust, Validated,
+    replay_chunk,
 };
 pub use lucid_fleet::{
-    Approval, Challenge, ConfigChange, Fleet, FleetConfig, GivenEnrolment, KeyProof, KeyRotation,
-    Machine, NewEnrolment, NewNode, NewPool, NewSuspension, NodeAlert, NodeAlerts, NodePatch,
-    NodeView, PoolConfigChange, PoolHealth, PoolPatch, RegistrationProof,
+    Approval, Challenge, Fleet, FleetConfig, GivenEnrolment, KeyProof, KeyRotation, NodeAlert,
+    NodeAlerts, NodeView, PoolHealth, RegistrationProof,
 };
 pub use lucid_foundation::{
     Actor, ClockStatus, Expected, Pulse, Role, Rules, STORE, STORE_DAMAGED, ServiceClock,
@@ -45,8 +44,7 @@ pub use lucid_money::{
     StatementLine, Suspected, Unpaid, UnpaidFilter, UnpaidLine, UnpaidReport, Voided, verify_books,
 };
 pub use lucid_notifications::{
-    EventBus, GivenWebhook, NewWebhook, Notification, Notifications, NotificationsConfig,
-    WebhookPatch, WebhookSettings,
+    EventBus, GivenWebhook, Notification, Notifications, NotificationsConfig, WebhookSettings,
 };
 pub use lucid_policies::{
     ActivationRequest, ActiveFile, Comparison, NamedActivation, Policies, PoliciesConfig, Staged,
@@ -56,9 +54,9 @@ pub use lucid_review::{
     NewShadow, PoolGrain, PoolHistory, PoolPoint, Review, Safety, Simulated, Standing,
 };
 pub use lucid_telemetry::{
-    DropReason, DroppedSample, FleetUsage, Grain, History, HistoryPoint, JudgedSession, NewSample,
-    NewSession, NodeUsage, POINTS_MAX, RelayedReport, ReportProof, Reported, SampleLimits,
-    SeriesAges, Telemetry, TelemetryConfig,
+    DropReason, DroppedSample, FleetUsage, Grain, History, HistoryPoint, JudgedSession, NodeUsage,
+    POINTS_MAX, RelayedReport, ReportProof, Reported, SampleLimits, SeriesAges, Telemetry,
+    TelemetryConfig,
 };
 
 /// What the alert about a clock that is off is about: a replica that raised it is not ready.

@@ -99,6 +99,22 @@ impl Stores {
         backend.open(url, cache_mib).await
     }
 
+    /// The books of a store alone, to be read beside a service.
+    ///
+    /// # Errors
+    /// [`OpenError`] if no backend has the scheme, or there is no such store.
+    pub async fn open_books(&self, url: &str) -> Result<Arc<dyn Books>, OpenError> {
+        self.of(url)?.open_books(url).await
+    }
+
+    /// The audit log of a store alone, to be read beside a service.
+    ///
+    /// # Errors
+    /// [`OpenError`] if no backend has the scheme, or there is no such store.
+    pub async fn open_audit_log(&self, url: &str) -> Result<Arc<dyn AuditLog>, OpenError> {
+        self.of(url)?.open_audit_log(url).await
+    }
+
     /// Whether [`Stores::open`] could be called with a URL; nothing is opened or called.
     ///
     /// # Errors

@@ -156,8 +156,11 @@ fn a_settlement_that_was_interrupted_ends_as_it_was_begun_whatever_changed_meanw
         assert_eq!(block_on(scene.store.book(vec![entry])).unwrap(), [Booked::Done]);
     }
     let operator = Actor { roles: vec![Role::Operator], ..Actor::system() };
-    let suspension =
-        lucid_service::NewSuspension { reason: "abuse".into(), hours: None, notify_owner: false };
+    let suspension = lucid_model::fleet::commands::NewSuspension {
+        reason: "abuse".into(),
+        hours: None,
+        notify_owner: false,
+    };
     block_on(scene.service.fleet.suspend(&operator, id(2), suspension)).unwrap();
     settle(&scene);
     let record = block_on(scene.store.settlement(period.start_s)).unwrap().unwrap();

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex};
 
 use lucid_model::{
     fleet::{
+        commands::NewPool,
         node::{Node, NodeCaps, NodeStatus, Wallet},
         pool::{Pool, PoolConfig, health::Health},
     },
     id::{FamilyId, NodeId, PoolId, UserId},
 };
 use lucid_ports::{Assigned, Registration, Store};
-use lucid_service::{Actor, NewPool, Service};
+use lucid_service::{Actor, Service};
 use lucid_store_sqlite::Memory;
 use serde_json::json;
 use uuid::Uuid;

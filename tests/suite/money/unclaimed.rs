@@ -8,6 +8,7 @@ use lucid_model::{
         ledger::{Account, Balances, Stream},
         run::RunState,
     },
+    time::DAY_MS,
 };
 use lucid_ports::{Fence, HeldLease, Order, PageRequest, PayoutFilter, PayoutSort};
 use lucid_service::{Actor, Role, verify_books};
@@ -17,7 +18,6 @@ use crate::{
     telemetry::cheats::{Scene, id, session},
 };
 
-const DAY_MS: i64 = 86_400_000;
 /// Half of it is less than the least that is paid to who left.
 const BUDGET: MicroUsdt = MicroUsdt(1_500_001);
 

@@ -19,13 +19,17 @@ use lucid_model::{
     },
     id::{Digest, FamilyId, NodeId, SessionId, UserId},
     policies::{ParamValues, Scope},
-    telemetry::{credit::Interval, metric::Usage},
+    telemetry::{
+        commands::{NewSample, NewSession},
+        credit::Interval,
+        metric::Usage,
+    },
     time::TimeMs,
 };
 use lucid_ports::{Registration, Store};
 use lucid_service::{
-    ActivationRequest, Actor, NewSample, NewSession, ReportProof, Reported, Role, Service,
-    ServiceConfig, ServiceError, Start,
+    ActivationRequest, Actor, ReportProof, Reported, Role, Service, ServiceConfig, ServiceError,
+    Start,
 };
 use lucid_store_sqlite::Memory;
 use uuid::Uuid;

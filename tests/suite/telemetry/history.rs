@@ -1,11 +1,10 @@
 //! What nodes measured, over time.
 
-use lucid_model::time::TimeMs;
+use lucid_model::time::{HOUR_MS, TimeMs};
 use serde_json::{Value, json};
 
 use crate::support::{Lucid, Process, eventually, now_ms};
 
-const HOUR_MS: i64 = 3_600_000;
 /// Samples of a report at most.
 const BATCH: usize = 1_000;
 

@@ -1,6 +1,7 @@
+use lucid_model::time::HOUR_MS;
+
 use super::*;
 
-const HOUR_MS: i64 = 3_600_000;
 const LIMITS: SpoolLimits =
     SpoolLimits { bytes_max: 1 << 20, age_max: Duration::from_secs(24 * 3600) };
 

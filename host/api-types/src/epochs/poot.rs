@@ -7,8 +7,9 @@ pub mod replay;
 use lucid_model::{
     epochs::{
         adjustment::Adjustment,
+        commands::{ScoreClaim, ScoreRequest},
         receipt::{ChunkHeader, OnDemandReceipt, ScoreRow},
-        score::{Factors, ScoreCenti},
+        score::Factors,
     },
     id::NodeId,
     policies::PolicyRef,
@@ -21,7 +22,7 @@ use crate::{
     fields::{FieldError, Fields, Request},
     number::{ExactNumber, raw_score},
     schema,
-    telemetry::report::{ClaimedSession, ObservationRequest},
+    telemetry::report::ObservationRequest,
 };
 
 /// Observations of one calculation: what a body of ordinary length has room for.
@@ -272,27 +273,16 @@ pub struct CalculateRequest {
     pub time_period: Option<u32>,
 }
 
-/// Checked data to compute a score from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Calculation {
-    /// For which node.
-    pub node: NodeId,
-    /// What was observed.
-    pub observations: Vec<ClaimedSession>,
-    /// Seconds the score is over.
-    pub period_s: u32,
-}
-
 impl Request for CalculateRequest {
     const IGNORES_UNKNOWN: bool = true;
-    type Valid = Calculation;
-    fn read(fields: &Fields<'_>) -> Result<Calculation, FieldError> {
+    type Valid = ScoreRequest;
+    fn read(fields: &Fields<'_>) -> Result<ScoreRequest, FieldError> {
         let node = fields.require("node_id", fields.parsed("node_id")?)?;
         let period_s = fields.integer("time_period", 3600..=86_400)?.unwrap_or(3600);
         let data = fields
             .require("observation_data", fields.list("observation_data", 1..=OBSERVATIONS_MAX)?)?;
-        let observations = data.iter().map(ObservationRequest::read).collect::<Result<_, _>>()?;
-        Ok(Calculation { node, observations, period_s })
+        let sessions = data.iter().map(ObservationRequest::read).collect::<Result<_, _>>()?;
+        Ok(ScoreRequest { node, sessions, period_s })
     }
 }
 
@@ -314,21 +304,6 @@ pub struct ValidateRequest {
     pub signature: Option<String>,
 }
 
-/// A checked score claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScoreClaim {
-    /// Of which node.
-    pub node: NodeId,
-    /// Which score.
-    pub score: ScoreCenti,
-    /// When it was computed.
-    pub at: TimeMs,
-    /// The same as it was sent: what is signed.
-    pub timestamp: String,
-    /// The signature.
-    pub signature: Option<Vec<u8>>,
-}
-
 impl Request for ValidateRequest {
     const IGNORES_UNKNOWN: bool = true;
     type Valid = ScoreClaim;
@@ -339,8 +314,8 @@ impl Request for ValidateRequest {
         Ok(ScoreClaim {
             node: fields.require("node_id", fields.parsed("node_id")?)?,
             score: fields.require("score", score.transpose()?)?,
-            at: fields.require("timestamp", fields.time("timestamp")?)?,
-            timestamp: fields.string("timestamp")?.unwrap_or_default().to_owned(),
+            timestamp: fields.require("timestamp", fields.time("timestamp")?)?,
+            timestamp_text: fields.string("timestamp")?.unwrap_or_default().to_owned(),
             signature: fields.base64("signature", 64..=64)?,
         })
     }

@@ -1,8 +1,10 @@
 //! Enrolment tokens on the wire.
 
 use lucid_model::{
-    fleet::enrolment::{Enrolment, EnrolmentScope},
-    id::{PoolId, UserId},
+    fleet::{
+        commands::NewEnrolment,
+        enrolment::{Enrolment, EnrolmentScope},
+    },
     time::TimeMs,
 };
 use serde::{Deserialize, Serialize};
@@ -49,27 +51,10 @@ pub struct CreateEnrolmentRequest {
     pub expires_in_hours: Option<u32>,
 }
 
-/// A checked request for a token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateEnrolment {
-    /// 1–255 characters.
-    pub name: String,
-    /// What it lets its bearer do.
-    pub scope: EnrolmentScope,
-    /// Whose nodes; none = the caller's.
-    pub owner: Option<UserId>,
-    /// The pool of its nodes.
-    pub pool: Option<PoolId>,
-    /// 1–10000.
-    pub uses_max: u32,
-    /// Seconds.
-    pub ttl_s: u32,
-}
-
 impl Request for CreateEnrolmentRequest {
-    type Valid = CreateEnrolment;
-    fn read(fields: &Fields<'_>) -> Result<CreateEnrolment, FieldError> {
-        Ok(CreateEnrolment {
+    type Valid = NewEnrolment;
+    fn read(fields: &Fields<'_>) -> Result<NewEnrolment, FieldError> {
+        Ok(NewEnrolment {
             name: fields.require("name", fields.text("name", NAME_LENGTH)?)?,
             scope: fields
                 .word("scope", EnrolmentScope::ALL, EnrolmentScope::name)?

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{number::ExactNumber, schema};
-pub use configuration::{NodeConfigChange, NodeConfigRequest, ResourceLimitsRequest};
+pub use configuration::{NodeConfigRequest, ResourceLimitsRequest};
 pub use identity::public_key;
 pub use request::{
-    ChangeMachine, ChangeMachineRequest, LegacyRegisterRequest, NAME_LENGTH, RegisterNodeRequest,
-    Registration, Suspend, SuspendNodeRequest, UpdateNode, UpdateNodeRequest,
+    ChangeMachineRequest, LegacyRegisterRequest, NAME_LENGTH, RegisterNodeRequest,
+    SuspendNodeRequest, UpdateNodeRequest,
 };
 
 /// What is newest of a node: kept apart from its record.

@@ -4,6 +4,7 @@ mod state;
 
 use lucid_model::fleet::{
     alert::{AlertThresholds, MISSED_HEARTBEAT_S},
+    commands::{NewPool, PoolConfigChange, PoolPatch},
     pool::{LoadBalancing, Pool, PoolConfig, PoolStatus},
 };
 use serde::{Deserialize, Serialize};
@@ -229,59 +230,6 @@ pub struct UpdatePoolRequest {
     pub configuration: Option<PoolConfigRequest>,
 }
 
-/// What a request says of a pool's configuration.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PoolConfigChange {
-    auto_assignment: Option<bool>,
-    load_balancing: Option<LoadBalancing>,
-    health_check_interval_s: Option<u32>,
-    failover_enabled: Option<bool>,
-    thresholds: Option<AlertThresholds>,
-}
-
-impl PoolConfigChange {
-    /// The configuration with the change in it.
-    pub fn apply(&self, to: PoolConfig) -> PoolConfig {
-        PoolConfig {
-            auto_assignment: self.auto_assignment.unwrap_or(to.auto_assignment),
-            load_balancing: self.load_balancing.unwrap_or(to.load_balancing),
-            health_check_interval_s: self
-                .health_check_interval_s
-                .unwrap_or(to.health_check_interval_s),
-            failover_enabled: self.failover_enabled.unwrap_or(to.failover_enabled),
-            thresholds: self.thresholds.unwrap_or(to.thresholds),
-        }
-    }
-}
-
-/// A checked new pool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewPool {
-    /// 1–255 characters.
-    pub name: String,
-    /// At most 1000 characters.
-    pub description: Option<String>,
-    /// 1–1000.
-    pub max_nodes: u32,
-    /// With every default filled in.
-    pub config: PoolConfig,
-}
-
-/// A checked change of a pool.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UpdatePool {
-    /// A new name.
-    pub name: Option<String>,
-    /// A new description; empty: none.
-    pub description: Option<String>,
-    /// A new size.
-    pub max_nodes: Option<u32>,
-    /// A new status.
-    pub status: Option<PoolStatus>,
-    /// What changes of its configuration.
-    pub config: Option<PoolConfigChange>,
-}
-
 fn configuration(fields: &Fields<'_>) -> Result<Option<PoolConfigChange>, FieldError> {
     let Some(config) = fields.object("configuration")? else { return Ok(None) };
     Ok(Some(PoolConfigChange {
@@ -320,9 +268,9 @@ impl Request for CreatePoolRequest {
 
 impl Request for UpdatePoolRequest {
     const IGNORES_UNKNOWN: bool = true;
-    type Valid = UpdatePool;
-    fn read(fields: &Fields<'_>) -> Result<UpdatePool, FieldError> {
-        Ok(UpdatePool {
+    type Valid = PoolPatch;
+    fn read(fields: &Fields<'_>) -> Result<PoolPatch, FieldError> {
+        Ok(PoolPatch {
             name: fields.text("name", NAME_LENGTH)?,
             description: fields.text("description", DESCRIPTION_LENGTH)?,
             max_nodes: fields.integer("max_nodes", 1..=1000)?,

@@ -1,8 +1,8 @@
 //! Webhooks on the wire.
 
-use lucid_model::{
-    id::{NodeId, PoolId},
-    notifications::webhook::{Delivery, Webhook},
+use lucid_model::notifications::{
+    commands::{NewWebhook, WebhookPatch},
+    webhook::{Delivery, Webhook},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -77,44 +77,10 @@ pub struct UpdateWebhookRequest {
     pub enabled: Option<bool>,
 }
 
-/// A checked new webhook.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateWebhook {
-    /// Not looked at yet.
-    pub url: String,
-    /// At most 1000 characters.
-    pub description: Option<String>,
-    /// What the types of its events begin with.
-    pub events: Vec<String>,
-    /// Only about this node.
-    pub node: Option<NodeId>,
-    /// Only about nodes in this pool.
-    pub pool: Option<PoolId>,
-    /// Whether it is sent anything.
-    pub enabled: bool,
-}
-
-/// A checked change of a webhook.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UpdateWebhook {
-    /// Not looked at yet.
-    pub url: Option<String>,
-    /// Empty: none.
-    pub description: Option<String>,
-    /// What the types of its events begin with.
-    pub events: Option<Vec<String>>,
-    /// Only about this node, or about any.
-    pub node: Option<Option<NodeId>>,
-    /// Only about nodes in this pool, or in any.
-    pub pool: Option<Option<PoolId>>,
-    /// Whether it is sent anything.
-    pub enabled: Option<bool>,
-}
-
 impl Request for CreateWebhookRequest {
-    type Valid = CreateWebhook;
-    fn read(fields: &Fields<'_>) -> Result<CreateWebhook, FieldError> {
-        Ok(CreateWebhook {
+    type Valid = NewWebhook;
+    fn read(fields: &Fields<'_>) -> Result<NewWebhook, FieldError> {
+        Ok(NewWebhook {
             url: fields.require("url", fields.line("url", URL_LENGTH)?)?,
             description: fields.text("description", DESCRIPTION_LENGTH)?,
             events: fields.texts("events", EVENTS, EVENT_LENGTH)?.unwrap_or_default(),
@@ -134,9 +100,9 @@ fn id_or_lifted<T: std::str::FromStr<Err: std::fmt::Display>>(
 }
 
 impl Request for UpdateWebhookRequest {
-    type Valid = UpdateWebhook;
-    fn read(fields: &Fields<'_>) -> Result<UpdateWebhook, FieldError> {
-        Ok(UpdateWebhook {
+    type Valid = WebhookPatch;
+    fn read(fields: &Fields<'_>) -> Result<WebhookPatch, FieldError> {
+        Ok(WebhookPatch {
             url: fields.line("url", URL_LENGTH)?,
             description: fields.text("description", DESCRIPTION_LENGTH)?,
             events: fields.texts("events", EVENTS, EVENT_LENGTH)?,

@@ -7,11 +7,11 @@ use lucid_model::{
     epochs::{adjustment::Adjustment, score::Ppm},
     id::SessionId,
     telemetry::{
+        commands::{NewSample, NewSession},
         credit::Interval,
         metric::{NetworkCounters, Usage},
         observation::Verdict,
     },
-    time::TimeMs,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -51,27 +51,14 @@ pub struct SampleRequest {
     pub uptime: Option<u64>,
 }
 
-/// One checked sample, without what only the service knows: whose it is and when it arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClaimedSample {
-    /// When it was measured, if the node says so.
-    pub at: Option<TimeMs>,
-    /// What was measured.
-    pub usage: Usage,
-    /// Sessions open.
-    pub active_sessions: u32,
-    /// Seconds since the machine started.
-    pub uptime_s: u64,
-}
-
 impl Request for SampleRequest {
     const IGNORES_UNKNOWN: bool = true;
-    type Valid = ClaimedSample;
-    fn read(fields: &Fields<'_>) -> Result<ClaimedSample, FieldError> {
+    type Valid = NewSample;
+    fn read(fields: &Fields<'_>) -> Result<NewSample, FieldError> {
         if !["cpu_usage", "memory_usage", "disk_usage"].into_iter().any(|key| fields.has(key)) {
             return Err(fields.error("cpu_usage", "is required, or memory_usage or disk_usage"));
         }
-        Ok(ClaimedSample {
+        Ok(NewSample {
             at: fields.time("timestamp")?,
             usage: usage(fields)?,
             active_sessions: fields.integer("active_sessions", 0..=1_000_000)?.unwrap_or(0),
@@ -113,8 +100,8 @@ pub struct MetricsRequest {
 
 impl Request for MetricsRequest {
     const IGNORES_UNKNOWN: bool = true;
-    type Valid = Vec<ClaimedSample>;
-    fn read(fields: &Fields<'_>) -> Result<Vec<ClaimedSample>, FieldError> {
+    type Valid = Vec<NewSample>;
+    fn read(fields: &Fields<'_>) -> Result<Vec<NewSample>, FieldError> {
         if let Some(samples) = fields.list("samples", 1..=SAMPLES_MAX)? {
             return samples.iter().map(SampleRequest::read).collect();
         }
@@ -147,29 +134,16 @@ pub struct ObservationRequest {
     pub resource_usage: Option<SampleRequest>,
 }
 
-/// A checked observation session, without what only the service knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimedSession {
-    /// The session.
-    pub session: SessionId,
-    /// From when to when; not empty.
-    pub span: Interval,
-    /// Claimed quality.
-    pub quality: Ppm,
-    /// Claimed usage.
-    pub usage: Option<Usage>,
-}
-
 impl Request for ObservationRequest {
     const IGNORES_UNKNOWN: bool = true;
-    type Valid = ClaimedSession;
-    fn read(fields: &Fields<'_>) -> Result<ClaimedSession, FieldError> {
+    type Valid = NewSession;
+    fn read(fields: &Fields<'_>) -> Result<NewSession, FieldError> {
         let from = fields.require("start_time", fields.time("start_time")?)?;
         let to = fields.require("end_time", fields.time("end_time")?)?;
         if to <= from {
             return Err(fields.error("end_time", "must be after start_time"));
         }
-        Ok(ClaimedSession {
+        Ok(NewSession {
             session: fields.require("session_id", fields.parsed("session_id")?)?,
             span: Interval { from, to },
             quality: fields.require("quality_score", fields.ratio("quality_score")?)?,
@@ -187,8 +161,8 @@ pub struct ObservationsRequest {
 
 impl Request for ObservationsRequest {
     const IGNORES_UNKNOWN: bool = true;
-    type Valid = Vec<ClaimedSession>;
-    fn read(fields: &Fields<'_>) -> Result<Vec<ClaimedSession>, FieldError> {
+    type Valid = Vec<NewSession>;
+    fn read(fields: &Fields<'_>) -> Result<Vec<NewSession>, FieldError> {
         match fields.list("observations", 1..=SESSIONS_MAX)? {
             Some(sessions) => sessions.iter().map(ObservationRequest::read).collect(),
             None if fields.has("session_id") => Ok(vec![ObservationRequest::read(fields)?]),

@@ -20,6 +20,7 @@ use lucid_api_types::{
 use lucid_model::{
     policies::{PolicyKind, Scope, Standing},
     telemetry::credit::Interval,
+    time::DAY_MS,
 };
 use lucid_ports::{AuditFilter, GateReport};
 use lucid_service::{
@@ -49,9 +50,6 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(retire))
         .routes(routes!(roll_back))
 }
-
-/// Milliseconds of a day.
-const DAY_MS: i64 = 86_400_000;
 
 /// Kind, name and version, as a path names them.
 pub(super) type Named = Path<(String, String, String)>;

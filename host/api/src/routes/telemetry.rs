@@ -10,20 +10,20 @@ use lucid_api_types::{
     reason::ReasonRequest,
     schema,
     telemetry::report::{
-        ClaimedSample, DroppedSampleBody, HeartbeatRequest, MetricsRequest, ObservationsBody,
-        ObservationsRequest, ReportBody, SessionVerdictBody, VoidedObservationBody,
+        DroppedSampleBody, HeartbeatRequest, MetricsRequest, ObservationsBody, ObservationsRequest,
+        ReportBody, SessionVerdictBody, VoidedObservationBody,
         carried::{CarriedReport, CarriedReportsRequest, CarriedResultBody, CarriedResultsBody},
     },
 };
 use lucid_model::id::Digest;
-use lucid_service::{NewSample, NewSession, RelayedReport, ReportProof, Reported, ServiceError};
+use lucid_service::{RelayedReport, ReportProof, Reported, ServiceError};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::routes::fleet::nodes::node_id;
 use crate::{
     api::Shared,
     errors::ApiError,
     extract::{Caller, Json},
+    routes::fleet::nodes::node_id,
 };
 
 pub fn routes() -> OpenApiRouter<Shared> {
@@ -87,19 +87,10 @@ async fn metrics(
     json: Json<MetricsRequest>,
 ) -> Result<Answer<ReportBody>, ApiError> {
     let proof = json.report_proof("metrics")?;
-    let samples = json.value.iter().map(new_sample).collect();
+    let samples = json.value;
     Ok(Answer(body(
         &api.service.telemetry.report(&actor, node_id(&api, &id).await?, proof, samples).await?,
     )))
-}
-
-fn new_sample(claimed: &ClaimedSample) -> NewSample {
-    NewSample {
-        at: claimed.at,
-        usage: claimed.usage,
-        active_sessions: claimed.active_sessions,
-        uptime_s: claimed.uptime_s,
-    }
 }
 
 fn carried_by(report: CarriedReport) -> RelayedReport {
@@ -111,11 +102,7 @@ fn carried_by(report: CarriedReport) -> RelayedReport {
         signature: s.signature,
         from: None,
     });
-    RelayedReport {
-        node: report.node,
-        proof,
-        samples: report.samples.iter().map(new_sample).collect(),
-    }
+    RelayedReport { node: report.node, proof, samples: report.samples }
 }
 
 /// Samples of many nodes, carried by a gateway.
@@ -181,13 +168,7 @@ async fn observations(
     json: Json<ObservationsRequest>,
 ) -> Result<Answer<ObservationsBody>, ApiError> {
     let proof = json.report_proof("observations")?;
-    let session = |s: &lucid_api_types::telemetry::report::ClaimedSession| NewSession {
-        session: s.session,
-        span: s.span,
-        quality: s.quality,
-        usage: s.usage,
-    };
-    let sessions = json.value.iter().map(session).collect();
+    let sessions = json.value;
     let reported =
         api.service.telemetry.observe(&actor, node_id(&api, &id).await?, proof, sessions).await?;
     Ok(Answer(ObservationsBody {

@@ -5,6 +5,7 @@ use lucid_model::{
         Fact, OBSERVATION_FACTS, REGISTRATION_FACTS, REGISTRATION_TEXTS, SCORE_CLAIM_FACTS,
     },
     policies::{PolicyKind, RegistrationClaim},
+    time::HOUR_MS,
 };
 
 use crate::loaded::LoadedPolicy;
@@ -13,7 +14,6 @@ use crate::loaded::LoadedPolicy;
 pub const EPOCH_S: i64 = 1_760_054_400;
 const HOUR_S: u32 = 3_600;
 const DAY_S: u32 = 86_400;
-const HOUR_MS: i64 = 3_600_000;
 
 /// A function that takes rows or, one after another, registrations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

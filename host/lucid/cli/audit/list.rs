@@ -10,10 +10,9 @@ use lucid_model::time::TimeMs;
 use lucid_ports::{AuditFilter, PageRequest};
 
 use crate::{
-    cli::{logs, out, place::opened, remote::Remote, runtime},
+    cli::{logs, out, out::Output, place::opened, remote::Remote, runtime},
     config::ConfigError,
     stores::STORES,
-    up::Output,
 };
 
 #[derive(Args)]
@@ -132,7 +131,7 @@ async fn of_store(args: &ListArgs, store: &str) -> Result<AuditList> {
     } else {
         lucid_ports::Order::Descending
     };
-    let log = opened(opened(STORES.of(store))?.open_audit_log(store).await)?;
+    let log = opened(STORES.open_audit_log(store).await)?;
     let found = log
         .audit(&filter, PageRequest { page: args.page, limit: args.limit, sort: (), order })
         .await?;

@@ -21,13 +21,13 @@ use serde_json::json;
 use crate::{
     cli::{
         logs, out,
+        out::Output,
         place::{Place, opened},
         runtime,
     },
     config::ConfigError,
     secrets,
     stores::STORES,
-    up::Output,
 };
 
 #[derive(Args)]
@@ -82,7 +82,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         }
     };
     let found = runtime(1)?.block_on(async {
-        let log = opened(opened(STORES.of(&url))?.open_audit_log(&url).await)?;
+        let log = opened(STORES.open_audit_log(&url).await)?;
         Ok::<_, anyhow::Error>(verify_audit(log.as_ref(), &trust, &mut told).await?)
     })?;
     if terminal {

@@ -1,13 +1,13 @@
 use std::{io::Write, process::ExitCode};
 
 use anyhow::Result;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use lucid_api_types::{
     fleet::enrolment::{CreateEnrolmentRequest, EnrolmentBody},
     page::PageParams,
 };
 
-use crate::cli::{logs, out, remote::Remote, runtime};
+use crate::cli::{logs, out, out::Output, remote::Remote, runtime};
 
 /// Enrolment tokens: a machine that has one joins without its owner's token.
 #[derive(Args)]
@@ -28,14 +28,6 @@ enum EnrolCommand {
     List(ListArgs),
     /// Take one back; nodes that were registered with it stay.
     Revoke(RevokeArgs),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    Table,
-    /// For programs.
-    Json,
 }
 
 #[derive(Args)]

@@ -205,7 +205,7 @@ struct Statement {
 
 /// How a list or a report is written.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum ListOutput {
     /// For people.
     Table,
     /// For programs.

@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::scratch_engine::{ScratchEngine, bundle, columns, grouped, wrong};
-use crate::{cli::out, up::Output};
+use crate::cli::{out, out::Output};
 
 /// Rows of the calls that are measured.
 const ROWS: [usize; 4] = [1, 100, 1_000, 10_000];

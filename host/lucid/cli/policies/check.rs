@@ -8,10 +8,9 @@ use serde_json::json;
 
 use super::scratch_engine::{ScratchEngine, grouped, mark, set_in};
 use crate::{
-    cli::{out, runtime},
+    cli::{out, out::Output, runtime},
     config::Policies,
     printable::Foreign,
-    up::Output,
 };
 
 #[derive(Args)]

@@ -10,7 +10,10 @@ use lucid_model::policies::{
 use serde_json::{Value, json};
 
 use super::scratch_engine::{ScratchEngine, bundle, grouped, wrong};
-use crate::{cli::out, printable::Foreign, up::Output};
+use crate::{
+    cli::{out, out::Output},
+    printable::Foreign,
+};
 
 /// Rows of one case that are told.
 const ROWS_SHOWN_MAX: usize = 10;

@@ -7,7 +7,10 @@ use lucid_model::policies::Bundle;
 use serde_json::{Value, json};
 
 use super::scratch_engine::{ScratchEngine, bundle, columns, grouped, wrong};
-use crate::{cli::out, printable::Foreign, up::Output};
+use crate::{
+    cli::{out, out::Output},
+    printable::Foreign,
+};
 
 #[derive(Args)]
 #[command(after_help = "Examples:

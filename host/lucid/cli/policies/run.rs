@@ -6,7 +6,7 @@ use lucid_engine::{Answer, Case};
 use serde_json::{Value, json};
 
 use super::scratch_engine::{ScratchEngine, bundle, columns, grouped, wrong};
-use crate::{cli::out, up::Output};
+use crate::cli::{out, out::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:

@@ -11,7 +11,10 @@ use lucid_engine::put_file;
 use serde_json::json;
 
 use super::scratch_engine::{ScratchEngine, bundle, grouped, mark, set_in, wrong};
-use crate::{cli::out, printable::Foreign, up::Output};
+use crate::{
+    cli::{out, out::Output},
+    printable::Foreign,
+};
 
 #[derive(Args)]
 #[command(after_help = "Examples:

@@ -6,9 +6,8 @@ use lucid_api_types::money::payments::StandingBody;
 use reqwest::Method;
 
 use crate::{
-    cli::{out, remote::Remote, runtime},
+    cli::{out, out::Output, remote::Remote, runtime},
     printable::Foreign,
-    up::Output,
 };
 
 #[derive(Args)]

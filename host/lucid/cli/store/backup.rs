@@ -12,10 +12,9 @@ use lucid_store::{BackedUpFile, BackupProgress};
 use serde_json::json;
 
 use crate::{
-    cli::{logs, out, place::Place},
+    cli::{logs, out, out::Output, place::Place},
     config::ConfigError,
     stores::STORES,
-    up::Output,
 };
 
 #[derive(Args)]

@@ -16,10 +16,9 @@ use serde_json::json;
 
 use super::progress::Shown;
 use crate::{
-    cli::{interrupted, logs, out, runtime},
+    cli::{interrupted, logs, out, out::Output, runtime},
     config::ConfigError,
     stores::STORES,
-    up::Output,
 };
 
 #[derive(Args)]

@@ -6,9 +6,8 @@ use lucid_ports::Walked;
 use serde_json::json;
 
 use crate::{
-    cli::{logs, out, runtime},
+    cli::{logs, out, out::Output, runtime},
     compose::existing,
-    up::Output,
 };
 
 /// Nodes of a step.

@@ -7,8 +7,9 @@
 
 use crate::{
     epochs::score::{Ppm, ScoreCenti},
-    fleet::{node::NodeConfig, pool::named_enum},
+    fleet::node::NodeConfig,
     id::{AlertId, NodeId},
+    named_enum::named_enum,
     telemetry::metric::Usage,
     time::TimeMs,
 };

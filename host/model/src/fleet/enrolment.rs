@@ -1,8 +1,8 @@
 //! Enrolment tokens: what lets a machine register without its owner's token.
 
 use crate::{
-    fleet::pool::named_enum,
     id::{Digest, EnrolmentId, PoolId, UserId},
+    named_enum::named_enum,
     time::TimeMs,
 };
 

@@ -9,12 +9,11 @@ use std::{
 
 use crate::{
     epochs::score::{Ppm, ScoreCenti},
-    fleet::pool::named_enum,
     id::{NodeId, PoolId, UserId},
     money::tron::TronAddress,
+    named_enum::named_enum,
     time::TimeMs,
 };
-
 pub use caps::{CapReached, NodeCaps, SiblingCounts, network_of};
 
 /// Where a node is in its life.

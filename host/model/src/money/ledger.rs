@@ -8,9 +8,9 @@ mod drafts;
 pub mod verify;
 
 use crate::{
-    fleet::pool::named_enum,
     id::{NodeId, PoolScope},
     money::{MicroUsdt, MoneyError},
+    named_enum::named_enum,
     time::TimeMs,
 };
 

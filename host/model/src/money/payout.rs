@@ -9,6 +9,13 @@ mod mismatch;
 mod pace;
 mod receipt;
 
+use crate::{
+    epochs::score::ScoreCenti,
+    id::{NodeId, PayoutId, RunId, UserId},
+    money::{MicroUsdt, tron::TronAddress},
+    named_enum::named_enum,
+    time::TimeMs,
+};
 pub use breaker::{Breaker, Permit, Tried};
 pub use control::{
     About, Correction, Decision, Freeze, Outcome, PaymentsSwitch, Proposal, Reconciliation,
@@ -20,14 +27,6 @@ pub use machine::{
 pub use mismatch::{Mismatch, MismatchKind, Remedy};
 pub use pace::{Deadlines, Pace, Rules};
 pub use receipt::{Receipt, run_statement};
-
-use crate::{
-    epochs::score::ScoreCenti,
-    fleet::pool::named_enum,
-    id::{NodeId, PayoutId, RunId, UserId},
-    money::{MicroUsdt, tron::TronAddress},
-    time::TimeMs,
-};
 
 named_enum! {
     /// Exactly where a payout is.

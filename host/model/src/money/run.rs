@@ -15,9 +15,9 @@
 //! from its stage: payouts leave in [`RunStage::Sending`] alone.
 
 use crate::{
-    fleet::pool::named_enum,
     id::{Digest, NodeId, RunId},
     money::{MicroUsdt, payout::PayoutState},
+    named_enum::named_enum,
     time::TimeMs,
 };
 

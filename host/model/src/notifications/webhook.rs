@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use crate::{
+    backoff::doubled_ms,
     canonical::Canonical,
-    fleet::pool::named_enum,
     id::{DERIVED_ID_NAMESPACE, DeliveryId, Digest, NodeId, PoolId, WebhookId},
+    named_enum::named_enum,
     time::TimeMs,
 };
 
@@ -19,9 +21,6 @@ pub const SENT: [&str; 8] =
     ["node.", "alert.", "payout.", "run.", "period.", "epoch.", "policy.", "pool."];
 /// The type of the event that tries a webhook out.
 pub const TEST: &str = "webhook.test";
-
-/// Bytes of a block of SHA-256.
-const BLOCK_BYTES: usize = 64;
 
 /// What deliveries are signed with: a text, the bytes of which are the key.
 #[derive(Clone, PartialEq, Eq)]
@@ -183,26 +182,15 @@ impl Delivery {
 /// How long to wait after a failed try, in milliseconds: doubled with each up to `most`, half of it
 /// by chance, so that what failed together is not tried together.
 pub fn wait_ms(attempts: u32, first: i64, most: i64, chance: u16) -> i64 {
-    let doubled = first
-        .saturating_mul(1_i64.checked_shl(attempts.saturating_sub(1).min(40)).unwrap_or(i64::MAX));
-    let whole = doubled.min(most);
+    let whole = doubled_ms(first, attempts.saturating_sub(1), most);
     whole / 2 + (whole - whole / 2).saturating_mul(i64::from(chance)) / i64::from(u16::MAX)
 }
 
 /// HMAC-SHA-256 (RFC 2104).
+#[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut block = [0; BLOCK_BYTES];
-    let hashed: [u8; 32];
-    let key = if key.len() > BLOCK_BYTES {
-        hashed = Sha256::digest(key).into();
-        &hashed[..]
-    } else {
-        key
-    };
-    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-    let inner =
-        Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
-    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().into()
+    let mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
+    mac.chain_update(message).finalize().into_bytes().into()
 }
 
 /// Whether two codes are the same, in a time that does not say how much of them is.

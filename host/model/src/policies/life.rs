@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::{ParamValues, PolicyKind, PolicyRef, Revision, Scope};
-use crate::{fleet::pool::named_enum, time::TimeMs};
+use crate::{named_enum::named_enum, time::TimeMs};
 
 /// A decision to use one version with one set of params, from one revision on.
 #[derive(Debug, Clone, PartialEq, Eq)]

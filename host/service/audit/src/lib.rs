@@ -33,7 +33,7 @@ pub struct AuditConfig {
     pub request_kept_ms: i64,
 }
 
-/// The feature.
+/// Reads and seals the audit log, and remembers requests with idempotency keys.
 pub struct Audit {
     parts: Parts,
     config: AuditConfig,

@@ -36,7 +36,7 @@ pub struct ConsensusConfig {
     pub votes_in_flight_max: usize,
 }
 
-/// The feature.
+/// Votes with the scores of closed epochs.
 pub struct Consensus {
     parts: Parts,
     config: ConsensusConfig,

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::{StreamExt, stream};
 use lucid_foundation::{Actor, ServiceError};
 use lucid_model::{
+    backoff::doubled_ms,
     consensus::{Vote, VoteState},
     notifications::event::EventKind,
     time::TimeMs,
@@ -20,8 +21,8 @@ use crate::Consensus;
 
 /// Votes taken up in one step.
 const VOTES_A_STEP: u32 = 500;
-/// Doublings of the wait between two tries: 2^6 first waits at most.
-const DOUBLINGS_MAX: u32 = 6;
+/// The longest wait between two tries, in first waits.
+const WAITS_MAX: i64 = 64;
 
 /// How the chain answered lately.
 #[derive(Debug, Default)]
@@ -186,8 +187,7 @@ impl Consensus {
                 .await
                 .map(Some),
         };
-        let wait =
-            self.config.vote_retry_first_ms << vote.attempts.saturating_sub(1).min(DOUBLINGS_MAX);
+        let wait = self.backoff_ms(vote.attempts.saturating_sub(1));
         match answer {
             Ok(Some(VoteAnswer::Accepted { vote_id, status })) => {
                 (vote.state, vote.vote_id, vote.answer) =
@@ -217,13 +217,14 @@ impl Consensus {
         Tried::Answered(vote)
     }
 
+    fn backoff_ms(&self, failures: u32) -> i64 {
+        let first_ms = self.config.vote_retry_first_ms;
+        doubled_ms(first_ms, failures, first_ms.saturating_mul(WAITS_MAX))
+    }
+
     fn chain_was_silent(&self, error: &ChainError, of_votes: bool) {
         let mut pace = self.chain_pace.lock();
-        pace.not_before = self
-            .parts
-            .clock
-            .now()
-            .plus_ms(self.config.vote_retry_first_ms << pace.failures.min(DOUBLINGS_MAX));
+        pace.not_before = self.parts.clock.now().plus_ms(self.backoff_ms(pace.failures));
         pace.failures = pace.failures.saturating_add(1);
         let silence = pace.silence.get_or_insert_with(|| Silence {
             since: self.parts.clock.now(),

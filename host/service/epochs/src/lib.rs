@@ -1,8 +1,4 @@
-//! Closing an epoch: facts, frame, scores, then the record with its votes, in that order, each
-//! durable before the next.
-//!
-//! Whoever comes after a crash goes on with what is stored: a frame is not made again, a pool that
-//! is scored is not scored again, and what is fixed as the epoch's result stays.
+//! Epochs: frames, scores and receipts; replaying them, and what adjusts them later.
 
 mod adjustments;
 mod close;
@@ -39,7 +35,7 @@ pub use self::{
     queries::{EPOCHS_MAX, ScoreSeen},
     receipts::EpochParts,
     replay::{DIFFERENCES_NAMED_MAX, Difference, Explained, Replay, ScoreReplay, replay_chunk},
-    scores::{OnDemand, ScoreClaim, ScoreRequest, Validated},
+    scores::{OnDemand, Validated},
     stall::EPOCHS_STALLED,
 };
 pub(crate) use self::{receipts::Known, rows::score_with_factors};
@@ -97,7 +93,7 @@ pub struct EpochsConfig {
     pub replicas: bool,
 }
 
-/// The feature.
+/// Closes epochs: frames, scores and receipts, and what adjusts them later.
 pub struct Epochs {
     parts: Parts,
     config: EpochsConfig,

@@ -6,6 +6,7 @@ use lucid_foundation::{Actor, ServiceError};
 use lucid_model::{
     canonical::Canonical,
     epochs::{
+        commands::{ScoreClaim, ScoreRequest},
         facts::{Fact, FactRow, SCORE_CLAIM_FACTS},
         frame::{FrameChunk, FrameHead},
         receipt::OnDemandReceipt,
@@ -15,29 +16,18 @@ use lucid_model::{
         node::{Node, PublicKey},
         statement,
     },
-    id::{Digest, NodeId, OnDemandId, PoolScope},
+    id::{Digest, OnDemandId, PoolScope},
     policies::{CallContext, Explanation, PolicyIdentity, Scope},
     telemetry::{
         credit::{self, Interval},
         metric::UsageSum,
     },
-    time::TimeMs,
+    time::DAY_MS,
 };
 use lucid_policies::LastGood;
 use lucid_ports::{CallError, ScoringPolicy, TRACE, ValidationPolicy};
-use lucid_telemetry::NewSession;
 
 use crate::{Epochs, registered_facts};
-
-/// Observations to be scored on demand.
-#[derive(Debug, Clone)]
-pub struct ScoreRequest {
-    pub node: NodeId,
-    /// What was observed.
-    pub sessions: Vec<NewSession>,
-    /// Length of the period that ends with the last of them, 3600–86400 s.
-    pub period_s: u32,
-}
 
 /// A score on demand.
 #[derive(Debug, Clone)]
@@ -46,20 +36,6 @@ pub struct OnDemand {
     pub receipt: OnDemandReceipt,
     /// How the active policy failed, if another was used.
     pub failed: Option<CallError>,
-}
-
-/// A claim about a score.
-#[derive(Debug, Clone)]
-pub struct ScoreClaim {
-    pub node: NodeId,
-    /// The claimed score.
-    pub score: ScoreCenti,
-    /// As it was sent: the signature is over this text.
-    pub timestamp_text: String,
-    /// When it was computed.
-    pub timestamp: TimeMs,
-    /// Over [`statement::score_claim`], if sent.
-    pub signature: Option<Vec<u8>>,
 }
 
 /// What is true of a claim.
@@ -76,7 +52,7 @@ pub struct Validated {
 }
 
 /// How long the receipt of a score on demand is kept: 90 days.
-const ON_DEMAND_KEPT_MS: i64 = 90 * 24 * 3_600_000;
+const ON_DEMAND_KEPT_MS: i64 = 90 * DAY_MS;
 /// Receipts forgotten in one go.
 const FORGOTTEN_MAX: u32 = 500;
 

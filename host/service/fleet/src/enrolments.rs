@@ -5,10 +5,11 @@ use std::sync::Arc;
 use lucid_foundation::{Actor, Role, ServiceError};
 use lucid_model::{
     fleet::{
+        commands::NewEnrolment,
         enrolment::{Enrolment, EnrolmentScope},
         node::CapReached,
     },
-    id::{Digest, EnrolmentId, PoolId, UserId},
+    id::{Digest, EnrolmentId, UserId},
 };
 use lucid_ports::{EnrolmentFilter, Order, Page, PageRequest};
 
@@ -21,23 +22,6 @@ const PREFIX: &str = "lucid_enrol_";
 const OVER_KEPT_MS: i64 = 30 * 24 * 3_600_000;
 /// Tokens forgotten in one go.
 const FORGOTTEN_MAX: u32 = 500;
-
-/// A token to be.
-#[derive(Debug, Clone)]
-pub struct NewEnrolment {
-    /// 1–255 characters.
-    pub name: String,
-    /// Whose nodes; none = the caller's.
-    pub owner: Option<UserId>,
-    /// What it lets its bearer do.
-    pub scope: EnrolmentScope,
-    /// The pool of its nodes.
-    pub pool: Option<PoolId>,
-    /// 1–10000.
-    pub uses_max: u32,
-    /// Seconds until it expires.
-    pub ttl_s: u32,
-}
 
 /// A token as it is given out.
 #[derive(Debug, Clone)]

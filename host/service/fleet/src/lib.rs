@@ -37,17 +37,13 @@ use lucid_ports::{
 use parking_lot::Mutex;
 
 pub use self::{
-    enrolments::{GivenEnrolment, NewEnrolment},
+    enrolments::GivenEnrolment,
     identity::{Challenge, KeyProof, KeyRotation, RegistrationProof},
     liveness::WALK_BATCH,
-    machines::Machine,
     node_alerts::{NodeAlert, NodeAlerts},
-    nodes::{ConfigChange, NewSuspension, NodePatch},
     pool_health::PoolHealth,
-    pools::{NewPool, PoolConfigChange, PoolPatch},
     presence::Presence,
     queries::NodeView,
-    registration::NewNode,
     siblings::{SharedTraits, Siblings},
 };
 
@@ -102,7 +98,7 @@ pub struct FleetConfig {
     pub alerts_kept_ms: i64,
 }
 
-/// The feature.
+/// Registers and manages nodes and pools, and watches that nodes report.
 pub struct Fleet {
     parts: Parts,
     config: FleetConfig,

@@ -1,40 +1,31 @@
 //! What a node's machine became after its registration: another address, other hardware.
 
-use std::net::IpAddr;
-
 use lucid_foundation::{Actor, ServiceError};
 use lucid_model::{
-    fleet::node::{Hardware, Node, NodeAddress},
+    fleet::{
+        commands::{MachinePatch, NewNode},
+        node::{Hardware, Node, NodeAddress},
+    },
     id::NodeId,
 };
 use lucid_ports::{Newcomer, RegisterConflict};
 
-use crate::{Fleet, NewNode, NodeView, nodes::Change};
+use crate::{Fleet, NodeView, nodes::Change};
 
-/// The machine as it is now; none = as it was told before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Machine {
-    /// Where it is reached.
-    pub ip: Option<IpAddr>,
-    /// On which port.
-    pub port: Option<u16>,
-    /// What it is made of.
-    pub hardware: Option<Hardware>,
-}
-
-impl Machine {
-    /// The address of a node that had another one, or none.
-    fn address(&self, before: Option<NodeAddress>) -> Result<Option<NodeAddress>, ServiceError> {
-        let ip = self.ip.or(before.map(|before| before.ip));
-        match (ip, self.port.or(before.map(|before| before.port))) {
-            (Some(ip), Some(port)) => Ok(Some(NodeAddress { ip, port })),
-            (None, None) => Ok(None),
-            (Some(_), None) => {
-                Err(ServiceError::invalid("port", "is required: the node has no address yet"))
-            }
-            (None, Some(_)) => {
-                Err(ServiceError::invalid("ip_address", "is required: the node has no address yet"))
-            }
+/// The address of a node that had another one, or none.
+fn address(
+    machine: &MachinePatch,
+    before: Option<NodeAddress>,
+) -> Result<Option<NodeAddress>, ServiceError> {
+    let ip = machine.ip.or(before.map(|before| before.ip));
+    match (ip, machine.port.or(before.map(|before| before.port))) {
+        (Some(ip), Some(port)) => Ok(Some(NodeAddress { ip, port })),
+        (None, None) => Ok(None),
+        (Some(_), None) => {
+            Err(ServiceError::invalid("port", "is required: the node has no address yet"))
+        }
+        (None, Some(_)) => {
+            Err(ServiceError::invalid("ip_address", "is required: the node has no address yet"))
         }
     }
 }
@@ -50,7 +41,7 @@ impl Fleet {
         &self,
         actor: &Actor,
         id: NodeId,
-        machine: Machine,
+        machine: MachinePatch,
     ) -> Result<NodeView, ServiceError> {
         let before = self
             .parts
@@ -66,7 +57,7 @@ impl Fleet {
         }
         actor.expects("node", before.version)?;
         let becomes = |node: &Node| -> Result<_, ServiceError> {
-            Ok((machine.address(node.address)?, machine.hardware.or(node.hardware)))
+            Ok((address(&machine, node.address)?, machine.hardware.or(node.hardware)))
         };
         let (address, hardware) = becomes(&before)?;
         if (address, hardware) == (before.address, before.hardware) {

@@ -2,42 +2,17 @@
 
 use lucid_foundation::{Actor, CAS_TRIES, Role, ServiceError};
 use lucid_model::{
-    fleet::node::{Node, NodeConfig, NodeEvent, NodeStatus},
+    fleet::{
+        commands::{NewSuspension, NodePatch},
+        node::{Node, NodeEvent, NodeStatus},
+    },
     id::{NodeId, PoolId, PoolScope},
     notifications::event::EventKind,
-    time::TimeMs,
+    time::{HOUR_MS, TimeMs},
 };
 use lucid_ports::Assigned;
 
 use crate::{Approval, Fleet, NodeView};
-
-/// Milliseconds of an hour.
-const HOUR_MS: i64 = 3_600_000;
-
-/// A change of some of a node's limits.
-pub type ConfigChange = Box<dyn Fn(NodeConfig) -> NodeConfig + Send + Sync>;
-
-/// What a PUT changes; none = kept.
-#[derive(Default)]
-pub struct NodePatch {
-    /// New name.
-    pub name: Option<String>,
-    /// New description.
-    pub description: Option<String>,
-    /// New limits.
-    pub config: Option<ConfigChange>,
-}
-
-/// A suspension to be.
-#[derive(Debug, Clone)]
-pub struct NewSuspension {
-    /// Why; 1–500 characters.
-    pub reason: String,
-    /// For how long, 1–8760; none = until lifted.
-    pub hours: Option<u32>,
-    /// Whether the owner is told.
-    pub notify_owner: bool,
-}
 
 /// How a change of a node is told to the audit log.
 pub(crate) struct Change<'a> {
@@ -69,7 +44,7 @@ impl Fleet {
                 .clone()
                 .or_else(|| node.description.clone())
                 .filter(|text| !text.is_empty());
-            node.config = patch.config.as_ref().map_or(node.config, |change| change(node.config));
+            node.config = patch.config.map_or(node.config, |change| change.apply(node.config));
             node.updated_at = now;
             Ok(())
         })

@@ -1,10 +1,11 @@
 //! Pools.
 
-use lucid_foundation::{Actor, Role, ServiceError};
+use lucid_foundation::{Actor, CAS_TRIES, Role, ServiceError};
 use lucid_model::{
     fleet::{
+        commands::{NewPool, PoolPatch},
         node::Node,
-        pool::{Candidate, LoadBalancing, Pool, PoolConfig, PoolStatus},
+        pool::{Candidate, LoadBalancing, Pool, PoolStatus},
     },
     id::{NodeId, PoolId, PoolScope},
     notifications::event::EventKind,
@@ -12,41 +13,9 @@ use lucid_model::{
 use lucid_ports::{Assigned, Page, PageRequest, PoolFilter, PoolSort, RoomOrder};
 
 use crate::{Fleet, NodeView};
-use lucid_foundation::CAS_TRIES;
 
 /// Pools looked at when a node is placed.
 const CANDIDATES_MAX: u32 = 1_000;
-
-/// A pool to be, its fields checked for form.
-#[derive(Debug, Clone)]
-pub struct NewPool {
-    /// 1–255 characters.
-    pub name: String,
-    /// At most 1000.
-    pub description: Option<String>,
-    /// 1–1000.
-    pub max_nodes: u32,
-    /// How it works.
-    pub config: PoolConfig,
-}
-
-/// A change of some of a pool's configuration.
-pub type PoolConfigChange = Box<dyn Fn(PoolConfig) -> PoolConfig + Send + Sync>;
-
-/// What a PUT changes; none = kept.
-#[derive(Default)]
-pub struct PoolPatch {
-    /// New name.
-    pub name: Option<String>,
-    /// New description.
-    pub description: Option<String>,
-    /// New size.
-    pub max_nodes: Option<u32>,
-    /// New status.
-    pub status: Option<PoolStatus>,
-    /// New configuration.
-    pub config: Option<PoolConfigChange>,
-}
 
 fn operator(actor: &Actor) -> Result<(), ServiceError> {
     if actor.is(Role::Operator) {
@@ -149,7 +118,7 @@ impl Fleet {
         pool.description = patch.description.or(pool.description).filter(|text| !text.is_empty());
         pool.max_nodes = max_nodes;
         pool.status = patch.status.unwrap_or(pool.status);
-        pool.config = patch.config.map_or(pool.config, |change| change(pool.config));
+        pool.config = patch.config.map_or(pool.config, |change| change.apply(pool.config));
         pool.updated_at = self.parts.clock.now();
         pool.version += 1;
         let audit = self.parts.audit.entry(actor, "pool.update", id, "").changing(&before, &pool);

@@ -4,14 +4,12 @@ use lucid_foundation::{Actor, Role, ServiceError};
 use lucid_model::{
     epochs::facts::{REGISTRATION_FACTS, REGISTRATION_TEXTS},
     fleet::{
+        commands::NewNode,
         enrolment::EnrolmentScope,
-        node::{
-            Hardware, Node, NodeAddress, NodeConfig, NodeStatus, PublicKey, SiblingCounts, Wallet,
-        },
+        node::{Node, NodeStatus, SiblingCounts, Wallet},
         pool::{LoadBalancing, Pool},
     },
     id::{NodeId, PoolId, PoolScope},
-    money::tron::TronAddress,
     notifications::event::EventKind,
     policies::{CallContext, RegistrationClaim, Scope},
 };
@@ -21,27 +19,6 @@ use crate::{Fleet, NodeView, RegistrationProof};
 
 /// Facts of a registration that are about hardware.
 const HARDWARE_FACTS: [&str; 3] = ["cores", "memory-bytes", "storage-bytes"];
-
-/// A registration, its fields checked for form.
-#[derive(Debug, Clone)]
-pub struct NewNode {
-    /// 1–255 characters.
-    pub name: String,
-    /// At most 1000.
-    pub description: Option<String>,
-    /// Where it can be reached; older clients do not say.
-    pub address: Option<NodeAddress>,
-    /// Limits.
-    pub config: NodeConfig,
-    /// Identity.
-    pub public_key: Option<PublicKey>,
-    /// Payee address.
-    pub wallet: Option<TronAddress>,
-    /// What it is made of.
-    pub hardware: Option<Hardware>,
-    /// An older client's id.
-    pub external_id: Option<String>,
-}
 
 impl Fleet {
     /// Registers a node: pending, in a pool that takes it.

@@ -1,7 +1,7 @@
 //! What people decide about payments: freezing them, taking a payout back before it is sent, and
 //! saying what became of one that nobody can tell.
 
-use lucid_foundation::{Actor, ServiceError};
+use lucid_foundation::{Actor, CAS_TRIES, ServiceError};
 use lucid_model::{
     audit::AuditEntry,
     id::{NodeId, PayoutId, ProposalId},
@@ -43,11 +43,21 @@ impl Money {
         reason: String,
     ) -> Result<Payout, ServiceError> {
         treasurer(actor)?;
+        retried(|| self.cancelled(actor, id, &reason)).await
+    }
+
+    async fn cancelled(
+        &self,
+        actor: &Actor,
+        id: PayoutId,
+        reason: &str,
+    ) -> Result<Payout, ServiceError> {
         let payout = self.parts.payouts.payout(id).await?.ok_or(ServiceError::no("payout"))?;
         if payout.state == PayoutState::Cancelled {
             return self.close_decided(payout, Closing::Release).await;
         }
-        self.decide(actor, payout, Event::Cancel { reason }, "payout.cancel").await
+        let cancel = Event::Cancel { reason: reason.to_owned() };
+        self.decide(actor, payout, cancel, "payout.cancel").await
     }
 
     /// Says what became of a payout that a person has to look at. Where four eyes are required
@@ -190,7 +200,7 @@ impl Money {
     ) -> Result<Option<Payout>, ServiceError> {
         let payout = match &proposal.about {
             About::Payout { payout, outcome } => {
-                Some(self.resolved(actor, *payout, outcome, &proposal.evidence).await?)
+                Some(retried(|| self.resolved(actor, *payout, outcome, &proposal.evidence)).await?)
             }
             About::Payouts(resolutions) => {
                 self.resolved_all(actor, resolutions).await?;
@@ -361,6 +371,21 @@ impl Money {
             ),
         ))
     }
+}
+
+/// Decides about a payout again if somebody else changed it meanwhile: the payer closes payouts, and
+/// looks them up, too. What it finds then counts: a decision that was made already is answered.
+pub(crate) async fn retried<F>(decide: impl Fn() -> F) -> Result<Payout, ServiceError>
+where
+    F: Future<Output = Result<Payout, ServiceError>>,
+{
+    for _ in 1..CAS_TRIES {
+        match decide().await {
+            Err(ServiceError::Changed { what: "payout" }) => {}
+            outcome => return outcome,
+        }
+    }
+    decide().await
 }
 
 pub(crate) fn event(outcome: &Outcome, evidence: &str) -> Event {

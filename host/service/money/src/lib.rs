@@ -134,7 +134,7 @@ pub struct MoneyConfig {
     pub payouts_in_flight_max: usize,
 }
 
-/// The feature.
+/// Settles periods, plans runs and pays them; owns the ledger.
 pub struct Money {
     parts: Parts,
     config: MoneyConfig,

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use lucid_foundation::{Actor, ServiceError};
 use lucid_model::{
+    backoff::doubled_ms,
     id::{MismatchId, PayoutId},
     money::payout::{About, Mismatch, MismatchKind, Payout, Proposal, Reported},
     time::TimeMs,
@@ -158,9 +159,7 @@ impl Money {
             }
             of.looks += 1;
             of.claim = said;
-            let wait = UNCLEAR_WAIT_MS
-                .saturating_mul(1 << of.looks.min(20))
-                .min(self.config.second_look_ms);
+            let wait = doubled_ms(UNCLEAR_WAIT_MS, of.looks, self.config.second_look_ms);
             of.next_look = now.plus_ms(wait);
             (of.looks, of.first_at)
         };

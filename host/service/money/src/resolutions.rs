@@ -14,12 +14,14 @@ use lucid_model::{
     money::payout::{About, Outcome, Payout, PayoutState, Proposal, Resolution},
 };
 
-use crate::{Money, decisions::event, runs::treasurer};
+use crate::{
+    Money,
+    decisions::{event, retried},
+    runs::treasurer,
+};
 
 /// Payouts that are read or resolved at the same time.
 const AT_ONCE: usize = 32;
-/// Tries to resolve a payout that somebody else changes at the same time.
-const TRIES: u32 = 3;
 
 impl Money {
     /// Says what became of several payouts; where four eyes are required another treasurer has to
@@ -75,26 +77,12 @@ impl Money {
         // What one of them meets keeps no other from being carried out.
         let each: Vec<_> = resolutions
             .iter()
-            .map(|said| self.resolved_though_looked_at(actor, said).boxed())
+            .map(|said| {
+                retried(|| self.resolved(actor, said.payout, &said.outcome, &said.evidence)).boxed()
+            })
             .collect();
         let outcomes: Vec<_> = stream::iter(each).buffered(AT_ONCE).collect().await;
         outcomes.into_iter().try_for_each(|outcome| outcome.map(drop))
-    }
-
-    /// The payer looks at payouts that wait for a person, too, and may have written in between.
-    async fn resolved_though_looked_at(
-        &self,
-        actor: &Actor,
-        said: &Resolution,
-    ) -> Result<Payout, ServiceError> {
-        let resolved = || self.resolved(actor, said.payout, &said.outcome, &said.evidence);
-        for _ in 1..TRIES {
-            match resolved().await {
-                Err(ServiceError::Changed { what: "payout" }) => {}
-                outcome => return outcome,
-            }
-        }
-        resolved().await
     }
 
     /// Those that a payout's state, or the transaction of another payout, does not allow.

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 pub use self::{
     bus::EventBus,
-    webhooks::{GivenWebhook, NewWebhook, Notification, WebhookPatch, WebhookSettings},
+    webhooks::{GivenWebhook, Notification, WebhookSettings},
 };
 
 /// What it is built on.
@@ -38,7 +38,7 @@ pub struct NotificationsConfig {
     pub webhooks: WebhookSettings,
 }
 
-/// The feature.
+/// Publishes events, notifies webhooks, and raises alerts about the service.
 pub struct Notifications {
     parts: Parts,
     config: NotificationsConfig,

@@ -3,11 +3,11 @@
 mod outbox;
 mod seals;
 
-use lucid_foundation::CAS_TRIES;
-use lucid_foundation::{Actor, Role, ServiceError};
+use lucid_foundation::{Actor, CAS_TRIES, Role, ServiceError};
 use lucid_model::{
-    id::{NodeId, PoolId, WebhookId},
+    id::WebhookId,
     notifications::{
+        commands::{NewWebhook, WebhookPatch},
         event::EventKind,
         webhook::{Delivery, DeliveryState, Webhook, WebhookSecret, is_filter},
     },
@@ -19,40 +19,6 @@ use crate::Notifications;
 
 /// What every secret begins with, so that a leaked one is recognised.
 const PREFIX: &str = "lucid_whsec_";
-
-/// A webhook to be.
-#[derive(Debug, Clone)]
-pub struct NewWebhook {
-    /// Where it is.
-    pub url: String,
-    /// At most 1000 characters.
-    pub description: Option<String>,
-    /// What the types of its events begin with; empty = all that are sent.
-    pub events: Vec<String>,
-    /// Only events about this node.
-    pub node: Option<NodeId>,
-    /// Only events about nodes in this pool.
-    pub pool: Option<PoolId>,
-    /// Whether it is sent anything.
-    pub enabled: bool,
-}
-
-/// What a PUT changes; none = kept.
-#[derive(Debug, Clone, Default)]
-pub struct WebhookPatch {
-    /// Another endpoint.
-    pub url: Option<String>,
-    /// Another description; empty: none.
-    pub description: Option<String>,
-    /// Other events.
-    pub events: Option<Vec<String>>,
-    /// Another node, or none.
-    pub node: Option<Option<NodeId>>,
-    /// Another pool, or none.
-    pub pool: Option<Option<PoolId>>,
-    /// Whether it is sent anything.
-    pub enabled: Option<bool>,
-}
 
 /// A webhook as it is made.
 #[derive(Debug, Clone)]

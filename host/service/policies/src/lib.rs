@@ -52,7 +52,7 @@ pub struct PoliciesConfig {
     pub built_in: Vec<Digest>,
 }
 
-/// The feature.
+/// Knows versions and activations, and has the runtime load what is active.
 pub struct Policies {
     parts: Parts,
     config: PoliciesConfig,

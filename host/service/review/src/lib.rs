@@ -52,7 +52,7 @@ pub struct Parts {
     pub vitals: Arc<Vitals>,
 }
 
-/// The feature.
+/// Reads several features and decides nothing.
 pub struct Review {
     parts: Parts,
 }

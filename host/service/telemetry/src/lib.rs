@@ -18,9 +18,9 @@ use parking_lot::Mutex;
 
 pub use self::{
     history::{Grain, History, HistoryPoint, POINTS_MAX, SeriesAges},
-    observations::{JudgedSession, NewSession},
+    observations::JudgedSession,
     relayed::RelayedReport,
-    reports::{NewSample, ReportProof, Reported},
+    reports::{ReportProof, Reported},
     samples::{DropReason, DroppedSample, SampleLimits},
     usage::{FleetUsage, NodeUsage},
 };
@@ -48,7 +48,7 @@ pub struct TelemetryConfig {
     pub series: SeriesAges,
 }
 
-/// The feature.
+/// Ingests reports, judges observation sessions, and keeps what nodes measured.
 pub struct Telemetry {
     parts: Parts,
     config: TelemetryConfig,

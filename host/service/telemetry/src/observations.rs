@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use lucid_foundation::ServiceError;
 use lucid_model::{
-    epochs::{facts::OBSERVATION_FACTS, score::Ppm},
+    epochs::facts::OBSERVATION_FACTS,
     fleet::node::Node,
     id::{NodeId, PoolScope, SessionId},
     policies::{PolicyVerdict, Scope},
     telemetry::{
+        commands::NewSession,
         credit::Interval,
-        metric::Usage,
         observation::{Observation, Observer, Verdict},
     },
     time::TimeMs,
@@ -18,18 +18,6 @@ use lucid_model::{
 use lucid_ports::{CallError, ValidationPolicy};
 
 use crate::Telemetry;
-
-/// A session as it was claimed.
-#[derive(Debug, Clone)]
-pub struct NewSession {
-    pub session: SessionId,
-    /// From when to when.
-    pub span: Interval,
-    /// Claimed quality.
-    pub quality: Ppm,
-    /// Claimed usage.
-    pub usage: Option<Usage>,
-}
 
 /// A session and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

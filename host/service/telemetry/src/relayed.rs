@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
 use lucid_foundation::{Actor, ServiceError};
-use lucid_model::id::NodeId;
+use lucid_model::{id::NodeId, telemetry::commands::NewSample};
 
-use crate::{NewSample, ReportProof, Reported, Telemetry};
+use crate::{ReportProof, Reported, Telemetry};
 
 /// Nodes whose reports are taken at once: their writes share commits.
 const NODES_AT_ONCE: usize = 64;

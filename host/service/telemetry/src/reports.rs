@@ -15,15 +15,16 @@ use lucid_model::{
     id::{Digest, NodeId},
     notifications::event::EventKind,
     telemetry::{
+        commands::{NewSample, NewSession},
         credit::{Interval, LastReport},
-        metric::{Sample, Usage},
+        metric::Sample,
         observation::{Observation, Observer, Verdict},
     },
     time::TimeMs,
 };
 use lucid_ports::{Report, ReportOutcome, SessionOutcome, TRACE};
 
-use crate::{DroppedSample, JudgedSession, NewSession, Telemetry, samples};
+use crate::{DroppedSample, JudgedSession, Telemetry, samples};
 
 /// What a report is signed with; none for older clients, whose reports are history and never
 /// presence.
@@ -59,18 +60,6 @@ pub struct Reported {
     pub repeated: bool,
     /// What became of its sessions.
     pub sessions: Vec<JudgedSession>,
-}
-
-/// A sample as the node sent it.
-#[derive(Debug, Clone, Copy)]
-pub struct NewSample {
-    /// When it was measured; none = now.
-    pub at: Option<TimeMs>,
-    pub usage: Usage,
-    /// Open sessions.
-    pub active_sessions: u32,
-    /// Seconds since the machine started.
-    pub uptime_s: u64,
 }
 
 /// A report that waits for the store, also if its sender does not wait any more.

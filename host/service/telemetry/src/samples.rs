@@ -7,11 +7,9 @@ use lucid_foundation::ServiceError;
 use lucid_model::{
     id::NodeId,
     telemetry::metric::{SAMPLE_AHEAD_MS_MAX, Sample},
-    time::TimeMs,
+    time::{DAY_MS, TimeMs},
 };
 use parking_lot::Mutex;
-
-const DAY_MS: i64 = 24 * 3_600_000;
 
 /// A sample of a report that is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use lucid_model::{
         credit::Interval,
         metric::{Resolution, Rollup},
     },
-    time::TimeMs,
+    time::{DAY_MS, TimeMs},
 };
 use lucid_ports::{SeriesKept, Walked};
 use lucid_store::{
@@ -38,8 +38,6 @@ pub(crate) const INDICES: &[Index] = &[Index {
     partial: None,
     why: "a node's hours of a range",
 }];
-
-const DAY_MS: i64 = 86_400_000;
 
 /// The `_id` of an hour of a node.
 pub(crate) fn key(node: NodeId, hour: TimeMs) -> String {

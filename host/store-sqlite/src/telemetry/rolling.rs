@@ -13,7 +13,7 @@ use lucid_model::{
         credit::Interval,
         metric::{Resolution, Sample},
     },
-    time::TimeMs,
+    time::{DAY_MS, TimeMs},
 };
 use lucid_ports::{SeriesKept, StoreError, Walked};
 use lucid_store::series::renew;
@@ -37,7 +37,6 @@ const REMOVED_MAX: usize = 100;
 /// Jobs that wait for the writer at once: they share a transaction, which takes no further one
 /// after its time.
 const JOBS_MAX: usize = 8;
-const DAY_MS: i64 = 86_400_000;
 
 /// Nodes that ever reported, after this one.
 fn nodes_after(

@@ -1,4 +1,4 @@
-use lucid_model::epochs::score::Ppm;
+use lucid_model::epochs::score::{Ppm, ScoreCenti};
 
 use super::*;
 use crate::fields::parse;
@@ -15,7 +15,7 @@ fn calculation(extra: &str) -> String {
 #[test]
 fn a_calculation_is_over_an_hour_unless_it_says_otherwise() {
     let valid = parse::<CalculateRequest>(calculation("").as_bytes()).unwrap();
-    assert_eq!((valid.period_s, valid.observations[0].quality), (3600, Ppm(950_000)));
+    assert_eq!((valid.period_s, valid.sessions[0].quality), (3600, Ppm(950_000)));
     let refusal =
         parse::<CalculateRequest>(calculation(r#","time_period":60"#).as_bytes()).unwrap_err();
     assert_eq!(refusal.to_string(), "time_period: must be a whole number from 3600 to 86400");
@@ -31,7 +31,7 @@ fn a_score_claim_keeps_its_digits_and_its_timestamp() {
     };
     let valid = claim("87.505").unwrap();
     assert_eq!(
-        (valid.score, valid.timestamp.as_str()),
+        (valid.score, valid.timestamp_text.as_str()),
         (ScoreCenti(8750), "2026-01-01T00:00:00+00:00")
     );
     assert_eq!(claim("100.5").unwrap_err(), "score: must be a number from 0 to 100");

@@ -1,6 +1,6 @@
 //! A node's configuration as requests set and change it.
 
-use lucid_model::{epochs::score::Ppm, fleet::node::NodeConfig};
+use lucid_model::fleet::commands::NodeConfigChange;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -47,52 +47,25 @@ pub struct NodeConfigRequest {
     pub monitoring_enabled: Option<bool>,
 }
 
-/// A configuration as a request changes it: only what is set.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct NodeConfigChange {
-    max_sessions: Option<u32>,
-    max_cpu: Option<Ppm>,
-    max_memory: Option<Ppm>,
-    max_disk: Option<Ppm>,
-    max_network_bandwidth: Option<u64>,
-    auto_scaling: Option<bool>,
-    monitoring_enabled: Option<bool>,
-}
-
-impl NodeConfigChange {
-    /// The configuration with the change in it.
-    pub fn apply(&self, to: NodeConfig) -> NodeConfig {
-        NodeConfig {
-            max_sessions: self.max_sessions.unwrap_or(to.max_sessions),
-            max_cpu: self.max_cpu.unwrap_or(to.max_cpu),
-            max_memory: self.max_memory.unwrap_or(to.max_memory),
-            max_disk: self.max_disk.unwrap_or(to.max_disk),
-            max_network_bandwidth: self.max_network_bandwidth.unwrap_or(to.max_network_bandwidth),
-            auto_scaling: self.auto_scaling.unwrap_or(to.auto_scaling),
-            monitoring_enabled: self.monitoring_enabled.unwrap_or(to.monitoring_enabled),
-        }
+fn change(fields: &Fields<'_>) -> Result<NodeConfigChange, FieldError> {
+    let mut changed = NodeConfigChange {
+        max_sessions: fields.integer("max_sessions", 1..=100)?,
+        auto_scaling: fields.flag("auto_scaling")?,
+        monitoring_enabled: fields.flag("monitoring_enabled")?,
+        ..NodeConfigChange::default()
+    };
+    if let Some(limits) = fields.object("resource_limits")? {
+        changed.max_cpu = limits.percent("max_cpu_usage")?;
+        changed.max_memory = limits.percent("max_memory_usage")?;
+        changed.max_disk = limits.percent("max_disk_usage")?;
+        // What the store keeps is a signed 64-bit number.
+        changed.max_network_bandwidth =
+            limits.integer("max_network_bandwidth", 0..=i64::MAX.unsigned_abs())?;
     }
-
-    fn read(fields: &Fields<'_>) -> Result<Self, FieldError> {
-        let mut changed = Self {
-            max_sessions: fields.integer("max_sessions", 1..=100)?,
-            auto_scaling: fields.flag("auto_scaling")?,
-            monitoring_enabled: fields.flag("monitoring_enabled")?,
-            ..Self::default()
-        };
-        if let Some(limits) = fields.object("resource_limits")? {
-            changed.max_cpu = limits.percent("max_cpu_usage")?;
-            changed.max_memory = limits.percent("max_memory_usage")?;
-            changed.max_disk = limits.percent("max_disk_usage")?;
-            // What the store keeps is a signed 64-bit number.
-            changed.max_network_bandwidth =
-                limits.integer("max_network_bandwidth", 0..=i64::MAX.unsigned_abs())?;
-        }
-        Ok(changed)
-    }
+    Ok(changed)
 }
 
 /// What a request says of the configuration.
 pub(super) fn configuration(fields: &Fields<'_>) -> Result<Option<NodeConfigChange>, FieldError> {
-    fields.object("configuration")?.map(|config| NodeConfigChange::read(&config)).transpose()
+    fields.object("configuration")?.map(|config| change(&config)).transpose()
 }

@@ -3,16 +3,18 @@
 use std::net::IpAddr;
 
 use lucid_model::{
-    fleet::node::{Hardware, NodeAddress, NodeConfig, PublicKey},
+    fleet::{
+        commands::{MachinePatch, NewNode, NewSuspension, NodePatch},
+        node::{NodeAddress, NodeConfig},
+    },
     id::NodeId,
-    money::tron::TronAddress,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     HardwareBody,
-    configuration::{NodeConfigChange, NodeConfigRequest, configuration},
+    configuration::{NodeConfigRequest, configuration},
     identity::{hardware, public_key},
 };
 use crate::{
@@ -61,50 +63,29 @@ pub struct RegisterNodeRequest {
     pub hardware: Option<HardwareBody>,
 }
 
-/// A checked registration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registration {
-    /// 1–255 characters.
-    pub name: String,
-    /// At most 1000 characters.
-    pub description: Option<String>,
-    /// What an older client calls the node.
-    pub external_id: Option<String>,
-    /// Where it is reached; older clients need not say.
-    pub address: Option<NodeAddress>,
-    /// With every default filled in.
-    pub config: NodeConfig,
-    /// Its key.
-    pub public_key: Option<PublicKey>,
-    /// Where its earnings go.
-    pub wallet_address: Option<TronAddress>,
-    /// What it is made of.
-    pub hardware: Option<Hardware>,
-}
-
 /// What both forms of a registration have.
 fn registration(
     fields: &Fields<'_>,
     name: String,
     external_id: Option<String>,
     address: Option<NodeAddress>,
-) -> Result<Registration, FieldError> {
-    Ok(Registration {
+) -> Result<NewNode, FieldError> {
+    Ok(NewNode {
         name,
         external_id,
         address,
         description: fields.text("description", DESCRIPTION_LENGTH)?,
         config: configuration(fields)?.unwrap_or_default().apply(NodeConfig::default()),
         public_key: public_key(fields, "public_key")?,
-        wallet_address: fields.parsed("wallet_address")?,
+        wallet: fields.parsed("wallet_address")?,
         hardware: hardware(fields)?,
     })
 }
 
 impl Request for RegisterNodeRequest {
     const IGNORES_UNKNOWN: bool = true;
-    type Valid = Registration;
-    fn read(fields: &Fields<'_>) -> Result<Registration, FieldError> {
+    type Valid = NewNode;
+    fn read(fields: &Fields<'_>) -> Result<NewNode, FieldError> {
         let name = fields.require("name", fields.text("name", NAME_LENGTH)?)?;
         let ip = fields.require("ip_address", ip_address(fields)?)?;
         let port = fields.require("port", fields.integer("port", PORTS)?)?;
@@ -157,8 +138,8 @@ pub struct LegacyRegisterRequest {
 
 impl Request for LegacyRegisterRequest {
     const IGNORES_UNKNOWN: bool = true;
-    type Valid = Registration;
-    fn read(fields: &Fields<'_>) -> Result<Registration, FieldError> {
+    type Valid = NewNode;
+    fn read(fields: &Fields<'_>) -> Result<NewNode, FieldError> {
         let external_id = fields.text("node_id", NAME_LENGTH)?;
         if external_id.as_deref().is_some_and(|id| {
             id.contains('/') || id.parse::<NodeId>().is_ok_and(|id| id.0.get_version_num() == 7)
@@ -193,22 +174,11 @@ pub struct UpdateNodeRequest {
     pub configuration: Option<NodeConfigRequest>,
 }
 
-/// A checked change of a node.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UpdateNode {
-    /// A new name.
-    pub name: Option<String>,
-    /// A new description; empty: none.
-    pub description: Option<String>,
-    /// What changes of its configuration.
-    pub config: Option<NodeConfigChange>,
-}
-
 impl Request for UpdateNodeRequest {
     const IGNORES_UNKNOWN: bool = true;
-    type Valid = UpdateNode;
-    fn read(fields: &Fields<'_>) -> Result<UpdateNode, FieldError> {
-        Ok(UpdateNode {
+    type Valid = NodePatch;
+    fn read(fields: &Fields<'_>) -> Result<NodePatch, FieldError> {
+        Ok(NodePatch {
             name: fields.text("name", NAME_LENGTH)?,
             description: fields.text("description", DESCRIPTION_LENGTH)?,
             config: configuration(fields)?,
@@ -232,23 +202,12 @@ pub struct ChangeMachineRequest {
     pub hardware: Option<HardwareBody>,
 }
 
-/// A checked change of a machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChangeMachine {
-    /// Where it is reached now.
-    pub ip: Option<IpAddr>,
-    /// On which port.
-    pub port: Option<u16>,
-    /// What it is made of now.
-    pub hardware: Option<Hardware>,
-}
-
 impl Request for ChangeMachineRequest {
     // An agent may be newer than the service.
     const IGNORES_UNKNOWN: bool = true;
-    type Valid = ChangeMachine;
-    fn read(fields: &Fields<'_>) -> Result<ChangeMachine, FieldError> {
-        Ok(ChangeMachine {
+    type Valid = MachinePatch;
+    fn read(fields: &Fields<'_>) -> Result<MachinePatch, FieldError> {
+        Ok(MachinePatch {
             ip: ip_address(fields)?,
             port: fields.integer("port", PORTS)?,
             hardware: hardware(fields)?,
@@ -272,25 +231,14 @@ pub struct SuspendNodeRequest {
     pub notify_user: Option<bool>,
 }
 
-/// A checked suspension.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suspend {
-    /// Why.
-    pub reason: String,
-    /// For how long; none = until lifted.
-    pub duration_hours: Option<u32>,
-    /// Whether the owner is told.
-    pub notify_user: bool,
-}
-
 impl Request for SuspendNodeRequest {
     const IGNORES_UNKNOWN: bool = true;
-    type Valid = Suspend;
-    fn read(fields: &Fields<'_>) -> Result<Suspend, FieldError> {
-        Ok(Suspend {
+    type Valid = NewSuspension;
+    fn read(fields: &Fields<'_>) -> Result<NewSuspension, FieldError> {
+        Ok(NewSuspension {
             reason: fields.require("reason", fields.text("reason", 1..=500)?)?,
-            duration_hours: fields.integer("duration_hours", 1..=8760)?,
-            notify_user: fields.flag("notify_user")?.unwrap_or(true),
+            hours: fields.integer("duration_hours", 1..=8760)?,
+            notify_owner: fields.flag("notify_user")?.unwrap_or(true),
         })
     }
 }

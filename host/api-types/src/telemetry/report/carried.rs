@@ -1,11 +1,11 @@
 //! Reports that a gateway carries for nodes: each as its node made it, so that its signature stays
 //! good.
 
-use lucid_model::id::NodeId;
+use lucid_model::{id::NodeId, telemetry::commands::NewSample};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ClaimedSample, MetricsRequest, ReportBody};
+use super::{MetricsRequest, ReportBody};
 use crate::{
     error::ItemErrorBody,
     fields::{FieldError, Fields, Request, parse},
@@ -45,7 +45,7 @@ pub struct CarriedReport {
     /// As the node made it.
     pub report: String,
     /// What it says.
-    pub samples: Vec<ClaimedSample>,
+    pub samples: Vec<NewSample>,
     /// Its signature, if it has one.
     pub signature: Option<ReportSignature>,
 }

@@ -16,7 +16,7 @@ use lucid_model::{
     id::{NodeId, PoolId},
 };
 use lucid_ports::{ScoreFilter, ScoreSort, VoteFilter};
-use lucid_service::{NewSession, ScoreClaim, ScoreRequest, ScoreSeen, ServiceError};
+use lucid_service::{ScoreSeen, ServiceError};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -46,19 +46,7 @@ async fn calculate(
     Caller(actor): Caller,
     json: Json<CalculateRequest>,
 ) -> Result<Answer<ScoreBody>, ApiError> {
-    let asked = json.value;
-    let session = |s: &lucid_api_types::telemetry::report::ClaimedSession| NewSession {
-        session: s.session,
-        span: s.span,
-        quality: s.quality,
-        usage: s.usage,
-    };
-    let request = ScoreRequest {
-        node: asked.node,
-        sessions: asked.observations.iter().map(session).collect(),
-        period_s: asked.period_s,
-    };
-    match api.service.epochs.score_on_demand(&actor, request).await {
+    match api.service.epochs.score_on_demand(&actor, json.value).await {
         Ok(scored) => Ok(Answer(ScoreBody::on_demand(
             &scored.receipt,
             scored.failed.map(|failed| failed.to_string()),
@@ -79,15 +67,7 @@ async fn validate(
     Caller(actor): Caller,
     json: Json<ValidateRequest>,
 ) -> Result<Answer<ValidationBody>, ApiError> {
-    let claim = json.value;
-    let claim = ScoreClaim {
-        node: claim.node,
-        score: claim.score,
-        timestamp_text: claim.timestamp,
-        timestamp: claim.at,
-        signature: claim.signature,
-    };
-    let found = api.service.epochs.validate_score(&actor, claim).await?;
+    let found = api.service.epochs.validate_score(&actor, json.value).await?;
     Ok(Answer(ValidationBody::new(
         found.score_match,
         found.timestamp_valid,

@@ -12,7 +12,7 @@ use lucid_api_types::{
     schema,
 };
 use lucid_model::id::EnrolmentId;
-use lucid_service::{NewEnrolment, ServiceError};
+use lucid_service::ServiceError;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -65,16 +65,7 @@ async fn create(
     Caller(actor): Caller,
     json: Json<CreateEnrolmentRequest>,
 ) -> Result<Response, ApiError> {
-    let asked = json.value;
-    let new = NewEnrolment {
-        name: asked.name,
-        owner: asked.owner,
-        scope: asked.scope,
-        pool: asked.pool,
-        uses_max: asked.uses_max,
-        ttl_s: asked.ttl_s,
-    };
-    let given = api.service.fleet.create_enrolment(&actor, new).await?;
+    let given = api.service.fleet.create_enrolment(&actor, json.value).await?;
     let known = EnrolmentBody::new(&given.enrolment, api.service.clock.now());
     let kept = serde_json::to_vec(&known).map_err(|error| ApiError::internal(&error))?;
     let location = format!("/api/v1/enrolment-tokens/{}", known.enrolment_id);

@@ -4,17 +4,16 @@ use axum::{
 };
 use lucid_api_types::{
     ErrorBody,
-    fleet::node::{ChangeMachine, ChangeMachineRequest, NodeBody},
+    fleet::node::{ChangeMachineRequest, NodeBody},
     schema,
 };
-use lucid_service::Machine;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::routes::fleet::nodes::{changed, node_id};
 use crate::{
     api::Shared,
     errors::ApiError,
     extract::{Caller, Json},
+    routes::fleet::nodes::{changed, node_id},
 };
 
 pub fn routes() -> OpenApiRouter<Shared> {
@@ -35,7 +34,5 @@ async fn change(
     Path(id): Path<String>,
     json: Json<ChangeMachineRequest>,
 ) -> Result<Response, ApiError> {
-    let ChangeMachine { ip, port, hardware } = json.value;
-    let machine = Machine { ip, port, hardware };
-    changed(&api.service.fleet.change_machine(&actor, node_id(&api, &id).await?, machine).await?)
+    changed(&api.service.fleet.change_machine(&actor, node_id(&api, &id).await?, json.value).await?)
 }

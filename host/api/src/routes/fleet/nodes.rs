@@ -8,23 +8,21 @@ use lucid_api_types::{
     ErrorBody,
     fleet::{
         auth::RegistrationHeaders,
-        node::{
-            NodeBody, NodeLive, RegisterNodeRequest, Registration, SuspendNodeRequest,
-            UpdateNodeRequest,
-        },
+        node::{NodeBody, NodeLive, RegisterNodeRequest, SuspendNodeRequest, UpdateNodeRequest},
         pool::AssignPoolRequest,
     },
     page::{NodeList, PageParams, Pagination},
     schema,
 };
 use lucid_model::{
-    fleet::node::{NodeEvent, NodeStatus},
+    fleet::{
+        commands::NewNode,
+        node::{NodeEvent, NodeStatus},
+    },
     id::{NodeId, PoolId},
 };
 use lucid_ports::{NodeFilter, NodeSort, PageRequest};
-use lucid_service::{
-    Actor, ConfigChange, NewNode, NewSuspension, NodePatch, NodeView, RegistrationProof,
-};
+use lucid_service::{Actor, NodeView, RegistrationProof};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -122,19 +120,9 @@ async fn register(
 pub async fn registered(
     api: &Api,
     actor: &Actor,
-    asked: Registration,
+    new: NewNode,
     proof: Option<RegistrationProof>,
 ) -> Result<Response, ApiError> {
-    let new = NewNode {
-        name: asked.name,
-        description: asked.description,
-        address: asked.address,
-        config: asked.config,
-        public_key: asked.public_key,
-        wallet: asked.wallet_address,
-        hardware: asked.hardware,
-        external_id: asked.external_id,
-    };
     let view = api.service.fleet.register(actor, new, proof).await?;
     etag::created(view.node.version, &body(&view), &format!("/api/v1/nodes/{}", view.node.id))
 }
@@ -169,11 +157,7 @@ async fn update(
     Path(id): Path<String>,
     json: Json<UpdateNodeRequest>,
 ) -> Result<Response, ApiError> {
-    let asked = json.value;
-    let config =
-        asked.config.map(|change| -> ConfigChange { Box::new(move |config| change.apply(config)) });
-    let patch = NodePatch { name: asked.name, description: asked.description, config };
-    changed(&api.service.fleet.update_node(&actor, node_id(&api, &id).await?, patch).await?)
+    changed(&api.service.fleet.update_node(&actor, node_id(&api, &id).await?, json.value).await?)
 }
 
 /// Removes a node.
@@ -252,13 +236,7 @@ async fn suspend(
     Path(id): Path<String>,
     json: Json<SuspendNodeRequest>,
 ) -> Result<Response, ApiError> {
-    let asked = json.value;
-    let suspension = NewSuspension {
-        reason: asked.reason,
-        hours: asked.duration_hours,
-        notify_owner: asked.notify_user,
-    };
-    changed(&api.service.fleet.suspend(&actor, node_id(&api, &id).await?, suspension).await?)
+    changed(&api.service.fleet.suspend(&actor, node_id(&api, &id).await?, json.value).await?)
 }
 
 /// Ends a suspension before its time.

@@ -15,15 +15,15 @@ use lucid_api_types::{
 };
 use lucid_model::{fleet::pool::PoolStatus, id::PoolId};
 use lucid_ports::{PoolFilter, PoolSort};
-use lucid_service::{NewPool, PoolConfigChange, PoolGrain, PoolPatch, ServiceError};
+use lucid_service::{PoolGrain, ServiceError};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::routes::{fleet::nodes, telemetry::resources::range};
 use crate::{
     api::Shared,
     errors::ApiError,
     etag,
     extract::{Caller, Json, Params},
+    routes::{fleet::nodes, telemetry::resources::range},
 };
 
 pub fn routes() -> OpenApiRouter<Shared> {
@@ -83,14 +83,7 @@ async fn create(
     Caller(actor): Caller,
     json: Json<CreatePoolRequest>,
 ) -> Result<Response, ApiError> {
-    let asked = json.value;
-    let new = NewPool {
-        name: asked.name,
-        description: asked.description,
-        max_nodes: asked.max_nodes,
-        config: asked.config,
-    };
-    let pool = api.service.fleet.create_pool(&actor, new).await?;
+    let pool = api.service.fleet.create_pool(&actor, json.value).await?;
     etag::created(pool.version, &PoolBody::from(&pool), &format!("/api/v1/pools/{}", pool.id))
 }
 
@@ -128,18 +121,7 @@ async fn update(
     Path(id): Path<String>,
     json: Json<UpdatePoolRequest>,
 ) -> Result<Response, ApiError> {
-    let asked = json.value;
-    let config = asked
-        .config
-        .map(|change| -> PoolConfigChange { Box::new(move |config| change.apply(config)) });
-    let patch = PoolPatch {
-        name: asked.name,
-        description: asked.description,
-        max_nodes: asked.max_nodes,
-        status: asked.status,
-        config,
-    };
-    let pool = api.service.fleet.update_pool(&actor, pool_id(&id)?, patch).await?;
+    let pool = api.service.fleet.update_pool(&actor, pool_id(&id)?, json.value).await?;
     etag::changed(pool.version, &PoolBody::from(&pool))
 }
 

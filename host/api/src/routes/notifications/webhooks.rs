@@ -16,7 +16,7 @@ use lucid_api_types::{
     schema,
 };
 use lucid_model::{id::WebhookId, notifications::webhook::DeliveryState};
-use lucid_service::{NewWebhook, ServiceError, WebhookPatch};
+use lucid_service::ServiceError;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -83,16 +83,7 @@ async fn create(
     Caller(actor): Caller,
     json: Json<CreateWebhookRequest>,
 ) -> Result<Response, ApiError> {
-    let asked = json.value;
-    let new = NewWebhook {
-        url: asked.url,
-        description: asked.description,
-        events: asked.events,
-        node: asked.node,
-        pool: asked.pool,
-        enabled: asked.enabled,
-    };
-    let given = api.service.notifications.create_webhook(&actor, new).await?;
+    let given = api.service.notifications.create_webhook(&actor, json.value).await?;
     let known = WebhookBody::from(&given.webhook);
     let kept = serde_json::to_vec(&known).map_err(|error| ApiError::internal(&error))?;
     let location = format!("/api/v1/webhooks/{}", known.webhook_id);
@@ -133,16 +124,8 @@ async fn update(
     Path(id): Path<String>,
     json: Json<UpdateWebhookRequest>,
 ) -> Result<Response, ApiError> {
-    let asked = json.value;
-    let patch = WebhookPatch {
-        url: asked.url,
-        description: asked.description,
-        events: asked.events,
-        node: asked.node,
-        pool: asked.pool,
-        enabled: asked.enabled,
-    };
-    let webhook = api.service.notifications.update_webhook(&actor, webhook_id(&id)?, patch).await?;
+    let webhook =
+        api.service.notifications.update_webhook(&actor, webhook_id(&id)?, json.value).await?;
     etag::changed(webhook.version, &WebhookBody::from(&webhook))
 }
 

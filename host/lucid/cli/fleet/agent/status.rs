@@ -1,12 +1,15 @@
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use lucid_agent::{AgentStatus, Health};
 use lucid_model::time::TimeMs;
 use serde::Serialize;
 
-use crate::{cli::out, config::ConfigError};
+use crate::{
+    cli::{out, out::Output},
+    config::ConfigError,
+};
 
 /// How the agent of a folder is.
 #[derive(Args)]
@@ -17,14 +20,6 @@ pub struct StatusArgs {
     /// How the answer is written.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    Table,
-    /// For programs.
-    Json,
 }
 
 #[derive(Serialize)]

@@ -13,11 +13,11 @@ use serde_json::json;
 use crate::{
     cli::{
         logs, out,
+        out::Output,
         place::{Place, opened},
         runtime,
     },
     stores::STORES,
-    up::Output,
 };
 
 #[derive(Args)]
@@ -54,7 +54,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     };
     let began = Instant::now();
     let found = runtime(1)?.block_on(async {
-        let books = opened(opened(STORES.of(&url))?.open_books(&url).await)?;
+        let books = opened(STORES.open_books(&url).await)?;
         Ok::<_, anyhow::Error>(verify_books(books.as_ref(), &mut told).await?)
     })?;
     if terminal {

@@ -13,7 +13,7 @@ use lucid_client::with_query;
 use lucid_model::money::payout::{PayoutState, PayoutStatus};
 use reqwest::Method;
 
-use super::{Ask, NOTHING, Output};
+use super::{Ask, ListOutput, NOTHING};
 use crate::cli::out;
 
 #[derive(Args)]
@@ -32,8 +32,8 @@ pub struct List {
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
     /// How they are written.
-    #[arg(long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(long, value_enum, default_value_t = ListOutput::Table)]
+    output: ListOutput,
 }
 
 /// States, and the statuses that are none.
@@ -65,7 +65,7 @@ const COLUMNS: [&str; 11] = [
 
 pub fn run(ask: &Ask<'_>, list: &List) -> Result<ExitCode> {
     let mut out = out::out();
-    if list.output == Output::Csv {
+    if list.output == ListOutput::Csv {
         out.write_all(csv::line(&COLUMNS).as_bytes())?;
     }
     let (mut page, mut shown) = (1_u64, 0);
@@ -100,12 +100,12 @@ fn asked(list: &List, page: u64) -> String {
     with_query("/payouts", &query)
 }
 
-fn write(out: &mut impl Write, payout: &PayoutBody, output: Output) -> Result<()> {
+fn write(out: &mut impl Write, payout: &PayoutBody, output: ListOutput) -> Result<()> {
     let (amount, txid, reason) =
         (payout.amount.to_string(), payout.transaction_id.as_deref(), payout.reason.as_deref());
     match output {
-        Output::Json => writeln!(out, "{}", serde_json::to_string(payout)?)?,
-        Output::Csv => {
+        ListOutput::Json => writeln!(out, "{}", serde_json::to_string(payout)?)?,
+        ListOutput::Csv => {
             let cells = [
                 &*payout.payout_id,
                 &payout.node_id,
@@ -121,7 +121,7 @@ fn write(out: &mut impl Write, payout: &PayoutBody, output: Output) -> Result<()
             ];
             out.write_all(csv::line(&cells).as_bytes())?;
         }
-        Output::Table => {
+        ListOutput::Table => {
             let why = reason.or(txid).unwrap_or_default();
             writeln!(
                 out,

@@ -13,7 +13,7 @@ use clap::Args;
 use lucid_api_types::money::run::{PlanRunRequest, RunBody, RunReportBody};
 use reqwest::Method;
 
-use super::{Ask, NOTHING, Output};
+use super::{Ask, ListOutput, NOTHING};
 
 use crate::cli::out;
 
@@ -28,8 +28,8 @@ pub struct Plan {
     #[arg(long = "node", value_name = "ID")]
     nodes: Vec<String>,
     /// How it is told.
-    #[arg(long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(long, value_enum, default_value_t = ListOutput::Table)]
+    output: ListOutput,
 }
 
 #[derive(Args)]
@@ -37,8 +37,8 @@ pub struct Report {
     /// The run.
     id: String,
     /// How it is told.
-    #[arg(long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(long, value_enum, default_value_t = ListOutput::Table)]
+    output: ListOutput,
     /// Where to; standard output, if nothing is said.
     #[arg(long)]
     file: Option<PathBuf>,
@@ -73,9 +73,9 @@ pub fn plan(ask: &Ask<'_>, plan: &Plan) -> Result<ExitCode> {
 pub fn report(ask: &Ask<'_>, asked: &Report) -> Result<ExitCode> {
     let path = format!("{}/report", path(&asked.id));
     match asked.output {
-        Output::Csv => ask.save(&format!("{path}?format=csv"), asked.file.as_deref()),
-        Output::Json => ask.save(&path, asked.file.as_deref()),
-        Output::Table => {
+        ListOutput::Csv => ask.save(&format!("{path}?format=csv"), asked.file.as_deref()),
+        ListOutput::Json => ask.save(&path, asked.file.as_deref()),
+        ListOutput::Table => {
             let report = table(&ask.ask(Method::GET, &path, NOTHING)?);
             match &asked.file {
                 Some(file) => std::fs::write(file, report)?,

@@ -11,7 +11,7 @@ use lucid_api_types::{
 use lucid_client::with_query;
 use reqwest::Method;
 
-use super::{Ask, NOTHING, Output};
+use super::{Ask, ListOutput, NOTHING};
 use crate::cli::out;
 
 #[derive(Args)]
@@ -27,8 +27,8 @@ pub struct Unpaid {
     #[arg(long, value_name = "ID")]
     user: Option<String>,
     /// How it is written.
-    #[arg(long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(long, value_enum, default_value_t = ListOutput::Table)]
+    output: ListOutput,
     /// Where to; standard output, if nothing is said.
     #[arg(long)]
     file: Option<PathBuf>,
@@ -42,7 +42,7 @@ pub fn run(ask: &Ask<'_>, asked: &Unpaid) -> Result<ExitCode> {
     ];
     let filters: Vec<_> =
         filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    if asked.output == Output::Csv {
+    if asked.output == ListOutput::Csv {
         let query: Vec<_> = [("format", "csv")].into_iter().chain(filters).collect();
         return ask.save(&with_query("/payouts/unpaid", &query), asked.file.as_deref());
     }
@@ -62,13 +62,15 @@ pub fn run(ask: &Ask<'_>, asked: &Unpaid) -> Result<ExitCode> {
             .collect();
         let found: UnpaidList =
             ask.ask(Method::GET, &with_query("/payouts/unpaid", &query), NOTHING)?;
-        if page == 1 && asked.output == Output::Table {
+        if page == 1 && asked.output == ListOutput::Table {
             totals(&mut out, &found)?;
         }
         for line in &found.unpaid {
             match asked.output {
-                Output::Table => row(&mut out, line)?,
-                Output::Json | Output::Csv => writeln!(out, "{}", serde_json::to_string(line)?)?,
+                ListOutput::Table => row(&mut out, line)?,
+                ListOutput::Json | ListOutput::Csv => {
+                    writeln!(out, "{}", serde_json::to_string(line)?)?
+                }
             }
         }
         if page >= found.pagination.pages {

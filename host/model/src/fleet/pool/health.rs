@@ -1,10 +1,10 @@
 //! A pool's health: worse at once, better only after it lasted; and who failed for long enough to
 //! be replaced.
 
-use super::named_enum;
 use crate::{
     fleet::node::{Node, NodeStatus},
     id::{NodeId, PoolId},
+    named_enum::named_enum,
     time::TimeMs,
 };
 

@@ -2,7 +2,7 @@
 //! while, then one probe at a time.
 
 use super::pace::RETRY_AFTER_MS_MAX;
-use crate::time::TimeMs;
+use crate::{backoff::doubled_ms, time::TimeMs};
 
 /// Failures in a row that open the breaker.
 const FAILURES_MAX: u32 = 5;
@@ -101,8 +101,8 @@ impl Breaker {
     }
 
     fn open(&mut self, now: TimeMs, at_least: i64) {
-        let doublings = self.failures.saturating_sub(FAILURES_MAX).min(20);
-        let wait = OPEN_FIRST_MS.saturating_mul(1 << doublings).min(OPEN_MAX_MS);
+        let doublings = self.failures.saturating_sub(FAILURES_MAX);
+        let wait = doubled_ms(OPEN_FIRST_MS, doublings, OPEN_MAX_MS);
         // Tries of many payouts fail at odd moments, which jitter enough: up to a quarter more.
         let jitter = wait.saturating_mul(now.0.rem_euclid(256)) / 1024;
         self.open_until =

@@ -2,9 +2,9 @@
 //! tell.
 
 use crate::{
-    fleet::pool::named_enum,
     id::{MismatchId, NodeId, PayoutId, ProposalId},
     money::{MicroUsdt, payout::Remedy},
+    named_enum::named_enum,
     time::TimeMs,
 };
 

@@ -6,9 +6,9 @@
 
 use super::Payout;
 use crate::{
-    fleet::pool::named_enum,
     id::{MismatchId, NodeId, PayoutId},
     money::MicroUsdt,
+    named_enum::named_enum,
     time::TimeMs,
 };
 

@@ -6,7 +6,7 @@
 //! `next_send_at` for the next send.
 
 use super::{Capabilities, Payout};
-use crate::{id::Digest, time::TimeMs};
+use crate::{backoff::doubled_ms, id::Digest, time::TimeMs};
 
 /// Longest `Retry-After` that is honoured, in milliseconds: a rail that names a longer one is asked
 /// again after an hour.
@@ -31,8 +31,8 @@ pub struct Pace {
 impl Pace {
     /// The wait after the payout's latest send.
     pub fn after_send(&self, payout: &Payout) -> i64 {
-        let doublings = payout.sends.saturating_sub(1).min(30);
-        jittered(self.send_first_ms.saturating_mul(1 << doublings).min(self.send_max_ms), payout)
+        let doublings = payout.sends.saturating_sub(1);
+        jittered(doubled_ms(self.send_first_ms, doublings, self.send_max_ms), payout)
     }
 
     /// The wait until the payout's next look-up.

@@ -1,7 +1,6 @@
-use lucid_model::epochs::score::Ppm;
+use lucid_model::{epochs::score::Ppm, fleet::node::Hardware};
 
-use super::super::configuration::ResourceLimitsRequest;
-use super::*;
+use super::{super::configuration::ResourceLimitsRequest, *};
 use crate::fields::parse;
 
 fn refusal(json: &str) -> String {
@@ -55,7 +54,7 @@ fn what_a_typed_client_sends_is_what_is_read() {
         (valid.config.max_sessions, valid.config.max_cpu, valid.config.max_disk),
         (5, Ppm(125_000), Ppm(900_000))
     );
-    assert_eq!(valid.wallet_address.unwrap().to_string(), "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC");
+    assert_eq!(valid.wallet.unwrap().to_string(), "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC");
     assert_eq!(valid.hardware.unwrap().cpu_cores, 4);
 }
 
@@ -82,7 +81,7 @@ fn a_key_is_a_point_of_the_curve() {
         "417e5f4552091a69125d5dfcb7b8c2659029395bdf",
     );
     assert_eq!(
-        parse::<RegisterNodeRequest>(hex.as_bytes()).unwrap().wallet_address.unwrap().to_string(),
+        parse::<RegisterNodeRequest>(hex.as_bytes()).unwrap().wallet.unwrap().to_string(),
         "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC"
     );
 }
@@ -143,5 +142,5 @@ fn a_suspension_says_why() {
     let refusal = |json: &str| parse::<SuspendNodeRequest>(json.as_bytes()).unwrap_err().field;
     assert_eq!(refusal("{}"), "reason");
     assert_eq!(refusal(r#"{"reason":"x","duration_hours":0}"#), "duration_hours");
-    assert!(parse::<SuspendNodeRequest>(br#"{"reason":"x"}"#).unwrap().notify_user);
+    assert!(parse::<SuspendNodeRequest>(br#"{"reason":"x"}"#).unwrap().notify_owner);
 }

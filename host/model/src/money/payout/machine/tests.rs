@@ -7,6 +7,7 @@ use crate::{
         MicroUsdt,
         payout::{Deadlines, Pace},
     },
+    time::HOUR_MS,
 };
 
 const DEADLINES: Deadlines = Deadlines { unknown_ms: 6 * HOUR_MS, accepted_ms: 24 * HOUR_MS };
@@ -17,7 +18,6 @@ const PACE: Pace = Pace {
     look_max_ms: 60_000,
     manual_look_ms: 600_000,
 };
-const HOUR_MS: i64 = 3_600_000;
 const FULL: Capabilities = Capabilities {
     dedupes_by_key: true,
     queries_by_key: true,
