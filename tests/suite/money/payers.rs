@@ -28,7 +28,8 @@ use lucid_ports::{
     Clock, Entropy, Fence, HeldLease, PaymentRail, PayoutFilter, PayoutSort, Registration, Signer,
     Store,
 };
-use lucid_service::{PAYER, Ports, Service, ServiceError};
+use lucid_service::{Actor, PAYER, Ports, Role, Service, ServiceError};
+use lucid_store_sqlite::{Memory, Pause};
 use uuid::Uuid;
 
 use crate::support::{
@@ -325,6 +326,37 @@ async fn an_older_payer_is_shut_out(url: &str, sandbox: &SandboxProcess) {
 fn a_payer_that_was_replaced_while_it_was_stopped_sends_nothing() {
     let (sandbox, dir) = (SandboxProcess::start(), tempfile::tempdir().unwrap());
     block_on(an_older_payer_is_shut_out(&format!("sqlite://{}", dir.path().display()), &sandbox));
+}
+
+/// The payer closes what a treasurer cancels, too: whoever is first, the treasurer hears that it is
+/// cancelled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payout_that_the_payer_closes_while_it_is_cancelled_is_cancelled() {
+    let (sandbox, dir) =
+        (tokio::task::block_in_place(SandboxProcess::start), tempfile::tempdir().unwrap());
+    let memory = Memory::new().unwrap();
+    let store: Arc<dyn Store> = Arc::new(memory.open().unwrap());
+    let payout = a_payout_to_send(store.as_ref(), 1).await;
+    let paying = payer(&store, &sandbox, &dir.path().join("payer"), None);
+    paying.money.recover_payouts(&good(1)).await.unwrap();
+    let id = payout.id;
+    let before_each_write = move || {
+        let (store, paying) = (Arc::clone(&store), Arc::clone(&paying));
+        async move {
+            let payout = store.payout(id).await.unwrap().unwrap();
+            if payout.state == PayoutState::Cancelled && !payout.closed {
+                paying.money.pay_step(&good(1)).await.unwrap();
+                assert!(store.payout(id).await.unwrap().unwrap().closed);
+            }
+        }
+    };
+    let pause: Pause = Arc::new(move || Box::pin(before_each_write()));
+    let slow: Arc<dyn Store> = Arc::new(memory.open_pausing(pause).unwrap());
+    let office = payer(&slow, &sandbox, &dir.path().join("office"), None);
+    let carol = Actor { roles: vec![Role::Treasurer], ..Actor::system() };
+    let cancelled = office.money.cancel_payout(&carol, id, "a drill".into()).await.unwrap();
+    assert_eq!((cancelled.state, cancelled.closed), (PayoutState::Cancelled, true));
+    assert_eq!(slow.head(Stream::Node(payout.node)).await.unwrap().balances.available, AMOUNT);
 }
 
 /// A node is suspended between plan and send: nothing is sent, its money is available again, and
