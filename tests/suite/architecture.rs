@@ -208,7 +208,7 @@ const FEATURES: [&str; 9] = [
 const HAVE_FEATURES: [(&str, &[&str], &str); 10] = [
     ("host/model/src", &[], "backoff canonical clock id named_enum shared_clock time"),
     ("host/ports/src", &[], "coordination gateway limits page runtime seal store"),
-    ("host/service", &[], "foundation src"),
+    ("host/service", &[], "foundation src tests"),
     (
         "host/store-sqlite/src",
         &[],
