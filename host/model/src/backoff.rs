@@ -1,6 +1,6 @@
 //! Waits between tries that fail.
 
-/// `first_ms`, doubled so many times, at most `max_ms`.
+/// `first_ms` doubled `doublings` times; at most `max_ms`.
 pub fn doubled_ms(first_ms: i64, doublings: u32, max_ms: i64) -> i64 {
     first_ms.saturating_mul(1_i64.checked_shl(doublings.min(62)).unwrap_or(i64::MAX)).min(max_ms)
 }

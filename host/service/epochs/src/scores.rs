@@ -82,13 +82,7 @@ impl Epochs {
         actor: &Actor,
         request: ScoreRequest,
     ) -> Result<OnDemand, ServiceError> {
-        let node = self
-            .parts
-            .nodes
-            .node(request.node)
-            .await?
-            .filter(Node::is_live)
-            .ok_or(ServiceError::no("node"))?;
+        let node = self.parts.fleet.live_node(request.node).await?;
         if !actor.sees(node.owner, node.id) {
             return Err(ServiceError::Forbidden { why: "the node is another's" });
         }
@@ -225,13 +219,7 @@ impl Epochs {
         actor: &Actor,
         claim: ScoreClaim,
     ) -> Result<Validated, ServiceError> {
-        let node = self
-            .parts
-            .nodes
-            .node(claim.node)
-            .await?
-            .filter(Node::is_live)
-            .ok_or(ServiceError::no("node"))?;
+        let node = self.parts.fleet.live_node(claim.node).await?;
         if !actor.sees(node.owner, node.id) {
             return Err(ServiceError::Forbidden { why: "the node is another's" });
         }

@@ -11,7 +11,7 @@ pub const EPOCHS_STALLED: &str = "epochs-stalled";
 /// Periods without a closed epoch that are a stall.
 const STALL_PERIODS: i64 = 2;
 
-/// The epoch that is to be closed next, and since when it is the next by the steady clock.
+/// The next epoch to close, and since when it is next by the steady clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Awaited {
     start_s: i64,

@@ -202,13 +202,7 @@ impl Fleet {
         id: NodeId,
         rotation: KeyRotation,
     ) -> Result<NodeView, ServiceError> {
-        let node = self
-            .parts
-            .nodes
-            .node(id)
-            .await?
-            .filter(Node::is_live)
-            .ok_or(ServiceError::no("node"))?;
+        let node = self.live_node(id).await?;
         if !actor.speaks_for(&node) {
             return Err(ServiceError::Forbidden {
                 why: "the node is another's, or the role may not change nodes",

@@ -43,13 +43,7 @@ impl Fleet {
         id: NodeId,
         machine: MachinePatch,
     ) -> Result<NodeView, ServiceError> {
-        let before = self
-            .parts
-            .nodes
-            .node(id)
-            .await?
-            .filter(Node::is_live)
-            .ok_or(ServiceError::no("node"))?;
+        let before = self.live_node(id).await?;
         if !actor.speaks_for(&before) {
             return Err(ServiceError::Forbidden {
                 why: "the node is another's, or the role may not change nodes",

@@ -170,13 +170,7 @@ impl Fleet {
         actor: &Actor,
         id: NodeId,
     ) -> Result<Node, ServiceError> {
-        let node = self
-            .parts
-            .nodes
-            .node(id)
-            .await?
-            .filter(Node::is_live)
-            .ok_or(ServiceError::no("node"))?;
+        let node = self.live_node(id).await?;
         if actor.manages(node.owner) {
             Ok(node)
         } else {

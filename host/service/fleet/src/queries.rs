@@ -21,6 +21,15 @@ pub struct NodeView {
 }
 
 impl Fleet {
+    /// A node that was not deregistered.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`] if there is none.
+    pub async fn live_node(&self, id: NodeId) -> Result<Node, ServiceError> {
+        let node = self.parts.nodes.node(id).await?.filter(Node::is_live);
+        node.ok_or(ServiceError::no("node"))
+    }
+
     /// The node that a text names: by its id, or by what an older client calls it. Ids that are
     /// made here are UUIDv7; whether there is such a node is asked with what is done with it.
     ///
@@ -40,13 +49,7 @@ impl Fleet {
     /// # Errors
     /// [`ServiceError::NotFound`], or [`ServiceError::Forbidden`] if it is another's.
     pub async fn node(&self, actor: &Actor, id: NodeId) -> Result<NodeView, ServiceError> {
-        let node = self
-            .parts
-            .nodes
-            .node(id)
-            .await?
-            .filter(Node::is_live)
-            .ok_or(ServiceError::no("node"))?;
+        let node = self.live_node(id).await?;
         if !actor.sees(node.owner, node.id) {
             return Err(ServiceError::Forbidden { why: "the node is another's" });
         }

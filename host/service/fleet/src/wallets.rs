@@ -40,13 +40,7 @@ impl Fleet {
         address: TronAddress,
         signature: Option<&[u8]>,
     ) -> Result<NodeView, ServiceError> {
-        let node = self
-            .parts
-            .nodes
-            .node(id)
-            .await?
-            .filter(Node::is_live)
-            .ok_or(ServiceError::no("node"))?;
+        let node = self.live_node(id).await?;
         if actor.node.is_some() || node.owner != actor.user || !actor.is(Role::Owner) {
             return Err(ServiceError::Forbidden {
                 why: "only the node's owner says where its earnings go",
@@ -121,13 +115,7 @@ impl Fleet {
         if !actor.is(Role::Treasurer) {
             return Err(ServiceError::Forbidden { why: "this needs role treasurer" });
         }
-        let node = self
-            .parts
-            .nodes
-            .node(id)
-            .await?
-            .filter(Node::is_live)
-            .ok_or(ServiceError::no("node"))?;
+        let node = self.live_node(id).await?;
         self.check_wallet_cap(&node, address).await?;
         // The treasurer acts on a record that only its owner or an operator may change otherwise.
         let hand = Actor { roles: vec![Role::Operator], ..actor.clone() };

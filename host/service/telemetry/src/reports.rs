@@ -214,13 +214,7 @@ impl Telemetry {
         id: NodeId,
         proof: Option<&ReportProof>,
     ) -> Result<Node, ServiceError> {
-        let node = self
-            .parts
-            .nodes
-            .node(id)
-            .await?
-            .filter(Node::is_live)
-            .ok_or(ServiceError::no("node"))?;
+        let node = self.parts.fleet.live_node(id).await?;
         let allowed = actor.speaks_for(&node) || (actor.node.is_none() && actor.is(Role::Observer));
         if !allowed {
             return Err(ServiceError::Forbidden {

@@ -40,7 +40,7 @@ pub struct FleetUsage {
     pub completeness: Ppm,
 }
 
-/// How many of the samples are there that so many nodes should have sent.
+/// Share of the samples expected of `nodes` nodes in a range.
 fn completeness(summary: &UsageSummary, nodes: u64, range: Interval) -> Ppm {
     Ppm::ratio_floor(summary.samples_expected, samples_expected(range).saturating_mul(nodes))
 }
